@@ -1,0 +1,110 @@
+package glassq
+
+import (
+	"context"
+	"time"
+)
+
+// An Engine stores tasks and hands them out. It keeps the promises P1 to P9 of docs/design.md, which
+// package enginetest states as laws.
+//
+// All verbs take batches. A batch costs one commit, shared with whatever else is committed at that
+// moment, and the verb returns when that commit is durable (by the engine's sync mode). A verb that
+// has begun its commit is not cancelled by ctx. Arguments have been checked by a [Broker]: an engine
+// may panic on names or sizes out of bounds. Slices passed in are not kept.
+//
+// All methods are safe for concurrent use. After Close, or after a failed write, they return an
+// error with code closed or storage_failed.
+type Engine interface {
+	// Put stores tasks, all or none, in order. Receipts correspond to tasks by index.
+	// Errors: queue_full, storage_full, run_conflict (a dense task of a sealed run beyond its total).
+	Put(ctx context.Context, tasks []Task) ([]Receipt, error)
+
+	// Reserve leases up to r.Max ready tasks, highest priority first, then oldest put first. It waits
+	// up to r.Wait for the first one, and returns none, without error, when there is none. Callers
+	// that wait are served in order of arrival. A cancelled Reserve leases nothing and counts no attempt.
+	Reserve(ctx context.Context, r Reserve) ([]Lease, error)
+
+	// Ack ends leases; errs correspond to acks by index and are nil or have code lease_lost,
+	// queue_full or storage_full. Each ack is all or nothing. The second error is of the call as a
+	// whole: nothing is known of any ack then.
+	Ack(ctx context.Context, acks []Ack) (errs []error, err error)
+
+	// Nack gives leases back. errs as in Ack.
+	Nack(ctx context.Context, nacks []Nack) (errs []error, err error)
+
+	// Extend moves deadlines. It does not wait for a sync. errs as in Ack.
+	Extend(ctx context.Context, extends []Extend) (errs []error, err error)
+
+	// Stats tells what the engine has done since it was opened.
+	Stats(ctx context.Context) (Stats, error)
+
+	// Close stops the engine: waiting reserves end with code closed, everything accepted is made
+	// durable. A second Close is a no-op.
+	Close() error
+}
+
+// An Operator is what people and dashboards need of an engine's queues.
+type Operator interface {
+	// Queues lists queues in the order of their names; names none means all of them. An unknown
+	// name is not_found.
+	Queues(ctx context.Context, names ...string) ([]QueueInfo, error)
+	// Configure changes settings of a queue, which is made if need be.
+	Configure(ctx context.Context, queue string, change SettingsChange) (Settings, error)
+	// Peek shows up to max tasks of one state, oldest first, after the cursor of an earlier page
+	// (0 for the first). The next cursor is 0 when there is no more.
+	Peek(ctx context.Context, queue string, state State, cursor uint64, max int) (tasks []Peeked, next uint64, err error)
+	// Purge ends the delayed and ready (or, with state Dead, drops the dead) tasks of a queue and
+	// returns how many. Zero states means delayed and ready.
+	Purge(ctx context.Context, queue string, states ...State) (int, error)
+	// Redrive makes up to max dead tasks of a queue ready again, their attempts counted anew; max 0
+	// means all.
+	Redrive(ctx context.Context, queue string, max int) (int, error)
+	// Drop purges a queue and forgets it and its settings; it is refused with code bad_request while
+	// a task of it is leased.
+	Drop(ctx context.Context, queue string) error
+}
+
+// Runs is the part of an engine that keeps runs and their books.
+type Runs interface {
+	// Runs lists all runs, newest first.
+	Runs(ctx context.Context) ([]Run, error)
+	// Run shows one run, or not_found.
+	Run(ctx context.Context, name string) (Run, error)
+	// SetRun makes a run or changes it. See RunChange for the rules.
+	SetRun(ctx context.Context, name string, change RunChange) (Run, error)
+	// RunIDs returns which positions of a run are in a set, as intervals in ascending order,
+	// starting at position from, at most max of them.
+	RunIDs(ctx context.Context, name string, set IDSet, from uint32, max int) ([]Interval, error)
+	// AwaitRun waits until the run exists and has reached phase, or until wait has passed; it
+	// returns the run as it is then. A run that does not exist by then is not_found.
+	AwaitRun(ctx context.Context, name string, phase Phase, wait time.Duration) (Run, error)
+	// CancelRun ends the delayed and ready tasks of a run and seals it; it returns how many ended.
+	CancelRun(ctx context.Context, name string) (int, error)
+}
+
+// A Store is an engine with everything that operators and runs need. The embedded engine is one.
+type Store interface {
+	Engine
+	Operator
+	Runs
+}
+
+// Stats are an engine's figures since it was opened, and its disk's state.
+type Stats struct {
+	Sync       string        `json:"sync"`         // always, interval or never; "memory" for a store without a disk
+	Syncs      uint64        `json:"syncs"`        // syncs that the log asked the disk for
+	Frames     uint64        `json:"frames"`       // group commits written
+	Bytes      uint64        `json:"bytes"`        // bytes appended to the log
+	Segments   int           `json:"segments"`     // files of the log
+	DiskBytes  int64         `json:"disk_bytes"`   // bytes in them
+	Unsynced   uint64        `json:"unsynced"`     // bytes written and not yet synced
+	LastSync   time.Duration `json:"last_sync_ns"` // how long the last sync took
+	TornBytes  int64         `json:"torn_bytes"`   // bytes of an unfinished write that the last start cut off
+	ClockJumps uint64        `json:"clock_jumps"`  // times the wall clock went back
+	Tasks      int64         `json:"tasks"`        // tasks held, dead ones included
+	Leases     int64         `json:"leases"`       // live leases
+	Waiters    int64         `json:"waiters"`      // reserves that wait
+	Acked      int64         `json:"acked"`        // acked numbers remembered
+	Dedup      int64         `json:"dedup"`        // ids remembered
+}

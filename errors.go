@@ -1,0 +1,74 @@
+package glassq
+
+import (
+	"errors"
+	"fmt"
+)
+
+// A Code is the word by which every door names an error.
+type Code string
+
+const (
+	CodeBadRequest   Code = "bad_request"    // malformed, or a value out of its bounds
+	CodeBadName      Code = "bad_name"       // not a queue or run name
+	CodeTooLarge     Code = "too_large"      // a body or a batch over the limit
+	CodeNotFound     Code = "not_found"      // no such queue or run
+	CodeLeaseLost    Code = "lease_lost"     // the token is unknown, expired, or replaced by a newer hand-out
+	CodeQueueFull    Code = "queue_full"     // the queue's max_tasks or max_bytes
+	CodeRunConflict  Code = "run_conflict"   // the run has another source, or is sealed
+	CodeUnsupported  Code = "unsupported"    // this engine cannot do that
+	CodeUnauthorized Code = "unauthorized"   // no key, or the wrong one
+	CodeForbidden    Code = "forbidden"      // refused whatever the key: cross-site, wrong Host
+	CodeStorageFull  Code = "storage_full"   // no room for puts; acks go on
+	CodeStorage      Code = "storage_failed" // a write or sync failed: the outcome is unknown, the engine stops
+	CodeDamaged      Code = "damaged"        // stored data does not check out
+	CodeClosed       Code = "closed"         // the engine or server is stopping
+	CodeUnavailable  Code = "unavailable"    // not now, try again
+	CodeInternal     Code = "internal"       // a bug in this program
+)
+
+// An Error is a refusal with a word for programs and a sentence for people. Two Errors are the same
+// to errors.Is when their codes are.
+type Error struct {
+	Code    Code
+	Message string
+	Err     error // what it wraps, or nil
+}
+
+// Errorf makes an Error; a %w in format is kept as what it wraps.
+func Errorf(code Code, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Code: code, Message: err.Error(), Err: errors.Unwrap(err)}
+}
+
+func (e *Error) Error() string { return e.Message }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is makes errors.Is compare codes.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code
+}
+
+// CodeOf returns the code of err, or CodeInternal when it carries none.
+func CodeOf(err error) Code {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return CodeInternal
+}
+
+// Sentinels for errors.Is. What an engine returns may carry a longer sentence.
+var (
+	ErrLeaseLost   = &Error{Code: CodeLeaseLost, Message: "lease lost: the token is unknown, expired, or replaced by a newer hand-out"}
+	ErrNotFound    = &Error{Code: CodeNotFound, Message: "not found"}
+	ErrQueueFull   = &Error{Code: CodeQueueFull, Message: "queue full"}
+	ErrTooLarge    = &Error{Code: CodeTooLarge, Message: "too large"}
+	ErrBadName     = &Error{Code: CodeBadName, Message: "bad name"}
+	ErrBadRequest  = &Error{Code: CodeBadRequest, Message: "bad request"}
+	ErrRunConflict = &Error{Code: CodeRunConflict, Message: "run conflict"}
+	ErrClosed      = &Error{Code: CodeClosed, Message: "closed"}
+	ErrStorage     = &Error{Code: CodeStorage, Message: "storage failed: the outcome is unknown"}
+	ErrUnsupported = &Error{Code: CodeUnsupported, Message: "unsupported by this store"}
+)

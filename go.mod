@@ -1,0 +1,3 @@
+module github.com/glassq/glassq
+
+go 1.26

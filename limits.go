@@ -1,0 +1,59 @@
+package glassq
+
+import "time"
+
+// Limits that every door shares.
+const (
+	MaxName     = 200      // bytes in a queue or run name
+	MaxID       = 512      // bytes in a task id
+	MaxReason   = 1000     // bytes of a nack's reason that are kept
+	MaxBatch    = 10_000   // tasks in one put, leases in one reserve, acks in one call
+	MaxPutBytes = 32 << 20 // bytes of bodies in one put
+	MaxAttempts = 4000
+	MaxMeta     = 64 << 10 // bytes of headers and unknown members of one task
+
+	DefaultMaxBody = 16 << 20 // Limits.MaxBody when not set
+	HardMaxBody    = 32 << 20 // the most that Limits.MaxBody may be
+
+	DefaultAttempts = 20
+	DefaultLease    = 60 * time.Second
+	MinLease        = time.Second
+	MaxLease        = 12 * time.Hour
+	MaxDelay        = 10 * 365 * 24 * time.Hour // of delay and ttl
+
+	DedupWindow    = 10 * time.Minute // how long an id chosen by others is remembered
+	DedupCount     = 1_000_000        // and how many of them, per queue
+	AckedWindow    = 10 * time.Minute // how long an acked lease number is remembered
+	AckedCount     = 1_000_000        // and how many of them
+	RunsKept       = 10_000
+	RunKeptFor     = 7 * 24 * time.Hour // after its end
+	DefaultQueue   = "tasks"
+	DefaultResults = "results"
+)
+
+// Limits are what an operator may set for all doors at once.
+type Limits struct {
+	MaxBody int // most bytes in one body; 0 means DefaultMaxBody, at most HardMaxBody
+}
+
+// nameByte holds the bytes a queue or run name is made of: A-Z a-z 0-9 . _ : + -
+var nameByte = func() (t [256]bool) {
+	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:+-" {
+		t[c] = true
+	}
+	return
+}()
+
+// CheckName reports whether name can name a queue or a run: 1..200 bytes of A-Z a-z 0-9 . _ : + -
+// and neither "." nor "..". The error has code bad_name.
+func CheckName(name string) error {
+	if name == "" || len(name) > MaxName || name == "." || name == ".." {
+		return Errorf(CodeBadName, "bad name %.60q: a name has 1 to 200 bytes of A-Z a-z 0-9 . _ : + -", name)
+	}
+	for i := range len(name) {
+		if !nameByte[name[i]] {
+			return Errorf(CodeBadName, "bad name %.60q: a name has 1 to 200 bytes of A-Z a-z 0-9 . _ : + -", name)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+package glassq
+
+import "time"
+
+// A State says where a task is in its life.
+type State uint8
+
+const (
+	Gone    State = iota // acked, or ended without being kept
+	Delayed              // waits for its delay
+	Ready                // waits for a worker
+	Leased               // is being worked on
+	Dead                 // ended without an ack, waits for a person
+)
+
+var stateNames = [...]string{"gone", "delayed", "ready", "leased", "dead"}
+
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return "state?"
+}
+
+// ParseState reads delayed, ready, leased or dead. The error has code bad_request.
+func ParseState(s string) (State, error) {
+	for i, name := range stateNames[1:] {
+		if s == name {
+			return State(i + 1), nil
+		}
+	}
+	return Gone, Errorf(CodeBadRequest, "state %.40q is not one of delayed, ready, leased, dead", s)
+}
+
+// Books are counters that balance: Put = OK + Failed + Dead.Sum() + Pending().
+type Books struct {
+	Put    uint64     `json:"put"`
+	OK     uint64     `json:"ok"`
+	Failed uint64     `json:"failed"`
+	Dead   DeadCounts `json:"dead_by"`
+}
+
+// DeadCounts says why tasks ended without an ack. Those of the first two reasons are kept and can be
+// redriven.
+type DeadCounts struct {
+	Attempts  uint64 `json:"attempts"`  // the last try ended without an ack
+	Nacked    uint64 `json:"nacked"`    // a worker said so
+	Expired   uint64 `json:"expired"`   // its ttl passed
+	Purged    uint64 `json:"purged"`    // by a person
+	Cancelled uint64 `json:"cancelled"` // with its run
+}
+
+// Sum adds up all reasons.
+func (d DeadCounts) Sum() uint64 {
+	return d.Attempts + d.Nacked + d.Expired + d.Purged + d.Cancelled
+}
+
+// Pending is what has no outcome yet: delayed, ready or leased.
+func (b Books) Pending() uint64 { return b.Put - b.OK - b.Failed - b.Dead.Sum() }
+
+// QueueInfo is what a queue holds now and has held. A results queue counts its results as puts here;
+// the books of a run never do.
+type QueueInfo struct {
+	Name     string   `json:"name"`
+	Delayed  int64    `json:"delayed"`
+	Ready    int64    `json:"ready"`
+	Leased   int64    `json:"leased"`
+	Dead     int64    `json:"dead"`
+	Bytes    int64    `json:"bytes"`   // of bodies, in all states
+	Waiters  int      `json:"waiters"` // reserves that wait for it
+	Oldest   float64  `json:"oldest"`  // seconds since the oldest ready task was put; 0 when none
+	Books    Books    `json:"books"`
+	Pending  uint64   `json:"pending"`
+	Settings Settings `json:"settings"`
+}
+
+// Settings of a queue. The zero value is the default.
+type Settings struct {
+	Paused   bool    `json:"paused"`    // nothing is handed out
+	Rate     float64 `json:"rate"`      // most hand-outs per second; 0 means no limit
+	Attempts int     `json:"attempts"`  // for tasks that name none; 0 means DefaultAttempts
+	MaxTasks int64   `json:"max_tasks"` // puts beyond are refused; 0 means no limit
+	MaxBytes int64   `json:"max_bytes"` // puts beyond are refused; 0 means no limit
+}
+
+// SettingsChange changes the settings whose pointers are not nil.
+type SettingsChange struct {
+	Paused   *bool    `json:"paused,omitempty"`
+	Rate     *float64 `json:"rate,omitempty"`
+	Attempts *int     `json:"attempts,omitempty"`
+	MaxTasks *int64   `json:"max_tasks,omitempty"`
+	MaxBytes *int64   `json:"max_bytes,omitempty"`
+}
+
+// Apply returns s changed by c.
+func (c SettingsChange) Apply(s Settings) Settings {
+	set(&s.Paused, c.Paused)
+	set(&s.Rate, c.Rate)
+	set(&s.Attempts, c.Attempts)
+	set(&s.MaxTasks, c.MaxTasks)
+	set(&s.MaxBytes, c.MaxBytes)
+	return s
+}
+
+func set[T any](dst *T, v *T) {
+	if v != nil {
+		*dst = *v
+	}
+}
+
+// A Peeked task is shown, not handed out.
+type Peeked struct {
+	Task
+	Number  uint64
+	State   State
+	Attempt int           // hand-outs so far
+	Age     time.Duration // since it was put
+	Due     time.Duration // Delayed: until ready. Leased: until the deadline
+	Reason  string        // Dead: why
+}

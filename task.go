@@ -1,0 +1,176 @@
+package glassq
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Content types that the doors give to bodies by themselves.
+const (
+	TypeText   = "text/plain; charset=utf-8"
+	TypeJSON   = "application/json"
+	TypeOctets = "application/octet-stream"
+)
+
+// A Task is one unit of work. Only Queue and Body are needed; the zero value of every other field
+// means its default.
+type Task struct {
+	Queue string // the queue that holds it: 1..200 bytes, see CheckName
+	Body  []byte // any bytes, at most Limits.MaxBody
+	Type  string // content type of Body; "" means octets
+
+	// ID names the task and is its dedup key within Queue: a second put of the same id within
+	// DedupWindow is a duplicate and stores nothing. "" lets the engine name it. A task with Dense
+	// set has the id "<Run>/<N>" and needs none.
+	ID    string
+	Run   string // the run whose books count the task; "" books it on its queue alone
+	N     uint32 // position in Run, from 0; only with Dense
+	Dense bool   // N is meant, and the run's interval sets remember it for ever
+
+	Priority Priority      // 0 means PriorityDefault; see Level
+	Delay    time.Duration // not handed out before this has passed
+	TTL      time.Duration // goes dead (expired) when not leased by then; 0 never
+	Attempts int           // most tries, 1..MaxAttempts; 0 means the queue's setting, then DefaultAttempts
+	Lease    time.Duration // lease length when the reserve names none; 0 means DefaultLease
+	Result   string        // queue for its result; "" means the run's, then DefaultResults
+
+	Key     string            // host or tenant; carried, reserved for limits per key
+	Flags   uint32            // memcached flags, kept and given back
+	Headers map[string]string // passed through
+	Extra   []byte            // unknown envelope members as a JSON object, passed through; nil for none
+
+	// Of is set on results by the engine: the attempt of the task that this is the result of.
+	// A task with Of > 0 is a result: it is not a put in the books of its run.
+	Of int
+}
+
+// TaskID returns the task's id: ID, or "<Run>/<N>" for a dense one, or "" if the engine is to name it.
+func (t *Task) TaskID() string {
+	if t.ID == "" && t.Dense {
+		return DenseID(t.Run, t.N)
+	}
+	return t.ID
+}
+
+// DenseID is the id of position n in a run: "<run>/<n>".
+func DenseID(run string, n uint32) string {
+	return run + "/" + strconv.FormatUint(uint64(n), 10)
+}
+
+// ParseDenseID is the inverse of DenseID. It accepts exactly what DenseID prints.
+func ParseDenseID(id string) (run string, n uint32, ok bool) {
+	i := strings.LastIndexByte(id, '/')
+	if i <= 0 {
+		return "", 0, false
+	}
+	v, err := strconv.ParseUint(id[i+1:], 10, 32)
+	if err != nil || strconv.FormatUint(v, 10) != id[i+1:] {
+		return "", 0, false
+	}
+	return id[:i], uint32(v), true
+}
+
+// A Priority is a task's level plus one, so that its zero value means "not said". Levels are strict:
+// a queue hands out nothing of a level while a higher one has a ready task.
+type Priority uint8
+
+// PriorityDefault is level 4.
+const PriorityDefault = Priority(5)
+
+// Level makes the Priority of level 0 (lowest) to 9 (highest).
+func Level(level int) Priority { return Priority(level + 1) }
+
+// Level returns 0 to 9; a Priority not said is 4.
+func (p Priority) Level() int {
+	if p == 0 {
+		p = PriorityDefault
+	}
+	return int(p) - 1
+}
+
+// A Receipt answers one task of a put.
+type Receipt struct {
+	Number    uint64 // the engine's own number of the task, grows with every put; 0 for a duplicate
+	Duplicate bool   // the id was put before; nothing was stored
+}
+
+// AssignedID is the id of a task that was put without one: "~" and its number.
+func AssignedID(number uint64) string { return "~" + strconv.FormatUint(number, 10) }
+
+// A Token proves one hand-out of one task. Its text is "<number>.<queue>".
+type Token struct {
+	Queue  string
+	Number uint64 // the lease number: below 2^53, grows, never used twice
+}
+
+func (t Token) String() string { return strconv.FormatUint(t.Number, 10) + "." + t.Queue }
+
+// ParseToken reads what String prints. The error has code bad_request.
+func ParseToken(s string) (Token, error) {
+	num, queue, ok := strings.Cut(s, ".")
+	n, err := strconv.ParseUint(num, 10, 64)
+	if !ok || err != nil || n == 0 || n >= 1<<53 || CheckName(queue) != nil || num[0] == '0' {
+		return Token{}, Errorf(CodeBadRequest, "token %.60q is not <number>.<queue>; send the token of the lease as it came", s)
+	}
+	return Token{Queue: queue, Number: n}, nil
+}
+
+// A Lease is a task handed out: work on it, then ack, nack or extend by its token before Deadline.
+type Lease struct {
+	Task                   // as it was put; Delay and TTL are zero. Body belongs to the caller
+	Number   uint64        // the lease number; Token holds it with the queue
+	Attempt  int           // 1 for the first hand-out
+	Deadline time.Time     // when the task is handed out again unless extended
+	Length   time.Duration // the granted length
+	Age      time.Duration // time spent in the queue since it was first ready
+	Late     time.Duration // how long after the pacer's release moment; 0 without a rate
+}
+
+// Token returns what ack, nack and extend need.
+func (l *Lease) Token() Token { return Token{Queue: l.Queue, Number: l.Number} }
+
+// A Reserve asks for leases.
+type Reserve struct {
+	Queue string
+	Max   int           // most leases, 1..MaxBatch; 0 means 1
+	Wait  time.Duration // longest wait for the first task: 0 answers at once, negative waits for ever
+	Lease time.Duration // 1s to 12h; 0 means each task's own, then DefaultLease
+
+	// Take acks the tasks as they are handed out, without waiting for the sync: delivery at most
+	// once, for clients whose protocol has no ack.
+	Take bool
+}
+
+// An Outcome is how an acked task is booked.
+type Outcome uint8
+
+const (
+	OK     Outcome = iota // booked as ok
+	Failed                // booked as failed
+)
+
+// An Ack ends a lease: the task is done. Result and Put are stored in the same commit, or nothing is.
+type Ack struct {
+	Token   Token
+	Outcome Outcome // set by the Broker from Result
+	// Result is the result to store, nil for none. Its Queue "" means the task's results queue; its
+	// ID, Run, N and Of are set by the engine from the lease.
+	Result *Task
+	Put    []Task // follow-ups; a Run of "" joins the run of the task that is acked
+}
+
+// A Nack ends a lease without the work done.
+type Nack struct {
+	Token  Token
+	Delay  time.Duration // until it is ready again; negative means the engine's backoff by attempt
+	Reason string        // for people; kept with a dead task, at most MaxReason bytes
+	Dead   bool          // straight to dead (nacked)
+	Undone bool          // back to its old place at once, the attempt not counted
+}
+
+// An Extend moves the deadline of a lease to Lease from now.
+type Extend struct {
+	Token Token
+	Lease time.Duration // 1s to 12h; 0 means the length it was granted with
+}
