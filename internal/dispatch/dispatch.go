@@ -1,0 +1,348 @@
+// Package dispatch turns inputs into the tasks of a run.
+//
+// A [Source] is a template with numbers, or a file or stream of lines. Run puts what it yields as
+// positions 0, 1, 2 … of a run and seals the run. Dispatching the same source under the same name
+// again puts only what is missing: no task is put twice, whatever was interrupted.
+//
+// The package holds a few batches at any moment, however long the source is. It knows a queue's verbs;
+// it does not know servers, flags or terminals, and never looks into a body.
+package dispatch
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// A Queue is what dispatching needs: a glassq.Broker or a client. Its methods are glassq's.
+type Queue interface {
+	Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, error)
+	SetRun(ctx context.Context, name string, change glassq.RunChange) (glassq.Run, error)
+	RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, max int) ([]glassq.Interval, error)
+}
+
+// Options tunes Run. Only Source is needed.
+type Options struct {
+	Source   Source
+	Queue    string // "" means glassq.DefaultQueue
+	Run      string // "" means a new name, see NewRunName
+	Results  string // queue of the run's results; "" means results.<Run>, or results when Run is ""
+	Batch    int    // most tasks in one put; 0 means 2,000
+	Parallel int    // puts under way at once; 0 means 2
+
+	// For tasks that do not say otherwise; zero values mean the queue's defaults.
+	Priority glassq.Priority
+	Delay    time.Duration
+	TTL      time.Duration
+	Attempts int
+	Lease    time.Duration
+	Headers  map[string]string // a task's own headers win
+
+	// Retry is how long a queue that cannot be reached is waited for; 0 means not at all. A full
+	// queue or disk is waited for until ctx is done.
+	Retry time.Duration
+
+	// Started is told the run's name and record before the first put; nil for nobody.
+	Started func(glassq.Run)
+	// Progress is told how many positions are done with, put now or before, of how many (0 when not
+	// known); nil for nobody. It is called after each batch, by several goroutines.
+	Progress func(done, total uint64)
+	// Notify is told sentences for people, such as why nothing moves; nil for nobody. It is called
+	// by several goroutines.
+	Notify func(message string)
+}
+
+// A Report is what Run has done.
+type Report struct {
+	Run        glassq.Run    // as it was at the last answer
+	Put        uint64        // tasks put by this call
+	Skipped    uint64        // positions that were put before
+	Duplicates uint64        // refused because their ids were put before
+	Total      uint64        // tasks in the source, as far as it was read
+	Took       time.Duration // from start to seal
+}
+
+// NewRunName makes a run's name of the time and two random bytes: r-20261124-153000-1f2e.
+func NewRunName(now time.Time) string {
+	var b [2]byte
+	rand.Read(b[:]) // never fails
+	return now.UTC().Format("r-20060102-150405-") + hex.EncodeToString(b[:])
+}
+
+// Run puts the tasks of opt.Source and seals the run. It blocks until all are put, ctx is done, or an
+// error; the report is valid in each case, and a run that was not sealed can be continued.
+//
+// A full queue or disk is waited for. Errors: run_conflict when the run has another source, queue or
+// total; a *LineError; the queue's.
+func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
+	d, err := newDispatch(q, opt)
+	if err != nil {
+		return Report{}, err
+	}
+	err = d.run(ctx)
+	return d.result(), err
+}
+
+// dispatch is one call of Run.
+type dispatch struct {
+	q     Queue
+	opt   Options
+	name  string
+	start time.Time
+	rec   glassq.Run // as last answered
+	total uint64     // of the source; 0 when not known
+
+	read       uint64 // positions taken from the source; reader only
+	put        atomic.Uint64
+	skipped    atomic.Uint64
+	duplicates atomic.Uint64
+
+	blocked sync.Mutex // held to write the next field
+	said    time.Time  // when Notify was last told that nothing moves
+}
+
+func newDispatch(q Queue, opt Options) (*dispatch, error) {
+	if opt.Source == nil {
+		return nil, errors.New("dispatch: no source")
+	}
+	if opt.Queue == "" {
+		opt.Queue = glassq.DefaultQueue
+	}
+	now := time.Now()
+	name := opt.Run
+	if name == "" {
+		name = NewRunName(now)
+	}
+	if opt.Results == "" {
+		opt.Results = glassq.DefaultResults
+		if opt.Run != "" {
+			opt.Results += "." + opt.Run
+		}
+	}
+	for _, s := range []string{name, opt.Queue, opt.Results} {
+		if err := glassq.CheckName(s); err != nil {
+			return nil, err
+		}
+	}
+	if opt.Batch <= 0 {
+		opt.Batch = 2000
+	}
+	opt.Batch = min(opt.Batch, glassq.MaxBatch)
+	if opt.Parallel <= 0 {
+		opt.Parallel = 2
+	}
+	d := &dispatch{q: q, opt: opt, name: name, start: now}
+	d.total, _ = opt.Source.Total()
+	return d, nil
+}
+
+func (d *dispatch) run(ctx context.Context) error {
+	err := d.open(ctx)
+	if err != nil {
+		return err
+	}
+	if d.opt.Started != nil {
+		d.opt.Started(d.rec)
+	}
+	if err := d.putAll(ctx); err != nil {
+		return err
+	}
+	return d.again(ctx, func() error {
+		r, err := d.q.SetRun(ctx, d.name, glassq.RunChange{Sealed: true, Total: d.read})
+		if err != nil {
+			return fmt.Errorf("seal run %s: %w", d.name, err)
+		}
+		d.rec = r
+		return nil
+	})
+}
+
+// open makes the run, or makes sure that it is of this source.
+func (d *dispatch) open(ctx context.Context) error {
+	source := d.opt.Source.Fingerprint()
+	err := d.again(ctx, func() (err error) {
+		d.rec, err = d.q.SetRun(ctx, d.name, glassq.RunChange{Source: source, Queue: d.opt.Queue, Results: d.opt.Results})
+		return err
+	})
+	switch {
+	case errors.Is(err, glassq.ErrRunConflict):
+		return glassq.Errorf(glassq.CodeRunConflict, "run %s was made for other tasks: %w; take another --run, or leave it out for a new one", d.name, err)
+	case err != nil:
+		return fmt.Errorf("make run %s: %w", d.name, err)
+	case source == "" && d.rec.Source != "":
+		return glassq.Errorf(glassq.CodeRunConflict,
+			"run %s was made for other tasks: it has the source %s, and this is a stream; take another --run, or leave it out for a new one", d.name, d.rec.Source)
+	}
+	return nil
+}
+
+// putAll reads batches and hands them to opt.Parallel goroutines that put them.
+func (d *dispatch) putAll(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	full := make(chan []glassq.Task)
+	empty := make(chan []glassq.Task, d.opt.Parallel+1)
+	for range d.opt.Parallel + 1 {
+		empty <- nil
+	}
+	var wg sync.WaitGroup
+	for range d.opt.Parallel {
+		wg.Go(func() {
+			for tasks := range full {
+				if ctx.Err() == nil {
+					if err := d.putBatch(ctx, tasks); err != nil {
+						stop(err)
+					}
+				}
+				empty <- tasks[:cap(tasks)]
+			}
+		})
+	}
+	err := d.readAll(ctx, full, empty)
+	close(full)
+	wg.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause // it came first: what readAll says follows from it
+	}
+	return err
+}
+
+// readAll sends what is to be put to full, in order. Batches come back on empty.
+func (d *dispatch) readAll(ctx context.Context, full chan<- []glassq.Task, empty <-chan []glassq.Task) error {
+	before := putBefore{d: d}
+	for {
+		var batch []glassq.Task
+		select {
+		case batch = <-empty:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if batch == nil {
+			batch = make([]glassq.Task, d.opt.Batch)
+		}
+		batch = batch[:d.opt.Batch]
+		n, err := d.opt.Source.Next(batch)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		k := 0
+		for i := range batch[:n] {
+			pos := uint32(d.read)
+			d.read++
+			was, berr := before.has(ctx, pos)
+			if berr != nil {
+				return berr
+			}
+			if was {
+				continue
+			}
+			if i != k {
+				batch[k] = batch[i]
+			}
+			d.dress(&batch[k], pos)
+			k++
+		}
+		if skipped := n - k; skipped > 0 {
+			d.skipped.Add(uint64(skipped))
+			d.progress()
+		}
+		select {
+		case full <- batch[:k]:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if err == io.EOF {
+			return nil
+		}
+	}
+}
+
+// dress makes t the task at a position of the run. A task with an id of its own keeps it, is no
+// position, and is told from others by its id.
+func (d *dispatch) dress(t *glassq.Task, pos uint32) {
+	if run, _, ok := glassq.ParseDenseID(t.ID); ok && (run == t.Run || run == d.name) {
+		t.ID = "" // where it came from: its name there is not its name here
+	}
+	t.Queue, t.Run = d.opt.Queue, d.name
+	t.N, t.Dense = 0, t.ID == ""
+	if t.Dense {
+		t.N = pos
+	}
+	if t.Priority == 0 {
+		t.Priority = d.opt.Priority
+	}
+	if t.Delay == 0 {
+		t.Delay = d.opt.Delay
+	}
+	if t.TTL == 0 {
+		t.TTL = d.opt.TTL
+	}
+	if t.Attempts == 0 {
+		t.Attempts = d.opt.Attempts
+	}
+	if t.Lease == 0 {
+		t.Lease = d.opt.Lease
+	}
+	switch {
+	case len(d.opt.Headers) == 0:
+	case t.Headers == nil:
+		t.Headers = d.opt.Headers
+	default:
+		all := maps.Clone(d.opt.Headers)
+		maps.Copy(all, t.Headers)
+		t.Headers = all
+	}
+}
+
+func (d *dispatch) progress() {
+	if d.opt.Progress != nil {
+		d.opt.Progress(d.put.Load()+d.duplicates.Load()+d.skipped.Load(), d.total)
+	}
+}
+
+func (d *dispatch) result() Report {
+	return Report{
+		Run: d.rec, Put: d.put.Load(), Skipped: d.skipped.Load(), Duplicates: d.duplicates.Load(),
+		Total: d.read, Took: time.Since(d.start),
+	}
+}
+
+// putBefore answers which positions were put before, for ascending positions, page by page.
+type putBefore struct {
+	d    *dispatch
+	page []glassq.Interval
+	last bool // no page follows
+}
+
+const intervalPage = 1000
+
+func (p *putBefore) has(ctx context.Context, pos uint32) (bool, error) {
+	for {
+		for len(p.page) > 0 && p.page[0].Last < pos {
+			p.page = p.page[1:]
+		}
+		if len(p.page) > 0 {
+			return p.page[0].First <= pos, nil
+		}
+		if p.last {
+			return false, nil
+		}
+		err := p.d.again(ctx, func() (err error) {
+			p.page, err = p.d.q.RunIDs(ctx, p.d.name, glassq.IDsPut, pos, intervalPage)
+			return err
+		})
+		if err != nil {
+			return false, fmt.Errorf("ask what was put: %w", err)
+		}
+		p.last = len(p.page) < intervalPage
+	}
+}

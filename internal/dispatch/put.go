@@ -1,0 +1,107 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+const (
+	firstWait = 50 * time.Millisecond // before the second try
+	longWait  = 2 * time.Second       // most between two tries
+	sayEvery  = 10 * time.Second      // between two sentences about the same standstill
+)
+
+// putBatch puts tasks, and waits while there is no room for them. A put is all or nothing, so a
+// batch that does not fit is put in halves until the parts do.
+func (d *dispatch) putBatch(ctx context.Context, tasks []glassq.Task) error {
+	some := len(tasks)
+	wait := firstWait
+	for len(tasks) > 0 {
+		some = min(some, len(tasks))
+		var receipts []glassq.Receipt
+		err := d.again(ctx, func() (err error) {
+			receipts, err = d.q.Put(ctx, tasks[:some])
+			return err
+		})
+		switch code := glassq.CodeOf(err); {
+		case err == nil:
+			d.count(receipts)
+			tasks = tasks[some:]
+			some *= 2
+			wait = firstWait
+		case code != glassq.CodeQueueFull && code != glassq.CodeStorageFull:
+			return fmt.Errorf("put %d tasks: %w", some, err)
+		case some > 1:
+			some /= 2
+		default:
+			d.say("waiting for room: %v (%d put so far)", err, d.put.Load())
+			if err := sleep(ctx, wait); err != nil {
+				return err
+			}
+			wait = min(2*wait, longWait)
+		}
+	}
+	return nil
+}
+
+func (d *dispatch) count(receipts []glassq.Receipt) {
+	dup := uint64(0)
+	for i := range receipts {
+		if receipts[i].Duplicate {
+			dup++
+		}
+	}
+	d.duplicates.Add(dup)
+	d.put.Add(uint64(len(receipts)) - dup)
+	d.progress()
+}
+
+// again calls do until it no longer answers unavailable, for opt.Retry at most. Everything that is
+// repeated may have been done already: puts of positions are told from new ones by the run.
+func (d *dispatch) again(ctx context.Context, do func() error) error {
+	start := time.Now()
+	for wait := firstWait; ; wait = min(2*wait, longWait) {
+		err := do()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, errUnavailable) || time.Since(start)+wait > d.opt.Retry {
+			return err
+		}
+		d.say("waiting for the queue: %v", err)
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+var errUnavailable = &glassq.Error{Code: glassq.CodeUnavailable}
+
+// say tells opt.Notify why nothing moves, not more often than every ten seconds.
+func (d *dispatch) say(format string, args ...any) {
+	if d.opt.Notify == nil {
+		return
+	}
+	d.blocked.Lock()
+	now := time.Now()
+	quiet := !d.said.IsZero() && now.Sub(d.said) < sayEvery
+	if !quiet {
+		d.said = now
+	}
+	d.blocked.Unlock()
+	if !quiet {
+		d.opt.Notify(fmt.Sprintf(format, args...))
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

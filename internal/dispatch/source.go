@@ -1,0 +1,122 @@
+package dispatch
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/glassq/glassq"
+)
+
+// MaxTasks is the most tasks one run can have: positions are 32 bits wide.
+const MaxTasks = 1 << 32
+
+// batchBytes is where a source ends a batch early. A batch holds more only when one body alone does.
+const batchBytes = 4 << 20
+
+// A Source is a stream of tasks in constant memory. The task returned k-th, from 0, has position k.
+// A Source is for one goroutine.
+type Source interface {
+	// Next fills dst from its start and returns how many tasks it filled, which may be fewer than
+	// len(dst) before the end: bodies of one call stay near 4 MiB. At the end it returns io.EOF, with
+	// the last tasks or without. Bodies belong to the caller; Run, N and Queue are not set.
+	Next(dst []glassq.Task) (n int, err error)
+
+	// Fingerprint tells this source from others: equal texts mean equal tasks. It is "" for a stream
+	// that can be read only once, such as standard input. Then nothing can be compared: who continues
+	// a run from a stream feeds it the same lines from the first one on, and those at positions that
+	// were put already are skipped unread.
+	Fingerprint() string
+
+	// Total is how many tasks there are in all, if that is known before the end.
+	Total() (n uint64, known bool)
+}
+
+// ParseRange reads "A..B", both included.
+func ParseRange(s string) (first, last uint64, err error) {
+	a, b, ok := strings.Cut(s, "..")
+	if ok {
+		first, err = strconv.ParseUint(strings.TrimSpace(a), 10, 64)
+	}
+	if ok && err == nil {
+		last, err = strconv.ParseUint(strings.TrimSpace(b), 10, 64)
+	}
+	switch {
+	case !ok || err != nil:
+		return 0, 0, glassq.Errorf(glassq.CodeBadRequest, "range %.60q is not two numbers like 0..999999", s)
+	case last < first:
+		return 0, 0, glassq.Errorf(glassq.CodeBadRequest, "range %.60q goes down; write the lower number first", s)
+	case last-first >= MaxTasks:
+		return 0, 0, glassq.Errorf(glassq.CodeBadRequest, "range %.60q has more than %d numbers", s, uint64(MaxTasks))
+	}
+	return first, last, nil
+}
+
+// counter expands a template for consecutive numbers.
+type counter struct {
+	tmpl  *Template
+	first uint64
+	count uint64
+	next  uint64 // position
+}
+
+// NewCounter makes count tasks: t with the numbers from first on.
+func NewCounter(t *Template, first, count uint64) (Source, error) {
+	if t.UsesLine() {
+		return nil, &TemplateError{Template: t.text, Pos: max(1, strings.Index(t.text, "line}")),
+			Reason: "{line} needs a file or standard input to take lines from; for numbers write {0}"}
+	}
+	if count > MaxTasks || count > 0 && first+count-1 < first {
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "%d tasks from number %d on: a run has at most %d", count, first, uint64(MaxTasks))
+	}
+	return &counter{tmpl: t, first: first, count: count}, nil
+}
+
+func (c *counter) Next(dst []glassq.Task) (int, error) {
+	n := int(min(uint64(len(dst)), c.count-c.next))
+	if n == 0 {
+		if c.next == c.count {
+			return 0, io.EOF
+		}
+		return 0, nil
+	}
+	// All bodies of the batch lie in one allocation; the last number is the longest.
+	one := len(c.tmpl.Append(nil, c.first+c.next+uint64(n)-1, nil))
+	if most := max(1, batchBytes/max(1, one)); n > most {
+		n = most
+	}
+	arena := make([]byte, 0, n*one)
+	for i := range n {
+		start := len(arena)
+		arena = c.tmpl.Append(arena, c.first+c.next, nil)
+		dst[i] = glassq.Task{Body: arena[start:len(arena):len(arena)], Type: glassq.TypeText}
+		c.next++
+	}
+	if c.next == c.count {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (c *counter) Fingerprint() string {
+	if c.count == 0 {
+		return "template " + shorten(c.tmpl.text) + " none"
+	}
+	return fmt.Sprintf("template %s %d..%d", shorten(c.tmpl.text), c.first, c.first+c.count-1)
+}
+
+func (c *counter) Total() (uint64, bool) { return c.count, true }
+
+// shorten quotes a template, or names a long one by its start and its hash: a run's source has at
+// most glassq.MaxReason bytes.
+func shorten(s string) string {
+	q := strconv.Quote(s)
+	if len(q) <= 600 {
+		return q
+	}
+	sum := sha256.Sum256([]byte(s))
+	return strconv.QuoteToASCII(s[:50]) + " sha256:" + hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,173 @@
+package dispatch
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// A Template makes bodies from numbers and lines:
+//
+//	{0}     the number            {0:06}   at least six digits, zeros in front
+//	{line}  the line of the file  {{ }}    a brace
+//
+// Values are escaped for use in a URL, wherever in it they stand: every byte but A-Z a-z 0-9 - _ . ~
+// becomes %XX. With an equals sign, {=0} or {=line}, they are taken as they are. A Template is
+// read-only once parsed.
+type Template struct {
+	text  string
+	parts []part
+	line  bool // has {line}
+	size  int  // bytes of the literal parts
+}
+
+// A part is a literal followed by a value.
+type part struct {
+	lit  string
+	kind partKind
+	pad  int  // digits at least, for numbers
+	raw  bool // not escaped
+}
+
+type partKind uint8
+
+const (
+	partEnd    partKind = iota // no value follows
+	partNumber                 // {0}
+	partLine                   // {line}
+)
+
+const maxPad = 20 // digits of the largest number
+
+// A TemplateError tells where a template stopped making sense.
+type TemplateError struct {
+	Template string
+	Pos      int // byte from 1
+	Reason   string
+}
+
+func (e *TemplateError) Error() string {
+	return fmt.Sprintf("template %q, character %d: %s", e.Template, e.Pos, e.Reason)
+}
+
+// ParseTemplate reads a template. The error is a *TemplateError.
+func ParseTemplate(s string) (*Template, error) {
+	t := &Template{text: s}
+	fail := func(i int, format string, args ...any) (*Template, error) {
+		return nil, &TemplateError{Template: s, Pos: i + 1, Reason: fmt.Sprintf(format, args...)}
+	}
+	var lit strings.Builder
+	for i := 0; i < len(s); {
+		c := s[i]
+		switch {
+		case c != '{' && c != '}':
+			lit.WriteByte(c)
+			i++
+		case i+1 < len(s) && s[i+1] == c:
+			lit.WriteByte(c)
+			i += 2
+		case c == '}':
+			return fail(i, "a } without its {; write }} for a brace")
+		default:
+			end := strings.IndexByte(s[i:], '}')
+			if end < 0 {
+				return fail(i, "a { without its }; write {{ for a brace")
+			}
+			name := s[i+1 : i+end]
+			p, reason := parseValue(name)
+			if reason != "" {
+				return fail(i, "{%.40s} %s; write {{ for a brace", name, reason)
+			}
+			p.lit = lit.String()
+			lit.Reset()
+			t.add(p)
+			i += end + 1
+		}
+	}
+	t.add(part{lit: lit.String()})
+	return t, nil
+}
+
+func (t *Template) add(p part) {
+	t.parts = append(t.parts, p)
+	t.size += len(p.lit)
+	t.line = t.line || p.kind == partLine
+}
+
+// parseValue reads what stands between braces; a reason that is not "" says what is wrong with it.
+func parseValue(s string) (p part, reason string) {
+	s, p.raw = strings.CutPrefix(s, "=")
+	name, pad, padded := strings.Cut(s, ":")
+	switch name {
+	case "0":
+		p.kind = partNumber
+	case "line":
+		p.kind = partLine
+	default:
+		return p, "is not a value: there are {0}, {0:06}, {line}, {=0} and {=line}"
+	}
+	if !padded {
+		return p, ""
+	}
+	if p.kind == partLine {
+		return p, "cannot be padded: only numbers can"
+	}
+	n, err := strconv.Atoi(pad)
+	if err != nil || len(pad) < 2 || pad[0] != '0' || n < 1 || n > maxPad {
+		return p, fmt.Sprintf("has a bad padding: write a 0 and how many digits, up to %d, as in {0:06}", maxPad)
+	}
+	p.pad = n
+	return p, ""
+}
+
+// String returns the template as it was written.
+func (t *Template) String() string { return t.text }
+
+// UsesLine reports whether the template has {line}, and so needs lines to read.
+func (t *Template) UsesLine() bool { return t.line }
+
+// Append appends the body made from a number and a line.
+func (t *Template) Append(dst []byte, number uint64, line []byte) []byte {
+	for i := range t.parts {
+		p := &t.parts[i]
+		dst = append(dst, p.lit...)
+		switch p.kind {
+		case partNumber:
+			dst = appendPadded(dst, number, p.pad)
+		case partLine:
+			if p.raw {
+				dst = append(dst, line...)
+			} else {
+				dst = appendEscaped(dst, line)
+			}
+		}
+	}
+	return dst
+}
+
+func appendPadded(dst []byte, n uint64, pad int) []byte {
+	if pad > 1 {
+		digits := 1
+		for v := n; v >= 10; v /= 10 {
+			digits++
+		}
+		for ; digits < pad; digits++ {
+			dst = append(dst, '0')
+		}
+	}
+	return strconv.AppendUint(dst, n, 10)
+}
+
+// appendEscaped escapes for any place in a URL: a space is %20, which a path and a query both read.
+func appendEscaped(dst, s []byte) []byte {
+	const hex = "0123456789ABCDEF"
+	for _, c := range s {
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+			c == '-' || c == '_' || c == '.' || c == '~' {
+			dst = append(dst, c)
+			continue
+		}
+		dst = append(dst, '%', hex[c>>4], hex[c&15])
+	}
+	return dst
+}

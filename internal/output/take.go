@@ -1,0 +1,311 @@
+package output
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// errDrained ends the reserves: nothing more will come.
+var errDrained = errors.New("drained")
+
+// take moves results from the queue to the writer in three steps that overlap: reserve; write and
+// flush; sync and ack. A step ends when the one before it has, so what was taken is seen through.
+func (o *output) take(ctx context.Context, queue string) error {
+	var (
+		taken   = make(chan []glassq.Lease, 1)
+		written = make(chan []glassq.Ack, 4)
+		wg      sync.WaitGroup
+
+		reserveErr, writeErr, ackErr error // of the goroutines; read after wg.Wait
+	)
+	reserving, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	// Acks outlive ctx, but not for ever.
+	acking, stopAcking := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAcking()
+	done := make(chan struct{})
+
+	wg.Go(func() {
+		defer close(taken)
+		if reserveErr = o.reserve(reserving, queue, taken); reserveErr != nil {
+			stop(reserveErr)
+		}
+	})
+	wg.Go(func() {
+		defer close(written)
+		if writeErr = o.write(taken, written); writeErr != nil {
+			stop(writeErr)
+			for range taken { // not written, not acked
+			}
+		}
+	})
+	wg.Go(func() {
+		defer close(done)
+		if ackErr = o.ack(acking, written); ackErr != nil {
+			stop(ackErr)
+			for range written {
+			}
+		}
+	})
+	var watchErr error
+	wg.Go(func() {
+		if o.opt.Run == "" {
+			return
+		}
+		_, watchErr = o.await(reserving, glassq.PhaseDrained)
+		if watchErr == nil {
+			watchErr = errDrained
+		}
+		stop(watchErr)
+	})
+	wg.Go(func() { o.tell(reserving, done) })
+	wg.Go(func() {
+		select {
+		case <-done:
+			return
+		case <-ctx.Done():
+		}
+		t := time.NewTimer(graceTime)
+		defer t.Stop()
+		select {
+		case <-done:
+		case <-t.C:
+			stopAcking()
+		}
+	})
+	wg.Wait()
+
+	drained := errors.Is(context.Cause(reserving), errDrained)
+	switch {
+	case writeErr != nil:
+		return writeErr
+	case ackErr != nil:
+		return ackErr
+	case drained:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case reserveErr != nil:
+		return reserveErr
+	}
+	return watchErr
+}
+
+// reserve sends leases to taken until ctx is done. Those it has when ctx ends are sent too.
+func (o *output) reserve(ctx context.Context, queue string, taken chan<- []glassq.Lease) error {
+	r := glassq.Reserve{Queue: queue, Max: o.opt.Batch, Wait: longWait, Lease: o.opt.Lease}
+	for {
+		var leases []glassq.Lease
+		err := o.again(ctx, func() (err error) {
+			leases, err = o.q.Reserve(ctx, r)
+			return err
+		})
+		if len(leases) > 0 {
+			taken <- leases
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("reserve from %s: %w", queue, err)
+		}
+	}
+}
+
+// write writes the lines of each batch and passes on its acks.
+func (o *output) write(taken <-chan []glassq.Lease, written chan<- []glassq.Ack) error {
+	w := batchWriter{o: o}
+	for leases := range taken {
+		if err := w.write(leases); err != nil {
+			return err
+		}
+		acks := make([]glassq.Ack, len(leases))
+		for i := range leases {
+			acks[i].Token = leases[i].Token()
+		}
+		written <- acks
+	}
+	return nil
+}
+
+// A batchWriter writes batches and counts them. Its slices are used again for each.
+type batchWriter struct {
+	o        *output
+	buf      []byte
+	verdicts []verdict       // of the results that are written
+	noted    []*glassq.Lease // those of them whose positions were noted
+}
+
+const flushSize = 4 << 20 // a large batch is written in parts of about this size
+
+// write returns when all of the batch is written, or with an error when it is not to be acked; then
+// none of its positions counts as seen.
+func (w *batchWriter) write(leases []glassq.Lease) error {
+	o := w.o
+	w.buf, w.verdicts, w.noted = w.buf[:0], w.verdicts[:0], w.noted[:0]
+	for i := range leases {
+		l := &leases[i]
+		if n, ok := position(l); ok {
+			if !o.seen.add(l.Run, n) {
+				continue
+			}
+			w.noted = append(w.noted, l)
+		}
+		w.line(l)
+		if len(w.buf) >= flushSize {
+			if err := w.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if cap(w.buf) > 2*flushSize {
+		w.buf = nil
+	}
+	o.tally.mu.Lock()
+	defer o.tally.mu.Unlock()
+	o.tally.duplicates += uint64(len(leases) - len(w.verdicts))
+	for i := range w.verdicts {
+		o.tally.record(&w.verdicts[i])
+	}
+	return nil
+}
+
+func (w *batchWriter) flush() error {
+	if len(w.buf) == 0 {
+		return nil
+	}
+	_, err := w.o.opt.W.Write(w.buf)
+	w.buf = w.buf[:0]
+	if err == nil {
+		return nil
+	}
+	for _, l := range w.noted {
+		n, _ := position(l)
+		w.o.seen.remove(l.Run, n)
+	}
+	return fmt.Errorf("write results: %w", err)
+}
+
+// line appends the line of one result.
+func (w *batchWriter) line(l *glassq.Lease) {
+	body := bytes.TrimSpace(l.Body)
+	var obj *object
+	if found, ok := scanObject(body); ok {
+		obj = &found
+	}
+	v := verdictOf(body, obj)
+	w.verdicts = append(w.verdicts, v)
+	switch w.o.opt.Format {
+	case NDJSON:
+		w.buf = appendLine(w.buf, l, body, obj)
+	case Text:
+		w.buf = appendText(w.buf, l, &v)
+	}
+}
+
+// ack syncs and acks what was written. What has piled up meanwhile shares a sync and a call.
+func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) error {
+	for acks := range written {
+	more:
+		for len(acks)+o.opt.Batch <= glassq.MaxBatch {
+			select {
+			case next, ok := <-written:
+				if !ok {
+					break more
+				}
+				acks = append(acks, next...)
+			default:
+				break more
+			}
+		}
+		if o.opt.Sync != nil {
+			if err := o.opt.Sync(); err != nil {
+				return fmt.Errorf("sync results: %w", err)
+			}
+		}
+		var errs []error
+		err := o.again(ctx, func() (err error) {
+			errs, err = o.q.Ack(ctx, acks)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("ack %d results: %w", len(acks), err)
+		}
+		for i, err := range errs {
+			// A lost lease: the result comes again, and is then a duplicate.
+			if err != nil && !errors.Is(err, glassq.ErrLeaseLost) {
+				return fmt.Errorf("ack %s: %w", acks[i].Token, err)
+			}
+		}
+	}
+	return nil
+}
+
+const (
+	tellEvery = 200 * time.Millisecond
+	askEvery  = 10 // of these, until the total is known
+)
+
+// tell reports progress until done is closed, and once more then. While the total of the run is not
+// known it asks for it now and then, for show only.
+func (o *output) tell(ctx context.Context, done <-chan struct{}) {
+	if o.opt.Progress == nil {
+		return
+	}
+	t := time.NewTicker(tellEvery)
+	defer t.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-t.C:
+		case <-done:
+			o.opt.Progress(o.tally.summary())
+			return
+		}
+		s := o.tally.summary()
+		if s.Run != "" && s.Total == 0 && n%askEvery == 0 {
+			if rec, err := o.q.Run(ctx, s.Run); err == nil {
+				o.know(rec)
+				s.Total = rec.Total
+			}
+		}
+		o.opt.Progress(s)
+	}
+}
+
+var errUnavailable = &glassq.Error{Code: glassq.CodeUnavailable}
+
+// again calls do until it no longer answers unavailable, for opt.Retry at most. Everything that is
+// repeated may have been done already: leases that got lost on the way end and come again.
+func (o *output) again(ctx context.Context, do func() error) error {
+	start := time.Now()
+	var said time.Time
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		err := do()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, errUnavailable) {
+			return err
+		}
+		if o.opt.Retry >= 0 && time.Since(start)+wait > o.opt.Retry {
+			return err
+		}
+		if now := time.Now(); o.opt.Notify != nil && now.Sub(said) >= 10*time.Second {
+			said = now
+			o.opt.Notify("waiting for the queue: " + err.Error())
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		}
+	}
+}
