@@ -1,0 +1,627 @@
+package glassq
+
+import (
+	"encoding/base64"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Error classes of results: a closed set, so that summaries can count by them. A worker in another
+// language uses the same words.
+const (
+	ErrClassDNS            = "dns"             // the host name did not resolve
+	ErrClassRefused        = "refused"         // nobody listens there
+	ErrClassReset          = "reset"           // the peer cut the connection
+	ErrClassUnreachable    = "unreachable"     // no route to the host or network
+	ErrClassConnectTimeout = "connect_timeout" // no connection in time
+	ErrClassTimeout        = "timeout"         // connected, no whole answer in time
+	ErrClassTLS            = "tls"             // handshake or certificate
+	ErrClassEOF            = "eof"             // the connection ended before the answer did
+	ErrClassProtocol       = "protocol"        // the answer is not what the protocol allows
+	ErrClassTooLarge       = "too_large"       // the answer is over the size limit
+	ErrClassStatus         = "status"          // answered, with a status that counts as failure
+	ErrClassBodyMismatch   = "body_mismatch"   // answered, with another body than expected
+	ErrClassBlocked        = "blocked"         // not allowed by the worker's own rules
+	ErrClassBadTask        = "bad_task"        // the task's body cannot be read
+	ErrClassCancelled      = "cancelled"       // given up before it ended
+	ErrClassExit           = "exit"            // a command ended with a status other than 0
+	ErrClassSignal         = "signal"          // a command was ended by a signal
+	ErrClassInternal       = "internal"        // anything else
+)
+
+// ErrorClasses lists the closed set, in the order of the documents.
+func ErrorClasses() []string {
+	return append([]string(nil), errorClasses[:]...)
+}
+
+var errorClasses = [...]string{
+	ErrClassDNS, ErrClassRefused, ErrClassReset, ErrClassUnreachable, ErrClassConnectTimeout,
+	ErrClassTimeout, ErrClassTLS, ErrClassEOF, ErrClassProtocol, ErrClassTooLarge, ErrClassStatus,
+	ErrClassBodyMismatch, ErrClassBlocked, ErrClassBadTask, ErrClassCancelled, ErrClassExit,
+	ErrClassSignal, ErrClassInternal,
+}
+
+// A Result is what a worker found out about one task: the member "o" of a result record.
+type Result struct {
+	OK   bool
+	RT   time.Duration // how long the work took
+	Code int           // status, 0 for none
+	Err  string        // one of ErrorClasses, "" for none
+	Msg  string        // for people, without ephemeral ports
+	N    int64         // bytes received
+	T    time.Time     // when the work began
+	Lag  time.Duration // from the moment it was due to T
+	W    string        // the worker's name
+	A    int           // the attempt
+}
+
+// AppendResult appends the result record of a task whose body was input to dst, on one line without
+// a newline:
+//
+//	{"i":"http://localhost:8888/?q=7","o":{"ok":1,"rt":0.012345,"code":200,"n":512}}
+//
+// The member i is a string when the body is text and JSON when it is JSON; other bodies are in b64.
+// A body without a type is JSON when it is an object or array, else text when it is UTF-8; what does
+// not agree with its type goes as text, or as b64 when it is not UTF-8. Members of o that are zero
+// are left out, except ok and rt. It allocates nothing but room in dst.
+func AppendResult(dst []byte, input []byte, inputType string, r *Result) []byte {
+	dst = append(dst, '{')
+	dst = appendInput(dst, input, inputType)
+	if r.OK {
+		dst = append(dst, `,"o":{"ok":1,"rt":`...)
+	} else {
+		dst = append(dst, `,"o":{"ok":0,"rt":`...)
+	}
+	dst = appendMicros(dst, r.RT)
+	if r.Code != 0 {
+		dst = append(dst, `,"code":`...)
+		dst = strconv.AppendInt(dst, int64(r.Code), 10)
+	}
+	if r.Err != "" {
+		dst = append(dst, `,"err":`...)
+		dst = appendJSONString(dst, r.Err)
+	}
+	if r.Msg != "" {
+		dst = append(dst, `,"msg":`...)
+		dst = appendJSONString(dst, r.Msg)
+	}
+	if r.N != 0 {
+		dst = append(dst, `,"n":`...)
+		dst = strconv.AppendInt(dst, r.N, 10)
+	}
+	if !r.T.IsZero() {
+		dst = append(dst, `,"t":`...)
+		ms := r.T.UnixMilli()
+		if ms < 0 {
+			ms = 0
+		}
+		dst = strconv.AppendInt(dst, ms/1000, 10)
+		dst = appendFraction(dst, ms%1000, 100)
+	}
+	if r.Lag > 0 {
+		dst = append(dst, `,"lag":`...)
+		dst = appendMicros(dst, r.Lag)
+	}
+	if r.W != "" {
+		dst = append(dst, `,"w":`...)
+		dst = appendJSONString(dst, r.W)
+	}
+	if r.A != 0 {
+		dst = append(dst, `,"a":`...)
+		dst = strconv.AppendInt(dst, int64(r.A), 10)
+	}
+	return append(dst, '}', '}')
+}
+
+func appendInput(dst, input []byte, typ string) []byte {
+	if typ != TypeOctets && utf8.Valid(input) {
+		if isJSONType(typ) || typ == "" && opensJSON(input) {
+			mark := len(dst)
+			dst = append(dst, `"i":`...)
+			out, end := compactValue(dst, input, skipSpace(input, 0), 0)
+			if end >= 0 && skipSpace(input, end) == len(input) {
+				return out
+			}
+			dst = dst[:mark]
+		}
+		if typ == "" || isJSONType(typ) || strings.HasPrefix(typ, "text/") {
+			dst = append(dst, `"i":`...)
+			return appendJSONString(dst, input)
+		}
+	}
+	dst = append(dst, `"b64":"`...)
+	dst = base64.StdEncoding.AppendEncode(dst, input)
+	return append(dst, '"')
+}
+
+func isJSONType(typ string) bool {
+	if typ == TypeJSON {
+		return true
+	}
+	typ, _, _ = strings.Cut(typ, ";")
+	typ = strings.TrimSpace(typ)
+	return typ == TypeJSON || strings.HasSuffix(typ, "+json")
+}
+
+func opensJSON(b []byte) bool {
+	i := skipSpace(b, 0)
+	return i < len(b) && (b[i] == '{' || b[i] == '[')
+}
+
+// appendMicros writes d in seconds, to the microsecond.
+func appendMicros(dst []byte, d time.Duration) []byte {
+	us := max(int64(d/time.Microsecond), 0)
+	dst = strconv.AppendInt(dst, us/1e6, 10)
+	return appendFraction(dst, us%1e6, 1e5)
+}
+
+// appendFraction writes ".012" for 12 with the first digit worth 100, without zeros at the end.
+func appendFraction(dst []byte, v, digit int64) []byte {
+	if v == 0 {
+		return dst
+	}
+	dst = append(dst, '.')
+	for ; v > 0; digit /= 10 {
+		dst = append(dst, byte('0'+v/digit))
+		v %= digit
+	}
+	return dst
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendJSONString writes s as a JSON string; bytes that are not UTF-8 become U+FFFD.
+func appendJSONString[S string | []byte](dst []byte, s S) []byte {
+	dst = append(dst, '"')
+	from := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			n := runeLen(s, i)
+			if n > 0 {
+				i += n
+				continue
+			}
+		}
+		dst = append(dst, s[from:i]...)
+		switch {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c == '\n':
+			dst = append(dst, '\\', 'n')
+		case c == '\r':
+			dst = append(dst, '\\', 'r')
+		case c == '\t':
+			dst = append(dst, '\\', 't')
+		case c < 0x20:
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		default:
+			dst = append(dst, `\ufffd`...)
+		}
+		i++
+		from = i
+	}
+	dst = append(dst, s[from:]...)
+	return append(dst, '"')
+}
+
+// runeLen is the length of the UTF-8 sequence at s[i], or 0 if it is not one.
+func runeLen[S string | []byte](s S, i int) int {
+	var buf [utf8.UTFMax]byte
+	n := copy(buf[:], s[i:min(i+utf8.UTFMax, len(s))])
+	r, size := utf8.DecodeRune(buf[:n])
+	if r == utf8.RuneError && size <= 1 {
+		return 0
+	}
+	return size
+}
+
+// OutcomeOf decides how a task whose worker returned result is booked. The member o.ok 0 or false is
+// Failed. 1, true, absent, anything that is not a JSON object, and no result are OK. Of a member that
+// is there twice the last one counts. It does not allocate.
+func OutcomeOf(result []byte, contentType string) Outcome {
+	if len(result) == 0 || result[0] != '{' && !opensJSON(result) {
+		return OK
+	}
+	if contentType != "" && contentType != TypeJSON && contentType != TypeOctets &&
+		!isJSONType(contentType) && !strings.HasPrefix(contentType, "text/") {
+		return OK // an image is not a record, whatever its bytes look like
+	}
+	o, ok := outMember(result)
+	if !ok {
+		return OK
+	}
+	outcome := OK
+	eachMember(o, func(key, value []byte) {
+		if keyIs(key, "ok") {
+			outcome = outcomeOfValue(value)
+		}
+	})
+	return outcome
+}
+
+func outcomeOfValue(v []byte) Outcome {
+	if v[0] == 'f' {
+		return Failed
+	}
+	if v[0] != '-' && (v[0] < '0' || v[0] > '9') {
+		return OK
+	}
+	for _, c := range v {
+		switch {
+		case c == 'e' || c == 'E':
+			return Failed
+		case c >= '1' && c <= '9':
+			return OK
+		}
+	}
+	return Failed
+}
+
+// ParseResultOut reads the member o of a result record into r: OK, RT, Code, Err, N, T, Lag and A.
+// Msg and W are left empty. An ok that is absent is true. It reports whether result is a JSON object with an
+// object o; members of other types than expected are taken as absent. It allocates only for an Err
+// outside of ErrorClasses.
+func ParseResultOut(result []byte, r *Result) bool {
+	*r = Result{OK: true}
+	o, ok := outMember(result)
+	if !ok {
+		return false
+	}
+	eachMember(o, func(key, v []byte) {
+		switch {
+		case keyIs(key, "ok"):
+			r.OK = outcomeOfValue(v) == OK
+		case keyIs(key, "rt"):
+			r.RT = time.Duration(scaled(v, 9))
+		case keyIs(key, "lag"):
+			r.Lag = time.Duration(scaled(v, 9))
+		case keyIs(key, "code"):
+			r.Code = int(scaled(v, 0))
+		case keyIs(key, "n"):
+			r.N = scaled(v, 0)
+		case keyIs(key, "a"):
+			r.A = int(scaled(v, 0))
+		case keyIs(key, "t"):
+			r.T = time.Time{}
+			if ns := scaled(v, 9); ns > 0 {
+				r.T = time.Unix(0, ns)
+			}
+		case keyIs(key, "err"):
+			r.Err = errClassOf(v)
+		}
+	})
+	return true
+}
+
+func errClassOf(v []byte) string {
+	if v[0] != '"' {
+		return ""
+	}
+	v = v[1 : len(v)-1]
+	for _, c := range errorClasses {
+		if string(v) == c {
+			return c
+		}
+	}
+	return string(v)
+}
+
+// scaled is the JSON number v times 10^scale, cut to an integer and to the bounds of int64; 0 when v
+// is not a number.
+func scaled(v []byte, scale int) int64 {
+	i, neg := 0, false
+	if v[0] == '-' {
+		neg = true
+		i++
+	}
+	if i == len(v) || v[i] < '0' || v[i] > '9' {
+		return 0
+	}
+	var m int64
+	exp := scale
+	point := false
+	for ; i < len(v); i++ {
+		c := v[i]
+		if c == '.' {
+			point = true
+			continue
+		}
+		if c == 'e' || c == 'E' {
+			break
+		}
+		if m > (math.MaxInt64-9)/10 {
+			if !point {
+				exp++
+			}
+			continue
+		}
+		m = m*10 + int64(c-'0')
+		if point {
+			exp--
+		}
+	}
+	if i < len(v) { // the exponent
+		i++
+		sign := 1
+		if v[i] == '+' || v[i] == '-' {
+			if v[i] == '-' {
+				sign = -1
+			}
+			i++
+		}
+		e := 0
+		for ; i < len(v); i++ {
+			e = min(e*10+int(v[i]-'0'), 100_000_000)
+		}
+		exp += sign * e
+	}
+	for ; exp < 0 && m > 0; exp++ {
+		m /= 10
+	}
+	for ; exp > 0 && m > 0; exp-- {
+		if m > math.MaxInt64/10 {
+			m = math.MaxInt64
+			break
+		}
+		m *= 10
+	}
+	if neg {
+		return -m
+	}
+	return m
+}
+
+// outMember returns the object o of a result record, and whether the record is valid JSON with one.
+func outMember(b []byte) ([]byte, bool) {
+	i := skipSpace(b, 0)
+	if i == len(b) || b[i] != '{' {
+		return nil, false
+	}
+	end := skipValue(b, i, 0)
+	if end < 0 || skipSpace(b, end) != len(b) {
+		return nil, false
+	}
+	var o []byte
+	eachMember(b[i:end], func(key, value []byte) {
+		if keyIs(key, "o") {
+			o = value
+		}
+	})
+	return o, len(o) > 0 && o[0] == '{'
+}
+
+// eachMember calls f with every member of obj, a valid JSON object: the raw key between its quotes
+// and the raw value.
+func eachMember(obj []byte, f func(key, value []byte)) {
+	i := skipSpace(obj, 1)
+	for obj[i] != '}' {
+		k := skipString(obj, i)
+		v := skipSpace(obj, skipSpace(obj, k)+1)
+		end := skipValue(obj, v, 0)
+		f(obj[i+1:k-1], obj[v:end])
+		i = skipSpace(obj, end)
+		if obj[i] == ',' {
+			i = skipSpace(obj, i+1)
+		}
+	}
+}
+
+// keyIs reports whether the raw key, valid as a JSON string, says want, a word of plain letters.
+func keyIs(key []byte, want string) bool {
+	if len(key) == len(want) {
+		return string(key) == want
+	}
+	if len(key) < 6 || len(key) > 6*len(want) {
+		return false
+	}
+	w := 0
+	for i := 0; i < len(key); w++ {
+		if w == len(want) {
+			return false
+		}
+		c := rune(key[i])
+		if c != '\\' {
+			i++
+		} else {
+			if key[i+1] != 'u' {
+				return false // the short escapes stand for no letter
+			}
+			c = 0
+			for _, h := range key[i+2 : i+6] {
+				c = c<<4 | rune(unhex(h))
+			}
+			i += 6
+		}
+		if c != rune(want[w]) {
+			return false
+		}
+	}
+	return w == len(want)
+}
+
+func unhex(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c >= 'a' && c <= 'f':
+		return int(c-'a') + 10
+	case c >= 'A' && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}
+
+const maxResultDepth = 10_000 // as in encoding/json
+
+// skipValue returns the index after the JSON value that begins at b[i], or -1 if there is none.
+func skipValue(b []byte, i, depth int) int {
+	if i < 0 || i >= len(b) {
+		return -1
+	}
+	switch c := b[i]; c {
+	case '"':
+		return skipString(b, i)
+	case 't':
+		return skipWord(b, i, "true")
+	case 'f':
+		return skipWord(b, i, "false")
+	case 'n':
+		return skipWord(b, i, "null")
+	case '{', '[':
+		return skipGroup(b, i, depth+1)
+	default:
+		return skipNumber(b, i)
+	}
+}
+
+func skipGroup(b []byte, i, depth int) int {
+	if depth > maxResultDepth {
+		return -1
+	}
+	object := b[i] == '{'
+	end := b[i] + 2 // } follows { and ] follows [ by two
+	i = skipSpace(b, i+1)
+	if i < len(b) && b[i] == end {
+		return i + 1
+	}
+	for {
+		if object {
+			if i >= len(b) || b[i] != '"' {
+				return -1
+			}
+			if i = skipString(b, i); i < 0 {
+				return -1
+			}
+			i = skipSpace(b, i)
+			if i >= len(b) || b[i] != ':' {
+				return -1
+			}
+			i = skipSpace(b, i+1)
+		}
+		if i = skipValue(b, i, depth); i < 0 {
+			return -1
+		}
+		i = skipSpace(b, i)
+		switch {
+		case i >= len(b):
+			return -1
+		case b[i] == end:
+			return i + 1
+		case b[i] != ',':
+			return -1
+		}
+		i = skipSpace(b, i+1)
+	}
+}
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+func skipWord(b []byte, i int, word string) int {
+	if len(b)-i >= len(word) && string(b[i:i+len(word)]) == word {
+		return i + len(word)
+	}
+	return -1
+}
+
+func skipString(b []byte, i int) int {
+	for i++; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			return i + 1
+		case c < 0x20:
+			return -1
+		case c == '\\':
+			i++
+			if i >= len(b) {
+				return -1
+			}
+			switch b[i] {
+			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+			case 'u':
+				if len(b)-i < 5 {
+					return -1
+				}
+				for _, h := range b[i+1 : i+5] {
+					if unhex(h) < 0 {
+						return -1
+					}
+				}
+				i += 4
+			default:
+				return -1
+			}
+		}
+	}
+	return -1
+}
+
+func skipNumber(b []byte, i int) int {
+	if i < len(b) && b[i] == '-' {
+		i++
+	}
+	if i < len(b) && b[i] == '0' {
+		i++
+	} else if i = skipDigits(b, i); i < 0 {
+		return -1
+	}
+	if i < len(b) && b[i] == '.' {
+		if i = skipDigits(b, i+1); i < 0 {
+			return -1
+		}
+	}
+	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
+		i++
+		if i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		i = skipDigits(b, i)
+	}
+	return i
+}
+
+func skipDigits(b []byte, i int) int {
+	from := i
+	for i < len(b) && b[i] >= '0' && b[i] <= '9' {
+		i++
+	}
+	if i == from {
+		return -1
+	}
+	return i
+}
+
+// compactValue appends the JSON value that begins at b[i] to dst without spaces between its parts,
+// and returns the index after it, or -1 if there is none.
+func compactValue(dst, b []byte, i, depth int) ([]byte, int) {
+	end := skipValue(b, i, depth)
+	if end < 0 {
+		return dst, -1
+	}
+	for i < end {
+		switch b[i] {
+		case ' ', '\n', '\r', '\t':
+			i++
+		case '"':
+			j := skipString(b, i)
+			dst = append(dst, b[i:j]...)
+			i = j
+		default:
+			dst = append(dst, b[i])
+			i++
+		}
+	}
+	return dst, end
+}
