@@ -1,0 +1,376 @@
+package glassq
+
+import (
+	"context"
+	"math"
+	"time"
+	"unicode/utf8"
+)
+
+// A Broker is the one set of rules before an engine: every door and every embedded program calls it.
+// It checks names, sizes and bounds, fills in defaults, and decides whether a result is booked as ok
+// or failed. It keeps no state, and has all methods of the [Store] it stands before.
+//
+// Put and Ack fill in defaults in the tasks they are given.
+type Broker struct {
+	store   Store
+	maxBody int
+}
+
+var _ Store = (*Broker)(nil)
+
+// NewBroker stands before s. A MaxBody beyond HardMaxBody is taken as HardMaxBody.
+func NewBroker(s Store, lim Limits) *Broker {
+	if lim.MaxBody <= 0 {
+		lim.MaxBody = DefaultMaxBody
+	}
+	return &Broker{store: s, maxBody: min(lim.MaxBody, HardMaxBody)}
+}
+
+// Limits returns the limits in force.
+func (b *Broker) Limits() Limits { return Limits{MaxBody: b.maxBody} }
+
+// Put checks tasks and puts them, all or none. A bad one is named by its index from 0.
+func (b *Broker) Put(ctx context.Context, tasks []Task) ([]Receipt, error) {
+	if len(tasks) == 0 {
+		return nil, nil
+	}
+	if err := b.checkTasks(tasks); err != nil {
+		return nil, err
+	}
+	return b.store.Put(ctx, tasks)
+}
+
+func (b *Broker) checkTasks(tasks []Task) error {
+	if len(tasks) > MaxBatch {
+		return Errorf(CodeTooLarge, "%d tasks in one put; send at most %d at a time", len(tasks), MaxBatch)
+	}
+	size := 0
+	var last string // names checked already: batches are mostly of one queue
+	for i := range tasks {
+		t := &tasks[i]
+		if t.Queue != last {
+			if err := CheckName(t.Queue); err != nil {
+				return atTask(i, len(tasks), err)
+			}
+			last = t.Queue
+		}
+		if err := b.checkTask(t); err != nil {
+			return atTask(i, len(tasks), err)
+		}
+		size += len(t.Body)
+	}
+	if size > MaxPutBytes {
+		return Errorf(CodeTooLarge, "%d bytes of bodies in one put; send at most %d at a time", size, MaxPutBytes)
+	}
+	return nil
+}
+
+func atTask(i, of int, err error) error {
+	if of == 1 {
+		return err
+	}
+	return Errorf(CodeOf(err), "task %d: %w", i, err)
+}
+
+// checkTask checks everything but the queue's name.
+func (b *Broker) checkTask(t *Task) error {
+	switch {
+	case len(t.Body) > b.maxBody:
+		return Errorf(CodeTooLarge, "body of %d bytes; the limit is %d (serve --max-body)", len(t.Body), b.maxBody)
+	case t.Priority > 10:
+		return Errorf(CodeBadRequest, "priority %d is not 0 to 9", t.Priority.Level())
+	case t.Delay < 0 || t.Delay > MaxDelay:
+		return Errorf(CodeBadRequest, "delay %v is not between 0 and %v", t.Delay, MaxDelay)
+	case t.TTL < 0 || t.TTL > MaxDelay:
+		return Errorf(CodeBadRequest, "ttl %v is not between 0 and %v", t.TTL, MaxDelay)
+	case t.Attempts < 0 || t.Attempts > MaxAttempts:
+		return Errorf(CodeBadRequest, "attempts %d is not 1 to %d", t.Attempts, MaxAttempts)
+	case len(t.ID) > MaxID || !utf8.ValidString(t.ID):
+		return Errorf(CodeBadRequest, "id %.60q is not UTF-8 of at most %d bytes", t.ID, MaxID)
+	case len(t.Type) > MaxName || len(t.Key) > MaxID:
+		return Errorf(CodeBadRequest, "type is longer than %d bytes or key longer than %d", MaxName, MaxID)
+	case t.Dense && t.Run == "":
+		return Errorf(CodeBadRequest, "n without run: a position needs the run it is a position in")
+	}
+	if t.Lease != 0 && (t.Lease < MinLease || t.Lease > MaxLease) {
+		return Errorf(CodeBadRequest, "lease %v is not between %v and %v", t.Lease, MinLease, MaxLease)
+	}
+	if t.Run != "" {
+		if err := CheckName(t.Run); err != nil {
+			return err
+		}
+		if !t.Dense && t.Of == 0 {
+			// "<run>/<n>" is the id of a position, however it was said.
+			if run, n, ok := ParseDenseID(t.ID); ok && run == t.Run {
+				t.N, t.Dense = n, true
+			}
+		}
+		if t.Dense && t.ID != "" {
+			if t.ID != DenseID(t.Run, t.N) {
+				return Errorf(CodeBadRequest, "id %.60q is not that of position %d of run %s; leave it out", t.ID, t.N, t.Run)
+			}
+			t.ID = ""
+		}
+	}
+	if t.Result != "" {
+		if err := CheckName(t.Result); err != nil {
+			return err
+		}
+	}
+	if t.Headers != nil || t.Extra != nil {
+		n := len(t.Extra)
+		for k, v := range t.Headers {
+			n += len(k) + len(v)
+		}
+		if n > MaxMeta {
+			return Errorf(CodeTooLarge, "%d bytes of headers and other members; the limit is %d", n, MaxMeta)
+		}
+	}
+	return nil
+}
+
+// Reserve checks r and reserves.
+func (b *Broker) Reserve(ctx context.Context, r Reserve) ([]Lease, error) {
+	if err := CheckName(r.Queue); err != nil {
+		return nil, err
+	}
+	if r.Max == 0 {
+		r.Max = 1
+	}
+	if r.Max < 0 || r.Max > MaxBatch {
+		return nil, Errorf(CodeBadRequest, "max %d is not 1 to %d", r.Max, MaxBatch)
+	}
+	if r.Lease != 0 && (r.Lease < MinLease || r.Lease > MaxLease) {
+		return nil, Errorf(CodeBadRequest, "lease %v is not between %v and %v", r.Lease, MinLease, MaxLease)
+	}
+	return b.store.Reserve(ctx, r)
+}
+
+// Ack checks acks, decides their outcomes, and acks. An ack that does not check out is answered for
+// itself and the rest go on.
+func (b *Broker) Ack(ctx context.Context, acks []Ack) ([]error, error) {
+	return batch(acks, func(a *Ack) error {
+		a.Outcome = OK
+		if r := a.Result; r != nil {
+			if r.Queue != "" {
+				if err := CheckName(r.Queue); err != nil {
+					return err
+				}
+			}
+			if err := b.checkTask(r); err != nil {
+				return err
+			}
+			a.Outcome = OutcomeOf(r.Body, r.Type)
+		}
+		return b.checkTasks(a.Put)
+	}, func(some []Ack) ([]error, error) { return b.store.Ack(ctx, some) })
+}
+
+// Nack checks nacks and gives the leases back; bad ones are answered for themselves.
+func (b *Broker) Nack(ctx context.Context, nacks []Nack) ([]error, error) {
+	return batch(nacks, func(n *Nack) error {
+		if n.Delay > MaxDelay {
+			return Errorf(CodeBadRequest, "delay %v is over %v", n.Delay, MaxDelay)
+		}
+		if len(n.Reason) > MaxReason {
+			n.Reason = n.Reason[:MaxReason]
+		}
+		return nil
+	}, func(some []Nack) ([]error, error) { return b.store.Nack(ctx, some) })
+}
+
+// Extend checks extends and moves the deadlines; bad ones are answered for themselves.
+func (b *Broker) Extend(ctx context.Context, extends []Extend) ([]error, error) {
+	return batch(extends, func(x *Extend) error {
+		if x.Lease != 0 && (x.Lease < MinLease || x.Lease > MaxLease) {
+			return Errorf(CodeBadRequest, "lease %v is not between %v and %v", x.Lease, MinLease, MaxLease)
+		}
+		return nil
+	}, func(some []Extend) ([]error, error) { return b.store.Extend(ctx, some) })
+}
+
+// batch calls do with those items that check accepts, and puts the answers back in their places.
+func batch[T any](items []T, check func(*T) error, do func([]T) ([]error, error)) ([]error, error) {
+	if len(items) == 0 {
+		return nil, nil
+	}
+	if len(items) > MaxBatch {
+		return nil, Errorf(CodeTooLarge, "%d items in one call; send at most %d at a time", len(items), MaxBatch)
+	}
+	var bad []error
+	for i := range items {
+		if err := check(&items[i]); err != nil {
+			if bad == nil {
+				bad = make([]error, len(items))
+			}
+			bad[i] = err
+		}
+	}
+	if bad == nil {
+		return do(items)
+	}
+	var good []T
+	for i := range items {
+		if bad[i] == nil {
+			good = append(good, items[i])
+		}
+	}
+	if len(good) == 0 {
+		return bad, nil
+	}
+	errs, err := do(good)
+	if err != nil {
+		return nil, err
+	}
+	k := 0
+	for i := range bad {
+		if bad[i] == nil {
+			bad[i] = errs[k]
+			k++
+		}
+	}
+	return bad, nil
+}
+
+// Stats passes through.
+func (b *Broker) Stats(ctx context.Context) (Stats, error) { return b.store.Stats(ctx) }
+
+// Close closes the engine.
+func (b *Broker) Close() error { return b.store.Close() }
+
+// Queues passes through, with the names checked.
+func (b *Broker) Queues(ctx context.Context, names ...string) ([]QueueInfo, error) {
+	for _, name := range names {
+		if err := CheckName(name); err != nil {
+			return nil, err
+		}
+	}
+	return b.store.Queues(ctx, names...)
+}
+
+// Configure checks the settings and changes them.
+func (b *Broker) Configure(ctx context.Context, queue string, c SettingsChange) (Settings, error) {
+	if err := CheckName(queue); err != nil {
+		return Settings{}, err
+	}
+	switch {
+	case c.Rate != nil && (*c.Rate < 0 || *c.Rate > 1e7 || math.IsNaN(*c.Rate)):
+		return Settings{}, Errorf(CodeBadRequest, "rate %v is not between 0 (no limit) and 10,000,000 a second", *c.Rate)
+	case c.Attempts != nil && (*c.Attempts < 0 || *c.Attempts > MaxAttempts):
+		return Settings{}, Errorf(CodeBadRequest, "attempts %d is not 1 to %d, or 0 for the default", *c.Attempts, MaxAttempts)
+	case c.MaxTasks != nil && *c.MaxTasks < 0, c.MaxBytes != nil && *c.MaxBytes < 0:
+		return Settings{}, Errorf(CodeBadRequest, "max_tasks and max_bytes are 0 (no limit) or more")
+	}
+	return b.store.Configure(ctx, queue, c)
+}
+
+// Peek checks the page and peeks; max 0 means 100, and at most 1,000 are shown.
+func (b *Broker) Peek(ctx context.Context, queue string, state State, cursor uint64, max int) ([]Peeked, uint64, error) {
+	if err := CheckName(queue); err != nil {
+		return nil, 0, err
+	}
+	if state < Delayed || state > Dead {
+		return nil, 0, Errorf(CodeBadRequest, "state is one of delayed, ready, leased, dead")
+	}
+	if max <= 0 {
+		max = 100
+	}
+	return b.store.Peek(ctx, queue, state, cursor, min(max, 1000))
+}
+
+// Purge checks the states and purges.
+func (b *Broker) Purge(ctx context.Context, queue string, states ...State) (int, error) {
+	if err := CheckName(queue); err != nil {
+		return 0, err
+	}
+	for _, s := range states {
+		if s != Delayed && s != Ready && s != Dead {
+			return 0, Errorf(CodeBadRequest, "only delayed, ready and dead tasks can be purged; a leased one finishes")
+		}
+	}
+	return b.store.Purge(ctx, queue, states...)
+}
+
+// Redrive makes dead tasks ready again.
+func (b *Broker) Redrive(ctx context.Context, queue string, max int) (int, error) {
+	if err := CheckName(queue); err != nil {
+		return 0, err
+	}
+	if max < 0 {
+		return 0, Errorf(CodeBadRequest, "max %d is negative", max)
+	}
+	return b.store.Redrive(ctx, queue, max)
+}
+
+// Drop forgets a queue.
+func (b *Broker) Drop(ctx context.Context, queue string) error {
+	if err := CheckName(queue); err != nil {
+		return err
+	}
+	return b.store.Drop(ctx, queue)
+}
+
+// Runs passes through.
+func (b *Broker) Runs(ctx context.Context) ([]Run, error) { return b.store.Runs(ctx) }
+
+// Run shows one run.
+func (b *Broker) Run(ctx context.Context, name string) (Run, error) {
+	if err := CheckName(name); err != nil {
+		return Run{}, err
+	}
+	return b.store.Run(ctx, name)
+}
+
+// SetRun checks the names and makes or changes a run.
+func (b *Broker) SetRun(ctx context.Context, name string, c RunChange) (Run, error) {
+	for _, s := range []string{name, c.Queue, c.Results} {
+		if s == "" && name != "" {
+			continue
+		}
+		if err := CheckName(s); err != nil {
+			return Run{}, err
+		}
+	}
+	if len(c.Source) > MaxReason {
+		return Run{}, Errorf(CodeBadRequest, "source is longer than %d bytes", MaxReason)
+	}
+	return b.store.SetRun(ctx, name, c)
+}
+
+// RunIDs checks the set's name; max 0 means 10,000 intervals, which is also the most.
+func (b *Broker) RunIDs(ctx context.Context, name string, set IDSet, from uint32, max int) ([]Interval, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	switch set {
+	case IDsPut, IDsDone, IDsFailed, IDsDead:
+	default:
+		return nil, Errorf(CodeBadRequest, "state %.40q is not one of put, done, failed, dead", set)
+	}
+	if max <= 0 || max > MaxBatch {
+		max = MaxBatch
+	}
+	return b.store.RunIDs(ctx, name, set, from, max)
+}
+
+// AwaitRun checks the phase and waits.
+func (b *Broker) AwaitRun(ctx context.Context, name string, phase Phase, wait time.Duration) (Run, error) {
+	if err := CheckName(name); err != nil {
+		return Run{}, err
+	}
+	switch phase {
+	case PhaseExists, PhaseComplete, PhaseDrained:
+	default:
+		return Run{}, Errorf(CodeBadRequest, "phase %.40q is not one of exists, complete, drained", phase)
+	}
+	return b.store.AwaitRun(ctx, name, phase, wait)
+}
+
+// CancelRun passes through.
+func (b *Broker) CancelRun(ctx context.Context, name string) (int, error) {
+	if err := CheckName(name); err != nil {
+		return 0, err
+	}
+	return b.store.CancelRun(ctx, name)
+}

@@ -1,0 +1,119 @@
+package state
+
+import (
+	"github.com/glassq/glassq"
+)
+
+// A Lookup answers what became of a lease number.
+type Lookup uint8
+
+const (
+	Lost  Lookup = iota // unknown, expired, or of another queue
+	Live                // the lease holds
+	Acked               // it was acked, and repeating that changes nothing
+)
+
+// Lease looks up a lease number that was named together with a queue.
+func (s *State) Lease(t glassq.Token) Lookup {
+	q := s.queues[t.Queue]
+	if q == nil {
+		return Lost
+	}
+	if l, ok := s.leases[t.Number]; ok {
+		if e := s.tasks.get(l.task); e != nil && s.class[e.class].queue == q {
+			return Live
+		}
+		return Lost
+	}
+	if s.acked.has(t.Number, q.num, s.now) {
+		return Acked
+	}
+	return Lost
+}
+
+// A Leased describes the task of a live lease, without its body.
+type Leased struct {
+	Task     uint64
+	Frame    uint64
+	Offset   uint32
+	Attempt  int
+	Run      string
+	N        uint32
+	Dense    bool
+	Result   string // the queue for its result
+	IsResult bool
+	Length   int64 // ms, as granted
+}
+
+// Leased describes the task of a live lease.
+func (s *State) Leased(number uint64) Leased {
+	l := s.leases[number]
+	e := s.tasks.get(l.task)
+	c := &s.class[e.class]
+	d := Leased{Task: l.task, Frame: e.frame(), Offset: e.offset(), Attempt: e.attempts(),
+		N: e.n, Dense: e.has(flagDense), Result: c.result, IsResult: e.has(flagResult), Length: l.length}
+	if c.run != nil {
+		d.Run = c.run.name
+		if d.Result == "" {
+			d.Result = c.run.ResultsQueue()
+		}
+	}
+	if d.Result == "" {
+		d.Result = glassq.DefaultResults
+	}
+	return d
+}
+
+// A Place is where the body of a task lies, and what a hand-out needs beside it.
+type Place struct {
+	Frame   uint64
+	Offset  uint32
+	Attempt int   // hand-outs so far
+	Lease   int64 // ms the task asks for; 0 for none
+}
+
+// Place returns the place of task n; ok is false when it is gone.
+func (s *State) Place(n uint64) (p Place, ok bool) {
+	e := s.tasks.get(n)
+	if e == nil {
+		return p, false
+	}
+	return Place{Frame: e.frame(), Offset: e.offset(), Attempt: e.attempts(), Lease: s.class[e.class].lease}, true
+}
+
+// Reason is why task n was nacked, as the worker said.
+func (s *State) Reason(n uint64) string { return s.reasons[n] }
+
+// NextLease returns the number of the next lease, and how many from it on are reserved in the log.
+func (s *State) NextLease() (number uint64, left uint64) {
+	return s.next, s.limit - min(s.next, s.limit)
+}
+
+// Limit is the bound below which lease numbers are reserved in the log.
+func (s *State) Limit() uint64 { return s.limit }
+
+// IsDuplicate tells whether t was put before: its position of its run, or its id in its queue.
+func (s *State) IsDuplicate(t *glassq.Task) bool {
+	switch {
+	case t.Of > 0:
+		return false
+	case t.Dense:
+		r := s.runs[t.Run]
+		return r != nil && r.put.Contains(t.N)
+	case t.ID != "":
+		q := s.queues[t.Queue]
+		return q != nil && q.ids.seen != nil && q.ids.has(hashID([]byte(t.ID)), s.now)
+	}
+	return false
+}
+
+// NextTask is the number that the next put gets.
+func (s *State) NextTask() uint64 { return s.tasks.next }
+
+// Figures fills in what the state knows of the engine's figures.
+func (s *State) Figures(f *glassq.Stats) {
+	f.Tasks, f.Leases, f.Acked = s.tasks.live, int64(len(s.leases)), int64(s.acked.count)
+	for _, q := range s.queues {
+		f.Dedup += int64(len(q.ids.seen))
+	}
+}

@@ -1,0 +1,221 @@
+package state
+
+import (
+	"math/bits"
+	"slices"
+
+	"github.com/glassq/glassq"
+)
+
+// A Queue is one queue of a State. Its exported fields belong to the owner of the State and are not
+// part of it.
+type Queue struct {
+	Name string
+
+	Pace    Pace // hand-outs per second, by the owner's own clock
+	Waiters any  // whoever waits for a task of it
+
+	num      uint32
+	settings glassq.Settings
+	books    glassq.Books
+	count    [5]int64 // by glassq.State
+	bytes    int64
+	lanes    [10]lane
+	filled   uint16 // bit p: lane p may hold something
+	dead     lane
+	ids      idWindow
+}
+
+// Settings returns the queue's settings.
+func (q *Queue) Settings() glassq.Settings { return q.settings }
+
+// Count is how many tasks are in a state.
+func (q *Queue) Count(s glassq.State) int64 { return q.count[s] }
+
+// open is how many tasks may still be handed out or acked.
+func (q *Queue) open() int64 {
+	return q.count[glassq.Delayed] + q.count[glassq.Ready] + q.count[glassq.Leased]
+}
+
+// Info tells what the queue holds. Oldest and Waiters are the owner's to fill in.
+func (q *Queue) Info() glassq.QueueInfo {
+	return glassq.QueueInfo{
+		Name: q.Name, Delayed: q.count[glassq.Delayed], Ready: q.count[glassq.Ready],
+		Leased: q.count[glassq.Leased], Dead: q.count[glassq.Dead], Bytes: q.bytes,
+		Books: q.books, Pending: q.books.Pending(), Settings: q.settings,
+	}
+}
+
+// Queue returns the queue of that name, or nil.
+func (s *State) Queue(name string) *Queue { return s.queues[name] }
+
+// Touch returns the queue of that name, made if need be: a reserve on a new queue waits.
+func (s *State) Touch(name string) *Queue { return s.queue(name) }
+
+// Queues returns all queues in the order of their names.
+func (s *State) Queues() []*Queue {
+	all := make([]*Queue, 0, len(s.queues))
+	for _, q := range s.queues {
+		all = append(all, q)
+	}
+	slices.SortFunc(all, func(a, b *Queue) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+func (s *State) queue(name string) *Queue {
+	q := s.queues[name]
+	if q == nil {
+		q = &Queue{Name: name, num: uint32(len(s.byNum))}
+		s.byNum = append(s.byNum, q)
+		s.queues[name] = q
+	}
+	return q
+}
+
+func (s *State) applySettings(name string, set glassq.Settings) {
+	q := s.queue(name)
+	q.settings = set
+	q.Pace.SetRate(set.Rate)
+	if q.count[glassq.Ready] > 0 {
+		s.hooks.Ready(q)
+	}
+}
+
+// each calls fn for every task of q in a state, by lanes; fn may end the task.
+func (s *State) each(q *Queue, want glassq.State, fn func(n uint64, e *entry)) {
+	if q.count[want] == 0 {
+		return
+	}
+	var found []uint64
+	s.tasks.all(func(n uint64, e *entry) bool {
+		if e.state() == want && s.class[e.class].queue == q {
+			found = append(found, n)
+		}
+		return true
+	})
+	for _, n := range found {
+		fn(n, s.tasks.get(n))
+	}
+}
+
+func (s *State) applyPurge(name string, states byte) {
+	q := s.queues[name]
+	if q == nil {
+		return
+	}
+	for _, st := range []glassq.State{glassq.Delayed, glassq.Ready} {
+		if states>>st&1 == 0 {
+			continue
+		}
+		s.each(q, st, func(n uint64, e *entry) {
+			s.end(n, e, func(d *glassq.DeadCounts) { d.Purged++ })
+			if st == glassq.Delayed {
+				s.delays.drop(s.delayValid)
+			}
+		})
+	}
+	if states>>glassq.Dead&1 != 0 {
+		s.each(q, glassq.Dead, s.drop) // booked when they died
+		q.dead.reset()
+	}
+}
+
+func (s *State) delayValid(t timer) bool {
+	e := s.tasks.get(t.ref)
+	return e != nil && e.state() == glassq.Delayed
+}
+
+func (s *State) applyRedrive(name string, most int) {
+	q := s.queues[name]
+	for q != nil && most > 0 {
+		n, ok := q.dead.first()
+		if !ok {
+			return
+		}
+		q.dead.pop()
+		e := s.tasks.get(n)
+		if e == nil || e.state() != glassq.Dead {
+			continue
+		}
+		most--
+		unbook := func(d *glassq.DeadCounts) {
+			if e.has(flagDeadNacked) {
+				d.Nacked--
+			} else {
+				d.Attempts--
+			}
+		}
+		unbook(&q.books.Dead)
+		c := &s.class[e.class]
+		if run := s.booked(e); run != nil {
+			unbook(&run.books.Dead)
+			run.ended = 0
+			if e.has(flagDense) {
+				run.dead.Remove(e.n)
+			}
+		} else if c.run != nil {
+			c.run.results++
+		}
+		e.w0 &^= flagDeadNacked
+		e.setAttempts(0)
+		delete(s.reasons, n)
+		q.count[glassq.Dead]--
+		q.count[glassq.Leased]++
+		e.setState(glassq.Leased) // as if its last try were given back
+		s.back(n, e, 0)
+	}
+}
+
+func (s *State) applyDrop(name string) {
+	q := s.queues[name]
+	if q == nil {
+		return
+	}
+	s.applyPurge(name, 1<<glassq.Delayed|1<<glassq.Ready|1<<glassq.Dead)
+	s.forgetLast(noClass)
+	delete(s.queues, name)
+	s.byNum[q.num] = nil
+}
+
+// Peek calls fn for tasks of q in a state, in order of number from cursor on, until it returns false.
+func (s *State) Peek(q *Queue, want glassq.State, cursor uint64, fn func(n uint64) bool) {
+	visit := func(n uint64) bool {
+		if e := s.tasks.get(n); e != nil && e.state() == want {
+			return fn(n)
+		}
+		return true
+	}
+	switch want {
+	case glassq.Dead:
+		q.dead.from(cursor, visit)
+	case glassq.Ready:
+		for p := 9; p >= 0; p-- {
+			if q.filled>>p&1 == 0 {
+				continue
+			}
+			on := true
+			q.lanes[p].from(cursor, func(n uint64) bool {
+				on = visit(n)
+				return on
+			})
+			if !on && bits.OnesCount16(q.filled) == 1 {
+				return
+			}
+		}
+	default:
+		if q.count[want] == 0 {
+			return
+		}
+		s.tasks.all(func(n uint64, e *entry) bool {
+			if n < cursor || e.state() != want || s.class[e.class].queue != q {
+				return true
+			}
+			return fn(n)
+		})
+	}
+}

@@ -1,0 +1,387 @@
+package state
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// Format is the version of the records. Readers refuse a newer one.
+const Format = 1
+
+// Op is the first byte of a record.
+type op byte
+
+// The records of a log. A frame holds any number of them, back to back.
+const (
+	opTime    op = 1 + iota // ms since the record before: time went on
+	opPut                   // a task, or a result
+	opLease                 // number, task, length in ms: a hand-out
+	opAck                   // number, outcome, whether a result follows
+	opNack                  // number, kind, delay in ms, reason
+	opExtend                // number, length in ms
+	opTake                  // task: handed out and acked at once
+	opNumbers               // lease numbers below this may be used
+	opQueue                 // queue, settings
+	opPurge                 // queue, bits of states
+	opRedrive               // queue, how many
+	opDrop                  // queue
+	opRun                   // run, change
+	opCancel                // run
+)
+
+const (
+	nackDelay byte = iota
+	nackDead
+	nackUndone
+)
+
+// ErrRecord is wrapped by every complaint about a record that does not decode.
+var ErrRecord = errors.New("record does not decode")
+
+func recordErr(what string) error { return fmt.Errorf("%s: %w", what, ErrRecord) }
+
+// Members of a put that are there only when their bit is set.
+const (
+	putDense = 1 << iota
+	putID
+	putType
+	putDelay
+	putTTL
+	putKey
+	putFlags
+	putHeaders
+	putExtra
+	putOf
+)
+
+// AppendPut appends the record of t. The caller has checked t against the limits.
+func AppendPut(dst []byte, t *glassq.Task) []byte {
+	// Length first, in four bytes, so that it can be filled in at the end.
+	dst = append(dst, byte(opPut), 0, 0, 0, 0)
+	start := len(dst)
+	// The class: everything that tasks of one dispatch share.
+	dst = append(dst, 0, 0)
+	dst = appendString(dst, t.Queue)
+	dst = appendString(dst, t.Run)
+	dst = appendString(dst, t.Result)
+	dst = append(dst, byte(t.Priority.Level()))
+	dst = binary.AppendUvarint(dst, uint64(t.Attempts))
+	dst = binary.AppendUvarint(dst, uint64(t.Lease.Milliseconds()))
+	binary.LittleEndian.PutUint16(dst[start:], uint16(len(dst)-start-2))
+
+	var bits uint64
+	set := func(is bool, bit uint64) {
+		if is {
+			bits |= bit
+		}
+	}
+	set(t.Dense, putDense)
+	set(t.ID != "", putID)
+	set(t.Type != "", putType)
+	set(t.Delay > 0, putDelay)
+	set(t.TTL > 0, putTTL)
+	set(t.Key != "", putKey)
+	set(t.Flags != 0, putFlags)
+	set(len(t.Headers) > 0, putHeaders)
+	set(len(t.Extra) > 0, putExtra)
+	set(t.Of > 0, putOf)
+	dst = binary.AppendUvarint(dst, bits)
+	if t.Dense {
+		dst = binary.AppendUvarint(dst, uint64(t.N))
+	}
+	if t.Of > 0 {
+		dst = binary.AppendUvarint(dst, uint64(t.Of))
+	}
+	if t.Delay > 0 {
+		dst = binary.AppendUvarint(dst, ceilMS(t.Delay))
+	}
+	if t.TTL > 0 {
+		dst = binary.AppendUvarint(dst, ceilMS(t.TTL))
+	}
+	if t.Flags != 0 {
+		dst = binary.AppendUvarint(dst, uint64(t.Flags))
+	}
+	if t.ID != "" {
+		dst = appendString(dst, t.ID)
+	}
+	if t.Type != "" {
+		switch t.Type {
+		case glassq.TypeText:
+			dst = append(dst, 0, 1)
+		case glassq.TypeJSON:
+			dst = append(dst, 0, 2)
+		default:
+			dst = appendString(dst, t.Type)
+		}
+	}
+	if t.Key != "" {
+		dst = appendString(dst, t.Key)
+	}
+	if len(t.Headers) > 0 {
+		dst = binary.AppendUvarint(dst, uint64(len(t.Headers)))
+		for k, v := range t.Headers {
+			dst = appendString(dst, k)
+			dst = appendString(dst, v)
+		}
+	}
+	if len(t.Extra) > 0 {
+		dst = binary.AppendUvarint(dst, uint64(len(t.Extra)))
+		dst = append(dst, t.Extra...)
+	}
+	dst = append(dst, t.Body...)
+	binary.LittleEndian.PutUint32(dst[start-4:], uint32(len(dst)-start))
+	return dst
+}
+
+func ceilMS(d time.Duration) uint64 {
+	return uint64((d + time.Millisecond - 1) / time.Millisecond)
+}
+
+func appendString(dst []byte, s string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(s)))
+	return append(dst, s...)
+}
+
+// A reader takes a record apart. After an error everything it returns is zero.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) bytes(n uint64) []byte {
+	if n > uint64(len(r.b)) {
+		r.bad, r.b = true, nil
+		return nil
+	}
+	out := r.b[:n]
+	r.b = r.b[n:]
+	return out
+}
+
+func (r *reader) byte() byte {
+	if b := r.bytes(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) str() string   { return string(r.bytes(r.uvarint())) }
+func (r *reader) small() uint64 { return min(r.uvarint(), math.MaxInt64/2) }
+
+// A put is an opPut record taken apart as far as the index needs it.
+type put struct {
+	class      []byte // the encoded class, aliases the record
+	bits       uint64
+	n          uint32
+	of         int
+	delay, ttl uint64 // ms
+	flags      uint32
+	id         []byte
+	rest       []byte // type, key, headers, extra, body
+	size       int    // bytes of the whole record
+}
+
+// decodePut takes apart the opPut record at the start of b.
+func decodePut(b []byte) (p put, err error) {
+	if len(b) < 7 || op(b[0]) != opPut {
+		return p, recordErr("put")
+	}
+	size := uint64(binary.LittleEndian.Uint32(b[1:]))
+	if size > uint64(len(b)-5) || size < 2 {
+		return p, recordErr("put length")
+	}
+	p.size = int(size) + 5
+	r := reader{b: b[5:p.size]}
+	p.class = r.bytes(uint64(binary.LittleEndian.Uint16(r.bytes(2))))
+	p.bits = r.uvarint()
+	if p.bits&putDense != 0 {
+		n := r.uvarint()
+		r.bad = r.bad || n > math.MaxUint32
+		p.n = uint32(n)
+	}
+	if p.bits&putOf != 0 {
+		p.of = int(r.small() & 0xffff)
+	}
+	if p.bits&putDelay != 0 {
+		p.delay = r.small()
+	}
+	if p.bits&putTTL != 0 {
+		p.ttl = r.small()
+	}
+	if p.bits&putFlags != 0 {
+		p.flags = uint32(r.uvarint())
+	}
+	if p.bits&putID != 0 {
+		p.id = r.bytes(r.uvarint())
+	}
+	p.rest = r.b
+	if r.bad || p.bits >= putOf<<1 {
+		return p, recordErr("put")
+	}
+	return p, nil
+}
+
+// DecodePut reads the task of the opPut record at the start of rec. Its Body aliases rec.
+func DecodePut(rec []byte) (t glassq.Task, err error) {
+	p, err := decodePut(rec)
+	if err != nil {
+		return t, err
+	}
+	c := reader{b: p.class}
+	t.Queue, t.Run, t.Result = c.str(), c.str(), c.str()
+	t.Priority = glassq.Level(int(c.byte()))
+	t.Attempts = int(c.small())
+	t.Lease = time.Duration(c.small()) * time.Millisecond
+	r := reader{b: p.rest}
+	t.ID, t.N, t.Dense, t.Of, t.Flags = string(p.id), p.n, p.bits&putDense != 0, p.of, p.flags
+	t.Delay = time.Duration(p.delay) * time.Millisecond
+	t.TTL = time.Duration(p.ttl) * time.Millisecond
+	if p.bits&putType != 0 {
+		if n := r.uvarint(); n == 0 {
+			switch r.byte() {
+			case 1:
+				t.Type = glassq.TypeText
+			case 2:
+				t.Type = glassq.TypeJSON
+			default:
+				r.bad = true
+			}
+		} else {
+			t.Type = string(r.bytes(n))
+		}
+	}
+	if p.bits&putKey != 0 {
+		t.Key = r.str()
+	}
+	if p.bits&putHeaders != 0 {
+		n := r.uvarint()
+		if n > uint64(len(r.b)) {
+			return t, recordErr("put headers")
+		}
+		t.Headers = make(map[string]string, n)
+		for range n {
+			k := r.str()
+			t.Headers[k] = r.str()
+		}
+	}
+	if p.bits&putExtra != 0 {
+		t.Extra = r.bytes(r.uvarint())
+	}
+	t.Body = r.b
+	if r.bad || c.bad || len(c.b) > 0 {
+		return t, recordErr("put")
+	}
+	return t, nil
+}
+
+// AppendTime appends the record that time went on by delta ms.
+func AppendTime(dst []byte, delta int64) []byte {
+	return binary.AppendUvarint(append(dst, byte(opTime)), uint64(delta))
+}
+
+// AppendLease appends a hand-out of task n under a lease number, for length ms.
+func AppendLease(dst []byte, number, n uint64, length int64) []byte {
+	dst = binary.AppendUvarint(append(dst, byte(opLease)), number)
+	dst = binary.AppendUvarint(dst, n)
+	return binary.AppendUvarint(dst, uint64(length))
+}
+
+// AppendAck appends the end of a lease; the puts of its result and follow-ups come right after it.
+func AppendAck(dst []byte, number uint64, outcome glassq.Outcome, result bool) []byte {
+	dst = binary.AppendUvarint(append(dst, byte(opAck)), number)
+	b := byte(outcome)
+	if result {
+		b |= 0x80
+	}
+	return append(dst, b)
+}
+
+// AppendNack appends the end of a lease without the work done, ready again after delay ms.
+func AppendNack(dst []byte, number uint64, nack *glassq.Nack, delay int64) []byte {
+	kind := nackDelay
+	switch {
+	case nack.Undone:
+		kind = nackUndone
+	case nack.Dead:
+		kind = nackDead
+	}
+	dst = binary.AppendUvarint(append(dst, byte(opNack)), number)
+	dst = binary.AppendUvarint(append(dst, kind), uint64(delay))
+	return appendString(dst, nack.Reason)
+}
+
+// AppendExtend appends that a lease lasts length ms from now.
+func AppendExtend(dst []byte, number uint64, length int64) []byte {
+	dst = binary.AppendUvarint(append(dst, byte(opExtend)), number)
+	return binary.AppendUvarint(dst, uint64(length))
+}
+
+// AppendTake appends that task n was handed out and acked at once.
+func AppendTake(dst []byte, n uint64) []byte {
+	return binary.AppendUvarint(append(dst, byte(opTake)), n)
+}
+
+// AppendNumbers appends that lease numbers below limit may be used once this is durable.
+func AppendNumbers(dst []byte, limit uint64) []byte {
+	return binary.AppendUvarint(append(dst, byte(opNumbers)), limit)
+}
+
+// AppendQueue appends the settings of a queue.
+func AppendQueue(dst []byte, queue string, s glassq.Settings) []byte {
+	return appendJSON(dst, opQueue, queue, s)
+}
+
+// AppendRun appends a change of a run, as decided by CheckRun.
+func AppendRun(dst []byte, run string, c glassq.RunChange) []byte {
+	return appendJSON(dst, opRun, run, c)
+}
+
+func appendJSON(dst []byte, o op, name string, v any) []byte {
+	js, err := json.Marshal(v)
+	if err != nil {
+		panic("state: " + err.Error()) // plain structs of numbers and strings
+	}
+	dst = appendString(append(dst, byte(o)), name)
+	dst = binary.AppendUvarint(dst, uint64(len(js)))
+	return append(dst, js...)
+}
+
+// AppendPurge appends the purge of the tasks of queue in some states.
+func AppendPurge(dst []byte, queue string, states ...glassq.State) []byte {
+	var bits byte
+	for _, s := range states {
+		bits |= 1 << s
+	}
+	return append(appendString(append(dst, byte(opPurge)), queue), bits)
+}
+
+// AppendRedrive appends that up to max dead tasks of queue are ready again.
+func AppendRedrive(dst []byte, queue string, max int) []byte {
+	return binary.AppendUvarint(appendString(append(dst, byte(opRedrive)), queue), uint64(max))
+}
+
+// AppendDrop appends that queue is forgotten.
+func AppendDrop(dst []byte, queue string) []byte {
+	return appendString(append(dst, byte(opDrop)), queue)
+}
+
+// AppendCancel appends that a run is cancelled.
+func AppendCancel(dst []byte, run string) []byte {
+	return appendString(append(dst, byte(opCancel)), run)
+}

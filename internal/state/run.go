@@ -1,0 +1,229 @@
+package state
+
+import (
+	"slices"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/glassq/glassq"
+)
+
+// A Run is one run of a State.
+type Run struct {
+	name                    string
+	source, queue, resultsQ string
+	sealed                  bool
+	total                   uint64
+	books                   glassq.Books
+	results                 int64 // results of it that were not taken and are not dead
+	created, ended          int64 // ms; ended 0: not complete
+	put, done, failed, dead *roaring.Bitmap
+}
+
+func (r *Run) complete() bool { return r.sealed && r.books.Pending() == 0 }
+
+// ResultsQueue is where the results of the run go.
+func (r *Run) ResultsQueue() string {
+	if r.resultsQ != "" {
+		return r.resultsQ
+	}
+	return glassq.DefaultResults
+}
+
+// Reached tells whether the run is in a phase.
+func (r *Run) Reached(p glassq.Phase) bool {
+	switch p {
+	case glassq.PhaseExists:
+		return true
+	case glassq.PhaseComplete:
+		return r.complete()
+	}
+	return r.complete() && r.results == 0
+}
+
+// HasPut tells whether position n was put.
+func (r *Run) HasPut(n uint32) bool { return r.put.Contains(n) }
+
+// Beyond tells whether position n may not be put any more: the run is sealed with fewer.
+func (r *Run) Beyond(n uint32) bool { return r.sealed && r.total > 0 && uint64(n) >= r.total }
+
+// Info describes the run.
+func (r *Run) Info() glassq.Run {
+	info := glassq.Run{
+		Name: r.name, Source: r.source, Queue: r.queue, Results: r.ResultsQueue(),
+		Sealed: r.sealed, Total: r.total, Books: r.books, Pending: r.books.Pending(),
+		Waiting: uint64(max(0, r.results)), Complete: r.complete(), Created: time.UnixMilli(r.created),
+	}
+	if r.ended != 0 {
+		info.Ended = time.UnixMilli(r.ended)
+	}
+	return info
+}
+
+// IDs returns up to most intervals of a set, from position from on.
+func (r *Run) IDs(set glassq.IDSet, from uint32, most int) []glassq.Interval {
+	b := map[glassq.IDSet]*roaring.Bitmap{glassq.IDsPut: r.put, glassq.IDsDone: r.done,
+		glassq.IDsFailed: r.failed, glassq.IDsDead: r.dead}[set]
+	if b == nil {
+		return nil
+	}
+	var out []glassq.Interval
+	it := b.ManyIterator()
+	if from > 0 {
+		c := b.Clone()
+		c.RemoveRange(0, uint64(from))
+		it = c.ManyIterator()
+	}
+	buf := make([]uint32, 4096)
+	for {
+		k := it.NextMany(buf)
+		if k == 0 {
+			return out
+		}
+		for _, n := range buf[:k] {
+			if j := len(out) - 1; j >= 0 && uint64(out[j].Last)+1 == uint64(n) {
+				out[j].Last = n
+			} else if len(out) == most {
+				return out
+			} else {
+				out = append(out, glassq.Interval{First: n, Last: n})
+			}
+		}
+	}
+}
+
+// Run returns the run of that name, or nil.
+func (s *State) Run(name string) *Run { return s.runs[name] }
+
+// Runs returns all runs, newest first.
+func (s *State) Runs() []*Run {
+	all := make([]*Run, 0, len(s.runs))
+	for _, r := range s.runs {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b *Run) int {
+		if a.created != b.created {
+			return int(b.created - a.created)
+		}
+		if a.name < b.name {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+func (s *State) run(name string) *Run {
+	r := s.runs[name]
+	if r == nil {
+		s.forgetRuns()
+		r = &Run{name: name, created: s.now, put: roaring.New(), done: roaring.New(),
+			failed: roaring.New(), dead: roaring.New()}
+		s.runs[name] = r
+		s.hooks.RunChanged()
+	}
+	return r
+}
+
+// forgetRuns makes room for a new run: those that ended long ago go, and the oldest ended ones beyond
+// glassq.RunsKept. A run whose results are not all taken stays.
+func (s *State) forgetRuns() {
+	over := len(s.runs) - glassq.RunsKept + 1
+	var ended []*Run
+	for _, r := range s.runs {
+		if r.ended == 0 || r.results > 0 || s.inUse(r) {
+			continue
+		}
+		if s.now-r.ended >= glassq.RunKeptFor.Milliseconds() {
+			delete(s.runs, r.name)
+			over--
+		} else if over > 0 {
+			ended = append(ended, r)
+		}
+	}
+	slices.SortFunc(ended, func(a, b *Run) int { return int(a.ended - b.ended) })
+	for _, r := range ended[:min(max(over, 0), len(ended))] {
+		delete(s.runs, r.name)
+	}
+}
+
+// inUse tells whether tasks of the run, dead ones for instance, are still held.
+func (s *State) inUse(r *Run) bool {
+	for i := range s.class {
+		if s.class[i].run == r {
+			return true
+		}
+	}
+	return false
+}
+
+// CheckRun decides a change of a run: it returns what is to be logged, or why it is refused.
+func (s *State) CheckRun(name string, c glassq.RunChange) error {
+	r := s.runs[name]
+	if r == nil {
+		return nil
+	}
+	differs := func(what, have, want string) error {
+		if want == "" || have == "" || have == want {
+			return nil
+		}
+		return glassq.Errorf(glassq.CodeRunConflict, "run %s has another %s: %q, not %q; use another run name", name, what, have, want)
+	}
+	if err := differs("source", r.source, c.Source); err != nil {
+		return err
+	}
+	if err := differs("queue", r.queue, c.Queue); err != nil {
+		return err
+	}
+	if err := differs("results queue", r.resultsQ, c.Results); err != nil {
+		return err
+	}
+	if c.Sealed && r.sealed && c.Total != r.total {
+		return glassq.Errorf(glassq.CodeRunConflict, "run %s was sealed with %d tasks, not %d; use another run name", name, r.total, c.Total)
+	}
+	return nil
+}
+
+func (s *State) applyRun(name string, c glassq.RunChange) {
+	r := s.run(name)
+	for _, f := range []struct {
+		dst *string
+		v   string
+	}{{&r.source, c.Source}, {&r.queue, c.Queue}, {&r.resultsQ, c.Results}} {
+		if f.v != "" {
+			*f.dst = f.v
+		}
+	}
+	if c.Sealed && !r.sealed {
+		r.sealed, r.total = true, c.Total
+	}
+	s.settled(r)
+	s.hooks.RunChanged()
+}
+
+func (s *State) applyCancel(name string) {
+	r := s.runs[name]
+	if r == nil {
+		return
+	}
+	var found []uint64
+	s.tasks.all(func(n uint64, e *entry) bool {
+		if st := e.state(); s.booked(e) == r && (st == glassq.Ready || st == glassq.Delayed) {
+			found = append(found, n)
+		}
+		return true
+	})
+	for _, n := range found {
+		e := s.tasks.get(n)
+		if e.state() == glassq.Delayed {
+			s.delays.drop(s.delayValid)
+		}
+		s.end(n, e, func(d *glassq.DeadCounts) { d.Cancelled++ })
+	}
+	if !r.sealed {
+		r.sealed, r.total = true, r.books.Put
+	}
+	s.settled(r)
+	s.hooks.RunChanged()
+}

@@ -1,0 +1,679 @@
+package state
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/bits"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// A State is the queue as the records applied so far made it.
+type State struct {
+	now    int64 // ms since 1970, as records and frames say; never goes back
+	tasks  table
+	leases map[uint64]lease
+	limit  uint64 // lease numbers below it are reserved in the log
+	next   uint64 // the next lease number
+
+	queues  map[string]*Queue
+	byNum   []*Queue // by Queue.num; nil where one was dropped
+	runs    map[string]*Run
+	classes map[string]uint32
+	class   []class
+	free    []uint32 // unused places of class
+	lastKey []byte   // the class key of the last put, and its number:
+	lastNum uint32   // batches are mostly of one class
+
+	leaseTimers timers // ref: lease number
+	delays      timers // ref: task
+	ttls        timers // ref: task
+	ttlAt       map[uint64]int64
+	reasons     map[uint64]string // of dead tasks, and of nacked ones
+	acked       ackedWindow
+
+	hooks Hooks
+}
+
+// Hooks tell the owner of a State what a record changed. They must not call back.
+type Hooks struct {
+	// Live and Dropped count the tasks whose body lies in a frame.
+	Live, Dropped func(frame uint64)
+	// Ready is called when a queue has something to hand out that it had not.
+	Ready func(*Queue)
+	// RunChanged is called when a run may have reached a phase that somebody waits for.
+	RunChanged func()
+}
+
+// A lease is a live hand-out.
+type lease struct {
+	task     uint64
+	deadline int64 // ms
+	length   int64 // ms, as granted
+}
+
+// A class is what tasks of one dispatch share.
+type class struct {
+	queue    *Queue
+	run      *Run // nil for none
+	result   string
+	attempts int
+	lease    int64 // ms, 0 for none
+	priority int8
+	refs     int64
+	key      string
+}
+
+// New returns an empty state.
+func New(h Hooks) *State {
+	nop := func(uint64) {}
+	if h.Live == nil {
+		h.Live = nop
+	}
+	if h.Dropped == nil {
+		h.Dropped = nop
+	}
+	if h.Ready == nil {
+		h.Ready = func(*Queue) {}
+	}
+	if h.RunChanged == nil {
+		h.RunChanged = func() {}
+	}
+	s := &State{hooks: h, next: 1, limit: 1, lastNum: noClass,
+		leases: map[uint64]lease{}, queues: map[string]*Queue{}, runs: map[string]*Run{},
+		classes: map[string]uint32{}, ttlAt: map[uint64]int64{}, reasons: map[uint64]string{}}
+	s.tasks.next = 1
+	return s
+}
+
+const noClass = ^uint32(0)
+
+// Now is the time of the last record, in ms.
+func (s *State) Now() int64 { return s.now }
+
+// Apply changes the state by the record at the start of b, whose place is (frame, offset), and returns
+// how long it is. An error means that b is not a record that could have been written in this state:
+// the log is damaged, or of another program, and the state is not to be used any more.
+func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
+	if len(b) == 0 {
+		return 0, recordErr("empty record")
+	}
+	if op(b[0]) == opPut {
+		p, err := decodePut(b)
+		if err != nil {
+			return 0, err
+		}
+		return p.size, s.applyPut(&p, frame, offset)
+	}
+	r := reader{b: b[1:]}
+	var err error
+	switch op(b[0]) {
+	case opTime:
+		delta := r.small()
+		if !r.bad {
+			s.Advance(s.now + int64(delta))
+		}
+	case opLease:
+		number, n, length := r.uvarint(), r.uvarint(), r.small()
+		if !r.bad {
+			err = s.applyLease(number, n, int64(length))
+		}
+	case opAck:
+		number, how := r.uvarint(), r.byte()
+		if !r.bad {
+			err = s.applyAck(number, glassq.Outcome(how&0x7f), how&0x80 != 0)
+		}
+	case opNack:
+		number, kind, delay, reason := r.uvarint(), r.byte(), r.small(), r.str()
+		if !r.bad {
+			err = s.applyNack(number, kind, int64(delay), reason)
+		}
+	case opExtend:
+		number, length := r.uvarint(), r.small()
+		if !r.bad {
+			err = s.applyExtend(number, int64(length))
+		}
+	case opTake:
+		n := r.uvarint()
+		if !r.bad {
+			err = s.applyTake(n)
+		}
+	case opNumbers:
+		limit := r.uvarint()
+		if !r.bad && limit > s.limit {
+			s.limit = limit
+		}
+	case opQueue:
+		var set glassq.Settings
+		name, js := r.str(), r.bytes(r.uvarint())
+		if !r.bad && json.Unmarshal(js, &set) == nil {
+			s.applySettings(name, set)
+		} else {
+			r.bad = true
+		}
+	case opPurge:
+		name, states := r.str(), r.byte()
+		if !r.bad {
+			s.applyPurge(name, states)
+		}
+	case opRedrive:
+		name, max := r.str(), r.small()
+		if !r.bad {
+			s.applyRedrive(name, int(max))
+		}
+	case opDrop:
+		name := r.str()
+		if !r.bad {
+			s.applyDrop(name)
+		}
+	case opRun:
+		var c glassq.RunChange
+		name, js := r.str(), r.bytes(r.uvarint())
+		if !r.bad && json.Unmarshal(js, &c) == nil {
+			s.applyRun(name, c)
+		} else {
+			r.bad = true
+		}
+	case opCancel:
+		name := r.str()
+		if !r.bad {
+			s.applyCancel(name)
+		}
+	default:
+		return 0, recordErr(fmt.Sprintf("unknown record %d", b[0]))
+	}
+	if r.bad {
+		return 0, recordErr(fmt.Sprintf("record %d", b[0]))
+	}
+	return len(b) - len(r.b), err
+}
+
+// AfterRestart is called once when the log was replayed: numbers that were reserved may have been
+// handed out and forgotten by a power cut, so none of them is used again.
+func (s *State) AfterRestart() { s.next = max(s.next, s.limit) }
+
+func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
+	ci, err := s.intern(p.class)
+	if err != nil {
+		return err
+	}
+	c := &s.class[ci]
+	q, run := c.queue, c.run
+	var flags uint64
+	switch {
+	case p.of > 0:
+		flags |= flagResult
+		if p.bits&putDense != 0 {
+			flags |= flagDense
+		}
+	case p.bits&putDense != 0:
+		flags |= flagDense
+		if run == nil {
+			return recordErr("position without run")
+		}
+		run.put.Add(p.n)
+	case len(p.id) > 0:
+		q.ids.add(hashID(p.id), s.now)
+	}
+	if p.ttl > 0 {
+		flags |= flagTTL
+	}
+	body := len(p.rest)
+	e := makeEntry(frame, offset, body, ci, p.n, flags)
+	if p.delay > 0 {
+		e.setState(glassq.Delayed)
+	} else {
+		e.setState(glassq.Ready)
+	}
+	n := s.tasks.add(e)
+	c.refs++
+	s.hooks.Live(frame)
+	q.books.Put++
+	q.bytes += e.size()
+	if run != nil {
+		if p.of == 0 {
+			run.books.Put++
+			run.ended = 0
+		} else {
+			run.results++
+		}
+	}
+	if p.ttl > 0 {
+		s.ttlAt[n] = s.now + int64(p.ttl)
+		s.ttls.push(s.now+int64(p.ttl), n)
+	}
+	if p.delay > 0 {
+		q.count[glassq.Delayed]++
+		s.delays.push(s.now+int64(p.delay), n)
+		return nil
+	}
+	q.count[glassq.Ready]++
+	q.lanes[c.priority].push(n)
+	q.filled |= 1 << c.priority
+	s.hooks.Ready(q)
+	return nil
+}
+
+// intern returns the number of the class with this encoding, made by its first use.
+func (s *State) intern(key []byte) (uint32, error) {
+	if s.lastNum != noClass && string(s.lastKey) == string(key) {
+		return s.lastNum, nil
+	}
+	ci, ok := s.classes[string(key)]
+	if !ok {
+		r := reader{b: key}
+		queue, run, result := r.str(), r.str(), r.str()
+		c := class{result: result, priority: int8(r.byte()), attempts: int(r.small()), lease: int64(r.small()), key: string(key)}
+		if r.bad || len(r.b) > 0 || queue == "" || c.priority > 9 {
+			return 0, recordErr("class of a put")
+		}
+		c.queue = s.queue(queue)
+		if run != "" {
+			c.run = s.run(run)
+		}
+		if k := len(s.free); k > 0 {
+			ci, s.free = s.free[k-1], s.free[:k-1]
+			s.class[ci] = c
+		} else {
+			ci = uint32(len(s.class))
+			s.class = append(s.class, c)
+		}
+		s.classes[c.key] = ci
+	}
+	s.forgetLast(ci)
+	s.lastKey, s.lastNum = append(s.lastKey[:0], key...), ci
+	return ci, nil
+}
+
+// forgetLast lets the class of the last put go when nothing but that kept it.
+func (s *State) forgetLast(next uint32) {
+	last := s.lastNum
+	if s.lastNum = noClass; last == noClass || last == next || s.class[last].refs > 0 {
+		return
+	}
+	s.freeClass(last)
+}
+
+func (s *State) freeClass(ci uint32) {
+	delete(s.classes, s.class[ci].key)
+	s.class[ci] = class{}
+	s.free = append(s.free, ci)
+}
+
+// unref forgets a class with its last task.
+func (s *State) unref(ci uint32) {
+	c := &s.class[ci]
+	if c.refs--; c.refs > 0 || s.lastNum == ci {
+		return // the class of the last put stays at hand
+	}
+	s.freeClass(ci)
+}
+
+// drop forgets task n.
+func (s *State) drop(n uint64, e *entry) {
+	q, ci, frame := s.class[e.class].queue, e.class, e.frame()
+	q.count[e.state()]--
+	q.bytes -= e.size()
+	if e.has(flagTTL) {
+		delete(s.ttlAt, n)
+		s.ttls.drop(s.ttlValid)
+	}
+	if len(s.reasons) > 0 {
+		delete(s.reasons, n)
+	}
+	if run := s.class[ci].run; run != nil && e.has(flagResult) && e.state() != glassq.Dead {
+		s.resultGone(run)
+	}
+	s.tasks.remove(n)
+	s.hooks.Dropped(frame)
+	s.unref(ci)
+}
+
+// resultGone notes that a result of run was taken, or died.
+func (s *State) resultGone(run *Run) {
+	if run.results--; run.results == 0 {
+		s.hooks.RunChanged()
+	}
+}
+
+// settled notes that a run may have come to its end.
+func (s *State) settled(run *Run) {
+	if run != nil && run.ended == 0 && run.complete() {
+		run.ended = s.now
+		s.hooks.RunChanged()
+	}
+}
+
+// booked returns the run whose books count the task, or nil.
+func (s *State) booked(e *entry) *Run {
+	if e.has(flagResult) {
+		return nil
+	}
+	return s.class[e.class].run
+}
+
+func (s *State) applyLease(number, n uint64, length int64) error {
+	e := s.tasks.get(n)
+	if e == nil || e.state() != glassq.Ready {
+		return recordErr(fmt.Sprintf("lease %d of task %d, which is not ready", number, n))
+	}
+	c := &s.class[e.class]
+	if err := s.unready(c, n); err != nil {
+		return err
+	}
+	e.setState(glassq.Leased)
+	e.setAttempts(e.attempts() + 1)
+	c.queue.count[glassq.Ready]--
+	c.queue.count[glassq.Leased]++
+	s.leases[number] = lease{task: n, deadline: s.now + length, length: length}
+	s.leaseTimers.push(s.now+length, number)
+	if number >= s.next {
+		s.next = number + 1
+	}
+	return nil
+}
+
+// unready takes task n, the first of its lane, out of it.
+func (s *State) unready(c *class, n uint64) error {
+	q := c.queue
+	first, ok := s.first(q, int(c.priority))
+	if !ok || first != n {
+		return recordErr(fmt.Sprintf("task %d is not the first of its lane", n))
+	}
+	q.lanes[c.priority].pop()
+	return nil
+}
+
+// first returns the first ready task of a lane, and clears away those that ended in it.
+func (s *State) first(q *Queue, priority int) (uint64, bool) {
+	l := &q.lanes[priority]
+	for {
+		n, ok := l.first()
+		if !ok {
+			q.filled &^= 1 << priority
+			return 0, false
+		}
+		if e := s.tasks.get(n); e != nil && e.state() == glassq.Ready {
+			return n, true
+		}
+		l.pop()
+	}
+}
+
+// Head returns the task that is to be handed out next, whatever the settings say.
+func (s *State) Head(q *Queue) (n uint64, ok bool) {
+	for q.filled != 0 {
+		p := bits.Len16(q.filled) - 1
+		if n, ok := s.first(q, p); ok {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
+func (s *State) endLease(number uint64) (lease, *entry, error) {
+	l, ok := s.leases[number]
+	if !ok {
+		return l, nil, recordErr(fmt.Sprintf("end of lease %d, which is not live", number))
+	}
+	delete(s.leases, number)
+	s.leaseTimers.drop(s.leaseValid)
+	e := s.tasks.get(l.task)
+	if e == nil || e.state() != glassq.Leased {
+		return l, nil, recordErr(fmt.Sprintf("lease %d of a task that is not leased", number))
+	}
+	return l, e, nil
+}
+
+func (s *State) leaseValid(t timer) bool {
+	l, ok := s.leases[t.ref]
+	return ok && l.deadline == t.at
+}
+
+func (s *State) ttlValid(t timer) bool { return s.ttlAt[t.ref] == t.at }
+
+func (s *State) applyAck(number uint64, outcome glassq.Outcome, result bool) error {
+	l, e, err := s.endLease(number)
+	if err != nil {
+		return err
+	}
+	q := s.class[e.class].queue
+	s.acked.add(number, q.num, s.now)
+	s.done(l.task, e, outcome, result)
+	return nil
+}
+
+// done books an acked task and forgets it.
+func (s *State) done(n uint64, e *entry, outcome glassq.Outcome, result bool) {
+	q, run := s.class[e.class].queue, s.booked(e)
+	book := func(b *glassq.Books) {
+		if outcome == glassq.Failed {
+			b.Failed++
+		} else {
+			b.OK++
+		}
+	}
+	book(&q.books)
+	if run != nil {
+		book(&run.books)
+		if e.has(flagDense) {
+			if result {
+				run.done.Add(e.n)
+			}
+			if outcome == glassq.Failed {
+				run.failed.Add(e.n)
+			}
+		}
+	}
+	s.drop(n, e)
+	s.settled(run)
+}
+
+func (s *State) applyTake(n uint64) error {
+	e := s.tasks.get(n)
+	if e == nil || e.state() != glassq.Ready {
+		return recordErr(fmt.Sprintf("take of task %d, which is not ready", n))
+	}
+	if err := s.unready(&s.class[e.class], n); err != nil {
+		return err
+	}
+	s.done(n, e, glassq.OK, false)
+	return nil
+}
+
+func (s *State) applyNack(number uint64, kind byte, delay int64, reason string) error {
+	l, e, err := s.endLease(number)
+	if err != nil {
+		return err
+	}
+	if reason != "" {
+		s.reasons[l.task] = reason
+	}
+	switch kind {
+	case nackUndone:
+		e.setAttempts(e.attempts() - 1)
+		s.back(l.task, e, 0)
+	case nackDead:
+		s.die(l.task, e, func(d *glassq.DeadCounts) { d.Nacked++ })
+	default:
+		s.retry(l.task, e, delay)
+	}
+	return nil
+}
+
+// retry makes a leased task ready again after delay ms, or dead when that was its last try.
+func (s *State) retry(n uint64, e *entry, delay int64) {
+	if e.attempts() >= s.maxAttempts(e) {
+		s.die(n, e, func(d *glassq.DeadCounts) { d.Attempts++ })
+		return
+	}
+	s.back(n, e, delay)
+}
+
+func (s *State) maxAttempts(e *entry) int {
+	c := &s.class[e.class]
+	switch {
+	case c.attempts > 0:
+		return c.attempts
+	case c.queue.settings.Attempts > 0:
+		return c.queue.settings.Attempts
+	}
+	return glassq.DefaultAttempts
+}
+
+// back makes a leased or dead task ready in its old place, after delay ms.
+func (s *State) back(n uint64, e *entry, delay int64) {
+	c := &s.class[e.class]
+	q := c.queue
+	if at, ok := s.ttlAt[n]; ok && at <= s.now {
+		s.expire(n, e)
+		return
+	}
+	q.count[e.state()]--
+	if delay > 0 {
+		e.setState(glassq.Delayed)
+		q.count[glassq.Delayed]++
+		s.delays.push(s.now+delay, n)
+		return
+	}
+	e.setState(glassq.Ready)
+	q.count[glassq.Ready]++
+	q.lanes[c.priority].giveBack(n)
+	q.filled |= 1 << c.priority
+	s.hooks.Ready(q)
+}
+
+// die keeps a leased task as dead, for the reason that bump counts.
+func (s *State) die(n uint64, e *entry, bump func(*glassq.DeadCounts)) {
+	q, run := s.class[e.class].queue, s.booked(e)
+	var one glassq.DeadCounts
+	if bump(&one); one.Nacked > 0 {
+		e.w0 |= flagDeadNacked
+	}
+	bump(&q.books.Dead)
+	if run != nil {
+		bump(&run.books.Dead)
+		if e.has(flagDense) {
+			run.dead.Add(e.n)
+		}
+	}
+	q.count[e.state()]--
+	e.setState(glassq.Dead)
+	q.count[glassq.Dead]++
+	q.dead.giveBack(n)
+	if c := &s.class[e.class]; c.run != nil && e.has(flagResult) {
+		s.resultGone(c.run)
+	}
+	s.settled(run)
+}
+
+// expire ends a task whose ttl has passed.
+func (s *State) expire(n uint64, e *entry) {
+	s.end(n, e, func(d *glassq.DeadCounts) { d.Expired++ })
+}
+
+// end ends a task without an ack and forgets it.
+func (s *State) end(n uint64, e *entry, bump func(*glassq.DeadCounts)) {
+	q, run := s.class[e.class].queue, s.booked(e)
+	bump(&q.books.Dead)
+	if run != nil {
+		bump(&run.books.Dead)
+		if e.has(flagDense) {
+			run.dead.Add(e.n)
+		}
+	}
+	s.drop(n, e)
+	s.settled(run)
+}
+
+func (s *State) applyExtend(number uint64, length int64) error {
+	l, ok := s.leases[number]
+	if !ok {
+		return recordErr(fmt.Sprintf("extension of lease %d, which is not live", number))
+	}
+	if s.now+length == l.deadline {
+		return nil
+	}
+	l.deadline = s.now + length
+	s.leases[number] = l
+	s.leaseTimers.push(l.deadline, number)
+	s.leaseTimers.drop(s.leaseValid)
+	return nil
+}
+
+// Advance moves time to now, in ms, and does what is due by then: leases and ttls expire, delays end.
+// A now in the past changes nothing.
+func (s *State) Advance(now int64) {
+	if now <= s.now {
+		return
+	}
+	for {
+		t, which := s.earliest()
+		if which == nil || t.at > now {
+			break
+		}
+		which.pop()
+		// Each at its own moment, so that one long step does the same as many short ones.
+		s.now = max(s.now, t.at)
+		switch which {
+		case &s.leaseTimers:
+			if !s.leaseValid(t) {
+				which.stale = max(0, which.stale-1)
+				continue
+			}
+			n := s.leases[t.ref].task
+			delete(s.leases, t.ref)
+			if e := s.tasks.get(n); e != nil {
+				s.retry(n, e, Backoff(n, e.attempts()-1))
+			}
+		case &s.delays:
+			if !s.delayValid(t) {
+				which.stale = max(0, which.stale-1)
+				continue
+			}
+			s.back(t.ref, s.tasks.get(t.ref), 0)
+		default:
+			if !s.ttlValid(t) {
+				which.stale = max(0, which.stale-1)
+				continue
+			}
+			// A leased task finishes; when it comes back, back ends it.
+			if e := s.tasks.get(t.ref); e != nil && (e.state() == glassq.Ready || e.state() == glassq.Delayed) {
+				s.expire(t.ref, e)
+			}
+		}
+	}
+	s.now = now
+}
+
+// earliest returns the next timer and the heap it is in; nil when there is none.
+func (s *State) earliest() (first timer, in *timers) {
+	for _, t := range []*timers{&s.leaseTimers, &s.delays, &s.ttls} {
+		if len(t.heap) > 0 && (in == nil || t.heap[0].at < first.at) {
+			first, in = t.heap[0], t
+		}
+	}
+	return first, in
+}
+
+// Due returns when Advance next has something to do; ok is false for never.
+func (s *State) Due() (at int64, ok bool) {
+	t, in := s.earliest()
+	return t.at, in != nil
+}
+
+// Backoff is how long, in ms, a task waits after its attempt-th try failed: 1 s doubled with every
+// try, at most 10 minutes, changed by up to a fifth either way so that tasks which failed together
+// do not come back together. Zero attempts wait for nothing.
+func Backoff(task uint64, attempt int) int64 {
+	if attempt <= 0 {
+		return 0
+	}
+	ms := int64(10 * time.Minute / time.Millisecond)
+	if attempt <= 10 {
+		ms = min(ms, 1000<<(attempt-1))
+	}
+	h := (task*0x9e3779b97f4a7c15 + uint64(attempt)) * 0xbf58476d1ce4e5b9
+	return ms*4/5 + int64(h>>33)%(ms*2/5+1)
+}

@@ -1,0 +1,372 @@
+package state
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+var seed = flag.Uint64("seed", 0, "seed of the random walks; 0 draws one")
+
+// A walker drives a State by random records, keeps them as a log of frames, and checks on the way.
+type walker struct {
+	t      *testing.T
+	rnd    *rand.Rand
+	s      *State
+	now    int64
+	frames []walkFrame
+	held   []uint64 // live leases, some of them expired meanwhile
+	live   map[uint64]int
+}
+
+type walkFrame struct {
+	time int64
+	recs []byte
+}
+
+func (w *walker) hooks(live map[uint64]int) Hooks {
+	return Hooks{Live: func(f uint64) { live[f]++ }, Dropped: func(f uint64) { live[f]-- }}
+}
+
+func (w *walker) add(rec []byte) {
+	f := &w.frames[len(w.frames)-1]
+	off := len(f.recs)
+	f.recs = append(f.recs, rec...)
+	n, err := w.s.Apply(f.recs[off:], uint64(len(w.frames)), uint32(off))
+	if err != nil || n != len(rec) {
+		w.t.Fatalf("Apply(% x) = %d, %v; want %d", rec, n, err, len(rec))
+	}
+}
+
+func (w *walker) step() {
+	if len(w.frames) == 0 || w.rnd.IntN(4) == 0 {
+		w.now += w.rnd.Int64N(3000)
+		w.frames = append(w.frames, walkFrame{time: w.now})
+		w.s.Advance(w.now)
+	} else if w.rnd.IntN(3) == 0 {
+		d := w.rnd.Int64N(500)
+		w.now += d
+		w.add(AppendTime(nil, d))
+	}
+	queue := fmt.Sprintf("q%d", w.rnd.IntN(3))
+	q := w.s.Queue(queue)
+	switch w.rnd.IntN(12) {
+	case 0, 1, 2, 3:
+		t := glassq.Task{Queue: queue, Body: fmt.Appendf(nil, "body %d", w.rnd.IntN(1000)),
+			Priority: glassq.Level(w.rnd.IntN(10)), Attempts: w.rnd.IntN(4)}
+		switch w.rnd.IntN(3) {
+		case 0:
+			t.Run, t.N, t.Dense = fmt.Sprintf("r%d", w.rnd.IntN(3)), uint32(w.rnd.IntN(5000)), true
+		case 1:
+			t.ID = fmt.Sprint("id", w.rnd.IntN(5000))
+		}
+		if w.rnd.IntN(4) == 0 {
+			t.Delay = time.Duration(w.rnd.IntN(5000)) * time.Millisecond
+		}
+		if w.rnd.IntN(4) == 0 {
+			t.TTL = time.Duration(1+w.rnd.IntN(9000)) * time.Millisecond
+		}
+		if !w.s.IsDuplicate(&t) {
+			w.add(AppendPut(nil, &t))
+		}
+	case 4, 5, 6:
+		if q == nil {
+			return
+		}
+		number, _ := w.s.NextLease()
+		if n, ok := w.s.Head(q); ok {
+			w.add(AppendLease(nil, number, n, 1000+w.rnd.Int64N(5000)))
+			w.held = append(w.held, number)
+		}
+	case 7, 8, 9:
+		if len(w.held) == 0 {
+			return
+		}
+		i := w.rnd.IntN(len(w.held))
+		number := w.held[i]
+		if _, ok := w.s.leases[number]; !ok {
+			w.held = append(w.held[:i], w.held[i+1:]...)
+			return
+		}
+		switch w.rnd.IntN(6) {
+		case 0:
+			w.add(AppendNack(nil, number, &glassq.Nack{Reason: "why"}, w.rnd.Int64N(2000)))
+		case 1:
+			w.add(AppendNack(nil, number, &glassq.Nack{Undone: true}, 0))
+		case 2:
+			w.add(AppendNack(nil, number, &glassq.Nack{Dead: true}, 0))
+		case 3:
+			w.add(AppendExtend(nil, number, 1000+w.rnd.Int64N(5000)))
+		default:
+			d := w.s.Leased(number)
+			w.add(AppendAck(nil, number, glassq.Outcome(w.rnd.IntN(2)), true))
+			w.add(AppendPut(nil, &glassq.Task{Queue: d.Result, Run: d.Run, N: d.N, Dense: d.Dense, Of: d.Attempt, Body: []byte("{}")}))
+		}
+	case 10:
+		if q != nil {
+			if n, ok := w.s.Head(q); ok {
+				w.add(AppendTake(nil, n))
+			}
+		}
+	default:
+		switch w.rnd.IntN(12) {
+		case 0:
+			w.add(AppendPurge(nil, queue, glassq.Ready))
+		case 1:
+			w.add(AppendPurge(nil, queue, glassq.Dead, glassq.Delayed))
+		case 2, 3, 4:
+			w.add(AppendRedrive(nil, queue, 1+w.rnd.IntN(3)))
+		case 5:
+			w.add(AppendCancel(nil, fmt.Sprintf("r%d", w.rnd.IntN(3))))
+		case 6:
+			w.add(AppendRun(nil, fmt.Sprintf("r%d", w.rnd.IntN(3)), glassq.RunChange{Source: "s"}))
+		case 7:
+			w.add(AppendQueue(nil, queue, glassq.Settings{Attempts: w.rnd.IntN(5)}))
+		case 8:
+			if q != nil && q.Count(glassq.Leased) == 0 {
+				w.add(AppendDrop(nil, queue))
+			}
+		case 9:
+			w.add(AppendNumbers(nil, w.s.Limit()+10))
+		}
+	}
+}
+
+// check compares every count with what the table says, and balances the books.
+func (w *walker) check(s *State, live map[uint64]int) {
+	w.t.Helper()
+	count := map[*Queue]*[5]int64{}
+	pending := map[*Run]uint64{}
+	frames := map[uint64]int{}
+	total := int64(0)
+	s.tasks.all(func(n uint64, e *entry) bool {
+		q := s.class[e.class].queue
+		if count[q] == nil {
+			count[q] = new([5]int64)
+		}
+		count[q][e.state()]++
+		frames[e.frame()]++
+		if r := s.booked(e); r != nil && e.state() != glassq.Dead {
+			pending[r]++
+		}
+		total++
+		return true
+	})
+	if total != s.tasks.live {
+		w.t.Fatalf("%d tasks in the table, %d counted", total, s.tasks.live)
+	}
+	for _, q := range s.Queues() {
+		want := count[q]
+		if want == nil {
+			want = new([5]int64)
+		}
+		if q.count != *want {
+			w.t.Fatalf("queue %s counts %v, the table has %v", q.Name, q.count, *want)
+		}
+		if open := want[glassq.Delayed] + want[glassq.Ready] + want[glassq.Leased]; q.books.Pending() != uint64(open) {
+			w.t.Fatalf("books of queue %s: %+v: pending %d, want %d", q.Name, q.books, q.books.Pending(), open)
+		}
+	}
+	for _, r := range s.runs {
+		if r.books.Pending() != pending[r] {
+			w.t.Fatalf("books of run %s: %+v: pending %d, want %d", r.name, r.books, r.books.Pending(), pending[r])
+		}
+	}
+	for f, n := range live {
+		if frames[f] != n {
+			w.t.Fatalf("frame %d: %d live by the hooks, %d in the table", f, n, frames[f])
+		}
+	}
+}
+
+func snapshot(t *testing.T, s *State) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := s.Snapshot(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// TestWalk: a replay of the log, and a snapshot with the rest of the log, make the state that live
+// traffic made; counts and books agree with the table after every step.
+func TestWalk(t *testing.T) {
+	rounds, steps := 60, 1500
+	if testing.Short() {
+		rounds = 10
+	}
+	for round := range rounds {
+		sd := *seed
+		if sd == 0 {
+			sd = rand.Uint64()
+		}
+		t.Run(fmt.Sprint(round), func(t *testing.T) {
+			t.Logf("-seed %d", sd)
+			w := &walker{t: t, rnd: rand.New(rand.NewPCG(sd, 1)), now: 1_700_000_000_000, live: map[uint64]int{}}
+			w.s = New(w.hooks(w.live))
+			var image []byte
+			var imageAt int
+			var imageLen int
+			for i := range steps {
+				w.step()
+				if i%50 == 0 {
+					w.check(w.s, w.live)
+				}
+				if i == steps/2 {
+					image, imageAt, imageLen = snapshot(t, w.s), len(w.frames)-1, len(w.frames[len(w.frames)-1].recs)
+				}
+			}
+			want := snapshot(t, w.s)
+
+			replay := func(s *State, from, skip int) {
+				for i, f := range w.frames[from:] {
+					s.Advance(f.time)
+					for off := skip; off < len(f.recs); {
+						n, err := s.Apply(f.recs[off:], uint64(from+i+1), uint32(off))
+						if err != nil {
+							t.Fatalf("replay, frame %d, byte %d: %v", from+i, off, err)
+						}
+						off += n
+					}
+					skip = 0
+				}
+			}
+			live := map[uint64]int{}
+			again := New(w.hooks(live))
+			replay(again, 0, 0)
+			w.check(again, live)
+			if !bytes.Equal(snapshot(t, again), want) {
+				t.Fatal("the replayed state differs from the live one")
+			}
+			live = map[uint64]int{}
+			restored := New(w.hooks(live))
+			if err := restored.Restore(bytes.NewReader(image)); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(snapshot(t, restored), image) {
+				t.Fatal("a restored state does not write the snapshot that it was read from")
+			}
+			replay(restored, imageAt, imageLen)
+			w.check(restored, live)
+		})
+	}
+}
+
+// FuzzApply: no bytes make Apply panic or claim more than it was given.
+func FuzzApply(f *testing.F) {
+	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", N: 7, Dense: true, Body: []byte("x")}))
+	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", ID: "a", Type: glassq.TypeText, Headers: map[string]string{"a": "b"}, TTL: time.Second}))
+	f.Add(AppendRun(AppendQueue(nil, "q", glassq.Settings{Rate: 1}), "r", glassq.RunChange{Sealed: true}))
+	f.Add(AppendCancel(AppendDrop(AppendRedrive(AppendPurge(nil, "q", glassq.Ready), "q", 3), "q"), "r"))
+	f.Add(AppendAck(AppendLease(AppendPut(nil, &glassq.Task{Queue: "q"}), 1, 1, 1000), 1, glassq.OK, false))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		s := New(Hooks{})
+		for off := 0; off < len(in); {
+			n, err := s.Apply(in[off:], 1, 1)
+			if err != nil {
+				return
+			}
+			if n <= 0 || off+n > len(in) {
+				t.Fatalf("Apply took %d of %d bytes", n, len(in)-off)
+			}
+			off += n
+		}
+	})
+}
+
+// FuzzPut: what decodes encodes to something that decodes to the same.
+func FuzzPut(f *testing.F) {
+	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", N: 7, Dense: true, Type: "x/y", Key: "k", Flags: 3, Of: 2, Body: []byte("x")}))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		task, err := DecodePut(in)
+		if err != nil || task.Queue == "" {
+			return
+		}
+		again, err := DecodePut(AppendPut(nil, &task))
+		if err != nil || fmt.Sprint(again) != fmt.Sprint(task) {
+			t.Fatalf("%+v became %+v, %v", task, again, err)
+		}
+	})
+}
+
+// FuzzRestore: no snapshot makes Restore panic.
+func FuzzRestore(f *testing.F) {
+	s := New(Hooks{})
+	for _, task := range []glassq.Task{{Queue: "a", Body: []byte("x")}, {Queue: "b", Run: "r", Dense: true, TTL: time.Hour}, {Queue: "b", ID: "i", Delay: time.Hour}} {
+		if _, err := s.Apply(AppendPut(nil, &task), 1, 0); err != nil {
+			f.Fatal(err)
+		}
+	}
+	var b bytes.Buffer
+	if err := s.Snapshot(&b); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Fuzz(func(t *testing.T, in []byte) {
+		if err := New(Hooks{}).Restore(bytes.NewReader(in)); err != nil {
+			return
+		}
+	})
+}
+
+func TestLane(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var l lane
+	in := map[uint64]bool{}
+	next := uint64(1)
+	for range 20000 {
+		switch rnd.IntN(5) {
+		case 0, 1:
+			next += uint64(rnd.IntN(2))
+			l.push(next)
+			in[next] = true
+			next++
+		case 2:
+			if n := uint64(rnd.Int64N(int64(next))) + 1; n < next && !in[n] {
+				l.giveBack(n)
+				in[n] = true
+			}
+		default:
+			n, ok := l.first()
+			if ok != (len(in) > 0) {
+				t.Fatalf("first() = %d, %v with %d in it", n, ok, len(in))
+			}
+			if !ok {
+				continue
+			}
+			for k := range in {
+				if k < n {
+					t.Fatalf("first() = %d, but %d is in it", n, k)
+				}
+			}
+			l.pop()
+			delete(in, n)
+		}
+		if len(in) > 300 {
+			l, in = lane{}, map[uint64]bool{}
+		}
+	}
+}
+
+func TestPace(t *testing.T) {
+	var p Pace
+	p.SetRate(1000)
+	now, got := int64(0), 0
+	for range 2000 {
+		now += int64(time.Millisecond) / 2
+		n, _, _ := p.Take(now, 100)
+		got += n
+	}
+	if got < 999 || got > 1001 {
+		t.Errorf("1000/s gave %d in a second", got)
+	}
+	now += int64(time.Minute) // nobody asked: no burst afterwards
+	if n, _, _ := p.Take(now, 1000); n > 21 {
+		t.Errorf("after a pause %d at once", n)
+	}
+}

@@ -1,0 +1,120 @@
+package state
+
+import (
+	"crypto/sha256"
+
+	"github.com/glassq/glassq"
+)
+
+// A hash is 128 bits of SHA-256 of an id.
+type hash [16]byte
+
+func hashID(id []byte) hash {
+	sum := sha256.Sum256(id)
+	return hash(sum[:16])
+}
+
+// An idWindow remembers the ids that others chose, for glassq.DedupWindow and up to glassq.DedupCount.
+type idWindow struct {
+	seen map[hash]struct{}
+	log  []seenID // oldest first, from head
+	head int
+}
+
+type seenID struct {
+	id hash
+	at int64
+}
+
+func (w *idWindow) prune(now int64) {
+	for w.head < len(w.log) {
+		x := &w.log[w.head]
+		if now-x.at < glassq.DedupWindow.Milliseconds() && len(w.log)-w.head <= glassq.DedupCount {
+			break
+		}
+		delete(w.seen, x.id)
+		w.head++
+	}
+	if w.head == len(w.log) {
+		*w = idWindow{}
+	} else if w.head > 4096 && w.head > len(w.log)/2 {
+		w.log = append([]seenID(nil), w.log[w.head:]...)
+		w.head = 0
+	}
+}
+
+func (w *idWindow) has(id hash, now int64) bool {
+	if w.seen == nil {
+		return false
+	}
+	w.prune(now)
+	_, ok := w.seen[id]
+	return ok
+}
+
+func (w *idWindow) add(id hash, now int64) {
+	if w.seen == nil {
+		w.seen = map[hash]struct{}{}
+	}
+	w.seen[id] = struct{}{}
+	w.log = append(w.log, seenID{id, now})
+	w.prune(now)
+}
+
+// ackedLen is how many consecutive lease numbers one block of an ackedWindow covers.
+const ackedLen = 1024
+
+// An ackedWindow remembers which lease numbers were acked, and of which queue, for
+// glassq.AckedWindow and up to glassq.AckedCount (a block of ackedLen more at most). Numbers grow, so
+// they are kept by blocks, and the block acked longest ago is dropped first.
+type ackedWindow struct {
+	blocks map[uint64]*ackedBlock
+	order  []uint64 // blocks in the order in which they were begun
+	count  int
+}
+
+type ackedBlock struct {
+	last  int64 // ms of the newest ack in it
+	count int
+	queue [ackedLen]uint32 // queue number + 1; 0: not acked
+}
+
+func (w *ackedWindow) add(number uint64, queue uint32, now int64) {
+	b := w.blocks[number/ackedLen]
+	if b == nil {
+		if w.blocks == nil {
+			w.blocks = map[uint64]*ackedBlock{}
+		}
+		b = &ackedBlock{}
+		w.blocks[number/ackedLen] = b
+		w.order = append(w.order, number/ackedLen)
+		w.prune(now)
+	}
+	if b.queue[number%ackedLen] == 0 {
+		b.count++
+		w.count++
+	}
+	b.queue[number%ackedLen] = queue + 1
+	b.last = now
+}
+
+// prune drops blocks that are over age, and the oldest while the rest still hold AckedCount.
+func (w *ackedWindow) prune(now int64) {
+	for len(w.order) > 0 {
+		b := w.blocks[w.order[0]]
+		old := now-b.last >= glassq.AckedWindow.Milliseconds() && b.count > 0
+		if !old && w.count-b.count < glassq.AckedCount {
+			return
+		}
+		delete(w.blocks, w.order[0])
+		w.order = w.order[1:]
+		w.count -= b.count
+	}
+}
+
+// has tells whether number was acked as one of queue.
+func (w *ackedWindow) has(number uint64, queue uint32, now int64) bool {
+	b := w.blocks[number/ackedLen]
+	return b != nil && b.queue[number%ackedLen] == queue+1 &&
+		now-b.last < glassq.AckedWindow.Milliseconds()
+}
