@@ -53,9 +53,13 @@ func appendLine(dst []byte, l *glassq.Lease, body []byte, obj *object) []byte {
 // have none.
 func blankEnds(b []byte) {
 	for _, end := range []byte("\n\r") {
-		for i := bytes.IndexByte(b, end); i >= 0; i = bytes.IndexByte(b, end) {
-			b[i] = ' '
-			b = b[i+1:]
+		for at := 0; ; {
+			i := bytes.IndexByte(b[at:], end)
+			if i < 0 {
+				break
+			}
+			b[at+i] = ' '
+			at += i + 1
 		}
 	}
 }
@@ -168,7 +172,7 @@ func appendString(dst []byte, s string) []byte {
 
 // appendText appends the line of a result for people and cut(1): id, ok or failed, code, seconds and
 // error class, with tabs between and a dash for what is not there.
-func appendText(dst []byte, l *glassq.Lease, v *verdict) []byte {
+func appendText(dst []byte, l *glassq.Lease, v *glassq.Result) []byte {
 	if l.ID == "" && l.Dense {
 		dst = append(dst, l.Run...)
 		dst = append(dst, '/')
@@ -181,25 +185,30 @@ func appendText(dst []byte, l *glassq.Lease, v *verdict) []byte {
 			dst = append(dst, c)
 		}
 	}
-	if v.ok {
+	if v.OK {
 		dst = append(dst, "\tok\t"...)
 	} else {
 		dst = append(dst, "\tfailed\t"...)
 	}
-	if v.code != 0 {
-		dst = strconv.AppendInt(dst, int64(v.code), 10)
+	if v.Code != 0 {
+		dst = strconv.AppendInt(dst, int64(v.Code), 10)
 	} else {
 		dst = append(dst, '-')
 	}
 	dst = append(dst, '\t')
-	if v.timed {
-		dst = strconv.AppendFloat(dst, v.rt, 'f', 6, 64)
+	if v.RT > 0 {
+		dst = strconv.AppendFloat(dst, v.RT.Seconds(), 'f', 6, 64)
 	} else {
 		dst = append(dst, '-')
 	}
 	dst = append(dst, '\t')
-	if len(v.err) > 0 {
-		dst = append(dst, v.err...)
+	if v.Err != "" {
+		for _, c := range []byte(v.Err) {
+			if c < ' ' || c == 0x7f {
+				c = '?'
+			}
+			dst = append(dst, c)
+		}
 	} else {
 		dst = append(dst, '-')
 	}

@@ -3,11 +3,13 @@ package output
 import (
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/glassq/glassq"
 )
 
 // A Summary is what an output has taken so far.
@@ -50,6 +52,7 @@ type ErrorCount struct {
 
 const (
 	maxRT      = int64(time.Hour / time.Microsecond)
+	maxClass   = 64  // bytes of an error class; longer ones are "other"
 	maxClasses = 100 // error classes told apart; the rest are "other"
 )
 
@@ -74,30 +77,31 @@ func newTally(now time.Time) *tally {
 }
 
 // record counts one result; t.mu is held.
-func (t *tally) record(v *verdict) {
+func (t *tally) record(r *glassq.Result) {
 	t.written++
-	if v.timed {
+	if r.RT > 0 {
 		t.timed++
-		t.hist.RecordValue(min(seconds(v.rt).Microseconds(), maxRT)) // within bounds: no error
+		t.hist.RecordValue(min(r.RT.Microseconds(), maxRT)) // within bounds: no error
 	}
-	if v.ok {
+	if r.OK {
 		t.ok++
 		return
 	}
 	t.failed++
-	if c, ok := t.classes[string(v.err)]; ok && len(v.err) > 0 {
-		t.classes[string(v.err)] = c + 1
-		return
-	}
-	class := string(v.err)
+	class := r.Err
 	switch {
-	case class == "" && v.code != 0:
-		class = fmt.Sprintf("status %d", v.code)
+	case class == "" && r.Code != 0:
+		class = "status " + strconv.Itoa(r.Code)
 	case class == "":
 		class = "unknown"
-	}
-	if _, ok := t.classes[class]; !ok && len(t.classes) >= maxClasses {
+	case len(class) > maxClass:
 		class = "other"
+	}
+	if _, ok := t.classes[class]; !ok {
+		if len(t.classes) >= maxClasses {
+			class = "other"
+		}
+		class = strings.Clone(class)
 	}
 	t.classes[class]++
 }

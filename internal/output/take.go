@@ -138,7 +138,7 @@ func (o *output) write(taken <-chan []glassq.Lease, written chan<- []glassq.Ack)
 type batchWriter struct {
 	o        *output
 	buf      []byte
-	verdicts []verdict       // of the results that are written
+	verdicts []glassq.Result // of the results that are written
 	noted    []*glassq.Lease // those of them whose positions were noted
 }
 
@@ -202,13 +202,14 @@ func (w *batchWriter) line(l *glassq.Lease) {
 	if found, ok := scanObject(body); ok {
 		obj = &found
 	}
-	v := verdictOf(body, obj)
-	w.verdicts = append(w.verdicts, v)
+	w.verdicts = append(w.verdicts, glassq.Result{})
+	v := &w.verdicts[len(w.verdicts)-1]
+	verdictOf(l, v)
 	switch w.o.opt.Format {
 	case NDJSON:
 		w.buf = appendLine(w.buf, l, body, obj)
 	case Text:
-		w.buf = appendText(w.buf, l, &v)
+		w.buf = appendText(w.buf, l, v)
 	}
 }
 

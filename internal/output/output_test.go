@@ -1,0 +1,209 @@
+package output
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+func TestRunFromBeforeItExistsToDrained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newFake()
+		var out bytes.Buffer
+		var rep Report
+		var err error
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			rep, err = Run(t.Context(), q, Options{Run: "r1", W: &out})
+		}()
+		time.Sleep(25 * time.Minute) // longer than two parked calls
+		q.change(func() { q.run = &glassq.Run{Name: "r1", Results: "results.r1"} })
+		for n := range uint32(10) {
+			q.add(n, fmt.Sprintf(`{"i":"x","o":{"ok":%d,"rt":0.01,"err":"timeout"}}`, min(n, 1)))
+		}
+		q.add(3, `{"o":{"ok":1}}`) // again
+		time.Sleep(time.Hour)
+		q.change(func() {
+			q.run.Sealed, q.run.Total = true, 10
+			q.run.Books = glassq.Books{Put: 10, OK: 9, Failed: 1}
+			q.done = []glassq.Interval{{First: 0, Last: 9}}
+		})
+		<-done
+		if err != nil {
+			t.Fatalf("Run = %v, want nil", err)
+		}
+		if rep.Written != 10 || rep.Duplicates != 1 || rep.Missing != 0 || rep.OK != 9 || rep.Failed != 1 || !rep.Balanced() {
+			t.Errorf("report = %+v, want 10 written, 1 duplicate, 9 ok, 1 failed, balanced", rep)
+		}
+		if len(rep.Errors) != 1 || rep.Errors[0] != (ErrorCount{"timeout", 1}) {
+			t.Errorf("errors = %v, want one timeout", rep.Errors)
+		}
+		if len(q.acked) != 11 || strings.Count(out.String(), "\n") != 10 {
+			t.Errorf("acked %d, lines %d; want 11 and 10", len(q.acked), strings.Count(out.String(), "\n"))
+		}
+		if q.calls > 40 {
+			t.Errorf("%d calls in 85 minutes: that is polling", q.calls)
+		}
+	})
+}
+
+func TestRunInterrupted(t *testing.T) {
+	for _, run := range []string{"", "r1"} {
+		t.Run("run "+run, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := newFake()
+				q.run = &glassq.Run{Name: "r1", Results: "results.r1", Books: glassq.Books{Put: 5, OK: 2}}
+				q.done = []glassq.Interval{{First: 0, Last: 2}}
+				q.add(0, `{}`)
+				q.add(1, `{}`)
+				ctx, cancel := context.WithCancel(t.Context())
+				var out bytes.Buffer
+				go func() { time.Sleep(time.Second); cancel() }()
+				rep, err := Run(ctx, q, Options{Run: run, Queue: "results.r1", W: &out})
+				want := error(nil)
+				if run != "" {
+					want = context.Canceled
+				}
+				if !errors.Is(err, want) || rep.Written != 2 || len(q.leased) != 0 {
+					t.Errorf("Run = %+v, %v, %d leased; want 2 written, %v, none leased", rep, err, len(q.leased), want)
+				}
+				if run != "" && (rep.Missing != 1 || rep.Balanced()) {
+					t.Errorf("missing = %d, balanced %v; want 1, false", rep.Missing, rep.Balanced())
+				}
+			})
+		})
+	}
+}
+
+// A limitWriter takes so many writes and then fails.
+type limitWriter struct {
+	bytes.Buffer
+	left int
+}
+
+var errFull = errors.New("no space left on device")
+
+func (w *limitWriter) Write(p []byte) (int, error) {
+	if w.left == 0 {
+		n, _ := w.Buffer.Write(p[:len(p)/2])
+		return n, errFull
+	}
+	w.left--
+	return w.Buffer.Write(p)
+}
+
+func TestWriteErrorAcksOnlyWhatIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newFake()
+		q.run = &glassq.Run{Name: "r1", Results: "results.r1", Books: glassq.Books{Put: 100, OK: 100}}
+		q.done = []glassq.Interval{{First: 0, Last: 99}}
+		for n := range uint32(100) {
+			q.add(n, `{"o":{"ok":1}}`)
+		}
+		w := &limitWriter{left: 3}
+		rep, err := Run(t.Context(), q, Options{Run: "r1", W: w, Batch: 10})
+		if !errors.Is(err, errFull) || len(q.acked) != 30 || rep.Written != 30 || rep.Missing != 70 {
+			t.Errorf("Run = %+v, %v, %d acked; want 30 written and acked, 70 missing, %v", rep, err, len(q.acked), errFull)
+		}
+		seen, valid, err := LoadSeen(bytes.NewReader(w.Bytes()), "r1")
+		if err != nil || seen.Count("r1") < 30 || valid > int64(w.Len()) {
+			t.Errorf("LoadSeen = %d, %d, %v; want at least the 30 that were acked", seen.Count("r1"), valid, err)
+		}
+	})
+}
+
+func TestSyncComesBeforeAck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newFake()
+		q.run = &glassq.Run{Name: "r1", Results: "results.r1"}
+		q.add(0, `{}`)
+		errSync := errors.New("sync")
+		_, err := Run(t.Context(), q, Options{Run: "r1", W: new(bytes.Buffer), Sync: func() error { return errSync }})
+		if !errors.Is(err, errSync) || len(q.acked) != 0 {
+			t.Errorf("Run = %v, %d acked; want %v, 0", err, len(q.acked), errSync)
+		}
+	})
+}
+
+func TestReserveErrorEndsRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newFake()
+		q.run = &glassq.Run{Name: "r1", Results: "results.r1"}
+		q.fail = glassq.ErrClosed
+		if _, err := Run(t.Context(), q, Options{Run: "r1"}); !errors.Is(err, glassq.ErrClosed) {
+			t.Errorf("Run = %v, want ErrClosed", err)
+		}
+		q.fail = errUnavailable
+		notes := 0
+		_, err := Run(t.Context(), q, Options{Run: "r1", Retry: time.Minute, Notify: func(string) { notes++ }})
+		if !errors.Is(err, errUnavailable) || notes < 5 || notes > 7 {
+			t.Errorf("Run = %v after %d notes; want unavailable after 6", err, notes)
+		}
+	})
+}
+
+func TestContinuedFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newFake()
+		q.run = &glassq.Run{Name: "r1", Results: "results.r1", Sealed: true, Total: 4, Books: glassq.Books{Put: 4, OK: 4}}
+		q.done = []glassq.Interval{{First: 0, Last: 3}}
+		q.add(2, `{}`)
+		q.add(1, `{}`)
+		file := "{\"id\":\"r1/0\",\"run\":\"r1\"}\n{\"id\":\"r1/1\",\"run\":\"r1\"}\n{\"id\":\"r1/3\",\"ru"
+		seen, valid, err := LoadSeen(strings.NewReader(file), "r1")
+		if err != nil || valid != 50 || seen.Count("r1") != 2 {
+			t.Fatalf("LoadSeen = %d seen, %d, %v; want 2, 50", seen.Count("r1"), valid, err)
+		}
+		var last Summary
+		rep, err := Run(t.Context(), q, Options{Run: "r1", W: new(bytes.Buffer), Seen: seen, Progress: func(s Summary) { last = s }})
+		if want := "1 results  ok 1  failed 0  duplicate 1"; last.Line() != want {
+			t.Errorf("last summary = %q, want %q", last.Line(), want)
+		}
+		if err != nil || rep.Before != 2 || rep.Written != 1 || rep.Duplicates != 1 || rep.Missing != 1 ||
+			len(rep.MissingIDs) != 1 || rep.MissingIDs[0] != (glassq.Interval{First: 3, Last: 3}) {
+			t.Errorf("Run = %+v, %v; want 2 before, 1 written, 1 duplicate, missing 3", rep, err)
+		}
+	})
+}
+
+func TestProgress(t *testing.T) {
+	for _, tt := range []struct {
+		terminal bool
+		want     []string
+	}{
+		{true, []string{"\r\x1b[Kput [", "] 500 of 1,000 (50%)", "left", "500/s", "full\n"}},
+		{false, []string{"put 500 of 1,000 (50%)  50/s  10s left  full\n", "  42/s  in 12s  full\n"}},
+	} {
+		t.Run(fmt.Sprint("terminal ", tt.terminal), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out bytes.Buffer
+				p := NewProgress(&out, tt.terminal, "put")
+				p.Note("full")
+				if tt.terminal {
+					time.Sleep(500 * time.Millisecond)
+				}
+				p.Set(500, 1000)
+				p.Set(400, 1000) // overtaken
+				time.Sleep(12 * time.Second)
+				if tt.terminal {
+					p.Set(6250, 1000)
+				}
+				p.Close()
+				p.Close()
+				for _, want := range tt.want {
+					if !strings.Contains(out.String(), want) {
+						t.Errorf("progress = %q, want %q in it", out.String(), want)
+					}
+				}
+			})
+		})
+	}
+}
