@@ -1,0 +1,429 @@
+// Package worker runs a Handler on leases: concurrency, prefetch, extension, batched acks, drain.
+//
+// Every task that is handed to a Handler is acked or nacked exactly once while its lease is held, and
+// what is known to be lost is dropped, never acked. Waiting for tasks is parked in the queue's
+// Reserve; nothing polls. The package knows leases and results as bytes; it does not know what the
+// work is, where the queue lies, or how to reconnect: a [Queue] that can lose its server retries by itself.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// A Queue is what a worker needs of a queue server; *glassq.Broker and *client.Client have it. It
+// must not keep the slices it is given, nor the bodies in them: they are used again.
+//
+// An error of a whole call ends the worker, that of Extend excepted. So a Queue that may be away for
+// a while waits and retries.
+type Queue interface {
+	Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error)
+	Ack(ctx context.Context, acks []glassq.Ack) ([]error, error)
+	Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error)
+	Extend(ctx context.Context, extends []glassq.Extend) ([]error, error)
+}
+
+// A Handler does one task at a time; each of a worker's goroutines has its own. If it is an
+// io.Closer too, it is closed when its goroutine ends.
+type Handler interface {
+	// Handle does the task of l and says in r what came out of it. After nil the task is acked with
+	// what r holds; an error gives it back: see NackError, any other error means after the queue's
+	// backoff, with the error's text as the reason.
+	//
+	// ctx is done when the lease is lost or the worker's grace period is over; Handle then returns
+	// soon, and with ctx's error unless the work got done. The same ctx serves many tasks. l and r
+	// are the handler's until it returns.
+	Handle(ctx context.Context, l *glassq.Lease, r *Reply) error
+}
+
+// A HandlerFunc is a Handler without state of its own.
+type HandlerFunc func(ctx context.Context, l *glassq.Lease, r *Reply) error
+
+// Handle calls f.
+func (f HandlerFunc) Handle(ctx context.Context, l *glassq.Lease, r *Reply) error {
+	return f(ctx, l, r)
+}
+
+// A Reply is what goes with the ack of a task.
+type Reply struct {
+	// Body is the result, a record as glassq.AppendResult makes it. It starts empty with room from
+	// earlier tasks, to append to. Empty means no result: the task is booked as ok.
+	Body []byte
+	Type string        // content type of Body; "" means JSON
+	Put  []glassq.Task // follow-ups, put in the commit of the ack
+}
+
+// A NackError returned by a Handler says how the task is given back.
+type NackError struct {
+	Delay  time.Duration // until it is ready again; negative means the queue's backoff
+	Dead   bool          // straight to dead
+	Undone bool          // back to its old place at once, the attempt not counted
+	Err    error         // the reason, or nil
+}
+
+func (e *NackError) Error() string {
+	if e.Err == nil {
+		return "given back"
+	}
+	return e.Err.Error()
+}
+
+func (e *NackError) Unwrap() error { return e.Err }
+
+// Options tunes Run. The zero value is ready for production.
+type Options struct {
+	Queue       string          // queue to take tasks from; "" means "tasks"
+	Concurrency int             // handlers at work at once; 0 means 16
+	Lease       time.Duration   // length of leases, which are extended when a third is over; 0 means 10s
+	Prefetch    int             // leases waiting for a handler; 0 means twice Concurrency; at most 10,000
+	Drain       time.Duration   // grace for work in progress after the end; 0 means 25s, negative none
+	Done        <-chan struct{} // when closed, the worker drains as if ctx were done; nil never
+	Logger      *slog.Logger    // nil discards
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Queue == "" {
+		o.Queue = glassq.DefaultQueue
+	}
+	if o.Concurrency == 0 {
+		o.Concurrency = 16
+	}
+	if o.Lease == 0 {
+		o.Lease = 10 * time.Second
+	}
+	if o.Prefetch == 0 {
+		o.Prefetch = 2 * o.Concurrency
+	}
+	o.Prefetch = min(o.Prefetch, glassq.MaxBatch)
+	if o.Drain == 0 {
+		o.Drain = 25 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case o.Concurrency < 0 || o.Prefetch < 0:
+		return o, glassq.Errorf(glassq.CodeBadRequest, "concurrency %d or prefetch %d is negative", o.Concurrency, o.Prefetch)
+	case o.Lease < glassq.MinLease || o.Lease > glassq.MaxLease:
+		return o, glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", o.Lease, glassq.MinLease, glassq.MaxLease)
+	}
+	return o, glassq.CheckName(o.Queue)
+}
+
+// Stats counts what a worker did with the tasks it began.
+type Stats struct {
+	Done   uint64 // acked: OK and Failed
+	OK     uint64 // acked, booked as ok
+	Failed uint64 // acked, booked as failed
+	Nacked uint64 // given back after work on them
+	Undone uint64 // given back by the drain, unbegun or cancelled
+	Lost   uint64 // leases that ran out or were taken away while held
+}
+
+// Run takes tasks from q and has them done by handlers, of which newHandler makes one for each of
+// the goroutines 0 to Concurrency-1. It returns when ctx or Options.Done is done and the worker has
+// drained: leases not begun go back at once, work in progress gets Options.Drain to end, then is
+// cancelled and goes back; every ack is flushed. No goroutine of it is left then.
+//
+// The error is nil after a drain, else the first error of a whole call to q.
+func Run(ctx context.Context, q Queue, opt Options, newHandler func(i int) Handler) (Stats, error) {
+	opt, err := opt.withDefaults()
+	if err != nil {
+		return Stats{}, err
+	}
+	w := &worker{q: q, opt: opt, wake: make(chan struct{}, 1), draining: make(chan struct{}), extend: make(chan struct{}, 1)}
+	w.work.L, w.room.L = &w.mu, &w.mu
+	w.order.next, w.order.prev = &w.order, &w.order
+	return w.run(ctx, newHandler)
+}
+
+// flushGrace is how long the last acks may take after the grace period of the work.
+const flushGrace = 10 * time.Second
+
+type worker struct {
+	q   Queue
+	opt Options
+
+	wake     chan struct{} // something has ended, or a full batch has; capacity 1
+	draining chan struct{} // closed when the drain begins
+	extend   chan struct{} // the first lease is held; capacity 1
+
+	mu      sync.Mutex // guards everything below
+	work    sync.Cond  // ready is not empty, or stopped
+	room    sync.Cond  // leases are wanted, or stopped
+	ready   fifo       // leases no handler has begun
+	order   held       // ring of all held leases, the longest not extended first
+	ended   []*held    // leases to be acked or nacked
+	unacked int        // leases that handlers are through with and the queue has not been told of
+	free    []*held    // for use again
+	stopped bool       // no lease is begun any more
+	over    bool       // no handler is left
+	err     error      // first error of a whole call
+	stats   Stats
+	cancel  context.CancelFunc // begins the drain
+}
+
+func (w *worker) run(ctx context.Context, newHandler func(int) Handler) (Stats, error) {
+	takeCtx, cancelTake := context.WithCancel(ctx) // for Reserve
+	defer cancelTake()
+	w.cancel = cancelTake
+	bare := context.WithoutCancel(ctx)
+	workCtx, cancelWork := context.WithCancel(bare) // for the handlers
+	defer cancelWork()
+	callCtx, cancelCalls := context.WithCancel(bare) // for Ack, Nack and Extend
+	defer cancelCalls()
+
+	var handlers, keepers, timers sync.WaitGroup
+	for i := range w.opt.Concurrency {
+		handlers.Go(func() { w.handle(workCtx, newHandler(i)) })
+	}
+	allOver := make(chan struct{})
+	keepers.Go(func() { w.reserve(takeCtx) })
+	keepers.Go(func() { w.settle(callCtx) })
+	timers.Go(func() { w.extendAll(callCtx, allOver) })
+
+	select {
+	case <-takeCtx.Done():
+	case <-w.opt.Done:
+		cancelTake()
+	}
+	drain := max(w.opt.Drain, 0)
+	if w.failed() {
+		drain = 0 // the queue is gone: nothing that is done can be told
+	}
+	endWork := time.AfterFunc(drain, cancelWork)
+	defer endWork.Stop()
+	endCalls := time.AfterFunc(drain+flushGrace, cancelCalls)
+	defer endCalls.Stop()
+	w.stop()
+	handlers.Wait()
+	w.finish()
+	keepers.Wait()
+	close(allOver)
+	timers.Wait()
+	return w.stats, w.err
+}
+
+func (w *worker) failed() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err != nil
+}
+
+// fail ends the worker because of an error of a whole call.
+func (w *worker) fail(err error) {
+	w.mu.Lock()
+	if w.err == nil {
+		w.err = err
+	}
+	w.mu.Unlock()
+	w.cancel()
+}
+
+// stop begins the drain: leases not begun are given back.
+func (w *worker) stop() {
+	w.mu.Lock()
+	w.stopped = true
+	for h := w.ready.pop(); h != nil; h = w.ready.pop() {
+		w.giveBack(h)
+	}
+	w.work.Broadcast()
+	w.room.Broadcast()
+	w.mu.Unlock()
+	close(w.draining)
+	w.signal()
+}
+
+// giveBack ends a lease that no handler has begun. w.mu is held.
+func (w *worker) giveBack(h *held) {
+	h.end = endUndone
+	h.nack = glassq.Nack{Undone: true}
+	w.end(h)
+}
+
+// finish tells the keepers that the handlers are gone.
+func (w *worker) finish() {
+	w.mu.Lock()
+	w.over = true
+	w.mu.Unlock()
+	w.signal()
+}
+
+func (w *worker) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// reserve keeps ready filled until ctx is done.
+func (w *worker) reserve(ctx context.Context) {
+	for {
+		n := w.awaitRoom()
+		if n == 0 {
+			return
+		}
+		leases, err := w.q.Reserve(ctx, glassq.Reserve{Queue: w.opt.Queue, Max: n, Wait: -1, Lease: w.opt.Lease})
+		if len(leases) > 0 {
+			w.take(leases)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			w.fail(fmt.Errorf("reserve from %s: %w", w.opt.Queue, err))
+			return
+		}
+	}
+}
+
+// awaitRoom waits until half of the prefetched leases are used up and returns how many to ask for,
+// 0 when there is nothing more to take.
+func (w *worker) awaitRoom() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for !w.stopped && (w.ready.n > w.opt.Prefetch/2 || w.unacked > maxUnacked) {
+		w.room.Wait()
+	}
+	if w.stopped {
+		return 0
+	}
+	return max(w.opt.Prefetch-w.ready.n, 1)
+}
+
+// take hands leases to the handlers, or back if the drain has begun.
+func (w *worker) take(leases []glassq.Lease) {
+	now := time.Now()
+	w.mu.Lock()
+	idle := w.order.next == &w.order
+	for i := range leases {
+		h := w.newHeld()
+		h.lease = leases[i]
+		h.since = now
+		w.order.push(h)
+		if w.stopped {
+			w.giveBack(h)
+			continue
+		}
+		w.ready.push(h)
+		w.work.Signal()
+	}
+	stopped := w.stopped
+	w.mu.Unlock()
+	if idle {
+		select {
+		case w.extend <- struct{}{}:
+		default:
+		}
+	}
+	if stopped {
+		w.signal()
+	}
+}
+
+// A slot is one handler's goroutine. ctx serves task after task until a lost lease cancels it.
+type slot struct {
+	base   context.Context
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// renew replaces a context that was cancelled for a lost lease.
+func (s *slot) renew() {
+	if s.ctx.Err() != nil && s.base.Err() == nil {
+		s.cancel()
+		s.ctx, s.cancel = context.WithCancel(s.base)
+	}
+}
+
+// handle is one handler's goroutine.
+func (w *worker) handle(base context.Context, hd Handler) {
+	if c, ok := hd.(io.Closer); ok {
+		defer func() {
+			if err := c.Close(); err != nil {
+				w.opt.Logger.Warn("close handler", "err", err)
+			}
+		}()
+	}
+	s := &slot{base: base}
+	s.ctx, s.cancel = context.WithCancel(base)
+	defer func() { s.cancel() }()
+	for h := w.next(s, nil); h != nil; h = w.next(s, h) {
+		err := hd.Handle(s.ctx, &h.lease, &h.reply)
+		judge(s.ctx, h, err)
+	}
+}
+
+// judge decides how the lease of h ends, from what its handler returned.
+func judge(ctx context.Context, h *held, err error) {
+	if err == nil {
+		h.end = endAck
+		h.failed = false
+		if len(h.reply.Body) > 0 {
+			if h.reply.Type == "" {
+				h.reply.Type = glassq.TypeJSON
+			}
+			h.failed = glassq.OutcomeOf(h.reply.Body, h.reply.Type) == glassq.Failed
+		}
+		return
+	}
+	h.end = endNack
+	if ctx.Err() != nil {
+		h.end = endUndone
+		h.nack = glassq.Nack{Undone: true}
+		return
+	}
+	h.nack = glassq.Nack{Delay: -1, Reason: err.Error()}
+	if ne, ok := errors.AsType[*NackError](err); ok {
+		h.nack.Delay, h.nack.Dead, h.nack.Undone = ne.Delay, ne.Dead, ne.Undone
+	}
+	if len(h.nack.Reason) > glassq.MaxReason {
+		h.nack.Reason = h.nack.Reason[:glassq.MaxReason]
+	}
+}
+
+// next hands in the lease that a handler has ended, if any, and returns the next one, or nil when
+// the worker stops. One lock for both: this is the hot path.
+func (w *worker) next(s *slot, prev *held) *held {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if prev != nil {
+		prev.cancel = nil
+		if prev.lost {
+			w.drop(prev)
+		} else {
+			w.end(prev)
+			if n := len(w.ended); n == 1 || n == ackBatch {
+				w.signal()
+			}
+		}
+	}
+	h := w.ready.pop()
+	for h == nil && !w.stopped {
+		w.room.Signal()
+		w.work.Wait()
+		h = w.ready.pop()
+	}
+	if w.ready.n <= w.opt.Prefetch/2 {
+		w.room.Signal()
+	}
+	if h != nil {
+		s.renew() // under the lock, so that nobody cancels it for prev any more
+		h.cancel = s.cancel
+	}
+	return h
+}
+
+// end queues h for the settler. w.mu is held.
+func (w *worker) end(h *held) {
+	h.ended = true
+	w.unacked++
+	w.ended = append(w.ended, h)
+}
