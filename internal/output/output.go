@@ -106,8 +106,10 @@ func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 	if opt.Run == "" && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil
 	}
-	if opt.Run != "" {
-		err = errors.Join(err, o.balance(ctx, &rep))
+	if opt.Run != "" && !errors.Is(err, errUnavailable) {
+		if berr := o.balance(ctx, &rep); err == nil {
+			err = berr // of two errors the first is the cause
+		}
 	}
 	return rep, err
 }
@@ -212,9 +214,16 @@ func (o *output) report() Report {
 
 // balance asks for the run's books and finds what is missing.
 func (o *output) balance(ctx context.Context, rep *Report) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceTime)
-	defer cancel()
-	rec, err := o.q.Run(ctx, o.opt.Run)
+	if ctx.Err() != nil { // interrupted: the books as they are, if they come soon
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), graceTime)
+		defer cancel()
+	}
+	var rec glassq.Run
+	err := o.again(ctx, func() (err error) {
+		rec, err = o.q.Run(ctx, o.opt.Run)
+		return err
+	})
 	if errors.Is(err, glassq.ErrNotFound) {
 		return nil // it never came to be: there is nothing to balance
 	}
@@ -222,6 +231,8 @@ func (o *output) balance(ctx context.Context, rep *Report) error {
 		return fmt.Errorf("ask for the books of run %s: %w", o.opt.Run, err)
 	}
 	rep.Run = rec
-	rep.Missing, rep.MissingIDs, err = findMissing(ctx, o.q, o.opt.Run, o.seen)
-	return err
+	return o.again(ctx, func() (err error) {
+		rep.Missing, rep.MissingIDs, err = findMissing(ctx, o.q, o.opt.Run, o.seen)
+		return err
+	})
 }
