@@ -1,0 +1,375 @@
+// Package client speaks to a queue server over HTTP, with the same verbs as an engine in the same
+// process: a Client is a glassq.Store.
+//
+// A call fails at once when the server cannot be reached, or waits for it, by Options.Retry. What is
+// repeated after a broken connection may have been done before: puts of tasks with ids, acks and
+// extends are safe to repeat; a put of tasks without ids may then be stored twice, and leases that
+// were handed out into the broken connection come back when they run out.
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+const (
+	maxPoll      = 60 * time.Second // longest wait of one request; longer waits are several
+	callTimeout  = 2 * time.Minute  // longest time for one request beyond its wait
+	notifyEvery  = 10 * time.Second
+	firstBackoff = 50 * time.Millisecond
+	lastBackoff  = 5 * time.Second
+	maxAnswer    = 2 << 30 // bytes of one answer
+	partBytes    = 32 << 20
+)
+
+// ErrUnreachable: no connection to the server, or it broke before the answer. Its code is
+// unavailable, so errors.Is also matches a server that says so itself.
+var ErrUnreachable = &glassq.Error{Code: glassq.CodeUnavailable, Message: "server unreachable"}
+
+// Options tunes New. The zero value fits an open server on the same machine.
+type Options struct {
+	Key    string      // bearer key; "" sends none
+	CAFile string      // PEM file of authorities to trust beside the system's; "" for none
+	TLS    *tls.Config // nil is Go's default; CAFile is added to it
+
+	// Retry is how long a call waits for a server that cannot be reached or is stopping, counted
+	// from its first failure: 0 fails at once, negative waits for ever.
+	Retry time.Duration
+	// Notify is told when such a wait begins or goes on, at most once per 10 s. It may be called from
+	// several goroutines, never at the same time. nil tells nobody.
+	Notify func(error)
+}
+
+// A Client is a server's store, seen from afar. It is safe for concurrent use.
+type Client struct {
+	base   string // scheme, host and path, without a slash at the end
+	opt    Options
+	http   *http.Client
+	closed chan struct{}
+
+	mu       sync.Mutex
+	calls    map[*call]context.CancelFunc // guarded by mu; nil after Close
+	notified time.Time                    // guarded by notifyMu
+	notifyMu sync.Mutex
+}
+
+type call struct{ _ byte }
+
+var _ glassq.Store = (*Client)(nil)
+
+// New makes a client of the server at serverURL, like "http://127.0.0.1:5080". It does not connect.
+func New(serverURL string, opt Options) (*Client, error) {
+	u, err := url.Parse(serverURL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "server address %.200q is not like http://host:port", serverURL)
+	}
+	if strings.ContainsAny(opt.Key, "\r\n\x00") {
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "the key has a line break or a zero byte")
+	}
+	tlsConfig := opt.TLS.Clone()
+	if opt.CAFile != "" {
+		if tlsConfig == nil {
+			tlsConfig = new(tls.Config)
+		}
+		if err := trust(tlsConfig, opt.CAFile); err != nil {
+			return nil, err
+		}
+	}
+	return &Client{
+		base: strings.TrimRight(u.String(), "/"),
+		opt:  opt,
+		http: &http.Client{
+			Transport: &http.Transport{
+				Proxy:                 http.ProxyFromEnvironment, // never used for loopback
+				DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+				TLSClientConfig:       tlsConfig,
+				TLSHandshakeTimeout:   10 * time.Second,
+				MaxIdleConns:          1024,
+				MaxIdleConnsPerHost:   1024,
+				IdleConnTimeout:       90 * time.Second, // below the server's 120 s
+				ExpectContinueTimeout: time.Second,
+				DisableCompression:    true,
+				WriteBufferSize:       64 << 10,
+				ReadBufferSize:        64 << 10,
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		closed: make(chan struct{}),
+		calls:  make(map[*call]context.CancelFunc),
+	}, nil
+}
+
+func trust(c *tls.Config, file string) error {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read authorities: %w", err)
+	}
+	pool := c.RootCAs
+	if pool == nil {
+		if pool, err = x509.SystemCertPool(); err != nil {
+			pool = x509.NewCertPool()
+		}
+	} else {
+		pool = pool.Clone()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return glassq.Errorf(glassq.CodeBadRequest, "%s holds no PEM certificate", file)
+	}
+	c.RootCAs = pool
+	return nil
+}
+
+// Close ends calls under way with code closed, and closes idle connections. The server goes on.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.calls == nil {
+		return nil
+	}
+	close(c.closed)
+	for _, cancel := range c.calls {
+		cancel()
+	}
+	c.calls = nil
+	c.http.CloseIdleConnections()
+	return nil
+}
+
+// A request is one HTTP request, which may be sent several times.
+type request struct {
+	method string
+	path   string // escaped, with the query
+	body   []byte
+	ndjson bool          // content type of body; else JSON
+	wait   time.Duration // how long the server is asked to wait
+}
+
+// do sends a request until it is answered or the time for retries is over. It returns the body of
+// an answer with status 2xx, and what another one says as a *glassq.Error.
+func (c *Client) do(ctx context.Context, req request) ([]byte, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	k := new(call)
+	c.mu.Lock()
+	if c.calls == nil {
+		c.mu.Unlock()
+		return nil, glassq.ErrClosed
+	}
+	c.calls[k] = cancel
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.calls, k)
+		c.mu.Unlock()
+	}()
+
+	var since time.Time
+	backoff := firstBackoff
+	for {
+		body, again, err := c.once(ctx, req)
+		if err == nil || !again {
+			return body, c.orClosed(ctx, err)
+		}
+		now := time.Now()
+		if since.IsZero() {
+			since = now
+		}
+		pause := backoff/2 + rand.N(backoff/2)
+		if c.opt.Retry >= 0 && now.Add(pause).Sub(since) > c.opt.Retry {
+			return nil, err
+		}
+		c.notify(now, err)
+		backoff = min(backoff*2, lastBackoff)
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, c.orClosed(ctx, ctx.Err())
+		}
+	}
+}
+
+// orClosed says closed where Close has cancelled a call.
+func (c *Client) orClosed(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		select {
+		case <-c.closed:
+			return glassq.ErrClosed
+		default:
+		}
+	}
+	return err
+}
+
+func (c *Client) notify(now time.Time, err error) {
+	if c.opt.Notify == nil {
+		return
+	}
+	c.notifyMu.Lock()
+	defer c.notifyMu.Unlock()
+	if now.Sub(c.notified) >= notifyEvery {
+		c.notified = now
+		c.opt.Notify(err)
+	}
+}
+
+// once sends a request; again tells that repeating it may help.
+func (c *Client) once(ctx context.Context, req request) (body []byte, again bool, err error) {
+	limited, cancel := context.WithTimeout(ctx, req.wait+callTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(limited, req.method, c.base+req.path, bytes.NewReader(req.body))
+	if err != nil {
+		return nil, false, glassq.Errorf(glassq.CodeBadRequest, "make request: %w", err)
+	}
+	if c.opt.Key != "" {
+		r.Header.Set("Authorization", "Bearer "+c.opt.Key)
+	}
+	switch {
+	case req.ndjson:
+		r.Header.Set("Content-Type", "application/x-ndjson")
+	case req.body != nil:
+		r.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(r)
+	if err == nil {
+		defer resp.Body.Close()
+		body, err = readAnswer(resp)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, false, ctx.Err()
+	case err != nil && isTLS(err):
+		return nil, false, glassq.Errorf(glassq.CodeUnavailable, "reach %s: %w", c.base, unwrapURL(err))
+	case err != nil:
+		return nil, true, glassq.Errorf(glassq.CodeUnavailable, "reach %s: %w", c.base, unwrapURL(err))
+	case resp.StatusCode/100 == 2:
+		return body, false, nil
+	}
+	return nil, resp.StatusCode == http.StatusServiceUnavailable, refusal(resp, body)
+}
+
+func readAnswer(resp *http.Response) ([]byte, error) {
+	if resp.ContentLength > maxAnswer {
+		return nil, fmt.Errorf("an answer of %d bytes", resp.ContentLength)
+	}
+	if n := resp.ContentLength; n >= 0 && n <= 64<<20 {
+		body := make([]byte, n)
+		_, err := io.ReadFull(resp.Body, body)
+		return body, err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err == nil && len(body) > maxAnswer {
+		err = fmt.Errorf("an answer of more than %d bytes", maxAnswer)
+	}
+	return body, err
+}
+
+// isTLS tells errors of certificates, which waiting does not mend.
+func isTLS(err error) bool {
+	_, verify := errors.AsType[*tls.CertificateVerificationError](err)
+	_, record := errors.AsType[tls.RecordHeaderError](err)
+	return verify || record
+}
+
+// unwrapURL drops method and address, which the message says already.
+func unwrapURL(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// A failure is the error member of an answer.
+type failure struct {
+	Code    glassq.Code `json:"code"`
+	Message string      `json:"message"`
+}
+
+func (f failure) err() *glassq.Error {
+	if f.Code == "" {
+		return nil
+	}
+	return &glassq.Error{Code: f.Code, Message: f.Message}
+}
+
+// refusal reads an answer with an error status. One that is not ours comes from something between.
+func refusal(resp *http.Response, body []byte) error {
+	var a struct {
+		Error failure `json:"error"`
+	}
+	if json.Unmarshal(body, &a) == nil && a.Error.Code != "" {
+		return a.Error.err()
+	}
+	code := glassq.CodeInternal
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
+		code = glassq.CodeUnauthorized
+	case http.StatusForbidden:
+		code = glassq.CodeForbidden
+	case http.StatusNotFound:
+		code = glassq.CodeNotFound
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		code = glassq.CodeUnavailable
+	}
+	return glassq.Errorf(code, "the server answered %s; is it a glassq server?", resp.Status)
+}
+
+// call sends in as JSON, nothing when it is nil, and reads the JSON answer into v.
+func (c *Client) call(ctx context.Context, method, path string, in, v any) error {
+	req := request{method: method, path: path}
+	if in != nil {
+		body, err := json.Marshal(in)
+		if err != nil {
+			return glassq.Errorf(glassq.CodeBadRequest, "print request: %w", err)
+		}
+		req.body = body
+	}
+	return c.read(ctx, req, v)
+}
+
+func (c *Client) read(ctx context.Context, req request, v any) error {
+	body, err := c.do(ctx, req)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return badAnswer(err)
+	}
+	return nil
+}
+
+func badAnswer(err error) error {
+	return glassq.Errorf(glassq.CodeInternal, "read the server's answer: %w", err)
+}
+
+// queuePath is the path of a queue's route.
+func queuePath(queue, rest string) (string, error) {
+	if err := glassq.CheckName(queue); err != nil {
+		return "", err
+	}
+	return "/v1/queues/" + url.PathEscape(queue) + rest, nil
+}
+
+func runPath(run, rest string) (string, error) {
+	if err := glassq.CheckName(run); err != nil {
+		return "", err
+	}
+	return "/v1/runs/" + url.PathEscape(run) + rest, nil
+}

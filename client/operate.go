@@ -1,0 +1,215 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// Stats tells what the server's engine has done since it was opened.
+func (c *Client) Stats(ctx context.Context) (st glassq.Stats, err error) {
+	err = c.call(ctx, "GET", "/v1/stats", nil, &st)
+	return st, err
+}
+
+// Queues lists the named queues, or all.
+func (c *Client) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error) {
+	var a struct {
+		Queues []glassq.QueueInfo `json:"queues"`
+	}
+	path := "/v1/queues"
+	if len(names) > 0 {
+		path += "?" + url.Values{"name": names}.Encode()
+	}
+	err := c.call(ctx, "GET", path, nil, &a)
+	return a.Queues, err
+}
+
+// Configure changes settings of a queue.
+func (c *Client) Configure(ctx context.Context, queue string, change glassq.SettingsChange) (s glassq.Settings, err error) {
+	path, err := queuePath(queue, "")
+	if err == nil {
+		err = c.call(ctx, "PATCH", path, change, &s)
+	}
+	return s, err
+}
+
+// Peek shows tasks of one state. The server shows at most 1,000 at a time.
+func (c *Client) Peek(ctx context.Context, queue string, state glassq.State, cursor uint64, max int) ([]glassq.Peeked, uint64, error) {
+	path, err := queuePath(queue, "/peek")
+	if err != nil {
+		return nil, 0, err
+	}
+	var a struct {
+		Tasks []json.RawMessage `json:"tasks"`
+		Next  uint64            `json:"next"`
+	}
+	q := url.Values{"state": {state.String()}, "cursor": {strconv.FormatUint(cursor, 10)}, "max": {strconv.Itoa(min(max, 1000))}}
+	if err := c.call(ctx, "GET", path+"?"+q.Encode(), nil, &a); err != nil {
+		return nil, 0, err
+	}
+	tasks := make([]glassq.Peeked, len(a.Tasks))
+	for i, text := range a.Tasks {
+		if err := glassq.ParsePeeked(text, &tasks[i]); err != nil {
+			return nil, 0, badAnswer(err)
+		}
+	}
+	return tasks, a.Next, nil
+}
+
+// Purge ends tasks of the given states, delayed and ready when none is given.
+func (c *Client) Purge(ctx context.Context, queue string, states ...glassq.State) (int, error) {
+	path, err := queuePath(queue, "/purge")
+	if err != nil {
+		return 0, err
+	}
+	if len(states) > 0 {
+		q := url.Values{}
+		for _, s := range states {
+			q.Add("state", s.String())
+		}
+		path += "?" + q.Encode()
+	}
+	var a struct {
+		Purged int `json:"purged"`
+	}
+	err = c.call(ctx, "POST", path, nil, &a)
+	return a.Purged, err
+}
+
+// Redrive makes up to max dead tasks ready again; 0 means all.
+func (c *Client) Redrive(ctx context.Context, queue string, max int) (int, error) {
+	path, err := queuePath(queue, "/redrive")
+	if err != nil {
+		return 0, err
+	}
+	if max > 0 {
+		path += "?max=" + strconv.Itoa(max)
+	}
+	var a struct {
+		Redriven int `json:"redriven"`
+	}
+	err = c.call(ctx, "POST", path, nil, &a)
+	return a.Redriven, err
+}
+
+// Drop purges a queue and forgets it.
+func (c *Client) Drop(ctx context.Context, queue string) error {
+	path, err := queuePath(queue, "")
+	if err != nil {
+		return err
+	}
+	_, err = c.do(ctx, request{method: "DELETE", path: path})
+	return err
+}
+
+// Runs lists all runs, newest first.
+func (c *Client) Runs(ctx context.Context) ([]glassq.Run, error) {
+	var a struct {
+		Runs []glassq.Run `json:"runs"`
+	}
+	err := c.call(ctx, "GET", "/v1/runs", nil, &a)
+	return a.Runs, err
+}
+
+// Run shows one run.
+func (c *Client) Run(ctx context.Context, name string) (run glassq.Run, err error) {
+	path, err := runPath(name, "")
+	if err == nil {
+		err = c.call(ctx, "GET", path, nil, &run)
+	}
+	return run, err
+}
+
+// SetRun makes a run or changes it.
+func (c *Client) SetRun(ctx context.Context, name string, change glassq.RunChange) (run glassq.Run, err error) {
+	path, err := runPath(name, "")
+	if err == nil {
+		err = c.call(ctx, "POST", path, change, &run)
+	}
+	return run, err
+}
+
+// RunIDs returns intervals of positions of a run. max is split into pages of 100,000.
+func (c *Client) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, max int) ([]glassq.Interval, error) {
+	base, err := runPath(name, "/ids")
+	if err != nil {
+		return nil, err
+	}
+	var list []glassq.Interval
+	for len(list) < max {
+		var a struct {
+			Intervals [][2]uint32 `json:"intervals"`
+			Next      *uint32     `json:"next"`
+		}
+		q := url.Values{
+			"state": {string(set)},
+			"from":  {strconv.FormatUint(uint64(from), 10)},
+			"max":   {strconv.Itoa(min(max-len(list), 100_000))},
+		}
+		if err := c.call(ctx, "GET", base+"?"+q.Encode(), nil, &a); err != nil {
+			return nil, err
+		}
+		for _, v := range a.Intervals {
+			list = append(list, glassq.Interval{First: v[0], Last: v[1]})
+		}
+		if a.Next == nil {
+			break
+		}
+		from = *a.Next
+	}
+	return list, nil
+}
+
+// AwaitRun waits until the run has reached phase, or until wait has passed; negative is for ever. A
+// wait longer than 60 s is several requests.
+func (c *Client) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run, error) {
+	base, err := runPath(name, "")
+	if err != nil {
+		return glassq.Run{}, err
+	}
+	var run glassq.Run
+	var missing error
+	err = polls(wait, func(wait time.Duration) (bool, error) {
+		q := url.Values{"until": {string(phase)}, "wait": {wait.String()}}
+		run, missing = glassq.Run{}, nil
+		err := c.read(ctx, request{method: "GET", path: base + "?" + q.Encode(), wait: wait}, &run)
+		if errors.Is(err, glassq.ErrNotFound) {
+			missing = err
+			return false, nil
+		}
+		return err == nil && reached(run, phase), err
+	})
+	if err == nil {
+		err = missing
+	}
+	return run, err
+}
+
+func reached(run glassq.Run, phase glassq.Phase) bool {
+	switch phase {
+	case glassq.PhaseExists:
+		return true
+	case glassq.PhaseComplete:
+		return run.Complete
+	}
+	return run.Complete && run.Waiting == 0
+}
+
+// CancelRun ends the delayed and ready tasks of a run and seals it.
+func (c *Client) CancelRun(ctx context.Context, name string) (int, error) {
+	path, err := runPath(name, "/cancel")
+	if err != nil {
+		return 0, err
+	}
+	var a struct {
+		Cancelled int `json:"cancelled"`
+	}
+	err = c.call(ctx, "POST", path, nil, &a)
+	return a.Cancelled, err
+}

@@ -1,0 +1,255 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// Put stores tasks in order. Up to 10,000 tasks and 32 MiB of one queue are one request and stored
+// all or none; more, or tasks of several queues, are sent in parts, each all or none. When a part is
+// refused the error says how many tasks were stored before it.
+//
+// With Options.Retry a part whose outcome is unknown is sent again: tasks with ids, dense ones
+// included, are then receipted as duplicates at worst; those without may be stored twice.
+func (c *Client) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, error) {
+	receipts := make([]glassq.Receipt, len(tasks))
+	var queues []string
+	byQueue := make(map[string][]int)
+	for i := range tasks {
+		q := tasks[i].Queue
+		if byQueue[q] == nil {
+			queues = append(queues, q)
+		}
+		byQueue[q] = append(byQueue[q], i)
+	}
+	stored := 0
+	for _, q := range queues {
+		n, err := c.putQueue(ctx, q, tasks, byQueue[q], receipts)
+		if stored += n; err != nil {
+			return nil, afterSome(err, stored, len(tasks))
+		}
+	}
+	return receipts, nil
+}
+
+// afterSome adds to an error that a part of the tasks was stored.
+func afterSome(err error, stored, of int) error {
+	if stored == 0 {
+		return err
+	}
+	err = fmt.Errorf("%d of %d tasks were stored, then: %w", stored, of, err)
+	return &glassq.Error{Code: glassq.CodeOf(err), Message: err.Error(), Err: err}
+}
+
+// putQueue puts those tasks whose indexes are in at, and returns how many were stored.
+func (c *Client) putQueue(ctx context.Context, queue string, tasks []glassq.Task, at []int, receipts []glassq.Receipt) (stored int, err error) {
+	path, err := queuePath(queue, "/tasks?answer=count")
+	if err != nil {
+		return 0, err
+	}
+	var body, line []byte
+	from := 0
+	flush := func(to int) error {
+		if to == from {
+			return nil
+		}
+		answer, err := c.do(ctx, request{method: "POST", path: path, body: body, ndjson: true})
+		if err != nil {
+			return err
+		}
+		if err := readCount(answer, at[from:to], receipts); err != nil {
+			return err
+		}
+		stored += to - from
+		from, body = to, body[:0]
+		return nil
+	}
+	for i, k := range at {
+		t := tasks[k]
+		t.Queue = "" // the path says it
+		line = append(glassq.AppendTask(line[:0], &t), '\n')
+		if i-from == glassq.MaxBatch || len(body)+len(line) > partBytes {
+			if err := flush(i); err != nil {
+				return stored, err
+			}
+		}
+		if len(body) == 0 && cap(body) == 0 {
+			body = make([]byte, 0, min((len(line)+16)*min(len(at), glassq.MaxBatch), partBytes))
+		}
+		body = append(body, line...)
+	}
+	return stored, flush(len(at))
+}
+
+// readCount turns the answer to a put with answer=count into receipts.
+func readCount(answer []byte, at []int, receipts []glassq.Receipt) error {
+	var a struct {
+		Put          int      `json:"put"`
+		Duplicates   int      `json:"duplicates"`
+		First        uint64   `json:"first"`
+		DuplicatesAt []int    `json:"duplicates_at"`
+		Numbers      []uint64 `json:"numbers"`
+	}
+	if err := json.Unmarshal(answer, &a); err != nil {
+		return badAnswer(err)
+	}
+	if a.Put+a.Duplicates != len(at) || len(a.DuplicatesAt) != a.Duplicates || a.Numbers != nil && len(a.Numbers) != len(at) {
+		return badAnswer(fmt.Errorf("it counts %d put and %d duplicates for %d tasks", a.Put, a.Duplicates, len(at)))
+	}
+	for _, i := range a.DuplicatesAt {
+		if i < 0 || i >= len(at) {
+			return badAnswer(fmt.Errorf("a duplicate at %d of %d tasks", i, len(at)))
+		}
+		receipts[at[i]].Duplicate = true
+	}
+	next := a.First
+	for i, k := range at {
+		switch {
+		case receipts[k].Duplicate:
+		case a.Numbers != nil:
+			receipts[k].Number = a.Numbers[i]
+		default:
+			receipts[k].Number = next
+			next++
+		}
+	}
+	return nil
+}
+
+// Reserve leases up to r.Max ready tasks. A wait longer than 60 s is several requests, each parked
+// in the server. Bodies may share one buffer, the answer's.
+func (c *Client) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error) {
+	base, err := queuePath(r.Queue, "/reserve")
+	if err != nil {
+		return nil, err
+	}
+	q := url.Values{"max": {strconv.Itoa(max(r.Max, 1))}}
+	if r.Lease != 0 {
+		q.Set("lease", r.Lease.String())
+	}
+	if r.Take {
+		q.Set("take", "true")
+	}
+	var leases []glassq.Lease
+	err = polls(r.Wait, func(wait time.Duration) (bool, error) {
+		q.Set("wait", wait.String())
+		answer, err := c.do(ctx, request{method: "POST", path: base + "?" + q.Encode(), wait: wait})
+		if err != nil || len(answer) == 0 {
+			return false, err
+		}
+		leases, err = readLeases(answer)
+		return true, err
+	})
+	return leases, err
+}
+
+// polls splits a wait into polls of at most maxPoll until one says done. A negative wait is for ever.
+func polls(wait time.Duration, poll func(time.Duration) (done bool, err error)) error {
+	end := time.Now().Add(wait)
+	for {
+		left := maxPoll
+		if wait >= 0 {
+			left = min(max(time.Until(end), 0), maxPoll)
+		}
+		done, err := poll(left)
+		if done || err != nil {
+			return err
+		}
+		if wait >= 0 && !time.Now().Before(end) {
+			return nil
+		}
+	}
+}
+
+func readLeases(answer []byte) ([]glassq.Lease, error) {
+	leases := make([]glassq.Lease, 0, bytes.Count(answer, []byte{'\n'}))
+	for len(answer) > 0 {
+		line, rest, _ := bytes.Cut(answer, []byte{'\n'})
+		var l glassq.Lease
+		if n := len(leases); n > 0 { // strings that repeat are shared
+			l.Queue, l.Run, l.Type, l.Result = leases[n-1].Queue, leases[n-1].Run, leases[n-1].Type, leases[n-1].Result
+		}
+		if err := glassq.ParseLease(line, &l); err != nil {
+			return nil, badAnswer(err)
+		}
+		leases = append(leases, l)
+		answer = rest
+	}
+	return leases, nil
+}
+
+// Ack ends leases. More than 10,000 acks or 32 MiB are several requests; when one fails, nothing is
+// known of its acks and those after it. Repeating an ack is safe.
+func (c *Client) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
+	return settle(ctx, c, "/v1/ack?answer=errors", acks, glassq.AppendAck)
+}
+
+// Nack gives leases back. A nack repeated after a broken connection may answer lease_lost.
+func (c *Client) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
+	return settle(ctx, c, "/v1/nack?answer=errors", nacks, glassq.AppendNack)
+}
+
+// Extend moves deadlines.
+func (c *Client) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
+	return settle(ctx, c, "/v1/extend?answer=errors", extends, glassq.AppendExtend)
+}
+
+func settle[T any](ctx context.Context, c *Client, path string, items []T, print func([]byte, *T) []byte) ([]error, error) {
+	errs := make([]error, len(items))
+	var body, line []byte
+	from := 0
+	flush := func(to int) error {
+		if to == from {
+			return nil
+		}
+		answer, err := c.do(ctx, request{method: "POST", path: path, body: body, ndjson: true})
+		if err != nil {
+			return err
+		}
+		if err := readErrors(answer, errs[from:to]); err != nil {
+			return err
+		}
+		from, body = to, body[:0]
+		return nil
+	}
+	for i := range items {
+		line = append(print(line[:0], &items[i]), '\n')
+		if i-from == glassq.MaxBatch || len(body)+len(line) > partBytes {
+			if err := flush(i); err != nil {
+				return nil, err
+			}
+		}
+		body = append(body, line...)
+	}
+	if err := flush(len(items)); err != nil {
+		return nil, err
+	}
+	return errs, nil
+}
+
+// readErrors reads an answer that tells of refused lines only.
+func readErrors(answer []byte, errs []error) error {
+	for len(answer) > 0 {
+		text, rest, _ := bytes.Cut(answer, []byte{'\n'})
+		answer = rest
+		var a struct {
+			Line  int     `json:"line"`
+			Error failure `json:"error"`
+		}
+		if err := json.Unmarshal(text, &a); err != nil {
+			return badAnswer(err)
+		}
+		if a.Line < 1 || a.Line > len(errs) || a.Error.Code == "" {
+			return badAnswer(fmt.Errorf("an error for line %d of %d", a.Line, len(errs)))
+		}
+		errs[a.Line-1] = a.Error.err()
+	}
+	return nil
+}
