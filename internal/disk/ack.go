@@ -1,0 +1,186 @@
+package disk
+
+import (
+	"context"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/state"
+)
+
+// Ack ends leases; the result and the follow-ups of each are in the same frame.
+func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
+	// What a result says of its task comes from the lease, so the leases are looked up first, the
+	// records are made outside of the lock, and a lease that ended meanwhile is noticed when it counts.
+	leased, err := e.lookUp(acks)
+	if err != nil {
+		return nil, err
+	}
+	s := scratches.Get().(*scratch)
+	defer s.free()
+	ids := reading{c: e.cache}
+	for i := range acks {
+		a, d := &acks[i], &leased[i]
+		if d.Task == 0 {
+			continue
+		}
+		if a.Result != nil {
+			t := *a.Result
+			if t.Queue == "" {
+				t.Queue = d.Result
+			}
+			t.Run, t.N, t.Dense, t.ID, t.Of = d.Run, d.N, d.Dense, "", d.Attempt
+			if !t.Dense {
+				src, _, err := ids.task(d.Frame, d.Offset)
+				if err != nil {
+					return nil, err
+				}
+				if t.ID = src.ID; t.ID == "" {
+					t.ID = glassq.AssignedID(d.Task)
+				}
+			}
+			s.put(&t)
+		}
+		for k := range a.Put {
+			t := &a.Put[k]
+			if t.Run == "" && !d.IsResult {
+				t.Run = d.Run
+			}
+			s.put(t)
+		}
+	}
+
+	errs := make([]error, len(acks))
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	k := 0
+	wrote := false
+	var rec [32]byte
+	for i := range acks {
+		a, d := &acks[i], &leased[i]
+		first := k
+		if d.Task != 0 {
+			k += len(a.Put)
+			if a.Result != nil {
+				k++
+			}
+		}
+		switch look := e.st.Lease(a.Token); {
+		case look == state.Acked:
+			continue // repeating it changes nothing
+		case look == state.Lost || d.Task == 0:
+			errs[i] = glassq.ErrLeaseLost
+			continue
+		}
+		if errs[i] = e.roomForAck(a, d); errs[i] != nil {
+			continue
+		}
+		e.append(state.AppendAck(rec[:0], a.Token.Number, a.Outcome, a.Result != nil))
+		wrote = true
+		if a.Result != nil {
+			e.append(s.rec(first))
+			first++
+		}
+		for j := range a.Put {
+			if !e.st.IsDuplicate(&a.Put[j]) {
+				e.append(s.rec(first + j))
+			}
+		}
+	}
+	f := e.newest() // a repeated ack's first one may be under way as well
+	if wrote {
+		f.sync = true
+	}
+	e.end()
+	return errs, e.wait(f)
+}
+
+// lookUp describes the tasks of the acks whose leases are live; the others have Task 0.
+func (e *Engine) lookUp(acks []glassq.Ack) ([]state.Leased, error) {
+	leased := make([]state.Leased, len(acks))
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	for i := range acks {
+		if e.st.Lease(acks[i].Token) == state.Live {
+			leased[i] = e.st.Leased(acks[i].Token.Number)
+		}
+	}
+	e.end()
+	return leased, nil
+}
+
+// roomForAck refuses an ack whose result or follow-ups find no room. The caller holds mu.
+func (e *Engine) roomForAck(a *glassq.Ack, d *state.Leased) error {
+	if a.Result != nil {
+		name := a.Result.Queue
+		if name == "" {
+			name = d.Result
+		}
+		q := e.st.Queue(name)
+		if q != nil && (q.Settings().MaxTasks > 0 || q.Settings().MaxBytes > 0) {
+			if err := e.roomFor([]glassq.Task{{Queue: name, Body: a.Result.Body, Of: 1}}); err != nil {
+				return err
+			}
+		}
+	}
+	if len(a.Put) > 0 {
+		return e.roomFor(a.Put)
+	}
+	return nil
+}
+
+// Nack gives leases back; those not undone wait for the commit.
+func (e *Engine) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error) {
+	errs := make([]error, len(nacks))
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	var rec []byte
+	wait := false
+	for i := range nacks {
+		n := &nacks[i]
+		if e.st.Lease(n.Token) != state.Live {
+			errs[i] = glassq.ErrLeaseLost
+			continue
+		}
+		delay := n.Delay.Milliseconds()
+		if delay < 0 || n.Delay < 0 {
+			d := e.st.Leased(n.Token.Number)
+			delay = state.Backoff(d.Task, d.Attempt)
+		}
+		rec = state.AppendNack(rec[:0], n.Token.Number, n, delay)
+		e.append(rec)
+		wait = wait || !n.Undone
+	}
+	var f *frame
+	if wait {
+		f = e.open
+		f.sync = true
+	}
+	e.end()
+	return errs, e.wait(f)
+}
+
+// Extend moves deadlines, without waiting for a commit.
+func (e *Engine) Extend(_ context.Context, extends []glassq.Extend) ([]error, error) {
+	errs := make([]error, len(extends))
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	defer e.end()
+	var rec [32]byte
+	for i := range extends {
+		x := &extends[i]
+		if e.st.Lease(x.Token) != state.Live {
+			errs[i] = glassq.ErrLeaseLost
+			continue
+		}
+		length := x.Lease.Milliseconds()
+		if length == 0 {
+			length = e.st.Leased(x.Token.Number).Length
+		}
+		e.append(state.AppendExtend(rec[:0], x.Token.Number, length))
+	}
+	return errs, nil
+}

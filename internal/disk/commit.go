@@ -1,0 +1,369 @@
+package disk
+
+import (
+	"errors"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/state"
+	"github.com/glassq/glassq/internal/wal"
+)
+
+const (
+	frameSoft   = 1 << 20               // an open frame of this size takes no more until it is written
+	lazyWrite   = 5 * time.Millisecond  // longest time a record nobody waits for stays unwritten
+	markAfter   = 50 * time.Millisecond // of quiet, until a mark witnesses what was synced
+	numberBlock = 1 << 20               // lease numbers reserved at a time
+)
+
+// A frame is one group commit: it is filled under mu, then written by whoever leads.
+type frame struct {
+	pos   wal.Pos
+	buf   []byte // wal.HeaderSize spare bytes, then records
+	time  int64  // ms, when its first record was appended
+	count int
+	limit uint64 // lease numbers reserved once it is durable
+	sync  bool   // somebody waits for it to be durable
+	force bool   // it is synced whatever the mode
+
+	written chan struct{} // closed when it is written, or failed
+	done    chan struct{} // closed when it is as durable as the mode says, or failed
+	err     error         // set before the channels are closed
+}
+
+func (e *Engine) newFrame(pos wal.Pos) *frame {
+	buf := e.spare
+	e.spare = nil
+	if buf == nil {
+		buf = make([]byte, wal.HeaderSize, wal.HeaderSize+4<<10)
+	}
+	return &frame{pos: pos, buf: buf[:wal.HeaderSize], written: make(chan struct{}), done: make(chan struct{})}
+}
+
+// begin starts a change of the state: it takes mu, waits while the open frame is full, and moves time
+// on. On error mu is not held.
+func (e *Engine) begin() error {
+	e.mu.Lock()
+	for e.err == nil && len(e.open.buf) >= frameSoft {
+		room := e.room
+		f := e.open
+		e.mu.Unlock()
+		select {
+		case <-room:
+		case e.lead <- struct{}{}: // nobody else commits
+			select {
+			case <-f.written:
+			default:
+				e.commit(false)
+			}
+			<-e.lead
+		}
+		e.mu.Lock()
+	}
+	if e.err != nil {
+		err := e.err
+		e.mu.Unlock()
+		return err
+	}
+	e.tick()
+	return nil
+}
+
+// end matches waiting calls with what has become ready, sees to what nobody waits for, and lets mu go.
+func (e *Engine) end() {
+	e.match()
+	kick := false
+	if _, left := e.st.NextLease(); left < numberBlock/2 {
+		e.append(state.AppendNumbers(nil, e.st.Limit()+numberBlock))
+		e.open.force = true
+	}
+	if e.open.count > 0 && e.lazyAt.IsZero() {
+		e.lazyAt = time.Now().Add(lazyWrite)
+		kick = true
+	}
+	e.mu.Unlock()
+	if kick {
+		e.nudge()
+	}
+}
+
+func (e *Engine) nudge() {
+	select {
+	case e.kick <- struct{}{}:
+	default:
+	}
+}
+
+// tick moves the state's time to now. The caller holds mu.
+func (e *Engine) tick() {
+	now := e.now()
+	last := e.st.Now()
+	if now <= last {
+		now = last
+	}
+	if e.open.count == 0 {
+		e.open.time = now
+	} else if now > last {
+		// The frame's records so far happened earlier.
+		e.open.buf = state.AppendTime(e.open.buf, now-last)
+	}
+	e.st.Advance(now)
+}
+
+// append adds a record to the open frame and applies it. The caller holds mu.
+func (e *Engine) append(rec []byte) {
+	off := len(e.open.buf) - wal.HeaderSize
+	e.open.buf = append(e.open.buf, rec...)
+	e.open.count++
+	if _, err := e.st.Apply(rec, uint64(e.open.pos)/8, uint32(off)); err != nil {
+		panic("disk: own record refused: " + err.Error())
+	}
+}
+
+// newest is the frame that holds the newest records not yet committed, or nil. The caller holds mu.
+func (e *Engine) newest() *frame {
+	if e.open.count > 0 {
+		return e.open
+	}
+	return e.flying
+}
+
+// wait returns when f is as durable as the mode says; nil waits for nothing.
+func (e *Engine) wait(f *frame) error {
+	if f == nil {
+		return nil
+	}
+	return e.waitFor(f, f.done)
+}
+
+// waitWritten returns when f is written: a killed process does not lose it.
+func (e *Engine) waitWritten(f *frame) error {
+	if f == nil {
+		return nil
+	}
+	return e.waitFor(f, f.written)
+}
+
+func (e *Engine) waitFor(f *frame, ch chan struct{}) error {
+	for {
+		select {
+		case <-ch:
+			return f.err
+		default:
+		}
+		select {
+		case <-ch:
+			return f.err
+		case e.lead <- struct{}{}:
+			select {
+			case <-ch:
+			default:
+				e.commit(false)
+			}
+			<-e.lead
+		}
+	}
+}
+
+// commit writes the open frame, and syncs it if somebody waits for that. The caller leads. With
+// snapshot a checkpoint is made of the state as of the end of the frame.
+func (e *Engine) commit(snapshot bool) error {
+	e.mu.Lock()
+	if e.err != nil && !errors.Is(e.err, glassq.ErrClosed) {
+		err := e.err
+		e.mu.Unlock()
+		return err
+	}
+	f := e.open
+	if f.count == 0 && !snapshot {
+		e.mu.Unlock()
+		return nil
+	}
+	var image *image
+	if f.count > 0 {
+		f.limit = e.st.Limit()
+		e.flying = f
+		e.open = e.newFrame(wal.After(f.pos, len(f.buf)-wal.HeaderSize))
+		e.lazyAt = time.Time{}
+		close(e.room)
+		e.room = make(chan struct{})
+	}
+	if snapshot {
+		image = e.takeImage()
+	}
+	e.mu.Unlock()
+
+	if f.count > 0 {
+		err := e.log.Append(f.buf, f.time, f.count)
+		if err == nil {
+			e.cache.add(uint64(f.pos)/8, f.time, f.buf[wal.HeaderSize:])
+		}
+		f.err = failure(err)
+		close(f.written)
+		synced := err == nil && (f.force || snapshot || f.sync && e.opt.Sync == SyncAlways)
+		if synced {
+			err = e.log.Sync()
+			f.err = failure(err)
+		}
+		e.mu.Lock()
+		e.flying = nil
+		e.markAt = time.Now().Add(markAfter)
+		if synced && err == nil {
+			e.limit = f.limit
+		}
+		if err != nil {
+			e.fail(f.err)
+		}
+		e.mu.Unlock()
+		close(f.done)
+		if err != nil {
+			return f.err
+		}
+	}
+	if image != nil {
+		return e.publish(image)
+	}
+	return nil
+}
+
+func failure(err error) error {
+	if err == nil {
+		return nil
+	}
+	return glassq.Errorf(glassq.CodeStorage, "the log could not be written, the outcome is unknown: %w", err)
+}
+
+// fail ends the engine after a failed write. The caller holds mu.
+func (e *Engine) fail(err error) {
+	if e.err != nil && !errors.Is(e.err, glassq.ErrClosed) {
+		return
+	}
+	e.err = err
+	e.opt.Logger.Error("the log failed, the store stops", "err", err)
+	e.wakeAll()
+	close(e.failed)
+	// Those who wait for the frame being filled hear of it too.
+	f := e.open
+	e.open = e.newFrame(f.pos)
+	f.err = err
+	close(f.written)
+	close(f.done)
+}
+
+// background does what nobody waits for: due timers, lazy writes, interval syncs, rates, checkpoints.
+func (e *Engine) background() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	var syncAt time.Time
+	for {
+		now := time.Now()
+		e.mu.Lock()
+		failed := e.err != nil
+		if !failed {
+			e.tick()
+			e.match()
+		}
+		var next time.Time
+		soonest := func(at time.Time) {
+			if !at.IsZero() && (next.IsZero() || at.Before(next)) {
+				next = at
+			}
+		}
+		if at, ok := e.st.Due(); ok {
+			soonest(now.Add(time.Duration(max(at-e.now(), 1)) * time.Millisecond))
+		}
+		if e.open.count > 0 && e.lazyAt.IsZero() {
+			e.lazyAt = now.Add(lazyWrite)
+		}
+		write := !e.lazyAt.IsZero() && !e.lazyAt.After(now)
+		soonest(e.lazyAt)
+		soonest(e.paceAt)
+		markAt := e.markAt
+		e.mu.Unlock()
+		if failed {
+			<-e.stop
+			return
+		}
+		if write {
+			e.lead <- struct{}{}
+			e.commit(false)
+			<-e.lead
+			continue
+		}
+		unsynced := e.log.Stats().Unsynced
+		switch {
+		case unsynced == 0:
+			syncAt = time.Time{}
+		case e.opt.Sync != SyncInterval:
+		case syncAt.IsZero():
+			syncAt = now.Add(e.opt.Interval)
+		case !syncAt.After(now):
+			syncAt = time.Time{}
+			e.syncNow()
+			continue
+		}
+		soonest(syncAt)
+		if e.checkpointDue() {
+			e.lead <- struct{}{}
+			err := e.checkpoint()
+			<-e.lead
+			if err != nil {
+				e.opt.Logger.Error("checkpoint failed", "err", err)
+			}
+			continue
+		}
+
+		if e.markDue(now) {
+			continue
+		}
+		soonest(markAt)
+		if next.IsZero() {
+			timer.Reset(time.Hour)
+		} else {
+			timer.Reset(time.Until(next))
+		}
+		select {
+		case <-timer.C:
+		case <-e.kick:
+		case <-e.stop:
+			return
+		}
+	}
+}
+
+// syncNow makes everything written durable.
+func (e *Engine) syncNow() {
+	e.lead <- struct{}{}
+	defer func() { <-e.lead }()
+	if err := e.log.Sync(); err != nil {
+		e.mu.Lock()
+		e.fail(failure(err))
+		e.mu.Unlock()
+	}
+}
+
+// markDue writes a mark when the log has been quiet for a while: without one, nothing after the last
+// frame would tell a later start that the frame was durable and not an unfinished write.
+func (e *Engine) markDue(now time.Time) bool {
+	e.mu.Lock()
+	due := !e.markAt.IsZero() && !e.markAt.After(now)
+	e.mu.Unlock()
+	if !due {
+		return false
+	}
+	e.lead <- struct{}{}
+	defer func() { <-e.lead }()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.open.count > 0 || e.err != nil {
+		e.markAt = time.Time{} // the next commit is the witness
+		return true
+	}
+	e.markAt = time.Time{}
+	if err := e.log.Mark(); err != nil {
+		e.fail(failure(err))
+		return true
+	}
+	e.open.pos = e.log.Next()
+	return true
+}

@@ -1,0 +1,264 @@
+// Package disk is the embedded engine: the pure core of internal/state over the log of internal/wal,
+// in one directory, or in memory.
+//
+// A mutex guards the state. A call appends its records to the open frame, applies them, and waits until
+// the frame is committed; whoever waits and finds no commit under way does the next one for all. So the
+// state runs ahead of the log by the frames not yet committed, and no answer leaves before the frames
+// that it rests on are. After a failed write the engine refuses everything: the state is thrown away,
+// never patched.
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/state"
+	"github.com/glassq/glassq/internal/wal"
+)
+
+// Sync modes: when an answer may leave.
+const (
+	SyncAlways   = "always"   // after the log is on stable storage
+	SyncInterval = "interval" // after it was written; stable within Options.Interval
+	SyncNever    = "never"    // after it was written; stable when the system likes
+)
+
+// Options tunes Open. The zero value is ready for production.
+type Options struct {
+	Sync        string        // "" means SyncAlways
+	Interval    time.Duration // longest time unsynced with SyncInterval; 0 means 100 ms
+	SegmentSize int64         // bytes of a log segment; 0 means 64 MiB
+	CacheBytes  int64         // bytes of frames kept in memory for hand-outs; 0 means 64 MiB
+	FS          wal.FS        // nil means the directory that Open is given
+	Logger      *slog.Logger  // nil discards
+}
+
+// An Engine is an open store. It implements glassq.Store.
+type Engine struct {
+	opt    Options
+	log    *wal.Log
+	memory bool
+
+	mu      sync.Mutex // guards everything down to the next gap
+	st      *state.State
+	open    *frame         // being filled; never nil while the engine runs
+	flying  *frame         // being written, or nil
+	spare   []byte         // a buffer for the next frame
+	room    chan struct{}  // closed when the open frame was taken for writing
+	err     error          // why every call is refused: closed, or failed
+	woken   []*state.Queue // have tasks and somebody who waits
+	paced   []*state.Queue // whose rate lets nobody go before paceAt
+	runsOn  bool           // a run may have reached a phase
+	runWait map[*runWaiter]struct{}
+	parked  int64
+	lazyAt  time.Time // when the open frame is to be written though nobody waits; zero: not
+	paceAt  time.Time // when a rate next lets a waiting reserve go; zero: no one waits for that
+	markAt  time.Time // when the log has been quiet long enough for a mark; zero: it holds one
+	live    regions
+	limit   uint64 // lease numbers below it are reserved durably
+	ckSize  uint64 // bytes of the last checkpoint
+	ckAt    uint64 // bytes appended to the log when it was taken
+
+	lead   chan struct{} // holds one token: the right to commit
+	kick   chan struct{} // the background loop has something new to wait for
+	failed chan struct{} // closed by the first failed write
+	stop   chan struct{}
+	wg     sync.WaitGroup
+	cache  *cache
+
+	start time.Time // with startMS: the engine's clock, which no change of the wall clock moves
+	base  int64
+}
+
+var _ glassq.Store = (*Engine)(nil)
+
+// Open opens or creates the store in dir, which it locks, and replays its log. A dir of "mem:" keeps
+// everything in memory. The caller must Close it.
+//
+// Errors: code damaged with the file, the offset and what to do; code storage_failed for what the disk
+// refuses; code unavailable when another process has the directory.
+func Open(dir string, opt Options) (*Engine, error) {
+	e := &Engine{opt: opt, lead: make(chan struct{}, 1), kick: make(chan struct{}, 1),
+		failed: make(chan struct{}), stop: make(chan struct{}), room: make(chan struct{}),
+		runWait: map[*runWaiter]struct{}{}}
+	switch opt.Sync {
+	case "":
+		e.opt.Sync = SyncAlways
+	case SyncAlways, SyncInterval, SyncNever:
+	default:
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "sync mode %q is not always, interval or never", opt.Sync)
+	}
+	if e.opt.Interval <= 0 {
+		e.opt.Interval = 100 * time.Millisecond
+	}
+	if e.opt.Logger == nil {
+		e.opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if e.opt.CacheBytes <= 0 {
+		e.opt.CacheBytes = 64 << 20
+	}
+	fs := opt.FS
+	switch {
+	case fs != nil:
+	case dir == "mem:":
+		fs, e.memory, e.opt.Sync = wal.MemFS(), true, SyncNever
+	default:
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, glassq.Errorf(glassq.CodeStorage, "make data directory: %w", err)
+		}
+		fs = wal.DirFS(dir)
+	}
+	var err error
+	if e.log, err = wal.Open(fs, wal.Options{SegmentSize: opt.SegmentSize, Logger: e.opt.Logger}); err != nil {
+		return nil, openErr(err)
+	}
+	e.cache = newCache(e.opt.CacheBytes, e.log)
+	if err := e.recover(); err != nil {
+		e.log.Close()
+		return nil, openErr(err)
+	}
+	e.wg.Go(e.background)
+	return e, nil
+}
+
+// openErr gives err the code by which a server exits.
+func openErr(err error) error {
+	if _, ok := errors.AsType[*glassq.Error](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*wal.CorruptError](err); ok || errors.Is(err, state.ErrRecord) {
+		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %w; nothing was changed: keep a copy of the directory, restore a backup, or start with an empty one", err)
+	}
+	if errors.Is(err, wal.ErrLocked) {
+		return glassq.Errorf(glassq.CodeUnavailable, "%w; stop the other server, or name another --data", err)
+	}
+	return glassq.Errorf(glassq.CodeStorage, "open the store: %w", err)
+}
+
+// recover makes the state from the newest checkpoint that reads and the log after it.
+func (e *Engine) recover() error {
+	hooks := state.Hooks{
+		Live:       func(f uint64) { e.live.add(f, 1) },
+		Dropped:    func(f uint64) { e.live.add(f, -1) },
+		Ready:      e.ready,
+		RunChanged: func() { e.runsOn = true },
+	}
+	var from wal.Pos
+	e.st = state.New(hooks)
+	for _, pos := range e.log.Checkpoints() {
+		err := e.log.ReadCheckpoint(pos, e.st.Restore)
+		if err == nil {
+			from = pos
+			break
+		}
+		e.opt.Logger.Warn("checkpoint does not read, trying the one before", "checkpoint", uint64(pos), "err", err)
+		e.live = regions{}
+		e.st = state.New(hooks)
+	}
+	err := e.log.Replay(from, func(f wal.Frame) error {
+		e.st.Advance(f.Time)
+		for off := 0; off < len(f.Payload); {
+			n, err := e.st.Apply(f.Payload[off:], uint64(f.Pos)/8, uint32(off))
+			if err != nil {
+				return fmt.Errorf("log position %d, record at %d: %w", f.Pos, off, err)
+			}
+			off += n
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	e.st.AfterRestart()
+	e.limit = e.st.Limit()
+	e.start, e.base = time.Now(), max(time.Now().UnixMilli(), e.st.Now())
+	e.open = e.newFrame(e.log.Next())
+	// Lease numbers are reserved before the first hand-out, so that no hand-out waits for that.
+	e.tick()
+	e.append(state.AppendNumbers(nil, e.st.Limit()+numberBlock))
+	e.open.force = true
+	return e.commit(false)
+}
+
+// ready notes that a queue has something to hand out.
+func (e *Engine) ready(q *state.Queue) {
+	if w, ok := q.Waiters.(*waitList); ok && len(w.list) > 0 && !w.woken {
+		w.woken = true
+		e.woken = append(e.woken, q)
+	}
+}
+
+// Failed is closed when a write or sync failed: the engine refuses everything from then on, and the
+// server should exit.
+func (e *Engine) Failed() <-chan struct{} { return e.failed }
+
+// now is the engine's clock in ms.
+func (e *Engine) now() int64 { return e.base + time.Since(e.start).Milliseconds() }
+
+// Close makes everything durable, writes a checkpoint, and releases the directory. Reserves that wait
+// end with code closed.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	if e.err != nil && errors.Is(e.err, glassq.ErrClosed) {
+		e.mu.Unlock()
+		return nil
+	}
+	failed := e.err
+	e.err = glassq.Errorf(glassq.CodeClosed, "the store is closed")
+	e.wakeAll()
+	e.mu.Unlock()
+	close(e.stop)
+	e.wg.Wait()
+
+	e.lead <- struct{}{}
+	defer func() { <-e.lead }()
+	if failed != nil {
+		e.log.Close()
+		return failed
+	}
+	err := e.checkpoint()
+	return errors.Join(err, e.log.Close())
+}
+
+// wakeAll ends every wait; the caller holds mu and has set err.
+func (e *Engine) wakeAll() {
+	for _, q := range e.st.Queues() {
+		if w, ok := q.Waiters.(*waitList); ok {
+			for _, x := range w.list {
+				close(x.done)
+			}
+			w.list = nil
+		}
+	}
+	for w := range e.runWait {
+		close(w.done)
+		delete(e.runWait, w)
+	}
+	close(e.room)
+	e.room = make(chan struct{})
+}
+
+// Stats tells what the engine has done since it was opened.
+func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
+	l := e.log.Stats()
+	s := glassq.Stats{Sync: e.opt.Sync, Syncs: l.Syncs, Frames: l.Frames, Bytes: l.Bytes, Unsynced: l.Unsynced,
+		LastSync: l.LastSync, TornBytes: l.TornBytes}
+	if e.memory {
+		s.Sync = "memory"
+	}
+	for _, seg := range e.log.Segments() {
+		s.Segments++
+		s.DiskBytes += seg.Bytes
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.st.Figures(&s)
+	s.Waiters = e.parked
+	return s, nil
+}

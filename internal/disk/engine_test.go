@@ -1,0 +1,135 @@
+package disk
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+func open(tb testing.TB, dir string, opt Options) *Engine {
+	tb.Helper()
+	e, err := Open(dir, opt)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return e
+}
+
+// TestLife: a task is put, leased, acked with a result, and the result is taken; everything is there
+// after each of several restarts.
+func TestLife(t *testing.T) {
+	dir, ctx := t.TempDir(), t.Context()
+	e := open(t, dir, Options{})
+	again := func() {
+		t.Helper()
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		e = open(t, dir, Options{})
+	}
+	if _, err := e.Put(ctx, []glassq.Task{{Queue: "tasks", Run: "r", N: 3, Dense: true, Type: glassq.TypeText, Body: []byte("hello")}}); err != nil {
+		t.Fatal(err)
+	}
+	again()
+	leases, err := e.Reserve(ctx, glassq.Reserve{Queue: "tasks", Max: 10})
+	if err != nil || len(leases) != 1 || string(leases[0].Body) != "hello" || leases[0].Attempt != 1 || leases[0].TaskID() != "r/3" {
+		t.Fatalf("reserve = %+v, %v", leases, err)
+	}
+	again()
+	errs, err := e.Ack(ctx, []glassq.Ack{{Token: leases[0].Token(), Result: &glassq.Task{Body: []byte(`{"o":{"ok":1}}`)}}})
+	if err != nil || errs[0] != nil {
+		t.Fatalf("ack = %v, %v", errs, err)
+	}
+	again()
+	results, err := e.Reserve(ctx, glassq.Reserve{Queue: "results", Max: 10})
+	if err != nil || len(results) != 1 || results[0].TaskID() != "r/3" || results[0].Of != 1 {
+		t.Fatalf("reserve results = %+v, %v", results, err)
+	}
+	if errs, err := e.Ack(ctx, []glassq.Ack{{Token: leases[0].Token()}, {Token: results[0].Token()}}); err != nil || errs[0] != nil || errs[1] != nil {
+		t.Fatalf("repeated ack, ack of the result = %v, %v", errs, err)
+	}
+	if r, err := e.Run(ctx, "r"); err != nil || r.Books.OK != 1 || r.Pending != 0 || r.Waiting != 0 {
+		t.Errorf("run = %+v, %v", r, err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestManyAtOnce: putters, workers and waiters at the same time; every task is acked once.
+func BenchmarkPut8x256(b *testing.B) {
+	e := open(b, b.TempDir(), Options{})
+	defer e.Close()
+	tasks := make([]glassq.Task, 256)
+	for i := range tasks {
+		tasks[i] = glassq.Task{Queue: "q", Run: "r", Body: make([]byte, 32)}
+	}
+	b.ReportAllocs()
+	b.SetParallelism(4)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := e.Put(b.Context(), tasks); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N*256)/b.Elapsed().Seconds(), "tasks/s")
+}
+
+func TestManyAtOnce(t *testing.T) {
+	e := open(t, t.TempDir(), Options{SegmentSize: 256 << 10})
+	defer e.Close()
+	ctx := t.Context()
+	const putters, each, batch = 4, 50, 20
+	var mu sync.Mutex
+	seen := map[string]int{}
+	var wg sync.WaitGroup
+	for p := range putters {
+		wg.Go(func() {
+			for i := range each {
+				tasks := make([]glassq.Task, batch)
+				for k := range tasks {
+					tasks[k] = glassq.Task{Queue: "q", Body: fmt.Append(nil, p, i, k)}
+				}
+				if _, err := e.Put(ctx, tasks); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 4 {
+		wg.Go(func() {
+			for {
+				leases, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 7, Wait: 500 * time.Millisecond})
+				if err != nil {
+					t.Error(err)
+				}
+				if len(leases) == 0 {
+					return
+				}
+				acks := make([]glassq.Ack, len(leases))
+				for i := range leases {
+					acks[i].Token = leases[i].Token()
+					mu.Lock()
+					seen[string(leases[i].Body)]++
+					mu.Unlock()
+				}
+				if errs, err := e.Ack(ctx, acks); err != nil || errs[0] != nil {
+					t.Error(errs, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if len(seen) != putters*each*batch {
+		t.Errorf("%d tasks delivered, want %d", len(seen), putters*each*batch)
+	}
+	for k, n := range seen {
+		if n != 1 {
+			t.Errorf("task %s delivered %d times", k, n)
+		}
+	}
+}

@@ -1,0 +1,339 @@
+package disk
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/state"
+)
+
+func noQueue(name string) error {
+	return glassq.Errorf(glassq.CodeNotFound, "there is no queue %s; a queue is made by its first use", name)
+}
+
+func noRun(name string) error {
+	return glassq.Errorf(glassq.CodeNotFound, "there is no run %s", name)
+}
+
+// change lets decide append records under the lock, and waits for their commit.
+func (e *Engine) change(decide func() error) error {
+	if err := e.begin(); err != nil {
+		return err
+	}
+	before := e.open.count
+	err := decide()
+	var f *frame
+	if e.open.count > before {
+		f = e.open
+		f.sync = true
+	}
+	e.end()
+	if err != nil {
+		return err
+	}
+	return e.wait(f)
+}
+
+// Queues lists queues in the order of their names.
+func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo, error) {
+	type head struct {
+		task  uint64
+		place state.Place
+	}
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	queues := e.st.Queues()
+	if len(names) > 0 {
+		queues = queues[:0]
+		for _, name := range names {
+			q := e.st.Queue(name)
+			if q == nil {
+				e.end()
+				return nil, noQueue(name)
+			}
+			queues = append(queues, q)
+		}
+	}
+	infos := make([]glassq.QueueInfo, len(queues))
+	heads := make([]head, len(queues))
+	for i, q := range queues {
+		infos[i] = q.Info()
+		if w, ok := q.Waiters.(*waitList); ok {
+			infos[i].Waiters = len(w.list)
+		}
+		if task, ok := e.st.Head(q); ok {
+			p, _ := e.st.Place(task)
+			heads[i] = head{task, p}
+		}
+	}
+	f := e.newest()
+	now := e.st.Now()
+	e.end()
+	if err := e.waitWritten(f); err != nil {
+		return nil, err
+	}
+	r := reading{c: e.cache}
+	for i, h := range heads {
+		if h.task != 0 {
+			if _, put, err := r.task(h.place.Frame, h.place.Offset); err == nil {
+				infos[i].Oldest = float64(max(0, now-put)) / 1000
+			}
+		}
+	}
+	return infos, nil
+}
+
+// Configure changes settings of a queue.
+func (e *Engine) Configure(_ context.Context, queue string, c glassq.SettingsChange) (set glassq.Settings, err error) {
+	err = e.change(func() error {
+		if q := e.st.Queue(queue); q != nil {
+			set = q.Settings()
+		}
+		set = c.Apply(set)
+		e.append(state.AppendQueue(nil, queue, set))
+		return nil
+	})
+	return set, err
+}
+
+// Peek shows tasks of one state, oldest first.
+func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor uint64, most int) ([]glassq.Peeked, uint64, error) {
+	if err := e.begin(); err != nil {
+		return nil, 0, err
+	}
+	q := e.st.Queue(queue)
+	if q == nil {
+		e.end()
+		return nil, 0, noQueue(queue)
+	}
+	var found []glassq.Peeked
+	var places []state.Place
+	e.st.Peek(q, want, cursor, func(n uint64) bool {
+		p, _ := e.st.Place(n)
+		places = append(places, p)
+		found = append(found, glassq.Peeked{Number: n, State: want, Attempt: p.Attempt, Reason: e.st.Reason(n)})
+		return want == glassq.Ready || len(found) <= most
+	})
+	f, now := e.newest(), e.st.Now()
+	e.end()
+	if err := e.waitWritten(f); err != nil {
+		return nil, 0, err
+	}
+	// Lanes of several priorities come one after the other; pages go by number.
+	order := make([]int, len(found))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(found[a].Number, found[b].Number) })
+	var next uint64
+	if len(order) > most {
+		next = found[order[most]].Number
+		order = order[:most]
+	}
+	out := make([]glassq.Peeked, 0, len(order))
+	r := reading{c: e.cache}
+	for _, i := range order {
+		p := found[i]
+		t, put, err := r.task(places[i].Frame, places[i].Offset)
+		if err != nil {
+			return nil, 0, err
+		}
+		t.Body = slices.Clone(t.Body)
+		t.Extra = slices.Clone(t.Extra)
+		if t.ID == "" && !t.Dense {
+			t.ID = glassq.AssignedID(p.Number)
+		}
+		p.Task, p.Age = t, time.Duration(max(0, now-put))*time.Millisecond
+		out = append(out, p)
+	}
+	return out, next, nil
+}
+
+// Purge ends tasks of a queue that nobody works on.
+func (e *Engine) Purge(_ context.Context, queue string, states ...glassq.State) (n int, err error) {
+	if len(states) == 0 {
+		states = []glassq.State{glassq.Delayed, glassq.Ready}
+	}
+	err = e.change(func() error {
+		q := e.st.Queue(queue)
+		if q == nil {
+			return noQueue(queue)
+		}
+		for _, s := range states {
+			n += int(q.Count(s))
+		}
+		if n > 0 {
+			e.append(state.AppendPurge(nil, queue, states...))
+		}
+		return nil
+	})
+	return n, err
+}
+
+// Redrive makes dead tasks ready again.
+func (e *Engine) Redrive(_ context.Context, queue string, most int) (n int, err error) {
+	err = e.change(func() error {
+		q := e.st.Queue(queue)
+		if q == nil {
+			return noQueue(queue)
+		}
+		n = int(q.Count(glassq.Dead))
+		if most > 0 {
+			n = min(n, most)
+		}
+		if n > 0 {
+			e.append(state.AppendRedrive(nil, queue, n))
+		}
+		return nil
+	})
+	return n, err
+}
+
+// Drop forgets a queue. Reserves that wait for it go on waiting for the new one of its name.
+func (e *Engine) Drop(_ context.Context, queue string) error {
+	return e.change(func() error {
+		q := e.st.Queue(queue)
+		if q == nil {
+			return noQueue(queue)
+		}
+		if n := q.Count(glassq.Leased); n > 0 {
+			return glassq.Errorf(glassq.CodeBadRequest, "queue %s has %d leased tasks; pause it and try again when they are done", queue, n)
+		}
+		e.append(state.AppendDrop(nil, queue))
+		if w, ok := q.Waiters.(*waitList); ok {
+			e.st.Touch(queue).Waiters = w
+		}
+		return nil
+	})
+}
+
+// Runs lists all runs, newest first.
+func (e *Engine) Runs(context.Context) ([]glassq.Run, error) {
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	defer e.end()
+	var out []glassq.Run
+	for _, r := range e.st.Runs() {
+		out = append(out, r.Info())
+	}
+	return out, nil
+}
+
+// Run shows one run.
+func (e *Engine) Run(_ context.Context, name string) (glassq.Run, error) {
+	if err := e.begin(); err != nil {
+		return glassq.Run{}, err
+	}
+	defer e.end()
+	r := e.st.Run(name)
+	if r == nil {
+		return glassq.Run{}, noRun(name)
+	}
+	return r.Info(), nil
+}
+
+// SetRun makes a run or changes it.
+func (e *Engine) SetRun(_ context.Context, name string, c glassq.RunChange) (info glassq.Run, err error) {
+	err = e.change(func() error {
+		if err := e.st.CheckRun(name, c); err != nil {
+			return err
+		}
+		e.append(state.AppendRun(nil, name, c))
+		return nil
+	})
+	if err != nil {
+		return info, err
+	}
+	return e.Run(context.Background(), name)
+}
+
+// RunIDs returns positions of a run as intervals.
+func (e *Engine) RunIDs(_ context.Context, name string, set glassq.IDSet, from uint32, most int) ([]glassq.Interval, error) {
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	defer e.end()
+	r := e.st.Run(name)
+	if r == nil {
+		return nil, noRun(name)
+	}
+	return r.IDs(set, from, most), nil
+}
+
+// CancelRun ends the tasks of a run that nobody works on, and seals it.
+func (e *Engine) CancelRun(_ context.Context, name string) (n int, err error) {
+	err = e.change(func() error {
+		r := e.st.Run(name)
+		if r == nil {
+			return noRun(name)
+		}
+		before := r.Info().Books.Dead.Cancelled
+		e.append(state.AppendCancel(nil, name))
+		n = int(r.Info().Books.Dead.Cancelled - before)
+		return nil
+	})
+	return n, err
+}
+
+// A runWaiter waits for a run to reach a phase.
+type runWaiter struct {
+	name  string
+	phase glassq.Phase
+	done  chan struct{}
+}
+
+// wakeRuns wakes those whose run has reached its phase. The caller holds mu.
+func (e *Engine) wakeRuns() {
+	for w := range e.runWait {
+		if r := e.st.Run(w.name); r != nil && r.Reached(w.phase) {
+			delete(e.runWait, w)
+			close(w.done)
+		}
+	}
+}
+
+// AwaitRun waits until the run has reached phase. What it tells is durable.
+func (e *Engine) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run, error) {
+	if err := e.begin(); err != nil {
+		return glassq.Run{}, err
+	}
+	w := &runWaiter{name: name, phase: phase, done: make(chan struct{})}
+	if r := e.st.Run(name); (r == nil || !r.Reached(phase)) && wait != 0 {
+		e.runWait[w] = struct{}{}
+		e.end()
+		var timeout <-chan time.Time
+		if wait > 0 {
+			t := time.NewTimer(wait)
+			defer t.Stop()
+			timeout = t.C
+		}
+		select {
+		case <-w.done:
+		case <-timeout:
+		case <-ctx.Done():
+		}
+		if err := e.begin(); err != nil {
+			return glassq.Run{}, err
+		}
+		delete(e.runWait, w)
+	}
+	var info glassq.Run
+	r := e.st.Run(name)
+	if r != nil {
+		info = r.Info()
+	}
+	f := e.newest()
+	e.end()
+	switch {
+	case ctx.Err() != nil:
+		return info, ctx.Err()
+	case r == nil:
+		return info, noRun(name)
+	}
+	return info, e.wait(f)
+}

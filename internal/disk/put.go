@@ -1,0 +1,120 @@
+package disk
+
+import (
+	"context"
+	"sync"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/state"
+)
+
+// A scratch holds encoded records until they go into a frame.
+type scratch struct {
+	buf  []byte
+	ends []int
+}
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+func (s *scratch) free() {
+	if cap(s.buf) <= 4<<20 {
+		s.buf, s.ends = s.buf[:0], s.ends[:0]
+		scratches.Put(s)
+	}
+}
+
+func (s *scratch) put(t *glassq.Task) {
+	s.buf = state.AppendPut(s.buf, t)
+	s.ends = append(s.ends, len(s.buf))
+}
+
+func (s *scratch) rec(i int) []byte {
+	start := 0
+	if i > 0 {
+		start = s.ends[i-1]
+	}
+	return s.buf[start:s.ends[i]]
+}
+
+// Put stores tasks, all or none.
+func (e *Engine) Put(_ context.Context, tasks []glassq.Task) ([]glassq.Receipt, error) {
+	if len(tasks) == 0 {
+		return nil, nil
+	}
+	s := scratches.Get().(*scratch)
+	defer s.free()
+	for i := range tasks {
+		s.put(&tasks[i])
+	}
+	receipts := make([]glassq.Receipt, len(tasks))
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	if err := e.roomFor(tasks); err != nil {
+		e.end()
+		return nil, err
+	}
+	stored := false
+	for i := range tasks {
+		if e.st.IsDuplicate(&tasks[i]) {
+			receipts[i].Duplicate = true
+			continue
+		}
+		receipts[i].Number = e.st.NextTask()
+		e.append(s.rec(i))
+		stored = true
+	}
+	f := e.newest() // a duplicate's first put may be under way as well
+	if stored {
+		f.sync = true
+	}
+	e.end()
+	return receipts, e.wait(f)
+}
+
+// roomFor refuses tasks that a limited queue has no room for, or that a sealed run does not have.
+// The caller holds mu.
+func (e *Engine) roomFor(tasks []glassq.Task) error {
+	var q *state.Queue
+	var n, size int64
+	last := ""
+	check := func() error {
+		if q == nil {
+			return nil
+		}
+		s := q.Settings()
+		held := q.Info()
+		all := held.Delayed + held.Ready + held.Leased + held.Dead
+		switch {
+		case s.MaxTasks > 0 && all+n > s.MaxTasks:
+			return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %d tasks and may hold %d (max_tasks); try again when some are done", q.Name, all, s.MaxTasks)
+		case s.MaxBytes > 0 && held.Bytes+size > s.MaxBytes:
+			return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %d bytes and may hold %d (max_bytes); try again when some are done", q.Name, held.Bytes, s.MaxBytes)
+		}
+		return nil
+	}
+	for i := range tasks {
+		t := &tasks[i]
+		if t.Dense {
+			if r := e.st.Run(t.Run); r != nil && r.Beyond(t.N) && !r.HasPut(t.N) {
+				return glassq.Errorf(glassq.CodeRunConflict, "run %s is sealed with %d tasks, and has no position %d", t.Run, r.Info().Total, t.N)
+			}
+		}
+		if t.Queue != last {
+			if err := check(); err != nil {
+				return err
+			}
+			q, n, size, last = e.st.Queue(t.Queue), 0, 0, t.Queue
+			if q != nil {
+				if s := q.Settings(); s.MaxTasks == 0 && s.MaxBytes == 0 {
+					q = nil
+				}
+			}
+		}
+		if q != nil && !e.st.IsDuplicate(t) {
+			n++
+			size += int64(len(t.Body))
+		}
+	}
+	return check()
+}

@@ -1,0 +1,254 @@
+package disk
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/state"
+)
+
+// A waitList is who waits for tasks of a queue, first come first.
+type waitList struct {
+	list  []*waiter
+	woken bool // the queue is among Engine.woken
+}
+
+// A waiter is a reserve that waits. done is closed when it got leases, or when the engine stops; then
+// it is in no list any more.
+type waiter struct {
+	r    glassq.Reserve
+	got  []grant
+	f    *frame // to be waited for before the bodies are read
+	done chan struct{}
+}
+
+// A grant is a hand-out decided and logged; its body is still to be read.
+type grant struct {
+	number uint64
+	task   uint64
+	place  state.Place
+	length int64 // ms
+	at     int64 // ms, when it was decided
+	late   time.Duration
+}
+
+// Reserve leases up to r.Max tasks; see glassq.Engine.
+func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	q := e.st.Touch(r.Queue)
+	wl, _ := q.Waiters.(*waitList)
+	if wl == nil {
+		wl = &waitList{}
+		q.Waiters = wl
+	}
+	w := &waiter{r: r}
+	if len(wl.list) == 0 {
+		e.grant(q, w)
+	}
+	if len(w.got) > 0 || r.Wait == 0 {
+		e.end()
+		return e.deliver(q.Name, w)
+	}
+	w.done = make(chan struct{})
+	wl.list = append(wl.list, w)
+	e.parked++
+	e.end()
+
+	var timeout <-chan time.Time
+	if r.Wait > 0 {
+		t := time.NewTimer(r.Wait)
+		defer t.Stop()
+		timeout = t.C
+	}
+	select {
+	case <-w.done:
+	case <-timeout:
+	case <-ctx.Done():
+	}
+	e.mu.Lock()
+	e.parked--
+	if i := slices.Index(wl.list, w); i >= 0 {
+		wl.list = slices.Delete(wl.list, i, i+1)
+	}
+	err := e.err
+	e.mu.Unlock()
+	if len(w.got) == 0 {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, err
+	}
+	if ctx.Err() != nil && !r.Take {
+		e.undo(q.Name, w)
+		return nil, ctx.Err()
+	}
+	return e.deliver(q.Name, w)
+}
+
+// undo gives back what a reserve got whose caller went away.
+func (e *Engine) undo(queue string, w *waiter) {
+	nacks := make([]glassq.Nack, len(w.got))
+	for i, g := range w.got {
+		nacks[i] = glassq.Nack{Token: glassq.Token{Queue: queue, Number: g.number}, Undone: true}
+	}
+	e.Nack(context.Background(), nacks) // what fails here expires by itself
+}
+
+// match hands tasks to those who wait for them, and wakes those who wait for runs. The caller holds mu.
+func (e *Engine) match() {
+	if len(e.paced) > 0 && !e.paceAt.After(time.Now()) {
+		for _, q := range e.paced {
+			e.ready(q)
+		}
+		e.paced, e.paceAt = e.paced[:0], time.Time{}
+	}
+	for i := 0; i < len(e.woken); i++ {
+		q := e.woken[i]
+		wl := q.Waiters.(*waitList)
+		wl.woken = false
+		for len(wl.list) > 0 {
+			w := wl.list[0]
+			e.grant(q, w)
+			if len(w.got) == 0 {
+				break
+			}
+			wl.list = slices.Delete(wl.list, 0, 1)
+			close(w.done)
+		}
+	}
+	e.woken = e.woken[:0]
+	if e.runsOn {
+		e.runsOn = false
+		e.wakeRuns()
+	}
+}
+
+// grant decides what w gets now, logs it and applies it. The caller holds mu.
+func (e *Engine) grant(q *state.Queue, w *waiter) {
+	set := q.Settings()
+	if set.Paused || e.err != nil {
+		return
+	}
+	n := int(min(int64(w.r.Max), q.Count(glassq.Ready)))
+	if n == 0 {
+		return
+	}
+	clock := int64(time.Since(e.start))
+	n, due, wait := q.Pace.Take(clock, n)
+	if n == 0 {
+		// Someone has to look again when the next task is due.
+		at := time.Now().Add(wait)
+		if e.paceAt.IsZero() || at.Before(e.paceAt) || !e.paceAt.After(time.Now()) {
+			e.paceAt = at
+			e.nudge()
+		}
+		if !slices.Contains(e.paced, q) {
+			e.paced = append(e.paced, q)
+		}
+		return
+	}
+	number, _ := e.st.NextLease()
+	w.got = make([]grant, 0, n)
+	var rec [32]byte
+	for len(w.got) < n {
+		task, ok := e.st.Head(q)
+		if !ok {
+			break
+		}
+		p, _ := e.st.Place(task)
+		g := grant{task: task, place: p, at: e.st.Now(), length: w.r.Lease.Milliseconds()}
+		g.place.Attempt++
+		if g.length == 0 {
+			g.length = p.Lease
+		}
+		if g.length == 0 {
+			g.length = glassq.DefaultLease.Milliseconds()
+		}
+		if every := q.Pace.Interval(); every > 0 {
+			g.late = time.Duration(max(0, clock-due-int64(float64(len(w.got))*every)))
+		}
+		if w.r.Take {
+			e.append(state.AppendTake(rec[:0], task))
+		} else {
+			g.number = number
+			number++
+			e.append(state.AppendLease(rec[:0], g.number, task, g.length))
+		}
+		w.got = append(w.got, g)
+	}
+	q.Pace.Return(n - len(w.got))
+	if len(w.got) == 0 {
+		return
+	}
+	last := w.got[0].place.Frame
+	for _, g := range w.got {
+		last = max(last, g.place.Frame)
+	}
+	switch {
+	case number > e.limit || w.r.Take:
+		// The numbers are reserved in a frame under way, or the ack has to be written.
+		w.f = e.open
+		if !w.r.Take {
+			w.f.force = true
+		}
+	case last >= uint64(e.open.pos)/8:
+		w.f = e.open
+	case e.flying != nil && last >= uint64(e.flying.pos)/8:
+		w.f = e.flying
+	}
+}
+
+// deliver waits until what w got may be told, reads the bodies, and makes the leases.
+func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
+	if len(w.got) == 0 {
+		return nil, nil
+	}
+	wait := e.wait
+	if w.r.Take {
+		wait = e.waitWritten
+	}
+	if err := wait(w.f); err != nil {
+		return nil, err
+	}
+	leases := make([]glassq.Lease, len(w.got))
+	r := reading{c: e.cache}
+	size := 0
+	for i, g := range w.got {
+		l := &leases[i]
+		t, put, err := r.task(g.place.Frame, g.place.Offset)
+		if err != nil {
+			if !w.r.Take {
+				e.undo(queue, w)
+			}
+			return nil, err
+		}
+		l.Task, l.Number, l.Attempt = t, g.number, g.place.Attempt
+		l.Length, l.Late = time.Duration(g.length)*time.Millisecond, g.late
+		l.Deadline = e.start.Add(time.Duration(g.at-e.base+g.length) * time.Millisecond)
+		l.Age = max(0, time.Duration(g.at-put)*time.Millisecond-t.Delay)
+		if t.ID == "" && !t.Dense {
+			l.ID = glassq.AssignedID(g.task)
+		}
+		l.Delay, l.TTL = 0, 0
+		size += len(t.Body) + len(t.Extra)
+	}
+	// One copy for all: the callers own their bodies, the cache keeps its own.
+	all := make([]byte, 0, size)
+	for i := range leases {
+		for _, b := range []*[]byte{&leases[i].Body, &leases[i].Extra} {
+			start := len(all)
+			all = append(all, *b...)
+			if *b != nil {
+				*b = all[start:len(all):len(all)]
+			}
+		}
+	}
+	return leases, nil
+}
