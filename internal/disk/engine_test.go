@@ -60,25 +60,6 @@ func TestLife(t *testing.T) {
 }
 
 // TestManyAtOnce: putters, workers and waiters at the same time; every task is acked once.
-func BenchmarkPut8x256(b *testing.B) {
-	e := open(b, b.TempDir(), Options{})
-	defer e.Close()
-	tasks := make([]glassq.Task, 256)
-	for i := range tasks {
-		tasks[i] = glassq.Task{Queue: "q", Run: "r", Body: make([]byte, 32)}
-	}
-	b.ReportAllocs()
-	b.SetParallelism(4)
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			if _, err := e.Put(b.Context(), tasks); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.ReportMetric(float64(b.N*256)/b.Elapsed().Seconds(), "tasks/s")
-}
-
 func TestManyAtOnce(t *testing.T) {
 	e := open(t, t.TempDir(), Options{SegmentSize: 256 << 10})
 	defer e.Close()
