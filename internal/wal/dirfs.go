@@ -1,0 +1,108 @@
+package wal
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// DirFS is a directory of the operating system. Lock makes it, readable by its owner
+// only, if it does not exist.
+func DirFS(path string) FS { return dirFS{path} }
+
+type dirFS struct{ path string }
+
+func (d dirFS) Open(name string) (File, error) { return d.open(name, os.O_RDWR) }
+
+func (d dirFS) Create(name string) (File, error) {
+	return d.open(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+}
+
+func (d dirFS) open(name string, flag int) (File, error) {
+	f, err := os.OpenFile(filepath.Join(d.path, name), flag, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (d dirFS) Rename(oldName, newName string) error {
+	return os.Rename(filepath.Join(d.path, oldName), filepath.Join(d.path, newName))
+}
+
+func (d dirFS) Remove(name string) error { return os.Remove(filepath.Join(d.path, name)) }
+
+func (d dirFS) List() ([]string, error) {
+	entries, err := os.ReadDir(d.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	var names []string
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}
+
+func (d dirFS) SyncDir() error { return syncDir(d.path) }
+
+func (d dirFS) Lock(name string) (io.Closer, error) {
+	if err := makeDir(d.path); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(d.path, name), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := lockFile(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil // closing it unlocks it
+}
+
+// makeDir is MkdirAll with every new name made durable.
+func makeDir(path string) error {
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(path)
+	if parent != path {
+		if err := makeDir(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}
+
+type osFile struct{ *os.File }
+
+func (f osFile) Size() (int64, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return st.Size(), nil
+}
+
+func (f osFile) Allocate(off, n int64) error { return allocate(f.File, off, n) }
+
+func (f osFile) Sync() error { return dataSync(f.File) }
+
+func (f osFile) Zero(off, n int64) error {
+	b := make([]byte, min(n, 1<<20))
+	for n > 0 {
+		b = b[:min(n, int64(len(b)))]
+		if _, err := f.WriteAt(b, off); err != nil {
+			return err
+		}
+		off, n = off+int64(len(b)), n-int64(len(b))
+	}
+	return nil
+}
