@@ -22,6 +22,7 @@ type held struct {
 	lease  glassq.Lease
 	reply  Reply
 	result glassq.Task
+	taken  time.Time // when the worker got the lease
 	end    ending
 	failed bool // with endAck: booked as failed
 	nack   glassq.Nack

@@ -39,7 +39,7 @@ type Handler interface {
 	//
 	// ctx is done when the lease is lost or the worker's grace period is over; Handle then returns
 	// soon, and with ctx's error unless the work got done. The same ctx serves many tasks. l and r
-	// are the handler's until it returns.
+	// are the handler's until it returns. l.Late counts up to the call.
 	Handle(ctx context.Context, l *glassq.Lease, r *Reply) error
 }
 
@@ -306,7 +306,7 @@ func (w *worker) take(leases []glassq.Lease) {
 	for i := range leases {
 		h := w.newHeld()
 		h.lease = leases[i]
-		h.since = now
+		h.since, h.taken = now, now
 		w.order.push(h)
 		if w.stopped {
 			w.giveBack(h)
@@ -356,6 +356,7 @@ func (w *worker) handle(base context.Context, hd Handler) {
 	s.ctx, s.cancel = context.WithCancel(base)
 	defer func() { s.cancel() }()
 	for h := w.next(s, nil); h != nil; h = w.next(s, h) {
+		h.lease.Late += time.Since(h.taken)
 		err := hd.Handle(s.ctx, &h.lease, &h.reply)
 		judge(s.ctx, h, err)
 	}

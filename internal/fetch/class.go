@@ -1,0 +1,137 @@
+package fetch
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/glassq/glassq"
+	"github.com/valyala/fasthttp"
+)
+
+var errTooLarge = errors.New("the answer is larger than the limit")
+
+// A handshakeError is an error of a TLS handshake.
+type handshakeError struct{ err error }
+
+func (e *handshakeError) Error() string { return e.err.Error() }
+func (e *handshakeError) Unwrap() error { return e.err }
+
+// failure names err: its class, and a text that is the same each time. connecting means that there
+// was no connection yet.
+func failure(err error, connecting bool) answer {
+	class := classOf(err, connecting)
+	return answer{err: class, msg: message(err, class)}
+}
+
+func classOf(err error, connecting bool) string {
+	if isTimeout(err) {
+		if _, ok := errors.AsType[*net.DNSError](err); ok {
+			return glassq.ErrClassDNS
+		}
+		if connecting {
+			return glassq.ErrClassConnectTimeout
+		}
+		return glassq.ErrClassTimeout
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return glassq.ErrClassDNS
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		switch errno {
+		case syscall.ECONNREFUSED:
+			return glassq.ErrClassRefused
+		case syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED:
+			return glassq.ErrClassReset
+		case syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EADDRNOTAVAIL, syscall.ENETDOWN, syscall.EHOSTDOWN:
+			return glassq.ErrClassUnreachable
+		}
+		return glassq.ErrClassInternal
+	}
+	if isTLS(err) {
+		return glassq.ErrClassTLS
+	}
+	text := err.Error()
+	switch {
+	case errors.Is(err, context.Canceled):
+		return glassq.ErrClassCancelled
+	case errors.Is(err, errTooLarge), errors.Is(err, fasthttp.ErrBodyTooLarge):
+		return glassq.ErrClassTooLarge
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, "server closed idle connection"),
+		strings.HasSuffix(text, "EOF"):
+		return glassq.ErrClassEOF
+	}
+	if _, ok := errors.AsType[*handshakeError](err); ok {
+		return glassq.ErrClassTLS
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return glassq.ErrClassInternal
+	}
+	return glassq.ErrClassProtocol
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}
+
+func isTLS(err error) bool {
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*tls.RecordHeaderError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.AlertError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return true
+	}
+	text := err.Error()
+	return strings.HasPrefix(text, "tls: ") || strings.HasPrefix(text, "remote error: tls: ") ||
+		strings.Contains(text, "server gave HTTP response to HTTPS client")
+}
+
+// message is err's text without addresses that differ from one connection to the next.
+func message(err error, class string) string {
+	switch class {
+	case glassq.ErrClassTimeout:
+		return "no whole answer in time"
+	case glassq.ErrClassConnectTimeout:
+		return "no connection in time"
+	case glassq.ErrClassEOF:
+		return "the connection ended before the answer did"
+	case glassq.ErrClassTooLarge:
+		return errTooLarge.Error()
+	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		switch {
+		case e.IsNotFound:
+			return "lookup " + e.Name + ": no such host"
+		case e.IsTimeout:
+			return "lookup " + e.Name + ": no answer in time"
+		}
+		return "lookup " + e.Name + ": no usable answer"
+	}
+	text := err.Error()
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		text = e.Op + ": " + e.Err.Error()
+	}
+	if strings.Contains(text, "->") {
+		text = class
+	}
+	const most = 300
+	if len(text) > most {
+		text = text[:most]
+	}
+	return text
+}

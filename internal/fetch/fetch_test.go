@@ -1,0 +1,412 @@
+package fetch
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/worker"
+	"github.com/valyala/fasthttp"
+)
+
+func newFetcher(t testing.TB, opt Options) *Fetcher {
+	t.Helper()
+	f, err := New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// once does one task with a handler of its own and returns the result's o and the whole record.
+func once(t testing.TB, opt Options, body string) (glassq.Result, string) {
+	t.Helper()
+	h := newFetcher(t, opt).newHandler()
+	defer h.Close()
+	return one(t, h, body)
+}
+
+func one(t testing.TB, h worker.Handler, body string) (glassq.Result, string) {
+	t.Helper()
+	var r worker.Reply
+	l := glassq.Lease{Task: glassq.Task{Body: []byte(body), Type: glassq.TypeText}, Attempt: 1}
+	if err := h.Handle(t.Context(), &l, &r); err != nil {
+		t.Fatalf("Handle(%s) = %v", body, err)
+	}
+	var res glassq.Result
+	if !json.Valid(r.Body) || !glassq.ParseResultOut(r.Body, &res) {
+		t.Fatalf("Handle(%s): bad record %s", body, r.Body)
+	}
+	return res, string(r.Body)
+}
+
+// raw listens and gives every connection to serve, with the request's first bytes read.
+func raw(t testing.TB, serve func(c net.Conn)) (addr string, conns *atomic.Int32) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conns = new(atomic.Int32)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			conns.Add(1)
+			go func() {
+				defer c.Close()
+				c.Read(make([]byte, 4096))
+				serve(c)
+			}()
+		}
+	}()
+	t.Cleanup(func() { ln.Close(); <-done })
+	return ln.Addr().String(), conns
+}
+
+func says(text string) func(net.Conn) {
+	return func(c net.Conn) { io.WriteString(c, text) }
+}
+
+func TestAwkwardServers(t *testing.T) {
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	plain := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	plain.Config.ErrorLog = log.New(io.Discard, "", 0)
+	plain.Start()
+	t.Cleanup(plain.Close)
+	secure := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(secure.Close)
+
+	tests := []struct {
+		name  string
+		serve func(net.Conn)
+		url   string
+		want  string // class
+		code  int
+		n     int64
+	}{
+		{"fine", says("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"), "", "", 200, 5},
+		{"chunked", says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), "", "", 200, 5},
+		{"until close", says("HTTP/1.1 200 OK\r\n\r\nhello"), "", "", 200, 5},
+		{"no content", says("HTTP/1.1 204 No Content\r\n\r\n"), "", "", 204, 0},
+		{"continue first", says("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"), "", "", 200, 1},
+		{"redirect is not followed", says("HTTP/1.1 302 Found\r\nLocation: /else\r\nContent-Length: 0\r\n\r\n"), "", "", 302, 0},
+		{"not found", says("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"), "", glassq.ErrClassStatus, 404, 2},
+		{"refused", nil, "http://" + gone.Addr().String() + "/", glassq.ErrClassRefused, 0, 0},
+		{"no such host", nil, "http://no-such-host.invalid/", glassq.ErrClassDNS, 0, 0},
+		{"closed at once", func(net.Conn) {}, "", glassq.ErrClassEOF, 0, 0},
+		{"reset", func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) }, "", glassq.ErrClassReset, 0, 0},
+		{"header cut", says("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"), "", glassq.ErrClassEOF, 0, 0},
+		{"body cut", says("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"), "", glassq.ErrClassEOF, 0, 0},
+		{"chunk cut", says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"), "", glassq.ErrClassEOF, 0, 0},
+		{"bad chunk", says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n"), "", glassq.ErrClassProtocol, 0, 0},
+		{"not http", says("SSH-2.0-OpenSSH_9.6\r\n\r\n"), "", glassq.ErrClassProtocol, 0, 0},
+		{"too large", says("HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + strings.Repeat("x", 2000)), "", glassq.ErrClassTooLarge, 0, 0},
+		{"too large in chunks", says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n" + strings.Repeat("x", 2000) + "\r\n0\r\n\r\n"), "", glassq.ErrClassTooLarge, 0, 0},
+		{"silent", func(c net.Conn) { io.Copy(io.Discard, c) }, "", glassq.ErrClassTimeout, 0, 0},
+		{"dripping", func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+			for range 1000 {
+				if _, err := c.Write([]byte("x")); err != nil {
+					return
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		}, "", glassq.ErrClassTimeout, 0, 0},
+		{"tls to plain", nil, strings.Replace(plain.URL, "http:", "https:", 1), glassq.ErrClassTLS, 0, 0},
+		{"unknown authority", nil, secure.URL, glassq.ErrClassTLS, 0, 0},
+		{"silent handshake", func(c net.Conn) { io.Copy(io.Discard, c) }, "https://%s/", glassq.ErrClassConnectTimeout, 0, 0},
+		{"nonsense", nil, "nonsense", glassq.ErrClassBadTask, 0, 0},
+	}
+	for _, engine := range []string{EngineFast, EngineStd} {
+		for _, tt := range tests {
+			t.Run(engine+"/"+tt.name, func(t *testing.T) {
+				t.Parallel()
+				url := tt.url
+				var conns *atomic.Int32
+				if tt.serve != nil {
+					var addr string
+					addr, conns = raw(t, tt.serve)
+					if url == "" {
+						url = "http://%s/?q=1"
+					}
+					url = fmt.Sprintf(url, addr)
+				}
+				start := time.Now()
+				got, rec := once(t, Options{Engine: engine, Timeout: 400 * time.Millisecond, MaxBody: 1000}, url)
+				if got.Err != tt.want || got.Code != tt.code || got.N != tt.n || got.OK != (tt.want == "") {
+					t.Errorf("%s, want err %q code %d n %d", rec, tt.want, tt.code, tt.n)
+				}
+				if took := time.Since(start); took > 3*time.Second {
+					t.Errorf("took %v with a timeout of 400ms", took)
+				}
+				if conns != nil && conns.Load() != 1 {
+					t.Errorf("%d connections, want one: nothing is sent twice", conns.Load())
+				}
+				if strings.Contains(rec, "->") {
+					t.Errorf("%s names an ephemeral port", rec)
+				}
+			})
+		}
+	}
+}
+
+// echo answers with what it was asked.
+func echo(w http.ResponseWriter, r *http.Request) {
+	b, _ := io.ReadAll(r.Body)
+	fmt.Fprintf(w, "%s %s host=%s ua=%q x=%q ct=%q len=%d body=%s", r.Method, r.RequestURI, r.Host,
+		r.Header["User-Agent"], r.Header["X-A"], r.Header.Get("Content-Type"), r.ContentLength, b)
+}
+
+func TestEnginesAgree(t *testing.T) {
+	var last atomic.Value
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var b bytes.Buffer
+		rec := httptest.NewRecorder()
+		rec.Body = &b
+		echo(rec, r)
+		last.Store(b.String())
+		w.Write(b.Bytes())
+	}))
+	defer srv.Close()
+	host := srv.Listener.Addr().String()
+	tests := []struct{ name, task, want string }{
+		{"plain", srv.URL + "/?q=1", `GET /?q=1 host=HOST ua=["test"] x=[] ct="" len=0 body=`},
+		{"no path", srv.URL, `GET / host=HOST ua=["test"] x=[] ct="" len=0 body=`},
+		{"query only", srv.URL + "?a=b#frag", `GET /?a=b host=HOST ua=["test"] x=[] ct="" len=0 body=`},
+		{"path as it is", srv.URL + "/a//b/../c%2Fd;e?x=%20", `GET /a//b/../c%2Fd;e?x=%20 host=HOST ua=["test"] x=[] ct="" len=0 body=`},
+		{"json string", `"` + srv.URL + `/s"`, `GET /s host=HOST ua=["test"] x=[] ct="" len=0 body=`},
+		{"object", `{"url":"` + srv.URL + `/o"}`, `GET /o host=HOST ua=["test"] x=[] ct="" len=0 body=`},
+		{"header", `{"url":"` + srv.URL + `/h","header":{"X-A":"1","user-agent":"me"}}`, `GET /h host=HOST ua=["me"] x=["1"] ct="" len=0 body=`},
+		{"post text", `{"url":"` + srv.URL + `/p","method":"POST","header":{"X-A":"1"},"body":"abcd"}`, `POST /p host=HOST ua=["test"] x=["1"] ct="" len=4 body=abcd`},
+		{"post json", `{"url":"` + srv.URL + `/p","method":"PUT","body":{"a":1}}`, `PUT /p host=HOST ua=["test"] x=[] ct="application/json" len=7 body={"a":1}`},
+		{"post nothing", `{"url":"` + srv.URL + `/p","method":"POST"}`, `POST /p host=HOST ua=["test"] x=[] ct="" len=0 body=`},
+		{"vegeta", `{"method":"POST","url":"` + srv.URL + `/v","body":"aGVsbG8=","header":{"X-A":["1","2"]}}`, `POST /v host=HOST ua=["test"] x=["1" "2"] ct="" len=5 body=hello`},
+		{"delete", `{"method":"DELETE","url":"` + srv.URL + `/d","timeout":"5s"}`, `DELETE /d host=HOST ua=["test"] x=[] ct="" len=0 body=`},
+		{"head", `{"method":"HEAD","url":"` + srv.URL + `/e","timeout":5}`, `HEAD /e host=HOST ua=["test"] x=[] ct="" len=0 body=`},
+	}
+	for _, engine := range []string{EngineFast, EngineStd} {
+		h := newFetcher(t, Options{Engine: engine, UserAgent: "test"}).newHandler()
+		for _, tt := range tests {
+			t.Run(engine+"/"+tt.name, func(t *testing.T) {
+				got, rec := one(t, h, tt.task)
+				want := strings.Replace(tt.want, "HOST", host, 1)
+				if !got.OK || last.Load() != want {
+					t.Errorf("%s\nserver saw  %s\nwant        %s", rec, last.Load(), want)
+				}
+				if n := int64(len(want)); got.N != n && !strings.HasPrefix(want, "HEAD") {
+					t.Errorf("n = %d, want %d", got.N, n)
+				}
+			})
+		}
+		h.Close()
+	}
+	got, rec := once(t, Options{}, `{"url":"`+srv.URL+`/","header":{"Host":"other.example"}}`)
+	if !got.OK || !strings.Contains(fmt.Sprint(last.Load()), "host=other.example ua=[]") {
+		t.Errorf("auto with a Host header: %s, server saw %s", rec, last.Load())
+	}
+}
+
+func TestBadTasks(t *testing.T) {
+	for _, body := range []string{"", "ftp://x/", "http://", "http:///x", "http://a b/", "http://x/\x01", `{`, `{}`, `{"url":5}`,
+		`{"url":"http://x/","method":"A B"}`, `{"url":"http://x/","header":{"a b":"c"}}`, `{"url":"http://x/","header":{"a":"b\r\nc: d"}}`,
+		`{"url":"http://x/","timeout":-1}`, `{"url":"http://x/","timeout":"soon"}`, `{"url":"http://x/","header":{"a":1}}`, "http://x/%zz"} {
+		if got, rec := once(t, Options{}, body); got.OK || got.Err != glassq.ErrClassBadTask {
+			t.Errorf("Handle(%q) = %s, want bad_task", body, rec)
+		}
+	}
+}
+
+func TestKeepAlive(t *testing.T) {
+	var conns atomic.Int32
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(echo))
+	srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			conns.Add(1)
+		}
+	}
+	srv.Start()
+	defer srv.Close()
+	for _, engine := range []string{EngineFast, EngineStd} {
+		for no, want := range map[bool]int32{false: 1, true: 5} {
+			conns.Store(0)
+			h := newFetcher(t, Options{Engine: engine, NoKeepAlive: no}).newHandler()
+			for range 5 {
+				if got, rec := one(t, h, srv.URL); !got.OK {
+					t.Error(rec)
+				}
+			}
+			h.Close()
+			if conns.Load() != want {
+				t.Errorf("%s, no keep-alive %v: %d connections, want %d", engine, no, conns.Load(), want)
+			}
+		}
+	}
+}
+
+// A server that closes idle connections without saying so must not make a request go out twice.
+func TestNoHiddenResend(t *testing.T) {
+	for _, engine := range []string{EngineFast, EngineStd} {
+		var requests atomic.Int32
+		addr, _ := raw(t, func(c net.Conn) {
+			requests.Add(1)
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			c.Read(make([]byte, 4096)) // the second request is read and never answered
+			requests.Add(1)
+		})
+		h := newFetcher(t, Options{Engine: engine}).newHandler()
+		one(t, h, "http://"+addr)
+		got, rec := one(t, h, "http://"+addr)
+		if got.Err != glassq.ErrClassEOF && got.Err != glassq.ErrClassReset || requests.Load() != 2 {
+			t.Errorf("%s: %s with %d requests sent, want eof and 2", engine, rec, requests.Load())
+		}
+		h.Close()
+	}
+}
+
+func TestRetries(t *testing.T) {
+	addr, conns := raw(t, func(net.Conn) {})
+	got, rec := once(t, Options{Retries: 2, Backoff: time.Millisecond}, "http://"+addr)
+	if got.Err != glassq.ErrClassEOF || conns.Load() != 3 {
+		t.Errorf("%s after %d tries, want eof after 3", rec, conns.Load())
+	}
+}
+
+func TestTLS(t *testing.T) {
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	if err := os.WriteFile(ca, block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, opt := range []Options{
+		{Engine: EngineFast, CAFile: ca}, {Engine: EngineStd, CAFile: ca}, {Engine: EngineFast, Insecure: true}, {HTTP2: true, CAFile: ca},
+	} {
+		want := int64(len("HTTP/1.1"))
+		if got, rec := once(t, opt, srv.URL); !got.OK || got.N != want {
+			if !opt.HTTP2 || got.N != int64(len("HTTP/2.0")) {
+				t.Errorf("%+v: %s", opt, rec)
+			}
+		}
+	}
+}
+
+func TestCancel(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(echo))
+	defer srv.Close()
+	for _, engine := range []string{EngineFast, EngineStd} {
+		begun := make(chan struct{}, 1)
+		addr, _ := raw(t, func(c net.Conn) { begun <- struct{}{}; io.Copy(io.Discard, c) })
+		h := newFetcher(t, Options{Engine: engine}).newHandler()
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { <-begun; cancel() }()
+		l := glassq.Lease{Task: glassq.Task{Body: []byte("http://" + addr)}}
+		if err := h.Handle(ctx, &l, &worker.Reply{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: Handle = %v, want context.Canceled", engine, err)
+		}
+		if got, rec := one(t, h, srv.URL); !got.OK { // with a new context all is well again
+			t.Errorf("%s: after a cancelled task: %s", engine, rec)
+		}
+		h.Close()
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, opt := range []Options{{Engine: "x"}, {Timeout: -1}, {CAFile: "/does/not/exist"}, {Proxy: "::"}, {Engine: EngineFast, HTTP2: true}, {UserAgent: "a\r\nb"}} {
+		if _, err := New(opt); err == nil {
+			t.Errorf("New(%+v) = nil, want an error", opt)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("http://localhost:8888/?q=1"))
+	f.Add([]byte(`{"url":"https://x/","method":"POST","header":{"A":["b"]},"body":"aGk=","timeout":"1s"}`))
+	fetcher := newFetcher(f, Options{})
+	f.Fuzz(func(t *testing.T, in []byte) {
+		h := fetcher.newHandler()
+		req, err := h.parse(in)
+		if err != nil {
+			return
+		}
+		for _, field := range req.header {
+			if strings.ContainsAny(field.name+field.value, "\r\n") {
+				t.Fatalf("parse(%q): header %q breaks the line", in, field)
+			}
+		}
+		if bytes.ContainsAny(req.target, " \r\n") || strings.ContainsAny(req.method, " \r\n") || req.odd == "" && !plainHost(req.host) {
+			t.Fatalf("parse(%q) = %+v", in, req)
+		}
+	})
+}
+
+// benchServer answers like the built-in target.
+func benchServer(b *testing.B) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	srv := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("hello") }}
+	done := make(chan struct{})
+	go func() { defer close(done); srv.Serve(ln) }()
+	b.Cleanup(func() { srv.Shutdown(); <-done })
+	return "http://" + ln.Addr().String() + "/?q=7"
+}
+
+func BenchmarkFast(b *testing.B) {
+	url := benchServer(b)
+	h := newFetcher(b, Options{Worker: "w"}).newHandler()
+	l := glassq.Lease{Task: glassq.Task{Body: []byte(url), Type: glassq.TypeText}, Attempt: 1}
+	var r worker.Reply
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Body = r.Body[:0]
+		if err := h.Handle(b.Context(), &l, &r); err != nil {
+			b.Fatal(err)
+		}
+	}
+	h.Close()
+}
+
+func BenchmarkBareFasthttp(b *testing.B) {
+	url := benchServer(b)
+	c := &fasthttp.HostClient{Addr: strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/?q=7"), ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second}
+	var req fasthttp.Request
+	var resp fasthttp.Response
+	b.ReportAllocs()
+	for b.Loop() {
+		req.SetRequestURI(url)
+		if err := c.Do(&req, &resp); err != nil {
+			b.Fatal(err)
+		}
+	}
+	c.CloseIdleConnections()
+}
