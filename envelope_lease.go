@@ -7,13 +7,18 @@ import (
 
 // AppendLease appends a lease as one line of JSON: token, attempt, lease (the granted length in
 // seconds), age, late (absent when 0), of (results only), and the task with its queue, id and body
-// as in AppendTask. Age and late are printed to the microsecond.
+// as in AppendTask. Age and late are printed to the microsecond. A task that was taken, not leased,
+// has no number and no token.
 func AppendLease(dst []byte, l *Lease) []byte {
-	dst = append(dst, `{"token":"`...)
-	dst = strconv.AppendUint(dst, l.Number, 10)
-	dst = append(dst, '.')
-	dst = append(dst, l.Queue...) // a queue name has nothing to escape
-	dst = append(dst, `","attempt":`...)
+	dst = append(dst, '{')
+	if l.Number != 0 {
+		dst = append(dst, `"token":"`...)
+		dst = strconv.AppendUint(dst, l.Number, 10)
+		dst = append(dst, '.')
+		dst = append(dst, l.Queue...) // a queue name has nothing to escape
+		dst = append(dst, '"', ',')
+	}
+	dst = append(dst, `"attempt":`...)
 	dst = strconv.AppendInt(dst, int64(l.Attempt), 10)
 	dst = append(dst, `,"lease":`...)
 	dst = appendSeconds(dst, l.Length)
@@ -52,9 +57,6 @@ func ParseLease(line []byte, l *Lease) error {
 	s := newScan(line)
 	s.task(&l.Task, l)
 	s.end()
-	if s.err == nil && l.Number == 0 {
-		s.fail(0, "a lease needs a token")
-	}
 	l.Deadline = time.Now().Add(l.Length)
 	return s.result()
 }

@@ -169,7 +169,7 @@ func TestEnvelopeRoundTrips(t *testing.T) {
 			t.Fatalf("seed %d: AppendTask = %q, not one line of JSON", seed, line)
 		}
 
-		lease := Lease{Task: put, Number: 1 + r.Uint64N(1<<53-1), Attempt: r.IntN(9), Length: time.Duration(r.IntN(1e6)) * time.Millisecond, Age: time.Duration(r.IntN(1e6)) * time.Microsecond, Late: time.Duration(r.IntN(2)) * time.Microsecond}
+		lease := Lease{Task: put, Number: r.Uint64N(1<<53) * uint64(r.IntN(2)), Attempt: r.IntN(9), Length: time.Duration(r.IntN(1e6)) * time.Millisecond, Age: time.Duration(r.IntN(1e6)) * time.Microsecond, Late: time.Duration(r.IntN(2)) * time.Microsecond}
 		lease.Delay, lease.TTL, lease.Lease, lease.Of = 0, 0, 0, r.IntN(3)
 		line = AppendLease(nil, &lease)
 		var l Lease

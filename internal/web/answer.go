@@ -48,8 +48,9 @@ func (s *Server) refuse(rw http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case s.isDraining() && errors.Is(err, context.Canceled):
 		err = errDraining
-	case r.Context().Err() != nil:
-		return // nobody is there to read it
+	case r.Context().Err() != nil && errors.Is(err, r.Context().Err()):
+		// Hardly anybody is there to read it, but silence would be sent as 200.
+		err = glassq.Errorf(glassq.CodeUnavailable, "the request was given up: %w", err)
 	case glassq.CodeOf(err) == glassq.CodeInternal:
 		s.log.Error("request not served", "method", r.Method, "path", r.URL.Path, "error", err)
 	}

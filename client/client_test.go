@@ -1,0 +1,408 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/web"
+)
+
+func openStore(t testing.TB) glassq.Store {
+	t.Helper()
+	e, err := disk.Open("mem:", disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return glassq.NewBroker(e, glassq.Limits{})
+}
+
+func dial(t testing.TB, url string, opt client.Options) *client.Client {
+	t.Helper()
+	c, err := client.New(url, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// pair is a client of a server over a fresh store.
+func pair(t testing.TB) *client.Client {
+	t.Helper()
+	srv := httptest.NewServer(web.New(openStore(t), web.Options{}))
+	t.Cleanup(srv.Close)
+	return dial(t, srv.URL, client.Options{})
+}
+
+func TestNewRefuses(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "ca.pem")
+	os.WriteFile(empty, []byte("no certificate"), 0o600)
+	for _, tt := range []struct {
+		url string
+		opt client.Options
+	}{
+		{"", client.Options{}},
+		{"localhost:5080", client.Options{}},
+		{"ftp://localhost", client.Options{}},
+		{"http://", client.Options{}},
+		{"http://localhost?x=1", client.Options{}},
+		{"http://localhost", client.Options{Key: "a\nb"}},
+		{"http://localhost", client.Options{CAFile: empty}},
+		{"http://localhost", client.Options{CAFile: empty + ".none"}},
+	} {
+		if _, err := client.New(tt.url, tt.opt); err == nil {
+			t.Errorf("New(%q, %+v) = nil; want an error", tt.url, tt.opt)
+		}
+	}
+}
+
+func TestTasks(t *testing.T) {
+	ctx := t.Context()
+	c := pair(t)
+	put := []glassq.Task{
+		{Queue: "a", ID: "x\"1", Body: []byte("text\n"), Type: glassq.TypeText, Headers: map[string]string{"h": "v"}, Priority: glassq.Level(9)},
+		{Queue: "b", Body: []byte{0, 255}, Type: glassq.TypeOctets},
+		{Queue: "a", Run: "r", N: 3, Dense: true, Body: []byte(`{"k":[1,2]}`), Type: glassq.TypeJSON},
+		{Queue: "a", ID: "x\"1", Body: []byte("again"), Type: glassq.TypeText},
+	}
+	receipts, err := c.Put(ctx, put)
+	if err != nil || len(receipts) != 4 || !receipts[3].Duplicate || receipts[0].Number == 0 || receipts[2].Number <= receipts[0].Number || receipts[1].Number == 0 {
+		t.Fatalf("Put = %+v, %v", receipts, err)
+	}
+	leases, err := c.Reserve(ctx, glassq.Reserve{Queue: "a", Max: 10, Wait: time.Minute, Lease: 10 * time.Second})
+	if err != nil || len(leases) != 2 {
+		t.Fatalf("Reserve = %+v, %v; want 2", leases, err)
+	}
+	for i, k := range []int{0, 2} {
+		if l := leases[i]; l.TaskID() != put[k].TaskID() || !bytes.Equal(l.Body, put[k].Body) || l.Type != put[k].Type || l.Length != 10*time.Second || !reflect.DeepEqual(l.Headers, put[k].Headers) {
+			t.Errorf("lease %d = %+v; want %+v", i, l, put[k])
+		}
+	}
+	lost := glassq.Token{Queue: "a", Number: 1 << 50}
+	errs, err := c.Extend(ctx, []glassq.Extend{{Token: lost}, {Token: leases[0].Token(), Lease: time.Minute}})
+	if err != nil || !errors.Is(errs[0], glassq.ErrLeaseLost) || errs[1] != nil {
+		t.Errorf("Extend = %v, %v", errs, err)
+	}
+	errs, err = c.Ack(ctx, []glassq.Ack{
+		{Token: leases[1].Token(), Result: &glassq.Task{Body: []byte(`{"i":1,"o":{"ok":0}}`), Type: glassq.TypeJSON}, Put: []glassq.Task{{Queue: "next", Body: []byte("n"), Type: glassq.TypeText}}},
+		{Token: lost},
+	})
+	if err != nil || errs[0] != nil || !errors.Is(errs[1], glassq.ErrLeaseLost) {
+		t.Errorf("Ack = %v, %v", errs, err)
+	}
+	results, err := c.Reserve(ctx, glassq.Reserve{Queue: "results", Take: true})
+	if err != nil || len(results) != 1 || results[0].TaskID() != "r/3" || results[0].Of != 1 {
+		t.Errorf("results = %+v, %v; want that of r/3", results, err)
+	}
+	run, err := c.Run(ctx, "r")
+	if err != nil || run.Books.Failed != 1 {
+		t.Errorf("Run = %+v, %v; want one failed", run, err)
+	}
+	if errs, err = c.Nack(ctx, []glassq.Nack{{Token: leases[0].Token(), Delay: -1, Dead: true, Reason: "no"}}); err != nil || errs[0] != nil {
+		t.Errorf("Nack = %v, %v", errs, err)
+	}
+	dead, next, err := c.Peek(ctx, "a", glassq.Dead, 0, 10)
+	if err != nil || len(dead) != 1 || next != 0 || dead[0].Reason != "no" || dead[0].State != glassq.Dead || dead[0].TaskID() != "x\"1" {
+		t.Errorf("Peek = %+v, %d, %v", dead, next, err)
+	}
+	if none, err := c.Reserve(ctx, glassq.Reserve{Queue: "none"}); err != nil || len(none) != 0 {
+		t.Errorf("Reserve of none = %+v, %v", none, err)
+	}
+	if _, err := c.Put(ctx, []glassq.Task{{Queue: "a/b"}}); !errors.Is(err, glassq.ErrBadName) {
+		t.Errorf("Put to a/b = %v; want bad_name", err)
+	}
+}
+
+func TestPutSplits(t *testing.T) {
+	srv := httptest.NewServer(web.New(openStore(t), web.Options{MaxBody: 1000}))
+	defer srv.Close()
+	c := dial(t, srv.URL, client.Options{})
+	tasks := make([]glassq.Task, 2*glassq.MaxBatch+5)
+	for i := range tasks {
+		tasks[i] = glassq.Task{Queue: "q", Run: "r", N: uint32(i), Dense: true, Body: []byte("x"), Type: glassq.TypeText}
+	}
+	receipts, err := c.Put(t.Context(), tasks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range receipts {
+		if r.Duplicate || r.Number == 0 || i > 0 && r.Number <= receipts[i-1].Number {
+			t.Fatalf("receipt %d = %+v after %+v", i, r, receipts[max(i, 1)-1])
+		}
+	}
+	list, err := c.RunIDs(t.Context(), "r", glassq.IDsPut, 0, 10)
+	if err != nil || len(list) != 1 || list[0] != (glassq.Interval{First: 0, Last: uint32(len(tasks) - 1)}) {
+		t.Errorf("RunIDs = %v, %v", list, err)
+	}
+	tasks = tasks[:glassq.MaxBatch+1]
+	tasks[glassq.MaxBatch].Body = make([]byte, 1001)
+	if _, err := c.Put(t.Context(), tasks); !errors.Is(err, glassq.ErrTooLarge) || !strings.Contains(err.Error(), "10000 of 10001 tasks were stored") {
+		t.Errorf("Put with a large body = %v", err)
+	}
+}
+
+func TestOperator(t *testing.T) {
+	ctx := t.Context()
+	c := pair(t)
+	for n := range 10 {
+		if _, err := c.Put(ctx, []glassq.Task{{Queue: "q", Run: "r", N: uint32(2 * n), Dense: true}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	paused := true
+	if s, err := c.Configure(ctx, "q", glassq.SettingsChange{Paused: &paused}); err != nil || !s.Paused {
+		t.Errorf("Configure = %+v, %v", s, err)
+	}
+	for _, names := range [][]string{nil, {"q"}} {
+		if q, err := c.Queues(ctx, names...); err != nil || len(q) != 1 || q[0].Ready != 10 || !q[0].Settings.Paused {
+			t.Errorf("Queues(%v) = %+v, %v", names, q, err)
+		}
+	}
+	if _, err := c.Queues(ctx, "none"); !errors.Is(err, glassq.ErrNotFound) {
+		t.Errorf("Queues(none) = %v", err)
+	}
+	seen := 0
+	for cursor := uint64(0); ; {
+		page, next, err := c.Peek(ctx, "q", glassq.Ready, cursor, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen += len(page); next == 0 {
+			break
+		}
+		cursor = next
+	}
+	if seen != 10 {
+		t.Errorf("Peek showed %d; want 10", seen)
+	}
+	if list, err := c.RunIDs(ctx, "r", glassq.IDsPut, 3, 2); err != nil || len(list) != 2 || list[0].First != 4 || list[1].Last != 6 {
+		t.Errorf("RunIDs = %v, %v", list, err)
+	}
+	if run, err := c.SetRun(ctx, "r2", glassq.RunChange{Source: "s", Queue: "q2"}); err != nil || run.Source != "s" {
+		t.Errorf("SetRun = %+v, %v", run, err)
+	}
+	if runs, err := c.Runs(ctx); err != nil || len(runs) != 2 {
+		t.Errorf("Runs = %+v, %v", runs, err)
+	}
+	if _, err := c.AwaitRun(ctx, "none", glassq.PhaseExists, time.Millisecond); !errors.Is(err, glassq.ErrNotFound) {
+		t.Errorf("AwaitRun(none) = %v", err)
+	}
+	if run, err := c.AwaitRun(ctx, "r", glassq.PhaseComplete, time.Millisecond); err != nil || run.Complete {
+		t.Errorf("AwaitRun(r, complete) = %+v, %v", run, err)
+	}
+	if n, err := c.CancelRun(ctx, "r"); err != nil || n != 10 {
+		t.Errorf("CancelRun = %d, %v", n, err)
+	}
+	if run, err := c.AwaitRun(ctx, "r", glassq.PhaseDrained, time.Minute); err != nil || !run.Complete {
+		t.Errorf("AwaitRun(r, drained) = %+v, %v", run, err)
+	}
+	if n, err := c.Redrive(ctx, "q", 3); err != nil || n != 0 {
+		t.Errorf("Redrive = %d, %v", n, err)
+	}
+	if n, err := c.Purge(ctx, "q", glassq.Ready, glassq.Dead); err != nil || n != 0 {
+		t.Errorf("Purge = %d, %v", n, err)
+	}
+	if err := c.Drop(ctx, "q"); err != nil {
+		t.Errorf("Drop = %v", err)
+	}
+	if st, err := c.Stats(ctx); err != nil || st.Sync != "memory" {
+		t.Errorf("Stats = %+v, %v", st, err)
+	}
+}
+
+// freeAddress is an address where nobody listens.
+func freeAddress(t *testing.T) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+func TestUnreachable(t *testing.T) {
+	addr := freeAddress(t)
+	c := dial(t, "http://"+addr, client.Options{})
+	if _, err := c.Stats(t.Context()); !errors.Is(err, client.ErrUnreachable) || !strings.Contains(err.Error(), addr) {
+		t.Errorf("Stats = %v; want ErrUnreachable", err)
+	}
+	notified := 0
+	c = dial(t, "http://"+addr, client.Options{Retry: 200 * time.Millisecond, Notify: func(error) { notified++ }})
+	if _, err := c.Stats(t.Context()); !errors.Is(err, client.ErrUnreachable) || notified != 1 {
+		t.Errorf("Stats = %v after %d notices; want ErrUnreachable, 1", err, notified)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	c = dial(t, "http://"+addr, client.Options{Retry: -1, Notify: func(error) { cancel() }})
+	if _, err := c.Stats(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled Stats = %v; want context.Canceled", err)
+	}
+}
+
+// TestRetry: 503 is repeated until the server is back; the answer of the last try counts.
+func TestRetry(t *testing.T) {
+	door := web.New(openStore(t), web.Options{})
+	var tries atomic.Int32
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch tries.Add(1) {
+		case 1:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case 2:
+			panic(http.ErrAbortHandler) // the connection breaks
+		default:
+			door.ServeHTTP(w, r)
+		}
+	}))
+	defer srv.Close()
+	c := dial(t, srv.URL, client.Options{Retry: time.Minute})
+	if receipts, err := c.Put(t.Context(), []glassq.Task{{Queue: "q", ID: "a"}}); err != nil || receipts[0].Duplicate || tries.Load() != 3 {
+		t.Errorf("Put = %+v, %v after %d tries", receipts, err, tries.Load())
+	}
+}
+
+func TestKey(t *testing.T) {
+	srv := httptest.NewServer(web.New(openStore(t), web.Options{Keys: [][]byte{[]byte("k")}}))
+	defer srv.Close()
+	if _, err := dial(t, srv.URL, client.Options{Key: "k"}).Stats(t.Context()); err != nil {
+		t.Errorf("with the key: %v", err)
+	}
+	_, err := dial(t, srv.URL, client.Options{Key: "x", Retry: -1}).Stats(t.Context())
+	if glassq.CodeOf(err) != glassq.CodeUnauthorized {
+		t.Errorf("with another key: %v; want unauthorized at once", err)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	srv := httptest.NewUnstartedServer(web.New(openStore(t), web.Options{}))
+	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	srv.StartTLS()
+	defer srv.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dial(t, srv.URL, client.Options{CAFile: file}).Stats(t.Context()); err != nil {
+		t.Errorf("with the authority: %v", err)
+	}
+	if _, err := dial(t, srv.URL, client.Options{Retry: -1}).Stats(t.Context()); !errors.Is(err, client.ErrUnreachable) {
+		t.Errorf("without the authority: %v; want ErrUnreachable at once", err)
+	}
+}
+
+func TestNotOurServer(t *testing.T) {
+	srv := httptest.NewServer(http.NotFoundHandler())
+	defer srv.Close()
+	if _, err := dial(t, srv.URL, client.Options{}).Stats(t.Context()); !errors.Is(err, glassq.ErrNotFound) || !strings.Contains(err.Error(), "is it a glassq server?") {
+		t.Errorf("Stats = %v", err)
+	}
+}
+
+// TestReserveWaits: a parked reserve gets the task that comes later, ends with ctx, and ends with Close.
+func TestReserveWaits(t *testing.T) {
+	c := pair(t)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	waiting := func() {
+		for {
+			if q, err := c.Queues(t.Context()); err != nil || len(q) > 0 && q[0].Waiters > 0 {
+				return
+			}
+		}
+	}
+	wg.Go(func() {
+		waiting()
+		c.Put(t.Context(), []glassq.Task{{Queue: "q", Body: []byte("late")}})
+	})
+	if l, err := c.Reserve(t.Context(), glassq.Reserve{Queue: "q", Wait: -1}); err != nil || len(l) != 1 || string(l[0].Body) != "late" {
+		t.Errorf("Reserve = %+v, %v", l, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	wg.Go(func() {
+		waiting()
+		cancel()
+	})
+	if _, err := c.Reserve(ctx, glassq.Reserve{Queue: "q", Wait: time.Hour}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled Reserve = %v", err)
+	}
+	wg.Go(func() {
+		waiting()
+		c.Close()
+	})
+	if _, err := c.Reserve(t.Context(), glassq.Reserve{Queue: "q", Wait: time.Hour}); !errors.Is(err, glassq.ErrClosed) {
+		t.Errorf("Reserve after Close = %v", err)
+	}
+	if _, err := c.Stats(t.Context()); !errors.Is(err, glassq.ErrClosed) {
+		t.Errorf("Stats after Close = %v", err)
+	}
+}
+
+func Example() {
+	engine, err := disk.Open("mem:", disk.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer engine.Close()
+	server := httptest.NewServer(web.New(glassq.NewBroker(engine, glassq.Limits{}), web.Options{}))
+	defer server.Close()
+
+	c, err := client.New(server.URL, client.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer c.Close()
+	ctx := context.Background()
+	if _, err := c.Put(ctx, []glassq.Task{{Queue: "tasks", ID: "first", Body: []byte("hello"), Type: glassq.TypeText}}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	leases, err := c.Reserve(ctx, glassq.Reserve{Queue: "tasks", Max: 10, Wait: time.Minute})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, l := range leases {
+		fmt.Printf("%s: %s, attempt %d\n", l.TaskID(), l.Body, l.Attempt)
+		errs, err := c.Ack(ctx, []glassq.Ack{{Token: l.Token()}})
+		fmt.Println(errs[0], err)
+	}
+	// Output:
+	// first: hello, attempt 1
+	// <nil> <nil>
+}
+
+func BenchmarkPut1000(b *testing.B) {
+	c := pair(b)
+	tasks := make([]glassq.Task, 1000)
+	n := uint32(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range tasks {
+			tasks[i] = glassq.Task{Queue: "q", Run: "r", N: n, Dense: true, Body: []byte("http://localhost:8888/?q=7"), Type: glassq.TypeText}
+			n++
+		}
+		if _, err := c.Put(b.Context(), tasks); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/task")
+}
