@@ -181,8 +181,10 @@ func (r *reader) byte() byte {
 	return 0
 }
 
-func (r *reader) str() string   { return string(r.bytes(r.uvarint())) }
-func (r *reader) small() uint64 { return min(r.uvarint(), math.MaxInt64/2) }
+func (r *reader) str() string { return string(r.bytes(r.uvarint())) }
+
+// small reads a count or a length of time in ms, cut to what fits a time.Duration.
+func (r *reader) small() uint64 { return min(r.uvarint(), 1<<42) }
 
 // A put is an opPut record taken apart as far as the index needs it.
 type put struct {
@@ -245,7 +247,8 @@ func DecodePut(rec []byte) (t glassq.Task, err error) {
 	}
 	c := reader{b: p.class}
 	t.Queue, t.Run, t.Result = c.str(), c.str(), c.str()
-	t.Priority = glassq.Level(int(c.byte()))
+	level := c.byte()
+	t.Priority = glassq.Level(int(level))
 	t.Attempts = int(c.small())
 	t.Lease = time.Duration(c.small()) * time.Millisecond
 	r := reader{b: p.rest}
@@ -284,7 +287,7 @@ func DecodePut(rec []byte) (t glassq.Task, err error) {
 		t.Extra = r.bytes(r.uvarint())
 	}
 	t.Body = r.b
-	if r.bad || c.bad || len(c.b) > 0 {
+	if r.bad || c.bad || len(c.b) > 0 || level > 9 {
 		return t, recordErr("put")
 	}
 	return t, nil

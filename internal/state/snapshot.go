@@ -27,6 +27,7 @@ func (s *State) Snapshot(w io.Writer) error {
 	queues := s.Queues()
 	e.num(uint64(len(queues)))
 	for _, q := range queues {
+		q.ids.prune(s.now)
 		e.str(q.Name)
 		e.json(q.settings)
 		e.json(q.books)
