@@ -96,9 +96,8 @@ func (f osFile) Allocate(off, n int64) error { return allocate(f.File, off, n) }
 func (f osFile) Sync() error { return dataSync(f.File) }
 
 func (f osFile) Zero(off, n int64) error {
-	b := make([]byte, min(n, 1<<20))
 	for n > 0 {
-		b = b[:min(n, int64(len(b)))]
+		b := zeros[:min(n, int64(len(zeros)))]
 		if _, err := f.WriteAt(b, off); err != nil {
 			return err
 		}

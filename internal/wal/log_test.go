@@ -296,7 +296,7 @@ func TestFormat(t *testing.T) {
 }
 
 func TestConcurrentReads(t *testing.T) {
-	l := open(t, DirFS(t.TempDir()), 8<<10)
+	l := open(t, MemFS(), 8<<10)
 	replayAll(t, l, 0)
 	var mu sync.Mutex
 	var all []entry
