@@ -94,14 +94,12 @@ func (e *fastEngine) close() {
 }
 
 func (e *fastEngine) drop(c *conn) {
-	if e.watch != nil {
+	if e.last == c {
 		e.watch.set(nil)
+		e.last = nil
 	}
 	c.nc.Close()
 	delete(e.conns, c.key)
-	if e.last == c {
-		e.last = nil
-	}
 }
 
 func (e *fastEngine) unwatch() {
@@ -134,7 +132,7 @@ func (e *fastEngine) do(ctx context.Context, req *request, deadline time.Time) a
 	if c == nil || c.key.tls != req.tls || string(req.host) != c.key.host {
 		c = e.conns[hostKey{req.tls, string(req.host)}]
 	}
-	if c != nil && (c.br.Buffered() > 0 || deadline.Sub(c.used) > e.f.opt.IdleTimeout && time.Since(c.used) > e.f.opt.IdleTimeout) {
+	if c != nil && (c.br.Buffered() > 0 || time.Since(c.used) > e.f.opt.IdleTimeout) {
 		e.drop(c)
 		c = nil
 	}

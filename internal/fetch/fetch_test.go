@@ -269,6 +269,31 @@ func TestKeepAlive(t *testing.T) {
 	}
 }
 
+// More hosts than a handler keeps connections to, over and over.
+func TestManyHosts(t *testing.T) {
+	h := newFetcher(t, Options{Engine: EngineFast}).newHandler()
+	defer h.Close()
+	var urls []string
+	for range maxHosts + 4 {
+		srv := httptest.NewServer(http.HandlerFunc(echo))
+		defer srv.Close()
+		urls = append(urls, srv.URL)
+	}
+	for range 3 {
+		for _, url := range urls {
+			if got, rec := one(t, h, url); !got.OK {
+				t.Error(rec)
+			}
+			if h.fast.watch.nc != h.fast.last.nc {
+				t.Error("the connection in use is not the one that is watched")
+			}
+		}
+	}
+	if n := len(h.fast.conns); n > maxHosts {
+		t.Errorf("%d connections kept, want at most %d", n, maxHosts)
+	}
+}
+
 // A server that closes idle connections without saying so must not make a request go out twice.
 func TestNoHiddenResend(t *testing.T) {
 	for _, engine := range []string{EngineFast, EngineStd} {
