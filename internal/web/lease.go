@@ -94,7 +94,7 @@ func (s *Server) extend(rw http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) checkAck(a *glassq.Ack) error {
 	if a.Result != nil && len(a.Result.Body) > s.opt.MaxBody {
-		return glassq.Errorf(glassq.CodeTooLarge, "a result of %d bytes; the limit is %d", len(a.Result.Body), s.opt.MaxBody)
+		return s.bodyTooLarge(len(a.Result.Body))
 	}
 	return nil
 }

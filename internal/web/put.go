@@ -43,6 +43,9 @@ func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
+		if len(body) > s.opt.MaxBody {
+			return s.bodyTooLarge(len(body))
+		}
 		tasks = []glassq.Task{t}
 	}
 	if len(tasks) == 0 {
@@ -84,7 +87,7 @@ func (s *Server) parseTasks(queue string, list []record, many bool) ([]glassq.Ta
 		case t.Queue != "" && t.Queue != queue:
 			err = glassq.Errorf(glassq.CodeBadRequest, "the task names queue %.60q, the address %.60q", t.Queue, queue)
 		case len(t.Body) > s.opt.MaxBody:
-			err = glassq.Errorf(glassq.CodeTooLarge, "a body of %d bytes; the limit is %d", len(t.Body), s.opt.MaxBody)
+			err = s.bodyTooLarge(len(t.Body))
 		}
 		if err != nil {
 			if many {
@@ -98,6 +101,10 @@ func (s *Server) parseTasks(queue string, list []record, many bool) ([]glassq.Ta
 		}
 	}
 	return tasks, nil
+}
+
+func (s *Server) bodyTooLarge(n int) error {
+	return glassq.Errorf(glassq.CodeTooLarge, "a body of %d bytes; the limit is %d", n, s.opt.MaxBody)
 }
 
 // rawTask makes a task whose body is the request's. What curl -d sends is text.

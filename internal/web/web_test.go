@@ -92,6 +92,7 @@ func TestPut(t *testing.T) {
 		{"n without run", "POST", tasks + "?n=1", form, "x", 400, "n needs a run"},
 		{"bad name", "POST", "/v1/queues/a%2Fb/tasks", form, "x", 400, "bad_name"},
 		{"body too large", "POST", tasks, typeJSON, `{"body":"` + long + `"}`, 413, "too_large"},
+		{"raw too large", "POST", tasks, form, long, 413, "a body of 101 bytes; the limit is 100"},
 		{"too many", "POST", tasks, typeNDJSON, strings.Repeat("{\"body\":1}\n", glassq.MaxBatch+1), 413, "too_large"},
 	})
 	r := httptest.NewRequest("POST", "http://localhost"+tasks, strings.NewReader("x"))
