@@ -151,7 +151,8 @@ func bare(err error) error {
 
 // parseJSON reads {"url", "method", "header", "body", "timeout"}. A header is a string or a list of
 // strings. A body is text, or any JSON to be sent as JSON; in a vegeta target, known by its lists of
-// header values, a body that is base64 is that.
+// header values or by a method without any header, a body that is base64 is decoded; give a header
+// with a plain string to say that such a body is text.
 func (r *request) parseJSON(body []byte) error {
 	var t struct {
 		URL     string                     `json:"url"`
