@@ -204,7 +204,7 @@ func (e *Engine) Drop(_ context.Context, queue string) error {
 			return glassq.Errorf(glassq.CodeBadRequest, "queue %s has %d leased tasks; pause it and try again when they are done", queue, n)
 		}
 		e.append(state.AppendDrop(nil, queue))
-		if w, ok := q.Waiters.(*waitList); ok {
+		if w, ok := q.Waiters.(*waitList); ok && len(w.list) > 0 {
 			e.st.Touch(queue).Waiters = w
 		}
 		return nil
