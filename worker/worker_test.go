@@ -32,9 +32,8 @@ type memQueue struct {
 }
 
 type memLease struct {
-	task    glassq.Task
-	attempt int
-	until   time.Time
+	task  glassq.Task
+	until time.Time
 }
 
 func newMemQueue(n int) *memQueue {

@@ -32,11 +32,6 @@ func (q *Queue) Settings() glassq.Settings { return q.settings }
 // Count is how many tasks are in a state.
 func (q *Queue) Count(s glassq.State) int64 { return q.count[s] }
 
-// open is how many tasks may still be handed out or acked.
-func (q *Queue) open() int64 {
-	return q.count[glassq.Delayed] + q.count[glassq.Ready] + q.count[glassq.Leased]
-}
-
 // Info tells what the queue holds. Oldest and Waiters are the owner's to fill in.
 func (q *Queue) Info() glassq.QueueInfo {
 	return glassq.QueueInfo{
