@@ -1,0 +1,213 @@
+package enginetest
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// P6: ack, result and follow-ups are one commit; one result per task.
+func commitLaws() []law {
+	return slices.Concat([]law{
+		{"P6 a result carries its task's id, run, position and attempt", resultEnvelope},
+		{"P6 a result goes to the ack's queue, the task's, the run's, or results", resultRoute},
+		{"P6 follow-ups join the run unless they name another", followUps},
+		{"P6 an ack whose result finds no room changes nothing", ackNoRoom},
+		{"P6 an ack is answered for itself", ackEach},
+		{"P6 callers that race for one lease make one result", raceForOne},
+	}, perEnd("P6 an ack under way is done or not, with all it carries", ackUnderWay))
+}
+
+func resultEnvelope(w *world) {
+	named := glassq.Task{Queue: "q", ID: "mine", Run: "r", Body: []byte("named")}
+	position := dense("q", "r", 8)[7]
+	rec := w.put(named, position, glassq.Task{Queue: "q", Body: []byte("plain")})
+	w.nack(glassq.Nack{Token: w.one("q").Token()})
+	for _, l := range w.reserve("q", 3) {
+		a := withResult(&l, glassq.OK, "of "+string(l.Body))
+		// What a worker claims about the task does not count.
+		a.Result.ID, a.Result.Run, a.Result.N, a.Result.Dense, a.Result.Of = "forged", "forged", 99, true, 88
+		a.Result.Type, a.Result.Headers = glassq.TypeJSON, map[string]string{"k": "v"}
+		w.ack(a)
+	}
+	got := w.reserve("results", 10)
+	if len(got) != 3 {
+		w.Fatalf("%d results; want 3", len(got))
+	}
+	for i, want := range []struct {
+		body, id, run string
+		n             uint32
+		of            int
+	}{
+		{"of named", "mine", "r", 0, 2},
+		{"of 7", "r/7", "r", 7, 1},
+		{"of plain", glassq.AssignedID(rec[2].Number), "", 0, 1},
+	} {
+		g := &got[i]
+		if string(g.Body) != want.body || g.TaskID() != want.id || g.Run != want.run || g.N != want.n ||
+			g.Of != want.of || g.Attempt != 1 || g.Type != glassq.TypeJSON || g.Headers["k"] != "v" {
+			w.Errorf("result %d = %q id %q run %q n %d of %d attempt %d; want %+v",
+				i, g.Body, g.TaskID(), g.Run, g.N, g.Of, g.Attempt, want)
+		}
+	}
+	if _, err := w.store().Run(w.Context(), "forged"); err == nil {
+		w.Error("a result's claimed run was made")
+	}
+}
+
+func resultRoute(w *world) {
+	w.setRun("r", glassq.RunChange{Results: "of-run"})
+	w.put(
+		glassq.Task{Queue: "q", Body: []byte("ack"), Run: "r", Result: "of-task"},
+		glassq.Task{Queue: "q", Body: []byte("task"), Run: "r", Result: "of-task"},
+		glassq.Task{Queue: "q", Body: []byte("run"), Run: "r"},
+		glassq.Task{Queue: "q", Body: []byte("default"), Run: "other"},
+		glassq.Task{Queue: "q", Body: []byte("none")},
+	)
+	for i, l := range w.reserve("q", 5) {
+		a := withResult(&l, glassq.OK, string(l.Body))
+		if i == 0 {
+			a.Result.Queue = "of-ack"
+		}
+		w.ack(a)
+	}
+	w.want("of-ack", "ack")
+	w.want("of-task", "task")
+	w.want("of-run", "run")
+	w.want(glassq.DefaultResults, "default", "none")
+}
+
+func followUps(w *world) {
+	w.put(glassq.Task{Queue: "q", Body: []byte("a"), Run: "r"}, glassq.Task{Queue: "q", Body: []byte("b")})
+	for _, l := range w.reserve("q", 2) {
+		a := withResult(&l, glassq.OK, "result")
+		a.Put = []glassq.Task{
+			{Queue: "next", Body: []byte("joins")},
+			{Queue: "next", Body: []byte("apart"), Run: "s"},
+			{Queue: "next", Body: []byte("same id"), ID: "one"},
+		}
+		w.ack(a)
+	}
+	ls := w.want("next", "joins", "apart", "same id", "joins", "apart")
+	runs := make([]string, len(ls))
+	for i := range ls {
+		runs[i] = ls[i].Run
+	}
+	if want := []string{"r", "s", "r", "", "s"}; !slices.Equal(runs, want) {
+		w.Errorf("runs of the follow-ups = %q; want %q", runs, want)
+	}
+	w.runBooks("r", glassq.Books{Put: 3, OK: 1})
+	w.runBooks("s", glassq.Books{Put: 2})
+	w.books("next", glassq.Books{Put: 5})
+}
+
+func ackNoRoom(w *world) {
+	one := int64(1)
+	w.configure("small", glassq.SettingsChange{MaxTasks: &one})
+	w.put(tasks("small", "in the way")...)
+	w.put(tasks("q", "a", "b")...)
+	ls := w.reserve("q", 2)
+	result := withResult(&ls[0], glassq.OK, "result")
+	result.Result.Queue, result.Put = "small", tasks("follow", "up")
+	w.code("Ack with a result for a full queue", w.tryAck(result)[0], glassq.CodeQueueFull)
+	follow := withResult(&ls[1], glassq.OK, "result")
+	follow.Put = append(tasks("follow", "up"), tasks("small", "up")...)
+	w.code("Ack with a follow-up for a full queue", w.tryAck(follow)[0], glassq.CodeQueueFull)
+	w.books("q", glassq.Books{Put: 2})
+	w.held("q", 0, 0, 2, 0)
+	w.held("follow", 0, 0, 0, 0)
+	w.held("results", 0, 0, 0, 0)
+	w.ack(glassq.Ack{Token: w.one("small").Token()})
+	w.ack(result)
+	w.want("small", "result")
+	w.want("follow", "up")
+	w.books("q", glassq.Books{Put: 2, OK: 1})
+}
+
+func ackEach(w *world) {
+	w.put(tasks("q", "a", "b", "c")...)
+	ls := w.reserve("q", 3)
+	stale := withResult(&ls[1], glassq.OK, "stale")
+	stale.Token.Number += 1000
+	errs := w.tryAck(withResult(&ls[0], glassq.OK, "ra"), stale, withResult(&ls[2], glassq.Failed, "rc"))
+	if errs[0] != nil || errs[2] != nil {
+		w.Errorf("Ack of good leases beside a lost one = %v, %v; want nil", errs[0], errs[2])
+	}
+	w.code("Ack of the lost one", errs[1], glassq.CodeLeaseLost)
+	w.want("results", "ra", "rc")
+	w.books("q", glassq.Books{Put: 3, OK: 1, Failed: 1})
+}
+
+func raceForOne(w *world) {
+	const rounds, callers = 30, 4
+	w.put(tasks("q", numbered(rounds)...)...)
+	for range rounds {
+		l := w.one("q")
+		var wg sync.WaitGroup
+		for c := range callers {
+			wg.Go(func() {
+				a := withResult(l, glassq.OK, fmt.Sprint(c))
+				errs, err := w.store().Ack(w.Context(), []glassq.Ack{a})
+				if err != nil || errs[0] != nil {
+					w.Errorf("Ack by caller %d = %v, %v; want nil: it repeats another's", c, errs, err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	w.books("q", glassq.Books{Put: rounds, OK: rounds})
+	w.books("results", glassq.Books{Put: rounds})
+}
+
+// ackUnderWay ends the engine while four callers ack with results and follow-ups.
+func ackUnderWay(w *world, end func()) {
+	const n, callers = 2000, 4
+	w.put(tasks("q", numbered(n)...)...)
+	ls := w.reserve("q", n)
+	var mu sync.Mutex
+	answered := map[string]bool{}
+	enough := make(chan struct{})
+	var wg sync.WaitGroup
+	s := w.store()
+	for c := range callers {
+		wg.Go(func() {
+			for i := c; i < n; i += callers {
+				a := withResult(&ls[i], glassq.OK, string(ls[i].Body))
+				a.Put = tasks("follow", string(ls[i].Body))
+				errs, err := s.Ack(w.Context(), []glassq.Ack{a})
+				if err != nil || errs[0] != nil {
+					return
+				}
+				mu.Lock()
+				answered[string(ls[i].Body)] = true
+				if len(answered) == 20 {
+					close(enough)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	<-enough
+	end()
+	wg.Wait()
+	time.Sleep(2 * leaseTime)
+	count := func(queue string) map[string]int {
+		m := map[string]int{}
+		for _, l := range w.drain(queue) {
+			m[string(l.Body)]++
+		}
+		return m
+	}
+	left, results, follow := count("q"), count("results"), count("follow")
+	for _, body := range numbered(n) {
+		done := results[body] == 1 && follow[body] == 1 && left[body] == 0
+		not := results[body] == 0 && follow[body] == 0 && left[body] == 1
+		if !done && (!not || answered[body]) {
+			w.Errorf("task %s, answered %v: delivered again %d times, %d results, %d follow-ups; want all of it or nothing",
+				body, answered[body], left[body], results[body], follow[body])
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package enginetest
+
+import (
+	"testing/synctest"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// P9, and the settings of queues: limits refuse aloud, and what was accepted stays.
+func limitLaws() []law {
+	return []law{
+		{"P9 a put over max_tasks is refused whole", maxTasks},
+		{"P9 a put over max_bytes is refused whole", maxBytes},
+		{"a paused queue hands out nothing", paused},
+		{"a rate is kept, without a burst to catch up", rateKept},
+		{"peek shows pages without handing out", peekPages},
+	}
+}
+
+func maxTasks(w *world) {
+	three := int64(3)
+	w.configure("q", glassq.SettingsChange{MaxTasks: &three})
+	w.put(tasks("q", "a", "b")...)
+	mixed := append(tasks("p", "x"), tasks("q", "c", "d")...)
+	_, err := w.store().Put(w.Context(), mixed)
+	w.code("Put of 2 with room for 1", err, glassq.CodeQueueFull)
+	w.books("q", glassq.Books{Put: 2})
+	w.held("p", 0, 0, 0, 0)
+	w.put(tasks("q", "c")...)
+	_, err = w.store().Put(w.Context(), tasks("q", "d"))
+	w.code("Put with no room", err, glassq.CodeQueueFull)
+	l := w.one("q")
+	_, err = w.store().Put(w.Context(), tasks("q", "d"))
+	w.code("Put with one leased", err, glassq.CodeQueueFull)
+	w.ack(glassq.Ack{Token: l.Token()})
+	w.put(tasks("q", "d")...)
+	w.want("q", "b", "c", "d")
+}
+
+func maxBytes(w *world) {
+	most := int64(10_000)
+	w.configure("q", glassq.SettingsChange{MaxBytes: &most})
+	big := func(n int) glassq.Task { return glassq.Task{Queue: "q", Body: make([]byte, n)} }
+	w.put(big(6000))
+	_, err := w.store().Put(w.Context(), []glassq.Task{big(1), big(6000)})
+	w.code("Put of 6,001 bytes with room for 4,000", err, glassq.CodeQueueFull)
+	w.books("q", glassq.Books{Put: 1})
+	w.put(big(3000))
+	w.ack(glassq.Ack{Token: w.one("q").Token()})
+	w.put(big(5000))
+	w.books("q", glassq.Books{Put: 3, OK: 1})
+}
+
+func paused(w *world) {
+	yes, no := true, false
+	w.put(tasks("q", "a", "b")...)
+	l := w.one("q")
+	w.configure("q", glassq.SettingsChange{Paused: &yes})
+	w.none("q")
+	a := w.ask(glassq.Reserve{Queue: "q", Max: 1, Wait: -1, Lease: leaseTime})
+	w.put(tasks("q", "c")...)
+	time.Sleep(time.Second)
+	if a.over() {
+		w.Fatal("a paused queue ended a wait")
+	}
+	w.ack(glassq.Ack{Token: l.Token()}) // what is out may finish
+	w.configure("q", glassq.SettingsChange{Paused: &no})
+	synctest.Wait()
+	if !a.over() || len(a.leases) != 1 || string(a.leases[0].Body) != "b" {
+		w.Fatalf("the waiter after the pause: over %v, got %q; want b", a.over(), bodiesOf(a.leases))
+	}
+	w.want("q", "c")
+}
+
+func rateKept(w *world) {
+	rate := 10.0
+	w.configure("q", glassq.SettingsChange{Rate: &rate})
+	w.put(tasks("q", numbered(200)...)...)
+	window := func(d time.Duration, most int) int {
+		got := 0
+		for end := time.Now().Add(d); time.Now().Before(end); {
+			ls, err := w.store().Reserve(w.Context(), glassq.Reserve{Queue: "q", Max: most, Wait: time.Until(end), Lease: time.Hour})
+			w.ok("Reserve at a rate", err)
+			got += len(ls)
+		}
+		return got
+	}
+	for _, most := range []int{1, 50} {
+		if n := window(5*time.Second, most); n < 48 || n > 52 {
+			w.Errorf("a rate of 10/s gave %d in 5s to reserves of %d; want 50", n, most)
+		}
+		time.Sleep(time.Minute)
+		if n := len(w.reserve("q", 50)); n > 2 {
+			w.Errorf("after a minute without reserves, %d came at once; want no burst", n)
+		}
+	}
+	none := 0.0
+	w.configure("q", glassq.SettingsChange{Rate: &none})
+	if n := len(w.reserve("q", 20)); n != 20 {
+		w.Errorf("without a rate, Reserve(20) = %d; want 20", n)
+	}
+}
+
+func peekPages(w *world) {
+	ts := tasks("q", numbered(25)...)
+	for i := range ts {
+		ts[i].Priority = glassq.Level(i % 3)
+	}
+	w.put(ts...)
+	var all []string
+	cursor, pages := uint64(0), 0
+	for {
+		page, next, err := w.store().Peek(w.Context(), "q", glassq.Ready, cursor, 10)
+		w.ok("Peek", err)
+		if len(page) > 10 {
+			w.Fatalf("a page of 10 has %d", len(page))
+		}
+		for _, p := range page {
+			if p.State != glassq.Ready || p.Attempt != 0 {
+				w.Errorf("peeked task = %+v; want it ready, never handed out", p)
+			}
+			all = append(all, string(p.Body))
+		}
+		if cursor, pages = next, pages+1; next == 0 || pages > 25 {
+			break
+		}
+	}
+	want := numbered(25)
+	if len(all) != 25 {
+		w.Fatalf("peek showed %q; want all 25, oldest first", all)
+	}
+	for i := range all {
+		if all[i] != want[i] {
+			w.Fatalf("peek showed %q; want all 25, oldest first", all)
+		}
+	}
+	w.held("q", 0, 25, 0, 0)
+	if l := w.one("q"); l.Attempt != 1 {
+		w.Errorf("attempt after a peek = %d; want 1", l.Attempt)
+	}
+	if p := w.peek("q", glassq.Leased); len(p) != 1 || p[0].Attempt != 1 || p[0].Due <= 0 || p[0].Due > leaseTime {
+		w.Errorf("peeked lease = %+v; want attempt 1, due within %v", p, leaseTime)
+	}
+}
