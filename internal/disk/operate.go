@@ -119,6 +119,14 @@ func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor
 		return want == glassq.Ready || len(found) <= most
 	})
 	f, now := e.newest(), e.st.Now()
+	if len(found) > 0 {
+		due := e.st.DueAt(want)
+		for i := range found {
+			if at, ok := due[found[i].Number]; ok {
+				found[i].Due = time.Duration(max(0, at-now)) * time.Millisecond
+			}
+		}
+	}
 	e.end()
 	if err := e.waitWritten(f); err != nil {
 		return nil, 0, err

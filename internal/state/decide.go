@@ -117,3 +117,22 @@ func (s *State) Figures(f *glassq.Stats) {
 		f.Dedup += int64(len(q.ids.seen))
 	}
 }
+
+// DueAt tells when tasks in a state are due, in ms: delayed ones are ready then, leased ones are handed out
+// again. It looks through all timers, so it is for people, not for every hand-out.
+func (s *State) DueAt(in glassq.State) map[uint64]int64 {
+	due := map[uint64]int64{}
+	switch in {
+	case glassq.Delayed:
+		for _, t := range s.delays.heap {
+			if s.delayValid(t) {
+				due[t.ref] = t.at
+			}
+		}
+	case glassq.Leased:
+		for _, l := range s.leases {
+			due[l.task] = l.deadline
+		}
+	}
+	return due
+}

@@ -1,0 +1,153 @@
+package disk_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/enginetest"
+	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/wal"
+	"github.com/glassq/glassq/internal/wal/waltest"
+)
+
+// system runs the engine over a file system in memory that can lose what was not synced.
+type system struct {
+	fs  *waltest.FS
+	opt disk.Options
+	e   *disk.Engine
+}
+
+func (s *system) open(t testing.TB) {
+	t.Helper()
+	s.opt.FS = s.fs
+	e, err := disk.Open("", s.opt)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	s.e = e
+}
+
+func (s *system) Store() glassq.Store { return s.e }
+
+func (s *system) Kill(t testing.TB) {
+	t.Helper()
+	old := s.e
+	s.fs = s.fs.Kill()
+	old.Close()
+	s.open(t)
+}
+
+func (s *system) PowerCut(t testing.TB) {
+	t.Helper()
+	old := s.e
+	s.fs = s.fs.CrashAll()
+	old.Close()
+	s.open(t)
+}
+
+func (s *system) Restart(t testing.TB) {
+	t.Helper()
+	if err := s.e.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+	s.open(t)
+}
+
+func (s *system) Close(t testing.TB) {
+	t.Helper()
+	if err := s.e.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+func harness(opt disk.Options) enginetest.Harness {
+	return enginetest.Harness{Open: func(t testing.TB) enginetest.System {
+		s := &system{fs: waltest.NewFS(), opt: opt}
+		s.open(t)
+		return s
+	}}
+}
+
+// TestLaws runs every law of an engine, and again with segments so small that checkpoints, rolls and
+// removals happen all the time.
+func TestLaws(t *testing.T) {
+	t.Run("default", func(t *testing.T) { enginetest.Run(t, harness(disk.Options{})) })
+	t.Run("small segments", func(t *testing.T) { enginetest.Run(t, harness(disk.Options{SegmentSize: 8 << 10, CacheBytes: 1})) })
+}
+
+// TestSegmentsGo: segments whose tasks are all gone are deleted.
+func TestSegmentsGo(t *testing.T) {
+	e, err := disk.Open(t.TempDir(), disk.Options{Sync: disk.SyncNever, SegmentSize: 64 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	ctx := context.Background()
+	body := make([]byte, 1<<10)
+	for range 2000 {
+		if _, err := e.Put(ctx, []glassq.Task{{Queue: "q", Body: body}}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 1, Take: true}); err != nil || len(got) != 1 {
+			t.Fatalf("reserve = %d leases, %v", len(got), err)
+		}
+	}
+	if s, err := e.Stats(ctx); err != nil || s.Segments > 12 {
+		t.Errorf("2 MB went through an empty queue and left %d segments of 64 KiB, %v", s.Segments, err)
+	}
+}
+
+// TestDamage: the engine refuses to start on a log that lost bytes in its middle, and says where.
+func TestDamage(t *testing.T) {
+	fs := wal.MemFS()
+	e, err := disk.Open("", disk.Options{FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if _, err := e.Put(t.Context(), []glassq.Task{{Queue: "q", Body: []byte("a body to be damaged")}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names, err := fs.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		f, err := fs.Open(name)
+		if err != nil || len(name) < 8 || name[:8] != "segment-" {
+			continue
+		}
+		if _, err := f.WriteAt([]byte("XXXX"), 4096+200); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left, _ := fs.List()
+	for _, name := range left {
+		if len(name) > 11 && name[:11] == "checkpoint-" {
+			if err := fs.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_, err = disk.Open("", disk.Options{FS: fs})
+	if glassq.CodeOf(err) != glassq.CodeDamaged {
+		t.Fatalf("open of a damaged log = %v; want code damaged", err)
+	}
+	t.Log(err)
+}
+
+func BenchmarkEngine(b *testing.B) {
+	enginetest.Bench(b, func(b *testing.B) glassq.Store {
+		e, err := disk.Open(b.TempDir(), disk.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { e.Close() })
+		return e
+	})
+}
