@@ -1,0 +1,69 @@
+# make help tells what there is. Everything needs Go, git and make, and nothing else.
+
+GO        ?= go
+FUZZTIME  ?= 10s
+BENCHTIME ?= 1s
+
+# Pinned here and not in go.mod: as a tool of the module it would be a dependency of every build.
+STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# Packages with shared state: the race detector runs over these.
+RACE = . ./enginetest/... ./worker/... ./client/... ./internal/...
+
+.DEFAULT_GOAL := help
+.PHONY: help check fmt vet staticcheck layers cross test race fuzz bench build demo left-out
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+check: fmt vet staticcheck layers cross ## everything that reads the code and does not run it
+
+fmt: ## gofmt has nothing to say
+	@out=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')) || exit 1; \
+	if [ -n "$$out" ]; then echo "gofmt these:"; echo "$$out"; exit 1; fi
+
+vet: ## go vet
+	$(GO) vet ./...
+
+staticcheck: ## staticcheck, pinned
+	$(STATICCHECK) ./...
+
+layers: ## who may import whom
+	$(GO) test -count=1 ./internal/arch
+
+cross: ## it builds for the other systems
+	GOOS=darwin GOARCH=arm64 $(GO) build ./...
+	GOOS=windows GOARCH=amd64 $(GO) build ./...
+
+test: check ## all that this machine can run, and what it left out
+	$(GO) test -timeout 10m ./...
+	$(GO) test -timeout 15m -race -short $(RACE)
+	@$(MAKE) --no-print-directory left-out
+
+left-out:
+	@echo
+	@echo "Left out:"
+	@echo "  long fuzzing: go test ran the seeds of every fuzz test; make fuzz searches for more"
+	@echo "  benchmarks: they measure and cannot fail; make bench"
+	@echo "  running on darwin and windows: built for, not run"
+	@if ! $(GO) env CGO_ENABLED | grep -q 1; then echo "  the race detector needs cgo"; fi
+	@echo "Nothing was left out for a missing tool: the tests need Go only, and there is nothing to install."
+
+race: ## go test -race, everything, in full
+	$(GO) test -timeout 30m -race ./...
+
+fuzz: ## each fuzz test for FUZZTIME (10s)
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+bench: ## every benchmark for BENCHTIME (1s)
+	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
+
+build: ## bin/glassq
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/glassq ./cmd/glassq
+
+demo: ## the four programs and a target on free ports, 100,000 URLs, and the books
+	$(GO) run ./cmd/glassq demo

@@ -1,0 +1,228 @@
+// Package arch has one subject: who may import whom, and how large a file may be.
+package arch
+
+import (
+	"bytes"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/glassq/glassq"
+
+// maxLines is when to look for a second subject in a file.
+const maxLines = 700
+
+// A rule says what a package may import of this module; the first that matches holds.
+type rule struct {
+	pkg   string   // path in the module, "." for the root; a final /... takes in what is below
+	level int      // as in the design
+	may   []string // in the same form
+	std   bool     // only the standard library besides
+}
+
+var rules = []rule{
+	{"cmd/glassq/...", 4, []string{"..."}, false},
+	{"bench/...", 4, []string{"..."}, false},
+	{"examples/...", 4, []string{".", "client", "worker"}, false},
+
+	{"internal/fetch/...", 3, []string{".", "worker"}, false},
+	{"internal/process/...", 3, []string{".", "worker"}, false},
+
+	{"internal/disk/...", 2, []string{".", "internal/state", "internal/wal"}, false},
+	{"internal/jetstream/...", 2, []string{".", "internal/state"}, false},
+	{"internal/wire/manager", 2, []string{".", "internal/wire/manager/pickle"}, false},
+	{"internal/wire/...", 2, []string{"."}, false},
+	{"internal/web/...", 2, []string{".", "spec"}, false},
+	{"client/...", 2, []string{"."}, true},
+	{"worker/...", 2, []string{"."}, true},
+	{"internal/dispatch/...", 2, []string{"."}, false},
+	{"internal/output/...", 2, []string{"."}, false},
+	{"internal/target/...", 2, []string{"."}, false},
+
+	{"internal/wal/waltest", 1, []string{"internal/wal"}, true},
+	{"internal/wal", 1, nil, false},
+	{"internal/state", 1, []string{"."}, false},
+	{"enginetest", 1, []string{"."}, true},
+
+	{"internal/arch", 0, nil, true},
+	{"spec", 0, nil, true}, // embedded files
+	{".", 0, nil, true},
+}
+
+// forTests may be imported by the tests of what is not below them.
+var forTests = []string{"enginetest", "internal/wal/waltest"}
+
+// generated are files that no person edits; their length is not looked at.
+var generated = []string{}
+
+func matches(pattern, pkg string) bool {
+	if pattern == "..." {
+		return true
+	}
+	root, below := strings.CutSuffix(pattern, "/...")
+	return pkg == root || below && strings.HasPrefix(pkg, root+"/")
+}
+
+func ruleOf(pkg string) *rule {
+	i := slices.IndexFunc(rules, func(r rule) bool { return matches(r.pkg, pkg) })
+	if i < 0 {
+		return nil
+	}
+	return &rules[i]
+}
+
+// verdict tells what is wrong with pkg importing imp, or nothing.
+func verdict(r *rule, pkg, imp string, inTest bool) string {
+	name, ours := strings.CutPrefix(imp, module)
+	if !ours {
+		first, _, _ := strings.Cut(imp, "/")
+		if r.std && strings.Contains(first, ".") && !inTest {
+			return "may import the standard library only"
+		}
+		return ""
+	}
+	if name = strings.TrimPrefix(name, "/"); name == "" {
+		name = "."
+	}
+	switch {
+	case name == pkg: // an external test of its package
+		return ""
+	case inTest && (slices.Contains(forTests, name) || r.level >= 2):
+		if t := ruleOf(name); t == nil || t.level > r.level {
+			return "a test may not import what is above it"
+		}
+		return ""
+	case !slices.ContainsFunc(r.may, func(p string) bool { return matches(p, name) }):
+		return "not in its row of the table"
+	}
+	if t := ruleOf(name); t == nil || t.level > r.level {
+		return "imports go downwards only"
+	}
+	return ""
+}
+
+func TestLayers(t *testing.T) {
+	root := filepath.Join("..", "..")
+	if _, err := os.Stat(filepath.Join(root, "go.mod")); err != nil {
+		t.Fatalf("the module is not where this test looks for it: %v", err)
+	}
+	packages := 0
+	seen := map[string]bool{}
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, file)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		if d.IsDir() {
+			name := d.Name()
+			if rel != "." && (name == "testdata" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")) {
+				return fs.SkipDir
+			}
+			if _, err := os.Stat(filepath.Join(file, "go.mod")); rel != "." && err == nil {
+				return fs.SkipDir // a module of its own
+			}
+			return nil
+		}
+		if strings.HasSuffix(rel, ".go") {
+			if pkg := path.Dir(rel); !seen[pkg] {
+				seen[pkg] = true
+				packages++
+			}
+			checkFile(t, file, rel)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if packages < 5 || !seen["."] {
+		t.Errorf("found %d packages; the test does not see the module", packages)
+	}
+}
+
+func checkFile(t *testing.T, file, rel string) {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if n := bytes.Count(src, []byte("\n")); n > maxLines && !slices.Contains(generated, rel) {
+		t.Errorf("%s has %d lines, over %d: look for a second subject", rel, n, maxLines)
+	}
+	f, err := parser.ParseFile(token.NewFileSet(), file, src, parser.ImportsOnly)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	switch name := strings.TrimSuffix(f.Name.Name, "_test"); name {
+	case "util", "utils", "common", "helper", "helpers", "types":
+		t.Errorf("%s: package %s says nothing; name it for its job", rel, name)
+	}
+	pkg := path.Dir(rel)
+	r := ruleOf(pkg)
+	if r == nil {
+		t.Errorf("%s: package %s has no row in the table of layers", rel, pkg)
+		return
+	}
+	for _, spec := range f.Imports {
+		imp, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Errorf("%s: import %s: %v", rel, spec.Path.Value, err)
+			continue
+		}
+		if what := verdict(r, pkg, imp, strings.HasSuffix(rel, "_test.go")); what != "" {
+			t.Errorf("%s: package %s imports %s: %s", rel, pkg, imp, what)
+		}
+	}
+}
+
+// TestVerdict: the table refuses what it ought to.
+func TestVerdict(t *testing.T) {
+	const own = module + "/"
+	tests := []struct {
+		pkg, imp string
+		inTest   bool
+		ok       bool
+	}{
+		{".", "net/http", false, true},
+		{".", "golang.org/x/sys/unix", false, false},
+		{".", own + "internal/state", false, false},
+		{".", own + "enginetest", true, false},
+		{"internal/wal", "golang.org/x/sys/unix", false, true},
+		{"internal/wal", module, false, false},
+		{"internal/wal", own + "internal/wal/waltest", true, true},
+		{"internal/wal", own + "internal/wal/waltest", false, false},
+		{"internal/state", own + "internal/wal", false, false},
+		{"internal/disk", own + "internal/wal", false, true},
+		{"internal/disk", own + "enginetest", true, true},
+		{"internal/disk", own + "enginetest", false, false},
+		{"internal/web", own + "internal/disk", false, false},
+		{"internal/web", own + "internal/disk", true, true},
+		{"internal/wire/memcache", own + "internal/wire/manager/pickle", false, false},
+		{"internal/wire/manager", own + "internal/wire/manager/pickle", false, true},
+		{"internal/fetch", own + "worker", false, true},
+		{"internal/fetch", own + "internal/dispatch", false, false},
+		{"internal/dispatch", own + "cmd/glassq", true, false},
+		{"client", "github.com/valyala/fasthttp", false, false},
+		{"enginetest", own + "internal/disk", true, false},
+		{"cmd/glassq", own + "internal/web", false, true},
+	}
+	for _, tt := range tests {
+		got := verdict(ruleOf(tt.pkg), tt.pkg, tt.imp, tt.inTest)
+		if (got == "") != tt.ok {
+			t.Errorf("verdict(%s imports %s, in a test %v) = %q; want ok %v", tt.pkg, tt.imp, tt.inTest, got, tt.ok)
+		}
+	}
+}
