@@ -175,12 +175,13 @@ func (e *Engine) commit(snapshot bool) error {
 		return err
 	}
 	f := e.open
-	if f.count == 0 && !snapshot {
+	write := f.count > 0
+	if !write && !snapshot {
 		e.mu.Unlock()
 		return nil
 	}
 	var image *image
-	if f.count > 0 {
+	if write {
 		f.limit = e.st.Limit()
 		e.flying = f
 		e.open = e.newFrame(wal.After(f.pos, len(f.buf)-wal.HeaderSize))
@@ -193,7 +194,7 @@ func (e *Engine) commit(snapshot bool) error {
 	}
 	e.mu.Unlock()
 
-	if f.count > 0 {
+	if write { // else f is still being filled
 		err := e.log.Append(f.buf, f.time, f.count)
 		if err == nil {
 			e.cache.add(uint64(f.pos)/8, f.time, f.buf[wal.HeaderSize:])
