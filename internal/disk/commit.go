@@ -26,9 +26,10 @@ type frame struct {
 	sync  bool   // somebody waits for it to be durable
 	force bool   // it is synced whatever the mode
 
-	written chan struct{} // closed when it is written, or failed
-	done    chan struct{} // closed when it is as durable as the mode says, or failed
-	err     error         // set before the channels are closed
+	written  chan struct{} // closed when it is written, or failed
+	done     chan struct{} // closed when it is as durable as the mode says, or failed
+	writeErr error         // set before written is closed
+	err      error         // set before done is closed
 }
 
 func (e *Engine) newFrame(pos wal.Pos) *frame {
@@ -133,7 +134,7 @@ func (e *Engine) wait(f *frame) error {
 	if f == nil {
 		return nil
 	}
-	return e.waitFor(f, f.done)
+	return e.waitFor(f.done, &f.err)
 }
 
 // waitWritten returns when f is written: a killed process does not lose it.
@@ -141,19 +142,20 @@ func (e *Engine) waitWritten(f *frame) error {
 	if f == nil {
 		return nil
 	}
-	return e.waitFor(f, f.written)
+	return e.waitFor(f.written, &f.writeErr)
 }
 
-func (e *Engine) waitFor(f *frame, ch chan struct{}) error {
+// waitFor waits for ch, and leads a commit when nobody does; err is set before ch is closed.
+func (e *Engine) waitFor(ch chan struct{}, err *error) error {
 	for {
 		select {
 		case <-ch:
-			return f.err
+			return *err
 		default:
 		}
 		select {
 		case <-ch:
-			return f.err
+			return *err
 		case e.lead <- struct{}{}:
 			select {
 			case <-ch:
@@ -199,13 +201,13 @@ func (e *Engine) commit(snapshot bool) error {
 		if err == nil {
 			e.cache.add(uint64(f.pos)/8, f.time, f.buf[wal.HeaderSize:])
 		}
-		f.err = failure(err)
+		f.writeErr = failure(err)
 		close(f.written)
 		synced := err == nil && (f.force || snapshot || f.sync && e.opt.Sync == SyncAlways)
 		if synced {
 			err = e.log.Sync()
-			f.err = failure(err)
 		}
+		f.err = failure(err)
 		e.mu.Lock()
 		e.flying = nil
 		e.markAt = time.Now().Add(markAfter)
@@ -246,7 +248,7 @@ func (e *Engine) fail(err error) {
 	// Those who wait for the frame being filled hear of it too.
 	f := e.open
 	e.open = e.newFrame(f.pos)
-	f.err = err
+	f.writeErr, f.err = err, err
 	close(f.written)
 	close(f.done)
 }
