@@ -143,22 +143,22 @@ func cancelRun(w *world) {
 func awaitPhases(w *world) {
 	phases := []glassq.Phase{glassq.PhaseExists, glassq.PhaseComplete, glassq.PhaseDrained}
 	over := make([]bool, len(phases))
+	errs := make([]error, len(phases))
 	s := w.store()
 	for i, p := range phases {
 		go func() { // ends with the engine at the latest
-			r, err := s.AwaitRun(w.Context(), "r", p, 24*time.Hour)
-			if err != nil || r.Name != "r" {
-				w.Errorf("AwaitRun(%s) = %+v, %v", p, r, err)
+			var r glassq.Run
+			if r, errs[i] = s.AwaitRun(w.Context(), "r", p, 24*time.Hour); r.Name == "r" {
+				over[i] = true
 			}
-			over[i] = true
 		}()
 	}
 	at := func(what string, want ...bool) {
 		w.Helper()
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if !slices.Equal(over, want) {
-			w.Fatalf("%s: exists, complete, drained are over: %v; want %v", what, over, want)
+		if !slices.Equal(over, want) || errors.Join(errs...) != nil {
+			w.Fatalf("%s: exists, complete, drained are over: %v, %v; want %v", what, over, errs, want)
 		}
 	}
 	at("before the run is made", false, false, false)
