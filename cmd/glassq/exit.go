@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/dispatch"
+)
+
+// Exit codes. 3 is for thresholds, and 130 for a second Ctrl-C.
+const (
+	exitFine        = 0
+	exitUnexpected  = 1
+	exitUsage       = 2
+	exitStrict      = 4 // failed or dead tasks, with --strict
+	exitUnbalanced  = 5
+	exitServer      = 6 // unreachable, or refuses
+	exitInterrupted = 7 // and drained
+	exitStorage     = 8 // failed or damaged
+	exitLeft        = 130
+)
+
+// An exitError ends the program with a code of its own; without err it says nothing more.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// exit is the end with a code, and nothing more to say.
+func exit(code int) error {
+	if code == exitFine {
+		return nil
+	}
+	return &exitError{code: code}
+}
+
+func usagef(format string, args ...any) error {
+	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+// errInterrupted is the cause that ends a command's context.
+var errInterrupted = errors.New("interrupted")
+
+func isInterrupted(err error) bool {
+	return errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled)
+}
+
+// exitCode says with which code an error ends the program.
+func exitCode(err error) int {
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
+	if isInterrupted(err) {
+		return exitInterrupted
+	}
+	_, template := errors.AsType[*dispatch.TemplateError](err)
+	_, line := errors.AsType[*dispatch.LineError](err)
+	if template || line || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return exitUsage
+	}
+	switch glassq.CodeOf(err) {
+	case glassq.CodeBadRequest, glassq.CodeBadName, glassq.CodeTooLarge, glassq.CodeRunConflict:
+		return exitUsage
+	case glassq.CodeUnavailable, glassq.CodeClosed, glassq.CodeUnauthorized, glassq.CodeForbidden:
+		return exitServer
+	case glassq.CodeStorage, glassq.CodeStorageFull, glassq.CodeDamaged:
+		return exitStorage
+	}
+	return exitUnexpected
+}
+
+// sentence is what the program says about an error that ends it.
+func sentence(err error) string {
+	if isInterrupted(err) {
+		return "interrupted"
+	}
+	text := err.Error()
+	if e, ok := errors.AsType[*glassq.Error](err); ok && e.Code == glassq.CodeUnauthorized {
+		text += "; name the file that holds the key with --key-file"
+	}
+	return text
+}

@@ -1,0 +1,177 @@
+// Command glassq is a task queue that everyone can see through: a queue server, a dispatcher, workers
+// and an output in one binary.
+//
+// The commands are wiring: they turn flags, environment and signals into calls of the rooms below, and
+// errors into sentences and exit codes. One file holds one command.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func main() {
+	a := &app{in: os.Stdin, out: os.Stdout, console: newConsole(os.Stderr)}
+	os.Exit(a.main(os.Args[1:]))
+}
+
+// An app is one call of the program.
+type app struct {
+	in      *os.File
+	out     *os.File
+	console *console
+	begun   bool // flags and arguments were accepted, the command runs
+}
+
+// main runs the command that args name and returns the exit code.
+func (a *app) main(args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	cmd, err := root.ExecuteC()
+	if err == nil {
+		return exitFine
+	}
+	code := exitCode(err)
+	if !a.begun && code == exitUnexpected {
+		code = exitUsage
+	}
+	if text := sentence(err); text != "" {
+		a.console.say("%s: %s", cmd.CommandPath(), text)
+	}
+	if !a.begun && cmd.CommandPath() != "" {
+		a.console.say("%s --help tells what there is", cmd.CommandPath())
+	}
+	return code
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "glassq",
+		Short: "A task queue that everyone can see through",
+		Long: `A task queue that everyone can see through: a server, a dispatcher, workers and an output.
+
+  glassq run 'http://127.0.0.1:8888/?q={0}' -n 1000000    all in one process
+  glassq demo                                             all as processes of their own, with a target
+
+Every flag has an environment variable: --key-file is GLASSQ_KEY_FILE. A flag wins.
+
+Exit codes: 0 fine, 1 unexpected, 2 usage, 4 failed or dead tasks with --strict, 5 the books do not
+balance, 6 server unreachable or refused, 7 interrupted and drained, 8 storage failed or damaged. A
+program that has no end of its own, such as serve, ends with 0 when it is stopped.`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              noCommand,
+		RunE:              showHelp,
+		PersistentPreRunE: a.begin,
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.console)
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(
+		a.serveCmd(), a.dispatchCmd(), a.workCmd(), a.outputCmd(), a.runCmd(), a.targetCmd(),
+		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.versionCmd(),
+	)
+	return root
+}
+
+// begin fills in the environment, once flags and arguments were accepted.
+func (a *app) begin(cmd *cobra.Command, _ []string) error {
+	if err := fromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
+		return err
+	}
+	a.begun = true
+	return nil
+}
+
+// fromEnvironment sets flags that were not given from GLASSQ_ variables.
+func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
+	var err error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := "GLASSQ_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, ok := lookup(name)
+		if f.Changed || !ok || f.Name == "help" || err != nil {
+			return
+		}
+		if serr := flags.Set(f.Name, value); serr != nil {
+			err = usagef("%s=%q: %w", name, value, serr)
+		}
+	})
+	return err
+}
+
+// noCommand refuses arguments of a command that only holds others: they are misspelt names.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("there is no command %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		text += "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usagef("%s", text)
+}
+
+// showHelp is what a command that only holds others does.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// group is a command that only holds others.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: noCommand, RunE: showHelp}
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
+// flagError makes a sentence of what pflag says, with the flag that was probably meant.
+func flagError(cmd *cobra.Command, err error) error {
+	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !ok {
+		return usagef("%w", err)
+	}
+	best, distance := "", 3
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		d := editDistance(name, f.Name)
+		if len(name) > 1 && strings.HasPrefix(f.Name, name) {
+			d = min(d, 1)
+		}
+		if !f.Hidden && d < distance {
+			best, distance = f.Name, d
+		}
+	})
+	if best == "" {
+		return usagef("there is no flag --%s", name)
+	}
+	return usagef("there is no flag --%s; did you mean --%s?", name, best)
+}
+
+// editDistance is how many bytes are to be added, dropped or changed to make b of a.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// printf writes data to standard output.
+func (a *app) printf(format string, args ...any) error {
+	_, err := io.WriteString(a.out, fmt.Sprintf(format, args...))
+	return err
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) putCmd() *cobra.Command {
+	var r remote
+	var t glassq.Task
+	var priority int
+	var retry time.Duration
+	cmd := &cobra.Command{
+		Use:   "put [BODY]",
+		Short: "Put one task by hand",
+		Long:  `Put one task: the argument, or all of standard input. Its id is printed when it is stored.`,
+		Example: `  glassq put http://127.0.0.1:8888/
+  glassq put --queue mails < mail.json`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	r.flags(cmd)
+	fs := cmd.Flags()
+	fs.StringVar(&t.Queue, "queue", glassq.DefaultQueue, "`queue` to put to")
+	fs.StringVar(&t.ID, "id", "", "id of the task; a second put of it stores nothing")
+	fs.StringVar(&t.Run, "run", "", "`name` of the run that counts it")
+	fs.StringVar(&t.Type, "type", "", "content type of the body")
+	fs.IntVar(&priority, "priority", 4, "0 lowest to 9 highest")
+	fs.DurationVar(&t.Delay, "delay", 0, "time before it is handed out")
+	fs.DurationVar(&t.TTL, "ttl", 0, "time after which it is dead if nobody took it; 0 never")
+	fs.IntVar(&t.Attempts, "attempts", 0, "most tries; default the queue's, 20")
+	fs.StringVar(&t.Result, "results", "", "`queue` for its result")
+	fs.DurationVar(&retry, "retry", 60*time.Second, "how long to wait for a server that is away")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if priority < 0 || priority > 9 {
+			return usagef("--priority %d is not 0 to 9", priority)
+		}
+		t.Priority = glassq.Level(priority)
+		if len(args) == 1 {
+			t.Body = []byte(args[0])
+		} else {
+			if isTerminal(a.in) {
+				return usagef("nothing to put: give the body as an argument or on standard input")
+			}
+			body, err := io.ReadAll(io.LimitReader(a.in, glassq.HardMaxBody+1))
+			if err != nil {
+				return usagef("read standard input: %w", err)
+			}
+			t.Body = body
+		}
+		if len(t.Body) > glassq.HardMaxBody {
+			return usagef("the body has more than %d bytes", glassq.HardMaxBody)
+		}
+		q, err := a.open(cmd, &r, retry)
+		if err != nil {
+			return err
+		}
+		defer q.Close()
+		receipts, err := q.Put(cmd.Context(), []glassq.Task{t})
+		if err != nil {
+			return r.absent(err)
+		}
+		if receipts[0].Duplicate {
+			a.console.say("glassq put: %s was put before; nothing was stored", strconv.Quote(t.ID))
+		}
+		id := t.ID
+		if id == "" {
+			id = glassq.AssignedID(receipts[0].Number)
+		}
+		return a.printf("%s\n", id)
+	}
+	return cmd
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/client"
+	"github.com/spf13/cobra"
+)
+
+const defaultServer = "http://127.0.0.1:5080"
+
+// A remote is the server that a client command speaks to.
+type remote struct {
+	server, keyFile, ca string
+}
+
+func (r *remote) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&r.server, "server", defaultServer, "`URL` of the queue server")
+	f.StringVar(&r.keyFile, "key-file", "", "`file` that holds the server's key")
+	f.StringVar(&r.ca, "ca", "", "PEM `file` of authorities to trust beside the system's")
+}
+
+// open makes the client. retry is how long a call waits for a server that is away: 0 not at all,
+// negative without end; a wait is said on the console every ten seconds.
+func (a *app) open(cmd *cobra.Command, r *remote, retry time.Duration) (*client.Client, error) {
+	opt := client.Options{CAFile: r.ca, Retry: retry}
+	if r.keyFile != "" {
+		key, err := readKey(r.keyFile)
+		if err != nil {
+			return nil, err
+		}
+		opt.Key = string(key)
+	}
+	opt.Notify = func(err error) {
+		a.console.say("%s: waiting for the server: %v", cmd.CommandPath(), err)
+	}
+	c, err := client.New(r.server, opt)
+	if err != nil {
+		return nil, usagef("%w", err)
+	}
+	return c, nil
+}
+
+// absent adds to an error of a server that does not answer what to do about it.
+func (r *remote) absent(err error) error {
+	if err == nil || isInterrupted(err) || !errors.Is(err, client.ErrUnreachable) {
+		return err
+	}
+	return glassq.Errorf(glassq.CodeUnavailable,
+		"no answer from a server at %s: %w; start one with glassq serve, or name another with --server", r.server, err)
+}
+
+// readKey reads a key file; line ends behind the key are not of it.
+func readKey(path string) ([]byte, error) {
+	key, err := os.ReadFile(path)
+	if err != nil {
+		return nil, usagef("read the key: %w", err)
+	}
+	key = bytes.TrimRight(key, "\r\n")
+	if len(key) == 0 {
+		return nil, usagef("key file %s is empty; write a long random line into it", path)
+	}
+	return key, nil
+}

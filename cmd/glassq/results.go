@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/glassq/glassq/internal/output"
+)
+
+// A resultFile is a file of results that may go on where an earlier output ended.
+type resultFile struct {
+	f    *os.File
+	seen *output.Seen // what it has already
+	size int64        // bytes of it
+}
+
+// openResults opens or creates the file at path and reads which results of run, or of all runs, it
+// has. A line that a crash tore is cut off.
+func openResults(path, run string) (*resultFile, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, usagef("open the results: %w", err)
+	}
+	r := &resultFile{f: f}
+	if !isRegular(f) {
+		return r, nil // a pipe or a device: nothing to go on from
+	}
+	r.seen, r.size, err = output.LoadSeen(f, run)
+	if err != nil {
+		f.Close()
+		return nil, usagef("%s cannot be continued: %w; name another --out", path, err)
+	}
+	if err := f.Truncate(r.size); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("cut off the torn end of the results: %w", err)
+	}
+	if _, err := f.Seek(r.size, 0); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("go to the end of the results: %w", err)
+	}
+	return r, nil
+}
+
+// isRegular reports whether f is a file that can be synced and read again.
+func isRegular(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
+}
+
+// syncer makes what was written to f durable; nil where there is nothing to do.
+func syncer(f *os.File) func() error {
+	if !isRegular(f) {
+		return nil
+	}
+	return f.Sync
+}

@@ -1,0 +1,331 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/dispatch"
+	"github.com/glassq/glassq/internal/fetch"
+	"github.com/glassq/glassq/internal/output"
+	"github.com/glassq/glassq/worker"
+	"github.com/spf13/cobra"
+)
+
+const (
+	continuedRun = "run"            // name of the run in a folder that was named
+	resultsName  = "results.ndjson" // in the folder, when no --out is named
+)
+
+type runFlags struct {
+	source                sourceFlags
+	fetch                 fetchFlags
+	data, sync, name, out string
+	concurrency           int
+	json, strict, quiet   bool
+	own                   bool // the folder was made for this call
+}
+
+func (a *app) runCmd() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run [TEMPLATE]",
+		Short: "Do a whole job in this process, on a queue of its own",
+		Long: `Dispatch, work and output in one process, on an embedded queue: each URL is requested, each has one
+result, and the books balance. Without --data the queue lies in a new folder, which is deleted when
+they do. With --data the same command, after a crash or Ctrl-C, goes on where it was. Without --out
+and --json the results are only summed up.`,
+		Example: `  glassq run 'http://127.0.0.1:8888/?q={0}' -n 1000000 -c 100
+  glassq run --file urls.txt --data d --out results.ndjson`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	f.source.flags(cmd)
+	f.fetch.flags(cmd)
+	fs := cmd.Flags()
+	fs.IntVarP(&f.concurrency, "concurrency", "c", defaultConcurrency, "requests at once")
+	fs.StringVar(&f.data, "data", "", "`folder` that keeps the queue, to continue in")
+	fs.StringVar(&f.sync, "sync", disk.SyncAlways, "when a step counts as done: always (synced), interval or never")
+	fs.StringVar(&f.name, "run", "", "`name` of the run; default run with --data, else a new one")
+	fs.StringVar(&f.out, "out", "", "`file` for the results, as JSON lines; one that exists is continued")
+	fs.BoolVar(&f.json, "json", false, "print the results as JSON lines")
+	fs.BoolVar(&f.strict, "strict", false, "exit 4 when tasks failed or are dead")
+	fs.BoolVar(&f.quiet, "quiet", false, "no progress")
+	cpu := profileFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := f.check(); err != nil {
+			return err
+		}
+		src, done, err := f.source.open(cmd, args, a.in)
+		if err != nil {
+			return err
+		}
+		defer done()
+		if err := checkURL(args); err != nil {
+			return err
+		}
+		stop, err := profile(*cpu)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		tune()
+		return a.run(&f, src)
+	}
+	return cmd
+}
+
+func (f *runFlags) check() error {
+	if f.out != "" && f.json {
+		return usagef("--json prints the results and --out writes them to a file; leave one out")
+	}
+	if f.name != "" {
+		if err := glassq.CheckName(f.name); err != nil {
+			return err
+		}
+	}
+	if err := checkConcurrency(f.concurrency); err != nil {
+		return err
+	}
+	return checkSync(f.sync)
+}
+
+// checkURL refuses a template that makes no URLs, before a million tasks are made of it.
+func checkURL(args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	t := strings.ToLower(args[0])
+	if strings.HasPrefix(t, "http://") || strings.HasPrefix(t, "https://") || strings.HasPrefix(t, "{") {
+		return nil
+	}
+	return usagef("template %q, character 1: a URL begins with http:// or https://", args[0])
+}
+
+// folder makes sure that there is one for the queue, and a name for the run.
+func (f *runFlags) folder() error {
+	if f.data != "" {
+		if f.name == "" {
+			f.name = continuedRun
+		}
+		return nil
+	}
+	if f.name == "" {
+		f.name = dispatch.NewRunName(time.Now())
+	}
+	state, err := stateDir()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return fmt.Errorf("make a folder for the queue: %w", err)
+	}
+	f.data, err = os.MkdirTemp(state, "run-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the queue: %w", err)
+	}
+	f.own = true
+	return nil
+}
+
+func (a *app) run(f *runFlags, src dispatch.Source) error {
+	fetcher, err := f.fetch.open()
+	if err != nil {
+		return err
+	}
+	defer fetcher.Close()
+	if err := f.folder(); err != nil {
+		return err
+	}
+	j := &job{a: a, f: f, src: src, fetcher: fetcher}
+	err = j.open()
+	if err == nil {
+		err = j.do()
+		if cerr := j.close(); err == nil {
+			err = cerr
+		}
+	}
+	switch {
+	case !f.own || f.data == memoryStore:
+	case err == nil || exitCode(err) == exitStrict || exitCode(err) == exitUsage && j.put.Put == 0:
+		a.removeAll(f.data)
+	default:
+		a.console.say("glassq run: the queue is kept; go on with the same command and --data %s --run %s", f.data, f.name)
+	}
+	return err
+}
+
+// A job is one call of run.
+type job struct {
+	a       *app
+	f       *runFlags
+	src     dispatch.Source
+	fetcher *fetch.Fetcher
+	engine  *disk.Engine
+	broker  *glassq.Broker
+	results *resultFile // nil when there is no file
+	began   time.Time
+	before  glassq.Stats
+	bar     *meter
+
+	put   dispatch.Report
+	done  worker.Stats
+	taken output.Report
+}
+
+func (j *job) open() error {
+	var err error
+	j.engine, err = openStore(j.f.data, disk.Options{Sync: j.f.sync, Logger: j.a.console.logger()})
+	if err != nil {
+		return err
+	}
+	path := j.f.out
+	if path == "" && j.f.data != memoryStore {
+		path = filepath.Join(j.f.data, resultsName)
+	}
+	if path != "" {
+		if j.results, err = openResults(path, j.f.name); err != nil {
+			return errors.Join(err, j.engine.Close())
+		}
+	}
+	j.broker = glassq.NewBroker(j.engine, glassq.Limits{})
+	j.before, err = j.engine.Stats(context.Background())
+	return err
+}
+
+func (j *job) close() error {
+	err := j.engine.Close()
+	if j.results != nil {
+		err = errors.Join(err, j.results.f.Close())
+	}
+	return err
+}
+
+// writer is where results go. What an earlier call wrote to the folder is printed again with --json,
+// so that what is printed is always whole.
+func (j *job) writer() (io.Writer, func() error, error) {
+	switch {
+	case j.results == nil && j.f.json:
+		return j.a.out, syncer(j.a.out), nil
+	case j.results == nil:
+		return nil, nil, nil
+	case !j.f.json:
+		return j.results.f, j.sync(), nil
+	}
+	if _, err := io.Copy(j.a.out, io.NewSectionReader(j.results.f, 0, j.results.size)); err != nil {
+		return nil, nil, fmt.Errorf("print earlier results: %w", err)
+	}
+	return io.MultiWriter(j.results.f, j.a.out), j.sync(), nil
+}
+
+func (j *job) sync() func() error {
+	if j.f.sync != disk.SyncAlways {
+		return nil
+	}
+	return syncer(j.results.f)
+}
+
+// do runs the three parts until the last result is taken, or until one of them fails.
+func (j *job) do() error {
+	w, sync, err := j.writer()
+	if err != nil {
+		return err
+	}
+	name := "glassq run"
+	ctx, stop := j.a.interruptible(name, "draining, requests under way end")
+	defer stop()
+	say := func(s string) { j.a.console.say("%s: %s", name, s) }
+	say(fmt.Sprintf("run %s, %d requests at once, data %s, sync %s", j.f.name, j.f.concurrency, j.f.data, j.f.sync))
+	j.bar = j.a.meter("run", j.f.quiet, j.f.json)
+	defer j.bar.close()
+
+	opt := output.Options{Run: j.f.name, W: w, Sync: sync, Progress: j.progress, Notify: say}
+	if j.results != nil {
+		opt.Seen = j.results.seen
+	}
+	err = j.parts(ctx, opt, say)
+	j.bar.close()
+	if j.taken.Run.Name != "" {
+		j.report()
+	}
+	if err != nil {
+		return err
+	}
+	return j.a.verdict(&j.taken, j.f.strict)
+}
+
+func (j *job) progress(s output.Summary) {
+	if n, known := j.src.Total(); known {
+		s.Total = n
+	}
+	j.bar.summary(s)
+}
+
+// parts runs dispatcher, worker and output side by side. When one fails, or ctx is done, the
+// dispatcher and the worker stop, and what they have finished is still taken.
+func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) error {
+	j.began = time.Now()
+	working, halt := context.WithCancelCause(ctx) // of dispatcher and worker
+	defer halt(nil)
+	taking, leave := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer leave(nil)
+	drained := make(chan struct{})
+	var putErr, workErr, takeErr error // of the goroutines; read after Wait
+	var makers, takers sync.WaitGroup
+	makers.Go(func() {
+		j.put, putErr = dispatch.Run(working, j.broker, dispatch.Options{
+			Source: j.src, Run: j.f.name, Parallel: 1, Notify: say,
+		})
+		if putErr != nil {
+			halt(putErr)
+		}
+	})
+	makers.Go(func() {
+		j.done, workErr = worker.Run(working, j.broker, worker.Options{
+			Concurrency: j.f.concurrency, Lease: 10 * time.Second, Done: drained, Logger: j.a.console.logger(),
+		}, j.fetcher.Handler)
+		if workErr != nil {
+			halt(workErr)
+		}
+	})
+	takers.Go(func() {
+		defer close(drained)
+		if j.taken, takeErr = output.Run(taking, j.broker, opt); takeErr != nil {
+			halt(takeErr)
+		}
+	})
+	makers.Wait()
+	if working.Err() != nil {
+		leave(context.Cause(working))
+	}
+	takers.Wait()
+	switch cause := context.Cause(working); {
+	case cause != nil:
+		return cause // the first trouble
+	case takeErr != nil:
+		return takeErr
+	}
+	return errors.Join(putErr, workErr)
+}
+
+// report prints what a person wants to know at the end, and the books.
+func (j *job) report() {
+	took := time.Since(j.began)
+	say := j.a.console.say
+	say("%s", summaryOf(&j.taken).Line())
+	j.a.sayErrors(&j.taken)
+	say("%s", output.FormatBooks(j.taken.Run.Books, j.taken.Missing, j.taken.Duplicates))
+	st, err := j.engine.Stats(context.Background())
+	if err != nil {
+		return // the engine failed; that is said already
+	}
+	say("%s requests/s in %s, sync %s: %s syncs, %s frames, %s bytes appended", perSecond(j.done.Done, took), brief(took),
+		st.Sync, commas(st.Syncs-j.before.Syncs), commas(st.Frames-j.before.Frames), commas(st.Bytes-j.before.Bytes))
+}

@@ -1,0 +1,302 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/wal"
+	"github.com/glassq/glassq/internal/web"
+	"github.com/spf13/cobra"
+)
+
+const (
+	memoryStore = "mem:"
+	closedDoor  = "off"
+)
+
+type serveFlags struct {
+	data, store, sync        string
+	http, memcached, manager string
+	keyFile, tlsCert, tlsKey string
+	insecure, hosts          []string
+	maxBody                  byteSize
+	keys                     [][]byte    // read from keyFile
+	tls                      *tls.Config // read from tlsCert and tlsKey
+}
+
+func (a *app) serveCmd() *cobra.Command {
+	f := serveFlags{maxBody: glassq.DefaultMaxBody}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the queue server",
+		Example: `  glassq serve --data d
+  glassq serve --data d --http 0.0.0.0:5080 --key-file key --tls-cert cert.pem --tls-key key.pem`,
+		Args: cobra.NoArgs,
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&f.data, "data", "", "`folder` that keeps the queues; default $XDG_STATE_HOME/glassq")
+	fs.StringVar(&f.store, "store", "", "mem: keeps everything in memory")
+	fs.StringVar(&f.sync, "sync", disk.SyncAlways, "when an answer may leave: always (synced), interval or never")
+	fs.StringVar(&f.http, "http", "127.0.0.1:5080", "`address` of the HTTP door; port 0 takes a free one")
+	fs.StringVar(&f.memcached, "memcached", closedDoor, "`address` of the memcached door")
+	fs.StringVar(&f.manager, "manager", closedDoor, "`address` of the Python manager door")
+	fs.StringVar(&f.keyFile, "key-file", "", "`file` with the key that clients must have")
+	fs.StringVar(&f.tlsCert, "tls-cert", "", "PEM `file` with the certificate of the HTTP door")
+	fs.StringVar(&f.tlsKey, "tls-key", "", "PEM `file` with the certificate's key")
+	fs.StringSliceVar(&f.insecure, "insecure", nil, "`door` that may be public without key and TLS: http")
+	fs.StringSliceVar(&f.hosts, "host", nil, "`name` that clients may call this server by, beside addresses, localhost and those of the certificate")
+	fs.Var(&f.maxBody, "max-body", "largest body of a task, up to 32MiB")
+	cpu := profileFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := f.check(); err != nil {
+			return err
+		}
+		stop, err := profile(*cpu)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		tune()
+		return a.serve(&f)
+	}
+	return cmd
+}
+
+// check refuses what cannot work before anything is touched, and reads the key and the certificate.
+func (f *serveFlags) check() error {
+	for _, door := range []struct{ flag, value string }{{"memcached", f.memcached}, {"manager", f.manager}} {
+		if door.value != closedDoor {
+			return usagef("--%s %s: this door is not in this build; leave it %s, and use --http", door.flag, door.value, closedDoor)
+		}
+	}
+	switch {
+	case f.store != "" && f.store != memoryStore:
+		return usagef("--store %s is not in this build; there is %s, or a folder with --data", f.store, memoryStore)
+	case f.store != "" && f.data != "" && f.data != f.store:
+		return usagef("--store %s and --data %s are two places; leave one out", f.store, f.data)
+	case f.store != "":
+		f.data = f.store
+	case f.data == "":
+		dir, err := stateDir()
+		if err != nil {
+			return err
+		}
+		f.data = filepath.Join(dir, "data")
+	}
+	if err := checkSync(f.sync); err != nil {
+		return err
+	}
+	if f.http == closedDoor {
+		return usagef("--http %s leaves no door open", closedDoor)
+	}
+	for _, door := range f.insecure {
+		if door != "http" {
+			return usagef("--insecure %s: there is no such door; write --insecure http", door)
+		}
+	}
+	if f.maxBody <= 0 || f.maxBody > glassq.HardMaxBody {
+		return usagef("--max-body %s is not between 1 and 32MiB", f.maxBody.String())
+	}
+	if f.keyFile != "" {
+		key, err := readKey(f.keyFile)
+		if err != nil {
+			return err
+		}
+		f.keys = [][]byte{key}
+	}
+	if err := f.certificate(); err != nil {
+		return err
+	}
+	return f.checkPublic()
+}
+
+func (f *serveFlags) certificate() error {
+	if f.tlsCert == "" && f.tlsKey == "" {
+		return nil
+	}
+	if f.tlsCert == "" || f.tlsKey == "" {
+		return usagef("--tls-cert and --tls-key go together")
+	}
+	cert, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
+	if err != nil {
+		return usagef("read the certificate: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		return usagef("read the certificate: %w", err)
+	}
+	f.hosts = append(f.hosts, leaf.DNSNames...)
+	f.tls = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	return nil
+}
+
+// checkPublic refuses an address that others can reach without both key and TLS.
+func (f *serveFlags) checkPublic() error {
+	host, _, err := net.SplitHostPort(f.http)
+	if err != nil {
+		return usagef("--http %s is not an address like 127.0.0.1:5080", f.http)
+	}
+	if isLoopback(host) || slices.Contains(f.insecure, "http") || f.keys != nil && f.tls != nil {
+		return nil
+	}
+	return usagef("--http %s can be reached from other machines, so it needs --key-file, --tls-cert and --tls-key; "+
+		"listen on 127.0.0.1, or write --insecure http to do without", f.http)
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func checkSync(mode string) error {
+	switch mode {
+	case disk.SyncAlways, disk.SyncInterval, disk.SyncNever:
+		return nil
+	}
+	return usagef("--sync %s is not one of always, interval, never", mode)
+}
+
+func (a *app) serve(f *serveFlags) (err error) {
+	ctx, stop := a.interruptible("glassq serve", "stopping; requests under way may end")
+	defer stop()
+	ln, err := listen(f.http)
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	logger := a.console.logger()
+	engine, err := openStore(f.data, disk.Options{Sync: f.sync, Logger: logger})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	a.console.say("glassq serve: %s on %s, %s", f.scheme(), ln.Addr(), describeStore(f.data, f.sync))
+
+	door := web.New(glassq.NewBroker(engine, glassq.Limits{MaxBody: int(f.maxBody)}), web.Options{
+		Keys: f.keys, Hosts: f.hosts, MaxBody: int(f.maxBody), TLS: f.tls, Version: version(), Logger: logger,
+	})
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	over := make(chan struct{})
+	watched := make(chan struct{})
+	go func() { // waited for below
+		defer close(watched)
+		select {
+		case <-engine.Failed():
+			fail(glassq.ErrStorage)
+		case <-over:
+		}
+	}()
+	err = door.Run(ctx, ln)
+	close(over)
+	<-watched
+	if err == nil && errors.Is(context.Cause(ctx), glassq.ErrStorage) {
+		return glassq.Errorf(glassq.CodeStorage,
+			"a write to %s failed, see above; what was answered OK is there: mend the disk and start again", f.data)
+	}
+	return err
+}
+
+func (f *serveFlags) scheme() string {
+	if f.tls != nil {
+		return "https"
+	}
+	return "http"
+}
+
+func listen(addr string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, &exitError{exitUnexpected, fmt.Errorf("%w; is it in use by another server? end that, or take another address", err)}
+	}
+	return ln, nil
+}
+
+// lockPatience is how long a start waits for the folder's lock: a process that was killed holds it until
+// the system has cleared it away.
+const lockPatience = 2 * time.Second
+
+// openStore opens the engine. A folder that another process has is no trouble of the disk.
+func openStore(dir string, opt disk.Options) (*disk.Engine, error) {
+	engine, err := disk.Open(dir, opt)
+	for end := time.Now().Add(lockPatience); glassq.CodeOf(err) == glassq.CodeUnavailable && time.Now().Before(end); {
+		time.Sleep(50 * time.Millisecond)
+		engine, err = disk.Open(dir, opt)
+	}
+	if glassq.CodeOf(err) == glassq.CodeUnavailable {
+		return nil, &exitError{exitUnexpected, fmt.Errorf("%s: %w", dir, err)}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return engine, nil
+}
+
+// describeStore says where data goes and what a sync of it costs.
+func describeStore(dir, sync string) string {
+	if dir == memoryStore {
+		return "data in memory"
+	}
+	text := fmt.Sprintf("data %s, sync %s", dir, sync)
+	if sync != disk.SyncAlways {
+		return text
+	}
+	if took, err := wal.BareSync(dir); err == nil { // for show only
+		text += fmt.Sprintf(" (a sync takes %s)", brief(took))
+	}
+	return text
+}
+
+// A byteSize is a flag like 16MiB or 1000.
+type byteSize int64
+
+var byteUnits = []struct {
+	name string
+	size int64
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
+
+func (b *byteSize) String() string {
+	for _, u := range byteUnits {
+		if n := int64(*b); n != 0 && n%u.size == 0 && u.size > 1 {
+			return strconv.FormatInt(n/u.size, 10) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(*b), 10)
+}
+
+func (b *byteSize) Set(s string) error {
+	digits, unit := s, int64(1)
+	for _, u := range byteUnits {
+		if d, ok := strings.CutSuffix(s, u.name); ok {
+			digits, unit = d, u.size
+			break
+		}
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
+	if err != nil || n < 0 || n > 1<<62/unit {
+		return errors.New("not a size like 16MiB or 100000")
+	}
+	*b = byteSize(n * unit)
+	return nil
+}
+
+func (b *byteSize) Type() string { return "size" }
+
+// removeAll removes a folder and says so when it cannot.
+func (a *app) removeAll(dir string) {
+	if err := os.RemoveAll(dir); err != nil {
+		a.console.say("glassq: remove %s: %v", dir, err)
+	}
+}
