@@ -44,7 +44,7 @@ type Options struct {
 	Sync   func() error  // makes what W was given durable, before it is acked; nil for nothing to do
 	Format Format        // "" means ndjson, or none when W is nil
 	Batch  int           // most results in one reserve; 0 means 1,000
-	Lease  time.Duration // of a result while it is written; 0 means 30s
+	Lease  time.Duration // of a result while it is written; 0 means 10s
 	Seen   *Seen         // what W already has, see LoadSeen; nil for nothing. Run adds to it; after an error load it anew
 
 	// Retry is how long a queue that cannot be reached is waited for; 0 means not at all, negative
@@ -60,7 +60,7 @@ type Options struct {
 
 const (
 	defaultBatch = 1000
-	defaultLease = 30 * time.Second
+	defaultLease = 10 * time.Second
 	longWait     = 10 * time.Minute // of one parked call; it is made again
 	graceTime    = 10 * time.Second // for the last acks, once ctx is done
 )
