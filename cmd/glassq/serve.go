@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -216,32 +217,40 @@ func (f *serveFlags) scheme() string {
 	return "http"
 }
 
-func listen(addr string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, &exitError{exitUnexpected, fmt.Errorf("%w; is it in use by another server? end that, or take another address", err)}
-	}
-	return ln, nil
-}
+// A predecessor that was killed holds its address and its folder for a moment longer: whoever starts
+// a server again at once is not to fail for that.
+const (
+	releaseTime  = 2 * time.Second
+	releasePause = 20 * time.Millisecond
+)
 
-// lockPatience is how long a start waits for the folder's lock: a process that was killed holds it until
-// the system has cleared it away.
-const lockPatience = 2 * time.Second
+func listen(addr string) (net.Listener, error) {
+	for began := time.Now(); ; time.Sleep(releasePause) {
+		ln, err := net.Listen("tcp", addr)
+		switch {
+		case err == nil:
+			return ln, nil
+		case !errors.Is(err, syscall.EADDRINUSE):
+			return nil, &exitError{exitUnexpected, fmt.Errorf("%w; take another address", err)}
+		case time.Since(began) > releaseTime:
+			return nil, &exitError{exitUnexpected, fmt.Errorf("%w; stop the program that has it, or take another address", err)}
+		}
+	}
+}
 
 // openStore opens the engine. A folder that another process has is no trouble of the disk.
 func openStore(dir string, opt disk.Options) (*disk.Engine, error) {
-	engine, err := disk.Open(dir, opt)
-	for end := time.Now().Add(lockPatience); glassq.CodeOf(err) == glassq.CodeUnavailable && time.Now().Before(end); {
-		time.Sleep(50 * time.Millisecond)
-		engine, err = disk.Open(dir, opt)
+	for began := time.Now(); ; time.Sleep(releasePause) {
+		engine, err := disk.Open(dir, opt)
+		switch {
+		case err == nil:
+			return engine, nil
+		case glassq.CodeOf(err) != glassq.CodeUnavailable:
+			return nil, fmt.Errorf("%s: %w", dir, err)
+		case time.Since(began) > releaseTime:
+			return nil, &exitError{exitUnexpected, fmt.Errorf("%s: %w", dir, err)}
+		}
 	}
-	if glassq.CodeOf(err) == glassq.CodeUnavailable {
-		return nil, &exitError{exitUnexpected, fmt.Errorf("%s: %w", dir, err)}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
-	}
-	return engine, nil
 }
 
 // describeStore says where data goes and what a sync of it costs.

@@ -6,7 +6,12 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 )
+
+// sameSignal is how long after the first signal another one is the same: a shell and a wrapper such as
+// timeout may both send it.
+const sameSignal = 250 * time.Millisecond
 
 // interruptible returns a context that the first Ctrl-C (or SIGTERM) ends, with cause errInterrupted;
 // the second ends the program. The caller must call stop.
@@ -24,10 +29,15 @@ func (a *app) interruptible(name, drains string) (ctx context.Context, stop func
 		}
 		a.console.say("%s: %s; Ctrl-C again leaves at once", name, drains)
 		cancel(errInterrupted)
-		select {
-		case <-signals:
-			os.Exit(exitLeft)
-		case <-over:
+		for first := time.Now(); ; {
+			select {
+			case <-signals:
+				if time.Since(first) > sameSignal {
+					os.Exit(exitLeft)
+				}
+			case <-over:
+				return
+			}
 		}
 	})
 	return ctx, func() {
