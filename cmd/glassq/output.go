@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/output"
 	"github.com/spf13/cobra"
@@ -35,6 +37,7 @@ the queue of results until it is stopped. A server that is away is waited for.`,
 	fs.StringVar(&f.out, "out", "", "`file` for the results, as JSON lines; one that exists is read and continued")
 	fs.BoolVar(&f.json, "json", false, "print results as JSON lines")
 	fs.IntVar(&f.opt.Batch, "batch", 1000, "most results taken at once")
+	fs.DurationVar(&f.opt.Lease, "lease", 10*time.Second, "time to write results before they come again")
 	fs.BoolVar(&f.strict, "strict", false, "exit 4 when tasks failed or are dead")
 	fs.BoolVar(&f.quiet, "quiet", false, "no progress")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

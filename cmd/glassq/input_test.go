@@ -1,0 +1,228 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestBadInput(t *testing.T) {
+	dir := t.TempDir()
+	used := start(t, nil, "serve", "--data", filepath.Join(dir, "used"), "--http", "127.0.0.1:0", "--max-body", "1KiB")
+	key := write(t, filepath.Join(dir, "key"), "secret\n")
+	wrong := write(t, filepath.Join(dir, "wrong"), "other\n")
+	empty := write(t, filepath.Join(dir, "empty"), "\n")
+	bad := write(t, filepath.Join(dir, "bad.ndjson"), "{\"body\":\"a\"}\n{\"body\":\n")
+	notes := write(t, filepath.Join(dir, "notes.txt"), "these are no results\n")
+	locked := start(t, nil, "serve", "--data", filepath.Join(dir, "locked"), "--http", "127.0.0.1:0", "--key-file", key)
+	server, guarded := "http://"+used.addr(), "http://"+locked.addr()
+	absent := "http://" + freeAddress(t)
+	if _, errs, code := invoke(t, "", nil, "dispatch", "--server", server, "--run", "taken", "x{0}", "-n", "2"); code != 0 {
+		t.Fatalf("dispatch: exit %d: %s", code, errs)
+	}
+
+	tests := []struct {
+		name  string
+		args  string // separated by spaces
+		stdin string
+		env   string
+		code  int
+		want  string // part of standard error
+	}{
+		{"command", "srve", "", "", 2, `there is no command "srve"; did you mean serve?`},
+		{"command of a group", "queue lss", "", "", 2, `there is no command "lss"; did you mean ls?`},
+		{"flag", "serve --dta x", "", "", 2, "there is no flag --dta; did you mean --data?"},
+		{"flag far off", "serve --zzzzzz", "", "", 2, "there is no flag --zzzzzz"},
+		{"flag value", "dispatch x{0} -n many", "", "", 2, `invalid argument "many"`},
+		{"argument", "serve d", "", "", 2, `unknown command "d" for "glassq serve"`},
+		{"environment", "dispatch x{0}", "", "GLASSQ_COUNT=many", 2, `GLASSQ_COUNT="many"`},
+		{"public address", "serve --data D --http 0.0.0.0:0", "", "", 2, "needs --key-file, --tls-cert and --tls-key"},
+		{"public address, key only", "serve --data D --http :0 --key-file " + key, "", "", 2, "--insecure http"},
+		{"insecure door", "serve --data D --insecure all", "", "", 2, "write --insecure http"},
+		{"memcached", "serve --data D --memcached 127.0.0.1:0", "", "", 2, "not in this build"},
+		{"manager", "serve --data D --manager 127.0.0.1:0", "", "", 2, "not in this build"},
+		{"store", "serve --store nats://127.0.0.1", "", "", 2, "not in this build"},
+		{"sync", "serve --data D --sync often", "", "", 2, "not one of always, interval, never"},
+		{"body limit", "serve --data D --max-body 33MiB", "", "", 2, "not between 1 and 32MiB"},
+		{"certificate alone", "serve --data D --tls-cert c", "", "", 2, "go together"},
+		{"key file", "serve --data D --key-file D/none", "", "", 2, "read the key"},
+		{"empty key", "serve --data D --key-file " + empty, "", "", 2, "is empty"},
+		{"address in use", "serve --data D --http " + server[len("http://"):], "", "", 1, "stop the program that has it, or take another address"},
+		{"address", "serve --data D --http 5080", "", "", 2, "not an address"},
+		{"locked folder", "serve --data " + filepath.Join(dir, "locked") + " --http 127.0.0.1:0", "", "", 1, "another server uses the directory"},
+
+		{"template", "dispatch http://h/?q={1} -n 2", "", "", 2, "character 12"},
+		{"template open", "run http://h/?q={0 -n 2", "", "", 2, "character 12: a { without its }"},
+		{"no URL", "run h/?q={0} -n 2", "", "", 2, "character 1: a URL begins with http://"},
+		{"no count", "dispatch x{0}", "", "", 2, "say how many: -n 1000"},
+		{"range", "dispatch x{0} --range 9..1", "", "", 2, "goes down"},
+		{"two sources", "dispatch x{0} --range 1..9 -n 3", "", "", 2, "take one of"},
+		{"no file", "dispatch --file D/none", "", "", 2, "no such file"},
+		{"folder as file", "dispatch --file D", "", "", 2, "a folder, not a file"},
+		{"bad line", "dispatch --server S --retry 0s --file " + bad, "", "", 2, "line 2"},
+		{"bad line of a stream", "dispatch --server S --format ndjson", "{\"body\":1}\n\n{", "", 2, "line 3"},
+		{"run conflict", "dispatch --server S --run taken y{0} -n 2", "", "", 2, "take another --run"},
+		{"run name", "dispatch --server S --run a/b y{0} -n 2", "", "", 2, "bad name"},
+		{"priority", "dispatch --server S y{0} -n 2 --priority 10", "", "", 2, "not 0 to 9"},
+		{"server absent", "dispatch --server A --retry 0s y{0} -n 2", "", "", 6, "start one with glassq serve"},
+		{"server absent, one shot", "queue ls --server A", "", "", 6, "no answer from a server at " + absent},
+		{"server address", "queue ls --server 127.0.0.1:1", "", "", 2, "is not like http://host:port"},
+		{"server from the environment", "runs ls", "", "GLASSQ_SERVER=" + absent, 6, absent},
+		{"no key", "queue ls --server G", "", "", 6, "--key-file"},
+		{"wrong key", "work http --server G --key-file " + wrong, "", "", 6, "needs its key"},
+		{"wrong key, output", "output --run r --server G --key-file " + wrong, "", "", 6, "needs its key"},
+		{"body too large", "put --server S --retry 0s", strings.Repeat("x", 1025), "", 2, "the limit is 1024"},
+		{"queue name", "put --server S --queue a/b x", "", "", 2, "bad name"},
+		{"unknown queue", "queue show none --server S", "", "", 1, "none"},
+		{"unknown run", "runs show none --server S", "", "", 1, "none"},
+		{"empty queue", "get --queue none --server S", "", "", 1, "no task ready"},
+		{"nothing to set", "queue set q --server S", "", "", 2, "nothing to set"},
+		{"rate", "queue set q --rate -1 --server S", "", "", 2, "rate -1"},
+		{"phase", "runs wait r --until over --server S", "", "", 2, "exists, complete, drained"},
+		{"wait in vain", "runs wait taken --timeout 10ms --server S", "", "", 1, "is not complete after 10ms"},
+		{"concurrency", "work http -c 0 --server S", "", "", 2, "-c 0"},
+		{"engine", "work http --engine warp --server S", "", "", 2, "not one of auto, fast, std"},
+		{"out is no results", "output --run r --server S --out " + notes, "", "", 2, "cannot be continued: line 1"},
+		{"out and json", "output --run r --server S --json --out D/x", "", "", 2, "leave one out"},
+		{"target", "target --listen 127.0.0.1:0 --errors 2", "", "", 2, "share of errors 2"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			args := strings.Fields(tt.args)
+			temp := t.TempDir()
+			for i, arg := range args {
+				switch {
+				case arg == "S":
+					args[i] = server
+				case arg == "A":
+					args[i] = absent
+				case arg == "G":
+					args[i] = guarded
+				case arg == "D" || strings.HasPrefix(arg, "D/"):
+					args[i] = temp + arg[1:]
+				}
+			}
+			var env []string
+			if tt.env != "" {
+				env = []string{tt.env}
+			}
+			_, errs, code := invoke(t, tt.stdin, env, args...)
+			if code != tt.code || !strings.Contains(errs, tt.want) {
+				t.Errorf("glassq %s: exit %d, stderr %q; want exit %d, %q", tt.args, code, errs, tt.code, tt.want)
+			}
+			if strings.Contains(errs, "goroutine ") {
+				t.Errorf("glassq %s: a stack trace: %s", tt.args, errs)
+			}
+		})
+	}
+}
+
+// Data that does not check out is refused with its file and exit code 8.
+func TestDamagedData(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	s := start(t, nil, "serve", "--data", dir, "--http", "127.0.0.1:0")
+	server := "http://" + s.addr()
+	for range 3 {
+		if _, errs, code := invoke(t, "", nil, "dispatch", "--server", server, "body{0}", "-n", "1000"); code != 0 {
+			t.Fatalf("dispatch: exit %d: %s", code, errs)
+		}
+	}
+	s.kill()
+	logs, err := filepath.Glob(filepath.Join(dir, "segment-*.log"))
+	if err != nil || len(logs) == 0 {
+		t.Fatalf("segments = %v, %v", logs, err)
+	}
+	data, err := os.ReadFile(logs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := strings.Index(string(data), "body500")
+	if at < 0 {
+		t.Fatal("no body500 in the log")
+	}
+	data[at] ^= 1
+	write(t, logs[0], string(data))
+	_, errs, code := invoke(t, "", nil, "serve", "--data", dir, "--http", "127.0.0.1:0")
+	if code != exitStorage || !strings.Contains(errs, filepath.Base(logs[0])) || !strings.Contains(errs, "damaged") {
+		t.Errorf("serve on damaged data: exit %d, %q; want exit 8 and the file", code, errs)
+	}
+}
+
+func TestByHand(t *testing.T) {
+	s := start(t, nil, "serve", "--store", "mem:", "--http", "127.0.0.1:0")
+	env := []string{"GLASSQ_SERVER=http://" + s.addr()}
+	tests := []struct {
+		args, stdin, want string
+	}{
+		{"put --queue q --id a", "hello", "a\n"},
+		{"put --queue q --id a hello", "", "a\n"},
+		{"get --queue q", "", "hello\n"},
+		{"queue pause q", "", "q: paused true, rate no limit, attempts 20, max-tasks no limit, max-bytes no limit\n"},
+		{"queue resume q", "", "q: paused false, rate no limit, attempts 20, max-tasks no limit, max-bytes no limit\n"},
+		{"queue set q --rate 5 --max-bytes 1KiB --json", "", `{"paused":false,"rate":5,"attempts":0,"max_tasks":0,"max_bytes":1024}` + "\n"},
+		{"dispatch --run r x{0} -n 3 --dry-run", "", "x0\nx1\nx2\n"},
+		{"dispatch --run r x{0} -n 3", "", ""},
+		{"dispatch --run r x{0} -n 3", "", ""},
+	}
+	for _, tt := range tests {
+		out, errs, code := invoke(t, tt.stdin, env, strings.Fields(tt.args)...)
+		if out != tt.want || code != 0 {
+			t.Errorf("glassq %s = %q, exit %d (%s); want %q", tt.args, out, code, errs, tt.want)
+		}
+	}
+	if out, _, _ := invoke(t, "", env, "runs", "show", "r"); !strings.Contains(out, "put 3 = ok 0 + failed 0 + dead 0 + pending 3") {
+		t.Errorf("runs show r = %s, want 3 put and pending", out)
+	}
+	if out, _, _ := invoke(t, "", env, "queue", "ls"); !strings.Contains(out, "tasks") {
+		t.Errorf("queue ls = %s, want the queue tasks", out)
+	}
+	if err := s.cmd.Process.Signal(os.Interrupt); err == nil && s.wait() != 0 {
+		t.Errorf("serve, interrupted: exit %d, want 0", s.cmd.ProcessState.ExitCode())
+	}
+}
+
+func TestByteSize(t *testing.T) {
+	tests := []struct {
+		in, out string
+		want    byteSize
+		ok      bool
+	}{
+		{"16MiB", "16MiB", 16 << 20, true},
+		{"1000", "1000", 1000, true},
+		{"2KiB", "2KiB", 2048, true},
+		{"0", "0", 0, true},
+		{"-1", "", 0, false},
+		{"9999999999GiB", "", 0, false},
+		{"many", "", 0, false},
+	}
+	for _, tt := range tests {
+		var b byteSize
+		err := b.Set(tt.in)
+		if b != tt.want || (err == nil) != tt.ok || tt.ok && b.String() != tt.out {
+			t.Errorf("Set(%q) = %d (%s), %v; want %d (%s)", tt.in, b, b.String(), err, tt.want, tt.out)
+		}
+	}
+}
+
+func TestForPeople(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
+		if got := commas(n); got != want {
+			t.Errorf("commas(%d) = %s, want %s", n, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{
+		210_345 * time.Nanosecond: "210µs", 1234567890: "1.23s", 5: "5ns", 0: "0s",
+	} {
+		if got := brief(d); got != want {
+			t.Errorf("brief(%d) = %s, want %s", d, got, want)
+		}
+	}
+	for pair, want := range map[[2]string]int{{"dta", "data"}: 1, {"", "ab"}: 2, {"sever", "server"}: 1, {"abc", "abc"}: 0} {
+		if got := editDistance(pair[0], pair[1]); got != want {
+			t.Errorf("editDistance(%q, %q) = %d, want %d", pair[0], pair[1], got, want)
+		}
+	}
+}
