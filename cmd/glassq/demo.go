@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -148,7 +149,8 @@ var listening = regexp.MustCompile(`127\.0\.0\.1:[1-9][0-9]*`)
 // start runs glassq with args. With listens it waits for the line that says where.
 func (s *show) start(ctx context.Context, name string, listens bool, args ...string) (*part, error) {
 	p := &part{name: name, cmd: exec.Command(s.exe, args...), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "GLASSQ_SERVER="+s.server)
+	p.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GLASSQ_") }),
+		"GLASSQ_SERVER="+s.server) // settings of the shell are not for the show
 	pipe, err := p.cmd.StderrPipe()
 	if err != nil {
 		return nil, err

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const booksOf2000 = "put 2,000 = ok 2,000 + failed 0 + dead 0 + pending 0    missing 0   duplicate "
+
+// The four programs, the server killed in the middle and started again: each task has one result,
+// and output ends by itself.
+func TestServerKilled(t *testing.T) {
+	dir := t.TempDir()
+	target := start(t, nil, "target", "--listen", "127.0.0.1:0", "--latency", "5ms")
+	data := filepath.Join(dir, "d")
+	server := start(t, nil, "serve", "--data", data, "--http", "127.0.0.1:0")
+	addr := server.addr()
+	env := []string{"GLASSQ_SERVER=http://" + addr, "GLASSQ_LEASE=1s"}
+	work := start(t, env, "work", "http", "-c", "8", "--until-done", "r1")
+	out := start(t, env, "output", "--run", "r1", "--json", "--batch", "50")
+	url := "http://" + target.addr() + "/?q={0}"
+	if _, errs, code := invoke(t, "", env[:1], "dispatch", "--run", "r1", url, "-n", "2000"); code != 0 {
+		t.Fatalf("dispatch: exit %d: %s", code, errs)
+	}
+	ids := map[string]bool{}
+	lines := 0
+	for line := range out.lines {
+		ids[idOf(t, line)] = true
+		if lines++; lines == 400 {
+			server.kill()
+			server = start(t, nil, "serve", "--data", data, "--http", addr)
+		}
+	}
+	if code := out.wait(); code != 0 {
+		t.Errorf("output: exit %d, want 0", code)
+	}
+	if lines != 2000 || len(ids) != 2000 {
+		t.Errorf("output printed %d lines, %d distinct ids; want 2000", lines, len(ids))
+	}
+	if !strings.Contains(out.said(), booksOf2000) {
+		t.Errorf("output said %s; want %q", out.said(), booksOf2000)
+	}
+	if code := work.wait(); code != 0 {
+		t.Errorf("work --until-done: exit %d, want 0", code)
+	}
+	// The same dispatch again doubles nothing.
+	if _, errs, code := invoke(t, "", env[:1], "dispatch", "--run", "r1", url, "-n", "2000"); code != 0 || !strings.Contains(errs, "2,000 were there before") {
+		t.Errorf("dispatch again: exit %d: %s; want 2,000 there before", code, errs)
+	}
+}
+
+// A run that is killed goes on with the same command, and what it prints is whole.
+func TestRunContinued(t *testing.T) {
+	dir := t.TempDir()
+	log := filepath.Join(dir, "asked")
+	target := start(t, nil, "target", "--listen", "127.0.0.1:0", "--latency", "2ms", "--log", log)
+	args := []string{"run", "http://" + target.addr() + "/?q={0}", "-n", "2000", "-c", "16", "--json", "--data", filepath.Join(dir, "d")}
+	first := start(t, nil, args...)
+	for range 300 {
+		if _, ok := <-first.lines; !ok {
+			t.Fatalf("run ended by itself: %s", first.said())
+		}
+	}
+	first.kill()
+	for i := range 2 { // the second time there is nothing left to do
+		out, errs, code := invoke(t, "", nil, args...)
+		if code != 0 || !strings.Contains(errs, booksOf2000) {
+			t.Errorf("run, continued %d: exit %d: %s; want %q", i, code, errs, booksOf2000)
+		}
+		ids := map[string]bool{}
+		lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+		for _, line := range lines {
+			ids[idOf(t, line)] = true
+		}
+		if len(lines) != 2000 || len(ids) != 2000 {
+			t.Errorf("run, continued %d, printed %d lines, %d distinct ids; want 2000", i, len(lines), len(ids))
+		}
+	}
+	if _, errs, code := invoke(t, "", nil, append(slices.Clone(args), "-n", "2001")...); code != exitUsage {
+		t.Errorf("run with other tasks: exit %d: %s; want 2", code, errs)
+	}
+	if err := target.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Skip("no interrupt on this system: the target's log cannot be flushed")
+	}
+	target.wait()
+	data, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := strings.Fields(string(data))
+	slices.Sort(asked)
+	if n := len(slices.Compact(slices.Clone(asked))); n != 2000 || len(asked) > 2000+2*16+100 {
+		t.Errorf("the target saw %d requests for %d URLs; want 2000 URLs, and no more again than were in flight", len(asked), n)
+	}
+}
+
+// The first interrupt drains and exits with 7; what is printed continues the run.
+func TestRunInterrupted(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a process cannot be interrupted by another here")
+	}
+	target := start(t, nil, "target", "--listen", "127.0.0.1:0", "--latency", "2ms")
+	args := []string{"run", "http://" + target.addr() + "/?q={0}", "-n", "2000", "-c", "4", "--json"}
+	first := start(t, nil, args...)
+	for range 100 {
+		<-first.lines
+	}
+	if err := first.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if code := first.wait(); code != exitInterrupted {
+		t.Errorf("run, interrupted: exit %d, want 7", code)
+	}
+	kept := regexp.MustCompile(`--data (\S+) --run (\S+)`).FindStringSubmatch(first.said())
+	if kept == nil {
+		t.Fatalf("run did not say how to go on: %s", first.said())
+	}
+	out, errs, code := invoke(t, "", nil, append(args, "--data", kept[1], "--run", kept[2], "--strict")...)
+	if n := strings.Count(out, "\n"); code != 0 || n != 2000 {
+		t.Errorf("run, continued: exit %d, %d lines: %s; want 2000", code, n, errs)
+	}
+}
+
+// Failed requests are results: the books balance, and only --strict minds.
+func TestFailedAreBooked(t *testing.T) {
+	url := "http://" + freeAddress(t) + "/?q={0}"
+	out := filepath.Join(t.TempDir(), "r.ndjson")
+	_, errs, code := invoke(t, "", nil, "run", url, "-n", "50", "--out", out)
+	if code != 0 || !strings.Contains(errs, "put 50 = ok 0 + failed 50 + dead 0 + pending 0    missing 0") {
+		t.Errorf("run against nobody: exit %d: %s", code, errs)
+	}
+	data, err := os.ReadFile(out)
+	if n := strings.Count(string(data), `"err":"refused"`); err != nil || n != 50 {
+		t.Errorf("%d results of 50 say refused, %v", n, err)
+	}
+	if _, errs, code := invoke(t, "", nil, "run", url, "-n", "50", "--strict"); code != exitStrict {
+		t.Errorf("run --strict against nobody: exit %d: %s; want 4", code, errs)
+	}
+}
+
+// An output that lacks what another one took says that its books do not balance.
+func TestUnbalanced(t *testing.T) {
+	s := start(t, nil, "serve", "--store", "mem:", "--http", "127.0.0.1:0")
+	env := []string{"GLASSQ_SERVER=http://" + s.addr()}
+	target := start(t, nil, "target", "--listen", "127.0.0.1:0")
+	work := start(t, env, "work", "http", "--until-done", "r1")
+	if _, errs, code := invoke(t, "", env, "dispatch", "--run", "r1", "http://"+target.addr()+"/?q={0}", "-n", "20"); code != 0 {
+		t.Fatalf("dispatch: exit %d: %s", code, errs)
+	}
+	work.wait()
+	if _, errs, code := invoke(t, "", env, "get", "--queue", "results.r1"); code != 0 {
+		t.Fatalf("get a result: exit %d: %s", code, errs)
+	}
+	_, errs, code := invoke(t, "", env, "output", "--run", "r1")
+	if code != exitUnbalanced || !strings.Contains(errs, "missing 1   duplicate 0") {
+		t.Errorf("output of 19 results of 20: exit %d: %s; want 5 and missing 1", code, errs)
+	}
+}
+
+// The demo runs, with both kills.
+func TestDemo(t *testing.T) {
+	out, errs, code := invoke(t, "", nil, "demo", "--chaos", "-n", "5000")
+	if code != 0 || !strings.Contains(out, "the books balance") || strings.Count(errs, "SIGKILL") != 2 {
+		t.Errorf("demo --chaos: exit %d\n%s%s", code, errs, out)
+	}
+}
