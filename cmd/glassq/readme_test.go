@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,7 +30,7 @@ func TestReadme(t *testing.T) {
 		t.Fatalf("README.md has %d tour blocks, want 3", len(blocks))
 	}
 	dir := t.TempDir()
-	ports := strings.NewReplacer("127.0.0.1:8888", freeAddr(t), "127.0.0.1:5080", freeAddr(t),
+	ports := strings.NewReplacer("127.0.0.1:8888", freeAddress(t), "127.0.0.1:5080", freeAddress(t),
 		"go build -o bin/glassq", "go build -C "+root+" -o "+dir+"/bin/glassq")
 	server := ports.Replace("http://127.0.0.1:5080")
 	env := append(os.Environ(), "GLASSQ_SERVER="+server, "GLASSQ_HTTP="+strings.TrimPrefix(server, "http://"), "XDG_STATE_HOME="+dir)
@@ -106,14 +105,4 @@ func startInBack(t *testing.T, cmd *exec.Cmd, line string) {
 	if strings.Contains(line, " serve ") || strings.Contains(line, " target ") {
 		<-ready
 	}
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
