@@ -15,6 +15,7 @@ const booksOf2000 = "put 2,000 = ok 2,000 + failed 0 + dead 0 + pending 0    mis
 // The four programs, the server killed in the middle and started again: each task has one result,
 // and output ends by itself.
 func TestServerKilled(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	target := start(t, nil, "target", "--listen", "127.0.0.1:0", "--latency", "5ms")
 	data := filepath.Join(dir, "d")
@@ -56,10 +57,11 @@ func TestServerKilled(t *testing.T) {
 
 // A run that is killed goes on with the same command, and what it prints is whole.
 func TestRunContinued(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "asked")
 	target := start(t, nil, "target", "--listen", "127.0.0.1:0", "--latency", "2ms", "--log", log)
-	args := []string{"run", "http://" + target.addr() + "/?q={0}", "-n", "2000", "-c", "16", "--json", "--data", filepath.Join(dir, "d")}
+	args := []string{"run", "http://" + target.addr() + "/?q={0}", "-n", "2000", "-c", "16", "--json", "--lease", "1s", "--data", filepath.Join(dir, "d")}
 	first := start(t, nil, args...)
 	for range 300 {
 		if _, ok := <-first.lines; !ok {
@@ -104,6 +106,7 @@ func TestRunInterrupted(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("a process cannot be interrupted by another here")
 	}
+	t.Parallel()
 	target := start(t, nil, "target", "--listen", "127.0.0.1:0", "--latency", "2ms")
 	args := []string{"run", "http://" + target.addr() + "/?q={0}", "-n", "2000", "-c", "4", "--json"}
 	first := start(t, nil, args...)
@@ -128,6 +131,7 @@ func TestRunInterrupted(t *testing.T) {
 
 // Failed requests are results: the books balance, and only --strict minds.
 func TestFailedAreBooked(t *testing.T) {
+	t.Parallel()
 	url := "http://" + freeAddress(t) + "/?q={0}"
 	out := filepath.Join(t.TempDir(), "r.ndjson")
 	_, errs, code := invoke(t, "", nil, "run", url, "-n", "50", "--out", out)
@@ -145,6 +149,7 @@ func TestFailedAreBooked(t *testing.T) {
 
 // An output that lacks what another one took says that its books do not balance.
 func TestUnbalanced(t *testing.T) {
+	t.Parallel()
 	s := start(t, nil, "serve", "--store", "mem:", "--http", "127.0.0.1:0")
 	env := []string{"GLASSQ_SERVER=http://" + s.addr()}
 	target := start(t, nil, "target", "--listen", "127.0.0.1:0")
@@ -164,6 +169,7 @@ func TestUnbalanced(t *testing.T) {
 
 // The demo runs, with both kills.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	out, errs, code := invoke(t, "", nil, "demo", "--chaos", "-n", "5000")
 	if code != 0 || !strings.Contains(out, "the books balance") || strings.Count(errs, "SIGKILL") != 2 {
 		t.Errorf("demo --chaos: exit %d\n%s%s", code, errs, out)

@@ -56,6 +56,7 @@ func TestBadInput(t *testing.T) {
 		{"template", "dispatch http://h/?q={1} -n 2", "", "", 2, "character 13"},
 		{"template open", "run http://h/?q={0 -n 2", "", "", 2, "character 13: a { without its }"},
 		{"no URL", "run h/?q={0} -n 2", "", "", 2, "character 1: a URL begins with http://"},
+		{"lease", "run http://h/?q={0} -n 2 --lease 1ms", "", "", 2, "--lease 1ms is not between"},
 		{"no count", "dispatch x{0}", "", "", 2, "say how many: -n 1000"},
 		{"range", "dispatch x{0} --range 9..1", "", "", 2, "goes down"},
 		{"two sources", "dispatch x{0} --range 1..9 -n 3", "", "", 2, "take one of"},

@@ -30,6 +30,7 @@ type runFlags struct {
 	fetch                 fetchFlags
 	data, sync, name, out string
 	concurrency           int
+	lease                 time.Duration
 	json, strict, quiet   bool
 	own                   bool // the folder was made for this call
 }
@@ -51,6 +52,7 @@ and --json the results are only summed up.`,
 	f.fetch.flags(cmd)
 	fs := cmd.Flags()
 	fs.IntVarP(&f.concurrency, "concurrency", "c", defaultConcurrency, "requests at once")
+	fs.DurationVar(&f.lease, "lease", 10*time.Second, "how long what was in work waits after a crash")
 	fs.StringVar(&f.data, "data", "", "`folder` that keeps the queue, to continue in")
 	fs.StringVar(&f.sync, "sync", disk.SyncAlways, "when a step counts as done: always (synced), interval or never")
 	fs.StringVar(&f.name, "run", "", "`name` of the run; default run with --data, else a new one")
@@ -93,6 +95,9 @@ func (f *runFlags) check() error {
 	}
 	if err := checkConcurrency(f.concurrency); err != nil {
 		return err
+	}
+	if f.lease < glassq.MinLease || f.lease > glassq.MaxLease {
+		return usagef("--lease %v is not between %v and %v", f.lease, glassq.MinLease, glassq.MaxLease)
 	}
 	return checkSync(f.sync)
 }
@@ -246,7 +251,7 @@ func (j *job) do() error {
 	j.bar = j.a.meter("run", j.f.quiet, j.f.json)
 	defer j.bar.close()
 
-	opt := output.Options{Run: j.f.name, W: w, Sync: sync, Progress: j.progress, Notify: say}
+	opt := output.Options{Run: j.f.name, W: w, Sync: sync, Lease: j.f.lease, Progress: j.progress, Notify: say}
 	if j.results != nil {
 		opt.Seen = j.results.seen
 	}
@@ -289,7 +294,7 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 	})
 	makers.Go(func() {
 		j.done, workErr = worker.Run(working, j.broker, worker.Options{
-			Concurrency: j.f.concurrency, Lease: 10 * time.Second, Done: drained, Logger: j.a.console.logger(),
+			Concurrency: j.f.concurrency, Lease: j.f.lease, Done: drained, Logger: j.a.console.logger(),
 		}, j.fetcher.Handler)
 		if workErr != nil {
 			halt(workErr)
