@@ -14,12 +14,12 @@ RACE = . ./enginetest/... ./worker/... ./client/... ./internal/...
 CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck layers cross test race fuzz bench build demo left-out
+.PHONY: help check fmt vet staticcheck unit layers cross test race fuzz bench build demo left-out
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-check: fmt vet staticcheck layers cross ## everything that reads the code and does not run it
+check: fmt vet staticcheck cross unit ## format, vet, staticcheck, builds for other systems, tests, layers
 
 fmt: ## gofmt has nothing to say
 	@out=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')) || exit 1; \
@@ -31,6 +31,9 @@ vet: ## go vet
 staticcheck: ## staticcheck, pinned
 	$(STATICCHECK) ./...
 
+unit: ## every test, without the race detector
+	$(GO) test -timeout 10m ./...
+
 layers: ## who may import whom
 	$(GO) test -count=1 ./internal/arch
 
@@ -39,7 +42,6 @@ cross: ## it builds for the other systems
 	GOOS=windows GOARCH=amd64 $(GO) build ./...
 
 test: check ## all that this machine can run, and what it left out
-	$(GO) test -timeout 10m ./...
 	$(if $(CAN_RACE),$(GO) test -timeout 15m -race -short $(RACE))
 	@$(MAKE) --no-print-directory left-out
 
@@ -62,8 +64,9 @@ fuzz: ## each fuzz test for FUZZTIME (10s)
 		done; \
 	done
 
-bench: ## every benchmark for BENCHTIME (1s)
+bench: ## every benchmark for BENCHTIME (1s), then glassq beside hey and vegeta
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
+	$(GO) run ./bench
 
 build: ## bin/glassq
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/glassq ./cmd/glassq
