@@ -92,19 +92,18 @@ type Store interface {
 
 // Stats are an engine's figures since it was opened, and its disk's state.
 type Stats struct {
-	Sync       string        `json:"sync"`         // always, interval or never; "memory" for a store without a disk
-	Syncs      uint64        `json:"syncs"`        // syncs that the log asked the disk for
-	Frames     uint64        `json:"frames"`       // group commits written
-	Bytes      uint64        `json:"bytes"`        // bytes appended to the log
-	Segments   int           `json:"segments"`     // files of the log
-	DiskBytes  int64         `json:"disk_bytes"`   // bytes in them
-	Unsynced   uint64        `json:"unsynced"`     // bytes written and not yet synced
-	LastSync   time.Duration `json:"last_sync_ns"` // how long the last sync took
-	TornBytes  int64         `json:"torn_bytes"`   // bytes of an unfinished write that the last start cut off
-	ClockJumps uint64        `json:"clock_jumps"`  // times the wall clock went back
-	Tasks      int64         `json:"tasks"`        // tasks held, dead ones included
-	Leases     int64         `json:"leases"`       // live leases
-	Waiters    int64         `json:"waiters"`      // reserves that wait
-	Acked      int64         `json:"acked"`        // acked numbers remembered
-	Dedup      int64         `json:"dedup"`        // ids remembered
+	Sync      string        `json:"sync"`         // always, interval or never; "memory" for a store without a disk
+	Syncs     uint64        `json:"syncs"`        // syncs that the log asked the disk for
+	Frames    uint64        `json:"frames"`       // group commits written
+	Bytes     uint64        `json:"bytes"`        // bytes appended to the log
+	Segments  int           `json:"segments"`     // files of the log
+	DiskBytes int64         `json:"disk_bytes"`   // bytes in them
+	Unsynced  uint64        `json:"unsynced"`     // bytes written and not yet synced
+	LastSync  time.Duration `json:"last_sync_ns"` // how long the last sync took
+	TornBytes int64         `json:"torn_bytes"`   // bytes of an unfinished write that the last start cut off
+	Tasks     int64         `json:"tasks"`        // tasks held, dead ones included
+	Leases    int64         `json:"leases"`       // live leases
+	Waiters   int64         `json:"waiters"`      // reserves that wait
+	Acked     int64         `json:"acked"`        // acked numbers remembered
+	Dedup     int64         `json:"dedup"`        // ids remembered
 }

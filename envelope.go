@@ -50,7 +50,7 @@ func appendKey(dst []byte, key string) []byte {
 }
 
 func appendString(dst []byte, key, value string) []byte {
-	return appendText(appendKey(dst, key), value)
+	return appendJSONString(appendKey(dst, key), value)
 }
 
 func appendRun(dst []byte, t *Task) []byte {
@@ -96,8 +96,8 @@ func appendHeaders(dst []byte, headers map[string]string) []byte {
 		if dst[len(dst)-1] != '{' {
 			dst = append(dst, ',')
 		}
-		dst = append(appendText(dst, k), ':')
-		dst = appendText(dst, headers[k])
+		dst = append(appendJSONString(dst, k), ':')
+		dst = appendJSONString(dst, headers[k])
 	}
 	return append(dst, '}')
 }
@@ -178,7 +178,7 @@ func appendBody(dst []byte, t *Task) []byte {
 	}
 	switch f {
 	case formText:
-		return appendText(appendKey(dst, "body"), t.Body)
+		return appendJSONString(appendKey(dst, "body"), t.Body)
 	case formJSON:
 		return appendLine(appendKey(dst, "body"), t.Body)
 	}

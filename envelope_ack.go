@@ -42,7 +42,7 @@ func appendResult(dst []byte, t *Task) []byte {
 		return appendLine(appendKey(dst, "result"), t.Body)
 	case kind == '"' && t.Type != "":
 		dst = appendString(dst, "type", t.Type)
-		return appendText(appendKey(dst, "result"), t.Body)
+		return appendJSONString(appendKey(dst, "result"), t.Body)
 	case kind != 0 && t.Type != "":
 		dst = appendString(dst, "type", t.Type)
 		return appendLine(appendKey(dst, "result"), t.Body)
@@ -52,7 +52,7 @@ func appendResult(dst []byte, t *Task) []byte {
 			typ = TypeText
 		}
 		dst = appendString(dst, "type", typ)
-		return appendText(appendKey(dst, "result"), t.Body)
+		return appendJSONString(appendKey(dst, "result"), t.Body)
 	}
 	if t.Type != "" && t.Type != TypeOctets {
 		dst = appendString(dst, "type", t.Type)

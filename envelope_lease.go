@@ -36,7 +36,7 @@ func AppendLease(dst []byte, l *Lease) []byte {
 func appendKept(dst []byte, t *Task) []byte {
 	dst = appendString(dst, "queue", t.Queue)
 	if t.Dense {
-		dst = appendText(appendKey(dst, "id"), t.Run)
+		dst = appendJSONString(appendKey(dst, "id"), t.Run)
 		dst = append(dst[:len(dst)-1], '/')
 		dst = append(strconv.AppendUint(dst, uint64(t.N), 10), '"')
 	} else if t.ID != "" {

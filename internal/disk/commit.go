@@ -32,13 +32,8 @@ type frame struct {
 	err      error         // set before done is closed
 }
 
-func (e *Engine) newFrame(pos wal.Pos) *frame {
-	buf := e.spare
-	e.spare = nil
-	if buf == nil {
-		buf = make([]byte, wal.HeaderSize, wal.HeaderSize+4<<10)
-	}
-	return &frame{pos: pos, buf: buf[:wal.HeaderSize], written: make(chan struct{}), done: make(chan struct{})}
+func newFrame(pos wal.Pos) *frame {
+	return &frame{pos: pos, buf: make([]byte, wal.HeaderSize, wal.HeaderSize+4<<10), written: make(chan struct{}), done: make(chan struct{})}
 }
 
 // begin starts a change of the state: it takes mu, waits while the open frame is full, and moves time
@@ -186,7 +181,7 @@ func (e *Engine) commit(snapshot bool) error {
 	if write {
 		f.limit = e.st.Limit()
 		e.flying = f
-		e.open = e.newFrame(wal.After(f.pos, len(f.buf)-wal.HeaderSize))
+		e.open = newFrame(wal.After(f.pos, len(f.buf)-wal.HeaderSize))
 		e.lazyAt = time.Time{}
 		close(e.room)
 		e.room = make(chan struct{})
@@ -247,7 +242,7 @@ func (e *Engine) fail(err error) {
 	close(e.failed)
 	// Those who wait for the frame being filled hear of it too.
 	f := e.open
-	e.open = e.newFrame(f.pos)
+	e.open = newFrame(f.pos)
 	f.writeErr, f.err = err, err
 	close(f.written)
 	close(f.done)

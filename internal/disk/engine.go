@@ -49,7 +49,6 @@ type Engine struct {
 	st      *state.State
 	open    *frame         // being filled; never nil while the engine runs
 	flying  *frame         // being written, or nil
-	spare   []byte         // a buffer for the next frame
 	room    chan struct{}  // closed when the open frame was taken for writing
 	err     error          // why every call is refused: closed, or failed
 	woken   []*state.Queue // have tasks and somebody who waits
@@ -178,7 +177,7 @@ func (e *Engine) recover() error {
 	e.st.AfterRestart()
 	e.limit = e.st.Limit()
 	e.start, e.base = time.Now(), max(time.Now().UnixMilli(), e.st.Now())
-	e.open = e.newFrame(e.log.Next())
+	e.open = newFrame(e.log.Next())
 	// Lease numbers are reserved before the first hand-out, so that no hand-out waits for that.
 	e.tick()
 	e.append(state.AppendNumbers(nil, e.st.Limit()+numberBlock))
