@@ -40,7 +40,7 @@ failed, late or err:CLASS with a share or a count; dead, missing, duplicate, res
 number. A rule on what was not measured is broken.`,
 		Example: `  glassq output --run r1 --json > r1.ndjson
   glassq output --run r1 --out r1.ndjson    # goes on where an earlier one ended
-  glassq output --run r1 --format none --report r1.html --fail-if 'p99>250ms' --fail-if 'ok<99.9%'
+  glassq output --run r1 --format none --summary json --fail-if 'p99>250ms' --fail-if 'ok<99.9%'
   glassq output --run r1 --out r1.csv --format csv --failed-out again.ids
   glassq output --run r1 --template '{{.ID}} {{.Code}} {{.RT}}'`,
 		Args: cobra.NoArgs,

@@ -17,7 +17,7 @@ import (
 // summaryFlags say what is made of results beside the results themselves.
 type summaryFlags struct {
 	summary                         string // json prints the summary, "" or text says it to people
-	summaryOut, report, hgrm, junit string
+	summaryOut, hgrm, junit string
 	missing, failed, duplicate      string
 	failIf, by                      []string
 	strict                          bool
@@ -30,7 +30,6 @@ func (f *summaryFlags) flags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVar(&f.summary, "summary", "text", "`form` of the summary: text on standard error, or json on standard output")
 	fs.StringVar(&f.summaryOut, "summary-out", "", "`file` for the summary as JSON")
-	fs.StringVar(&f.report, "report", "", "`file` for a report in HTML, which needs nothing else")
 	fs.StringVar(&f.hgrm, "hgrm", "", "`file` for the percentiles of service time, as HdrHistogram prints them")
 	fs.StringVar(&f.junit, "junit", "", "`file` for the rules of --fail-if as a test report")
 	fs.StringArrayVar(&f.failIf, "fail-if", nil, "`rule` that must not hold, such as 'p99>250ms', 'ok<99.9%' or 'rate<20000'; else exit 3")
@@ -60,7 +59,7 @@ func (f *summaryFlags) check(printed bool) error {
 	case f.summary == "json" && printed:
 		return usagef("--summary json and the results would both be printed; add --out FILE or --format none, or take --summary-out FILE")
 	}
-	for flag, path := range map[string]string{"summary-out": f.summaryOut, "report": f.report, "hgrm": f.hgrm, "junit": f.junit} {
+	for flag, path := range map[string]string{"summary-out": f.summaryOut, "hgrm": f.hgrm, "junit": f.junit} {
 		if path == "" {
 			continue
 		}
@@ -128,7 +127,7 @@ func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
 	for _, file := range []struct {
 		path  string
 		write func(io.Writer) error
-	}{{f.summaryOut, d.WriteJSON}, {f.report, d.WriteHTML}, {f.hgrm, d.WriteHgrm}, {f.junit, d.WriteJUnit}} {
+	}{{f.summaryOut, d.WriteJSON}, {f.hgrm, d.WriteHgrm}, {f.junit, d.WriteJUnit}} {
 		if file.path != "" {
 			werr = errors.Join(werr, writeFile(file.path, file.write))
 		}

@@ -15,8 +15,8 @@ const DocumentVersion = 1
 // maxDocument is the longest document that is read, in bytes.
 const maxDocument = 64 << 20
 
-// A Document is everything that an output found out, as --summary json prints it. Reports, thresholds
-// and comparisons are made of it. Times are seconds, moments are seconds since the epoch, shares are 0
+// A Document is everything that an output found out, as --summary json prints it. Thresholds are judged
+// by it. Times are seconds, moments are seconds since the epoch, shares are 0
 // to 1. Its size does not depend on the number of results.
 type Document struct {
 	Version int       `json:"glassq_summary"`

@@ -1,5 +1,0 @@
-package output
-
-import "io"
-
-func (d *Document) WriteHTML(w io.Writer) error { return nil }
