@@ -36,6 +36,8 @@ var rules = []rule{
 	{"internal/fetch/...", 3, []string{".", "worker"}, false},
 	{"internal/process/...", 3, []string{".", "worker"}, false},
 
+	{"internal/check/...", 3, []string{".", "internal/schema", "spec"}, false},
+
 	{"internal/disk/...", 2, []string{".", "internal/state", "internal/wal"}, false},
 	{"internal/jetstream/...", 2, []string{".", "internal/state"}, false},
 	{"internal/wire/manager", 2, []string{".", "internal/wire/manager/pickle"}, false},
