@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -137,7 +138,8 @@ func (l *lab) put(bodies ...any) error {
 	return nil
 }
 
-// until waits until cond is true of the notes; what says what is waited for.
+// until waits until cond is true of the notes, which it is called with under the spy's lock; what says what
+// is waited for.
 func (l *lab) until(what string, cond func(events []event) bool) error {
 	t := time.NewTimer(l.opt.Patience)
 	defer t.Stop()
@@ -188,19 +190,11 @@ func (l *lab) notes() []event {
 
 // done waits for an accepted ack of every task, and returns the acks by task id.
 func (l *lab) done() (map[string]event, error) {
-	err := l.until("a result of every task", func(events []event) bool {
-		ids := map[string]bool{}
-		for i := range events {
-			if events[i].kind == acked && events[i].err == nil {
-				ids[events[i].id] = true
-			}
+	err := l.until("a result of every task", func([]event) bool {
+		if len(l.spy.accepted) < len(l.tasks) {
+			return false
 		}
-		for i := range l.tasks {
-			if !ids[l.tasks[i].ID] {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(l.tasks, func(t glassq.Task) bool { return !l.spy.accepted[t.ID] })
 	})
 	acks := map[string]event{}
 	puts := 0

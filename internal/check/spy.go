@@ -14,6 +14,7 @@ type spy struct {
 	mu       sync.Mutex
 	changed  chan struct{} // closed and replaced at every note
 	events   []event
+	accepted map[string]bool          // ids of tasks with an accepted ack
 	reserves int                      // calls of Reserve
 	trick    func(*event) (lie error) // may answer for the engine after it has acted; nil never
 	skip     func(*glassq.Lease) bool // a delivery that the worker never sees; nil none
@@ -40,7 +41,7 @@ type event struct {
 	err     error // of the engine
 }
 
-func newSpy() *spy { return &spy{changed: make(chan struct{})} }
+func newSpy() *spy { return &spy{changed: make(chan struct{}), accepted: map[string]bool{}} }
 
 // watch puts the spy before s.
 func (s *spy) watch(store glassq.Store) glassq.Store {
@@ -52,6 +53,11 @@ func (s *spy) watch(store glassq.Store) glassq.Store {
 
 // note adds events; mu is held.
 func (s *spy) note(e ...event) {
+	for i := range e {
+		if e[i].kind == acked && e[i].err == nil {
+			s.accepted[e[i].id] = true
+		}
+	}
 	s.events = append(s.events, e...)
 	close(s.changed)
 	s.changed = make(chan struct{})
@@ -62,6 +68,7 @@ func (s *spy) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events, s.reserves, s.trick, s.skip = nil, 0, nil, nil
+	clear(s.accepted)
 }
 
 func (s *spy) store() glassq.Store {
