@@ -13,7 +13,7 @@ type space struct {
 	segs  []segSpace // by position; the last one takes whatever comes after it
 	last  int        // the one used last: neighbours mostly follow each other
 	bytes int64      // live in all of them
-	lost  wal.Pos    // of a task in no segment, or 0
+	lost  int64      // tasks in no segment, see add
 }
 
 type segSpace struct {
@@ -65,7 +65,7 @@ func (s *space) add(frame uint64, tasks, bytes int64) {
 	x := s.find(wal.Pos(frame * 8))
 	if x == nil {
 		// Only while a snapshot is read: the task was moved or done later, or the log is damaged.
-		s.lost = max(s.lost, wal.Pos(frame*8))
+		s.lost += tasks
 		return
 	}
 	x.tasks += tasks
