@@ -85,9 +85,7 @@ func (c *conn) refuse(fault string) {
 
 // parse reads a key and checks the name in it.
 func (c *conn) parse(key []byte, may option, t *target) (fault string) {
-	if fault := parseKey(key, may, t); fault != "" {
-		return fault
-	}
+	fault = parseKey(key, may, t)
 	if string(t.queue) != c.queue {
 		name := string(t.queue)
 		if glassq.CheckName(name) != nil {
@@ -95,7 +93,7 @@ func (c *conn) parse(key []byte, may option, t *target) (fault string) {
 		}
 		c.queue = name
 	}
-	return ""
+	return fault
 }
 
 // store is set and add.
