@@ -50,7 +50,7 @@ func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 		q.Waiters = wl
 	}
 	w := &waiter{r: r}
-	if len(wl.list) == 0 {
+	if len(wl.list) == 0 || r.Look {
 		e.grant(q, w)
 	}
 	if len(w.got) > 0 || r.Wait == 0 {
@@ -87,8 +87,10 @@ func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 		return nil, err
 	}
 	if ctx.Err() != nil && !r.Take {
-		e.undo(q.Name, w)
 		e.unpin(w.pin)
+		if !r.Look {
+			e.undo(q.Name, w)
+		}
 		return nil, ctx.Err()
 	}
 	return e.deliver(q.Name, w)
@@ -134,6 +136,10 @@ func (e *Engine) match() {
 
 // grant decides what w gets now, logs it and applies it. The caller holds mu.
 func (e *Engine) grant(q *state.Queue, w *waiter) {
+	if w.r.Look {
+		e.show(q, w)
+		return
+	}
 	set := q.Settings()
 	if set.Paused || e.err != nil {
 		return
@@ -190,20 +196,31 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		return
 	}
 	w.pin = e.pin()
-	last := w.got[0].place.Frame
-	for _, g := range w.got {
-		last = max(last, g.place.Frame)
-	}
-	switch {
-	case number > e.limit || w.r.Take:
+	if number > e.limit || w.r.Take {
 		// The numbers are reserved in a frame under way, or the ack has to be written.
 		w.f = e.open
 		if !w.r.Take {
 			w.f.force = true
 		}
-	default:
-		w.f = e.unwritten(last)
+		return
 	}
+	last := w.got[0].place.Frame
+	for _, g := range w.got {
+		last = max(last, g.place.Frame)
+	}
+	w.f = e.unwritten(last)
+}
+
+// show lets w see the task that comes next. The caller holds mu.
+func (e *Engine) show(q *state.Queue, w *waiter) {
+	task, ok := e.st.Head(q)
+	if !ok || e.err != nil {
+		return
+	}
+	p, _ := e.st.Place(task)
+	w.got = []grant{{task: task, place: p, at: e.st.Now()}}
+	w.pin = e.pin()
+	w.f = e.unwritten(p.Frame)
 }
 
 // unwritten returns the frame at a place of the log that may not be written yet, or nil. The caller
@@ -238,7 +255,7 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 		l := &leases[i]
 		t, put, err := r.task(g.place.Frame, g.place.Offset)
 		if err != nil {
-			if !w.r.Take {
+			if !w.r.Take && !w.r.Look {
 				e.undo(queue, w)
 			}
 			return nil, err

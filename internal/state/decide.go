@@ -13,9 +13,12 @@ const (
 	Acked               // it was acked, and repeating that changes nothing
 )
 
-// Lease looks up a lease number that was named together with a queue.
+// Lease looks up a lease number, of any queue or of the one it was named with.
 func (s *State) Lease(t glassq.Token) Lookup {
 	q := s.queues[t.Queue]
+	if t.Queue == "" {
+		q = s.queueOfLease(t.Number)
+	}
 	if q == nil {
 		return Lost
 	}
@@ -30,6 +33,20 @@ func (s *State) Lease(t glassq.Token) Lookup {
 		return Acked
 	}
 	return Lost
+}
+
+// queueOfLease is the queue of a live or acked lease; nil when it is neither, or its queue was dropped.
+func (s *State) queueOfLease(number uint64) *Queue {
+	if l, ok := s.leases.get(number); ok {
+		if e := s.tasks.get(l.task); e != nil {
+			return s.class[e.class].queue
+		}
+		return nil
+	}
+	if num, ok := s.acked.queueOf(number); ok {
+		return s.byNum[num]
+	}
+	return nil
 }
 
 // A Leased describes the task of a live lease, without its body.

@@ -120,6 +120,15 @@ func (w *ackedWindow) prune(now int64) {
 	}
 }
 
+// queueOf is the number of the queue that number was acked in, however long ago.
+func (w *ackedWindow) queueOf(number uint64) (queue uint32, ok bool) {
+	b := w.blocks[number/ackedLen]
+	if b == nil || b.queue[number%ackedLen] == 0 {
+		return 0, false
+	}
+	return b.queue[number%ackedLen] - 1, true
+}
+
 // has tells whether number was acked as one of queue.
 func (w *ackedWindow) has(number uint64, queue uint32, now int64) bool {
 	b := w.blocks[number/ackedLen]
