@@ -39,9 +39,9 @@ func execMain(args []string) int {
 	case "abort":
 		p, _ := os.FindProcess(os.Getpid())
 		p.Kill()
-		select {}
+		hang()
 	case "hang":
-		select {}
+		hang()
 	case "octets":
 		os.Stdout.Write([]byte{0xff, 0})
 	case "family": // a child of its own that outlives it, with its standard output
@@ -51,7 +51,7 @@ func execMain(args []string) int {
 		cmd.Start()
 		fmt.Print(cmd.Process.Pid)
 		if len(args) > 1 {
-			select {}
+			hang()
 		}
 	}
 	return 0
