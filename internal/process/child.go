@@ -82,7 +82,7 @@ func (c *child) running(ctx context.Context) (*proc, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.proc == nil && !c.killed && c.deaths > 0 {
-		wait := time.Until(c.died.Add(min(50*time.Millisecond<<min(c.deaths, 10), maxRestart)))
+		wait := time.Until(c.died.Add(min(50*time.Millisecond<<min(c.deaths, 10), c.p.restart)))
 		if wait <= 0 {
 			break
 		}

@@ -35,7 +35,7 @@ type PipeOptions struct {
 
 const (
 	maxFruitless = 10               // children in a row that ended before the first answer of any
-	maxRestart   = 5 * time.Second  // longest wait before a child is replaced
+	maxRestart   = 5 * time.Second  // longest wait before a child is replaced that ended without an answer
 	closeGrace   = 10 * time.Second // for a child whose input has ended
 )
 
@@ -44,6 +44,7 @@ type Pipe struct {
 	opt      PipeOptions
 	path     string
 	children []*child
+	restart  time.Duration // longest wait before a child is replaced
 
 	mu        sync.Mutex // guards the fields below
 	answered  bool       // some child has answered
@@ -72,7 +73,7 @@ func NewPipe(opt PipeOptions) (*Pipe, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pipe{opt: opt, path: path}
+	p := &Pipe{opt: opt, path: path, restart: maxRestart}
 	for i := range opt.Children {
 		p.children = append(p.children, &child{p: p, n: i + 1, users: opt.Window})
 	}
@@ -273,7 +274,7 @@ func checkAnswer(line []byte) error {
 	if _, ok := errors.AsType[*worker.NackError](nack); ok {
 		return nil
 	}
-	if json.Valid(line) {
+	if utf8.Valid(line) && json.Valid(line) {
 		return nack
 	}
 	return err
