@@ -46,7 +46,7 @@ func (e *Engine) publish(im *image) error {
 	}
 	size := uint64(im.bytes.Len())
 	err := e.log.WriteCheckpoint(im.pos, func(w io.Writer) error {
-		_, err := im.bytes.WriteTo(w)
+		_, err := w.Write(im.bytes.Bytes()) // may be called twice
 		return err
 	})
 	if err != nil {

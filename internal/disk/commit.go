@@ -195,6 +195,7 @@ func (e *Engine) commit(snapshot bool) error {
 		err := e.log.Append(f.buf, f.time, f.count)
 		if err == nil {
 			e.cache.add(uint64(f.pos)/8, f.time, f.buf[wal.HeaderSize:])
+			e.afterAppend()
 		}
 		f.writeErr = failure(err)
 		close(f.written)
@@ -233,8 +234,10 @@ func failure(err error) error {
 
 // fail ends the engine after a failed write. The caller holds mu.
 func (e *Engine) fail(err error) {
-	if e.err != nil && !errors.Is(e.err, glassq.ErrClosed) {
-		return
+	select {
+	case <-e.failed:
+		return // closed since, perhaps
+	default:
 	}
 	e.err = err
 	e.opt.Logger.Error("the log failed, the store stops", "err", err)
@@ -276,11 +279,19 @@ func (e *Engine) background() {
 		write := !e.lazyAt.IsZero() && !e.lazyAt.After(now)
 		soonest(e.lazyAt)
 		soonest(e.paceAt)
+		look := e.space.disk != nil && !e.space.next.After(now)
+		if e.space.disk != nil {
+			soonest(e.space.next)
+		}
 		markAt := e.markAt
 		e.mu.Unlock()
 		if failed {
 			<-e.stop
 			return
+		}
+		if look {
+			e.lookAtSpace()
+			continue
 		}
 		if write {
 			e.lead <- struct{}{}
@@ -301,12 +312,16 @@ func (e *Engine) background() {
 			continue
 		}
 		soonest(syncAt)
-		if e.checkpointDue() {
+		if e.ckRetry.After(now) {
+			soonest(e.ckRetry)
+		}
+		if e.reclaimDue(now) || e.checkpointDue() && !e.ckRetry.After(now) {
 			e.lead <- struct{}{}
 			err := e.checkpoint()
 			<-e.lead
 			if err != nil {
 				e.opt.Logger.Error("checkpoint failed", "err", err)
+				e.ckRetry = now.Add(ckPause)
 			}
 			continue
 		}
@@ -323,6 +338,10 @@ func (e *Engine) background() {
 		select {
 		case <-timer.C:
 		case <-e.kick:
+		case <-e.log.Failed(): // by what nobody waits for: a seal, the directory
+			e.mu.Lock()
+			e.fail(failure(e.log.Err()))
+			e.mu.Unlock()
 		case <-e.stop:
 			return
 		}

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -33,7 +34,8 @@ const (
 type Options struct {
 	Sync        string        // "" means SyncAlways
 	Interval    time.Duration // longest time unsynced with SyncInterval; 0 means 100 ms
-	SegmentSize int64         // bytes of a log segment; 0 means 64 MiB
+	SegmentSize int64         // bytes of a log segment; 0 means 64 MiB, less on a disk below 1 GiB
+	MinFree     Watermark     // of the disk; below it puts are refused
 	CacheBytes  int64         // bytes of frames kept in memory for hand-outs; 0 means 64 MiB
 	FS          wal.FS        // nil means the directory that Open is given
 	Logger      *slog.Logger  // nil discards
@@ -63,6 +65,11 @@ type Engine struct {
 	limit   uint64 // lease numbers below it are reserved durably
 	ckSize  uint64 // bytes of the last checkpoint
 	ckAt    uint64 // bytes appended to the log when it was taken
+
+	space       space
+	segmentSize int64 // never changed
+
+	reclaimAt, ckRetry time.Time // background's: when a checkpoint may be tried
 
 	lead   chan struct{} // holds one token: the right to commit
 	kick   chan struct{} // the background loop has something new to wait for
@@ -113,8 +120,17 @@ func Open(dir string, opt Options) (*Engine, error) {
 		}
 		fs = wal.DirFS(dir)
 	}
+	e.space.disk, _ = fs.(wal.Spacer)
+	if e.segmentSize = opt.SegmentSize; e.segmentSize == 0 {
+		e.segmentSize = wal.SmallSegment(1 << 62)
+		if e.space.disk != nil {
+			if _, total, err := e.space.disk.Space(); err == nil {
+				e.segmentSize = wal.SmallSegment(total)
+			}
+		}
+	}
 	var err error
-	if e.log, err = wal.Open(fs, wal.Options{SegmentSize: opt.SegmentSize, Logger: e.opt.Logger}); err != nil {
+	if e.log, err = wal.Open(fs, wal.Options{SegmentSize: e.segmentSize, Logger: e.opt.Logger}); err != nil {
 		return nil, openErr(err)
 	}
 	e.cache = newCache(e.opt.CacheBytes, e.log)
@@ -122,6 +138,7 @@ func Open(dir string, opt Options) (*Engine, error) {
 		e.log.Close()
 		return nil, openErr(err)
 	}
+	e.lookAtSpace()
 	e.wg.Go(e.background)
 	return e, nil
 }
@@ -132,7 +149,13 @@ func openErr(err error) error {
 		return err
 	}
 	if _, ok := errors.AsType[*wal.CorruptError](err); ok || errors.Is(err, state.ErrRecord) {
-		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %w; nothing was changed: keep a copy of the directory, restore a backup, or start with an empty one", err)
+		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %w; nothing was changed; glassq repair shows what is lost and salvages the rest, or restore a backup", err)
+	}
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		return glassq.Errorf(glassq.CodeStorage, "the disk is mounted read-only, and a queue cannot live on that: %w; mount it writable, or name another --data", err)
+	case errors.Is(err, wal.ErrFormat):
+		return glassq.Errorf(glassq.CodeStorage, "%w; use the newer program, nothing was changed", err)
 	}
 	if errors.Is(err, wal.ErrLocked) {
 		return glassq.Errorf(glassq.CodeUnavailable, "%w; stop the other server, or name another --data", err)
@@ -247,7 +270,7 @@ func (e *Engine) wakeAll() {
 func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
 	l := e.log.Stats()
 	s := glassq.Stats{Sync: e.opt.Sync, Syncs: l.Syncs, Frames: l.Frames, Bytes: l.Bytes, Unsynced: l.Unsynced,
-		LastSync: l.LastSync, TornBytes: l.TornBytes}
+		LastSync: l.LastSync, TornBytes: l.TornBytes, Storage: glassq.StorageOK}
 	if e.memory {
 		s.Sync = "memory"
 	}
@@ -258,6 +281,7 @@ func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.st.Figures(&s)
+	s.Storage, s.DiskFree, s.MinFree = e.space.storage(), e.space.free, e.space.mark
 	s.Waiters = e.parked
 	return s, nil
 }

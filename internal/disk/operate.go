@@ -24,7 +24,10 @@ func (e *Engine) change(decide func() error) error {
 		return err
 	}
 	before := e.open.count
-	err := decide()
+	err := e.roomOn(shrinks, 4<<10)
+	if err == nil {
+		err = decide()
+	}
 	var f *frame
 	if e.open.count > before {
 		f = e.open

@@ -133,8 +133,8 @@ func (e *Engine) match() {
 // grant decides what w gets now, logs it and applies it. The caller holds mu.
 func (e *Engine) grant(q *state.Queue, w *waiter) {
 	set := q.Settings()
-	if set.Paused || e.err != nil {
-		return
+	if set.Paused || e.err != nil || e.roomOn(shrinks, 32*w.r.Max) != nil {
+		return // without room for a lease nothing is handed out
 	}
 	n := int(min(int64(w.r.Max), q.Count(glassq.Ready)))
 	if n == 0 {
@@ -238,6 +238,14 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 		}
 		l.Delay, l.TTL = 0, 0
 		size += len(t.Body) + len(t.Extra)
+	}
+	select {
+	case <-e.failed: // nothing is handed out any more, not even what was decided before
+		e.mu.Lock()
+		err := e.err
+		e.mu.Unlock()
+		return nil, err
+	default:
 	}
 	// One copy for all: the callers own their bodies, the cache keeps its own.
 	all := make([]byte, 0, size)
