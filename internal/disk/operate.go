@@ -151,7 +151,10 @@ func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor
 		p := found[i]
 		t, put, err := r.task(places[i].Frame, places[i].Offset)
 		if err != nil {
-			return nil, 0, err
+			if want != glassq.Dead {
+				return nil, 0, err
+			}
+			t = glassq.Task{Queue: queue} // its reason says where the damage is
 		}
 		t.Body = slices.Clone(t.Body)
 		t.Extra = slices.Clone(t.Extra)

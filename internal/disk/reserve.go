@@ -217,18 +217,18 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 	if err := wait(w.f); err != nil {
 		return nil, err
 	}
-	leases := make([]glassq.Lease, len(w.got))
+	leases := make([]glassq.Lease, 0, len(w.got))
+	var bad []error
 	r := reading{c: e.cache}
 	size := 0
-	for i, g := range w.got {
-		l := &leases[i]
+	for _, g := range w.got {
 		t, put, err := r.task(g.place.Frame, g.place.Offset)
 		if err != nil {
-			if !w.r.Take {
-				e.undo(queue, w)
-			}
-			return nil, err
+			bad = append(bad, e.setAside(queue, g, err))
+			continue
 		}
+		leases = append(leases, glassq.Lease{})
+		l := &leases[len(leases)-1]
 		l.Task, l.Number, l.Attempt = t, g.number, g.place.Attempt
 		l.Length, l.Late = time.Duration(g.length)*time.Millisecond, g.late
 		l.Deadline = e.start.Add(time.Duration(g.at-e.base+g.length) * time.Millisecond)
@@ -238,6 +238,9 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 		}
 		l.Delay, l.TTL = 0, 0
 		size += len(t.Body) + len(t.Extra)
+	}
+	if len(leases) == 0 {
+		return nil, bad[0]
 	}
 	select {
 	case <-e.failed: // nothing is handed out any more, not even what was decided before
