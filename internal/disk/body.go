@@ -95,7 +95,7 @@ func (r *reading) task(frame uint64, offset uint32) (t glassq.Task, put int64, e
 // leased, is over already. The error is what the caller hears if nothing else was left.
 func (e *Engine) setAside(queue string, g grant, err error) error {
 	e.opt.Logger.Error("a task is damaged and was not handed out", "queue", queue, "task", g.task, "err", err)
-	if _, ok := errors.AsType[*wal.CorruptError](err); !ok && !errors.Is(err, state.ErrRecord) {
+	if _, ok := errors.AsType[*wal.CorruptError](err); !ok && !errors.Is(err, state.ErrRecord) && !errors.Is(err, wal.ErrNoFrame) {
 		// The disk did not answer: that may pass.
 		if g.number != 0 {
 			e.Nack(context.Background(), []glassq.Nack{{Token: glassq.Token{Queue: queue, Number: g.number}, Undone: true}})

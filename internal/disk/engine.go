@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -195,7 +196,7 @@ func (e *Engine) recover() error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return e.affected(err)
 	}
 	e.st.AfterRestart()
 	e.limit = e.st.Limit()
@@ -206,6 +207,26 @@ func (e *Engine) recover() error {
 	e.append(state.AppendNumbers(nil, e.st.Limit()+numberBlock))
 	e.open.force = true
 	return e.commit(false)
+}
+
+// affected adds to damage the queues that there were before it: what is lost is of these, or of new ones.
+func (e *Engine) affected(err error) error {
+	if _, ok := errors.AsType[*wal.CorruptError](err); !ok {
+		return err
+	}
+	const most = 10
+	var names []string
+	for _, q := range e.st.Queues() {
+		if len(names) == most {
+			names = append(names, "and more")
+			break
+		}
+		names = append(names, q.Name)
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("%w; which queues are affected is not known", err)
+	}
+	return fmt.Errorf("%w; queues that may be affected: %s", err, strings.Join(names, ", "))
 }
 
 // ready notes that a queue has something to hand out.
