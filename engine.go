@@ -90,6 +90,13 @@ type Store interface {
 	Runs
 }
 
+// What Stats.Storage says.
+const (
+	StorageOK   = "ok"
+	StorageLow  = "low"  // puts are refused with storage_full until there is room
+	StorageFull = "full" // the same, and what goes on is written into a reserve
+)
+
 // Stats are an engine's figures since it was opened, and its disk's state.
 type Stats struct {
 	Sync      string        `json:"sync"`         // always, interval or never; "memory" for a store without a disk
@@ -100,6 +107,9 @@ type Stats struct {
 	DiskBytes int64         `json:"disk_bytes"`   // bytes in them
 	Unsynced  uint64        `json:"unsynced"`     // bytes written and not yet synced
 	LastSync  time.Duration `json:"last_sync_ns"` // how long the last sync took
+	Storage   string        `json:"storage"`      // ok, low or full
+	DiskFree  int64         `json:"disk_free"`    // bytes that the disk has left; 0 where that is not known
+	MinFree   int64         `json:"min_free"`     // bytes of it that are to stay free
 	TornBytes int64         `json:"torn_bytes"`   // bytes of an unfinished write that the last start cut off
 	Tasks     int64         `json:"tasks"`        // tasks held, dead ones included
 	Leases    int64         `json:"leases"`       // live leases

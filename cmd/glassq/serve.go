@@ -34,8 +34,10 @@ type serveFlags struct {
 	keyFile, tlsCert, tlsKey string
 	insecure, hosts          []string
 	maxBody                  byteSize
-	keys                     [][]byte    // read from keyFile
-	tls                      *tls.Config // read from tlsCert and tlsKey
+	minFree                  string
+	watermark                disk.Watermark // read from minFree
+	keys                     [][]byte       // read from keyFile
+	tls                      *tls.Config    // read from tlsCert and tlsKey
 }
 
 func (a *app) serveCmd() *cobra.Command {
@@ -60,6 +62,7 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.StringSliceVar(&f.insecure, "insecure", nil, "`door` that may be public without key and TLS: http")
 	fs.StringSliceVar(&f.hosts, "host", nil, "`name` that clients may call this server by, beside addresses, localhost and those of the certificate")
 	fs.Var(&f.maxBody, "max-body", "largest body of a task, up to 32MiB")
+	fs.StringVar(&f.minFree, "min-free", "", "`size` or share of the disk that stays free: below it puts are refused; 0 is none (default 5% or 1GiB, the larger, but at most a quarter)")
 	cpu := profileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := f.check(); err != nil {
@@ -99,6 +102,12 @@ func (f *serveFlags) check() error {
 	}
 	if err := checkSync(f.sync); err != nil {
 		return err
+	}
+	if f.minFree != "" {
+		var err error
+		if f.watermark, err = disk.ParseWatermark(f.minFree); err != nil {
+			return usagef("--min-free: %w", err)
+		}
 	}
 	if f.http == closedDoor {
 		return usagef("--http %s leaves no door open", closedDoor)
@@ -179,7 +188,7 @@ func (a *app) serve(f *serveFlags) (err error) {
 	}
 	defer ln.Close()
 	logger := a.console.logger()
-	engine, err := openStore(f.data, disk.Options{Sync: f.sync, Logger: logger})
+	engine, err := openStore(f.data, disk.Options{Sync: f.sync, MinFree: f.watermark, Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -201,6 +210,7 @@ func (a *app) serve(f *serveFlags) (err error) {
 		defer close(watched)
 		select {
 		case <-engine.Failed():
+			a.leaveSoon()
 			fail(glassq.ErrStorage)
 		case <-over:
 		}
@@ -313,4 +323,15 @@ func (a *app) removeAll(dir string) {
 	if err := os.RemoveAll(dir); err != nil {
 		a.console.say("glassq: remove %s: %v", dir, err)
 	}
+}
+
+// failedGrace is how long a server whose store failed goes on, so that those who wait can hear of it.
+const failedGrace = 700 * time.Millisecond
+
+// leaveSoon ends the process though a client or the disk keeps it.
+func (a *app) leaveSoon() {
+	time.AfterFunc(failedGrace, func() {
+		a.console.say("glassq serve: a write to the disk failed, see above; what was answered OK is there: mend the disk and start again")
+		os.Exit(exitStorage)
+	})
 }

@@ -16,11 +16,11 @@ import (
 
 // summaryFlags say what is made of results beside the results themselves.
 type summaryFlags struct {
-	summary                         string // json prints the summary, "" or text says it to people
-	summaryOut, hgrm, junit string
-	missing, failed, duplicate      string
-	failIf, by                      []string
-	strict                          bool
+	summary                    string // json prints the summary, "" or text says it to people
+	summaryOut, hgrm, junit    string
+	missing, failed, duplicate string
+	failIf, by                 []string
+	strict                     bool
 
 	rules []output.Rule
 	lists []*os.File

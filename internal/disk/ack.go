@@ -76,6 +76,19 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 			errs[i] = glassq.ErrLeaseLost
 			continue
 		}
+		kind, records := shrinks, len(rec)
+		if k > first {
+			kind, records = answers, len(rec)+s.ends[k-1]
+			if first > 0 {
+				records -= s.ends[first-1]
+			}
+		}
+		if len(a.Put) > 0 {
+			kind = grows
+		}
+		if errs[i] = e.roomOn(kind, records); errs[i] != nil {
+			continue
+		}
 		if errs[i] = e.roomForAck(a, d); errs[i] != nil {
 			continue
 		}
@@ -149,6 +162,9 @@ func (e *Engine) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error) {
 	wait := false
 	for i := range nacks {
 		n := &nacks[i]
+		if errs[i] = e.roomOn(shrinks, len(n.Reason)); errs[i] != nil {
+			continue
+		}
 		if e.st.Lease(n.Token) != state.Live {
 			errs[i] = glassq.ErrLeaseLost
 			continue
@@ -181,6 +197,9 @@ func (e *Engine) Extend(_ context.Context, extends []glassq.Extend) ([]error, er
 	var rec [32]byte
 	for i := range extends {
 		x := &extends[i]
+		if errs[i] = e.roomOn(shrinks, 0); errs[i] != nil {
+			continue
+		}
 		if e.st.Lease(x.Token) != state.Live {
 			errs[i] = glassq.ErrLeaseLost
 			continue

@@ -2,6 +2,8 @@ package disk
 
 import (
 	"container/list"
+	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -98,6 +100,26 @@ func (e *Engine) pin() (epoch int) {
 }
 
 func (e *Engine) unpin(epoch int) { e.readers[epoch].Add(-1) }
+
+// setAside makes a task dead whose body was found damaged when it was to be handed out: it is kept, with
+// the place of the damage as its reason, and the rest of its queue goes on. A task that was taken, not
+// leased, is over already. The error is what the caller hears if nothing else was left.
+func (e *Engine) setAside(queue string, g grant, err error) error {
+	e.opt.Logger.Error("a task is damaged and was not handed out", "queue", queue, "task", g.task, "err", err)
+	if _, ok := errors.AsType[*wal.CorruptError](err); !ok && !errors.Is(err, state.ErrRecord) && !errors.Is(err, wal.ErrNoFrame) {
+		// The disk did not answer: that may pass.
+		if g.number != 0 {
+			e.Nack(context.Background(), []glassq.Nack{{Token: glassq.Token{Queue: queue, Number: g.number}, Undone: true}})
+		}
+		return err
+	}
+	if g.number != 0 {
+		reason := err.Error()
+		reason = reason[:min(len(reason), glassq.MaxReason)]
+		e.Nack(context.Background(), []glassq.Nack{{Token: glassq.Token{Queue: queue, Number: g.number}, Dead: true, Reason: reason}})
+	}
+	return err
+}
 
 func damaged(err error) error {
 	return glassq.Errorf(glassq.CodeDamaged, "a task does not read: %w", err)

@@ -202,6 +202,7 @@ func (e *Engine) commit(snapshot bool) (*image, error) {
 		err := e.log.Append(f.buf, f.time, f.count)
 		if err == nil {
 			e.cache.add(uint64(f.pos)/8, f.time, f.buf[wal.HeaderSize:])
+			e.afterAppend()
 		}
 		f.writeErr = failure(err)
 		close(f.written)
@@ -273,8 +274,10 @@ func failure(err error) error {
 
 // fail ends the engine after a failed write. The caller holds mu.
 func (e *Engine) fail(err error) {
-	if e.err != nil && !errors.Is(e.err, glassq.ErrClosed) {
-		return
+	select {
+	case <-e.failed:
+		return // closed since, perhaps
+	default:
 	}
 	e.err = err
 	e.opt.Logger.Error("the log failed, the store stops", "err", err)
@@ -316,11 +319,19 @@ func (e *Engine) background() {
 		write := !e.lazyAt.IsZero() && !e.lazyAt.After(now)
 		soonest(e.lazyAt)
 		soonest(e.paceAt)
+		look := e.volume.disk != nil && !e.volume.next.After(now)
+		if e.volume.disk != nil {
+			soonest(e.volume.next)
+		}
 		markAt := e.markAt
 		e.mu.Unlock()
 		if failed {
 			<-e.stop
 			return
+		}
+		if look {
+			e.lookAtSpace()
+			continue
 		}
 		if write {
 			e.lead <- struct{}{}
@@ -341,6 +352,10 @@ func (e *Engine) background() {
 			continue
 		}
 		soonest(syncAt)
+		if e.reclaimDue(now) {
+			e.look()
+			continue
+		}
 		if e.markDue(now) {
 			continue
 		}
@@ -353,6 +368,10 @@ func (e *Engine) background() {
 		select {
 		case <-timer.C:
 		case <-e.kick:
+		case <-e.log.Failed(): // by what nobody waits for: a seal, the directory
+			e.mu.Lock()
+			e.fail(failure(e.log.Err()))
+			e.mu.Unlock()
 		case <-e.stop:
 			return
 		}

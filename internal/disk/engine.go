@@ -14,8 +14,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -34,7 +36,8 @@ const (
 type Options struct {
 	Sync        string        // "" means SyncAlways
 	Interval    time.Duration // longest time unsynced with SyncInterval; 0 means 100 ms
-	SegmentSize int64         // bytes of a log segment; 0 means 64 MiB
+	SegmentSize int64         // bytes of a log segment; 0 means 64 MiB, less on a disk below 1 GiB
+	MinFree     Watermark     // of the disk; below it puts are refused
 	CacheBytes  int64         // bytes of frames kept in memory for hand-outs; 0 means 64 MiB
 	FS          wal.FS        // nil means the directory that Open is given
 	Logger      *slog.Logger  // nil discards
@@ -71,6 +74,10 @@ type Engine struct {
 	ckAt    atomic.Uint64   // bytes appended to the log when it was taken
 	lookAt  atomic.Uint64   // bytes appended to the log when the keeper looks again
 	work    chan struct{}   // the keeper has something to look at
+
+	volume      volume
+	reclaimAt   time.Time // when the keeper may be asked again to make room
+	segmentSize int64     // never changed
 
 	lead   chan struct{} // holds one token: the right to commit
 	kick   chan struct{} // the background loop has something new to wait for
@@ -121,8 +128,17 @@ func Open(dir string, opt Options) (*Engine, error) {
 		}
 		fs = wal.DirFS(dir)
 	}
+	e.volume.disk, _ = fs.(wal.Spacer)
+	if e.segmentSize = opt.SegmentSize; e.segmentSize == 0 {
+		e.segmentSize = wal.SmallSegment(1 << 62)
+		if e.volume.disk != nil {
+			if _, total, err := e.volume.disk.Space(); err == nil {
+				e.segmentSize = wal.SmallSegment(total)
+			}
+		}
+	}
 	var err error
-	if e.log, err = wal.Open(fs, wal.Options{SegmentSize: opt.SegmentSize, Logger: e.opt.Logger}); err != nil {
+	if e.log, err = wal.Open(fs, wal.Options{SegmentSize: e.segmentSize, Logger: e.opt.Logger}); err != nil {
 		return nil, openErr(err)
 	}
 	e.cache = newCache(e.opt.CacheBytes, e.log)
@@ -130,6 +146,7 @@ func Open(dir string, opt Options) (*Engine, error) {
 		e.log.Close()
 		return nil, openErr(err)
 	}
+	e.lookAtSpace()
 	e.wg.Go(e.background)
 	e.wg.Go(e.keep)
 	return e, nil
@@ -141,7 +158,13 @@ func openErr(err error) error {
 		return err
 	}
 	if _, ok := errors.AsType[*wal.CorruptError](err); ok || errors.Is(err, state.ErrRecord) {
-		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %w; nothing was changed: keep a copy of the directory, restore a backup, or start with an empty one", err)
+		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %w; nothing was changed; glassq repair shows what is lost and salvages the rest, or restore a backup", err)
+	}
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		return glassq.Errorf(glassq.CodeStorage, "the disk is mounted read-only, and a queue cannot live on that: %w; mount it writable, or name another --data", err)
+	case errors.Is(err, wal.ErrFormat):
+		return glassq.Errorf(glassq.CodeStorage, "%w; use the newer program, nothing was changed", err)
 	}
 	if errors.Is(err, wal.ErrLocked) {
 		return glassq.Errorf(glassq.CodeUnavailable, "%w; stop the other server, or name another --data", err)
@@ -183,7 +206,7 @@ func (e *Engine) recover() error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return e.affected(err)
 	}
 	if e.space.lost != 0 {
 		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %d tasks lie in segments of the log that are missing; nothing was changed: keep a copy of the directory, or restore a backup", e.space.lost)
@@ -200,6 +223,26 @@ func (e *Engine) recover() error {
 	e.open.force = true
 	_, err = e.commit(false)
 	return err
+}
+
+// affected adds to damage the queues that there were before it: what is lost is of these, or of new ones.
+func (e *Engine) affected(err error) error {
+	if _, ok := errors.AsType[*wal.CorruptError](err); !ok {
+		return err
+	}
+	const most = 10
+	var names []string
+	for _, q := range e.st.Queues() {
+		if len(names) == most {
+			names = append(names, "and more")
+			break
+		}
+		names = append(names, q.Name)
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("%w; which queues are affected is not known", err)
+	}
+	return fmt.Errorf("%w; queues that may be affected: %s", err, strings.Join(names, ", "))
 }
 
 // ready notes that a queue has something to hand out.
@@ -267,7 +310,7 @@ func (e *Engine) wakeAll() {
 func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
 	l := e.log.Stats()
 	s := glassq.Stats{Sync: e.opt.Sync, Syncs: l.Syncs, Frames: l.Frames, Bytes: l.Bytes, Unsynced: l.Unsynced,
-		LastSync: l.LastSync, TornBytes: l.TornBytes}
+		LastSync: l.LastSync, TornBytes: l.TornBytes, Storage: glassq.StorageOK}
 	if e.memory {
 		s.Sync = "memory"
 	}
@@ -278,6 +321,7 @@ func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.st.Figures(&s)
+	s.Storage, s.DiskFree, s.MinFree = e.volume.storage(), e.volume.free, e.volume.mark
 	s.Waiters = e.parked
 	return s, nil
 }

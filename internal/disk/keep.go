@@ -62,8 +62,9 @@ func (e *Engine) tidy() error {
 	for range 2 {
 		e.mu.Lock()
 		_, dead := e.space.idle()
+		tight := e.volume.tight()
 		e.mu.Unlock()
-		if uint64(dead) < max(uint64(e.ckEvery()), 2*e.ckSize.Load()) {
+		if dead == 0 || !tight && uint64(dead) < max(uint64(e.ckEvery()), 2*e.ckSize.Load()) {
 			return nil
 		}
 		if err := e.checkpoint(); err != nil {
@@ -100,6 +101,10 @@ func (e *Engine) empty(seg wal.Segment) (done bool, err error) {
 			return true, nil
 		}
 		if err := e.begin(); err != nil {
+			return false, err
+		}
+		if err := e.roomOn(shrinks, len(m.buf)); err != nil {
+			e.end()
 			return false, err
 		}
 		for i, x := range some[:k] {

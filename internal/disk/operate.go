@@ -23,7 +23,10 @@ func (e *Engine) change(decide func() error) error {
 		return err
 	}
 	before := e.open.count
-	err := decide()
+	err := e.roomOn(shrinks, 4<<10)
+	if err == nil {
+		err = decide()
+	}
 	var f *frame
 	if e.open.count > before {
 		f = e.open
@@ -141,7 +144,10 @@ func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor
 	for i, p := range found {
 		t, put, err := r.task(places[i].Frame, places[i].Offset)
 		if err != nil {
-			return nil, 0, err
+			if want != glassq.Dead {
+				return nil, 0, err
+			}
+			t = glassq.Task{Queue: queue} // its reason says where the damage is
 		}
 		t.Body = slices.Clone(t.Body)
 		t.Extra = slices.Clone(t.Extra)

@@ -50,7 +50,11 @@ func (e *Engine) Put(_ context.Context, tasks []glassq.Task) ([]glassq.Receipt, 
 	if err := e.begin(); err != nil {
 		return nil, err
 	}
-	if err := e.roomFor(tasks); err != nil {
+	err := e.roomOn(grows, len(s.buf))
+	if err == nil {
+		err = e.roomFor(tasks)
+	}
+	if err != nil {
 		e.end()
 		return nil, err
 	}

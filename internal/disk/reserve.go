@@ -141,8 +141,8 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		return
 	}
 	set := q.Settings()
-	if set.Paused || e.err != nil {
-		return
+	if set.Paused || e.err != nil || e.roomOn(shrinks, 32*w.r.Max) != nil {
+		return // without room for a lease nothing is handed out
 	}
 	n := int(min(int64(w.r.Max), q.Count(glassq.Ready)))
 	if n == 0 {
@@ -248,18 +248,21 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 	if err := wait(w.f); err != nil {
 		return nil, err
 	}
-	leases := make([]glassq.Lease, len(w.got))
+	leases := make([]glassq.Lease, 0, len(w.got))
+	var bad []error
 	r := reading{c: e.cache}
 	size := 0
-	for i, g := range w.got {
-		l := &leases[i]
+	for _, g := range w.got {
 		t, put, err := r.task(g.place.Frame, g.place.Offset)
 		if err != nil {
-			if !w.r.Take && !w.r.Look {
-				e.undo(queue, w)
+			if w.r.Look {
+				return nil, err
 			}
-			return nil, err
+			bad = append(bad, e.setAside(queue, g, err))
+			continue
 		}
+		leases = append(leases, glassq.Lease{})
+		l := &leases[len(leases)-1]
 		l.Task, l.Number, l.Attempt = t, g.number, g.place.Attempt
 		l.Length, l.Late = time.Duration(g.length)*time.Millisecond, g.late
 		l.Deadline = e.start.Add(time.Duration(g.at-e.base+g.length) * time.Millisecond)
@@ -269,6 +272,17 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 		}
 		l.Delay, l.TTL = 0, 0
 		size += len(t.Body) + len(t.Extra)
+	}
+	if len(leases) == 0 {
+		return nil, bad[0]
+	}
+	select {
+	case <-e.failed: // nothing is handed out any more, not even what was decided before
+		e.mu.Lock()
+		err := e.err
+		e.mu.Unlock()
+		return nil, err
+	default:
 	}
 	// One copy for all: the callers own their bodies, the cache keeps its own.
 	all := make([]byte, 0, size)

@@ -58,27 +58,28 @@ func (l *Log) append(buf []byte, time int64, count, flags uint32) error {
 	if !l.replayed {
 		return errNotReplayed
 	}
-	s, err := l.writable()
+	s := l.active()
+	pos := l.Next()
+	size := HeaderSize + padded(int64(len(buf)-HeaderSize))
+	if s.offset(pos) >= l.opt.SegmentSize {
+		var err error
+		if s, err = l.roll(size); err != nil {
+			return err
+		}
+	}
+	s, err := l.allocate(s, pos, size)
 	if err != nil {
 		return err
 	}
-	pos := l.Next()
 	h := frameHeader{
 		length: uint32(len(buf) - HeaderSize), segment: s.no, pos: pos, durable: l.Durable(),
 		time: time, count: count, flags: flags,
 	}
-	buf = append(buf, zeros[:h.size()-int64(len(buf))]...)
+	buf = append(buf, zeros[:size-int64(len(buf))]...)
 	h.sum = crc32.Checksum(buf[HeaderSize:], castagnoli)
 	h.encode(buf, s.salt)
 
 	off := s.offset(pos)
-	if need := off + int64(len(buf)); need > l.filled {
-		grown := max(need, min(l.filled+growStep, l.opt.SegmentSize))
-		if err := s.f.Allocate(l.filled, grown-l.filled); err != nil {
-			grown = need // a disk too full for this may still have room for the frame
-		}
-		l.filled = grown
-	}
 	if _, err := s.f.WriteAt(buf, off); err != nil {
 		return l.fail("write "+s.name(), err)
 	}
@@ -86,10 +87,46 @@ func (l *Log) append(buf []byte, time int64, count, flags uint32) error {
 	l.frames.Add(1)
 	l.bytes.Add(uint64(len(buf)))
 	l.end.Store(uint64(pos) + uint64(len(buf)))
+	l.left.Add(-size)
+	if l.spare != nil && l.spare.failed.Load() && !l.Full() {
+		l.spare = nil
+	}
 	if l.spare == nil && off+int64(len(buf)) > l.opt.SegmentSize/2 {
 		l.startSpare()
 	}
 	return nil
+}
+
+// setFilled notes that so many bytes of s, which ends at end, are allocated.
+func (l *Log) setFilled(s *segment, end Pos, filled int64) {
+	l.filled = filled
+	l.left.Store(filled - s.offset(end))
+}
+
+// allocate sees to it that a frame of size bytes fits at pos into s, or into a new
+// segment when the disk has no more room for s: a write must not find that out.
+func (l *Log) allocate(s *segment, pos Pos, size int64) (*segment, error) {
+	need := s.offset(pos) + size
+	if need <= l.filled {
+		return s, nil
+	}
+	grown := max(need, min(l.filled+growStep, l.opt.SegmentSize))
+	err := s.f.Allocate(l.filled, grown-l.filled)
+	if isNoSpace(err) {
+		l.full.Store(true)
+		grown = need
+		if err = s.f.Allocate(l.filled, grown-l.filled); isNoSpace(err) && pos > s.first {
+			return l.roll(size)
+		}
+	}
+	if isNoSpace(err) {
+		return nil, l.fail("make room in "+s.name(), err)
+	}
+	if err != nil {
+		grown = need // the write will tell
+	}
+	l.setFilled(s, pos, grown)
+	return s, nil
 }
 
 // Sync makes all appended frames durable. A sync that fails is ErrFailed and sticks:
@@ -120,35 +157,29 @@ func (l *Log) active() *segment {
 	return l.segs[len(l.segs)-1]
 }
 
-// writable is the segment for the next frame, a new one when the active one is full.
-func (l *Log) writable() (*segment, error) {
+// roll ends the active segment and starts one that has room for a frame of size bytes.
+func (l *Log) roll(size int64) (*segment, error) {
 	old := l.active()
 	end := l.Next()
-	if old.offset(end) < l.opt.SegmentSize {
-		return old, nil
-	}
 	// The old segment is durable before the new one has a name, so whatever is wrong
 	// in any but the last segment is damage and not a torn tail.
 	if err := l.Sync(); err != nil {
 		return nil, err
 	}
-	tmp := spareName
-	f := l.takeSpare()
-	if f == nil {
-		tmp = segmentTmp
-		var err error
-		if f, err = l.fs.Create(tmp); err != nil {
-			return nil, l.fail("create a segment", err)
-		}
-	}
-	s, err := l.publish(f, tmp, old.no+1, end)
+	f, tmp, err := l.room(pageSize + size)
 	if err != nil {
+		return nil, l.fail("make a segment", err)
+	}
+	s := newSegment(old.no+1, end)
+	if err := l.publish(f, tmp, s); err != nil {
 		return nil, l.fail("start a segment", err)
 	}
-	if l.filled, err = s.f.Size(); err != nil {
+	filled, err := s.f.Size()
+	if err != nil {
 		s.close()
 		return nil, l.fail("start a segment", err)
 	}
+	l.setFilled(s, end, filled)
 	l.mu.Lock()
 	old.end, old.sealed = end, true
 	segs := make([]*segment, 0, len(l.segs)+1)

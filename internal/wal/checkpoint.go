@@ -107,7 +107,8 @@ func (l *Log) Checkpoints() []Pos {
 // WriteCheckpoint publishes what write writes as the checkpoint at pos, which must be
 // durable, and then deletes all checkpoints but the newest two. When it returns nil
 // the checkpoint is durable; when it returns an error the older ones are as they
-// were. A full disk does not fail the log. Checkpoints are written one at a time;
+// were. A full disk does not fail the log. write is called again when the disk was full and
+// the reserve made room. Checkpoints are written one at a time;
 // the call may run beside everything else.
 func (l *Log) WriteCheckpoint(pos Pos, write func(w io.Writer) error) error {
 	l.cpMu.Lock()
@@ -118,7 +119,7 @@ func (l *Log) WriteCheckpoint(pos Pos, write func(w io.Writer) error) error {
 	if d := l.Durable(); pos > d || pos%frameAlign != 0 {
 		return fmt.Errorf("checkpoint at %d: the log is durable up to %d", pos, d)
 	}
-	err := l.writeFile(checkpointName(pos), func(f File) error {
+	fill := func(f File) error {
 		cw := &checkpointWriter{f: f}
 		bw := bufio.NewWriterSize(cw, 256<<10)
 		bw.Write(encodeCheckpointHead(l.uuid, pos))
@@ -133,7 +134,13 @@ func (l *Log) WriteCheckpoint(pos Pos, write func(w io.Writer) error) error {
 		binary.LittleEndian.PutUint32(trail[8:], crc32.Update(cw.sum, castagnoli, trail[:8]))
 		_, err := cw.Write(trail[:])
 		return err
-	})
+	}
+	err := l.writeFile(checkpointName(pos), fill)
+	if isNoSpace(err) && l.dropReserve() {
+		// What makes segments removable may use the reserve; Prepare makes it anew.
+		l.full.Store(true)
+		err = l.writeFile(checkpointName(pos), fill)
+	}
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package wal
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -26,4 +27,21 @@ func syncDir(path string) error {
 		err = cerr
 	}
 	return err
+}
+
+// isNoSpace tells whether err says that the disk, or the user's share of it, is full.
+func isNoSpace(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+}
+
+// Space implements Spacer: what a process without special rights may still take.
+func (d dirFS) Space() (free, total int64, err error) {
+	var st unix.Statfs_t
+	for err = unix.Statfs(d.path, &st); err == unix.EINTR; err = unix.Statfs(d.path, &st) {
+	}
+	if err != nil {
+		return 0, 0, &os.PathError{Op: "statfs", Path: d.path, Err: err}
+	}
+	block := int64(st.Bsize)
+	return int64(st.Bavail) * block, int64(st.Blocks) * block, nil
 }

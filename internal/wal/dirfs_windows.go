@@ -1,7 +1,9 @@
 package wal
 
 import (
+	"errors"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/windows"
 )
@@ -17,3 +19,21 @@ func lockFile(f *os.File) error {
 
 // syncDir does nothing: the file system journals its names.
 func syncDir(string) error { return nil }
+
+// isNoSpace tells whether err says that the disk is full.
+func isNoSpace(err error) bool {
+	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) || errors.Is(err, syscall.ENOSPC)
+}
+
+// Space implements Spacer.
+func (d dirFS) Space() (free, total int64, err error) {
+	path, err := windows.UTF16PtrFromString(d.path)
+	if err != nil {
+		return 0, 0, err
+	}
+	var avail, all, unused uint64
+	if err := windows.GetDiskFreeSpaceEx(path, &avail, &all, &unused); err != nil {
+		return 0, 0, &os.PathError{Op: "free space", Path: d.path, Err: err}
+	}
+	return int64(avail), int64(all), nil
+}

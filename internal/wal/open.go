@@ -43,7 +43,7 @@ func Open(fsys FS, opt Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock the log: %w", err)
 	}
-	l := &Log{fs: fsys, opt: opt, lock: lock}
+	l := &Log{fs: fsys, opt: opt, lock: lock, ended: make(chan struct{})}
 	if err := l.load(); err != nil {
 		for _, s := range l.segs {
 			s.close()
@@ -80,6 +80,7 @@ func (l *Log) load() error {
 		}
 	}
 	slices.Sort(numbers)
+	l.findReserve()
 	switch {
 	case len(numbers) > 0:
 		err = l.loadSegments(numbers, hasFormat)
@@ -110,17 +111,14 @@ func (l *Log) create() error {
 		f.Close()
 		return err
 	}
-	s, err := l.publish(f, segmentTmp, 1, firstPos)
-	if err != nil {
-		return err
-	}
+	s := newSegment(1, firstPos)
 	l.segs = []*segment{s}
-	return nil
+	return l.publish(f, segmentTmp, s)
 }
 
 // loadSegments reads the pages of all segments and finds out where each ends.
 func (l *Log) loadSegments(numbers []uint64, hasUUID bool) error {
-	ends := make([]Pos, len(numbers)) // as sealed; 0 is unknown
+	var ends []Pos // as sealed; 0 is unknown
 	for i, no := range numbers {
 		s, uuid, end, err := loadSegment(l.fs, no)
 		if err != nil {
@@ -132,7 +130,10 @@ func (l *Log) loadSegments(numbers []uint64, hasUUID bool) error {
 		if uuid != l.uuid {
 			return &CorruptError{File: s.name(), Err: errors.New("segment of another log")}
 		}
-		l.segs, ends[i] = append(l.segs, s), end
+		l.segs, ends = append(l.segs, s), append(ends, end)
+	}
+	if err := l.dropReplaced(); err != nil {
+		return err
 	}
 	last := len(l.segs) - 1
 	for i, s := range l.segs[:last] {
@@ -162,11 +163,6 @@ func (l *Log) loadSegments(numbers []uint64, hasUUID bool) error {
 		return err
 	}
 	s.f = f
-	// What an earlier process wrote and did not sync may be read back from memory
-	// now and be gone after a power cut: make it durable before anyone acts on it.
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", s.name(), err)
-	}
 	return nil
 }
 

@@ -103,16 +103,16 @@ func TestDamage(t *testing.T) {
 			l := open(t, fsys, 0)
 			replayAll(t, l, 0)
 			ok(t, "Close", l.Close()) // leaves a mark
-			flip(t, fsys, segmentName(1), pageSize+int64(all[2].pos-firstPos)+60)
-		}, segmentName(1), func(all []entry) int64 { return pageSize + int64(all[2].pos-firstPos) }},
+			flip(t, fsys, segmentName(2), pageSize+int64(all[2].pos-firstPos)+60)
+		}, segmentName(2), func(all []entry) int64 { return pageSize + int64(all[2].pos-firstPos) }},
 		{"last frame under a checkpoint", func(t *testing.T, fsys FS, all []entry) {
-			f, err := fsys.Open(segmentName(1))
-			ok(t, "Open", err)
 			l := open(t, fsys, 0)
 			replayAll(t, l, 0)
 			ok(t, "WriteCheckpoint", l.WriteCheckpoint(l.Durable(), nothing))
+			f, err := fsys.Open(segmentName(2))
+			ok(t, "Open", err)
 			ok(t, "Truncate", f.Truncate(pageSize+int64(all[2].pos-firstPos)))
-		}, segmentName(1), func(all []entry) int64 { return pageSize + int64(all[2].pos-firstPos) }},
+		}, segmentName(2), func(all []entry) int64 { return pageSize + int64(all[2].pos-firstPos) }},
 		{"segment header", func(t *testing.T, fsys FS, _ []entry) {
 			flip(t, fsys, segmentName(1), 20)
 		}, segmentName(1), func([]entry) int64 { return 0 }},

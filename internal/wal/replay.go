@@ -17,7 +17,9 @@ var errMissing = errors.New("segment missing")
 // call ReadFrame.
 //
 // Frames that no Sync covered may be among them; when Replay returns nil, all that
-// it passed on are durable. A torn tail is copied to torn-<position>.bin and cut.
+// it passed on are durable: the last segment is written anew, because what an earlier
+// process did not sync, or could not, may read well now and be gone after a power cut. A
+// torn tail is copied to torn-<position>.bin and left out.
 //
 // Replay must succeed once before the first Append. Errors: *CorruptError when
 // durable bytes are damaged or missing; fn's error; the file system's.
@@ -34,7 +36,7 @@ func (l *Log) Replay(from Pos, fn func(Frame) error) error {
 	if err := l.contiguous(from); err != nil {
 		return err
 	}
-	r := replay{l: l, fn: fn}
+	r := replay{l: l, fn: fn, from: from}
 	for _, s := range l.segs {
 		if s.sealed && s.end <= from {
 			continue
@@ -69,6 +71,7 @@ func (l *Log) contiguous(from Pos) error {
 type replay struct {
 	l       *Log
 	fn      func(Frame) error
+	from    Pos
 	buf     []byte
 	time    int64
 	realEnd Pos
@@ -98,7 +101,7 @@ func (r *replay) segment(s *segment, pos Pos) error {
 	w := window{f: f, size: limit, buf: r.buf}
 	defer func() { r.buf = w.buf }()
 	for !s.sealed || pos < s.end {
-		h, body, err := r.frame(s, &w, pos)
+		h, body, err := readFrame(s, &w, pos)
 		if ferr, ok := errors.AsType[*frameError](err); ok {
 			if s.sealed {
 				return &CorruptError{File: s.name(), Offset: s.offset(pos), From: pos, To: s.end, Err: ferr.err}
@@ -129,8 +132,8 @@ type frameError struct{ err error }
 
 func (e *frameError) Error() string { return e.err.Error() }
 
-// frame reads and verifies the frame at pos.
-func (r *replay) frame(s *segment, w *window, pos Pos) (frameHeader, []byte, error) {
+// readFrame reads and verifies the frame at pos.
+func readFrame(s *segment, w *window, pos Pos) (frameHeader, []byte, error) {
 	b, err := w.at(s.offset(pos), HeaderSize)
 	if err != nil {
 		return frameHeader{}, nil, err
@@ -171,15 +174,23 @@ func (r *replay) tail(s *segment, f File, size int64, pos Pos, cause error) erro
 	if proof > pos {
 		return &CorruptError{File: s.name(), Offset: s.offset(pos), From: pos, To: proof, Err: cause}
 	}
-	r.l.filled = size
 	if used > 0 {
-		if err := r.l.cut(s, f, pos, used); err != nil {
-			return fmt.Errorf("cut the torn tail of %s: %w", s.name(), err)
+		if err := r.l.setAside(s, f, pos, used); err != nil {
+			return fmt.Errorf("set the torn tail of %s aside: %w", s.name(), err)
 		}
-		r.l.filled = s.offset(pos)
 	}
+	if used > 0 || pos > s.first {
+		// Whatever of it was not proven durable may be gone after a power cut, though it
+		// reads well now.
+		if err := r.l.rewrite(s, f, r.from, pos, r.time); err != nil {
+			return fmt.Errorf("write %s anew: %w", s.name(), err)
+		}
+		r.witness = pos
+		return nil
+	}
+	r.l.setFilled(s, pos, size)
 	r.l.end.Store(uint64(pos))
-	r.l.durable.Store(uint64(pos)) // Open or cut has synced it
+	r.l.durable.Store(uint64(pos))
 	return nil
 }
 
@@ -214,37 +225,6 @@ func scan(s *segment, f File, size int64, pos Pos) (proof Pos, used int64, err e
 			return proof, used, nil
 		}
 	}
-}
-
-// cut moves used bytes from pos on out of the segment into a file of their own.
-func (l *Log) cut(s *segment, f File, pos Pos, used int64) error {
-	start := s.offset(pos)
-	err := l.writeFile(fmt.Sprintf("torn-%016x.bin", uint64(pos)), func(to File) error {
-		buf := make([]byte, min(readStep, used))
-		for done := int64(0); done < used; {
-			n, err := f.ReadAt(buf[:min(int64(len(buf)), used-done)], start+done)
-			if n == 0 {
-				return err
-			}
-			if _, err := to.WriteAt(buf[:n], done); err != nil {
-				return err
-			}
-			done += int64(n)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if err := f.Truncate(start); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return l.fail("sync "+s.name(), err)
-	}
-	l.torn.Add(used)
-	l.opt.Logger.Warn("torn tail cut off", "file", s.name(), "offset", start, "bytes", used)
-	return nil
 }
 
 // A window reads a file from front to back in large steps.

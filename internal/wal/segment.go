@@ -2,7 +2,6 @@ package wal
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -145,18 +144,18 @@ func loadSegment(fsys FS, no uint64) (s *segment, uuid [16]byte, end Pos, err er
 	if err != nil {
 		return nil, uuid, 0, &CorruptError{File: name, Err: err}
 	}
+	if !allZero(page[headSize:sealOffset]) || !allZero(page[sealOffset+sealSize:]) {
+		return nil, uuid, 0, &CorruptError{File: name, Offset: headSize, Err: errors.New("segment page has bytes that nobody wrote")}
+	}
 	if e, ok := s.parseSeal(page[sealOffset:]); ok {
 		end, s.onDisk = e, true
 	}
 	return s, uuid, end, nil
 }
 
-// publish gives f, which is tmp, a header page and the name of segment no. When it
-// returns nil the name and the page are durable. It owns f.
-func (l *Log) publish(f File, tmp string, no uint64, first Pos) (*segment, error) {
-	var salt [4]byte
-	rand.Read(salt[:])
-	s := &segment{no: no, first: first, salt: binary.LittleEndian.Uint32(salt[:])}
+// publish gives f, which is tmp, a header page and the name of s. When it returns nil
+// the name and all content are durable, and s is open. It owns f.
+func (l *Log) publish(f File, tmp string, s *segment) error {
 	page := make([]byte, pageSize)
 	s.encodeHead(page, l.uuid)
 	_, err := f.WriteAt(page, 0)
@@ -177,9 +176,9 @@ func (l *Log) publish(f File, tmp string, no uint64, first Pos) (*segment, error
 		s.f, err = l.fs.Open(s.name())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make %s: %w", s.name(), err)
+		return fmt.Errorf("make %s: %w", s.name(), err)
 	}
-	return s, nil
+	return nil
 }
 
 // file returns the open file, opening it if need be.

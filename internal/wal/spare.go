@@ -1,5 +1,7 @@
 package wal
 
+import "sync/atomic"
+
 const (
 	spareName = "spare.tmp"
 	zeroStep  = 1 << 20 // bytes zeroed and synced at once, so that Syncs wait little
@@ -11,6 +13,8 @@ type spare struct {
 	stop chan struct{} // closed: take what is there
 	done chan struct{}
 	f    File // nil when it could not be made
+
+	failed atomic.Bool
 }
 
 // startSpare prepares the next segment in the background. The file is filled with
@@ -24,11 +28,14 @@ func (l *Log) startSpare() {
 		defer close(sp.done)
 		f, err := l.fs.Create(spareName)
 		if err != nil {
+			sp.failed.Store(true)
 			l.opt.Logger.Warn("no spare segment", "err", err)
 			return
 		}
 		if err = f.Allocate(0, size); err == nil {
-			err = f.Sync()
+			if err = f.Sync(); err == nil {
+				l.spareRoom.Store(size)
+			}
 		}
 		for off := int64(0); off < size && err == nil; off += zeroStep {
 			select {
@@ -41,10 +48,16 @@ func (l *Log) startSpare() {
 				err = f.Sync()
 			}
 		}
-		if err != nil { // a full disk, most likely: the roll will try again
-			l.opt.Logger.Warn("no spare segment", "err", err)
+		if err != nil {
+			l.spareRoom.Store(0)
 			f.Close()
 			l.fs.Remove(spareName)
+			sp.failed.Store(true)
+			if isNoSpace(err) {
+				l.full.Store(true) // tried again when Prepare finds room, or by the roll
+			} else {
+				l.opt.Logger.Warn("no spare segment", "err", err)
+			}
 			return
 		}
 		sp.f = f
@@ -61,5 +74,6 @@ func (l *Log) takeSpare() File {
 	l.spare = nil
 	close(sp.stop)
 	<-sp.done
+	l.spareRoom.Store(0)
 	return sp.f
 }

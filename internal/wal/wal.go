@@ -116,6 +116,7 @@ type Log struct {
 	lock   io.Closer
 	uuid   [16]byte
 	failed atomic.Pointer[error] // first failed write or sync; sticky
+	ended  chan struct{}         // closed after failed is set
 
 	// The writer's.
 	replayed bool // Replay has succeeded
@@ -125,6 +126,10 @@ type Log struct {
 	filled   int64 // bytes of the active file that are allocated
 	spare    *spare
 	mark     [HeaderSize]byte
+
+	left, spareRoom, reserve atomic.Int64 // bytes allocated: in the active segment, for the next, in reserve
+	full                     atomic.Bool
+	resMu                    sync.Mutex // who makes or takes the reserve
 
 	end     atomic.Uint64 // Pos of the next frame
 	durable atomic.Uint64 // Pos
@@ -230,9 +235,17 @@ func (l *Log) Close() error {
 // fail makes the first error of the log stick and returns what sticks.
 func (l *Log) fail(doing string, err error) error {
 	err = fmt.Errorf("%s: %w: %w", doing, ErrFailed, err)
-	l.failed.CompareAndSwap(nil, &err)
+	if l.failed.CompareAndSwap(nil, &err) {
+		close(l.ended)
+	}
 	return l.err()
 }
+
+// Failed is closed when a write or a sync has failed, a background one included.
+func (l *Log) Failed() <-chan struct{} { return l.ended }
+
+// Err is why the log failed, or nil.
+func (l *Log) Err() error { return l.err() }
 
 func (l *Log) err() error {
 	if p := l.failed.Load(); p != nil {

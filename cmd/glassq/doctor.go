@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/wal"
+	"github.com/spf13/cobra"
+)
+
+// slowSync is a sync time that makes a lone client wait noticeably.
+const slowSync = 20 * time.Millisecond
+
+func (a *app) doctorCmd() *cobra.Command {
+	var data, minFree string
+	var r remote
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check the disk, the system and a server",
+		Long: `Check what a server needs: how fast the disk syncs, the room on it, the number of files, ports and the clock;
+with --server also what a running server says and whether its queues of results are read. Prints a line per
+check: ok, warn or FAIL.
+
+Exit codes: 0 no check failed, 1 one did.`,
+		Example: "  glassq doctor --data d\n  glassq doctor --data d --server http://127.0.0.1:5080",
+		Args:    cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&data, "data", "", "`folder` of the data; default $XDG_STATE_HOME/glassq")
+	cmd.Flags().StringVar(&minFree, "min-free", "", "`size` or share as given to serve")
+	r.flags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		dir, err := dataFolder(data)
+		if err != nil {
+			return err
+		}
+		var mark disk.Watermark
+		if minFree != "" {
+			if mark, err = disk.ParseWatermark(minFree); err != nil {
+				return usagef("--min-free: %w", err)
+			}
+		}
+		d := doctor{a: a}
+		d.disk(dir, mark)
+		d.system()
+		if cmd.Flags().Changed("server") {
+			if err := a.oneShot(cmd, &r, func(q *client.Client) error { return d.server(cmd, q) }); err != nil {
+				d.say("FAIL", "server", "%s", sentence(err))
+			}
+		}
+		if d.failed {
+			return exit(exitUnexpected)
+		}
+		return nil
+	}
+	return cmd
+}
+
+type doctor struct {
+	a      *app
+	failed bool
+}
+
+func (d *doctor) say(level, what, format string, args ...any) {
+	d.failed = d.failed || level == "FAIL"
+	d.a.printf("%-5s %-8s %s\n", level, what, fmt.Sprintf(format, args...))
+}
+
+func (d *doctor) disk(dir string, w disk.Watermark) {
+	if _, err := os.Stat(dir); err != nil {
+		d.say("FAIL", "data", "%v; serve makes it, or name another --data", err)
+		return
+	}
+	p50, p99, err := wal.SyncTimes(dir)
+	switch {
+	case err != nil:
+		d.say("FAIL", "sync", "%v", err)
+	case p50 > slowSync:
+		d.say("warn", "sync", "p50 %s, p99 %s of 4 KiB written and synced: a lone client waits as long for each put", brief(p50), brief(p99))
+	default:
+		d.say("ok", "sync", "p50 %s, p99 %s of 4 KiB written and synced", brief(p50), brief(p99))
+	}
+	space, ok := wal.DirFS(dir).(wal.Spacer)
+	if !ok {
+		d.say("warn", "space", "not known on this system")
+		return
+	}
+	free, total, err := space.Space()
+	mark := w.Of(total)
+	switch {
+	case err != nil:
+		d.say("FAIL", "space", "%v", err)
+	case free < mark:
+		d.say("FAIL", "space", "%d MiB free of %d, and %d are to stay so (serve --min-free): puts are refused", free>>20, total>>20, mark>>20)
+	default:
+		d.say("ok", "space", "%d MiB free of %d; puts are refused below %d", free>>20, total>>20, mark>>20)
+	}
+}
+
+func (d *doctor) system() {
+	if n, ok := fileLimit(); ok {
+		if n < 4096 {
+			d.say("warn", "files", "at most %d open files, and each connection is one; raise it with ulimit -n", n)
+		} else {
+			d.say("ok", "files", "at most %d open files", n)
+		}
+	}
+	for _, f := range []struct{ what, path string }{
+		{"ports", "/proc/sys/net/ipv4/ip_local_port_range"}, {"backlog", "/proc/sys/net/core/somaxconn"},
+	} {
+		if b, err := os.ReadFile(f.path); err == nil {
+			d.say("ok", f.what, "%s", strings.Join(strings.Fields(string(b)), " to "))
+		}
+	}
+	if ln, err := net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		d.say("FAIL", "listen", "%v", err)
+	} else {
+		ln.Close()
+	}
+	if now := time.Now(); now.Year() < 2025 {
+		d.say("FAIL", "clock", "it says %s; delays and ages go by it", now.Format(time.DateTime))
+	} else {
+		d.say("ok", "clock", "%s", now.Format(time.RFC3339))
+	}
+}
+
+func (d *doctor) server(cmd *cobra.Command, q *client.Client) error {
+	queues, err := q.Queues(cmd.Context())
+	if err != nil {
+		return err
+	}
+	d.say("ok", "server", "answers, %d queues", len(queues))
+	for i := range queues {
+		n := &queues[i]
+		if strings.HasPrefix(n.Name, "results") && n.Ready > 100_000 && n.Books.OK+n.Books.Failed == 0 {
+			d.say("warn", "results", "queue %s holds %s results that nobody reads; glassq output reads them, or set its max_bytes", n.Name, commas(uint64(n.Ready)))
+		}
+	}
+	return nil
+}

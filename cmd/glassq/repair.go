@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/glassq/glassq/internal/disk"
+	"github.com/spf13/cobra"
+)
+
+// dataFolder is the folder that --data names, or the one that serve uses without it.
+func dataFolder(data string) (string, error) {
+	if data != "" {
+		return filepath.Clean(data), nil
+	}
+	dir, err := stateDir()
+	return filepath.Join(dir, "data"), err
+}
+
+func (a *app) repairCmd() *cobra.Command {
+	var data string
+	var salvage bool
+	cmd := &cobra.Command{
+		Use:   "repair",
+		Short: "Show what of damaged data can be kept, and salvage it",
+		Long: `Read the data of a stopped server and show what is damaged and what can be kept. Nothing is changed
+without --salvage; with it, a new folder is made of what reads, and the original is kept beside it.
+
+Everything up to the first damage after the last checkpoint is kept as it is. Tasks that were put after it are
+put again, whether or not they were done since: acks behind a gap cannot be matched with their tasks. So
+expect some tasks twice.
+
+Exit codes: 0 nothing is damaged, or it was salvaged; 8 something is damaged.`,
+		Example: "  glassq repair --data d\n  glassq repair --data d --salvage",
+		Args:    cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&data, "data", "", "`folder` of the data; default $XDG_STATE_HOME/glassq")
+	cmd.Flags().BoolVar(&salvage, "salvage", false, "make a new folder of what reads, and keep the old one")
+	cmd.RunE = func(*cobra.Command, []string) error {
+		dir, err := dataFolder(data)
+		if err != nil {
+			return err
+		}
+		s, err := disk.Repair(dir, salvage)
+		if s != nil {
+			if perr := a.printSalvage(s); perr != nil {
+				return perr
+			}
+		}
+		switch {
+		case err != nil:
+			return err
+		case s.Whole():
+			return nil
+		case s.Kept != "":
+			return a.printf("\nsalvaged into %s; the original is %s\n", dir, s.Kept)
+		}
+		return &exitError{exitStorage, fmt.Errorf("%s is damaged; nothing was changed; add --salvage to keep what is shown above", dir)}
+	}
+	return cmd
+}
+
+func (a *app) printSalvage(s *disk.Salvage) error {
+	if s.Whole() {
+		return a.printf("nothing is damaged\n")
+	}
+	for _, l := range s.Losses {
+		if err := a.printf("lost     %s\n", l); err != nil {
+			return err
+		}
+	}
+	for _, q := range s.Queues {
+		if err := a.printf("kept     queue %s: %s tasks (ready %s, delayed %s, leased %s, dead %s)\n", q.Name,
+			commas(uint64(q.Ready+q.Delayed+q.Leased+q.Dead)), commas(uint64(q.Ready)), commas(uint64(q.Delayed)),
+			commas(uint64(q.Leased)), commas(uint64(q.Dead))); err != nil {
+			return err
+		}
+	}
+	for _, r := range s.Runs {
+		if err := a.printf("kept     run %s: put %s, ok %s, failed %s, pending %s\n", r.Name, commas(r.Books.Put),
+			commas(r.Books.OK), commas(r.Books.Failed), commas(r.Books.Pending())); err != nil {
+			return err
+		}
+	}
+	for _, q := range s.QueueNames() {
+		if err := a.printf("again    queue %s: %s tasks put after the damage, done since or not\n", q, commas(uint64(s.Again[q]))); err != nil {
+			return err
+		}
+	}
+	for run, n := range s.ByRun {
+		if run == "" {
+			continue
+		}
+		if err := a.printf("again    run %s: %s of them\n", run, commas(uint64(n))); err != nil {
+			return err
+		}
+	}
+	if s.Refused > 0 {
+		return a.printf("refused  %s of these were there already, or beyond the end of their run\n", commas(uint64(s.Refused)))
+	}
+	return nil
+}

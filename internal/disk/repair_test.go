@@ -1,0 +1,191 @@
+package disk_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/wal"
+)
+
+// drain takes all bodies of queue q.
+func drain(t *testing.T, dir string) (got []string) {
+	t.Helper()
+	e, err := disk.Open(dir, disk.Options{})
+	if err != nil {
+		t.Fatalf("start: %v", err)
+	}
+	defer e.Close()
+	for {
+		leases, err := e.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 100, Take: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(leases) == 0 {
+			slices.Sort(got)
+			return got
+		}
+		for _, l := range leases {
+			got = append(got, string(l.Body))
+		}
+	}
+}
+
+// TestRepair: a damaged log is refused with a sentence, repair shows the loss and changes nothing, and
+// --salvage keeps all but what lay in the damaged frame.
+func TestRepair(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	e, err := disk.Open(dir, disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for i := range 10 {
+		want = append(want, fmt.Sprintf("body-%d", i))
+		if err := putOne(t, e, want[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s, err := disk.Repair(dir, false); glassq.CodeOf(err) != glassq.CodeUnavailable {
+		t.Errorf("repair of a store in use = %+v, %v; want unavailable", s, err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := disk.Repair(dir, true); err != nil || !s.Whole() || s.Kept != "" {
+		t.Errorf("repair of a whole store = %+v, %v", s, err)
+	}
+	rot(t, wal.DirFS(dir), "body-4")
+	checkpoints, _ := filepath.Glob(filepath.Join(dir, "checkpoint-*"))
+	for _, c := range checkpoints { // so that the start has to read the log
+		if err := os.Remove(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = disk.Open(dir, disk.Options{})
+	if glassq.CodeOf(err) != glassq.CodeDamaged {
+		t.Fatalf("start on a damaged log = %v", err)
+	}
+	for _, part := range []string{"segment-", "byte ", "positions ", "queues that may be affected: q", "glassq repair"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("start on a damaged log = %v; lacks %q", err, part)
+		}
+	}
+	s, err := disk.Repair(dir, false)
+	if err != nil || len(s.Losses) != 1 || s.Again["q"] != 5 || len(s.Queues) != 1 || s.Queues[0].Ready != 4 || s.Kept != "" {
+		t.Fatalf("repair = %+v, %v; want 4 kept and 5 again", s, err)
+	}
+	if _, err := disk.Open(dir, disk.Options{}); glassq.CodeOf(err) != glassq.CodeDamaged {
+		t.Fatalf("repair without salvage changed something: start = %v", err)
+	}
+	s, err = disk.Repair(dir, true)
+	if err != nil || s.Kept == "" {
+		t.Fatalf("salvage = %+v, %v", s, err)
+	}
+	if got := drain(t, dir); !slices.Equal(got, slices.Delete(slices.Clone(want), 4, 5)) {
+		t.Errorf("after the salvage: %q", got)
+	}
+	if _, err := disk.Open(s.Kept, disk.Options{}); glassq.CodeOf(err) != glassq.CodeDamaged {
+		t.Errorf("start on the original that was kept = %v, want damaged as before", err)
+	}
+}
+
+// TestFlippedAnywhere: one flipped bit in anything that matters is refused or does no harm: no start is
+// ever silently smaller.
+func TestFlippedAnywhere(t *testing.T) {
+	made := filepath.Join(t.TempDir(), "d")
+	e, err := disk.Open(made, disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 6 {
+		if err := putOne(t, e, fmt.Sprintf("body-%d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	names, _ := wal.DirFS(made).List()
+	refused, harmless := 0, 0
+	for _, name := range names {
+		if name == "LOCK" || name == "reserve.bin" {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(made, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		step := 1
+		if strings.HasPrefix(name, "segment-") {
+			data, step = data[:min(len(data), 4096+1400)], 37
+		}
+		for off := 0; off < len(data); off += step {
+			dir := filepath.Join(t.TempDir(), "x")
+			if err := os.CopyFS(dir, os.DirFS(made)); err != nil {
+				t.Fatal(err)
+			}
+			os.Remove(filepath.Join(dir, "reserve.bin"))
+			bad := slices.Clone(data)
+			bad[off] ^= 1 << (off % 8)
+			if err := os.WriteFile(filepath.Join(dir, name), bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			e, err := disk.Open(dir, disk.Options{})
+			if err != nil {
+				refused++
+				continue
+			}
+			q, err := e.Queues(t.Context(), "q")
+			if err != nil || q[0].Ready+q[0].Dead != 6 {
+				t.Errorf("%s with byte %d flipped: started with %+v, %v; want 6 tasks or a refusal", name, off, q, err)
+			}
+			harmless++
+			e.Close()
+			os.RemoveAll(dir)
+		}
+	}
+	t.Logf("%d flips refused, %d without harm", refused, harmless)
+	if refused == 0 || harmless == 0 {
+		t.Errorf("%d refused, %d harmless: the test sees nothing", refused, harmless)
+	}
+}
+
+// TestCopy: a backup has everything; one of damaged data is refused.
+func TestCopy(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	e, err := disk.Open(dir, disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, body := range []string{"a", "b-to-rot"} {
+		if err := putOne(t, e, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := disk.Copy(dir, dir+"1"); glassq.CodeOf(err) != glassq.CodeUnavailable {
+		t.Errorf("copy of a store in use = %v", err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c, err := disk.Copy(dir, dir+"2")
+	if err != nil || c.Tasks != 2 || c.Queues != 1 {
+		t.Fatalf("copy = %+v, %v", c, err)
+	}
+	if got := drain(t, dir+"2"); !slices.Equal(got, []string{"a", "b-to-rot"}) {
+		t.Errorf("the copy holds %q", got)
+	}
+	rot(t, wal.DirFS(dir), "b-to-rot")
+	if _, err := disk.Copy(dir, dir+"3"); glassq.CodeOf(err) != glassq.CodeDamaged {
+		t.Errorf("copy of a damaged store = %v", err)
+	}
+	if _, err := os.Stat(dir + "3"); !os.IsNotExist(err) {
+		t.Errorf("a copy that does not check out is left behind: %v", err)
+	}
+}

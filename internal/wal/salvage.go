@@ -1,0 +1,295 @@
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// A Loss is a stretch of the log that does not read.
+type Loss struct {
+	File     string
+	Offset   int64 // bytes from the start of File
+	From, To Pos   // To is 0 when the end is not known
+	Err      error
+}
+
+func (l Loss) String() string {
+	return (&CorruptError{File: l.File, Offset: l.Offset, From: l.From, To: l.To, Err: l.Err}).Error()
+}
+
+// A Survey is what can be read of a damaged log. Nothing is changed by it.
+type Survey struct {
+	fs          FS
+	uuid        [16]byte
+	segs        []*segment
+	Checkpoints []Pos // whole ones, newest first
+	Losses      []Loss
+	End         Pos   // of the last frame that reads
+	Torn        int64 // bytes of an unfinished write behind it: no loss, a start leaves them out
+	witness     Pos   // everything before it was durable
+}
+
+// NewSurvey looks at the files of a log: which segments and checkpoints are whole. The
+// caller keeps others from the directory.
+func NewSurvey(fsys FS) (*Survey, error) {
+	names, err := fsys.List()
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	v := &Survey{fs: fsys}
+	for _, name := range names {
+		if no, ok := parseHexName(name, "segment-", ".log"); ok {
+			s, uuid, _, err := loadSegment(fsys, no)
+			if c, ok := errors.AsType[*CorruptError](err); ok {
+				v.Losses = append(v.Losses, Loss{File: name, Offset: c.Offset, Err: c.Err})
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			if n := len(v.segs); n > 0 && v.segs[n-1].first == s.first {
+				v.segs = v.segs[:n-1] // written anew
+			}
+			v.segs, v.uuid = append(v.segs, s), uuid
+		}
+		if pos, ok := parseHexName(name, "checkpoint-", ""); ok {
+			err := v.checkpoint(Pos(pos), func(io.Reader) error { return nil })
+			if c, ok := errors.AsType[*CorruptError](err); ok {
+				v.Losses = append(v.Losses, Loss{File: name, Offset: c.Offset, Err: c.Err})
+			} else if err != nil {
+				return nil, err
+			} else {
+				v.Checkpoints = append(v.Checkpoints, Pos(pos))
+				v.witness = max(v.witness, Pos(pos))
+			}
+		}
+	}
+	slices.Reverse(v.Checkpoints)
+	return v, nil
+}
+
+func (v *Survey) checkpoint(pos Pos, read func(io.Reader) error) error {
+	f, err := v.fs.Open(checkpointName(pos))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	head := make([]byte, checkpointHead)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	uuid, _, _ := parseCheckpointHead(head[:n]) // verified below
+	if err := verifyCheckpoint(f, size, uuid, pos); err != nil {
+		return err
+	}
+	return read(io.NewSectionReader(f, checkpointHead, size-checkpointHead-checkpointTrail))
+}
+
+// ReadCheckpoint calls read with the body of one of Checkpoints.
+func (v *Survey) ReadCheckpoint(pos Pos, read func(io.Reader) error) error {
+	return v.checkpoint(pos, read)
+}
+
+// Frames calls fn for every frame at or after from that reads, and notes in Losses what
+// lies between them. after tells fn that something before the frame is lost.
+func (v *Survey) Frames(from Pos, fn func(f Frame, after bool) error) error {
+	end, after := from, false
+	for i, s := range v.segs {
+		if i+1 < len(v.segs) && v.segs[i+1].first <= from {
+			continue
+		}
+		pos := max(s.first, from)
+		if from == 0 && i == 0 {
+			end = firstPos
+		}
+		if pos > end {
+			v.Losses, after = append(v.Losses, Loss{File: s.name(), From: end, To: pos, Err: errMissing}), true
+		}
+		f, err := v.fs.Open(s.name())
+		if err != nil {
+			return err
+		}
+		size, err := f.Size()
+		if err == nil {
+			end, after, err = v.segment(s, f, size, pos, after, fn)
+		}
+		f.Close()
+		if err != nil {
+			return err
+		}
+	}
+	v.End = end
+	return nil
+}
+
+func (v *Survey) segment(s *segment, f File, size int64, pos Pos, after bool, fn func(Frame, bool) error) (Pos, bool, error) {
+	w := window{f: f, size: size}
+	for {
+		h, body, err := readFrame(s, &w, pos)
+		if err == nil {
+			v.witness = max(v.witness, h.durable)
+			if h.flags&flagMark == 0 {
+				if err := fn(Frame{Pos: pos, Time: h.time, Count: int(h.count), Payload: body}, after); err != nil {
+					return pos, after, err
+				}
+			}
+			pos += Pos(h.size())
+			continue
+		}
+		bad, ok := errors.AsType[*frameError](err)
+		if !ok {
+			return pos, after, fmt.Errorf("read %s: %w", s.name(), err)
+		}
+		next, used, err := nextFrame(s, &w, pos)
+		if err != nil {
+			return pos, after, fmt.Errorf("read %s: %w", s.name(), err)
+		}
+		if !used {
+			return pos, after, nil // zeros to the end
+		}
+		if next == 0 && s == v.segs[len(v.segs)-1] && v.witness <= pos {
+			v.Torn = size - s.offset(pos)
+			return pos, after, nil
+		}
+		v.Losses = append(v.Losses, Loss{File: s.name(), Offset: s.offset(pos), From: pos, To: next, Err: bad.err})
+		if after = true; next == 0 {
+			return pos, after, nil
+		}
+		pos = next
+	}
+}
+
+// nextFrame looks for the next good frame after pos; 0 is none. used tells whether
+// anything but zeros is there.
+func nextFrame(s *segment, w *window, pos Pos) (next Pos, used bool, err error) {
+	for p := pos; ; p += frameAlign {
+		b, err := w.at(s.offset(p), frameAlign)
+		if err != nil {
+			return 0, used, err
+		}
+		if len(b) < frameAlign {
+			return 0, used, nil
+		}
+		used = used || !allZero(b)
+		if p == pos || binary.LittleEndian.Uint32(b) != frameMagic {
+			continue
+		}
+		if _, _, err := readFrame(s, w, p); err == nil {
+			return p, used, nil
+		}
+	}
+}
+
+// CopyTo makes a log in an empty directory of what lies before cut: segments, checkpoints
+// and the format file. A start there finds a log that ends at cut, and nothing wrong with
+// it but what lies before its checkpoint and does not read.
+func (v *Survey) CopyTo(fsys FS, cut Pos) error {
+	l := &Log{fs: fsys, uuid: v.uuid, ended: make(chan struct{})}
+	last := -1
+	for i, s := range v.segs {
+		if s.first < cut || i == 0 {
+			last = i
+		}
+	}
+	if last < 0 {
+		return errors.New("no segment reads")
+	}
+	for i, s := range v.segs[:last+1] {
+		limit := int64(-1)
+		if i == last {
+			limit = max(s.offset(cut), pageSize)
+		}
+		if err := copyFile(v.fs, fsys, s.name(), limit, i == last); err != nil {
+			return err
+		}
+	}
+	for _, pos := range v.Checkpoints {
+		if pos <= cut {
+			if err := copyFile(v.fs, fsys, checkpointName(pos), -1, false); err != nil {
+				return err
+			}
+		}
+	}
+	return l.writeFile(formatName, func(f File) error {
+		_, err := f.WriteAt(fmt.Appendf(nil, "%s %d %x\n", formatMagic, formatVersion, v.uuid), 0)
+		return err
+	})
+}
+
+// copyFile copies up to limit bytes, all if negative, and syncs; unseal clears the seal.
+func copyFile(from, to FS, name string, limit int64, unseal bool) error {
+	src, err := from.Open(name)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	size, err := src.Size()
+	if err != nil {
+		return err
+	}
+	if limit >= 0 {
+		size = min(size, limit)
+	}
+	dst, err := to.Create(name)
+	if err != nil {
+		return err
+	}
+	defer dst.Close()
+	buf := make([]byte, readStep)
+	for off := int64(0); off < size; {
+		n, err := src.ReadAt(buf[:min(int64(len(buf)), size-off)], off)
+		if n == 0 {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+		if _, err := dst.WriteAt(buf[:n], off); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+		off += int64(n)
+	}
+	if unseal {
+		if _, err := dst.WriteAt(make([]byte, sealSize), sealOffset); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+	}
+	return dst.Sync()
+}
+
+// Copy copies the files of a whole, stopped log into an empty directory and syncs them.
+func Copy(from, to FS) (files int, err error) {
+	names, err := from.List()
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		_, seg := parseHexName(name, "segment-", ".log")
+		_, point := parseHexName(name, "checkpoint-", "")
+		if !seg && !point && name != formatName {
+			continue
+		}
+		if err := copyFile(from, to, name, -1, false); err != nil {
+			return files, err
+		}
+		files++
+	}
+	return files, to.SyncDir()
+}
+
+// LockDir takes a log's directory as Open does, for who copies or repairs it.
+func LockDir(fsys FS) (io.Closer, error) { return fsys.Lock(lockName) }
+
+// First is the first position of the oldest segment that is there, or 0.
+func (v *Survey) First() Pos {
+	if len(v.segs) == 0 {
+		return 0
+	}
+	return v.segs[0].first
+}
