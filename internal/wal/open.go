@@ -214,6 +214,10 @@ func (l *Log) readFormat() error {
 		return fmt.Errorf("the directory was written by a newer server: its format is %d, this one reads up to %d: %w",
 			version, formatVersion, ErrFormat)
 	}
+	if version < formatVersion {
+		return fmt.Errorf("the directory was written by an older server, before the first release: its format is %d, this one reads %d; drain it with that server: %w",
+			version, formatVersion, ErrFormat)
+	}
 	l.uuid = uuid
 	return nil
 }
