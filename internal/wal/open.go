@@ -222,7 +222,7 @@ func (l *Log) readFormat() error {
 	return nil
 }
 
-// parseFormat reads "glassq-wal <version> <uuid>". Of a newer version it reads only
+// parseFormat reads "glassq-wal <version> <uuid>". Of another version it reads only
 // the number.
 func parseFormat(s string) (version int, uuid [16]byte, err error) {
 	bad := errors.New("not a format line")
@@ -234,7 +234,7 @@ func parseFormat(s string) (version int, uuid [16]byte, err error) {
 	if err != nil || version < 1 {
 		return 0, uuid, bad
 	}
-	if version > formatVersion {
+	if version != formatVersion {
 		return version, uuid, nil
 	}
 	if len(fields) != 3 || len(fields[2]) != 2*len(uuid) {
