@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -18,16 +19,14 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/disk"
-	"github.com/glassq/glassq/internal/wal"
 )
 
+var backlog = flag.Int("backlog", 10_000_000, "tasks that suite engine keeps ready")
+
 // engineRows measures the embedded engine in this process: speed with --sync always beside the disk's bare
-// sync, then memory, start and disk space of a backlog of some tasks.
-func engineRows(ctx context.Context, dir string, tasks int) error {
-	bare, err := wal.BareSync(dir)
-	if err != nil {
-		return err
-	}
+// sync, then memory, start and disk space of a backlog of -backlog tasks.
+func engineRows(b *bench) error {
+	ctx, dir, bare, tasks := b.ctx, b.dir, b.bare, *backlog
 	fmt.Printf("embedded engine, %s, %d CPUs, sync always, bare sync p50 %v\n", runtime.Version(), runtime.NumCPU(), bare)
 	for _, c := range []struct{ callers, batch int }{{8, 256}, {1, 256}, {1, 1}, {64, 1}} {
 		if err := enginePut(ctx, filepath.Join(dir, fmt.Sprint("put", c.callers, c.batch)), c.callers, c.batch); err != nil {
