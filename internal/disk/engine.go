@@ -323,5 +323,9 @@ func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
 	e.st.Figures(&s)
 	s.Storage, s.DiskFree, s.MinFree = e.volume.storage(), e.volume.free, e.volume.mark
 	s.Waiters = e.parked
+	s.LiveBytes = e.space.bytes + e.open.bytes
+	if e.flying != nil {
+		s.LiveBytes += e.flying.bytes
+	}
 	return s, nil
 }
