@@ -69,7 +69,7 @@ func TestCrash(t *testing.T) {
 	})
 	took := time.Since(start)
 	n := total.crashes.Load()
-	fmt.Printf("reliability: rung=crash crashes=%d scripts=%d named=%d points=%d while_recovering=%d drains=%d seed=%d seconds=%.0f per_second=%.0f failed=%v\n",
+	stdout("rung=crash crashes=%d scripts=%d named=%d points=%d while_recovering=%d drains=%d seed=%d seconds=%.0f per_second=%.0f failed=%v",
 		n, total.scripts.Load(), len(names), total.points.Load(), total.again.Load(), total.drains.Load(), *seed, took.Seconds(),
 		float64(n)/took.Seconds(), t.Failed())
 }
