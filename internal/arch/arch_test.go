@@ -54,10 +54,12 @@ var rules = []rule{
 	{"internal/wal", 1, nil, false},
 	{"internal/state", 1, []string{"."}, false},
 	{"internal/history", 1, nil, true},
+	{"internal/schema", 1, nil, false},
 	{"enginetest", 1, []string{"."}, true},
 
 	{"internal/arch", 0, nil, true},
-	{"spec", 0, nil, true}, // embedded files
+	{"internal/leftout", 0, nil, true}, // a tool of make test
+	{"spec", 0, nil, true},             // embedded files
 	{".", 0, nil, true},
 }
 
