@@ -21,6 +21,7 @@ type waiter struct {
 	r    glassq.Reserve
 	got  []grant
 	f    *frame // to be waited for before the bodies are read
+	pin  int    // with got: what deliver unpins
 	done chan struct{}
 }
 
@@ -87,6 +88,7 @@ func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 	}
 	if ctx.Err() != nil && !r.Take {
 		e.undo(q.Name, w)
+		e.unpin(w.pin)
 		return nil, ctx.Err()
 	}
 	return e.deliver(q.Name, w)
@@ -187,6 +189,7 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 	if len(w.got) == 0 {
 		return
 	}
+	w.pin = e.pin()
 	last := w.got[0].place.Frame
 	for _, g := range w.got {
 		last = max(last, g.place.Frame)
@@ -198,11 +201,21 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		if !w.r.Take {
 			w.f.force = true
 		}
-	case last >= uint64(e.open.pos)/8:
-		w.f = e.open
-	case e.flying != nil && last >= uint64(e.flying.pos)/8:
-		w.f = e.flying
+	default:
+		w.f = e.unwritten(last)
 	}
+}
+
+// unwritten returns the frame at a place of the log that may not be written yet, or nil. The caller
+// holds mu.
+func (e *Engine) unwritten(at uint64) *frame {
+	switch {
+	case at >= uint64(e.open.pos)/8:
+		return e.open
+	case e.flying != nil && at >= uint64(e.flying.pos)/8:
+		return e.flying
+	}
+	return nil
 }
 
 // deliver waits until what w got may be told, reads the bodies, and makes the leases.
@@ -210,6 +223,7 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 	if len(w.got) == 0 {
 		return nil, nil
 	}
+	defer e.unpin(w.pin)
 	wait := e.wait
 	if w.r.Take {
 		wait = e.waitWritten
