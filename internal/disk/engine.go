@@ -62,7 +62,7 @@ type Engine struct {
 	paceAt  time.Time // when a rate next lets a waiting reserve go; zero: no one waits for that
 	markAt  time.Time // when the log has been quiet long enough for a mark; zero: it holds one
 	space   space
-	epoch   int // of readers: where who reads bodies from now on is counted
+	epoch   int    // of readers: where who reads bodies from now on is counted
 	limit   uint64 // lease numbers below it are reserved durably
 	segment uint64 // number of the segment that is written to
 
