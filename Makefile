@@ -19,7 +19,7 @@ TEST     = $(GO) run ./internal/leftout -list $(LEFT_OUT) $(if $(FULL),-strict)
 CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race fuzz bench build demo
+.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race fuzz bench bench-engine build demo
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ fuzz: ## each fuzz test for FUZZTIME (10s)
 			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
 	done
+
+bench-engine: ## the embedded engine: speed, memory, start, disk space
+	$(GO) run ./bench engine
 
 bench: ## every benchmark for BENCHTIME (1s), then glassq beside what it is compared with
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...

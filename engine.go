@@ -98,6 +98,7 @@ type Stats struct {
 	Bytes     uint64        `json:"bytes"`        // bytes appended to the log
 	Segments  int           `json:"segments"`     // files of the log
 	DiskBytes int64         `json:"disk_bytes"`   // bytes in them
+	LiveBytes int64         `json:"live_bytes"`   // about how many of them are records of tasks held
 	Unsynced  uint64        `json:"unsynced"`     // bytes written and not yet synced
 	LastSync  time.Duration `json:"last_sync_ns"` // how long the last sync took
 	TornBytes int64         `json:"torn_bytes"`   // bytes of an unfinished write that the last start cut off

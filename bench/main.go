@@ -48,7 +48,9 @@ type suite struct {
 // suites is what there is to measure, in the order in which "all" runs.
 var suites = []suite{
 	{"run", "glassq run beside hey and vegeta", compareRun},
+	{"engine", "the embedded engine: speed, memory, start, disk space", engineRows},
 	{"http", "dispatch, and reserve + ack, over HTTP", queueRows},
+	{"output", "output of results that wait in a server: rate and memory", outputSuite},
 }
 
 // A bench is what every suite gets: a folder of its own, the binary, and the disk's bare sync time.

@@ -279,5 +279,9 @@ func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
 	defer e.mu.Unlock()
 	e.st.Figures(&s)
 	s.Waiters = e.parked
+	s.LiveBytes = e.space.bytes + e.open.bytes
+	if e.flying != nil {
+		s.LiveBytes += e.flying.bytes
+	}
 	return s, nil
 }

@@ -278,9 +278,10 @@ func TestFormat(t *testing.T) {
 		name, text string
 		want       error
 	}{
-		{"newer", "glassq-wal 2 whatever comes then\n", ErrFormat},
+		{"newer", "glassq-wal 3 whatever comes then\n", ErrFormat},
 		{"garbage", "hello\n", nil},
-		{"short uuid", "glassq-wal 1 00\n", nil},
+		{"older", "glassq-wal 1 00000000000000000000000000000000\n", ErrFormat},
+		{"short uuid", "glassq-wal 2 00\n", nil},
 		{"empty", "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -221,11 +221,15 @@ func (l *Log) readFormat() error {
 		return fmt.Errorf("the directory was written by a newer server: its format is %d, this one reads up to %d: %w",
 			version, formatVersion, ErrFormat)
 	}
+	if version < formatVersion {
+		return fmt.Errorf("the directory was written by an older server, before the first release: its format is %d, this one reads %d; drain it with that server: %w",
+			version, formatVersion, ErrFormat)
+	}
 	l.uuid = uuid
 	return nil
 }
 
-// parseFormat reads "glassq-wal <version> <uuid>". Of a newer version it reads only
+// parseFormat reads "glassq-wal <version> <uuid>". Of another version it reads only
 // the number.
 func parseFormat(s string) (version int, uuid [16]byte, err error) {
 	bad := errors.New("not a format line")
@@ -237,7 +241,7 @@ func parseFormat(s string) (version int, uuid [16]byte, err error) {
 	if err != nil || version < 1 {
 		return 0, uuid, bad
 	}
-	if version > formatVersion {
+	if version != formatVersion {
 		return version, uuid, nil
 	}
 	if len(fields) != 3 || len(fields[2]) != 2*len(uuid) {

@@ -1,0 +1,85 @@
+package disk
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/wal"
+)
+
+// TestLongLivedTask: a task that nobody takes does not keep the segments alive through which others
+// passed, and reads as it was after all its moves and a restart.
+func TestLongLivedTask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs, ctx := wal.MemFS(), t.Context()
+		e := open(t, "", Options{FS: fs, SegmentSize: 64 << 10})
+		for i := range 3000 {
+			tasks := []glassq.Task{{Queue: "q", Body: make([]byte, 1<<10)}}
+			if i%500 == 0 {
+				tasks = append(tasks, glassq.Task{Queue: "kept", ID: fmt.Sprint("long", i), Body: fmt.Append(nil, "stays ", i)})
+			}
+			if _, err := e.Put(ctx, tasks); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 1, Take: true}); err != nil || len(got) != 1 {
+				t.Fatalf("reserve = %d leases, %v", len(got), err)
+			}
+			if i%50 == 0 {
+				time.Sleep(time.Second) // of the bubble: the keeper gets its turn
+			}
+		}
+		time.Sleep(time.Minute)
+		if s, err := e.Stats(ctx); err != nil || s.Segments > 12 {
+			t.Errorf("3 MB went through and 6 tasks stay: %d segments of 64 KiB, %v", s.Segments, err)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		e = open(t, "", Options{FS: fs, SegmentSize: 64 << 10})
+		defer e.Close()
+		got, err := e.Reserve(ctx, glassq.Reserve{Queue: "kept", Max: 10})
+		if err != nil || len(got) != 6 {
+			t.Fatalf("%d of 6 tasks are there, %v", len(got), err)
+		}
+		for i, l := range got {
+			if l.ID != fmt.Sprint("long", i*500) || string(l.Body) != fmt.Sprint("stays ", i*500) || l.Attempt != 1 || l.Age < time.Minute {
+				t.Errorf("task %d = %s %q, attempt %d, age %v", i, l.ID, l.Body, l.Attempt, l.Age)
+			}
+		}
+	})
+}
+
+// TestNackedForEver: a task that is handed out and given back again and again does not grow the log
+// without end.
+func TestNackedForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		e := open(t, "", Options{FS: wal.MemFS(), SegmentSize: 16 << 10})
+		defer e.Close()
+		if _, err := e.Put(ctx, []glassq.Task{{Queue: "q", Body: []byte("x")}}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 10_000 {
+			got, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 1})
+			if err != nil || len(got) != 1 {
+				t.Fatalf("reserve %d = %d leases, %v", i, len(got), err)
+			}
+			if _, err := e.Extend(ctx, []glassq.Extend{{Token: got[0].Token(), Lease: time.Hour}}); err != nil {
+				t.Fatal(err)
+			}
+			if errs, err := e.Nack(ctx, []glassq.Nack{{Token: got[0].Token(), Undone: true}}); err != nil || errs[0] != nil {
+				t.Fatal(errs, err)
+			}
+			if i%20 == 0 {
+				time.Sleep(time.Second)
+			}
+		}
+		time.Sleep(time.Minute)
+		if s, err := e.Stats(ctx); err != nil || s.Segments > 12 || s.Bytes < 10*16<<10 {
+			t.Errorf("%d bytes of hand-outs left %d segments of 16 KiB, %v", s.Bytes, s.Segments, err)
+		}
+	})
+}
