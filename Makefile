@@ -86,3 +86,5 @@ build: ## bin/glassq
 
 demo: ## the four programs and a target on free ports, 100,000 URLs, and the books
 	$(GO) run ./cmd/glassq demo
+
+include reliability.mk

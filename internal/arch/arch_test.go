@@ -33,6 +33,9 @@ var rules = []rule{
 	{"bench/...", 4, []string{"..."}, false},
 	{"examples/...", 4, []string{".", "client", "worker", "store"}, false},
 
+	{"internal/ladder", 3, []string{".", "client", "internal/disk", "internal/history", "internal/state", "internal/wal/..."}, false},
+	{"internal/mutants", 4, nil, true},
+	{"internal/reliability", 4, nil, true},
 	{"internal/fetch/...", 3, []string{".", "worker"}, false},
 	{"internal/process/...", 3, []string{".", "worker"}, false},
 
@@ -53,6 +56,7 @@ var rules = []rule{
 	{"internal/wal/waltest", 1, []string{"internal/wal"}, true},
 	{"internal/wal", 1, nil, false},
 	{"internal/state", 1, []string{"."}, false},
+	{"internal/history", 1, nil, true},
 	{"internal/schema", 1, nil, false},
 	{"enginetest", 1, []string{"."}, true},
 

@@ -91,21 +91,25 @@ const (
 	mostLive           = 60 // per cent
 )
 
+// frames is how many bytes of frames a segment has. Its first page does not count: moving bodies does not
+// make that smaller, and in a small segment it would look like garbage for ever.
+func (x *segSpace) frames() int64 { return int64(x.End - x.First) }
+
 // next chooses a segment whose survivors are to be moved: a mostly dead one always, any other while the
 // log as a whole holds too much that is dead. ok is false when the log is fine as it is.
 func (s *space) next() (seg wal.Segment, ok bool) {
 	var total int64
 	best := -1
-	share := func(i int) int64 { return s.segs[i].bytes * 100 / max(s.segs[i].Bytes, 1) }
+	share := func(i int) int64 { return s.segs[i].bytes * 100 / max(s.segs[i].frames(), 1) }
 	for i := range s.segs {
 		x := &s.segs[i]
 		if !x.Sealed || x.tasks == 0 || x.damaged {
 			if x.tasks > 0 {
-				total += x.Bytes
+				total += x.frames()
 			}
 			continue
 		}
-		total += x.Bytes
+		total += x.frames()
 		if best < 0 || share(i) < share(best) {
 			best = i
 		}
@@ -114,7 +118,7 @@ func (s *space) next() (seg wal.Segment, ok bool) {
 		return seg, false
 	}
 	x := &s.segs[best]
-	if x.bytes*sparse < x.Bytes || total*wasteDen > s.bytes*wasteNum && share(best) < mostLive {
+	if x.bytes*sparse < x.frames() || total*wasteDen > s.bytes*wasteNum && share(best) < mostLive {
 		return x.Segment, true
 	}
 	return seg, false

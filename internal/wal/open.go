@@ -81,6 +81,13 @@ func (l *Log) load() error {
 	}
 	slices.Sort(numbers)
 	l.findReserve()
+	if len(names) > 0 {
+		// A process that was killed may have left names that are not durable yet. Nothing may rest on
+		// them before they are.
+		if err := l.fs.SyncDir(); err != nil {
+			return fmt.Errorf("sync the directory: %w", err)
+		}
+	}
 	switch {
 	case len(numbers) > 0:
 		err = l.loadSegments(numbers, hasFormat)

@@ -212,6 +212,44 @@ func verify(t *testing.T, name string, fsys *waltest.FS, r *run) {
 	}
 }
 
+// TestNamesOfAKilledProcess: a process is killed when it has renamed a new segment and not yet synced the
+// directory. What its successor syncs into that segment survives a power cut that forgets the name.
+func TestNamesOfAKilledProcess(t *testing.T) {
+	first := func(fsys *waltest.FS) *run {
+		r := &run{}
+		if r.open(fsys) == nil && r.add(8) == nil { // rolls on the way
+			r.sync()
+		}
+		return r
+	}
+	probe := waltest.NewFS()
+	first(probe)
+	for n := 1; n <= probe.Calls(); n++ {
+		fsys := waltest.NewFS()
+		fsys.CrashAfter(n)
+		r := first(fsys)
+		if r.l != nil {
+			r.l.Close() // stops its goroutines; changes nothing any more
+		}
+		fsys = fsys.Kill()
+		// The successor goes on behind what it finds.
+		found := 0
+		l, err := wal.Open(fsys, wal.Options{SegmentSize: 8 << 10})
+		if err == nil {
+			err = l.Replay(0, func(wal.Frame) error { found++; return nil })
+		}
+		if err != nil {
+			t.Fatalf("killed after call %d: %v", n, err)
+		}
+		r = &run{l: l, pos: r.pos[:found], time: 100}
+		if err := errors.Join(r.add(1), r.sync()); err != nil {
+			t.Fatal(err)
+		}
+		verify(t, fmt.Sprintf("killed after call %d, then a power cut", n), fsys.CrashAll(), r)
+		l.Close()
+	}
+}
+
 // TestFaultSticks: after a failed write or sync nothing is promised any more, and
 // what was promised before is there.
 func TestFaultSticks(t *testing.T) {

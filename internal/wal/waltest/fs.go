@@ -36,6 +36,8 @@ type FS struct {
 	stopAt  int // crash after this many calls; 0 never
 	writes  int // calls until a write fails; 0 never
 	syncs   int // calls until a sync fails; 0 never
+	onCall  func(n int)
+	told    int // calls that onCall has heard of
 }
 
 // An inode is a file's content, apart from its name.
@@ -43,6 +45,7 @@ type inode struct {
 	live    []byte
 	durable []byte
 	pending []change // since the newest Sync
+	shared  bool     // an Image has durable, so it is not to be changed in place
 }
 
 // A change is a write, or a truncation when data is nil.
@@ -216,6 +219,18 @@ func (m *FS) change() error {
 	return nil
 }
 
+// tell lets OnCall's function hear of a changing call. mu is not held.
+func (m *FS) tell() {
+	m.mu.Lock()
+	fn, n := m.onCall, m.calls
+	heard := fn == nil || m.told == n
+	m.told = n
+	m.mu.Unlock()
+	if !heard {
+		fn(n)
+	}
+}
+
 // fails counts down to an injected fault.
 func fails(n *int) bool {
 	if *n == 0 {
@@ -241,6 +256,7 @@ func (m *FS) Open(name string) (wal.File, error) {
 
 // Create implements wal.FS.
 func (m *FS) Create(name string) (wal.File, error) {
+	defer m.tell()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.change(); err != nil {
@@ -253,6 +269,7 @@ func (m *FS) Create(name string) (wal.File, error) {
 
 // Rename implements wal.FS.
 func (m *FS) Rename(oldName, newName string) error {
+	defer m.tell()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.change(); err != nil {
@@ -268,6 +285,7 @@ func (m *FS) Rename(oldName, newName string) error {
 
 // Remove implements wal.FS.
 func (m *FS) Remove(name string) error {
+	defer m.tell()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.change(); err != nil {
@@ -301,6 +319,7 @@ func (m *FS) List() ([]string, error) {
 
 // SyncDir implements wal.FS.
 func (m *FS) SyncDir() error {
+	defer m.tell()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.change(); err != nil {
@@ -382,6 +401,7 @@ func (f *file) ReadAt(b []byte, off int64) (int, error) {
 }
 
 func (f *file) WriteAt(b []byte, off int64) (int, error) {
+	defer f.m.tell()
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
 	if err := f.usable(); err != nil {
@@ -406,6 +426,7 @@ func (f *file) Size() (int64, error) {
 }
 
 func (f *file) Truncate(size int64) error {
+	defer f.m.tell()
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
 	if err := f.usable(); err != nil {
@@ -434,6 +455,7 @@ func (f *file) Zero(off, n int64) error {
 }
 
 func (f *file) Sync() error {
+	defer f.m.tell()
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
 	if err := f.usable(); err != nil {
@@ -445,6 +467,9 @@ func (f *file) Sync() error {
 	if fails(&f.m.syncs) {
 		f.n.pending = nil
 		return ErrInjected
+	}
+	if f.n.shared {
+		f.n.durable, f.n.shared = append([]byte(nil), f.n.durable...), false
 	}
 	always := func() bool { return true }
 	for _, c := range f.n.pending {

@@ -1,0 +1,490 @@
+package ladder
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/state"
+)
+
+// A model is what a store ought to hold, in plain slices and maps, and as slow as it likes. Times are
+// ms since 1970.
+type model struct {
+	now    int64
+	tasks  []mtask // those that are held, by number
+	next   uint64  // the number of the next put
+	queues map[string]mqueue
+	runs   map[string]mrun
+	ids    map[[2]string]int64 // queue and id: when it was put
+	acked  map[glassq.Token]int64
+	lost   []glassq.Token // ended without an ack
+	high   uint64         // the highest lease number handed out
+}
+
+type mtask struct {
+	glassq.Task
+	num     uint64
+	state   glassq.State
+	attempt int
+	at      int64 // Delayed: when it is ready. Leased: the deadline
+	ttl     int64 // when it ends; 0 for never
+	lease   uint64
+	length  int64
+	reason  string
+	nacked  bool // Dead because it was nacked
+}
+
+type mqueue struct {
+	set   glassq.Settings
+	books glassq.Books
+}
+
+type mrun struct {
+	change                  glassq.RunChange
+	books                   glassq.Books
+	created, ended          int64
+	put, done, failed, dead map[uint32]bool
+}
+
+func newModel() *model {
+	return &model{next: 1, queues: map[string]mqueue{}, runs: map[string]mrun{}, ids: map[[2]string]int64{}, acked: map[glassq.Token]int64{}}
+}
+
+func (m *model) clone() *model {
+	c := *m
+	c.tasks, c.lost = slices.Clone(m.tasks), slices.Clone(m.lost)
+	c.queues, c.ids, c.acked = maps.Clone(m.queues), maps.Clone(m.ids), maps.Clone(m.acked)
+	c.runs = maps.Clone(m.runs)
+	for name, r := range c.runs {
+		r.put, r.done, r.failed, r.dead = maps.Clone(r.put), maps.Clone(r.done), maps.Clone(r.failed), maps.Clone(r.dead)
+		c.runs[name] = r
+	}
+	return &c
+}
+
+func (m *model) find(num uint64) *mtask {
+	i, ok := slices.BinarySearchFunc(m.tasks, num, func(t mtask, n uint64) int { return cmp.Compare(t.num, n) })
+	if !ok {
+		return nil
+	}
+	return &m.tasks[i]
+}
+
+func (m *model) forget(num uint64) {
+	m.tasks = slices.DeleteFunc(m.tasks, func(t mtask) bool { return t.num == num })
+}
+
+func (m *model) run(name string) mrun {
+	r, ok := m.runs[name]
+	if !ok {
+		r = mrun{created: m.now, put: map[uint32]bool{}, done: map[uint32]bool{}, failed: map[uint32]bool{}, dead: map[uint32]bool{}}
+		m.runs[name] = r
+	}
+	return r
+}
+
+// book changes the books that count t: its queue's, and its run's unless it is a result.
+func (m *model) book(t *mtask, fn func(*glassq.Books)) {
+	q := m.queues[t.Queue]
+	fn(&q.books)
+	m.queues[t.Queue] = q
+	if t.Run != "" && t.Of == 0 {
+		r := m.run(t.Run)
+		fn(&r.books)
+		m.runs[t.Run] = r
+	}
+}
+
+func (m *model) complete(r mrun) bool { return r.change.Sealed && r.books.Pending() == 0 }
+
+func (m *model) settle(name string) {
+	r, ok := m.runs[name]
+	if ok && r.ended == 0 && m.complete(r) {
+		r.ended = m.now
+		m.runs[name] = r
+	}
+}
+
+func (m *model) settleOf(t *mtask) {
+	if t.Of == 0 {
+		m.settle(t.Run)
+	}
+}
+
+func (m *model) duplicate(t *glassq.Task) bool {
+	switch {
+	case t.Of > 0:
+		return false
+	case t.Dense:
+		r, ok := m.runs[t.Run]
+		return ok && r.put[t.N]
+	case t.ID != "":
+		at, ok := m.ids[[2]string{t.Queue, t.ID}]
+		return ok && m.now-at < glassq.DedupWindow.Milliseconds()
+	}
+	return false
+}
+
+func (m *model) held(queue string, states ...glassq.State) (n int64) {
+	for i := range m.tasks {
+		if t := &m.tasks[i]; t.Queue == queue && (len(states) == 0 || slices.Contains(states, t.state)) {
+			n++
+		}
+	}
+	return n
+}
+
+// refuses is the code by which a put is to be refused, or nothing.
+func (m *model) refuses(ts []glassq.Task) glassq.Code {
+	add := map[string]int64{}
+	for i := range ts {
+		t := &ts[i]
+		if r, ok := m.runs[t.Run]; t.Dense && ok && r.change.Sealed && r.change.Total > 0 && uint64(t.N) >= r.change.Total && !r.put[t.N] {
+			return glassq.CodeRunConflict
+		}
+		if !m.duplicate(t) {
+			add[t.Queue]++
+		}
+	}
+	for name, n := range add {
+		if most := m.queues[name].set.MaxTasks; most > 0 && m.held(name)+n > most {
+			return glassq.CodeQueueFull
+		}
+	}
+	return ""
+}
+
+// put stores a task and returns its receipt.
+func (m *model) put(p glassq.Task) glassq.Receipt {
+	if m.duplicate(&p) {
+		return glassq.Receipt{Duplicate: true}
+	}
+	t := mtask{Task: p, num: m.next, state: glassq.Ready}
+	m.next++
+	switch {
+	case p.Of > 0:
+	case p.Dense:
+		m.run(p.Run).put[p.N] = true
+	case p.ID != "":
+		m.ids[[2]string{p.Queue, p.ID}] = m.now
+	}
+	if p.TTL > 0 {
+		t.ttl = m.now + p.TTL.Milliseconds()
+	}
+	if p.Delay > 0 {
+		t.state, t.at = glassq.Delayed, m.now+p.Delay.Milliseconds()
+	}
+	if p.Run != "" {
+		r := m.run(p.Run)
+		if p.Of == 0 {
+			r.ended = 0
+		}
+		m.runs[p.Run] = r
+	}
+	m.book(&t, func(b *glassq.Books) { b.Put++ })
+	m.tasks = append(m.tasks, t)
+	return glassq.Receipt{Number: t.num}
+}
+
+// heads are the tasks that a reserve hands out, in order.
+func (m *model) heads(queue string, most int) []uint64 {
+	if m.queues[queue].set.Paused {
+		return nil
+	}
+	var ready []*mtask
+	for i := range m.tasks {
+		if t := &m.tasks[i]; t.Queue == queue && t.state == glassq.Ready {
+			ready = append(ready, t)
+		}
+	}
+	slices.SortStableFunc(ready, func(a, b *mtask) int { return b.Priority.Level() - a.Priority.Level() })
+	var out []uint64
+	for _, t := range ready[:min(most, len(ready))] {
+		out = append(out, t.num)
+	}
+	return out
+}
+
+func (m *model) leased(tok glassq.Token) *mtask {
+	for i := range m.tasks {
+		if t := &m.tasks[i]; t.state == glassq.Leased && t.lease == tok.Number && t.Queue == tok.Queue {
+			return t
+		}
+	}
+	return nil
+}
+
+func (m *model) handOut(num, lease uint64, length int64) {
+	t := m.find(num)
+	t.state, t.lease, t.length, t.at = glassq.Leased, lease, length, m.now+length
+	t.attempt++
+	m.high = max(m.high, lease)
+}
+
+func (t *mtask) token() glassq.Token { return glassq.Token{Queue: t.Queue, Number: t.lease} }
+
+// done books an acked task and forgets it.
+func (m *model) done(t mtask, outcome glassq.Outcome, result bool) {
+	m.book(&t, func(b *glassq.Books) {
+		if outcome == glassq.Failed {
+			b.Failed++
+		} else {
+			b.OK++
+		}
+	})
+	if t.Dense && t.Of == 0 {
+		r := m.run(t.Run)
+		if result {
+			r.done[t.N] = true
+		}
+		if outcome == glassq.Failed {
+			r.failed[t.N] = true
+		}
+	}
+	m.forget(t.num)
+	m.settleOf(&t)
+}
+
+// ack ends a lease; it returns the code of the refusal, or nothing.
+func (m *model) ack(a *glassq.Ack) glassq.Code {
+	p := m.leased(a.Token)
+	if p == nil {
+		if at, ok := m.acked[a.Token]; ok && m.now-at < glassq.AckedWindow.Milliseconds() {
+			return ""
+		}
+		return glassq.CodeLeaseLost
+	}
+	if code := m.refuses(a.Put); code != "" {
+		return code
+	}
+	t := *p
+	m.acked[a.Token] = m.now
+	m.done(t, a.Outcome, a.Result != nil)
+	if a.Result != nil {
+		r := *a.Result
+		if r.Queue == "" {
+			r.Queue = m.runs[t.Run].change.Results
+		}
+		if r.Queue == "" {
+			r.Queue = glassq.DefaultResults
+		}
+		r.Run, r.N, r.Dense, r.ID, r.Of = t.Run, t.N, t.Dense, "", t.attempt
+		if !t.Dense {
+			if r.ID = t.ID; r.ID == "" {
+				r.ID = glassq.AssignedID(t.num)
+			}
+		}
+		m.put(r)
+	}
+	for _, f := range a.Put {
+		if f.Run == "" && t.Of == 0 {
+			f.Run = t.Run
+		}
+		m.put(f)
+	}
+	return ""
+}
+
+func (m *model) nack(n *glassq.Nack) glassq.Code {
+	t := m.leased(n.Token)
+	if t == nil {
+		return glassq.CodeLeaseLost
+	}
+	m.lost = append(m.lost, n.Token)
+	if n.Reason != "" {
+		t.reason = n.Reason
+	}
+	switch {
+	case n.Undone:
+		t.attempt--
+		m.back(t, 0)
+	case n.Dead:
+		m.die(t, true)
+	default:
+		m.retry(t, n.Delay.Milliseconds())
+	}
+	return ""
+}
+
+func (m *model) retry(t *mtask, delay int64) {
+	most := t.Attempts
+	if most == 0 {
+		most = m.queues[t.Queue].set.Attempts
+	}
+	if most == 0 {
+		most = glassq.DefaultAttempts
+	}
+	if t.attempt >= most {
+		m.die(t, false)
+		return
+	}
+	m.back(t, delay)
+}
+
+func (m *model) back(t *mtask, delay int64) {
+	switch {
+	case t.ttl != 0 && t.ttl <= m.now:
+		m.end(t, func(d *glassq.DeadCounts) { d.Expired++ })
+	case delay > 0:
+		t.state, t.at = glassq.Delayed, m.now+delay
+	default:
+		t.state = glassq.Ready
+	}
+}
+
+func (m *model) markDead(t *mtask, in bool) {
+	if t.Dense && t.Of == 0 {
+		if in {
+			m.run(t.Run).dead[t.N] = true
+		} else {
+			delete(m.run(t.Run).dead, t.N)
+		}
+	}
+}
+
+func (m *model) die(t *mtask, nacked bool) {
+	m.book(t, func(b *glassq.Books) {
+		if nacked {
+			b.Dead.Nacked++
+		} else {
+			b.Dead.Attempts++
+		}
+	})
+	m.markDead(t, true)
+	t.state, t.nacked = glassq.Dead, nacked
+	m.settleOf(t)
+}
+
+// end ends a task that is not kept.
+func (m *model) end(p *mtask, why func(*glassq.DeadCounts)) {
+	t := *p
+	m.book(&t, func(b *glassq.Books) { why(&b.Dead) })
+	m.markDead(&t, true)
+	m.forget(t.num)
+	m.settleOf(&t)
+}
+
+// advance lets what is due by now happen, one thing after the other.
+func (m *model) advance(now int64) {
+	for {
+		var first *mtask
+		at := int64(0)
+		for i := range m.tasks {
+			t := &m.tasks[i]
+			due := int64(0)
+			if t.state == glassq.Delayed || t.state == glassq.Leased {
+				due = t.at
+			}
+			if t.ttl != 0 && (t.state == glassq.Ready || t.state == glassq.Delayed) && (due == 0 || t.ttl < due) {
+				due = t.ttl
+			}
+			if due != 0 && due <= now && (first == nil || due < at) {
+				first, at = t, due
+			}
+		}
+		if first == nil {
+			break
+		}
+		m.now = max(m.now, at)
+		switch {
+		case first.state == glassq.Leased:
+			m.lost = append(m.lost, first.token())
+			m.retry(first, state.Backoff(first.num, first.attempt-1))
+		case first.ttl == at:
+			m.end(first, func(d *glassq.DeadCounts) { d.Expired++ })
+		default:
+			m.back(first, 0)
+		}
+	}
+	m.now = max(m.now, now)
+}
+
+func (m *model) numbers(queue string, states ...glassq.State) []uint64 {
+	var out []uint64
+	for i := range m.tasks {
+		if t := &m.tasks[i]; t.Queue == queue && slices.Contains(states, t.state) {
+			out = append(out, t.num)
+		}
+	}
+	return out
+}
+
+func (m *model) purge(queue string, states ...glassq.State) int {
+	all := m.numbers(queue, states...)
+	for _, num := range all {
+		if t := m.find(num); t.state == glassq.Dead {
+			m.forget(num)
+		} else {
+			m.end(t, func(d *glassq.DeadCounts) { d.Purged++ })
+		}
+	}
+	return len(all)
+}
+
+func (m *model) redrive(queue string, most int) int {
+	all := m.numbers(queue, glassq.Dead)
+	if most > 0 {
+		all = all[:min(most, len(all))]
+	}
+	for _, num := range all {
+		t := m.find(num)
+		m.book(t, func(b *glassq.Books) {
+			if t.nacked {
+				b.Dead.Nacked--
+			} else {
+				b.Dead.Attempts--
+			}
+		})
+		if r, ok := m.runs[t.Run]; ok && t.Of == 0 {
+			r.ended = 0
+			m.runs[t.Run] = r
+		}
+		m.markDead(t, false)
+		t.nacked, t.attempt, t.reason = false, 0, ""
+		m.back(t, 0)
+	}
+	return len(all)
+}
+
+func (m *model) drop(queue string) {
+	m.purge(queue, glassq.Delayed, glassq.Ready, glassq.Dead)
+	delete(m.queues, queue)
+	maps.DeleteFunc(m.ids, func(k [2]string, _ int64) bool { return k[0] == queue })
+	maps.DeleteFunc(m.acked, func(t glassq.Token, _ int64) bool { return t.Queue == queue })
+}
+
+func (m *model) seal(name string, c glassq.RunChange) {
+	r := m.run(name)
+	if c.Source != "" {
+		r.change.Source = c.Source
+	}
+	if c.Queue != "" {
+		r.change.Queue = c.Queue
+	}
+	if c.Results != "" {
+		r.change.Results = c.Results
+	}
+	if c.Sealed && !r.change.Sealed {
+		r.change.Sealed, r.change.Total = true, c.Total
+	}
+	m.runs[name] = r
+	m.settle(name)
+}
+
+func (m *model) cancel(name string) (n int) {
+	for _, t := range slices.Clone(m.tasks) {
+		if t.Run == name && t.Of == 0 && (t.state == glassq.Ready || t.state == glassq.Delayed) {
+			m.end(m.find(t.num), func(d *glassq.DeadCounts) { d.Cancelled++ })
+			n++
+		}
+	}
+	r := m.run(name)
+	if !r.change.Sealed {
+		r.change.Sealed, r.change.Total = true, r.books.Put
+	}
+	m.runs[name] = r
+	m.settle(name)
+	return n
+}

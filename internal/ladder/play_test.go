@@ -1,0 +1,314 @@
+package ladder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing/synctest"
+	"time"
+
+	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/wal/waltest"
+)
+
+// A point is a moment of a life at which it may crash: an image of the disk, and the states of which
+// one must be there afterwards.
+type point struct {
+	call   int // of the file system, from 1
+	image  *waltest.Image
+	at     int64 // ms
+	power  cands // after a power cut
+	kill   cands // after the death of the process
+	floor  uint64
+	prefix string // of the bodies to come
+}
+
+// cands are the states that a recovery may come to, with what they show at a moment.
+type cands struct {
+	models []*model
+	seen   *seen
+}
+
+type seen struct {
+	now   int64
+	views []string
+}
+
+func candsOf(ms ...*model) cands { return cands{ms, &seen{}} }
+
+// match finds the state that shows got, the newest if there are several.
+func (c cands) match(got string, now int64) *model {
+	if c.seen.views == nil || c.seen.now != now {
+		c.seen.now, c.seen.views = now, nil
+		for _, m := range c.models {
+			if m.now > now { // as it was after a sleep that has only begun
+				c.seen.views = append(c.seen.views, "")
+				continue
+			}
+			m := m.clone()
+			m.advance(now)
+			c.seen.views = append(c.seen.views, m.view())
+		}
+	}
+	for i := len(c.models) - 1; i >= 0; i-- {
+		if c.models[i].now <= now && c.seen.views[i] == got {
+			m := c.models[i].clone()
+			m.advance(now)
+			return m
+		}
+	}
+	return nil
+}
+
+// A play is one life of a store on a disk, from its start to a crash.
+type play struct {
+	fs    *waltest.FS
+	opt   disk.Options
+	from  cands // of which one must be there
+	cut   cands // of which one must be there if the power fails before Open returns
+	floor uint64
+	steps []string
+	rng   *rand.Rand
+	pre   string
+
+	keep   func(call int) bool // which calls become points; nil for none
+	settle bool                // what goes on in the background ends before the next step
+
+	// The journal: how far the caller has been answered when a call is made.
+	mu      sync.Mutex
+	opened  bool
+	begun   int
+	sure    [3]int // by duty: so many steps must survive
+	high    uint64
+	marks   []mark
+	models  []*model
+	e       *disk.Engine
+	d       *driver
+	matched *model
+}
+
+type mark struct {
+	point
+	opened      bool
+	power, kill int // steps that must be there
+	most        int // and that may be
+}
+
+// run plays, in a bubble of synctest. The error says which promise was broken. The engine is left open.
+func (p *play) run(ctx context.Context) ([]point, error) {
+	start := p.fs.Calls()
+	if p.keep != nil {
+		p.fs.OnCall(func(n int) {
+			if n -= start; p.keep(n) {
+				p.mark(n)
+			}
+		})
+		defer p.fs.OnCall(nil)
+	}
+	if err := p.open(); err != nil {
+		return nil, err
+	}
+	now := time.Now().UnixMilli()
+	got, err := observe(ctx, p.e, now)
+	if err != nil {
+		return nil, err
+	}
+	m := p.from.match(got, now)
+	if m == nil {
+		return nil, p.mismatch(got, now)
+	}
+	p.matched = m
+	p.mu.Lock()
+	p.opened = true
+	p.models = []*model{m.clone()}
+	p.mu.Unlock()
+
+	p.d = &driver{s: p.e, m: m, rng: p.rng, prefix: p.pre, floor: p.floor}
+	if len(m.runs) > 0 { // no run of before goes on
+		p.d.runNo = 1 + len(m.runs)
+	}
+	before := m.view()
+	for i, name := range p.steps {
+		p.mu.Lock()
+		p.begun = i + 1
+		p.mu.Unlock()
+		if err := p.step(ctx, name); err != nil {
+			return nil, fmt.Errorf("step %d, %s: %w", i, name, err)
+		}
+		if p.settle {
+			synctest.Wait()
+		}
+		p.mu.Lock()
+		p.models = append(p.models, p.d.m.clone())
+		after := p.d.m.view()
+		changed := after != before || restful[name]
+		before = after
+		for duty := range p.sure {
+			if changed && duties[name] >= p.worth(i, duty) {
+				p.sure[duty] = i + 1
+			}
+		}
+		p.high = p.d.m.high
+		p.mu.Unlock()
+	}
+	return p.points(), nil
+}
+
+// worth is what duty the step must have so that it and all before it survive what duty stands for.
+func (p *play) worth(i, want int) duty {
+	if duty(want) == durable && p.opt.Sync != "" && p.steps[i] != "restart" {
+		return durable + 1 // the mode promises nothing
+	}
+	return duty(want)
+}
+
+func (p *play) step(ctx context.Context, name string) error {
+	if name != "restart" {
+		return p.d.step(ctx, name)
+	}
+	p.d.m.advance(time.Now().UnixMilli())
+	if err := p.e.Close(); err != nil {
+		return fmt.Errorf("Close = %w", err)
+	}
+	if err := p.open(); err != nil {
+		return err
+	}
+	p.d.s = p.e
+	return p.same(ctx)
+}
+
+func (p *play) open() error {
+	opt := p.opt
+	opt.FS = p.fs
+	e, err := disk.Open("", opt)
+	if err != nil {
+		return fmt.Errorf("Open = %w", err)
+	}
+	p.e = e
+	return nil
+}
+
+// same checks that the store shows what the model does.
+func (p *play) same(ctx context.Context) error {
+	now := time.Now().UnixMilli()
+	p.d.m.advance(now)
+	got, err := observe(ctx, p.e, now)
+	if err != nil {
+		return err
+	}
+	if want := p.d.m.view(); got != want {
+		return fmt.Errorf("the store shows another state than the model:\n%s", diff(got, want))
+	}
+	return nil
+}
+
+// drain lets everything come to an end: all that is there is handed out once more, acked, and stays gone.
+func (p *play) drain(ctx context.Context) error {
+	if err := p.d.operate(ctx, "unpause"); err != nil {
+		return err
+	}
+	for range 40 {
+		for _, q := range append(queues[:3:3], "next") {
+			p.d.m.advance(time.Now().UnixMilli())
+			if err := p.d.reserve(ctx, q, 100, false); err != nil {
+				return fmt.Errorf("drain: %w", err)
+			}
+		}
+		for _, name := range []string{"allack", "again", "stale", "expire"} {
+			if err := p.d.step(ctx, name); err != nil {
+				return fmt.Errorf("drain, %s: %w", name, err)
+			}
+		}
+		if p.d.m.idle() {
+			return p.same(ctx)
+		}
+	}
+	return errors.New("drain: it does not come to an end")
+}
+
+// idle tells whether nothing but dead tasks is left.
+func (m *model) idle() bool {
+	for i := range m.tasks {
+		if m.tasks[i].state != allStates[3] {
+			return false
+		}
+	}
+	return true
+}
+
+// stop ends the life: nothing more reaches the disk.
+func (p *play) stop() {
+	if p.e != nil {
+		p.fs.CrashAfter(0)
+		p.e.Close()
+	}
+}
+
+// mark notes a point. The journal is read before the image is taken and after it, so that the image
+// holds at least what was answered by the one and at most what was begun by the other.
+func (p *play) mark(call int) {
+	p.mu.Lock()
+	m := mark{opened: p.opened, power: p.sure[durable], kill: p.sure[written]}
+	m.call, m.at, m.floor, m.prefix = call, time.Now().UnixMilli(), max(p.floor, p.high), p.pre
+	p.mu.Unlock()
+	m.image = p.fs.Image()
+	p.mu.Lock()
+	m.most = p.begun
+	p.marks = append(p.marks, m)
+	p.mu.Unlock()
+}
+
+func (p *play) points() []point {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]point, len(p.marks))
+	for i, m := range p.marks {
+		out[i] = m.point
+		switch {
+		case !m.opened && p.from.models != nil:
+			// Nothing was answered in this life yet.
+			out[i].power, out[i].kill = p.cut, p.from
+		default:
+			most := min(m.most, len(p.models)-1)
+			out[i].power = candsOf(p.models[m.power : most+1]...)
+			out[i].kill = candsOf(p.models[m.kill : most+1]...)
+		}
+	}
+	return out
+}
+
+func (p *play) mismatch(got string, now int64) error {
+	best := ""
+	for _, m := range p.from.models {
+		m := m.clone()
+		m.advance(now)
+		if d := diff(got, m.view()); best == "" || len(d) < len(best) {
+			best = d
+		}
+	}
+	return fmt.Errorf("what is there after the crash is none of the %d states that may be; the nearest differs:\n%s", len(p.from.models), best)
+}
+
+// diff lists the lines that only one of the two has.
+func diff(got, want string) string {
+	count := map[string]int{}
+	for l := range strings.Lines(want) {
+		count[l]++
+	}
+	var b strings.Builder
+	for l := range strings.Lines(got) {
+		if count[l]--; count[l] < 0 {
+			b.WriteString("  got  " + l)
+		}
+	}
+	for l := range strings.Lines(want) {
+		if count[l] > 0 {
+			count[l] = 0
+			b.WriteString("  want " + l)
+		}
+	}
+	return b.String()
+}

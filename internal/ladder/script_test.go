@@ -1,0 +1,121 @@
+package ladder
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+
+	"github.com/glassq/glassq/internal/disk"
+)
+
+// A script is a short life of a store: steps by name, and how the store is opened.
+type script struct {
+	name  string
+	steps []string
+	opt   disk.Options
+}
+
+// table are the lives that are always tried. Segments are as small as they may be, so that a handful of
+// big puts rolls, a roll makes a checkpoint due, and acked segments are emptied.
+var table = func() []script {
+	text := []struct{ name, steps string }{
+		{"first start", ""},
+		{"first put", "one"},
+		{"put after put", "one one one"},
+		{"batches", "put put put"},
+		{"restart of nothing", "restart"},
+		{"restart after a put", "one restart one"},
+		{"three restarts", "put restart reserve restart ack restart"},
+		{"lease and ack", "put reserve ack"},
+		{"ack with result", "put reserve result"},
+		{"result is taken", "put reserve result reserve take"},
+		{"ack twice", "put reserve ack again restart again"},
+		{"result and its lease", "put reserve result reserve ack"},
+		{"nack and again", "put reserve nack sleep reserve ack"},
+		{"nack to dead", "put reserve die redrive reserve ack"},
+		{"undone", "put reserve undo reserve ack"},
+		{"extend", "put reserve extend sleep ack"},
+		{"extend past a restart", "put reserve extend restart expire reserve"},
+		{"expired lease", "put reserve expire stale reserve ack"},
+		{"attempts used up", "put put reserve expire reserve expire redrive reserve ack"},
+		{"take", "put take take"},
+		{"delays come due", "delay delay sleep expire reserve ack"},
+		{"ttl", "put put put expire expire reserve"},
+		{"positions", "put dup dup put reserve result dup"},
+		{"ids", "ids ids ids reserve allack ids"},
+		{"ids after a restart", "ids restart ids reserve restart ids"},
+		{"ids after their window", "ids hour ids"},
+		{"settings", "set put reserve set put set reserve"},
+		{"settings survive", "set restart put set restart"},
+		{"purge", "put put purge put reserve purge"},
+		{"purge of the dead", "put reserve die reserve die bury"},
+		{"drop", "put purge drop put drop restart put"},
+		{"drop and again", "put reserve allack drop again put reserve"},
+		{"seal", "put seal put seal reserve allack"},
+		{"sealed run ends", "put reserve result seal take"},
+		{"cancel", "put put cancel reserve put cancel"},
+		{"cancel with leases", "put reserve cancel allack"},
+		{"roll", "big big big big"},
+		{"roll and read", "big big big reserve big ack big"},
+		{"roll under leases", "big reserve big big ack big big"},
+		{"roll of leases only", "put reserve extend extend extend reserve big big"},
+		{"checkpoint", "big big sleep big big sleep"},
+		{"checkpoint and tail", "big big big sleep one reserve ack one"},
+		{"two checkpoints", "big big sleep big big sleep big big sleep one"},
+		{"checkpoint with everything", "put ids delay set reserve die reserve nack big big sleep restart put again"},
+		{"checkpoint under leases", "big reserve big sleep ack big big sleep result one"},
+		{"checkpoint with runs", "put seal put reserve result big big sleep seal put"},
+		{"segments go", "big reserve allack big reserve allack big reserve allack sleep big reserve allack sleep"},
+		{"segments go, one task stays", "one big reserve ack big reserve ack big reserve ack sleep big big reserve ack sleep"},
+		{"old task under new load", "delay big big reserve allack big big reserve allack sleep big reserve allack sleep one"},
+		{"survivors", "big big reserve ack ack sleep big big reserve ack ack sleep big big reserve ack sleep"},
+		{"survivors are leased", "big reserve big big reserve ack sleep big big reserve ack sleep allack sleep big"},
+		{"survivors die", "big reserve die big big reserve allack sleep big big reserve allack sleep redrive sleep"},
+		{"survivors and restarts", "big big reserve ack restart big big reserve ack restart big reserve ack restart"},
+		{"results pile up", "big reserve result big reserve result big reserve result sleep take take take sleep"},
+		{"empty after much", "big reserve allack big reserve allack purge big purge purge sleep restart"},
+		{"take through segments", "big take take big take take big take take sleep big take sleep"},
+		{"state records only", "put reserve extend undo reserve extend undo reserve extend undo reserve sleep"},
+		{"long and quiet", "put sleep sleep reserve sleep ack sleep sleep"},
+		{"hour asleep", "put reserve hour reserve hour reserve"},
+	}
+	var out []script
+	for i, x := range text {
+		out = append(out, script{x.name, strings.Fields(x.steps), options(i)})
+	}
+	for i := range 12 {
+		out = append(out, script{fmt.Sprintf("mixed %d", i), nil, options(i * 5)})
+	}
+	return out
+}()
+
+// options varies how the store is opened. The mode is mostly the one that promises most.
+func options(i int) disk.Options {
+	o := disk.Options{SegmentSize: 8 << 10, CacheBytes: 1}
+	if i%3 == 1 {
+		o.SegmentSize = 12 << 10
+	}
+	if i%2 == 1 {
+		o.CacheBytes = 0
+	}
+	switch i % 10 {
+	case 6:
+		o.Sync = disk.SyncInterval
+	case 9:
+		o.Sync = disk.SyncNever
+	}
+	return o
+}
+
+// usual are steps as they come in a working queue; rare ones are rare.
+var usual = strings.Fields("put put put big big big one ids dup delay reserve reserve reserve reserve reserve reserve " +
+	"ack ack allack result result result take nack die undo extend extend again stale sleep sleep sleep expire " +
+	"set purge bury redrive seal cancel drop restart restart")
+
+func mixed(rng *rand.Rand, n int) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = usual[rng.IntN(len(usual))]
+	}
+	return out
+}

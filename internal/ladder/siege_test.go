@@ -1,0 +1,354 @@
+package ladder
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/history"
+)
+
+// build makes the real program and returns its path.
+func build(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "glassq")
+	if runtime.GOOS == "windows" {
+		path += ".exe"
+	}
+	if out, err := exec.Command("go", "build", "-o", path, "github.com/glassq/glassq/cmd/glassq").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return path
+}
+
+// A server is the real program as a process, always on the same port.
+type server struct {
+	t    *testing.T
+	args []string
+	addr string
+	cmd  *exec.Cmd
+	said *bytes.Buffer
+}
+
+func newServer(t *testing.T, binary, data string, more ...string) *server {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	ln.Close()
+	args := append([]string{binary, "serve", "--data", data, "--http", addr}, more...)
+	help, err := exec.Command(binary, "serve", "--help").CombinedOutput()
+	if err != nil {
+		t.Fatalf("serve --help: %v", err)
+	}
+	for _, door := range []string{"--memcached", "--manager"} {
+		if strings.Contains(string(help), door+" ") {
+			args = append(args, door, "off")
+		}
+	}
+	s := &server{t: t, args: args, addr: addr}
+	t.Cleanup(func() {
+		if s.cmd != nil {
+			s.kill()
+		}
+	})
+	return s
+}
+
+// start starts the program and waits until it answers. An error says that it ended instead.
+func (s *server) start() error {
+	s.cmd, s.said = exec.Command(s.args[0], s.args[1:]...), &bytes.Buffer{}
+	s.cmd.Stderr = s.said
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	go func(cmd *exec.Cmd) { // ends with the process, which kill ends
+		cmd.Wait()
+		close(ended)
+	}(s.cmd)
+	for range 3000 {
+		conn, err := net.DialTimeout("tcp", s.addr, time.Second)
+		if err == nil {
+			conn.Close()
+			return nil
+		}
+		select {
+		case <-ended:
+			said := s.said.String()
+			s.cmd = nil
+			return fmt.Errorf("the server ended at its start: %s", said)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return errors.New("the server does not listen")
+}
+
+// kill ends the process at once, whatever it does, and waits until its port is free.
+func (s *server) kill() {
+	s.cmd.Process.Kill()
+	for {
+		conn, err := net.DialTimeout("tcp", s.addr, time.Second)
+		if err != nil {
+			break
+		}
+		conn.Close()
+	}
+	s.cmd = nil
+}
+
+// A siege is a crowd of clients that put and work while the server comes and goes, and what they saw.
+type siege struct {
+	t      *testing.T
+	c      *client.Client
+	lease  time.Duration
+	start  time.Time
+	seed   maphash.Seed
+	acked  atomic.Int64 // acks answered OK, ever
+	names  atomic.Int64
+	open   atomic.Int64 // tasks put and not acked, about
+	paused atomic.Bool  // nobody puts
+
+	mu  sync.Mutex
+	ops []history.Op
+}
+
+func newSiege(t *testing.T, addr string) *siege {
+	c, err := client.New("http://"+addr, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return &siege{t: t, c: c, lease: time.Second, start: time.Now(), seed: maphash.MakeSeed()}
+}
+
+func (s *siege) now() int64 { return int64(time.Since(s.start)) }
+
+func (s *siege) note(ops ...history.Op) {
+	s.mu.Lock()
+	s.ops = append(s.ops, ops...)
+	s.mu.Unlock()
+}
+
+func (s *siege) body(kind string, rng *rand.Rand) []byte {
+	b := fmt.Appendf(nil, "%s%d ", kind, s.names.Add(1))
+	for range rng.IntN(200) {
+		b = append(b, 'x')
+	}
+	return b
+}
+
+func (s *siege) sum(b []byte) uint64 { return maphash.Bytes(s.seed, b) }
+
+func name(b []byte) string { n, _, _ := bytes.Cut(b, []byte(" ")); return string(n) }
+
+// outcome of a call as a whole.
+func outcome(err error) history.Outcome {
+	switch {
+	case err == nil:
+		return history.OK
+	case glassq.CodeOf(err) == glassq.CodeLeaseLost, glassq.CodeOf(err) == glassq.CodeStorageFull:
+		return history.Refused
+	}
+	return history.Unknown
+}
+
+// pause keeps a client from spinning while the server is away; it is a pace, not a wait for anything.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// write puts small batches until ctx is done. mostOpen bounds what is under way.
+func (s *siege) write(ctx context.Context, rng *rand.Rand, mostOpen int64) {
+	for ctx.Err() == nil {
+		if s.open.Load() > mostOpen || s.paused.Load() {
+			pause(ctx, 5*time.Millisecond)
+			continue
+		}
+		ts := make([]glassq.Task, 1+rng.IntN(6))
+		ops := make([]history.Op, len(ts))
+		for i := range ts {
+			level := rng.IntN(2)
+			ts[i] = glassq.Task{Queue: "siege", Body: s.body("t", rng), Priority: glassq.Level(level)}
+			ops[i] = history.Op{Kind: history.Put, Task: name(ts[i].Body), Lane: fmt.Sprint(level), Sum: s.sum(ts[i].Body)}
+		}
+		began := s.now()
+		receipts, err := s.c.Put(context.WithoutCancel(ctx), ts)
+		ended := s.now()
+		for i := range ops {
+			ops[i].Start, ops[i].End, ops[i].Outcome = began, ended, outcome(err)
+			if err == nil {
+				ops[i].Number = receipts[i].Number
+			}
+		}
+		s.note(ops...)
+		if err != nil {
+			pause(ctx, 10*time.Millisecond)
+		} else {
+			s.open.Add(int64(len(ts)))
+			pause(ctx, time.Millisecond)
+		}
+	}
+}
+
+// work takes tasks of a queue and acks them, most with a result and a follow-up, until ctx is done.
+func (s *siege) work(ctx context.Context, rng *rand.Rand, queue string) {
+	for ctx.Err() == nil {
+		began := s.now()
+		leases, err := s.c.Reserve(context.WithoutCancel(ctx), glassq.Reserve{Queue: queue, Max: 1 + rng.IntN(20), Lease: s.lease, Wait: 100 * time.Millisecond})
+		ended := s.now()
+		if err != nil {
+			s.note(history.Op{Kind: history.Blind, Start: began, End: ended, Outcome: history.Unknown})
+			pause(ctx, 10*time.Millisecond)
+			continue
+		}
+		s.settle(ctx, rng, queue, leases, began, ended)
+	}
+}
+
+func (s *siege) settle(ctx context.Context, rng *rand.Rand, queue string, leases []glassq.Lease, began, ended int64) {
+	var ops []history.Op
+	var acks []glassq.Ack
+	var ackOps []history.Op
+	for i := range leases {
+		l := &leases[i]
+		ops = append(ops, history.Op{Kind: history.Lease, Task: name(l.Body), Number: l.Number, Attempt: l.Attempt,
+			Start: began, End: ended, Until: ended + int64(s.lease), Sum: s.sum(l.Body)})
+		switch p := rng.IntN(20); {
+		case p == 0 && !s.paused.Load(): // left to run out
+		case p == 1 && !s.paused.Load():
+			n := glassq.Nack{Token: l.Token(), Undone: rng.IntN(2) == 0}
+			op := history.Op{Kind: history.Nack, Task: name(l.Body), Number: l.Number, Undone: n.Undone, Start: s.now()}
+			errs, err := s.c.Nack(context.WithoutCancel(ctx), []glassq.Nack{n})
+			if err == nil {
+				err = errs[0]
+			}
+			op.End, op.Outcome = s.now(), outcome(err)
+			s.note(op)
+		default:
+			a := glassq.Ack{Token: l.Token()}
+			op := history.Op{Kind: history.Ack, Task: name(l.Body), Number: l.Number}
+			if queue == "siege" && p < 15 {
+				a.Result = &glassq.Task{Body: s.body("r", rng)}
+				a.Put = []glassq.Task{{Queue: "after", Body: s.body("f", rng)}}
+				op.Gives = []string{name(a.Result.Body), name(a.Put[0].Body)}
+			}
+			acks, ackOps = append(acks, a), append(ackOps, op)
+		}
+	}
+	s.note(ops...)
+	if len(acks) == 0 {
+		return
+	}
+	at := s.now()
+	errs, err := s.c.Ack(context.WithoutCancel(ctx), acks)
+	end := s.now()
+	for i := range ackOps {
+		op := &ackOps[i]
+		op.Start, op.End, op.Outcome = at, end, outcome(err)
+		if err == nil {
+			op.Outcome = outcome(errs[i])
+		}
+		if op.Outcome == history.OK {
+			s.acked.Add(1)
+			if queue == "siege" {
+				s.open.Add(-1)
+			}
+		}
+	}
+	s.note(ackOps...)
+}
+
+var siegeQueues = []string{"siege", "after", glassq.DefaultResults}
+
+// crowd starts writers and workers; the function it returns stops them and waits for them.
+func (s *siege) crowd(seed uint64, writers, workers int, mostOpen int64) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for i := range writers {
+		wg.Go(func() { s.write(ctx, rand.New(rand.NewPCG(seed, uint64(i))), mostOpen) })
+	}
+	for i := range workers {
+		wg.Go(func() { s.work(ctx, rand.New(rand.NewPCG(seed, uint64(1000+i))), siegeQueues[i%len(siegeQueues)]) })
+	}
+	return func() { cancel(); wg.Wait() }
+}
+
+// drain waits, with workers at work and nobody putting, until nothing is left, and checks the books.
+func (s *siege) drain() error {
+	s.paused.Store(true)
+	defer s.paused.Store(false)
+	stop := s.crowd(99, 0, 9, 0)
+	defer stop()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	for {
+		left := int64(0)
+		for _, q := range siegeQueues {
+			qs, err := s.c.Queues(ctx, q)
+			if errors.Is(err, glassq.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("drain: %w", err)
+			}
+			info := &qs[0]
+			left += info.Delayed + info.Ready + info.Leased
+			if b := info.Books; b.Pending() != info.Pending || info.Pending != uint64(info.Delayed+info.Ready+info.Leased) || b.Dead.Sum() > 0 {
+				return fmt.Errorf("queue %s: the books do not balance: %+v", q, info)
+			}
+		}
+		if left == 0 {
+			return nil
+		}
+		pause(ctx, 20*time.Millisecond)
+	}
+}
+
+// judge checks what was seen and begins a new history.
+func (s *siege) judge() *history.Report {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := history.Check(s.ops, history.Options{Slack: int64(50 * time.Millisecond), Drained: true})
+	s.ops = s.ops[:0]
+	s.open.Store(0)
+	return r
+}
+
+// sums adds up reports.
+type sums struct{ puts, leases, acks, duplicates, unknown, faults int }
+
+func (s *sums) add(r *history.Report) {
+	s.puts += r.Puts
+	s.leases += r.Leases
+	s.acks += r.Acks
+	s.duplicates += r.Duplicates
+	s.unknown += r.Unknown
+	s.faults += r.Faults()
+}
+
+func (s *sums) String() string {
+	return fmt.Sprintf("puts=%d hand_outs=%d acks=%d duplicates=%d unknown=%d faults=%d", s.puts, s.leases, s.acks, s.duplicates, s.unknown, s.faults)
+}
+
+// stdout prints a line that the reliability command collects.
+func stdout(format string, args ...any) { fmt.Fprintf(os.Stdout, "reliability: "+format+"\n", args...) }

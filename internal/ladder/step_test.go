@@ -1,0 +1,414 @@
+package ladder
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// A driver takes one step after the other with a store and its model, and compares every answer.
+type driver struct {
+	s      glassq.Store
+	m      *model
+	rng    *rand.Rand
+	prefix string // of the bodies, so that every body is put once
+	bodies int
+	next   uint32 // the next position of the current run
+	runNo  int
+	floor  uint64 // a lease number must be above it: it was handed out before a crash
+}
+
+// How much of a step's effect must survive, once it was answered.
+type duty uint8
+
+const (
+	lazy    duty = iota // nothing: a crash may forget it
+	written             // a killed process must not lose it
+	durable             // a power cut must not either, with sync always
+)
+
+// duties are those of the steps that are not lazy.
+var duties = map[string]duty{
+	"put": durable, "big": durable, "dup": durable, "ids": durable, "one": durable, "delay": durable,
+	"ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable, "purge": durable,
+	"bury": durable, "redrive": durable, "seal": durable, "cancel": durable, "drop": durable, "restart": durable,
+	"take": written, "sleep": written, "expire": written, "hour": written,
+}
+
+// restful steps make sure that what came before them is written, though they change nothing themselves.
+var restful = map[string]bool{"restart": true, "sleep": true, "expire": true, "hour": true}
+
+var queues = []string{"q0", "q1", glassq.DefaultResults}
+
+func (d *driver) queue() string  { return queues[d.rng.IntN(2)] }
+func (d *driver) runOf() string  { return fmt.Sprintf("run%d", d.runNo) }
+func (d *driver) one(n int) bool { return d.rng.IntN(n) == 0 }
+
+func (d *driver) body(size int) []byte {
+	d.bodies++
+	b := fmt.Appendf(nil, "%s%d ", d.prefix, d.bodies)
+	for len(b) < size {
+		b = append(b, byte('a'+len(b)*7%26))
+	}
+	return b
+}
+
+// task makes a task of any kind, for any queue but that of the results.
+func (d *driver) task(size int) glassq.Task {
+	t := glassq.Task{Queue: d.queue(), Body: d.body(size), Priority: glassq.Level(3 + d.rng.IntN(3))}
+	switch d.rng.IntN(5) {
+	case 0:
+		t.ID = fmt.Sprintf("id%d", d.rng.IntN(30))
+	case 1:
+		t.Run = d.runOf()
+	case 2, 3:
+		t.Run, t.Dense, t.N = d.runOf(), true, d.next
+		if d.next++; d.one(5) {
+			d.next++ // leaves a gap
+		}
+	}
+	switch d.rng.IntN(6) {
+	case 0:
+		t.TTL = time.Duration(20+d.rng.IntN(100))*time.Second + 250*time.Millisecond
+	case 1:
+		t.Attempts = 1 + d.rng.IntN(2)
+	case 2:
+		t.Delay = time.Duration(1+d.rng.IntN(20))*time.Second + 750*time.Millisecond
+	}
+	return t
+}
+
+// step takes the step of that name. An error says what was wrong with the store's answer.
+func (d *driver) step(ctx context.Context, name string) error {
+	d.m.advance(time.Now().UnixMilli())
+	switch name {
+	case "one":
+		return d.put(ctx, d.task(20))
+	case "put":
+		ts := make([]glassq.Task, 1+d.rng.IntN(4))
+		for i := range ts {
+			ts[i] = d.task(10 + d.rng.IntN(80))
+		}
+		return d.put(ctx, ts...)
+	case "big":
+		ts := make([]glassq.Task, 1+d.rng.IntN(3))
+		for i := range ts {
+			ts[i] = d.task(600 + d.rng.IntN(2600))
+		}
+		return d.put(ctx, ts...)
+	case "delay":
+		t := d.task(30)
+		t.Delay = time.Duration(1+d.rng.IntN(40))*time.Second + 750*time.Millisecond
+		return d.put(ctx, t)
+	case "ids":
+		ts := make([]glassq.Task, 3)
+		for i := range ts {
+			ts[i] = glassq.Task{Queue: "q0", Body: d.body(20), ID: fmt.Sprintf("id%d", d.rng.IntN(6))}
+		}
+		return d.put(ctx, ts...)
+	case "dup":
+		t := glassq.Task{Queue: d.queue(), Body: d.body(20), Run: d.runOf(), Dense: true}
+		if d.next > 0 {
+			t.N = d.rng.Uint32N(d.next)
+		}
+		return d.put(ctx, t)
+	case "reserve":
+		return d.reserve(ctx, queues[d.rng.IntN(3)], 1+d.rng.IntN(4), false)
+	case "grab": // everything
+		for _, q := range queues {
+			if err := d.reserve(ctx, q, 100, false); err != nil {
+				return err
+			}
+		}
+		return nil
+	case "take":
+		return d.reserve(ctx, queues[d.rng.IntN(3)], 1+d.rng.IntN(3), true)
+	case "ack":
+		return d.ack(ctx, 1+d.rng.IntN(3), false)
+	case "allack":
+		return d.ack(ctx, 100, false)
+	case "result":
+		return d.ack(ctx, 1+d.rng.IntN(3), true)
+	case "again":
+		return d.ackAgain(ctx)
+	case "stale":
+		return d.ackStale(ctx)
+	case "nack":
+		return d.nack(ctx, glassq.Nack{Delay: time.Duration(d.rng.IntN(3)) * 5750 * time.Millisecond, Reason: "try again"})
+	case "die":
+		return d.nack(ctx, glassq.Nack{Dead: true, Reason: "no such host"})
+	case "undo":
+		return d.nack(ctx, glassq.Nack{Undone: true})
+	case "extend":
+		return d.extend(ctx)
+	case "sleep":
+		time.Sleep(time.Duration(1+d.rng.IntN(4)) * time.Second)
+	case "expire":
+		time.Sleep(time.Duration(60+d.rng.IntN(60)) * time.Second)
+	case "hour":
+		time.Sleep(time.Hour)
+	default:
+		return d.operate(ctx, name)
+	}
+	d.m.advance(time.Now().UnixMilli())
+	return nil
+}
+
+// operate takes the steps of an operator.
+func (d *driver) operate(ctx context.Context, name string) error {
+	queue := d.queue()
+	count := func(call string, n int, err error, exists bool, want func() int) error {
+		if !exists {
+			if glassq.CodeOf(err) != glassq.CodeNotFound && err != nil {
+				return fmt.Errorf("%s(%s) of nothing = %v", call, queue, err)
+			}
+			if err == nil && n != 0 {
+				return fmt.Errorf("%s(%s) of nothing = %d", call, queue, n)
+			}
+			return nil
+		}
+		if w := want(); err != nil || n != w {
+			return fmt.Errorf("%s(%s) = %d, %v; want %d", call, queue, n, err, w)
+		}
+		return nil
+	}
+	_, exists := d.m.queues[queue]
+	switch name {
+	case "set":
+		paused, attempts, most := d.one(4), d.rng.IntN(3), int64(d.rng.IntN(2)*40)
+		c := glassq.SettingsChange{Paused: &paused, Attempts: &attempts, MaxTasks: &most}
+		got, err := d.s.Configure(ctx, queue, c)
+		q := d.m.queues[queue]
+		q.set = c.Apply(q.set)
+		d.m.queues[queue] = q
+		if err != nil || got != q.set {
+			return fmt.Errorf("Configure(%s) = %+v, %v; want %+v", queue, got, err, q.set)
+		}
+	case "unpause":
+		paused := false
+		for _, queue := range queues[:2] {
+			q := d.m.queues[queue]
+			q.set.Paused = false
+			d.m.queues[queue] = q
+			if _, err := d.s.Configure(ctx, queue, glassq.SettingsChange{Paused: &paused}); err != nil {
+				return fmt.Errorf("Configure(%s) = %v", queue, err)
+			}
+		}
+	case "purge":
+		n, err := d.s.Purge(ctx, queue)
+		return count("Purge", n, err, exists, func() int { return d.m.purge(queue, glassq.Delayed, glassq.Ready) })
+	case "bury":
+		n, err := d.s.Purge(ctx, queue, glassq.Dead)
+		return count("Purge of the dead", n, err, exists, func() int { return d.m.purge(queue, glassq.Dead) })
+	case "redrive":
+		most := d.rng.IntN(3)
+		n, err := d.s.Redrive(ctx, queue, most)
+		return count("Redrive", n, err, exists, func() int { return d.m.redrive(queue, most) })
+	case "drop":
+		err := d.s.Drop(ctx, queue)
+		switch {
+		case !exists: // a reserve may have made it
+		case d.m.held(queue, glassq.Leased) > 0:
+			if glassq.CodeOf(err) != glassq.CodeBadRequest {
+				return fmt.Errorf("Drop(%s) with leased tasks = %v; want code bad_request", queue, err)
+			}
+		case err != nil:
+			return fmt.Errorf("Drop(%s) = %v", queue, err)
+		default:
+			d.m.drop(queue)
+		}
+	case "seal":
+		c := glassq.RunChange{Source: "a source", Sealed: true, Total: uint64(d.next)}
+		if d.one(2) {
+			c.Results = glassq.DefaultResults
+		}
+		name := d.runOf()
+		if _, err := d.s.SetRun(ctx, name, c); err != nil {
+			return fmt.Errorf("SetRun(%s, %+v) = %v", name, c, err)
+		}
+		d.m.seal(name, c)
+		d.runNo++
+		d.next = 0
+	case "cancel":
+		name := d.runOf()
+		if _, ok := d.m.runs[name]; !ok {
+			return nil
+		}
+		n, err := d.s.CancelRun(ctx, name)
+		if want := d.m.cancel(name); err != nil || n != want {
+			return fmt.Errorf("CancelRun(%s) = %d, %v; want %d", name, n, err, want)
+		}
+		d.runNo++
+		d.next = 0
+	default:
+		panic("no step is called " + name)
+	}
+	return nil
+}
+
+func (d *driver) put(ctx context.Context, ts ...glassq.Task) error {
+	got, err := d.s.Put(ctx, ts)
+	if code := d.m.refuses(ts); code != "" {
+		if glassq.CodeOf(err) != code {
+			return fmt.Errorf("Put of %d tasks = %v; want code %s", len(ts), err, code)
+		}
+		return nil
+	}
+	if err != nil || len(got) != len(ts) {
+		return fmt.Errorf("Put of %d tasks = %d receipts, %v", len(ts), len(got), err)
+	}
+	for i := range ts {
+		if want := d.m.put(ts[i]); got[i] != want {
+			return fmt.Errorf("Put of %q (id %q, run %q) = %+v; want %+v", ts[i].Body[:min(20, len(ts[i].Body))], ts[i].TaskID(), ts[i].Run, got[i], want)
+		}
+	}
+	return nil
+}
+
+func (d *driver) reserve(ctx context.Context, queue string, most int, take bool) error {
+	length := time.Duration(30+d.rng.IntN(40))*time.Second + 500*time.Millisecond
+	got, err := d.s.Reserve(ctx, glassq.Reserve{Queue: queue, Max: most, Lease: length, Take: take})
+	want := d.m.heads(queue, most)
+	if err != nil || len(got) != len(want) {
+		return fmt.Errorf("Reserve of %d from %s = %d leases, %v; want %d", most, queue, len(got), err, len(want))
+	}
+	for i := range got {
+		l, t := &got[i], d.m.find(want[i])
+		switch {
+		case !bytes.Equal(l.Body, t.Body):
+			return fmt.Errorf("Reserve from %s: hand-out %d is %q; want %q, task %d", queue, i, l.Body[:min(20, len(l.Body))], t.Body[:min(20, len(t.Body))], t.num)
+		case l.Attempt != t.attempt+1:
+			return fmt.Errorf("Reserve from %s: attempt %d of task %d; want %d", queue, l.Attempt, t.num, t.attempt+1)
+		case take:
+			d.m.done(*t, glassq.OK, false)
+			continue
+		case l.Number <= max(d.m.high, d.floor):
+			return fmt.Errorf("Reserve from %s: lease number %d; %d was handed out before", queue, l.Number, max(d.m.high, d.floor))
+		}
+		d.m.handOut(t.num, l.Number, length.Milliseconds())
+	}
+	return nil
+}
+
+// some picks up to n live leases.
+func (d *driver) some(n int) []glassq.Token {
+	var all []glassq.Token
+	for i := range d.m.tasks {
+		if t := &d.m.tasks[i]; t.state == glassq.Leased {
+			all = append(all, t.token())
+		}
+	}
+	d.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:min(n, len(all))]
+}
+
+func (d *driver) ack(ctx context.Context, n int, results bool) error {
+	var acks []glassq.Ack
+	for _, tok := range d.some(n) {
+		a := glassq.Ack{Token: tok, Outcome: glassq.Outcome(d.rng.IntN(2))}
+		if results && tok.Queue != glassq.DefaultResults {
+			a.Result = &glassq.Task{Body: d.body(25 + d.rng.IntN(400))}
+			if d.one(2) {
+				a.Put = []glassq.Task{{Queue: "next", Body: d.body(15)}, {Queue: "q1", Body: d.body(15)}}
+			}
+		}
+		acks = append(acks, a)
+	}
+	if len(acks) == 0 {
+		return nil
+	}
+	errs, err := d.s.Ack(ctx, acks)
+	if err != nil || len(errs) != len(acks) {
+		return fmt.Errorf("Ack of %d = %d answers, %v", len(acks), len(errs), err)
+	}
+	for i := range acks {
+		if err := differs(errs[i], d.m.ack(&acks[i])); err != nil {
+			return fmt.Errorf("Ack of %v: %w", acks[i].Token, err)
+		}
+	}
+	return nil
+}
+
+// differs compares a refusal with the code that it ought to have.
+func differs(got error, want glassq.Code) error {
+	switch {
+	case got == nil && want == "", got != nil && glassq.CodeOf(got) == want:
+		return nil
+	case want == "":
+		return fmt.Errorf("refused: %w", got)
+	}
+	return fmt.Errorf("answered %v; want code %s", got, want)
+}
+
+// ackAgain repeats an ack of before: it is OK and changes nothing.
+func (d *driver) ackAgain(ctx context.Context) error {
+	var newest glassq.Token
+	for tok := range d.m.acked {
+		if tok.Number > newest.Number {
+			newest = tok
+		}
+	}
+	if newest.Number == 0 {
+		return nil
+	}
+	a := glassq.Ack{Token: newest, Outcome: glassq.Failed, Result: &glassq.Task{Body: d.body(20)}}
+	errs, err := d.s.Ack(ctx, []glassq.Ack{a})
+	if err != nil {
+		return fmt.Errorf("repeated Ack of %v = %v", newest, err)
+	}
+	if err := differs(errs[0], d.m.ack(&a)); err != nil {
+		return fmt.Errorf("repeated Ack of %v: %w", newest, err)
+	}
+	return nil
+}
+
+// ackStale acks a lease that ended without an ack.
+func (d *driver) ackStale(ctx context.Context) error {
+	if len(d.m.lost) == 0 {
+		return nil
+	}
+	a := glassq.Ack{Token: d.m.lost[d.rng.IntN(len(d.m.lost))], Result: &glassq.Task{Body: d.body(20)}}
+	errs, err := d.s.Ack(ctx, []glassq.Ack{a})
+	if err != nil {
+		return fmt.Errorf("stale Ack of %v = %v", a.Token, err)
+	}
+	if err := differs(errs[0], d.m.ack(&a)); err != nil {
+		return fmt.Errorf("stale Ack of %v: %w", a.Token, err)
+	}
+	return nil
+}
+
+func (d *driver) nack(ctx context.Context, n glassq.Nack) error {
+	some := d.some(1)
+	if len(some) == 0 {
+		return nil
+	}
+	n.Token = some[0]
+	errs, err := d.s.Nack(ctx, []glassq.Nack{n})
+	if err != nil {
+		return fmt.Errorf("Nack(%+v) = %v", n, err)
+	}
+	if err := differs(errs[0], d.m.nack(&n)); err != nil {
+		return fmt.Errorf("Nack(%+v): %w", n, err)
+	}
+	return nil
+}
+
+func (d *driver) extend(ctx context.Context) error {
+	some := d.some(1)
+	if len(some) == 0 {
+		return nil
+	}
+	length := time.Duration(40+d.rng.IntN(100))*time.Second + 500*time.Millisecond
+	errs, err := d.s.Extend(ctx, []glassq.Extend{{Token: some[0], Lease: length}})
+	if err != nil || errs[0] != nil {
+		return fmt.Errorf("Extend(%v) = %v, %v", some[0], errs, err)
+	}
+	t := d.m.leased(some[0])
+	t.at = d.m.now + length.Milliseconds()
+	return nil
+}

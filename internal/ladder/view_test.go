@@ -1,0 +1,157 @@
+package ladder
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/glassq/glassq"
+)
+
+var (
+	allStates = []glassq.State{glassq.Delayed, glassq.Ready, glassq.Leased, glassq.Dead}
+	allSets   = []glassq.IDSet{glassq.IDsPut, glassq.IDsDone, glassq.IDsFailed, glassq.IDsDead}
+)
+
+// A view is everything that a store shows, as text: one line for each queue, task and run.
+type view struct{ strings.Builder }
+
+func (v *view) queue(name string, set glassq.Settings, b glassq.Books, bytes int64, held [4]int64) {
+	if b == (glassq.Books{}) && set == (glassq.Settings{}) && held == [4]int64{} {
+		return // made by a reserve that found nothing: no promise is about it
+	}
+	fmt.Fprintf(v, "queue %s %v %v %d bytes, held %v\n", name, set, b, bytes, held)
+}
+
+func (v *view) task(num uint64, st glassq.State, t *glassq.Task, id string, attempt int, at int64, reason string) {
+	h := fnv.New32a()
+	h.Write(t.Body)
+	short := t.Body[:min(len(t.Body), 24)]
+	fmt.Fprintf(v, " %d %v %q+%d/%x id %q run %q of %d level %d attempt %d at %d %q\n",
+		num, st, short, len(t.Body), h.Sum32(), id, t.Run, t.Of, t.Priority.Level(), attempt, at, reason)
+}
+
+func (v *view) run(name string, c glassq.RunChange, b glassq.Books, waiting uint64, created, ended int64) {
+	fmt.Fprintf(v, "run %s %+v %v waiting %d created %d ended %d\n", name, c, b, waiting, created, ended)
+}
+
+// observe reads everything that the store shows. now is the time in ms.
+func observe(ctx context.Context, s glassq.Store, now int64) (string, error) {
+	var v view
+	qs, err := s.Queues(ctx)
+	if err != nil {
+		return "", fmt.Errorf("Queues: %w", err)
+	}
+	for i := range qs {
+		q := &qs[i]
+		if q.Pending != q.Books.Pending() || q.Pending != uint64(q.Delayed+q.Ready+q.Leased) {
+			return "", fmt.Errorf("queue %s: the books %+v say pending %d; it holds delayed %d, ready %d, leased %d",
+				q.Name, q.Books, q.Pending, q.Delayed, q.Ready, q.Leased)
+		}
+		held := [4]int64{q.Delayed, q.Ready, q.Leased, q.Dead}
+		v.queue(q.Name, q.Settings, q.Books, q.Bytes, held)
+		for k, st := range allStates {
+			if held[k] == 0 {
+				continue
+			}
+			ps, next, err := s.Peek(ctx, q.Name, st, 0, 1000)
+			if err != nil || next != 0 {
+				return "", fmt.Errorf("Peek(%s, %v) = %d tasks, next %d, %w", q.Name, st, len(ps), next, err)
+			}
+			for i := range ps {
+				p, at := &ps[i], int64(0)
+				if st == glassq.Delayed || st == glassq.Leased {
+					at = now + p.Due.Milliseconds()
+				}
+				v.task(p.Number, st, &p.Task, p.TaskID(), p.Attempt, at, p.Reason)
+			}
+		}
+	}
+	rs, err := s.Runs(ctx)
+	if err != nil {
+		return "", fmt.Errorf("Runs: %w", err)
+	}
+	slices.SortFunc(rs, func(a, b glassq.Run) int { return strings.Compare(a.Name, b.Name) })
+	for i := range rs {
+		r := &rs[i]
+		ended := int64(0)
+		if !r.Ended.IsZero() {
+			ended = r.Ended.UnixMilli()
+		}
+		v.run(r.Name, glassq.RunChange{Source: r.Source, Queue: r.Queue, Results: r.Results, Sealed: r.Sealed, Total: r.Total},
+			r.Books, r.Waiting, r.Created.UnixMilli(), ended)
+		for _, set := range allSets {
+			ivs, err := s.RunIDs(ctx, r.Name, set, 0, 10_000)
+			if err != nil {
+				return "", fmt.Errorf("RunIDs(%s, %s): %w", r.Name, set, err)
+			}
+			fmt.Fprintf(&v, " %s %v\n", set, ivs)
+		}
+	}
+	return v.String(), nil
+}
+
+// view is what a store ought to show at the model's time.
+func (m *model) view() string {
+	var v view
+	for _, name := range slices.Sorted(maps.Keys(m.queues)) {
+		var held [4]int64
+		bytes := int64(0)
+		for k, st := range allStates {
+			held[k] = m.held(name, st)
+		}
+		for i := range m.tasks {
+			if t := &m.tasks[i]; t.Queue == name {
+				bytes += int64(len(t.Body))
+			}
+		}
+		q := m.queues[name]
+		v.queue(name, q.set, q.books, bytes, held)
+		for _, st := range allStates {
+			for i := range m.tasks {
+				t := &m.tasks[i]
+				if t.Queue != name || t.state != st {
+					continue
+				}
+				at := int64(0)
+				if st == glassq.Delayed || st == glassq.Leased {
+					at = t.at
+				}
+				id := t.TaskID()
+				if id == "" {
+					id = glassq.AssignedID(t.num)
+				}
+				v.task(t.num, st, &t.Task, id, t.attempt, at, t.reason)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.runs)) {
+		r := m.runs[name]
+		waiting := uint64(0)
+		for i := range m.tasks {
+			if t := &m.tasks[i]; t.Run == name && t.Of > 0 && t.state != glassq.Dead {
+				waiting++
+			}
+		}
+		c := r.change
+		if c.Results == "" {
+			c.Results = glassq.DefaultResults
+		}
+		v.run(name, c, r.books, waiting, r.created, r.ended)
+		for k, set := range []map[uint32]bool{r.put, r.done, r.failed, r.dead} {
+			var ivs []glassq.Interval
+			for _, n := range slices.Sorted(maps.Keys(set)) {
+				if j := len(ivs) - 1; j >= 0 && ivs[j].Last+1 == n {
+					ivs[j].Last = n
+				} else {
+					ivs = append(ivs, glassq.Interval{First: n, Last: n})
+				}
+			}
+			fmt.Fprintf(&v, " %s %v\n", allSets[k], ivs)
+		}
+	}
+	return v.String()
+}

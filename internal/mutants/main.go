@@ -1,0 +1,106 @@
+// Command mutants proves that the tests see bugs. Each patch beside it breaks the engine in one way; it is
+// applied to a copy of the tree, and the quick ladder must fail there. A patch that does not apply or does
+// not compile is an error, not a bug that was caught. Anyone may add one: a unified diff below the lines
+// "room: " and "breaks: ".
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+func main() {
+	only := flag.String("only", "", "only patches whose names contain this")
+	crashes := flag.Int("crashes", 4000, "simulated crashes for each, at least one round of all scripts")
+	flag.Parse()
+	if err := run(*only, *crashes); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+// ladder are the rungs that a mutant has to get past, quickest first.
+func ladder(crashes int) [][]string {
+	return [][]string{
+		{"test", "-count=1", "-failfast", "-timeout", "3m", "./internal/ladder", "-run", "^TestCrash$", "-crashes", fmt.Sprint(crashes)},
+		{"test", "-count=1", "-failfast", "-timeout", "3m", "./internal/wal/...", "./internal/state", "-short"},
+		{"test", "-count=1", "-failfast", "-timeout", "5m", "./internal/disk"},
+	}
+}
+
+var failed = regexp.MustCompile(`--- FAIL: (\S+)`)
+
+func run(only string, crashes int) error {
+	patches, err := filepath.Glob("internal/mutants/*.patch")
+	if err != nil || len(patches) == 0 {
+		return fmt.Errorf("no patches in internal/mutants; run it from the root of the tree (%v)", err)
+	}
+	dir, err := os.MkdirTemp("", "mutants-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.CopyFS(dir, os.DirFS(".")); err != nil {
+		return fmt.Errorf("copy the tree: %w", err)
+	}
+	in := func(name string, args ...string) ([]byte, error) {
+		cmd := exec.Command(name, args...)
+		cmd.Dir = dir
+		return cmd.CombinedOutput()
+	}
+	killed, tried := 0, 0
+	rooms := map[string]int{}
+	for _, path := range patches {
+		if !strings.Contains(path, only) {
+			continue
+		}
+		tried++
+		name := strings.TrimSuffix(filepath.Base(path), ".patch")
+		patch, err := filepath.Abs(path)
+		if err != nil {
+			return err
+		}
+		if out, err := in("git", "apply", "--unsafe-paths", "--recount", patch); err != nil {
+			return fmt.Errorf("%s does not apply: %s", name, out)
+		}
+		if out, err := in("go", "vet", "./internal/wal", "./internal/state", "./internal/disk"); err != nil {
+			return fmt.Errorf("%s does not compile: %s", name, out)
+		}
+		by := ""
+		for _, args := range ladder(crashes) {
+			out, err := in("go", args...)
+			if err == nil {
+				continue
+			}
+			by = "a panic or a time-out"
+			if all := failed.FindAllSubmatch(out, -1); len(all) > 0 {
+				by = string(all[len(all)-1][1])
+			} else if bytes.Contains(out, []byte("build failed")) {
+				return fmt.Errorf("%s does not compile: %s", name, out)
+			}
+			break
+		}
+		if out, err := in("git", "apply", "--unsafe-paths", "--recount", "-R", patch); err != nil {
+			return fmt.Errorf("%s does not come off: %s", name, out)
+		}
+		if by == "" {
+			fmt.Printf("SURVIVED %s\n", name)
+			continue
+		}
+		killed++
+		room, _, _ := strings.Cut(name, "-")
+		rooms[room]++
+		fmt.Printf("killed   %-32s by %s\n", name, by)
+	}
+	fmt.Printf("reliability: rung=mutants killed=%d of=%d rooms=%v failed=%v\n", killed, tried, rooms, killed < tried)
+	if killed < tried {
+		return fmt.Errorf("%d of %d survived", tried-killed, tried)
+	}
+	return nil
+}

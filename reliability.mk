@@ -1,0 +1,23 @@
+# The test ladder: RELIABILITY.md says what each rung shows. BUDGET=full is what the file prints.
+.PHONY: crash kill power mutants reliability
+
+SEED    ?= 1
+CRASHES ?= $(if $(filter full,$(BUDGET)),1000000,100000)
+KILLS   ?= $(if $(filter full,$(BUDGET)),500,50)
+CUTS    ?= $(if $(filter full,$(BUDGET)),100,12)
+LADDER   = $(GO) test -count=1 -v -timeout 60m ./internal/ladder -seed $(SEED)
+
+crash: ## a crash after every call of a simulated file system (CRASHES, SEED)
+	$(LADDER) -run '^TestCrash$$' -crashes $(CRASHES)
+
+kill: ## kill -9 of a real server under load (KILLS, SEED)
+	$(LADDER) -run '^TestKill$$' -kills $(KILLS)
+
+power: ## power cuts of a real file system; root only (CUTS, SEED)
+	$(LADDER) -run '^TestPower$$' -cuts $(CUTS)
+
+mutants: ## every seeded bug of internal/mutants must be caught
+	$(GO) run ./internal/mutants
+
+reliability: ## all rungs, and the table of RELIABILITY.md (BUDGET=small or full)
+	$(GO) run ./internal/reliability BUDGET=$(or $(BUDGET),small) SEED=$(SEED)
