@@ -154,6 +154,9 @@ func (b *Broker) Reserve(ctx context.Context, r Reserve) ([]Lease, error) {
 	if r.Max < 0 || r.Max > MaxBatch {
 		return nil, Errorf(CodeBadRequest, "max %d is not 1 to %d", r.Max, MaxBatch)
 	}
+	if r.Look && (r.Max != 1 || r.Take) {
+		return nil, Errorf(CodeBadRequest, "a look shows one task and takes none")
+	}
 	if r.Lease != 0 && (r.Lease < MinLease || r.Lease > MaxLease) {
 		return nil, Errorf(CodeBadRequest, "lease %v is not between %v and %v", r.Lease, MinLease, MaxLease)
 	}

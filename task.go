@@ -100,6 +100,8 @@ func AssignedID(number uint64) string { return "~" + strconv.FormatUint(number, 
 
 // A Token proves one hand-out of one task. Its text is "<number>.<queue>".
 type Token struct {
+	// Queue is the queue of the task; with another one than the task's the token is not found. "" names
+	// the lease by its number alone, for protocols that carry nothing else: it has no text.
 	Queue  string
 	Number uint64 // the lease number: below 2^53, grows, never used twice
 }
@@ -140,6 +142,11 @@ type Reserve struct {
 	// Take acks the tasks as they are handed out, without waiting for the sync: delivery at most
 	// once, for clients whose protocol has no ack.
 	Take bool
+
+	// Look shows the task that would be handed out next, and leaves it where it is: the lease has no
+	// number, and its attempt is that of the last hand-out. Max is then 1, and a paused queue shows its
+	// tasks too. It excludes Take.
+	Look bool
 }
 
 // An Outcome is how an acked task is booked.

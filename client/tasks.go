@@ -130,6 +130,9 @@ func (c *Client) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 	if err != nil {
 		return nil, err
 	}
+	if r.Look {
+		return nil, glassq.Errorf(glassq.CodeUnsupported, "a look that waits does not go over HTTP; use Peek")
+	}
 	q := url.Values{"max": {strconv.Itoa(max(r.Max, 1))}}
 	if r.Lease != 0 {
 		q.Set("lease", r.Lease.String())

@@ -16,6 +16,7 @@ func leaseLaws() []law {
 		{"P4 many callers, one live lease per task", oneLiveLease},
 		{"P4 an expired lease is lost before and after the next hand-out", staleLease},
 		{"P4 a number with the wrong queue is not found", wrongQueue},
+		{"P4 a number alone names its lease, live and acked", numberAlone},
 		{"P4 an unknown number is lost", unknownNumber},
 		{"P4 a repeated ack is OK and changes nothing", repeatedAck},
 		{"P4 a repeated ack in the same call is OK and changes nothing", repeatedInOneCall},
@@ -146,6 +147,31 @@ func wrongQueue(w *world) {
 	w.ack(glassq.Ack{Token: l.Token()})
 	w.lost(wrong)
 	w.want("other", "b")
+	w.none("results")
+}
+
+func numberAlone(w *world) {
+	w.put(tasks("q", "a", "b", "c")...)
+	a, b, c := w.one("q"), w.one("q"), w.one("q")
+	alone := func(l *glassq.Lease) glassq.Token { return glassq.Token{Number: l.Number} }
+	if err := w.tryExtend(alone(a), time.Hour); err != nil {
+		w.Errorf("Extend of a number alone = %v; want nil", err)
+	}
+	ack := withResult(a, glassq.OK, "done")
+	ack.Token = alone(a)
+	w.ack(ack)
+	w.ack(ack)
+	w.lost(glassq.Token{Queue: "other", Number: a.Number})
+	w.ack(glassq.Ack{Token: a.Token()})
+	w.nack(glassq.Nack{Token: alone(b), Undone: true})
+	if got := w.one("q"); string(got.Body) != "b" || got.Attempt != 1 {
+		w.Errorf("after the undone nack by number: task %s, attempt %d; want b, 1", got.Body, got.Attempt)
+	}
+	w.lost(alone(b))
+	w.lost(glassq.Token{Number: c.Number + 1000})
+	w.ack(acksOf(w.want("results", "done"))...)
+	w.sys.PowerCut(w.T)
+	w.ack(ack)
 	w.none("results")
 }
 

@@ -16,6 +16,7 @@ func waitLaws() []law {
 		{"a put wakes one waiter for each task", wakesOne},
 		{"a reserve that waits in vain returns none, without error", waitInVain},
 		{"a waiter takes what a nack, an expiry or a delay makes ready", waitForReturn},
+		{"a look shows what comes next, waits for it, and takes nothing", looks},
 		{"waiters of one queue leave the others alone", waitersPerQueue},
 		{"Close ends every wait and every later call with closed", closeEnds},
 		{"stats and queues count what is held", counts},
@@ -68,6 +69,39 @@ func wakesOne(w *world) {
 		w.Errorf("3 tasks ended %d waits with %d tasks, %d wait on; want 3, 3, 3", over, len(seen), w.queue("q").Waiters)
 	}
 	w.held("q", 0, 0, 3, 0)
+}
+
+func looks(w *world) {
+	look := glassq.Reserve{Queue: "q", Max: 1, Look: true, Wait: -1}
+	first := w.ask(look)
+	synctest.Wait()
+	worker := w.ask(glassq.Reserve{Queue: "q", Max: 1, Wait: -1, Lease: leaseTime})
+	synctest.Wait()
+	w.put(tasks("q", "a")...)
+	synctest.Wait()
+	for _, a := range []*asked{first, worker} {
+		if got := bodiesOf(a.leases); !a.over() || a.err != nil || len(got) != 1 || got[0] != "a" {
+			w.Fatalf("a look and a reserve wait, and a task is put: over %v, %q, %v; want it in both", a.over(), got, a.err)
+		}
+	}
+	if l := first.leases[0]; l.Number != 0 || l.Attempt != 0 {
+		w.Errorf("the look got number %d, attempt %d; want 0, 0", l.Number, l.Attempt)
+	}
+	w.put(tasks("q", "b", "c")...)
+	behind := w.ask(glassq.Reserve{Queue: "empty", Max: 1, Wait: -1, Lease: leaseTime})
+	synctest.Wait()
+	for range 2 {
+		again := w.ask(look)
+		<-again.done
+		if got := bodiesOf(again.leases); len(got) != 1 || got[0] != "b" {
+			w.Errorf("look = %q, %v; want b", got, again.err)
+		}
+	}
+	w.held("q", 0, 2, 1, 0)
+	w.want("q", "b", "c")
+	if behind.over() {
+		w.Errorf("a look ended another queue's wait")
+	}
 }
 
 func waitInVain(w *world) {

@@ -75,24 +75,10 @@ func (e *Engine) Put(_ context.Context, tasks []glassq.Task) ([]glassq.Receipt, 
 // roomFor refuses tasks that a limited queue has no room for, or that a sealed run does not have.
 // The caller holds mu.
 func (e *Engine) roomFor(tasks []glassq.Task) error {
-	var q *state.Queue
-	var n, size int64
+	type asked struct{ n, size int64 }
+	var limited map[*state.Queue]*asked
+	var q *state.Queue // nil when it has no limit
 	last := ""
-	check := func() error {
-		if q == nil {
-			return nil
-		}
-		s := q.Settings()
-		held := q.Info()
-		all := held.Delayed + held.Ready + held.Leased + held.Dead
-		switch {
-		case s.MaxTasks > 0 && all+n > s.MaxTasks:
-			return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %d tasks and may hold %d (max_tasks); try again when some are done", q.Name, all, s.MaxTasks)
-		case s.MaxBytes > 0 && held.Bytes+size > s.MaxBytes:
-			return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %d bytes and may hold %d (max_bytes); try again when some are done", q.Name, held.Bytes, s.MaxBytes)
-		}
-		return nil
-	}
 	for i := range tasks {
 		t := &tasks[i]
 		if t.Dense {
@@ -101,20 +87,42 @@ func (e *Engine) roomFor(tasks []glassq.Task) error {
 			}
 		}
 		if t.Queue != last {
-			if err := check(); err != nil {
-				return err
-			}
-			q, n, size, last = e.st.Queue(t.Queue), 0, 0, t.Queue
+			last, q = t.Queue, e.st.Queue(t.Queue)
 			if q != nil {
 				if s := q.Settings(); s.MaxTasks == 0 && s.MaxBytes == 0 {
 					q = nil
 				}
 			}
 		}
-		if q != nil && !e.st.IsDuplicate(t) {
-			n++
-			size += int64(len(t.Body))
+		if q == nil || e.st.IsDuplicate(t) {
+			continue
+		}
+		if limited == nil {
+			limited = map[*state.Queue]*asked{}
+		}
+		a := limited[q]
+		if a == nil {
+			a = &asked{}
+			limited[q] = a
+		}
+		a.n++
+		a.size += int64(len(t.Body))
+		if err := roomIn(q, a.n, a.size); err != nil {
+			return err
 		}
 	}
-	return check()
+	return nil
+}
+
+// roomIn refuses n tasks of size bytes together that q has no room for.
+func roomIn(q *state.Queue, n, size int64) error {
+	s, held := q.Settings(), q.Info()
+	all := held.Delayed + held.Ready + held.Leased + held.Dead
+	switch {
+	case s.MaxTasks > 0 && all+n > s.MaxTasks:
+		return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %d tasks and may hold %d (max_tasks); try again when some are done", q.Name, all, s.MaxTasks)
+	case s.MaxBytes > 0 && held.Bytes+size > s.MaxBytes:
+		return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %d bytes and may hold %d (max_bytes); try again when some are done", q.Name, held.Bytes, s.MaxBytes)
+	}
+	return nil
 }

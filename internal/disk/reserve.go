@@ -21,6 +21,7 @@ type waiter struct {
 	r    glassq.Reserve
 	got  []grant
 	f    *frame // to be waited for before the bodies are read
+	pin  int    // with got: what deliver unpins
 	done chan struct{}
 }
 
@@ -49,7 +50,7 @@ func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 		q.Waiters = wl
 	}
 	w := &waiter{r: r}
-	if len(wl.list) == 0 {
+	if len(wl.list) == 0 || r.Look {
 		e.grant(q, w)
 	}
 	if len(w.got) > 0 || r.Wait == 0 {
@@ -86,7 +87,10 @@ func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 		return nil, err
 	}
 	if ctx.Err() != nil && !r.Take {
-		e.undo(q.Name, w)
+		e.unpin(w.pin)
+		if !r.Look {
+			e.undo(q.Name, w)
+		}
 		return nil, ctx.Err()
 	}
 	return e.deliver(q.Name, w)
@@ -132,6 +136,10 @@ func (e *Engine) match() {
 
 // grant decides what w gets now, logs it and applies it. The caller holds mu.
 func (e *Engine) grant(q *state.Queue, w *waiter) {
+	if w.r.Look {
+		e.show(q, w)
+		return
+	}
 	set := q.Settings()
 	if set.Paused || e.err != nil {
 		return
@@ -187,22 +195,44 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 	if len(w.got) == 0 {
 		return
 	}
-	last := w.got[0].place.Frame
-	for _, g := range w.got {
-		last = max(last, g.place.Frame)
-	}
-	switch {
-	case number > e.limit || w.r.Take:
+	w.pin = e.pin()
+	if number > e.limit || w.r.Take {
 		// The numbers are reserved in a frame under way, or the ack has to be written.
 		w.f = e.open
 		if !w.r.Take {
 			w.f.force = true
 		}
-	case last >= uint64(e.open.pos)/8:
-		w.f = e.open
-	case e.flying != nil && last >= uint64(e.flying.pos)/8:
-		w.f = e.flying
+		return
 	}
+	last := w.got[0].place.Frame
+	for _, g := range w.got {
+		last = max(last, g.place.Frame)
+	}
+	w.f = e.unwritten(last)
+}
+
+// show lets w see the task that comes next. The caller holds mu.
+func (e *Engine) show(q *state.Queue, w *waiter) {
+	task, ok := e.st.Head(q)
+	if !ok || e.err != nil {
+		return
+	}
+	p, _ := e.st.Place(task)
+	w.got = []grant{{task: task, place: p, at: e.st.Now()}}
+	w.pin = e.pin()
+	w.f = e.unwritten(p.Frame)
+}
+
+// unwritten returns the frame at a place of the log that may not be written yet, or nil. The caller
+// holds mu.
+func (e *Engine) unwritten(at uint64) *frame {
+	switch {
+	case at >= uint64(e.open.pos)/8:
+		return e.open
+	case e.flying != nil && at >= uint64(e.flying.pos)/8:
+		return e.flying
+	}
+	return nil
 }
 
 // deliver waits until what w got may be told, reads the bodies, and makes the leases.
@@ -210,6 +240,7 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 	if len(w.got) == 0 {
 		return nil, nil
 	}
+	defer e.unpin(w.pin)
 	wait := e.wait
 	if w.r.Take {
 		wait = e.waitWritten
@@ -224,7 +255,7 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 		l := &leases[i]
 		t, put, err := r.task(g.place.Frame, g.place.Offset)
 		if err != nil {
-			if !w.r.Take {
+			if !w.r.Take && !w.r.Look {
 				e.undo(queue, w)
 			}
 			return nil, err

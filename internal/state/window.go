@@ -77,6 +77,8 @@ type ackedBlock struct {
 	last  int64 // ms of the newest ack in it
 	count int
 	queue [ackedLen]uint32 // queue number + 1; 0: not acked
+
+	shared bool // an Image holds it: it is copied before it is changed
 }
 
 func (w *ackedWindow) add(number uint64, queue uint32, now int64) {
@@ -89,6 +91,12 @@ func (w *ackedWindow) add(number uint64, queue uint32, now int64) {
 		w.blocks[number/ackedLen] = b
 		w.order = append(w.order, number/ackedLen)
 		w.prune(now)
+	}
+	if b.shared {
+		own := *b
+		own.shared = false
+		b = &own
+		w.blocks[number/ackedLen] = b
 	}
 	if b.queue[number%ackedLen] == 0 {
 		b.count++
@@ -110,6 +118,15 @@ func (w *ackedWindow) prune(now int64) {
 		w.order = w.order[1:]
 		w.count -= b.count
 	}
+}
+
+// queueOf is the number of the queue that number was acked in, however long ago.
+func (w *ackedWindow) queueOf(number uint64) (queue uint32, ok bool) {
+	b := w.blocks[number/ackedLen]
+	if b == nil || b.queue[number%ackedLen] == 0 {
+		return 0, false
+	}
+	return b.queue[number%ackedLen] - 1, true
 }
 
 // has tells whether number was acked as one of queue.

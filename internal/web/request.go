@@ -26,7 +26,7 @@ func (s *Server) readBody(rw http.ResponseWriter, r *http.Request) (body []byte,
 	if n < 0 {
 		n = maxRequest
 	}
-	if err := s.room.take(r.Context(), n); err != nil {
+	if err := s.budget.Take(r.Context(), n); err != nil {
 		return nil, nil, err
 	}
 	c := http.NewResponseController(rw)
@@ -41,13 +41,13 @@ func (s *Server) readBody(rw http.ResponseWriter, r *http.Request) (body []byte,
 	// The server watches the connection for its end from here on: no deadline must fire.
 	c.SetReadDeadline(time.Time{})
 	if err != nil {
-		s.room.give(n)
+		s.budget.Give(n)
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return nil, nil, tooLarge()
 		}
 		return nil, nil, glassq.Errorf(glassq.CodeBadRequest, "read body: %w", err)
 	}
-	return body, func() { s.room.give(n) }, nil
+	return body, func() { s.budget.Give(n) }, nil
 }
 
 func tooLarge() error {

@@ -25,7 +25,6 @@ import (
 )
 
 const (
-	maxInFlight  = 256 << 20        // bytes of request bodies held at one time
 	maxRequest   = 48 << 20         // bytes of one request body: MaxPutBytes as base64, and envelopes
 	maxPoll      = 10 * time.Minute // longest wait of one long poll
 	drainFor     = 10 * time.Second // how long requests may finish when the server stops
@@ -35,12 +34,13 @@ const (
 
 // Options tunes New. The zero value serves everyone who can connect.
 type Options struct {
-	Keys    [][]byte     // bearer keys, any of which opens the routes that are not open to all (see open); none: all are open
-	Hosts   []string     // allowed Host names besides localhost and IP addresses; "*" allows all
-	MaxBody int          // most bytes of one task's body; 0 means glassq.DefaultMaxBody
-	TLS     *tls.Config  // nil serves plain HTTP
-	Version string       // said in the Server header; "" says none
-	Logger  *slog.Logger // nil discards
+	Keys    [][]byte       // bearer keys, any of which opens the routes that are not open to all (see open); none: all are open
+	Hosts   []string       // allowed Host names besides localhost and IP addresses; "*" allows all
+	MaxBody int            // most bytes of one task's body; 0 means glassq.DefaultMaxBody
+	TLS     *tls.Config    // nil serves plain HTTP
+	Budget  *glassq.Budget // bounds the bodies in flight of all doors that share it; nil makes one
+	Version string         // said in the Server header; "" says none
+	Logger  *slog.Logger   // nil discards
 }
 
 // A Server is the HTTP door of one store. It is safe for concurrent use.
@@ -52,7 +52,7 @@ type Server struct {
 
 	patterns []string // what mux routes, in the order of the documents
 	handler  http.Handler
-	room     room
+	budget   *glassq.Budget
 	log      *slog.Logger
 
 	mu       sync.Mutex
@@ -75,7 +75,9 @@ func New(s glassq.Store, opt Options) *Server {
 		log:   opt.Logger,
 		polls: make(map[*poll]context.CancelFunc),
 	}
-	w.room.free = maxInFlight
+	if w.budget = opt.Budget; w.budget == nil {
+		w.budget = glassq.NewBudget(glassq.BodiesInFlight)
+	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}

@@ -1,0 +1,503 @@
+package memcache
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+const (
+	smallIn  = 1 << 10   // bytes of input buffer that an idle connection keeps
+	largeIn  = 256 << 10 // and that one has whose commands are longer, or come in bursts
+	outSoft  = 64 << 10  // bytes of answers after which they are sent though input is left
+	outKeep  = 256 << 10 // the largest buffer of answers that is used again
+	inlineTo = 16 << 10  // bodies beyond are sent by themselves instead of being copied to the answers
+	moreAt   = 4 << 10   // room in the input buffer that is worth a look for more input
+)
+
+// A conn is one client. All of it belongs to its goroutine, but for nc, which the server also closes and
+// sets deadlines of, and for what watch says.
+type conn struct {
+	s   *Server
+	nc  net.Conn
+	raw syscall.RawConn // of a TCP connection without TLS; nil otherwise
+	ctx context.Context // ends waits when the server stops
+
+	in    []byte // small or large
+	r, w  int    // in[r:w] has been read and not yet used
+	small [smallIn]byte
+	large *[largeIn]byte // of the pool, counted in the budget; nil for none
+	desk  *desk          // while commands are worked on
+
+	first    bool // no line was read yet
+	locked   bool // has to log in
+	admin    bool // may drop and purge queues
+	stalling bool // a read deadline is set
+	broken   bool // an answer could not be written
+	eof      error
+	wrote    time.Time // when the write deadline was last set
+
+	cmd    command
+	queue  string                  // the last name of a queue that was checked
+	open   map[string]glassq.Token // Kestrel's open reads, by queue
+	unsent []glassq.Token          // leases handed out in answers that are not written yet
+	sent   []glassq.Token          // in those that were written, until the client says something
+	n      tally                   // since the last flush
+	more   func(fd uintptr) bool   // reads what has arrived, for raw
+	got    int                     // by more
+}
+
+// A desk is what a connection needs while it has work.
+type desk struct {
+	out     []byte
+	tasks   []glassq.Task
+	puts    []put
+	acks    []glassq.Ack
+	endings []ending
+}
+
+var (
+	desks  = sync.Pool{New: func() any { return &desk{out: make([]byte, 0, 512)} }}
+	larges = sync.Pool{New: func() any { return new([largeIn]byte) }}
+)
+
+// errCut ends a connection on purpose.
+var errCut = errors.New("connection cut")
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{s: s, nc: nc, first: true, locked: len(s.keys) > 0, admin: len(s.keys) > 0 || isLocal(nc)}
+	switch t, ok := nc.(*net.TCPConn); {
+	case s.opt.TLS != nil:
+		c.nc = tls.Server(nc, s.opt.TLS)
+	case ok:
+		if raw, err := t.SyscallConn(); err == nil {
+			c.raw = raw
+			c.more = c.readArrived
+		}
+	}
+	c.in = c.small[:]
+	return c
+}
+
+// isLocal tells whether the client is on this machine.
+func isLocal(nc net.Conn) bool {
+	a, ok := nc.RemoteAddr().(*net.TCPAddr)
+	return !ok || a.IP.IsLoopback()
+}
+
+// run serves the client until either side ends the connection.
+func (c *conn) run(ctx context.Context) {
+	c.ctx = ctx
+	defer c.end()
+	if err := c.shakeHands(); err != nil {
+		c.s.log.Debug("handshake failed", "client", c.nc.RemoteAddr(), "err", err)
+		return
+	}
+	for {
+		done, err := c.step()
+		if err == nil && (done || c.arrived()) {
+			continue
+		}
+		c.settle()
+		if ferr := c.flush(); ferr != nil || errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			c.linger()
+			return
+		}
+		if err := c.fill(); err != nil {
+			return
+		}
+	}
+}
+
+// shakeHands is done before anything is read, where there is TLS.
+func (c *conn) shakeHands() error {
+	t, ok := c.nc.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, stallTimeout)
+	defer cancel()
+	return t.HandshakeContext(ctx)
+}
+
+// end closes the connection and gives back what the client has not got.
+func (c *conn) end() {
+	lost := c.unsent
+	if len(c.sent) > 0 && (c.broken || c.vanished()) {
+		lost = append(lost, c.sent...)
+	}
+	for _, t := range c.open {
+		c.s.kept.drop(t.Number)
+		lost = append(lost, t)
+	}
+	c.nc.Close()
+	c.giveBack(lost)
+	c.s.count.add(&c.n)
+	c.release()
+	c.shrink()
+}
+
+// giveBack undoes leases that nobody has.
+func (c *conn) giveBack(tokens []glassq.Token) {
+	if len(tokens) == 0 {
+		return
+	}
+	nacks := make([]glassq.Nack, len(tokens))
+	for i, t := range tokens {
+		nacks[i] = glassq.Nack{Token: t, Undone: true}
+	}
+	// The connection's context may have ended with the server. Leases of a stopped store run out.
+	if _, err := c.s.store.Nack(context.WithoutCancel(c.ctx), nacks); err != nil {
+		c.s.log.Warn("leases not given back", "leases", len(tokens), "err", err)
+	}
+}
+
+// step does the next command of the input. done is false when there is no whole one. An io.EOF ends the
+// connection, any other error cuts it.
+func (c *conn) step() (done bool, err error) {
+	in := c.in[c.r:c.w]
+	if len(in) == 0 {
+		return false, nil
+	}
+	if in[0] == 0x80 { // the binary protocol
+		return false, io.EOF
+	}
+	end := bytes.IndexByte(in[:min(len(in), maxLine+2)], '\n')
+	if end < 0 {
+		if len(in) <= maxLine+1 {
+			return false, nil
+		}
+		if c.first && looksHTTP(in[:maxLine]) {
+			return false, io.EOF
+		}
+		return false, c.cut("line too long")
+	}
+	line := in[:end]
+	if end > 0 && line[end-1] == '\r' {
+		line = line[:end-1]
+	}
+	if len(line) > maxLine {
+		return false, c.cut("line too long")
+	}
+	if c.first && looksHTTP(line) {
+		return false, io.EOF
+	}
+	cmd := &c.cmd
+	parseCommand(line, cmd)
+	if cmd.cut {
+		return false, c.cut(cmd.fault)
+	}
+	used := end + 1
+	var body []byte
+	if cmd.size >= 0 {
+		if c.locked && cmd.size > maxLogin {
+			return false, c.cut(unauthenticated)
+		}
+		if limit := c.bodyLimit(cmd); cmd.size > limit {
+			return c.refuseBody(used)
+		}
+		if used+cmd.size+2 > largeIn {
+			return true, c.readBig(used)
+		}
+		if used+cmd.size+2 > len(in) {
+			return false, nil
+		}
+		body = in[used : used+cmd.size]
+		used += cmd.size + 2
+		if in[used-2] != '\r' || in[used-1] != '\n' {
+			return false, c.cut("bad data chunk")
+		}
+	}
+	c.r += used
+	c.first = false
+	return true, c.do(body)
+}
+
+// bodyLimit is the largest body that the command may have.
+func (c *conn) bodyLimit(cmd *command) int {
+	if bytes.HasSuffix(cmd.key, []byte("/batch")) || bytes.Contains(cmd.key, []byte("/batch/")) {
+		return glassq.MaxPutBytes
+	}
+	return c.s.opt.MaxBody
+}
+
+// cut answers a client error after which the connection cannot go on.
+func (c *conn) cut(fault string) error {
+	c.settle()
+	c.clientError(fault)
+	return errCut
+}
+
+// refuseBody reads past a body that is too large, and answers so.
+func (c *conn) refuseBody(used int) (bool, error) {
+	c.settle()
+	quiet, left := c.cmd.quiet, c.cmd.size
+	c.r += used
+	for left > 0 {
+		if c.r == c.w {
+			c.r, c.w = 0, 0
+			if err := c.fillSome(); err != nil {
+				return false, io.EOF
+			}
+		}
+		n := min(left, c.w-c.r)
+		c.r += n
+		left -= n
+	}
+	if err := c.lineEnd(); err != nil {
+		return false, err
+	}
+	c.first = false
+	c.answerFailure(quiet, tooLarge)
+	return true, nil
+}
+
+// lineEnd takes the CRLF after a body.
+func (c *conn) lineEnd() error {
+	for c.w-c.r < 2 {
+		if c.r == c.w {
+			c.r, c.w = 0, 0
+		}
+		if err := c.fillSome(); err != nil {
+			return io.EOF
+		}
+	}
+	if c.in[c.r] != '\r' || c.in[c.r+1] != '\n' {
+		return c.cut("bad data chunk")
+	}
+	c.r += 2
+	return nil
+}
+
+// readBig reads a body that the buffer cannot hold, and does its command.
+func (c *conn) readBig(used int) error {
+	c.settle()
+	if err := c.flush(); err != nil {
+		return io.EOF
+	}
+	size := c.cmd.size
+	// Who waits for room must not hold any, or all might wait for each other.
+	got := bytes.Clone(c.in[c.r:c.w])
+	c.r = c.w
+	c.shrink()
+	if err := c.s.budget.Take(c.ctx, int64(size)); err != nil {
+		return io.EOF
+	}
+	defer c.s.budget.Give(int64(size))
+	body := make([]byte, size)
+	n := copy(body, got[used:])
+	c.r, c.w = 0, copy(c.in, got[used+n:])
+	for n < size {
+		c.within(stallTimeout)
+		k, err := c.nc.Read(body[n:min(size, n+largeIn)])
+		n += k
+		c.n.read += uint64(k)
+		if err != nil {
+			return io.EOF
+		}
+	}
+	if err := c.lineEnd(); err != nil {
+		return err
+	}
+	c.first = false
+	parseCommand(bytes.TrimSuffix(got[:used-1], []byte{'\r'}), &c.cmd) // its slices were in the buffer
+	if err := c.do(body); err != nil {
+		return err
+	}
+	c.settle() // the body's room is given back when it is stored
+	return nil
+}
+
+// arrived reads what has arrived meanwhile, without waiting, so that a burst is one batch. It reports
+// whether there was anything.
+func (c *conn) arrived() bool {
+	if c.raw == nil || c.large == nil && c.w < len(c.small) || c.desk == nil {
+		return false
+	}
+	if c.large == nil && !c.grow() {
+		return false
+	}
+	if len(c.in)-c.w < moreAt {
+		return false // what is pending lies in the buffer
+	}
+	c.got = 0
+	if err := c.raw.Read(c.more); err != nil || c.got <= 0 {
+		return false
+	}
+	c.w += c.got
+	c.n.read += uint64(c.got)
+	c.sent = c.sent[:0]
+	return true
+}
+
+// fill waits for input. Everything before it has been answered.
+func (c *conn) fill() error {
+	c.release()
+	if c.r == c.w {
+		c.shrink()
+	}
+	err := c.fillSome()
+	c.take()
+	return err
+}
+
+// fillSome reads once into the buffer, after what is left in it, and makes room first if need be.
+func (c *conn) fillSome() error {
+	if c.eof != nil {
+		return c.eof
+	}
+	switch {
+	case c.r == c.w:
+		c.r, c.w = 0, 0
+	case c.large == nil && (c.w == len(c.in) || c.cmd.size >= 0 && c.cmd.size+maxLine > len(c.in)):
+		if !c.grow() {
+			return errCut
+		}
+	case c.large != nil && c.r > 0:
+		c.w = copy(c.in, c.in[c.r:c.w])
+		c.r = 0
+	}
+	switch within := c.r < c.w || c.locked; {
+	case within:
+		c.within(stallTimeout)
+	case c.stalling:
+		c.within(0)
+	}
+	n, err := c.nc.Read(c.in[c.w:])
+	c.w += n
+	c.n.read += uint64(n)
+	if n > 0 {
+		c.sent = c.sent[:0]
+		return nil
+	}
+	return err
+}
+
+// grow moves to a large buffer, which counts among the bodies in flight.
+func (c *conn) grow() bool {
+	if c.s.budget.Take(c.ctx, largeIn) != nil {
+		return false
+	}
+	c.large = larges.Get().(*[largeIn]byte)
+	// What is pending lies in the small buffer and stays there.
+	n := copy(c.large[:], c.in[c.r:c.w])
+	c.in, c.r, c.w = c.large[:], 0, n
+	return true
+}
+
+// shrink goes back to the small buffer; the large one must be empty.
+func (c *conn) shrink() {
+	if c.large == nil {
+		return
+	}
+	larges.Put(c.large)
+	c.s.budget.Give(largeIn)
+	c.large, c.in, c.r, c.w = nil, c.small[:], 0, 0
+}
+
+// take and release get and put back what an idle connection does without.
+func (c *conn) take() {
+	if c.desk == nil {
+		c.desk = desks.Get().(*desk)
+	}
+}
+
+func (c *conn) release() {
+	d := c.desk
+	if d == nil {
+		return
+	}
+	c.desk = nil
+	if cap(d.out) > outKeep {
+		return
+	}
+	d.out = d.out[:0]
+	desks.Put(d)
+}
+
+// within sets the time in which the next read has to bring something; 0 sets none.
+func (c *conn) within(d time.Duration) {
+	var t time.Time
+	if c.stalling = d > 0; c.stalling {
+		t = time.Now().Add(d)
+	}
+	c.nc.SetReadDeadline(t)
+	if c.s.draining.Load() {
+		c.nc.SetReadDeadline(longAgo)
+	}
+}
+
+// flush sends the answers.
+func (c *conn) flush() error {
+	if c.desk == nil || len(c.desk.out) == 0 {
+		return nil
+	}
+	err := c.send(c.desk.out)
+	c.desk.out = c.desk.out[:0]
+	return err
+}
+
+// send writes b, as long as the client takes some of it every now and then.
+func (c *conn) send(b []byte) error {
+	for len(b) > 0 {
+		if now := time.Now(); now.Sub(c.wrote) > stallTimeout/3 {
+			c.wrote = now
+			c.nc.SetWriteDeadline(now.Add(stallTimeout))
+		}
+		n, err := c.nc.Write(b[:min(len(b), largeIn)])
+		c.n.written += uint64(n)
+		if err != nil {
+			c.broken = true
+			return err
+		}
+		b = b[n:]
+	}
+	c.sent, c.unsent = append(c.sent, c.unsent...), c.unsent[:0]
+	c.s.count.add(&c.n)
+	return nil
+}
+
+// linger lets the last answer reach the client: closing with unread input would take it back.
+func (c *conn) linger() {
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	c.within(lingerFor)
+	end := time.Now().Add(lingerFor)
+	for time.Now().Before(end) {
+		if _, err := c.nc.Read(c.in); err != nil {
+			return
+		}
+	}
+}
+
+// watch reads input while a command waits, to notice when the client goes away, which it reports. It ends
+// when the read deadline passes, or when the buffer is full.
+func (c *conn) watch() (gone bool) {
+	for c.w < len(c.in) {
+		n, err := c.nc.Read(c.in[c.w:])
+		c.w += n
+		c.n.read += uint64(n)
+		if err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return false
+			}
+			c.eof = err
+			return true
+		}
+	}
+	return false
+}

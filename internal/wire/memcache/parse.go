@@ -1,0 +1,253 @@
+package memcache
+
+import (
+	"bytes"
+	"math"
+)
+
+// maxLine is the longest command line, without its line end, in bytes.
+const maxLine = 2048
+
+// maxSkip is the largest body that is read past when it is refused. Who announces more is cut off.
+const maxSkip = 1 << 30
+
+// A verb is the first word of a line.
+type verb uint8
+
+const (
+	verbNone  verb = iota // not known: ERROR
+	verbOther             // a storage command of others: its body is consumed, then ERROR
+	verbSet
+	verbAdd
+	verbCas
+	verbGet
+	verbGets
+	verbDelete
+	verbTouch
+	verbFlush
+	verbFlushAll
+	verbStats
+	verbVersion
+	verbVerbosity
+	verbQuit
+)
+
+// A command is one line. Its slices alias the line.
+type command struct {
+	verb    verb
+	key     []byte // of those with one key
+	rest    []byte // all after the verb, for those with other arguments
+	flags   uint32
+	exptime int64  // seconds, as sent
+	size    int    // bytes of body that follow; -1 for a command without one
+	lease   uint64 // the cas field
+	quiet   bool   // noreply
+	fault   string // why it is refused, without CLIENT_ERROR; "" when it is fine
+	cut     bool   // where its body ends is not known: the connection cannot go on
+}
+
+const (
+	badFormat = "bad command line format"
+	badName   = "bad queue name"
+)
+
+// parseCommand reads a line without its line end. What is wrong with it is in c.fault and c.cut; a
+// command that is not known has verbNone.
+func parseCommand(line []byte, c *command) {
+	word, rest := token(line)
+	*c = command{size: -1, rest: rest}
+	switch string(word) {
+	case "set":
+		c.verb = verbSet
+		c.storage()
+	case "get":
+		c.verb = verbGet
+	case "gets":
+		c.verb = verbGets
+	case "delete":
+		c.verb = verbDelete
+		c.delete()
+	case "cas":
+		c.verb = verbCas
+		c.storage()
+	case "add":
+		c.verb = verbAdd
+		c.storage()
+	case "touch":
+		c.verb = verbTouch
+		c.touch()
+	case "flush":
+		c.verb = verbFlush
+		c.key, rest = token(rest)
+		c.quiet = c.tail(rest)
+	case "flush_all":
+		c.verb = verbFlushAll
+		c.flushAll()
+	case "stats":
+		c.verb = verbStats
+	case "version":
+		c.verb = verbVersion
+	case "verbosity":
+		c.verb = verbVerbosity
+		_, rest = token(rest)
+		c.quiet = c.tail(rest)
+	case "quit":
+		c.verb = verbQuit
+	case "replace", "append", "prepend":
+		c.verb = verbOther
+		c.storage()
+	case "ms":
+		c.verb = verbOther
+		c.key, rest = token(rest)
+		word, _ := token(rest)
+		c.length(word)
+	}
+}
+
+// storage reads <key> <flags> <exptime> <bytes> [<lease>] [noreply].
+func (c *command) storage() {
+	var flags, exptime, size, word []byte
+	rest := c.rest
+	c.key, rest = token(rest)
+	flags, rest = token(rest)
+	exptime, rest = token(rest)
+	size, rest = token(rest)
+	if c.length(size); c.cut {
+		return
+	}
+	f, ok := number(flags)
+	if !ok || f > math.MaxUint32 {
+		c.fault = badFormat
+	}
+	c.flags = uint32(f)
+	if c.exptime, ok = signed(exptime); !ok {
+		c.fault = badFormat
+	}
+	if c.verb == verbCas {
+		word, rest = token(rest)
+		if c.lease, ok = number(word); !ok {
+			c.fault = badFormat
+		}
+	}
+	if len(rest) > 0 {
+		c.quiet = c.tail(rest)
+	}
+}
+
+// length reads the size of a body.
+func (c *command) length(word []byte) {
+	n, ok := number(word)
+	switch {
+	case !ok:
+		c.fault, c.cut = badFormat, true
+	case n > maxSkip:
+		c.fault, c.cut = badFormat, true
+	default:
+		c.size = int(n)
+	}
+}
+
+// tail reads what may end a line: noreply, or nothing.
+func (c *command) tail(rest []byte) (quiet bool) {
+	word, rest := token(rest)
+	quiet = string(word) == "noreply"
+	if more, _ := token(rest); len(more) > 0 || len(word) > 0 && !quiet {
+		c.fault = badFormat
+	}
+	return quiet
+}
+
+// delete reads <key> [0] [noreply].
+func (c *command) delete() {
+	c.key, c.rest = token(c.rest)
+	word, rest := token(c.rest)
+	if string(word) == "0" {
+		c.rest = rest
+	}
+	c.quiet = c.tail(c.rest)
+	if len(c.key) == 0 {
+		c.fault = badFormat
+	}
+}
+
+// touch reads <key> <seconds> [noreply].
+func (c *command) touch() {
+	c.key, c.rest = token(c.rest)
+	word, rest := token(c.rest)
+	var ok bool
+	c.quiet = c.tail(rest)
+	if c.exptime, ok = signed(word); !ok {
+		c.fault = badFormat
+	}
+}
+
+// flushAll reads [0] [noreply].
+func (c *command) flushAll() {
+	word, rest := token(c.rest)
+	if n, ok := number(word); ok && n == 0 {
+		c.rest = rest
+	} else if ok {
+		c.fault = "flush_all cannot wait"
+		c.rest = rest
+		_ = c.tail(rest)
+		return
+	}
+	c.quiet = c.tail(c.rest)
+}
+
+// token returns the first word of b, "" for none, and what follows it.
+func token(b []byte) (word, rest []byte) {
+	for len(b) > 0 && b[0] == ' ' {
+		b = b[1:]
+	}
+	if i := bytes.IndexByte(b, ' '); i >= 0 {
+		return b[:i], b[i+1:]
+	}
+	return b, nil
+}
+
+// number reads digits only, up to 19 of them.
+func number(b []byte) (n uint64, ok bool) {
+	if len(b) == 0 || len(b) > 19 {
+		return 0, false
+	}
+	for _, d := range b {
+		if d < '0' || d > '9' {
+			return 0, false
+		}
+		n = n*10 + uint64(d-'0')
+	}
+	return n, true
+}
+
+// signed reads a number with an optional minus, of at most 18 digits.
+func signed(b []byte) (int64, bool) {
+	neg := len(b) > 0 && b[0] == '-'
+	if neg {
+		b = b[1:]
+	}
+	n, ok := number(b)
+	if !ok || n > 1e18 {
+		return 0, false
+	}
+	if neg {
+		return -int64(n), true
+	}
+	return int64(n), true
+}
+
+// looksHTTP tells whether the first line of a connection is that of an HTTP request, or one of its
+// headers: a web page that was made to talk to this port must not get far enough to put anything.
+func looksHTTP(line []byte) bool {
+	if len(line) >= 5 && bytes.EqualFold(line[:5], []byte("host:")) {
+		return true
+	}
+	if i := bytes.LastIndexByte(line, ' '); i >= 0 && bytes.HasPrefix(line[i+1:], []byte("HTTP/")) {
+		return true
+	}
+	switch word, rest := token(line); string(word) {
+	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI":
+		return len(rest) > 0
+	}
+	return false
+}

@@ -1,0 +1,37 @@
+//go:build unix
+
+package memcache
+
+import (
+	"syscall"
+)
+
+// readArrived reads what has arrived into the buffer and never waits.
+func (c *conn) readArrived(fd uintptr) bool {
+	c.got, _ = syscall.Read(int(fd), c.in[c.w:]) // an error shows again at the next read
+	return true
+}
+
+// vanished tells whether the client's end is gone altogether, and not only closed for sending: what it
+// was sent last was answered with a reset.
+func (c *conn) vanished() bool {
+	if c.raw == nil {
+		return false
+	}
+	gone := false
+	err := c.raw.Control(func(fd uintptr) {
+		v, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR)
+		gone = err == nil && v != 0
+	})
+	return gone && err == nil
+}
+
+// usage is the processor time of this process, in seconds.
+func usage() (user, system float64) {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0, 0
+	}
+	seconds := func(t syscall.Timeval) float64 { return float64(t.Nano()) / 1e9 }
+	return seconds(u.Utime), seconds(u.Stime)
+}
