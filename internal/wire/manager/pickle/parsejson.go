@@ -1,0 +1,300 @@
+package pickle
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"math"
+	"strconv"
+	"time"
+)
+
+// A jsonReader walks over valid JSON.
+type jsonReader struct {
+	in  []byte
+	at  int
+	n   int // values so far
+	lim Limits
+	ok  bool // nothing is over a limit
+}
+
+func (p *jsonReader) space() {
+	for p.at < len(p.in) && (p.in[p.at] == ' ' || p.in[p.at] == '\n' || p.in[p.at] == '\r' || p.in[p.at] == '\t') {
+		p.at++
+	}
+}
+
+func (p *jsonReader) value(level int) *Value {
+	p.space()
+	if p.n++; p.n > p.lim.Nodes || level >= p.lim.Depth {
+		p.ok = false
+	}
+	if !p.ok {
+		return nil
+	}
+	switch p.in[p.at] {
+	case 'n':
+		p.at += len("null")
+		return &Value{Kind: None}
+	case 't':
+		p.at += len("true")
+		return &Value{Kind: Bool, Num: 1}
+	case 'f':
+		p.at += len("false")
+		return &Value{Kind: Bool}
+	case '"':
+		return &Value{Kind: Text, Raw: p.str()}
+	case '[':
+		v := &Value{Kind: List}
+		p.at++
+		for p.more(']') {
+			v.Items = append(v.Items, p.value(level+1))
+		}
+		return v
+	case '{':
+		v := &Value{Kind: Dict}
+		p.at++
+		for p.more('}') {
+			key := &Value{Kind: Text, Raw: p.str()}
+			p.space()
+			p.at++ // the colon
+			v.Items = append(v.Items, key, p.value(level+1))
+		}
+		if !p.ok {
+			return nil
+		}
+		return p.untag(v)
+	}
+	return p.number()
+}
+
+// more moves to the next item of a list or object, or over its end.
+func (p *jsonReader) more(end byte) bool {
+	if !p.ok {
+		return false
+	}
+	p.space()
+	if p.in[p.at] == ',' {
+		p.at++
+		p.space()
+	}
+	if p.in[p.at] == end {
+		p.at++
+		return false
+	}
+	return true
+}
+
+// str reads a string; halves of surrogate pairs become U+FFFD.
+func (p *jsonReader) str() []byte {
+	start, escaped := p.at, false
+	for p.at++; p.in[p.at] != '"'; p.at++ {
+		if p.in[p.at] == '\\' {
+			escaped = true
+			p.at++
+		}
+	}
+	p.at++
+	if !escaped {
+		return p.in[start+1 : p.at-1 : p.at-1]
+	}
+	var s string
+	if json.Unmarshal(p.in[start:p.at], &s) != nil {
+		p.ok = false
+	}
+	return []byte(s)
+}
+
+func (p *jsonReader) number() *Value {
+	start, float := p.at, false
+	for p.at < len(p.in) {
+		c := p.in[p.at]
+		if c == '.' || c == 'e' || c == 'E' {
+			float = true
+		} else if c != '-' && c != '+' && (c < '0' || c > '9') {
+			break
+		}
+		p.at++
+	}
+	text := string(p.in[start:p.at])
+	v := &Value{}
+	if float {
+		f, _ := strconv.ParseFloat(text, 64) // out of range is infinite, as in Python
+		v.Kind, v.Num = Float, math.Float64bits(f)
+		return v
+	}
+	if len(text) > p.lim.IntBytes*12/5 || !setDecimal(v, text) {
+		p.ok = false
+	}
+	return v
+}
+
+// untag makes the value that a dict with the member "$py" stands for; others are what they are.
+func (p *jsonReader) untag(v *Value) *Value {
+	tag := v.Member("$py")
+	if tag == nil || tag.Kind != Text {
+		return v
+	}
+	switch name := string(tag.Raw); name {
+	case "tuple", "set", "frozenset", "dict":
+		items := v.Member("items")
+		if items == nil || items.Kind != List {
+			return v
+		}
+		return untagItems(v, name, items)
+	case "bytes", "bytearray", "pickle", "opaque":
+		text := v.Member("b64")
+		if text == nil || text.Kind != Text {
+			return v
+		}
+		raw, err := base64.StdEncoding.DecodeString(string(text.Raw))
+		if err != nil {
+			return v
+		}
+		switch name {
+		case "bytes":
+			return &Value{Kind: Bytes, Raw: raw}
+		case "bytearray":
+			return &Value{Kind: ByteArray, Raw: raw}
+		}
+		d := Decoder{Limits: p.lim}
+		d.Limits.Nodes = max(1, p.lim.Nodes-p.n)
+		x, _, err := d.Decode(raw)
+		p.n += d.used
+		if err != nil {
+			return v
+		}
+		return x
+	}
+	text := v.Member("v")
+	if text == nil || text.Kind != Text {
+		return v
+	}
+	return untagText(v, string(tag.Raw), text, p.lim)
+}
+
+func untagItems(v *Value, name string, items *Value) *Value {
+	kind := map[string]Kind{"tuple": Tuple, "set": Set, "frozenset": FrozenSet}[name]
+	switch kind {
+	case Tuple:
+		return &Value{Kind: Tuple, Items: items.Items}
+	case Set, FrozenSet:
+		set := &Value{Kind: kind}
+		for _, x := range items.Items {
+			set.Items = append(set.Items, untuple(x))
+		}
+		return set
+	}
+	d := &Value{Kind: Dict}
+	for _, pair := range items.Items {
+		if pair.Kind != List || len(pair.Items) != 2 {
+			return v
+		}
+		d.Items = append(d.Items, untuple(pair.Items[0]), pair.Items[1])
+	}
+	return d
+}
+
+// untuple makes the tuple again that JSON made a list of: no list can be a key, or in a set.
+func untuple(v *Value) *Value {
+	if v.Kind != List {
+		return v
+	}
+	t := &Value{Kind: Tuple}
+	for _, x := range v.Items {
+		t.Items = append(t.Items, untuple(x))
+	}
+	return t
+}
+
+func untagText(v *Value, tag string, text *Value, lim Limits) *Value {
+	switch tag {
+	case "str":
+		return &Value{Kind: Str, Raw: text.Raw}
+	case "unicode":
+		return &Value{Kind: Text, Raw: text.Raw, Num: 1}
+	case "int":
+		n := &Value{}
+		if len(text.Raw) <= lim.IntBytes*12/5 && setDecimal(n, string(text.Raw)) {
+			return n
+		}
+	case "float":
+		switch s := string(text.Raw); s {
+		case "nan":
+			return &Value{Kind: Float, Num: 0x7ff8 << 48} // as Python writes it
+		case "inf", "-inf":
+			f, _ := strconv.ParseFloat(s, 64)
+			return &Value{Kind: Float, Num: math.Float64bits(f)}
+		}
+	case "Decimal":
+		if decimalText(text.Raw) {
+			return &Value{Kind: Reduce, Items: []*Value{{Kind: Global, Raw: []byte("decimal\nDecimal")}, {Kind: Tuple, Items: []*Value{text}}}}
+		}
+	case "UUID":
+		// Through the constructor, which takes the usual text.
+		if uuidText(text.Raw) {
+			return &Value{Kind: Reduce, Items: []*Value{{Kind: Global, Raw: []byte("uuid\nUUID")}, {Kind: Tuple, Items: []*Value{text}}}}
+		}
+	case "datetime", "date", "time":
+		if raw, ok := packDate(tag, string(text.Raw)); ok {
+			return &Value{Kind: Reduce, Items: []*Value{{Kind: Global, Raw: []byte("datetime\n" + tag)},
+				{Kind: Tuple, Items: []*Value{{Kind: Bytes, Raw: raw}}}}}
+		}
+	}
+	return v
+}
+
+// decimalText reports whether Decimal(text) succeeds.
+func decimalText(b []byte) bool {
+	s := string(b)
+	switch s {
+	case "NaN", "sNaN", "Infinity", "-Infinity":
+		return true
+	}
+	if len(b) > 1000 || len(b) == 0 {
+		return false
+	}
+	for _, c := range b {
+		if (c < '0' || c > '9') && c != '.' && c != '-' && c != '+' && c != 'e' && c != 'E' {
+			return false
+		}
+	}
+	_, err := strconv.ParseFloat(s, 64)
+	return err == nil || errors.Is(err, strconv.ErrRange)
+}
+
+func uuidText(b []byte) bool {
+	for i, c := range b {
+		if i == 8 || i == 13 || i == 18 || i == 23 {
+			if c != '-' {
+				return false
+			}
+		} else if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F') {
+			return false
+		}
+	}
+	return len(b) == 36
+}
+
+// dateForms are the texts that dateText prints, as package time reads them.
+var dateForms = map[string]string{"datetime": "2006-01-02T15:04:05.999999", "date": "2006-01-02", "time": "15:04:05.999999"}
+
+// packDate is the inverse of dateText.
+func packDate(name, text string) ([]byte, bool) {
+	t, err := time.Parse(dateForms[name], text)
+	if err != nil || len(text) > 26 {
+		return nil, false
+	}
+	var b []byte
+	if name != "time" {
+		if t.Year() < 1 {
+			return nil, false
+		}
+		b = append(b, byte(t.Year()>>8), byte(t.Year()), byte(t.Month()), byte(t.Day()))
+	}
+	if name != "date" {
+		us := t.Nanosecond() / 1000
+		b = append(b, byte(t.Hour()), byte(t.Minute()), byte(t.Second()), byte(us>>16), byte(us>>8), byte(us))
+	}
+	return b, true
+}
