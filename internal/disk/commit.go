@@ -248,7 +248,7 @@ func (e *Engine) fail(err error) {
 	close(f.done)
 }
 
-// background does what nobody waits for: due timers, lazy writes, interval syncs, rates, checkpoints.
+// background does what nobody waits for: due timers, lazy writes, interval syncs, checkpoints.
 func (e *Engine) background() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -275,7 +275,6 @@ func (e *Engine) background() {
 		}
 		write := !e.lazyAt.IsZero() && !e.lazyAt.After(now)
 		soonest(e.lazyAt)
-		soonest(e.paceAt)
 		markAt := e.markAt
 		e.mu.Unlock()
 		if failed {

@@ -57,7 +57,7 @@ type Engine struct {
 	runWait map[*runWaiter]struct{}
 	parked  int64
 	lazyAt  time.Time // when the open frame is to be written though nobody waits; zero: not
-	paceAt  time.Time // when a rate next lets a waiting reserve go; zero: no one waits for that
+	paceAt  time.Time // when rates next let waiting reserves go; zero: no one waits for that
 	markAt  time.Time // when the log has been quiet long enough for a mark; zero: it holds one
 	live    regions
 	limit   uint64 // lease numbers below it are reserved durably
@@ -66,6 +66,7 @@ type Engine struct {
 
 	lead   chan struct{} // holds one token: the right to commit
 	kick   chan struct{} // the background loop has something new to wait for
+	pace   chan struct{} // paceAt was set
 	failed chan struct{} // closed by the first failed write
 	stop   chan struct{}
 	wg     sync.WaitGroup
@@ -83,7 +84,7 @@ var _ glassq.Store = (*Engine)(nil)
 // Errors: code damaged with the file, the offset and what to do; code storage_failed for what the disk
 // refuses; code unavailable when another process has the directory.
 func Open(dir string, opt Options) (*Engine, error) {
-	e := &Engine{opt: opt, lead: make(chan struct{}, 1), kick: make(chan struct{}, 1),
+	e := &Engine{opt: opt, lead: make(chan struct{}, 1), kick: make(chan struct{}, 1), pace: make(chan struct{}, 1),
 		failed: make(chan struct{}), stop: make(chan struct{}), room: make(chan struct{}),
 		runWait: map[*runWaiter]struct{}{}}
 	switch opt.Sync {
@@ -123,6 +124,7 @@ func Open(dir string, opt Options) (*Engine, error) {
 		return nil, openErr(err)
 	}
 	e.wg.Go(e.background)
+	e.wg.Go(e.pacer)
 	return e, nil
 }
 

@@ -3,6 +3,7 @@ package state
 import (
 	"math/bits"
 	"slices"
+	"time"
 
 	"github.com/glassq/glassq"
 )
@@ -75,7 +76,7 @@ func (s *State) queue(name string) *Queue {
 func (s *State) applySettings(name string, set glassq.Settings) {
 	q := s.queue(name)
 	q.settings = set
-	q.Pace.SetRate(set.Rate)
+	q.Pace.Set(schedule(set), s.now*int64(time.Millisecond))
 	if q.count[glassq.Ready] > 0 {
 		s.hooks.Ready(q)
 	}
