@@ -105,19 +105,18 @@ type Settings struct {
 	ResultSchema Schema `json:"result_schema,omitzero"`
 }
 
-// A Schema is the text of a JSON Schema. In JSON it stands as the schema itself; null is "".
+// A Schema is the text of a JSON Schema. In JSON it stands as the schema itself, and none as "".
 type Schema string
 
 // MarshalJSON returns the schema itself.
 func (s Schema) MarshalJSON() ([]byte, error) {
 	if s == "" {
-		return []byte("null"), nil
+		return []byte(`""`), nil
 	}
 	return []byte(s), nil
 }
 
-// UnmarshalJSON keeps the text as it came, without the white space between its tokens. An empty
-// string means no schema, as null does where null is not "change nothing".
+// UnmarshalJSON keeps the text as it came, without the white space between its tokens.
 func (s *Schema) UnmarshalJSON(b []byte) error {
 	if string(b) == "null" || string(b) == `""` {
 		*s = ""

@@ -14,7 +14,7 @@ func TestSchemaInJSON(t *testing.T) {
 	}{
 		{"a schema", `{"task_schema":{ "type": "object" }}`, `{"type":"object"}`, `{"type":"object"}`},
 		{"true", `{"task_schema":true}`, `true`, `true`},
-		{"taken away", `{"task_schema":""}`, `null`, ``},
+		{"taken away", `{"task_schema":""}`, `""`, ``},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/schema"
 	"github.com/glassq/glassq/internal/wal"
 	"github.com/glassq/glassq/internal/web"
 	"github.com/spf13/cobra"
@@ -185,7 +186,11 @@ func (a *app) serve(f *serveFlags) (err error) {
 	defer func() { err = errors.Join(err, engine.Close()) }()
 	a.console.say("glassq serve: %s on %s, %s", f.scheme(), ln.Addr(), describeStore(f.data, f.sync))
 
-	door := web.New(glassq.NewBroker(engine, glassq.Limits{MaxBody: int(f.maxBody)}), web.Options{
+	broker := glassq.NewBroker(engine, glassq.Limits{MaxBody: int(f.maxBody)})
+	if err := broker.UseSchemas(ctx, schema.Compile); err != nil {
+		return err
+	}
+	door := web.New(broker, web.Options{
 		Keys: f.keys, Hosts: f.hosts, MaxBody: int(f.maxBody), TLS: f.tls, Version: version(), Logger: logger,
 	})
 	ctx, fail := context.WithCancelCause(ctx)
