@@ -315,7 +315,6 @@ func (e *Engine) background() {
 		}
 		write := !e.lazyAt.IsZero() && !e.lazyAt.After(now)
 		soonest(e.lazyAt)
-		soonest(e.paceAt)
 		markAt := e.markAt
 		e.mu.Unlock()
 		if failed {
