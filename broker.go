@@ -276,12 +276,20 @@ func (b *Broker) Configure(ctx context.Context, queue string, c SettingsChange) 
 		return Settings{}, err
 	}
 	switch {
-	case c.Rate != nil && (*c.Rate < 0 || *c.Rate > 1e7 || math.IsNaN(*c.Rate)):
+	case c.Rate != nil && (*c.Rate < 0 || *c.Rate > MaxRate || math.IsNaN(*c.Rate)):
 		return Settings{}, Errorf(CodeBadRequest, "rate %v is not between 0 (no limit) and 10,000,000 a second", *c.Rate)
 	case c.Attempts != nil && (*c.Attempts < 0 || *c.Attempts > MaxAttempts):
 		return Settings{}, Errorf(CodeBadRequest, "attempts %d is not 1 to %d, or 0 for the default", *c.Attempts, MaxAttempts)
 	case c.MaxTasks != nil && *c.MaxTasks < 0, c.MaxBytes != nil && *c.MaxBytes < 0:
 		return Settings{}, Errorf(CodeBadRequest, "max_tasks and max_bytes are 0 (no limit) or more")
+	case c.Catchup != nil && !(*c.Catchup >= 0 && *c.Catchup <= MaxCatchup.Seconds()):
+		return Settings{}, Errorf(CodeBadRequest, "catchup %v is not between 0 and %v seconds", *c.Catchup, MaxCatchup.Seconds())
+	case c.Rate != nil && *c.Rate != 0 && c.Stages != nil && *c.Stages != "":
+		return Settings{}, Errorf(CodeBadRequest, "rate and stages at once: stages are a rate that changes; set one of them")
+	case c.Stages != nil:
+		if _, err := ParseStages(*c.Stages); err != nil {
+			return Settings{}, err
+		}
 	}
 	b.settings.Lock()
 	defer b.settings.Unlock()

@@ -75,21 +75,26 @@ type QueueInfo struct {
 	Oldest   float64  `json:"oldest"`  // seconds since the oldest ready task was put; 0 when none
 	Books    Books    `json:"books"`
 	Pending  uint64   `json:"pending"`
+	Rate     float64  `json:"rate"` // hand-outs per second that its settings allow at the moment; 0 means no limit
 	Settings Settings `json:"settings"`
 }
 
 // Settings of a queue. The zero value is the default.
 type Settings struct {
 	Paused   bool    `json:"paused"`    // nothing is handed out
-	Rate     float64 `json:"rate"`      // most hand-outs per second; 0 means no limit
+	Rate     float64 `json:"rate"`      // most hand-outs per second; 0 means no limit, unless there are Stages
 	Attempts int     `json:"attempts"`  // for tasks that name none; 0 means DefaultAttempts
 	MaxTasks int64   `json:"max_tasks"` // puts beyond are refused; 0 means no limit
 	MaxBytes int64   `json:"max_bytes"` // puts beyond are refused; 0 means no limit
 
-	// Stages is a schedule of rates that stands before Rate while it lasts, "" for none. StagesAt is
-	// when it began, in ms since 1970: the engine fills it in.
+	// Stages is a schedule of rates that stands instead of Rate, see ParseStages; the last stage's rate
+	// goes on after it. "" means none. StagesAt is when it began, in ms since 1970: the engine fills it in.
 	Stages   string `json:"stages,omitempty"`
 	StagesAt int64  `json:"stages_at,omitempty"`
+
+	// Catchup is how many seconds of its schedule a queue catches up with in one burst when workers did
+	// not ask in time; what they missed beyond is not made good. 0 means next to nothing.
+	Catchup float64 `json:"catchup,omitempty"`
 
 	// Opaque lets Python programs put instances of classes of their own, which only Python getters see.
 	Opaque bool `json:"opaque,omitempty"`
@@ -125,7 +130,7 @@ func (s *Schema) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// SettingsChange changes the settings whose pointers are not nil.
+// SettingsChange changes the settings whose pointers are not nil. A rate ends stages, and stages a rate.
 type SettingsChange struct {
 	Paused   *bool    `json:"paused,omitempty"`
 	Rate     *float64 `json:"rate,omitempty"`
@@ -133,6 +138,7 @@ type SettingsChange struct {
 	MaxTasks *int64   `json:"max_tasks,omitempty"`
 	MaxBytes *int64   `json:"max_bytes,omitempty"`
 	Stages   *string  `json:"stages,omitempty"`
+	Catchup  *float64 `json:"catchup,omitempty"`
 	Opaque   *bool    `json:"opaque,omitempty"`
 
 	TaskSchema   *Schema `json:"task_schema,omitempty"`
@@ -147,9 +153,16 @@ func (c SettingsChange) Apply(s Settings) Settings {
 	set(&s.MaxTasks, c.MaxTasks)
 	set(&s.MaxBytes, c.MaxBytes)
 	set(&s.Stages, c.Stages)
+	set(&s.Catchup, c.Catchup)
 	set(&s.Opaque, c.Opaque)
 	set(&s.TaskSchema, c.TaskSchema)
 	set(&s.ResultSchema, c.ResultSchema)
+	switch {
+	case c.Stages != nil && *c.Stages != "":
+		s.Rate = 0
+	case c.Rate != nil || c.Stages != nil:
+		s.Stages, s.StagesAt = "", 0
+	}
 	return s
 }
 

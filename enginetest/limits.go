@@ -14,6 +14,7 @@ func limitLaws() []law {
 		{"P9 a put over max_bytes is refused whole", maxBytes},
 		{"a paused queue hands out nothing", paused},
 		{"a rate is kept, without a burst to catch up", rateKept},
+		{"stages are kept, and end a rate", stagesKept},
 		{"peek shows pages without handing out", peekPages},
 	}
 }
@@ -77,17 +78,8 @@ func rateKept(w *world) {
 	rate := 10.0
 	w.configure("q", glassq.SettingsChange{Rate: &rate})
 	w.put(tasks("q", numbered(200)...)...)
-	window := func(d time.Duration, most int) int {
-		got := 0
-		for end := time.Now().Add(d); time.Now().Before(end); {
-			ls, err := w.store().Reserve(w.Context(), glassq.Reserve{Queue: "q", Max: most, Wait: time.Until(end), Lease: time.Hour})
-			w.ok("Reserve at a rate", err)
-			got += len(ls)
-		}
-		return got
-	}
 	for _, most := range []int{1, 50} {
-		if n := window(5*time.Second, most); n < 48 || n > 52 {
+		if n := handedOut(w, 5*time.Second, most); n < 48 || n > 52 {
 			w.Errorf("a rate of 10/s gave %d in 5s to reserves of %d; want 50", n, most)
 		}
 		time.Sleep(time.Minute)
@@ -99,6 +91,38 @@ func rateKept(w *world) {
 	w.configure("q", glassq.SettingsChange{Rate: &none})
 	if n := len(w.reserve("q", 20)); n != 20 {
 		w.Errorf("without a rate, Reserve(20) = %d; want 20", n)
+	}
+}
+
+// handedOut counts what reserves of at most most get of q within d.
+func handedOut(w *world, d time.Duration, most int) (got int) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		ls, err := w.store().Reserve(w.Context(), glassq.Reserve{Queue: "q", Max: most, Wait: time.Until(end), Lease: time.Hour})
+		w.ok("Reserve at a rate", err)
+		got += len(ls)
+	}
+	return got
+}
+
+func stagesKept(w *world) {
+	rate, stages := 1.0, "0..20/10s,20/5s"
+	w.configure("q", glassq.SettingsChange{Rate: &rate})
+	w.configure("q", glassq.SettingsChange{Stages: &stages})
+	if s := w.queue("q").Settings; s.Rate != 0 || s.Stages != stages || s.StagesAt == 0 {
+		w.Errorf("settings = %+v; want the stages with their start, and no rate", s)
+	}
+	w.put(tasks("q", numbered(400)...)...)
+	for i, want := range []int{25, 75, 100, 100} { // 5 s each, the last beyond the stages
+		if n := handedOut(w, 5*time.Second, 50); n < want-2 || n > want+2 {
+			w.Errorf("in part %d of the stages %s %d were handed out; want %d", i, stages, n, want)
+		}
+		if now := w.queue("q").Rate; i == 0 && (now < 9.9 || now > 10.1) || i == 3 && now != 20 {
+			w.Errorf("after part %d the rate is %v", i, now)
+		}
+	}
+	w.configure("q", glassq.SettingsChange{Rate: &rate})
+	if s := w.queue("q").Settings; s.Stages != "" || s.Rate != 1 {
+		w.Errorf("settings = %+v; want a rate, and no stages", s)
 	}
 }
 

@@ -318,7 +318,6 @@ func (e *Engine) background() {
 		}
 		write := !e.lazyAt.IsZero() && !e.lazyAt.After(now)
 		soonest(e.lazyAt)
-		soonest(e.paceAt)
 		look := e.volume.disk != nil && !e.volume.next.After(now)
 		if e.volume.disk != nil {
 			soonest(e.volume.next)

@@ -62,7 +62,7 @@ type Engine struct {
 	runWait map[*runWaiter]struct{}
 	parked  int64
 	lazyAt  time.Time // when the open frame is to be written though nobody waits; zero: not
-	paceAt  time.Time // when a rate next lets a waiting reserve go; zero: no one waits for that
+	paceAt  time.Time // when rates next let waiting reserves go; zero: no one waits for that
 	markAt  time.Time // when the log has been quiet long enough for a mark; zero: it holds one
 	space   space
 	epoch   int    // of readers: where who reads bodies from now on is counted
@@ -81,6 +81,7 @@ type Engine struct {
 
 	lead   chan struct{} // holds one token: the right to commit
 	kick   chan struct{} // the background loop has something new to wait for
+	pace   chan struct{} // paceAt was set
 	failed chan struct{} // closed by the first failed write
 	stop   chan struct{}
 	wg     sync.WaitGroup
@@ -98,7 +99,7 @@ var _ glassq.Store = (*Engine)(nil)
 // Errors: code damaged with the file, the offset and what to do; code storage_failed for what the disk
 // refuses; code unavailable when another process has the directory.
 func Open(dir string, opt Options) (*Engine, error) {
-	e := &Engine{opt: opt, lead: make(chan struct{}, 1), kick: make(chan struct{}, 1),
+	e := &Engine{opt: opt, lead: make(chan struct{}, 1), kick: make(chan struct{}, 1), pace: make(chan struct{}, 1),
 		failed: make(chan struct{}), stop: make(chan struct{}), room: make(chan struct{}), work: make(chan struct{}, 1),
 		runWait: map[*runWaiter]struct{}{}}
 	switch opt.Sync {
@@ -149,6 +150,7 @@ func Open(dir string, opt Options) (*Engine, error) {
 	e.lookAtSpace()
 	e.wg.Go(e.background)
 	e.wg.Go(e.keep)
+	e.wg.Go(e.pacer)
 	return e, nil
 }
 

@@ -64,6 +64,7 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 	heads := make([]head, len(queues))
 	for i, q := range queues {
 		infos[i] = q.Info()
+		infos[i].Rate = q.Pace.Now(e.nanos())
 		if w, ok := q.Waiters.(*waitList); ok {
 			infos[i].Waiters = len(w.list)
 		}
@@ -97,6 +98,9 @@ func (e *Engine) Configure(_ context.Context, queue string, c glassq.SettingsCha
 			set = q.Settings()
 		}
 		set = c.Apply(set)
+		if c.Stages != nil && set.Stages != "" {
+			set.StagesAt = e.st.Now()
+		}
 		e.append(state.AppendQueue(nil, queue, set))
 		return nil
 	})

@@ -107,12 +107,7 @@ func (e *Engine) undo(queue string, w *waiter) {
 
 // match hands tasks to those who wait for them, and wakes those who wait for runs. The caller holds mu.
 func (e *Engine) match() {
-	if len(e.paced) > 0 && !e.paceAt.After(time.Now()) {
-		for _, q := range e.paced {
-			e.ready(q)
-		}
-		e.paced, e.paceAt = e.paced[:0], time.Time{}
-	}
+	e.paceReady()
 	for i := 0; i < len(e.woken); i++ {
 		q := e.woken[i]
 		wl := q.Waiters.(*waitList)
@@ -148,18 +143,10 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 	if n == 0 {
 		return
 	}
-	clock := int64(time.Since(e.start))
-	n, due, wait := q.Pace.Take(clock, n)
+	clock := e.nanos()
+	n, wait := q.Pace.Take(clock, n)
 	if n == 0 {
-		// Someone has to look again when the next task is due.
-		at := time.Now().Add(wait)
-		if e.paceAt.IsZero() || at.Before(e.paceAt) || !e.paceAt.After(time.Now()) {
-			e.paceAt = at
-			e.nudge()
-		}
-		if !slices.Contains(e.paced, q) {
-			e.paced = append(e.paced, q)
-		}
+		e.paceLater(q, wait)
 		return
 	}
 	number, _ := e.st.NextLease()
@@ -179,9 +166,7 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		if g.length == 0 {
 			g.length = glassq.DefaultLease.Milliseconds()
 		}
-		if every := q.Pace.Interval(); every > 0 {
-			g.late = time.Duration(max(0, clock-due-int64(float64(len(w.got))*every)))
-		}
+		g.late = q.Pace.Late(len(w.got), clock)
 		if w.r.Take {
 			e.append(state.AppendTake(rec[:0], task))
 		} else {

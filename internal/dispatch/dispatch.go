@@ -39,6 +39,9 @@ type Options struct {
 	Batch    int    // most tasks in one put; 0 means 2,000
 	Parallel int    // puts under way at once; 0 means 2
 
+	// Only puts those positions of the source alone; nil puts all. They keep their numbers.
+	Only *Positions
+
 	// For tasks that do not say otherwise; zero values mean the queue's defaults.
 	Priority glassq.Priority
 	Delay    time.Duration
@@ -101,7 +104,8 @@ type dispatch struct {
 	rec   glassq.Run // as last answered
 	total uint64     // of the source; 0 when not known
 
-	read       uint64 // positions taken from the source; reader only
+	read       uint64 // positions read from the source; reader only
+	taken      uint64 // of those, the ones that are to be put; reader only
 	put        atomic.Uint64
 	skipped    atomic.Uint64
 	duplicates atomic.Uint64
@@ -142,6 +146,9 @@ func newDispatch(q Queue, opt Options) (*dispatch, error) {
 	}
 	d := &dispatch{q: q, opt: opt, name: name, start: now}
 	d.total, _ = opt.Source.Total()
+	if opt.Only != nil {
+		d.total = opt.Only.Count()
+	}
 	return d, nil
 }
 
@@ -157,7 +164,7 @@ func (d *dispatch) run(ctx context.Context) error {
 		return err
 	}
 	return d.again(ctx, func() error {
-		r, err := d.q.SetRun(ctx, d.name, glassq.RunChange{Sealed: true, Total: d.read})
+		r, err := d.q.SetRun(ctx, d.name, glassq.RunChange{Sealed: true, Total: d.taken})
 		if err != nil {
 			return fmt.Errorf("seal run %s: %w", d.name, err)
 		}
@@ -169,6 +176,9 @@ func (d *dispatch) run(ctx context.Context) error {
 // open makes the run, or makes sure that it is of this source.
 func (d *dispatch) open(ctx context.Context) error {
 	source := d.opt.Source.Fingerprint()
+	if source != "" && d.opt.Only != nil {
+		source += " only " + d.opt.Only.describe()
+	}
 	err := d.again(ctx, func() (err error) {
 		d.rec, err = d.q.SetRun(ctx, d.name, glassq.RunChange{Source: source, Queue: d.opt.Queue, Results: d.opt.Results})
 		return err
@@ -230,14 +240,20 @@ func (d *dispatch) readAll(ctx context.Context, full chan<- []glassq.Task, empty
 			batch = make([]glassq.Task, d.opt.Batch)
 		}
 		batch = batch[:d.opt.Batch]
+		d.jump()
 		n, err := d.opt.Source.Next(batch)
 		if err != nil && err != io.EOF {
 			return err
 		}
-		k := 0
+		k, other := 0, 0
 		for i := range batch[:n] {
 			pos := uint32(d.read)
 			d.read++
+			if d.opt.Only != nil && !d.opt.Only.has(pos) {
+				other++
+				continue
+			}
+			d.taken++
 			was, berr := before.has(ctx, pos)
 			if berr != nil {
 				return berr
@@ -248,10 +264,12 @@ func (d *dispatch) readAll(ctx context.Context, full chan<- []glassq.Task, empty
 			if i != k {
 				batch[k] = batch[i]
 			}
-			d.dress(&batch[k], pos)
+			if berr := d.dress(&batch[k], pos); berr != nil {
+				return berr
+			}
 			k++
 		}
-		if skipped := n - k; skipped > 0 {
+		if skipped := n - k - other; skipped > 0 {
 			d.skipped.Add(uint64(skipped))
 			d.progress()
 		}
@@ -261,14 +279,37 @@ func (d *dispatch) readAll(ctx context.Context, full chan<- []glassq.Task, empty
 			return context.Cause(ctx)
 		}
 		if err == io.EOF {
-			return nil
+			return d.unmet()
 		}
 	}
 }
 
+// jump passes over positions that are not wanted, where the source can do it without reading them.
+func (d *dispatch) jump() {
+	src, ok := d.opt.Source.(interface{ skip(n uint64) })
+	if !ok || d.opt.Only == nil {
+		return
+	}
+	next, ok := d.opt.Only.next(d.read)
+	if !ok {
+		next = MaxTasks
+	}
+	src.skip(next - d.read)
+	d.read = next
+}
+
+// unmet says whether positions are wanted that the source does not have.
+func (d *dispatch) unmet() error {
+	if d.opt.Only == nil || d.taken == d.opt.Only.Count() {
+		return nil
+	}
+	return glassq.Errorf(glassq.CodeBadRequest, "%d of the %d ids are beyond the end of the source; is it the one they were dispatched from?",
+		d.opt.Only.Count()-d.taken, d.opt.Only.Count())
+}
+
 // dress makes t the task at a position of the run. A task with an id of its own keeps it, is no
 // position, and is told from others by its id.
-func (d *dispatch) dress(t *glassq.Task, pos uint32) {
+func (d *dispatch) dress(t *glassq.Task, pos uint32) error {
 	if run, _, ok := glassq.ParseDenseID(t.ID); ok && (run == t.Run || run == d.name) {
 		t.ID = "" // where it came from: its name there is not its name here
 	}
@@ -276,6 +317,8 @@ func (d *dispatch) dress(t *glassq.Task, pos uint32) {
 	t.N, t.Dense = 0, t.ID == ""
 	if t.Dense {
 		t.N = pos
+	} else if err := d.ownID(t.ID, pos); err != nil {
+		return err
 	}
 	if t.Priority == 0 {
 		t.Priority = d.opt.Priority
@@ -301,6 +344,20 @@ func (d *dispatch) dress(t *glassq.Task, pos uint32) {
 		maps.Copy(all, t.Headers)
 		t.Headers = all
 	}
+	return nil
+}
+
+// ownID refuses to put a task with an id of its own where it might be there already and nobody would
+// know: a queue remembers such ids for glassq.DedupWindow and glassq.DedupCount only. Half of both is
+// allowed, for clocks that differ.
+func (d *dispatch) ownID(id string, pos uint32) error {
+	age := d.start.Sub(d.rec.Created)
+	if d.rec.Books.Put == 0 || age.Abs() < glassq.DedupWindow/2 && d.rec.Books.Put < glassq.DedupCount/2 {
+		return nil
+	}
+	return glassq.Errorf(glassq.CodeRunConflict,
+		"run %s was begun %v ago, and the task at position %d has an id of its own, %.60q: such ids are remembered for %v and %d tasks, so it might be put twice; take another --run, and --renumber to be able to continue it",
+		d.name, age.Round(time.Second), pos, id, glassq.DedupWindow, glassq.DedupCount)
 }
 
 func (d *dispatch) progress() {

@@ -111,7 +111,7 @@ func mustTemplate(t testing.TB, s string) *Template {
 
 func counterOf(t testing.TB, s string, first, count uint64) Source {
 	t.Helper()
-	src, err := NewCounter(mustTemplate(t, s), first, count)
+	src, err := NewCounter(mustTemplate(t, s), nil, first, count)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestRunResumes(t *testing.T) {
 	if _, err = Run(t.Context(), q, opt); !errors.Is(err, glassq.ErrRunConflict) {
 		t.Errorf("Run of another source = %v, want run_conflict", err)
 	}
-	opt.Source, _ = NewLines(strings.NewReader("a\n"), Text, nil)
+	opt.Source, _ = NewLines(strings.NewReader("a\n"), LineOptions{Format: Text})
 	if _, err = Run(t.Context(), q, opt); !errors.Is(err, glassq.ErrRunConflict) {
 		t.Errorf("Run of a stream = %v, want run_conflict", err)
 	}
@@ -248,7 +248,7 @@ func TestLines(t *testing.T) {
 			if err := os.WriteFile(path, []byte(tt.in), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			src, err := OpenFile(path, tt.format, tmpl)
+			src, err := OpenFile(path, LineOptions{Format: tt.format, Template: tmpl})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -278,7 +278,7 @@ func TestLinesWithIDs(t *testing.T) {
 	src, err := NewLines(strings.NewReader(`{"id":"mine","body":1}
 {"id":"old/3","run":"old","n":3,"body":2}
 {"id":"mine","body":3}
-`), NDJSON, nil)
+`), LineOptions{Format: NDJSON})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func TestFileChanged(t *testing.T) {
 	if err := os.WriteFile(path, []byte("a\nb\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	src, err := OpenFile(path, Text, nil)
+	src, err := OpenFile(path, LineOptions{Format: Text})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +334,10 @@ func BenchmarkLines(b *testing.B) {
 	dst := make([]glassq.Task, 2000)
 	b.ReportAllocs()
 	for b.Loop() {
-		src := newLines(strings.NewReader(text), Text, nil)
+		src, err := newLines(strings.NewReader(text), LineOptions{Format: Text})
+		if err != nil {
+			b.Fatal(err)
+		}
 		if _, err := src.Next(dst); err != nil {
 			b.Fatal(err)
 		}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"time"
-	"unicode/utf8"
 
 	"github.com/glassq/glassq"
 )
@@ -20,7 +19,51 @@ type Format string
 const (
 	Text   Format = "text"   // the line is the body; empty lines are skipped
 	NDJSON Format = "ndjson" // the line is a task, see parseJSONLine; blank lines are skipped
+	CSV    Format = "csv"    // a row is a task, the first row names the columns; a row may span lines
+	Vegeta Format = "vegeta" // the line is a vegeta target as JSON, which is the body as it is
 )
+
+// CheckFormat refuses what is no format. The error has code bad_request.
+func CheckFormat(f Format) error {
+	switch f {
+	case Text, NDJSON, CSV, Vegeta:
+		return nil
+	}
+	return glassq.Errorf(glassq.CodeBadRequest, "format %.40q is not one of text, csv, ndjson, vegeta", string(f))
+}
+
+// LineOptions says what is made of lines. The zero value of all but Format is fine.
+type LineOptions struct {
+	Format   Format
+	Template *Template // with {line} or {col:name}; nil: the line is the body, or the row as a JSON object
+	Request  *Request  // what becomes of a line or of what Template makes; nil: that is the body
+
+	// SkipBad is told of a line that cannot be read, which then is passed over and takes no position;
+	// nil stops at the first one.
+	SkipBad func(*LineError)
+
+	// Renumber gives lines positions that have ids of their own, instead of those ids.
+	Renumber bool
+}
+
+func (o *LineOptions) check() error {
+	if err := CheckFormat(o.Format); err != nil {
+		return err
+	}
+	json := o.Format == NDJSON || o.Format == Vegeta
+	m := maker{tmpl: o.Template, req: o.Request}
+	switch {
+	case json && (o.Template != nil || o.Request != nil):
+		return glassq.Errorf(glassq.CodeBadRequest, "with %s each line says its body, method and headers itself; a template is for lines of text and CSV", o.Format)
+	case o.Format == CSV && o.Request != nil && o.Template == nil:
+		return glassq.Errorf(glassq.CodeBadRequest, "a request needs a URL: give a template with columns of the CSV, like '{=col:url}'")
+	case o.Format != CSV && m.needsColumns():
+		return glassq.Errorf(glassq.CodeBadRequest, "{col:name} needs a CSV file whose first row names the columns: give --file F.csv, or --format csv")
+	case o.Renumber && o.Format != NDJSON:
+		return glassq.Errorf(glassq.CodeBadRequest, "only lines of ndjson have ids of their own that could be replaced")
+	}
+	return nil
+}
 
 // maxLine is the longest line: the largest body, as base64, with its envelope.
 const maxLine = glassq.HardMaxBody/3*4 + 4 + glassq.MaxMeta*2
@@ -68,110 +111,176 @@ func (l *lineReader) next() ([]byte, error) {
 
 func (l *lineReader) read() ([]byte, error) {
 	l.long = l.long[:0]
+	size := 0
 	for {
 		b, err := l.r.ReadSlice('\n')
-		if len(l.long)+len(b) > maxLine {
-			return nil, &LineError{Line: l.line + 1, Err: glassq.Errorf(glassq.CodeTooLarge, "longer than %d bytes", maxLine)}
-		}
-		if errors.Is(err, bufio.ErrBufferFull) || len(l.long) > 0 {
+		if size += len(b); size > maxLine {
+			l.long = l.long[:0] // the rest is only looked at for its end
+		} else if errors.Is(err, bufio.ErrBufferFull) || len(l.long) > 0 {
 			l.long = append(l.long, b...)
 			b = l.long
 		}
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
-		case err == io.EOF && len(b) == 0:
+		case err == io.EOF && size == 0:
 			return nil, io.EOF
 		case err != nil && err != io.EOF:
 			return nil, fmt.Errorf("after line %d: %w", l.line, err)
 		}
 		l.line++
+		if size > maxLine {
+			return nil, &LineError{Line: l.line, Err: glassq.Errorf(glassq.CodeTooLarge, "longer than %d bytes", maxLine)}
+		}
 		b = bytes.TrimSuffix(b, []byte("\n"))
 		return bytes.TrimSuffix(b, []byte("\r")), nil
 	}
 }
 
+func (l *lineReader) at() uint64 { return l.line }
+
+func (l *lineReader) take(r *record) (err error) {
+	r.line, err = l.next()
+	return err
+}
+
+// A recordReader reads records one after the other.
+type recordReader interface {
+	// take reads the next record, which is valid until the next call, or io.EOF. After a *LineError
+	// it can be called again.
+	take(r *record) error
+	// at is the number of the line that the last record began at, from 1.
+	at() uint64
+}
+
+func newReader(in io.Reader, f Format) recordReader {
+	if f == CSV {
+		return newCSVReader(in)
+	}
+	return newLineReader(in, f)
+}
+
 // lines makes a task of each line.
 type lines struct {
-	in   *lineReader
-	tmpl *Template // nil: the line is the body
-	pos  uint64
-	held []byte // a line that did not fit into the batch before; nil for none
-	avg  int    // bytes of a body, for the next arena
+	in      recordReader
+	opt     LineOptions
+	make    maker
+	rec     record
+	held    bool // rec did not fit into the batch before
+	pos     uint64
+	skipped uint64
+	check   *checker
+	avg     int // bytes of a body, for the next arena
 }
 
-// NewLines makes a task of each line of r. With a template, {line} is the line and {0} its position
-// from 0; lines are text then. It has no fingerprint: see Source.
-func NewLines(r io.Reader, f Format, t *Template) (Source, error) {
-	if err := checkLines(f, t); err != nil {
+// NewLines makes a task of each line of r. In templates {line} is the line and {0} its position from
+// 0. It has no fingerprint: see Source.
+func NewLines(r io.Reader, opt LineOptions) (Source, error) {
+	if err := opt.check(); err != nil {
 		return nil, err
 	}
-	return newLines(r, f, t), nil
+	return newLines(r, opt)
 }
 
-func newLines(r io.Reader, f Format, t *Template) *lines {
-	return &lines{in: newLineReader(r, f), tmpl: t, avg: 64}
-}
-
-func checkLines(f Format, t *Template) error {
-	switch {
-	case f != Text && f != NDJSON:
-		return glassq.Errorf(glassq.CodeBadRequest, "format %.40q is not one of text, ndjson", string(f))
-	case f == NDJSON && t != nil:
-		return glassq.Errorf(glassq.CodeBadRequest, "a template takes lines of text; with ndjson each line says its body itself")
+func newLines(r io.Reader, opt LineOptions) (*lines, error) {
+	l := &lines{in: newReader(r, opt.Format), opt: opt, make: maker{tmpl: opt.Template, req: opt.Request}, avg: 64}
+	if c, ok := l.in.(*csvReader); ok {
+		header, err := c.header()
+		if err != nil {
+			return nil, err
+		}
+		if err := l.make.bind(header); err != nil {
+			return nil, err
+		}
 	}
-	return nil
+	return l, nil
 }
 
 func (l *lines) Next(dst []glassq.Task) (int, error) {
 	var arena []byte
-	for n := range dst {
-		line := l.held
-		l.held = nil
-		if line == nil {
-			var err error
-			if line, err = l.in.next(); err != nil {
+	for n := 0; n < len(dst); {
+		if !l.held {
+			if err := l.in.take(&l.rec); err != nil {
+				if l.skip(err) {
+					continue
+				}
 				return n, err
 			}
-			if n > 0 && len(arena)+len(line) > batchBytes {
-				l.held = bytes.Clone(line)
-				return n, nil
-			}
+		}
+		l.held = false
+		size := l.rec.size()
+		if n > 0 && len(arena)+size > batchBytes {
+			l.held = true
+			return n, nil
 		}
 		if l.pos == MaxTasks {
-			return n, &LineError{Line: l.in.line, Err: glassq.Errorf(glassq.CodeTooLarge, "a run has at most %d tasks", uint64(MaxTasks))}
+			return n, &LineError{Line: l.in.at(), Err: glassq.Errorf(glassq.CodeTooLarge, "a run has at most %d tasks", uint64(MaxTasks))}
 		}
 		if arena == nil {
-			arena = make([]byte, 0, min(max(len(dst)*l.avg, len(line)), batchBytes))
+			arena = make([]byte, 0, min(max(len(dst)*l.avg, size), batchBytes))
 		}
-		var err error
-		if arena, err = l.task(&dst[n], arena, line); err != nil {
-			return n, &LineError{Line: l.in.line, Err: err}
+		grown, err := l.task(&dst[n], arena)
+		if err != nil {
+			err = &LineError{Line: l.in.at(), Err: err}
+			if l.skip(err) {
+				continue
+			}
+			return n, err
 		}
+		arena = grown
 		l.pos++
-		l.avg = len(arena)/(n+1) + 8
+		n++
+		l.avg = len(arena)/n + 8
 	}
 	return len(dst), nil
 }
 
-// task makes a task of a line; its body is carved from arena, which is returned grown.
-func (l *lines) task(t *glassq.Task, arena, line []byte) ([]byte, error) {
+// skip tells whether an error is a bad line that is to be passed over.
+func (l *lines) skip(err error) bool {
+	e, ok := errors.AsType[*LineError](err)
+	if !ok || l.opt.SkipBad == nil {
+		return false
+	}
+	l.skipped++
+	l.opt.SkipBad(e)
+	return true
+}
+
+func (r *record) size() int {
+	n := len(r.line)
+	for _, s := range r.row {
+		n += len(s)
+	}
+	return n
+}
+
+// task makes a task of l.rec; its body is carved from arena, which is returned grown.
+func (l *lines) task(t *glassq.Task, arena []byte) ([]byte, error) {
 	start := len(arena)
-	if l.in.format == NDJSON {
+	switch l.opt.Format {
+	case NDJSON, Vegeta:
 		// Parsed tasks may point into their line.
-		arena = append(arena, line...)
+		arena = append(arena, l.rec.line...)
+		line := arena[start:len(arena):len(arena)]
 		*t = glassq.Task{}
-		return arena, parseJSONLine(arena[start:len(arena):len(arena)], t)
+		if l.opt.Format == Vegeta {
+			return arena, parseTarget(line, t)
+		}
+		if err := parseJSONLine(line, t); err != nil {
+			return arena, err
+		}
+		if l.opt.Renumber {
+			t.ID = ""
+		}
+		if l.check == nil {
+			l.check = newChecker()
+		}
+		return arena, l.check.task(t)
 	}
-	if l.tmpl != nil {
-		arena = l.tmpl.Append(arena, l.pos, line)
-	} else {
-		arena = append(arena, line...)
-	}
-	*t = glassq.Task{Body: arena[start:len(arena):len(arena)], Type: glassq.TypeText}
-	if !utf8.Valid(t.Body) {
-		t.Type = glassq.TypeOctets
-	}
+	l.rec.number = l.pos
+	arena = l.make.append(arena, &l.rec)
+	body := arena[start:len(arena):len(arena)]
+	*t = glassq.Task{Body: body, Type: l.make.contentType(body)}
 	return arena, nil
 }
 
@@ -190,11 +299,11 @@ type File struct {
 	modified    time.Time
 }
 
-// OpenFile opens the file at path as a Source of its lines; t as in NewLines. A regular file is read
-// once from end to end for its fingerprint, which is its size and SHA-256 with the format and the
-// template but not its name, and for its total. A pipe or a device has neither.
-func OpenFile(path string, f Format, t *Template) (*File, error) {
-	if err := checkLines(f, t); err != nil {
+// OpenFile opens the file at path as a Source of its lines; see NewLines. A regular file is read once
+// from end to end for its fingerprint, which is its size and SHA-256 with the format and what is made of
+// lines but not its name, and for its total. A pipe or a device has neither.
+func OpenFile(path string, opt LineOptions) (*File, error) {
+	if err := opt.check(); err != nil {
 		return nil, err
 	}
 	in, err := os.Open(path)
@@ -202,16 +311,18 @@ func OpenFile(path string, f Format, t *Template) (*File, error) {
 		return nil, err
 	}
 	file := &File{f: in}
-	if err := file.survey(f, t); err != nil {
+	if err = file.survey(&opt); err == nil {
+		file.lines, err = newLines(in, opt)
+	}
+	if err != nil {
 		in.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	file.lines = newLines(in, f, t)
 	return file, nil
 }
 
 // survey takes the fingerprint and counts the lines.
-func (f *File) survey(format Format, t *Template) error {
+func (f *File) survey(opt *LineOptions) error {
 	info, err := f.f.Stat()
 	if err != nil {
 		return err
@@ -224,23 +335,33 @@ func (f *File) survey(format Format, t *Template) error {
 	}
 	sum := sha256.New()
 	var size countWriter
-	in := newLineReader(io.TeeReader(f.f, io.MultiWriter(sum, &size)), format)
-	for {
-		if _, err := in.next(); err == io.EOF {
-			break
-		} else if err != nil {
+	in := newReader(io.TeeReader(f.f, io.MultiWriter(sum, &size)), opt.Format)
+	if c, ok := in.(*csvReader); ok {
+		if _, err := c.header(); err != nil {
 			return err
 		}
-		f.total++
+	}
+	for r := (record{}); ; f.total++ {
+		err := in.take(&r)
+		if _, bad := errors.AsType[*LineError](err); bad {
+			continue // whoever reads it says so
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
 	}
 	if _, err := f.f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
 	f.known = true
 	f.size, f.modified = int64(size), info.ModTime()
-	f.fingerprint = fmt.Sprintf("file %s %d bytes sha256:%x", format, size, sum.Sum(nil))
-	if t != nil {
-		f.fingerprint += " template " + shorten(t.text)
+	m := maker{tmpl: opt.Template, req: opt.Request}
+	f.fingerprint = fmt.Sprintf("file %s %d bytes sha256:%x", opt.Format, size, sum.Sum(nil)) + m.describe()
+	if opt.Renumber {
+		f.fingerprint += " renumbered"
 	}
 	return nil
 }
@@ -254,7 +375,7 @@ func (f *File) Next(dst []glassq.Task) (int, error) {
 		if serr != nil {
 			return n, serr
 		}
-		if info.Size() != f.size || !info.ModTime().Equal(f.modified) || f.pos != f.total {
+		if info.Size() != f.size || !info.ModTime().Equal(f.modified) || f.pos+f.skipped != f.total {
 			return n, fmt.Errorf("%s was changed while it was read; dispatch it again under another --run", f.f.Name())
 		}
 	}

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 
 	"github.com/glassq/glassq"
@@ -11,6 +12,7 @@ import (
 //
 //   - an object with body or b64 is an envelope, as the HTTP door takes it. One that also has url and
 //     no b64 is a request (body is the request's), and so a body as a whole;
+//   - of a request, the members in lifted are options of the task, as in an envelope;
 //   - a string is a text body;
 //   - any other JSON value is the body itself.
 //
@@ -32,8 +34,87 @@ func parseJSONLine(line []byte, t *glassq.Task) error {
 		var v json.RawMessage
 		return notJSON(json.Unmarshal(line, &v))
 	}
+	if err := lift(line, t); err != nil {
+		return err
+	}
 	t.Body, t.Type = line, glassq.TypeJSON
 	return nil
+}
+
+// lifted are the members of a request that say how its task is queued.
+var lifted = []string{"id", "priority", "delay", "ttl", "attempts", "lease", "result", "key"}
+
+// lift takes the options of a task from an object that has url. They stay in the body as well.
+func lift(line []byte, t *glassq.Task) error {
+	if line[0] != '{' || !bytes.Contains(line, []byte(`"url"`)) {
+		return nil
+	}
+	found := false
+	for _, name := range lifted {
+		found = found || bytes.Contains(line, []byte(`"`+name+`"`))
+	}
+	if !found {
+		return nil
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(line, &all); err != nil {
+		return notJSON(err)
+	}
+	if all["url"] == nil {
+		return nil
+	}
+	options := map[string]json.RawMessage{"body": json.RawMessage(`""`)}
+	for _, name := range lifted {
+		if v, ok := all[name]; ok {
+			options[name] = v
+		}
+	}
+	envelope, err := json.Marshal(options)
+	if err != nil {
+		return notJSON(err)
+	}
+	return glassq.ParseTask(envelope, t)
+}
+
+// parseTarget makes a task of one line of vegeta's JSON targets, which is the body as it is.
+func parseTarget(line []byte, t *glassq.Task) error {
+	var v struct {
+		Method, URL string
+		Header      map[string][]string
+		Body        []byte
+	}
+	if err := json.Unmarshal(line, &v); err != nil {
+		return glassq.Errorf(glassq.CodeBadRequest, "not a vegeta target: %w", err)
+	}
+	if v.Method == "" || v.URL == "" {
+		return glassq.Errorf(glassq.CodeBadRequest, "not a vegeta target: it needs method and url")
+	}
+	t.Body, t.Type = line, glassq.TypeJSON
+	return nil
+}
+
+// A checker checks tasks by the broker's rules, so that a bad one is named by its line and not by its
+// place in a batch. What only the server knows, such as its limit of bodies, it finds itself.
+type checker struct {
+	broker *glassq.Broker
+	one    [1]glassq.Task
+}
+
+// nowhere is a store that keeps nothing.
+type nowhere struct{ glassq.Store }
+
+func (nowhere) Put(context.Context, []glassq.Task) ([]glassq.Receipt, error) { return nil, nil }
+
+func newChecker() *checker {
+	return &checker{broker: glassq.NewBroker(nowhere{}, glassq.Limits{MaxBody: glassq.HardMaxBody})}
+}
+
+func (c *checker) task(t *glassq.Task) error {
+	c.one[0] = *t
+	c.one[0].Queue, c.one[0].Run, c.one[0].Dense = glassq.DefaultQueue, "", false
+	_, err := c.broker.Put(context.Background(), c.one[:])
+	c.one[0] = glassq.Task{}
+	return err
 }
 
 // isEnvelope reports whether an object has body or b64 among its own members.

@@ -31,7 +31,8 @@ type Source interface {
 	// were put already are skipped unread.
 	Fingerprint() string
 
-	// Total is how many tasks there are in all, if that is known before the end.
+	// Total is how many tasks there are in all, if that is known before the end; lines that turn out to
+	// be bad are counted.
 	Total() (n uint64, known bool)
 }
 
@@ -55,24 +56,27 @@ func ParseRange(s string) (first, last uint64, err error) {
 	return first, last, nil
 }
 
-// counter expands a template for consecutive numbers.
+// counter makes tasks of consecutive numbers.
 type counter struct {
-	tmpl  *Template
+	make  maker
 	first uint64
 	count uint64
 	next  uint64 // position
 }
 
-// NewCounter makes count tasks: t with the numbers from first on.
-func NewCounter(t *Template, first, count uint64) (Source, error) {
-	if t.UsesLine() {
-		return nil, &TemplateError{Template: t.text, Pos: max(1, strings.Index(t.text, "line}")),
-			Reason: "{line} needs a file or standard input to take lines from; for numbers write {0}"}
+// NewCounter makes count tasks: t, and req when it is not nil, with the numbers from first on.
+func NewCounter(t *Template, req *Request, first, count uint64) (Source, error) {
+	m := maker{tmpl: t, req: req}
+	for _, t := range m.templates() {
+		if t != nil && t.UsesLine() {
+			return nil, &TemplateError{Template: t.text, Pos: max(1, strings.Index(t.text, "{")+1),
+				Reason: "{line} and {col:name} need a file or standard input to take lines from; for numbers write {0}"}
+		}
 	}
 	if count > MaxTasks || count > 0 && first+count-1 < first {
 		return nil, glassq.Errorf(glassq.CodeBadRequest, "%d tasks from number %d on: a run has at most %d", count, first, uint64(MaxTasks))
 	}
-	return &counter{tmpl: t, first: first, count: count}, nil
+	return &counter{make: m, first: first, count: count}, nil
 }
 
 func (c *counter) Next(dst []glassq.Task) (int, error) {
@@ -84,15 +88,20 @@ func (c *counter) Next(dst []glassq.Task) (int, error) {
 		return 0, nil
 	}
 	// All bodies of the batch lie in one allocation; the last number is the longest.
-	one := len(c.tmpl.Append(nil, c.first+c.next+uint64(n)-1, nil))
+	one := len(c.make.append(nil, &record{number: c.first + c.next + uint64(n) - 1}))
 	if most := max(1, batchBytes/max(1, one)); n > most {
 		n = most
 	}
 	arena := make([]byte, 0, n*one)
+	var r record
 	for i := range n {
 		start := len(arena)
-		arena = c.tmpl.Append(arena, c.first+c.next, nil)
+		r.number = c.first + c.next
+		arena = c.make.append(arena, &r)
 		dst[i] = glassq.Task{Body: arena[start:len(arena):len(arena)], Type: glassq.TypeText}
+		if c.make.req != nil {
+			dst[i].Type = glassq.TypeJSON
+		}
 		c.next++
 	}
 	if c.next == c.count {
@@ -101,11 +110,15 @@ func (c *counter) Next(dst []glassq.Task) (int, error) {
 	return n, nil
 }
 
+// skip passes over n tasks.
+func (c *counter) skip(n uint64) { c.next = min(c.next+n, c.count) }
+
 func (c *counter) Fingerprint() string {
+	s := c.make.describe()[1:]
 	if c.count == 0 {
-		return "template " + shorten(c.tmpl.text) + " none"
+		return s + " none"
 	}
-	return fmt.Sprintf("template %s %d..%d", shorten(c.tmpl.text), c.first, c.first+c.count-1)
+	return fmt.Sprintf("%s %d..%d", s, c.first, c.first+c.count-1)
 }
 
 func (c *counter) Total() (uint64, bool) { return c.count, true }
@@ -117,6 +130,10 @@ func shorten(s string) string {
 	if len(q) <= 600 {
 		return q
 	}
+	return strconv.QuoteToASCII(s[:50]) + " " + digest(s)
+}
+
+func digest(s string) string {
 	sum := sha256.Sum256([]byte(s))
-	return strconv.QuoteToASCII(s[:50]) + " sha256:" + hex.EncodeToString(sum[:])
+	return "sha256:" + hex.EncodeToString(sum[:])
 }

@@ -2,22 +2,27 @@ package dispatch
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/glassq/glassq"
 )
 
 // A Template makes bodies from numbers and lines:
 //
 //	{0}     the number            {0:06}   at least six digits, zeros in front
 //	{line}  the line of the file  {{ }}    a brace
+//	{col:name}  the column of that name in a row of CSV
 //
 // Values are escaped for use in a URL, wherever in it they stand: every byte but A-Z a-z 0-9 - _ . ~
-// becomes %XX. With an equals sign, {=0} or {=line}, they are taken as they are. A Template is
+// becomes %XX. With an equals sign, {=0}, {=line} or {=col:name}, they are taken as they are. A Template is
 // read-only once parsed.
 type Template struct {
 	text  string
 	parts []part
 	line  bool // has {line}
+	cols  bool // has {col:name}
 	size  int  // bytes of the literal parts
 }
 
@@ -25,8 +30,10 @@ type Template struct {
 type part struct {
 	lit  string
 	kind partKind
-	pad  int  // digits at least, for numbers
-	raw  bool // not escaped
+	pad  int    // digits at least, for numbers
+	raw  bool   // not escaped
+	name string // of a column
+	col  int    // its place in a row; see bind
 }
 
 type partKind uint8
@@ -35,6 +42,7 @@ const (
 	partEnd    partKind = iota // no value follows
 	partNumber                 // {0}
 	partLine                   // {line}
+	partCol                    // {col:name}
 )
 
 const maxPad = 20 // digits of the largest number
@@ -92,6 +100,7 @@ func (t *Template) add(p part) {
 	t.parts = append(t.parts, p)
 	t.size += len(p.lit)
 	t.line = t.line || p.kind == partLine
+	t.cols = t.cols || p.kind == partCol
 }
 
 // parseValue reads what stands between braces; a reason that is not "" says what is wrong with it.
@@ -99,12 +108,18 @@ func parseValue(s string) (p part, reason string) {
 	s, p.raw = strings.CutPrefix(s, "=")
 	name, pad, padded := strings.Cut(s, ":")
 	switch name {
+	case "col":
+		if pad == "" {
+			return p, "names no column: write {col:name} with a name of the first row of the CSV file"
+		}
+		p.kind, p.name = partCol, pad
+		return p, ""
 	case "0":
 		p.kind = partNumber
 	case "line":
 		p.kind = partLine
 	default:
-		return p, "is not a value: there are {0}, {0:06}, {line}, {=0} and {=line}"
+		return p, "is not a value: there are {0}, {0:06}, {line}, {col:name}, and {=0}, {=line}, {=col:name} unescaped"
 	}
 	if !padded {
 		return p, ""
@@ -123,26 +138,58 @@ func parseValue(s string) (p part, reason string) {
 // String returns the template as it was written.
 func (t *Template) String() string { return t.text }
 
-// UsesLine reports whether the template has {line}, and so needs lines to read.
-func (t *Template) UsesLine() bool { return t.line }
+// UsesLine reports whether the template has {line} or {col:name}, and so needs lines to read.
+func (t *Template) UsesLine() bool { return t.line || t.cols }
 
-// Append appends the body made from a number and a line.
-func (t *Template) Append(dst []byte, number uint64, line []byte) []byte {
+// bind returns the template with its columns found in the header of a CSV file. The error has code
+// bad_request.
+func (t *Template) bind(header []string) (*Template, error) {
+	if t == nil || !t.cols {
+		return t, nil
+	}
+	bound := *t
+	bound.parts = slices.Clone(t.parts)
+	for i := range bound.parts {
+		p := &bound.parts[i]
+		if p.kind != partCol {
+			continue
+		}
+		if p.col = slices.Index(header, p.name); p.col < 0 {
+			return nil, glassq.Errorf(glassq.CodeBadRequest, "there is no column %q; the first row has %.300s", p.name, strings.Join(header, ", "))
+		}
+	}
+	return &bound, nil
+}
+
+// A record is what one task is made of.
+type record struct {
+	number uint64   // for {0}
+	line   []byte   // for {line}
+	row    []string // for {col:name}
+}
+
+// Append appends the body made from a record.
+func (t *Template) Append(dst []byte, r *record) []byte {
 	for i := range t.parts {
 		p := &t.parts[i]
 		dst = append(dst, p.lit...)
 		switch p.kind {
 		case partNumber:
-			dst = appendPadded(dst, number, p.pad)
+			dst = appendPadded(dst, r.number, p.pad)
 		case partLine:
-			if p.raw {
-				dst = append(dst, line...)
-			} else {
-				dst = appendEscaped(dst, line)
-			}
+			dst = appendValue(dst, r.line, p.raw)
+		case partCol:
+			dst = appendValue(dst, r.row[p.col], p.raw)
 		}
 	}
 	return dst
+}
+
+func appendValue[T string | []byte](dst []byte, v T, raw bool) []byte {
+	if raw {
+		return append(dst, v...)
+	}
+	return appendEscaped(dst, v)
 }
 
 func appendPadded(dst []byte, n uint64, pad int) []byte {
@@ -159,9 +206,10 @@ func appendPadded(dst []byte, n uint64, pad int) []byte {
 }
 
 // appendEscaped escapes for any place in a URL: a space is %20, which a path and a query both read.
-func appendEscaped(dst, s []byte) []byte {
+func appendEscaped[T string | []byte](dst []byte, s T) []byte {
 	const hex = "0123456789ABCDEF"
-	for _, c := range s {
+	for i := range len(s) {
+		c := s[i]
 		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
 			c == '-' || c == '_' || c == '.' || c == '~' {
 			dst = append(dst, c)

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +28,8 @@ func TestTemplate(t *testing.T) {
 		{"{0}{0:6}", "", 4},
 		{"{0:021}", "", 1},
 		{"{line:03}", "", 1},
+		{"{col:}", "", 1},
+		{"{col}", "", 1},
 		{`{"a":{0}}`, "", 1},
 	}
 	for _, tt := range tests {
@@ -42,7 +45,7 @@ func TestTemplate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := string(tmpl.Append(nil, 42, []byte("a &/"))); got != tt.want {
+			if got := string(tmpl.Append(nil, &record{number: 42, line: []byte("a &/")})); got != tt.want {
 				t.Errorf("Append = %q, want %q", got, tt.want)
 			}
 		})
@@ -62,10 +65,12 @@ func FuzzTemplate(f *testing.F) {
 			return
 		}
 		escaped := strings.NewReplacer("{", "{{", "}", "}}")
-		if again, err := ParseTemplate(escaped.Replace(s)); err != nil || string(again.Append(nil, 1, nil)) != s {
+		if again, err := ParseTemplate(escaped.Replace(s)); err != nil || string(again.Append(nil, &record{number: 1})) != s {
 			t.Fatalf("ParseTemplate of escaped %q: %v", s, err)
 		}
-		tmpl.Append(nil, 1<<64-1, []byte("x"))
+		bound := *tmpl // columns are found by bind, which wants a file
+		bound.parts = slices.Clone(tmpl.parts)
+		bound.Append(nil, &record{number: 1<<64 - 1, line: []byte("x"), row: []string{"y"}})
 	})
 }
 
@@ -88,7 +93,7 @@ func TestParseRange(t *testing.T) {
 			t.Errorf("ParseRange(%q) = %d, %d, %v", tt.in, first, last, err)
 		}
 	}
-	if _, err := NewCounter(mustTemplate(t, "/{line}"), 0, 1); err == nil {
+	if _, err := NewCounter(mustTemplate(t, "/{line}"), nil, 0, 1); err == nil {
 		t.Error("NewCounter with {line} = nil error")
 	}
 	src := counterOf(t, strings.Repeat("ü", 2000), 0, 1)

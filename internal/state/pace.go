@@ -1,49 +1,167 @@
 package state
 
-import "time"
+import (
+	"math"
+	"slices"
+	"time"
 
-// A Pace releases tasks at a rate: each has a due moment, 1/rate after the one before. When nobody
-// asked for a while the schedule starts anew instead of catching up in a burst.
+	"github.com/glassq/glassq"
+)
+
+// A Pace releases tasks on a schedule: the k-th is due when the integral of the rate over the time
+// since the schedule began has reached k. Nothing is released before it is due. When nobody asked for
+// longer than the slack, the schedule goes on from now instead of catching up in a burst.
+//
+// Times are nanoseconds of the owner's clock, which never goes back and of which zero may lie anywhere.
 type Pace struct {
-	every float64 // ns between two; 0: no limit
-	next  float64 // ns, the due moment of the next
+	sched Schedule
+	next  float64 // tasks of the schedule before the next one
+	taken float64 // next before the last Take
 }
 
-// slack is how far behind its schedule a Pace may be and still keep to it: callers come in batches.
-const slack = float64(20 * time.Millisecond)
-
-// SetRate sets the rate per second; 0 means no limit.
-func (p *Pace) SetRate(rate float64) {
-	every := 0.0
-	if rate > 0 {
-		every = float64(time.Second) / rate
-	}
-	if every != p.every {
-		*p = Pace{every: every}
-	}
+// A Schedule is a rate over time: flat, or stages one after the other. After the last stage its rate
+// goes on. The zero value is no limit.
+type Schedule struct {
+	Rate   float64        // per second; 0 means no limit, unless there are stages
+	Stages []glassq.Stage // instead of Rate
+	Start  int64          // ns, when the first stage begins; a flat rate begins when it is set
+	Slack  time.Duration  // schedule that may be caught up with; at least MinSlack
 }
 
-// Take returns how many of up to most tasks may go at now, in ns of a monotonic clock, and when the
-// first of them was due. With none, wait is how long until the next.
-func (p *Pace) Take(now int64, most int) (n int, due int64, wait time.Duration) {
-	if p.every == 0 {
-		return most, now, 0
+// schedule is what the settings of a queue say.
+func schedule(set glassq.Settings) Schedule {
+	stages, _ := glassq.ParseStages(set.Stages) // a Broker has let them in
+	return Schedule{Rate: set.Rate, Stages: stages, Start: set.StagesAt * int64(time.Millisecond),
+		Slack: time.Duration(set.Catchup * float64(time.Second))}
+}
+
+// MinSlack is how far behind its schedule a Pace may always be and still keep to it: workers ask in
+// batches, and a busy machine lets them wait.
+const MinSlack = 100 * time.Millisecond
+
+// longest is the wait for a task that is not due in sight.
+const longest = time.Hour
+
+// Set makes the pace follow s from now on. The same schedule again changes nothing.
+func (p *Pace) Set(s Schedule, now int64) {
+	s.Slack = max(s.Slack, MinSlack)
+	if len(s.Stages) == 0 {
+		s.Start = p.sched.Start // any will do, but sums of a near one are exact
 	}
-	t := float64(now)
-	if p.next < t-max(slack, p.every) {
-		p.next = t
+	if p.sched.equal(s) {
+		return
 	}
-	if p.next > t {
-		return 0, 0, time.Duration(p.next-t) + 1
+	if len(s.Stages) == 0 {
+		s.Start = now
 	}
-	n = min(most, int((t-p.next)/p.every)+1)
-	due = int64(p.next)
-	p.next += float64(n) * p.every
-	return n, due, 0
+	*p = Pace{sched: s}
+	p.next = s.released(now)
+}
+
+func (s *Schedule) equal(o Schedule) bool {
+	return s.Rate == o.Rate && s.Start == o.Start && s.Slack == o.Slack && slices.Equal(s.Stages, o.Stages)
+}
+
+// Limited tells whether there is a rate at all.
+func (p *Pace) Limited() bool { return p.sched.Rate > 0 || len(p.sched.Stages) > 0 }
+
+// Now is the rate per second at a moment; 0 without a limit, and where a stage says 0.
+func (p *Pace) Now(now int64) float64 {
+	if len(p.sched.Stages) == 0 {
+		return p.sched.Rate
+	}
+	t := float64(now - p.sched.Start)
+	for _, g := range p.sched.Stages {
+		if d := float64(g.For); t < d {
+			return g.From + (g.To-g.From)*max(t, 0)/d
+		}
+		t -= float64(g.For)
+	}
+	return p.sched.last()
+}
+
+// Take returns how many of up to most tasks may go now. With none, wait is how long until the next is
+// due, at most an hour.
+func (p *Pace) Take(now int64, most int) (n int, wait time.Duration) {
+	if !p.Limited() {
+		return most, 0
+	}
+	at := p.sched.released(now)
+	if slack := at - p.sched.released(now-int64(p.sched.Slack)); at-p.next > max(slack, 1) {
+		p.next = at
+	}
+	// A due moment is found again from its number only to a few parts in 2^53.
+	if p.next > at+at*1e-12 {
+		ns := p.sched.due(p.next) - float64(now-p.sched.Start)
+		return 0, time.Duration(min(max(ns, 0), float64(longest))) + 1
+	}
+	n = int(min(float64(most), math.Floor(at-p.next)+1))
+	p.taken = p.next
+	p.next += float64(n)
+	return n, 0
+}
+
+// Late is how long after its due moment the k-th task, from 0, of the last Take went at now.
+func (p *Pace) Late(k int, now int64) time.Duration {
+	if !p.Limited() {
+		return 0
+	}
+	return time.Duration(max(0, float64(now-p.sched.Start)-p.sched.due(p.taken+float64(k))))
 }
 
 // Return gives back n that Take gave and nobody used.
-func (p *Pace) Return(n int) { p.next -= float64(n) * p.every }
+func (p *Pace) Return(n int) { p.next -= float64(n) }
 
-// Interval is the time between two, in ns.
-func (p *Pace) Interval() float64 { return p.every }
+func (s *Schedule) last() float64 { return s.Stages[len(s.Stages)-1].To }
+
+// released is how many tasks are due before a moment: the integral of the rate since Start.
+func (s *Schedule) released(now int64) float64 {
+	t := float64(now - s.Start)
+	if t <= 0 {
+		return 0
+	}
+	if len(s.Stages) == 0 {
+		return s.Rate * t / 1e9
+	}
+	sum := 0.0
+	for _, g := range s.Stages {
+		d := float64(g.For)
+		if t < d {
+			return sum + (g.From+(g.To-g.From)*t/d/2)*t/1e9
+		}
+		sum += (g.From + g.To) / 2 * d / 1e9
+		t -= d
+	}
+	return sum + s.last()*t/1e9
+}
+
+// due is when, in ns since Start, task k from 0 is due: the inverse of released. It is infinite for a
+// task that never is.
+func (s *Schedule) due(k float64) float64 {
+	if len(s.Stages) == 0 {
+		return k / s.Rate * 1e9
+	}
+	before := 0.0
+	for _, g := range s.Stages {
+		d := g.For.Seconds()
+		all := (g.From + g.To) / 2 * d
+		if k < all {
+			// k = From·t + slope·t²/2, solved for t without a difference of nearly equal numbers.
+			slope := (g.To - g.From) / d
+			root := math.Sqrt(max(0, g.From*g.From+2*slope*k))
+			if g.From+root == 0 {
+				return before // the very first of a ramp from 0
+			}
+			return before + 2*k/(g.From+root)*1e9
+		}
+		k -= all
+		before += float64(g.For)
+	}
+	if s.last() == 0 {
+		if k == 0 {
+			return before
+		}
+		return math.Inf(1)
+	}
+	return before + k/s.last()*1e9
+}

@@ -2,6 +2,7 @@ package state
 
 import (
 	"slices"
+	"time"
 
 	"github.com/glassq/glassq"
 )
@@ -74,7 +75,7 @@ func (s *State) queue(name string) *Queue {
 func (s *State) applySettings(name string, set glassq.Settings) {
 	q := s.queue(name)
 	q.settings = set
-	q.Pace.SetRate(set.Rate)
+	q.Pace.Set(schedule(set), s.now*int64(time.Millisecond))
 	if q.count[glassq.Ready] > 0 {
 		s.hooks.Ready(q)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -27,7 +28,7 @@ func (s *State) Restore(in io.Reader) error {
 		q := s.queue(d.str())
 		d.json(&q.settings)
 		d.json(&q.books)
-		q.Pace.SetRate(q.settings.Rate)
+		q.Pace.Set(schedule(q.settings), s.now*int64(time.Millisecond))
 		for k := d.num(); k > 0 && d.err == nil; k-- {
 			var id hash
 			d.raw(id[:])

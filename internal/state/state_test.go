@@ -427,24 +427,6 @@ func TestLane(t *testing.T) {
 	}
 }
 
-func TestPace(t *testing.T) {
-	var p Pace
-	p.SetRate(1000)
-	now, got := int64(0), 0
-	for range 2000 {
-		now += int64(time.Millisecond) / 2
-		n, _, _ := p.Take(now, 100)
-		got += n
-	}
-	if got < 999 || got > 1001 {
-		t.Errorf("1000/s gave %d in a second", got)
-	}
-	now += int64(time.Minute) // nobody asked: no burst afterwards
-	if n, _, _ := p.Take(now, 1000); n > 21 {
-		t.Errorf("after a pause %d at once", n)
-	}
-}
-
 // dump tells everything that a state promises to keep; the numbers of classes are its own.
 func dump(s *State) string {
 	var b strings.Builder

@@ -1,0 +1,86 @@
+package dispatch
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/glassq/glassq"
+)
+
+// A csvReader reads the rows of a CSV file (RFC 4180; the first row names the columns).
+type csvReader struct {
+	in   *limitReader
+	csv  *csv.Reader
+	line uint64
+}
+
+func newCSVReader(r io.Reader) *csvReader {
+	in := &limitReader{r: r}
+	c := &csvReader{in: in, csv: csv.NewReader(bufio.NewReaderSize(in, 256<<10))}
+	c.csv.ReuseRecord = true
+	return c
+}
+
+// header reads the names of the columns.
+func (c *csvReader) header() ([]string, error) {
+	var r record
+	err := c.take(&r)
+	if err == io.EOF {
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "an empty CSV file: its first row names the columns")
+	}
+	if err != nil {
+		return nil, err
+	}
+	names := slices.Clone(r.row)
+	names[0] = strings.TrimPrefix(names[0], "\ufeff")
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return nil, &LineError{Line: 1, Err: glassq.Errorf(glassq.CodeBadRequest, "two columns are named %.60q", name)}
+		}
+	}
+	return names, nil
+}
+
+func (c *csvReader) at() uint64 { return c.line }
+
+func (c *csvReader) take(r *record) error {
+	c.in.left = maxLine
+	row, err := c.csv.Read()
+	r.row = row
+	if err == nil {
+		line, _ := c.csv.FieldPos(0)
+		c.line = uint64(line)
+		return nil
+	}
+	if e, ok := errors.AsType[*csv.ParseError](err); ok {
+		c.line = uint64(e.StartLine)
+		if errors.Is(err, csv.ErrFieldCount) {
+			return &LineError{Line: c.line, Err: glassq.Errorf(glassq.CodeBadRequest, "%d columns, where the first row has %d", len(row), c.csv.FieldsPerRecord)}
+		}
+		return &LineError{Line: c.line, Err: glassq.Errorf(glassq.CodeBadRequest, "column %d: %v", e.Column, e.Err)}
+	}
+	if err == io.EOF {
+		return err
+	}
+	return fmt.Errorf("after line %d: %w", c.line, err)
+}
+
+// A limitReader ends a row that has no end, such as one with an open quote, before it fills memory.
+type limitReader struct {
+	r    io.Reader
+	left int // bytes that may still be read for this row
+}
+
+func (l *limitReader) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		return 0, glassq.Errorf(glassq.CodeTooLarge, "a row longer than %d bytes; is a quote left open?", maxLine)
+	}
+	n, err := l.r.Read(p)
+	l.left -= n
+	return n, err
+}

@@ -1,0 +1,76 @@
+package dispatch
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/glassq/glassq"
+)
+
+// Positions are some of the tasks of a source. The zero value is none; it is for one goroutine.
+type Positions struct {
+	set roaring.Bitmap
+}
+
+// ReadIDs reads a list of ids, one "<run>/<n>" a line, as an output writes it, and returns the run and
+// the positions. All must be of one run. A list without ids has the run "".
+//
+// A line that is no such id is a *LineError.
+func ReadIDs(r io.Reader) (run string, p *Positions, err error) {
+	p = new(Positions)
+	in := newLineReader(r, NDJSON) // blanks around an id are not of it
+	for {
+		line, err := in.next()
+		if errors.Is(err, io.EOF) {
+			return run, p, nil
+		}
+		if err != nil {
+			return "", nil, err
+		}
+		of, n, ok := glassq.ParseDenseID(string(line))
+		switch {
+		case !ok || glassq.CheckName(of) != nil:
+			return "", nil, &LineError{in.line, glassq.Errorf(glassq.CodeBadRequest, "%.80q is not <run>/<n>, the id of a position of a run", bytes.TrimSpace(line))}
+		case run != "" && run != of:
+			return "", nil, &LineError{in.line, glassq.Errorf(glassq.CodeBadRequest, "%.80q is of another run than those before, %s; make a list for each run", line, run)}
+		}
+		run = of
+		p.set.Add(n)
+	}
+}
+
+// Add adds an interval.
+func (p *Positions) Add(iv glassq.Interval) { p.set.AddRange(uint64(iv.First), uint64(iv.Last)+1) }
+
+// Count is how many there are.
+func (p *Positions) Count() uint64 { return p.set.GetCardinality() }
+
+func (p *Positions) has(n uint32) bool { return p.set.Contains(n) }
+
+// next is the first position from n on.
+func (p *Positions) next(n uint64) (uint64, bool) {
+	if n >= MaxTasks {
+		return 0, false
+	}
+	it := p.set.Iterator()
+	it.AdvanceIfNeeded(uint32(n))
+	if !it.HasNext() {
+		return 0, false
+	}
+	return uint64(it.Next()), true
+}
+
+// describe tells these positions from others.
+func (p *Positions) describe() string {
+	sum := sha256.New()
+	p.set.RunOptimize()
+	if _, err := p.set.WriteTo(sum); err != nil {
+		panic("dispatch: " + err.Error()) // a hash takes everything
+	}
+	return fmt.Sprintf("%d ids sha256:%x", p.Count(), sum.Sum(nil))
+}

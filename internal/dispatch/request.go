@@ -1,0 +1,226 @@
+package dispatch
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/glassq/glassq"
+)
+
+// A Request makes of a task's URL a request with a method, headers, a body or a time-out: the task's
+// body is then {"url", "method", "header", "body", "timeout"} as JSON. It is read-only once made.
+type Request struct {
+	Method  string // "" means GET
+	Header  []Field
+	Body    *Template // nil for none
+	Timeout time.Duration
+}
+
+// A Field is one header of a Request.
+type Field struct {
+	Name  string
+	Value *Template
+}
+
+// ParseField reads "Name: value", where value is a template. The error has code bad_request, or is a
+// *TemplateError.
+func ParseField(s string) (Field, error) {
+	name, value, ok := strings.Cut(s, ":")
+	if name = strings.TrimSpace(name); !ok || !isToken(name) {
+		return Field{}, glassq.Errorf(glassq.CodeBadRequest, "header %.80q is not like 'Name: value'", s)
+	}
+	t, err := ParseTemplate(strings.TrimSpace(value))
+	return Field{name, t}, err
+}
+
+// CheckMethod refuses what is no HTTP method. The error has code bad_request.
+func CheckMethod(s string) error {
+	if !isToken(s) {
+		return glassq.Errorf(glassq.CodeBadRequest, "method %.40q is not one word like POST", s)
+	}
+	return nil
+}
+
+// isToken reports whether s is a token of HTTP.
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte("\"(),/:;<=>?@[\\]{}", c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// A maker makes bodies of records.
+type maker struct {
+	tmpl    *Template // nil: the line, or the row as a JSON object
+	req     *Request  // nil: the body is a URL, or whatever the template says
+	columns []string  // of CSV
+	scratch []byte
+}
+
+// templates are all templates of m.
+func (m *maker) templates() []*Template {
+	all := []*Template{m.tmpl}
+	if m.req != nil {
+		all = append(all, m.req.Body)
+		for _, f := range m.req.Header {
+			all = append(all, f.Value)
+		}
+	}
+	return all
+}
+
+// needsColumns reports whether a template has {col:name}.
+func (m *maker) needsColumns() bool {
+	for _, t := range m.templates() {
+		if t != nil && t.cols {
+			return true
+		}
+	}
+	return false
+}
+
+// bind finds the columns of all templates.
+func (m *maker) bind(header []string) error {
+	m.columns = header
+	var err error
+	if m.tmpl, err = m.tmpl.bind(header); err != nil || m.req == nil {
+		return err
+	}
+	req := *m.req
+	if req.Body, err = req.Body.bind(header); err != nil {
+		return err
+	}
+	req.Header = append([]Field(nil), req.Header...)
+	for i := range req.Header {
+		f := &req.Header[i]
+		if f.Value, err = f.Value.bind(header); err != nil {
+			return err
+		}
+	}
+	m.req = &req
+	return nil
+}
+
+// append appends the body of a record.
+func (m *maker) append(dst []byte, r *record) []byte {
+	switch {
+	case m.req != nil:
+		return m.request(dst, r)
+	case m.tmpl != nil:
+		return m.tmpl.Append(dst, r)
+	case m.columns != nil:
+		return m.object(dst, r.row)
+	}
+	return append(dst, r.line...)
+}
+
+// contentType is that of a body that append has made.
+func (m *maker) contentType(body []byte) string {
+	switch {
+	case m.req != nil || m.tmpl == nil && m.columns != nil:
+		return glassq.TypeJSON
+	case !utf8.Valid(body):
+		return glassq.TypeOctets
+	}
+	return glassq.TypeText
+}
+
+func (m *maker) request(dst []byte, r *record) []byte {
+	text := func(t *Template) []byte {
+		m.scratch = t.Append(m.scratch[:0], r)
+		return m.scratch
+	}
+	dst = append(dst, `{"url":`...)
+	if m.tmpl != nil {
+		dst = appendJSON(dst, text(m.tmpl))
+	} else {
+		dst = appendJSON(dst, r.line)
+	}
+	if m.req.Method != "" {
+		dst = appendJSON(append(dst, `,"method":`...), []byte(m.req.Method))
+	}
+	for i, f := range m.req.Header {
+		if i == 0 {
+			dst = append(dst, `,"header":{`...)
+		} else {
+			dst = append(dst, ',')
+		}
+		dst = append(appendJSON(dst, []byte(f.Name)), ':')
+		dst = appendJSON(dst, text(f.Value))
+	}
+	if len(m.req.Header) > 0 {
+		dst = append(dst, '}')
+	}
+	if m.req.Body != nil {
+		// A text beside no header might be taken for the base64 of a vegeta target.
+		if body := text(m.req.Body); len(m.req.Header) > 0 && utf8.Valid(body) {
+			dst = appendJSON(append(dst, `,"body":`...), body)
+		} else {
+			dst = base64.StdEncoding.AppendEncode(append(dst, `,"b64":"`...), body)
+			dst = append(dst, '"')
+		}
+	}
+	if m.req.Timeout > 0 {
+		dst = strconv.AppendQuote(append(dst, `,"timeout":`...), m.req.Timeout.String())
+	}
+	return append(dst, '}')
+}
+
+// object appends a row as a JSON object of texts.
+func (m *maker) object(dst []byte, row []string) []byte {
+	dst = append(dst, '{')
+	for i, name := range m.columns {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendJSON(dst, []byte(name)), ':')
+		dst = appendJSON(dst, []byte(row[i]))
+	}
+	return append(dst, '}')
+}
+
+// appendJSON appends s as a JSON string. Bytes that are no UTF-8 become U+FFFD.
+func appendJSON(dst, s []byte) []byte {
+	plain := true
+	for _, c := range s {
+		if c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		dst = append(dst, '"')
+		return append(append(dst, s...), '"')
+	}
+	quoted, err := json.Marshal(string(s))
+	if err != nil {
+		panic("dispatch: a string is no JSON: " + err.Error()) // strings always are
+	}
+	return append(dst, quoted...)
+}
+
+// describe adds to a fingerprint what else m makes bodies of.
+func (m *maker) describe() string {
+	s := ""
+	if m.tmpl != nil {
+		s += " template " + shorten(m.tmpl.text)
+	}
+	if m.req == nil {
+		return s
+	}
+	all := m.req.Method
+	for _, f := range m.req.Header {
+		all += "\n" + f.Name + ": " + f.Value.text
+	}
+	if m.req.Body != nil {
+		all += "\n\n" + m.req.Body.text
+	}
+	return s + " request " + digest(all+"\x00"+m.req.Timeout.String())
+}

@@ -1,0 +1,156 @@
+package state
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// asks takes from p for a time, every step, up to most at once.
+func asks(p *Pace, now *int64, span, step time.Duration, most int) (got int) {
+	for end := *now + int64(span); *now < end; {
+		*now += int64(step)
+		n, _ := p.Take(*now, most)
+		got += n
+	}
+	return got
+}
+
+func TestPace(t *testing.T) {
+	ramp := []glassq.Stage{{From: 0, To: 1000, For: 10 * time.Second}, {From: 1000, To: 1000, For: 5 * time.Second}, {From: 1000, To: 200, For: 4 * time.Second}}
+	tests := []struct {
+		name  string
+		s     Schedule
+		spans []time.Duration
+		want  []int
+	}{
+		{"flat", Schedule{Rate: 1000}, []time.Duration{time.Second, time.Second}, []int{1000, 1000}},
+		{"slow", Schedule{Rate: 2}, []time.Duration{10 * time.Second}, []int{20}},
+		{"ramp", Schedule{Stages: ramp}, []time.Duration{5 * time.Second, 5 * time.Second, 5 * time.Second, 4 * time.Second, 10 * time.Second},
+			[]int{1250, 3750, 5000, 2400, 2000}},
+		{"to nothing", Schedule{Stages: []glassq.Stage{{From: 100, To: 0, For: 10 * time.Second}}}, []time.Duration{10 * time.Second, time.Hour}, []int{500, 0}},
+		{"step", Schedule{Stages: []glassq.Stage{{From: 10, To: 10, For: time.Second}, {From: 500, To: 500, For: time.Second}}}, []time.Duration{time.Second, time.Second}, []int{10, 500}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			const start = 1_800_000_000_000_000_000
+			var p Pace
+			tt.s.Start = start
+			now := int64(start)
+			p.Set(tt.s, now)
+			for i, span := range tt.spans {
+				if got := asks(&p, &now, span, 700*time.Microsecond, 50); got < tt.want[i]-1 || got > tt.want[i]+1 {
+					t.Errorf("in the %v up to %v it gave %d, want %d", span, time.Duration(now-start), got, tt.want[i])
+				}
+			}
+		})
+	}
+}
+
+func TestPaceSlack(t *testing.T) {
+	tests := []struct {
+		name       string
+		slack      time.Duration
+		away       time.Duration
+		atOnce, in int // at the first ask afterwards, and in the second from there on
+	}{
+		{"a busy moment is made good", 0, 90 * time.Millisecond, 91, 1091},
+		{"no burst", 0, time.Minute, 1, 1000},
+		{"catch up", 2 * time.Second, 1500 * time.Millisecond, 1501, 2500},
+		{"catch up, no more than that", 2 * time.Second, time.Minute, 1, 1000},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var p Pace
+			now := int64(5)
+			p.Set(Schedule{Rate: 1000, Start: now, Slack: tt.slack}, now)
+			asks(&p, &now, time.Second, time.Millisecond, 100)
+			now += int64(tt.away)
+			n, _ := p.Take(now, 1e6)
+			if n < tt.atOnce-1 || n > tt.atOnce+1 {
+				t.Errorf("after %v away it gave %d at once, want %d", tt.away, n, tt.atOnce)
+			}
+			if n += asks(&p, &now, time.Second, time.Millisecond, 1e6); n < tt.in-2 || n > tt.in+2 {
+				t.Errorf("%d within the next second, want %d", n, tt.in)
+			}
+		})
+	}
+}
+
+// The wait that Take names ends at the very next task, and lateness is measured from due moments.
+func TestPaceWait(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		var s Schedule
+		for range 1 + r.IntN(3) {
+			s.Stages = append(s.Stages, glassq.Stage{From: r.Float64() * 1000, To: 1 + r.Float64()*1000, For: time.Duration(1 + r.Int64N(int64(time.Second)))})
+		}
+		if r.IntN(3) == 0 {
+			s = Schedule{Rate: 0.5 + r.Float64()*10_000}
+		}
+		s.Start = r.Int64N(1 << 60)
+		now := s.Start
+		var p Pace
+		p.Set(s, now)
+		for k := range 500 {
+			n, wait := p.Take(now, 10)
+			if n == 0 {
+				now += int64(wait)
+				if n, wait = p.Take(now, 10); n != 1 {
+					t.Fatalf("%+v: task %d was not there after its wait: got %d, wait %v", s, k, n, wait)
+				}
+				if late := p.Late(0, now); late > 10*time.Microsecond {
+					t.Fatalf("%+v: task %d, fetched in time, is %v late", s, k, late)
+				}
+			}
+		}
+	}
+}
+
+func TestScheduleInverse(t *testing.T) {
+	s := Schedule{Stages: []glassq.Stage{{From: 0, To: 100, For: time.Second}, {From: 100, To: 0, For: time.Second}, {From: 0, To: 0, For: time.Second}, {From: 7, To: 3, For: 2 * time.Second}}}
+	for k := range 130 {
+		at := s.due(float64(k))
+		if back := s.released(int64(math.Ceil(at))); math.Abs(back-float64(k)) > 1e-3 {
+			t.Errorf("task %d is due at %v, when %v are", k, time.Duration(at), back)
+		}
+	}
+	if at := (&Schedule{Stages: []glassq.Stage{{From: 10, To: 0, For: time.Second}}}).due(6); !math.IsInf(at, 1) {
+		t.Errorf("the seventh of five tasks is due at %v", at)
+	}
+}
+
+func TestPaceLate(t *testing.T) {
+	var p Pace
+	p.Set(Schedule{Rate: 100}, 0)
+	n, _ := p.Take(int64(25*time.Millisecond), 10)
+	if n != 3 {
+		t.Fatalf("after 25 ms of 100/s it gave %d, want 3", n)
+	}
+	for k, want := range []time.Duration{25, 15, 5} {
+		if late := p.Late(k, int64(25*time.Millisecond)); (late - want*time.Millisecond).Abs() > time.Microsecond {
+			t.Errorf("task %d is %v late, want %v", k, late, want*time.Millisecond)
+		}
+	}
+	p.Return(1)
+	if n, _ := p.Take(int64(25*time.Millisecond), 10); n != 1 {
+		t.Errorf("one was returned, and %d came", n)
+	}
+	var none Pace
+	if n, wait := none.Take(1, 10); n != 10 || wait != 0 || none.Late(3, 1e9) != 0 {
+		t.Errorf("without a rate: %d, %v, late %v", n, wait, none.Late(3, 1e9))
+	}
+}
+
+func TestPaceNow(t *testing.T) {
+	var p Pace
+	p.Set(Schedule{Stages: []glassq.Stage{{From: 0, To: 100, For: 10 * time.Second}, {From: 50, To: 50, For: time.Second}}}, 0)
+	for at, want := range map[time.Duration]float64{0: 0, 5 * time.Second: 50, 10500 * time.Millisecond: 50, time.Hour: 50, 9 * time.Second: 90} {
+		if got := p.Now(int64(at)); math.Abs(got-want) > 1e-9 {
+			t.Errorf("rate at %v = %v, want %v", at, got, want)
+		}
+	}
+}
