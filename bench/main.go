@@ -49,6 +49,7 @@ type suite struct {
 var suites = []suite{
 	{"run", "glassq run beside hey and vegeta", compareRun},
 	{"http", "dispatch, and reserve + ack, over HTTP", queueRows},
+	{"rate", "a rate of 5,000/s over two workers for 20 s", rateSuite},
 }
 
 // A bench is what every suite gets: a folder of its own, the binary, and the disk's bare sync time.
