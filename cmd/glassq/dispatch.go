@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/spf13/cobra"
 )
@@ -16,6 +20,11 @@ type dispatchFlags struct {
 	source   sourceFlags
 	retry    time.Duration
 	priority int
+	pace     paceFlags
+	headers  map[string]string
+	out      string
+	wait     bool
+	strict   bool
 	preview  bool
 	quiet    bool
 	json     bool
@@ -30,16 +39,32 @@ func (a *app) dispatchCmd() *cobra.Command {
 		Long: `Put the tasks of a run: made of a template and numbers, or of the lines of a file or of standard
 input. The same command with the same --run again puts only what is missing.
 
-In a template {0} is the number, {0:06} the number with six digits, {line} the line; both are escaped
-for a URL, and taken as they are with {=0} and {=line}; {{ is a brace.`,
+In a template {0} is the number, {0:06} the number with six digits, {line} the line, {col:name} a column
+of CSV; they are escaped for a URL, and taken as they are with {=0}, {=line}, {=col:name}; {{ is a brace.
+A line of ndjson is a task with body (or b64) and options, or a request with url; a line of vegeta is one
+of its targets as JSON.
+
+--rate and --stages belong to the queue: the server keeps them at the lease, over all workers together.
+They are set before the first put, go on when this program dies, and are cleared at the end of the run,
+for which it waits.`,
 		Example: `  glassq dispatch 'http://127.0.0.1:8888/?q={0}' -n 100000 --run r1
   glassq dispatch --file urls.txt
-  seq 100 | glassq dispatch 'http://127.0.0.1:8888/{line}'`,
+  glassq dispatch 'https://{=col:host}/u/{col:id}' --file users.csv --method POST --header 'X-Id: {=col:id}'
+  seq 100 | glassq dispatch 'http://127.0.0.1:8888/{line}' --wait --out results.ndjson
+  glassq dispatch 'http://127.0.0.1:8888/?q={0}' -n 400000 --stages 0..5000/30s,5000/1m
+  glassq dispatch 'http://127.0.0.1:8888/?q={0}' -n 100000 --ids failed.ids --run r2`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	f.remote.flags(cmd)
 	f.source.flags(cmd)
+	f.pace.flags(cmd)
 	fs := cmd.Flags()
+	fs.DurationVar(&f.source.timeout, "timeout", 0, "time-out of the requests, written into each task")
+	fs.StringToStringVar(&f.headers, "task-header", nil, "headers of the tasks in the queue, name=value, such as traceparent")
+	fs.DurationVar(&f.opt.Lease, "lease", 0, "length of leases of workers that name none; default 60s")
+	fs.BoolVar(&f.wait, "wait", false, "wait for the end of the run, and print its books")
+	fs.StringVar(&f.out, "out", "", "with --wait: `file` for the results, taken as glassq output --out does")
+	fs.BoolVar(&f.strict, "strict", false, "with --wait: exit 4 when tasks failed or are dead")
 	fs.StringVar(&f.opt.Run, "run", "", "`name` of the run; default a new one, which is printed")
 	fs.StringVar(&f.opt.Queue, "queue", glassq.DefaultQueue, "`queue` to put to")
 	fs.StringVar(&f.opt.Results, "results", "", "`queue` for the results; default results.<run> with --run, else results")
@@ -56,8 +81,14 @@ for a URL, and taken as they are with {=0} and {=line}; {{ is a brace.`,
 		if f.priority < 0 || f.priority > 9 {
 			return usagef("--priority %d is not 0 to 9", f.priority)
 		}
-		f.opt.Priority = glassq.Level(f.priority)
-		src, done, err := f.source.open(cmd, args, a.in)
+		f.opt.Priority, f.opt.Headers = glassq.Level(f.priority), f.headers
+		if err := f.pace.check(); err != nil {
+			return err
+		}
+		if f.out != "" && !f.wait || f.strict && !f.wait && !f.pace.asked() {
+			return usagef("--out and --strict are about the end of the run: give --wait too")
+		}
+		src, done, err := f.source.open(cmd, args, a.in, func(s string) { a.console.say("glassq dispatch: %s", s) })
 		if err != nil {
 			return err
 		}
@@ -87,14 +118,51 @@ func (a *app) preview(src dispatch.Source) error {
 }
 
 func (a *app) dispatch(cmd *cobra.Command, f *dispatchFlags) error {
+	of, only, err := f.source.only()
+	if err != nil {
+		return err
+	}
 	q, err := a.open(cmd, &f.remote, f.retry)
 	if err != nil {
 		return err
 	}
 	defer q.Close()
-	named := f.opt.Run != ""
-	ctx, stop := a.interruptible("glassq dispatch", "stopping after the puts under way")
+	ctx, stop := a.interruptible("glassq dispatch", "stopping after the puts under way; the run goes on")
 	defer stop()
+	if f.opt.Only = only; only != nil {
+		if err := sameSource(ctx, q, of, f.opt.Source.Fingerprint()); err != nil {
+			return f.remote.absent(err)
+		}
+	}
+	return a.dispatchTo(ctx, q, f)
+}
+
+// sameSource refuses ids of a run that was made of other tasks. A run that is forgotten, or came from a
+// stream, cannot be compared.
+func sameSource(ctx context.Context, q *client.Client, run, source string) error {
+	r, err := q.Run(ctx, run)
+	if errors.Is(err, glassq.ErrNotFound) || err == nil && (r.Source == "" || source == "") {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("ask for run %s: %w", run, err)
+	}
+	if have, _, _ := strings.Cut(r.Source, " only "); have != source {
+		return usagef("the ids are of run %s, which was dispatched from another source: %s, not %s", run, have, source)
+	}
+	return nil
+}
+
+// dispatchTo puts the tasks, with a rate if one was asked for, and waits for the run's end if that was.
+func (a *app) dispatchTo(ctx context.Context, q *client.Client, f *dispatchFlags) error {
+	named := f.opt.Run != ""
+	pace, err := f.pace.set(ctx, q, f.opt.Queue)
+	if err != nil {
+		return f.remote.absent(err)
+	}
+	if pace != nil {
+		a.console.say("glassq dispatch: queue %s hands out %s until the run ends", f.opt.Queue, &f.pace)
+	}
 	f.opt.Started = func(r glassq.Run) {
 		a.console.say("glassq dispatch: run %s, to queue %s at %s, results to %s", r.Name, f.opt.Queue, f.remote.server, r.Results)
 		if !named && !f.json {
@@ -107,19 +175,90 @@ func (a *app) dispatch(cmd *cobra.Command, f *dispatchFlags) error {
 	f.opt.Progress = bar.set
 	rep, err := dispatch.Run(ctx, q, f.opt)
 	bar.close()
+	if n := f.source.skipped; n > 0 {
+		a.console.say("glassq dispatch: %s bad lines were passed over", commas(n))
+	}
 	if err != nil {
 		if name := rep.Run.Name; name != "" {
 			a.console.say("glassq dispatch: put %s so far, run %s is not sealed; the same command with --run %s continues it",
 				commas(rep.Put), name, name)
 		}
+		a.sayPace(pace)
 		return f.remote.absent(err)
 	}
 	a.console.say("glassq dispatch: %s", describeDispatch(&rep))
 	if f.json {
-		return a.printJSON(map[string]any{"run": rep.Run.Name, "put": rep.Put, "skipped": rep.Skipped,
-			"duplicates": rep.Duplicates, "total": rep.Total, "seconds": rep.Took.Seconds()})
+		if err := a.printJSON(map[string]any{"run": rep.Run.Name, "put": rep.Put, "skipped": rep.Skipped, "bad": f.source.skipped,
+			"duplicates": rep.Duplicates, "total": rep.Total, "seconds": rep.Took.Seconds()}); err != nil {
+			return err
+		}
 	}
-	return nil
+	if !f.wait && pace == nil {
+		return nil
+	}
+	end := a.awaitEnd(ctx, q, f, rep.Run.Name)
+	if pace == nil {
+		return end
+	}
+	if isInterrupted(end) {
+		a.sayPace(pace)
+		return end
+	}
+	said, err := pace.clear(context.WithoutCancel(ctx))
+	if err != nil {
+		return errors.Join(end, f.remote.absent(err))
+	}
+	a.console.say("glassq dispatch: %s", said)
+	return end
+}
+
+// sayPace says that a rate stays, and how to get rid of it.
+func (a *app) sayPace(p *paced) {
+	if p != nil {
+		a.console.say("glassq dispatch: the rate of queue %s stays; glassq queue set %s --rate 0 clears it", p.queue, p.queue)
+	}
+}
+
+// awaitEnd waits for the end of a run and says how it ended; with a file it takes the results too.
+func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, run string) error {
+	if f.out != "" {
+		return a.takeResults(f, run)
+	}
+	bar := a.meter("done", f.quiet, false)
+	defer bar.close()
+	for {
+		r, err := q.AwaitRun(ctx, run, glassq.PhaseComplete, time.Second)
+		if err != nil {
+			bar.close()
+			return f.remote.absent(err)
+		}
+		b := r.Books
+		bar.set(b.Put-b.Pending(), b.Put)
+		if !r.Complete {
+			continue
+		}
+		bar.close()
+		a.console.say("%s", booksLine(b))
+		if f.strict && b.Failed+b.Dead.Sum() > 0 {
+			return exit(exitStrict)
+		}
+		return nil
+	}
+}
+
+// takeResults is glassq output --run R --out F in this process.
+func (a *app) takeResults(f *dispatchFlags, run string) error {
+	args := []string{"--run", run, "--out", f.out, "--server", f.remote.server, "--key-file", f.remote.keyFile, "--ca", f.remote.ca}
+	if f.strict {
+		args = append(args, "--strict")
+	}
+	if f.quiet {
+		args = append(args, "--quiet")
+	}
+	cmd := a.outputCmd()
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs(args)
+	return cmd.Execute()
 }
 
 func describeDispatch(rep *dispatch.Report) string {

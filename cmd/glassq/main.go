@@ -78,6 +78,7 @@ program that has no end of its own, such as serve, ends with 0 when it is stoppe
 		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(),
 		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(),
 	)
+	a.completeNames(root)
 	return root
 }
 

@@ -120,7 +120,7 @@ func settingsLine(s glassq.Settings) string {
 		attempts = glassq.DefaultAttempts
 	}
 	line := fmt.Sprintf("paused %v, rate %s, attempts %d, max-tasks %s, max-bytes %s",
-		s.Paused, orNone(s.Rate), attempts, orNone(float64(s.MaxTasks)), orNone(float64(s.MaxBytes)))
+		s.Paused, rateLine(s), attempts, orNone(float64(s.MaxTasks)), orNone(float64(s.MaxBytes)))
 	if s.TaskSchema != "" {
 		line += ", task-schema"
 	}
@@ -134,18 +134,22 @@ func (a *app) queueSetCmd() *cobra.Command {
 	var r remote
 	var s glassq.Settings
 	var maxBytes byteSize
+	var catchup time.Duration
 	var taskSchema, resultSchema string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "set QUEUE",
 		Short: "Change settings of a queue",
 		Example: `  glassq queue set tasks --rate 500
+  glassq queue set tasks --stages 0..5000/30s,5000/1m
   glassq queue set urls --task-schema t.json --result-schema r.json`,
 		Args: cobra.ExactArgs(1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
 	fs.Float64Var(&s.Rate, "rate", 0, "most hand-outs a second; 0 no limit")
+	fs.StringVar(&s.Stages, "stages", "", "`rates` over time instead, like 0..5000/30s,5000/1m; they begin at once, the last one goes on")
+	fs.DurationVar(&catchup, "catchup", 0, "how much of its schedule the queue catches up with in a burst when workers were late")
 	fs.IntVar(&s.Attempts, "attempts", 0, "most tries of tasks that do not say; 0 the default, 20")
 	fs.Int64Var(&s.MaxTasks, "max-tasks", 0, "puts beyond that many tasks are refused; 0 no limit")
 	fs.Var(&maxBytes, "max-bytes", "puts beyond that much are refused; 0 no limit")
@@ -157,6 +161,13 @@ func (a *app) queueSetCmd() *cobra.Command {
 		var c glassq.SettingsChange
 		if fs.Changed("rate") {
 			c.Rate = &s.Rate
+		}
+		if fs.Changed("stages") {
+			c.Stages = &s.Stages
+		}
+		if fs.Changed("catchup") {
+			s.Catchup = catchup.Seconds()
+			c.Catchup = &s.Catchup
 		}
 		if fs.Changed("attempts") {
 			c.Attempts = &s.Attempts
@@ -180,7 +191,7 @@ func (a *app) queueSetCmd() *cobra.Command {
 			c.ResultSchema = &s.ResultSchema
 		}
 		if c == (glassq.SettingsChange{}) {
-			return usagef("nothing to set: give --rate, --attempts, --max-tasks, --max-bytes, --task-schema or --result-schema")
+			return usagef("nothing to set: give --rate, --stages, --catchup, --attempts, --max-tasks, --max-bytes, --task-schema or --result-schema")
 		}
 		return a.configure(cmd, &r, args[0], c, asJSON)
 	}

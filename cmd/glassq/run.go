@@ -27,6 +27,8 @@ const (
 
 type runFlags struct {
 	source                sourceFlags
+	pace                  paceFlags
+	only                  *dispatch.Positions // nil for all
 	fetch                 fetchFlags
 	data, sync, name, out string
 	concurrency           int
@@ -50,6 +52,7 @@ and --json the results are only summed up.`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	f.source.flags(cmd)
+	f.pace.flags(cmd)
 	f.fetch.flags(cmd)
 	fs := cmd.Flags()
 	fs.IntVarP(&f.concurrency, "concurrency", "c", defaultConcurrency, "requests at once")
@@ -66,11 +69,14 @@ and --json the results are only summed up.`,
 		if err := f.check(); err != nil {
 			return err
 		}
-		src, done, err := f.source.open(cmd, args, a.in)
+		src, done, err := f.source.open(cmd, args, a.in, func(s string) { a.console.say("glassq run: %s", s) })
 		if err != nil {
 			return err
 		}
 		defer done()
+		if _, f.only, err = f.source.only(); err != nil {
+			return err
+		}
 		if err := checkURL(args); err != nil {
 			return err
 		}
@@ -86,6 +92,9 @@ and --json the results are only summed up.`,
 }
 
 func (f *runFlags) check() error {
+	if err := f.pace.check(); err != nil {
+		return err
+	}
 	if f.out != "" && f.json {
 		return usagef("--json prints the results and --out writes them to a file; leave one out")
 	}
@@ -208,6 +217,10 @@ func (j *job) open() error {
 		j.opt.Seen, j.opt.Headed = j.results.seen, j.results.size > 0
 	}
 	j.broker = glassq.NewBroker(j.engine, glassq.Limits{})
+	// A folder that is continued may hold the rate of another call.
+	if _, err := j.broker.Configure(context.Background(), glassq.DefaultQueue, j.f.pace.change()); err != nil {
+		return errors.Join(err, j.close())
+	}
 	j.before, err = j.engine.Stats(context.Background())
 	return err
 }
@@ -277,7 +290,7 @@ func (j *job) do() error {
 }
 
 func (j *job) progress(s output.Summary) {
-	if n, known := j.src.Total(); known {
+	if n, known := j.src.Total(); known && j.f.only == nil {
 		s.Total = n
 	}
 	j.bar.summary(s)
@@ -296,7 +309,7 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 	var makers, takers sync.WaitGroup
 	makers.Go(func() {
 		j.put, putErr = dispatch.Run(working, j.broker, dispatch.Options{
-			Source: j.src, Run: j.f.name, Parallel: 1, Notify: say,
+			Source: j.src, Run: j.f.name, Only: j.f.only, Parallel: 1, Notify: say,
 		})
 		if putErr != nil {
 			halt(putErr)

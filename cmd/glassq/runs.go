@@ -13,7 +13,8 @@ import (
 )
 
 func (a *app) runsCmd() *cobra.Command {
-	return group("runs", "Show runs and their books", a.runsLsCmd(), a.runsShowCmd(), a.runsWaitCmd())
+	return group("runs", "Show runs and their books, end them, and put again what failed",
+		a.runsLsCmd(), a.runsShowCmd(), a.runsWaitCmd(), a.runsCancelCmd(), a.runsRetryCmd())
 }
 
 func (a *app) runsLsCmd() *cobra.Command {

@@ -70,7 +70,7 @@ type Report struct {
 	Put        uint64        // tasks put by this call
 	Skipped    uint64        // positions that were put before
 	Duplicates uint64        // refused because their ids were put before
-	Total      uint64        // tasks in the source, as far as it was read
+	Total      uint64        // tasks in the source that are of the run, as far as it was read
 	Took       time.Duration // from start to seal
 }
 
@@ -369,7 +369,7 @@ func (d *dispatch) progress() {
 func (d *dispatch) result() Report {
 	return Report{
 		Run: d.rec, Put: d.put.Load(), Skipped: d.skipped.Load(), Duplicates: d.duplicates.Load(),
-		Total: d.read, Took: time.Since(d.start),
+		Total: d.taken, Took: time.Since(d.start),
 	}
 }
 

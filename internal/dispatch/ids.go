@@ -3,6 +3,7 @@ package dispatch
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -43,6 +44,40 @@ func ReadIDs(r io.Reader) (run string, p *Positions, err error) {
 		p.set.Add(n)
 	}
 }
+
+// ReadResultIDs reads which positions of a run a file of results has: JSON lines with an id. A last line
+// without its end does not count. A line that is no JSON object is a *LineError.
+func ReadResultIDs(r io.Reader, run string) (*Positions, error) {
+	p := new(Positions)
+	in := newLineReader(r, NDJSON)
+	for {
+		line, err := in.next()
+		if err == io.EOF {
+			return p, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		var v struct {
+			ID string `json:"id"`
+		}
+		if err := json.Unmarshal(line, &v); err != nil {
+			if in.torn {
+				return p, nil
+			}
+			return nil, &LineError{in.line, glassq.Errorf(glassq.CodeBadRequest, "not a result: %v", err)}
+		}
+		if of, n, ok := glassq.ParseDenseID(v.ID); ok && of == run && !in.torn {
+			p.set.Add(n)
+		}
+	}
+}
+
+// Remove takes those of o away.
+func (p *Positions) Remove(o *Positions) { p.set.AndNot(&o.set) }
+
+// Join adds those of o.
+func (p *Positions) Join(o *Positions) { p.set.Or(&o.set) }
 
 // Add adds an interval.
 func (p *Positions) Add(iv glassq.Interval) { p.set.AddRange(uint64(iv.First), uint64(iv.Last)+1) }

@@ -83,6 +83,7 @@ type lineReader struct {
 	r      *bufio.Reader
 	format Format
 	line   uint64 // number of the last line, from 1
+	torn   bool   // the last line had no end
 	long   []byte // a line longer than r's buffer
 }
 
@@ -132,6 +133,7 @@ func (l *lineReader) read() ([]byte, error) {
 		if size > maxLine {
 			return nil, &LineError{Line: l.line, Err: glassq.Errorf(glassq.CodeTooLarge, "longer than %d bytes", maxLine)}
 		}
+		l.torn = !bytes.HasSuffix(b, []byte("\n"))
 		b = bytes.TrimSuffix(b, []byte("\n"))
 		return bytes.TrimSuffix(b, []byte("\r")), nil
 	}

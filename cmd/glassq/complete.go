@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/glassq/glassq/client"
+	"github.com/spf13/cobra"
+)
+
+// completeWait bounds what a shell waits for names.
+const completeWait = time.Second
+
+// completeNames makes the arguments and flags of cmd and of those below it complete to live names:
+// QUEUE and --queue to queues, RUN and --run to runs. A server that does not answer has none.
+func (a *app) completeNames(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		a.completeNames(sub)
+	}
+	for flag, list := range map[string]func(context.Context, *client.Client) ([]string, error){
+		"queue": queueNames, "results": queueNames, "run": runNames, "until-done": runNames,
+	} {
+		if f := cmd.Flags().Lookup(flag); f != nil && f.Value.Type() == "string" && cmd.Flags().Lookup("server") != nil {
+			cmd.RegisterFlagCompletionFunc(flag, a.complete(list)) // it refuses only what is registered already
+		}
+	}
+	if cmd.Parent() == nil || cmd.Flags().Lookup("server") == nil || cmd.ValidArgsFunction != nil {
+		return
+	}
+	var list func(context.Context, *client.Client) ([]string, error)
+	switch cmd.Parent().Name() {
+	case "queue":
+		list = queueNames
+	case "runs":
+		list = runNames
+	default:
+		return
+	}
+	names := a.complete(list)
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 || cmd.Name() == "ls" {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return names(cmd, args, prefix)
+	}
+}
+
+func (a *app) complete(list func(context.Context, *client.Client) ([]string, error)) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if a.begin(cmd, nil) != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		text := func(flag string) string { return cmd.Flags().Lookup(flag).Value.String() }
+		r := remote{server: text("server"), keyFile: text("key-file"), ca: text("ca")}
+		q, err := a.open(cmd, &r, 0)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		defer q.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), completeWait)
+		defer cancel()
+		names, err := list(ctx, q)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func queueNames(ctx context.Context, q *client.Client) (names []string, err error) {
+	queues, err := q.Queues(ctx)
+	for i := range queues {
+		names = append(names, queues[i].Name)
+	}
+	return names, err
+}
+
+func runNames(ctx context.Context, q *client.Client) (names []string, err error) {
+	runs, err := q.Runs(ctx)
+	for i := range runs {
+		names = append(names, runs[i].Name)
+	}
+	return names, err
+}
