@@ -25,7 +25,7 @@ func Copy(from, to string) (c Copied, err error) {
 	}
 	defer lock.Close()
 	_, there := os.Stat(to)
-	if err := os.MkdirAll(to, 0o700); err != nil {
+	if err := wal.MakeDir(to); err != nil {
 		return c, err
 	}
 	defer func() {

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -124,7 +123,7 @@ func Open(dir string, opt Options) (*Engine, error) {
 	case dir == "mem:":
 		fs, e.memory, e.opt.Sync = wal.MemFS(), true, SyncNever
 	default:
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := wal.MakeDir(dir); err != nil {
 			return nil, glassq.Errorf(glassq.CodeStorage, "make data directory: %w", err)
 		}
 		fs = wal.DirFS(dir)

@@ -24,16 +24,17 @@ type segSpace struct {
 }
 
 // know takes over the segments of the log. Those that are new begin with no task; tasks that were counted
-// in the one before and lie in the new one must not exist.
+// in the one before and lie in the new one must not exist. A segment is known by its first position: one
+// that a start wrote anew has another number and holds the same.
 func (s *space) know(list []wal.Segment) {
 	old := s.segs
 	s.segs = make([]segSpace, 0, len(list))
 	for _, seg := range list {
-		for len(old) > 0 && old[0].No < seg.No {
+		for len(old) > 0 && old[0].First < seg.First {
 			old = old[1:]
 		}
 		x := segSpace{Segment: seg}
-		if len(old) > 0 && old[0].No == seg.No {
+		if len(old) > 0 && old[0].First == seg.First {
 			x = old[0]
 			x.Segment = seg
 		}

@@ -50,7 +50,7 @@ func (d dirFS) List() ([]string, error) {
 func (d dirFS) SyncDir() error { return syncDir(d.path) }
 
 func (d dirFS) Lock(name string) (io.Closer, error) {
-	if err := makeDir(d.path); err != nil {
+	if err := MakeDir(d.path); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(filepath.Join(d.path, name), os.O_RDWR|os.O_CREATE, 0o600)
@@ -64,14 +64,15 @@ func (d dirFS) Lock(name string) (io.Closer, error) {
 	return f, nil // closing it unlocks it
 }
 
-// makeDir is MkdirAll with every new name made durable.
-func makeDir(path string) error {
-	if st, err := os.Stat(path); err == nil && st.IsDir() {
-		return nil
-	}
+// MakeDir is os.MkdirAll with every new name made durable, and that of path also when it is not new: a
+// process that was killed may have made it.
+func MakeDir(path string) error {
 	parent := filepath.Dir(path)
-	if parent != path {
-		if err := makeDir(parent); err != nil {
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		return syncDir(parent)
+	}
+	if _, err := os.Stat(parent); parent != path && err != nil {
+		if err := MakeDir(parent); err != nil {
 			return err
 		}
 	}
