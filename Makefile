@@ -1,4 +1,4 @@
-# make help tells what there is. Everything needs Go, git and make, and nothing else.
+# make help tells what there is. Everything needs Go, git and make; the fuller tests need more, and say so.
 
 GO        ?= go
 FUZZTIME  ?= 10s
@@ -10,11 +10,16 @@ STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Packages with shared state: the race detector runs over these.
 RACE = . ./enginetest/... ./worker/... ./client/... ./internal/...
 
+# With CI=true or INSTALL=1 what the fuller tests need is installed, and a test that lacks it fails.
+FULL     = $(filter-out 0 false,$(CI) $(INSTALL))
+LEFT_OUT = .ci/left-out
+TEST     = $(GO) run ./internal/leftout -list $(LEFT_OUT) $(if $(FULL),-strict)
+
 # The race detector is built with cgo, which Go enables where there is a C compiler.
 CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck unit layers cross test race fuzz bench build demo left-out
+.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race fuzz bench build demo
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +37,7 @@ staticcheck: ## staticcheck, pinned
 	$(STATICCHECK) ./...
 
 unit: ## every test, without the race detector
-	$(GO) test -timeout 10m ./...
+	$(TEST) -timeout 15m ./...
 
 layers: ## who may import whom
 	$(GO) test -count=1 ./internal/arch
@@ -41,18 +46,23 @@ cross: ## it builds for the other systems
 	GOOS=darwin GOARCH=arm64 $(GO) build ./...
 	GOOS=windows GOARCH=amd64 $(GO) build ./...
 
-test: check ## all that this machine can run, and what it left out
-	$(if $(CAN_RACE),$(GO) test -timeout 15m -race -short $(RACE))
+test: install check ## all that this machine can run, and what it left out
+	$(if $(CAN_RACE),$(TEST) -timeout 20m -race -short $(RACE))
 	@$(MAKE) --no-print-directory left-out
+
+install: # what the fuller tests need, where this is wanted; else nothing
+	@rm -f $(LEFT_OUT)
+	$(if $(FULL),.ci/install)
 
 left-out:
 	@echo
 	@echo "Left out:"
+	@$(GO) run ./internal/leftout -list $(LEFT_OUT) -print
 	@echo "  long fuzzing: go test ran the seeds of every fuzz test; make fuzz searches for more"
 	@echo "  benchmarks: they measure and cannot fail; make bench"
 	@echo "  running on darwin and windows: built for, not run"
 	@$(if $(CAN_RACE),:,echo "  the race detector: it needs a C compiler (and CGO_ENABLED=1)")
-	@echo "Everything else ran. The tests need Go only; there is nothing to install, with CI=true or INSTALL=1 either."
+	@echo "Everything else ran.$(if $(FULL),, INSTALL=1 make test installs what is missing and runs the rest.)"
 
 race: ## go test -race, everything, in full
 	$(GO) test -timeout 30m -race ./...
@@ -64,7 +74,7 @@ fuzz: ## each fuzz test for FUZZTIME (10s)
 		done; \
 	done
 
-bench: ## every benchmark for BENCHTIME (1s), then glassq beside hey and vegeta
+bench: ## every benchmark for BENCHTIME (1s), then glassq beside what it is compared with
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 	$(GO) run ./bench
 

@@ -3,18 +3,26 @@ package glassq
 import (
 	"context"
 	"math"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 )
 
 // A Broker is the one set of rules before an engine: every door and every embedded program calls it.
 // It checks names, sizes and bounds, fills in defaults, and decides whether a result is booked as ok
-// or failed. It keeps no state, and has all methods of the [Store] it stands before.
+// or failed. It keeps no state but the compiled schemas of queues, and has all methods of the [Store] it
+// stands before. All of them are safe for concurrent use.
 //
 // Put and Ack fill in defaults in the tasks they are given.
 type Broker struct {
 	store   Store
 	maxBody int
+	compile SchemaCompiler // nil: schemas are refused
+
+	settings sync.Mutex                         // held while a queue's settings change, so that schemas follow in the same order
+	mu       sync.Mutex                         // guards the replacing of schemas
+	schemas  atomic.Pointer[map[string]*checks] // by queue, never changed in place; nil for none
 }
 
 var _ Store = (*Broker)(nil)
@@ -57,6 +65,11 @@ func (b *Broker) checkTasks(tasks []Task) error {
 		}
 		if err := b.checkTask(t); err != nil {
 			return atTask(i, len(tasks), err)
+		}
+		if c := b.checksOf(t.Queue); c != nil && c.task != nil {
+			if err := agrees(t, c.task, "the body", t.Queue); err != nil {
+				return atTask(i, len(tasks), err)
+			}
 		}
 		size += len(t.Body)
 	}
@@ -164,6 +177,11 @@ func (b *Broker) Ack(ctx context.Context, acks []Ack) ([]error, error) {
 			if err := b.checkTask(r); err != nil {
 				return err
 			}
+			if c := b.checksOf(a.Token.Queue); c != nil && c.result != nil {
+				if err := agrees(r, c.result, "the result", a.Token.Queue); err != nil {
+					return err
+				}
+			}
 			a.Outcome = OutcomeOf(r.Body, r.Type)
 		}
 		return b.checkTasks(a.Put)
@@ -265,7 +283,16 @@ func (b *Broker) Configure(ctx context.Context, queue string, c SettingsChange) 
 	case c.MaxTasks != nil && *c.MaxTasks < 0, c.MaxBytes != nil && *c.MaxBytes < 0:
 		return Settings{}, Errorf(CodeBadRequest, "max_tasks and max_bytes are 0 (no limit) or more")
 	}
-	return b.store.Configure(ctx, queue, c)
+	b.settings.Lock()
+	defer b.settings.Unlock()
+	if _, err := b.compileSchemas(queue, c.Apply(Settings{})); err != nil {
+		return Settings{}, err
+	}
+	s, err := b.store.Configure(ctx, queue, c)
+	if err != nil {
+		return s, err
+	}
+	return s, b.setSchemas(queue, s)
 }
 
 // Peek checks the page and peeks; max 0 means 100, and at most 1,000 are shown.
@@ -311,7 +338,12 @@ func (b *Broker) Drop(ctx context.Context, queue string) error {
 	if err := CheckName(queue); err != nil {
 		return err
 	}
-	return b.store.Drop(ctx, queue)
+	b.settings.Lock()
+	defer b.settings.Unlock()
+	if err := b.store.Drop(ctx, queue); err != nil {
+		return err
+	}
+	return b.setSchemas(queue, Settings{})
 }
 
 // Runs passes through.

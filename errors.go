@@ -9,22 +9,23 @@ import (
 type Code string
 
 const (
-	CodeBadRequest   Code = "bad_request"    // malformed, or a value out of its bounds
-	CodeBadName      Code = "bad_name"       // not a queue or run name
-	CodeTooLarge     Code = "too_large"      // a body or a batch over the limit
-	CodeNotFound     Code = "not_found"      // no such queue or run
-	CodeLeaseLost    Code = "lease_lost"     // the token is unknown, expired, or replaced by a newer hand-out
-	CodeQueueFull    Code = "queue_full"     // the queue's max_tasks or max_bytes
-	CodeRunConflict  Code = "run_conflict"   // the run has another source, or is sealed
-	CodeUnsupported  Code = "unsupported"    // this engine cannot do that
-	CodeUnauthorized Code = "unauthorized"   // no key, or the wrong one
-	CodeForbidden    Code = "forbidden"      // refused whatever the key: cross-site, wrong Host
-	CodeStorageFull  Code = "storage_full"   // no room for puts; acks go on
-	CodeStorage      Code = "storage_failed" // a write or sync failed: the outcome is unknown, the engine stops
-	CodeDamaged      Code = "damaged"        // stored data does not check out
-	CodeClosed       Code = "closed"         // the engine or server is stopping
-	CodeUnavailable  Code = "unavailable"    // not now, try again
-	CodeInternal     Code = "internal"       // a bug in this program
+	CodeBadRequest   Code = "bad_request"     // malformed, or a value out of its bounds
+	CodeBadName      Code = "bad_name"        // not a queue or run name
+	CodeTooLarge     Code = "too_large"       // a body or a batch over the limit
+	CodeNotFound     Code = "not_found"       // no such queue or run
+	CodeLeaseLost    Code = "lease_lost"      // the token is unknown, expired, or replaced by a newer hand-out
+	CodeQueueFull    Code = "queue_full"      // the queue's max_tasks or max_bytes
+	CodeRunConflict  Code = "run_conflict"    // the run has another source, or is sealed
+	CodeSchema       Code = "schema_mismatch" // a body does not agree with the queue's schema
+	CodeUnsupported  Code = "unsupported"     // this engine cannot do that
+	CodeUnauthorized Code = "unauthorized"    // no key, or the wrong one
+	CodeForbidden    Code = "forbidden"       // refused whatever the key: cross-site, wrong Host
+	CodeStorageFull  Code = "storage_full"    // no room for puts; acks go on
+	CodeStorage      Code = "storage_failed"  // a write or sync failed: the outcome is unknown, the engine stops
+	CodeDamaged      Code = "damaged"         // stored data does not check out
+	CodeClosed       Code = "closed"          // the engine or server is stopping
+	CodeUnavailable  Code = "unavailable"     // not now, try again
+	CodeInternal     Code = "internal"        // a bug in this program
 )
 
 // An Error is a refusal with a word for programs and a sentence for people. Two Errors are the same

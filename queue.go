@@ -1,6 +1,10 @@
 package glassq
 
-import "time"
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+)
 
 // A State says where a task is in its life.
 type State uint8
@@ -81,6 +85,44 @@ type Settings struct {
 	Attempts int     `json:"attempts"`  // for tasks that name none; 0 means DefaultAttempts
 	MaxTasks int64   `json:"max_tasks"` // puts beyond are refused; 0 means no limit
 	MaxBytes int64   `json:"max_bytes"` // puts beyond are refused; 0 means no limit
+
+	// Stages is a schedule of rates that stands before Rate while it lasts, "" for none. StagesAt is
+	// when it began, in ms since 1970: the engine fills it in.
+	Stages   string `json:"stages,omitempty"`
+	StagesAt int64  `json:"stages_at,omitempty"`
+
+	// Opaque lets Python programs put instances of classes of their own, which only Python getters see.
+	Opaque bool `json:"opaque,omitempty"`
+
+	// TaskSchema and ResultSchema are JSON Schemas (2020-12) that bodies put here, and results of tasks
+	// of this queue, must agree with; "" means anything goes.
+	TaskSchema   Schema `json:"task_schema,omitzero"`
+	ResultSchema Schema `json:"result_schema,omitzero"`
+}
+
+// A Schema is the text of a JSON Schema. In JSON it stands as the schema itself, and none as "".
+type Schema string
+
+// MarshalJSON returns the schema itself.
+func (s Schema) MarshalJSON() ([]byte, error) {
+	if s == "" {
+		return []byte(`""`), nil
+	}
+	return []byte(s), nil
+}
+
+// UnmarshalJSON keeps the text as it came, without the white space between its tokens.
+func (s *Schema) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" || string(b) == `""` {
+		*s = ""
+		return nil
+	}
+	var text bytes.Buffer
+	if err := json.Compact(&text, b); err != nil {
+		return err
+	}
+	*s = Schema(text.String())
+	return nil
 }
 
 // SettingsChange changes the settings whose pointers are not nil.
@@ -90,6 +132,11 @@ type SettingsChange struct {
 	Attempts *int     `json:"attempts,omitempty"`
 	MaxTasks *int64   `json:"max_tasks,omitempty"`
 	MaxBytes *int64   `json:"max_bytes,omitempty"`
+	Stages   *string  `json:"stages,omitempty"`
+	Opaque   *bool    `json:"opaque,omitempty"`
+
+	TaskSchema   *Schema `json:"task_schema,omitempty"`
+	ResultSchema *Schema `json:"result_schema,omitempty"`
 }
 
 // Apply returns s changed by c.
@@ -99,6 +146,10 @@ func (c SettingsChange) Apply(s Settings) Settings {
 	set(&s.Attempts, c.Attempts)
 	set(&s.MaxTasks, c.MaxTasks)
 	set(&s.MaxBytes, c.MaxBytes)
+	set(&s.Stages, c.Stages)
+	set(&s.Opaque, c.Opaque)
+	set(&s.TaskSchema, c.TaskSchema)
+	set(&s.ResultSchema, c.ResultSchema)
 	return s
 }
 

@@ -1,10 +1,11 @@
 // Command bench measures Glassq against the tools it is compared with, both sides in one run on the
 // same machine, and prints ratios: absolute figures drift, and shared machines are noisy.
 //
-//	go run ./bench -rounds 3
+//	go run ./bench              all suites
+//	go run ./bench -rounds 5 run    one of them
 //
-// It builds glassq, fetches hey and vegeta through the Go module proxy, starts a target web server as a
-// process of its own, and ends everything that it started.
+// It builds glassq, fetches what it compares with through the Go module proxy or names the package that
+// has it, starts servers as processes of their own on loopback, and ends everything that it started.
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -37,50 +39,75 @@ const (
 	vegetaVersion = "github.com/tsenart/vegeta/v12@v12.12.0"
 )
 
+// A suite is one comparison, by the name that the command line knows.
+type suite struct {
+	name, what string
+	run        func(*bench) error
+}
+
+// suites is what there is to measure, in the order in which "all" runs.
+var suites = []suite{
+	{"run", "glassq run beside hey and vegeta", compareRun},
+	{"http", "dispatch, and reserve + ack, over HTTP", queueRows},
+}
+
+// A bench is what every suite gets: a folder of its own, the binary, and the disk's bare sync time.
+type bench struct {
+	ctx    context.Context
+	dir    string // removed at the end
+	glassq string // the binary, built from this tree
+	bare   time.Duration
+}
+
 func main() {
+	flag.Usage = func() {
+		out := flag.CommandLine.Output()
+		fmt.Fprintf(out, "usage: go run ./bench [flags] [suite ...]\n\nsuites (none: all of them):\n")
+		for _, s := range suites {
+			fmt.Fprintf(out, "  %-10s %s\n", s.name, s.what)
+		}
+		fmt.Fprintln(out, "\nflags:")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
-	if err := run(); err != nil {
+	if err := run(flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+func run(names []string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(suites, func(s suite) bool { return s.name == name }) {
+			return fmt.Errorf("no suite %q; go run ./bench -h lists them", name)
+		}
+	}
 	dir, err := os.MkdirTemp("", "glassq-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	glassq := filepath.Join(dir, "glassq")
-	if err := command(dir, nil, "go", "build", "-o", glassq, "./cmd/glassq"); err != nil {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	b := &bench{ctx: ctx, dir: dir, glassq: filepath.Join(dir, "glassq")}
+	if err := command(dir, nil, "go", "build", "-o", b.glassq, "./cmd/glassq"); err != nil {
 		return err
 	}
-	for _, m := range []string{heyVersion, vegetaVersion} {
-		if err := command(dir, []string{"GOBIN=" + dir, "GOFLAGS=-mod=mod"}, "go", "install", m); err != nil {
-			return err
-		}
-	}
-	bare, err := wal.BareSync(dir)
-	if err != nil {
+	if b.bare, err = wal.BareSync(dir); err != nil {
 		return err
 	}
 	fmt.Printf("%s, %d CPUs, %s/%s; bare sync p50 %v (pwrite + fdatasync of 4 KiB, preallocated)\n",
-		runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, bare)
-
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	target, err := start(ctx, glassq, "target", "--listen", "127.0.0.1:0")
-	if err != nil {
-		return err
+		runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, b.bare)
+	for _, s := range suites {
+		if len(names) > 0 && !slices.Contains(names, s.name) {
+			continue
+		}
+		fmt.Printf("\n== %s: %s\n", s.name, s.what)
+		if err := s.run(b); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
 	}
-	defer target.stop()
-	url := "http://" + target.addr + "/"
-	fmt.Printf("target: a process of its own at %s; %d URLs, concurrency %d, sync %s\n\n", target.addr, *n, *c, *syncs)
-
-	if err := compareRun(dir, glassq, url); err != nil {
-		return err
-	}
-	return queueRows(ctx, dir, glassq)
+	return nil
 }
 
 // A row is one tool's requests per second, a figure per round.
@@ -95,7 +122,20 @@ func (r *row) median() float64 {
 	return s[len(s)/2]
 }
 
-func compareRun(dir, glassq, url string) error {
+func compareRun(b *bench) error {
+	dir, glassq := b.dir, b.glassq
+	for _, m := range []string{heyVersion, vegetaVersion} {
+		if err := command(dir, []string{"GOBIN=" + dir, "GOFLAGS=-mod=mod"}, "go", "install", m); err != nil {
+			return err
+		}
+	}
+	target, err := start(b.ctx, glassq, "target", "--listen", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer target.stop()
+	url := "http://" + target.addr + "/"
+	fmt.Printf("target: a process of its own at %s; %d URLs, concurrency %d, sync %s\n\n", target.addr, *n, *c, *syncs)
 	rows := []*row{{name: "glassq run"}, {name: "hey"}, {name: "vegeta"}}
 	targets := filepath.Join(dir, "targets")
 	if err := os.WriteFile(targets, []byte("GET "+url+"?q=1\n"), 0o600); err != nil {

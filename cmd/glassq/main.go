@@ -75,7 +75,7 @@ program that has no end of its own, such as serve, ends with 0 when it is stoppe
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		a.serveCmd(), a.dispatchCmd(), a.workCmd(), a.outputCmd(), a.runCmd(), a.targetCmd(), a.demoCmd(),
-		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.versionCmd(),
+		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.versionCmd(),
 	)
 	return root
 }

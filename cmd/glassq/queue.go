@@ -119,20 +119,29 @@ func settingsLine(s glassq.Settings) string {
 	if attempts == 0 {
 		attempts = glassq.DefaultAttempts
 	}
-	return fmt.Sprintf("paused %v, rate %s, attempts %d, max-tasks %s, max-bytes %s",
+	line := fmt.Sprintf("paused %v, rate %s, attempts %d, max-tasks %s, max-bytes %s",
 		s.Paused, orNone(s.Rate), attempts, orNone(float64(s.MaxTasks)), orNone(float64(s.MaxBytes)))
+	if s.TaskSchema != "" {
+		line += ", task-schema"
+	}
+	if s.ResultSchema != "" {
+		line += ", result-schema"
+	}
+	return line
 }
 
 func (a *app) queueSetCmd() *cobra.Command {
 	var r remote
 	var s glassq.Settings
 	var maxBytes byteSize
+	var taskSchema, resultSchema string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "set QUEUE",
-		Short:   "Change settings of a queue",
-		Example: `  glassq queue set tasks --rate 500`,
-		Args:    cobra.ExactArgs(1),
+		Use:   "set QUEUE",
+		Short: "Change settings of a queue",
+		Example: `  glassq queue set tasks --rate 500
+  glassq queue set urls --task-schema t.json --result-schema r.json`,
+		Args: cobra.ExactArgs(1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
@@ -140,8 +149,10 @@ func (a *app) queueSetCmd() *cobra.Command {
 	fs.IntVar(&s.Attempts, "attempts", 0, "most tries of tasks that do not say; 0 the default, 20")
 	fs.Int64Var(&s.MaxTasks, "max-tasks", 0, "puts beyond that many tasks are refused; 0 no limit")
 	fs.Var(&maxBytes, "max-bytes", "puts beyond that much are refused; 0 no limit")
+	fs.StringVar(&taskSchema, "task-schema", "", "`file` with a JSON Schema that bodies must agree with; empty takes it away")
+	fs.StringVar(&resultSchema, "result-schema", "", "`file` with a JSON Schema that results must agree with; empty takes it away")
 	fs.BoolVar(&asJSON, "json", false, "print the settings as JSON")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		s.MaxBytes = int64(maxBytes)
 		var c glassq.SettingsChange
 		if fs.Changed("rate") {
@@ -156,8 +167,20 @@ func (a *app) queueSetCmd() *cobra.Command {
 		if fs.Changed("max-bytes") {
 			c.MaxBytes = &s.MaxBytes
 		}
+		if fs.Changed("task-schema") {
+			if s.TaskSchema, err = readSchema(taskSchema); err != nil {
+				return err
+			}
+			c.TaskSchema = &s.TaskSchema
+		}
+		if fs.Changed("result-schema") {
+			if s.ResultSchema, err = readSchema(resultSchema); err != nil {
+				return err
+			}
+			c.ResultSchema = &s.ResultSchema
+		}
 		if c == (glassq.SettingsChange{}) {
-			return usagef("nothing to set: give --rate, --attempts, --max-tasks or --max-bytes")
+			return usagef("nothing to set: give --rate, --attempts, --max-tasks, --max-bytes, --task-schema or --result-schema")
 		}
 		return a.configure(cmd, &r, args[0], c, asJSON)
 	}

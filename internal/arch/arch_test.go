@@ -50,10 +50,12 @@ var rules = []rule{
 	{"internal/wal/waltest", 1, []string{"internal/wal"}, true},
 	{"internal/wal", 1, nil, false},
 	{"internal/state", 1, []string{"."}, false},
+	{"internal/schema", 1, nil, false},
 	{"enginetest", 1, []string{"."}, true},
 
 	{"internal/arch", 0, nil, true},
-	{"spec", 0, nil, true}, // embedded files
+	{"internal/leftout", 0, nil, true}, // a tool of make test
+	{"spec", 0, nil, true},             // embedded files
 	{".", 0, nil, true},
 }
 

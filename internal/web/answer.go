@@ -31,6 +31,8 @@ func statusOf(code glassq.Code) int {
 		return http.StatusConflict
 	case glassq.CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
+	case glassq.CodeSchema:
+		return http.StatusUnprocessableEntity
 	case glassq.CodeQueueFull:
 		return http.StatusTooManyRequests
 	case glassq.CodeStorageFull:

@@ -34,7 +34,7 @@ const (
 
 // Options tunes New. The zero value serves everyone who can connect.
 type Options struct {
-	Keys    [][]byte       // bearer keys, any of which opens all routes but /livez and /readyz; none: all are open
+	Keys    [][]byte       // bearer keys, any of which opens the routes that are not open to all (see open); none: all are open
 	Hosts   []string       // allowed Host names besides localhost and IP addresses; "*" allows all
 	MaxBody int            // most bytes of one task's body; 0 means glassq.DefaultMaxBody
 	TLS     *tls.Config    // nil serves plain HTTP
@@ -45,13 +45,15 @@ type Options struct {
 
 // A Server is the HTTP door of one store. It is safe for concurrent use.
 type Server struct {
-	store   glassq.Store
-	opt     Options
-	keys    [][sha256.Size]byte
-	mux     *http.ServeMux
-	handler http.Handler
-	budget  *glassq.Budget
-	log     *slog.Logger
+	store glassq.Store
+	opt   Options
+	keys  [][sha256.Size]byte
+	mux   *http.ServeMux
+
+	patterns []string // what mux routes, in the order of the documents
+	handler  http.Handler
+	budget   *glassq.Budget
+	log      *slog.Logger
 
 	mu       sync.Mutex
 	draining bool                         // guarded by mu
@@ -93,6 +95,7 @@ func New(s glassq.Store, opt Options) *Server {
 
 func (s *Server) routes() {
 	handle := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
+		s.patterns = append(s.patterns, pattern)
 		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
 			if err := h(rw, r); err != nil {
 				s.refuse(rw, r, err)
@@ -122,6 +125,8 @@ func (s *Server) routes() {
 	handle("GET /v1/stats", s.stats)
 	handle("GET /livez", s.livez)
 	handle("GET /readyz", s.readyz)
+	handle("GET /openapi.yaml", s.openAPI)
+	handle("GET /schema/{name}", s.schema)
 	handle("/", s.noRoute)
 }
 
@@ -151,7 +156,7 @@ func (s *Server) guarded(rw http.ResponseWriter, r *http.Request) {
 			"host %.80q is not allowed; use localhost, an IP address, or a name the server was told to serve", r.Host))
 		return
 	}
-	if r.URL.Path != "/livez" && r.URL.Path != "/readyz" && !s.keyAllowed(r) {
+	if !open(r.URL.Path) && !s.keyAllowed(r) {
 		rw.Header().Set("WWW-Authenticate", `Bearer realm="glassq"`)
 		refuse(rw, glassq.Errorf(glassq.CodeUnauthorized, "this server needs its key: send the header Authorization: Bearer <key>"))
 		return

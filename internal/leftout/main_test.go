@@ -1,0 +1,42 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+const events = `{"Action":"start","Package":"p"}
+{"Action":"run","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"=== RUN   TestA\n"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:9: needs php: apt-get install php-cli\n"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"--- SKIP: TestA (0.00s)\n"}
+{"Action":"skip","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Test":"TestB","Output":"    a_test.go:12: got 1, want 2\n"}
+{"Action":"fail","Package":"p","Test":"TestB"}
+{"Action":"output","Package":"p","Test":"TestC","Output":"quiet\n"}
+{"Action":"pass","Package":"p","Test":"TestC"}
+{"Action":"output","Package":"p","Test":"TestD","Output":"panic: here\n"}
+{"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}
+{"Action":"fail","Package":"p"}
+not json
+`
+
+func TestFollow(t *testing.T) {
+	var out strings.Builder
+	skips, err := follow(strings.NewReader(events), &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := skip{"p", "TestA", "needs php: apt-get install php-cli"}
+	if len(skips) != 1 || skips[0] != want {
+		t.Errorf("skips = %v, want %v", skips, want)
+	}
+	for _, s := range []string{"got 1, want 2", "FAIL\tp\t0.1s", "not json", "panic: here"} {
+		if !strings.Contains(out.String(), s) {
+			t.Errorf("output lacks %q:\n%s", s, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "quiet") {
+		t.Errorf("output of a passed test was printed:\n%s", out.String())
+	}
+}
