@@ -56,6 +56,7 @@ type Result struct {
 	Lag  time.Duration // from the moment it was due to T
 	W    string        // the worker's name
 	A    int           // the attempt
+	More string        // further members of o, as JSON without braces: `"ph":{"dns":0.001}`
 }
 
 // AppendResult appends the result record of a task whose body was input to dst, on one line without
@@ -94,12 +95,7 @@ func AppendResult(dst []byte, input []byte, inputType string, r *Result) []byte 
 	}
 	if !r.T.IsZero() {
 		dst = append(dst, `,"t":`...)
-		ms := r.T.UnixMilli()
-		if ms < 0 {
-			ms = 0
-		}
-		dst = strconv.AppendInt(dst, ms/1000, 10)
-		dst = appendFraction(dst, ms%1000, 100)
+		dst = appendMillis(dst, r.T)
 	}
 	if r.Lag > 0 {
 		dst = append(dst, `,"lag":`...)
@@ -113,8 +109,14 @@ func AppendResult(dst []byte, input []byte, inputType string, r *Result) []byte 
 		dst = append(dst, `,"a":`...)
 		dst = strconv.AppendInt(dst, int64(r.A), 10)
 	}
+	if len(r.More) > 0 {
+		dst = append(append(dst, ','), r.More...)
+	}
 	return append(dst, '}', '}')
 }
+
+// AppendJSONString appends s as a JSON string; bytes that are not UTF-8 become U+FFFD.
+func AppendJSONString(dst []byte, s string) []byte { return appendJSONString(dst, s) }
 
 func appendInput(dst, input []byte, typ string) []byte {
 	if typ != TypeOctets && utf8.Valid(input) {
@@ -156,6 +158,13 @@ func appendMicros(dst []byte, d time.Duration) []byte {
 	us := max(int64(d/time.Microsecond), 0)
 	dst = strconv.AppendInt(dst, us/1e6, 10)
 	return appendFraction(dst, us%1e6, 1e5)
+}
+
+// appendMillis writes t in seconds since 1970, to the millisecond.
+func appendMillis(dst []byte, t time.Time) []byte {
+	ms := max(t.UnixMilli(), 0)
+	dst = strconv.AppendInt(dst, ms/1000, 10)
+	return appendFraction(dst, ms%1000, 100)
 }
 
 // appendFraction writes ".012" for 12 with the first digit worth 100, without zeros at the end.

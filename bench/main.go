@@ -49,6 +49,7 @@ type suite struct {
 var suites = []suite{
 	{"run", "glassq run beside hey and vegeta", compareRun},
 	{"http", "dispatch, and reserve + ack, over HTTP", queueRows},
+	{"output", "output of results that wait in a server: rate and memory", outputSuite},
 }
 
 // A bench is what every suite gets: a folder of its own, the binary, and the disk's bare sync time.

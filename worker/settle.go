@@ -16,6 +16,9 @@ const (
 	fullWait   = time.Second      // until an ack is tried again that found the results queue full
 )
 
+// traceHeader of a task comes with its result, so that a trace goes on (W3C trace context).
+const traceHeader = "traceparent"
+
 // A settler tells the queue how leases ended. Its slices are used again.
 type settler struct {
 	w     *worker
@@ -139,6 +142,9 @@ func (s *settler) flush(ctx context.Context) error {
 		a := glassq.Ack{Token: h.lease.Token(), Put: h.reply.Put}
 		if len(h.reply.Body) > 0 {
 			h.result = glassq.Task{Body: h.reply.Body, Type: h.reply.Type}
+			if trace, ok := h.lease.Headers[traceHeader]; ok {
+				h.result.Headers = map[string]string{traceHeader: trace}
+			}
 			a.Result = &h.result
 		}
 		s.acks = append(s.acks, a)

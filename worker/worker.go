@@ -82,7 +82,7 @@ type Options struct {
 	Queue       string          // queue to take tasks from; "" means "tasks"
 	Concurrency int             // handlers at work at once; 0 means 16
 	Lease       time.Duration   // length of leases, which are extended when a third is over; 0 means 10s
-	Prefetch    int             // leases waiting for a handler; 0 means twice Concurrency; at most 10,000
+	Prefetch    int             // leases waiting for a handler, at most 10,000; 0 adapts: see prefetch.go
 	Drain       time.Duration   // grace for work in progress after the end; 0 means 25s, negative none
 	Done        <-chan struct{} // when closed, the worker drains as if ctx were done; nil never
 	Logger      *slog.Logger    // nil discards
@@ -97,9 +97,6 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Lease == 0 {
 		o.Lease = 10 * time.Second
-	}
-	if o.Prefetch == 0 {
-		o.Prefetch = 2 * o.Concurrency
 	}
 	o.Prefetch = min(o.Prefetch, glassq.MaxBatch)
 	if o.Drain == 0 {
@@ -141,6 +138,7 @@ func Run(ctx context.Context, q Queue, opt Options, newHandler func(i int) Handl
 	w := &worker{q: q, opt: opt, wake: make(chan struct{}, 1), draining: make(chan struct{}), extend: make(chan struct{}, 1)}
 	w.work.L, w.room.L = &w.mu, &w.mu
 	w.order.next, w.order.prev = &w.order, &w.order
+	w.ahead = newAhead(opt)
 	return w.run(ctx, newHandler)
 }
 
@@ -159,6 +157,7 @@ type worker struct {
 	work    sync.Cond  // ready is not empty, or stopped
 	room    sync.Cond  // leases are wanted, or stopped
 	ready   fifo       // leases no handler has begun
+	ahead   ahead      // how many of those there should be
 	order   held       // ring of all held leases, the longest not extended first
 	ended   []*held    // leases to be acked or nacked
 	unacked int        // leases that handlers are through with and the queue has not been told of
@@ -272,7 +271,7 @@ func (w *worker) reserve(ctx context.Context) {
 		}
 		leases, err := w.q.Reserve(ctx, glassq.Reserve{Queue: w.opt.Queue, Max: n, Wait: -1, Lease: w.opt.Lease})
 		if len(leases) > 0 {
-			w.take(leases)
+			w.take(leases, n)
 		}
 		if ctx.Err() != nil {
 			return
@@ -289,19 +288,20 @@ func (w *worker) reserve(ctx context.Context) {
 func (w *worker) awaitRoom() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for !w.stopped && (w.ready.n > w.opt.Prefetch/2 || w.unacked > maxUnacked) {
+	for !w.stopped && (w.ready.n > w.ahead.n/2 || w.unacked > maxUnacked) {
 		w.room.Wait()
 	}
 	if w.stopped {
 		return 0
 	}
-	return max(w.opt.Prefetch-w.ready.n, 1)
+	return max(w.ahead.n-w.ready.n, 1)
 }
 
-// take hands leases to the handlers, or back if the drain has begun.
-func (w *worker) take(leases []glassq.Lease) {
+// take hands leases, of which up to asked were wanted, to the handlers, or back if the drain has begun.
+func (w *worker) take(leases []glassq.Lease, asked int) {
 	now := time.Now()
 	w.mu.Lock()
+	w.ahead.came(leases, asked, w.ready.n)
 	idle := w.order.next == &w.order
 	for i := range leases {
 		h := w.newHeld()
@@ -356,7 +356,13 @@ func (w *worker) handle(base context.Context, hd Handler) {
 	s.ctx, s.cancel = context.WithCancel(base)
 	defer func() { s.cancel() }()
 	for h := w.next(s, nil); h != nil; h = w.next(s, h) {
-		h.lease.Late += time.Since(h.taken)
+		waited := time.Since(h.taken)
+		h.lease.Late += waited
+		if waited > maxWaited {
+			w.mu.Lock()
+			w.ahead.tooLong()
+			w.mu.Unlock()
+		}
 		err := hd.Handle(s.ctx, &h.lease, &h.reply)
 		judge(s.ctx, h, err)
 	}
@@ -412,7 +418,7 @@ func (w *worker) next(s *slot, prev *held) *held {
 		w.work.Wait()
 		h = w.ready.pop()
 	}
-	if w.ready.n <= w.opt.Prefetch/2 {
+	if w.ready.n <= w.ahead.n/2 {
 		w.room.Signal()
 	}
 	if h != nil {

@@ -79,6 +79,13 @@ func (m *meter) set(done, total uint64) {
 	}
 }
 
+// before says how much of what is done was done by earlier calls.
+func (m *meter) before(done uint64) {
+	if m.p != nil {
+		m.p.Before(done)
+	}
+}
+
 func (m *meter) note(text string) {
 	if m.p != nil {
 		m.p.Note(text)

@@ -10,11 +10,12 @@ import (
 	"github.com/glassq/glassq/internal/dispatch"
 )
 
-// Exit codes. 3 is for thresholds, and 130 for a second Ctrl-C.
+// Exit codes. 130 is for a second Ctrl-C.
 const (
 	exitFine        = 0
 	exitUnexpected  = 1
 	exitUsage       = 2
+	exitThreshold   = 3 // a --fail-if rule is broken
 	exitStrict      = 4 // failed or dead tasks, with --strict
 	exitUnbalanced  = 5
 	exitServer      = 6 // unreachable, or refuses

@@ -60,8 +60,8 @@ func (a *app) root() *cobra.Command {
 
 Every flag has an environment variable: --key-file is GLASSQ_KEY_FILE. A flag wins.
 
-Exit codes: 0 fine, 1 unexpected, 2 usage, 4 failed or dead tasks with --strict, 5 the books do not
-balance, 6 server unreachable or refused, 7 interrupted and drained, 8 storage failed or damaged. A
+Exit codes: 0 fine, 1 unexpected, 2 usage, 3 a --fail-if rule is broken, 4 failed or dead
+tasks with --strict, 5 the books do not balance, 6 server unreachable or refused, 7 interrupted and drained, 8 storage failed or damaged. A
 program that has no end of its own, such as serve, ends with 0 when it is stopped.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
@@ -75,7 +75,7 @@ program that has no end of its own, such as serve, ends with 0 when it is stoppe
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		a.serveCmd(), a.dispatchCmd(), a.workCmd(), a.outputCmd(), a.runCmd(), a.targetCmd(), a.demoCmd(),
-		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.versionCmd(),
+		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(),
 	)
 	return root
 }

@@ -9,12 +9,14 @@ import (
 )
 
 type outputFlags struct {
-	remote remote
-	out    string
-	json   bool
-	strict bool
-	quiet  bool
-	opt    output.Options
+	remote   remote
+	out      string
+	format   string
+	template string
+	json     bool
+	quiet    bool
+	sum      summaryFlags
+	opt      output.Options
 }
 
 func (a *app) outputCmd() *cobra.Command {
@@ -22,50 +24,112 @@ func (a *app) outputCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "output",
 		Short: "Take the results of a run, print them, and prove at the end that none is missing",
-		Long: `Take results and print them as they come: as text, or one JSON record on each line with --json, or into
-a file with --out. A result is acked when it is written. With --run it may start before the run exists,
-ends when the run is complete and all its results are taken, and prints the books; without, it follows
-the queue of results until it is stopped. A server that is away is waited for.`,
+		Long: `Take results and print them as they come, or write them into a file with --out. A result is acked when
+it is written, and synced if it went into a file; what could not be written stays in its queue. With
+--run it may start before the run exists, ends when the run is complete and all its results are taken,
+and prints the books; without, it follows the queue of results until it is stopped, and names the runs
+whose results lie elsewhere. A server that is away is waited for.
+
+Formats: text, ndjson (what --json prints), csv, template, none. A file of ndjson or csv that exists is
+read first and continued; the figures are then of the whole file, and rates of this call alone. A
+template is one of Go's text/template with the fields ID Run OK RT Lag Due Code Err Msg Bytes Time Worker
+Attempt Input Host Line and the function json.
+
+Rules of --fail-if: p50 to p99.99, min, mean or max (due.p99 from the due moment) with a duration; ok,
+failed, late or err:CLASS with a share or a count; dead, missing, duplicate, results or rate with a
+number. A rule on what was not measured is broken.`,
 		Example: `  glassq output --run r1 --json > r1.ndjson
-  glassq output --run r1 --out r1.ndjson    # goes on where an earlier one ended`,
+  glassq output --run r1 --out r1.ndjson    # goes on where an earlier one ended
+  glassq output --run r1 --format none --summary json --fail-if 'p99>250ms' --fail-if 'ok<99.9%'
+  glassq output --run r1 --out r1.csv --format csv --failed-out again.ids
+  glassq output --run r1 --template '{{.ID}} {{.Code}} {{.RT}}'`,
 		Args: cobra.NoArgs,
 	}
 	f.remote.flags(cmd)
 	fs := cmd.Flags()
 	fs.StringVar(&f.opt.Run, "run", "", "`name` of the run; it may not exist yet")
 	fs.StringVar(&f.opt.Queue, "results", "", "`queue` of the results; default the run's, else results")
-	fs.StringVar(&f.out, "out", "", "`file` for the results, as JSON lines; one that exists is read and continued")
-	fs.BoolVar(&f.json, "json", false, "print results as JSON lines")
-	fs.IntVar(&f.opt.Batch, "batch", 1000, "most results taken at once")
+	fs.StringVar(&f.out, "out", "", "`file` for the results; one of ndjson or csv that exists is read and continued")
+	fs.BoolVar(&f.json, "json", false, "print results as JSON lines: --format ndjson")
+	fs.StringVar(&f.format, "format", "", "`form` of a result: text, ndjson, csv, template or none; default text, and ndjson with --out")
+	fs.StringVar(&f.template, "template", "", "print each result by this `template`")
+	fs.IntVar(&f.opt.Batch, "batch", 2000, "most results taken at once")
 	fs.DurationVar(&f.opt.Lease, "lease", 10*time.Second, "time to write results before they come again")
-	fs.BoolVar(&f.strict, "strict", false, "exit 4 when tasks failed or are dead")
 	fs.BoolVar(&f.quiet, "quiet", false, "no progress")
+	f.sum.flags(cmd)
+	cpu := profileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if f.out != "" && f.json {
-			return usagef("--json prints the results and --out writes them to a file; leave one out")
+		if err := f.check(); err != nil {
+			return err
 		}
-		for _, name := range []string{f.opt.Run, f.opt.Queue} {
-			if err := glassq.CheckName(name); name != "" && err != nil {
-				return err
-			}
+		stop, err := profile(*cpu)
+		if err != nil {
+			return err
 		}
+		defer stop()
 		return a.output(cmd, &f)
 	}
 	return cmd
 }
 
-func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
-	f.opt.Format, f.opt.W, f.opt.Sync = output.Text, a.out, syncer(a.out)
-	if f.json || f.out != "" {
-		f.opt.Format = output.NDJSON
+// check finds the format and looks at everything that can be wrong before results are taken.
+func (f *outputFlags) check() error {
+	for _, name := range []string{f.opt.Run, f.opt.Queue} {
+		if err := glassq.CheckName(name); name != "" && err != nil {
+			return err
+		}
 	}
+	if f.out != "" && f.json {
+		return usagef("--json prints the results and --out writes them to a file; leave one out")
+	}
+	format := f.format
+	switch {
+	case f.json && format != "" && format != string(output.NDJSON):
+		return usagef("--json is --format ndjson, not %s; leave one out", format)
+	case f.template != "" && (f.json || format != "" && format != string(output.Custom)):
+		return usagef("--template is a format of its own; leave out --json and --format")
+	case format == string(output.Custom) && f.template == "":
+		return usagef("--format template needs --template TEXT")
+	case f.template != "":
+		format = string(output.Custom)
+	case format != "":
+	case f.out != "":
+		format = string(fileFormat(f.out))
+	case f.json:
+		format = string(output.NDJSON)
+	default:
+		format = string(output.Text)
+	}
+	var err error
+	if f.opt.Format, err = output.ParseFormat(format); err != nil {
+		return usagef("--format: %w", err)
+	}
+	if f.opt.Format == output.None && f.out != "" {
+		return usagef("--format none writes nothing; leave out --out")
+	}
+	if f.template != "" {
+		if f.opt.Template, err = output.ParseTemplate(f.template); err != nil {
+			return usagef("--template: %w", err)
+		}
+	}
+	return f.sum.check(f.out == "" && f.opt.Format != output.None)
+}
+
+func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
+	f.opt.W, f.opt.Sync = a.out, syncer(a.out)
+	where := "standard output"
+	if err := f.sum.open(&f.opt); err != nil {
+		return err
+	}
+	defer f.sum.close()
 	if f.out != "" {
-		file, err := openResults(f.out, f.opt.Run)
+		file, err := openResults(f.out, output.LoadOptions{Run: f.opt.Run, Format: f.opt.Format, By: f.opt.By, Failed: f.opt.Failed})
 		if err != nil {
 			return err
 		}
 		defer file.f.Close()
-		f.opt.W, f.opt.Sync, f.opt.Seen = file.f, syncer(file.f), file.seen
+		f.opt.W, f.opt.Sync, f.opt.Seen, f.opt.Headed = file.f, syncer(file.f), file.seen, file.size > 0
+		where = f.out
 	}
 	q, err := a.open(cmd, &f.remote, -1)
 	if err != nil {
@@ -80,59 +144,6 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 	f.opt.Progress = bar.summary
 	rep, err := output.Run(ctx, q, f.opt)
 	bar.close()
-	a.console.say("%s", summaryOf(&rep).Line())
-	if rep.Run.Name != "" {
-		a.sayErrors(&rep)
-		a.console.say("%s", output.FormatBooks(rep.Run.Books, rep.Missing, rep.Duplicates))
-	}
-	if err != nil {
-		return f.remote.absent(err)
-	}
-	return a.verdict(&rep, f.strict)
-}
-
-// summary shows a summary on the meter.
-func (m *meter) summary(s output.Summary) {
-	m.set(s.Before+s.Written, s.Total)
-	if s.RT.Count > 0 {
-		m.note("p50 " + brief(s.RT.P50) + "  p99 " + brief(s.RT.P99))
-	}
-}
-
-func summaryOf(rep *output.Report) output.Summary {
-	return output.Summary{Run: rep.Run.Name, Total: rep.Run.Total, Written: rep.Written, Before: rep.Before,
-		Duplicates: rep.Duplicates, OK: rep.OK, Failed: rep.Failed, RT: rep.RT, Took: rep.Took}
-}
-
-// sayErrors tells the most frequent errors.
-func (a *app) sayErrors(rep *output.Report) {
-	for i, e := range rep.Errors {
-		if i == 5 {
-			a.console.say("  and %d more kinds", len(rep.Errors)-i)
-			return
-		}
-		a.console.say("  failed: %s  %s", commas(e.Count), e.Class)
-	}
-}
-
-// verdict is how a run that was output ends. Of several troubles the worst counts.
-func (a *app) verdict(rep *output.Report, strict bool) error {
-	if rep.Run.Name == "" {
-		return nil
-	}
-	if !rep.Balanced() {
-		for i, iv := range rep.MissingIDs {
-			if i == 5 {
-				a.console.say("  and more")
-				break
-			}
-			a.console.say("  missing: %s to %s", glassq.DenseID(rep.Run.Name, iv.First), glassq.DenseID(rep.Run.Name, iv.Last))
-		}
-		return &exitError{exitUnbalanced, glassq.Errorf(glassq.CodeInternal,
-			"the books of run %s do not balance: %s results are missing here; another output may have taken them", rep.Run.Name, commas(rep.Missing))}
-	}
-	if b := rep.Run.Books; strict && b.Failed+b.Dead.Sum() > 0 {
-		return exit(exitStrict)
-	}
-	return nil
+	a.sayResults(&rep)
+	return a.finish(&f.sum, &rep, f.remote.absent(notWritten(err, where, &rep)))
 }

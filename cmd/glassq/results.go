@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/glassq/glassq/internal/output"
 )
@@ -10,22 +11,26 @@ import (
 // A resultFile is a file of results that may go on where an earlier output ended.
 type resultFile struct {
 	f    *os.File
-	seen *output.Seen // what it has already
+	seen *output.Seen // what it has already; nil when it cannot be read again
 	size int64        // bytes of it
 }
 
-// openResults opens or creates the file at path and reads which results of run, or of all runs, it
-// has. A line that a crash tore is cut off.
-func openResults(path, run string) (*resultFile, error) {
+// openResults opens or creates the file at path and reads which results it has. A line that a crash
+// tore is cut off.
+func openResults(path string, opt output.LoadOptions) (*resultFile, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, usagef("open the results: %w", err)
 	}
 	r := &resultFile{f: f}
-	if !isRegular(f) {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
 		return r, nil // a pipe or a device: nothing to go on from
 	}
-	r.seen, r.size, err = output.LoadSeen(f, run)
+	if info.Size() == 0 && (opt.Format == output.Text || opt.Format == output.Custom) {
+		return r, nil
+	}
+	r.seen, r.size, err = output.LoadSeen(f, opt)
 	if err != nil {
 		f.Close()
 		return nil, usagef("%s cannot be continued: %w; name another --out", path, err)
@@ -39,6 +44,14 @@ func openResults(path, run string) (*resultFile, error) {
 		return nil, fmt.Errorf("go to the end of the results: %w", err)
 	}
 	return r, nil
+}
+
+// fileFormat is the format of a file of results by its name.
+func fileFormat(path string) output.Format {
+	if strings.HasSuffix(path, ".csv") {
+		return output.CSV
+	}
+	return output.NDJSON
 }
 
 // isRegular reports whether f is a file that can be synced and read again.

@@ -31,7 +31,8 @@ type runFlags struct {
 	data, sync, name, out string
 	concurrency           int
 	lease                 time.Duration
-	json, strict, quiet   bool
+	json, quiet           bool
+	sum                   summaryFlags
 	own                   bool // the folder was made for this call
 }
 
@@ -56,9 +57,9 @@ and --json the results are only summed up.`,
 	fs.StringVar(&f.data, "data", "", "`folder` that keeps the queue, to continue in")
 	fs.StringVar(&f.sync, "sync", disk.SyncAlways, "when a step counts as done: always (synced), interval or never")
 	fs.StringVar(&f.name, "run", "", "`name` of the run; default run with --data, else a new one")
-	fs.StringVar(&f.out, "out", "", "`file` for the results, as JSON lines; one that exists is continued")
+	fs.StringVar(&f.out, "out", "", "`file` for the results, CSV if its name ends in .csv, else JSON lines; one that exists is continued")
 	fs.BoolVar(&f.json, "json", false, "print the results as JSON lines")
-	fs.BoolVar(&f.strict, "strict", false, "exit 4 when tasks failed or are dead")
+	f.sum.flags(cmd)
 	fs.BoolVar(&f.quiet, "quiet", false, "no progress")
 	cpu := profileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -87,6 +88,9 @@ and --json the results are only summed up.`,
 func (f *runFlags) check() error {
 	if f.out != "" && f.json {
 		return usagef("--json prints the results and --out writes them to a file; leave one out")
+	}
+	if err := f.sum.check(f.json); err != nil {
+		return err
 	}
 	if f.name != "" {
 		if err := glassq.CheckName(f.name); err != nil {
@@ -159,7 +163,7 @@ func (a *app) run(f *runFlags, src dispatch.Source) error {
 	}
 	switch {
 	case !f.own || f.data == memoryStore:
-	case err == nil || exitCode(err) == exitStrict || exitCode(err) == exitUsage && j.put.Put == 0:
+	case err == nil || exitCode(err) == exitStrict || exitCode(err) == exitThreshold || exitCode(err) == exitUsage && j.put.Put == 0:
 		a.removeAll(f.data)
 	default:
 		a.console.say("glassq run: the queue is kept; go on with the same command and --data %s --run %s", f.data, f.name)
@@ -176,6 +180,7 @@ type job struct {
 	engine  *disk.Engine
 	broker  *glassq.Broker
 	results *resultFile // nil when there is no file
+	opt     output.Options
 	began   time.Time
 	before  glassq.Stats
 	bar     *meter
@@ -191,22 +196,32 @@ func (j *job) open() error {
 	if err != nil {
 		return err
 	}
-	path := j.f.out
-	if path == "" && j.f.data != memoryStore {
-		path = filepath.Join(j.f.data, resultsName)
+	if err := j.f.sum.open(&j.opt); err != nil {
+		return errors.Join(err, j.engine.Close())
 	}
-	if path != "" {
-		if j.results, err = openResults(path, j.f.name); err != nil {
-			return errors.Join(err, j.engine.Close())
+	if path := j.path(); path != "" {
+		j.opt.Format = fileFormat(path)
+		j.results, err = openResults(path, output.LoadOptions{Run: j.f.name, Format: j.opt.Format, By: j.opt.By, Failed: j.opt.Failed})
+		if err != nil {
+			return errors.Join(err, j.f.sum.close(), j.engine.Close())
 		}
+		j.opt.Seen, j.opt.Headed = j.results.seen, j.results.size > 0
 	}
 	j.broker = glassq.NewBroker(j.engine, glassq.Limits{})
 	j.before, err = j.engine.Stats(context.Background())
 	return err
 }
 
+// path is where the results go; "" for nowhere.
+func (j *job) path() string {
+	if j.f.out == "" && j.f.data != memoryStore {
+		return filepath.Join(j.f.data, resultsName)
+	}
+	return j.f.out
+}
+
 func (j *job) close() error {
-	err := j.engine.Close()
+	err := errors.Join(j.engine.Close(), j.f.sum.close())
 	if j.results != nil {
 		err = errors.Join(err, j.results.f.Close())
 	}
@@ -251,19 +266,14 @@ func (j *job) do() error {
 	j.bar = j.a.meter("run", j.f.quiet, j.f.json)
 	defer j.bar.close()
 
-	opt := output.Options{Run: j.f.name, W: w, Sync: sync, Lease: j.f.lease, Progress: j.progress, Notify: say}
-	if j.results != nil {
-		opt.Seen = j.results.seen
-	}
+	opt := j.opt
+	opt.Run, opt.W, opt.Sync, opt.Lease, opt.Progress, opt.Notify = j.f.name, w, sync, j.f.lease, j.progress, say
 	err = j.parts(ctx, opt, say)
 	j.bar.close()
 	if j.taken.Run.Name != "" {
 		j.report()
 	}
-	if err != nil {
-		return err
-	}
-	return j.a.verdict(&j.taken, j.f.strict)
+	return j.a.finish(&j.f.sum, &j.taken, notWritten(err, j.path(), &j.taken))
 }
 
 func (j *job) progress(s output.Summary) {
@@ -324,9 +334,7 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 func (j *job) report() {
 	took := time.Since(j.began)
 	say := j.a.console.say
-	say("%s", summaryOf(&j.taken).Line())
-	j.a.sayErrors(&j.taken)
-	say("%s", output.FormatBooks(j.taken.Run.Books, j.taken.Missing, j.taken.Duplicates))
+	j.a.sayResults(&j.taken)
 	st, err := j.engine.Stats(context.Background())
 	if err != nil {
 		return // the engine failed; that is said already

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -9,84 +10,34 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
-	"github.com/glassq/glassq/internal/fetch"
 	"github.com/glassq/glassq/worker"
 	"github.com/spf13/cobra"
 )
 
 const defaultConcurrency = 64
 
+// workFlags are those of every kind of work.
 type workFlags struct {
 	remote    remote
 	untilDone string
 	quiet     bool
 	opt       worker.Options
-	fetch     fetchFlags
 }
 
-// fetchFlags say how requests are made.
-type fetchFlags struct {
-	opt       fetch.Options
-	keepAlive bool
-}
-
-func (f *fetchFlags) flags(cmd *cobra.Command) {
+func (f *workFlags) flags(cmd *cobra.Command, concurrency int, what string) {
+	f.remote.flags(cmd)
 	fs := cmd.Flags()
-	fs.DurationVar(&f.opt.Timeout, "timeout", 30*time.Second, "most time for a request, connecting included")
-	fs.DurationVar(&f.opt.ConnectTimeout, "connect-timeout", 10*time.Second, "most time to connect")
-	fs.IntVar(&f.opt.Retries, "retries", 0, "further tries of a request that got no answer")
-	fs.StringVar(&f.opt.Engine, "engine", fetch.EngineAuto, "HTTP engine: auto, fast or std")
-	fs.BoolVar(&f.keepAlive, "keep-alive", true, "use connections again")
-}
-
-// open makes the fetcher; the caller must Close it.
-func (f *fetchFlags) open() (*fetch.Fetcher, error) {
-	f.opt.NoKeepAlive = !f.keepAlive
-	host, err := os.Hostname()
-	if err != nil {
-		host = "worker"
-	}
-	f.opt.Worker = fmt.Sprintf("%s-%d", host, os.Getpid())
-	fetcher, err := fetch.New(f.opt)
-	if err != nil {
-		return nil, usagef("%w", err)
-	}
-	return fetcher, nil
+	fs.StringVar(&f.opt.Queue, "queue", glassq.DefaultQueue, "`queue` to take from")
+	fs.IntVarP(&f.opt.Concurrency, "concurrency", "c", concurrency, what)
+	fs.IntVar(&f.opt.Prefetch, "prefetch", 0, "tasks held ready; 0 adapts to how fast they are done")
+	fs.DurationVar(&f.opt.Lease, "lease", 10*time.Second, "length of leases; they are extended while the work lasts")
+	fs.DurationVar(&f.opt.Drain, "drain", 25*time.Second, "grace for what is under way when stopped")
+	fs.StringVar(&f.untilDone, "until-done", "", "end when this `run` is complete; it may not exist yet")
+	fs.BoolVar(&f.quiet, "quiet", false, "no lines but of errors")
 }
 
 func (a *app) workCmd() *cobra.Command {
-	return group("work", "Take tasks, do them, and ack them with their results", a.workHTTPCmd())
-}
-
-func (a *app) workHTTPCmd() *cobra.Command {
-	var f workFlags
-	cmd := &cobra.Command{
-		Use:   "http",
-		Short: "Do HTTP requests: a task is a URL, or JSON with url, method, header, body, timeout",
-		Long: `Do HTTP requests. A task is a URL, or {"url", "method", "header", "body", "timeout"} as JSON. Each task
-gets one request and one result. A server that is away is waited for.`,
-		Example: `  glassq work http -c 100
-  glassq work http --server https://queue.example:5080 --key-file key --ca ca.pem --until-done r1`,
-		Args: cobra.NoArgs,
-	}
-	f.remote.flags(cmd)
-	f.fetch.flags(cmd)
-	fs := cmd.Flags()
-	fs.StringVar(&f.opt.Queue, "queue", glassq.DefaultQueue, "`queue` to take from")
-	fs.IntVarP(&f.opt.Concurrency, "concurrency", "c", defaultConcurrency, "requests at once")
-	fs.IntVar(&f.opt.Prefetch, "prefetch", 0, "tasks held ready; default twice -c")
-	fs.DurationVar(&f.opt.Lease, "lease", 10*time.Second, "length of leases; they are extended while the work lasts")
-	fs.DurationVar(&f.opt.Drain, "drain", 25*time.Second, "grace for requests under way when stopped")
-	fs.StringVar(&f.untilDone, "until-done", "", "end when this `run` is complete; it may not exist yet")
-	fs.BoolVar(&f.quiet, "quiet", false, "no lines but of errors")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkConcurrency(f.opt.Concurrency); err != nil {
-			return err
-		}
-		tune()
-		return a.work(cmd, &f)
-	}
-	return cmd
+	return group("work", "Take tasks, do them, and ack them with their results", a.workHTTPCmd(), a.workExecCmd(), a.workPipeCmd())
 }
 
 func checkConcurrency(n int) error {
@@ -96,18 +47,35 @@ func checkConcurrency(n int) error {
 	return nil
 }
 
-func (a *app) work(cmd *cobra.Command, f *workFlags) error {
-	fetcher, err := f.fetch.open()
+// workerName is how results name this process.
+func workerName() string {
+	host, err := os.Hostname()
 	if err != nil {
-		return err
+		host = "worker"
 	}
-	defer fetcher.Close()
+	return fmt.Sprintf("%s-%d", host, os.Getpid())
+}
+
+// A labour is one kind of work, ready to begin.
+type labour struct {
+	name    string // of the command
+	what    string // at work at once, for the first line
+	drains  string // what the first Ctrl-C says
+	handler func(int) worker.Handler
+	wrap    func(worker.Queue) worker.Queue // nil for none
+	halted  <-chan struct{}                 // closed when the work shall end by itself; nil never
+	kill    func()                          // ends what runs when it is halted; nil lets it end
+	end     chan error                      // errors that end the work; nil for none
+}
+
+// work runs a worker until it is stopped, the run of --until-done is complete, or the labour ends.
+func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 	q, err := a.open(cmd, &f.remote, -1)
 	if err != nil {
 		return err
 	}
 	defer q.Close()
-	ctx, stop := a.interruptible("glassq work http", "draining, requests under way end")
+	ctx, stop := a.interruptible(l.name, l.drains)
 	defer stop()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -127,16 +95,34 @@ func (a *app) work(cmd *cobra.Command, f *workFlags) error {
 			close(done)
 		})
 	}
+	over := make(chan struct{})
+	waiting.Go(func() {
+		select {
+		case err := <-l.end:
+			end(err)
+		case <-l.halted:
+			end(errHalted)
+			if l.kill != nil {
+				l.kill()
+			}
+		case <-over:
+		}
+	})
 	if !f.quiet {
-		a.console.say("glassq work http: %d at once, from queue %s at %s", f.opt.Concurrency, f.opt.Queue, f.remote.server)
+		a.console.say("%s: %s, from queue %s at %s", l.name, l.what, f.opt.Queue, f.remote.server)
+	}
+	var queue worker.Queue = q
+	if l.wrap != nil {
+		queue = l.wrap(q)
 	}
 	began := time.Now()
-	stats, err := worker.Run(ctx, q, f.opt, fetcher.Handler)
+	stats, err := worker.Run(ctx, queue, f.opt, l.handler)
 	cause := context.Cause(ctx)
 	end(nil)
+	close(over)
 	waiting.Wait()
 	if !f.quiet {
-		a.console.say("glassq work http: %s", describeWork(stats, time.Since(began)))
+		a.console.say("%s: %s", l.name, describeWork(stats, time.Since(began)))
 	}
 	switch {
 	case err != nil:
@@ -145,9 +131,14 @@ func (a *app) work(cmd *cobra.Command, f *workFlags) error {
 		return nil // it has no end of its own
 	case isInterrupted(cause):
 		return exit(exitInterrupted)
+	case errors.Is(cause, client.ErrUnreachable):
+		return f.remote.absent(fmt.Errorf("wait for run %s: %w", f.untilDone, cause))
 	}
-	return f.remote.absent(fmt.Errorf("wait for run %s: %w", f.untilDone, cause))
+	return cause
 }
+
+// errHalted is the cause that ends a worker whose --halt rule holds.
+var errHalted = errors.New("halted")
 
 var _ worker.Queue = (*client.Client)(nil)
 

@@ -31,10 +31,13 @@ type rule struct {
 var rules = []rule{
 	{"cmd/glassq/...", 4, []string{"..."}, false},
 	{"bench/...", 4, []string{"..."}, false},
-	{"examples/...", 4, []string{".", "client", "worker"}, false},
+	{"examples/...", 4, []string{".", "client", "worker", "store"}, false},
 
 	{"internal/fetch/...", 3, []string{".", "worker"}, false},
 	{"internal/process/...", 3, []string{".", "worker"}, false},
+
+	{"store", 3, []string{".", "internal/disk", "internal/schema"}, false},
+	{"internal/check/...", 3, []string{".", "internal/schema", "spec"}, false},
 
 	{"internal/disk/...", 2, []string{".", "internal/state", "internal/wal"}, false},
 	{"internal/jetstream/...", 2, []string{".", "internal/state"}, false},

@@ -11,10 +11,11 @@ import (
 func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 	// What a result says of its task comes from the lease, so the leases are looked up first, the
 	// records are made outside of the lock, and a lease that ended meanwhile is noticed when it counts.
-	leased, err := e.lookUp(acks)
+	leased, moving, pin, err := e.lookUp(acks)
 	if err != nil {
 		return nil, err
 	}
+	defer e.unpin(pin)
 	s := scratches.Get().(*scratch)
 	defer s.free()
 	ids := reading{c: e.cache}
@@ -30,6 +31,9 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 			}
 			t.Run, t.N, t.Dense, t.ID, t.Of = d.Run, d.N, d.Dense, "", d.Attempt
 			if !t.Dense {
+				if err := e.waitWritten(moving); err != nil {
+					return nil, err
+				}
 				src, _, err := ids.task(d.Frame, d.Offset)
 				if err != nil {
 					return nil, err
@@ -95,19 +99,24 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 	return errs, e.wait(f)
 }
 
-// lookUp describes the tasks of the acks whose leases are live; the others have Task 0.
-func (e *Engine) lookUp(acks []glassq.Ack) ([]state.Leased, error) {
-	leased := make([]state.Leased, len(acks))
+// lookUp describes the tasks of the acks whose leases are live; the others have Task 0. moving is a frame
+// that has to be written before their bodies can be read, or nil. The caller unpins.
+func (e *Engine) lookUp(acks []glassq.Ack) (leased []state.Leased, moving *frame, pin int, err error) {
+	leased = make([]state.Leased, len(acks))
 	if err := e.begin(); err != nil {
-		return nil, err
+		return nil, nil, 0, err
 	}
+	pin = e.pin()
+	last := uint64(0)
 	for i := range acks {
 		if e.st.Lease(acks[i].Token) == state.Live {
 			leased[i] = e.st.Leased(acks[i].Token.Number)
+			last = max(last, leased[i].Frame)
 		}
 	}
+	moving = e.unwritten(last)
 	e.end()
-	return leased, nil
+	return leased, moving, pin, nil
 }
 
 // roomForAck refuses an ack whose result or follow-ups find no room. The caller holds mu.

@@ -71,7 +71,7 @@ type reading struct {
 	last *cached
 }
 
-// task reads the task at a place; it aliases the cache. put is the ms when its frame was begun.
+// task reads the task at a place; it aliases the cache. put is the ms when it was put.
 func (r *reading) task(frame uint64, offset uint32) (t glassq.Task, put int64, err error) {
 	if r.last == nil || r.last.frame != frame {
 		if r.last, err = r.c.frame(frame); err != nil {
@@ -81,50 +81,24 @@ func (r *reading) task(frame uint64, offset uint32) (t glassq.Task, put int64, e
 	if uint64(offset) >= uint64(len(r.last.payload)) {
 		return t, 0, damaged(fmt.Errorf("log position %d: no record at %d", frame*8, offset))
 	}
-	t, err = state.DecodePut(r.last.payload[offset:])
+	t, put, err = state.DecodeTask(r.last.payload[offset:])
 	if err != nil {
 		return t, 0, damaged(fmt.Errorf("log position %d, record at %d: %w", frame*8, offset, err))
 	}
-	return t, r.last.time, nil
+	if put == 0 {
+		put = r.last.time
+	}
+	return t, put, nil
 }
+
+// pin keeps the segments of all places that are known now, until unpin. The caller holds mu.
+func (e *Engine) pin() (epoch int) {
+	e.readers[e.epoch].Add(1)
+	return e.epoch
+}
+
+func (e *Engine) unpin(epoch int) { e.readers[epoch].Add(-1) }
 
 func damaged(err error) error {
 	return glassq.Errorf(glassq.CodeDamaged, "a task does not read: %w", err)
-}
-
-// regions count the tasks whose frames begin in each MiB of the log.
-type regions struct {
-	base   uint64
-	counts []int64
-}
-
-const regionShift = 20 - 3 // frames are in units of 8 bytes
-
-func (r *regions) add(frame uint64, by int64) {
-	k := frame >> regionShift
-	if len(r.counts) == 0 {
-		r.base = k
-	}
-	if k < r.base { // only while a snapshot is read
-		r.counts = append(make([]int64, r.base-k), r.counts...)
-		r.base = k
-	}
-	for k-r.base >= uint64(len(r.counts)) {
-		r.counts = append(r.counts, 0)
-	}
-	r.counts[k-r.base] += by
-	for len(r.counts) > 1 && r.counts[0] == 0 && by < 0 {
-		r.counts = r.counts[1:]
-		r.base++
-	}
-}
-
-// any tells whether a task may lie between two positions of the log.
-func (r *regions) any(first, end wal.Pos) bool {
-	for k := uint64(first) >> 20; k <= uint64(end-1)>>20; k++ {
-		if k >= r.base && k-r.base < uint64(len(r.counts)) && r.counts[k-r.base] > 0 {
-			return true
-		}
-	}
-	return false
 }

@@ -1,74 +1,89 @@
 package disk
 
 import (
-	"bytes"
+	"errors"
 	"io"
 
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/state"
 	"github.com/glassq/glassq/internal/wal"
 )
 
 // checkpointEvery is how many bytes the log grows, at least, between two checkpoints.
 const checkpointEvery = 64 << 20
 
-// An image is the state as of a position of the log, to be published once the log is durable up to it.
+// An image is the state as of a position of the log, up to which the log is durable.
 type image struct {
 	pos   wal.Pos
-	bytes bytes.Buffer
+	at    uint64 // bytes appended to the log since it was opened
+	state *state.Image
 	idle  []wal.Segment // no task lies in them
-	err   error
+	epoch int           // of those who may still read in them; -1: unknown
 }
 
 // takeImage is called with mu held, when the open frame is empty.
 func (e *Engine) takeImage() *image {
-	im := &image{pos: e.open.pos}
-	im.err = e.st.Snapshot(&im.bytes)
-	for _, s := range e.log.Segments() {
-		if s.Sealed && s.End <= im.pos && !e.live.any(s.First, s.End) {
-			im.idle = append(im.idle, s)
-		}
+	im := &image{pos: e.open.pos, at: e.log.Stats().Bytes, state: e.st.Image(), epoch: -1}
+	im.idle, _ = e.space.idle()
+	if e.readers[1-e.epoch].Load() == 0 {
+		im.epoch = e.epoch
+		e.epoch = 1 - e.epoch
 	}
 	return im
 }
 
-// checkpoint commits what is open and writes a checkpoint. The caller leads.
-func (e *Engine) checkpoint() error { return e.commit(true) }
-
-// publish writes the checkpoint and deletes the segments that neither it nor the one before needs.
-func (e *Engine) publish(im *image) error {
-	if im.err != nil {
-		return im.err
-	}
-	if err := e.log.Sync(); err != nil {
-		e.mu.Lock()
-		e.fail(failure(err))
-		e.mu.Unlock()
-		return failure(err)
-	}
-	size := uint64(im.bytes.Len())
-	err := e.log.WriteCheckpoint(im.pos, func(w io.Writer) error {
-		_, err := im.bytes.WriteTo(w)
+// checkpoint commits what is open and writes a checkpoint, and then deletes the segments that nobody
+// needs any more. Calls go on meanwhile; only taking the image holds the engine's lock. It must not be
+// called by two at once.
+func (e *Engine) checkpoint() error {
+	e.lead <- struct{}{}
+	im, err := e.commit(true)
+	<-e.lead
+	if err != nil {
 		return err
+	}
+	var size counter
+	err = e.log.WriteCheckpoint(im.pos, func(w io.Writer) error {
+		size.w = w
+		return im.state.Write(&size)
 	})
 	if err != nil {
 		return err
 	}
-	e.ckSize, e.ckAt = size, e.log.Stats().Bytes
+	e.ckSize.Store(size.n)
+	e.ckAt.Store(im.at)
+	return e.free(im)
+}
+
+// free deletes segments in which no task lay when the image was taken, unless a start that falls back to
+// the older checkpoint would replay them or somebody still reads in them.
+func (e *Engine) free(im *image) error {
 	kept := e.log.Checkpoints()
 	oldest := kept[len(kept)-1]
+	if im.epoch < 0 || e.readers[im.epoch].Load() != 0 {
+		return nil
+	}
+	removed := false
 	for _, s := range im.idle {
-		// A start that has to fall back to the older checkpoint replays from there.
-		if s.End <= oldest {
-			if err := e.log.Remove(s.No); err != nil {
-				return err
-			}
+		if s.End > oldest {
+			continue
 		}
+		if err := e.log.Remove(s.No); err != nil {
+			return err
+		}
+		removed = true
+	}
+	if removed {
+		e.mu.Lock()
+		e.space.know(e.log.Segments())
+		e.mu.Unlock()
 	}
 	return nil
 }
 
 // checkpointDue tells whether the log has grown enough: by twice what a checkpoint costs to write.
 func (e *Engine) checkpointDue() bool {
-	return e.log.Stats().Bytes-e.ckAt >= max(uint64(e.ckEvery()), 2*e.ckSize)
+	return e.log.Stats().Bytes-e.ckAt.Load() >= max(uint64(e.ckEvery()), 2*e.ckSize.Load())
 }
 
 func (e *Engine) ckEvery() int64 {
@@ -76,4 +91,21 @@ func (e *Engine) ckEvery() int64 {
 		return min(e.opt.SegmentSize, checkpointEvery)
 	}
 	return checkpointEvery
+}
+
+// A counter counts what goes through it.
+type counter struct {
+	w io.Writer
+	n uint64
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += uint64(n)
+	return n, err
+}
+
+// stopped tells that the engine takes no work any more.
+func stopped(err error) bool {
+	return errors.Is(err, glassq.ErrClosed) || glassq.CodeOf(err) == glassq.CodeStorage
 }

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -25,6 +26,8 @@ type frame struct {
 	limit uint64 // lease numbers reserved once it is durable
 	sync  bool   // somebody waits for it to be durable
 	force bool   // it is synced whatever the mode
+	tasks int64  // whose bodies lie in it, until it is known in which segment it is
+	bytes int64  // of them
 
 	written  chan struct{} // closed when it is written, or failed
 	done     chan struct{} // closed when it is as durable as the mode says, or failed
@@ -163,19 +166,23 @@ func (e *Engine) waitFor(ch chan struct{}, err *error) error {
 }
 
 // commit writes the open frame, and syncs it if somebody waits for that. The caller leads. With
-// snapshot a checkpoint is made of the state as of the end of the frame.
-func (e *Engine) commit(snapshot bool) error {
+// snapshot it returns the state as of the end of the frame, and everything up to there is durable.
+func (e *Engine) commit(snapshot bool) (*image, error) {
 	e.mu.Lock()
 	if e.err != nil && !errors.Is(e.err, glassq.ErrClosed) {
 		err := e.err
 		e.mu.Unlock()
-		return err
+		return nil, err
+	}
+	if snapshot && e.open.count == 0 && slices.Contains(e.log.Checkpoints(), e.open.pos) {
+		e.tick()
+		e.append(state.AppendTime(nil, 0)) // two checkpoints at one place would be one
 	}
 	f := e.open
 	write := f.count > 0
 	if !write && !snapshot {
 		e.mu.Unlock()
-		return nil
+		return nil, nil
 	}
 	var image *image
 	if write {
@@ -205,6 +212,10 @@ func (e *Engine) commit(snapshot bool) error {
 		f.err = failure(err)
 		e.mu.Lock()
 		e.flying = nil
+		if err == nil {
+			e.rolled()
+			e.space.add(uint64(f.pos)/8, f.tasks, f.bytes)
+		}
 		e.markAt = time.Now().Add(markAfter)
 		if synced && err == nil {
 			e.limit = f.limit
@@ -215,13 +226,42 @@ func (e *Engine) commit(snapshot bool) error {
 		e.mu.Unlock()
 		close(f.done)
 		if err != nil {
-			return f.err
+			return nil, f.err
+		}
+		if at := e.lookAt.Load(); e.log.Stats().Bytes >= at {
+			e.look()
 		}
 	}
-	if image != nil {
-		return e.publish(image)
+	if image != nil && !write {
+		if err := e.log.Sync(); err != nil {
+			e.mu.Lock()
+			e.fail(failure(err))
+			e.mu.Unlock()
+			return nil, failure(err)
+		}
 	}
-	return nil
+	return image, nil
+}
+
+// lives counts tasks and their bytes at a frame; mu is held, or nobody else is there yet.
+func (e *Engine) lives(at uint64, tasks, bytes int64) {
+	for _, f := range []*frame{e.open, e.flying} {
+		if f != nil && uint64(f.pos)/8 == at {
+			f.tasks += tasks
+			f.bytes += bytes
+			return
+		}
+	}
+	e.space.add(at, tasks, bytes)
+}
+
+// rolled takes note of a new segment; mu is held.
+func (e *Engine) rolled() {
+	if no := e.log.Active(); no != e.segment {
+		e.segment = no
+		e.space.know(e.log.Segments())
+		e.look()
+	}
 }
 
 func failure(err error) error {
@@ -248,7 +288,7 @@ func (e *Engine) fail(err error) {
 	close(f.done)
 }
 
-// background does what nobody waits for: due timers, lazy writes, interval syncs, rates, checkpoints.
+// background does what nobody waits for: due timers, lazy writes, interval syncs and rates.
 func (e *Engine) background() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -301,16 +341,6 @@ func (e *Engine) background() {
 			continue
 		}
 		soonest(syncAt)
-		if e.checkpointDue() {
-			e.lead <- struct{}{}
-			err := e.checkpoint()
-			<-e.lead
-			if err != nil {
-				e.opt.Logger.Error("checkpoint failed", "err", err)
-			}
-			continue
-		}
-
 		if e.markDue(now) {
 			continue
 		}
@@ -362,6 +392,8 @@ func (e *Engine) markDue(now time.Time) bool {
 		e.fail(failure(err))
 		return true
 	}
+	e.rolled()
 	e.open.pos = e.log.Next()
+	e.look() // there is time now
 	return true
 }

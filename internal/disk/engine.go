@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -51,6 +52,7 @@ type Engine struct {
 	flying  *frame         // being written, or nil
 	room    chan struct{}  // closed when the open frame was taken for writing
 	err     error          // why every call is refused: closed, or failed
+	closed  bool           // Close was called
 	woken   []*state.Queue // have tasks and somebody who waits
 	paced   []*state.Queue // whose rate lets nobody go before paceAt
 	runsOn  bool           // a run may have reached a phase
@@ -59,10 +61,16 @@ type Engine struct {
 	lazyAt  time.Time // when the open frame is to be written though nobody waits; zero: not
 	paceAt  time.Time // when a rate next lets a waiting reserve go; zero: no one waits for that
 	markAt  time.Time // when the log has been quiet long enough for a mark; zero: it holds one
-	live    regions
+	space   space
+	epoch   int    // of readers: where who reads bodies from now on is counted
 	limit   uint64 // lease numbers below it are reserved durably
-	ckSize  uint64 // bytes of the last checkpoint
-	ckAt    uint64 // bytes appended to the log when it was taken
+	segment uint64 // number of the segment that is written to
+
+	readers [2]atomic.Int64 // who may read bodies at places learned in that epoch
+	ckSize  atomic.Uint64   // bytes of the last checkpoint
+	ckAt    atomic.Uint64   // bytes appended to the log when it was taken
+	lookAt  atomic.Uint64   // bytes appended to the log when the keeper looks again
+	work    chan struct{}   // the keeper has something to look at
 
 	lead   chan struct{} // holds one token: the right to commit
 	kick   chan struct{} // the background loop has something new to wait for
@@ -84,7 +92,7 @@ var _ glassq.Store = (*Engine)(nil)
 // refuses; code unavailable when another process has the directory.
 func Open(dir string, opt Options) (*Engine, error) {
 	e := &Engine{opt: opt, lead: make(chan struct{}, 1), kick: make(chan struct{}, 1),
-		failed: make(chan struct{}), stop: make(chan struct{}), room: make(chan struct{}),
+		failed: make(chan struct{}), stop: make(chan struct{}), room: make(chan struct{}), work: make(chan struct{}, 1),
 		runWait: map[*runWaiter]struct{}{}}
 	switch opt.Sync {
 	case "":
@@ -123,6 +131,7 @@ func Open(dir string, opt Options) (*Engine, error) {
 		return nil, openErr(err)
 	}
 	e.wg.Go(e.background)
+	e.wg.Go(e.keep)
 	return e, nil
 }
 
@@ -143,13 +152,14 @@ func openErr(err error) error {
 // recover makes the state from the newest checkpoint that reads and the log after it.
 func (e *Engine) recover() error {
 	hooks := state.Hooks{
-		Live:       func(f uint64) { e.live.add(f, 1) },
-		Dropped:    func(f uint64) { e.live.add(f, -1) },
+		Live:       func(f uint64, n int64) { e.lives(f, 1, n) },
+		Dropped:    func(f uint64, n int64) { e.lives(f, -1, -n) },
 		Ready:      e.ready,
 		RunChanged: func() { e.runsOn = true },
 	}
 	var from wal.Pos
 	e.st = state.New(hooks)
+	e.space.know(e.log.Segments())
 	for _, pos := range e.log.Checkpoints() {
 		err := e.log.ReadCheckpoint(pos, e.st.Restore)
 		if err == nil {
@@ -157,7 +167,8 @@ func (e *Engine) recover() error {
 			break
 		}
 		e.opt.Logger.Warn("checkpoint does not read, trying the one before", "checkpoint", uint64(pos), "err", err)
-		e.live = regions{}
+		e.space = space{}
+		e.space.know(e.log.Segments())
 		e.st = state.New(hooks)
 	}
 	err := e.log.Replay(from, func(f wal.Frame) error {
@@ -174,6 +185,11 @@ func (e *Engine) recover() error {
 	if err != nil {
 		return err
 	}
+	if e.space.lost != 0 {
+		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %d tasks lie in segments of the log that are missing; nothing was changed: keep a copy of the directory, or restore a backup", e.space.lost)
+	}
+	e.space.know(e.log.Segments())
+	e.segment = e.log.Active()
 	e.st.AfterRestart()
 	e.limit = e.st.Limit()
 	e.start, e.base = time.Now(), max(time.Now().UnixMilli(), e.st.Now())
@@ -182,7 +198,8 @@ func (e *Engine) recover() error {
 	e.tick()
 	e.append(state.AppendNumbers(nil, e.st.Limit()+numberBlock))
 	e.open.force = true
-	return e.commit(false)
+	_, err = e.commit(false)
+	return err
 }
 
 // ready notes that a queue has something to hand out.
@@ -204,10 +221,11 @@ func (e *Engine) now() int64 { return e.base + time.Since(e.start).Milliseconds(
 // end with code closed.
 func (e *Engine) Close() error {
 	e.mu.Lock()
-	if e.err != nil && errors.Is(e.err, glassq.ErrClosed) {
+	if e.closed {
 		e.mu.Unlock()
 		return nil
 	}
+	e.closed = true
 	failed := e.err
 	e.err = glassq.Errorf(glassq.CodeClosed, "the store is closed")
 	e.wakeAll()
@@ -215,13 +233,15 @@ func (e *Engine) Close() error {
 	close(e.stop)
 	e.wg.Wait()
 
-	e.lead <- struct{}{}
-	defer func() { <-e.lead }()
 	if failed != nil {
+		e.lead <- struct{}{}
+		defer func() { <-e.lead }()
 		e.log.Close()
 		return failed
 	}
 	err := e.checkpoint()
+	e.lead <- struct{}{}
+	defer func() { <-e.lead }()
 	return errors.Join(err, e.log.Close())
 }
 

@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -72,6 +71,7 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 	}
 	f := e.newest()
 	now := e.st.Now()
+	defer e.unpin(e.pin())
 	e.end()
 	if err := e.waitWritten(f); err != nil {
 		return nil, err
@@ -112,13 +112,13 @@ func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor
 	}
 	var found []glassq.Peeked
 	var places []state.Place
-	e.st.Peek(q, want, cursor, func(n uint64) bool {
+	for _, n := range e.st.Peek(q, want, cursor, most+1) {
 		p, _ := e.st.Place(n)
 		places = append(places, p)
 		found = append(found, glassq.Peeked{Number: n, State: want, Attempt: p.Attempt, Reason: e.st.Reason(n)})
-		return want == glassq.Ready || len(found) <= most
-	})
+	}
 	f, now := e.newest(), e.st.Now()
+	defer e.unpin(e.pin())
 	if len(found) > 0 {
 		due := e.st.DueAt(want)
 		for i := range found {
@@ -131,21 +131,14 @@ func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor
 	if err := e.waitWritten(f); err != nil {
 		return nil, 0, err
 	}
-	// Lanes of several priorities come one after the other; pages go by number.
-	order := make([]int, len(found))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(found[a].Number, found[b].Number) })
 	var next uint64
-	if len(order) > most {
-		next = found[order[most]].Number
-		order = order[:most]
+	if len(found) > most {
+		next = found[most].Number
+		found = found[:most]
 	}
-	out := make([]glassq.Peeked, 0, len(order))
+	out := make([]glassq.Peeked, 0, len(found))
 	r := reading{c: e.cache}
-	for _, i := range order {
-		p := found[i]
+	for i, p := range found {
 		t, put, err := r.task(places[i].Frame, places[i].Offset)
 		if err != nil {
 			return nil, 0, err

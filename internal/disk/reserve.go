@@ -21,6 +21,7 @@ type waiter struct {
 	r    glassq.Reserve
 	got  []grant
 	f    *frame // to be waited for before the bodies are read
+	pin  int    // with got: what deliver unpins
 	done chan struct{}
 }
 
@@ -86,6 +87,7 @@ func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 		return nil, err
 	}
 	if ctx.Err() != nil && !r.Take {
+		e.unpin(w.pin)
 		if !r.Look {
 			e.undo(q.Name, w)
 		}
@@ -135,7 +137,7 @@ func (e *Engine) match() {
 // grant decides what w gets now, logs it and applies it. The caller holds mu.
 func (e *Engine) grant(q *state.Queue, w *waiter) {
 	if w.r.Look {
-		e.look(q, w)
+		e.show(q, w)
 		return
 	}
 	set := q.Settings()
@@ -193,6 +195,7 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 	if len(w.got) == 0 {
 		return
 	}
+	w.pin = e.pin()
 	if number > e.limit || w.r.Take {
 		// The numbers are reserved in a frame under way, or the ack has to be written.
 		w.f = e.open
@@ -205,26 +208,28 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 	for _, g := range w.got {
 		last = max(last, g.place.Frame)
 	}
-	w.f = e.frameOf(last)
+	w.f = e.unwritten(last)
 }
 
-// look shows w the task that comes next. The caller holds mu.
-func (e *Engine) look(q *state.Queue, w *waiter) {
+// show lets w see the task that comes next. The caller holds mu.
+func (e *Engine) show(q *state.Queue, w *waiter) {
 	task, ok := e.st.Head(q)
 	if !ok || e.err != nil {
 		return
 	}
 	p, _ := e.st.Place(task)
 	w.got = []grant{{task: task, place: p, at: e.st.Now()}}
-	w.f = e.frameOf(p.Frame)
+	w.pin = e.pin()
+	w.f = e.unwritten(p.Frame)
 }
 
-// frameOf is the frame not yet committed that holds what lies at frame, or nil. The caller holds mu.
-func (e *Engine) frameOf(frame uint64) *frame {
+// unwritten returns the frame at a place of the log that may not be written yet, or nil. The caller
+// holds mu.
+func (e *Engine) unwritten(at uint64) *frame {
 	switch {
-	case frame >= uint64(e.open.pos)/8:
+	case at >= uint64(e.open.pos)/8:
 		return e.open
-	case e.flying != nil && frame >= uint64(e.flying.pos)/8:
+	case e.flying != nil && at >= uint64(e.flying.pos)/8:
 		return e.flying
 	}
 	return nil
@@ -235,6 +240,7 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 	if len(w.got) == 0 {
 		return nil, nil
 	}
+	defer e.unpin(w.pin)
 	wait := e.wait
 	if w.r.Take {
 		wait = e.waitWritten

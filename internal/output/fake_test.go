@@ -20,6 +20,7 @@ type fakeQueue struct {
 	number  uint64
 	calls   int // of Reserve and AwaitRun
 	fail    error
+	rate    float64
 }
 
 func newFake() *fakeQueue {
@@ -144,4 +145,19 @@ func (q *fakeQueue) RunIDs(ctx context.Context, name string, set glassq.IDSet, f
 		}
 	}
 	return page, nil
+}
+
+func (q *fakeQueue) Runs(ctx context.Context) ([]glassq.Run, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if r, ok := q.state(); ok {
+		return []glassq.Run{r}, nil
+	}
+	return nil, nil
+}
+
+func (q *fakeQueue) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return []glassq.QueueInfo{{Name: names[0], Settings: glassq.Settings{Rate: q.rate}}}, nil
 }

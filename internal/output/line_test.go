@@ -74,8 +74,9 @@ func FuzzLine(f *testing.F) {
 			}
 			t.Fatalf("line of %q = %q: %v", body, line, err)
 		}
-		if id, run, ok := lineID(line); !ok || id != "r1/7" || run != "r1" {
-			t.Fatalf("lineID(%q) = %q, %q, %v", line, id, run, ok)
+		seen, valid, err := LoadSeen(bytes.NewReader(line), LoadOptions{Run: "r1"})
+		if err != nil || valid != int64(len(line)) || seen.Count("r1") != 1 {
+			t.Fatalf("LoadSeen(%q) = %v, %d, %v", line, seen, valid, err)
 		}
 	})
 }
@@ -84,14 +85,14 @@ func FuzzLoadSeen(f *testing.F) {
 	f.Add([]byte("{\"id\":\"r1/0\",\"run\":\"r1\"}\n{\"id\":\"r1/1\""))
 	f.Add([]byte("{\"run\":\"r\",\"id\":\"r/9\"}\n\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		seen, valid, err := LoadSeen(bytes.NewReader(in), "")
+		seen, valid, err := LoadSeen(bytes.NewReader(in), LoadOptions{})
 		if valid < 0 || valid > int64(len(in)) || valid > 0 && in[valid-1] != '\n' {
 			t.Fatalf("LoadSeen(%q) = %d bytes valid", in, valid)
 		}
 		if err != nil {
 			return
 		}
-		again, same, err := LoadSeen(bytes.NewReader(in[:valid]), "")
+		again, same, err := LoadSeen(bytes.NewReader(in[:valid]), LoadOptions{})
 		if err != nil || same != valid || len(again.runs) != len(seen.runs) {
 			t.Fatalf("LoadSeen(%q) = %d, %v; want %d", in[:valid], same, err, valid)
 		}
@@ -100,7 +101,7 @@ func FuzzLoadSeen(f *testing.F) {
 
 func TestLoadSeenRefusesOtherFiles(t *testing.T) {
 	for _, in := range []string{"hello\n", "{\"id\":\"r1/0\"}\nx\n", "{}\n", "\x00\x00\n"} {
-		if _, _, err := LoadSeen(strings.NewReader(in), ""); err == nil {
+		if _, _, err := LoadSeen(strings.NewReader(in), LoadOptions{}); err == nil {
 			t.Errorf("LoadSeen(%q) = nil error", in)
 		}
 	}
@@ -119,12 +120,15 @@ func TestMissing(t *testing.T) {
 	for _, n := range []uint32{0, 1, 5, 9, 1<<32 - 1} {
 		s.add("r", n)
 	}
-	n, ids := missing(s.of("r"), glassq.Interval{First: 1, Last: 12}, nil, 1000)
+	var ids []glassq.Interval
+	gone := func(iv glassq.Interval) { ids = append(ids, iv) }
+	n := missing(s.of("r"), glassq.Interval{First: 1, Last: 12}, gone)
 	want := []glassq.Interval{{First: 2, Last: 4}, {First: 6, Last: 8}, {First: 10, Last: 12}}
 	if n != 9 || len(ids) != 3 || ids[0] != want[0] || ids[1] != want[1] || ids[2] != want[2] {
 		t.Errorf("missing = %d, %v; want 9, %v", n, ids, want)
 	}
-	if n, ids := missing(s.of("r"), glassq.Interval{First: 1<<32 - 3, Last: 1<<32 - 1}, nil, 1000); n != 2 || len(ids) != 1 {
+	ids = nil
+	if n := missing(s.of("r"), glassq.Interval{First: 1<<32 - 3, Last: 1<<32 - 1}, gone); n != 2 || len(ids) != 1 {
 		t.Errorf("missing at the end = %d, %v; want 2 in one", n, ids)
 	}
 }

@@ -25,6 +25,8 @@ type Queue interface {
 	Run(ctx context.Context, name string) (glassq.Run, error)
 	AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run, error)
 	RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, max int) ([]glassq.Interval, error)
+	Runs(ctx context.Context) ([]glassq.Run, error)
+	Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error)
 }
 
 // A Format says what is written of a result.
@@ -33,19 +35,36 @@ type Format string
 const (
 	NDJSON Format = "ndjson" // the result record, one line of JSON
 	Text   Format = "text"   // id, ok or failed, code, seconds and error class, with tabs between
-	None   Format = "none"   // nothing: results are counted and acked
+	CSV    Format = "csv"    // a header, then the usual members of a result; see csvHeader
+	Custom Format = "template"
+	None   Format = "none" // nothing: results are counted and acked
 )
+
+// ParseFormat reads the name of a format. The error has code bad_request.
+func ParseFormat(s string) (Format, error) {
+	switch f := Format(s); f {
+	case NDJSON, Text, CSV, Custom, None:
+		return f, nil
+	}
+	return "", glassq.Errorf(glassq.CodeBadRequest, "format %.40q is not one of text, ndjson, csv, template, none", s)
+}
 
 // Options tunes Run. The zero value follows queue results and writes nothing.
 type Options struct {
-	Run    string        // end when this run is drained; "" follows until ctx is done
-	Queue  string        // queue of results; "" means that of Run, or glassq.DefaultResults
-	W      io.Writer     // for lines; may be nil with format none. It is written in whole batches
-	Sync   func() error  // makes what W was given durable, before it is acked; nil for nothing to do
-	Format Format        // "" means ndjson, or none when W is nil
-	Batch  int           // most results in one reserve; 0 means 1,000
-	Lease  time.Duration // of a result while it is written; 0 means 10s
-	Seen   *Seen         // what W already has, see LoadSeen; nil for nothing. Run adds to it; after an error load it anew
+	Run      string        // end when this run is drained; "" follows until ctx is done
+	Queue    string        // queue of results; "" means that of Run, or glassq.DefaultResults
+	W        io.Writer     // for lines; may be nil with format none. It is written in whole batches
+	Sync     func() error  // makes what W was given durable, before it is acked; nil for nothing to do
+	Format   Format        // "" means ndjson, or none when W is nil
+	Template *Template     // with format template
+	Headed   bool          // W has the first line of CSV already
+	Batch    int           // most results in one reserve; 0 means 1,000
+	Lease    time.Duration // of a result while it is written; 0 means 10s
+	Seen     *Seen         // what W already has, see LoadSeen; nil for nothing. Run adds to it; after an error load it anew
+	By       []By          // groupings beside that by host; without effect when Seen was loaded, which has its own
+
+	// Lists of ids, one on each line; nil for none. Failed gets those that LoadSeen found, too.
+	Missing, Failed, Duplicate io.Writer
 
 	// Retry is how long a queue that cannot be reached is waited for; 0 means not at all, negative
 	// without end.
@@ -68,15 +87,25 @@ const (
 // A Report is what Run has done.
 type Report struct {
 	Run        glassq.Run // as it was at the end; zero without one
+	Queue      string     // that results were taken from
 	Written    uint64
 	Before     uint64            // positions of the run that Seen had at the start
 	Duplicates uint64            // results taken again and not written
 	OK, Failed uint64            // of those written
+	NoRecord   uint64            // of all in the file, those that are no JSON object; they are kept as raw or b64
 	Missing    uint64            // positions that are done and that W lacks
 	MissingIDs []glassq.Interval // those positions, the first 1,000 intervals
 	RT         Percentiles
-	Errors     []ErrorCount // most frequent first
+	Errors     []ErrorCount // most frequent first, those of a continued file included
 	Took       time.Duration
+
+	tally *tally // for Document
+}
+
+// Summary is where the output stood at its end.
+func (r *Report) Summary() Summary {
+	return Summary{Run: r.Run.Name, Total: r.Run.Total, Written: r.Written, Before: r.Before,
+		Duplicates: r.Duplicates, OK: r.OK, Failed: r.Failed, RT: r.RT, Took: r.Took}
 }
 
 // Balanced reports whether the books add up: every put task of the run is in exactly one column, no
@@ -101,7 +130,10 @@ func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	err = o.run(ctx)
+	err = o.head()
+	if err == nil {
+		err = o.run(ctx)
+	}
 	rep := o.report()
 	if opt.Run == "" && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil
@@ -111,6 +143,11 @@ func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 			err = berr // of two errors the first is the cause
 		}
 	}
+	for _, l := range []*idList{o.failed, o.missing, o.duplicate} {
+		if lerr := l.close(); err == nil {
+			err = lerr
+		}
+	}
 	return rep, err
 }
 
@@ -118,8 +155,12 @@ func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 type output struct {
 	q     Queue
 	opt   Options
+	queue string // that results are taken from
+	tasks string // the queue of the run's tasks, "" when not known; tally.mu guards it
 	seen  *Seen
 	tally *tally
+
+	missing, failed, duplicate *idList
 }
 
 func newOutput(q Queue, opt Options) (*output, error) {
@@ -129,11 +170,14 @@ func newOutput(q Queue, opt Options) (*output, error) {
 			opt.Format = None
 		}
 	}
+	if _, err := ParseFormat(string(opt.Format)); err != nil {
+		return nil, err
+	}
 	switch {
-	case opt.Format != NDJSON && opt.Format != Text && opt.Format != None:
-		return nil, glassq.Errorf(glassq.CodeBadRequest, "format %.40q is not one of ndjson, text, none", string(opt.Format))
 	case opt.Format != None && opt.W == nil:
 		return nil, errors.New("output: no writer")
+	case (opt.Format == Custom) != (opt.Template != nil):
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "format template needs a template, and other formats none")
 	}
 	if opt.Batch <= 0 {
 		opt.Batch = defaultBatch
@@ -142,14 +186,45 @@ func newOutput(q Queue, opt Options) (*output, error) {
 	if opt.Lease == 0 {
 		opt.Lease = defaultLease
 	}
-	o := &output{q: q, opt: opt, seen: opt.Seen, tally: newTally(time.Now())}
+	o := &output{q: q, opt: opt, seen: opt.Seen,
+		missing:   newIDList("missing", opt.Missing, false),
+		failed:    newIDList("failed", opt.Failed, false),
+		duplicate: newIDList("duplicate", opt.Duplicate, true),
+	}
 	if o.seen == nil {
 		o.seen = new(Seen)
 	}
+	if o.tally = o.seen.tally; o.tally == nil {
+		var err error
+		if o.tally, err = newTally(time.Now(), opt.By); err != nil {
+			return nil, err
+		}
+	}
+	o.seen.tally = nil // it is ours now
+	o.tally.start = time.Now()
 	o.tally.run = opt.Run
 	o.tally.before = o.seen.Count(opt.Run)
 	return o, nil
 }
+
+// head writes what comes before the first line.
+func (o *output) head() error {
+	if o.opt.Format != CSV || o.opt.Headed {
+		return nil
+	}
+	if _, err := io.WriteString(o.opt.W, csvHeader); err != nil {
+		return &WriteError{err}
+	}
+	return nil
+}
+
+// A WriteError is that results could not be written or synced. Those results were not acked: they
+// stay in their queue, and come again when their leases end.
+type WriteError struct{ Err error }
+
+func (e *WriteError) Error() string { return "write results: " + e.Err.Error() }
+
+func (e *WriteError) Unwrap() error { return e.Err }
 
 // run finds the queue, starts the end's watcher, and takes results until the end.
 func (o *output) run(ctx context.Context) error {
@@ -163,13 +238,22 @@ func (o *output) run(ctx context.Context) error {
 			queue = rec.Results
 		}
 		if queue != rec.Results {
-			return glassq.Errorf(glassq.CodeBadRequest, "run %s has its results in queue %s, not %s; leave --results out", rec.Name, rec.Results, queue)
+			o.say("run %s keeps its results in queue %s; taking those in %s, as told: the end comes when someone has taken the others",
+				rec.Name, rec.Results, queue)
 		}
 	}
 	if queue == "" {
 		queue = glassq.DefaultResults
 	}
-	return o.take(ctx, queue)
+	o.queue = queue
+	return o.take(ctx)
+}
+
+// say tells a person something.
+func (o *output) say(format string, args ...any) {
+	if o.opt.Notify != nil {
+		o.opt.Notify(fmt.Sprintf(format, args...))
+	}
 }
 
 // await waits for a phase of the run, however long it takes.
@@ -199,6 +283,7 @@ func (o *output) await(ctx context.Context, phase glassq.Phase) (glassq.Run, err
 func (o *output) know(rec glassq.Run) {
 	o.tally.mu.Lock()
 	defer o.tally.mu.Unlock()
+	o.tasks = rec.Queue
 	if rec.Sealed {
 		o.tally.total = rec.Total
 	}
@@ -206,9 +291,11 @@ func (o *output) know(rec glassq.Run) {
 
 func (o *output) report() Report {
 	s := o.tally.summary()
+	o.tally.mu.Lock()
+	defer o.tally.mu.Unlock()
 	return Report{
-		Written: s.Written, Before: s.Before, Duplicates: s.Duplicates, OK: s.OK, Failed: s.Failed,
-		RT: s.RT, Errors: o.tally.errors(), Took: s.Took,
+		Queue: o.queue, Written: s.Written, Before: s.Before, Duplicates: s.Duplicates, OK: s.OK, Failed: s.Failed,
+		NoRecord: o.tally.all.raw, RT: s.RT, Errors: o.tally.all.classes.list(), Took: s.Took, tally: o.tally,
 	}
 }
 
@@ -231,8 +318,6 @@ func (o *output) balance(ctx context.Context, rep *Report) error {
 		return fmt.Errorf("ask for the books of run %s: %w", o.opt.Run, err)
 	}
 	rep.Run = rec
-	return o.again(ctx, func() (err error) {
-		rep.Missing, rep.MissingIDs, err = findMissing(ctx, o.q, o.opt.Run, o.seen)
-		return err
-	})
+	rep.Missing, rep.MissingIDs, err = o.findMissing(ctx)
+	return err
 }

@@ -113,7 +113,7 @@ func TestWriteErrorAcksOnlyWhatIsWritten(t *testing.T) {
 		if !errors.Is(err, errFull) || len(q.acked) != 30 || rep.Written != 30 || rep.Missing != 70 {
 			t.Errorf("Run = %+v, %v, %d acked; want 30 written and acked, 70 missing, %v", rep, err, len(q.acked), errFull)
 		}
-		seen, valid, err := LoadSeen(bytes.NewReader(w.Bytes()), "r1")
+		seen, valid, err := LoadSeen(bytes.NewReader(w.Bytes()), LoadOptions{Run: "r1"})
 		if err != nil || seen.Count("r1") < 30 || valid > int64(w.Len()) {
 			t.Errorf("LoadSeen = %d, %d, %v; want at least the 30 that were acked", seen.Count("r1"), valid, err)
 		}
@@ -158,7 +158,7 @@ func TestContinuedFile(t *testing.T) {
 		q.add(2, `{}`)
 		q.add(1, `{}`)
 		file := "{\"id\":\"r1/0\",\"run\":\"r1\"}\n{\"id\":\"r1/1\",\"run\":\"r1\"}\n{\"id\":\"r1/3\",\"ru"
-		seen, valid, err := LoadSeen(strings.NewReader(file), "r1")
+		seen, valid, err := LoadSeen(strings.NewReader(file), LoadOptions{Run: "r1"})
 		if err != nil || valid != 50 || seen.Count("r1") != 2 {
 			t.Fatalf("LoadSeen = %d seen, %d, %v; want 2, 50", seen.Count("r1"), valid, err)
 		}

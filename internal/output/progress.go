@@ -27,6 +27,7 @@ type Progress struct {
 	start    time.Time
 
 	done, total atomic.Uint64
+	before      atomic.Uint64 // of done, what earlier calls did
 	note        atomic.Pointer[string]
 
 	rate     float64 // per second, averaged; draw's
@@ -58,6 +59,9 @@ func (p *Progress) Set(done, total uint64) {
 		}
 	}
 }
+
+// Before says how much of what is done was done by earlier calls: it is no part of any rate.
+func (p *Progress) Before(done uint64) { p.before.Store(done) }
 
 // Note puts a text behind the figures, such as percentiles or what is waited for; "" takes it away.
 func (p *Progress) Note(text string) { p.note.Store(&text) }
@@ -102,6 +106,8 @@ func (p *Progress) draw(now time.Time, last bool) {
 // line makes the line and moves the average on. The last line has the rate over all the time.
 func (p *Progress) line(now time.Time, last bool) string {
 	done, total := p.done.Load(), p.total.Load()
+	before := min(p.before.Load(), done)
+	p.lastDone = max(p.lastDone, before)
 	if dt := now.Sub(p.last).Seconds(); dt > 0 {
 		current := float64(done-p.lastDone) / dt
 		weight := 1 - math.Exp(-dt/rateSpan.Seconds())
@@ -114,7 +120,7 @@ func (p *Progress) line(now time.Time, last bool) string {
 	elapsed := now.Sub(p.start)
 	rate := p.rate
 	if last && elapsed > 0 {
-		rate = float64(done) / elapsed.Seconds()
+		rate = float64(done-before) / elapsed.Seconds()
 	}
 	var b strings.Builder
 	b.WriteString(p.label)

@@ -18,6 +18,11 @@ type object struct {
 	o, oKey    span // value and name of member o; zero when absent
 	oMembers   int  // members of o
 	hasAttempt bool // o has a
+
+	i, b64  span // values of the members that say what the task was
+	msg, w  span // values of these members of o
+	id, run span // values, for lines of a file
+	raw     bool // there is a member raw: a line of what was no object
 }
 
 // maxDepth is how deep values may be nested; deeper ones count as no JSON. encoding/json has the
@@ -33,7 +38,21 @@ func scanObject(b []byte) (obj object, ok bool) {
 			return
 		}
 		switch unquoteKey(key) {
-		case "id", "run":
+		case "i":
+			obj.i = v
+		case "b64":
+			obj.b64 = v
+		case "raw":
+			obj.raw = true
+		case "id":
+			if obj.id.end == 0 { // of two members with one name, ours came first
+				obj.id = v
+			}
+			obj.clean = false
+		case "run":
+			if obj.run.end == 0 {
+				obj.run = v
+			}
 			obj.clean = false
 		case "o":
 			if obj.o.end != 0 {
@@ -49,10 +68,15 @@ func scanObject(b []byte) (obj object, ok bool) {
 		obj.clean = false
 		return obj, true
 	}
-	scanMembers(b, obj.o.start, 2, func(key []byte, _, _ span) {
+	scanMembers(b, obj.o.start, 2, func(key []byte, _, v span) {
 		obj.oMembers++
-		if len(key) == 1 && key[0] == 'a' {
+		switch string(key) {
+		case "a":
 			obj.hasAttempt = true
+		case "msg":
+			obj.msg = v
+		case "w":
+			obj.w = v
 		}
 	})
 	return obj, true

@@ -2,34 +2,40 @@ package output
 
 import (
 	"fmt"
-	"sort"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-	"github.com/glassq/glassq"
 )
 
-// A Summary is what an output has taken so far.
+// A Summary is where an output stands: what a progress display needs.
 type Summary struct {
 	Run        string // "" without one
 	Total      uint64 // of the run, once it is sealed; 0 before
-	Written    uint64 // results written
+	Written    uint64 // results written by this output
 	Before     uint64 // results of the run that the continued file had already
 	Duplicates uint64 // taken again and not written
 	OK, Failed uint64 // of those written
-	RT         Percentiles
+	Asked      float64
+	RT         Percentiles // of all results, those of the continued file included
 	Took       time.Duration
+}
+
+// Rate is results per second that this output wrote.
+func (s *Summary) Rate() float64 {
+	if sec := s.Took.Seconds(); sec > 0 {
+		return float64(s.Written) / sec
+	}
+	return 0
 }
 
 // Line is the summary on one line.
 func (s Summary) Line() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s results  ok %s  failed %s  duplicate %s", comma(s.Written), comma(s.OK), comma(s.Failed), comma(s.Duplicates))
-	if sec := s.Took.Seconds(); sec > 0 {
-		fmt.Fprintf(&b, "  %s/s", comma(uint64(float64(s.Written)/sec+0.5)))
+	if s.Took > 0 {
+		fmt.Fprintf(&b, "  %s/s", comma(uint64(s.Rate()+0.5)))
 	}
 	if s.RT.Count > 0 {
 		fmt.Fprintf(&b, "  p50 %s  p99 %s  max %s", short(s.RT.P50), short(s.RT.P99), short(s.RT.Max))
@@ -46,100 +52,151 @@ type Percentiles struct {
 
 // An ErrorCount is how many failed results had one error class.
 type ErrorCount struct {
-	Class string // "status 404" for a bare status, "unknown" for none
-	Count uint64
+	Class string `json:"class"` // "status 404" for a status, "unknown" for none
+	Count uint64 `json:"count"`
 }
 
 const (
-	maxRT      = int64(time.Hour / time.Microsecond)
-	maxClass   = 64  // bytes of an error class; longer ones are "other"
-	maxClasses = 100 // error classes told apart; the rest are "other"
+	lateAfter    = 10 * time.Millisecond // work that began so long after it was due was late
+	maxRates     = 500                   // changes of the asked rate that are remembered
+	earliestYear = 2020                  // times before, and those to come, are a broken clock's
 )
 
 // tally counts results. All methods are safe for concurrent use.
 type tally struct {
-	start time.Time
-
-	mu         sync.Mutex
-	written    uint64
-	duplicates uint64
-	ok, failed uint64
-	timed      uint64
-	hist       *hdrhistogram.Histogram // microseconds
-	classes    map[string]uint64
+	mu         sync.Mutex // guards all below
+	start      time.Time
 	run        string
 	total      uint64
-	before     uint64
+	before     uint64 // positions that the file had
+	written    uint64
+	duplicates uint64
+	ok, failed uint64 // of those written
+	all        totals // with those of the file
 }
 
-func newTally(now time.Time) *tally {
-	return &tally{start: now, hist: hdrhistogram.New(1, maxRT, 3), classes: make(map[string]uint64)}
+// totals are counts and distributions of results.
+type totals struct {
+	ok, failed   uint64
+	raw          uint64 // were no JSON objects
+	late         uint64
+	bytes        uint64
+	clocked      uint64    // named the time of their start
+	began, ended time.Time // first start and last end that results named
+	service      *hdrhistogram.Histogram
+	whole        *hdrhistogram.Histogram // due to done
+	classes      counter
+	buf          []byte
+	groupings    []*grouping
+	slow         slowest
+	series       series
+	asked        []AskedRate
 }
 
-// record counts one result; t.mu is held.
-func (t *tally) record(r *glassq.Result) {
-	t.written++
-	if r.RT > 0 {
-		t.timed++
-		t.hist.RecordValue(min(r.RT.Microseconds(), maxRT)) // within bounds: no error
+func newTally(now time.Time, by []By) (*tally, error) {
+	groupings, err := newGroupings(by)
+	if err != nil {
+		return nil, err
 	}
-	if r.OK {
+	return &tally{start: now, all: totals{
+		service: newHistogram(3), whole: newHistogram(3), classes: newCounter(maxClasses), groupings: groupings,
+	}}, nil
+}
+
+// record counts one result that was written; t.mu is held.
+func (t *tally) record(r *record) {
+	t.written++
+	if r.out.OK {
 		t.ok++
+	} else {
+		t.failed++
+	}
+	t.all.record(r)
+}
+
+func (a *totals) record(r *record) {
+	if r.obj == nil {
+		a.raw++
+	}
+	if r.out.RT > 0 {
+		recordTime(a.service, r.out.RT)
+	}
+	if r.hasDue() {
+		recordTime(a.whole, r.out.RT+r.out.Lag)
+		if r.out.Lag > lateAfter {
+			a.late++
+		}
+	}
+	a.bytes += uint64(max(r.out.N, 0))
+	a.place(r)
+	if r.out.OK {
+		a.ok++
+	} else {
+		a.failed++
+		a.buf = r.class(a.buf[:0])
+		a.classes.add(a.buf)
+	}
+	for _, g := range a.groupings {
+		g.record(r)
+	}
+	a.slow.offer(r)
+}
+
+// place puts a result into the series: by the worker's clock if that can be right, else by ours.
+func (a *totals) place(r *record) {
+	start, end := r.out.T, r.ended()
+	if end.IsZero() || start.Year() < earliestYear || end.After(r.at.Add(time.Minute)) {
+		if !r.at.IsZero() {
+			a.series.done(r.at, r)
+		}
 		return
 	}
-	t.failed++
-	class := r.Err
-	switch {
-	case class == "" && r.Code != 0:
-		class = "status " + strconv.Itoa(r.Code)
-	case class == "":
-		class = "unknown"
-	case len(class) > maxClass:
-		class = "other"
+	a.clocked++
+	if a.began.IsZero() || start.Before(a.began) {
+		a.began = start
 	}
-	if _, ok := t.classes[class]; !ok {
-		if len(t.classes) >= maxClasses {
-			class = "other"
-		}
-		class = strings.Clone(class)
+	if end.After(a.ended) {
+		a.ended = end
 	}
-	t.classes[class]++
+	a.series.done(end, r)
+	if due := start.Add(-r.out.Lag); due.Year() >= earliestYear {
+		a.series.at(due).due++
+	}
+}
+
+// ask notes which rate is asked for now.
+func (t *tally) ask(now time.Time, rate float64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := len(t.all.asked)
+	if n == 0 && rate == 0 || n > 0 && t.all.asked[n-1].Rate == rate || n == maxRates {
+		return
+	}
+	t.all.asked = append(t.all.asked, AskedRate{T: float64(now.UnixMilli()) / 1000, Rate: rate})
 }
 
 func (t *tally) summary() Summary {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Summary{
+	s := Summary{
 		Run: t.run, Total: t.total, Written: t.written, Before: t.before, Duplicates: t.duplicates,
 		OK: t.ok, Failed: t.failed, RT: t.percentiles(), Took: time.Since(t.start),
 	}
+	if n := len(t.all.asked); n > 0 {
+		s.Asked = t.all.asked[n-1].Rate
+	}
+	return s
 }
 
 // percentiles reads the histogram; t.mu is held.
 func (t *tally) percentiles() Percentiles {
-	if t.timed == 0 {
+	h := t.all.service
+	if h.TotalCount() == 0 {
 		return Percentiles{}
 	}
-	v := t.hist.ValueAtPercentiles([]float64{50, 90, 99, 99.9})
+	v := h.ValueAtPercentilesSlice([]float64{50, 90, 99, 99.9})
 	us := func(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 	return Percentiles{
-		Count: t.timed, P50: us(v[50]), P90: us(v[90]), P99: us(v[99]), P999: us(v[99.9]), Max: us(t.hist.Max()),
+		Count: uint64(h.TotalCount()), P50: us(v[0]), P90: us(v[1]), P99: us(v[2]), P999: us(v[3]), Max: us(h.Max()),
 	}
-}
-
-// errors returns the error classes, most frequent first.
-func (t *tally) errors() []ErrorCount {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	list := make([]ErrorCount, 0, len(t.classes))
-	for class, n := range t.classes {
-		list = append(list, ErrorCount{class, n})
-	}
-	sort.Slice(list, func(i, j int) bool {
-		if list[i].Count != list[j].Count {
-			return list[i].Count > list[j].Count
-		}
-		return list[i].Class < list[j].Class
-	})
-	return list
 }

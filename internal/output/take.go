@@ -1,7 +1,6 @@
 package output
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +15,7 @@ var errDrained = errors.New("drained")
 
 // take moves results from the queue to the writer in three steps that overlap: reserve; write and
 // flush; sync and ack. A step ends when the one before it has, so what was taken is seen through.
-func (o *output) take(ctx context.Context, queue string) error {
+func (o *output) take(ctx context.Context) error {
 	var (
 		taken   = make(chan []glassq.Lease, 1)
 		written = make(chan []glassq.Ack, 4)
@@ -33,7 +32,7 @@ func (o *output) take(ctx context.Context, queue string) error {
 
 	wg.Go(func() {
 		defer close(taken)
-		if reserveErr = o.reserve(reserving, queue, taken); reserveErr != nil {
+		if reserveErr = o.reserve(reserving, o.queue, taken); reserveErr != nil {
 			stop(reserveErr)
 		}
 	})
@@ -64,7 +63,8 @@ func (o *output) take(ctx context.Context, queue string) error {
 		}
 		stop(watchErr)
 	})
-	wg.Go(func() { o.tell(reserving, done) })
+	wg.Go(func() { o.tell(done) })
+	wg.Go(func() { o.watch(reserving) })
 	wg.Go(func() {
 		select {
 		case <-done:
@@ -136,10 +136,11 @@ func (o *output) write(taken <-chan []glassq.Lease, written chan<- []glassq.Ack)
 
 // A batchWriter writes batches and counts them. Its slices are used again for each.
 type batchWriter struct {
-	o        *output
-	buf      []byte
-	verdicts []glassq.Result // of the results that are written
-	noted    []*glassq.Lease // those of them whose positions were noted
+	o       *output
+	buf     []byte
+	records []record        // of the results that are written
+	objects []object        // room for their parts
+	noted   []*glassq.Lease // those of them whose positions were noted
 }
 
 const flushSize = 4 << 20 // a large batch is written in parts of about this size
@@ -148,16 +149,27 @@ const flushSize = 4 << 20 // a large batch is written in parts of about this siz
 // none of its positions counts as seen.
 func (w *batchWriter) write(leases []glassq.Lease) error {
 	o := w.o
-	w.buf, w.verdicts, w.noted = w.buf[:0], w.verdicts[:0], w.noted[:0]
+	if len(w.objects) < len(leases) {
+		w.objects = make([]object, len(leases))
+		w.records = make([]record, 0, len(leases))
+	}
+	now := time.Now()
+	w.buf, w.records, w.noted = w.buf[:0], w.records[:0], w.noted[:0]
 	for i := range leases {
 		l := &leases[i]
 		if n, ok := position(l); ok {
 			if !o.seen.add(l.Run, n) {
+				o.duplicate.add(l)
 				continue
 			}
 			w.noted = append(w.noted, l)
 		}
-		w.line(l)
+		w.records = append(w.records, record{})
+		r := &w.records[len(w.records)-1]
+		r.read(l, &w.objects[i], now)
+		if err := w.line(r); err != nil {
+			return w.undo(err)
+		}
 		if len(w.buf) >= flushSize {
 			if err := w.flush(); err != nil {
 				return err
@@ -172,10 +184,15 @@ func (w *batchWriter) write(leases []glassq.Lease) error {
 	}
 	o.tally.mu.Lock()
 	defer o.tally.mu.Unlock()
-	o.tally.duplicates += uint64(len(leases) - len(w.verdicts))
-	for i := range w.verdicts {
-		o.tally.record(&w.verdicts[i])
+	o.tally.duplicates += uint64(len(leases) - len(w.records))
+	for i := range w.records {
+		r := &w.records[i]
+		o.tally.record(r)
+		if !r.out.OK {
+			o.failed.add(r.lease)
+		}
 	}
+	clear(w.records) // they hold on to bodies
 	return nil
 }
 
@@ -188,29 +205,33 @@ func (w *batchWriter) flush() error {
 	if err == nil {
 		return nil
 	}
+	return w.undo(&WriteError{err})
+}
+
+// undo takes back what was noted of a batch that is not acked.
+func (w *batchWriter) undo(err error) error {
 	for _, l := range w.noted {
 		n, _ := position(l)
 		w.o.seen.remove(l.Run, n)
 	}
-	return fmt.Errorf("write results: %w", err)
+	return err
 }
 
 // line appends the line of one result.
-func (w *batchWriter) line(l *glassq.Lease) {
-	body := bytes.TrimSpace(l.Body)
-	var obj *object
-	if found, ok := scanObject(body); ok {
-		obj = &found
-	}
-	w.verdicts = append(w.verdicts, glassq.Result{})
-	v := &w.verdicts[len(w.verdicts)-1]
-	verdictOf(l, v)
+func (w *batchWriter) line(r *record) (err error) {
 	switch w.o.opt.Format {
 	case NDJSON:
-		w.buf = appendLine(w.buf, l, body, obj)
+		w.buf = appendLine(w.buf, r.lease, r.body, r.obj)
 	case Text:
-		w.buf = appendText(w.buf, l, v)
+		w.buf = appendText(w.buf, r.lease, &r.out)
+	case CSV:
+		w.buf = appendCSV(w.buf, r)
+	case Custom:
+		if w.buf, err = w.o.opt.Template.append(w.buf, r); err != nil {
+			err = glassq.Errorf(glassq.CodeBadRequest, "result %s: %w", r.lease.TaskID(), err)
+		}
 	}
+	return err
 }
 
 // ack syncs and acks what was written. What has piled up meanwhile shares a sync and a call.
@@ -230,7 +251,7 @@ func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) error {
 		}
 		if o.opt.Sync != nil {
 			if err := o.opt.Sync(); err != nil {
-				return fmt.Errorf("sync results: %w", err)
+				return &WriteError{fmt.Errorf("sync: %w", err)}
 			}
 		}
 		var errs []error
@@ -249,37 +270,6 @@ func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) error {
 		}
 	}
 	return nil
-}
-
-const (
-	tellEvery = 200 * time.Millisecond
-	askEvery  = 10 // of these, until the total is known
-)
-
-// tell reports progress until done is closed, and once more then. While the total of the run is not
-// known it asks for it now and then, for show only.
-func (o *output) tell(ctx context.Context, done <-chan struct{}) {
-	if o.opt.Progress == nil {
-		return
-	}
-	t := time.NewTicker(tellEvery)
-	defer t.Stop()
-	for n := 0; ; n++ {
-		select {
-		case <-t.C:
-		case <-done:
-			o.opt.Progress(o.tally.summary())
-			return
-		}
-		s := o.tally.summary()
-		if s.Run != "" && s.Total == 0 && n%askEvery == 0 {
-			if rec, err := o.q.Run(ctx, s.Run); err == nil {
-				o.know(rec)
-				s.Total = rec.Total
-			}
-		}
-		o.opt.Progress(s)
-	}
 }
 
 var errUnavailable = &glassq.Error{Code: glassq.CodeUnavailable}

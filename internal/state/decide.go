@@ -22,7 +22,8 @@ func (s *State) Lease(t glassq.Token) Lookup {
 	if q == nil {
 		return Lost
 	}
-	if l, ok := s.leases[t.Number]; ok {
+	s.tasks.trim()
+	if l, ok := s.leases.get(t.Number); ok {
 		if e := s.tasks.get(l.task); e != nil && s.class[e.class].queue == q {
 			return Live
 		}
@@ -36,7 +37,7 @@ func (s *State) Lease(t glassq.Token) Lookup {
 
 // queueOfLease is the queue of a live or acked lease; nil when it is neither, or its queue was dropped.
 func (s *State) queueOfLease(number uint64) *Queue {
-	if l, ok := s.leases[number]; ok {
+	if l, ok := s.leases.get(number); ok {
 		if e := s.tasks.get(l.task); e != nil {
 			return s.class[e.class].queue
 		}
@@ -64,7 +65,7 @@ type Leased struct {
 
 // Leased describes the task of a live lease.
 func (s *State) Leased(number uint64) Leased {
-	l := s.leases[number]
+	l, _ := s.leases.get(number)
 	e := s.tasks.get(l.task)
 	c := &s.class[e.class]
 	d := Leased{Task: l.task, Frame: e.frame(), Offset: e.offset(), Attempt: e.attempts(),
@@ -91,6 +92,7 @@ type Place struct {
 
 // Place returns the place of task n; ok is false when it is gone.
 func (s *State) Place(n uint64) (p Place, ok bool) {
+	s.tasks.trim()
 	e := s.tasks.get(n)
 	if e == nil {
 		return p, false
@@ -99,7 +101,7 @@ func (s *State) Place(n uint64) (p Place, ok bool) {
 }
 
 // Reason is why task n was nacked, as the worker said.
-func (s *State) Reason(n uint64) string { return s.reasons[n] }
+func (s *State) Reason(n uint64) string { return s.tasks.reason(n) }
 
 // NextLease returns the number of the next lease, and how many from it on are reserved in the log.
 func (s *State) NextLease() (number uint64, left uint64) {
@@ -129,7 +131,7 @@ func (s *State) NextTask() uint64 { return s.tasks.next }
 
 // Figures fills in what the state knows of the engine's figures.
 func (s *State) Figures(f *glassq.Stats) {
-	f.Tasks, f.Leases, f.Acked = s.tasks.live, int64(len(s.leases)), int64(s.acked.count)
+	f.Tasks, f.Leases, f.Acked = s.tasks.live, int64(s.leases.live), int64(s.acked.count)
 	for _, q := range s.queues {
 		f.Dedup += int64(len(q.ids.seen))
 	}
@@ -141,15 +143,14 @@ func (s *State) DueAt(in glassq.State) map[uint64]int64 {
 	due := map[uint64]int64{}
 	switch in {
 	case glassq.Delayed:
-		for _, t := range s.delays.heap {
+		for i := range s.delays.n {
+			t := s.delays.get(i)
 			if s.delayValid(t) {
 				due[t.ref] = t.at
 			}
 		}
 	case glassq.Leased:
-		for _, l := range s.leases {
-			due[l.task] = l.deadline
-		}
+		s.leases.each(func(_ uint64, l lease) { due[l.task] = l.deadline })
 	}
 	return due
 }

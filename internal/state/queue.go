@@ -1,7 +1,6 @@
 package state
 
 import (
-	"math/bits"
 	"slices"
 
 	"github.com/glassq/glassq"
@@ -81,20 +80,29 @@ func (s *State) applySettings(name string, set glassq.Settings) {
 	}
 }
 
-// each calls fn for every task of q in a state, by lanes; fn may end the task.
+// each calls fn for every task of q in a state, in order of number; fn may end the task or change its state.
 func (s *State) each(q *Queue, want glassq.State, fn func(n uint64, e *entry)) {
 	if q.count[want] == 0 {
 		return
 	}
-	var found []uint64
-	s.tasks.all(func(n uint64, e *entry) bool {
-		if e.state() == want && s.class[e.class].queue == q {
-			found = append(found, n)
-		}
-		return true
+	s.pick(func(e *entry) bool { return e.state() == want && s.class[e.class].queue == q }, func(n uint64, e *entry) bool {
+		fn(n, e)
+		return q.count[want] > 0
 	})
-	for _, n := range found {
-		fn(n, s.tasks.get(n))
+}
+
+// pick calls fn for the tasks that want says yes to, in order of number, until it returns false; fn may
+// end the task, and nothing else.
+func (s *State) pick(want func(*entry) bool, fn func(n uint64, e *entry) bool) {
+	var found []uint64
+	for ci := s.tasks.base; ci < s.tasks.end(); ci++ {
+		found = s.tasks.numbers(found[:0], ci, want)
+		for _, n := range found {
+			if !fn(n, s.tasks.get(n)) {
+				return
+			}
+		}
+		s.tasks.trim()
 	}
 }
 
@@ -121,7 +129,7 @@ func (s *State) applyPurge(name string, states byte) {
 }
 
 func (s *State) delayValid(t timer) bool {
-	e := s.tasks.get(t.ref)
+	e := s.tasks.look(t.ref)
 	return e != nil && e.state() == glassq.Delayed
 }
 
@@ -158,7 +166,7 @@ func (s *State) applyRedrive(name string, most int) {
 		}
 		e.w0 &^= flagDeadNacked
 		e.setAttempts(0)
-		delete(s.reasons, n)
+		s.tasks.setReason(n, "")
 		q.count[glassq.Dead]--
 		q.count[glassq.Leased]++
 		e.setState(glassq.Leased) // as if its last try were given back
@@ -177,40 +185,39 @@ func (s *State) applyDrop(name string) {
 	s.byNum[q.num] = nil
 }
 
-// Peek calls fn for tasks of q in a state, in order of number from cursor on, until it returns false.
-func (s *State) Peek(q *Queue, want glassq.State, cursor uint64, fn func(n uint64) bool) {
-	visit := func(n uint64) bool {
-		if e := s.tasks.get(n); e != nil && e.state() == want {
-			return fn(n)
-		}
-		return true
-	}
-	switch want {
-	case glassq.Dead:
-		q.dead.from(cursor, visit)
-	case glassq.Ready:
-		for p := 9; p >= 0; p-- {
-			if q.filled>>p&1 == 0 {
-				continue
+// Peek returns up to most tasks of q in a state, in order of number from cursor on.
+func (s *State) Peek(q *Queue, want glassq.State, cursor uint64, most int) []uint64 {
+	var found []uint64
+	from := func(l *lane) {
+		k := 0
+		l.from(cursor, func(n uint64) bool {
+			if e := s.tasks.look(n); e != nil && e.state() == want {
+				found = append(found, n)
+				k++
 			}
-			on := true
-			q.lanes[p].from(cursor, func(n uint64) bool {
-				on = visit(n)
-				return on
-			})
-			if !on && bits.OnesCount16(q.filled) == 1 {
-				return
-			}
-		}
-	default:
-		if q.count[want] == 0 {
-			return
-		}
-		s.tasks.all(func(n uint64, e *entry) bool {
-			if n < cursor || e.state() != want || s.class[e.class].queue != q {
-				return true
-			}
-			return fn(n)
+			return k < most
 		})
 	}
+	switch {
+	case q.count[want] == 0:
+	case want == glassq.Dead:
+		from(&q.dead)
+	case want == glassq.Ready:
+		for p := range q.lanes {
+			from(&q.lanes[p])
+		}
+		slices.Sort(found)
+		found = slices.Compact(found)
+	default:
+		var some []uint64
+		for ci := max(s.tasks.base, cursor/chunkLen); ci < s.tasks.end() && len(found) < most; ci++ {
+			some = s.tasks.numbers(some[:0], ci, func(e *entry) bool { return e.state() == want && s.class[e.class].queue == q })
+			for _, n := range some {
+				if n >= cursor {
+					found = append(found, n)
+				}
+			}
+		}
+	}
+	return found[:min(most, len(found))]
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Format is the version of the records. Readers refuse a newer one.
-const Format = 1
+const Format = 2
 
 // Op is the first byte of a record.
 type op byte
@@ -33,6 +33,7 @@ const (
 	opDrop                  // queue
 	opRun                   // run, change
 	opCancel                // run
+	opMove                  // task, when it was put, its put: its body lies here now
 )
 
 const (
@@ -237,6 +238,16 @@ func decodePut(b []byte) (p put, err error) {
 		return p, recordErr("put")
 	}
 	return p, nil
+}
+
+// DecodeTask reads the task of the put or the move at the start of rec. Its Body aliases rec. A move says
+// when the task was put, in ms; otherwise put is 0, and the time of the frame is that of the put.
+func DecodeTask(rec []byte) (t glassq.Task, put int64, err error) {
+	rec, put, err = unwrap(rec)
+	if err == nil {
+		t, err = DecodePut(rec)
+	}
+	return t, put, err
 }
 
 // DecodePut reads the task of the opPut record at the start of rec. Its Body aliases rec.

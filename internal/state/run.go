@@ -118,12 +118,18 @@ func (s *State) run(name string) *Run {
 	r := s.runs[name]
 	if r == nil {
 		s.forgetRuns()
-		r = &Run{name: name, created: s.now, put: roaring.New(), done: roaring.New(),
-			failed: roaring.New(), dead: roaring.New()}
+		r = &Run{name: name, created: s.now, put: positions(), done: positions(), failed: positions(), dead: positions()}
 		s.runs[name] = r
 		s.hooks.RunChanged()
 	}
 	return r
+}
+
+// positions returns an empty set whose clones are cheap: they share what neither changes.
+func positions() *roaring.Bitmap {
+	b := roaring.New()
+	b.SetCopyOnWrite(true)
+	return b
 }
 
 // forgetRuns makes room for a new run: those that ended long ago go, and the oldest ended ones beyond
@@ -207,20 +213,16 @@ func (s *State) applyCancel(name string) {
 	if r == nil {
 		return
 	}
-	var found []uint64
-	s.tasks.all(func(n uint64, e *entry) bool {
-		if st := e.state(); s.booked(e) == r && (st == glassq.Ready || st == glassq.Delayed) {
-			found = append(found, n)
+	s.pick(func(e *entry) bool {
+		return s.booked(e) == r && (e.state() == glassq.Ready || e.state() == glassq.Delayed)
+	}, func(n uint64, e *entry) bool {
+		delayed := e.state() == glassq.Delayed
+		s.end(n, e, func(d *glassq.DeadCounts) { d.Cancelled++ })
+		if delayed {
+			s.delays.drop(s.delayValid)
 		}
 		return true
 	})
-	for _, n := range found {
-		e := s.tasks.get(n)
-		if e.state() == glassq.Delayed {
-			s.delays.drop(s.delayValid)
-		}
-		s.end(n, e, func(d *glassq.DeadCounts) { d.Cancelled++ })
-	}
 	if !r.sealed {
 		r.sealed, r.total = true, r.books.Put
 	}

@@ -13,7 +13,7 @@ import (
 type State struct {
 	now    int64 // ms since 1970, as records and frames say; never goes back
 	tasks  table
-	leases map[uint64]lease
+	leases leaseTable
 	limit  uint64 // lease numbers below it are reserved in the log
 	next   uint64 // the next lease number
 
@@ -29,8 +29,6 @@ type State struct {
 	leaseTimers timers // ref: lease number
 	delays      timers // ref: task
 	ttls        timers // ref: task
-	ttlAt       map[uint64]int64
-	reasons     map[uint64]string // of dead tasks, and of nacked ones
 	acked       ackedWindow
 
 	hooks Hooks
@@ -38,19 +36,13 @@ type State struct {
 
 // Hooks tell the owner of a State what a record changed. They must not call back.
 type Hooks struct {
-	// Live and Dropped count the tasks whose body lies in a frame.
-	Live, Dropped func(frame uint64)
+	// Live and Dropped tell that a task's body lies in a frame, or no longer. bytes is about what its
+	// record takes there, the same in both.
+	Live, Dropped func(frame uint64, bytes int64)
 	// Ready is called when a queue has something to hand out that it had not.
 	Ready func(*Queue)
 	// RunChanged is called when a run may have reached a phase that somebody waits for.
 	RunChanged func()
-}
-
-// A lease is a live hand-out.
-type lease struct {
-	task     uint64
-	deadline int64 // ms
-	length   int64 // ms, as granted
 }
 
 // A class is what tasks of one dispatch share.
@@ -67,7 +59,7 @@ type class struct {
 
 // New returns an empty state.
 func New(h Hooks) *State {
-	nop := func(uint64) {}
+	nop := func(uint64, int64) {}
 	if h.Live == nil {
 		h.Live = nop
 	}
@@ -81,9 +73,8 @@ func New(h Hooks) *State {
 		h.RunChanged = func() {}
 	}
 	s := &State{hooks: h, next: 1, limit: 1, lastNum: noClass,
-		leases: map[uint64]lease{}, queues: map[string]*Queue{}, runs: map[string]*Run{},
-		classes: map[string]uint32{}, ttlAt: map[uint64]int64{}, reasons: map[uint64]string{}}
-	s.tasks.next = 1
+		queues: map[string]*Queue{}, runs: map[string]*Run{}, classes: map[string]uint32{}}
+	s.tasks.next, s.tasks.hotMost = 1, hotMost
 	return s
 }
 
@@ -99,6 +90,7 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 	if len(b) == 0 {
 		return 0, recordErr("empty record")
 	}
+	s.tasks.trim()
 	if op(b[0]) == opPut {
 		p, err := decodePut(b)
 		if err != nil {
@@ -175,6 +167,8 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		} else {
 			r.bad = true
 		}
+	case opMove:
+		return s.applyMove(b, frame, offset)
 	case opCancel:
 		name := r.str()
 		if !r.bad {
@@ -228,7 +222,7 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	}
 	n := s.tasks.add(e)
 	c.refs++
-	s.hooks.Live(frame)
+	s.hooks.Live(frame, s.weight(&e))
 	q.books.Put++
 	q.bytes += e.size()
 	if run != nil {
@@ -240,7 +234,6 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 		}
 	}
 	if p.ttl > 0 {
-		s.ttlAt[n] = s.now + int64(p.ttl)
 		s.ttls.push(s.now+int64(p.ttl), n)
 	}
 	if p.delay > 0 {
@@ -312,21 +305,18 @@ func (s *State) unref(ci uint32) {
 
 // drop forgets task n.
 func (s *State) drop(n uint64, e *entry) {
-	q, ci, frame := s.class[e.class].queue, e.class, e.frame()
+	q, ci, frame, weight := s.class[e.class].queue, e.class, e.frame(), s.weight(e)
 	q.count[e.state()]--
 	q.bytes -= e.size()
 	if e.has(flagTTL) {
-		delete(s.ttlAt, n)
+		e.w0 &^= flagTTL
 		s.ttls.drop(s.ttlValid)
-	}
-	if len(s.reasons) > 0 {
-		delete(s.reasons, n)
 	}
 	if run := s.class[ci].run; run != nil && e.has(flagResult) && e.state() != glassq.Dead {
 		s.resultGone(run)
 	}
 	s.tasks.remove(n)
-	s.hooks.Dropped(frame)
+	s.hooks.Dropped(frame, weight)
 	s.unref(ci)
 }
 
@@ -366,7 +356,7 @@ func (s *State) applyLease(number, n uint64, length int64) error {
 	e.setAttempts(e.attempts() + 1)
 	c.queue.count[glassq.Ready]--
 	c.queue.count[glassq.Leased]++
-	s.leases[number] = lease{task: n, deadline: s.now + length, length: length}
+	s.leases.set(number, lease{task: n, deadline: s.now + length, length: length})
 	s.leaseTimers.push(s.now+length, number)
 	if number >= s.next {
 		s.next = number + 1
@@ -413,11 +403,11 @@ func (s *State) Head(q *Queue) (n uint64, ok bool) {
 }
 
 func (s *State) endLease(number uint64) (lease, *entry, error) {
-	l, ok := s.leases[number]
+	l, ok := s.leases.get(number)
 	if !ok {
 		return l, nil, recordErr(fmt.Sprintf("end of lease %d, which is not live", number))
 	}
-	delete(s.leases, number)
+	s.leases.remove(number)
 	s.leaseTimers.drop(s.leaseValid)
 	e := s.tasks.get(l.task)
 	if e == nil || e.state() != glassq.Leased {
@@ -427,11 +417,14 @@ func (s *State) endLease(number uint64) (lease, *entry, error) {
 }
 
 func (s *State) leaseValid(t timer) bool {
-	l, ok := s.leases[t.ref]
+	l, ok := s.leases.get(t.ref)
 	return ok && l.deadline == t.at
 }
 
-func (s *State) ttlValid(t timer) bool { return s.ttlAt[t.ref] == t.at }
+func (s *State) ttlValid(t timer) bool {
+	e := s.tasks.look(t.ref)
+	return e != nil && e.has(flagTTL)
+}
 
 func (s *State) applyAck(number uint64, outcome glassq.Outcome, result bool) error {
 	l, e, err := s.endLease(number)
@@ -488,7 +481,7 @@ func (s *State) applyNack(number uint64, kind byte, delay int64, reason string) 
 		return err
 	}
 	if reason != "" {
-		s.reasons[l.task] = reason
+		s.tasks.setReason(l.task, reason)
 	}
 	switch kind {
 	case nackUndone:
@@ -526,7 +519,7 @@ func (s *State) maxAttempts(e *entry) int {
 func (s *State) back(n uint64, e *entry, delay int64) {
 	c := &s.class[e.class]
 	q := c.queue
-	if at, ok := s.ttlAt[n]; ok && at <= s.now {
+	if e.has(flagLapsed) {
 		s.expire(n, e)
 		return
 	}
@@ -588,7 +581,7 @@ func (s *State) end(n uint64, e *entry, bump func(*glassq.DeadCounts)) {
 }
 
 func (s *State) applyExtend(number uint64, length int64) error {
-	l, ok := s.leases[number]
+	l, ok := s.leases.get(number)
 	if !ok {
 		return recordErr(fmt.Sprintf("extension of lease %d, which is not live", number))
 	}
@@ -596,7 +589,7 @@ func (s *State) applyExtend(number uint64, length int64) error {
 		return nil
 	}
 	l.deadline = s.now + length
-	s.leases[number] = l
+	s.leases.set(number, l)
 	s.leaseTimers.push(l.deadline, number)
 	s.leaseTimers.drop(s.leaseValid)
 	return nil
@@ -609,6 +602,7 @@ func (s *State) Advance(now int64) {
 		return
 	}
 	for {
+		s.tasks.trim()
 		t, which := s.earliest()
 		if which == nil || t.at > now {
 			break
@@ -622,9 +616,10 @@ func (s *State) Advance(now int64) {
 				which.stale = max(0, which.stale-1)
 				continue
 			}
-			n := s.leases[t.ref].task
-			delete(s.leases, t.ref)
-			if e := s.tasks.get(n); e != nil {
+			l, _ := s.leases.get(t.ref)
+			n := l.task
+			s.leases.remove(t.ref)
+			if e := s.tasks.get(n); e != nil && e.state() == glassq.Leased {
 				s.retry(n, e, Backoff(n, e.attempts()-1))
 			}
 		case &s.delays:
@@ -638,9 +633,15 @@ func (s *State) Advance(now int64) {
 				which.stale = max(0, which.stale-1)
 				continue
 			}
-			// A leased task finishes; when it comes back, back ends it.
-			if e := s.tasks.get(t.ref); e != nil && (e.state() == glassq.Ready || e.state() == glassq.Delayed) {
+			e := s.tasks.get(t.ref)
+			e.w0 &^= flagTTL // its timer is gone
+			if st := e.state(); st == glassq.Ready || st == glassq.Delayed {
+				if st == glassq.Delayed {
+					s.delays.drop(s.delayValid)
+				}
 				s.expire(t.ref, e)
+			} else {
+				e.w0 |= flagLapsed // a leased task finishes; when it comes back, back ends it
 			}
 		}
 	}
@@ -650,8 +651,8 @@ func (s *State) Advance(now int64) {
 // earliest returns the next timer and the heap it is in; nil when there is none.
 func (s *State) earliest() (first timer, in *timers) {
 	for _, t := range []*timers{&s.leaseTimers, &s.delays, &s.ttls} {
-		if len(t.heap) > 0 && (in == nil || t.heap[0].at < first.at) {
-			first, in = t.heap[0], t
+		if t.n > 0 && (in == nil || t.get(0).at < first.at) {
+			first, in = t.get(0), t
 		}
 	}
 	return first, in

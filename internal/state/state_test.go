@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ type walker struct {
 	now    int64
 	frames []walkFrame
 	held   []uint64 // live leases, some of them expired meanwhile
-	live   map[uint64]int
+	live   map[uint64]weigh
 }
 
 type walkFrame struct {
@@ -29,8 +30,58 @@ type walkFrame struct {
 	recs []byte
 }
 
-func (w *walker) hooks(live map[uint64]int) Hooks {
-	return Hooks{Live: func(f uint64) { live[f]++ }, Dropped: func(f uint64) { live[f]-- }}
+// A weigh is what the hooks said of a frame.
+type weigh struct{ tasks, bytes int64 }
+
+func (w *walker) hooks(live map[uint64]weigh) Hooks {
+	add := func(f uint64, by, bytes int64) {
+		live[f] = weigh{live[f].tasks + by, live[f].bytes + bytes}
+	}
+	return Hooks{Live: func(f uint64, n int64) { add(f, 1, n) }, Dropped: func(f uint64, n int64) { add(f, -1, -n) }}
+}
+
+// move writes the bodies of some frames again, as compaction does.
+func (w *walker) move() {
+	end := uint64(len(w.frames)) // not the one being filled
+	if end < 2 {
+		return
+	}
+	first := 1 + w.rnd.Uint64N(end-1)
+	end = min(end, first+w.rnd.Uint64N(20))
+	var some []Lying
+	for cursor, done := uint64(0), false; !done; {
+		some, cursor, done = w.s.Survivors(some, first, end, cursor)
+	}
+	want := 0
+	for f := first; f < end; f++ {
+		want += int(w.live[f].tasks)
+	}
+	if len(some) != want {
+		w.t.Fatalf("%d survivors of frames %d to %d, want %d", len(some), first, end, want)
+	}
+	for _, x := range some {
+		if w.rnd.IntN(4) == 0 {
+			continue
+		}
+		f := w.frames[x.Frame-1]
+		before, put, err := DecodeTask(f.recs[x.Offset:])
+		if err != nil {
+			w.t.Fatalf("task %d at frame %d, %d: %v", x.Task, x.Frame, x.Offset, err)
+		}
+		if put == 0 {
+			put = f.time
+		}
+		rec, ok := AppendMove(nil, x.Task, f.time, f.recs[x.Offset:])
+		if !ok {
+			w.t.Fatalf("task %d at frame %d, %d does not move", x.Task, x.Frame, x.Offset)
+		}
+		w.add(rec)
+		p, _ := w.s.Place(x.Task)
+		after, at, err := DecodeTask(w.frames[p.Frame-1].recs[p.Offset:])
+		if err != nil || at != put || fmt.Sprint(after) != fmt.Sprint(before) {
+			w.t.Fatalf("task %d of %d moved: %+v became %+v of %d, %v", x.Task, put, before, after, at, err)
+		}
+	}
 }
 
 func (w *walker) add(rec []byte) {
@@ -55,6 +106,9 @@ func (w *walker) step() {
 	}
 	queue := fmt.Sprintf("q%d", w.rnd.IntN(3))
 	q := w.s.Queue(queue)
+	if w.rnd.IntN(40) == 0 {
+		w.move()
+	}
 	switch w.rnd.IntN(12) {
 	case 0, 1, 2, 3:
 		t := glassq.Task{Queue: queue, Body: fmt.Appendf(nil, "body %d", w.rnd.IntN(1000)),
@@ -89,7 +143,7 @@ func (w *walker) step() {
 		}
 		i := w.rnd.IntN(len(w.held))
 		number := w.held[i]
-		if _, ok := w.s.leases[number]; !ok {
+		if _, ok := w.s.leases.get(number); !ok {
 			w.held = append(w.held[:i], w.held[i+1:]...)
 			return
 		}
@@ -138,19 +192,20 @@ func (w *walker) step() {
 }
 
 // check compares every count with what the table says, and balances the books.
-func (w *walker) check(s *State, live map[uint64]int) {
+func (w *walker) check(s *State, live map[uint64]weigh) {
 	w.t.Helper()
 	count := map[*Queue]*[5]int64{}
 	pending := map[*Run]uint64{}
-	frames := map[uint64]int{}
+	frames := map[uint64]weigh{}
 	total := int64(0)
-	s.tasks.all(func(n uint64, e *entry) bool {
+	s.pick(func(*entry) bool { return true }, func(n uint64, e *entry) bool {
 		q := s.class[e.class].queue
 		if count[q] == nil {
 			count[q] = new([5]int64)
 		}
 		count[q][e.state()]++
-		frames[e.frame()]++
+		f := frames[e.frame()]
+		frames[e.frame()] = weigh{f.tasks + 1, f.bytes + s.weight(e)}
 		if r := s.booked(e); r != nil && e.state() != glassq.Dead {
 			pending[r]++
 		}
@@ -179,7 +234,7 @@ func (w *walker) check(s *State, live map[uint64]int) {
 	}
 	for f, n := range live {
 		if frames[f] != n {
-			w.t.Fatalf("frame %d: %d live by the hooks, %d in the table", f, n, frames[f])
+			w.t.Fatalf("frame %d: %v live by the hooks, %v in the table", f, n, frames[f])
 		}
 	}
 }
@@ -207,9 +262,10 @@ func TestWalk(t *testing.T) {
 		}
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			t.Logf("-seed %d", sd)
-			w := &walker{t: t, rnd: rand.New(rand.NewPCG(sd, 1)), now: 1_700_000_000_000, live: map[uint64]int{}}
+			w := &walker{t: t, rnd: rand.New(rand.NewPCG(sd, 1)), now: 1_700_000_000_000, live: map[uint64]weigh{}}
 			w.s = New(w.hooks(w.live))
-			var image []byte
+			w.s.tasks.hotMost = 1 + w.rnd.IntN(5)
+			var held *Image // written long after it was taken
 			var imageAt int
 			var imageLen int
 			for i := range steps {
@@ -218,10 +274,15 @@ func TestWalk(t *testing.T) {
 					w.check(w.s, w.live)
 				}
 				if i == steps/2 {
-					image, imageAt, imageLen = snapshot(t, w.s), len(w.frames)-1, len(w.frames[len(w.frames)-1].recs)
+					held, imageAt, imageLen = w.s.Image(), len(w.frames)-1, len(w.frames[len(w.frames)-1].recs)
 				}
 			}
 			want := snapshot(t, w.s)
+			var late bytes.Buffer
+			if err := held.Write(&late); err != nil {
+				t.Fatal(err)
+			}
+			image := late.Bytes()
 
 			replay := func(s *State, from, skip int) {
 				for i, f := range w.frames[from:] {
@@ -236,14 +297,14 @@ func TestWalk(t *testing.T) {
 					skip = 0
 				}
 			}
-			live := map[uint64]int{}
+			live := map[uint64]weigh{}
 			again := New(w.hooks(live))
 			replay(again, 0, 0)
 			w.check(again, live)
 			if !bytes.Equal(snapshot(t, again), want) {
 				t.Fatal("the replayed state differs from the live one")
 			}
-			live = map[uint64]int{}
+			live = map[uint64]weigh{}
 			restored := New(w.hooks(live))
 			if err := restored.Restore(bytes.NewReader(image)); err != nil {
 				t.Fatal(err)
@@ -253,6 +314,15 @@ func TestWalk(t *testing.T) {
 			}
 			replay(restored, imageAt, imageLen)
 			w.check(restored, live)
+			if dump(restored) != dump(w.s) {
+				a, b := strings.Split(dump(restored), "\n"), strings.Split(dump(w.s), "\n")
+				for i := range min(len(a), len(b)) {
+					if a[i] != b[i] {
+						t.Fatalf("a snapshot and the rest of the log make another state than the live one:\n%.300s\n%.300s", a[i], b[i])
+					}
+				}
+				t.Fatalf("a snapshot and the rest of the log make %d lines, the live state %d", len(a), len(b))
+			}
 		})
 	}
 }
@@ -262,6 +332,10 @@ func FuzzApply(f *testing.F) {
 	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", N: 7, Dense: true, Body: []byte("x")}))
 	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", ID: "a", Type: glassq.TypeText, Headers: map[string]string{"a": "b"}, TTL: time.Second}))
 	f.Add(AppendRun(AppendQueue(nil, "q", glassq.Settings{Rate: 1}), "r", glassq.RunChange{Sealed: true}))
+	if put := AppendPut(nil, &glassq.Task{Queue: "q", Body: []byte("x")}); true {
+		moved, _ := AppendMove(put, 1, 5, put)
+		f.Add(moved)
+	}
 	f.Add(AppendCancel(AppendDrop(AppendRedrive(AppendPurge(nil, "q", glassq.Ready), "q", 3), "q"), "r"))
 	f.Add(AppendAck(AppendLease(AppendPut(nil, &glassq.Task{Queue: "q"}), 1, 1, 1000), 1, glassq.OK, false))
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -369,4 +443,38 @@ func TestPace(t *testing.T) {
 	if n, _, _ := p.Take(now, 1000); n > 21 {
 		t.Errorf("after a pause %d at once", n)
 	}
+}
+
+// dump tells everything that a state promises to keep; the numbers of classes are its own.
+func dump(s *State) string {
+	var b strings.Builder
+	fmt.Fprintln(&b, s.now, s.tasks.next, s.next, s.limit)
+	for _, q := range s.Queues() {
+		q.ids.prune(s.now)
+		n, ok := s.Head(q)
+		fmt.Fprintln(&b, q.Info(), len(q.ids.seen), n, ok)
+	}
+	for _, r := range s.Runs() {
+		fmt.Fprintln(&b, r.Info(), r.put, r.done, r.failed, r.dead)
+	}
+	s.pick(func(*entry) bool { return true }, func(n uint64, e *entry) bool {
+		fmt.Fprintln(&b, n, e.w0, e.w1, e.n, s.class[e.class].key, s.Reason(n))
+		return true
+	})
+	for _, t := range []*timers{&s.delays, &s.ttls, &s.leaseTimers} {
+		valid := map[*timers]func(timer) bool{&s.delays: s.delayValid, &s.ttls: s.ttlValid, &s.leaseTimers: s.leaseValid}[t]
+		for _, x := range t.byRef() {
+			if valid(x) {
+				fmt.Fprintln(&b, x)
+			}
+		}
+	}
+	for number := range s.next {
+		l, ok := s.leases.get(number)
+		fmt.Fprint(&b, l, ok)
+		for _, q := range s.Queues() {
+			fmt.Fprint(&b, s.acked.has(number, q.num, s.now))
+		}
+	}
+	return b.String()
 }

@@ -1,7 +1,7 @@
 package state
 
 import (
-	"slices"
+	"maps"
 
 	"github.com/glassq/glassq"
 )
@@ -15,14 +15,16 @@ type entry struct {
 }
 
 const (
-	flagTTL        = 1 << iota // ttl holds when it ends
+	flagTTL        = 1 << iota // a timer says when it ends
 	flagDense                  // n is its position in its run
 	flagResult                 // it is a result: not booked in its run
 	flagDeadNacked             // it is dead because it was nacked, not for its attempts
+	flagLapsed                 // its ttl passed while it was leased or dead: it ends when it comes back
 
 	maxFrame  = 1<<56 - 1
 	maxOffset = 1<<27 - 1
 	maxSize   = 1<<25 - 1
+	maxTries  = 1<<12 - 1
 )
 
 func (e *entry) frame() uint64           { return e.w0 >> 8 }
@@ -31,102 +33,186 @@ func (e *entry) setState(s glassq.State) { e.w0 = e.w0&^(7<<5) | uint64(s)<<5 }
 func (e *entry) has(flag uint64) bool    { return e.w0&flag != 0 }
 func (e *entry) offset() uint32          { return uint32(e.w1 >> 37) }
 func (e *entry) size() int64             { return int64(e.w1 >> 12 & maxSize) }
-func (e *entry) attempts() int           { return int(e.w1 & 0xfff) }
-func (e *entry) setAttempts(n int)       { e.w1 = e.w1&^0xfff | uint64(n)&0xfff }
+func (e *entry) attempts() int           { return int(e.w1 & maxTries) }
+func (e *entry) setAttempts(n int)       { e.w1 = e.w1&^maxTries | uint64(n)&maxTries }
 
 func makeEntry(frame uint64, offset uint32, size int, class, n uint32, flags uint64) entry {
+	e := entry{w0: flags, w1: uint64(min(size, maxSize)) << 12, class: class, n: n}
+	e.setPlace(frame, offset)
+	return e
+}
+
+func (e *entry) setPlace(frame uint64, offset uint32) {
 	if frame > maxFrame || offset > maxOffset {
 		panic("state: a body's place is out of bounds")
 	}
-	return entry{
-		w0:    frame<<8 | flags,
-		w1:    uint64(offset)<<37 | uint64(min(size, maxSize))<<12,
-		class: class, n: n,
-	}
+	e.w0 = frame<<8 | e.w0&0xff
+	e.w1 = uint64(offset)<<37 | e.w1&(1<<37-1)
 }
 
-const chunkLen = 4096
+const (
+	chunkLen = 512  // tasks of a chunk
+	hotMost  = 1024 // chunks kept unpacked, 12 KiB each
+	spareMax = 64   // unpacked arrays kept for the next use
+)
 
-// A chunk holds the entries of chunkLen consecutive task numbers. Once few of them live it keeps only
-// those.
+// A chunk holds the entries of chunkLen consecutive task numbers: unpacked while they are in use, packed
+// otherwise. What an Image holds is never changed: shared parts are copied before they are.
 type chunk struct {
-	live   int
-	dense  []entry  // chunkLen of them, or nil
-	keys   []uint16 // places of sparse, ascending
-	sparse []entry
-}
-
-// sparseAt is how many live entries make a full chunk give up its array.
-const sparseAt = 64
-
-func (c *chunk) at(i uint16) *entry {
-	if c.dense != nil {
-		return &c.dense[i]
-	}
-	if k, ok := slices.BinarySearch(c.keys, i); ok {
-		return &c.sparse[k]
-	}
-	return nil
-}
-
-func (c *chunk) thin() {
-	c.keys = make([]uint16, 0, c.live)
-	c.sparse = make([]entry, 0, c.live)
-	for i := range c.dense {
-		if c.dense[i].state() != glassq.Gone {
-			c.keys = append(c.keys, uint16(i))
-			c.sparse = append(c.sparse, c.dense[i])
-		}
-	}
-	c.dense = nil
+	all         *[chunkLen]entry // nil when packed
+	packed      []byte           // never changed
+	reasons     map[uint16]string
+	first, last uint64 // frames between which the packed entries lie
+	live        int32
+	used        bool // since the sweep last came by
+	shared      bool // an Image holds all
+	oldReasons  bool // an Image holds reasons
 }
 
 // A table maps task numbers to entries. Numbers grow; the front of the table goes as its tasks do.
+//
+// A pointer that get returned is good until the next trim.
 type table struct {
-	chunks []*chunk
-	base   uint64 // number of chunks dropped from the front
-	next   uint64 // the next task number
-	live   int64
+	chunks  []*chunk
+	base    uint64 // number of chunks dropped from the front
+	next    uint64 // the next task number
+	live    int64
+	hot     []uint64 // unpacked chunks in the order of the sweep
+	hotMost int
+	spares  []*[chunkLen]entry
+	buf     []byte
+	scratch *[chunkLen]entry // of read, unpacked
+	read    []byte           // what scratch was unpacked from
+}
+
+func (t *table) chunk(ci uint64) *chunk {
+	if ci < t.base || ci-t.base >= uint64(len(t.chunks)) {
+		return nil
+	}
+	return t.chunks[ci-t.base]
 }
 
 func (t *table) add(e entry) uint64 {
 	n := t.next
 	t.next++
-	t.place(n, e)
+	ci := n / chunkLen
+	c := t.chunk(ci)
+	if c == nil {
+		c = &chunk{}
+		t.place(ci, c)
+		c.all = t.array()
+		t.hot = append(t.hot, ci)
+		if ci > 0 {
+			t.full(ci - 1)
+		}
+	}
+	t.open(ci, c)[n%chunkLen] = e
+	c.live++
+	t.live++
 	return n
 }
 
-// place puts e at number n, which must not be taken and not lie in a thinned chunk.
-func (t *table) place(n uint64, e entry) {
-	ci := n / chunkLen
+// place puts c at chunk number ci, which is past all others.
+func (t *table) place(ci uint64, c *chunk) {
 	if len(t.chunks) == 0 {
 		t.base = ci
 	}
 	for t.base+uint64(len(t.chunks)) <= ci {
 		t.chunks = append(t.chunks, nil)
 	}
-	c := t.chunks[ci-t.base]
-	if c == nil {
-		c = &chunk{dense: make([]entry, chunkLen)}
-		t.chunks[ci-t.base] = c
+	t.chunks[ci-t.base] = c
+}
+
+// full notes that a chunk gets no more tasks.
+func (t *table) full(ci uint64) {
+	if c := t.chunk(ci); c != nil && c.live == 0 {
+		t.forget(ci, c)
 	}
-	c.dense[n%chunkLen] = e
-	c.live++
-	t.live++
+}
+
+func (t *table) array() *[chunkLen]entry {
+	if k := len(t.spares); k > 0 {
+		a := t.spares[k-1]
+		t.spares = t.spares[:k-1]
+		return a
+	}
+	return new([chunkLen]entry)
+}
+
+// release keeps an array for later when nobody else holds it.
+func (t *table) release(c *chunk) {
+	if !c.shared && len(t.spares) < spareMax {
+		*c.all = [chunkLen]entry{}
+		t.spares = append(t.spares, c.all)
+	}
+	c.all, c.shared = nil, false
+}
+
+// open returns the entries of a chunk, to be read and changed.
+func (t *table) open(ci uint64, c *chunk) *[chunkLen]entry {
+	c.used = true
+	switch {
+	case c.all == nil:
+		c.all = t.array()
+		if _, _, _, ok := unpack(c.packed, c.all); !ok {
+			panic("state: a packed chunk does not unpack")
+		}
+		c.packed = nil
+		t.hot = append(t.hot, ci)
+	case c.shared:
+		own := t.array()
+		*own = *c.all
+		c.all, c.shared = own, false
+	}
+	return c.all
+}
+
+// trim packs chunks that were not used lately, so that no more than hotMost are unpacked.
+func (t *table) trim() {
+	if len(t.hot) <= t.hotMost {
+		return
+	}
+	filling := t.next / chunkLen
+	k := 0
+	for ; len(t.hot)-k > t.hotMost; k++ {
+		ci := t.hot[k]
+		c := t.chunk(ci)
+		if c == nil || c.all == nil {
+			continue
+		}
+		if c.used || ci == filling {
+			c.used = false
+			t.hot = append(t.hot, ci)
+			continue
+		}
+		t.buf = pack(t.buf[:0], c.all)
+		c.packed = append(make([]byte, 0, len(t.buf)), t.buf...)
+		c.first, c.last = frames(c.all)
+		t.release(c)
+	}
+	t.hot = append(t.hot[:0], t.hot[k:]...)
+}
+
+// frames tells between which frames entries lie.
+func frames(all *[chunkLen]entry) (first, last uint64) {
+	first = maxFrame
+	for i := range all {
+		if all[i].state() != glassq.Gone {
+			first, last = min(first, all[i].frame()), max(last, all[i].frame())
+		}
+	}
+	return first, last
 }
 
 // get returns the entry of task n, or nil when it is gone.
 func (t *table) get(n uint64) *entry {
 	ci := n / chunkLen
-	if ci < t.base || ci-t.base >= uint64(len(t.chunks)) {
-		return nil
-	}
-	c := t.chunks[ci-t.base]
+	c := t.chunk(ci)
 	if c == nil {
 		return nil
 	}
-	e := c.at(uint16(n % chunkLen))
-	if e == nil || e.state() == glassq.Gone {
+	e := &t.open(ci, c)[n%chunkLen]
+	if e.state() == glassq.Gone {
 		return nil
 	}
 	return e
@@ -134,43 +220,102 @@ func (t *table) get(n uint64) *entry {
 
 // remove forgets task n, which must live.
 func (t *table) remove(n uint64) {
-	ci := n/chunkLen - t.base
-	c := t.chunks[ci]
-	c.at(uint16(n % chunkLen)).setState(glassq.Gone)
+	ci := n / chunkLen
+	c := t.chunk(ci)
+	t.open(ci, c)[n%chunkLen] = entry{}
+	t.setReason(n, "")
 	c.live--
 	t.live--
-	full := n/chunkLen < t.next/chunkLen
-	switch {
-	case c.live == 0 && full:
-		t.chunks[ci] = nil
-		for len(t.chunks) > 0 && t.chunks[0] == nil {
-			t.chunks = t.chunks[1:]
-			t.base++
-		}
-	case c.live <= sparseAt && full && c.dense != nil:
-		c.thin()
+	if c.live == 0 && ci < t.next/chunkLen {
+		t.forget(ci, c)
 	}
 }
 
-// all calls fn for every task in order of number.
-func (t *table) all(fn func(n uint64, e *entry) bool) {
-	for i, c := range t.chunks {
-		if c == nil {
-			continue
-		}
-		first := (t.base + uint64(i)) * chunkLen
-		if c.dense == nil {
-			for k := range c.sparse {
-				if c.sparse[k].state() != glassq.Gone && !fn(first+uint64(c.keys[k]), &c.sparse[k]) {
-					return
-				}
-			}
-			continue
-		}
-		for k := range c.dense {
-			if c.dense[k].state() != glassq.Gone && !fn(first+uint64(k), &c.dense[k]) {
-				return
-			}
+func (t *table) forget(ci uint64, c *chunk) {
+	if c.all != nil {
+		t.release(c)
+	}
+	t.chunks[ci-t.base] = nil
+	for len(t.chunks) > 0 && t.chunks[0] == nil {
+		t.chunks = t.chunks[1:]
+		t.base++
+	}
+	if len(t.chunks) == 0 {
+		t.chunks = nil
+	}
+}
+
+// reason is why task n was nacked.
+func (t *table) reason(n uint64) string {
+	if c := t.chunk(n / chunkLen); c != nil {
+		return c.reasons[uint16(n%chunkLen)]
+	}
+	return ""
+}
+
+// setReason keeps or, with "", forgets why task n was nacked.
+func (t *table) setReason(n uint64, reason string) {
+	c := t.chunk(n / chunkLen)
+	k := uint16(n % chunkLen)
+	if c == nil || reason == "" && c.reasons[k] == "" {
+		return
+	}
+	if c.oldReasons || c.reasons == nil {
+		c.reasons, c.oldReasons = maps.Clone(c.reasons), false
+		if c.reasons == nil {
+			c.reasons = map[uint16]string{}
 		}
 	}
+	if reason != "" {
+		c.reasons[k] = reason
+	} else if delete(c.reasons, k); len(c.reasons) == 0 {
+		c.reasons = nil
+	}
+}
+
+// end is the number after that of the last chunk.
+func (t *table) end() uint64 { return t.base + uint64(len(t.chunks)) }
+
+// entries returns the entries of a chunk for reading, until the next call of any method.
+func (t *table) entries(c *chunk) *[chunkLen]entry {
+	if c.all != nil {
+		return c.all
+	}
+	if t.scratch == nil {
+		t.scratch = new([chunkLen]entry)
+	}
+	if len(t.read) == 0 || len(c.packed) == 0 || &t.read[0] != &c.packed[0] {
+		*t.scratch = [chunkLen]entry{}
+		unpack(c.packed, t.scratch)
+		t.read = c.packed
+	}
+	return t.scratch
+}
+
+// look is get for reading: it unpacks nothing for good. Until the next call of any method.
+func (t *table) look(n uint64) *entry {
+	c := t.chunk(n / chunkLen)
+	if c == nil {
+		return nil
+	}
+	e := &t.entries(c)[n%chunkLen]
+	if e.state() == glassq.Gone {
+		return nil
+	}
+	return e
+}
+
+// numbers appends the tasks of chunk ci that keep says yes to, in order.
+func (t *table) numbers(dst []uint64, ci uint64, keep func(e *entry) bool) []uint64 {
+	c := t.chunk(ci)
+	if c == nil || c.live == 0 {
+		return dst
+	}
+	all := t.entries(c)
+	for i := range all {
+		if all[i].state() != glassq.Gone && keep(&all[i]) {
+			dst = append(dst, ci*chunkLen+uint64(i))
+		}
+	}
+	return dst
 }

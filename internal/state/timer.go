@@ -6,69 +6,122 @@ type timer struct {
 	ref uint64
 }
 
+const timerBlockLen = 256
+
+// A timerBlock is a piece of a heap. One that an Image holds is copied before it is changed.
+type timerBlock struct {
+	shared bool
+	t      [timerBlockLen]timer
+}
+
 // timers is a heap of moments. A timer whose cause went away stays until it comes up or until half of
 // the heap is stale; valid tells which still count.
 type timers struct {
-	heap  []timer
-	stale int
+	blocks []*timerBlock
+	n      int
+	stale  int
 }
 
-func (t *timers) less(i, j int) bool {
-	a, b := &t.heap[i], &t.heap[j]
-	return a.at < b.at || a.at == b.at && a.ref < b.ref
+func (t *timers) get(i int) timer { return t.blocks[i/timerBlockLen].t[i%timerBlockLen] }
+
+func (t *timers) set(i int, x timer) {
+	b := t.blocks[i/timerBlockLen]
+	if b.shared {
+		b = &timerBlock{t: b.t}
+		t.blocks[i/timerBlockLen] = b
+	}
+	b.t[i%timerBlockLen] = x
 }
+
+func (a timer) less(b timer) bool { return a.at < b.at || a.at == b.at && a.ref < b.ref }
 
 func (t *timers) push(at int64, ref uint64) {
-	t.heap = append(t.heap, timer{at, ref})
-	for i := len(t.heap) - 1; i > 0; {
-		p := (i - 1) / 2
-		if !t.less(i, p) {
-			return
-		}
-		t.heap[p], t.heap[i] = t.heap[i], t.heap[p]
-		i = p
+	if t.n == len(t.blocks)*timerBlockLen {
+		t.blocks = append(t.blocks, &timerBlock{})
 	}
+	t.n++
+	t.up(t.n-1, timer{at, ref})
+}
+
+// up puts x at i or above it.
+func (t *timers) up(i int, x timer) {
+	for i > 0 {
+		p := t.get((i - 1) / 2)
+		if !x.less(p) {
+			break
+		}
+		t.set(i, p)
+		i = (i - 1) / 2
+	}
+	t.set(i, x)
 }
 
 func (t *timers) pop() timer {
-	top := t.heap[0]
-	last := len(t.heap) - 1
-	t.heap[0] = t.heap[last]
-	t.heap = t.heap[:last]
-	t.down(0)
+	top := t.get(0)
+	t.n--
+	if t.n > 0 {
+		t.down(0, t.get(t.n))
+	}
+	t.shrink()
 	return top
 }
 
-func (t *timers) down(i int) {
+// shrink lets go of blocks that are not needed, but for one.
+func (t *timers) shrink() {
+	keep := t.n/timerBlockLen + 2
+	for len(t.blocks) > keep {
+		t.blocks[len(t.blocks)-1] = nil
+		t.blocks = t.blocks[:len(t.blocks)-1]
+	}
+}
+
+// down puts x at i or below it.
+func (t *timers) down(i int, x timer) {
 	for {
 		c := 2*i + 1
-		if c >= len(t.heap) {
-			return
+		if c >= t.n {
+			break
 		}
-		if c+1 < len(t.heap) && t.less(c+1, c) {
-			c++
+		least := t.get(c)
+		if c+1 < t.n {
+			if r := t.get(c + 1); r.less(least) {
+				c, least = c+1, r
+			}
 		}
-		if !t.less(c, i) {
-			return
+		if !least.less(x) {
+			break
 		}
-		t.heap[i], t.heap[c] = t.heap[c], t.heap[i]
+		t.set(i, least)
 		i = c
 	}
+	t.set(i, x)
 }
 
 // drop notes that one timer became stale, and clears them out when they are the most.
 func (t *timers) drop(valid func(timer) bool) {
-	if t.stale++; t.stale < 1024 || t.stale < len(t.heap)/2 {
+	if t.stale++; t.stale < 1024 || t.stale < t.n/2 {
 		return
 	}
-	keep := t.heap[:0]
-	for _, x := range t.heap {
-		if valid(x) {
-			keep = append(keep, x)
+	k := 0
+	for i := range t.n {
+		if x := t.get(i); valid(x) {
+			if i != k {
+				t.set(k, x)
+			}
+			k++
 		}
 	}
-	t.heap, t.stale = keep, 0
-	for i := len(keep)/2 - 1; i >= 0; i-- {
-		t.down(i)
+	t.n, t.stale = k, 0
+	for i := k/2 - 1; i >= 0; i-- {
+		t.down(i, t.get(i))
 	}
+	t.shrink()
+}
+
+// share returns the timers as they are now, for somebody else to read.
+func (t *timers) share() timers {
+	for _, b := range t.blocks {
+		b.shared = true
+	}
+	return timers{blocks: append([]*timerBlock(nil), t.blocks...), n: t.n}
 }

@@ -77,6 +77,8 @@ type ackedBlock struct {
 	last  int64 // ms of the newest ack in it
 	count int
 	queue [ackedLen]uint32 // queue number + 1; 0: not acked
+
+	shared bool // an Image holds it: it is copied before it is changed
 }
 
 func (w *ackedWindow) add(number uint64, queue uint32, now int64) {
@@ -89,6 +91,12 @@ func (w *ackedWindow) add(number uint64, queue uint32, now int64) {
 		w.blocks[number/ackedLen] = b
 		w.order = append(w.order, number/ackedLen)
 		w.prune(now)
+	}
+	if b.shared {
+		own := *b
+		own.shared = false
+		b = &own
+		w.blocks[number/ackedLen] = b
 	}
 	if b.queue[number%ackedLen] == 0 {
 		b.count++

@@ -278,7 +278,7 @@ func TestFormat(t *testing.T) {
 		name, text string
 		want       error
 	}{
-		{"newer", "glassq-wal 2 whatever comes then\n", ErrFormat},
+		{"newer", "glassq-wal 9 whatever comes then\n", ErrFormat},
 		{"garbage", "hello\n", nil},
 		{"short uuid", "glassq-wal 1 00\n", nil},
 		{"empty", "", nil},

@@ -20,7 +20,7 @@ const (
 	segmentTmp = "segment.tmp"
 
 	formatMagic   = "glassq-wal"
-	formatVersion = 1
+	formatVersion = 2
 
 	firstFill = 1 << 20 // zeroed bytes of a new log's first segment: startup stays cheap
 )

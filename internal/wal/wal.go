@@ -153,6 +153,9 @@ func (l *Log) Next() Pos { return Pos(l.end.Load()) }
 // Durable is the position before which everything is durable.
 func (l *Log) Durable() Pos { return Pos(l.durable.Load()) }
 
+// Active is the number of the segment that frames are appended to.
+func (l *Log) Active() uint64 { return l.active().no }
+
 // UUID names this log; every file of it carries the name.
 func (l *Log) UUID() [16]byte { return l.uuid }
 

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package main
+
+import "os"
+
+// residentMost is the most memory that a process which has ended held at one time.
+func residentMost(*os.ProcessState) string { return "unknown memory" }

@@ -1,0 +1,23 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+)
+
+// residentMost is the most memory that a process which has ended held at one time.
+func residentMost(p *os.ProcessState) string {
+	u, ok := p.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return "unknown"
+	}
+	bytes := float64(u.Maxrss)
+	if runtime.GOOS != "darwin" {
+		bytes *= 1024
+	}
+	return fmt.Sprintf("%.1f MB", bytes/1e6)
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/glassq/glassq/internal/check"
+)
+
+// buildWorker builds the kit's own test worker.
+func buildWorker(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "worker.exe")
+	if out, err := exec.Command("go", "build", "-o", bin, "../../internal/check/testdata/worker").CombinedOutput(); err != nil {
+		t.Fatalf("build the worker: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// verdicts runs the kit and returns which cases failed, with the reasons.
+func verdicts(t *testing.T, args ...string) (failed map[string]string, passed []string) {
+	t.Helper()
+	out, stderr, code := invoke(t, "", nil, append([]string{"check", "worker", "--json"}, args...)...)
+	failed = map[string]string{}
+	for line := range strings.Lines(out) {
+		var v check.Verdict
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if v.OK {
+			passed = append(passed, v.Case)
+		} else {
+			failed[v.Case] = v.Reason
+		}
+	}
+	if (code == 0) != (len(failed) == 0) || code > 1 || len(failed)+len(passed) == 0 {
+		t.Fatalf("check %v = exit %d with %d failed, %d passed\n%s", args, code, len(failed), len(passed), stderr)
+	}
+	return failed, passed
+}
+
+func TestCheckWorkerPasses(t *testing.T) {
+	t.Parallel()
+	failed, passed := verdicts(t, "--door", "http", "--", buildWorker(t))
+	if len(failed) > 0 || !slices.Equal(passed, check.Cases(check.DoorHTTP)) {
+		t.Errorf("a good worker: passed %v, failed %v", passed, failed)
+	}
+}
+
+// TestCheckFindsBrokenWorkers breaks the worker in one way at a time: the kit names the case.
+func TestCheckFindsBrokenWorkers(t *testing.T) {
+	t.Parallel()
+	bin := buildWorker(t)
+	for _, tt := range []struct{ broken, fails, why string }{
+		{"ascii", "unicode", "i of its result is not its body"},
+		{"rounds", "big-integers", "rather than round it"},
+		{"cuts", "large-body", "65536 bytes instead of 1048576"},
+		{"stringly", "json", "i of its result"},
+		{"always-ok", "failing-task", "it was to fail"},
+		{"dies", "failing-task", "the worker has ended: exit status 3"},
+		{"hangs", "malformed-task", "waited"},
+		{"no-extend", "slow-task", "handed out twice"},
+		{"brittle", "lease-lost", "waited"},
+		{"polls", "idle", "instead of polling"},
+		{"no-trace", "traceparent", "traceparent \"\""},
+		{"deaf", "sigterm", "did not end"},
+		{"gives-up", "server-restart", "does not go on"},
+		{"strict", "unknown-members", "the worker has ended"},
+		{"no-result", "echo", "without a result"},
+		{"no-verdict", "echo", "missing property 'ok'"},
+		{"takes", "echo", "without the lease"},
+		{"aside", "echo", "without a result"},
+	} {
+		t.Run(tt.broken, func(t *testing.T) {
+			t.Parallel()
+			args := []string{"--door", "http", "--patience", "4s", "--case", tt.fails}
+			if tt.fails != "echo" {
+				args = append(args, "--case", "echo")
+			}
+			failed, passed := verdicts(t, append(args, "--", bin, "-broken", tt.broken)...)
+			if !strings.Contains(failed[tt.fails], tt.why) || len(failed) != 1 {
+				t.Errorf("a worker that %s: failed %v, want %s with %q", tt.broken, failed, tt.fails, tt.why)
+			}
+			if tt.fails != "echo" && !slices.Contains(passed, "echo") {
+				t.Errorf("a worker that %s: echo did not pass", tt.broken)
+			}
+		})
+	}
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/output"
+	"github.com/spf13/cobra"
+)
+
+// summaryFlags say what is made of results beside the results themselves.
+type summaryFlags struct {
+	summary                         string // json prints the summary, "" or text says it to people
+	summaryOut, hgrm, junit string
+	missing, failed, duplicate      string
+	failIf, by                      []string
+	strict                          bool
+
+	rules []output.Rule
+	lists []*os.File
+}
+
+func (f *summaryFlags) flags(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringVar(&f.summary, "summary", "text", "`form` of the summary: text on standard error, or json on standard output")
+	fs.StringVar(&f.summaryOut, "summary-out", "", "`file` for the summary as JSON")
+	fs.StringVar(&f.hgrm, "hgrm", "", "`file` for the percentiles of service time, as HdrHistogram prints them")
+	fs.StringVar(&f.junit, "junit", "", "`file` for the rules of --fail-if as a test report")
+	fs.StringArrayVar(&f.failIf, "fail-if", nil, "`rule` that must not hold, such as 'p99>250ms', 'ok<99.9%' or 'rate<20000'; else exit 3")
+	fs.StringSliceVar(&f.by, "by", nil, "`key` to group by: host, code, err, worker or label:NAME")
+	fs.StringVar(&f.missing, "missing-out", "", "`file` for the ids of results that are missing")
+	fs.StringVar(&f.failed, "failed-out", "", "`file` for the ids of failed results")
+	fs.StringVar(&f.duplicate, "duplicate-out", "", "`file` for the ids of results that came again")
+	fs.BoolVar(&f.strict, "strict", false, "exit 4 when tasks failed or are dead")
+}
+
+// check reads rules and keys, and looks whether the files can be written, before anything is taken.
+// printed says that standard output has the results.
+func (f *summaryFlags) check(printed bool) error {
+	for _, text := range f.failIf {
+		r, err := output.ParseRule(text)
+		if err != nil {
+			return usagef("--fail-if: %w", err)
+		}
+		f.rules = append(f.rules, r)
+	}
+	if _, err := f.groups(); err != nil {
+		return err
+	}
+	switch {
+	case f.summary != "text" && f.summary != "json":
+		return usagef("--summary %s is not one of text, json", f.summary)
+	case f.summary == "json" && printed:
+		return usagef("--summary json and the results would both be printed; add --out FILE or --format none, or take --summary-out FILE")
+	}
+	for flag, path := range map[string]string{"summary-out": f.summaryOut, "hgrm": f.hgrm, "junit": f.junit} {
+		if path == "" {
+			continue
+		}
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			return usagef("--%s %s is a folder; name a file", flag, path)
+		}
+		if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+			return usagef("--%s %s: there is no folder %s", flag, path, filepath.Dir(path))
+		}
+	}
+	return nil
+}
+
+func (f *summaryFlags) groups() ([]output.By, error) {
+	var list []output.By
+	for _, text := range f.by {
+		by, err := output.ParseBy(text)
+		if err != nil {
+			return nil, usagef("--by: %w", err)
+		}
+		list = append(list, by)
+	}
+	return list, nil
+}
+
+// open adds groups and lists to what an output is told. The caller must call close.
+func (f *summaryFlags) open(opt *output.Options) error {
+	var err error
+	if opt.By, err = f.groups(); err != nil {
+		return err
+	}
+	for _, l := range []struct {
+		path string
+		w    *io.Writer
+	}{{f.missing, &opt.Missing}, {f.failed, &opt.Failed}, {f.duplicate, &opt.Duplicate}} {
+		if l.path == "" {
+			continue
+		}
+		file, err := os.Create(l.path)
+		if err != nil {
+			f.close()
+			return usagef("write a list of ids: %w", err)
+		}
+		f.lists = append(f.lists, file)
+		*l.w = file
+	}
+	return nil
+}
+
+func (f *summaryFlags) close() error {
+	var err error
+	for _, file := range f.lists {
+		err = errors.Join(err, file.Close())
+	}
+	f.lists = nil
+	return err
+}
+
+// finish says what came out, writes the files that were asked for, and returns how the run ends; err
+// is how taking the results ended. Of several troubles the worst counts.
+func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
+	d := rep.Document(time.Now())
+	broken, jerr := d.Judge(f.rules)
+	var werr error
+	for _, file := range []struct {
+		path  string
+		write func(io.Writer) error
+	}{{f.summaryOut, d.WriteJSON}, {f.hgrm, d.WriteHgrm}, {f.junit, d.WriteJUnit}} {
+		if file.path != "" {
+			werr = errors.Join(werr, writeFile(file.path, file.write))
+		}
+	}
+	if f.summary == "json" {
+		werr = errors.Join(werr, d.WriteJSON(a.out))
+	}
+	for _, v := range d.Rules {
+		if v.Broken {
+			a.console.say("  broken: %s: %s", v.Rule, v.Says)
+		}
+	}
+	werr = errors.Join(werr, f.close(), jerr)
+	switch {
+	case err != nil:
+		return err
+	case werr != nil:
+		return werr
+	}
+	if err := a.balanced(rep); err != nil {
+		return err
+	}
+	if broken > 0 {
+		var names []string
+		for _, v := range d.Rules {
+			if v.Broken {
+				names = append(names, v.Rule)
+			}
+		}
+		return &exitError{exitThreshold, fmt.Errorf("broken: %s", strings.Join(names, ", "))}
+	}
+	if b := rep.Run.Books; f.strict && b.Failed+b.Dead.Sum() > 0 {
+		return exit(exitStrict)
+	}
+	return nil
+}
+
+// writeFile writes a file as a whole: what stood there stays until the new one is there.
+func writeFile(path string, write func(io.Writer) error) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() { // a device or a pipe
+		return writeTo(path, os.O_WRONLY, write)
+	}
+	tmp := path + ".tmp"
+	if err := writeTo(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, write); err != nil {
+		os.Remove(tmp)
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+func writeTo(path string, flag int, write func(io.Writer) error) error {
+	file, err := os.OpenFile(path, flag, 0o644)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(write(file), file.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// balanced says what is missing, and returns how a run ends whose books do not balance.
+func (a *app) balanced(rep *output.Report) error {
+	if rep.Run.Name == "" || rep.Balanced() {
+		return nil
+	}
+	for i, iv := range rep.MissingIDs {
+		if i == 5 {
+			a.console.say("  and more")
+			break
+		}
+		a.console.say("  missing: %s to %s", glassq.DenseID(rep.Run.Name, iv.First), glassq.DenseID(rep.Run.Name, iv.Last))
+	}
+	return &exitError{exitUnbalanced, glassq.Errorf(glassq.CodeInternal,
+		"the books of run %s do not balance: %s results are missing here; another output may have taken them", rep.Run.Name, commas(rep.Missing))}
+}
+
+// sayResults tells what was taken, and the books.
+func (a *app) sayResults(rep *output.Report) {
+	a.console.say("%s", rep.Summary().Line())
+	a.sayErrors(rep)
+	if rep.NoRecord > 0 {
+		a.console.say("  %s results are no JSON objects: they count as ok, and are kept in raw or b64", commas(rep.NoRecord))
+	}
+	if rep.Run.Name != "" {
+		a.console.say("%s", output.FormatBooks(rep.Run.Books, rep.Missing, rep.Duplicates))
+	}
+}
+
+// sayErrors tells the most frequent errors.
+func (a *app) sayErrors(rep *output.Report) {
+	for i, e := range rep.Errors {
+		if i == 5 {
+			a.console.say("  and %d more kinds", len(rep.Errors)-i)
+			return
+		}
+		a.console.say("  failed: %s  %s", commas(e.Count), e.Class)
+	}
+}
+
+// notWritten explains results that could not be written to where; other errors stay as they are.
+func notWritten(err error, where string, rep *output.Report) error {
+	w, ok := errors.AsType[*output.WriteError](err)
+	if !ok {
+		return err
+	}
+	return &exitError{exitStorage, fmt.Errorf(
+		"write results to %s: %w; %s were written by this output, and what was not acked stays in queue %s: make room and give the same command again",
+		where, w.Err, commas(rep.Written), rep.Queue)}
+}
+
+// summary shows where an output stands on the meter.
+func (m *meter) summary(s output.Summary) {
+	m.before(s.Before)
+	m.set(s.Before+s.Written, s.Total)
+	if s.RT.Count > 0 {
+		m.note("p50 " + brief(s.RT.P50) + "  p99 " + brief(s.RT.P99))
+	}
+}

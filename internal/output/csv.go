@@ -1,0 +1,120 @@
+package output
+
+import (
+	"bytes"
+	"encoding/csv"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// csvHeader is the first line of CSV. One line is one result, whatever it holds: line ends in a text
+// become spaces.
+const csvHeader = "id,run,ok,rt,lag,code,err,msg,bytes,t,worker,attempt,input\n"
+
+// appendCSV appends the line of a result. What it does not say is empty.
+func appendCSV(dst []byte, r *record) []byte {
+	l, o := r.lease, &r.out
+	field := func(b []byte) { dst = append(appendField(dst, b), ',') }
+	field([]byte(l.TaskID()))
+	field([]byte(l.Run))
+	if o.OK {
+		dst = append(dst, "1,"...)
+	} else {
+		dst = append(dst, "0,"...)
+	}
+	dst = append(appendSeconds(dst, o.RT, o.RT > 0), ',')
+	dst = append(appendSeconds(dst, o.Lag, r.hasDue()), ',')
+	number := func(n int64) {
+		if n != 0 {
+			dst = strconv.AppendInt(dst, n, 10)
+		}
+		dst = append(dst, ',')
+	}
+	number(int64(o.Code))
+	field([]byte(o.Err))
+	field(r.message())
+	number(o.N)
+	if !o.T.IsZero() {
+		dst = strconv.AppendFloat(dst, float64(o.T.UnixMilli())/1000, 'f', 3, 64)
+	}
+	dst = append(dst, ',')
+	field(r.worker())
+	number(int64(r.attempt()))
+	dst = appendField(dst, r.input())
+	return append(dst, '\n')
+}
+
+// attempt is the worker's word, or else the queue's.
+func (r *record) attempt() int {
+	if r.out.A != 0 {
+		return r.out.A
+	}
+	return r.lease.Of
+}
+
+func appendSeconds(dst []byte, d time.Duration, known bool) []byte {
+	if !known {
+		return dst
+	}
+	return strconv.AppendFloat(dst, d.Seconds(), 'f', 6, 64)
+}
+
+// appendField appends a value, in quotes where RFC 4180 wants them.
+func appendField(dst, b []byte) []byte {
+	if len(b) == 0 {
+		return dst
+	}
+	if !bytes.ContainsAny(b, "\",\r\n") && b[0] != ' ' && b[len(b)-1] != ' ' {
+		return append(dst, b...)
+	}
+	dst = append(dst, '"')
+	for _, c := range b {
+		switch c {
+		case '"':
+			dst = append(dst, '"', '"')
+		case '\r', '\n':
+			dst = append(dst, ' ')
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}
+
+// parseCSV reads a line that appendCSV wrote.
+func parseCSV(line []byte, l *glassq.Lease) bool {
+	in := csv.NewReader(bytes.NewReader(line))
+	in.FieldsPerRecord = strings.Count(csvHeader, ",") + 1
+	in.ReuseRecord = true
+	f, err := in.Read()
+	if err != nil || f[0] == "" {
+		return false
+	}
+	seconds := func(s string) time.Duration {
+		v, err := strconv.ParseFloat(s, 64)
+		if err != nil || v < 0 || v > 1e9 {
+			return 0
+		}
+		return time.Duration(v * float64(time.Second))
+	}
+	number := func(s string) int64 {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	r := glassq.Result{
+		OK: f[2] != "0", RT: seconds(f[3]), Lag: seconds(f[4]), Code: int(number(f[5])), Err: f[6], Msg: f[7],
+		N: number(f[8]), W: f[10], A: int(number(f[11])),
+	}
+	if t, err := strconv.ParseFloat(f[9], 64); err == nil && t > 0 && t < 1e11 {
+		r.T = time.UnixMilli(int64(t*1000 + 0.5))
+	}
+	l.ID, l.Run, l.Type = strings.Clone(f[0]), strings.Clone(f[1]), glassq.TypeJSON
+	l.Body = glassq.AppendResult(nil, []byte(f[12]), "", &r)
+	return true
+}

@@ -1,0 +1,209 @@
+package output
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/glassq/glassq"
+)
+
+const (
+	maxClass   = 64  // bytes of an error class; longer ones are otherKey
+	maxClasses = 100 // error classes told apart; the rest are otherKey
+	maxKey     = 200 // bytes of a group's key; longer ones are cut
+	maxGroups  = 200 // groups of one grouping told apart; the rest are otherKey
+	maxLabels  = 8   // groupings of one output
+
+	otherKey = "other"
+	noneKey  = "(none)"
+)
+
+// A By says what results are grouped by.
+type By struct {
+	kind  string // host, code, err, worker or label
+	label string // of kind label
+}
+
+// ParseBy reads host, code, err, worker, or label:NAME. The error has code bad_request.
+func ParseBy(s string) (By, error) {
+	switch s {
+	case "host", "code", "err", "worker":
+		return By{kind: s}, nil
+	}
+	if name, ok := strings.CutPrefix(s, "label:"); ok && name != "" && len(name) <= maxKey && utf8.ValidString(name) {
+		return By{"label", name}, nil
+	}
+	return By{}, glassq.Errorf(glassq.CodeBadRequest, "group %.60q is not one of host, code, err, worker, label:NAME", s)
+}
+
+func (b By) String() string {
+	if b.kind == "label" {
+		return "label:" + b.label
+	}
+	return b.kind
+}
+
+// key appends the group that r belongs to.
+func (b By) key(buf []byte, r *record) []byte {
+	var v []byte
+	switch b.kind {
+	case "host":
+		v = r.host()
+	case "worker":
+		v = r.worker()
+	case "label":
+		v = r.label(b.label)
+	case "code":
+		if r.out.Code != 0 {
+			return appendInt(buf, r.out.Code)
+		}
+	case "err":
+		if r.out.OK {
+			return append(buf, "ok"...)
+		}
+		return r.class(buf)
+	}
+	if len(v) == 0 {
+		return append(buf, noneKey...)
+	}
+	return append(buf, v[:min(len(v), maxKey)]...)
+}
+
+func appendInt(buf []byte, n int) []byte { return strconv.AppendInt(buf, int64(n), 10) }
+
+// A counter counts by a word, so many words at most; the rest are otherKey.
+type counter struct {
+	most  int
+	words map[string]*uint64
+}
+
+func newCounter(most int) counter { return counter{most, make(map[string]*uint64)} }
+
+func (c *counter) add(word []byte) {
+	p := c.words[string(word)]
+	if p == nil {
+		if len(c.words) >= c.most {
+			word = []byte(otherKey)
+			p = c.words[otherKey]
+		}
+		if p == nil {
+			p = new(uint64)
+			c.words[printable(word)] = p
+		}
+	}
+	*p++
+}
+
+// printable is a word from elsewhere as text: UTF-8, without control characters.
+func printable(word []byte) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(string(word), "?"))
+}
+
+// list returns the words, most frequent first.
+func (c *counter) list() []ErrorCount {
+	list := make([]ErrorCount, 0, len(c.words))
+	for w, n := range c.words {
+		list = append(list, ErrorCount{w, *n})
+	}
+	slices.SortFunc(list, func(a, b ErrorCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Class, b.Class))
+	})
+	return list
+}
+
+// A grouping is the results by one key.
+type grouping struct {
+	by     By
+	groups map[string]*groupTally
+	buf    []byte
+}
+
+// A groupTally is what one group has had.
+type groupTally struct {
+	ok, failed uint64
+	rt         *hdrhistogram.Histogram
+	classes    counter
+}
+
+func newGrouping(by By) *grouping {
+	return &grouping{by: by, groups: make(map[string]*groupTally)}
+}
+
+func (g *grouping) record(r *record) {
+	g.buf = g.by.key(g.buf[:0], r)
+	t := g.groups[string(g.buf)]
+	if t == nil {
+		key := printable(g.buf)
+		if t = g.groups[key]; t == nil && len(g.groups) >= maxGroups {
+			key = otherKey
+			t = g.groups[key]
+		}
+		if t == nil {
+			t = &groupTally{rt: newHistogram(2), classes: newCounter(maxClasses / 4)}
+			g.groups[key] = t
+		}
+	}
+	if r.out.RT > 0 {
+		recordTime(t.rt, r.out.RT)
+	}
+	if r.out.OK {
+		t.ok++
+		return
+	}
+	t.failed++
+	g.buf = r.class(g.buf[:0])
+	t.classes.add(g.buf)
+}
+
+// A Grouping is the results by one key, largest group first. Of more than 200 keys those that came
+// first have a group; the rest are together in one named other.
+type Grouping struct {
+	By     string  `json:"by"`
+	Groups []Group `json:"groups"`
+}
+
+// A Group is the results with one key.
+type Group struct {
+	Key     string       `json:"key"`
+	Count   uint64       `json:"count"`
+	Failed  uint64       `json:"failed"`
+	Service Latency      `json:"service"` // within 1 %
+	Errors  []ErrorCount `json:"errors,omitempty"`
+}
+
+func (g *grouping) snapshot() Grouping {
+	s := Grouping{By: g.by.String(), Groups: []Group{}}
+	for _, key := range slices.Sorted(maps.Keys(g.groups)) {
+		t := g.groups[key]
+		s.Groups = append(s.Groups, Group{
+			Key: key, Count: t.ok + t.failed, Failed: t.failed, Service: latencyOf(t.rt, false), Errors: t.classes.list(),
+		})
+	}
+	slices.SortStableFunc(s.Groups, func(a, b Group) int { return cmp.Compare(b.Count, a.Count) })
+	return s
+}
+
+// newGroupings makes those of an output: by host always, and what else was asked for.
+func newGroupings(by []By) ([]*grouping, error) {
+	list := []*grouping{newGrouping(By{kind: "host"})}
+	for _, b := range by {
+		if !slices.ContainsFunc(list, func(g *grouping) bool { return g.by == b }) {
+			list = append(list, newGrouping(b))
+		}
+	}
+	if len(list) > maxLabels {
+		return nil, fmt.Errorf("%w: %d groupings are more than %d", glassq.ErrBadRequest, len(list), maxLabels)
+	}
+	return list, nil
+}

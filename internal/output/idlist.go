@@ -1,0 +1,63 @@
+package output
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+
+	"github.com/glassq/glassq"
+)
+
+// An idList writes ids, one on each line, as dispatch --ids reads them. Its zero value drops them.
+// What cannot be written is told by close: the ids are in the results, too.
+type idList struct {
+	what string
+	w    *bufio.Writer
+	seen *Seen // positions that were listed; nil lists an id as often as it is added
+	buf  []byte
+}
+
+func newIDList(what string, w io.Writer, once bool) *idList {
+	l := &idList{what: what}
+	if w != nil {
+		l.w = bufio.NewWriterSize(w, 64<<10)
+	}
+	if once {
+		l.seen = new(Seen)
+	}
+	return l
+}
+
+// add lists the task of a result.
+func (l *idList) add(lease *glassq.Lease) {
+	if l.w == nil {
+		return
+	}
+	if n, ok := position(lease); ok && l.seen != nil && !l.seen.add(lease.Run, n) {
+		return
+	}
+	l.buf = append(append(l.buf[:0], printable([]byte(lease.TaskID()))...), '\n')
+	l.w.Write(l.buf) // the error stays until close
+}
+
+// interval lists positions of a run.
+func (l *idList) interval(run string, iv glassq.Interval) {
+	if l.w == nil {
+		return
+	}
+	for n := uint64(iv.First); n <= uint64(iv.Last); n++ {
+		if _, err := fmt.Fprintf(l.w, "%s/%d\n", run, n); err != nil {
+			return
+		}
+	}
+}
+
+func (l *idList) close() error {
+	if l.w == nil {
+		return nil
+	}
+	if err := l.w.Flush(); err != nil {
+		return fmt.Errorf("write the list of %s ids: %w", l.what, err)
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+package output
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// maxFileLine is the longest line that LoadSeen accepts: the largest result, escaped to the utmost.
+const maxFileLine = 6*glassq.HardMaxBody + 64<<10
+
+// LoadOptions tunes LoadSeen.
+type LoadOptions struct {
+	Run    string    // the run whose results count; "" counts those of all
+	Format Format    // of the file: ndjson or csv; "" means ndjson
+	By     []By      // groupings, as in Options
+	Failed io.Writer // gets the ids of failed results, one on each line; nil for nobody
+}
+
+// LoadSeen reads what an earlier output wrote, notes its results and counts them. It returns how many
+// bytes of r are whole lines: a last line without its end was torn by a crash, was never acked, and is
+// to be cut off before writing goes on. A whole line that is no result is an error that names the
+// line: then r is some other file. Other formats than ndjson and csv do not say enough to go on from;
+// their error has code bad_request.
+func LoadSeen(r io.Reader, opt LoadOptions) (seen *Seen, valid int64, err error) {
+	f := &loader{opt: opt, seen: new(Seen), failed: newIDList("failed", opt.Failed, false)}
+	switch opt.Format {
+	case "", NDJSON:
+		f.parse = f.ndjson
+	case CSV:
+		f.parse = f.csv
+	default:
+		return nil, 0, glassq.Errorf(glassq.CodeBadRequest, "a file of format %s cannot be continued; ndjson and csv can", opt.Format)
+	}
+	if f.seen.tally, err = newTally(time.Time{}, opt.By); err != nil {
+		return nil, 0, err
+	}
+	in := bufio.NewReaderSize(r, 256<<10)
+	var long []byte
+	for line := 1; ; line++ {
+		long = long[:0]
+		b, err := in.ReadSlice('\n')
+		for errors.Is(err, bufio.ErrBufferFull) && len(long) <= maxFileLine {
+			long = append(long, b...)
+			b, err = in.ReadSlice('\n')
+		}
+		if len(long) > 0 {
+			long = append(long, b...)
+			b = long
+		}
+		switch {
+		case err == io.EOF:
+			return f.seen, valid, f.failed.close()
+		case len(b) > maxFileLine:
+			return nil, valid, fmt.Errorf("line %d is longer than any result; this is not a file of results", line)
+		case err != nil:
+			return nil, valid, fmt.Errorf("after line %d: %w", line-1, err)
+		}
+		if !f.line(b, line) {
+			return nil, valid, fmt.Errorf("line %d (byte %d) is no result: %s", line, valid, f.want())
+		}
+		valid += int64(len(b))
+	}
+}
+
+// A loader is one call of LoadSeen.
+type loader struct {
+	opt    LoadOptions
+	seen   *Seen
+	parse  func(b []byte) bool // reads a line into lease; false when it is no result
+	failed *idList
+
+	lease glassq.Lease
+	obj   object
+}
+
+func (f *loader) want() string {
+	if f.opt.Format == CSV {
+		return "no CSV with " + strings.TrimSpace(csvHeader)
+	}
+	return "no JSON object with an id"
+}
+
+// line counts a line, and reports whether it is one of ours.
+func (f *loader) line(b []byte, number int) bool {
+	if f.opt.Format == CSV && number == 1 {
+		return string(bytes.TrimSpace(b)) == strings.TrimSpace(csvHeader)
+	}
+	if !f.parse(b) {
+		return false
+	}
+	l := &f.lease
+	if f.opt.Run != "" && l.Run != f.opt.Run {
+		return true
+	}
+	if n, ok := position(l); ok && !f.seen.add(l.Run, n) {
+		return true // twice in the file: counted once
+	}
+	var r record
+	r.read(l, &f.obj, time.Time{})
+	f.seen.tally.all.record(&r)
+	if f.obj.raw {
+		f.seen.tally.all.raw++
+	}
+	if !r.out.OK {
+		f.failed.add(l)
+	}
+	return true
+}
+
+func (f *loader) csv(b []byte) bool {
+	f.lease = glassq.Lease{}
+	return parseCSV(b, &f.lease)
+}
+
+// ndjson reads id and run of a line; the rest is read as a result is.
+func (f *loader) ndjson(b []byte) bool {
+	b = bytes.TrimSpace(b)
+	obj, ok := scanObject(b)
+	if !ok {
+		return false
+	}
+	last := f.lease.Run
+	f.lease = glassq.Lease{Task: glassq.Task{Body: b, Type: glassq.TypeJSON}}
+	f.lease.ID = stringOf(b, obj.id, "")
+	f.lease.Run = stringOf(b, obj.run, last)
+	return f.lease.ID != ""
+}
+
+// stringOf is the JSON string at s of b; "" when there is none. When it says last it is last.
+func stringOf(b []byte, s span, last string) string {
+	if s.end == 0 || b[s.start] != '"' {
+		return ""
+	}
+	v := b[s.start+1 : s.end-1]
+	if string(v) == last {
+		return last
+	}
+	if bytes.IndexByte(v, '\\') < 0 {
+		return string(v)
+	}
+	var out string
+	json.Unmarshal(b[s.start:s.end], &out) // a string, as scanned; what it cannot hold is no id of ours
+	return out
+}

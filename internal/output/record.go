@@ -1,0 +1,169 @@
+package output
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// A record is one result, read as far as counting and printing need it. Its texts alias the body.
+type record struct {
+	lease *glassq.Lease // whose id, run and attempt are the queue's
+	body  []byte        // without space around it
+	obj   *object       // its parts; nil when the body is no JSON object
+	out   glassq.Result // what its member o says; OK as the books have it
+	at    time.Time     // when it came here, for those that name no time
+}
+
+// read makes r the record of a lease. obj is room for its parts.
+func (r *record) read(l *glassq.Lease, obj *object, now time.Time) {
+	*r = record{lease: l, body: bytes.TrimSpace(l.Body), at: now}
+	var ok bool
+	if *obj, ok = scanObject(r.body); ok {
+		r.obj = obj
+	}
+	verdictOf(l, &r.out)
+}
+
+// text returns the value at s of the body, without the quotes if it is a string; nil for no value.
+func (r *record) text(s span) []byte {
+	if r.obj == nil || s.end == 0 {
+		return nil
+	}
+	return plain(r.body[s.start:s.end])
+}
+
+// plain is a JSON value as text: what a string says, and anything else as it is written.
+func plain(v []byte) []byte {
+	if len(v) < 2 || v[0] != '"' {
+		return v
+	}
+	if bytes.IndexByte(v, '\\') < 0 {
+		return v[1 : len(v)-1]
+	}
+	var s string
+	if json.Unmarshal(v, &s) != nil {
+		return v
+	}
+	return []byte(s)
+}
+
+func (r *record) worker() []byte  { return r.text(r.part().w) }
+func (r *record) message() []byte { return r.text(r.part().msg) }
+
+var noParts object
+
+func (r *record) part() *object {
+	if r.obj == nil {
+		return &noParts
+	}
+	return r.obj
+}
+
+// input is what the task was: its text, its JSON, its bytes when they were sent as b64, and of a
+// result that is no record the result itself.
+func (r *record) input() []byte {
+	if r.obj == nil {
+		return r.lease.Body
+	}
+	if v := r.text(r.obj.i); v != nil || r.obj.b64.end == 0 {
+		return v
+	}
+	v := r.text(r.obj.b64)
+	out, err := base64.StdEncoding.AppendDecode(nil, v)
+	if err != nil {
+		return v
+	}
+	return out
+}
+
+// host is the host, with the port if it names one, of an input that is a URL or an object with one;
+// nil for other inputs.
+func (r *record) host() []byte {
+	if r.obj == nil || r.obj.i.end == 0 {
+		return nil
+	}
+	v := r.body[r.obj.i.start:r.obj.i.end]
+	if v[0] == '{' {
+		var url span
+		scanMembers(v, 0, 1, func(key []byte, _, s span) {
+			if string(key) == "url" {
+				url = s
+			}
+		})
+		v = v[url.start:url.end]
+	}
+	return hostOf(plain(v))
+}
+
+// hostOf cuts the host out of a URL; nil when there is none.
+func hostOf(url []byte) []byte {
+	_, rest, ok := bytes.Cut(url, []byte("://"))
+	if !ok {
+		return nil
+	}
+	if i := bytes.IndexAny(rest, "/?#\\"); i >= 0 {
+		rest = rest[:i]
+	}
+	if i := bytes.LastIndexByte(rest, '@'); i >= 0 {
+		rest = rest[i+1:]
+	}
+	if len(rest) == 0 {
+		return nil
+	}
+	return rest
+}
+
+// label is the value of a label: a header of the result, or a member of this name of o, of the
+// record, or of an input that is an object; the first that there is counts.
+func (r *record) label(name string) []byte {
+	if v, ok := r.lease.Headers[name]; ok {
+		return []byte(v)
+	}
+	if r.obj == nil {
+		return nil
+	}
+	for _, in := range []span{r.obj.o, {0, len(r.body)}, r.obj.i} {
+		if !in.isObject(r.body) {
+			continue
+		}
+		var found span
+		scanMembers(r.body, in.start, 1, func(key []byte, _, v span) {
+			if string(key) == name || unquoteKey(key) == name {
+				found = v
+			}
+		})
+		if found.end > 0 {
+			return r.text(found)
+		}
+	}
+	return nil
+}
+
+// class is the error class of a failed result, for counting: "status 404" for a bare status.
+func (r *record) class(buf []byte) []byte {
+	switch {
+	case r.out.Err == glassq.ErrClassStatus && r.out.Code != 0, r.out.Err == "" && r.out.Code != 0:
+		return appendInt(append(buf, "status "...), r.out.Code)
+	case r.out.Err == "":
+		return append(buf, "unknown"...)
+	case len(r.out.Err) > maxClass:
+		return append(buf, otherKey...)
+	}
+	return append(buf, r.out.Err...)
+}
+
+// ended is when the work was done by the worker's clock; zero when the result does not say.
+func (r *record) ended() time.Time {
+	if r.out.T.IsZero() {
+		return time.Time{}
+	}
+	return r.out.T.Add(r.out.RT)
+}
+
+// hasDue reports whether the result says how long after its due moment the work began. A worker that
+// names the start and no lag says that there was none.
+func (r *record) hasDue() bool { return r.out.Lag > 0 || !r.out.T.IsZero() }

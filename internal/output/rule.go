@@ -1,0 +1,300 @@
+package output
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// A Rule is a condition under which a run counts as failed, such as p99>250ms. What it compares:
+//
+//	p50 p95 p99.9 …      service time at a percentile, with a duration: 250ms, 1.5s
+//	min mean max         service time
+//	due.p99 due.max …    the same from the due moment to done
+//	ok failed late       results, with a share (99.9%) or a count
+//	err:CLASS            failed results of an error class, with a share or a count
+//	dead missing duplicate results    a count
+//	rate                 results per second that were reached
+//
+// and the comparison is one of < <= > >=.
+type Rule struct {
+	Text   string // as it was written
+	metric string
+	op     string
+	value  float64
+	share  bool // value is a share of the results, 0 to 1
+}
+
+var ruleShape = regexp.MustCompile(`^\s*([a-z][a-z0-9_.:-]*(?: [0-9]+)?)\s*(<=|>=|<|>)\s*([0-9.]+)\s*([a-zµ%]*)\s*$`)
+
+// ParseRule reads a rule. The error has code bad_request, and says what a rule looks like.
+func ParseRule(text string) (Rule, error) {
+	bad := func(format string, args ...any) (Rule, error) {
+		return Rule{}, glassq.Errorf(glassq.CodeBadRequest, "rule %.80q: %s; a rule is like p99>250ms, ok<99.9%% or rate<20000",
+			text, fmt.Sprintf(format, args...))
+	}
+	m := ruleShape.FindStringSubmatch(text)
+	if m == nil {
+		return bad("not a word, one of < <= > >=, and a value")
+	}
+	r := Rule{Text: strings.Join(strings.Fields(text), ""), metric: m[1], op: m[2]}
+	if strings.Contains(m[1], " ") {
+		r.Text = strings.TrimSpace(text) // err:status 404
+	}
+	number, err := strconv.ParseFloat(m[3], 64)
+	if err != nil {
+		return bad("%q is not a number", m[3])
+	}
+	unit := m[4]
+	switch kindOf(r.metric) {
+	case kindTime:
+		d, err := time.ParseDuration(m[3] + unit)
+		if err != nil || unit == "" {
+			return bad("%s is compared with a duration such as 250ms", r.metric)
+		}
+		r.value = d.Seconds()
+	case kindShare:
+		switch unit {
+		case "%":
+			if number > 100 {
+				return bad("%s%% is over 100%%", m[3])
+			}
+			r.value, r.share = number/100, true
+		case "":
+			r.value = number
+		default:
+			return bad("%s is compared with a share such as 0.1%% or a count", r.metric)
+		}
+	case kindCount:
+		if unit != "" {
+			return bad("%s is compared with a plain number", r.metric)
+		}
+		r.value = number
+	default:
+		return bad("%q is nothing that is measured (p50 to p99.99, min, mean, max, due.p99, ok, failed, late, err:CLASS, dead, missing, duplicate, results, rate)", r.metric)
+	}
+	return r, nil
+}
+
+type ruleKind int
+
+const (
+	kindNone ruleKind = iota
+	kindTime
+	kindShare
+	kindCount
+)
+
+func kindOf(metric string) ruleKind {
+	switch metric {
+	case "ok", "failed", "late":
+		return kindShare
+	case "dead", "missing", "duplicate", "results", "rate":
+		return kindCount
+	}
+	if class, ok := strings.CutPrefix(metric, "err:"); ok && class != "" {
+		return kindShare
+	}
+	name := strings.TrimPrefix(metric, "due.")
+	if _, ok := percentile(name); ok || name == "min" || name == "mean" || name == "max" {
+		return kindTime
+	}
+	return kindNone
+}
+
+// percentile reads p99.9.
+func percentile(name string) (float64, bool) {
+	text, ok := strings.CutPrefix(name, "p")
+	if !ok || text == "" || text[0] == '.' {
+		return 0, false
+	}
+	p, err := strconv.ParseFloat(text, 64)
+	return p, err == nil && p > 0 && p <= 100
+}
+
+// A Verdict is what became of a rule.
+type Verdict struct {
+	Rule   string  `json:"rule"`
+	Broken bool    `json:"broken"`
+	Value  float64 `json:"value"` // what was measured: seconds, a share, a count or a rate
+	Says   string  `json:"says"`  // for people
+}
+
+// Judge judges a document by rules, and keeps the verdicts in it. A rule on something that was not
+// measured is broken: a run without results proves nothing. It returns how many are broken.
+func (d *Document) Judge(rules []Rule) (broken int, err error) {
+	d.Rules = nil
+	for i := range rules {
+		v, err := rules[i].judge(d)
+		if err != nil {
+			return broken, fmt.Errorf("rule %s: %w", rules[i].Text, err)
+		}
+		if v.Broken {
+			broken++
+		}
+		d.Rules = append(d.Rules, v)
+	}
+	return broken, nil
+}
+
+func (r *Rule) judge(d *Document) (Verdict, error) {
+	v := Verdict{Rule: r.Text}
+	value, known, err := r.measure(d)
+	if err != nil {
+		return v, err
+	}
+	if !known {
+		v.Broken, v.Says = true, "nothing of it was measured"
+		return v, nil
+	}
+	v.Value = value
+	switch r.op {
+	case "<":
+		v.Broken = value < r.value
+	case "<=":
+		v.Broken = value <= r.value
+	case ">":
+		v.Broken = value > r.value
+	case ">=":
+		v.Broken = value >= r.value
+	}
+	v.Says = r.metric + " is " + r.show(value)
+	return v, nil
+}
+
+func (r *Rule) show(value float64) string {
+	switch {
+	case kindOf(r.metric) == kindTime:
+		return showSeconds(value)
+	case r.share:
+		return strconv.FormatFloat(value*100, 'f', -1, 64) + "%"
+	case r.metric == "rate":
+		return strconv.FormatFloat(value, 'f', 1, 64) + "/s"
+	}
+	return comma(uint64(value))
+}
+
+func showSeconds(s float64) string { return short(time.Duration(s * float64(time.Second))) }
+
+// measure is what the rule compares; known is false when there is nothing to compare.
+func (r *Rule) measure(d *Document) (value float64, known bool, err error) {
+	count := func(n uint64) (float64, bool, error) {
+		if r.share {
+			return float64(n) / float64(d.Results), d.Results > 0, nil
+		}
+		return float64(n), true, nil
+	}
+	switch r.metric {
+	case "ok":
+		return count(d.OK)
+	case "failed":
+		return count(d.Failed)
+	case "late":
+		return count(d.Rate.Late)
+	case "dead":
+		return count(d.Dead)
+	case "missing":
+		return count(d.Missing)
+	case "duplicate":
+		return count(d.Duplicates)
+	case "results":
+		return count(d.Results)
+	case "rate":
+		return d.Rate.Reached, d.Results > 0, nil
+	}
+	if class, ok := strings.CutPrefix(r.metric, "err:"); ok {
+		n := uint64(0)
+		for _, e := range d.Errors {
+			if e.Class == class || strings.HasPrefix(e.Class, class+" ") {
+				n += e.Count
+			}
+		}
+		return count(n)
+	}
+	l, name := &d.Service, r.metric
+	if rest, ok := strings.CutPrefix(name, "due."); ok {
+		l, name = &d.Due, rest
+	}
+	if l.Count == 0 {
+		return 0, false, nil
+	}
+	switch name {
+	case "min":
+		return l.Min, true, nil
+	case "mean":
+		return l.Mean, true, nil
+	case "max":
+		return l.Max, true, nil
+	}
+	h, err := l.histogram()
+	if err != nil || h == nil {
+		return 0, false, err
+	}
+	p, _ := percentile(name)
+	return micros(h.ValueAtPercentile(p)), true, nil
+}
+
+// WriteJUnit writes the verdicts, and whether the books balance, as a test report in JUnit's XML.
+func (d *Document) WriteJUnit(w io.Writer) error {
+	type failure struct {
+		Message string `xml:"message,attr"`
+	}
+	type testCase struct {
+		Name    string   `xml:"name,attr"`
+		Class   string   `xml:"classname,attr"`
+		Failure *failure `xml:"failure,omitempty"`
+	}
+	type suite struct {
+		XMLName  xml.Name   `xml:"testsuite"`
+		Name     string     `xml:"name,attr"`
+		Tests    int        `xml:"tests,attr"`
+		Failures int        `xml:"failures,attr"`
+		Time     float64    `xml:"time,attr"`
+		Stamp    string     `xml:"timestamp,attr"`
+		Cases    []testCase `xml:"testcase"`
+	}
+	s := suite{Name: "glassq " + d.Run, Time: d.Took, Stamp: d.Made.Format("2006-01-02T15:04:05")}
+	add := func(name string, failed bool, says string) {
+		c := testCase{Name: name, Class: "glassq"}
+		if s.Tests++; failed {
+			s.Failures++
+			c.Failure = &failure{says}
+		}
+		s.Cases = append(s.Cases, c)
+	}
+	if d.Books != nil {
+		add("the books balance", !d.Balanced, FormatBooks(*d.Books, d.Missing, d.Duplicates))
+	}
+	for _, v := range d.Rules {
+		add(v.Rule, v.Broken, v.Says)
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	e := xml.NewEncoder(w)
+	e.Indent("", "  ")
+	if err := e.Encode(s); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+// WriteHgrm writes the percentiles of service time in the text form of HdrHistogram, in milliseconds.
+func (d *Document) WriteHgrm(w io.Writer) error {
+	h, err := d.Service.histogram()
+	if err != nil {
+		return err
+	}
+	if h == nil {
+		h = newHistogram(3)
+	}
+	_, err = h.PercentilesPrint(w, 5, 1000)
+	return err
+}

@@ -1,0 +1,85 @@
+package output
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	maxSlow  = 20  // slowest results that are kept
+	maxInput = 300 // bytes of the input of one
+)
+
+// A Slow result is one of the slowest.
+type Slow struct {
+	ID      string  `json:"id"`
+	Input   string  `json:"input,omitempty"` // the first 300 bytes
+	Seconds float64 `json:"rt"`
+	Lag     float64 `json:"lag"`
+	Code    int     `json:"code,omitempty"`
+	Err     string  `json:"err,omitempty"`
+	Worker  string  `json:"worker,omitempty"`
+	Start   float64 `json:"t,omitempty"` // epoch seconds
+}
+
+// slowest keeps the results that took longest; the quickest of them is at index 0.
+type slowest []slowResult
+
+type slowResult struct {
+	rt   time.Duration
+	show Slow
+}
+
+func (s slowest) Len() int           { return len(s) }
+func (s slowest) Less(i, j int) bool { return s[i].rt < s[j].rt }
+func (s slowest) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
+func (s *slowest) Push(x any)        { *s = append(*s, x.(slowResult)) }
+func (s *slowest) Pop() any {
+	last := (*s)[len(*s)-1]
+	*s = (*s)[:len(*s)-1]
+	return last
+}
+
+// offer keeps r if it is one of the slowest so far.
+func (s *slowest) offer(r *record) {
+	if r.out.RT <= 0 || len(*s) == maxSlow && r.out.RT <= (*s)[0].rt {
+		return
+	}
+	if len(*s) == maxSlow {
+		heap.Pop(s)
+	}
+	show := Slow{
+		ID: printable([]byte(r.lease.TaskID())), Input: shorten(r.input()), Seconds: r.out.RT.Seconds(), Lag: r.out.Lag.Seconds(),
+		Code: r.out.Code, Worker: shorten(r.worker()),
+	}
+	if !r.out.OK {
+		show.Err = string(r.class(nil))
+	}
+	if !r.out.T.IsZero() {
+		show.Start = float64(r.out.T.UnixMilli()) / 1000
+	}
+	heap.Push(s, slowResult{r.out.RT, show})
+}
+
+func shorten(b []byte) string {
+	if len(b) <= maxInput {
+		return printable(b)
+	}
+	return printable(b[:maxInput]) + "…"
+}
+
+// list returns them, slowest first.
+func (s slowest) list() []Slow {
+	sorted := slices.Clone(s)
+	slices.SortFunc(sorted, func(a, b slowResult) int {
+		return cmp.Or(cmp.Compare(b.rt, a.rt), strings.Compare(a.show.ID, b.show.ID))
+	})
+	list := make([]Slow, len(sorted))
+	for i := range sorted {
+		list[i] = sorted[i].show
+	}
+	return list
+}

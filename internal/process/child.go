@@ -1,0 +1,404 @@
+package process
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/glassq/glassq/worker"
+)
+
+// A child is a place that a process of the command holds; when that ends, another takes it with the
+// next task.
+type child struct {
+	p *Pipe
+	n int // from 1, for people
+
+	mu     sync.Mutex // guards the fields below
+	users  int        // handlers that have not left
+	proc   *proc      // nil when none runs
+	deaths int        // ended in a row without an answer
+	died   time.Time  // the last one
+	killed bool       // none is started any more
+}
+
+// A proc is one process of a child. Writers hold wmu across queueing and writing, so that answers are
+// owed in the order of the lines; the reader takes mu only, so that it never waits for a writer.
+type proc struct {
+	c    *child
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	done chan struct{} // closed when it has ended and all that waited is told
+
+	stderr *prefixer // nil when it is dropped
+
+	wmu sync.Mutex // orders the writes to in
+
+	mu       sync.Mutex // guards the fields below
+	waiting  []*asked   // in the order of the lines
+	ahead    int        // bytes of their lines
+	answered bool
+	broken   error       // why it is, or is about to be, killed
+	watch    *time.Timer // for Timeout; nil without
+}
+
+// ask gives a line to the child and waits until a is answered. With an error a may be answered later.
+func (c *child) ask(ctx context.Context, a *asked, line []byte) error {
+	p, err := c.running(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return &worker.NackError{Undone: errors.Is(err, errKilled), Delay: -1, Err: err}
+	}
+	p.send(ctx, a, line)
+	select {
+	case <-a.done:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-a.done: // answered just now
+		return nil
+	default:
+		return ctx.Err()
+	}
+}
+
+var (
+	errKilled     = errors.New("the children are being ended")
+	errNotReading = errors.New("the child does not read its input")
+)
+
+// running returns the child's process, started if need be. A child that keeps on ending without an
+// answer is replaced ever more slowly.
+func (c *child) running(ctx context.Context) (*proc, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.proc == nil && !c.killed && c.deaths > 0 {
+		wait := time.Until(c.died.Add(min(50*time.Millisecond<<min(c.deaths, 10), c.p.restart)))
+		if wait <= 0 {
+			break
+		}
+		c.mu.Unlock()
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
+		t.Stop()
+		c.mu.Lock()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	if c.killed {
+		return nil, errKilled
+	}
+	if c.proc != nil {
+		return c.proc, nil
+	}
+	p, err := c.start()
+	if err != nil {
+		err = fmt.Errorf("start %q: %w", c.p.opt.Command[0], err)
+		c.deaths++
+		c.died = time.Now()
+		c.p.note(false, err)
+		return nil, err
+	}
+	c.proc = p
+	return p, nil
+}
+
+func (c *child) start() (*proc, error) {
+	opt := &c.p.opt
+	p := &proc{c: c, done: make(chan struct{})}
+	p.cmd = &exec.Cmd{Path: c.p.path, Args: opt.Command, Env: ownEnv(), SysProcAttr: ownGroup()}
+	p.cmd.Env = append(p.cmd.Env, fmt.Sprint("GLASSQ_CHILD=", c.n))
+	if opt.Stderr != nil {
+		p.stderr = &prefixer{w: opt.Stderr, prefix: fmt.Sprintf("[%d] ", c.n)}
+		p.cmd.Stderr = p.stderr
+		p.cmd.WaitDelay = killAfter // for those who hold standard error open after its end
+	}
+	var err error
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	// Not StdoutPipe: Wait would close it before the last line is read.
+	out, outW, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	p.cmd.Stdout = outW
+	err = p.cmd.Start()
+	outW.Close()
+	if err != nil {
+		out.Close()
+		return nil, err
+	}
+	if opt.Timeout > 0 {
+		p.watch = time.AfterFunc(time.Hour, p.expire)
+		p.watch.Stop()
+	}
+	go p.read(out) // ends with the process; whoever waits for the child waits for done
+	return p, nil
+}
+
+// mayBlock is how many bytes a pipe takes at least without anybody reading.
+const mayBlock = 32 << 10
+
+// send queues a and writes its line. What goes wrong is told through a.
+func (p *proc) send(ctx context.Context, a *asked, line []byte) {
+	p.wmu.Lock()
+	defer p.wmu.Unlock()
+	p.mu.Lock()
+	if p.broken != nil {
+		a.err = p.broken // and not begun
+		p.mu.Unlock()
+		a.done <- struct{}{}
+		return
+	}
+	p.waiting = append(p.waiting, a)
+	p.ahead += a.size
+	if len(p.waiting) == 1 {
+		p.begin(a)
+	}
+	blocks := p.ahead > mayBlock
+	p.mu.Unlock()
+	if blocks { // for as long as the child likes; a line that is cut short leaves it useless
+		defer context.AfterFunc(ctx, func() { p.fail(errNotReading) })()
+	}
+	if _, err := p.in.Write(line); err != nil {
+		p.fail(errNotReading) // the reader sees the end and tells a
+	}
+}
+
+// begin notes that a is the child's next. p.mu is held.
+func (p *proc) begin(a *asked) {
+	a.began = time.Now()
+	if p.watch != nil {
+		p.watch.Reset(p.c.p.opt.Timeout)
+	}
+}
+
+// expire ends the process when its next task is not answered in time.
+func (p *proc) expire() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.broken != nil || len(p.waiting) == 0 {
+		return
+	}
+	limit := p.c.p.opt.Timeout
+	a := p.waiting[0]
+	if left := limit - time.Since(a.began); left > 0 {
+		p.watch.Reset(left) // another one is next since
+		return
+	}
+	a.late = true
+	p.breakOff(fmt.Errorf("no answer within %v", limit))
+}
+
+// fail ends the process because of what it did; an earlier reason stands.
+func (p *proc) fail(why error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.breakOff(why)
+}
+
+// breakOff is fail with p.mu held.
+func (p *proc) breakOff(why error) {
+	if p.broken == nil {
+		p.broken = why
+		kill(p.cmd.Process)
+	}
+}
+
+// read hands answers to those who wait for them, until the process ends.
+func (p *proc) read(out *os.File) {
+	lines := newLineReader(out)
+	for {
+		line, err := lines.next()
+		if err == nil {
+			err = p.answer(line)
+		}
+		if err != nil {
+			p.end(out, line, err)
+			return
+		}
+	}
+}
+
+// answer gives line to the first that waits. Its error says what is wrong with the line.
+func (p *proc) answer(line []byte) error {
+	if len(bytes.TrimSpace(line)) == 0 {
+		return nil
+	}
+	wrong := checkAnswer(line)
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.broken != nil:
+		return p.broken
+	case wrong != nil:
+		return fmt.Errorf("the child wrote a line that is neither a result nor a nack (%w): %s", wrong, quote(line))
+	case len(p.waiting) == 0:
+		return fmt.Errorf("the child wrote a line that answers no task: %s", quote(line))
+	}
+	a := p.waiting[0]
+	n := copy(p.waiting, p.waiting[1:])
+	p.waiting[n] = nil
+	p.waiting = p.waiting[:n]
+	p.ahead -= a.size
+	if !p.answered {
+		p.answered = true
+		p.c.p.note(true, nil)
+	}
+	a.answer = append(a.answer[:0], line...)
+	a.took = now.Sub(a.began)
+	if n > 0 {
+		p.begin(p.waiting[0])
+	} else if p.watch != nil {
+		p.watch.Stop()
+	}
+	a.done <- struct{}{}
+	return nil
+}
+
+// end waits for the process, which is killed unless its output just ended, and tells all that wait.
+func (p *proc) end(out *os.File, rest []byte, why error) {
+	if why != io.EOF && why != io.ErrUnexpectedEOF {
+		p.fail(why)
+	}
+	// A child that closed its output but stays is of no use.
+	late := time.AfterFunc(killAfter, func() { kill(p.cmd.Process) })
+	p.in.Close()
+	p.cmd.Wait() // how it ended is in ProcessState
+	late.Stop()
+	kill(p.cmd.Process) // what it has left behind in its group
+	out.Close()
+	if p.stderr != nil {
+		p.stderr.flush()
+	}
+
+	c := p.c
+	c.mu.Lock()
+	killed, planned := c.killed, c.killed || c.users == 0
+	if c.proc == p {
+		c.proc = nil
+	}
+	p.mu.Lock()
+	p.broken = p.reason(why, rest)
+	broken, waiting, answered := p.broken, p.waiting, p.answered
+	p.waiting = nil
+	if p.watch != nil {
+		p.watch.Stop()
+	}
+	p.mu.Unlock()
+	c.deaths++
+	if answered {
+		c.deaths = 0
+	}
+	c.died = time.Now()
+	c.mu.Unlock()
+
+	if !planned {
+		c.p.opt.Logger.Warn("child ended; another takes its place with the next task", "child", c.n, "pid", p.cmd.Process.Pid,
+			"why", broken.Error(), "unanswered", len(waiting))
+		c.p.note(answered, broken)
+	}
+	for i, a := range waiting {
+		a.err, a.next = broken, i == 0 && !killed
+		a.late = a.late && !killed
+		a.took = time.Since(a.began)
+		a.done <- struct{}{}
+	}
+	close(p.done)
+}
+
+// reason says why the process has ended. p.mu is held.
+func (p *proc) reason(why error, rest []byte) error {
+	state := p.cmd.ProcessState
+	if p.broken != nil && !(p.broken == errNotReading && state.ExitCode() >= 0) {
+		return p.broken
+	}
+	if why == io.ErrUnexpectedEOF {
+		return fmt.Errorf("the child ended (%v) in the middle of a line: %s", state, quote(rest))
+	}
+	return fmt.Errorf("the child ended (%v)", state)
+}
+
+// kill ends the child for good.
+func (c *child) kill() {
+	c.mu.Lock()
+	c.killed = true
+	p := c.proc
+	c.mu.Unlock()
+	if p != nil {
+		p.fail(errKilled)
+	}
+}
+
+// leave counts a handler that is gone. With the last one the child's input ends; it gets closeGrace to
+// end by itself.
+func (c *child) leave() {
+	c.mu.Lock()
+	c.users--
+	p, last := c.proc, c.users == 0
+	c.mu.Unlock()
+	if p == nil || !last {
+		return
+	}
+	p.wmu.Lock()
+	p.in.Close() // an error would show in the process not ending
+	p.wmu.Unlock()
+	ask := time.AfterFunc(closeGrace, func() {
+		c.p.opt.Logger.Warn("child does not end with its input; it is ended", "child", c.n, "pid", p.cmd.Process.Pid)
+		terminate(p.cmd.Process)
+	})
+	end := time.AfterFunc(closeGrace+killAfter, func() { kill(p.cmd.Process) })
+	<-p.done
+	ask.Stop()
+	end.Stop()
+}
+
+// A prefixer writes whole lines to w with a prefix. Its own writes come from one goroutine.
+type prefixer struct {
+	w      io.Writer
+	prefix string
+	line   []byte
+}
+
+// maxStderr is where a line of standard error is cut in two.
+const maxStderr = 16 << 10
+
+// Write never fails: what cannot be shown is no trouble of the child.
+func (p *prefixer) Write(b []byte) (int, error) {
+	for _, c := range b {
+		if len(p.line) == 0 {
+			p.line = append(p.line, p.prefix...)
+		}
+		if c == '\n' || len(p.line) >= maxStderr {
+			p.flush()
+			if c == '\n' {
+				continue
+			}
+			p.line = append(p.line, p.prefix...)
+		}
+		p.line = append(p.line, c)
+	}
+	return len(b), nil
+}
+
+func (p *prefixer) flush() {
+	if len(p.line) > 0 {
+		p.w.Write(append(p.line, '\n')) // see Write
+		p.line = p.line[:0]
+	}
+}

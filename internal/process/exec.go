@@ -1,0 +1,365 @@
+package process
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/worker"
+)
+
+// ExecOptions tunes NewExec.
+type ExecOptions struct {
+	// Command is the program and its arguments, in which {} stands for the task's body. Without {}
+	// the body is the standard input. With Shell it is one text for sh, in which {} stands for the
+	// body as one word; nothing in a body is ever run.
+	Command []string
+	Shell   bool
+	Timeout time.Duration // then the process group is ended; 0 means none
+	Retries int           // most tries of a task that failed; 0 and 1 mean one
+	Capture int           // bytes of standard output, and of standard error, kept in the result; 0 means 8 KiB, negative none
+	Worker  string        // name in the results; "" leaves it out
+	Print   *Printer      // gets the captured standard output; nil for none
+	Halt    *Halt         // told of every end; nil for none
+	Joblog  *Joblog       // nil for none
+}
+
+const (
+	placeholder    = "{}"
+	defaultCapture = 8 << 10
+	maxCapture     = 8 << 20                // so that the result stays below a body's limit
+	outputGrace    = 500 * time.Millisecond // for output that a process's children hold open after its end
+)
+
+// An Exec runs a process per task.
+type Exec struct {
+	opt   ExecOptions
+	path  string
+	argv  []string
+	holes []int // arguments with a placeholder
+	env   []string
+	null  *os.File // standard input of those that need none
+
+	mu      sync.Mutex // guards the fields below
+	running map[*os.Process]bool
+	killed  bool
+}
+
+// NewExec checks opt and looks the program up. The caller must Close it after the handlers.
+func NewExec(opt ExecOptions) (*Exec, error) {
+	if opt.Timeout < 0 || opt.Retries < 0 {
+		return nil, errors.New("time-out and retries are not negative")
+	}
+	switch {
+	case opt.Capture == 0:
+		opt.Capture = defaultCapture
+	case opt.Capture < 0:
+		opt.Capture = 0
+	case opt.Capture > maxCapture:
+		return nil, fmt.Errorf("capture of %d bytes; at most %d are kept", opt.Capture, maxCapture)
+	}
+	e := &Exec{opt: opt, argv: slices.Clone(opt.Command), env: ownEnv(), running: map[*os.Process]bool{}}
+	if opt.Shell {
+		text := strings.Join(opt.Command, " ")
+		if strings.TrimSpace(text) == "" {
+			return nil, errors.New("no command to run: give the shell a text, as in: --shell 'wc -c'")
+		}
+		e.argv = []string{"sh", "-c", strings.ReplaceAll(text, placeholder, `"$1"`), "glassq"}
+		if strings.Contains(text, placeholder) {
+			e.argv = append(e.argv, placeholder)
+		}
+	}
+	var err error
+	if e.path, err = lookUp(e.argv); err != nil {
+		return nil, err
+	}
+	for i, arg := range e.argv {
+		if strings.Contains(arg, placeholder) {
+			if i == 0 {
+				return nil, errors.New("{} is the command itself: the command is fixed here, a task gives it data only")
+			}
+			e.holes = append(e.holes, i)
+		}
+	}
+	if e.null, err = os.Open(os.DevNull); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Handler returns a new handler; i is not looked at. It has the signature that worker.Run wants.
+func (e *Exec) Handler(i int) worker.Handler { return &execHandler{e: e} }
+
+// Close frees what the handlers shared.
+func (e *Exec) Close() error { return e.null.Close() }
+
+// Kill ends all that runs at once; their tasks go back.
+func (e *Exec) Kill() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.killed = true
+	for p := range e.running {
+		kill(p)
+	}
+}
+
+// note keeps p among the running ones, or ends it if all are to end.
+func (e *Exec) note(p *os.Process) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.running[p] = true
+	if e.killed {
+		kill(p)
+	}
+}
+
+// forget drops p and reports whether Kill was called.
+func (e *Exec) forget(p *os.Process) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.running, p)
+	return e.killed
+}
+
+// An execHandler runs one process at a time. Its buffers are used again.
+type execHandler struct {
+	e        *Exec
+	out, err capture
+	more     []byte
+	env      []string
+	argv     []string
+}
+
+// Handle runs the command for l and waits for its end.
+func (h *execHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) error {
+	opt := &h.e.opt
+	if opt.Print != nil {
+		defer opt.Print.release(l.Number)
+	}
+	res := glassq.Result{T: time.Now(), Lag: l.Late, W: opt.Worker, A: l.Attempt}
+	end, err := h.run(ctx, l, &res)
+	if err != nil {
+		return err
+	}
+	if !res.OK && res.Err != glassq.ErrClassBadTask {
+		if err := again(l, opt.Retries, res.Err+": "+res.Msg); err != nil {
+			return err
+		}
+	}
+	r.Body = glassq.AppendResult(r.Body, l.Body, l.Type, &res)
+	r.Type = glassq.TypeJSON
+	if opt.Joblog != nil {
+		line := jobLine{lease: l, host: opt.Worker, began: res.T, took: res.RT, received: res.N, code: max(end.code, 0),
+			signal: end.signalNumber, command: h.argv}
+		if len(h.e.holes) == 0 {
+			line.sent = int64(len(l.Body))
+		}
+		opt.Joblog.add(line)
+	}
+	if opt.Print != nil {
+		opt.Print.set(l.Number, l.Body, h.out.kept)
+	}
+	if opt.Halt != nil {
+		opt.Halt.note(res.OK)
+	}
+	return nil
+}
+
+// run fills res. Its error means that there is nothing to say of the task: it goes back.
+func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *glassq.Result) (ending, error) {
+	e := h.e
+	if !h.arguments(l.Body, res) {
+		return ending{}, nil
+	}
+	h.env = appendEnv(append(h.env[:0], e.env...), l)
+	h.out.reset(e.opt.Capture)
+	h.err.reset(e.opt.Capture)
+	p, pipes, err := h.start(l)
+	if err != nil {
+		if errors.Is(err, syscall.E2BIG) {
+			res.Err, res.Msg = glassq.ErrClassBadTask, fmt.Sprintf("a body of %d bytes is too long for an argument; without {} it is the standard input", len(l.Body))
+			return ending{}, nil
+		}
+		return ending{}, fmt.Errorf("start %s: %w", e.argv[0], err) // the machine's trouble: others may do it
+	}
+	e.note(p)
+	stop := context.AfterFunc(ctx, func() { kill(p) })
+	var deadline *deadline
+	if e.opt.Timeout > 0 {
+		deadline = newDeadline(p, e.opt.Timeout)
+	}
+	state, err := p.Wait()
+	res.RT = time.Since(res.T)
+	late := deadline.stop(p)
+	stop()
+	pipes.finish()
+	killed := e.forget(p)
+	switch {
+	case ctx.Err() != nil:
+		return ending{}, ctx.Err()
+	case killed:
+		return ending{}, &worker.NackError{Undone: true, Err: errKilled}
+	case err != nil:
+		return ending{}, fmt.Errorf("wait for %s: %w", e.argv[0], err)
+	}
+	end := endingOf(state)
+	h.judge(res, end, late)
+	return end, nil
+}
+
+// arguments fills in the body where {} is.
+func (h *execHandler) arguments(body []byte, res *glassq.Result) bool {
+	h.argv = append(h.argv[:0], h.e.argv...)
+	if len(h.e.holes) == 0 {
+		return true
+	}
+	text := string(body)
+	if strings.IndexByte(text, 0) >= 0 {
+		res.Err, res.Msg = glassq.ErrClassBadTask, "a body with a zero byte cannot be an argument; without {} it is the standard input"
+		return false
+	}
+	for _, i := range h.e.holes {
+		h.argv[i] = strings.ReplaceAll(h.argv[i], placeholder, text)
+	}
+	return true
+}
+
+// judge fills res from how the process ended.
+func (h *execHandler) judge(res *glassq.Result, end ending, late bool) {
+	switch {
+	case late:
+		res.Err, res.Msg = glassq.ErrClassTimeout, fmt.Sprintf("not done within %v", h.e.opt.Timeout)
+	case end.signal != "":
+		res.Err, res.Msg = glassq.ErrClassSignal, "ended by "+end.signal
+	case end.code != 0:
+		res.Err, res.Msg = glassq.ErrClassExit, fmt.Sprintf("exit status %d", end.code)
+	default:
+		res.OK = true
+	}
+	res.N = h.out.n
+	res.Code = max(end.code, 0)
+	b := h.more[:0]
+	if end.signal == "" {
+		b = strconv.AppendInt(append(b, `"exit":`...), int64(end.code), 10)
+	} else {
+		b = glassq.AppendJSONString(append(b, `"signal":`...), end.signal)
+	}
+	b = h.out.append(b, "stdout")
+	b = h.err.append(b, "stderr")
+	b = append(b, `,"ru":{"user":`...)
+	b = strconv.AppendFloat(b, end.user.Seconds(), 'f', -1, 64)
+	b = append(b, `,"sys":`...)
+	b = strconv.AppendFloat(b, end.sys.Seconds(), 'f', -1, 64)
+	if end.rss > 0 {
+		b = append(b, `,"rss":`...)
+		b = strconv.AppendInt(b, end.rss, 10)
+	}
+	h.more = append(b, '}')
+	res.More = string(h.more)
+}
+
+// A capture keeps the first bytes of a stream.
+type capture struct {
+	kept []byte
+	most int
+	n    int64 // bytes that came
+}
+
+func (c *capture) reset(most int) { c.kept, c.most, c.n = c.kept[:0], most, 0 }
+
+// read takes all of r in, until its end or an error, which is one of a time limit.
+func (c *capture) read(r io.Reader) {
+	var buf [16 << 10]byte
+	for {
+		n, err := r.Read(buf[:])
+		c.n += int64(n)
+		c.kept = append(c.kept, buf[:min(n, c.most-len(c.kept))]...)
+		if err != nil {
+			return
+		}
+	}
+}
+
+// append appends the member called name, as text, or name_b64 when it is not UTF-8, and how many
+// bytes are not in it as name_cut. An empty stream is left out.
+func (c *capture) append(b []byte, name string) []byte {
+	if len(c.kept) > 0 {
+		text := c.kept
+		if c.n > int64(len(text)) { // do not end in the middle of a character
+			for k := 0; k < utf8.UTFMax && len(text) > 0 && !utf8.Valid(text[max(0, len(text)-utf8.UTFMax):]); k++ {
+				if r, size := utf8.DecodeLastRune(text); r != utf8.RuneError || size != 1 {
+					break
+				}
+				text = text[:len(text)-1]
+			}
+		}
+		b = append(append(b, ',', '"'), name...)
+		if utf8.Valid(text) {
+			b = glassq.AppendJSONString(append(b, `":`...), string(text))
+		} else {
+			b = append(b, `_b64":"`...)
+			b = append(base64.StdEncoding.AppendEncode(b, c.kept), '"')
+		}
+	}
+	if cut := c.n - int64(len(c.kept)); cut > 0 {
+		b = append(append(append(b, ',', '"'), name...), `_cut":`...)
+		b = strconv.AppendInt(b, cut, 10)
+	}
+	return b
+}
+
+// A deadline ends a process group: asked first, then killed.
+type deadline struct {
+	mu    sync.Mutex // guards the fields below
+	timer *time.Timer
+	late  bool
+	over  bool
+}
+
+func newDeadline(p *os.Process, after time.Duration) *deadline {
+	d := &deadline{}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.timer = time.AfterFunc(after, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.over {
+			return
+		}
+		if d.late {
+			kill(p)
+			return
+		}
+		d.late = true
+		terminate(p)
+		d.timer.Reset(killAfter)
+	})
+	return d
+}
+
+// stop reports whether the deadline had passed; what is left of the group is killed then. A nil
+// deadline never passes.
+func (d *deadline) stop(p *os.Process) bool {
+	if d == nil {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.over = true
+	d.timer.Stop()
+	if d.late {
+		kill(p)
+	}
+	return d.late
+}

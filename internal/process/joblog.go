@@ -1,0 +1,78 @@
+package process
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// A Joblog is a table of what was run, one line per task, in the columns of GNU parallel's --joblog:
+// sequence, host, start, run time, bytes sent and received, exit value, signal, command. The sequence
+// is the task's position in its run plus one, else its place in this log. Safe for concurrent use.
+type Joblog struct {
+	mu  sync.Mutex // guards the fields below
+	w   *bufio.Writer
+	n   int
+	err error // the first one
+}
+
+// NewJoblog writes the head of the table, unless the log goes on. The caller must Close it.
+func NewJoblog(w io.Writer, goesOn bool) *Joblog {
+	j := &Joblog{w: bufio.NewWriter(w)}
+	if !goesOn {
+		_, j.err = j.w.WriteString("Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n")
+	}
+	return j
+}
+
+type jobLine struct {
+	lease          *glassq.Lease
+	host           string
+	began          time.Time
+	took           time.Duration
+	sent, received int64
+	code           int // exit value
+	signal         int // number, 0 for none
+	command        []string
+}
+
+func (j *Joblog) add(l jobLine) {
+	host := l.host
+	if host == "" {
+		host = ":"
+	}
+	command := strings.NewReplacer("\n", "\\n", "\t", "\\t", "\r", "\\r").Replace(strings.Join(l.command, " "))
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.n++
+	seq := uint64(j.n)
+	if l.lease.Dense {
+		seq = uint64(l.lease.N) + 1
+	}
+	_, err := fmt.Fprintf(j.w, "%d\t%s\t%d.%03d\t%10.3f\t%d\t%d\t%d\t%d\t%s\n", seq, host, l.began.Unix(), l.began.Nanosecond()/1e6,
+		l.took.Seconds(), l.sent, l.received, l.code, l.signal, command)
+	if err == nil {
+		err = j.w.Flush()
+	}
+	if j.err == nil {
+		j.err = err
+	}
+}
+
+// Close tells the first error of any write. What the log was given to write to stays open.
+func (j *Joblog) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.w.Flush(); j.err == nil {
+		j.err = err
+	}
+	if j.err != nil {
+		return fmt.Errorf("write the job log: %w", j.err)
+	}
+	return nil
+}

@@ -1,0 +1,281 @@
+package process
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/worker"
+)
+
+// PipeOptions tunes NewPipe.
+type PipeOptions struct {
+	Command  []string      // program and arguments
+	Children int           // 0 means 1
+	Window   int           // lines that a child may be ahead of its answers; 0 means 1
+	Timeout  time.Duration // most time for an answer once a task is its child's next; 0 means none
+	Retries  int           // most tries of a task that failed or got no answer in time; 0 and 1 mean one
+	Worker   string        // name in the results; "" leaves it out
+	Stderr   io.Writer     // gets the children's standard error, by lines with "[child] " before them; nil drops it
+	Logger   *slog.Logger  // nil discards
+	Halt     *Halt         // told of every answer; nil for none
+	Joblog   *Joblog       // nil for none
+
+	// Failed is called once, from a goroutine of its own, when the command turns out not to work: child
+	// after child ended and none has ever answered. It should end the worker. May be nil.
+	Failed func(error)
+}
+
+const (
+	maxFruitless = 10               // children in a row that ended before the first answer of any
+	maxRestart   = 5 * time.Second  // longest wait before a child is replaced that ended without an answer
+	closeGrace   = 10 * time.Second // for a child whose input has ended
+)
+
+// A Pipe keeps children and makes handlers that share them. Every child has Window handlers.
+type Pipe struct {
+	opt      PipeOptions
+	path     string
+	children []*child
+	restart  time.Duration // longest wait before a child is replaced
+
+	mu        sync.Mutex // guards the fields below
+	answered  bool       // some child has answered
+	fruitless int        // children that ended before that
+	failed    bool       // Failed was called
+}
+
+// NewPipe checks opt and looks the program up; no child is started yet.
+func NewPipe(opt PipeOptions) (*Pipe, error) {
+	if opt.Children == 0 {
+		opt.Children = 1
+	}
+	if opt.Window == 0 {
+		opt.Window = 1
+	}
+	if opt.Children < 1 || opt.Window < 1 || opt.Children > 10_000 || opt.Window > 10_000 || opt.Children*opt.Window > 100_000 {
+		return nil, fmt.Errorf("%d children with %d lines ahead each: both are 1 to 10,000, and at most 100,000 together", opt.Children, opt.Window)
+	}
+	if opt.Timeout < 0 || opt.Retries < 0 {
+		return nil, errors.New("time-out and retries are not negative")
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	path, err := lookUp(opt.Command)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pipe{opt: opt, path: path, restart: maxRestart}
+	for i := range opt.Children {
+		p.children = append(p.children, &child{p: p, n: i + 1, users: opt.Window})
+	}
+	return p, nil
+}
+
+// Concurrency is how many handlers the children have room for.
+func (p *Pipe) Concurrency() int { return p.opt.Children * p.opt.Window }
+
+// Handler returns handler i of 0 to Concurrency-1. It has the signature that worker.Run wants.
+func (p *Pipe) Handler(i int) worker.Handler {
+	c := p.children[i%len(p.children)]
+	return &pipeHandler{c: c}
+}
+
+// Kill ends all children at once; their tasks go back.
+func (p *Pipe) Kill() {
+	for _, c := range p.children {
+		c.kill()
+	}
+}
+
+// note counts children that ended, and answers, until the first answer.
+func (p *Pipe) note(answered bool, why error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.answered || answered {
+		p.answered = true
+		return
+	}
+	p.fruitless++
+	if p.fruitless < maxFruitless || p.failed || p.opt.Failed == nil {
+		return
+	}
+	p.failed = true
+	go p.opt.Failed(fmt.Errorf("%d children of %q ended one after the other before any of them answered; the last one: %w",
+		p.fruitless, p.opt.Command[0], why))
+}
+
+// A pipeHandler is one line that its child may have to answer.
+type pipeHandler struct {
+	c     *child
+	asked *asked // nil while an earlier one may still be answered
+	line  []byte
+}
+
+// Close ends the child with the last of its handlers.
+func (h *pipeHandler) Close() error {
+	h.c.leave()
+	return nil
+}
+
+// Handle gives the child the task's line and waits for its answer.
+func (h *pipeHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) error {
+	h.line = append(glassq.AppendLease(h.line[:0], l), '\n')
+	a := h.asked
+	if a == nil {
+		a = &asked{done: make(chan struct{}, 1)}
+	}
+	*a = asked{done: a.done, answer: a.answer[:0], size: len(h.line)}
+	h.asked = nil
+	if err := h.c.ask(ctx, a, h.line); err != nil {
+		return err
+	}
+	h.asked = a
+	return h.c.reply(a, l, r)
+}
+
+// An asked is a line that was written to a child. The child's reader fills answer, err, began and took
+// before it sends on done.
+type asked struct {
+	done   chan struct{} // capacity 1
+	size   int           // of the line
+	answer []byte
+	err    error         // why there is no answer
+	began  time.Time     // when it was the child's next
+	took   time.Duration // from then to the answer
+	next   bool          // the child was at it when it ended
+	late   bool          // not answered in time
+}
+
+// reply makes the reply out of an answer: a result, a nack, or the end of the child.
+func (c *child) reply(a *asked, l *glassq.Lease, r *worker.Reply) error {
+	opt := &c.p.opt
+	res := glassq.Result{RT: a.took, T: a.began, Lag: l.Late, W: opt.Worker, A: l.Attempt}
+	switch {
+	case a.late:
+		msg := fmt.Sprintf("no answer within %v", opt.Timeout)
+		if err := again(l, opt.Retries, msg); err != nil {
+			return err
+		}
+		res.Err, res.Msg = glassq.ErrClassTimeout, msg
+		r.Body = glassq.AppendResult(r.Body, l.Body, l.Type, &res)
+	case a.err != nil && a.next:
+		return &worker.NackError{Delay: -1, Err: a.err}
+	case a.err != nil: // the child had not begun it
+		return &worker.NackError{Undone: true, Err: a.err}
+	default:
+		body, err := glassq.CompleteResult(r.Body, a.answer, l.Body, l.Type, &res)
+		if err != nil {
+			return nackOf(a.answer)
+		}
+		if glassq.OutcomeOf(body, glassq.TypeJSON) == glassq.Failed {
+			if err := again(l, opt.Retries, "the child said failed"); err != nil {
+				return err
+			}
+		}
+		r.Body = body
+	}
+	r.Type = glassq.TypeJSON
+	opt.finished(l, r.Body, a)
+	return nil
+}
+
+// finished tells the job log and the halting rule of an end.
+func (o *PipeOptions) finished(l *glassq.Lease, result []byte, a *asked) {
+	if o.Halt == nil && o.Joblog == nil {
+		return
+	}
+	ok := glassq.OutcomeOf(result, glassq.TypeJSON) == glassq.OK
+	if o.Joblog != nil {
+		code := 0
+		if !ok {
+			code = 1
+		}
+		o.Joblog.add(jobLine{lease: l, host: o.Worker, began: a.began, took: a.took, sent: int64(len(l.Body)), received: int64(len(a.answer)),
+			code: code, command: o.Command})
+	}
+	if o.Halt != nil {
+		o.Halt.note(ok)
+	}
+}
+
+// An answerNack is the other answer that a child may give.
+type answerNack struct {
+	Nack *struct {
+		Delay  json.RawMessage `json:"delay"`
+		Reason string          `json:"reason"`
+		Dead   bool            `json:"dead"`
+		Undone bool            `json:"undone"`
+	} `json:"nack"`
+}
+
+// nackOf reads {"nack":{"delay":"5s","reason":"…","dead":false}}. Its result is a *worker.NackError if
+// that is what answer is, else any other error.
+func nackOf(answer []byte) error {
+	var n answerNack
+	if err := json.Unmarshal(answer, &n); err != nil {
+		return fmt.Errorf("its nack does not parse: %w", err)
+	}
+	if n.Nack == nil {
+		return errors.New(`it has neither an object "o" nor an object "nack"`)
+	}
+	nack := &worker.NackError{Delay: -1, Dead: n.Nack.Dead, Undone: n.Nack.Undone}
+	if n.Nack.Reason != "" {
+		nack.Err = errors.New(n.Nack.Reason)
+	}
+	if d := n.Nack.Delay; len(d) > 0 && string(d) != "null" {
+		delay, err := parseDelay(d)
+		if err != nil {
+			return err
+		}
+		nack.Delay = delay
+	}
+	return nack
+}
+
+func parseDelay(raw json.RawMessage) (time.Duration, error) {
+	var seconds float64
+	var text string
+	delay := time.Duration(-1)
+	if json.Unmarshal(raw, &seconds) == nil {
+		if seconds >= 0 && seconds <= glassq.MaxDelay.Seconds() {
+			delay = time.Duration(seconds * float64(time.Second))
+		}
+	} else if json.Unmarshal(raw, &text) == nil {
+		if d, err := time.ParseDuration(text); err == nil {
+			delay = d
+		}
+	}
+	if delay < 0 || delay > glassq.MaxDelay {
+		return 0, fmt.Errorf("its delay %.40s is neither a duration like \"5s\" nor a number of seconds", raw)
+	}
+	return delay, nil
+}
+
+// checkAnswer tells what is wrong with a child's line, or nil.
+func checkAnswer(line []byte) error {
+	var r glassq.Result
+	if glassq.ParseResultOut(line, &r) && utf8.Valid(line) {
+		return nil
+	}
+	_, err := glassq.CompleteResult(nil, line, nil, "", &glassq.Result{})
+	if err == nil {
+		return nil
+	}
+	nack := nackOf(line)
+	if _, ok := errors.AsType[*worker.NackError](nack); ok {
+		return nil
+	}
+	if utf8.Valid(line) && json.Valid(line) {
+		return nack
+	}
+	return err
+}

@@ -1,0 +1,3 @@
+package process
+
+const maxrssUnit = 1024 // getrusage counts kibibytes

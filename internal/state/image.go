@@ -1,0 +1,97 @@
+package state
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/glassq/glassq"
+)
+
+// An Image is a State as it was at one moment. Taking it copies almost nothing: it shares with the State
+// what neither changes any more, and the State copies a shared piece before its first change. So its
+// owner pauses for as long as it takes to note where the pieces are, and an image costs the memory of the
+// pieces that change while it is held.
+//
+// An Image is never changed; any goroutine may write it.
+type Image struct {
+	now               int64
+	task, next, limit uint64
+	queues            []queueImage
+	runs              []runImage
+	classes           []string
+	chunks            []chunkImage
+	leases            leaseTable
+	delays, ttls      timers
+	acked             []ackedImage
+	names             []string // of queues, by number; "" where one was dropped
+}
+
+type queueImage struct {
+	name     string
+	settings glassq.Settings
+	books    glassq.Books
+	ids      []seenID
+}
+
+type runImage struct {
+	name string
+	rec  runRecord
+	sets [4]*roaring.Bitmap
+}
+
+type chunkImage struct {
+	ci      uint64
+	all     *[chunkLen]entry // nil: see packed
+	packed  []byte
+	reasons map[uint16]string
+}
+
+type ackedImage struct {
+	k uint64
+	b *ackedBlock
+}
+
+// Image returns the state as it is now. Only the owner of the State may call it.
+func (s *State) Image() *Image {
+	im := &Image{now: s.now, task: s.tasks.next, next: s.next, limit: s.limit,
+		queues:  make([]queueImage, 0, len(s.queues)),
+		runs:    make([]runImage, 0, len(s.runs)),
+		classes: make([]string, len(s.class)),
+		chunks:  make([]chunkImage, 0, len(s.tasks.chunks)),
+		names:   make([]string, len(s.byNum)),
+	}
+	for _, q := range s.Queues() {
+		q.ids.prune(s.now)
+		ids := q.ids.log[q.ids.head:]
+		im.queues = append(im.queues, queueImage{q.Name, q.settings, q.books, ids[:len(ids):len(ids)]})
+		im.names[q.num] = q.Name
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.runs)) {
+		r := s.runs[name]
+		im.runs = append(im.runs, runImage{name,
+			runRecord{r.source, r.queue, r.resultsQ, r.sealed, r.total, r.books, r.created, r.ended},
+			[4]*roaring.Bitmap{r.put.Clone(), r.done.Clone(), r.failed.Clone(), r.dead.Clone()}})
+	}
+	for i := range s.class {
+		if s.class[i].refs > 0 { // else unused, or at hand only for the next put of its kind
+			im.classes[i] = s.class[i].key
+		}
+	}
+	for i, c := range s.tasks.chunks {
+		if c == nil || c.live == 0 {
+			continue
+		}
+		c.shared = c.all != nil
+		c.oldReasons = c.reasons != nil
+		im.chunks = append(im.chunks, chunkImage{s.tasks.base + uint64(i), c.all, c.packed, c.reasons})
+	}
+	im.leases, im.delays, im.ttls = s.leases.share(), s.delays.share(), s.ttls.share()
+	for _, k := range s.acked.order {
+		b := s.acked.blocks[k]
+		b.shared = true
+		im.acked = append(im.acked, ackedImage{k, b})
+	}
+	return im
+}

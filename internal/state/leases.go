@@ -1,0 +1,91 @@
+package state
+
+// A lease is a live hand-out.
+type lease struct {
+	task     uint64 // 0: none
+	deadline int64  // ms
+	length   int64  // ms, as granted
+}
+
+const leaseBlockLen = 32
+
+// A leaseBlock holds the live leases among leaseBlockLen consecutive numbers. One that an Image holds is
+// copied before it is changed.
+type leaseBlock struct {
+	live   int32
+	shared bool
+	l      [leaseBlockLen]lease
+}
+
+// A leaseTable holds the live leases by their numbers.
+type leaseTable struct {
+	blocks map[uint64]*leaseBlock
+	live   int
+}
+
+func (t *leaseTable) get(number uint64) (lease, bool) {
+	b := t.blocks[number/leaseBlockLen]
+	if b == nil {
+		return lease{}, false
+	}
+	l := b.l[number%leaseBlockLen]
+	return l, l.task != 0
+}
+
+func (t *leaseTable) set(number uint64, l lease) {
+	b := t.writable(number)
+	if b == nil {
+		if t.blocks == nil {
+			t.blocks = map[uint64]*leaseBlock{}
+		}
+		b = &leaseBlock{}
+		t.blocks[number/leaseBlockLen] = b
+	}
+	if b.l[number%leaseBlockLen].task == 0 {
+		b.live++
+		t.live++
+	}
+	b.l[number%leaseBlockLen] = l
+}
+
+// remove forgets a lease that is live.
+func (t *leaseTable) remove(number uint64) {
+	b := t.writable(number)
+	b.l[number%leaseBlockLen] = lease{}
+	t.live--
+	if b.live--; b.live == 0 {
+		delete(t.blocks, number/leaseBlockLen)
+	}
+}
+
+func (t *leaseTable) writable(number uint64) *leaseBlock {
+	b := t.blocks[number/leaseBlockLen]
+	if b != nil && b.shared {
+		own := *b
+		own.shared = false
+		b = &own
+		t.blocks[number/leaseBlockLen] = b
+	}
+	return b
+}
+
+// each calls fn for every live lease, in no order.
+func (t *leaseTable) each(fn func(number uint64, l lease)) {
+	for k, b := range t.blocks {
+		for i := range b.l {
+			if b.l[i].task != 0 {
+				fn(k*leaseBlockLen+uint64(i), b.l[i])
+			}
+		}
+	}
+}
+
+// share returns the leases as they are now, for somebody else to read.
+func (t *leaseTable) share() leaseTable {
+	out := leaseTable{blocks: make(map[uint64]*leaseBlock, len(t.blocks)), live: t.live}
+	for k, b := range t.blocks {
+		b.shared = true
+		out.blocks[k] = b
+	}
+	return out
+}

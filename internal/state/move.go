@@ -1,0 +1,113 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/glassq/glassq"
+)
+
+// A move record says that the body of a task lies here from now on: the task's number, the ms when it was
+// put, and its put record as it was. Nothing else of the task changes, so a log can be freed of what is
+// done without anyone noticing. Like a put it can be read without any other record.
+
+// recordWeight is about what a put record has beside its class and what the index counts as its size.
+const recordWeight = 16
+
+// weight is about how many bytes of the log a task keeps from being freed.
+func (s *State) weight(e *entry) int64 {
+	return e.size() + int64(len(s.class[e.class].key)) + recordWeight
+}
+
+// AppendMove appends the move of task n, which was put at the time put in ms, with its record: the put or
+// the move that is to be replaced. ok is false when rec is neither.
+func AppendMove(dst []byte, n uint64, put int64, rec []byte) (out []byte, ok bool) {
+	p, at, err := unwrap(rec)
+	if err != nil {
+		return dst, false
+	}
+	if at != 0 {
+		put = at
+	}
+	d, err := decodePut(p)
+	if err != nil {
+		return dst, false
+	}
+	dst = binary.AppendUvarint(append(dst, byte(opMove)), n)
+	dst = binary.AppendUvarint(dst, uint64(put))
+	return append(dst, p[:d.size]...), true
+}
+
+// unwrap returns the put record that rec is or holds, and when it was put if rec says so.
+func unwrap(rec []byte) (p []byte, put int64, err error) {
+	if len(rec) == 0 || op(rec[0]) != opMove {
+		return rec, 0, nil
+	}
+	r := reader{b: rec[1:]}
+	r.uvarint()
+	put = int64(r.uvarint())
+	if r.bad || put <= 0 {
+		return nil, 0, recordErr("move")
+	}
+	return r.b, put, nil
+}
+
+func (s *State) applyMove(b []byte, frame uint64, offset uint32) (int, error) {
+	r := reader{b: b[1:]}
+	n, put := r.uvarint(), int64(r.uvarint())
+	if r.bad || put <= 0 {
+		return 0, recordErr("move")
+	}
+	p, err := decodePut(r.b)
+	if err != nil {
+		return 0, err
+	}
+	e := s.tasks.get(n)
+	if e == nil {
+		return 0, recordErr(fmt.Sprintf("move of task %d, which is gone", n))
+	}
+	if e.size() != int64(min(len(p.rest), maxSize)) || s.class[e.class].key != string(p.class) {
+		return 0, recordErr(fmt.Sprintf("move of task %d, which is another", n))
+	}
+	w := s.weight(e)
+	s.hooks.Live(frame, w)
+	s.hooks.Dropped(e.frame(), w)
+	e.setPlace(frame, offset)
+	return len(b) - len(r.b) + p.size, nil
+}
+
+// A Lying is where the body of a task lies.
+type Lying struct {
+	Task   uint64
+	Frame  uint64
+	Offset uint32
+}
+
+// scanned is how many chunks Survivors unpacks at most in one call.
+const scanned = 16
+
+// Survivors appends tasks whose bodies lie in frames from first up to but not including end, in order of
+// number from the cursor on, and returns where to go on; done when nothing is left. One call does a small
+// piece of work, so that its caller can let others in between.
+func (s *State) Survivors(dst []Lying, first, end, cursor uint64) (found []Lying, next uint64, done bool) {
+	t := &s.tasks
+	ci := max(cursor/chunkLen, t.base)
+	for work := 0; ci < t.end(); ci++ {
+		if work >= scanned {
+			return dst, ci * chunkLen, false
+		}
+		c := t.chunk(ci)
+		if c == nil || c.live == 0 || c.all == nil && (c.last < first || c.first >= end) {
+			continue
+		}
+		work++
+		all := t.entries(c)
+		for i := range all {
+			e := &all[i]
+			if f := e.frame(); e.state() != glassq.Gone && f >= first && f < end {
+				dst = append(dst, Lying{ci*chunkLen + uint64(i), f, e.offset()})
+			}
+		}
+	}
+	return dst, ci * chunkLen, true
+}

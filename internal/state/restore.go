@@ -1,0 +1,248 @@
+package state
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/glassq/glassq"
+)
+
+// Restore fills an empty state from a snapshot. An error means that the snapshot is damaged or of
+// another format.
+func (s *State) Restore(in io.Reader) error {
+	d := decoder{r: bufio.NewReaderSize(in, 64<<10)}
+	if f := d.num(); d.err == nil && f != snapshotFormat {
+		return fmt.Errorf("snapshot has format %d; this program reads %d", f, snapshotFormat)
+	}
+	s.now = int64(d.num())
+	next := d.num()
+	s.next, s.limit = d.num(), d.num()
+	for k := d.num(); k > 0 && d.err == nil; k-- {
+		q := s.queue(d.str())
+		d.json(&q.settings)
+		d.json(&q.books)
+		q.Pace.SetRate(q.settings.Rate)
+		for k := d.num(); k > 0 && d.err == nil; k-- {
+			var id hash
+			d.raw(id[:])
+			at := int64(d.num())
+			q.ids.add(id, at)
+		}
+	}
+	for k := d.num(); k > 0 && d.err == nil; k-- {
+		var rec runRecord
+		name := d.str()
+		d.json(&rec)
+		r := &Run{name: name, source: rec.Source, queue: rec.Queue, resultsQ: rec.Results, sealed: rec.Sealed,
+			total: rec.Total, books: rec.Books, created: rec.Created, ended: rec.Ended}
+		for _, set := range []**roaring.Bitmap{&r.put, &r.done, &r.failed, &r.dead} {
+			*set = positions()
+			if err := (*set).UnmarshalBinary([]byte(d.str())); err != nil && d.err == nil {
+				d.err = fmt.Errorf("positions of run %s: %w", name, err)
+			}
+			(*set).SetCopyOnWrite(true) // reading it has reset that
+		}
+		s.runs[name] = r
+	}
+	classes := d.num()
+	for i := uint64(0); i < classes && d.err == nil; i++ {
+		key := d.str()
+		if key == "" {
+			s.class = append(s.class, class{})
+			s.free = append(s.free, uint32(i))
+			continue
+		}
+		free := s.free
+		s.free = nil
+		if ci, err := s.intern([]byte(key)); err != nil || uint64(ci) != i {
+			d.fail("class")
+		}
+		s.free, s.lastNum = free, noClass
+	}
+	s.restoreTasks(&d)
+	if next > maxTask {
+		d.fail("task number")
+	}
+	s.tasks.next = max(next, s.tasks.next)
+	for k := d.num(); k > 0 && d.err == nil; k-- {
+		number := d.num()
+		l := lease{task: d.num(), deadline: int64(d.num()), length: int64(d.num())}
+		if e := s.tasks.look(l.task); e == nil || e.state() != glassq.Leased {
+			d.fail("lease")
+			break
+		}
+		s.leases.set(number, l)
+		s.leaseTimers.push(l.deadline, number)
+	}
+	s.restoreAcked(&d)
+	return d.err
+}
+
+const maxTask = 1 << 56
+
+// restoreTasks reads the chunks and keeps them packed.
+func (s *State) restoreTasks(d *decoder) {
+	all := new([chunkLen]entry)
+	for k := d.num(); k > 0 && d.err == nil; k-- {
+		ci := d.num()
+		c := &chunk{packed: []byte(d.str())}
+		*all = [chunkLen]entry{}
+		live, first, last, ok := unpack(c.packed, all)
+		if d.err != nil || !ok || live == 0 || ci > maxTask/chunkLen || ci == 0 && all[0].state() != glassq.Gone ||
+			len(s.tasks.chunks) > 0 && (ci < s.tasks.end() || ci-s.tasks.base > maxTask/chunkLen) {
+			d.fail("tasks")
+			return
+		}
+		if len(s.tasks.chunks) > 0 && ci-s.tasks.end() > maxHole {
+			d.fail("task numbers")
+			return
+		}
+		c.live, c.first, c.last = int32(live), first, last
+		s.tasks.place(ci, c)
+		s.tasks.live += int64(live)
+		for i := range all {
+			if e := &all[i]; e.state() != glassq.Gone && !s.restoreTask(ci*chunkLen+uint64(i), e) {
+				d.fail("task")
+				return
+			}
+		}
+		for k := d.num(); k > 0 && d.err == nil; k-- {
+			at := d.num()
+			if at >= chunkLen || all[at].state() == glassq.Gone {
+				d.fail("reason")
+				return
+			}
+			s.tasks.setReason(ci*chunkLen+at, d.str())
+		}
+		for _, t := range []*timers{&s.delays, &s.ttls} {
+			for k := d.num(); k > 0 && d.err == nil; k-- {
+				at, due := d.num(), int64(d.num())
+				if at >= chunkLen || t == &s.delays && all[at].state() != glassq.Delayed || t == &s.ttls && !all[at].has(flagTTL) {
+					d.fail("timer")
+					return
+				}
+				t.push(due, ci*chunkLen+at)
+			}
+		}
+	}
+}
+
+// maxHole is how many chunks without a task may lie between two with one: a table of pointers to them.
+const maxHole = 1 << 24
+
+// restoreTask books one entry of a restored chunk.
+func (s *State) restoreTask(n uint64, e *entry) bool {
+	if e.class >= uint32(len(s.class)) || s.class[e.class].queue == nil {
+		return false
+	}
+	s.tasks.next = n + 1
+	c := &s.class[e.class]
+	c.refs++
+	q := c.queue
+	q.count[e.state()]++
+	q.bytes += e.size()
+	s.hooks.Live(e.frame(), s.weight(e))
+	if e.has(flagResult) && c.run != nil && e.state() != glassq.Dead {
+		c.run.results++
+	}
+	switch e.state() {
+	case glassq.Ready:
+		q.lanes[c.priority].push(n)
+		q.filled |= 1 << c.priority
+	case glassq.Dead:
+		q.dead.push(n)
+	}
+	return true
+}
+
+func (s *State) restoreAcked(d *decoder) {
+	for k := d.num(); k > 0 && d.err == nil; k-- {
+		num, last := d.num(), int64(d.num())
+		count := d.num()
+		if count > ackedLen || s.acked.blocks[num] != nil {
+			d.fail("acked numbers")
+			return
+		}
+		b := &ackedBlock{last: last, count: int(count)}
+		for ; count > 0 && d.err == nil; count-- {
+			i := d.num()
+			name := d.str()
+			if i >= ackedLen {
+				d.fail("acked number")
+				return
+			}
+			if q := s.queues[name]; q != nil {
+				b.queue[i] = q.num + 1
+			}
+		}
+		if s.acked.blocks == nil {
+			s.acked.blocks = map[uint64]*ackedBlock{}
+		}
+		s.acked.blocks[num] = b
+		s.acked.order = append(s.acked.order, num)
+		s.acked.count += b.count
+	}
+}
+
+type decoder struct {
+	r   *bufio.Reader
+	err error
+}
+
+func (d *decoder) fail(what string) {
+	if d.err == nil {
+		d.err = fmt.Errorf("snapshot: %s: %w", what, ErrRecord)
+	}
+}
+
+func (d *decoder) num() uint64 {
+	if d.err != nil {
+		return 0
+	}
+	v, err := binary.ReadUvarint(d.r)
+	if err != nil {
+		d.fail("number")
+		return 0
+	}
+	return v
+}
+
+func (d *decoder) raw(b []byte) {
+	if d.err != nil {
+		return
+	}
+	if _, err := io.ReadFull(d.r, b); err != nil {
+		d.fail("bytes")
+	}
+}
+
+// str reads a string. A long one is read in steps, so that a damaged length does not allocate what it says.
+func (d *decoder) str() string {
+	n := d.num()
+	if d.err != nil || n == 0 {
+		return ""
+	}
+	if n <= 64<<10 {
+		b := make([]byte, n)
+		d.raw(b)
+		return string(b)
+	}
+	var buf bytes.Buffer
+	if m, err := io.CopyN(&buf, d.r, int64(min(n, 1<<40))); err != nil || uint64(m) != n {
+		d.fail("string")
+		return ""
+	}
+	return buf.String()
+}
+
+func (d *decoder) json(v any) {
+	if s := d.str(); d.err == nil && json.Unmarshal([]byte(s), v) != nil {
+		d.fail("settings or books")
+	}
+}

@@ -1,0 +1,56 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// How many leases wait for a handler. Few are fair to other workers and cheap to lose; many keep
+// handlers busy while a call to the queue is under way. So, unless Options.Prefetch fixes it, it begins
+// with twice the handlers, doubles when handlers ran out of work while the queue had more, and halves
+// when tasks waited here for longer than maxWaited.
+
+const (
+	maxWaited    = time.Second
+	maxAhead     = 4096     // leases
+	maxAheadSize = 32 << 20 // bytes of their bodies, judged by those that came last
+)
+
+// An ahead is that number. It is guarded by worker.mu.
+type ahead struct {
+	n      int
+	fixed  bool
+	least  int
+	shrunk time.Time // when it was halved last
+}
+
+func newAhead(o Options) ahead {
+	if o.Prefetch > 0 {
+		return ahead{n: o.Prefetch, fixed: true}
+	}
+	least := min(2*o.Concurrency, glassq.MaxBatch)
+	return ahead{n: least, least: least}
+}
+
+// came notes what a call that wanted asked leases has brought, when left were still waiting.
+func (a *ahead) came(leases []glassq.Lease, asked, left int) {
+	if a.fixed || left > 0 || len(leases) < asked {
+		return
+	}
+	size := 0
+	for i := range leases {
+		size += len(leases[i].Body)
+	}
+	if size/len(leases)*2*a.n <= maxAheadSize {
+		a.n = max(min(2*a.n, maxAhead), a.least)
+	}
+}
+
+// tooLong notes that a task waited for longer than maxWaited.
+func (a *ahead) tooLong() {
+	if now := time.Now(); !a.fixed && now.Sub(a.shrunk) > maxWaited {
+		a.n = max(a.n/2, a.least)
+		a.shrunk = now
+	}
+}
