@@ -57,7 +57,7 @@ func (b *Broker) checkTasks(tasks []Task) error {
 	var last string // names checked already: batches are mostly of one queue
 	for i := range tasks {
 		t := &tasks[i]
-		if t.Queue != last {
+		if t.Queue != last || i == 0 {
 			if err := CheckName(t.Queue); err != nil {
 				return atTask(i, len(tasks), err)
 			}

@@ -21,7 +21,7 @@ var results = flag.Int("results", 2_000_000, "results that output takes")
 // outputSuite measures how fast output takes results that wait in a server, and how much memory it
 // needs for it: once counted only, once into a file of NDJSON, once into CSV.
 func outputSuite(b *bench) error {
-	server, err := start(b.ctx, b.glassq, "serve", "--data", filepath.Join(b.dir, "output"), "--http", "127.0.0.1:0", "--sync", *syncs)
+	server, err := start(b.ctx, b.glassq, "serve", "--data", filepath.Join(b.dir, "output"), "--http", "127.0.0.1:0", "--memcached", "off", "--sync", *syncs)
 	if err != nil {
 		return err
 	}

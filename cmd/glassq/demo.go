@@ -132,7 +132,7 @@ func (s *show) cast(ctx context.Context, count uint64) error {
 }
 
 func (s *show) serve(ctx context.Context, addr string) error {
-	p, err := s.start(ctx, "serve", true, "serve", "--data", filepath.Join(s.dir, "data"), "--http", addr)
+	p, err := s.start(ctx, "serve", true, "serve", "--data", filepath.Join(s.dir, "data"), "--http", addr, "--memcached", closedDoor)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,8 @@ func environment(t *testing.T, env ...string) []string {
 			list = append(list, v)
 		}
 	}
-	return append(append(list, "XDG_STATE_HOME="+t.TempDir()), env...)
+	// Servers of several tests run side by side, and only those that say so have this door.
+	return append(append(list, "XDG_STATE_HOME="+t.TempDir(), "GLASSQ_MEMCACHED=off"), env...)
 }
 
 // invoke runs the program to its end.

@@ -19,13 +19,14 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/schema"
 	"github.com/glassq/glassq/internal/wal"
-	"github.com/glassq/glassq/internal/web"
 	"github.com/spf13/cobra"
 )
 
 const (
 	memoryStore = "mem:"
 	closedDoor  = "off"
+
+	defaultMemcached = "127.0.0.1:22201"
 )
 
 type serveFlags struct {
@@ -53,13 +54,13 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.StringVar(&f.data, "data", "", "`folder` that keeps the queues; default $XDG_STATE_HOME/glassq")
 	fs.StringVar(&f.store, "store", "", "mem: keeps everything in memory")
 	fs.StringVar(&f.sync, "sync", disk.SyncAlways, "when an answer may leave: always (synced), interval or never")
-	fs.StringVar(&f.http, "http", "127.0.0.1:5080", "`address` of the HTTP door; port 0 takes a free one")
-	fs.StringVar(&f.memcached, "memcached", closedDoor, "`address` of the memcached door")
+	fs.StringVar(&f.http, "http", "127.0.0.1:5080", "`address` of the HTTP door; off closes it, port 0 takes a free one")
+	fs.StringVar(&f.memcached, "memcached", defaultMemcached, "`address` of the memcached door; off closes it, port 0 takes a free one")
 	fs.StringVar(&f.manager, "manager", closedDoor, "`address` of the Python manager door")
 	fs.StringVar(&f.keyFile, "key-file", "", "`file` with the key that clients must have")
-	fs.StringVar(&f.tlsCert, "tls-cert", "", "PEM `file` with the certificate of the HTTP door")
+	fs.StringVar(&f.tlsCert, "tls-cert", "", "PEM `file` with the certificate of the HTTP and memcached doors")
 	fs.StringVar(&f.tlsKey, "tls-key", "", "PEM `file` with the certificate's key")
-	fs.StringSliceVar(&f.insecure, "insecure", nil, "`door` that may be public without key and TLS: http")
+	fs.StringSliceVar(&f.insecure, "insecure", nil, "`door` that may be public without key and TLS: http, memcached")
 	fs.StringSliceVar(&f.hosts, "host", nil, "`name` that clients may call this server by, beside addresses, localhost and those of the certificate")
 	fs.Var(&f.maxBody, "max-body", "largest body of a task, up to 32MiB")
 	fs.StringVar(&f.minFree, "min-free", "", "`size` or share of the disk that stays free: below it puts are refused; 0 is none (default 5% or 1GiB, the larger, but at most a quarter)")
@@ -81,10 +82,8 @@ func (a *app) serveCmd() *cobra.Command {
 
 // check refuses what cannot work before anything is touched, and reads the key and the certificate.
 func (f *serveFlags) check() error {
-	for _, door := range []struct{ flag, value string }{{"memcached", f.memcached}, {"manager", f.manager}} {
-		if door.value != closedDoor {
-			return usagef("--%s %s: this door is not in this build; leave it %s, and use --http", door.flag, door.value, closedDoor)
-		}
+	if f.manager != closedDoor {
+		return usagef("--manager %s: this door is not in this build; leave it %s, and use --http", f.manager, closedDoor)
 	}
 	switch {
 	case f.store != "" && f.store != memoryStore:
@@ -109,12 +108,12 @@ func (f *serveFlags) check() error {
 			return usagef("--min-free: %w", err)
 		}
 	}
-	if f.http == closedDoor {
-		return usagef("--http %s leaves no door open", closedDoor)
+	if f.http == closedDoor && f.memcached == closedDoor {
+		return usagef("--http %s --memcached %s leaves no door open", closedDoor, closedDoor)
 	}
 	for _, door := range f.insecure {
-		if door != "http" {
-			return usagef("--insecure %s: there is no such door; write --insecure http", door)
+		if door != "http" && door != "memcached" {
+			return usagef("--insecure %s: there is no such door; write --insecure http or --insecure memcached", door)
 		}
 	}
 	if f.maxBody <= 0 || f.maxBody > glassq.HardMaxBody {
@@ -130,7 +129,10 @@ func (f *serveFlags) check() error {
 	if err := f.certificate(); err != nil {
 		return err
 	}
-	return f.checkPublic()
+	if err := f.checkPublic("http", f.http, "127.0.0.1:5080"); err != nil {
+		return err
+	}
+	return f.checkPublic("memcached", f.memcached, defaultMemcached)
 }
 
 func (f *serveFlags) certificate() error {
@@ -154,16 +156,19 @@ func (f *serveFlags) certificate() error {
 }
 
 // checkPublic refuses an address that others can reach without both key and TLS.
-func (f *serveFlags) checkPublic() error {
-	host, _, err := net.SplitHostPort(f.http)
-	if err != nil {
-		return usagef("--http %s is not an address like 127.0.0.1:5080", f.http)
-	}
-	if isLoopback(host) || slices.Contains(f.insecure, "http") || f.keys != nil && f.tls != nil {
+func (f *serveFlags) checkPublic(door, addr, like string) error {
+	if addr == closedDoor {
 		return nil
 	}
-	return usagef("--http %s can be reached from other machines, so it needs --key-file, --tls-cert and --tls-key; "+
-		"listen on 127.0.0.1, or write --insecure http to do without", f.http)
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return usagef("--%s %s is not an address like %s, or %s", door, addr, like, closedDoor)
+	}
+	if isLoopback(host) || slices.Contains(f.insecure, door) || f.keys != nil && f.tls != nil {
+		return nil
+	}
+	return usagef("--%[1]s %[2]s can be reached from other machines, so it needs --key-file, --tls-cert and --tls-key; "+
+		"listen on 127.0.0.1, or write --insecure %[1]s to do without", door, addr)
 }
 
 func isLoopback(host string) bool {
@@ -182,26 +187,23 @@ func checkSync(mode string) error {
 func (a *app) serve(f *serveFlags) (err error) {
 	ctx, stop := a.interruptible("glassq serve", "stopping; requests under way may end")
 	defer stop()
-	ln, err := listen(f.http)
+	doors, err := f.openDoors()
 	if err != nil {
 		return err
 	}
-	defer ln.Close()
+	defer doors.close()
 	logger := a.console.logger()
 	engine, err := openStore(f.data, disk.Options{Sync: f.sync, MinFree: f.watermark, Logger: logger})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	a.console.say("glassq serve: %s on %s, %s", f.scheme(), ln.Addr(), describeStore(f.data, f.sync))
+	doors.announce(a.console, describeStore(f.data, f.sync))
 
 	broker := glassq.NewBroker(engine, glassq.Limits{MaxBody: int(f.maxBody)})
 	if err := broker.UseSchemas(ctx, schema.Compile); err != nil {
 		return err
 	}
-	door := web.New(broker, web.Options{
-		Keys: f.keys, Hosts: f.hosts, MaxBody: int(f.maxBody), TLS: f.tls, Version: version(), Logger: logger,
-	})
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	over := make(chan struct{})
@@ -215,7 +217,7 @@ func (a *app) serve(f *serveFlags) (err error) {
 		case <-over:
 		}
 	}()
-	err = door.Run(ctx, ln)
+	err = doors.run(ctx, f, broker, logger)
 	close(over)
 	<-watched
 	if err == nil && errors.Is(context.Cause(ctx), glassq.ErrStorage) {
@@ -223,13 +225,6 @@ func (a *app) serve(f *serveFlags) (err error) {
 			"a write to %s failed, see above; what was answered OK is there: mend the disk and start again", f.data)
 	}
 	return err
-}
-
-func (f *serveFlags) scheme() string {
-	if f.tls != nil {
-		return "https"
-	}
-	return "http"
 }
 
 // A predecessor that was killed holds its address and its folder for a moment longer: whoever starts

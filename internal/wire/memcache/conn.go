@@ -243,6 +243,9 @@ func (c *conn) cut(fault string) error {
 // refuseBody reads past a body that is too large, and answers so.
 func (c *conn) refuseBody(used int) (bool, error) {
 	c.settle()
+	if c.flush() != nil { // the body may take its time
+		return false, io.EOF
+	}
 	quiet, left := c.cmd.quiet, c.cmd.size
 	c.r += used
 	for left > 0 {

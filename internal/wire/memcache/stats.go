@@ -15,8 +15,8 @@ type tally struct {
 
 // counters are those of the whole door.
 type counters struct {
-	current, conns                                         atomic.Int64
-	gets, hits, sets, read, written, quietFailures, resets atomic.Uint64
+	current, conns                                 atomic.Int64
+	gets, hits, sets, read, written, quietFailures atomic.Uint64
 }
 
 // add takes over a tally and clears it.

@@ -86,7 +86,7 @@ func (c *conn) refuse(fault string) {
 // parse reads a key and checks the name in it.
 func (c *conn) parse(key []byte, may option, t *target) (fault string) {
 	fault = parseKey(key, may, t)
-	if string(t.queue) != c.queue {
+	if c.queue == "" || string(t.queue) != c.queue {
 		name := string(t.queue)
 		if glassq.CheckName(name) != nil {
 			return badName

@@ -211,14 +211,13 @@ func (tr *transcript) play(t *testing.T, cut chunks) (ok bool) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, tr.opt)
 		defer r.stop()
-		clients := map[int]net.Conn{}
+		clients := map[int]*client{}
 		sends := 0
 		for _, s := range tr.steps {
 			if s.client > 0 && clients[s.client] == nil {
-				clients[s.client] = r.ln.dial()
+				clients[s.client] = &client{Conn: r.ln.dial()}
 			}
-			nc := clients[s.client]
-			if err := s.do(r, nc, sends, cut); err != nil {
+			if err := s.do(r, clients[s.client], sends, cut); err != nil {
 				t.Errorf("%s.txt:%d: %v", tr.name, s.line, err)
 				break
 			}
@@ -234,11 +233,22 @@ func (tr *transcript) play(t *testing.T, cut chunks) (ok bool) {
 	return ok
 }
 
-func (s *step) do(r *rig, nc net.Conn, k int, cut chunks) error {
+// A client sends in the background, one send after the other.
+type client struct {
+	net.Conn
+	sent chan struct{} // closed when the last send is over; nil before the first
+}
+
+func (s *step) do(r *rig, nc *client, k int, cut chunks) error {
 	switch s.what {
 	case "C":
-		parts := cut(k, s.data)
+		parts, before, sent := cut(k, s.data), nc.sent, make(chan struct{})
+		nc.sent = sent
 		go func() { // ends with the connection
+			defer close(sent)
+			if before != nil {
+				<-before
+			}
 			for _, p := range parts {
 				if _, err := nc.Write(p); err != nil {
 					return

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/web"
+	"github.com/glassq/glassq/internal/wire/memcache"
+)
+
+// A door is one protocol on one address.
+type door struct {
+	name string // of its flag
+	said string // how it is announced
+	ln   net.Listener
+}
+
+// doors are those that are open.
+type doors []door
+
+// openDoors listens on all addresses that are not off.
+func (f *serveFlags) openDoors() (all doors, err error) {
+	secure := func(plain, tls string) string {
+		if f.tls != nil {
+			return tls
+		}
+		return plain
+	}
+	for _, d := range []struct{ name, addr, said string }{
+		{"http", f.http, secure("http", "https")},
+		{"memcached", f.memcached, secure("memcached", "memcached with TLS")},
+	} {
+		if d.addr == closedDoor {
+			continue
+		}
+		ln, err := listen(d.addr)
+		if err != nil {
+			all.close()
+			return nil, &exitError{exitUnexpected, fmt.Errorf("%w with --%s, or --%s off", err, d.name, d.name)}
+		}
+		all = append(all, door{d.name, d.said, ln})
+	}
+	return all, nil
+}
+
+func (all doors) close() {
+	for _, d := range all {
+		d.ln.Close()
+	}
+}
+
+// announce says where each door is; with the first one goes where the data is.
+func (all doors) announce(to *console, store string) {
+	for i, d := range all {
+		if i == 0 {
+			to.say("glassq serve: %s on %s, %s", d.said, d.ln.Addr(), store)
+		} else {
+			to.say("glassq serve: %s on %s", d.said, d.ln.Addr())
+		}
+	}
+}
+
+// run serves all doors until ctx is done or one of them fails, which ends the others.
+func (all doors) run(ctx context.Context, f *serveFlags, store glassq.Store, logger *slog.Logger) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	budget := glassq.NewBudget(glassq.BodiesInFlight)
+	ended := make(chan error, len(all))
+	for _, d := range all {
+		var server interface {
+			Run(context.Context, net.Listener) error
+		}
+		switch d.name {
+		case "http":
+			server = web.New(store, web.Options{Keys: f.keys, Hosts: f.hosts, MaxBody: int(f.maxBody), TLS: f.tls,
+				Budget: budget, Version: version(), Logger: logger})
+		case "memcached":
+			server = memcache.New(store, memcache.Options{Keys: f.keys, MaxBody: int(f.maxBody), TLS: f.tls,
+				Budget: budget, Version: version(), Logger: logger})
+		}
+		go func() { ended <- server.Run(ctx, d.ln) }() // all are waited for below
+	}
+	var first error
+	for range all {
+		err := <-ended
+		if err != nil && first == nil {
+			first = err
+		}
+		cancel()
+	}
+	return first
+}
