@@ -27,7 +27,7 @@ func tune() {
 // tuneSmall is tune for a program that is to stay small beside others.
 func tuneSmall() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
+		debug.SetGCPercent(300)
 	}
 }
 
