@@ -47,7 +47,7 @@ func TestCSV(t *testing.T) {
 			if !parseCSV(line, &l) {
 				t.Fatal("parseCSV refuses it")
 			}
-			if again := appendCSV(nil, recordOf(&l)); !bytes.Equal(again, line) && tt.name != "failed" && tt.name != "object" {
+			if again := appendCSV(nil, recordOf(&l)); !bytes.Equal(again, line) && tt.name != "line ends" {
 				t.Errorf("read again it is %q, was %q", again, line)
 			}
 		})

@@ -17,7 +17,7 @@ func TestRules(t *testing.T) {
 		rule   string
 		broken bool
 	}{
-		{"p50>250ms", false}, {"p50>20ms", true}, {"p99 > 58ms", true}, {"p99.99>=1m", false}, {"max>59ms", false}, {"min<10ms", false},
+		{"p50>250ms", false}, {"p50>20ms", true}, {"p99 > 58ms", true}, {"p99.99>=1m", false}, {"max>60ms", false}, {"min<10ms", false},
 		{"mean<=1s", true}, {"due.p99>1ms", true}, {"due.max>1s", false}, {"ok<99%", false}, {"ok<99.1%", true}, {"ok<9900", false},
 		{"failed>1%", false}, {"failed>=1%", true}, {"failed>99", true}, {"late>0.1%", false}, {"late>9", true}, {"err:timeout>50", true},
 		{"err:timeout>0.6%", false}, {"err:status>39", true}, {"err:status 404>39", true}, {"err:dns>0", false}, {"dead>1", true},
