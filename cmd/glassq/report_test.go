@@ -10,13 +10,13 @@ import (
 // The report and the comparison of two runs, through the program.
 func TestReportAndCompare(t *testing.T) {
 	t.Parallel()
-	target := start(t, nil, "target", "--listen", "127.0.0.1:0")
+	url := "http://" + start(t, nil, "target", "--listen", "127.0.0.1:0").addr() + "/?q={0}"
 	dir := t.TempDir()
 	var files []string
 	for _, name := range []string{"a", "b"} {
 		report, summary := filepath.Join(dir, name+".html"), filepath.Join(dir, name+".json")
 		files = append(files, summary)
-		_, errs, code := invoke(t, "", nil, "run", "http://"+target.addr()+"/?q={0}", "-n", "300", "--report", report, "--summary-out", summary)
+		_, errs, code := invoke(t, "", nil, "run", url, "-n", "300", "--report", report, "--summary-out", summary)
 		if code != 0 {
 			t.Fatalf("run: exit %d: %s", code, errs)
 		}
