@@ -105,3 +105,13 @@ func TestGroupsAreBounded(t *testing.T) {
 		t.Errorf("%d classes, first %q; want %d and %q", len(list), list[0].Class, maxClasses+1, otherKey)
 	}
 }
+
+// Large results are reserved in smaller batches.
+func TestBatchFits(t *testing.T) {
+	o := &output{opt: Options{Batch: 4000}}
+	for size, want := range map[int]int{0: 4000, 100: 4000, 16 << 10: 1023, 32 << 20: 1} {
+		if got := o.fitting([]glassq.Lease{{Task: glassq.Task{Body: make([]byte, size)}}}); got != want {
+			t.Errorf("bodies of %d bytes: %d, want %d", size, got, want)
+		}
+	}
+}

@@ -130,6 +130,7 @@ func (o *output) reserve(ctx context.Context, queue string, taken chan<- []glass
 			return err
 		})
 		if len(leases) > 0 {
+			r.Max = o.fitting(leases)
 			taken <- leases
 		}
 		switch {
@@ -139,6 +140,18 @@ func (o *output) reserve(ctx context.Context, queue string, taken chan<- []glass
 			return fmt.Errorf("reserve from %s: %w", queue, err)
 		}
 	}
+}
+
+// batchBytes is how many bytes of results one reserve is to bring, judged by those that came last.
+const batchBytes = 16 << 20
+
+// fitting is how many results to reserve next, so that large ones do not fill the memory.
+func (o *output) fitting(leases []glassq.Lease) int {
+	size := 1
+	for i := range leases {
+		size += len(leases[i].Body)
+	}
+	return min(o.opt.Batch, max(1, batchBytes*len(leases)/size))
 }
 
 // write writes the lines of each batch and passes on its acks.
