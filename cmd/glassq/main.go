@@ -74,7 +74,7 @@ program that has no end of its own, such as serve, ends with 0 when it is stoppe
 	root.SetErr(a.console)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
-		a.serveCmd(), a.dispatchCmd(), a.workCmd(), a.outputCmd(), a.runCmd(), a.targetCmd(), a.demoCmd(),
+		a.serveCmd(), a.dispatchCmd(), a.workCmd(), a.outputCmd(), a.compareCmd(), a.runCmd(), a.targetCmd(), a.demoCmd(),
 		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(),
 		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(),
 	)
