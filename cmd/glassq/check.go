@@ -18,6 +18,7 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/schema"
 	"github.com/glassq/glassq/internal/web"
+	"github.com/glassq/glassq/internal/wire/manager"
 	"github.com/glassq/glassq/internal/wire/memcache"
 	"github.com/spf13/cobra"
 )
@@ -134,11 +135,11 @@ type checkRig struct {
 	door string
 	logs io.Writer
 
-	http, memcached string // addresses
-	engine          *disk.Engine
-	stop            context.CancelFunc
-	served          sync.WaitGroup
-	failed          chan error // of doors that ended by themselves
+	http, memcached, manager string // addresses
+	engine                   *disk.Engine
+	stop                     context.CancelFunc
+	served                   sync.WaitGroup
+	failed                   chan error // of doors that ended by themselves
 }
 
 const checkKey = "check"
@@ -148,8 +149,8 @@ func (r *checkRig) Start(watch func(glassq.Store) glassq.Store) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancel(context.Background()) // ended by Stop
-	r.engine, r.stop, r.failed = engine, stop, make(chan error, 3)
+	ctx, stop := context.WithCancel(context.Background())          // ended by Stop
+	r.engine, r.stop, r.failed = engine, stop, make(chan error, 3) // as many as doors
 	broker := glassq.NewBroker(watch(engine), glassq.Limits{})
 	err = broker.UseSchemas(ctx, schema.Compile)
 	if err == nil {
@@ -157,6 +158,9 @@ func (r *checkRig) Start(watch func(glassq.Store) glassq.Store) error {
 	}
 	if err == nil {
 		err = r.open(ctx, &r.memcached, memcache.New(broker, memcache.Options{}).Run)
+	}
+	if err == nil {
+		err = r.open(ctx, &r.manager, manager.New(broker, manager.Options{Keys: [][]byte{[]byte(checkKey)}}).Run)
 	}
 	if err != nil {
 		return errors.Join(err, r.Stop())
@@ -199,5 +203,5 @@ func (r *checkRig) Stop() error {
 }
 
 func (r *checkRig) Env() []string {
-	return []string{"GLASSQ_SERVER=http://" + r.http, "GLASSQ_MEMCACHED=" + r.memcached, "GLASSQ_KEY=" + checkKey}
+	return []string{"GLASSQ_SERVER=http://" + r.http, "GLASSQ_MEMCACHED=" + r.memcached, "GLASSQ_MANAGER=" + r.manager, "GLASSQ_KEY=" + checkKey}
 }

@@ -28,6 +28,8 @@ var examples = []example{
 		worker: []string{"sh", "worker.sh"}, producer: []string{"sh", "producer.sh"}, install: "apt-get install curl jq"},
 	{dir: "python", door: check.DoorHTTP, needs: "python3",
 		worker: []string{"python3", "worker.py"}, producer: []string{"python3", "producer.py"}, install: "apt-get install python3"},
+	{dir: "python", door: check.DoorManager, needs: "python3",
+		worker: []string{"python3", "managed.py"}, install: "apt-get install python3"},
 	{dir: "node", door: check.DoorHTTP, needs: "node",
 		worker: []string{"node", "worker.mjs"}, producer: []string{"node", "producer.mjs"}, install: "apt-get install nodejs"},
 	{dir: "ruby", door: check.DoorHTTP, needs: "ruby",
@@ -62,12 +64,12 @@ func TestExamples(t *testing.T) {
 	var ran []string
 	t.Run("each", func(t *testing.T) {
 		for _, e := range examples {
-			t.Run(strings.ReplaceAll(e.dir, "/", "-"), func(t *testing.T) {
+			t.Run(strings.ReplaceAll(e.dir, "/", "-")+"-"+e.door, func(t *testing.T) {
 				t.Parallel()
 				e.run(t)
 				mu.Lock()
 				defer mu.Unlock()
-				ran = append(ran, e.dir)
+				ran = append(ran, e.dir+" "+e.door)
 			})
 		}
 	})

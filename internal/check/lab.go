@@ -327,6 +327,24 @@ func exact(text []byte) (v any) {
 	if err := d.Decode(&v); err != nil {
 		return err
 	}
+	return untag(v)
+}
+
+// untag turns the tagged integers of the manager door, which are exact too, into numbers.
+func untag(v any) any {
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = untag(v[i])
+		}
+	case map[string]any:
+		if n, ok := v["v"].(string); ok && v["$py"] == "int" {
+			return json.Number(n)
+		}
+		for k := range v {
+			v[k] = untag(v[k])
+		}
+	}
 	return v
 }
 
