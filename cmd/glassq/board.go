@@ -98,6 +98,7 @@ type board struct {
 	last  snapshot
 	then  time.Time
 	rates [3]float64
+	sum   float64 // of the weights that rates are made of; nears 1
 }
 
 // newBoard starts to show the books of run, "" for one that begin will name. The caller must close it.
@@ -190,9 +191,16 @@ func (v *board) draw(now time.Time) {
 		for i, d := range [3][2]uint64{{v.last.put, v.snap.put}, {v.last.done, v.snap.done}, {v.last.out, v.snap.out}} {
 			v.rates[i] += weight * ((float64(d[1])-float64(d[0]))/dt - v.rates[i])
 		}
+		v.sum += weight * (1 - v.sum)
 		v.last, v.then = v.snap, now
 	}
-	v.bars.show(v.snap.gauges(v.rates), v.snap.line())
+	var rates [3]float64
+	for i := range rates {
+		if v.sum > 0 {
+			rates[i] = v.rates[i] / v.sum // else the first seconds would show too little
+		}
+	}
+	v.bars.show(v.snap.gauges(rates), v.snap.line())
 }
 
 // close shows the last figures and leaves the bars standing.

@@ -129,3 +129,21 @@ func TestBoard(t *testing.T) {
 		})
 	}
 }
+
+// Rates are right from the first second on, and steady.
+func TestBoardRates(t *testing.T) {
+	v := newBoard(newBars(&lockedBuffer{}, boardNames, mpb.WithWidth(100), mpb.WithManualRefresh(make(chan any))), &fakeBooks{away: true}, "")
+	v.cancel()
+	v.wg.Wait()
+	defer v.close()
+	at := v.then
+	v.sum, v.rates = 0, [3]float64{} // what the first frame, before this test's clock, made of them
+	for i := range 20 {
+		at = at.Add(500 * time.Millisecond)
+		v.puts(uint64(i+1)*500, 0)
+		v.draw(at)
+		if got := textOf(&v.bars.text[0]); !strings.HasSuffix(got, "  1,000/s") {
+			t.Errorf("after %d half seconds of 500 each the bar says %q, want 1,000/s", i+1, got)
+		}
+	}
+}
