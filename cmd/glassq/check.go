@@ -18,6 +18,7 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/schema"
 	"github.com/glassq/glassq/internal/web"
+	"github.com/glassq/glassq/internal/wire/memcache"
 	"github.com/spf13/cobra"
 )
 
@@ -133,11 +134,11 @@ type checkRig struct {
 	door string
 	logs io.Writer
 
-	http   string // address
-	engine *disk.Engine
-	stop   context.CancelFunc
-	served sync.WaitGroup
-	failed chan error // of doors that ended by themselves
+	http, memcached string // addresses
+	engine          *disk.Engine
+	stop            context.CancelFunc
+	served          sync.WaitGroup
+	failed          chan error // of doors that ended by themselves
 }
 
 const checkKey = "check"
@@ -153,6 +154,9 @@ func (r *checkRig) Start(watch func(glassq.Store) glassq.Store) error {
 	err = broker.UseSchemas(ctx, schema.Compile)
 	if err == nil {
 		err = r.open(ctx, &r.http, web.New(broker, web.Options{}).Run)
+	}
+	if err == nil {
+		err = r.open(ctx, &r.memcached, memcache.New(broker, memcache.Options{}).Run)
 	}
 	if err != nil {
 		return errors.Join(err, r.Stop())
@@ -195,5 +199,5 @@ func (r *checkRig) Stop() error {
 }
 
 func (r *checkRig) Env() []string {
-	return []string{"GLASSQ_SERVER=http://" + r.http, "GLASSQ_KEY=" + checkKey}
+	return []string{"GLASSQ_SERVER=http://" + r.http, "GLASSQ_MEMCACHED=" + r.memcached, "GLASSQ_KEY=" + checkKey}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/web"
+	"github.com/glassq/glassq/internal/wire/manager"
 	"github.com/glassq/glassq/internal/wire/memcache"
 )
 
@@ -32,8 +33,9 @@ func (f *serveFlags) openDoors() (all doors, err error) {
 	for _, d := range []struct{ name, addr, said string }{
 		{"http", f.http, secure("http", "https")},
 		{"memcached", f.memcached, secure("memcached", "memcached with TLS")},
+		{"manager", f.manager, "Python manager"},
 	} {
-		if d.addr == closedDoor {
+		if d.addr == closedDoor || d.name == "manager" && f.keys == nil {
 			continue
 		}
 		ln, err := listen(d.addr)
@@ -52,14 +54,20 @@ func (all doors) close() {
 	}
 }
 
-// announce says where each door is; with the first one goes where the data is.
-func (all doors) announce(to *console, store string) {
+// announce says where each door is, with the first one where the data is, and what became of the manager door.
+func (all doors) announce(to *console, f *serveFlags, store string) {
 	for i, d := range all {
 		if i == 0 {
 			to.say("glassq serve: %s on %s, %s", d.said, d.ln.Addr(), store)
 		} else {
 			to.say("glassq serve: %s on %s", d.said, d.ln.Addr())
 		}
+		if host, _, err := net.SplitHostPort(f.manager); d.name == "manager" && err == nil && !isLoopback(host) {
+			to.say("glassq serve: the Python manager door can be reached from other machines: the key is asked for, but nothing is encrypted; a tunnel is safer")
+		}
+	}
+	if f.keys == nil && f.manager != closedDoor {
+		to.say("glassq serve: no key, so the Python manager door stays closed; --key-file FILE opens it on %s, --manager off ends this line", f.manager)
 	}
 }
 
@@ -80,6 +88,9 @@ func (all doors) run(ctx context.Context, f *serveFlags, store glassq.Store, log
 		case "memcached":
 			server = memcache.New(store, memcache.Options{Keys: f.keys, MaxBody: int(f.maxBody), TLS: f.tls,
 				Budget: budget, Version: version(), Logger: logger})
+		case "manager":
+			server = manager.New(store, manager.Options{Keys: f.keys, Strict: f.managerStrict, Queues: f.managerQueues,
+				MaxBody: int(f.maxBody), Budget: budget, Logger: logger})
 		}
 		go func() { ended <- server.Run(ctx, d.ln) }() // all are waited for below
 	}

@@ -78,7 +78,7 @@ failed or damaged. A program that has no end of its own, such as serve, ends wit
 	root.SetFlagErrorFunc(flagError)
 	root.PersistentFlags().String("config", "", "`file` with settings, by command; default $XDG_CONFIG_HOME/glassq/config.toml")
 	root.AddCommand(
-		a.serveCmd(), a.dispatchCmd(), a.workCmd(), a.outputCmd(), a.runCmd(), a.targetCmd(), a.demoCmd(),
+		a.serveCmd(), a.dispatchCmd(), a.workCmd(), a.outputCmd(), a.compareCmd(), a.runCmd(), a.targetCmd(), a.demoCmd(),
 		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(), a.configCmd(), a.manCmd(),
 		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(),
 	)

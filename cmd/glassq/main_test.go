@@ -48,7 +48,7 @@ func environment(t *testing.T, env ...string) []string {
 		}
 	}
 	// Servers of several tests run side by side, and only those that say so have this door.
-	return append(append(list, "XDG_STATE_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "GLASSQ_MEMCACHED=off"), env...)
+	return append(append(list, "XDG_STATE_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "GLASSQ_MEMCACHED=off", "GLASSQ_MANAGER=off"), env...)
 }
 
 // invoke runs the program to its end.
@@ -76,14 +76,15 @@ type process struct {
 
 	mu     sync.Mutex
 	stderr strings.Builder
-	found  chan string // first address on standard error
+	found  chan struct{} // closed when first is set
+	first  string        // first address on standard error
 }
 
 // start starts the program. Its standard output is read from lines, and must be.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, name: args[0], cmd: exec.Command(binary, args...), lines: make(chan string),
-		done: make(chan struct{}), found: make(chan string, 1)}
+		done: make(chan struct{}), found: make(chan struct{})}
 	p.cmd.Env = environment(t, env...)
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -108,11 +109,9 @@ func start(t *testing.T, env []string, args ...string) *process {
 			p.mu.Lock()
 			fmt.Fprintln(&p.stderr, in.Text())
 			p.mu.Unlock()
-			if addr := localAddress.FindString(in.Text()); addr != "" {
-				select {
-				case p.found <- addr:
-				default:
-				}
+			if addr := localAddress.FindString(in.Text()); addr != "" && p.first == "" {
+				p.first = addr
+				close(p.found)
 			}
 		}
 	})
@@ -143,8 +142,8 @@ func (p *process) said() string {
 func (p *process) addr() string {
 	p.t.Helper()
 	select {
-	case a := <-p.found:
-		return a
+	case <-p.found:
+		return p.first
 	case <-p.done:
 		p.t.Fatalf("%s ended before it listened: %s", p.name, p.said())
 	case <-p.t.Context().Done():

@@ -53,7 +53,7 @@ number. A rule on what was not measured is broken.`,
 	fs.BoolVar(&f.json, "json", false, "print results as JSON lines: --format ndjson")
 	fs.StringVar(&f.format, "format", "", "`form` of a result: text, ndjson, csv, template or none; default text, and ndjson with --out")
 	fs.StringVar(&f.template, "template", "", "print each result by this `template`")
-	fs.IntVar(&f.opt.Batch, "batch", 2000, "most results taken at once")
+	fs.IntVar(&f.opt.Batch, "batch", 4000, "most results taken at once")
 	fs.DurationVar(&f.opt.Lease, "lease", 10*time.Second, "time to write results before they come again")
 	fs.BoolVar(&f.quiet, "quiet", false, "no progress")
 	f.sum.flags(cmd)
@@ -67,6 +67,7 @@ number. A rule on what was not measured is broken.`,
 			return err
 		}
 		defer stop()
+		tuneSmall()
 		return a.output(cmd, &f)
 	}
 	return cmd

@@ -27,11 +27,14 @@ const (
 	closedDoor  = "off"
 
 	defaultMemcached = "127.0.0.1:22201"
+	defaultManager   = "127.0.0.1:5000"
 )
 
 type serveFlags struct {
 	data, store, sync        string
 	http, memcached, manager string
+	managerStrict            bool
+	managerQueues            map[string]string
 	keyFile, tlsCert, tlsKey string
 	insecure, hosts          []string
 	maxBody                  byteSize
@@ -56,11 +59,13 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.StringVar(&f.sync, "sync", disk.SyncAlways, "when an answer may leave: always (synced), interval or never")
 	fs.StringVar(&f.http, "http", "127.0.0.1:5080", "`address` of the HTTP door; off closes it, port 0 takes a free one")
 	fs.StringVar(&f.memcached, "memcached", defaultMemcached, "`address` of the memcached door; off closes it, port 0 takes a free one")
-	fs.StringVar(&f.manager, "manager", closedDoor, "`address` of the Python manager door")
+	fs.StringVar(&f.manager, "manager", defaultManager, "`address` of the Python manager door, which needs --key-file; off closes it, port 0 takes a free one")
+	fs.BoolVar(&f.managerStrict, "manager-strict", false, "refuse Pythons before 3.12, which answer with MD5, at the manager door")
+	fs.StringToStringVar(&f.managerQueues, "manager-queue", nil, "`name=queue` that Python programs may ask for beside get_<queue>_queue")
 	fs.StringVar(&f.keyFile, "key-file", "", "`file` with the key that clients must have")
 	fs.StringVar(&f.tlsCert, "tls-cert", "", "PEM `file` with the certificate of the HTTP and memcached doors")
 	fs.StringVar(&f.tlsKey, "tls-key", "", "PEM `file` with the certificate's key")
-	fs.StringSliceVar(&f.insecure, "insecure", nil, "`door` that may be public without key and TLS: http, memcached")
+	fs.StringSliceVar(&f.insecure, "insecure", nil, "`door` that may be public without key and TLS: http, memcached, manager")
 	fs.StringSliceVar(&f.hosts, "host", nil, "`name` that clients may call this server by, beside addresses, localhost and those of the certificate")
 	fs.Var(&f.maxBody, "max-body", "largest body of a task, up to 32MiB")
 	fs.StringVar(&f.minFree, "min-free", "", "`size` or share of the disk that stays free: below it puts are refused; 0 is none (default 5% or 1GiB, the larger, but at most a quarter)")
@@ -82,8 +87,10 @@ func (a *app) serveCmd() *cobra.Command {
 
 // check refuses what cannot work before anything is touched, and reads the key and the certificate.
 func (f *serveFlags) check() error {
-	if f.manager != closedDoor {
-		return usagef("--manager %s: this door is not in this build; leave it %s, and use --http", f.manager, closedDoor)
+	for name, queue := range f.managerQueues {
+		if err := glassq.CheckName(queue); name == "" || err != nil {
+			return usagef("--manager-queue %s=%s: write the registered name, = and the name of a queue", name, queue)
+		}
 	}
 	switch {
 	case f.store != "" && f.store != memoryStore:
@@ -108,12 +115,12 @@ func (f *serveFlags) check() error {
 			return usagef("--min-free: %w", err)
 		}
 	}
-	if f.http == closedDoor && f.memcached == closedDoor {
+	if f.http == closedDoor && f.memcached == closedDoor && (f.manager == closedDoor || f.keyFile == "") {
 		return usagef("--http %s --memcached %s leaves no door open", closedDoor, closedDoor)
 	}
 	for _, door := range f.insecure {
-		if door != "http" && door != "memcached" {
-			return usagef("--insecure %s: there is no such door; write --insecure http or --insecure memcached", door)
+		if door != "http" && door != "memcached" && door != "manager" {
+			return usagef("--insecure %s: there is no such door; write --insecure http, memcached or manager", door)
 		}
 	}
 	if f.maxBody <= 0 || f.maxBody > glassq.HardMaxBody {
@@ -132,7 +139,10 @@ func (f *serveFlags) check() error {
 	if err := f.checkPublic("http", f.http, "127.0.0.1:5080"); err != nil {
 		return err
 	}
-	return f.checkPublic("memcached", f.memcached, defaultMemcached)
+	if err := f.checkPublic("memcached", f.memcached, defaultMemcached); err != nil {
+		return err
+	}
+	return f.checkManager()
 }
 
 func (f *serveFlags) certificate() error {
@@ -171,6 +181,22 @@ func (f *serveFlags) checkPublic(door, addr, like string) error {
 		"listen on 127.0.0.1, or write --insecure %[1]s to do without", door, addr)
 }
 
+// checkManager is checkPublic for the manager door, whose clients know no TLS.
+func (f *serveFlags) checkManager() error {
+	if f.manager == closedDoor {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(f.manager)
+	if err != nil {
+		return usagef("--manager %s is not an address like %s, or %s", f.manager, defaultManager, closedDoor)
+	}
+	if isLoopback(host) || slices.Contains(f.insecure, "manager") {
+		return nil
+	}
+	return usagef("--manager %s can be reached from other machines, and nothing is encrypted there: "+
+		"listen on 127.0.0.1 and use a tunnel, or write --insecure manager to do without", f.manager)
+}
+
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
@@ -198,7 +224,7 @@ func (a *app) serve(f *serveFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	doors.announce(a.console, describeStore(f.data, f.sync))
+	doors.announce(a.console, f, describeStore(f.data, f.sync))
 
 	broker := glassq.NewBroker(engine, glassq.Limits{MaxBody: int(f.maxBody)})
 	if err := broker.UseSchemas(ctx, schema.Compile); err != nil {

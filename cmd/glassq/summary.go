@@ -16,11 +16,11 @@ import (
 
 // summaryFlags say what is made of results beside the results themselves.
 type summaryFlags struct {
-	summary                    string // json prints the summary, "" or text says it to people
-	summaryOut, hgrm, junit    string
-	missing, failed, duplicate string
-	failIf, by                 []string
-	strict                     bool
+	summary                         string // json prints the summary, "" or text says it to people
+	report, summaryOut, hgrm, junit string
+	missing, failed, duplicate      string
+	failIf, by                      []string
+	strict                          bool
 
 	rules []output.Rule
 	lists []*os.File
@@ -29,6 +29,7 @@ type summaryFlags struct {
 func (f *summaryFlags) flags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVar(&f.summary, "summary", "text", "`form` of the summary: text on standard error, or json on standard output")
+	fs.StringVar(&f.report, "report", "", "`file` for the report as a page of its own, readable without network")
 	fs.StringVar(&f.summaryOut, "summary-out", "", "`file` for the summary as JSON")
 	fs.StringVar(&f.hgrm, "hgrm", "", "`file` for the percentiles of service time, as HdrHistogram prints them")
 	fs.StringVar(&f.junit, "junit", "", "`file` for the rules of --fail-if as a test report")
@@ -59,7 +60,7 @@ func (f *summaryFlags) check(printed bool) error {
 	case f.summary == "json" && printed:
 		return usagef("--summary json and the results would both be printed; add --out FILE or --format none, or take --summary-out FILE")
 	}
-	for flag, path := range map[string]string{"summary-out": f.summaryOut, "hgrm": f.hgrm, "junit": f.junit} {
+	for flag, path := range map[string]string{"report": f.report, "summary-out": f.summaryOut, "hgrm": f.hgrm, "junit": f.junit} {
 		if path == "" {
 			continue
 		}
@@ -127,7 +128,7 @@ func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
 	for _, file := range []struct {
 		path  string
 		write func(io.Writer) error
-	}{{f.summaryOut, d.WriteJSON}, {f.hgrm, d.WriteHgrm}, {f.junit, d.WriteJUnit}} {
+	}{{f.report, d.WriteHTML}, {f.summaryOut, d.WriteJSON}, {f.hgrm, d.WriteHgrm}, {f.junit, d.WriteJUnit}} {
 		if file.path != "" {
 			werr = errors.Join(werr, writeFile(file.path, file.write))
 		}

@@ -24,6 +24,13 @@ func tune() {
 	}
 }
 
+// tuneSmall is tune for a program that is to stay small beside others.
+func tuneSmall() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(300)
+	}
+}
+
 // profileFlag adds --cpuprofile, which is for those who work on glassq.
 func profileFlag(cmd *cobra.Command) *string {
 	path := cmd.Flags().String("cpuprofile", "", "write a CPU profile to `file`")

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 int main(int argc, char **argv) {
 	const char *door = getenv("GLASSQ_MEMCACHED");

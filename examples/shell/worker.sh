@@ -10,9 +10,9 @@ while :; do
 	sleep "$nap"
 	# i is left out unless it is text: older versions of jq round large numbers.
 	printf '%s\n' "$leases" | jq -c --argjson rt "$nap" '
-		(.body | objects) as {$fail, $sleep} ?// $_ |
+		(.body | if type == "object" then . else {} end) as $job |
 		{token, headers, result: (
 			(if .b64 then {b64} elif (.body | type) == "string" then {i: .body} else {} end) +
-			{o: {ok: (if $fail == true or ($sleep != null and ($sleep | type) != "number") then 0 else 1 end), rt: $rt}})}' |
+			{o: {ok: (if $job.fail == true or ($job.sleep | type | . != "number" and . != "null") then 0 else 1 end), rt: $rt}})}' |
 		curl -sSf -H 'Content-Type: application/x-ndjson' --data-binary @- "$server/v1/ack?answer=errors"
 done

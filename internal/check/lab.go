@@ -143,6 +143,10 @@ func (l *lab) put(bodies ...any) error {
 func (l *lab) until(what string, cond func(events []event) bool) error {
 	t := time.NewTimer(l.opt.Patience)
 	defer t.Stop()
+	var ended <-chan struct{}
+	if l.worker != nil {
+		ended = l.worker.ended
+	}
 	for {
 		l.spy.mu.Lock()
 		ok, changed := cond(l.spy.events), l.spy.changed
@@ -152,6 +156,8 @@ func (l *lab) until(what string, cond func(events []event) bool) error {
 		}
 		select {
 		case <-changed:
+		case <-ended:
+			return fmt.Errorf("waited for %s%s", what, l.stand())
 		case <-t.C:
 			return fmt.Errorf("waited %v for %s%s", l.opt.Patience, what, l.stand())
 		case <-l.ctx.Done():

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -159,6 +160,7 @@ type output struct {
 	tasks string // the queue of the run's tasks, "" when not known; tally.mu guards it
 	seen  *Seen
 	tally *tally
+	said  atomic.Int64 // when it was last said that the queue is waited for, in nanoseconds
 
 	missing, failed, duplicate *idList
 }

@@ -13,8 +13,8 @@ import (
 // errDrained ends the reserves: nothing more will come.
 var errDrained = errors.New("drained")
 
-// take moves results from the queue to the writer in three steps that overlap: reserve; write and
-// flush; sync and ack. A step ends when the one before it has, so what was taken is seen through.
+// take moves results from the queue to the writer in three steps that overlap: reserve, by two callers;
+// write and flush; sync and ack. A step ends when the one before it has, so what was taken is seen through.
 func (o *output) take(ctx context.Context) error {
 	var (
 		taken   = make(chan []glassq.Lease, 1)
@@ -32,7 +32,7 @@ func (o *output) take(ctx context.Context) error {
 
 	wg.Go(func() {
 		defer close(taken)
-		if reserveErr = o.reserve(reserving, o.queue, taken); reserveErr != nil {
+		if reserveErr = o.reserveAll(reserving, taken); reserveErr != nil {
 			stop(reserveErr)
 		}
 	})
@@ -97,6 +97,29 @@ func (o *output) take(ctx context.Context) error {
 	return watchErr
 }
 
+// reserves is how many calls of reserve are under way at once: while the answer of one is read the
+// server makes that of the other.
+const reserves = 2
+
+// reserveAll runs the callers of reserve until each has ended, and returns their first error.
+func (o *output) reserveAll(ctx context.Context, taken chan<- []glassq.Lease) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var wg sync.WaitGroup
+	errs := make(chan error, reserves)
+	for range reserves {
+		wg.Go(func() {
+			if err := o.reserve(ctx, o.queue, taken); err != nil {
+				errs <- err
+				stop(err)
+			}
+		})
+	}
+	wg.Wait()
+	close(errs)
+	return <-errs
+}
+
 // reserve sends leases to taken until ctx is done. Those it has when ctx ends are sent too.
 func (o *output) reserve(ctx context.Context, queue string, taken chan<- []glassq.Lease) error {
 	r := glassq.Reserve{Queue: queue, Max: o.opt.Batch, Wait: longWait, Lease: o.opt.Lease}
@@ -107,6 +130,7 @@ func (o *output) reserve(ctx context.Context, queue string, taken chan<- []glass
 			return err
 		})
 		if len(leases) > 0 {
+			r.Max = o.fitting(leases)
 			taken <- leases
 		}
 		switch {
@@ -116,6 +140,18 @@ func (o *output) reserve(ctx context.Context, queue string, taken chan<- []glass
 			return fmt.Errorf("reserve from %s: %w", queue, err)
 		}
 	}
+}
+
+// batchBytes is how many bytes of results one reserve is to bring, judged by those that came last.
+const batchBytes = 16 << 20
+
+// fitting is how many results to reserve next, so that large ones do not fill the memory.
+func (o *output) fitting(leases []glassq.Lease) int {
+	size := 1
+	for i := range leases {
+		size += len(leases[i].Body)
+	}
+	return min(o.opt.Batch, max(1, batchBytes*len(leases)/size))
 }
 
 // write writes the lines of each batch and passes on its acks.
@@ -278,7 +314,6 @@ var errUnavailable = &glassq.Error{Code: glassq.CodeUnavailable}
 // repeated may have been done already: leases that got lost on the way end and come again.
 func (o *output) again(ctx context.Context, do func() error) error {
 	start := time.Now()
-	var said time.Time
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := do()
 		if err == nil || ctx.Err() != nil || !errors.Is(err, errUnavailable) {
@@ -287,8 +322,7 @@ func (o *output) again(ctx context.Context, do func() error) error {
 		if o.opt.Retry >= 0 && time.Since(start)+wait > o.opt.Retry {
 			return err
 		}
-		if now := time.Now(); o.opt.Notify != nil && now.Sub(said) >= 10*time.Second {
-			said = now
+		if o.opt.Notify != nil && o.mayRepeat(time.Now()) {
 			o.opt.Notify("waiting for the queue: " + err.Error())
 		}
 		t := time.NewTimer(wait)
@@ -299,4 +333,11 @@ func (o *output) again(ctx context.Context, do func() error) error {
 			return err
 		}
 	}
+}
+
+// mayRepeat reports whether it is time to say again that the queue is waited for; of callers at once
+// one may.
+func (o *output) mayRepeat(now time.Time) bool {
+	last := o.said.Load()
+	return now.UnixNano()-last >= int64(10*time.Second) && o.said.CompareAndSwap(last, now.UnixNano())
 }

@@ -1,0 +1,151 @@
+package output
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+func leaseOf(n uint32, body string) *glassq.Lease {
+	return &glassq.Lease{Task: glassq.Task{ID: glassq.DenseID("r1", n), Run: "r1", N: n, Of: 2, Body: []byte(body)}}
+}
+
+func recordOf(l *glassq.Lease) *record {
+	r := new(record)
+	r.read(l, new(object), time.Unix(1e9, 0))
+	return r
+}
+
+func TestCSV(t *testing.T) {
+	for _, tt := range []struct{ name, body, want string }{
+		{"all", `{"i":"http://h/?q=1","o":{"ok":1,"rt":0.0125,"lag":0.5,"code":200,"n":77,"t":1767225600.25,"w":"w1","a":3}}`,
+			"r1/7,r1,1,0.012500,0.500000,200,,,77,1767225600.250,w1,3,http://h/?q=1"},
+		{"failed", `{"i":"x","o":{"ok":0,"err":"timeout","msg":"say \"no\", please"}}`,
+			`r1/7,r1,0,,,,timeout,"say ""no"", please",,,,2,x`},
+		{"line ends", `{"i":"a\nb\r\nc","o":{"ok":1}}`, `r1/7,r1,1,,,,,,,,,2,"a b  c"`},
+		{"object", `{"i":{"url":"http://h/","n":1},"o":{"ok":1}}`, `r1/7,r1,1,,,,,,,,,2,"{""url"":""http://h/"",""n"":1}"`},
+		{"no record", `plain, text`, `r1/7,r1,1,,,,,,,,,2,"plain, text"`},
+		{"nothing", ``, `r1/7,r1,1,,,,,,,,,2,`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			line := appendCSV(nil, recordOf(leaseOf(7, tt.body)))
+			if string(line) != tt.want+"\n" {
+				t.Fatalf("line = %q\nwant   %q", line, tt.want+"\n")
+			}
+			fields, err := csv.NewReader(bytes.NewReader(line)).Read()
+			if err != nil || len(fields) != 13 {
+				t.Errorf("%d fields, %v; want 13", len(fields), err)
+			}
+			// What is read again makes the same line.
+			var l glassq.Lease
+			if !parseCSV(line, &l) {
+				t.Fatal("parseCSV refuses it")
+			}
+			if again := appendCSV(nil, recordOf(&l)); !bytes.Equal(again, line) && tt.name != "line ends" {
+				t.Errorf("read again it is %q, was %q", again, line)
+			}
+		})
+	}
+	for _, line := range []string{"", "a,b\n", "\"\n", strings.Repeat(",", 12) + "\n"} {
+		if parseCSV([]byte(line), new(glassq.Lease)) {
+			t.Errorf("parseCSV(%q) accepts it", line)
+		}
+	}
+}
+
+func TestTemplate(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"{{.ID}} {{.OK}} {{.Code}} {{.RT}} {{.Host}}", "r1/7 true 200 0.25 h:8\n"},
+		{"{{.Due}} {{.Bytes}} {{.Worker}} {{.Attempt}} {{.Input}}\n", "0.75 9 w 2 http://h:8/?q\n"},
+		{"{{json .Input}} {{.Label \"w\"}}{{.Label \"none\"}}", "\"http://h:8/?q\" w\n"},
+		{"{{.Line}}", `{"id":"r1/7","run":"r1","i":"http://h:8/?q","o":{"ok":1,"rt":0.25,"lag":0.5,"code":200,"n":9,"w":"w","a":2}}` + "\n"},
+	} {
+		tmpl, err := ParseTemplate(tt.text)
+		if err != nil {
+			t.Fatalf("ParseTemplate(%q) = %v", tt.text, err)
+		}
+		r := recordOf(leaseOf(7, `{"i":"http://h:8/?q","o":{"ok":1,"rt":0.25,"lag":0.5,"code":200,"n":9,"w":"w"}}`))
+		got, err := tmpl.append(nil, r)
+		if err != nil || string(got) != tt.want {
+			t.Errorf("%q makes %q, %v; want %q", tt.text, got, err, tt.want)
+		}
+	}
+	for _, text := range []string{"{{.Nothing}}", "{{", "{{.ID.X}}", "{{nofunc}}"} {
+		if _, err := ParseTemplate(text); glassq.CodeOf(err) != glassq.CodeBadRequest {
+			t.Errorf("ParseTemplate(%q) = %v; want bad_request", text, err)
+		}
+	}
+}
+
+// Results that are no JSON are kept, counted as ok, and told.
+func TestResultsThatAreNoJSON(t *testing.T) {
+	bodies := []string{"plain", "", "\xff\xfe", "[1,2]", `{"o":`, `"text"`, `{"o":{"ok":0}}`, "two\nlines", strings.Repeat("[", 20000)}
+	for _, format := range []Format{NDJSON, CSV, Text, None} {
+		t.Run(string(format), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := newFake()
+				n := uint64(len(bodies))
+				q.run = &glassq.Run{Name: "r1", Results: "results.r1", Sealed: true, Total: n, Books: glassq.Books{Put: n, OK: n - 1, Failed: 1}}
+				q.done = []glassq.Interval{{First: 0, Last: uint32(n) - 1}}
+				for i, body := range bodies {
+					q.add(uint32(i), body)
+				}
+				var out bytes.Buffer
+				rep, err := Run(t.Context(), q, Options{Run: "r1", W: &out, Format: format})
+				if err != nil || rep.Written != n || rep.Failed != 1 || rep.NoRecord != n-1 || !rep.Balanced() {
+					t.Fatalf("Run = %+v, %v; want %d written, 1 failed, %d no records", rep, err, n, n-1)
+				}
+				lines := strings.SplitAfter(out.String(), "\n")
+				switch format {
+				case CSV:
+					lines = lines[1:]
+				case None:
+					return
+				}
+				if len(lines)-1 != len(bodies) {
+					t.Errorf("%d lines, want %d", len(lines)-1, len(bodies))
+				}
+				for _, line := range lines[:len(lines)-1] {
+					if format == NDJSON && !json.Valid([]byte(line)) {
+						t.Errorf("line %.200q is no JSON", line)
+					}
+				}
+			})
+		})
+	}
+}
+
+// What the lists name, a later call reads from the continued file again.
+func TestIDLists(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newFake()
+		q.run = &glassq.Run{Name: "r1", Results: "results.r1", Sealed: true, Total: 6, Books: glassq.Books{Put: 6, OK: 4, Failed: 2}}
+		q.done = []glassq.Interval{{First: 0, Last: 5}}
+		for _, n := range []uint32{0, 1, 3, 1, 1} {
+			q.add(n, `{"o":{"ok":`+string('0'+rune(n%2))+`}}`)
+		}
+		var out, missing, failed, duplicate bytes.Buffer
+		rep, err := Run(t.Context(), q, Options{Run: "r1", W: &out, Missing: &missing, Failed: &failed, Duplicate: &duplicate})
+		if err != nil || rep.Missing != 3 {
+			t.Fatalf("Run = %+v, %v; want 3 missing", rep, err)
+		}
+		for _, l := range []struct{ name, got, want string }{
+			{"missing", missing.String(), "r1/2\nr1/4\nr1/5\n"}, {"failed", failed.String(), "r1/0\n"}, {"duplicate", duplicate.String(), "r1/1\n"},
+		} {
+			if l.got != l.want {
+				t.Errorf("%s = %q, want %q", l.name, l.got, l.want)
+			}
+		}
+		var again bytes.Buffer
+		seen, _, err := LoadSeen(&out, LoadOptions{Run: "r1", Failed: &again})
+		if err != nil || seen.Count("r1") != 3 || again.String() != failed.String() {
+			t.Errorf("LoadSeen = %d, %v, failed %q; want 3 and %q", seen.Count("r1"), err, again.String(), failed.String())
+		}
+	})
+}

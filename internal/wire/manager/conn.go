@@ -1,0 +1,341 @@
+package manager
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/wire/manager/pickle"
+)
+
+const (
+	identPrefix  = "q-"
+	firstRequest = 1 << 20 // most bytes of the first request
+	ackFrom      = 16000   // bytes of a body from which Python writes its length by itself
+	keepBuffer   = 64 << 10
+	frameExtra   = 1 << 20 // bytes of a request beside the value, and of a pickle beside its text
+	discardTo    = 4       // times the limit up to which an oversized message is read past
+)
+
+// The methods of a proxy, in the order in which create names them.
+var exposed = []string{"empty", "full", "get", "get_nowait", "join", "put", "put_nowait", "qsize", "task_done",
+	"close", "join_thread", "cancel_join_thread"}
+
+// A conn is one client; all of it belongs to its goroutine, but for nc's deadlines and what watch says.
+type conn struct {
+	s       *Server
+	nc      net.Conn
+	raw     syscall.RawConn // nil when it is no socket
+	r       *bufio.Reader
+	ctx     context.Context
+	dec     pickle.Decoder // of requests
+	stored  pickle.Decoder // of values that were stored
+	in, out []byte
+	python2 bool
+	taken   int64 // of the budget
+
+	held    *glassq.Lease // handed out, and not yet confirmed by another call
+	heldBy  string        // the ident of that get
+	serving bool
+	reset   bool // the client did not read what it was sent
+}
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{s: s, nc: nc, r: bufio.NewReaderSize(nc, 4096)}
+	if sc, ok := nc.(syscall.Conn); ok {
+		c.raw, _ = sc.SyscallConn()
+	}
+	return c
+}
+
+func (c *conn) dialect() pickle.Dialect {
+	if c.python2 {
+		return pickle.Python2
+	}
+	return pickle.Python3
+}
+
+// within sets the time for the next reads; 0 sets none.
+func (c *conn) within(d time.Duration) {
+	var t time.Time
+	if d > 0 {
+		t = time.Now().Add(d)
+	}
+	c.nc.SetReadDeadline(t)
+	if c.s.draining.Load() {
+		c.nc.SetReadDeadline(longAgo)
+	}
+}
+
+func (c *conn) sendRaw(words ...string) error {
+	b := beginFrame(c.out)
+	for _, w := range words {
+		b = append(b, w...)
+	}
+	c.out = b
+	return c.flush()
+}
+
+// flush sends the message in out, head and body in one write.
+func (c *conn) flush() error {
+	c.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_, err := c.nc.Write(endFrame(c.out))
+	if cap(c.out) > keepBuffer {
+		c.out = nil
+	}
+	return err
+}
+
+// shakeHands has both sides prove that they have the key, the client first.
+func (c *conn) shakeHands(ctx context.Context) error {
+	c.within(handshakeTime)
+	read := func() (b []byte, err error) {
+		quickAck(c.raw)
+		c.in, err = readFrame(c.r, c.in, maxHandshake)
+		return c.in, err
+	}
+	challenge := newChallenge()
+	if err := c.sendRaw(wordChallenge, string(challenge)); err != nil {
+		return err
+	}
+	answer, err := read()
+	if err != nil {
+		return err
+	}
+	key, ok := checkAnswer(c.s.opt.Keys, challenge, answer, c.s.opt.Strict)
+	if !ok {
+		rest(ctx, failurePause)
+		return errors.Join(errKey, c.sendRaw(wordFailure))
+	}
+	if err := c.sendRaw(wordWelcome); err != nil {
+		return err
+	}
+	message, err := read()
+	if err != nil {
+		return err
+	}
+	reply, ok := answerTo(key, message, c.s.opt.Strict)
+	if !ok {
+		return errors.New("the client's challenge cannot be answered")
+	}
+	if err := c.sendRaw(string(reply)); err != nil {
+		return err
+	}
+	last, err := read()
+	if err == nil && string(last) != wordWelcome {
+		err = errors.New("the client does not accept our key")
+	}
+	quickAck(c.raw)
+	return err
+}
+
+// run serves requests until either side ends the connection.
+func (c *conn) run(ctx context.Context) {
+	c.ctx = ctx
+	defer c.end()
+	c.within(handshakeTime)
+	limit := int64(firstRequest)
+	for {
+		err := c.read(limit)
+		switch {
+		case errors.Is(err, errOversize):
+			if c.raise(&exception{"ValueError", "the value is over the limit (serve --max-body)"}) != nil || !c.serving {
+				return
+			}
+			continue
+		case err != nil:
+			c.reset = !errors.Is(err, io.EOF)
+			return
+		}
+		req, err := c.parse()
+		if err != nil {
+			err = c.traceback("the request is refused: " + err.Error())
+		} else {
+			err = c.do(req)
+		}
+		c.giveRoom()
+		if err != nil || !c.serving {
+			c.reset = c.reset || err != nil
+			return
+		}
+		limit = int64(c.s.opt.MaxBody) + frameExtra
+		c.nc.SetReadDeadline(time.Time{}) // a worker may be silent for days
+		if c.s.draining.Load() {
+			return
+		}
+	}
+}
+
+// read reads a request into in. One over the limit is read past if it is not much too long.
+func (c *conn) read(limit int64) error {
+	n, err := readLength(c.r)
+	if err != nil {
+		return err
+	}
+	if n > ackFrom {
+		quickAck(c.raw)
+		c.within(stallTimeout)
+	}
+	if n > limit {
+		if n > discardTo*limit {
+			return fmt.Errorf("%w: %d bytes", errFrame, n)
+		}
+		if _, err := io.CopyN(io.Discard, c.r, n); err != nil {
+			return noEOF(err)
+		}
+		return errOversize
+	}
+	if n > keepBuffer {
+		if err := c.s.budget.Take(c.ctx, n); err != nil {
+			return err
+		}
+		c.taken = n
+	}
+	c.in, err = readBody(c.r, c.in, n)
+	return err
+}
+
+func (c *conn) giveRoom() {
+	if c.taken > 0 {
+		c.s.budget.Give(c.taken)
+		c.taken = 0
+	}
+	if cap(c.in) > keepBuffer {
+		c.in = nil
+	}
+}
+
+// end closes the connection and settles the item that nobody confirmed: it was delivered if its proxy was
+// released, and goes back otherwise. One that was read is counted as a try.
+func (c *conn) end() {
+	c.giveRoom()
+	l := c.held
+	if l == nil {
+		return
+	}
+	c.held = nil
+	c.s.drop(l.Token())
+	ctx := context.WithoutCancel(c.ctx) // which may have ended with the server
+	var err error
+	if !c.reset && c.s.useCredit(c.heldBy) {
+		_, err = c.s.store.Ack(ctx, []glassq.Ack{{Token: l.Token()}})
+	} else {
+		_, err = c.s.store.Nack(ctx, []glassq.Nack{{Token: l.Token(), Undone: c.reset || c.s.draining.Load(),
+			Reason: "the Python client ended without another call"}})
+	}
+	if err != nil {
+		c.s.log.Warn("an unconfirmed item was not settled; its lease runs out", "queue", l.Queue, "err", err)
+	}
+}
+
+// A request is (ident, method, args, kwds).
+type request struct {
+	ident, method string
+	args          []*pickle.Value
+	kwds          *pickle.Value
+}
+
+func (c *conn) parse() (r request, err error) {
+	v, proto, err := c.dec.Decode(c.in)
+	if err != nil {
+		return r, err
+	}
+	if !c.serving {
+		c.python2 = proto <= 2
+	}
+	if v.Kind != pickle.Tuple || len(v.Items) != 4 {
+		return r, errors.New("not a tuple of four")
+	}
+	id, name, args, kwds := v.Items[0], v.Items[1], v.Items[2], v.Items[3]
+	if !isText(id) && id.Kind != pickle.None || !isText(name) || args.Kind != pickle.Tuple && args.Kind != pickle.List || kwds.Kind != pickle.Dict {
+		return r, errors.New("not an ident, a name, a tuple and a dict")
+	}
+	for i := 0; i < len(kwds.Items); i += 2 {
+		if !isText(kwds.Items[i]) {
+			return r, errors.New("a keyword that is not text")
+		}
+	}
+	return request{string(id.Raw), string(name.Raw), args.Items, kwds}, nil
+}
+
+func isText(v *pickle.Value) bool { return v.Kind == pickle.Text || v.Kind == pickle.Str }
+
+// do serves one request; an error ends the connection.
+func (c *conn) do(r request) error {
+	if c.serving {
+		queue, ok := resolve(r.ident)
+		if !ok {
+			return c.traceback("there is no object " + r.ident)
+		}
+		return c.call(queue, r)
+	}
+	arg := ""
+	if len(r.args) > 0 && isText(r.args[0]) {
+		arg = string(r.args[0].Raw)
+	}
+	switch r.method {
+	case "accept_connection":
+		c.serving = true
+		c.s.log.Debug("manager: a client is served", "client", c.nc.RemoteAddr(), "name", arg)
+	case "dummy", "incref":
+	case "decref":
+		c.s.released(arg)
+	case "create":
+		return c.create(arg, r)
+	case "get_methods":
+		return c.reply(func(b []byte) []byte { return appendNames(b) })
+	case "number_of_objects":
+		all, err := c.s.store.Queues(c.ctx)
+		if err != nil {
+			return c.fault(err)
+		}
+		return c.reply(func(b []byte) []byte { return appendInt(b, int64(len(all))) })
+	case "debug_info":
+		return c.reply(func(b []byte) []byte { return pickle.AppendText(b, "glassq", pickle.Python2) })
+	case "shutdown":
+		return c.traceback("a client cannot stop this server")
+	default:
+		return c.traceback(r.method + " is not a function of this server")
+	}
+	return c.reply(appendNone)
+}
+
+func (c *conn) create(typeid string, r request) error {
+	queue, ok := c.s.queueOf(typeid)
+	switch {
+	case typeid == "get_queue" && !ok && len(r.args) == 2 && isText(r.args[1]):
+		queue = string(r.args[1].Raw)
+		ok = glassq.CheckName(queue) == nil
+	case len(r.args) > 1 || len(r.kwds.Items) > 0:
+		return c.traceback(typeid + " takes no arguments")
+	}
+	if !ok {
+		return c.traceback("nothing is registered as " + typeid + "; names are get_<queue>_queue, and those of serve --manager-queue")
+	}
+	var random [6]byte
+	rand.Read(random[:])
+	id := identPrefix + queue + "~" + hex.EncodeToString(random[:])
+	c.s.created(id)
+	return c.reply(func(b []byte) []byte {
+		return append(appendNames(pickle.AppendText(b, id, pickle.Python2)), 0x86)
+	})
+}
+
+// resolve finds the queue of an ident, of this or an earlier run of the server.
+func resolve(id string) (string, bool) {
+	id, ok := strings.CutPrefix(id, identPrefix)
+	at := strings.LastIndexByte(id, '~')
+	if !ok || at < 0 || glassq.CheckName(id[:at]) != nil {
+		return "", false
+	}
+	return id[:at], true
+}

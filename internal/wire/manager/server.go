@@ -1,0 +1,287 @@
+// Package manager is the door for Python programs that use multiprocessing.managers.BaseManager: they call
+// get_task_queue() and get_result_queue() of a manager and put and get through the proxies, unmodified, in
+// any Python from 2.7 on. docs/python.md is what they see.
+//
+// A connection is one goroutine; a second one watches it only while a call waits. Nothing that a client
+// sends is executed, see package pickle.
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+const (
+	handshakeTime = 10 * time.Second // for the handshake, and again for the first request
+	stallTimeout  = 60 * time.Second // longest silence within a message
+	writeTimeout  = 30 * time.Second // after which a reply counts as not delivered
+	failurePause  = 250 * time.Millisecond
+	drainFor      = 10 * time.Second
+	leaseLength   = 60 * time.Second // of an item that its getter has not confirmed, extended meanwhile
+	maxStrangers  = 256              // connections that have not shown the key
+	maxIdents     = 100_000
+	creditFor     = 10 * time.Second // how long a released proxy explains the end of its connection
+)
+
+// Options tunes New.
+type Options struct {
+	Keys    [][]byte          // any of which a client must have; at least one, none of them empty
+	Strict  bool              // refuse the MD5 answers of Python 3.11 and older
+	Queues  map[string]string // registered names beside get_<x>_queue: name to queue
+	MaxBody int               // most bytes of one task's body; 0 means glassq.DefaultMaxBody
+	Budget  *glassq.Budget    // bounds the bodies in flight of all doors that share it; nil makes one
+	Logger  *slog.Logger      // nil discards
+}
+
+// A Server is the manager door of one store. It is safe for concurrent use.
+type Server struct {
+	store     glassq.Store
+	opt       Options
+	budget    *glassq.Budget
+	log       *slog.Logger
+	strangers atomic.Int32
+	draining  atomic.Bool
+
+	mu     sync.Mutex
+	conns  map[*conn]struct{}      // guarded by mu
+	idents map[string]*ident       // guarded by mu
+	held   map[uint64]glassq.Token // unconfirmed items of live connections; guarded by mu
+	counts map[string]*count       // by queue; guarded by mu
+}
+
+// An ident is one proxy handed out by create.
+type ident struct {
+	balanced bool // the decref that follows every create has come
+	credits  int  // decrefs since: each explains the end of one connection
+	at       time.Time
+}
+
+// A count is of task_done, which is of this door alone and begins anew with the server.
+type count struct{ taken, done int }
+
+// New makes the door to s, which is normally a glassq.Broker. It panics without a key.
+func New(s glassq.Store, opt Options) *Server {
+	if len(opt.Keys) == 0 {
+		panic("manager: no key")
+	}
+	for _, k := range opt.Keys {
+		if len(k) == 0 {
+			panic("manager: an empty key")
+		}
+	}
+	if opt.MaxBody == 0 {
+		opt.MaxBody = glassq.DefaultMaxBody
+	}
+	m := &Server{store: s, opt: opt, budget: opt.Budget, log: opt.Logger, conns: map[*conn]struct{}{},
+		idents: map[string]*ident{}, held: map[uint64]glassq.Token{}, counts: map[string]*count{}}
+	if m.budget == nil {
+		m.budget = glassq.NewBudget(glassq.BodiesInFlight)
+	}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
+	return m
+}
+
+// Run serves ln until ctx is done, then drains: it takes no more connections, ends waits, and gives back
+// what nobody confirmed. When it returns, ln and every connection are closed and no goroutine is left. A
+// Server is run once.
+func (s *Server) Run(ctx context.Context, ln net.Listener) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	life, cancel := context.WithCancel(ctx)
+	defer cancel() // runs before wg.Wait
+	wg.Go(func() { s.extend(life) })
+	wg.Go(func() {
+		<-life.Done()
+		ln.Close()
+		s.draining.Store(true)
+		s.each(func(c *conn) { c.nc.SetReadDeadline(longAgo) })
+	})
+	for pause := time.Duration(0); ; {
+		nc, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			wg.Go(func() { s.serve(life, nc) })
+		case life.Err() != nil:
+			cut := time.AfterFunc(drainFor, func() { s.each(func(c *conn) { c.nc.Close() }) })
+			wg.Wait()
+			cut.Stop()
+			return nil
+		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.log.Error("no connection can be taken: out of file descriptors", "err", err)
+			rest(life, pause)
+		default:
+			return fmt.Errorf("accept: %w", err)
+		}
+	}
+}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// rest waits for d, or until ctx is done.
+func rest(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+func (s *Server) each(f func(*conn)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		f(c)
+	}
+}
+
+func (s *Server) serve(ctx context.Context, nc net.Conn) {
+	defer nc.Close()
+	if s.strangers.Add(1) > maxStrangers {
+		s.strangers.Add(-1)
+		s.log.Warn("too many connections without a key; one is refused", "client", nc.RemoteAddr())
+		return
+	}
+	c := newConn(s, nc)
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.conns, c)
+		s.mu.Unlock()
+	}()
+	err := c.shakeHands(ctx)
+	s.strangers.Add(-1)
+	if err != nil {
+		s.log.Info("manager: a client was not let in", "client", nc.RemoteAddr(), "err", err)
+		return
+	}
+	c.run(ctx)
+}
+
+// extend keeps the leases of unconfirmed items while their connections live.
+func (s *Server) extend(ctx context.Context) {
+	tick := time.NewTicker(leaseLength / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		var all []glassq.Extend
+		s.mu.Lock()
+		for _, t := range s.held {
+			all = append(all, glassq.Extend{Token: t, Lease: leaseLength})
+		}
+		s.mu.Unlock()
+		for len(all) > 0 {
+			n := min(len(all), glassq.MaxBatch)
+			if _, err := s.store.Extend(ctx, all[:n]); err != nil && ctx.Err() == nil {
+				s.log.Warn("unconfirmed items not extended", "items", n, "err", err)
+			}
+			all = all[n:]
+		}
+	}
+}
+
+func (s *Server) hold(t glassq.Token) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held[t.Number] = t
+}
+
+func (s *Server) drop(t glassq.Token) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.held, t.Number)
+}
+
+// created notes a proxy.
+func (s *Server) created(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.idents) >= maxIdents {
+		for old := range s.idents { // any: an unknown one still resolves
+			delete(s.idents, old)
+			break
+		}
+	}
+	s.idents[id] = &ident{}
+}
+
+// released notes a decref.
+func (s *Server) released(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.idents[id]
+	switch {
+	case p == nil: // of an earlier run of the server
+		if len(s.idents) < maxIdents && strings.HasPrefix(id, identPrefix) {
+			s.idents[id] = &ident{balanced: true, credits: 1, at: time.Now()}
+		}
+	case !p.balanced:
+		p.balanced = true
+	default:
+		p.credits++
+		p.at = time.Now()
+	}
+}
+
+// useCredit tells whether the proxy was released, which explains one end of a connection.
+func (s *Server) useCredit(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.idents[id]
+	if p == nil || p.credits == 0 || time.Since(p.at) > creditFor {
+		return false
+	}
+	if p.credits--; p.credits == 0 {
+		delete(s.idents, id)
+	}
+	return true
+}
+
+// counted changes or reads the count of a queue under the lock.
+func (s *Server) counted(queue string, f func(*count) bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.counts[queue]
+	if n == nil {
+		n = &count{}
+		s.counts[queue] = n
+	}
+	return f(n)
+}
+
+// queueOf says which queue a registered name stands for.
+func (s *Server) queueOf(name string) (string, bool) {
+	if q, ok := s.opt.Queues[name]; ok {
+		return q, true
+	}
+	switch name {
+	case "get_task_queue":
+		return glassq.DefaultQueue, true
+	case "get_result_queue":
+		return glassq.DefaultResults, true
+	}
+	q, ok := strings.CutPrefix(name, "get_")
+	q, ok2 := strings.CutSuffix(q, "_queue")
+	return q, ok && ok2 && glassq.CheckName(q) == nil
+}
