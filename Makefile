@@ -19,7 +19,7 @@ TEST     = $(GO) run ./internal/leftout -list $(LEFT_OUT) $(if $(FULL),-strict)
 CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race fuzz bench bench-engine build demo
+.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race fuzz bench bench-engine build man demo
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench: ## every benchmark for BENCHTIME (1s), then glassq beside what it is comp
 
 build: ## bin/glassq
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/glassq ./cmd/glassq
+
+man: ## bin/man, the manual pages
+	$(GO) run ./cmd/glassq man bin/man
 
 demo: ## the four programs and a target on free ports, 100,000 URLs, and the books
 	$(GO) run ./cmd/glassq demo

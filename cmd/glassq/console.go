@@ -18,7 +18,8 @@ type console struct {
 
 	mu  sync.Mutex // guards the fields below
 	w   io.Writer
-	bar bool // a bar stands on the last line
+	bar bool      // a bar stands on the last line
+	top io.Writer // writes above bars; nil without them
 }
 
 func newConsole(f *os.File) *console {
@@ -40,6 +41,11 @@ func isTerminal(f *os.File) bool {
 func (c *console) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.top != nil {
+		if n, err := c.top.Write(p); err == nil {
+			return n, nil
+		}
+	}
 	if c.bar {
 		io.WriteString(c.w, "\r\x1b[K")
 	}
@@ -59,7 +65,8 @@ func (c *console) logger() *slog.Logger {
 // A meter shows how far a command has come; a quiet one shows nothing.
 type meter struct {
 	console *console
-	p       *output.Progress
+	p       *output.Progress // one line, or
+	board   *board           // all of a run
 }
 
 // meter starts a meter. It is a bar when standard error is a terminal and standard output, which has
@@ -73,7 +80,24 @@ func (a *app) meter(label string, quiet, data bool) *meter {
 	return &meter{console: a.console, p: output.NewProgress(barWriter{a.console}, bar, label)}
 }
 
+// boardNames are the bars of a board.
+var boardNames = []string{"put", "done", "out"}
+
+// runMeter is a meter that on a terminal shows all of a run: what is put, done and out.
+func (a *app) runMeter(label string, quiet, data bool, q teller, run string) *meter {
+	if quiet || !a.console.terminal || data && isTerminal(a.out) {
+		return a.meter(label, quiet, data)
+	}
+	b := newBars(a.console.w, boardNames)
+	a.console.setTop(b)
+	return &meter{console: a.console, board: newBoard(b, q, run)}
+}
+
+// set says how much is done, which on a board is put.
 func (m *meter) set(done, total uint64) {
+	if m.board != nil {
+		m.board.puts(done, total)
+	}
 	if m.p != nil {
 		m.p.Set(done, total)
 	}
@@ -98,6 +122,17 @@ func (m *meter) close() {
 		m.p.Close()
 		m.console.setBar(false)
 	}
+	if m.board != nil {
+		m.board.close()
+		m.console.setTop(nil)
+		m.board = nil
+	}
+}
+
+func (c *console) setTop(w io.Writer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.top = w
 }
 
 func (c *console) setBar(on bool) {

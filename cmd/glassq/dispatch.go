@@ -163,18 +163,29 @@ func (a *app) dispatchTo(ctx context.Context, q *client.Client, f *dispatchFlags
 	if pace != nil {
 		a.console.say("glassq dispatch: queue %s hands out %s until the run ends", f.opt.Queue, &f.pace)
 	}
+	waits := (f.wait || pace != nil) && f.out == ""
+	var bar *meter
+	if waits {
+		bar = a.runMeter("dispatch", f.quiet, false, q, "")
+	} else {
+		bar = a.meter("dispatch", f.quiet, false)
+	}
+	defer bar.close()
 	f.opt.Started = func(r glassq.Run) {
 		a.console.say("glassq dispatch: run %s, to queue %s at %s, results to %s", r.Name, f.opt.Queue, f.remote.server, r.Results)
 		if !named && !f.json {
 			a.printf("%s\n", r.Name) // whoever does not read it finds it above
 		}
+		if bar.board != nil {
+			bar.board.begin(r.Name)
+		}
 	}
 	f.opt.Notify = func(s string) { a.console.say("glassq dispatch: %s", s) }
-	bar := a.meter("dispatch", f.quiet, false)
-	defer bar.close()
 	f.opt.Progress = bar.set
 	rep, err := dispatch.Run(ctx, q, f.opt)
-	bar.close()
+	if err != nil || bar.board == nil {
+		bar.close()
+	}
 	if n := f.source.skipped; n > 0 {
 		a.console.say("glassq dispatch: %s bad lines were passed over", commas(n))
 	}
@@ -196,7 +207,7 @@ func (a *app) dispatchTo(ctx context.Context, q *client.Client, f *dispatchFlags
 	if !f.wait && pace == nil {
 		return nil
 	}
-	end := a.awaitEnd(ctx, q, f, rep.Run.Name)
+	end := a.awaitEnd(ctx, q, f, rep.Run.Name, bar)
 	if pace == nil {
 		return end
 	}
@@ -220,11 +231,15 @@ func (a *app) sayPace(p *paced) {
 }
 
 // awaitEnd waits for the end of a run and says how it ended; with a file it takes the results too.
-func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, run string) error {
+// The bar goes on when it is a board.
+func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, run string, bar *meter) error {
 	if f.out != "" {
 		return a.takeResults(f, run)
 	}
-	bar := a.meter("done", f.quiet, false)
+	onBoard := bar.board != nil
+	if !onBoard {
+		bar = a.meter("done", f.quiet, false)
+	}
 	defer bar.close()
 	for {
 		r, err := q.AwaitRun(ctx, run, glassq.PhaseComplete, time.Second)
@@ -233,7 +248,9 @@ func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, 
 			return f.remote.absent(err)
 		}
 		b := r.Books
-		bar.set(b.Put-b.Pending(), b.Put)
+		if !onBoard {
+			bar.set(b.Put-b.Pending(), b.Put)
+		}
 		if !r.Complete {
 			continue
 		}

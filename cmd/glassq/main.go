@@ -8,7 +8,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,11 +60,12 @@ func (a *app) root() *cobra.Command {
   glassq run 'http://127.0.0.1:8888/?q={0}' -n 1000000    all in one process
   glassq demo                                             all as processes of their own, with a target
 
-Every flag has an environment variable: --key-file is GLASSQ_KEY_FILE. A flag wins.
+Every flag has an environment variable: --key-file is GLASSQ_KEY_FILE; and a place in the configuration
+file, which glassq config --help explains. A flag wins over the environment, and that over the file.
 
-Exit codes: 0 fine, 1 unexpected, 2 usage, 3 a --fail-if rule is broken, 4 failed or dead
-tasks with --strict, 5 the books do not balance, 6 server unreachable or refused, 7 interrupted and drained, 8 storage failed or damaged. A
-program that has no end of its own, such as serve, ends with 0 when it is stopped.`,
+Exit codes: 0 fine, 1 unexpected, 2 usage, 3 a --fail-if rule is broken, 4 failed or dead tasks with
+--strict, 5 the books do not balance, 6 server unreachable or refused, 7 interrupted and drained, 8 storage
+failed or damaged. A program that has no end of its own, such as serve, ends with 0 when it is stopped.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Args:              noCommand,
@@ -73,38 +76,24 @@ program that has no end of its own, such as serve, ends with 0 when it is stoppe
 	root.SetOut(a.out)
 	root.SetErr(a.console)
 	root.SetFlagErrorFunc(flagError)
+	root.PersistentFlags().String("config", "", "`file` with settings, by command; default $XDG_CONFIG_HOME/glassq/config.toml")
 	root.AddCommand(
 		a.serveCmd(), a.dispatchCmd(), a.workCmd(), a.outputCmd(), a.compareCmd(), a.runCmd(), a.targetCmd(), a.demoCmd(),
-		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(),
+		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(), a.configCmd(), a.manCmd(),
 		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(),
 	)
 	a.completeNames(root)
+	helpFirst(root)
 	return root
 }
 
-// begin fills in the environment, once flags and arguments were accepted.
+// begin fills in what the file and the environment say, once flags and arguments were accepted.
 func (a *app) begin(cmd *cobra.Command, _ []string) error {
-	if err := fromEnvironment(cmd.Flags(), os.LookupEnv); err != nil {
+	if _, err := settle(cmd); err != nil {
 		return err
 	}
 	a.begun = true
 	return nil
-}
-
-// fromEnvironment sets flags that were not given from GLASSQ_ variables.
-func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
-	var err error
-	flags.VisitAll(func(f *pflag.Flag) {
-		name := "GLASSQ_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		value, ok := lookup(name)
-		if f.Changed || !ok || f.Name == "help" || err != nil {
-			return
-		}
-		if serr := flags.Set(f.Name, value); serr != nil {
-			err = usagef("%s=%q: %w", name, value, serr)
-		}
-	})
-	return err
 }
 
 // noCommand refuses arguments of a command that only holds others: they are misspelt names.
@@ -178,3 +167,5 @@ func (a *app) printf(format string, args ...any) error {
 	_, err := io.WriteString(a.out, fmt.Sprintf(format, args...))
 	return err
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

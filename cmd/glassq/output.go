@@ -140,7 +140,12 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 	ctx, stop := a.interruptible("glassq output", "stopping, what was taken is written")
 	defer stop()
 	f.opt.Notify = func(s string) { a.console.say("glassq output: %s", s) }
-	bar := a.meter("output", f.quiet, f.out == "")
+	var bar *meter
+	if f.opt.Run == "" {
+		bar = a.meter("output", f.quiet, f.out == "")
+	} else {
+		bar = a.runMeter("output", f.quiet, f.out == "", q, f.opt.Run)
+	}
 	defer bar.close()
 	f.opt.Progress = bar.summary
 	rep, err := output.Run(ctx, q, f.opt)

@@ -32,7 +32,7 @@ func (a *app) oneShot(cmd *cobra.Command, r *remote, do func(*client.Client) err
 func (a *app) queueLsCmd() *cobra.Command {
 	var r remote
 	var asJSON bool
-	cmd := &cobra.Command{Use: "ls", Short: "List queues", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "ls", Short: "List queues", Example: "  glassq queue ls", Args: cobra.NoArgs}
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per queue")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -69,7 +69,7 @@ func (a *app) queueLsCmd() *cobra.Command {
 func (a *app) queueShowCmd() *cobra.Command {
 	var r remote
 	var asJSON bool
-	cmd := &cobra.Command{Use: "show QUEUE", Short: "Show a queue", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "show QUEUE", Short: "Show a queue", Example: "  glassq queue show tasks", Args: cobra.ExactArgs(1)}
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -202,7 +202,7 @@ func (a *app) queueSetCmd() *cobra.Command {
 func (a *app) queueChangeCmd(use, short string, c glassq.SettingsChange) *cobra.Command {
 	var r remote
 	var asJSON bool
-	cmd := &cobra.Command{Use: use + " QUEUE", Short: short, Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: use + " QUEUE", Short: short, Example: "  glassq queue " + use + " tasks", Args: cobra.ExactArgs(1)}
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the settings as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.configure(cmd, &r, args[0], c, asJSON) }

@@ -276,7 +276,7 @@ func (j *job) do() error {
 	defer stop()
 	say := func(s string) { j.a.console.say("%s: %s", name, s) }
 	say(fmt.Sprintf("run %s, %d requests at once, data %s, sync %s", j.f.name, j.f.concurrency, j.f.data, j.f.sync))
-	j.bar = j.a.meter("run", j.f.quiet, j.f.json)
+	j.bar = j.a.runMeter("run", j.f.quiet, j.f.json, j.broker, j.f.name)
 	defer j.bar.close()
 
 	opt := j.opt

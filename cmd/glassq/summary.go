@@ -243,6 +243,10 @@ func notWritten(err error, where string, rep *output.Report) error {
 
 // summary shows where an output stands on the meter.
 func (m *meter) summary(s output.Summary) {
+	if m.board != nil {
+		m.board.results(s)
+		return
+	}
 	m.before(s.Before)
 	m.set(s.Before+s.Written, s.Total)
 	if s.RT.Count > 0 {

@@ -1,0 +1,379 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/client"
+)
+
+// A testbed is a server, a target, and a client of the server.
+type testbed struct {
+	t        *testing.T
+	env      []string // names the server to commands
+	url      string   // of the target, with {0}
+	q        *client.Client
+	dir      string
+	serverAt string
+}
+
+func newTestbed(t *testing.T, target ...string) *testbed {
+	t.Helper()
+	server := start(t, nil, "serve", "--store", "mem:", "--http", "127.0.0.1:0")
+	aim := start(t, nil, append([]string{"target", "--listen", "127.0.0.1:0"}, target...)...)
+	f := &testbed{t: t, serverAt: "http://" + server.addr(), url: "http://" + aim.addr() + "/?q={0}", dir: t.TempDir()}
+	f.env = []string{"GLASSQ_SERVER=" + f.serverAt}
+	q, err := client.New(f.serverAt, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { q.Close() })
+	f.q = q
+	return f
+}
+
+// do runs a command that must end with code, and returns what it printed and said.
+func (f *testbed) do(code int, args ...string) (stdout, stderr string) {
+	f.t.Helper()
+	out, errs, got := invoke(f.t, "", f.env, args...)
+	if got != code {
+		f.t.Fatalf("glassq %q: exit %d, want %d: %s%s", args, got, code, out, errs)
+	}
+	return out, errs
+}
+
+// queue is what the server says about a queue.
+func (f *testbed) queue(name string) glassq.QueueInfo {
+	f.t.Helper()
+	info, err := f.q.Queues(f.t.Context(), name)
+	if err != nil || len(info) != 1 {
+		f.t.Fatalf("queue %s: %v, %v", name, info, err)
+	}
+	return info[0]
+}
+
+// await asks the server until ok, or the test's time is over.
+func (f *testbed) await(what string, ok func() bool) {
+	f.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(2 * time.Minute); !ok(); {
+		select {
+		case <-tick.C:
+		case <-limit:
+			f.t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// positionsIn are the numbers that tasks of a run have in a file of results.
+func positionsIn(t *testing.T, path, run string) map[string]bool {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]bool{}
+	for line := range strings.Lines(string(data)) {
+		id := idOf(t, line)
+		n, ok := strings.CutPrefix(id, run+"/")
+		if !ok || all[n] {
+			t.Errorf("%s: id %s is of another run, or there twice", path, id)
+		}
+		all[n] = true
+	}
+	return all
+}
+
+func TestDispatchWait(t *testing.T) {
+	t.Parallel()
+	f := newTestbed(t)
+	start(t, f.env, "work", "http", "-c", "4")
+	_, errs := f.do(0, "dispatch", f.url, "-n", "200", "--run", "r1", "--wait", "--strict", "--quiet")
+	if want := "put 200 = ok 200 + failed 0 + dead 0 + pending 0"; !strings.Contains(errs, want) {
+		t.Errorf("dispatch --wait said %s; want %q", errs, want)
+	}
+	out := filepath.Join(f.dir, "r2.ndjson")
+	_, errs = f.do(0, "dispatch", f.url, "-n", "200", "--run", "r2", "--wait", "--out", out, "--quiet")
+	if n := len(positionsIn(t, out, "r2")); n != 200 || !strings.Contains(errs, "missing 0   duplicate 0") {
+		t.Errorf("dispatch --wait --out wrote %d results and said %s; want 200, none missing", n, errs)
+	}
+	nobody := "http://" + freeAddress(t) + "/?q={0}"
+	f.do(0, "dispatch", nobody, "-n", "5", "--run", "r3", "--wait", "--quiet")
+	f.do(exitStrict, "dispatch", nobody, "-n", "5", "--run", "r4", "--wait", "--strict", "--quiet")
+	f.do(exitStrict, "dispatch", nobody, "-n", "5", "--run", "r5", "--wait", "--strict", "--quiet", "--out", filepath.Join(f.dir, "r5"))
+}
+
+func TestDispatchRate(t *testing.T) {
+	t.Parallel()
+	f := newTestbed(t)
+	start(t, f.env, "work", "http", "--queue", "q")
+	f.do(0, "queue", "set", "q", "--rate", "7")
+	_, errs := f.do(0, "dispatch", f.url, "-n", "20", "--run", "r1", "--queue", "q", "--rate", "4000", "--quiet")
+	if got := f.queue("q").Settings.Rate; got != 7 || !strings.Contains(errs, "hands out 4000 a second until the run ends") ||
+		!strings.Contains(errs, "the rate of queue q is cleared: 7") {
+		t.Errorf("after dispatch --rate the rate is %v and it said %s; want 7, as before", got, errs)
+	}
+	_, errs = f.do(0, "dispatch", f.url, "-n", "20", "--run", "r2", "--queue", "q", "--stages", "0..5000/100ms,5000/1m", "--quiet")
+	if s := f.queue("q").Settings; s.Rate != 7 || s.Stages != "" || !strings.Contains(errs, "hands out stages 0..5000/100ms,5000/1m") {
+		t.Errorf("after dispatch --stages the settings are %+v and it said %s; want rate 7, no stages", s, errs)
+	}
+}
+
+// A dispatcher that is interrupted leaves the rate and says so; the same command again clears it.
+func TestDispatchRateInterrupted(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a process cannot be interrupted by another here")
+	}
+	t.Parallel()
+	f := newTestbed(t)
+	args := []string{"dispatch", f.url, "-n", "20", "--run", "r1", "--queue", "q", "--rate", "3000", "--quiet"}
+	first := start(t, f.env, args...)
+	f.await("run r1 sealed", func() bool {
+		r, err := f.q.Run(t.Context(), "r1")
+		return err == nil && r.Sealed
+	})
+	if err := first.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if code := first.wait(); code != exitInterrupted || !strings.Contains(first.said(), "glassq queue set q --rate 0 clears it") {
+		t.Errorf("dispatch --rate, interrupted: exit %d, said %s; want 7, and how to clear the rate", code, first.said())
+	}
+	if got := f.queue("q").Settings.Rate; got != 3000 {
+		t.Errorf("after the interrupt the rate is %v, want 3000", got)
+	}
+	start(t, f.env, "work", "http", "--queue", "q")
+	f.do(0, args...)
+	if got := f.queue("q").Settings.Rate; got != 0 {
+		t.Errorf("after the same command the rate is %v, want none", got)
+	}
+	// Somebody else's rate is left alone.
+	other := start(t, f.env, "dispatch", f.url, "-n", "20", "--run", "r2", "--queue", "slow", "--rate", "0.001", "--quiet")
+	f.await("run r2 sealed", func() bool {
+		r, err := f.q.Run(t.Context(), "r2")
+		return err == nil && r.Sealed
+	})
+	f.do(0, "queue", "set", "slow", "--rate", "2500")
+	start(t, f.env, "work", "http", "--queue", "slow")
+	if code := other.wait(); code != 0 || !strings.Contains(other.said(), "was changed meanwhile and stays: 2500") {
+		t.Errorf("dispatch whose rate was changed: exit %d, said %s", code, other.said())
+	}
+}
+
+func TestRunsRetry(t *testing.T) {
+	t.Parallel()
+	f := newTestbed(t)
+	work := func(until string, args ...string) {
+		t.Helper()
+		f.do(0, append([]string{"work", "http", "--until-done", until, "--quiet"}, args...)...)
+	}
+	// Failed ones: against a port where nobody is, until somebody is.
+	addr := freeAddress(t)
+	url := "http://" + addr + "/?q={0}"
+	f.do(0, "dispatch", url, "--range", "100..109", "--run", "r1", "--quiet")
+	work("r1")
+	aim := start(t, nil, "target", "--listen", addr)
+	aim.addr()
+	start(t, f.env, "work", "http")
+	_, errs := f.do(0, "runs", "retry", "r1", "--failed", "--wait", "--strict", "--quiet")
+	if r, err := f.q.Run(t.Context(), "r1.2"); err != nil || r.Books.OK != 10 || r.Total != 10 {
+		t.Errorf("runs retry --failed made %+v, %v and said %s; want r1.2 with 10 good results", r, err, errs)
+	}
+	out := filepath.Join(f.dir, "r1.2")
+	f.do(0, "output", "--run", "r1.2", "--out", out, "--quiet")
+	if have := positionsIn(t, out, "r1.2"); !have["0"] || !have["9"] || len(have) != 10 {
+		t.Errorf("results of r1.2 are at %v; want 0 to 9, as in r1", have)
+	}
+	if _, errs := f.do(0, "runs", "retry", "r1.2"); !strings.Contains(errs, "nothing of that kind") {
+		t.Errorf("runs retry of a good run said %s", errs)
+	}
+
+	// Missing ones: a file that lacks two of the results.
+	f.do(0, "dispatch", f.url, "-n", "6", "--run", "m", "--wait", "--quiet")
+	lines := write(t, filepath.Join(f.dir, "m.ndjson"), "")
+	f.do(0, "output", "--run", "m", "--out", lines, "--quiet")
+	data, err := os.ReadFile(lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept strings.Builder
+	for line := range strings.Lines(string(data)) {
+		if id := idOf(t, line); id != "m/1" && id != "m/4" {
+			kept.WriteString(line)
+		}
+	}
+	write(t, lines, kept.String())
+	text, _ := f.do(0, "runs", "retry", "m", "--missing", lines, "--as", "mm", "--wait", "--json", "--quiet")
+	var said struct{ Put, Total uint64 }
+	if err := json.Unmarshal([]byte(text), &said); err != nil || said.Put != 2 {
+		t.Errorf("runs retry --missing --json printed %s, %v; want 2 put", text, err)
+	}
+	out = filepath.Join(f.dir, "mm")
+	f.do(0, "output", "--run", "mm", "--out", out, "--quiet")
+	if have := positionsIn(t, out, "mm"); !have["1"] || !have["4"] || len(have) != 2 {
+		t.Errorf("results of mm are at %v; want 1 and 4", have)
+	}
+
+	// Those of a list, which dispatch takes too.
+	ids := write(t, filepath.Join(f.dir, "ids"), "m/5\nm/0\n")
+	f.do(0, "runs", "retry", "m", "--ids", ids, "--as", "mi", "--wait", "--quiet")
+	f.do(0, "dispatch", f.url, "-n", "6", "--ids", ids, "--run", "md", "--wait", "--quiet")
+	for _, run := range []string{"mi", "md"} {
+		out = filepath.Join(f.dir, run)
+		f.do(0, "output", "--run", run, "--out", out, "--quiet")
+		if have := positionsIn(t, out, run); !have["0"] || !have["5"] || len(have) != 2 {
+			t.Errorf("results of %s are at %v; want 0 and 5", run, have)
+		}
+	}
+
+	// A run of a file must be given the file again, the same one.
+	urls := write(t, filepath.Join(f.dir, "urls"), strings.ReplaceAll(f.url, "{0}", "1")+"\n"+strings.ReplaceAll(f.url, "{0}", "2")+"\n")
+	otherURLs := write(t, filepath.Join(f.dir, "others"), "http://127.0.0.1:1/\nhttp://127.0.0.1:1/2\n")
+	f.do(0, "dispatch", "--file", urls, "--run", "u", "--wait", "--quiet")
+	second := write(t, filepath.Join(f.dir, "second"), "u/1\n")
+	if _, errs := f.do(exitUsage, "runs", "retry", "u", "--ids", second); !strings.Contains(errs, "give the same --file") {
+		t.Errorf("runs retry of a file's run said %s", errs)
+	}
+	if _, errs := f.do(exitUsage, "runs", "retry", "u", "--ids", second, "--file", otherURLs); !strings.Contains(errs, "from another source") {
+		t.Errorf("runs retry with another file said %s", errs)
+	}
+	f.do(0, "runs", "retry", "u", "--ids", second, "--file", urls, "--wait", "--strict", "--quiet")
+	if r, err := f.q.Run(t.Context(), "u.2"); err != nil || r.Books.OK != 1 {
+		t.Errorf("u.2 = %+v, %v; want one good result", r, err)
+	}
+}
+
+// Dead tasks are redriven in place when all of the queue are the run's, else put again under a new name.
+func TestRunsRetryDead(t *testing.T) {
+	t.Parallel()
+	f := newTestbed(t)
+	kill := func(run string) {
+		t.Helper()
+		f.do(0, "dispatch", f.url, "-n", "3", "--run", run, "--queue", "q", "--attempts", "1", "--quiet")
+		for range 3 {
+			l, err := f.q.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1, Lease: time.Minute})
+			if err != nil || len(l) != 1 {
+				t.Fatalf("reserve: %v, %v", l, err)
+			}
+			if errs, err := f.q.Nack(t.Context(), []glassq.Nack{{Token: l[0].Token(), Dead: true}}); err != nil || errs[0] != nil {
+				t.Fatalf("nack: %v, %v", errs, err)
+			}
+		}
+	}
+	kill("a")
+	if out, _ := f.do(0, "runs", "retry", "a", "--dead"); !strings.Contains(out, "a: 3 tasks redriven") {
+		t.Errorf("runs retry --dead printed %s", out)
+	}
+	if n := f.queue("q").Ready; n != 3 {
+		t.Errorf("after the redrive %d tasks are ready, want 3", n)
+	}
+	start(t, f.env, "work", "http", "--queue", "q")
+	f.do(0, "runs", "wait", "a", "--strict")
+}
+
+func TestRunsCancel(t *testing.T) {
+	t.Parallel()
+	f := newTestbed(t)
+	f.do(0, "dispatch", f.url, "-n", "9", "--run", "r", "--quiet")
+	if out, _ := f.do(0, "runs", "cancel", "r"); !strings.Contains(out, "r: 9 tasks cancelled") {
+		t.Errorf("runs cancel printed %s", out)
+	}
+	if out, _ := f.do(0, "runs", "cancel", "r", "--json"); out != `{"cancelled":0,"run":"r"}`+"\n" {
+		t.Errorf("runs cancel again printed %s", out)
+	}
+	f.do(exitStrict, "runs", "wait", "r", "--strict")
+	if b := f.queue("tasks").Books; b.Dead.Cancelled != 9 {
+		t.Errorf("the books say %+v; want 9 cancelled", b)
+	}
+	// They were not lost: they are dead by cancellation, and can be put again.
+	f.do(0, "runs", "retry", "r", "--dead", "--as", "again", "--quiet")
+	if r, err := f.q.Run(t.Context(), "again"); err != nil || r.Total != 9 {
+		t.Errorf("the cancelled, put again, are %+v, %v; want 9", r, err)
+	}
+	f.do(exitUnexpected, "runs", "cancel", "none")
+}
+
+// What a shell asks for to complete a word.
+func TestComplete(t *testing.T) {
+	t.Parallel()
+	f := newTestbed(t)
+	f.do(0, "dispatch", f.url, "-n", "1", "--run", "night", "--queue", "urls", "--quiet")
+	gone := []string{"GLASSQ_SERVER=http://" + freeAddress(t)}
+	for _, tt := range []struct {
+		env  []string
+		args string
+		want string // a line; "" for none but the directive
+	}{
+		{f.env, "queue show ", "urls"},
+		{f.env, "queue set ", "urls"},
+		{f.env, "dispatch --queue ", "urls"},
+		{f.env, "work http --queue ", "urls"},
+		{f.env, "runs show ", "night"},
+		{f.env, "runs retry ", "night"},
+		{f.env, "output --run ", "night"},
+		{f.env, "work http --until-done ", "night"},
+		{f.env, "runs show night ", ""},
+		{gone, "queue show ", ""},
+	} {
+		args := append([]string{"__complete"}, strings.Split(tt.args, " ")...)
+		out, errs, code := invoke(t, "", tt.env, args...)
+		lines := strings.Split(out, "\n")
+		want := tt.want
+		if want == "" {
+			want = ":4" // no file names
+		}
+		if code != 0 || lines[0] != want {
+			t.Errorf("completion of %q = %q, exit %d (%s); want %q", tt.args, out, code, errs, want)
+		}
+	}
+}
+
+// Input of dispatch, rates and lists that is refused, with what is wrong and where.
+func TestBadDispatch(t *testing.T) {
+	t.Parallel()
+	f := newTestbed(t)
+	file := func(name, text string) string { return write(t, filepath.Join(f.dir, name), text) }
+	f.do(0, "dispatch", f.url, "-n", "3", "--run", "r", "--quiet")
+	csv := file("bad.csv", "id,url\n1,a\n2\n")
+	badIDs := file("bad.ids", "r/1\nr/x\n")
+	mixed := file("mixed.ids", "r/1\ns/2\n")
+	none := file("none.ids", "")
+	elsewhere := file("else.ids", "z/1\n")
+	for _, tt := range []struct{ args, want string }{
+		{"dispatch {col:url} --format csv --file " + csv, "line 3"},
+		{"dispatch {col:uri} --format csv --file " + csv, "uri"},
+		{"dispatch x{0} -n 3 --ids " + badIDs, "line 2"},
+		{"dispatch x{0} -n 3 --ids " + mixed, "line 2"},
+		{"dispatch x{0} -n 3 --ids " + none, "there is no id in it"},
+		{"dispatch x{0} -n 3 --run r9 --ids D/absent", "read the ids"},
+		{"runs retry r --ids " + elsewhere, "are of run z, not r"},
+		{"runs retry r --missing D/absent", "read the results"},
+		{"dispatch x{0} -n 3 --rate 5 --stages 5/1s", "leave one out"},
+		{"dispatch x{0} -n 3 --rate -5", "--rate -5"},
+		{"dispatch x{0} -n 3 --stages 0..5000", "stage"},
+		{"dispatch x{0} -n 3 --catchup 1s", "give --rate or --stages"},
+		{"dispatch x{0} -n 3 --out D/x", "give --wait too"},
+		{"dispatch x{0} -n 3 --header novalue", "novalue"},
+		{"dispatch x{0} -n 3 --method G@T", "G@T"},
+		{"dispatch x{0} -n 3 --timeout -1s", "is negative"},
+		{"dispatch --format parquet --file " + csv, "parquet"},
+	} {
+		args := strings.Fields(strings.ReplaceAll(tt.args, "D/", f.dir+"/"))
+		_, errs, code := invoke(t, "", f.env, args...)
+		if code != exitUsage || !strings.Contains(errs, tt.want) {
+			t.Errorf("glassq %s: exit %d, %q; want exit 2, %q", tt.args, code, errs, tt.want)
+		}
+	}
+	lines := file("skip.ndjson", "{\"body\":\"a\"}\nnonsense\n{\"body\":\"b\"}\n")
+	_, errs := f.do(0, "dispatch", "--file", lines, "--skip-bad", "--run", "s", "--quiet")
+	if r, err := f.q.Run(t.Context(), "s"); err != nil || r.Total != 2 || !strings.Contains(errs, "line 2") || !strings.Contains(errs, "1 bad lines") {
+		t.Errorf("dispatch --skip-bad made %+v, %v and said %s; want 2 tasks, and line 2 named and counted", r, err, fmt.Sprint(errs))
+	}
+}
