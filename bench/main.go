@@ -49,6 +49,7 @@ type suite struct {
 var suites = []suite{
 	{"run", "glassq run beside hey and vegeta", compareRun},
 	{"engine", "the embedded engine: speed, memory, start, disk space", engineRows},
+	{"memcached", "the memcached door beside Redis, beanstalkd and memcached", memcachedSuite},
 	{"http", "dispatch, and reserve + ack, over HTTP", queueRows},
 	{"output", "output of results that wait in a server: rate and memory", outputSuite},
 	{"manager", "the Python manager door beside a manager of Python's own", managerSuite},

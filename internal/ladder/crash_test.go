@@ -116,7 +116,7 @@ func (x *explorer) run() {
 			return
 		}
 		synctest.Test(x.t, func(t *testing.T) {
-			time.Sleep(time.UnixMilli(points[i].at).Sub(time.Now()))
+			time.Sleep(time.Until(time.UnixMilli(points[i].at)))
 			x.point(t.Context(), &points[i], steps)
 		})
 	}

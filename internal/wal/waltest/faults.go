@@ -8,8 +8,8 @@ import (
 	"github.com/glassq/glassq/internal/wal"
 )
 
-// Lie is what a hook of Faulty returns to make a call do nothing and say that it did.
-var Lie = errors.New("waltest: done nothing, said so")
+// ErrLie is what a hook of Faulty returns to make a call do nothing and say that it did.
+var ErrLie = errors.New("waltest: done nothing, said so")
 
 // A Call is one call of a file system: create, open, rename, remove, list, syncdir, or of
 // a file: read, write, truncate, allocate, zero, sync.
@@ -20,7 +20,7 @@ type Call struct {
 	Off, N int64
 }
 
-// Faulty asks hook before every call of fs; an error that is not Lie is the call's answer.
+// Faulty asks hook before every call of fs; an error that is not ErrLie is the call's answer.
 // It passes Space on.
 func Faulty(fs wal.FS, hook func(Call) error) wal.FS { return faulty{fs, hook} }
 
@@ -34,7 +34,7 @@ func (m faulty) do(c Call, fn func() error) error {
 	switch err := m.hook(c); err {
 	case nil:
 		return fn()
-	case Lie:
+	case ErrLie:
 		return nil
 	default:
 		return err

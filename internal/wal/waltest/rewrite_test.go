@@ -237,7 +237,7 @@ func sealsLost(t *testing.T) *waltest.FS {
 	disk := waltest.NewFS()
 	l, _, err := bodies(t, waltest.Faulty(disk, func(c waltest.Call) error {
 		if c.Op == "write" && c.Off == seal && strings.HasPrefix(c.Name, "segment-") {
-			return waltest.Lie
+			return waltest.ErrLie
 		}
 		return nil
 	}))
