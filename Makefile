@@ -13,7 +13,7 @@ RACE = . ./enginetest/... ./worker/... ./client/... ./internal/...
 # With CI=true or INSTALL=1 what the fuller tests need is installed, and a test that lacks it fails.
 FULL     = $(filter-out 0 false,$(CI) $(INSTALL))
 LEFT_OUT = .ci/left-out
-TEST     = $(GO) run ./internal/leftout -list $(LEFT_OUT) $(if $(FULL),-strict)
+TEST     = $(GO) run ./internal/leftout -list $(LEFT_OUT) $(if $(FULL),-strict) --
 
 # The race detector is built with cgo, which Go enables where there is a C compiler.
 CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))

@@ -1,6 +1,6 @@
 // Command leftout runs go test and remembers which tests were skipped, and why.
 //
-//	go run ./internal/leftout -list FILE [-strict] [go test arguments]
+//	go run ./internal/leftout -list FILE [-strict] -- [go test arguments]
 //	go run ./internal/leftout -list FILE -print
 //
 // It prints what go test prints without -v, and appends a line to FILE for every skipped test. A test that
