@@ -6,22 +6,44 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"runtime/pprof"
 
 	"github.com/spf13/cobra"
 )
 
-const softMemory = 2 << 30 // bytes where the collector works harder
+const (
+	softMemory   = 2 << 30   // bytes where the collector works harder
+	mostPercent  = 400       // of the live heap that may be garbage, while that is little
+	mostGarbage  = 128 << 20 // bytes of garbage between two collections, once the live heap is large
+	leastGarbage = 25        // per cent of the live heap that may be garbage however large it is
+)
 
 // tune lets the collector of a program that moves many small things run less often, unless the
-// environment says otherwise.
+// environment says otherwise: a small heap may grow to five times its size, a large one, which holds a
+// backlog, by a fixed number of bytes.
 func tune() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
+		debug.SetGCPercent(mostPercent)
+		new(pulse).beat()
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(softMemory)
 	}
+}
+
+// A pulse is garbage as soon as it is made, so that the collector calls it once in each of its rounds.
+type pulse struct{ _ *byte }
+
+// beat sets by how much the heap may grow until the next collection.
+func (p *pulse) beat() {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	if live[0].Value.Kind() == metrics.KindUint64 {
+		percent := mostGarbage * 100 / max(live[0].Value.Uint64(), 1)
+		debug.SetGCPercent(int(min(max(percent, leastGarbage), mostPercent)))
+	}
+	runtime.SetFinalizer(p, (*pulse).beat)
 }
 
 // tuneSmall is tune for a program that is to stay small beside others.
