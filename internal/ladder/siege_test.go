@@ -231,8 +231,10 @@ func (s *siege) settle(ctx context.Context, rng *rand.Rand, queue string, leases
 	var ackOps []history.Op
 	for i := range leases {
 		l := &leases[i]
+		// The lease began at some moment of the call, and on a loaded machine its answer may have taken
+		// long: it is known to be live only until the earliest moment at which it can run out.
 		ops = append(ops, history.Op{Kind: history.Lease, Task: name(l.Body), Number: l.Number, Attempt: l.Attempt,
-			Start: began, End: ended, Until: ended + int64(s.lease), Sum: s.sum(l.Body)})
+			Start: began, End: ended, Until: began + int64(s.lease), Sum: s.sum(l.Body)})
 		switch p := rng.IntN(20); {
 		case p == 0 && !s.paused.Load(): // left to run out
 		case p == 1 && !s.paused.Load():
