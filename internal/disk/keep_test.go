@@ -2,6 +2,7 @@ package disk
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,6 +51,84 @@ func TestLongLivedTask(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestFallsBackAfterRemoval: when the newest checkpoint does not read, the one before it and the log after
+// that are enough, however many segments went meanwhile.
+func TestFallsBackAfterRemoval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs, ctx := wal.MemFS(), t.Context()
+		opt := Options{FS: fs, SegmentSize: 16 << 10}
+		e := open(t, "", opt)
+		for i := range 600 {
+			tasks := []glassq.Task{{Queue: "q", Body: make([]byte, 512)}}
+			if i%10 == 0 {
+				tasks = append(tasks, glassq.Task{Queue: "kept", Body: fmt.Append(nil, "stays ", i)})
+			}
+			if _, err := e.Put(ctx, tasks); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 1, Take: true}); err != nil || len(got) != 1 {
+				t.Fatalf("reserve = %d leases, %v", len(got), err)
+			}
+			if i%20 == 0 {
+				time.Sleep(time.Second) // of the bubble: the keeper gets its turn
+			}
+			if i%60 != 59 {
+				continue
+			}
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			names, err := fs.List()
+			if err != nil {
+				t.Fatal(err)
+			}
+			newest := ""
+			for _, n := range names {
+				if strings.HasPrefix(n, "checkpoint-") && n > newest {
+					newest = n
+				}
+			}
+			flip(t, fs, newest)
+			e = open(t, "", opt)
+		}
+		defer e.Close()
+		got, err := e.Reserve(ctx, glassq.Reserve{Queue: "kept", Max: 100})
+		if err != nil || len(got) != 60 {
+			t.Fatalf("%d of 60 tasks are there, %v", len(got), err)
+		}
+		for i, l := range got {
+			if string(l.Body) != fmt.Sprint("stays ", i*10) {
+				t.Errorf("task %d = %q", i, l.Body)
+			}
+		}
+		if left, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 10}); err != nil || len(left) > 0 {
+			t.Errorf("%d tasks that were taken came back, %v", len(left), err)
+		}
+	})
+}
+
+// flip damages the byte in the middle of a file.
+func flip(t *testing.T, fs wal.FS, name string) {
+	t.Helper()
+	f, err := fs.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 1)
+	if _, err := f.ReadAt(b, size/2); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 0xff
+	if _, err := f.WriteAt(b, size/2); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestNackedForEver: a task that is handed out and given back again and again does not grow the log
