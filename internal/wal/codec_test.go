@@ -115,3 +115,16 @@ func FuzzReplay(f *testing.F) {
 		}
 	})
 }
+
+// FuzzFormat: the format file is refused or read, never more.
+func FuzzFormat(f *testing.F) {
+	f.Add("glassq-wal 2 000102030405060708090a0b0c0d0e0f\n")
+	f.Add("glassq-wal 9 whatever comes then\n")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, text string) {
+		version, _, err := parseFormat(text)
+		if err == nil && version < 1 {
+			t.Errorf("parseFormat(%q) = version %d", text, version)
+		}
+	})
+}
