@@ -26,7 +26,7 @@ type volume struct{ image, dir, options string }
 func newVolume(t *testing.T, options string) *volume {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root: mounting an image takes it; run make power as root")
+		t.Skip("left out: root only (it mounts an image); run make power as root")
 	}
 	for _, tool := range []string{"mkfs.ext4", "mount", "umount"} {
 		if _, err := exec.LookPath(tool); err != nil {
