@@ -53,6 +53,7 @@ func (w *idWindow) has(id hash, now int64) bool {
 }
 
 func (w *idWindow) add(id hash, now int64) {
+	w.prune(now) // before: an earlier put of the same id must not take this one with it
 	if w.seen == nil {
 		w.seen = map[hash]struct{}{}
 	}
