@@ -68,9 +68,10 @@ func TestCrash(t *testing.T) {
 		}
 	})
 	took := time.Since(start)
+	last := *seed + uint64(max(int(next.Load())-1-runtime.GOMAXPROCS(0), 0)/len(table)) // of the rounds that began
 	n := total.crashes.Load()
-	stdout("rung=crash crashes=%d scripts=%d named=%d points=%d while_recovering=%d drains=%d seed=%d seconds=%.0f per_second=%.0f failed=%v",
-		n, total.scripts.Load(), len(names), total.points.Load(), total.again.Load(), total.drains.Load(), *seed, took.Seconds(),
+	stdout("rung=crash crashes=%d scripts=%d named=%d points=%d while_recovering=%d drains=%d seed=%d next_seed=%d seconds=%.0f per_second=%.0f failed=%v",
+		n, total.scripts.Load(), len(names), total.points.Load(), total.again.Load(), total.drains.Load(), *seed, last+1, took.Seconds(),
 		float64(n)/took.Seconds(), t.Failed())
 }
 

@@ -353,6 +353,47 @@ func FuzzApply(f *testing.F) {
 	})
 }
 
+// FuzzMove: a move is refused, or changes nothing but the place of its task; moving it on keeps it.
+func FuzzMove(f *testing.F) {
+	put := AppendPut(nil, &glassq.Task{Queue: "q", Body: []byte("x")})
+	for _, rec := range [][]byte{put, AppendPut(nil, &glassq.Task{Queue: "p", Body: []byte("x")}), AppendPut(nil, &glassq.Task{Queue: "q", Body: []byte("longer")})} {
+		moved, ok := AppendMove(nil, 1, 5, rec)
+		if !ok {
+			f.Fatalf("AppendMove of a put is refused")
+		}
+		f.Add(moved[1:])
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		in = append([]byte{byte(opMove)}, in...)
+		s := New(Hooks{})
+		if _, err := s.Apply(put, 1, 0); err != nil {
+			t.Fatal(err)
+		}
+		n, err := s.Apply(in, 2, 3)
+		e := s.tasks.get(1)
+		if e == nil {
+			t.Fatal("a move took the task away")
+		}
+		if err != nil {
+			if e.frame() != 1 {
+				t.Fatalf("a refused move set the place to frame %d: %v", e.frame(), err)
+			}
+			return
+		}
+		if n > len(in) || e.frame() != 2 || s.tasks.get(2) != nil {
+			t.Fatalf("a move of %d bytes took %d, set the place to frame %d, and another task may be there", len(in), n, e.frame())
+		}
+		again, ok := AppendMove(nil, 1, 99, in[:n])
+		if !ok {
+			t.Fatal("a move that was applied cannot be moved on")
+		}
+		_, before, _ := unwrap(in[:n])
+		if _, after, err := unwrap(again); err != nil || after != before {
+			t.Fatalf("put at %d, moved on: put at %d, %v", before, after, err)
+		}
+	})
+}
+
 // FuzzPut: what decodes encodes to something that decodes to the same.
 func FuzzPut(f *testing.F) {
 	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", N: 7, Dense: true, Type: "x/y", Key: "k", Flags: 3, Of: 2, Body: []byte("x")}))
