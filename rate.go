@@ -65,12 +65,3 @@ func parseStage(s string) (g Stage, reason string) {
 	}
 	return g, ""
 }
-
-// StagesSpan is how long stages last together.
-func StagesSpan(stages []Stage) time.Duration {
-	var sum time.Duration
-	for _, g := range stages {
-		sum += g.For
-	}
-	return sum
-}

@@ -20,8 +20,8 @@ func TestMemcachedClients(t *testing.T) {
 		command []string
 		install string
 	}{
-		{"pymemcache", []string{"/usr/bin/python3", "-c", "import pymemcache"}, []string{"/usr/bin/python3", "pymemcache_worker.py"}, "apt-get install python3-pymemcache"},
-		{"pylibmc", []string{"/usr/bin/python3", "-c", "import pylibmc"}, []string{"/usr/bin/python3", "pylibmc_worker.py"}, "apt-get install python3-pylibmc"},
+		{"pymemcache", []string{"/usr/bin/python3", "-c", "import pymemcache"}, []string{"/usr/bin/python3", "-B", "pymemcache_worker.py"}, "apt-get install python3-pymemcache"},
+		{"pylibmc", []string{"/usr/bin/python3", "-c", "import pylibmc"}, []string{"/usr/bin/python3", "-B", "pylibmc_worker.py"}, "apt-get install python3-pylibmc"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -35,7 +35,7 @@ func (f *farm) flags(cmd *cobra.Command, what string) {
 }
 
 // open makes the halting rule and the job log. The caller must call done, which closes the log.
-func (f *farm) open() (halt *processes.Halt, log *processes.Joblog, done func() error, err error) {
+func (f *farm) open(a *app, name string) (halt *processes.Halt, log *processes.Joblog, done func(), err error) {
 	if f.timeout < 0 || f.retries < 0 {
 		return nil, nil, nil, usagef("--timeout and --retries are not negative")
 	}
@@ -46,7 +46,7 @@ func (f *farm) open() (halt *processes.Halt, log *processes.Joblog, done func() 
 		return nil, nil, nil, usagef("%w", err)
 	}
 	if f.joblog == "" {
-		return halt, nil, func() error { return nil }, nil
+		return halt, nil, func() {}, nil
 	}
 	file, err := os.OpenFile(f.joblog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -58,7 +58,11 @@ func (f *farm) open() (halt *processes.Halt, log *processes.Joblog, done func() 
 		return nil, nil, nil, fmt.Errorf("open the job log: %w", err)
 	}
 	log = processes.NewJoblog(file, info.Size() > 0)
-	return halt, log, func() error { return errors.Join(log.Close(), file.Close()) }, nil
+	return halt, log, func() {
+		if err := errors.Join(log.Close(), file.Close()); err != nil {
+			a.console.say("%s: %v", name, err)
+		}
+	}, nil
 }
 
 // farmVerdict is the exit of a farm that its own rule may have ended.
@@ -98,15 +102,11 @@ memory), and the first bytes of standard output and error. Flags stand before th
 	fs.BoolVarP(&keep, "keep-order", "k", false, "print in the order of the tasks")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := "glassq work exec"
-		halt, log, done, err := f.open()
+		halt, log, done, err := f.open(a, name)
 		if err != nil {
 			return err
 		}
-		defer func() {
-			if err := done(); err != nil {
-				a.console.say("%s: %v", name, err)
-			}
-		}()
+		defer done()
 		opt.Command, opt.Timeout, opt.Retries, opt.Worker, opt.Halt, opt.Joblog = args, f.timeout, f.retries, workerName(), halt, log
 		if opt.Capture == 0 {
 			opt.Capture = -1

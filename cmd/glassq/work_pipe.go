@@ -27,15 +27,11 @@ docs/pipe.md has the protocol. Flags stand before the command.`,
 	fs.IntVar(&opt.Window, "window", 1, "lines that a child may be ahead of its answers")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := "glassq work pipe"
-		halt, log, done, err := f.open()
+		halt, log, done, err := f.open(a, name)
 		if err != nil {
 			return err
 		}
-		defer func() {
-			if err := done(); err != nil {
-				a.console.say("%s: %v", name, err)
-			}
-		}()
+		defer done()
 		ended := make(chan error, 1)
 		opt.Command, opt.Children, opt.Timeout, opt.Retries = args, f.work.opt.Concurrency, f.timeout, f.retries
 		opt.Worker, opt.Halt, opt.Joblog, opt.Stderr, opt.Logger = workerName(), halt, log, a.console, a.console.logger()

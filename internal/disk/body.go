@@ -105,15 +105,16 @@ func (e *Engine) unpin(epoch int) { e.readers[epoch].Add(-1) }
 // the place of the damage as its reason, and the rest of its queue goes on. A task that was taken, not
 // leased, is over already. The error is what the caller hears if nothing else was left.
 func (e *Engine) setAside(queue string, g grant, err error) error {
-	e.opt.Logger.Error("a task is damaged and was not handed out", "queue", queue, "task", g.task, "err", err)
 	if _, ok := errors.AsType[*wal.CorruptError](err); !ok && !errors.Is(err, state.ErrRecord) && !errors.Is(err, wal.ErrNoFrame) {
 		// The disk did not answer: that may pass.
+		e.opt.Logger.Error("a task could not be read and was not handed out", "queue", queue, "task", g.task, "err", err)
 		if g.number != 0 {
 			e.Nack(context.Background(), []glassq.Nack{{Token: glassq.Token{Queue: queue, Number: g.number}, Undone: true}})
 		}
 		return err
 	}
-	if g.number != 0 {
+	e.opt.Logger.Error("a task is damaged and was not handed out", "queue", queue, "task", g.task, "err", err)
+	if g.number != 0 { // a nack that fails leaves the lease to run out, and the next hand-out finds the damage again
 		reason := err.Error()
 		reason = reason[:min(len(reason), glassq.MaxReason)]
 		e.Nack(context.Background(), []glassq.Nack{{Token: glassq.Token{Queue: queue, Number: g.number}, Dead: true, Reason: reason}})

@@ -233,6 +233,7 @@ func (c *checker) life(name string, l *life) {
 	}
 	switch {
 	case !stored || !c.opt.Drained:
+	case len(l.leases) == 0 && maybeEnded: // by an ack of a hand-out that nobody is known to have heard of
 	case len(l.leases) == 0:
 		add(&c.r.Lost, name)
 	case ended == 0 && !maybeEnded:

@@ -101,6 +101,7 @@ func (v *volume) cycle(s *server, x *siege, rng *rand.Rand, length time.Duration
 	s.kill()
 	x.note(history.Op{Kind: history.Crash, Start: at, End: x.now()})
 	stop()
+	x.unheard(at)
 	if err := errors.Join(err, v.umount(), v.mount()); err != nil {
 		return err
 	}

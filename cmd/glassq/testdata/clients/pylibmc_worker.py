@@ -1,10 +1,10 @@
 """pylibmc (libmemcached): the whole set of verbs on a queue of its own, then the kit's worker."""
-import json, os, time
+import os, time
 import pylibmc
+from kitwork import work
 
 def connect():
-    q = pylibmc.Client([os.environ["GLASSQ_MEMCACHED"]], behaviors={"cas": True, "tcp_nodelay": True})
-    return q
+    return pylibmc.Client([os.environ["GLASSQ_MEMCACHED"]], behaviors={"cas": True, "tcp_nodelay": True})
 
 def selftest(q):
     name = "own-%d" % os.getpid()
@@ -23,30 +23,13 @@ def selftest(q):
     began = time.monotonic()
     assert q.get(name + "/t=300") is None and time.monotonic() - began > 0.25, "a get that waits"
 
-def work(body):
-    began, o, job = time.monotonic(), {"ok": 1}, {}
-    raw = body if isinstance(body, bytes) else body.encode()
-    try:
-        job = json.loads(raw) if raw[:1] in (b"{", b"[") else {}
-        time.sleep(job.get("sleep", 0))
-        o["ok"] = 0 if job.get("fail") else 1
-    except (TypeError, ValueError):
-        o = {"ok": 0, "err": "bad_task"}
-    o["rt"] = time.monotonic() - began
-    result = {"o": o}
-    try:
-        result["i"] = json.loads(raw) if raw[:1] in (b"{", b"[") else raw.decode()
-    except ValueError:
-        pass
-    return json.dumps(result)
-
 selftest(connect())
 queue = connect()
 while True:
     try:
         value, cas = queue.gets("tasks/open/t=3000/lease=10000")
         if value is not None:
-            queue.cas("results", work(value), cas)
+            queue.cas("results", work(value if isinstance(value, bytes) else value.encode()), cas)
     except pylibmc.Error:
         time.sleep(0.05)
         queue = connect()

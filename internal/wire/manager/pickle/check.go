@@ -25,12 +25,6 @@ type Report struct {
 	Exact bool
 }
 
-// Known lists the standard library's classes whose instances pass as plain data, because loading them
-// runs nothing but their constructors.
-func Known() []string {
-	return []string{"datetime", "date", "time", "timedelta", "timezone", "Decimal", "UUID", "OrderedDict", "defaultdict"}
-}
-
 // Check looks through v. It must be called once before v is encoded or printed as JSON. The error is
 // ErrTooDeep or ErrTooMany.
 func Check(v *Value, lim Limits) (Report, error) {
