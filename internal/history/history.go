@@ -293,11 +293,13 @@ func (c *checker) atomic(a *Op) {
 	for _, h := range l.leases {
 		later = later || h.Number > a.Number
 	}
+	// A task that nobody is known to have had, and whose put is not known either, may never have been.
+	was := len(l.leases) > 0 || slices.ContainsFunc(l.put, func(p *Op) bool { return p.Outcome == OK })
 	endedElse := false
 	for _, b := range l.acks {
 		endedElse = endedElse || b != a && b.Outcome != Refused
 	}
-	if seen > 0 && later || seen == 0 && !later && !endedElse {
+	if seen > 0 && later || seen == 0 && was && !later && !endedElse {
 		add(&c.r.Torn, a.Task)
 	}
 }

@@ -17,6 +17,9 @@ func TestUnheard(t *testing.T) {
 		{Kind: history.Lease, Task: "before", Number: 1, Start: 11, End: 13, Until: 1000},
 		{Kind: history.Lease, Task: "acked", Number: 2, Start: 10, End: 12, Until: 1000},
 		{Kind: history.Ack, Task: "acked", Number: 2, Start: 12, End: 14}, // it may have been done
+		put("never", 12), // neither it nor its ack may have been
+		{Kind: history.Lease, Task: "never", Number: 3, Start: 12, End: 13, Until: 1000},
+		{Kind: history.Ack, Task: "never", Number: 3, Start: 13, End: 14, Gives: []string{"gift"}},
 		{Kind: history.Crash, Start: 11, End: 20},
 	}}
 	s.unheard(11)
