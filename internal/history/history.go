@@ -274,7 +274,7 @@ func (c *checker) explained(l *life, before, next *Op) bool {
 func (c *checker) atomic(a *Op) {
 	seen := 0
 	for _, g := range a.Gives {
-		if len(c.tasks[g].leases) > 0 {
+		if len(c.tasks[g].leases) > 0 || len(c.tasks[g].acks) > 0 { // an ack speaks of a hand-out that was not noted
 			seen++
 		}
 	}

@@ -17,6 +17,11 @@ func TestUnheard(t *testing.T) {
 		{Kind: history.Lease, Task: "before", Number: 1, Start: 11, End: 13, Until: 1000},
 		{Kind: history.Lease, Task: "acked", Number: 2, Start: 10, End: 12, Until: 1000},
 		{Kind: history.Ack, Task: "acked", Number: 2, Start: 12, End: 14}, // it may have been done
+		{Kind: history.Ack, Task: "acked", Number: 2, Start: 12, End: 14, Gives: []string{"one", "two"}},
+		{Kind: history.Lease, Task: "one", Number: 4, Start: 12, End: 13, Until: 1000}, // not heard of, and acked
+		{Kind: history.Ack, Task: "one", Number: 4, Start: 13, End: 14},
+		{Kind: history.Lease, Task: "two", Number: 5, Start: 14, End: 14, Until: 1000},
+		{Kind: history.Ack, Task: "two", Number: 5, Start: 14, End: 14},
 		put("never", 12), // neither it nor its ack may have been
 		{Kind: history.Lease, Task: "never", Number: 3, Start: 12, End: 13, Until: 1000},
 		{Kind: history.Ack, Task: "never", Number: 3, Start: 13, End: 14, Gives: []string{"gift"}},
