@@ -272,10 +272,16 @@ func (c *checker) explained(l *life, before, next *Op) bool {
 
 // atomic judges an ack that gave tasks: all of it happened, or nothing did.
 func (c *checker) atomic(a *Op) {
-	seen := 0
+	// A gift that was handed out was there. One of which only acks are known may have been: its hand-out was
+	// not heard, and may be lost with it.
+	seen, possible := 0, 0
 	for _, g := range a.Gives {
-		if len(c.tasks[g].leases) > 0 || len(c.tasks[g].acks) > 0 { // an ack speaks of a hand-out that was not noted
+		switch l := c.tasks[g]; {
+		case len(l.leases) > 0:
 			seen++
+			possible++
+		case len(l.acks) > 0:
+			possible++
 		}
 	}
 	switch {
@@ -284,7 +290,7 @@ func (c *checker) atomic(a *Op) {
 	case a.Outcome == OK: // what is missing was found lost
 		return
 	}
-	if seen > 0 && seen < len(a.Gives) {
+	if seen > 0 && possible < len(a.Gives) {
 		add(&c.r.Torn, a.Task)
 		return
 	}
@@ -299,7 +305,7 @@ func (c *checker) atomic(a *Op) {
 	for _, b := range l.acks {
 		endedElse = endedElse || b != a && b.Outcome != Refused
 	}
-	if seen > 0 && later || seen == 0 && was && !later && !endedElse {
+	if seen > 0 && later || possible == 0 && was && !later && !endedElse {
 		add(&c.r.Torn, a.Task)
 	}
 }

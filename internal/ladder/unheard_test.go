@@ -22,12 +22,21 @@ func TestUnheard(t *testing.T) {
 		{Kind: history.Ack, Task: "one", Number: 4, Start: 13, End: 14},
 		{Kind: history.Lease, Task: "two", Number: 5, Start: 14, End: 14, Until: 1000},
 		{Kind: history.Ack, Task: "two", Number: 5, Start: 14, End: 14},
+		// Acked, a gift of it handed out and acked, nobody heard, and all of it lost: then it comes again.
+		put("again", 9),
+		{Kind: history.Lease, Task: "again", Number: 6, Start: 9, End: 10, Until: 1000},
+		{Kind: history.Ack, Task: "again", Number: 6, Start: 10, End: 12, Gives: []string{"gone"}},
+		{Kind: history.Lease, Task: "gone", Number: 7, Start: 12, End: 13, Until: 1000},
+		{Kind: history.Ack, Task: "gone", Number: 7, Start: 13, End: 14},
 		put("never", 12), // neither it nor its ack may have been
 		{Kind: history.Lease, Task: "never", Number: 3, Start: 12, End: 13, Until: 1000},
 		{Kind: history.Ack, Task: "never", Number: 3, Start: 13, End: 14, Gives: []string{"gift"}},
 		{Kind: history.Crash, Start: 11, End: 20},
 	}}
 	s.unheard(11)
+	// After the restart.
+	s.note(history.Op{Kind: history.Lease, Task: "again", Number: 8, Start: 30, End: 31, Until: 1000},
+		history.Op{Kind: history.Ack, Task: "again", Number: 8, Start: 32, End: 33})
 	if r := history.Check(s.ops, history.Options{Drained: true}); len(r.Lost) != 1 || r.Lost[0] != "before" || r.Faults() != 1 {
 		t.Errorf("%v; want one fault, the loss of the put that was answered before", r)
 	}
