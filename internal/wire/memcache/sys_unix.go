@@ -8,7 +8,15 @@ import (
 
 // readArrived reads what has arrived into the buffer and never waits.
 func (c *conn) readArrived(fd uintptr) bool {
-	c.got, _ = syscall.Read(int(fd), c.in[c.w:]) // an error shows again at the next read
+	var err error
+	c.got, err = syscall.Read(int(fd), c.in[c.w:])
+	c.broken = c.broken || isReset(err) // that is told once; the next read says EOF
+	return true
+}
+
+// writeSome writes answers and never waits.
+func (c *conn) writeSome(fd uintptr) bool {
+	c.gone, _ = syscall.Write(int(fd), c.desk.out) // an error shows again at the next write
 	return true
 }
 
