@@ -36,9 +36,9 @@ func (e *Engine) takeImage() *image {
 // needs any more. Calls go on meanwhile; only taking the image holds the engine's lock. It must not be
 // called by two at once.
 func (e *Engine) checkpoint() error {
-	e.lead <- struct{}{}
+	e.turns.lead()
 	im, err := e.commit(true)
-	<-e.lead
+	e.turns.pass()
 	if err != nil {
 		return err
 	}
