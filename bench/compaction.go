@@ -130,7 +130,7 @@ func engineCompaction(ctx context.Context, dir string) error {
 			last, moved = now, moved+beside
 		}
 		at, size = now, is
-		return now.Sub(began) < time.Minute && (first.IsZero() && now.Sub(began) < 5*time.Second || now.Sub(last) < 500*time.Millisecond)
+		return now.Sub(began) < time.Minute && (first.IsZero() && now.Sub(began) < 5*time.Second || now.Sub(last) < 3*time.Second)
 	})
 	if err != nil {
 		return err
