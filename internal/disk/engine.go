@@ -52,7 +52,7 @@ type Engine struct {
 	st      *state.State
 	open    *frame         // being filled; never nil while the engine runs
 	flying  *frame         // being written, or nil
-	room    chan struct{}  // closed when the open frame was taken for writing
+	other   *frame         // to be filled next; nil while it is flying
 	err     error          // why every call is refused: closed, or failed
 	closed  bool           // Close was called
 	woken   []*state.Queue // have tasks and somebody who waits
@@ -78,7 +78,7 @@ type Engine struct {
 	reclaimAt   time.Time // when the keeper may be asked again to make room
 	segmentSize int64     // never changed
 
-	lead   chan struct{} // holds one token: the right to commit
+	turns  turns         // who commits, and who waits for that
 	kick   chan struct{} // the background loop has something new to wait for
 	pace   chan struct{} // paceAt was set
 	failed chan struct{} // closed by the first failed write
@@ -98,9 +98,10 @@ var _ glassq.Store = (*Engine)(nil)
 // Errors: code damaged with the file, the offset and what to do; code storage_failed for what the disk
 // refuses; code unavailable when another process has the directory.
 func Open(dir string, opt Options) (*Engine, error) {
-	e := &Engine{opt: opt, lead: make(chan struct{}, 1), kick: make(chan struct{}, 1), pace: make(chan struct{}, 1),
-		failed: make(chan struct{}), stop: make(chan struct{}), room: make(chan struct{}), work: make(chan struct{}, 1),
-		runWait: map[*runWaiter]struct{}{}}
+	e := &Engine{opt: opt, kick: make(chan struct{}, 1), pace: make(chan struct{}, 1),
+		failed: make(chan struct{}), stop: make(chan struct{}), work: make(chan struct{}, 1),
+		open: &frame{}, other: &frame{}, runWait: map[*runWaiter]struct{}{}}
+	e.turns.init()
 	switch opt.Sync {
 	case "":
 		e.opt.Sync = SyncAlways
@@ -217,7 +218,7 @@ func (e *Engine) recover() error {
 	e.st.AfterRestart()
 	e.limit = e.st.Limit()
 	e.start, e.base = time.Now(), max(time.Now().UnixMilli(), e.st.Now())
-	e.open = newFrame(e.log.Next())
+	e.open.reset(1, e.log.Next())
 	// Lease numbers are reserved before the first hand-out, so that no hand-out waits for that.
 	e.tick()
 	e.append(state.AppendNumbers(nil, e.st.Limit()+numberBlock))
@@ -278,14 +279,14 @@ func (e *Engine) Close() error {
 	e.wg.Wait()
 
 	if failed != nil {
-		e.lead <- struct{}{}
-		defer func() { <-e.lead }()
+		e.turns.lead()
+		defer e.turns.pass()
 		e.log.Close()
 		return failed
 	}
 	err := e.checkpoint()
-	e.lead <- struct{}{}
-	defer func() { <-e.lead }()
+	e.turns.lead()
+	defer e.turns.pass()
 	return errors.Join(err, e.log.Close())
 }
 
@@ -303,8 +304,7 @@ func (e *Engine) wakeAll() {
 		close(w.done)
 		delete(e.runWait, w)
 	}
-	close(e.room)
-	e.room = make(chan struct{})
+	e.turns.stop()
 }
 
 // Stats tells what the engine has done since it was opened.

@@ -27,10 +27,10 @@ func (e *Engine) change(decide func() error) error {
 	if err == nil {
 		err = decide()
 	}
-	var f *frame
+	var f uint64
 	if e.open.count > before {
-		f = e.open
-		f.sync = true
+		f = e.open.number
+		e.open.sync = true
 	}
 	e.end()
 	if err != nil {

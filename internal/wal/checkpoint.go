@@ -22,6 +22,7 @@ const (
 	checkpointHead    = 64
 	checkpointTrail   = 12
 	checkpointsKept   = 2
+	checkpointSync    = 1 << 20 // bytes synced at once: the log's Syncs go to the same disk
 )
 
 var errCheckpointSum = errors.New("checkpoint checksum differs")
@@ -108,8 +109,8 @@ func (l *Log) Checkpoints() []Pos {
 // durable, and then deletes all checkpoints but the newest two. When it returns nil
 // the checkpoint is durable; when it returns an error the older ones are as they
 // were. A full disk does not fail the log. write is called again when the disk was full and
-// the reserve made room. Checkpoints are written one at a time;
-// the call may run beside everything else.
+// the reserve made room; some of its Writes wait for the disk. Checkpoints are written one
+// at a time; the call may run beside everything else.
 func (l *Log) WriteCheckpoint(pos Pos, write func(w io.Writer) error) error {
 	l.cpMu.Lock()
 	defer l.cpMu.Unlock()
@@ -168,15 +169,19 @@ func (l *Log) WriteCheckpoint(pos Pos, write func(w io.Writer) error) error {
 }
 
 type checkpointWriter struct {
-	f   File
-	off int64
-	sum uint32
+	f      File
+	off    int64
+	synced int64 // bytes; the file is synced as a whole at its end
+	sum    uint32
 }
 
 func (w *checkpointWriter) Write(b []byte) (int, error) {
 	n, err := w.f.WriteAt(b, w.off)
 	w.off += int64(n)
 	w.sum = crc32.Update(w.sum, castagnoli, b[:n])
+	if err == nil && w.off-w.synced >= checkpointSync {
+		err, w.synced = w.f.Sync(), w.off
+	}
 	return n, err
 }
 
