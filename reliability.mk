@@ -1,5 +1,5 @@
 # The test ladder: RELIABILITY.md says what each rung shows. BUDGET=full is what the file prints.
-.PHONY: crash machine flips kill power mutants reliability
+.PHONY: crash machine ways flips kill power mutants reliability
 
 SEED    ?= 1
 CRASHES ?= $(if $(filter full,$(BUDGET)),1000000,100000)
@@ -15,6 +15,9 @@ crash: ## a crash after every call of a simulated file system (CRASHES, SEED)
 
 machine: ## one state machine of the whole engine, driven and shrunk by rapid (MACHINES, SEED)
 	$(LADDER) -run '^TestMachine$$' -rapid.checks $(MACHINES) -rapid.seed $(SEED)
+
+ways: ## the same life lived in different ways shows the same (MACHINES, SEED)
+	$(LADDER) -run '^TestWays$$' -rapid.checks $(MACHINES) -rapid.seed $(SEED)
 
 flips: ## one flipped byte of a closed store at a time (FLIPS, SEED)
 	$(LADDER) -run '^TestFlipped$$' -flips $(FLIPS)
