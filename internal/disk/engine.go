@@ -210,7 +210,7 @@ func (e *Engine) recover() error {
 		return e.affected(err)
 	}
 	if e.space.lost != 0 {
-		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %d tasks lie in segments of the log that are missing; nothing was changed: keep a copy of the directory, or restore a backup", e.space.lost)
+		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %d tasks lie in segments of the log that are missing; nothing was changed; glassq repair shows what is lost and salvages the rest, or restore a backup", e.space.lost)
 	}
 	e.space.know(e.log.Segments())
 	e.segment = e.log.Active()
