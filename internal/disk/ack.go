@@ -141,7 +141,9 @@ func (e *Engine) roomForAck(a *glassq.Ack, d *state.Leased) error {
 		}
 		q := e.st.Queue(name)
 		if q != nil && (q.Settings().MaxTasks > 0 || q.Settings().MaxBytes > 0) {
-			if err := e.roomFor([]glassq.Task{{Queue: name, Body: a.Result.Body, Of: 1}}); err != nil {
+			r := *a.Result
+			r.Queue, r.Dense, r.Of = name, false, 1
+			if err := e.roomFor([]glassq.Task{r}); err != nil {
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"sync"
@@ -118,18 +119,18 @@ func Open(dir string, opt Options) (*Engine, error) {
 	if e.opt.CacheBytes <= 0 {
 		e.opt.CacheBytes = 64 << 20
 	}
-	fs := opt.FS
+	files := opt.FS
 	switch {
-	case fs != nil:
+	case files != nil:
 	case dir == "mem:":
-		fs, e.memory, e.opt.Sync = wal.MemFS(), true, SyncNever
+		files, e.memory, e.opt.Sync = wal.MemFS(), true, SyncNever
 	default:
 		if err := wal.MakeDir(dir); err != nil {
-			return nil, glassq.Errorf(glassq.CodeStorage, "make data directory: %w", err)
+			return nil, openErr(fmt.Errorf("make data directory: %w", err))
 		}
-		fs = wal.DirFS(dir)
+		files = wal.DirFS(dir)
 	}
-	e.volume.disk, _ = fs.(wal.Spacer)
+	e.volume.disk, _ = files.(wal.Spacer)
 	if e.segmentSize = opt.SegmentSize; e.segmentSize == 0 {
 		e.segmentSize = wal.SmallSegment(1 << 62)
 		if e.volume.disk != nil {
@@ -139,7 +140,7 @@ func Open(dir string, opt Options) (*Engine, error) {
 		}
 	}
 	var err error
-	if e.log, err = wal.Open(fs, wal.Options{SegmentSize: e.segmentSize, Logger: e.opt.Logger}); err != nil {
+	if e.log, err = wal.Open(files, wal.Options{SegmentSize: e.segmentSize, Logger: e.opt.Logger}); err != nil {
 		return nil, openErr(err)
 	}
 	e.cache = newCache(e.opt.CacheBytes, e.log)
@@ -165,6 +166,8 @@ func openErr(err error) error {
 	switch {
 	case errors.Is(err, syscall.EROFS):
 		return glassq.Errorf(glassq.CodeStorage, "the disk is mounted read-only, and a queue cannot live on that: %w; mount it writable, or name another --data", err)
+	case errors.Is(err, fs.ErrPermission):
+		return glassq.Errorf(glassq.CodeStorage, "%w; run as the user whose folder it is, or name another --data", err)
 	case errors.Is(err, wal.ErrFormat):
 		return glassq.Errorf(glassq.CodeStorage, "%w; use the newer program, nothing was changed", err)
 	}
@@ -211,7 +214,7 @@ func (e *Engine) recover() error {
 		return e.affected(err)
 	}
 	if e.space.lost != 0 {
-		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %d tasks lie in segments of the log that are missing; nothing was changed: keep a copy of the directory, or restore a backup", e.space.lost)
+		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %d tasks lie in segments of the log that are missing; nothing was changed; glassq repair shows what is lost and salvages the rest, or restore a backup", e.space.lost)
 	}
 	e.space.know(e.log.Segments())
 	e.segment = e.log.Active()

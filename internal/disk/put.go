@@ -110,7 +110,7 @@ func (e *Engine) roomFor(tasks []glassq.Task) error {
 			limited[q] = a
 		}
 		a.n++
-		a.size += int64(len(t.Body))
+		a.size += state.Size(t)
 		if err := roomIn(q, a.n, a.size); err != nil {
 			return err
 		}

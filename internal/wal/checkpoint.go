@@ -30,6 +30,7 @@ var errCheckpointSum = errors.New("checkpoint checksum differs")
 type checkpoint struct {
 	pos  Pos
 	good bool // the header is whole, so the log was durable up to pos
+	bad  bool // it was found damaged: nothing to fall back to
 }
 
 func checkpointName(pos Pos) string { return fmt.Sprintf("checkpoint-%016x", uint64(pos)) }
@@ -69,7 +70,7 @@ func (l *Log) loadCheckpoints(points []Pos) error {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", checkpointName(pos), err)
 		}
-		l.cps = append(l.cps, checkpoint{pos: pos, good: good})
+		l.cps = append(l.cps, checkpoint{pos: pos, good: good, bad: !good})
 	}
 	return nil
 }
@@ -106,7 +107,8 @@ func (l *Log) Checkpoints() []Pos {
 }
 
 // WriteCheckpoint publishes what write writes as the checkpoint at pos, which must be
-// durable, and then deletes all checkpoints but the newest two. When it returns nil
+// durable, and then deletes all checkpoints but the newest two, and first those that
+// ReadCheckpoint found damaged. When it returns nil
 // the checkpoint is durable; when it returns an error the older ones are as they
 // were. A full disk does not fail the log. write is called again when the disk was full and
 // the reserve made room; some of its Writes wait for the disk. Checkpoints are written one
@@ -150,8 +152,13 @@ func (l *Log) WriteCheckpoint(pos Pos, write func(w io.Writer) error) error {
 	cps = append(cps, checkpoint{pos: pos, good: true})
 	slices.SortFunc(cps, func(a, b checkpoint) int { return int(min(max(int64(b.pos-a.pos), -1), 1)) })
 	var old []checkpoint
+	for i := len(cps) - 1; i >= 0 && len(cps) > checkpointsKept; i-- {
+		if cps[i].bad {
+			old, cps = append(old, cps[i]), slices.Delete(cps, i, i+1)
+		}
+	}
 	if len(cps) > checkpointsKept {
-		cps, old = cps[:checkpointsKept:checkpointsKept], cps[checkpointsKept:]
+		cps, old = cps[:checkpointsKept:checkpointsKept], append(old, cps[checkpointsKept:]...)
 	}
 	l.cps = cps
 	l.cpsMu.Unlock()
@@ -204,6 +211,12 @@ func (l *Log) ReadCheckpoint(pos Pos, read func(r io.Reader) error) error {
 	}
 	if err := verifyCheckpoint(f, size, l.uuid, pos); err != nil {
 		if cerr, ok := errors.AsType[*CorruptError](err); ok {
+			l.cpsMu.Lock()
+			l.cps = slices.Clone(l.cps)
+			for i := range l.cps {
+				l.cps[i].bad = l.cps[i].bad || l.cps[i].pos == pos
+			}
+			l.cpsMu.Unlock()
 			cerr.File = name
 			return cerr
 		}
