@@ -4,7 +4,7 @@ import pylibmc
 from kitwork import work, verbs
 
 def connect():
-    return pylibmc.Client([os.environ["GLASSQ_MEMCACHED"]], behaviors={"cas": True, "tcp_nodelay": True})
+    return pylibmc.Client([os.environ["GLASSQ_MEMCACHED"]], behaviors={"cas": True, "tcp_nodelay": True, "_poll_timeout": 20000})
 
 class Queue:
     """The verbs in one shape for both Python clients: bytes, and a lease as an int."""
@@ -35,7 +35,7 @@ else:
     queue = connect()
     while True:
         try:
-            value, cas = queue.gets("tasks/open/t=3000/lease=10000")
+            value, cas = queue.gets("tasks/open/t=10000/lease=10000")
             if value is not None:
                 queue.cas("results", work(Queue.plain(value)), cas)
         except pylibmc.Error:
