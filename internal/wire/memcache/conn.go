@@ -385,7 +385,15 @@ func (c *conn) fillSome() error {
 		c.sent = c.sent[:0]
 		return nil
 	}
+	c.noteReset(err)
 	return err
+}
+
+// noteReset notes that what was written last was not read: the client ended with it, or was gone before.
+func (c *conn) noteReset(err error) {
+	if errors.Is(err, syscall.ECONNRESET) {
+		c.broken = true
+	}
 }
 
 // grow moves to a large buffer, which counts among the bodies in flight.
@@ -499,6 +507,7 @@ func (c *conn) watch() (gone bool) {
 				return false
 			}
 			c.eof = err
+			c.noteReset(err)
 			return true
 		}
 	}

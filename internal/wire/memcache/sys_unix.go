@@ -8,7 +8,9 @@ import (
 
 // readArrived reads what has arrived into the buffer and never waits.
 func (c *conn) readArrived(fd uintptr) bool {
-	c.got, _ = syscall.Read(int(fd), c.in[c.w:]) // an error shows again at the next read
+	var err error
+	c.got, err = syscall.Read(int(fd), c.in[c.w:])
+	c.noteReset(err) // at the next read it is no more than an end
 	return true
 }
 
