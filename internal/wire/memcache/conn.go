@@ -171,7 +171,7 @@ func (c *conn) step() (done bool, err error) {
 	if len(in) == 0 {
 		return false, nil
 	}
-	if in[0] == 0x80 { // the binary protocol
+	if in[0] == 0x80 || in[0] == 0x16 && c.first { // the binary protocol; TLS where there is none
 		return false, io.EOF
 	}
 	end := bytes.IndexByte(in[:min(len(in), maxLine+2)], '\n')

@@ -285,6 +285,7 @@ func TestBadInput(t *testing.T) {
 		{"HTTP", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\nset q 0 0 1\r\na\r\n", ""},
 		{"HTTP with a body", "POST /q HTTP/1.1\r\nContent-Length: 17\r\n\r\nset q 0 0 1\r\na\r\n", ""},
 		{"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ""},
+		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", ""},
 		{"an unknown verb", "frobnicate q\r\nget q\r\n", badVerb + endOf},
 		{"meta commands", "mg q v\r\nms q 1\r\na\r\nmn\r\nget q\r\n", badVerb + badVerb + badVerb + endOf},
 		{"an unknown option", "get q/frobnicate\r\nset q/frobnicate 0 0 5\r\nget q\r\nget q\r\n", "CLIENT_ERROR unknown option frobnicate\r\nCLIENT_ERROR unknown option frobnicate\r\nEND\r\n"},
