@@ -32,6 +32,12 @@ type netRig struct {
 // of the budgets be taken.
 func serveTCP(t *testing.T, opt Options) *netRig {
 	t.Helper()
+	return serveRoom(t, opt, answerRoom)
+}
+
+// serveRoom is serveTCP with less room for answers.
+func serveRoom(t *testing.T, opt Options, room int64) *netRig {
+	t.Helper()
 	e, err := disk.Open("mem:", disk.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +45,7 @@ func serveTCP(t *testing.T, opt Options) *netRig {
 	opt.Version = "test"
 	r := &netRig{t: t, store: glassq.NewBroker(e, glassq.Limits{MaxBody: opt.MaxBody})}
 	r.server = New(r.store, opt)
+	r.server.answers, r.server.roomy = glassq.NewBudget(room), room/2
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -62,6 +69,9 @@ func serveTCP(t *testing.T, opt Options) *netRig {
 		}
 		if free := r.server.budget.Free(); free != glassq.BodiesInFlight {
 			t.Errorf("%d bytes of the budget are not given back", glassq.BodiesInFlight-free)
+		}
+		if free := r.server.answers.Free(); free != 2*r.server.roomy {
+			t.Errorf("%d bytes of the room for answers are not given back", 2*r.server.roomy-free)
 		}
 		e.Close()
 	})

@@ -51,6 +51,9 @@ type Server struct {
 	kept   keeper
 	count  counters
 
+	answers *glassq.Budget // of large bodies that are being sent
+	roomy   int64          // bytes of it free while nobody asks before taking
+
 	draining atomic.Bool
 	mu       sync.Mutex
 	conns    map[*conn]struct{} // guarded by mu
@@ -66,6 +69,7 @@ func New(s glassq.Store, opt Options) *Server {
 	}
 	m := &Server{store: s, opt: opt, budget: opt.Budget, log: opt.Logger, began: time.Now(),
 		conns: map[*conn]struct{}{}}
+	m.answers, m.roomy = glassq.NewBudget(answerRoom), answerRoom/2
 	m.kept.tokens = map[uint64]glassq.Token{}
 	if m.budget == nil {
 		m.budget = glassq.NewBudget(glassq.BodiesInFlight)
