@@ -58,6 +58,9 @@ func TestMemcachedTools(t *testing.T) {
 		t.Errorf("memcstat = %s; want %d sets", stats, drained+11)
 	}
 
+	if peeked := tool(0, "memccat", "tasks/peek"); peeked != "task 0\n" {
+		t.Errorf("memccat tasks/peek = %q; want the first task", peeked)
+	}
 	var taken [2]string
 	var wg sync.WaitGroup
 	for i := range taken {
