@@ -24,7 +24,13 @@ func buildWorker(t *testing.T) string {
 // verdicts runs the kit and returns which cases failed, with the reasons.
 func verdicts(t *testing.T, args ...string) (failed map[string]string, passed []string) {
 	t.Helper()
-	out, stderr, code := invoke(t, "", nil, append([]string{"check", "worker", "--json"}, args...)...)
+	return verdictsIn(t, nil, args...)
+}
+
+// verdictsIn is verdicts with an environment for the worker.
+func verdictsIn(t *testing.T, env []string, args ...string) (failed map[string]string, passed []string) {
+	t.Helper()
+	out, stderr, code := invoke(t, "", env, append([]string{"check", "worker", "--json"}, args...)...)
 	failed = map[string]string{}
 	for line := range strings.Lines(out) {
 		var v check.Verdict

@@ -22,6 +22,9 @@ var binary string
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
+	if len(os.Args) > 1 && os.Args[1] == "gomemcache" {
+		return gomemcacheClient(os.Args[2:])
+	}
 	dir, err := os.MkdirTemp("", "glassq-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -196,7 +196,7 @@ func (c *conn) step() (done bool, err error) {
 	if len(in) == 0 {
 		return false, nil
 	}
-	if in[0] == 0x80 { // the binary protocol
+	if in[0] == 0x80 || in[0] == 0x16 && c.first { // the binary protocol; TLS where there is none
 		return false, io.EOF
 	}
 	end := bytes.IndexByte(in[:min(len(in), maxLine+2)], '\n')
@@ -410,14 +410,15 @@ func (c *conn) fillSome() error {
 		c.sent = c.sent[:0]
 		return nil
 	}
-	c.broken = c.broken || isReset(err)
+	c.noteReset(err)
 	return err
 }
 
-// isReset tells whether a read failed because the client is gone altogether: what it was sent last did
-// not reach it.
-func isReset(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+// noteReset notes that what was written last was not read: the client ended with it, or was gone before.
+func (c *conn) noteReset(err error) {
+	if errors.Is(err, syscall.ECONNRESET) {
+		c.broken = true
+	}
 }
 
 // grow moves to a large buffer, which counts among the bodies in flight.
@@ -535,8 +536,8 @@ func (c *conn) watch() (gone bool) {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				return false
 			}
-			c.broken = c.broken || isReset(err)
 			c.eof = err
+			c.noteReset(err)
 			return true
 		}
 	}

@@ -89,7 +89,11 @@ func (c *conn) getOne(key []byte, t *target, cas bool) (bool, error) {
 	case t.has&optOpen != 0:
 		r.Lease = t.length
 	}
+	room := c.claim(r)
 	leases, err := c.reserve(r)
+	if room = c.hold(room, leases); room > 0 {
+		defer c.s.answers.Give(room)
+	}
 	if err != nil {
 		c.say(failure(err, notFound))
 		return false, nil

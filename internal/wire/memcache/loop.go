@@ -12,6 +12,7 @@ import (
 const (
 	firstEnough = 4       // single commands after which a connection goes back to its loop
 	mostEnough  = 1 << 12 // and after which it does at the latest
+	carefulFor  = 1 << 10 // reserves of one task each after one brought a large body
 )
 
 // noDeadline takes a deadline away.
@@ -39,6 +40,8 @@ type loop struct {
 	acks  []*conn
 	tasks []glassq.Task
 	ends  []glassq.Ack
+
+	careful int // reserves that are still to be of one task each, lest many large bodies come at once
 }
 
 // A want is the get of one connection.
@@ -49,18 +52,27 @@ type want struct {
 	cas  bool
 }
 
-// startLoops starts as many loops as make sense; with none every connection has a goroutine.
-func (s *Server) startLoops() {
-	for range loops() {
-		p, err := newPoll()
-		if err != nil {
-			s.log.Warn("memcached connections are served by a goroutine each", "err", err)
-			return
+// nextLoop is the loop of a new connection, in turn, or nil: then it is served by a goroutine alone. The
+// first call starts the loops, as many as make sense.
+func (s *Server) nextLoop() *loop {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.turn++; s.turn == 1 && !s.draining.Load() {
+		for range loops() {
+			p, err := newPoll()
+			if err != nil {
+				s.log.Warn("memcached connections are served by a goroutine each", "err", err)
+				break
+			}
+			l := &loop{s: s, poll: p, conns: map[int32]*conn{}}
+			s.loops = append(s.loops, l)
+			s.wg.Go(l.run)
 		}
-		l := &loop{s: s, poll: p, conns: map[int32]*conn{}}
-		s.loops = append(s.loops, l)
-		s.wg.Go(l.run)
 	}
+	if len(s.loops) == 0 {
+		return nil
+	}
+	return s.loops[s.turn%len(s.loops)]
 }
 
 // add hands an idle connection, of which the caller lets go, to the loop. It reports false where there
@@ -221,7 +233,8 @@ func (c *conn) single(w *want) kind {
 		if w.cas {
 			may |= optOpen | optLength
 		}
-		if c.parse(w.line, may, &w.t) == "" && w.t.conflict() == "" {
+		roomy := c.s.answers.Free() >= c.s.roomy // else it may have to wait for room
+		if roomy && c.parse(w.line, may, &w.t) == "" && w.t.conflict() == "" {
 			return singleGet
 		}
 	}
@@ -260,12 +273,13 @@ func (l *loop) reserve() {
 	queue, open := first.c.queue, first.t.has&optOpen
 	same, rest := make([]want, 0, len(l.gets)), l.gets[:0]
 	for _, w := range l.gets {
-		if w.c.queue == queue && w.t.has&optOpen == open && w.t.length == first.t.length {
+		if (l.careful == 0 || len(same) == 0) && w.c.queue == queue && w.t.has&optOpen == open && w.t.length == first.t.length {
 			same = append(same, w)
 		} else {
 			rest = append(rest, w)
 		}
 	}
+	l.careful = max(l.careful-1, 0)
 	clear(l.gets[len(rest):])
 	l.gets = rest
 	leases, err := l.s.store.Reserve(first.c.durably(), glassq.Reserve{
@@ -286,9 +300,18 @@ func (l *loop) reserve() {
 			if open != 0 {
 				c.unsent = append(c.unsent, leases[i].Token())
 			}
-			if lease := &leases[i]; len(lease.Body) > inlineTo {
+			if len(leases[i].Body) > inlineTo {
+				l.careful = carefulFor
+				lease := leases[i : i+1]
+				if len(leases) > 1 { // the others' bodies are not to wait for this client
+					lease = []glassq.Lease{leases[i]}
+					lease[0].Body = bytes.Clone(leases[i].Body)
+				}
 				l.leave(c, func() error {
-					err := c.value(w.line, lease, w.cas)
+					if room := c.hold(0, lease); room > 0 {
+						defer c.s.answers.Give(room)
+					}
+					err := c.value(w.line, &lease[0], w.cas)
 					c.say(endOf)
 					return err
 				})

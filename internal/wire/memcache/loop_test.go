@@ -3,7 +3,6 @@ package memcache
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,53 +14,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/disk"
 )
-
-// serveTCP starts a door on loopback, which is served by loops where the system has them. The end of the
-// test waits for the end of all its goroutines.
-func serveTCP(t *testing.T, opt Options) (*glassq.Broker, *Server, string) {
-	t.Helper()
-	e, err := disk.Open("mem:", disk.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	opt.Version = "test"
-	store := glassq.NewBroker(e, glassq.Limits{MaxBody: opt.MaxBody})
-	s := New(store, opt)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx, ln) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run = %v", err)
-		}
-		if n := s.count.current.Load(); n != 0 || len(s.conns) > 0 {
-			t.Errorf("%d connections are left, %d known", n, len(s.conns))
-		}
-		if free := s.budget.Free(); free != glassq.BodiesInFlight {
-			t.Errorf("%d bytes of the budget are not given back", glassq.BodiesInFlight-free)
-		}
-		e.Close()
-	})
-	return store, s, ln.Addr().String()
-}
-
-func dialTCP(t *testing.T, addr string) net.Conn {
-	t.Helper()
-	nc, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(time.Minute))
-	return nc
-}
 
 // TestTranscriptsTCP plays those transcripts over TCP that need neither fake time nor a second client.
 func TestTranscriptsTCP(t *testing.T) {
@@ -72,8 +25,9 @@ func TestTranscriptsTCP(t *testing.T) {
 		}
 		played++
 		t.Run(tr.name, func(t *testing.T) {
-			store, _, addr := serveTCP(t, tr.opt)
-			nc := dialTCP(t, addr)
+			r := serveTCP(t, tr.opt)
+			nc := r.dial()
+			nc.SetDeadline(time.Now().Add(time.Minute)) // it hangs
 			for _, s := range tr.steps {
 				switch s.what {
 				case "C":
@@ -90,7 +44,7 @@ func TestTranscriptsTCP(t *testing.T) {
 						t.Fatalf("%s.txt:%d: got %q, %v; want the connection closed", tr.name, s.line, got, err)
 					}
 				case "full":
-					if _, err := store.Configure(t.Context(), s.word, glassq.SettingsChange{MaxTasks: &s.n}); err != nil {
+					if _, err := r.store.Configure(t.Context(), s.word, glassq.SettingsChange{MaxTasks: &s.n}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -226,12 +180,13 @@ func (s *speaker) speak(queue string, n int) error {
 // TestLoopConservation has many clients send single commands, bursts, long bodies, waits and mistakes, so
 // that connections go to and fro between loops and goroutines: each task put is got once, by somebody.
 func TestLoopConservation(t *testing.T) {
-	store, _, addr := serveTCP(t, Options{})
+	r := serveTCP(t, Options{})
 	speakers := make([]*speaker, 24)
 	errs := make([]error, len(speakers))
 	var wg sync.WaitGroup
 	for i := range speakers {
-		nc := dialTCP(t, addr)
+		nc := r.dial()
+		nc.SetDeadline(time.Now().Add(time.Minute)) // it hangs
 		s := &speaker{nc: nc, in: bufio.NewReader(nc), rng: rand.New(rand.NewPCG(7, uint64(i))), name: fmt.Sprint("client", i)}
 		speakers[i] = s
 		wg.Go(func() { errs[i] = s.speak([]string{"one", "two"}[i%2], 300) })
@@ -251,7 +206,7 @@ func TestLoopConservation(t *testing.T) {
 	}
 	for _, queue := range []string{"one", "two"} {
 		for {
-			leases, err := store.Reserve(t.Context(), glassq.Reserve{Queue: queue, Max: 1000, Take: true})
+			leases, err := r.store.Reserve(t.Context(), glassq.Reserve{Queue: queue, Max: 1000, Take: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -275,8 +230,9 @@ func TestLoopGoesBack(t *testing.T) {
 	if loops() == 0 {
 		t.Skip("left out: this system has no loops")
 	}
-	_, s, addr := serveTCP(t, Options{})
-	nc := dialTCP(t, addr)
+	r := serveTCP(t, Options{})
+	nc := r.dial()
+	nc.SetDeadline(time.Now().Add(time.Minute)) // it hangs
 	in := bufio.NewReader(nc)
 	ask := func(text string, lines int) {
 		t.Helper()
@@ -288,7 +244,7 @@ func TestLoopGoesBack(t *testing.T) {
 		}
 	}
 	inLoop := func() (n int) {
-		for _, l := range s.loops {
+		for _, l := range r.server.loops {
 			l.mu.Lock()
 			n += len(l.conns)
 			l.mu.Unlock()
@@ -311,21 +267,4 @@ func TestLoopGoesBack(t *testing.T) {
 		}
 	}
 	t.Fatal("100 single commands did not bring the connection back to its loop")
-}
-
-// TestLoopVanished has a client go away with a lease in its answer: the task is there for the next one, and
-// the hand-out does not count.
-func TestLoopVanished(t *testing.T) {
-	store, _, addr := serveTCP(t, Options{})
-	if _, err := store.Put(t.Context(), []glassq.Task{{Queue: "q", Body: []byte("x")}}); err != nil {
-		t.Fatal(err)
-	}
-	nc := dialTCP(t, addr).(*net.TCPConn)
-	nc.SetLinger(0) // what is not read when it closes is answered with a reset
-	io.WriteString(nc, "gets q/open\r\n")
-	nc.Close()
-	leases, err := store.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1, Wait: time.Minute})
-	if err != nil || len(leases) != 1 || leases[0].Attempt != 1 {
-		t.Fatalf("reserved %+v, %v; want the task, attempt 1", leases, err)
-	}
 }

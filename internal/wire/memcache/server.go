@@ -52,11 +52,15 @@ type Server struct {
 	kept   keeper
 	count  counters
 
+	answers *glassq.Budget // of large bodies that are being sent
+	roomy   int64          // bytes of it free while nobody asks before taking
+
 	draining atomic.Bool
-	loops    []*loop        // none where the system has no epoll
 	wg       sync.WaitGroup // of all goroutines
 	mu       sync.Mutex
 	conns    map[*conn]struct{} // guarded by mu
+	loops    []*loop            // since the first TCP connection, where the system can; guarded by mu
+	turn     int                // of loops, for the next connection; guarded by mu
 }
 
 // New makes the door to s, which is normally a glassq.Broker.
@@ -69,6 +73,7 @@ func New(s glassq.Store, opt Options) *Server {
 	}
 	m := &Server{store: s, opt: opt, budget: opt.Budget, log: opt.Logger, began: time.Now(),
 		conns: map[*conn]struct{}{}}
+	m.answers, m.roomy = glassq.NewBudget(answerRoom), answerRoom/2
 	m.kept.tokens = map[uint64]glassq.Token{}
 	if m.budget == nil {
 		m.budget = glassq.NewBudget(glassq.BodiesInFlight)
@@ -90,7 +95,6 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	life, cancel := context.WithCancel(ctx)
 	defer cancel() // runs before the wait
 	s.wg.Go(func() { s.kept.run(life, s) })
-	s.startLoops()
 	s.wg.Go(func() {
 		<-life.Done()
 		ln.Close()
@@ -154,8 +158,9 @@ func (s *Server) serve(ctx context.Context, nc net.Conn) {
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	if n := s.count.conns.Add(1); len(s.loops) > 0 && c.raw != nil {
-		c.loop = s.loops[int(n)%len(s.loops)]
+	s.count.conns.Add(1)
+	if c.raw != nil {
+		c.loop = s.nextLoop()
 	}
 	s.count.current.Add(1)
 	if s.draining.Load() {

@@ -10,7 +10,7 @@ import (
 func (c *conn) readArrived(fd uintptr) bool {
 	var err error
 	c.got, err = syscall.Read(int(fd), c.in[c.w:])
-	c.broken = c.broken || isReset(err) // that is told once; the next read says EOF
+	c.noteReset(err) // at the next read it is no more than an end
 	return true
 }
 

@@ -189,6 +189,9 @@ func newRig(t testing.TB, opt Options) *rig {
 		if free := r.server.budget.Free(); free != glassq.BodiesInFlight {
 			t.Errorf("%d bytes of the budget are not given back", glassq.BodiesInFlight-free)
 		}
+		if free := r.server.answers.Free(); free != answerRoom {
+			t.Errorf("%d bytes of the room for answers are not given back", answerRoom-free)
+		}
 		e.Close()
 	}
 	return r
