@@ -1,8 +1,9 @@
 # The test ladder: RELIABILITY.md says what each rung shows. BUDGET=full is what the file prints.
-.PHONY: crash flips kill power mutants reliability
+.PHONY: crash machine ways flips kill power mutants reliability
 
 SEED    ?= 1
 CRASHES ?= $(if $(filter full,$(BUDGET)),1000000,100000)
+MACHINES ?= $(if $(filter full,$(BUDGET)),20000,500)
 KILLS   ?= $(if $(filter full,$(BUDGET)),500,50)
 FLIPS   ?= $(if $(filter full,$(BUDGET)),1000000,2500)
 CUTS    ?= $(if $(filter full,$(BUDGET)),100,12)
@@ -11,6 +12,12 @@ LADDER   = $(GO) test -count=1 -v -timeout 60m ./internal/ladder -seed $(SEED)
 # A long run goes in pieces: each prints next_seed, from which the following piece goes on.
 crash: ## a crash after every call of a simulated file system (CRASHES, SEED)
 	$(LADDER) -run '^TestCrash$$' -crashes $(CRASHES)
+
+machine: ## one state machine of the whole engine, driven and shrunk by rapid (MACHINES, SEED)
+	$(LADDER) -run '^TestMachine$$' -rapid.checks $(MACHINES) -rapid.seed $(SEED)
+
+ways: ## the same life lived in different ways shows the same (MACHINES, SEED)
+	$(LADDER) -run '^TestWays$$' -rapid.checks $(MACHINES) -rapid.seed $(SEED)
 
 flips: ## one flipped byte of a closed store at a time (FLIPS, SEED)
 	$(LADDER) -run '^TestFlipped$$' -flips $(FLIPS)

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,24 +17,80 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/wal"
 )
 
-var backlog = flag.Int("backlog", 10_000_000, "tasks that suite engine keeps ready")
+var seconds = flag.Float64("seconds", 3, "seconds that each speed of suite engine is measured for")
 
-// engineRows measures the embedded engine in this process: speed with --sync always beside the disk's bare
-// sync, then memory, start and disk space of a backlog of -backlog tasks.
+// engineRows measures the embedded engine: speed with --sync always beside the disk's bare sync, put while
+// the log is compacted, then memory, start and disk space of backlogs.
 func engineRows(b *bench) error {
-	ctx, dir, bare, tasks := b.ctx, b.dir, b.bare, *backlog
-	fmt.Printf("embedded engine, %s, %d CPUs, sync always, bare sync p50 %v\n", runtime.Version(), runtime.NumCPU(), bare)
+	fmt.Printf("embedded engine, %s, %d CPUs, sync always unless it says otherwise\n", runtime.Version(), runtime.NumCPU())
+	alone := 0.0
 	for _, c := range []struct{ callers, batch int }{{8, 256}, {1, 256}, {1, 1}, {64, 1}} {
-		if err := enginePut(ctx, filepath.Join(dir, fmt.Sprint("put", c.callers, c.batch)), c.callers, c.batch); err != nil {
+		dir := filepath.Join(b.dir, fmt.Sprint("put", c.callers, "x", c.batch))
+		got, err := enginePut(b.ctx, dir, c.callers, c.batch)
+		if err != nil {
 			return err
 		}
+		fmt.Printf("put, %2d callers x %3d: %9.0f/s  p50 %v p99 %v  %.2f allocations a batch  %.2f syncs a batch\n",
+			c.callers, c.batch, got.rate, got.p50, got.p99, got.allocs, got.syncs)
+		switch {
+		case c.callers == 8:
+			fmt.Printf("    asked: 1,000,000/s, 2 allocations a batch\n")
+		case c.callers == 1:
+			fmt.Printf("    p50 %.2f of the bare sync of %v; %.2f of %d x the bare sync rate", float64(got.p50)/float64(got.bare), got.bare,
+				got.rate*got.bare.Seconds()/float64(c.batch), c.batch)
+			if alone = got.rate; c.batch == 1 {
+				fmt.Printf("; asked: p50 at most 1.25, one sync each")
+			}
+			fmt.Println()
+		default:
+			fmt.Printf("    %.1f times one caller; asked: 10\n", got.rate/alone)
+		}
 	}
-	if err := engineDrain(ctx, filepath.Join(dir, "drain")); err != nil {
+	for _, callers := range []int{16, 1} {
+		got, err := engineDrain(b.ctx, filepath.Join(b.dir, fmt.Sprint("drain", callers)), callers)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("reserve + ack, %2d callers x %d: %9.0f/s  %.2f syncs a batch\n", callers, drainBatch, got.rate, got.syncs)
+		if callers > 1 {
+			fmt.Printf("    asked: 700,000/s\n")
+		} else {
+			fmt.Printf("    %.2f of %d x the bare sync rate (bare sync %v); asked: 0.60\n", got.rate*got.bare.Seconds()/drainBatch, drainBatch, got.bare)
+		}
+	}
+	if err := engineCompaction(b.ctx, filepath.Join(b.dir, "compaction")); err != nil {
 		return err
 	}
-	return engineBacklog(ctx, filepath.Join(dir, "backlog"), tasks)
+	return engineBacklogs(b)
+}
+
+// A speed is what some callers reached.
+type speed struct {
+	rate     float64 // tasks per second
+	p50, p99 time.Duration
+	allocs   float64 // a batch
+	syncs    float64 // a batch
+	bare     time.Duration
+}
+
+// besides measures the disk's bare sync right before and right after do, because disks drift.
+func (s *speed) besides(dir string, do func() error) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	before, err := wal.BareSync(dir)
+	if err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	after, err := wal.BareSync(dir)
+	s.bare = (before + after) / 2
+	return err
 }
 
 func engineTasks(first, n int) []glassq.Task {
@@ -51,46 +105,52 @@ func engineTasks(first, n int) []glassq.Task {
 	return ts
 }
 
-// enginePut puts for three seconds.
-func enginePut(ctx context.Context, dir string, callers, batch int) error {
-	e, err := disk.Open(dir, disk.Options{})
-	if err != nil {
-		return err
-	}
-	defer e.Close()
-	ts := make([]glassq.Task, batch)
-	for i := range ts {
-		ts[i] = glassq.Task{Queue: "q", Run: "r", Body: make([]byte, 32)}
-	}
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	s0, _ := e.Stats(ctx)
-	began := time.Now()
-	took := make([][]time.Duration, callers)
-	errs := make([]error, callers)
-	var wg sync.WaitGroup
-	for c := range callers {
-		took[c] = make([]time.Duration, 0, 1<<16)
-		wg.Go(func() {
-			for at := began; at.Sub(began) < 3*time.Second; {
-				if _, errs[c] = e.Put(ctx, ts); errs[c] != nil {
-					return
+// enginePut puts for a while.
+func enginePut(ctx context.Context, dir string, callers, batch int) (got speed, err error) {
+	defer os.RemoveAll(dir)
+	err = got.besides(dir, func() error {
+		e, err := disk.Open(dir, disk.Options{})
+		if err != nil {
+			return err
+		}
+		defer e.Close()
+		ts := make([]glassq.Task, batch)
+		for i := range ts {
+			ts[i] = glassq.Task{Queue: "q", Run: "r", Body: make([]byte, 32)}
+		}
+		took := make([][]time.Duration, callers)
+		errs := make([]error, callers)
+		for c := range callers {
+			took[c] = make([]time.Duration, 0, 1<<16)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		s0, _ := e.Stats(ctx)
+		began := time.Now()
+		var wg sync.WaitGroup
+		for c := range callers {
+			wg.Go(func() {
+				for at := began; at.Sub(began).Seconds() < *seconds; {
+					if _, errs[c] = e.Put(ctx, ts); errs[c] != nil {
+						return
+					}
+					now := time.Now()
+					took[c] = append(took[c], now.Sub(at))
+					at = now
 				}
-				now := time.Now()
-				took[c] = append(took[c], now.Sub(at))
-				at = now
-			}
-		})
-	}
-	wg.Wait()
-	spent := time.Since(began)
-	runtime.ReadMemStats(&after)
-	s1, _ := e.Stats(ctx)
-	all := slices.Sorted(slices.Values(slices.Concat(took...)))
-	fmt.Printf("put, %2d callers x %3d: %9.0f/s  p50 %v p99 %v  %.2f allocations a batch  %.2f syncs a batch\n", callers, batch,
-		float64(len(all)*batch)/spent.Seconds(), all[len(all)/2], all[len(all)*99/100],
-		float64(after.Mallocs-before.Mallocs)/float64(len(all)), float64(s1.Syncs-s0.Syncs)/float64(len(all)))
-	return errors.Join(errs...)
+			})
+		}
+		wg.Wait()
+		spent := time.Since(began)
+		runtime.ReadMemStats(&after)
+		s1, _ := e.Stats(ctx)
+		all := slices.Sorted(slices.Values(slices.Concat(took...)))
+		got.rate, got.p50, got.p99 = float64(len(all)*batch)/spent.Seconds(), all[len(all)/2], all[len(all)*99/100]
+		got.allocs = float64(after.Mallocs-before.Mallocs) / float64(len(all))
+		got.syncs = float64(s1.Syncs-s0.Syncs) / float64(len(all))
+		return errors.Join(errs...)
+	})
+	return got, err
 }
 
 func engineFill(ctx context.Context, e *disk.Engine, tasks int) error {
@@ -102,117 +162,55 @@ func engineFill(ctx context.Context, e *disk.Engine, tasks int) error {
 	return nil
 }
 
-// engineDrain reserves and acks with 16 callers in batches of 100.
-func engineDrain(ctx context.Context, dir string) error {
+const drainBatch = 100
+
+// engineDrain reserves and acks a full queue for a while, or until it is empty.
+func engineDrain(ctx context.Context, dir string, callers int) (got speed, err error) {
 	const tasks = 2_000_000
-	e, err := disk.Open(dir, disk.Options{})
-	if err != nil {
-		return err
-	}
-	defer e.Close()
-	if err := engineFill(ctx, e, tasks); err != nil {
-		return err
-	}
-	began := time.Now()
-	var n atomic.Int64
-	errs := make([]error, 16)
-	var wg sync.WaitGroup
-	for c := range errs {
-		wg.Go(func() {
-			for {
-				leases, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 100})
-				if err != nil || len(leases) == 0 {
-					errs[c] = err
-					return
-				}
-				acks := make([]glassq.Ack, len(leases))
-				for i := range leases {
-					acks[i].Token = leases[i].Token()
-				}
-				each, err := e.Ack(ctx, acks)
-				if err = errors.Join(err, errors.Join(each...)); err != nil {
-					errs[c] = err
-					return
-				}
-				n.Add(int64(len(leases)))
-			}
-		})
-	}
-	wg.Wait()
-	fmt.Printf("reserve + ack, 16 callers x 100: %.0f/s\n", float64(n.Load())/time.Since(began).Seconds())
-	return errors.Join(errs...)
-}
-
-// engineBacklog fills a store, looks at memory, opens a copy of the files as a kill would leave them, and
-// acks half at random.
-func engineBacklog(ctx context.Context, dir string, tasks int) error {
-	e, err := disk.Open(dir, disk.Options{Sync: disk.SyncInterval})
-	if err != nil {
-		return err
-	}
-	if err := engineFill(ctx, e, tasks); err != nil {
-		return err
-	}
-	fmt.Printf("%d ready: resident %d MB, at most %d MB\n", tasks, status("VmRSS:"), status("VmHWM:"))
-	killed := dir + "-killed"
-	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
-		return err
-	}
-	began := time.Now()
-	again, err := disk.Open(killed, disk.Options{})
-	if err != nil {
-		return err
-	}
-	fmt.Printf("start on what a kill leaves: %.2f s\n", time.Since(began).Seconds())
-	if err := again.Close(); err != nil {
-		return err
-	}
-	os.RemoveAll(killed)
-	debug.FreeOSMemory()
-
-	rnd := rand.New(rand.NewPCG(1, 2))
-	var back []glassq.Nack
-	began = time.Now()
-	for {
-		leases, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 10_000, Lease: 12 * time.Hour})
+	defer os.RemoveAll(dir)
+	err = got.besides(dir, func() error {
+		e, err := disk.Open(dir, disk.Options{})
 		if err != nil {
 			return err
 		}
-		if len(leases) == 0 {
-			break
-		}
-		var acks []glassq.Ack
-		for i := range leases {
-			if rnd.IntN(2) == 0 {
-				acks = append(acks, glassq.Ack{Token: leases[i].Token()})
-			} else {
-				back = append(back, glassq.Nack{Token: leases[i].Token(), Undone: true})
-			}
-		}
-		if _, err := e.Ack(ctx, acks); err != nil {
+		defer e.Close()
+		if err := engineFill(ctx, e, tasks); err != nil {
 			return err
 		}
-	}
-	for part := range slices.Chunk(back, 10_000) {
-		if _, err := e.Nack(ctx, part); err != nil {
-			return err
+		s0, _ := e.Stats(ctx)
+		began := time.Now()
+		var n, batches atomic.Int64
+		errs := make([]error, callers)
+		var wg sync.WaitGroup
+		for c := range errs {
+			wg.Go(func() {
+				for time.Since(began).Seconds() < *seconds {
+					leases, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: drainBatch})
+					if err != nil || len(leases) == 0 {
+						errs[c] = err
+						return
+					}
+					acks := make([]glassq.Ack, len(leases))
+					for i := range leases {
+						acks[i].Token = leases[i].Token()
+					}
+					each, err := e.Ack(ctx, acks)
+					if err = errors.Join(err, errors.Join(each...)); err != nil {
+						errs[c] = err
+						return
+					}
+					n.Add(int64(len(leases)))
+					batches.Add(1)
+				}
+			})
 		}
-	}
-	fmt.Printf("half acked at random in %.1f s\n", time.Since(began).Seconds())
-	began = time.Now()
-	for i := 0; ; i++ {
-		s, err := e.Stats(ctx)
-		if err != nil {
-			return err
-		}
-		ratio := float64(s.DiskBytes) / float64(max(s.LiveBytes, 1))
-		if ratio < 2 || time.Since(began) > time.Minute {
-			fmt.Printf("disk %d MB, live %d MB, %.2fx, after %.1f s\n", s.DiskBytes>>20, s.LiveBytes>>20, ratio, time.Since(began).Seconds())
-			break
-		}
-		time.Sleep(200 * time.Millisecond)
-	}
-	return e.Close()
+		wg.Wait()
+		got.rate = float64(n.Load()) / time.Since(began).Seconds()
+		s1, _ := e.Stats(ctx)
+		got.syncs = float64(s1.Syncs-s0.Syncs) / float64(batches.Load())
+		return errors.Join(errs...)
+	})
+	return got, err
 }
 
 // status reads a line of the process's status in MB; 0 where there is none.

@@ -69,6 +69,11 @@ func (a *app) printSalvage(s *disk.Salvage) error {
 			return err
 		}
 	}
+	if s.Lost > 0 {
+		if err := a.printf("lost     the bodies of %s tasks: each goes dead when it is to be handed out\n", commas(uint64(s.Lost))); err != nil {
+			return err
+		}
+	}
 	for _, q := range s.Queues {
 		if err := a.printf("kept     queue %s: %s tasks (ready %s, delayed %s, leased %s, dead %s)\n", q.Name,
 			commas(uint64(q.Ready+q.Delayed+q.Leased+q.Dead)), commas(uint64(q.Ready)), commas(uint64(q.Delayed)),

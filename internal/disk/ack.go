@@ -106,18 +106,18 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 	}
 	f := e.newest() // a repeated ack's first one may be under way as well
 	if wrote {
-		f.sync = true
+		e.open.sync = true
 	}
 	e.end()
 	return errs, e.wait(f)
 }
 
 // lookUp describes the tasks of the acks whose leases are live; the others have Task 0. moving is a frame
-// that has to be written before their bodies can be read, or nil. The caller unpins.
-func (e *Engine) lookUp(acks []glassq.Ack) (leased []state.Leased, moving *frame, pin int, err error) {
+// that has to be written before their bodies can be read, or 0. The caller unpins.
+func (e *Engine) lookUp(acks []glassq.Ack) (leased []state.Leased, moving uint64, pin int, err error) {
 	leased = make([]state.Leased, len(acks))
 	if err := e.begin(); err != nil {
-		return nil, nil, 0, err
+		return nil, 0, 0, err
 	}
 	pin = e.pin()
 	last := uint64(0)
@@ -141,7 +141,9 @@ func (e *Engine) roomForAck(a *glassq.Ack, d *state.Leased) error {
 		}
 		q := e.st.Queue(name)
 		if q != nil && (q.Settings().MaxTasks > 0 || q.Settings().MaxBytes > 0) {
-			if err := e.roomFor([]glassq.Task{{Queue: name, Body: a.Result.Body, Of: 1}}); err != nil {
+			r := *a.Result
+			r.Queue, r.Dense, r.Of = name, false, 1
+			if err := e.roomFor([]glassq.Task{r}); err != nil {
 				return err
 			}
 		}
@@ -178,10 +180,10 @@ func (e *Engine) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error) {
 		e.append(rec)
 		wait = wait || !n.Undone
 	}
-	var f *frame
+	var f uint64
 	if wait {
-		f = e.open
-		f.sync = true
+		f = e.open.number
+		e.open.sync = true
 	}
 	e.end()
 	return errs, e.wait(f)

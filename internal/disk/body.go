@@ -1,89 +1,32 @@
 package disk
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/state"
 	"github.com/glassq/glassq/internal/wal"
 )
 
-// A cache keeps frames lately written or read, so that a hand-out seldom reads the disk. Bodies are not
-// held in memory beyond its bound. Safe for concurrent use.
-type cache struct {
-	log *wal.Log
-
-	mu    sync.Mutex
-	max   int64
-	size  int64
-	order list.List // of *cached, newest use first
-	at    map[uint64]*list.Element
-}
-
-type cached struct {
-	frame   uint64
-	time    int64
-	payload []byte // never changed
-}
-
-func newCache(size int64, log *wal.Log) *cache {
-	return &cache{log: log, max: size, at: map[uint64]*list.Element{}}
-}
-
-// add keeps a payload; the cache owns it from then on.
-func (c *cache) add(frame uint64, time int64, payload []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.at[frame]; ok {
-		return
-	}
-	c.at[frame] = c.order.PushFront(&cached{frame, time, payload})
-	c.size += int64(len(payload))
-	for c.size > c.max && c.order.Len() > 1 {
-		last := c.order.Remove(c.order.Back()).(*cached)
-		delete(c.at, last.frame)
-		c.size -= int64(len(last.payload))
-	}
-}
-
-// frame returns the payload and time of a committed frame, verified when it comes from the disk.
-func (c *cache) frame(frame uint64) (*cached, error) {
-	c.mu.Lock()
-	if el := c.at[frame]; el != nil {
-		c.order.MoveToFront(el)
-		c.mu.Unlock()
-		return el.Value.(*cached), nil
-	}
-	c.mu.Unlock()
-	f, err := c.log.ReadFrame(wal.Pos(frame * 8))
-	if err != nil {
-		return nil, err
-	}
-	c.add(frame, f.Time, f.Payload)
-	return &cached{frame, f.Time, f.Payload}, nil
-}
-
 // A reading reads tasks of committed frames, most of them next to each other.
 type reading struct {
 	c    *cache
-	last *cached
+	last payload
 }
 
 // task reads the task at a place; it aliases the cache. put is the ms when it was put.
 func (r *reading) task(frame uint64, offset uint32) (t glassq.Task, put int64, err error) {
-	if r.last == nil || r.last.frame != frame {
+	if r.last.frame != frame {
 		if r.last, err = r.c.frame(frame); err != nil {
 			return t, 0, damaged(err)
 		}
 	}
-	if uint64(offset) >= uint64(len(r.last.payload)) {
+	if uint64(offset) >= uint64(len(r.last.bytes)) {
 		return t, 0, damaged(fmt.Errorf("log position %d: no record at %d", frame*8, offset))
 	}
-	t, put, err = state.DecodeTask(r.last.payload[offset:])
+	t, put, err = state.DecodeTask(r.last.bytes[offset:])
 	if err != nil {
 		return t, 0, damaged(fmt.Errorf("log position %d, record at %d: %w", frame*8, offset, err))
 	}

@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"io"
+	"time"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/state"
@@ -36,15 +37,15 @@ func (e *Engine) takeImage() *image {
 // needs any more. Calls go on meanwhile; only taking the image holds the engine's lock. It must not be
 // called by two at once.
 func (e *Engine) checkpoint() error {
-	e.lead <- struct{}{}
+	e.turns.lead()
 	im, err := e.commit(true)
-	<-e.lead
+	e.turns.pass()
 	if err != nil {
 		return err
 	}
-	var size counter
+	size := slow{stop: e.stop}
 	err = e.log.WriteCheckpoint(im.pos, func(w io.Writer) error {
-		size.w = w
+		size.w, size.n = w, 0
 		return im.state.Write(&size)
 	})
 	if err != nil {
@@ -93,15 +94,29 @@ func (e *Engine) ckEvery() int64 {
 	return checkpointEvery
 }
 
-// A counter counts what goes through it.
-type counter struct {
-	w io.Writer
-	n uint64
+const (
+	slowFrom = 1 << 20 // bytes that a slow writer writes at once
+	slowFor  = 2       // times as long as a write took, nothing is written after it
+)
+
+// A slow writer leaves the disk to others for most of the time, until stop is closed. It counts what goes
+// through it.
+type slow struct {
+	w    io.Writer
+	n    uint64
+	stop chan struct{}
 }
 
-func (c *counter) Write(b []byte) (int, error) {
+func (c *slow) Write(b []byte) (int, error) {
+	began := time.Now()
 	n, err := c.w.Write(b)
 	c.n += uint64(n)
+	if took := time.Since(began); c.n > slowFrom && took > time.Millisecond/2 {
+		select {
+		case <-time.After(slowFor * took):
+		case <-c.stop:
+		}
+	}
 	return n, err
 }
 

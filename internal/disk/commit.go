@@ -12,51 +12,47 @@ import (
 
 const (
 	frameSoft   = 1 << 20               // an open frame of this size takes no more until it is written
+	frameKept   = 4 << 20               // largest buffer of a frame that is used again
 	lazyWrite   = 5 * time.Millisecond  // longest time a record nobody waits for stays unwritten
 	markAfter   = 50 * time.Millisecond // of quiet, until a mark witnesses what was synced
 	numberBlock = 1 << 20               // lease numbers reserved at a time
 )
 
-// A frame is one group commit: it is filled under mu, then written by whoever leads.
+// A frame is one group commit: it is filled under mu, then written by whoever leads. An engine has two that
+// it fills in turn; who waits for one knows its number only, see turns.
 type frame struct {
-	pos   wal.Pos
-	buf   []byte // wal.HeaderSize spare bytes, then records
-	time  int64  // ms, when its first record was appended
-	count int
-	limit uint64 // lease numbers reserved once it is durable
-	sync  bool   // somebody waits for it to be durable
-	force bool   // it is synced whatever the mode
-	tasks int64  // whose bodies lie in it, until it is known in which segment it is
-	bytes int64  // of them
-
-	written  chan struct{} // closed when it is written, or failed
-	done     chan struct{} // closed when it is as durable as the mode says, or failed
-	writeErr error         // set before written is closed
-	err      error         // set before done is closed
+	number uint64 // from 1 on
+	pos    wal.Pos
+	buf    []byte // wal.HeaderSize spare bytes, then records
+	time   int64  // ms, when its first record was appended
+	count  int
+	limit  uint64 // lease numbers reserved once it is durable
+	sync   bool   // somebody waits for it to be durable
+	force  bool   // it is synced whatever the mode
+	bodies bool   // tasks can be read from it
+	tasks  int64  // whose bodies lie in it, until it is known in which segment it is
+	bytes  int64  // of them
 }
 
-func newFrame(pos wal.Pos) *frame {
-	return &frame{pos: pos, buf: make([]byte, wal.HeaderSize, wal.HeaderSize+4<<10), written: make(chan struct{}), done: make(chan struct{})}
+// reset empties f for the frame after number at pos.
+func (f *frame) reset(number uint64, pos wal.Pos) {
+	buf := f.buf
+	if buf == nil || cap(buf) > frameKept {
+		buf = make([]byte, 0, wal.HeaderSize+4<<10)
+	}
+	*f = frame{number: number, pos: pos, buf: append(buf[:0], noHeader[:]...)}
 }
+
+var noHeader [wal.HeaderSize]byte
 
 // begin starts a change of the state: it takes mu, waits while the open frame is full, and moves time
 // on. On error mu is not held.
 func (e *Engine) begin() error {
 	e.mu.Lock()
 	for e.err == nil && len(e.open.buf) >= frameSoft {
-		room := e.room
-		f := e.open
+		full := e.open.number
 		e.mu.Unlock()
-		select {
-		case <-room:
-		case e.lead <- struct{}{}: // nobody else commits
-			select {
-			case <-f.written:
-			default:
-				e.commit(false)
-			}
-			<-e.lead
-		}
+		e.turns.room(full, e.commitOpen)
 		e.mu.Lock()
 	}
 	if e.err != nil {
@@ -119,51 +115,23 @@ func (e *Engine) append(rec []byte) {
 	}
 }
 
-// newest is the frame that holds the newest records not yet committed, or nil. The caller holds mu.
-func (e *Engine) newest() *frame {
-	if e.open.count > 0 {
-		return e.open
+// newest is the number of the frame that holds the newest records not yet committed, or 0. The caller
+// holds mu.
+func (e *Engine) newest() uint64 {
+	switch {
+	case e.open.count > 0:
+		return e.open.number
+	case e.flying != nil:
+		return e.flying.number
 	}
-	return e.flying
+	return 0
 }
 
-// wait returns when f is as durable as the mode says; nil waits for nothing.
-func (e *Engine) wait(f *frame) error {
-	if f == nil {
-		return nil
-	}
-	return e.waitFor(f.done, &f.err)
-}
+// wait returns when a frame is as durable as the mode says; 0 waits for nothing.
+func (e *Engine) wait(frame uint64) error { return e.turns.wait(frame, e.commitOpen) }
 
-// waitWritten returns when f is written: a killed process does not lose it.
-func (e *Engine) waitWritten(f *frame) error {
-	if f == nil {
-		return nil
-	}
-	return e.waitFor(f.written, &f.writeErr)
-}
-
-// waitFor waits for ch, and leads a commit when nobody does; err is set before ch is closed.
-func (e *Engine) waitFor(ch chan struct{}, err *error) error {
-	for {
-		select {
-		case <-ch:
-			return *err
-		default:
-		}
-		select {
-		case <-ch:
-			return *err
-		case e.lead <- struct{}{}:
-			select {
-			case <-ch:
-			default:
-				e.commit(false)
-			}
-			<-e.lead
-		}
-	}
-}
+// waitWritten returns when a frame is written: a killed process does not lose it.
+func (e *Engine) waitWritten(frame uint64) error { return e.turns.waitWritten(frame, e.commitOpen) }
 
 // commit writes the open frame, and syncs it if somebody waits for that. The caller leads. With
 // snapshot it returns the state as of the end of the frame, and everything up to there is durable.
@@ -187,11 +155,11 @@ func (e *Engine) commit(snapshot bool) (*image, error) {
 	var image *image
 	if write {
 		f.limit = e.st.Limit()
-		e.flying = f
-		e.open = newFrame(wal.After(f.pos, len(f.buf)-wal.HeaderSize))
+		f.buf = slices.Grow(f.buf, 8) // for padding
+		e.flying, e.open, e.other = f, e.other, nil
+		e.open.reset(f.number+1, wal.After(f.pos, len(f.buf)-wal.HeaderSize))
 		e.lazyAt = time.Time{}
-		close(e.room)
-		e.room = make(chan struct{})
+		e.turns.taken(f.number)
 	}
 	if snapshot {
 		image = e.takeImage()
@@ -199,36 +167,35 @@ func (e *Engine) commit(snapshot bool) (*image, error) {
 	e.mu.Unlock()
 
 	if write { // else f is still being filled
+		synced := f.force || snapshot || f.sync && e.opt.Sync == SyncAlways
 		err := e.log.Append(f.buf, f.time, f.count)
 		if err == nil {
-			e.cache.add(uint64(f.pos)/8, f.time, f.buf[wal.HeaderSize:])
+			if f.bodies {
+				e.cache.add(payload{frame: uint64(f.pos) / 8, time: f.time, bytes: f.buf[wal.HeaderSize:]})
+			}
 			e.afterAppend()
+			e.turns.wrote(f.number)
+			if synced {
+				err = e.log.Sync()
+			}
 		}
-		f.writeErr = failure(err)
-		close(f.written)
-		synced := err == nil && (f.force || snapshot || f.sync && e.opt.Sync == SyncAlways)
-		if synced {
-			err = e.log.Sync()
-		}
-		f.err = failure(err)
 		e.mu.Lock()
-		e.flying = nil
-		if err == nil {
-			e.rolled()
-			e.space.add(uint64(f.pos)/8, f.tasks, f.bytes)
+		e.flying, e.other = nil, f
+		if err != nil {
+			err = failure(err)
+			e.fail(err)
+			e.mu.Unlock()
+			return nil, err
 		}
+		e.rolled()
+		e.space.add(uint64(f.pos)/8, f.tasks, f.bytes)
 		e.markAt = time.Now().Add(markAfter)
-		if synced && err == nil {
+		if synced {
 			e.limit = f.limit
 		}
-		if err != nil {
-			e.fail(f.err)
-		}
+		number := f.number
 		e.mu.Unlock()
-		close(f.done)
-		if err != nil {
-			return nil, f.err
-		}
+		e.turns.did(number)
 		if at := e.lookAt.Load(); e.log.Stats().Bytes >= at {
 			e.look()
 		}
@@ -244,10 +211,14 @@ func (e *Engine) commit(snapshot bool) (*image, error) {
 	return image, nil
 }
 
+// commitOpen is commit for those who hear of it by turns.
+func (e *Engine) commitOpen() { e.commit(false) }
+
 // lives counts tasks and their bytes at a frame; mu is held, or nobody else is there yet.
 func (e *Engine) lives(at uint64, tasks, bytes int64) {
 	for _, f := range []*frame{e.open, e.flying} {
 		if f != nil && uint64(f.pos)/8 == at {
+			f.bodies = true
 			f.tasks += tasks
 			f.bytes += bytes
 			return
@@ -283,12 +254,7 @@ func (e *Engine) fail(err error) {
 	e.opt.Logger.Error("the log failed, the store stops", "err", err)
 	e.wakeAll()
 	close(e.failed)
-	// Those who wait for the frame being filled hear of it too.
-	f := e.open
-	e.open = newFrame(f.pos)
-	f.writeErr, f.err = err, err
-	close(f.written)
-	close(f.done)
+	e.turns.fail(err) // those who wait for the frame being filled hear of it too
 }
 
 // background does what nobody waits for: due timers, lazy writes, interval syncs and rates.
@@ -333,9 +299,9 @@ func (e *Engine) background() {
 			continue
 		}
 		if write {
-			e.lead <- struct{}{}
-			e.commit(false)
-			<-e.lead
+			e.turns.lead()
+			e.commitOpen()
+			e.turns.pass()
 			continue
 		}
 		unsynced := e.log.Stats().Unsynced
@@ -379,8 +345,8 @@ func (e *Engine) background() {
 
 // syncNow makes everything written durable.
 func (e *Engine) syncNow() {
-	e.lead <- struct{}{}
-	defer func() { <-e.lead }()
+	e.turns.lead()
+	defer e.turns.pass()
 	if err := e.log.Sync(); err != nil {
 		e.mu.Lock()
 		e.fail(failure(err))
@@ -397,8 +363,8 @@ func (e *Engine) markDue(now time.Time) bool {
 	if !due {
 		return false
 	}
-	e.lead <- struct{}{}
-	defer func() { <-e.lead }()
+	e.turns.lead()
+	defer e.turns.pass()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.open.count > 0 || e.err != nil {

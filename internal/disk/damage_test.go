@@ -6,6 +6,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/state"
 	"github.com/glassq/glassq/internal/wal"
 )
 
@@ -51,6 +52,62 @@ func TestDamagedBody(t *testing.T) {
 	dead, _, err := e.Peek(t.Context(), "q", glassq.Dead, 0, 10)
 	if err != nil || len(dead) != 1 || !strings.Contains(dead[0].Reason, "byte ") {
 		t.Errorf("dead = %+v, %v; want the rotten task and where it lies", dead, err)
+	}
+}
+
+// TestDamagedDead: a task that died of something else and rotted since is shown with where the damage is,
+// and not as one with an empty body.
+func TestDamagedDead(t *testing.T) {
+	fs := wal.MemFS()
+	opt := disk.Options{FS: fs, CacheBytes: 1}
+	e, err := disk.Open("", opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := putOne(t, e, "ROTTEN"); err != nil {
+		t.Fatal(err)
+	}
+	leases, err := e.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1})
+	if err != nil || len(leases) != 1 {
+		t.Fatalf("Reserve = %d leases, %v", len(leases), err)
+	}
+	if _, err := e.Nack(t.Context(), []glassq.Nack{{Token: leases[0].Token(), Dead: true, Reason: "no such host"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	rot(t, fs, "ROTTEN")
+	if e, err = disk.Open("", opt); err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	dead, _, err := e.Peek(t.Context(), "q", glassq.Dead, 0, 10)
+	if err != nil || len(dead) != 1 || !strings.HasPrefix(dead[0].Reason, "no such host; ") || !strings.Contains(dead[0].Reason, "byte ") {
+		t.Errorf("dead = %+v, %v; want its reason, and where it is damaged", dead, err)
+	}
+}
+
+// TestMaxBytes: what a queue counts and what max_bytes refuses is the same: bodies with what they carry.
+func TestMaxBytes(t *testing.T) {
+	e, err := disk.Open("mem:", disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	most := int64(1000)
+	if _, err := e.Configure(t.Context(), "q", glassq.SettingsChange{MaxBytes: &most}); err != nil {
+		t.Fatal(err)
+	}
+	task := glassq.Task{Queue: "q", Body: []byte("x"), Headers: map[string]string{"traceparent": strings.Repeat("h", 600)}}
+	for i, want := range []glassq.Code{"", glassq.CodeQueueFull} {
+		if _, err := e.Put(t.Context(), []glassq.Task{task}); err != nil && glassq.CodeOf(err) != want || err == nil && want != "" {
+			t.Errorf("put %d of 600 bytes of headers into a queue of 1000 = %v; want code %q", i, err, want)
+		}
+	}
+	q, err := e.Queues(t.Context(), "q")
+	if err != nil || q[0].Bytes != state.Size(&task) {
+		t.Errorf("the queue holds %d bytes, %v; want %d", q[0].Bytes, err, state.Size(&task))
 	}
 }
 

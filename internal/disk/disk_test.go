@@ -76,7 +76,8 @@ func TestLaws(t *testing.T) {
 	t.Run("small segments", func(t *testing.T) { enginetest.Run(t, harness(disk.Options{SegmentSize: 8 << 10, CacheBytes: 1})) })
 }
 
-// TestSegmentsGo: segments whose tasks are all gone are deleted.
+// TestSegmentsGo: segments whose tasks are all gone are deleted. The keeper works beside the callers, so it
+// may be behind at any moment, but not for ever.
 func TestSegmentsGo(t *testing.T) {
 	e, err := disk.Open(t.TempDir(), disk.Options{Sync: disk.SyncNever, SegmentSize: 64 << 10})
 	if err != nil {
@@ -85,17 +86,22 @@ func TestSegmentsGo(t *testing.T) {
 	defer e.Close()
 	ctx := context.Background()
 	body := make([]byte, 1<<10)
-	for range 2000 {
+	for i := range 20_000 {
 		if _, err := e.Put(ctx, []glassq.Task{{Queue: "q", Body: body}}); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 1, Take: true}); err != nil || len(got) != 1 {
 			t.Fatalf("reserve = %d leases, %v", len(got), err)
 		}
+		s, err := e.Stats(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i > 2000 && s.Segments <= 12 {
+			return
+		}
 	}
-	if s, err := e.Stats(ctx); err != nil || s.Segments > 12 {
-		t.Errorf("2 MB went through an empty queue and left %d segments of 64 KiB, %v", s.Segments, err)
-	}
+	t.Error("20 MB went through an empty queue, and there were never 12 or fewer segments of 64 KiB again")
 }
 
 // TestDamage: the engine refuses to start on a log that lost bytes in its middle, and says where.

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"sync"
@@ -52,7 +53,7 @@ type Engine struct {
 	st      *state.State
 	open    *frame         // being filled; never nil while the engine runs
 	flying  *frame         // being written, or nil
-	room    chan struct{}  // closed when the open frame was taken for writing
+	other   *frame         // to be filled next; nil while it is flying
 	err     error          // why every call is refused: closed, or failed
 	closed  bool           // Close was called
 	woken   []*state.Queue // have tasks and somebody who waits
@@ -78,7 +79,7 @@ type Engine struct {
 	reclaimAt   time.Time // when the keeper may be asked again to make room
 	segmentSize int64     // never changed
 
-	lead   chan struct{} // holds one token: the right to commit
+	turns  turns         // who commits, and who waits for that
 	kick   chan struct{} // the background loop has something new to wait for
 	pace   chan struct{} // paceAt was set
 	failed chan struct{} // closed by the first failed write
@@ -98,9 +99,10 @@ var _ glassq.Store = (*Engine)(nil)
 // Errors: code damaged with the file, the offset and what to do; code storage_failed for what the disk
 // refuses; code unavailable when another process has the directory.
 func Open(dir string, opt Options) (*Engine, error) {
-	e := &Engine{opt: opt, lead: make(chan struct{}, 1), kick: make(chan struct{}, 1), pace: make(chan struct{}, 1),
-		failed: make(chan struct{}), stop: make(chan struct{}), room: make(chan struct{}), work: make(chan struct{}, 1),
-		runWait: map[*runWaiter]struct{}{}}
+	e := &Engine{opt: opt, kick: make(chan struct{}, 1), pace: make(chan struct{}, 1),
+		failed: make(chan struct{}), stop: make(chan struct{}), work: make(chan struct{}, 1),
+		open: &frame{}, other: &frame{}, runWait: map[*runWaiter]struct{}{}}
+	e.turns.init()
 	switch opt.Sync {
 	case "":
 		e.opt.Sync = SyncAlways
@@ -117,18 +119,18 @@ func Open(dir string, opt Options) (*Engine, error) {
 	if e.opt.CacheBytes <= 0 {
 		e.opt.CacheBytes = 64 << 20
 	}
-	fs := opt.FS
+	files := opt.FS
 	switch {
-	case fs != nil:
+	case files != nil:
 	case dir == "mem:":
-		fs, e.memory, e.opt.Sync = wal.MemFS(), true, SyncNever
+		files, e.memory, e.opt.Sync = wal.MemFS(), true, SyncNever
 	default:
 		if err := wal.MakeDir(dir); err != nil {
-			return nil, glassq.Errorf(glassq.CodeStorage, "make data directory: %w", err)
+			return nil, openErr(fmt.Errorf("make data directory: %w", err))
 		}
-		fs = wal.DirFS(dir)
+		files = wal.DirFS(dir)
 	}
-	e.volume.disk, _ = fs.(wal.Spacer)
+	e.volume.disk, _ = files.(wal.Spacer)
 	if e.segmentSize = opt.SegmentSize; e.segmentSize == 0 {
 		e.segmentSize = wal.SmallSegment(1 << 62)
 		if e.volume.disk != nil {
@@ -138,7 +140,7 @@ func Open(dir string, opt Options) (*Engine, error) {
 		}
 	}
 	var err error
-	if e.log, err = wal.Open(fs, wal.Options{SegmentSize: e.segmentSize, Logger: e.opt.Logger}); err != nil {
+	if e.log, err = wal.Open(files, wal.Options{SegmentSize: e.segmentSize, Logger: e.opt.Logger}); err != nil {
 		return nil, openErr(err)
 	}
 	e.cache = newCache(e.opt.CacheBytes, e.log)
@@ -164,6 +166,8 @@ func openErr(err error) error {
 	switch {
 	case errors.Is(err, syscall.EROFS):
 		return glassq.Errorf(glassq.CodeStorage, "the disk is mounted read-only, and a queue cannot live on that: %w; mount it writable, or name another --data", err)
+	case errors.Is(err, fs.ErrPermission):
+		return glassq.Errorf(glassq.CodeStorage, "%w; run as the user whose folder it is, or name another --data", err)
 	case errors.Is(err, wal.ErrFormat):
 		return glassq.Errorf(glassq.CodeStorage, "%w; use the newer program, nothing was changed", err)
 	}
@@ -210,14 +214,14 @@ func (e *Engine) recover() error {
 		return e.affected(err)
 	}
 	if e.space.lost != 0 {
-		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %d tasks lie in segments of the log that are missing; nothing was changed: keep a copy of the directory, or restore a backup", e.space.lost)
+		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %d tasks lie in segments of the log that are missing; nothing was changed; glassq repair shows what is lost and salvages the rest, or restore a backup", e.space.lost)
 	}
 	e.space.know(e.log.Segments())
 	e.segment = e.log.Active()
 	e.st.AfterRestart()
 	e.limit = e.st.Limit()
 	e.start, e.base = time.Now(), max(time.Now().UnixMilli(), e.st.Now())
-	e.open = newFrame(e.log.Next())
+	e.open.reset(1, e.log.Next())
 	// Lease numbers are reserved before the first hand-out, so that no hand-out waits for that.
 	e.tick()
 	e.append(state.AppendNumbers(nil, e.st.Limit()+numberBlock))
@@ -278,14 +282,14 @@ func (e *Engine) Close() error {
 	e.wg.Wait()
 
 	if failed != nil {
-		e.lead <- struct{}{}
-		defer func() { <-e.lead }()
+		e.turns.lead()
+		defer e.turns.pass()
 		e.log.Close()
 		return failed
 	}
 	err := e.checkpoint()
-	e.lead <- struct{}{}
-	defer func() { <-e.lead }()
+	e.turns.lead()
+	defer e.turns.pass()
 	return errors.Join(err, e.log.Close())
 }
 
@@ -303,8 +307,7 @@ func (e *Engine) wakeAll() {
 		close(w.done)
 		delete(e.runWait, w)
 	}
-	close(e.room)
-	e.room = make(chan struct{})
+	e.turns.stop()
 }
 
 // Stats tells what the engine has done since it was opened.

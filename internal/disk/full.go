@@ -142,8 +142,7 @@ func (e *Engine) afterAppend() {
 	if e.volume.disk == nil {
 		return
 	}
-	segs := e.log.Segments()
-	last := segs[len(segs)-1].No
+	last := e.log.Active()
 	e.mu.Lock()
 	rolled := last != e.volume.segments
 	e.volume.segments = last

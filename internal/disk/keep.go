@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	moveStep  = 64 << 10             // bytes moved at a time, so that a commit stays small
-	movePause = 2 * time.Millisecond // between two steps: at most 32 MiB a second
+	moveStep  = 32 << 10         // bytes moved at a time, so that a commit stays small
+	movePause = time.Millisecond // between two steps, at least: at most 32 MiB a second
+	moveRest  = 2                // times as long as a step took, at least, likewise: less when others are at work
 )
 
 // look wakes the keeper.
@@ -95,6 +96,7 @@ func (e *Engine) empty(seg wal.Segment) (done bool, err error) {
 			})
 			continue
 		}
+		began := time.Now()
 		k, err := m.load(e.log, some)
 		if err != nil {
 			e.leave(seg, err)
@@ -115,12 +117,12 @@ func (e *Engine) empty(seg wal.Segment) (done bool, err error) {
 		}
 		e.end()
 		some = some[k:]
+		timer.Reset(max(movePause, moveRest*time.Since(began)))
 		if e.checkpointDue() {
 			if err := e.checkpoint(); err != nil {
 				return false, err
 			}
 		}
-		timer.Reset(movePause)
 		select {
 		case <-timer.C:
 		case <-e.stop:

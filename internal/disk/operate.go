@@ -3,6 +3,7 @@ package disk
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -27,10 +28,10 @@ func (e *Engine) change(decide func() error) error {
 	if err == nil {
 		err = decide()
 	}
-	var f *frame
+	var f uint64
 	if e.open.count > before {
-		f = e.open
-		f.sync = true
+		f = e.open.number
+		e.open.sync = true
 	}
 	e.end()
 	if err != nil {
@@ -151,7 +152,12 @@ func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor
 			if want != glassq.Dead {
 				return nil, 0, err
 			}
-			t = glassq.Task{Queue: queue} // its reason says where the damage is
+			t, put = glassq.Task{Queue: queue}, now // its reason says where the damage is
+			if where := err.Error(); p.Reason == "" {
+				p.Reason = where
+			} else if !strings.HasPrefix(where, p.Reason) { // it rotted after it died of something else
+				p.Reason += "; " + where
+			}
 		}
 		t.Body = slices.Clone(t.Body)
 		t.Extra = slices.Clone(t.Extra)

@@ -70,7 +70,7 @@ func (e *Engine) Put(_ context.Context, tasks []glassq.Task) ([]glassq.Receipt, 
 	}
 	f := e.newest() // a duplicate's first put may be under way as well
 	if stored {
-		f.sync = true
+		e.open.sync = true
 	}
 	e.end()
 	return receipts, e.wait(f)
@@ -110,7 +110,7 @@ func (e *Engine) roomFor(tasks []glassq.Task) error {
 			limited[q] = a
 		}
 		a.n++
-		a.size += int64(len(t.Body))
+		a.size += state.Size(t)
 		if err := roomIn(q, a.n, a.size); err != nil {
 			return err
 		}

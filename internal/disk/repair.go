@@ -23,9 +23,11 @@ type Salvage struct {
 	Again   map[string]int     // by queue: tasks put after Cut, which are put again
 	ByRun   map[string]int     // the same by run; "" for none
 	Refused int                // of these, refused as duplicates or beyond their run
+	Lost    int64              // tasks kept without their bodies: each goes dead when it is to be handed out
 	Kept    string             // where the original is, when it was salvaged
 	again   []glassq.Task
-	limit   uint64 // lease numbers below it may have been used
+	limit   uint64  // lease numbers below it may have been used
+	low     wal.Pos // lowest place of a body of Lost
 }
 
 // Whole tells that nothing is wrong.
@@ -70,14 +72,27 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 		return nil, nil, openErr(err)
 	}
 	s := &Salvage{Again: map[string]int{}, ByRun: map[string]int{}}
-	st := state.New(state.Hooks{})
+	var sp space
+	hooks := state.Hooks{
+		Live: func(f uint64, n int64) {
+			if pos := wal.Pos(f * 8); sp.find(pos) == nil && (s.low == 0 || pos < s.low) {
+				s.low = pos
+			}
+			sp.add(f, 1, n)
+		},
+		Dropped: func(f uint64, n int64) { sp.add(f, -1, -n) },
+	}
+	sp.know(v.Segments())
+	st := state.New(hooks)
 	var from wal.Pos
 	for _, pos := range v.Checkpoints {
 		if err := v.ReadCheckpoint(pos, st.Restore); err == nil {
 			from = pos
 			break
 		}
-		st = state.New(state.Hooks{})
+		sp, s.low = space{}, 0
+		sp.know(v.Segments())
+		st = state.New(hooks)
 	}
 	cut, gone := from, false
 	err = v.Frames(from, func(f wal.Frame, after bool) error {
@@ -108,6 +123,11 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 	if err != nil {
 		return nil, nil, openErr(err)
 	}
+	if s.Lost = sp.lost; s.Lost == 0 {
+		s.low = 0
+	} else if len(v.Losses) == 0 {
+		v.Losses = append(v.Losses, wal.Loss{File: "log", From: s.low, Err: errors.New("a segment is missing in which tasks lie")})
+	}
 	s.Losses, s.Cut = v.Losses, uint64(cut)
 	// A lease takes some bytes of the log, and a start, which skips a block of numbers, a frame: so
 	// many numbers at most were handed out behind the gap.
@@ -126,7 +146,7 @@ func (s *Salvage) build(v *wal.Survey, dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	if err := v.CopyTo(wal.DirFS(dir), wal.Pos(s.Cut)); err != nil {
+	if err := v.CopyTo(wal.DirFS(dir), wal.Pos(s.Cut), s.low); err != nil {
 		return err
 	}
 	e, err := Open(dir, Options{MinFree: Watermark{Bytes: -1}})

@@ -189,3 +189,85 @@ func TestCopy(t *testing.T) {
 		t.Errorf("a copy that does not check out is left behind: %v", err)
 	}
 }
+
+// TestRepairPage: the first page of a segment before the newest checkpoint is damaged. The start is refused,
+// and a salvage keeps every task whose body lies elsewhere; those in the segment are dead and say so.
+func TestRepairPage(t *testing.T) {
+	for _, which := range []int{0, 1} {
+		for _, gone := range []bool{false, true} {
+			t.Run(fmt.Sprintf("segment %d, gone %v", which, gone), func(t *testing.T) { repairPage(t, which, gone) })
+		}
+	}
+}
+
+func repairPage(t *testing.T, which int, gone bool) {
+	dir := filepath.Join(t.TempDir(), "d")
+	opt := disk.Options{SegmentSize: 8 << 10, MinFree: disk.Watermark{Bytes: -1}}
+	e, err := disk.Open(dir, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 12
+	for i := range n {
+		if err := putOne(t, e, fmt.Sprintf("body-%02d %s", i, strings.Repeat("x", 1500))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil { // with a checkpoint past all of them
+		t.Fatal(err)
+	}
+	segments, _ := filepath.Glob(filepath.Join(dir, "segment-*"))
+	if len(segments) < 4 {
+		t.Fatalf("%d segments; want some before the last", len(segments))
+	}
+	bad := segments[which]
+	data, err := os.ReadFile(bad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inIt := strings.Count(string(data), "body-")
+	name := filepath.Base(bad)
+	data[40] ^= 1
+	if err := os.WriteFile(bad, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if gone { // a lost file cannot be named, but by its tasks
+		name = "segment"
+		if err := os.Remove(bad); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = disk.Open(dir, opt)
+	if glassq.CodeOf(err) != glassq.CodeDamaged || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "glassq repair") {
+		t.Fatalf("start = %v; want damaged, the file, and what to do", err)
+	}
+	s, err := disk.Repair(dir, false)
+	if err != nil || s.Whole() || !strings.Contains(s.Losses[0].String(), name) || s.Lost != int64(inIt) {
+		t.Fatalf("repair = %+v, %v; want the loss of %s, and of %d tasks", s, err, name, inIt)
+	}
+	if s, err = disk.Repair(dir, true); err != nil || s.Kept == "" {
+		t.Fatalf("salvage = %+v, %v", s, err)
+	}
+	if kept, err := os.ReadFile(filepath.Join(s.Kept, filepath.Base(bad))); !gone && (err != nil || string(kept) != string(data)) {
+		t.Errorf("the original is not as it was: %v", err)
+	}
+	e, err = disk.Open(dir, opt)
+	if err != nil {
+		t.Fatalf("start on what was salvaged = %v", err)
+	}
+	defer e.Close()
+	got := map[string]bool{}
+	for range 3 * n {
+		leases, err := e.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1})
+		if err != nil && glassq.CodeOf(err) != glassq.CodeDamaged {
+			t.Fatal(err)
+		}
+		for _, l := range leases {
+			got[string(l.Body[:7])] = true
+		}
+	}
+	q, err := e.Queues(t.Context(), "q")
+	if err != nil || len(got) != n-inIt || q[0].Dead != int64(inIt) || q[0].Books.Put != n || q[0].Ready != 0 {
+		t.Errorf("handed out %d bodies, queue %+v, %v; want %d of %d, and %d dead", len(got), q, err, n-inIt, n, inIt)
+	}
+}

@@ -20,7 +20,7 @@ type waitList struct {
 type waiter struct {
 	r    glassq.Reserve
 	got  []grant
-	f    *frame // to be waited for before the bodies are read
+	f    uint64 // frame to be waited for before the bodies are read
 	pin  int    // with got: what deliver unpins
 	done chan struct{}
 }
@@ -183,9 +183,9 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 	w.pin = e.pin()
 	if number > e.limit || w.r.Take {
 		// The numbers are reserved in a frame under way, or the ack has to be written.
-		w.f = e.open
+		w.f = e.open.number
 		if !w.r.Take {
-			w.f.force = true
+			e.open.force = true
 		}
 		return
 	}
@@ -208,16 +208,16 @@ func (e *Engine) show(q *state.Queue, w *waiter) {
 	w.f = e.unwritten(p.Frame)
 }
 
-// unwritten returns the frame at a place of the log that may not be written yet, or nil. The caller
+// unwritten returns the frame at a place of the log that may not be written yet, or 0. The caller
 // holds mu.
-func (e *Engine) unwritten(at uint64) *frame {
+func (e *Engine) unwritten(at uint64) uint64 {
 	switch {
 	case at >= uint64(e.open.pos)/8:
-		return e.open
+		return e.open.number
 	case e.flying != nil && at >= uint64(e.flying.pos)/8:
-		return e.flying
+		return e.flying.number
 	}
-	return nil
+	return 0
 }
 
 // deliver waits until what w got may be told, reads the bodies, and makes the leases.

@@ -132,6 +132,9 @@ func openFlipped(ctx context.Context, fs *waltest.FS, p *play) (how string, err 
 		missing := 0
 		for {
 			ls, err := e.Reserve(ctx, glassq.Reserve{Queue: q, Max: 100})
+			if glassq.CodeOf(err) == glassq.CodeDamaged {
+				continue // nothing else was left; it is dead now
+			}
 			if err != nil {
 				return how, fmt.Errorf("Reserve from %s = %w", q, err)
 			}

@@ -136,9 +136,18 @@ func (m *model) held(queue string, states ...glassq.State) (n int64) {
 	return n
 }
 
+func (m *model) bytes(queue string) (n int64) {
+	for i := range m.tasks {
+		if t := &m.tasks[i]; t.Queue == queue {
+			n += state.Size(&t.Task)
+		}
+	}
+	return n
+}
+
 // refuses is the code by which a put is to be refused, or nothing.
 func (m *model) refuses(ts []glassq.Task) glassq.Code {
-	add := map[string]int64{}
+	add, size := map[string]int64{}, map[string]int64{}
 	for i := range ts {
 		t := &ts[i]
 		if r, ok := m.runs[t.Run]; t.Dense && ok && r.change.Sealed && r.change.Total > 0 && uint64(t.N) >= r.change.Total && !r.put[t.N] {
@@ -146,10 +155,12 @@ func (m *model) refuses(ts []glassq.Task) glassq.Code {
 		}
 		if !m.duplicate(t) {
 			add[t.Queue]++
+			size[t.Queue] += state.Size(t)
 		}
 	}
 	for name, n := range add {
-		if most := m.queues[name].set.MaxTasks; most > 0 && m.held(name)+n > most {
+		set := m.queues[name].set
+		if set.MaxTasks > 0 && m.held(name)+n > set.MaxTasks || set.MaxBytes > 0 && m.bytes(name)+size[name] > set.MaxBytes {
 			return glassq.CodeQueueFull
 		}
 	}
@@ -193,6 +204,11 @@ func (m *model) heads(queue string, most int) []uint64 {
 	if m.queues[queue].set.Paused {
 		return nil
 	}
+	return m.first(queue, most)
+}
+
+// first are the ready tasks in the order in which they are handed out.
+func (m *model) first(queue string, most int) []uint64 {
 	var ready []*mtask
 	for i := range m.tasks {
 		if t := &m.tasks[i]; t.Queue == queue && t.state == glassq.Ready {
@@ -264,12 +280,7 @@ func (m *model) ack(a *glassq.Ack) glassq.Code {
 	m.done(t, a.Outcome, a.Result != nil)
 	if a.Result != nil {
 		r := *a.Result
-		if r.Queue == "" {
-			r.Queue = m.runs[t.Run].change.Results
-		}
-		if r.Queue == "" {
-			r.Queue = glassq.DefaultResults
-		}
+		r.Queue = cmp.Or(r.Queue, t.Result, m.runs[t.Run].change.Results, glassq.DefaultResults)
 		r.Run, r.N, r.Dense, r.ID, r.Of = t.Run, t.N, t.Dense, "", t.attempt
 		if !t.Dense {
 			if r.ID = t.ID; r.ID == "" {
@@ -303,7 +314,11 @@ func (m *model) nack(n *glassq.Nack) glassq.Code {
 	case n.Dead:
 		m.die(t, true)
 	default:
-		m.retry(t, n.Delay.Milliseconds())
+		delay := n.Delay.Milliseconds()
+		if delay < 0 {
+			delay = state.Backoff(t.num, t.attempt)
+		}
+		m.retry(t, delay)
 	}
 	return ""
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing/synctest"
@@ -71,23 +70,23 @@ type play struct {
 	cut   cands // of which one must be there if the power fails before Open returns
 	floor uint64
 	steps []string
-	rng   *rand.Rand
+	rng   chooser
 	pre   string
 
 	keep   func(call int) bool // which calls become points; nil for none
 	settle bool                // what goes on in the background ends before the next step
 
 	// The journal: how far the caller has been answered when a call is made.
-	mu      sync.Mutex
-	opened  bool
-	begun   int
-	sure    [3]int // by duty: so many steps must survive
-	high    uint64
-	marks   []mark
-	models  []*model
-	e       *disk.Engine
-	d       *driver
-	matched *model
+	mu     sync.Mutex
+	opened bool
+	begun  int
+	sure   [3]int // by duty: so many steps must survive
+	high   uint64
+	marks  []mark
+	models []*model
+	e      *disk.Engine
+	d      *driver
+	before string // what the model showed after the last step
 }
 
 type mark struct {
@@ -108,19 +107,31 @@ func (p *play) run(ctx context.Context) ([]point, error) {
 		})
 		defer p.fs.OnCall(nil)
 	}
-	if err := p.open(); err != nil {
+	if err := p.begin(ctx); err != nil {
 		return nil, err
+	}
+	for i, name := range p.steps {
+		if err := p.take(ctx, name); err != nil {
+			return nil, fmt.Errorf("step %d, %s: %w", i, name, err)
+		}
+	}
+	return p.points(), nil
+}
+
+// begin opens the store and finds out which of the states that may be there is.
+func (p *play) begin(ctx context.Context) error {
+	if err := p.open(); err != nil {
+		return err
 	}
 	now := time.Now().UnixMilli()
 	got, err := observe(ctx, p.e, now)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	m := p.from.match(got, now)
 	if m == nil {
-		return nil, p.mismatch(got, now)
+		return p.mismatch(got, now)
 	}
-	p.matched = m
 	p.mu.Lock()
 	p.opened = true
 	p.models = []*model{m.clone()}
@@ -130,39 +141,42 @@ func (p *play) run(ctx context.Context) ([]point, error) {
 	if len(m.runs) > 0 { // no run of before goes on
 		p.d.runNo = 1 + len(m.runs)
 	}
-	before := m.view()
-	for i, name := range p.steps {
-		p.mu.Lock()
-		p.begun = i + 1
-		p.mu.Unlock()
-		if err := p.step(ctx, name); err != nil {
-			return nil, fmt.Errorf("step %d, %s: %w", i, name, err)
-		}
-		if p.settle {
-			synctest.Wait()
-		}
-		p.mu.Lock()
-		p.models = append(p.models, p.d.m.clone())
-		after := p.d.m.view()
-		changed := after != before || restful[name]
-		before = after
-		for duty := range p.sure {
-			if changed && duties[name] >= p.worth(i, duty) {
-				p.sure[duty] = i + 1
-			}
-		}
-		p.high = p.d.m.high
-		p.mu.Unlock()
-	}
-	return p.points(), nil
+	p.before = m.view()
+	return nil
 }
 
-// worth is what duty the step must have so that it and all before it survive what duty stands for.
-func (p *play) worth(i, want int) duty {
-	if duty(want) == durable && p.opt.Sync != "" && p.steps[i] != "restart" {
+// take takes one step more, and notes in the journal what is sure by then.
+func (p *play) take(ctx context.Context, name string) error {
+	p.mu.Lock()
+	p.begun++
+	p.mu.Unlock()
+	if err := p.step(ctx, name); err != nil {
+		return err
+	}
+	if p.settle {
+		synctest.Wait()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.models = append(p.models, p.d.m.clone())
+	after := p.d.m.view()
+	changed := after != p.before || restful[name]
+	p.before = after
+	for want := range p.sure {
+		if changed && duties[name] >= p.worth(name, duty(want)) {
+			p.sure[want] = p.begun
+		}
+	}
+	p.high = p.d.m.high
+	return nil
+}
+
+// worth is what duty the step must have so that it and all before it survive what want stands for.
+func (p *play) worth(name string, want duty) duty {
+	if want == durable && p.opt.Sync != "" && name != "restart" {
 		return durable + 1 // the mode promises nothing
 	}
-	return duty(want)
+	return want
 }
 
 func (p *play) step(ctx context.Context, name string) error {

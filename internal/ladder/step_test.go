@@ -2,19 +2,27 @@ package ladder
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
-	"math/rand/v2"
+	"maps"
 	"time"
 
 	"github.com/glassq/glassq"
 )
 
+// A chooser decides what a driver does: a *rand.Rand, or rapid.
+type chooser interface {
+	IntN(n int) int
+	Uint32N(n uint32) uint32
+	Shuffle(n int, swap func(i, j int))
+}
+
 // A driver takes one step after the other with a store and its model, and compares every answer.
 type driver struct {
 	s      glassq.Store
 	m      *model
-	rng    *rand.Rand
+	rng    chooser
 	prefix string // of the bodies, so that every body is put once
 	bodies int
 	next   uint32 // the next position of the current run
@@ -34,7 +42,7 @@ const (
 // duties are those of the steps that are not lazy.
 var duties = map[string]duty{
 	"put": durable, "big": durable, "dup": durable, "ids": durable, "one": durable, "delay": durable,
-	"ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable, "purge": durable,
+	"ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable, "unpause": durable, "purge": durable,
 	"bury": durable, "redrive": durable, "seal": durable, "cancel": durable, "drop": durable, "restart": durable,
 	"take": written, "sleep": written, "expire": written, "hour": written,
 }
@@ -78,6 +86,11 @@ func (d *driver) task(size int) glassq.Task {
 		t.Attempts = 1 + d.rng.IntN(2)
 	case 2:
 		t.Delay = time.Duration(1+d.rng.IntN(20))*time.Second + 750*time.Millisecond
+	case 3:
+		t.Lease, t.Result = time.Duration(20+d.rng.IntN(20))*time.Second+250*time.Millisecond, "q1"
+	case 4:
+		t.Type, t.Key, t.Flags = glassq.TypeJSON, "host", uint32(d.bodies)
+		t.Headers, t.Extra = map[string]string{"traceparent": d.prefix}, []byte(`{"tag":1}`)
 	}
 	return t
 }
@@ -125,6 +138,10 @@ func (d *driver) step(ctx context.Context, name string) error {
 			}
 		}
 		return nil
+	case "wait":
+		return d.wait(ctx, queues[d.rng.IntN(3)], 1+d.rng.IntN(2))
+	case "look":
+		return d.look(ctx, queues[d.rng.IntN(3)])
 	case "take":
 		return d.reserve(ctx, queues[d.rng.IntN(3)], 1+d.rng.IntN(3), true)
 	case "ack":
@@ -138,7 +155,7 @@ func (d *driver) step(ctx context.Context, name string) error {
 	case "stale":
 		return d.ackStale(ctx)
 	case "nack":
-		return d.nack(ctx, glassq.Nack{Delay: time.Duration(d.rng.IntN(3)) * 5750 * time.Millisecond, Reason: "try again"})
+		return d.nack(ctx, glassq.Nack{Delay: time.Duration(d.rng.IntN(4)-1) * 5750 * time.Millisecond, Reason: "try again"})
 	case "die":
 		return d.nack(ctx, glassq.Nack{Dead: true, Reason: "no such host"})
 	case "undo":
@@ -180,7 +197,8 @@ func (d *driver) operate(ctx context.Context, name string) error {
 	switch name {
 	case "set":
 		paused, attempts, most := d.one(4), d.rng.IntN(3), int64(d.rng.IntN(2)*40)
-		c := glassq.SettingsChange{Paused: &paused, Attempts: &attempts, MaxTasks: &most}
+		bytes := int64(d.rng.IntN(4)/3) * 20_000
+		c := glassq.SettingsChange{Paused: &paused, Attempts: &attempts, MaxTasks: &most, MaxBytes: &bytes}
 		got, err := d.s.Configure(ctx, queue, c)
 		q := d.m.queues[queue]
 		q.set = c.Apply(q.set)
@@ -216,6 +234,7 @@ func (d *driver) operate(ctx context.Context, name string) error {
 			if glassq.CodeOf(err) != glassq.CodeBadRequest {
 				return fmt.Errorf("Drop(%s) with leased tasks = %v; want code bad_request", queue, err)
 			}
+		case glassq.CodeOf(err) == glassq.CodeNotFound && d.m.queues[queue] == mqueue{} && d.m.held(queue) == 0: // a crash forgot it
 		case err != nil:
 			return fmt.Errorf("Drop(%s) = %v", queue, err)
 		default:
@@ -271,7 +290,15 @@ func (d *driver) put(ctx context.Context, ts ...glassq.Task) error {
 
 func (d *driver) reserve(ctx context.Context, queue string, most int, take bool) error {
 	length := time.Duration(30+d.rng.IntN(40))*time.Second + 500*time.Millisecond
+	if !take && d.one(5) {
+		length = 0 // the task's own
+	}
 	got, err := d.s.Reserve(ctx, glassq.Reserve{Queue: queue, Max: most, Lease: length, Take: take})
+	return d.handed(queue, most, length, take, got, err)
+}
+
+// handed compares what a reserve gave with what it ought to give now.
+func (d *driver) handed(queue string, most int, length time.Duration, take bool, got []glassq.Lease, err error) error {
 	want := d.m.heads(queue, most)
 	if err != nil || len(got) != len(want) {
 		return fmt.Errorf("Reserve of %d from %s = %d leases, %v; want %d", most, queue, len(got), err, len(want))
@@ -283,13 +310,63 @@ func (d *driver) reserve(ctx context.Context, queue string, most int, take bool)
 			return fmt.Errorf("Reserve from %s: hand-out %d is %q; want %q, task %d", queue, i, l.Body[:min(20, len(l.Body))], t.Body[:min(20, len(t.Body))], t.num)
 		case l.Attempt != t.attempt+1:
 			return fmt.Errorf("Reserve from %s: attempt %d of task %d; want %d", queue, l.Attempt, t.num, t.attempt+1)
+		case !sameOptions(&l.Task, &t.Task):
+			return fmt.Errorf("Reserve from %s: task %d came as %+v; it was put as %+v", queue, t.num, l.Task, t.Task)
 		case take:
 			d.m.done(*t, glassq.OK, false)
 			continue
 		case l.Number <= max(d.m.high, d.floor):
 			return fmt.Errorf("Reserve from %s: lease number %d; %d was handed out before", queue, l.Number, max(d.m.high, d.floor))
 		}
-		d.m.handOut(t.num, l.Number, length.Milliseconds())
+		granted := cmp.Or(length, t.Lease, glassq.DefaultLease)
+		if l.Length != granted {
+			return fmt.Errorf("Reserve from %s: task %d is leased for %v; want %v", queue, t.num, l.Length, granted)
+		}
+		d.m.handOut(t.num, l.Number, granted.Milliseconds())
+	}
+	return nil
+}
+
+// sameOptions compares what a hand-out carries beside body and id with what was put.
+func sameOptions(got, put *glassq.Task) bool {
+	return got.Type == put.Type && got.Key == put.Key && got.Flags == put.Flags && got.Run == put.Run && got.N == put.N &&
+		got.Dense == put.Dense && got.Of == put.Of && got.Result == put.Result && got.Priority.Level() == put.Priority.Level() &&
+		maps.Equal(got.Headers, put.Headers) && bytes.Equal(got.Extra, put.Extra)
+}
+
+// wait reserves and waits for the first task, which time may make ready.
+func (d *driver) wait(ctx context.Context, queue string, most int) error {
+	wait := time.Duration(1+d.rng.IntN(30)) * time.Second
+	before, start := d.m.clone(), time.Now().UnixMilli()
+	got, err := d.s.Reserve(ctx, glassq.Reserve{Queue: queue, Max: most, Wait: wait, Lease: time.Minute})
+	now := time.Now().UnixMilli()
+	if now > start { // nothing was ready a moment ago, or it would have come then
+		before.advance(now - 1)
+		if w := before.heads(queue, most); len(w) > 0 {
+			return fmt.Errorf("Reserve from %s came back after %d ms; %d tasks were ready before", queue, now-start, len(w))
+		}
+	}
+	if len(got) == 0 && err == nil && now-start < wait.Milliseconds() {
+		return fmt.Errorf("Reserve from %s with a wait of %v gave up after %d ms", queue, wait, now-start)
+	}
+	d.m.advance(now)
+	return d.handed(queue, most, time.Minute, false, got, err)
+}
+
+// look shows the next task and takes nothing.
+func (d *driver) look(ctx context.Context, queue string) error {
+	got, err := d.s.Reserve(ctx, glassq.Reserve{Queue: queue, Max: 1, Look: true})
+	paused := d.m.queues[queue].set.Paused
+	want := d.m.first(queue, 1)
+	if err != nil || len(got) != len(want) {
+		return fmt.Errorf("Look at %s (paused %v) = %d leases, %w; want %d", queue, paused, len(got), err, len(want))
+	}
+	if len(got) == 1 {
+		t := d.m.find(want[0])
+		if !bytes.Equal(got[0].Body, t.Body) || got[0].Number != 0 || got[0].Attempt != t.attempt {
+			return fmt.Errorf("Look at %s shows %q, number %d, attempt %d; want %q, no number, attempt %d",
+				queue, got[0].Body[:min(20, len(got[0].Body))], got[0].Number, got[0].Attempt, t.Body[:min(20, len(t.Body))], t.attempt)
+		}
 	}
 	return nil
 }

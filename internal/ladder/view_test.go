@@ -63,6 +63,9 @@ func observe(ctx context.Context, s glassq.Store, now int64) (string, error) {
 			}
 			for i := range ps {
 				p, at := &ps[i], int64(0)
+				if strings.Contains(p.Reason, "a task does not read") {
+					return "", glassq.Errorf(glassq.CodeDamaged, "Peek(%s, %v): task %d: %s", q.Name, st, p.Number, p.Reason)
+				}
 				if st == glassq.Delayed || st == glassq.Leased {
 					at = now + p.Due.Milliseconds()
 				}
@@ -99,17 +102,11 @@ func (m *model) view() string {
 	var v view
 	for _, name := range slices.Sorted(maps.Keys(m.queues)) {
 		var held [4]int64
-		bytes := int64(0)
 		for k, st := range allStates {
 			held[k] = m.held(name, st)
 		}
-		for i := range m.tasks {
-			if t := &m.tasks[i]; t.Queue == name {
-				bytes += int64(len(t.Body))
-			}
-		}
 		q := m.queues[name]
-		v.queue(name, q.set, q.books, bytes, held)
+		v.queue(name, q.set, q.books, m.bytes(name), held)
 		for _, st := range allStates {
 			for i := range m.tasks {
 				t := &m.tasks[i]

@@ -19,7 +19,7 @@ const (
 	end   = "<!-- end of counts -->"
 )
 
-var rungs = []string{"crash", "flips", "kill", "power", "mutants"}
+var rungs = []string{"crash", "machine", "ways", "flips", "kill", "power", "mutants"}
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {

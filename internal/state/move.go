@@ -83,8 +83,10 @@ type Lying struct {
 	Offset uint32
 }
 
-// scanned is how many chunks Survivors unpacks at most in one call.
-const scanned = 16
+const (
+	scanned = 16   // how many chunks Survivors unpacks at most in one call
+	passed  = 4096 // how many it looks at
+)
 
 // Survivors appends tasks whose bodies lie in frames from first up to but not including end, in order of
 // number from the cursor on, and returns where to go on; done when nothing is left. One call does a small
@@ -92,8 +94,8 @@ const scanned = 16
 func (s *State) Survivors(dst []Lying, first, end, cursor uint64) (found []Lying, next uint64, done bool) {
 	t := &s.tasks
 	ci := max(cursor/chunkLen, t.base)
-	for work := 0; ci < t.end(); ci++ {
-		if work >= scanned {
+	for work, stop := 0, ci+passed; ci < t.end(); ci++ {
+		if work >= scanned || ci == stop {
 			return dst, ci * chunkLen, false
 		}
 		c := t.chunk(ci)

@@ -31,6 +31,9 @@ const (
 	packN
 )
 
+// packedMost is more than a packed chunk can have.
+const packedMost = chunkLen * (2 + 7*binary.MaxVarintLen64)
+
 func zigzag(v int64) uint64   { return uint64(v)<<1 ^ uint64(v>>63) }
 func unzigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
 

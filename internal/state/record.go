@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -138,6 +139,33 @@ func AppendPut(dst []byte, t *glassq.Task) []byte {
 	dst = append(dst, t.Body...)
 	binary.LittleEndian.PutUint32(dst[start-4:], uint32(len(dst)-start))
 	return dst
+}
+
+// Size is what t counts in its queue's bytes: its body and what is carried with it (type, key, headers and
+// unknown members), as they lie in its record.
+func Size(t *glassq.Task) int64 {
+	str := func(n int) int { return (bits.Len(uint(n)|1)+6)/7 + n }
+	n := len(t.Body)
+	switch t.Type {
+	case "":
+	case glassq.TypeText, glassq.TypeJSON:
+		n += 2
+	default:
+		n += str(len(t.Type))
+	}
+	if t.Key != "" {
+		n += str(len(t.Key))
+	}
+	if k := len(t.Headers); k > 0 {
+		n += str(k) - k
+		for k, v := range t.Headers {
+			n += str(len(k)) + str(len(v))
+		}
+	}
+	if len(t.Extra) > 0 {
+		n += str(len(t.Extra))
+	}
+	return int64(min(n, maxSize))
 }
 
 func ceilMS(d time.Duration) uint64 {

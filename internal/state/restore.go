@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -92,7 +93,8 @@ func (s *State) restoreTasks(d *decoder) {
 	all := new([chunkLen]entry)
 	for k := d.num(); k > 0 && d.err == nil; k-- {
 		ci := d.num()
-		c := &chunk{packed: []byte(d.str())}
+		c := s.tasks.newChunk()
+		c.packed = s.tasks.keep(d.chunk(&s.tasks))
 		*all = [chunkLen]entry{}
 		live, first, last, ok := unpack(c.packed, all)
 		if d.err != nil || !ok || live == 0 || ci > maxTask/chunkLen || ci == 0 && all[0].state() != glassq.Gone ||
@@ -240,6 +242,20 @@ func (d *decoder) str() string {
 		return ""
 	}
 	return buf.String()
+}
+
+// chunk reads a packed chunk, which is good until t packs another.
+func (d *decoder) chunk(t *table) []byte {
+	n := d.num()
+	if n > packedMost {
+		d.fail("tasks")
+	}
+	if d.err != nil {
+		return nil
+	}
+	t.buf = slices.Grow(t.buf[:0], int(n))[:n]
+	d.raw(t.buf)
+	return t.buf
 }
 
 func (d *decoder) json(v any) {

@@ -2,6 +2,7 @@ package state
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/glassq/glassq"
 )
@@ -80,6 +81,8 @@ type table struct {
 	hot     []uint64 // unpacked chunks in the order of the sweep
 	hotMost int
 	spares  []*[chunkLen]entry
+	unused  []chunk // made together, see newChunk
+	page    []byte  // see keep
 	buf     []byte
 	scratch *[chunkLen]entry // of read, unpacked
 	read    []byte           // what scratch was unpacked from
@@ -98,7 +101,7 @@ func (t *table) add(e entry) uint64 {
 	ci := n / chunkLen
 	c := t.chunk(ci)
 	if c == nil {
-		c = &chunk{}
+		c = t.newChunk()
 		t.place(ci, c)
 		c.all = t.array()
 		t.hot = append(t.hot, ci)
@@ -110,6 +113,35 @@ func (t *table) add(e entry) uint64 {
 	c.live++
 	t.live++
 	return n
+}
+
+const (
+	madeTogether = 16      // chunks; one that lives keeps the memory of the others
+	pageLen      = 8 << 10 // bytes of packed chunks; likewise
+)
+
+// newChunk returns an empty chunk.
+func (t *table) newChunk() *chunk {
+	if len(t.unused) == 0 {
+		t.unused = make([]chunk, madeTogether)
+	}
+	c := &t.unused[0]
+	t.unused = t.unused[1:]
+	return c
+}
+
+// keep returns a copy of a packed chunk. Copies are made side by side: each by itself would be an
+// allocation for few tasks, and rounded up.
+func (t *table) keep(packed []byte) []byte {
+	if cap(t.page)-len(t.page) < len(packed) {
+		if len(packed) > pageLen/4 {
+			return slices.Clone(packed)
+		}
+		t.page = make([]byte, 0, pageLen)
+	}
+	start := len(t.page)
+	t.page = append(t.page, packed...)
+	return t.page[start:len(t.page):len(t.page)]
 }
 
 // place puts c at chunk number ci, which is past all others.
@@ -186,7 +218,7 @@ func (t *table) trim() {
 			continue
 		}
 		t.buf = pack(t.buf[:0], c.all)
-		c.packed = append(make([]byte, 0, len(t.buf)), t.buf...)
+		c.packed = t.keep(t.buf)
 		c.first, c.last = frames(c.all)
 		t.release(c)
 	}

@@ -22,6 +22,7 @@ const (
 	checkpointHead    = 64
 	checkpointTrail   = 12
 	checkpointsKept   = 2
+	checkpointSync    = 1 << 20 // bytes synced at once: the log's Syncs go to the same disk
 )
 
 var errCheckpointSum = errors.New("checkpoint checksum differs")
@@ -29,6 +30,7 @@ var errCheckpointSum = errors.New("checkpoint checksum differs")
 type checkpoint struct {
 	pos  Pos
 	good bool // the header is whole, so the log was durable up to pos
+	bad  bool // it was found damaged: nothing to fall back to
 }
 
 func checkpointName(pos Pos) string { return fmt.Sprintf("checkpoint-%016x", uint64(pos)) }
@@ -68,7 +70,7 @@ func (l *Log) loadCheckpoints(points []Pos) error {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", checkpointName(pos), err)
 		}
-		l.cps = append(l.cps, checkpoint{pos: pos, good: good})
+		l.cps = append(l.cps, checkpoint{pos: pos, good: good, bad: !good})
 	}
 	return nil
 }
@@ -105,11 +107,12 @@ func (l *Log) Checkpoints() []Pos {
 }
 
 // WriteCheckpoint publishes what write writes as the checkpoint at pos, which must be
-// durable, and then deletes all checkpoints but the newest two. When it returns nil
+// durable, and then deletes all checkpoints but the newest two, and first those that
+// ReadCheckpoint found damaged. When it returns nil
 // the checkpoint is durable; when it returns an error the older ones are as they
 // were. A full disk does not fail the log. write is called again when the disk was full and
-// the reserve made room. Checkpoints are written one at a time;
-// the call may run beside everything else.
+// the reserve made room; some of its Writes wait for the disk. Checkpoints are written one
+// at a time; the call may run beside everything else.
 func (l *Log) WriteCheckpoint(pos Pos, write func(w io.Writer) error) error {
 	l.cpMu.Lock()
 	defer l.cpMu.Unlock()
@@ -149,8 +152,13 @@ func (l *Log) WriteCheckpoint(pos Pos, write func(w io.Writer) error) error {
 	cps = append(cps, checkpoint{pos: pos, good: true})
 	slices.SortFunc(cps, func(a, b checkpoint) int { return int(min(max(int64(b.pos-a.pos), -1), 1)) })
 	var old []checkpoint
+	for i := len(cps) - 1; i >= 0 && len(cps) > checkpointsKept; i-- {
+		if cps[i].bad {
+			old, cps = append(old, cps[i]), slices.Delete(cps, i, i+1)
+		}
+	}
 	if len(cps) > checkpointsKept {
-		cps, old = cps[:checkpointsKept:checkpointsKept], cps[checkpointsKept:]
+		cps, old = cps[:checkpointsKept:checkpointsKept], append(old, cps[checkpointsKept:]...)
 	}
 	l.cps = cps
 	l.cpsMu.Unlock()
@@ -168,15 +176,19 @@ func (l *Log) WriteCheckpoint(pos Pos, write func(w io.Writer) error) error {
 }
 
 type checkpointWriter struct {
-	f   File
-	off int64
-	sum uint32
+	f      File
+	off    int64
+	synced int64 // bytes; the file is synced as a whole at its end
+	sum    uint32
 }
 
 func (w *checkpointWriter) Write(b []byte) (int, error) {
 	n, err := w.f.WriteAt(b, w.off)
 	w.off += int64(n)
 	w.sum = crc32.Update(w.sum, castagnoli, b[:n])
+	if err == nil && w.off-w.synced >= checkpointSync {
+		err, w.synced = w.f.Sync(), w.off
+	}
 	return n, err
 }
 
@@ -199,6 +211,12 @@ func (l *Log) ReadCheckpoint(pos Pos, read func(r io.Reader) error) error {
 	}
 	if err := verifyCheckpoint(f, size, l.uuid, pos); err != nil {
 		if cerr, ok := errors.AsType[*CorruptError](err); ok {
+			l.cpsMu.Lock()
+			l.cps = slices.Clone(l.cps)
+			for i := range l.cps {
+				l.cps[i].bad = l.cps[i].bad || l.cps[i].pos == pos
+			}
+			l.cpsMu.Unlock()
 			cerr.File = name
 			return cerr
 		}

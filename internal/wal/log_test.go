@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -224,6 +225,42 @@ func TestMissingSegment(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A checkpoint that was found damaged is no generation: the next one takes its place, and the whole one
+// before it stays to fall back to.
+func TestDamagedCheckpointIsReplaced(t *testing.T) {
+	fsys := MemFS()
+	l := open(t, fsys, minSegmentSize)
+	replayAll(t, l, 0)
+	var points []Pos
+	write := func() {
+		t.Helper()
+		add(t, l, l.time+1, "frame")
+		ok(t, "Sync", l.Sync())
+		points = append(points, l.Next())
+		ok(t, "WriteCheckpoint", l.WriteCheckpoint(l.Next(), func(w io.Writer) error {
+			_, err := io.WriteString(w, "some state")
+			return err
+		}))
+	}
+	write()
+	write()
+	ok(t, "Close", l.Close())
+	flip(t, fsys, checkpointName(points[1]), checkpointHead+2)
+	l = open(t, fsys, minSegmentSize)
+	for i, want := range []bool{true, false} { // newest first
+		err := l.ReadCheckpoint(points[1-i], func(io.Reader) error { return nil })
+		if isCorrupt(err, checkpointName(points[1-i])) != want {
+			t.Fatalf("ReadCheckpoint(%d) = %v; want damage %v", points[1-i], err, want)
+		}
+	}
+	replayAll(t, l, points[0])
+	write()
+	if got, want := l.Checkpoints(), []Pos{points[2], points[0]}; !slices.Equal(got, want) {
+		t.Errorf("after one more Checkpoints = %v, want the new one and the whole one before it, %v", got, want)
+	}
+	ok(t, "Close", l.Close())
 }
 
 func TestCheckpoints(t *testing.T) {

@@ -25,6 +25,7 @@ type Survey struct {
 	fs          FS
 	uuid        [16]byte
 	segs        []*segment
+	ends        []Pos // of segs; of the last one 0
 	Checkpoints []Pos // whole ones, newest first
 	Losses      []Loss
 	End         Pos   // of the last frame that reads
@@ -43,7 +44,7 @@ func NewSurvey(fsys FS) (*Survey, error) {
 	v := &Survey{fs: fsys}
 	for _, name := range names {
 		if no, ok := parseHexName(name, "segment-", ".log"); ok {
-			s, uuid, _, err := loadSegment(fsys, no)
+			s, uuid, end, err := loadSegment(fsys, no)
 			if c, ok := errors.AsType[*CorruptError](err); ok {
 				v.Losses = append(v.Losses, Loss{File: name, Offset: c.Offset, Err: c.Err})
 				continue
@@ -52,9 +53,9 @@ func NewSurvey(fsys FS) (*Survey, error) {
 				return nil, err
 			}
 			if n := len(v.segs); n > 0 && v.segs[n-1].first == s.first {
-				v.segs = v.segs[:n-1] // written anew
+				v.segs, v.ends = v.segs[:n-1], v.ends[:n-1] // written anew
 			}
-			v.segs, v.uuid = append(v.segs, s), uuid
+			v.segs, v.ends, v.uuid = append(v.segs, s), append(v.ends, end), uuid
 		}
 		if pos, ok := parseHexName(name, "checkpoint-", ""); ok {
 			err := v.checkpoint(Pos(pos), func(io.Reader) error { return nil })
@@ -69,7 +70,29 @@ func NewSurvey(fsys FS) (*Survey, error) {
 		}
 	}
 	slices.Reverse(v.Checkpoints)
+	for i, s := range v.segs {
+		switch {
+		case i == len(v.segs)-1:
+			v.ends[i] = 0
+		case v.ends[i] > 0:
+		case v.segs[i+1].no == s.no+1:
+			v.ends[i] = v.segs[i+1].first
+		default:
+			if v.ends[i], err = (&Log{fs: fsys}).walk(s); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return v, nil
+}
+
+// Segments lists the segments whose pages read, oldest first. The end of the last is not known: 0.
+func (v *Survey) Segments() []Segment {
+	out := make([]Segment, len(v.segs))
+	for i, s := range v.segs {
+		out[i] = Segment{No: s.no, First: s.first, End: v.ends[i], Sealed: i < len(v.segs)-1}
+	}
+	return out
 }
 
 func (v *Survey) checkpoint(pos Pos, read func(io.Reader) error) error {
@@ -191,8 +214,10 @@ func nextFrame(s *segment, w *window, pos Pos) (next Pos, used bool, err error) 
 
 // CopyTo makes a log in an empty directory of what lies before cut: segments, checkpoints
 // and the format file. A start there finds a log that ends at cut, and nothing wrong with
-// it but what lies before its checkpoint and does not read.
-func (v *Survey) CopyTo(fsys FS, cut Pos) error {
+// it but what lies before its checkpoint and does not read. lost is the lowest position of
+// a frame that is needed and in no segment, or 0: then segments without frames stand in for
+// those that are missing, so that each such frame is found damaged when it is read.
+func (v *Survey) CopyTo(fsys FS, cut, lost Pos) error {
 	l := &Log{fs: fsys, uuid: v.uuid, ended: make(chan struct{})}
 	last := -1
 	for i, s := range v.segs {
@@ -202,6 +227,17 @@ func (v *Survey) CopyTo(fsys FS, cut Pos) error {
 	}
 	if last < 0 {
 		return errors.New("no segment reads")
+	}
+	if lost > 0 {
+		end := lost
+		for i, s := range v.segs[:last+1] {
+			if end < s.first && s.no > 1 {
+				if err := l.standIn(end, s); err != nil {
+					return err
+				}
+			}
+			end = v.ends[i]
+		}
 	}
 	for i, s := range v.segs[:last+1] {
 		limit := int64(-1)
@@ -222,6 +258,20 @@ func (v *Survey) CopyTo(fsys FS, cut Pos) error {
 	return l.writeFile(formatName, func(f File) error {
 		_, err := f.WriteAt(fmt.Appendf(nil, "%s %d %x\n", formatMagic, formatVersion, v.uuid), 0)
 		return err
+	})
+}
+
+// standIn makes a sealed segment that reaches from first to where next begins, of zeros.
+func (l *Log) standIn(first Pos, next *segment) error {
+	s := newSegment(next.no-1, first)
+	page := make([]byte, pageSize)
+	s.encodeHead(page, l.uuid)
+	s.encodeSeal(page[sealOffset:sealOffset+sealSize], next.first)
+	return l.writeFile(s.name(), func(f File) error {
+		if _, err := f.WriteAt(page, 0); err != nil {
+			return err
+		}
+		return f.Truncate(s.offset(next.first)) // no blocks where the file system has holes
 	})
 }
 

@@ -1,10 +1,16 @@
 package wal
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 const (
 	spareName = "spare.tmp"
-	zeroStep  = 1 << 20 // bytes zeroed and synced at once, so that Syncs wait little
+	zeroStep  = 1 << 20   // bytes zeroed and synced at once when the writer may need them soon
+	zeroSmall = 256 << 10 // likewise when it does not, so that its Syncs wait little
+	zeroPause = 3         // times as long as a small step took, nothing is zeroed after it
+	zeroAhead = 4         // times as many bytes as were appended meanwhile is soon enough
 )
 
 // A spare is the next segment's file in the making. Its goroutine owns f until done
@@ -19,7 +25,8 @@ type spare struct {
 
 // startSpare prepares the next segment in the background. The file is filled with
 // real zeros: a sync after a write into blocks that are only reserved also has to
-// record that they are in use now.
+// record that they are in use now. It is done little by little as long as that is
+// fast enough: the disk is the same that the appended frames are synced to.
 func (l *Log) startSpare() {
 	sp := &spare{stop: make(chan struct{}), done: make(chan struct{})}
 	l.spare = sp
@@ -37,15 +44,30 @@ func (l *Log) startSpare() {
 				l.spareRoom.Store(size)
 			}
 		}
-		for off := int64(0); off < size && err == nil; off += zeroStep {
+		began := l.end.Load()
+		timer := time.NewTimer(0)
+		defer timer.Stop()
+		for off := int64(0); off < size && err == nil; {
 			select {
 			case <-sp.stop:
 				sp.f = f
 				return
-			default:
+			case <-timer.C:
 			}
-			if err = f.Zero(off, min(zeroStep, size-off)); err == nil {
+			step, ahead := int64(zeroStep), uint64(off) > zeroAhead*(l.end.Load()-began)+zeroStep
+			if ahead {
+				step = zeroSmall
+			}
+			step = min(step, size-off)
+			at := time.Now()
+			if err = f.Zero(off, step); err == nil {
 				err = f.Sync()
+			}
+			off += step
+			if ahead {
+				timer.Reset(zeroPause * time.Since(at))
+			} else {
+				timer.Reset(0)
 			}
 		}
 		if err != nil {

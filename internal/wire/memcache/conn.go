@@ -24,8 +24,8 @@ const (
 	moreAt   = 4 << 10   // room in the input buffer that is worth a look for more input
 )
 
-// A conn is one client. All of it belongs to its goroutine, but for nc, which the server also closes and
-// sets deadlines of, and for what watch says.
+// A conn is one client. All of it belongs to the goroutine that serves it, its own or that of a loop, but
+// for nc, which the server also closes and sets deadlines of, and for what watch says.
 type conn struct {
 	s   *Server
 	nc  net.Conn
@@ -42,7 +42,7 @@ type conn struct {
 	locked   bool // has to log in
 	admin    bool // may drop and purge queues
 	stalling bool // a read deadline is set
-	broken   bool // an answer could not be written
+	broken   bool // an answer could not be written, or the client did not take it
 	eof      error
 	wrote    time.Time // when the write deadline was last set
 
@@ -54,6 +54,13 @@ type conn struct {
 	n      tally                   // since the last flush
 	more   func(fd uintptr) bool   // reads what has arrived, for raw
 	got    int                     // by more
+	some   func(fd uintptr) bool   // writes what it can of the answers, for raw
+	gone   int                     // by some
+
+	loop    *loop // that serves this connection, or may take it back; nil where there is none
+	fd      int32 // once it was in a loop
+	singles int   // reads in a row that brought one short command
+	enough  int   // of them, to go back to the loop
 }
 
 // A desk is what a connection needs while it has work.
@@ -73,8 +80,8 @@ var (
 // errCut ends a connection on purpose.
 var errCut = errors.New("connection cut")
 
-func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{s: s, nc: nc, first: true, locked: len(s.keys) > 0, admin: len(s.keys) > 0 || isLocal(nc)}
+func newConn(ctx context.Context, s *Server, nc net.Conn) *conn {
+	c := &conn{s: s, nc: nc, ctx: ctx, first: true, locked: len(s.keys) > 0, admin: len(s.keys) > 0 || isLocal(nc)}
 	switch t, ok := nc.(*net.TCPConn); {
 	case s.opt.TLS != nil:
 		c.nc = tls.Server(nc, s.opt.TLS)
@@ -82,6 +89,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		if raw, err := t.SyscallConn(); err == nil {
 			c.raw = raw
 			c.more = c.readArrived
+			c.some = c.writeSome
 		}
 	}
 	c.in = c.small[:]
@@ -94,29 +102,45 @@ func isLocal(nc net.Conn) bool {
 	return !ok || a.IP.IsLoopback()
 }
 
-// run serves the client until either side ends the connection.
-func (c *conn) run(ctx context.Context) {
-	c.ctx = ctx
-	defer c.end()
+// run serves the client until either side ends the connection, or until a loop takes it over.
+func (c *conn) run() {
 	if err := c.shakeHands(); err != nil {
 		c.s.log.Debug("handshake failed", "client", c.nc.RemoteAddr(), "err", err)
+		c.end()
 		return
 	}
-	for {
+	if !c.work() {
+		c.end()
+	}
+}
+
+// work is run after the handshake. It reports whether a loop has taken the connection over.
+func (c *conn) work() (taken bool) {
+	for steps := 0; ; {
 		done, err := c.step()
+		if done {
+			steps++
+		}
 		if err == nil && (done || c.arrived()) {
 			continue
 		}
+		if c.singles++; steps > 1 || c.large != nil {
+			c.singles = 0
+		}
+		steps = 0
 		c.settle()
 		if ferr := c.flush(); ferr != nil || errors.Is(err, io.EOF) {
-			return
+			return false
 		}
 		if err != nil {
 			c.linger()
-			return
+			return false
+		}
+		if c.goBack() {
+			return true
 		}
 		if err := c.fill(); err != nil {
-			return
+			return false
 		}
 	}
 }
@@ -147,6 +171,7 @@ func (c *conn) end() {
 	c.s.count.add(&c.n)
 	c.release()
 	c.shrink()
+	c.s.forget(c)
 }
 
 // giveBack undoes leases that nobody has.
@@ -388,15 +413,14 @@ func (c *conn) fillSome() error {
 		c.sent = c.sent[:0]
 		return nil
 	}
-	c.noteReset(err)
+	c.broken = c.broken || isReset(err)
 	return err
 }
 
-// noteReset notes that what was written last was not read: the client ended with it, or was gone before.
-func (c *conn) noteReset(err error) {
-	if errors.Is(err, syscall.ECONNRESET) {
-		c.broken = true
-	}
+// isReset tells whether a read failed because the client is gone altogether: what it was sent last did
+// not reach it.
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // grow moves to a large buffer, which counts among the bodies in flight.
@@ -478,9 +502,14 @@ func (c *conn) send(b []byte) error {
 		}
 		b = b[n:]
 	}
+	c.wroteAll()
+	return nil
+}
+
+// wroteAll notes that the client was sent what there was.
+func (c *conn) wroteAll() {
 	c.sent, c.unsent = append(c.sent, c.unsent...), c.unsent[:0]
 	c.s.count.add(&c.n)
-	return nil
 }
 
 // linger lets the last answer reach the client: closing with unread input would take it back.
@@ -509,8 +538,8 @@ func (c *conn) watch() (gone bool) {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				return false
 			}
+			c.broken = c.broken || isReset(err)
 			c.eof = err
-			c.noteReset(err)
 			return true
 		}
 	}

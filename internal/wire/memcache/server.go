@@ -2,9 +2,10 @@
 // Kestrel's reliable reads, and adds leases by number, results and batches in verbs that stock clients
 // can send. docs/memcached.md is the dialect.
 //
-// A connection is one goroutine. It parses all that has arrived, hands runs of puts or of acks to the
-// broker as one batch, and writes the answers when its input runs dry. The package decides nothing about
-// tasks.
+// A connection that sends bursts, long bodies or what may wait has a goroutine. It parses all that has
+// arrived, hands runs of puts or of acks to the broker as one batch, and writes the answers when its input
+// runs dry. Connections that send one short command at a time, and idle ones, share a few loops (see loop).
+// The package decides nothing about tasks.
 package memcache
 
 import (
@@ -55,6 +56,8 @@ type Server struct {
 	roomy   int64          // bytes of it free while nobody asks before taking
 
 	draining atomic.Bool
+	loops    []*loop        // none where the system has no epoll
+	wg       sync.WaitGroup // of all goroutines
 	mu       sync.Mutex
 	conns    map[*conn]struct{} // guarded by mu
 }
@@ -87,12 +90,12 @@ func New(s glassq.Store, opt Options) *Server {
 // commands that have arrived, and cuts what is left after 10 s. When it returns, ln and every connection
 // are closed and no goroutine is left. A Server is run once.
 func (s *Server) Run(ctx context.Context, ln net.Listener) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
+	defer s.wg.Wait()
 	life, cancel := context.WithCancel(ctx)
-	defer cancel() // runs before wg.Wait
-	wg.Go(func() { s.kept.run(life, s) })
-	wg.Go(func() {
+	defer cancel() // runs before the wait
+	s.wg.Go(func() { s.kept.run(life, s) })
+	s.startLoops()
+	s.wg.Go(func() {
 		<-life.Done()
 		ln.Close()
 		s.drain()
@@ -102,9 +105,9 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		switch {
 		case err == nil:
 			pause = 0
-			wg.Go(func() { s.serve(life, nc) })
+			s.serve(life, nc)
 		case life.Err() != nil:
-			s.await(&wg)
+			s.await()
 			return nil
 		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
 			// Connections that end make room; those that are there go on.
@@ -128,10 +131,13 @@ func (s *Server) drain() {
 	for c := range s.conns {
 		c.nc.SetReadDeadline(longAgo)
 	}
+	for _, l := range s.loops {
+		l.stop()
+	}
 }
 
-// await waits for wg, and cuts all connections after drainFor.
-func (s *Server) await(wg *sync.WaitGroup) {
+// await waits for all goroutines, and cuts all connections after drainFor.
+func (s *Server) await() {
 	cut := time.AfterFunc(drainFor, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -140,24 +146,32 @@ func (s *Server) await(wg *sync.WaitGroup) {
 		}
 	})
 	defer cut.Stop()
-	wg.Wait()
+	s.wg.Wait()
 }
 
 // longAgo is a deadline that has passed.
 var longAgo = time.Unix(1, 0)
 
-// serve speaks with one client until either side ends it.
+// serve has a client served until either side ends the connection.
 func (s *Server) serve(ctx context.Context, nc net.Conn) {
-	c := newConn(s, nc)
+	c := newConn(ctx, s, nc)
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	s.count.conns.Add(1)
+	if n := s.count.conns.Add(1); len(s.loops) > 0 && c.raw != nil {
+		c.loop = s.loops[int(n)%len(s.loops)]
+	}
 	s.count.current.Add(1)
 	if s.draining.Load() {
 		nc.SetReadDeadline(longAgo)
 	}
-	c.run(ctx)
+	if c.locked || !c.loop.add(c) {
+		s.wg.Go(c.run)
+	}
+}
+
+// forget ends the book-keeping of a connection that is closed.
+func (s *Server) forget(c *conn) {
 	s.count.current.Add(-1)
 	s.mu.Lock()
 	delete(s.conns, c)

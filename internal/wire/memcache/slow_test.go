@@ -52,16 +52,19 @@ func TestSlowReaders(t *testing.T) {
 		size    = 6 << 20 // larger than what the sockets hold
 		room    = 3 * size
 	)
-	r := serveRoom(t, Options{}, room)
+	r := openPortWith(t, Options{}, room)
 	body := strings.Repeat("0123456789abcdef", size/16)
 	r.ask(fmt.Sprintf("set big 0 0 %d\r\n%s\r\n", size, body), stored)
 	before := heap()
 	var slow []net.Conn
-	for range readers {
+	for i := range readers {
 		nc := r.dial()
 		nc.SetReadBuffer(64 << 10)
 		io.WriteString(nc, strings.Repeat("get big/peek\r\n", each))
 		slow = append(slow, nc)
+		if i < room/size { // the room fills up; all others look first
+			parked(t, "memcache.(*conn).send", i+1)
+		}
 	}
 	parked(t, "memcache.(*conn).takeRoom", readers-room/size)
 	parked(t, "memcache.(*conn).send", room/size)

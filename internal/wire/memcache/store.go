@@ -322,17 +322,25 @@ func (c *conn) settle() {
 	}
 	if len(d.puts) > 0 {
 		c.putAll(d.puts)
+	}
+	if len(d.endings) > 0 {
+		errs, err := c.s.store.Ack(c.durably(), d.acks)
+		c.answerAcks(errs, err)
+	}
+	d.clear()
+}
+
+// clear forgets what was pending.
+func (d *desk) clear() {
+	if len(d.tasks) > 0 {
 		clear(d.tasks)
 		if d.tasks = d.tasks[:0]; cap(d.tasks) > 2*batchTasks {
 			d.tasks = nil
 		}
-		d.puts = d.puts[:0]
 	}
-	if len(d.endings) > 0 {
-		c.ackAll()
-		clear(d.acks)
-		d.acks, d.endings = d.acks[:0], d.endings[:0]
-	}
+	d.puts = d.puts[:0]
+	clear(d.acks)
+	d.acks, d.endings = d.acks[:0], d.endings[:0]
 }
 
 // putAll puts the tasks of commands in one batch. A batch is stored as a whole or not at all; one that is
@@ -342,17 +350,7 @@ func (c *conn) putAll(puts []put) {
 	receipts, err := c.s.store.Put(c.durably(), tasks)
 	switch {
 	case err == nil:
-		base := puts[0].first
-		for _, p := range puts {
-			if p.quiet {
-				continue
-			}
-			if p.add && p.end == p.first+1 && receipts[p.first-base].Duplicate {
-				c.say(notStored)
-				continue
-			}
-			c.say(stored)
-		}
+		c.answerPuts(puts, receipts)
 	case len(puts) == 1:
 		c.answerFailure(puts[0].quiet, failure(err, notStored))
 	case ended(err):
@@ -365,6 +363,21 @@ func (c *conn) putAll(puts []put) {
 	}
 }
 
+// answerPuts answers puts that were all stored; the receipts begin with that of the first one's task.
+func (c *conn) answerPuts(puts []put, receipts []glassq.Receipt) {
+	base := puts[0].first
+	for _, p := range puts {
+		if p.quiet {
+			continue
+		}
+		if p.add && p.end == p.first+1 && receipts[p.first-base].Duplicate {
+			c.say(notStored)
+			continue
+		}
+		c.say(stored)
+	}
+}
+
 // ended tells whether the store takes nothing any more.
 func ended(err error) bool {
 	switch glassq.CodeOf(err) {
@@ -374,10 +387,9 @@ func ended(err error) bool {
 	return false
 }
 
-func (c *conn) ackAll() {
-	d := c.desk
-	errs, err := c.s.store.Ack(c.durably(), d.acks)
-	for i, e := range d.endings {
+// answerAcks answers the pending acks, with what the store said of each and of all.
+func (c *conn) answerAcks(errs []error, err error) {
+	for i, e := range c.desk.endings {
 		why := err
 		if err == nil {
 			why = errs[i]

@@ -13,3 +13,9 @@ func (c *conn) vanished() bool { return false }
 
 // usage is not known here.
 func usage() (user, system float64) { return 0, 0 }
+
+// writeSome is asked by loops only, which are not here.
+func (c *conn) writeSome(uintptr) bool {
+	c.gone = 0
+	return true
+}

@@ -1,0 +1,371 @@
+package memcache
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+const (
+	firstEnough = 4       // single commands after which a connection goes back to its loop
+	mostEnough  = 1 << 12 // and after which it does at the latest
+)
+
+// noDeadline takes a deadline away.
+var noDeadline time.Time
+
+// A loop serves the connections whose clients send one short command at a time and wait for its answer,
+// and those that are idle. Where each had a goroutine of its own, waking it up would cost more than the
+// command. One goroutine reads what all of them have sent, takes the gets of a queue in one reserve and
+// puts or acks all else in one batch, and writes the answers.
+//
+// What may wait, or is long, or comes in bursts, is not for a loop: the connection goes on with a
+// goroutine of its own and comes back when its client sends single commands again.
+type loop struct {
+	s    *Server
+	poll *poll
+
+	mu      sync.Mutex
+	stopped bool
+	conns   map[int32]*conn // those that the loop serves, by file descriptor; guarded by mu
+
+	// What follows belongs to the loop's goroutine, for one turn.
+	ready []int32
+	gets  []want
+	puts  []*conn
+	acks  []*conn
+	tasks []glassq.Task
+	ends  []glassq.Ack
+}
+
+// A want is the get of one connection.
+type want struct {
+	c    *conn
+	line []byte // the key, which lies in the connection's buffer
+	t    target
+	cas  bool
+}
+
+// startLoops starts as many loops as make sense; with none every connection has a goroutine.
+func (s *Server) startLoops() {
+	for range loops() {
+		p, err := newPoll()
+		if err != nil {
+			s.log.Warn("memcached connections are served by a goroutine each", "err", err)
+			return
+		}
+		l := &loop{s: s, poll: p, conns: map[int32]*conn{}}
+		s.loops = append(s.loops, l)
+		s.wg.Go(l.run)
+	}
+}
+
+// add hands an idle connection, of which the caller lets go, to the loop. It reports false where there
+// is none, or it has stopped.
+func (l *loop) add(c *conn) bool {
+	if l == nil {
+		return false
+	}
+	if c.fd == 0 && c.raw.Control(func(fd uintptr) { c.fd = int32(fd) }) != nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped || l.poll.add(c.fd) != nil {
+		return false
+	}
+	l.conns[c.fd] = c
+	return true
+}
+
+// goBack is asked when everything has been answered: it hands the connection to its loop if that suits.
+func (c *conn) goBack() bool {
+	if c.singles < c.enough || c.r != c.w || c.eof != nil || c.locked || c.loop == nil {
+		return false
+	}
+	c.release()
+	c.shrink()
+	if c.stalling {
+		c.within(0)
+	}
+	return c.loop.add(c)
+}
+
+// leave has a goroutine of its own go on with a connection; first, if not nil, is what it begins with.
+func (l *loop) leave(c *conn, first func() error) {
+	l.mu.Lock()
+	delete(l.conns, c.fd)
+	l.poll.remove(c.fd)
+	l.mu.Unlock()
+	c.singles = 0
+	c.enough = min(max(2*c.enough, firstEnough), mostEnough)
+	c.take()
+	l.s.wg.Go(func() {
+		if first != nil && first() != nil || !c.work() {
+			c.end()
+		}
+	})
+}
+
+// stop ends the loop: its connections are served to their end by goroutines of their own.
+func (l *loop) stop() { l.poll.wake() }
+
+func (l *loop) run() {
+	for {
+		var err error
+		if l.ready, err = l.poll.wait(l.ready[:0]); err != nil {
+			break // told to stop
+		}
+		for _, fd := range l.ready {
+			l.mu.Lock()
+			c := l.conns[fd]
+			l.mu.Unlock()
+			if c != nil {
+				l.read(c)
+			}
+		}
+		l.turn()
+	}
+	l.mu.Lock()
+	l.stopped = true
+	left := make([]*conn, 0, len(l.conns))
+	for _, c := range l.conns {
+		left = append(left, c)
+	}
+	l.mu.Unlock()
+	for _, c := range left {
+		l.leave(c, nil)
+	}
+	l.poll.close()
+}
+
+// read takes in what a client has sent: a command for this turn, or something that is not for a loop.
+func (l *loop) read(c *conn) {
+	c.r, c.w, c.got = 0, 0, 0
+	if err := c.raw.Read(c.more); err != nil || c.got <= 0 {
+		l.leave(c, nil) // to its end
+		return
+	}
+	c.w = c.got
+	c.n.read += uint64(c.got)
+	c.sent = c.sent[:0]
+	c.take()
+	w := want{c: c}
+	switch c.single(&w) {
+	case singleGet:
+		l.gets = append(l.gets, w)
+		return
+	case singlePut:
+		if done, err := c.step(); done && err == nil {
+			switch {
+			case len(c.desk.puts) > 0:
+				l.puts = append(l.puts, c)
+			case len(c.desk.endings) > 0:
+				l.acks = append(l.acks, c)
+			default: // refused
+				l.answer(c)
+			}
+			return
+		}
+	}
+	l.leave(c, nil)
+}
+
+// A kind is what a loop thinks of what a client has sent.
+type kind int
+
+const (
+	singleNone kind = iota // not for a loop
+	singleGet              // get or gets of one key, which is not bound to its connection
+	singlePut              // a put or an ack
+)
+
+// single tells whether the input is one whole command that a loop can do. A get is left in the input,
+// and described in w.
+func (c *conn) single(w *want) kind {
+	in := c.in[:c.w]
+	end := bytes.IndexByte(in, '\n')
+	if end < 1 || in[end-1] != '\r' || in[0] == 0x80 || end > maxLine {
+		return singleNone
+	}
+	line := in[:end-1]
+	if c.first && looksHTTP(line) {
+		return singleNone
+	}
+	cmd := &c.cmd
+	parseCommand(line, cmd)
+	if cmd.fault != "" {
+		return singleNone
+	}
+	switch cmd.verb {
+	case verbSet, verbAdd, verbCas:
+		if end+1+cmd.size+2 != len(in) || cmd.size > c.bodyLimit(cmd) || bytes.Contains(cmd.key, wordBatch) || bytes.Contains(cmd.key, wordNack) ||
+			in[len(in)-2] != '\r' || in[len(in)-1] != '\n' {
+			return singleNone
+		}
+		return singlePut
+	case verbDelete:
+		if end+1 == len(in) && bytes.IndexByte(cmd.key, '/') >= 0 {
+			return singlePut
+		}
+	case verbGet, verbGets:
+		w.cas = cmd.verb == verbGets
+		var rest []byte
+		if w.line, rest = token(cmd.rest); end+1 != len(in) || len(w.line) == 0 || len(rest) > 0 || len(c.open) > 0 || c.s.answers.Free() < c.s.roomy {
+			return singleNone // or one that may have to wait for room
+		}
+		may := optWait
+		if w.cas {
+			may |= optOpen | optLength
+		}
+		if c.parse(w.line, may, &w.t) == "" && w.t.conflict() == "" {
+			return singleGet
+		}
+	}
+	return singleNone
+}
+
+var wordBatch, wordNack = []byte("/batch"), []byte("/nack")
+
+// turn does what the clients have asked for. Tasks are handed out first: that waits for no sync.
+func (l *loop) turn() {
+	for len(l.gets) > 0 {
+		l.reserve()
+	}
+	if len(l.puts) > 0 && len(l.acks) > 0 {
+		var both sync.WaitGroup
+		both.Go(func() { l.ack(l.acks) })
+		l.put(l.puts)
+		both.Wait()
+	} else if len(l.puts) > 0 {
+		l.put(l.puts)
+	} else if len(l.acks) > 0 {
+		l.ack(l.acks)
+	}
+	for _, list := range []*[]*conn{&l.puts, &l.acks} {
+		for _, c := range *list {
+			l.answer(c)
+		}
+		clear(*list)
+		*list = (*list)[:0]
+	}
+}
+
+// reserve does those of the gets that want the same as the first one, and takes them off the list.
+func (l *loop) reserve() {
+	first := l.gets[0]
+	queue, open := first.c.queue, first.t.has&optOpen
+	same, rest := make([]want, 0, len(l.gets)), l.gets[:0]
+	for _, w := range l.gets {
+		if w.c.queue == queue && w.t.has&optOpen == open && w.t.length == first.t.length {
+			same = append(same, w)
+		} else {
+			rest = append(rest, w)
+		}
+	}
+	clear(l.gets[len(rest):])
+	l.gets = rest
+	leases, err := l.s.store.Reserve(first.c.durably(), glassq.Reserve{
+		Queue: queue, Max: len(same), Take: open == 0, Lease: first.t.length})
+	for i, w := range same {
+		c := w.c
+		if err == nil && i >= len(leases) && w.t.wait > 0 {
+			l.leave(c, nil) // it asks again, and waits
+			continue
+		}
+		c.r, c.first = c.w, false
+		c.n.gets++
+		switch {
+		case err != nil:
+			c.say(failure(err, notFound))
+		case i < len(leases):
+			c.n.hits++
+			if open != 0 {
+				c.unsent = append(c.unsent, leases[i].Token())
+			}
+			if lease := &leases[i]; len(lease.Body) > inlineTo {
+				l.leave(c, func() error {
+					room := c.hold(0, []glassq.Lease{*lease})
+					defer c.s.answers.Give(room)
+					err := c.value(w.line, lease, w.cas)
+					c.say(endOf)
+					return err
+				})
+				continue
+			}
+			c.value(w.line, &leases[i], w.cas)
+			c.say(endOf)
+		default:
+			c.say(endOf)
+		}
+		l.answer(c)
+	}
+}
+
+// put stores what the connections want to put in one batch. When that is refused it is halved, until
+// each connection has its own answer.
+func (l *loop) put(conns []*conn) {
+	if len(conns) == 1 {
+		conns[0].settle()
+		return
+	}
+	l.tasks = l.tasks[:0]
+	for _, c := range conns {
+		l.tasks = append(l.tasks, c.desk.tasks...)
+	}
+	receipts, err := l.s.store.Put(conns[0].durably(), l.tasks)
+	clear(l.tasks)
+	if err != nil {
+		l.put(conns[:len(conns)/2])
+		l.put(conns[len(conns)/2:])
+		return
+	}
+	for _, c := range conns {
+		n := len(c.desk.tasks)
+		c.answerPuts(c.desk.puts, receipts[:n])
+		receipts = receipts[n:]
+		c.desk.clear()
+	}
+}
+
+// ack ends the leases that the connections want to end.
+func (l *loop) ack(conns []*conn) {
+	l.ends = l.ends[:0]
+	for _, c := range conns {
+		l.ends = append(l.ends, c.desk.acks...)
+	}
+	errs, err := l.s.store.Ack(context.WithoutCancel(conns[0].ctx), l.ends)
+	clear(l.ends)
+	for _, c := range conns {
+		n := len(c.desk.acks)
+		if err == nil {
+			c.answerAcks(errs[:n], nil)
+			errs = errs[n:]
+		} else {
+			c.answerAcks(nil, err)
+		}
+		c.desk.clear()
+	}
+}
+
+// answer sends a connection's answers; one that cannot take them at once waits on its own.
+func (l *loop) answer(c *conn) {
+	if len(c.desk.out) > 0 {
+		c.gone = 0
+		c.raw.Write(c.some)
+		if c.gone < len(c.desk.out) {
+			n := max(c.gone, 0)
+			c.n.written += uint64(n)
+			c.desk.out = c.desk.out[:copy(c.desk.out, c.desk.out[n:])]
+			l.leave(c, nil)
+			return
+		}
+		c.n.written += uint64(c.gone)
+		c.desk.out = c.desk.out[:0]
+		c.wroteAll()
+	}
+	c.release()
+}
