@@ -49,8 +49,15 @@ type want struct {
 	cas  bool
 }
 
-// startLoops starts as many loops as make sense; with none every connection has a goroutine.
+// startLoops starts as many loops as make sense, before the first connection that they can serve; with none
+// every connection has a goroutine.
 func (s *Server) startLoops() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.looped || s.draining.Load() {
+		return // those of a draining server would not be stopped
+	}
+	s.looped = true
 	for range loops() {
 		p, err := newPoll()
 		if err != nil {

@@ -56,7 +56,8 @@ type Server struct {
 	roomy   int64          // bytes of it free while nobody asks before taking
 
 	draining atomic.Bool
-	loops    []*loop        // none where the system has no epoll
+	looped   bool           // the loops were started; guarded by mu
+	loops    []*loop        // none where the system has no epoll; written by Run's goroutine only, guarded by mu
 	wg       sync.WaitGroup // of all goroutines
 	mu       sync.Mutex
 	conns    map[*conn]struct{} // guarded by mu
@@ -94,7 +95,6 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	life, cancel := context.WithCancel(ctx)
 	defer cancel() // runs before the wait
 	s.wg.Go(func() { s.kept.run(life, s) })
-	s.startLoops()
 	s.wg.Go(func() {
 		<-life.Done()
 		ln.Close()
@@ -158,8 +158,12 @@ func (s *Server) serve(ctx context.Context, nc net.Conn) {
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	if n := s.count.conns.Add(1); len(s.loops) > 0 && c.raw != nil {
-		c.loop = s.loops[int(n)%len(s.loops)]
+	n := s.count.conns.Add(1)
+	if c.raw != nil {
+		s.startLoops()
+		if len(s.loops) > 0 {
+			c.loop = s.loops[int(n)%len(s.loops)]
+		}
 	}
 	s.count.current.Add(1)
 	if s.draining.Load() {
