@@ -327,8 +327,11 @@ func (c *conn) readBig(used int) error {
 	body := make([]byte, size)
 	n := copy(body, got[used:])
 	c.r, c.w = 0, copy(c.in, got[used+n:])
-	for n < size {
-		c.within(stallTimeout)
+	for due := n; n < size; {
+		if n >= due { // each part in its time, or one who sends a byte now and then would hold the room for hours
+			c.within(stallTimeout)
+			due = n + largeIn
+		}
 		k, err := c.nc.Read(body[n:min(size, n+largeIn)])
 		n += k
 		c.n.read += uint64(k)

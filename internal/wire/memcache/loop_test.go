@@ -25,7 +25,7 @@ func TestTranscriptsTCP(t *testing.T) {
 		}
 		played++
 		t.Run(tr.name, func(t *testing.T) {
-			r := serveTCP(t, tr.opt)
+			r := openPort(t, tr.opt)
 			nc := r.dial()
 			nc.SetDeadline(time.Now().Add(time.Minute)) // it hangs
 			for _, s := range tr.steps {
@@ -180,7 +180,7 @@ func (s *speaker) speak(queue string, n int) error {
 // TestLoopConservation has many clients send single commands, bursts, long bodies, waits and mistakes, so
 // that connections go to and fro between loops and goroutines: each task put is got once, by somebody.
 func TestLoopConservation(t *testing.T) {
-	r := serveTCP(t, Options{})
+	r := openPort(t, Options{})
 	speakers := make([]*speaker, 24)
 	errs := make([]error, len(speakers))
 	var wg sync.WaitGroup
@@ -230,7 +230,7 @@ func TestLoopGoesBack(t *testing.T) {
 	if loops() == 0 {
 		t.Skip("left out: this system has no loops")
 	}
-	r := serveTCP(t, Options{})
+	r := openPort(t, Options{})
 	nc := r.dial()
 	nc.SetDeadline(time.Now().Add(time.Minute)) // it hangs
 	in := bufio.NewReader(nc)

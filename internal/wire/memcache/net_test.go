@@ -28,15 +28,15 @@ type netRig struct {
 	addr   string
 }
 
-// serveTCP starts a door, which the end of the test stops: then no goroutine of it may be left, and nothing
+// openPort starts a door, which the end of the test stops: then no goroutine of it may be left, and nothing
 // of the budgets be taken.
-func serveTCP(t *testing.T, opt Options) *netRig {
+func openPort(t *testing.T, opt Options) *netRig {
 	t.Helper()
-	return serveRoom(t, opt, answerRoom)
+	return openPortWith(t, opt, answerRoom)
 }
 
-// serveRoom is serveTCP with less room for answers.
-func serveRoom(t *testing.T, opt Options, room int64) *netRig {
+// openPortWith is openPort with less room for answers.
+func openPortWith(t *testing.T, opt Options, room int64) *netRig {
 	t.Helper()
 	e, err := disk.Open("mem:", disk.Options{})
 	if err != nil {
@@ -155,77 +155,9 @@ func (r *netRig) stat(name string, want func(n int64) bool) {
 
 func equals(n int64) func(int64) bool { return func(v int64) bool { return v == n } }
 
-// untouched wants one ready task in q that was never handed out to anybody who kept it.
-func (r *netRig) untouched(what string) {
-	r.t.Helper()
-	r.stat("q/ready", equals(1))
-	tasks, _, err := r.store.Peek(r.t.Context(), "q", glassq.Ready, 0, 10)
-	if err != nil || len(tasks) != 1 || tasks[0].Attempt != 0 {
-		r.t.Fatalf("%s: peek = %+v, %v; want one task with no attempt counted", what, tasks, err)
-	}
-}
-
-// TestVanish: a client that goes away between its reserve and the reply leaves the task where it was, with no
-// attempt counted.
-func TestVanish(t *testing.T) {
-	r := serveTCP(t, Options{})
-	r.ask("set q 0 0 1\r\na\r\n", stored)
-	for i := range 50 {
-		nc := r.dial()
-		io.WriteString(nc, "gets q/open\r\n")
-		nc.Close()
-		r.stat("total_connections", func(n int64) bool { return n > int64(i) })
-		r.stat("curr_connections", equals(1))
-		r.untouched("closed at once")
-	}
-	for range 10 {
-		nc := r.dial()
-		nc.SetLinger(0)
-		io.WriteString(nc, "gets q/open\r\nget q/open\r\n")
-		nc.Close()
-		r.stat("curr_connections", equals(1))
-		r.untouched("reset at once")
-	}
-	for range 10 { // kill -9 of a worker whose reply has come and was not read
-		nc := r.dial()
-		io.WriteString(nc, "gets q/open\r\n")
-		awaitInput(t, nc)
-		nc.Close()
-		r.stat("curr_connections", equals(1))
-		r.untouched("closed with the reply unread")
-	}
-	r.ask("get q\r\n", "VALUE q 0 1\r\na\r\nEND\r\n")
-
-	// One that waits takes nothing that comes after it has gone.
-	for _, wait := range []string{"get p/t=60000\r\n", "gets p/open/t=60000\r\n", "get p/open/t=60000\r\n"} {
-		nc := r.dial()
-		io.WriteString(nc, wait)
-		r.stat("curr_connections", equals(2))
-		nc.Close()
-		r.stat("curr_connections", equals(1))
-		r.ask("set p 0 0 1\r\nb\r\nget p\r\n", "STORED\r\nVALUE p 0 1\r\nb\r\nEND\r\n")
-	}
-
-	// One that has read its reply keeps the lease, whatever becomes of its connection.
-	nc := r.dial()
-	expect(t, nc, "set k 0 0 1\r\nc\r\ngets k/open\r\n", "STORED\r\n")
-	reply := bufio.NewReader(nc)
-	line, err := reply.ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(reply, make([]byte, len("c\r\nEND\r\n"))); err != nil {
-		t.Fatal(err)
-	}
-	nc.Close()
-	r.stat("curr_connections", equals(1))
-	lease := strings.Fields(line)[4]
-	r.ask("get k\r\ndelete k/"+lease+"\r\n", "END\r\nDELETED\r\n")
-}
-
 // TestHalfClosed: a client that ends its side gets the answers to all it has sent, and a wait ends at once.
 func TestHalfClosed(t *testing.T) {
-	r := serveTCP(t, Options{})
+	r := openPort(t, Options{})
 	r.ask("set q 0 0 1\r\na\r\nset q 0 0 1\r\nb\r\nget q q q\r\nget q/t=3600000\r\n",
 		"STORED\r\nSTORED\r\nVALUE q 0 1\r\na\r\nVALUE q 0 1\r\nb\r\nEND\r\nEND\r\n")
 	r.ask("set q 0 0 5\r\nab", "") // no whole command: nothing is stored, nothing said
@@ -246,7 +178,7 @@ func TestHalfClosed(t *testing.T) {
 // TestLargeBodies goes past every buffer, up to the limit and beyond.
 func TestLargeBodies(t *testing.T) {
 	const most = 1 << 20
-	r := serveTCP(t, Options{MaxBody: most})
+	r := openPort(t, Options{MaxBody: most})
 	nc := r.dial()
 	for _, n := range []int{largeIn - maxLine, largeIn - 20, largeIn - 2, largeIn, largeIn + 1, 3 * largeIn, most - 1, most} {
 		body := strings.Repeat("x\r\nget q\r\n", n/10+1)[:n]
@@ -278,7 +210,7 @@ func TestLargeBodies(t *testing.T) {
 
 // TestBadInput sends what is no command: each has its answer, and then the end or the next command.
 func TestBadInput(t *testing.T) {
-	r := serveTCP(t, Options{})
+	r := openPort(t, Options{})
 	for _, tt := range []struct{ name, send, want string }{
 		{"a line at the limit", "get " + strings.Repeat("q ", (maxLine-4)/2) + "\r\nget q\r\n", endOf + endOf},
 		{"a line over the limit", strings.Repeat("x", maxLine+1) + "\r\nget q\r\n", "CLIENT_ERROR line too long\r\n"},
@@ -330,7 +262,7 @@ func TestBadInput(t *testing.T) {
 
 // TestQuietFailures: what is refused without an answer is counted.
 func TestQuietFailures(t *testing.T) {
-	r := serveTCP(t, Options{MaxBody: 10})
+	r := openPort(t, Options{MaxBody: 10})
 	one := int64(1)
 	if _, err := r.store.Configure(t.Context(), "full", glassq.SettingsChange{MaxTasks: &one}); err != nil {
 		t.Fatal(err)
@@ -344,7 +276,7 @@ func TestQuietFailures(t *testing.T) {
 // TestTLS: with a certificate the door speaks TLS and nothing else.
 func TestTLS(t *testing.T) {
 	cert := selfSigned(t)
-	r := serveTCP(t, Options{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, Keys: [][]byte{[]byte("secret")}})
+	r := openPort(t, Options{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, Keys: [][]byte{[]byte("secret")}})
 	nc := tls.Client(r.dial(), &tls.Config{InsecureSkipVerify: true})
 	expect(t, nc, "set x 0 0 8\r\nu secret\r\nset q 0 0 1\r\na\r\ngets q/open/t=1000\r\nset q 0 0 1\r\nb\r\nget q/t=1000\r\n",
 		"STORED\r\nSTORED\r\nVALUE q/open/t=1000 0 1 1\r\na\r\nEND\r\nSTORED\r\nVALUE q/t=1000 0 1\r\nb\r\nEND\r\n")

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -51,16 +52,19 @@ func TestSlowReaders(t *testing.T) {
 		size    = 6 << 20 // larger than what the sockets hold
 		room    = 3 * size
 	)
-	r := serveRoom(t, Options{}, room)
+	r := openPortWith(t, Options{}, room)
 	body := strings.Repeat("0123456789abcdef", size/16)
 	r.ask(fmt.Sprintf("set big 0 0 %d\r\n%s\r\n", size, body), stored)
 	before := heap()
 	var slow []net.Conn
-	for range readers {
+	for i := range readers {
 		nc := r.dial()
 		nc.SetReadBuffer(64 << 10)
 		io.WriteString(nc, strings.Repeat("get big/peek\r\n", each))
 		slow = append(slow, nc)
+		if i < room/size { // the room fills up; all others look first
+			parked(t, "memcache.(*conn).send", i+1)
+		}
 	}
 	parked(t, "memcache.(*conn).takeRoom", readers-room/size)
 	parked(t, "memcache.(*conn).send", room/size)
@@ -96,30 +100,41 @@ func readBodies(nc net.Conn, key, body string, n int) error {
 	return nil
 }
 
-// TestVanishInBody: a client that goes away in the middle of a large body has taken nothing, and neither has one
-// that waits for room.
-func TestVanishInBody(t *testing.T) {
-	const size = 12 << 20
-	r := serveRoom(t, Options{}, size+size/2)
-	r.ask(fmt.Sprintf("set q 0 0 %d\r\n%s\r\nset big 0 0 %d\r\n%s\r\n", size, strings.Repeat("x", size), size, strings.Repeat("y", size)), stored+stored)
-	first := r.dial()
-	io.WriteString(first, "gets q/open\r\n")
-	if _, err := io.ReadFull(first, make([]byte, 1000)); err != nil {
-		t.Fatal(err)
-	}
-	parked(t, "memcache.(*conn).send", 1)
-	second := r.dial()
-	io.WriteString(second, "gets big/open\r\n")
-	parked(t, "memcache.(*conn).takeRoom", 1)
-	second.Close()
-	first.Close()
-	r.stat("curr_connections", equals(1))
-	r.stat("q/ready", equals(1))
-	r.stat("big/ready", equals(1))
-	for _, queue := range []string{"q", "big"} {
-		tasks, _, err := r.store.Peek(t.Context(), queue, glassq.Ready, 0, 10)
-		if err != nil || len(tasks) != 1 || tasks[0].Attempt != 0 {
-			t.Errorf("peek %s: %d tasks, %v; want one with no attempt counted", queue, len(tasks), err)
+// TestStalls: a client that takes nothing of its answer for a minute is cut, and so is one whose body does not get
+// on, though a byte comes every now and then.
+func TestStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Options{})
+		defer r.stop()
+		size := 2 * largeIn
+		body := bytes.Repeat([]byte("x"), size)
+		if _, err := r.store.Put(t.Context(), []glassq.Task{{Queue: "q", Body: body}}); err != nil {
+			t.Fatal(err)
 		}
-	}
+		deaf := r.ln.dial()
+		defer deaf.Close()
+		io.WriteString(deaf, "gets q/open/lease=300000\r\n")
+		mute := r.ln.dial()
+		defer mute.Close()
+		fmt.Fprintf(mute, "set q 0 0 %d\r\n", size)
+		sent := 0
+		for mute.SetWriteDeadline(time.Now().Add(time.Hour)) == nil {
+			if _, err := mute.Write([]byte("x")); err != nil {
+				break
+			}
+			sent++
+			time.Sleep(30 * time.Second)
+		}
+		if sent > 5 {
+			t.Errorf("a body that comes a byte every 30 s was waited for %d times", sent)
+		}
+		synctest.Wait()
+		if n := r.server.count.current.Load(); n != 0 {
+			t.Errorf("%d connections are left", n)
+		}
+		tasks, _, err := r.store.Peek(t.Context(), "q", glassq.Ready, 0, 10)
+		if err != nil || len(tasks) != 1 || tasks[0].Attempt != 0 {
+			t.Errorf("peek = %d tasks, %v; want the one that was not read, with no attempt counted", len(tasks), err)
+		}
+	})
 }
