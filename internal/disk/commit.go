@@ -192,6 +192,11 @@ func (e *Engine) commit(snapshot bool) (*image, error) {
 		e.lazyAt = time.Time{}
 		close(e.room)
 		e.room = make(chan struct{})
+		if len(e.later) > 0 { // looked at by the next match, which the background loop sees to
+			e.woken = append(e.woken, e.later...)
+			e.later = e.later[:0]
+			e.nudge()
+		}
 	}
 	if snapshot {
 		image = e.takeImage()

@@ -55,7 +55,8 @@ type Engine struct {
 	room    chan struct{}  // closed when the open frame was taken for writing
 	err     error          // why every call is refused: closed, or failed
 	closed  bool           // Close was called
-	woken   []*state.Queue // have tasks and somebody who waits
+	woken   []*state.Queue // have tasks, or room, and somebody who waits for that
+	later   []*state.Queue // have room, but the open frame had none
 	paced   []*state.Queue // whose rate lets nobody go before paceAt
 	runsOn  bool           // a run may have reached a phase
 	runWait map[*runWaiter]struct{}
@@ -90,7 +91,10 @@ type Engine struct {
 	base  int64
 }
 
-var _ glassq.Store = (*Engine)(nil)
+var (
+	_ glassq.Store = (*Engine)(nil)
+	_ glassq.Waits = (*Engine)(nil)
+)
 
 // Open opens or creates the store in dir, which it locks, and replays its log. A dir of "mem:" keeps
 // everything in memory. The caller must Close it.
@@ -179,6 +183,7 @@ func (e *Engine) recover() error {
 		Live:       func(f uint64, n int64) { e.lives(f, 1, n) },
 		Dropped:    func(f uint64, n int64) { e.lives(f, -1, -n) },
 		Ready:      e.ready,
+		Lowered:    e.lowered,
 		RunChanged: func() { e.runsOn = true },
 	}
 	var from wal.Pos
@@ -248,7 +253,14 @@ func (e *Engine) affected(err error) error {
 
 // ready notes that a queue has something to hand out.
 func (e *Engine) ready(q *state.Queue) {
-	if w, ok := q.Waiters.(*waitList); ok && len(w.list) > 0 && !w.woken {
+	if w, ok := q.Waiters.(*waitList); ok && len(w.list) > 0 {
+		e.wake(q, w)
+	}
+}
+
+// wake has match look at those who wait for q. The caller holds mu.
+func (e *Engine) wake(q *state.Queue, w *waitList) {
+	if !w.woken {
 		w.woken = true
 		e.woken = append(e.woken, q)
 	}
@@ -296,7 +308,13 @@ func (e *Engine) wakeAll() {
 			for _, x := range w.list {
 				close(x.done)
 			}
-			w.list = nil
+			for _, p := range w.room {
+				close(p.done)
+			}
+			for idle := range w.idle {
+				close(idle)
+			}
+			w.list, w.room, w.idle = nil, nil, nil
 		}
 	}
 	for w := range e.runWait {
