@@ -143,7 +143,8 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	if e != nil {
 		return c.raise(e)
 	}
-	isResult := c.held != nil && queue == resultsOf(c.held) && item.Member("i") != nil && item.Member("o") != nil
+	// Programs know one queue of results. An item of a run may have another one, and its result belongs there.
+	isResult := c.held != nil && (queue == glassq.DefaultResults || queue == c.held.Result) && item.Member("i") != nil && item.Member("o") != nil
 	if !isResult {
 		if err := c.confirm(); err != nil {
 			return c.fault(err)
@@ -151,6 +152,9 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	}
 	store := func(ctx context.Context, wait time.Duration) (err error) {
 		t := task // a store fills in what is not said
+		if isResult {
+			t.Queue = "" // the item's own
+		}
 		switch {
 		case isResult && wait == 0:
 			var errs []error
@@ -189,13 +193,6 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 		return c.failed(err)
 	}
 	return c.reply(appendNone)
-}
-
-func resultsOf(l *glassq.Lease) string {
-	if l.Result != "" {
-		return l.Result
-	}
-	return glassq.DefaultResults
 }
 
 func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
