@@ -76,8 +76,11 @@ func (e *Engine) end() {
 		e.append(state.AppendNumbers(nil, e.st.Limit()+numberBlock))
 		e.open.force = true
 	}
-	if e.open.count > 0 && e.lazyAt.IsZero() {
+	if e.open.count > 0 && e.lazyAt.IsZero() && !e.open.sync { // else who waits for it writes it
 		e.lazyAt = time.Now().Add(lazyWrite)
+		kick = e.rests(e.lazyAt)
+	}
+	if at, ok := e.st.Due(); ok && e.rests(e.start.Add(time.Duration(at-e.base)*time.Millisecond)) {
 		kick = true
 	}
 	e.mu.Unlock()
@@ -85,6 +88,10 @@ func (e *Engine) end() {
 		e.nudge()
 	}
 }
+
+// rests tells whether the background loop would sleep beyond at. While it is awake it looks at everything
+// anew before it sleeps. The caller holds mu.
+func (e *Engine) rests(at time.Time) bool { return e.restUntil.IsZero() || e.restUntil.After(at) }
 
 func (e *Engine) nudge() {
 	select {
@@ -222,15 +229,28 @@ func (e *Engine) commit(snapshot bool) (*image, error) {
 			e.rolled()
 			e.space.add(uint64(f.pos)/8, f.tasks, f.bytes)
 		}
-		e.markAt = time.Now().Add(markAfter)
-		if synced && err == nil {
-			e.limit = f.limit
-		}
-		if err != nil {
+		now := time.Now()
+		e.markAt = now.Add(markAfter)
+		look := e.markAt
+		switch {
+		case err != nil:
 			e.fail(f.err)
+		case synced:
+			e.limit, e.dirtyAt = f.limit, time.Time{}
+		case e.opt.Sync == SyncInterval:
+			if e.dirtyAt.IsZero() {
+				e.dirtyAt = now
+			}
+			if at := e.dirtyAt.Add(e.opt.Interval); at.Before(look) {
+				look = at
+			}
 		}
+		kick := e.rests(look)
 		e.mu.Unlock()
 		close(f.done)
+		if kick {
+			e.nudge()
+		}
 		if err != nil {
 			return nil, f.err
 		}
@@ -300,7 +320,6 @@ func (e *Engine) fail(err error) {
 func (e *Engine) background() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	var syncAt time.Time
 	for {
 		now := time.Now()
 		e.mu.Lock()
@@ -327,7 +346,13 @@ func (e *Engine) background() {
 		if e.volume.disk != nil {
 			soonest(e.volume.next)
 		}
-		markAt := e.markAt
+		soonest(e.markAt)
+		var syncAt time.Time
+		if e.opt.Sync == SyncInterval && !e.dirtyAt.IsZero() {
+			syncAt = e.dirtyAt.Add(e.opt.Interval)
+			soonest(syncAt)
+		}
+		e.restUntil = next
 		e.mu.Unlock()
 		if failed {
 			<-e.stop
@@ -343,19 +368,10 @@ func (e *Engine) background() {
 			<-e.lead
 			continue
 		}
-		unsynced := e.log.Stats().Unsynced
-		switch {
-		case unsynced == 0:
-			syncAt = time.Time{}
-		case e.opt.Sync != SyncInterval:
-		case syncAt.IsZero():
-			syncAt = now.Add(e.opt.Interval)
-		case !syncAt.After(now):
-			syncAt = time.Time{}
+		if !syncAt.IsZero() && !syncAt.After(now) {
 			e.syncNow()
 			continue
 		}
-		soonest(syncAt)
 		if e.reclaimDue(now) {
 			e.look()
 			continue
@@ -363,7 +379,6 @@ func (e *Engine) background() {
 		if e.markDue(now) {
 			continue
 		}
-		soonest(markAt)
 		if next.IsZero() {
 			timer.Reset(time.Hour)
 		} else {
@@ -386,10 +401,11 @@ func (e *Engine) background() {
 func (e *Engine) syncNow() {
 	e.lead <- struct{}{}
 	defer func() { <-e.lead }()
-	if err := e.log.Sync(); err != nil {
-		e.mu.Lock()
+	err := e.log.Sync()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.dirtyAt = (time.Time{}); err != nil {
 		e.fail(failure(err))
-		e.mu.Unlock()
 	}
 }
 

@@ -48,26 +48,28 @@ type Engine struct {
 	log    *wal.Log
 	memory bool
 
-	mu      sync.Mutex // guards everything down to the next gap
-	st      *state.State
-	open    *frame         // being filled; never nil while the engine runs
-	flying  *frame         // being written, or nil
-	room    chan struct{}  // closed when the open frame was taken for writing
-	err     error          // why every call is refused: closed, or failed
-	closed  bool           // Close was called
-	woken   []*state.Queue // have tasks, or room, and somebody who waits for that
-	later   []*state.Queue // have room, but the open frame had none
-	paced   []*state.Queue // whose rate lets nobody go before paceAt
-	runsOn  bool           // a run may have reached a phase
-	runWait map[*runWaiter]struct{}
-	parked  int64
-	lazyAt  time.Time // when the open frame is to be written though nobody waits; zero: not
-	paceAt  time.Time // when rates next let waiting reserves go; zero: no one waits for that
-	markAt  time.Time // when the log has been quiet long enough for a mark; zero: it holds one
-	space   space
-	epoch   int    // of readers: where who reads bodies from now on is counted
-	limit   uint64 // lease numbers below it are reserved durably
-	segment uint64 // number of the segment that is written to
+	mu        sync.Mutex // guards everything down to the next gap
+	st        *state.State
+	open      *frame         // being filled; never nil while the engine runs
+	flying    *frame         // being written, or nil
+	room      chan struct{}  // closed when the open frame was taken for writing
+	err       error          // why every call is refused: closed, or failed
+	closed    bool           // Close was called
+	woken     []*state.Queue // have tasks, or room, and somebody who waits for that
+	later     []*state.Queue // have room, but the open frame had none
+	paced     []*state.Queue // whose rate lets nobody go before paceAt
+	runsOn    bool           // a run may have reached a phase
+	runWait   map[*runWaiter]struct{}
+	parked    int64
+	lazyAt    time.Time // when the open frame is to be written though nobody waits; zero: not
+	restUntil time.Time // when the background loop looks again at the latest; zero: when it is kicked
+	paceAt    time.Time // when rates next let waiting reserves go; zero: no one waits for that
+	dirtyAt   time.Time // with SyncInterval, when what is not synced began to be written; zero: all is synced
+	markAt    time.Time // when the log has been quiet long enough for a mark; zero: it holds one
+	space     space
+	epoch     int    // of readers: where who reads bodies from now on is counted
+	limit     uint64 // lease numbers below it are reserved durably
+	segment   uint64 // number of the segment that is written to
 
 	readers [2]atomic.Int64 // who may read bodies at places learned in that epoch
 	ckSize  atomic.Uint64   // bytes of the last checkpoint
