@@ -172,6 +172,12 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	}
 	err := store(c.ctx, 0)
 	if wait != 0 && errors.Is(err, glassq.ErrQueueFull) {
+		size := c.taken
+		if !c.s.park(size) {
+			return c.raise(&exception{"RuntimeError", "queue " + queue + " is full, and too many large values wait for room already; try again later"})
+		}
+		defer c.s.unpark(size)
+		c.giveBudget()
 		var gone error
 		gone, err = c.watched(func(ctx context.Context) error { return store(ctx, wait) })
 		if gone != nil {

@@ -205,11 +205,16 @@ func (c *conn) read(limit int64) error {
 	return err
 }
 
-func (c *conn) giveRoom() {
+// giveBudget says that the request is in flight no longer.
+func (c *conn) giveBudget() {
 	if c.taken > 0 {
 		c.s.budget.Give(c.taken)
 		c.taken = 0
 	}
+}
+
+func (c *conn) giveRoom() {
+	c.giveBudget()
 	if cap(c.in) > keepBuffer {
 		c.in = nil
 	}

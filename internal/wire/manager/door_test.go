@@ -599,3 +599,45 @@ func (h *house) putOne() {
 		h.t.Fatal(err)
 	}
 }
+
+// TestParkedBodies: large values that wait for room are bounded, and do not keep out what makes room.
+func TestParkedBodies(t *testing.T) {
+	budget := glassq.NewBudget(32 << 20)
+	under(t, Options{Budget: budget}, func(h *house) {
+		h.most("tasks", 1)
+		h.putOne()
+		large := string(make([]byte, 15<<20))
+		var waiting []*peer
+		for len(waiting) < 20 {
+			p, id := h.serving("get_task_queue")
+			p.call(id, "put", large)
+			synctest.Wait()
+			h.door.mu.Lock()
+			parked := h.door.parked
+			h.door.mu.Unlock()
+			if parked < int64(len(waiting)+1)*15<<20 {
+				p.wantReply("#ERROR", "RuntimeError")
+				break
+			}
+			waiting = append(waiting, p)
+		}
+		if len(waiting) != maxParked/(15<<20) {
+			h.t.Errorf("%d puts of 15 MiB wait; want %d", len(waiting), maxParked/(15<<20))
+		}
+		p, id := h.serving("get_result_queue") // whose budget is free
+		p.want("#RETURN", "null", id, "put", large)
+		w, id := h.serving("get_task_queue")
+		w.want("#RETURN", `"one"`, id, "get")
+		w.want("#RETURN", "false", id, "empty") // confirmed: the first in line is in
+		waiting[0].wantReply("#RETURN", "null")
+		for _, p := range waiting {
+			p.nc.Close()
+		}
+		synctest.Wait()
+		h.door.mu.Lock()
+		defer h.door.mu.Unlock()
+		if h.door.parked != 0 {
+			h.t.Errorf("%d bytes are parked when nobody waits", h.door.parked)
+		}
+	})
+}

@@ -31,7 +31,8 @@ const (
 	maxStrangers  = 256              // connections that have not shown the key
 	maxFromOne    = 64               // of them from one address of another machine
 	maxIdents     = 100_000
-	creditFor     = 10 * time.Second // how long a released proxy explains the end of its connection
+	maxParked     = glassq.BodiesInFlight / 2 // bytes of large values whose puts wait for room
+	creditFor     = 10 * time.Second          // how long a released proxy explains the end of its connection
 )
 
 // Options tunes New.
@@ -59,6 +60,7 @@ type Server struct {
 	draining atomic.Bool
 
 	mu        sync.Mutex
+	parked    int64          // bytes of large values whose puts wait for room; guarded by mu
 	strangers int            // connections that have not shown the key; guarded by mu
 	from      map[string]int // of them, by address of other machines; guarded by mu
 
@@ -222,6 +224,25 @@ func (s *Server) leave(address string) {
 	if s.from[address]--; s.from[address] == 0 {
 		delete(s.from, address)
 	}
+}
+
+// park counts n bytes of a value whose put is to wait for room; it is false when too much waits. What waits
+// is not in flight: if it counted there, it could keep out the acks that make room.
+func (s *Server) park(n int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n > 0 && s.parked+n > maxParked {
+		return false
+	}
+	s.parked += n
+	return true
+}
+
+// unpark ends what park began.
+func (s *Server) unpark(n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parked -= n
 }
 
 // extend keeps the leases of unconfirmed items while their connections live.
