@@ -2,6 +2,7 @@ package glassq
 
 import (
 	"context"
+	"errors"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -25,7 +26,10 @@ type Broker struct {
 	schemas  atomic.Pointer[map[string]*checks] // by queue, never changed in place; nil for none
 }
 
-var _ Store = (*Broker)(nil)
+var (
+	_ Store = (*Broker)(nil)
+	_ Waits = (*Broker)(nil)
+)
 
 // NewBroker stands before s. A MaxBody beyond HardMaxBody is taken as HardMaxBody.
 func NewBroker(s Store, lim Limits) *Broker {
@@ -166,26 +170,29 @@ func (b *Broker) Reserve(ctx context.Context, r Reserve) ([]Lease, error) {
 // Ack checks acks, decides their outcomes, and acks. An ack that does not check out is answered for
 // itself and the rest go on.
 func (b *Broker) Ack(ctx context.Context, acks []Ack) ([]error, error) {
-	return batch(acks, func(a *Ack) error {
-		a.Outcome = OK
-		if r := a.Result; r != nil {
-			if r.Queue != "" {
-				if err := CheckName(r.Queue); err != nil {
-					return err
-				}
-			}
-			if err := b.checkTask(r); err != nil {
+	return batch(acks, b.checkAck, func(some []Ack) ([]error, error) { return b.store.Ack(ctx, some) })
+}
+
+// checkAck checks an ack and decides its outcome.
+func (b *Broker) checkAck(a *Ack) error {
+	a.Outcome = OK
+	if r := a.Result; r != nil {
+		if r.Queue != "" {
+			if err := CheckName(r.Queue); err != nil {
 				return err
 			}
-			if c := b.checksOf(a.Token.Queue); c != nil && c.result != nil {
-				if err := agrees(r, c.result, "the result", a.Token.Queue); err != nil {
-					return err
-				}
-			}
-			a.Outcome = OutcomeOf(r.Body, r.Type)
 		}
-		return b.checkTasks(a.Put)
-	}, func(some []Ack) ([]error, error) { return b.store.Ack(ctx, some) })
+		if err := b.checkTask(r); err != nil {
+			return err
+		}
+		if c := b.checksOf(a.Token.Queue); c != nil && c.result != nil {
+			if err := agrees(r, c.result, "the result", a.Token.Queue); err != nil {
+				return err
+			}
+		}
+		a.Outcome = OutcomeOf(r.Body, r.Type)
+	}
+	return b.checkTasks(a.Put)
 }
 
 // Nack checks nacks and gives the leases back; bad ones are answered for themselves.
@@ -252,6 +259,64 @@ func batch[T any](items []T, check func(*T) error, do func([]T) ([]error, error)
 		}
 	}
 	return bad, nil
+}
+
+// PutWait checks tasks as Put does and puts them when there is room.
+func (b *Broker) PutWait(ctx context.Context, tasks []Task, wait time.Duration) ([]Receipt, error) {
+	if len(tasks) == 0 {
+		return nil, nil
+	}
+	if err := b.checkTasks(tasks); err != nil {
+		return nil, err
+	}
+	w, ok := b.store.(Waits)
+	if !ok {
+		return nil, ErrUnsupported
+	}
+	return w.PutWait(ctx, tasks, wait)
+}
+
+// AckWait checks the ack as Ack does and acks when there is room.
+func (b *Broker) AckWait(ctx context.Context, ack Ack, wait time.Duration) error {
+	if err := b.checkAck(&ack); err != nil {
+		return err
+	}
+	w, ok := b.store.(Waits)
+	if !ok {
+		return ErrUnsupported
+	}
+	return w.AckWait(ctx, ack, wait)
+}
+
+// Held tells how much a queue holds. Of an engine without Waits it is what Queues says.
+func (b *Broker) Held(ctx context.Context, queue string) (Held, error) {
+	if err := CheckName(queue); err != nil {
+		return Held{}, err
+	}
+	if w, ok := b.store.(Waits); ok {
+		return w.Held(ctx, queue)
+	}
+	all, err := b.store.Queues(ctx, queue)
+	if errors.Is(err, ErrNotFound) || err == nil && len(all) == 0 {
+		return Held{}, nil
+	}
+	if err != nil {
+		return Held{}, err
+	}
+	q := &all[0]
+	return Held{Delayed: q.Delayed, Ready: q.Ready, Leased: q.Leased, Dead: q.Dead, Settings: q.Settings}, nil
+}
+
+// AwaitIdle checks the name and waits.
+func (b *Broker) AwaitIdle(ctx context.Context, queue string, wait time.Duration) (bool, error) {
+	if err := CheckName(queue); err != nil {
+		return false, err
+	}
+	w, ok := b.store.(Waits)
+	if !ok {
+		return false, ErrUnsupported
+	}
+	return w.AwaitIdle(ctx, queue, wait)
 }
 
 // Stats passes through.

@@ -90,6 +90,32 @@ type Store interface {
 	Runs
 }
 
+// Waits is the part of an engine that has calls wait for what other callers do: they are parked and
+// woken, and do not ask again and again. An engine may lack it; a [Broker] before such a one answers
+// unsupported.
+type Waits interface {
+	// PutWait is Put, but waits up to wait (negative is for ever) for room in a full queue. Who waits
+	// for a queue is served in order of arrival, and before a PutWait that comes later. When the time is up it is refused
+	// with queue_full, and so it is at once when the tasks could never find room. A cancelled PutWait
+	// puts nothing, unless the put was decided before.
+	PutWait(ctx context.Context, tasks []Task, wait time.Duration) ([]Receipt, error)
+	// AckWait is Ack of one lease, and waits in the same way for room for its result and follow-ups.
+	// The caller extends the lease meanwhile; a lease that ends is told as lease_lost when there is room.
+	AckWait(ctx context.Context, ack Ack, wait time.Duration) error
+	// Held tells how much a queue holds, and never waits for the disk: what is not durable yet counts.
+	// A queue that is not there holds nothing.
+	Held(ctx context.Context, queue string) (Held, error)
+	// AwaitIdle waits up to wait (negative is for ever) until nothing in the queue is delayed, ready or
+	// leased, and returns whether that is so. What it tells is durable.
+	AwaitIdle(ctx context.Context, queue string, wait time.Duration) (idle bool, err error)
+}
+
+// Held is how much a queue holds.
+type Held struct {
+	Delayed, Ready, Leased, Dead int64
+	Settings                     Settings
+}
+
 // What Stats.Storage says.
 const (
 	StorageOK   = "ok"

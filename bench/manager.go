@@ -38,7 +38,8 @@ if __name__ == '__main__':
     print(n*k / (max(x[1] for x in all) - min(x[0] for x in all)), n*k / (max(x[2] for x in all) - min(x[1] for x in all)))
 `
 
-// managerSuite compares the Python manager door with a manager of Python's own, by the same script.
+// managerSuite compares the Python manager door with a manager of Python's own, and both with one that does
+// nothing, by the same script.
 func managerSuite(b *bench) error {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -57,7 +58,8 @@ func managerSuite(b *bench) error {
 	}
 	fmt.Printf("%s; bare sync %v; per second, median of %d (lowest to highest)\n", strings.TrimSpace(string(ver)), b.bare, *rounds)
 	for _, clients := range []int{1, 8} {
-		for _, side := range []string{"python", "interval", "always"} {
+		var python0 [2]float64
+		for _, side := range []string{"python", "interval", "always", "echo"} {
 			var puts, loops []float64
 			for round := range *rounds {
 				addr, err := unusedAddress()
@@ -70,14 +72,25 @@ func managerSuite(b *bench) error {
 					server = exec.CommandContext(b.ctx, python, "examples/python-manager/server.py")
 					server.Env = append(os.Environ(), "MANAGER="+addr, "MANAGER_KEY=secret", "PYTHONDONTWRITEBYTECODE=1")
 				}
+				if side == "echo" {
+					server = nil
+				}
 				p, l, err := managerRound(b, server, python, script, addr, clients)
 				if err != nil {
 					return err
 				}
 				puts, loops = append(puts, p), append(loops, l)
 			}
-			fmt.Printf("%d clients  %-9s put %s  loop %s\n", clients, side, spreadOf(puts), spreadOf(loops))
+			line := fmt.Sprintf("%d clients  %-9s put %s  loop %s", clients, side, spreadOf(puts), spreadOf(loops))
+			p, l := puts[len(puts)/2], loops[len(loops)/2] // sorted by now
+			if side == "python" {
+				python0 = [2]float64{p, l}
+			} else {
+				line += fmt.Sprintf("  of python's: put %.2f, loop %.2f", p/python0[0], l/python0[1])
+			}
+			fmt.Println(line)
 		}
+		fmt.Println("echo does nothing: it is what the clients themselves allow")
 	}
 	return nil
 }
@@ -96,11 +109,20 @@ func unusedAddress() (string, error) {
 	return ln.Addr().String(), nil
 }
 
+// managerRound runs the script once against server, or against one that does nothing.
 func managerRound(b *bench, server *exec.Cmd, python, script, addr string, clients int) (puts, loops float64, err error) {
-	if err := server.Start(); err != nil {
-		return 0, 0, err
+	if server == nil {
+		e, err := startEcho(b.ctx, addr)
+		if err != nil {
+			return 0, 0, err
+		}
+		defer e.stop()
+	} else {
+		if err := server.Start(); err != nil {
+			return 0, 0, err
+		}
+		defer func() { server.Process.Kill(); server.Wait() }()
 	}
-	defer func() { server.Process.Kill(); server.Wait() }()
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		nc, err := net.Dial("tcp", addr)
 		if err == nil {

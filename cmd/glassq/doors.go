@@ -38,6 +38,10 @@ func (f *serveFlags) openDoors() (all doors, err error) {
 		if d.addr == closedDoor || d.name == "manager" && f.keys == nil {
 			continue
 		}
+		listen := listen
+		if d.name == "manager" && isSocketPath(d.addr) {
+			listen = listenUnix
+		}
 		ln, err := listen(d.addr)
 		if err != nil {
 			all.close()
@@ -72,7 +76,7 @@ func (all doors) announce(to *console, f *serveFlags, store string) {
 }
 
 // run serves all doors until ctx is done or one of them fails, which ends the others.
-func (all doors) run(ctx context.Context, f *serveFlags, store glassq.Store, logger *slog.Logger) error {
+func (all doors) run(ctx context.Context, f *serveFlags, store *glassq.Broker, logger *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	budget := glassq.NewBudget(glassq.BodiesInFlight)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -37,18 +38,40 @@ func pythons(t *testing.T) []string {
 // managerServer starts a server with the manager door, and returns its address and a client.
 func managerServer(t *testing.T) (string, *client.Client) {
 	t.Helper()
-	dir, addr := t.TempDir(), freeAddress(t)
-	key := filepath.Join(dir, "key")
-	if err := os.WriteFile(key, []byte("secret"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	addr := freeAddress(t)
+	c, _ := serveManager(t, addr)
+	return addr, c
+}
+
+// serveManager starts a server with the manager door at addr, and returns a client and the environment in
+// which other programs find the server.
+func serveManager(t *testing.T, addr string) (*client.Client, []string) {
+	t.Helper()
+	dir := t.TempDir()
+	key := write(t, filepath.Join(dir, "key"), "secret")
 	s := start(t, nil, "serve", "--data", filepath.Join(dir, "d"), "--sync", "interval", "--http", "127.0.0.1:0",
 		"--memcached", "off", "--manager", addr, "--key-file", key)
-	c, err := client.New("http://"+s.addr(), client.Options{Key: "secret"})
+	url := "http://" + s.addr()
+	c, err := client.New(url, client.Options{Key: "secret"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return addr, c
+	return c, []string{"GLASSQ_SERVER=" + url, "GLASSQ_KEY_FILE=" + key}
+}
+
+// settled waits until a queue is as ok says.
+func settled(t *testing.T, c *client.Client, queue string, ok func(glassq.QueueInfo) bool) {
+	t.Helper()
+	for {
+		q, err := c.Queues(t.Context(), queue)
+		switch {
+		case errors.Is(err, glassq.ErrNotFound): // not yet
+		case err != nil:
+			t.Fatalf("queue %s: %v", queue, err)
+		case ok(q[0]):
+			return
+		}
+	}
 }
 
 func python(t *testing.T, path, addr string, args ...string) *exec.Cmd {

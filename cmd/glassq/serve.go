@@ -59,7 +59,7 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.StringVar(&f.sync, "sync", disk.SyncAlways, "when an answer may leave: always (synced), interval or never")
 	fs.StringVar(&f.http, "http", "127.0.0.1:5080", "`address` of the HTTP door; off closes it, port 0 takes a free one")
 	fs.StringVar(&f.memcached, "memcached", defaultMemcached, "`address` of the memcached door; off closes it, port 0 takes a free one")
-	fs.StringVar(&f.manager, "manager", defaultManager, "`address` of the Python manager door, which needs --key-file; off closes it, port 0 takes a free one")
+	fs.StringVar(&f.manager, "manager", defaultManager, "`address` of the Python manager door, which needs --key-file, or the path of a Unix socket; off closes it, port 0 takes a free one")
 	fs.BoolVar(&f.managerStrict, "manager-strict", false, "refuse Pythons before 3.12, which answer with MD5, at the manager door")
 	fs.StringToStringVar(&f.managerQueues, "manager-queue", nil, "`name=queue` that Python programs may ask for beside get_<queue>_queue")
 	fs.StringVar(&f.keyFile, "key-file", "", "`file` with the key that clients must have")
@@ -186,9 +186,12 @@ func (f *serveFlags) checkManager() error {
 	if f.manager == closedDoor {
 		return nil
 	}
+	if isSocketPath(f.manager) {
+		return nil
+	}
 	host, _, err := net.SplitHostPort(f.manager)
 	if err != nil {
-		return usagef("--manager %s is not an address like %s, or %s", f.manager, defaultManager, closedDoor)
+		return usagef("--manager %s is not an address like %s, the path of a Unix socket with a /, or %s", f.manager, defaultManager, closedDoor)
 	}
 	if isLoopback(host) || slices.Contains(f.insecure, "manager") {
 		return nil

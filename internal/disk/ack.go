@@ -15,9 +15,24 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer e.unpin(pin)
 	s := scratches.Get().(*scratch)
 	defer s.free()
+	err = e.encodeAcks(acks, leased, s, moving)
+	e.unpin(pin)
+	if err != nil {
+		return nil, err
+	}
+	errs := make([]error, len(acks))
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	f, _ := e.ackNow(acks, leased, s, errs)
+	e.end()
+	return errs, e.wait(f)
+}
+
+// encodeAcks makes the records of results and follow-ups; those of leases that are not live have none.
+func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *scratch, moving uint64) error {
 	ids := reading{c: e.cache}
 	for i := range acks {
 		a, d := &acks[i], &leased[i]
@@ -32,11 +47,11 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 			t.Run, t.N, t.Dense, t.ID, t.Of = d.Run, d.N, d.Dense, "", d.Attempt
 			if !t.Dense {
 				if err := e.waitWritten(moving); err != nil {
-					return nil, err
+					return err
 				}
 				src, _, err := ids.task(d.Frame, d.Offset)
 				if err != nil {
-					return nil, err
+					return err
 				}
 				if t.ID = src.ID; t.ID == "" {
 					t.ID = glassq.AssignedID(d.Task)
@@ -52,11 +67,12 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 			s.put(t)
 		}
 	}
+	return nil
+}
 
-	errs := make([]error, len(acks))
-	if err := e.begin(); err != nil {
-		return nil, err
-	}
+// ackNow decides acks whose records are in s, and fills in errs. It returns what is to be waited for, and
+// the queue that was full for the last that found one, if that may ever have room. The caller holds mu.
+func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *scratch, errs []error) (_ uint64, full *state.Queue) {
 	k := 0
 	wrote := false
 	var rec [32]byte
@@ -89,7 +105,9 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 		if errs[i] = e.roomOn(kind, records); errs[i] != nil {
 			continue
 		}
-		if errs[i] = e.roomForAck(a, d); errs[i] != nil {
+		var q *state.Queue
+		if q, errs[i] = e.roomForAck(a, d); errs[i] != nil {
+			full = q
 			continue
 		}
 		e.append(state.AppendAck(rec[:0], a.Token.Number, a.Outcome, a.Result != nil))
@@ -108,8 +126,7 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 	if wrote {
 		e.open.sync = true
 	}
-	e.end()
-	return errs, e.wait(f)
+	return f, full
 }
 
 // lookUp describes the tasks of the acks whose leases are live; the others have Task 0. moving is a frame
@@ -133,7 +150,7 @@ func (e *Engine) lookUp(acks []glassq.Ack) (leased []state.Leased, moving uint64
 }
 
 // roomForAck refuses an ack whose result or follow-ups find no room. The caller holds mu.
-func (e *Engine) roomForAck(a *glassq.Ack, d *state.Leased) error {
+func (e *Engine) roomForAck(a *glassq.Ack, d *state.Leased) (full *state.Queue, err error) {
 	if a.Result != nil {
 		name := a.Result.Queue
 		if name == "" {
@@ -143,15 +160,15 @@ func (e *Engine) roomForAck(a *glassq.Ack, d *state.Leased) error {
 		if q != nil && (q.Settings().MaxTasks > 0 || q.Settings().MaxBytes > 0) {
 			r := *a.Result
 			r.Queue, r.Dense, r.Of = name, false, 1
-			if err := e.roomFor([]glassq.Task{r}); err != nil {
-				return err
+			if full, err := e.roomFor([]glassq.Task{r}); err != nil {
+				return full, err
 			}
 		}
 	}
 	if len(a.Put) > 0 {
 		return e.roomFor(a.Put)
 	}
-	return nil
+	return nil, nil
 }
 
 // Nack gives leases back; those not undone wait for the commit.

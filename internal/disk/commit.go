@@ -72,8 +72,11 @@ func (e *Engine) end() {
 		e.append(state.AppendNumbers(nil, e.st.Limit()+numberBlock))
 		e.open.force = true
 	}
-	if e.open.count > 0 && e.lazyAt.IsZero() {
+	if e.open.count > 0 && e.lazyAt.IsZero() && !e.open.sync { // else who waits for it writes it
 		e.lazyAt = time.Now().Add(lazyWrite)
+		kick = e.rests(e.lazyAt)
+	}
+	if at, ok := e.st.Due(); ok && e.rests(e.start.Add(time.Duration(at-e.base)*time.Millisecond)) {
 		kick = true
 	}
 	e.mu.Unlock()
@@ -81,6 +84,10 @@ func (e *Engine) end() {
 		e.nudge()
 	}
 }
+
+// rests tells whether the background loop would sleep beyond at. While it is awake it looks at everything
+// anew before it sleeps. The caller holds mu.
+func (e *Engine) rests(at time.Time) bool { return e.restUntil.IsZero() || e.restUntil.After(at) }
 
 func (e *Engine) nudge() {
 	select {
@@ -160,6 +167,11 @@ func (e *Engine) commit(snapshot bool) (*image, error) {
 		e.open.reset(f.number+1, wal.After(f.pos, len(f.buf)-wal.HeaderSize))
 		e.lazyAt = time.Time{}
 		e.turns.taken(f.number)
+		if len(e.later) > 0 { // looked at by the next match, which the background loop sees to
+			e.woken = append(e.woken, e.later...)
+			e.later = e.later[:0]
+			e.nudge()
+		}
 	}
 	if snapshot {
 		image = e.takeImage()
@@ -189,13 +201,27 @@ func (e *Engine) commit(snapshot bool) (*image, error) {
 		}
 		e.rolled()
 		e.space.add(uint64(f.pos)/8, f.tasks, f.bytes)
-		e.markAt = time.Now().Add(markAfter)
-		if synced {
-			e.limit = f.limit
+		now := time.Now()
+		e.markAt = now.Add(markAfter)
+		look := e.markAt
+		switch {
+		case synced:
+			e.limit, e.dirtyAt = f.limit, time.Time{}
+		case e.opt.Sync == SyncInterval:
+			if e.dirtyAt.IsZero() {
+				e.dirtyAt = now
+			}
+			if at := e.dirtyAt.Add(e.opt.Interval); at.Before(look) {
+				look = at
+			}
 		}
+		kick := e.rests(look)
 		number := f.number
 		e.mu.Unlock()
 		e.turns.did(number)
+		if kick {
+			e.nudge()
+		}
 		if at := e.lookAt.Load(); e.log.Stats().Bytes >= at {
 			e.look()
 		}
@@ -261,7 +287,6 @@ func (e *Engine) fail(err error) {
 func (e *Engine) background() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	var syncAt time.Time
 	for {
 		now := time.Now()
 		e.mu.Lock()
@@ -288,7 +313,13 @@ func (e *Engine) background() {
 		if e.volume.disk != nil {
 			soonest(e.volume.next)
 		}
-		markAt := e.markAt
+		soonest(e.markAt)
+		var syncAt time.Time
+		if e.opt.Sync == SyncInterval && !e.dirtyAt.IsZero() {
+			syncAt = e.dirtyAt.Add(e.opt.Interval)
+			soonest(syncAt)
+		}
+		e.restUntil = next
 		e.mu.Unlock()
 		if failed {
 			<-e.stop
@@ -304,19 +335,10 @@ func (e *Engine) background() {
 			e.turns.pass()
 			continue
 		}
-		unsynced := e.log.Stats().Unsynced
-		switch {
-		case unsynced == 0:
-			syncAt = time.Time{}
-		case e.opt.Sync != SyncInterval:
-		case syncAt.IsZero():
-			syncAt = now.Add(e.opt.Interval)
-		case !syncAt.After(now):
-			syncAt = time.Time{}
+		if !syncAt.IsZero() && !syncAt.After(now) {
 			e.syncNow()
 			continue
 		}
-		soonest(syncAt)
 		if e.reclaimDue(now) {
 			e.look()
 			continue
@@ -324,7 +346,6 @@ func (e *Engine) background() {
 		if e.markDue(now) {
 			continue
 		}
-		soonest(markAt)
 		if next.IsZero() {
 			timer.Reset(time.Hour)
 		} else {
@@ -347,10 +368,11 @@ func (e *Engine) background() {
 func (e *Engine) syncNow() {
 	e.turns.lead()
 	defer e.turns.pass()
-	if err := e.log.Sync(); err != nil {
-		e.mu.Lock()
+	err := e.log.Sync()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.dirtyAt = (time.Time{}); err != nil {
 		e.fail(failure(err))
-		e.mu.Unlock()
 	}
 }
 

@@ -3,6 +3,8 @@ package disk_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/enginetest"
@@ -74,6 +76,54 @@ func harness(opt disk.Options) enginetest.Harness {
 func TestLaws(t *testing.T) {
 	t.Run("default", func(t *testing.T) { enginetest.Run(t, harness(disk.Options{})) })
 	t.Run("small segments", func(t *testing.T) { enginetest.Run(t, harness(disk.Options{SegmentSize: 8 << 10, CacheBytes: 1})) })
+}
+
+// TestInterval: with puts alone, which wake nobody else, what was put is durable after the interval.
+func TestInterval(t *testing.T) {
+	for _, interval := range []time.Duration{0, 20 * time.Millisecond, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &system{fs: waltest.NewFS(), opt: disk.Options{Sync: disk.SyncInterval, Interval: interval}}
+			s.open(t)
+			defer s.Close(t)
+			if interval == 0 {
+				interval = 100 * time.Millisecond
+			}
+			for i := range 5 {
+				if _, err := s.e.Put(t.Context(), []glassq.Task{{Queue: "q", Body: []byte("a")}}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Duration(i) * 7 * interval / 10)
+			}
+			if _, err := s.e.Put(t.Context(), []glassq.Task{{Queue: "q", Body: []byte("a")}}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(interval)
+			synctest.Wait()
+			s.PowerCut(t)
+			q, err := s.e.Queues(t.Context(), "q")
+			if err != nil || q[0].Ready != 6 {
+				t.Errorf("interval %v: a power cut left %+v, %v; want 6 ready", interval, q, err)
+			}
+		})
+	}
+}
+
+// TestDelayAlone: a delayed put alone wakes who waits for it in time.
+func TestDelayAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &system{fs: waltest.NewFS()}
+		s.open(t)
+		defer s.Close(t)
+		time.Sleep(time.Hour) // everybody sleeps
+		start := time.Now()
+		if _, err := s.e.Put(t.Context(), []glassq.Task{{Queue: "q", Delay: 10 * time.Millisecond}}); err != nil {
+			t.Fatal(err)
+		}
+		l, err := s.e.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1, Wait: time.Minute})
+		if d := time.Since(start); err != nil || len(l) != 1 || d > 12*time.Millisecond {
+			t.Errorf("reserve = %d leases, %v, after %v; want one after 10ms", len(l), err, d)
+		}
+	})
 }
 
 // TestSegmentsGo: segments whose tasks are all gone are deleted. The keeper works beside the callers, so it

@@ -49,25 +49,28 @@ type Engine struct {
 	log    *wal.Log
 	memory bool
 
-	mu      sync.Mutex // guards everything down to the next gap
-	st      *state.State
-	open    *frame         // being filled; never nil while the engine runs
-	flying  *frame         // being written, or nil
-	other   *frame         // to be filled next; nil while it is flying
-	err     error          // why every call is refused: closed, or failed
-	closed  bool           // Close was called
-	woken   []*state.Queue // have tasks and somebody who waits
-	paced   []*state.Queue // whose rate lets nobody go before paceAt
-	runsOn  bool           // a run may have reached a phase
-	runWait map[*runWaiter]struct{}
-	parked  int64
-	lazyAt  time.Time // when the open frame is to be written though nobody waits; zero: not
-	paceAt  time.Time // when rates next let waiting reserves go; zero: no one waits for that
-	markAt  time.Time // when the log has been quiet long enough for a mark; zero: it holds one
-	space   space
-	epoch   int    // of readers: where who reads bodies from now on is counted
-	limit   uint64 // lease numbers below it are reserved durably
-	segment uint64 // number of the segment that is written to
+	mu        sync.Mutex // guards everything down to the next gap
+	st        *state.State
+	open      *frame         // being filled; never nil while the engine runs
+	flying    *frame         // being written, or nil
+	other     *frame         // to be filled next; nil while it is flying
+	err       error          // why every call is refused: closed, or failed
+	closed    bool           // Close was called
+	woken     []*state.Queue // have tasks, or room, and somebody who waits for that
+	later     []*state.Queue // have room, but the open frame had none
+	paced     []*state.Queue // whose rate lets nobody go before paceAt
+	runsOn    bool           // a run may have reached a phase
+	runWait   map[*runWaiter]struct{}
+	parked    int64
+	lazyAt    time.Time // when the open frame is to be written though nobody waits; zero: not
+	restUntil time.Time // when the background loop looks again at the latest; zero: when it is kicked
+	paceAt    time.Time // when rates next let waiting reserves go; zero: no one waits for that
+	dirtyAt   time.Time // with SyncInterval, when what is not synced began to be written; zero: all is synced
+	markAt    time.Time // when the log has been quiet long enough for a mark; zero: it holds one
+	space     space
+	epoch     int    // of readers: where who reads bodies from now on is counted
+	limit     uint64 // lease numbers below it are reserved durably
+	segment   uint64 // number of the segment that is written to
 
 	readers [2]atomic.Int64 // who may read bodies at places learned in that epoch
 	ckSize  atomic.Uint64   // bytes of the last checkpoint
@@ -91,7 +94,10 @@ type Engine struct {
 	base  int64
 }
 
-var _ glassq.Store = (*Engine)(nil)
+var (
+	_ glassq.Store = (*Engine)(nil)
+	_ glassq.Waits = (*Engine)(nil)
+)
 
 // Open opens or creates the store in dir, which it locks, and replays its log. A dir of "mem:" keeps
 // everything in memory. The caller must Close it.
@@ -183,6 +189,7 @@ func (e *Engine) recover() error {
 		Live:       func(f uint64, n int64) { e.lives(f, 1, n) },
 		Dropped:    func(f uint64, n int64) { e.lives(f, -1, -n) },
 		Ready:      e.ready,
+		Lowered:    e.lowered,
 		RunChanged: func() { e.runsOn = true },
 	}
 	var from wal.Pos
@@ -252,7 +259,14 @@ func (e *Engine) affected(err error) error {
 
 // ready notes that a queue has something to hand out.
 func (e *Engine) ready(q *state.Queue) {
-	if w, ok := q.Waiters.(*waitList); ok && len(w.list) > 0 && !w.woken {
+	if w, ok := q.Waiters.(*waitList); ok && len(w.list) > 0 {
+		e.wake(q, w)
+	}
+}
+
+// wake has match look at those who wait for q. The caller holds mu.
+func (e *Engine) wake(q *state.Queue, w *waitList) {
+	if !w.woken {
 		w.woken = true
 		e.woken = append(e.woken, q)
 	}
@@ -300,7 +314,13 @@ func (e *Engine) wakeAll() {
 			for _, x := range w.list {
 				close(x.done)
 			}
-			w.list = nil
+			for _, p := range w.room {
+				close(p.done)
+			}
+			for idle := range w.idle {
+				close(idle)
+			}
+			w.list, w.room, w.idle = nil, nil, nil
 		}
 	}
 	for w := range e.runWait {

@@ -103,6 +103,7 @@ func (e *Engine) Configure(_ context.Context, queue string, c glassq.SettingsCha
 			set.StagesAt = e.st.Now()
 		}
 		e.append(state.AppendQueue(nil, queue, set))
+		e.lowered(e.st.Queue(queue)) // a limit may be higher
 		return nil
 	})
 	return set, err
@@ -210,7 +211,7 @@ func (e *Engine) Redrive(_ context.Context, queue string, most int) (n int, err 
 	return n, err
 }
 
-// Drop forgets a queue. Reserves that wait for it go on waiting for the new one of its name.
+// Drop forgets a queue. Who waits for it goes on waiting for the new one of its name.
 func (e *Engine) Drop(_ context.Context, queue string) error {
 	return e.change(func() error {
 		q := e.st.Queue(queue)
@@ -221,8 +222,13 @@ func (e *Engine) Drop(_ context.Context, queue string) error {
 			return glassq.Errorf(glassq.CodeBadRequest, "queue %s has %d leased tasks; pause it and try again when they are done", queue, n)
 		}
 		e.append(state.AppendDrop(nil, queue))
-		if w, ok := q.Waiters.(*waitList); ok && len(w.list) > 0 {
-			e.st.Touch(queue).Waiters = w
+		if w, ok := q.Waiters.(*waitList); ok && !w.empty() {
+			now := e.st.Touch(queue)
+			now.Waiters = w
+			for _, p := range w.room {
+				p.queue = now
+			}
+			e.lowered(now)
 		}
 		return nil
 	})

@@ -50,13 +50,22 @@ func (e *Engine) Put(_ context.Context, tasks []glassq.Task) ([]glassq.Receipt, 
 	if err := e.begin(); err != nil {
 		return nil, err
 	}
-	err := e.roomOn(grows, len(s.buf))
-	if err == nil {
-		err = e.roomFor(tasks)
-	}
+	f, _, err := e.putNow(tasks, s, receipts)
+	e.end()
 	if err != nil {
-		e.end()
 		return nil, err
+	}
+	return receipts, e.wait(f)
+}
+
+// putNow decides a put whose records are in s, and fills in receipts. It returns what is to be waited
+// for, or the queue that is full, if it may ever have room. The caller holds mu.
+func (e *Engine) putNow(tasks []glassq.Task, s *scratch, receipts []glassq.Receipt) (uint64, *state.Queue, error) {
+	if err := e.roomOn(grows, len(s.buf)); err != nil {
+		return 0, nil, err
+	}
+	if full, err := e.roomFor(tasks); err != nil {
+		return 0, full, err
 	}
 	stored := false
 	for i := range tasks {
@@ -72,13 +81,12 @@ func (e *Engine) Put(_ context.Context, tasks []glassq.Task) ([]glassq.Receipt, 
 	if stored {
 		e.open.sync = true
 	}
-	e.end()
-	return receipts, e.wait(f)
+	return f, nil, nil
 }
 
-// roomFor refuses tasks that a limited queue has no room for, or that a sealed run does not have.
-// The caller holds mu.
-func (e *Engine) roomFor(tasks []glassq.Task) error {
+// roomFor refuses tasks that a limited queue has no room for, or that a sealed run does not have. It
+// returns the queue that is full, if waiting for room makes sense. The caller holds mu.
+func (e *Engine) roomFor(tasks []glassq.Task) (full *state.Queue, err error) {
 	type asked struct{ n, size int64 }
 	var limited map[*state.Queue]*asked
 	var q *state.Queue // nil when it has no limit
@@ -87,7 +95,7 @@ func (e *Engine) roomFor(tasks []glassq.Task) error {
 		t := &tasks[i]
 		if t.Dense {
 			if r := e.st.Run(t.Run); r != nil && r.Beyond(t.N) && !r.HasPut(t.N) {
-				return glassq.Errorf(glassq.CodeRunConflict, "run %s is sealed with %d tasks, and has no position %d", t.Run, r.Info().Total, t.N)
+				return nil, glassq.Errorf(glassq.CodeRunConflict, "run %s is sealed with %d tasks, and has no position %d", t.Run, r.Info().Total, t.N)
 			}
 		}
 		if t.Queue != last {
@@ -112,10 +120,13 @@ func (e *Engine) roomFor(tasks []glassq.Task) error {
 		a.n++
 		a.size += state.Size(t)
 		if err := roomIn(q, a.n, a.size); err != nil {
-			return err
+			if s := q.Settings(); s.MaxTasks > 0 && a.n > s.MaxTasks || s.MaxBytes > 0 && a.size > s.MaxBytes {
+				return nil, err // not even if it were empty
+			}
+			return q, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // roomIn refuses n tasks of size bytes together that q has no room for.

@@ -9,10 +9,24 @@ import (
 	"github.com/glassq/glassq/internal/state"
 )
 
-// A waitList is who waits for tasks of a queue, first come first.
+// A waitList is who waits for a queue, first come first.
 type waitList struct {
-	list  []*waiter
-	woken bool // the queue is among Engine.woken
+	list  []*waiter                  // for tasks
+	room  []*parked                  // for room
+	idle  map[chan struct{}]struct{} // for its end; closed when nothing is left to do
+	woken bool                       // the queue is among Engine.woken or Engine.later
+}
+
+func (w *waitList) empty() bool { return len(w.list)+len(w.room)+len(w.idle) == 0 }
+
+// waiters returns who waits for q, a list made by its first use. The caller holds mu.
+func waiters(q *state.Queue) *waitList {
+	w, _ := q.Waiters.(*waitList)
+	if w == nil {
+		w = &waitList{}
+		q.Waiters = w
+	}
+	return w
 }
 
 // A waiter is a reserve that waits. done is closed when it got leases, or when the engine stops; then
@@ -44,11 +58,7 @@ func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 		return nil, err
 	}
 	q := e.st.Touch(r.Queue)
-	wl, _ := q.Waiters.(*waitList)
-	if wl == nil {
-		wl = &waitList{}
-		q.Waiters = wl
-	}
+	wl := waiters(q)
 	w := &waiter{r: r}
 	if len(wl.list) == 0 || r.Look {
 		e.grant(q, w)
@@ -105,7 +115,8 @@ func (e *Engine) undo(queue string, w *waiter) {
 	e.Nack(context.Background(), nacks) // what fails here expires by itself
 }
 
-// match hands tasks to those who wait for them, and wakes those who wait for runs. The caller holds mu.
+// match hands tasks to those who wait for them, gives room to those who wait for that, and wakes those
+// who wait for the end of a queue or for runs. The caller holds mu.
 func (e *Engine) match() {
 	e.paceReady()
 	for i := 0; i < len(e.woken); i++ {
@@ -121,6 +132,7 @@ func (e *Engine) match() {
 			wl.list = slices.Delete(wl.list, 0, 1)
 			close(w.done)
 		}
+		e.admit(q, wl)
 	}
 	e.woken = e.woken[:0]
 	if e.runsOn {

@@ -41,6 +41,8 @@ type Hooks struct {
 	Live, Dropped func(frame uint64, bytes int64)
 	// Ready is called when a queue has something to hand out that it had not.
 	Ready func(*Queue)
+	// Lowered is called when a queue holds less than before, or less that is not dead.
+	Lowered func(*Queue)
 	// RunChanged is called when a run may have reached a phase that somebody waits for.
 	RunChanged func()
 }
@@ -68,6 +70,9 @@ func New(h Hooks) *State {
 	}
 	if h.Ready == nil {
 		h.Ready = func(*Queue) {}
+	}
+	if h.Lowered == nil {
+		h.Lowered = func(*Queue) {}
 	}
 	if h.RunChanged == nil {
 		h.RunChanged = func() {}
@@ -317,6 +322,7 @@ func (s *State) drop(n uint64, e *entry) {
 	}
 	s.tasks.remove(n)
 	s.hooks.Dropped(frame, weight)
+	s.hooks.Lowered(q)
 	s.unref(ci)
 }
 
@@ -555,6 +561,7 @@ func (s *State) die(n uint64, e *entry, bump func(*glassq.DeadCounts)) {
 	e.setState(glassq.Dead)
 	q.count[glassq.Dead]++
 	q.dead.giveBack(n)
+	s.hooks.Lowered(q)
 	if c := &s.class[e.class]; c.run != nil && e.has(flagResult) {
 		s.resultGone(c.run)
 	}

@@ -100,9 +100,12 @@ func appendInt(b []byte, n int64) []byte {
 	return binary.LittleEndian.AppendUint32(append(b, 'J'), uint32(min(n, 1<<31-1)))
 }
 
-func appendNames(b []byte) []byte {
+func appendNames(b []byte) []byte { return appendList(b, exposed) }
+
+// appendList appends a tuple of texts.
+func appendList(b []byte, names []string) []byte {
 	b = append(b, '(')
-	for _, name := range exposed {
+	for _, name := range names {
 		b = pickle.AppendText(b, name, pickle.Python2)
 	}
 	return append(b, 't')

@@ -11,12 +11,6 @@ import (
 	"github.com/glassq/glassq/internal/wire/manager/pickle"
 )
 
-// Room in a bounded queue, and the end of a join, are looked for at growing intervals.
-const (
-	lookFirst = 2 * time.Millisecond
-	lookLast  = 200 * time.Millisecond
-)
-
 const forEver = time.Duration(-1)
 
 // call serves a method of a queue. Every call confirms the item that the connection got before.
@@ -58,75 +52,88 @@ func (c *conn) call(queue string, r request) error {
 
 // simple serves what has no arguments.
 func (c *conn) simple(queue, method string) error {
-	if err := c.confirm(nil); err != nil {
+	if err := c.confirm(); err != nil {
 		return c.fault(err)
 	}
 	switch method {
 	case "empty", "full", "qsize":
-		info, err := c.info(queue)
+		held, err := c.s.store.Held(c.ctx, queue)
 		switch {
 		case err != nil:
 			return c.fault(err)
 		case method == "qsize":
-			return c.reply(func(b []byte) []byte { return appendInt(b, info.Ready) })
+			return c.reply(func(b []byte) []byte { return appendInt(b, held.Ready) })
 		case method == "empty":
-			return c.reply(appendBool(info.Ready == 0))
+			return c.reply(appendBool(held.Ready == 0))
 		}
-		max := info.Settings.MaxTasks
-		return c.reply(appendBool(max > 0 && info.Ready+info.Delayed+info.Leased+info.Dead >= max))
+		max := held.Settings.MaxTasks
+		return c.reply(appendBool(max > 0 && held.Ready+held.Delayed+held.Leased+held.Dead >= max))
 	case "task_done":
-		if !c.s.counted(queue, func(n *count) bool { n.done++; ok := n.done <= n.taken; n.done = min(n.done, n.taken); return ok }) {
+		if !c.s.taskDone(queue) {
 			return c.raise(&exception{"ValueError", "task_done() called too many times"})
 		}
 	case "join":
-		ok, err := c.wait(forEver, func(ctx context.Context) (bool, error) {
-			info, err := c.info(queue)
-			return info.Ready+info.Delayed+info.Leased == 0 && c.s.counted(queue, func(n *count) bool { return n.done >= n.taken }), err
-		})
+		gone, err := c.watched(func(ctx context.Context) error { return c.s.join(ctx, queue) })
+		if gone != nil {
+			c.reset = true
+			return gone
+		}
 		if err != nil {
 			return c.failed(err)
-		}
-		if !ok {
-			return glassq.ErrClosed
 		}
 	}
 	return c.reply(appendNone)
 }
 
-// info is about a queue, which need not be there yet.
-func (c *conn) info(queue string) (glassq.QueueInfo, error) {
-	all, err := c.s.store.Queues(c.ctx, queue)
-	if glassq.CodeOf(err) == glassq.CodeNotFound && err != nil || err == nil && len(all) == 0 {
-		return glassq.QueueInfo{}, nil
+// join waits until a queue has nothing left to do and every item that was got was told done.
+func (s *Server) join(ctx context.Context, queue string) error {
+	for {
+		if _, err := s.store.AwaitIdle(ctx, queue, forEver); err != nil {
+			return err
+		}
+		if even := s.allDone(queue); even != nil {
+			select {
+			case <-even:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		// Both at once; if not, something was put or got meanwhile.
+		if idle, err := s.store.AwaitIdle(ctx, queue, 0); err != nil || idle && s.allDone(queue) == nil {
+			return err
+		}
 	}
-	if err != nil {
-		return glassq.QueueInfo{}, err
-	}
-	return all[0], nil
 }
 
-// confirm acks the item that the connection got before, with a result if there is one. An item that was
-// given to somebody else meanwhile is no error without a result.
-func (c *conn) confirm(result *glassq.Task) error {
+// confirm acks the item that the connection got before. That it was given to somebody else meanwhile is
+// no error: what is done with it is for that one to say.
+func (c *conn) confirm() error {
 	l := c.held
 	if l == nil {
 		return nil
 	}
-	errs, err := c.s.store.Ack(c.ctx, []glassq.Ack{{Token: l.Token(), Result: result}})
+	errs, err := c.s.store.Ack(c.ctx, []glassq.Ack{{Token: l.Token()}})
 	if err == nil {
 		err = errs[0]
 	}
 	lost := errors.Is(err, glassq.ErrLeaseLost)
 	if err == nil || lost {
-		c.held = nil
-		c.s.drop(l.Token())
+		c.letGo()
 	}
-	if lost && result == nil {
+	if lost {
 		return nil
 	}
 	return err
 }
 
+// letGo forgets the item that the connection got before.
+func (c *conn) letGo() {
+	c.s.drop(c.held.Token())
+	c.held = nil
+}
+
+// put stores an item. The result of the item that the connection got before is stored with its ack, or not
+// at all: when the lease was lost, somebody else's result is the one that counts, and the put raises.
 func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	wait, e := waitOf(block, timeout)
 	if e != nil {
@@ -136,50 +143,62 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	if e != nil {
 		return c.raise(e)
 	}
-	result := c.held != nil && queue == resultsOf(c.held) && item.Member("i") != nil && item.Member("o") != nil
-	if !result {
-		if err := c.confirm(nil); err != nil {
+	// Programs know one queue of results. An item of a run may have another one, and its result belongs there.
+	isResult := c.held != nil && (queue == glassq.DefaultResults || queue == c.held.Result) && item.Member("i") != nil && item.Member("o") != nil
+	if !isResult {
+		if err := c.confirm(); err != nil {
 			return c.fault(err)
 		}
 	}
-	try := func(ctx context.Context) (bool, error) {
-		if result {
-			t := task
-			err := c.confirm(&t)
-			if !errors.Is(err, glassq.ErrLeaseLost) {
-				return done(err)
-			}
-			result = false // somebody else works on it too; what this one found is kept all the same
+	store := func(ctx context.Context, wait time.Duration) (err error) {
+		t := task // a store fills in what is not said
+		if isResult {
+			t.Queue = "" // the item's own
 		}
-		_, err := c.s.store.Put(ctx, []glassq.Task{task})
-		return done(err)
+		switch {
+		case isResult && wait == 0:
+			var errs []error
+			if errs, err = c.s.store.Ack(ctx, []glassq.Ack{{Token: c.held.Token(), Result: &t}}); err == nil {
+				err = errs[0]
+			}
+		case isResult:
+			err = c.s.store.AckWait(ctx, glassq.Ack{Token: c.held.Token(), Result: &t}, wait)
+		case wait == 0:
+			_, err = c.s.store.Put(ctx, []glassq.Task{t})
+		default:
+			_, err = c.s.store.PutWait(ctx, []glassq.Task{t}, wait)
+		}
+		return err
 	}
-	ok, err := try(c.ctx)
-	if !ok && err == nil && wait != 0 {
-		ok, err = c.wait(wait, try)
+	err := store(c.ctx, 0)
+	if wait != 0 && errors.Is(err, glassq.ErrQueueFull) {
+		size := c.taken
+		if !c.s.park(size) {
+			return c.raise(&exception{"RuntimeError", "queue " + queue + " is full, and too many large values wait for room already; try again later"})
+		}
+		defer c.s.unpark(size)
+		c.giveBudget()
+		var gone error
+		gone, err = c.watched(func(ctx context.Context) error { return store(ctx, wait) })
+		if gone != nil {
+			c.reset = true
+			if isResult && err == nil {
+				c.letGo()
+			}
+			return gone
+		}
+	}
+	lost := errors.Is(err, glassq.ErrLeaseLost)
+	if isResult && (err == nil || lost) {
+		c.letGo()
 	}
 	switch {
+	case isResult && lost:
+		return c.raise(&exception{"RuntimeError", "lease lost: the item was handed to somebody else meanwhile, and this result of it is not stored"})
 	case err != nil:
 		return c.failed(err)
-	case !ok:
-		return c.raise(&exception{"Full", ""})
 	}
 	return c.reply(appendNone)
-}
-
-// done makes a full queue a reason to wait.
-func done(err error) (bool, error) {
-	if errors.Is(err, glassq.ErrQueueFull) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-func resultsOf(l *glassq.Lease) string {
-	if l.Result != "" {
-		return l.Result
-	}
-	return glassq.DefaultResults
 }
 
 func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
@@ -187,7 +206,7 @@ func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
 	if e != nil {
 		return c.raise(e)
 	}
-	if err := c.confirm(nil); err != nil {
+	if err := c.confirm(); err != nil {
 		return c.fault(err)
 	}
 	r := glassq.Reserve{Queue: queue, Max: 1, Lease: leaseLength}
@@ -214,7 +233,7 @@ func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
 		return c.raise(&exception{"Empty", ""})
 	}
 	c.take(&leases[0], id)
-	c.s.counted(queue, func(n *count) bool { n.taken++; return true })
+	c.s.took(queue)
 	return c.replyValue(&leases[0].Task)
 }
 
@@ -251,35 +270,6 @@ func (c *conn) watched(f func(context.Context) error) (gone, err error) {
 	gone = <-over
 	c.within(0)
 	return gone, err
-}
-
-// wait tries again and again until try is done, time is over (then ok is false), or the client goes away.
-func (c *conn) wait(limit time.Duration, try func(context.Context) (bool, error)) (ok bool, err error) {
-	gone, err := c.watched(func(ctx context.Context) error {
-		if limit > 0 {
-			var stop context.CancelFunc
-			ctx, stop = context.WithTimeout(ctx, limit)
-			defer stop()
-		}
-		for pause := lookFirst; ; pause = min(2*pause, lookLast) {
-			var err error
-			if ok, err = try(ctx); ok || err != nil {
-				return err
-			}
-			rest(ctx, pause)
-			switch err := ctx.Err(); {
-			case errors.Is(err, context.DeadlineExceeded):
-				return nil
-			case err != nil:
-				return err
-			}
-		}
-	})
-	if gone != nil {
-		c.reset = true
-		return ok, gone
-	}
-	return ok, err
 }
 
 // bind puts arguments in the order of names. Missing ones are nil; item is needed, and is also called obj.

@@ -34,7 +34,7 @@ var exposed = []string{"empty", "full", "get", "get_nowait", "join", "put", "put
 type conn struct {
 	s       *Server
 	nc      net.Conn
-	raw     syscall.RawConn // nil when it is no socket
+	raw     syscall.RawConn // nil when it is not TCP
 	r       *bufio.Reader
 	ctx     context.Context
 	dec     pickle.Decoder // of requests
@@ -51,7 +51,7 @@ type conn struct {
 
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{s: s, nc: nc, r: bufio.NewReaderSize(nc, 4096)}
-	if sc, ok := nc.(syscall.Conn); ok {
+	if sc, ok := nc.(*net.TCPConn); ok {
 		c.raw, _ = sc.SyscallConn()
 	}
 	return c
@@ -153,7 +153,8 @@ func (c *conn) run(ctx context.Context) {
 			}
 			continue
 		case err != nil:
-			c.reset = !errors.Is(err, io.EOF)
+			// A client that ended with the reply on its way has closed in good order, and never saw it.
+			c.reset = !errors.Is(err, io.EOF) || c.held != nil && unacknowledged(c.raw)
 			return
 		}
 		req, err := c.parse()
@@ -204,11 +205,16 @@ func (c *conn) read(limit int64) error {
 	return err
 }
 
-func (c *conn) giveRoom() {
+// giveBudget says that the request is in flight no longer.
+func (c *conn) giveBudget() {
 	if c.taken > 0 {
 		c.s.budget.Give(c.taken)
 		c.taken = 0
 	}
+}
+
+func (c *conn) giveRoom() {
+	c.giveBudget()
 	if cap(c.in) > keepBuffer {
 		c.in = nil
 	}

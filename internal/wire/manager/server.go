@@ -29,8 +29,10 @@ const (
 	drainFor      = 10 * time.Second
 	leaseLength   = 60 * time.Second // of an item that its getter has not confirmed, extended meanwhile
 	maxStrangers  = 256              // connections that have not shown the key
+	maxFromOne    = 64               // of them from one address of another machine
 	maxIdents     = 100_000
-	creditFor     = 10 * time.Second // how long a released proxy explains the end of its connection
+	maxParked     = glassq.BodiesInFlight / 2 // bytes of large values whose puts wait for room
+	creditFor     = 10 * time.Second          // how long a released proxy explains the end of its connection
 )
 
 // Options tunes New.
@@ -43,16 +45,25 @@ type Options struct {
 	Logger  *slog.Logger      // nil discards
 }
 
+// A Store is what the door stands before, normally a glassq.Broker.
+type Store interface {
+	glassq.Store
+	glassq.Waits
+}
+
 // A Server is the manager door of one store. It is safe for concurrent use.
 type Server struct {
-	store     glassq.Store
-	opt       Options
-	budget    *glassq.Budget
-	log       *slog.Logger
-	strangers atomic.Int32
-	draining  atomic.Bool
+	store    Store
+	opt      Options
+	budget   *glassq.Budget
+	log      *slog.Logger
+	draining atomic.Bool
 
-	mu     sync.Mutex
+	mu        sync.Mutex
+	parked    int64          // bytes of large values whose puts wait for room; guarded by mu
+	strangers int            // connections that have not shown the key; guarded by mu
+	from      map[string]int // of them, by address of other machines; guarded by mu
+
 	conns  map[*conn]struct{}      // guarded by mu
 	idents map[string]*ident       // guarded by mu
 	held   map[uint64]glassq.Token // unconfirmed items of live connections; guarded by mu
@@ -67,10 +78,13 @@ type ident struct {
 }
 
 // A count is of task_done, which is of this door alone and begins anew with the server.
-type count struct{ taken, done int }
+type count struct {
+	taken, done int
+	even        chan struct{} // closed when done has caught up; nil when nobody waits for that
+}
 
-// New makes the door to s, which is normally a glassq.Broker. It panics without a key.
-func New(s glassq.Store, opt Options) *Server {
+// New makes the door to s. It panics without a key.
+func New(s Store, opt Options) *Server {
 	if len(opt.Keys) == 0 {
 		panic("manager: no key")
 	}
@@ -83,7 +97,7 @@ func New(s glassq.Store, opt Options) *Server {
 		opt.MaxBody = glassq.DefaultMaxBody
 	}
 	m := &Server{store: s, opt: opt, budget: opt.Budget, log: opt.Logger, conns: map[*conn]struct{}{},
-		idents: map[string]*ident{}, held: map[uint64]glassq.Token{}, counts: map[string]*count{}}
+		from: map[string]int{}, idents: map[string]*ident{}, held: map[uint64]glassq.Token{}, counts: map[string]*count{}}
 	if m.budget == nil {
 		m.budget = glassq.NewBudget(glassq.BodiesInFlight)
 	}
@@ -152,8 +166,8 @@ func (s *Server) each(f func(*conn)) {
 
 func (s *Server) serve(ctx context.Context, nc net.Conn) {
 	defer nc.Close()
-	if s.strangers.Add(1) > maxStrangers {
-		s.strangers.Add(-1)
+	address := addressOf(nc)
+	if !s.enter(address) {
 		s.log.Warn("too many connections without a key; one is refused", "client", nc.RemoteAddr())
 		return
 	}
@@ -167,12 +181,68 @@ func (s *Server) serve(ctx context.Context, nc net.Conn) {
 		s.mu.Unlock()
 	}()
 	err := c.shakeHands(ctx)
-	s.strangers.Add(-1)
+	s.leave(address)
 	if err != nil {
 		s.log.Info("manager: a client was not let in", "client", nc.RemoteAddr(), "err", err)
 		return
 	}
 	c.run(ctx)
+}
+
+// addressOf is what the strangers of one other machine have in common; empty for this one, whose programs
+// all come from the same address and may be many.
+func addressOf(nc net.Conn) string {
+	a, ok := nc.RemoteAddr().(*net.TCPAddr)
+	if !ok || a.IP.IsLoopback() {
+		return ""
+	}
+	return a.IP.String()
+}
+
+// enter counts a stranger; it is false when there are too many.
+func (s *Server) enter(address string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.strangers >= maxStrangers || address != "" && s.from[address] >= maxFromOne {
+		return false
+	}
+	s.strangers++
+	if address != "" {
+		s.from[address]++
+	}
+	return true
+}
+
+// leave ends what enter began.
+func (s *Server) leave(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.strangers--
+	if address == "" {
+		return
+	}
+	if s.from[address]--; s.from[address] == 0 {
+		delete(s.from, address)
+	}
+}
+
+// park counts n bytes of a value whose put is to wait for room; it is false when too much waits. What waits
+// is not in flight: if it counted there, it could keep out the acks that make room.
+func (s *Server) park(n int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n > 0 && s.parked+n > maxParked {
+		return false
+	}
+	s.parked += n
+	return true
+}
+
+// unpark ends what park began.
+func (s *Server) unpark(n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parked -= n
 }
 
 // extend keeps the leases of unconfirmed items while their connections live.
@@ -258,16 +328,50 @@ func (s *Server) useCredit(id string) bool {
 	return true
 }
 
-// counted changes or reads the count of a queue under the lock.
-func (s *Server) counted(queue string, f func(*count) bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// count is that of a queue; the caller holds mu.
+func (s *Server) count(queue string) *count {
 	n := s.counts[queue]
 	if n == nil {
 		n = &count{}
 		s.counts[queue] = n
 	}
-	return f(n)
+	return n
+}
+
+// took counts an item that a client has got.
+func (s *Server) took(queue string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count(queue).taken++
+}
+
+// taskDone counts a task_done; it is false when there was one too many.
+func (s *Server) taskDone(queue string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.count(queue)
+	if n.done >= n.taken {
+		return false
+	}
+	if n.done++; n.done == n.taken && n.even != nil {
+		close(n.even)
+		n.even = nil
+	}
+	return true
+}
+
+// allDone returns nil when every item of the queue was told done, and otherwise what is closed then.
+func (s *Server) allDone(queue string) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.count(queue)
+	if n.done >= n.taken {
+		return nil
+	}
+	if n.even == nil {
+		n.even = make(chan struct{})
+	}
+	return n.even
 }
 
 // queueOf says which queue a registered name stands for.

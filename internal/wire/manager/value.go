@@ -58,8 +58,8 @@ func (c *conn) toTask(v *pickle.Value, queue string) (t glassq.Task, refused *ex
 
 // opaque tells whether the queue takes instances of classes of the program's own.
 func (c *conn) opaque(queue string) bool {
-	info, err := c.s.store.Queues(c.ctx, queue)
-	return err == nil && len(info) == 1 && info[0].Settings.Opaque
+	held, err := c.s.store.Held(c.ctx, queue)
+	return err == nil && held.Settings.Opaque
 }
 
 // appendValue appends what the task is to Python.

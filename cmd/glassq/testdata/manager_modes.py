@@ -1,0 +1,81 @@
+"""One client of a manager, in the way that its first argument says. Python 2.7 and 3."""
+import multiprocessing, os, sys, threading, time
+from multiprocessing.managers import BaseManager
+
+
+class M(BaseManager): pass
+M.register('get_task_queue'); M.register('get_result_queue')
+
+
+class Own(object):
+    def __init__(self, n): self.n = n
+    def __eq__(self, other): return self.__dict__ == other.__dict__
+
+
+def say(text):
+    print(text); sys.stdout.flush()
+
+
+def address():
+    at = os.environ['MANAGER']
+    if '/' in at: return at
+    host, port = at.split(':')
+    return host, int(port)
+
+
+def connect():
+    m = M(address=address(), authkey=os.environ['MANAGER_KEY'].encode('ascii'))
+    m.connect()
+    return m
+
+
+def child(t):
+    say(t.get())
+
+
+def race(n):
+    for _ in range(n):
+        m = connect()
+        t = m.get_task_queue()
+        t.put('x'); t.empty()
+        del t, m
+
+
+if __name__ == '__main__':
+    mode = sys.argv[1]
+    if mode == 'wrong':
+        try:
+            connect(); say('let in')
+        except multiprocessing.AuthenticationError:
+            say('refused')
+        sys.exit()
+    m = connect()
+    t = m.get_task_queue()
+    if mode == 'wait':
+        say('ready'); say(t.get()); time.sleep(1000)
+    elif mode == 'exit':
+        say(t.get())
+    elif mode == 'raise':
+        say(t.get()); raise SystemError('on purpose')
+    elif mode == 'drop':
+        say(t.get()); del t; m = None
+        sys.stdin.readline()
+    elif mode == 'die':
+        say(t.get()); os._exit(0)
+    elif mode == 'fork':
+        p = multiprocessing.Process(target=child, args=(t,))
+        p.start(); p.join()
+        say(t.get()); os._exit(0)
+    elif mode == 'threads':
+        ts = [threading.Thread(target=race, args=(20,)) for _ in range(4)]
+        for x in ts: x.start()
+        for x in ts: x.join()
+        say(t.qsize())
+    elif mode == 'opaque':
+        t.put(Own([1, {'a': (2, None)}]))
+        assert t.get(timeout=10) == Own([1, {'a': (2, None)}])
+        t.put('after'); assert t.get(timeout=10) == 'after'
+        say('same')
+    elif mode == 'once':
+        t.put('x'); assert t.get(timeout=10) == 'x'
+        say('same')
