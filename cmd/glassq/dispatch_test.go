@@ -26,9 +26,17 @@ type testbed struct {
 
 func newTestbed(t *testing.T, target ...string) *testbed {
 	t.Helper()
-	server := start(t, nil, "serve", "--store", "mem:", "--http", "127.0.0.1:0")
+	f := newServerBed(t)
 	aim := start(t, nil, append([]string{"target", "--listen", "127.0.0.1:0"}, target...)...)
-	f := &testbed{t: t, serverAt: "http://" + server.addr(), url: "http://" + aim.addr() + "/?q={0}", dir: t.TempDir()}
+	f.url = "http://" + aim.addr() + "/?q={0}"
+	return f
+}
+
+// newServerBed is a testbed without a target.
+func newServerBed(t *testing.T) *testbed {
+	t.Helper()
+	server := start(t, nil, "serve", "--store", "mem:", "--http", "127.0.0.1:0")
+	f := &testbed{t: t, serverAt: "http://" + server.addr(), dir: t.TempDir()}
 	f.env = []string{"GLASSQ_SERVER=" + f.serverAt}
 	q, err := client.New(f.serverAt, client.Options{})
 	if err != nil {
@@ -37,6 +45,13 @@ func newTestbed(t *testing.T, target ...string) *testbed {
 	t.Cleanup(func() { q.Close() })
 	f.q = q
 	return f
+}
+
+// of is the testbed for a part of the test.
+func (f *testbed) of(t *testing.T) *testbed {
+	part := *f
+	part.t, part.dir = t, t.TempDir()
+	return &part
 }
 
 // do runs a command that must end with code, and returns what it printed and said.
