@@ -126,6 +126,73 @@ func TestDispatchWait(t *testing.T) {
 	f.do(exitStrict, "dispatch", nobody, "-n", "5", "--run", "r5", "--wait", "--strict", "--quiet", "--out", filepath.Join(f.dir, "r5"))
 }
 
+// Results are taken while tasks are still being put: a line that is typed has its result before the next.
+func TestDispatchTakesMeanwhile(t *testing.T) {
+	t.Parallel()
+	f := newTestbed(t)
+	start(t, f.env, "work", "http", "-c", "2")
+	in, typed, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	defer typed.Close()
+	out := filepath.Join(f.dir, "r.ndjson")
+	p := startWith(t, in, f.env, "dispatch", "--run", "r", "--batch", "1", "--wait", "--out", out)
+	in.Close()
+	for i := range 3 {
+		fmt.Fprintln(typed, strings.ReplaceAll(f.url, "{0}", fmt.Sprint(i)))
+		f.await("a result of each line so far", func() bool {
+			text, err := os.ReadFile(out)
+			return err == nil && strings.Count(string(text), "\n") == i+1
+		})
+	}
+	typed.Close()
+	if code := p.wait(); code != 0 || !strings.Contains(p.said(), "put 3 = ok 3 + failed 0 + dead 0 + pending 0    missing 0   duplicate 0") {
+		t.Errorf("dispatch --wait --out: exit %d, said %s", code, p.said())
+	}
+}
+
+// Results that cannot be written end the dispatch, and stay in their queue for the same command again.
+func TestDispatchOutFull(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("left out: linux only (it has /dev/full)")
+	}
+	t.Parallel()
+	f := newTestbed(t)
+	start(t, f.env, "work", "http", "-c", "2")
+	in, typed, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	defer typed.Close()
+	p := startWith(t, in, f.env, "dispatch", "--run", "r", "--batch", "1", "--wait", "--out", "/dev/full", "--quiet")
+	in.Close()
+	url := strings.ReplaceAll(f.url, "{0}", "1") + "\n"
+	for over := false; !over; { // lines without end
+		typed.WriteString(url) // an error: it has ended
+		select {
+		case <-p.done:
+			over = true
+		case line, ok := <-p.lines:
+			if ok {
+				t.Errorf("dispatch --out printed %s", line)
+			}
+			over = !ok
+		default:
+		}
+	}
+	if code := p.wait(); code != exitStorage || !strings.Contains(p.said(), "no space left") || !strings.Contains(p.said(), "stays in queue results.r") ||
+		!strings.Contains(p.said(), "is not sealed") {
+		t.Errorf("dispatch --out /dev/full: exit %d, said %s; want 8, and what to do", code, p.said())
+	}
+	r, err := f.q.Run(t.Context(), "r")
+	if err != nil || r.Sealed || r.Waiting == 0 {
+		t.Errorf("the run is %+v, %v; want it open, its results waiting", r, err)
+	}
+}
+
 func TestDispatchRate(t *testing.T) {
 	t.Parallel()
 	f := newTestbed(t)

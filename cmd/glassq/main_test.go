@@ -83,9 +83,18 @@ type process struct {
 // start starts the program. Its standard output is read from lines, and must be.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
+	return startWith(t, nil, env, args...)
+}
+
+// startWith is start with a standard input.
+func startWith(t *testing.T, stdin *os.File, env []string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, name: args[0], cmd: exec.Command(binary, args...), lines: make(chan string),
 		done: make(chan struct{}), found: make(chan struct{})}
 	p.cmd.Env = environment(t, env...)
+	if stdin != nil {
+		p.cmd.Stdin = stdin
+	}
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

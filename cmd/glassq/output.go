@@ -8,6 +8,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// outputBatch is how many results are taken at once unless somebody says otherwise.
+const outputBatch = 4000
+
 type outputFlags struct {
 	remote   remote
 	out      string
@@ -53,7 +56,7 @@ number. A rule on what was not measured is broken.`,
 	fs.BoolVar(&f.json, "json", false, "print results as JSON lines: --format ndjson")
 	fs.StringVar(&f.format, "format", "", "`form` of a result: text, ndjson, csv, template or none; default text, and ndjson with --out")
 	fs.StringVar(&f.template, "template", "", "print each result by this `template`")
-	fs.IntVar(&f.opt.Batch, "batch", 4000, "most results taken at once")
+	fs.IntVar(&f.opt.Batch, "batch", outputBatch, "most results taken at once")
 	fs.DurationVar(&f.opt.Lease, "lease", 10*time.Second, "time to write results before they come again")
 	fs.BoolVar(&f.quiet, "quiet", false, "no progress")
 	f.sum.flags(cmd)
