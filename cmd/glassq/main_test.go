@@ -66,6 +66,20 @@ func invoke(t *testing.T, stdin string, env []string, args ...string) (stdout, s
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
+// invokeTo runs the program to its end with standard output to a file.
+func invokeTo(t *testing.T, stdout *os.File, env []string, args ...string) (stderr string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd.Env = environment(t, env...)
+	var errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = stdout, &errs
+	err := cmd.Run()
+	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		t.Fatalf("glassq %q: %v", args, err)
+	}
+	return errs.String(), cmd.ProcessState.ExitCode()
+}
+
 // A process runs until it ends or the test does.
 type process struct {
 	t     *testing.T
