@@ -75,7 +75,7 @@ for which it waits.`,
 	fs.IntVar(&f.opt.Attempts, "attempts", 0, "most tries of a task; default the queue's, 20")
 	fs.DurationVar(&f.retry, "retry", 60*time.Second, "how long to wait for a server that is away")
 	fs.BoolVar(&f.preview, "dry-run", false, "print the first tasks and put nothing")
-	fs.BoolVar(&f.json, "json", false, "print what was done as JSON")
+	fs.BoolVar(&f.json, "json", false, "print what was done as JSON, with --wait at the end of the run")
 	fs.BoolVar(&f.quiet, "quiet", false, "no progress")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if f.priority < 0 || f.priority > 9 {
@@ -221,24 +221,33 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 		return f.remote.absent(err)
 	}
 	a.console.say("glassq dispatch: %s", describeDispatch(&rep))
-	if f.json {
-		if err := a.printJSON(map[string]any{"run": rep.Run.Name, "put": rep.Put, "skipped": rep.Skipped, "bad": f.source.skipped,
-			"duplicates": rep.Duplicates, "total": rep.Total, "seconds": rep.Took.Seconds()}); err != nil {
-			return err
-		}
-	}
+	done := map[string]any{"run": rep.Run.Name, "put": rep.Put, "skipped": rep.Skipped, "bad": f.source.skipped,
+		"duplicates": rep.Duplicates, "total": rep.Total, "seconds": rep.Took.Seconds()}
 	if !waits {
+		if f.json {
+			return a.printJSON(done)
+		}
 		return nil
 	}
 	var end error
+	var run glassq.Run
 	if take != nil {
 		if bar.board == nil {
 			bar = a.meter("output", f.quiet, false)
 			take.meter.Store(bar)
 		}
 		end = f.remote.absent(take.end())
+		run = take.rep.Run
+		done["missing"], done["duplicate"] = take.rep.Missing, take.rep.Duplicates
 	} else {
-		end = a.awaitEnd(ctx, q, f, rep.Run.Name, bar)
+		run, end = a.awaitEnd(ctx, q, f, rep.Run.Name, bar)
+	}
+	if f.json {
+		b := run.Books
+		done["complete"], done["ok"], done["failed"], done["dead"], done["pending"] = run.Complete, b.OK, b.Failed, b.Dead.Sum(), b.Pending()
+		if err := a.printJSON(done); end == nil {
+			end = err
+		}
 	}
 	if pace == nil {
 		return end
@@ -263,7 +272,7 @@ func (a *app) sayPace(p *paced) {
 }
 
 // awaitEnd waits for the end of a run and says how it ended. The bar goes on when it is a board.
-func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, run string, bar *meter) error {
+func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, run string, bar *meter) (glassq.Run, error) {
 	onBoard := bar.board != nil
 	if !onBoard {
 		bar = a.meter("done", f.quiet, false)
@@ -273,7 +282,7 @@ func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, 
 		r, err := q.AwaitRun(ctx, run, glassq.PhaseComplete, time.Second)
 		if err != nil {
 			bar.close()
-			return f.remote.absent(err)
+			return r, f.remote.absent(err)
 		}
 		b := r.Books
 		if !onBoard {
@@ -285,9 +294,9 @@ func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, 
 		bar.close()
 		a.console.say("%s", booksLine(b))
 		if f.strict && b.Failed+b.Dead.Sum() > 0 {
-			return exit(exitStrict)
+			return r, exit(exitStrict)
 		}
-		return nil
+		return r, nil
 	}
 }
 

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -413,6 +415,44 @@ func TestComplete(t *testing.T) {
 		}
 		if code != 0 || lines[0] != want {
 			t.Errorf("completion of %q = %q, exit %d (%s); want %q", tt.args, out, code, errs, want)
+		}
+	}
+}
+
+// Bash itself completes with the script that completion prints.
+func TestCompleteInBash(t *testing.T) {
+	const functions = "/usr/share/bash-completion/bash_completion"
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("needs bash: Debian package bash")
+	}
+	if _, err := os.Stat(functions); err != nil {
+		t.Skip("needs bash-completion: Debian package bash-completion")
+	}
+	t.Parallel()
+	f := newServerBed(t)
+	f.do(0, "dispatch", "x{0}", "-n", "1", "--run", "night-1", "--queue", "urls", "--quiet")
+	f.do(0, "dispatch", "x{0}", "-n", "1", "--run", "night-2", "--queue", "mails", "--quiet")
+	for _, tt := range []struct{ words, want string }{
+		{"queue sh", "show"},
+		{"queue peek ", "mails urls"},
+		{"queue peek u", "urls"},
+		{"output --run night", "night-1 night-2"},
+		{"work http --until-done night-2", "night-2"},
+		{"dispatch --stag", "--stages"},
+		{"runs ", "cancel ls retry show wait"},
+	} {
+		script := "source " + functions + `; source <(glassq completion bash --no-descriptions)
+line="glassq $1"; COMP_LINE=$line; COMP_POINT=${#line}; COMP_TYPE=9; COMP_KEY=9
+read -ra COMP_WORDS <<< "$line"; case $line in *' ') COMP_WORDS+=('');; esac
+COMP_CWORD=$((${#COMP_WORDS[@]}-1)); compopt() { :; }; __start_glassq; echo "${COMPREPLY[@]}"`
+		cmd := exec.CommandContext(t.Context(), bash, "--norc", "-c", script, "bash", tt.words)
+		cmd.Env = environment(t, append(f.env, "PATH="+filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))...)
+		out, err := cmd.CombinedOutput()
+		words := strings.Fields(string(out))
+		slices.Sort(words)
+		if got := strings.Join(words, " "); err != nil || got != tt.want {
+			t.Errorf("glassq %s, and the tab key: %s, %v; want %s", tt.words, out, err, tt.want)
 		}
 	}
 }

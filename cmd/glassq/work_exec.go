@@ -112,6 +112,9 @@ memory), and the first bytes of standard output and error. Flags stand before th
 			opt.Capture = -1
 		}
 		if print || tag || keep {
+			if f.work.json {
+				return usagef("--json prints what was done, and --print, --tag and --keep-order what the commands print; leave one out")
+			}
 			opt.Print = processes.NewPrinter(a.out, tag, keep)
 		}
 		farm, err := processes.NewExec(opt)
