@@ -299,3 +299,41 @@ func TestOutputFilesFull(t *testing.T) {
 		t.Errorf("after that the results are %+v; want all 6 there", n)
 	}
 }
+
+// Results in the order of the tasks, whatever the order in which they were done.
+func TestOutputKeepOrder(t *testing.T) {
+	t.Parallel()
+	f := newServerBed(t)
+	f.do(0, "dispatch", "http://h/{0}", "-n", "1000", "--run", "r", "--queue", "r", "--quiet")
+	leases, err := f.q.Reserve(t.Context(), glassq.Reserve{Queue: "r", Max: 1000})
+	if err != nil || len(leases) != 1000 {
+		t.Fatalf("reserve: %d, %v", len(leases), err)
+	}
+	slices.Reverse(leases)
+	for part := range slices.Chunk(leases, 100) {
+		acks := make([]glassq.Ack, len(part))
+		for i := range part {
+			acks[i] = glassq.Ack{Token: part[i].Token(), Result: &glassq.Task{Body: []byte(`{"o":{"ok":1}}`), Type: glassq.TypeJSON}}
+		}
+		if part[0].N == 499 { // one of them is dead
+			if _, err := f.q.Nack(t.Context(), []glassq.Nack{{Token: part[0].Token(), Dead: true}}); err != nil {
+				t.Fatal(err)
+			}
+			acks = acks[1:]
+		}
+		if _, err := f.q.Ack(t.Context(), acks); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, _ := f.do(0, "output", "--run", "r", "--keep-order", "--batch", "70", "--template", "{{.ID}}", "--quiet")
+	var want strings.Builder
+	for n := range 1000 {
+		if n != 499 {
+			fmt.Fprintf(&want, "r/%d\n", n)
+		}
+	}
+	if out != want.String() {
+		t.Errorf("output --keep-order printed %.200s…, %d lines; want 999 in order", out, strings.Count(out, "\n"))
+	}
+	f.do(exitUsage, "output", "--keep-order")
+}
