@@ -281,9 +281,16 @@ func outcomeOfValue(v []byte) Outcome {
 func ParseResultOut(result []byte, r *Result) bool {
 	*r = Result{OK: true}
 	o, ok := outMember(result)
-	if !ok {
-		return false
+	if ok {
+		ParseOut(o, r)
 	}
+	return ok
+}
+
+// ParseOut is ParseResultOut for those who have found the member already: o is its value, a valid JSON
+// object without space around it.
+func ParseOut(o []byte, r *Result) {
+	*r = Result{OK: true}
 	eachMember(o, func(key, v []byte) {
 		switch {
 		case keyIs(key, "ok"):
@@ -307,7 +314,6 @@ func ParseResultOut(result []byte, r *Result) bool {
 			r.Err = errClassOf(v)
 		}
 	})
-	return true
 }
 
 func errClassOf(v []byte) string {

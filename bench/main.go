@@ -1,8 +1,9 @@
 // Command bench measures Glassq against the tools it is compared with, both sides in one run on the
 // same machine, and prints ratios: absolute figures drift, and shared machines are noisy.
 //
-//	go run ./bench              all suites
+//	go run ./bench                  all suites
 //	go run ./bench -rounds 5 run    one of them
+//	go run ./bench -h               which there are
 //
 // It builds glassq, fetches what it compares with through the Go module proxy or names the package that
 // has it, starts servers as processes of their own on loopback, and ends everything that it started.
@@ -34,11 +35,6 @@ var (
 	syncs  = flag.String("sync", "always", "sync mode of glassq")
 )
 
-const (
-	heyVersion    = "github.com/rakyll/hey@v0.1.4"
-	vegetaVersion = "github.com/tsenart/vegeta/v12@v12.12.0"
-)
-
 // A suite is one comparison, by the name that the command line knows.
 type suite struct {
 	name, what string
@@ -47,7 +43,8 @@ type suite struct {
 
 // suites is what there is to measure, in the order in which "all" runs.
 var suites = []suite{
-	{"run", "glassq run beside hey and vegeta", compareRun},
+	{"run", "glassq run, and the four programs as processes, beside hey, vegeta and wrk", runSuite},
+	{"work", "work pipe with a Python child; work exec beside xargs and GNU parallel", workSuite},
 	{"engine", "the embedded engine: speed, put during compaction; memory, start, disk space", engineRows},
 	{"memcached", "the memcached door beside Redis, beanstalkd and memcached", memcachedSuite},
 	{"http", "dispatch, and reserve + ack, over HTTP", queueRows},
@@ -119,7 +116,7 @@ func run(names []string) error {
 	return nil
 }
 
-// A row is one tool's requests per second, a figure per round.
+// A row is one tool's figure per second, one for each round.
 type row struct {
 	name  string
 	rates []float64
@@ -129,71 +126,6 @@ type row struct {
 func (r *row) median() float64 {
 	s := slices.Sorted(slices.Values(r.rates))
 	return s[len(s)/2]
-}
-
-func compareRun(b *bench) error {
-	dir, glassq := b.dir, b.glassq
-	for _, m := range []string{heyVersion, vegetaVersion} {
-		if err := command(dir, []string{"GOBIN=" + dir, "GOFLAGS=-mod=mod"}, "go", "install", m); err != nil {
-			return err
-		}
-	}
-	target, err := start(b.ctx, glassq, "target", "--listen", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	defer target.stop()
-	url := "http://" + target.addr + "/"
-	fmt.Printf("target: a process of its own at %s; %d URLs, concurrency %d, sync %s\n\n", target.addr, *n, *c, *syncs)
-	rows := []*row{{name: "glassq run"}, {name: "hey"}, {name: "vegeta"}}
-	targets := filepath.Join(dir, "targets")
-	if err := os.WriteFile(targets, []byte("GET "+url+"?q=1\n"), 0o600); err != nil {
-		return err
-	}
-	for range *rounds {
-		out, took, err := timed(glassq, "run", url+"?q={0}", "-n", strconv.Itoa(*n), "-c", strconv.Itoa(*c),
-			"--sync", *syncs, "--quiet", "--data", filepath.Join(dir, fmt.Sprint("d", len(rows[0].rates))))
-		if err != nil {
-			return err
-		}
-		rows[0].rates = append(rows[0].rates, float64(*n)/took.Seconds())
-		rows[0].note = lastLine(out)
-
-		out, _, err = timed(filepath.Join(dir, "hey"), "-n", strconv.Itoa(*n), "-c", strconv.Itoa(*c), url+"?q=1")
-		if err != nil {
-			return err
-		}
-		rows[1].rates = append(rows[1].rates, find(out, `Requests/sec:\s+([0-9.]+)`))
-
-		took, err = vegeta(dir, targets)
-		if err != nil {
-			return err
-		}
-		rows[2].rates = append(rows[2].rates, float64(*n)/took.Seconds())
-	}
-	fmt.Printf("%-12s %12s %12s %12s  ratio of glassq to it\n", "", "requests/s", "least", "most")
-	for _, r := range rows {
-		fmt.Printf("%-12s %12.0f %12.0f %12.0f  %.2f   %s\n", r.name, r.median(), slices.Min(r.rates), slices.Max(r.rates),
-			rows[0].median()/r.median(), r.note)
-	}
-	fmt.Println()
-	return nil
-}
-
-// vegeta sends as fast as it can (rate 0), for as long as it takes to reach n.
-func vegeta(dir, targets string) (time.Duration, error) {
-	const seconds = 5
-	cmd := exec.Command("sh", "-c", fmt.Sprintf("%s attack -targets %s -rate 0 -max-workers %d -workers %d -keepalive -duration %ds | %s report",
-		filepath.Join(dir, "vegeta"), targets, *c, *c, seconds, filepath.Join(dir, "vegeta")))
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return 0, fmt.Errorf("vegeta: %w: %s", err, out)
-	}
-	rate := find(string(out), `Requests\s+\[total, rate, throughput\]\s+\d+, [0-9.]+, ([0-9.]+)`)
-	if rate == 0 {
-		return 0, fmt.Errorf("vegeta: no rate in %q", out)
-	}
-	return time.Duration(float64(*n) / rate * float64(time.Second)), nil
 }
 
 func command(dir string, env []string, name string, args ...string) error {

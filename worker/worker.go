@@ -142,6 +142,10 @@ func Run(ctx context.Context, q Queue, opt Options, newHandler func(i int) Handl
 	return w.run(ctx, newHandler)
 }
 
+// answerGrace is how long the answer of a reserve may take that is under way when the drain begins: leases
+// in it go back at once then, and not when they run out.
+const answerGrace = 100 * time.Millisecond
+
 // flushGrace is how long the last acks may take after the grace period of the work.
 const flushGrace = 10 * time.Second
 
@@ -163,48 +167,52 @@ type worker struct {
 	unacked int        // leases that handlers are through with and the queue has not been told of
 	free    []*held    // for use again
 	stopped bool       // no lease is begun any more
-	over    bool       // no handler is left
+	over    bool       // no handler is left, and no lease comes any more
 	err     error      // first error of a whole call
 	stats   Stats
 	cancel  context.CancelFunc // begins the drain
 }
 
 func (w *worker) run(ctx context.Context, newHandler func(int) Handler) (Stats, error) {
-	takeCtx, cancelTake := context.WithCancel(ctx) // for Reserve
-	defer cancelTake()
-	w.cancel = cancelTake
+	drainCtx, drain := context.WithCancel(ctx)
+	defer drain()
+	w.cancel = drain
 	bare := context.WithoutCancel(ctx)
+	takeCtx, cancelTake := context.WithCancel(bare) // for Reserve
+	defer cancelTake()
 	workCtx, cancelWork := context.WithCancel(bare) // for the handlers
 	defer cancelWork()
 	callCtx, cancelCalls := context.WithCancel(bare) // for Ack, Nack and Extend
 	defer cancelCalls()
 
-	var handlers, keepers, timers sync.WaitGroup
+	var handlers, taker, keeper, timers sync.WaitGroup
 	for i := range w.opt.Concurrency {
 		handlers.Go(func() { w.handle(workCtx, newHandler(i)) })
 	}
 	allOver := make(chan struct{})
-	keepers.Go(func() { w.reserve(takeCtx) })
-	keepers.Go(func() { w.settle(callCtx) })
+	taker.Go(func() { w.reserve(takeCtx) })
+	keeper.Go(func() { w.settle(callCtx) })
 	timers.Go(func() { w.extendAll(callCtx, allOver) })
 
 	select {
-	case <-takeCtx.Done():
+	case <-drainCtx.Done():
 	case <-w.opt.Done:
-		cancelTake()
 	}
-	drain := max(w.opt.Drain, 0)
+	grace, answer := max(w.opt.Drain, 0), answerGrace
 	if w.failed() {
-		drain = 0 // the queue is gone: nothing that is done can be told
+		grace, answer = 0, 0 // the queue is gone: nothing that is done can be told
 	}
-	endWork := time.AfterFunc(drain, cancelWork)
+	endWork := time.AfterFunc(grace, cancelWork)
 	defer endWork.Stop()
-	endCalls := time.AfterFunc(drain+flushGrace, cancelCalls)
+	endCalls := time.AfterFunc(grace+flushGrace, cancelCalls)
 	defer endCalls.Stop()
 	w.stop()
+	endTake := time.AfterFunc(answer, cancelTake)
+	defer endTake.Stop()
 	handlers.Wait()
+	taker.Wait()
 	w.finish()
-	keepers.Wait()
+	keeper.Wait()
 	close(allOver)
 	timers.Wait()
 	return w.stats, w.err
@@ -214,6 +222,12 @@ func (w *worker) failed() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err != nil
+}
+
+func (w *worker) isStopped() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stopped
 }
 
 // fail ends the worker because of an error of a whole call.
@@ -247,7 +261,7 @@ func (w *worker) giveBack(h *held) {
 	w.end(h)
 }
 
-// finish tells the keepers that the handlers are gone.
+// finish tells the settler that nothing more will end.
 func (w *worker) finish() {
 	w.mu.Lock()
 	w.over = true
@@ -262,7 +276,7 @@ func (w *worker) signal() {
 	}
 }
 
-// reserve keeps ready filled until ctx is done.
+// reserve keeps ready filled until the drain begins; ctx ends a call that is under way then.
 func (w *worker) reserve(ctx context.Context) {
 	for {
 		n := w.awaitRoom()
@@ -273,7 +287,7 @@ func (w *worker) reserve(ctx context.Context) {
 		if len(leases) > 0 {
 			w.take(leases, n)
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || w.isStopped() {
 			return
 		}
 		if err != nil {

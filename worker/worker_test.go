@@ -29,6 +29,7 @@ type memQueue struct {
 	refuse   error // answer to every ack, while set
 	broken   error // error of whole calls to Ack, while set
 	reserves int
+	travels  time.Duration // of an answer of Reserve; one whose caller is gone before is lost
 }
 
 type memLease struct {
@@ -59,6 +60,13 @@ func (q *memQueue) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Leas
 			out = append(out, glassq.Lease{Task: t, Number: q.number, Attempt: 1, Length: r.Lease})
 		}
 		q.mu.Unlock()
+		if len(out) > 0 && q.travels > 0 {
+			select {
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-time.After(q.travels):
+			}
+		}
 		if len(out) > 0 {
 			return out, nil
 		}
@@ -376,4 +384,27 @@ func BenchmarkWorker(b *testing.B) {
 	})); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// Leases whose answer is on its way when the drain begins go back at once.
+func TestDrainAwaitsAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newMemQueue(20)
+		q.travels = answerGrace / 2
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(q.travels/2, cancel)
+		stats, err := Run(ctx, q, Options{Concurrency: 2, Lease: 10 * time.Second}, func(int) Handler {
+			return HandlerFunc(func(context.Context, *glassq.Lease, *Reply) error { return nil })
+		})
+		if err != nil || stats.Done != 0 || stats.Undone == 0 || uint64(len(q.nacks)) != stats.Undone || len(q.leases) != 0 {
+			t.Errorf("Run = %+v, %v, %d nacks, %d still leased; want all that was on its way given back", stats, err, len(q.nacks), len(q.leases))
+		}
+		// Nothing is on its way: the drain ends although the call is parked.
+		began := time.Now()
+		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := Run(ctx, newMemQueue(0), Options{}, func(int) Handler { return nil }); err != nil || time.Since(began) > time.Minute+time.Second {
+			t.Errorf("Run of an empty queue: %v after %v", err, time.Since(began))
+		}
+	})
 }

@@ -45,6 +45,25 @@ func (a *app) completeNames(cmd *cobra.Command) {
 	}
 }
 
+// completionExamples gives the commands that print scripts for shells their examples.
+func completionExamples(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			continue
+		}
+		cmd.Example = "  source <(glassq completion bash)"
+		for _, shell := range cmd.Commands() {
+			shell.Example = map[string]string{
+				"bash":       "  source <(glassq completion bash)",
+				"zsh":        "  source <(glassq completion zsh)",
+				"fish":       "  glassq completion fish | source",
+				"powershell": "  glassq completion powershell | Out-String | Invoke-Expression",
+			}[shell.Name()]
+		}
+	}
+}
+
 func (a *app) complete(list func(context.Context, *client.Client) ([]string, error)) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if a.begin(cmd, nil) != nil {

@@ -117,8 +117,10 @@ func TestHelpAndMan(t *testing.T) {
 		for _, sub := range cmd.Commands() {
 			walk(sub)
 		}
-		if !cmd.HasSubCommands() && !cmd.HasExample() {
-			t.Errorf("%s has no example", cmd.CommandPath())
+		out, _, code := invoke(t, "", nil, append(strings.Fields(cmd.CommandPath())[1:], "--help")...)
+		head, rest, _ := strings.Cut(out, "\n\n")
+		if code != 0 || head != cmd.Short+"." || !strings.HasPrefix(rest, cmd.Example) || !strings.Contains(cmd.Example, "glassq ") {
+			t.Errorf("%s --help: exit %d, %s; want an example below the first line", cmd.CommandPath(), code, out)
 		}
 		if cmd.Hidden {
 			return

@@ -63,7 +63,7 @@ for which it waits.`,
 	fs.StringToStringVar(&f.headers, "task-header", nil, "headers of the tasks in the queue, name=value, such as traceparent")
 	fs.DurationVar(&f.opt.Lease, "lease", 0, "length of leases of workers that name none; default 60s")
 	fs.BoolVar(&f.wait, "wait", false, "wait for the end of the run, and print its books")
-	fs.StringVar(&f.out, "out", "", "with --wait: `file` for the results, taken as glassq output --out does")
+	fs.StringVar(&f.out, "out", "", "with --wait: `file` for the results, taken from the first one on as glassq output --out does")
 	fs.BoolVar(&f.strict, "strict", false, "with --wait: exit 4 when tasks failed or are dead")
 	fs.StringVar(&f.opt.Run, "run", "", "`name` of the run; default a new one, which is printed")
 	fs.StringVar(&f.opt.Queue, "queue", glassq.DefaultQueue, "`queue` to put to")
@@ -75,7 +75,7 @@ for which it waits.`,
 	fs.IntVar(&f.opt.Attempts, "attempts", 0, "most tries of a task; default the queue's, 20")
 	fs.DurationVar(&f.retry, "retry", 60*time.Second, "how long to wait for a server that is away")
 	fs.BoolVar(&f.preview, "dry-run", false, "print the first tasks and put nothing")
-	fs.BoolVar(&f.json, "json", false, "print what was done as JSON")
+	fs.BoolVar(&f.json, "json", false, "print what was done as JSON, with --wait at the end of the run")
 	fs.BoolVar(&f.quiet, "quiet", false, "no progress")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if f.priority < 0 || f.priority > 9 {
@@ -134,7 +134,7 @@ func (a *app) dispatch(cmd *cobra.Command, f *dispatchFlags) error {
 			return f.remote.absent(err)
 		}
 	}
-	return a.dispatchTo(ctx, q, f)
+	return a.dispatchTo(ctx, cmd, q, f)
 }
 
 // sameSource refuses ids of a run that was made of other tasks. A run that is forgotten, or came from a
@@ -154,8 +154,19 @@ func sameSource(ctx context.Context, q *client.Client, run, source string) error
 }
 
 // dispatchTo puts the tasks, with a rate if one was asked for, and waits for the run's end if that was.
-func (a *app) dispatchTo(ctx context.Context, q *client.Client, f *dispatchFlags) error {
+// With --out it takes the results meanwhile.
+func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Client, f *dispatchFlags) error {
 	named := f.opt.Run != ""
+	putting, fail := context.WithCancelCause(ctx) // ends too when results cannot be taken
+	defer fail(nil)
+	var take *taker
+	if f.out != "" {
+		var err error
+		if take, err = a.openTaker(cmd, f); err != nil {
+			return err
+		}
+		defer take.close()
+	}
 	pace, err := f.pace.set(ctx, q, f.opt.Queue)
 	if err != nil {
 		return f.remote.absent(err)
@@ -163,7 +174,7 @@ func (a *app) dispatchTo(ctx context.Context, q *client.Client, f *dispatchFlags
 	if pace != nil {
 		a.console.say("glassq dispatch: queue %s hands out %s until the run ends", f.opt.Queue, &f.pace)
 	}
-	waits := (f.wait || pace != nil) && f.out == ""
+	waits := f.wait || pace != nil
 	var bar *meter
 	if waits {
 		bar = a.runMeter("dispatch", f.quiet, false, q, "")
@@ -179,10 +190,22 @@ func (a *app) dispatchTo(ctx context.Context, q *client.Client, f *dispatchFlags
 		if bar.board != nil {
 			bar.board.begin(r.Name)
 		}
+		if take != nil {
+			if bar.board != nil {
+				take.meter.Store(bar)
+			}
+			take.begin(ctx, r.Name, fail)
+		}
 	}
 	f.opt.Notify = func(s string) { a.console.say("glassq dispatch: %s", s) }
 	f.opt.Progress = bar.set
-	rep, err := dispatch.Run(ctx, q, f.opt)
+	rep, err := dispatch.Run(putting, q, f.opt)
+	if err != nil && take != nil {
+		take.stop()
+		if ctx.Err() == nil && putting.Err() != nil {
+			err = context.Cause(putting) // what ended the taking ended the putting
+		}
+	}
 	if err != nil || bar.board == nil {
 		bar.close()
 	}
@@ -198,16 +221,34 @@ func (a *app) dispatchTo(ctx context.Context, q *client.Client, f *dispatchFlags
 		return f.remote.absent(err)
 	}
 	a.console.say("glassq dispatch: %s", describeDispatch(&rep))
-	if f.json {
-		if err := a.printJSON(map[string]any{"run": rep.Run.Name, "put": rep.Put, "skipped": rep.Skipped, "bad": f.source.skipped,
-			"duplicates": rep.Duplicates, "total": rep.Total, "seconds": rep.Took.Seconds()}); err != nil {
-			return err
+	done := map[string]any{"run": rep.Run.Name, "put": rep.Put, "skipped": rep.Skipped, "bad": f.source.skipped,
+		"duplicates": rep.Duplicates, "total": rep.Total, "seconds": rep.Took.Seconds()}
+	if !waits {
+		if f.json {
+			return a.printJSON(done)
 		}
-	}
-	if !f.wait && pace == nil {
 		return nil
 	}
-	end := a.awaitEnd(ctx, q, f, rep.Run.Name, bar)
+	var end error
+	var run glassq.Run
+	if take != nil {
+		if bar.board == nil {
+			bar = a.meter("output", f.quiet, false)
+			take.meter.Store(bar)
+		}
+		end = f.remote.absent(take.end())
+		run = take.rep.Run
+		done["missing"], done["duplicate"] = take.rep.Missing, take.rep.Duplicates
+	} else {
+		run, end = a.awaitEnd(ctx, q, f, rep.Run.Name, bar)
+	}
+	if f.json {
+		b := run.Books
+		done["complete"], done["ok"], done["failed"], done["dead"], done["pending"] = run.Complete, b.OK, b.Failed, b.Dead.Sum(), b.Pending()
+		if err := a.printJSON(done); end == nil {
+			end = err
+		}
+	}
 	if pace == nil {
 		return end
 	}
@@ -230,12 +271,8 @@ func (a *app) sayPace(p *paced) {
 	}
 }
 
-// awaitEnd waits for the end of a run and says how it ended; with a file it takes the results too.
-// The bar goes on when it is a board.
-func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, run string, bar *meter) error {
-	if f.out != "" {
-		return a.takeResults(f, run)
-	}
+// awaitEnd waits for the end of a run and says how it ended. The bar goes on when it is a board.
+func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, run string, bar *meter) (glassq.Run, error) {
 	onBoard := bar.board != nil
 	if !onBoard {
 		bar = a.meter("done", f.quiet, false)
@@ -245,7 +282,7 @@ func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, 
 		r, err := q.AwaitRun(ctx, run, glassq.PhaseComplete, time.Second)
 		if err != nil {
 			bar.close()
-			return f.remote.absent(err)
+			return r, f.remote.absent(err)
 		}
 		b := r.Books
 		if !onBoard {
@@ -257,25 +294,10 @@ func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, 
 		bar.close()
 		a.console.say("%s", booksLine(b))
 		if f.strict && b.Failed+b.Dead.Sum() > 0 {
-			return exit(exitStrict)
+			return r, exit(exitStrict)
 		}
-		return nil
+		return r, nil
 	}
-}
-
-// takeResults is glassq output --run R --out F in this process.
-func (a *app) takeResults(f *dispatchFlags, run string) error {
-	args := []string{"--run", run, "--out", f.out, "--server", f.remote.server, "--key-file", f.remote.keyFile, "--ca", f.remote.ca}
-	if f.strict {
-		args = append(args, "--strict")
-	}
-	if f.quiet {
-		args = append(args, "--quiet")
-	}
-	cmd := a.outputCmd()
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetArgs(args)
-	return cmd.Execute()
 }
 
 func describeDispatch(rep *dispatch.Report) string {

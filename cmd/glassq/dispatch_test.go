@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,9 +28,17 @@ type testbed struct {
 
 func newTestbed(t *testing.T, target ...string) *testbed {
 	t.Helper()
-	server := start(t, nil, "serve", "--store", "mem:", "--http", "127.0.0.1:0")
+	f := newServerBed(t)
 	aim := start(t, nil, append([]string{"target", "--listen", "127.0.0.1:0"}, target...)...)
-	f := &testbed{t: t, serverAt: "http://" + server.addr(), url: "http://" + aim.addr() + "/?q={0}", dir: t.TempDir()}
+	f.url = "http://" + aim.addr() + "/?q={0}"
+	return f
+}
+
+// newServerBed is a testbed without a target.
+func newServerBed(t *testing.T) *testbed {
+	t.Helper()
+	server := start(t, nil, "serve", "--store", "mem:", "--http", "127.0.0.1:0")
+	f := &testbed{t: t, serverAt: "http://" + server.addr(), dir: t.TempDir()}
 	f.env = []string{"GLASSQ_SERVER=" + f.serverAt}
 	q, err := client.New(f.serverAt, client.Options{})
 	if err != nil {
@@ -37,6 +47,13 @@ func newTestbed(t *testing.T, target ...string) *testbed {
 	t.Cleanup(func() { q.Close() })
 	f.q = q
 	return f
+}
+
+// of is the testbed for a part of the test.
+func (f *testbed) of(t *testing.T) *testbed {
+	part := *f
+	part.t, part.dir = t, t.TempDir()
+	return &part
 }
 
 // do runs a command that must end with code, and returns what it printed and said.
@@ -109,6 +126,73 @@ func TestDispatchWait(t *testing.T) {
 	f.do(0, "dispatch", nobody, "-n", "5", "--run", "r3", "--wait", "--quiet")
 	f.do(exitStrict, "dispatch", nobody, "-n", "5", "--run", "r4", "--wait", "--strict", "--quiet")
 	f.do(exitStrict, "dispatch", nobody, "-n", "5", "--run", "r5", "--wait", "--strict", "--quiet", "--out", filepath.Join(f.dir, "r5"))
+}
+
+// Results are taken while tasks are still being put: a line that is typed has its result before the next.
+func TestDispatchTakesMeanwhile(t *testing.T) {
+	t.Parallel()
+	f := newTestbed(t)
+	start(t, f.env, "work", "http", "-c", "2")
+	in, typed, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	defer typed.Close()
+	out := filepath.Join(f.dir, "r.ndjson")
+	p := startWith(t, in, f.env, "dispatch", "--run", "r", "--batch", "1", "--wait", "--out", out)
+	in.Close()
+	for i := range 3 {
+		fmt.Fprintln(typed, strings.ReplaceAll(f.url, "{0}", fmt.Sprint(i)))
+		f.await("a result of each line so far", func() bool {
+			text, err := os.ReadFile(out)
+			return err == nil && strings.Count(string(text), "\n") == i+1
+		})
+	}
+	typed.Close()
+	if code := p.wait(); code != 0 || !strings.Contains(p.said(), "put 3 = ok 3 + failed 0 + dead 0 + pending 0    missing 0   duplicate 0") {
+		t.Errorf("dispatch --wait --out: exit %d, said %s", code, p.said())
+	}
+}
+
+// Results that cannot be written end the dispatch, and stay in their queue for the same command again.
+func TestDispatchOutFull(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("left out: linux only (it has /dev/full)")
+	}
+	t.Parallel()
+	f := newTestbed(t)
+	start(t, f.env, "work", "http", "-c", "2")
+	in, typed, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	defer typed.Close()
+	p := startWith(t, in, f.env, "dispatch", "--run", "r", "--batch", "1", "--wait", "--out", "/dev/full", "--quiet")
+	in.Close()
+	url := strings.ReplaceAll(f.url, "{0}", "1") + "\n"
+	for over := false; !over; { // lines without end
+		typed.WriteString(url) // an error: it has ended
+		select {
+		case <-p.done:
+			over = true
+		case line, ok := <-p.lines:
+			if ok {
+				t.Errorf("dispatch --out printed %s", line)
+			}
+			over = !ok
+		default:
+		}
+	}
+	if code := p.wait(); code != exitStorage || !strings.Contains(p.said(), "no space left") || !strings.Contains(p.said(), "stays in queue results.r") ||
+		!strings.Contains(p.said(), "is not sealed") {
+		t.Errorf("dispatch --out /dev/full: exit %d, said %s; want 8, and what to do", code, p.said())
+	}
+	r, err := f.q.Run(t.Context(), "r")
+	if err != nil || r.Sealed || r.Waiting == 0 {
+		t.Errorf("the run is %+v, %v; want it open, its results waiting", r, err)
+	}
 }
 
 func TestDispatchRate(t *testing.T) {
@@ -331,6 +415,44 @@ func TestComplete(t *testing.T) {
 		}
 		if code != 0 || lines[0] != want {
 			t.Errorf("completion of %q = %q, exit %d (%s); want %q", tt.args, out, code, errs, want)
+		}
+	}
+}
+
+// Bash itself completes with the script that completion prints.
+func TestCompleteInBash(t *testing.T) {
+	const functions = "/usr/share/bash-completion/bash_completion"
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("needs bash: Debian package bash")
+	}
+	if _, err := os.Stat(functions); err != nil {
+		t.Skip("needs bash-completion: Debian package bash-completion")
+	}
+	t.Parallel()
+	f := newServerBed(t)
+	f.do(0, "dispatch", "x{0}", "-n", "1", "--run", "night-1", "--queue", "urls", "--quiet")
+	f.do(0, "dispatch", "x{0}", "-n", "1", "--run", "night-2", "--queue", "mails", "--quiet")
+	for _, tt := range []struct{ words, want string }{
+		{"queue sh", "show"},
+		{"queue peek ", "mails urls"},
+		{"queue peek u", "urls"},
+		{"output --run night", "night-1 night-2"},
+		{"work http --until-done night-2", "night-2"},
+		{"dispatch --stag", "--stages"},
+		{"runs ", "cancel ls retry show wait"},
+	} {
+		script := "source " + functions + `; source <(glassq completion bash --no-descriptions)
+line="glassq $1"; COMP_LINE=$line; COMP_POINT=${#line}; COMP_TYPE=9; COMP_KEY=9
+read -ra COMP_WORDS <<< "$line"; case $line in *' ') COMP_WORDS+=('');; esac
+COMP_CWORD=$((${#COMP_WORDS[@]}-1)); compopt() { :; }; __start_glassq; echo "${COMPREPLY[@]}"`
+		cmd := exec.CommandContext(t.Context(), bash, "--norc", "-c", script, "bash", tt.words)
+		cmd.Env = environment(t, append(f.env, "PATH="+filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))...)
+		out, err := cmd.CombinedOutput()
+		words := strings.Fields(string(out))
+		slices.Sort(words)
+		if got := strings.Join(words, " "); err != nil || got != tt.want {
+			t.Errorf("glassq %s, and the tab key: %s, %v; want %s", tt.words, out, err, tt.want)
 		}
 	}
 }

@@ -19,6 +19,7 @@ const slowSync = 20 * time.Millisecond
 func (a *app) doctorCmd() *cobra.Command {
 	var data, minFree string
 	var r remote
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check the disk, the system and a server",
@@ -32,6 +33,7 @@ Exit codes: 0 no check failed, 1 one did.`,
 	}
 	cmd.Flags().StringVar(&data, "data", "", "`folder` of the data; default $XDG_STATE_HOME/glassq")
 	cmd.Flags().StringVar(&minFree, "min-free", "", "`size` or share as given to serve")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per check")
 	r.flags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		dir, err := dataFolder(data)
@@ -44,7 +46,7 @@ Exit codes: 0 no check failed, 1 one did.`,
 				return usagef("--min-free: %w", err)
 			}
 		}
-		d := doctor{a: a}
+		d := doctor{a: a, json: asJSON}
 		d.disk(dir, mark)
 		d.system()
 		if cmd.Flags().Changed("server") {
@@ -62,12 +64,18 @@ Exit codes: 0 no check failed, 1 one did.`,
 
 type doctor struct {
 	a      *app
+	json   bool
 	failed bool
 }
 
 func (d *doctor) say(level, what, format string, args ...any) {
 	d.failed = d.failed || level == "FAIL"
-	d.a.printf("%-5s %-8s %s\n", level, what, fmt.Sprintf(format, args...))
+	text := fmt.Sprintf(format, args...)
+	if d.json {
+		d.a.printJSON(map[string]string{"check": what, "verdict": strings.ToLower(level), "says": text})
+		return
+	}
+	d.a.printf("%-5s %-8s %s\n", level, what, text)
 }
 
 func (d *doctor) disk(dir string, w disk.Watermark) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/dispatch"
@@ -70,6 +71,9 @@ func exitCode(err error) int {
 	_, line := errors.AsType[*dispatch.LineError](err)
 	if template || line || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return exitUsage
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) {
+		return exitStorage
 	}
 	switch glassq.CodeOf(err) {
 	case glassq.CodeBadRequest, glassq.CodeBadName, glassq.CodeTooLarge, glassq.CodeRunConflict:

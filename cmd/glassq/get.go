@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -43,7 +44,8 @@ func (a *app) getCmd() *cobra.Command {
 			line = append(glassq.AppendTask(nil, &l.Task), '\n')
 		}
 		if _, err := a.out.Write(line); err != nil {
-			return err
+			_, nerr := q.Nack(cmd.Context(), []glassq.Nack{{Token: l.Token(), Undone: true}})
+			return errors.Join(err, nerr)
 		}
 		errs, err := q.Ack(cmd.Context(), []glassq.Ack{{Token: l.Token()}})
 		if err == nil {

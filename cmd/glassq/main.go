@@ -55,10 +55,7 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "glassq",
 		Short: "A task queue that everyone can see through",
-		Long: `A task queue that everyone can see through: a server, a dispatcher, workers and an output.
-
-  glassq run 'http://127.0.0.1:8888/?q={0}' -n 1000000    all in one process
-  glassq demo                                             all as processes of their own, with a target
+		Long: `A server, a dispatcher, workers and an output, in one binary.
 
 Every flag has an environment variable: --key-file is GLASSQ_KEY_FILE; and a place in the configuration
 file, which glassq config --help explains. A flag wins over the environment, and that over the file.
@@ -66,6 +63,8 @@ file, which glassq config --help explains. A flag wins over the environment, and
 Exit codes: 0 fine, 1 unexpected, 2 usage, 3 a --fail-if rule is broken, 4 failed or dead tasks with
 --strict, 5 the books do not balance, 6 server unreachable or refused, 7 interrupted and drained, 8 storage
 failed or damaged. A program that has no end of its own, such as serve, ends with 0 when it is stopped.`,
+		Example: `  glassq run 'http://127.0.0.1:8888/?q={0}' -n 1000000    all in one process
+  glassq demo                                             all as processes of their own, with a target`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Args:              noCommand,
@@ -83,6 +82,7 @@ failed or damaged. A program that has no end of its own, such as serve, ends wit
 		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(),
 	)
 	a.completeNames(root)
+	completionExamples(root)
 	helpFirst(root)
 	return root
 }
@@ -112,9 +112,15 @@ func noCommand(cmd *cobra.Command, args []string) error {
 // showHelp is what a command that only holds others does.
 func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
-// group is a command that only holds others.
+// group is a command that only holds others. Its examples are the first ones of theirs.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Args: noCommand, RunE: showHelp}
+	var examples []string
+	for _, sub := range commands {
+		first, _, _ := strings.Cut(sub.Example, "\n")
+		examples = append(examples, first)
+	}
+	cmd.Example = strings.Join(examples, "\n")
 	cmd.AddCommand(commands...)
 	return cmd
 }

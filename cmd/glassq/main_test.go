@@ -69,6 +69,20 @@ func invoke(t *testing.T, stdin string, env []string, args ...string) (stdout, s
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
+// invokeTo runs the program to its end with standard output to a file.
+func invokeTo(t *testing.T, stdout *os.File, env []string, args ...string) (stderr string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd.Env = environment(t, env...)
+	var errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = stdout, &errs
+	err := cmd.Run()
+	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		t.Fatalf("glassq %q: %v", args, err)
+	}
+	return errs.String(), cmd.ProcessState.ExitCode()
+}
+
 // A process runs until it ends or the test does.
 type process struct {
 	t     *testing.T
@@ -86,9 +100,18 @@ type process struct {
 // start starts the program. Its standard output is read from lines, and must be.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
+	return startWith(t, nil, env, args...)
+}
+
+// startWith is start with a standard input.
+func startWith(t *testing.T, stdin *os.File, env []string, args ...string) *process {
+	t.Helper()
 	p := &process{t: t, name: args[0], cmd: exec.Command(binary, args...), lines: make(chan string),
 		done: make(chan struct{}), found: make(chan struct{})}
 	p.cmd.Env = environment(t, env...)
+	if stdin != nil {
+		p.cmd.Stdin = stdin
+	}
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

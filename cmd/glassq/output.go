@@ -8,6 +8,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// outputBatch is how many results are taken at once unless somebody says otherwise.
+const outputBatch = 4000
+
 type outputFlags struct {
 	remote   remote
 	out      string
@@ -42,6 +45,7 @@ number. A rule on what was not measured is broken.`,
   glassq output --run r1 --out r1.ndjson    # goes on where an earlier one ended
   glassq output --run r1 --format none --summary json --fail-if 'p99>250ms' --fail-if 'ok<99.9%'
   glassq output --run r1 --out r1.csv --format csv --failed-out again.ids
+  glassq output --run r1 --keep-order --template '{{.Input}} {{.Code}}'
   glassq output --run r1 --template '{{.ID}} {{.Code}} {{.RT}}'`,
 		Args: cobra.NoArgs,
 	}
@@ -53,7 +57,8 @@ number. A rule on what was not measured is broken.`,
 	fs.BoolVar(&f.json, "json", false, "print results as JSON lines: --format ndjson")
 	fs.StringVar(&f.format, "format", "", "`form` of a result: text, ndjson, csv, template or none; default text, and ndjson with --out")
 	fs.StringVar(&f.template, "template", "", "print each result by this `template`")
-	fs.IntVar(&f.opt.Batch, "batch", 4000, "most results taken at once")
+	fs.BoolVarP(&f.opt.KeepOrder, "keep-order", "k", false, "with --run: in the order of the tasks; a result waits for earlier ones, up to 32 MiB of them")
+	fs.IntVar(&f.opt.Batch, "batch", outputBatch, "most results taken at once")
 	fs.DurationVar(&f.opt.Lease, "lease", 10*time.Second, "time to write results before they come again")
 	fs.BoolVar(&f.quiet, "quiet", false, "no progress")
 	f.sum.flags(cmd)
@@ -79,6 +84,9 @@ func (f *outputFlags) check() error {
 		if err := glassq.CheckName(name); name != "" && err != nil {
 			return err
 		}
+	}
+	if f.opt.KeepOrder && f.opt.Run == "" {
+		return usagef("--keep-order is about the positions of a run: give --run too")
 	}
 	if f.out != "" && f.json {
 		return usagef("--json prints the results and --out writes them to a file; leave one out")

@@ -14,6 +14,7 @@ func (a *app) putCmd() *cobra.Command {
 	var t glassq.Task
 	var priority int
 	var retry time.Duration
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "put [BODY]",
 		Short: "Put one task by hand",
@@ -34,6 +35,7 @@ func (a *app) putCmd() *cobra.Command {
 	fs.IntVar(&t.Attempts, "attempts", 0, "most tries; default the queue's, 20")
 	fs.StringVar(&t.Result, "results", "", "`queue` for its result")
 	fs.DurationVar(&retry, "retry", 60*time.Second, "how long to wait for a server that is away")
+	fs.BoolVar(&asJSON, "json", false, "print what was done as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if priority < 0 || priority > 9 {
 			return usagef("--priority %d is not 0 to 9", priority)
@@ -69,6 +71,9 @@ func (a *app) putCmd() *cobra.Command {
 		id := t.ID
 		if id == "" {
 			id = glassq.AssignedID(receipts[0].Number)
+		}
+		if asJSON {
+			return a.printJSON(map[string]any{"id": id, "queue": t.Queue, "duplicate": receipts[0].Duplicate})
 		}
 		return a.printf("%s\n", id)
 	}

@@ -127,7 +127,7 @@ func (a *app) retry(cmd *cobra.Command, f *retryFlags, args []string) error {
 		}
 	}
 	f.dispatch.opt = dispatch.Options{Source: src, Only: only, Run: f.as, Queue: run.Queue}
-	return a.dispatchTo(ctx, q, &f.dispatch)
+	return a.dispatchTo(ctx, cmd, q, &f.dispatch)
 }
 
 // redrive makes the dead tasks of a run ready again, in their queue.

@@ -185,10 +185,7 @@ func writeTo(path string, flag int, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(write(file), file.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
+	return errors.Join(write(file), file.Close()) // both name the file
 }
 
 // balanced says what is missing, and returns how a run ends whose books do not balance.

@@ -21,6 +21,7 @@ type workFlags struct {
 	remote    remote
 	untilDone string
 	quiet     bool
+	json      bool
 	opt       worker.Options
 }
 
@@ -34,6 +35,7 @@ func (f *workFlags) flags(cmd *cobra.Command, concurrency int, what string) {
 	fs.DurationVar(&f.opt.Drain, "drain", 25*time.Second, "grace for what is under way when stopped")
 	fs.StringVar(&f.untilDone, "until-done", "", "end when this `run` is complete; it may not exist yet")
 	fs.BoolVar(&f.quiet, "quiet", false, "no lines but of errors")
+	fs.BoolVar(&f.json, "json", false, "print at the end what was done as JSON")
 }
 
 func (a *app) workCmd() *cobra.Command {
@@ -123,6 +125,13 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 	waiting.Wait()
 	if !f.quiet {
 		a.console.say("%s: %s", l.name, describeWork(stats, time.Since(began)))
+	}
+	if f.json {
+		perr := a.printJSON(map[string]any{"queue": f.opt.Queue, "done": stats.Done, "ok": stats.OK, "failed": stats.Failed,
+			"nacked": stats.Nacked, "undone": stats.Undone, "lost": stats.Lost, "seconds": time.Since(began).Seconds()})
+		if err == nil {
+			err = perr
+		}
 	}
 	switch {
 	case err != nil:

@@ -31,7 +31,7 @@ func (f *farm) flags(cmd *cobra.Command, what string) {
 	fs.StringVar(&f.joblog, "joblog", "", "`file` for a table of what was run, as GNU parallel writes it; one that exists is continued")
 	fs.StringVar(&f.halt, "halt", "never", "when to end by itself: never, or `rule` soon,fail=1 or now,fail=10%; also success, done")
 	fs.DurationVar(&f.timeout, "timeout", 0, "most time for a task; then its process group is ended; 0 means none")
-	fs.IntVar(&f.retries, "retries", 1, "most tries of a task that fails; it goes back to the queue in between")
+	fs.IntVar(&f.retries, "retries", 1, "most tries of a task that fails, the first included; it goes back to the queue in between")
 }
 
 // open makes the halting rule and the job log. The caller must call done, which closes the log.
@@ -112,6 +112,9 @@ memory), and the first bytes of standard output and error. Flags stand before th
 			opt.Capture = -1
 		}
 		if print || tag || keep {
+			if f.work.json {
+				return usagef("--json prints what was done, and --print, --tag and --keep-order what the commands print; leave one out")
+			}
 			opt.Print = processes.NewPrinter(a.out, tag, keep)
 		}
 		farm, err := processes.NewExec(opt)

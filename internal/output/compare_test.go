@@ -11,7 +11,7 @@ import (
 func timed(n, failed, base, spread int) *Document {
 	h := newHistogram(3)
 	for i := range n {
-		recordTime(h, time.Duration(base+i%spread)*time.Millisecond)
+		h.record(time.Duration(base+i%spread) * time.Millisecond)
 	}
 	return &Document{Version: DocumentVersion, Results: uint64(n), OK: uint64(n - failed), Failed: uint64(failed), Service: latencyOf(h, true),
 		Rate: Rate{Reached: float64(n) / 60, Span: 60, Deviation: 0.02}}

@@ -17,6 +17,9 @@ type fakeQueue struct {
 	leased  map[uint64]glassq.Lease
 	acked   []uint64
 	done    []glassq.Interval
+	put     []glassq.Interval
+	dead    []glassq.Interval
+	extends int
 	number  uint64
 	calls   int // of Reserve and AwaitRun
 	fail    error
@@ -99,6 +102,31 @@ func (q *fakeQueue) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error)
 	return errs, nil
 }
 
+func (q *fakeQueue) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
+	q.change(func() {
+		for _, n := range nacks {
+			if l, ok := q.leased[n.Token.Number]; ok {
+				delete(q.leased, n.Token.Number)
+				q.ready = append(q.ready, l)
+			}
+		}
+	})
+	return make([]error, len(nacks)), nil
+}
+
+func (q *fakeQueue) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	errs := make([]error, len(extends))
+	for i, e := range extends {
+		q.extends++
+		if _, ok := q.leased[e.Token.Number]; !ok {
+			errs[i] = glassq.ErrLeaseLost
+		}
+	}
+	return errs, nil
+}
+
 func (q *fakeQueue) state() (glassq.Run, bool) {
 	if q.run == nil {
 		return glassq.Run{}, false
@@ -139,7 +167,14 @@ func (q *fakeQueue) RunIDs(ctx context.Context, name string, set glassq.IDSet, f
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var page []glassq.Interval
-	for _, iv := range q.done {
+	list := q.done
+	switch set {
+	case glassq.IDsPut:
+		list = q.put
+	case glassq.IDsDead:
+		list = q.dead
+	}
+	for _, iv := range list {
 		if iv.Last >= from && len(page) < max {
 			page = append(page, iv)
 		}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/glassq/glassq"
 )
 
@@ -132,7 +131,7 @@ type grouping struct {
 // A groupTally is what one group has had.
 type groupTally struct {
 	ok, failed uint64
-	rt         *hdrhistogram.Histogram
+	rt         *histogram
 	classes    counter
 }
 
@@ -155,7 +154,7 @@ func (g *grouping) record(r *record) {
 		}
 	}
 	if r.out.RT > 0 {
-		recordTime(t.rt, r.out.RT)
+		t.rt.record(r.out.RT)
 	}
 	if r.out.OK {
 		t.ok++

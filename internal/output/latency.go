@@ -2,6 +2,7 @@ package output
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -10,17 +11,66 @@ import (
 // maxRT is the longest time told apart, in microseconds; longer ones count as it.
 const maxRT = int64(time.Hour / time.Microsecond)
 
-// newHistogram makes a histogram of microseconds. Three digits keep times within 0.1 % in 200 kB, two
-// within 1 % in 26 kB, one within 6 % in 4 kB.
-func newHistogram(digits int) *hdrhistogram.Histogram { return hdrhistogram.New(1, maxRT, digits) }
-
-// recordTime records d, which is within the bounds then.
-func recordTime(h *hdrhistogram.Histogram, d time.Duration) {
-	h.RecordValue(min(max(d.Microseconds(), 0), maxRT)) // no error within the bounds
+// A histogram of microseconds. Percentiles are within its precision; the least and the most are what was
+// recorded, and no percentile is beyond them. It is for one goroutine.
+type histogram struct {
+	*hdrhistogram.Histogram
+	least, most int64 // recorded; undefined when nothing was
 }
 
-// Latency is a distribution of times in seconds, within 0.1 % up to an hour; longer times count as an
-// hour. Everything is 0 when Count is.
+// newHistogram makes an empty one. Three digits keep times within 0.1 % in 200 kB, two within 1 % in
+// 26 kB, one within 6 % in 4 kB.
+func newHistogram(digits int) *histogram {
+	return &histogram{hdrhistogram.New(1, maxRT, digits), maxRT, 0}
+}
+
+// record records d; a time beyond the bounds counts as the bound.
+func (h *histogram) record(d time.Duration) {
+	v := min(max(d.Microseconds(), 0), maxRT)
+	h.least, h.most = min(h.least, v), max(h.most, v)
+	h.RecordValue(v) // no error within the bounds
+}
+
+// Min and Max are exact.
+func (h *histogram) Min() int64 { return h.least }
+func (h *histogram) Max() int64 { return h.most }
+
+// ValueAtPercentile is the time that a share of p % does not exceed.
+func (h *histogram) ValueAtPercentile(p float64) int64 {
+	return min(max(h.Histogram.ValueAtPercentile(p), h.least), h.most)
+}
+
+// at is ValueAtPercentile for ascending percentiles at once.
+func (h *histogram) at(percentiles ...float64) []int64 {
+	list := h.ValueAtPercentilesSlice(percentiles)
+	for i := range list {
+		list[i] = min(max(list[i], h.least), h.most)
+	}
+	return list
+}
+
+// clone is a copy; that of nil is nil.
+func (h *histogram) clone() *histogram {
+	if h == nil {
+		return nil
+	}
+	return &histogram{h.Histogram.Clone(), h.least, h.most}
+}
+
+// merge adds those of o, which has the same precision, and returns h; of nil it is o. o may be nil.
+func (h *histogram) merge(o *histogram) *histogram {
+	if h == nil {
+		return o
+	}
+	if o != nil {
+		h.Merge(o.Histogram) // nothing is dropped
+		h.least, h.most = min(h.least, o.least), max(h.most, o.most)
+	}
+	return h
+}
+
+// Latency is a distribution of times in seconds, within 0.1 % up to an hour, Min and Max to the
+// microsecond; longer times count as an hour. Everything is 0 when Count is.
 type Latency struct {
 	Count  uint64  `json:"count"`
 	Min    float64 `json:"min"`
@@ -40,11 +90,11 @@ type Latency struct {
 }
 
 // latencyOf reads a histogram; whole says whether to keep all of it.
-func latencyOf(h *hdrhistogram.Histogram, whole bool) Latency {
+func latencyOf(h *histogram, whole bool) Latency {
 	if h == nil || h.TotalCount() == 0 {
 		return Latency{}
 	}
-	at := h.ValueAtPercentilesSlice([]float64{50, 75, 90, 95, 99, 99.9, 99.99})
+	at := h.at(50, 75, 90, 95, 99, 99.9, 99.99)
 	l := Latency{
 		Count: uint64(h.TotalCount()), Min: micros(h.Min()), Mean: h.Mean() / 1e6, StdDev: h.StdDev() / 1e6,
 		P50: micros(at[0]), P75: micros(at[1]), P90: micros(at[2]), P95: micros(at[3]), P99: micros(at[4]),
@@ -62,7 +112,7 @@ func latencyOf(h *hdrhistogram.Histogram, whole bool) Latency {
 func micros(n int64) float64 { return float64(n) / 1e6 }
 
 // histogram decodes the whole distribution; nil when there is none.
-func (l *Latency) histogram() (*hdrhistogram.Histogram, error) {
+func (l *Latency) histogram() (*histogram, error) {
 	if l.Histogram == "" {
 		return nil, nil
 	}
@@ -70,5 +120,5 @@ func (l *Latency) histogram() (*hdrhistogram.Histogram, error) {
 	if err != nil {
 		return nil, fmt.Errorf("histogram: %w", err)
 	}
-	return h, nil
+	return &histogram{h, int64(math.Round(l.Min * 1e6)), int64(math.Round(l.Max * 1e6))}, nil
 }

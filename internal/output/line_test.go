@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/glassq/glassq"
 )
@@ -60,6 +61,12 @@ func FuzzLine(f *testing.F) {
 			}
 		}
 		l := lease(body)
+		var r record
+		var want glassq.Result
+		r.read(&l, new(object), time.Time{})
+		if glassq.ParseResultOut(r.body, &want); r.out != want && glassq.OutcomeOf(l.Body, l.Type) == glassq.OutcomeOf(r.body, l.Type) {
+			t.Fatalf("verdict of %q is %+v, and that of the books %+v", body, r.out, want)
+		}
 		line := lineOf(&l)
 		if bytes.IndexByte(line, '\n') != len(line)-1 {
 			t.Fatalf("line of %q is not one line: %q", body, line)

@@ -115,3 +115,26 @@ func TestBatchFits(t *testing.T) {
 		}
 	}
 }
+
+// The least and the most are exact, whatever the precision, also after merges and through JSON.
+func TestHistogramBounds(t *testing.T) {
+	for digits := 1; digits <= 3; digits++ {
+		h, other := newHistogram(digits), newHistogram(digits)
+		for _, ms := range []int{123_457, 500_003} {
+			h.record(time.Duration(ms) * time.Microsecond)
+			other.record(2 * time.Duration(ms) * time.Microsecond)
+		}
+		whole := h.clone().merge(other).merge(nil)
+		if h.Min() != 123_457 || h.Max() != 500_003 || whole.Min() != 123_457 || whole.Max() != 1_000_006 {
+			t.Errorf("%d digits: %d to %d, merged %d to %d", digits, h.Min(), h.Max(), whole.Min(), whole.Max())
+		}
+		l := latencyOf(whole, true)
+		if l.Min != 0.123457 || l.Max != 1.000006 || l.P9999 != l.Max {
+			t.Errorf("%d digits: %+v; want exact ends, and no percentile beyond", digits, l)
+		}
+		again, err := l.histogram()
+		if err != nil || again.Min() != whole.Min() || again.Max() != whole.Max() || again.ValueAtPercentile(100) != whole.Max() {
+			t.Errorf("%d digits, through JSON: %d to %d, %v", digits, again.Min(), again.Max(), err)
+		}
+	}
+}

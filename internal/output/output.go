@@ -23,6 +23,8 @@ import (
 type Queue interface {
 	Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error)
 	Ack(ctx context.Context, acks []glassq.Ack) ([]error, error)
+	Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error)
+	Extend(ctx context.Context, extends []glassq.Extend) ([]error, error)
 	Run(ctx context.Context, name string) (glassq.Run, error)
 	AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run, error)
 	RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, max int) ([]glassq.Interval, error)
@@ -62,7 +64,13 @@ type Options struct {
 	Batch    int           // most results in one reserve; 0 means 1,000
 	Lease    time.Duration // of a result while it is written; 0 means 10s
 	Seen     *Seen         // what W already has, see LoadSeen; nil for nothing. Run adds to it; after an error load it anew
-	By       []By          // groupings beside that by host; without effect when Seen was loaded, which has its own
+	// KeepOrder writes the results of Run in the order of their positions. Up to 32 MiB or 50,000 of them
+	// wait for an earlier one; beyond that the earlier one is written where it comes. When ctx is done
+	// those that wait are not written: they go back.
+	KeepOrder bool
+	window    int // that number of results, for tests; 0 means 50,000
+
+	By []By // groupings beside that by host; without effect when Seen was loaded, which has its own
 
 	// Lists of ids, one on each line; nil for none. Failed gets those that LoadSeen found, too.
 	Missing, Failed, Duplicate io.Writer
@@ -178,6 +186,8 @@ func newOutput(q Queue, opt Options) (*output, error) {
 	switch {
 	case opt.Format != None && opt.W == nil:
 		return nil, errors.New("output: no writer")
+	case opt.KeepOrder && opt.Run == "":
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "the order is that of a run's positions: name the run")
 	case (opt.Format == Custom) != (opt.Template != nil):
 		return nil, glassq.Errorf(glassq.CodeBadRequest, "format template needs a template, and other formats none")
 	}

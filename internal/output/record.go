@@ -25,7 +25,7 @@ func (r *record) read(l *glassq.Lease, obj *object, now time.Time) {
 	if *obj, ok = scanObject(r.body); ok {
 		r.obj = obj
 	}
-	verdictOf(l, &r.out)
+	r.verdict()
 }
 
 // text returns the value at s of the body, without the quotes if it is a string; nil for no value.

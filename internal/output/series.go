@@ -3,8 +3,6 @@ package output
 import (
 	"math"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 const (
@@ -23,7 +21,7 @@ type series struct {
 // A point is one interval.
 type point struct {
 	done, failed, due uint64
-	rt, whole         *hdrhistogram.Histogram // service time, and due to done; nil for none
+	rt, whole         *histogram // service time, and due to done; nil for none
 }
 
 // at returns the interval of a time.
@@ -67,18 +65,8 @@ func (p *point) merge(o *point) {
 	p.done += o.done
 	p.failed += o.failed
 	p.due += o.due
-	p.rt = mergeHistograms(p.rt, o.rt)
-	p.whole = mergeHistograms(p.whole, o.whole)
-}
-
-func mergeHistograms(a, b *hdrhistogram.Histogram) *hdrhistogram.Histogram {
-	if a == nil {
-		return b
-	}
-	if b != nil {
-		a.Merge(b) // of one geometry: nothing is dropped
-	}
-	return a
+	p.rt = p.rt.merge(o.rt)
+	p.whole = p.whole.merge(o.whole)
 }
 
 func floorDiv(a, b int64) int64 {
@@ -100,13 +88,13 @@ func (s *series) done(t time.Time, r *record) {
 		if p.rt == nil {
 			p.rt = newHistogram(1)
 		}
-		recordTime(p.rt, r.out.RT)
+		p.rt.record(r.out.RT)
 	}
 	if r.hasDue() {
 		if p.whole == nil {
 			p.whole = newHistogram(1)
 		}
-		recordTime(p.whole, r.out.RT+r.out.Lag)
+		p.whole.record(r.out.RT + r.out.Lag)
 	}
 }
 
@@ -134,7 +122,7 @@ func (s *series) snapshot() Series {
 	c := series{s.width, s.first, make([]point, len(s.points))}
 	for i := range s.points {
 		p := s.points[i]
-		p.rt, p.whole = clone(p.rt), clone(p.whole)
+		p.rt, p.whole = p.rt.clone(), p.whole.clone()
 		c.points[i] = p
 	}
 	for c.width < time.Second && time.Duration(len(c.points))*c.width >= 30*time.Second {
@@ -145,7 +133,7 @@ func (s *series) snapshot() Series {
 		p := &c.points[i]
 		out.Points[i] = Point{Done: p.done, Failed: p.failed, Due: p.due}
 		if p.rt != nil {
-			at := p.rt.ValueAtPercentilesSlice([]float64{50, 99})
+			at := p.rt.at(50, 99)
 			out.Points[i].P50, out.Points[i].P99, out.Points[i].Max = micros(at[0]), micros(at[1]), micros(p.rt.Max())
 		}
 		if p.whole != nil {
@@ -153,13 +141,6 @@ func (s *series) snapshot() Series {
 		}
 	}
 	return out
-}
-
-func clone(h *hdrhistogram.Histogram) *hdrhistogram.Histogram {
-	if h == nil {
-		return nil
-	}
-	return h.Clone()
 }
 
 // deviation is the standard deviation of the results of each whole second, relative to their mean;

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // A Summary is where an output stands: what a progress display needs.
@@ -83,8 +81,8 @@ type totals struct {
 	bytes        uint64
 	clocked      uint64    // named the time of their start
 	began, ended time.Time // first start and last end that results named
-	service      *hdrhistogram.Histogram
-	whole        *hdrhistogram.Histogram // due to done
+	service      *histogram
+	whole        *histogram // due to done
 	classes      counter
 	buf          []byte
 	groupings    []*grouping
@@ -119,10 +117,10 @@ func (a *totals) record(r *record) {
 		a.raw++
 	}
 	if r.out.RT > 0 {
-		recordTime(a.service, r.out.RT)
+		a.service.record(r.out.RT)
 	}
 	if r.hasDue() {
-		recordTime(a.whole, r.out.RT+r.out.Lag)
+		a.whole.record(r.out.RT + r.out.Lag)
 		if r.out.Lag > lateAfter {
 			a.late++
 		}
@@ -194,7 +192,7 @@ func (t *tally) percentiles() Percentiles {
 	if h.TotalCount() == 0 {
 		return Percentiles{}
 	}
-	v := h.ValueAtPercentilesSlice([]float64{50, 90, 99, 99.9})
+	v := h.at(50, 90, 99, 99.9)
 	us := func(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 	return Percentiles{
 		Count: uint64(h.TotalCount()), P50: us(v[0]), P90: us(v[1]), P99: us(v[2]), P999: us(v[3]), Max: us(h.Max()),

@@ -14,7 +14,7 @@ import (
 var errDrained = errors.New("drained")
 
 // take moves results from the queue to the writer in three steps that overlap: reserve, by two callers;
-// write and flush; sync and ack. A step ends when the one before it has, so what was taken is seen through.
+// write and flush; sync and ack. With KeepOrder there is one more between the first two. A step ends when the one before it has, so what was taken is seen through.
 func (o *output) take(ctx context.Context) error {
 	var (
 		taken   = make(chan []glassq.Lease, 1)
@@ -36,11 +36,19 @@ func (o *output) take(ctx context.Context) error {
 			stop(reserveErr)
 		}
 	})
+	ordered := taken
+	if o.opt.KeepOrder {
+		ordered = make(chan []glassq.Lease, 1)
+		wg.Go(func() {
+			defer close(ordered)
+			newOrder(o).run(acking, taken, ordered)
+		})
+	}
 	wg.Go(func() {
 		defer close(written)
-		if writeErr = o.write(taken, written); writeErr != nil {
+		if writeErr = o.write(ordered, written); writeErr != nil {
 			stop(writeErr)
-			for range taken { // not written, not acked
+			for range ordered { // not written, not acked
 			}
 		}
 	})

@@ -2,11 +2,15 @@ package output
 
 import "github.com/glassq/glassq"
 
-// verdictOf reads what a result says about its task. The outcome is what the books have.
-func verdictOf(l *glassq.Lease, r *glassq.Result) {
-	glassq.ParseResultOut(l.Body, r) // no record: a Result that is OK
-	if !r.OK {
-		r.OK = glassq.OutcomeOf(l.Body, l.Type) == glassq.OK
+// verdict reads what a result says about its task. The outcome is what the books have.
+func (r *record) verdict() {
+	if r.obj == nil || !r.obj.o.isObject(r.body) {
+		r.out = glassq.Result{OK: true}
+		return
+	}
+	glassq.ParseOut(r.body[r.obj.o.start:r.obj.o.end], &r.out)
+	if !r.out.OK {
+		r.out.OK = glassq.OutcomeOf(r.lease.Body, r.lease.Type) == glassq.OK
 	}
 }
 

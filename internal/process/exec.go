@@ -147,6 +147,9 @@ func (h *execHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Rep
 	if opt.Print != nil {
 		defer opt.Print.release(l.Number)
 	}
+	if err := opt.Halt.halted(); err != nil {
+		return err
+	}
 	res := glassq.Result{T: time.Now(), Lag: l.Late, W: opt.Worker, A: l.Attempt}
 	end, err := h.run(ctx, l, &res)
 	if err != nil {

@@ -1,10 +1,13 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/glassq/glassq/worker"
 )
 
 // A Halt says when a worker has seen enough, in the words of GNU parallel's --halt: never, or when
@@ -70,6 +73,19 @@ func (h *Halt) String() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return fmt.Sprintf("%d done, %d ok, %d failed", h.done, h.ok, h.fail)
+}
+
+// halted is what a task gets that comes when the rule holds: it goes back unbegun. A nil rule never holds.
+func (h *Halt) halted() error {
+	if h == nil {
+		return nil
+	}
+	select {
+	case <-h.reached:
+		return &worker.NackError{Undone: true, Err: errors.New("the rule of --halt holds")}
+	default:
+		return nil
+	}
 }
 
 func (h *Halt) note(ok bool) {

@@ -128,6 +128,9 @@ func (h *pipeHandler) Close() error {
 
 // Handle gives the child the task's line and waits for its answer.
 func (h *pipeHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) error {
+	if err := h.c.p.opt.Halt.halted(); err != nil {
+		return err
+	}
 	h.line = append(glassq.AppendLease(h.line[:0], l), '\n')
 	a := h.asked
 	if a == nil {
