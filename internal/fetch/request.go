@@ -26,6 +26,9 @@ type request struct {
 	odd     string        // why only std can do it, "" if both can
 }
 
+// oddHeader begins a request's odd when that is about a header.
+const oddHeader = "header "
+
 type field struct{ name, value string }
 
 var (
@@ -258,7 +261,7 @@ func (r *request) setHeader(header map[string]json.RawMessage) (lists bool, err 
 			continue
 		case "connection", "transfer-encoding", "expect", "upgrade", "te", "trailer", "keep-alive", "host",
 			"proxy-connection", "proxy-authorization":
-			r.odd = "header " + name
+			r.odd = oddHeader + strings.ToLower(name)
 		}
 		for _, v := range values {
 			if !validValue(v) {
