@@ -80,12 +80,12 @@ func (f *Fetcher) dial(ctx context.Context, network, addr string) (net.Conn, err
 			break
 		}
 	}
-	return f.dialer.DialContext(ctx, network, addr)
+	return f.connect(ctx, network, addr)
 }
 
 // newDialer makes the dialer that both engines use.
-func newDialer(g *guard) net.Dialer {
-	d := net.Dialer{KeepAlive: 30 * time.Second}
+func newDialer(g *guard) *net.Dialer {
+	d := &net.Dialer{KeepAlive: 30 * time.Second}
 	if g.active() {
 		d.Control = g.control
 	}

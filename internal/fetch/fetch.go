@@ -9,6 +9,7 @@
 package fetch
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -74,8 +75,8 @@ type Options struct {
 type Fetcher struct {
 	opt      Options
 	tls      *tls.Config
-	std      *http.Transport // shared
-	dialer   net.Dialer
+	std      *http.Transport                                                   // shared
+	connect  func(ctx context.Context, network, addr string) (net.Conn, error) // looks at the guard
 	guard    *guard
 	detours  []detour
 	capture  *capture
@@ -124,7 +125,7 @@ func New(opt Options) (*Fetcher, error) {
 		}
 		f.detours = append(f.detours, d)
 	}
-	f.dialer = newDialer(f.guard)
+	f.connect = newDialer(f.guard).DialContext
 	if f.tls, err = newTLS(&opt); err != nil {
 		return nil, err
 	}
