@@ -31,7 +31,7 @@ func (e *fastEngine) read(c *conn, method string, a *answer) (keep bool, err err
 		if err != nil && isTimeout(err) {
 			return false, err
 		}
-		if len(b) < statusSize || !plainStatus(b) {
+		if b, _ = c.br.Peek(c.br.Buffered()); !plainHeader(b) {
 			return e.readSlowly(c, method, a)
 		}
 		if err := e.head.Read(c.br); err != nil {
@@ -70,6 +70,26 @@ func (e *fastEngine) read(c *conn, method string, a *answer) (keep bool, err err
 	return keep, err
 }
 
+// plainHeader reports whether b has a whole header without what fasthttp reads in another way than
+// net/http: it takes "Content-Length : 5" for a length.
+func plainHeader(b []byte) bool {
+	end := bytes.Index(b, []byte("\r\n\r\n"))
+	if end < statusSize-1 || !plainStatus(b) {
+		return false
+	}
+	b = b[:end]
+	for at := 0; ; {
+		i := bytes.IndexByte(b[at:], ':')
+		if i < 0 {
+			return true
+		}
+		if at += i; b[at-1] == ' ' || b[at-1] == '\t' {
+			return false
+		}
+		at++
+	}
+}
+
 // plainStatus reports whether b begins like "HTTP/1.1 200 ".
 func plainStatus(b []byte) bool {
 	if string(b[:7]) != "HTTP/1." || b[7] != '0' && b[7] != '1' || b[8] != ' ' {
@@ -80,10 +100,10 @@ func plainStatus(b []byte) bool {
 			return false
 		}
 	}
-	return b[9] != '0' && (b[12] == ' ' || b[12] == '\r' || b[12] == '\n')
+	return b[9] != '0' && (b[12] == ' ' || b[12] == '\r')
 }
 
-// readSlowly has net/http read the answer. The connection is not used again.
+// readSlowly has net/http read the answer.
 func (e *fastEngine) readSlowly(c *conn, method string, a *answer) (keep bool, err error) {
 	c.limit = maxHeader
 	req := &http.Request{Method: method}
@@ -106,7 +126,7 @@ func (e *fastEngine) readSlowly(c *conn, method string, a *answer) (keep bool, e
 	if resp.ContentLength > e.f.opt.MaxBody {
 		return false, errTooLarge
 	}
-	return false, e.readBody(resp.Body, a)
+	return !resp.Close, e.readBody(resp.Body, a)
 }
 
 // readSized reads a body of size bytes.

@@ -84,3 +84,5 @@ func writePEM(t testing.TB, kind string, der []byte) string {
 	}
 	return path
 }
+
+func serverTLS(c tls.Certificate) *tls.Config { return &tls.Config{Certificates: []tls.Certificate{c}} }
