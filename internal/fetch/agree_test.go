@@ -5,6 +5,7 @@ import (
 	"io"
 	"log"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -51,7 +52,7 @@ func (s *scripted) SetWriteDeadline(time.Time) error { return nil }
 
 // Whatever a server sends before it closes, both engines make the same of it.
 func FuzzEnginesAgree(f *testing.F) {
-	log.SetOutput(io.Discard) // net/http tells it of what comes unasked
+	quietLog(f)
 	for _, text := range []string{
 		ok5, chunked + "5\r\nhello\r\n0\r\nA: b\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\nhello", "HTTP/1.0 301 Moved\r\nLocation: /x\r\nConnection: keep-alive\r\n\r\n",
 		"HTTP/1.1 103 Early\r\nLink: a\r\n\r\nHTTP/1.1 204 No\r\n\r\n", "HTTP/1.1 200 OK\nA: b\n c\nContent-Length: 2\n\nab", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
@@ -91,4 +92,10 @@ func FuzzEnginesAgree(f *testing.F) {
 			t.Errorf("answer %q, head %v:\nfast %s\nstd  %s", text, head, recs[0], recs[1])
 		}
 	})
+}
+
+// quietLog drops what net/http logs of bytes that come unasked.
+func quietLog(t testing.TB) {
+	log.SetOutput(io.Discard)
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 }

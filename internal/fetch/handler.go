@@ -75,6 +75,9 @@ func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) 
 	if err != nil {
 		*a = answer{err: glassq.ErrClassBadTask, msg: err.Error()}
 	} else {
+		if len(l.Body) > inlineBody {
+			began = time.Now() // to read that took its time, which is not the target's
+		}
 		t := turn{ctx: ctx}
 		tries, extra := 1, 0
 		for ; ; tries++ {
