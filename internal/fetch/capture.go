@@ -38,10 +38,10 @@ func newCapture(opt *Options) (*capture, error) {
 		c.mode = CaptureOff
 	case CaptureOff, CaptureHash, CaptureText, CaptureFile:
 	default:
-		return nil, fmt.Errorf("capture %q is not one of off, hash, text, file", c.mode)
+		return nil, fmt.Errorf("%q is not one of off, hash, text, file: what to keep of bodies", c.mode)
 	}
 	if (c.dir != "") != (c.mode == CaptureFile) {
-		return nil, errors.New("capture to files and a folder for them go together")
+		return nil, errors.New("bodies as files, and a folder for them go together")
 	}
 	if c.most == 0 {
 		c.most = 8 << 10
