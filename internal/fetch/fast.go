@@ -284,19 +284,25 @@ func (e *fastEngine) write(c *conn, req *request) (sent chan error, err error) {
 	e.buf = b
 	_, err = c.nc.Write(b)
 	if err == nil && separate {
-		sent = make(chan error, 1)
-		nc, watch, body := c.nc, c.watch, req.body
-		go func() { // exchange waits for it
-			_, err := nc.Write(body)
-			if watch != nil {
-				watch.wrote()
-			}
-			sent <- err
-		}()
+		sent = c.send(req.body)
 	} else if c.watch != nil {
 		c.watch.wrote()
 	}
 	return sent, err
+}
+
+// send writes body while the caller does something else, and must wait for the error that is sent.
+func (c *conn) send(body []byte) chan error {
+	sent := make(chan error, 1)
+	nc, watch := c.nc, c.watch
+	go func() {
+		_, err := nc.Write(body)
+		if watch != nil {
+			watch.wrote()
+		}
+		sent <- err
+	}()
+	return sent
 }
 
 // connect dials req's host and keeps the connection.

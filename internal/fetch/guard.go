@@ -131,12 +131,12 @@ func (g *guard) control(_, address string, _ syscall.RawConn) error {
 }
 
 // host returns a blockedError if the host of a URL, with a port or not, may not be asked.
-func (g *guard) host(host string) error {
+func (g *guard) host(host []byte) error {
 	if g.hosts == nil {
 		return nil
 	}
-	name := host
-	if h, _, err := net.SplitHostPort(host); err == nil {
+	name := string(host)
+	if h, _, err := net.SplitHostPort(name); err == nil {
 		name = h
 	}
 	name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))

@@ -139,7 +139,7 @@ func TestGuardHosts(t *testing.T) {
 		"example.com": true, "EXAMPLE.com:8080": true, "example.com.": true, "a.example.com": false, "example.org": false, "a.example.org": true,
 		"a.b.example.org:1": true, "badexample.org": false, "[::1]:80": true, "[::1]": true, "[::2]": false, "example.com.evil.net": false,
 	} {
-		if err := g.host(host); (err == nil) != ok {
+		if err := g.host([]byte(host)); (err == nil) != ok {
 			t.Errorf("host(%s) = %v, want allowed %v", host, err, ok)
 		}
 	}

@@ -76,7 +76,7 @@ func without(fields []field, drop func(name string) bool) []field {
 // chain sends req and goes where redirects lead, for up to Options.Redirects hops, and leaves the last answer in h.a.
 func (h *handler) chain(t *turn, req *request) {
 	for {
-		if err := h.f.guard.host(string(req.host)); err != nil {
+		if err := h.f.guard.host(req.host); err != nil {
 			h.a = failure(err, true)
 			return
 		}
