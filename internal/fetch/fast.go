@@ -185,6 +185,7 @@ func (e *fastEngine) do(t *turn, req *request) answer {
 	if t.watch != nil {
 		t.watch.connected()
 		c.watch = t.watch
+		c.watch.answered = false
 	}
 	return e.exchange(c, req)
 }

@@ -20,7 +20,7 @@ type stopwatch struct {
 	dialAt   time.Time
 	tlsAt    time.Time
 	done     bool
-	answered bool // for the fast engine, which needs no lock for it
+	answered bool // by the request under way; of the fast engine, which needs no lock for it
 	dns      time.Duration
 	connect  time.Duration
 	tls      time.Duration
