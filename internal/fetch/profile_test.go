@@ -435,3 +435,39 @@ func TestStrained(t *testing.T) {
 		t.Errorf("said %q, want one line for each of %v", said, errnos)
 	}
 }
+
+// A slow is a scripted connection whose answer takes its time.
+type slow struct {
+	*scripted
+	wait time.Duration
+}
+
+func (s *slow) Read(p []byte) (int, error) {
+	n, err := s.scripted.Read(p)
+	if n > 0 {
+		time.Sleep(s.wait)
+		s.wait = 0
+	}
+	return n, err
+}
+
+// The phases of all hops of a redirect are added up, and first is that of the last answer.
+func TestPhasesOfHops(t *testing.T) {
+	for _, engine := range engines {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFetcher(t, Options{Engine: engine, Phases: true, Redirects: 1})
+			answers := []string{"HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", ok5}
+			dials := 0
+			f.connect = func(context.Context, string, string) (net.Conn, error) {
+				dials++
+				return &slow{newScripted([]byte(answers[dials-1])), time.Duration(dials) * time.Second}, nil
+			}
+			h := f.newHandler()
+			defer h.Close()
+			got, rec := one(t, h, "http://x/")
+			if got.RT != 3*time.Second || !strings.Contains(rec, `"ph":{"wait":3,"first":3}`) {
+				t.Errorf("%s: %s, want 3 s of waiting", engine, rec)
+			}
+		})
+	}
+}
