@@ -28,7 +28,22 @@ func (e *handshakeError) Unwrap() error { return e.err }
 // was no connection yet.
 func failure(err error, connecting bool) answer {
 	class := classOf(err, connecting)
-	return answer{err: class, msg: message(err, class), unsent: connecting}
+	return answer{err: class, msg: message(err, class), unsent: connecting, final: isFinal(err)}
+}
+
+// isFinal knows failures that do not pass: a rule of the worker's, a name that does not exist, a
+// certificate that is not good, an answer that is too large.
+func isFinal(err error) bool {
+	if _, ok := errors.AsType[*blockedError](err); ok {
+		return true
+	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		return e.IsNotFound
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	return errors.Is(err, errTooLarge) || errors.Is(err, errHeader) || isHeaderLimit(err.Error())
 }
 
 func classOf(err error, connecting bool) string {
@@ -107,7 +122,7 @@ func isTLS(err error) bool {
 		return true
 	}
 	text := err.Error()
-	return strings.HasPrefix(text, "tls: ") || strings.HasPrefix(text, "remote error: tls: ") ||
+	return strings.HasPrefix(text, "tls: ") || strings.Contains(text, "remote error: tls: ") ||
 		strings.Contains(text, "server gave HTTP response to HTTPS client")
 }
 

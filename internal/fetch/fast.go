@@ -27,6 +27,8 @@ type fastEngine struct {
 	buf   []byte       // the request
 	body  bytes.Buffer // of the answer, if something wants it
 	watch *watch
+
+	probeAfter time.Duration // a connection idle for longer is looked at before it is used
 }
 
 type hostKey struct {
@@ -101,6 +103,7 @@ func (w *watch) set(nc net.Conn) {
 func (e *fastEngine) init(f *Fetcher) {
 	e.f = f
 	e.conns = map[hostKey]*conn{}
+	e.probeAfter = 5 * time.Millisecond
 	e.head.SetNoDefaultContentType(true)
 }
 
@@ -157,9 +160,12 @@ func (e *fastEngine) do(t *turn, req *request) answer {
 	if c == nil || c.key.tls != req.tls || string(req.host) != c.key.host {
 		c = e.conns[hostKey{req.tls, string(req.host)}]
 	}
-	if c != nil && (c.br.Buffered() > 0 || time.Since(c.used) > e.f.opt.IdleTimeout) {
-		e.drop(c)
-		c = nil
+	if c != nil {
+		idle := time.Since(c.used)
+		if c.br.Buffered() > 0 || idle > e.f.opt.IdleTimeout || idle > e.probeAfter && stale(c.nc) {
+			e.drop(c)
+			c = nil
+		}
 	}
 	if c == nil {
 		var err error

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -245,6 +246,31 @@ func TestNoHiddenResend(t *testing.T) {
 			t.Errorf("%s: %s with %d requests sent, want eof and 2", engine, rec, requests.Load())
 		}
 		h.Close()
+	}
+}
+
+// A connection that the server closed while it was idle is not used: nothing was sent, so this is no try.
+func TestClosedWhileIdle(t *testing.T) {
+	if runtime.GOOS == "windows" || runtime.GOOS == "plan9" {
+		t.Skip("left out: a connection cannot be looked at here")
+	}
+	closed := make(chan struct{}, 2)
+	addr, conns := raw(t, func(c net.Conn) {
+		io.WriteString(c, ok5)
+		c.Close()
+		closed <- struct{}{}
+	})
+	h := newFetcher(t, Options{Engine: EngineFast}).newHandler()
+	defer h.Close()
+	h.fast.probeAfter = 0
+	for range 2 {
+		if got, rec := one(t, h, "http://"+addr); !got.OK || strings.Contains(rec, "tries") {
+			t.Error(rec)
+		}
+		<-closed
+	}
+	if conns.Load() != 2 {
+		t.Errorf("%d connections, want 2", conns.Load())
 	}
 }
 

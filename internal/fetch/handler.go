@@ -42,6 +42,7 @@ type answer struct {
 	err      string // error class, "" when there was an answer
 	msg      string
 	unsent   bool // no connection came about
+	final    bool // another try would end the same way
 	sends    int  // times that the engine sent the request
 	location string
 	encoding string // Content-Encoding
@@ -192,7 +193,7 @@ func (h *handler) do(t *turn, req *request) {
 			h.f.strained(h.a.msg)
 			return
 		case h.f.opt.Engine == EngineFast:
-			h.a = answer{err: glassq.ErrClassBadTask, msg: "the fast engine cannot do this: " + why}
+			h.a = answer{final: true, err: glassq.ErrClassBadTask, msg: "the fast engine cannot do this: " + why}
 			return
 		}
 		h.f.once("the std engine does tasks with " + why)

@@ -3,6 +3,7 @@ package fetch
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -73,9 +74,11 @@ func TestAgain(t *testing.T) {
 		{"asked to wait", fetcher, "", answer{code: 503, after: "20"}, 1, true, 20 * time.Second},
 		{"asked to wait long", fetcher, "", answer{code: 503, after: "61"}, 1, false, 0},
 		{"no answer", fetcher, "GET", answer{err: glassq.ErrClassReset}, 2, true, time.Second},
-		{"blocked", fetcher, "", answer{err: glassq.ErrClassBlocked, unsent: true}, 1, false, 0},
-		{"bad task", fetcher, "", answer{err: glassq.ErrClassBadTask}, 1, false, 0},
-		{"too large", fetcher, "", answer{err: glassq.ErrClassTooLarge}, 1, false, 0},
+		{"blocked", fetcher, "", failure(&blockedError{"x"}, true), 1, false, 0},
+		{"too large", fetcher, "", failure(errTooLarge, false), 1, false, 0},
+		{"no such name", fetcher, "", failure(&net.DNSError{IsNotFound: true}, true), 1, false, 0},
+		{"no name server", fetcher, "", failure(&net.DNSError{IsTimeout: true}, true), 1, true, 0},
+		{"expired", fetcher, "", failure(&handshakeError{&tls.CertificateVerificationError{Err: io.EOF}}, true), 1, false, 0},
 		{"post, cut", fetcher, "POST", answer{err: glassq.ErrClassReset}, 1, false, 0},
 		{"post, not connected", fetcher, "POST", answer{err: glassq.ErrClassRefused, unsent: true}, 1, true, 0},
 		{"post, slow down", fetcher, "POST", answer{code: 429}, 1, true, 0},

@@ -36,7 +36,7 @@ func (r *request) next(code int, location string) (*request, error) {
 		to.Fragment = from.Fragment
 	}
 	n := &request{method: r.method, header: r.header, body: r.body, timeout: r.timeout}
-	if strings.HasPrefix(r.odd, oddHeader) {
+	if strings.HasPrefix(r.odd, oddHeader) || r.odd == oddMethod {
 		n.odd = r.odd
 	}
 	switch {
@@ -86,11 +86,13 @@ func (h *handler) chain(t *turn, req *request) {
 			return
 		}
 		if t.hops >= h.f.opt.Redirects {
+			h.a.final = true
 			h.a.err, h.a.msg = glassq.ErrClassStatus, fmt.Sprintf("more than %d redirects", h.f.opt.Redirects)
 			return
 		}
 		next, err := req.next(h.a.code, h.a.location)
 		if err != nil {
+			h.a.final = true
 			h.a.err, h.a.msg = glassq.ErrClassProtocol, err.Error()
 			return
 		}

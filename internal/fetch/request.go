@@ -26,8 +26,11 @@ type request struct {
 	odd     string        // why only std can do it, "" if both can
 }
 
-// oddHeader begins a request's odd when that is about a header.
-const oddHeader = "header "
+// oddHeader begins a request's odd when that is about a header, oddMethod is one about the method.
+const (
+	oddHeader = "header "
+	oddMethod = "method CONNECT"
+)
 
 type field struct{ name, value string }
 
@@ -178,7 +181,7 @@ func (r *request) parseJSON(body []byte) error {
 	}
 	switch t.Method {
 	case "CONNECT":
-		r.odd = "method CONNECT"
+		r.odd = oddMethod
 	}
 	if len(t.Header) == 0 {
 		t.Header = t.Headers

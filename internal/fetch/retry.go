@@ -6,24 +6,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/glassq/glassq"
 )
 
 // again tells whether the request of a task is to be tried another time after the answer a to its try
-// number try, from 1 on, and how long to wait before. What a worker's rules forbid, what cannot be read
-// and what is too large stays so and is not tried again. A method that may not be repeated is, only if
-// nothing was sent or the server says that it did nothing, unless RetryUnsafe is set.
+// number try, from 1 on, and how long to wait before. A failure that does not pass is not tried again. A
+// method that may not be repeated is, only if nothing was sent or the server says that it did nothing,
+// unless RetryUnsafe is set.
 func (f *Fetcher) again(req *request, a *answer, try int, now time.Time) (wait time.Duration, again bool) {
-	if try > f.opt.Retries {
-		return 0, false
-	}
-	switch a.err {
-	case "":
-		if !f.opt.RetryOn.Has(a.code) {
-			return 0, false
-		}
-	case glassq.ErrClassBadTask, glassq.ErrClassBlocked, glassq.ErrClassTooLarge:
+	if try > f.opt.Retries || a.final || a.err == "" && !f.opt.RetryOn.Has(a.code) {
 		return 0, false
 	}
 	refused := a.code == http.StatusTooManyRequests || a.code == http.StatusServiceUnavailable

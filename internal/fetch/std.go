@@ -118,7 +118,7 @@ func (h *handler) doStd(t *turn, req *request) answer {
 	})
 	hr, err := f.newRequest(ctx, req)
 	if err != nil {
-		return answer{err: glassq.ErrClassBadTask, msg: err.Error()}
+		return answer{final: true, err: glassq.ErrClassBadTask, msg: err.Error()}
 	}
 	a := answer{}
 	resp, err := f.std.RoundTrip(hr)
