@@ -69,7 +69,7 @@ func (f *fetchFlags) flags(cmd *cobra.Command) {
 	fs.StringArrayVar(&f.opt.Rules.Contains, "expect-body", nil, "`text` that the body must have; may be repeated")
 	fs.StringVar(&f.match, "expect-match", "", "`regular expression` that the body must match")
 	fs.StringVar(&f.sum, "expect-sha256", "", "SHA-256 that the body must have, in `hex`")
-	fs.StringVar(&f.size, "expect-size", "", "`bytes` that the body must have, like 512, 1..4096 or 1..")
+	fs.StringVar(&f.size, "expect-size", "", "`bytes` that the body must have, like 512, 1.. or 1..4096")
 	fs.DurationVar(&f.opt.Rules.MaxTime, "expect-time", 0, "most time for a success; 0 for any")
 
 	fs.StringVar(&f.opt.Capture, "save", fetch.CaptureOff, "bodies: off, hash, text (the first --save-text bytes) or file (in --save-dir)")
@@ -142,7 +142,7 @@ func (f *fetchFlags) rules(r *fetch.Rules) (err error) {
 		r.MaxSize, err = strconv.ParseInt(most, 10, 64)
 	}
 	if err != nil || r.MinSize < 0 || most != "" && r.MaxSize < max(r.MinSize, 1) {
-		return fmt.Errorf("--expect-size %q is not like 512, 1..4096 or 1..", f.size)
+		return fmt.Errorf("--expect-size %q is not like 512, 1.. or 1..4096", f.size)
 	}
 	return nil
 }

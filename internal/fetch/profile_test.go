@@ -138,7 +138,7 @@ func TestProfiles(t *testing.T) {
 			case 1:
 				w.WriteHeader(503)
 			case 2:
-				http.Redirect(w, r, "/there", 302)
+				http.Redirect(w, r, "/there", http.StatusFound)
 			default:
 				w.Header().Set("Content-Encoding", "gzip")
 				io.WriteString(w, gz(r.URL.Path+" "+r.Header.Get("Accept-Encoding")))
@@ -314,7 +314,7 @@ func TestPhases(t *testing.T) {
 	ca := newAuthority(t)
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/go" {
-			http.Redirect(w, r, "/there", 302)
+			http.Redirect(w, r, "/there", http.StatusFound)
 			return
 		}
 		io.WriteString(w, "hello")
