@@ -399,3 +399,45 @@ func (tt *awkward) check(t *testing.T, engine string) {
 		t.Errorf("%s names an ephemeral port", rec)
 	}
 }
+
+// After an odd answer that has a clear end the connection is used again, and the next answer is read from
+// where it begins.
+func TestKeptAfterOddAnswers(t *testing.T) {
+	get, head := `{"url":"http://%s/"}`, `{"url":"http://%s/","method":"HEAD"}`
+	for _, tt := range []struct{ name, task, answer string }{
+		{"trailer", get, chunked + "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n"},
+		{"chunk extension", get, chunked + "5;a=b\r\nhello\r\n0\r\n\r\n"},
+		{"bare LF", get, "HTTP/1.1 200 OK\nContent-Length: 5\n\nhello"},
+		{"folded", get, "HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 5\r\n\r\nhello"},
+		{"two equal lengths", get, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello"},
+		{"long header", get, "HTTP/1.1 200 OK\r\nX: " + x(20<<10) + "\r\nContent-Length: 5\r\n\r\nhello"},
+		{"long header, chunked", get, "HTTP/1.1 200 OK\r\nX: " + x(20<<10) + "\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n"},
+		{"interim", get, "HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"},
+		{"204", get, "HTTP/1.1 204 No Content\r\n\r\n"},
+		{"304 with a length", get, "HTTP/1.1 304 Not Modified\r\nContent-Length: 500\r\n\r\n"},
+		{"head with a length", head, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"},
+		{"head, chunked", head, chunked},
+		{"http 1.0 with keep-alive", get, "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello"},
+		{"body of a large answer", get, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + x(100_000)},
+		{"not found", get, "HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno"},
+	} {
+		for _, engine := range engines {
+			t.Run(tt.name+"/"+engine, func(t *testing.T) {
+				addr, conns := raw(t, func(c net.Conn) {
+					io.WriteString(c, tt.answer)
+					if n, _ := c.Read(make([]byte, 4096)); n > 0 {
+						io.WriteString(c, ok5)
+					}
+					silent(c)
+				})
+				h := newFetcher(t, Options{Engine: engine, Capture: CaptureText}).newHandler()
+				first, rec := one(t, h, strings.Replace(tt.task, "%s", addr, 1))
+				got, rec2 := one(t, h, "http://"+addr)
+				h.Close()
+				if first.Code == 0 || !got.OK || !strings.Contains(rec2, `"body":"hello"`) || conns.Load() != 1 {
+					t.Errorf("%d connections, %.200s then %s", conns.Load(), rec, rec2)
+				}
+			})
+		}
+	}
+}

@@ -229,23 +229,32 @@ func TestManyHosts(t *testing.T) {
 	}
 }
 
-// A server that closes idle connections without saying so must not make a request go out twice.
+// A server that reads a request on a used connection and closes must not make it go out twice, whatever
+// the method promises.
 func TestNoHiddenResend(t *testing.T) {
 	for _, engine := range []string{EngineFast, EngineStd} {
-		var requests atomic.Int32
-		addr, _ := raw(t, func(c net.Conn) {
-			requests.Add(1)
-			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-			c.Read(make([]byte, 4096)) // the second request is read and never answered
-			requests.Add(1)
-		})
-		h := newFetcher(t, Options{Engine: engine}).newHandler()
-		one(t, h, "http://"+addr)
-		got, rec := one(t, h, "http://"+addr)
-		if got.Err != glassq.ErrClassEOF && got.Err != glassq.ErrClassReset || requests.Load() != 2 {
-			t.Errorf("%s: %s with %d requests sent, want eof and 2", engine, rec, requests.Load())
+		for _, more := range []string{"", `,"method":"HEAD"`, `,"method":"OPTIONS"`, `,"method":"POST"`, `,"method":"POST","body":"a"`, `,"method":"DELETE"`,
+			`,"method":"POST","header":{"Idempotency-Key":"1"}`, `,"method":"PROPFIND"`, `,"method":"PUT","header":{"X-Idempotency-Key":"1"},"body":"a"`} {
+			var requests atomic.Int32
+			addr, _ := raw(t, func(c net.Conn) {
+				requests.Add(1)
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+				if n, _ := c.Read(make([]byte, 4096)); n > 0 { // the second request is read and never answered
+					requests.Add(1)
+				}
+			})
+			h := newFetcher(t, Options{Engine: engine}).newHandler()
+			task := `{"url":"http://` + addr + `"` + more + `}`
+			one(t, h, task)
+			got, rec := one(t, h, task)
+			h.Close()
+			if got.Err != glassq.ErrClassEOF && got.Err != glassq.ErrClassReset && !got.OK || requests.Load() != 2 {
+				t.Errorf("%s: %s with %d requests sent, want 2", engine, rec, requests.Load())
+			}
+			if got.OK && engine == EngineFast {
+				t.Errorf("%s: %s, want that the connection was used again", engine, rec)
+			}
 		}
-		h.Close()
 	}
 }
 
