@@ -71,14 +71,17 @@ func (w *worker) watchLoad(over <-chan struct{}) {
 		if l.behind(w.opt.Concurrency, window) && now.Sub(saidBehind) >= sayEvery {
 			saidBehind = now
 			w.opt.Logger.Warn("the worker is the bottleneck: all its handlers are busy and tasks begin late; raise -c or start another worker",
-				"queue", w.opt.Queue, "handlers", w.opt.Concurrency, "late", l.late/time.Duration(l.paced), "work", l.busy/time.Duration(l.begun))
+				"queue", w.opt.Queue, "handlers", w.opt.Concurrency, "late", brief(l.late/time.Duration(l.paced)), "work", brief(l.busy/time.Duration(l.begun)))
 		}
 		cpu, ok := processTime()
 		if ok && l.begun > 0 && exhausted(cpu-lastCPU, window, runtime.GOMAXPROCS(0)) && now.Sub(saidCPU) >= sayEvery {
 			saidCPU = now
 			w.opt.Logger.Warn("the worker is the bottleneck: its processors are used up, so times are its own rather than its target's; start another on another machine",
-				"queue", w.opt.Queue, "processors", runtime.GOMAXPROCS(0), "used", (cpu-lastCPU).Round(time.Millisecond), "of", window*time.Duration(runtime.GOMAXPROCS(0)))
+				"queue", w.opt.Queue, "processors", runtime.GOMAXPROCS(0), "used", brief(cpu-lastCPU), "of", brief(window*time.Duration(runtime.GOMAXPROCS(0))))
 		}
 		lastCPU = cpu
 	}
 }
+
+// brief is d as precise as a person wants it.
+func brief(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
