@@ -170,6 +170,7 @@ type worker struct {
 	over    bool       // no handler is left, and no lease comes any more
 	err     error      // first error of a whole call
 	stats   Stats
+	load    load
 	cancel  context.CancelFunc // begins the drain
 }
 
@@ -193,6 +194,7 @@ func (w *worker) run(ctx context.Context, newHandler func(int) Handler) (Stats, 
 	taker.Go(func() { w.reserve(takeCtx) })
 	keeper.Go(func() { w.settle(callCtx) })
 	timers.Go(func() { w.extendAll(callCtx, allOver) })
+	timers.Go(func() { w.watchLoad(allOver) })
 
 	select {
 	case <-drainCtx.Done():
@@ -347,6 +349,9 @@ type slot struct {
 	base   context.Context
 	ctx    context.Context
 	cancel context.CancelFunc
+
+	paced      bool // the last task had a due moment and was leased after it
+	late, busy time.Duration
 }
 
 // renew replaces a context that was cancelled for a lost lease.
@@ -370,14 +375,18 @@ func (w *worker) handle(base context.Context, hd Handler) {
 	s.ctx, s.cancel = context.WithCancel(base)
 	defer func() { s.cancel() }()
 	for h := w.next(s, nil); h != nil; h = w.next(s, h) {
-		waited := time.Since(h.taken)
+		began := time.Now()
+		waited := began.Sub(h.taken)
+		s.paced = h.lease.Late > 0
 		h.lease.Late += waited
+		s.late = h.lease.Late
 		if waited > maxWaited {
 			w.mu.Lock()
 			w.ahead.tooLong()
 			w.mu.Unlock()
 		}
 		err := hd.Handle(s.ctx, &h.lease, &h.reply)
+		s.busy = time.Since(began)
 		judge(s.ctx, h, err)
 	}
 }
@@ -416,6 +425,7 @@ func (w *worker) next(s *slot, prev *held) *held {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if prev != nil {
+		w.load.add(s.paced, s.late, s.busy)
 		prev.cancel = nil
 		if prev.lost {
 			w.drop(prev)

@@ -154,7 +154,7 @@ func (f *runFlags) folder() error {
 }
 
 func (a *app) run(f *runFlags, src dispatch.Source) error {
-	fetcher, err := f.fetch.open()
+	fetcher, err := f.fetch.open(func(s string) { a.console.say("glassq run: %s", s) })
 	if err != nil {
 		return err
 	}
@@ -275,7 +275,7 @@ func (j *job) do() error {
 	ctx, stop := j.a.interruptible(name, "draining, requests under way end")
 	defer stop()
 	say := func(s string) { j.a.console.say("%s: %s", name, s) }
-	say(fmt.Sprintf("run %s, %d requests at once, data %s, sync %s", j.f.name, j.f.concurrency, j.f.data, j.f.sync))
+	say(fmt.Sprintf("run %s, %d requests at once, %s, data %s, sync %s", j.f.name, j.f.concurrency, j.f.fetch.describe(j.fetcher), j.f.data, j.f.sync))
 	j.bar = j.a.runMeter("run", j.f.quiet, j.f.json, j.broker, j.f.name)
 	defer j.bar.close()
 

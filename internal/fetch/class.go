@@ -11,10 +11,12 @@ import (
 	"syscall"
 
 	"github.com/glassq/glassq"
-	"github.com/valyala/fasthttp"
 )
 
-var errTooLarge = errors.New("the answer is larger than the limit")
+var (
+	errTooLarge = errors.New("the answer is larger than the limit")
+	errHeader   = errors.New("the header of the answer is larger than 256 KiB")
+)
 
 // A handshakeError is an error of a TLS handshake.
 type handshakeError struct{ err error }
@@ -26,10 +28,28 @@ func (e *handshakeError) Unwrap() error { return e.err }
 // was no connection yet.
 func failure(err error, connecting bool) answer {
 	class := classOf(err, connecting)
-	return answer{err: class, msg: message(err, class)}
+	return answer{err: class, msg: message(err, class), unsent: connecting, final: isFinal(err)}
+}
+
+// isFinal knows failures that do not pass: a rule of the worker's, a name that does not exist, a
+// certificate that is not good, an answer that is too large.
+func isFinal(err error) bool {
+	if _, ok := errors.AsType[*blockedError](err); ok {
+		return true
+	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		return e.IsNotFound
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	return errors.Is(err, errTooLarge) || errors.Is(err, errHeader) || isHeaderLimit(err.Error())
 }
 
 func classOf(err error, connecting bool) string {
+	if _, ok := errors.AsType[*blockedError](err); ok {
+		return glassq.ErrClassBlocked
+	}
 	if isTimeout(err) {
 		if _, ok := errors.AsType[*net.DNSError](err); ok {
 			return glassq.ErrClassDNS
@@ -60,10 +80,10 @@ func classOf(err error, connecting bool) string {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return glassq.ErrClassCancelled
-	case errors.Is(err, errTooLarge), errors.Is(err, fasthttp.ErrBodyTooLarge):
+	case errors.Is(err, errTooLarge), errors.Is(err, errHeader), isHeaderLimit(text):
 		return glassq.ErrClassTooLarge
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, "server closed idle connection"),
-		strings.HasSuffix(text, "EOF"):
+		strings.HasSuffix(text, "EOF"), strings.Contains(text, "unexpected EOF"):
 		return glassq.ErrClassEOF
 	}
 	if _, ok := errors.AsType[*handshakeError](err); ok {
@@ -73,6 +93,11 @@ func classOf(err error, connecting bool) string {
 		return glassq.ErrClassInternal
 	}
 	return glassq.ErrClassProtocol
+}
+
+// isHeaderLimit knows what net/http says of a header that is too large, in HTTP/1.1 and HTTP/2.
+func isHeaderLimit(text string) bool {
+	return strings.Contains(text, "server response headers exceeded") || strings.Contains(text, "response header list larger than")
 }
 
 func isTimeout(err error) bool {
@@ -97,7 +122,7 @@ func isTLS(err error) bool {
 		return true
 	}
 	text := err.Error()
-	return strings.HasPrefix(text, "tls: ") || strings.HasPrefix(text, "remote error: tls: ") ||
+	return strings.HasPrefix(text, "tls: ") || strings.Contains(text, "remote error: tls: ") ||
 		strings.Contains(text, "server gave HTTP response to HTTPS client")
 }
 
@@ -111,7 +136,13 @@ func message(err error, class string) string {
 	case glassq.ErrClassEOF:
 		return "the connection ended before the answer did"
 	case glassq.ErrClassTooLarge:
-		return errTooLarge.Error()
+		if errors.Is(err, errTooLarge) {
+			return errTooLarge.Error()
+		}
+		return errHeader.Error()
+	}
+	if e, ok := errors.AsType[*blockedError](err); ok {
+		return e.Error()
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		switch {

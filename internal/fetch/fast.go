@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"strconv"
 	"strings"
@@ -16,14 +17,18 @@ import (
 )
 
 // fastEngine speaks HTTP/1.1 on connections that belong to one handler, so nothing is locked and
-// nothing is pooled. Requests are written from cached parts; answers are parsed by fasthttp.
+// nothing is pooled. Requests are written from cached parts; the headers of answers are parsed by
+// fasthttp, and by net/http what fasthttp does not take: see answer.go.
 type fastEngine struct {
 	f     *Fetcher
 	conns map[hostKey]*conn
 	last  *conn // the one used last
-	resp  fasthttp.Response
-	buf   []byte // the request
+	head  fasthttp.ResponseHeader
+	buf   []byte       // the request
+	body  bytes.Buffer // of the answer, if something wants it
 	watch *watch
+
+	probeAfter time.Duration // a connection idle for longer is looked at before it is used
 }
 
 type hostKey struct {
@@ -33,7 +38,7 @@ type hostKey struct {
 
 const (
 	maxHosts     = 16                    // connections that a handler keeps
-	readBuffer   = 8 << 10               // also the largest header of an answer
+	readBuffer   = 8 << 10               // a longer header is read by net/http
 	inlineBody   = 64 << 10              // largest body that is sent in one write with its header
 	deadlineStep = 10 * time.Millisecond // a deadline may be that late
 )
@@ -46,12 +51,27 @@ type conn struct {
 	tail     []byte    // " HTTP/1.1", Host and Connection
 	deadline time.Time // set on nc
 	used     time.Time // when its last answer was read
-	err      error     // of a read, as it was: fasthttp makes io.EOF of most
+	err      error     // of a read, as it was; it stays
+	seen     int64     // bytes read
+	limit    int64     // of seen, while a header is read; 0 for none
+	watch    *stopwatch
 }
 
 // Read reads for br.
 func (c *conn) Read(p []byte) (int, error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	if c.limit > 0 && c.seen >= c.limit {
+		c.err = errHeader
+		return 0, c.err
+	}
 	n, err := c.nc.Read(p)
+	if n > 0 && c.watch != nil && !c.watch.answered {
+		c.watch.answered = true
+		c.watch.firstByte()
+	}
+	c.seen += int64(n)
 	if err != nil {
 		c.err = err
 	}
@@ -83,7 +103,8 @@ func (w *watch) set(nc net.Conn) {
 func (e *fastEngine) init(f *Fetcher) {
 	e.f = f
 	e.conns = map[hostKey]*conn{}
-	e.resp.Header.SetNoDefaultContentType(true)
+	e.probeAfter = 5 * time.Millisecond
+	e.head.SetNoDefaultContentType(true)
 }
 
 func (e *fastEngine) close() {
@@ -91,6 +112,13 @@ func (e *fastEngine) close() {
 		e.drop(c)
 	}
 	e.unwatch()
+}
+
+// release drops room for bodies that was large.
+func (e *fastEngine) release() {
+	if e.body.Cap() > keepBuffer {
+		e.body = bytes.Buffer{}
+	}
 }
 
 func (e *fastEngine) drop(c *conn) {
@@ -125,20 +153,23 @@ func (e *fastEngine) follow(ctx context.Context) {
 	e.watch = w
 }
 
-// do sends req and reads the answer, all before deadline.
-func (e *fastEngine) do(ctx context.Context, req *request, deadline time.Time) answer {
-	e.follow(ctx)
+// do sends req and reads the answer, all before the turn's deadline.
+func (e *fastEngine) do(t *turn, req *request) answer {
+	e.follow(t.ctx)
 	c := e.last
 	if c == nil || c.key.tls != req.tls || string(req.host) != c.key.host {
 		c = e.conns[hostKey{req.tls, string(req.host)}]
 	}
-	if c != nil && (c.br.Buffered() > 0 || time.Since(c.used) > e.f.opt.IdleTimeout) {
-		e.drop(c)
-		c = nil
+	if c != nil {
+		idle := time.Since(c.used)
+		if c.br.Buffered() > 0 || idle > e.f.opt.IdleTimeout || idle > e.probeAfter && stale(c.nc) {
+			e.drop(c)
+			c = nil
+		}
 	}
 	if c == nil {
 		var err error
-		if c, err = e.connect(ctx, req, deadline); err != nil {
+		if c, err = e.connect(t, req); err != nil {
 			return failure(err, true)
 		}
 	}
@@ -146,53 +177,74 @@ func (e *fastEngine) do(ctx context.Context, req *request, deadline time.Time) a
 		e.last = c
 		e.watch.set(c.nc)
 	}
-	if c.deadline.Before(deadline) || c.deadline.Sub(deadline) > deadlineStep {
-		c.deadline = deadline.Add(deadlineStep)
+	if c.deadline.Before(t.deadline) || c.deadline.Sub(t.deadline) > deadlineStep {
+		c.deadline = t.deadline.Add(deadlineStep)
 		if err := c.nc.SetDeadline(c.deadline); err != nil {
 			e.drop(c)
 			return failure(err, false)
 		}
 	}
-	if err := ctx.Err(); err != nil { // after the deadline is set: from here on abort has the last word
+	if err := t.ctx.Err(); err != nil { // after the deadline is set: from here on abort has the last word
 		e.drop(c)
 		return answer{err: glassq.ErrClassCancelled, msg: err.Error()}
+	}
+	if t.watch != nil {
+		t.watch.connected()
+		c.watch = t.watch
+		c.watch.answered = false
 	}
 	return e.exchange(c, req)
 }
 
+// writeGrace is how long the rest of a large body may take once its answer has come.
+const writeGrace = 50 * time.Millisecond
+
 func (e *fastEngine) exchange(c *conn, req *request) answer {
-	werr := e.write(c, req)
+	sent, werr := e.write(c, req)
 	if werr != nil && isTimeout(werr) {
 		e.drop(c)
 		return failure(werr, false)
 	}
 	// After another write error an early answer may lie there: 413 and the like.
-	e.resp.SkipBody = req.method == "HEAD"
-	err := e.resp.ReadLimitBody(c.br, int(e.f.opt.MaxBody))
+	a := answer{sends: 1}
+	keep, err := e.read(c, req.method, &a)
 	if err != nil {
 		e.drop(c)
-		switch {
-		case werr != nil:
-			err = werr
-		case c.err != nil:
-			err = c.err
+		if sent != nil {
+			werr = <-sent // at once: the connection is closed
 		}
-		return failure(err, false)
+		if werr != nil && !errors.Is(werr, net.ErrClosed) {
+			err = werr
+		}
+		a = failure(err, false)
+		a.sends = 1
+		return a
 	}
-	a := answer{code: e.resp.StatusCode()}
-	if !e.resp.SkipBody {
-		a.n = int64(len(e.resp.Body()))
+	if c.watch != nil {
+		c.watch.last()
+		c.watch = nil
 	}
-	if werr != nil || e.f.opt.NoKeepAlive || e.resp.ConnectionClose() || a.code == fasthttp.StatusSwitchingProtocols {
+	if sent != nil {
+		grace := time.NewTimer(writeGrace)
+		select {
+		case werr = <-sent:
+		case <-grace.C:
+			c.nc.Close()
+			werr = <-sent
+		}
+		grace.Stop()
+	}
+	if werr != nil || !keep || e.f.opt.NoKeepAlive {
 		e.drop(c)
 	} else {
 		c.used = time.Now()
 	}
-	e.resp.ResetBody()
 	return a
 }
 
-func (e *fastEngine) write(c *conn, req *request) error {
+// write sends the request. If the body is large it is sent by a goroutine of its own, so that an answer
+// that comes before its end is seen; sent gets that one's error then.
+func (e *fastEngine) write(c *conn, req *request) (sent chan error, err error) {
 	b := e.buf[:0]
 	if req.method == "" {
 		b = append(b, "GET "...)
@@ -205,10 +257,13 @@ func (e *fastEngine) write(c *conn, req *request) error {
 	}
 	b = append(b, req.target...)
 	b = append(b, c.tail...)
-	agent := e.f.opt.UserAgent
+	agent, decode := e.f.opt.UserAgent, e.f.opt.Decode
 	for _, f := range req.header {
-		if strings.EqualFold(f.name, "User-Agent") {
+		switch {
+		case strings.EqualFold(f.name, "User-Agent"):
 			agent = ""
+		case strings.EqualFold(f.name, "Accept-Encoding"):
+			decode = false
 		}
 		b = append(b, f.name...)
 		b = append(b, ": "...)
@@ -219,6 +274,9 @@ func (e *fastEngine) write(c *conn, req *request) error {
 		b = append(b, "User-Agent: "...)
 		b = append(b, agent...)
 		b = append(b, "\r\n"...)
+	}
+	if decode {
+		b = append(b, "Accept-Encoding: "+acceptEncoding+"\r\n"...)
 	}
 	if len(req.body) > 0 || req.method == "POST" || req.method == "PUT" || req.method == "PATCH" {
 		b = append(b, "Content-Length: "...)
@@ -231,15 +289,31 @@ func (e *fastEngine) write(c *conn, req *request) error {
 		b = append(b, req.body...)
 	}
 	e.buf = b
-	_, err := c.nc.Write(b)
+	_, err = c.nc.Write(b)
 	if err == nil && separate {
-		_, err = c.nc.Write(req.body)
+		sent = c.send(req.body)
+	} else if c.watch != nil {
+		c.watch.wrote()
 	}
-	return err
+	return sent, err
+}
+
+// send writes body while the caller does something else, and must wait for the error that is sent.
+func (c *conn) send(body []byte) chan error {
+	sent := make(chan error, 1)
+	nc, watch := c.nc, c.watch
+	go func() {
+		_, err := nc.Write(body)
+		if watch != nil {
+			watch.wrote()
+		}
+		sent <- err
+	}()
+	return sent
 }
 
 // connect dials req's host and keeps the connection.
-func (e *fastEngine) connect(ctx context.Context, req *request, deadline time.Time) (*conn, error) {
+func (e *fastEngine) connect(t *turn, req *request) (*conn, error) {
 	for _, c := range e.conns {
 		if len(e.conns) < maxHosts {
 			break
@@ -247,11 +321,14 @@ func (e *fastEngine) connect(ctx context.Context, req *request, deadline time.Ti
 		e.drop(c)
 	}
 	limit := time.Now().Add(e.f.opt.ConnectTimeout)
-	if deadline.Before(limit) {
-		limit = deadline
+	if t.deadline.Before(limit) {
+		limit = t.deadline
 	}
-	ctx, cancel := context.WithDeadline(ctx, limit)
+	ctx, cancel := context.WithDeadline(t.ctx, limit)
 	defer cancel()
+	if t.watch != nil {
+		ctx = t.watch.trace(ctx)
+	}
 
 	host := string(req.host)
 	name, addr := host, host
@@ -262,18 +339,24 @@ func (e *fastEngine) connect(ctx context.Context, req *request, deadline time.Ti
 	} else {
 		addr += ":80"
 	}
-	nc, err := e.f.dialer.DialContext(ctx, "tcp", addr)
+	nc, err := e.f.dial(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	if req.tls {
 		cfg := e.f.tls.Clone()
-		cfg.ServerName = name
+		if cfg.ServerName == "" {
+			cfg.ServerName = name
+		}
 		cfg.NextProtos = []string{"http/1.1"}
 		tc := tls.Client(nc, cfg)
+		began := time.Now()
 		if err := tc.HandshakeContext(ctx); err != nil {
 			nc.Close()
 			return nil, &handshakeError{err}
+		}
+		if t.watch != nil {
+			t.watch.add(&t.watch.tls, time.Since(began))
 		}
 		nc = tc
 	}

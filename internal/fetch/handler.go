@@ -1,7 +1,10 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"strconv"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -12,8 +15,11 @@ import (
 type handler struct {
 	f    *Fetcher
 	fast fastEngine
-	req  request // of the task at hand
-	pure request // url only, used again and again
+	buf  bytes.Buffer // a body that std read
+	req  request      // of the task at hand
+	pure request      // url only, used again and again
+	a    answer       // to the last request
+	more []byte       // further members of o, each after a comma
 }
 
 func (f *Fetcher) newHandler() *handler {
@@ -30,66 +36,170 @@ func (h *handler) Close() error {
 
 // An answer is what a request came to.
 type answer struct {
-	code int
-	n    int64  // bytes of the body
-	err  string // error class, "" when there was an answer
-	msg  string
+	code     int
+	n        int64  // bytes of the body as they came
+	body     []byte // nil unless something wants it; until the next request
+	err      string // error class, "" when there was an answer
+	msg      string
+	unsent   bool // no connection came about
+	final    bool // another try would end the same way
+	sends    int  // times that the engine sent the request
+	location string
+	encoding string // Content-Encoding
+	after    string // Retry-After
 }
 
-// Handle does the request of l. It returns an error only when ctx is done before the answer.
+// A turn is one try of a task: a request and those that redirects add to it.
+type turn struct {
+	ctx      context.Context
+	deadline time.Time
+	watch    *stopwatch // nil unless phases are asked for
+	hops     int
+	url      string // of the last hop
+	extra    int    // times a request was sent beyond the first
+}
+
+// keepBuffer is the room that a handler keeps for bodies between tasks.
+const keepBuffer = 1 << 20
+
+// Handle does the request of l. It returns an error when ctx is done before the answer, or when the body
+// could not be kept.
 func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) error {
 	start := time.Now()
-	var a answer
+	began := start
+	a := &h.a
 	var rt time.Duration
+	h.more = h.more[:0]
+	res := glassq.Result{W: h.f.opt.Worker, A: l.Attempt}
+	size := int64(0)
 	req, err := h.parse(l.Body)
 	if err != nil {
-		a = answer{err: glassq.ErrClassBadTask, msg: err.Error()}
+		*a = answer{err: glassq.ErrClassBadTask, msg: err.Error()}
 	} else {
-		began := start
-		backoff := h.f.opt.Backoff
-		for try := 0; ; try++ {
-			a = h.do(ctx, req, began)
-			rt = time.Since(began)
+		if len(l.Body) > inlineBody {
+			began = time.Now() // to read that took its time, which is not the target's
+		}
+		t := turn{ctx: ctx}
+		tries, extra := 1, 0
+		for ; ; tries++ {
+			t = turn{ctx: ctx, deadline: began.Add(h.f.timeout(req))}
+			if h.f.opt.Phases {
+				t.watch = &stopwatch{began: began}
+			}
+			h.chain(&t, req)
+			now := time.Now()
+			rt = now.Sub(began)
+			extra += t.extra
 			if ctx.Err() != nil && a.err != "" {
 				return ctx.Err()
 			}
-			if a.err == "" || a.err == glassq.ErrClassBadTask || try >= h.f.opt.Retries {
+			wait, again := h.f.again(req, a, tries, now)
+			if !again {
 				break
 			}
-			if err := pause(ctx, backoff); err != nil {
+			if err := pause(ctx, wait); err != nil {
 				return err
 			}
-			backoff = min(2*backoff, time.Minute)
 			began = time.Now()
 		}
-		start = began
+		size = h.unpack(a)
+		h.describe(&t, tries+extra, size)
 	}
-	res := glassq.Result{
-		OK: a.err == "", RT: rt, Code: a.code, Err: a.err, Msg: a.msg, N: a.n,
-		T: start, Lag: l.Late, W: h.f.opt.Worker, A: l.Attempt,
+	res.Code, res.Err, res.Msg, res.N = a.code, a.err, a.msg, a.n
+	if a.err == "" {
+		res.Err, res.Msg = h.f.opt.Rules.judge(a.code, a.body, size, rt)
+		res.OK = res.Err == ""
 	}
-	if res.OK && !h.f.opt.Success(a.code) {
-		res.OK, res.Err = false, glassq.ErrClassStatus
+	if a.code != 0 {
+		if h.more, err = h.f.capture.append(h.more, a.body); err != nil {
+			return err // the task is given back: nothing is acked that is not kept
+		}
+	}
+	res.RT, res.T, res.Lag = rt, began, l.Late+began.Sub(start)
+	if len(h.more) > 0 {
+		res.More = string(h.more[1:])
 	}
 	r.Body = glassq.AppendResult(r.Body, l.Body, l.Type, &res)
 	r.Type = glassq.TypeJSON
+	h.release()
 	return nil
 }
 
-// do sends req once with the engine that fits.
-func (h *handler) do(ctx context.Context, req *request, began time.Time) answer {
-	timeout := h.f.opt.Timeout
-	if req.timeout > 0 {
-		timeout = req.timeout
+// unpack decodes the body and returns its size then.
+func (h *handler) unpack(a *answer) int64 {
+	if !h.f.opt.Decode || a.encoding == "" || a.code == 0 {
+		return a.n
 	}
-	if h.f.opt.Engine != EngineStd {
-		if why := h.unfit(req); why == "" {
-			return h.fast.do(ctx, req, began.Add(timeout))
-		} else if h.f.opt.Engine == EngineFast {
-			return answer{err: glassq.ErrClassBadTask, msg: "the fast engine cannot do this: " + why}
+	body, err := decode(a.body, a.encoding, h.f.opt.MaxBody)
+	if err != nil {
+		if a.err == "" {
+			a.err, a.msg = glassq.ErrClassProtocol, err.Error()
+			if errors.Is(err, errTooLarge) {
+				a.err = glassq.ErrClassTooLarge
+			}
 		}
+		return a.n
 	}
-	return h.f.doStd(ctx, req, began.Add(timeout))
+	a.body = body
+	return int64(len(body))
+}
+
+// describe notes what the try was like beyond the usual members.
+func (h *handler) describe(t *turn, tries int, size int64) {
+	number := func(name string, n int64) {
+		h.more = append(h.more, name...)
+		h.more = strconv.AppendInt(h.more, n, 10)
+	}
+	if tries > 1 {
+		number(`,"tries":`, int64(tries))
+	}
+	if t.hops > 0 {
+		number(`,"hops":`, int64(t.hops))
+		h.more = append(h.more, `,"url":`...)
+		h.more = glassq.AppendJSONString(h.more, t.url)
+	}
+	if size != h.a.n {
+		number(`,"size":`, size)
+	}
+	if t.watch != nil {
+		h.more = t.watch.append(h.more)
+	}
+}
+
+// release drops a body and what was large for it.
+func (h *handler) release() {
+	h.a.body = nil
+	h.fast.release()
+	if h.buf.Cap() > keepBuffer {
+		h.buf = bytes.Buffer{}
+	}
+}
+
+// timeout is the most time for a try of req.
+func (f *Fetcher) timeout(req *request) time.Duration {
+	if req.timeout > 0 {
+		return req.timeout
+	}
+	return f.opt.Timeout
+}
+
+// do sends req once with the engine that fits, and leaves the answer in h.a.
+func (h *handler) do(t *turn, req *request) {
+	if h.f.opt.Engine != EngineStd {
+		why := h.unfit(req)
+		switch {
+		case why == "":
+			h.a = h.fast.do(t, req)
+			h.f.strained(h.a.msg)
+			return
+		case h.f.opt.Engine == EngineFast:
+			h.a = answer{final: true, err: glassq.ErrClassBadTask, msg: "the fast engine cannot do this: " + why}
+			return
+		}
+		h.f.once("the std engine does tasks with " + why)
+	}
+	h.a = h.doStd(t, req)
+	h.f.strained(h.a.msg)
 }
 
 // unfit tells why the fast engine cannot do req, or "".
@@ -103,6 +213,24 @@ func (h *handler) unfit(req *request) string {
 		return req.odd
 	}
 	return ""
+}
+
+// wants reports whether something looks at the body of an answer under encoding.
+func (f *Fetcher) wants(encoding string) bool {
+	return f.wantBody || f.opt.Decode && encoding != ""
+}
+
+// note keeps what the header of an answer says, where it may matter.
+func (f *Fetcher) note(a *answer, header func(name string) string) {
+	if redirects(a.code) && f.opt.Redirects > 0 {
+		a.location = header("Location")
+	}
+	if f.opt.Retries > 0 && f.opt.RetryOn.Has(a.code) {
+		a.after = header("Retry-After")
+	}
+	if f.opt.Decode {
+		a.encoding = header("Content-Encoding")
+	}
 }
 
 func pause(ctx context.Context, d time.Duration) error {

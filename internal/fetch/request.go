@@ -26,6 +26,12 @@ type request struct {
 	odd     string        // why only std can do it, "" if both can
 }
 
+// oddHeader begins a request's odd when that is about a header, oddMethod is one about the method.
+const (
+	oddHeader = "header "
+	oddMethod = "method CONNECT"
+)
+
 type field struct{ name, value string }
 
 var (
@@ -175,7 +181,7 @@ func (r *request) parseJSON(body []byte) error {
 	}
 	switch t.Method {
 	case "CONNECT":
-		r.odd = "method CONNECT"
+		r.odd = oddMethod
 	}
 	if len(t.Header) == 0 {
 		t.Header = t.Headers
@@ -258,7 +264,7 @@ func (r *request) setHeader(header map[string]json.RawMessage) (lists bool, err 
 			continue
 		case "connection", "transfer-encoding", "expect", "upgrade", "te", "trailer", "keep-alive", "host",
 			"proxy-connection", "proxy-authorization":
-			r.odd = "header " + name
+			r.odd = oddHeader + strings.ToLower(name)
 		}
 		for _, v := range values {
 			if !validValue(v) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -12,24 +11,27 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/glassq/glassq"
 )
 
-// newClient makes the std engine: net/http without its surprises.
-func (f *Fetcher) newClient(proxy *url.URL) *http.Client {
-	d := f.dialer
-	d.Timeout = f.opt.ConnectTimeout
+// newTransport makes the std engine: net/http without its surprises. There is no http.Client around it:
+// that would look at redirects.
+func (f *Fetcher) newTransport(proxy *url.URL) *http.Transport {
 	t := &http.Transport{
-		DialContext:         d.DialContext,
-		TLSClientConfig:     f.tls.Clone(),
-		TLSHandshakeTimeout: f.opt.ConnectTimeout,
-		DisableKeepAlives:   f.opt.NoKeepAlive,
-		DisableCompression:  true,
-		MaxIdleConnsPerHost: 10_000,
-		IdleConnTimeout:     f.opt.IdleTimeout,
-		ForceAttemptHTTP2:   f.opt.HTTP2,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, f.opt.ConnectTimeout)
+			defer cancel()
+			return f.dial(ctx, network, addr)
+		},
+		TLSClientConfig:        f.tls.Clone(),
+		TLSHandshakeTimeout:    f.opt.ConnectTimeout,
+		DisableKeepAlives:      f.opt.NoKeepAlive,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    10_000,
+		IdleConnTimeout:        f.opt.IdleTimeout,
+		MaxResponseHeaderBytes: maxHeader,
+		ForceAttemptHTTP2:      f.opt.HTTP2,
 	}
 	if !f.opt.HTTP2 {
 		t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{} // no HTTP/2
@@ -38,10 +40,7 @@ func (f *Fetcher) newClient(proxy *url.URL) *http.Client {
 	if proxy != nil {
 		t.Proxy = http.ProxyURL(proxy)
 	}
-	return &http.Client{
-		Transport:     t,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	return t
 }
 
 // noBody is an empty body that net/http does not know to be empty: a request with one, and without
@@ -57,12 +56,22 @@ func (f *Fetcher) newRequest(ctx context.Context, req *request) (*http.Request, 
 		return nil, bare(err)
 	}
 	hr.Header["User-Agent"] = []string{f.opt.UserAgent} // "" sends none
+	if f.opt.Decode {
+		hr.Header["Accept-Encoding"] = []string{acceptEncoding}
+	}
+	own := false // an Accept-Encoding of the task's
 	for _, h := range req.header {
 		switch name := http.CanonicalHeaderKey(h.name); name {
 		case "Host":
 			hr.Host = h.value
 		case "User-Agent":
 			hr.Header[name] = []string{h.value}
+		case "Accept-Encoding":
+			if !own {
+				hr.Header.Del(name)
+				own = true
+			}
+			hr.Header.Add(name, h.value)
 		case "Connection":
 			hr.Close = hr.Close || strings.EqualFold(h.value, "close")
 			hr.Header.Add(name, h.value)
@@ -70,53 +79,81 @@ func (f *Fetcher) newRequest(ctx context.Context, req *request) (*http.Request, 
 			hr.Header.Add(name, h.value)
 		}
 	}
+	if u := hr.URL.User; u != nil && hr.Header["Authorization"] == nil {
+		password, _ := u.Password()
+		hr.SetBasicAuth(u.Username(), password)
+	}
 	switch {
 	case len(req.body) > 0:
 		hr.Body = io.NopCloser(bytes.NewReader(req.body))
 		hr.ContentLength = int64(len(req.body))
 	case hr.Method == http.MethodGet || hr.Method == http.MethodHead || hr.Method == http.MethodOptions:
 		hr.Body = noBody{}
-	case hr.Method != http.MethodPost && hr.Method != http.MethodPut && hr.Method != http.MethodPatch && hr.Method != http.MethodDelete:
+	case replayable(hr):
 		hr.Close = true // on a connection of its own nothing is sent again
+	case hr.Method != http.MethodPost && hr.Method != http.MethodPut && hr.Method != http.MethodPatch && hr.Method != http.MethodDelete:
+		hr.Close = true
 	}
 	return hr, nil
 }
 
+// replayable reports whether the request says that it may be sent twice, which net/http takes at its word.
+func replayable(r *http.Request) bool {
+	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
+}
+
 // doStd sends req with net/http.
-func (f *Fetcher) doStd(ctx context.Context, req *request, deadline time.Time) answer {
-	parent := ctx
-	ctx, cancel := context.WithDeadline(ctx, deadline)
+func (h *handler) doStd(t *turn, req *request) answer {
+	f := h.f
+	ctx, cancel := context.WithDeadline(t.ctx, t.deadline)
 	defer cancel()
 	var connected atomic.Bool
+	var sends atomic.Int32
+	if t.watch != nil {
+		ctx = t.watch.trace(ctx)
+	}
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+		GotConn:      func(httptrace.GotConnInfo) { connected.Store(true) },
+		WroteHeaders: func() { sends.Add(1) },
 	})
 	hr, err := f.newRequest(ctx, req)
 	if err != nil {
-		return answer{err: glassq.ErrClassBadTask, msg: err.Error()}
+		return answer{final: true, err: glassq.ErrClassBadTask, msg: err.Error()}
 	}
-	resp, err := f.client.Do(hr)
+	a := answer{}
+	resp, err := f.std.RoundTrip(hr)
+	if err == nil {
+		a.code = resp.StatusCode
+		f.note(&a, resp.Header.Get)
+		err = h.readStd(resp, &a)
+		resp.Body.Close() // what it says is known, or does not matter any more
+	}
 	if err != nil {
-		return stdFailure(parent, err, !connected.Load())
+		a = stdFailure(t.ctx, err, !connected.Load())
+	} else if t.watch != nil {
+		t.watch.last()
 	}
-	defer resp.Body.Close()
-	n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, f.opt.MaxBody+1))
-	switch {
-	case err != nil:
-		return stdFailure(parent, err, false)
-	case n > f.opt.MaxBody:
-		return answer{err: glassq.ErrClassTooLarge, msg: errTooLarge.Error()}
+	a.sends = int(sends.Load())
+	return a
+}
+
+func (h *handler) readStd(resp *http.Response, a *answer) (err error) {
+	if a.code == http.StatusSwitchingProtocols {
+		return nil // what follows is no answer
 	}
-	return answer{code: resp.StatusCode, n: n}
+	if resp.ContentLength > h.f.opt.MaxBody && resp.Request.Method != http.MethodHead {
+		return errTooLarge
+	}
+	a.n, a.body, err = h.f.readBody(resp.Body, &h.buf, a.encoding)
+	return err
 }
 
 func stdFailure(ctx context.Context, err error, connecting bool) answer {
 	if ctx.Err() != nil {
 		return answer{err: glassq.ErrClassCancelled, msg: ctx.Err().Error()}
 	}
-	var ne net.Error
-	if connecting && errors.As(err, &ne) && ne.Timeout() {
-		return answer{err: glassq.ErrClassConnectTimeout, msg: "no connection in time"}
+	if connecting && isTimeout(err) {
+		return answer{err: glassq.ErrClassConnectTimeout, msg: "no connection in time", unsent: true}
 	}
 	return failure(bare(err), connecting)
 }

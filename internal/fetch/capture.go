@@ -1,0 +1,152 @@
+package fetch
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/glassq/glassq"
+)
+
+// What becomes of the bodies of answers.
+const (
+	CaptureOff  = "off"  // read and dropped
+	CaptureHash = "hash" // member sha256
+	CaptureText = "text" // member body, the first bytes of it
+	CaptureFile = "file" // a file named for its SHA-256, in a folder; members sha256 and file
+)
+
+// A capture keeps bodies. It is safe for concurrent use, by several processes on one folder too.
+type capture struct {
+	mode string
+	dir  string
+	most int // bytes of body in the result
+}
+
+func newCapture(opt *Options) (*capture, error) {
+	c := &capture{mode: opt.Capture, dir: opt.CaptureDir, most: opt.CaptureText}
+	switch c.mode {
+	case "":
+		c.mode = CaptureOff
+	case CaptureOff, CaptureHash, CaptureText, CaptureFile:
+	default:
+		return nil, fmt.Errorf("%q is not one of off, hash, text, file: what to keep of bodies", c.mode)
+	}
+	if (c.dir != "") != (c.mode == CaptureFile) {
+		return nil, errors.New("bodies as files, and a folder for them go together")
+	}
+	if c.most == 0 {
+		c.most = 8 << 10
+	}
+	if c.mode == CaptureFile {
+		if err := os.MkdirAll(c.dir, 0o777); err != nil {
+			return nil, fmt.Errorf("make the folder for bodies: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// append keeps body and appends the members that say so to dst. An error means that it is not kept.
+func (c *capture) append(dst, body []byte) ([]byte, error) {
+	switch c.mode {
+	case CaptureOff:
+		return dst, nil
+	case CaptureText:
+		return c.appendText(dst, body), nil
+	}
+	sum := sha256.Sum256(body)
+	name := hex.EncodeToString(sum[:])
+	dst = append(dst, `,"sha256":"`...)
+	dst = append(dst, name...)
+	dst = append(dst, '"')
+	if c.mode == CaptureHash {
+		return dst, nil
+	}
+	if err := c.save(name, body); err != nil {
+		return dst, fmt.Errorf("keep the body: %w", err)
+	}
+	dst = append(dst, `,"file":"`...)
+	dst = append(dst, name[:2]+"/"+name...)
+	return append(dst, '"'), nil
+}
+
+func (c *capture) appendText(dst, body []byte) []byte {
+	cut := 0
+	if len(body) > c.most {
+		n := c.most
+		for n > 0 && n > c.most-utf8.UTFMax && !utf8.RuneStart(body[n]) {
+			n-- // not in the middle of a character
+		}
+		body, cut = body[:n], len(body)-n
+	}
+	if utf8.Valid(body) {
+		dst = append(dst, `,"body":`...)
+		dst = glassq.AppendJSONString(dst, string(body))
+	} else {
+		dst = append(dst, `,"body_b64":"`...)
+		dst = base64.StdEncoding.AppendEncode(dst, body)
+		dst = append(dst, '"')
+	}
+	if cut > 0 {
+		dst = append(dst, `,"body_cut":`...)
+		dst = strconv.AppendInt(dst, int64(cut), 10)
+	}
+	return dst
+}
+
+// save writes body to <dir>/ab/abcdef… unless it is there: the same body is kept once. When save
+// returns nil the file is whole and on the disk.
+func (c *capture) save(name string, body []byte) (err error) {
+	dir := filepath.Join(c.dir, name[:2])
+	path := filepath.Join(dir, name)
+	if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() && info.Size() == int64(len(body)) {
+		return nil
+	}
+	err = os.Mkdir(dir, 0o777)
+	made := err == nil
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".part-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(body)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name()) // the first error counts
+		return err
+	}
+	if err := syncDir(dir); err != nil || !made {
+		return err
+	}
+	return syncDir(c.dir)
+}
+
+// syncDir makes the names in dir durable.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // folders cannot be synced there, and need not be
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
