@@ -74,7 +74,7 @@ func (e *Engine) end() {
 	}
 	if e.open.count > 0 && e.lazyAt.IsZero() {
 		e.lazyAt = time.Now().Add(lazyWrite)
-		kick = true
+		kick = e.wakesAt.IsZero() || e.lazyAt.Before(e.wakesAt)
 	}
 	e.mu.Unlock()
 	if kick {
@@ -289,6 +289,7 @@ func (e *Engine) background() {
 			soonest(e.volume.next)
 		}
 		markAt := e.markAt
+		e.wakesAt = next
 		e.mu.Unlock()
 		if failed {
 			<-e.stop

@@ -61,6 +61,7 @@ type Engine struct {
 	runWait map[*runWaiter]struct{}
 	parked  int64
 	lazyAt  time.Time // when the open frame is to be written though nobody waits; zero: not
+	wakesAt time.Time // the background loop looks again by then, unless it is nudged; zero: never
 	paceAt  time.Time // when rates next let waiting reserves go; zero: no one waits for that
 	markAt  time.Time // when the log has been quiet long enough for a mark; zero: it holds one
 	space   space
