@@ -2,6 +2,7 @@ package disk
 
 import (
 	"context"
+	"slices"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/state"
@@ -11,16 +12,21 @@ import (
 func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 	// What a result says of its task comes from the lease, so the leases are looked up first, the
 	// records are made outside of the lock, and a lease that ended meanwhile is noticed when it counts.
-	leased, moving, pin, err := e.lookUp(acks)
-	if err != nil {
-		return nil, err
-	}
+	var leased []state.Leased // nil when there is nothing to say of the tasks
 	s := scratches.Get().(*scratch)
 	defer s.free()
-	err = e.encodeAcks(acks, leased, s, moving)
-	e.unpin(pin)
-	if err != nil {
-		return nil, err
+	if slices.ContainsFunc(acks, func(a glassq.Ack) bool { return a.Result != nil || len(a.Put) > 0 }) {
+		var moving uint64
+		var pin int
+		var err error
+		if leased, moving, pin, err = e.lookUp(acks); err != nil {
+			return nil, err
+		}
+		err = e.encodeAcks(acks, leased, s, moving)
+		e.unpin(pin)
+		if err != nil {
+			return nil, err
+		}
 	}
 	errs := make([]error, len(acks))
 	if err := e.begin(); err != nil {
@@ -34,7 +40,7 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 // encodeAcks makes the records of results and follow-ups; those of leases that are not live have none.
 func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *scratch, moving uint64) error {
 	ids := reading{c: e.cache}
-	for i := range acks {
+	for i := range leased {
 		a, d := &acks[i], &leased[i]
 		if d.Task == 0 {
 			continue
@@ -49,8 +55,8 @@ func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *scratch
 				if err := e.waitWritten(moving); err != nil {
 					return err
 				}
-				src, _, err := ids.task(d.Frame, d.Offset)
-				if err != nil {
+				var src glassq.Task
+				if _, err := ids.task(&src, d.Frame, d.Offset); err != nil {
 					return err
 				}
 				if t.ID = src.ID; t.ID == "" {
@@ -77,9 +83,13 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *scratch, er
 	wrote := false
 	var rec [32]byte
 	for i := range acks {
-		a, d := &acks[i], &leased[i]
+		a := &acks[i]
 		first := k
-		if d.Task != 0 {
+		var d *state.Leased // as it was looked up
+		if leased != nil {
+			d = &leased[i]
+		}
+		if d != nil && d.Task != 0 {
 			k += len(a.Put)
 			if a.Result != nil {
 				k++
@@ -88,7 +98,7 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *scratch, er
 		switch look := e.st.Lease(a.Token); {
 		case look == state.Acked:
 			continue // repeating it changes nothing
-		case look == state.Lost || d.Task == 0:
+		case look == state.Lost || d != nil && d.Task == 0:
 			errs[i] = glassq.ErrLeaseLost
 			continue
 		}

@@ -10,19 +10,27 @@ import (
 )
 
 // BenchmarkReserveAck16x100: 16 callers take and ack a full queue in batches of 100.
-func BenchmarkReserveAck16x100(b *testing.B) {
-	e := open(b, b.TempDir(), Options{})
+func BenchmarkReserveAck16x100(b *testing.B) { reserveAck(b, open(b, b.TempDir(), Options{}), 16) }
+
+// BenchmarkReserveAckMemory: the same by one caller without a disk, so that only the work is seen.
+func BenchmarkReserveAckMemory(b *testing.B) { reserveAck(b, open(b, "mem:", Options{}), 1) }
+
+func reserveAck(b *testing.B, e *Engine, callers int) {
 	defer e.Close()
-	const batch, callers = 100, 16
+	const batch = 100
 	tasks := make([]glassq.Task, 5000)
 	for i := range tasks {
-		tasks[i] = glassq.Task{Queue: "q", Run: "r", Body: make([]byte, 32)}
+		tasks[i] = glassq.Task{Queue: "q", Run: "r", Dense: true, Body: make([]byte, 32)}
 	}
-	for left := b.N * batch; left > 0; left -= len(tasks) {
-		if _, err := e.Put(b.Context(), tasks[:min(len(tasks), left)]); err != nil {
+	for n := 0; n < b.N*batch; n += len(tasks) {
+		for i := range tasks {
+			tasks[i].N = uint32(n + i)
+		}
+		if _, err := e.Put(b.Context(), tasks[:min(len(tasks), b.N*batch-n)]); err != nil {
 			b.Fatal(err)
 		}
 	}
+	b.ReportAllocs()
 	b.ResetTimer()
 	var wg sync.WaitGroup
 	var done atomic.Int64

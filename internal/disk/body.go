@@ -14,26 +14,27 @@ import (
 type reading struct {
 	c    *cache
 	last payload
+	dec  state.Decoder
 }
 
-// task reads the task at a place; it aliases the cache. put is the ms when it was put.
-func (r *reading) task(frame uint64, offset uint32) (t glassq.Task, put int64, err error) {
+// task reads the task at a place into t, which aliases the cache. put is the ms when it was put.
+func (r *reading) task(t *glassq.Task, frame uint64, offset uint32) (put int64, err error) {
 	if r.last.frame != frame {
 		if r.last, err = r.c.frame(frame); err != nil {
-			return t, 0, damaged(err)
+			return 0, damaged(err)
 		}
 	}
 	if uint64(offset) >= uint64(len(r.last.bytes)) {
-		return t, 0, damaged(fmt.Errorf("log position %d: no record at %d", frame*8, offset))
+		return 0, damaged(fmt.Errorf("log position %d: no record at %d", frame*8, offset))
 	}
-	t, put, err = state.DecodeTask(r.last.bytes[offset:])
+	put, err = r.dec.Task(t, r.last.bytes[offset:])
 	if err != nil {
-		return t, 0, damaged(fmt.Errorf("log position %d, record at %d: %w", frame*8, offset, err))
+		return 0, damaged(fmt.Errorf("log position %d, record at %d: %w", frame*8, offset, err))
 	}
 	if put == 0 {
 		put = r.last.time
 	}
-	return t, put, nil
+	return put, nil
 }
 
 // pin keeps the segments of all places that are known now, until unpin. The caller holds mu.
@@ -47,7 +48,7 @@ func (e *Engine) unpin(epoch int) { e.readers[epoch].Add(-1) }
 // setAside makes a task dead whose body was found damaged when it was to be handed out: it is kept, with
 // the place of the damage as its reason, and the rest of its queue goes on. A task that was taken, not
 // leased, is over already. The error is what the caller hears if nothing else was left.
-func (e *Engine) setAside(queue string, g grant, err error) error {
+func (e *Engine) setAside(queue string, g *grant, err error) error {
 	if _, ok := errors.AsType[*wal.CorruptError](err); !ok && !errors.Is(err, state.ErrRecord) && !errors.Is(err, wal.ErrNoFrame) {
 		// The disk did not answer: that may pass.
 		e.opt.Logger.Error("a task could not be read and was not handed out", "queue", queue, "task", g.task, "err", err)

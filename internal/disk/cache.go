@@ -31,6 +31,15 @@ type cache struct {
 	first uint64   // number of the oldest slab
 	open  uint64   // number of the slab that is filled; below first: none
 	spare []uint64 // a list of frames that is not in use
+
+	loading map[uint64]*load // by frame: those that somebody reads from the disk
+}
+
+// A load is a read that others wait for.
+type load struct {
+	done chan struct{} // closed when p or err is set
+	p    payload
+	err  error
 }
 
 // cachedAt is where the payload of a frame is.
@@ -53,18 +62,24 @@ type payload struct {
 }
 
 func newCache(size int64, log *wal.Log) *cache {
-	return &cache{log: log, max: size, slab: int(min(slabSize, max(slabLeast, size/16))), at: map[uint64]cachedAt{}, first: 1}
+	return &cache{log: log, max: size, slab: int(min(slabSize, max(slabLeast, size/16))), at: map[uint64]cachedAt{}, first: 1,
+		loading: map[uint64]*load{}}
 }
+
+// large tells whether a payload would fill much of a slab. It gets one of its own.
+func (c *cache) large(p payload) bool { return len(p.bytes) > c.slab/4 }
 
 // add keeps a copy of a payload.
 func (c *cache) add(p payload) {
-	if int64(len(p.bytes)) > 1<<31 {
-		return
+	var own []byte
+	if c.large(p) {
+		own = slices.Clone(p.bytes) // now, so that nobody waits for it
 	}
-	var own []byte // what would fill much of a slab gets its own, which nobody has to wait for
-	if len(p.bytes) > c.slab/4 {
-		own = slices.Clone(p.bytes)
-	}
+	c.keep(p, own)
+}
+
+// keep keeps a payload in own, or a copy when that is nil.
+func (c *cache) keep(p payload, own []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.at[p.frame]; ok {
@@ -113,27 +128,36 @@ func (c *cache) drop() {
 	c.first++
 }
 
-// get returns a payload that is kept.
-func (c *cache) get(frame uint64) (p payload, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	at, ok := c.at[frame]
-	if !ok {
-		return p, false
-	}
-	return payload{frame: frame, time: at.time, bytes: c.slabs[at.slab-c.first].buf[at.start:at.end:at.end]}, true
-}
-
-// frame returns the payload of a committed frame, verified when it comes from the disk.
+// frame returns the payload of a committed frame, verified when it comes from the disk. Callers that ask
+// for one frame at the same time share one read: they mostly follow each other through a backlog.
 func (c *cache) frame(frame uint64) (payload, error) {
-	if p, ok := c.get(frame); ok {
-		return p, nil
+	c.mu.Lock()
+	if at, ok := c.at[frame]; ok {
+		defer c.mu.Unlock()
+		return payload{frame: frame, time: at.time, bytes: c.slabs[at.slab-c.first].buf[at.start:at.end:at.end]}, nil
 	}
-	f, err := c.log.ReadFrame(wal.Pos(frame * 8))
-	if err != nil {
-		return payload{}, err
+	l := c.loading[frame]
+	if l != nil {
+		c.mu.Unlock()
+		<-l.done
+		return l.p, l.err
 	}
-	p := payload{frame: frame, time: f.Time, bytes: f.Payload}
-	c.add(p)
-	return p, nil
+	l = &load{done: make(chan struct{})}
+	c.loading[frame] = l
+	c.mu.Unlock()
+
+	var f wal.Frame
+	if f, l.err = c.log.ReadFrame(wal.Pos(frame * 8)); l.err == nil {
+		l.p = payload{frame: frame, time: f.Time, bytes: f.Payload}
+		var own []byte
+		if c.large(l.p) {
+			own = f.Payload
+		}
+		c.keep(l.p, own)
+	}
+	c.mu.Lock()
+	delete(c.loading, frame)
+	c.mu.Unlock()
+	close(l.done)
+	return l.p, l.err
 }

@@ -69,8 +69,7 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 		if w, ok := q.Waiters.(*waitList); ok {
 			infos[i].Waiters = len(w.list)
 		}
-		if task, ok := e.st.Head(q); ok {
-			p, _ := e.st.Place(task)
+		if task, p, ok := e.st.Head(q); ok {
 			heads[i] = head{task, p}
 		}
 	}
@@ -82,9 +81,10 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 		return nil, err
 	}
 	r := reading{c: e.cache}
+	var t glassq.Task
 	for i, h := range heads {
 		if h.task != 0 {
-			if _, put, err := r.task(h.place.Frame, h.place.Offset); err == nil {
+			if put, err := r.task(&t, h.place.Frame, h.place.Offset); err == nil {
 				infos[i].Oldest = float64(max(0, now-put)) / 1000
 			}
 		}
@@ -148,7 +148,8 @@ func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor
 	out := make([]glassq.Peeked, 0, len(found))
 	r := reading{c: e.cache}
 	for i, p := range found {
-		t, put, err := r.task(places[i].Frame, places[i].Offset)
+		var t glassq.Task
+		put, err := r.task(&t, places[i].Frame, places[i].Offset)
 		if err != nil {
 			if want != glassq.Dead {
 				return nil, 0, err

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/glassq/glassq"
@@ -21,6 +22,15 @@ func (s *scratch) free() {
 		s.buf, s.ends = s.buf[:0], s.ends[:0]
 		scratches.Put(s)
 	}
+}
+
+// ready makes room for about that many tasks: a new scratch would come to its size by many small steps.
+func (s *scratch) ready(tasks []glassq.Task) {
+	size := 0
+	for i := range tasks {
+		size += len(tasks[i].Body) + len(tasks[i].Extra) + 64
+	}
+	s.buf, s.ends = slices.Grow(s.buf, size), slices.Grow(s.ends, len(tasks))
 }
 
 func (s *scratch) put(t *glassq.Task) {
@@ -43,6 +53,7 @@ func (e *Engine) Put(_ context.Context, tasks []glassq.Task) ([]glassq.Receipt, 
 	}
 	s := scratches.Get().(*scratch)
 	defer s.free()
+	s.ready(tasks)
 	for i := range tasks {
 		s.put(&tasks[i])
 	}

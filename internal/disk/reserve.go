@@ -165,11 +165,10 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 	w.got = make([]grant, 0, n)
 	var rec [32]byte
 	for len(w.got) < n {
-		task, ok := e.st.Head(q)
+		task, p, ok := e.st.Head(q)
 		if !ok {
 			break
 		}
-		p, _ := e.st.Place(task)
 		g := grant{task: task, place: p, at: e.st.Now(), length: w.r.Lease.Milliseconds()}
 		g.place.Attempt++
 		if g.length == 0 {
@@ -210,11 +209,10 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 
 // show lets w see the task that comes next. The caller holds mu.
 func (e *Engine) show(q *state.Queue, w *waiter) {
-	task, ok := e.st.Head(q)
+	task, p, ok := e.st.Head(q)
 	if !ok || e.err != nil {
 		return
 	}
-	p, _ := e.st.Place(task)
 	w.got = []grant{{task: task, place: p, at: e.st.Now()}}
 	w.pin = e.pin()
 	w.f = e.unwritten(p.Frame)
@@ -249,26 +247,28 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 	var bad []error
 	r := reading{c: e.cache}
 	size := 0
-	for _, g := range w.got {
-		t, put, err := r.task(g.place.Frame, g.place.Offset)
+	for i := range w.got {
+		g := &w.got[i]
+		leases = leases[:len(leases)+1]
+		l := &leases[len(leases)-1]
+		put, err := r.task(&l.Task, g.place.Frame, g.place.Offset)
 		if err != nil {
 			if w.r.Look {
 				return nil, err
 			}
+			leases = leases[:len(leases)-1]
 			bad = append(bad, e.setAside(queue, g, err))
 			continue
 		}
-		leases = append(leases, glassq.Lease{})
-		l := &leases[len(leases)-1]
-		l.Task, l.Number, l.Attempt = t, g.number, g.place.Attempt
+		l.Number, l.Attempt = g.number, g.place.Attempt
 		l.Length, l.Late = time.Duration(g.length)*time.Millisecond, g.late
 		l.Deadline = e.start.Add(time.Duration(g.at-e.base+g.length) * time.Millisecond)
-		l.Age = max(0, time.Duration(g.at-put)*time.Millisecond-t.Delay)
-		if t.ID == "" && !t.Dense {
+		l.Age = max(0, time.Duration(g.at-put)*time.Millisecond-l.Delay)
+		if l.ID == "" && !l.Dense {
 			l.ID = glassq.AssignedID(g.task)
 		}
 		l.Delay, l.TTL = 0, 0
-		size += len(t.Body) + len(t.Extra)
+		size += len(l.Body) + len(l.Extra)
 	}
 	if len(leases) == 0 {
 		return nil, bad[0]
@@ -284,13 +284,19 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 	// One copy for all: the callers own their bodies, the cache keeps its own.
 	all := make([]byte, 0, size)
 	for i := range leases {
-		for _, b := range []*[]byte{&leases[i].Body, &leases[i].Extra} {
-			start := len(all)
-			all = append(all, *b...)
-			if *b != nil {
-				*b = all[start:len(all):len(all)]
-			}
-		}
+		l := &leases[i]
+		l.Body, all = own(l.Body, all)
+		l.Extra, all = own(l.Extra, all)
 	}
 	return leases, nil
+}
+
+// own moves b to the end of all, which has room for it.
+func own(b, all []byte) (mine, rest []byte) {
+	if b == nil {
+		return nil, all
+	}
+	start := len(all)
+	all = append(all, b...)
+	return all[start:len(all):len(all)], all
 }

@@ -15,9 +15,11 @@ const (
 
 // Lease looks up a lease number, of any queue or of the one it was named with.
 func (s *State) Lease(t glassq.Token) Lookup {
-	q := s.queues[t.Queue]
+	var q *Queue
 	if t.Queue == "" {
 		q = s.queueOfLease(t.Number)
+	} else {
+		q = s.Queue(t.Queue)
 	}
 	if q == nil {
 		return Lost
@@ -97,7 +99,11 @@ func (s *State) Place(n uint64) (p Place, ok bool) {
 	if e == nil {
 		return p, false
 	}
-	return Place{Frame: e.frame(), Offset: e.offset(), Attempt: e.attempts(), Lease: s.class[e.class].lease}, true
+	return s.placeOf(e), true
+}
+
+func (s *State) placeOf(e *entry) Place {
+	return Place{Frame: e.frame(), Offset: e.offset(), Attempt: e.attempts(), Lease: s.class[e.class].lease}
 }
 
 // Reason is why task n was nacked, as the worker said.
@@ -120,7 +126,7 @@ func (s *State) IsDuplicate(t *glassq.Task) bool {
 		r := s.runs[t.Run]
 		return r != nil && r.put.Contains(t.N)
 	case t.ID != "":
-		q := s.queues[t.Queue]
+		q := s.Queue(t.Queue)
 		return q != nil && q.ids.seen != nil && q.ids.has(hashID([]byte(t.ID)), s.now)
 	}
 	return false

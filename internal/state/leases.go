@@ -21,10 +21,28 @@ type leaseBlock struct {
 type leaseTable struct {
 	blocks map[uint64]*leaseBlock
 	live   int
+
+	last  *leaseBlock // the block last looked up, and its number: neighbours mostly follow each other
+	lastK uint64
+	spare *leaseBlock // an empty one for the next use
+}
+
+// block returns the block of a number, or nil.
+func (t *leaseTable) block(number uint64) *leaseBlock {
+	if k := number / leaseBlockLen; t.last == nil || t.lastK != k {
+		t.last, t.lastK = t.blocks[k], k
+	}
+	return t.last
+}
+
+func (t *leaseTable) put(number uint64, b *leaseBlock) {
+	k := number / leaseBlockLen
+	t.blocks[k] = b
+	t.last, t.lastK = b, k
 }
 
 func (t *leaseTable) get(number uint64) (lease, bool) {
-	b := t.blocks[number/leaseBlockLen]
+	b := t.block(number)
 	if b == nil {
 		return lease{}, false
 	}
@@ -38,8 +56,10 @@ func (t *leaseTable) set(number uint64, l lease) {
 		if t.blocks == nil {
 			t.blocks = map[uint64]*leaseBlock{}
 		}
-		b = &leaseBlock{}
-		t.blocks[number/leaseBlockLen] = b
+		if b, t.spare = t.spare, nil; b == nil {
+			b = &leaseBlock{}
+		}
+		t.put(number, b)
 	}
 	if b.l[number%leaseBlockLen].task == 0 {
 		b.live++
@@ -55,16 +75,17 @@ func (t *leaseTable) remove(number uint64) {
 	t.live--
 	if b.live--; b.live == 0 {
 		delete(t.blocks, number/leaseBlockLen)
+		t.last, t.spare = nil, b
 	}
 }
 
 func (t *leaseTable) writable(number uint64) *leaseBlock {
-	b := t.blocks[number/leaseBlockLen]
+	b := t.block(number)
 	if b != nil && b.shared {
 		own := *b
 		own.shared = false
 		b = &own
-		t.blocks[number/leaseBlockLen] = b
+		t.put(number, b)
 	}
 	return b
 }

@@ -42,7 +42,12 @@ func (q *Queue) Info() glassq.QueueInfo {
 }
 
 // Queue returns the queue of that name, or nil.
-func (s *State) Queue(name string) *Queue { return s.queues[name] }
+func (s *State) Queue(name string) *Queue {
+	if s.named == nil || s.named.Name != name { // batches are mostly of one queue
+		s.named = s.queues[name]
+	}
+	return s.named
+}
 
 // Touch returns the queue of that name, made if need be: a reserve on a new queue waits.
 func (s *State) Touch(name string) *Queue { return s.queue(name) }
@@ -182,6 +187,7 @@ func (s *State) applyDrop(name string) {
 	}
 	s.applyPurge(name, 1<<glassq.Delayed|1<<glassq.Ready|1<<glassq.Dead)
 	s.forgetLast(noClass)
+	s.named = nil
 	delete(s.queues, name)
 	s.byNum[q.num] = nil
 }

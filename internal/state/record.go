@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -268,28 +269,58 @@ func decodePut(b []byte) (p put, err error) {
 	return p, nil
 }
 
-// DecodeTask reads the task of the put or the move at the start of rec. Its Body aliases rec. A move says
-// when the task was put, in ms; otherwise put is 0, and the time of the frame is that of the put.
-func DecodeTask(rec []byte) (t glassq.Task, put int64, err error) {
+// A Decoder reads tasks from their records. What tasks of one dispatch share is decoded once for those that
+// follow each other. Its zero value is ready.
+type Decoder struct {
+	class  []byte      // encoded
+	shared glassq.Task // what it says
+}
+
+// Task reads the task of the put or the move at the start of rec into t. Its Body and Extra alias rec. A move
+// says when the task was put, in ms; otherwise put is 0, and the time of the frame is that of the put.
+func (d *Decoder) Task(t *glassq.Task, rec []byte) (put int64, err error) {
 	rec, put, err = unwrap(rec)
 	if err == nil {
-		t, err = DecodePut(rec)
+		err = d.put(t, rec)
 	}
-	return t, put, err
+	return put, err
 }
 
 // DecodePut reads the task of the opPut record at the start of rec. Its Body aliases rec.
 func DecodePut(rec []byte) (t glassq.Task, err error) {
-	p, err := decodePut(rec)
-	if err != nil {
-		return t, err
+	var d Decoder
+	err = d.put(&t, rec)
+	return t, err
+}
+
+// use makes class the one of which shared is.
+func (d *Decoder) use(class []byte) error {
+	if len(d.class) > 0 && bytes.Equal(d.class, class) {
+		return nil
 	}
-	c := reader{b: p.class}
-	t.Queue, t.Run, t.Result = c.str(), c.str(), c.str()
+	d.class = d.class[:0]
+	c := reader{b: class}
+	t := glassq.Task{Queue: c.str(), Run: c.str(), Result: c.str()}
 	level := c.byte()
 	t.Priority = glassq.Level(int(level))
 	t.Attempts = int(c.small())
 	t.Lease = time.Duration(c.small()) * time.Millisecond
+	if c.bad || len(c.b) > 0 || level > 9 {
+		return recordErr("put")
+	}
+	d.class, d.shared = append(d.class, class...), t
+	return nil
+}
+
+func (d *Decoder) put(t *glassq.Task, rec []byte) error {
+	p, err := decodePut(rec)
+	if err == nil {
+		err = d.use(p.class)
+	}
+	if err != nil {
+		return err
+	}
+	*t = d.shared
 	r := reader{b: p.rest}
 	t.ID, t.N, t.Dense, t.Of, t.Flags = string(p.id), p.n, p.bits&putDense != 0, p.of, p.flags
 	t.Delay = time.Duration(p.delay) * time.Millisecond
@@ -314,7 +345,7 @@ func DecodePut(rec []byte) (t glassq.Task, err error) {
 	if p.bits&putHeaders != 0 {
 		n := r.uvarint()
 		if n > uint64(len(r.b)) {
-			return t, recordErr("put headers")
+			return recordErr("put headers")
 		}
 		t.Headers = make(map[string]string, n)
 		for range n {
@@ -326,10 +357,10 @@ func DecodePut(rec []byte) (t glassq.Task, err error) {
 		t.Extra = r.bytes(r.uvarint())
 	}
 	t.Body = r.b
-	if r.bad || c.bad || len(c.b) > 0 || level > 9 {
-		return t, recordErr("put")
+	if r.bad {
+		return recordErr("put")
 	}
-	return t, nil
+	return nil
 }
 
 // AppendTime appends the record that time went on by delta ms.

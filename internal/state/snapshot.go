@@ -90,9 +90,11 @@ func (im *Image) writeTasks(e *encoder) {
 		e.num(c.ci)
 		e.bytes(buf)
 		e.num(uint64(len(c.reasons)))
-		for _, k := range slices.Sorted(maps.Keys(c.reasons)) {
-			e.num(uint64(k))
-			e.str(c.reasons[k])
+		if len(c.reasons) > 0 {
+			for _, k := range slices.Sorted(maps.Keys(c.reasons)) {
+				e.num(uint64(k))
+				e.str(c.reasons[k])
+			}
 		}
 		end := (c.ci + 1) * chunkLen
 		for _, t := range []struct {

@@ -25,6 +25,7 @@ type State struct {
 	free    []uint32 // unused places of class
 	lastKey []byte   // the class key of the last put, and its number:
 	lastNum uint32   // batches are mostly of one class
+	named   *Queue   // the queue last looked up by its name
 
 	leaseTimers timers // ref: lease number
 	delays      timers // ref: task
@@ -370,42 +371,44 @@ func (s *State) applyLease(number, n uint64, length int64) error {
 	return nil
 }
 
-// unready takes task n, the first of its lane, out of it.
+// unready takes task n, which is ready and the first of its lane, out of it.
 func (s *State) unready(c *class, n uint64) error {
-	q := c.queue
-	first, ok := s.first(q, int(c.priority))
-	if !ok || first != n {
-		return recordErr(fmt.Sprintf("task %d is not the first of its lane", n))
+	l := &c.queue.lanes[c.priority]
+	if first, ok := l.first(); !ok || first != n { // else those before it ended
+		if first, e := s.first(c.queue, int(c.priority)); e == nil || first != n {
+			return recordErr(fmt.Sprintf("task %d is not the first of its lane", n))
+		}
 	}
-	q.lanes[c.priority].pop()
+	l.pop()
 	return nil
 }
 
 // first returns the first ready task of a lane, and clears away those that ended in it.
-func (s *State) first(q *Queue, priority int) (uint64, bool) {
+func (s *State) first(q *Queue, priority int) (uint64, *entry) {
 	l := &q.lanes[priority]
 	for {
 		n, ok := l.first()
 		if !ok {
 			q.filled &^= 1 << priority
-			return 0, false
+			return 0, nil
 		}
 		if e := s.tasks.get(n); e != nil && e.state() == glassq.Ready {
-			return n, true
+			return n, e
 		}
 		l.pop()
 	}
 }
 
 // Head returns the task that is to be handed out next, whatever the settings say.
-func (s *State) Head(q *Queue) (n uint64, ok bool) {
+func (s *State) Head(q *Queue) (n uint64, p Place, ok bool) {
+	s.tasks.trim()
 	for q.filled != 0 {
-		p := bits.Len16(q.filled) - 1
-		if n, ok := s.first(q, p); ok {
-			return n, true
+		priority := bits.Len16(q.filled) - 1
+		if n, e := s.first(q, priority); e != nil {
+			return n, s.placeOf(e), true
 		}
 	}
-	return 0, false
+	return 0, p, false
 }
 
 func (s *State) endLease(number uint64) (lease, *entry, error) {

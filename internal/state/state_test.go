@@ -64,7 +64,7 @@ func (w *walker) move() {
 			continue
 		}
 		f := w.frames[x.Frame-1]
-		before, put, err := DecodeTask(f.recs[x.Offset:])
+		before, put, err := decodeTask(f.recs[x.Offset:])
 		if err != nil {
 			w.t.Fatalf("task %d at frame %d, %d: %v", x.Task, x.Frame, x.Offset, err)
 		}
@@ -77,7 +77,7 @@ func (w *walker) move() {
 		}
 		w.add(rec)
 		p, _ := w.s.Place(x.Task)
-		after, at, err := DecodeTask(w.frames[p.Frame-1].recs[p.Offset:])
+		after, at, err := decodeTask(w.frames[p.Frame-1].recs[p.Offset:])
 		if err != nil || at != put || fmt.Sprint(after) != fmt.Sprint(before) {
 			w.t.Fatalf("task %d of %d moved: %+v became %+v of %d, %v", x.Task, put, before, after, at, err)
 		}
@@ -133,7 +133,7 @@ func (w *walker) step() {
 			return
 		}
 		number, _ := w.s.NextLease()
-		if n, ok := w.s.Head(q); ok {
+		if n, _, ok := w.s.Head(q); ok {
 			w.add(AppendLease(nil, number, n, 1000+w.rnd.Int64N(5000)))
 			w.held = append(w.held, number)
 		}
@@ -163,7 +163,7 @@ func (w *walker) step() {
 		}
 	case 10:
 		if q != nil {
-			if n, ok := w.s.Head(q); ok {
+			if n, _, ok := w.s.Head(q); ok {
 				w.add(AppendTake(nil, n))
 			}
 		}
@@ -474,7 +474,7 @@ func dump(s *State) string {
 	fmt.Fprintln(&b, s.now, s.tasks.next, s.next, s.limit)
 	for _, q := range s.Queues() {
 		q.ids.prune(s.now)
-		n, ok := s.Head(q)
+		n, _, ok := s.Head(q)
 		fmt.Fprintln(&b, q.Info(), len(q.ids.seen), n, ok)
 	}
 	for _, r := range s.Runs() {
@@ -500,4 +500,10 @@ func dump(s *State) string {
 		}
 	}
 	return b.String()
+}
+
+func decodeTask(rec []byte) (t glassq.Task, put int64, err error) {
+	var d Decoder
+	put, err = d.Task(&t, rec)
+	return t, put, err
 }

@@ -72,6 +72,9 @@ type ackedWindow struct {
 	blocks map[uint64]*ackedBlock
 	order  []uint64 // blocks in the order in which they were begun
 	count  int
+
+	last  *ackedBlock // the block last added to, and its number
+	lastK uint64
 }
 
 type ackedBlock struct {
@@ -83,22 +86,27 @@ type ackedBlock struct {
 }
 
 func (w *ackedWindow) add(number uint64, queue uint32, now int64) {
-	b := w.blocks[number/ackedLen]
+	k := number / ackedLen
+	b := w.last
+	if b == nil || w.lastK != k {
+		b = w.blocks[k]
+	}
 	if b == nil {
 		if w.blocks == nil {
 			w.blocks = map[uint64]*ackedBlock{}
 		}
 		b = &ackedBlock{}
-		w.blocks[number/ackedLen] = b
-		w.order = append(w.order, number/ackedLen)
+		w.blocks[k] = b
+		w.order = append(w.order, k)
 		w.prune(now)
 	}
 	if b.shared {
 		own := *b
 		own.shared = false
 		b = &own
-		w.blocks[number/ackedLen] = b
+		w.blocks[k] = b
 	}
+	w.last, w.lastK = b, k
 	if b.queue[number%ackedLen] == 0 {
 		b.count++
 		w.count++
@@ -116,6 +124,9 @@ func (w *ackedWindow) prune(now int64) {
 			return
 		}
 		delete(w.blocks, w.order[0])
+		if w.lastK == w.order[0] {
+			w.last = nil
+		}
 		w.order = w.order[1:]
 		w.count -= b.count
 	}
