@@ -69,6 +69,9 @@ type Engine struct {
 	limit   uint64 // lease numbers below it are reserved durably
 	segment uint64 // number of the segment that is written to
 
+	tidying sync.Mutex // one writer of checkpoints; guards copies
+	copies  int        // under way: no segment goes
+
 	readers [2]atomic.Int64 // who may read bodies at places learned in that epoch
 	ckSize  atomic.Uint64   // bytes of the last checkpoint
 	ckAt    atomic.Uint64   // bytes appended to the log when it was taken
@@ -91,7 +94,10 @@ type Engine struct {
 	base  int64
 }
 
-var _ glassq.Store = (*Engine)(nil)
+var (
+	_ glassq.Store  = (*Engine)(nil)
+	_ glassq.Copier = (*Engine)(nil)
+)
 
 // Open opens or creates the store in dir, which it locks, and replays its log. A dir of "mem:" keeps
 // everything in memory. The caller must Close it.

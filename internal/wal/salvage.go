@@ -256,7 +256,7 @@ func (v *Survey) CopyTo(fsys FS, cut, lost Pos) error {
 		}
 	}
 	return l.writeFile(formatName, func(f File) error {
-		_, err := f.WriteAt(fmt.Appendf(nil, "%s %d %x\n", formatMagic, formatVersion, v.uuid), 0)
+		_, err := f.WriteAt([]byte(formatText(v.uuid)), 0)
 		return err
 	})
 }
