@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // binary is the program under test, built once.
@@ -83,7 +84,12 @@ type process struct {
 // start starts the program. Its standard output is read from lines, and must be.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: args[0], cmd: exec.Command(binary, args...), lines: make(chan string),
+	return startCommand(t, env, args[0], exec.Command(binary, args...))
+}
+
+func startCommand(t *testing.T, env []string, name string, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, name: name, cmd: cmd, lines: make(chan string),
 		done: make(chan struct{}), found: make(chan struct{})}
 	p.cmd.Env = environment(t, env...)
 	stdout, err := p.cmd.StdoutPipe()
@@ -158,6 +164,17 @@ func (p *process) wait() int {
 	}
 	<-p.done
 	return p.cmd.ProcessState.ExitCode()
+}
+
+// ends waits for a process that is to end by itself soon, and returns the exit code.
+func (p *process) ends() int {
+	p.t.Helper()
+	stuck := time.AfterFunc(20*time.Second, func() {
+		p.t.Errorf("%s is still there after 20 s", p.name)
+		p.cmd.Process.Kill()
+	})
+	defer stuck.Stop()
+	return p.wait()
 }
 
 // kill ends the process as a power cut would.
