@@ -46,6 +46,7 @@ type serveFlags struct {
 
 func (a *app) serveCmd() *cobra.Command {
 	f := serveFlags{maxBody: glassq.DefaultMaxBody}
+	a.serving = &f
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the queue server",
