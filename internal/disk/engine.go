@@ -165,7 +165,8 @@ func openErr(err error) error {
 	if _, ok := errors.AsType[*glassq.Error](err); ok {
 		return err
 	}
-	if _, ok := errors.AsType[*wal.CorruptError](err); ok || errors.Is(err, state.ErrRecord) {
+	newer := errors.Is(err, wal.ErrFormat)
+	if _, ok := errors.AsType[*wal.CorruptError](err); !newer && (ok || errors.Is(err, state.ErrRecord)) {
 		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %w; nothing was changed; glassq repair shows what is lost and salvages the rest, or restore a backup", err)
 	}
 	switch {
@@ -173,7 +174,7 @@ func openErr(err error) error {
 		return glassq.Errorf(glassq.CodeStorage, "the disk is mounted read-only, and a queue cannot live on that: %w; mount it writable, or name another --data", err)
 	case errors.Is(err, fs.ErrPermission):
 		return glassq.Errorf(glassq.CodeStorage, "%w; run as the user whose folder it is, or name another --data", err)
-	case errors.Is(err, wal.ErrFormat):
+	case newer:
 		return glassq.Errorf(glassq.CodeStorage, "%w; use the newer program, nothing was changed", err)
 	}
 	if errors.Is(err, wal.ErrLocked) {
