@@ -160,25 +160,33 @@ type request struct {
 	wait   time.Duration // how long the server is asked to wait
 }
 
+// begin notes a call, which Close ends through its context. The caller must call done.
+func (c *Client) begin(ctx context.Context) (_ context.Context, done func(), err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	k := new(call)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.calls == nil {
+		cancel()
+		return nil, nil, glassq.ErrClosed
+	}
+	c.calls[k] = cancel
+	return ctx, func() {
+		cancel()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.calls, k)
+	}, nil
+}
+
 // do sends a request until it is answered or the time for retries is over. It returns the body of
 // an answer with status 2xx, and what another one says as a *glassq.Error.
 func (c *Client) do(ctx context.Context, req request) ([]byte, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	k := new(call)
-	c.mu.Lock()
-	if c.calls == nil {
-		c.mu.Unlock()
-		return nil, glassq.ErrClosed
+	ctx, done, err := c.begin(ctx)
+	if err != nil {
+		return nil, err
 	}
-	c.calls[k] = cancel
-	c.mu.Unlock()
-	defer func() {
-		c.mu.Lock()
-		delete(c.calls, k)
-		c.mu.Unlock()
-	}()
-
+	defer done()
 	var since time.Time
 	backoff := firstBackoff
 	for {

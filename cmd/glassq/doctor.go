@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/wal"
@@ -23,9 +24,10 @@ func (a *app) doctorCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check the disk, the system and a server",
-		Long: `Check what a server needs: how fast the disk syncs, the room on it, the number of files, ports and the clock;
-with --server also what a running server says and whether its queues of results are read. Prints a line per
-check: ok, warn or FAIL.
+		Long: `Check what a server needs: whether serve accepts its settings, from the configuration file and the
+environment; how fast the disk syncs, the room on it, the number of files, ports and the clock; with
+--server also what a running server says and whether its queues of results are read. Without --data it is
+the folder of those settings. Prints a line per check: ok, warn or FAIL.
 
 Exit codes: 0 no check failed, 1 one did.`,
 		Example: "  glassq doctor --data d\n  glassq doctor --data d --server http://127.0.0.1:5080",
@@ -35,7 +37,18 @@ Exit codes: 0 no check failed, 1 one did.`,
 	cmd.Flags().StringVar(&minFree, "min-free", "", "`size` or share as given to serve")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per check")
 	r.flags(cmd)
+	var settled error // what is wrong with the file or the environment is a finding, not the end
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		_, settled = settle(cmd)
+		a.begun = true
+		return nil
+	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		d := doctor{a: a, json: asJSON}
+		d.config(cmd, settled)
+		if data == "" && a.serving.data != memoryStore {
+			data = a.serving.data
+		}
 		dir, err := dataFolder(data)
 		if err != nil {
 			return err
@@ -46,7 +59,6 @@ Exit codes: 0 no check failed, 1 one did.`,
 				return usagef("--min-free: %w", err)
 			}
 		}
-		d := doctor{a: a, json: asJSON}
 		d.disk(dir, mark)
 		d.system()
 		if cmd.Flags().Changed("server") {
@@ -76,6 +88,44 @@ func (d *doctor) say(level, what, format string, args ...any) {
 		return
 	}
 	d.a.printf("%-5s %-8s %s\n", level, what, text)
+}
+
+// config checks the settings that serve would have. settled is what is wrong with those of doctor itself.
+func (d *doctor) config(cmd *cobra.Command, settled error) {
+	if settled != nil {
+		d.say("FAIL", "config", "%s", sentence(settled))
+		return
+	}
+	path, named := configPath(cmd.Flags(), os.LookupEnv)
+	c, err := loadConfig(cmd.Root(), path, named)
+	if err == nil {
+		serve, _ := commandAt(cmd.Root(), []string{"serve"})
+		serve.InheritedFlags() // adds those of its parents to its own
+		if _, err = fillIn(serve, c, os.LookupEnv); err == nil {
+			err = d.a.serving.check()
+		}
+	}
+	if err != nil {
+		d.say("FAIL", "config", "serve would refuse to start: %s", sentence(err))
+		return
+	}
+	if path = c.path; path == "" {
+		path = "no file"
+	}
+	d.say("ok", "config", "%s; serve accepts its settings (glassq config serve lists them)", path)
+	d.mode(d.a.serving.sync, "serve is set to")
+}
+
+// mode says what a sync mode gives up.
+func (d *doctor) mode(sync, who string) {
+	switch sync {
+	case disk.SyncNever:
+		d.say("warn", "sync", "%s --sync never: a power cut or a crash of the system may lose anything that was answered OK since; only --sync always keeps all of it", who)
+	case disk.SyncInterval:
+		d.say("warn", "sync", "%s --sync interval: a power cut may lose what was answered OK in the last tenth of a second; only --sync always keeps all of it", who)
+	case "memory":
+		d.say("warn", "sync", "%s --store mem: nothing outlives the process", who)
+	}
 }
 
 func (d *doctor) disk(dir string, w disk.Watermark) {
@@ -142,6 +192,14 @@ func (d *doctor) server(cmd *cobra.Command, q *client.Client) error {
 		return err
 	}
 	d.say("ok", "server", "answers, %d queues", len(queues))
+	st, err := q.Stats(cmd.Context())
+	if err != nil {
+		return err
+	}
+	d.mode(st.Sync, "the server runs with")
+	if st.Storage != glassq.StorageOK {
+		d.say("FAIL", "server", "its storage is %s, %d MiB are free and %d are to stay so: puts are refused until there is room", st.Storage, st.DiskFree>>20, st.MinFree>>20)
+	}
 	for i := range queues {
 		n := &queues[i]
 		if strings.HasPrefix(n.Name, "results") && n.Ready > 100_000 && n.Books.OK+n.Books.Failed == 0 {

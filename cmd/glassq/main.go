@@ -27,7 +27,8 @@ type app struct {
 	in      *os.File
 	out     *os.File
 	console *console
-	begun   bool // flags and arguments were accepted, the command runs
+	begun   bool        // flags and arguments were accepted, the command runs
+	serving *serveFlags // of the serve command, which doctor looks at too
 }
 
 // main runs the command that args name and returns the exit code.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // binary is the program under test, built once.
@@ -100,18 +101,24 @@ type process struct {
 // start starts the program. Its standard output is read from lines, and must be.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	return startWith(t, nil, env, args...)
+	return startCommand(t, env, args[0], exec.Command(binary, args...))
 }
 
 // startWith is start with a standard input.
 func startWith(t *testing.T, stdin *os.File, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, name: args[0], cmd: exec.Command(binary, args...), lines: make(chan string),
+	cmd := exec.Command(binary, args...)
+	if stdin != nil {
+		cmd.Stdin = stdin
+	}
+	return startCommand(t, env, args[0], cmd)
+}
+
+func startCommand(t *testing.T, env []string, name string, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{t: t, name: name, cmd: cmd, lines: make(chan string),
 		done: make(chan struct{}), found: make(chan struct{})}
 	p.cmd.Env = environment(t, env...)
-	if stdin != nil {
-		p.cmd.Stdin = stdin
-	}
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -184,6 +191,17 @@ func (p *process) wait() int {
 	}
 	<-p.done
 	return p.cmd.ProcessState.ExitCode()
+}
+
+// ends waits for a process that is to end by itself soon, and returns the exit code.
+func (p *process) ends() int {
+	p.t.Helper()
+	stuck := time.AfterFunc(20*time.Second, func() {
+		p.t.Errorf("%s is still there after 20 s", p.name)
+		p.cmd.Process.Kill()
+	})
+	defer stuck.Stop()
+	return p.wait()
 }
 
 // kill ends the process as a power cut would.

@@ -274,6 +274,10 @@ func (j *job) do() error {
 	name := "glassq run"
 	ctx, stop := j.a.interruptible(name, "draining, requests under way end")
 	defer stop()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	defer j.a.watch(j.engine, fmt.Sprintf("%s: a write to %s failed, see above; mend the disk and go on with the same command and --data %s --run %s",
+		name, j.f.data, j.f.data, j.f.name), fail)()
 	say := func(s string) { j.a.console.say("%s: %s", name, s) }
 	say(fmt.Sprintf("run %s, %d requests at once, %s, data %s, sync %s", j.f.name, j.f.concurrency, j.f.fetch.describe(j.fetcher), j.f.data, j.f.sync))
 	j.bar = j.a.runMeter("run", j.f.quiet, j.f.json, j.broker, j.f.name)

@@ -46,6 +46,7 @@ type serveFlags struct {
 
 func (a *app) serveCmd() *cobra.Command {
 	f := serveFlags{maxBody: glassq.DefaultMaxBody}
+	a.serving = &f
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the queue server",
@@ -235,23 +236,11 @@ func (a *app) serve(f *serveFlags) (err error) {
 	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	over := make(chan struct{})
-	watched := make(chan struct{})
-	go func() { // waited for below
-		defer close(watched)
-		select {
-		case <-engine.Failed():
-			a.leaveSoon()
-			fail(glassq.ErrStorage)
-		case <-over:
-		}
-	}()
+	over := a.watch(engine, "glassq serve: "+failedText(f.data), fail)
 	err = doors.run(ctx, f, broker, logger)
-	close(over)
-	<-watched
+	over()
 	if err == nil && errors.Is(context.Cause(ctx), glassq.ErrStorage) {
-		return glassq.Errorf(glassq.CodeStorage,
-			"a write to %s failed, see above; what was answered OK is there: mend the disk and start again", f.data)
+		return glassq.Errorf(glassq.CodeStorage, "%s", failedText(f.data))
 	}
 	return err
 }
@@ -349,13 +338,31 @@ func (a *app) removeAll(dir string) {
 	}
 }
 
-// failedGrace is how long a server whose store failed goes on, so that those who wait can hear of it.
+func failedText(data string) string {
+	return fmt.Sprintf("a write to %s failed, see above; what was answered OK is there: mend the disk and start again", data)
+}
+
+// failedGrace is how long a program whose store failed goes on, so that those who wait can hear of it.
 const failedGrace = 700 * time.Millisecond
 
-// leaveSoon ends the process though a client or the disk keeps it.
-func (a *app) leaveSoon() {
-	time.AfterFunc(failedGrace, func() {
-		a.console.say("glassq serve: a write to the disk failed, see above; what was answered OK is there: mend the disk and start again")
-		os.Exit(exitStorage)
-	})
+// watch ends the program's work with ErrStorage when the store fails, and the program itself soon after, saying
+// last, though a client, a request under way or the disk keeps it. The caller must call over.
+func (a *app) watch(engine *disk.Engine, last string, fail context.CancelCauseFunc) (over func()) {
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() { // waited for by over
+		defer close(done)
+		select {
+		case <-engine.Failed():
+			time.AfterFunc(failedGrace, func() {
+				a.console.say("%s", last)
+				os.Exit(exitStorage)
+			})
+			fail(glassq.ErrStorage)
+		case <-stop:
+		}
+	}()
+	return func() {
+		close(stop)
+		<-done
+	}
 }

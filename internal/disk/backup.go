@@ -1,10 +1,14 @@
 package disk
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/state"
 	"github.com/glassq/glassq/internal/wal"
 )
 
@@ -14,16 +18,51 @@ type Copied struct {
 	Tasks         int64
 }
 
+// numbersApart is how many lease numbers a restored store leaves out, so that none of those that the
+// original handed out after its copy is handed out again.
+const numbersApart = 1 << 40
+
 // Copy copies the store in from, which no server may use meanwhile, into to, which is made or empty,
 // and then reads the copy as a start and as hand-outs would: every frame of it. Damage is code damaged,
 // a store in use is unavailable; a copy that does not check out is removed again.
-func Copy(from, to string) (c Copied, err error) {
+func Copy(from, to string) (Copied, error) { return copyStore(from, to, 0) }
+
+// Restore is Copy of a copy into the folder of a server. Numbers of leases that the original may have
+// handed out since are not used there.
+func Restore(from, to string) (Copied, error) { return copyStore(from, to, numbersApart) }
+
+func copyStore(from, to string, apart uint64) (Copied, error) {
 	src := wal.DirFS(from)
 	lock, err := wal.LockDir(src)
 	if err != nil {
-		return c, openErr(err)
+		return Copied{}, openErr(err)
 	}
 	defer lock.Close()
+	return fill(to, apart, func(dst wal.FS) (int, error) { return wal.Copy(src, dst) })
+}
+
+// Receive writes the files that from passes on, as a glassq.Copier does, into to, which is made or empty,
+// and then checks them as Copy does.
+func Receive(to string, from func(file func(name string, size int64, r io.Reader) error) error) (Copied, error) {
+	return fill(to, 0, func(dst wal.FS) (files int, err error) {
+		whole := false
+		err = from(func(name string, size int64, r io.Reader) error {
+			files++
+			whole = whole || name == "format"
+			return wal.Receive(dst, name, size, r)
+		})
+		switch {
+		case err != nil:
+			return files, err
+		case !whole:
+			return files, glassq.Errorf(glassq.CodeUnavailable, "the copy was cut short after %d files", files)
+		}
+		return files, dst.SyncDir()
+	})
+}
+
+// fill makes a copy in to and checks it.
+func fill(to string, apart uint64, files func(dst wal.FS) (int, error)) (c Copied, err error) {
 	_, there := os.Stat(to)
 	if err := wal.MakeDir(to); err != nil {
 		return c, err
@@ -34,7 +73,7 @@ func Copy(from, to string) (c Copied, err error) {
 		}
 	}()
 	dst := wal.DirFS(to)
-	if c.Files, err = wal.Copy(src, dst); err != nil {
+	if c.Files, err = files(dst); err != nil {
 		return c, err
 	}
 	s, v, err := survey(dst)
@@ -63,5 +102,63 @@ func Copy(from, to string) (c Copied, err error) {
 	if err != nil {
 		return c, fmt.Errorf("start on the copy: %w", err)
 	}
-	return c, e.Close()
+	if apart > 0 {
+		err = e.change(func() error {
+			if most := e.st.Limit() + apart; most < 1<<53-numbersApart {
+				e.append(state.AppendNumbers(nil, most))
+			}
+			return nil
+		})
+	}
+	return c, errors.Join(err, e.Close())
+}
+
+// Copy passes on a copy of the store as it is after a checkpoint that it writes first; see glassq.Copier.
+func (e *Engine) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
+	e.mu.Lock()
+	err := e.err
+	e.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	e.tidying.Lock()
+	pos, err := e.checkpointAt()
+	var c *wal.Copying
+	if err == nil {
+		c, err = e.log.BeginCopy(pos)
+	}
+	if err != nil {
+		e.tidying.Unlock()
+		return err
+	}
+	e.copies++
+	e.tidying.Unlock()
+	defer func() {
+		c.Close()
+		e.tidying.Lock()
+		e.copies--
+		e.tidying.Unlock()
+		e.look()
+	}()
+	return c.Files(func(name string, size int64, r io.Reader) error {
+		return file(name, size, &copyReader{ctx, e, r})
+	})
+}
+
+// A copyReader ends with the context or the engine.
+type copyReader struct {
+	ctx context.Context
+	e   *Engine
+	r   io.Reader
+}
+
+func (c *copyReader) Read(b []byte) (int, error) {
+	select {
+	case <-c.ctx.Done():
+		return 0, c.ctx.Err()
+	case <-c.e.stop:
+		return 0, glassq.ErrClosed
+	default:
+		return c.r.Read(b)
+	}
 }

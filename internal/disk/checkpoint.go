@@ -34,14 +34,21 @@ func (e *Engine) takeImage() *image {
 }
 
 // checkpoint commits what is open and writes a checkpoint, and then deletes the segments that nobody
-// needs any more. Calls go on meanwhile; only taking the image holds the engine's lock. It must not be
-// called by two at once.
+// needs any more. Calls go on meanwhile; only taking the image holds the engine's lock.
 func (e *Engine) checkpoint() error {
+	e.tidying.Lock()
+	defer e.tidying.Unlock()
+	_, err := e.checkpointAt()
+	return err
+}
+
+// checkpointAt is checkpoint for who holds tidying; it returns the checkpoint's position.
+func (e *Engine) checkpointAt() (wal.Pos, error) {
 	e.turns.lead()
 	im, err := e.commit(true)
 	e.turns.pass()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	size := slow{stop: e.stop}
 	err = e.log.WriteCheckpoint(im.pos, func(w io.Writer) error {
@@ -49,19 +56,19 @@ func (e *Engine) checkpoint() error {
 		return im.state.Write(&size)
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	e.ckSize.Store(size.n)
 	e.ckAt.Store(im.at)
-	return e.free(im)
+	return im.pos, e.free(im)
 }
 
 // free deletes segments in which no task lay when the image was taken, unless a start that falls back to
-// the older checkpoint would replay them or somebody still reads in them.
+// the older checkpoint would replay them or somebody still reads or copies them.
 func (e *Engine) free(im *image) error {
 	kept := e.log.Checkpoints()
 	oldest := kept[len(kept)-1]
-	if im.epoch < 0 || e.readers[im.epoch].Load() != 0 {
+	if e.copies > 0 || im.epoch < 0 || e.readers[im.epoch].Load() != 0 {
 		return nil
 	}
 	removed := false

@@ -72,6 +72,9 @@ type Engine struct {
 	limit     uint64 // lease numbers below it are reserved durably
 	segment   uint64 // number of the segment that is written to
 
+	tidying sync.Mutex // one writer of checkpoints; guards copies
+	copies  int        // under way: no segment goes
+
 	readers [2]atomic.Int64 // who may read bodies at places learned in that epoch
 	ckSize  atomic.Uint64   // bytes of the last checkpoint
 	ckAt    atomic.Uint64   // bytes appended to the log when it was taken
@@ -95,8 +98,9 @@ type Engine struct {
 }
 
 var (
-	_ glassq.Store = (*Engine)(nil)
-	_ glassq.Waits = (*Engine)(nil)
+	_ glassq.Store  = (*Engine)(nil)
+	_ glassq.Waits  = (*Engine)(nil)
+	_ glassq.Copier = (*Engine)(nil)
 )
 
 // Open opens or creates the store in dir, which it locks, and replays its log. A dir of "mem:" keeps
@@ -166,7 +170,8 @@ func openErr(err error) error {
 	if _, ok := errors.AsType[*glassq.Error](err); ok {
 		return err
 	}
-	if _, ok := errors.AsType[*wal.CorruptError](err); ok || errors.Is(err, state.ErrRecord) {
+	newer := errors.Is(err, wal.ErrFormat)
+	if _, ok := errors.AsType[*wal.CorruptError](err); !newer && (ok || errors.Is(err, state.ErrRecord)) {
 		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %w; nothing was changed; glassq repair shows what is lost and salvages the rest, or restore a backup", err)
 	}
 	switch {
@@ -174,7 +179,7 @@ func openErr(err error) error {
 		return glassq.Errorf(glassq.CodeStorage, "the disk is mounted read-only, and a queue cannot live on that: %w; mount it writable, or name another --data", err)
 	case errors.Is(err, fs.ErrPermission):
 		return glassq.Errorf(glassq.CodeStorage, "%w; run as the user whose folder it is, or name another --data", err)
-	case errors.Is(err, wal.ErrFormat):
+	case newer:
 		return glassq.Errorf(glassq.CodeStorage, "%w; use the newer program, nothing was changed", err)
 	}
 	if errors.Is(err, wal.ErrLocked) {

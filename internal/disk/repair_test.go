@@ -1,7 +1,9 @@
 package disk_test
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -269,5 +271,75 @@ func repairPage(t *testing.T, which int, gone bool) {
 	q, err := e.Queues(t.Context(), "q")
 	if err != nil || len(got) != n-inIt || q[0].Dead != int64(inIt) || q[0].Books.Put != n || q[0].Ready != 0 {
 		t.Errorf("handed out %d bodies, queue %+v, %v; want %d of %d, and %d dead", len(got), q, err, n-inIt, n, inIt)
+	}
+}
+
+// TestRepairFormat: a format file that cannot be read is a loss like any other, and salvage makes it anew; what
+// a newer program wrote is no damage, and neither a start nor a repair touches it.
+func TestRepairFormat(t *testing.T) {
+	whole := filepath.Join(t.TempDir(), "d")
+	e, err := disk.Open(whole, disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := putOne(t, e, "kept"); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	newer := func(t *testing.T, dir string) { // of a segment: its version, and the checksum over it
+		segments, _ := filepath.Glob(filepath.Join(dir, "segment-*"))
+		data, err := os.ReadFile(segments[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		data[8]++
+		binary.LittleEndian.PutUint32(data[48:], crc32.Checksum(data[:48], crc32.MakeTable(crc32.Castagnoli)))
+		if err := os.WriteFile(segments[0], data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	format := func(text string) func(*testing.T, string) {
+		return func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, "format"), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	tests := []struct {
+		name  string
+		spoil func(*testing.T, string)
+		code  glassq.Code
+	}{
+		{"garbage", format("x"), glassq.CodeDamaged},
+		{"empty", format(""), glassq.CodeDamaged},
+		{"newer format", format("glassq-wal 9 whatever\n"), glassq.CodeStorage},
+		{"newer segment", newer, glassq.CodeStorage},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "d")
+			if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+				t.Fatal(err)
+			}
+			tt.spoil(t, dir)
+			if _, err := disk.Open(dir, disk.Options{}); glassq.CodeOf(err) != tt.code {
+				t.Errorf("start = %v; want code %s", err, tt.code)
+			}
+			s, err := disk.Repair(dir, true)
+			if tt.code != glassq.CodeDamaged {
+				if glassq.CodeOf(err) != tt.code || !strings.Contains(err.Error(), "newer") || s != nil {
+					t.Errorf("salvage of what a newer program wrote = %+v, %v; want it refused", s, err)
+				}
+				return
+			}
+			if err != nil || s.Whole() || s.Losses[0].File != "format" || s.Kept == "" {
+				t.Fatalf("salvage = %+v, %v; want the loss of format", s, err)
+			}
+			if got := drain(t, dir); !slices.Equal(got, []string{"kept"}) {
+				t.Errorf("after the salvage: %q", got)
+			}
+		})
 	}
 }

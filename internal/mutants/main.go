@@ -32,6 +32,7 @@ func ladder(crashes int) [][]string {
 	return [][]string{
 		{"test", "-count=1", "-vet=off", "-failfast", "-timeout", "3m", "./internal/ladder", "-run", "^TestCrash$", "-crashes", fmt.Sprint(crashes)},
 		{"test", "-count=1", "-vet=off", "-failfast", "-timeout", "3m", "./internal/wal/...", "./internal/state", "-short"},
+		{"test", "-count=1", "-vet=off", "-failfast", "-timeout", "3m", "./internal/ladder", "-run", "^(TestMachine|TestWays)$", "-short", "-rapid.nofailfile", "-rapid.shrinktime", "1s"},
 		{"test", "-count=1", "-vet=off", "-failfast", "-timeout", "5m", "./internal/disk"},
 	}
 }

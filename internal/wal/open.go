@@ -249,9 +249,14 @@ func parseFormat(s string) (version int, uuid [16]byte, err error) {
 	return version, uuid, nil
 }
 
+// formatText is the content of the format file.
+func formatText(uuid [16]byte) string {
+	return fmt.Sprintf("%s %d %x\n", formatMagic, formatVersion, uuid)
+}
+
 func (l *Log) writeFormat() error {
 	return l.writeFile(formatName, func(f File) error {
-		_, err := f.WriteAt(fmt.Appendf(nil, "%s %d %x\n", formatMagic, formatVersion, l.uuid), 0)
+		_, err := f.WriteAt([]byte(formatText(l.uuid)), 0)
 		return err
 	})
 }

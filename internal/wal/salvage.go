@@ -34,7 +34,8 @@ type Survey struct {
 }
 
 // NewSurvey looks at the files of a log: which segments and checkpoints are whole. The
-// caller keeps others from the directory.
+// caller keeps others from the directory. What a newer program wrote is no damage, but
+// ErrFormat.
 func NewSurvey(fsys FS) (*Survey, error) {
 	names, err := fsys.List()
 	if err != nil {
@@ -42,9 +43,20 @@ func NewSurvey(fsys FS) (*Survey, error) {
 	}
 	slices.Sort(names)
 	v := &Survey{fs: fsys}
+	if slices.Contains(names, formatName) {
+		err := (&Log{fs: fsys}).readFormat()
+		if c, ok := errors.AsType[*CorruptError](err); ok {
+			v.Losses = append(v.Losses, Loss{File: formatName, Err: c.Err})
+		} else if err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range names {
 		if no, ok := parseHexName(name, "segment-", ".log"); ok {
 			s, uuid, end, err := loadSegment(fsys, no)
+			if errors.Is(err, ErrFormat) {
+				return nil, err
+			}
 			if c, ok := errors.AsType[*CorruptError](err); ok {
 				v.Losses = append(v.Losses, Loss{File: name, Offset: c.Offset, Err: c.Err})
 				continue
@@ -59,6 +71,9 @@ func NewSurvey(fsys FS) (*Survey, error) {
 		}
 		if pos, ok := parseHexName(name, "checkpoint-", ""); ok {
 			err := v.checkpoint(Pos(pos), func(io.Reader) error { return nil })
+			if errors.Is(err, ErrFormat) {
+				return nil, err
+			}
 			if c, ok := errors.AsType[*CorruptError](err); ok {
 				v.Losses = append(v.Losses, Loss{File: name, Offset: c.Offset, Err: c.Err})
 			} else if err != nil {
@@ -256,7 +271,7 @@ func (v *Survey) CopyTo(fsys FS, cut, lost Pos) error {
 		}
 	}
 	return l.writeFile(formatName, func(f File) error {
-		_, err := f.WriteAt(fmt.Appendf(nil, "%s %d %x\n", formatMagic, formatVersion, v.uuid), 0)
+		_, err := f.WriteAt([]byte(formatText(v.uuid)), 0)
 		return err
 	})
 }

@@ -93,7 +93,7 @@ func parseHead(b []byte) (no uint64, first Pos, salt uint32, uuid [16]byte, err 
 	case le.Uint32(b[48:]) != crc32.Checksum(b[:48], castagnoli):
 		err = errors.New("segment header checksum differs")
 	case le.Uint32(b[8:]) != segmentVersion:
-		err = fmt.Errorf("segment version %d: %w", le.Uint32(b[8:]), ErrFormat)
+		err = fmt.Errorf("segment version %d, and this program reads %d: %w", le.Uint32(b[8:]), segmentVersion, ErrFormat)
 	case le.Uint64(b[40:])%frameAlign != 0 || le.Uint64(b[40:]) < uint64(firstPos):
 		err = errors.New("segment header makes no sense")
 	default:

@@ -123,6 +123,7 @@ func (s *Server) routes() {
 	handle("POST /v1/runs/{run}/cancel", s.cancelRun)
 
 	handle("GET /v1/stats", s.stats)
+	handle("POST /v1/backup", s.backup)
 	handle("GET /livez", s.livez)
 	handle("GET /readyz", s.readyz)
 	handle("GET /openapi.yaml", s.openAPI)
