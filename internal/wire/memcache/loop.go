@@ -131,13 +131,12 @@ func (l *loop) run() {
 		if l.ready, err = l.poll.wait(l.ready[:0]); err != nil {
 			break // told to stop
 		}
-		for _, fd := range l.ready {
-			l.mu.Lock()
-			c := l.conns[fd]
-			l.mu.Unlock()
-			if c != nil {
-				l.read(c)
+		l.readAll()
+		for len(l.puts)+len(l.acks) > 0 { // a sync is dear: what arrives meanwhile goes along
+			if l.ready, err = l.poll.more(l.ready[:0]); err != nil || len(l.ready) == 0 {
+				break
 			}
+			l.readAll()
 		}
 		l.turn()
 	}
@@ -152,6 +151,17 @@ func (l *loop) run() {
 		l.leave(c, nil)
 	}
 	l.poll.close()
+}
+
+func (l *loop) readAll() {
+	for _, fd := range l.ready {
+		l.mu.Lock()
+		c := l.conns[fd]
+		l.mu.Unlock()
+		if c != nil {
+			l.read(c)
+		}
+	}
 }
 
 // read takes in what a client has sent: a command for this turn, or something that is not for a loop.

@@ -54,6 +54,16 @@ func (p *poll) wait(to []int32) ([]int32, error) {
 	if err := p.raw.Read(p.look); err != nil {
 		return nil, err
 	}
+	return p.seen(to)
+}
+
+// more returns the descriptors that have input now.
+func (p *poll) more(to []int32) ([]int32, error) {
+	p.look(0)
+	return p.seen(to)
+}
+
+func (p *poll) seen(to []int32) ([]int32, error) {
 	if p.err != nil {
 		return nil, os.NewSyscallError("epoll_wait", p.err)
 	}

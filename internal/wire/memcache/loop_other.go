@@ -11,6 +11,7 @@ func loops() int { return 0 }
 
 func newPoll() (*poll, error)                  { return nil, errors.ErrUnsupported }
 func (*poll) wait(to []int32) ([]int32, error) { return nil, errors.ErrUnsupported }
+func (*poll) more(to []int32) ([]int32, error) { return nil, errors.ErrUnsupported }
 func (*poll) add(int32) error                  { return errors.ErrUnsupported }
 func (*poll) remove(int32)                     {}
 func (*poll) wake()                            {}
