@@ -59,6 +59,7 @@ type conn struct {
 
 	loop    *loop // that serves this connection, or may take it back; nil where there is none
 	fd      int32 // once it was in a loop
+	pending bool  // its command is for the loop's next turn
 	singles int   // reads in a row that brought one short command
 	enough  int   // of them, to go back to the loop
 }

@@ -112,7 +112,7 @@ func (l *loop) leave(c *conn, first func() error) {
 	delete(l.conns, c.fd)
 	l.poll.remove(c.fd)
 	l.mu.Unlock()
-	c.singles = 0
+	c.singles, c.pending = 0, false
 	c.enough = min(max(2*c.enough, firstEnough), mostEnough)
 	c.take()
 	l.s.wg.Go(func() {
@@ -133,10 +133,9 @@ func (l *loop) run() {
 		}
 		l.readAll()
 		for len(l.puts)+len(l.acks) > 0 { // a sync is dear: what arrives meanwhile goes along
-			if l.ready, err = l.poll.more(l.ready[:0]); err != nil || len(l.ready) == 0 {
+			if l.ready, err = l.poll.more(l.ready[:0]); err != nil || !l.readAll() {
 				break
 			}
-			l.readAll()
 		}
 		l.turn()
 	}
@@ -153,15 +152,19 @@ func (l *loop) run() {
 	l.poll.close()
 }
 
-func (l *loop) readAll() {
+// readAll takes in what is ready and reports whether there was anything. A client that sends more, or goes
+// away, before it has its answer is read in the next turn.
+func (l *loop) readAll() (any bool) {
 	for _, fd := range l.ready {
 		l.mu.Lock()
 		c := l.conns[fd]
 		l.mu.Unlock()
-		if c != nil {
+		if c != nil && !c.pending {
+			any = true
 			l.read(c)
 		}
 	}
+	return any
 }
 
 // read takes in what a client has sent: a command for this turn, or something that is not for a loop.
@@ -178,14 +181,17 @@ func (l *loop) read(c *conn) {
 	w := want{c: c}
 	switch c.single(&w) {
 	case singleGet:
+		c.pending = true
 		l.gets = append(l.gets, w)
 		return
 	case singlePut:
 		if done, err := c.step(); done && err == nil {
 			switch {
 			case len(c.desk.puts) > 0:
+				c.pending = true
 				l.puts = append(l.puts, c)
 			case len(c.desk.endings) > 0:
+				c.pending = true
 				l.acks = append(l.acks, c)
 			default: // refused
 				l.answer(c)
@@ -384,6 +390,7 @@ func (l *loop) ack(conns []*conn) {
 
 // answer sends a connection's answers; one that cannot take them at once waits on its own.
 func (l *loop) answer(c *conn) {
+	c.pending = false
 	if len(c.desk.out) > 0 {
 		c.gone = 0
 		c.raw.Write(c.some)
