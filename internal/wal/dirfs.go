@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // DirFS is a directory of the operating system. Lock makes it, readable by its owner
@@ -31,7 +32,46 @@ func (d dirFS) Rename(oldName, newName string) error {
 	return os.Rename(filepath.Join(d.path, oldName), filepath.Join(d.path, newName))
 }
 
-func (d dirFS) Remove(name string) error { return os.Remove(filepath.Join(d.path, name)) }
+func (d dirFS) Remove(name string) error {
+	path := filepath.Join(d.path, name)
+	if st, err := os.Stat(path); err != nil || st.Size() <= 2*removeStep {
+		return os.Remove(path)
+	}
+	// A large file goes bit by bit: while a file system frees 64 MiB at once, syncs of other files wait for
+	// it, 20 ms on ext4. First it gets a name that no start takes for a part of the log, durably.
+	dying := path + tmpSuffix
+	if err := os.Rename(path, dying); err != nil {
+		return err
+	}
+	if err := d.SyncDir(); err != nil {
+		return err
+	}
+	shrink(dying)
+	return os.Remove(dying)
+}
+
+const removeStep = 1 << 20 // bytes of a file that are freed at a time
+
+// shrink frees what a file has in steps, each followed by a pause of twice its time. What fails is left to
+// who removes the file.
+func shrink(path string) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return
+	}
+	for size := st.Size() - removeStep; size > 0; size -= removeStep {
+		began := time.Now()
+		if f.Truncate(size) != nil {
+			return
+		}
+		time.Sleep(2 * time.Since(began))
+	}
+}
 
 func (d dirFS) List() ([]string, error) {
 	entries, err := os.ReadDir(d.path)
