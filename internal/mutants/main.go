@@ -1,11 +1,10 @@
 // Command mutants proves that the tests see bugs. Each patch beside it breaks the engine in one way; it is
-// applied to a copy of the tree, and the quick ladder must fail there. A patch that does not apply or does
-// not compile is an error, not a bug that was caught. Anyone may add one: a unified diff below the lines
-// "room: " and "breaks: ".
+// applied to a copy of the tree, and the quick ladder must fail there, after it has passed on the copy as it
+// is. A patch that does not apply or does not compile is an error, not a bug that was caught. Anyone may add
+// one: a unified diff below the lines "room: " and "breaks: ".
 package main
 
 import (
-	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 )
 
 func main() {
@@ -61,7 +61,27 @@ func copyTree(dir string) error {
 	return nil
 }
 
-var failed = regexp.MustCompile(`--- FAIL: (\S+)`)
+// What go test prints of a test that failed, of one that did not end, and of a panic outside of a test's
+// own goroutine.
+var (
+	failed   = regexp.MustCompile(`--- FAIL: (\S+)`)
+	timedOut = regexp.MustCompile(`panic: test timed out after \S+\n\s+running tests:\n\s+(\S+)`)
+	panicked = regexp.MustCompile(`(?m)^(panic: .{0,80})`)
+)
+
+// caughtBy tells from the output of a failed go test what failed, or "" when nothing did: it was not built.
+func caughtBy(out []byte) string {
+	if all := failed.FindAllSubmatch(out, -1); len(all) > 0 {
+		return string(all[len(all)-1][1])
+	}
+	if m := timedOut.FindSubmatch(out); m != nil {
+		return string(m[1]) + ", which did not end"
+	}
+	if m := panicked.FindSubmatch(out); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
 
 func run(only string, crashes int) error {
 	patches, err := filepath.Glob("internal/mutants/*.patch")
@@ -80,6 +100,14 @@ func run(only string, crashes int) error {
 		cmd := exec.Command(name, args...)
 		cmd.Dir = dir
 		return cmd.CombinedOutput()
+	}
+	// What fails on the tree as it is catches nothing.
+	for _, args := range ladder(crashes) {
+		began := time.Now()
+		if out, err := in("go", args...); err != nil {
+			return fmt.Errorf("go %s fails without a mutant: %s", strings.Join(args, " "), out)
+		}
+		fmt.Printf("control  %4.0f s of go %s\n", time.Since(began).Seconds(), strings.Join(args, " "))
 	}
 	killed, tried := 0, 0
 	rooms := map[string]int{}
@@ -105,11 +133,8 @@ func run(only string, crashes int) error {
 			if err == nil {
 				continue
 			}
-			by = "a panic or a time-out"
-			if all := failed.FindAllSubmatch(out, -1); len(all) > 0 {
-				by = string(all[len(all)-1][1])
-			} else if bytes.Contains(out, []byte("build failed")) {
-				return fmt.Errorf("%s does not compile: %s", name, out)
+			if by = caughtBy(out); by == "" {
+				return fmt.Errorf("%s: go %s failed without a test that did: %s", name, strings.Join(args, " "), out)
 			}
 			break
 		}

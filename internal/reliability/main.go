@@ -55,9 +55,10 @@ func run(vars []string) error {
 			counts = "did not run here"
 		}
 		fmt.Fprintf(&rows, "| `make %s` | %s |\n", rung, counts)
-	}
-	if err := os.WriteFile(file, []byte(head+begin+"\n"+rows.String()+"\n"+end+tail), 0o644); err != nil {
-		return err
+		// After each rung: what was counted in an hour is not lost with the next one.
+		if err := os.WriteFile(file, []byte(head+begin+"\n"+rows.String()+"\n"+end+tail), 0o644); err != nil {
+			return err
+		}
 	}
 	if len(failed) > 0 {
 		return fmt.Errorf("failed: %s", strings.Join(failed, ", "))
