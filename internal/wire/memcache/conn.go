@@ -57,11 +57,14 @@ type conn struct {
 	some   func(fd uintptr) bool   // writes what it can of the answers, for raw
 	gone   int                     // by some
 
-	loop    *loop // that serves this connection, or may take it back; nil where there is none
-	fd      int32 // once it was in a loop
-	pending bool  // its command is for the loop's next turn
-	singles int   // reads in a row that brought one short command
-	enough  int   // of them, to go back to the loop
+	loop       *loop // that serves this connection, or may take it back; nil where there is none
+	home       *loop // the one it was first given
+	gatheredBy *loop // the one that it is in for the sake of its puts and acks; nil for none
+	gets       int   // since the last of those, in a loop
+	fd         int32 // once it was in a loop
+	pending    bool  // its command is for the loop's next turn
+	singles    int   // reads in a row that brought one short command
+	enough     int   // of them, to go back to the loop
 }
 
 // A desk is what a connection needs while it has work.
@@ -172,6 +175,7 @@ func (c *conn) end() {
 	c.s.count.add(&c.n)
 	c.release()
 	c.shrink()
+	c.ungather()
 	c.s.forget(c)
 }
 

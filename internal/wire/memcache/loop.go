@@ -4,15 +4,18 @@ import (
 	"bytes"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/glassq/glassq"
 )
 
 const (
-	firstEnough = 4       // single commands after which a connection goes back to its loop
-	mostEnough  = 1 << 12 // and after which it does at the latest
-	carefulFor  = 1 << 10 // reserves of one task each after one brought a large body
+	firstEnough  = 4       // single commands after which a connection goes back to its loop
+	mostEnough   = 1 << 12 // and after which it does at the latest
+	carefulFor   = 1 << 10 // reserves of one task each after one brought a large body
+	mostTogether = 128     // connections whose puts and acks one loop gathers
+	homeAfter    = 64      // gets in a row after which one of them goes back to where it came from
 )
 
 // noDeadline takes a deadline away.
@@ -42,6 +45,8 @@ type loop struct {
 	ends  []glassq.Ack
 
 	careful int // reserves that are still to be of one task each, lest many large bodies come at once
+
+	gathered atomic.Int32 // connections that are here, or come back here, for the sake of their puts and acks
 }
 
 // A want is the get of one connection.
@@ -58,6 +63,8 @@ func (s *Server) nextLoop() *loop {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.turn++; s.turn == 1 && !s.draining.Load() {
+		stats, err := s.store.Stats(context.Background())
+		s.gathers = err == nil && stats.Sync == "always"
 		for range loops() {
 			p, err := newPoll()
 			if err != nil {
@@ -106,16 +113,74 @@ func (c *conn) goBack() bool {
 	return c.loop.add(c)
 }
 
-// leave has a goroutine of its own go on with a connection; first, if not nil, is what it begins with.
-func (l *loop) leave(c *conn, first func() error) {
+// together moves a connection that has put or acked to where the others that do so are. What one loop
+// commits shares a sync; two loops that wait for a sync each have twice as many of them, and a client waits
+// for its own and for the one before. Where no answer waits for a sync, all loops commit for themselves.
+func (l *loop) together(c *conn) {
+	c.gets = 0
+	if c.gatheredBy != nil || !l.s.gathers {
+		return
+	}
+	for _, to := range l.s.loops { // nothing is added to them once there are any
+		if to.gathered.Load() < mostTogether {
+			to.gathered.Add(1)
+			c.gatheredBy = to
+			l.move(c, to)
+			return
+		}
+	}
+}
+
+// apart moves a connection that only gets back to where it was before it put or acked. Gets wait for no
+// sync, and have all loops.
+func (l *loop) apart(c *conn) {
+	if c.gets++; c.gets >= homeAfter && c.ungather() {
+		l.move(c, c.home)
+	}
+}
+
+// ungather ends that a loop gathers a connection's puts and acks, and reports whether one did.
+func (c *conn) ungather() bool {
+	if c.gatheredBy == nil {
+		return false
+	}
+	c.gatheredBy.gathered.Add(-1)
+	c.gatheredBy = nil
+	return true
+}
+
+// move hands a connection that waits for its client from l to another loop.
+func (l *loop) move(c *conn, to *loop) {
+	c.loop = to
+	if to == l {
+		return
+	}
+	l.drop(c)
+	if !to.add(c) {
+		c.alone(nil) // it has stopped
+	}
+}
+
+// drop ends that l looks at a connection.
+func (l *loop) drop(c *conn) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	delete(l.conns, c.fd)
 	l.poll.remove(c.fd)
-	l.mu.Unlock()
+}
+
+// leave has a goroutine of its own go on with a connection; first, if not nil, is what it begins with.
+func (l *loop) leave(c *conn, first func() error) {
+	l.drop(c)
+	c.alone(first)
+}
+
+// alone has a goroutine of its own go on with a connection that no loop looks at.
+func (c *conn) alone(first func() error) {
 	c.singles, c.pending = 0, false
 	c.enough = min(max(2*c.enough, firstEnough), mostEnough)
 	c.take()
-	l.s.wg.Go(func() {
+	c.s.wg.Go(func() {
 		if first != nil && first() != nil || !c.work() {
 			c.end()
 		}
@@ -276,7 +341,9 @@ func (l *loop) turn() {
 	}
 	for _, list := range []*[]*conn{&l.puts, &l.acks} {
 		for _, c := range *list {
-			l.answer(c)
+			if l.answer(c) {
+				l.together(c)
+			}
 		}
 		clear(*list)
 		*list = (*list)[:0]
@@ -338,7 +405,9 @@ func (l *loop) reserve() {
 		default:
 			c.say(endOf)
 		}
-		l.answer(c)
+		if l.answer(c) {
+			l.apart(c)
+		}
 	}
 }
 
@@ -388,8 +457,9 @@ func (l *loop) ack(conns []*conn) {
 	}
 }
 
-// answer sends a connection's answers; one that cannot take them at once waits on its own.
-func (l *loop) answer(c *conn) {
+// answer sends a connection's answers; one that cannot take them at once waits on its own. It reports
+// whether the connection is still the loop's.
+func (l *loop) answer(c *conn) bool {
 	c.pending = false
 	if len(c.desk.out) > 0 {
 		c.gone = 0
@@ -399,11 +469,12 @@ func (l *loop) answer(c *conn) {
 			c.n.written += uint64(n)
 			c.desk.out = c.desk.out[:copy(c.desk.out, c.desk.out[n:])]
 			l.leave(c, nil)
-			return
+			return false
 		}
 		c.n.written += uint64(c.gone)
 		c.desk.out = c.desk.out[:0]
 		c.wroteAll()
 	}
 	c.release()
+	return true
 }

@@ -178,9 +178,15 @@ func (s *speaker) speak(queue string, n int) error {
 }
 
 // TestLoopConservation has many clients send single commands, bursts, long bodies, waits and mistakes, so
-// that connections go to and fro between loops and goroutines: each task put is got once, by somebody.
+// that connections go to and fro between loops and goroutines, and, where answers wait for a sync, from loop to
+// loop: each task put is got once, by somebody.
 func TestLoopConservation(t *testing.T) {
-	r := openPort(t, Options{})
+	t.Run("memory", func(t *testing.T) { conserves(t, "mem:") })
+	t.Run("sync always", func(t *testing.T) { conserves(t, t.TempDir()) })
+}
+
+func conserves(t *testing.T, dir string) {
+	r := openPortOn(t, dir, Options{}, answerRoom)
 	speakers := make([]*speaker, 24)
 	errs := make([]error, len(speakers))
 	var wg sync.WaitGroup
@@ -267,4 +273,64 @@ func TestLoopGoesBack(t *testing.T) {
 		}
 	}
 	t.Fatal("100 single commands did not bring the connection back to its loop")
+}
+
+// TestLoopGathers: of a store whose answers wait for a sync, one loop has the connections that put and ack,
+// and those that only get are where they were given at first.
+func TestLoopGathers(t *testing.T) {
+	if loops() < 2 {
+		t.Skip("left out: this system has no loops, or one processor")
+	}
+	r := openPortOn(t, t.TempDir(), Options{}, answerRoom)
+	const one = "set q 0 0 1\r\nx\r\n"
+	ask := func(nc net.Conn, in *bufio.Reader, text, want string) {
+		t.Helper()
+		io.WriteString(nc, text)
+		for {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if line == want {
+				return
+			}
+		}
+	}
+	in := func() (list []int) {
+		for _, l := range r.server.loops {
+			l.mu.Lock()
+			list = append(list, len(l.conns))
+			l.mu.Unlock()
+		}
+		return list
+	}
+	var ncs []net.Conn
+	var ins []*bufio.Reader
+	n := mostTogether + 10
+	for range n {
+		nc := r.dial()
+		nc.SetDeadline(time.Now().Add(time.Minute)) // it hangs
+		ncs, ins = append(ncs, nc), append(ins, bufio.NewReader(nc))
+		ask(nc, ins[len(ins)-1], one, stored)
+	}
+	// An answer comes before its connection moves. The next command's answer comes after that.
+	each := func(text, want string) {
+		for i := range ncs {
+			ask(ncs[i], ins[i], text, want)
+		}
+	}
+	each(one, stored)
+	if got := in(); got[0] != mostTogether || got[1] != n-mostTogether {
+		t.Errorf("%v connections in the loops after puts, want %d and %d", got, mostTogether, n-mostTogether)
+	}
+	for range homeAfter + 1 {
+		each("get none\r\n", "END\r\n")
+	}
+	got := in()
+	for i, l := range r.server.loops {
+		if want := n / len(r.server.loops); got[i] < want || got[i] > want+1 || l.gathered.Load() != 0 {
+			t.Errorf("%v connections in the loops after gets, %d of them gathered by loop %d", got, l.gathered.Load(), i)
+		}
+	}
+	each(one, stored) // the end of the test sees that none stays gathered
 }

@@ -38,7 +38,13 @@ func openPort(t *testing.T, opt Options) *netRig {
 // openPortWith is openPort with less room for answers.
 func openPortWith(t *testing.T, opt Options, room int64) *netRig {
 	t.Helper()
-	e, err := disk.Open("mem:", disk.Options{})
+	return openPortOn(t, "mem:", opt, room)
+}
+
+// openPortOn is openPortWith on a store that lies in a folder.
+func openPortOn(t *testing.T, dir string, opt Options, room int64) *netRig {
+	t.Helper()
+	e, err := disk.Open(dir, disk.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +75,11 @@ func openPortWith(t *testing.T, opt Options, room int64) *netRig {
 		}
 		if free := r.server.budget.Free(); free != glassq.BodiesInFlight {
 			t.Errorf("%d bytes of the budget are not given back", glassq.BodiesInFlight-free)
+		}
+		for i, l := range r.server.loops {
+			if n := l.gathered.Load(); n != 0 {
+				t.Errorf("loop %d still gathers %d connections", i, n)
+			}
 		}
 		if free := r.server.answers.Free(); free != 2*r.server.roomy {
 			t.Errorf("%d bytes of the room for answers are not given back", 2*r.server.roomy-free)

@@ -59,7 +59,8 @@ type Server struct {
 	wg       sync.WaitGroup // of all goroutines
 	mu       sync.Mutex
 	conns    map[*conn]struct{} // guarded by mu
-	loops    []*loop            // since the first TCP connection, where the system can; guarded by mu
+	loops    []*loop            // since the first TCP connection, where the system can; guarded by mu until then
+	gathers  bool               // puts and acks wait for a sync, so loops gather them; set with loops
 	turn     int                // of loops, for the next connection; guarded by mu
 }
 
@@ -161,6 +162,7 @@ func (s *Server) serve(ctx context.Context, nc net.Conn) {
 	s.count.conns.Add(1)
 	if c.raw != nil {
 		c.loop = s.nextLoop()
+		c.home = c.loop
 	}
 	s.count.current.Add(1)
 	if s.draining.Load() {
