@@ -23,8 +23,8 @@ const (
 
 	DedupWindow    = 10 * time.Minute // how long an id chosen by others is remembered
 	DedupCount     = 1_000_000        // and how many of them, per queue
-	AckedWindow    = 10 * time.Minute // how long an acked lease number is remembered
-	AckedCount     = 1_000_000        // and how many of them
+	AckedWindow    = 10 * time.Minute // how long an acked lease number is remembered, at least
+	AckedCount     = 1_000_000        // and how many of them, at least
 	RunsKept       = 10_000
 	RunKeptFor     = 7 * 24 * time.Hour // after its end
 	DefaultQueue   = "tasks"
