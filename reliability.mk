@@ -4,6 +4,7 @@
 SEED    ?= 1
 CRASHES ?= $(if $(filter full,$(BUDGET)),1000000,100000)
 MACHINES ?= $(if $(filter full,$(BUDGET)),20000,500)
+WAYS    ?= $(if $(filter full,$(BUDGET)),2000,500)
 KILLS   ?= $(if $(filter full,$(BUDGET)),500,50)
 FLIPS   ?= $(if $(filter full,$(BUDGET)),1000000,2500)
 CUTS    ?= $(if $(filter full,$(BUDGET)),100,12)
@@ -16,8 +17,8 @@ crash: ## a crash after every call of a simulated file system (CRASHES, SEED)
 machine: ## one state machine of the whole engine, driven and shrunk by rapid (MACHINES, SEED)
 	$(LADDER) -run '^TestMachine$$' -rapid.checks $(MACHINES) -rapid.seed $(SEED)
 
-ways: ## the same life lived in different ways shows the same (MACHINES, SEED)
-	$(LADDER) -run '^TestWays$$' -rapid.checks $(MACHINES) -rapid.seed $(SEED)
+ways: ## the same life lived in different ways shows the same (WAYS, SEED)
+	$(LADDER) -run '^TestWays$$' -rapid.checks $(WAYS) -rapid.seed $(SEED)
 
 flips: ## one flipped byte of a closed store at a time (FLIPS, SEED)
 	$(LADDER) -run '^TestFlipped$$' -flips $(FLIPS)
