@@ -26,6 +26,8 @@ var noDeadline time.Time
 // command. One goroutine reads what all of them have sent, takes the gets of a queue in one reserve and
 // puts or acks all else in one batch, and writes the answers.
 //
+// Where answers wait for a sync, one loop gathers the connections that put and ack; see together.
+//
 // What may wait, or is long, or comes in bursts, is not for a loop: the connection goes on with a
 // goroutine of its own and comes back when its client sends single commands again.
 type loop struct {
