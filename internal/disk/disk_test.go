@@ -74,7 +74,11 @@ func harness(opt disk.Options) enginetest.Harness {
 // TestLaws runs every law of an engine, and again with segments so small that checkpoints, rolls and
 // removals happen all the time.
 func TestLaws(t *testing.T) {
-	t.Run("default", func(t *testing.T) { enginetest.Run(t, harness(disk.Options{})) })
+	var opt disk.Options
+	if testing.Short() {
+		opt.SegmentSize = 1 << 20 // the race detector takes minutes to clear and copy those of 64 MiB
+	}
+	t.Run("default", func(t *testing.T) { enginetest.Run(t, harness(opt)) })
 	t.Run("small segments", func(t *testing.T) { enginetest.Run(t, harness(disk.Options{SegmentSize: 8 << 10, CacheBytes: 1})) })
 }
 
