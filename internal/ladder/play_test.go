@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing/synctest"
 	"time"
 
+	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/wal/waltest"
 )
@@ -38,8 +40,8 @@ type seen struct {
 
 func candsOf(ms ...*model) cands { return cands{ms, &seen{}} }
 
-// match finds the state that shows got, the newest if there are several.
-func (c cands) match(got string, now int64) *model {
+// matches are the states that show got, the newest first.
+func (c cands) matches(got string, now int64) (out []*model) {
 	if c.seen.views == nil || c.seen.now != now {
 		c.seen.now, c.seen.views = now, nil
 		for _, m := range c.models {
@@ -56,10 +58,10 @@ func (c cands) match(got string, now int64) *model {
 		if c.models[i].now <= now && c.seen.views[i] == got {
 			m := c.models[i].clone()
 			m.advance(now)
-			return m
+			out = append(out, m)
 		}
 	}
-	return nil
+	return out
 }
 
 // A play is one life of a store on a disk, from its start to a crash.
@@ -128,9 +130,13 @@ func (p *play) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m := p.from.match(got, now)
-	if m == nil {
+	same := p.from.matches(got, now)
+	if len(same) == 0 {
 		return p.mismatch(got, now)
+	}
+	m, err := p.told(ctx, same, now)
+	if err != nil {
+		return err
 	}
 	p.mu.Lock()
 	p.opened = true
@@ -143,6 +149,33 @@ func (p *play) begin(ctx context.Context) error {
 	}
 	p.before = m.view()
 	return nil
+}
+
+// told finds among states that show the same the newest whose leases are live. A task that was given back and
+// handed out again within a millisecond looks as before, and has another lease number.
+func (p *play) told(ctx context.Context, same []*model, now int64) (*model, error) {
+	for _, m := range same {
+		live := true
+		for i := range m.tasks {
+			t := &m.tasks[i]
+			everywhere := !slices.ContainsFunc(same, func(m *model) bool { return m.leased(t.token()) == nil })
+			if t.state != glassq.Leased || everywhere {
+				continue
+			}
+			left := time.Duration(t.at-now) * time.Millisecond // so it changes nothing
+			errs, err := p.e.Extend(ctx, []glassq.Extend{{Token: t.token(), Lease: left}})
+			if err != nil {
+				return nil, fmt.Errorf("Extend(%v) = %w", t.token(), err)
+			}
+			if live = errs[0] == nil; !live {
+				break
+			}
+		}
+		if live {
+			return m, nil
+		}
+	}
+	return nil, fmt.Errorf("%d states show what is there, and none has its leases", len(same))
 }
 
 // take takes one step more, and notes in the journal what is sure by then.

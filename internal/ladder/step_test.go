@@ -429,16 +429,13 @@ func (d *driver) ackAgain(ctx context.Context) error {
 			newest = tok
 		}
 	}
-	if newest.Number == 0 {
-		return nil
+	if newest.Number == 0 || d.m.now-d.m.acked[newest] >= glassq.AckedWindow.Milliseconds() {
+		return nil // for how much longer it is remembered nobody promises
 	}
 	a := glassq.Ack{Token: newest, Outcome: glassq.Failed, Result: &glassq.Task{Body: d.body(20)}}
 	errs, err := d.s.Ack(ctx, []glassq.Ack{a})
 	if err != nil {
 		return fmt.Errorf("repeated Ack of %v = %v", newest, err)
-	}
-	if d.m.now-d.m.acked[newest] >= glassq.AckedWindow.Milliseconds() && errs[0] == nil {
-		return nil // a number may be remembered for longer than is promised
 	}
 	if err := differs(errs[0], d.m.ack(&a)); err != nil {
 		return fmt.Errorf("repeated Ack of %v: %w", newest, err)
