@@ -113,6 +113,9 @@ func TestWriteErrorAcksOnlyWhatIsWritten(t *testing.T) {
 		if !errors.Is(err, errFull) || len(q.acked) != 30 || rep.Written != 30 || rep.Missing != 70 {
 			t.Errorf("Run = %+v, %v, %d acked; want 30 written and acked, 70 missing, %v", rep, err, len(q.acked), errFull)
 		}
+		if len(q.leased) != 0 || len(q.ready) != 70 {
+			t.Errorf("%d leased, %d ready; want 0 and 70: whoever comes next need not wait for leases to end", len(q.leased), len(q.ready))
+		}
 		seen, valid, err := LoadSeen(bytes.NewReader(w.Bytes()), LoadOptions{Run: "r1"})
 		if err != nil || seen.Count("r1") < 30 || valid > int64(w.Len()) {
 			t.Errorf("LoadSeen = %d, %d, %v; want at least the 30 that were acked", seen.Count("r1"), valid, err)
@@ -127,8 +130,8 @@ func TestSyncComesBeforeAck(t *testing.T) {
 		q.add(0, `{}`)
 		errSync := errors.New("sync")
 		_, err := Run(t.Context(), q, Options{Run: "r1", W: new(bytes.Buffer), Sync: func() error { return errSync }})
-		if !errors.Is(err, errSync) || len(q.acked) != 0 {
-			t.Errorf("Run = %v, %d acked; want %v, 0", err, len(q.acked), errSync)
+		if !errors.Is(err, errSync) || len(q.acked) != 0 || len(q.leased) != 0 {
+			t.Errorf("Run = %v, %d acked, %d leased; want %v, 0, 0", err, len(q.acked), len(q.leased), errSync)
 		}
 	})
 }
