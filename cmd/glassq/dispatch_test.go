@@ -404,6 +404,12 @@ func TestComplete(t *testing.T) {
 		{f.env, "output --run ", "night"},
 		{f.env, "work http --until-done ", "night"},
 		{f.env, "runs show night ", ""},
+		{gone, "output --format ", "text"},
+		{gone, "dispatch --format v", "text"},
+		{gone, "run --sync ", "always"},
+		{gone, "work http --profile ", "measure"},
+		{gone, "queue peek q --state ", "ready"},
+		{gone, "runs wait r --until ", "exists"},
 		{gone, "queue show ", ""},
 	} {
 		args := append([]string{"__complete"}, strings.Split(tt.args, " ")...)

@@ -21,7 +21,7 @@ func (a *app) putCmd() *cobra.Command {
 		Long:  `Put one task: the argument, or all of standard input. Its id is printed when it is stored.`,
 		Example: `  glassq put http://127.0.0.1:8888/
   glassq put --queue mails < mail.json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()

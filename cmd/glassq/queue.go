@@ -33,7 +33,7 @@ func (a *app) oneShot(cmd *cobra.Command, r *remote, do func(*client.Client) err
 func (a *app) queueLsCmd() *cobra.Command {
 	var r remote
 	var asJSON bool
-	cmd := &cobra.Command{Use: "ls", Short: "List queues", Example: "  glassq queue ls", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "ls", Short: "List queues", Example: "  glassq queue ls", Args: arguments(0, 0)}
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per queue")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -70,7 +70,7 @@ func (a *app) queueLsCmd() *cobra.Command {
 func (a *app) queueShowCmd() *cobra.Command {
 	var r remote
 	var asJSON bool
-	cmd := &cobra.Command{Use: "show QUEUE", Short: "Show a queue", Example: "  glassq queue show tasks", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "show QUEUE", Short: "Show a queue", Example: "  glassq queue show tasks", Args: arguments(1, 1)}
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -144,7 +144,7 @@ func (a *app) queueSetCmd() *cobra.Command {
 		Example: `  glassq queue set tasks --rate 500
   glassq queue set tasks --stages 0..5000/30s,5000/1m
   glassq queue set urls --task-schema t.json --result-schema r.json`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
@@ -203,7 +203,7 @@ func (a *app) queueSetCmd() *cobra.Command {
 func (a *app) queueChangeCmd(use, short string, c glassq.SettingsChange) *cobra.Command {
 	var r remote
 	var asJSON bool
-	cmd := &cobra.Command{Use: use + " QUEUE", Short: short, Example: "  glassq queue " + use + " tasks", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: use + " QUEUE", Short: short, Example: "  glassq queue " + use + " tasks", Args: arguments(1, 1)}
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the settings as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.configure(cmd, &r, args[0], c, asJSON) }

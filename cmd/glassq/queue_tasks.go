@@ -72,7 +72,7 @@ func (a *app) queuePeekCmd() *cobra.Command {
 		Short: "Look at tasks of a queue without taking them",
 		Example: `  glassq queue peek tasks
   glassq queue peek tasks --state dead -n 100 --json`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
@@ -145,7 +145,7 @@ purged; nothing brings them back. Leased ones finish. It says how many there are
 be asked it needs --force.`,
 		Example: `  glassq queue purge tasks
   glassq queue purge tasks --state dead --force`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
@@ -224,7 +224,7 @@ func (a *app) queueRedriveCmd() *cobra.Command {
 		Short: "Make dead tasks of a queue ready again",
 		Example: `  glassq queue redrive tasks
   glassq queue redrive tasks -n 10`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
@@ -261,7 +261,7 @@ a task that changes its state meanwhile may be written twice or not at all. A de
 of them. Dead tasks are written with --state dead.`,
 		Example: `  glassq queue export tasks > tasks.ndjson
   glassq queue export tasks --state dead --out dead.ndjson`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
@@ -338,7 +338,7 @@ positions, so that the same import again stores none of them twice: positions ar
 other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; nothing seals them.`,
 		Example: `  glassq queue import tasks --file tasks.ndjson
   glassq queue export tasks | glassq queue import tasks --server http://10.0.0.7:5080`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()

@@ -32,7 +32,7 @@ expect some tasks twice.
 
 Exit codes: 0 nothing is damaged, or it was salvaged; 8 something is damaged.`,
 		Example: "  glassq repair --data d\n  glassq repair --data d --salvage",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 	}
 	cmd.Flags().StringVar(&data, "data", "", "`folder` of the data; default $XDG_STATE_HOME/glassq")
 	cmd.Flags().BoolVar(&salvage, "salvage", false, "make a new folder of what reads, and keep the old one")

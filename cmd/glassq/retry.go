@@ -23,7 +23,7 @@ func (a *app) runsCancelCmd() *cobra.Command {
 		Long: `End the delayed and ready tasks of a run: they are dead, cancelled. Leased ones finish. The run is sealed:
 nothing more can be dispatched to it.`,
 		Example: `  glassq runs cancel r1`,
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 	}
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -64,7 +64,7 @@ as tasks of the old run, when all dead tasks of the queue are this run's; nothin
 		Example: `  glassq runs retry r1 --failed
   glassq runs retry r1 --missing r1.ndjson --file urls.txt --as r1b
   glassq runs retry r1 --dead`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: arguments(1, 2),
 	}
 	d := &f.dispatch
 	d.remote.flags(cmd)

@@ -49,7 +49,7 @@ they do. With --data the same command, after a crash or Ctrl-C, goes on where it
 and --json the results are only summed up.`,
 		Example: `  glassq run 'http://127.0.0.1:8888/?q={0}' -n 1000000 -c 100
   glassq run --file urls.txt --data d --out results.ndjson`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, 1),
 	}
 	f.source.flags(cmd)
 	f.pace.flags(cmd)

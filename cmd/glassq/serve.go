@@ -52,7 +52,7 @@ func (a *app) serveCmd() *cobra.Command {
 		Short: "Run the queue server",
 		Example: `  glassq serve --data d
   glassq serve --data d --http 0.0.0.0:5080 --key-file key --tls-cert cert.pem --tls-key key.pem`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0),
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&f.data, "data", "", "`folder` that keeps the queues; default $XDG_STATE_HOME/glassq")

@@ -198,7 +198,11 @@ func (a *app) balanced(rep *output.Report) error {
 			a.console.say("  and more")
 			break
 		}
-		a.console.say("  missing: %s to %s", glassq.DenseID(rep.Run.Name, iv.First), glassq.DenseID(rep.Run.Name, iv.Last))
+		text := glassq.DenseID(rep.Run.Name, iv.First)
+		if iv.Last > iv.First {
+			text += " to " + glassq.DenseID(rep.Run.Name, iv.Last)
+		}
+		a.console.say("  missing: %s", text)
 	}
 	return &exitError{exitUnbalanced, glassq.Errorf(glassq.CodeInternal,
 		"the books of run %s do not balance: %s results are missing here; another output may have taken them", rep.Run.Name, commas(rep.Missing))}

@@ -184,7 +184,7 @@ server that is away is waited for.`,
 		Example: `  glassq work http -c 100
   glassq work http --profile fetch --save file --save-dir pages --expect-match '<title>'
   glassq work http --server https://queue.example:5080 --key-file key --ca ca.pem --until-done r1`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0),
 	}
 	f.flags(cmd, defaultConcurrency, "requests at once")
 	ff.flags(cmd)

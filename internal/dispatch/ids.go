@@ -36,9 +36,9 @@ func ReadIDs(r io.Reader) (run string, p *Positions, err error) {
 		of, n, ok := glassq.ParseDenseID(string(line))
 		switch {
 		case !ok || glassq.CheckName(of) != nil:
-			return "", nil, &LineError{in.line, glassq.Errorf(glassq.CodeBadRequest, "%.80q is not <run>/<n>, the id of a position of a run", bytes.TrimSpace(line))}
+			return "", nil, &LineError{Line: in.line, Err: glassq.Errorf(glassq.CodeBadRequest, "%.80q is not <run>/<n>, the id of a position of a run", bytes.TrimSpace(line))}
 		case run != "" && run != of:
-			return "", nil, &LineError{in.line, glassq.Errorf(glassq.CodeBadRequest, "%.80q is of another run than those before, %s; make a list for each run", line, run)}
+			return "", nil, &LineError{Line: in.line, Err: glassq.Errorf(glassq.CodeBadRequest, "%.80q is of another run than those before, %s; make a list for each run", line, run)}
 		}
 		run = of
 		p.set.Add(n)
@@ -65,7 +65,7 @@ func ReadResultIDs(r io.Reader, run string) (*Positions, error) {
 			if in.torn {
 				return p, nil
 			}
-			return nil, &LineError{in.line, glassq.Errorf(glassq.CodeBadRequest, "not a result: %v", err)}
+			return nil, &LineError{Line: in.line, Err: glassq.Errorf(glassq.CodeBadRequest, "not a result: %v", err)}
 		}
 		if of, n, ok := glassq.ParseDenseID(v.ID); ok && of == run && !in.torn {
 			p.set.Add(n)
