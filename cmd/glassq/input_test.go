@@ -52,6 +52,8 @@ func TestBadInput(t *testing.T) {
 		{"memcached, no address", "serve --data D --memcached 22201", "", "", 2, "is not an address like 127.0.0.1:22201"},
 		{"no door", "serve --data D --http off --memcached off", "", "", 2, "leaves no door open"},
 		{"manager", "serve --data D --manager 0.0.0.0:0", "", "", 2, "--insecure manager"},
+		{"manager, delivery", "serve --data D --manager-delivery never", "", "", 2, "not one of on_next_call, on_read, strict, on_task_done"},
+		{"manager, delivery of a queue", "serve --data D --manager-delivery a/b=strict", "", "", 2, "--manager-delivery a/b=strict: bad name"},
 		{"store", "serve --store nats://127.0.0.1", "", "", 2, "not in this build"},
 		{"sync", "serve --data D --sync often", "", "", 2, "not one of always, interval, never"},
 		{"body limit", "serve --data D --max-body 33MiB", "", "", 2, "not between 1 and 32MiB"},
