@@ -177,10 +177,11 @@ func TestManagerRaces(t *testing.T) {
 func TestManagerOpaque(t *testing.T) {
 	t.Parallel()
 	all := pythons(t)
-	addr, c := managerServer(t)
-	yes := true
-	if _, err := c.Configure(t.Context(), "tasks", glassq.SettingsChange{Opaque: &yes}); err != nil {
-		t.Fatal(err)
+	addr := freeAddress(t)
+	_, env := serveManager(t, addr)
+	out, errs, code := invoke(t, "", env, "queue", "set", "tasks", "--opaque")
+	if code != 0 || !strings.HasSuffix(out, ", opaque\n") {
+		t.Fatalf("queue set --opaque: %q, exit %d (%s); want the settings with opaque", out, code, errs)
 	}
 	for _, path := range all {
 		if out := mustPython(t, path, addr, "testdata/manager_modes.py", "opaque"); strings.TrimSpace(out) != "same" {

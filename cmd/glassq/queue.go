@@ -128,6 +128,9 @@ func settingsLine(s glassq.Settings) string {
 	if s.ResultSchema != "" {
 		line += ", result-schema"
 	}
+	if s.Opaque {
+		line += ", opaque"
+	}
 	return line
 }
 
@@ -156,6 +159,7 @@ func (a *app) queueSetCmd() *cobra.Command {
 	fs.Var(&maxBytes, "max-bytes", "puts beyond that much are refused; 0 no limit")
 	fs.StringVar(&taskSchema, "task-schema", "", "`file` with a JSON Schema that bodies must agree with; empty takes it away")
 	fs.StringVar(&resultSchema, "result-schema", "", "`file` with a JSON Schema that results must agree with; empty takes it away")
+	fs.BoolVar(&s.Opaque, "opaque", false, "let Python programs put instances of their own classes, which only Python getters see; =false ends that")
 	fs.BoolVar(&asJSON, "json", false, "print the settings as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		s.MaxBytes = int64(maxBytes)
@@ -179,6 +183,9 @@ func (a *app) queueSetCmd() *cobra.Command {
 		if fs.Changed("max-bytes") {
 			c.MaxBytes = &s.MaxBytes
 		}
+		if fs.Changed("opaque") {
+			c.Opaque = &s.Opaque
+		}
 		if fs.Changed("task-schema") {
 			if s.TaskSchema, err = readSchema(taskSchema); err != nil {
 				return err
@@ -192,7 +199,7 @@ func (a *app) queueSetCmd() *cobra.Command {
 			c.ResultSchema = &s.ResultSchema
 		}
 		if c == (glassq.SettingsChange{}) {
-			return usagef("nothing to set: give --rate, --stages, --catchup, --attempts, --max-tasks, --max-bytes, --task-schema or --result-schema")
+			return usagef("nothing to set: give --rate, --stages, --catchup, --attempts, --max-tasks, --max-bytes, --task-schema, --result-schema or --opaque")
 		}
 		return a.configure(cmd, &r, args[0], c, asJSON)
 	}
