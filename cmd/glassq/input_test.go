@@ -23,6 +23,12 @@ func TestBadInput(t *testing.T) {
 		t.Fatalf("dispatch: exit %d: %s", code, errs)
 	}
 
+	for _, args := range []string{"queue set full --max-tasks 1", "put --queue full --wait 1m x"} {
+		if _, errs, code := invoke(t, "", []string{"GLASSQ_SERVER=" + server}, strings.Fields(args)...); code != 0 {
+			t.Fatalf("%s: exit %d: %s", args, code, errs)
+		}
+	}
+
 	tests := []struct {
 		name  string
 		args  string // separated by spaces
@@ -89,6 +95,8 @@ func TestBadInput(t *testing.T) {
 		{"wrong key", "work http --server G --key-file " + wrong, "", "", 6, "needs its key"},
 		{"wrong key, output", "output --run r --server G --key-file " + wrong, "", "", 6, "needs its key"},
 		{"body too large", "put --server S --retry 0s", strings.Repeat("x", 1025), "", 2, "the limit is 1024"},
+		{"full queue", "put --server S --queue full --wait 10ms x", "", "", 1, "queue full"},
+		{"wait for room", "put --server S --wait -1s x", "", "", 2, "--wait -1s is not between 0 and 10m"},
 		{"queue name", "put --server S --queue a/b x", "", "", 2, "bad name"},
 		{"unknown queue", "queue show nowhere --server S", "", "", 1, "nowhere"},
 		{"unknown run", "runs show none --server S", "", "", 1, "none"},
