@@ -349,7 +349,7 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 		if err := glassq.CheckName(args[0]); err != nil {
 			return err
 		}
-		in := a.in
+		in, name := a.in, "standard input"
 		switch {
 		case file != "" && file != "-":
 			f, err := os.Open(file)
@@ -357,7 +357,7 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 				return usagef("read the tasks: %w", err)
 			}
 			defer f.Close()
-			in = f
+			in, name = f, file
 		case isTerminal(a.in):
 			return usagef("nothing to import: give --file F, or lines on standard input")
 		}
@@ -369,12 +369,15 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 		put, again, err := importTasks(cmd, q, args[0], dispatch.NewTasks(in))
 		if err != nil {
 			a.console.say("glassq queue import: put %s so far; the same command again goes on", commas(put))
+			if _, ok := errors.AsType[*dispatch.LineError](err); ok {
+				return usagef("%s: %w", name, err)
+			}
 			return r.absent(err)
 		}
 		if asJSON {
 			return a.printJSON(map[string]any{"queue": args[0], "put": put, "duplicates": again})
 		}
-		text := fmt.Sprintf("%s: %s tasks put", args[0], commas(put))
+		text := fmt.Sprintf("%s: %s put", args[0], plural(put, "task", "tasks"))
 		if again > 0 {
 			text += fmt.Sprintf(", %s were there before", commas(again))
 		}

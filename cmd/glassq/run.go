@@ -109,8 +109,8 @@ func (f *runFlags) check() error {
 	if err := checkConcurrency(f.concurrency); err != nil {
 		return err
 	}
-	if f.lease < glassq.MinLease || f.lease > glassq.MaxLease {
-		return usagef("--lease %v is not between %v and %v", f.lease, glassq.MinLease, glassq.MaxLease)
+	if err := checkLease(f.lease); err != nil {
+		return err
 	}
 	return checkSync(f.sync)
 }

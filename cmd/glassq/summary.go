@@ -34,7 +34,7 @@ func (f *summaryFlags) flags(cmd *cobra.Command) {
 	fs.StringVar(&f.hgrm, "hgrm", "", "`file` for the percentiles of service time, as HdrHistogram prints them")
 	fs.StringVar(&f.junit, "junit", "", "`file` for the rules of --fail-if as a test report")
 	fs.StringArrayVar(&f.failIf, "fail-if", nil, "`rule` that must not hold, such as 'p99>250ms', 'ok<99.9%' or 'rate<20000'; else exit 3")
-	fs.StringSliceVar(&f.by, "by", nil, "`key` to group by: host, code, err, worker or label:NAME")
+	fs.StringSliceVar(&f.by, "by", nil, "`key` to group by: host, code, err, worker or label:NAME, a member of o, of the result or of a task that is JSON")
 	fs.StringVar(&f.missing, "missing-out", "", "`file` for the ids of results that are missing")
 	fs.StringVar(&f.failed, "failed-out", "", "`file` for the ids of failed results")
 	fs.StringVar(&f.duplicate, "duplicate-out", "", "`file` for the ids of results that came again")

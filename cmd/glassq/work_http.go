@@ -99,6 +99,11 @@ func (f *fetchFlags) settle() (err error) {
 	if !given("guard") {
 		f.opt.Guard = base.Guard
 	}
+	for name, d := range map[string]time.Duration{"timeout": f.opt.Timeout, "connect-timeout": f.opt.ConnectTimeout} {
+		if d <= 0 {
+			return fmt.Errorf("--%s %v: every try has an end; name the most time for it", name, d)
+		}
+	}
 	f.opt.RetryOn = base.RetryOn
 	if given("retry-on") {
 		if f.opt.RetryOn, err = fetch.ParseCodes(f.retryOn); err != nil {

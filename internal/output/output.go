@@ -242,6 +242,9 @@ func (e *WriteError) Unwrap() error { return e.Err }
 func (o *output) run(ctx context.Context) error {
 	queue := o.opt.Queue
 	if o.opt.Run != "" {
+		if _, err := o.q.Run(ctx, o.opt.Run); errors.Is(err, glassq.ErrNotFound) {
+			o.say("waiting for run %s, which does not exist yet", o.opt.Run)
+		}
 		rec, err := o.await(ctx, glassq.PhaseExists)
 		if err != nil {
 			return err

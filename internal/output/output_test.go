@@ -20,11 +20,15 @@ func TestRunFromBeforeItExistsToDrained(t *testing.T) {
 		var rep Report
 		var err error
 		done := make(chan struct{})
+		said := make(chan string, 10)
 		go func() {
 			defer close(done)
-			rep, err = Run(t.Context(), q, Options{Run: "r1", W: &out})
+			rep, err = Run(t.Context(), q, Options{Run: "r1", W: &out, Notify: func(s string) { said <- s }})
 		}()
 		time.Sleep(25 * time.Minute) // longer than two parked calls
+		if s := <-said; s != "waiting for run r1, which does not exist yet" || len(said) != 0 {
+			t.Errorf("said %q, and %d more; want that the run is waited for, once", s, len(said))
+		}
 		q.change(func() { q.run = &glassq.Run{Name: "r1", Results: "results.r1"} })
 		for n := range uint32(10) {
 			q.add(n, fmt.Sprintf(`{"i":"x","o":{"ok":%d,"rt":0.01,"err":"timeout"}}`, min(n, 1)))
