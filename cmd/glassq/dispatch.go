@@ -230,6 +230,9 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 		a.sayPace(pace)
 		return f.remote.absent(err)
 	}
+	if rep.Total == 0 && f.opt.Source.Fingerprint() == "" && f.opt.Only == nil {
+		a.console.say("glassq dispatch: there were no lines to make tasks of")
+	}
 	a.console.say("glassq dispatch: %s", describeDispatch(&rep))
 	done := map[string]any{"run": rep.Run.Name, "put": rep.Put, "skipped": rep.Skipped, "bad": f.source.skipped,
 		"duplicates": rep.Duplicates, "total": rep.Total, "seconds": rep.Took.Seconds()}

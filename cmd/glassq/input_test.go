@@ -75,6 +75,7 @@ func TestBadInput(t *testing.T) {
 		{"template open", "run http://h/?q={0 -n 2", "", "", 2, "character 13: a { without its }"},
 		{"no URL", "run h/?q={0} -n 2", "", "", 2, "character 1: a URL begins with http://"},
 		{"lease", "run http://h/?q={0} -n 2 --lease 1ms", "", "", 2, "--lease 1ms is not between"},
+		{"no lines", "dispatch --server S http://h/{line}", "", "", 0, "there were no lines to make tasks of"},
 		{"no count", "dispatch x{0}", "", "", 2, "say how many: -n 1000"},
 		{"range", "dispatch x{0} --range 9..1", "", "", 2, "goes down"},
 		{"two sources", "dispatch x{0} --range 1..9 -n 3", "", "", 2, "take one of"},

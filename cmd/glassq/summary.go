@@ -126,11 +126,15 @@ func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
 	broken, jerr := d.Judge(f.rules)
 	var werr error
 	for _, file := range []struct {
-		path  string
-		write func(io.Writer) error
-	}{{f.report, d.WriteHTML}, {f.summaryOut, d.WriteJSON}, {f.hgrm, d.WriteHgrm}, {f.junit, d.WriteJUnit}} {
-		if file.path != "" {
-			werr = errors.Join(werr, writeFile(file.path, file.write))
+		flag, path string
+		write      func(io.Writer) error
+	}{{"report", f.report, d.WriteHTML}, {"summary-out", f.summaryOut, d.WriteJSON}, {"hgrm", f.hgrm, d.WriteHgrm}, {"junit", f.junit, d.WriteJUnit}} {
+		if file.path == "" {
+			continue
+		}
+		if err := writeFile(file.path, file.write); err != nil {
+			a.console.say("  not written: --%s: %v", file.flag, err)
+			werr = fmt.Errorf("the results are taken, but --%s was not written: %w; with --out FILE the same command makes it anew", file.flag, err)
 		}
 	}
 	if f.summary == "json" {
