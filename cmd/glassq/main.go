@@ -28,6 +28,7 @@ type app struct {
 	console *console
 	begun   bool        // flags and arguments were accepted, the command runs
 	serving *serveFlags // of the serve command, which doctor looks at too
+	leave   func()      // ends what would outlive a program that leaves at once; nil for nothing. Set before interruptible
 }
 
 // main runs the command that args name and returns the exit code.

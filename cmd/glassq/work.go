@@ -67,6 +67,7 @@ type labour struct {
 	wrap    func(worker.Queue) worker.Queue // nil for none
 	halted  <-chan struct{}                 // closed when the work shall end by itself; nil never
 	kill    func()                          // ends what runs when it is halted; nil lets it end
+	leave   func()                          // ends what runs when the program leaves at once; nil for nothing
 	end     chan error                      // errors that end the work; nil for none
 }
 
@@ -83,6 +84,7 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 		return err
 	}
 	defer q.Close()
+	a.leave = l.leave
 	ctx, stop := a.interruptible(l.name, l.drains)
 	defer stop()
 	ctx, end := context.WithCancelCause(ctx)

@@ -147,8 +147,9 @@ func printed(p *processes.Printer) error {
 	return nil
 }
 
-// with ends what runs when the rule says now.
+// with ends what runs when the rule says now, and when the program leaves at once.
 func (l labour) with(halt *processes.Halt, kill func()) labour {
+	l.leave = kill
 	if halt.Now() {
 		l.kill = kill
 	}
