@@ -73,7 +73,7 @@ as tasks of the old run, when all dead tasks of the queue are this run's; nothin
 	fs.DurationVar(&d.source.timeout, "timeout", 0, "time-out of the requests, as it was dispatched")
 	fs.BoolVar(&f.failed, "failed", false, "those whose result is a failure")
 	fs.BoolVar(&f.dead, "dead", false, "those that ended without a result")
-	fs.StringVar(&f.missing, "missing", "", "those that are done and whose results this `file` of JSON lines lacks")
+	fs.StringVar(&f.missing, "missing", "", "those that are done and whose results this `file` lacks, of JSON lines or CSV")
 	fs.StringVar(&f.as, "as", "", "`name` of the new run; default RUN.2, or the next that is free")
 	fs.BoolVar(&d.wait, "wait", false, "wait for the end of the new run")
 	fs.BoolVar(&d.strict, "strict", false, "with --wait: exit 4 when tasks failed or are dead")
