@@ -173,6 +173,37 @@ func TestManagerRaces(t *testing.T) {
 	settled(t, c, "tasks", gone)
 }
 
+// TestManagerDelivery: when an item is done is what serve --manager-delivery says.
+func TestManagerDelivery(t *testing.T) {
+	t.Parallel()
+	all := pythons(t)
+	for _, tt := range []struct {
+		policy, mode string
+		items        []string
+		back         string // the item that is handed out again; "" for none
+	}{
+		{"on_read", "die", []string{"a"}, ""},
+		{"strict", "exit", []string{"a"}, "a"},
+		{"on_task_done", "exit", []string{"a"}, "a"},
+		{"tasks=on_task_done,strict", "done", []string{"a", "b"}, "b"},
+	} {
+		addr := freeAddress(t)
+		c, _ := serveManager(t, addr, "--manager-delivery", tt.policy)
+		for _, path := range all {
+			for _, item := range tt.items {
+				putText(t, c, item)
+			}
+			if out := mustPython(t, path, addr, "testdata/manager_modes.py", tt.mode); strings.Fields(out)[0] != tt.items[0] {
+				t.Fatalf("%s, %s, %s: got %s; want %v", path, tt.policy, tt.mode, out, tt.items)
+			}
+			if tt.back != "" {
+				next(t, c, tt.back, 2)
+			}
+			settled(t, c, "tasks", gone)
+		}
+	}
+}
+
 // TestManagerOpaque: instances of a program's own classes pass in a queue that allows it.
 func TestManagerOpaque(t *testing.T) {
 	t.Parallel()
