@@ -19,6 +19,12 @@ import (
 // With Options.Retry a part whose outcome is unknown is sent again: tasks with ids, dense ones
 // included, are then receipted as duplicates at worst; those without may be stored twice.
 func (c *Client) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, error) {
+	return c.PutWait(ctx, tasks, 0)
+}
+
+// PutWait is Put, but each part waits up to wait, at most 10 minutes, for room in a full queue, and is
+// refused with queue_full after that. Who waits is served in order of arrival.
+func (c *Client) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
 	receipts := make([]glassq.Receipt, len(tasks))
 	var queues []string
 	byQueue := make(map[string][]int)
@@ -31,13 +37,16 @@ func (c *Client) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt
 	}
 	stored := 0
 	for _, q := range queues {
-		n, err := c.putQueue(ctx, q, tasks, byQueue[q], receipts)
+		n, err := c.putQueue(ctx, q, tasks, byQueue[q], receipts, min(wait, maxWait))
 		if stored += n; err != nil {
 			return nil, afterSome(err, stored, len(tasks))
 		}
 	}
 	return receipts, nil
 }
+
+// maxWait is what the server waits at most.
+const maxWait = 10 * time.Minute
 
 // afterSome adds to an error that a part of the tasks was stored.
 func afterSome(err error, stored, of int) error {
@@ -49,10 +58,13 @@ func afterSome(err error, stored, of int) error {
 }
 
 // putQueue puts those tasks whose indexes are in at, and returns how many were stored.
-func (c *Client) putQueue(ctx context.Context, queue string, tasks []glassq.Task, at []int, receipts []glassq.Receipt) (stored int, err error) {
+func (c *Client) putQueue(ctx context.Context, queue string, tasks []glassq.Task, at []int, receipts []glassq.Receipt, wait time.Duration) (stored int, err error) {
 	path, err := queuePath(queue, "/tasks?answer=count")
 	if err != nil {
 		return 0, err
+	}
+	if wait > 0 {
+		path += "&wait=" + wait.String()
 	}
 	var body, line []byte
 	from := 0
@@ -60,7 +72,7 @@ func (c *Client) putQueue(ctx context.Context, queue string, tasks []glassq.Task
 		if to == from {
 			return nil
 		}
-		answer, err := c.do(ctx, request{method: "POST", path: path, body: body, ndjson: true})
+		answer, err := c.do(ctx, request{method: "POST", path: path, body: body, ndjson: true, wait: wait})
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ Without --server it is the folder --data of a stopped server. A folder that a se
 files change while they are copied.`,
 		Example: `  glassq backup --server http://127.0.0.1:5080 /backups/monday
   glassq backup --data d /backups/monday`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 	}
 	cmd.Flags().StringVar(&data, "data", "", "`folder` of the data of a stopped server; default $XDG_STATE_HOME/glassq")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was done as JSON")
@@ -61,7 +61,7 @@ func (a *app) restoreCmd() *cobra.Command {
 		Long: `Copy the backup IN into the data folder, which must be absent or empty, and check the copy as a start would.
 Leases and acks since the backup are forgotten: tasks that were done since are handed out again.`,
 		Example: "  glassq restore /backups/monday --data d",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 	}
 	cmd.Flags().StringVar(&data, "data", "", "`folder` of the data; default $XDG_STATE_HOME/glassq")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was done as JSON")

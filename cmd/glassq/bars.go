@@ -4,12 +4,27 @@ import (
 	"io"
 	"sync/atomic"
 
+	"github.com/vbauerster/cupwriter"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 )
 
 // barColumns is the width of a bar; narrower terminals cut the figures.
 const barColumns = 30
+
+// A screen is a terminal of 80 columns and 24 rows when it does not know its size, as behind a serial line
+// or in a container; there the bars would be cut to nothing.
+type screen struct{ *cupwriter.Writer }
+
+func newScreen(w io.Writer) screen { return screen{cupwriter.New(w, false)} }
+
+// GetTermSize is that of mpb.ConsoleWriter.
+func (s screen) GetTermSize() (width, height int, err error) {
+	if width, height, err = s.Writer.GetTermSize(); err != nil || width <= 0 || height <= 0 {
+		return 80, 24, nil
+	}
+	return width, height, nil
+}
 
 // bars draws gauges one below the other, and a line below them, without colours.
 type bars struct {

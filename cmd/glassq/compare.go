@@ -20,7 +20,7 @@ before you believe it. The exit code does not depend on what comes out; --fail-i
 		Example: `  glassq output --run before --format none --summary-out before.json
   glassq output --run after --format none --summary-out after.json
   glassq compare before.json after.json`,
-		Args: cobra.ExactArgs(2),
+		Args: arguments(2, 2),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the comparison as JSON")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {

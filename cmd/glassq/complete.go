@@ -5,11 +5,29 @@ import (
 	"time"
 
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/check"
+	"github.com/glassq/glassq/internal/fetch"
 	"github.com/spf13/cobra"
 )
 
 // completeWait bounds what a shell waits for names.
 const completeWait = time.Second
+
+// flagWords are the values of flags that take one of a few words.
+var flagWords = map[string][]string{
+	"by":       {"host", "code", "err", "worker", "label:"},
+	"door":     check.Doors(),
+	"engine":   {"auto", "fast", "std"},
+	"format":   {"text", "csv", "ndjson", "vegeta"},
+	"halt":     {"never", "soon,fail=1", "now,fail=1", "soon,fail=10%", "now,success=1"},
+	"insecure": {"http", "memcached", "manager"},
+	"profile":  {"measure", "fetch"},
+	"save":     {fetch.CaptureOff, fetch.CaptureHash, fetch.CaptureText, fetch.CaptureFile},
+	"state":    {"ready", "delayed", "leased", "dead"},
+	"summary":  {"text", "json"},
+	"sync":     {"always", "interval", "never"},
+	"until":    {"exists", "complete", "drained"},
+}
 
 // completeNames makes the arguments and flags of cmd and of those below it complete to live names:
 // QUEUE and --queue to queues, RUN and --run to runs. A server that does not answer has none.
@@ -22,6 +40,14 @@ func (a *app) completeNames(cmd *cobra.Command) {
 	} {
 		if f := cmd.Flags().Lookup(flag); f != nil && f.Value.Type() == "string" && cmd.Flags().Lookup("server") != nil {
 			cmd.RegisterFlagCompletionFunc(flag, a.complete(list)) // it refuses only what is registered already
+		}
+	}
+	for flag, words := range flagWords {
+		if cmd.Name() == "output" && flag == "format" {
+			words = []string{"text", "ndjson", "csv", "template", "none"}
+		}
+		if cmd.Flags().Lookup(flag) != nil {
+			cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 		}
 	}
 	if cmd.Parent() == nil || cmd.Flags().Lookup("server") == nil || cmd.ValidArgsFunction != nil {
@@ -53,6 +79,7 @@ func completionExamples(root *cobra.Command) {
 			continue
 		}
 		cmd.Example = "  source <(glassq completion bash)"
+		cmd.Args, cmd.RunE = noCommand, showHelp
 		for _, shell := range cmd.Commands() {
 			shell.Example = map[string]string{
 				"bash":       "  source <(glassq completion bash)",

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq/internal/output"
+	"github.com/vbauerster/mpb/v8"
 )
 
 // A console is standard error: lines for people, and at most one bar. It is safe for concurrent use.
@@ -88,7 +89,7 @@ func (a *app) runMeter(label string, quiet, data bool, q teller, run string) *me
 	if quiet || !a.console.terminal || data && isTerminal(a.out) {
 		return a.meter(label, quiet, data)
 	}
-	b := newBars(a.console.w, boardNames)
+	b := newBars(a.console.w, boardNames, mpb.WithConsoleWriter(newScreen(a.console.w)))
 	a.console.setTop(b)
 	return &meter{console: a.console, board: newBoard(b, q, run)}
 }
@@ -157,6 +158,14 @@ func commas(n uint64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
+}
+
+// plural is a number and what it counts, in the form that fits.
+func plural(n uint64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return commas(n) + " " + many
 }
 
 // perSecond is a rate for people.

@@ -35,7 +35,7 @@ func (a *app) demoCmd() *cobra.Command {
 free ports, send URLs through them, and check the books against what the target saw. With --chaos a worker
 and the server are killed with SIGKILL on the way, and started again.`,
 		Example: `  glassq demo --chaos`,
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 	}
 	cmd.Flags().Uint32VarP(&count, "count", "n", 100_000, "URLs")
 	cmd.Flags().BoolVar(&chaos, "chaos", false, "kill a worker and the server on the way")

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -53,7 +52,7 @@ for which it waits.`,
   seq 100 | glassq dispatch 'http://127.0.0.1:8888/{line}' --wait --out results.ndjson
   glassq dispatch 'http://127.0.0.1:8888/?q={0}' -n 400000 --stages 0..5000/30s,5000/1m
   glassq dispatch 'http://127.0.0.1:8888/?q={0}' -n 100000 --ids failed.ids --run r2`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, 1),
 	}
 	f.remote.flags(cmd)
 	f.source.flags(cmd)
@@ -74,7 +73,7 @@ for which it waits.`,
 	fs.DurationVar(&f.opt.TTL, "ttl", 0, "time after which a task that nobody took is dead; 0 never")
 	fs.IntVar(&f.opt.Attempts, "attempts", 0, "most tries of a task; default the queue's, 20")
 	fs.DurationVar(&f.retry, "retry", 60*time.Second, "how long to wait for a server that is away")
-	fs.BoolVar(&f.preview, "dry-run", false, "print the first tasks and put nothing")
+	fs.BoolVar(&f.preview, "dry-run", false, "print the first tasks and put nothing; with --json all of each, as it would be put")
 	fs.BoolVar(&f.json, "json", false, "print what was done as JSON, with --wait at the end of the run")
 	fs.BoolVar(&f.quiet, "quiet", false, "no progress")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -84,6 +83,11 @@ for which it waits.`,
 		f.opt.Priority, f.opt.Headers = glassq.Level(f.priority), f.headers
 		if err := f.pace.check(); err != nil {
 			return err
+		}
+		for flag, name := range map[string]string{"run": f.opt.Run, "queue": f.opt.Queue, "results": f.opt.Results} {
+			if err := glassq.CheckName(name); name != "" && err != nil {
+				return usagef("--%s: %w", flag, err)
+			}
 		}
 		if f.out != "" && !f.wait || f.strict && !f.wait && !f.pace.asked() {
 			return usagef("--out and --strict are about the end of the run: give --wait too")
@@ -95,26 +99,32 @@ for which it waits.`,
 		defer done()
 		f.opt.Source = src
 		if f.preview {
-			return a.preview(src)
+			return a.preview(&f)
 		}
 		return a.dispatch(cmd, &f)
 	}
 	return cmd
 }
 
-// preview prints the first three bodies of a source.
-func (a *app) preview(src dispatch.Source) error {
-	tasks := make([]glassq.Task, 3)
-	n, err := src.Next(tasks)
-	if err != nil && err != io.EOF {
+// previewed is how many tasks --dry-run prints.
+const previewed = 3
+
+// preview prints the first bodies of a source, or with --json its first tasks.
+func (a *app) preview(f *dispatchFlags) (err error) {
+	if _, f.opt.Only, err = f.source.only(); err != nil {
 		return err
 	}
-	for _, t := range tasks[:n] {
-		if err := a.printf("%s\n", t.Body); err != nil {
+	tasks, bad := dispatch.Preview(f.opt, previewed)
+	for i := range tasks {
+		line := tasks[i].Body
+		if f.json {
+			line = glassq.AppendTask(nil, &tasks[i])
+		}
+		if err := a.printf("%s\n", line); err != nil {
 			return err
 		}
 	}
-	return nil
+	return bad
 }
 
 func (a *app) dispatch(cmd *cobra.Command, f *dispatchFlags) error {
@@ -210,7 +220,7 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 		bar.close()
 	}
 	if n := f.source.skipped; n > 0 {
-		a.console.say("glassq dispatch: %s bad lines were passed over", commas(n))
+		a.console.say("glassq dispatch: %s passed over", plural(n, "bad line was", "bad lines were"))
 	}
 	if err != nil {
 		if name := rep.Run.Name; name != "" {
@@ -219,6 +229,9 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 		}
 		a.sayPace(pace)
 		return f.remote.absent(err)
+	}
+	if rep.Total == 0 && f.opt.Source.Fingerprint() == "" && f.opt.Only == nil {
+		a.console.say("glassq dispatch: there were no lines to make tasks of")
 	}
 	a.console.say("glassq dispatch: %s", describeDispatch(&rep))
 	done := map[string]any{"run": rep.Run.Name, "put": rep.Put, "skipped": rep.Skipped, "bad": f.source.skipped,
@@ -301,7 +314,7 @@ func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, 
 }
 
 func describeDispatch(rep *dispatch.Report) string {
-	s := fmt.Sprintf("put %s tasks in %s (%s/s)", commas(rep.Put), brief(rep.Took), perSecond(rep.Put, rep.Took))
+	s := fmt.Sprintf("put %s in %s (%s/s)", plural(rep.Put, "task", "tasks"), brief(rep.Took), perSecond(rep.Put, rep.Took))
 	if rep.Skipped+rep.Duplicates > 0 {
 		s += fmt.Sprintf(", %s were there before", commas(rep.Skipped+rep.Duplicates))
 	}

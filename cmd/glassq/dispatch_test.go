@@ -404,6 +404,12 @@ func TestComplete(t *testing.T) {
 		{f.env, "output --run ", "night"},
 		{f.env, "work http --until-done ", "night"},
 		{f.env, "runs show night ", ""},
+		{gone, "output --format ", "text"},
+		{gone, "dispatch --format v", "text"},
+		{gone, "run --sync ", "always"},
+		{gone, "work http --profile ", "measure"},
+		{gone, "queue peek q --state ", "ready"},
+		{gone, "runs wait r --until ", "exists"},
 		{gone, "queue show ", ""},
 	} {
 		args := append([]string{"__complete"}, strings.Split(tt.args, " ")...)
@@ -495,7 +501,7 @@ func TestBadDispatch(t *testing.T) {
 	}
 	lines := file("skip.ndjson", "{\"body\":\"a\"}\nnonsense\n{\"body\":\"b\"}\n")
 	_, errs := f.do(0, "dispatch", "--file", lines, "--skip-bad", "--run", "s", "--quiet")
-	if r, err := f.q.Run(t.Context(), "s"); err != nil || r.Total != 2 || !strings.Contains(errs, "line 2") || !strings.Contains(errs, "1 bad lines") {
+	if r, err := f.q.Run(t.Context(), "s"); err != nil || r.Total != 2 || !strings.Contains(errs, "line 2") || !strings.Contains(errs, "1 bad line was passed over") {
 		t.Errorf("dispatch --skip-bad made %+v, %v and said %s; want 2 tasks, and line 2 named and counted", r, err, fmt.Sprint(errs))
 	}
 }

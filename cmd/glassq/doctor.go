@@ -31,7 +31,7 @@ the folder of those settings. Prints a line per check: ok, warn or FAIL.
 
 Exit codes: 0 no check failed, 1 one did.`,
 		Example: "  glassq doctor --data d\n  glassq doctor --data d --server http://127.0.0.1:5080",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 	}
 	cmd.Flags().StringVar(&data, "data", "", "`folder` of the data; default $XDG_STATE_HOME/glassq")
 	cmd.Flags().StringVar(&minFree, "min-free", "", "`size` or share as given to serve")

@@ -93,7 +93,7 @@ func (all doors) run(ctx context.Context, f *serveFlags, store *glassq.Broker, l
 			server = memcache.New(store, memcache.Options{Keys: f.keys, MaxBody: int(f.maxBody), TLS: f.tls,
 				Budget: budget, Version: version(), Logger: logger})
 		case "manager":
-			server = manager.New(store, manager.Options{Keys: f.keys, Strict: f.managerStrict, Queues: f.managerQueues,
+			server = manager.New(store, manager.Options{Keys: f.keys, Strict: f.managerStrict, Queues: f.managerQueues, Delivery: f.delivery,
 				MaxBody: int(f.maxBody), Budget: budget, Logger: logger})
 		}
 		go func() { ended <- server.Run(ctx, d.ln) }() // all are waited for below

@@ -95,5 +95,8 @@ func sentence(err error) string {
 	if e, ok := errors.AsType[*glassq.Error](err); ok && e.Code == glassq.CodeUnauthorized {
 		text += "; name the file that holds the key with --key-file"
 	}
+	if e, ok := errors.AsType[*dispatch.LineError](err); ok && e.Name != "" {
+		text += "; mend it, or pass over such lines with --skip-bad"
+	}
 	return text
 }

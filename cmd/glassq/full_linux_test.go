@@ -54,3 +54,21 @@ func TestOutputDiskFull(t *testing.T) {
 		t.Errorf("%d lines, %d distinct ids; want %d", lines, len(ids), n)
 	}
 }
+
+// A report that cannot be written is told with its flag, and nothing of the results is lost for it.
+func TestReportOnFullDisk(t *testing.T) {
+	t.Parallel()
+	f := newTestbed(t)
+	f.do(0, "dispatch", f.url, "-n", "20", "--run", "r", "--quiet")
+	f.do(0, "work", "http", "--until-done", "r", "--quiet")
+	out := filepath.Join(f.dir, "r.ndjson")
+	_, errs := f.do(exitStorage, "output", "--run", "r", "--out", out, "--report", "/dev/full", "--quiet")
+	if !strings.Contains(errs, "the results are taken, but --report was not written: write /dev/full: no space left") {
+		t.Errorf("output with a report on a full disk said %s", errs)
+	}
+	report := filepath.Join(f.dir, "r.html")
+	f.do(0, "output", "--run", "r", "--out", out, "--report", report, "--quiet")
+	if page, err := os.ReadFile(report); err != nil || !strings.Contains(string(page), "put 20 = ok 20") {
+		t.Errorf("the same command with room: %d bytes, %v; want the books of 20", len(page), err)
+	}
+}

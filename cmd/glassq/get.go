@@ -17,7 +17,7 @@ func (a *app) getCmd() *cobra.Command {
 		Short:   "Take one task by hand, print its body and ack it",
 		Long:    `Take one task, print its body, and ack it once it is printed. Exit code 1 when there is none.`,
 		Example: `  glassq get --queue mails --wait 1m`,
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()

@@ -23,6 +23,12 @@ func TestBadInput(t *testing.T) {
 		t.Fatalf("dispatch: exit %d: %s", code, errs)
 	}
 
+	for _, args := range []string{"queue set full --max-tasks 1", "put --queue full --wait 1m x"} {
+		if _, errs, code := invoke(t, "", []string{"GLASSQ_SERVER=" + server}, strings.Fields(args)...); code != 0 {
+			t.Fatalf("%s: exit %d: %s", args, code, errs)
+		}
+	}
+
 	tests := []struct {
 		name  string
 		args  string // separated by spaces
@@ -35,9 +41,16 @@ func TestBadInput(t *testing.T) {
 		{"command of a group", "queue lss", "", "", 2, `there is no command "lss"; did you mean ls?`},
 		{"flag", "serve --dta x", "", "", 2, "there is no flag --dta; did you mean --data?"},
 		{"flag far off", "serve --zzzzzz", "", "", 2, "there is no flag --zzzzzz"},
-		{"flag value", "dispatch x{0} -n many", "", "", 2, `invalid argument "many"`},
-		{"argument", "serve d", "", "", 2, `unknown command "d" for "glassq serve"`},
-		{"environment", "dispatch x{0}", "", "GLASSQ_COUNT=many", 2, `GLASSQ_COUNT="many"`},
+		{"flag value", "dispatch x{0} -n many", "", "", 2, `--count "many": not a whole number from 0 on`},
+		{"flag value, duration", "work http --timeout soon", "", "", 2, `--timeout "soon": not a duration like 250ms`},
+		{"flag value, share", "dispatch x{0} -n 1 --rate fast", "", "", 2, `--rate "fast": not a number`},
+		{"argument", "serve d", "", "", 2, `"d" is one argument too many: there are only flags`},
+		{"two templates", "dispatch x{0} y -n 2", "", "", 2, `"y" is one argument too many; what has spaces`},
+		{"no command", "work exec", "", "", 2, "CMD is missing: glassq work exec"},
+		{"no queue", "queue show", "", "", 2, "QUEUE is missing: glassq queue show QUEUE"},
+		{"one summary", "compare a.json", "", "", 2, "B.json is missing"},
+		{"shell", "completion tcsh", "", "", 2, `there is no command "tcsh"`},
+		{"environment", "dispatch x{0}", "", "GLASSQ_COUNT=many", 2, `GLASSQ_COUNT="many": not a whole number`},
 		{"public address", "serve --data D --http 0.0.0.0:0", "", "", 2, "needs --key-file, --tls-cert and --tls-key"},
 		{"public address, key only", "serve --data D --http :0 --key-file " + key, "", "", 2, "--insecure http"},
 		{"insecure door", "serve --data D --insecure all", "", "", 2, "write --insecure http"},
@@ -45,6 +58,8 @@ func TestBadInput(t *testing.T) {
 		{"memcached, no address", "serve --data D --memcached 22201", "", "", 2, "is not an address like 127.0.0.1:22201"},
 		{"no door", "serve --data D --http off --memcached off", "", "", 2, "leaves no door open"},
 		{"manager", "serve --data D --manager 0.0.0.0:0", "", "", 2, "--insecure manager"},
+		{"manager, delivery", "serve --data D --manager-delivery never", "", "", 2, "not one of on_next_call, on_read, strict, on_task_done"},
+		{"manager, delivery of a queue", "serve --data D --manager-delivery a/b=strict", "", "", 2, "--manager-delivery a/b=strict: bad name"},
 		{"store", "serve --store nats://127.0.0.1", "", "", 2, "not in this build"},
 		{"sync", "serve --data D --sync often", "", "", 2, "not one of always, interval, never"},
 		{"body limit", "serve --data D --max-body 33MiB", "", "", 2, "not between 1 and 32MiB"},
@@ -60,15 +75,18 @@ func TestBadInput(t *testing.T) {
 		{"template open", "run http://h/?q={0 -n 2", "", "", 2, "character 13: a { without its }"},
 		{"no URL", "run h/?q={0} -n 2", "", "", 2, "character 1: a URL begins with http://"},
 		{"lease", "run http://h/?q={0} -n 2 --lease 1ms", "", "", 2, "--lease 1ms is not between"},
+		{"no lines", "dispatch --server S http://h/{line}", "", "", 0, "there were no lines to make tasks of"},
 		{"no count", "dispatch x{0}", "", "", 2, "say how many: -n 1000"},
 		{"range", "dispatch x{0} --range 9..1", "", "", 2, "goes down"},
 		{"two sources", "dispatch x{0} --range 1..9 -n 3", "", "", 2, "take one of"},
 		{"no file", "dispatch --file D/none", "", "", 2, "no such file"},
 		{"folder as file", "dispatch --file D", "", "", 2, "a folder, not a file"},
-		{"bad line", "dispatch --server S --retry 0s --file " + bad, "", "", 2, "line 2"},
-		{"bad line of a stream", "dispatch --server S --format ndjson", "{\"body\":1}\n\n{", "", 2, "line 3"},
+		{"bad line", "dispatch --server S --retry 0s --file " + bad, "", "", 2, "bad.ndjson, line 2"},
+		{"bad line, what to do", "dispatch --server S --retry 0s --file " + bad, "", "", 2, "--skip-bad"},
+		{"format of numbers", "dispatch x{0} -n 2 --format csv", "", "", 2, "is about the lines of a file"},
+		{"bad line of a stream", "dispatch --server S --format ndjson", "{\"body\":1}\n\n{", "", 2, "standard input, line 3"},
 		{"run conflict", "dispatch --server S --run taken y{0} -n 2", "", "", 2, "take another --run"},
-		{"run name", "dispatch --server S --run a/b y{0} -n 2", "", "", 2, "bad name"},
+		{"run name", "dispatch --server S --run a/b y{0} -n 2", "", "", 2, "--run: bad name"},
 		{"priority", "dispatch --server S y{0} -n 2 --priority 10", "", "", 2, "not 0 to 9"},
 		{"server absent", "dispatch --server A --retry 0s y{0} -n 2", "", "", 6, "start one with glassq serve"},
 		{"server absent, one shot", "queue ls --server A", "", "", 6, "no answer from a server at " + absent},
@@ -78,6 +96,8 @@ func TestBadInput(t *testing.T) {
 		{"wrong key", "work http --server G --key-file " + wrong, "", "", 6, "needs its key"},
 		{"wrong key, output", "output --run r --server G --key-file " + wrong, "", "", 6, "needs its key"},
 		{"body too large", "put --server S --retry 0s", strings.Repeat("x", 1025), "", 2, "the limit is 1024"},
+		{"full queue", "put --server S --queue full --wait 10ms x", "", "", 1, "queue full"},
+		{"wait for room", "put --server S --wait -1s x", "", "", 2, "--wait -1s is not between 0 and 10m"},
 		{"queue name", "put --server S --queue a/b x", "", "", 2, "bad name"},
 		{"unknown queue", "queue show nowhere --server S", "", "", 1, "nowhere"},
 		{"unknown run", "runs show none --server S", "", "", 1, "none"},
@@ -87,6 +107,9 @@ func TestBadInput(t *testing.T) {
 		{"phase", "runs wait r --until over --server S", "", "", 2, "exists, complete, drained"},
 		{"wait in vain", "runs wait taken --timeout 10ms --server S", "", "", 1, "is not complete after 10ms"},
 		{"concurrency", "work http -c 0 --server S", "", "", 2, "-c 0"},
+		{"lease of work", "work http --lease 100ms --server S", "", "", 2, "--lease 100ms is not between 1s and 12h"},
+		{"queue of work", "work exec --queue a/b --server S true", "", "", 2, "--queue: bad name"},
+		{"no time for a try", "work http --timeout 0 --server S", "", "", 2, "--timeout 0s: every try has an end"},
 		{"engine", "work http --engine warp --server S", "", "", 2, "not one of auto, fast, std"},
 		{"out is no results", "output --run r --server S --out " + notes, "", "", 2, "cannot be continued: line 1"},
 		{"out and json", "output --run r --server S --json --out D/x", "", "", 2, "leave one out"},
@@ -168,6 +191,9 @@ func TestByHand(t *testing.T) {
 		{"queue resume q", "", "q: paused false, rate no limit, attempts 20, max-tasks no limit, max-bytes no limit\n"},
 		{"queue set q --rate 5 --max-bytes 1KiB --json", "", `{"paused":false,"rate":5,"attempts":0,"max_tasks":0,"max_bytes":1024}` + "\n"},
 		{"dispatch --run r x{0} -n 3 --dry-run", "", "x0\nx1\nx2\n"},
+		{"dispatch --run r x{0} -n 2 --dry-run --json --priority 9 --ttl 1h", "",
+			`{"queue":"tasks","run":"r","n":0,"ttl":3600,"priority":9,"body":"x0"}` + "\n" + `{"queue":"tasks","run":"r","n":1,"ttl":3600,"priority":9,"body":"x1"}` + "\n"},
+		{"dispatch --run r --format ndjson --skip-bad --dry-run", "{\"body\":\"a\"}\n{\n\"b\"\n", "a\nb\n"},
 		{"dispatch --run r x{0} -n 3", "", ""},
 		{"dispatch --run r x{0} -n 3", "", ""},
 	}

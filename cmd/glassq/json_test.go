@@ -42,6 +42,7 @@ func TestJSON(t *testing.T) {
 		{"config work http --json", []string{"name", "value", "from"}},
 		{"backup --data D/d D/copy --json", []string{"folder", "files", "tasks", "queues"}},
 		{"restore D/copy --data D/again --json", []string{"folder", "files", "tasks", "queues"}},
+		{"repair --data D/d --json", []string{"folder", "damaged", "losses", "queues", "again"}},
 		{"doctor --data D/d --json", []string{"check", "verdict", "says"}},
 	} {
 		args := strings.Fields(tt.args)

@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 func main() {
@@ -29,6 +28,7 @@ type app struct {
 	console *console
 	begun   bool        // flags and arguments were accepted, the command runs
 	serving *serveFlags // of the serve command, which doctor looks at too
+	leave   func()      // ends what would outlive a program that leaves at once; nil for nothing. Set before interruptible
 }
 
 // main runs the command that args name and returns the exit code.
@@ -124,49 +124,6 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	cmd.Example = strings.Join(examples, "\n")
 	cmd.AddCommand(commands...)
 	return cmd
-}
-
-// flagError makes a sentence of what pflag says, with the flag that was probably meant.
-func flagError(cmd *cobra.Command, err error) error {
-	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
-	if !ok {
-		return usagef("%w", err)
-	}
-	best, distance := "", 3
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		d := editDistance(name, f.Name)
-		if len(name) > 1 && strings.HasPrefix(f.Name, name) {
-			d = min(d, 1)
-		}
-		if !f.Hidden && d < distance {
-			best, distance = f.Name, d
-		}
-	})
-	if best == "" {
-		return usagef("there is no flag --%s", name)
-	}
-	return usagef("there is no flag --%s; did you mean --%s?", name, best)
-}
-
-// editDistance is how many bytes are to be added, dropped or changed to make b of a.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // printf writes data to standard output.

@@ -44,7 +44,7 @@ func (a *app) manCmd() *cobra.Command {
 		Use:     "man DIR",
 		Short:   "Write the manual pages into a folder",
 		Example: `  glassq man /usr/local/share/man/man1`,
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		Hidden:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {

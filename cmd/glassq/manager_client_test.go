@@ -173,14 +173,46 @@ func TestManagerRaces(t *testing.T) {
 	settled(t, c, "tasks", gone)
 }
 
+// TestManagerDelivery: when an item is done is what serve --manager-delivery says.
+func TestManagerDelivery(t *testing.T) {
+	t.Parallel()
+	all := pythons(t)
+	for _, tt := range []struct {
+		policy, mode string
+		items        []string
+		back         string // the item that is handed out again; "" for none
+	}{
+		{"on_read", "die", []string{"a"}, ""},
+		{"strict", "exit", []string{"a"}, "a"},
+		{"on_task_done", "exit", []string{"a"}, "a"},
+		{"tasks=on_task_done,strict", "done", []string{"a", "b"}, "b"},
+	} {
+		addr := freeAddress(t)
+		c, _ := serveManager(t, addr, "--manager-delivery", tt.policy)
+		for _, path := range all {
+			for _, item := range tt.items {
+				putText(t, c, item)
+			}
+			if out := mustPython(t, path, addr, "testdata/manager_modes.py", tt.mode); strings.Fields(out)[0] != tt.items[0] {
+				t.Fatalf("%s, %s, %s: got %s; want %v", path, tt.policy, tt.mode, out, tt.items)
+			}
+			if tt.back != "" {
+				next(t, c, tt.back, 2)
+			}
+			settled(t, c, "tasks", gone)
+		}
+	}
+}
+
 // TestManagerOpaque: instances of a program's own classes pass in a queue that allows it.
 func TestManagerOpaque(t *testing.T) {
 	t.Parallel()
 	all := pythons(t)
-	addr, c := managerServer(t)
-	yes := true
-	if _, err := c.Configure(t.Context(), "tasks", glassq.SettingsChange{Opaque: &yes}); err != nil {
-		t.Fatal(err)
+	addr := freeAddress(t)
+	_, env := serveManager(t, addr)
+	out, errs, code := invoke(t, "", env, "queue", "set", "tasks", "--opaque")
+	if code != 0 || !strings.HasSuffix(out, ", opaque\n") {
+		t.Fatalf("queue set --opaque: %q, exit %d (%s); want the settings with opaque", out, code, errs)
 	}
 	for _, path := range all {
 		if out := mustPython(t, path, addr, "testdata/manager_modes.py", "opaque"); strings.TrimSpace(out) != "same" {

@@ -45,12 +45,12 @@ func managerServer(t *testing.T) (string, *client.Client) {
 
 // serveManager starts a server with the manager door at addr, and returns a client and the environment in
 // which other programs find the server.
-func serveManager(t *testing.T, addr string) (*client.Client, []string) {
+func serveManager(t *testing.T, addr string, more ...string) (*client.Client, []string) {
 	t.Helper()
 	dir := t.TempDir()
 	key := write(t, filepath.Join(dir, "key"), "secret")
-	s := start(t, nil, "serve", "--data", filepath.Join(dir, "d"), "--sync", "interval", "--http", "127.0.0.1:0",
-		"--memcached", "off", "--manager", addr, "--key-file", key)
+	s := start(t, nil, append([]string{"serve", "--data", filepath.Join(dir, "d"), "--sync", "interval", "--http", "127.0.0.1:0",
+		"--memcached", "off", "--manager", addr, "--key-file", key}, more...)...)
 	url := "http://" + s.addr()
 	c, err := client.New(url, client.Options{Key: "secret"})
 	if err != nil {

@@ -47,7 +47,7 @@ number. A rule on what was not measured is broken.`,
   glassq output --run r1 --out r1.csv --format csv --failed-out again.ids
   glassq output --run r1 --keep-order --template '{{.Input}} {{.Code}}'
   glassq output --run r1 --template '{{.ID}} {{.Code}} {{.RT}}'`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0),
 	}
 	f.remote.flags(cmd)
 	fs := cmd.Flags()

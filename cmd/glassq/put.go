@@ -13,15 +13,15 @@ func (a *app) putCmd() *cobra.Command {
 	var r remote
 	var t glassq.Task
 	var priority int
-	var retry time.Duration
+	var retry, wait time.Duration
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "put [BODY]",
 		Short: "Put one task by hand",
 		Long:  `Put one task: the argument, or all of standard input. Its id is printed when it is stored.`,
 		Example: `  glassq put http://127.0.0.1:8888/
-  glassq put --queue mails < mail.json`,
-		Args: cobra.MaximumNArgs(1),
+  glassq put --queue mails --wait 1m < mail.json`,
+		Args: arguments(0, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
@@ -34,11 +34,15 @@ func (a *app) putCmd() *cobra.Command {
 	fs.DurationVar(&t.TTL, "ttl", 0, "time after which it is dead if nobody took it; 0 never")
 	fs.IntVar(&t.Attempts, "attempts", 0, "most tries; default the queue's, 20")
 	fs.StringVar(&t.Result, "results", "", "`queue` for its result")
+	fs.DurationVar(&wait, "wait", 0, "how long to wait for room in a full queue, at most 10m; 0 not at all")
 	fs.DurationVar(&retry, "retry", 60*time.Second, "how long to wait for a server that is away")
 	fs.BoolVar(&asJSON, "json", false, "print what was done as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if priority < 0 || priority > 9 {
 			return usagef("--priority %d is not 0 to 9", priority)
+		}
+		if wait < 0 || wait > 10*time.Minute {
+			return usagef("--wait %v is not between 0 and 10m", wait)
 		}
 		t.Priority = glassq.Level(priority)
 		if len(args) == 1 {
@@ -61,7 +65,7 @@ func (a *app) putCmd() *cobra.Command {
 			return err
 		}
 		defer q.Close()
-		receipts, err := q.Put(cmd.Context(), []glassq.Task{t})
+		receipts, err := q.PutWait(cmd.Context(), []glassq.Task{t}, wait)
 		if err != nil {
 			return r.absent(err)
 		}

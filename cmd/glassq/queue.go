@@ -33,7 +33,7 @@ func (a *app) oneShot(cmd *cobra.Command, r *remote, do func(*client.Client) err
 func (a *app) queueLsCmd() *cobra.Command {
 	var r remote
 	var asJSON bool
-	cmd := &cobra.Command{Use: "ls", Short: "List queues", Example: "  glassq queue ls", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "ls", Short: "List queues", Example: "  glassq queue ls", Args: arguments(0, 0)}
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per queue")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -70,7 +70,7 @@ func (a *app) queueLsCmd() *cobra.Command {
 func (a *app) queueShowCmd() *cobra.Command {
 	var r remote
 	var asJSON bool
-	cmd := &cobra.Command{Use: "show QUEUE", Short: "Show a queue", Example: "  glassq queue show tasks", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "show QUEUE", Short: "Show a queue", Example: "  glassq queue show tasks", Args: arguments(1, 1)}
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -128,6 +128,9 @@ func settingsLine(s glassq.Settings) string {
 	if s.ResultSchema != "" {
 		line += ", result-schema"
 	}
+	if s.Opaque {
+		line += ", opaque"
+	}
 	return line
 }
 
@@ -144,7 +147,7 @@ func (a *app) queueSetCmd() *cobra.Command {
 		Example: `  glassq queue set tasks --rate 500
   glassq queue set tasks --stages 0..5000/30s,5000/1m
   glassq queue set urls --task-schema t.json --result-schema r.json`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
@@ -156,6 +159,7 @@ func (a *app) queueSetCmd() *cobra.Command {
 	fs.Var(&maxBytes, "max-bytes", "puts beyond that much are refused; 0 no limit")
 	fs.StringVar(&taskSchema, "task-schema", "", "`file` with a JSON Schema that bodies must agree with; empty takes it away")
 	fs.StringVar(&resultSchema, "result-schema", "", "`file` with a JSON Schema that results must agree with; empty takes it away")
+	fs.BoolVar(&s.Opaque, "opaque", false, "let Python programs put instances of their own classes, which only Python getters see; =false ends that")
 	fs.BoolVar(&asJSON, "json", false, "print the settings as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		s.MaxBytes = int64(maxBytes)
@@ -179,6 +183,9 @@ func (a *app) queueSetCmd() *cobra.Command {
 		if fs.Changed("max-bytes") {
 			c.MaxBytes = &s.MaxBytes
 		}
+		if fs.Changed("opaque") {
+			c.Opaque = &s.Opaque
+		}
 		if fs.Changed("task-schema") {
 			if s.TaskSchema, err = readSchema(taskSchema); err != nil {
 				return err
@@ -192,7 +199,7 @@ func (a *app) queueSetCmd() *cobra.Command {
 			c.ResultSchema = &s.ResultSchema
 		}
 		if c == (glassq.SettingsChange{}) {
-			return usagef("nothing to set: give --rate, --stages, --catchup, --attempts, --max-tasks, --max-bytes, --task-schema or --result-schema")
+			return usagef("nothing to set: give --rate, --stages, --catchup, --attempts, --max-tasks, --max-bytes, --task-schema, --result-schema or --opaque")
 		}
 		return a.configure(cmd, &r, args[0], c, asJSON)
 	}
@@ -203,7 +210,7 @@ func (a *app) queueSetCmd() *cobra.Command {
 func (a *app) queueChangeCmd(use, short string, c glassq.SettingsChange) *cobra.Command {
 	var r remote
 	var asJSON bool
-	cmd := &cobra.Command{Use: use + " QUEUE", Short: short, Example: "  glassq queue " + use + " tasks", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: use + " QUEUE", Short: short, Example: "  glassq queue " + use + " tasks", Args: arguments(1, 1)}
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the settings as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.configure(cmd, &r, args[0], c, asJSON) }

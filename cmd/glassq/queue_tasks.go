@@ -72,7 +72,7 @@ func (a *app) queuePeekCmd() *cobra.Command {
 		Short: "Look at tasks of a queue without taking them",
 		Example: `  glassq queue peek tasks
   glassq queue peek tasks --state dead -n 100 --json`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
@@ -145,7 +145,7 @@ purged; nothing brings them back. Leased ones finish. It says how many there are
 be asked it needs --force.`,
 		Example: `  glassq queue purge tasks
   glassq queue purge tasks --state dead --force`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
@@ -224,7 +224,7 @@ func (a *app) queueRedriveCmd() *cobra.Command {
 		Short: "Make dead tasks of a queue ready again",
 		Example: `  glassq queue redrive tasks
   glassq queue redrive tasks -n 10`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
@@ -261,7 +261,7 @@ a task that changes its state meanwhile may be written twice or not at all. A de
 of them. Dead tasks are written with --state dead.`,
 		Example: `  glassq queue export tasks > tasks.ndjson
   glassq queue export tasks --state dead --out dead.ndjson`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
@@ -338,7 +338,7 @@ positions, so that the same import again stores none of them twice: positions ar
 other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; nothing seals them.`,
 		Example: `  glassq queue import tasks --file tasks.ndjson
   glassq queue export tasks | glassq queue import tasks --server http://10.0.0.7:5080`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
@@ -349,7 +349,7 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 		if err := glassq.CheckName(args[0]); err != nil {
 			return err
 		}
-		in := a.in
+		in, name := a.in, "standard input"
 		switch {
 		case file != "" && file != "-":
 			f, err := os.Open(file)
@@ -357,7 +357,7 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 				return usagef("read the tasks: %w", err)
 			}
 			defer f.Close()
-			in = f
+			in, name = f, file
 		case isTerminal(a.in):
 			return usagef("nothing to import: give --file F, or lines on standard input")
 		}
@@ -369,12 +369,15 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 		put, again, err := importTasks(cmd, q, args[0], dispatch.NewTasks(in))
 		if err != nil {
 			a.console.say("glassq queue import: put %s so far; the same command again goes on", commas(put))
+			if _, ok := errors.AsType[*dispatch.LineError](err); ok {
+				return usagef("%s: %w", name, err)
+			}
 			return r.absent(err)
 		}
 		if asJSON {
 			return a.printJSON(map[string]any{"queue": args[0], "put": put, "duplicates": again})
 		}
-		text := fmt.Sprintf("%s: %s tasks put", args[0], commas(put))
+		text := fmt.Sprintf("%s: %s put", args[0], plural(put, "task", "tasks"))
 		if again > 0 {
 			text += fmt.Sprintf(", %s were there before", commas(again))
 		}

@@ -19,7 +19,7 @@ func dataFolder(data string) (string, error) {
 
 func (a *app) repairCmd() *cobra.Command {
 	var data string
-	var salvage bool
+	var salvage, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "repair",
 		Short: "Show what of damaged data can be kept, and salvage it",
@@ -32,10 +32,11 @@ expect some tasks twice.
 
 Exit codes: 0 nothing is damaged, or it was salvaged; 8 something is damaged.`,
 		Example: "  glassq repair --data d\n  glassq repair --data d --salvage",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 	}
 	cmd.Flags().StringVar(&data, "data", "", "`folder` of the data; default $XDG_STATE_HOME/glassq")
 	cmd.Flags().BoolVar(&salvage, "salvage", false, "make a new folder of what reads, and keep the old one")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was found as JSON")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		dir, err := dataFolder(data)
 		if err != nil {
@@ -43,7 +44,11 @@ Exit codes: 0 nothing is damaged, or it was salvaged; 8 something is damaged.`,
 		}
 		s, err := disk.Repair(dir, salvage)
 		if s != nil {
-			if perr := a.printSalvage(s); perr != nil {
+			show := a.printSalvage
+			if asJSON {
+				show = func(s *disk.Salvage) error { return a.printJSON(salvageJSON(s, dir)) }
+			}
+			if perr := show(s); perr != nil {
 				return perr
 			}
 		}
@@ -52,12 +57,28 @@ Exit codes: 0 nothing is damaged, or it was salvaged; 8 something is damaged.`,
 			return err
 		case s.Whole():
 			return nil
+		case s.Kept != "" && asJSON:
+			return nil
 		case s.Kept != "":
 			return a.printf("\nsalvaged into %s; the original is %s\n", dir, s.Kept)
 		}
 		return &exitError{exitStorage, fmt.Errorf("%s is damaged; nothing was changed; add --salvage to keep what is shown above", dir)}
 	}
 	return cmd
+}
+
+// salvageJSON is what repair --json prints.
+func salvageJSON(s *disk.Salvage, dir string) map[string]any {
+	losses := []string{}
+	for _, l := range s.Losses {
+		losses = append(losses, l.String())
+	}
+	v := map[string]any{"folder": dir, "damaged": !s.Whole(), "losses": losses, "bodies_lost": s.Lost, "queues": s.Queues, "runs": s.Runs,
+		"again": s.Again, "again_by_run": s.ByRun, "refused": s.Refused}
+	if s.Kept != "" {
+		v["original"] = s.Kept
+	}
+	return v
 }
 
 func (a *app) printSalvage(s *disk.Salvage) error {

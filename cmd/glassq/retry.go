@@ -23,7 +23,7 @@ func (a *app) runsCancelCmd() *cobra.Command {
 		Long: `End the delayed and ready tasks of a run: they are dead, cancelled. Leased ones finish. The run is sealed:
 nothing more can be dispatched to it.`,
 		Example: `  glassq runs cancel r1`,
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 	}
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -64,7 +64,7 @@ as tasks of the old run, when all dead tasks of the queue are this run's; nothin
 		Example: `  glassq runs retry r1 --failed
   glassq runs retry r1 --missing r1.ndjson --file urls.txt --as r1b
   glassq runs retry r1 --dead`,
-		Args: cobra.RangeArgs(1, 2),
+		Args: arguments(1, 2),
 	}
 	d := &f.dispatch
 	d.remote.flags(cmd)
@@ -73,7 +73,7 @@ as tasks of the old run, when all dead tasks of the queue are this run's; nothin
 	fs.DurationVar(&d.source.timeout, "timeout", 0, "time-out of the requests, as it was dispatched")
 	fs.BoolVar(&f.failed, "failed", false, "those whose result is a failure")
 	fs.BoolVar(&f.dead, "dead", false, "those that ended without a result")
-	fs.StringVar(&f.missing, "missing", "", "those that are done and whose results this `file` of JSON lines lacks")
+	fs.StringVar(&f.missing, "missing", "", "those that are done and whose results this `file` lacks, of JSON lines or CSV")
 	fs.StringVar(&f.as, "as", "", "`name` of the new run; default RUN.2, or the next that is free")
 	fs.BoolVar(&d.wait, "wait", false, "wait for the end of the new run")
 	fs.BoolVar(&d.strict, "strict", false, "with --wait: exit 4 when tasks failed or are dead")

@@ -49,7 +49,7 @@ they do. With --data the same command, after a crash or Ctrl-C, goes on where it
 and --json the results are only summed up.`,
 		Example: `  glassq run 'http://127.0.0.1:8888/?q={0}' -n 1000000 -c 100
   glassq run --file urls.txt --data d --out results.ndjson`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(0, 1),
 	}
 	f.source.flags(cmd)
 	f.pace.flags(cmd)
@@ -109,8 +109,8 @@ func (f *runFlags) check() error {
 	if err := checkConcurrency(f.concurrency); err != nil {
 		return err
 	}
-	if f.lease < glassq.MinLease || f.lease > glassq.MaxLease {
-		return usagef("--lease %v is not between %v and %v", f.lease, glassq.MinLease, glassq.MaxLease)
+	if err := checkLease(f.lease); err != nil {
+		return err
 	}
 	return checkSync(f.sync)
 }

@@ -20,7 +20,7 @@ func (a *app) runsCmd() *cobra.Command {
 func (a *app) runsLsCmd() *cobra.Command {
 	var r remote
 	var asJSON bool
-	cmd := &cobra.Command{Use: "ls", Short: "List runs, newest first", Example: "  glassq runs ls", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "ls", Short: "List runs, newest first", Example: "  glassq runs ls", Args: arguments(0, 0)}
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per run")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -52,7 +52,7 @@ func (a *app) runsLsCmd() *cobra.Command {
 func (a *app) runsShowCmd() *cobra.Command {
 	var r remote
 	var asJSON bool
-	cmd := &cobra.Command{Use: "show RUN", Short: "Show a run", Example: "  glassq runs show r1", Args: cobra.ExactArgs(1)}
+	cmd := &cobra.Command{Use: "show RUN", Short: "Show a run", Example: "  glassq runs show r1", Args: arguments(1, 1)}
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -77,7 +77,7 @@ func (a *app) runsWaitCmd() *cobra.Command {
 		Short: "Wait until a run exists, is complete, or its results are taken",
 		Example: `  glassq runs wait r1 --strict
   glassq runs wait r1 --until drained --timeout 1h`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()

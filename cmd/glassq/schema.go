@@ -26,7 +26,7 @@ JSON Schemas (2020-12): ` + strings.Join(spec.Schemas(), ", ") + `. openapi is t
 in JSON that a client in any language can be held to.`,
 		Example: `  glassq schema result > result.json
   glassq schema openapi > openapi.yaml`,
-		Args:      cobra.MaximumNArgs(1),
+		Args:      arguments(0, 1),
 		ValidArgs: names,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {

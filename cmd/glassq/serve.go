@@ -19,6 +19,7 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/schema"
 	"github.com/glassq/glassq/internal/wal"
+	"github.com/glassq/glassq/internal/wire/manager"
 	"github.com/spf13/cobra"
 )
 
@@ -35,6 +36,8 @@ type serveFlags struct {
 	http, memcached, manager string
 	managerStrict            bool
 	managerQueues            map[string]string
+	managerDelivery          []string
+	delivery                 map[string]manager.Delivery // read from managerDelivery
 	keyFile, tlsCert, tlsKey string
 	insecure, hosts          []string
 	maxBody                  byteSize
@@ -52,7 +55,7 @@ func (a *app) serveCmd() *cobra.Command {
 		Short: "Run the queue server",
 		Example: `  glassq serve --data d
   glassq serve --data d --http 0.0.0.0:5080 --key-file key --tls-cert cert.pem --tls-key key.pem`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0),
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&f.data, "data", "", "`folder` that keeps the queues; default $XDG_STATE_HOME/glassq")
@@ -66,6 +69,7 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.StringVar(&f.keyFile, "key-file", "", "`file` with the key that clients must have")
 	fs.StringVar(&f.tlsCert, "tls-cert", "", "PEM `file` with the certificate of the HTTP and memcached doors")
 	fs.StringVar(&f.tlsKey, "tls-key", "", "PEM `file` with the certificate's key")
+	fs.StringSliceVar(&f.managerDelivery, "manager-delivery", nil, "`policy` for items of Python programs, or queue=policy: when one is done: on_next_call (the default), on_read, strict or on_task_done")
 	fs.StringSliceVar(&f.insecure, "insecure", nil, "`door` that may be public without key and TLS: http, memcached, manager")
 	fs.StringSliceVar(&f.hosts, "host", nil, "`name` that clients may call this server by, beside addresses, localhost and those of the certificate")
 	fs.Var(&f.maxBody, "max-body", "largest body of a task, up to 32MiB")
@@ -92,6 +96,21 @@ func (f *serveFlags) check() error {
 		if err := glassq.CheckName(queue); name == "" || err != nil {
 			return usagef("--manager-queue %s=%s: write the registered name, = and the name of a queue", name, queue)
 		}
+	}
+	f.delivery = map[string]manager.Delivery{}
+	for _, text := range f.managerDelivery {
+		queue, policy, named := strings.Cut(text, "=")
+		if !named {
+			queue, policy = "", text
+		}
+		d, err := manager.ParseDelivery(policy)
+		if err == nil && named {
+			err = glassq.CheckName(queue)
+		}
+		if err != nil {
+			return usagef("--manager-delivery %s: %w", text, err)
+		}
+		f.delivery[queue] = d
 	}
 	switch {
 	case f.store != "" && f.store != memoryStore:

@@ -42,14 +42,14 @@ func fillIn(cmd *cobra.Command, c *config, lookup func(string) (string, bool)) (
 		if value, ok := lookup(name); ok {
 			origins[f.Name] = origin("environment " + name)
 			if serr := cmd.Flags().Set(f.Name, value); serr != nil {
-				err = usagef("%s=%q: %w", name, value, serr)
+				err = usagef("%s=%q: %w", name, value, valueError(f, serr))
 			}
 			return
 		}
 		if texts, ok := section[f.Name]; ok {
 			origins[f.Name] = origin("file " + c.path)
 			if serr := setFlag(f, texts); serr != nil {
-				err = usagef("%s: %s: %w", c.path, f.Name, serr)
+				err = usagef("%s: %s: %w", c.path, f.Name, valueError(f, serr))
 			}
 			f.Changed = true
 		}

@@ -13,12 +13,16 @@ import (
 // timeout may both send it.
 const sameSignal = 250 * time.Millisecond
 
-// interruptible returns a context that the first Ctrl-C (or SIGTERM) ends, with cause errInterrupted;
-// the second ends the program. The caller must call stop.
+// interruptible returns a context that the first Ctrl-C ends, or SIGTERM, or the end of the terminal, with
+// cause errInterrupted; the second ends the program, after a.leave. The caller must call stop.
 func (a *app) interruptible(name, drains string) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // nohup has it ignored
+		ends = append(ends, syscall.SIGHUP)
+	}
+	signal.Notify(signals, ends...)
 	over := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -33,6 +37,9 @@ func (a *app) interruptible(name, drains string) (ctx context.Context, stop func
 			select {
 			case <-signals:
 				if time.Since(first) > sameSignal {
+					if a.leave != nil {
+						a.leave()
+					}
 					os.Exit(exitLeft)
 				}
 			case <-over:

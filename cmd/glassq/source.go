@@ -91,6 +91,8 @@ func (s *sourceFlags) open(cmd *cobra.Command, args []string, stdin *os.File, sa
 	switch {
 	case s.hasCount && s.numbers != "" || s.file != "" && (s.hasCount || s.numbers != ""):
 		return nil, done, usagef("take one of -n, --range and --file")
+	case s.format != "" && (s.hasCount || s.numbers != ""):
+		return nil, done, usagef("--format %s is about the lines of a file; with -n or --range there are none", s.format)
 	case s.hasCount || s.numbers != "":
 		src, err = s.counter(tmpl, req)
 	case tmpl != nil && s.file == "" && !tmpl.UsesLine():
@@ -143,6 +145,7 @@ func (s *sourceFlags) lines(t *dispatch.Template, req *dispatch.Request, stdin *
 	if s.file == "" && isTerminal(stdin) {
 		return nil, func() {}, usagef("nothing to do: give a template with -n, or --file F, or lines on standard input")
 	}
+	opt.Name = "standard input"
 	src, err := dispatch.NewLines(io.Reader(stdin), opt)
 	return src, func() {}, err
 }

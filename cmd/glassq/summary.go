@@ -34,7 +34,7 @@ func (f *summaryFlags) flags(cmd *cobra.Command) {
 	fs.StringVar(&f.hgrm, "hgrm", "", "`file` for the percentiles of service time, as HdrHistogram prints them")
 	fs.StringVar(&f.junit, "junit", "", "`file` for the rules of --fail-if as a test report")
 	fs.StringArrayVar(&f.failIf, "fail-if", nil, "`rule` that must not hold, such as 'p99>250ms', 'ok<99.9%' or 'rate<20000'; else exit 3")
-	fs.StringSliceVar(&f.by, "by", nil, "`key` to group by: host, code, err, worker or label:NAME")
+	fs.StringSliceVar(&f.by, "by", nil, "`key` to group by: host, code, err, worker or label:NAME, a member of o, of the result or of a task that is JSON")
 	fs.StringVar(&f.missing, "missing-out", "", "`file` for the ids of results that are missing")
 	fs.StringVar(&f.failed, "failed-out", "", "`file` for the ids of failed results")
 	fs.StringVar(&f.duplicate, "duplicate-out", "", "`file` for the ids of results that came again")
@@ -126,11 +126,15 @@ func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
 	broken, jerr := d.Judge(f.rules)
 	var werr error
 	for _, file := range []struct {
-		path  string
-		write func(io.Writer) error
-	}{{f.report, d.WriteHTML}, {f.summaryOut, d.WriteJSON}, {f.hgrm, d.WriteHgrm}, {f.junit, d.WriteJUnit}} {
-		if file.path != "" {
-			werr = errors.Join(werr, writeFile(file.path, file.write))
+		flag, path string
+		write      func(io.Writer) error
+	}{{"report", f.report, d.WriteHTML}, {"summary-out", f.summaryOut, d.WriteJSON}, {"hgrm", f.hgrm, d.WriteHgrm}, {"junit", f.junit, d.WriteJUnit}} {
+		if file.path == "" {
+			continue
+		}
+		if err := writeFile(file.path, file.write); err != nil {
+			a.console.say("  not written: --%s: %v", file.flag, err)
+			werr = fmt.Errorf("the results are taken, but --%s was not written: %w; with --out FILE the same command makes it anew", file.flag, err)
 		}
 	}
 	if f.summary == "json" {
@@ -198,7 +202,11 @@ func (a *app) balanced(rep *output.Report) error {
 			a.console.say("  and more")
 			break
 		}
-		a.console.say("  missing: %s to %s", glassq.DenseID(rep.Run.Name, iv.First), glassq.DenseID(rep.Run.Name, iv.Last))
+		text := glassq.DenseID(rep.Run.Name, iv.First)
+		if iv.Last > iv.First {
+			text += " to " + glassq.DenseID(rep.Run.Name, iv.Last)
+		}
+		a.console.say("  missing: %s", text)
 	}
 	return &exitError{exitUnbalanced, glassq.Errorf(glassq.CodeInternal,
 		"the books of run %s do not balance: %s results are missing here; another output may have taken them", rep.Run.Name, commas(rep.Missing))}

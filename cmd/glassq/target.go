@@ -16,7 +16,7 @@ func (a *app) targetCmd() *cobra.Command {
 		Short:   "Run a web server to aim at, with chosen latency, errors and sizes",
 		Long:    `Run a web server to aim at. GET /?q=7 answers a few bytes; GET /count tells how many requests came.`,
 		Example: `  glassq target --listen 127.0.0.1:8888 --latency 5ms --errors 0.01`,
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&addr, "listen", "127.0.0.1:8888", "`address`; port 0 takes a free one")

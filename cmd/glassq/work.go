@@ -67,16 +67,24 @@ type labour struct {
 	wrap    func(worker.Queue) worker.Queue // nil for none
 	halted  <-chan struct{}                 // closed when the work shall end by itself; nil never
 	kill    func()                          // ends what runs when it is halted; nil lets it end
+	leave   func()                          // ends what runs when the program leaves at once; nil for nothing
 	end     chan error                      // errors that end the work; nil for none
 }
 
 // work runs a worker until it is stopped, the run of --until-done is complete, or the labour ends.
 func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
+	if err := glassq.CheckName(f.opt.Queue); err != nil {
+		return usagef("--queue: %w", err)
+	}
+	if err := checkLease(f.opt.Lease); err != nil {
+		return err
+	}
 	q, err := a.open(cmd, &f.remote, -1)
 	if err != nil {
 		return err
 	}
 	defer q.Close()
+	a.leave = l.leave
 	ctx, stop := a.interruptible(l.name, l.drains)
 	defer stop()
 	ctx, end := context.WithCancelCause(ctx)
@@ -144,6 +152,13 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 		return f.remote.absent(fmt.Errorf("wait for run %s: %w", f.untilDone, cause))
 	}
 	return cause
+}
+
+func checkLease(d time.Duration) error {
+	if d < glassq.MinLease || d > glassq.MaxLease {
+		return usagef("--lease %v is not between %v and %v", d, glassq.MinLease, glassq.MaxLease)
+	}
+	return nil
 }
 
 // errHalted is the cause that ends a worker whose --halt rule holds.

@@ -84,14 +84,15 @@ func (a *app) workExecCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "exec [flags] CMD [ARG…]",
 		Short: "Run a command per task: its body as standard input, as {} or in the environment",
-		Long: `Run a process per task. The task's body is its standard input, or stands where {} is; GLASSQ_TASK_ID, _RUN,
-_N, _ATTEMPT, _QUEUE, _TYPE and _BODY are in its environment. No shell is involved unless --shell says so,
-and then {} is the body as one word, never a part of the text. The result has exit, signal, ru (times,
-memory), and the first bytes of standard output and error. Flags stand before the command.`,
+		Long: `Run a process per task. The task's body is its standard input, or stands where {} is. Its environment has
+GLASSQ_TASK_ID, GLASSQ_TASK_RUN, GLASSQ_TASK_N, GLASSQ_TASK_ATTEMPT, GLASSQ_TASK_QUEUE, GLASSQ_TASK_TYPE and
+GLASSQ_TASK_BODY. No shell is involved unless --shell says so, and then {} is the body as one word, never a
+part of the text. The result has exit, signal, ru (times, memory), and the first bytes of standard output
+and error. Flags stand before the command.`,
 		Example: `  glassq work exec -c 4 convert {} -resize 50% {}.small
   glassq work exec --timeout 30s --retries 3 --joblog log python3 job.py
   glassq work exec --shell --tag 'curl -s {} | wc -c'`,
-		Args: cobra.MinimumNArgs(1),
+		Args: arguments(1, -1),
 	}
 	f.flags(cmd, "processes at once")
 	fs := cmd.Flags()
@@ -146,8 +147,9 @@ func printed(p *processes.Printer) error {
 	return nil
 }
 
-// with ends what runs when the rule says now.
+// with ends what runs when the rule says now, and when the program leaves at once.
 func (l labour) with(halt *processes.Halt, kill func()) labour {
+	l.leave = kill
 	if halt.Now() {
 		l.kill = kill
 	}

@@ -99,6 +99,11 @@ func (f *fetchFlags) settle() (err error) {
 	if !given("guard") {
 		f.opt.Guard = base.Guard
 	}
+	for name, d := range map[string]time.Duration{"timeout": f.opt.Timeout, "connect-timeout": f.opt.ConnectTimeout} {
+		if d <= 0 {
+			return fmt.Errorf("--%s %v: every try has an end; name the most time for it", name, d)
+		}
+	}
 	f.opt.RetryOn = base.RetryOn
 	if given("retry-on") {
 		if f.opt.RetryOn, err = fetch.ParseCodes(f.retryOn); err != nil {
@@ -184,7 +189,7 @@ server that is away is waited for.`,
 		Example: `  glassq work http -c 100
   glassq work http --profile fetch --save file --save-dir pages --expect-match '<title>'
   glassq work http --server https://queue.example:5080 --key-file key --ca ca.pem --until-done r1`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0),
 	}
 	f.flags(cmd, defaultConcurrency, "requests at once")
 	ff.flags(cmd)

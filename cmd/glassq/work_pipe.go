@@ -20,7 +20,7 @@ Its standard error comes through, by lines. When the worker ends, the children's
 docs/pipe.md has the protocol. Flags stand before the command.`,
 		Example: `  glassq work pipe -c 2 python3 -u worker.py
   glassq work pipe --window 16 --timeout 30s --until-done r1 ./worker`,
-		Args: cobra.MinimumNArgs(1),
+		Args: arguments(1, -1),
 	}
 	f.flags(cmd, "children")
 	fs := cmd.Flags()
@@ -41,7 +41,7 @@ docs/pipe.md has the protocol. Flags stand before the command.`,
 			return usagef("%w", err)
 		}
 		f.work.opt.Concurrency = farm.Concurrency()
-		what := fmt.Sprintf("%d children", opt.Children)
+		what := plural(uint64(opt.Children), "child", "children")
 		if opt.Window > 1 {
 			what += fmt.Sprintf(", %d lines ahead", opt.Window)
 		}

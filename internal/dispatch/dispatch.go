@@ -95,6 +95,39 @@ func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 	return d.result(), err
 }
 
+// Preview returns the first tasks, at most max, as Run would put them into a run that does not exist
+// yet. An error comes with the tasks before it. Nothing is put, and q of Run is not needed.
+func Preview(opt Options, max int) ([]glassq.Task, error) {
+	d, err := newDispatch(nil, opt)
+	if err != nil {
+		return nil, err
+	}
+	var tasks []glassq.Task
+	for len(tasks) < max {
+		d.jump()
+		batch := make([]glassq.Task, max-len(tasks))
+		n, err := d.opt.Source.Next(batch)
+		for _, t := range batch[:n] {
+			pos := uint32(d.read)
+			d.read++
+			if d.opt.Only != nil && !d.opt.Only.has(pos) {
+				continue
+			}
+			if err := d.dress(&t, pos); err != nil {
+				return tasks, err
+			}
+			tasks = append(tasks, t)
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return tasks, err
+		}
+	}
+	return tasks, nil
+}
+
 // dispatch is one call of Run.
 type dispatch struct {
 	q     Queue
@@ -185,7 +218,7 @@ func (d *dispatch) open(ctx context.Context) error {
 	})
 	switch {
 	case errors.Is(err, glassq.ErrRunConflict):
-		return glassq.Errorf(glassq.CodeRunConflict, "run %s was made for other tasks: %w; take another --run, or leave it out for a new one", d.name, err)
+		return glassq.Errorf(glassq.CodeRunConflict, "%w; take another --run, or leave it out for a new one", err)
 	case err != nil:
 		return fmt.Errorf("make run %s: %w", d.name, err)
 	case source == "" && d.rec.Source != "":

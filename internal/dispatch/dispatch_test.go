@@ -256,7 +256,7 @@ func TestLines(t *testing.T) {
 			rep, err := Run(t.Context(), q, Options{Source: src, Run: "r", Parallel: 1})
 			if tt.err != "" {
 				le, ok := errors.AsType[*LineError](err)
-				if !ok || !strings.HasPrefix(le.Error(), tt.err) {
+				if !ok || !strings.HasPrefix(le.Error(), path+", "+tt.err) {
 					t.Errorf("Run = %v, want %q", err, tt.err)
 				}
 				return

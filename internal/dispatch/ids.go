@@ -36,20 +36,30 @@ func ReadIDs(r io.Reader) (run string, p *Positions, err error) {
 		of, n, ok := glassq.ParseDenseID(string(line))
 		switch {
 		case !ok || glassq.CheckName(of) != nil:
-			return "", nil, &LineError{in.line, glassq.Errorf(glassq.CodeBadRequest, "%.80q is not <run>/<n>, the id of a position of a run", bytes.TrimSpace(line))}
+			return "", nil, &LineError{Line: in.line, Err: glassq.Errorf(glassq.CodeBadRequest, "%.80q is not <run>/<n>, the id of a position of a run", bytes.TrimSpace(line))}
 		case run != "" && run != of:
-			return "", nil, &LineError{in.line, glassq.Errorf(glassq.CodeBadRequest, "%.80q is of another run than those before, %s; make a list for each run", line, run)}
+			return "", nil, &LineError{Line: in.line, Err: glassq.Errorf(glassq.CodeBadRequest, "%.80q is of another run than those before, %s; make a list for each run", line, run)}
 		}
 		run = of
 		p.set.Add(n)
 	}
 }
 
-// ReadResultIDs reads which positions of a run a file of results has: JSON lines with an id. A last line
-// without its end does not count. A line that is no JSON object is a *LineError.
+// resultColumns begin the first line of a file of results that is CSV; each other line is a result then.
+const resultColumns = "id,run,ok,"
+
+// ReadResultIDs reads which positions of a run a file of results has: JSON lines with an id, or the CSV that
+// an output writes. A last line without its end does not count. A line that is no JSON object is a
+// *LineError.
 func ReadResultIDs(r io.Reader, run string) (*Positions, error) {
 	p := new(Positions)
 	in := newLineReader(r, NDJSON)
+	add := func(id string) {
+		if of, n, ok := glassq.ParseDenseID(id); ok && of == run && !in.torn {
+			p.set.Add(n)
+		}
+	}
+	rows := false
 	for {
 		line, err := in.next()
 		if err == io.EOF {
@@ -58,6 +68,15 @@ func ReadResultIDs(r io.Reader, run string) (*Positions, error) {
 		if err != nil {
 			return nil, err
 		}
+		if in.line == 1 && bytes.HasPrefix(line, []byte(resultColumns)) {
+			rows = true
+			continue
+		}
+		if rows {
+			id, _, _ := bytes.Cut(line, []byte(","))
+			add(string(id))
+			continue
+		}
 		var v struct {
 			ID string `json:"id"`
 		}
@@ -65,11 +84,9 @@ func ReadResultIDs(r io.Reader, run string) (*Positions, error) {
 			if in.torn {
 				return p, nil
 			}
-			return nil, &LineError{in.line, glassq.Errorf(glassq.CodeBadRequest, "not a result: %v", err)}
+			return nil, &LineError{Line: in.line, Err: glassq.Errorf(glassq.CodeBadRequest, "not a result: %v", err)}
 		}
-		if of, n, ok := glassq.ParseDenseID(v.ID); ok && of == run && !in.torn {
-			p.set.Add(n)
-		}
+		add(v.ID)
 	}
 }
 

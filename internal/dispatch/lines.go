@@ -37,6 +37,7 @@ type LineOptions struct {
 	Format   Format
 	Template *Template // with {line} or {col:name}; nil: the line is the body, or the row as a JSON object
 	Request  *Request  // what becomes of a line or of what Template makes; nil: that is the body
+	Name     string    // of what is read, for a LineError; OpenFile has the path for ""
 
 	// SkipBad is told of a line that cannot be read, which then is passed over and takes no position;
 	// nil stops at the first one.
@@ -72,9 +73,15 @@ const maxLine = glassq.HardMaxBody/3*4 + 4 + glassq.MaxMeta*2
 type LineError struct {
 	Line uint64 // from 1, empty lines counted
 	Err  error
+	Name string // of what the line is in; "" when somebody else says it
 }
 
-func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
+func (e *LineError) Error() string {
+	if e.Name != "" {
+		return fmt.Sprintf("%s, line %d: %v", e.Name, e.Line, e.Err)
+	}
+	return fmt.Sprintf("line %d: %v", e.Line, e.Err)
+}
 
 func (e *LineError) Unwrap() error { return e.Err }
 
@@ -206,7 +213,7 @@ func (l *lines) Next(dst []glassq.Task) (int, error) {
 				if l.skip(err) {
 					continue
 				}
-				return n, err
+				return n, l.named(err)
 			}
 		}
 		l.held = false
@@ -216,7 +223,7 @@ func (l *lines) Next(dst []glassq.Task) (int, error) {
 			return n, nil
 		}
 		if l.pos == MaxTasks {
-			return n, &LineError{Line: l.in.at(), Err: glassq.Errorf(glassq.CodeTooLarge, "a run has at most %d tasks", uint64(MaxTasks))}
+			return n, l.named(&LineError{Line: l.in.at(), Err: glassq.Errorf(glassq.CodeTooLarge, "a run has at most %d tasks", uint64(MaxTasks))})
 		}
 		if arena == nil {
 			arena = make([]byte, 0, min(max(len(dst)*l.avg, size), batchBytes))
@@ -227,7 +234,7 @@ func (l *lines) Next(dst []glassq.Task) (int, error) {
 			if l.skip(err) {
 				continue
 			}
-			return n, err
+			return n, l.named(err)
 		}
 		arena = grown
 		l.pos++
@@ -244,8 +251,17 @@ func (l *lines) skip(err error) bool {
 		return false
 	}
 	l.skipped++
+	l.named(e)
 	l.opt.SkipBad(e)
 	return true
+}
+
+// named says in an error about a line what that is in.
+func (l *lines) named(err error) error {
+	if e, ok := errors.AsType[*LineError](err); ok {
+		e.Name = l.opt.Name
+	}
+	return err
 }
 
 func (r *record) size() int {
@@ -307,6 +323,9 @@ type File struct {
 func OpenFile(path string, opt LineOptions) (*File, error) {
 	if err := opt.check(); err != nil {
 		return nil, err
+	}
+	if opt.Name == "" {
+		opt.Name = path
 	}
 	in, err := os.Open(path)
 	if err != nil {

@@ -38,13 +38,13 @@ func (t *Tasks) Next(dst []glassq.Task) (n int, err error) {
 		size += len(line)
 		dst[n] = glassq.Task{}
 		if err := glassq.ParseTask(line, &dst[n]); err != nil {
-			return n, &LineError{t.in.line, err}
+			return n, &LineError{Line: t.in.line, Err: err}
 		}
 		if dst[n].Dense && dst[n].Run == "" {
-			return n, &LineError{t.in.line, errors.New("n without run")}
+			return n, &LineError{Line: t.in.line, Err: errors.New("n without run")}
 		}
 		if err := t.check.task(&dst[n]); err != nil {
-			return n, &LineError{t.in.line, err}
+			return n, &LineError{Line: t.in.line, Err: err}
 		}
 		n++
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
@@ -22,6 +23,11 @@ const (
 	CaptureHash = "hash" // member sha256
 	CaptureText = "text" // member body, the first bytes of it
 	CaptureFile = "file" // a file named for its SHA-256, in a folder; members sha256 and file
+)
+
+const (
+	partDir  = ".part"   // in the folder for bodies: files that are not whole yet
+	staleAge = time.Hour // after which such a file is of a worker that died
 )
 
 // A capture keeps bodies. It is safe for concurrent use, by several processes on one folder too.
@@ -41,17 +47,39 @@ func newCapture(opt *Options) (*capture, error) {
 		return nil, fmt.Errorf("%q is not one of off, hash, text, file: what to keep of bodies", c.mode)
 	}
 	if (c.dir != "") != (c.mode == CaptureFile) {
-		return nil, errors.New("bodies as files, and a folder for them go together")
+		return nil, errors.New("bodies are kept as files in a folder: --save file and --save-dir go together")
 	}
 	if c.most == 0 {
 		c.most = 8 << 10
 	}
 	if c.mode == CaptureFile {
-		if err := os.MkdirAll(c.dir, 0o777); err != nil {
+		if err := os.MkdirAll(filepath.Join(c.dir, partDir), 0o777); err != nil {
 			return nil, fmt.Errorf("make the folder for bodies: %w", err)
+		}
+		if err := c.clean(time.Now()); err != nil {
+			return nil, fmt.Errorf("clean the folder for bodies: %w", err)
 		}
 	}
 	return c, nil
+}
+
+// clean removes what workers left half written that died.
+func (c *capture) clean(now time.Time) error {
+	dir := filepath.Join(c.dir, partDir)
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range list {
+		info, err := entry.Info()
+		if err != nil || !info.Mode().IsRegular() || now.Sub(info.ModTime()) < staleAge {
+			continue // one that has gone is whole now
+		}
+		if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // append keeps body and appends the members that say so to dst. An error means that it is not kept.
@@ -115,7 +143,7 @@ func (c *capture) save(name string, body []byte) (err error) {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".part-*")
+	f, err := os.CreateTemp(filepath.Join(c.dir, partDir), name[:8]+"-*")
 	if err != nil {
 		return err
 	}

@@ -218,28 +218,11 @@ func (d *order) giveBack(ctx context.Context) {
 	if d.late > 0 {
 		d.o.say("%s results came too late for their place in the order", comma(d.late))
 	}
-	if len(d.held) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceTime)
-	defer cancel()
-	nacks := make([]glassq.Nack, 0, glassq.MaxBatch)
-	flush := func() {
-		if _, err := d.o.q.Nack(ctx, nacks); err != nil {
-			d.o.say("results that wait for their place come back when their leases end: %v", err)
-		}
-		nacks = nacks[:0]
-	}
+	var list []glassq.Token
 	for _, leases := range d.held {
-		for i := range leases {
-			if nacks = append(nacks, glassq.Nack{Token: leases[i].Token(), Undone: true}); len(nacks) == cap(nacks) {
-				flush()
-			}
-		}
+		list = append(list, tokens(leases)...)
 	}
-	if len(nacks) > 0 {
-		flush()
-	}
+	d.o.giveBack(ctx, list)
 }
 
 // positions is a heap of them, the least first.

@@ -132,7 +132,7 @@ func (r *Report) Balanced() bool {
 // run the error is then ctx's, without one it is nil.
 //
 // Nothing is acked that was not written: after a write error, such as a full disk, the results return
-// to their queue when their leases end. The report is valid in each case; its Missing is found only
+// to their queue. The report is valid in each case; its Missing is found only
 // when there is a run and it could be asked.
 func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 	o, err := newOutput(q, opt)
@@ -231,7 +231,7 @@ func (o *output) head() error {
 }
 
 // A WriteError is that results could not be written or synced. Those results were not acked: they
-// stay in their queue, and come again when their leases end.
+// are back in their queue.
 type WriteError struct{ Err error }
 
 func (e *WriteError) Error() string { return "write results: " + e.Err.Error() }
@@ -242,6 +242,9 @@ func (e *WriteError) Unwrap() error { return e.Err }
 func (o *output) run(ctx context.Context) error {
 	queue := o.opt.Queue
 	if o.opt.Run != "" {
+		if _, err := o.q.Run(ctx, o.opt.Run); errors.Is(err, glassq.ErrNotFound) {
+			o.say("waiting for run %s, which does not exist yet", o.opt.Run)
+		}
 		rec, err := o.await(ctx, glassq.PhaseExists)
 		if err != nil {
 			return err

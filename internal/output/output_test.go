@@ -20,11 +20,15 @@ func TestRunFromBeforeItExistsToDrained(t *testing.T) {
 		var rep Report
 		var err error
 		done := make(chan struct{})
+		said := make(chan string, 10)
 		go func() {
 			defer close(done)
-			rep, err = Run(t.Context(), q, Options{Run: "r1", W: &out})
+			rep, err = Run(t.Context(), q, Options{Run: "r1", W: &out, Notify: func(s string) { said <- s }})
 		}()
 		time.Sleep(25 * time.Minute) // longer than two parked calls
+		if s := <-said; s != "waiting for run r1, which does not exist yet" || len(said) != 0 {
+			t.Errorf("said %q, and %d more; want that the run is waited for, once", s, len(said))
+		}
 		q.change(func() { q.run = &glassq.Run{Name: "r1", Results: "results.r1"} })
 		for n := range uint32(10) {
 			q.add(n, fmt.Sprintf(`{"i":"x","o":{"ok":%d,"rt":0.01,"err":"timeout"}}`, min(n, 1)))
@@ -113,6 +117,9 @@ func TestWriteErrorAcksOnlyWhatIsWritten(t *testing.T) {
 		if !errors.Is(err, errFull) || len(q.acked) != 30 || rep.Written != 30 || rep.Missing != 70 {
 			t.Errorf("Run = %+v, %v, %d acked; want 30 written and acked, 70 missing, %v", rep, err, len(q.acked), errFull)
 		}
+		if len(q.leased) != 0 || len(q.ready) != 70 {
+			t.Errorf("%d leased, %d ready; want 0 and 70: whoever comes next need not wait for leases to end", len(q.leased), len(q.ready))
+		}
 		seen, valid, err := LoadSeen(bytes.NewReader(w.Bytes()), LoadOptions{Run: "r1"})
 		if err != nil || seen.Count("r1") < 30 || valid > int64(w.Len()) {
 			t.Errorf("LoadSeen = %d, %d, %v; want at least the 30 that were acked", seen.Count("r1"), valid, err)
@@ -127,8 +134,8 @@ func TestSyncComesBeforeAck(t *testing.T) {
 		q.add(0, `{}`)
 		errSync := errors.New("sync")
 		_, err := Run(t.Context(), q, Options{Run: "r1", W: new(bytes.Buffer), Sync: func() error { return errSync }})
-		if !errors.Is(err, errSync) || len(q.acked) != 0 {
-			t.Errorf("Run = %v, %d acked; want %v, 0", err, len(q.acked), errSync)
+		if !errors.Is(err, errSync) || len(q.acked) != 0 || len(q.leased) != 0 {
+			t.Errorf("Run = %v, %d acked, %d leased; want %v, 0, 0", err, len(q.acked), len(q.leased), errSync)
 		}
 	})
 }

@@ -27,6 +27,7 @@ type Progress struct {
 	start    time.Time
 
 	done, total atomic.Uint64
+	begun       atomic.Bool   // something was set
 	before      atomic.Uint64 // of done, what earlier calls did
 	note        atomic.Pointer[string]
 
@@ -52,6 +53,7 @@ func NewProgress(w io.Writer, terminal bool, label string) *Progress {
 // that overtake each other the highest counts.
 func (p *Progress) Set(done, total uint64) {
 	p.total.Store(total)
+	p.begun.Store(true)
 	for {
 		old := p.done.Load()
 		if done <= old || p.done.CompareAndSwap(old, done) {
@@ -66,7 +68,7 @@ func (p *Progress) Before(done uint64) { p.before.Store(done) }
 // Note puts a text behind the figures, such as percentiles or what is waited for; "" takes it away.
 func (p *Progress) Note(text string) { p.note.Store(&text) }
 
-// Close shows the last figures and stops. A second Close is a no-op.
+// Close shows the last figures, if there ever were any, and stops. A second Close is a no-op.
 func (p *Progress) Close() {
 	p.once.Do(func() { close(p.stop) })
 	p.wg.Wait()
@@ -94,6 +96,10 @@ func (p *Progress) loop() {
 func (p *Progress) draw(now time.Time, last bool) {
 	line := p.line(now, last)
 	switch {
+	case last && !p.begun.Load():
+		if p.terminal {
+			io.WriteString(p.w, "\r\x1b[K")
+		}
 	case p.terminal && last:
 		fmt.Fprintf(p.w, "\r\x1b[K%s\n", line)
 	case p.terminal:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,17 +47,29 @@ func (o *output) take(ctx context.Context) error {
 	}
 	wg.Go(func() {
 		defer close(written)
-		if writeErr = o.write(ordered, written); writeErr != nil {
+		var left []glassq.Token
+		if left, writeErr = o.write(ordered, written); writeErr != nil {
 			stop(writeErr)
-			for range ordered { // not written, not acked
+			for leases := range ordered { // not written, not acked
+				left = append(left, tokens(leases)...)
 			}
+			o.giveBack(ctx, left)
 		}
 	})
 	wg.Go(func() {
 		defer close(done)
-		if ackErr = o.ack(acking, written); ackErr != nil {
+		var left []glassq.Ack
+		if left, ackErr = o.ack(acking, written); ackErr != nil {
 			stop(ackErr)
-			for range written {
+			for acks := range written {
+				left = append(left, acks...)
+			}
+			back := make([]glassq.Token, len(left))
+			for i := range left {
+				back[i] = left[i].Token
+			}
+			if acking.Err() == nil && !errors.Is(ackErr, errUnavailable) {
+				o.giveBack(ctx, back)
 			}
 		}
 	})
@@ -162,12 +175,13 @@ func (o *output) fitting(leases []glassq.Lease) int {
 	return min(o.opt.Batch, max(1, batchBytes*len(leases)/size))
 }
 
-// write writes the lines of each batch and passes on its acks.
-func (o *output) write(taken <-chan []glassq.Lease, written chan<- []glassq.Ack) error {
+// write writes the lines of each batch and passes on its acks. With an error come the leases of the
+// batch that it is about.
+func (o *output) write(taken <-chan []glassq.Lease, written chan<- []glassq.Ack) ([]glassq.Token, error) {
 	w := batchWriter{o: o}
 	for leases := range taken {
 		if err := w.write(leases); err != nil {
-			return err
+			return tokens(leases), err
 		}
 		acks := make([]glassq.Ack, len(leases))
 		for i := range leases {
@@ -175,7 +189,36 @@ func (o *output) write(taken <-chan []glassq.Lease, written chan<- []glassq.Ack)
 		}
 		written <- acks
 	}
-	return nil
+	return nil, nil
+}
+
+func tokens(leases []glassq.Lease) []glassq.Token {
+	list := make([]glassq.Token, len(leases))
+	for i := range leases {
+		list[i] = leases[i].Token()
+	}
+	return list
+}
+
+// giveBack returns results to their queue at once, uncounted, also when ctx is done: they were not
+// written, and whoever comes next need not wait for leases to end. What cannot go back now does then.
+func (o *output) giveBack(ctx context.Context, list []glassq.Token) {
+	if len(list) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceTime)
+	defer cancel()
+	nacks := make([]glassq.Nack, 0, min(len(list), glassq.MaxBatch))
+	for part := range slices.Chunk(list, glassq.MaxBatch) {
+		nacks = nacks[:0]
+		for _, t := range part {
+			nacks = append(nacks, glassq.Nack{Token: t, Undone: true})
+		}
+		if _, err := o.q.Nack(ctx, nacks); err != nil {
+			o.say("%s results that were not written come back when their leases end: %v", comma(uint64(len(list))), err)
+			return
+		}
+	}
 }
 
 // A batchWriter writes batches and counts them. Its slices are used again for each.
@@ -278,8 +321,9 @@ func (w *batchWriter) line(r *record) (err error) {
 	return err
 }
 
-// ack syncs and acks what was written. What has piled up meanwhile shares a sync and a call.
-func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) error {
+// ack syncs and acks what was written. What has piled up meanwhile shares a sync and a call. With an
+// error come the acks that it is about.
+func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) ([]glassq.Ack, error) {
 	for acks := range written {
 	more:
 		for len(acks)+o.opt.Batch <= glassq.MaxBatch {
@@ -295,7 +339,7 @@ func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) error {
 		}
 		if o.opt.Sync != nil {
 			if err := o.opt.Sync(); err != nil {
-				return &WriteError{fmt.Errorf("sync: %w", err)}
+				return acks, &WriteError{fmt.Errorf("sync: %w", err)}
 			}
 		}
 		var errs []error
@@ -304,16 +348,16 @@ func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) error {
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("ack %d results: %w", len(acks), err)
+			return acks, fmt.Errorf("ack %d results: %w", len(acks), err)
 		}
 		for i, err := range errs {
 			// A lost lease: the result comes again, and is then a duplicate.
 			if err != nil && !errors.Is(err, glassq.ErrLeaseLost) {
-				return fmt.Errorf("ack %s: %w", acks[i].Token, err)
+				return acks, fmt.Errorf("ack %s: %w", acks[i].Token, err)
 			}
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 var errUnavailable = &glassq.Error{Code: glassq.CodeUnavailable}

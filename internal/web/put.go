@@ -1,8 +1,12 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
@@ -12,20 +16,24 @@ import (
 // other content type, the body of one task whose options are query parameters. What it stores it
 // stores as a whole.
 //
-// The answer is a receipt for each task; with answer=count one line for all, see putCount.
+// The answer is a receipt for each task; with answer=count one line for all, see putCount. With wait a put
+// into a full queue is parked until there is room; a client that goes away meanwhile has put nothing.
 func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
 	body, done, err := s.readBody(rw, r)
 	if err != nil {
 		return err
 	}
+	done = sync.OnceFunc(done)
 	defer done()
 	queue := r.PathValue("queue")
 	media := mediaType(r)
 	var tasks []glassq.Task
+	var wait time.Duration
 	many, count := false, false
 	switch media {
 	case typeNDJSON, "application/ndjson", "application/jsonl", typeJSON:
-		q := parseQuery(r, "answer")
+		q := parseQuery(r, "answer", "wait")
+		wait = q.duration("wait")
 		count = q.oneOf("answer", "each", "count") == "count"
 		if q.err != nil {
 			return q.err
@@ -39,7 +47,8 @@ func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	default:
-		t, err := rawTask(queue, media, r, body)
+		var t glassq.Task
+		t, wait, err = rawTask(queue, media, r, body)
 		if err != nil {
 			return err
 		}
@@ -52,6 +61,9 @@ func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
 		return glassq.Errorf(glassq.CodeBadRequest, "no tasks in the body")
 	}
 	receipts, err := s.store.Put(r.Context(), tasks)
+	if wait > 0 && errors.Is(err, glassq.ErrQueueFull) {
+		receipts, err = s.putWait(r.Context(), tasks, min(wait, maxPoll), int64(len(body)), done)
+	}
 	if err != nil {
 		return err
 	}
@@ -69,6 +81,31 @@ func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
 	}
 	send(rw, http.StatusOK, contentType, out)
 	return nil
+}
+
+// maxParked is how many bytes of requests may wait for room in their queues. They are no longer among the
+// bodies in flight: else acks, which make room, would wait for them.
+const maxParked = glassq.BodiesInFlight / 4
+
+// putWait is a put that waits for room. done gives back what the request takes of the bodies in flight.
+func (s *Server) putWait(ctx context.Context, tasks []glassq.Task, wait time.Duration, size int64, done func()) ([]glassq.Receipt, error) {
+	w, ok := s.store.(glassq.Waits)
+	if !ok {
+		return nil, glassq.ErrUnsupported
+	}
+	if s.parked.Add(size) > maxParked {
+		s.parked.Add(-size)
+		return nil, glassq.Errorf(glassq.CodeQueueFull, "the queue is full, and %d MiB wait for room already; try again later", maxParked>>20)
+	}
+	defer s.parked.Add(-size)
+	done()
+	ctx, end := s.longPoll(ctx)
+	defer end()
+	receipts, err := w.PutWait(ctx, tasks, wait)
+	if err != nil && ctx.Err() != nil && s.isDraining() {
+		err = errDraining
+	}
+	return receipts, err
 }
 
 // parseTasks reads envelopes and bounds their bodies.
@@ -107,9 +144,11 @@ func (s *Server) bodyTooLarge(n int) error {
 	return glassq.Errorf(glassq.CodeTooLarge, "a body of %d bytes; the limit is %d", n, s.opt.MaxBody)
 }
 
-// rawTask makes a task whose body is the request's. What curl -d sends is text.
-func rawTask(queue, media string, r *http.Request, body []byte) (glassq.Task, error) {
-	q := parseQuery(r, "id", "run", "n", "priority", "delay", "ttl", "attempts", "lease", "result", "key")
+// rawTask makes a task whose body is the request's, and says how long its put may wait. What curl -d sends
+// is text.
+func rawTask(queue, media string, r *http.Request, body []byte) (glassq.Task, time.Duration, error) {
+	q := parseQuery(r, "id", "run", "n", "priority", "delay", "ttl", "attempts", "lease", "result", "key", "wait")
+	wait := q.duration("wait")
 	t := glassq.Task{
 		Queue:    queue,
 		Body:     body,
@@ -144,7 +183,7 @@ func rawTask(queue, media string, r *http.Request, body []byte) (glassq.Task, er
 		}
 		t.ID = ""
 	}
-	return t, q.err
+	return t, wait, q.err
 }
 
 // A putCount answers a put with answer=count: enough to rebuild every receipt from one line. Unless

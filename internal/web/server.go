@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -54,6 +55,7 @@ type Server struct {
 	handler  http.Handler
 	budget   *glassq.Budget
 	log      *slog.Logger
+	parked   atomic.Int64 // bytes of puts that wait for room
 
 	mu       sync.Mutex
 	draining bool                         // guarded by mu

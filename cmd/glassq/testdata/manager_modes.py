@@ -55,6 +55,8 @@ if __name__ == '__main__':
         say('ready'); say(t.get()); time.sleep(1000)
     elif mode == 'exit':
         say(t.get())
+    elif mode == 'done':
+        say(t.get()); say(t.get()); t.task_done()
     elif mode == 'raise':
         say(t.get()); raise SystemError('on purpose')
     elif mode == 'drop':

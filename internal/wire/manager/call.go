@@ -13,9 +13,11 @@ import (
 
 const forEver = time.Duration(-1)
 
-// call serves a method of a queue. Every call confirms the item that the connection got before.
+// call serves a method of a queue. Every call confirms the item that the connection got before, unless the
+// queue's Delivery is OnTaskDone.
 func (c *conn) call(queue string, r request) error {
 	var e *exception
+	c.fresh = false
 	switch r.method {
 	case "put":
 		var a []*pickle.Value
@@ -72,6 +74,9 @@ func (c *conn) simple(queue, method string) error {
 		if !c.s.taskDone(queue) {
 			return c.raise(&exception{"ValueError", "task_done() called too many times"})
 		}
+		if err := c.taskDone(queue); err != nil {
+			return c.fault(err)
+		}
 	case "join":
 		gone, err := c.watched(func(ctx context.Context) error { return c.s.join(ctx, queue) })
 		if gone != nil {
@@ -105,33 +110,6 @@ func (s *Server) join(ctx context.Context, queue string) error {
 	}
 }
 
-// confirm acks the item that the connection got before. That it was given to somebody else meanwhile is
-// no error: what is done with it is for that one to say.
-func (c *conn) confirm() error {
-	l := c.held
-	if l == nil {
-		return nil
-	}
-	errs, err := c.s.store.Ack(c.ctx, []glassq.Ack{{Token: l.Token()}})
-	if err == nil {
-		err = errs[0]
-	}
-	lost := errors.Is(err, glassq.ErrLeaseLost)
-	if err == nil || lost {
-		c.letGo()
-	}
-	if lost {
-		return nil
-	}
-	return err
-}
-
-// letGo forgets the item that the connection got before.
-func (c *conn) letGo() {
-	c.s.drop(c.held.Token())
-	c.held = nil
-}
-
 // put stores an item. The result of the item that the connection got before is stored with its ack, or not
 // at all: when the lease was lost, somebody else's result is the one that counts, and the put raises.
 func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
@@ -144,8 +122,12 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 		return c.raise(e)
 	}
 	// Programs know one queue of results. An item of a run may have another one, and its result belongs there.
-	isResult := c.held != nil && (queue == glassq.DefaultResults || queue == c.held.Result) && item.Member("i") != nil && item.Member("o") != nil
-	if !isResult {
+	of := c.only()
+	isResult := of != nil && (queue == glassq.DefaultResults || queue == of.Result) && item.Member("i") != nil && item.Member("o") != nil
+	var token glassq.Token
+	if isResult {
+		token = of.Token()
+	} else {
 		if err := c.confirm(); err != nil {
 			return c.fault(err)
 		}
@@ -158,11 +140,11 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 		switch {
 		case isResult && wait == 0:
 			var errs []error
-			if errs, err = c.s.store.Ack(ctx, []glassq.Ack{{Token: c.held.Token(), Result: &t}}); err == nil {
+			if errs, err = c.s.store.Ack(ctx, []glassq.Ack{{Token: token, Result: &t}}); err == nil {
 				err = errs[0]
 			}
 		case isResult:
-			err = c.s.store.AckWait(ctx, glassq.Ack{Token: c.held.Token(), Result: &t}, wait)
+			err = c.s.store.AckWait(ctx, glassq.Ack{Token: token, Result: &t}, wait)
 		case wait == 0:
 			_, err = c.s.store.Put(ctx, []glassq.Task{t})
 		default:
@@ -183,14 +165,14 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 		if gone != nil {
 			c.reset = true
 			if isResult && err == nil {
-				c.letGo()
+				c.letGo(token)
 			}
 			return gone
 		}
 	}
 	lost := errors.Is(err, glassq.ErrLeaseLost)
 	if isResult && (err == nil || lost) {
-		c.letGo()
+		c.letGo(token)
 	}
 	switch {
 	case isResult && lost:
@@ -208,6 +190,9 @@ func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
 	}
 	if err := c.confirm(); err != nil {
 		return c.fault(err)
+	}
+	if e := c.tooMany(); e != nil {
+		return c.raise(e)
 	}
 	r := glassq.Reserve{Queue: queue, Max: 1, Lease: leaseLength}
 	leases, err := c.s.store.Reserve(c.ctx, r)
@@ -235,11 +220,6 @@ func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
 	c.take(&leases[0], id)
 	c.s.took(queue)
 	return c.replyValue(&leases[0].Task)
-}
-
-func (c *conn) take(l *glassq.Lease, id string) {
-	c.held, c.heldBy = l, id
-	c.s.hold(l.Token())
 }
 
 // failed answers an error of a call that may have waited; the end of the server ends the connection.

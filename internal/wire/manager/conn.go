@@ -43,8 +43,10 @@ type conn struct {
 	python2 bool
 	taken   int64 // of the budget
 
-	held    *glassq.Lease // handed out, and not yet confirmed by another call
-	heldBy  string        // the ident of that get
+	held    *glassq.Lease  // handed out, and not yet confirmed by another call
+	heldBy  string         // the ident of that get
+	undone  []glassq.Lease // handed out, and not yet told done, where that is what confirms; oldest first
+	fresh   bool           // the last of them came with the last reply
 	serving bool
 	reset   bool // the client did not read what it was sent
 }
@@ -154,7 +156,7 @@ func (c *conn) run(ctx context.Context) {
 			continue
 		case err != nil:
 			// A client that ended with the reply on its way has closed in good order, and never saw it.
-			c.reset = !errors.Is(err, io.EOF) || c.held != nil && unacknowledged(c.raw)
+			c.reset = !errors.Is(err, io.EOF) || c.fresh && unacknowledged(c.raw)
 			return
 		}
 		req, err := c.parse()
@@ -220,27 +222,10 @@ func (c *conn) giveRoom() {
 	}
 }
 
-// end closes the connection and settles the item that nobody confirmed: it was delivered if its proxy was
-// released, and goes back otherwise. One that was read is counted as a try.
+// end gives up what the connection used, and settles the items that nobody confirmed.
 func (c *conn) end() {
 	c.giveRoom()
-	l := c.held
-	if l == nil {
-		return
-	}
-	c.held = nil
-	c.s.drop(l.Token())
-	ctx := context.WithoutCancel(c.ctx) // which may have ended with the server
-	var err error
-	if !c.reset && c.s.useCredit(c.heldBy) {
-		_, err = c.s.store.Ack(ctx, []glassq.Ack{{Token: l.Token()}})
-	} else {
-		_, err = c.s.store.Nack(ctx, []glassq.Nack{{Token: l.Token(), Undone: c.reset || c.s.draining.Load(),
-			Reason: "the Python client ended without another call"}})
-	}
-	if err != nil {
-		c.s.log.Warn("an unconfirmed item was not settled; its lease runs out", "queue", l.Queue, "err", err)
-	}
+	c.settle()
 }
 
 // A request is (ident, method, args, kwds).

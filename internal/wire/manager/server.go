@@ -43,6 +43,8 @@ type Options struct {
 	MaxBody int               // most bytes of one task's body; 0 means glassq.DefaultMaxBody
 	Budget  *glassq.Budget    // bounds the bodies in flight of all doors that share it; nil makes one
 	Logger  *slog.Logger      // nil discards
+
+	Delivery map[string]Delivery // by queue, "" for all others; nil means OnNextCall
 }
 
 // A Store is what the door stands before, normally a glassq.Broker.

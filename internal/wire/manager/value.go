@@ -21,7 +21,7 @@ func (c *conn) toTask(v *pickle.Value, queue string) (t glassq.Task, refused *ex
 	t.Queue = queue
 	if r.Foreign != "" {
 		if !c.opaque(queue) {
-			return t, &exception{"TypeError", r.Foreign + " is not plain data; set opaque for the queue to let it through to Python getters"}
+			return t, &exception{"TypeError", r.Foreign + " is not plain data; glassq queue set " + queue + " --opaque lets it pass to Python getters"}
 		}
 		raw, err := pickle.Dump(v, c.python2)
 		if err != nil {

@@ -1,0 +1,79 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A worker that leaves at once, at the second Ctrl-C, ends what it runs: its tasks are handed out again, and
+// must not be at work twice.
+func TestLeavingEndsCommands(t *testing.T) {
+	t.Parallel()
+	f := newServerBed(t)
+	for name, work := range map[string][]string{
+		"exec": {"exec", "sh", "-c", `exec 3>"$UP"; echo up >&3; sleep 1000; true`},
+		"pipe": {"pipe", "sh", "-c", `exec 3>"$UP"; echo up >&3; read line; sleep 1000; true`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := f.of(t)
+			up := filepath.Join(t.TempDir(), "up")
+			if err := syscall.Mkfifo(up, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f.do(0, "put", "--queue", name, "x")
+			args := append([]string{"work", work[0], "--queue", name, "-j", "1"}, work[1:]...)
+			p := start(t, append([]string{"UP=" + up}, f.env...), args...)
+			// It ends when no process has it open for writing any more.
+			alive, err := os.Open(up)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer alive.Close()
+			in := bufio.NewReader(alive)
+			if line, err := in.ReadString('\n'); line != "up\n" {
+				t.Fatalf("the command says %q, %v", line, err)
+			}
+			tick := time.NewTicker(50 * time.Millisecond) // signals that come close together are one
+			defer tick.Stop()
+			for running := true; running; {
+				p.cmd.Process.Signal(os.Interrupt)
+				select {
+				case <-p.done:
+					running = false
+				case <-tick.C:
+				}
+			}
+			if code := p.wait(); code != exitLeft {
+				t.Errorf("exit %d, want %d", code, exitLeft)
+			}
+			if rest, err := io.ReadAll(in); err != nil || len(rest) > 0 {
+				t.Errorf("the command, which is over: %q, %v", rest, err)
+			}
+		})
+	}
+}
+
+// A terminal that goes away is a first Ctrl-C: a worker gives back what it has.
+func TestHangupDrains(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("left out: hangups are ignored here, as under nohup")
+	}
+	t.Parallel()
+	f := newServerBed(t)
+	f.do(0, "dispatch", "x{0}", "-n", "1", "--queue", "q", "--run", "h", "--quiet")
+	p := start(t, f.env, "work", "exec", "--queue", "q", "-j", "1", "cat")
+	f.do(0, "runs", "wait", "h")
+	p.cmd.Process.Signal(syscall.SIGHUP)
+	if code := p.wait(); code != 0 || !strings.Contains(p.said(), "draining") || !strings.Contains(p.said(), "done 1") {
+		t.Errorf("exit %d after %s; want 0, drained", code, p.said())
+	}
+}
