@@ -27,13 +27,34 @@ func main() {
 	}
 }
 
+// A rung is a part of the ladder: a run of go test, and how long it may take.
+type rung struct {
+	args []string
+	most time.Duration
+}
+
+func (r *rung) String() string { return "go test " + strings.Join(r.args, " ") }
+
+// test runs it, by a runner of commands.
+func (r *rung) test(in func(string, ...string) ([]byte, error)) ([]byte, error) {
+	return in("go", append([]string{"test", "-count=1", "-vet=off", "-failfast", "-timeout", r.most.String()}, r.args...)...)
+}
+
+// firstMost is how long a rung may take without a mutant. With one it may take slower times as long as that
+// took, and grace: a bug may well show in a test that does not end.
+const (
+	firstMost = 20 * time.Minute
+	slower    = 4
+	grace     = 30 * time.Second
+)
+
 // ladder are the rungs that a mutant has to get past, quickest first.
-func ladder(crashes int) [][]string {
-	return [][]string{
-		{"test", "-count=1", "-vet=off", "-failfast", "-timeout", "3m", "./internal/ladder", "-run", "^TestCrash$", "-crashes", fmt.Sprint(crashes)},
-		{"test", "-count=1", "-vet=off", "-failfast", "-timeout", "3m", "./internal/wal/...", "./internal/state", "-short"},
-		{"test", "-count=1", "-vet=off", "-failfast", "-timeout", "3m", "./internal/ladder", "-run", "^(TestMachine|TestWays)$", "-short", "-rapid.nofailfile", "-rapid.shrinktime", "1s"},
-		{"test", "-count=1", "-vet=off", "-failfast", "-timeout", "5m", "./internal/disk"},
+func ladder(crashes int) []rung {
+	return []rung{
+		{[]string{"./internal/ladder", "-run", "^TestCrash$", "-crashes", fmt.Sprint(crashes)}, firstMost},
+		{[]string{"./internal/wal/...", "./internal/state", "-short"}, firstMost},
+		{[]string{"./internal/ladder", "-run", "^(TestMachine|TestWays)$", "-short", "-rapid.nofailfile", "-rapid.shrinktime", "1s"}, firstMost},
+		{[]string{"./internal/disk"}, firstMost},
 	}
 }
 
@@ -102,12 +123,16 @@ func run(only string, crashes int) error {
 		return cmd.CombinedOutput()
 	}
 	// What fails on the tree as it is catches nothing.
-	for _, args := range ladder(crashes) {
+	rungs := ladder(crashes)
+	for i := range rungs {
+		r := &rungs[i]
 		began := time.Now()
-		if out, err := in("go", args...); err != nil {
-			return fmt.Errorf("go %s fails without a mutant: %s", strings.Join(args, " "), out)
+		if out, err := r.test(in); err != nil {
+			return fmt.Errorf("%v fails without a mutant: %s", r, out)
 		}
-		fmt.Printf("control  %4.0f s of go %s\n", time.Since(began).Seconds(), strings.Join(args, " "))
+		took := time.Since(began)
+		r.most = (slower*took + grace).Round(time.Second)
+		fmt.Printf("control  %3.0f s of %v\n", took.Seconds(), r)
 	}
 	killed, tried := 0, 0
 	rooms := map[string]int{}
@@ -128,13 +153,14 @@ func run(only string, crashes int) error {
 			return fmt.Errorf("%s does not compile: %s", name, out)
 		}
 		by := ""
-		for _, args := range ladder(crashes) {
-			out, err := in("go", args...)
+		for i := range rungs {
+			r := &rungs[i]
+			out, err := r.test(in)
 			if err == nil {
 				continue
 			}
 			if by = caughtBy(out); by == "" {
-				return fmt.Errorf("%s: go %s failed without a test that did: %s", name, strings.Join(args, " "), out)
+				return fmt.Errorf("%s: %v failed without a test that did: %s", name, r, out)
 			}
 			break
 		}
