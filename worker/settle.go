@@ -11,7 +11,9 @@ import (
 
 const (
 	ackBatch   = 1000             // most acks in one call
-	ackWait    = time.Millisecond // how long a batch may wait to fill
+	ackWait    = time.Millisecond // how long a batch waits for others to share its call
+	busyBatch  = 8                // endings in ackWait that make a worker busy: nobody waits for a single one of them
+	busyWait   = 4 * ackWait      // how long the batch of a busy worker waits on
 	maxUnacked = 10 * ackBatch    // endings not told above which no more leases are taken
 	fullWait   = time.Second      // until an ack is tried again that found the results queue full
 )
@@ -78,16 +80,28 @@ func (w *worker) settle(ctx context.Context) {
 	}
 }
 
-// fill waits until a batch is full, ackWait is over, or the drain has begun.
+// fill waits until a batch is full, its time is over, or the drain has begun. A call costs a sync at the
+// queue, so a busy worker waits for longer.
 func (w *worker) fill(wait *time.Timer) {
-	wait.Reset(ackWait)
+	if w.fillFor(wait, ackWait) >= busyBatch {
+		w.fillFor(wait, busyWait)
+	}
+}
+
+// fillFor waits for d at most and returns how many endings there are if that was over, else 0.
+func (w *worker) fillFor(wait *time.Timer, d time.Duration) int {
+	wait.Reset(d)
 	defer wait.Stop()
-	for n := 0; n < ackBatch; n, _ = w.pending() {
+	for {
+		if n, _ := w.pending(); n >= ackBatch {
+			return 0
+		}
 		select {
 		case <-wait.C:
-			return
+			n, _ := w.pending()
+			return n
 		case <-w.draining:
-			return
+			return 0
 		case <-w.wake:
 		}
 	}

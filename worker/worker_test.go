@@ -408,3 +408,43 @@ func TestDrainAwaitsAnswer(t *testing.T) {
 		}
 	})
 }
+
+// TestBusyWorkerSharesAcks: a call to the queue costs a sync there, so many endings share one; a single
+// ending waits for ackWait only.
+func TestBusyWorkerSharesAcks(t *testing.T) {
+	for _, tt := range []struct {
+		name               string
+		tasks, concurrency int
+		most               int           // calls of Ack
+		within             time.Duration // until the last ack
+	}{
+		{"busy", 400, 16, 6, 400/16*time.Millisecond + ackWait + busyWait},
+		{"idle", 1, 16, 1, time.Millisecond + ackWait},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := newMemQueue(tt.tasks)
+				ctx, cancel := context.WithCancel(t.Context())
+				end := make(chan error, 1)
+				go func() {
+					_, err := Run(ctx, q, Options{Concurrency: tt.concurrency}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+						time.Sleep(time.Millisecond)
+						return ok(ctx, l, r)
+					}))
+					end <- err
+				}()
+				time.Sleep(tt.within)
+				synctest.Wait()
+				q.mu.Lock()
+				if len(q.results) != tt.tasks || q.acks > tt.most {
+					t.Errorf("after %v: %d results in %d acks; want %d in at most %d", tt.within, len(q.results), q.acks, tt.tasks, tt.most)
+				}
+				q.mu.Unlock()
+				cancel()
+				if err := <-end; err != nil {
+					t.Errorf("Run = %v", err)
+				}
+			})
+		})
+	}
+}
