@@ -308,7 +308,7 @@ func ParseResultOut(result []byte, r *Result) bool {
 		o := rec.enter()
 		for o.next() {
 			if v := o.skip(); len(v) > 0 {
-				r.set(o.key(), v)
+				r.Set(o.key(), v)
 			}
 		}
 		rec.leave(&o)
@@ -320,19 +320,9 @@ func ParseResultOut(result []byte, r *Result) bool {
 	return found
 }
 
-// ParseOut is ParseResultOut for those who have found the member already: o is its value, a valid JSON
-// object without space around it.
-func ParseOut(o []byte, r *Result) {
-	*r = Result{OK: true}
-	for w := walk(o, 0, 1); w.next(); {
-		if v := w.skip(); len(v) > 0 {
-			r.set(w.key(), v)
-		}
-	}
-}
-
-// set reads one member of o; key is raw, between its quotes.
-func (r *Result) set(key, v []byte) {
+// Set reads one member of o into r, as ParseResultOut does, for those who walk through o themselves: key is
+// raw, between its quotes, and v its value, both valid JSON. A member that Set does not know changes nothing.
+func (r *Result) Set(key, v []byte) {
 	switch string(key) {
 	case "ok":
 		r.OK = outcomeOfValue(v) == OK
@@ -359,7 +349,7 @@ func (r *Result) set(key, v []byte) {
 		}
 		for _, name := range [...]string{"ok", "rt", "lag", "code", "n", "a", "t", "err"} {
 			if escapedIs(key, name) {
-				r.set([]byte(name), v)
+				r.Set([]byte(name), v)
 				return
 			}
 		}
