@@ -187,6 +187,12 @@ func appendJSONString[S string | []byte](dst []byte, s S) []byte {
 	dst = append(dst, '"')
 	from := 0
 	for i := 0; i < len(s); {
+		if i+8 <= len(s) { // eight bytes at a time while all are plain
+			if x := load8(s[i : i+8]); x&0x8080808080808080 == 0 && specials(x) == 0 {
+				i += 8
+				continue
+			}
+		}
 		c := s[i]
 		if c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\' {
 			i++
@@ -219,6 +225,13 @@ func appendJSONString[S string | []byte](dst []byte, s S) []byte {
 	}
 	dst = append(dst, s[from:]...)
 	return append(dst, '"')
+}
+
+// load8 is the first eight bytes of s, the first one lowest.
+func load8[S string | []byte](s S) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // runeLen is the length of the UTF-8 sequence at s[i], or 0 if it is not one.

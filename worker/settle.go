@@ -27,6 +27,7 @@ type settler struct {
 	batch []*held
 	full  []*held // wait for room in the results queue
 	acks  []glassq.Ack
+	tasks []glassq.Task // the results of acks; never more than its capacity, so that they stay where they are
 	nacks []glassq.Nack
 	acked []*held // by index of acks
 	given []*held // by index of nacks
@@ -35,7 +36,7 @@ type settler struct {
 // settle acks and nacks what has ended until the handlers are gone and nothing is left. While one
 // call is under way the next batch fills; an idle worker's first ending waits ackWait for others.
 func (w *worker) settle(ctx context.Context) {
-	s := &settler{w: w}
+	s := &settler{w: w, tasks: make([]glassq.Task, 0, ackBatch)}
 	wait := time.NewTimer(ackWait)
 	wait.Stop()
 	again := time.NewTimer(fullWait)
@@ -136,6 +137,7 @@ func (s *settler) retry() {
 // are dropped then.
 func (s *settler) flush(ctx context.Context) error {
 	w := s.w
+	s.tasks = s.tasks[:0]
 	s.acks, s.nacks, s.acked, s.given = s.acks[:0], s.nacks[:0], s.acked[:0], s.given[:0]
 	w.mu.Lock()
 	n := min(len(w.ended), ackBatch)
@@ -155,11 +157,11 @@ func (s *settler) flush(ctx context.Context) error {
 	for _, h := range s.acked {
 		a := glassq.Ack{Token: h.lease.Token(), Put: h.reply.Put}
 		if len(h.reply.Body) > 0 {
-			h.result = glassq.Task{Body: h.reply.Body, Type: h.reply.Type}
+			s.tasks = append(s.tasks, glassq.Task{Body: h.reply.Body, Type: h.reply.Type})
+			a.Result = &s.tasks[len(s.tasks)-1]
 			if trace, ok := h.lease.Headers[traceHeader]; ok {
-				h.result.Headers = map[string]string{traceHeader: trace}
+				a.Result.Headers = map[string]string{traceHeader: trace}
 			}
-			a.Result = &h.result
 		}
 		s.acks = append(s.acks, a)
 	}

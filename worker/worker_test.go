@@ -448,3 +448,27 @@ func TestBusyWorkerSharesAcks(t *testing.T) {
 		})
 	}
 }
+
+// TestJudged: a handler that knows the outcome is believed for the counts, and only for the task it says it of.
+func TestJudged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newMemQueue(30)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		n := 0
+		stats, err := Run(ctx, q, Options{Concurrency: 1}, each(func(_ context.Context, _ *glassq.Lease, r *Reply) error {
+			n++
+			r.Body = append(r.Body, `{"o":{"ok":1}}`...)
+			if n%3 == 0 {
+				r.Body = append(r.Body[:0], `{"o":{"ok":0}}`...)
+			}
+			if n%2 == 0 {
+				r.Judged, r.Outcome = true, glassq.OutcomeOf(r.Body, "")
+			}
+			return nil
+		}))
+		if want := (Stats{Done: 30, OK: 20, Failed: 10}); err != nil || stats != want {
+			t.Errorf("Run = %+v, %v; want %+v", stats, err, want)
+		}
+	})
+}

@@ -126,6 +126,10 @@ func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) 
 	}
 	r.Body = glassq.AppendResult(r.Body, l.Body, l.Type, &res)
 	r.Type = glassq.TypeJSON
+	r.Judged, r.Outcome = true, glassq.Failed
+	if res.OK {
+		r.Outcome = glassq.OK
+	}
 	h.release()
 	return nil
 }
