@@ -418,7 +418,7 @@ func TestBusyWorkerSharesAcks(t *testing.T) {
 		most               int           // calls of Ack
 		within             time.Duration // until the last ack
 	}{
-		{"busy", 400, 16, 6, 400/16*time.Millisecond + ackWait + busyWait},
+		{"busy", 400, 16, 10, 400/16*time.Millisecond + ackWait + busyWait},
 		{"idle", 1, 16, 1, time.Millisecond + ackWait},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
