@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"math/bits"
 	"strconv"
 	"time"
 	"unicode/utf16"
@@ -221,45 +222,37 @@ func hex4(b []byte) (r rune) {
 
 // str takes a string and checks it.
 func (s *jsonScan) str() (escaped bool) {
-	const (
-		ones  = 0x0101010101010101
-		highs = 0x8080808080808080
-	)
 	b, start := s.b, s.i
 	i := start + 1
 	for {
-		// Eight bytes at a time while none is a quote, a backslash or a control character.
-		for i+8 <= len(b) {
-			x := binary.LittleEndian.Uint64(b[i:])
-			q, e := x^(ones*'"'), x^(ones*'\\')
-			if ((q-ones)&^q|(e-ones)&^e|(x-ones*0x20)&^x)&highs != 0 {
+		for i+8 <= len(b) { // eight bytes at a time while none is special
+			if x := specials(binary.LittleEndian.Uint64(b[i:])); x != 0 {
+				i += bits.TrailingZeros64(x) / 8
 				break
 			}
 			i += 8
 		}
-		for n := 0; n < 8; n++ {
-			if i >= len(b) {
-				s.fail(start, "a string does not end")
+		if i >= len(b) {
+			s.fail(start, "a string does not end")
+			return false
+		}
+		switch c := b[i]; {
+		case c == '"':
+			s.i = i + 1
+			return escaped
+		case c == '\\':
+			escaped = true
+			n := escapeLen(b[i:])
+			if n == 0 {
+				s.fail(i, "a bad escape in a string")
 				return false
 			}
-			switch c := b[i]; {
-			case c == '"':
-				s.i = i + 1
-				return escaped
-			case c == '\\':
-				escaped = true
-				n := escapeLen(b[i:])
-				if n == 0 {
-					s.fail(i, "a bad escape in a string")
-					return false
-				}
-				i += n
-			case c < 0x20:
-				s.fail(i, "a bare control character in a string")
-				return false
-			default:
-				i++
-			}
+			i += n
+		case c < 0x20:
+			s.fail(i, "a bare control character in a string")
+			return false
+		default: // one of the last seven bytes
+			i++
 		}
 	}
 }

@@ -187,6 +187,12 @@ func appendJSONString[S string | []byte](dst []byte, s S) []byte {
 	dst = append(dst, '"')
 	from := 0
 	for i := 0; i < len(s); {
+		if i+8 <= len(s) { // eight bytes at a time while all are plain
+			if x := load8(s[i : i+8]); x&0x8080808080808080 == 0 && specials(x) == 0 {
+				i += 8
+				continue
+			}
+		}
 		c := s[i]
 		if c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\' {
 			i++
@@ -221,6 +227,13 @@ func appendJSONString[S string | []byte](dst []byte, s S) []byte {
 	return append(dst, '"')
 }
 
+// load8 is the first eight bytes of s, the first one lowest.
+func load8[S string | []byte](s S) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
 // runeLen is the length of the UTF-8 sequence at s[i], or 0 if it is not one.
 func runeLen[S string | []byte](s S, i int) int {
 	var buf [utf8.UTFMax]byte
@@ -243,16 +256,29 @@ func OutcomeOf(result []byte, contentType string) Outcome {
 		!isJSONType(contentType) && !strings.HasPrefix(contentType, "text/") {
 		return OK // an image is not a record, whatever its bytes look like
 	}
-	o, ok := outMember(result)
-	if !ok {
+	outcome := OK
+	rec := walk(result, skipSpace(result, 0), 1)
+	for rec.next() {
+		if !keyIs(rec.key(), "o") {
+			rec.skip()
+			continue
+		}
+		outcome = OK
+		if !rec.at('{') {
+			rec.skip()
+			continue
+		}
+		o := rec.enter()
+		for o.next() {
+			if v := o.skip(); keyIs(o.key(), "ok") && len(v) > 0 {
+				outcome = outcomeOfValue(v)
+			}
+		}
+		rec.leave(&o)
+	}
+	if !rec.whole() {
 		return OK
 	}
-	outcome := OK
-	eachMember(o, func(key, value []byte) {
-		if keyIs(key, "ok") {
-			outcome = outcomeOfValue(value)
-		}
-	})
 	return outcome
 }
 
@@ -280,40 +306,67 @@ func outcomeOfValue(v []byte) Outcome {
 // outside of ErrorClasses.
 func ParseResultOut(result []byte, r *Result) bool {
 	*r = Result{OK: true}
-	o, ok := outMember(result)
-	if ok {
-		ParseOut(o, r)
+	found := false
+	rec := walk(result, skipSpace(result, 0), 1)
+	for rec.next() {
+		if !keyIs(rec.key(), "o") {
+			rec.skip()
+			continue
+		}
+		*r = Result{OK: true} // of a member that is there twice the last one counts
+		if found = rec.at('{'); !found {
+			rec.skip()
+			continue
+		}
+		o := rec.enter()
+		for o.next() {
+			if v := o.skip(); len(v) > 0 {
+				r.Set(o.key(), v)
+			}
+		}
+		rec.leave(&o)
 	}
-	return ok
+	if !rec.whole() {
+		*r = Result{OK: true}
+		return false
+	}
+	return found
 }
 
-// ParseOut is ParseResultOut for those who have found the member already: o is its value, a valid JSON
-// object without space around it.
-func ParseOut(o []byte, r *Result) {
-	*r = Result{OK: true}
-	eachMember(o, func(key, v []byte) {
-		switch {
-		case keyIs(key, "ok"):
-			r.OK = outcomeOfValue(v) == OK
-		case keyIs(key, "rt"):
-			r.RT = time.Duration(scaled(v, 9))
-		case keyIs(key, "lag"):
-			r.Lag = time.Duration(scaled(v, 9))
-		case keyIs(key, "code"):
-			r.Code = int(scaled(v, 0))
-		case keyIs(key, "n"):
-			r.N = scaled(v, 0)
-		case keyIs(key, "a"):
-			r.A = int(scaled(v, 0))
-		case keyIs(key, "t"):
-			r.T = time.Time{}
-			if ns := scaled(v, 9); ns > 0 {
-				r.T = time.Unix(0, ns)
-			}
-		case keyIs(key, "err"):
-			r.Err = errClassOf(v)
+// Set reads one member of o into r, as ParseResultOut does, for those who walk through o themselves: key is
+// raw, between its quotes, and v its value, both valid JSON. A member that Set does not know changes nothing.
+func (r *Result) Set(key, v []byte) {
+	switch string(key) {
+	case "ok":
+		r.OK = outcomeOfValue(v) == OK
+	case "rt":
+		r.RT = time.Duration(scaled(v, 9))
+	case "lag":
+		r.Lag = time.Duration(scaled(v, 9))
+	case "code":
+		r.Code = int(scaled(v, 0))
+	case "n":
+		r.N = scaled(v, 0)
+	case "a":
+		r.A = int(scaled(v, 0))
+	case "t":
+		r.T = time.Time{}
+		if ns := scaled(v, 9); ns > 0 {
+			r.T = time.Unix(0, ns)
 		}
-	})
+	case "err":
+		r.Err = errClassOf(v)
+	default:
+		if len(key) < 6 {
+			return // too short for an escape
+		}
+		for _, name := range [...]string{"ok", "rt", "lag", "code", "n", "a", "t", "err"} {
+			if escapedIs(key, name) {
+				r.Set([]byte(name), v)
+				return
+			}
+		}
+	}
 }
 
 func errClassOf(v []byte) string {
@@ -392,251 +445,4 @@ func scaled(v []byte, scale int) int64 {
 		return -m
 	}
 	return m
-}
-
-// outMember returns the object o of a result record, and whether the record is valid JSON with one.
-func outMember(b []byte) ([]byte, bool) {
-	i := skipSpace(b, 0)
-	if i == len(b) || b[i] != '{' {
-		return nil, false
-	}
-	end := skipValue(b, i, 0)
-	if end < 0 || skipSpace(b, end) != len(b) {
-		return nil, false
-	}
-	var o []byte
-	eachMember(b[i:end], func(key, value []byte) {
-		if keyIs(key, "o") {
-			o = value
-		}
-	})
-	return o, len(o) > 0 && o[0] == '{'
-}
-
-// eachMember calls f with every member of obj, a valid JSON object: the raw key between its quotes
-// and the raw value.
-func eachMember(obj []byte, f func(key, value []byte)) {
-	i := skipSpace(obj, 1)
-	for obj[i] != '}' {
-		k := skipString(obj, i)
-		v := skipSpace(obj, skipSpace(obj, k)+1)
-		end := skipValue(obj, v, 0)
-		f(obj[i+1:k-1], obj[v:end])
-		i = skipSpace(obj, end)
-		if obj[i] == ',' {
-			i = skipSpace(obj, i+1)
-		}
-	}
-}
-
-// keyIs reports whether the raw key, valid as a JSON string, says want, a word of plain letters.
-func keyIs(key []byte, want string) bool {
-	if len(key) == len(want) {
-		return string(key) == want
-	}
-	if len(key) < 6 || len(key) > 6*len(want) {
-		return false
-	}
-	w := 0
-	for i := 0; i < len(key); w++ {
-		if w == len(want) {
-			return false
-		}
-		c := rune(key[i])
-		if c != '\\' {
-			i++
-		} else {
-			if key[i+1] != 'u' {
-				return false // the short escapes stand for no letter
-			}
-			c = 0
-			for _, h := range key[i+2 : i+6] {
-				c = c<<4 | rune(unhex(h))
-			}
-			i += 6
-		}
-		if c != rune(want[w]) {
-			return false
-		}
-	}
-	return w == len(want)
-}
-
-func unhex(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	case c >= 'A' && c <= 'F':
-		return int(c-'A') + 10
-	}
-	return -1
-}
-
-const maxResultDepth = 10_000 // as in encoding/json
-
-// skipValue returns the index after the JSON value that begins at b[i], or -1 if there is none.
-func skipValue(b []byte, i, depth int) int {
-	if i < 0 || i >= len(b) {
-		return -1
-	}
-	switch c := b[i]; c {
-	case '"':
-		return skipString(b, i)
-	case 't':
-		return skipWord(b, i, "true")
-	case 'f':
-		return skipWord(b, i, "false")
-	case 'n':
-		return skipWord(b, i, "null")
-	case '{', '[':
-		return skipGroup(b, i, depth+1)
-	default:
-		return skipNumber(b, i)
-	}
-}
-
-func skipGroup(b []byte, i, depth int) int {
-	if depth > maxResultDepth {
-		return -1
-	}
-	object := b[i] == '{'
-	end := b[i] + 2 // } follows { and ] follows [ by two
-	i = skipSpace(b, i+1)
-	if i < len(b) && b[i] == end {
-		return i + 1
-	}
-	for {
-		if object {
-			if i >= len(b) || b[i] != '"' {
-				return -1
-			}
-			if i = skipString(b, i); i < 0 {
-				return -1
-			}
-			i = skipSpace(b, i)
-			if i >= len(b) || b[i] != ':' {
-				return -1
-			}
-			i = skipSpace(b, i+1)
-		}
-		if i = skipValue(b, i, depth); i < 0 {
-			return -1
-		}
-		i = skipSpace(b, i)
-		switch {
-		case i >= len(b):
-			return -1
-		case b[i] == end:
-			return i + 1
-		case b[i] != ',':
-			return -1
-		}
-		i = skipSpace(b, i+1)
-	}
-}
-
-func skipSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
-		i++
-	}
-	return i
-}
-
-func skipWord(b []byte, i int, word string) int {
-	if len(b)-i >= len(word) && string(b[i:i+len(word)]) == word {
-		return i + len(word)
-	}
-	return -1
-}
-
-func skipString(b []byte, i int) int {
-	for i++; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == '"':
-			return i + 1
-		case c < 0x20:
-			return -1
-		case c == '\\':
-			i++
-			if i >= len(b) {
-				return -1
-			}
-			switch b[i] {
-			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-			case 'u':
-				if len(b)-i < 5 {
-					return -1
-				}
-				for _, h := range b[i+1 : i+5] {
-					if unhex(h) < 0 {
-						return -1
-					}
-				}
-				i += 4
-			default:
-				return -1
-			}
-		}
-	}
-	return -1
-}
-
-func skipNumber(b []byte, i int) int {
-	if i < len(b) && b[i] == '-' {
-		i++
-	}
-	if i < len(b) && b[i] == '0' {
-		i++
-	} else if i = skipDigits(b, i); i < 0 {
-		return -1
-	}
-	if i < len(b) && b[i] == '.' {
-		if i = skipDigits(b, i+1); i < 0 {
-			return -1
-		}
-	}
-	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
-		i++
-		if i < len(b) && (b[i] == '+' || b[i] == '-') {
-			i++
-		}
-		i = skipDigits(b, i)
-	}
-	return i
-}
-
-func skipDigits(b []byte, i int) int {
-	from := i
-	for i < len(b) && b[i] >= '0' && b[i] <= '9' {
-		i++
-	}
-	if i == from {
-		return -1
-	}
-	return i
-}
-
-// compactValue appends the JSON value that begins at b[i] to dst without spaces between its parts,
-// and returns the index after it, or -1 if there is none.
-func compactValue(dst, b []byte, i, depth int) ([]byte, int) {
-	end := skipValue(b, i, depth)
-	if end < 0 {
-		return dst, -1
-	}
-	for i < end {
-		switch b[i] {
-		case ' ', '\n', '\r', '\t':
-			i++
-		case '"':
-			j := skipString(b, i)
-			dst = append(dst, b[i:j]...)
-			i = j
-		default:
-			dst = append(dst, b[i])
-			i++
-		}
-	}
-	return dst, end
 }

@@ -201,3 +201,63 @@ func FuzzAppendResult(f *testing.F) {
 		}
 	})
 }
+
+// usual is a result as the built-in HTTP work makes it.
+var usual = []byte(`{"i":"http://127.0.0.1:8888/?q=123456","o":{"ok":1,"rt":0.001234,"code":200,"n":12,"t":1790000000.123,"lag":0.000004,"w":"host-3172","a":1}}`)
+
+func BenchmarkOutcomeOf(b *testing.B) {
+	b.SetBytes(int64(len(usual)))
+	b.ReportAllocs()
+	for b.Loop() {
+		OutcomeOf(usual, TypeJSON)
+	}
+}
+
+func BenchmarkParseResultOut(b *testing.B) {
+	var r Result
+	b.SetBytes(int64(len(usual)))
+	b.ReportAllocs()
+	for b.Loop() {
+		ParseResultOut(usual, &r)
+	}
+}
+
+func BenchmarkAppendResult(b *testing.B) {
+	var r Result
+	ParseResultOut(usual, &r)
+	r.W = "host-3172"
+	in := []byte("http://127.0.0.1:8888/?q=123456")
+	buf := make([]byte, 0, 1024)
+	b.ReportAllocs()
+	for b.Loop() {
+		AppendResult(buf, in, TypeText, &r)
+	}
+}
+
+// FuzzSkipValue holds the scanner of results to the grammar of encoding/json.
+func FuzzSkipValue(f *testing.F) {
+	for _, s := range []string{string(usual), `{"a":[1,-0.5e+7,{"\u00e9":null}],"b":"01234567\"89\\"} `, `{"a":1,}`, `[01]`, "\"\x1f1234567\"", `"12345678`, "-", `"\u12g4"`, `{"long name \n":"é\/"}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		end := skipValue(in, skipSpace(in, 0), 0)
+		got := end >= 0 && skipSpace(in, end) == len(in)
+		if want := json.Valid(in); got != want {
+			t.Fatalf("skipValue(%q) takes it: %v, want %v", in, got, want)
+		}
+		if w := walk(in, skipSpace(in, 0), 1); w.i >= 0 {
+			for w.next() {
+				w.skip()
+			}
+			if w.whole() != json.Valid(in) {
+				t.Fatalf("walk(%q) takes it: %v", in, w.whole())
+			}
+		}
+		s := newScan(in)
+		s.skip(0)
+		s.end()
+		if valid := json.Valid(in) && utf8.Valid(in); s.err == nil && !valid || valid && s.err != nil && !strings.Contains(s.err.Message, "nested") {
+			t.Fatalf("the scan of an envelope of %q says %v, encoding/json %v", in, s.err, valid)
+		}
+	})
+}

@@ -17,11 +17,10 @@ const (
 )
 
 // A held is a lease in the worker's hands, from Reserve until the queue has been told of its end.
-// Its handler owns lease, reply, end, nack, failed and result; the rest is guarded by worker.mu.
+// Its handler owns lease, reply, end, nack and failed; the rest is guarded by worker.mu.
 type held struct {
 	lease  glassq.Lease
 	reply  Reply
-	result glassq.Task
 	taken  time.Time // when the worker got the lease
 	end    ending
 	failed bool // with endAck: booked as failed

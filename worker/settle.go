@@ -11,7 +11,9 @@ import (
 
 const (
 	ackBatch   = 1000             // most acks in one call
-	ackWait    = time.Millisecond // how long a batch may wait to fill
+	ackWait    = time.Millisecond // how long a batch waits for others to share its call
+	busyBatch  = 8                // endings in ackWait that make a worker busy: nobody waits for a single one of them
+	busyWait   = 4 * ackWait      // how long the batch of a busy worker waits on
 	maxUnacked = 10 * ackBatch    // endings not told above which no more leases are taken
 	fullWait   = time.Second      // until an ack is tried again that found the results queue full
 )
@@ -25,6 +27,7 @@ type settler struct {
 	batch []*held
 	full  []*held // wait for room in the results queue
 	acks  []glassq.Ack
+	tasks []glassq.Task // the results of acks; never more than its capacity, so that they stay where they are
 	nacks []glassq.Nack
 	acked []*held // by index of acks
 	given []*held // by index of nacks
@@ -33,7 +36,7 @@ type settler struct {
 // settle acks and nacks what has ended until the handlers are gone and nothing is left. While one
 // call is under way the next batch fills; an idle worker's first ending waits ackWait for others.
 func (w *worker) settle(ctx context.Context) {
-	s := &settler{w: w}
+	s := &settler{w: w, tasks: make([]glassq.Task, 0, ackBatch)}
 	wait := time.NewTimer(ackWait)
 	wait.Stop()
 	again := time.NewTimer(fullWait)
@@ -78,16 +81,28 @@ func (w *worker) settle(ctx context.Context) {
 	}
 }
 
-// fill waits until a batch is full, ackWait is over, or the drain has begun.
+// fill waits until a batch is full, its time is over, or the drain has begun. A call costs a sync at the
+// queue, so a busy worker waits for longer.
 func (w *worker) fill(wait *time.Timer) {
-	wait.Reset(ackWait)
+	if w.fillFor(wait, ackWait) >= busyBatch {
+		w.fillFor(wait, busyWait)
+	}
+}
+
+// fillFor waits for d at most and returns how many endings there are if that was over, else 0.
+func (w *worker) fillFor(wait *time.Timer, d time.Duration) int {
+	wait.Reset(d)
 	defer wait.Stop()
-	for n := 0; n < ackBatch; n, _ = w.pending() {
+	for {
+		if n, _ := w.pending(); n >= ackBatch {
+			return 0
+		}
 		select {
 		case <-wait.C:
-			return
+			n, _ := w.pending()
+			return n
 		case <-w.draining:
-			return
+			return 0
 		case <-w.wake:
 		}
 	}
@@ -122,6 +137,7 @@ func (s *settler) retry() {
 // are dropped then.
 func (s *settler) flush(ctx context.Context) error {
 	w := s.w
+	s.tasks = s.tasks[:0]
 	s.acks, s.nacks, s.acked, s.given = s.acks[:0], s.nacks[:0], s.acked[:0], s.given[:0]
 	w.mu.Lock()
 	n := min(len(w.ended), ackBatch)
@@ -141,11 +157,11 @@ func (s *settler) flush(ctx context.Context) error {
 	for _, h := range s.acked {
 		a := glassq.Ack{Token: h.lease.Token(), Put: h.reply.Put}
 		if len(h.reply.Body) > 0 {
-			h.result = glassq.Task{Body: h.reply.Body, Type: h.reply.Type}
+			s.tasks = append(s.tasks, glassq.Task{Body: h.reply.Body, Type: h.reply.Type})
+			a.Result = &s.tasks[len(s.tasks)-1]
 			if trace, ok := h.lease.Headers[traceHeader]; ok {
-				h.result.Headers = map[string]string{traceHeader: trace}
+				a.Result.Headers = map[string]string{traceHeader: trace}
 			}
-			a.Result = &h.result
 		}
 		s.acks = append(s.acks, a)
 	}

@@ -58,6 +58,11 @@ type Reply struct {
 	Body []byte
 	Type string        // content type of Body; "" means JSON
 	Put  []glassq.Task // follow-ups, put in the commit of the ack
+
+	// Judged says that Outcome is what Body says, so that the worker need not read Body for its Stats. The
+	// queue books the task by Body all the same.
+	Judged  bool
+	Outcome glassq.Outcome
 }
 
 // A NackError returned by a Handler says how the task is given back.
@@ -352,6 +357,8 @@ type slot struct {
 
 	paced      bool // the last task had a due moment and was leased after it
 	late, busy time.Duration
+	ended      time.Time // when the last task did
+	waited     bool      // for the next one
 }
 
 // renew replaces a context that was cancelled for a lost lease.
@@ -375,8 +382,11 @@ func (w *worker) handle(base context.Context, hd Handler) {
 	s.ctx, s.cancel = context.WithCancel(base)
 	defer func() { s.cancel() }()
 	for h := w.next(s, nil); h != nil; h = w.next(s, h) {
-		began := time.Now()
-		waited := began.Sub(h.taken)
+		began := s.ended
+		if s.waited {
+			began = time.Now()
+		}
+		waited := max(began.Sub(h.taken), 0)
 		s.paced = h.lease.Late > 0
 		h.lease.Late += waited
 		s.late = h.lease.Late
@@ -386,7 +396,8 @@ func (w *worker) handle(base context.Context, hd Handler) {
 			w.mu.Unlock()
 		}
 		err := hd.Handle(s.ctx, &h.lease, &h.reply)
-		s.busy = time.Since(began)
+		s.ended = time.Now()
+		s.busy = s.ended.Sub(began)
 		judge(s.ctx, h, err)
 	}
 }
@@ -400,7 +411,11 @@ func judge(ctx context.Context, h *held, err error) {
 			if h.reply.Type == "" {
 				h.reply.Type = glassq.TypeJSON
 			}
-			h.failed = glassq.OutcomeOf(h.reply.Body, h.reply.Type) == glassq.Failed
+			outcome := h.reply.Outcome
+			if !h.reply.Judged {
+				outcome = glassq.OutcomeOf(h.reply.Body, h.reply.Type)
+			}
+			h.failed = outcome == glassq.Failed
 		}
 		return
 	}
@@ -437,7 +452,9 @@ func (w *worker) next(s *slot, prev *held) *held {
 		}
 	}
 	h := w.ready.pop()
+	s.waited = prev == nil
 	for h == nil && !w.stopped {
+		s.waited = true
 		w.room.Signal()
 		w.work.Wait()
 		h = w.ready.pop()

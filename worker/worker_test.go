@@ -408,3 +408,67 @@ func TestDrainAwaitsAnswer(t *testing.T) {
 		}
 	})
 }
+
+// TestBusyWorkerSharesAcks: a call to the queue costs a sync there, so many endings share one; a single
+// ending waits for ackWait only.
+func TestBusyWorkerSharesAcks(t *testing.T) {
+	for _, tt := range []struct {
+		name               string
+		tasks, concurrency int
+		most               int           // calls of Ack
+		within             time.Duration // until the last ack
+	}{
+		{"busy", 400, 16, 10, 400/16*time.Millisecond + ackWait + busyWait},
+		{"idle", 1, 16, 1, time.Millisecond + ackWait},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := newMemQueue(tt.tasks)
+				ctx, cancel := context.WithCancel(t.Context())
+				end := make(chan error, 1)
+				go func() {
+					_, err := Run(ctx, q, Options{Concurrency: tt.concurrency}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+						time.Sleep(time.Millisecond)
+						return ok(ctx, l, r)
+					}))
+					end <- err
+				}()
+				time.Sleep(tt.within)
+				synctest.Wait()
+				q.mu.Lock()
+				if len(q.results) != tt.tasks || q.acks > tt.most {
+					t.Errorf("after %v: %d results in %d acks; want %d in at most %d", tt.within, len(q.results), q.acks, tt.tasks, tt.most)
+				}
+				q.mu.Unlock()
+				cancel()
+				if err := <-end; err != nil {
+					t.Errorf("Run = %v", err)
+				}
+			})
+		})
+	}
+}
+
+// TestJudged: a handler that knows the outcome is believed for the counts, and only for the task it says it of.
+func TestJudged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newMemQueue(30)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		n := 0
+		stats, err := Run(ctx, q, Options{Concurrency: 1}, each(func(_ context.Context, _ *glassq.Lease, r *Reply) error {
+			n++
+			r.Body = append(r.Body, `{"o":{"ok":1}}`...)
+			if n%3 == 0 {
+				r.Body = append(r.Body[:0], `{"o":{"ok":0}}`...)
+			}
+			if n%2 == 0 {
+				r.Judged, r.Outcome = true, glassq.OutcomeOf(r.Body, "")
+			}
+			return nil
+		}))
+		if want := (Stats{Done: 30, OK: 20, Failed: 10}); err != nil || stats != want {
+			t.Errorf("Run = %+v, %v; want %+v", stats, err, want)
+		}
+	})
+}

@@ -31,13 +31,12 @@ func (e *fastEngine) read(c *conn, method string, a *answer) (keep bool, err err
 		if err != nil && isTimeout(err) {
 			return false, err
 		}
-		if b, _ = c.br.Peek(c.br.Buffered()); !plainHeader(b) {
-			return e.readSlowly(c, method, a)
-		}
-		if err := e.head.Read(c.br); err != nil {
-			if c.err != nil && isTimeout(c.err) {
-				return false, c.err
-			}
+		b, _ = c.br.Peek(c.br.Buffered())
+		if n := len(e.same); n > 0 && len(b) >= n && bytes.Equal(b[:n], e.same) {
+			c.br.Discard(n) // head says it already
+		} else if slow, err := e.parse(c, b); err != nil {
+			return false, err
+		} else if slow {
 			return e.readSlowly(c, method, a)
 		}
 		a.code = e.head.StatusCode()
@@ -70,21 +69,44 @@ func (e *fastEngine) read(c *conn, method string, a *answer) (keep bool, err err
 	return keep, err
 }
 
-// plainHeader reports whether b has a whole header without what fasthttp reads in another way than
-// net/http: it takes "Content-Length : 5" for a length.
-func plainHeader(b []byte) bool {
+// parse reads the header that b, all that is there, begins with. slow means that net/http is to read it.
+func (e *fastEngine) parse(c *conn, b []byte) (slow bool, err error) {
+	e.same = e.same[:0]
+	end := plainHeader(b)
+	if end < 0 {
+		return true, nil
+	}
+	if end <= maxSame {
+		e.same = append(e.same, b[:end]...) // before the parser has the buffer
+	}
+	before := c.br.Buffered()
+	err = e.head.Read(c.br)
+	if err != nil || before-c.br.Buffered() != end {
+		e.same = e.same[:0] // fasthttp also takes an empty line without \r for the end
+	}
+	if err != nil {
+		if c.err != nil && isTimeout(c.err) {
+			return false, c.err
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// plainHeader returns where the header ends that b begins with; -1 if it is not whole, or has what fasthttp
+// reads in another way than net/http: it takes "Content-Length : 5" for a length.
+func plainHeader(b []byte) int {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < statusSize-1 || !plainStatus(b) {
-		return false
+		return -1
 	}
-	b = b[:end]
 	for at := 0; ; {
-		i := bytes.IndexByte(b[at:], ':')
+		i := bytes.IndexByte(b[at:end], ':')
 		if i < 0 {
-			return true
+			return end + len("\r\n\r\n")
 		}
 		if at += i; b[at-1] == ' ' || b[at-1] == '\t' {
-			return false
+			return -1
 		}
 		at++
 	}

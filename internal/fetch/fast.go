@@ -24,6 +24,7 @@ type fastEngine struct {
 	conns map[hostKey]*conn
 	last  *conn // the one used last
 	head  fasthttp.ResponseHeader
+	same  []byte       // what head was read from, if it was all of a header; servers repeat themselves
 	buf   []byte       // the request
 	body  bytes.Buffer // of the answer, if something wants it
 	watch *watch
@@ -39,8 +40,9 @@ type hostKey struct {
 const (
 	maxHosts     = 16                    // connections that a handler keeps
 	readBuffer   = 8 << 10               // a longer header is read by net/http
+	maxSame      = 1 << 10               // a longer header is parsed again each time
 	inlineBody   = 64 << 10              // largest body that is sent in one write with its header
-	deadlineStep = 10 * time.Millisecond // a deadline may be that late
+	deadlineStep = 10 * time.Millisecond // a deadline may be that late, or a 256th of the timeout
 )
 
 // A conn is a connection to one host, and what every request to it says.
@@ -55,9 +57,12 @@ type conn struct {
 	seen     int64     // bytes read
 	limit    int64     // of seen, while a header is read; 0 for none
 	watch    *stopwatch
+	answered bool // it has, and can be used again
+	swap     swap
+	werr     error // of a write by Read
 }
 
-// Read reads for br.
+// Read reads for br, and before that writes what is to be swapped for it.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.err != nil {
 		return 0, c.err
@@ -66,7 +71,13 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.err = errHeader
 		return 0, c.err
 	}
-	n, err := c.nc.Read(p)
+	var n int
+	var err error
+	if len(c.swap.out) > 0 {
+		n, err = c.swapFor(p)
+	} else {
+		n, err = c.nc.Read(p)
+	}
 	if n > 0 && c.watch != nil && !c.watch.answered {
 		c.watch.answered = true
 		c.watch.firstByte()
@@ -76,6 +87,22 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.err = err
 	}
 	return n, err
+}
+
+// swapFor writes the request and reads into p. An error of the write is kept in werr, as an answer may have
+// come before it: 413 and the like.
+func (c *conn) swapFor(p []byte) (int, error) {
+	n, unsent, err := c.swap.read(p)
+	if len(unsent) == 0 {
+		return n, err
+	}
+	if c.werr = err; err == nil { // the socket takes no more for now
+		_, c.werr = c.nc.Write(unsent)
+	}
+	if c.werr != nil && isTimeout(c.werr) {
+		return 0, c.werr
+	}
+	return c.nc.Read(p)
 }
 
 // A watch cuts the connection in use when its context is done.
@@ -161,7 +188,7 @@ func (e *fastEngine) do(t *turn, req *request) answer {
 		c = e.conns[hostKey{req.tls, string(req.host)}]
 	}
 	if c != nil {
-		idle := time.Since(c.used)
+		idle := t.began.Sub(c.used)
 		if c.br.Buffered() > 0 || idle > e.f.opt.IdleTimeout || idle > e.probeAfter && stale(c.nc) {
 			e.drop(c)
 			c = nil
@@ -177,8 +204,9 @@ func (e *fastEngine) do(t *turn, req *request) answer {
 		e.last = c
 		e.watch.set(c.nc)
 	}
-	if c.deadline.Before(t.deadline) || c.deadline.Sub(t.deadline) > deadlineStep {
-		c.deadline = t.deadline.Add(deadlineStep)
+	step := max(deadlineStep, t.deadline.Sub(t.began)/256)
+	if late := c.deadline.Sub(t.deadline); late < 0 || late > step {
+		c.deadline = t.deadline.Add(step)
 		if err := c.nc.SetDeadline(c.deadline); err != nil {
 			e.drop(c)
 			return failure(err, false)
@@ -208,6 +236,9 @@ func (e *fastEngine) exchange(c *conn, req *request) answer {
 	// After another write error an early answer may lie there: 413 and the like.
 	a := answer{sends: 1}
 	keep, err := e.read(c, req.method, &a)
+	if werr == nil {
+		werr, c.werr = c.werr, nil
+	}
 	if err != nil {
 		e.drop(c)
 		if sent != nil {
@@ -237,7 +268,9 @@ func (e *fastEngine) exchange(c *conn, req *request) answer {
 	if werr != nil || !keep || e.f.opt.NoKeepAlive {
 		e.drop(c)
 	} else {
+		c.answered = true
 		c.used = time.Now()
+		a.at = c.used
 	}
 	return a
 }
@@ -289,6 +322,10 @@ func (e *fastEngine) write(c *conn, req *request) (sent chan error, err error) {
 		b = append(b, req.body...)
 	}
 	e.buf = b
+	if c.answered && c.swap.raw != nil && c.watch == nil && !separate {
+		c.swap.out = b // Read writes it
+		return nil, nil
+	}
 	_, err = c.nc.Write(b)
 	if err == nil && separate {
 		sent = c.send(req.body)
@@ -362,6 +399,7 @@ func (e *fastEngine) connect(t *turn, req *request) (*conn, error) {
 	}
 	c := &conn{key: hostKey{req.tls, host}, nc: nc, used: time.Now()}
 	c.br = bufio.NewReaderSize(c, readBuffer)
+	c.swap.init(nc)
 	c.tail = append(c.tail, " HTTP/1.1\r\nHost: "+host+"\r\n"...)
 	if e.f.opt.NoKeepAlive {
 		c.tail = append(c.tail, "Connection: close\r\n"...)

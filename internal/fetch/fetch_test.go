@@ -53,6 +53,9 @@ func one(t testing.TB, h worker.Handler, body string) (glassq.Result, string) {
 	if !json.Valid(r.Body) || !glassq.ParseResultOut(r.Body, &res) {
 		t.Fatalf("Handle(%s): bad record %s", body, r.Body)
 	}
+	if want := glassq.OutcomeOf(r.Body, r.Type); !r.Judged || r.Outcome != want {
+		t.Fatalf("Handle(%s): judged %v as %v, the record says %v: %s", body, r.Judged, r.Outcome, want, r.Body)
+	}
 	return res, string(r.Body)
 }
 

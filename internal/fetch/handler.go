@@ -41,9 +41,10 @@ type answer struct {
 	body     []byte // nil unless something wants it; until the next request
 	err      string // error class, "" when there was an answer
 	msg      string
-	unsent   bool // no connection came about
-	final    bool // another try would end the same way
-	sends    int  // times that the engine sent the request
+	unsent   bool      // no connection came about
+	final    bool      // another try would end the same way
+	sends    int       // times that the engine sent the request
+	at       time.Time // when it was there; zero if the engine does not say
 	location string
 	encoding string // Content-Encoding
 	after    string // Retry-After
@@ -52,6 +53,7 @@ type answer struct {
 // A turn is one try of a task: a request and those that redirects add to it.
 type turn struct {
 	ctx      context.Context
+	began    time.Time // the request at hand, about
 	deadline time.Time
 	watch    *stopwatch // nil unless phases are asked for
 	hops     int
@@ -82,12 +84,15 @@ func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) 
 		t := turn{ctx: ctx}
 		tries, extra := 1, 0
 		for ; ; tries++ {
-			t = turn{ctx: ctx, deadline: began.Add(h.f.timeout(req))}
+			t = turn{ctx: ctx, began: began, deadline: began.Add(h.f.timeout(req))}
 			if h.f.opt.Phases {
 				t.watch = &stopwatch{began: began}
 			}
 			h.chain(&t, req)
-			now := time.Now()
+			now := a.at
+			if now.IsZero() {
+				now = time.Now()
+			}
 			rt = now.Sub(began)
 			extra += t.extra
 			if ctx.Err() != nil && a.err != "" {
@@ -121,6 +126,10 @@ func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) 
 	}
 	r.Body = glassq.AppendResult(r.Body, l.Body, l.Type, &res)
 	r.Type = glassq.TypeJSON
+	r.Judged, r.Outcome = true, glassq.Failed
+	if res.OK {
+		r.Outcome = glassq.OK
+	}
 	h.release()
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/glassq/glassq"
 )
@@ -97,6 +98,7 @@ func (h *handler) chain(t *turn, req *request) {
 			return
 		}
 		t.hops++
+		t.began = time.Now()
 		t.url = string(next.url)
 		req = next
 	}

@@ -13,7 +13,7 @@ import (
 // the lease, in front. Members of these names that the worker sent are left out: who did what is the
 // queue's to say. The attempt goes into o as a, unless the worker said it. A body that is no object
 // becomes raw (or b64, when it is not UTF-8) beside {"ok":1}. body is l.Body without space around it,
-// and obj what scanObject found in it, nil for no object.
+// and obj what its scan found in it, nil for no object.
 func appendLine(dst []byte, l *glassq.Lease, body []byte, obj *object) []byte {
 	dst = append(dst, `{"id":`...)
 	dst = appendID(dst, l)

@@ -43,8 +43,8 @@ func lease(body string) glassq.Lease {
 
 func lineOf(l *glassq.Lease) []byte {
 	body := bytes.TrimSpace(l.Body)
-	obj, ok := scanObject(body)
-	if !ok {
+	var obj object
+	if !obj.scan(body) {
 		return appendLine(nil, l, body, nil)
 	}
 	return appendLine(nil, l, body, &obj)
@@ -55,9 +55,9 @@ func FuzzLine(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		if _, ok := scanObject(bytes.TrimSpace([]byte(body))); ok != (json.Valid([]byte(body)) && strings.Trim(body, " \t\r\n")[0] == '{') {
+		if ok := new(object).scan(bytes.TrimSpace([]byte(body))); ok != (json.Valid([]byte(body)) && strings.Trim(body, " \t\r\n")[0] == '{') {
 			if ok || !strings.ContainsAny(body, "\v\f\u0085\u00a0") {
-				t.Fatalf("scanObject(%q) = %v, json.Valid is %v", body, ok, json.Valid([]byte(body)))
+				t.Fatalf("scan(%q) = %v, json.Valid is %v", body, ok, json.Valid([]byte(body)))
 			}
 		}
 		l := lease(body)

@@ -123,7 +123,8 @@ func (f *loader) csv(b []byte) bool {
 // ndjson reads id and run of a line; the rest is read as a result is.
 func (f *loader) ndjson(b []byte) bool {
 	b = bytes.TrimSpace(b)
-	obj, ok := scanObject(b)
+	var obj object
+	ok := obj.scan(b)
 	if !ok {
 		return false
 	}

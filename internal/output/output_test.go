@@ -214,3 +214,35 @@ func TestProgress(t *testing.T) {
 		})
 	}
 }
+
+// TestResultsShareSyncs: lines are written as they come; their syncs and acks are shared while many come.
+func TestResultsShareSyncs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newFake()
+		ctx, cancel := context.WithCancel(t.Context())
+		var w bytes.Buffer
+		syncs := 0
+		end := make(chan error, 1)
+		go func() {
+			_, err := Run(ctx, q, Options{Queue: "results.r1", W: &w, Sync: func() error { syncs++; return nil }})
+			end <- err
+		}()
+		for n := range uint32(20) {
+			time.Sleep(time.Millisecond)
+			q.add(n, `{"i":"x","o":{"ok":1}}`)
+			synctest.Wait()
+			if lines := bytes.Count(w.Bytes(), []byte("\n")); lines != int(n)+1 {
+				t.Fatalf("%d lines are written of %d results", lines, n+1)
+			}
+		}
+		time.Sleep(syncGap)
+		synctest.Wait()
+		if len(q.acked) != 20 || syncs > 20/5+2 {
+			t.Errorf("%d results are acked in %d syncs; want 20 in at most %d", len(q.acked), syncs, 20/5+2)
+		}
+		cancel()
+		if err := <-end; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+	})
+}

@@ -21,8 +21,7 @@ type record struct {
 // read makes r the record of a lease. obj is room for its parts.
 func (r *record) read(l *glassq.Lease, obj *object, now time.Time) {
 	*r = record{lease: l, body: bytes.TrimSpace(l.Body), at: now}
-	var ok bool
-	if *obj, ok = scanObject(r.body); ok {
+	if obj.scan(r.body) {
 		r.obj = obj
 	}
 	r.verdict()
@@ -89,7 +88,7 @@ func (r *record) host() []byte {
 	v := r.body[r.obj.i.start:r.obj.i.end]
 	if v[0] == '{' {
 		var url span
-		scanMembers(v, 0, 1, func(key []byte, _, s span) {
+		eachMember(v, func(key []byte, _, s span) {
 			if string(key) == "url" {
 				url = s
 			}
@@ -105,8 +104,11 @@ func hostOf(url []byte) []byte {
 	if !ok {
 		return nil
 	}
-	if i := bytes.IndexAny(rest, "/?#\\"); i >= 0 {
-		rest = rest[:i]
+	for i, c := range rest {
+		if c == '/' || c == '?' || c == '#' || c == '\\' {
+			rest = rest[:i]
+			break
+		}
 	}
 	if i := bytes.LastIndexByte(rest, '@'); i >= 0 {
 		rest = rest[i+1:]
@@ -131,9 +133,9 @@ func (r *record) label(name string) []byte {
 			continue
 		}
 		var found span
-		scanMembers(r.body, in.start, 1, func(key []byte, _, v span) {
+		eachMember(r.body[in.start:in.end], func(key []byte, _, v span) {
 			if string(key) == name || unquoteKey(key) == name {
-				found = v
+				found = span{in.start + v.start, in.start + v.end}
 			}
 		})
 		if found.end > 0 {

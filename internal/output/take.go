@@ -321,10 +321,17 @@ func (w *batchWriter) line(r *record) (err error) {
 	return err
 }
 
+// syncGap is the least time between the beginnings of two syncs. Lines are written before it, so nobody
+// who reads them waits; what comes meanwhile shares the sync and the ack.
+const syncGap = 5 * time.Millisecond
+
 // ack syncs and acks what was written. What has piled up meanwhile shares a sync and a call. With an
 // error come the acks that it is about.
 func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) ([]glassq.Ack, error) {
+	gap := time.NewTimer(0)
+	defer gap.Stop()
 	for acks := range written {
+		due := false
 	more:
 		for len(acks)+o.opt.Batch <= glassq.MaxBatch {
 			select {
@@ -333,10 +340,23 @@ func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) ([]glassq
 					break more
 				}
 				acks = append(acks, next...)
+				continue
 			default:
-				break more
+			}
+			if due {
+				break
+			}
+			select {
+			case next, ok := <-written:
+				if !ok {
+					break more
+				}
+				acks = append(acks, next...)
+			case <-gap.C:
+				due = true
 			}
 		}
+		gap.Reset(syncGap)
 		if o.opt.Sync != nil {
 			if err := o.opt.Sync(); err != nil {
 				return acks, &WriteError{fmt.Errorf("sync: %w", err)}

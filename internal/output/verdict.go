@@ -2,13 +2,13 @@ package output
 
 import "github.com/glassq/glassq"
 
-// verdict reads what a result says about its task. The outcome is what the books have.
+// verdict notes what a result says about its task. The outcome is what the books have.
 func (r *record) verdict() {
 	if r.obj == nil || !r.obj.o.isObject(r.body) {
 		r.out = glassq.Result{OK: true}
 		return
 	}
-	glassq.ParseOut(r.body[r.obj.o.start:r.obj.o.end], &r.out)
+	r.out = r.obj.out
 	if !r.out.OK {
 		r.out.OK = glassq.OutcomeOf(r.lease.Body, r.lease.Type) == glassq.OK
 	}
