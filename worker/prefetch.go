@@ -8,7 +8,7 @@ import (
 
 // How many leases wait for a handler. Few are fair to other workers and cheap to lose; many keep
 // handlers busy while a call to the queue is under way. So, unless Options.Prefetch fixes it, it begins
-// with twice the handlers, doubles when handlers ran out of work while the queue had more, and halves
+// with twice the handlers, or the places of the gate, doubles when handlers ran out of work while the queue had more, and halves
 // when tasks waited here for longer than maxWaited.
 
 const (
@@ -25,12 +25,20 @@ type ahead struct {
 	shrunk time.Time // when it was halved last
 }
 
-func newAhead(o Options) ahead {
-	if o.Prefetch > 0 {
-		return ahead{n: o.Prefetch, fixed: true}
+func newAhead(prefetch, places int) ahead {
+	a := ahead{n: prefetch, fixed: prefetch > 0}
+	a.atLeast(places)
+	return a
+}
+
+// atLeast notes how many tasks can be at work at once. Fewer than before lower the number only as tasks
+// wait too long.
+func (a *ahead) atLeast(places int) {
+	if a.fixed {
+		return
 	}
-	least := min(2*o.Concurrency, glassq.MaxBatch)
-	return ahead{n: least, least: least}
+	a.least = min(2*places, glassq.MaxBatch)
+	a.n = max(a.n, a.least)
 }
 
 // came notes what a call that wanted asked leases has brought, when left were still waiting.

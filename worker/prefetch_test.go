@@ -18,7 +18,7 @@ func leasesOf(n, size int) []glassq.Lease {
 
 func TestAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAhead(Options{Concurrency: 8})
+		a := newAhead(0, 8)
 		want := func(what string, n int) {
 			t.Helper()
 			if a.n != n {
@@ -48,7 +48,7 @@ func TestAhead(t *testing.T) {
 		}
 		want("tasks that waited for long", 16)
 
-		a = newAhead(Options{Concurrency: 8, Prefetch: 5})
+		a = newAhead(5, 8)
 		a.came(leasesOf(5, 10), 5, 0)
 		a.tooLong()
 		want("anything, when it is fixed", 5)

@@ -85,6 +85,7 @@ type Options struct {
 	Prefetch    int             // leases waiting for a handler, at most 10,000; 0 adapts: see prefetch.go
 	Drain       time.Duration   // grace for work in progress after the end; 0 means 25s, negative none
 	Done        <-chan struct{} // when closed, the worker drains as if ctx were done; nil never
+	Gate        Gate            // lets handlers begin; nil lets them all
 	Logger      *slog.Logger    // nil discards
 }
 
@@ -138,7 +139,10 @@ func Run(ctx context.Context, q Queue, opt Options, newHandler func(i int) Handl
 	w := &worker{q: q, opt: opt, wake: make(chan struct{}, 1), draining: make(chan struct{}), extend: make(chan struct{}, 1)}
 	w.work.L, w.room.L = &w.mu, &w.mu
 	w.order.next, w.order.prev = &w.order, &w.order
-	w.ahead = newAhead(opt)
+	if opt.Gate != nil {
+		opt.Gate.Watch(w.entrance)
+	}
+	w.ahead = newAhead(opt.Prefetch, w.places())
 	return w.run(ctx, newHandler)
 }
 
@@ -188,7 +192,7 @@ func (w *worker) run(ctx context.Context, newHandler func(int) Handler) (Stats, 
 
 	var handlers, taker, keeper, timers sync.WaitGroup
 	for i := range w.opt.Concurrency {
-		handlers.Go(func() { w.handle(workCtx, newHandler(i)) })
+		handlers.Go(func() { w.handle(workCtx, i, newHandler(i)) })
 	}
 	allOver := make(chan struct{})
 	taker.Go(func() { w.reserve(takeCtx) })
@@ -304,6 +308,7 @@ func (w *worker) reserve(ctx context.Context) {
 func (w *worker) awaitRoom() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.ahead.atLeast(w.places())
 	for !w.stopped && (w.ready.n > w.ahead.n/2 || w.unacked > maxUnacked) {
 		w.room.Wait()
 	}
@@ -329,7 +334,9 @@ func (w *worker) take(leases []glassq.Lease, asked int) {
 			continue
 		}
 		w.ready.push(h)
-		w.work.Signal()
+		if i == 0 || w.opt.Gate == nil { // who is let in wakes the next one
+			w.work.Signal()
+		}
 	}
 	stopped := w.stopped
 	w.mu.Unlock()
@@ -346,6 +353,7 @@ func (w *worker) take(leases []glassq.Lease, asked int) {
 
 // A slot is one handler's goroutine. ctx serves task after task until a lost lease cancels it.
 type slot struct {
+	i      int
 	base   context.Context
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -363,7 +371,7 @@ func (s *slot) renew() {
 }
 
 // handle is one handler's goroutine.
-func (w *worker) handle(base context.Context, hd Handler) {
+func (w *worker) handle(base context.Context, i int, hd Handler) {
 	if c, ok := hd.(io.Closer); ok {
 		defer func() {
 			if err := c.Close(); err != nil {
@@ -371,7 +379,7 @@ func (w *worker) handle(base context.Context, hd Handler) {
 			}
 		}()
 	}
-	s := &slot{base: base}
+	s := &slot{i: i, base: base}
 	s.ctx, s.cancel = context.WithCancel(base)
 	defer func() { s.cancel() }()
 	for h := w.next(s, nil); h != nil; h = w.next(s, h) {
@@ -436,11 +444,11 @@ func (w *worker) next(s *slot, prev *held) *held {
 			}
 		}
 	}
-	h := w.ready.pop()
+	h := w.begin(s)
 	for h == nil && !w.stopped {
 		w.room.Signal()
 		w.work.Wait()
-		h = w.ready.pop()
+		h = w.begin(s)
 	}
 	if w.ready.n <= w.ahead.n/2 {
 		w.room.Signal()

@@ -24,7 +24,7 @@ docs/pipe.md has the protocol. Flags stand before the command.`,
 	}
 	f.flags(cmd, "children")
 	fs := cmd.Flags()
-	fs.IntVar(&opt.Window, "window", 1, "lines that a child may be ahead of its answers")
+	fs.IntVar(&opt.Window, "window", 0, "`lines` that a child may be ahead of its answers; 0 adapts to how fast they come")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := "glassq work pipe"
 		halt, log, done, err := f.open(a, name)
@@ -40,7 +40,7 @@ docs/pipe.md has the protocol. Flags stand before the command.`,
 		if err != nil {
 			return usagef("%w", err)
 		}
-		f.work.opt.Concurrency = farm.Concurrency()
+		f.work.opt.Concurrency, f.work.opt.Gate = farm.Concurrency(), farm.Gate()
 		what := fmt.Sprintf("%d children", opt.Children)
 		if opt.Window > 1 {
 			what += fmt.Sprintf(", %d lines ahead", opt.Window)

@@ -18,7 +18,7 @@ import (
 // next task.
 type child struct {
 	p *Pipe
-	n int // from 1, for people
+	i int // its place; people and the child itself are told i+1
 
 	mu     sync.Mutex // guards the fields below
 	users  int        // handlers that have not left
@@ -53,8 +53,10 @@ func (c *child) ask(ctx context.Context, a *asked, line []byte) error {
 	p, err := c.running(ctx)
 	switch {
 	case ctx.Err() != nil:
+		c.back()
 		return ctx.Err()
 	case err != nil:
+		c.back()
 		return &worker.NackError{Undone: errors.Is(err, errKilled), Delay: -1, Err: err}
 	}
 	p.send(ctx, a, line)
@@ -67,7 +69,17 @@ func (c *child) ask(ctx context.Context, a *asked, line []byte) error {
 	case <-a.done: // answered just now
 		return nil
 	default:
+		if w := c.p.windows; w != nil {
+			w.abandon(a)
+		}
 		return ctx.Err()
+	}
+}
+
+// back frees the place of a line that was not sent.
+func (c *child) back() {
+	if w := c.p.windows; w != nil {
+		w.back(c.i)
 	}
 }
 
@@ -120,9 +132,9 @@ func (c *child) start() (*proc, error) {
 	opt := &c.p.opt
 	p := &proc{c: c, done: make(chan struct{})}
 	p.cmd = &exec.Cmd{Path: c.p.path, Args: opt.Command, Env: ownEnv(), SysProcAttr: ownGroup()}
-	p.cmd.Env = append(p.cmd.Env, fmt.Sprint("GLASSQ_CHILD=", c.n))
+	p.cmd.Env = append(p.cmd.Env, fmt.Sprint("GLASSQ_CHILD=", c.i+1))
 	if opt.Stderr != nil {
-		p.stderr = &prefixer{w: opt.Stderr, prefix: fmt.Sprintf("[%d] ", c.n)}
+		p.stderr = &prefixer{w: opt.Stderr, prefix: fmt.Sprintf("[%d] ", c.i+1)}
 		p.cmd.Stderr = p.stderr
 		p.cmd.WaitDelay = killAfter // for those who hold standard error open after its end
 	}
@@ -161,6 +173,7 @@ func (p *proc) send(ctx context.Context, a *asked, line []byte) {
 	if p.broken != nil {
 		a.err = p.broken // and not begun
 		p.mu.Unlock()
+		p.c.back()
 		a.done <- struct{}{}
 		return
 	}
@@ -241,15 +254,24 @@ func (p *proc) answer(line []byte) error {
 	}
 	wrong := checkAnswer(line)
 	now := time.Now()
+	wake, err := p.take(line, wrong, now)
+	if wake {
+		p.c.p.windows.wake()
+	}
+	return err
+}
+
+// take is answer of a line that is wrong, or nil; wake is for the gate.
+func (p *proc) take(line []byte, wrong error, now time.Time) (wake bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.broken != nil:
-		return p.broken
+		return false, p.broken
 	case wrong != nil:
-		return fmt.Errorf("the child wrote a line that is neither a result nor a nack (%w): %s", wrong, quote(line))
+		return false, fmt.Errorf("the child wrote a line that is neither a result nor a nack (%w): %s", wrong, quote(line))
 	case len(p.waiting) == 0:
-		return fmt.Errorf("the child wrote a line that answers no task: %s", quote(line))
+		return false, fmt.Errorf("the child wrote a line that answers no task: %s", quote(line))
 	}
 	a := p.waiting[0]
 	n := copy(p.waiting, p.waiting[1:])
@@ -267,8 +289,11 @@ func (p *proc) answer(line []byte) error {
 	} else if p.watch != nil {
 		p.watch.Stop()
 	}
+	if w := p.c.p.windows; w != nil {
+		wake = w.answered(p.c.i, a, now)
+	}
 	a.done <- struct{}{}
-	return nil
+	return wake, nil
 }
 
 // end waits for the process, which is killed unless its output just ended, and tells all that wait.
@@ -309,9 +334,12 @@ func (p *proc) end(out *os.File, rest []byte, why error) {
 	c.mu.Unlock()
 
 	if !planned {
-		c.p.opt.Logger.Warn("child ended; another takes its place with the next task", "child", c.n, "pid", p.cmd.Process.Pid,
+		c.p.opt.Logger.Warn("child ended; another takes its place with the next task", "child", c.i+1, "pid", p.cmd.Process.Pid,
 			"why", broken.Error(), "unanswered", len(waiting))
 		c.p.note(answered, broken)
+	}
+	if w := c.p.windows; w != nil {
+		w.ended(c.i, waiting)
 	}
 	for i, a := range waiting {
 		a.err, a.next = broken, i == 0 && !killed
@@ -359,7 +387,7 @@ func (c *child) leave() {
 	p.in.Close() // an error would show in the process not ending
 	p.wmu.Unlock()
 	ask := time.AfterFunc(closeGrace, func() {
-		c.p.opt.Logger.Warn("child does not end with its input; it is ended", "child", c.n, "pid", p.cmd.Process.Pid)
+		c.p.opt.Logger.Warn("child does not end with its input; it is ended", "child", c.i+1, "pid", p.cmd.Process.Pid)
 		terminate(p.cmd.Process)
 	})
 	end := time.AfterFunc(closeGrace+killAfter, func() { kill(p.cmd.Process) })

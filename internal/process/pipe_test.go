@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -142,8 +143,13 @@ func closeHandler(t testing.TB, h worker.Handler) {
 	}
 }
 
-// give has h do one task.
+// give has h do one task; it panics if h has to be let in and there is no place.
 func give(ctx context.Context, h worker.Handler, body string, attempt int) (string, error) {
+	if h, ok := h.(*pipeHandler); ok && h.p.windows != nil {
+		if ok, _ := h.p.Gate().Enter(slices.Index(h.p.handlers, h)); !ok {
+			panic("no child has room for another line")
+		}
+	}
 	var r worker.Reply
 	l := glassq.Lease{Task: glassq.Task{Queue: "tasks", Body: []byte(body), Type: glassq.TypeText}, Number: 7, Attempt: attempt}
 	err := h.Handle(ctx, &l, &r)
@@ -151,7 +157,12 @@ func give(ctx context.Context, h worker.Handler, body string, attempt int) (stri
 }
 
 func TestPipeAnswers(t *testing.T) {
-	p, log := newPipe(t, PipeOptions{Worker: "w"}, "normal")
+	t.Run("one line at a time", func(t *testing.T) { testAnswers(t, 1) })
+	t.Run("adaptive", func(t *testing.T) { testAnswers(t, 0) })
+}
+
+func testAnswers(t *testing.T, window int) {
+	p, log := newPipe(t, PipeOptions{Worker: "w", Window: window}, "normal")
 	h := p.Handler(0)
 	defer closeHandler(t, h)
 	tests := []struct{ name, body, want, err, log string }{
@@ -279,7 +290,7 @@ func TestPipeWindow(t *testing.T) {
 
 // A lease that is lost, or a worker that stops, leaves the child; its late answer is nobody's.
 func TestPipeAbandon(t *testing.T) {
-	p, _ := newPipe(t, PipeOptions{}, "normal")
+	p, _ := newPipe(t, PipeOptions{Window: 1}, "normal")
 	h := p.Handler(0)
 	defer closeHandler(t, h)
 	if _, err := give(t.Context(), h, "ok", 1); err != nil {
@@ -306,7 +317,7 @@ func TestPipeAbandon(t *testing.T) {
 
 // A child that does not read: a large line ends with the context, not with the child.
 func TestPipeNotReading(t *testing.T) {
-	p, _ := newPipe(t, PipeOptions{}, "normal")
+	p, _ := newPipe(t, PipeOptions{Window: 1}, "normal")
 	h := p.Handler(0)
 	defer closeHandler(t, h)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -383,7 +394,7 @@ func TestPipeStderr(t *testing.T) {
 }
 
 func TestPipeKill(t *testing.T) {
-	p, _ := newPipe(t, PipeOptions{}, "normal")
+	p, _ := newPipe(t, PipeOptions{Window: 1}, "normal")
 	h := p.Handler(0)
 	defer closeHandler(t, h)
 	errs := make(chan error)
