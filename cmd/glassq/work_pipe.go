@@ -16,10 +16,12 @@ func (a *app) workPipeCmd() *cobra.Command {
 		Long: `Start -c children and give each its tasks as lines of JSON: the lease, with token, id, body, type,
 attempt. For each the child writes one line, in the same order: a result {"o":{"ok":1}}, which the worker
 completes, or {"nack":{"delay":"5s","reason":"busy"}}. A child that ends is replaced and its task goes back.
+A child begins with one task at a time and is given lines ahead while its answers come fast, some 5 ms of
+work and at most 16 lines; --window fixes their number, and --window 1 never sends a task to a busy child.
 Its standard error comes through, by lines. When the worker ends, the children's input does.
 docs/pipe.md has the protocol. Flags stand before the command.`,
 		Example: `  glassq work pipe -c 2 python3 -u worker.py
-  glassq work pipe --window 16 --timeout 30s --until-done r1 ./worker`,
+  glassq work pipe --window 1 --timeout 30s --until-done r1 ./worker`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	f.flags(cmd, "children")
