@@ -143,7 +143,7 @@ func (c *child) start() (*proc, error) {
 		return nil, err
 	}
 	// Not StdoutPipe: Wait would close it before the last line is read.
-	out, outW, err := os.Pipe()
+	out, outW, err := outPipe()
 	if err != nil {
 		return nil, err
 	}
