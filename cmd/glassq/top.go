@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -122,7 +123,12 @@ func orStopped(ctx context.Context, err error) error {
 func (t *top) look(ctx context.Context, q *client.Client) (l look, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
-	if l.queues, err = q.Queues(ctx, t.queues...); err != nil {
+	l.queues, err = q.Queues(ctx, t.queues...)
+	if len(t.queues) > 0 && glassq.CodeOf(err) == glassq.CodeNotFound { // one of them is not there yet, or no more
+		l.queues, err = q.Queues(ctx)
+		l.queues = slices.DeleteFunc(l.queues, func(n glassq.QueueInfo) bool { return !slices.Contains(t.queues, n.Name) })
+	}
+	if err != nil {
 		return l, err
 	}
 	l.at = time.Now()
