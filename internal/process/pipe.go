@@ -218,6 +218,7 @@ type asked struct {
 // reply makes the reply out of an answer: a result, a nack, or the end of the child.
 func (c *child) reply(a *asked, l *glassq.Lease, r *worker.Reply) error {
 	opt := &c.p.opt
+	ok := false
 	res := glassq.Result{RT: a.took, T: a.began, Lag: l.Late + a.began.Sub(a.given), W: opt.Worker, A: l.Attempt}
 	switch {
 	case a.late:
@@ -236,7 +237,7 @@ func (c *child) reply(a *asked, l *glassq.Lease, r *worker.Reply) error {
 		if err != nil {
 			return nackOf(a.answer)
 		}
-		if glassq.OutcomeOf(body, glassq.TypeJSON) == glassq.Failed {
+		if ok = glassq.OutcomeOf(body, glassq.TypeJSON) == glassq.OK; !ok {
 			if err := again(l, opt.Retries, "the child said failed"); err != nil {
 				return err
 			}
@@ -244,16 +245,12 @@ func (c *child) reply(a *asked, l *glassq.Lease, r *worker.Reply) error {
 		r.Body = body
 	}
 	r.Type = glassq.TypeJSON
-	opt.finished(l, r.Body, a)
+	opt.finished(l, ok, a)
 	return nil
 }
 
 // finished tells the job log and the halting rule of an end.
-func (o *PipeOptions) finished(l *glassq.Lease, result []byte, a *asked) {
-	if o.Halt == nil && o.Joblog == nil {
-		return
-	}
-	ok := glassq.OutcomeOf(result, glassq.TypeJSON) == glassq.OK
+func (o *PipeOptions) finished(l *glassq.Lease, ok bool, a *asked) {
 	if o.Joblog != nil {
 		code := 0
 		if !ok {
