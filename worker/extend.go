@@ -9,7 +9,7 @@ import (
 )
 
 // extendAll extends every held lease when a third of its length is over, together with those at half
-// of that, until over is closed.
+// of that, until over is closed. Those that no handler has begun go back instead.
 func (w *worker) extendAll(ctx context.Context, over <-chan struct{}) {
 	timer := time.NewTimer(0)
 	timer.Stop()
@@ -60,6 +60,7 @@ func (w *worker) due(batch []*held, calls []glassq.Extend) ([]*held, []glassq.Ex
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	limit := time.Now().Add(-w.opt.Lease / 6)
+	w.stale(limit)
 	for h := w.order.next; h != &w.order && len(batch) < glassq.MaxBatch && !h.since.After(limit); h = h.next {
 		h.busy = true
 		batch = append(batch, h)

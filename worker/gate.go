@@ -38,11 +38,14 @@ func (w *worker) begin(s *slot) *held {
 	return h
 }
 
-// entrance wakes a handler that waits for a place, if there is a task for it.
+// entrance wakes a handler that waits for a place, if there is a task for it, or has one fetched.
 func (w *worker) entrance() {
 	w.mu.Lock()
 	if w.ready.n > 0 {
 		w.work.Signal()
+	} else if w.ahead.none {
+		w.ahead.none = false
+		w.room.Signal()
 	}
 	w.mu.Unlock()
 }

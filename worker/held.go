@@ -13,7 +13,7 @@ type ending uint8
 const (
 	endAck    ending = iota
 	endNack          // given back by the handler
-	endUndone        // given back by the drain
+	endUndone        // given back unbegun, or by the drain
 )
 
 // A held is a lease in the worker's hands, from Reserve until the queue has been told of its end.
@@ -107,6 +107,9 @@ func (f *fifo) any() bool {
 	}
 	return f.n > 0
 }
+
+// first is the oldest one; there is one.
+func (f *fifo) first() *held { return f.buf[f.head] }
 
 // drop takes the first away.
 func (f *fifo) drop() {

@@ -10,6 +10,9 @@ import (
 // handlers busy while a call to the queue is under way. So, unless Options.Prefetch fixes it, it begins
 // with twice the handlers, or the places of the gate, doubles when handlers ran out of work while the queue had more, and halves
 // when tasks waited here for longer than maxWaited.
+//
+// Leases that no handler has begun when they would have to be extended go back: all handlers are at work that
+// takes long, and another worker may be idle. No more are taken then before a handler is free.
 
 const (
 	maxWaited    = time.Second
@@ -23,6 +26,8 @@ type ahead struct {
 	fixed  bool
 	least  int
 	shrunk time.Time // when it was halved last
+	none   bool      // leases went back unbegun, and no handler was free since
+	dried  bool      // that is why none are left, rather than that they were used up
 }
 
 func newAhead(prefetch, places int) ahead {
@@ -43,7 +48,9 @@ func (a *ahead) atLeast(places int) {
 
 // came notes what a call that wanted asked leases has brought, when left were still waiting.
 func (a *ahead) came(leases []glassq.Lease, asked, left int) {
-	if a.fixed || left > 0 || len(leases) < asked {
+	dried := a.dried
+	a.dried = false
+	if a.fixed || dried || left > 0 || len(leases) < asked {
 		return
 	}
 	size := 0
@@ -55,10 +62,36 @@ func (a *ahead) came(leases []glassq.Lease, asked, left int) {
 	}
 }
 
+// wants is how many leases to ask for when ready ones wait: none until half of them are used up.
+func (a *ahead) wants(ready int) int {
+	if a.none || ready > a.n/2 {
+		return 0
+	}
+	return max(a.n-ready, 1)
+}
+
 // tooLong notes that a task waited for longer than maxWaited.
 func (a *ahead) tooLong() {
 	if now := time.Now(); !a.fixed && now.Sub(a.shrunk) > maxWaited {
 		a.n = max(a.n/2, a.least)
 		a.shrunk = now
+	}
+}
+
+// stale gives back leases that nobody has begun and that are older than limit. w.mu is held.
+func (w *worker) stale(limit time.Time) {
+	if w.ahead.fixed {
+		return
+	}
+	back := false
+	for w.ready.any() && !w.ready.first().taken.After(limit) {
+		w.giveBack(w.ready.pop())
+		back = true
+	}
+	if back {
+		w.ahead.none, w.ahead.dried = true, true
+		w.ahead.atLeast(w.places())
+		w.ahead.n = w.ahead.least
+		w.signal()
 	}
 }

@@ -121,7 +121,7 @@ type Stats struct {
 	OK     uint64 // acked, booked as ok
 	Failed uint64 // acked, booked as failed
 	Nacked uint64 // given back after work on them
-	Undone uint64 // given back by the drain, unbegun or cancelled
+	Undone uint64 // given back unbegun, or cancelled by the drain
 	Lost   uint64 // leases that ran out or were taken away while held
 }
 
@@ -303,19 +303,18 @@ func (w *worker) reserve(ctx context.Context) {
 	}
 }
 
-// awaitRoom waits until half of the prefetched leases are used up and returns how many to ask for,
-// 0 when there is nothing more to take.
+// awaitRoom waits until leases are wanted and returns how many to ask for, 0 when there is nothing more to take.
 func (w *worker) awaitRoom() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ahead.atLeast(w.places())
-	for !w.stopped && (w.ready.n > w.ahead.n/2 || w.unacked > maxUnacked) {
+	for !w.stopped && (w.ahead.wants(w.ready.n) == 0 || w.unacked > maxUnacked) {
 		w.room.Wait()
 	}
 	if w.stopped {
 		return 0
 	}
-	return max(w.ahead.n-w.ready.n, 1)
+	return w.ahead.wants(w.ready.n)
 }
 
 // take hands leases, of which up to asked were wanted, to the handlers, or back if the drain has begun.
@@ -433,6 +432,7 @@ func (w *worker) next(s *slot, prev *held) *held {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if prev != nil {
+		w.ahead.none = false
 		w.load.add(s.paced, s.late, s.busy)
 		prev.cancel = nil
 		if prev.lost {
