@@ -11,8 +11,9 @@ import (
 // with twice the handlers, or the places of the gate, doubles when handlers ran out of work while the queue had more, and halves
 // when tasks waited here for longer than maxWaited.
 //
-// Leases that no handler has begun when they would have to be extended go back: all handlers are at work that
-// takes long, and another worker may be idle. No more are taken then before a handler is free.
+// Leases that no handler has begun in a third of their length go back: all handlers are at work that takes
+// long, and another worker may be idle. The number halves, down to one lease, and no more are taken before a
+// handler is free.
 
 const (
 	maxWaited    = time.Second
@@ -24,7 +25,7 @@ const (
 type ahead struct {
 	n      int
 	fixed  bool
-	least  int
+	least  int       // what it begins with, and what waiting for a second lowers it to
 	shrunk time.Time // when it was halved last
 	none   bool      // leases went back unbegun, and no handler was free since
 	dried  bool      // that is why none are left, rather than that they were used up
@@ -42,8 +43,11 @@ func (a *ahead) atLeast(places int) {
 	if a.fixed {
 		return
 	}
-	a.least = min(2*places, glassq.MaxBatch)
-	a.n = max(a.n, a.least)
+	least := min(2*places, glassq.MaxBatch)
+	if least > a.least {
+		a.n = max(a.n, least)
+	}
+	a.least = least
 }
 
 // came notes what a call that wanted asked leases has brought, when left were still waiting.
@@ -58,7 +62,7 @@ func (a *ahead) came(leases []glassq.Lease, asked, left int) {
 		size += len(leases[i].Body)
 	}
 	if size/len(leases)*2*a.n <= maxAheadSize {
-		a.n = max(min(2*a.n, maxAhead), a.least)
+		a.n = max(min(2*a.n, maxAhead), a.n)
 	}
 }
 
@@ -73,16 +77,17 @@ func (a *ahead) wants(ready int) int {
 // tooLong notes that a task waited for longer than maxWaited.
 func (a *ahead) tooLong() {
 	if now := time.Now(); !a.fixed && now.Sub(a.shrunk) > maxWaited {
-		a.n = max(a.n/2, a.least)
+		a.n = min(max(a.n/2, a.least), a.n)
 		a.shrunk = now
 	}
 }
 
-// stale gives back leases that nobody has begun and that are older than limit. w.mu is held.
-func (w *worker) stale(limit time.Time) {
+// stale gives back leases that nobody has begun for too long. w.mu is held.
+func (w *worker) stale(now time.Time) {
 	if w.ahead.fixed {
 		return
 	}
+	limit := now.Add(-max(w.opt.Lease/3, maxWaited))
 	back := false
 	for w.ready.any() && !w.ready.first().taken.After(limit) {
 		w.giveBack(w.ready.pop())
@@ -90,8 +95,7 @@ func (w *worker) stale(limit time.Time) {
 	}
 	if back {
 		w.ahead.none, w.ahead.dried = true, true
-		w.ahead.atLeast(w.places())
-		w.ahead.n = w.ahead.least
+		w.ahead.n = max(w.ahead.n/2, 1)
 		w.signal()
 	}
 }
