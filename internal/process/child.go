@@ -88,23 +88,34 @@ var (
 	errNotReading = errors.New("the child does not read its input")
 )
 
-// running returns the child's process, started if need be. A child that keeps on ending without an
-// answer is replaced ever more slowly.
+// running returns the child's process, started if need be. One that is about to end is waited for, and a
+// child that keeps on ending without an answer is replaced ever more slowly.
 func (c *child) running(ctx context.Context) (*proc, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.proc == nil && !c.killed && c.deaths > 0 {
-		wait := time.Until(c.died.Add(min(50*time.Millisecond<<min(c.deaths, 10), c.p.restart)))
-		if wait <= 0 {
+	for !c.killed {
+		if c.proc != nil && !c.proc.isBroken() {
+			return c.proc, nil
+		}
+		var ended <-chan struct{}
+		var rested <-chan time.Time
+		if c.proc != nil {
+			ended = c.proc.done
+		} else if c.deaths > 0 {
+			wait := time.Until(c.died.Add(min(50*time.Millisecond<<min(c.deaths, 10), c.p.restart)))
+			if wait <= 0 {
+				break
+			}
+			rested = time.After(wait)
+		} else {
 			break
 		}
 		c.mu.Unlock()
-		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-		case <-t.C:
+		case <-ended:
+		case <-rested:
 		}
-		t.Stop()
 		c.mu.Lock()
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -112,9 +123,6 @@ func (c *child) running(ctx context.Context) (*proc, error) {
 	}
 	if c.killed {
 		return nil, errKilled
-	}
-	if c.proc != nil {
-		return c.proc, nil
 	}
 	p, err := c.start()
 	if err != nil {
@@ -217,6 +225,13 @@ func (p *proc) expire() {
 	p.breakOff(fmt.Errorf("no answer within %v", limit))
 }
 
+// isBroken tells whether the process is about to be ended.
+func (p *proc) isBroken() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.broken != nil
+}
+
 // fail ends the process because of what it did; an earlier reason stands.
 func (p *proc) fail(why error) {
 	p.mu.Lock()
@@ -266,7 +281,7 @@ func (p *proc) take(line []byte, wrong error, now time.Time) (wake bool, err err
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.broken != nil:
+	case p.broken != nil && p.broken != errNotReading: // one that has ended has said this before
 		return false, p.broken
 	case wrong != nil:
 		return false, fmt.Errorf("the child wrote a line that is neither a result nor a nack (%w): %s", wrong, quote(line))

@@ -423,3 +423,16 @@ func TestPipeOptions(t *testing.T) {
 		}
 	}
 }
+
+// What a child has answered before a line could not be written any more is done.
+func TestPipeAnswersBeforeTheEnd(t *testing.T) {
+	a := &asked{done: make(chan struct{}, 1)}
+	p := &proc{c: &child{p: &Pipe{}}, waiting: []*asked{a}, broken: errNotReading}
+	if err := p.answer([]byte(`{"o":{"ok":1}}`)); err != nil || len(a.done) != 1 || len(p.waiting) != 0 {
+		t.Errorf("an answer of a child that does not read any more: %v, %d told, %d waiting; want it taken", err, len(a.done), len(p.waiting))
+	}
+	p = &proc{c: &child{p: &Pipe{}}, waiting: []*asked{a}, broken: errKilled}
+	if err := p.answer([]byte(`{"o":{"ok":1}}`)); err != errKilled {
+		t.Errorf("an answer of a child that is ended: %v, want it dropped", err)
+	}
+}
