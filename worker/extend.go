@@ -9,7 +9,8 @@ import (
 )
 
 // extendAll extends every held lease when a third of its length is over, together with those at half
-// of that, until over is closed.
+// of that, until over is closed. Those that no handler has begun by
+// then go back, unless Options.Prefetch says how many to hold.
 func (w *worker) extendAll(ctx context.Context, over <-chan struct{}) {
 	timer := time.NewTimer(0)
 	timer.Stop()
@@ -59,7 +60,9 @@ func (w *worker) nextExtend() (wait time.Duration, any bool) {
 func (w *worker) due(batch []*held, calls []glassq.Extend) ([]*held, []glassq.Extend) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	limit := time.Now().Add(-w.opt.Lease / 6)
+	now := time.Now()
+	w.stale(now)
+	limit := now.Add(-w.opt.Lease / 6)
 	for h := w.order.next; h != &w.order && len(batch) < glassq.MaxBatch && !h.since.After(limit); h = h.next {
 		h.busy = true
 		batch = append(batch, h)

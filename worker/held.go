@@ -13,7 +13,7 @@ type ending uint8
 const (
 	endAck    ending = iota
 	endNack          // given back by the handler
-	endUndone        // given back by the drain
+	endUndone        // given back unbegun, or by the drain
 )
 
 // A held is a lease in the worker's hands, from Reserve until the queue has been told of its end.
@@ -99,16 +99,30 @@ func (f *fifo) push(h *held) {
 	f.n++
 }
 
+// any drops helds that are lost from the front and tells whether one is there that is not.
+func (f *fifo) any() bool {
+	for f.n > 0 && f.buf[f.head].lost {
+		f.drop()
+	}
+	return f.n > 0
+}
+
+// first is the oldest one; there is one.
+func (f *fifo) first() *held { return f.buf[f.head] }
+
+// drop takes the first away.
+func (f *fifo) drop() {
+	f.buf[f.head] = nil
+	f.head = (f.head + 1) % len(f.buf)
+	f.n--
+}
+
 // pop returns the oldest held that is not lost, or nil.
 func (f *fifo) pop() *held {
-	for f.n > 0 {
-		h := f.buf[f.head]
-		f.buf[f.head] = nil
-		f.head = (f.head + 1) % len(f.buf)
-		f.n--
-		if !h.lost {
-			return h
-		}
+	if !f.any() {
+		return nil
 	}
-	return nil
+	h := f.buf[f.head]
+	f.drop()
+	return h
 }

@@ -67,11 +67,12 @@ func (w *worker) watchLoad(over <-chan struct{}) {
 		w.mu.Lock()
 		l := w.load
 		w.load = load{}
+		handlers := w.places()
 		w.mu.Unlock()
-		if l.behind(w.opt.Concurrency, window) && now.Sub(saidBehind) >= sayEvery {
+		if l.behind(handlers, window) && now.Sub(saidBehind) >= sayEvery {
 			saidBehind = now
 			w.opt.Logger.Warn("the worker is the bottleneck: all its handlers are busy and tasks begin late; raise -c or start another worker",
-				"queue", w.opt.Queue, "handlers", w.opt.Concurrency, "late", brief(l.late/time.Duration(l.paced)), "work", brief(l.busy/time.Duration(l.begun)))
+				"queue", w.opt.Queue, "handlers", handlers, "late", brief(l.late/time.Duration(l.paced)), "work", brief(l.busy/time.Duration(l.begun)))
 		}
 		cpu, ok := processTime()
 		if ok && l.begun > 0 && exhausted(cpu-lastCPU, window, runtime.GOMAXPROCS(0)) && now.Sub(saidCPU) >= sayEvery {

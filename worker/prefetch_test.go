@@ -18,7 +18,7 @@ func leasesOf(n, size int) []glassq.Lease {
 
 func TestAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAhead(Options{Concurrency: 8})
+		a := newAhead(0, 8)
 		want := func(what string, n int) {
 			t.Helper()
 			if a.n != n {
@@ -47,8 +47,18 @@ func TestAhead(t *testing.T) {
 			a.tooLong()
 		}
 		want("tasks that waited for long", 16)
+		a.n = 1 // as when leases went back
+		time.Sleep(2 * maxWaited)
+		a.tooLong()
+		want("a task that waited too long for few", 1)
+		a.came(leasesOf(1, 10), 1, 0)
+		want("running dry of few", 2)
+		a.atLeast(9)
+		want("another place", 18)
+		a.atLeast(3)
+		want("fewer places", 18)
 
-		a = newAhead(Options{Concurrency: 8, Prefetch: 5})
+		a = newAhead(5, 8)
 		a.came(leasesOf(5, 10), 5, 0)
 		a.tooLong()
 		want("anything, when it is fixed", 5)

@@ -90,6 +90,7 @@ type Options struct {
 	Prefetch    int             // leases waiting for a handler, at most 10,000; 0 adapts: see prefetch.go
 	Drain       time.Duration   // grace for work in progress after the end; 0 means 25s, negative none
 	Done        <-chan struct{} // when closed, the worker drains as if ctx were done; nil never
+	Gate        Gate            // lets handlers begin; nil lets them all
 	Logger      *slog.Logger    // nil discards
 }
 
@@ -125,7 +126,7 @@ type Stats struct {
 	OK     uint64 // acked, booked as ok
 	Failed uint64 // acked, booked as failed
 	Nacked uint64 // given back after work on them
-	Undone uint64 // given back by the drain, unbegun or cancelled
+	Undone uint64 // given back unbegun, or cancelled by the drain
 	Lost   uint64 // leases that ran out or were taken away while held
 }
 
@@ -143,7 +144,10 @@ func Run(ctx context.Context, q Queue, opt Options, newHandler func(i int) Handl
 	w := &worker{q: q, opt: opt, wake: make(chan struct{}, 1), draining: make(chan struct{}), extend: make(chan struct{}, 1)}
 	w.work.L, w.room.L = &w.mu, &w.mu
 	w.order.next, w.order.prev = &w.order, &w.order
-	w.ahead = newAhead(opt)
+	if opt.Gate != nil {
+		opt.Gate.Watch(w.entrance)
+	}
+	w.ahead = newAhead(opt.Prefetch, w.places())
 	return w.run(ctx, newHandler)
 }
 
@@ -193,7 +197,7 @@ func (w *worker) run(ctx context.Context, newHandler func(int) Handler) (Stats, 
 
 	var handlers, taker, keeper, timers sync.WaitGroup
 	for i := range w.opt.Concurrency {
-		handlers.Go(func() { w.handle(workCtx, newHandler(i)) })
+		handlers.Go(func() { w.handle(workCtx, i, newHandler(i)) })
 	}
 	allOver := make(chan struct{})
 	taker.Go(func() { w.reserve(takeCtx) })
@@ -304,18 +308,18 @@ func (w *worker) reserve(ctx context.Context) {
 	}
 }
 
-// awaitRoom waits until half of the prefetched leases are used up and returns how many to ask for,
-// 0 when there is nothing more to take.
+// awaitRoom waits until leases are wanted and returns how many to ask for, 0 when there is nothing more to take.
 func (w *worker) awaitRoom() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for !w.stopped && (w.ready.n > w.ahead.n/2 || w.unacked > maxUnacked) {
+	w.ahead.atLeast(w.places())
+	for !w.stopped && (w.ahead.wants(w.ready.n) == 0 || w.unacked > maxUnacked) {
 		w.room.Wait()
 	}
 	if w.stopped {
 		return 0
 	}
-	return max(w.ahead.n-w.ready.n, 1)
+	return w.ahead.wants(w.ready.n)
 }
 
 // take hands leases, of which up to asked were wanted, to the handlers, or back if the drain has begun.
@@ -334,7 +338,9 @@ func (w *worker) take(leases []glassq.Lease, asked int) {
 			continue
 		}
 		w.ready.push(h)
-		w.work.Signal()
+		if i == 0 || w.opt.Gate == nil { // who is let in wakes the next one
+			w.work.Signal()
+		}
 	}
 	stopped := w.stopped
 	w.mu.Unlock()
@@ -351,6 +357,7 @@ func (w *worker) take(leases []glassq.Lease, asked int) {
 
 // A slot is one handler's goroutine. ctx serves task after task until a lost lease cancels it.
 type slot struct {
+	i      int
 	base   context.Context
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -370,7 +377,7 @@ func (s *slot) renew() {
 }
 
 // handle is one handler's goroutine.
-func (w *worker) handle(base context.Context, hd Handler) {
+func (w *worker) handle(base context.Context, i int, hd Handler) {
 	if c, ok := hd.(io.Closer); ok {
 		defer func() {
 			if err := c.Close(); err != nil {
@@ -378,7 +385,7 @@ func (w *worker) handle(base context.Context, hd Handler) {
 			}
 		}()
 	}
-	s := &slot{base: base}
+	s := &slot{i: i, base: base}
 	s.ctx, s.cancel = context.WithCancel(base)
 	defer func() { s.cancel() }()
 	for h := w.next(s, nil); h != nil; h = w.next(s, h) {
@@ -440,6 +447,7 @@ func (w *worker) next(s *slot, prev *held) *held {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if prev != nil {
+		w.ahead.none = false
 		w.load.add(s.paced, s.late, s.busy)
 		prev.cancel = nil
 		if prev.lost {
@@ -451,13 +459,13 @@ func (w *worker) next(s *slot, prev *held) *held {
 			}
 		}
 	}
-	h := w.ready.pop()
+	h := w.begin(s)
 	s.waited = prev == nil
 	for h == nil && !w.stopped {
 		s.waited = true
 		w.room.Signal()
 		w.work.Wait()
-		h = w.ready.pop()
+		h = w.begin(s)
 	}
 	if w.ready.n <= w.ahead.n/2 {
 		w.room.Signal()

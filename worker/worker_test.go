@@ -113,12 +113,23 @@ func (q *memQueue) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 func (q *memQueue) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	var back []glassq.Task
 	errs := make([]error, len(nacks))
 	for i, n := range nacks {
-		if _, errs[i] = q.live(n.Token); errs[i] == nil {
-			delete(q.leases, n.Token.Number)
-			q.nacks = append(q.nacks, n)
+		var l *memLease
+		if l, errs[i] = q.live(n.Token); errs[i] != nil {
+			continue
 		}
+		delete(q.leases, n.Token.Number)
+		q.nacks = append(q.nacks, n)
+		if n.Undone {
+			back = append(back, l.task)
+		}
+	}
+	if len(back) > 0 {
+		q.ready = append(back, q.ready...)
+		close(q.changed)
+		q.changed = make(chan struct{})
 	}
 	return errs, nil
 }
@@ -194,7 +205,7 @@ func TestExtends(t *testing.T) {
 		q := newMemQueue(3) // one in work, two waiting
 		done := make(chan struct{})
 		var n atomic.Int32
-		stats, err := Run(t.Context(), q, Options{Concurrency: 1, Lease: 3 * time.Second, Done: done}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+		stats, err := Run(t.Context(), q, Options{Concurrency: 1, Prefetch: 2, Lease: 3 * time.Second, Done: done}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
 			time.Sleep(20 * time.Second)
 			if n.Add(1) == 3 {
 				close(done)
@@ -224,7 +235,7 @@ func TestLostLeaseCancelsWork(t *testing.T) {
 		})
 		time.AfterFunc(2*time.Minute, cancel)
 		var cancelled, begun atomic.Int32
-		stats, err := Run(ctx, q, Options{Concurrency: 2, Lease: 9 * time.Second}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+		stats, err := Run(ctx, q, Options{Concurrency: 2, Prefetch: 2, Lease: 9 * time.Second}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
 			begun.Add(1)
 			if l.ID == "later" {
 				if ctx.Err() != nil {
@@ -272,7 +283,7 @@ func TestDrain(t *testing.T) {
 				t.Errorf("nack %+v, want undone", n)
 			}
 		}
-		if len(q.leases) != 0 || len(q.ready)+len(q.nacks)+len(q.results) != 10 {
+		if len(q.leases) != 0 || len(q.ready)+len(q.results) != 10 {
 			t.Errorf("leases %d, ready %d, nacks %d, results %d: do not add up", len(q.leases), len(q.ready), len(q.nacks), len(q.results))
 		}
 	})

@@ -279,6 +279,36 @@ func TestWorkPipe(t *testing.T) {
 	}
 }
 
+// Every death of a child costs the task that it was at one attempt, however many lines it had ahead.
+func TestWorkPipeDeaths(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t)
+	var bodies []string
+	for i := range 400 {
+		bodies = append(bodies, fmt.Sprint(i))
+	}
+	for run, window := range map[string]string{"adaptive": "0", "fixed": "8"} {
+		file := filepath.Join(f.dir, run)
+		f.put(run, bodies...)
+		f.do(0, workOn(run, "pipe", "-c", "2", "--window", window, "sh", "-c",
+			`n=0; while read -r l; do n=$((n+1)); if [ $n -gt 60 ]; then echo >> `+file+`; exit 3; fi; echo '{"o":{"ok":1}}'; done`)...)
+		deaths, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, counted := f.results(run), 0
+		for n, r := range all {
+			counted += r.O.A - 1
+			if r.O.OK != 1 {
+				t.Errorf("%s window: result %s is %+v", run, n, r.O)
+			}
+		}
+		if len(all) != len(bodies) || counted != len(deaths) {
+			t.Errorf("%s window: %d results of %d; %d attempts counted for %d deaths", run, len(all), len(bodies), counted, len(deaths))
+		}
+	}
+}
+
 // A nack may be for good, and a command that never answers ends the worker; no task is lost by it.
 func TestWorkPipeGivesUp(t *testing.T) {
 	t.Parallel()

@@ -80,7 +80,7 @@ failed or damaged. A program that has no end of its own, such as serve, ends wit
 	root.AddCommand(
 		a.serveCmd(), a.dispatchCmd(), a.workCmd(), a.outputCmd(), a.compareCmd(), a.runCmd(), a.targetCmd(), a.demoCmd(),
 		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(), a.configCmd(), a.manCmd(),
-		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(),
+		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(), a.topCmd(),
 	)
 	a.completeNames(root)
 	completionExamples(root)

@@ -16,15 +16,17 @@ func (a *app) workPipeCmd() *cobra.Command {
 		Long: `Start -c children and give each its tasks as lines of JSON: the lease, with token, id, body, type,
 attempt. For each the child writes one line, in the same order: a result {"o":{"ok":1}}, which the worker
 completes, or {"nack":{"delay":"5s","reason":"busy"}}. A child that ends is replaced and its task goes back.
+A child begins with one task at a time and is given lines ahead while its answers come fast, some 5 ms of
+work and at most 16 lines; --window fixes their number, and --window 1 never sends a task to a busy child.
 Its standard error comes through, by lines. When the worker ends, the children's input does.
 docs/pipe.md has the protocol. Flags stand before the command.`,
 		Example: `  glassq work pipe -c 2 python3 -u worker.py
-  glassq work pipe --window 16 --timeout 30s --until-done r1 ./worker`,
+  glassq work pipe --window 1 --timeout 30s --until-done r1 ./worker`,
 		Args: arguments(1, -1),
 	}
 	f.flags(cmd, "children")
 	fs := cmd.Flags()
-	fs.IntVar(&opt.Window, "window", 1, "lines that a child may be ahead of its answers")
+	fs.IntVar(&opt.Window, "window", 0, "`lines` that a child may be ahead of its answers; 0 adapts to how fast they come")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := "glassq work pipe"
 		halt, log, done, err := f.open(a, name)
@@ -40,7 +42,7 @@ docs/pipe.md has the protocol. Flags stand before the command.`,
 		if err != nil {
 			return usagef("%w", err)
 		}
-		f.work.opt.Concurrency = farm.Concurrency()
+		f.work.opt.Concurrency, f.work.opt.Gate = farm.Concurrency(), farm.Gate()
 		what := plural(uint64(opt.Children), "child", "children")
 		if opt.Window > 1 {
 			what += fmt.Sprintf(", %d lines ahead", opt.Window)

@@ -18,7 +18,7 @@ import (
 // next task.
 type child struct {
 	p *Pipe
-	n int // from 1, for people
+	i int // its place; people and the child itself are told i+1
 
 	mu     sync.Mutex // guards the fields below
 	users  int        // handlers that have not left
@@ -53,8 +53,10 @@ func (c *child) ask(ctx context.Context, a *asked, line []byte) error {
 	p, err := c.running(ctx)
 	switch {
 	case ctx.Err() != nil:
+		c.back()
 		return ctx.Err()
 	case err != nil:
+		c.back()
 		return &worker.NackError{Undone: errors.Is(err, errKilled), Delay: -1, Err: err}
 	}
 	p.send(ctx, a, line)
@@ -67,7 +69,17 @@ func (c *child) ask(ctx context.Context, a *asked, line []byte) error {
 	case <-a.done: // answered just now
 		return nil
 	default:
+		if w := c.p.windows; w != nil {
+			w.abandon(a)
+		}
 		return ctx.Err()
+	}
+}
+
+// back frees the place of a line that was not sent.
+func (c *child) back() {
+	if w := c.p.windows; w != nil {
+		w.back(c.i)
 	}
 }
 
@@ -76,23 +88,34 @@ var (
 	errNotReading = errors.New("the child does not read its input")
 )
 
-// running returns the child's process, started if need be. A child that keeps on ending without an
-// answer is replaced ever more slowly.
+// running returns the child's process, started if need be. One that is about to end is waited for, and a
+// child that keeps on ending without an answer is replaced ever more slowly.
 func (c *child) running(ctx context.Context) (*proc, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.proc == nil && !c.killed && c.deaths > 0 {
-		wait := time.Until(c.died.Add(min(50*time.Millisecond<<min(c.deaths, 10), c.p.restart)))
-		if wait <= 0 {
+	for !c.killed {
+		if c.proc != nil && !c.proc.isBroken() {
+			return c.proc, nil
+		}
+		var ended <-chan struct{}
+		var rested <-chan time.Time
+		if c.proc != nil {
+			ended = c.proc.done
+		} else if c.deaths > 0 {
+			wait := time.Until(c.died.Add(min(50*time.Millisecond<<min(c.deaths, 10), c.p.restart)))
+			if wait <= 0 {
+				break
+			}
+			rested = time.After(wait)
+		} else {
 			break
 		}
 		c.mu.Unlock()
-		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-		case <-t.C:
+		case <-ended:
+		case <-rested:
 		}
-		t.Stop()
 		c.mu.Lock()
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -100,9 +123,6 @@ func (c *child) running(ctx context.Context) (*proc, error) {
 	}
 	if c.killed {
 		return nil, errKilled
-	}
-	if c.proc != nil {
-		return c.proc, nil
 	}
 	p, err := c.start()
 	if err != nil {
@@ -120,9 +140,9 @@ func (c *child) start() (*proc, error) {
 	opt := &c.p.opt
 	p := &proc{c: c, done: make(chan struct{})}
 	p.cmd = &exec.Cmd{Path: c.p.path, Args: opt.Command, Env: ownEnv(), SysProcAttr: ownGroup()}
-	p.cmd.Env = append(p.cmd.Env, fmt.Sprint("GLASSQ_CHILD=", c.n))
+	p.cmd.Env = append(p.cmd.Env, fmt.Sprint("GLASSQ_CHILD=", c.i+1))
 	if opt.Stderr != nil {
-		p.stderr = &prefixer{w: opt.Stderr, prefix: fmt.Sprintf("[%d] ", c.n)}
+		p.stderr = &prefixer{w: opt.Stderr, prefix: fmt.Sprintf("[%d] ", c.i+1)}
 		p.cmd.Stderr = p.stderr
 		p.cmd.WaitDelay = killAfter // for those who hold standard error open after its end
 	}
@@ -131,7 +151,7 @@ func (c *child) start() (*proc, error) {
 		return nil, err
 	}
 	// Not StdoutPipe: Wait would close it before the last line is read.
-	out, outW, err := os.Pipe()
+	out, outW, err := outPipe()
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +181,7 @@ func (p *proc) send(ctx context.Context, a *asked, line []byte) {
 	if p.broken != nil {
 		a.err = p.broken // and not begun
 		p.mu.Unlock()
+		p.c.back()
 		a.done <- struct{}{}
 		return
 	}
@@ -204,6 +225,13 @@ func (p *proc) expire() {
 	p.breakOff(fmt.Errorf("no answer within %v", limit))
 }
 
+// isBroken tells whether the process is about to be ended.
+func (p *proc) isBroken() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.broken != nil
+}
+
 // fail ends the process because of what it did; an earlier reason stands.
 func (p *proc) fail(why error) {
 	p.mu.Lock()
@@ -241,15 +269,24 @@ func (p *proc) answer(line []byte) error {
 	}
 	wrong := checkAnswer(line)
 	now := time.Now()
+	wake, err := p.take(line, wrong, now)
+	if wake {
+		p.c.p.windows.wake()
+	}
+	return err
+}
+
+// take is answer of a line that is wrong, or nil; wake is for the gate.
+func (p *proc) take(line []byte, wrong error, now time.Time) (wake bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.broken != nil:
-		return p.broken
+	case p.broken != nil && p.broken != errNotReading: // one that has ended has said this before
+		return false, p.broken
 	case wrong != nil:
-		return fmt.Errorf("the child wrote a line that is neither a result nor a nack (%w): %s", wrong, quote(line))
+		return false, fmt.Errorf("the child wrote a line that is neither a result nor a nack (%w): %s", wrong, quote(line))
 	case len(p.waiting) == 0:
-		return fmt.Errorf("the child wrote a line that answers no task: %s", quote(line))
+		return false, fmt.Errorf("the child wrote a line that answers no task: %s", quote(line))
 	}
 	a := p.waiting[0]
 	n := copy(p.waiting, p.waiting[1:])
@@ -267,8 +304,11 @@ func (p *proc) answer(line []byte) error {
 	} else if p.watch != nil {
 		p.watch.Stop()
 	}
+	if w := p.c.p.windows; w != nil {
+		wake = w.answered(p.c.i, a, now)
+	}
 	a.done <- struct{}{}
-	return nil
+	return wake, nil
 }
 
 // end waits for the process, which is killed unless its output just ended, and tells all that wait.
@@ -309,9 +349,12 @@ func (p *proc) end(out *os.File, rest []byte, why error) {
 	c.mu.Unlock()
 
 	if !planned {
-		c.p.opt.Logger.Warn("child ended; another takes its place with the next task", "child", c.n, "pid", p.cmd.Process.Pid,
+		c.p.opt.Logger.Warn("child ended; another takes its place with the next task", "child", c.i+1, "pid", p.cmd.Process.Pid,
 			"why", broken.Error(), "unanswered", len(waiting))
 		c.p.note(answered, broken)
+	}
+	if w := c.p.windows; w != nil {
+		w.ended(c.i, waiting)
 	}
 	for i, a := range waiting {
 		a.err, a.next = broken, i == 0 && !killed
@@ -359,7 +402,7 @@ func (c *child) leave() {
 	p.in.Close() // an error would show in the process not ending
 	p.wmu.Unlock()
 	ask := time.AfterFunc(closeGrace, func() {
-		c.p.opt.Logger.Warn("child does not end with its input; it is ended", "child", c.n, "pid", p.cmd.Process.Pid)
+		c.p.opt.Logger.Warn("child does not end with its input; it is ended", "child", c.i+1, "pid", p.cmd.Process.Pid)
 		terminate(p.cmd.Process)
 	})
 	end := time.AfterFunc(closeGrace+killAfter, func() { kill(p.cmd.Process) })

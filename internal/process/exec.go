@@ -277,17 +277,20 @@ type capture struct {
 	kept []byte
 	most int
 	n    int64 // bytes that came
+	buf  []byte
 }
 
 func (c *capture) reset(most int) { c.kept, c.most, c.n = c.kept[:0], most, 0 }
 
 // read takes all of r in, until its end or an error, which is one of a time limit.
 func (c *capture) read(r io.Reader) {
-	var buf [16 << 10]byte
+	if c.buf == nil {
+		c.buf = make([]byte, 16<<10)
+	}
 	for {
-		n, err := r.Read(buf[:])
+		n, err := r.Read(c.buf)
 		c.n += int64(n)
-		c.kept = append(c.kept, buf[:min(n, c.most-len(c.kept))]...)
+		c.kept = append(c.kept, c.buf[:min(n, c.most-len(c.kept))]...)
 		if err != nil {
 			return
 		}

@@ -19,7 +19,7 @@ import (
 type PipeOptions struct {
 	Command  []string      // program and arguments
 	Children int           // 0 means 1
-	Window   int           // lines that a child may be ahead of its answers; 0 means 1
+	Window   int           // lines that a child may be ahead of its answers; 0 adapts to how fast they come: see window.go
 	Timeout  time.Duration // most time for an answer once a task is its child's next; 0 means none
 	Retries  int           // most tries of a task that failed or got no answer in time; 0 and 1 mean one
 	Worker   string        // name in the results; "" leaves it out
@@ -39,14 +39,18 @@ const (
 	closeGrace   = 10 * time.Second // for a child whose input has ended
 )
 
-// A Pipe keeps children and makes handlers that share them. Every child has Window handlers.
+// A Pipe keeps children and makes handlers that share them. With a fixed Window every child has that many
+// handlers of its own; else the gate gives a handler a child with each task.
 type Pipe struct {
 	opt      PipeOptions
 	path     string
 	children []*child
+	handlers []*pipeHandler
+	windows  *windows      // nil when Window is fixed
 	restart  time.Duration // longest wait before a child is replaced
 
 	mu        sync.Mutex // guards the fields below
+	users     int        // handlers that are not closed
 	answered  bool       // some child has answered
 	fruitless int        // children that ended before that
 	failed    bool       // Failed was called
@@ -57,11 +61,8 @@ func NewPipe(opt PipeOptions) (*Pipe, error) {
 	if opt.Children == 0 {
 		opt.Children = 1
 	}
-	if opt.Window == 0 {
-		opt.Window = 1
-	}
-	if opt.Children < 1 || opt.Window < 1 || opt.Children > 10_000 || opt.Window > 10_000 || opt.Children*opt.Window > 100_000 {
-		return nil, fmt.Errorf("%d children with %d lines ahead each: both are 1 to 10,000, and at most 100,000 together", opt.Children, opt.Window)
+	if opt.Children < 1 || opt.Window < 0 || opt.Children > 10_000 || opt.Window > 10_000 || opt.Children*opt.Window > 100_000 {
+		return nil, fmt.Errorf("%d children with %d lines ahead each: both are at most 10,000, and at most 100,000 together", opt.Children, opt.Window)
 	}
 	if opt.Timeout < 0 || opt.Retries < 0 {
 		return nil, errors.New("time-out and retries are not negative")
@@ -74,20 +75,54 @@ func NewPipe(opt PipeOptions) (*Pipe, error) {
 		return nil, err
 	}
 	p := &Pipe{opt: opt, path: path, restart: maxRestart}
-	for i := range opt.Children {
-		p.children = append(p.children, &child{p: p, n: i + 1, users: opt.Window})
+	n := opt.Children * opt.Window
+	if opt.Window == 0 {
+		p.windows = newWindows(opt.Children)
+		n = max(min(opt.Children*mostAhead, mostHands), opt.Children)
 	}
+	for i := range opt.Children {
+		p.children = append(p.children, &child{p: p, i: i, users: max(opt.Window, 1)})
+	}
+	for i := range n {
+		h := &pipeHandler{p: p}
+		if opt.Window > 0 {
+			h.c = p.children[i%len(p.children)]
+		}
+		p.handlers = append(p.handlers, h)
+	}
+	p.users = n
 	return p, nil
 }
 
-// Concurrency is how many handlers the children have room for.
-func (p *Pipe) Concurrency() int { return p.opt.Children * p.opt.Window }
+// Concurrency is how many handlers there are.
+func (p *Pipe) Concurrency() int { return len(p.handlers) }
 
-// Handler returns handler i of 0 to Concurrency-1. It has the signature that worker.Run wants.
-func (p *Pipe) Handler(i int) worker.Handler {
-	c := p.children[i%len(p.children)]
-	return &pipeHandler{c: c}
+// Handler returns handler i of 0 to Concurrency-1, to be closed once. It has the signature that worker.Run wants.
+func (p *Pipe) Handler(i int) worker.Handler { return p.handlers[i] }
+
+// Gate is the gate that the handlers need; nil when they need none.
+func (p *Pipe) Gate() worker.Gate {
+	if p.windows == nil {
+		return nil
+	}
+	return gate{p}
 }
+
+// A gate is a worker.Gate.
+type gate struct{ p *Pipe }
+
+func (g gate) Enter(i int) (ok, more bool) {
+	c, more := g.p.windows.enter()
+	if c < 0 {
+		return false, false
+	}
+	g.p.handlers[i].c = g.p.children[c]
+	return true, more
+}
+
+func (g gate) Places() int { return g.p.windows.places() }
+
+func (g gate) Watch(wake func()) { g.p.windows.wake = wake }
 
 // Kill ends all children at once; their tasks go back.
 func (p *Pipe) Kill() {
@@ -113,22 +148,41 @@ func (p *Pipe) note(answered bool, why error) {
 		p.fruitless, p.opt.Command[0], why))
 }
 
-// A pipeHandler is one line that its child may have to answer.
+// leave closes a handler that has no task; none begins any more.
+func (p *Pipe) leave() {
+	p.mu.Lock()
+	p.users--
+	last := p.users == 0
+	p.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, i := range p.windows.over(last) {
+		wg.Go(p.children[i].leave)
+	}
+	wg.Wait()
+}
+
+// A pipeHandler is one line that a child may have to answer.
 type pipeHandler struct {
-	c     *child
+	p     *Pipe
+	c     *child // with a gate, of the task that Handle is called with next
 	asked *asked // nil while an earlier one may still be answered
 	line  []byte
 }
 
-// Close ends the child with the last of its handlers.
+// Close ends the children that no handler is left for.
 func (h *pipeHandler) Close() error {
-	h.c.leave()
+	if h.p.windows == nil {
+		h.c.leave()
+	} else {
+		h.p.leave()
+	}
 	return nil
 }
 
 // Handle gives the child the task's line and waits for its answer.
 func (h *pipeHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) error {
-	if err := h.c.p.opt.Halt.halted(); err != nil {
+	if err := h.p.opt.Halt.halted(); err != nil {
+		h.c.back()
 		return err
 	}
 	h.line = append(glassq.AppendLease(h.line[:0], l), '\n')
@@ -136,7 +190,7 @@ func (h *pipeHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Rep
 	if a == nil {
 		a = &asked{done: make(chan struct{}, 1)}
 	}
-	*a = asked{done: a.done, answer: a.answer[:0], size: len(h.line)}
+	*a = asked{done: a.done, answer: a.answer[:0], size: len(h.line), given: time.Now()}
 	h.asked = nil
 	if err := h.c.ask(ctx, a, h.line); err != nil {
 		return err
@@ -152,16 +206,20 @@ type asked struct {
 	size   int           // of the line
 	answer []byte
 	err    error         // why there is no answer
+	given  time.Time     // when the handler got it
 	began  time.Time     // when it was the child's next
 	took   time.Duration // from then to the answer
 	next   bool          // the child was at it when it ended
 	late   bool          // not answered in time
+
+	freed, gone bool // the child has its place back; nobody waits for it. Both are guarded by windows.mu
 }
 
 // reply makes the reply out of an answer: a result, a nack, or the end of the child.
 func (c *child) reply(a *asked, l *glassq.Lease, r *worker.Reply) error {
 	opt := &c.p.opt
-	res := glassq.Result{RT: a.took, T: a.began, Lag: l.Late, W: opt.Worker, A: l.Attempt}
+	ok := false
+	res := glassq.Result{RT: a.took, T: a.began, Lag: l.Late + a.began.Sub(a.given), W: opt.Worker, A: l.Attempt}
 	switch {
 	case a.late:
 		msg := fmt.Sprintf("no answer within %v", opt.Timeout)
@@ -179,7 +237,7 @@ func (c *child) reply(a *asked, l *glassq.Lease, r *worker.Reply) error {
 		if err != nil {
 			return nackOf(a.answer)
 		}
-		if glassq.OutcomeOf(body, glassq.TypeJSON) == glassq.Failed {
+		if ok = glassq.OutcomeOf(body, glassq.TypeJSON) == glassq.OK; !ok {
 			if err := again(l, opt.Retries, "the child said failed"); err != nil {
 				return err
 			}
@@ -187,16 +245,12 @@ func (c *child) reply(a *asked, l *glassq.Lease, r *worker.Reply) error {
 		r.Body = body
 	}
 	r.Type = glassq.TypeJSON
-	opt.finished(l, r.Body, a)
+	opt.finished(l, ok, a)
 	return nil
 }
 
 // finished tells the job log and the halting rule of an end.
-func (o *PipeOptions) finished(l *glassq.Lease, result []byte, a *asked) {
-	if o.Halt == nil && o.Joblog == nil {
-		return
-	}
-	ok := glassq.OutcomeOf(result, glassq.TypeJSON) == glassq.OK
+func (o *PipeOptions) finished(l *glassq.Lease, ok bool, a *asked) {
 	if o.Joblog != nil {
 		code := 0
 		if !ok {

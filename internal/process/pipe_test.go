@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -142,8 +143,13 @@ func closeHandler(t testing.TB, h worker.Handler) {
 	}
 }
 
-// give has h do one task.
+// give has h do one task; it panics if h has to be let in and there is no place.
 func give(ctx context.Context, h worker.Handler, body string, attempt int) (string, error) {
+	if h, ok := h.(*pipeHandler); ok && h.p.windows != nil {
+		if ok, _ := h.p.Gate().Enter(slices.Index(h.p.handlers, h)); !ok {
+			panic("no child has room for another line")
+		}
+	}
 	var r worker.Reply
 	l := glassq.Lease{Task: glassq.Task{Queue: "tasks", Body: []byte(body), Type: glassq.TypeText}, Number: 7, Attempt: attempt}
 	err := h.Handle(ctx, &l, &r)
@@ -151,7 +157,12 @@ func give(ctx context.Context, h worker.Handler, body string, attempt int) (stri
 }
 
 func TestPipeAnswers(t *testing.T) {
-	p, log := newPipe(t, PipeOptions{Worker: "w"}, "normal")
+	t.Run("one line at a time", func(t *testing.T) { testAnswers(t, 1) })
+	t.Run("adaptive", func(t *testing.T) { testAnswers(t, 0) })
+}
+
+func testAnswers(t *testing.T, window int) {
+	p, log := newPipe(t, PipeOptions{Worker: "w", Window: window}, "normal")
 	h := p.Handler(0)
 	defer closeHandler(t, h)
 	tests := []struct{ name, body, want, err, log string }{
@@ -279,7 +290,7 @@ func TestPipeWindow(t *testing.T) {
 
 // A lease that is lost, or a worker that stops, leaves the child; its late answer is nobody's.
 func TestPipeAbandon(t *testing.T) {
-	p, _ := newPipe(t, PipeOptions{}, "normal")
+	p, _ := newPipe(t, PipeOptions{Window: 1}, "normal")
 	h := p.Handler(0)
 	defer closeHandler(t, h)
 	if _, err := give(t.Context(), h, "ok", 1); err != nil {
@@ -306,7 +317,7 @@ func TestPipeAbandon(t *testing.T) {
 
 // A child that does not read: a large line ends with the context, not with the child.
 func TestPipeNotReading(t *testing.T) {
-	p, _ := newPipe(t, PipeOptions{}, "normal")
+	p, _ := newPipe(t, PipeOptions{Window: 1}, "normal")
 	h := p.Handler(0)
 	defer closeHandler(t, h)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -383,7 +394,7 @@ func TestPipeStderr(t *testing.T) {
 }
 
 func TestPipeKill(t *testing.T) {
-	p, _ := newPipe(t, PipeOptions{}, "normal")
+	p, _ := newPipe(t, PipeOptions{Window: 1}, "normal")
 	h := p.Handler(0)
 	defer closeHandler(t, h)
 	errs := make(chan error)
@@ -410,5 +421,18 @@ func TestPipeOptions(t *testing.T) {
 		if _, err := NewPipe(opt); err == nil {
 			t.Errorf("NewPipe(%+v) is fine, want an error", opt)
 		}
+	}
+}
+
+// What a child has answered before a line could not be written any more is done.
+func TestPipeAnswersBeforeTheEnd(t *testing.T) {
+	a := &asked{done: make(chan struct{}, 1)}
+	p := &proc{c: &child{p: &Pipe{}}, waiting: []*asked{a}, broken: errNotReading}
+	if err := p.answer([]byte(`{"o":{"ok":1}}`)); err != nil || len(a.done) != 1 || len(p.waiting) != 0 {
+		t.Errorf("an answer of a child that does not read any more: %v, %d told, %d waiting; want it taken", err, len(a.done), len(p.waiting))
+	}
+	p = &proc{c: &child{p: &Pipe{}}, waiting: []*asked{a}, broken: errKilled}
+	if err := p.answer([]byte(`{"o":{"ok":1}}`)); err != errKilled {
+		t.Errorf("an answer of a child that is ended: %v, want it dropped", err)
 	}
 }

@@ -22,7 +22,7 @@ type pipes struct {
 func (h *execHandler) start(l *glassq.Lease) (*os.Process, *pipes, error) {
 	ps := &pipes{}
 	stdin := h.e.null
-	var theirs []*os.File // ends that the child has
+	theirs := make([]*os.File, 0, 3) // ends that the child has
 	defer func() {
 		for _, f := range theirs {
 			f.Close()
@@ -36,27 +36,24 @@ func (h *execHandler) start(l *glassq.Lease) (*os.Process, *pipes, error) {
 		}
 		return nil, nil, err
 	}
-	if len(h.e.holes) == 0 && len(l.Body) > 0 {
-		r, w, err := os.Pipe()
+	if n := len(l.Body); len(h.e.holes) == 0 && n > 0 {
+		var err error
+		if n <= smallBody {
+			stdin, err = filledPipe(l.Body)
+		} else {
+			stdin, ps.in, err = os.Pipe()
+		}
 		if err != nil {
 			return fail(err)
 		}
-		stdin, ps.in = r, w
-		theirs = append(theirs, r)
-		if len(l.Body) <= smallBody {
-			if _, err := w.Write(l.Body); err != nil {
-				return fail(err)
-			}
-			w.Close()
-			ps.in = nil
-		}
+		theirs = append(theirs, stdin)
 	}
-	out, outW, err := os.Pipe()
+	out, outW, err := outPipe()
 	if err != nil {
 		return fail(err)
 	}
 	ps.out, theirs = out, append(theirs, outW)
-	errs, errsW, err := os.Pipe()
+	errs, errsW, err := outPipe()
 	if err != nil {
 		return fail(err)
 	}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// A look is what a server said at one moment.
+type look struct {
+	at     time.Time
+	queues []glassq.QueueInfo
+	stats  glassq.Stats
+}
+
+// A row is a queue and how it moved since the look before.
+type row struct {
+	glassq.QueueInfo
+	Rates *rates `json:"rates"` // nil when there was no look before
+}
+
+type rates struct {
+	Put  float64 `json:"put"`  // per second
+	Done float64 `json:"done"` // acked per second
+}
+
+// rows are the queues of a look by name, with rates since last, which may be nil.
+func (l *look) rows(last *look) []row {
+	var before map[string]glassq.Books
+	var seconds float64
+	if last != nil {
+		seconds = l.at.Sub(last.at).Seconds()
+		before = make(map[string]glassq.Books, len(last.queues))
+		for i := range last.queues {
+			before[last.queues[i].Name] = last.queues[i].Books
+		}
+	}
+	list := make([]row, len(l.queues))
+	for i := range list {
+		r := &list[i]
+		r.QueueInfo = l.queues[i]
+		if seconds > 0 {
+			was := before[r.Name] // nothing of a queue that has come since
+			r.Rates = &rates{
+				Put:  since(was.Put, r.Books.Put) / seconds,
+				Done: since(was.OK+was.Failed, r.Books.OK+r.Books.Failed) / seconds,
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b row) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+// since is how far a counter has come. One that has gone back belongs to a queue that was dropped and made again.
+func since(was, is uint64) float64 {
+	if is < was {
+		return float64(is)
+	}
+	return float64(is - was)
+}
+
+// busy orders rows by how much happens in them.
+func busy(a, b row) int {
+	speed := func(r *row) float64 {
+		if r.Rates == nil {
+			return 0
+		}
+		return r.Rates.Put + r.Rates.Done
+	}
+	held := func(r *row) int64 { return r.Ready + r.Delayed + r.Leased }
+	return cmp.Or(cmp.Compare(speed(&b), speed(&a)), cmp.Compare(held(&b), held(&a)), cmp.Compare(a.Name, b.Name))
+}
+
+// text is what a row says, column by column.
+func (r *row) text() []string {
+	put, done := "-", "-"
+	if r.Rates != nil {
+		put, done = commas(uint64(math.Round(r.Rates.Put))), commas(uint64(math.Round(r.Rates.Done)))
+	}
+	oldest := "-"
+	if r.Oldest > 0 {
+		oldest = brief(time.Duration(r.Oldest * float64(time.Second)))
+	}
+	name := r.Name
+	if r.Settings.Paused {
+		name += " (paused)"
+	} else if r.Rate > 0 {
+		name += fmt.Sprintf(" (at most %.4g/s)", r.Rate)
+	}
+	return []string{commas(uint64(r.Ready)), commas(uint64(r.Delayed)), commas(uint64(r.Leased)), commas(uint64(r.Dead)),
+		put, done, oldest, fmt.Sprint(r.Waiters), name}
+}
+
+// line is a row for a log.
+func (r *row) line() string {
+	t := r.text()
+	return fmt.Sprintf("%s: ready %s, delayed %s, leased %s, dead %s, put %s/s, done %s/s, waiters %s", t[8], t[0], t[1], t[2], t[3], t[4], t[5], t[7])
+}
+
+// table is rows below a head.
+func table(rows []row) []string {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "READY\tDELAYED\tLEASED\tDEAD\tPUT/s\tDONE/s\tOLDEST\tWAITERS\t  QUEUE")
+	for i := range rows {
+		t := rows[i].text()
+		fmt.Fprintf(w, "%s\t  %s\n", strings.Join(t[:8], "\t"), t[8])
+	}
+	w.Flush() // a strings.Builder takes all
+	return strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+}
+
+// frame is what a screen of that size shows. Of more queues than it has lines for it keeps the busiest.
+func frame(rows []row, now *look, server, trouble string, width, height int) []string {
+	s := &now.stats
+	head := fmt.Sprintf("%s  %s  %d queues, %s tasks, %s leased, %s waiting; sync %s", now.at.Format(time.TimeOnly), server,
+		len(rows), commas(uint64(s.Tasks)), commas(uint64(s.Leases)), commas(uint64(s.Waiters)), s.Sync)
+	if s.LastSync > 0 {
+		head += " " + brief(s.LastSync)
+	}
+	if s.Storage != "" && s.Storage != "ok" {
+		head += "; storage " + s.Storage
+	}
+	lines := []string{head}
+	if trouble != "" {
+		lines = append(lines, trouble)
+	}
+	room := max(height-len(lines)-1, 0) // below the head of the table
+	left := 0
+	if len(rows) > room {
+		left = len(rows) - max(room-1, 0)
+		rows = slices.Clone(rows)
+		slices.SortFunc(rows, busy)
+		rows = rows[:len(rows)-left]
+		slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.Name, b.Name) })
+	}
+	lines = append(lines, table(rows)...)
+	if left > 0 {
+		lines = append(lines, fmt.Sprintf("and %s less busy queues", commas(uint64(left))))
+	}
+	lines = lines[:min(len(lines), max(height, 1))]
+	for i, line := range lines {
+		if text := []rune(line); len(text) > width {
+			lines[i] = string(text[:width])
+		}
+	}
+	return lines
+}

@@ -1,0 +1,59 @@
+package worker
+
+// A Gate says when a handler may begin a task, for work whose room changes while it goes on. A handler
+// takes no lease before the gate has let it in; when it is done with the task its place is free again, or
+// earlier if the gate knows of that by itself.
+type Gate interface {
+	// Enter lets handler i in if there is a place for it, and tells whether there is another place. It is
+	// called by the goroutine of handler i when a task is ready, which Handle is then called with, and with
+	// a lock of the worker held: it must not block.
+	Enter(i int) (ok, more bool)
+
+	// Places is how many places there are now, taken ones included; at least 1. It must not block. The
+	// adaptive prefetch goes by it.
+	Places() int
+
+	// Watch is called once, before anything else. The gate calls wake when a place is free and no handler
+	// that held one is about to return from Handle; never while it holds a lock that Enter or Places
+	// takes. Further calls after the worker's end do nothing.
+	Watch(wake func())
+}
+
+// begin returns a task for the handler of s, or nil when there is none or no place for it. w.mu is held.
+func (w *worker) begin(s *slot) *held {
+	if w.opt.Gate == nil {
+		return w.ready.pop()
+	}
+	if !w.ready.any() {
+		return nil
+	}
+	ok, more := w.opt.Gate.Enter(s.i)
+	if !ok {
+		return nil
+	}
+	h := w.ready.pop()
+	if more && w.ready.n > 0 {
+		w.work.Signal()
+	}
+	return h
+}
+
+// entrance wakes a handler that waits for a place, if there is a task for it, or has one fetched.
+func (w *worker) entrance() {
+	w.mu.Lock()
+	if w.ready.n > 0 {
+		w.work.Signal()
+	} else if w.ahead.none {
+		w.ahead.none = false
+		w.room.Signal()
+	}
+	w.mu.Unlock()
+}
+
+// places is how many tasks can be at work at once.
+func (w *worker) places() int {
+	if w.opt.Gate == nil {
+		return w.opt.Concurrency
+	}
+	return min(w.opt.Gate.Places(), w.opt.Concurrency)
+}
