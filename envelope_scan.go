@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/glassq/glassq/internal/jsonwalk"
 )
 
 // maxJSONDepth bounds nesting, so that a hostile line cannot exhaust the stack.
@@ -226,7 +228,7 @@ func (s *jsonScan) str() (escaped bool) {
 	i := start + 1
 	for {
 		for i+8 <= len(b) { // eight bytes at a time while none is special
-			if x := specials(binary.LittleEndian.Uint64(b[i:])); x != 0 {
+			if x := jsonwalk.Specials(binary.LittleEndian.Uint64(b[i:])); x != 0 {
 				i += bits.TrailingZeros64(x) / 8
 				break
 			}
@@ -242,7 +244,7 @@ func (s *jsonScan) str() (escaped bool) {
 			return escaped
 		case c == '\\':
 			escaped = true
-			n := escapeLen(b[i:])
+			n := jsonwalk.EscapeLen(b[i:])
 			if n == 0 {
 				s.fail(i, "a bad escape in a string")
 				return false
@@ -255,28 +257,6 @@ func (s *jsonScan) str() (escaped bool) {
 			i++
 		}
 	}
-}
-
-// escapeLen is the length of the escape that b begins with, or 0.
-func escapeLen(b []byte) int {
-	if len(b) < 2 {
-		return 0
-	}
-	switch b[1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return 2
-	case 'u':
-		if len(b) < 6 {
-			return 0
-		}
-		for _, c := range b[2:6] {
-			if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'f') {
-				return 0
-			}
-		}
-		return 6
-	}
-	return 0
 }
 
 // value takes any value, checks it and returns it as it was written.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/glassq/glassq/internal/jsonwalk"
 )
 
 // Error classes of results: a closed set, so that summaries can count by them. A worker in another
@@ -123,8 +125,8 @@ func appendInput(dst, input []byte, typ string) []byte {
 		if isJSONType(typ) || typ == "" && opensJSON(input) {
 			mark := len(dst)
 			dst = append(dst, `"i":`...)
-			out, end := compactValue(dst, input, skipSpace(input, 0), 0)
-			if end >= 0 && skipSpace(input, end) == len(input) {
+			out, end := compactValue(dst, input, jsonwalk.Space(input, 0), 0)
+			if end >= 0 && jsonwalk.Space(input, end) == len(input) {
 				return out
 			}
 			dst = dst[:mark]
@@ -149,7 +151,7 @@ func isJSONType(typ string) bool {
 }
 
 func opensJSON(b []byte) bool {
-	i := skipSpace(b, 0)
+	i := jsonwalk.Space(b, 0)
 	return i < len(b) && (b[i] == '{' || b[i] == '[')
 }
 
@@ -188,7 +190,7 @@ func appendJSONString[S string | []byte](dst []byte, s S) []byte {
 	from := 0
 	for i := 0; i < len(s); {
 		if i+8 <= len(s) { // eight bytes at a time while all are plain
-			if x := load8(s[i : i+8]); x&0x8080808080808080 == 0 && specials(x) == 0 {
+			if x := load8(s[i : i+8]); x&0x8080808080808080 == 0 && jsonwalk.Specials(x) == 0 {
 				i += 8
 				continue
 			}
@@ -257,26 +259,26 @@ func OutcomeOf(result []byte, contentType string) Outcome {
 		return OK // an image is not a record, whatever its bytes look like
 	}
 	outcome := OK
-	rec := walk(result, skipSpace(result, 0), 1)
-	for rec.next() {
-		if !keyIs(rec.key(), "o") {
-			rec.skip()
+	rec := jsonwalk.Walk(result, jsonwalk.Space(result, 0), 1)
+	for rec.Next() {
+		if !keyIs(rec.Key(), "o") {
+			rec.Skip()
 			continue
 		}
 		outcome = OK
-		if !rec.at('{') {
-			rec.skip()
+		if !rec.At('{') {
+			rec.Skip()
 			continue
 		}
-		o := rec.enter()
-		for o.next() {
-			if v := o.skip(); keyIs(o.key(), "ok") && len(v) > 0 {
+		o := rec.Enter()
+		for o.Next() {
+			if v := o.Skip(); keyIs(o.Key(), "ok") && len(v) > 0 {
 				outcome = outcomeOfValue(v)
 			}
 		}
-		rec.leave(&o)
+		rec.Leave(&o)
 	}
-	if !rec.whole() {
+	if !rec.Whole() {
 		return OK
 	}
 	return outcome
@@ -307,26 +309,26 @@ func outcomeOfValue(v []byte) Outcome {
 func ParseResultOut(result []byte, r *Result) bool {
 	*r = Result{OK: true}
 	found := false
-	rec := walk(result, skipSpace(result, 0), 1)
-	for rec.next() {
-		if !keyIs(rec.key(), "o") {
-			rec.skip()
+	rec := jsonwalk.Walk(result, jsonwalk.Space(result, 0), 1)
+	for rec.Next() {
+		if !keyIs(rec.Key(), "o") {
+			rec.Skip()
 			continue
 		}
 		*r = Result{OK: true} // of a member that is there twice the last one counts
-		if found = rec.at('{'); !found {
-			rec.skip()
+		if found = rec.At('{'); !found {
+			rec.Skip()
 			continue
 		}
-		o := rec.enter()
-		for o.next() {
-			if v := o.skip(); len(v) > 0 {
-				r.Set(o.key(), v)
+		o := rec.Enter()
+		for o.Next() {
+			if v := o.Skip(); len(v) > 0 {
+				r.Set(o.Key(), v)
 			}
 		}
-		rec.leave(&o)
+		rec.Leave(&o)
 	}
-	if !rec.whole() {
+	if !rec.Whole() {
 		*r = Result{OK: true}
 		return false
 	}

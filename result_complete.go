@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/glassq/glassq/internal/jsonwalk"
 )
 
 // CompleteResult appends record to dst with what it lacks: the input as member i (or b64), and in its
@@ -17,12 +19,12 @@ func CompleteResult(dst, record, input []byte, inputType string, r *Result) ([]b
 	if !utf8.Valid(record) {
 		return dst, errNotUTF8
 	}
-	start := skipSpace(record, 0)
+	start := jsonwalk.Space(record, 0)
 	if start == len(record) || record[start] != '{' {
 		return dst, errNotObject
 	}
-	end := skipValue(record, start, 0)
-	if end < 0 || skipSpace(record, end) != len(record) {
+	end := jsonwalk.Value(record, start, 0)
+	if end < 0 || jsonwalk.Space(record, end) != len(record) {
 		return dst, errNotObject
 	}
 	hasInput := false

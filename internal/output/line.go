@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonwalk"
 )
 
 // appendLine appends the line of a result, with its end: the worker's object with id and run, from
@@ -112,7 +113,7 @@ func appendRaw(dst, trimmed, body []byte) []byte {
 	if len(body) == 0 {
 		return dst
 	}
-	if end, ok := skipValue(trimmed, 0, 0); ok && end == len(trimmed) {
+	if jsonwalk.Value(trimmed, 0, 0) == len(trimmed) {
 		dst = append(dst, `,"raw":`...)
 		start := len(dst)
 		dst = append(dst, trimmed...)
