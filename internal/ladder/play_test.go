@@ -254,8 +254,10 @@ func (p *play) same(ctx context.Context) error {
 
 // drain lets everything come to an end: all that is there is handed out once more, acked, and stays gone.
 func (p *play) drain(ctx context.Context) error {
-	if err := p.d.operate(ctx, "unpause"); err != nil {
-		return err
+	for _, queue := range queues[:2] {
+		if err := p.d.unpause(ctx, queue); err != nil {
+			return err
+		}
 	}
 	for range 40 {
 		for _, q := range append(queues[:3:3], "next") {

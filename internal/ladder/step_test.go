@@ -131,13 +131,8 @@ func (d *driver) step(ctx context.Context, name string) error {
 		return d.put(ctx, t)
 	case "reserve":
 		return d.reserve(ctx, queues[d.rng.IntN(3)], 1+d.rng.IntN(4), false)
-	case "grab": // everything
-		for _, q := range queues {
-			if err := d.reserve(ctx, q, 100, false); err != nil {
-				return err
-			}
-		}
-		return nil
+	case "grab": // everything in a queue
+		return d.reserve(ctx, queues[d.rng.IntN(3)], 100, false)
 	case "wait":
 		return d.wait(ctx, queues[d.rng.IntN(3)], 1+d.rng.IntN(2))
 	case "look":
@@ -172,6 +167,18 @@ func (d *driver) step(ctx context.Context, name string) error {
 		return d.operate(ctx, name)
 	}
 	d.m.advance(time.Now().UnixMilli())
+	return nil
+}
+
+// unpause is a change of one queue: a crash comes before or after it.
+func (d *driver) unpause(ctx context.Context, queue string) error {
+	paused := false
+	q := d.m.queues[queue]
+	q.set.Paused = false
+	d.m.queues[queue] = q
+	if _, err := d.s.Configure(ctx, queue, glassq.SettingsChange{Paused: &paused}); err != nil {
+		return fmt.Errorf("Configure(%s) = %v", queue, err)
+	}
 	return nil
 }
 
@@ -214,15 +221,7 @@ func (d *driver) operate(ctx context.Context, name string) error {
 			return fmt.Errorf("Configure(%s) = %+v, %v; want %+v", queue, got, err, q.set)
 		}
 	case "unpause":
-		paused := false
-		for _, queue := range queues[:2] {
-			q := d.m.queues[queue]
-			q.set.Paused = false
-			d.m.queues[queue] = q
-			if _, err := d.s.Configure(ctx, queue, glassq.SettingsChange{Paused: &paused}); err != nil {
-				return fmt.Errorf("Configure(%s) = %v", queue, err)
-			}
-		}
+		return d.unpause(ctx, queue)
 	case "purge":
 		n, err := d.s.Purge(ctx, queue)
 		return count("Purge", n, err, exists, func() int { return d.m.purge(queue, glassq.Delayed, glassq.Ready) })
