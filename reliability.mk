@@ -3,7 +3,7 @@
 
 SEED    ?= 1
 CRASHES ?= $(if $(filter full,$(BUDGET)),1000000,100000)
-MACHINES ?= $(if $(filter full,$(BUDGET)),20000,500)
+MACHINES ?= $(if $(filter full,$(BUDGET)),5000,500)
 WAYS    ?= $(if $(filter full,$(BUDGET)),2000,500)
 KILLS   ?= $(if $(filter full,$(BUDGET)),500,50)
 FLIPS   ?= $(if $(filter full,$(BUDGET)),1000000,2500)
