@@ -49,7 +49,7 @@ number fails; any other body succeeds. The result has the body in i.`,
 	fs := cmd.Flags()
 	fs.StringVar(&opt.Door, "door", check.DoorPipe, "`door` that the worker comes through: "+strings.Join(check.Doors(), ", "))
 	fs.StringSliceVar(&opt.Only, "case", nil, "run only this `case`; may be given several times")
-	fs.DurationVar(&opt.Patience, "patience", 15*time.Second, "longest wait for what a case expects")
+	fs.DurationVar(&opt.Patience, "patience", 15*time.Second, "longest wait for what a case expects, from the last task that was done")
 	fs.BoolVar(&list, "list", false, "list the cases of the door and run nothing")
 	fs.BoolVar(&asJSON, "json", false, "print the verdicts as NDJSON")
 	fs.BoolVarP(&verbose, "verbose", "v", false, "show what the worker prints")

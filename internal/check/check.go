@@ -48,7 +48,7 @@ type Options struct {
 	Door     string        // one of Doors
 	Command  []string      // the worker and its arguments
 	Only     []string      // names of cases; nil means all that the door allows
-	Patience time.Duration // longest wait for what a case expects; 0 means 15s
+	Patience time.Duration // longest wait for what a case expects, from the last task that was done; 0 means 15s
 	Output   io.Writer     // what the worker prints; nil discards
 	Each     func(Verdict) // called after each case, may be nil
 }

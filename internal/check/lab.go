@@ -139,7 +139,7 @@ func (l *lab) put(bodies ...any) error {
 }
 
 // until waits until cond is true of the notes, which it is called with under the spy's lock; what says what
-// is waited for.
+// is waited for. As long as tasks are being done it goes on: how fast a worker is, is not asked.
 func (l *lab) until(what string, cond func(events []event) bool) error {
 	t := time.NewTimer(l.opt.Patience)
 	defer t.Stop()
@@ -147,12 +147,18 @@ func (l *lab) until(what string, cond func(events []event) bool) error {
 	if l.worker != nil {
 		ended = l.worker.ended
 	}
+	done := 0
 	for {
 		l.spy.mu.Lock()
 		ok, changed := cond(l.spy.events), l.spy.changed
+		n := len(l.spy.accepted)
 		l.spy.mu.Unlock()
 		if ok {
 			return nil
+		}
+		if n > done {
+			done = n
+			t.Reset(l.opt.Patience)
 		}
 		select {
 		case <-changed:
