@@ -13,20 +13,26 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 )
 
+// roomForOne is a server whose queue q holds one task at most.
+func roomForOne(t *testing.T, opt Options) *Server {
+	t.Helper()
+	e, err := disk.Open("mem:", disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	b := glassq.NewBroker(e, glassq.Limits{})
+	one := int64(1)
+	if _, err := b.Configure(t.Context(), "q", glassq.SettingsChange{MaxTasks: &one}); err != nil {
+		t.Fatal(err)
+	}
+	return New(b, opt)
+}
+
 // A put with wait into a full queue is parked until there is room, and refused when the time is up.
 func TestPutThatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e, err := disk.Open("mem:", disk.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer e.Close()
-		b := glassq.NewBroker(e, glassq.Limits{})
-		s := New(b, Options{})
-		one := int64(1)
-		if _, err := b.Configure(t.Context(), "q", glassq.SettingsChange{MaxTasks: &one}); err != nil {
-			t.Fatal(err)
-		}
+		s := roomForOne(t, Options{})
 		const tasks = "/v1/queues/q/tasks"
 		runSteps(t, s, []step{
 			{"room", "POST", tasks + "?wait=10s", "text/plain", "a", 200, `"id":"~1"`},
@@ -84,17 +90,7 @@ func TestPutThatWaits(t *testing.T) {
 // What waits for room is bounded, and is not among the bodies in flight.
 func TestParkedPutsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e, err := disk.Open("mem:", disk.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer e.Close()
-		b := glassq.NewBroker(e, glassq.Limits{})
-		s := New(b, Options{Budget: glassq.NewBudget(100)})
-		one := int64(1)
-		if _, err := b.Configure(t.Context(), "q", glassq.SettingsChange{MaxTasks: &one}); err != nil {
-			t.Fatal(err)
-		}
+		s := roomForOne(t, Options{Budget: glassq.NewBudget(100)})
 		const tasks = "/v1/queues/q/tasks"
 		runSteps(t, s, []step{{"room", "POST", tasks, "text/plain", "a", 200, ""}})
 		done := make(chan int, 1)
