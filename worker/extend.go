@@ -9,8 +9,8 @@ import (
 )
 
 // extendAll extends every held lease when a third of its length is over, together with those at half
-// of that, until over is closed. Those that no handler has begun by
-// then go back, unless Options.Prefetch says how many to hold.
+// of that, until over is closed. Those that no handler has begun by then go back, unless Options.Prefetch says
+// how many to hold.
 func (w *worker) extendAll(ctx context.Context, over <-chan struct{}) {
 	timer := time.NewTimer(0)
 	timer.Stop()

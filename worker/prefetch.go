@@ -8,8 +8,8 @@ import (
 
 // How many leases wait for a handler. Few are fair to other workers and cheap to lose; many keep
 // handlers busy while a call to the queue is under way. So, unless Options.Prefetch fixes it, it begins
-// with twice the handlers, or the places of the gate, doubles when handlers ran out of work while the queue had more, and halves
-// when tasks waited here for longer than maxWaited.
+// with twice the handlers, or the places of the gate, doubles when handlers ran out of work while the
+// queue had more, and halves when tasks waited here for longer than maxWaited.
 //
 // Leases that no handler has begun in a third of their length go back: all handlers are at work that takes
 // long, and another worker may be idle. The number halves, down to one lease, and no more are taken before a
