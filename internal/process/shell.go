@@ -62,8 +62,9 @@ func fillText(text string) (string, error) {
 	rest := 0
 	for _, h := range f.holes {
 		if h.with == "" {
-			return "", refuse(h.at, "where sh fills nothing in: end the quotes before it and begin them again after it, "+
-				`as in: 'x '{}' y'; leave the quotes of a here-document's delimiter away; for braces that are meant as such write {""}`)
+			f.fail(h.at, "%s", `{} stands where sh fills nothing in: end the quotes before it and begin them again after it, as in: `+
+				`'x '{}' y'; leave the quotes of a here-document's delimiter away; for braces that are meant as such write {""}`)
+			return "", f.err
 		}
 		b.WriteString(text[rest:h.at])
 		b.WriteString(h.with)
@@ -71,10 +72,6 @@ func fillText(text string) (string, error) {
 	}
 	b.WriteString(text[rest:])
 	return b.String(), nil
-}
-
-func refuse(at int, why string) error {
-	return fmt.Errorf("--shell: the {} at character %d stands %s", at+1, why)
 }
 
 // A filler walks a parsed text and fills the holes that it meets.

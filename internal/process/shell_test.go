@@ -149,8 +149,8 @@ func TestShellAnyBody(t *testing.T) {
 
 func TestShellRefuses(t *testing.T) {
 	tests := []struct{ name, text, want string }{
-		{"single quotes", `echo 'x {} y'`, `character 9 stands where sh fills nothing in: end the quotes before it`},
-		{"single quotes, second", `echo {} '{}'`, "character 10 stands where"},
+		{"single quotes", `echo 'x {} y'`, `character 9: {} stands where sh fills nothing in: end the quotes before it`},
+		{"single quotes, second", `echo {} '{}'`, "character 10: {} stands where"},
 		{"quoted here-document", "cat <<'E'\n{}\nE\n", "here-document"},
 		{"backslash", `echo \{}`, "fills nothing in"},
 		{"comment", `echo # {}`, "fills nothing in"},
