@@ -50,7 +50,8 @@ var rules = []rule{
 	{"client/...", 2, []string{"."}, true},
 	{"worker/...", 2, []string{"."}, true},
 	{"internal/dispatch/...", 2, []string{"."}, false},
-	{"internal/output/...", 2, []string{".", "internal/jsonwalk"}, false},
+	{"internal/output/...", 2, []string{".", "internal/jsonwalk", "internal/report"}, false},
+	{"internal/report", 2, []string{"."}, false},
 	{"internal/target/...", 2, []string{"."}, false},
 
 	{"internal/wal/waltest", 1, []string{"internal/wal"}, true},
@@ -225,6 +226,8 @@ func TestVerdict(t *testing.T) {
 		{"internal/fetch", own + "worker", false, true},
 		{"internal/fetch", own + "internal/dispatch", false, false},
 		{"internal/dispatch", own + "cmd/glassq", true, false},
+		{"internal/output", own + "internal/report", false, true},
+		{"internal/report", own + "internal/output", false, false},
 		{"client", "github.com/valyala/fasthttp", false, false},
 		{"enginetest", own + "internal/disk", true, false},
 		{"cmd/glassq", own + "internal/web", false, true},
