@@ -34,8 +34,8 @@ var rules = []rule{
 	{"examples/...", 4, []string{".", "client", "worker", "store"}, false},
 
 	{"internal/ladder", 3, []string{".", "client", "internal/disk", "internal/history", "internal/state", "internal/wal/..."}, false},
-	{"internal/mutants", 4, nil, true},
-	{"internal/reliability", 4, nil, true},
+	{"internal/ladder/mutants", 4, nil, true},
+	{"internal/ladder/reliability", 4, nil, true},
 	{"internal/fetch/...", 3, []string{".", "worker"}, false},
 	{"internal/process/...", 3, []string{".", "worker"}, false},
 
