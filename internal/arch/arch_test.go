@@ -1,4 +1,5 @@
-// Package arch has one subject: who may import whom, and how large a file may be.
+// Package arch holds the house to its rules: who may import whom, how large a file may be, and how decisions are
+// written down.
 package arch
 
 import (
