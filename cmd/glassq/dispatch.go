@@ -39,7 +39,8 @@ func (a *app) dispatchCmd() *cobra.Command {
 input. The same command with the same --run again puts only what is missing.
 
 In a template {0} is the number, {0:06} the number with six digits, {line} the line, {col:name} a column
-of CSV; they are escaped for a URL, and taken as they are with {=0}, {=line}, {=col:name}; {{ is a brace.
+of CSV; they are escaped for a URL, and taken as they are with {=0}, {=line}, {=col:name} (in a string of
+JSON: as JSON writes them); {{ is a brace.
 A line of ndjson is a task with body (or b64) and options, or a request with url; a line of vegeta is one
 of its targets as JSON.
 

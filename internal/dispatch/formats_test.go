@@ -61,7 +61,7 @@ func TestFormats(t *testing.T) {
 		{"csv, request without a url", "u,q\n", "", LineOptions{Format: CSV, Request: byColumn}, nil, nil, "a request needs a URL"},
 		{"column of text", "a\n", "{col:a}", LineOptions{Format: Text}, nil, nil, "{col:name} needs a CSV file"},
 		{"request", "a\"b\n", "http://h/{line}", LineOptions{Format: Text, Request: post},
-			[]string{`{"url":"http://h/a%22b","method":"POST","header":{"X-N":"0"},"body":"{\"q\":\"a\"b\"}","timeout":"3s"}`}, nil, ""},
+			[]string{`{"url":"http://h/a%22b","method":"POST","header":{"X-N":"0"},"body":"{\"q\":\"a\\\"b\"}","timeout":"3s"}`}, nil, ""},
 		{"request, body alone", "http://h/\n", "", LineOptions{Format: Text, Request: bare}, []string{`{"url":"http://h/","method":"PUT","b64":"YWJjZA=="}`}, nil, ""},
 		{"vegeta", `{"method":"GET","url":"http://h/","header":{"A":["b"]},"body":"YQ=="}` + "\n", "", LineOptions{Format: Vegeta},
 			[]string{`{"method":"GET","url":"http://h/","header":{"A":["b"]},"body":"YQ=="}`}, nil, ""},

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
@@ -199,11 +198,7 @@ func appendJSON(dst, s []byte) []byte {
 		dst = append(dst, '"')
 		return append(append(dst, s...), '"')
 	}
-	quoted, err := json.Marshal(string(s))
-	if err != nil {
-		panic("dispatch: a string is no JSON: " + err.Error()) // strings always are
-	}
-	return append(dst, quoted...)
+	return glassq.AppendJSONString(dst, string(s))
 }
 
 // describe adds to a fingerprint what else m makes bodies of.

@@ -114,14 +114,6 @@ func TestLoadSeenRefusesOtherFiles(t *testing.T) {
 	}
 }
 
-func TestFormatBooks(t *testing.T) {
-	b := glassq.Books{Put: 1_000_000, OK: 999_874, Failed: 126}
-	want := "put 1,000,000 = ok 999,874 + failed 126 + dead 0 + pending 0    missing 0   duplicate 0"
-	if got := FormatBooks(b, 0, 0); got != want {
-		t.Errorf("FormatBooks = %q, want %q", got, want)
-	}
-}
-
 func TestMissing(t *testing.T) {
 	var s Seen
 	for _, n := range []uint32{0, 1, 5, 9, 1<<32 - 1} {

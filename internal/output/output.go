@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/report"
 )
 
 // A Queue is what an output needs: a glassq.Broker or a client. Its methods are glassq's.
@@ -105,7 +106,7 @@ type Report struct {
 	Missing    uint64            // positions that are done and that W lacks
 	MissingIDs []glassq.Interval // those positions, the first 1,000 intervals
 	RT         Percentiles
-	Errors     []ErrorCount // most frequent first, those of a continued file included
+	Errors     []report.ErrorCount // most frequent first, those of a continued file included
 	Took       time.Duration
 
 	tally *tally // for Document

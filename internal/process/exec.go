@@ -23,7 +23,8 @@ import (
 type ExecOptions struct {
 	// Command is the program and its arguments, in which {} stands for the task's body. Without {}
 	// the body is the standard input. With Shell it is one text for sh, in which {} stands for the
-	// body as one word; nothing in a body is ever run.
+	// body as one word wherever it stands; NewExec refuses a {} that no word can be made of, and one in
+	// the text of sh -c. Nothing in a body is ever run.
 	Command []string
 	Shell   bool
 	Timeout time.Duration // then the process group is ended; 0 means none
@@ -70,17 +71,12 @@ func NewExec(opt ExecOptions) (*Exec, error) {
 		return nil, fmt.Errorf("capture of %d bytes; at most %d are kept", opt.Capture, maxCapture)
 	}
 	e := &Exec{opt: opt, argv: slices.Clone(opt.Command), env: ownEnv(), running: map[*os.Process]bool{}}
+	var err error
 	if opt.Shell {
-		text := strings.Join(opt.Command, " ")
-		if strings.TrimSpace(text) == "" {
-			return nil, errors.New("no command to run: give the shell a text, as in: --shell 'wc -c'")
-		}
-		e.argv = []string{"sh", "-c", strings.ReplaceAll(text, placeholder, `"$1"`), "glassq"}
-		if strings.Contains(text, placeholder) {
-			e.argv = append(e.argv, placeholder)
+		if e.argv, err = shellCommand(strings.Join(opt.Command, " ")); err != nil {
+			return nil, err
 		}
 	}
-	var err error
 	if e.path, err = lookUp(e.argv); err != nil {
 		return nil, err
 	}
@@ -90,6 +86,9 @@ func NewExec(opt ExecOptions) (*Exec, error) {
 				return nil, errors.New("{} is the command itself: the command is fixed here, a task gives it data only")
 			}
 			e.holes = append(e.holes, i)
+			if i == programText(e.argv) {
+				return nil, errors.New(intoProgram)
+			}
 		}
 	}
 	if e.null, err = os.Open(os.DevNull); err != nil {

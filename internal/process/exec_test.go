@@ -233,7 +233,7 @@ func TestExecShell(t *testing.T) {
 	tests := []struct{ name, text, body, want string }{
 		{"input", "tr a-z A-Z", "hello", "HELLO"},
 		{"words", "printf '<%s>' {} x", "a b; echo $HOME `id` \"'", "<a b; echo $HOME `id` \"'><x>"},
-		{"in quotes nothing runs", `printf '<%s>' "{}"`, "$(echo bad)", "<$(echo><bad)>"},
+		{"in quotes nothing runs", `printf '<%s>' "{}"`, "$(echo bad)", "<$(echo bad)>"},
 		{"environment", `printf '<%s>' "$GLASSQ_TASK_BODY"`, "a  b", "<a  b>"},
 	}
 	for _, tt := range tests {
@@ -332,7 +332,7 @@ func TestPrinter(t *testing.T) {
 	p.Taken(leases(4, 5))
 	p.set(3, []byte("c"), []byte("3"))
 	p.release(3)
-	p.set(2, []byte("b"), []byte("2\n22\n"))
+	p.set(2, []byte("b\nb\t"), []byte("2\n22\n"))
 	p.release(2)
 	if b.Len() != 0 {
 		t.Errorf("%q printed before the first task ended", b.String())
@@ -343,7 +343,7 @@ func TestPrinter(t *testing.T) {
 	p.release(5)
 	p.Given(4)
 	p.Given(99)
-	if got, want := b.String(), "a\t1\nb\t2\nb\t22\nc\t3\ne\t5\n"; got != want || p.Err() != nil || len(p.order)+len(p.ready)+len(p.ended)+p.held != 0 {
+	if got, want := b.String(), "a\t1\nb\\nb\\t\t2\nb\\nb\\t\t22\nc\t3\ne\t5\n"; got != want || p.Err() != nil || len(p.order)+len(p.ready)+len(p.ended)+p.held != 0 {
 		t.Errorf("printed %q, want %q; %+v", got, want, p)
 	}
 }

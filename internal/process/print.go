@@ -29,8 +29,9 @@ type Printer struct {
 // maxHeld is how many bytes of output wait for an earlier task at most; whoever has more waits too.
 const maxHeld = 64 << 20
 
-// NewPrinter writes to w; with tag each line begins with the task's body and a tab, with keepOrder
-// output comes in the order of the hand-outs, which Taken must be told of.
+// NewPrinter writes to w. With tag each line begins with the task's body, whose line ends and tabs are written
+// as \n, \r and \t, and a tab. With keepOrder output comes in the order of the hand-outs, which Taken must be
+// told of.
 func NewPrinter(w io.Writer, tag, keepOrder bool) *Printer {
 	p := &Printer{w: w, tag: tag, keep: keepOrder, ready: map[uint64][]byte{}, ended: map[uint64]bool{}}
 	p.room.L = &p.mu
@@ -60,8 +61,9 @@ func (p *Printer) set(number uint64, body, out []byte) {
 	if !p.tag {
 		p.buf = append(p.buf, out...)
 	} else {
+		tag := oneLine.Replace(string(body))
 		for line := range bytes.Lines(out) {
-			p.buf = append(append(append(p.buf, body...), '\t'), line...)
+			p.buf = append(append(append(p.buf, tag...), '\t'), line...)
 		}
 		if n := len(p.buf); n > 0 && p.buf[n-1] != '\n' {
 			p.buf = append(p.buf, '\n')

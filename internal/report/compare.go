@@ -1,4 +1,4 @@
-package output
+package report
 
 import (
 	"encoding/json"
@@ -174,8 +174,8 @@ func (l *Latency) within(q float64) (low, high float64, ok bool, err error) {
 		return 0, 0, false, err
 	}
 	e := sureZ * math.Sqrt(q*(1-q)/n)
-	low = micros(h.ValueAtPercentile(100*max(q-e, 0))) * (1 - histogramError)
-	high = micros(h.ValueAtPercentile(100*min(q+e, 1))) * (1 + histogramError)
+	low = Seconds(h.ValueAtPercentile(100*max(q-e, 0))) * (1 - histogramError)
+	high = Seconds(h.ValueAtPercentile(100*min(q+e, 1))) * (1 + histogramError)
 	return low, high, true, nil
 }
 
@@ -259,10 +259,10 @@ func (c *Comparison) WriteText(w io.Writer) error {
 		if verdict == Unjudged {
 			verdict = ""
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t\n", printable([]byte(r.Name)), r.show(r.A), r.show(r.B), change, verdict)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t\n", Printable([]byte(r.Name)), r.show(r.A), r.show(r.B), change, verdict)
 	}
 	t.Flush() // into b, which takes everything
-	_, err := fmt.Fprintf(w, "A  %s\nB  %s\n\n%s\n%s\n", printable([]byte(c.A)), printable([]byte(c.B)), b.String(), strings.Join(c.Notes, "\n"))
+	_, err := fmt.Fprintf(w, "A  %s\nB  %s\n\n%s\n%s\n", Printable([]byte(c.A)), Printable([]byte(c.B)), b.String(), strings.Join(c.Notes, "\n"))
 	return err
 }
 
@@ -275,5 +275,5 @@ func (r *ComparedRow) show(v float64) string {
 	case "share":
 		return showShare(v)
 	}
-	return comma(uint64(v))
+	return Comma(uint64(v))
 }

@@ -1,4 +1,4 @@
-package output
+package report
 
 import (
 	"bufio"
@@ -6,16 +6,15 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"strconv"
 	"time"
 )
 
-//go:embed report/report.html report/report.css
+//go:embed page/report.html page/report.css
 var reportFiles embed.FS
 
 var reportTemplate = template.Must(template.New("report.html").Funcs(template.FuncMap{
-	"comma": comma, "time": showSeconds, "moment": showMoment,
-}).ParseFS(reportFiles, "report/report.html"))
+	"comma": Comma, "time": showSeconds, "moment": showMoment,
+}).ParseFS(reportFiles, "page/report.html"))
 
 // maxRows is how many rows the table beside a chart has at most.
 const maxRows = 60
@@ -56,7 +55,7 @@ type seriesRow struct {
 // and runs no script, and follows the reader's light or dark. Texts that came with results are
 // escaped. Its size does not depend on the number of results.
 func (d *Document) WriteHTML(w io.Writer) error {
-	style, err := reportFiles.ReadFile("report/report.css")
+	style, err := reportFiles.ReadFile("page/report.css")
 	if err != nil {
 		return err // it is embedded
 	}
@@ -90,24 +89,24 @@ func (d *Document) verdict() verdictLine {
 	}
 	switch {
 	case d.Books != nil && !d.Balanced:
-		return verdictLine{false, "The books do not balance: " + comma(d.Missing) + " results are missing here."}
+		return verdictLine{false, "The books do not balance: " + Comma(d.Missing) + " results are missing here."}
 	case broken > 0:
 		return verdictLine{false, fmt.Sprintf("%d of %d rules are broken.", broken, len(d.Rules))}
 	case d.Books != nil && !d.Complete:
-		return verdictLine{false, "The run is not complete: " + comma(d.Pending) + " tasks are pending, or more may be put."}
+		return verdictLine{false, "The run is not complete: " + Comma(d.Pending) + " tasks are pending, or more may be put."}
 	case d.Results == 0:
 		return verdictLine{false, "There are no results."}
 	case d.Books != nil:
 		return verdictLine{true, "The run is complete and the books balance."}
 	}
-	return verdictLine{true, comma(d.Results) + " results were taken; without a run there are no books."}
+	return verdictLine{true, Comma(d.Results) + " results were taken; without a run there are no books."}
 }
 
 func (d *Document) facts() []fact {
 	facts := []fact{
-		{"results", comma(d.Results)},
-		{"ok", comma(d.OK) + share(d.OK, d.Results)},
-		{"failed", comma(d.Failed) + share(d.Failed, d.Results)},
+		{"results", Comma(d.Results)},
+		{"ok", Comma(d.OK) + share(d.OK, d.Results)},
+		{"failed", Comma(d.Failed) + share(d.Failed, d.Results)},
 		{"rate reached", showRate(d.Rate.Reached)},
 	}
 	if d.Rate.Asked > 0 {
@@ -118,16 +117,16 @@ func (d *Document) facts() []fact {
 	}
 	facts = append(facts, fact{"over", showSeconds(d.Rate.Span)})
 	if d.Due.Count > 0 {
-		facts = append(facts, fact{"began late (over 10 ms)", comma(d.Rate.Late) + share(d.Rate.Late, d.Results)})
+		facts = append(facts, fact{"began late (over 10 ms)", Comma(d.Rate.Late) + share(d.Rate.Late, d.Results)})
 	}
 	if d.Bytes > 0 {
 		facts = append(facts, fact{"received", showBytes(d.Bytes)})
 	}
 	if d.NoRecord > 0 {
-		facts = append(facts, fact{"no JSON objects", comma(d.NoRecord)})
+		facts = append(facts, fact{"no JSON objects", Comma(d.NoRecord)})
 	}
 	if d.Before > 0 {
-		facts = append(facts, fact{"of an earlier call", comma(d.Before)})
+		facts = append(facts, fact{"of an earlier call", Comma(d.Before)})
 	}
 	return facts
 }
@@ -195,42 +194,4 @@ func (d *Document) rows() []seriesRow {
 		})
 	}
 	return rows
-}
-
-func dash(s float64) string {
-	if s == 0 {
-		return "–"
-	}
-	return showSeconds(s)
-}
-
-func share(n, of uint64) string {
-	if of == 0 {
-		return ""
-	}
-	return " (" + showShare(float64(n)/float64(of)) + ")"
-}
-
-func showShare(s float64) string { return strconv.FormatFloat(s*100, 'f', 3, 64) + " %" }
-
-func showRate(r float64) string {
-	if r < 100 {
-		return strconv.FormatFloat(r, 'f', 1, 64) + "/s"
-	}
-	return comma(uint64(r+0.5)) + "/s"
-}
-
-func showMoment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
-
-func showBytes(n uint64) string {
-	const step = 1000
-	v, units := float64(n), []string{"bytes", "kB", "MB", "GB", "TB", "PB"}
-	i := 0
-	for ; v >= step && i < len(units)-1; i++ {
-		v /= step
-	}
-	if i == 0 {
-		return comma(n) + " bytes"
-	}
-	return strconv.FormatFloat(v, 'f', 1, 64) + " " + units[i]
 }

@@ -1,4 +1,4 @@
-package output
+package report
 
 import (
 	"math"
@@ -174,5 +174,5 @@ func tickNumber(v float64) string {
 	if v != math.Trunc(v) {
 		return strconv.FormatFloat(v, 'g', 3, 64)
 	}
-	return comma(uint64(v))
+	return Comma(uint64(v))
 }

@@ -1,4 +1,4 @@
-package output
+package report
 
 import (
 	"bytes"
@@ -9,11 +9,11 @@ import (
 
 // timed is a document of n results, each i mod spread + base milliseconds, so many of them failed.
 func timed(n, failed, base, spread int) *Document {
-	h := newHistogram(3)
+	h := NewHistogram(3)
 	for i := range n {
-		h.record(time.Duration(base+i%spread) * time.Millisecond)
+		h.Record(time.Duration(base+i%spread) * time.Millisecond)
 	}
-	return &Document{Version: DocumentVersion, Results: uint64(n), OK: uint64(n - failed), Failed: uint64(failed), Service: latencyOf(h, true),
+	return &Document{Version: DocumentVersion, Results: uint64(n), OK: uint64(n - failed), Failed: uint64(failed), Service: h.Latency(true),
 		Rate: Rate{Reached: float64(n) / 60, Span: 60, Deviation: 0.02}}
 }
 

@@ -105,9 +105,9 @@ func caughtBy(out []byte) string {
 }
 
 func run(only string, crashes int) error {
-	patches, err := filepath.Glob("internal/mutants/*.patch")
+	patches, err := filepath.Glob("internal/ladder/mutants/*.patch")
 	if err != nil || len(patches) == 0 {
-		return fmt.Errorf("no patches in internal/mutants; run it from the root of the tree (%v)", err)
+		return fmt.Errorf("no patches in internal/ladder/mutants; run it from the root of the tree (%v)", err)
 	}
 	dir, err := os.MkdirTemp("", "mutants-")
 	if err != nil {
