@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -327,12 +328,16 @@ func (b *Broker) Close() error { return b.store.Close() }
 
 // Queues passes through, with the names checked.
 func (b *Broker) Queues(ctx context.Context, names ...string) ([]QueueInfo, error) {
+	var each []string // a name that comes twice is listed once
 	for _, name := range names {
 		if err := CheckName(name); err != nil {
 			return nil, err
 		}
+		if !slices.Contains(each, name) {
+			each = append(each, name)
+		}
 	}
-	return b.store.Queues(ctx, names...)
+	return b.store.Queues(ctx, each...)
 }
 
 // Configure checks the settings and changes them.
