@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,13 +48,13 @@ func (b *Broker) Put(ctx context.Context, tasks []Task) ([]Receipt, error) {
 	if len(tasks) == 0 {
 		return nil, nil
 	}
-	if err := b.checkTasks(tasks); err != nil {
+	if err := b.checkTasks(ctx, tasks); err != nil {
 		return nil, err
 	}
 	return b.store.Put(ctx, tasks)
 }
 
-func (b *Broker) checkTasks(tasks []Task) error {
+func (b *Broker) checkTasks(ctx context.Context, tasks []Task) error {
 	if len(tasks) > MaxBatch {
 		return Errorf(CodeTooLarge, "%d tasks in one put; send at most %d at a time", len(tasks), MaxBatch)
 	}
@@ -71,6 +72,9 @@ func (b *Broker) checkTasks(tasks []Task) error {
 			return atTask(i, len(tasks), err)
 		}
 		if c := b.checksOf(t.Queue); c != nil && c.task != nil {
+			if err := ctx.Err(); err != nil { // checks take time: they end with the request
+				return err
+			}
 			if err := agrees(t, c.task, "the body", t.Queue); err != nil {
 				return atTask(i, len(tasks), err)
 			}
@@ -170,11 +174,12 @@ func (b *Broker) Reserve(ctx context.Context, r Reserve) ([]Lease, error) {
 // Ack checks acks, decides their outcomes, and acks. An ack that does not check out is answered for
 // itself and the rest go on.
 func (b *Broker) Ack(ctx context.Context, acks []Ack) ([]error, error) {
-	return batch(acks, b.checkAck, func(some []Ack) ([]error, error) { return b.store.Ack(ctx, some) })
+	check := func(a *Ack) error { return b.checkAck(ctx, a) }
+	return batch(acks, check, func(some []Ack) ([]error, error) { return b.store.Ack(ctx, some) })
 }
 
 // checkAck checks an ack and decides its outcome.
-func (b *Broker) checkAck(a *Ack) error {
+func (b *Broker) checkAck(ctx context.Context, a *Ack) error {
 	a.Outcome = OK
 	if r := a.Result; r != nil {
 		if r.Queue != "" {
@@ -192,7 +197,7 @@ func (b *Broker) checkAck(a *Ack) error {
 		}
 		a.Outcome = OutcomeOf(r.Body, r.Type)
 	}
-	return b.checkTasks(a.Put)
+	return b.checkTasks(ctx, a.Put)
 }
 
 // Nack checks nacks and gives the leases back; bad ones are answered for themselves.
@@ -266,7 +271,7 @@ func (b *Broker) PutWait(ctx context.Context, tasks []Task, wait time.Duration) 
 	if len(tasks) == 0 {
 		return nil, nil
 	}
-	if err := b.checkTasks(tasks); err != nil {
+	if err := b.checkTasks(ctx, tasks); err != nil {
 		return nil, err
 	}
 	w, ok := b.store.(Waits)
@@ -278,7 +283,7 @@ func (b *Broker) PutWait(ctx context.Context, tasks []Task, wait time.Duration) 
 
 // AckWait checks the ack as Ack does and acks when there is room.
 func (b *Broker) AckWait(ctx context.Context, ack Ack, wait time.Duration) error {
-	if err := b.checkAck(&ack); err != nil {
+	if err := b.checkAck(ctx, &ack); err != nil {
 		return err
 	}
 	w, ok := b.store.(Waits)
@@ -327,12 +332,16 @@ func (b *Broker) Close() error { return b.store.Close() }
 
 // Queues passes through, with the names checked.
 func (b *Broker) Queues(ctx context.Context, names ...string) ([]QueueInfo, error) {
+	var each []string // a name that comes twice is listed once
 	for _, name := range names {
 		if err := CheckName(name); err != nil {
 			return nil, err
 		}
+		if !slices.Contains(each, name) {
+			each = append(each, name)
+		}
 	}
-	return b.store.Queues(ctx, names...)
+	return b.store.Queues(ctx, each...)
 }
 
 // Configure checks the settings and changes them.

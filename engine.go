@@ -20,7 +20,8 @@ type Engine interface {
 	// Errors: queue_full, storage_full, run_conflict (a dense task of a sealed run beyond its total).
 	Put(ctx context.Context, tasks []Task) ([]Receipt, error)
 
-	// Reserve leases up to r.Max ready tasks, highest priority first, then oldest put first. It waits
+	// Reserve leases up to r.Max ready tasks, or fewer that make MaxAnswer bytes, highest priority first, then oldest
+	// put first: fewer than r.Max does not say that there are no more. It waits
 	// up to r.Wait for the first one, and returns none, without error, when there is none. Callers
 	// that wait are served in order of arrival. A cancelled Reserve leases nothing and counts no attempt.
 	Reserve(ctx context.Context, r Reserve) ([]Lease, error)
@@ -51,8 +52,8 @@ type Operator interface {
 	Queues(ctx context.Context, names ...string) ([]QueueInfo, error)
 	// Configure changes settings of a queue, which is made if need be.
 	Configure(ctx context.Context, queue string, change SettingsChange) (Settings, error)
-	// Peek shows up to max tasks of one state, oldest first, after the cursor of an earlier page
-	// (0 for the first). The next cursor is 0 when there is no more.
+	// Peek shows up to max tasks of one state, or fewer that make MaxAnswer bytes, oldest first, after the cursor of
+	// an earlier page (0 for the first). The next cursor is 0 when there is no more.
 	Peek(ctx context.Context, queue string, state State, cursor uint64, max int) (tasks []Peeked, next uint64, err error)
 	// Purge ends the delayed and ready (or, with state Dead, drops the dead) tasks of a queue and
 	// returns how many. Zero states means delayed and ready.

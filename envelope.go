@@ -440,15 +440,22 @@ func (s *jsonScan) headers() map[string]string {
 		return nil
 	}
 	var headers map[string]string
+	size := 0
 	for first := true; ; {
+		at := s.i
 		key, ok := s.member(&first)
 		if !ok {
 			return headers
 		}
+		value := s.text("a header")
+		if size += len(key) + len(value); size > MaxMeta { // refused sooner or later: a map of them all is much longer
+			s.fail(at, "more than %d bytes of headers", MaxMeta)
+			return nil
+		}
 		if headers == nil {
 			headers = make(map[string]string)
 		}
-		headers[string(key)] = string(s.text("a header"))
+		headers[string(key)] = string(value)
 	}
 }
 

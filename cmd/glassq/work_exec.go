@@ -101,7 +101,7 @@ the command.`,
 	fs.BoolVar(&opt.Shell, "shell", false, "run the command by sh -c")
 	fs.IntVar(&opt.Capture, "capture", 8<<10, "`bytes` of standard output, and of standard error, kept in the result")
 	fs.BoolVar(&print, "print", false, "print each task's standard output, up to --capture, when it ends")
-	fs.BoolVar(&tag, "tag", false, "print with the task's body before each line")
+	fs.BoolVar(&tag, "tag", false, "print with the task's body, or its first 1,000 bytes, before each line")
 	fs.BoolVarP(&keep, "keep-order", "k", false, "print in the order of the tasks")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := "glassq work exec"

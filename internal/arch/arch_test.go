@@ -47,7 +47,7 @@ var rules = []rule{
 	{"internal/jetstream/...", 2, []string{".", "internal/state"}, false},
 	{"internal/wire/manager", 2, []string{".", "internal/wire/manager/pickle"}, false},
 	{"internal/wire/...", 2, []string{"."}, false},
-	{"internal/web/...", 2, []string{".", "spec"}, false},
+	{"internal/web/...", 2, []string{".", "internal/jsonwalk", "spec"}, false},
 	{"client/...", 2, []string{"."}, true},
 	{"worker/...", 2, []string{"."}, true},
 	{"internal/dispatch/...", 2, []string{"."}, false},
@@ -59,7 +59,7 @@ var rules = []rule{
 	{"internal/wal", 1, nil, false},
 	{"internal/state", 1, []string{"."}, false},
 	{"internal/history", 1, nil, true},
-	{"internal/schema", 1, nil, false},
+	{"internal/schema", 1, []string{"internal/jsonwalk"}, false},
 	{"enginetest", 1, []string{"."}, true},
 
 	{"internal/arch", 0, nil, true},

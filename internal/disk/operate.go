@@ -121,8 +121,12 @@ func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor
 	}
 	var found []glassq.Peeked
 	var places []state.Place
+	var size int64
 	for _, n := range e.st.Peek(q, want, cursor, most+1) {
 		p, _ := e.st.Place(n)
+		if size += p.Size; size > glassq.MaxAnswer && len(found) > 0 {
+			most = min(most, len(found)) // this one begins the next page
+		}
 		places = append(places, p)
 		found = append(found, glassq.Peeked{Number: n, State: want, Attempt: p.Attempt, Reason: e.st.Reason(n)})
 	}

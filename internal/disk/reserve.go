@@ -164,9 +164,13 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 	number, _ := e.st.NextLease()
 	w.got = make([]grant, 0, n)
 	var rec [32]byte
+	var size int64
 	for len(w.got) < n {
 		task, p, ok := e.st.Head(q)
 		if !ok {
+			break
+		}
+		if size += p.Size; size > glassq.MaxAnswer && len(w.got) > 0 {
 			break
 		}
 		g := grant{task: task, place: p, at: e.st.Now(), length: w.r.Lease.Milliseconds()}

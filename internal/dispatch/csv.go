@@ -38,10 +38,12 @@ func (c *csvReader) header() ([]string, error) {
 	}
 	names := slices.Clone(r.row)
 	names[0] = strings.TrimPrefix(names[0], "\ufeff")
-	for i, name := range names {
-		if slices.Contains(names[:i], name) {
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		if seen[name] {
 			return nil, &LineError{Line: 1, Err: glassq.Errorf(glassq.CodeBadRequest, "two columns are named %.60q", name)}
 		}
+		seen[name] = true
 	}
 	return names, nil
 }

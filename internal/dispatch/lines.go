@@ -240,6 +240,9 @@ func (l *lines) Next(dst []glassq.Task) (int, error) {
 		l.pos++
 		n++
 		l.avg = len(arena)/n + 8
+		if len(arena) >= batchBytes { // bodies may be longer than their lines
+			return n, nil
+		}
 	}
 	return len(dst), nil
 }
@@ -296,7 +299,10 @@ func (l *lines) task(t *glassq.Task, arena []byte) ([]byte, error) {
 		return arena, l.check.task(t)
 	}
 	l.rec.number = l.pos
-	arena = l.make.append(arena, &l.rec)
+	arena, err := l.make.append(arena, &l.rec)
+	if err != nil {
+		return arena, err
+	}
 	body := arena[start:len(arena):len(arena)]
 	*t = glassq.Task{Body: body, Type: l.make.contentType(body)}
 	return arena, nil

@@ -107,8 +107,16 @@ func (m *maker) bind(header []string) error {
 	return nil
 }
 
-// append appends the body of a record.
-func (m *maker) append(dst []byte, r *record) []byte {
+// append appends the body of a record. The error has code too_large; then dst is as it was.
+func (m *maker) append(dst []byte, r *record) ([]byte, error) {
+	start := len(dst)
+	if dst = m.body(dst, r); len(dst)-start > glassq.HardMaxBody {
+		return dst[:start], glassq.Errorf(glassq.CodeTooLarge, "a body of more than %d bytes, the most that any queue takes", glassq.HardMaxBody)
+	}
+	return dst, nil
+}
+
+func (m *maker) body(dst []byte, r *record) []byte {
 	switch {
 	case m.req != nil:
 		return m.request(dst, r)
@@ -136,6 +144,7 @@ func (m *maker) request(dst []byte, r *record) []byte {
 		m.scratch = t.Append(m.scratch[:0], r)
 		return m.scratch
 	}
+	end := len(dst) + glassq.HardMaxBody
 	dst = append(dst, `{"url":`...)
 	if m.tmpl != nil {
 		dst = appendJSON(dst, text(m.tmpl))
@@ -146,6 +155,9 @@ func (m *maker) request(dst []byte, r *record) []byte {
 		dst = appendJSON(append(dst, `,"method":`...), []byte(m.req.Method))
 	}
 	for i, f := range m.req.Header {
+		if len(dst) > end {
+			return dst
+		}
 		if i == 0 {
 			dst = append(dst, `,"header":{`...)
 		} else {

@@ -190,9 +190,14 @@ type record struct {
 	row    []string // for {col:name}
 }
 
-// Append appends the body made from a record; without one each value is a 0.
+// Append appends the body made from a record; without one each value is a 0. It ends soon after
+// glassq.HardMaxBody bytes: what is longer is no body, however much of it there would be.
 func (t *Template) Append(dst []byte, r *record) []byte {
+	end := len(dst) + glassq.HardMaxBody
 	for i := range t.parts {
+		if len(dst) > end {
+			break
+		}
 		p := &t.parts[i]
 		dst = append(dst, p.lit...)
 		if r == nil {

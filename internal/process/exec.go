@@ -190,7 +190,7 @@ func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *glassq.Resu
 	p, pipes, err := h.start(l)
 	if err != nil {
 		if errors.Is(err, syscall.E2BIG) {
-			res.Err, res.Msg = glassq.ErrClassBadTask, fmt.Sprintf("a body of %d bytes is too long for an argument; without {} it is the standard input", len(l.Body))
+			res.Err, res.Msg = glassq.ErrClassBadTask, tooLong(len(l.Body))
 			return ending{}, nil
 		}
 		return ending{}, fmt.Errorf("start %s: %w", e.argv[0], err) // the machine's trouble: others may do it
@@ -231,10 +231,22 @@ func (h *execHandler) arguments(body []byte, res *glassq.Result) bool {
 		res.Err, res.Msg = glassq.ErrClassBadTask, "a body with a zero byte cannot be an argument; without {} it is the standard input"
 		return false
 	}
+	size := 0
 	for _, i := range h.e.holes {
+		if size += strings.Count(h.argv[i], placeholder) * len(text); size > maxArguments { // E2BIG, before they are made
+			res.Err, res.Msg = glassq.ErrClassBadTask, tooLong(len(text))
+			return false
+		}
 		h.argv[i] = strings.ReplaceAll(h.argv[i], placeholder, text)
 	}
 	return true
+}
+
+// maxArguments is more bytes than any system takes for the arguments of a process.
+const maxArguments = 8 << 20
+
+func tooLong(n int) string {
+	return fmt.Sprintf("a body of %d bytes is too long for an argument; without {} it is the standard input", n)
 }
 
 // judge fills res from how the process ended.

@@ -88,6 +88,7 @@ func (s *State) Leased(number uint64) Leased {
 type Place struct {
 	Frame   uint64
 	Offset  uint32
+	Size    int64 // bytes of the body and what is carried with it
 	Attempt int   // hand-outs so far
 	Lease   int64 // ms the task asks for; 0 for none
 }
@@ -103,7 +104,7 @@ func (s *State) Place(n uint64) (p Place, ok bool) {
 }
 
 func (s *State) placeOf(e *entry) Place {
-	return Place{Frame: e.frame(), Offset: e.offset(), Attempt: e.attempts(), Lease: s.class[e.class].lease}
+	return Place{Frame: e.frame(), Offset: e.offset(), Size: e.size(), Attempt: e.attempts(), Lease: s.class[e.class].lease}
 }
 
 // Reason is why task n was nacked, as the worker said.

@@ -42,8 +42,8 @@ func (s *Server) reserve(rw http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// leaseChunk is how much of an answer is printed before it is sent.
-const leaseChunk = 256 << 10
+// answerChunk is how much of an answer is printed before it is sent.
+const answerChunk = 256 << 10
 
 func sendLeases(rw http.ResponseWriter, r *http.Request, leases []glassq.Lease) error {
 	if err := r.Context().Err(); err != nil {
@@ -52,7 +52,7 @@ func sendLeases(rw http.ResponseWriter, r *http.Request, leases []glassq.Lease) 
 	var out []byte
 	for i := range leases {
 		out = append(glassq.AppendLease(out, &leases[i]), '\n')
-		if len(out) < leaseChunk || i == len(leases)-1 {
+		if len(out) < answerChunk || i == len(leases)-1 {
 			continue
 		}
 		rw.Header().Set("Content-Type", typeNDJSON)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonwalk"
 )
 
 // readBody reads a request's body, waiting for room among all bodies in flight. The caller must call
@@ -100,15 +101,20 @@ func records(contentType string, body []byte) (list []record, single bool, err e
 	if len(body) == 0 || body[0] != '[' {
 		return []record{{1, body}}, true, nil
 	}
-	var elements []json.RawMessage
-	if err := json.Unmarshal(body, &elements); err != nil {
-		return nil, false, badJSON(err)
+	// Counted before they are taken apart: an array of small numbers is many times longer as a list of elements.
+	if !json.Valid(body) {
+		var whole json.RawMessage
+		return nil, false, badJSON(json.Unmarshal(body, &whole))
 	}
-	if len(elements) > glassq.MaxBatch {
-		return nil, false, tooLarge()
-	}
-	for i, text := range elements {
-		list = append(list, record{i + 1, text})
+	for i := jsonwalk.Space(body, 1); body[i] != ']'; {
+		if len(list) == glassq.MaxBatch {
+			return nil, false, tooLarge()
+		}
+		end := jsonwalk.Value(body, i, 1)
+		list = append(list, record{len(list) + 1, body[i:end:end]})
+		if i = jsonwalk.Space(body, end); body[i] == ',' {
+			i = jsonwalk.Space(body, i+1)
+		}
 	}
 	return list, false, nil
 }

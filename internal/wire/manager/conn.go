@@ -217,6 +217,8 @@ func (c *conn) giveBudget() {
 
 func (c *conn) giveRoom() {
 	c.giveBudget()
+	c.dec.Forget()
+	c.stored.Forget()
 	if cap(c.in) > keepBuffer {
 		c.in = nil
 	}

@@ -320,7 +320,7 @@ func text(v *pickle.Value) string {
 	if _, err := pickle.Check(v, pickle.Limits{}); err != nil {
 		return err.Error()
 	}
-	b, err := pickle.AppendJSON(nil, v, false)
+	b, err := pickle.AppendJSON(nil, v, false, 64<<20)
 	if err != nil {
 		return err.Error()
 	}

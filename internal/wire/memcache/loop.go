@@ -370,6 +370,10 @@ func (l *loop) reserve() {
 	leases, err := l.s.store.Reserve(first.c.durably(), glassq.Reserve{
 		Queue: queue, Max: len(same), Take: open == 0, Lease: first.t.length})
 	for i, w := range same {
+		if i > 0 && i == len(leases) { // the others may have had no room in this answer
+			l.gets = append(l.gets, same[i:]...)
+			return
+		}
 		c := w.c
 		if err == nil && i >= len(leases) && w.t.wait > 0 {
 			l.leave(c, nil) // it asks again, and waits

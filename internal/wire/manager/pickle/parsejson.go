@@ -15,7 +15,8 @@ type jsonReader struct {
 	at  int
 	n   int // values so far
 	lim Limits
-	ok  bool // nothing is over a limit
+	ok  bool    // nothing is over a limit
+	dec Decoder // of the pickles within
 }
 
 func (p *jsonReader) space() {
@@ -157,10 +158,11 @@ func (p *jsonReader) untag(v *Value) *Value {
 		case "bytearray":
 			return &Value{Kind: ByteArray, Raw: raw}
 		}
-		d := Decoder{Limits: p.lim}
-		d.Limits.Nodes = max(1, p.lim.Nodes-p.n)
-		x, _, err := d.Decode(raw)
-		p.n += d.used
+		before := p.dec.used
+		p.dec.Limits = p.lim
+		p.dec.Limits.Nodes = max(1, p.lim.Nodes-p.n+before)
+		x, _, err := p.dec.run(raw)
+		p.n += p.dec.used - before
 		if err != nil {
 			return v
 		}
