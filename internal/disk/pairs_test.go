@@ -1,32 +1,24 @@
 package disk
 
 import (
-	"sync"
+	"flag"
 	"testing"
+	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/enginetest"
 )
 
-// TestPutBesideTake: a body that is taken while its frame is written is nobody's race.
-func TestPutBesideTake(t *testing.T) {
-	e := open(t, t.TempDir(), Options{Sync: SyncNever})
-	defer e.Close()
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for range 2000 {
-				if _, err := e.Put(t.Context(), []glassq.Task{{Queue: "q", Body: []byte("x")}}); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-		wg.Go(func() {
-			for range 2000 {
-				if _, err := e.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1, Take: true}); err != nil {
-					t.Error(err)
-				}
-			}
-		})
+var pairsFor = flag.Duration("pairs", 5*time.Second, "how long TestPairs runs verbs side by side; a tenth without the race detector")
+
+// TestPairs runs every verb beside every other on a folder, with segments so small that checkpoints,
+// rolls and removals happen all the time. It is made for the race detector.
+func TestPairs(t *testing.T) {
+	took := *pairsFor
+	if !underRace {
+		took /= 10
 	}
-	wg.Wait()
+	enginetest.Pairs(t, 4, took, func(t testing.TB) glassq.Store {
+		return open(t, t.TempDir(), Options{Sync: SyncNever, SegmentSize: 64 << 10, CacheBytes: 1 << 20, MinFree: Watermark{Bytes: -1}})
+	})
 }
