@@ -17,7 +17,6 @@ const forEver = time.Duration(-1)
 // queue's Delivery is OnTaskDone.
 func (c *conn) call(queue string, r request) error {
 	var e *exception
-	c.fresh = false
 	switch r.method {
 	case "put":
 		var a []*pickle.Value

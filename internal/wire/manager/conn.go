@@ -44,11 +44,13 @@ type conn struct {
 	taken   int64 // of the budget
 
 	held    *glassq.Lease  // handed out, and not yet confirmed by another call
-	heldBy  string         // the ident of that get
 	undone  []glassq.Lease // handed out, and not yet told done, where that is what confirms; oldest first
-	fresh   bool           // the last of them came with the last reply
+	fresh   bool           // the last of them came with the last reply, and nothing has come from the client since
 	serving bool
-	reset   bool // the client did not read what it was sent
+	reset   bool // the connection did not end in good order
+
+	mainThread bool    // of its client, as far as that says
+	refs       witness // guarded by s.mu
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
@@ -180,6 +182,10 @@ func (c *conn) run(ctx context.Context) {
 
 // read reads a request into in. One over the limit is read past if it is not much too long.
 func (c *conn) read(limit int64) error {
+	if _, err := c.r.Peek(1); err != nil {
+		return err
+	}
+	c.fresh = false // a client that says something has read the last reply
 	n, err := readLength(c.r)
 	if err != nil {
 		return err
@@ -269,6 +275,7 @@ func (c *conn) do(r request) error {
 		if !ok {
 			return c.traceback("there is no object " + r.ident)
 		}
+		c.s.called(c, r.ident)
 		return c.call(queue, r)
 	}
 	arg := ""
@@ -277,11 +284,13 @@ func (c *conn) do(r request) error {
 	}
 	switch r.method {
 	case "accept_connection":
-		c.serving = true
+		c.serving, c.mainThread = true, ofMainThread(arg)
 		c.s.log.Debug("manager: a client is served", "client", c.nc.RemoteAddr(), "name", arg)
-	case "dummy", "incref":
+	case "dummy":
+	case "incref":
+		c.s.increfed(arg)
 	case "decref":
-		c.s.released(arg)
+		c.s.decrefed(arg)
 	case "create":
 		return c.create(arg, r)
 	case "get_methods":
