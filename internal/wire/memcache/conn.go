@@ -212,6 +212,7 @@ func (c *conn) step() (done bool, err error) {
 		if c.first && looksHTTP(in[:maxLine]) {
 			return false, io.EOF
 		}
+		c.cmd.quiet = false
 		return false, c.cut("line too long")
 	}
 	line := in[:end]
@@ -219,6 +220,7 @@ func (c *conn) step() (done bool, err error) {
 		line = line[:end-1]
 	}
 	if len(line) > maxLine {
+		c.cmd.quiet = false
 		return false, c.cut("line too long")
 	}
 	if c.first && looksHTTP(line) {
