@@ -11,14 +11,14 @@ import (
 	"github.com/glassq/glassq/internal/wire/manager/pickle"
 )
 
-// TestSharedPartsAtDoor: puts whose shared parts would be 150 GB written out are refused before anything is
+// TestSharedPartsAtDoor: puts whose shared parts would be 10 GB written out are refused before anything is
 // written, and the connection and the queue serve on.
 func TestSharedPartsAtDoor(t *testing.T) {
 	shared := func(n, times int) *pickle.Value {
 		text := &pickle.Value{Kind: pickle.Text, Raw: bytes.Repeat([]byte("c"), n)}
 		return &pickle.Value{Kind: pickle.List, Items: slices.Repeat([]*pickle.Value{text}, times)}
 	}
-	control := &pickle.Value{Kind: pickle.List, Items: []*pickle.Value{value(strings.Repeat("\x01", 3<<20))}}
+	control := &pickle.Value{Kind: pickle.List, Items: []*pickle.Value{value(strings.Repeat("\x01", 300<<10))}}
 	foreign := func(v *pickle.Value) *pickle.Value {
 		class := &pickle.Value{Kind: pickle.Global, Raw: []byte("jobs\nJob")}
 		return &pickle.Value{Kind: pickle.Reduce, Items: []*pickle.Value{class, {Kind: pickle.Tuple, Items: []*pickle.Value{v}}}}
@@ -29,22 +29,22 @@ func TestSharedPartsAtDoor(t *testing.T) {
 		opaque bool
 		want   string // exception, "" for stored
 	}{
-		{"1 MiB 150,000 times", shared(1<<20, 150_000), false, "ValueError"},
-		{"1 MiB 17 times", shared(1<<20, 17), false, "ValueError"},
-		{"1 MiB 15 times", shared(1<<20, 15), false, ""},
-		{"3 MiB of control characters", control, false, "ValueError"},
-		{"1 MiB 150,000 times in an object", foreign(shared(1<<20, 150_000)), true, ""},
+		{"64 KiB 150,000 times", shared(64<<10, 150_000), false, "ValueError"},
+		{"64 KiB 17 times", shared(64<<10, 17), false, "ValueError"},
+		{"64 KiB 15 times", shared(64<<10, 15), false, ""},
+		{"300 KiB of control characters", control, false, "ValueError"},
+		{"64 KiB 150,000 times in an object", foreign(shared(64<<10, 150_000)), true, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			under(t, Options{}, func(h *house) {
+			under(t, Options{MaxBody: 1 << 20}, func(h *house) {
 				h.configure("tasks", glassq.SettingsChange{Opaque: &tt.opaque})
 				p, id := h.serving("get_task_queue")
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
 				kind, v := p.ask(id, "put", tt.item)
 				runtime.ReadMemStats(&after)
-				if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 256 {
+				if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 64 {
 					t.Errorf("%d MiB allocated", used)
 				}
 				if tt.want != "" {
