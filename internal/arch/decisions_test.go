@@ -30,8 +30,8 @@ func TestDecisions(t *testing.T) {
 		name := filepath.Base(file)
 		m := decisionHead.FindSubmatch(text)
 		if m == nil || string(m[1]) != name[:4] {
-			t.Errorf("%s does not begin with \"# %s: title\", an empty line, \"date, accepted\" or \"date, superseded by NNNN\", and an empty line",
-				name, name[:4])
+			t.Errorf("%s does not begin with \"# %s: title\", an empty line, \"date, accepted\" or "+
+				"\"date, superseded by NNNN\", and an empty line", name, name[:4])
 			continue
 		}
 		line := fmt.Sprintf("| [%s](%s) | %s | %s | %s |\n", m[1], name, m[3], m[4], m[2])

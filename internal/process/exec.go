@@ -83,7 +83,7 @@ func NewExec(opt ExecOptions) (*Exec, error) {
 	for i, arg := range e.argv {
 		if strings.Contains(arg, placeholder) {
 			if i == 0 {
-				return nil, errors.New("{} is the command itself: the command is fixed here, a task gives it data only")
+				return nil, errors.New(isCommand)
 			}
 			e.holes = append(e.holes, i)
 			if i == programText(e.argv) {

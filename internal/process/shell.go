@@ -14,6 +14,24 @@ import (
 // has parameters of its own, and set and shift change them.
 const shellBody = "glassq_body"
 
+// What is wrong with a {}, and what to write instead.
+const (
+	notFilled = `{} stands where sh fills nothing in: end the quotes before it and begin them again after it, ` +
+		`as in: 'x '{}' y'; leave the quotes of a here-document's delimiter away; ` +
+		`for braces that are meant as such write {""}`
+	dollarQuotes = "a text with {} may not have $'…', which shells read differently; " +
+		"put the characters there as they are, or use printf"
+	insideExpansion = "{} inside of ${…} is no text but a pattern to some shells; put it in a variable first, " +
+		`as in: x={}; echo ${y%"$x"}`
+	calculated = "sh would calculate with {}, and run what stands in it; " +
+		"put it in a variable and check first that it is a number"
+	backQuoted  = "write $(…) in place of the back-quotes around {}"
+	isCommand   = "{} is the command itself: the command is fixed here, a task gives it data only"
+	parsedAgain = ` would parse {} again; put it in a variable first, as in: x={}; trap 'rm -f "$x"' EXIT`
+	intoProgram = `{} stands in a text that a shell runs, where a body could run too; write "$1" there ` +
+		`and {} as an argument of its own after it, as in: sh -c 'rm -v "$1"' sh {}`
+)
+
 // shellCommand makes the command that runs text by sh. Each {} in it becomes an expansion that is one word
 // and that no shell parses again; the last argument of the command is then the placeholder. The error says
 // where a {} stands that cannot be filled in like that, and what to write instead.
@@ -62,8 +80,7 @@ func fillText(text string) (string, error) {
 	rest := 0
 	for _, h := range f.holes {
 		if h.with == "" {
-			f.fail(h.at, "%s", `{} stands where sh fills nothing in: end the quotes before it and begin them again after it, as in: `+
-				`'x '{}' y'; leave the quotes of a here-document's delimiter away; for braces that are meant as such write {""}`)
+			f.fail(h.at, notFilled)
 			return "", f.err
 		}
 		b.WriteString(text[rest:h.at])
@@ -92,7 +109,7 @@ func (f *filler) visit(n syntax.Node) bool {
 		f.checkCall(n)
 	case *syntax.SglQuoted:
 		if i := int(n.Left.Offset()); i > 0 && f.text[i-1] == '$' {
-			f.fail(i-1, "%s", "a text with {} may not have $'…', which shells read differently; put the characters there as they are, or use printf")
+			f.fail(i-1, dollarQuotes)
 		}
 	case *syntax.ParamExp:
 		i := slices.IndexFunc(f.holes, func(h hole) bool { return h.at == int(n.Pos().Offset()) })
@@ -104,9 +121,9 @@ func (f *filler) visit(n syntax.Node) bool {
 	return true
 }
 
-func (f *filler) fail(at int, format string, args ...any) {
+func (f *filler) fail(at int, why string) {
 	if f.err == nil {
-		f.err = fmt.Errorf("--shell, character %d: "+format, append([]any{at + 1}, args...)...)
+		f.err = fmt.Errorf("--shell, character %d: %s", at+1, why)
 	}
 }
 
@@ -119,12 +136,12 @@ func (f *filler) fill(h *hole) {
 		case *syntax.Word:
 			word, in = n, f.above[i-1]
 		case *syntax.ParamExp:
-			f.fail(h.at, "{} inside of ${…} is no text but a pattern to some shells; put it in a variable first, as in: x={}; echo ${y%%\"$x\"}")
+			f.fail(h.at, insideExpansion)
 		case *syntax.ArithmExp:
-			f.fail(h.at, "sh would calculate with {}, and run what stands in it; put it in a variable and check first that it is a number")
+			f.fail(h.at, calculated)
 		case *syntax.CmdSubst:
 			if n.Backquotes {
-				f.fail(h.at, "write $(…) in place of the back-quotes around {}")
+				f.fail(h.at, backQuoted)
 			}
 		}
 	}
@@ -135,7 +152,7 @@ func (f *filler) fill(h *hole) {
 	switch in := in.(type) {
 	case *syntax.CallExpr:
 		if len(in.Args) > 0 && in.Args[0] == word {
-			f.fail(h.at, "{} is the command itself: the command is fixed here, a task gives it data only")
+			f.fail(h.at, isCommand)
 		}
 	case *syntax.Redirect:
 		if in.Hdoc == word {
@@ -150,15 +167,15 @@ func (f *filler) checkCall(c *syntax.CallExpr) {
 	for i, w := range c.Args {
 		words[i] = strings.Trim(f.text[w.Pos().Offset():w.End().Offset()], `'"`)
 	}
-	refuse := func(w *syntax.Word, format string, args ...any) {
+	refuse := func(w *syntax.Word, why string) {
 		for _, h := range f.holes {
 			if h.at >= int(w.Pos().Offset()) && h.at < int(w.End().Offset()) {
-				f.fail(h.at, format, args...)
+				f.fail(h.at, why)
 			}
 		}
 	}
 	if i := programText(words); i >= 0 {
-		refuse(c.Args[i], "%s", intoProgram)
+		refuse(c.Args[i], intoProgram)
 	}
 	for i, name := range words {
 		switch name {
@@ -166,16 +183,12 @@ func (f *filler) checkCall(c *syntax.CallExpr) {
 			continue
 		case "eval", "trap", "let", "[[":
 			for _, w := range c.Args[i+1:] {
-				refuse(w, `%s would parse {} again; put it in a variable first, as in: x={}; trap 'rm -f "$x"' EXIT`, name)
+				refuse(w, name+parsedAgain)
 			}
 		}
 		return
 	}
 }
-
-// intoProgram says what to do with a {} in a text that a shell runs.
-const intoProgram = `{} stands in a text that a shell runs, where a body could run too; write "$1" there and {} as an argument ` +
-	`of its own after it, as in: sh -c 'rm -v "$1"' sh {}`
 
 var shells = []string{"sh", "ash", "bash", "dash", "fish", "ksh", "mksh", "yash", "zsh"}
 

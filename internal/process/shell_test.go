@@ -74,8 +74,9 @@ var shellPlaces = []struct{ name, text, want string }{
 }
 
 var shellBodies = []string{
-	"f1 f2", "*", "$(touch x)", "`touch x`", "; touch x", "'", `"`, `\`, `it's "so"\`, "a\nb", "\n", "a\n\n", "-rf", "--", "", " ", "~",
-	"$HOME", "${x:-y}", "{}", "$1", `"$1"`, "{a,b}", "[a-z]*", "é ü\u00a0x", "\xff\xfe", "\x01\x7f\x81\x88", "E", "\nE\n", "!!", "#x", "a=b", "\t", "%s%n",
+	"f1 f2", "*", "$(touch x)", "`touch x`", "; touch x", "'", `"`, `\`, `it's "so"\`, "a\nb", "\n", "a\n\n", "-rf", "--",
+	"", " ", "~", "$HOME", "${x:-y}", "{}", "$1", `"$1"`, "{a,b}", "[a-z]*", "é ü\u00a0x", "\xff\xfe", "\x01\x7f\x81\x88",
+	"E", "\nE\n", "!!", "#x", "a=b", "\t", "%s%n",
 }
 
 // checkShell runs all texts with body, in a folder of its own that has the files f1 and f2.
@@ -149,7 +150,7 @@ func TestShellAnyBody(t *testing.T) {
 
 func TestShellRefuses(t *testing.T) {
 	tests := []struct{ name, text, want string }{
-		{"single quotes", `echo 'x {} y'`, `character 9: {} stands where sh fills nothing in: end the quotes before it`},
+		{"single quotes", `echo 'x {} y'`, "character 9: {} stands where sh fills nothing in: end the quotes"},
 		{"single quotes, second", `echo {} '{}'`, "character 10: {} stands where"},
 		{"quoted here-document", "cat <<'E'\n{}\nE\n", "here-document"},
 		{"backslash", `echo \{}`, "fills nothing in"},
@@ -181,12 +182,17 @@ func TestShellRefuses(t *testing.T) {
 			}
 		})
 	}
-	for _, argv := range [][]string{{"sh", "-c", "rm {}"}, {"env", "-i", "/bin/bash", "+x", "-e", "-c", "rm '{}'", "x"}} {
-		if _, err := NewExec(ExecOptions{Command: argv}); err == nil || !strings.Contains(err.Error(), `write "$1" there`) {
+	for _, argv := range [][]string{
+		{"sh", "-c", "rm {}"}, {"env", "-i", "/bin/bash", "+x", "-e", "-c", "rm '{}'", "x"},
+	} {
+		_, err := NewExec(ExecOptions{Command: argv})
+		if err == nil || !strings.Contains(err.Error(), `write "$1" there`) {
 			t.Errorf("NewExec(%q) = %v, want a refusal", argv, err)
 		}
 	}
-	for _, argv := range [][]string{{"sh", "-c", `rm "$1"`, "sh", "{}"}, {"sh", "script", "-c", "{}"}, {"env", "x={}", "sh", "-c", "echo"}} {
+	for _, argv := range [][]string{
+		{"sh", "-c", `rm "$1"`, "sh", "{}"}, {"sh", "script", "-c", "{}"}, {"env", "x={}", "sh", "-c", "echo"},
+	} {
 		if e, err := NewExec(ExecOptions{Command: argv}); err != nil {
 			t.Errorf("NewExec(%q) = %v", argv, err)
 		} else {

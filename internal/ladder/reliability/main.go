@@ -29,7 +29,8 @@ var rungs = []string{"crash", "machine", "ways", "flips", "kill", "power", "muta
 func main() {
 	only := flag.String("rungs", strings.Join(rungs, " "), "the rungs to climb, with spaces between")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "reliability [-rungs \"crash kill\"] [BUDGET=small|full] [SEED=n]: arguments are variables of make")
+		fmt.Fprintln(flag.CommandLine.Output(),
+			"reliability [-rungs \"crash kill\"] [BUDGET=small|full] [SEED=n]: arguments are variables of make")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -58,8 +59,8 @@ func run(list, vars []string) error {
 		if counts == "" {
 			counts = "did not run here"
 		}
-		how := fmt.Sprintf("%s, commit %s, %s/%s, %d processors, `%s`", time.Now().UTC().Format(time.DateOnly), strings.TrimSpace(string(commit)),
-			runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), strings.Join(append([]string{"make", rung}, vars...), " "))
+		how := fmt.Sprintf("%s, commit %s, %s/%s, %d processors, `%s`",
+			time.Now().UTC().Format(time.DateOnly), strings.TrimSpace(string(commit)), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), strings.Join(append([]string{"make", rung}, vars...), " "))
 		// After each rung: what was counted in an hour is not lost with the next one.
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -93,7 +94,7 @@ func replaceRow(text, rung, counts, how string) (string, error) {
 		if slices.Contains(rungs, name) {
 			rows[name] = line
 		} else if strings.TrimSpace(line) != "" {
-			return "", errors.New(file + ": not a row of a rung between the marks; what a person writes goes outside: " + line)
+			return "", errors.New(file + ": between the marks are only rows of rungs; notes go outside: " + line)
 		}
 	}
 	rows[rung] = fmt.Sprintf("| `make %s` | %s | %s |\n", rung, counts, how)
