@@ -69,7 +69,7 @@ if __name__ == '__main__':
         except multiprocessing.AuthenticationError:
             say('refused')
         sys.exit()
-    multiprocessing.current_process().authkey = os.environ['MANAGER_KEY'].encode('ascii')  # for proxies that are copied
+    multiprocessing.current_process().authkey = os.environ['MANAGER_KEY'].encode('ascii')  # for copies
     m = connect()
     t = m.get_task_queue()
     if mode == 'wait':

@@ -62,7 +62,7 @@ def hold(q, taken):
 class Life(object):
     def __init__(self, method, seed, depth):
         self.method, self.depth, self.random = method, depth, random.Random(seed)
-        self.mp = multiprocessing if method == 'fork' and sys.version_info[0] == 2 else multiprocessing.get_context(method)
+        self.mp = multiprocessing if sys.version_info[0] == 2 else multiprocessing.get_context(method)
         self.proxies, self.handout, self.by = [], None, None
 
     def finish(self):
@@ -85,7 +85,7 @@ class Life(object):
         self.proxies.append(own_proxy())
 
     def drop(self):
-        """Lets go of a proxy that is not the last one. The work is over when it is the one that the item came through."""
+        """Lets go of a proxy, but not the last one. The work is over when the item came through that one."""
         if len(self.proxies) == 1:
             return
         p = self.proxies.pop(self.random.randrange(len(self.proxies)))

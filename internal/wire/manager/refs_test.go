@@ -282,7 +282,8 @@ func TestIdentsAreBounded(t *testing.T) {
 		s.created(fmt.Sprint(i))
 	}
 	if len(s.idents) > maxIdents || s.idents["used"] == nil || c.refs.blind {
-		t.Errorf("%d idents, used is there: %v, blind: %v; want at most %d, with used", len(s.idents), s.idents["used"] != nil, c.refs.blind, maxIdents)
+		t.Errorf("%d idents, used is there: %v, blind: %v; want at most %d, with used",
+			len(s.idents), s.idents["used"] != nil, c.refs.blind, maxIdents)
 	}
 }
 
