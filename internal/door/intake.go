@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	smallBody = 65 << 10 // bytes of the largest body that finds its room in the reserve: 64 KiB, and what a door puts around it
+	smallBody = 65 << 10 // bytes of the largest body of the reserve: 64 KiB, and what a door puts around it
 	largest   = 48 << 20 // bytes of the largest body that any door takes
 	inConn    = 4 << 10  // bytes of each body that count as part of its connection, and are not taken
 	moment    = time.Second
@@ -62,7 +62,8 @@ func (in *Intake) Taken() (n int64) {
 // It blocks while the sender keeps its pace and while there is no room. On an error nothing is taken: ErrSlow,
 // ErrBusy, code too_large for more than most or more than there is for all, io.ErrUnexpectedEOF, ctx's error,
 // or that of the sender. The sender's read deadline is none afterwards; after an error it is anything.
-func (in *Intake) Receive(ctx context.Context, from Sender, buf []byte, size, most int) (body []byte, done func(), err error) {
+func (in *Intake) Receive(ctx context.Context, from Sender, buf []byte, size, most int) (
+	body []byte, done func(), err error) {
 	a := &arrival{in: in, ctx: ctx, pace: pace{from: from}, size: size}
 	want := size
 	if size < 0 {
