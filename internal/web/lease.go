@@ -26,6 +26,13 @@ func (s *Server) reserve(rw http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
+	if r.ContentLength != 0 { // nothing is wanted in a body, but one that is not read hides a client that goes away
+		_, free, err := s.readBody(rw, r, maxSettings)
+		if err != nil {
+			return err
+		}
+		free()
+	}
 	ctx, done := s.longPoll(r.Context())
 	defer done()
 	leases, err := s.store.Reserve(ctx, req)
@@ -109,7 +116,7 @@ func settle[T any](s *Server, rw http.ResponseWriter, r *http.Request,
 	if q.err != nil {
 		return q.err
 	}
-	body, done, err := s.readBody(rw, r)
+	body, done, err := s.readBody(rw, r, maxRequest)
 	if err != nil {
 		return err
 	}

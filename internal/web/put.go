@@ -19,7 +19,7 @@ import (
 // The answer is a receipt for each task; with answer=count one line for all, see putCount. With wait a put
 // into a full queue is parked until there is room; a client that goes away meanwhile has put nothing.
 func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
-	body, done, err := s.readBody(rw, r)
+	body, done, err := s.readBody(rw, r, maxRequest)
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (s *Server) parseTasks(queue string, list []record, many bool) ([]glassq.Ta
 		}
 		t.Queue = queue
 		if bodies += len(t.Body); bodies > glassq.MaxPutBytes {
-			return nil, tooLarge()
+			return nil, tooLarge(maxRequest)
 		}
 	}
 	return tasks, nil

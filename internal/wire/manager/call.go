@@ -153,7 +153,10 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	}
 	err := store(c.ctx, 0)
 	if wait != 0 && errors.Is(err, glassq.ErrQueueFull) {
-		size := c.taken
+		size := int64(0)
+		if c.taken != nil {
+			size = int64(len(c.in))
+		}
 		if !c.s.park(size) {
 			return c.raise(&exception{"RuntimeError", "queue " + queue + " is full, and too many large values wait for room already; try again later"})
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/wire/manager/pickle"
 )
 
@@ -598,8 +599,8 @@ func (h *house) putOne() {
 
 // TestParkedBodies: large values that wait for room are bounded, and do not keep out what makes room.
 func TestParkedBodies(t *testing.T) {
-	budget := glassq.NewBudget(32 << 20)
-	under(t, Options{Budget: budget}, func(h *house) {
+	intake := door.NewIntake(32 << 20)
+	under(t, Options{Intake: intake}, func(h *house) {
 		h.most("tasks", 1)
 		h.putOne()
 		large := string(make([]byte, 15<<20))
@@ -620,7 +621,7 @@ func TestParkedBodies(t *testing.T) {
 		if len(waiting) != maxParked/(15<<20) {
 			h.t.Errorf("%d puts of 15 MiB wait; want %d", len(waiting), maxParked/(15<<20))
 		}
-		p, id := h.serving("get_result_queue") // whose budget is free
+		p, id := h.serving("get_result_queue") // whose room is free
 		p.want("#RETURN", "null", id, "put", large)
 		w, id := h.serving("get_task_queue")
 		w.want("#RETURN", `"one"`, id, "get")

@@ -73,8 +73,8 @@ func openPortOn(t *testing.T, dir string, opt Options, room int64) *netRig {
 		if n := r.server.count.current.Load(); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
-		if free := r.server.budget.Free(); free != glassq.BodiesInFlight {
-			t.Errorf("%d bytes of the budget are not given back", glassq.BodiesInFlight-free)
+		if n, bursts := r.server.intake.Taken(), r.server.bursts.Load(); n != 0 || bursts != 0 {
+			t.Errorf("%d bytes of the room for bodies and %d of that for bursts are not given back", n, bursts)
 		}
 		for i, l := range r.server.loops {
 			if n := l.gathered.Load(); n != 0 {

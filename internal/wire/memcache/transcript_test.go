@@ -186,8 +186,8 @@ func newRig(t testing.TB, opt Options) *rig {
 		if n := r.server.count.current.Load(); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
-		if free := r.server.budget.Free(); free != glassq.BodiesInFlight {
-			t.Errorf("%d bytes of the budget are not given back", glassq.BodiesInFlight-free)
+		if n, bursts := r.server.intake.Taken(), r.server.bursts.Load(); n != 0 || bursts != 0 {
+			t.Errorf("%d bytes of the room for bodies and %d of that for bursts are not given back", n, bursts)
 		}
 		if free := r.server.answers.Free(); free != answerRoom {
 			t.Errorf("%d bytes of the room for answers are not given back", answerRoom-free)
