@@ -153,8 +153,8 @@ func (g *grouping) record(r *record) {
 			g.groups[key] = t
 		}
 	}
-	if r.out.RT > 0 {
-		t.rt.record(r.out.RT)
+	if r.out.Took > 0 {
+		t.rt.record(r.out.Took)
 	}
 	if r.out.OK {
 		t.ok++

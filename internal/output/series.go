@@ -84,17 +84,17 @@ func (s *series) done(t time.Time, r *record) {
 	if !r.out.OK {
 		p.failed++
 	}
-	if r.out.RT > 0 {
+	if r.out.Took > 0 {
 		if p.rt == nil {
 			p.rt = newHistogram(1)
 		}
-		p.rt.record(r.out.RT)
+		p.rt.record(r.out.Took)
 	}
 	if r.hasDue() {
 		if p.whole == nil {
 			p.whole = newHistogram(1)
 		}
-		p.whole.record(r.out.RT + r.out.Lag)
+		p.whole.record(r.out.Took + r.out.Lag)
 	}
 }
 

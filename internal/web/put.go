@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/envelope"
 )
 
 // put stores tasks. The body is NDJSON of envelopes, a JSON envelope or array of them, or, with any
@@ -73,7 +74,7 @@ func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
 	}
 	var out []byte
 	for i := range tasks {
-		out = append(glassq.AppendReceipt(out, tasks[i].TaskID(), receipts[i]), '\n')
+		out = append(envelope.AppendReceipt(out, tasks[i].TaskID(), receipts[i]), '\n')
 	}
 	contentType := typeJSON
 	if many {
@@ -118,7 +119,7 @@ func (s *Server) parseTasks(queue string, list []record, many bool) ([]glassq.Ta
 			prev := &tasks[i-1]
 			t.Run, t.Type, t.Result, t.Key = prev.Run, prev.Type, prev.Result, prev.Key
 		}
-		err := glassq.ParseTask(rec.text, t)
+		err := envelope.ParseTask(rec.text, t)
 		switch {
 		case err != nil:
 		case t.Queue != "" && t.Queue != queue:

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/schema"
 )
@@ -14,7 +15,7 @@ func TestQueueSchemas(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
-	b := glassq.NewBroker(e, glassq.Limits{})
+	b := broker.New(e, glassq.Limits{})
 	if err := b.UseSchemas(t.Context(), schema.Compile); err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +42,7 @@ func TestQueueSchemas(t *testing.T) {
 	})
 
 	// Another broker on the same store, as after a restart, knows the schemas.
-	again := glassq.NewBroker(e, glassq.Limits{})
+	again := broker.New(e, glassq.Limits{})
 	if err := again.UseSchemas(t.Context(), schema.Compile); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func TestQueueSchemas(t *testing.T) {
 		{"drop", "DELETE", urls, "", "", 200, ""},
 		{"its schema went with it", "POST", urls + "/tasks", typeJSON, `{"body":"x"}`, 200, ""},
 	})
-	runSteps(t, New(glassq.NewBroker(e, glassq.Limits{}), Options{}), []step{
+	runSteps(t, New(broker.New(e, glassq.Limits{}), Options{}), []step{
 		{"without a compiler", "PATCH", urls, typeJSON, `{"task_schema":true}`, 501, "unsupported"},
 	})
 }
