@@ -3,10 +3,11 @@ package pickle
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"math"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 const maxExactInt = 1<<53 - 1 // the largest integer that every JSON reader keeps
@@ -58,7 +59,7 @@ func (w *jsonWriter) value(v *Value) error {
 		if w.exact && v.Num == 1 && ascii(v.Raw) {
 			w.tagged("unicode", v.Raw)
 		} else {
-			w.out = appendString(w.out, v.Raw)
+			w.out = jsonline.AppendString(w.out, v.Raw)
 		}
 	case Str:
 		switch {
@@ -67,7 +68,7 @@ func (w *jsonWriter) value(v *Value) error {
 		case w.exact && !ascii(v.Raw):
 			w.tagged("str", v.Raw)
 		default:
-			w.out = appendString(w.out, v.Raw)
+			w.out = jsonline.AppendString(w.out, v.Raw)
 		}
 	case Bytes:
 		w.base64("bytes", v.Raw)
@@ -101,7 +102,7 @@ func (w *jsonWriter) value(v *Value) error {
 
 func (w *jsonWriter) tagged(tag string, text []byte) {
 	w.str(`{"$py":"` + tag + `","v":`)
-	w.out = append(appendString(w.out, text), '}')
+	w.out = append(jsonline.AppendString(w.out, text), '}')
 }
 
 func (w *jsonWriter) base64(tag string, raw []byte) {
@@ -174,7 +175,7 @@ func (w *jsonWriter) dict(items []*Value) error {
 			w.str(",")
 		}
 		if plain {
-			w.out = appendString(w.out, items[i].Raw)
+			w.out = jsonline.AppendString(w.out, items[i].Raw)
 			w.str(":")
 			if err := w.value(items[i+1]); err != nil {
 				return err
@@ -316,39 +317,16 @@ func dateText(name string, b []byte) (string, bool) {
 	return string(out), true
 }
 
-const hexDigits = "0123456789abcdef"
-
-// appendString prints text, which is UTF-8, as a JSON string.
-func appendString(dst, s []byte) []byte {
-	dst = append(dst, '"')
-	from := 0
-	for i, c := range s {
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
-		}
-		dst = append(dst, s[from:i]...)
-		from = i + 1
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-		}
-	}
-	return append(append(dst, s[from:]...), '"')
-}
-
 // ParseJSON makes the value that JSON stands for; objects with "$py" are what [AppendJSON] says, and
 // otherwise plain dicts. It reports false for what is not JSON, is nested deeper than the limit, has more
 // values or a longer integer: such a body is text to Python. What is in a {"$py":"pickle"} must
 // be looked at with [Check], like everything that came from somebody else. The value may alias b.
 func ParseJSON(b []byte, lim Limits) (*Value, bool) {
-	if !json.Valid(b) {
+	if !jsonline.Valid(b) {
 		return nil, false
 	}
-	p := jsonReader{in: b, lim: lim.withDefaults(), ok: true}
+	p := jsonReader{c: jsonline.Read(b), lim: lim.withDefaults(), ok: true}
+	defer p.c.Close()
 	v := p.value(0)
 	return v, p.ok
 }
