@@ -125,7 +125,7 @@ func ParseAck(line []byte, a *glassq.Ack) error {
 	if raw != nil {
 		implied = glassq.TypeJSON
 		if r.Body = raw; raw[0] == '"' && r.Type != "" {
-			c.From, c.To = at, at+len(raw)
+			c.From, c.To = at, at+len(raw) // the last value again
 			r.Body = c.Text("result")
 		}
 	}

@@ -32,10 +32,10 @@ func AppendLease(dst []byte, l *glassq.Lease) []byte {
 
 // appendKept appends the members of a task that an engine holds: it has a queue and an id.
 func appendKept(dst []byte, t *glassq.Task) []byte {
-	dst = appendString(dst, "queue", t.Queue)
+	dst = append(append(append(jsonline.AppendKey(dst, "queue"), '"'), t.Queue...), '"') // a name has nothing to escape
 	if t.Dense {
-		dst = appendString(dst, "id", t.Run)
-		dst = append(dst[:len(dst)-1], '/')
+		dst = append(append(jsonline.AppendKey(dst, "id"), '"'), t.Run...)
+		dst = append(dst, '/')
 		dst = append(strconv.AppendUint(dst, uint64(t.N), 10), '"')
 	} else if t.ID != "" {
 		dst = appendString(dst, "id", t.ID)

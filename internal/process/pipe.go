@@ -13,6 +13,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/envelope"
+	"github.com/glassq/glassq/internal/jsonline"
 	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 )
@@ -301,19 +302,8 @@ func nackOf(answer []byte) error {
 }
 
 func parseDelay(raw json.RawMessage) (time.Duration, error) {
-	var seconds float64
-	var text string
-	delay := time.Duration(-1)
-	if json.Unmarshal(raw, &seconds) == nil {
-		if seconds >= 0 && seconds <= glassq.MaxDelay.Seconds() {
-			delay = time.Duration(seconds * float64(time.Second))
-		}
-	} else if json.Unmarshal(raw, &text) == nil {
-		if d, err := time.ParseDuration(text); err == nil {
-			delay = d
-		}
-	}
-	if delay < 0 || delay > glassq.MaxDelay {
+	delay, ok := jsonline.Duration(raw)
+	if !ok || delay > glassq.MaxDelay {
 		return 0, fmt.Errorf("its delay %.40s is neither a duration like \"5s\" nor a number of seconds", raw)
 	}
 	return delay, nil
@@ -333,7 +323,7 @@ func checkAnswer(line []byte) error {
 	if _, ok := errors.AsType[*worker.NackError](nack); ok {
 		return nil
 	}
-	if utf8.Valid(line) && json.Valid(line) {
+	if jsonline.Valid(line) {
 		return nack
 	}
 	return err
