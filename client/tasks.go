@@ -190,7 +190,7 @@ func readLeases(answer []byte) ([]glassq.Lease, error) {
 		line, rest, _ := bytes.Cut(answer, []byte{'\n'})
 		var l glassq.Lease
 		if n := len(leases); n > 0 { // strings that repeat are shared
-			l.Queue, l.Run, l.Type, l.Result = leases[n-1].Queue, leases[n-1].Run, leases[n-1].Type, leases[n-1].Result
+			l.Queue, l.Run, l.Type, l.ResultQueue = leases[n-1].Queue, leases[n-1].Run, leases[n-1].Type, leases[n-1].ResultQueue
 		}
 		if err := envelope.ParseLease(line, &l); err != nil {
 			return nil, badAnswer(err)

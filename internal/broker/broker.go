@@ -137,8 +137,8 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 			t.ID = ""
 		}
 	}
-	if t.Result != "" {
-		if err := glassq.CheckName(t.Result); err != nil {
+	if t.ResultQueue != "" {
+		if err := glassq.CheckName(t.ResultQueue); err != nil {
 			return err
 		}
 	}

@@ -33,7 +33,7 @@ func TestParseTask(t *testing.T) {
 			"all", `{"queue":"q","id":"x","run":"r","priority":9,"delay":"250ms","ttl":1.5,"attempts":3,"lease":"2m","result":"rq","headers":{"traceparent":"00"},"key":"host","flags":7,"body":"b"}`,
 			glassq.Task{
 				Queue: "q", ID: "x", Run: "r", Priority: glassq.Level(9), Delay: 250 * time.Millisecond, TTL: 1500 * time.Millisecond, Attempts: 3, Lease: 2 * time.Minute,
-				Result: "rq", Headers: map[string]string{"traceparent": "00"}, Key: "host", Flags: 7, Body: []byte("b"), Type: glassq.TypeText,
+				ResultQueue: "rq", Headers: map[string]string{"traceparent": "00"}, Key: "host", Flags: 7, Body: []byte("b"), Type: glassq.TypeText,
 			}, "",
 		},
 		{"lowest priority", `{"priority":0,"body":""}`, glassq.Task{Priority: glassq.Level(0), Body: []byte{}, Type: glassq.TypeText}, ""},
@@ -107,7 +107,7 @@ func TestAppendTask(t *testing.T) {
 		{"dense", glassq.Task{Run: "r", N: 0, Dense: true, Type: glassq.TypeText}, `{"run":"r","n":0,"body":""}`},
 		{
 			"all", glassq.Task{
-				Queue: "q", ID: "x", Run: "r", Priority: glassq.Level(0), Delay: 250 * time.Millisecond, TTL: time.Hour, Attempts: 3, Lease: time.Minute, Result: "rq",
+				Queue: "q", ID: "x", Run: "r", Priority: glassq.Level(0), Delay: 250 * time.Millisecond, TTL: time.Hour, Attempts: 3, Lease: time.Minute, ResultQueue: "rq",
 				Headers: map[string]string{"b": "2", "a": "1"}, Key: "k", Flags: 7, Extra: []byte("{\"x\":1,\n\"id\":2,\"token\":3, \"y\" : [4]}"), Type: glassq.TypeText,
 			},
 			`{"queue":"q","id":"x","run":"r","delay":0.25,"ttl":3600,"lease":60,"priority":0,"attempts":3,"result":"rq","key":"k","flags":7,"headers":{"a":"1","b":"2"},"x":1,"y":[4],"body":""}`,

@@ -145,7 +145,7 @@ func readMember(c *jsonline.Cursor, line []byte, word uint32, t, old *glassq.Tas
 			t.Lease = d
 		}
 	case wordResult:
-		t.Result = keep(old.Result, c.Text("result"))
+		t.ResultQueue = keep(old.ResultQueue, c.Text("result"))
 	case wordHeaders:
 		c.Fail(c.From, "headers must begin with {")
 	case wordKey:

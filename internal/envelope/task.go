@@ -69,8 +69,8 @@ func appendRest(dst []byte, t *glassq.Task) []byte {
 	if t.Attempts != 0 {
 		dst = strconv.AppendInt(jsonline.AppendKey(dst, "attempts"), int64(t.Attempts), 10)
 	}
-	if t.Result != "" {
-		dst = appendString(dst, "result", t.Result)
+	if t.ResultQueue != "" {
+		dst = appendString(dst, "result", t.ResultQueue)
 	}
 	if t.Key != "" {
 		dst = appendString(dst, "key", t.Key)

@@ -117,7 +117,7 @@ func (s *Server) parseTasks(queue string, list []record, many bool) ([]glassq.Ta
 		t := &tasks[i]
 		if i > 0 { // strings that repeat are shared
 			prev := &tasks[i-1]
-			t.Run, t.Type, t.Result, t.Key = prev.Run, prev.Type, prev.Result, prev.Key
+			t.Run, t.Type, t.ResultQueue, t.Key = prev.Run, prev.Type, prev.ResultQueue, prev.Key
 		}
 		err := envelope.ParseTask(rec.text, t)
 		switch {
@@ -151,17 +151,17 @@ func rawTask(queue, media string, r *http.Request, body []byte) (glassq.Task, ti
 	q := parseQuery(r, "id", "run", "n", "priority", "delay", "ttl", "attempts", "lease", "result", "key", "wait")
 	wait := q.duration("wait")
 	t := glassq.Task{
-		Queue:    queue,
-		Body:     body,
-		Type:     r.Header.Get("Content-Type"),
-		Run:      q.text("run"),
-		ID:       q.text("id"),
-		Delay:    q.duration("delay"),
-		TTL:      q.duration("ttl"),
-		Attempts: int(q.number("attempts", 0, glassq.MaxAttempts)),
-		Lease:    q.duration("lease"),
-		Result:   q.text("result"),
-		Key:      q.text("key"),
+		Queue:       queue,
+		Body:        body,
+		Type:        r.Header.Get("Content-Type"),
+		Run:         q.text("run"),
+		ID:          q.text("id"),
+		Delay:       q.duration("delay"),
+		TTL:         q.duration("ttl"),
+		Attempts:    int(q.number("attempts", 0, glassq.MaxAttempts)),
+		Lease:       q.duration("lease"),
+		ResultQueue: q.text("result"),
+		Key:         q.text("key"),
 	}
 	switch media {
 	case "application/x-www-form-urlencoded":
