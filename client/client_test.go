@@ -21,6 +21,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/web"
 )
@@ -32,7 +33,7 @@ func openStore(t testing.TB) glassq.Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
-	return glassq.NewBroker(e, glassq.Limits{})
+	return broker.New(e, glassq.Limits{})
 }
 
 func dial(t testing.TB, url string, opt client.Options) *client.Client {
@@ -361,7 +362,7 @@ func Example() {
 		return
 	}
 	defer engine.Close()
-	server := httptest.NewServer(web.New(glassq.NewBroker(engine, glassq.Limits{}), web.Options{}))
+	server := httptest.NewServer(web.New(broker.New(engine, glassq.Limits{}), web.Options{}))
 	defer server.Close()
 
 	c, err := client.New(server.URL, client.Options{})

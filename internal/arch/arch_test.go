@@ -32,27 +32,28 @@ type rule struct {
 var rules = []rule{
 	{"cmd/glassq/...", 4, []string{"..."}, false},
 	{"bench/...", 4, []string{"..."}, false},
-	{"examples/...", 4, []string{".", "client", "worker", "store"}, false},
+	{"examples/...", 4, []string{".", "client", "result", "worker", "store"}, false},
 
 	{"internal/ladder", 3, []string{".", "client", "internal/disk", "internal/history", "internal/state", "internal/wal/..."}, false},
 	{"internal/ladder/mutants", 4, nil, true},
 	{"internal/ladder/reliability", 4, nil, true},
-	{"internal/fetch/...", 3, []string{".", "worker"}, false},
-	{"internal/process/...", 3, []string{".", "worker"}, false},
+	{"internal/fetch/...", 3, []string{".", "internal/jsonline", "result", "worker"}, false},
+	{"internal/process/...", 3, []string{".", "internal/envelope", "internal/jsonline", "result", "worker"}, false},
 
-	{"store", 3, []string{".", "internal/disk", "internal/schema"}, false},
+	{"store", 3, []string{".", "internal/broker", "internal/disk", "internal/schema"}, false},
 	{"internal/check/...", 3, []string{".", "internal/schema", "spec"}, false},
 
+	{"internal/broker", 2, []string{".", "internal/jsonline", "result"}, true},
 	{"internal/disk/...", 2, []string{".", "internal/state", "internal/wal"}, false},
 	{"internal/jetstream/...", 2, []string{".", "internal/state"}, false},
-	{"internal/wire/manager", 2, []string{".", "internal/door", "internal/wire/manager/pickle"}, false},
-	{"internal/wire/...", 2, []string{".", "internal/door"}, false},
-	{"internal/web/...", 2, []string{".", "internal/door", "internal/jsonwalk", "spec"}, false},
-	{"client/...", 2, []string{"."}, true},
-	{"worker/...", 2, []string{"."}, true},
-	{"internal/dispatch/...", 2, []string{"."}, false},
-	{"internal/output/...", 2, []string{".", "internal/jsonwalk", "internal/report"}, false},
-	{"internal/report", 2, []string{"."}, false},
+	{"internal/wire/manager", 2, []string{".", "internal/door", "internal/jsonline", "internal/wire/manager/pickle"}, false},
+	{"internal/wire/...", 2, []string{".", "internal/door", "internal/jsonline"}, false},
+	{"internal/web/...", 2, []string{".", "internal/door", "internal/envelope", "internal/jsonline", "spec"}, false},
+	{"client/...", 2, []string{".", "internal/envelope"}, true},
+	{"worker/...", 2, []string{".", "result"}, true},
+	{"internal/dispatch/...", 2, []string{".", "internal/broker", "internal/envelope", "internal/jsonline"}, false},
+	{"internal/output/...", 2, []string{".", "internal/jsonline", "internal/report", "result"}, false},
+	{"internal/report", 2, []string{".", "result"}, false},
 	{"internal/target/...", 2, []string{"."}, false},
 
 	{"internal/wal/waltest", 1, []string{"internal/wal"}, true},
@@ -60,14 +61,16 @@ var rules = []rule{
 	{"internal/state", 1, []string{"."}, false},
 	{"internal/door", 1, []string{"."}, true},
 	{"internal/history", 1, nil, true},
-	{"internal/schema", 1, []string{"internal/jsonwalk"}, false},
+	{"internal/envelope", 1, []string{".", "internal/jsonline"}, false},
+	{"result", 1, []string{".", "internal/jsonline"}, true},
+	{"internal/schema", 1, nil, false},
 	{"enginetest", 1, []string{"."}, true},
 
 	{"internal/arch", 0, nil, true},
 	{"internal/leftout", 0, nil, true}, // a tool of make test
 	{"spec", 0, nil, true},             // embedded files
-	{"internal/jsonwalk", 0, nil, true},
-	{".", 0, []string{"internal/jsonwalk"}, true},
+	{"internal/jsonline", 0, []string{"."}, false},
+	{".", 0, nil, true},
 }
 
 // forTests may be imported by the tests of what is not below them.
