@@ -26,7 +26,6 @@ func Complete(dst, record, input []byte, inputType string, r *Record) ([]byte, e
 		return dst, errNotUTF8
 	}
 	c := jsonline.Read(record)
-	defer c.Close()
 	var hasInput, ok, rt bool
 	var h has
 	start, end := 0, 0 // of the members of the last o, without its braces; end is 0 for none
@@ -64,7 +63,7 @@ func Complete(dst, record, input []byte, inputType string, r *Record) ([]byte, e
 		c.Value()
 	}
 	last := c.To
-	if c.End(); c.Err() != nil {
+	if c.Err() != nil {
 		return dst, errNotObject
 	}
 	if end == 0 {

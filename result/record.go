@@ -171,7 +171,6 @@ func mayFail(result []byte) bool {
 // whether record is one JSON object.
 func eachOfO(record []byte, begin func(object bool), member func(key, value []byte)) bool {
 	c := jsonline.Read(record)
-	defer c.Close()
 	for c.Open('{', "a record"); c.More(); {
 		if string(c.Key()) != "o" {
 			c.Value()
@@ -188,7 +187,6 @@ func eachOfO(record []byte, begin func(object bool), member func(key, value []by
 			}
 		}
 	}
-	c.End()
 	return c.Err() == nil
 }
 

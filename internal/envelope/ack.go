@@ -64,7 +64,6 @@ func appendResult(dst []byte, t *glassq.Task) []byte {
 func ParseAck(line []byte, a *glassq.Ack) error {
 	*a = glassq.Ack{}
 	c := jsonline.ReadText(line)
-	defer c.Close()
 	var r glassq.Task
 	var raw []byte // the result as it was written
 	at, b64 := 0, false
@@ -83,10 +82,10 @@ func ParseAck(line []byte, a *glassq.Ack) error {
 		}
 		switch word := string(key); {
 		case word == "put" && c.At('['):
-			readPuts(c, line, a)
+			readPuts(&c, line, a)
 			continue
 		case word == "headers" && c.At('{'):
-			r.Headers = readHeaders(c)
+			r.Headers = readHeaders(&c)
 			continue
 		}
 		v := c.Value()
@@ -95,7 +94,7 @@ func ParseAck(line []byte, a *glassq.Ack) error {
 		}
 		switch string(key) {
 		case "token":
-			a.Token = readToken(c)
+			a.Token = readToken(&c)
 		case "result":
 			raw, at = v, c.From
 		case "type":
@@ -112,7 +111,7 @@ func ParseAck(line []byte, a *glassq.Ack) error {
 			c.Fail(c.From, "an ack has no member %.40q, only token, result, type, b64, queue, headers, put", key)
 		}
 	}
-	if c.End(); c.Err() == nil && a.Token.Number == 0 {
+	if c.Err() == nil && a.Token.Number == 0 {
 		c.Fail(0, needToken)
 	}
 	if b64 && raw != nil {

@@ -19,9 +19,7 @@ import (
 // has code bad_request and names the byte offset in line.
 func ParseTask(line []byte, t *glassq.Task) error {
 	c := jsonline.ReadText(line)
-	defer c.Close()
-	readTask(c, line, t, nil)
-	c.End()
+	readTask(&c, line, t, nil)
 	return c.Err()
 }
 
@@ -30,9 +28,7 @@ func ParseTask(line []byte, t *glassq.Task) error {
 func ParseLease(line []byte, l *glassq.Lease) error {
 	*l = glassq.Lease{Task: l.Task}
 	c := jsonline.ReadText(line)
-	defer c.Close()
-	readTask(c, line, &l.Task, l)
-	c.End()
+	readTask(&c, line, &l.Task, l)
 	l.Deadline = time.Now().Add(l.Length)
 	return c.Err()
 }

@@ -103,7 +103,6 @@ func appendHeaders(dst []byte, headers map[string]string) []byte {
 func appendExtra(dst, extra []byte) []byte {
 	at := len(dst)
 	c := jsonline.ReadText(extra)
-	defer c.Close()
 	for c.Open('{', "extra"); c.More(); {
 		key := c.Key()
 		raw := extra[c.From:c.To]
@@ -117,7 +116,7 @@ func appendExtra(dst, extra []byte) []byte {
 		dst = append(append(dst, raw...), ':')
 		dst = jsonline.AppendLine(dst, value)
 	}
-	if c.End(); c.Err() != nil {
+	if c.Err() != nil {
 		dst = dst[:at]
 	}
 	return dst

@@ -13,7 +13,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -27,49 +26,42 @@ import (
 // only passed on stays as it was written. The callers that mind look for themselves.
 var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
-// A Cursor goes through one JSON text from its beginning to its end and builds nothing. Its error is sticky:
-// after the first one all methods return zero values and all loops end. It is for one goroutine.
+// A Cursor goes through one JSON text from its beginning to its end and builds nothing. The text was checked as
+// a whole before, so that the cursor need only find where values end. Its error is sticky: after the first one all
+// methods return zero values and all loops end. It is for one goroutine.
+//
+// What the methods return aliases the text wherever nothing had to be unescaped, with no spare capacity.
 type Cursor struct {
 	line  []byte
 	plain bool // nothing in line is escaped
-	src   bytes.Buffer
-	dec   *jsontext.Decoder
+	i     int  // where it stands
 	err   *glassq.Error
 
 	// From and To are where the last key or value lies, quotes included.
 	From, To int
 }
 
-var cursors = sync.Pool{New: func() any { return &Cursor{dec: new(jsontext.Decoder)} }}
-
-// Read begins at the start of line. The caller must call Close and not use the cursor after it. What the
-// methods return aliases line wherever nothing had to be unescaped, with no spare capacity.
-func Read(line []byte) *Cursor {
-	c := cursors.Get().(*Cursor)
-	c.line, c.src = line, *bytes.NewBuffer(line)
-	c.plain = bytes.IndexByte(line, '\\') < 0
-	c.dec.Reset(&c.src, lenient)
+// Read checks that line is one JSON value, and begins at its start.
+func Read(line []byte) Cursor {
+	c := Cursor{line: line, plain: bytes.IndexByte(line, '\\') < 0}
+	if !jsontext.Value(line).IsValid(lenient) {
+		c.findFault()
+	}
 	return c
 }
 
 // ReadText is Read, but line must be UTF-8.
-func ReadText(line []byte) *Cursor {
-	c := Read(line)
+func ReadText(line []byte) Cursor {
 	if !utf8.Valid(line) {
 		at := 0
 		for r, n := utf8.DecodeRune(line); r != utf8.RuneError || n != 1; r, n = utf8.DecodeRune(line[at:]) {
 			at += n
 		}
+		var c Cursor
 		c.Fail(at, "not UTF-8; send bytes as b64")
+		return c
 	}
-	return c
-}
-
-// Close ends the use of the cursor.
-func (c *Cursor) Close() {
-	c.line, c.src, c.err = nil, bytes.Buffer{}, nil
-	c.From, c.To = 0, 0
-	cursors.Put(c)
+	return Read(line)
 }
 
 // Fail makes an error about the byte at, unless there is one already.
@@ -88,36 +80,46 @@ func (c *Cursor) Err() error {
 	return c.err
 }
 
-// broken notes an error of the decoder.
-func (c *Cursor) broken(err error) {
-	at := int(c.dec.InputOffset())
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
-	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		at, err = int(e.ByteOffset), e.Err
-	}
-	if errors.Is(err, io.ErrUnexpectedEOF) {
+// findFault notes what is wrong with the text, and where.
+func (c *Cursor) findFault() {
+	d := jsontext.NewDecoder(bytes.NewBuffer(c.line), lenient)
+	_, err := d.ReadValue()
+	e, ok := errors.AsType[*jsontext.SyntacticError](err)
+	switch {
+	case err == nil:
+		rest := bytes.TrimLeft(c.line[d.InputOffset():], " \t\r\n")
+		c.Fail(len(c.line)-len(rest), "something follows the end")
+	case !ok || errors.Is(err, io.ErrUnexpectedEOF): // or there is nothing
 		c.Fail(len(c.line), "the JSON ends too early")
-		return
+	default:
+		c.Fail(int(e.ByteOffset), "not JSON: %s", strings.TrimPrefix(e.Err.Error(), "jsontext: "))
 	}
-	c.Fail(at, "not JSON: %s", strings.TrimPrefix(err.Error(), "jsontext: "))
 }
 
-// At reports whether the next value begins with kind: one of { [ " 0 t f n.
-func (c *Cursor) At(kind jsontext.Kind) bool { return c.err == nil && c.dec.PeekKind() == kind }
+// next is the first byte after space and the commas and colons between values.
+func (c *Cursor) next() byte {
+	i := c.i
+	for between[c.line[i]] {
+		i++
+	}
+	c.i = i
+	return c.line[i]
+}
+
+// At reports whether the next value begins with b: one of { [ and ".
+func (c *Cursor) At(b byte) bool { return c.err == nil && c.next() == b }
 
 // Open takes the beginning of an object or array, { or [. More goes through what is in it.
-func (c *Cursor) Open(kind jsontext.Kind, what string) {
+func (c *Cursor) Open(b byte, what string) {
 	if c.err != nil {
 		return
 	}
-	if c.dec.PeekKind() != kind {
-		rest := c.line[c.dec.InputOffset():]
-		c.Fail(len(c.line)-len(bytes.TrimLeft(rest, " \t\r\n,:")), "%s must begin with %c", what, kind)
+	if c.next() != b {
+		c.Fail(c.i, "%s must begin with %c", what, b)
 		return
 	}
-	c.take()
+	c.i++
+	c.From, c.To = c.i-1, c.i
 }
 
 // More reports whether another member or element follows, and takes the end of the object or array if not.
@@ -125,22 +127,12 @@ func (c *Cursor) More() bool {
 	if c.err != nil {
 		return false
 	}
-	switch c.dec.PeekKind() {
-	case '}', ']', 0: // 0 is an error
-		c.take()
-		return false
+	if b := c.next(); b != '}' && b != ']' {
+		return true
 	}
-	return true
-}
-
-// take takes the beginning or end of an object or array.
-func (c *Cursor) take() {
-	if _, err := c.dec.ReadToken(); err != nil {
-		c.broken(err)
-		return
-	}
-	c.To = int(c.dec.InputOffset())
-	c.From = c.To - 1
+	c.i++
+	c.From, c.To = c.i-1, c.i
+	return false
 }
 
 // Key takes the name of a member and returns what it says; halves of surrogate pairs are U+FFFD. Text refuses them.
@@ -157,14 +149,69 @@ func (c *Cursor) Value() []byte {
 	if c.err != nil {
 		return nil
 	}
-	v, err := c.dec.ReadValue()
-	if err != nil {
-		c.broken(err)
-		return nil
+	c.next()
+	c.From = c.i
+	switch c.line[c.i] {
+	case '"':
+		c.i = afterString(c.line, c.i)
+	case '{', '[':
+		c.i = afterGroup(c.line, c.i)
+	default:
+		i := c.i
+		for i < len(c.line) && !ends[c.line[i]] {
+			i++
+		}
+		c.i = i
 	}
-	c.To = int(c.dec.InputOffset())
-	c.From = c.To - len(v)
-	return c.last()
+	c.To = c.i
+	return c.line[c.From:c.To:c.To]
+}
+
+// between are the bytes between values, ends those that end a number or a word.
+var (
+	between = [256]bool{' ': true, '\t': true, '\r': true, '\n': true, ',': true, ':': true}
+	ends    = [256]bool{' ': true, '\t': true, '\r': true, '\n': true, ',': true, ']': true, '}': true}
+)
+
+// afterString is the index after the string that begins at b[i].
+func afterString(b []byte, i int) int {
+	i++
+	for near := min(i+16, len(b)); i < near; i++ { // most end soon
+		switch b[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i++
+		}
+	}
+	for {
+		i += bytes.IndexByte(b[i:], '"')
+		escapes := 0
+		for b[i-1-escapes] == '\\' {
+			escapes++
+		}
+		if i++; escapes%2 == 0 {
+			return i
+		}
+	}
+}
+
+// afterGroup is the index after the object or array that begins at b[i].
+func afterGroup(b []byte, i int) int {
+	for depth := 0; ; {
+		switch b[i] {
+		case '"':
+			i = afterString(b, i)
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		}
+		if i++; depth == 0 {
+			return i
+		}
+	}
 }
 
 func (c *Cursor) last() []byte {
@@ -172,16 +219,6 @@ func (c *Cursor) last() []byte {
 		return nil
 	}
 	return c.line[c.From:c.To:c.To]
-}
-
-// End takes the end of the text: nothing may follow but space.
-func (c *Cursor) End() {
-	if c.err != nil {
-		return
-	}
-	if rest := bytes.TrimLeft(c.line[c.To:], " \t\r\n"); len(rest) > 0 {
-		c.Fail(len(c.line)-len(rest), "something follows the end")
-	}
 }
 
 // Null reports whether the last value is null.

@@ -49,6 +49,14 @@ func Seconds(v []byte) (time.Duration, bool) {
 // Int reads a JSON number as an integer: decimals are cut off, and what is beyond an int64 is its bound.
 // A value that is no number is 0.
 func Int(v []byte) int64 {
+	n, i := int64(0), 0
+	for i < min(len(v), 18) && v[i]-'0' <= 9 {
+		n = n*10 + int64(v[i]-'0')
+		i++
+	}
+	if i > 0 && i == len(v) {
+		return n
+	}
 	if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
 		return n
 	}

@@ -35,12 +35,11 @@ func (obj *object) scan(b []byte) bool {
 	*obj = object{clean: true}
 	obj.out.OK = true
 	c := jsonline.Read(b)
-	defer c.Close()
 	for c.Open('{', "a record"); c.More(); {
 		obj.members++
 		name, key := c.Key(), span{c.From, c.To}
 		if string(name) == "o" {
-			obj.takeOut(c, key)
+			obj.takeOut(&c, key)
 			continue
 		}
 		c.Value()
@@ -64,7 +63,7 @@ func (obj *object) scan(b []byte) bool {
 			obj.clean = false
 		}
 	}
-	if c.End(); c.Err() != nil {
+	if c.Err() != nil {
 		return false
 	}
 	if !obj.o.isObject(b) {
@@ -110,7 +109,6 @@ func (obj *object) takeOut(c *jsonline.Cursor, key span) {
 // the key says, and key where it lies, with its quotes.
 func eachMember(v []byte, f func(name []byte, key, value span)) {
 	c := jsonline.Read(v)
-	defer c.Close()
 	for c.Open('{', "an object"); c.More(); {
 		name, key := c.Key(), span{c.From, c.To}
 		if c.Value() != nil {

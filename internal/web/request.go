@@ -84,14 +84,13 @@ func records(contentType string, body []byte) (list []record, single bool, err e
 		return []record{{1, body}}, true, nil
 	}
 	c := jsonline.Read(body)
-	defer c.Close()
 	for c.Open('[', "a batch"); c.More(); {
 		if len(list) == glassq.MaxBatch {
 			return nil, false, tooLarge(maxRequest)
 		}
 		list = append(list, record{len(list) + 1, c.Value()})
 	}
-	if c.End(); c.Err() != nil {
+	if c.Err() != nil {
 		return nil, false, c.Err()
 	}
 	return list, false, nil

@@ -358,8 +358,8 @@ func ParseJSON(b []byte, lim Limits) (*Value, bool) {
 	if !jsonline.Valid(b) {
 		return nil, false
 	}
-	p := jsonReader{c: jsonline.Read(b), lim: lim.withDefaults(), ok: true}
-	defer p.c.Close()
+	c := jsonline.Read(b)
+	p := jsonReader{c: &c, lim: lim.withDefaults(), ok: true}
 	v := p.value(0)
 	return v, p.ok
 }
