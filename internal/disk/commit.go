@@ -160,6 +160,7 @@ func (e *Engine) commit(snapshot bool) (*image, error) {
 		return nil, nil
 	}
 	var image *image
+	bodies := f.bodies // lives writes it while f is flying
 	if write {
 		f.limit = e.st.Limit()
 		f.buf = slices.Grow(f.buf, 8) // for padding
@@ -182,7 +183,7 @@ func (e *Engine) commit(snapshot bool) (*image, error) {
 		synced := f.force || snapshot || f.sync && e.opt.Sync == SyncAlways
 		err := e.log.Append(f.buf, f.time, f.count)
 		if err == nil {
-			if f.bodies {
+			if bodies {
 				e.cache.add(payload{frame: uint64(f.pos) / 8, time: f.time, bytes: f.buf[wal.HeaderSize:]})
 			}
 			e.afterAppend()
