@@ -224,7 +224,7 @@ func TestOperator(t *testing.T) {
 	if err := c.Drop(ctx, "q"); err != nil {
 		t.Errorf("Drop = %v", err)
 	}
-	if st, err := c.Stats(ctx); err != nil || st.Sync != "memory" {
+	if st, err := c.Stats(ctx); err != nil || st.Disk.Sync != "memory" {
 		t.Errorf("Stats = %+v, %v", st, err)
 	}
 }

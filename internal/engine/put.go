@@ -1,4 +1,4 @@
-package disk
+package engine
 
 import (
 	"context"
@@ -72,7 +72,7 @@ func (e *Engine) Put(_ context.Context, tasks []glassq.Task) ([]glassq.Receipt, 
 // putNow decides a put whose records are in s, and fills in receipts. It returns what is to be waited
 // for, or the queue that is full, if it may ever have room. The caller holds mu.
 func (e *Engine) putNow(tasks []glassq.Task, s *scratch, receipts []glassq.Receipt) (uint64, *state.Queue, error) {
-	if err := e.roomOn(grows, len(s.buf)); err != nil {
+	if err := e.roomOn(Grows, len(s.buf)); err != nil {
 		return 0, nil, err
 	}
 	if full, err := e.roomFor(tasks); err != nil {
@@ -90,7 +90,7 @@ func (e *Engine) putNow(tasks []glassq.Task, s *scratch, receipts []glassq.Recei
 	}
 	f := e.newest() // a duplicate's first put may be under way as well
 	if stored {
-		e.open.sync = true
+		e.open.Waited = true
 	}
 	return f, nil, nil
 }

@@ -1,4 +1,4 @@
-package disk
+package engine
 
 import (
 	"cmp"
@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/glassq/glassq/internal/state"
-	"github.com/glassq/glassq/internal/wal"
 )
 
 const (
@@ -17,14 +16,14 @@ const (
 
 // look wakes the keeper.
 func (e *Engine) look() {
-	e.lookAt.Store(e.log.Stats().Bytes + uint64(e.ckEvery())/16)
+	e.lookAt.Store(e.written.Load() + uint64(e.opt.CheckpointEvery)/16)
 	select {
 	case e.work <- struct{}{}:
 	default:
 	}
 }
 
-// keep writes checkpoints, moves bodies out of mostly dead segments, and deletes dead ones, whenever the
+// keep writes checkpoints, moves bodies out of mostly dead extents, and frees dead ones, whenever the
 // log has grown or has become quiet.
 func (e *Engine) keep() {
 	for {
@@ -35,7 +34,7 @@ func (e *Engine) keep() {
 		case <-e.failed:
 			return
 		}
-		if err := e.tidy(); err != nil && !stopped(err) {
+		if err := e.tidy(); err != nil && !e.stopped(err) {
 			e.opt.Logger.Error("the log could not be tidied, the next look tries again", "err", err)
 		}
 	}
@@ -45,39 +44,38 @@ func (e *Engine) keep() {
 func (e *Engine) tidy() error {
 	for {
 		if e.checkpointDue() {
-			if err := e.checkpoint(); err != nil {
+			if err := e.checkpoint(nil); err != nil {
 				return err
 			}
 		}
 		e.mu.Lock()
-		seg, ok := e.space.next()
+		x, ok := e.space.next()
 		e.mu.Unlock()
 		if !ok {
 			break
 		}
-		if done, err := e.empty(seg); err != nil || !done {
+		if done, err := e.empty(x); err != nil || !done {
 			return err
 		}
 	}
-	// A dead segment goes when both checkpoints are newer. It pays to write them for what is larger.
+	// A dead extent goes when both checkpoints are newer. It pays to write them for what is larger.
 	for range 2 {
 		e.mu.Lock()
 		_, dead := e.space.idle()
-		tight := e.volume.tight()
 		e.mu.Unlock()
-		if dead == 0 || !tight && uint64(dead) < max(uint64(e.ckEvery()), 2*e.ckSize.Load()) {
+		if dead == 0 || !e.tight.Load() && uint64(dead) < e.worth() {
 			return nil
 		}
-		if err := e.checkpoint(); err != nil {
+		if err := e.checkpoint(nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// empty moves the bodies that live in seg to the end of the log, in small steps. done is false when the
+// empty moves the bodies that live in an extent to the end of the log, in small steps. done is false when the
 // engine stops.
-func (e *Engine) empty(seg wal.Segment) (done bool, err error) {
+func (e *Engine) empty(x Extent) (done bool, err error) {
 	timer := time.NewTimer(movePause)
 	defer timer.Stop()
 	var some []state.Lying
@@ -89,7 +87,7 @@ func (e *Engine) empty(seg wal.Segment) (done bool, err error) {
 				return true, nil
 			}
 			e.mu.Lock()
-			some, cursor, done = e.st.Survivors(some, uint64(seg.First)/8, uint64(seg.End)/8, cursor)
+			some, cursor, done = e.st.Survivors(some, x.First, x.End, cursor)
 			e.mu.Unlock()
 			slices.SortFunc(some, func(a, b state.Lying) int {
 				return cmp.Or(cmp.Compare(a.Frame, b.Frame), cmp.Compare(a.Offset, b.Offset))
@@ -99,19 +97,19 @@ func (e *Engine) empty(seg wal.Segment) (done bool, err error) {
 		began := time.Now()
 		k, err := m.load(e.log, some)
 		if err != nil {
-			e.leave(seg, err)
+			e.leave(x, err)
 			return true, nil
 		}
 		if err := e.begin(); err != nil {
 			return false, err
 		}
-		if err := e.roomOn(shrinks, len(m.buf)); err != nil {
+		if err := e.roomOn(Shrinks, len(m.buf)); err != nil {
 			e.end()
 			return false, err
 		}
-		for i, x := range some[:k] {
+		for i, l := range some[:k] {
 			// Those that ended meanwhile need no move.
-			if p, ok := e.st.Place(x.Task); ok && p.Frame == x.Frame && p.Offset == x.Offset {
+			if p, ok := e.st.Place(l.Task); ok && p.Frame == l.Frame && p.Offset == l.Offset {
 				e.append(m.rec(i))
 			}
 		}
@@ -119,7 +117,7 @@ func (e *Engine) empty(seg wal.Segment) (done bool, err error) {
 		some = some[k:]
 		timer.Reset(max(movePause, moveRest*time.Since(began)))
 		if e.checkpointDue() {
-			if err := e.checkpoint(); err != nil {
+			if err := e.checkpoint(nil); err != nil {
 				return false, err
 			}
 		}
@@ -131,38 +129,40 @@ func (e *Engine) empty(seg wal.Segment) (done bool, err error) {
 	}
 }
 
-// leave gives up a segment of which a body does not read: whoever asks for that body is told.
-func (e *Engine) leave(seg wal.Segment, err error) {
-	e.opt.Logger.Error("a segment of the log is damaged and stays as it is", "segment", seg.No, "err", err)
+// leave gives up an extent of which a body does not read: whoever asks for that body is told.
+func (e *Engine) leave(x Extent, err error) {
+	e.opt.Logger.Error("a segment of the log is damaged and stays as it is", "segment", x.No, "err", err)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if x := e.space.find(seg.First); x != nil && x.No == seg.No {
-		x.damaged = true
+	if s := e.space.find(x.First); s != nil && s.No == x.No {
+		s.damaged = true
 	}
 }
 
 // A mover holds one step of move records.
 type mover struct {
-	frame wal.Frame
+	id    uint64
+	frame Stored
 	buf   []byte
 	ends  []int
 }
 
 // load makes the records of the first of some, and returns of how many. Every body is verified.
-func (m *mover) load(log *wal.Log, some []state.Lying) (n int, err error) {
+func (m *mover) load(log Log, some []state.Lying) (n int, err error) {
 	m.buf, m.ends = m.buf[:0], m.ends[:0]
 	for _, x := range some {
-		if pos := wal.Pos(x.Frame * 8); m.frame.Pos != pos {
-			if m.frame, err = log.ReadFrame(pos); err != nil {
+		if m.id != x.Frame {
+			if m.frame, err = log.Read(x.Frame); err != nil {
 				return 0, err
 			}
+			m.id = x.Frame
 		}
-		ok := uint64(x.Offset) < uint64(len(m.frame.Payload))
+		ok := uint64(x.Offset) < uint64(len(m.frame.Records))
 		if ok {
-			m.buf, ok = state.AppendMove(m.buf, x.Task, m.frame.Time, m.frame.Payload[x.Offset:])
+			m.buf, ok = state.AppendMove(m.buf, x.Task, m.frame.Time, m.frame.Records[x.Offset:])
 		}
 		if !ok {
-			return 0, &wal.CorruptError{File: "log", From: m.frame.Pos, Err: state.ErrRecord}
+			return 0, noRecord(x.Frame, x.Offset)
 		}
 		m.ends = append(m.ends, len(m.buf))
 		if n++; len(m.buf) >= moveStep {

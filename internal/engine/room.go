@@ -1,4 +1,4 @@
-package disk
+package engine
 
 import (
 	"context"
@@ -31,7 +31,7 @@ func (e *Engine) lowered(q *state.Queue) {
 // holds mu.
 func (e *Engine) admit(q *state.Queue, w *waitList) {
 	for len(w.room) > 0 && e.err == nil {
-		if len(e.open.buf) >= frameSoft {
+		if len(e.open.Buf) >= frameSoft {
 			w.woken = true
 			e.later = append(e.later, q)
 			return
@@ -83,17 +83,7 @@ func (e *Engine) whenRoom(ctx context.Context, wait time.Duration, behind *state
 	w.room = append(w.room, p)
 	e.end()
 
-	var timeout <-chan time.Time
-	if wait > 0 {
-		t := time.NewTimer(wait)
-		defer t.Stop()
-		timeout = t.C
-	}
-	select {
-	case <-p.done:
-	case <-timeout:
-	case <-ctx.Done():
-	}
+	await(ctx, p.done, wait)
 	e.mu.Lock()
 	if p.over { // whatever else has happened since
 		e.mu.Unlock()
@@ -185,16 +175,25 @@ func (e *Engine) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 	return e.wait(f)
 }
 
-// Held tells how much a queue holds as of now.
+// Held tells how much a queue holds as of now. It waits only where reads wait.
 func (e *Engine) Held(_ context.Context, queue string) (glassq.Held, error) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
+	held, f, err := e.heldNow(queue), e.told(), e.err
+	e.mu.Unlock()
+	if err != nil {
+		return glassq.Held{}, err
+	}
+	return held, e.wait(f)
+}
+
+// heldNow is what a queue holds; the caller holds mu.
+func (e *Engine) heldNow(queue string) glassq.Held {
 	q := e.st.Queue(queue)
-	if e.err != nil || q == nil {
-		return glassq.Held{}, e.err
+	if q == nil {
+		return glassq.Held{}
 	}
 	return glassq.Held{Delayed: q.Count(glassq.Delayed), Ready: q.Count(glassq.Ready), Leased: q.Count(glassq.Leased),
-		Dead: q.Count(glassq.Dead), Settings: q.Settings()}, nil
+		Dead: q.Count(glassq.Dead), Settings: q.Settings()}
 }
 
 // AwaitIdle waits until nothing in the queue is delayed, ready or leased; see glassq.Waits.
@@ -211,19 +210,7 @@ func (e *Engine) AwaitIdle(ctx context.Context, queue string, wait time.Duration
 		}
 		w.idle[done] = struct{}{}
 		e.end()
-		var timeout <-chan time.Time
-		if wait > 0 {
-			t := time.NewTimer(wait)
-			defer t.Stop()
-			timeout = t.C
-		}
-		ended := false
-		select {
-		case <-done:
-			ended = true
-		case <-timeout:
-		case <-ctx.Done():
-		}
+		ended := await(ctx, done, wait)
 		if err := e.begin(); err != nil {
 			return false, err
 		}

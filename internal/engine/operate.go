@@ -1,4 +1,4 @@
-package disk
+package engine
 
 import (
 	"context"
@@ -23,21 +23,29 @@ func (e *Engine) change(decide func() error) error {
 	if err := e.begin(); err != nil {
 		return err
 	}
-	before := e.open.count
-	err := e.roomOn(shrinks, 4<<10)
+	before := e.open.Count
+	err := e.roomOn(Shrinks, 4<<10)
 	if err == nil {
 		err = decide()
 	}
 	var f uint64
-	if e.open.count > before {
+	if e.open.Count > before {
 		f = e.open.number
-		e.open.sync = true
+		e.open.Waited = true
 	}
 	e.end()
 	if err != nil {
 		return err
 	}
 	return e.wait(f)
+}
+
+// waitReadable returns when the bodies up to the frame newest can be read, and told may be told.
+func (e *Engine) waitReadable(newest, told uint64) error {
+	if err := e.wait(told); err != nil {
+		return err
+	}
+	return e.waitWritten(newest)
 }
 
 // Queues lists queues in the order of their names.
@@ -73,11 +81,11 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 			heads[i] = head{task, p}
 		}
 	}
-	f := e.newest()
+	f, told := e.newest(), e.told()
 	now := e.st.Now()
 	defer e.unpin(e.pin())
 	e.end()
-	if err := e.waitWritten(f); err != nil {
+	if err := e.waitReadable(f, told); err != nil {
 		return nil, err
 	}
 	r := reading{c: e.cache}
@@ -126,7 +134,7 @@ func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor
 		places = append(places, p)
 		found = append(found, glassq.Peeked{Number: n, State: want, Attempt: p.Attempt, Reason: e.st.Reason(n)})
 	}
-	f, now := e.newest(), e.st.Now()
+	f, told, now := e.newest(), e.told(), e.st.Now()
 	defer e.unpin(e.pin())
 	if len(found) > 0 {
 		due := e.st.DueAt(want)
@@ -137,7 +145,7 @@ func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor
 		}
 	}
 	e.end()
-	if err := e.waitWritten(f); err != nil {
+	if err := e.waitReadable(f, told); err != nil {
 		return nil, 0, err
 	}
 	var next uint64
@@ -235,30 +243,42 @@ func (e *Engine) Drop(_ context.Context, queue string) error {
 	})
 }
 
-// Runs lists all runs, newest first.
-func (e *Engine) Runs(context.Context) ([]glassq.Run, error) {
+// read calls look under the lock, and waits for what it has seen to be done where reads wait.
+func (e *Engine) read(look func() error) error {
 	if err := e.begin(); err != nil {
-		return nil, err
+		return err
 	}
-	defer e.end()
-	var out []glassq.Run
-	for _, r := range e.st.Runs() {
-		out = append(out, r.Info())
+	err := look()
+	f := e.told()
+	e.end()
+	if err != nil {
+		return err
 	}
-	return out, nil
+	return e.wait(f)
+}
+
+// Runs lists all runs, newest first.
+func (e *Engine) Runs(context.Context) (out []glassq.Run, err error) {
+	err = e.read(func() error {
+		for _, r := range e.st.Runs() {
+			out = append(out, r.Info())
+		}
+		return nil
+	})
+	return out, err
 }
 
 // Run shows one run.
-func (e *Engine) Run(_ context.Context, name string) (glassq.Run, error) {
-	if err := e.begin(); err != nil {
-		return glassq.Run{}, err
-	}
-	defer e.end()
-	r := e.st.Run(name)
-	if r == nil {
-		return glassq.Run{}, noRun(name)
-	}
-	return r.Info(), nil
+func (e *Engine) Run(_ context.Context, name string) (info glassq.Run, err error) {
+	err = e.read(func() error {
+		r := e.st.Run(name)
+		if r == nil {
+			return noRun(name)
+		}
+		info = r.Info()
+		return nil
+	})
+	return info, err
 }
 
 // SetRun makes a run or changes it.
@@ -277,16 +297,16 @@ func (e *Engine) SetRun(_ context.Context, name string, c glassq.RunChange) (inf
 }
 
 // RunIDs returns positions of a run as intervals.
-func (e *Engine) RunIDs(_ context.Context, name string, set glassq.IDSet, from uint32, most int) ([]glassq.Interval, error) {
-	if err := e.begin(); err != nil {
-		return nil, err
-	}
-	defer e.end()
-	r := e.st.Run(name)
-	if r == nil {
-		return nil, noRun(name)
-	}
-	return r.IDs(set, from, most), nil
+func (e *Engine) RunIDs(_ context.Context, name string, set glassq.IDSet, from uint32, most int) (ids []glassq.Interval, err error) {
+	err = e.read(func() error {
+		r := e.st.Run(name)
+		if r == nil {
+			return noRun(name)
+		}
+		ids = r.IDs(set, from, most)
+		return nil
+	})
+	return ids, err
 }
 
 // CancelRun ends the tasks of a run that nobody works on, and seals it.
@@ -330,17 +350,7 @@ func (e *Engine) AwaitRun(ctx context.Context, name string, phase glassq.Phase, 
 	if r := e.st.Run(name); (r == nil || !r.Reached(phase)) && wait != 0 {
 		e.runWait[w] = struct{}{}
 		e.end()
-		var timeout <-chan time.Time
-		if wait > 0 {
-			t := time.NewTimer(wait)
-			defer t.Stop()
-			timeout = t.C
-		}
-		select {
-		case <-w.done:
-		case <-timeout:
-		case <-ctx.Done():
-		}
+		await(ctx, w.done, wait)
 		if err := e.begin(); err != nil {
 			return glassq.Run{}, err
 		}

@@ -1,4 +1,4 @@
-package disk
+package engine
 
 import (
 	"context"
@@ -102,15 +102,15 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *scratch, er
 			errs[i] = glassq.ErrLeaseLost
 			continue
 		}
-		kind, records := shrinks, len(rec)
+		kind, records := Shrinks, len(rec)
 		if k > first {
-			kind, records = answers, len(rec)+s.ends[k-1]
+			kind, records = Answers, len(rec)+s.ends[k-1]
 			if first > 0 {
 				records -= s.ends[first-1]
 			}
 		}
 		if len(a.Put) > 0 {
-			kind = grows
+			kind = Grows
 		}
 		if errs[i] = e.roomOn(kind, records); errs[i] != nil {
 			continue
@@ -134,7 +134,7 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *scratch, er
 	}
 	f := e.newest() // a repeated ack's first one may be under way as well
 	if wrote {
-		e.open.sync = true
+		e.open.Waited = true
 	}
 	return f, full
 }
@@ -191,7 +191,7 @@ func (e *Engine) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error) {
 	wait := false
 	for i := range nacks {
 		n := &nacks[i]
-		if errs[i] = e.roomOn(shrinks, len(n.Reason)); errs[i] != nil {
+		if errs[i] = e.roomOn(Shrinks, len(n.Reason)); errs[i] != nil {
 			continue
 		}
 		if e.st.Lease(n.Token) != state.Live {
@@ -210,23 +210,23 @@ func (e *Engine) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error) {
 	var f uint64
 	if wait {
 		f = e.open.number
-		e.open.sync = true
+		e.open.Waited = true
 	}
 	e.end()
 	return errs, e.wait(f)
 }
 
-// Extend moves deadlines, without waiting for a commit.
+// Extend moves deadlines. It waits for the commit only where the policy says so.
 func (e *Engine) Extend(_ context.Context, extends []glassq.Extend) ([]error, error) {
 	errs := make([]error, len(extends))
 	if err := e.begin(); err != nil {
 		return nil, err
 	}
-	defer e.end()
 	var rec [32]byte
+	before := e.open.Count
 	for i := range extends {
 		x := &extends[i]
-		if errs[i] = e.roomOn(shrinks, 0); errs[i] != nil {
+		if errs[i] = e.roomOn(Shrinks, 0); errs[i] != nil {
 			continue
 		}
 		if e.st.Lease(x.Token) != state.Live {
@@ -239,5 +239,11 @@ func (e *Engine) Extend(_ context.Context, extends []glassq.Extend) ([]error, er
 		}
 		e.append(state.AppendExtend(rec[:0], x.Token.Number, length))
 	}
-	return errs, nil
+	var f uint64
+	if e.policy.ExtendsWait && e.open.Count > before {
+		f = e.open.number
+		e.open.Waited = true
+	}
+	e.end()
+	return errs, e.wait(f)
 }
