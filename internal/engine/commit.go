@@ -143,9 +143,11 @@ func (e *Engine) commit(snapshot bool) (*image, error) {
 		e.mu.Unlock()
 		return nil, err
 	}
-	if snapshot && e.open.Count == 0 && e.open.ID == e.lastImage {
-		e.tick()
-		e.append(state.AppendTime(nil, 0)) // two checkpoints at one place would be one
+	if snapshot {
+		e.tick() // what a checkpoint says is of the time when it was taken
+		if e.open.Count == 0 && e.open.ID == e.lastImage {
+			e.append(state.AppendTime(nil, 0)) // two checkpoints at one place would be one
+		}
 	}
 	f := e.open
 	write := f.Count > 0

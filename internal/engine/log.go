@@ -126,7 +126,8 @@ type Policy struct {
 	// ReadsWait: what is told of queues and runs is in frames that are done. Else it may be of frames that are
 	// still to be. Stats never wait.
 	ReadsWait bool
-	// Begin says at which time, in ms since 1970, the log goes on at a start; last is that of its last record.
+	// Begin says at which time, in ms since 1970, the log goes on at a start; last is that of its last frame, or
+	// of the checkpoint after that; 0 for an empty log.
 	// From there on time runs by this process's monotonic clock. nil means the wall clock, or last if that is
 	// later.
 	Begin func(last int64) int64
