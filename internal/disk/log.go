@@ -203,21 +203,53 @@ func (l *log) Read(id uint64) (engine.Stored, error) {
 }
 
 // Checkpoint writes a checkpoint.
-func (l *log) Checkpoint(at uint64, write func(io.Writer) error) (oldest uint64, err error) {
+func (l *log) Checkpoint(at uint64, write func(io.Writer) error) (oldest, size uint64, err error) {
 	pos := posOf(at)
 	if l.wal.Durable() < pos {
 		l.engine.BetweenFrames(l.syncNow)
 	}
-	if err := l.wal.WriteCheckpoint(pos, write); err != nil {
-		return 0, err
+	out := slow{stop: l.stop}
+	err = l.wal.WriteCheckpoint(pos, func(w io.Writer) error {
+		out.w, out.n = w, 0
+		return write(&out)
+	})
+	if err != nil {
+		return 0, 0, err
 	}
 	kept := l.wal.Checkpoints()
-	return idOf(kept[len(kept)-1]), nil
+	return idOf(kept[len(kept)-1]), out.n, nil
+}
+
+const (
+	slowFrom = 1 << 20 // bytes that a slow writer writes at once
+	slowFor  = 2       // times as long as a write took, nothing is written after it
+)
+
+// A slow writer leaves the disk to others for most of the time, until stop is closed. It counts what goes
+// through it.
+type slow struct {
+	w    io.Writer
+	n    uint64
+	stop chan struct{}
+}
+
+func (c *slow) Write(b []byte) (int, error) {
+	began := time.Now()
+	n, err := c.w.Write(b)
+	c.n += uint64(n)
+	if took := time.Since(began); c.n > slowFrom && took > time.Millisecond/2 {
+		select {
+		case <-time.After(slowFor * took):
+		case <-c.stop:
+		}
+	}
+	return n, err
 }
 
 // Extents are the segments.
-func (l *log) Extents() []engine.Extent {
-	segs := l.wal.Segments()
+func (l *log) Extents() []engine.Extent { return extents(l.wal.Segments()) }
+
+func extents(segs []wal.Segment) []engine.Extent {
 	list := make([]engine.Extent, len(segs))
 	for i, s := range segs {
 		// The first page of a segment is not of its frames: moving bodies does not make it smaller, and in a small

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"sort"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -74,26 +73,17 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 		return nil, nil, openErr(err)
 	}
 	s := &Salvage{Again: map[string]int{}, ByRun: map[string]int{}}
-	segs := v.Segments()
-	missing := func(pos wal.Pos) bool {
-		i := sort.Search(len(segs), func(i int) bool { return segs[i].First > pos }) - 1
-		return i < 0 || pos >= segs[i].End && i < len(segs)-1 // the last one takes whatever comes after it
-	}
+	var sp state.Space
 	hooks := state.Hooks{
-		Live: func(f uint64, _ int64) {
-			if pos := posOf(f); missing(pos) {
-				s.Lost++
-				if s.low == 0 || pos < s.low {
-					s.low = pos
-				}
+		Live: func(f uint64, n int64) {
+			before := sp.Lost
+			if sp.Add(f, 1, n); sp.Lost > before && (s.low == 0 || posOf(f) < s.low) {
+				s.low = posOf(f)
 			}
 		},
-		Dropped: func(f uint64, _ int64) {
-			if missing(posOf(f)) {
-				s.Lost--
-			}
-		},
+		Dropped: func(f uint64, n int64) { sp.Add(f, -1, -n) },
 	}
+	sp.Know(extents(v.Segments()))
 	st := state.New(hooks)
 	var from wal.Pos
 	for _, pos := range v.Checkpoints {
@@ -101,7 +91,8 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 			from = pos
 			break
 		}
-		s.Lost, s.low = 0, 0
+		sp, s.low = state.Space{}, 0
+		sp.Know(extents(v.Segments()))
 		st = state.New(hooks)
 	}
 	cut, gone := from, false
@@ -129,7 +120,7 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 	if err != nil {
 		return nil, nil, openErr(err)
 	}
-	if s.Lost == 0 {
+	if s.Lost = sp.Lost; s.Lost == 0 {
 		s.low = 0
 	} else if len(v.Losses) == 0 {
 		v.Losses = append(v.Losses, wal.Loss{File: "log", From: s.low, Err: errors.New("a segment is missing in which tasks lie")})

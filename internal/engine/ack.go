@@ -13,8 +13,8 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 	// What a result says of its task comes from the lease, so the leases are looked up first, the
 	// records are made outside of the lock, and a lease that ended meanwhile is noticed when it counts.
 	var leased []state.Leased // nil when there is nothing to say of the tasks
-	s := scratches.Get().(*scratch)
-	defer s.free()
+	s := scratches.Get().(*state.Records)
+	defer release(s)
 	if slices.ContainsFunc(acks, func(a glassq.Ack) bool { return a.Result != nil || len(a.Put) > 0 }) {
 		var moving uint64
 		var pin int
@@ -38,7 +38,7 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 }
 
 // encodeAcks makes the records of results and follow-ups; those of leases that are not live have none.
-func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *scratch, moving uint64) error {
+func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *state.Records, moving uint64) error {
 	ids := reading{c: e.cache}
 	for i := range leased {
 		a, d := &acks[i], &leased[i]
@@ -63,14 +63,14 @@ func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *scratch
 					t.ID = glassq.AssignedID(d.Task)
 				}
 			}
-			s.put(&t)
+			s.Put(&t)
 		}
 		for k := range a.Put {
 			t := &a.Put[k]
 			if t.Run == "" && !d.IsResult {
 				t.Run = d.Run
 			}
-			s.put(t)
+			s.Put(t)
 		}
 	}
 	return nil
@@ -78,7 +78,7 @@ func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *scratch
 
 // ackNow decides acks whose records are in s, and fills in errs. It returns what is to be waited for, and
 // the queue that was full for the last that found one, if that may ever have room. The caller holds mu.
-func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *scratch, errs []error) (_ uint64, full *state.Queue) {
+func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Records, errs []error) (_ uint64, full *state.Queue) {
 	k := 0
 	wrote := false
 	var rec [32]byte
@@ -104,10 +104,7 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *scratch, er
 		}
 		kind, records := Shrinks, len(rec)
 		if k > first {
-			kind, records = Answers, len(rec)+s.ends[k-1]
-			if first > 0 {
-				records -= s.ends[first-1]
-			}
+			kind, records = Answers, len(rec)+s.Bytes(first, k)
 		}
 		if len(a.Put) > 0 {
 			kind = Grows
@@ -116,19 +113,19 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *scratch, er
 			continue
 		}
 		var q *state.Queue
-		if q, errs[i] = e.roomForAck(a, d); errs[i] != nil {
+		if q, errs[i] = e.st.RoomForAck(a, d); errs[i] != nil {
 			full = q
 			continue
 		}
 		e.append(state.AppendAck(rec[:0], a.Token.Number, a.Outcome, a.Result != nil))
 		wrote = true
 		if a.Result != nil {
-			e.append(s.rec(first))
+			e.append(s.At(first))
 			first++
 		}
 		for j := range a.Put {
 			if !e.st.IsDuplicate(&a.Put[j]) {
-				e.append(s.rec(first + j))
+				e.append(s.At(first + j))
 			}
 		}
 	}
@@ -157,28 +154,6 @@ func (e *Engine) lookUp(acks []glassq.Ack) (leased []state.Leased, moving uint64
 	moving = e.unwritten(last)
 	e.end()
 	return leased, moving, pin, nil
-}
-
-// roomForAck refuses an ack whose result or follow-ups find no room. The caller holds mu.
-func (e *Engine) roomForAck(a *glassq.Ack, d *state.Leased) (full *state.Queue, err error) {
-	if a.Result != nil {
-		name := a.Result.Queue
-		if name == "" {
-			name = d.Result
-		}
-		q := e.st.Queue(name)
-		if q != nil && (q.Settings().MaxTasks > 0 || q.Settings().MaxBytes > 0) {
-			r := *a.Result
-			r.Queue, r.Dense, r.Of = name, false, 1
-			if full, err := e.roomFor([]glassq.Task{r}); err != nil {
-				return full, err
-			}
-		}
-	}
-	if len(a.Put) > 0 {
-		return e.roomFor(a.Put)
-	}
-	return nil, nil
 }
 
 // Nack gives leases back; those not undone wait for the commit.

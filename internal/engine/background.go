@@ -103,7 +103,7 @@ func (e *Engine) reclaim(now time.Time) bool {
 		return true
 	}
 	e.reclaimAt = now.Add(reclaimEvery)
-	if _, dead := e.space.idle(); dead == 0 {
+	if _, dead := e.space.Idle(); dead == 0 {
 		return true
 	}
 	if e.roomOn(Shrinks, 16) == nil {

@@ -1,9 +1,6 @@
 package engine
 
 import (
-	"io"
-	"time"
-
 	"github.com/glassq/glassq/internal/state"
 )
 
@@ -23,7 +20,7 @@ func (e *Engine) takeImage() *image {
 	for _, f := range e.flying {
 		im.at += uint64(len(f.Buf))
 	}
-	im.idle, _ = e.space.idle()
+	im.idle, _ = e.space.Idle()
 	if e.readers[1-e.epoch].Load() == 0 {
 		im.epoch = e.epoch
 		e.epoch = 1 - e.epoch
@@ -58,15 +55,11 @@ func (e *Engine) checkpoint(then func(at uint64) error) error {
 	if err := e.wait(im.frame); err != nil {
 		return err
 	}
-	size := slow{stop: e.stop}
-	oldest, err := e.log.Checkpoint(im.id, func(w io.Writer) error {
-		size.w, size.n = w, 0
-		return im.state.Write(&size)
-	})
+	oldest, size, err := e.log.Checkpoint(im.id, im.state.Write)
 	if err != nil {
 		return err
 	}
-	e.ckSize.Store(size.n)
+	e.ckSize.Store(size)
 	e.ckAt.Store(im.at)
 	if err = e.free(im, oldest); err == nil && then != nil {
 		err = then(im.id)
@@ -92,7 +85,7 @@ func (e *Engine) free(im *image, oldest uint64) error {
 	}
 	if freed {
 		e.mu.Lock()
-		e.space.know(e.log.Extents())
+		e.space.Know(e.log.Extents())
 		e.mu.Unlock()
 	}
 	return nil
@@ -103,29 +96,3 @@ func (e *Engine) checkpointDue() bool { return e.written.Load()-e.ckAt.Load() >=
 
 // worth is how many bytes of the log a checkpoint is worth writing for.
 func (e *Engine) worth() uint64 { return max(uint64(e.opt.CheckpointEvery), 2*e.ckSize.Load()) }
-
-const (
-	slowFrom = 1 << 20 // bytes that a slow writer writes at once
-	slowFor  = 2       // times as long as a write took, nothing is written after it
-)
-
-// A slow writer leaves the disk to others for most of the time, until stop is closed. It counts what goes
-// through it.
-type slow struct {
-	w    io.Writer
-	n    uint64
-	stop chan struct{}
-}
-
-func (c *slow) Write(b []byte) (int, error) {
-	began := time.Now()
-	n, err := c.w.Write(b)
-	c.n += uint64(n)
-	if took := time.Since(began); c.n > slowFrom && took > time.Millisecond/2 {
-		select {
-		case <-time.After(slowFor * took):
-		case <-c.stop:
-		}
-	}
-	return n, err
-}

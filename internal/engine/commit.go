@@ -194,7 +194,7 @@ func (e *Engine) lives(at uint64, tasks, bytes int64) {
 	f := e.open
 	for i := 0; f.ID != at; i++ {
 		if i == len(e.flying) {
-			e.space.add(at, tasks, bytes)
+			e.space.Add(at, tasks, bytes)
 			return
 		}
 		f = e.flying[i]

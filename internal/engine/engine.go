@@ -56,7 +56,7 @@ type Engine struct {
 	paceAt    time.Time // when rates next let waiting reserves go; zero: no one waits for that
 	idleAt    time.Time // when the log wants Idle; zero: it does not
 	reclaimAt time.Time // while the log is tight: when the keeper is next asked to make room
-	space     space
+	space     state.Space
 	epoch     int    // of readers: where who reads bodies from now on is counted
 	limit     uint64 // lease numbers below it are reserved durably
 	frames    uint64 // committed
@@ -110,8 +110,8 @@ func New(log Log, policy Policy, opt Options) *Engine {
 
 // forget begins with an empty state.
 func (e *Engine) forget() {
-	e.space = space{}
-	e.space.know(e.log.Extents())
+	e.space = state.Space{}
+	e.space.Know(e.log.Extents())
 	e.st = state.New(state.Hooks{
 		Live:       func(f uint64, n int64) { e.lives(f, 1, n) },
 		Dropped:    func(f uint64, n int64) { e.lives(f, -1, -n) },
@@ -163,9 +163,9 @@ func (e *Engine) Affected(err error) error {
 // The caller must Close the engine. Errors: ErrDamaged when tasks lie in extents that are not there, and
 // that of the frame.
 func (e *Engine) Start() error {
-	e.space.know(e.log.Extents())
-	if e.space.lost != 0 {
-		return Damaged(fmt.Errorf("%d tasks lie in segments of the log that are missing", e.space.lost))
+	e.space.Know(e.log.Extents())
+	if e.space.Lost != 0 {
+		return Damaged(fmt.Errorf("%d tasks lie in segments of the log that are missing", e.space.Lost))
 	}
 	e.st.AfterRestart()
 	e.limit = e.st.Limit()
@@ -280,7 +280,7 @@ func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
 	defer e.mu.Unlock()
 	s := glassq.Stats{Frames: e.frames, Bytes: e.written.Load(), Storage: glassq.StorageOK, Waiters: e.parked}
 	e.st.Figures(&s)
-	s.LiveBytes = e.space.bytes + e.open.bytes
+	s.LiveBytes = e.space.Bytes + e.open.bytes
 	for _, f := range e.flying {
 		s.LiveBytes += f.bytes
 	}

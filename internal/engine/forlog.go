@@ -27,7 +27,7 @@ func (e *Engine) MoveOpen(do func() (grown bool, err error)) {
 		return
 	}
 	if grown {
-		e.space.know(e.log.Extents())
+		e.space.Know(e.log.Extents())
 	}
 	e.open.ID = e.log.Next()
 	e.look() // there is time now
@@ -37,7 +37,7 @@ func (e *Engine) MoveOpen(do func() (grown bool, err error)) {
 func (e *Engine) ExtentsGrew() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.space.know(e.log.Extents())
+	e.space.Know(e.log.Extents())
 	e.look()
 }
 
@@ -88,7 +88,7 @@ func (f *Frame) Done(idle time.Time) {
 	e := f.engine
 	e.mu.Lock()
 	e.landed(f)
-	e.space.add(f.ID, f.tasks, f.bytes)
+	e.space.Add(f.ID, f.tasks, f.bytes)
 	if f.Durable {
 		e.limit = f.limit
 	}

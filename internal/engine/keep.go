@@ -49,7 +49,7 @@ func (e *Engine) tidy() error {
 			}
 		}
 		e.mu.Lock()
-		x, ok := e.space.next()
+		x, ok := e.space.Next()
 		e.mu.Unlock()
 		if !ok {
 			break
@@ -61,7 +61,7 @@ func (e *Engine) tidy() error {
 	// A dead extent goes when both checkpoints are newer. It pays to write them for what is larger.
 	for range 2 {
 		e.mu.Lock()
-		_, dead := e.space.idle()
+		_, dead := e.space.Idle()
 		e.mu.Unlock()
 		if dead == 0 || !e.tight.Load() && uint64(dead) < e.worth() {
 			return nil
@@ -103,14 +103,14 @@ func (e *Engine) empty(x Extent) (done bool, err error) {
 		if err := e.begin(); err != nil {
 			return false, err
 		}
-		if err := e.roomOn(Shrinks, len(m.buf)); err != nil {
+		if err := e.roomOn(Shrinks, m.Size()); err != nil {
 			e.end()
 			return false, err
 		}
 		for i, l := range some[:k] {
 			// Those that ended meanwhile need no move.
 			if p, ok := e.st.Place(l.Task); ok && p.Frame == l.Frame && p.Offset == l.Offset {
-				e.append(m.rec(i))
+				e.append(m.At(i))
 			}
 		}
 		e.end()
@@ -134,22 +134,19 @@ func (e *Engine) leave(x Extent, err error) {
 	e.opt.Logger.Error("a segment of the log is damaged and stays as it is", "segment", x.No, "err", err)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if s := e.space.find(x.First); s != nil && s.No == x.No {
-		s.damaged = true
-	}
+	e.space.Leave(x)
 }
 
 // A mover holds one step of move records.
 type mover struct {
+	state.Records
 	id    uint64
 	frame Stored
-	buf   []byte
-	ends  []int
 }
 
 // load makes the records of the first of some, and returns of how many. Every body is verified.
 func (m *mover) load(log Log, some []state.Lying) (n int, err error) {
-	m.buf, m.ends = m.buf[:0], m.ends[:0]
+	m.Reset()
 	for _, x := range some {
 		if m.id != x.Frame {
 			if m.frame, err = log.Read(x.Frame); err != nil {
@@ -157,25 +154,12 @@ func (m *mover) load(log Log, some []state.Lying) (n int, err error) {
 			}
 			m.id = x.Frame
 		}
-		ok := uint64(x.Offset) < uint64(len(m.frame.Records))
-		if ok {
-			m.buf, ok = state.AppendMove(m.buf, x.Task, m.frame.Time, m.frame.Records[x.Offset:])
-		}
-		if !ok {
+		if uint64(x.Offset) >= uint64(len(m.frame.Records)) || !m.Move(x.Task, m.frame.Time, m.frame.Records[x.Offset:]) {
 			return 0, noRecord(x.Frame, x.Offset)
 		}
-		m.ends = append(m.ends, len(m.buf))
-		if n++; len(m.buf) >= moveStep {
+		if n++; m.Size() >= moveStep {
 			break
 		}
 	}
 	return n, nil
-}
-
-func (m *mover) rec(i int) []byte {
-	start := 0
-	if i > 0 {
-		start = m.ends[i-1]
-	}
-	return m.buf[start:m.ends[i]]
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"time"
+
+	"github.com/glassq/glassq/internal/state"
 )
 
 // A Log keeps frames in the order in which it is given them, and checkpoints beside them. The engine gives it
@@ -51,8 +53,8 @@ type Log interface {
 	// These are done when it is called; a log whose Done does not mean durable makes them so first. One
 	// checkpoint is written at a time. write may be called again when the first try found no room. When
 	// Checkpoint returns nil the checkpoint is durable; when it returns an error the older ones are as they
-	// were. oldest is the id of the oldest checkpoint that a start may fall back to.
-	Checkpoint(at uint64, write func(io.Writer) error) (oldest uint64, err error)
+	// were. oldest is the id of the oldest checkpoint that a start may fall back to; size is in bytes.
+	Checkpoint(at uint64, write func(io.Writer) error) (oldest, size uint64, err error)
 
 	// Extents lists the parts in which the log gives its room back, oldest first. The last one takes whatever
 	// frame comes next. Locked.
@@ -95,14 +97,8 @@ type Stored struct {
 	Records []byte
 }
 
-// An Extent is a part of a log that is freed as a whole. Frames with First <= id < End lie in it.
-type Extent struct {
-	No         uint64 // names it
-	First, End uint64
-	Frames     int64 // bytes of frames in it
-	Bytes      int64 // what freeing it gives back
-	Sealed     bool  // takes no more frames
-}
+// An Extent is a part of a log that is freed as a whole.
+type Extent = state.Extent
 
 // A Kind is what a change does to the room that a log has.
 type Kind int

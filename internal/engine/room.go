@@ -52,16 +52,12 @@ func (e *Engine) admit(q *state.Queue, w *waitList) {
 		p.queue, p.over = nil, true
 		close(p.done)
 	}
-	if len(w.idle) > 0 && idle(q) {
+	if len(w.idle) > 0 && q.Idle() {
 		for c := range w.idle {
 			close(c)
 		}
 		w.idle = nil
 	}
-}
-
-func idle(q *state.Queue) bool {
-	return q == nil || q.Count(glassq.Delayed)+q.Count(glassq.Ready)+q.Count(glassq.Leased) == 0
 }
 
 // whenRoom calls try under mu, now and whenever the queue that it names may have room, until it names none or wait is over;
@@ -110,11 +106,9 @@ func (e *Engine) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Dur
 	if err := ctx.Err(); err != nil || len(tasks) == 0 {
 		return nil, err
 	}
-	s := scratches.Get().(*scratch)
-	defer s.free()
-	for i := range tasks {
-		s.put(&tasks[i])
-	}
+	s := scratches.Get().(*state.Records)
+	defer release(s)
+	s.PutAll(tasks)
 	receipts := make([]glassq.Receipt, len(tasks))
 	if err := e.begin(); err != nil {
 		return nil, err
@@ -154,8 +148,8 @@ func (e *Engine) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 	if err != nil {
 		return err
 	}
-	s := scratches.Get().(*scratch)
-	defer s.free()
+	s := scratches.Get().(*state.Records)
+	defer release(s)
 	err = e.encodeAcks(acks, leased, s, moving)
 	e.unpin(pin)
 	if err != nil {
@@ -178,22 +172,12 @@ func (e *Engine) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 // Held tells how much a queue holds as of now. It waits only where reads wait.
 func (e *Engine) Held(_ context.Context, queue string) (glassq.Held, error) {
 	e.mu.Lock()
-	held, f, err := e.heldNow(queue), e.told(), e.err
+	held, f, err := e.st.Queue(queue).Held(), e.told(), e.err
 	e.mu.Unlock()
 	if err != nil {
 		return glassq.Held{}, err
 	}
 	return held, e.wait(f)
-}
-
-// heldNow is what a queue holds; the caller holds mu.
-func (e *Engine) heldNow(queue string) glassq.Held {
-	q := e.st.Queue(queue)
-	if q == nil {
-		return glassq.Held{}
-	}
-	return glassq.Held{Delayed: q.Count(glassq.Delayed), Ready: q.Count(glassq.Ready), Leased: q.Count(glassq.Leased),
-		Dead: q.Count(glassq.Dead), Settings: q.Settings()}
 }
 
 // AwaitIdle waits until nothing in the queue is delayed, ready or leased; see glassq.Waits.
@@ -202,7 +186,7 @@ func (e *Engine) AwaitIdle(ctx context.Context, queue string, wait time.Duration
 		return false, err
 	}
 	q := e.st.Queue(queue)
-	if !idle(q) && wait != 0 {
+	if !q.Idle() && wait != 0 {
 		done := make(chan struct{})
 		w := waiters(q)
 		if w.idle == nil {
@@ -222,7 +206,7 @@ func (e *Engine) AwaitIdle(ctx context.Context, queue string, wait time.Duration
 		}
 		q = e.st.Queue(queue)
 	}
-	is := idle(q)
+	is := q.Idle()
 	f := e.newest()
 	e.end()
 	if ctx.Err() != nil {

@@ -193,16 +193,16 @@ func (l *Log) Read(id uint64) (engine.Stored, error) {
 
 func (l *Log) Room(engine.Kind, int) error { return nil }
 
-func (l *Log) Checkpoint(at uint64, write func(io.Writer) error) (uint64, error) {
+func (l *Log) Checkpoint(at uint64, write func(io.Writer) error) (oldest, size uint64, err error) {
 	var b bytes.Buffer
 	if err := write(&b); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	s := l.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l.cut {
-		return 0, errGone
+		return 0, 0, errGone
 	}
 	s.durable = max(s.durable, at-1)
 	if s.last < at {
@@ -210,7 +210,7 @@ func (l *Log) Checkpoint(at uint64, write func(io.Writer) error) (uint64, error)
 	}
 	s.points = slices.Insert(s.points, 0, point{at, b.Bytes()})
 	s.points = s.points[:min(len(s.points), 2)]
-	return s.points[len(s.points)-1].at, nil
+	return s.points[len(s.points)-1].at, uint64(b.Len()), nil
 }
 
 func (l *Log) Extents() (list []engine.Extent) {

@@ -1,15 +1,24 @@
-package engine
+package state
 
 import "sort"
 
-// space counts what still lives in each extent of the log: the tasks whose bodies lie there. Records of
+// An Extent is a part of a log that is freed as a whole. Frames with First <= id < End lie in it.
+type Extent struct {
+	No         uint64 // names it
+	First, End uint64
+	Frames     int64 // bytes of frames in it
+	Bytes      int64 // what freeing it gives back
+	Sealed     bool  // takes no more frames
+}
+
+// A Space counts what still lives in each extent of the log: the tasks whose bodies lie there. Records of
 // leases, acks and the like are never counted, so what an extent has beside live tasks is garbage. It is
-// kept up with every record that is applied; the engine's mu guards it.
-type space struct {
+// kept up by Hooks.Live and Hooks.Dropped, and guarded by whoever guards the State.
+type Space struct {
 	list  []extentSpace // by position; the last one takes whatever comes after it
 	last  int           // the one used last: neighbours mostly follow each other
-	bytes int64         // live in all of them
-	lost  int64         // tasks in no extent, see add
+	Bytes int64         // live in all of them
+	Lost  int64         // tasks in no extent, see Add
 }
 
 type extentSpace struct {
@@ -19,10 +28,10 @@ type extentSpace struct {
 	damaged bool // a body did not read: left alone
 }
 
-// know takes over the extents of the log. Those that are new begin with no task; tasks that were counted
+// Know takes over the extents of the log. Those that are new begin with no task; tasks that were counted
 // in the one before and lie in the new one must not exist. An extent is known by its first id: one
 // that a start wrote anew has another number and holds the same.
-func (s *space) know(list []Extent) {
+func (s *Space) Know(list []Extent) {
 	old := s.list
 	s.list = make([]extentSpace, 0, len(list))
 	for _, is := range list {
@@ -40,7 +49,7 @@ func (s *space) know(list []Extent) {
 }
 
 // find returns the extent that a frame lies in, or nil.
-func (s *space) find(frame uint64) *extentSpace {
+func (s *Space) find(frame uint64) *extentSpace {
 	in := func(i int) bool {
 		x := &s.list[i]
 		return frame >= x.First && (frame < x.End || i == len(s.list)-1)
@@ -56,21 +65,21 @@ func (s *space) find(frame uint64) *extentSpace {
 	return &s.list[i]
 }
 
-// add counts tasks and bytes at a frame.
-func (s *space) add(frame uint64, tasks, bytes int64) {
-	s.bytes += bytes
+// Add counts tasks and bytes at a frame.
+func (s *Space) Add(frame uint64, tasks, bytes int64) {
+	s.Bytes += bytes
 	x := s.find(frame)
 	if x == nil {
 		// Only while a snapshot is read: the task was moved or done later, or the log is damaged.
-		s.lost += tasks
+		s.Lost += tasks
 		return
 	}
 	x.tasks += tasks
 	x.bytes += bytes
 }
 
-// idle tells which sealed extents have no task.
-func (s *space) idle() (list []Extent, bytes int64) {
+// Idle tells which sealed extents have no task.
+func (s *Space) Idle() (list []Extent, bytes int64) {
 	for i := range s.list {
 		if x := &s.list[i]; x.Sealed && x.tasks == 0 {
 			list = append(list, x.Extent)
@@ -88,9 +97,9 @@ const (
 	mostLive           = 60 // per cent
 )
 
-// next chooses an extent whose survivors are to be moved: a mostly dead one always, any other while the
+// Next chooses an extent whose survivors are to be moved: a mostly dead one always, any other while the
 // log as a whole holds too much that is dead. ok is false when the log is fine as it is.
-func (s *space) next() (is Extent, ok bool) {
+func (s *Space) Next() (is Extent, ok bool) {
 	var total int64
 	best := -1
 	share := func(i int) int64 { return s.list[i].bytes * 100 / max(s.list[i].Frames, 1) }
@@ -111,8 +120,15 @@ func (s *space) next() (is Extent, ok bool) {
 		return is, false
 	}
 	x := &s.list[best]
-	if x.bytes*sparse < x.Frames || total*wasteDen > s.bytes*wasteNum && share(best) < mostLive {
+	if x.bytes*sparse < x.Frames || total*wasteDen > s.Bytes*wasteNum && share(best) < mostLive {
 		return x.Extent, true
 	}
 	return is, false
+}
+
+// Leave has Next pass over an extent, of which a body did not read.
+func (s *Space) Leave(is Extent) {
+	if x := s.find(is.First); x != nil && x.No == is.No {
+		x.damaged = true
+	}
 }
