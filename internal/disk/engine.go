@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -141,7 +142,7 @@ func (l *log) recover() error {
 		return nil
 	})
 	if _, ok := errors.AsType[*wal.CorruptError](err); ok {
-		return l.engine.Affected(err)
+		return affected(err, l.engine.QueueNames())
 	}
 	if err != nil {
 		return err
@@ -149,6 +150,18 @@ func (l *log) recover() error {
 	l.active = l.wal.Active()
 	l.lookAtSpace()
 	return l.engine.Start()
+}
+
+// affected adds to damage the queues that there were before it: what is lost is of these, or of new ones.
+func affected(err error, names []string) error {
+	const most = 10
+	if len(names) == 0 {
+		return fmt.Errorf("%w; which queues are affected is not known", err)
+	}
+	if len(names) > most {
+		names = append(names[:most], "and more")
+	}
+	return fmt.Errorf("%w; queues that may be affected: %s", err, strings.Join(names, ", "))
 }
 
 // Close makes everything durable, writes a checkpoint, and releases the directory. Reserves that wait

@@ -10,21 +10,12 @@ import (
 
 // Ack ends leases; the result and the follow-ups of each are in the same frame.
 func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
-	// What a result says of its task comes from the lease, so the leases are looked up first, the
-	// records are made outside of the lock, and a lease that ended meanwhile is noticed when it counts.
 	var leased []state.Leased // nil when there is nothing to say of the tasks
 	s := scratches.Get().(*state.Records)
 	defer release(s)
 	if slices.ContainsFunc(acks, func(a glassq.Ack) bool { return a.Result != nil || len(a.Put) > 0 }) {
-		var moving uint64
-		var pin int
 		var err error
-		if leased, moving, pin, err = e.lookUp(acks); err != nil {
-			return nil, err
-		}
-		err = e.encodeAcks(acks, leased, s, moving)
-		e.unpin(pin)
-		if err != nil {
+		if leased, err = e.prepare(acks, s); err != nil {
 			return nil, err
 		}
 	}
@@ -37,6 +28,27 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 	return errs, e.wait(f)
 }
 
+// prepare makes the records of results and follow-ups. What a result says of its task comes from the lease, so
+// the leases are looked up first, the records are made outside of the lock, and a lease that ended meanwhile
+// is noticed when it counts. Those that are not live have Task 0.
+func (e *Engine) prepare(acks []glassq.Ack, s *state.Records) ([]state.Leased, error) {
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	defer e.unpin(e.pin())
+	leased := make([]state.Leased, len(acks))
+	last := uint64(0)
+	for i := range acks {
+		if e.st.Lease(acks[i].Token) == state.Live {
+			leased[i] = e.st.Leased(acks[i].Token.Number)
+			last = max(last, leased[i].Frame)
+		}
+	}
+	moving := e.unwritten(last) // has to be written before their bodies can be read
+	e.end()
+	return leased, e.encodeAcks(acks, leased, s, moving)
+}
+
 // encodeAcks makes the records of results and follow-ups; those of leases that are not live have none.
 func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *state.Records, moving uint64) error {
 	ids := reading{c: e.cache}
@@ -47,10 +59,7 @@ func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *state.R
 		}
 		if a.Result != nil {
 			t := *a.Result
-			if t.Queue == "" {
-				t.Queue = d.Result
-			}
-			t.Run, t.N, t.Dense, t.ID, t.Of = d.Run, d.N, d.Dense, "", d.Attempt
+			d.Stamp(&t)
 			if !t.Dense {
 				if err := e.waitWritten(moving); err != nil {
 					return err
@@ -77,7 +86,7 @@ func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *state.R
 }
 
 // ackNow decides acks whose records are in s, and fills in errs. It returns what is to be waited for, and
-// the queue that was full for the last that found one, if that may ever have room. The caller holds mu.
+// the queue that was full for the last ack, if that may ever have room. The caller holds mu.
 func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Records, errs []error) (_ uint64, full *state.Queue) {
 	k := 0
 	wrote := false
@@ -112,9 +121,7 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Recor
 		if errs[i] = e.roomOn(kind, records); errs[i] != nil {
 			continue
 		}
-		var q *state.Queue
-		if q, errs[i] = e.st.RoomForAck(a, d); errs[i] != nil {
-			full = q
+		if full, errs[i] = e.st.RoomForAck(a, d); errs[i] != nil {
 			continue
 		}
 		e.append(state.AppendAck(rec[:0], a.Token.Number, a.Outcome, a.Result != nil))
@@ -131,29 +138,9 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Recor
 	}
 	f := e.newest() // a repeated ack's first one may be under way as well
 	if wrote {
-		e.open.Waited = true
+		e.join()
 	}
 	return f, full
-}
-
-// lookUp describes the tasks of the acks whose leases are live; the others have Task 0. moving is a frame
-// that has to be written before their bodies can be read, or 0. The caller unpins.
-func (e *Engine) lookUp(acks []glassq.Ack) (leased []state.Leased, moving uint64, pin int, err error) {
-	leased = make([]state.Leased, len(acks))
-	if err := e.begin(); err != nil {
-		return nil, 0, 0, err
-	}
-	pin = e.pin()
-	last := uint64(0)
-	for i := range acks {
-		if e.st.Lease(acks[i].Token) == state.Live {
-			leased[i] = e.st.Leased(acks[i].Token.Number)
-			last = max(last, leased[i].Frame)
-		}
-	}
-	moving = e.unwritten(last)
-	e.end()
-	return leased, moving, pin, nil
 }
 
 // Nack gives leases back; those not undone wait for the commit.
@@ -169,23 +156,15 @@ func (e *Engine) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error) {
 		if errs[i] = e.roomOn(Shrinks, len(n.Reason)); errs[i] != nil {
 			continue
 		}
-		if e.st.Lease(n.Token) != state.Live {
-			errs[i] = glassq.ErrLeaseLost
+		if rec, errs[i] = e.st.DecideNack(rec[:0], n); errs[i] != nil {
 			continue
 		}
-		delay := n.Delay.Milliseconds()
-		if delay < 0 || n.Delay < 0 {
-			d := e.st.Leased(n.Token.Number)
-			delay = state.Backoff(d.Task, d.Attempt)
-		}
-		rec = state.AppendNack(rec[:0], n.Token.Number, n, delay)
 		e.append(rec)
 		wait = wait || !n.Undone
 	}
 	var f uint64
 	if wait {
-		f = e.open.number
-		e.open.Waited = true
+		f = e.join()
 	}
 	e.end()
 	return errs, e.wait(f)
@@ -197,27 +176,20 @@ func (e *Engine) Extend(_ context.Context, extends []glassq.Extend) ([]error, er
 	if err := e.begin(); err != nil {
 		return nil, err
 	}
-	var rec [32]byte
+	var rec []byte
 	before := e.open.Count
 	for i := range extends {
 		x := &extends[i]
 		if errs[i] = e.roomOn(Shrinks, 0); errs[i] != nil {
 			continue
 		}
-		if e.st.Lease(x.Token) != state.Live {
-			errs[i] = glassq.ErrLeaseLost
-			continue
+		if rec, errs[i] = e.st.DecideExtend(rec[:0], x); errs[i] == nil {
+			e.append(rec)
 		}
-		length := x.Lease.Milliseconds()
-		if length == 0 {
-			length = e.st.Leased(x.Token.Number).Length
-		}
-		e.append(state.AppendExtend(rec[:0], x.Token.Number, length))
 	}
 	var f uint64
 	if e.policy.ExtendsWait && e.open.Count > before {
-		f = e.open.number
-		e.open.Waited = true
+		f = e.join()
 	}
 	e.end()
 	return errs, e.wait(f)

@@ -13,9 +13,12 @@ const reclaimEvery = time.Second
 // anew before it sleeps. The caller holds mu.
 func (e *Engine) rests(at time.Time) bool { return e.restUntil.IsZero() || e.restUntil.After(at) }
 
-func (e *Engine) nudge() {
+func (e *Engine) nudge() { ring(e.kick) }
+
+// ring tells a goroutine that there is something to do, once for all that it has not heard of.
+func ring(bell chan struct{}) {
 	select {
-	case e.kick <- struct{}{}:
+	case bell <- struct{}{}:
 	default:
 	}
 }
@@ -28,6 +31,14 @@ func (e *Engine) idleBy(at time.Time) (kick bool) {
 	}
 	e.idleAt = at
 	return e.rests(at)
+}
+
+// reset has timer go off at a time; zero is not soon.
+func reset(timer *time.Timer, at time.Time) {
+	if at.IsZero() {
+		at = time.Now().Add(time.Hour)
+	}
+	timer.Reset(time.Until(at))
 }
 
 // background does what nobody waits for: due timers, lazy writes, and what the log wants.
@@ -78,11 +89,8 @@ func (e *Engine) background() {
 			e.commitOpen()
 			e.turns.pass()
 			continue
-		case next.IsZero():
-			timer.Reset(time.Hour)
-		default:
-			timer.Reset(time.Until(next))
 		}
+		reset(timer, next)
 		select {
 		case <-timer.C:
 		case <-e.kick:
@@ -110,6 +118,6 @@ func (e *Engine) reclaim(now time.Time) bool {
 		// Two checkpoints have to be past an extent before it goes, at two places.
 		e.append(state.AppendNumbers(nil, e.st.Limit()))
 	}
-	e.look()
+	e.Look()
 	return true
 }

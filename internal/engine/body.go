@@ -23,10 +23,7 @@ func (r *reading) task(t *glassq.Task, frame uint64, offset uint32) (put int64, 
 			return 0, unread(err)
 		}
 	}
-	if uint64(offset) >= uint64(len(r.last.bytes)) {
-		return 0, unread(noRecord(frame, offset))
-	}
-	put, err = r.dec.Task(t, r.last.bytes[offset:])
+	put, err = r.dec.Task(t, r.last.bytes[min(uint64(offset), uint64(len(r.last.bytes))):])
 	if err != nil {
 		return 0, unread(Damaged(fmt.Errorf("frame %d, record at %d: %w", frame, offset, err)))
 	}
@@ -63,11 +60,6 @@ func (e *Engine) setAside(queue string, g *grant, err error) error {
 		e.Nack(context.Background(), []glassq.Nack{{Token: glassq.Token{Queue: queue, Number: g.number}, Dead: true, Reason: reason}})
 	}
 	return err
-}
-
-// noRecord tells that a frame has no record where a task is said to lie.
-func noRecord(frame uint64, offset uint32) error {
-	return Damaged(fmt.Errorf("frame %d: no record at %d", frame, offset))
 }
 
 func unread(err error) error {

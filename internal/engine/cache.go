@@ -30,14 +30,7 @@ type cache struct {
 	open  uint64   // number of the slab that is filled; below first: none
 	spare []uint64 // a list of frames that is not in use
 
-	loading map[uint64]*load // by frame: those that somebody reads from the log
-}
-
-// A load is a read that others wait for.
-type load struct {
-	done chan struct{} // closed when p or err is set
-	p    payload
-	err  error
+	loading map[uint64]func() (payload, error) // by frame: reads of the log under way, which others join
 }
 
 // cachedAt is where the payload of a frame is.
@@ -61,7 +54,7 @@ type payload struct {
 
 func newCache(size int64, read func(uint64) (Stored, error)) *cache {
 	return &cache{read: read, max: size, slab: int(min(slabSize, max(slabLeast, size/16))), at: map[uint64]cachedAt{}, first: 1,
-		loading: map[uint64]*load{}}
+		loading: map[uint64]func() (payload, error){}}
 }
 
 // large tells whether a payload would fill much of a slab. It gets one of its own.
@@ -69,15 +62,14 @@ func (c *cache) large(p payload) bool { return len(p.bytes) > c.slab/4 }
 
 // add keeps a copy of a payload.
 func (c *cache) add(p payload) {
-	var own []byte
 	if c.large(p) {
-		own = slices.Clone(p.bytes) // now, so that nobody waits for it
+		p.bytes = slices.Clone(p.bytes) // now, so that nobody waits for it
 	}
-	c.keep(p, own)
+	c.keep(p)
 }
 
-// keep keeps a payload in own, or a copy when that is nil.
-func (c *cache) keep(p payload, own []byte) {
+// keep keeps a payload, or a copy of one that is not large.
+func (c *cache) keep(p payload) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.at[p.frame]; ok {
@@ -85,8 +77,8 @@ func (c *cache) keep(p payload, own []byte) {
 	}
 	var number uint64
 	start := 0
-	if own != nil {
-		number = c.grow(own)
+	if c.large(p) {
+		number = c.grow(p.bytes)
 	} else {
 		if c.open < c.first || cap(c.slabs[c.open-c.first].buf)-len(c.slabs[c.open-c.first].buf) < len(p.bytes) {
 			c.open = c.grow(make([]byte, 0, c.slab))
@@ -134,28 +126,24 @@ func (c *cache) frame(frame uint64) (payload, error) {
 		defer c.mu.Unlock()
 		return payload{frame: frame, time: at.time, bytes: c.slabs[at.slab-c.first].buf[at.start:at.end:at.end]}, nil
 	}
-	l := c.loading[frame]
-	if l != nil {
-		c.mu.Unlock()
-		<-l.done
-		return l.p, l.err
+	load := c.loading[frame]
+	if load == nil {
+		load = sync.OnceValues(func() (payload, error) { return c.load(frame) })
+		c.loading[frame] = load
 	}
-	l = &load{done: make(chan struct{})}
-	c.loading[frame] = l
 	c.mu.Unlock()
+	return load()
+}
 
-	var f Stored
-	if f, l.err = c.read(frame); l.err == nil {
-		l.p = payload{frame: frame, time: f.Time, bytes: f.Records}
-		var own []byte
-		if c.large(l.p) {
-			own = f.Records
-		}
-		c.keep(l.p, own)
+// load reads a frame from the log and keeps it.
+func (c *cache) load(frame uint64) (p payload, err error) {
+	f, err := c.read(frame)
+	if err == nil {
+		p = payload{frame: frame, time: f.Time, bytes: f.Records}
+		c.keep(p)
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	delete(c.loading, frame)
-	c.mu.Unlock()
-	close(l.done)
-	return l.p, l.err
+	return p, err
 }

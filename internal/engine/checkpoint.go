@@ -17,9 +17,6 @@ type image struct {
 // takeImage is called with mu held, when the open frame is empty.
 func (e *Engine) takeImage() *image {
 	im := &image{id: e.open.ID, frame: e.newest(), at: e.written.Load(), state: e.st.Image(), epoch: -1}
-	for _, f := range e.flying {
-		im.at += uint64(len(f.Buf))
-	}
 	im.idle, _ = e.space.Idle()
 	if e.readers[1-e.epoch].Load() == 0 {
 		im.epoch = e.epoch
@@ -30,20 +27,9 @@ func (e *Engine) takeImage() *image {
 }
 
 // Checkpoint commits what is open and writes a checkpoint, and then frees the extents that nobody needs any
-// more. Calls go on meanwhile; only taking the image holds the engine's lock. then is called with the id of
-// the checkpoint before another one is written; a log's owner uses it to hold on to the checkpoint.
+// more. Calls go on meanwhile; only taking the image holds the engine's lock. then, which may be nil, is
+// called with the id of the checkpoint before another one is written: a log's owner holds on to it there.
 func (e *Engine) Checkpoint(then func(at uint64) error) error {
-	e.mu.Lock()
-	err := e.err
-	e.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	return e.checkpoint(then)
-}
-
-// checkpoint is Checkpoint for an engine that is closing, too; then may be nil.
-func (e *Engine) checkpoint(then func(at uint64) error) error {
 	e.tidying.Lock()
 	defer e.tidying.Unlock()
 	e.turns.lead()

@@ -94,6 +94,12 @@ func (e *Engine) append(rec []byte) {
 	}
 }
 
+// join has the caller wait for the open frame, and returns its number. The caller holds mu.
+func (e *Engine) join() uint64 {
+	e.open.Waited = true
+	return e.open.number
+}
+
 // newest is the number of the frame that holds the newest records not yet committed, or 0. The caller
 // holds mu.
 func (e *Engine) newest() uint64 {

@@ -9,12 +9,11 @@
 package engine
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -89,12 +88,8 @@ func New(log Log, policy Policy, opt Options) *Engine {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
-	if opt.CacheBytes <= 0 {
-		opt.CacheBytes = 64 << 20
-	}
-	if opt.CheckpointEvery <= 0 {
-		opt.CheckpointEvery = 64 << 20
-	}
+	opt.CacheBytes = cmp.Or(max(opt.CacheBytes, 0), 64<<20)
+	opt.CheckpointEvery = cmp.Or(max(opt.CheckpointEvery, 0), 64<<20)
 	policy.Window = max(policy.Window, 1)
 	e := &Engine{log: log, policy: policy, opt: opt, head: make([]byte, log.Head()),
 		open: &Frame{}, runWait: map[*runWaiter]struct{}{}, cache: newCache(opt.CacheBytes, log.Read),
@@ -141,22 +136,12 @@ func (e *Engine) ReplayFrame(id uint64, f Stored) error {
 	return nil
 }
 
-// Affected adds to an error of the replay the queues that there were before it: what is lost is of these,
-// or of new ones.
-func (e *Engine) Affected(err error) error {
-	const most = 10
-	var names []string
+// QueueNames are the queues that there are, before Start.
+func (e *Engine) QueueNames() (names []string) {
 	for _, q := range e.st.Queues() {
-		if len(names) == most {
-			names = append(names, "and more")
-			break
-		}
 		names = append(names, q.Name)
 	}
-	if len(names) == 0 {
-		return fmt.Errorf("%w; which queues are affected is not known", err)
-	}
-	return fmt.Errorf("%w; queues that may be affected: %s", err, strings.Join(names, ", "))
+	return names
 }
 
 // Start begins to serve: it reserves lease numbers in the log and waits for that, so that no hand-out does.
@@ -244,7 +229,7 @@ func (e *Engine) Close() error {
 	e.wg.Wait()
 	err := failed
 	if err == nil {
-		err = e.checkpoint(nil)
+		err = e.Checkpoint(nil)
 	}
 	e.BetweenFrames(func() {})
 	return err
@@ -290,12 +275,9 @@ func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
 // SkipNumbers hands out no lease number below the one that skip returns for the limit below which they may
 // have been handed out so far. It waits for the commit.
 func (e *Engine) SkipNumbers(skip func(limit uint64) uint64) error {
-	return e.change(func() error {
-		if most := skip(e.st.Limit()); most > e.st.Limit() {
-			e.append(state.AppendNumbers(nil, most))
-		}
-		return nil
-	})
+	return e.change(func() ([]byte, error) {
+		return state.AppendNumbers(nil, max(skip(e.st.Limit()), e.st.Limit())), nil
+	}, nil)
 }
 
 // fail ends the engine. The caller holds mu.
@@ -313,14 +295,4 @@ func (e *Engine) fail(err error) {
 	e.wakeAll()
 	close(e.failed)
 	e.turns.fail(err) // those who wait for the frame being filled hear of it too
-}
-
-// stopped tells that the engine takes no work any more.
-func (e *Engine) stopped(err error) bool {
-	select {
-	case <-e.failed:
-		return true
-	default:
-		return errors.Is(err, glassq.ErrClosed) || glassq.CodeOf(err) == glassq.CodeStorage
-	}
 }

@@ -30,7 +30,7 @@ func (e *Engine) MoveOpen(do func() (grown bool, err error)) {
 		e.space.Know(e.log.Extents())
 	}
 	e.open.ID = e.log.Next()
-	e.look() // there is time now
+	e.Look() // there is time now
 }
 
 // ExtentsGrew tells that the log has a new extent. It is called before Done of the first frame in it.
@@ -38,7 +38,7 @@ func (e *Engine) ExtentsGrew() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.space.Know(e.log.Extents())
-	e.look()
+	e.Look()
 }
 
 // SetTight tells whether the log may have no room for something, so that Room is to be asked. While it is so
@@ -58,9 +58,6 @@ func (e *Engine) CallIdle(at time.Time) {
 		e.nudge()
 	}
 }
-
-// Look has the keeper look whether there is something to move or to free.
-func (e *Engine) Look() { e.look() }
 
 // Fail ends the engine for a fault that is not of one frame. err is what callers hear from now on.
 func (e *Engine) Fail(err error) {
@@ -102,7 +99,7 @@ func (f *Frame) Done(idle time.Time) {
 		e.nudge()
 	}
 	if written >= e.lookAt.Load() {
-		e.look()
+		e.Look()
 	}
 }
 

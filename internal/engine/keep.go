@@ -14,13 +14,10 @@ const (
 	moveRest  = 2                // times as long as a step took, at least, likewise: less when others are at work
 )
 
-// look wakes the keeper.
-func (e *Engine) look() {
+// Look has the keeper look whether there is something to move or to free.
+func (e *Engine) Look() {
 	e.lookAt.Store(e.written.Load() + uint64(e.opt.CheckpointEvery)/16)
-	select {
-	case e.work <- struct{}{}:
-	default:
-	}
+	ring(e.work)
 }
 
 // keep writes checkpoints, moves bodies out of mostly dead extents, and frees dead ones, whenever the
@@ -34,7 +31,11 @@ func (e *Engine) keep() {
 		case <-e.failed:
 			return
 		}
-		if err := e.tidy(); err != nil && !e.stopped(err) {
+		err := e.tidy()
+		e.mu.Lock()
+		stopped := e.err != nil
+		e.mu.Unlock()
+		if err != nil && !stopped {
 			e.opt.Logger.Error("the log could not be tidied, the next look tries again", "err", err)
 		}
 	}
@@ -44,7 +45,7 @@ func (e *Engine) keep() {
 func (e *Engine) tidy() error {
 	for {
 		if e.checkpointDue() {
-			if err := e.checkpoint(nil); err != nil {
+			if err := e.Checkpoint(nil); err != nil {
 				return err
 			}
 		}
@@ -66,7 +67,7 @@ func (e *Engine) tidy() error {
 		if dead == 0 || !e.tight.Load() && uint64(dead) < e.worth() {
 			return nil
 		}
-		if err := e.checkpoint(nil); err != nil {
+		if err := e.Checkpoint(nil); err != nil {
 			return err
 		}
 	}
@@ -80,7 +81,10 @@ func (e *Engine) empty(x Extent) (done bool, err error) {
 	defer timer.Stop()
 	var some []state.Lying
 	var cursor uint64
-	var m mover
+	m := state.Mover{Read: func(id uint64) (int64, []byte, error) {
+		f, err := e.log.Read(id)
+		return f.Time, f.Records, err
+	}}
 	for {
 		if len(some) == 0 {
 			if done {
@@ -95,7 +99,7 @@ func (e *Engine) empty(x Extent) (done bool, err error) {
 			continue
 		}
 		began := time.Now()
-		k, err := m.load(e.log, some)
+		k, err := m.Load(some, moveStep)
 		if err != nil {
 			e.leave(x, err)
 			return true, nil
@@ -117,7 +121,7 @@ func (e *Engine) empty(x Extent) (done bool, err error) {
 		some = some[k:]
 		timer.Reset(max(movePause, moveRest*time.Since(began)))
 		if e.checkpointDue() {
-			if err := e.checkpoint(nil); err != nil {
+			if err := e.Checkpoint(nil); err != nil {
 				return false, err
 			}
 		}
@@ -135,31 +139,4 @@ func (e *Engine) leave(x Extent, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.space.Leave(x)
-}
-
-// A mover holds one step of move records.
-type mover struct {
-	state.Records
-	id    uint64
-	frame Stored
-}
-
-// load makes the records of the first of some, and returns of how many. Every body is verified.
-func (m *mover) load(log Log, some []state.Lying) (n int, err error) {
-	m.Reset()
-	for _, x := range some {
-		if m.id != x.Frame {
-			if m.frame, err = log.Read(x.Frame); err != nil {
-				return 0, err
-			}
-			m.id = x.Frame
-		}
-		if uint64(x.Offset) >= uint64(len(m.frame.Records)) || !m.Move(x.Task, m.frame.Time, m.frame.Records[x.Offset:]) {
-			return 0, noRecord(x.Frame, x.Offset)
-		}
-		if n++; m.Size() >= moveStep {
-			break
-		}
-	}
-	return n, nil
 }

@@ -10,28 +10,23 @@ import (
 	"github.com/glassq/glassq/internal/state"
 )
 
-func noQueue(name string) error {
-	return glassq.Errorf(glassq.CodeNotFound, "there is no queue %s; a queue is made by its first use", name)
-}
-
-func noRun(name string) error {
-	return glassq.Errorf(glassq.CodeNotFound, "there is no run %s", name)
-}
-
-// change lets decide append records under the lock, and waits for their commit.
-func (e *Engine) change(decide func() error) error {
+// change appends the record that decide returns, if it returns one, and waits for its commit. decide runs under
+// the lock, and so does then, which may be nil, when the record is applied.
+func (e *Engine) change(decide func() ([]byte, error), then func()) error {
 	if err := e.begin(); err != nil {
 		return err
 	}
-	before := e.open.Count
+	var f uint64
 	err := e.roomOn(Shrinks, 4<<10)
 	if err == nil {
-		err = decide()
-	}
-	var f uint64
-	if e.open.Count > before {
-		f = e.open.number
-		e.open.Waited = true
+		var rec []byte
+		if rec, err = decide(); err == nil && rec != nil {
+			e.append(rec)
+			f = e.join()
+			if then != nil {
+				then()
+			}
+		}
 	}
 	e.end()
 	if err != nil {
@@ -50,10 +45,6 @@ func (e *Engine) waitReadable(newest, told uint64) error {
 
 // Queues lists queues in the order of their names.
 func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo, error) {
-	type head struct {
-		task  uint64
-		place state.Place
-	}
 	if err := e.begin(); err != nil {
 		return nil, err
 	}
@@ -64,22 +55,20 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 			q := e.st.Queue(name)
 			if q == nil {
 				e.end()
-				return nil, noQueue(name)
+				return nil, state.NoQueue(name)
 			}
 			queues = append(queues, q)
 		}
 	}
 	infos := make([]glassq.QueueInfo, len(queues))
-	heads := make([]head, len(queues))
+	heads := make([]state.Place, len(queues)) // of the next tasks; Frame 0 is none
 	for i, q := range queues {
 		infos[i] = q.Info()
 		infos[i].Rate = q.Pace.Now(e.nanos())
 		if w, ok := q.Waiters.(*waitList); ok {
 			infos[i].Waiters = len(w.list)
 		}
-		if task, p, ok := e.st.Head(q); ok {
-			heads[i] = head{task, p}
-		}
+		_, heads[i], _ = e.st.Head(q)
 	}
 	f, told := e.newest(), e.told()
 	now := e.st.Now()
@@ -91,8 +80,8 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 	r := reading{c: e.cache}
 	var t glassq.Task
 	for i, h := range heads {
-		if h.task != 0 {
-			if put, err := r.task(&t, h.place.Frame, h.place.Offset); err == nil {
+		if h.Frame != 0 {
+			if put, err := r.task(&t, h.Frame, h.Offset); err == nil {
 				infos[i].Oldest = float64(max(0, now-put)) / 1000
 			}
 		}
@@ -102,18 +91,10 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 
 // Configure changes settings of a queue.
 func (e *Engine) Configure(_ context.Context, queue string, c glassq.SettingsChange) (set glassq.Settings, err error) {
-	err = e.change(func() error {
-		if q := e.st.Queue(queue); q != nil {
-			set = q.Settings()
-		}
-		set = c.Apply(set)
-		if c.Stages != nil && set.Stages != "" {
-			set.StagesAt = e.st.Now()
-		}
-		e.append(state.AppendQueue(nil, queue, set))
-		e.lowered(e.st.Queue(queue)) // a limit may be higher
-		return nil
-	})
+	err = e.change(func() (rec []byte, _ error) {
+		rec, set = e.st.DecideSettings(queue, c)
+		return rec, nil
+	}, func() { e.lowered(e.st.Queue(queue)) }) // a limit may be higher
 	return set, err
 }
 
@@ -125,25 +106,11 @@ func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor
 	q := e.st.Queue(queue)
 	if q == nil {
 		e.end()
-		return nil, 0, noQueue(queue)
+		return nil, 0, state.NoQueue(queue)
 	}
-	var found []glassq.Peeked
-	var places []state.Place
-	for _, n := range e.st.Peek(q, want, cursor, most+1) {
-		p, _ := e.st.Place(n)
-		places = append(places, p)
-		found = append(found, glassq.Peeked{Number: n, State: want, Attempt: p.Attempt, Reason: e.st.Reason(n)})
-	}
+	found, places := e.st.Show(q, want, cursor, most+1)
 	f, told, now := e.newest(), e.told(), e.st.Now()
 	defer e.unpin(e.pin())
-	if len(found) > 0 {
-		due := e.st.DueAt(want)
-		for i := range found {
-			if at, ok := due[found[i].Number]; ok {
-				found[i].Due = time.Duration(max(0, at-now)) * time.Millisecond
-			}
-		}
-	}
 	e.end()
 	if err := e.waitReadable(f, told); err != nil {
 		return nil, 0, err
@@ -185,61 +152,40 @@ func (e *Engine) Purge(_ context.Context, queue string, states ...glassq.State) 
 	if len(states) == 0 {
 		states = []glassq.State{glassq.Delayed, glassq.Ready}
 	}
-	err = e.change(func() error {
-		q := e.st.Queue(queue)
-		if q == nil {
-			return noQueue(queue)
-		}
-		for _, s := range states {
-			n += int(q.Count(s))
-		}
-		if n > 0 {
-			e.append(state.AppendPurge(nil, queue, states...))
-		}
-		return nil
-	})
+	err = e.change(func() (rec []byte, err error) {
+		rec, n, err = e.st.DecidePurge(queue, states)
+		return rec, err
+	}, nil)
 	return n, err
 }
 
 // Redrive makes dead tasks ready again.
 func (e *Engine) Redrive(_ context.Context, queue string, most int) (n int, err error) {
-	err = e.change(func() error {
-		q := e.st.Queue(queue)
-		if q == nil {
-			return noQueue(queue)
-		}
-		n = int(q.Count(glassq.Dead))
-		if most > 0 {
-			n = min(n, most)
-		}
-		if n > 0 {
-			e.append(state.AppendRedrive(nil, queue, n))
-		}
-		return nil
-	})
+	err = e.change(func() (rec []byte, err error) {
+		rec, n, err = e.st.DecideRedrive(queue, most)
+		return rec, err
+	}, nil)
 	return n, err
 }
 
-// Drop forgets a queue. Who waits for it goes on waiting for the new one of its name.
+// Drop forgets a queue. Calls that wait for it go on waiting for the new one of its name.
 func (e *Engine) Drop(_ context.Context, queue string) error {
-	return e.change(func() error {
-		q := e.st.Queue(queue)
-		if q == nil {
-			return noQueue(queue)
+	var w *waitList
+	return e.change(func() ([]byte, error) {
+		if q := e.st.Queue(queue); q != nil {
+			w, _ = q.Waiters.(*waitList)
 		}
-		if n := q.Count(glassq.Leased); n > 0 {
-			return glassq.Errorf(glassq.CodeBadRequest, "queue %s has %d leased tasks; pause it and try again when they are done", queue, n)
+		return e.st.DecideDrop(queue)
+	}, func() {
+		if w == nil || w.empty() {
+			return
 		}
-		e.append(state.AppendDrop(nil, queue))
-		if w, ok := q.Waiters.(*waitList); ok && !w.empty() {
-			now := e.st.Touch(queue)
-			now.Waiters = w
-			for _, p := range w.room {
-				p.queue = now
-			}
-			e.lowered(now)
+		now := e.st.Touch(queue)
+		now.Waiters = w
+		for _, p := range w.room {
+			p.queue = now
 		}
-		return nil
+		e.lowered(now)
 	})
 }
 
@@ -268,28 +214,29 @@ func (e *Engine) Runs(context.Context) (out []glassq.Run, err error) {
 	return out, err
 }
 
-// Run shows one run.
-func (e *Engine) Run(_ context.Context, name string) (info glassq.Run, err error) {
-	err = e.read(func() error {
+// readRun is read of one run.
+func (e *Engine) readRun(name string, look func(r *state.Run)) error {
+	return e.read(func() error {
 		r := e.st.Run(name)
 		if r == nil {
-			return noRun(name)
+			return state.NoRun(name)
 		}
-		info = r.Info()
+		look(r)
 		return nil
 	})
+}
+
+// Run shows one run.
+func (e *Engine) Run(_ context.Context, name string) (info glassq.Run, err error) {
+	err = e.readRun(name, func(r *state.Run) { info = r.Info() })
 	return info, err
 }
 
 // SetRun makes a run or changes it.
 func (e *Engine) SetRun(_ context.Context, name string, c glassq.RunChange) (info glassq.Run, err error) {
-	err = e.change(func() error {
-		if err := e.st.CheckRun(name, c); err != nil {
-			return err
-		}
-		e.append(state.AppendRun(nil, name, c))
-		return nil
-	})
+	err = e.change(func() ([]byte, error) {
+		return state.AppendRun(nil, name, c), e.st.CheckRun(name, c)
+	}, nil)
 	if err != nil {
 		return info, err
 	}
@@ -298,29 +245,20 @@ func (e *Engine) SetRun(_ context.Context, name string, c glassq.RunChange) (inf
 
 // RunIDs returns positions of a run as intervals.
 func (e *Engine) RunIDs(_ context.Context, name string, set glassq.IDSet, from uint32, most int) (ids []glassq.Interval, err error) {
-	err = e.read(func() error {
-		r := e.st.Run(name)
-		if r == nil {
-			return noRun(name)
-		}
-		ids = r.IDs(set, from, most)
-		return nil
-	})
+	err = e.readRun(name, func(r *state.Run) { ids = r.IDs(set, from, most) })
 	return ids, err
 }
 
 // CancelRun ends the tasks of a run that nobody works on, and seals it.
 func (e *Engine) CancelRun(_ context.Context, name string) (n int, err error) {
-	err = e.change(func() error {
-		r := e.st.Run(name)
-		if r == nil {
-			return noRun(name)
+	cancelled := func() int { return int(e.st.Run(name).Info().Books.Dead.Cancelled) }
+	err = e.change(func() ([]byte, error) {
+		if e.st.Run(name) == nil {
+			return nil, state.NoRun(name)
 		}
-		before := r.Info().Books.Dead.Cancelled
-		e.append(state.AppendCancel(nil, name))
-		n = int(r.Info().Books.Dead.Cancelled - before)
-		return nil
-	})
+		n = -cancelled()
+		return state.AppendCancel(nil, name), nil
+	}, func() { n += cancelled() })
 	return n, err
 }
 
@@ -367,7 +305,7 @@ func (e *Engine) AwaitRun(ctx context.Context, name string, phase glassq.Phase, 
 	case ctx.Err() != nil:
 		return info, ctx.Err()
 	case r == nil:
-		return info, noRun(name)
+		return info, state.NoRun(name)
 	}
 	return info, e.wait(f)
 }

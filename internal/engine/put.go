@@ -58,7 +58,7 @@ func (e *Engine) putNow(tasks []glassq.Task, s *state.Records, receipts []glassq
 	}
 	f := e.newest() // a duplicate's first put may be under way as well
 	if stored {
-		e.open.Waited = true
+		e.join()
 	}
 	return f, nil, nil
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -81,10 +82,7 @@ func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 	err := e.err
 	e.mu.Unlock()
 	if len(w.got) == 0 {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, err
+		return nil, cmp.Or(ctx.Err(), err)
 	}
 	if ctx.Err() != nil && !r.Take {
 		e.unpin(w.pin)
@@ -159,14 +157,8 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		if !ok {
 			break
 		}
-		g := grant{task: task, place: p, at: e.st.Now(), length: w.r.Lease.Milliseconds()}
+		g := grant{task: task, place: p, at: e.st.Now(), length: p.Length(w.r.Lease)}
 		g.place.Attempt++
-		if g.length == 0 {
-			g.length = p.Lease
-		}
-		if g.length == 0 {
-			g.length = glassq.DefaultLease.Milliseconds()
-		}
 		g.late = q.Pace.Late(len(w.got), clock)
 		if w.r.Take {
 			e.append(state.AppendTake(rec[:0], task))
@@ -183,8 +175,7 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 	}
 	w.pin = e.pin()
 	if e.policy.HandOutsWait {
-		w.f = e.open.number
-		e.open.Waited = true
+		w.f = e.join()
 		return
 	}
 	if number > e.limit || w.r.Take {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -9,10 +10,13 @@ import (
 	"github.com/glassq/glassq/internal/state"
 )
 
+// An attempt decides a call. full is the queue that has no room for it; f is what is to be waited for.
+type attempt func() (f uint64, full *state.Queue, err error)
+
 // A parked call waits for room in a queue. try decides it under mu, as often as there may be room, until
 // it no longer names a full queue. done is closed then, or when the engine stops.
 type parked struct {
-	try   func() (f uint64, full *state.Queue, err error)
+	try   attempt
 	queue *state.Queue // in whose list it is; nil when it is in none
 	over  bool         // f and err are the call's
 	f     uint64
@@ -60,10 +64,10 @@ func (e *Engine) admit(q *state.Queue, w *waitList) {
 	}
 }
 
-// whenRoom calls try under mu, now and whenever the queue that it names may have room, until it names none or wait is over;
-// negative waits for ever. behind is a queue whose line is to be joined without a try, or nil. It returns
-// what the last try did. The caller has begun; mu is free when it returns.
-func (e *Engine) whenRoom(ctx context.Context, wait time.Duration, behind *state.Queue, try func() (uint64, *state.Queue, error)) (uint64, error) {
+// whenRoom calls try under mu, now and whenever the queue that it names may have room, until it names none or
+// wait is over; negative waits for ever. behind is a queue whose line is to be joined without a try, or nil.
+// It returns what the last try did. The caller has begun; mu is free when it returns.
+func (e *Engine) whenRoom(ctx context.Context, wait time.Duration, behind *state.Queue, try attempt) (uint64, error) {
 	full := behind
 	var f uint64
 	err := error(glassq.ErrQueueFull)
@@ -95,10 +99,7 @@ func (e *Engine) whenRoom(ctx context.Context, wait time.Duration, behind *state
 	w.room = slices.DeleteFunc(w.room, func(x *parked) bool { return x == p })
 	e.lowered(p.queue) // the next one may need less
 	e.end()
-	if ctx.Err() != nil {
-		return 0, ctx.Err()
-	}
-	return 0, p.err
+	return 0, cmp.Or(ctx.Err(), p.err)
 }
 
 // PutWait is Put that waits for room; see glassq.Waits.
@@ -144,14 +145,9 @@ func (e *Engine) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 		return err
 	}
 	acks, errs := []glassq.Ack{ack}, make([]error, 1)
-	leased, moving, pin, err := e.lookUp(acks)
-	if err != nil {
-		return err
-	}
 	s := scratches.Get().(*state.Records)
 	defer release(s)
-	err = e.encodeAcks(acks, leased, s, moving)
-	e.unpin(pin)
+	leased, err := e.prepare(acks, s)
 	if err != nil {
 		return err
 	}
@@ -185,7 +181,7 @@ func (e *Engine) AwaitIdle(ctx context.Context, queue string, wait time.Duration
 	if err := e.begin(); err != nil {
 		return false, err
 	}
-	q := e.st.Queue(queue)
+	q, ended := e.st.Queue(queue), false
 	if !q.Idle() && wait != 0 {
 		done := make(chan struct{})
 		w := waiters(q)
@@ -194,22 +190,17 @@ func (e *Engine) AwaitIdle(ctx context.Context, queue string, wait time.Duration
 		}
 		w.idle[done] = struct{}{}
 		e.end()
-		ended := await(ctx, done, wait)
+		ended = await(ctx, done, wait)
 		if err := e.begin(); err != nil {
 			return false, err
 		}
 		delete(w.idle, done)
-		if ended { // it was, whatever was put since
-			f := e.newest()
-			e.end()
-			return true, e.wait(f)
-		}
 		q = e.st.Queue(queue)
 	}
-	is := q.Idle()
+	is := ended || q.Idle() // it was, whatever was put since
 	f := e.newest()
 	e.end()
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && !ended {
 		return is, ctx.Err()
 	}
 	return is, e.wait(f)

@@ -70,10 +70,6 @@ func (t *turns) leadAlone() {
 func (t *turns) pass() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.passLocked()
-}
-
-func (t *turns) passLocked() {
 	t.leading = false
 	t.wakeNext()
 }
@@ -130,7 +126,8 @@ func (t *turns) ledBy(commit func()) {
 	t.mu.Unlock()
 	commit()
 	t.mu.Lock()
-	t.passLocked()
+	t.leading = false
+	t.wakeNext()
 }
 
 // room returns when the frame takes no more records, or when nobody is to wait any more.

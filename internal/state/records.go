@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/glassq/glassq"
@@ -37,14 +38,6 @@ func (r *Records) PutAll(tasks []glassq.Task) {
 	}
 }
 
-// Move adds the record that moves a task to where it will lie; see AppendMove.
-func (r *Records) Move(task uint64, time int64, rec []byte) (ok bool) {
-	if r.buf, ok = AppendMove(r.buf, task, time, rec); ok {
-		r.ends = append(r.ends, len(r.buf))
-	}
-	return ok
-}
-
 // Size is how many bytes all records have.
 func (r *Records) Size() int { return len(r.buf) }
 
@@ -59,4 +52,39 @@ func (r *Records) start(i int) int {
 		return 0
 	}
 	return r.ends[i-1]
+}
+
+// A Mover makes the records that move bodies to another place in the log.
+type Mover struct {
+	Records
+	Read func(frame uint64) (time int64, records []byte, err error) // reads a frame, verified
+
+	frame   uint64 // the one read last
+	time    int64
+	records []byte
+}
+
+// Load makes the records of the first of some, until they have most bytes, and returns of how many it did.
+func (m *Mover) Load(some []Lying, most int) (n int, err error) {
+	m.Reset()
+	for _, x := range some {
+		if m.frame != x.Frame {
+			if m.time, m.records, err = m.Read(x.Frame); err != nil {
+				return 0, err
+			}
+			m.frame = x.Frame
+		}
+		ok := uint64(x.Offset) < uint64(len(m.records))
+		if ok {
+			m.buf, ok = AppendMove(m.buf, x.Task, m.time, m.records[x.Offset:])
+		}
+		if !ok {
+			return 0, fmt.Errorf("frame %d, record at %d: %w", x.Frame, x.Offset, ErrRecord)
+		}
+		m.ends = append(m.ends, len(m.buf))
+		if n++; len(m.buf) >= most {
+			break
+		}
+	}
+	return n, nil
 }
