@@ -30,7 +30,14 @@ type cache struct {
 	open  uint64   // number of the slab that is filled; below first: none
 	spare []uint64 // a list of frames that is not in use
 
-	loading map[uint64]func() (payload, error) // by frame: reads of the log under way, which others join
+	loading map[uint64]*load // by frame: those that somebody reads from the log
+}
+
+// A load is a read that others wait for.
+type load struct {
+	done chan struct{} // closed when p or err is set
+	p    payload
+	err  error
 }
 
 // cachedAt is where the payload of a frame is.
@@ -54,7 +61,7 @@ type payload struct {
 
 func newCache(size int64, read func(uint64) (Stored, error)) *cache {
 	return &cache{read: read, max: size, slab: int(min(slabSize, max(slabLeast, size/16))), at: map[uint64]cachedAt{}, first: 1,
-		loading: map[uint64]func() (payload, error){}}
+		loading: map[uint64]*load{}}
 }
 
 // large tells whether a payload would fill much of a slab. It gets one of its own.
@@ -126,24 +133,24 @@ func (c *cache) frame(frame uint64) (payload, error) {
 		defer c.mu.Unlock()
 		return payload{frame: frame, time: at.time, bytes: c.slabs[at.slab-c.first].buf[at.start:at.end:at.end]}, nil
 	}
-	load := c.loading[frame]
-	if load == nil {
-		load = sync.OnceValues(func() (payload, error) { return c.load(frame) })
-		c.loading[frame] = load
+	l := c.loading[frame]
+	if l != nil {
+		c.mu.Unlock()
+		<-l.done
+		return l.p, l.err
 	}
+	l = &load{done: make(chan struct{})}
+	c.loading[frame] = l
 	c.mu.Unlock()
-	return load()
-}
 
-// load reads a frame from the log and keeps it.
-func (c *cache) load(frame uint64) (p payload, err error) {
-	f, err := c.read(frame)
-	if err == nil {
-		p = payload{frame: frame, time: f.Time, bytes: f.Records}
-		c.keep(p)
+	var f Stored
+	if f, l.err = c.read(frame); l.err == nil {
+		l.p = payload{frame: frame, time: f.Time, bytes: f.Records}
+		c.keep(l.p)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	delete(c.loading, frame)
-	return p, err
+	c.mu.Unlock()
+	close(l.done)
+	return l.p, l.err
 }
