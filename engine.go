@@ -124,24 +124,31 @@ const (
 	StorageFull = "full" // the same, and what goes on is written into a reserve
 )
 
-// Stats are an engine's figures since it was opened, and its disk's state.
+// Stats are an engine's figures since it was opened.
 type Stats struct {
+	Frames    uint64 `json:"frames"`     // group commits written
+	Bytes     uint64 `json:"bytes"`      // bytes of them
+	LiveBytes int64  `json:"live_bytes"` // about how many bytes of the log are records of tasks held
+	Storage   string `json:"storage"`    // ok, low or full
+	Tasks     int64  `json:"tasks"`      // tasks held, dead ones included
+	Leases    int64  `json:"leases"`     // live leases
+	Waiters   int64  `json:"waiters"`    // reserves that wait
+	Acked     int64  `json:"acked"`      // acked numbers remembered
+	Dedup     int64  `json:"dedup"`      // ids remembered
+	// AnswersWait: an answer waits for stable storage, so that calls made together share one wait.
+	AnswersWait bool       `json:"answers_wait"`
+	Disk        *DiskStats `json:"disk,omitempty"` // nil for an engine that keeps nothing on a disk of its own
+}
+
+// DiskStats are the figures of an engine's disk.
+type DiskStats struct {
 	Sync      string        `json:"sync"`         // always, interval or never; "memory" for a store without a disk
 	Syncs     uint64        `json:"syncs"`        // syncs that the log asked the disk for
-	Frames    uint64        `json:"frames"`       // group commits written
-	Bytes     uint64        `json:"bytes"`        // bytes appended to the log
 	Segments  int           `json:"segments"`     // files of the log
-	DiskBytes int64         `json:"disk_bytes"`   // bytes in them
-	LiveBytes int64         `json:"live_bytes"`   // about how many of them are records of tasks held
+	Bytes     int64         `json:"bytes"`        // bytes in them
 	Unsynced  uint64        `json:"unsynced"`     // bytes written and not yet synced
 	LastSync  time.Duration `json:"last_sync_ns"` // how long the last sync took
-	Storage   string        `json:"storage"`      // ok, low or full
-	DiskFree  int64         `json:"disk_free"`    // bytes that the disk has left; 0 where that is not known
+	Free      int64         `json:"free"`         // bytes that the disk has left; 0 where that is not known
 	MinFree   int64         `json:"min_free"`     // bytes of it that are to stay free
 	TornBytes int64         `json:"torn_bytes"`   // bytes of an unfinished write that the last start cut off
-	Tasks     int64         `json:"tasks"`        // tasks held, dead ones included
-	Leases    int64         `json:"leases"`       // live leases
-	Waiters   int64         `json:"waiters"`      // reserves that wait
-	Acked     int64         `json:"acked"`        // acked numbers remembered
-	Dedup     int64         `json:"dedup"`        // ids remembered
 }

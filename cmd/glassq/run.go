@@ -358,5 +358,5 @@ func (j *job) report() {
 		return // the engine failed; that is said already
 	}
 	say("%s requests/s in %s, sync %s: %s syncs, %s frames, %s bytes appended", perSecond(j.done.Done, took), brief(took),
-		st.Sync, commas(st.Syncs-j.before.Syncs), commas(st.Frames-j.before.Frames), commas(st.Bytes-j.before.Bytes))
+		st.Disk.Sync, commas(st.Disk.Syncs-j.before.Disk.Syncs), commas(st.Frames-j.before.Frames), commas(st.Bytes-j.before.Bytes))
 }

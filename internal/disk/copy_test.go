@@ -33,6 +33,8 @@ func TestCopyUnderLoad(t *testing.T) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
+	var first sync.Once
+	running := make(chan struct{}) // closed when there is something to copy
 	for w := range 3 {
 		wg.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
@@ -45,6 +47,7 @@ func TestCopyUnderLoad(t *testing.T) {
 				mu.Lock()
 				put[body] = true
 				mu.Unlock()
+				first.Do(func() { close(running) })
 				leases, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 1 + i%2})
 				if err != nil {
 					if ctx.Err() == nil {
@@ -71,6 +74,7 @@ func TestCopyUnderLoad(t *testing.T) {
 			}
 		})
 	}
+	<-running
 	for round := range 4 {
 		if round > 0 { // so that much has happened since the last one
 			churn(t, e)

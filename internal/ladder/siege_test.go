@@ -181,7 +181,8 @@ func (s *siege) sum(b []byte) uint64 { return maphash.Bytes(s.seed, b) }
 
 func name(b []byte) string { n, _, _ := bytes.Cut(b, []byte(" ")); return string(n) }
 
-// outcome of a call as a whole.
+// outcome of a call as a whole. What a client cannot tell, outcome_unknown and a server that was away alike,
+// may have been done.
 func outcome(err error) history.Outcome {
 	switch {
 	case err == nil:

@@ -378,10 +378,10 @@ func (c *conn) answerPuts(puts []put, receipts []glassq.Receipt) {
 	}
 }
 
-// ended tells whether the store takes nothing any more.
+// ended tells that a put is not to be tried in parts: the store takes nothing any more, or may have it already.
 func ended(err error) bool {
 	switch glassq.CodeOf(err) {
-	case glassq.CodeStorage, glassq.CodeClosed, glassq.CodeInternal:
+	case glassq.CodeStorage, glassq.CodeUnknown, glassq.CodeClosed, glassq.CodeInternal:
 		return true
 	}
 	return false
