@@ -29,12 +29,9 @@ func (r *request) next(code int, location string) (*request, error) {
 	if err != nil {
 		return nil, bare(err)
 	}
-	to, err := from.Parse(location)
+	to, err := from.Parse(string(escape([]byte(location))))
 	if err != nil {
 		return nil, fmt.Errorf("the redirect goes to no URL: %w", bare(err))
-	}
-	if from.Fragment != "" && to.Fragment == "" {
-		to.Fragment = from.Fragment
 	}
 	n := &request{method: r.method, header: r.header, body: r.body, timeout: r.timeout}
 	if strings.HasPrefix(r.odd, oddHeader) || r.odd == oddMethod {

@@ -75,8 +75,10 @@ func (f *Fetcher) newRequest(ctx context.Context, req *request) (*http.Request, 
 		case "Connection":
 			hr.Close = hr.Close || strings.EqualFold(h.value, "close")
 			hr.Header.Add(name, h.value)
+		case "Authorization", "Expect", "Transfer-Encoding", "Trailer", "Upgrade", "Te", "Idempotency-Key", "X-Idempotency-Key":
+			hr.Header.Add(name, h.value) // net/http looks for these
 		default:
-			hr.Header.Add(name, h.value)
+			hr.Header[h.name] = append(hr.Header[h.name], h.value) // a name is sent as it was given
 		}
 	}
 	if u := hr.URL.User; u != nil && hr.Header["Authorization"] == nil {
