@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -80,10 +81,13 @@ func classOf(err error, connecting bool) string {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return result.ClassCancelled
+	case unprocessed(err):
+		return result.ClassRefused
 	case errors.Is(err, errTooLarge), errors.Is(err, errHeader), isHeaderLimit(text):
 		return result.ClassTooLarge
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, "server closed idle connection"),
-		strings.HasSuffix(text, "EOF"), strings.Contains(text, "unexpected EOF"):
+		strings.HasSuffix(text, "EOF"), strings.Contains(text, "unexpected EOF"),
+		strings.Contains(text, "ErrCode=NO_ERROR"), strings.Contains(text, "http2: client conn"): // HTTP/2, the server went
 		return result.ClassEOF
 	}
 	if _, ok := errors.AsType[*handshakeError](err); ok {
@@ -126,6 +130,9 @@ func isTLS(err error) bool {
 		strings.Contains(text, "server gave HTTP response to HTTPS client")
 }
 
+// http2IDs are numbers that differ from one request to the next.
+var http2IDs = regexp.MustCompile(`stream ID \d+; |LastStreamID=\d+, `)
+
 // message is err's text without addresses that differ from one connection to the next.
 func message(err error, class string) string {
 	switch class {
@@ -156,6 +163,12 @@ func message(err error, class string) string {
 	text := err.Error()
 	if e, ok := errors.AsType[*net.OpError](err); ok {
 		text = e.Op + ": " + e.Err.Error()
+	}
+	if _, inner, ok := strings.Cut(text, "cannot retry err ["); ok { // of HTTP/2; what follows is for programmers
+		text, _, _ = strings.Cut(inner, "] after Request.Body")
+	}
+	if text = http2IDs.ReplaceAllString(text, ""); unprocessed(err) {
+		text = "not processed by the server: " + text
 	}
 	if strings.Contains(text, "->") {
 		text = class

@@ -76,6 +76,8 @@ type Fetcher struct {
 	opt      Options
 	tls      *tls.Config
 	std      *http.Transport                                                   // shared
+	http1    *http.Transport                                                   // for servers that demand HTTP/1.1; nil without Options.HTTP2
+	oldHosts sync.Map                                                          // those servers, host:port as in URLs
 	connect  func(ctx context.Context, network, addr string) (net.Conn, error) // looks at the guard
 	guard    *guard
 	detours  []detour
@@ -133,7 +135,10 @@ func New(opt Options) (*Fetcher, error) {
 		return nil, err
 	}
 	f.wantBody = f.wantBody || f.capture.mode != CaptureOff
-	f.std = f.newTransport(proxy)
+	f.std = f.newTransport(proxy, opt.HTTP2)
+	if opt.HTTP2 {
+		f.http1 = f.newTransport(proxy, false)
+	}
 	return f, nil
 }
 
@@ -229,5 +234,8 @@ func (f *Fetcher) Handler(i int) worker.Handler { return f.newHandler() }
 // Close closes idle connections of the shared engine. Call it after the handlers are closed.
 func (f *Fetcher) Close() error {
 	f.std.CloseIdleConnections()
+	if f.http1 != nil {
+		f.http1.CloseIdleConnections()
+	}
 	return nil
 }
