@@ -199,7 +199,9 @@ func (e *Engine) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error) {
 			continue
 		}
 		delay := n.Delay.Milliseconds()
-		if delay < 0 || n.Delay < 0 {
+		if n.Undone {
+			delay = max(delay, 0)
+		} else if delay < 0 || n.Delay < 0 {
 			d := e.st.Leased(n.Token.Number)
 			delay = state.Backoff(d.Task, d.Attempt)
 		}

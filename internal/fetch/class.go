@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/glassq/glassq/result"
+	"github.com/glassq/glassq/worker"
 )
 
 var (
@@ -29,7 +30,29 @@ func (e *handshakeError) Unwrap() error { return e.err }
 // was no connection yet.
 func failure(err error, connecting bool) answer {
 	class := classOf(err, connecting)
-	return answer{err: class, msg: message(err, class), unsent: connecting, final: isFinal(err)}
+	return answer{err: class, msg: message(err, class), unsent: connecting, final: isFinal(err), lack: lack(err)}
+}
+
+// lack names what the worker itself lacks when that is why err came, else "".
+func lack(err error) string {
+	if what := worker.Lack(err); what != "" {
+		return what
+	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok && strings.HasSuffix(e.Err, syscall.EMFILE.Error()) {
+		return "open files" // the resolver keeps the text alone
+	}
+	e, ok := errors.AsType[*net.OpError](err)
+	if !ok || e.Addr == nil || !errors.Is(err, syscall.EADDRNOTAVAIL) && !errors.Is(err, syscall.EADDRINUSE) {
+		return ""
+	}
+	// Either there is no port left, or no way from here to such an address, as where IPv6 is off. Sockets of UDP have
+	// ports of their own, so one of them finds out.
+	c, err := net.Dial("udp", e.Addr.String())
+	if err != nil {
+		return ""
+	}
+	c.Close()
+	return "local ports"
 }
 
 // isFinal knows failures that do not pass: a rule of the worker's, a name that does not exist, a

@@ -16,7 +16,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -58,7 +57,9 @@ type Options struct {
 	RetryOn     Codes         // statuses that are tried again; nil means none
 	RetryUnsafe bool          // retry POST and the like also when the server may have acted on it
 	Backoff     time.Duration // before the first retry, doubled for each further one; 0 means 100ms
-	BackoffMax  time.Duration // most time before a retry; a longer Retry-After ends the tries; 0 means 60s
+	BackoffMax  time.Duration // most time before a retry; what asks for longer by Retry-After is the result; 0 means 60s
+	PerHost     int           // most requests at once to one host; 0 means no limit
+	PerHostRate float64       // most requests a second that begin to one host; 0 means no limit
 	Redirects   int           // most redirects that are followed; 0 means that they are answers
 	Decode      bool          // ask for gzip, deflate, br and zstd, and unpack them
 
@@ -77,6 +78,7 @@ type Fetcher struct {
 	tls      *tls.Config
 	std      *http.Transport                                                   // shared
 	http1    *http.Transport                                                   // for servers that demand HTTP/1.1; nil without Options.HTTP2
+	hosts    *hostTable                                                        // nil when nothing is kept of hosts
 	oldHosts sync.Map                                                          // those servers, host:port as in URLs
 	connect  func(ctx context.Context, network, addr string) (net.Conn, error) // looks at the guard
 	guard    *guard
@@ -134,6 +136,9 @@ func New(opt Options) (*Fetcher, error) {
 	if f.capture, err = newCapture(&opt); err != nil {
 		return nil, err
 	}
+	if opt.Retries > 0 || opt.PerHost > 0 || opt.PerHostRate > 0 {
+		f.hosts = &hostTable{byID: map[string]*host{}}
+	}
 	f.wantBody = f.wantBody || f.capture.mode != CaptureOff
 	f.std = f.newTransport(proxy, opt.HTTP2)
 	if opt.HTTP2 {
@@ -153,6 +158,9 @@ func (o *Options) settle() (proxy *url.URL, err error) {
 	}
 	if o.Timeout < 0 || o.ConnectTimeout < 0 || o.IdleTimeout < 0 || o.Backoff < 0 || o.BackoffMax < 0 {
 		return nil, errors.New("timeouts and backoff are not negative")
+	}
+	if o.PerHost < 0 || !(o.PerHostRate >= 0) {
+		return nil, errors.New("limits per host are not negative")
 	}
 	if o.MaxBody < 0 || o.CaptureText < 0 || o.Retries < 0 || o.Redirects < 0 {
 		return nil, errors.New("sizes, retries and redirects are not negative")
@@ -214,17 +222,6 @@ func (f *Fetcher) once(text string) {
 	}
 	if _, said := f.said.LoadOrStore(text, true); !said {
 		f.opt.Notify(text)
-	}
-}
-
-// strained tells of failures that are the worker's own lack, not the target's.
-func (f *Fetcher) strained(msg string) {
-	switch {
-	case msg == "":
-	case strings.Contains(msg, "too many open files"):
-		f.once("the worker is the bottleneck: its open files are used up; lower -c or raise ulimit -n")
-	case strings.Contains(msg, "cannot assign requested address"), strings.Contains(msg, "address already in use"):
-		f.once("the worker is the bottleneck: its local ports are used up; keep connections, or use more machines")
 	}
 }
 

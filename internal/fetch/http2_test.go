@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 )
 
 // A peer is a connection to an HTTP/2 client, by hand: the library would not say what awkward servers say.
@@ -137,7 +137,7 @@ func TestAwkwardHTTP2(t *testing.T) {
 				p.reset(s, refusedStream)
 			}
 			return true
-		}, glassq.ErrClassRefused, maxUnprocessed, "not processed by the server: stream error: REFUSED_STREAM"},
+		}, result.ClassRefused, maxUnprocessed, "not processed by the server: stream error: REFUSED_STREAM"},
 		{"going away, as nginx does", func(p *peer, s uint32) bool {
 			if s == 3 {
 				p.goAway(1, noError)
@@ -177,13 +177,13 @@ func TestAwkwardHTTP2(t *testing.T) {
 			}
 			p.ok(s)
 			return true
-		}, glassq.ErrClassEOF, 1, ""},
+		}, result.ClassEOF, 1, ""},
 		{"closed without a word", func(p *peer, s uint32) bool {
 			if s == 1 {
 				p.ok(s)
 			}
 			return s == 1
-		}, glassq.ErrClassEOF, 1, ""},
+		}, result.ClassEOF, 1, ""},
 		{"protocol error", func(p *peer, s uint32) bool {
 			if s == 3 {
 				p.reset(s, protocolError)
@@ -191,7 +191,7 @@ func TestAwkwardHTTP2(t *testing.T) {
 				p.ok(s)
 			}
 			return true
-		}, glassq.ErrClassProtocol, 1, "stream error: PROTOCOL_ERROR"},
+		}, result.ClassProtocol, 1, "stream error: PROTOCOL_ERROR"},
 		{"reset in the body", func(p *peer, s uint32) bool {
 			if s == 3 {
 				p.begins(s)
@@ -201,7 +201,7 @@ func TestAwkwardHTTP2(t *testing.T) {
 				p.ok(s)
 			}
 			return true
-		}, glassq.ErrClassProtocol, 1, "stream error: INTERNAL_ERROR"},
+		}, result.ClassProtocol, 1, "stream error: INTERNAL_ERROR"},
 		{"refused in the body, which is too late", func(p *peer, s uint32) bool {
 			if s == 3 {
 				p.begins(s)
@@ -211,7 +211,7 @@ func TestAwkwardHTTP2(t *testing.T) {
 				p.ok(s)
 			}
 			return true
-		}, glassq.ErrClassRefused, 1, ""},
+		}, result.ClassRefused, 1, ""},
 		{"demands HTTP/1.1", func(p *peer, s uint32) bool {
 			if s == 3 {
 				p.reset(s, http11Required)
@@ -234,7 +234,7 @@ func TestAwkwardHTTP2(t *testing.T) {
 				got, rec := one(t, h, task)
 				sent := int(requests.Load() - before)
 				counted := tt.tries == 1 && !strings.Contains(rec, `"tries"`) || strings.Contains(rec, fmt.Sprintf(`"tries":%d`, tt.tries))
-				if got.Err != tt.class || got.OK != (tt.class == "") || sent != tt.tries || !counted || !strings.Contains(rec, tt.more) {
+				if got.Class != tt.class || got.OK != (tt.class == "") || sent != tt.tries || !counted || !strings.Contains(rec, tt.more) {
 					t.Errorf("%s: %s, %d requests came; want class %q, %d tries", task, rec, sent, tt.class, tt.tries)
 				}
 				if _, msg, ok := strings.Cut(rec, `"msg"`); ok && streamID.MatchString(msg) {

@@ -78,6 +78,7 @@ func (h *handler) chain(t *turn, req *request) {
 			h.a = failure(err, true)
 			return
 		}
+		t.host = req.host
 		h.do(t, req)
 		t.extra += max(h.a.sends-1, 0)
 		if h.f.opt.Redirects == 0 || h.a.err != "" || !redirects(h.a.code) || h.a.location == "" {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 )
 
 // recorder answers requests with a status and a Location, and keeps each as it came: the request line, the
@@ -126,7 +126,7 @@ func TestTasksThatAreRefused(t *testing.T) {
 	} {
 		for _, engine := range engines {
 			got, rec := once(t, Options{Engine: engine}, tt.task)
-			if got.Err != glassq.ErrClassBadTask || !strings.Contains(strings.ReplaceAll(rec, `\"`, `"`), tt.says) || strings.Contains(rec, "invalid URL escape") {
+			if got.Class != result.ClassBadTask || !strings.Contains(strings.ReplaceAll(rec, `\"`, `"`), tt.says) || strings.Contains(rec, "invalid URL escape") {
 				t.Errorf("%s, %s: %s, want bad_task that says %q", tt.task, engine, rec, tt.says)
 			}
 		}
