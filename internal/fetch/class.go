@@ -176,6 +176,8 @@ func message(err error, class string) string {
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		switch {
+		case e.IsNotFound && e.Name == "unix":
+			return "lookup unix: no such host; --unix-socket PATH connects to a socket of this machine"
 		case e.IsNotFound:
 			return "lookup " + e.Name + ": no such host"
 		case e.IsTimeout:

@@ -35,6 +35,8 @@ type Options struct {
 	Timeout        time.Duration // most time for a try, connecting and redirects included; 0 means 30s
 	ConnectTimeout time.Duration // most time to connect, handshake included; 0 means 10s
 	NoKeepAlive    bool          // a connection per request
+	MaxAge         time.Duration // a connection that is older is not used again; 0 means however old, while it is in use
+	UnixSocket     string        // path of a socket that all connections go to; "" means where URLs say
 	IdleTimeout    time.Duration // a connection idle for longer is not used again; 0 means 4s, below the 5s of many servers
 	HTTP2          bool          // offer HTTP/2 on https; goes through std
 	Proxy          string        // URL of a proxy; goes through std. The environment is not asked
@@ -61,6 +63,7 @@ type Options struct {
 	PerHost     int           // most requests at once to one host; 0 means no limit
 	PerHostRate float64       // most requests a second that begin to one host; 0 means no limit
 	Redirects   int           // most redirects that are followed; 0 means that they are answers
+	Cookies     bool          // keep cookies over the redirects of a task
 	Decode      bool          // ask for gzip, deflate, br and zstd, and unpack them
 
 	Rules       Rules        // what counts as success
@@ -76,8 +79,11 @@ type Options struct {
 type Fetcher struct {
 	opt      Options
 	tls      *tls.Config
+	proxy    *url.URL
+	stdMu    sync.Mutex                                                        // guards the next three
 	std      *http.Transport                                                   // shared
 	http1    *http.Transport                                                   // for servers that demand HTTP/1.1; nil without Options.HTTP2
+	made     time.Time                                                         // when the transports were
 	hosts    *hostTable                                                        // nil when nothing is kept of hosts
 	oldHosts sync.Map                                                          // those servers, host:port as in URLs
 	connect  func(ctx context.Context, network, addr string) (net.Conn, error) // looks at the guard
@@ -129,7 +135,7 @@ func New(opt Options) (*Fetcher, error) {
 		}
 		f.detours = append(f.detours, d)
 	}
-	f.connect = newDialer(f.guard).DialContext
+	f.connect = newDialer(f.guard).connect
 	if f.tls, err = newTLS(&opt); err != nil {
 		return nil, err
 	}
@@ -140,10 +146,8 @@ func New(opt Options) (*Fetcher, error) {
 		f.hosts = &hostTable{byID: map[string]*host{}}
 	}
 	f.wantBody = f.wantBody || f.capture.mode != CaptureOff
-	f.std = f.newTransport(proxy, opt.HTTP2)
-	if opt.HTTP2 {
-		f.http1 = f.newTransport(proxy, false)
-	}
+	f.proxy = proxy
+	f.newTransports()
 	return f, nil
 }
 
@@ -156,7 +160,7 @@ func (o *Options) settle() (proxy *url.URL, err error) {
 	default:
 		return nil, fmt.Errorf("engine %q is not one of auto, fast, std", o.Engine)
 	}
-	if o.Timeout < 0 || o.ConnectTimeout < 0 || o.IdleTimeout < 0 || o.Backoff < 0 || o.BackoffMax < 0 {
+	if o.MaxAge < 0 || o.Timeout < 0 || o.ConnectTimeout < 0 || o.IdleTimeout < 0 || o.Backoff < 0 || o.BackoffMax < 0 {
 		return nil, errors.New("timeouts and backoff are not negative")
 	}
 	if o.PerHost < 0 || !(o.PerHostRate >= 0) {
@@ -182,6 +186,9 @@ func (o *Options) settle() (proxy *url.URL, err error) {
 	}
 	if o.Proxy == "" {
 		return nil, nil
+	}
+	if o.UnixSocket != "" {
+		return nil, errors.New("a proxy and a socket at once: connections can go to one of them only")
 	}
 	if proxy, err = url.Parse(o.Proxy); err != nil || proxy.Host == "" {
 		return nil, errors.New("the proxy is not a URL like http://proxy.example:3128")
@@ -230,9 +237,8 @@ func (f *Fetcher) Handler(i int) worker.Handler { return f.newHandler() }
 
 // Close closes idle connections of the shared engine. Call it after the handlers are closed.
 func (f *Fetcher) Close() error {
-	f.std.CloseIdleConnections()
-	if f.http1 != nil {
-		f.http1.CloseIdleConnections()
-	}
+	f.stdMu.Lock()
+	defer f.stdMu.Unlock()
+	f.closeIdle()
 	return nil
 }

@@ -49,8 +49,9 @@ type answer struct {
 	sends    int       // times that the engine sent the request
 	at       time.Time // when it was there; zero if the engine does not say
 	location string
-	encoding string // Content-Encoding
-	after    string // Retry-After
+	encoding string   // Content-Encoding
+	after    string   // Retry-After
+	cookies  []string // each Set-Cookie
 }
 
 // A turn is one try of a task: a request and those that redirects add to it.
@@ -246,15 +247,24 @@ func (f *Fetcher) wants(encoding string) bool {
 }
 
 // note keeps what the header of an answer says, where it may matter.
-func (f *Fetcher) note(a *answer, header func(name string) string) {
+func (f *Fetcher) note(a *answer, header func(name string) []string) {
+	first := func(name string) string {
+		if list := header(name); len(list) > 0 {
+			return list[0]
+		}
+		return ""
+	}
 	if redirects(a.code) && f.opt.Redirects > 0 {
-		a.location = header("Location")
+		a.location = first("Location")
+		if f.opt.Cookies {
+			a.cookies = header("Set-Cookie")
+		}
 	}
 	if f.opt.Retries > 0 && f.opt.RetryOn.Has(a.code) {
-		a.after = header("Retry-After")
+		a.after = first("Retry-After")
 	}
 	if f.opt.Decode {
-		a.encoding = header("Content-Encoding")
+		a.encoding = first("Content-Encoding")
 	}
 }
 

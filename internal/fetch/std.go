@@ -17,6 +17,39 @@ import (
 	"github.com/glassq/glassq/result"
 )
 
+// newTransports replaces the transports. f.stdMu is held, or nobody else has f yet.
+func (f *Fetcher) newTransports() {
+	f.std, f.made = f.newTransport(f.proxy, f.opt.HTTP2), time.Now()
+	if f.opt.HTTP2 {
+		f.http1 = f.newTransport(f.proxy, false)
+	}
+}
+
+// closeIdle closes what is not in use; the rest is closed once it has been idle for a while. f.stdMu is held.
+func (f *Fetcher) closeIdle() {
+	f.std.CloseIdleConnections()
+	if f.http1 != nil {
+		f.http1.CloseIdleConnections()
+	}
+}
+
+// transport is that for the host:port of a URL. The connections of one are as old as it is at most, so it is replaced
+// when they are too old: net/http does not tell the age of a connection before it has taken it.
+func (f *Fetcher) transport(host string) *http.Transport {
+	f.stdMu.Lock()
+	defer f.stdMu.Unlock()
+	if f.opt.MaxAge > 0 && time.Since(f.made) > f.opt.MaxAge {
+		f.closeIdle()
+		f.newTransports()
+	}
+	if f.http1 != nil {
+		if _, demanded := f.oldHosts.Load(host); demanded {
+			return f.http1
+		}
+	}
+	return f.std
+}
+
 // newTransport makes the std engine: net/http without its surprises. There is no http.Client around it:
 // that would look at redirects.
 func (f *Fetcher) newTransport(proxy *url.URL, http2 bool) *http.Transport {
@@ -136,7 +169,7 @@ func (h *handler) doStd(t *turn, req *request) answer {
 	}
 	if err == nil {
 		a.code = resp.StatusCode
-		f.note(&a, resp.Header.Get)
+		f.note(&a, resp.Header.Values)
 		err = h.readStd(resp, &a)
 		resp.Body.Close() // what it says is known, or does not matter any more
 	}
@@ -163,13 +196,7 @@ func (f *Fetcher) roundTrip(ctx context.Context, req *request) (*http.Response, 
 		if err != nil {
 			return nil, &requestError{err}
 		}
-		std := f.std
-		if f.http1 != nil {
-			if _, demanded := f.oldHosts.Load(hr.URL.Host); demanded {
-				std = f.http1
-			}
-		}
-		resp, err := std.RoundTrip(hr)
+		resp, err := f.transport(hr.URL.Host).RoundTrip(hr)
 		switch {
 		case err == nil || !unprocessed(err) || try == maxUnprocessed:
 			return resp, err
