@@ -69,6 +69,22 @@ func Literal(text string) *Template {
 	return t
 }
 
+// Join makes one template of several, with sep between them.
+func Join(sep string, list []*Template) *Template {
+	t := &Template{}
+	for i, one := range list {
+		if i > 0 {
+			t.text += sep
+			t.add(part{lit: sep})
+		}
+		t.text += one.text
+		for _, p := range one.parts {
+			t.add(p)
+		}
+	}
+	return t
+}
+
 // ParseData reads a template in which all braces but those of values stand for themselves, as in JSON.
 func ParseData(s string) *Template {
 	t := &Template{text: s}

@@ -107,7 +107,7 @@ func Profile(name string) (Options, error) {
 		return Options{}, nil
 	case ProfileFetch:
 		return Options{
-			Retries: 3, Backoff: 500 * time.Millisecond, Redirects: 10, Decode: true, Guard: true,
+			Retries: 3, Backoff: 500 * time.Millisecond, Redirects: 10, Cookies: true, Decode: true, Guard: true,
 			RetryOn: Codes{{408, 408}, {429, 429}, {500, 500}, {502, 504}},
 		}, nil
 	}
