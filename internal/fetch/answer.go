@@ -72,7 +72,9 @@ func (e *fastEngine) read(c *conn, method string, a *answer) (keep bool, err err
 // values are those of a field of the header.
 func (e *fastEngine) values(name string) (list []string) {
 	if name == "Set-Cookie" {
-		e.head.VisitAllCookie(func(_, value []byte) { list = append(list, string(value)) })
+		for _, v := range e.head.Cookies() {
+			list = append(list, string(v))
+		}
 		return list
 	}
 	for _, v := range e.head.PeekAll(name) {

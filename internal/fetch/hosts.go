@@ -120,7 +120,7 @@ func (f *Fetcher) enter(ctx context.Context, req *request) (*host, error) {
 	}
 	h.mu.Lock()
 	h.waiting--
-	wait := h.closed.Sub(time.Now())
+	wait := time.Until(h.closed)
 	h.mu.Unlock()
 	if err == nil && wait > 0 {
 		h.leave(0)
