@@ -33,6 +33,7 @@ type strain struct {
 	busy   int                  // handlers at work
 	rest   time.Time            // nothing begins before
 	pause  time.Duration        // the last one
+	lacks  int                  // how often there was a rest
 	said   map[string]time.Time // when each lack was told of
 	putOff []time.Time          // when tasks are due that were put off; some may be past
 	timers [2]*time.Timer       // for the end of a rest, and the first of putOff
@@ -77,7 +78,9 @@ func (w *worker) strained(h *held) {
 		w.strain.pause = min(max(2*w.strain.pause, firstRest), longRest)
 		w.strain.rest = now.Add(w.strain.pause)
 		w.strain.limit = max(w.places()/2, 1)
+		w.strain.lacks++
 		w.wakeIn(0, w.strain.pause)
+		w.work.Broadcast() // for those who can shed something
 	}
 	h.nack.Undone, h.nack.Delay = true, max(h.nack.Delay, w.strain.pause, lackDelay)
 	limit := w.strain.limit

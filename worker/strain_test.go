@@ -104,3 +104,41 @@ func TestPutOff(t *testing.T) {
 		}
 	})
 }
+
+// A hoarder keeps one of few things for itself once it has worked.
+type hoarder struct {
+	left *atomic.Int64
+	has  bool
+}
+
+func (h *hoarder) Shed() {
+	if h.has {
+		h.has = false
+		h.left.Add(1)
+	}
+}
+
+func (h *hoarder) Handle(ctx context.Context, l *glassq.Lease, r *Reply) error {
+	if !h.has && h.left.Add(-1) < 0 {
+		h.left.Add(1)
+		return syscall.EMFILE
+	}
+	h.has = true
+	time.Sleep(20 * time.Millisecond)
+	return ok(ctx, l, r)
+}
+
+// Handlers that keep what others lack give it back while they have no task.
+func TestShed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newMemQueue(2000)
+		var left atomic.Int64
+		left.Store(20)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		stats, err := Run(ctx, q, Options{Concurrency: 100}, func(int) Handler { return &hoarder{left: &left} })
+		if err != nil || stats.OK != 2000 {
+			t.Errorf("Run = %+v, %v; want 2000 ok within a minute", stats, err)
+		}
+	})
+}

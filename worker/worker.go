@@ -43,6 +43,10 @@ type Handler interface {
 	Handle(ctx context.Context, l *glassq.Lease, r *Reply) error
 }
 
+// A Shedder is a Handler that keeps something between tasks, such as connections. When the worker lacks files or the
+// like, Shed is called on those that have no task: it gives that back. It is never called beside Handle.
+type Shedder interface{ Shed() }
+
 // A HandlerFunc is a Handler without state of its own.
 type HandlerFunc func(ctx context.Context, l *glassq.Lease, r *Reply) error
 
@@ -367,6 +371,8 @@ type slot struct {
 	base   context.Context
 	ctx    context.Context
 	cancel context.CancelFunc
+	shed   func() // the handler's Shed; nil when it has none
+	lacks  int    // of strain.lacks, those that shed was called for
 
 	paced      bool // the last task had a due moment and was leased after it
 	late, busy time.Duration
@@ -392,6 +398,9 @@ func (w *worker) handle(base context.Context, i int, hd Handler) {
 		}()
 	}
 	s := &slot{i: i, base: base}
+	if hs, ok := hd.(Shedder); ok {
+		s.shed = hs.Shed
+	}
 	s.ctx, s.cancel = context.WithCancel(base)
 	defer func() { s.cancel() }()
 	for h := w.next(s, nil); h != nil; h = w.next(s, h) {
@@ -467,7 +476,14 @@ func (w *worker) next(s *slot, prev *held) *held {
 	for h == nil && !w.stopped {
 		s.waited = true
 		w.room.Signal()
-		w.work.Wait()
+		if s.shed != nil && s.lacks != w.strain.lacks {
+			s.lacks = w.strain.lacks
+			w.mu.Unlock()
+			s.shed()
+			w.mu.Lock()
+		} else {
+			w.work.Wait()
+		}
 		h = w.begin(s)
 	}
 	if w.ready.n <= w.ahead.n/2 {

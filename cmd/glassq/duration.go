@@ -120,6 +120,13 @@ func (h *countedHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.
 	return err
 }
 
+// Shed is worker.Shedder's.
+func (h *countedHandler) Shed() {
+	if s, ok := h.Handler.(worker.Shedder); ok {
+		s.Shed()
+	}
+}
+
 func (h *countedHandler) Close() error {
 	if c, ok := h.Handler.(io.Closer); ok {
 		return c.Close()

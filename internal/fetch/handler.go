@@ -36,6 +36,9 @@ func (h *handler) Close() error {
 	return nil
 }
 
+// Shed closes the handler's connections: the worker lacks files or ports.
+func (h *handler) Shed() { h.fast.close() }
+
 // An answer is what a request came to.
 type answer struct {
 	code     int
