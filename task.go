@@ -173,7 +173,7 @@ type Nack struct {
 	Delay  time.Duration // until it is ready again; negative means the engine's backoff by attempt
 	Reason string        // for people; kept with a dead task, at most MaxReason bytes
 	Dead   bool          // straight to dead (nacked)
-	Undone bool          // back to its old place at once, the attempt not counted
+	Undone bool          // back to its old place, the attempt not counted: at once, or after a Delay above 0
 }
 
 // An Extend moves the deadline of a lease to Lease from now.

@@ -220,6 +220,7 @@ func (k *walker) nackOne() {
 	switch k.rng.IntN(4) {
 	case 0:
 		n.Undone = true
+		n.Delay = time.Duration(k.rng.IntN(3)) * 1750 * time.Millisecond
 	case 1:
 		n.Delay = -1
 	case 2:

@@ -123,16 +123,28 @@ func (q *memQueue) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error)
 		}
 		delete(q.leases, n.Token.Number)
 		q.nacks = append(q.nacks, n)
-		if n.Undone {
+		switch {
+		case n.Undone && n.Delay > 0:
+			time.AfterFunc(n.Delay, func() {
+				q.mu.Lock()
+				defer q.mu.Unlock()
+				q.giveBack(l.task)
+			})
+		case n.Undone:
 			back = append(back, l.task)
 		}
 	}
 	if len(back) > 0 {
-		q.ready = append(back, q.ready...)
-		close(q.changed)
-		q.changed = make(chan struct{})
+		q.giveBack(back...)
 	}
 	return errs, nil
+}
+
+// giveBack makes tasks ready again. q.mu is held.
+func (q *memQueue) giveBack(tasks ...glassq.Task) {
+	q.ready = append(tasks, q.ready...)
+	close(q.changed)
+	q.changed = make(chan struct{})
 }
 
 func (q *memQueue) Extend(_ context.Context, extends []glassq.Extend) ([]error, error) {
