@@ -159,14 +159,6 @@ func (e *Engine) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error) {
 		if rec, errs[i] = e.st.DecideNack(rec[:0], n); errs[i] != nil {
 			continue
 		}
-		delay := n.Delay.Milliseconds()
-		if n.Undone {
-			delay = max(delay, 0)
-		} else if delay < 0 || n.Delay < 0 {
-			d := e.st.Leased(n.Token.Number)
-			delay = state.Backoff(d.Task, d.Attempt)
-		}
-		rec = state.AppendNack(rec[:0], n.Token.Number, n, delay)
 		e.append(rec)
 		wait = wait || !n.Undone
 	}

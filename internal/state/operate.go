@@ -25,7 +25,7 @@ func (s *State) DecideNack(dst []byte, n *glassq.Nack) ([]byte, error) {
 		return dst, glassq.ErrLeaseLost
 	}
 	delay := n.Delay.Milliseconds()
-	if n.Delay < 0 {
+	if n.Delay < 0 && !n.Undone {
 		d := s.Leased(n.Token.Number)
 		delay = Backoff(d.Task, d.Attempt)
 	}
