@@ -68,7 +68,7 @@ type Reply struct {
 
 // A NackError returned by a Handler says how the task is given back.
 type NackError struct {
-	Delay  time.Duration // until it is ready again; negative means the queue's backoff
+	Delay  time.Duration // until it is ready again; 0 means the queue's backoff, glassq.AtOnce none
 	Dead   bool          // straight to dead
 	Undone bool          // back to its old place at once, the attempt not counted
 	Err    error         // the reason, or nil
@@ -433,7 +433,7 @@ func judge(ctx context.Context, h *held, err error) {
 		h.nack = glassq.Nack{Undone: true}
 		return
 	}
-	h.nack = glassq.Nack{Delay: -1, Reason: err.Error()}
+	h.nack = glassq.Nack{Reason: err.Error()}
 	if ne, ok := errors.AsType[*NackError](err); ok {
 		h.nack.Delay, h.nack.Dead, h.nack.Undone = ne.Delay, ne.Dead, ne.Undone
 	}
