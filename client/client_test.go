@@ -119,7 +119,7 @@ func TestTasks(t *testing.T) {
 	if err != nil || run.Books.Failed != 1 {
 		t.Errorf("Run = %+v, %v; want one failed", run, err)
 	}
-	if errs, err = c.Nack(ctx, []glassq.Nack{{Token: leases[0].Token(), Delay: -1, Dead: true, Reason: "no"}}); err != nil || errs[0] != nil {
+	if errs, err = c.Nack(ctx, []glassq.Nack{{Token: leases[0].Token(), Dead: true, Reason: "no"}}); err != nil || errs[0] != nil {
 		t.Errorf("Nack = %v, %v", errs, err)
 	}
 	dead, next, err := c.Peek(ctx, "a", glassq.Dead, 0, 10)

@@ -75,7 +75,7 @@ func nackDelay(w *world) {
 	if l.Attempt != 2 {
 		w.Errorf("attempt after a nack = %d; want 2", l.Attempt)
 	}
-	w.nack(glassq.Nack{Token: l.Token()})
+	w.nack(glassq.Nack{Token: l.Token(), Delay: glassq.AtOnce})
 	if l = w.one("q"); l.Attempt != 3 {
 		w.Errorf("attempt after a nack with delay 0 = %d; want 3, at once", l.Attempt)
 	}
@@ -88,7 +88,7 @@ func nackBackoff(w *world) {
 		if l.Attempt != attempt {
 			w.Fatalf("attempt = %d; want %d", l.Attempt, attempt)
 		}
-		w.nack(glassq.Nack{Token: l.Token(), Delay: -1})
+		w.nack(glassq.Nack{Token: l.Token()})
 		w.comesIn(min(time.Second<<(attempt-1), 10*time.Minute))
 	}
 }

@@ -169,7 +169,7 @@ func (w *worker) stopTimers() {
 
 // putBack fills in h.nack from what a handler returned as err.
 func putBack(h *held, err error) {
-	h.nack = glassq.Nack{Delay: -1, Reason: err.Error()}
+	h.nack = glassq.Nack{Reason: err.Error()}
 	h.lack = Lack(err)
 	if ne, ok := errors.AsType[*NackError](err); ok {
 		h.nack.Delay, h.nack.Dead, h.nack.Undone = ne.Delay, ne.Dead, ne.Undone

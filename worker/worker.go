@@ -71,7 +71,7 @@ type Reply struct {
 
 // A NackError returned by a Handler says how the task is given back.
 type NackError struct {
-	Delay  time.Duration // until it is ready again; negative means the queue's backoff
+	Delay  time.Duration // until it is ready again; 0 means the queue's backoff, glassq.AtOnce none
 	Dead   bool          // straight to dead
 	Undone bool          // back to its old place, the attempt not counted: at once, or after a Delay above 0
 	Err    error         // the reason, or nil

@@ -322,7 +322,7 @@ func TestErrorsAreNacks(t *testing.T) {
 		if want := (Stats{Done: 2, OK: 1, Failed: 1, Nacked: 2}); err != nil || stats != want {
 			t.Errorf("Run = %+v, %v; want %+v", stats, err, want)
 		}
-		if len(q.nacks) != 2 || q.nacks[0].Delay >= 0 || q.nacks[0].Reason != "boom" || !q.nacks[1].Dead || q.nacks[1].Reason != "hopeless" {
+		if len(q.nacks) != 2 || q.nacks[0].Delay != 0 || q.nacks[0].Reason != "boom" || !q.nacks[1].Dead || q.nacks[1].Reason != "hopeless" {
 			t.Errorf("nacks = %+v", q.nacks)
 		}
 		if len(q.results) != 1 || q.put != 1 {
