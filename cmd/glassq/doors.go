@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 
-	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/web"
@@ -81,7 +80,7 @@ func (all doors) announce(to *console, f *serveFlags, store string) {
 func (all doors) run(ctx context.Context, f *serveFlags, store *broker.Broker, logger *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	intake := door.NewIntake(glassq.BodiesInFlight)
+	intake := door.NewIntake(door.BodiesInFlight)
 	ended := make(chan error, len(all))
 	for _, d := range all {
 		var server interface {

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/stages"
 	"github.com/glassq/glassq/result"
 )
 
@@ -368,7 +369,7 @@ func (b *Broker) Configure(ctx context.Context, queue string, c glassq.SettingsC
 	case c.Rate != nil && *c.Rate != 0 && c.Stages != nil && *c.Stages != "":
 		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "rate and stages at once: stages are a rate that changes; set one of them")
 	case c.Stages != nil:
-		if _, err := glassq.ParseStages(*c.Stages); err != nil {
+		if _, err := stages.Parse(*c.Stages); err != nil {
 			return glassq.Settings{}, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/envelope"
 )
 
@@ -86,7 +87,7 @@ func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
 
 // maxParked is how many bytes of requests may wait for room in their queues. They are no longer among the
 // bodies in flight: else acks, which make room, would wait for them.
-const maxParked = glassq.BodiesInFlight / 4
+const maxParked = door.BodiesInFlight / 4
 
 // putWait is a put that waits for room. done gives back what the request takes of the bodies in flight.
 func (s *Server) putWait(ctx context.Context, tasks []glassq.Task, wait time.Duration, size int64, done func()) ([]glassq.Receipt, error) {

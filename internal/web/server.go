@@ -80,7 +80,7 @@ func New(s glassq.Store, opt Options) *Server {
 		polls: make(map[*poll]context.CancelFunc),
 	}
 	if w.intake = opt.Intake; w.intake == nil {
-		w.intake = door.NewIntake(glassq.BodiesInFlight)
+		w.intake = door.NewIntake(door.BodiesInFlight)
 	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)

@@ -27,10 +27,10 @@ const (
 	writeTimeout  = 30 * time.Second // after which a reply counts as not delivered
 	failurePause  = 250 * time.Millisecond
 	drainFor      = 10 * time.Second
-	leaseLength   = 60 * time.Second          // of an item that its getter has not confirmed, extended meanwhile
-	maxStrangers  = 256                       // connections that have not shown the key
-	maxFromOne    = 64                        // of them from one address of another machine
-	maxParked     = glassq.BodiesInFlight / 2 // bytes of large values whose puts wait for room
+	leaseLength   = 60 * time.Second        // of an item that its getter has not confirmed, extended meanwhile
+	maxStrangers  = 256                     // connections that have not shown the key
+	maxFromOne    = 64                      // of them from one address of another machine
+	maxParked     = door.BodiesInFlight / 2 // bytes of large values whose puts wait for room
 )
 
 // Options tunes New.
@@ -92,7 +92,7 @@ func New(s Store, opt Options) *Server {
 	m := &Server{store: s, opt: opt, intake: opt.Intake, log: opt.Logger, conns: map[*conn]struct{}{},
 		from: map[string]int{}, idents: map[string]*ident{}, held: map[uint64]glassq.Token{}, counts: map[string]*count{}}
 	if m.intake == nil {
-		m.intake = door.NewIntake(glassq.BodiesInFlight)
+		m.intake = door.NewIntake(door.BodiesInFlight)
 	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)

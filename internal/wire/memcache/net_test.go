@@ -19,6 +19,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/door"
 )
 
 // A netRig is a door on a real TCP port, over an engine in memory.
@@ -52,7 +53,7 @@ func openPortOn(t *testing.T, dir string, opt Options, room int64) *netRig {
 	opt.Version = "test"
 	r := &netRig{t: t, store: broker.New(e, glassq.Limits{MaxBody: opt.MaxBody})}
 	r.server = New(r.store, opt)
-	r.server.answers, r.server.roomy = glassq.NewBudget(room), room/2
+	r.server.answers, r.server.roomy = door.NewBudget(room), room/2
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -54,8 +54,8 @@ type Server struct {
 	kept   keeper
 	count  counters
 
-	answers *glassq.Budget // of large bodies that are being sent
-	roomy   int64          // bytes of it free while nobody asks before taking
+	answers *door.Budget // of large bodies that are being sent
+	roomy   int64        // bytes of it free while nobody asks before taking
 
 	draining atomic.Bool
 	wg       sync.WaitGroup // of all goroutines
@@ -76,10 +76,10 @@ func New(s glassq.Store, opt Options) *Server {
 	}
 	m := &Server{store: s, opt: opt, intake: opt.Intake, log: opt.Logger, began: time.Now(),
 		conns: map[*conn]struct{}{}}
-	m.answers, m.roomy = glassq.NewBudget(answerRoom), answerRoom/2
+	m.answers, m.roomy = door.NewBudget(answerRoom), answerRoom/2
 	m.kept.tokens = map[uint64]glassq.Token{}
 	if m.intake == nil {
-		m.intake = door.NewIntake(glassq.BodiesInFlight)
+		m.intake = door.NewIntake(door.BodiesInFlight)
 	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
