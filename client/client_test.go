@@ -86,7 +86,7 @@ func TestTasks(t *testing.T) {
 	put := []glassq.Task{
 		{Queue: "a", ID: "x\"1", Body: []byte("text\n"), Type: glassq.TypeText, Headers: map[string]string{"h": "v"}, Priority: glassq.Level(9)},
 		{Queue: "b", Body: []byte{0, 255}, Type: glassq.TypeOctets},
-		{Queue: "a", Run: "r", N: 3, Dense: true, Body: []byte(`{"k":[1,2]}`), Type: glassq.TypeJSON},
+		{Queue: "a", Run: "r", Position: 3, Dense: true, Body: []byte(`{"k":[1,2]}`), Type: glassq.TypeJSON},
 		{Queue: "a", ID: "x\"1", Body: []byte("again"), Type: glassq.TypeText},
 	}
 	receipts, err := c.Put(ctx, put)
@@ -143,7 +143,7 @@ func TestPutSplits(t *testing.T) {
 	c := dial(t, srv.URL, client.Options{})
 	tasks := make([]glassq.Task, 2*glassq.MaxBatch+5)
 	for i := range tasks {
-		tasks[i] = glassq.Task{Queue: "q", Run: "r", N: uint32(i), Dense: true, Body: []byte("x"), Type: glassq.TypeText}
+		tasks[i] = glassq.Task{Queue: "q", Run: "r", Position: uint32(i), Dense: true, Body: []byte("x"), Type: glassq.TypeText}
 	}
 	receipts, err := c.Put(t.Context(), tasks)
 	if err != nil {
@@ -169,7 +169,7 @@ func TestOperator(t *testing.T) {
 	ctx := t.Context()
 	c := pair(t)
 	for n := range 10 {
-		if _, err := c.Put(ctx, []glassq.Task{{Queue: "q", Run: "r", N: uint32(2 * n), Dense: true}}); err != nil {
+		if _, err := c.Put(ctx, []glassq.Task{{Queue: "q", Run: "r", Position: uint32(2 * n), Dense: true}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -402,7 +402,7 @@ func BenchmarkPut1000(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for i := range tasks {
-			tasks[i] = glassq.Task{Queue: "q", Run: "r", N: n, Dense: true, Body: []byte("http://localhost:8888/?q=7"), Type: glassq.TypeText}
+			tasks[i] = glassq.Task{Queue: "q", Run: "r", Position: n, Dense: true, Body: []byte("http://localhost:8888/?q=7"), Type: glassq.TypeText}
 			n++
 		}
 		if _, err := c.Put(b.Context(), tasks); err != nil {

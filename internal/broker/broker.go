@@ -132,12 +132,12 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 		if !t.Dense && t.Of == 0 {
 			// "<run>/<n>" is the id of a position, however it was said.
 			if run, n, ok := glassq.ParseDenseID(t.ID); ok && run == t.Run {
-				t.N, t.Dense = n, true
+				t.Position, t.Dense = n, true
 			}
 		}
 		if t.Dense && t.ID != "" {
-			if t.ID != glassq.DenseID(t.Run, t.N) {
-				return glassq.Errorf(glassq.CodeBadRequest, "id %.60q is not that of position %d of run %s; leave it out", t.ID, t.N, t.Run)
+			if t.ID != glassq.DenseID(t.Run, t.Position) {
+				return glassq.Errorf(glassq.CodeBadRequest, "id %.60q is not that of position %d of run %s; leave it out", t.ID, t.Position, t.Run)
 			}
 			t.ID = ""
 		}
