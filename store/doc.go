@@ -10,7 +10,7 @@
 //	queue, err := store.Open(ctx, "/var/lib/mail", store.Options{})
 //	…
 //	defer queue.Close()
-//	go worker.Do(ctx, queue, worker.Options{Queue: "mail"}, send)
+//	wg.Go(func() { worker.Do(ctx, queue, worker.Options{Queue: "mail"}, send) })
 //	_, err = queue.Put(ctx, []glassq.Task{{Queue: "mail", Body: []byte("ann@example.org")}})
 //
 // # What to know
