@@ -22,7 +22,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/disk"
-	"github.com/glassq/glassq/internal/web"
+	httpdoor "github.com/glassq/glassq/internal/door/http"
 )
 
 func openStore(t testing.TB) glassq.Store {
@@ -48,7 +48,7 @@ func dial(t testing.TB, url string, opt client.Options) *client.Client {
 // pair is a client of a server over a fresh store.
 func pair(t testing.TB) *client.Client {
 	t.Helper()
-	srv := httptest.NewServer(web.New(openStore(t), web.Options{}))
+	srv := httptest.NewServer(httpdoor.New(openStore(t), httpdoor.Options{}))
 	t.Cleanup(srv.Close)
 	return dial(t, srv.URL, client.Options{})
 }
@@ -133,7 +133,7 @@ func TestTasks(t *testing.T) {
 }
 
 func TestPutSplits(t *testing.T) {
-	srv := httptest.NewServer(web.New(openStore(t), web.Options{MaxBody: 1000}))
+	srv := httptest.NewServer(httpdoor.New(openStore(t), httpdoor.Options{MaxBody: 1000}))
 	defer srv.Close()
 	c := dial(t, srv.URL, client.Options{})
 	tasks := make([]glassq.Task, 2*glassq.MaxBatch+5)
@@ -259,7 +259,7 @@ func TestUnreachable(t *testing.T) {
 
 // TestRetry: 503 is repeated until the server is back; the answer of the last try counts.
 func TestRetry(t *testing.T) {
-	door := web.New(openStore(t), web.Options{})
+	door := httpdoor.New(openStore(t), httpdoor.Options{})
 	var tries atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch tries.Add(1) {
@@ -279,7 +279,7 @@ func TestRetry(t *testing.T) {
 }
 
 func TestKey(t *testing.T) {
-	srv := httptest.NewServer(web.New(openStore(t), web.Options{Keys: [][]byte{[]byte("k")}}))
+	srv := httptest.NewServer(httpdoor.New(openStore(t), httpdoor.Options{Keys: [][]byte{[]byte("k")}}))
 	defer srv.Close()
 	if _, err := dial(t, srv.URL, client.Options{Key: "k"}).Stats(t.Context()); err != nil {
 		t.Errorf("with the key: %v", err)
@@ -291,7 +291,7 @@ func TestKey(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	srv := httptest.NewUnstartedServer(web.New(openStore(t), web.Options{}))
+	srv := httptest.NewUnstartedServer(httpdoor.New(openStore(t), httpdoor.Options{}))
 	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	srv.StartTLS()
 	defer srv.Close()
@@ -361,7 +361,7 @@ func Example() {
 		return
 	}
 	defer engine.Close()
-	server := httptest.NewServer(web.New(glassq.NewBroker(engine, glassq.Limits{}), web.Options{}))
+	server := httptest.NewServer(httpdoor.New(glassq.NewBroker(engine, glassq.Limits{}), httpdoor.Options{}))
 	defer server.Close()
 
 	c, err := client.New(server.URL, client.Options{})

@@ -16,10 +16,10 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/check"
 	"github.com/glassq/glassq/internal/disk"
+	httpdoor "github.com/glassq/glassq/internal/door/http"
+	"github.com/glassq/glassq/internal/door/manager"
+	"github.com/glassq/glassq/internal/door/memcache"
 	"github.com/glassq/glassq/internal/schema"
-	"github.com/glassq/glassq/internal/web"
-	"github.com/glassq/glassq/internal/wire/manager"
-	"github.com/glassq/glassq/internal/wire/memcache"
 	"github.com/spf13/cobra"
 )
 
@@ -154,7 +154,7 @@ func (r *checkRig) Start(watch func(glassq.Store) glassq.Store) error {
 	broker := glassq.NewBroker(watch(engine), glassq.Limits{})
 	err = broker.UseSchemas(ctx, schema.Compile)
 	if err == nil {
-		err = r.open(ctx, &r.http, web.New(broker, web.Options{}).Run)
+		err = r.open(ctx, &r.http, httpdoor.New(broker, httpdoor.Options{}).Run)
 	}
 	if err == nil {
 		err = r.open(ctx, &r.memcached, memcache.New(broker, memcache.Options{}).Run)

@@ -8,9 +8,9 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
-	"github.com/glassq/glassq/internal/web"
-	"github.com/glassq/glassq/internal/wire/manager"
-	"github.com/glassq/glassq/internal/wire/memcache"
+	httpdoor "github.com/glassq/glassq/internal/door/http"
+	"github.com/glassq/glassq/internal/door/manager"
+	"github.com/glassq/glassq/internal/door/memcache"
 )
 
 // An openDoor is one protocol on one address.
@@ -88,7 +88,7 @@ func (all doors) run(ctx context.Context, f *serveFlags, store *glassq.Broker, l
 		}
 		switch d.name {
 		case "http":
-			server = web.New(store, web.Options{Keys: f.keys, Hosts: f.hosts, MaxBody: int(f.maxBody), TLS: f.tls,
+			server = httpdoor.New(store, httpdoor.Options{Keys: f.keys, Hosts: f.hosts, MaxBody: int(f.maxBody), TLS: f.tls,
 				Intake: intake, Version: version(), Logger: logger})
 		case "memcached":
 			server = memcache.New(store, memcache.Options{Keys: f.keys, MaxBody: int(f.maxBody), TLS: f.tls,

@@ -17,9 +17,9 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/door/manager"
 	"github.com/glassq/glassq/internal/schema"
 	"github.com/glassq/glassq/internal/wal"
-	"github.com/glassq/glassq/internal/wire/manager"
 	"github.com/spf13/cobra"
 )
 

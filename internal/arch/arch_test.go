@@ -45,9 +45,10 @@ var rules = []rule{
 
 	{"internal/disk/...", 2, []string{".", "internal/state", "internal/wal"}, false},
 	{"internal/jetstream/...", 2, []string{".", "internal/state"}, false},
-	{"internal/wire/manager", 2, []string{".", "internal/door", "internal/wire/manager/pickle"}, false},
-	{"internal/wire/...", 2, []string{".", "internal/door"}, false},
-	{"internal/web/...", 2, []string{".", "internal/door", "internal/jsonwalk", "spec"}, false},
+	{"internal/door/manager", 2, []string{".", "internal/door", "internal/door/manager/pickle"}, false},
+	{"internal/door/memcache", 2, []string{".", "internal/door"}, false},
+	{"internal/door/manager/pickle", 2, []string{"."}, false},
+	{"internal/door/http", 2, []string{".", "internal/door", "internal/jsonwalk", "spec"}, false},
 	{"client/...", 2, []string{"."}, true},
 	{"worker/...", 2, []string{"."}, true},
 	{"internal/dispatch/...", 2, []string{"."}, false},
@@ -221,10 +222,10 @@ func TestVerdict(t *testing.T) {
 		{"internal/disk", own + "internal/wal", false, true},
 		{"internal/disk", own + "enginetest", true, true},
 		{"internal/disk", own + "enginetest", false, false},
-		{"internal/web", own + "internal/disk", false, false},
-		{"internal/web", own + "internal/disk", true, true},
-		{"internal/wire/memcache", own + "internal/wire/manager/pickle", false, false},
-		{"internal/wire/manager", own + "internal/wire/manager/pickle", false, true},
+		{"internal/door/http", own + "internal/disk", false, false},
+		{"internal/door/http", own + "internal/disk", true, true},
+		{"internal/door/memcache", own + "internal/door/manager/pickle", false, false},
+		{"internal/door/manager", own + "internal/door/manager/pickle", false, true},
 		{"internal/fetch", own + "worker", false, true},
 		{"internal/fetch", own + "internal/dispatch", false, false},
 		{"internal/dispatch", own + "cmd/glassq", true, false},
@@ -232,7 +233,7 @@ func TestVerdict(t *testing.T) {
 		{"internal/report", own + "internal/output", false, false},
 		{"client", "github.com/valyala/fasthttp", false, false},
 		{"enginetest", own + "internal/disk", true, false},
-		{"cmd/glassq", own + "internal/web", false, true},
+		{"cmd/glassq", own + "internal/door/http", false, true},
 	}
 	for _, tt := range tests {
 		got := verdict(ruleOf(tt.pkg), tt.pkg, tt.imp, tt.inTest)

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/wire/manager/pickle"
+	"github.com/glassq/glassq/internal/door/manager/pickle"
 )
 
 // TestSharedPartsAtDoor: puts whose shared parts would be 10 GB written out are refused before anything is

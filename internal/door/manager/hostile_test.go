@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/wire/manager/pickle"
+	"github.com/glassq/glassq/internal/door/manager/pickle"
 )
 
 // expand reads hex in which xx*n repeats a byte string.

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/wire/manager/pickle"
+	"github.com/glassq/glassq/internal/door/manager/pickle"
 )
 
 // pyHeader carries the value as Python made it, where the body in text or JSON is not all there is to it.

@@ -17,7 +17,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door"
-	"github.com/glassq/glassq/internal/wire/manager/pickle"
+	"github.com/glassq/glassq/internal/door/manager/pickle"
 )
 
 // pipes is a listener whose connections are in memory.

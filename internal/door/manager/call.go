@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/wire/manager/pickle"
+	"github.com/glassq/glassq/internal/door/manager/pickle"
 )
 
 const forEver = time.Duration(-1)

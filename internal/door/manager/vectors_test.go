@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/wire/manager/pickle"
+	"github.com/glassq/glassq/internal/door/manager/pickle"
 )
 
 // rows are the lines of a file of vectors, without its comment.

@@ -1,9 +1,9 @@
-// Package web is the HTTP door: it parses requests, calls the broker, and prints answers.
+// Package httpdoor is the HTTP door: it parses requests, calls the broker, and prints answers.
 //
 // Every route takes and gives JSON, or NDJSON where there are many. A reserve parks in the server
 // instead of polling. Cross-site requests and unknown Host names are refused, so that a web page
 // cannot reach a queue through its visitor's browser. The package decides nothing about tasks.
-package web
+package httpdoor
 
 import (
 	"context"

@@ -15,7 +15,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
-	"github.com/glassq/glassq/internal/wire/manager/pickle"
+	"github.com/glassq/glassq/internal/door/manager/pickle"
 )
 
 const (

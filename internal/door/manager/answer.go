@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/wire/manager/pickle"
+	"github.com/glassq/glassq/internal/door/manager/pickle"
 )
 
 // What is not a user's value is written in protocol 2 with the names of Python 2, which every newer Python

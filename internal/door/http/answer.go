@@ -1,4 +1,4 @@
-package web
+package httpdoor
 
 import (
 	"context"
