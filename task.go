@@ -28,12 +28,12 @@ type Task struct {
 	N     uint32 // position in Run, from 0; only with Dense
 	Dense bool   // N is meant, and the run's interval sets remember it for ever
 
-	Priority Priority      // 0 means PriorityDefault; see Level
-	Delay    time.Duration // not handed out before this has passed
-	TTL      time.Duration // goes dead (expired) when not leased by then; 0 never
-	Attempts int           // most tries, 1..MaxAttempts; 0 means the queue's setting, then DefaultAttempts
-	Lease    time.Duration // lease length when the reserve names none; 0 means DefaultLease
-	Result   string        // queue for its result; "" means the run's, then DefaultResults
+	Priority    Priority      // 0 means PriorityDefault; see Level
+	Delay       time.Duration // not handed out before this has passed
+	TTL         time.Duration // goes dead (expired) when not leased by then; 0 never
+	Attempts    int           // most tries, 1..MaxAttempts; 0 means the queue's setting, then DefaultAttempts
+	Lease       time.Duration // lease length when the reserve names none; 0 means DefaultLease
+	ResultQueue string        // queue for its result; "" means the run's, then DefaultResults
 
 	Key     string            // host or tenant; carried, reserved for limits per key
 	Flags   uint32            // memcached flags, kept and given back

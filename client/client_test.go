@@ -21,6 +21,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 	httpdoor "github.com/glassq/glassq/internal/door/http"
 )
@@ -32,7 +33,7 @@ func openStore(t testing.TB) glassq.Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
-	return glassq.NewBroker(e, glassq.Limits{})
+	return broker.New(e, glassq.Limits{})
 }
 
 func dial(t testing.TB, url string, opt client.Options) *client.Client {
@@ -361,7 +362,7 @@ func Example() {
 		return
 	}
 	defer engine.Close()
-	server := httptest.NewServer(httpdoor.New(glassq.NewBroker(engine, glassq.Limits{}), httpdoor.Options{}))
+	server := httptest.NewServer(httpdoor.New(broker.New(engine, glassq.Limits{}), httpdoor.Options{}))
 	defer server.Close()
 
 	c, err := client.New(server.URL, client.Options{})

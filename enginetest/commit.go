@@ -61,8 +61,8 @@ func resultEnvelope(w *world) {
 func resultRoute(w *world) {
 	w.setRun("r", glassq.RunChange{Results: "of-run"})
 	w.put(
-		glassq.Task{Queue: "q", Body: []byte("ack"), Run: "r", Result: "of-task"},
-		glassq.Task{Queue: "q", Body: []byte("task"), Run: "r", Result: "of-task"},
+		glassq.Task{Queue: "q", Body: []byte("ack"), Run: "r", ResultQueue: "of-task"},
+		glassq.Task{Queue: "q", Body: []byte("task"), Run: "r", ResultQueue: "of-task"},
 		glassq.Task{Queue: "q", Body: []byte("run"), Run: "r"},
 		glassq.Task{Queue: "q", Body: []byte("default"), Run: "other"},
 		glassq.Task{Queue: "q", Body: []byte("none")},

@@ -16,9 +16,10 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 )
 
-// A Queue is what a worker needs of a queue server; *glassq.Broker and *client.Client have it. It
+// A Queue is what a worker needs of a queue server; *store.Store and *client.Client have it. It
 // must not keep the slices it is given, nor the bodies in them: they are used again.
 //
 // An error of a whole call ends the worker, that of Extend excepted. So a Queue that may be away for
@@ -53,7 +54,7 @@ func (f HandlerFunc) Handle(ctx context.Context, l *glassq.Lease, r *Reply) erro
 
 // A Reply is what goes with the ack of a task.
 type Reply struct {
-	// Body is the result, a record as glassq.AppendResult makes it. It starts empty with room from
+	// Body is the result, a record as result.Append makes it. It starts empty with room from
 	// earlier tasks, to append to. Empty means no result: the task is booked as ok.
 	Body []byte
 	Type string        // content type of Body; "" means JSON
@@ -420,7 +421,7 @@ func judge(ctx context.Context, h *held, err error) {
 			}
 			outcome := h.reply.Outcome
 			if !h.reply.Judged {
-				outcome = glassq.OutcomeOf(h.reply.Body, h.reply.Type)
+				outcome = result.OutcomeOf(h.reply.Body, h.reply.Type)
 			}
 			h.failed = outcome == glassq.Failed
 		}

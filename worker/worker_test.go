@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 )
 
 // A memQueue is a Queue in memory: leases run out by the clock, waiting is parked.
@@ -158,7 +159,7 @@ func (q *memQueue) take() {
 func each(h HandlerFunc) func(int) Handler { return func(int) Handler { return h } }
 
 func ok(_ context.Context, l *glassq.Lease, r *Reply) error {
-	r.Body = glassq.AppendResult(r.Body, l.Body, l.Type, &glassq.Result{OK: true})
+	r.Body = result.Append(r.Body, l.Body, l.Type, &result.Record{OK: true})
 	return nil
 }
 
@@ -474,7 +475,7 @@ func TestJudged(t *testing.T) {
 				r.Body = append(r.Body[:0], `{"o":{"ok":0}}`...)
 			}
 			if n%2 == 0 {
-				r.Judged, r.Outcome = true, glassq.OutcomeOf(r.Body, "")
+				r.Judged, r.Outcome = true, result.OutcomeOf(r.Body, "")
 			}
 			return nil
 		}))

@@ -11,6 +11,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/dispatch"
+	"github.com/glassq/glassq/internal/envelope"
 	"github.com/spf13/cobra"
 )
 
@@ -119,7 +120,7 @@ func (a *app) preview(f *dispatchFlags) (err error) {
 	for i := range tasks {
 		line := tasks[i].Body
 		if f.json {
-			line = glassq.AppendTask(nil, &tasks[i])
+			line = envelope.AppendTask(nil, &tasks[i])
 		}
 		if err := a.printf("%s\n", line); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/door"
 	httpdoor "github.com/glassq/glassq/internal/door/http"
 	"github.com/glassq/glassq/internal/door/manager"
@@ -77,7 +78,7 @@ func (all doors) announce(to *console, f *serveFlags, store string) {
 }
 
 // run serves all doors until ctx is done or one of them fails, which ends the others.
-func (all doors) run(ctx context.Context, f *serveFlags, store *glassq.Broker, logger *slog.Logger) error {
+func (all doors) run(ctx context.Context, f *serveFlags, store *broker.Broker, logger *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	intake := door.NewIntake(glassq.BodiesInFlight)

@@ -33,7 +33,7 @@ func (a *app) putCmd() *cobra.Command {
 	fs.DurationVar(&t.Delay, "delay", 0, "time before it is handed out")
 	fs.DurationVar(&t.TTL, "ttl", 0, "time after which it is dead if nobody took it; 0 never")
 	fs.IntVar(&t.Attempts, "attempts", 0, "most tries; default the queue's, 20")
-	fs.StringVar(&t.Result, "results", "", "`queue` for its result")
+	fs.StringVar(&t.ResultQueue, "results", "", "`queue` for its result")
 	fs.DurationVar(&wait, "wait", 0, "how long to wait for room in a full queue, at most 10m; 0 not at all")
 	fs.DurationVar(&retry, "retry", 60*time.Second, "how long to wait for a server that is away")
 	fs.BoolVar(&asJSON, "json", false, "print what was done as JSON")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/glassq/glassq/internal/fetch"
@@ -187,7 +188,7 @@ type job struct {
 	src     dispatch.Source
 	fetcher *fetch.Fetcher
 	engine  *disk.Engine
-	broker  *glassq.Broker
+	broker  *broker.Broker
 	results *resultFile // nil when there is no file
 	opt     output.Options
 	began   time.Time
@@ -216,7 +217,7 @@ func (j *job) open() error {
 		}
 		j.opt.Seen, j.opt.Headed = j.results.seen, j.results.size > 0
 	}
-	j.broker = glassq.NewBroker(j.engine, glassq.Limits{})
+	j.broker = broker.New(j.engine, glassq.Limits{})
 	// A folder that is continued may hold the rate of another call.
 	if _, err := j.broker.Configure(context.Background(), glassq.DefaultQueue, j.f.pace.change()); err != nil {
 		return errors.Join(err, j.close())

@@ -30,45 +30,48 @@ type rule struct {
 }
 
 var rules = []rule{
-	{"cmd/glassq/...", 4, []string{"..."}, false},
-	{"bench/...", 4, []string{"..."}, false},
-	{"examples/...", 4, []string{".", "client", "worker", "store"}, false},
+	{"cmd/glassq/...", 6, []string{"..."}, false},
+	{"bench/...", 6, []string{"..."}, false},
+	{"examples/...", 6, []string{".", "client", "result", "worker", "store"}, false},
+	{"internal/ladder/mutants", 6, nil, true},
+	{"internal/ladder/reliability", 6, nil, true},
 
-	{"internal/ladder", 3, []string{".", "client", "internal/disk", "internal/history", "internal/state", "internal/wal/..."}, false},
-	{"internal/ladder/mutants", 4, nil, true},
-	{"internal/ladder/reliability", 4, nil, true},
-	{"internal/fetch/...", 3, []string{".", "worker"}, false},
-	{"internal/process/...", 3, []string{".", "worker"}, false},
+	{"internal/ladder", 5, []string{".", "client", "internal/disk", "internal/history", "internal/state", "internal/wal/..."}, false},
+	{"internal/fetch/...", 5, []string{".", "internal/jsonline", "result", "worker"}, false},
+	{"internal/process/...", 5, []string{".", "internal/envelope", "internal/jsonline", "result", "worker"}, false},
+	{"store", 5, []string{".", "internal/broker", "internal/disk", "internal/schema"}, false},
+	{"internal/check/...", 5, []string{".", "internal/schema", "spec"}, false},
 
-	{"store", 3, []string{".", "internal/disk", "internal/schema"}, false},
-	{"internal/check/...", 3, []string{".", "internal/schema", "spec"}, false},
+	{"internal/door/http", 4, []string{".", "internal/broker", "internal/door", "internal/envelope", "internal/jsonline", "spec"}, false},
+	{"internal/door/memcache", 4, []string{".", "internal/broker", "internal/door"}, false},
+	{"internal/door/manager", 4, []string{".", "internal/broker", "internal/door", "internal/door/manager/pickle", "internal/jsonline"}, false},
+	{"internal/door/manager/pickle", 4, []string{".", "internal/jsonline"}, false},
+	{"client/...", 4, []string{".", "internal/envelope"}, true},
+	{"worker/...", 4, []string{".", "result"}, true},
+	{"internal/dispatch/...", 4, []string{".", "internal/broker", "internal/envelope", "internal/jsonline"}, false},
+	{"internal/output/...", 4, []string{".", "internal/jsonline", "internal/report", "result"}, false},
+	{"internal/report", 4, []string{".", "result"}, false},
+	{"internal/target/...", 4, []string{"."}, false},
 
-	{"internal/disk/...", 2, []string{".", "internal/state", "internal/wal"}, false},
-	{"internal/jetstream/...", 2, []string{".", "internal/state"}, false},
-	{"internal/door/manager", 2, []string{".", "internal/door", "internal/door/manager/pickle"}, false},
-	{"internal/door/memcache", 2, []string{".", "internal/door"}, false},
-	{"internal/door/manager/pickle", 2, []string{"."}, false},
-	{"internal/door/http", 2, []string{".", "internal/door", "internal/jsonwalk", "spec"}, false},
-	{"client/...", 2, []string{"."}, true},
-	{"worker/...", 2, []string{"."}, true},
-	{"internal/dispatch/...", 2, []string{"."}, false},
-	{"internal/output/...", 2, []string{".", "internal/jsonwalk", "internal/report"}, false},
-	{"internal/report", 2, []string{"."}, false},
-	{"internal/target/...", 2, []string{"."}, false},
+	{"internal/disk/...", 3, []string{".", "internal/state", "internal/wal"}, false},
+	{"internal/door", 3, []string{".", "internal/broker"}, true},
+
+	{"internal/broker", 2, []string{".", "internal/jsonline", "result"}, true},
 
 	{"internal/wal/waltest", 1, []string{"internal/wal"}, true},
 	{"internal/wal", 1, nil, false},
 	{"internal/state", 1, []string{"."}, false},
-	{"internal/door", 1, []string{"."}, true},
 	{"internal/history", 1, nil, true},
-	{"internal/schema", 1, []string{"internal/jsonwalk"}, false},
+	{"internal/envelope", 1, []string{".", "internal/jsonline"}, false},
+	{"result", 1, []string{".", "internal/jsonline"}, true},
+	{"internal/schema", 1, nil, false},
 	{"enginetest", 1, []string{"."}, true},
 
 	{"internal/arch", 0, nil, true},
 	{"internal/leftout", 0, nil, true}, // a tool of make test
 	{"spec", 0, nil, true},             // embedded files
-	{"internal/jsonwalk", 0, nil, true},
-	{".", 0, []string{"internal/jsonwalk"}, true},
+	{"internal/jsonline", 0, []string{"."}, false},
+	{".", 0, nil, true},
 }
 
 // forTests may be imported by the tests of what is not below them.

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
+	"github.com/glassq/glassq/internal/envelope"
 )
 
 // parseJSONLine makes a task of one line of NDJSON:
@@ -20,7 +22,7 @@ import (
 // any other id is, see dress. t may point into line.
 func parseJSONLine(line []byte, t *glassq.Task) error {
 	if line[0] == '{' && isEnvelope(line) {
-		return glassq.ParseTask(line, t)
+		return envelope.ParseTask(line, t)
 	}
 	if line[0] == '"' {
 		var s string
@@ -69,11 +71,11 @@ func lift(line []byte, t *glassq.Task) error {
 			options[name] = v
 		}
 	}
-	envelope, err := json.Marshal(options)
+	line, err := json.Marshal(options)
 	if err != nil {
 		return notJSON(err)
 	}
-	return glassq.ParseTask(envelope, t)
+	return envelope.ParseTask(line, t)
 }
 
 // parseTarget makes a task of one line of vegeta's JSON targets, which is the body as it is.
@@ -96,7 +98,7 @@ func parseTarget(line []byte, t *glassq.Task) error {
 // A checker checks tasks by the broker's rules, so that a bad one is named by its line and not by its
 // place in a batch. What only the server knows, such as its limit of bodies, it finds itself.
 type checker struct {
-	broker *glassq.Broker
+	broker *broker.Broker
 	one    [1]glassq.Task
 }
 
@@ -106,7 +108,7 @@ type nowhere struct{ glassq.Store }
 func (nowhere) Put(context.Context, []glassq.Task) ([]glassq.Receipt, error) { return nil, nil }
 
 func newChecker() *checker {
-	return &checker{broker: glassq.NewBroker(nowhere{}, glassq.Limits{MaxBody: glassq.HardMaxBody})}
+	return &checker{broker: broker.New(nowhere{}, glassq.Limits{MaxBody: glassq.HardMaxBody})}
 }
 
 func (c *checker) task(t *glassq.Task) error {

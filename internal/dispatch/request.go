@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // A Request makes of a task's URL a request with a method, headers, a body or a time-out: the task's
@@ -147,12 +148,12 @@ func (m *maker) request(dst []byte, r *record) []byte {
 	end := len(dst) + glassq.HardMaxBody
 	dst = append(dst, `{"url":`...)
 	if m.tmpl != nil {
-		dst = appendJSON(dst, text(m.tmpl))
+		dst = jsonline.AppendString(dst, text(m.tmpl))
 	} else {
-		dst = appendJSON(dst, r.line)
+		dst = jsonline.AppendString(dst, r.line)
 	}
 	if m.req.Method != "" {
-		dst = appendJSON(append(dst, `,"method":`...), []byte(m.req.Method))
+		dst = jsonline.AppendString(append(dst, `,"method":`...), []byte(m.req.Method))
 	}
 	for i, f := range m.req.Header {
 		if len(dst) > end {
@@ -163,8 +164,8 @@ func (m *maker) request(dst []byte, r *record) []byte {
 		} else {
 			dst = append(dst, ',')
 		}
-		dst = append(appendJSON(dst, []byte(f.Name)), ':')
-		dst = appendJSON(dst, text(f.Value))
+		dst = append(jsonline.AppendString(dst, []byte(f.Name)), ':')
+		dst = jsonline.AppendString(dst, text(f.Value))
 	}
 	if len(m.req.Header) > 0 {
 		dst = append(dst, '}')
@@ -172,7 +173,7 @@ func (m *maker) request(dst []byte, r *record) []byte {
 	if m.req.Body != nil {
 		// A text beside no header might be taken for the base64 of a vegeta target.
 		if body := text(m.req.Body); len(m.req.Header) > 0 && utf8.Valid(body) {
-			dst = appendJSON(append(dst, `,"body":`...), body)
+			dst = jsonline.AppendString(append(dst, `,"body":`...), body)
 		} else {
 			dst = base64.StdEncoding.AppendEncode(append(dst, `,"b64":"`...), body)
 			dst = append(dst, '"')
@@ -191,26 +192,10 @@ func (m *maker) object(dst []byte, row []string) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(appendJSON(dst, []byte(name)), ':')
-		dst = appendJSON(dst, []byte(row[i]))
+		dst = append(jsonline.AppendString(dst, []byte(name)), ':')
+		dst = jsonline.AppendString(dst, []byte(row[i]))
 	}
 	return append(dst, '}')
-}
-
-// appendJSON appends s as a JSON string. Bytes that are no UTF-8 become U+FFFD.
-func appendJSON(dst, s []byte) []byte {
-	plain := true
-	for _, c := range s {
-		if c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			plain = false
-			break
-		}
-	}
-	if plain {
-		dst = append(dst, '"')
-		return append(append(dst, s...), '"')
-	}
-	return glassq.AppendJSONString(dst, string(s))
 }
 
 // describe adds to a fingerprint what else m makes bodies of.

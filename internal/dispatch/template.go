@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // A Template makes bodies from numbers and lines:
@@ -221,7 +222,7 @@ func (t *Template) Append(dst []byte, r *record) []byte {
 func appendValue[T string | []byte](dst []byte, v T, p *part) []byte {
 	switch {
 	case p.json:
-		quoted := appendJSON(nil, []byte(v))
+		quoted := jsonline.AppendString(nil, v)
 		return append(dst, quoted[1:len(quoted)-1]...)
 	case p.raw:
 		return append(dst, v...)

@@ -85,7 +85,7 @@ func FuzzEnginesAgree(f *testing.F) {
 			h := fetcher.newHandler()
 			res, rec := one(t, h, task)
 			h.Close()
-			got = append(got, outcome{res.OK, res.Err, res.Code, res.N})
+			got = append(got, outcome{res.OK, res.Class, res.Code, res.Bytes})
 			recs = append(recs, rec)
 		}
 		if got[0] != got[1] {

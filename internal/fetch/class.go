@@ -10,7 +10,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 )
 
 var (
@@ -48,51 +48,51 @@ func isFinal(err error) bool {
 
 func classOf(err error, connecting bool) string {
 	if _, ok := errors.AsType[*blockedError](err); ok {
-		return glassq.ErrClassBlocked
+		return result.ClassBlocked
 	}
 	if isTimeout(err) {
 		if _, ok := errors.AsType[*net.DNSError](err); ok {
-			return glassq.ErrClassDNS
+			return result.ClassDNS
 		}
 		if connecting {
-			return glassq.ErrClassConnectTimeout
+			return result.ClassConnectTimeout
 		}
-		return glassq.ErrClassTimeout
+		return result.ClassTimeout
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return glassq.ErrClassDNS
+		return result.ClassDNS
 	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		switch errno {
 		case syscall.ECONNREFUSED:
-			return glassq.ErrClassRefused
+			return result.ClassRefused
 		case syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED:
-			return glassq.ErrClassReset
+			return result.ClassReset
 		case syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EADDRNOTAVAIL, syscall.ENETDOWN, syscall.EHOSTDOWN:
-			return glassq.ErrClassUnreachable
+			return result.ClassUnreachable
 		}
-		return glassq.ErrClassInternal
+		return result.ClassInternal
 	}
 	if isTLS(err) {
-		return glassq.ErrClassTLS
+		return result.ClassTLS
 	}
 	text := err.Error()
 	switch {
 	case errors.Is(err, context.Canceled):
-		return glassq.ErrClassCancelled
+		return result.ClassCancelled
 	case errors.Is(err, errTooLarge), errors.Is(err, errHeader), isHeaderLimit(text):
-		return glassq.ErrClassTooLarge
+		return result.ClassTooLarge
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, "server closed idle connection"),
 		strings.HasSuffix(text, "EOF"), strings.Contains(text, "unexpected EOF"):
-		return glassq.ErrClassEOF
+		return result.ClassEOF
 	}
 	if _, ok := errors.AsType[*handshakeError](err); ok {
-		return glassq.ErrClassTLS
+		return result.ClassTLS
 	}
 	if _, ok := errors.AsType[*net.OpError](err); ok {
-		return glassq.ErrClassInternal
+		return result.ClassInternal
 	}
-	return glassq.ErrClassProtocol
+	return result.ClassProtocol
 }
 
 // isHeaderLimit knows what net/http says of a header that is too large, in HTTP/1.1 and HTTP/2.
@@ -129,13 +129,13 @@ func isTLS(err error) bool {
 // message is err's text without addresses that differ from one connection to the next.
 func message(err error, class string) string {
 	switch class {
-	case glassq.ErrClassTimeout:
+	case result.ClassTimeout:
 		return "no whole answer in time"
-	case glassq.ErrClassConnectTimeout:
+	case result.ClassConnectTimeout:
 		return "no connection in time"
-	case glassq.ErrClassEOF:
+	case result.ClassEOF:
 		return "the connection ended before the answer did"
-	case glassq.ErrClassTooLarge:
+	case result.ClassTooLarge:
 		if errors.Is(err, errTooLarge) {
 			return errTooLarge.Error()
 		}

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 	"github.com/valyala/fasthttp"
 )
 
@@ -189,7 +189,7 @@ func (e *fastEngine) do(t *turn, req *request) answer {
 	}
 	if err := t.ctx.Err(); err != nil { // after the deadline is set: from here on abort has the last word
 		e.drop(c)
-		return answer{err: glassq.ErrClassCancelled, msg: err.Error()}
+		return answer{err: result.ClassCancelled, msg: err.Error()}
 	}
 	if t.watch != nil {
 		t.watch.connected()

@@ -3,7 +3,7 @@
 // Every task has one result. Nothing is sent twice behind the worker's back: tries and redirects happen
 // here, if the options allow them, and the result counts them. No try takes longer than its timeout,
 // however slowly the server drips, and no answer more memory than its limit. Failures have a class of
-// glassq.ErrorClasses. The package has two engines that agree on every answer: fast speaks plain HTTP/1.1
+// result.Classes. The package has two engines that agree on every answer: fast speaks plain HTTP/1.1
 // on connections of its own, one per host and handler; std is net/http, for everything else. It does
 // not know queues; a [Fetcher] makes handlers for package worker.
 package fetch

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 )
 
@@ -72,11 +74,11 @@ func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) 
 	a := &h.a
 	var rt time.Duration
 	h.more = h.more[:0]
-	res := glassq.Result{W: h.f.opt.Worker, A: l.Attempt}
+	res := result.Record{Worker: h.f.opt.Worker, Attempt: l.Attempt}
 	size := int64(0)
 	req, err := h.parse(l.Body)
 	if err != nil {
-		*a = answer{err: glassq.ErrClassBadTask, msg: err.Error()}
+		*a = answer{err: result.ClassBadTask, msg: err.Error()}
 	} else {
 		if len(l.Body) > inlineBody {
 			began = time.Now() // to read that took its time, which is not the target's
@@ -110,21 +112,21 @@ func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) 
 		size = h.unpack(a)
 		h.describe(&t, tries+extra, size)
 	}
-	res.Code, res.Err, res.Msg, res.N = a.code, a.err, a.msg, a.n
+	res.Code, res.Class, res.Message, res.Bytes = a.code, a.err, a.msg, a.n
 	if a.err == "" {
-		res.Err, res.Msg = h.f.opt.Rules.judge(a.code, a.body, size, rt)
-		res.OK = res.Err == ""
+		res.Class, res.Message = h.f.opt.Rules.judge(a.code, a.body, size, rt)
+		res.OK = res.Class == ""
 	}
 	if a.code != 0 {
 		if h.more, err = h.f.capture.append(h.more, a.body); err != nil {
 			return err // the task is given back: nothing is acked that is not kept
 		}
 	}
-	res.RT, res.T, res.Lag = rt, began, l.Late+began.Sub(start)
+	res.Took, res.Began, res.Lag = rt, began, l.Late+began.Sub(start)
 	if len(h.more) > 0 {
 		res.More = string(h.more[1:])
 	}
-	r.Body = glassq.AppendResult(r.Body, l.Body, l.Type, &res)
+	r.Body = result.Append(r.Body, l.Body, l.Type, &res)
 	r.Type = glassq.TypeJSON
 	r.Judged, r.Outcome = true, glassq.Failed
 	if res.OK {
@@ -142,9 +144,9 @@ func (h *handler) unpack(a *answer) int64 {
 	body, err := decode(a.body, a.encoding, h.f.opt.MaxBody)
 	if err != nil {
 		if a.err == "" {
-			a.err, a.msg = glassq.ErrClassProtocol, err.Error()
+			a.err, a.msg = result.ClassProtocol, err.Error()
 			if errors.Is(err, errTooLarge) {
-				a.err = glassq.ErrClassTooLarge
+				a.err = result.ClassTooLarge
 			}
 		}
 		return a.n
@@ -165,7 +167,7 @@ func (h *handler) describe(t *turn, tries int, size int64) {
 	if t.hops > 0 {
 		number(`,"hops":`, int64(t.hops))
 		h.more = append(h.more, `,"url":`...)
-		h.more = glassq.AppendJSONString(h.more, t.url)
+		h.more = jsonline.AppendString(h.more, t.url)
 	}
 	if size != h.a.n {
 		number(`,"size":`, size)
@@ -202,7 +204,7 @@ func (h *handler) do(t *turn, req *request) {
 			h.f.strained(h.a.msg)
 			return
 		case h.f.opt.Engine == EngineFast:
-			h.a = answer{final: true, err: glassq.ErrClassBadTask, msg: "the fast engine cannot do this: " + why}
+			h.a = answer{final: true, err: result.ClassBadTask, msg: "the fast engine cannot do this: " + why}
 			return
 		}
 		h.f.once("the std engine does tasks with " + why)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 )
 
@@ -73,14 +74,14 @@ func TestAgain(t *testing.T) {
 		{"the last try", fetcher, "", answer{code: 503}, 3, false, 0},
 		{"asked to wait", fetcher, "", answer{code: 503, after: "20"}, 1, true, 20 * time.Second},
 		{"asked to wait long", fetcher, "", answer{code: 503, after: "61"}, 1, false, 0},
-		{"no answer", fetcher, "GET", answer{err: glassq.ErrClassReset}, 2, true, time.Second},
+		{"no answer", fetcher, "GET", answer{err: result.ClassReset}, 2, true, time.Second},
 		{"blocked", fetcher, "", failure(&blockedError{"x"}, true), 1, false, 0},
 		{"too large", fetcher, "", failure(errTooLarge, false), 1, false, 0},
 		{"no such name", fetcher, "", failure(&net.DNSError{IsNotFound: true}, true), 1, false, 0},
 		{"no name server", fetcher, "", failure(&net.DNSError{IsTimeout: true}, true), 1, true, 0},
 		{"expired", fetcher, "", failure(&handshakeError{&tls.CertificateVerificationError{Err: io.EOF}}, true), 1, false, 0},
-		{"post, cut", fetcher, "POST", answer{err: glassq.ErrClassReset}, 1, false, 0},
-		{"post, not connected", fetcher, "POST", answer{err: glassq.ErrClassRefused, unsent: true}, 1, true, 0},
+		{"post, cut", fetcher, "POST", answer{err: result.ClassReset}, 1, false, 0},
+		{"post, not connected", fetcher, "POST", answer{err: result.ClassRefused, unsent: true}, 1, true, 0},
 		{"post, slow down", fetcher, "POST", answer{code: 429}, 1, true, 0},
 		{"post, error", fetcher, "POST", answer{code: 500}, 1, false, 0},
 		{"post, error, allowed", unsafe, "POST", answer{code: 500}, 1, true, 0},
@@ -118,9 +119,9 @@ func TestRetryWaits(t *testing.T) {
 		if took := time.Since(began); took != 18*time.Second {
 			t.Errorf("took %v, want 18s", took)
 		}
-		var got glassq.Result
-		glassq.ParseResultOut(r.Body, &got)
-		if !got.OK || got.RT != 0 || got.Lag != 19*time.Second || got.T.Unix() != began.Unix()+18 || !strings.Contains(string(r.Body), `"tries":3`) {
+		var got result.Record
+		result.Parse(r.Body, &got)
+		if !got.OK || got.Took != 0 || got.Lag != 19*time.Second || got.Began.Unix() != began.Unix()+18 || !strings.Contains(string(r.Body), `"tries":3`) {
 			t.Errorf("%s: want ok, 3 tries, lag 19", r.Body)
 		}
 	})
@@ -229,17 +230,17 @@ func TestRules(t *testing.T) {
 	}{
 		{"nothing", Rules{}, 200, 0, ""},
 		{"399", Rules{}, 399, 0, ""},
-		{"400", Rules{}, 400, 0, glassq.ErrClassStatus},
+		{"400", Rules{}, 400, 0, result.ClassStatus},
 		{"listed", Rules{Codes: codes("404, 5xx")}, 503, 0, ""},
-		{"not listed", Rules{Codes: codes("404,500-502")}, 200, 0, glassq.ErrClassStatus},
+		{"not listed", Rules{Codes: codes("404,500-502")}, 200, 0, result.ClassStatus},
 		{"all of it", Rules{Contains: []string{"he", "lo"}, Match: regexp.MustCompile("^h.*o$"), SHA256: hello[:], MinSize: 5, MaxSize: 5, MaxTime: time.Second}, 200, time.Second, ""},
-		{"text", Rules{Contains: []string{"he", "x"}}, 200, 0, glassq.ErrClassBodyMismatch},
-		{"expression", Rules{Match: regexp.MustCompile("^ello")}, 200, 0, glassq.ErrClassBodyMismatch},
-		{"sum", Rules{SHA256: make([]byte, 32)}, 200, 0, glassq.ErrClassBodyMismatch},
-		{"too small", Rules{MinSize: 6}, 200, 0, glassq.ErrClassBodyMismatch},
-		{"too large", Rules{MaxSize: 4}, 200, 0, glassq.ErrClassBodyMismatch},
-		{"late", Rules{MaxTime: time.Second}, 200, time.Second + 1, glassq.ErrClassTimeout},
-		{"status first", Rules{MinSize: 6}, 500, 0, glassq.ErrClassStatus},
+		{"text", Rules{Contains: []string{"he", "x"}}, 200, 0, result.ClassBodyMismatch},
+		{"expression", Rules{Match: regexp.MustCompile("^ello")}, 200, 0, result.ClassBodyMismatch},
+		{"sum", Rules{SHA256: make([]byte, 32)}, 200, 0, result.ClassBodyMismatch},
+		{"too small", Rules{MinSize: 6}, 200, 0, result.ClassBodyMismatch},
+		{"too large", Rules{MaxSize: 4}, 200, 0, result.ClassBodyMismatch},
+		{"late", Rules{MaxTime: time.Second}, 200, time.Second + 1, result.ClassTimeout},
+		{"status first", Rules{MinSize: 6}, 500, 0, result.ClassStatus},
 	} {
 		if got, _ := tt.r.judge(tt.code, []byte("hello"), 5, tt.rt); got != tt.want {
 			t.Errorf("%s: judge = %q, want %q", tt.name, got, tt.want)
@@ -468,7 +469,7 @@ func TestPhasesOfHops(t *testing.T) {
 			h := f.newHandler()
 			defer h.Close()
 			got, rec := one(t, h, "http://x/")
-			if got.RT != 3*time.Second || !strings.Contains(rec, `"ph":{"wait":3,"first":3}`) {
+			if got.Took != 3*time.Second || !strings.Contains(rec, `"ph":{"wait":3,"first":3}`) {
 				t.Errorf("%s: %s, want 3 s of waiting", engine, rec)
 			}
 		})

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 )
 
 // redirects reports whether code sends the client elsewhere.
@@ -88,13 +88,13 @@ func (h *handler) chain(t *turn, req *request) {
 		}
 		if t.hops >= h.f.opt.Redirects {
 			h.a.final = true
-			h.a.err, h.a.msg = glassq.ErrClassStatus, fmt.Sprintf("more than %d redirects", h.f.opt.Redirects)
+			h.a.err, h.a.msg = result.ClassStatus, fmt.Sprintf("more than %d redirects", h.f.opt.Redirects)
 			return
 		}
 		next, err := req.next(h.a.code, h.a.location)
 		if err != nil {
 			h.a.final = true
-			h.a.err, h.a.msg = glassq.ErrClassProtocol, err.Error()
+			h.a.err, h.a.msg = result.ClassProtocol, err.Error()
 			return
 		}
 		t.hops++

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // A request is a parsed task. Its byte slices belong to the task's body or to the handler.
@@ -224,17 +226,7 @@ func (r *request) setTimeout(raw json.RawMessage) error {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil
 	}
-	var seconds float64
-	if err := json.Unmarshal(raw, &seconds); err == nil {
-		if seconds > 0 && seconds <= 86400 {
-			r.timeout = time.Duration(seconds * float64(time.Second))
-		}
-	} else {
-		var s string
-		if json.Unmarshal(raw, &s) == nil {
-			r.timeout, _ = time.ParseDuration(s)
-		}
-	}
+	r.timeout, _ = jsonline.Duration(raw)
 	if r.timeout <= 0 || r.timeout > 24*time.Hour {
 		return fmt.Errorf("timeout %.40s is neither a duration like \"250ms\" nor a number of seconds, up to 24h", raw)
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 )
 
 // newTransport makes the std engine: net/http without its surprises. There is no http.Client around it:
@@ -118,7 +118,7 @@ func (h *handler) doStd(t *turn, req *request) answer {
 	})
 	hr, err := f.newRequest(ctx, req)
 	if err != nil {
-		return answer{final: true, err: glassq.ErrClassBadTask, msg: err.Error()}
+		return answer{final: true, err: result.ClassBadTask, msg: err.Error()}
 	}
 	a := answer{}
 	resp, err := f.std.RoundTrip(hr)
@@ -150,10 +150,10 @@ func (h *handler) readStd(resp *http.Response, a *answer) (err error) {
 
 func stdFailure(ctx context.Context, err error, connecting bool) answer {
 	if ctx.Err() != nil {
-		return answer{err: glassq.ErrClassCancelled, msg: ctx.Err().Error()}
+		return answer{err: result.ClassCancelled, msg: ctx.Err().Error()}
 	}
 	if connecting && isTimeout(err) {
-		return answer{err: glassq.ErrClassConnectTimeout, msg: "no connection in time", unsent: true}
+		return answer{err: result.ClassConnectTimeout, msg: "no connection in time", unsent: true}
 	}
 	return failure(bare(err), connecting)
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/glassq/glassq/internal/report"
 )
 
-// A Queue is what an output needs: a glassq.Broker or a client. Its methods are glassq's.
+// A Queue is what an output needs: a broker.Broker or a client. Its methods are glassq's.
 type Queue interface {
 	Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error)
 	Ack(ctx context.Context, acks []glassq.Ack) ([]error, error)

@@ -72,7 +72,7 @@ func AppendPut(dst []byte, t *glassq.Task) []byte {
 	dst = append(dst, 0, 0)
 	dst = appendString(dst, t.Queue)
 	dst = appendString(dst, t.Run)
-	dst = appendString(dst, t.Result)
+	dst = appendString(dst, t.ResultQueue)
 	dst = append(dst, byte(t.Priority.Level()))
 	dst = binary.AppendUvarint(dst, uint64(t.Attempts))
 	dst = binary.AppendUvarint(dst, uint64(t.Lease.Milliseconds()))
@@ -300,7 +300,7 @@ func (d *Decoder) use(class []byte) error {
 	}
 	d.class = d.class[:0]
 	c := reader{b: class}
-	t := glassq.Task{Queue: c.str(), Run: c.str(), Result: c.str()}
+	t := glassq.Task{Queue: c.str(), Run: c.str(), ResultQueue: c.str()}
 	level := c.byte()
 	t.Priority = glassq.Level(int(level))
 	t.Attempts = int(c.small())

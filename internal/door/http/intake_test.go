@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 )
 
@@ -52,7 +53,7 @@ func newPipeRig(t *testing.T) (*pipeRig, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &pipeRig{t, New(glassq.NewBroker(e, glassq.Limits{}), Options{}), &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}}
+	r := &pipeRig{t, New(broker.New(e, glassq.Limits{}), Options{}), &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.server.Run(ctx, r.ln) }()

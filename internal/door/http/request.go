@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/jsonwalk"
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // readBody reads a request's body of at most most bytes, taking its room among all bodies in flight as it arrives.
@@ -83,20 +83,15 @@ func records(contentType string, body []byte) (list []record, single bool, err e
 	if len(body) == 0 || body[0] != '[' {
 		return []record{{1, body}}, true, nil
 	}
-	// Counted before they are taken apart: an array of small numbers is many times longer as a list of elements.
-	if !json.Valid(body) {
-		var whole json.RawMessage
-		return nil, false, badJSON(json.Unmarshal(body, &whole))
-	}
-	for i := jsonwalk.Space(body, 1); body[i] != ']'; {
+	c := jsonline.Read(body)
+	for c.Open('[', "a batch"); c.More(); {
 		if len(list) == glassq.MaxBatch {
 			return nil, false, tooLarge(maxRequest)
 		}
-		end := jsonwalk.Value(body, i, 1)
-		list = append(list, record{len(list) + 1, body[i:end:end]})
-		if i = jsonwalk.Space(body, end); body[i] == ',' {
-			i = jsonwalk.Space(body, i+1)
-		}
+		list = append(list, record{len(list) + 1, c.Value()})
+	}
+	if c.Err() != nil {
+		return nil, false, c.Err()
 	}
 	return list, false, nil
 }

@@ -67,7 +67,7 @@ type Server struct {
 // A poll is one long poll under way.
 type poll struct{ _ byte }
 
-// New makes the door to s, which is normally a glassq.Broker.
+// New makes the door to s, which is normally a broker.Broker.
 func New(s glassq.Store, opt Options) *Server {
 	if opt.MaxBody == 0 {
 		opt.MaxBody = glassq.DefaultMaxBody

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door"
 )
@@ -22,7 +23,7 @@ func roomForOne(t *testing.T, opt Options) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
-	b := glassq.NewBroker(e, glassq.Limits{})
+	b := broker.New(e, glassq.Limits{})
 	one := int64(1)
 	if _, err := b.Configure(t.Context(), "q", glassq.SettingsChange{MaxTasks: &one}); err != nil {
 		t.Fatal(err)

@@ -122,7 +122,7 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	}
 	// Programs know one queue of results. An item of a run may have another one, and its result belongs there.
 	of := c.only()
-	isResult := of != nil && (queue == glassq.DefaultResults || queue == of.Result) && item.Member("i") != nil && item.Member("o") != nil
+	isResult := of != nil && (queue == glassq.DefaultResults || queue == of.ResultQueue) && item.Member("i") != nil && item.Member("o") != nil
 	var token glassq.Token
 	if isResult {
 		token = of.Token()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager/pickle"
@@ -42,7 +43,7 @@ func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 // A house is a door with its store; the test ends both.
 type house struct {
 	t      *testing.T
-	broker *glassq.Broker
+	broker *broker.Broker
 	door   *Server
 	ln     *pipes
 	stop   func() // ends the door, and waits for that
@@ -54,7 +55,7 @@ func open(t *testing.T, opt Options) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, broker: glassq.NewBroker(e, glassq.Limits{}), ln: &pipes{calls: make(chan net.Conn), done: make(chan struct{})}}
+	h := &house{t: t, broker: broker.New(e, glassq.Limits{}), ln: &pipes{calls: make(chan net.Conn), done: make(chan struct{})}}
 	opt.Keys = [][]byte{[]byte("secret")}
 	h.door = New(h.broker, opt)
 	ctx, cancel := context.WithCancel(context.Background())

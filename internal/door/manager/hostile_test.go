@@ -316,7 +316,7 @@ func TestUnknown(t *testing.T) {
 // TestRunResult: the result of an item of a run goes to the run's results, which the program does not know.
 func TestRunResult(t *testing.T) {
 	under(t, Options{}, func(h *house) {
-		if _, err := h.broker.Put(t.Context(), []glassq.Task{{Queue: "tasks", Run: "r1", Dense: true, Result: "results.r1",
+		if _, err := h.broker.Put(t.Context(), []glassq.Task{{Queue: "tasks", Run: "r1", Dense: true, ResultQueue: "results.r1",
 			Type: glassq.TypeText, Body: []byte("one")}}); err != nil {
 			h.t.Fatal(err)
 		}

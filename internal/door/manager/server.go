@@ -45,7 +45,7 @@ type Options struct {
 	Delivery map[string]Delivery // by queue, "" for all others; nil means OnNextCall
 }
 
-// A Store is what the door stands before, normally a glassq.Broker.
+// A Store is what the door stands before, normally a broker.Broker.
 type Store interface {
 	glassq.Store
 	glassq.Waits

@@ -17,13 +17,14 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 )
 
 // A netRig is a door on a real TCP port, over an engine in memory.
 type netRig struct {
 	t      *testing.T
-	store  *glassq.Broker
+	store  *broker.Broker
 	server *Server
 	addr   string
 }
@@ -49,7 +50,7 @@ func openPortOn(t *testing.T, dir string, opt Options, room int64) *netRig {
 		t.Fatal(err)
 	}
 	opt.Version = "test"
-	r := &netRig{t: t, store: glassq.NewBroker(e, glassq.Limits{MaxBody: opt.MaxBody})}
+	r := &netRig{t: t, store: broker.New(e, glassq.Limits{MaxBody: opt.MaxBody})}
 	r.server = New(r.store, opt)
 	r.server.answers, r.server.roomy = glassq.NewBudget(room), room/2
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -66,7 +66,7 @@ type Server struct {
 	turn     int                // of loops, for the next connection; guarded by mu
 }
 
-// New makes the door to s, which is normally a glassq.Broker.
+// New makes the door to s, which is normally a broker.Broker.
 func New(s glassq.Store, opt Options) *Server {
 	if opt.MaxBody == 0 {
 		opt.MaxBody = glassq.DefaultMaxBody

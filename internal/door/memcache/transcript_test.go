@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 )
 
@@ -161,7 +162,7 @@ func (l *pipeListener) dial() net.Conn {
 // A rig is a door over an engine in memory, for use within a bubble.
 type rig struct {
 	t      testing.TB
-	store  *glassq.Broker
+	store  *broker.Broker
 	server *Server
 	ln     *pipeListener
 	stop   func()
@@ -173,7 +174,7 @@ func newRig(t testing.TB, opt Options) *rig {
 		t.Fatal(err)
 	}
 	opt.Version = "test"
-	r := &rig{t: t, store: glassq.NewBroker(e, glassq.Limits{MaxBody: opt.MaxBody}), ln: newPipeListener()}
+	r := &rig{t: t, store: broker.New(e, glassq.Limits{MaxBody: opt.MaxBody}), ln: newPipeListener()}
 	r.server = New(r.store, opt)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -1,8 +1,11 @@
-package glassq
+package broker
 
 import (
 	"context"
 	"maps"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // A SchemaCompiler makes the check of bodies against a JSON Schema. A check is given a JSON text; its
@@ -34,17 +37,17 @@ func (b *Broker) UseSchemas(ctx context.Context, compile SchemaCompiler) error {
 }
 
 // compileSchemas makes the checks of settings, nil when they have no schema.
-func (b *Broker) compileSchemas(queue string, s Settings) (*checks, error) {
+func (b *Broker) compileSchemas(queue string, s glassq.Settings) (*checks, error) {
 	if s.TaskSchema == "" && s.ResultSchema == "" {
 		return nil, nil
 	}
 	if b.compile == nil {
-		return nil, Errorf(CodeUnsupported, "this program checks no schemas; leave task_schema and result_schema out")
+		return nil, glassq.Errorf(glassq.CodeUnsupported, "this program checks no schemas; leave task_schema and result_schema out")
 	}
 	var c checks
 	for _, x := range []struct {
 		what string
-		text Schema
+		text glassq.Schema
 		to   *func([]byte) error
 	}{{"task_schema", s.TaskSchema, &c.task}, {"result_schema", s.ResultSchema, &c.result}} {
 		if x.text == "" {
@@ -52,7 +55,7 @@ func (b *Broker) compileSchemas(queue string, s Settings) (*checks, error) {
 		}
 		check, err := b.compile(string(x.text))
 		if err != nil {
-			return nil, Errorf(CodeBadRequest, "%s of queue %s: %w", x.what, queue, err)
+			return nil, glassq.Errorf(glassq.CodeBadRequest, "%s of queue %s: %w", x.what, queue, err)
 		}
 		*x.to = check
 	}
@@ -60,7 +63,7 @@ func (b *Broker) compileSchemas(queue string, s Settings) (*checks, error) {
 }
 
 // setSchemas remembers what the settings of a queue demand from now on.
-func (b *Broker) setSchemas(queue string, s Settings) error {
+func (b *Broker) setSchemas(queue string, s glassq.Settings) error {
 	c, err := b.compileSchemas(queue, s)
 	if err != nil {
 		return err
@@ -97,18 +100,18 @@ func (b *Broker) checksOf(queue string) *checks {
 
 // agrees holds the body of t, as JSON, to check. Bytes that are neither text nor JSON agree with no
 // schema.
-func agrees(t *Task, check func([]byte) error, what, queue string) error {
+func agrees(t *glassq.Task, check func([]byte) error, what, queue string) error {
 	var err error
-	switch f, _ := bodyForm(t); f {
-	case formText:
-		err = check(appendJSONString(nil, t.Body))
-	case formJSON:
+	switch jsonline.FormOf(t.Body, t.Type) {
+	case jsonline.Text:
+		err = check(jsonline.AppendString(nil, t.Body))
+	case jsonline.JSON:
 		err = check(t.Body)
 	default:
-		return Errorf(CodeSchema, "%s is bytes (%.60q); the schema of queue %s wants text or JSON", what, t.Type, queue)
+		return glassq.Errorf(glassq.CodeSchema, "%s is bytes (%.60q); the schema of queue %s wants text or JSON", what, t.Type, queue)
 	}
 	if err != nil {
-		return Errorf(CodeSchema, "%s does not agree with the schema of queue %s: %w", what, queue, err)
+		return glassq.Errorf(glassq.CodeSchema, "%s does not agree with the schema of queue %s: %w", what, queue, err)
 	}
 	return nil
 }
