@@ -23,10 +23,11 @@ import (
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/door"
 	httpdoor "github.com/glassq/glassq/internal/door/http"
 )
 
-func openStore(t testing.TB) glassq.Store {
+func openStore(t testing.TB) *broker.Broker {
 	t.Helper()
 	e, err := disk.Open("mem:", disk.Options{})
 	if err != nil {
@@ -134,7 +135,7 @@ func TestTasks(t *testing.T) {
 }
 
 func TestPutSplits(t *testing.T) {
-	srv := httptest.NewServer(httpdoor.New(openStore(t), httpdoor.Options{MaxBody: 1000}))
+	srv := httptest.NewServer(httpdoor.New(broker.New(openStore(t), glassq.Limits{MaxBody: 1000}), httpdoor.Options{}))
 	defer srv.Close()
 	c := dial(t, srv.URL, client.Options{})
 	tasks := make([]glassq.Task, 2*glassq.MaxBatch+5)
@@ -280,7 +281,7 @@ func TestRetry(t *testing.T) {
 }
 
 func TestKey(t *testing.T) {
-	srv := httptest.NewServer(httpdoor.New(openStore(t), httpdoor.Options{Keys: [][]byte{[]byte("k")}}))
+	srv := httptest.NewServer(httpdoor.New(openStore(t), httpdoor.Options{Frame: door.Frame{Access: door.NewAccess([]byte("k"))}}))
 	defer srv.Close()
 	if _, err := dial(t, srv.URL, client.Options{Key: "k"}).Stats(t.Context()); err != nil {
 		t.Errorf("with the key: %v", err)

@@ -1,5 +1,3 @@
-// Package door is what the doors share: the room for bodies that arrive, and the pace that is asked of those
-// who send them. It knows bytes and their senders; it does not know tasks or protocols.
 package door
 
 import (

@@ -5,8 +5,6 @@ import (
 	"io"
 	"net/http"
 	"time"
-
-	"github.com/glassq/glassq"
 )
 
 const typeTar = "application/x-tar"
@@ -17,13 +15,9 @@ func (s *Server) backup(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	c, ok := s.store.(glassq.Copier)
-	if !ok {
-		return glassq.ErrUnsupported
-	}
 	out := tar.NewWriter(&steady{rw, http.NewResponseController(rw)})
 	begun := false
-	err := c.Copy(r.Context(), func(name string, size int64, in io.Reader) error {
+	err := s.broker.Copy(r.Context(), func(name string, size int64, in io.Reader) error {
 		if !begun {
 			begun = true
 			rw.Header().Set("Content-Type", typeTar)
@@ -38,7 +32,7 @@ func (s *Server) backup(rw http.ResponseWriter, r *http.Request) error {
 		err = out.Close()
 	}
 	if err != nil && begun {
-		s.log.Warn("a backup was broken off", "err", err)
+		s.frame.Log.Warn("a backup was broken off", "err", err)
 		panic(http.ErrAbortHandler)
 	}
 	return err

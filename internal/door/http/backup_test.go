@@ -11,6 +11,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 )
 
@@ -35,7 +36,7 @@ func TestBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	receive := func(s glassq.Store) (string, disk.Copied, error) {
-		hs := httptest.NewServer(New(s, Options{}))
+		hs := httptest.NewServer(New(broker.New(s, glassq.Limits{}), Options{}))
 		t.Cleanup(hs.Close)
 		c, err := client.New(hs.URL, client.Options{})
 		if err != nil {

@@ -8,12 +8,6 @@ import (
 	"github.com/glassq/glassq/spec"
 )
 
-// open reports whether a path is served without the key: health, and the documents, which hold no
-// secrets.
-func open(path string) bool {
-	return path == "/livez" || path == "/readyz" || path == "/openapi.yaml" || strings.HasPrefix(path, "/schema/")
-}
-
 func (s *Server) openAPI(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err

@@ -18,11 +18,12 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/envelope"
 )
 
 // openStore is a broker over an engine in memory.
-func openStore(t testing.TB) glassq.Store {
+func openStore(t testing.TB) *broker.Broker {
 	t.Helper()
 	e, err := disk.Open("mem:", disk.Options{})
 	if err != nil {
@@ -63,7 +64,7 @@ func runSteps(t *testing.T, s http.Handler, steps []step) {
 const form = "application/x-www-form-urlencoded"
 
 func TestPut(t *testing.T) {
-	s := New(openStore(t), Options{MaxBody: 100})
+	s := New(broker.New(openStore(t), glassq.Limits{MaxBody: 100}), Options{})
 	const tasks = "/v1/queues/q/tasks"
 	long := strings.Repeat("x", 101)
 	runSteps(t, s, []step{
@@ -94,7 +95,7 @@ func TestPut(t *testing.T) {
 		{"n without run", "POST", tasks + "?n=1", form, "x", 400, "n needs a run"},
 		{"bad name", "POST", "/v1/queues/a%2Fb/tasks", form, "x", 400, "bad_name"},
 		{"body too large", "POST", tasks, typeJSON, `{"body":"` + long + `"}`, 413, "too_large"},
-		{"raw too large", "POST", tasks, form, long, 413, "a body of 101 bytes; the limit is 100"},
+		{"raw too large", "POST", tasks, form, long, 413, "body of 101 bytes; the limit is 100"},
 		{"too many", "POST", tasks, typeNDJSON, strings.Repeat("{\"body\":1}\n", glassq.MaxBatch+1), 413, "too_large"},
 	})
 	r := httptest.NewRequest("POST", "http://localhost"+tasks, strings.NewReader("x"))
@@ -202,7 +203,7 @@ func TestQueuesAndRuns(t *testing.T) {
 }
 
 func TestGuards(t *testing.T) {
-	s := New(openStore(t), Options{Keys: [][]byte{[]byte("old"), []byte("secret")}, Hosts: []string{"queue.example", "other:81"}})
+	s := New(openStore(t), Options{Frame: door.Frame{Access: door.NewAccess([]byte("old"), []byte("secret"))}, Hosts: []string{"queue.example", "other:81"}})
 	tests := []struct {
 		name, path, host string
 		header           map[string]string
@@ -283,7 +284,7 @@ func TestStatusOfErrors(t *testing.T) {
 		st := &stub{put: func() ([]glassq.Receipt, error) { return nil, glassq.Errorf(code, "no") }}
 		r := httptest.NewRequest("POST", "http://localhost/v1/queues/q/tasks", strings.NewReader("x"))
 		w := httptest.NewRecorder()
-		New(st, Options{}).ServeHTTP(w, r)
+		New(broker.New(st, glassq.Limits{}), Options{}).ServeHTTP(w, r)
 		if w.Code != want || !strings.Contains(w.Body.String(), `"code":"`+string(code)+`"`) {
 			t.Errorf("%s = %d %s; want %d", code, w.Code, w.Body, want)
 		}
@@ -295,7 +296,7 @@ func TestStatusOfErrors(t *testing.T) {
 		put:   func() ([]glassq.Receipt, error) { panic("bug") },
 		stats: func() (glassq.Stats, error) { return glassq.Stats{}, errors.New("boom") },
 	}
-	runSteps(t, New(st, Options{}), []step{
+	runSteps(t, New(broker.New(st, glassq.Limits{}), Options{}), []step{
 		{"panic", "POST", "/v1/queues/q/tasks", form, "x", 500, `"internal"`},
 		{"plain error", "GET", "/v1/stats", "", "", 500, `"internal"`},
 		{"not ready", "GET", "/readyz", "", "", 503, `"unavailable"`},
@@ -306,7 +307,7 @@ func TestCountOfScatteredNumbers(t *testing.T) {
 	st := &stub{put: func() ([]glassq.Receipt, error) {
 		return []glassq.Receipt{{Number: 5}, {Duplicate: true}, {Number: 9}}, nil
 	}}
-	runSteps(t, New(st, Options{}), []step{
+	runSteps(t, New(broker.New(st, glassq.Limits{}), Options{}), []step{
 		{"count", "POST", "/v1/queues/q/tasks?answer=count", typeNDJSON, strings.Repeat("{\"body\":1}\n", 3), 200,
 			`{"put":2,"duplicates":1,"first":5,"duplicates_at":[1],"numbers":[5,0,9]}`},
 	})
@@ -328,7 +329,7 @@ func TestUnsentLeasesGoBack(t *testing.T) {
 			return nil, ctx.Err()
 		},
 	}
-	s := New(st, Options{})
+	s := New(broker.New(st, glassq.Limits{}), Options{})
 	r := httptest.NewRequest("POST", "http://localhost/v1/queues/q/reserve", nil)
 	s.ServeHTTP(brokenWriter{httptest.NewRecorder()}, r)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -352,7 +353,7 @@ func TestRun(t *testing.T) {
 		return nil, ctx.Err()
 	}}
 	ctx, stop := context.WithCancel(t.Context())
-	s := New(st, Options{Version: "1"})
+	s := New(broker.New(st, glassq.Limits{}), Options{Frame: door.Frame{Version: "1"}})
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ran := make(chan error, 1)
@@ -386,7 +387,7 @@ func TestClientGoneWhileParked(t *testing.T) {
 		close(left)
 		return nil, ctx.Err()
 	}}
-	srv := httptest.NewServer(New(st, Options{}))
+	srv := httptest.NewServer(New(broker.New(st, glassq.Limits{}), Options{}))
 	defer srv.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -427,7 +428,7 @@ func TestChunkedBody(t *testing.T) {
 
 func BenchmarkPut1000(b *testing.B) {
 	st := &stub{put: func() ([]glassq.Receipt, error) { return make([]glassq.Receipt, 1000), nil }}
-	s := New(st, Options{})
+	s := New(broker.New(st, glassq.Limits{}), Options{})
 	var body strings.Builder
 	for i := range 1000 {
 		fmt.Fprintf(&body, "{\"run\":\"r1\",\"n\":%d,\"body\":\"http://localhost:8888/?q=%d\"}\n", i, i)

@@ -62,7 +62,7 @@ func newPipeRig(t *testing.T) (*pipeRig, func()) {
 		if err := <-ended; err != nil {
 			t.Errorf("Run = %v", err)
 		}
-		if n := r.server.intake.Taken(); n != 0 {
+		if n := r.server.frame.Intake.Taken(); n != 0 {
 			t.Errorf("%d bytes of the room for bodies are not given back", n)
 		}
 		e.Close()

@@ -36,7 +36,7 @@ func (s *Server) reserve(rw http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, done := s.longPoll(r.Context())
 	defer done()
-	leases, err := s.store.Reserve(ctx, req)
+	leases, err := s.broker.Reserve(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -83,34 +83,27 @@ func (s *Server) undo(ctx context.Context, leases []glassq.Lease) {
 	}
 	// The request's context has ended with its client; the leases must go back all the same. Those
 	// of a stopped store come back when they run out.
-	if _, err := s.store.Nack(context.WithoutCancel(ctx), nacks); err != nil {
-		s.log.Warn("leases not given back", "leases", len(leases), "error", err)
+	if _, err := s.broker.Nack(context.WithoutCancel(ctx), nacks); err != nil {
+		s.frame.Log.Warn("leases not given back", "leases", len(leases), "error", err)
 	}
 }
 
 func (s *Server) ack(rw http.ResponseWriter, r *http.Request) error {
-	return settle(s, rw, r, envelope.ParseAck, s.checkAck, s.store.Ack)
+	return settle(s, rw, r, envelope.ParseAck, s.broker.Ack)
 }
 
 func (s *Server) nack(rw http.ResponseWriter, r *http.Request) error {
-	return settle(s, rw, r, envelope.ParseNack, nil, s.store.Nack)
+	return settle(s, rw, r, envelope.ParseNack, s.broker.Nack)
 }
 
 func (s *Server) extend(rw http.ResponseWriter, r *http.Request) error {
-	return settle(s, rw, r, envelope.ParseExtend, nil, s.store.Extend)
-}
-
-func (s *Server) checkAck(a *glassq.Ack) error {
-	if a.Result != nil && len(a.Result.Body) > s.opt.MaxBody {
-		return s.bodyTooLarge(len(a.Result.Body))
-	}
-	return nil
+	return settle(s, rw, r, envelope.ParseExtend, s.broker.Extend)
 }
 
 // settle serves ack, nack and extend: each line is answered for itself, also one that cannot be read.
 // With answer=errors only refused lines are answered, as {"line":k,"error":{…}}.
 func settle[T any](s *Server, rw http.ResponseWriter, r *http.Request,
-	parse func([]byte, *T) error, check func(*T) error,
+	parse func([]byte, *T) error,
 	do func(context.Context, []T) ([]error, error)) error {
 	q := parseQuery(r, "answer")
 	onlyErrors := q.oneOf("answer", "each", "errors") == "errors"
@@ -138,10 +131,7 @@ func settle[T any](s *Server, rw http.ResponseWriter, r *http.Request,
 	at := make([]int, 0, len(list)) // items[j] is list[at[j]]
 	for i, rec := range list {
 		var item T
-		if errs[i] = parse(rec.text, &item); errs[i] == nil && check != nil {
-			errs[i] = check(&item)
-		}
-		if errs[i] == nil {
+		if errs[i] = parse(rec.text, &item); errs[i] == nil {
 			items, at = append(items, item), append(at, i)
 		}
 	}

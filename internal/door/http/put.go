@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/envelope"
 )
 
@@ -53,15 +54,12 @@ func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		if len(body) > s.opt.MaxBody {
-			return s.bodyTooLarge(len(body))
-		}
 		tasks = []glassq.Task{t}
 	}
 	if len(tasks) == 0 {
 		return glassq.Errorf(glassq.CodeBadRequest, "no tasks in the body")
 	}
-	receipts, err := s.store.Put(r.Context(), tasks)
+	receipts, err := s.broker.Put(r.Context(), tasks)
 	if wait > 0 && errors.Is(err, glassq.ErrQueueFull) {
 		receipts, err = s.putWait(r.Context(), tasks, min(wait, maxPoll), int64(len(body)), done)
 	}
@@ -86,14 +84,10 @@ func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
 
 // maxParked is how many bytes of requests may wait for room in their queues. They are no longer among the
 // bodies in flight: else acks, which make room, would wait for them.
-const maxParked = glassq.BodiesInFlight / 4
+const maxParked = door.BodiesInFlight / 4
 
 // putWait is a put that waits for room. done gives back what the request takes of the bodies in flight.
 func (s *Server) putWait(ctx context.Context, tasks []glassq.Task, wait time.Duration, size int64, done func()) ([]glassq.Receipt, error) {
-	w, ok := s.store.(glassq.Waits)
-	if !ok {
-		return nil, glassq.ErrUnsupported
-	}
 	if s.parked.Add(size) > maxParked {
 		s.parked.Add(-size)
 		return nil, glassq.Errorf(glassq.CodeQueueFull, "the queue is full, and %d MiB wait for room already; try again later", maxParked>>20)
@@ -102,7 +96,7 @@ func (s *Server) putWait(ctx context.Context, tasks []glassq.Task, wait time.Dur
 	done()
 	ctx, end := s.longPoll(ctx)
 	defer end()
-	receipts, err := w.PutWait(ctx, tasks, wait)
+	receipts, err := s.broker.PutWait(ctx, tasks, wait)
 	if err != nil && ctx.Err() != nil && s.isDraining() {
 		err = errDraining
 	}
@@ -124,8 +118,6 @@ func (s *Server) parseTasks(queue string, list []record, many bool) ([]glassq.Ta
 		case err != nil:
 		case t.Queue != "" && t.Queue != queue:
 			err = glassq.Errorf(glassq.CodeBadRequest, "the task names queue %.60q, the address %.60q", t.Queue, queue)
-		case len(t.Body) > s.opt.MaxBody:
-			err = s.bodyTooLarge(len(t.Body))
 		}
 		if err != nil {
 			if many {
@@ -139,10 +131,6 @@ func (s *Server) parseTasks(queue string, list []record, many bool) ([]glassq.Ta
 		}
 	}
 	return tasks, nil
-}
-
-func (s *Server) bodyTooLarge(n int) error {
-	return glassq.Errorf(glassq.CodeTooLarge, "a body of %d bytes; the limit is %d", n, s.opt.MaxBody)
 }
 
 // rawTask makes a task whose body is the request's, and says how long its put may wait. What curl -d sends

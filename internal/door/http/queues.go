@@ -15,7 +15,7 @@ func (s *Server) queues(rw http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	list, err := s.store.Queues(r.Context(), q.values["name"]...)
+	list, err := s.broker.Queues(r.Context(), q.values["name"]...)
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (s *Server) showQueue(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	list, err := s.store.Queues(r.Context(), r.PathValue("queue"))
+	list, err := s.broker.Queues(r.Context(), r.PathValue("queue"))
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (s *Server) configure(rw http.ResponseWriter, r *http.Request) error {
 	if err := s.readJSON(rw, r, &change); err != nil {
 		return err
 	}
-	settings, err := s.store.Configure(r.Context(), r.PathValue("queue"), change)
+	settings, err := s.broker.Configure(r.Context(), r.PathValue("queue"), change)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (s *Server) drop(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	if err := s.store.Drop(r.Context(), r.PathValue("queue")); err != nil {
+	if err := s.broker.Drop(r.Context(), r.PathValue("queue")); err != nil {
 		return err
 	}
 	return done(answer(rw, map[string]bool{"ok": true}))
@@ -79,7 +79,7 @@ func (s *Server) peek(rw http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	tasks, next, err := s.store.Peek(r.Context(), r.PathValue("queue"), state, cursor, limit)
+	tasks, next, err := s.broker.Peek(r.Context(), r.PathValue("queue"), state, cursor, limit)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (s *Server) purge(rw http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	n, err := s.store.Purge(r.Context(), r.PathValue("queue"), states...)
+	n, err := s.broker.Purge(r.Context(), r.PathValue("queue"), states...)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (s *Server) redrive(rw http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	n, err := s.store.Redrive(r.Context(), r.PathValue("queue"), limit)
+	n, err := s.broker.Redrive(r.Context(), r.PathValue("queue"), limit)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func (s *Server) readBody(rw http.ResponseWriter, r *http.Request, most int) (bo
 		return nil, nil, tooLarge(most)
 	}
 	from := sender{r.Body, http.NewResponseController(rw)}
-	body, done, err = s.intake.Receive(r.Context(), from, nil, int(r.ContentLength), most)
+	body, done, err = s.frame.Intake.Receive(r.Context(), from, nil, int(r.ContentLength), most)
 	if err == nil {
 		return body, done, nil
 	}

@@ -24,7 +24,7 @@ func (s *Server) runs(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	list, err := s.store.Runs(r.Context())
+	list, err := s.broker.Runs(r.Context())
 	if err != nil {
 		return err
 	}
@@ -50,11 +50,11 @@ func (s *Server) showRun(rw http.ResponseWriter, r *http.Request) error {
 	var run glassq.Run
 	var err error
 	if phase == "" {
-		run, err = s.store.Run(r.Context(), name)
+		run, err = s.broker.Run(r.Context(), name)
 	} else {
 		ctx, end := s.longPoll(r.Context())
 		defer end()
-		run, err = s.store.AwaitRun(ctx, name, phase, wait)
+		run, err = s.broker.AwaitRun(ctx, name, phase, wait)
 	}
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (s *Server) setRun(rw http.ResponseWriter, r *http.Request) error {
 	if err := s.readJSON(rw, r, &change); err != nil {
 		return err
 	}
-	run, err := s.store.SetRun(r.Context(), r.PathValue("run"), change)
+	run, err := s.broker.SetRun(r.Context(), r.PathValue("run"), change)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (s *Server) runIDs(rw http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	list, err := s.store.RunIDs(r.Context(), r.PathValue("run"), set, from, limit)
+	list, err := s.broker.RunIDs(r.Context(), r.PathValue("run"), set, from, limit)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (s *Server) cancelRun(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	n, err := s.store.CancelRun(r.Context(), r.PathValue("run"))
+	n, err := s.broker.CancelRun(r.Context(), r.PathValue("run"))
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (s *Server) stats(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	st, err := s.store.Stats(r.Context())
+	st, err := s.broker.Stats(r.Context())
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (s *Server) readyz(rw http.ResponseWriter, r *http.Request) error {
 	if s.isDraining() {
 		return errDraining
 	}
-	if _, err := s.store.Stats(r.Context()); err != nil {
+	if _, err := s.broker.Stats(r.Context()); err != nil {
 		// What is wrong is told to those who have the key, by the routes that fail.
 		return glassq.Errorf(glassq.CodeUnavailable, "the store does not answer: %s", glassq.CodeOf(err))
 	}

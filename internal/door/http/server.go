@@ -7,9 +7,6 @@ package httpdoor
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +20,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/door"
 )
 
@@ -30,33 +28,25 @@ const (
 	maxRequest   = 48 << 20         // bytes of one request body: MaxPutBytes as base64, and envelopes
 	maxSettings  = 1 << 20          // bytes of one that changes settings
 	maxPoll      = 10 * time.Minute // longest wait of one long poll
-	drainFor     = 10 * time.Second // how long requests may finish when the server stops
 	stallTimeout = 60 * time.Second // longest silence while an answer is written
 	bodyTimeout  = 10 * time.Second // longest wait for a body that nobody reads
 )
 
 // Options tunes New. The zero value serves everyone who can connect.
 type Options struct {
-	Keys    [][]byte     // bearer keys, any of which opens the routes that are not open to all (see open); none: all are open
-	Hosts   []string     // allowed Host names besides localhost and IP addresses; "*" allows all
-	MaxBody int          // most bytes of one task's body; 0 means glassq.DefaultMaxBody
-	TLS     *tls.Config  // nil serves plain HTTP
-	Intake  *door.Intake // bounds the bodies in flight of all doors that share it; nil makes one
-	Version string       // said in the Server header; "" says none
-	Logger  *slog.Logger // nil discards
+	door.Frame          // its keys are bearer keys, for the routes that are not open to all
+	Hosts      []string // allowed Host names besides localhost and IP addresses; "*" allows all
 }
 
-// A Server is the HTTP door of one store. It is safe for concurrent use.
+// A Server is the HTTP door of one broker. It is safe for concurrent use.
 type Server struct {
-	store glassq.Store
-	opt   Options
-	keys  [][sha256.Size]byte
-	mux   *http.ServeMux
+	broker *broker.Broker
+	frame  door.Frame
+	hosts  []string
+	mux    *http.ServeMux
 
 	patterns []string // what mux routes, in the order of the documents
 	handler  http.Handler
-	intake   *door.Intake
-	log      *slog.Logger
 	parked   atomic.Int64 // bytes of puts that wait for room
 
 	mu       sync.Mutex
@@ -67,26 +57,14 @@ type Server struct {
 // A poll is one long poll under way.
 type poll struct{ _ byte }
 
-// New makes the door to s, which is normally a broker.Broker.
-func New(s glassq.Store, opt Options) *Server {
-	if opt.MaxBody == 0 {
-		opt.MaxBody = glassq.DefaultMaxBody
-	}
+// New makes the door to b.
+func New(b *broker.Broker, opt Options) *Server {
 	w := &Server{
-		store: s,
-		opt:   opt,
-		mux:   http.NewServeMux(),
-		log:   opt.Logger,
-		polls: make(map[*poll]context.CancelFunc),
-	}
-	if w.intake = opt.Intake; w.intake == nil {
-		w.intake = door.NewIntake(glassq.BodiesInFlight)
-	}
-	if w.log == nil {
-		w.log = slog.New(slog.DiscardHandler)
-	}
-	for _, k := range opt.Keys {
-		w.keys = append(w.keys, sha256.Sum256(k))
+		broker: b,
+		frame:  opt.Frame.Filled(),
+		hosts:  opt.Hosts,
+		mux:    http.NewServeMux(),
+		polls:  make(map[*poll]context.CancelFunc),
 	}
 	w.routes()
 	crossSite := http.NewCrossOriginProtection()
@@ -98,41 +76,45 @@ func New(s glassq.Store, opt Options) *Server {
 }
 
 func (s *Server) routes() {
-	handle := func(pattern string, h func(http.ResponseWriter, *http.Request) error) {
+	handle := func(pattern string, verb door.Verb, h func(http.ResponseWriter, *http.Request) error) {
 		s.patterns = append(s.patterns, pattern)
 		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
-			if err := h(rw, r); err != nil {
+			err := s.admit(rw, r, verb)
+			if err == nil {
+				err = h(rw, r)
+			}
+			if err != nil {
 				s.refuse(rw, r, err)
 			}
 		})
 	}
-	handle("POST /v1/queues/{queue}/tasks", s.put)
-	handle("POST /v1/queues/{queue}/reserve", s.reserve)
-	handle("POST /v1/ack", s.ack)
-	handle("POST /v1/nack", s.nack)
-	handle("POST /v1/extend", s.extend)
+	handle("POST /v1/queues/{queue}/tasks", door.Work, s.put)
+	handle("POST /v1/queues/{queue}/reserve", door.Work, s.reserve)
+	handle("POST /v1/ack", door.Work, s.ack)
+	handle("POST /v1/nack", door.Work, s.nack)
+	handle("POST /v1/extend", door.Work, s.extend)
 
-	handle("GET /v1/queues", s.queues)
-	handle("GET /v1/queues/{queue}", s.showQueue)
-	handle("PATCH /v1/queues/{queue}", s.configure)
-	handle("DELETE /v1/queues/{queue}", s.drop)
-	handle("GET /v1/queues/{queue}/peek", s.peek)
-	handle("POST /v1/queues/{queue}/purge", s.purge)
-	handle("POST /v1/queues/{queue}/redrive", s.redrive)
+	handle("GET /v1/queues", door.Work, s.queues)
+	handle("GET /v1/queues/{queue}", door.Work, s.showQueue)
+	handle("PATCH /v1/queues/{queue}", door.Operate, s.configure)
+	handle("DELETE /v1/queues/{queue}", door.Operate, s.drop)
+	handle("GET /v1/queues/{queue}/peek", door.Work, s.peek)
+	handle("POST /v1/queues/{queue}/purge", door.Operate, s.purge)
+	handle("POST /v1/queues/{queue}/redrive", door.Operate, s.redrive)
 
-	handle("GET /v1/runs", s.runs)
-	handle("GET /v1/runs/{run}", s.showRun)
-	handle("POST /v1/runs/{run}", s.setRun)
-	handle("GET /v1/runs/{run}/ids", s.runIDs)
-	handle("POST /v1/runs/{run}/cancel", s.cancelRun)
+	handle("GET /v1/runs", door.Work, s.runs)
+	handle("GET /v1/runs/{run}", door.Work, s.showRun)
+	handle("POST /v1/runs/{run}", door.Work, s.setRun)
+	handle("GET /v1/runs/{run}/ids", door.Work, s.runIDs)
+	handle("POST /v1/runs/{run}/cancel", door.Operate, s.cancelRun)
 
-	handle("GET /v1/stats", s.stats)
-	handle("POST /v1/backup", s.backup)
-	handle("GET /livez", s.livez)
-	handle("GET /readyz", s.readyz)
-	handle("GET /openapi.yaml", s.openAPI)
-	handle("GET /schema/{name}", s.schema)
-	handle("/", s.noRoute)
+	handle("GET /v1/stats", door.Work, s.stats)
+	handle("POST /v1/backup", door.Operate, s.backup)
+	handle("GET /livez", door.Ask, s.livez)
+	handle("GET /readyz", door.Ask, s.readyz)
+	handle("GET /openapi.yaml", door.Ask, s.openAPI)
+	handle("GET /schema/{name}", door.Ask, s.schema)
+	handle("/", door.Work, s.noRoute)
 }
 
 // ServeHTTP answers one request.
@@ -142,7 +124,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			if p == http.ErrAbortHandler {
 				panic(p)
 			}
-			s.log.Error("panic in a request", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+			s.frame.Log.Error("panic in a request", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
 			refuse(rw, glassq.Errorf(glassq.CodeInternal, "internal error; the server's log says more"))
 		}
 	}()
@@ -151,22 +133,17 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	rw.Header().Set("Cache-Control", "no-store")
 	rw.Header().Set("X-Content-Type-Options", "nosniff")
-	if s.opt.Version != "" {
-		rw.Header().Set("Server", "glassq/"+s.opt.Version)
+	if s.frame.Version != "" {
+		rw.Header().Set("Server", "glassq/"+s.frame.Version)
 	}
 	s.handler.ServeHTTP(rw, r)
 }
 
-// guarded checks Host and key, and routes.
+// guarded checks Host, and routes.
 func (s *Server) guarded(rw http.ResponseWriter, r *http.Request) {
 	if !s.hostAllowed(r.Host) {
 		refuse(rw, glassq.Errorf(glassq.CodeForbidden,
 			"host %.80q is not allowed; use localhost, an IP address, or a name the server was told to serve", r.Host))
-		return
-	}
-	if !open(r.URL.Path) && !s.keyAllowed(r) {
-		rw.Header().Set("WWW-Authenticate", `Bearer realm="glassq"`)
-		refuse(rw, glassq.Errorf(glassq.CodeUnauthorized, "this server needs its key: send the header Authorization: Bearer <key>"))
 		return
 	}
 	s.mux.ServeHTTP(rw, r)
@@ -185,23 +162,27 @@ func (s *Server) hostAllowed(hostport string) bool {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(addr) != nil {
 		return true
 	}
-	return slices.ContainsFunc(s.opt.Hosts, func(h string) bool {
+	return slices.ContainsFunc(s.hosts, func(h string) bool {
 		return h == "*" || strings.EqualFold(h, host) || strings.EqualFold(h, hostport)
 	})
 }
 
-// keyAllowed compares hashes, so that neither length nor content of a key shows in the time it takes.
-func (s *Server) keyAllowed(r *http.Request) bool {
-	if len(s.keys) == 0 {
-		return true
+// admit decides whether the client that sent r may do verb with the queue that the address names.
+func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb door.Verb) error {
+	if verb == door.Ask {
+		return nil
 	}
-	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	sum := sha256.Sum256([]byte(strings.TrimSpace(key)))
-	ok := 0
-	for i := range s.keys {
-		ok |= subtle.ConstantTimeCompare(sum[:], s.keys[i][:])
+	who := s.frame.Access.Guest(nil, door.Operate) // over HTTP, guests of all machines have the same rights
+	if s.frame.Access.Locked() {
+		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		var err error
+		who, err = s.frame.Access.WithKey([]byte(strings.TrimSpace(key)))
+		if err != nil || !strings.EqualFold(scheme, "Bearer") {
+			rw.Header().Set("WWW-Authenticate", `Bearer realm="glassq"`)
+			return glassq.Errorf(glassq.CodeUnauthorized, "this server needs its key: send the header Authorization: Bearer <key>")
+		}
 	}
-	return ok == 1 && strings.EqualFold(scheme, "Bearer")
+	return who.May(verb, r.PathValue("queue"))
 }
 
 // noRoute answers what no route takes: 405 where the path has other methods, else 404.
@@ -233,15 +214,16 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    16 << 10,
-		TLSConfig:         s.opt.TLS,
+		TLSConfig:         s.frame.TLS,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.frame.Log.Handler(), slog.LevelDebug),
 	}
+	ln = s.frame.Listen(ln)
 	served := make(chan error, 1)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() {
-		if s.opt.TLS != nil {
+		if s.frame.TLS != nil {
 			served <- srv.ServeTLS(ln, "", "")
 		} else {
 			served <- srv.Serve(ln)
@@ -254,7 +236,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.drain()
-	grace, stop := context.WithTimeout(base, drainFor)
+	grace, stop := context.WithTimeout(base, door.DrainFor)
 	defer stop()
 	if err := srv.Shutdown(grace); err != nil {
 		cancel()

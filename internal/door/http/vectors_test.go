@@ -107,7 +107,7 @@ func TestOutcomeVectors(t *testing.T) {
 			if status, answer := ask(s, "POST", "/v1/ack", typeJSON, fmt.Sprintf(`{"token":%q,%s}`, l.Token, result)); status != 200 {
 				t.Fatalf("ack with %s = %d %s", result, status, answer)
 			}
-			r, err := s.store.Run(t.Context(), run)
+			r, err := s.broker.Run(t.Context(), run)
 			want := glassq.Books{Put: 1}
 			if c.Outcome == "ok" {
 				want.OK = 1

@@ -92,7 +92,7 @@ func TestPutThatWaits(t *testing.T) {
 // What waits for room is bounded, and is not among the bodies in flight.
 func TestParkedPutsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := roomForOne(t, Options{Intake: door.NewIntake(1 << 20)})
+		s := roomForOne(t, Options{Frame: door.Frame{Intake: door.NewIntake(1 << 20)}})
 		const tasks = "/v1/queues/q/tasks"
 		runSteps(t, s, []step{{"room", "POST", tasks, "text/plain", "a", 200, ""}})
 		done := make(chan int, 1)

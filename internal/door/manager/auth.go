@@ -10,6 +10,8 @@ import (
 	"crypto/sha512"
 	"errors"
 	"hash"
+
+	"github.com/glassq/glassq/internal/door"
 )
 
 // The words of the handshake, as multiprocessing.connection has them.
@@ -48,9 +50,8 @@ func newChallenge() []byte {
 	return b
 }
 
-// checkAnswer returns the key with which the client answered challenge. All keys are tried, whichever
-// fits. strict refuses MD5.
-func checkAnswer(keys [][]byte, challenge, answer []byte, strict bool) (key []byte, ok bool) {
+// checkAnswer returns the key with which the client answered challenge. strict refuses MD5.
+func checkAnswer(access *door.Access, challenge, answer []byte, strict bool) (key []byte, ok bool) {
 	h, sum := md5.New, answer
 	switch {
 	case len(answer) == md5.Size && !strict:
@@ -59,12 +60,7 @@ func checkAnswer(keys [][]byte, challenge, answer []byte, strict bool) (key []by
 	default:
 		return nil, false
 	}
-	for _, k := range keys {
-		if hmac.Equal(mac(h, k, challenge), sum) && !ok {
-			key, ok = k, true
-		}
-	}
-	return key, ok
+	return access.WithProof(func(k []byte) bool { return hmac.Equal(mac(h, k, challenge), sum) })
 }
 
 // answerTo answers the client's challenge, a whole message. It must not be called before the client has

@@ -58,7 +58,7 @@ func (c *conn) simple(queue, method string) error {
 	}
 	switch method {
 	case "empty", "full", "qsize":
-		held, err := c.s.store.Held(c.ctx, queue)
+		held, err := c.s.broker.Held(c.ctx, queue)
 		switch {
 		case err != nil:
 			return c.fault(err)
@@ -92,7 +92,7 @@ func (c *conn) simple(queue, method string) error {
 // join waits until a queue has nothing left to do and every item that was got was told done.
 func (s *Server) join(ctx context.Context, queue string) error {
 	for {
-		if _, err := s.store.AwaitIdle(ctx, queue, forEver); err != nil {
+		if _, err := s.broker.AwaitIdle(ctx, queue, forEver); err != nil {
 			return err
 		}
 		if even := s.allDone(queue); even != nil {
@@ -103,7 +103,7 @@ func (s *Server) join(ctx context.Context, queue string) error {
 			}
 		}
 		// Both at once; if not, something was put or got meanwhile.
-		if idle, err := s.store.AwaitIdle(ctx, queue, 0); err != nil || idle && s.allDone(queue) == nil {
+		if idle, err := s.broker.AwaitIdle(ctx, queue, 0); err != nil || idle && s.allDone(queue) == nil {
 			return err
 		}
 	}
@@ -139,15 +139,15 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 		switch {
 		case isResult && wait == 0:
 			var errs []error
-			if errs, err = c.s.store.Ack(ctx, []glassq.Ack{{Token: token, Result: &t}}); err == nil {
+			if errs, err = c.s.broker.Ack(ctx, []glassq.Ack{{Token: token, Result: &t}}); err == nil {
 				err = errs[0]
 			}
 		case isResult:
-			err = c.s.store.AckWait(ctx, glassq.Ack{Token: token, Result: &t}, wait)
+			err = c.s.broker.AckWait(ctx, glassq.Ack{Token: token, Result: &t}, wait)
 		case wait == 0:
-			_, err = c.s.store.Put(ctx, []glassq.Task{t})
+			_, err = c.s.broker.Put(ctx, []glassq.Task{t})
 		default:
-			_, err = c.s.store.PutWait(ctx, []glassq.Task{t}, wait)
+			_, err = c.s.broker.PutWait(ctx, []glassq.Task{t}, wait)
 		}
 		return err
 	}
@@ -197,12 +197,12 @@ func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
 		return c.raise(e)
 	}
 	r := glassq.Reserve{Queue: queue, Max: 1, Lease: leaseLength}
-	leases, err := c.s.store.Reserve(c.ctx, r)
+	leases, err := c.s.broker.Reserve(c.ctx, r)
 	if err == nil && len(leases) == 0 && wait != 0 {
 		r.Wait = wait
 		var gone error
 		gone, err = c.watched(func(ctx context.Context) (err error) {
-			leases, err = c.s.store.Reserve(ctx, r)
+			leases, err = c.s.broker.Reserve(ctx, r)
 			return err
 		})
 		if gone != nil {

@@ -35,7 +35,7 @@ var exposed = []string{"empty", "full", "get", "get_nowait", "join", "put", "put
 // A conn is one client; all of it belongs to its goroutine, but for nc's deadlines and what watch says.
 type conn struct {
 	s       *Server
-	nc      net.Conn
+	nc      *door.Conn
 	raw     syscall.RawConn // nil when it is not TCP
 	r       *bufio.Reader
 	ctx     context.Context
@@ -55,9 +55,9 @@ type conn struct {
 	refs       witness // guarded by s.mu
 }
 
-func newConn(s *Server, nc net.Conn) *conn {
+func newConn(s *Server, nc *door.Conn) *conn {
 	c := &conn{s: s, nc: nc, r: bufio.NewReaderSize(nc, 4096)}
-	if sc, ok := nc.(*net.TCPConn); ok {
+	if sc, ok := nc.Conn.(*net.TCPConn); ok {
 		c.raw, _ = sc.SyscallConn()
 	}
 	return c
@@ -77,9 +77,6 @@ func (c *conn) within(d time.Duration) {
 		t = time.Now().Add(d)
 	}
 	c.nc.SetReadDeadline(t)
-	if c.s.draining.Load() {
-		c.nc.SetReadDeadline(longAgo)
-	}
 }
 
 func (c *conn) sendRaw(words ...string) error {
@@ -117,9 +114,9 @@ func (c *conn) shakeHands(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	key, ok := checkAnswer(c.s.opt.Keys, challenge, answer, c.s.opt.Strict)
+	key, ok := checkAnswer(c.s.frame.Access, challenge, answer, c.s.opt.Strict)
 	if !ok {
-		rest(ctx, failurePause)
+		door.Rest(ctx, failurePause)
 		return errors.Join(errKey, c.sendRaw(wordFailure))
 	}
 	if err := c.sendRaw(wordWelcome); err != nil {
@@ -174,9 +171,9 @@ func (c *conn) run(ctx context.Context) {
 			c.reset = c.reset || err != nil
 			return
 		}
-		limit = int64(c.s.opt.MaxBody) + frameExtra
+		limit = int64(c.s.maxBody) + frameExtra
 		c.nc.SetReadDeadline(time.Time{}) // a worker may be silent for days
-		if c.s.draining.Load() {
+		if c.s.hall.Draining() {
 			return
 		}
 	}
@@ -208,7 +205,7 @@ func (c *conn) read(limit int64) error {
 		c.in, err = readBody(c.r, c.in, n)
 		return err
 	}
-	in, taken, err := c.s.intake.Receive(c.ctx, sender{c}, c.in, int(n), int(n))
+	in, taken, err := c.s.frame.Intake.Receive(c.ctx, sender{c}, c.in, int(n), int(n))
 	if err == nil {
 		c.in, c.taken = in, taken
 	}
@@ -220,13 +217,7 @@ type sender struct{ *conn }
 
 func (s sender) Read(b []byte) (int, error) { return s.r.Read(b) }
 
-func (s sender) SetReadDeadline(t time.Time) error {
-	err := s.nc.SetReadDeadline(t)
-	if s.s.draining.Load() {
-		err = s.nc.SetReadDeadline(longAgo)
-	}
-	return err
-}
+func (s sender) SetReadDeadline(t time.Time) error { return s.nc.SetReadDeadline(t) }
 
 // giveBudget says that the request is in flight no longer.
 func (c *conn) giveBudget() {
@@ -300,7 +291,7 @@ func (c *conn) do(r request) error {
 	switch r.method {
 	case "accept_connection":
 		c.serving, c.mainThread = true, ofMainThread(arg)
-		c.s.log.Debug("manager: a client is served", "client", c.nc.RemoteAddr(), "name", arg)
+		c.s.frame.Log.Debug("manager: a client is served", "client", c.nc.RemoteAddr(), "name", arg)
 	case "dummy":
 	case "incref":
 		c.s.increfed(arg)
@@ -311,7 +302,7 @@ func (c *conn) do(r request) error {
 	case "get_methods":
 		return c.reply(func(b []byte) []byte { return appendNames(b) })
 	case "number_of_objects":
-		all, err := c.s.store.Queues(c.ctx)
+		all, err := c.s.broker.Queues(c.ctx)
 		if err != nil {
 			return c.fault(err)
 		}

@@ -76,7 +76,7 @@ func (c *conn) only() *glassq.Lease {
 
 // letGo forgets an item that is settled.
 func (c *conn) letGo(t glassq.Token) {
-	c.s.drop(t)
+	c.s.hall.Kept.Drop(t)
 	if c.held != nil && c.held.Number == t.Number {
 		c.held = nil
 	}
@@ -109,7 +109,7 @@ func (c *conn) taskDone(queue string) error {
 // ack ends an item without a result. That it was given to somebody else meanwhile is no error: what is done
 // with it is for that one to say.
 func (c *conn) ack(t glassq.Token) error {
-	errs, err := c.s.store.Ack(c.ctx, []glassq.Ack{{Token: t}})
+	errs, err := c.s.broker.Ack(c.ctx, []glassq.Ack{{Token: t}})
 	if err == nil {
 		err = errs[0]
 	}
@@ -128,18 +128,18 @@ func (c *conn) settle() {
 	ctx := context.WithoutCancel(c.ctx) // which may have ended with the server
 	warn := func(l *glassq.Lease, err error) {
 		if err != nil {
-			c.s.log.Warn("an unconfirmed item was not settled; its lease runs out", "queue", l.Queue, "err", err)
+			c.s.frame.Log.Warn("an unconfirmed item was not settled; its lease runs out", "queue", l.Queue, "err", err)
 		}
 	}
-	draining := c.s.draining.Load()
+	draining := c.s.hall.Draining()
 	back := func(l *glassq.Lease, unread bool) {
-		_, err := c.s.store.Nack(ctx, []glassq.Nack{{Token: l.Token(), Undone: unread || draining,
+		_, err := c.s.broker.Nack(ctx, []glassq.Nack{{Token: l.Token(), Undone: unread || draining,
 			Reason: "the Python client ended without another call"}})
 		warn(l, err)
 	}
 	for i := range c.undone {
 		l := &c.undone[i]
-		c.s.drop(l.Token())
+		c.s.hall.Kept.Drop(l.Token())
 		back(l, unread && c.held == nil && i == len(c.undone)-1)
 	}
 	c.undone = nil
@@ -148,7 +148,7 @@ func (c *conn) settle() {
 		return
 	}
 	c.held = nil
-	c.s.drop(l.Token())
+	c.s.hall.Kept.Drop(l.Token())
 	done := false
 	if !c.reset {
 		switch c.s.delivery(l.Queue) {
@@ -162,7 +162,7 @@ func (c *conn) settle() {
 		back(l, unread)
 		return
 	}
-	_, err := c.s.store.Ack(ctx, []glassq.Ack{{Token: l.Token()}})
+	_, err := c.s.broker.Ack(ctx, []glassq.Ack{{Token: l.Token()}})
 	warn(l, err)
 }
 

@@ -49,14 +49,14 @@ type house struct {
 	stop   func() // ends the door, and waits for that
 }
 
-func open(t *testing.T, opt Options) *house {
+func open(t *testing.T, opt Options, maxBody int) *house {
 	t.Helper()
 	e, err := disk.Open("mem:", disk.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, broker: broker.New(e, glassq.Limits{}), ln: &pipes{calls: make(chan net.Conn), done: make(chan struct{})}}
-	opt.Keys = [][]byte{[]byte("secret")}
+	h := &house{t: t, broker: broker.New(e, glassq.Limits{MaxBody: maxBody}), ln: &pipes{calls: make(chan net.Conn), done: make(chan struct{})}}
+	opt.Access = door.NewAccess([]byte("secret"))
 	h.door = New(h.broker, opt)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -156,7 +156,7 @@ func (p *peer) shakeHands(key string) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := checkAnswer([][]byte{[]byte(key)}, mine, reply, false); !ok {
+	if _, ok := checkAnswer(door.NewAccess([]byte(key)), mine, reply, false); !ok {
 		return fmt.Errorf("the server answers %x", reply)
 	}
 	return p.send([]byte(wordWelcome))
@@ -332,8 +332,14 @@ func text(v *pickle.Value) string {
 // under runs f in a bubble of fake time.
 func under(t *testing.T, opt Options, f func(*house)) {
 	t.Helper()
+	limited(t, opt, 0, f)
+}
+
+// limited is under with a bound of bodies.
+func limited(t *testing.T, opt Options, maxBody int, f func(*house)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := open(t, opt)
+		h := open(t, opt, maxBody)
 		f(h)
 		h.stop()
 	})
@@ -459,11 +465,7 @@ func TestLeaseLost(t *testing.T) {
 		idR := h.proxy("get_result_queue")
 		a.want("#RETURN", "null", id, "put", "one")
 		a.want("#RETURN", `"one"`, id, "get")
-		h.door.mu.Lock()
-		var token glassq.Token
-		for _, token = range h.door.held {
-		}
-		h.door.mu.Unlock()
+		token := h.door.idents[id].users[0].held.Token()
 		if errs, err := h.broker.Nack(t.Context(), []glassq.Nack{{Token: token, Undone: true}}); err != nil || errs[0] != nil {
 			t.Fatal(errs, err)
 		}
@@ -601,7 +603,7 @@ func (h *house) putOne() {
 // TestParkedBodies: large values that wait for room are bounded, and do not keep out what makes room.
 func TestParkedBodies(t *testing.T) {
 	intake := door.NewIntake(32 << 20)
-	under(t, Options{Intake: intake}, func(h *house) {
+	under(t, Options{Frame: door.Frame{Intake: intake}}, func(h *house) {
 		h.most("tasks", 1)
 		h.putOne()
 		large := string(make([]byte, 15<<20))

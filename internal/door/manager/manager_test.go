@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/glassq/glassq/internal/door"
 )
 
 func unhex(t *testing.T, s string) []byte {
@@ -25,7 +27,7 @@ func TestHandshakeVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	var challenge []byte
-	keys := [][]byte{[]byte("other"), []byte("secret")}
+	access := door.NewAccess([]byte("other"), []byte("secret"))
 	n := 0
 	for line := range strings.Lines(string(file)) {
 		if line[0] == '#' {
@@ -38,11 +40,11 @@ func TestHandshakeVectors(t *testing.T) {
 		case "challenge":
 			challenge = message
 		case "accept", "reject":
-			key, ok := checkAnswer(keys, challenge, message, false)
+			key, ok := checkAnswer(access, challenge, message, false)
 			if ok != (f[0] == "accept") || ok && string(key) != "secret" {
 				t.Errorf("%s: accepted %v with key %q", f[1], ok, key)
 			}
-			if _, ok := checkAnswer(keys, challenge, message, true); ok && len(message) == 16 {
+			if _, ok := checkAnswer(access, challenge, message, true); ok && len(message) == 16 {
 				t.Errorf("%s: strict accepts MD5", f[1])
 			}
 		case "answer", "refuse":

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
+	"github.com/glassq/glassq/internal/door"
 )
 
 // serve is one more connection of a client, with the name that it gives it.
@@ -274,7 +276,7 @@ func TestReferences(t *testing.T) {
 
 // TestIdentsAreBounded: idents that nobody uses are forgotten first.
 func TestIdentsAreBounded(t *testing.T) {
-	s := New(nil, Options{Keys: [][]byte{{1}}})
+	s := New(broker.New(nil, glassq.Limits{}), Options{Frame: door.Frame{Access: door.NewAccess([]byte{1})}})
 	c := &conn{mainThread: true}
 	s.created("used")
 	s.called(c, "used")
@@ -291,9 +293,13 @@ func TestIdentsAreBounded(t *testing.T) {
 func TestNothingIsKept(t *testing.T) {
 	under(t, Options{}, func(h *house) {
 		p := h.serve("MainProcess")
+		var c *conn // p's
 		for range 3 {
 			id := h.proxy("get_task_queue")
 			p.want("#RETURN", "true", id, "empty")
+			h.door.mu.Lock()
+			c = h.door.idents[id].users[0]
+			h.door.mu.Unlock()
 			h.short("decref", id)
 		}
 		other := h.proxy("get_task_queue")
@@ -306,10 +312,8 @@ func TestNothingIsKept(t *testing.T) {
 		if n := len(h.door.idents); n != 1 || len(h.door.idents[other].users) != 0 {
 			t.Errorf("%d idents are kept; want the one that has a reference, without users", n)
 		}
-		for c := range h.door.conns {
-			if len(c.refs.uses) != 0 {
-				t.Errorf("a connection uses %v; want nothing", c.refs.uses)
-			}
+		if len(c.refs.uses) != 0 {
+			t.Errorf("a connection uses %v; want nothing", c.refs.uses)
 		}
 	})
 }

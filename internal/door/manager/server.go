@@ -8,17 +8,13 @@ package manager
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
 	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/door"
 )
 
@@ -26,48 +22,30 @@ const (
 	handshakeTime = 10 * time.Second // for the handshake, and again for the first request
 	writeTimeout  = 30 * time.Second // after which a reply counts as not delivered
 	failurePause  = 250 * time.Millisecond
-	drainFor      = 10 * time.Second
-	leaseLength   = 60 * time.Second          // of an item that its getter has not confirmed, extended meanwhile
-	maxStrangers  = 256                       // connections that have not shown the key
-	maxFromOne    = 64                        // of them from one address of another machine
-	maxParked     = glassq.BodiesInFlight / 2 // bytes of large values whose puts wait for room
+	leaseLength   = 60 * time.Second        // of an item that its getter has not confirmed, extended meanwhile
+	maxParked     = door.BodiesInFlight / 2 // bytes of large values whose puts wait for room
 )
 
 // Options tunes New.
 type Options struct {
-	Keys    [][]byte          // any of which a client must have; at least one, none of them empty
-	Strict  bool              // refuse the MD5 answers of Python 3.11 and older
-	Queues  map[string]string // registered names beside get_<x>_queue: name to queue
-	MaxBody int               // most bytes of one task's body; 0 means glassq.DefaultMaxBody
-	Intake  *door.Intake      // bounds the bodies in flight of all doors that share it; nil makes one
-	Logger  *slog.Logger      // nil discards
-
-	Delivery map[string]Delivery // by queue, "" for all others; nil means OnNextCall
+	door.Frame                     // with at least one key; its TLS is not for this door
+	Strict     bool                // refuse the MD5 answers of Python 3.11 and older
+	Queues     map[string]string   // registered names beside get_<x>_queue: name to queue
+	Delivery   map[string]Delivery // by queue, "" for all others; nil means OnNextCall
 }
 
-// A Store is what the door stands before, normally a broker.Broker.
-type Store interface {
-	glassq.Store
-	glassq.Waits
-}
-
-// A Server is the manager door of one store. It is safe for concurrent use.
+// A Server is the manager door of one broker. It is safe for concurrent use.
 type Server struct {
-	store    Store
-	opt      Options
-	intake   *door.Intake
-	log      *slog.Logger
-	draining atomic.Bool
+	broker  *broker.Broker
+	frame   door.Frame
+	opt     Options
+	maxBody int        // bytes
+	hall    *door.Hall // keeps the leases of unconfirmed items of live connections
 
-	mu        sync.Mutex
-	parked    int64          // bytes of large values whose puts wait for room; guarded by mu
-	strangers int            // connections that have not shown the key; guarded by mu
-	from      map[string]int // of them, by address of other machines; guarded by mu
-
-	conns  map[*conn]struct{}      // guarded by mu
-	idents map[string]*ident       // that have references; guarded by mu
-	held   map[uint64]glassq.Token // unconfirmed items of live connections; guarded by mu
-	counts map[string]*count       // by queue; guarded by mu
+	mu     sync.Mutex
+	parked int64             // bytes of large values whose puts wait for room; guarded by mu
+	idents map[string]*ident // that have references; guarded by mu
+	counts map[string]*count // by queue; guarded by mu
 }
 
 // A count is of task_done, which is of this door alone and begins anew with the server.
@@ -76,147 +54,37 @@ type count struct {
 	even        chan struct{} // closed when done has caught up; nil when nobody waits for that
 }
 
-// New makes the door to s. It panics without a key.
-func New(s Store, opt Options) *Server {
-	if len(opt.Keys) == 0 {
+// New makes the door to b. It panics without a key.
+func New(b *broker.Broker, opt Options) *Server {
+	if !opt.Access.Locked() {
 		panic("manager: no key")
 	}
-	for _, k := range opt.Keys {
-		if len(k) == 0 {
-			panic("manager: an empty key")
-		}
-	}
-	if opt.MaxBody == 0 {
-		opt.MaxBody = glassq.DefaultMaxBody
-	}
-	m := &Server{store: s, opt: opt, intake: opt.Intake, log: opt.Logger, conns: map[*conn]struct{}{},
-		from: map[string]int{}, idents: map[string]*ident{}, held: map[uint64]glassq.Token{}, counts: map[string]*count{}}
-	if m.intake == nil {
-		m.intake = door.NewIntake(glassq.BodiesInFlight)
-	}
-	if m.log == nil {
-		m.log = slog.New(slog.DiscardHandler)
-	}
-	return m
+	s := &Server{broker: b, frame: opt.Frame.Filled(), opt: opt, maxBody: b.Limits().MaxBody,
+		idents: map[string]*ident{}, counts: map[string]*count{}}
+	s.hall = door.NewHall(&s.frame, b, leaseLength)
+	return s
 }
 
 // Run serves ln until ctx is done, then drains: it takes no more connections, ends waits, and gives back
 // what nobody confirmed. When it returns, ln and every connection are closed and no goroutine is left. A
 // Server is run once.
 func (s *Server) Run(ctx context.Context, ln net.Listener) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	life, cancel := context.WithCancel(ctx)
-	defer cancel() // runs before wg.Wait
-	wg.Go(func() { s.extend(life) })
-	wg.Go(func() {
-		<-life.Done()
-		ln.Close()
-		s.draining.Store(true)
-		s.each(func(c *conn) { c.nc.SetReadDeadline(longAgo) })
-	})
-	for pause := time.Duration(0); ; {
-		nc, err := ln.Accept()
-		switch {
-		case err == nil:
-			pause = 0
-			wg.Go(func() { s.serve(life, nc) })
-		case life.Err() != nil:
-			cut := time.AfterFunc(drainFor, func() { s.each(func(c *conn) { c.nc.Close() }) })
-			wg.Wait()
-			cut.Stop()
-			return nil
-		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.log.Error("no connection can be taken: out of file descriptors", "err", err)
-			rest(life, pause)
-		default:
-			return fmt.Errorf("accept: %w", err)
-		}
-	}
+	serve := func(ctx context.Context, nc *door.Conn) { s.hall.Go(func() { s.serve(ctx, nc) }) }
+	return s.hall.Run(ctx, ln, serve, func() {})
 }
 
 // longAgo is a deadline that has passed.
 var longAgo = time.Unix(1, 0)
 
-// rest waits for d, or until ctx is done.
-func rest(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
-
-func (s *Server) each(f func(*conn)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		f(c)
-	}
-}
-
-func (s *Server) serve(ctx context.Context, nc net.Conn) {
+func (s *Server) serve(ctx context.Context, nc *door.Conn) {
 	defer nc.Close()
-	address := addressOf(nc)
-	if !s.enter(address) {
-		s.log.Warn("too many connections without a key; one is refused", "client", nc.RemoteAddr())
-		return
-	}
 	c := newConn(s, nc)
-	s.mu.Lock()
-	s.conns[c] = struct{}{}
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.mu.Unlock()
-	}()
-	err := c.shakeHands(ctx)
-	s.leave(address)
-	if err != nil {
-		s.log.Info("manager: a client was not let in", "client", nc.RemoteAddr(), "err", err)
+	if err := c.shakeHands(ctx); err != nil {
+		s.frame.Log.Info("manager: a client was not let in", "client", nc.RemoteAddr(), "err", err)
 		return
 	}
+	s.hall.Recognize(nc)
 	c.run(ctx)
-}
-
-// addressOf is what the strangers of one other machine have in common; empty for this one, whose programs
-// all come from the same address and may be many.
-func addressOf(nc net.Conn) string {
-	a, ok := nc.RemoteAddr().(*net.TCPAddr)
-	if !ok || a.IP.IsLoopback() {
-		return ""
-	}
-	return a.IP.String()
-}
-
-// enter counts a stranger; it is false when there are too many.
-func (s *Server) enter(address string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.strangers >= maxStrangers || address != "" && s.from[address] >= maxFromOne {
-		return false
-	}
-	s.strangers++
-	if address != "" {
-		s.from[address]++
-	}
-	return true
-}
-
-// leave ends what enter began.
-func (s *Server) leave(address string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.strangers--
-	if address == "" {
-		return
-	}
-	if s.from[address]--; s.from[address] == 0 {
-		delete(s.from, address)
-	}
 }
 
 // park counts n bytes of a value whose put is to wait for room; it is false when too much waits. What waits
@@ -238,44 +106,12 @@ func (s *Server) unpark(n int64) {
 	s.parked -= n
 }
 
-// extend keeps the leases of unconfirmed items while their connections live.
-func (s *Server) extend(ctx context.Context) {
-	tick := time.NewTicker(leaseLength / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-		var all []glassq.Extend
-		s.mu.Lock()
-		for _, t := range s.held {
-			all = append(all, glassq.Extend{Token: t, Lease: leaseLength})
-		}
-		s.mu.Unlock()
-		for len(all) > 0 {
-			n := min(len(all), glassq.MaxBatch)
-			if _, err := s.store.Extend(ctx, all[:n]); err != nil && ctx.Err() == nil {
-				s.log.Warn("unconfirmed items not extended", "items", n, "err", err)
-			}
-			all = all[n:]
-		}
-	}
-}
-
 // hold notes an item that goes to c, by a get through an ident.
 func (s *Server) hold(c *conn, t glassq.Token, id string) {
+	s.hall.Kept.Keep(t)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.held[t.Number] = t
 	c.refs.heldBy = id
-}
-
-func (s *Server) drop(t glassq.Token) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.held, t.Number)
 }
 
 // count is that of a queue; the caller holds mu.

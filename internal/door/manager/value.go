@@ -33,7 +33,7 @@ func (c *conn) toTask(v *pickle.Value, queue string) (t glassq.Task, refused *ex
 		t.Type, t.Body = glassq.TypeJSON, pickle.AppendOpaque(nil, raw)
 		return t, nil
 	}
-	if r.Bytes > int64(c.s.opt.MaxBody) {
+	if r.Bytes > int64(c.s.maxBody) {
 		return t, c.tooLong(r.Bytes)
 	}
 	switch {
@@ -64,10 +64,10 @@ func (c *conn) toTask(v *pickle.Value, queue string) (t glassq.Task, refused *ex
 
 // json prints v as a body.
 func (c *conn) json(v *pickle.Value, exact bool) ([]byte, *exception) {
-	b, err := pickle.AppendJSON(nil, v, exact, c.s.opt.MaxBody)
+	b, err := pickle.AppendJSON(nil, v, exact, c.s.maxBody)
 	switch {
 	case errors.Is(err, pickle.ErrTooLong):
-		return nil, c.tooLong(int64(c.s.opt.MaxBody) + 1)
+		return nil, c.tooLong(int64(c.s.maxBody) + 1)
 	case err != nil:
 		return nil, &exception{"TypeError", err.Error()}
 	}
@@ -77,12 +77,12 @@ func (c *conn) json(v *pickle.Value, exact bool) ([]byte, *exception) {
 // tooLong refuses a value that takes at least n bytes.
 func (c *conn) tooLong(n int64) *exception {
 	return &exception{"ValueError", fmt.Sprintf("body of at least %d bytes, with shared parts written out wherever they are; the limit is %d (serve --max-body)",
-		n, c.s.opt.MaxBody)}
+		n, c.s.maxBody)}
 }
 
 // opaque tells whether the queue takes instances of classes of the program's own.
 func (c *conn) opaque(queue string) bool {
-	held, err := c.s.store.Held(c.ctx, queue)
+	held, err := c.s.broker.Held(c.ctx, queue)
 	return err == nil && held.Settings.Opaque
 }
 

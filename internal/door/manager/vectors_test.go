@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager/pickle"
 )
 
@@ -81,8 +82,8 @@ func TestReplyVectors(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := &house{t: t, ln: &pipes{calls: make(chan net.Conn, 1)}}
 			nc := h.dial()
-			c := newConn(&Server{}, <-h.ln.calls)
-			go func() { say(c); c.nc.Close() }()
+			c := newConn(&Server{}, &door.Conn{Conn: <-h.ln.calls})
+			go func() { say(c); c.nc.Conn.Close() }()
 			got, err := readFrame(bufio.NewReader(nc), nil, 1<<20)
 			if err != nil {
 				t.Fatal(err)

@@ -27,17 +27,21 @@ const (
 	moreIn   = 512       // bytes of room in a small one that are worth to wait for more input
 )
 
-// A conn is one client. All of it belongs to the goroutine that serves it, its own or that of a loop, but
-// for nc, which the server also closes and sets deadlines of, and for what watch says.
+// A conn is one client. All of it belongs to its owner, but for nc, which the hall also closes and sets deadlines
+// of, and for what watch says.
 type conn struct {
+	owner
+
 	s   *Server
-	nc  net.Conn
+	let *door.Conn      // as it was let in
+	nc  net.Conn        // the same, or TLS over it
 	raw syscall.RawConn // of a TCP connection without TLS; nil otherwise
 	ctx context.Context // ends waits when the server stops
 
 	in    []byte // small, mid or large
 	r, w  int    // in[r:w] has been read and not yet used
 	lacks int    // bytes of the command at r in all, when some are still to come; 0 when that is not known
+	head  int    // bytes of its line, which was parsed into cmd; 0 when it was not
 	small [smallIn]byte
 	mid   *[midIn]byte   // of the pool; nil for none
 	large *[largeIn]byte // of the pool, counted in the room for bursts; nil for none
@@ -45,7 +49,7 @@ type conn struct {
 
 	first    bool // no line was read yet
 	locked   bool // has to log in
-	admin    bool // may drop and purge queues
+	who      door.Who
 	stalling bool // a read deadline is set
 	broken   bool // an answer could not be written, or the client did not take it
 	eof      error
@@ -61,15 +65,6 @@ type conn struct {
 	got    int                     // by more
 	some   func(fd uintptr) bool   // writes what it can of the answers, for raw
 	gone   int                     // by some
-
-	loop       *loop // that serves this connection, or may take it back; nil where there is none
-	home       *loop // the one it was first given
-	gatheredBy *loop // the one that it is in for the sake of its puts and acks; nil for none
-	gets       int   // since the last of those, in a loop
-	fd         int32 // once it was in a loop
-	pending    bool  // its command is for the loop's next turn
-	singles    int   // reads in a row that brought one short command
-	enough     int   // of them, to go back to the loop
 }
 
 // A desk is what a connection needs while it has work.
@@ -79,6 +74,7 @@ type desk struct {
 	puts    []put
 	acks    []glassq.Ack
 	endings []ending
+	targets []target // of the keys of a get
 }
 
 var (
@@ -90,11 +86,14 @@ var (
 // errCut ends a connection on purpose.
 var errCut = errors.New("connection cut")
 
-func newConn(ctx context.Context, s *Server, nc net.Conn) *conn {
-	c := &conn{s: s, nc: nc, ctx: ctx, first: true, locked: len(s.keys) > 0, admin: len(s.keys) > 0 || isLocal(nc)}
-	switch t, ok := nc.(*net.TCPConn); {
-	case s.opt.TLS != nil:
-		c.nc = tls.Server(nc, s.opt.TLS)
+func newConn(ctx context.Context, s *Server, nc *door.Conn) *conn {
+	c := &conn{s: s, let: nc, nc: nc, ctx: ctx, first: true, locked: s.frame.Access.Locked()}
+	if !c.locked {
+		c.who = s.frame.Access.Guest(nc.RemoteAddr(), door.Work)
+	}
+	switch t, ok := nc.Conn.(*net.TCPConn); {
+	case s.frame.TLS != nil:
+		c.nc = tls.Server(nc, s.frame.TLS)
 	case ok:
 		if raw, err := t.SyscallConn(); err == nil {
 			c.raw = raw
@@ -106,16 +105,10 @@ func newConn(ctx context.Context, s *Server, nc net.Conn) *conn {
 	return c
 }
 
-// isLocal tells whether the client is on this machine.
-func isLocal(nc net.Conn) bool {
-	a, ok := nc.RemoteAddr().(*net.TCPAddr)
-	return !ok || a.IP.IsLoopback()
-}
-
 // run serves the client until either side ends the connection, or until a loop takes it over.
 func (c *conn) run() {
 	if err := c.shakeHands(); err != nil {
-		c.s.log.Debug("handshake failed", "client", c.nc.RemoteAddr(), "err", err)
+		c.s.frame.Log.Debug("handshake failed", "client", c.nc.RemoteAddr(), "err", err)
 		c.end()
 		return
 	}
@@ -146,7 +139,7 @@ func (c *conn) work() (taken bool) {
 			c.linger()
 			return false
 		}
-		if c.goBack() {
+		if c.rejoin() {
 			return true
 		}
 		next := c.fill
@@ -183,7 +176,7 @@ func (c *conn) end() {
 		lost = append(lost, c.sent...)
 	}
 	for _, t := range c.open {
-		c.s.kept.drop(t.Number)
+		c.s.hall.Kept.Drop(t)
 		lost = append(lost, t)
 	}
 	c.nc.Close()
@@ -193,7 +186,7 @@ func (c *conn) end() {
 	c.r, c.w = 0, 0
 	c.shrink()
 	c.ungather()
-	c.s.forget(c)
+	c.s.count.current.Add(-1)
 }
 
 // giveBack undoes leases that nobody has.
@@ -206,57 +199,69 @@ func (c *conn) giveBack(tokens []glassq.Token) {
 		nacks[i] = glassq.Nack{Token: t, Undone: true}
 	}
 	// The connection's context may have ended with the server. Leases of a stopped store run out.
-	if _, err := c.s.store.Nack(context.WithoutCancel(c.ctx), nacks); err != nil {
-		c.s.log.Warn("leases not given back", "leases", len(tokens), "err", err)
+	if _, err := c.s.broker.Nack(context.WithoutCancel(c.ctx), nacks); err != nil {
+		c.s.frame.Log.Warn("leases not given back", "leases", len(tokens), "err", err)
 	}
 }
 
-// step does the next command of the input. done is false when there is no whole one. An io.EOF ends the
-// connection, any other error cuts it.
-func (c *conn) step() (done bool, err error) {
+// errLong ends a connection whose line does not end.
+var errLong = errors.New("line too long")
+
+// parseLine parses the next line of the input, unless it was parsed before. It reports whether there is a whole
+// one. On an error the connection is to be ended: with a word for errLong, without one for io.EOF.
+func (c *conn) parseLine() (whole bool, err error) {
 	in := c.in[c.r:c.w]
-	c.lacks = 0
-	if len(in) == 0 {
-		return false, nil
+	if c.head > 0 || len(in) == 0 {
+		return c.head > 0, nil
 	}
 	if in[0] == 0x80 || in[0] == 0x16 && c.first { // the binary protocol; TLS where there is none
 		return false, io.EOF
 	}
 	end := bytes.IndexByte(in[:min(len(in), maxLine+2)], '\n')
-	if end < 0 {
-		if len(in) <= maxLine+1 {
-			return false, nil
-		}
-		if c.first && looksHTTP(in[:maxLine]) {
-			return false, io.EOF
-		}
-		c.cmd.quiet = false
-		return false, c.cut("line too long")
-	}
-	line := in[:end]
-	if end > 0 && line[end-1] == '\r' {
+	line := in[:max(end, 0)]
+	switch {
+	case end < 0 && len(in) <= maxLine+1:
+		return false, nil
+	case end < 0:
+		line = in[:maxLine+1]
+	case end > 0 && line[end-1] == '\r':
 		line = line[:end-1]
 	}
-	if len(line) > maxLine {
-		c.cmd.quiet = false
-		return false, c.cut("line too long")
-	}
-	if c.first && looksHTTP(line) {
+	if c.first && looksHTTP(line[:min(len(line), maxLine)]) {
 		return false, io.EOF
 	}
+	if len(line) > maxLine {
+		return false, errLong
+	}
+	parseCommand(line, &c.cmd)
+	c.head = end + 1
+	return true, nil
+}
+
+// step does the next command of the input. done is false when there is no whole one. An io.EOF ends the
+// connection, any other error cuts it.
+func (c *conn) step() (done bool, err error) {
+	c.lacks = 0
+	whole, err := c.parseLine()
+	if err == errLong {
+		c.cmd.quiet = false
+		return false, c.cut(err.Error())
+	}
+	if !whole {
+		return false, err
+	}
 	cmd := &c.cmd
-	parseCommand(line, cmd)
 	if cmd.cut {
 		return false, c.cut(cmd.fault)
 	}
-	used := end + 1
+	in, used := c.in[c.r:c.w], c.head
 	var body []byte
 	if cmd.size >= 0 {
 		if c.locked && cmd.size > maxLogin {
 			return false, c.cut(unauthenticated)
 		}
 		if limit := c.bodyLimit(cmd); cmd.size > limit {
-			return c.refuseBody(used)
+			return c.refuseBody()
 		}
 		if used+cmd.size+2 > len(in) {
 			c.lacks = used + cmd.size + 2
@@ -268,9 +273,13 @@ func (c *conn) step() (done bool, err error) {
 			return false, c.cut("bad data chunk")
 		}
 	}
-	c.r += used
-	c.first = false
+	c.used(used)
 	return true, c.do(body)
+}
+
+// used notes that a command, or what is read of it by other ways, takes n bytes of the input.
+func (c *conn) used(n int) {
+	c.r, c.head, c.first = c.r+n, 0, false
 }
 
 // bodyLimit is the largest body that the command may have.
@@ -278,7 +287,7 @@ func (c *conn) bodyLimit(cmd *command) int {
 	if bytes.HasSuffix(cmd.key, []byte("/batch")) || bytes.Contains(cmd.key, []byte("/batch/")) {
 		return glassq.MaxPutBytes
 	}
-	return c.s.opt.MaxBody
+	return c.s.maxBody
 }
 
 // cut answers a client error after which the connection cannot go on.
@@ -289,24 +298,23 @@ func (c *conn) cut(fault string) error {
 }
 
 // refuseBody reads past a body that is too large, and answers so.
-func (c *conn) refuseBody(used int) (bool, error) {
+func (c *conn) refuseBody() (bool, error) {
 	c.settle()
 	if c.flush() != nil { // the body may take its time
 		return false, io.EOF
 	}
-	c.r += used
+	c.used(c.head)
 	err := door.Discard(sender{c}, int64(c.cmd.size))
 	if err != nil {
 		return false, c.lateBody(err)
 	}
-	end, _, err := c.s.intake.Receive(c.ctx, sender{c}, nil, 2, 2)
+	end, _, err := c.s.frame.Intake.Receive(c.ctx, sender{c}, nil, 2, 2)
 	switch {
 	case err != nil:
 		return false, c.lateBody(err)
 	case string(end) != "\r\n":
 		return false, c.cut("bad data chunk")
 	}
-	c.first = false
 	c.answerFailure(c.cmd.quiet, tooLarge)
 	return true, nil
 }
@@ -322,12 +330,11 @@ func (c *conn) lateBody(err error) error {
 
 // readBig reads the body of a command that a waiting connection has no buffer for, and does the command.
 func (c *conn) readBig() error {
-	line := c.in[c.r : c.r+bytes.IndexByte(c.in[c.r:c.w], '\n')]
-	line = bytes.Clone(bytes.TrimSuffix(line, []byte{'\r'}))
+	c.cmd.moved(bytes.Clone(c.in[c.r : c.r+c.head]))
 	size := c.cmd.size + 2
-	c.r, c.lacks = c.r+c.lacks-size, 0
+	c.used(c.head)
 	c.release()
-	body, done, err := c.s.intake.Receive(c.ctx, sender{c}, nil, size, size)
+	body, done, err := c.s.frame.Intake.Receive(c.ctx, sender{c}, nil, size, size)
 	c.take()
 	if err != nil {
 		return c.lateBody(err)
@@ -337,8 +344,6 @@ func (c *conn) readBig() error {
 	if !ended {
 		return c.cut("bad data chunk")
 	}
-	c.first = false
-	parseCommand(line, &c.cmd) // its slices were in the buffer
 	if err := c.do(body); err != nil {
 		return err
 	}
@@ -362,13 +367,7 @@ func (s sender) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (s sender) SetReadDeadline(t time.Time) error {
-	err := s.nc.SetReadDeadline(t)
-	if s.s.draining.Load() {
-		err = s.nc.SetReadDeadline(longAgo)
-	}
-	return err
-}
+func (s sender) SetReadDeadline(t time.Time) error { return s.nc.SetReadDeadline(t) }
 
 // arrived reads what has arrived meanwhile, without waiting, so that a burst is one batch. It reports
 // whether there was anything.
@@ -442,6 +441,7 @@ func (c *conn) grow() bool {
 	c.large = larges.Get().(*[largeIn]byte)
 	n := copy(c.large[:], c.in[c.r:c.w])
 	c.in, c.r, c.w = c.large[:], 0, n
+	c.cmd.moved(c.in[:c.head])
 	return true
 }
 
@@ -456,6 +456,7 @@ func (c *conn) shrink() {
 		to = c.mid[:]
 	}
 	c.in, c.r, c.w = to, 0, copy(to, begun)
+	c.cmd.moved(c.in[:c.head])
 	if c.large != nil {
 		larges.Put(c.large)
 		c.s.bursts.Add(-largeIn)
@@ -480,6 +481,9 @@ func (c *conn) release() {
 		return
 	}
 	c.desk = nil
+	if clear(d.targets); cap(d.targets) > unitTasks {
+		d.targets = nil
+	}
 	if cap(d.out) > outKeep {
 		return
 	}
@@ -494,9 +498,6 @@ func (c *conn) within(d time.Duration) {
 		t = time.Now().Add(d)
 	}
 	c.nc.SetReadDeadline(t)
-	if c.s.draining.Load() {
-		c.nc.SetReadDeadline(longAgo)
-	}
 }
 
 // flush sends the answers.

@@ -28,7 +28,7 @@ func FuzzStream(f *testing.F) {
 		var answers [2][]byte
 		for i, size := range []int{len(in) + 1, 1} {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Options{MaxBody: 1000})
+				r := newRig(t, setup{MaxBody: 1000})
 				defer r.stop()
 				nc := r.ln.dial()
 				got := make(chan []byte, 1)

@@ -13,14 +13,16 @@ func (c *conn) get(keys []byte, cas bool) error {
 	if cas {
 		may = optsGets
 	}
-	var t target
-	any := false
-	for rest := keys; ; any = true {
+	d := c.desk
+	d.targets = d.targets[:0]
+	for rest := keys; ; {
 		var key []byte
 		if key, rest = token(rest); len(key) == 0 {
 			break
 		}
-		fault := c.parse(key, may, &t)
+		d.targets = append(d.targets, target{})
+		t := &d.targets[len(d.targets)-1]
+		fault := c.parse(key, may, t)
 		if fault == "" {
 			fault = t.conflict()
 		}
@@ -29,23 +31,44 @@ func (c *conn) get(keys []byte, cas bool) error {
 			return nil
 		}
 	}
-	if !any {
+	if len(d.targets) == 0 {
 		c.say(badVerb)
 		return nil
 	}
-	for rest := keys; ; {
+	for i, rest := 0, keys; i < len(d.targets); i++ {
 		var key []byte
-		if key, rest = token(rest); len(key) == 0 {
-			break
-		}
-		c.parse(key, may, &t)
-		done, err := c.getOne(key, &t, cas)
+		key, rest = token(rest)
+		done, err := c.getOne(key, &d.targets[i], cas)
 		if !done || err != nil {
 			return err // an error was answered instead of the end, or the client has gone
 		}
 	}
 	c.say(endOf)
 	return c.flushSome()
+}
+
+// getLater is the get of one key for which nothing was there: it asks again, and waits.
+func (c *conn) getLater(key []byte, t target, cas bool) func() error {
+	return func() error {
+		c.used(c.w)
+		done, err := c.getOne(key, &t, cas)
+		if done {
+			c.say(endOf)
+		}
+		return err
+	}
+}
+
+// sendLater is the answer to a get with a large body, for which there may be no room yet.
+func (c *conn) sendLater(key []byte, lease []glassq.Lease, cas bool) func() error {
+	return func() error {
+		if room := c.hold(0, lease); room > 0 {
+			defer c.s.answers.Give(room)
+		}
+		err := c.value(key, &lease[0], cas)
+		c.say(endOf)
+		return err
+	}
 }
 
 // conflict tells which options exclude each other, as in Kestrel.
@@ -62,7 +85,7 @@ func (t *target) conflict() string {
 
 // getOne does one key. It reports whether the command may go on; if not, it has answered why.
 func (c *conn) getOne(key []byte, t *target, cas bool) (bool, error) {
-	queue := c.queue
+	queue := c.name(t.queue)
 	c.n.gets++
 	held, holds := c.open[queue]
 	plain := t.has&(optOpen|optClose|optAbort|optPeek) == 0
@@ -109,7 +132,7 @@ func (c *conn) getOne(key []byte, t *target, cas bool) (bool, error) {
 			c.open = map[string]glassq.Token{}
 		}
 		c.open[queue] = l.Token()
-		c.s.kept.keep(l.Token())
+		c.s.hall.Kept.Keep(l.Token())
 	case t.has&optOpen != 0:
 		c.unsent = append(c.unsent, l.Token())
 	}
@@ -122,12 +145,12 @@ func (c *conn) getOne(key []byte, t *target, cas bool) (bool, error) {
 // close ends this connection's open read of a queue: as done, or given back.
 func (c *conn) close(held glassq.Token, abort bool) error {
 	delete(c.open, held.Queue)
-	c.s.kept.drop(held.Number)
+	c.s.hall.Kept.Drop(held)
 	if abort {
-		errs, err := c.s.store.Nack(c.durably(), []glassq.Nack{{Token: held, Undone: true}})
+		errs, err := c.s.broker.Nack(c.durably(), []glassq.Nack{{Token: held, Undone: true}})
 		return first(errs, err)
 	}
-	errs, err := c.s.store.Ack(c.durably(), []glassq.Ack{{Token: held}})
+	errs, err := c.s.broker.Ack(c.durably(), []glassq.Ack{{Token: held}})
 	return first(errs, err)
 }
 
@@ -136,7 +159,7 @@ func (c *conn) close(held glassq.Token, abort bool) error {
 func (c *conn) reserve(r glassq.Reserve) ([]glassq.Lease, error) {
 	wait := r.Wait
 	r.Wait = 0
-	leases, err := c.s.store.Reserve(c.durably(), r)
+	leases, err := c.s.broker.Reserve(c.durably(), r)
 	if err != nil || len(leases) > 0 || wait == 0 || c.eof != nil {
 		return leases, err
 	}
@@ -154,7 +177,7 @@ func (c *conn) reserve(r glassq.Reserve) ([]glassq.Lease, error) {
 		}
 	}()
 	r.Wait = wait
-	leases, err = c.s.store.Reserve(ctx, r)
+	leases, err = c.s.broker.Reserve(ctx, r)
 	c.nc.SetReadDeadline(longAgo)
 	<-watched
 	c.within(0)

@@ -34,7 +34,7 @@ func TestAnnouncedBodies(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Options{})
+				r := newRig(t, setup{})
 				defer r.stop()
 				var idle []net.Conn
 				for range 20 {
@@ -73,7 +73,7 @@ func TestNoRoomForBursts(t *testing.T) {
 	}
 	for _, taken := range []int64{0, burstRoom - largeIn, burstRoom} {
 		t.Run(fmt.Sprint(taken), func(t *testing.T) {
-			r := openPort(t, Options{})
+			r := openPort(t, setup{})
 			r.server.bursts.Add(taken)
 			r.ask(send.String(), want.String())
 			r.server.bursts.Add(-taken)

@@ -2,8 +2,6 @@ package memcache
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"crypto/subtle"
 	"io"
 )
 
@@ -24,15 +22,12 @@ func (c *conn) login(body []byte) error {
 		return nil
 	}
 	_, key, ok := bytes.Cut(body, []byte{' '})
-	sum := sha256.Sum256(bytes.TrimSpace(key))
-	match := 0
-	for i := range c.s.keys {
-		match |= subtle.ConstantTimeCompare(sum[:], c.s.keys[i][:])
-	}
-	if !ok || match == 0 {
+	who, err := c.s.frame.Access.WithKey(bytes.TrimSpace(key))
+	if !ok || err != nil {
 		return c.cut(unauthenticated) // one guess per connection
 	}
-	c.locked = false
+	c.s.hall.Recognize(c.let)
+	c.who, c.locked = who, false
 	c.answer(cmd.quiet, stored)
 	return nil
 }

@@ -10,13 +10,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-const (
-	firstEnough  = 4       // single commands after which a connection goes back to its loop
-	mostEnough   = 1 << 12 // and after which it does at the latest
-	carefulFor   = 1 << 10 // reserves of one task each after one brought a large body
-	mostTogether = 128     // connections whose puts and acks one loop gathers
-	homeAfter    = 64      // gets in a row after which one of them goes back to where it came from
-)
+// carefulFor is how many reserves have one task each after one brought a large body.
+const carefulFor = 1 << 10
 
 // noDeadline takes a deadline away.
 var noDeadline time.Time
@@ -64,129 +59,24 @@ type want struct {
 func (s *Server) nextLoop() *loop {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.turn++; s.turn == 1 && !s.draining.Load() {
-		stats, err := s.store.Stats(context.Background())
+	if s.turn++; s.turn == 1 && !s.hall.Draining() {
+		stats, err := s.broker.Stats(context.Background())
 		s.gathers = err == nil && stats.Sync == "always"
 		for range loops() {
 			p, err := newPoll()
 			if err != nil {
-				s.log.Warn("memcached connections are served by a goroutine each", "err", err)
+				s.frame.Log.Warn("memcached connections are served by a goroutine each", "err", err)
 				break
 			}
 			l := &loop{s: s, poll: p, conns: map[int32]*conn{}}
 			s.loops = append(s.loops, l)
-			s.wg.Go(l.run)
+			s.hall.Go(l.run)
 		}
 	}
 	if len(s.loops) == 0 {
 		return nil
 	}
 	return s.loops[s.turn%len(s.loops)]
-}
-
-// add hands an idle connection, of which the caller lets go, to the loop. It reports false where there
-// is none, or it has stopped.
-func (l *loop) add(c *conn) bool {
-	if l == nil {
-		return false
-	}
-	if c.fd == 0 && c.raw.Control(func(fd uintptr) { c.fd = int32(fd) }) != nil {
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.stopped || l.poll.add(c.fd) != nil {
-		return false
-	}
-	l.conns[c.fd] = c
-	return true
-}
-
-// goBack is asked when everything has been answered: it hands the connection to its loop if that suits.
-func (c *conn) goBack() bool {
-	if c.singles < c.enough || c.r != c.w || c.eof != nil || c.locked || c.loop == nil {
-		return false
-	}
-	c.release()
-	c.shrink()
-	if c.stalling {
-		c.within(0)
-	}
-	return c.loop.add(c)
-}
-
-// together moves a connection that has put or acked to where the others that do so are. What one loop
-// commits shares a sync; two loops that wait for a sync each have twice as many of them, and a client waits
-// for its own and for the one before. Where no answer waits for a sync, all loops commit for themselves.
-func (l *loop) together(c *conn) {
-	c.gets = 0
-	if c.gatheredBy != nil || !l.s.gathers {
-		return
-	}
-	for _, to := range l.s.loops { // nothing is added to them once there are any
-		if to.gathered.Load() < mostTogether {
-			to.gathered.Add(1)
-			c.gatheredBy = to
-			l.move(c, to)
-			return
-		}
-	}
-}
-
-// apart moves a connection that only gets back to where it was before it put or acked. Gets wait for no
-// sync, and have all loops.
-func (l *loop) apart(c *conn) {
-	if c.gets++; c.gets >= homeAfter && c.ungather() {
-		l.move(c, c.home)
-	}
-}
-
-// ungather ends that a loop gathers a connection's puts and acks, and reports whether one did.
-func (c *conn) ungather() bool {
-	if c.gatheredBy == nil {
-		return false
-	}
-	c.gatheredBy.gathered.Add(-1)
-	c.gatheredBy = nil
-	return true
-}
-
-// move hands a connection that waits for its client from l to another loop.
-func (l *loop) move(c *conn, to *loop) {
-	c.loop = to
-	if to == l {
-		return
-	}
-	l.drop(c)
-	if !to.add(c) {
-		c.alone(nil) // it has stopped
-	}
-}
-
-// drop ends that l looks at a connection.
-func (l *loop) drop(c *conn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.conns, c.fd)
-	l.poll.remove(c.fd)
-}
-
-// leave has a goroutine of its own go on with a connection; first, if not nil, is what it begins with.
-func (l *loop) leave(c *conn, first func() error) {
-	l.drop(c)
-	c.alone(first)
-}
-
-// alone has a goroutine of its own go on with a connection that no loop looks at.
-func (c *conn) alone(first func() error) {
-	c.singles, c.pending = 0, false
-	c.enough = min(max(2*c.enough, firstEnough), mostEnough)
-	c.take()
-	c.s.wg.Go(func() {
-		if first != nil && first() != nil || !c.work() {
-			c.end()
-		}
-	})
 }
 
 // stop ends the loop: its connections are served to their end by goroutines of their own.
@@ -278,38 +168,28 @@ const (
 	singlePut              // a put or an ack
 )
 
-// single tells whether the input is one whole command that a loop can do. A get is left in the input,
-// and described in w.
+// single parses the input and tells whether it is one whole command that a loop can do. A get is described in w.
+// The command stays in the input.
 func (c *conn) single(w *want) kind {
-	in := c.in[:c.w]
-	end := bytes.IndexByte(in, '\n')
-	if end < 1 || in[end-1] != '\r' || in[0] == 0x80 || end > maxLine {
+	if whole, err := c.parseLine(); !whole || err != nil || c.cmd.fault != "" {
 		return singleNone
 	}
-	line := in[:end-1]
-	if c.first && looksHTTP(line) {
-		return singleNone
-	}
-	cmd := &c.cmd
-	parseCommand(line, cmd)
-	if cmd.fault != "" {
-		return singleNone
-	}
+	in, cmd := c.in[:c.w], &c.cmd
 	switch cmd.verb {
 	case verbSet, verbAdd, verbCas:
-		if end+1+cmd.size+2 != len(in) || cmd.size > c.bodyLimit(cmd) || bytes.Contains(cmd.key, wordBatch) || bytes.Contains(cmd.key, wordNack) ||
+		if c.head+cmd.size+2 != len(in) || cmd.size > c.bodyLimit(cmd) || bytes.Contains(cmd.key, wordBatch) || bytes.Contains(cmd.key, wordNack) ||
 			in[len(in)-2] != '\r' || in[len(in)-1] != '\n' {
 			return singleNone
 		}
 		return singlePut
 	case verbDelete:
-		if end+1 == len(in) && bytes.IndexByte(cmd.key, '/') >= 0 {
+		if c.head == len(in) && bytes.IndexByte(cmd.key, '/') >= 0 {
 			return singlePut
 		}
 	case verbGet, verbGets:
 		w.cas = cmd.verb == verbGets
 		var rest []byte
-		if w.line, rest = token(cmd.rest); end+1 != len(in) || len(w.line) == 0 || len(rest) > 0 || len(c.open) > 0 {
+		if w.line, rest = token(cmd.rest); c.head != len(in) || len(w.line) == 0 || len(rest) > 0 || len(c.open) > 0 {
 			return singleNone
 		}
 		may := optWait
@@ -367,7 +247,7 @@ func (l *loop) reserve() {
 	l.careful = max(l.careful-1, 0)
 	clear(l.gets[len(rest):])
 	l.gets = rest
-	leases, err := l.s.store.Reserve(first.c.durably(), glassq.Reserve{
+	leases, err := l.s.broker.Reserve(first.c.durably(), glassq.Reserve{
 		Queue: queue, Max: len(same), Take: open == 0, Lease: first.t.length})
 	for i, w := range same {
 		if i > 0 && i == len(leases) { // the others may have had no room in this answer
@@ -376,10 +256,10 @@ func (l *loop) reserve() {
 		}
 		c := w.c
 		if err == nil && i >= len(leases) && w.t.wait > 0 {
-			l.leave(c, nil) // it asks again, and waits
+			l.leave(c, c.getLater(w.line, w.t, w.cas))
 			continue
 		}
-		c.r, c.first = c.w, false
+		c.used(c.w)
 		c.n.gets++
 		switch {
 		case err != nil:
@@ -396,14 +276,7 @@ func (l *loop) reserve() {
 					lease = []glassq.Lease{leases[i]}
 					lease[0].Body = bytes.Clone(leases[i].Body)
 				}
-				l.leave(c, func() error {
-					if room := c.hold(0, lease); room > 0 {
-						defer c.s.answers.Give(room)
-					}
-					err := c.value(w.line, &lease[0], w.cas)
-					c.say(endOf)
-					return err
-				})
+				l.leave(c, c.sendLater(w.line, lease, w.cas))
 				continue
 			}
 			c.value(w.line, &leases[i], w.cas)
@@ -417,8 +290,8 @@ func (l *loop) reserve() {
 	}
 }
 
-// put stores what the connections want to put in one batch. When that is refused it is halved, until
-// each connection has its own answer.
+// put stores what the connections want to put in one batch. One that is refused is halved, until each
+// connection has its own answer.
 func (l *loop) put(conns []*conn) {
 	if len(conns) == 1 {
 		conns[0].settle()
@@ -428,17 +301,21 @@ func (l *loop) put(conns []*conn) {
 	for _, c := range conns {
 		l.tasks = append(l.tasks, c.desk.tasks...)
 	}
-	receipts, err := l.s.store.Put(conns[0].durably(), l.tasks)
+	receipts, err := l.s.broker.Put(conns[0].durably(), l.tasks)
 	clear(l.tasks)
-	if err != nil {
+	if err != nil && refused(err) {
 		l.put(conns[:len(conns)/2])
 		l.put(conns[len(conns)/2:])
 		return
 	}
 	for _, c := range conns {
 		n := len(c.desk.tasks)
-		c.answerPuts(c.desk.puts, receipts[:n])
-		receipts = receipts[n:]
+		if err != nil {
+			c.failPuts(c.desk.puts, err)
+		} else {
+			c.answerPuts(c.desk.puts, receipts[:n])
+			receipts = receipts[n:]
+		}
 		c.desk.clear()
 	}
 }
@@ -449,7 +326,7 @@ func (l *loop) ack(conns []*conn) {
 	for _, c := range conns {
 		l.ends = append(l.ends, c.desk.acks...)
 	}
-	errs, err := l.s.store.Ack(context.WithoutCancel(conns[0].ctx), l.ends)
+	errs, err := l.s.broker.Ack(context.WithoutCancel(conns[0].ctx), l.ends)
 	clear(l.ends)
 	for _, c := range conns {
 		n := len(c.desk.acks)

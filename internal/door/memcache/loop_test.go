@@ -186,7 +186,7 @@ func TestLoopConservation(t *testing.T) {
 }
 
 func conserves(t *testing.T, dir string) {
-	r := openPortOn(t, dir, Options{}, answerRoom)
+	r := openPortOn(t, dir, setup{}, answerRoom)
 	speakers := make([]*speaker, 24)
 	errs := make([]error, len(speakers))
 	var wg sync.WaitGroup
@@ -236,7 +236,7 @@ func TestLoopGoesBack(t *testing.T) {
 	if loops() == 0 {
 		t.Skip("left out: this system has no loops")
 	}
-	r := openPort(t, Options{})
+	r := openPort(t, setup{})
 	nc := r.dial()
 	nc.SetDeadline(time.Now().Add(time.Minute)) // it hangs
 	in := bufio.NewReader(nc)
@@ -281,7 +281,7 @@ func TestLoopGathers(t *testing.T) {
 	if loops() < 2 {
 		t.Skip("left out: this system has no loops, or one processor")
 	}
-	r := openPortOn(t, t.TempDir(), Options{}, answerRoom)
+	r := openPortOn(t, t.TempDir(), setup{}, answerRoom)
 	const one = "set q 0 0 1\r\nx\r\n"
 	ask := func(nc net.Conn, in *bufio.Reader, text, want string) {
 		t.Helper()

@@ -19,6 +19,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/door"
 )
 
 // A netRig is a door on a real TCP port, over an engine in memory.
@@ -31,28 +32,27 @@ type netRig struct {
 
 // openPort starts a door, which the end of the test stops: then no goroutine of it may be left, and nothing
 // of the budgets be taken.
-func openPort(t *testing.T, opt Options) *netRig {
+func openPort(t *testing.T, opt setup) *netRig {
 	t.Helper()
 	return openPortWith(t, opt, answerRoom)
 }
 
 // openPortWith is openPort with less room for answers.
-func openPortWith(t *testing.T, opt Options, room int64) *netRig {
+func openPortWith(t *testing.T, opt setup, room int64) *netRig {
 	t.Helper()
 	return openPortOn(t, "mem:", opt, room)
 }
 
 // openPortOn is openPortWith on a store that lies in a folder.
-func openPortOn(t *testing.T, dir string, opt Options, room int64) *netRig {
+func openPortOn(t *testing.T, dir string, opt setup, room int64) *netRig {
 	t.Helper()
 	e, err := disk.Open(dir, disk.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	opt.Version = "test"
 	r := &netRig{t: t, store: broker.New(e, glassq.Limits{MaxBody: opt.MaxBody})}
-	r.server = New(r.store, opt)
-	r.server.answers, r.server.roomy = glassq.NewBudget(room), room/2
+	r.server = New(r.store, opt.frame())
+	r.server.answers, r.server.roomy = door.NewBudget(room), room/2
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func openPortOn(t *testing.T, dir string, opt Options, room int64) *netRig {
 		if n := r.server.count.current.Load(); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
-		if n, bursts := r.server.intake.Taken(), r.server.bursts.Load(); n != 0 || bursts != 0 {
+		if n, bursts := r.server.frame.Intake.Taken(), r.server.bursts.Load(); n != 0 || bursts != 0 {
 			t.Errorf("%d bytes of the room for bodies and %d of that for bursts are not given back", n, bursts)
 		}
 		for i, l := range r.server.loops {
@@ -169,7 +169,7 @@ func equals(n int64) func(int64) bool { return func(v int64) bool { return v == 
 
 // TestHalfClosed: a client that ends its side gets the answers to all it has sent, and a wait ends at once.
 func TestHalfClosed(t *testing.T) {
-	r := openPort(t, Options{})
+	r := openPort(t, setup{})
 	r.ask("set q 0 0 1\r\na\r\nset q 0 0 1\r\nb\r\nget q q q\r\nget q/t=3600000\r\n",
 		"STORED\r\nSTORED\r\nVALUE q 0 1\r\na\r\nVALUE q 0 1\r\nb\r\nEND\r\nEND\r\n")
 	r.ask("set q 0 0 5\r\nab", "") // no whole command: nothing is stored, nothing said
@@ -190,7 +190,7 @@ func TestHalfClosed(t *testing.T) {
 // TestLargeBodies goes past every buffer, up to the limit and beyond.
 func TestLargeBodies(t *testing.T) {
 	const most = 1 << 20
-	r := openPort(t, Options{MaxBody: most})
+	r := openPort(t, setup{MaxBody: most})
 	nc := r.dial()
 	for _, n := range []int{largeIn - maxLine, largeIn - 20, largeIn - 2, largeIn, largeIn + 1, 3 * largeIn, most - 1, most} {
 		body := strings.Repeat("x\r\nget q\r\n", n/10+1)[:n]
@@ -222,7 +222,7 @@ func TestLargeBodies(t *testing.T) {
 
 // TestBadInput sends what is no command: each has its answer, and then the end or the next command.
 func TestBadInput(t *testing.T) {
-	r := openPort(t, Options{})
+	r := openPort(t, setup{})
 	for _, tt := range []struct{ name, send, want string }{
 		{"a line at the limit", "get " + strings.Repeat("q ", (maxLine-4)/2) + "\r\nget q\r\n", endOf + endOf},
 		{"a line over the limit", strings.Repeat("x", maxLine+1) + "\r\nget q\r\n", "CLIENT_ERROR line too long\r\n"},
@@ -274,7 +274,7 @@ func TestBadInput(t *testing.T) {
 
 // TestQuietFailures: what is refused without an answer is counted.
 func TestQuietFailures(t *testing.T) {
-	r := openPort(t, Options{MaxBody: 10})
+	r := openPort(t, setup{MaxBody: 10})
 	one := int64(1)
 	if _, err := r.store.Configure(t.Context(), "full", glassq.SettingsChange{MaxTasks: &one}); err != nil {
 		t.Fatal(err)
@@ -288,7 +288,7 @@ func TestQuietFailures(t *testing.T) {
 // TestTLS: with a certificate the door speaks TLS and nothing else.
 func TestTLS(t *testing.T) {
 	cert := selfSigned(t)
-	r := openPort(t, Options{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, Keys: [][]byte{[]byte("secret")}})
+	r := openPort(t, setup{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, Keys: [][]byte{[]byte("secret")}})
 	nc := tls.Client(r.dial(), &tls.Config{InsecureSkipVerify: true})
 	expect(t, nc, "set x 0 0 8\r\nu secret\r\nset q 0 0 1\r\na\r\ngets q/open/t=1000\r\nset q 0 0 1\r\nb\r\nget q/t=1000\r\n",
 		"STORED\r\nSTORED\r\nVALUE q/open/t=1000 0 1 1\r\na\r\nEND\r\nSTORED\r\nVALUE q/t=1000 0 1\r\nb\r\nEND\r\n")

@@ -44,7 +44,7 @@ func (r *netRig) untouched(what string) {
 // TestVanish: a client that goes away between its reserve and the reply leaves the task where it was, with no
 // attempt counted.
 func TestVanish(t *testing.T) {
-	r := openPort(t, Options{})
+	r := openPort(t, setup{})
 	r.ask("set q 0 0 1\r\na\r\n", stored)
 	for i := range 50 {
 		nc := r.dial()
@@ -103,7 +103,7 @@ func TestVanish(t *testing.T) {
 // that waits for room.
 func TestVanishInBody(t *testing.T) {
 	const size = 12 << 20
-	r := openPortWith(t, Options{}, size+size/2)
+	r := openPortWith(t, setup{}, size+size/2)
 	r.ask(fmt.Sprintf("set q 0 0 %d\r\n%s\r\nset big 0 0 %d\r\n%s\r\n", size, strings.Repeat("x", size), size, strings.Repeat("y", size)), stored+stored)
 	first := r.dial()
 	io.WriteString(first, "gets q/open\r\n")

@@ -110,7 +110,7 @@ func TestNoreply(t *testing.T) {
 		{name: "a line of its own behind", send: "incr k 1 noreply\r\ndelete k 5 noreply\r\nget k\r\nset k x 0 1 noreply\r\na\r\nget k\r\n",
 			ours: endOf + endOf, theirs: endOf + badVerb + endOf, why: theirBody},
 	}
-	r := openPort(t, Options{MaxBody: 1 << 20})
+	r := openPort(t, setup{MaxBody: 1 << 20})
 	peer := startMemcached(t)
 	for _, row := range rows {
 		for _, way := range []struct {

@@ -34,6 +34,7 @@ const (
 
 // A command is one line. Its slices alias the line.
 type command struct {
+	line    []byte
 	verb    verb
 	key     []byte // of those with one key
 	rest    []byte // all after the verb, for those with other arguments
@@ -54,9 +55,9 @@ const (
 // parseCommand reads a line without its line end. What is wrong with it is in c.fault and c.cut; a
 // command that is not known has verbNone. Whatever is wrong, c.quiet is right.
 func parseCommand(line []byte, c *command) {
-	line, quiet := cutNoreply(line)
-	word, rest := token(line)
-	*c = command{size: -1, rest: rest, quiet: quiet}
+	args, quiet := cutNoreply(line)
+	word, rest := token(args)
+	*c = command{line: line, size: -1, rest: rest, quiet: quiet}
 	switch string(word) {
 	case "set":
 		c.verb = verbSet
@@ -103,6 +104,21 @@ func parseCommand(line []byte, c *command) {
 		word, _ := token(rest)
 		c.length(word)
 	}
+}
+
+// moved notes that the line, of which nothing has changed, lies at the beginning of to. An empty to is for a
+// command that is done.
+func (c *command) moved(to []byte) {
+	if len(to) == 0 {
+		return
+	}
+	for _, part := range []*[]byte{&c.key, &c.rest} {
+		if *part != nil {
+			at := cap(c.line) - cap(*part) // no part has a bound of its own
+			*part = to[at : at+len(*part)]
+		}
+	}
+	c.line = to[:len(c.line)]
 }
 
 // cutNoreply takes noreply off the end of a line, and reports whether it was there: then the client reads no

@@ -1,10 +1,13 @@
 package memcache
 
-import "github.com/glassq/glassq"
+import (
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
+)
 
 // answerRoom is how many bytes of large bodies all clients together may leave unread. A client that reads
 // slowly holds its body in memory until the last of it is on its way.
-const answerRoom = glassq.BodiesInFlight
+const answerRoom = door.BodiesInFlight
 
 // claim waits for room for the task that r would get, if much of the room is taken and the task is large. Small
 // bodies never wait, so that those who read slowly hold up only each other. It returns what was taken.
@@ -13,7 +16,7 @@ func (c *conn) claim(r glassq.Reserve) (room int64) {
 		return 0
 	}
 	r.Wait, r.Take, r.Look = 0, false, true
-	leases, err := c.s.store.Reserve(c.durably(), r)
+	leases, err := c.s.broker.Reserve(c.durably(), r)
 	if err != nil || len(leases) == 0 {
 		return 0 // said by the reserve that follows
 	}

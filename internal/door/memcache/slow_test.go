@@ -52,7 +52,7 @@ func TestSlowReaders(t *testing.T) {
 		size    = 6 << 20 // larger than what the sockets hold
 		room    = 3 * size
 	)
-	r := openPortWith(t, Options{}, room)
+	r := openPortWith(t, setup{}, room)
 	body := strings.Repeat("0123456789abcdef", size/16)
 	r.ask(fmt.Sprintf("set big 0 0 %d\r\n%s\r\n", size, body), stored)
 	before := heap()
@@ -104,7 +104,7 @@ func readBodies(nc net.Conn, key, body string, n int) error {
 // on, though a byte comes every now and then.
 func TestStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Options{})
+		r := newRig(t, setup{})
 		defer r.stop()
 		size := 2 * largeIn
 		body := bytes.Repeat([]byte("x"), size)

@@ -71,7 +71,7 @@ func (c *conn) serverStats() {
 	c.stat("pid", os.Getpid())
 	c.stat("uptime", int64(time.Since(c.s.began).Seconds()))
 	c.stat("time", time.Now().Unix())
-	c.stat("version", "1.6.0-glassq-"+c.s.opt.Version)
+	c.stat("version", "1.6.0-glassq-"+c.s.frame.Version)
 	c.stat("pointer_size", strconv.IntSize)
 	c.stat("rusage_user", fmt.Sprintf("%.6f", user))
 	c.stat("rusage_system", fmt.Sprintf("%.6f", system))
@@ -92,7 +92,7 @@ func (c *conn) serverStats() {
 // queueStats gives memcacheq's line for each queue, <puts>/<gets> with the depth as their difference, and
 // below it what is not in there.
 func (c *conn) queueStats() {
-	queues, err := c.s.store.Queues(c.durably())
+	queues, err := c.s.broker.Queues(c.durably())
 	if err != nil {
 		c.say(failure(err, notFound))
 		return

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 )
 
 const (
@@ -66,7 +67,7 @@ func (c *conn) do(body []byte) error {
 	case verbStats:
 		c.stats(cmd.rest)
 	case verbVersion:
-		c.say("VERSION 1.6.0-glassq-" + c.s.opt.Version + "\r\n")
+		c.say("VERSION 1.6.0-glassq-" + c.s.frame.Version + "\r\n")
 	case verbVerbosity:
 		c.answer(cmd.quiet, okay)
 	case verbQuit:
@@ -86,14 +87,22 @@ func (c *conn) refuse(fault string) {
 // parse reads a key and checks the name in it.
 func (c *conn) parse(key []byte, may option, t *target) (fault string) {
 	fault = parseKey(key, may, t)
-	if c.queue == "" || string(t.queue) != c.queue {
-		name := string(t.queue)
+	if c.name(t.queue) == "" {
+		return badName
+	}
+	return fault
+}
+
+// name notes a queue as the last one and returns its name, "" for what cannot be one.
+func (c *conn) name(queue []byte) string {
+	if c.queue == "" || string(queue) != c.queue {
+		name := string(queue)
 		if glassq.CheckName(name) != nil {
-			return badName
+			return ""
 		}
 		c.queue = name
 	}
-	return fault
+	return c.queue
 }
 
 // store is set and add.
@@ -201,7 +210,7 @@ func (c *conn) nack(t *target, body []byte) {
 	if cmd.exptime >= 0 {
 		n.Delay = seconds(cmd.exptime, glassq.MaxDelay)
 	}
-	errs, err := c.s.store.Nack(c.durably(), []glassq.Nack{n})
+	errs, err := c.s.broker.Nack(c.durably(), []glassq.Nack{n})
 	c.finish(first(errs, err), stored, notStored)
 }
 
@@ -217,7 +226,7 @@ func (c *conn) touch() {
 		return
 	}
 	x := glassq.Extend{Token: c.token(t.lease), Lease: seconds(c.cmd.exptime, glassq.MaxLease)}
-	errs, err := c.s.store.Extend(c.durably(), []glassq.Extend{x})
+	errs, err := c.s.broker.Extend(c.durably(), []glassq.Extend{x})
 	c.finish(first(errs, err), touched, notFound)
 }
 
@@ -234,10 +243,10 @@ func (c *conn) remove() error {
 		return nil
 	}
 	c.settle()
-	if !c.mayAdminister() {
+	if !c.mayOperate(c.queue) {
 		return nil
 	}
-	err := c.s.store.Drop(c.durably(), c.queue)
+	err := c.s.broker.Drop(c.durably(), c.queue)
 	if glassq.CodeOf(err) == glassq.CodeNotFound && err != nil {
 		c.answerFailure(cmd.quiet, notFound)
 		return nil
@@ -253,10 +262,10 @@ func (c *conn) purge() {
 		c.clientError(fault)
 		return
 	}
-	if !c.mayAdminister() {
+	if !c.mayOperate(c.queue) {
 		return
 	}
-	_, err := c.s.store.Purge(c.durably(), c.queue)
+	_, err := c.s.broker.Purge(c.durably(), c.queue)
 	if err != nil && glassq.CodeOf(err) == glassq.CodeNotFound {
 		err = nil
 	}
@@ -264,12 +273,12 @@ func (c *conn) purge() {
 }
 
 func (c *conn) purgeAll() {
-	if !c.mayAdminister() {
+	if !c.mayOperate("") {
 		return
 	}
-	queues, err := c.s.store.Queues(c.durably())
+	queues, err := c.s.broker.Queues(c.durably())
 	for i := 0; i < len(queues) && err == nil; i++ {
-		_, err = c.s.store.Purge(c.durably(), queues[i].Name)
+		_, err = c.s.broker.Purge(c.durably(), queues[i].Name)
 		if err != nil && glassq.CodeOf(err) == glassq.CodeNotFound {
 			err = nil // dropped meanwhile
 		}
@@ -277,11 +286,13 @@ func (c *conn) purgeAll() {
 	c.finish(err, okay, notFound)
 }
 
-func (c *conn) mayAdminister() bool {
-	if !c.admin {
-		c.clientError("forbidden: this needs a key, or a client on the server's own machine")
+// mayOperate answers a client that may not.
+func (c *conn) mayOperate(queue string) bool {
+	err := c.who.May(door.Operate, queue)
+	if err != nil {
+		c.answerFailure(c.cmd.quiet, failure(err, notFound))
 	}
-	return c.admin
+	return err == nil
 }
 
 // finish answers a command that was done by itself.
@@ -324,7 +335,7 @@ func (c *conn) settle() {
 		c.putAll(d.puts)
 	}
 	if len(d.endings) > 0 {
-		errs, err := c.s.store.Ack(c.durably(), d.acks)
+		errs, err := c.s.broker.Ack(c.durably(), d.acks)
 		c.answerAcks(errs, err)
 	}
 	d.clear()
@@ -347,19 +358,22 @@ func (d *desk) clear() {
 // refused is halved, until each command has its own answer.
 func (c *conn) putAll(puts []put) {
 	tasks := c.desk.tasks[puts[0].first:puts[len(puts)-1].end]
-	receipts, err := c.s.store.Put(c.durably(), tasks)
+	receipts, err := c.s.broker.Put(c.durably(), tasks)
 	switch {
 	case err == nil:
 		c.answerPuts(puts, receipts)
-	case len(puts) == 1:
-		c.answerFailure(puts[0].quiet, failure(err, notStored))
-	case ended(err):
-		for _, p := range puts {
-			c.answerFailure(p.quiet, failure(err, notStored))
-		}
-	default:
+	case len(puts) > 1 && refused(err):
 		c.putAll(puts[:len(puts)/2])
 		c.putAll(puts[len(puts)/2:])
+	default:
+		c.failPuts(puts, err)
+	}
+}
+
+// failPuts answers puts of which none was stored, as far as err says.
+func (c *conn) failPuts(puts []put, err error) {
+	for _, p := range puts {
+		c.answerFailure(p.quiet, failure(err, notStored))
 	}
 }
 
@@ -378,10 +392,12 @@ func (c *conn) answerPuts(puts []put, receipts []glassq.Receipt) {
 	}
 }
 
-// ended tells whether the store takes nothing any more.
-func ended(err error) bool {
+// refused tells whether a batch was not done for what is in it, so that a part of it may pass. After any other
+// error it is not known what was done, or nothing else would be either, and nothing is repeated.
+func refused(err error) bool {
 	switch glassq.CodeOf(err) {
-	case glassq.CodeStorage, glassq.CodeClosed, glassq.CodeInternal:
+	case glassq.CodeBadRequest, glassq.CodeBadName, glassq.CodeTooLarge, glassq.CodeQueueFull, glassq.CodeStorageFull,
+		glassq.CodeRunConflict, glassq.CodeSchema, glassq.CodeUnsupported:
 		return true
 	}
 	return false

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/door"
 )
 
 // A transcript is a file of lines:
@@ -35,7 +37,7 @@ import (
 // Everything after # at the start of a line is for people.
 type transcript struct {
 	name  string
-	opt   Options
+	opt   setup
 	steps []step
 }
 
@@ -159,6 +161,17 @@ func (l *pipeListener) dial() net.Conn {
 	return ours
 }
 
+// A setup is what tests choose of a door.
+type setup struct {
+	Keys    [][]byte
+	TLS     *tls.Config
+	MaxBody int
+}
+
+func (s setup) frame() door.Frame {
+	return door.Frame{Access: door.NewAccess(s.Keys...), TLS: s.TLS, Version: "test"}
+}
+
 // A rig is a door over an engine in memory, for use within a bubble.
 type rig struct {
 	t      testing.TB
@@ -168,14 +181,13 @@ type rig struct {
 	stop   func()
 }
 
-func newRig(t testing.TB, opt Options) *rig {
+func newRig(t testing.TB, opt setup) *rig {
 	e, err := disk.Open("mem:", disk.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	opt.Version = "test"
 	r := &rig{t: t, store: broker.New(e, glassq.Limits{MaxBody: opt.MaxBody}), ln: newPipeListener()}
-	r.server = New(r.store, opt)
+	r.server = New(r.store, opt.frame())
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.server.Run(ctx, r.ln) }()
@@ -187,7 +199,7 @@ func newRig(t testing.TB, opt Options) *rig {
 		if n := r.server.count.current.Load(); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
-		if n, bursts := r.server.intake.Taken(), r.server.bursts.Load(); n != 0 || bursts != 0 {
+		if n, bursts := r.server.frame.Intake.Taken(), r.server.bursts.Load(); n != 0 || bursts != 0 {
 			t.Errorf("%d bytes of the room for bodies and %d of that for bursts are not given back", n, bursts)
 		}
 		if free := r.server.answers.Free(); free != answerRoom {

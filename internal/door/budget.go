@@ -1,8 +1,10 @@
-package glassq
+package door
 
 import (
 	"context"
 	"sync"
+
+	"github.com/glassq/glassq"
 )
 
 // BodiesInFlight is how many bytes of bodies all doors of a server hold together while they are being
@@ -39,7 +41,7 @@ func (b *Budget) Free() int64 {
 // with code too_large.
 func (b *Budget) Take(ctx context.Context, n int64) error {
 	if n > b.size {
-		return Errorf(CodeTooLarge, "%d bytes at once; there are %d for all", n, b.size)
+		return glassq.Errorf(glassq.CodeTooLarge, "%d bytes at once; there are %d for all", n, b.size)
 	}
 	b.mu.Lock()
 	if len(b.waiters) == 0 && b.free >= n {

@@ -1,9 +1,11 @@
-package glassq
+package door
 
 import (
 	"context"
 	"testing"
 	"testing/synctest"
+
+	"github.com/glassq/glassq"
 )
 
 func TestBudget(t *testing.T) {
@@ -34,7 +36,7 @@ func TestBudget(t *testing.T) {
 		if one, two := <-got, <-got; one == two {
 			t.Errorf("got %q and %q", one, two)
 		}
-		if err := b.Take(t.Context(), 11); CodeOf(err) != CodeTooLarge {
+		if err := b.Take(t.Context(), 11); glassq.CodeOf(err) != glassq.CodeTooLarge {
 			t.Errorf("more than there is: %v; want too_large", err)
 		}
 		b.Give(8)
