@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -17,8 +18,8 @@ import (
 // all or none; more, or tasks of several queues, are sent in parts, each all or none. When a part is
 // refused the error says how many tasks were stored before it.
 //
-// With Options.Retry a part whose outcome is unknown is sent again: tasks with ids, dense ones
-// included, are then receipted as duplicates at worst; those without may be stored twice.
+// With Options.Retry a part whose outcome is unknown is sent again. So that nothing is stored twice, a task
+// without an id gets one then, and a repeat is receipted as a duplicate at worst.
 func (c *Client) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, error) {
 	return c.PutWait(ctx, tasks, 0)
 }
@@ -68,6 +69,7 @@ func (c *Client) putQueue(ctx context.Context, queue string, tasks []glassq.Task
 		path += "&wait=" + wait.String()
 	}
 	var body, line []byte
+	ids := "" // what this call's own ids begin with
 	from := 0
 	flush := func(to int) error {
 		if to == from {
@@ -87,6 +89,12 @@ func (c *Client) putQueue(ctx context.Context, queue string, tasks []glassq.Task
 	for i, k := range at {
 		t := tasks[k]
 		t.Queue = "" // the path says it
+		if c.opt.Retry != 0 && t.ID == "" && !t.Dense {
+			if ids == "" {
+				ids = rand.Text()
+			}
+			t.ID = ids + "-" + strconv.Itoa(k)
+		}
 		line = append(envelope.AppendTask(line[:0], &t), '\n')
 		if i-from == glassq.MaxBatch || len(body)+len(line) > partBytes {
 			if err := flush(i); err != nil {

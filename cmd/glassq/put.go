@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"io"
 	"strconv"
 	"time"
@@ -65,21 +66,22 @@ func (a *app) putCmd() *cobra.Command {
 			return err
 		}
 		defer q.Close()
+		given := t.ID
+		if given == "" {
+			t.ID = rand.Text() // so that a put whose answer was lost may be repeated
+		}
 		receipts, err := q.PutWait(cmd.Context(), []glassq.Task{t}, wait)
 		if err != nil {
 			return r.absent(err)
 		}
-		if receipts[0].Duplicate {
-			a.console.say("glassq put: %s was put before; nothing was stored", strconv.Quote(t.ID))
-		}
-		id := t.ID
-		if id == "" {
-			id = glassq.AssignedID(receipts[0].Number)
+		duplicate := given != "" && receipts[0].Duplicate
+		if duplicate {
+			a.console.say("glassq put: %s was put before; nothing was stored", strconv.Quote(given))
 		}
 		if asJSON {
-			return a.printJSON(map[string]any{"id": id, "queue": t.Queue, "duplicate": receipts[0].Duplicate})
+			return a.printJSON(map[string]any{"id": t.ID, "queue": t.Queue, "duplicate": duplicate})
 		}
-		return a.printf("%s\n", id)
+		return a.printf("%s\n", t.ID)
 	}
 	return cmd
 }

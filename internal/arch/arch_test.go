@@ -33,15 +33,20 @@ var rules = []rule{
 	{"cmd/glassq/...", 6, []string{"..."}, false},
 	{"bench/...", 6, []string{"..."}, false},
 	{"examples/...", 6, []string{".", "client", "result", "worker", "store"}, false},
+	{"internal/ladder", 5, []string{".", "client", "internal/disk", "internal/history", "internal/state", "internal/wal/..."}, false},
 	{"internal/ladder/mutants", 6, nil, true},
 	{"internal/ladder/reliability", 6, nil, true},
-
-	{"internal/ladder", 5, []string{".", "client", "internal/disk", "internal/history", "internal/state", "internal/wal/..."}, false},
 	{"internal/fetch/...", 5, []string{".", "internal/jsonline", "result", "worker"}, false},
 	{"internal/process/...", 5, []string{".", "internal/envelope", "internal/jsonline", "result", "worker"}, false},
+
 	{"store", 5, []string{".", "internal/broker", "internal/disk", "internal/schema"}, false},
 	{"internal/check/...", 5, []string{".", "internal/schema", "spec"}, false},
 
+	{"internal/broker", 2, []string{".", "internal/jsonline", "result"}, true},
+	{"internal/disk", 3, []string{".", "internal/engine", "internal/state", "internal/wal"}, false},
+	{"internal/engine/enginelog", 3, []string{".", "internal/engine"}, true},
+	{"internal/engine", 2, []string{".", "internal/state"}, true},
+	{"internal/door", 3, []string{"."}, true},
 	{"internal/door/http", 4, []string{".", "internal/broker", "internal/door", "internal/envelope", "internal/jsonline", "spec"}, false},
 	{"internal/door/memcache", 4, []string{".", "internal/broker", "internal/door"}, false},
 	{"internal/door/manager", 4, []string{".", "internal/broker", "internal/door", "internal/door/manager/pickle", "internal/jsonline"}, false},
@@ -52,11 +57,6 @@ var rules = []rule{
 	{"internal/output/...", 4, []string{".", "internal/jsonline", "internal/report", "result"}, false},
 	{"internal/report", 4, []string{".", "result"}, false},
 	{"internal/target/...", 4, []string{"."}, false},
-
-	{"internal/disk/...", 3, []string{".", "internal/state", "internal/wal"}, false},
-	{"internal/door", 3, []string{".", "internal/broker"}, true},
-
-	{"internal/broker", 2, []string{".", "internal/jsonline", "result"}, true},
 
 	{"internal/wal/waltest", 1, []string{"internal/wal"}, true},
 	{"internal/wal", 1, nil, false},

@@ -148,7 +148,7 @@ func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 	if opt.Run == "" && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil
 	}
-	if opt.Run != "" && !errors.Is(err, errUnavailable) {
+	if opt.Run != "" && !away(err) {
 		if berr := o.balance(ctx, &rep); err == nil {
 			err = berr // of two errors the first is the cause
 		}

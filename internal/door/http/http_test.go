@@ -278,7 +278,7 @@ func (s *stub) Nack(ctx context.Context, n []glassq.Nack) ([]error, error) { ret
 
 func TestStatusOfErrors(t *testing.T) {
 	for code, want := range map[glassq.Code]int{
-		glassq.CodeQueueFull: 429, glassq.CodeStorageFull: 507, glassq.CodeClosed: 503, glassq.CodeStorage: 500,
+		glassq.CodeQueueFull: 429, glassq.CodeStorageFull: 507, glassq.CodeClosed: 503, glassq.CodeUnknown: 503, glassq.CodeStorage: 500,
 		glassq.CodeDamaged: 500, glassq.CodeUnsupported: 501, glassq.CodeRunConflict: 409, glassq.CodeForbidden: 403,
 	} {
 		st := &stub{put: func() ([]glassq.Receipt, error) { return nil, glassq.Errorf(code, "no") }}

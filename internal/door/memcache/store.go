@@ -2,6 +2,7 @@ package memcache
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"time"
@@ -206,9 +207,9 @@ func (c *conn) nack(t *target, body []byte) {
 		c.clientError("nack goes with a lease number and nothing else")
 		return
 	}
-	n := glassq.Nack{Token: c.token(t.lease), Delay: -1, Reason: string(body[:min(len(body), glassq.MaxReason)])}
+	n := glassq.Nack{Token: c.token(t.lease), Reason: string(body[:min(len(body), glassq.MaxReason)])}
 	if cmd.exptime >= 0 {
-		n.Delay = seconds(cmd.exptime, glassq.MaxDelay)
+		n.Delay = cmp.Or(seconds(cmd.exptime, glassq.MaxDelay), glassq.AtOnce)
 	}
 	errs, err := c.s.broker.Nack(c.durably(), []glassq.Nack{n})
 	c.finish(first(errs, err), stored, notStored)

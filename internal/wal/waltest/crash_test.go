@@ -257,8 +257,8 @@ func TestFaultSticks(t *testing.T) {
 		name   string
 		inject func(*waltest.FS)
 	}{
-		{"write", func(m *waltest.FS) { m.FailWrite(1) }},
-		{"sync", func(m *waltest.FS) { m.FailSync(1) }},
+		{"write", func(m *waltest.FS) { m.FailWrite(segmentFile(1)) }},
+		{"sync", func(m *waltest.FS) { m.FailSync(segmentFile(1)) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			fsys := waltest.NewFS()

@@ -1,10 +1,8 @@
-package disk
+package engine
 
 import (
 	"slices"
 	"sync"
-
-	"github.com/glassq/glassq/internal/wal"
 )
 
 const (
@@ -13,14 +11,14 @@ const (
 	frameCost = 64 // bytes that a frame takes in the index and in the list of its slab
 )
 
-// A cache keeps the payloads of frames lately written or read, so that a hand-out seldom reads the disk.
+// A cache keeps the payloads of frames lately written or read, so that a hand-out seldom reads the log.
 // What came first goes first. Safe for concurrent use.
 //
 // Payloads are copied into slabs. A slab that goes is left to the collector and never used again, so who
 // reads in it may go on for as long as it likes. The index has no pointers: with many small frames the
 // collector would have more to do with it than with anything else.
 type cache struct {
-	log  *wal.Log
+	read func(frame uint64) (Stored, error)
 	max  int64 // bytes, frameCost included; one frame may be larger
 	slab int   // bytes of a usual slab
 
@@ -32,7 +30,7 @@ type cache struct {
 	open  uint64   // number of the slab that is filled; below first: none
 	spare []uint64 // a list of frames that is not in use
 
-	loading map[uint64]*load // by frame: those that somebody reads from the disk
+	loading map[uint64]*load // by frame: those that somebody reads from the log
 }
 
 // A load is a read that others wait for.
@@ -61,8 +59,8 @@ type payload struct {
 	bytes []byte // never changed
 }
 
-func newCache(size int64, log *wal.Log) *cache {
-	return &cache{log: log, max: size, slab: int(min(slabSize, max(slabLeast, size/16))), at: map[uint64]cachedAt{}, first: 1,
+func newCache(size int64, read func(uint64) (Stored, error)) *cache {
+	return &cache{read: read, max: size, slab: int(min(slabSize, max(slabLeast, size/16))), at: map[uint64]cachedAt{}, first: 1,
 		loading: map[uint64]*load{}}
 }
 
@@ -71,15 +69,14 @@ func (c *cache) large(p payload) bool { return len(p.bytes) > c.slab/4 }
 
 // add keeps a copy of a payload.
 func (c *cache) add(p payload) {
-	var own []byte
 	if c.large(p) {
-		own = slices.Clone(p.bytes) // now, so that nobody waits for it
+		p.bytes = slices.Clone(p.bytes) // now, so that nobody waits for it
 	}
-	c.keep(p, own)
+	c.keep(p)
 }
 
-// keep keeps a payload in own, or a copy when that is nil.
-func (c *cache) keep(p payload, own []byte) {
+// keep keeps a payload, or a copy of one that is not large.
+func (c *cache) keep(p payload) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.at[p.frame]; ok {
@@ -87,8 +84,8 @@ func (c *cache) keep(p payload, own []byte) {
 	}
 	var number uint64
 	start := 0
-	if own != nil {
-		number = c.grow(own)
+	if c.large(p) {
+		number = c.grow(p.bytes)
 	} else {
 		if c.open < c.first || cap(c.slabs[c.open-c.first].buf)-len(c.slabs[c.open-c.first].buf) < len(p.bytes) {
 			c.open = c.grow(make([]byte, 0, c.slab))
@@ -128,7 +125,7 @@ func (c *cache) drop() {
 	c.first++
 }
 
-// frame returns the payload of a committed frame, verified when it comes from the disk. Callers that ask
+// frame returns the payload of a committed frame, verified when it comes from the log. Callers that ask
 // for one frame at the same time share one read: they mostly follow each other through a backlog.
 func (c *cache) frame(frame uint64) (payload, error) {
 	c.mu.Lock()
@@ -146,14 +143,10 @@ func (c *cache) frame(frame uint64) (payload, error) {
 	c.loading[frame] = l
 	c.mu.Unlock()
 
-	var f wal.Frame
-	if f, l.err = c.log.ReadFrame(wal.Pos(frame * 8)); l.err == nil {
-		l.p = payload{frame: frame, time: f.Time, bytes: f.Payload}
-		var own []byte
-		if c.large(l.p) {
-			own = f.Payload
-		}
-		c.keep(l.p, own)
+	var f Stored
+	if f, l.err = c.read(frame); l.err == nil {
+		l.p = payload{frame: frame, time: f.Time, bytes: f.Records}
+		c.keep(l.p)
 	}
 	c.mu.Lock()
 	delete(c.loading, frame)

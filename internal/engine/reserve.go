@@ -1,6 +1,7 @@
-package disk
+package engine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -72,17 +73,7 @@ func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 	e.parked++
 	e.end()
 
-	var timeout <-chan time.Time
-	if r.Wait > 0 {
-		t := time.NewTimer(r.Wait)
-		defer t.Stop()
-		timeout = t.C
-	}
-	select {
-	case <-w.done:
-	case <-timeout:
-	case <-ctx.Done():
-	}
+	await(ctx, w.done, r.Wait)
 	e.mu.Lock()
 	e.parked--
 	if i := slices.Index(wl.list, w); i >= 0 {
@@ -91,10 +82,7 @@ func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 	err := e.err
 	e.mu.Unlock()
 	if len(w.got) == 0 {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, err
+		return nil, cmp.Or(ctx.Err(), err)
 	}
 	if ctx.Err() != nil && !r.Take {
 		e.unpin(w.pin)
@@ -148,7 +136,7 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		return
 	}
 	set := q.Settings()
-	if set.Paused || e.err != nil || e.roomOn(shrinks, 32*w.r.Max) != nil {
+	if set.Paused || e.err != nil || e.roomOn(Shrinks, 32*w.r.Max) != nil {
 		return // without room for a lease nothing is handed out
 	}
 	n := int(min(int64(w.r.Max), q.Count(glassq.Ready)))
@@ -173,14 +161,8 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		if size += p.Size; size > glassq.MaxAnswer && len(w.got) > 0 {
 			break
 		}
-		g := grant{task: task, place: p, at: e.st.Now(), length: w.r.Lease.Milliseconds()}
+		g := grant{task: task, place: p, at: e.st.Now(), length: p.Length(w.r.Lease)}
 		g.place.Attempt++
-		if g.length == 0 {
-			g.length = p.Lease
-		}
-		if g.length == 0 {
-			g.length = glassq.DefaultLease.Milliseconds()
-		}
 		g.late = q.Pace.Late(len(w.got), clock)
 		if w.r.Take {
 			e.append(state.AppendTake(rec[:0], task))
@@ -196,11 +178,15 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		return
 	}
 	w.pin = e.pin()
+	if e.policy.HandOutsWait {
+		w.f = e.join()
+		return
+	}
 	if number > e.limit || w.r.Take {
 		// The numbers are reserved in a frame under way, or the ack has to be written.
 		w.f = e.open.number
 		if !w.r.Take {
-			e.open.force = true
+			e.open.Durable = true
 		}
 		return
 	}
@@ -222,18 +208,6 @@ func (e *Engine) show(q *state.Queue, w *waiter) {
 	w.f = e.unwritten(p.Frame)
 }
 
-// unwritten returns the frame at a place of the log that may not be written yet, or 0. The caller
-// holds mu.
-func (e *Engine) unwritten(at uint64) uint64 {
-	switch {
-	case at >= uint64(e.open.pos)/8:
-		return e.open.number
-	case e.flying != nil && at >= uint64(e.flying.pos)/8:
-		return e.flying.number
-	}
-	return 0
-}
-
 // deliver waits until what w got may be told, reads the bodies, and makes the leases.
 func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 	if len(w.got) == 0 {
@@ -241,7 +215,7 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 	}
 	defer e.unpin(w.pin)
 	wait := e.wait
-	if w.r.Take {
+	if w.r.Take && !e.policy.HandOutsWait {
 		wait = e.waitWritten
 	}
 	if err := wait(w.f); err != nil {

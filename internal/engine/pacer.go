@@ -1,4 +1,4 @@
-package disk
+package engine
 
 import (
 	"slices"
@@ -20,10 +20,7 @@ func (e *Engine) nanos() int64 { return e.base*int64(time.Millisecond) + int64(t
 func (e *Engine) paceLater(q *state.Queue, wait time.Duration) {
 	if at := time.Now().Add(max(wait, paceBatch)); e.paceAt.IsZero() || at.Before(e.paceAt) {
 		e.paceAt = at
-		select {
-		case e.pace <- struct{}{}:
-		default:
-		}
+		ring(e.pace)
 	}
 	if !slices.Contains(e.paced, q) {
 		e.paced = append(e.paced, q)
@@ -51,17 +48,11 @@ func (e *Engine) pacer() {
 		if e.err == nil && !e.paceAt.IsZero() && !e.paceAt.After(time.Now()) {
 			e.tick()
 			e.end()
-		} else {
-			e.mu.Unlock()
+			e.mu.Lock()
 		}
-		e.mu.Lock()
 		at := e.paceAt
 		e.mu.Unlock()
-		if at.IsZero() {
-			timer.Reset(time.Hour)
-		} else {
-			timer.Reset(time.Until(at))
-		}
+		reset(timer, at)
 		select {
 		case <-timer.C:
 		case <-e.pace:

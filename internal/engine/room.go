@@ -1,6 +1,7 @@
-package disk
+package engine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -9,10 +10,13 @@ import (
 	"github.com/glassq/glassq/internal/state"
 )
 
+// An attempt decides a call. full is the queue that has no room for it; f is what is to be waited for.
+type attempt func() (f uint64, full *state.Queue, err error)
+
 // A parked call waits for room in a queue. try decides it under mu, as often as there may be room, until
 // it no longer names a full queue. done is closed then, or when the engine stops.
 type parked struct {
-	try   func() (f uint64, full *state.Queue, err error)
+	try   attempt
 	queue *state.Queue // in whose list it is; nil when it is in none
 	over  bool         // f and err are the call's
 	f     uint64
@@ -31,7 +35,7 @@ func (e *Engine) lowered(q *state.Queue) {
 // holds mu.
 func (e *Engine) admit(q *state.Queue, w *waitList) {
 	for len(w.room) > 0 && e.err == nil {
-		if len(e.open.buf) >= frameSoft {
+		if len(e.open.Buf) >= frameSoft {
 			w.woken = true
 			e.later = append(e.later, q)
 			return
@@ -52,7 +56,7 @@ func (e *Engine) admit(q *state.Queue, w *waitList) {
 		p.queue, p.over = nil, true
 		close(p.done)
 	}
-	if len(w.idle) > 0 && idle(q) {
+	if len(w.idle) > 0 && q.Idle() {
 		for c := range w.idle {
 			close(c)
 		}
@@ -60,14 +64,10 @@ func (e *Engine) admit(q *state.Queue, w *waitList) {
 	}
 }
 
-func idle(q *state.Queue) bool {
-	return q == nil || q.Count(glassq.Delayed)+q.Count(glassq.Ready)+q.Count(glassq.Leased) == 0
-}
-
-// whenRoom calls try under mu, now and whenever the queue that it names may have room, until it names none or wait is over;
-// negative waits for ever. behind is a queue whose line is to be joined without a try, or nil. It returns
-// what the last try did. The caller has begun; mu is free when it returns.
-func (e *Engine) whenRoom(ctx context.Context, wait time.Duration, behind *state.Queue, try func() (uint64, *state.Queue, error)) (uint64, error) {
+// whenRoom calls try under mu, now and whenever the queue that it names may have room, until it names none or
+// wait is over; negative waits for ever. behind is a queue whose line is to be joined without a try, or nil.
+// It returns what the last try did. The caller has begun; mu is free when it returns.
+func (e *Engine) whenRoom(ctx context.Context, wait time.Duration, behind *state.Queue, try attempt) (uint64, error) {
 	full := behind
 	var f uint64
 	err := error(glassq.ErrQueueFull)
@@ -83,17 +83,7 @@ func (e *Engine) whenRoom(ctx context.Context, wait time.Duration, behind *state
 	w.room = append(w.room, p)
 	e.end()
 
-	var timeout <-chan time.Time
-	if wait > 0 {
-		t := time.NewTimer(wait)
-		defer t.Stop()
-		timeout = t.C
-	}
-	select {
-	case <-p.done:
-	case <-timeout:
-	case <-ctx.Done():
-	}
+	await(ctx, p.done, wait)
 	e.mu.Lock()
 	if p.over { // whatever else has happened since
 		e.mu.Unlock()
@@ -109,10 +99,7 @@ func (e *Engine) whenRoom(ctx context.Context, wait time.Duration, behind *state
 	w.room = slices.DeleteFunc(w.room, func(x *parked) bool { return x == p })
 	e.lowered(p.queue) // the next one may need less
 	e.end()
-	if ctx.Err() != nil {
-		return 0, ctx.Err()
-	}
-	return 0, p.err
+	return 0, cmp.Or(ctx.Err(), p.err)
 }
 
 // PutWait is Put that waits for room; see glassq.Waits.
@@ -120,11 +107,9 @@ func (e *Engine) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Dur
 	if err := ctx.Err(); err != nil || len(tasks) == 0 {
 		return nil, err
 	}
-	s := scratches.Get().(*scratch)
-	defer s.free()
-	for i := range tasks {
-		s.put(&tasks[i])
-	}
+	s := scratches.Get().(*state.Records)
+	defer release(s)
+	s.PutAll(tasks)
 	receipts := make([]glassq.Receipt, len(tasks))
 	if err := e.begin(); err != nil {
 		return nil, err
@@ -160,14 +145,9 @@ func (e *Engine) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 		return err
 	}
 	acks, errs := []glassq.Ack{ack}, make([]error, 1)
-	leased, moving, pin, err := e.lookUp(acks)
-	if err != nil {
-		return err
-	}
-	s := scratches.Get().(*scratch)
-	defer s.free()
-	err = e.encodeAcks(acks, leased, s, moving)
-	e.unpin(pin)
+	s := scratches.Get().(*state.Records)
+	defer release(s)
+	leased, err := e.prepare(acks, s)
 	if err != nil {
 		return err
 	}
@@ -185,16 +165,15 @@ func (e *Engine) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 	return e.wait(f)
 }
 
-// Held tells how much a queue holds as of now.
+// Held tells how much a queue holds as of now. It waits only where reads wait.
 func (e *Engine) Held(_ context.Context, queue string) (glassq.Held, error) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	q := e.st.Queue(queue)
-	if e.err != nil || q == nil {
-		return glassq.Held{}, e.err
+	held, f, err := e.st.Queue(queue).Held(), e.told(), e.err
+	e.mu.Unlock()
+	if err != nil {
+		return glassq.Held{}, err
 	}
-	return glassq.Held{Delayed: q.Count(glassq.Delayed), Ready: q.Count(glassq.Ready), Leased: q.Count(glassq.Leased),
-		Dead: q.Count(glassq.Dead), Settings: q.Settings()}, nil
+	return held, e.wait(f)
 }
 
 // AwaitIdle waits until nothing in the queue is delayed, ready or leased; see glassq.Waits.
@@ -202,8 +181,8 @@ func (e *Engine) AwaitIdle(ctx context.Context, queue string, wait time.Duration
 	if err := e.begin(); err != nil {
 		return false, err
 	}
-	q := e.st.Queue(queue)
-	if !idle(q) && wait != 0 {
+	q, ended := e.st.Queue(queue), false
+	if !q.Idle() && wait != 0 {
 		done := make(chan struct{})
 		w := waiters(q)
 		if w.idle == nil {
@@ -211,34 +190,17 @@ func (e *Engine) AwaitIdle(ctx context.Context, queue string, wait time.Duration
 		}
 		w.idle[done] = struct{}{}
 		e.end()
-		var timeout <-chan time.Time
-		if wait > 0 {
-			t := time.NewTimer(wait)
-			defer t.Stop()
-			timeout = t.C
-		}
-		ended := false
-		select {
-		case <-done:
-			ended = true
-		case <-timeout:
-		case <-ctx.Done():
-		}
+		ended = await(ctx, done, wait)
 		if err := e.begin(); err != nil {
 			return false, err
 		}
 		delete(w.idle, done)
-		if ended { // it was, whatever was put since
-			f := e.newest()
-			e.end()
-			return true, e.wait(f)
-		}
 		q = e.st.Queue(queue)
 	}
-	is := idle(q)
+	is := ended || q.Idle() // it was, whatever was put since
 	f := e.newest()
 	e.end()
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && !ended {
 		return is, ctx.Err()
 	}
 	return is, e.wait(f)

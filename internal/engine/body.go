@@ -1,4 +1,4 @@
-package disk
+package engine
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/state"
-	"github.com/glassq/glassq/internal/wal"
 )
 
 // A reading reads tasks of committed frames, most of them next to each other.
@@ -21,15 +20,12 @@ type reading struct {
 func (r *reading) task(t *glassq.Task, frame uint64, offset uint32) (put int64, err error) {
 	if r.last.frame != frame {
 		if r.last, err = r.c.frame(frame); err != nil {
-			return 0, damaged(err)
+			return 0, unread(err)
 		}
 	}
-	if uint64(offset) >= uint64(len(r.last.bytes)) {
-		return 0, damaged(fmt.Errorf("log position %d: no record at %d", frame*8, offset))
-	}
-	put, err = r.dec.Task(t, r.last.bytes[offset:])
+	put, err = r.dec.Task(t, r.last.bytes[min(uint64(offset), uint64(len(r.last.bytes))):])
 	if err != nil {
-		return 0, damaged(fmt.Errorf("log position %d, record at %d: %w", frame*8, offset, err))
+		return 0, unread(Damaged(fmt.Errorf("frame %d, record at %d: %w", frame, offset, err)))
 	}
 	if put == 0 {
 		put = r.last.time
@@ -37,7 +33,7 @@ func (r *reading) task(t *glassq.Task, frame uint64, offset uint32) (put int64, 
 	return put, nil
 }
 
-// pin keeps the segments of all places that are known now, until unpin. The caller holds mu.
+// pin keeps the extents of all places that are known now, until unpin. The caller holds mu.
 func (e *Engine) pin() (epoch int) {
 	e.readers[e.epoch].Add(1)
 	return e.epoch
@@ -49,8 +45,8 @@ func (e *Engine) unpin(epoch int) { e.readers[epoch].Add(-1) }
 // the place of the damage as its reason, and the rest of its queue goes on. A task that was taken, not
 // leased, is over already. The error is what the caller hears if nothing else was left.
 func (e *Engine) setAside(queue string, g *grant, err error) error {
-	if _, ok := errors.AsType[*wal.CorruptError](err); !ok && !errors.Is(err, state.ErrRecord) && !errors.Is(err, wal.ErrNoFrame) {
-		// The disk did not answer: that may pass.
+	if !errors.Is(err, ErrDamaged) {
+		// The log did not answer: that may pass.
 		e.opt.Logger.Error("a task could not be read and was not handed out", "queue", queue, "task", g.task, "err", err)
 		if g.number != 0 {
 			e.Nack(context.Background(), []glassq.Nack{{Token: glassq.Token{Queue: queue, Number: g.number}, Undone: true}})
@@ -66,6 +62,6 @@ func (e *Engine) setAside(queue string, g *grant, err error) error {
 	return err
 }
 
-func damaged(err error) error {
+func unread(err error) error {
 	return glassq.Errorf(glassq.CodeDamaged, "a task does not read: %w", err)
 }
