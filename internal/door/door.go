@@ -24,6 +24,10 @@ const (
 	// DrainFor is how long connections may finish when a server stops.
 	DrainFor = 10 * time.Second
 
+	// MaxParked is how many bytes of bodies may wait for room in their queues. They are not among the bodies in
+	// flight: there, they could keep out the acks that make room.
+	MaxParked = BodiesInFlight / 2
+
 	maxStrangers = 256 // connections of one door that have not shown a key where one is needed
 	maxFromOne   = 64  // of them from one address of another machine
 )
@@ -33,6 +37,7 @@ type Frame struct {
 	Access  *Access      // nil: nobody needs a key
 	TLS     *tls.Config  // of the doors that know it; nil serves plain TCP
 	Intake  *Intake      // bounds the bodies in flight; nil makes one of BodiesInFlight
+	Parked  *Budget      // bounds the bodies that wait for room in their queues, see MaxParked; nil makes one
 	Seats   *Budget      // bounds the connections of all doors; nil makes one of Seats()
 	Version string       // of this program, for those who ask; "" says none
 	Log     *slog.Logger // nil discards
@@ -45,6 +50,9 @@ func (f Frame) Filled() Frame {
 	}
 	if f.Intake == nil {
 		f.Intake = NewIntake(BodiesInFlight)
+	}
+	if f.Parked == nil {
+		f.Parked = NewBudget(MaxParked)
 	}
 	if f.Seats == nil {
 		f.Seats = NewBudget(Seats())
@@ -134,7 +142,7 @@ func (c *Conn) Close() error {
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	err := c.Conn.SetReadDeadline(t)
 	if c.hall != nil && c.hall.Draining() {
-		err = c.Conn.SetReadDeadline(longAgo)
+		err = c.Conn.SetReadDeadline(LongAgo)
 	}
 	return err
 }
@@ -186,7 +194,7 @@ func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Cont
 		<-life.Done()
 		ln.Close()
 		h.draining.Store(true)
-		h.each(func(c *Conn) { c.SetReadDeadline(longAgo) })
+		h.each(func(c *Conn) { c.SetReadDeadline(LongAgo) })
 		drained()
 	})
 	for {
@@ -251,7 +259,7 @@ func (h *Hall) enter(c *Conn) bool {
 	c.hall = h
 	h.conns[c] = struct{}{}
 	if h.Draining() {
-		c.Conn.SetReadDeadline(longAgo)
+		c.Conn.SetReadDeadline(LongAgo)
 	}
 	return true
 }

@@ -148,7 +148,7 @@ func (a *arrival) room(to int64) error {
 	}
 	s := &share{p: p, giveWay: func() {
 		a.cancel(ErrBusy)
-		a.pace.from.SetReadDeadline(longAgo)
+		a.pace.from.SetReadDeadline(LongAgo)
 	}}
 	// A body that turns out to be large keeps its place among the small ones until it has one among the large, and
 	// gives way there as if it were still received.

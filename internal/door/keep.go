@@ -13,9 +13,9 @@ import (
 // A Keeper extends the leases of clients that cannot do so themselves, while their connections live. Safe for
 // concurrent use.
 type Keeper struct {
-	extend func(context.Context, []glassq.Extend) ([]error, error)
-	lease  time.Duration
-	log    *slog.Logger
+	store glassq.Store
+	lease time.Duration
+	log   *slog.Logger
 
 	mu     sync.Mutex
 	tokens map[uint64]glassq.Token // by number; guarded by mu
@@ -23,7 +23,7 @@ type Keeper struct {
 
 // NewKeeper makes a keeper of leases that last for lease.
 func NewKeeper(store glassq.Store, lease time.Duration, log *slog.Logger) *Keeper {
-	return &Keeper{extend: store.Extend, lease: lease, log: log, tokens: map[uint64]glassq.Token{}}
+	return &Keeper{store: store, lease: lease, log: log, tokens: map[uint64]glassq.Token{}}
 }
 
 // Keep has a lease extended until Drop.
@@ -51,7 +51,7 @@ func (k *Keeper) Run(ctx context.Context) {
 			return
 		}
 		for _, part := range k.parts() {
-			errs, err := k.extend(ctx, part)
+			errs, err := k.store.Extend(ctx, part)
 			if err != nil && ctx.Err() == nil {
 				k.log.Warn("leases of clients not extended", "leases", len(part), "err", err)
 			}

@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/envelope"
 )
 
@@ -82,17 +81,12 @@ func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// maxParked is how many bytes of requests may wait for room in their queues. They are no longer among the
-// bodies in flight: else acks, which make room, would wait for them.
-const maxParked = door.BodiesInFlight / 4
-
 // putWait is a put that waits for room. done gives back what the request takes of the bodies in flight.
 func (s *Server) putWait(ctx context.Context, tasks []glassq.Task, wait time.Duration, size int64, done func()) ([]glassq.Receipt, error) {
-	if s.parked.Add(size) > maxParked {
-		s.parked.Add(-size)
-		return nil, glassq.Errorf(glassq.CodeQueueFull, "the queue is full, and %d MiB wait for room already; try again later", maxParked>>20)
+	if !s.frame.Parked.TryTake(size) {
+		return nil, glassq.Errorf(glassq.CodeQueueFull, "the queue is full, and too many large puts wait for room already; try again later")
 	}
-	defer s.parked.Add(-size)
+	defer s.frame.Parked.Give(size)
 	done()
 	ctx, end := s.longPoll(ctx)
 	defer end()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/jsonline"
 )
 
@@ -29,7 +30,7 @@ func (s *Server) readBody(rw http.ResponseWriter, r *http.Request, most int) (bo
 		return body, done, nil
 	}
 	// What is left of the body is not waited for.
-	from.SetReadDeadline(time.Unix(1, 0))
+	from.SetReadDeadline(door.LongAgo)
 	rw.Header().Set("Connection", "close")
 	switch glassq.CodeOf(err) {
 	case glassq.CodeTooLarge:

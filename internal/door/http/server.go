@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -47,15 +46,10 @@ type Server struct {
 
 	patterns []string // what mux routes, in the order of the documents
 	handler  http.Handler
-	parked   atomic.Int64 // bytes of puts that wait for room
 
-	mu       sync.Mutex
-	draining bool                         // guarded by mu
-	polls    map[*poll]context.CancelFunc // guarded by mu: long polls to end when draining
+	life  context.Context // done when the server drains
+	drain context.CancelFunc
 }
-
-// A poll is one long poll under way.
-type poll struct{ _ byte }
 
 // New makes the door to b.
 func New(b *broker.Broker, opt Options) *Server {
@@ -64,8 +58,8 @@ func New(b *broker.Broker, opt Options) *Server {
 		frame:  opt.Frame.Filled(),
 		hosts:  opt.Hosts,
 		mux:    http.NewServeMux(),
-		polls:  make(map[*poll]context.CancelFunc),
 	}
+	w.life, w.drain = context.WithCancel(context.Background())
 	w.routes()
 	crossSite := http.NewCrossOriginProtection()
 	crossSite.SetDenyHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -248,39 +242,17 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	return nil
 }
 
-// drain ends all long polls and those that come later.
-func (s *Server) drain() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.draining = true
-	for _, cancel := range s.polls {
-		cancel()
-	}
-}
-
 // errDraining answers a long poll that the server's end has cut short.
 var errDraining = glassq.Errorf(glassq.CodeClosed, "the server is stopping")
 
 // longPoll returns a context that also ends when the server drains. The caller must call done.
 func (s *Server) longPoll(ctx context.Context) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	p := new(poll)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.draining {
-		cancel()
-	}
-	s.polls[p] = cancel
+	free := context.AfterFunc(s.life, cancel)
 	return ctx, func() {
+		free()
 		cancel()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.polls, p)
 	}
 }
 
-func (s *Server) isDraining() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.draining
-}
+func (s *Server) isDraining() bool { return s.life.Err() != nil }

@@ -83,7 +83,7 @@ func TestPutThatWaits(t *testing.T) {
 			t.Errorf("the third that waits = %d, want 200", status)
 		}
 		take("third")
-		if n := s.parked.Load(); n != 0 {
+		if n := door.MaxParked - s.frame.Parked.Free(); n != 0 {
 			t.Errorf("%d bytes are parked, want 0", n)
 		}
 	})
@@ -102,9 +102,10 @@ func TestParkedPutsAreBounded(t *testing.T) {
 		}()
 		synctest.Wait()
 		runSteps(t, s, []step{{"others have room", "POST", "/v1/queues/other/tasks", "text/plain", strings.Repeat("c", 600<<10), 200, ""}})
-		s.parked.Add(maxParked)
+		free := s.frame.Parked.Free()
+		s.frame.Parked.TryTake(free)
 		runSteps(t, s, []step{{"too many", "POST", tasks + "?wait=5s", "text/plain", "d", 429, "wait for room already"}})
-		s.parked.Add(-maxParked)
+		s.frame.Parked.Give(free)
 		if status := <-done; status != 429 {
 			t.Errorf("the parked put = %d, want 429", status)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager/pickle"
 )
 
@@ -157,10 +158,10 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 		if c.taken != nil {
 			size = int64(len(c.in))
 		}
-		if !c.s.park(size) {
+		if !c.s.frame.Parked.TryTake(size) {
 			return c.raise(&exception{"RuntimeError", "queue " + queue + " is full, and too many large values wait for room already; try again later"})
 		}
-		defer c.s.unpark(size)
+		defer c.s.frame.Parked.Give(size)
 		c.giveBudget()
 		var gone error
 		gone, err = c.watched(func(ctx context.Context) error { return store(ctx, wait) })
@@ -248,7 +249,7 @@ func (c *conn) watched(f func(context.Context) error) (gone, err error) {
 		over <- nil
 	}()
 	err = f(ctx)
-	c.nc.SetReadDeadline(longAgo)
+	c.nc.SetReadDeadline(door.LongAgo)
 	gone = <-over
 	c.within(0)
 	return gone, err

@@ -22,8 +22,7 @@ const (
 	handshakeTime = 10 * time.Second // for the handshake, and again for the first request
 	writeTimeout  = 30 * time.Second // after which a reply counts as not delivered
 	failurePause  = 250 * time.Millisecond
-	leaseLength   = 60 * time.Second        // of an item that its getter has not confirmed, extended meanwhile
-	maxParked     = door.BodiesInFlight / 2 // bytes of large values whose puts wait for room
+	leaseLength   = 60 * time.Second // of an item that its getter has not confirmed, extended meanwhile
 )
 
 // Options tunes New.
@@ -43,7 +42,6 @@ type Server struct {
 	hall    *door.Hall // keeps the leases of unconfirmed items of live connections
 
 	mu     sync.Mutex
-	parked int64             // bytes of large values whose puts wait for room; guarded by mu
 	idents map[string]*ident // that have references; guarded by mu
 	counts map[string]*count // by queue; guarded by mu
 }
@@ -73,9 +71,6 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	return s.hall.Run(ctx, ln, serve, func() {})
 }
 
-// longAgo is a deadline that has passed.
-var longAgo = time.Unix(1, 0)
-
 func (s *Server) serve(ctx context.Context, nc *door.Conn) {
 	defer nc.Close()
 	c := newConn(s, nc)
@@ -85,25 +80,6 @@ func (s *Server) serve(ctx context.Context, nc *door.Conn) {
 	}
 	s.hall.Recognize(nc)
 	c.run(ctx)
-}
-
-// park counts n bytes of a value whose put is to wait for room; it is false when too much waits. What waits
-// is not in flight: if it counted there, it could keep out the acks that make room.
-func (s *Server) park(n int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n > 0 && s.parked+n > maxParked {
-		return false
-	}
-	s.parked += n
-	return true
-}
-
-// unpark ends what park began.
-func (s *Server) unpark(n int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.parked -= n
 }
 
 // hold notes an item that goes to c, by a get through an ident.

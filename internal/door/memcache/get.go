@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 )
 
 // get is get and gets: one task, or none, for each key. Keys are checked before anything is taken.
@@ -178,7 +179,7 @@ func (c *conn) reserve(r glassq.Reserve) ([]glassq.Lease, error) {
 	}()
 	r.Wait = wait
 	leases, err = c.s.broker.Reserve(ctx, r)
-	c.nc.SetReadDeadline(longAgo)
+	c.nc.SetReadDeadline(door.LongAgo)
 	<-watched
 	c.within(0)
 	if ctx.Err() != nil && len(leases) == 0 {

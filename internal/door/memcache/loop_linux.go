@@ -4,6 +4,8 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+
+	"github.com/glassq/glassq/internal/door"
 )
 
 // A poll waits for input of many connections, by an epoll instance that itself waits in the runtime's.
@@ -84,6 +86,6 @@ func (p *poll) remove(fd int32) {
 }
 
 // wake ends wait for good.
-func (p *poll) wake() { p.file.SetReadDeadline(longAgo) }
+func (p *poll) wake() { p.file.SetReadDeadline(door.LongAgo) }
 
 func (p *poll) close() { p.file.Close() }

@@ -68,9 +68,6 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	})
 }
 
-// longAgo is a deadline that has passed.
-var longAgo = time.Unix(1, 0)
-
 // serve has a client served until either side ends the connection.
 func (s *Server) serve(ctx context.Context, nc *door.Conn) {
 	c := newConn(ctx, s, nc)
