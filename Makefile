@@ -18,8 +18,12 @@ TEST     = $(GO) run ./internal/leftout -list $(LEFT_OUT) $(if $(FULL),-strict) 
 # The race detector is built with cgo, which Go enables where there is a C compiler.
 CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 
+# What make lines does not count: tests, and what only they use.
+NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|leftout|arch)/|/waltest/|/clustertest/|/enginelog/
+
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race fuzz bench bench-engine build man demo
+.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race fuzz bench bench-engine build man demo lines \
+        crash machine ways flips kill power mutants reliability
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +68,11 @@ left-out:
 	@$(if $(CAN_RACE),:,echo "  the race detector: it needs a C compiler (and CGO_ENABLED=1)")
 	@echo "Everything else ran.$(if $(FULL),, INSTALL=1 make test installs what is missing and runs the rest.)"
 
+lines: ## how many lines the product has, by folder
+	@git ls-files --cached --others --exclude-standard '*.go' | grep -vE '$(NO_PRODUCT)' | while read -r f; do \
+		if [ -e "$$f" ]; then echo "$$(wc -l <"$$f") $$(dirname "$$f")"; fi; done | \
+	awk '{n[$$2] += $$1; all += $$1} END {for (d in n) printf "%7d %s\n", n[d], d; printf "%7d in all\n", all}' | sort -k1,1nr
+
 race: ## go test -race, everything, in full
 	$(GO) test -timeout 30m -race ./...
 
@@ -90,4 +99,38 @@ man: ## bin/man, the manual pages
 demo: ## the four programs and a target on free ports, 100,000 URLs, and the books
 	$(GO) run ./cmd/glassq demo
 
-include reliability.mk
+# The test ladder: RELIABILITY.md says what each rung shows. BUDGET=full is what the file prints.
+
+SEED    ?= 1
+CRASHES ?= $(if $(filter full,$(BUDGET)),1000000,100000)
+MACHINES ?= $(if $(filter full,$(BUDGET)),5000,500)
+WAYS    ?= $(if $(filter full,$(BUDGET)),2000,500)
+KILLS   ?= $(if $(filter full,$(BUDGET)),500,50)
+FLIPS   ?= $(if $(filter full,$(BUDGET)),1000000,2500)
+CUTS    ?= $(if $(filter full,$(BUDGET)),100,12)
+LADDER   = $(GO) test -count=1 -v -timeout 60m ./internal/ladder -seed $(SEED)
+
+# A long run goes in pieces: each prints next_seed, from which the following piece goes on.
+crash: ## a crash after every call of a simulated file system (CRASHES, SEED)
+	$(LADDER) -run '^TestCrash$$' -crashes $(CRASHES)
+
+machine: ## one state machine of the whole engine, driven and shrunk by rapid (MACHINES, SEED)
+	$(LADDER) -run '^TestMachine$$' -rapid.checks $(MACHINES) -rapid.seed $(SEED)
+
+ways: ## the same life lived in different ways shows the same (WAYS, SEED)
+	$(LADDER) -run '^TestWays$$' -rapid.checks $(WAYS) -rapid.seed $(SEED)
+
+flips: ## one flipped byte of a closed store at a time (FLIPS, SEED)
+	$(LADDER) -run '^TestFlipped$$' -flips $(FLIPS)
+
+kill: ## kill -9 of a real server under load (KILLS, SEED)
+	$(LADDER) -run '^TestKill$$' -kills $(KILLS)
+
+power: ## power cuts of a real file system; root only (CUTS, SEED)
+	$(LADDER) -run '^TestPower$$' -cuts $(CUTS)
+
+mutants: ## every seeded bug of internal/ladder/mutants must be caught
+	$(GO) run ./internal/ladder/mutants
+
+reliability: ## all rungs or RUNGS, and their rows in RELIABILITY.md (BUDGET=small or full)
+	$(GO) run ./internal/ladder/reliability $(if $(RUNGS),-rungs "$(RUNGS)") BUDGET=$(or $(BUDGET),small) SEED=$(SEED)

@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"slices"
 	"testing/synctest"
 	"time"
 
@@ -16,6 +17,7 @@ func limitLaws() []law {
 		{"a rate is kept, without a burst to catch up", rateKept},
 		{"stages are kept, and end a rate", stagesKept},
 		{"peek shows pages without handing out", peekPages},
+		{"an answer holds no more bytes than a put", answerBytes},
 	}
 }
 
@@ -123,6 +125,38 @@ func stagesKept(w *world) {
 	w.configure("q", glassq.SettingsChange{Rate: &rate})
 	if s := w.queue("q").Settings; s.Stages != "" || s.Rate != 1 {
 		w.Errorf("settings = %+v; want a rate, and no stages", s)
+	}
+}
+
+func answerBytes(w *world) {
+	const large = glassq.MaxAnswer/3 - 1000
+	var bodies []string
+	for i := range 8 {
+		body := make([]byte, large)
+		body[0] = byte('a' + i)
+		w.put(glassq.Task{Queue: "q", Body: body})
+		bodies = append(bodies, string(body))
+	}
+	page, next, err := w.store().Peek(w.Context(), "q", glassq.Ready, 0, 1000)
+	w.ok("Peek", err)
+	if len(page) != 3 || next == 0 {
+		w.Fatalf("a page has %d large tasks, next %d; want 3 and another page", len(page), next)
+	}
+	page, _, err = w.store().Peek(w.Context(), "q", glassq.Ready, next, 1000)
+	w.ok("Peek", err)
+	if len(page) != 3 || string(page[0].Body) != bodies[3] {
+		w.Fatalf("the next page has %d large tasks; want 3, from the fourth one on", len(page))
+	}
+	for _, take := range []bool{false, true} {
+		got, err := w.store().Reserve(w.Context(), glassq.Reserve{Queue: "q", Max: 1000, Lease: leaseTime, Take: take})
+		w.ok("Reserve", err)
+		if !slices.Equal(bodiesOf(got), bodies[:3]) {
+			w.Fatalf("Reserve of 1,000, take %v = %d large tasks; want the next 3", take, len(got))
+		}
+		bodies = bodies[3:]
+	}
+	if got := w.reserve("q", 1000); !slices.Equal(bodiesOf(got), bodies) {
+		w.Fatalf("the last Reserve = %d tasks; want %d", len(got), len(bodies))
 	}
 }
 

@@ -347,7 +347,7 @@ func (c *caller) nackSome(n glassq.Nack) error {
 }
 
 func (c *caller) nack() error {
-	return c.nackSome(glassq.Nack{Delay: time.Duration(rand.IntN(2)) * moment})
+	return c.nackSome(glassq.Nack{Delay: time.Duration(rand.IntN(3)-1) * moment})
 }
 func (c *caller) nackDead() error   { return c.nackSome(glassq.Nack{Dead: true, Reason: "a reason"}) }
 func (c *caller) nackUndone() error { return c.nackSome(glassq.Nack{Undone: true}) }

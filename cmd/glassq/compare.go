@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/glassq/glassq/internal/output"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
 
@@ -24,14 +24,14 @@ before you believe it. The exit code does not depend on what comes out; --fail-i
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the comparison as JSON")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		var docs [2]*output.Document
+		var docs [2]*report.Document
 		for i, path := range args {
 			var err error
 			if docs[i], err = readSummary(path); err != nil {
 				return err
 			}
 		}
-		c, err := output.Compare(args[0], docs[0], args[1], docs[1])
+		c, err := report.Compare(args[0], docs[0], args[1], docs[1])
 		if err != nil {
 			return usagef("%s and %s: %w", args[0], args[1], err)
 		}
@@ -44,13 +44,13 @@ before you believe it. The exit code does not depend on what comes out; --fail-i
 }
 
 // readSummary reads a file that --summary-out wrote.
-func readSummary(path string) (*output.Document, error) {
+func readSummary(path string) (*report.Document, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, usagef("read a summary: %w", err)
 	}
 	defer f.Close()
-	d, err := output.ReadDocument(f)
+	d, err := report.ReadDocument(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/dispatch"
+	"github.com/glassq/glassq/internal/envelope"
 	"github.com/spf13/cobra"
 )
 
@@ -39,7 +40,8 @@ func (a *app) dispatchCmd() *cobra.Command {
 input. The same command with the same --run again puts only what is missing.
 
 In a template {0} is the number, {0:06} the number with six digits, {line} the line, {col:name} a column
-of CSV; they are escaped for a URL, and taken as they are with {=0}, {=line}, {=col:name}; {{ is a brace.
+of CSV; they are escaped for a URL, and taken as they are with {=0}, {=line}, {=col:name} (in a string of
+JSON: as JSON writes them); {{ is a brace.
 A line of ndjson is a task with body (or b64) and options, or a request with url; a line of vegeta is one
 of its targets as JSON.
 
@@ -56,9 +58,9 @@ for which it waits.`,
 	}
 	f.remote.flags(cmd)
 	f.source.flags(cmd)
+	requestFlags(cmd, &f.source.task, nil)
 	f.pace.flags(cmd)
 	fs := cmd.Flags()
-	fs.DurationVar(&f.source.timeout, "timeout", 0, "time-out of the requests, written into each task")
 	fs.StringToStringVar(&f.headers, "task-header", nil, "headers of the tasks in the queue, name=value, such as traceparent")
 	fs.DurationVar(&f.opt.Lease, "lease", 0, "length of leases of workers that name none; default 60s")
 	fs.BoolVar(&f.wait, "wait", false, "wait for the end of the run, and print its books")
@@ -92,6 +94,11 @@ for which it waits.`,
 		if f.out != "" && !f.wait || f.strict && !f.wait && !f.pace.asked() {
 			return usagef("--out and --strict are about the end of the run: give --wait too")
 		}
+		if timed, err := f.pace.forDuration(cmd, &f.source); err != nil {
+			return err
+		} else if timed {
+			return usagef("--duration needs --rate here: without one, how many tasks there are depends on how fast they are done, which glassq run knows")
+		}
 		src, done, err := f.source.open(cmd, args, a.in, func(s string) { a.console.say("glassq dispatch: %s", s) })
 		if err != nil {
 			return err
@@ -118,7 +125,7 @@ func (a *app) preview(f *dispatchFlags) (err error) {
 	for i := range tasks {
 		line := tasks[i].Body
 		if f.json {
-			line = glassq.AppendTask(nil, &tasks[i])
+			line = envelope.AppendTask(nil, &tasks[i])
 		}
 		if err := a.printf("%s\n", line); err != nil {
 			return err

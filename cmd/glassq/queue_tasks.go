@@ -15,6 +15,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/dispatch"
+	"github.com/glassq/glassq/internal/envelope"
 	"github.com/spf13/cobra"
 )
 
@@ -90,7 +91,7 @@ func (a *app) queuePeekCmd() *cobra.Command {
 		return a.oneShot(cmd, &r, func(q *client.Client) error {
 			if asJSON {
 				return eachPeeked(cmd, q, args[0], states[0], count, func(p *glassq.Peeked) error {
-					_, err := a.out.Write(append(glassq.AppendPeeked(nil, p), '\n'))
+					_, err := a.out.Write(append(envelope.AppendPeeked(nil, p), '\n'))
 					return err
 				})
 			}
@@ -304,7 +305,7 @@ func (a *app) export(cmd *cobra.Command, q *client.Client, queue string, states 
 				leased++
 			}
 			n++
-			line = append(glassq.AppendTask(line[:0], t), '\n')
+			line = append(envelope.AppendTask(line[:0], t), '\n')
 			_, err := w.Write(line)
 			return err
 		})

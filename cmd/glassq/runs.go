@@ -8,7 +8,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
-	"github.com/glassq/glassq/internal/output"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
 
@@ -153,6 +153,6 @@ func stateOf(n *glassq.Run) string {
 
 // booksLine is the books without what only an output can know.
 func booksLine(b glassq.Books) string {
-	line, _, _ := strings.Cut(output.FormatBooks(b, 0, 0), "    missing")
+	line, _, _ := strings.Cut(report.FormatBooks(b, 0, 0), "    missing")
 	return line
 }

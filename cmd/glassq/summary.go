@@ -11,6 +11,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/output"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
 
@@ -22,7 +23,7 @@ type summaryFlags struct {
 	failIf, by                      []string
 	strict                          bool
 
-	rules []output.Rule
+	rules []report.Rule
 	lists []*os.File
 }
 
@@ -45,7 +46,7 @@ func (f *summaryFlags) flags(cmd *cobra.Command) {
 // printed says that standard output has the results.
 func (f *summaryFlags) check(printed bool) error {
 	for _, text := range f.failIf {
-		r, err := output.ParseRule(text)
+		r, err := report.ParseRule(text)
 		if err != nil {
 			return usagef("--fail-if: %w", err)
 		}
@@ -220,7 +221,7 @@ func (a *app) sayResults(rep *output.Report) {
 		a.console.say("  %s results are no JSON objects: they count as ok, and are kept in raw or b64", commas(rep.NoRecord))
 	}
 	if rep.Run.Name != "" {
-		a.console.say("%s", output.FormatBooks(rep.Run.Books, rep.Missing, rep.Duplicates))
+		a.console.say("%s", report.FormatBooks(rep.Run.Books, rep.Missing, rep.Duplicates))
 	}
 }
 

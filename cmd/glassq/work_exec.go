@@ -86,12 +86,14 @@ func (a *app) workExecCmd() *cobra.Command {
 		Short: "Run a command per task: its body as standard input, as {} or in the environment",
 		Long: `Run a process per task. The task's body is its standard input, or stands where {} is. Its environment has
 GLASSQ_TASK_ID, GLASSQ_TASK_RUN, GLASSQ_TASK_N, GLASSQ_TASK_ATTEMPT, GLASSQ_TASK_QUEUE, GLASSQ_TASK_TYPE and
-GLASSQ_TASK_BODY. No shell is involved unless --shell says so, and then {} is the body as one word, never a
-part of the text. The result has exit, signal, ru (times, memory), and the first bytes of standard output
-and error. Flags stand before the command.`,
+GLASSQ_TASK_BODY. No shell is involved unless --shell says so, and then {} is the body as one word, bare, in
+double quotes, in $(…) or in a here-document, never a part of the text; elsewhere it is refused. The result
+has exit, signal, ru (times, memory), and the first bytes of standard output and error. Flags stand before
+the command.`,
 		Example: `  glassq work exec -c 4 convert {} -resize 50% {}.small
   glassq work exec --timeout 30s --retries 3 --joblog log python3 job.py
-  glassq work exec --shell --tag 'curl -s {} | wc -c'`,
+  glassq work exec --shell --tag 'curl -s {} | wc -c'
+  glassq work exec sh -c 'test -e "$1" && rm -v -- "$1"' sh {}`,
 		Args: arguments(1, -1),
 	}
 	f.flags(cmd, "processes at once")
@@ -99,7 +101,7 @@ and error. Flags stand before the command.`,
 	fs.BoolVar(&opt.Shell, "shell", false, "run the command by sh -c")
 	fs.IntVar(&opt.Capture, "capture", 8<<10, "`bytes` of standard output, and of standard error, kept in the result")
 	fs.BoolVar(&print, "print", false, "print each task's standard output, up to --capture, when it ends")
-	fs.BoolVar(&tag, "tag", false, "print with the task's body before each line")
+	fs.BoolVar(&tag, "tag", false, "print with the task's body, or its first 1,000 bytes, before each line")
 	fs.BoolVarP(&keep, "keep-order", "k", false, "print in the order of the tasks")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := "glassq work exec"

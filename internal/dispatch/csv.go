@@ -38,10 +38,12 @@ func (c *csvReader) header() ([]string, error) {
 	}
 	names := slices.Clone(r.row)
 	names[0] = strings.TrimPrefix(names[0], "\ufeff")
-	for i, name := range names {
-		if slices.Contains(names[:i], name) {
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		if seen[name] {
 			return nil, &LineError{Line: 1, Err: glassq.Errorf(glassq.CodeBadRequest, "two columns are named %.60q", name)}
 		}
+		seen[name] = true
 	}
 	return names, nil
 }
@@ -60,7 +62,7 @@ func (c *csvReader) take(r *record) error {
 	if e, ok := errors.AsType[*csv.ParseError](err); ok {
 		c.line = uint64(e.StartLine)
 		if errors.Is(err, csv.ErrFieldCount) {
-			return &LineError{Line: c.line, Err: glassq.Errorf(glassq.CodeBadRequest, "%d columns, where the first row has %d", len(row), c.csv.FieldsPerRecord)}
+			return &LineError{Line: c.line, Err: glassq.Errorf(glassq.CodeBadRequest, "the row has %d of the %d columns that the first row names", len(row), c.csv.FieldsPerRecord)}
 		}
 		return &LineError{Line: c.line, Err: glassq.Errorf(glassq.CodeBadRequest, "column %d: %v", e.Column, e.Err)}
 	}

@@ -88,16 +88,19 @@ func (c *counter) Next(dst []glassq.Task) (int, error) {
 		return 0, nil
 	}
 	// All bodies of the batch lie in one allocation; the last number is the longest.
-	one := len(c.make.append(nil, &record{number: c.first + c.next + uint64(n) - 1}))
-	if most := max(1, batchBytes/max(1, one)); n > most {
-		n = most
+	longest, err := c.make.append(nil, &record{number: c.first + c.next + uint64(n) - 1})
+	if err != nil {
+		return 0, err
 	}
-	arena := make([]byte, 0, n*one)
+	n = min(n, max(1, batchBytes/max(1, len(longest))))
+	arena := make([]byte, 0, n*len(longest))
 	var r record
 	for i := range n {
 		start := len(arena)
 		r.number = c.first + c.next
-		arena = c.make.append(arena, &r)
+		if arena, err = c.make.append(arena, &r); err != nil {
+			return i, err
+		}
 		dst[i] = glassq.Task{Body: arena[start:len(arena):len(arena)], Type: glassq.TypeText}
 		if c.make.req != nil {
 			dst[i].Type = glassq.TypeJSON

@@ -1,12 +1,14 @@
 package dispatch
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // A Template makes bodies from numbers and lines:
@@ -16,8 +18,9 @@ import (
 //	{col:name}  the column of that name in a row of CSV
 //
 // Values are escaped for use in a URL, wherever in it they stand: every byte but A-Z a-z 0-9 - _ . ~
-// becomes %XX. With an equals sign, {=0}, {=line} or {=col:name}, they are taken as they are. A Template is
-// read-only once parsed.
+// becomes %XX. With an equals sign, {=0}, {=line} or {=col:name}, they are taken as they are; only in a string
+// of a template that is JSON do they become what JSON writes for them there, so that no value ends its string.
+// A Template is read-only once parsed.
 type Template struct {
 	text  string
 	parts []part
@@ -32,6 +35,7 @@ type part struct {
 	kind partKind
 	pad  int    // digits at least, for numbers
 	raw  bool   // not escaped
+	json bool   // raw, but in a string of JSON
 	name string // of a column
 	col  int    // its place in a row; see bind
 }
@@ -56,6 +60,53 @@ type TemplateError struct {
 
 func (e *TemplateError) Error() string {
 	return fmt.Sprintf("template %q, character %d: %s", e.Template, e.Pos, e.Reason)
+}
+
+// Literal is a template of text alone, whatever braces it has.
+func Literal(text string) *Template {
+	t := &Template{text: text}
+	t.add(part{lit: text})
+	return t
+}
+
+// Join makes one template of several, with sep between them.
+func Join(sep string, list []*Template) *Template {
+	t := &Template{}
+	for i, one := range list {
+		if i > 0 {
+			t.text += sep
+			t.add(part{lit: sep})
+		}
+		t.text += one.text
+		for _, p := range one.parts {
+			t.add(p)
+		}
+	}
+	return t
+}
+
+// ParseData reads a template in which all braces but those of values stand for themselves, as in JSON.
+func ParseData(s string) *Template {
+	t := &Template{text: s}
+	from := 0
+	for i := 0; i < len(s); i++ {
+		end := strings.IndexByte(s[i:], '}')
+		if end < 0 {
+			break
+		}
+		if s[i] != '{' {
+			continue
+		}
+		if p, reason := parseValue(s[i+1 : i+end]); reason == "" {
+			p.lit = s[from:i]
+			t.add(p)
+			i += end
+			from = i + 1
+		}
+	}
+	t.add(part{lit: s[from:]})
+	t.findStrings()
+	return t
 }
 
 // ParseTemplate reads a template. The error is a *TemplateError.
@@ -93,7 +144,26 @@ func ParseTemplate(s string) (*Template, error) {
 		}
 	}
 	t.add(part{lit: lit.String()})
+	t.findStrings()
 	return t, nil
+}
+
+// findStrings notes which values stand in a string of a template that is JSON.
+func (t *Template) findStrings() {
+	if !json.Valid(t.Append(nil, nil)) {
+		return
+	}
+	inside, escaped := false, false
+	for i := range t.parts {
+		p := &t.parts[i]
+		for _, c := range []byte(p.lit) {
+			if c == '"' && !escaped {
+				inside = !inside
+			}
+			escaped = c == '\\' && !escaped
+		}
+		p.json = p.raw && inside
+	}
 }
 
 func (t *Template) add(p part) {
@@ -168,25 +238,40 @@ type record struct {
 	row    []string // for {col:name}
 }
 
-// Append appends the body made from a record.
+// Append appends the body made from a record; without one each value is a 0. It ends soon after
+// glassq.HardMaxBody bytes: what is longer is no body, however much of it there would be.
 func (t *Template) Append(dst []byte, r *record) []byte {
+	end := len(dst) + glassq.HardMaxBody
 	for i := range t.parts {
+		if len(dst) > end {
+			break
+		}
 		p := &t.parts[i]
 		dst = append(dst, p.lit...)
+		if r == nil {
+			if p.kind != partEnd {
+				dst = append(dst, '0')
+			}
+			continue
+		}
 		switch p.kind {
 		case partNumber:
 			dst = appendPadded(dst, r.number, p.pad)
 		case partLine:
-			dst = appendValue(dst, r.line, p.raw)
+			dst = appendValue(dst, r.line, p)
 		case partCol:
-			dst = appendValue(dst, r.row[p.col], p.raw)
+			dst = appendValue(dst, r.row[p.col], p)
 		}
 	}
 	return dst
 }
 
-func appendValue[T string | []byte](dst []byte, v T, raw bool) []byte {
-	if raw {
+func appendValue[T string | []byte](dst []byte, v T, p *part) []byte {
+	switch {
+	case p.json:
+		quoted := jsonline.AppendString(nil, v)
+		return append(dst, quoted[1:len(quoted)-1]...)
+	case p.raw:
 		return append(dst, v...)
 	}
 	return appendEscaped(dst, v)

@@ -17,10 +17,13 @@ func TestTemplate(t *testing.T) {
 		{"http://h/?q={0}", "http://h/?q=42", 0},
 		{"{0:06}{=0}", "00004242", 0},
 		{"{0:01}", "42", 0},
-		{"{line}|{=line}", "a%20%26%2F|a &/", 0},
+		{"{line}|{=line}", "%22a%22%20%5C%0A%26%2F|\"a\" \\\n&/", 0},
 		{"{{0}} {{{0}}}", "{0} {42}", 0},
 		{"no value", "no value", 0},
 		{"", "", 0},
+		{`{{"q":"{=line}","{=line}":{=0}}}`, `{"q":"\"a\" \\\n&/","\"a\" \\\n&/":42}`, 0},
+		{`"\"{=line} {line}"`, `"\"\"a\" \\\n&/ %22a%22%20%5C%0A%26%2F"`, 0},
+		{`q="{=line}"`, "q=\"\"a\" \\\n&/\"", 0},
 		{"x{1}", "", 2},
 		{"x{0", "", 2},
 		{"x}y", "", 2},
@@ -45,7 +48,7 @@ func TestTemplate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := string(tmpl.Append(nil, &record{number: 42, line: []byte("a &/")})); got != tt.want {
+			if got := string(tmpl.Append(nil, &record{number: 42, line: []byte("\"a\" \\\n&/")})); got != tt.want {
 				t.Errorf("Append = %q, want %q", got, tt.want)
 			}
 		})
@@ -99,5 +102,18 @@ func TestParseRange(t *testing.T) {
 	src := counterOf(t, strings.Repeat("ü", 2000), 0, 1)
 	if n := len(src.Fingerprint()); n > glassq.MaxReason {
 		t.Errorf("fingerprint of %d bytes", n)
+	}
+}
+
+func TestData(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"a":{"b":{0}}}`: `{"a":{"b":7}}`, `{=line}{x}{`: `l l{x}{`, `{{0}}`: `{7}`, "}{0:03}": "}007", "": "", "{{line}": "{l%20l",
+	} {
+		if got := string(ParseData(in).Append(nil, &record{number: 7, line: []byte("l l")})); got != want {
+			t.Errorf("ParseData(%q) makes %q, want %q", in, got, want)
+		}
+	}
+	if got := string(Literal("{0}}").Append(nil, &record{})); got != "{0}}" {
+		t.Errorf("Literal = %q", got)
 	}
 }

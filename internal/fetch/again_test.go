@@ -1,7 +1,6 @@
 package fetch
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -9,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 )
 
 // TestHeadersThatRepeat: a header like the one before is not parsed again, and one that only begins like it is.
@@ -41,7 +40,7 @@ func TestHeadersThatRepeat(t *testing.T) {
 		h := newFetcher(t, Options{Engine: engine}).newHandler()
 		for range answers {
 			got, _ := one(t, h, "http://"+addr)
-			records[engine] = append(records[engine], fmt.Sprint(got.Code, got.N, got.Err))
+			records[engine] = append(records[engine], fmt.Sprint(got.Code, got.Bytes, got.Class))
 		}
 		h.Close()
 		if conns.Load() != 1 {
@@ -55,9 +54,8 @@ func TestHeadersThatRepeat(t *testing.T) {
 	}
 }
 
-// TestSwapOnClosed: a connection that the server has closed after an answer, unseen, ends as one on which
-// the request was written and then read.
-func TestSwapOnClosed(t *testing.T) {
+// TestClosedUnseen: a server has closed its connection after an answer, and nobody has looked at it since.
+func TestClosedUnseen(t *testing.T) {
 	closed := make(chan struct{})
 	addr, _ := raw(t, func(c net.Conn) {
 		io.WriteString(c, ok5)
@@ -69,13 +67,32 @@ func TestSwapOnClosed(t *testing.T) {
 	h.fast.probeAfter = time.Hour
 	one(t, h, "http://"+addr)
 	<-closed
-	if got, rec := one(t, h, "http://"+addr); got.Err != glassq.ErrClassEOF {
+	if got, rec := one(t, h, "http://"+addr); got.Class != result.ClassEOF {
 		t.Errorf("%s, want eof", rec)
 	}
 }
 
-// TestSwapEarlyAnswer: an answer that came before its request is complete, on a connection used before.
-func TestSwapEarlyAnswer(t *testing.T) {
+// TestHalfClosedUnseen: a server that only says that it sends no more, and reads on, is noticed at once.
+func TestHalfClosedUnseen(t *testing.T) {
+	closed := make(chan struct{})
+	addr, _ := raw(t, func(c net.Conn) {
+		io.WriteString(c, ok5)
+		c.(*seen).CloseWrite()
+		closed <- struct{}{}
+		io.Copy(io.Discard, c)
+	})
+	h := newFetcher(t, Options{Engine: EngineFast}).newHandler()
+	defer h.Close()
+	h.fast.probeAfter = time.Hour
+	one(t, h, "http://"+addr)
+	<-closed
+	if got, rec := one(t, h, "http://"+addr); got.Class != result.ClassEOF {
+		t.Errorf("%s, want eof", rec)
+	}
+}
+
+// TestEarlyAnswer: an answer that came before its request is complete, on a connection used before.
+func TestEarlyAnswer(t *testing.T) {
 	addr, _ := raw(t, func(c net.Conn) {
 		io.WriteString(c, ok5)
 		b := make([]byte, 10)
@@ -87,51 +104,7 @@ func TestSwapEarlyAnswer(t *testing.T) {
 	defer h.Close()
 	one(t, h, "http://"+addr)
 	task := fmt.Sprintf(`{"url":"http://%s","method":"POST","header":{"A":"b"},"body":%q}`, addr, x(inlineBody))
-	if got, rec := one(t, h, task); got.Code != http.StatusRequestEntityTooLarge || got.N != 2 {
+	if got, rec := one(t, h, task); got.Code != http.StatusRequestEntityTooLarge || got.Bytes != 2 {
 		t.Errorf("%s, want 413", rec)
-	}
-}
-
-// TestSwapInParts: what the socket does not take at once is written as it does, then the answer read.
-func TestSwapInParts(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	request := bytes.Repeat([]byte("0123456789abcdef"), 1<<19) // 8 MiB, more than buffers hold
-	end := make(chan error, 1)
-	go func() {
-		s, err := ln.Accept()
-		if err != nil {
-			end <- err
-			return
-		}
-		defer s.Close()
-		got := make([]byte, len(request))
-		_, err = io.ReadFull(s, got)
-		if err == nil && !bytes.Equal(got, request) {
-			err = fmt.Errorf("the request came as something else")
-		}
-		io.WriteString(s, "answer")
-		end <- err
-	}()
-	nc, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	c := &conn{nc: nc}
-	if c.swap.init(nc); c.swap.raw == nil {
-		t.Skip("left out: no swap here")
-	}
-	c.swap.out = request
-	p := make([]byte, 64)
-	n, err := c.Read(p)
-	if string(p[:n]) != "answer" || err != nil || c.werr != nil {
-		t.Errorf("Read = %q, %v, werr %v; want the answer", p[:n], err, c.werr)
-	}
-	if err := <-end; err != nil {
-		t.Error(err)
 	}
 }

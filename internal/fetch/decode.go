@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/valyala/fasthttp"
 )
 
@@ -48,7 +49,7 @@ func decode(body []byte, encoding string, limit int64) ([]byte, error) {
 		case "br":
 			_, err = fasthttp.WriteUnbrotli(w, body)
 		case "zstd":
-			_, err = fasthttp.WriteUnzstd(w, body)
+			err = unzstd(w, body, limit)
 		default:
 			return nil, fmt.Errorf("%w: its encoding %.20q was not asked for", errDecode, name)
 		}
@@ -61,6 +62,21 @@ func decode(body []byte, encoding string, limit int64) ([]byte, error) {
 		body = w.buf.Bytes()
 	}
 	return body, nil
+}
+
+// zstdWindow is the largest window that HTTP allows (RFC 9659).
+const zstdWindow = 8 << 20
+
+// unzstd writes to w what body is. fasthttp's own allocates the window that a frame names, up to 512 MiB.
+func unzstd(w io.Writer, body []byte, limit int64) error {
+	window := min(max(zstdWindow, uint64(limit)), zstd.MaxWindowSize)
+	r, err := zstd.NewReader(bytes.NewReader(body), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window))
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(w, r)
+	return err
 }
 
 // A limited keeps up to room bytes and refuses more.

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 	"github.com/valyala/fasthttp"
 )
 
@@ -52,17 +52,15 @@ type conn struct {
 	br       *bufio.Reader
 	tail     []byte    // " HTTP/1.1", Host and Connection
 	deadline time.Time // set on nc
+	born     time.Time // when it was made
 	used     time.Time // when its last answer was read
 	err      error     // of a read, as it was; it stays
 	seen     int64     // bytes read
 	limit    int64     // of seen, while a header is read; 0 for none
 	watch    *stopwatch
-	answered bool // it has, and can be used again
-	swap     swap
-	werr     error // of a write by Read
 }
 
-// Read reads for br, and before that writes what is to be swapped for it.
+// Read reads for br.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.err != nil {
 		return 0, c.err
@@ -71,13 +69,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.err = errHeader
 		return 0, c.err
 	}
-	var n int
-	var err error
-	if len(c.swap.out) > 0 {
-		n, err = c.swapFor(p)
-	} else {
-		n, err = c.nc.Read(p)
-	}
+	n, err := c.nc.Read(p)
 	if n > 0 && c.watch != nil && !c.watch.answered {
 		c.watch.answered = true
 		c.watch.firstByte()
@@ -87,22 +79,6 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.err = err
 	}
 	return n, err
-}
-
-// swapFor writes the request and reads into p. An error of the write is kept in werr, as an answer may have
-// come before it: 413 and the like.
-func (c *conn) swapFor(p []byte) (int, error) {
-	n, unsent, err := c.swap.read(p)
-	if len(unsent) == 0 {
-		return n, err
-	}
-	if c.werr = err; err == nil { // the socket takes no more for now
-		_, c.werr = c.nc.Write(unsent)
-	}
-	if c.werr != nil && isTimeout(c.werr) {
-		return 0, c.werr
-	}
-	return c.nc.Read(p)
 }
 
 // A watch cuts the connection in use when its context is done.
@@ -189,7 +165,7 @@ func (e *fastEngine) do(t *turn, req *request) answer {
 	}
 	if c != nil {
 		idle := t.began.Sub(c.used)
-		if c.br.Buffered() > 0 || idle > e.f.opt.IdleTimeout || idle > e.probeAfter && stale(c.nc) {
+		if c.br.Buffered() > 0 || idle > e.f.opt.IdleTimeout || e.f.opt.MaxAge > 0 && t.began.Sub(c.born) > e.f.opt.MaxAge || idle > e.probeAfter && stale(c.nc) {
 			e.drop(c)
 			c = nil
 		}
@@ -214,7 +190,7 @@ func (e *fastEngine) do(t *turn, req *request) answer {
 	}
 	if err := t.ctx.Err(); err != nil { // after the deadline is set: from here on abort has the last word
 		e.drop(c)
-		return answer{err: glassq.ErrClassCancelled, msg: err.Error()}
+		return answer{err: result.ClassCancelled, msg: err.Error()}
 	}
 	if t.watch != nil {
 		t.watch.connected()
@@ -236,9 +212,6 @@ func (e *fastEngine) exchange(c *conn, req *request) answer {
 	// After another write error an early answer may lie there: 413 and the like.
 	a := answer{sends: 1}
 	keep, err := e.read(c, req.method, &a)
-	if werr == nil {
-		werr, c.werr = c.werr, nil
-	}
 	if err != nil {
 		e.drop(c)
 		if sent != nil {
@@ -268,7 +241,6 @@ func (e *fastEngine) exchange(c *conn, req *request) answer {
 	if werr != nil || !keep || e.f.opt.NoKeepAlive {
 		e.drop(c)
 	} else {
-		c.answered = true
 		c.used = time.Now()
 		a.at = c.used
 	}
@@ -322,10 +294,6 @@ func (e *fastEngine) write(c *conn, req *request) (sent chan error, err error) {
 		b = append(b, req.body...)
 	}
 	e.buf = b
-	if c.answered && c.swap.raw != nil && c.watch == nil && !separate {
-		c.swap.out = b // Read writes it
-		return nil, nil
-	}
 	_, err = c.nc.Write(b)
 	if err == nil && separate {
 		sent = c.send(req.body)
@@ -397,9 +365,8 @@ func (e *fastEngine) connect(t *turn, req *request) (*conn, error) {
 		}
 		nc = tc
 	}
-	c := &conn{key: hostKey{req.tls, host}, nc: nc, used: time.Now()}
+	c := &conn{key: hostKey{req.tls, host}, nc: nc, born: time.Now(), used: time.Now()}
 	c.br = bufio.NewReaderSize(c, readBuffer)
-	c.swap.init(nc)
 	c.tail = append(c.tail, " HTTP/1.1\r\nHost: "+host+"\r\n"...)
 	if e.f.opt.NoKeepAlive {
 		c.tail = append(c.tail, "Connection: close\r\n"...)

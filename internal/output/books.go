@@ -3,36 +3,9 @@ package output
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	"github.com/glassq/glassq"
 )
-
-// FormatBooks is the line that ends every run:
-//
-//	put 1,000,000 = ok 999,874 + failed 126 + dead 0 + pending 0    missing 0   duplicate 0
-func FormatBooks(b glassq.Books, missing, duplicate uint64) string {
-	return "put " + comma(b.Put) +
-		" = ok " + comma(b.OK) +
-		" + failed " + comma(b.Failed) +
-		" + dead " + comma(b.Dead.Sum()) +
-		" + pending " + comma(b.Pending()) +
-		"    missing " + comma(missing) +
-		"   duplicate " + comma(duplicate)
-}
-
-// comma writes n with a comma before every three digits.
-func comma(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	out := make([]byte, 0, len(s)+len(s)/3)
-	for i := range len(s) {
-		if i > 0 && (len(s)-i)%3 == 0 {
-			out = append(out, ',')
-		}
-		out = append(out, s[i])
-	}
-	return string(out)
-}
 
 const (
 	intervalPage = 1000

@@ -1,86 +1,18 @@
 package output
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
 	"time"
 
-	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/report"
 )
 
-// DocumentVersion is what Document.Version is; other versions are not read.
-const DocumentVersion = 1
-
-// maxDocument is the longest document that is read, in bytes.
-const maxDocument = 64 << 20
-
-// A Document is everything that an output found out, as --summary json prints it. Thresholds are judged
-// by it. Times are seconds, moments are seconds since the epoch, shares are 0
-// to 1. Its size does not depend on the number of results.
-type Document struct {
-	Version int       `json:"glassq_summary"`
-	Run     string    `json:"run,omitempty"`
-	Queue   string    `json:"queue,omitempty"` // that results were taken from
-	Made    time.Time `json:"made"`
-	Took    float64   `json:"took"` // seconds that this output ran
-
-	Books    *glassq.Books `json:"books,omitempty"` // of the run; absent without one
-	Pending  uint64        `json:"pending"`
-	Dead     uint64        `json:"dead"`
-	Total    uint64        `json:"total"` // tasks of the run, once it is sealed
-	Complete bool          `json:"complete"`
-	Balanced bool          `json:"balanced"`
-
-	Results    uint64 `json:"results"` // in the file, or printed: of all of them are the figures below
-	Before     uint64 `json:"before"`  // of these, what a continued file had
-	OK         uint64 `json:"ok"`
-	Failed     uint64 `json:"failed"`
-	NoRecord   uint64 `json:"no_record"` // were no JSON objects; they count as ok
-	Missing    uint64 `json:"missing"`
-	Duplicates uint64 `json:"duplicate"`
-	Bytes      uint64 `json:"bytes"` // that results say were received
-
-	Rate    Rate    `json:"rate"`
-	Service Latency `json:"service"` // from start to done, as workers measured it
-	Due     Latency `json:"due"`     // from the due moment to done
-
-	Errors  []ErrorCount `json:"errors"` // most frequent first
-	Groups  []Grouping   `json:"groups"` // by host, and by what was asked for
-	Slowest []Slow       `json:"slowest"`
-	Series  Series       `json:"series"`
-
-	Rules []Verdict `json:"rules,omitempty"` // of --fail-if
-}
-
-// Rate is how fast it went, in results per second.
-type Rate struct {
-	// Asked is the highest rate that the queue of tasks was set to while this output ran; 0 for none.
-	Asked   float64     `json:"asked"`
-	Changes []AskedRate `json:"changes,omitempty"`
-	// Reached is over the time from the first start to the last end that results name, or, when few
-	// name them, over the time that this output ran.
-	Reached float64 `json:"reached"`
-	Span    float64 `json:"span"` // that time, in seconds
-	// Deviation is that of the whole seconds from their mean, relative; 0 when there are too few.
-	Deviation float64 `json:"deviation"`
-	Taken     float64 `json:"taken"` // results per second that this output wrote
-	Late      uint64  `json:"late"`  // began more than 10 ms after they were due
-}
-
-// An AskedRate is the rate that was asked for from a moment on; 0 for none.
-type AskedRate struct {
-	T    float64 `json:"t"`
-	Rate float64 `json:"rate"`
-}
-
 // Document makes the summary of a report.
-func (r *Report) Document(now time.Time) *Document {
-	d := &Document{
-		Version: DocumentVersion, Run: r.Run.Name, Queue: r.Queue, Made: now.UTC().Truncate(time.Second), Took: r.Took.Seconds(),
+func (r *Report) Document(now time.Time) *report.Document {
+	d := &report.Document{
+		Version: report.DocumentVersion, Run: r.Run.Name, Queue: r.Queue, Made: now.UTC().Truncate(time.Second), Took: r.Took.Seconds(),
 		Total: r.Run.Total, Complete: r.Run.Complete, Pending: r.Run.Pending, Balanced: r.Balanced(),
 		Before: r.Before, Missing: r.Missing, Duplicates: r.Duplicates,
-		Errors: r.Errors, Groups: []Grouping{}, Slowest: []Slow{},
+		Errors: r.Errors, Groups: []report.Grouping{}, Slowest: []report.Slow{},
 	}
 	if r.Run.Name != "" {
 		books := r.Run.Books
@@ -92,17 +24,17 @@ func (r *Report) Document(now time.Time) *Document {
 	return d
 }
 
-func (t *tally) document(d *Document) {
+func (t *tally) document(d *report.Document) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := &t.all
 	d.Results, d.OK, d.Failed, d.NoRecord, d.Bytes = a.ok+a.failed, a.ok, a.failed, a.raw, a.bytes
-	d.Service, d.Due = latencyOf(a.service, true), latencyOf(a.whole, true)
+	d.Service, d.Due = a.service.Latency(true), a.whole.Latency(true)
 	d.Slowest, d.Series = a.slow.list(), a.series.snapshot()
 	for _, g := range a.groupings {
 		d.Groups = append(d.Groups, g.snapshot())
 	}
-	d.Rate = Rate{Changes: a.asked, Late: a.late, Span: d.Took, Deviation: d.Series.deviation()}
+	d.Rate = report.Rate{Changes: a.asked, Late: a.late, Span: d.Took, Deviation: d.Series.Deviation()}
 	for _, c := range a.asked {
 		d.Rate.Asked = max(d.Rate.Asked, c.Rate)
 	}
@@ -113,34 +45,4 @@ func (t *tally) document(d *Document) {
 	if span := a.ended.Sub(a.began).Seconds(); span > 0 && 2*a.clocked >= d.Results {
 		d.Rate.Span, d.Rate.Reached = span, float64(a.clocked)/span
 	}
-}
-
-// WriteJSON writes the document on one line.
-func (d *Document) WriteJSON(w io.Writer) error {
-	b, err := json.Marshal(d)
-	if err != nil {
-		return fmt.Errorf("summary: %w", err)
-	}
-	_, err = w.Write(append(b, '\n'))
-	return err
-}
-
-// ReadDocument reads what WriteJSON wrote. The error has code bad_request for what is no summary.
-func ReadDocument(r io.Reader) (*Document, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxDocument {
-		return nil, glassq.Errorf(glassq.CodeBadRequest, "longer than any summary (%d bytes)", maxDocument)
-	}
-	d := new(Document)
-	if err := json.Unmarshal(b, d); err != nil {
-		return nil, glassq.Errorf(glassq.CodeBadRequest, "no summary: %w; make one with glassq output --summary-out FILE", err)
-	}
-	if d.Version != DocumentVersion {
-		return nil, glassq.Errorf(glassq.CodeBadRequest,
-			"no summary of version %d (glassq_summary is %d); make one with glassq output --summary-out FILE", DocumentVersion, d.Version)
-	}
-	return d, nil
 }

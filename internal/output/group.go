@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/report"
 )
 
 const (
@@ -93,29 +94,19 @@ func (c *counter) add(word []byte) {
 		}
 		if p == nil {
 			p = new(uint64)
-			c.words[printable(word)] = p
+			c.words[report.Printable(word)] = p
 		}
 	}
 	*p++
 }
 
-// printable is a word from elsewhere as text: UTF-8, without control characters.
-func printable(word []byte) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(string(word), "?"))
-}
-
 // list returns the words, most frequent first.
-func (c *counter) list() []ErrorCount {
-	list := make([]ErrorCount, 0, len(c.words))
+func (c *counter) list() []report.ErrorCount {
+	list := make([]report.ErrorCount, 0, len(c.words))
 	for w, n := range c.words {
-		list = append(list, ErrorCount{w, *n})
+		list = append(list, report.ErrorCount{Class: w, Count: *n})
 	}
-	slices.SortFunc(list, func(a, b ErrorCount) int {
+	slices.SortFunc(list, func(a, b report.ErrorCount) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Class, b.Class))
 	})
 	return list
@@ -131,7 +122,7 @@ type grouping struct {
 // A groupTally is what one group has had.
 type groupTally struct {
 	ok, failed uint64
-	rt         *histogram
+	rt         *report.Histogram
 	classes    counter
 }
 
@@ -143,18 +134,18 @@ func (g *grouping) record(r *record) {
 	g.buf = g.by.key(g.buf[:0], r)
 	t := g.groups[string(g.buf)]
 	if t == nil {
-		key := printable(g.buf)
+		key := report.Printable(g.buf)
 		if t = g.groups[key]; t == nil && len(g.groups) >= maxGroups {
 			key = otherKey
 			t = g.groups[key]
 		}
 		if t == nil {
-			t = &groupTally{rt: newHistogram(2), classes: newCounter(maxClasses / 4)}
+			t = &groupTally{rt: report.NewHistogram(2), classes: newCounter(maxClasses / 4)}
 			g.groups[key] = t
 		}
 	}
-	if r.out.RT > 0 {
-		t.rt.record(r.out.RT)
+	if r.out.Took > 0 && r.timed() {
+		t.rt.Record(r.out.Took)
 	}
 	if r.out.OK {
 		t.ok++
@@ -165,31 +156,15 @@ func (g *grouping) record(r *record) {
 	t.classes.add(g.buf)
 }
 
-// A Grouping is the results by one key, largest group first. Of more than 200 keys those that came
-// first have a group; the rest are together in one named other.
-type Grouping struct {
-	By     string  `json:"by"`
-	Groups []Group `json:"groups"`
-}
-
-// A Group is the results with one key.
-type Group struct {
-	Key     string       `json:"key"`
-	Count   uint64       `json:"count"`
-	Failed  uint64       `json:"failed"`
-	Service Latency      `json:"service"` // within 1 %
-	Errors  []ErrorCount `json:"errors,omitempty"`
-}
-
-func (g *grouping) snapshot() Grouping {
-	s := Grouping{By: g.by.String(), Groups: []Group{}}
+func (g *grouping) snapshot() report.Grouping {
+	s := report.Grouping{By: g.by.String(), Groups: []report.Group{}}
 	for _, key := range slices.Sorted(maps.Keys(g.groups)) {
 		t := g.groups[key]
-		s.Groups = append(s.Groups, Group{
-			Key: key, Count: t.ok + t.failed, Failed: t.failed, Service: latencyOf(t.rt, false), Errors: t.classes.list(),
+		s.Groups = append(s.Groups, report.Group{
+			Key: key, Count: t.ok + t.failed, Failed: t.failed, Service: t.rt.Latency(false), Errors: t.classes.list(),
 		})
 	}
-	slices.SortStableFunc(s.Groups, func(a, b Group) int { return cmp.Compare(b.Count, a.Count) })
+	slices.SortStableFunc(s.Groups, func(a, b report.Group) int { return cmp.Compare(b.Count, a.Count) })
 	return s
 }
 

@@ -6,50 +6,9 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/result"
 )
-
-func TestRules(t *testing.T) {
-	d := timed(10000, 100, 10, 50)
-	d.Errors = []ErrorCount{{"timeout", 60}, {"status 404", 40}}
-	d.Due, d.Dead, d.Missing, d.Duplicates = d.Service, 2, 0, 3
-	d.Rate = Rate{Reached: 5000, Late: 10}
-	for _, tt := range []struct {
-		rule   string
-		broken bool
-	}{
-		{"p50>250ms", false}, {"p50>20ms", true}, {"p99 > 58ms", true}, {"p99.99>=1m", false}, {"max>60ms", false}, {"min<10ms", false},
-		{"mean<=1s", true}, {"due.p99>1ms", true}, {"due.max>1s", false}, {"ok<99%", false}, {"ok<99.1%", true}, {"ok<9900", false},
-		{"failed>1%", false}, {"failed>=1%", true}, {"failed>99", true}, {"late>0.1%", false}, {"late>9", true}, {"err:timeout>50", true},
-		{"err:timeout>0.6%", false}, {"err:status>39", true}, {"err:status 404>39", true}, {"err:dns>0", false}, {"dead>1", true},
-		{"missing>0", false}, {"duplicate>=3", true}, {"results<10000", false}, {"rate<20000", true}, {"rate<4999.5", false},
-	} {
-		r, err := ParseRule(tt.rule)
-		if err != nil {
-			t.Errorf("ParseRule(%q) = %v", tt.rule, err)
-			continue
-		}
-		n, err := d.Judge([]Rule{r})
-		if err != nil || (n == 1) != tt.broken || d.Rules[0].Broken != tt.broken || d.Rules[0].Says == "" {
-			t.Errorf("%q: %d broken, %v, says %q; want broken %v", tt.rule, n, err, d.Rules[0].Says, tt.broken)
-		}
-	}
-	for _, rule := range []string{"", "p99", "p99>", ">1", "p99=1ms", "p99>1", "p99>1%", "p0>1ms", "p101>1ms", "p>1ms", "ok<101%", "ok<1ms", "rate<1%",
-		"rate<1ms", "dead>1%", "err:>1", "nonsense>1", "p99>1.2.3ms", "p99>1ms x", "due.rate>1", "p99>-1ms"} {
-		if _, err := ParseRule(rule); glassq.CodeOf(err) != glassq.CodeBadRequest {
-			t.Errorf("ParseRule(%q) = %v; want bad_request", rule, err)
-		}
-	}
-	// What was not measured breaks a rule.
-	for _, rule := range []string{"p99>1s", "due.mean>1s", "ok<1%", "rate<1"} {
-		r, err := ParseRule(rule)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n, err := new(Document).Judge([]Rule{r}); n != 1 || err != nil {
-			t.Errorf("%q of no results: %d broken, %v; want 1", rule, n, err)
-		}
-	}
-}
 
 // Whatever the times, no more intervals than the bound are kept, and nothing is lost in them.
 func TestSeriesCoarsens(t *testing.T) {
@@ -116,25 +75,78 @@ func TestBatchFits(t *testing.T) {
 	}
 }
 
-// The least and the most are exact, whatever the precision, also after merges and through JSON.
-func TestHistogramBounds(t *testing.T) {
-	for digits := 1; digits <= 3; digits++ {
-		h, other := newHistogram(digits), newHistogram(digits)
-		for _, ms := range []int{123_457, 500_003} {
-			h.record(time.Duration(ms) * time.Microsecond)
-			other.record(2 * time.Duration(ms) * time.Microsecond)
+const hostile = `http://evil.test/"><script>alert(1)</script>&x='</style>`
+
+// sampleDocument is the document of a run of n results over about a minute: every tenth failed, one of them
+// with a hostile input that is also the slowest.
+func sampleDocument(t *testing.T, n int) *report.Document {
+	t.Helper()
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	tal, err := newTally(start, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		r := result.Record{OK: i%10 != 0, Code: 200, Began: start.Add(time.Duration(i) * time.Minute / time.Duration(n)),
+			Took: time.Duration(i%50+1) * time.Millisecond, Lag: time.Duration(i%30) * time.Millisecond, Bytes: 100, Worker: "w"}
+		if !r.OK {
+			r.Code, r.Class = 0, "timeout"
 		}
-		whole := h.clone().merge(other).merge(nil)
-		if h.Min() != 123_457 || h.Max() != 500_003 || whole.Min() != 123_457 || whole.Max() != 1_000_006 {
-			t.Errorf("%d digits: %d to %d, merged %d to %d", digits, h.Min(), h.Max(), whole.Min(), whole.Max())
+		input := fmt.Sprintf("http://h%d.test/?q=%d", i%3, i)
+		if i == 10 {
+			input, r.Took = hostile, 3*time.Second
 		}
-		l := latencyOf(whole, true)
-		if l.Min != 0.123457 || l.Max != 1.000006 || l.P9999 != l.Max {
-			t.Errorf("%d digits: %+v; want exact ends, and no percentile beyond", digits, l)
+		l := glassq.Lease{Task: glassq.Task{ID: glassq.DenseID("r1", uint32(i)), Run: "r1", N: uint32(i),
+			Body: result.Append(nil, []byte(input), "", &r), Type: glassq.TypeJSON}}
+		var rec record
+		rec.read(&l, new(object), r.Began.Add(r.Took))
+		tal.mu.Lock()
+		tal.record(&rec)
+		tal.mu.Unlock()
+	}
+	tal.ask(start.Add(time.Second), 500)
+	failed := uint64((n + 9) / 10)
+	rep := Report{Queue: "results.r1", Took: time.Minute, Errors: tal.all.classes.list(), tally: tal,
+		Run: glassq.Run{Name: "r1", Complete: true, Total: uint64(n), Sealed: true, Books: glassq.Books{Put: uint64(n), OK: uint64(n) - failed, Failed: failed}}}
+	return rep.Document(start.Add(2 * time.Minute))
+}
+
+func TestDocument(t *testing.T) {
+	d := sampleDocument(t, 6000)
+	var done, due uint64
+	for _, p := range d.Series.Points {
+		done, due = done+p.Done, due+p.Due
+	}
+	if d.Results != 6000 || d.OK != 5400 || d.Failed != 600 || done != 6000 || due != 6000 || d.Service.Count != 6000 || d.Due.Count != 6000 {
+		t.Errorf("%d results, %d ok, %d failed, %d done and %d due in the series, %d and %d times; want 6000, 5400, 600 and 6000 each",
+			d.Results, d.OK, d.Failed, done, due, d.Service.Count, d.Due.Count)
+	}
+	if len(d.Errors) != 1 || d.Errors[0] != (report.ErrorCount{Class: "timeout", Count: 600}) {
+		t.Errorf("errors = %v", d.Errors)
+	}
+	if len(d.Groups) != 1 || len(d.Groups[0].Groups) != 4 || d.Groups[0].Groups[0].Count != 2000 {
+		t.Errorf("groups = %v; want three hosts of 2000 and the hostile one", d.Groups)
+	}
+	if d.Slowest[0].Input != hostile || d.Service.Max != 3 || d.Rate.Asked != 500 || !d.Complete || !d.Balanced {
+		t.Errorf("slowest %q, longest %v s, asked %v, complete %v, balanced %v", d.Slowest[0].Input, d.Service.Max, d.Rate.Asked, d.Complete, d.Balanced)
+	}
+}
+
+// Times of results that had no answer are left out, but those of time-outs, which an answer would have exceeded.
+func TestTimesAreOfAnswers(t *testing.T) {
+	for o, want := range map[string]bool{
+		`"ok":1,"rt":0.01,"code":200`: true, `"ok":1,"rt":0.01`: true, `"ok":0,"rt":0.01,"code":500,"err":"status"`: true,
+		`"ok":0,"rt":0.01,"err":"exit"`: true, `"ok":0,"rt":0.01`: true, `"ok":0,"rt":0.01,"err":"timeout"`: true,
+		`"ok":0,"rt":0.01,"err":"connect_timeout"`: true, `"ok":0,"rt":0.01,"code":200,"err":"protocol"`: true,
+		`"ok":0,"rt":0.01,"err":"refused"`: false, `"ok":0,"rt":0.01,"err":"bad_task"`: false, `"ok":0,"rt":0.01,"err":"eof"`: false,
+	} {
+		y, err := newTally(time.Now(), nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-		again, err := l.histogram()
-		if err != nil || again.Min() != whole.Min() || again.Max() != whole.Max() || again.ValueAtPercentile(100) != whole.Max() {
-			t.Errorf("%d digits, through JSON: %d to %d, %v", digits, again.Min(), again.Max(), err)
+		y.all.record(recordOf(leaseOf(1, `{"o":{"t":1790000000,`+o+`}}`)))
+		if got := y.all.service.Count() + y.all.whole.Count(); got > 0 != want {
+			t.Errorf("%s: counted %d times, want %v", o, got, want)
 		}
 	}
 }

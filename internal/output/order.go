@@ -8,6 +8,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/report"
 )
 
 const (
@@ -216,7 +217,7 @@ func (d *order) extend(ctx context.Context) {
 // continued. What cannot go back now does when its lease ends.
 func (d *order) giveBack(ctx context.Context) {
 	if d.late > 0 {
-		d.o.say("%s results came too late for their place in the order", comma(d.late))
+		d.o.say("%s results came too late for their place in the order", report.Comma(d.late))
 	}
 	var list []glassq.Token
 	for _, leases := range d.held {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/report"
 )
 
 func TestRunFromBeforeItExistsToDrained(t *testing.T) {
@@ -47,7 +48,7 @@ func TestRunFromBeforeItExistsToDrained(t *testing.T) {
 		if rep.Written != 10 || rep.Duplicates != 1 || rep.Missing != 0 || rep.OK != 9 || rep.Failed != 1 || !rep.Balanced() {
 			t.Errorf("report = %+v, want 10 written, 1 duplicate, 9 ok, 1 failed, balanced", rep)
 		}
-		if len(rep.Errors) != 1 || rep.Errors[0] != (ErrorCount{"timeout", 1}) {
+		if len(rep.Errors) != 1 || rep.Errors[0] != (report.ErrorCount{Class: "timeout", Count: 1}) {
 			t.Errorf("errors = %v, want one timeout", rep.Errors)
 		}
 		if len(q.acked) != 11 || strings.Count(out.String(), "\n") != 10 {
@@ -148,10 +149,10 @@ func TestReserveErrorEndsRun(t *testing.T) {
 		if _, err := Run(t.Context(), q, Options{Run: "r1"}); !errors.Is(err, glassq.ErrClosed) {
 			t.Errorf("Run = %v, want ErrClosed", err)
 		}
-		q.fail = errUnavailable
+		q.fail = glassq.ErrUnknown
 		notes := 0
 		_, err := Run(t.Context(), q, Options{Run: "r1", Retry: time.Minute, Notify: func(string) { notes++ }})
-		if !errors.Is(err, errUnavailable) || notes < 5 || notes > 7 {
+		if !errors.Is(err, glassq.ErrUnknown) || notes < 5 || notes > 7 {
 			t.Errorf("Run = %v after %d notes; want unavailable after 6", err, notes)
 		}
 	})

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/glassq/glassq/internal/report"
 )
 
 const (
@@ -135,37 +137,20 @@ func (p *Progress) line(now time.Time, last bool) string {
 		fmt.Fprintf(&b, " [%s%s]", strings.Repeat("#", full), strings.Repeat(".", barWidth-full))
 	}
 	b.WriteByte(' ')
-	b.WriteString(comma(done))
+	b.WriteString(report.Comma(done))
 	if total > 0 {
-		fmt.Fprintf(&b, " of %s (%d%%)", comma(total), min(100, int(float64(done)/float64(total)*100)))
+		fmt.Fprintf(&b, " of %s (%d%%)", report.Comma(total), min(100, int(float64(done)/float64(total)*100)))
 	}
-	fmt.Fprintf(&b, "  %s/s", comma(uint64(math.Round(rate))))
+	fmt.Fprintf(&b, "  %s/s", report.Comma(uint64(math.Round(rate))))
 	switch {
 	case last:
-		fmt.Fprintf(&b, "  in %s", short(elapsed))
+		fmt.Fprintf(&b, "  in %s", report.Short(elapsed))
 	case total > done && rate >= 0.01:
-		fmt.Fprintf(&b, "  %s left", short(time.Duration(math.Min(float64(total-done)/rate, 1e8)*float64(time.Second))))
+		fmt.Fprintf(&b, "  %s left", report.Short(time.Duration(math.Min(float64(total-done)/rate, 1e8)*float64(time.Second))))
 	}
 	if note := p.note.Load(); note != nil && *note != "" {
 		b.WriteString("  ")
 		b.WriteString(*note)
 	}
 	return b.String()
-}
-
-// short writes a duration with about three digits.
-func short(d time.Duration) string {
-	switch {
-	case d >= time.Minute:
-		return d.Round(time.Second).String()
-	case d >= 10*time.Second:
-		return d.Round(100 * time.Millisecond).String()
-	case d >= time.Second:
-		return d.Round(10 * time.Millisecond).String()
-	case d >= 10*time.Millisecond:
-		return d.Round(100 * time.Microsecond).String()
-	case d >= time.Millisecond:
-		return d.Round(10 * time.Microsecond).String()
-	}
-	return d.Round(time.Microsecond).String()
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/glassq/glassq/internal/report"
 )
 
 const (
@@ -13,24 +15,12 @@ const (
 	maxInput = 300 // bytes of the input of one
 )
 
-// A Slow result is one of the slowest.
-type Slow struct {
-	ID      string  `json:"id"`
-	Input   string  `json:"input,omitempty"` // the first 300 bytes
-	Seconds float64 `json:"rt"`
-	Lag     float64 `json:"lag"`
-	Code    int     `json:"code,omitempty"`
-	Err     string  `json:"err,omitempty"`
-	Worker  string  `json:"worker,omitempty"`
-	Start   float64 `json:"t,omitempty"` // epoch seconds
-}
-
 // slowest keeps the results that took longest; the quickest of them is at index 0.
 type slowest []slowResult
 
 type slowResult struct {
 	rt   time.Duration
-	show Slow
+	show report.Slow
 }
 
 func (s slowest) Len() int           { return len(s) }
@@ -45,39 +35,39 @@ func (s *slowest) Pop() any {
 
 // offer keeps r if it is one of the slowest so far.
 func (s *slowest) offer(r *record) {
-	if r.out.RT <= 0 || len(*s) == maxSlow && r.out.RT <= (*s)[0].rt {
+	if r.out.Took <= 0 || len(*s) == maxSlow && r.out.Took <= (*s)[0].rt {
 		return
 	}
 	if len(*s) == maxSlow {
 		heap.Pop(s)
 	}
-	show := Slow{
-		ID: printable([]byte(r.lease.TaskID())), Input: shorten(r.input()), Seconds: r.out.RT.Seconds(), Lag: r.out.Lag.Seconds(),
+	show := report.Slow{
+		ID: report.Printable([]byte(r.lease.TaskID())), Input: shorten(r.input()), Seconds: r.out.Took.Seconds(), Lag: r.out.Lag.Seconds(),
 		Code: r.out.Code, Worker: shorten(r.worker()),
 	}
 	if !r.out.OK {
 		show.Err = string(r.class(nil))
 	}
-	if !r.out.T.IsZero() {
-		show.Start = float64(r.out.T.UnixMilli()) / 1000
+	if !r.out.Began.IsZero() {
+		show.Start = float64(r.out.Began.UnixMilli()) / 1000
 	}
-	heap.Push(s, slowResult{r.out.RT, show})
+	heap.Push(s, slowResult{r.out.Took, show})
 }
 
 func shorten(b []byte) string {
 	if len(b) <= maxInput {
-		return printable(b)
+		return report.Printable(b)
 	}
-	return printable(b[:maxInput]) + "…"
+	return report.Printable(b[:maxInput]) + "…"
 }
 
 // list returns them, slowest first.
-func (s slowest) list() []Slow {
+func (s slowest) list() []report.Slow {
 	sorted := slices.Clone(s)
 	slices.SortFunc(sorted, func(a, b slowResult) int {
 		return cmp.Or(cmp.Compare(b.rt, a.rt), strings.Compare(a.show.ID, b.show.ID))
 	})
-	list := make([]Slow, len(sorted))
+	list := make([]report.Slow, len(sorted))
 	for i := range sorted {
 		list[i] = sorted[i].show
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/glassq/glassq/internal/report"
 )
 
 // A Summary is where an output stands: what a progress display needs.
@@ -31,12 +33,12 @@ func (s *Summary) Rate() float64 {
 // Line is the summary on one line.
 func (s Summary) Line() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s results  ok %s  failed %s  duplicate %s", comma(s.Written), comma(s.OK), comma(s.Failed), comma(s.Duplicates))
+	fmt.Fprintf(&b, "%s results  ok %s  failed %s  duplicate %s", report.Comma(s.Written), report.Comma(s.OK), report.Comma(s.Failed), report.Comma(s.Duplicates))
 	if s.Took > 0 {
-		fmt.Fprintf(&b, "  %s/s", comma(uint64(s.Rate()+0.5)))
+		fmt.Fprintf(&b, "  %s/s", report.Comma(uint64(s.Rate()+0.5)))
 	}
 	if s.RT.Count > 0 {
-		fmt.Fprintf(&b, "  p50 %s  p99 %s  max %s", short(s.RT.P50), short(s.RT.P99), short(s.RT.Max))
+		fmt.Fprintf(&b, "  p50 %s  p99 %s  max %s", report.Short(s.RT.P50), report.Short(s.RT.P99), report.Short(s.RT.Max))
 	}
 	return b.String()
 }
@@ -46,12 +48,6 @@ func (s Summary) Line() string {
 type Percentiles struct {
 	Count                    uint64
 	P50, P90, P99, P999, Max time.Duration
-}
-
-// An ErrorCount is how many failed results had one error class.
-type ErrorCount struct {
-	Class string `json:"class"` // "status 404" for a status, "unknown" for none
-	Count uint64 `json:"count"`
 }
 
 const (
@@ -81,14 +77,14 @@ type totals struct {
 	bytes        uint64
 	clocked      uint64    // named the time of their start
 	began, ended time.Time // first start and last end that results named
-	service      *histogram
-	whole        *histogram // due to done
+	service      *report.Histogram
+	whole        *report.Histogram // due to done
 	classes      counter
 	buf          []byte
 	groupings    []*grouping
 	slow         slowest
 	series       series
-	asked        []AskedRate
+	asked        []report.AskedRate
 }
 
 func newTally(now time.Time, by []By) (*tally, error) {
@@ -97,7 +93,7 @@ func newTally(now time.Time, by []By) (*tally, error) {
 		return nil, err
 	}
 	return &tally{start: now, all: totals{
-		service: newHistogram(3), whole: newHistogram(3), classes: newCounter(maxClasses), groupings: groupings,
+		service: report.NewHistogram(3), whole: report.NewHistogram(3), classes: newCounter(maxClasses), groupings: groupings,
 	}}, nil
 }
 
@@ -116,16 +112,16 @@ func (a *totals) record(r *record) {
 	if r.obj == nil {
 		a.raw++
 	}
-	if r.out.RT > 0 {
-		a.service.record(r.out.RT)
+	if r.out.Took > 0 && r.timed() {
+		a.service.Record(r.out.Took)
 	}
-	if r.hasDue() {
-		a.whole.record(r.out.RT + r.out.Lag)
-		if r.out.Lag > lateAfter {
-			a.late++
-		}
+	if r.hasDue() && r.timed() {
+		a.whole.Record(r.out.Took + r.out.Lag)
 	}
-	a.bytes += uint64(max(r.out.N, 0))
+	if r.hasDue() && r.out.Lag > lateAfter {
+		a.late++
+	}
+	a.bytes += uint64(max(r.out.Bytes, 0))
 	a.place(r)
 	if r.out.OK {
 		a.ok++
@@ -142,7 +138,7 @@ func (a *totals) record(r *record) {
 
 // place puts a result into the series: by the worker's clock if that can be right, else by ours.
 func (a *totals) place(r *record) {
-	start, end := r.out.T, r.ended()
+	start, end := r.out.Began, r.ended()
 	if end.IsZero() || start.Year() < earliestYear || end.After(r.at.Add(time.Minute)) {
 		if !r.at.IsZero() {
 			a.series.done(r.at, r)
@@ -170,7 +166,7 @@ func (t *tally) ask(now time.Time, rate float64) {
 	if n == 0 && rate == 0 || n > 0 && t.all.asked[n-1].Rate == rate || n == maxRates {
 		return
 	}
-	t.all.asked = append(t.all.asked, AskedRate{T: float64(now.UnixMilli()) / 1000, Rate: rate})
+	t.all.asked = append(t.all.asked, report.AskedRate{T: float64(now.UnixMilli()) / 1000, Rate: rate})
 }
 
 func (t *tally) summary() Summary {
@@ -189,12 +185,12 @@ func (t *tally) summary() Summary {
 // percentiles reads the histogram; t.mu is held.
 func (t *tally) percentiles() Percentiles {
 	h := t.all.service
-	if h.TotalCount() == 0 {
+	if h.Count() == 0 {
 		return Percentiles{}
 	}
-	v := h.at(50, 90, 99, 99.9)
+	v := h.At(50, 90, 99, 99.9)
 	us := func(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 	return Percentiles{
-		Count: uint64(h.TotalCount()), P50: us(v[0]), P90: us(v[1]), P99: us(v[2]), P999: us(v[3]), Max: us(h.Max()),
+		Count: uint64(h.Count()), P50: us(v[0]), P90: us(v[1]), P99: us(v[2]), P999: us(v[3]), Max: us(h.Max()),
 	}
 }

@@ -3,6 +3,8 @@ package output
 import (
 	"context"
 	"time"
+
+	"github.com/glassq/glassq/internal/report"
 )
 
 const (
@@ -89,7 +91,7 @@ func (o *output) elsewhere() func(context.Context) {
 				return
 			}
 			o.say("run %s: %s results wait in queue %s, not in %s; take them with glassq output --run %s",
-				r.Name, comma(r.Waiting), r.Results, o.queue, r.Name)
+				r.Name, report.Comma(r.Waiting), r.Results, o.queue, r.Name)
 		}
 	}
 }

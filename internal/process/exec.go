@@ -16,6 +16,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 )
 
@@ -23,7 +25,8 @@ import (
 type ExecOptions struct {
 	// Command is the program and its arguments, in which {} stands for the task's body. Without {}
 	// the body is the standard input. With Shell it is one text for sh, in which {} stands for the
-	// body as one word; nothing in a body is ever run.
+	// body as one word wherever it stands; NewExec refuses a {} that no word can be made of, and one in
+	// the text of sh -c. Nothing in a body is ever run.
 	Command []string
 	Shell   bool
 	Timeout time.Duration // then the process group is ended; 0 means none
@@ -70,26 +73,24 @@ func NewExec(opt ExecOptions) (*Exec, error) {
 		return nil, fmt.Errorf("capture of %d bytes; at most %d are kept", opt.Capture, maxCapture)
 	}
 	e := &Exec{opt: opt, argv: slices.Clone(opt.Command), env: ownEnv(), running: map[*os.Process]bool{}}
+	var err error
 	if opt.Shell {
-		text := strings.Join(opt.Command, " ")
-		if strings.TrimSpace(text) == "" {
-			return nil, errors.New("no command to run: give the shell a text, as in: --shell 'wc -c'")
-		}
-		e.argv = []string{"sh", "-c", strings.ReplaceAll(text, placeholder, `"$1"`), "glassq"}
-		if strings.Contains(text, placeholder) {
-			e.argv = append(e.argv, placeholder)
+		if e.argv, err = shellCommand(strings.Join(opt.Command, " ")); err != nil {
+			return nil, err
 		}
 	}
-	var err error
 	if e.path, err = lookUp(e.argv); err != nil {
 		return nil, err
 	}
 	for i, arg := range e.argv {
 		if strings.Contains(arg, placeholder) {
 			if i == 0 {
-				return nil, errors.New("{} is the command itself: the command is fixed here, a task gives it data only")
+				return nil, errors.New(isCommand)
 			}
 			e.holes = append(e.holes, i)
+			if i == programText(e.argv) {
+				return nil, errors.New(intoProgram)
+			}
 		}
 	}
 	if e.null, err = os.Open(os.DevNull); err != nil {
@@ -150,20 +151,20 @@ func (h *execHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Rep
 	if err := opt.Halt.halted(); err != nil {
 		return err
 	}
-	res := glassq.Result{T: time.Now(), Lag: l.Late, W: opt.Worker, A: l.Attempt}
+	res := result.Record{Began: time.Now(), Lag: l.Late, Worker: opt.Worker, Attempt: l.Attempt}
 	end, err := h.run(ctx, l, &res)
 	if err != nil {
 		return err
 	}
-	if !res.OK && res.Err != glassq.ErrClassBadTask {
-		if err := again(l, opt.Retries, res.Err+": "+res.Msg); err != nil {
+	if !res.OK && res.Class != result.ClassBadTask {
+		if err := again(l, opt.Retries, res.Class+": "+res.Message); err != nil {
 			return err
 		}
 	}
-	r.Body = glassq.AppendResult(r.Body, l.Body, l.Type, &res)
+	r.Body = result.Append(r.Body, l.Body, l.Type, &res)
 	r.Type = glassq.TypeJSON
 	if opt.Joblog != nil {
-		line := jobLine{lease: l, host: opt.Worker, began: res.T, took: res.RT, received: res.N, code: max(end.code, 0),
+		line := jobLine{lease: l, host: opt.Worker, began: res.Began, took: res.Took, received: res.Bytes, code: max(end.code, 0),
 			signal: end.signalNumber, command: h.argv}
 		if len(h.e.holes) == 0 {
 			line.sent = int64(len(l.Body))
@@ -180,7 +181,7 @@ func (h *execHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Rep
 }
 
 // run fills res. Its error means that there is nothing to say of the task: it goes back.
-func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *glassq.Result) (ending, error) {
+func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *result.Record) (ending, error) {
 	e := h.e
 	if !h.arguments(l.Body, res) {
 		return ending{}, nil
@@ -191,7 +192,7 @@ func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *glassq.Resu
 	p, pipes, err := h.start(l)
 	if err != nil {
 		if errors.Is(err, syscall.E2BIG) {
-			res.Err, res.Msg = glassq.ErrClassBadTask, fmt.Sprintf("a body of %d bytes is too long for an argument; without {} it is the standard input", len(l.Body))
+			res.Class, res.Message = result.ClassBadTask, tooLong(len(l.Body))
 			return ending{}, nil
 		}
 		return ending{}, fmt.Errorf("start %s: %w", e.argv[0], err) // the machine's trouble: others may do it
@@ -203,7 +204,7 @@ func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *glassq.Resu
 		deadline = newDeadline(p, e.opt.Timeout)
 	}
 	state, err := p.Wait()
-	res.RT = time.Since(res.T)
+	res.Took = time.Since(res.Began)
 	late := deadline.stop(p)
 	stop()
 	pipes.finish()
@@ -222,41 +223,53 @@ func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *glassq.Resu
 }
 
 // arguments fills in the body where {} is.
-func (h *execHandler) arguments(body []byte, res *glassq.Result) bool {
+func (h *execHandler) arguments(body []byte, res *result.Record) bool {
 	h.argv = append(h.argv[:0], h.e.argv...)
 	if len(h.e.holes) == 0 {
 		return true
 	}
 	text := string(body)
 	if strings.IndexByte(text, 0) >= 0 {
-		res.Err, res.Msg = glassq.ErrClassBadTask, "a body with a zero byte cannot be an argument; without {} it is the standard input"
+		res.Class, res.Message = result.ClassBadTask, "a body with a zero byte cannot be an argument; without {} it is the standard input"
 		return false
 	}
+	size := 0
 	for _, i := range h.e.holes {
+		if size += strings.Count(h.argv[i], placeholder) * len(text); size > maxArguments { // E2BIG, before they are made
+			res.Class, res.Message = result.ClassBadTask, tooLong(len(text))
+			return false
+		}
 		h.argv[i] = strings.ReplaceAll(h.argv[i], placeholder, text)
 	}
 	return true
 }
 
+// maxArguments is more bytes than any system takes for the arguments of a process.
+const maxArguments = 8 << 20
+
+func tooLong(n int) string {
+	return fmt.Sprintf("a body of %d bytes is too long for an argument; without {} it is the standard input", n)
+}
+
 // judge fills res from how the process ended.
-func (h *execHandler) judge(res *glassq.Result, end ending, late bool) {
+func (h *execHandler) judge(res *result.Record, end ending, late bool) {
 	switch {
 	case late:
-		res.Err, res.Msg = glassq.ErrClassTimeout, fmt.Sprintf("not done within %v", h.e.opt.Timeout)
+		res.Class, res.Message = result.ClassTimeout, fmt.Sprintf("not done within %v", h.e.opt.Timeout)
 	case end.signal != "":
-		res.Err, res.Msg = glassq.ErrClassSignal, "ended by "+end.signal
+		res.Class, res.Message = result.ClassSignal, "ended by "+end.signal
 	case end.code != 0:
-		res.Err, res.Msg = glassq.ErrClassExit, fmt.Sprintf("exit status %d", end.code)
+		res.Class, res.Message = result.ClassExit, fmt.Sprintf("exit status %d", end.code)
 	default:
 		res.OK = true
 	}
-	res.N = h.out.n
+	res.Bytes = h.out.n
 	res.Code = max(end.code, 0)
 	b := h.more[:0]
 	if end.signal == "" {
 		b = strconv.AppendInt(append(b, `"exit":`...), int64(end.code), 10)
 	} else {
-		b = glassq.AppendJSONString(append(b, `"signal":`...), end.signal)
+		b = jsonline.AppendString(append(b, `"signal":`...), end.signal)
 	}
 	b = h.out.append(b, "stdout")
 	b = h.err.append(b, "stderr")
@@ -312,7 +325,7 @@ func (c *capture) append(b []byte, name string) []byte {
 		}
 		b = append(append(b, ',', '"'), name...)
 		if utf8.Valid(text) {
-			b = glassq.AppendJSONString(append(b, `":`...), string(text))
+			b = jsonline.AppendString(append(b, `":`...), string(text))
 		} else {
 			b = append(b, `_b64":"`...)
 			b = append(base64.StdEncoding.AppendEncode(b, c.kept), '"')

@@ -238,7 +238,7 @@ func TestExecShell(t *testing.T) {
 	tests := []struct{ name, text, body, want string }{
 		{"input", "tr a-z A-Z", "hello", "HELLO"},
 		{"words", "printf '<%s>' {} x", "a b; echo $HOME `id` \"'", "<a b; echo $HOME `id` \"'><x>"},
-		{"in quotes nothing runs", `printf '<%s>' "{}"`, "$(echo bad)", "<$(echo><bad)>"},
+		{"in quotes nothing runs", `printf '<%s>' "{}"`, "$(echo bad)", "<$(echo bad)>"},
 		{"environment", `printf '<%s>' "$GLASSQ_TASK_BODY"`, "a  b", "<a  b>"},
 	}
 	for _, tt := range tests {
@@ -337,7 +337,7 @@ func TestPrinter(t *testing.T) {
 	p.Taken(leases(4, 5))
 	p.set(3, []byte("c"), []byte("3"))
 	p.release(3)
-	p.set(2, []byte("b"), []byte("2\n22\n"))
+	p.set(2, []byte("b\nb\t"), []byte("2\n22\n"))
 	p.release(2)
 	if b.Len() != 0 {
 		t.Errorf("%q printed before the first task ended", b.String())
@@ -348,7 +348,56 @@ func TestPrinter(t *testing.T) {
 	p.release(5)
 	p.Given(4)
 	p.Given(99)
-	if got, want := b.String(), "a\t1\nb\t2\nb\t22\nc\t3\ne\t5\n"; got != want || p.Err() != nil || len(p.order)+len(p.ready)+len(p.ended)+p.held != 0 {
+	if got, want := b.String(), "a\t1\nb\\nb\\t\t2\nb\\nb\\t\t22\nc\t3\ne\t5\n"; got != want || p.Err() != nil || len(p.order)+len(p.ready)+len(p.ended)+p.held != 0 {
 		t.Errorf("printed %q, want %q; %+v", got, want, p)
+	}
+}
+
+// TestPrinterBounds: the tag of many short lines costs no memory, however long the task's body is.
+func TestPrinterBounds(t *testing.T) {
+	body, out := bytes.Repeat([]byte("b"), 4<<20), bytes.Repeat([]byte("\n"), 100_000)
+	for _, keep := range []bool{false, true} {
+		var n counted
+		p := NewPrinter(&n, true, keep)
+		p.Taken([]glassq.Lease{{Number: 1}})
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		p.set(1, body, out)
+		p.release(1)
+		runtime.ReadMemStats(&after)
+		if want := 100_000 * (maxTag + 2); int(n) != want || p.Err() != nil {
+			t.Errorf("keep %v: %d bytes printed, %v; want %d", keep, n, p.Err(), want)
+		}
+		if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 8 {
+			t.Errorf("keep %v: %d MiB allocated", keep, used)
+		}
+	}
+}
+
+type counted int
+
+func (c *counted) Write(b []byte) (int, error) {
+	*c += counted(len(b))
+	return len(b), nil
+}
+
+// TestManyHoles: a command that names the body many times is refused before it is made.
+func TestManyHoles(t *testing.T) {
+	e, err := NewExec(ExecOptions{Command: []string{"true", strings.Repeat("{}", 10_000)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	body := strings.Repeat("x", 1<<20)
+	var r worker.Reply
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err = e.Handler(0).Handle(t.Context(), &glassq.Lease{Task: glassq.Task{Body: []byte(body), Type: glassq.TypeText}}, &r)
+	runtime.ReadMemStats(&after)
+	if err != nil || !bytes.Contains(r.Body, []byte("too long for an argument")) {
+		t.Errorf("%.300s, %v; want a bad task", r.Body[max(0, len(r.Body)-300):], err)
+	}
+	if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 32 {
+		t.Errorf("%d MiB allocated", used)
 	}
 }

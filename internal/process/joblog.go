@@ -30,6 +30,9 @@ func NewJoblog(w io.Writer, goesOn bool) *Joblog {
 	return j
 }
 
+// oneLine makes a field of a line of any text.
+var oneLine = strings.NewReplacer("\n", "\\n", "\t", "\\t", "\r", "\\r")
+
 type jobLine struct {
 	lease          *glassq.Lease
 	host           string
@@ -46,7 +49,7 @@ func (j *Joblog) add(l jobLine) {
 	if host == "" {
 		host = ":"
 	}
-	command := strings.NewReplacer("\n", "\\n", "\t", "\\t", "\r", "\\r").Replace(strings.Join(l.command, " "))
+	command := oneLine.Replace(strings.Join(l.command, " "))
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.n++

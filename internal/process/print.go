@@ -19,20 +19,27 @@ type Printer struct {
 	mu    sync.Mutex // guards the fields below
 	room  sync.Cond  // held has shrunk
 	order []uint64   // lease numbers that are out, as handed out; with keep only
-	ready map[uint64][]byte
+	ready map[uint64]printed
 	ended map[uint64]bool
-	held  int // bytes in ready
-	buf   []byte
-	err   error // the first one of w
+	held  int    // bytes in ready
+	buf   []byte // lines with their tags, up to printStep
+	err   error  // the first one of w
 }
 
-// maxHeld is how many bytes of output wait for an earlier task at most; whoever has more waits too.
-const maxHeld = 64 << 20
+// A printed is the output of a task, and what its lines begin with.
+type printed struct{ tag, out []byte }
 
-// NewPrinter writes to w; with tag each line begins with the task's body and a tab, with keepOrder
-// output comes in the order of the hand-outs, which Taken must be told of.
+const (
+	maxHeld   = 64 << 20 // bytes of output that wait for an earlier task at most; whoever has more waits too
+	maxTag    = 1000     // bytes of a body that stand before each line
+	printStep = 64 << 10 // bytes of lines with their tags that are written at once
+)
+
+// NewPrinter writes to w. With tag each line begins with the task's body, or its first 1,000 bytes, whose line
+// ends and tabs are written as \n, \r and \t, and a tab. With keepOrder output comes in the order of the
+// hand-outs, which Taken must be told of.
 func NewPrinter(w io.Writer, tag, keepOrder bool) *Printer {
-	p := &Printer{w: w, tag: tag, keep: keepOrder, ready: map[uint64][]byte{}, ended: map[uint64]bool{}}
+	p := &Printer{w: w, tag: tag, keep: keepOrder, ready: map[uint64]printed{}, ended: map[uint64]bool{}}
 	p.room.L = &p.mu
 	return p
 }
@@ -54,30 +61,44 @@ func (p *Printer) Given(number uint64) { p.release(number) }
 
 // set gives the output of a task whose body was body.
 func (p *Printer) set(number uint64, body, out []byte) {
+	o := printed{out: out}
+	if p.tag {
+		o.tag = []byte(oneLine.Replace(string(body[:min(len(body), maxTag)])))
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.buf = p.buf[:0]
-	if !p.tag {
-		p.buf = append(p.buf, out...)
-	} else {
-		for line := range bytes.Lines(out) {
-			p.buf = append(append(append(p.buf, body...), '\t'), line...)
-		}
-		if n := len(p.buf); n > 0 && p.buf[n-1] != '\n' {
-			p.buf = append(p.buf, '\n')
-		}
-	}
 	if !p.keep {
-		p.write(p.buf)
+		p.print(o)
 		return
 	}
-	for p.held > 0 && p.held+len(p.buf) > maxHeld && len(p.order) > 0 && p.order[0] != number && p.err == nil {
-		own := slices.Clone(p.buf)
+	for p.held > 0 && p.held+o.size() > maxHeld && len(p.order) > 0 && p.order[0] != number && p.err == nil {
 		p.room.Wait()
-		p.buf = append(p.buf[:0], own...)
 	}
-	p.ready[number] = slices.Clone(p.buf)
-	p.held += len(p.buf)
+	o.out = slices.Clone(out)
+	p.ready[number] = o
+	p.held += o.size()
+}
+
+func (o printed) size() int { return len(o.tag) + len(o.out) }
+
+// print writes o, with its tag in pieces: many short lines are much longer with it. The caller holds mu.
+func (p *Printer) print(o printed) {
+	if !p.tag {
+		p.write(o.out)
+		return
+	}
+	p.buf = p.buf[:0]
+	for line := range bytes.Lines(o.out) {
+		p.buf = append(append(append(p.buf, o.tag...), '\t'), line...)
+		if line[len(line)-1] != '\n' {
+			p.buf = append(p.buf, '\n')
+		}
+		if len(p.buf) >= printStep {
+			p.write(p.buf)
+			p.buf = p.buf[:0]
+		}
+	}
+	p.write(p.buf)
 }
 
 // release says that the task has no more output, and prints what is next.
@@ -94,8 +115,8 @@ func (p *Printer) release(number uint64) {
 	for len(p.order) > 0 && p.ended[p.order[0]] {
 		n := p.order[0]
 		p.order = p.order[1:]
-		p.write(p.ready[n])
-		p.held -= len(p.ready[n])
+		p.print(p.ready[n])
+		p.held -= p.ready[n].size()
 		delete(p.ready, n)
 		delete(p.ended, n)
 	}

@@ -8,7 +8,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/text/language"
@@ -22,26 +24,62 @@ const MaxSize = 256 << 10
 const maxFaults = 3
 
 // Compile reads a schema and returns what checks a JSON text against it. The check's error names the
-// path and the kind of the first faults; it is safe for concurrent use.
+// path and the kind of the first faults; it is safe for concurrent use. Its time and memory are bounded by the
+// length of the body, whatever the schema makes of it: a check that takes more is an error.
 func Compile(text string) (func(body []byte) error, error) {
+	first, err := compile(text)
+	if err != nil {
+		return nil, err
+	}
+	idle := sync.Pool{New: func() any {
+		s, err := compile(text)
+		if err != nil {
+			panic("schema: what was compiled does not compile: " + err.Error())
+		}
+		return s
+	}}
+	idle.Put(first)
+	return func(body []byte) error {
+		s := idle.Get().(*metered)
+		defer idle.Put(s)
+		return s.check(body)
+	}, nil
+}
+
+// A metered schema is used by one goroutine at a time.
+type metered struct {
+	s *jsonschema.Schema
+	m meter
+}
+
+func compile(text string) (*metered, error) {
 	if len(text) > MaxSize {
 		return nil, fmt.Errorf("a schema of %d bytes; the limit is %d", len(text), MaxSize)
+	}
+	if _, err := survey([]byte(text)); err != nil {
+		return nil, err
 	}
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
 	if err != nil {
 		return nil, err
 	}
 	const name = "schema:queue"
+	s := &metered{}
 	c := jsonschema.NewCompiler()
 	c.UseLoader(noLoader{})
+	c.UseRegexpEngine(s.m.compile)
 	if err := c.AddResource(name, doc); err != nil {
 		return nil, err
 	}
-	s, err := c.Compile(name)
+	err = s.m.within(maxPatterns, errPatterns, func() (err error) {
+		s.s, err = c.Compile(name)
+		return sentence(err)
+	})
 	if err != nil {
-		return nil, sentence(err)
+		return nil, err
 	}
-	return func(body []byte) error { return check(s, body) }, nil
+	s.m.count(reflect.ValueOf(s.s), map[*jsonschema.Schema]bool{})
+	return s, nil
 }
 
 // noLoader refuses what a schema refers to outside of itself.
@@ -51,12 +89,16 @@ func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("it refers to %s; a schema must be whole in itself ($defs)", url)
 }
 
-func check(s *jsonschema.Schema, body []byte) error {
+func (s *metered) check(body []byte) error {
+	values, err := survey(body)
+	if err != nil {
+		return err
+	}
 	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("not JSON: %w", err)
 	}
-	err = s.Validate(v)
+	err = s.m.within(stepsBase+stepsValue*values+stepsByte*len(body), errSteps, func() error { return s.s.Validate(v) })
 	if e, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
 		return errors.New(strings.Join(faults(nil, e), "; "))
 	}

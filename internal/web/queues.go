@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/envelope"
 )
 
 // maxPeek bounds one page of peek.
@@ -83,18 +84,25 @@ func (s *Server) peek(rw http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	out := []byte(`{"tasks":[`)
+	rw.Header().Set("Content-Type", typeJSON)
 	for i := range tasks {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = glassq.AppendPeeked(out, &tasks[i])
+		out = envelope.AppendPeeked(out, &tasks[i])
+		if len(out) >= answerChunk { // bodies may be six times as long as JSON
+			if err := write(rw, out); err != nil {
+				return done(err)
+			}
+			out = out[:0]
+		}
 	}
 	out = append(out, ']')
 	if next != 0 {
 		out = append(out, `,"next":`...)
 		out = appendUint(out, next)
 	}
-	return done(send(rw, http.StatusOK, typeJSON, append(out, '}', '\n')))
+	return done(write(rw, append(out, '}', '\n')))
 }
 
 // purge ends the tasks of the given states, delayed and ready when none is given.

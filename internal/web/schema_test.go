@@ -1,9 +1,12 @@
 package web
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/schema"
 )
@@ -14,7 +17,7 @@ func TestQueueSchemas(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
-	b := glassq.NewBroker(e, glassq.Limits{})
+	b := broker.New(e, glassq.Limits{})
 	if err := b.UseSchemas(t.Context(), schema.Compile); err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +44,7 @@ func TestQueueSchemas(t *testing.T) {
 	})
 
 	// Another broker on the same store, as after a restart, knows the schemas.
-	again := glassq.NewBroker(e, glassq.Limits{})
+	again := broker.New(e, glassq.Limits{})
 	if err := again.UseSchemas(t.Context(), schema.Compile); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +53,41 @@ func TestQueueSchemas(t *testing.T) {
 		{"drop", "DELETE", urls, "", "", 200, ""},
 		{"its schema went with it", "POST", urls + "/tasks", typeJSON, `{"body":"x"}`, 200, ""},
 	})
-	runSteps(t, New(glassq.NewBroker(e, glassq.Limits{}), Options{}), []step{
+	runSteps(t, New(broker.New(e, glassq.Limits{}), Options{}), []step{
 		{"without a compiler", "PATCH", urls, typeJSON, `{"task_schema":true}`, 501, "unsupported"},
 	})
+}
+
+// TestChecksEndWithTheRequest: a put of many tasks whose client has gone is checked no further.
+func TestChecksEndWithTheRequest(t *testing.T) {
+	e, err := disk.Open("mem:", disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	b := broker.New(e, glassq.Limits{})
+	checked := 0
+	ctx, gone := context.WithCancel(t.Context())
+	counts := func(string) (func([]byte) error, error) {
+		return func([]byte) error {
+			if checked++; checked == 2 {
+				gone()
+			}
+			return nil
+		}, nil
+	}
+	if err := b.UseSchemas(t.Context(), counts); err != nil {
+		t.Fatal(err)
+	}
+	all := glassq.Schema("true")
+	if _, err := b.Configure(t.Context(), "q", glassq.SettingsChange{TaskSchema: &all}); err != nil {
+		t.Fatal(err)
+	}
+	tasks := make([]glassq.Task, 100)
+	for i := range tasks {
+		tasks[i] = glassq.Task{Queue: "q", Type: glassq.TypeJSON, Body: []byte("1")}
+	}
+	if _, err := b.Put(ctx, tasks); !errors.Is(err, context.Canceled) || checked != 2 {
+		t.Errorf("%v after %d checks; want the end of the request after 2", err, checked)
+	}
 }

@@ -1,5 +1,5 @@
 """One client of a manager, in the way that its first argument says. Python 2.7 and 3."""
-import multiprocessing, os, sys, threading, time
+import copy, multiprocessing, os, pickle, signal, sys, threading, time
 from multiprocessing.managers import BaseManager
 
 
@@ -33,6 +33,26 @@ def child(t):
     say(t.get())
 
 
+def own():
+    say(connect().get_task_queue().get())
+
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def look(t):
+    t.empty()
+
+
+def work(t, ready, go):
+    say(t.get()); ready.set(); go.wait(); kill()
+
+
+def thread(t, taken):
+    say(t.get()); taken.set(); time.sleep(1000)
+
+
 def race(n):
     for _ in range(n):
         m = connect()
@@ -49,6 +69,7 @@ if __name__ == '__main__':
         except multiprocessing.AuthenticationError:
             say('refused')
         sys.exit()
+    multiprocessing.current_process().authkey = os.environ['MANAGER_KEY'].encode('ascii')  # for copies
     m = connect()
     t = m.get_task_queue()
     if mode == 'wait':
@@ -68,6 +89,23 @@ if __name__ == '__main__':
         p = multiprocessing.Process(target=child, args=(t,))
         p.start(); p.join()
         say(t.get()); os._exit(0)
+    elif mode == 'copied':  # killed at work, after a copy was dropped
+        say(t.get()); y = copy.copy(t); del y; kill()
+    elif mode == 'pickled':
+        say(t.get()); y = pickle.loads(pickle.dumps(t)); del y; kill()
+    elif mode == 'siblings':  # one ends well, then the other is killed at work
+        ready, go = multiprocessing.Event(), multiprocessing.Event()
+        a, b = multiprocessing.Process(target=look, args=(t,)), multiprocessing.Process(target=work, args=(t, ready, go))
+        b.start(); ready.wait(); a.start(); a.join(); go.set(); b.join()
+    elif mode == 'pool':  # the worker of a pool ends, then the program is killed
+        say(t.get())
+        p = multiprocessing.Pool(2); p.apply(look, (t,)); p.close(); p.join(); kill()
+    elif mode == 'daemon':  # the program ends well while another thread is at work
+        taken = threading.Event()
+        x = threading.Thread(target=thread, args=(t, taken)); x.daemon = True
+        x.start(); taken.wait()
+    elif mode == 'own':  # a child with a proxy of its own, which ends well
+        p = multiprocessing.Process(target=own); p.start(); p.join()
     elif mode == 'threads':
         ts = [threading.Thread(target=race, args=(20,)) for _ in range(4)]
         for x in ts: x.start()

@@ -13,8 +13,8 @@ import (
 type Delivery string
 
 const (
-	// OnNextCall: with the next call on that connection. At its end, when the proxy was released; else the
-	// item goes back. It is what the zero value means.
+	// OnNextCall: with the next call on that connection. At its end, when the client let go of its proxies
+	// before, as far as the wire tells that (see refs.go); else the item goes back. It is what the zero value means.
 	OnNextCall Delivery = "on_next_call"
 	// OnRead: the same, and at the end in any case. A program that dies at work loses its item.
 	OnRead Delivery = "on_read"
@@ -54,13 +54,13 @@ const maxUndone = 10_000
 
 // take notes an item that goes to the client.
 func (c *conn) take(l *glassq.Lease, id string) {
-	c.s.hold(l.Token())
+	c.s.hold(c, l.Token(), id)
 	c.fresh = true
 	if c.s.delivery(l.Queue) == OnTaskDone {
 		c.undone = append(c.undone, *l)
 		return
 	}
-	c.held, c.heldBy = l, id
+	c.held = l
 }
 
 // only is the one item that the client has, nil for none or several.
@@ -123,6 +123,8 @@ func (c *conn) ack(t glassq.Token) error {
 // settle ends or gives back what the client has at the end of its connection. What it has read is counted
 // as a try, but for the end of the server.
 func (c *conn) settle() {
+	letGo := c.s.ended(c)
+	unread := c.reset && c.fresh
 	ctx := context.WithoutCancel(c.ctx) // which may have ended with the server
 	warn := func(l *glassq.Lease, err error) {
 		if err != nil {
@@ -131,14 +133,14 @@ func (c *conn) settle() {
 	}
 	draining := c.s.draining.Load()
 	back := func(l *glassq.Lease, unread bool) {
-		_, err := c.s.store.Nack(ctx, []glassq.Nack{{Token: l.Token(), Undone: unread || draining,
+		_, err := c.s.store.Nack(ctx, []glassq.Nack{{Token: l.Token(), Delay: glassq.AtOnce, Undone: unread || draining,
 			Reason: "the Python client ended without another call"}})
 		warn(l, err)
 	}
 	for i := range c.undone {
 		l := &c.undone[i]
 		c.s.drop(l.Token())
-		back(l, c.reset && c.fresh && c.held == nil && i == len(c.undone)-1)
+		back(l, unread && c.held == nil && i == len(c.undone)-1)
 	}
 	c.undone = nil
 	l := c.held
@@ -151,13 +153,13 @@ func (c *conn) settle() {
 	if !c.reset {
 		switch c.s.delivery(l.Queue) {
 		case OnNextCall:
-			done = c.s.useCredit(c.heldBy)
+			done = letGo
 		case OnRead:
 			done = !draining // then it is not the client that ended
 		}
 	}
 	if !done {
-		back(l, c.reset)
+		back(l, unread)
 		return
 	}
 	_, err := c.s.store.Ack(ctx, []glassq.Ack{{Token: l.Token()}})

@@ -19,20 +19,18 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 )
 
 const (
 	handshakeTime = 10 * time.Second // for the handshake, and again for the first request
-	stallTimeout  = 60 * time.Second // longest silence within a message
 	writeTimeout  = 30 * time.Second // after which a reply counts as not delivered
 	failurePause  = 250 * time.Millisecond
 	drainFor      = 10 * time.Second
-	leaseLength   = 60 * time.Second // of an item that its getter has not confirmed, extended meanwhile
-	maxStrangers  = 256              // connections that have not shown the key
-	maxFromOne    = 64               // of them from one address of another machine
-	maxIdents     = 100_000
+	leaseLength   = 60 * time.Second          // of an item that its getter has not confirmed, extended meanwhile
+	maxStrangers  = 256                       // connections that have not shown the key
+	maxFromOne    = 64                        // of them from one address of another machine
 	maxParked     = glassq.BodiesInFlight / 2 // bytes of large values whose puts wait for room
-	creditFor     = 10 * time.Second          // how long a released proxy explains the end of its connection
 )
 
 // Options tunes New.
@@ -41,13 +39,13 @@ type Options struct {
 	Strict  bool              // refuse the MD5 answers of Python 3.11 and older
 	Queues  map[string]string // registered names beside get_<x>_queue: name to queue
 	MaxBody int               // most bytes of one task's body; 0 means glassq.DefaultMaxBody
-	Budget  *glassq.Budget    // bounds the bodies in flight of all doors that share it; nil makes one
+	Intake  *door.Intake      // bounds the bodies in flight of all doors that share it; nil makes one
 	Logger  *slog.Logger      // nil discards
 
 	Delivery map[string]Delivery // by queue, "" for all others; nil means OnNextCall
 }
 
-// A Store is what the door stands before, normally a glassq.Broker.
+// A Store is what the door stands before, normally a broker.Broker.
 type Store interface {
 	glassq.Store
 	glassq.Waits
@@ -57,7 +55,7 @@ type Store interface {
 type Server struct {
 	store    Store
 	opt      Options
-	budget   *glassq.Budget
+	intake   *door.Intake
 	log      *slog.Logger
 	draining atomic.Bool
 
@@ -67,16 +65,9 @@ type Server struct {
 	from      map[string]int // of them, by address of other machines; guarded by mu
 
 	conns  map[*conn]struct{}      // guarded by mu
-	idents map[string]*ident       // guarded by mu
+	idents map[string]*ident       // that have references; guarded by mu
 	held   map[uint64]glassq.Token // unconfirmed items of live connections; guarded by mu
 	counts map[string]*count       // by queue; guarded by mu
-}
-
-// An ident is one proxy handed out by create.
-type ident struct {
-	balanced bool // the decref that follows every create has come
-	credits  int  // decrefs since: each explains the end of one connection
-	at       time.Time
 }
 
 // A count is of task_done, which is of this door alone and begins anew with the server.
@@ -98,10 +89,10 @@ func New(s Store, opt Options) *Server {
 	if opt.MaxBody == 0 {
 		opt.MaxBody = glassq.DefaultMaxBody
 	}
-	m := &Server{store: s, opt: opt, budget: opt.Budget, log: opt.Logger, conns: map[*conn]struct{}{},
+	m := &Server{store: s, opt: opt, intake: opt.Intake, log: opt.Logger, conns: map[*conn]struct{}{},
 		from: map[string]int{}, idents: map[string]*ident{}, held: map[uint64]glassq.Token{}, counts: map[string]*count{}}
-	if m.budget == nil {
-		m.budget = glassq.NewBudget(glassq.BodiesInFlight)
+	if m.intake == nil {
+		m.intake = door.NewIntake(glassq.BodiesInFlight)
 	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
@@ -273,61 +264,18 @@ func (s *Server) extend(ctx context.Context) {
 	}
 }
 
-func (s *Server) hold(t glassq.Token) {
+// hold notes an item that goes to c, by a get through an ident.
+func (s *Server) hold(c *conn, t glassq.Token, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held[t.Number] = t
+	c.refs.heldBy = id
 }
 
 func (s *Server) drop(t glassq.Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.held, t.Number)
-}
-
-// created notes a proxy.
-func (s *Server) created(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.idents) >= maxIdents {
-		for old := range s.idents { // any: an unknown one still resolves
-			delete(s.idents, old)
-			break
-		}
-	}
-	s.idents[id] = &ident{}
-}
-
-// released notes a decref.
-func (s *Server) released(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.idents[id]
-	switch {
-	case p == nil: // of an earlier run of the server
-		if len(s.idents) < maxIdents && strings.HasPrefix(id, identPrefix) {
-			s.idents[id] = &ident{balanced: true, credits: 1, at: time.Now()}
-		}
-	case !p.balanced:
-		p.balanced = true
-	default:
-		p.credits++
-		p.at = time.Now()
-	}
-}
-
-// useCredit tells whether the proxy was released, which explains one end of a connection.
-func (s *Server) useCredit(id string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.idents[id]
-	if p == nil || p.credits == 0 || time.Since(p.at) > creditFor {
-		return false
-	}
-	if p.credits--; p.credits == 0 {
-		delete(s.idents, id)
-	}
-	return true
 }
 
 // count is that of a queue; the caller holds mu.

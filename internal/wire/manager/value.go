@@ -3,9 +3,12 @@ package manager
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
 	"github.com/glassq/glassq/internal/wire/manager/pickle"
 )
 
@@ -30,6 +33,9 @@ func (c *conn) toTask(v *pickle.Value, queue string) (t glassq.Task, refused *ex
 		t.Type, t.Body = glassq.TypeJSON, pickle.AppendOpaque(nil, raw)
 		return t, nil
 	}
+	if r.Bytes > int64(c.s.opt.MaxBody) {
+		return t, c.tooLong(r.Bytes)
+	}
 	switch {
 	case v.Kind == pickle.Text, v.Kind == pickle.Str && utf8.Valid(v.Raw):
 		t.Type, t.Body = glassq.TypeText, v.Raw
@@ -37,8 +43,8 @@ func (c *conn) toTask(v *pickle.Value, queue string) (t glassq.Task, refused *ex
 		t.Type, t.Body = glassq.TypeOctets, v.Raw
 	default:
 		t.Type = glassq.TypeJSON
-		if t.Body, err = pickle.AppendJSON(nil, v, false); err != nil {
-			return t, &exception{"TypeError", err.Error()}
+		if t.Body, refused = c.json(v, false); refused != nil {
+			return t, refused
 		}
 	}
 	if r.Exact {
@@ -49,11 +55,29 @@ func (c *conn) toTask(v *pickle.Value, queue string) (t glassq.Task, refused *ex
 	case err == nil && base64.StdEncoding.EncodedLen(len(raw))+len(pyHeader) <= glassq.MaxMeta:
 		t.Headers = map[string]string{pyHeader: base64.StdEncoding.EncodeToString(raw)}
 	case t.Type == glassq.TypeJSON:
-		if t.Body, err = pickle.AppendJSON(nil, v, true); err != nil {
-			return t, &exception{"TypeError", err.Error()}
+		if t.Body, refused = c.json(v, true); refused != nil {
+			return t, refused
 		}
 	}
 	return t, nil
+}
+
+// json prints v as a body.
+func (c *conn) json(v *pickle.Value, exact bool) ([]byte, *exception) {
+	b, err := pickle.AppendJSON(nil, v, exact, c.s.opt.MaxBody)
+	switch {
+	case errors.Is(err, pickle.ErrTooLong):
+		return nil, c.tooLong(int64(c.s.opt.MaxBody) + 1)
+	case err != nil:
+		return nil, &exception{"TypeError", err.Error()}
+	}
+	return b, nil
+}
+
+// tooLong refuses a value that takes at least n bytes.
+func (c *conn) tooLong(n int64) *exception {
+	return &exception{"ValueError", fmt.Sprintf("body of at least %d bytes, with shared parts written out wherever they are; the limit is %d (serve --max-body)",
+		n, c.s.opt.MaxBody)}
 }
 
 // opaque tells whether the queue takes instances of classes of the program's own.
@@ -71,7 +95,8 @@ func (c *conn) appendValue(dst []byte, t *glassq.Task) []byte {
 			}
 		}
 	}
-	if t.Type == glassq.TypeJSON {
+	form := jsonline.FormOf(t.Body, t.Type)
+	if form == jsonline.JSON {
 		if raw, ok := opaqueOf(t.Body); ok {
 			if out, ok := c.appendPickle(dst, raw, t.Queue); ok {
 				return out
@@ -83,7 +108,7 @@ func (c *conn) appendValue(dst []byte, t *glassq.Task) []byte {
 			}
 		}
 	}
-	if t.Type == glassq.TypeOctets || !utf8.Valid(t.Body) {
+	if form == jsonline.Octets {
 		return pickle.AppendBytes(dst, t.Body, c.dialect())
 	}
 	return pickle.AppendText(dst, t.Body, c.dialect())

@@ -33,7 +33,7 @@ func (c *conn) answer(quiet bool, text string) {
 // answerFailure is answer for what was not done: the client that wants no answer is counted.
 func (c *conn) answerFailure(quiet bool, text string) {
 	if quiet {
-		c.n.quietFailures++
+		c.s.count.quietFailures.Add(1)
 		return
 	}
 	c.say(text)
@@ -41,7 +41,7 @@ func (c *conn) answerFailure(quiet bool, text string) {
 
 // clientError answers what is wrong with a command.
 func (c *conn) clientError(fault string) {
-	c.answerFailure(c.cmd.quiet && !c.cmd.cut, "CLIENT_ERROR "+fault+"\r\n")
+	c.answerFailure(c.cmd.quiet, "CLIENT_ERROR "+fault+"\r\n")
 }
 
 // failure is the answer to an error of the broker. lost is what is said of a lost lease.

@@ -66,7 +66,7 @@ func (s *Server) nextLoop() *loop {
 	defer s.mu.Unlock()
 	if s.turn++; s.turn == 1 && !s.draining.Load() {
 		stats, err := s.store.Stats(context.Background())
-		s.gathers = err == nil && stats.Sync == "always"
+		s.gathers = err == nil && stats.AnswersWait
 		for range loops() {
 			p, err := newPoll()
 			if err != nil {
@@ -370,6 +370,10 @@ func (l *loop) reserve() {
 	leases, err := l.s.store.Reserve(first.c.durably(), glassq.Reserve{
 		Queue: queue, Max: len(same), Take: open == 0, Lease: first.t.length})
 	for i, w := range same {
+		if i > 0 && i == len(leases) { // the others may have had no room in this answer
+			l.gets = append(l.gets, same[i:]...)
+			return
+		}
 		c := w.c
 		if err == nil && i >= len(leases) && w.t.wait > 0 {
 			l.leave(c, nil) // it asks again, and waits

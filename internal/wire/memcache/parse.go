@@ -41,7 +41,7 @@ type command struct {
 	exptime int64  // seconds, as sent
 	size    int    // bytes of body that follow; -1 for a command without one
 	lease   uint64 // the cas field
-	quiet   bool   // noreply
+	quiet   bool   // noreply: nothing is answered
 	fault   string // why it is refused, without CLIENT_ERROR; "" when it is fine
 	cut     bool   // where its body ends is not known: the connection cannot go on
 }
@@ -52,10 +52,11 @@ const (
 )
 
 // parseCommand reads a line without its line end. What is wrong with it is in c.fault and c.cut; a
-// command that is not known has verbNone.
+// command that is not known has verbNone. Whatever is wrong, c.quiet is right.
 func parseCommand(line []byte, c *command) {
+	line, quiet := cutNoreply(line)
 	word, rest := token(line)
-	*c = command{size: -1, rest: rest}
+	*c = command{size: -1, rest: rest, quiet: quiet}
 	switch string(word) {
 	case "set":
 		c.verb = verbSet
@@ -79,7 +80,7 @@ func parseCommand(line []byte, c *command) {
 	case "flush":
 		c.verb = verbFlush
 		c.key, rest = token(rest)
-		c.quiet = c.tail(rest)
+		c.tail(rest)
 	case "flush_all":
 		c.verb = verbFlushAll
 		c.flushAll()
@@ -90,7 +91,7 @@ func parseCommand(line []byte, c *command) {
 	case "verbosity":
 		c.verb = verbVerbosity
 		_, rest = token(rest)
-		c.quiet = c.tail(rest)
+		c.tail(rest)
 	case "quit":
 		c.verb = verbQuit
 	case "replace", "append", "prepend":
@@ -104,7 +105,30 @@ func parseCommand(line []byte, c *command) {
 	}
 }
 
-// storage reads <key> <flags> <exptime> <bytes> [<lease>] [noreply].
+// cutNoreply takes noreply off the end of a line, and reports whether it was there: then the client reads no
+// answer, whatever becomes of the command, and one that was sent all the same would be taken for that to its
+// next command. So this is asked before anything else of the line is looked at.
+func cutNoreply(line []byte) (rest []byte, quiet bool) {
+	rest, quiet = bytes.CutSuffix(bytes.TrimRight(line, " "), wordNoreply)
+	if !quiet {
+		return line, false
+	}
+	verb, args := token(rest)
+	switch string(verb) {
+	case "get", "gets", "gat", "gats", "stats", "mg", "ms", "md", "ma", "mn", "me":
+		return line, false // sent for their answers: it is a key there, or a flag
+	case "flush_all", "verbosity":
+		return rest, true
+	}
+	if key, _ := token(args); len(key) == 0 {
+		return line, false // it is the key
+	}
+	return rest, true
+}
+
+var wordNoreply = []byte(" noreply")
+
+// storage reads <key> <flags> <exptime> <bytes> [<lease>].
 func (c *command) storage() {
 	var flags, exptime, size, word []byte
 	rest := c.rest
@@ -129,9 +153,7 @@ func (c *command) storage() {
 			c.fault = badFormat
 		}
 	}
-	if len(rest) > 0 {
-		c.quiet = c.tail(rest)
-	}
+	c.tail(rest)
 }
 
 // length reads the size of a body.
@@ -147,52 +169,48 @@ func (c *command) length(word []byte) {
 	}
 }
 
-// tail reads what may end a line: noreply, or nothing.
-func (c *command) tail(rest []byte) (quiet bool) {
-	word, rest := token(rest)
-	quiet = string(word) == "noreply"
-	if more, _ := token(rest); len(more) > 0 || len(word) > 0 && !quiet {
+// tail refuses what is left of a line.
+func (c *command) tail(rest []byte) {
+	if word, _ := token(rest); len(word) > 0 {
 		c.fault = badFormat
 	}
-	return quiet
 }
 
-// delete reads <key> [0] [noreply].
+// delete reads <key> [0].
 func (c *command) delete() {
 	c.key, c.rest = token(c.rest)
 	word, rest := token(c.rest)
 	if string(word) == "0" {
 		c.rest = rest
 	}
-	c.quiet = c.tail(c.rest)
+	c.tail(c.rest)
 	if len(c.key) == 0 {
 		c.fault = badFormat
 	}
 }
 
-// touch reads <key> <seconds> [noreply].
+// touch reads <key> <seconds>.
 func (c *command) touch() {
 	c.key, c.rest = token(c.rest)
 	word, rest := token(c.rest)
 	var ok bool
-	c.quiet = c.tail(rest)
+	c.tail(rest)
 	if c.exptime, ok = signed(word); !ok {
 		c.fault = badFormat
 	}
 }
 
-// flushAll reads [0] [noreply].
+// flushAll reads [0].
 func (c *command) flushAll() {
 	word, rest := token(c.rest)
-	if n, ok := number(word); ok && n == 0 {
-		c.rest = rest
-	} else if ok {
+	switch n, ok := number(word); {
+	case ok && n > 0:
 		c.fault = "flush_all cannot wait"
-		c.rest = rest
-		_ = c.tail(rest)
-		return
+	case ok:
+		c.tail(rest)
+	default:
+		c.tail(c.rest)
 	}
-	c.quiet = c.tail(c.rest)
 }
 
 // token returns the first word of b, "" for none, and what follows it.

@@ -10,7 +10,7 @@ import (
 
 // A tally is what one connection has done since its last flush.
 type tally struct {
-	gets, hits, sets, read, written, quietFailures uint64
+	gets, hits, sets, read, written uint64
 }
 
 // counters are those of the whole door.
@@ -24,8 +24,7 @@ func (n *counters) add(t *tally) {
 	for _, x := range []struct {
 		to   *atomic.Uint64
 		from uint64
-	}{{&n.gets, t.gets}, {&n.hits, t.hits}, {&n.sets, t.sets}, {&n.read, t.read}, {&n.written, t.written},
-		{&n.quietFailures, t.quietFailures}} {
+	}{{&n.gets, t.gets}, {&n.hits, t.hits}, {&n.sets, t.sets}, {&n.read, t.read}, {&n.written, t.written}} {
 		if x.from > 0 {
 			x.to.Add(x.from)
 		}

@@ -63,7 +63,15 @@ func (d *Decoder) build(op byte) error {
 		if op == opNewObj {
 			k = New
 		}
-		d.push(d.fold(d.makeRecord(k, class, args)))
+		v := d.fold(d.makeRecord(k, class, args))
+		n := len(v.Raw) + len(v.Items)
+		if v.record() {
+			n += len(v.Items[1].Items)
+		}
+		if err := d.copies(n); err != nil {
+			return err
+		}
+		d.push(v)
 	case opNewObjEx:
 		kwargs, args, class := d.pop(), d.pop(), d.pop()
 		if kwargs == nil || args == nil || class == nil || args.Kind != Tuple || kwargs.Kind != Dict {
@@ -148,6 +156,9 @@ func (d *Decoder) global(op byte) error {
 	if len(module) == 0 || len(name) == 0 || len(module)+len(name) > longest || !utf8.Valid(module) || !utf8.Valid(name) ||
 		bytes.IndexByte(module, '\n') >= 0 || bytes.IndexByte(name, '\n') >= 0 {
 		return d.fail("%.60q %.60q is not the name of a class", module, name)
+	}
+	if err := d.copies(len(module) + len(name)); err != nil {
+		return err
 	}
 	v := d.node(Global)
 	v.Raw = append(append(append(make([]byte, 0, len(module)+1+len(name)), module...), '\n'), name...)

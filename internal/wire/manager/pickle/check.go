@@ -8,10 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// ErrTooDeep and ErrTooMany refuse a value whoever is to get it.
+// ErrTooDeep and ErrTooMany refuse a value whoever is to get it, ErrTooLong what would be printed of it.
 var (
 	ErrTooDeep = errors.New("containers within containers beyond the limit")
 	ErrTooMany = errors.New("more values than the limit, when shared ones are counted wherever they are")
+	ErrTooLong = errors.New("longer than the limit, when shared parts are written out wherever they are")
 )
 
 // A Report tells what a value is made of.
@@ -23,6 +24,9 @@ type Report struct {
 	// Exact: the text or JSON of the value is all there is to it, for Python as well. Otherwise a getter
 	// in Python needs the pickle, or JSON made with exact.
 	Exact bool
+	// Bytes is how long the texts and data of the value are, shared ones counted wherever they are. JSON of
+	// plain data is no shorter.
+	Bytes int64
 }
 
 // Check looks through v. It must be called once before v is encoded or printed as JSON. The error is
@@ -35,6 +39,7 @@ func Check(v *Value, lim Limits) (Report, error) {
 	if v.Kind == Global {
 		c.foreign("the class or function %s", describe(v))
 	}
+	c.r.Bytes = v.bytes
 	return c.r, nil
 }
 
@@ -78,7 +83,7 @@ func (c *checker) look(v *Value, level int) error {
 		return ErrTooDeep
 	}
 	if v.Kind < List {
-		v.state, v.depth, v.size = done, 1, 1
+		v.state, v.depth, v.size, v.bytes = done, 1, 1, int64(len(v.Raw))
 		c.leaf(v)
 		return nil
 	}
@@ -90,12 +95,13 @@ func (c *checker) look(v *Value, level int) error {
 		c.args = v.Items[1]
 	}
 	v.state = open
-	size, depth := int64(1), int32(1)
+	size, depth, bytes := int64(1), int32(1), int64(0)
 	err := v.children(func(x *Value) error {
 		if err := c.look(x, level+1); err != nil {
 			return err
 		}
 		size += int64(max(x.size, 1))
+		bytes += x.bytes
 		depth = max(depth, x.depth+1)
 		if size > int64(c.lim.Nodes) {
 			return ErrTooMany
@@ -105,8 +111,10 @@ func (c *checker) look(v *Value, level int) error {
 	if err != nil {
 		return err
 	}
-	v.state, v.depth, v.size = done, depth, int32(size)
-	c.container(v, args)
+	v.state, v.depth, v.size, v.bytes = done, depth, int32(size), bytes
+	if c.r.Foreign == "" { // the first fault is enough, and circles are never looked at twice
+		c.container(v, args)
+	}
 	return nil
 }
 

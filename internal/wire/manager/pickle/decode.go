@@ -35,6 +35,7 @@ func (l Limits) withDefaults() Limits {
 var ErrPickle = errors.New("not an acceptable pickle")
 
 const (
+	maxCopied = 1 << 20 // bytes and items copied beyond the length of a pickle
 	slabSize  = 64
 	keepSlabs = 8 // kept for the next pickle
 	keepStack = 1024
@@ -55,13 +56,22 @@ type Decoder struct {
 	marks []int // heights of the stack
 	memo  []*Value
 	saved int // entries in memo
+
+	copied int // bytes and items that became part of a second value
 }
 
 // Decode reads b, which must be one whole pickle. The value and what it refers to is valid until the
 // next call, and aliases b. proto is what the pickle says of itself, 0 when nothing. An error is an
 // ErrPickle that names the byte; time and memory are bounded by the length of b and the limits.
 func (d *Decoder) Decode(b []byte) (v *Value, proto int, err error) {
-	d.reset(b)
+	d.Forget()
+	return d.run(b)
+}
+
+// run reads b and keeps the values of what was read before.
+func (d *Decoder) run(b []byte) (v *Value, proto int, err error) {
+	d.in, d.at, d.ops, d.proto, d.copied = b, 0, 0, 0, 0
+	d.stack, d.marks, d.memo, d.saved = d.stack[:0], d.marks[:0], d.memo[:0], 0
 	lim := d.Limits.withDefaults()
 	for {
 		if d.at >= len(d.in) {
@@ -91,8 +101,10 @@ func (d *Decoder) Decode(b []byte) (v *Value, proto int, err error) {
 	return d.stack[0], d.proto, nil
 }
 
-func (d *Decoder) reset(b []byte) {
-	d.in, d.at, d.ops, d.proto = b, 0, 0, 0
+// Forget ends the life of the value that was decoded last, and gives up most of the memory that a large
+// one took. Decode does it too.
+func (d *Decoder) Forget() {
+	d.in = nil
 	if len(d.slabs) > keepSlabs {
 		d.slabs = d.slabs[:keepSlabs:keepSlabs]
 	}
@@ -109,11 +121,23 @@ func (d *Decoder) reset(b []byte) {
 	if cap(d.stack) > keepStack {
 		d.stack = nil
 	}
+	if cap(d.marks) > keepStack {
+		d.marks = nil
+	}
 	if cap(d.memo) > keepStack {
 		d.memo = nil
 	}
-	clear(d.memo)
-	d.stack, d.marks, d.memo, d.saved = d.stack[:0], d.marks[:0], d.memo[:0], 0
+	clear(d.stack[:cap(d.stack)]) // what points to a slab keeps it
+	clear(d.memo[:cap(d.memo)])
+}
+
+// copies counts n bytes or items that become part of a second value. A pickler makes such values of parts
+// that belong to them alone, and so copies no more than it writes.
+func (d *Decoder) copies(n int) error {
+	if d.copied += n; d.copied > len(d.in)+maxCopied {
+		return d.fail("many objects made of the same parts, %d bytes so far", d.copied)
+	}
+	return nil
 }
 
 func (d *Decoder) fail(format string, args ...any) error {

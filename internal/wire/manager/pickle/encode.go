@@ -22,6 +22,11 @@ const (
 // errCycle refuses a record that is among its own arguments.
 var errCycle = errors.New("an object that is needed to make itself")
 
+const (
+	longest   = 64 << 20 // bytes of a pickle, which sharing keeps near the length of the body: only circles reach it
+	shareFrom = 32       // bytes of a text or data that is written once and then referred to
+)
+
 // Append appends v, which [Check] has looked at, as instructions without PROTO and STOP. Texts of Python
 // 3 and of JSON are str in either Python; a str of Python 2 is text in Python 3 when it is UTF-8, and
 // bytes otherwise; bytes are str in Python 2.
@@ -45,7 +50,7 @@ func Dump(v *Value, python2 bool) ([]byte, error) {
 type encoder struct {
 	out  []byte
 	to   Dialect
-	memo int32
+	memo map[*Value]uint32 // of shared values that were written: their places
 }
 
 func (e *encoder) op(b ...byte) { e.out = append(e.out, b...) }
@@ -56,9 +61,12 @@ func (e *encoder) value(v *Value, level int) error {
 	if level > deepest {
 		return errCycle
 	}
-	if v.memo > 0 {
+	if len(e.out) > longest {
+		return ErrTooLong
+	}
+	if at, ok := e.kept(v); ok {
 		e.op(opLongBinGet)
-		e.out = binary.LittleEndian.AppendUint32(e.out, uint32(v.memo-1))
+		e.out = binary.LittleEndian.AppendUint32(e.out, at)
 		return nil
 	}
 	switch v.Kind {
@@ -122,7 +130,19 @@ func (e *encoder) value(v *Value, level int) error {
 	default:
 		return e.record(v, level)
 	}
+	if len(v.Raw) >= shareFrom && v.Kind != ByteArray {
+		e.keep(v)
+	}
 	return nil
+}
+
+// kept is the place of v in the memo.
+func (e *encoder) kept(v *Value) (uint32, bool) {
+	if v.refs < 2 {
+		return 0, false
+	}
+	at, ok := e.memo[v]
+	return at, ok
 }
 
 // keep stores the value just made in the memo when something else refers to it too.
@@ -130,10 +150,13 @@ func (e *encoder) keep(v *Value) {
 	if v.refs < 2 {
 		return
 	}
+	if e.memo == nil {
+		e.memo = map[*Value]uint32{}
+	}
+	at := uint32(len(e.memo))
+	e.memo[v] = at
 	e.op(opLongBinPut)
-	e.out = binary.LittleEndian.AppendUint32(e.out, uint32(e.memo))
-	e.memo++
-	v.memo = e.memo
+	e.out = binary.LittleEndian.AppendUint32(e.out, at)
 }
 
 // fill adds items to the container on the top: one has an instruction of its own.
@@ -171,7 +194,7 @@ func (e *encoder) tuple(v *Value, level int) error {
 			return err
 		}
 	}
-	if v.memo > 0 {
+	if _, ok := e.kept(v); ok {
 		if n > 3 {
 			e.op('1')
 		} else {
@@ -224,7 +247,7 @@ func (e *encoder) record(v *Value, level int) error {
 			e.op(opNewObjEx)
 		}
 	}
-	if v.memo > 0 {
+	if _, ok := e.kept(v); ok {
 		return errCycle
 	}
 	e.keep(v)

@@ -3,10 +3,11 @@ package pickle
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"math"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 const maxExactInt = 1<<53 - 1 // the largest integer that every JSON reader keeps
@@ -21,20 +22,30 @@ const maxExactInt = 1<<53 - 1 // the largest integer that every JSON reader keep
 // With exact nothing is simplified: tuples, frozen sets, byte arrays, and what is str or unicode in
 // Python 2 have tags of their own, and objects are {"$py":"pickle","b64":…}, so that [ParseJSON] makes the same
 // value again, except that an object in two places becomes two.
-func AppendJSON(dst []byte, v *Value, exact bool) ([]byte, error) {
-	w := jsonWriter{out: dst, exact: exact}
+//
+// More than most bytes are refused with ErrTooLong: shared parts are written out wherever they are, so that
+// a short pickle may be long as JSON. Little more than that is ever held.
+func AppendJSON(dst []byte, v *Value, exact bool, most int) ([]byte, error) {
+	w := jsonWriter{out: dst, exact: exact, end: len(dst) + most}
 	err := w.value(v)
+	if err == nil && len(w.out) > w.end {
+		err = ErrTooLong
+	}
 	return w.out, err
 }
 
 type jsonWriter struct {
 	out   []byte
 	exact bool
+	end   int // most bytes of out
 }
 
 func (w *jsonWriter) str(s string) { w.out = append(w.out, s...) }
 
 func (w *jsonWriter) value(v *Value) error {
+	if len(w.out) > w.end {
+		return ErrTooLong
+	}
 	switch v.Kind {
 	case None:
 		w.str("null")
@@ -58,7 +69,7 @@ func (w *jsonWriter) value(v *Value) error {
 		if w.exact && v.Num == 1 && ascii(v.Raw) {
 			w.tagged("unicode", v.Raw)
 		} else {
-			w.out = appendString(w.out, v.Raw)
+			w.text(v.Raw)
 		}
 	case Str:
 		switch {
@@ -67,7 +78,7 @@ func (w *jsonWriter) value(v *Value) error {
 		case w.exact && !ascii(v.Raw):
 			w.tagged("str", v.Raw)
 		default:
-			w.out = appendString(w.out, v.Raw)
+			w.text(v.Raw)
 		}
 	case Bytes:
 		w.base64("bytes", v.Raw)
@@ -101,7 +112,8 @@ func (w *jsonWriter) value(v *Value) error {
 
 func (w *jsonWriter) tagged(tag string, text []byte) {
 	w.str(`{"$py":"` + tag + `","v":`)
-	w.out = append(appendString(w.out, text), '}')
+	w.text(text)
+	w.str("}")
 }
 
 func (w *jsonWriter) base64(tag string, raw []byte) {
@@ -174,7 +186,7 @@ func (w *jsonWriter) dict(items []*Value) error {
 			w.str(",")
 		}
 		if plain {
-			w.out = appendString(w.out, items[i].Raw)
+			w.text(items[i].Raw)
 			w.str(":")
 			if err := w.value(items[i+1]); err != nil {
 				return err
@@ -316,28 +328,26 @@ func dateText(name string, b []byte) (string, bool) {
 	return string(out), true
 }
 
-const hexDigits = "0123456789abcdef"
+// textStep is how many bytes of a text are written at a time: escaped, they may be six times as long.
+const textStep = 64 << 10
 
-// appendString prints text, which is UTF-8, as a JSON string.
-func appendString(dst, s []byte) []byte {
-	dst = append(dst, '"')
-	from := 0
-	for i, c := range s {
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
+// text prints s as a JSON string. What goes beyond the end is left out: value refuses it.
+func (w *jsonWriter) text(s []byte) {
+	for first := true; first || len(s) > 0 && len(w.out) <= w.end; first = false {
+		n := min(len(s), textStep)
+		for n < len(s) && n > textStep-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+			n--
 		}
-		dst = append(dst, s[from:i]...)
-		from = i + 1
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		if first {
+			w.out = jsonline.AppendString(w.out, s[:n])
+		} else { // goes on before the quote that closes it, by a string whose opening quote is taken away
+			at := len(w.out) - 2
+			last := w.out[at]
+			w.out = jsonline.AppendString(w.out[:at], s[:n])
+			w.out[at] = last
 		}
+		s = s[n:]
 	}
-	return append(append(dst, s[from:]...), '"')
 }
 
 // ParseJSON makes the value that JSON stands for; objects with "$py" are what [AppendJSON] says, and
@@ -345,10 +355,11 @@ func appendString(dst, s []byte) []byte {
 // values or a longer integer: such a body is text to Python. What is in a {"$py":"pickle"} must
 // be looked at with [Check], like everything that came from somebody else. The value may alias b.
 func ParseJSON(b []byte, lim Limits) (*Value, bool) {
-	if !json.Valid(b) {
+	if !jsonline.Valid(b) {
 		return nil, false
 	}
-	p := jsonReader{in: b, lim: lim.withDefaults(), ok: true}
+	c := jsonline.Read(b)
+	p := jsonReader{c: &c, lim: lim.withDefaults(), ok: true}
 	v := p.value(0)
 	return v, p.ok
 }

@@ -43,9 +43,9 @@ type Value struct {
 	Kind  Kind
 	state uint8 // of the check: unseen, open, done
 	refs  int32 // how often a check reached it
-	memo  int32 // while encoding: index in the memo plus one
 	depth int32 // levels below and with it, after a check
 	size  int32 // nodes below and with it, counted by every path, after a check
+	bytes int64 // of their Raw, counted in the same way
 	Num   uint64
 	Raw   []byte // may alias the decoder's input
 	Items []*Value

@@ -1,0 +1,144 @@
+// Package report is what is known of a run at its end, and how it is shown: figures, thresholds, comparisons of
+// two runs, and the page, JSON, JUnit and HdrHistogram forms of them.
+//
+// A Document holds all of it in a size that does not depend on the number of results. The package knows no
+// queue and no result record; package output measures, and fills the Document.
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// DocumentVersion is what Document.Version is; other versions are not read.
+const DocumentVersion = 1
+
+// maxDocument is the longest document that is read, in bytes.
+const maxDocument = 64 << 20
+
+// A Document is everything that an output found out, as --summary json prints it. Thresholds are judged
+// by it. Times are seconds, moments are seconds since the epoch, shares are 0
+// to 1. Its size does not depend on the number of results.
+type Document struct {
+	Version int       `json:"glassq_summary"`
+	Run     string    `json:"run,omitempty"`
+	Queue   string    `json:"queue,omitempty"` // that results were taken from
+	Made    time.Time `json:"made"`
+	Took    float64   `json:"took"` // seconds that this output ran
+
+	Books    *glassq.Books `json:"books,omitempty"` // of the run; absent without one
+	Pending  uint64        `json:"pending"`
+	Dead     uint64        `json:"dead"`
+	Total    uint64        `json:"total"` // tasks of the run, once it is sealed
+	Complete bool          `json:"complete"`
+	Balanced bool          `json:"balanced"`
+
+	Results    uint64 `json:"results"` // in the file, or printed: of all of them are the figures below
+	Before     uint64 `json:"before"`  // of these, what a continued file had
+	OK         uint64 `json:"ok"`
+	Failed     uint64 `json:"failed"`
+	NoRecord   uint64 `json:"no_record"` // were no JSON objects; they count as ok
+	Missing    uint64 `json:"missing"`
+	Duplicates uint64 `json:"duplicate"`
+	Bytes      uint64 `json:"bytes"` // that results say were received
+
+	Rate    Rate    `json:"rate"`
+	Service Latency `json:"service"` // from start to done, as workers measured it
+	Due     Latency `json:"due"`     // from the due moment to done
+
+	Errors  []ErrorCount `json:"errors"` // most frequent first
+	Groups  []Grouping   `json:"groups"` // by host, and by what was asked for
+	Slowest []Slow       `json:"slowest"`
+	Series  Series       `json:"series"`
+
+	Rules []Verdict `json:"rules,omitempty"` // of --fail-if
+}
+
+// Rate is how fast it went, in results per second.
+type Rate struct {
+	// Asked is the highest rate that the queue of tasks was set to while this output ran; 0 for none.
+	Asked   float64     `json:"asked"`
+	Changes []AskedRate `json:"changes,omitempty"`
+	// Reached is over the time from the first start to the last end that results name, or, when few
+	// name them, over the time that this output ran.
+	Reached float64 `json:"reached"`
+	Span    float64 `json:"span"` // that time, in seconds
+	// Deviation is that of the whole seconds from their mean, relative; 0 when there are too few.
+	Deviation float64 `json:"deviation"`
+	Taken     float64 `json:"taken"` // results per second that this output wrote
+	Late      uint64  `json:"late"`  // began more than 10 ms after they were due
+}
+
+// An AskedRate is the rate that was asked for from a moment on; 0 for none.
+type AskedRate struct {
+	T    float64 `json:"t"`
+	Rate float64 `json:"rate"`
+}
+
+// WriteJSON writes the document on one line.
+func (d *Document) WriteJSON(w io.Writer) error {
+	b, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("summary: %w", err)
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
+// ReadDocument reads what WriteJSON wrote. The error has code bad_request for what is no summary.
+func ReadDocument(r io.Reader) (*Document, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxDocument+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxDocument {
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "longer than any summary (%d bytes)", maxDocument)
+	}
+	d := new(Document)
+	if err := json.Unmarshal(b, d); err != nil {
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "no summary: %w; make one with glassq output --summary-out FILE", err)
+	}
+	if d.Version != DocumentVersion {
+		return nil, glassq.Errorf(glassq.CodeBadRequest,
+			"no summary of version %d (glassq_summary is %d); make one with glassq output --summary-out FILE", DocumentVersion, d.Version)
+	}
+	return d, nil
+}
+
+// An ErrorCount is how many failed results had one error class.
+type ErrorCount struct {
+	Class string `json:"class"` // "status 404" for a status, "unknown" for none
+	Count uint64 `json:"count"`
+}
+
+// A Grouping is the results by one key, largest group first. Of more than 200 keys those that came
+// first have a group; the rest are together in one named other.
+type Grouping struct {
+	By     string  `json:"by"`
+	Groups []Group `json:"groups"`
+}
+
+// A Group is the results with one key.
+type Group struct {
+	Key     string       `json:"key"`
+	Count   uint64       `json:"count"`
+	Failed  uint64       `json:"failed"`
+	Service Latency      `json:"service"` // within 1 %
+	Errors  []ErrorCount `json:"errors,omitempty"`
+}
+
+// A Slow result is one of the slowest.
+type Slow struct {
+	ID      string  `json:"id"`
+	Input   string  `json:"input,omitempty"` // the first 300 bytes
+	Seconds float64 `json:"rt"`
+	Lag     float64 `json:"lag"`
+	Code    int     `json:"code,omitempty"`
+	Err     string  `json:"err,omitempty"`
+	Worker  string  `json:"worker,omitempty"`
+	Start   float64 `json:"t,omitempty"` // epoch seconds
+}

@@ -1,0 +1,102 @@
+package report
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// FormatBooks is the line that ends every run:
+//
+//	put 1,000,000 = ok 999,874 + failed 126 + dead 0 + pending 0    missing 0   duplicate 0
+func FormatBooks(b glassq.Books, missing, duplicate uint64) string {
+	return "put " + Comma(b.Put) +
+		" = ok " + Comma(b.OK) +
+		" + failed " + Comma(b.Failed) +
+		" + dead " + Comma(b.Dead.Sum()) +
+		" + pending " + Comma(b.Pending()) +
+		"    missing " + Comma(missing) +
+		"   duplicate " + Comma(duplicate)
+}
+
+// Comma writes n with a comma before every three digits.
+func Comma(n uint64) string {
+	s := strconv.FormatUint(n, 10)
+	out := make([]byte, 0, len(s)+len(s)/3)
+	for i := range len(s) {
+		if i > 0 && (len(s)-i)%3 == 0 {
+			out = append(out, ',')
+		}
+		out = append(out, s[i])
+	}
+	return string(out)
+}
+
+// Short writes a duration with about three digits.
+func Short(d time.Duration) string {
+	switch {
+	case d >= time.Minute:
+		return d.Round(time.Second).String()
+	case d >= 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= 10*time.Millisecond:
+		return d.Round(100 * time.Microsecond).String()
+	case d >= time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	}
+	return d.Round(time.Microsecond).String()
+}
+
+func showSeconds(s float64) string { return Short(time.Duration(s * float64(time.Second))) }
+
+// Printable is a word from elsewhere as text: UTF-8, without control characters.
+func Printable(word []byte) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(string(word), "?"))
+}
+
+func dash(s float64) string {
+	if s == 0 {
+		return "–"
+	}
+	return showSeconds(s)
+}
+
+func share(n, of uint64) string {
+	if of == 0 {
+		return ""
+	}
+	return " (" + showShare(float64(n)/float64(of)) + ")"
+}
+
+func showShare(s float64) string { return strconv.FormatFloat(s*100, 'f', 3, 64) + " %" }
+
+func showRate(r float64) string {
+	if r < 100 {
+		return strconv.FormatFloat(r, 'f', 1, 64) + "/s"
+	}
+	return Comma(uint64(r+0.5)) + "/s"
+}
+
+func showMoment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+func showBytes(n uint64) string {
+	const step = 1000
+	v, units := float64(n), []string{"bytes", "kB", "MB", "GB", "TB", "PB"}
+	i := 0
+	for ; v >= step && i < len(units)-1; i++ {
+		v /= step
+	}
+	if i == 0 {
+		return Comma(n) + " bytes"
+	}
+	return strconv.FormatFloat(v, 'f', 1, 64) + " " + units[i]
+}
