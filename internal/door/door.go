@@ -76,6 +76,7 @@ type listener struct {
 	frame *Frame
 	open  context.Context
 	shut  context.CancelFunc
+	said  time.Time // when it was last said that there are no seats; of Accept
 }
 
 func (l *listener) Close() error {
@@ -85,7 +86,8 @@ func (l *listener) Close() error {
 
 func (l *listener) Accept() (net.Conn, error) {
 	log := l.frame.Log
-	if l.frame.Seats.Free() < 1 {
+	if l.frame.Seats.Free() < 1 && time.Since(l.said) > time.Minute {
+		l.said = time.Now()
 		log.Error("no connection can be taken: as many as this system has file descriptors for are open")
 	}
 	if err := l.frame.Seats.Take(l.open, 1); err != nil {
