@@ -14,7 +14,7 @@ import (
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
-	"github.com/glassq/glassq/internal/web"
+	httpdoor "github.com/glassq/glassq/internal/door/http"
 )
 
 func must[T any](v T, err error) T {
@@ -24,14 +24,14 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// door stands for a server: it is what "glassq serve" has at its --http address.
-func door() (handler http.Handler, stop func() error) {
+// serve stands for a server: it is what "glassq serve" has at its --http address.
+func serve() (handler http.Handler, stop func() error) {
 	engine := must(disk.Open("mem:", disk.Options{}))
-	return web.New(broker.New(engine, glassq.Limits{}), web.Options{}), engine.Close
+	return httpdoor.New(broker.New(engine, glassq.Limits{}), httpdoor.Options{}), engine.Close
 }
 
 func Example() {
-	handler, stop := door()
+	handler, stop := serve()
 	defer stop()
 	server := httptest.NewServer(handler)
 	defer server.Close()
@@ -53,7 +53,7 @@ func Example() {
 // A client with Retry outlives its server: a call waits until there is one again, and a put that is sent twice is
 // stored once.
 func ExampleOptions_retry() {
-	handler, stop := door() // over one store, as after a restart
+	handler, stop := serve() // over one store, as after a restart
 	defer stop()
 	server := httptest.NewServer(handler)
 	defer func() { server.Close() }()
@@ -90,7 +90,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 
 // A transport of the program's own sees each request, to count or trace it, or to send it in its own way.
 func ExampleOptions_transport() {
-	handler, stop := door()
+	handler, stop := serve()
 	defer stop()
 	server := httptest.NewServer(handler)
 	defer server.Close()

@@ -233,7 +233,7 @@ func TestCopyEnds(t *testing.T) {
 // out after its copy.
 func TestRestoreNumbers(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
-	e, err := disk.Open(dir, disk.Options{})
+	e, err := disk.Open(dir, disk.Options{SegmentSize: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func TestRestoreNumbers(t *testing.T) {
 	if _, err := disk.Restore(dir+".copy", dir+".new"); err != nil {
 		t.Fatal(err)
 	}
-	if e, err = disk.Open(dir+".new", disk.Options{}); err != nil {
+	if e, err = disk.Open(dir+".new", disk.Options{SegmentSize: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()

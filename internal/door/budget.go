@@ -43,14 +43,13 @@ func (b *Budget) Take(ctx context.Context, n int64) error {
 	if n > b.size {
 		return glassq.Errorf(glassq.CodeTooLarge, "%d bytes at once; there are %d for all", n, b.size)
 	}
-	b.mu.Lock()
-	if len(b.waiters) == 0 && b.free >= n {
-		b.free -= n
-		b.mu.Unlock()
+	if b.TryTake(n) {
 		return nil
 	}
+	b.mu.Lock()
 	w := &budgetWaiter{n: n, ready: make(chan struct{})}
 	b.waiters = append(b.waiters, w)
+	b.grant() // something may have been given back meanwhile
 	b.mu.Unlock()
 	select {
 	case <-w.ready:
@@ -69,6 +68,17 @@ func (b *Budget) Take(ctx context.Context, n int64) error {
 	b.free += n // granted in the same moment
 	b.grant()
 	return ctx.Err()
+}
+
+// TryTake takes n bytes if it need not wait for them, and tells whether it did.
+func (b *Budget) TryTake(n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiters) > 0 || b.free < n {
+		return false
+	}
+	b.free -= n
+	return true
 }
 
 // Give returns n bytes.

@@ -407,4 +407,4 @@ func TestReadsEnded(t *testing.T) {
 // drained lets no deadline be later.
 type drained struct{ net.Conn }
 
-func (d drained) SetReadDeadline(time.Time) error { return d.Conn.SetReadDeadline(longAgo) }
+func (d drained) SetReadDeadline(time.Time) error { return d.Conn.SetReadDeadline(LongAgo) }
