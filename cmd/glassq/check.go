@@ -16,6 +16,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/check"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/internal/schema"
 	"github.com/glassq/glassq/internal/web"
 	"github.com/glassq/glassq/internal/wire/manager"
@@ -104,7 +105,7 @@ func (a *app) checkWorker(opt check.Options, asJSON bool) (err error) {
 		if !v.OK {
 			word = "FAIL"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", word, v.Case, brief(v.Took), v.What)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", word, v.Case, report.Short(v.Took), v.What)
 		if !v.OK {
 			fmt.Fprintf(table, "\t\t\t  %s\n", strings.ReplaceAll(v.Reason, "\n", "; "))
 		}
@@ -122,7 +123,7 @@ func (a *app) checkWorker(opt check.Options, asJSON bool) (err error) {
 			failed++
 		}
 	}
-	a.console.say("glassq check: %d cases through the door %s, %d passed, %d failed", len(verdicts), opt.Door, len(verdicts)-failed, failed)
+	a.console.Say("glassq check: %d cases through the door %s, %d passed, %d failed", len(verdicts), opt.Door, len(verdicts)-failed, failed)
 	if failed > 0 {
 		return exit(exitUnexpected)
 	}

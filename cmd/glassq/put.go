@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/spf13/cobra"
 )
 
@@ -48,7 +49,7 @@ func (a *app) putCmd() *cobra.Command {
 		if len(args) == 1 {
 			t.Body = []byte(args[0])
 		} else {
-			if isTerminal(a.in) {
+			if term.IsTerminal(a.in) {
 				return usagef("nothing to put: give the body as an argument or on standard input")
 			}
 			body, err := io.ReadAll(io.LimitReader(a.in, glassq.HardMaxBody+1))
@@ -70,7 +71,7 @@ func (a *app) putCmd() *cobra.Command {
 			return r.absent(err)
 		}
 		if receipts[0].Duplicate {
-			a.console.say("glassq put: %s was put before; nothing was stored", strconv.Quote(t.ID))
+			a.console.Say("glassq put: %s was put before; nothing was stored", strconv.Quote(t.ID))
 		}
 		id := t.ID
 		if id == "" {

@@ -31,7 +31,7 @@ func (a *app) interruptible(name, drains string) (ctx context.Context, stop func
 		case <-over:
 			return
 		}
-		a.console.say("%s: %s; Ctrl-C again leaves at once", name, drains)
+		a.console.Say("%s: %s; Ctrl-C again leaves at once", name, drains)
 		cancel(errInterrupted)
 		for first := time.Now(); ; {
 			select {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/spf13/cobra"
 )
@@ -142,7 +143,7 @@ func (s *sourceFlags) lines(t *dispatch.Template, req *dispatch.Request, stdin *
 		}
 		return f, func() { f.Close() }, nil
 	}
-	if s.file == "" && isTerminal(stdin) {
+	if s.file == "" && term.IsTerminal(stdin) {
 		return nil, func() {}, usagef("nothing to do: give a template with -n, or --file F, or lines on standard input")
 	}
 	opt.Name = "standard input"

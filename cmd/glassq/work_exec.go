@@ -60,7 +60,7 @@ func (f *farm) open(a *app, name string) (halt *processes.Halt, log *processes.J
 	log = processes.NewJoblog(file, info.Size() > 0)
 	return halt, log, func() {
 		if err := errors.Join(log.Close(), file.Close()); err != nil {
-			a.console.say("%s: %v", name, err)
+			a.console.Say("%s: %v", name, err)
 		}
 	}, nil
 }
@@ -70,7 +70,7 @@ func (a *app) farmVerdict(name string, halt *processes.Halt, err error) error {
 	if !errors.Is(err, errHalted) {
 		return err
 	}
-	a.console.say("%s: halted by --halt: %s", name, halt)
+	a.console.Say("%s: halted by --halt: %s", name, halt)
 	if halt.Failure() {
 		return exit(exitThreshold)
 	}

@@ -31,6 +31,8 @@ type rule struct {
 
 var rules = []rule{
 	{"cmd/glassq/...", 4, []string{"..."}, false},
+	{"internal/cli/term", 4, []string{".", "internal/output", "internal/report"}, false},
+	{"internal/cli/config", 4, nil, false},
 	{"bench/...", 4, []string{"..."}, false},
 	{"examples/...", 4, []string{".", "client", "worker", "store"}, false},
 
