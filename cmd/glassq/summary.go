@@ -242,6 +242,11 @@ func notWritten(err error, where string, rep *output.Report) error {
 	if !ok {
 		return err
 	}
+	if outputClosed(w.Err) {
+		return &exitError{exitInterrupted, fmt.Errorf(
+			"whoever read the output has closed it; %s results were written by this output, and what was not acked stays in queue %s",
+			report.Comma(rep.Written), rep.Queue)}
+	}
 	return &exitError{exitStorage, fmt.Errorf(
 		"write results to %s: %w; %s were written by this output, and what was not acked stays in queue %s: make room and give the same command again",
 		where, w.Err, report.Comma(rep.Written), rep.Queue)}

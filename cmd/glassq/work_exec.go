@@ -114,11 +114,12 @@ the command.`,
 		if opt.Capture == 0 {
 			opt.Capture = -1
 		}
+		ended := make(chan error, 1)
 		if print || tag || keep {
 			if f.work.json {
 				return usagef("--json prints what was done, and --print, --tag and --keep-order what the commands print; leave one out")
 			}
-			opt.Print = processes.NewPrinter(a.out, tag, keep)
+			opt.Print = processes.NewPrinter(a.out, tag, keep, func(err error) { ended <- err })
 		}
 		farm, err := processes.NewExec(opt)
 		if err != nil {
@@ -126,7 +127,7 @@ the command.`,
 		}
 		defer farm.Close()
 		job := labour{name: name, what: fmt.Sprintf("%d at once", f.work.opt.Concurrency), halted: halt.Reached(),
-			drains: "draining, processes under way end", handler: farm.Handler}
+			drains: "draining, processes under way end", handler: farm.Handler, end: ended}
 		if keep {
 			job.wrap = func(q worker.Queue) worker.Queue { return &orderedQueue{q, opt.Print} }
 		}
