@@ -114,7 +114,8 @@ the command.`,
 		if opt.Capture == 0 {
 			opt.Capture = -1
 		}
-		ended := make(chan error, 1)
+		ended := make(chan error, 2) // of printing, and of starting
+		opt.Failed = func(err error) { ended <- &exitError{exitUnexpected, err} }
 		if print || tag || keep {
 			if f.work.json {
 				return usagef("--json prints what was done, and --print, --tag and --keep-order what the commands print; leave one out")

@@ -38,7 +38,7 @@ docs/pipe.md has the protocol. Flags stand before the command.`,
 		ended := make(chan error, 1)
 		opt.Command, opt.Children, opt.Timeout, opt.Retries = args, f.work.opt.Concurrency, f.timeout, f.retries
 		opt.Worker, opt.Halt, opt.Joblog, opt.Stderr, opt.Logger = workerName(), halt, log, a.console, a.console.Logger()
-		opt.Failed = func(err error) { ended <- err }
+		opt.Failed = func(err error) { ended <- &exitError{exitUnexpected, err} }
 		farm, err := processes.NewPipe(opt)
 		if err != nil {
 			return usagef("%w", err)
