@@ -212,6 +212,7 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 	}
 	f.opt.Notify = func(s string) { a.console.Say("glassq dispatch: %s", s) }
 	f.opt.Progress = bar.Set
+	f.opt.Refused = f.source.refused(f.opt.Notify)
 	rep, err := dispatch.Run(putting, q, f.opt)
 	if err != nil && take != nil {
 		take.stop()
@@ -222,8 +223,8 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 	if err != nil || !bar.OnBoard() {
 		bar.Close()
 	}
-	if n := f.source.skipped; n > 0 {
-		a.console.Say("glassq dispatch: %s passed over", term.Plural(n, "bad line was", "bad lines were"))
+	if s := f.source.bad(); s != "" {
+		a.console.Say("glassq dispatch: %s", s)
 	}
 	if err != nil {
 		if name := rep.Run.Name; name != "" {
@@ -237,7 +238,7 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 		a.console.Say("glassq dispatch: there were no lines to make tasks of")
 	}
 	a.console.Say("glassq dispatch: %s", describeDispatch(&rep))
-	done := map[string]any{"run": rep.Run.Name, "put": rep.Put, "skipped": rep.Skipped, "bad": f.source.skipped,
+	done := map[string]any{"run": rep.Run.Name, "put": rep.Put, "skipped": rep.Skipped, "bad": f.source.skipped.Load(),
 		"duplicates": rep.Duplicates, "total": rep.Total, "seconds": rep.Took.Seconds()}
 	if !waits {
 		if f.json {

@@ -76,7 +76,8 @@ func exitCode(err error) int {
 	}
 	_, template := errors.AsType[*dispatch.TemplateError](err)
 	_, line := errors.AsType[*dispatch.LineError](err)
-	if template || line || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+	_, refused := errors.AsType[*dispatch.RefusedError](err)
+	if template || line || refused || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return exitUsage
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) {
@@ -107,6 +108,9 @@ func sentence(err error) string {
 	}
 	if e, ok := errors.AsType[*dispatch.LineError](err); ok && e.Name != "" {
 		text += "; mend it, or pass over such lines with --skip-bad"
+	}
+	if _, ok := errors.AsType[*dispatch.RefusedError](err); ok {
+		text += "; mend it, or pass over such tasks with --skip-bad"
 	}
 	return text
 }

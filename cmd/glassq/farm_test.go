@@ -106,8 +106,10 @@ func TestWorkExecResults(t *testing.T) {
 			}},
 		{"time and memory", "x", []string{"sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"},
 			func(r *farmed) bool {
-				return r.O.OK != 1 || r.O.RU == nil || r.O.RU.User == nil || r.O.RU.Sys == nil || *r.O.RU.User+*r.O.RU.Sys <= 0 || *r.O.RU.User > r.O.RT+0.1 || r.O.RU.RSS < 1<<16 || r.O.W == ""
+				return r.O.OK != 1 || r.O.RU == nil || r.O.RU.User == nil || r.O.RU.Sys == nil || *r.O.RU.User+*r.O.RU.Sys <= 0 || *r.O.RU.User > r.O.RT+0.1 || r.O.RU.RSS != 0 || r.O.W == ""
 			}},
+		{"memory above our own", "x", []string{"sh", "-c", "head -c 100000000 /dev/zero | tail -n 1 >/dev/null"},
+			func(r *farmed) bool { return r.O.OK != 1 || r.O.RU == nil || r.O.RU.RSS < 90_000_000 }},
 		{"capped output", "x", []string{"--capture", "4", "printf", "123456789"},
 			func(r *farmed) bool { return r.O.Stdout != "1234" || r.O.StdoutCut != 5 || r.O.N != 9 }},
 		{"no output kept", "x", []string{"--capture", "0", "printf", "123456789"},

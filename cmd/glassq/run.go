@@ -315,7 +315,7 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 	var makers, takers sync.WaitGroup
 	makers.Go(func() {
 		j.put, putErr = dispatch.Run(working, j.broker, dispatch.Options{
-			Source: j.src, Run: j.f.name, Only: j.f.only, Parallel: 1, Notify: say,
+			Source: j.src, Run: j.f.name, Only: j.f.only, Parallel: 1, Notify: say, Refused: j.f.source.refused(say),
 		})
 		if putErr != nil {
 			halt(putErr)
@@ -353,6 +353,9 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 func (j *job) report() {
 	took := time.Since(j.began)
 	say := j.a.console.Say
+	if s := j.f.source.bad(); s != "" {
+		say("glassq run: %s", s)
+	}
 	j.a.sayResults(&j.taken)
 	st, err := j.engine.Stats(context.Background())
 	if err != nil {
