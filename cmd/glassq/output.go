@@ -138,7 +138,7 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 			return err
 		}
 		defer file.f.Close()
-		f.opt.W, f.opt.Sync, f.opt.Seen, f.opt.Headed = file.f, syncer(file.f), file.seen, file.size > 0
+		f.opt.W, f.opt.Sync, f.opt.Seen = file.f, syncer(file.f), file.seen
 		where = f.out
 	}
 	q, err := a.open(cmd, &f.remote, -1)

@@ -216,7 +216,7 @@ func (j *job) open() error {
 		if err != nil {
 			return errors.Join(err, j.f.sum.close(), j.engine.Close())
 		}
-		j.opt.Seen, j.opt.Headed = j.results.seen, j.results.size > 0
+		j.opt.Seen = j.results.seen
 	}
 	j.broker = glassq.NewBroker(j.engine, glassq.Limits{})
 	// A folder that is continued may hold the rate of another call.
