@@ -15,14 +15,3 @@ type Copier interface {
 	// of ctx ends the copying and is returned.
 	Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error
 }
-
-var _ Copier = (*Broker)(nil)
-
-// Copy passes through to a store that is a [Copier]; any other is code unsupported.
-func (b *Broker) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
-	c, ok := b.store.(Copier)
-	if !ok {
-		return Errorf(CodeUnsupported, "this store cannot be copied while it is used: %w", ErrUnsupported)
-	}
-	return c.Copy(ctx, file)
-}

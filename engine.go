@@ -13,8 +13,8 @@ import (
 // has begun its commit is not cancelled by ctx. Arguments have been checked by a [Broker]: an engine
 // may panic on names or sizes out of bounds. Slices passed in are not kept.
 //
-// All methods are safe for concurrent use. After Close, or after a failed write, they return an
-// error with code closed or storage_failed.
+// All methods are safe for concurrent use. After Close they return an error with code closed, after a failed
+// write storage_failed, or unavailable for what was surely not done and outcome_unknown for what may be.
 type Engine interface {
 	// Put stores tasks, all or none, in order. Receipts correspond to tasks by index.
 	// Errors: queue_full, storage_full, run_conflict (a dense task of a sealed run beyond its total).
@@ -34,7 +34,8 @@ type Engine interface {
 	// Nack gives leases back. errs as in Ack.
 	Nack(ctx context.Context, nacks []Nack) (errs []error, err error)
 
-	// Extend moves deadlines. It does not wait for a sync. errs as in Ack.
+	// Extend moves deadlines. On a disk it does not wait for a sync; an engine of several machines waits until
+	// they agree. errs as in Ack.
 	Extend(ctx context.Context, extends []Extend) (errs []error, err error)
 
 	// Stats tells what the engine has done since it was opened.
@@ -103,7 +104,8 @@ type Waits interface {
 	// AckWait is Ack of one lease, and waits in the same way for room for its result and follow-ups.
 	// The caller extends the lease meanwhile; a lease that ends is told as lease_lost when there is room.
 	AckWait(ctx context.Context, ack Ack, wait time.Duration) error
-	// Held tells how much a queue holds, and never waits for the disk: what is not durable yet counts.
+	// Held tells how much a queue holds. On a disk it never waits, and what is not durable yet counts; an engine
+	// of several machines waits until they agree.
 	// A queue that is not there holds nothing.
 	Held(ctx context.Context, queue string) (Held, error)
 	// AwaitIdle waits up to wait (negative is for ever) until nothing in the queue is delayed, ready or
@@ -124,24 +126,31 @@ const (
 	StorageFull = "full" // the same, and what goes on is written into a reserve
 )
 
-// Stats are an engine's figures since it was opened, and its disk's state.
+// Stats are an engine's figures since it was opened.
 type Stats struct {
+	Frames    uint64 `json:"frames"`     // group commits written
+	Bytes     uint64 `json:"bytes"`      // bytes of them
+	LiveBytes int64  `json:"live_bytes"` // about how many bytes of the log are records of tasks held
+	Storage   string `json:"storage"`    // ok, low or full
+	Tasks     int64  `json:"tasks"`      // tasks held, dead ones included
+	Leases    int64  `json:"leases"`     // live leases
+	Waiters   int64  `json:"waiters"`    // reserves that wait
+	Acked     int64  `json:"acked"`      // acked numbers remembered
+	Dedup     int64  `json:"dedup"`      // ids remembered
+	// AnswersWait: an answer waits for stable storage, so that calls made together share one wait.
+	AnswersWait bool       `json:"answers_wait"`
+	Disk        *DiskStats `json:"disk,omitempty"` // nil for an engine that keeps nothing on a disk of its own
+}
+
+// DiskStats are the figures of an engine's disk.
+type DiskStats struct {
 	Sync      string        `json:"sync"`         // always, interval or never; "memory" for a store without a disk
 	Syncs     uint64        `json:"syncs"`        // syncs that the log asked the disk for
-	Frames    uint64        `json:"frames"`       // group commits written
-	Bytes     uint64        `json:"bytes"`        // bytes appended to the log
 	Segments  int           `json:"segments"`     // files of the log
-	DiskBytes int64         `json:"disk_bytes"`   // bytes in them
-	LiveBytes int64         `json:"live_bytes"`   // about how many of them are records of tasks held
+	Bytes     int64         `json:"bytes"`        // bytes in them
 	Unsynced  uint64        `json:"unsynced"`     // bytes written and not yet synced
 	LastSync  time.Duration `json:"last_sync_ns"` // how long the last sync took
-	Storage   string        `json:"storage"`      // ok, low or full
-	DiskFree  int64         `json:"disk_free"`    // bytes that the disk has left; 0 where that is not known
+	Free      int64         `json:"free"`         // bytes that the disk has left; 0 where that is not known
 	MinFree   int64         `json:"min_free"`     // bytes of it that are to stay free
 	TornBytes int64         `json:"torn_bytes"`   // bytes of an unfinished write that the last start cut off
-	Tasks     int64         `json:"tasks"`        // tasks held, dead ones included
-	Leases    int64         `json:"leases"`       // live leases
-	Waiters   int64         `json:"waiters"`      // reserves that wait
-	Acked     int64         `json:"acked"`        // acked numbers remembered
-	Dedup     int64         `json:"dedup"`        // ids remembered
 }

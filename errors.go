@@ -21,10 +21,11 @@ const (
 	CodeUnauthorized Code = "unauthorized"    // no key, or the wrong one
 	CodeForbidden    Code = "forbidden"       // refused whatever the key: cross-site, wrong Host
 	CodeStorageFull  Code = "storage_full"    // no room for puts; acks go on
+	CodeUnknown      Code = "outcome_unknown" // it may be done or not: repeating is safe only with an id, within the dedup window
 	CodeStorage      Code = "storage_failed"  // a write or sync failed: the outcome is unknown, the engine stops
 	CodeDamaged      Code = "damaged"         // stored data does not check out
 	CodeClosed       Code = "closed"          // the engine or server is stopping
-	CodeUnavailable  Code = "unavailable"     // not now, try again
+	CodeUnavailable  Code = "unavailable"     // not done, try again
 	CodeInternal     Code = "internal"        // a bug in this program
 )
 
@@ -70,6 +71,7 @@ var (
 	ErrBadRequest  = &Error{Code: CodeBadRequest, Message: "bad request"}
 	ErrRunConflict = &Error{Code: CodeRunConflict, Message: "run conflict"}
 	ErrClosed      = &Error{Code: CodeClosed, Message: "closed"}
+	ErrUnknown     = &Error{Code: CodeUnknown, Message: "the outcome is unknown"}
 	ErrStorage     = &Error{Code: CodeStorage, Message: "storage failed: the outcome is unknown"}
 	ErrUnsupported = &Error{Code: CodeUnsupported, Message: "unsupported by this store"}
 )

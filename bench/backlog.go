@@ -154,10 +154,10 @@ func useBacklog(ctx context.Context, dir string, tasks int) error {
 		if err != nil {
 			return err
 		}
-		ratio := float64(s.DiskBytes) / float64(max(s.LiveBytes, 1))
+		ratio := float64(s.Disk.Bytes) / float64(max(s.LiveBytes, 1))
 		if ratio < 2 || time.Since(began) > time.Minute {
 			fmt.Printf("    half acked at random in %.1f s; %.1f s later disk %d MB, live %d MB: %.2f; asked: below 2 within a minute\n", took.Seconds(),
-				time.Since(began).Seconds(), s.DiskBytes>>20, s.LiveBytes>>20, ratio)
+				time.Since(began).Seconds(), s.Disk.Bytes>>20, s.LiveBytes>>20, ratio)
 			return e.Close()
 		}
 		time.Sleep(200 * time.Millisecond)

@@ -147,7 +147,7 @@ func enginePut(ctx context.Context, dir string, callers, batch int) (got speed, 
 		all := slices.Sorted(slices.Values(slices.Concat(took...)))
 		got.rate, got.p50, got.p99 = float64(len(all)*batch)/spent.Seconds(), all[len(all)/2], all[len(all)*99/100]
 		got.allocs = float64(after.Mallocs-before.Mallocs) / float64(len(all))
-		got.syncs = float64(s1.Syncs-s0.Syncs) / float64(len(all))
+		got.syncs = float64(s1.Disk.Syncs-s0.Disk.Syncs) / float64(len(all))
 		return errors.Join(errs...)
 	})
 	return got, err
@@ -213,7 +213,7 @@ func engineDrain(ctx context.Context, dir string, callers int) (got speed, err e
 		wg.Wait()
 		got.rate = float64(n.Load()) / time.Since(began).Seconds()
 		s1, _ := e.Stats(ctx)
-		got.syncs = float64(s1.Syncs-s0.Syncs) / float64(batches.Load())
+		got.syncs = float64(s1.Disk.Syncs-s0.Disk.Syncs) / float64(batches.Load())
 		return errors.Join(errs...)
 	})
 	return got, err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/result"
 )
 
 var results = flag.Int("results", 2_000_000, "results that output takes")
@@ -115,13 +116,13 @@ func doTasks(b *bench, c *client.Client) error {
 		now := time.Now()
 		for i := range leases {
 			l := &leases[i]
-			r := glassq.Result{OK: l.N%1000 != 0, RT: time.Duration(500+l.N%10_000) * time.Microsecond, Code: 200,
-				N: 512, T: now, Lag: time.Duration(l.N%300) * time.Microsecond, W: "bench-1", A: l.Attempt}
+			r := result.Record{OK: l.N%1000 != 0, Took: time.Duration(500+l.N%10_000) * time.Microsecond, Code: 200,
+				Bytes: 512, Began: now, Lag: time.Duration(l.N%300) * time.Microsecond, Worker: "bench-1", Attempt: l.Attempt}
 			if !r.OK {
-				r.Code, r.Err = 503, glassq.ErrClassStatus
+				r.Code, r.Class = 503, result.ClassStatus
 			}
 			acks = append(acks, glassq.Ack{Token: l.Token(), Result: &glassq.Task{Type: glassq.TypeJSON,
-				Body: glassq.AppendResult(nil, l.Body, l.Type, &r)}})
+				Body: result.Append(nil, l.Body, l.Type, &r)}})
 		}
 		answers, err := c.Ack(b.ctx, acks)
 		for _, e := range answers {

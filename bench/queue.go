@@ -11,6 +11,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/result"
 )
 
 // queueRows measures the queue over HTTP from another process: dispatch, and reserve + ack with results.
@@ -75,7 +76,7 @@ func drain(ctx context.Context, url string, tasks int) (time.Duration, error) {
 				acks := make([]glassq.Ack, len(leases))
 				for i := range leases {
 					acks[i] = glassq.Ack{Token: leases[i].Token(), Result: &glassq.Task{Type: glassq.TypeJSON,
-						Body: glassq.AppendResult(nil, leases[i].Body, leases[i].Type, &glassq.Result{OK: true, RT: time.Millisecond, Code: 200})}}
+						Body: result.Append(nil, leases[i].Body, leases[i].Type, &result.Record{OK: true, Took: time.Millisecond, Code: 200})}}
 				}
 				answers, err := c.Ack(ctx, acks)
 				for _, e := range answers {

@@ -38,8 +38,9 @@ const (
 	partBytes    = 32 << 20
 )
 
-// ErrUnreachable: no connection to the server, or it broke before the answer. Its code is
-// unavailable, so errors.Is also matches a server that says so itself.
+// ErrUnreachable: no connection to the server, or it broke before the answer. Its code is unavailable, so
+// errors.Is also matches a server that says so itself. When a call that changes something may have reached
+// the server, the code of the error is outcome_unknown, and it wraps ErrUnreachable.
 var ErrUnreachable = &glassq.Error{Code: glassq.CodeUnavailable, Message: "server unreachable"}
 
 // Options tunes New. The zero value fits an open server on the same machine.
@@ -266,7 +267,11 @@ func (c *Client) once(ctx context.Context, req request) (body []byte, again bool
 	case err != nil && isTLS(err):
 		return nil, false, glassq.Errorf(glassq.CodeUnavailable, "reach %s: %w", c.base, unwrapURL(err))
 	case err != nil:
-		return nil, true, glassq.Errorf(glassq.CodeUnavailable, "reach %s: %w", c.base, unwrapURL(err))
+		err = glassq.Errorf(glassq.CodeUnavailable, "reach %s: %w", c.base, unwrapURL(err))
+		if req.method != http.MethodGet && !isDial(err) {
+			err = glassq.Errorf(glassq.CodeUnknown, "the outcome is unknown: %w", err)
+		}
+		return nil, true, err
 	case resp.StatusCode/100 == 2:
 		return body, false, nil
 	}
@@ -287,6 +292,12 @@ func readAnswer(resp *http.Response) ([]byte, error) {
 		err = fmt.Errorf("an answer of more than %d bytes", maxAnswer)
 	}
 	return body, err
+}
+
+// isDial tells that there was no connection, so that nothing was sent.
+func isDial(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }
 
 // isTLS tells errors of certificates, which waiting does not mend.

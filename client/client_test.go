@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/web"
 )
@@ -32,7 +34,7 @@ func openStore(t testing.TB) glassq.Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
-	return glassq.NewBroker(e, glassq.Limits{})
+	return broker.New(e, glassq.Limits{})
 }
 
 func dial(t testing.TB, url string, opt client.Options) *client.Client {
@@ -117,7 +119,7 @@ func TestTasks(t *testing.T) {
 	if err != nil || run.Books.Failed != 1 {
 		t.Errorf("Run = %+v, %v; want one failed", run, err)
 	}
-	if errs, err = c.Nack(ctx, []glassq.Nack{{Token: leases[0].Token(), Delay: -1, Dead: true, Reason: "no"}}); err != nil || errs[0] != nil {
+	if errs, err = c.Nack(ctx, []glassq.Nack{{Token: leases[0].Token(), Dead: true, Reason: "no"}}); err != nil || errs[0] != nil {
 		t.Errorf("Nack = %v, %v", errs, err)
 	}
 	dead, next, err := c.Peek(ctx, "a", glassq.Dead, 0, 10)
@@ -224,7 +226,7 @@ func TestOperator(t *testing.T) {
 	if err := c.Drop(ctx, "q"); err != nil {
 		t.Errorf("Drop = %v", err)
 	}
-	if st, err := c.Stats(ctx); err != nil || st.Sync != "memory" {
+	if st, err := c.Stats(ctx); err != nil || st.Disk.Sync != "memory" {
 		t.Errorf("Stats = %+v, %v", st, err)
 	}
 }
@@ -361,7 +363,7 @@ func Example() {
 		return
 	}
 	defer engine.Close()
-	server := httptest.NewServer(web.New(glassq.NewBroker(engine, glassq.Limits{}), web.Options{}))
+	server := httptest.NewServer(web.New(broker.New(engine, glassq.Limits{}), web.Options{}))
 	defer server.Close()
 
 	c, err := client.New(server.URL, client.Options{})
@@ -405,4 +407,39 @@ func BenchmarkPut1000(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/task")
+}
+
+// TestLostAnswer: when the connection breaks after a put was sent, its outcome is unknown, and a client that
+// repeats gives the same ids again, so the server stores nothing twice. Without a connection nothing was done.
+func TestLostAnswer(t *testing.T) {
+	door := web.New(openStore(t), web.Options{})
+	var bodies [][]byte
+	lossy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		bodies = append(bodies, body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if len(bodies)%2 == 1 { // done, and nobody hears of it
+			door.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		}
+		door.ServeHTTP(w, r)
+	}))
+	defer lossy.Close()
+	tasks := []glassq.Task{{Queue: "lost", Body: []byte("a")}, {Queue: "lost", ID: "own", Body: []byte("b")}, {Queue: "lost", Run: "r", Dense: true}}
+	c := dial(t, lossy.URL, client.Options{Retry: time.Minute})
+	got, err := c.Put(t.Context(), tasks)
+	if err != nil || len(bodies) != 2 || !bytes.Equal(bodies[0], bodies[1]) || len(got) != 3 || !got[0].Duplicate || tasks[0].ID != "" {
+		t.Errorf("Put = %+v, %v after %q; want the same twice, and duplicates", got, err, bodies)
+	}
+	once := dial(t, lossy.URL, client.Options{})
+	if _, err := once.Put(t.Context(), tasks); !errors.Is(err, glassq.ErrUnknown) || !errors.Is(err, client.ErrUnreachable) {
+		t.Errorf("Put without an answer = %v; want outcome_unknown, and ErrUnreachable below it", err)
+	}
+	lossy.Close()
+	if _, err := once.Put(t.Context(), tasks); glassq.CodeOf(err) != glassq.CodeUnavailable {
+		t.Errorf("Put without a server = %v; want unavailable", err)
+	}
 }

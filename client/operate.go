@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/envelope"
 )
 
 // Stats tells what the server's engine has done since it was opened.
@@ -55,7 +56,7 @@ func (c *Client) Peek(ctx context.Context, queue string, state glassq.State, cur
 	}
 	tasks := make([]glassq.Peeked, len(a.Tasks))
 	for i, text := range a.Tasks {
-		if err := glassq.ParsePeeked(text, &tasks[i]); err != nil {
+		if err := envelope.ParsePeeked(text, &tasks[i]); err != nil {
 			return nil, 0, badAnswer(err)
 		}
 	}

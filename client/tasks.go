@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -10,14 +11,15 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/envelope"
 )
 
 // Put stores tasks in order. Up to 10,000 tasks and 32 MiB of one queue are one request and stored
 // all or none; more, or tasks of several queues, are sent in parts, each all or none. When a part is
 // refused the error says how many tasks were stored before it.
 //
-// With Options.Retry a part whose outcome is unknown is sent again: tasks with ids, dense ones
-// included, are then receipted as duplicates at worst; those without may be stored twice.
+// With Options.Retry a part whose outcome is unknown is sent again. So that nothing is stored twice, a task
+// without an id gets one then, and a repeat is receipted as a duplicate at worst.
 func (c *Client) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, error) {
 	return c.PutWait(ctx, tasks, 0)
 }
@@ -67,6 +69,7 @@ func (c *Client) putQueue(ctx context.Context, queue string, tasks []glassq.Task
 		path += "&wait=" + wait.String()
 	}
 	var body, line []byte
+	ids := "" // what this call's own ids begin with
 	from := 0
 	flush := func(to int) error {
 		if to == from {
@@ -86,7 +89,13 @@ func (c *Client) putQueue(ctx context.Context, queue string, tasks []glassq.Task
 	for i, k := range at {
 		t := tasks[k]
 		t.Queue = "" // the path says it
-		line = append(glassq.AppendTask(line[:0], &t), '\n')
+		if c.opt.Retry != 0 && t.ID == "" && !t.Dense {
+			if ids == "" {
+				ids = rand.Text()
+			}
+			t.ID = ids + "-" + strconv.Itoa(k)
+		}
+		line = append(envelope.AppendTask(line[:0], &t), '\n')
 		if i-from == glassq.MaxBatch || len(body)+len(line) > partBytes {
 			if err := flush(i); err != nil {
 				return stored, err
@@ -189,9 +198,9 @@ func readLeases(answer []byte) ([]glassq.Lease, error) {
 		line, rest, _ := bytes.Cut(answer, []byte{'\n'})
 		var l glassq.Lease
 		if n := len(leases); n > 0 { // strings that repeat are shared
-			l.Queue, l.Run, l.Type, l.Result = leases[n-1].Queue, leases[n-1].Run, leases[n-1].Type, leases[n-1].Result
+			l.Queue, l.Run, l.Type, l.ResultQueue = leases[n-1].Queue, leases[n-1].Run, leases[n-1].Type, leases[n-1].ResultQueue
 		}
-		if err := glassq.ParseLease(line, &l); err != nil {
+		if err := envelope.ParseLease(line, &l); err != nil {
 			return nil, badAnswer(err)
 		}
 		leases = append(leases, l)
@@ -203,17 +212,17 @@ func readLeases(answer []byte) ([]glassq.Lease, error) {
 // Ack ends leases. More than 10,000 acks or 32 MiB are several requests; when one fails, nothing is
 // known of its acks and those after it. Repeating an ack is safe.
 func (c *Client) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
-	return settle(ctx, c, "/v1/ack?answer=errors", acks, glassq.AppendAck)
+	return settle(ctx, c, "/v1/ack?answer=errors", acks, envelope.AppendAck)
 }
 
 // Nack gives leases back. A nack repeated after a broken connection may answer lease_lost.
 func (c *Client) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
-	return settle(ctx, c, "/v1/nack?answer=errors", nacks, glassq.AppendNack)
+	return settle(ctx, c, "/v1/nack?answer=errors", nacks, envelope.AppendNack)
 }
 
 // Extend moves deadlines.
 func (c *Client) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
-	return settle(ctx, c, "/v1/extend?answer=errors", extends, glassq.AppendExtend)
+	return settle(ctx, c, "/v1/extend?answer=errors", extends, envelope.AppendExtend)
 }
 
 func settle[T any](ctx context.Context, c *Client, path string, items []T, print func([]byte, *T) []byte) ([]error, error) {

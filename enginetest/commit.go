@@ -25,7 +25,7 @@ func resultEnvelope(w *world) {
 	named := glassq.Task{Queue: "q", ID: "mine", Run: "r", Body: []byte("named")}
 	position := dense("q", "r", 8)[7]
 	rec := w.put(named, position, glassq.Task{Queue: "q", Body: []byte("plain")})
-	w.nack(glassq.Nack{Token: w.one("q").Token()})
+	w.nack(glassq.Nack{Token: w.one("q").Token(), Delay: glassq.AtOnce})
 	for _, l := range w.reserve("q", 3) {
 		a := withResult(&l, glassq.OK, "of "+string(l.Body))
 		// What a worker claims about the task does not count.
@@ -61,8 +61,8 @@ func resultEnvelope(w *world) {
 func resultRoute(w *world) {
 	w.setRun("r", glassq.RunChange{Results: "of-run"})
 	w.put(
-		glassq.Task{Queue: "q", Body: []byte("ack"), Run: "r", Result: "of-task"},
-		glassq.Task{Queue: "q", Body: []byte("task"), Run: "r", Result: "of-task"},
+		glassq.Task{Queue: "q", Body: []byte("ack"), Run: "r", ResultQueue: "of-task"},
+		glassq.Task{Queue: "q", Body: []byte("task"), Run: "r", ResultQueue: "of-task"},
 		glassq.Task{Queue: "q", Body: []byte("run"), Run: "r"},
 		glassq.Task{Queue: "q", Body: []byte("default"), Run: "other"},
 		glassq.Task{Queue: "q", Body: []byte("none")},

@@ -27,7 +27,7 @@ func durableLaws() []law {
 func putSurvives(w *world, end func()) {
 	full := glassq.Task{
 		Queue: "q", Body: []byte{0, 255, '\n', 7}, Type: glassq.TypeJSON, ID: "an id", Run: "r",
-		Priority: glassq.Level(9), Attempts: 7, Lease: 5 * time.Second, Result: "elsewhere", Key: "host",
+		Priority: glassq.Level(9), Attempts: 7, Lease: 5 * time.Second, ResultQueue: "elsewhere", Key: "host",
 		Flags: 77, Headers: map[string]string{"traceparent": "00-1"}, Extra: []byte(`{"x":1}`),
 	}
 	positions := dense("q", "r", 3)
@@ -40,7 +40,7 @@ func putSurvives(w *world, end func()) {
 	}
 	g := got[0].Task
 	if !bytes.Equal(g.Body, full.Body) || g.Type != full.Type || g.ID != full.ID || g.Run != full.Run || g.Dense ||
-		g.Priority.Level() != 9 || g.Attempts != 7 || g.Lease != full.Lease || g.Result != full.Result ||
+		g.Priority.Level() != 9 || g.Attempts != 7 || g.Lease != full.Lease || g.ResultQueue != full.ResultQueue ||
 		g.Key != full.Key || g.Flags != full.Flags || !maps.Equal(g.Headers, full.Headers) || !bytes.Equal(g.Extra, full.Extra) {
 		w.Errorf("task came back as %+v; want %+v", g, full)
 	}

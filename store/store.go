@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/schema"
 )
@@ -26,17 +27,29 @@ type Options struct {
 	Logger   *slog.Logger  // nil discards
 }
 
+// A Store is an open queue: the verbs and the operator's calls of glassq.Store, calls that wait for what others
+// do, and a copy while it is used. Names, sizes and schemas are checked as the server checks them.
+// It is safe for concurrent use.
+type Store interface {
+	glassq.Store
+	glassq.Waits
+	glassq.Copier
+
+	// Limits are the limits in force.
+	Limits() glassq.Limits
+}
+
 // Open opens or creates the store in dir, which it locks against other processes, and replays its log.
-// The caller must Close the broker, which makes everything durable. It is safe for concurrent use.
+// The caller must Close the store, which makes everything durable.
 //
 // Errors: code damaged with the file, the offset and what to do; storage_failed for what the disk
 // refuses; unavailable when another process has the directory; bad_request for a bad option.
-func Open(ctx context.Context, dir string, opt Options) (*glassq.Broker, error) {
+func Open(ctx context.Context, dir string, opt Options) (Store, error) {
 	e, err := disk.Open(dir, disk.Options{Sync: opt.Sync, Interval: opt.Interval, Logger: opt.Logger})
 	if err != nil {
 		return nil, err
 	}
-	b := glassq.NewBroker(e, glassq.Limits{MaxBody: opt.MaxBody})
+	b := broker.New(e, glassq.Limits{MaxBody: opt.MaxBody})
 	if err := b.UseSchemas(ctx, schema.Compile); err != nil {
 		e.Close()
 		return nil, err

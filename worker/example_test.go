@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 )
 
@@ -46,7 +47,7 @@ func Example() {
 	stats, err := worker.Run(ctx, queue, worker.Options{}, func(int) worker.Handler {
 		return worker.HandlerFunc(func(_ context.Context, l *glassq.Lease, r *worker.Reply) error {
 			fmt.Println("doing", strings.ToUpper(string(l.Body)))
-			r.Body = glassq.AppendResult(r.Body, l.Body, l.Type, &glassq.Result{OK: true, A: l.Attempt})
+			r.Body = result.Append(r.Body, l.Body, l.Type, &result.Record{OK: true, Attempt: l.Attempt})
 			cancel()
 			return nil
 		})

@@ -9,7 +9,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,9 +16,10 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 )
 
-// A Queue is what a worker needs of a queue server; *glassq.Broker and *client.Client have it. It
+// A Queue is what a worker needs of a queue server; *store.Store and *client.Client have it. It
 // must not keep the slices it is given, nor the bodies in them: they are used again.
 //
 // An error of a whole call ends the worker, that of Extend excepted. So a Queue that may be away for
@@ -45,6 +45,10 @@ type Handler interface {
 	Handle(ctx context.Context, l *glassq.Lease, r *Reply) error
 }
 
+// A Shedder is a Handler that keeps something between tasks, such as connections. When the worker lacks files or the
+// like, Shed is called on those that have no task: it gives that back. It is never called beside Handle.
+type Shedder interface{ Shed() }
+
 // A HandlerFunc is a Handler without state of its own.
 type HandlerFunc func(ctx context.Context, l *glassq.Lease, r *Reply) error
 
@@ -55,7 +59,7 @@ func (f HandlerFunc) Handle(ctx context.Context, l *glassq.Lease, r *Reply) erro
 
 // A Reply is what goes with the ack of a task.
 type Reply struct {
-	// Body is the result, a record as glassq.AppendResult makes it. It starts empty with room from
+	// Body is the result, a record as result.Append makes it. It starts empty with room from
 	// earlier tasks, to append to. Empty means no result: the task is booked as ok.
 	Body []byte
 	Type string        // content type of Body; "" means JSON
@@ -69,10 +73,14 @@ type Reply struct {
 
 // A NackError returned by a Handler says how the task is given back.
 type NackError struct {
-	Delay  time.Duration // until it is ready again; negative means the queue's backoff
+	Delay  time.Duration // until it is ready again; 0 means the queue's backoff, glassq.AtOnce none
 	Dead   bool          // straight to dead
-	Undone bool          // back to its old place at once, the attempt not counted
+	Undone bool          // back to its old place, the attempt not counted: at once, or after a Delay above 0
 	Err    error         // the reason, or nil
+
+	// Lack names what the worker itself has too little of, such as "open files"; "" for nothing. The worker takes
+	// fewer tasks at once for a while, and says so. It finds out by itself where Err is of files, memory or disk.
+	Lack string
 }
 
 func (e *NackError) Error() string {
@@ -183,6 +191,7 @@ type worker struct {
 	err     error      // first error of a whole call
 	stats   Stats
 	load    load
+	strain  strain
 	cancel  context.CancelFunc // begins the drain
 }
 
@@ -229,6 +238,7 @@ func (w *worker) run(ctx context.Context, newHandler func(int) Handler) (Stats, 
 	keeper.Wait()
 	close(allOver)
 	timers.Wait()
+	w.stopTimers()
 	return w.stats, w.err
 }
 
@@ -316,7 +326,7 @@ func (w *worker) awaitRoom() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ahead.atLeast(w.places())
-	for !w.stopped && (w.ahead.wants(w.ready.n) == 0 || w.unacked > maxUnacked) {
+	for !w.stopped && (w.ahead.wants(w.ready.n) == 0 || w.unacked > maxUnacked || w.crowded()) {
 		w.room.Wait()
 	}
 	if w.stopped {
@@ -364,6 +374,8 @@ type slot struct {
 	base   context.Context
 	ctx    context.Context
 	cancel context.CancelFunc
+	shed   func() // the handler's Shed; nil when it has none
+	lacks  int    // of strain.lacks, those that shed was called for
 
 	paced      bool // the last task had a due moment and was leased after it
 	late, busy time.Duration
@@ -389,6 +401,9 @@ func (w *worker) handle(base context.Context, i int, hd Handler) {
 		}()
 	}
 	s := &slot{i: i, base: base}
+	if hs, ok := hd.(Shedder); ok {
+		s.shed = hs.Shed
+	}
 	s.ctx, s.cancel = context.WithCancel(base)
 	defer func() { s.cancel() }()
 	for h := w.next(s, nil); h != nil; h = w.next(s, h) {
@@ -408,7 +423,9 @@ func (w *worker) handle(base context.Context, i int, hd Handler) {
 		err := w.do(s.ctx, hd, &h.lease, &h.reply)
 		s.ended = time.Now()
 		s.busy = s.ended.Sub(began)
-		judge(s.ctx, h, err)
+		if judge(s.ctx, h, err); h.lack != "" {
+			w.strained(h)
+		}
 	}
 }
 
@@ -423,7 +440,7 @@ func judge(ctx context.Context, h *held, err error) {
 			}
 			outcome := h.reply.Outcome
 			if !h.reply.Judged {
-				outcome = glassq.OutcomeOf(h.reply.Body, h.reply.Type)
+				outcome = result.OutcomeOf(h.reply.Body, h.reply.Type)
 			}
 			h.failed = outcome == glassq.Failed
 		}
@@ -435,13 +452,7 @@ func judge(ctx context.Context, h *held, err error) {
 		h.nack = glassq.Nack{Undone: true}
 		return
 	}
-	h.nack = glassq.Nack{Delay: -1, Reason: err.Error()}
-	if ne, ok := errors.AsType[*NackError](err); ok {
-		h.nack.Delay, h.nack.Dead, h.nack.Undone = ne.Delay, ne.Dead, ne.Undone
-	}
-	if len(h.nack.Reason) > glassq.MaxReason {
-		h.nack.Reason = h.nack.Reason[:glassq.MaxReason]
-	}
+	putBack(h, err)
 }
 
 // next hands in the lease that a handler has ended, if any, and returns the next one, or nil when
@@ -452,6 +463,7 @@ func (w *worker) next(s *slot, prev *held) *held {
 	if prev != nil {
 		w.ahead.none = false
 		w.load.add(s.paced, s.late, s.busy)
+		w.strain.leave(prev)
 		prev.cancel = nil
 		if prev.lost {
 			w.drop(prev)
@@ -467,7 +479,14 @@ func (w *worker) next(s *slot, prev *held) *held {
 	for h == nil && !w.stopped {
 		s.waited = true
 		w.room.Signal()
-		w.work.Wait()
+		if s.shed != nil && s.lacks != w.strain.lacks {
+			s.lacks = w.strain.lacks
+			w.mu.Unlock()
+			s.shed()
+			w.mu.Lock()
+		} else {
+			w.work.Wait()
+		}
 		h = w.begin(s)
 	}
 	if w.ready.n <= w.ahead.n/2 {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/check"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/report"
@@ -152,7 +153,7 @@ func (r *checkRig) Start(watch func(glassq.Store) glassq.Store) error {
 	}
 	ctx, stop := context.WithCancel(context.Background())          // ended by Stop
 	r.engine, r.stop, r.failed = engine, stop, make(chan error, 3) // as many as doors
-	broker := glassq.NewBroker(watch(engine), glassq.Limits{})
+	broker := broker.New(watch(engine), glassq.Limits{})
 	err = broker.UseSchemas(ctx, schema.Compile)
 	if err == nil {
 		err = r.open(ctx, &r.http, web.New(broker, web.Options{}).Run)

@@ -198,9 +198,11 @@ func (d *doctor) server(cmd *cobra.Command, q *client.Client) error {
 	if err != nil {
 		return err
 	}
-	d.mode(st.Sync, "the server runs with")
-	if st.Storage != glassq.StorageOK {
-		d.say("FAIL", "server", "its storage is %s, %d MiB are free and %d are to stay so: puts are refused until there is room", st.Storage, st.DiskFree>>20, st.MinFree>>20)
+	if st.Disk != nil {
+		d.mode(st.Disk.Sync, "the server runs with")
+	}
+	if st.Storage != glassq.StorageOK && st.Disk != nil {
+		d.say("FAIL", "server", "its storage is %s, %d MiB are free and %d are to stay so: puts are refused until there is room", st.Storage, st.Disk.Free>>20, st.Disk.MinFree>>20)
 	}
 	for i := range queues {
 		n := &queues[i]

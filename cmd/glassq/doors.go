@@ -7,21 +7,23 @@ import (
 	"net"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/cli/term"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/web"
 	"github.com/glassq/glassq/internal/wire/manager"
 	"github.com/glassq/glassq/internal/wire/memcache"
 )
 
-// A door is one protocol on one address.
-type door struct {
+// An openDoor is one protocol on one address.
+type openDoor struct {
 	name string // of its flag
 	said string // how it is announced
 	ln   net.Listener
 }
 
 // doors are those that are open.
-type doors []door
+type doors []openDoor
 
 // openDoors listens on all addresses that are not off.
 func (f *serveFlags) openDoors() (all doors, err error) {
@@ -48,7 +50,7 @@ func (f *serveFlags) openDoors() (all doors, err error) {
 			all.close()
 			return nil, &exitError{exitUnexpected, fmt.Errorf("%w with --%s, or --%s off", err, d.name, d.name)}
 		}
-		all = append(all, door{d.name, d.said, ln})
+		all = append(all, openDoor{d.name, d.said, ln})
 	}
 	return all, nil
 }
@@ -77,10 +79,10 @@ func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 }
 
 // run serves all doors until ctx is done or one of them fails, which ends the others.
-func (all doors) run(ctx context.Context, f *serveFlags, store *glassq.Broker, logger *slog.Logger) error {
+func (all doors) run(ctx context.Context, f *serveFlags, store *broker.Broker, logger *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	budget := glassq.NewBudget(glassq.BodiesInFlight)
+	intake := door.NewIntake(glassq.BodiesInFlight)
 	ended := make(chan error, len(all))
 	for _, d := range all {
 		var server interface {
@@ -89,13 +91,13 @@ func (all doors) run(ctx context.Context, f *serveFlags, store *glassq.Broker, l
 		switch d.name {
 		case "http":
 			server = web.New(store, web.Options{Keys: f.keys, Hosts: f.hosts, MaxBody: int(f.maxBody), TLS: f.tls,
-				Budget: budget, Version: version(), Logger: logger})
+				Intake: intake, Version: version(), Logger: logger})
 		case "memcached":
 			server = memcache.New(store, memcache.Options{Keys: f.keys, MaxBody: int(f.maxBody), TLS: f.tls,
-				Budget: budget, Version: version(), Logger: logger})
+				Intake: intake, Version: version(), Logger: logger})
 		case "manager":
 			server = manager.New(store, manager.Options{Keys: f.keys, Strict: f.managerStrict, Queues: f.managerQueues, Delivery: f.delivery,
-				MaxBody: int(f.maxBody), Budget: budget, Logger: logger})
+				MaxBody: int(f.maxBody), Intake: intake, Logger: logger})
 		}
 		go func() { ended <- server.Run(ctx, d.ln) }() // all are waited for below
 	}

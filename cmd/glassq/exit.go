@@ -86,7 +86,7 @@ func exitCode(err error) int {
 	switch glassq.CodeOf(err) {
 	case glassq.CodeBadRequest, glassq.CodeBadName, glassq.CodeTooLarge, glassq.CodeRunConflict:
 		return exitUsage
-	case glassq.CodeUnavailable, glassq.CodeClosed, glassq.CodeUnauthorized, glassq.CodeForbidden:
+	case glassq.CodeUnavailable, glassq.CodeUnknown, glassq.CodeClosed, glassq.CodeUnauthorized, glassq.CodeForbidden:
 		return exitServer
 	case glassq.CodeStorage, glassq.CodeStorageFull, glassq.CodeDamaged:
 		return exitStorage

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/envelope"
 	"github.com/spf13/cobra"
 )
 
@@ -41,7 +42,7 @@ func (a *app) getCmd() *cobra.Command {
 		l := &leases[0]
 		line := append(l.Body[:len(l.Body):len(l.Body)], '\n')
 		if asJSON {
-			line = append(glassq.AppendTask(nil, &l.Task), '\n')
+			line = append(envelope.AppendTask(nil, &l.Task), '\n')
 		}
 		if _, err := a.out.Write(line); err != nil {
 			_, nerr := q.Nack(cmd.Context(), []glassq.Nack{{Token: l.Token(), Undone: true}})

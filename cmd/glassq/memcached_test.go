@@ -12,6 +12,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/envelope"
 )
 
 // TestMemcachedDoor: what is put through either door comes out of the other as what it was, a result put
@@ -47,7 +48,7 @@ func TestMemcachedDoor(t *testing.T) {
 	for i := range leases {
 		l := leases[i]
 		l.Number = 0
-		text := string(glassq.AppendLease(nil, &l))
+		text := string(envelope.AppendLease(nil, &l))
 		for _, f := range []string{`"body":"text"`, `"body":{"a":[1]}`, `"b64":"//4="`, `"body":123`} {
 			if strings.Contains(text, f) {
 				forms = append(forms, f)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"io"
 	"strconv"
 	"time"
@@ -34,7 +35,7 @@ func (a *app) putCmd() *cobra.Command {
 	fs.DurationVar(&t.Delay, "delay", 0, "time before it is handed out")
 	fs.DurationVar(&t.TTL, "ttl", 0, "time after which it is dead if nobody took it; 0 never")
 	fs.IntVar(&t.Attempts, "attempts", 0, "most tries; default the queue's, 20")
-	fs.StringVar(&t.Result, "results", "", "`queue` for its result")
+	fs.StringVar(&t.ResultQueue, "results", "", "`queue` for its result")
 	fs.DurationVar(&wait, "wait", 0, "how long to wait for room in a full queue, at most 10m; 0 not at all")
 	fs.DurationVar(&retry, "retry", 60*time.Second, "how long to wait for a server that is away")
 	fs.BoolVar(&asJSON, "json", false, "print what was done as JSON")
@@ -66,21 +67,22 @@ func (a *app) putCmd() *cobra.Command {
 			return err
 		}
 		defer q.Close()
+		given := t.ID
+		if given == "" {
+			t.ID = rand.Text() // so that a put whose answer was lost may be repeated
+		}
 		receipts, err := q.PutWait(cmd.Context(), []glassq.Task{t}, wait)
 		if err != nil {
 			return r.absent(err)
 		}
-		if receipts[0].Duplicate {
-			a.console.Say("glassq put: %s was put before; nothing was stored", strconv.Quote(t.ID))
-		}
-		id := t.ID
-		if id == "" {
-			id = glassq.AssignedID(receipts[0].Number)
+		duplicate := given != "" && receipts[0].Duplicate
+		if duplicate {
+			a.console.Say("glassq put: %s was put before; nothing was stored", strconv.Quote(given))
 		}
 		if asJSON {
-			return a.printJSON(map[string]any{"id": id, "queue": t.Queue, "duplicate": receipts[0].Duplicate})
+			return a.printJSON(map[string]any{"id": t.ID, "queue": t.Queue, "duplicate": duplicate})
 		}
-		return a.printf("%s\n", id)
+		return a.printf("%s\n", t.ID)
 	}
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/envelope"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
@@ -67,7 +68,7 @@ func (a *app) export(cmd *cobra.Command, q *client.Client, queue string, states 
 				leased++
 			}
 			n++
-			line = append(glassq.AppendTask(line[:0], t), '\n')
+			line = append(envelope.AppendTask(line[:0], t), '\n')
 			_, err := w.Write(line)
 			return err
 		})

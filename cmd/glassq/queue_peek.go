@@ -10,6 +10,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/envelope"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
@@ -86,7 +87,7 @@ func (a *app) queuePeekCmd() *cobra.Command {
 		return a.oneShot(cmd, &r, func(q *client.Client) error {
 			if asJSON {
 				return eachPeeked(cmd, q, args[0], states[0], count, func(p *glassq.Peeked) error {
-					_, err := a.out.Write(append(glassq.AppendPeeked(nil, p), '\n'))
+					_, err := a.out.Write(append(envelope.AppendPeeked(nil, p), '\n'))
 					return err
 				})
 			}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/dispatch"
@@ -31,6 +32,7 @@ type runFlags struct {
 	source                sourceFlags
 	pace                  paceFlags
 	only                  *dispatch.Positions // nil for all
+	timed                 *timedSource        // nil without --duration, or with a rate
 	fetch                 fetchFlags
 	data, sync, name, out string
 	concurrency           int
@@ -55,7 +57,7 @@ and --json the results are only summed up.`,
 	}
 	f.source.flags(cmd)
 	f.pace.flags(cmd)
-	f.fetch.flags(cmd)
+	requestFlags(cmd, &f.source.task, &f.fetch)
 	fs := cmd.Flags()
 	fs.IntVarP(&f.concurrency, "concurrency", "c", defaultConcurrency, "requests at once")
 	fs.DurationVar(&f.lease, "lease", 10*time.Second, "how long what was in work waits after a crash")
@@ -69,6 +71,10 @@ and --json the results are only summed up.`,
 	cpu := profileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := f.check(); err != nil {
+			return err
+		}
+		timed, err := f.pace.forDuration(cmd, &f.source)
+		if err != nil {
 			return err
 		}
 		src, done, err := f.source.open(cmd, args, a.in, func(s string) { a.console.Say("glassq run: %s", s) })
@@ -88,6 +94,10 @@ and --json the results are only summed up.`,
 		}
 		defer stop()
 		tune()
+		if timed {
+			f.timed = newTimedSource(src, f.pace.duration, f.concurrency)
+			src = f.timed
+		}
 		return a.run(&f, src)
 	}
 	return cmd
@@ -189,7 +199,7 @@ type job struct {
 	src     dispatch.Source
 	fetcher *fetch.Fetcher
 	engine  *disk.Engine
-	broker  *glassq.Broker
+	broker  *broker.Broker
 	results *resultFile // nil when there is no file
 	opt     output.Options
 	began   time.Time
@@ -218,7 +228,7 @@ func (j *job) open() error {
 		}
 		j.opt.Seen = j.results.seen
 	}
-	j.broker = glassq.NewBroker(j.engine, glassq.Limits{})
+	j.broker = broker.New(j.engine, glassq.Limits{})
 	// A folder that is continued may hold the rate of another call.
 	if _, err := j.broker.Configure(context.Background(), glassq.DefaultQueue, j.f.pace.change()); err != nil {
 		return errors.Join(err, j.close())
@@ -313,6 +323,9 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 	drained := make(chan struct{})
 	var putErr, workErr, takeErr error // of the goroutines; read after Wait
 	var makers, takers sync.WaitGroup
+	if j.f.timed != nil {
+		j.f.timed.over = working.Done()
+	}
 	makers.Go(func() {
 		j.put, putErr = dispatch.Run(working, j.broker, dispatch.Options{
 			Source: j.src, Run: j.f.name, Only: j.f.only, Parallel: 1, Notify: say, Refused: j.f.source.refused(say),
@@ -322,9 +335,13 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 		}
 	})
 	makers.Go(func() {
+		handler := j.fetcher.Handler
+		if j.f.timed != nil {
+			handler = j.f.timed.handler(handler)
+		}
 		j.done, workErr = worker.Run(working, j.broker, worker.Options{
 			Concurrency: j.f.concurrency, Lease: j.f.lease, Done: drained, Logger: j.a.console.Logger(),
-		}, j.fetcher.Handler)
+		}, handler)
 		if workErr != nil {
 			halt(workErr)
 		}
@@ -362,5 +379,5 @@ func (j *job) report() {
 		return // the engine failed; that is said already
 	}
 	say("%s requests/s in %s, sync %s: %s syncs, %s frames, %s bytes appended", term.PerSecond(j.done.Done, took), report.Short(took),
-		st.Sync, report.Comma(st.Syncs-j.before.Syncs), report.Comma(st.Frames-j.before.Frames), report.Comma(st.Bytes-j.before.Bytes))
+		st.Disk.Sync, report.Comma(st.Disk.Syncs-j.before.Disk.Syncs), report.Comma(st.Frames-j.before.Frames), report.Comma(st.Bytes-j.before.Bytes))
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/internal/schema"
@@ -250,7 +251,7 @@ func (a *app) serve(f *serveFlags) (err error) {
 	defer func() { err = errors.Join(err, engine.Close()) }()
 	doors.announce(a.console, f, describeStore(f.data, f.sync))
 
-	broker := glassq.NewBroker(engine, glassq.Limits{MaxBody: int(f.maxBody)})
+	broker := broker.New(engine, glassq.Limits{MaxBody: int(f.maxBody)})
 	if err := broker.UseSchemas(ctx, schema.Compile); err != nil {
 		return err
 	}

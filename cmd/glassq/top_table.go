@@ -120,10 +120,13 @@ func table(rows []row) []string {
 // frame is what a screen of that size shows. Of more queues than it has lines for it keeps the busiest.
 func frame(rows []row, now *look, server, trouble string, width, height int) []string {
 	s := &now.stats
-	head := fmt.Sprintf("%s  %s  %d queues, %s tasks, %s leased, %s waiting; sync %s", now.at.Format(time.TimeOnly), server,
-		len(rows), report.Comma(uint64(s.Tasks)), report.Comma(uint64(s.Leases)), report.Comma(uint64(s.Waiters)), s.Sync)
-	if s.LastSync > 0 {
-		head += " " + report.Short(s.LastSync)
+	head := fmt.Sprintf("%s  %s  %d queues, %s tasks, %s leased, %s waiting", now.at.Format(time.TimeOnly), server,
+		len(rows), report.Comma(uint64(s.Tasks)), report.Comma(uint64(s.Leases)), report.Comma(uint64(s.Waiters)))
+	if d := s.Disk; d != nil {
+		head += "; sync " + d.Sync
+		if d.LastSync > 0 {
+			head += " " + report.Short(d.LastSync)
+		}
 	}
 	if s.Storage != "" && s.Storage != "ok" {
 		head += "; storage " + s.Storage

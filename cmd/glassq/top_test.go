@@ -51,7 +51,7 @@ func TestTopRates(t *testing.T) {
 func TestTopFrame(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
 	last := look{at: at}
-	now := look{at: at.Add(time.Second), stats: glassq.Stats{Tasks: 12345, Leases: 6, Waiters: 7, Sync: "always", LastSync: 1234567, Storage: "low"}}
+	now := look{at: at.Add(time.Second), stats: glassq.Stats{Tasks: 12345, Leases: 6, Waiters: 7, Storage: "low", Disk: &glassq.DiskStats{Sync: "always", LastSync: 1234567}}}
 	for i := range 8 {
 		now.queues = append(now.queues, queueOf(fmt.Sprint("q", i), uint64(1000*i), 0))
 	}

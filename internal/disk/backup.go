@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/state"
 	"github.com/glassq/glassq/internal/wal"
 )
 
@@ -103,11 +102,11 @@ func fill(to string, apart uint64, files func(dst wal.FS) (int, error)) (c Copie
 		return c, fmt.Errorf("start on the copy: %w", err)
 	}
 	if apart > 0 {
-		err = e.change(func() error {
-			if most := e.st.Limit() + apart; most < 1<<53-numbersApart {
-				e.append(state.AppendNumbers(nil, most))
+		err = e.SkipNumbers(func(limit uint64) uint64 {
+			if limit+apart >= 1<<53-numbersApart {
+				return limit
 			}
-			return nil
+			return limit + apart
 		})
 	}
 	return c, errors.Join(err, e.Close())
@@ -115,30 +114,26 @@ func fill(to string, apart uint64, files func(dst wal.FS) (int, error)) (c Copie
 
 // Copy passes on a copy of the store as it is after a checkpoint that it writes first; see glassq.Copier.
 func (e *Engine) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
-	e.mu.Lock()
-	err := e.err
-	e.mu.Unlock()
-	if err != nil {
-		return err
+	l := e.log
+	count := func(by int) {
+		l.mu.Lock()
+		l.copies += by
+		l.mu.Unlock()
 	}
-	e.tidying.Lock()
-	pos, err := e.checkpointAt()
 	var c *wal.Copying
-	if err == nil {
-		c, err = e.log.BeginCopy(pos)
-	}
+	err := e.Checkpoint(func(at uint64) (err error) {
+		if c, err = l.wal.BeginCopy(posOf(at)); err == nil {
+			count(1)
+		}
+		return err
+	})
 	if err != nil {
-		e.tidying.Unlock()
 		return err
 	}
-	e.copies++
-	e.tidying.Unlock()
 	defer func() {
 		c.Close()
-		e.tidying.Lock()
-		e.copies--
-		e.tidying.Unlock()
-		e.look()
+		count(-1)
+		e.Look()
 	}()
 	return c.Files(func(name string, size int64, r io.Reader) error {
 		return file(name, size, &copyReader{ctx, e, r})
@@ -156,7 +151,7 @@ func (c *copyReader) Read(b []byte) (int, error) {
 	select {
 	case <-c.ctx.Done():
 		return 0, c.ctx.Err()
-	case <-c.e.stop:
+	case <-c.e.log.stop:
 		return 0, glassq.ErrClosed
 	default:
 		return c.r.Read(b)

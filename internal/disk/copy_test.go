@@ -27,7 +27,8 @@ func TestCopyUnderLoad(t *testing.T) {
 	// Per body, guarded by mu: what the workers have been told.
 	var mu sync.Mutex
 	put, done := map[string]bool{}, map[string]bool{}
-	begun := map[string]bool{} // an ack of it was sent
+	begun := map[string]bool{}     // an ack of it was sent
+	working := make(chan struct{}) // closed when the first was done
 
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -35,6 +36,7 @@ func TestCopyUnderLoad(t *testing.T) {
 	defer stop()
 	for w := range 3 {
 		wg.Go(func() {
+			defer stop()
 			for i := 0; ctx.Err() == nil; i++ {
 				body := fmt.Sprintf("body-%d-%d %s", w, i, strings.Repeat("x", i*37%900))
 				task := glassq.Task{Queue: "q", Body: []byte(body), Run: "r", Dense: true, N: uint32(i*3 + w)}
@@ -65,11 +67,19 @@ func TestCopyUnderLoad(t *testing.T) {
 						return
 					}
 					mu.Lock()
+					if len(done) == 0 {
+						close(working)
+					}
 					done[string(l.Body)] = true
 					mu.Unlock()
 				}
 			}
 		})
+	}
+	select {
+	case <-working: // else the first copy may have no run yet
+	case <-ctx.Done():
+		t.Fatal("no task was done")
 	}
 	for round := range 4 {
 		if round > 0 { // so that much has happened since the last one
@@ -223,7 +233,7 @@ func TestCopyEnds(t *testing.T) {
 // out after its copy.
 func TestRestoreNumbers(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
-	e, err := disk.Open(dir, disk.Options{})
+	e, err := disk.Open(dir, disk.Options{SegmentSize: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +253,7 @@ func TestRestoreNumbers(t *testing.T) {
 	if _, err := disk.Restore(dir+".copy", dir+".new"); err != nil {
 		t.Fatal(err)
 	}
-	if e, err = disk.Open(dir+".new", disk.Options{}); err != nil {
+	if e, err = disk.Open(dir+".new", disk.Options{SegmentSize: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()

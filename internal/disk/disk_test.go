@@ -151,7 +151,7 @@ func TestSegmentsGo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i > 2000 && s.Segments <= 12 {
+		if i > 2000 && s.Disk.Segments <= 12 {
 			return
 		}
 	}

@@ -1,26 +1,25 @@
-// Package disk is the embedded engine: the pure core of internal/state over the log of internal/wal,
-// in one directory, or in memory.
+// Package disk is the embedded engine: the queue of internal/engine over the log of internal/wal, in one
+// directory, or in memory.
 //
-// A mutex guards the state. A call appends its records to the open frame, applies them, and waits until
-// the frame is committed; whoever waits and finds no commit under way does the next one for all. So the
-// state runs ahead of the log by the frames not yet committed, and no answer leaves before the frames
-// that it rests on are. After a failed write the engine refuses everything: the state is thrown away,
-// never patched.
+// It opens, copies and repairs a directory, and is the engine's log: it says when a frame is durable, syncs
+// what nobody waits for, watches how much room the disk has, and frees segments. It knows files and frames;
+// of tasks it knows only what the engine tells it.
 package disk
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/engine"
 	"github.com/glassq/glassq/internal/state"
 	"github.com/glassq/glassq/internal/wal"
 )
@@ -45,56 +44,10 @@ type Options struct {
 
 // An Engine is an open store. It implements glassq.Store.
 type Engine struct {
-	opt    Options
-	log    *wal.Log
-	memory bool
-
-	mu        sync.Mutex // guards everything down to the next gap
-	st        *state.State
-	open      *frame         // being filled; never nil while the engine runs
-	flying    *frame         // being written, or nil
-	other     *frame         // to be filled next; nil while it is flying
-	err       error          // why every call is refused: closed, or failed
-	closed    bool           // Close was called
-	woken     []*state.Queue // have tasks, or room, and somebody who waits for that
-	later     []*state.Queue // have room, but the open frame had none
-	paced     []*state.Queue // whose rate lets nobody go before paceAt
-	runsOn    bool           // a run may have reached a phase
-	runWait   map[*runWaiter]struct{}
-	parked    int64
-	lazyAt    time.Time // when the open frame is to be written though nobody waits; zero: not
-	restUntil time.Time // when the background loop looks again at the latest; zero: when it is kicked
-	paceAt    time.Time // when rates next let waiting reserves go; zero: no one waits for that
-	dirtyAt   time.Time // with SyncInterval, when what is not synced began to be written; zero: all is synced
-	markAt    time.Time // when the log has been quiet long enough for a mark; zero: it holds one
-	space     space
-	epoch     int    // of readers: where who reads bodies from now on is counted
-	limit     uint64 // lease numbers below it are reserved durably
-	segment   uint64 // number of the segment that is written to
-
-	tidying sync.Mutex // one writer of checkpoints; guards copies
-	copies  int        // under way: no segment goes
-
-	readers [2]atomic.Int64 // who may read bodies at places learned in that epoch
-	ckSize  atomic.Uint64   // bytes of the last checkpoint
-	ckAt    atomic.Uint64   // bytes appended to the log when it was taken
-	lookAt  atomic.Uint64   // bytes appended to the log when the keeper looks again
-	work    chan struct{}   // the keeper has something to look at
-
-	volume      volume
-	reclaimAt   time.Time // when the keeper may be asked again to make room
-	segmentSize int64     // never changed
-
-	turns  turns         // who commits, and who waits for that
-	kick   chan struct{} // the background loop has something new to wait for
-	pace   chan struct{} // paceAt was set
-	failed chan struct{} // closed by the first failed write
-	stop   chan struct{}
-	wg     sync.WaitGroup
-	cache  *cache
-
-	start time.Time // with startMS: the engine's clock, which no change of the wall clock moves
-	base  int64
+	*engine.Engine
+	log     *log
+	memory  bool
+	closing atomic.Bool
 }
 
 var (
@@ -109,60 +62,43 @@ var (
 // Errors: code damaged with the file, the offset and what to do; code storage_failed for what the disk
 // refuses; code unavailable when another process has the directory.
 func Open(dir string, opt Options) (*Engine, error) {
-	e := &Engine{opt: opt, kick: make(chan struct{}, 1), pace: make(chan struct{}, 1),
-		failed: make(chan struct{}), stop: make(chan struct{}), work: make(chan struct{}, 1),
-		open: &frame{}, other: &frame{}, runWait: map[*runWaiter]struct{}{}}
-	e.turns.init()
+	memory := dir == "mem:" && opt.FS == nil
 	switch opt.Sync {
 	case "":
-		e.opt.Sync = SyncAlways
+		opt.Sync = SyncAlways
 	case SyncAlways, SyncInterval, SyncNever:
 	default:
 		return nil, glassq.Errorf(glassq.CodeBadRequest, "sync mode %q is not always, interval or never", opt.Sync)
 	}
-	if e.opt.Interval <= 0 {
-		e.opt.Interval = 100 * time.Millisecond
+	if opt.Interval <= 0 {
+		opt.Interval = 100 * time.Millisecond
 	}
-	if e.opt.Logger == nil {
-		e.opt.Logger = slog.New(slog.DiscardHandler)
-	}
-	if e.opt.CacheBytes <= 0 {
-		e.opt.CacheBytes = 64 << 20
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
 	}
 	files := opt.FS
 	switch {
 	case files != nil:
-	case dir == "mem:":
-		files, e.memory, e.opt.Sync = wal.MemFS(), true, SyncNever
+	case memory:
+		files, opt.Sync = wal.MemFS(), SyncNever
 	default:
 		if err := wal.MakeDir(dir); err != nil {
 			return nil, openErr(fmt.Errorf("make data directory: %w", err))
 		}
 		files = wal.DirFS(dir)
 	}
-	e.volume.disk, _ = files.(wal.Spacer)
-	if e.segmentSize = opt.SegmentSize; e.segmentSize == 0 {
-		e.segmentSize = wal.SmallSegment(1 << 62)
-		if e.volume.disk != nil {
-			if _, total, err := e.volume.disk.Space(); err == nil {
-				e.segmentSize = wal.SmallSegment(total)
-			}
-		}
-	}
-	var err error
-	if e.log, err = wal.Open(files, wal.Options{SegmentSize: e.segmentSize, Logger: e.opt.Logger}); err != nil {
+	l, err := openLog(files, opt)
+	if err != nil {
 		return nil, openErr(err)
 	}
-	e.cache = newCache(e.opt.CacheBytes, e.log)
-	if err := e.recover(); err != nil {
-		e.log.Close()
+	// Small segments want checkpoints as often as they are filled.
+	l.engine = engine.New(l, engine.Policy{}, engine.Options{CacheBytes: opt.CacheBytes, CheckpointEvery: min(opt.SegmentSize, 64<<20), Logger: opt.Logger})
+	if err := l.recover(); err != nil {
+		l.wal.Close()
 		return nil, openErr(err)
 	}
-	e.lookAtSpace()
-	e.wg.Go(e.background)
-	e.wg.Go(e.keep)
-	e.wg.Go(e.pacer)
-	return e, nil
+	l.watch()
+	return &Engine{Engine: l.engine, log: l, memory: memory}, nil
 }
 
 // openErr gives err the code by which a server exits.
@@ -171,7 +107,7 @@ func openErr(err error) error {
 		return err
 	}
 	newer := errors.Is(err, wal.ErrFormat)
-	if _, ok := errors.AsType[*wal.CorruptError](err); !newer && (ok || errors.Is(err, state.ErrRecord)) {
+	if _, ok := errors.AsType[*wal.CorruptError](err); !newer && (ok || errors.Is(err, state.ErrRecord) || errors.Is(err, engine.ErrDamaged)) {
 		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %w; nothing was changed; glassq repair shows what is lost and salvages the rest, or restore a backup", err)
 	}
 	switch {
@@ -188,173 +124,82 @@ func openErr(err error) error {
 	return glassq.Errorf(glassq.CodeStorage, "open the store: %w", err)
 }
 
-// recover makes the state from the newest checkpoint that reads and the log after it.
-func (e *Engine) recover() error {
-	hooks := state.Hooks{
-		Live:       func(f uint64, n int64) { e.lives(f, 1, n) },
-		Dropped:    func(f uint64, n int64) { e.lives(f, -1, -n) },
-		Ready:      e.ready,
-		Lowered:    e.lowered,
-		RunChanged: func() { e.runsOn = true },
-	}
+// recover gives the engine the newest checkpoint that reads and the log after it, and starts it.
+func (l *log) recover() error {
 	var from wal.Pos
-	e.st = state.New(hooks)
-	e.space.know(e.log.Segments())
-	for _, pos := range e.log.Checkpoints() {
-		err := e.log.ReadCheckpoint(pos, e.st.Restore)
+	for _, pos := range l.wal.Checkpoints() {
+		err := l.engine.RestoreState(func(restore func(io.Reader) error) error { return l.wal.ReadCheckpoint(pos, restore) })
 		if err == nil {
 			from = pos
 			break
 		}
-		e.opt.Logger.Warn("checkpoint does not read, trying the one before", "checkpoint", uint64(pos), "err", err)
-		e.space = space{}
-		e.space.know(e.log.Segments())
-		e.st = state.New(hooks)
+		l.opt.Logger.Warn("checkpoint does not read, trying the one before", "checkpoint", uint64(pos), "err", err)
 	}
-	err := e.log.Replay(from, func(f wal.Frame) error {
-		e.st.Advance(f.Time)
-		for off := 0; off < len(f.Payload); {
-			n, err := e.st.Apply(f.Payload[off:], uint64(f.Pos)/8, uint32(off))
-			if err != nil {
-				return fmt.Errorf("log position %d, record at %d: %w", f.Pos, off, err)
-			}
-			off += n
+	err := l.wal.Replay(from, func(f wal.Frame) error {
+		if err := l.engine.ReplayFrame(idOf(f.Pos), engine.Stored{Time: f.Time, Records: f.Payload}); err != nil {
+			return fmt.Errorf("log position %d, %w", f.Pos, err)
 		}
 		return nil
 	})
+	if _, ok := errors.AsType[*wal.CorruptError](err); ok {
+		return affected(err, l.engine.QueueNames())
+	}
 	if err != nil {
-		return e.affected(err)
+		return err
 	}
-	if e.space.lost != 0 {
-		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %d tasks lie in segments of the log that are missing; nothing was changed; glassq repair shows what is lost and salvages the rest, or restore a backup", e.space.lost)
-	}
-	e.space.know(e.log.Segments())
-	e.segment = e.log.Active()
-	e.st.AfterRestart()
-	e.limit = e.st.Limit()
-	e.start, e.base = time.Now(), max(time.Now().UnixMilli(), e.st.Now())
-	e.open.reset(1, e.log.Next())
-	// Lease numbers are reserved before the first hand-out, so that no hand-out waits for that.
-	e.tick()
-	e.append(state.AppendNumbers(nil, e.st.Limit()+numberBlock))
-	e.open.force = true
-	_, err = e.commit(false)
-	return err
+	l.active = l.wal.Active()
+	l.lookAtSpace()
+	return l.engine.Start()
 }
 
 // affected adds to damage the queues that there were before it: what is lost is of these, or of new ones.
-func (e *Engine) affected(err error) error {
-	if _, ok := errors.AsType[*wal.CorruptError](err); !ok {
-		return err
-	}
+func affected(err error, names []string) error {
 	const most = 10
-	var names []string
-	for _, q := range e.st.Queues() {
-		if len(names) == most {
-			names = append(names, "and more")
-			break
-		}
-		names = append(names, q.Name)
-	}
 	if len(names) == 0 {
 		return fmt.Errorf("%w; which queues are affected is not known", err)
+	}
+	if len(names) > most {
+		names = append(names[:most], "and more")
 	}
 	return fmt.Errorf("%w; queues that may be affected: %s", err, strings.Join(names, ", "))
 }
 
-// ready notes that a queue has something to hand out.
-func (e *Engine) ready(q *state.Queue) {
-	if w, ok := q.Waiters.(*waitList); ok && len(w.list) > 0 {
-		e.wake(q, w)
-	}
-}
-
-// wake has match look at those who wait for q. The caller holds mu.
-func (e *Engine) wake(q *state.Queue, w *waitList) {
-	if !w.woken {
-		w.woken = true
-		e.woken = append(e.woken, q)
-	}
-}
-
-// Failed is closed when a write or sync failed: the engine refuses everything from then on, and the
-// server should exit.
-func (e *Engine) Failed() <-chan struct{} { return e.failed }
-
-// now is the engine's clock in ms.
-func (e *Engine) now() int64 { return e.base + time.Since(e.start).Milliseconds() }
-
 // Close makes everything durable, writes a checkpoint, and releases the directory. Reserves that wait
 // end with code closed.
 func (e *Engine) Close() error {
-	e.mu.Lock()
-	if e.closed {
-		e.mu.Unlock()
+	if e.closing.Swap(true) {
 		return nil
 	}
-	e.closed = true
-	failed := e.err
-	e.err = glassq.Errorf(glassq.CodeClosed, "the store is closed")
-	e.wakeAll()
-	e.mu.Unlock()
-	close(e.stop)
-	e.wg.Wait()
-
-	if failed != nil {
-		e.turns.lead()
-		defer e.turns.pass()
-		e.log.Close()
-		return failed
+	close(e.log.stop)
+	e.log.wg.Wait()
+	err := e.Engine.Close()
+	closed := e.log.wal.Close()
+	if err != nil {
+		return err
 	}
-	err := e.checkpoint()
-	e.turns.lead()
-	defer e.turns.pass()
-	return errors.Join(err, e.log.Close())
-}
-
-// wakeAll ends every wait; the caller holds mu and has set err.
-func (e *Engine) wakeAll() {
-	for _, q := range e.st.Queues() {
-		if w, ok := q.Waiters.(*waitList); ok {
-			for _, x := range w.list {
-				close(x.done)
-			}
-			for _, p := range w.room {
-				close(p.done)
-			}
-			for idle := range w.idle {
-				close(idle)
-			}
-			w.list, w.room, w.idle = nil, nil, nil
-		}
-	}
-	for w := range e.runWait {
-		close(w.done)
-		delete(e.runWait, w)
-	}
-	e.turns.stop()
+	return closed
 }
 
 // Stats tells what the engine has done since it was opened.
-func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
-	l := e.log.Stats()
-	s := glassq.Stats{Sync: e.opt.Sync, Syncs: l.Syncs, Frames: l.Frames, Bytes: l.Bytes, Unsynced: l.Unsynced,
-		LastSync: l.LastSync, TornBytes: l.TornBytes, Storage: glassq.StorageOK}
+func (e *Engine) Stats(ctx context.Context) (glassq.Stats, error) {
+	s, err := e.Engine.Stats(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.AnswersWait = e.log.opt.Sync == SyncAlways
+	l := e.log.wal.Stats()
+	d := &glassq.DiskStats{Sync: e.log.opt.Sync, Syncs: l.Syncs, Unsynced: l.Unsynced, LastSync: l.LastSync, TornBytes: l.TornBytes}
 	if e.memory {
-		s.Sync = "memory"
+		d.Sync = "memory"
 	}
-	for _, seg := range e.log.Segments() {
-		s.Segments++
-		s.DiskBytes += seg.Bytes
+	for _, seg := range e.log.wal.Segments() {
+		d.Segments++
+		d.Bytes += seg.Bytes
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.st.Figures(&s)
-	s.Storage, s.DiskFree, s.MinFree = e.volume.storage(), e.volume.free, e.volume.mark
-	s.Waiters = e.parked
-	s.LiveBytes = e.space.bytes + e.open.bytes
-	if e.flying != nil {
-		s.LiveBytes += e.flying.bytes
-	}
+	v := &e.log.volume
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s.Storage, d.Free, d.MinFree = v.storage(), v.free, v.mark
+	s.Disk = d
 	return s, nil
 }

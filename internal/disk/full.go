@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/state"
+	"github.com/glassq/glassq/internal/engine"
 	"github.com/glassq/glassq/internal/wal"
 )
 
@@ -68,130 +69,132 @@ func (w Watermark) Of(total int64) int64 {
 	return min(max(total/20, 1<<30), total/4)
 }
 
-// A volume is what the engine knows of its disk's room. Engine.mu guards it.
+// A volume is what the log knows of its disk's room.
 type volume struct {
-	disk     wal.Spacer // nil: of a kind that has no end
-	free     int64      // when it was last looked at
-	mark     int64      // the watermark; 0 for none
-	low      bool       // puts are refused
-	full     bool       // the log lives on its reserve
-	next     time.Time  // when to look again
-	segments uint64     // number of the active segment then
+	disk wal.Spacer // nil: of a kind that has no end; never changed
+
+	mu      sync.Mutex // guards everything below; a leaf
+	free    int64      // when it was last looked at
+	mark    int64      // the watermark; 0 for none
+	low     bool       // puts are refused
+	full    bool       // the log lives on its reserve
+	next    time.Time  // when to look again
+	segment uint64     // number of the active segment then
 }
 
-// storage is the word for Stats.
-func (s *volume) storage() string {
+// nextLook is when to look at the disk again.
+func (v *volume) nextLook() time.Time {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.next
+}
+
+// storage is the word for Stats. The caller holds mu.
+func (v *volume) storage() string {
 	switch {
-	case s.full:
+	case v.full:
 		return glassq.StorageFull
-	case s.low:
+	case v.low:
 		return glassq.StorageLow
 	}
 	return glassq.StorageOK
 }
 
 // lookAtSpace looks at the disk, refuses or takes puts, and prepares the log's reserve.
-// One goroutine at a time calls it, without mu.
-func (e *Engine) lookAtSpace() {
-	if e.volume.disk == nil {
+// One goroutine at a time calls it.
+func (l *log) lookAtSpace() {
+	v := &l.volume
+	if v.disk == nil {
 		return
 	}
-	free, total, err := e.volume.disk.Space()
+	free, total, err := v.disk.Space()
 	if err != nil {
-		e.opt.Logger.Warn("free space is not known", "err", err)
+		l.opt.Logger.Warn("free space is not known", "err", err)
 		free, total = -1, 0
 	}
-	e.log.Prepare(free) // a failed log says so by Failed
-	full := e.log.Full()
-	mark := e.opt.MinFree.Of(total)
+	l.wal.Prepare(free) // a failed log says so by Failed
+	full := l.wal.Full()
+	mark := l.opt.MinFree.Of(total)
 
-	e.mu.Lock()
-	s := &e.volume
-	was := s.storage()
-	s.next = time.Now().Add(spaceEvery)
+	v.mu.Lock()
+	was := v.storage()
+	v.next = time.Now().Add(spaceEvery)
 	if err == nil {
-		s.free, s.mark = free, mark
+		v.free, v.mark = free, mark
 		switch {
 		case free < mark:
-			s.low = true
+			v.low = true
 		case float64(free) >= resumeAt*float64(mark):
-			s.low = false
+			v.low = false
 		}
 	}
-	s.full = full
-	is := s.storage()
-	e.mu.Unlock()
-	e.tellSpace(was, is, free, mark)
+	v.full = full
+	is := v.storage()
+	l.engine.SetTight(is != glassq.StorageOK)
+	v.mu.Unlock()
+	l.tellSpace(was, is, free, mark)
 }
 
 // tellSpace logs a change, once.
-func (e *Engine) tellSpace(was, is string, free, mark int64) {
+func (l *log) tellSpace(was, is string, free, mark int64) {
 	switch {
 	case was == is:
 	case is == glassq.StorageOK:
-		e.opt.Logger.Info("disk has room again, puts are taken", "free", free, "min_free", mark)
+		l.opt.Logger.Info("disk has room again, puts are taken", "free", free, "min_free", mark)
 	case is == glassq.StorageFull:
-		e.opt.Logger.Error("disk full: puts are refused, what shrinks the queues goes on in the reserve", "free", free)
+		l.opt.Logger.Error("disk full: puts are refused, what shrinks the queues goes on in the reserve", "free", free)
 	default:
-		e.opt.Logger.Warn("disk nearly full: puts are refused, everything else goes on", "free", free, "min_free", mark)
+		l.opt.Logger.Warn("disk nearly full: puts are refused, everything else goes on", "free", free, "min_free", mark)
 	}
 }
 
 // afterAppend notices at once when an append or a roll found the disk full.
-func (e *Engine) afterAppend() {
-	if e.volume.disk == nil {
+func (l *log) afterAppend() {
+	v := &l.volume
+	if v.disk == nil {
 		return
 	}
-	last := e.log.Active()
-	e.mu.Lock()
-	rolled := last != e.volume.segments
-	e.volume.segments = last
-	changed := e.log.Full() != e.volume.full
+	last := l.wal.Active()
+	v.mu.Lock()
+	rolled := last != v.segment
+	v.segment = last
+	full := l.wal.Full()
+	changed := full != v.full
 	if rolled || changed {
-		e.volume.next = time.Time{}
+		v.next = time.Now()
 	}
-	if changed && e.log.Full() {
-		e.volume.full = true
+	if changed && full {
+		v.full = true
+		l.engine.SetTight(true)
 	}
-	free, mark := e.volume.free, e.volume.mark
-	e.mu.Unlock()
-	if changed && e.log.Full() {
-		e.tellSpace(glassq.StorageOK, glassq.StorageFull, free, mark)
+	free, mark, next := v.free, v.mark, v.next
+	v.mu.Unlock()
+	if changed && full {
+		l.tellSpace(glassq.StorageOK, glassq.StorageFull, free, mark)
 	}
 	if rolled || changed {
-		e.nudge()
+		l.engine.CallIdle(next)
 	}
 }
 
-// A kind of change, by what it does to the disk.
-type change int
-
-const (
-	grows   change = iota // puts and follow-ups
-	answers               // acks with a result: they may use the reserve, but for a quarter
-	shrinks               // everything else: it may use all that is left
-)
-
-// roomOn refuses a change of size bytes of records for which the disk has no room. The
-// caller holds mu.
-func (e *Engine) roomOn(kind change, size int) error {
-	s := &e.volume
-	if kind == grows && (s.low || s.full) {
+// Room refuses what the disk has no room for: what grows the store below the watermark, and anything that the
+// log's reserve does not hold once that is in use. An ack with a result leaves a quarter of it.
+func (l *log) Room(kind engine.Kind, size int) error {
+	v := &l.volume
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if kind == engine.Grows && (v.low || v.full) {
 		return glassq.Errorf(glassq.CodeStorageFull,
 			"the disk is nearly full: %d bytes are free and %d are to stay so (serve --min-free); "+
-				"reserves and acks go on, and puts when there is room again", max(s.free, 0), s.mark)
+				"reserves and acks go on, and puts when there is room again", max(v.free, 0), v.mark)
 	}
-	if !s.full {
+	if !v.full {
 		return nil
 	}
-	total, largest := e.log.Room()
-	used := int64(len(e.open.buf) + size + roomSlack)
-	if e.flying != nil {
-		used += int64(len(e.flying.buf))
-	}
-	keep := int64(0)
-	if kind == answers {
-		keep = e.segmentSize / 4
+	total, largest := l.wal.Room()
+	used, keep := int64(size+roomSlack), int64(0)
+	if kind == engine.Answers {
+		keep = l.segmentSize / 4
 	}
 	if used+keep > total || used > largest {
 		return glassq.Errorf(glassq.CodeStorageFull,
@@ -199,26 +202,3 @@ func (e *Engine) roomOn(kind change, size int) error {
 	}
 	return nil
 }
-
-// reclaimDue tells whether the keeper is to write checkpoints for the segments that can go after them: on
-// a full disk the log hardly grows, so that no other would be due. The caller is the background loop.
-func (e *Engine) reclaimDue(now time.Time) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.err != nil || !e.volume.tight() || e.reclaimAt.After(now) {
-		return false
-	}
-	if _, dead := e.space.idle(); dead == 0 {
-		return false
-	}
-	e.reclaimAt = now.Add(spaceEvery)
-	e.volume.next = time.Time{}
-	if e.roomOn(shrinks, 16) == nil {
-		// Two checkpoints have to be past a segment before it goes, at two positions.
-		e.append(state.AppendNumbers(nil, e.st.Limit()))
-	}
-	return true
-}
-
-// tight tells that puts are refused.
-func (s *volume) tight() bool { return s.low || s.full }

@@ -34,8 +34,8 @@ func TestLongLivedTask(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
-		if s, err := e.Stats(ctx); err != nil || s.Segments > 12 {
-			t.Errorf("3 MB went through and 6 tasks stay: %d segments of 64 KiB, %v", s.Segments, err)
+		if s, err := e.Stats(ctx); err != nil || s.Disk.Segments > 12 {
+			t.Errorf("3 MB went through and 6 tasks stay: %d segments of 64 KiB, %v", s.Disk.Segments, err)
 		}
 		if err := e.Close(); err != nil {
 			t.Fatal(err)
@@ -166,8 +166,8 @@ func TestNackedForEver(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
-		if s, err := e.Stats(ctx); err != nil || s.Segments > 12 || s.Bytes < 10*16<<10 {
-			t.Errorf("%d bytes of hand-outs left %d segments of 16 KiB, %v", s.Bytes, s.Segments, err)
+		if s, err := e.Stats(ctx); err != nil || s.Disk.Segments > 12 || s.Bytes < 10*16<<10 {
+			t.Errorf("%d bytes of hand-outs left %d segments of 16 KiB, %v", s.Bytes, s.Disk.Segments, err)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/engine"
 	"github.com/glassq/glassq/internal/state"
 	"github.com/glassq/glassq/internal/wal"
 )
@@ -72,17 +73,17 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 		return nil, nil, openErr(err)
 	}
 	s := &Salvage{Again: map[string]int{}, ByRun: map[string]int{}}
-	var sp space
+	var sp state.Space
 	hooks := state.Hooks{
 		Live: func(f uint64, n int64) {
-			if pos := wal.Pos(f * 8); sp.find(pos) == nil && (s.low == 0 || pos < s.low) {
-				s.low = pos
+			before := sp.Lost
+			if sp.Add(f, 1, n); sp.Lost > before && (s.low == 0 || posOf(f) < s.low) {
+				s.low = posOf(f)
 			}
-			sp.add(f, 1, n)
 		},
-		Dropped: func(f uint64, n int64) { sp.add(f, -1, -n) },
+		Dropped: func(f uint64, n int64) { sp.Add(f, -1, -n) },
 	}
-	sp.know(v.Segments())
+	sp.Know(extents(v.Segments()))
 	st := state.New(hooks)
 	var from wal.Pos
 	for _, pos := range v.Checkpoints {
@@ -90,20 +91,16 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 			from = pos
 			break
 		}
-		sp, s.low = space{}, 0
-		sp.know(v.Segments())
+		sp, s.low = state.Space{}, 0
+		sp.Know(extents(v.Segments()))
 		st = state.New(hooks)
 	}
 	cut, gone := from, false
 	err = v.Frames(from, func(f wal.Frame, after bool) error {
 		if !after && !gone {
 			st.Advance(f.Time)
-			for off := 0; off < len(f.Payload); {
-				n, err := st.Apply(f.Payload[off:], uint64(f.Pos)/8, uint32(off))
-				if err != nil {
-					return fmt.Errorf("log position %d, record at %d: %w", f.Pos, off, err)
-				}
-				off += n
+			if off, err := st.ApplyAll(f.Payload, idOf(f.Pos)); err != nil {
+				return fmt.Errorf("log position %d, record at %d: %w", f.Pos, off, err)
 			}
 			cut = wal.After(f.Pos, len(f.Payload))
 			return nil
@@ -123,7 +120,7 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 	if err != nil {
 		return nil, nil, openErr(err)
 	}
-	if s.Lost = sp.lost; s.Lost == 0 {
+	if s.Lost = sp.Lost; s.Lost == 0 {
 		s.low = 0
 	} else if len(v.Losses) == 0 {
 		v.Losses = append(v.Losses, wal.Loss{File: "log", From: s.low, Err: errors.New("a segment is missing in which tasks lie")})
@@ -131,7 +128,7 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 	s.Losses, s.Cut = v.Losses, uint64(cut)
 	// A lease takes some bytes of the log, and a start, which skips a block of numbers, a frame: so
 	// many numbers at most were handed out behind the gap.
-	s.limit = st.Limit() + 2*numberBlock + uint64(max(v.End, cut)-cut)<<15
+	s.limit = st.Limit() + 2*engine.NumberBlock + uint64(max(v.End, cut)-cut)<<15
 	for _, q := range st.Queues() {
 		s.Queues = append(s.Queues, q.Info())
 	}
@@ -153,10 +150,7 @@ func (s *Salvage) build(v *wal.Survey, dir string) error {
 	if err != nil {
 		return err
 	}
-	err = e.change(func() error {
-		e.append(state.AppendNumbers(nil, s.limit))
-		return nil
-	})
+	err = e.SkipNumbers(func(uint64) uint64 { return s.limit })
 	for i := 0; i < len(s.again) && err == nil; i++ {
 		var r []glassq.Receipt
 		r, err = e.Put(context.Background(), s.again[i:i+1])

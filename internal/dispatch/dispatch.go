@@ -23,7 +23,7 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// A Queue is what dispatching needs: a glassq.Broker or a client. Its methods are glassq's.
+// A Queue is what dispatching needs: a broker.Broker or a client. Its methods are glassq's.
 type Queue interface {
 	Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, error)
 	SetRun(ctx context.Context, name string, change glassq.RunChange) (glassq.Run, error)

@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
+	"github.com/glassq/glassq/internal/envelope"
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // parseJSONLine makes a task of one line of NDJSON:
@@ -20,7 +24,7 @@ import (
 // any other id is, see dress. t may point into line.
 func parseJSONLine(line []byte, t *glassq.Task) error {
 	if line[0] == '{' && isEnvelope(line) {
-		return glassq.ParseTask(line, t)
+		return envelope.ParseTask(line, t)
 	}
 	if line[0] == '"' {
 		var s string
@@ -56,47 +60,30 @@ func lift(line []byte, t *glassq.Task) error {
 	if !found {
 		return nil
 	}
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(line, &all); err != nil {
-		return notJSON(err)
-	}
-	if all["url"] == nil {
-		return nil
-	}
-	options := map[string]json.RawMessage{"body": json.RawMessage(`""`)}
-	for _, name := range lifted {
-		if v, ok := all[name]; ok {
-			options[name] = v
+	options, isRequest := []byte(`{"body":""`), false
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.Token() // of a line that is valid
+	for dec.More() {
+		name, _ := dec.Token()
+		var v json.RawMessage
+		if err := dec.Decode(&v); err != nil {
+			return notJSON(err)
+		}
+		isRequest = isRequest || name == "url"
+		if key, _ := name.(string); slices.Contains(lifted, key) {
+			options = append(append(jsonline.AppendString(append(options, ','), []byte(key)), ':'), v...)
 		}
 	}
-	envelope, err := json.Marshal(options)
-	if err != nil {
-		return notJSON(err)
+	if !isRequest {
+		return nil
 	}
-	return glassq.ParseTask(envelope, t)
-}
-
-// parseTarget makes a task of one line of vegeta's JSON targets, which is the body as it is.
-func parseTarget(line []byte, t *glassq.Task) error {
-	var v struct {
-		Method, URL string
-		Header      map[string][]string
-		Body        []byte
-	}
-	if err := json.Unmarshal(line, &v); err != nil {
-		return glassq.Errorf(glassq.CodeBadRequest, "not a vegeta target: %w", err)
-	}
-	if v.Method == "" || v.URL == "" {
-		return glassq.Errorf(glassq.CodeBadRequest, "not a vegeta target: it needs method and url")
-	}
-	t.Body, t.Type = line, glassq.TypeJSON
-	return nil
+	return envelope.ParseTask(append(options, '}'), t) // which refuses what comes twice
 }
 
 // A checker checks tasks by the broker's rules, so that a bad one is named by its line and not by its
 // place in a batch. What only the server knows, such as its limit of bodies, it finds itself.
 type checker struct {
-	broker *glassq.Broker
+	broker *broker.Broker
 	one    [1]glassq.Task
 }
 
@@ -106,7 +93,7 @@ type nowhere struct{ glassq.Store }
 func (nowhere) Put(context.Context, []glassq.Task) ([]glassq.Receipt, error) { return nil, nil }
 
 func newChecker() *checker {
-	return &checker{broker: glassq.NewBroker(nowhere{}, glassq.Limits{MaxBody: glassq.HardMaxBody})}
+	return &checker{broker: broker.New(nowhere{}, glassq.Limits{MaxBody: glassq.HardMaxBody})}
 }
 
 func (c *checker) task(t *glassq.Task) error {

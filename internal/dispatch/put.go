@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -95,13 +94,13 @@ func (d *dispatch) count(receipts []glassq.Receipt) {
 	d.progress()
 }
 
-// again calls do until it no longer answers unavailable, for opt.Retry at most. Everything that is
+// again calls do until it no longer answers unavailable or outcome_unknown, for opt.Retry at most. Everything that is
 // repeated may have been done already: puts of positions are told from new ones by the run.
 func (d *dispatch) again(ctx context.Context, do func() error) error {
 	start := time.Now()
 	for wait := firstWait; ; wait = min(2*wait, longWait) {
 		err := do()
-		if err == nil || ctx.Err() != nil || !errors.Is(err, errUnavailable) || time.Since(start)+wait > d.opt.Retry {
+		if err == nil || ctx.Err() != nil || !away(err) || time.Since(start)+wait > d.opt.Retry {
 			return err
 		}
 		d.say("waiting for the queue: %v", err)
@@ -111,7 +110,11 @@ func (d *dispatch) again(ctx context.Context, do func() error) error {
 	}
 }
 
-var errUnavailable = &glassq.Error{Code: glassq.CodeUnavailable}
+// away tells that the queue may answer the same call later.
+func away(err error) bool {
+	code := glassq.CodeOf(err)
+	return code == glassq.CodeUnavailable || code == glassq.CodeUnknown
+}
 
 // say tells opt.Notify why nothing moves, not more often than every ten seconds.
 func (d *dispatch) say(format string, args ...any) {

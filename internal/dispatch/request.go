@@ -2,12 +2,14 @@ package dispatch
 
 import (
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // A Request makes of a task's URL a request with a method, headers, a body or a time-out: the task's
@@ -61,6 +63,7 @@ type maker struct {
 	req     *Request  // nil: the body is a URL, or whatever the template says
 	columns []string  // of CSV
 	scratch []byte
+	fields  []pair // likewise
 }
 
 // templates are all templates of m.
@@ -140,46 +143,83 @@ func (m *maker) contentType(body []byte) string {
 }
 
 func (m *maker) request(dst []byte, r *record) []byte {
+	m.scratch = m.scratch[:0]
 	text := func(t *Template) []byte {
-		m.scratch = t.Append(m.scratch[:0], r)
-		return m.scratch
+		from := len(m.scratch)
+		m.scratch = t.Append(m.scratch, r)
+		return m.scratch[from:]
 	}
-	end := len(dst) + glassq.HardMaxBody
-	dst = append(dst, `{"url":`...)
+	url := r.line
 	if m.tmpl != nil {
-		dst = appendJSON(dst, text(m.tmpl))
-	} else {
-		dst = appendJSON(dst, r.line)
+		url = text(m.tmpl)
 	}
-	if m.req.Method != "" {
-		dst = appendJSON(append(dst, `,"method":`...), []byte(m.req.Method))
+	m.fields = m.fields[:0]
+	for _, f := range m.req.Header {
+		if len(m.scratch) > glassq.HardMaxBody {
+			break // what there is now is no body already
+		}
+		m.fields = append(m.fields, pair{f.Name, text(f.Value)})
 	}
-	for i, f := range m.req.Header {
+	var body []byte
+	if m.req.Body != nil {
+		body = text(m.req.Body)
+	}
+	dst = appendRequest(dst, url, m.req.Method, m.fields, body)
+	if m.req.Timeout > 0 {
+		dst = strconv.AppendQuote(append(dst[:len(dst)-1], `,"timeout":`...), m.req.Timeout.String())
+		dst = append(dst, '}')
+	}
+	return dst
+}
+
+// A pair is a header field as it is sent.
+type pair struct {
+	name  string
+	value []byte
+}
+
+// appendRequest appends the body of a task that is a request. Fields of one name become a list, in their order. It ends soon
+// after glassq.HardMaxBody bytes.
+func appendRequest(dst, url []byte, method string, header []pair, body []byte) []byte {
+	end := len(dst) + glassq.HardMaxBody
+	dst = jsonline.AppendString(append(dst, `{"url":`...), url)
+	if method != "" {
+		dst = jsonline.AppendString(append(dst, `,"method":`...), []byte(method))
+	}
+	open := `,"header":{`
+	for i, f := range header {
+		same := func(g pair) bool { return strings.EqualFold(f.name, g.name) }
+		if slices.ContainsFunc(header[:i], same) {
+			continue // it is there
+		}
 		if len(dst) > end {
 			return dst
 		}
-		if i == 0 {
-			dst = append(dst, `,"header":{`...)
-		} else {
-			dst = append(dst, ',')
+		dst = append(jsonline.AppendString(append(dst, open...), []byte(f.name)), ':')
+		open = ","
+		if !slices.ContainsFunc(header[i+1:], same) {
+			dst = jsonline.AppendString(dst, f.value)
+			continue
 		}
-		dst = append(appendJSON(dst, []byte(f.Name)), ':')
-		dst = appendJSON(dst, text(f.Value))
+		sep := byte('[')
+		for _, g := range header[i:] {
+			if same(g) {
+				dst = jsonline.AppendString(append(dst, sep), g.value)
+				sep = ','
+			}
+		}
+		dst = append(dst, ']')
 	}
-	if len(m.req.Header) > 0 {
+	if open == "," {
 		dst = append(dst, '}')
 	}
-	if m.req.Body != nil {
-		// A text beside no header might be taken for the base64 of a vegeta target.
-		if body := text(m.req.Body); len(m.req.Header) > 0 && utf8.Valid(body) {
-			dst = appendJSON(append(dst, `,"body":`...), body)
-		} else {
-			dst = base64.StdEncoding.AppendEncode(append(dst, `,"b64":"`...), body)
-			dst = append(dst, '"')
-		}
-	}
-	if m.req.Timeout > 0 {
-		dst = strconv.AppendQuote(append(dst, `,"timeout":`...), m.req.Timeout.String())
+	switch {
+	case len(body) == 0:
+	case utf8.Valid(body):
+		dst = jsonline.AppendString(append(dst, `,"body":`...), body)
+	default:
+		dst = base64.StdEncoding.AppendEncode(append(dst, `,"b64":"`...), body)
+		dst = append(dst, '"')
 	}
 	return append(dst, '}')
 }
@@ -191,26 +231,10 @@ func (m *maker) object(dst []byte, row []string) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(appendJSON(dst, []byte(name)), ':')
-		dst = appendJSON(dst, []byte(row[i]))
+		dst = append(jsonline.AppendString(dst, []byte(name)), ':')
+		dst = jsonline.AppendString(dst, []byte(row[i]))
 	}
 	return append(dst, '}')
-}
-
-// appendJSON appends s as a JSON string. Bytes that are no UTF-8 become U+FFFD.
-func appendJSON(dst, s []byte) []byte {
-	plain := true
-	for _, c := range s {
-		if c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			plain = false
-			break
-		}
-	}
-	if plain {
-		dst = append(dst, '"')
-		return append(append(dst, s...), '"')
-	}
-	return glassq.AppendJSONString(dst, string(s))
 }
 
 // describe adds to a fingerprint what else m makes bodies of.

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/envelope"
 )
 
 // Tasks reads lines of JSON that are tasks as they stood in a queue, as glassq queue export writes them:
@@ -37,7 +38,7 @@ func (t *Tasks) Next(dst []glassq.Task) (n int, err error) {
 		}
 		size += len(line)
 		dst[n] = glassq.Task{}
-		if err := glassq.ParseTask(line, &dst[n]); err != nil {
+		if err := envelope.ParseTask(line, &dst[n]); err != nil {
 			return n, &LineError{Line: t.in.line, Err: err}
 		}
 		if dst[n].Dense && dst[n].Run == "" {

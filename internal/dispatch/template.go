@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // A Template makes bodies from numbers and lines:
@@ -59,6 +60,53 @@ type TemplateError struct {
 
 func (e *TemplateError) Error() string {
 	return fmt.Sprintf("template %q, character %d: %s", e.Template, e.Pos, e.Reason)
+}
+
+// Literal is a template of text alone, whatever braces it has.
+func Literal(text string) *Template {
+	t := &Template{text: text}
+	t.add(part{lit: text})
+	return t
+}
+
+// Join makes one template of several, with sep between them.
+func Join(sep string, list []*Template) *Template {
+	t := &Template{}
+	for i, one := range list {
+		if i > 0 {
+			t.text += sep
+			t.add(part{lit: sep})
+		}
+		t.text += one.text
+		for _, p := range one.parts {
+			t.add(p)
+		}
+	}
+	return t
+}
+
+// ParseData reads a template in which all braces but those of values stand for themselves, as in JSON.
+func ParseData(s string) *Template {
+	t := &Template{text: s}
+	from := 0
+	for i := 0; i < len(s); i++ {
+		end := strings.IndexByte(s[i:], '}')
+		if end < 0 {
+			break
+		}
+		if s[i] != '{' {
+			continue
+		}
+		if p, reason := parseValue(s[i+1 : i+end]); reason == "" {
+			p.lit = s[from:i]
+			t.add(p)
+			i += end
+			from = i + 1
+		}
+	}
+	t.add(part{lit: s[from:]})
+	t.findStrings()
+	return t
 }
 
 // ParseTemplate reads a template. The error is a *TemplateError.
@@ -221,7 +269,7 @@ func (t *Template) Append(dst []byte, r *record) []byte {
 func appendValue[T string | []byte](dst []byte, v T, p *part) []byte {
 	switch {
 	case p.json:
-		quoted := appendJSON(nil, []byte(v))
+		quoted := jsonline.AppendString(nil, v)
 		return append(dst, quoted[1:len(quoted)-1]...)
 	case p.raw:
 		return append(dst, v...)

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 )
 
 // TestHeadersThatRepeat: a header like the one before is not parsed again, and one that only begins like it is.
@@ -40,7 +40,7 @@ func TestHeadersThatRepeat(t *testing.T) {
 		h := newFetcher(t, Options{Engine: engine}).newHandler()
 		for range answers {
 			got, _ := one(t, h, "http://"+addr)
-			records[engine] = append(records[engine], fmt.Sprint(got.Code, got.N, got.Err))
+			records[engine] = append(records[engine], fmt.Sprint(got.Code, got.Bytes, got.Class))
 		}
 		h.Close()
 		if conns.Load() != 1 {
@@ -67,7 +67,7 @@ func TestClosedUnseen(t *testing.T) {
 	h.fast.probeAfter = time.Hour
 	one(t, h, "http://"+addr)
 	<-closed
-	if got, rec := one(t, h, "http://"+addr); got.Err != glassq.ErrClassEOF {
+	if got, rec := one(t, h, "http://"+addr); got.Class != result.ClassEOF {
 		t.Errorf("%s, want eof", rec)
 	}
 }
@@ -86,7 +86,7 @@ func TestHalfClosedUnseen(t *testing.T) {
 	h.fast.probeAfter = time.Hour
 	one(t, h, "http://"+addr)
 	<-closed
-	if got, rec := one(t, h, "http://"+addr); got.Err != glassq.ErrClassEOF {
+	if got, rec := one(t, h, "http://"+addr); got.Class != result.ClassEOF {
 		t.Errorf("%s, want eof", rec)
 	}
 }
@@ -104,7 +104,7 @@ func TestEarlyAnswer(t *testing.T) {
 	defer h.Close()
 	one(t, h, "http://"+addr)
 	task := fmt.Sprintf(`{"url":"http://%s","method":"POST","header":{"A":"b"},"body":%q}`, addr, x(inlineBody))
-	if got, rec := one(t, h, task); got.Code != http.StatusRequestEntityTooLarge || got.N != 2 {
+	if got, rec := one(t, h, task); got.Code != http.StatusRequestEntityTooLarge || got.Bytes != 2 {
 		t.Errorf("%s, want 413", rec)
 	}
 }

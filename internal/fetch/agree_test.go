@@ -81,11 +81,11 @@ func FuzzEnginesAgree(f *testing.F) {
 		for _, e := range []string{EngineFast, EngineStd} {
 			fetcher := engines[e]
 			fetcher.connect = func(context.Context, string, string) (net.Conn, error) { return newScripted(text), nil }
-			fetcher.std = fetcher.newTransport(nil)
+			fetcher.std = fetcher.newTransport(nil, false)
 			h := fetcher.newHandler()
 			res, rec := one(t, h, task)
 			h.Close()
-			got = append(got, outcome{res.OK, res.Err, res.Code, res.N})
+			got = append(got, outcome{res.OK, res.Class, res.Code, res.Bytes})
 			recs = append(recs, rec)
 		}
 		if got[0] != got[1] {

@@ -14,7 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // What becomes of the bodies of answers.
@@ -117,7 +117,7 @@ func (c *capture) appendText(dst, body []byte) []byte {
 	}
 	if utf8.Valid(body) {
 		dst = append(dst, `,"body":`...)
-		dst = glassq.AppendJSONString(dst, string(body))
+		dst = jsonline.AppendString(dst, string(body))
 	} else {
 		dst = append(dst, `,"body_b64":"`...)
 		dst = base64.StdEncoding.AppendEncode(dst, body)

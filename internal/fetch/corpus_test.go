@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 	"github.com/valyala/fasthttp"
 )
 
@@ -130,13 +130,13 @@ func corpus(t *testing.T) []awkward {
 	upload := `{"url":"http://%s/","method":"POST","header":{"A":"b"},"body":"` + x(2<<20) + `"}`
 
 	const (
-		eof      = glassq.ErrClassEOF
-		protocol = glassq.ErrClassProtocol
-		tooLarge = glassq.ErrClassTooLarge
-		timeout  = glassq.ErrClassTimeout
-		badTLS   = glassq.ErrClassTLS
-		status   = glassq.ErrClassStatus
-		mismatch = glassq.ErrClassBodyMismatch
+		eof      = result.ClassEOF
+		protocol = result.ClassProtocol
+		tooLarge = result.ClassTooLarge
+		timeout  = result.ClassTimeout
+		badTLS   = result.ClassTLS
+		status   = result.ClassStatus
+		mismatch = result.ClassBodyMismatch
 	)
 	return []awkward{
 		// Bodies and their ends.
@@ -149,7 +149,7 @@ func corpus(t *testing.T) []awkward {
 		{name: "http 1.0 with length and keep-alive", serve: says("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello"), code: 200, n: 5},
 		{name: "http 1.0 says chunked", serve: says("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), code: 200, n: 15},
 		{name: "body cut", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"), class: eof},
-		{name: "body reset", serve: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"); reset(c) }, class: glassq.ErrClassReset},
+		{name: "body reset", serve: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"); reset(c) }, class: result.ClassReset},
 		{name: "body longer than said", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello and more"), code: 200, n: 5},
 		{name: "too large", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + x(2000)), tune: small, class: tooLarge},
 		{name: "as large as may be", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + x(1000)), tune: small, code: 200, n: 1000},
@@ -247,10 +247,10 @@ func corpus(t *testing.T) []awkward {
 		}, class: tooLarge},
 
 		// Connections.
-		{name: "refused", task: "http://" + gone.Addr().String() + "/", class: glassq.ErrClassRefused},
-		{name: "no such host", task: "http://no-such-host.invalid/", class: glassq.ErrClassDNS},
+		{name: "refused", task: "http://" + gone.Addr().String() + "/", class: result.ClassRefused},
+		{name: "no such host", task: "http://no-such-host.invalid/", class: result.ClassDNS},
 		{name: "closed at once", serve: func(net.Conn) {}, class: eof},
-		{name: "reset", serve: reset, class: glassq.ErrClassReset},
+		{name: "reset", serve: reset, class: result.ClassReset},
 		{name: "header cut", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"), class: eof},
 		{name: "status line cut", serve: says("HTTP/1.1 2"), class: protocol},
 		{name: "header reset", serve: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-"); reset(c) }, class: protocol},
@@ -302,9 +302,9 @@ func corpus(t *testing.T) []awkward {
 		{name: "wants a certificate, TLS 1.2", serve: secure(good, func(c *tls.Config) { c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12 }), task: https, tune: trust, class: badTLS},
 		{name: "gets a certificate", serve: secure(good, func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }), task: https,
 			tune: func(t *testing.T, o *Options) { trust(t, o); o.CertFile, o.KeyFile = files(t, ca.leaf(t, hour, "me")) }, code: 200, n: 5},
-		{name: "silent handshake", serve: silent, task: https, tune: short, class: glassq.ErrClassConnectTimeout},
+		{name: "silent handshake", serve: silent, task: https, tune: short, class: result.ClassConnectTimeout},
 		{name: "handshake closed", serve: func(net.Conn) {}, task: https, class: eof},
-		{name: "handshake reset", serve: reset, task: https, class: glassq.ErrClassReset},
+		{name: "handshake reset", serve: reset, task: https, class: result.ClassReset},
 		{name: "tls body cut without a word", serve: handshake(&tls.Config{Certificates: []tls.Certificate{good}}, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"), task: https, tune: trust, class: eof},
 
 		// Encodings.
@@ -334,7 +334,7 @@ func corpus(t *testing.T) []awkward {
 		{name: "300 with a place", serve: says("HTTP/1.1 300 Choices\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"), tune: following, code: 300},
 		{name: "redirect to another scheme", serve: says("HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n"), tune: following, class: protocol, code: 302},
 		{name: "redirect to nonsense", serve: says("HTTP/1.1 302 Found\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n"), tune: following, class: protocol, code: 302},
-		{name: "redirect to nobody", serve: says("HTTP/1.1 302 Found\r\nLocation: http://" + gone.Addr().String() + "/\r\nContent-Length: 0\r\n\r\n"), tune: following, class: glassq.ErrClassRefused},
+		{name: "redirect to nobody", serve: says("HTTP/1.1 302 Found\r\nLocation: http://" + gone.Addr().String() + "/\r\nContent-Length: 0\r\n\r\n"), tune: following, class: result.ClassRefused},
 		{name: "loop", serve: says("HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), tune: following, class: status, code: 302, more: "more than 3 redirects", conns: 4},
 
 		// Rules.
@@ -346,7 +346,7 @@ func corpus(t *testing.T) []awkward {
 			o.Rules.Contains, o.Rules.MinSize = []string{long}, 10000
 		}, code: 200, n: int64(len(gz(long)))},
 
-		{name: "nonsense", task: "nonsense", class: glassq.ErrClassBadTask},
+		{name: "nonsense", task: "nonsense", class: result.ClassBadTask},
 	}
 }
 
@@ -389,7 +389,7 @@ func (tt *awkward) check(t *testing.T, engine string) {
 	if i := strings.Index(rec, `"o":`); i > 0 && len(rec) > 1000 {
 		rec = rec[i:]
 	}
-	if got.Err != tt.class || got.Code != tt.code || got.N != tt.n || got.OK != (tt.class == "") || !strings.Contains(rec, tt.more) {
+	if got.Class != tt.class || got.Code != tt.code || got.Bytes != tt.n || got.OK != (tt.class == "") || !strings.Contains(rec, tt.more) {
 		t.Errorf("%s\nwant err %q code %d n %d %s", rec, tt.class, tt.code, tt.n, tt.more)
 	}
 	if want := max(tt.conns, 1); conns != nil && conns.Load() != want {

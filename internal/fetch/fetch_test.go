@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 	"github.com/valyala/fasthttp"
 )
@@ -35,25 +36,25 @@ func newFetcher(t testing.TB, opt Options) *Fetcher {
 }
 
 // once does one task with a handler of its own and returns the result's o and the whole record.
-func once(t testing.TB, opt Options, body string) (glassq.Result, string) {
+func once(t testing.TB, opt Options, body string) (result.Record, string) {
 	t.Helper()
 	h := newFetcher(t, opt).newHandler()
 	defer h.Close()
 	return one(t, h, body)
 }
 
-func one(t testing.TB, h worker.Handler, body string) (glassq.Result, string) {
+func one(t testing.TB, h worker.Handler, body string) (result.Record, string) {
 	t.Helper()
 	var r worker.Reply
 	l := glassq.Lease{Task: glassq.Task{Body: []byte(body), Type: glassq.TypeText}, Attempt: 1}
 	if err := h.Handle(t.Context(), &l, &r); err != nil {
 		t.Fatalf("Handle(%s) = %v", body, err)
 	}
-	var res glassq.Result
-	if !json.Valid(r.Body) || !glassq.ParseResultOut(r.Body, &res) {
+	var res result.Record
+	if !json.Valid(r.Body) || !result.Parse(r.Body, &res) {
 		t.Fatalf("Handle(%s): bad record %s", body, r.Body)
 	}
-	if want := glassq.OutcomeOf(r.Body, r.Type); !r.Judged || r.Outcome != want {
+	if want := result.OutcomeOf(r.Body, r.Type); !r.Judged || r.Outcome != want {
 		t.Fatalf("Handle(%s): judged %v as %v, the record says %v: %s", body, r.Judged, r.Outcome, want, r.Body)
 	}
 	return res, string(r.Body)
@@ -144,7 +145,7 @@ func TestEnginesAgree(t *testing.T) {
 		{"post text", `{"url":"` + srv.URL + `/p","method":"POST","header":{"X-A":"1"},"body":"abcd"}`, `POST /p host=HOST ua=["test"] x=["1"] ct="" len=4 body=abcd`},
 		{"post json", `{"url":"` + srv.URL + `/p","method":"PUT","body":{"a":1}}`, `PUT /p host=HOST ua=["test"] x=[] ct="application/json" len=7 body={"a":1}`},
 		{"post nothing", `{"url":"` + srv.URL + `/p","method":"POST"}`, `POST /p host=HOST ua=["test"] x=[] ct="" len=0 body=`},
-		{"vegeta", `{"method":"POST","url":"` + srv.URL + `/v","body":"aGVsbG8=","header":{"X-A":["1","2"]}}`, `POST /v host=HOST ua=["test"] x=["1" "2"] ct="" len=5 body=hello`},
+		{"lists of values", `{"method":"POST","url":"` + srv.URL + `/v","b64":"aGVsbG8=","header":{"X-A":["1","2"]}}`, `POST /v host=HOST ua=["test"] x=["1" "2"] ct="" len=5 body=hello`},
 		{"delete", `{"method":"DELETE","url":"` + srv.URL + `/d","timeout":"5s"}`, `DELETE /d host=HOST ua=["test"] x=[] ct="" len=0 body=`},
 		{"head", `{"method":"HEAD","url":"` + srv.URL + `/e","timeout":5}`, `HEAD /e host=HOST ua=["test"] x=[] ct="" len=0 body=`},
 	}
@@ -157,8 +158,8 @@ func TestEnginesAgree(t *testing.T) {
 				if !got.OK || last.Load() != want {
 					t.Errorf("%s\nserver saw  %s\nwant        %s", rec, last.Load(), want)
 				}
-				if n := int64(len(want)); got.N != n && !strings.HasPrefix(want, "HEAD") {
-					t.Errorf("n = %d, want %d", got.N, n)
+				if n := int64(len(want)); got.Bytes != n && !strings.HasPrefix(want, "HEAD") {
+					t.Errorf("n = %d, want %d", got.Bytes, n)
 				}
 			})
 		}
@@ -174,7 +175,7 @@ func TestBadTasks(t *testing.T) {
 	for _, body := range []string{"", "ftp://x/", "http://", "http:///x", "http://a b/", "http://x/\x01", `{`, `{}`, `{"url":5}`,
 		`{"url":"http://x/","method":"A B"}`, `{"url":"http://x/","header":{"a b":"c"}}`, `{"url":"http://x/","header":{"a":"b\r\nc: d"}}`,
 		`{"url":"http://x/","timeout":-1}`, `{"url":"http://x/","timeout":"soon"}`, `{"url":"http://x/","header":{"a":1}}`, "http://x/%zz"} {
-		if got, rec := once(t, Options{}, body); got.OK || got.Err != glassq.ErrClassBadTask {
+		if got, rec := once(t, Options{}, body); got.OK || got.Class != result.ClassBadTask {
 			t.Errorf("Handle(%q) = %s, want bad_task", body, rec)
 		}
 	}
@@ -251,7 +252,7 @@ func TestNoHiddenResend(t *testing.T) {
 			one(t, h, task)
 			got, rec := one(t, h, task)
 			h.Close()
-			if got.Err != glassq.ErrClassEOF && got.Err != glassq.ErrClassReset && !got.OK || requests.Load() != 2 {
+			if got.Class != result.ClassEOF && got.Class != result.ClassReset && !got.OK || requests.Load() != 2 {
 				t.Errorf("%s: %s with %d requests sent, want 2", engine, rec, requests.Load())
 			}
 			if got.OK && engine == EngineFast {
@@ -289,7 +290,7 @@ func TestClosedWhileIdle(t *testing.T) {
 func TestRetries(t *testing.T) {
 	addr, conns := raw(t, func(net.Conn) {})
 	got, rec := once(t, Options{Retries: 2, Backoff: time.Millisecond}, "http://"+addr)
-	if got.Err != glassq.ErrClassEOF || conns.Load() != 3 {
+	if got.Class != result.ClassEOF || conns.Load() != 3 {
 		t.Errorf("%s after %d tries, want eof after 3", rec, conns.Load())
 	}
 }
@@ -308,8 +309,8 @@ func TestTLS(t *testing.T) {
 		{Engine: EngineFast, CAFile: ca}, {Engine: EngineStd, CAFile: ca}, {Engine: EngineFast, Insecure: true}, {HTTP2: true, CAFile: ca},
 	} {
 		want := int64(len("HTTP/1.1"))
-		if got, rec := once(t, opt, srv.URL); !got.OK || got.N != want {
-			if !opt.HTTP2 || got.N != int64(len("HTTP/2.0")) {
+		if got, rec := once(t, opt, srv.URL); !got.OK || got.Bytes != want {
+			if !opt.HTTP2 || got.Bytes != int64(len("HTTP/2.0")) {
 				t.Errorf("%+v: %s", opt, rec)
 			}
 		}

@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 )
 
 func TestGuardAddresses(t *testing.T) {
@@ -101,20 +101,20 @@ func TestGuardConnections(t *testing.T) {
 		want       string
 		asked      int32
 	}{
-		{"loopback", "http://" + addr, guarded(Options{}), glassq.ErrClassBlocked, 0},
-		{"name", "http://localhost:" + port, guarded(Options{}), glassq.ErrClassBlocked, 0},
-		{"mapped", "http://[::ffff:127.0.0.1]:" + port, guarded(Options{Engine: EngineStd}), glassq.ErrClassBlocked, 0},
-		{"nat64", "http://[64:ff9b::7f00:1]:" + port, guarded(Options{Engine: EngineStd}), glassq.ErrClassBlocked, 0},
-		{"metadata", "http://169.254.169.254/latest/meta-data/", guarded(Options{}), glassq.ErrClassBlocked, 0},
-		{"https", "https://" + addr, guarded(Options{}), glassq.ErrClassBlocked, 0},
-		{"detour", "http://example.com/", guarded(Options{ConnectTo: []string{"::127.0.0.1:" + port}}), glassq.ErrClassBlocked, 0},
+		{"loopback", "http://" + addr, guarded(Options{}), result.ClassBlocked, 0},
+		{"name", "http://localhost:" + port, guarded(Options{}), result.ClassBlocked, 0},
+		{"mapped", "http://[::ffff:127.0.0.1]:" + port, guarded(Options{Engine: EngineStd}), result.ClassBlocked, 0},
+		{"nat64", "http://[64:ff9b::7f00:1]:" + port, guarded(Options{Engine: EngineStd}), result.ClassBlocked, 0},
+		{"metadata", "http://169.254.169.254/latest/meta-data/", guarded(Options{}), result.ClassBlocked, 0},
+		{"https", "https://" + addr, guarded(Options{}), result.ClassBlocked, 0},
+		{"detour", "http://example.com/", guarded(Options{ConnectTo: []string{"::127.0.0.1:" + port}}), result.ClassBlocked, 0},
 		{"off", "http://" + addr, Options{}, "", 1},
 		{"allowed", "http://" + addr, guarded(Options{AllowCIDR: []string{"127.0.0.1"}}), "", 1},
-		{"redirect", "http://" + addr + "/to/" + secret, guarded(Options{AllowCIDR: []string{"127.0.0.1"}, Redirects: 5}), glassq.ErrClassBlocked, 1},
-		{"denied", "http://" + addr, Options{DenyCIDR: []string{"127.0.0.0/8"}, Retries: 2}, glassq.ErrClassBlocked, 0},
-		{"another host", "http://" + addr, Options{AllowHost: []string{"*.example.com"}}, glassq.ErrClassBlocked, 0},
+		{"redirect", "http://" + addr + "/to/" + secret, guarded(Options{AllowCIDR: []string{"127.0.0.1"}, Redirects: 5}), result.ClassBlocked, 1},
+		{"denied", "http://" + addr, Options{DenyCIDR: []string{"127.0.0.0/8"}, Retries: 2}, result.ClassBlocked, 0},
+		{"another host", "http://" + addr, Options{AllowHost: []string{"*.example.com"}}, result.ClassBlocked, 0},
 		{"this host", "http://" + addr, Options{AllowHost: []string{"example.com", "127.0.0.1"}}, "", 1},
-		{"redirect to another host", "http://" + addr + "/to/localhost:" + port, Options{AllowHost: []string{"127.0.0.1"}, Redirects: 5}, glassq.ErrClassBlocked, 1},
+		{"redirect to another host", "http://" + addr + "/to/localhost:" + port, Options{AllowHost: []string{"127.0.0.1"}, Redirects: 5}, result.ClassBlocked, 1},
 	}
 	for _, tt := range tests {
 		for _, engine := range []string{EngineAuto, EngineStd} {
@@ -122,7 +122,7 @@ func TestGuardConnections(t *testing.T) {
 				asked.Store(0)
 				tt.opt.Engine = engine
 				got, rec := once(t, tt.opt, tt.task)
-				if got.Err != tt.want || asked.Load() != tt.asked || strings.Contains(rec, `"tries"`) {
+				if got.Class != tt.want || asked.Load() != tt.asked || strings.Contains(rec, `"tries"`) {
 					t.Errorf("%s, asked %d times; want %q, %d", rec, asked.Load(), tt.want, tt.asked)
 				}
 			})
@@ -163,17 +163,17 @@ func TestGuardRebinding(t *testing.T) {
 		var lookups atomic.Int32
 		f := newFetcher(t, Options{Engine: engine, Guard: true, AllowCIDR: []string{"127.0.0.2"}, NoKeepAlive: true})
 		d := newDialer(f.guard)
-		d.Resolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		d.lookup = (&net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 			client, server := net.Pipe()
 			go answerDNS(server, func() byte { return byte(1 + min(lookups.Add(1), 2)) })
 			return client, nil
-		}}
-		f.connect = d.DialContext
+		}}).LookupNetIP
+		f.connect = d.connect
 		h := f.newHandler()
 		url := "http://rebind.example.com.:" + port
-		want := []string{"", glassq.ErrClassBlocked} // 127.0.0.2, then 127.0.0.3
+		want := []string{"", result.ClassBlocked} // 127.0.0.2, then 127.0.0.3
 		for i, class := range want {
-			if got, rec := one(t, h, url); got.Err != class {
+			if got, rec := one(t, h, url); got.Class != class {
 				t.Errorf("%s, request %d: %s, want %q", engine, i, rec, class)
 			}
 		}
@@ -226,7 +226,7 @@ func TestGuardProxy(t *testing.T) {
 	defer proxy.Close()
 	url := strings.Replace(proxy.URL, "http://", "http://me:pw@", 1)
 	got, rec := once(t, Options{Proxy: url}, "http://no-such-host.invalid/x")
-	if !got.OK || got.N != 5 || asked != "http://no-such-host.invalid/x Basic bWU6cHc=" {
+	if !got.OK || got.Bytes != 5 || asked != "http://no-such-host.invalid/x Basic bWU6cHc=" {
 		t.Errorf("%s, the proxy was asked for %q", rec, asked)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 )
 
@@ -34,6 +36,9 @@ func (h *handler) Close() error {
 	return nil
 }
 
+// Shed closes the handler's connections: the worker lacks files or ports.
+func (h *handler) Shed() { h.fast.close() }
+
 // An answer is what a request came to.
 type answer struct {
 	code     int
@@ -43,11 +48,13 @@ type answer struct {
 	msg      string
 	unsent   bool      // no connection came about
 	final    bool      // another try would end the same way
+	lack     string    // what the worker itself lacked
 	sends    int       // times that the engine sent the request
 	at       time.Time // when it was there; zero if the engine does not say
 	location string
-	encoding string // Content-Encoding
-	after    string // Retry-After
+	encoding string   // Content-Encoding
+	after    string   // Retry-After
+	cookies  []string // each Set-Cookie
 }
 
 // A turn is one try of a task: a request and those that redirects add to it.
@@ -58,6 +65,7 @@ type turn struct {
 	watch    *stopwatch // nil unless phases are asked for
 	hops     int
 	url      string // of the last hop
+	host     []byte // likewise
 	extra    int    // times a request was sent beyond the first
 }
 
@@ -72,14 +80,22 @@ func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) 
 	a := &h.a
 	var rt time.Duration
 	h.more = h.more[:0]
-	res := glassq.Result{W: h.f.opt.Worker, A: l.Attempt}
+	res := result.Record{Worker: h.f.opt.Worker, Attempt: l.Attempt}
 	size := int64(0)
 	req, err := h.parse(l.Body)
 	if err != nil {
-		*a = answer{err: glassq.ErrClassBadTask, msg: err.Error()}
+		*a = answer{err: result.ClassBadTask, msg: err.Error()}
 	} else {
 		if len(l.Body) > inlineBody {
 			began = time.Now() // to read that took its time, which is not the target's
+		}
+		place, err := h.f.enter(ctx, req)
+		if err != nil {
+			return err
+		}
+		if place != nil {
+			defer func() { place.leave(rt) }()
+			began = time.Now()
 		}
 		t := turn{ctx: ctx}
 		tries, extra := 1, 0
@@ -98,6 +114,12 @@ func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) 
 			if ctx.Err() != nil && a.err != "" {
 				return ctx.Err()
 			}
+			if a.lack != "" {
+				return &worker.NackError{Undone: true, Lack: a.lack, Err: errors.New(a.msg)}
+			}
+			if err := h.f.asked(t.host, a, now); err != nil {
+				return err
+			}
 			wait, again := h.f.again(req, a, tries, now)
 			if !again {
 				break
@@ -110,21 +132,21 @@ func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) 
 		size = h.unpack(a)
 		h.describe(&t, tries+extra, size)
 	}
-	res.Code, res.Err, res.Msg, res.N = a.code, a.err, a.msg, a.n
+	res.Code, res.Class, res.Message, res.Bytes = a.code, a.err, a.msg, a.n
 	if a.err == "" {
-		res.Err, res.Msg = h.f.opt.Rules.judge(a.code, a.body, size, rt)
-		res.OK = res.Err == ""
+		res.Class, res.Message = h.f.opt.Rules.judge(a.code, a.body, size, rt)
+		res.OK = res.Class == ""
 	}
 	if a.code != 0 {
 		if h.more, err = h.f.capture.append(h.more, a.body); err != nil {
 			return err // the task is given back: nothing is acked that is not kept
 		}
 	}
-	res.RT, res.T, res.Lag = rt, began, l.Late+began.Sub(start)
+	res.Took, res.Began, res.Lag = rt, began, l.Late+began.Sub(start)
 	if len(h.more) > 0 {
 		res.More = string(h.more[1:])
 	}
-	r.Body = glassq.AppendResult(r.Body, l.Body, l.Type, &res)
+	r.Body = result.Append(r.Body, l.Body, l.Type, &res)
 	r.Type = glassq.TypeJSON
 	r.Judged, r.Outcome = true, glassq.Failed
 	if res.OK {
@@ -142,9 +164,9 @@ func (h *handler) unpack(a *answer) int64 {
 	body, err := decode(a.body, a.encoding, h.f.opt.MaxBody)
 	if err != nil {
 		if a.err == "" {
-			a.err, a.msg = glassq.ErrClassProtocol, err.Error()
+			a.err, a.msg = result.ClassProtocol, err.Error()
 			if errors.Is(err, errTooLarge) {
-				a.err = glassq.ErrClassTooLarge
+				a.err = result.ClassTooLarge
 			}
 		}
 		return a.n
@@ -165,7 +187,7 @@ func (h *handler) describe(t *turn, tries int, size int64) {
 	if t.hops > 0 {
 		number(`,"hops":`, int64(t.hops))
 		h.more = append(h.more, `,"url":`...)
-		h.more = glassq.AppendJSONString(h.more, t.url)
+		h.more = jsonline.AppendString(h.more, t.url)
 	}
 	if size != h.a.n {
 		number(`,"size":`, size)
@@ -199,16 +221,14 @@ func (h *handler) do(t *turn, req *request) {
 		switch {
 		case why == "":
 			h.a = h.fast.do(t, req)
-			h.f.strained(h.a.msg)
 			return
 		case h.f.opt.Engine == EngineFast:
-			h.a = answer{final: true, err: glassq.ErrClassBadTask, msg: "the fast engine cannot do this: " + why}
+			h.a = answer{final: true, err: result.ClassBadTask, msg: "the fast engine cannot do this: " + why}
 			return
 		}
 		h.f.once("the std engine does tasks with " + why)
 	}
 	h.a = h.doStd(t, req)
-	h.f.strained(h.a.msg)
 }
 
 // unfit tells why the fast engine cannot do req, or "".
@@ -230,15 +250,24 @@ func (f *Fetcher) wants(encoding string) bool {
 }
 
 // note keeps what the header of an answer says, where it may matter.
-func (f *Fetcher) note(a *answer, header func(name string) string) {
+func (f *Fetcher) note(a *answer, header func(name string) []string) {
+	first := func(name string) string {
+		if list := header(name); len(list) > 0 {
+			return list[0]
+		}
+		return ""
+	}
 	if redirects(a.code) && f.opt.Redirects > 0 {
-		a.location = header("Location")
+		a.location = first("Location")
+		if f.opt.Cookies {
+			a.cookies = header("Set-Cookie")
+		}
 	}
 	if f.opt.Retries > 0 && f.opt.RetryOn.Has(a.code) {
-		a.after = header("Retry-After")
+		a.after = first("Retry-After")
 	}
 	if f.opt.Decode {
-		a.encoding = header("Content-Encoding")
+		a.encoding = first("Content-Encoding")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -21,6 +23,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 )
 
@@ -73,14 +76,14 @@ func TestAgain(t *testing.T) {
 		{"the last try", fetcher, "", answer{code: 503}, 3, false, 0},
 		{"asked to wait", fetcher, "", answer{code: 503, after: "20"}, 1, true, 20 * time.Second},
 		{"asked to wait long", fetcher, "", answer{code: 503, after: "61"}, 1, false, 0},
-		{"no answer", fetcher, "GET", answer{err: glassq.ErrClassReset}, 2, true, time.Second},
+		{"no answer", fetcher, "GET", answer{err: result.ClassReset}, 2, true, time.Second},
 		{"blocked", fetcher, "", failure(&blockedError{"x"}, true), 1, false, 0},
 		{"too large", fetcher, "", failure(errTooLarge, false), 1, false, 0},
 		{"no such name", fetcher, "", failure(&net.DNSError{IsNotFound: true}, true), 1, false, 0},
 		{"no name server", fetcher, "", failure(&net.DNSError{IsTimeout: true}, true), 1, true, 0},
 		{"expired", fetcher, "", failure(&handshakeError{&tls.CertificateVerificationError{Err: io.EOF}}, true), 1, false, 0},
-		{"post, cut", fetcher, "POST", answer{err: glassq.ErrClassReset}, 1, false, 0},
-		{"post, not connected", fetcher, "POST", answer{err: glassq.ErrClassRefused, unsent: true}, 1, true, 0},
+		{"post, cut", fetcher, "POST", answer{err: result.ClassReset}, 1, false, 0},
+		{"post, not connected", fetcher, "POST", answer{err: result.ClassRefused, unsent: true}, 1, true, 0},
 		{"post, slow down", fetcher, "POST", answer{code: 429}, 1, true, 0},
 		{"post, error", fetcher, "POST", answer{code: 500}, 1, false, 0},
 		{"post, error, allowed", unsafe, "POST", answer{code: 500}, 1, true, 0},
@@ -92,11 +95,11 @@ func TestAgain(t *testing.T) {
 	}
 }
 
-// A fetcher waits as long as it was asked to, counts its tries, and says when the last one began.
-func TestRetryWaits(t *testing.T) {
+// A task whose host asks for pauses goes back for as long, uncounted, and so do others for that host.
+func TestRetryAfterGivesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opt, _ := Profile(ProfileFetch)
-		opt.Guard, opt.Engine = false, EngineFast
+		opt.Guard, opt.Engine, opt.Retries = false, EngineFast, 1
 		f := newFetcher(t, opt)
 		answers := []string{
 			"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
@@ -110,20 +113,115 @@ func TestRetryWaits(t *testing.T) {
 		h := f.newHandler()
 		defer h.Close()
 		began := time.Now()
-		l := glassq.Lease{Task: glassq.Task{Body: []byte("http://x/")}, Late: time.Second}
-		var r worker.Reply
-		if err := h.Handle(t.Context(), &l, &r); err != nil {
-			t.Fatal(err)
+		handle := func(url string) (time.Duration, string) {
+			l := glassq.Lease{Task: glassq.Task{Body: []byte(url)}, Late: time.Second}
+			var r worker.Reply
+			err := h.Handle(t.Context(), &l, &r)
+			nack, ok := errors.AsType[*worker.NackError](err)
+			if err != nil && (!ok || !nack.Undone || nack.Delay <= 0) {
+				t.Fatalf("Handle = %v, want undone with a delay", err)
+			}
+			if err != nil {
+				return nack.Delay, ""
+			}
+			return 0, string(r.Body)
 		}
-		if took := time.Since(began); took != 18*time.Second {
-			t.Errorf("took %v, want 18s", took)
+		for _, want := range []time.Duration{7 * time.Second, 11 * time.Second} {
+			if got, rec := handle("http://x/"); got != want {
+				t.Fatalf("given back for %v, want %v: %s", got, want, rec)
+			}
+			time.Sleep(want / 2)
+			before := dials
+			if got, rec := handle("http://X/else"); got != want-want/2 || dials != before {
+				t.Errorf("another task of the host: given back for %v, want %v, and nothing sent: %s", got, want-want/2, rec)
+			}
+			time.Sleep(want - want/2)
 		}
-		var got glassq.Result
-		glassq.ParseResultOut(r.Body, &got)
-		if !got.OK || got.RT != 0 || got.Lag != 19*time.Second || got.T.Unix() != began.Unix()+18 || !strings.Contains(string(r.Body), `"tries":3`) {
-			t.Errorf("%s: want ok, 3 tries, lag 19", r.Body)
+		wait, rec := handle("http://x/")
+		var got result.Record
+		result.Parse([]byte(rec), &got)
+		if wait != 0 || !got.OK || time.Since(began) != 18*time.Second || strings.Contains(rec, "tries") {
+			t.Errorf("after the pauses: %v %s; want ok in one try", wait, rec)
 		}
 	})
+}
+
+// A host that does nothing but ask for pauses is given up in the end.
+func TestPausesWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFetcher(t, Options{Engine: EngineFast, Retries: 1, RetryOn: Codes{{429, 429}}})
+		f.connect = func(context.Context, string, string) (net.Conn, error) {
+			return newScripted([]byte("HTTP/1.1 429 Slow\r\nRetry-After: 30\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")), nil
+		}
+		h := f.newHandler()
+		defer h.Close()
+		l := glassq.Lease{Task: glassq.Task{Body: []byte("http://x/")}}
+		for range 100 {
+			var r worker.Reply
+			err := h.Handle(t.Context(), &l, &r)
+			if err == nil {
+				return
+			}
+			nack, _ := errors.AsType[*worker.NackError](err)
+			time.Sleep(nack.Delay)
+		}
+		t.Error("100 pauses, and no result")
+	})
+}
+
+// No more requests at once, and no more a second, go to a host than it may have; none of its places stays empty.
+func TestPerHost(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		opt  Options
+		took time.Duration // at least, for 40 requests of 100 ms
+	}{
+		{"at once", Options{PerHost: 2}, 2 * time.Second},
+		{"a second", Options{PerHostRate: 20}, 39 * 50 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			tt.opt.Engine = EngineFast
+			f := newFetcher(t, tt.opt)
+			var busy, most int
+			var mu sync.Mutex
+			f.connect = func(context.Context, string, string) (net.Conn, error) {
+				mu.Lock()
+				busy++
+				most = max(most, busy)
+				mu.Unlock()
+				time.Sleep(100 * time.Millisecond)
+				mu.Lock()
+				busy--
+				mu.Unlock()
+				return newScripted([]byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")), nil
+			}
+			began := time.Now()
+			var wg sync.WaitGroup
+			for range 40 {
+				wg.Go(func() {
+					h := f.newHandler()
+					defer h.Close()
+					l := glassq.Lease{Task: glassq.Task{Body: []byte("http://x/")}}
+					for {
+						err := h.Handle(t.Context(), &l, &worker.Reply{})
+						if err == nil {
+							return
+						}
+						nack, ok := errors.AsType[*worker.NackError](err)
+						if !ok || !nack.Undone {
+							t.Error(err)
+							return
+						}
+						time.Sleep(nack.Delay)
+					}
+				})
+			}
+			wg.Wait()
+			if took := time.Since(began); tt.opt.PerHost > 0 && most > tt.opt.PerHost || took < tt.took || took > 2*tt.took {
+				t.Errorf("%s: %d at once, took %v; want %v to twice that", tt.name, most, took, tt.took)
+			}
+		})
+	}
 }
 
 // The profiles, on a server that is busy, sends elsewhere, and packs.
@@ -229,17 +327,17 @@ func TestRules(t *testing.T) {
 	}{
 		{"nothing", Rules{}, 200, 0, ""},
 		{"399", Rules{}, 399, 0, ""},
-		{"400", Rules{}, 400, 0, glassq.ErrClassStatus},
+		{"400", Rules{}, 400, 0, result.ClassStatus},
 		{"listed", Rules{Codes: codes("404, 5xx")}, 503, 0, ""},
-		{"not listed", Rules{Codes: codes("404,500-502")}, 200, 0, glassq.ErrClassStatus},
+		{"not listed", Rules{Codes: codes("404,500-502")}, 200, 0, result.ClassStatus},
 		{"all of it", Rules{Contains: []string{"he", "lo"}, Match: regexp.MustCompile("^h.*o$"), SHA256: hello[:], MinSize: 5, MaxSize: 5, MaxTime: time.Second}, 200, time.Second, ""},
-		{"text", Rules{Contains: []string{"he", "x"}}, 200, 0, glassq.ErrClassBodyMismatch},
-		{"expression", Rules{Match: regexp.MustCompile("^ello")}, 200, 0, glassq.ErrClassBodyMismatch},
-		{"sum", Rules{SHA256: make([]byte, 32)}, 200, 0, glassq.ErrClassBodyMismatch},
-		{"too small", Rules{MinSize: 6}, 200, 0, glassq.ErrClassBodyMismatch},
-		{"too large", Rules{MaxSize: 4}, 200, 0, glassq.ErrClassBodyMismatch},
-		{"late", Rules{MaxTime: time.Second}, 200, time.Second + 1, glassq.ErrClassTimeout},
-		{"status first", Rules{MinSize: 6}, 500, 0, glassq.ErrClassStatus},
+		{"text", Rules{Contains: []string{"he", "x"}}, 200, 0, result.ClassBodyMismatch},
+		{"expression", Rules{Match: regexp.MustCompile("^ello")}, 200, 0, result.ClassBodyMismatch},
+		{"sum", Rules{SHA256: make([]byte, 32)}, 200, 0, result.ClassBodyMismatch},
+		{"too small", Rules{MinSize: 6}, 200, 0, result.ClassBodyMismatch},
+		{"too large", Rules{MaxSize: 4}, 200, 0, result.ClassBodyMismatch},
+		{"late", Rules{MaxTime: time.Second}, 200, time.Second + 1, result.ClassTimeout},
+		{"status first", Rules{MinSize: 6}, 500, 0, result.ClassStatus},
 	} {
 		if got, _ := tt.r.judge(tt.code, []byte("hello"), 5, tt.rt); got != tt.want {
 			t.Errorf("%s: judge = %q, want %q", tt.name, got, tt.want)
@@ -419,23 +517,37 @@ func TestEngineChoice(t *testing.T) {
 	}
 }
 
-// What the machine lacks is said once, and is not the target's fault.
-func TestStrained(t *testing.T) {
-	errnos := []syscall.Errno{syscall.EMFILE, syscall.EADDRNOTAVAIL}
-	var said []string
-	f := newFetcher(t, Options{Retries: 1, Backoff: 1, Notify: func(s string) { said = append(said, s) }})
-	for _, errno := range errnos {
-		f.connect = func(context.Context, string, string) (net.Conn, error) {
-			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", errno)}
+// What the machine lacks is no result: the task goes back, and the worker is told.
+func TestLack(t *testing.T) {
+	for _, engine := range engines {
+		for _, tt := range []struct {
+			errno syscall.Errno
+			addr  string
+			lack  string // "" for a result
+		}{
+			{syscall.EMFILE, "127.0.0.1:1", "open files"},
+			{syscall.ENOBUFS, "127.0.0.1:1", "memory"},
+			{syscall.EADDRNOTAVAIL, "127.0.0.1:1", "local ports"},
+			{syscall.ECONNREFUSED, "127.0.0.1:1", ""},
+		} {
+			f := newFetcher(t, Options{Engine: engine, Retries: 1, Backoff: 1})
+			f.connect = func(context.Context, string, string) (net.Conn, error) {
+				to, _ := net.ResolveTCPAddr("tcp", tt.addr)
+				return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: to, Err: os.NewSyscallError("connect", tt.errno)}
+			}
+			h := f.newHandler()
+			l := glassq.Lease{Task: glassq.Task{Body: []byte("http://x/")}}
+			err := h.Handle(t.Context(), &l, &worker.Reply{})
+			nack, ok := errors.AsType[*worker.NackError](err)
+			if ok != (tt.lack != "") || ok && (nack.Lack != tt.lack || !nack.Undone) {
+				t.Errorf("%s, %v: Handle = %+v, want lack %q", engine, tt.errno, err, tt.lack)
+			}
+			h.Close()
 		}
-		h := f.newHandler()
-		if got, rec := one(t, h, "http://x/"); got.OK {
-			t.Error(rec)
-		}
-		h.Close()
 	}
-	if len(said) != len(errnos) {
-		t.Errorf("said %q, want one line for each of %v", said, errnos)
+	// A body that cannot be kept for want of room names that.
+	if got := worker.Lack(fmt.Errorf("keep the body: %w", &os.PathError{Op: "write", Err: syscall.ENOSPC})); got != "disk space" {
+		t.Errorf("Lack = %q", got)
 	}
 }
 
@@ -468,7 +580,7 @@ func TestPhasesOfHops(t *testing.T) {
 			h := f.newHandler()
 			defer h.Close()
 			got, rec := one(t, h, "http://x/")
-			if got.RT != 3*time.Second || !strings.Contains(rec, `"ph":{"wait":3,"first":3}`) {
+			if got.Took != 3*time.Second || !strings.Contains(rec, `"ph":{"wait":3,"first":3}`) {
 				t.Errorf("%s: %s, want 3 s of waiting", engine, rec)
 			}
 		})

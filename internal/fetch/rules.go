@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 )
 
 // Codes is a set of statuses, as ranges. The zero value is empty.
@@ -87,26 +87,26 @@ func (r *Rules) check() error {
 // judge returns the class and the text of the first rule that an answer breaks, "" for none.
 func (r *Rules) judge(code int, body []byte, size int64, rt time.Duration) (class, msg string) {
 	if r.Codes == nil && (code < 200 || code > 399) || r.Codes != nil && !r.Codes.Has(code) {
-		return glassq.ErrClassStatus, ""
+		return result.ClassStatus, ""
 	}
 	if size < r.MinSize || r.MaxSize > 0 && size > r.MaxSize {
-		return glassq.ErrClassBodyMismatch, "the body's size is not as expected"
+		return result.ClassBodyMismatch, "the body's size is not as expected"
 	}
 	for _, want := range r.Contains {
 		if !bytes.Contains(body, []byte(want)) {
-			return glassq.ErrClassBodyMismatch, fmt.Sprintf("the body does not have %.60q", want)
+			return result.ClassBodyMismatch, fmt.Sprintf("the body does not have %.60q", want)
 		}
 	}
 	if r.Match != nil && !r.Match.Match(body) {
-		return glassq.ErrClassBodyMismatch, fmt.Sprintf("the body does not match %.60q", r.Match.String())
+		return result.ClassBodyMismatch, fmt.Sprintf("the body does not match %.60q", r.Match.String())
 	}
 	if r.SHA256 != nil {
 		if sum := sha256.Sum256(body); !bytes.Equal(sum[:], r.SHA256) {
-			return glassq.ErrClassBodyMismatch, "the body's SHA-256 is not as expected"
+			return result.ClassBodyMismatch, "the body's SHA-256 is not as expected"
 		}
 	}
 	if r.MaxTime > 0 && rt > r.MaxTime {
-		return glassq.ErrClassTimeout, "a whole answer, later than expected"
+		return result.ClassTimeout, "a whole answer, later than expected"
 	}
 	return "", ""
 }

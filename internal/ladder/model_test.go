@@ -280,7 +280,7 @@ func (m *model) ack(a *glassq.Ack) glassq.Code {
 	m.done(t, a.Outcome, a.Result != nil)
 	if a.Result != nil {
 		r := *a.Result
-		r.Queue = cmp.Or(r.Queue, t.Result, m.runs[t.Run].change.Results, glassq.DefaultResults)
+		r.Queue = cmp.Or(r.Queue, t.ResultQueue, m.runs[t.Run].change.Results, glassq.DefaultResults)
 		r.Run, r.N, r.Dense, r.ID, r.Of = t.Run, t.N, t.Dense, "", t.attempt
 		if !t.Dense {
 			if r.ID = t.ID; r.ID == "" {
@@ -314,8 +314,8 @@ func (m *model) nack(n *glassq.Nack) glassq.Code {
 	case n.Dead:
 		m.die(t, true)
 	default:
-		delay := n.Delay.Milliseconds()
-		if delay < 0 {
+		delay := max(n.Delay, 0).Milliseconds()
+		if n.Delay == 0 {
 			delay = state.Backoff(t.num, t.attempt)
 		}
 		m.retry(t, delay)

@@ -181,7 +181,8 @@ func (s *siege) sum(b []byte) uint64 { return maphash.Bytes(s.seed, b) }
 
 func name(b []byte) string { n, _, _ := bytes.Cut(b, []byte(" ")); return string(n) }
 
-// outcome of a call as a whole.
+// outcome of a call as a whole. What a client cannot tell, outcome_unknown and a server that was away alike,
+// may have been done.
 func outcome(err error) history.Outcome {
 	switch {
 	case err == nil:
@@ -261,7 +262,7 @@ func (s *siege) settle(ctx context.Context, rng *rand.Rand, queue string, leases
 		switch p := rng.IntN(20); {
 		case p == 0 && !s.paused.Load(): // left to run out
 		case p == 1 && !s.paused.Load():
-			n := glassq.Nack{Token: l.Token(), Undone: rng.IntN(2) == 0}
+			n := glassq.Nack{Token: l.Token(), Delay: glassq.AtOnce, Undone: rng.IntN(2) == 0}
 			op := history.Op{Kind: history.Nack, Task: name(l.Body), Number: l.Number, Undone: n.Undone, Start: s.now()}
 			errs, err := s.c.Nack(context.WithoutCancel(ctx), []glassq.Nack{n})
 			if err == nil {

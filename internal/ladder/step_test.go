@@ -87,7 +87,7 @@ func (d *driver) task(size int) glassq.Task {
 	case 2:
 		t.Delay = time.Duration(1+d.rng.IntN(20))*time.Second + 750*time.Millisecond
 	case 3:
-		t.Lease, t.Result = time.Duration(20+d.rng.IntN(20))*time.Second+250*time.Millisecond, "q1"
+		t.Lease, t.ResultQueue = time.Duration(20+d.rng.IntN(20))*time.Second+250*time.Millisecond, "q1"
 	case 4:
 		t.Type, t.Key, t.Flags = glassq.TypeJSON, "host", uint32(d.bodies)
 		t.Headers, t.Extra = map[string]string{"traceparent": d.prefix}, []byte(`{"tag":1}`)
@@ -336,7 +336,7 @@ func (d *driver) handed(queue string, most int, length time.Duration, take bool,
 // sameOptions compares what a hand-out carries beside body and id with what was put.
 func sameOptions(got, put *glassq.Task) bool {
 	return got.Type == put.Type && got.Key == put.Key && got.Flags == put.Flags && got.Run == put.Run && got.N == put.N &&
-		got.Dense == put.Dense && got.Of == put.Of && got.Result == put.Result && got.Priority.Level() == put.Priority.Level() &&
+		got.Dense == put.Dense && got.Of == put.Of && got.ResultQueue == put.ResultQueue && got.Priority.Level() == put.Priority.Level() &&
 		maps.Equal(got.Headers, put.Headers) && bytes.Equal(got.Extra, put.Extra)
 }
 

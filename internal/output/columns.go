@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // csvHeader names the columns that every CSV has. One line is one result, whatever it holds: line ends in a
@@ -91,7 +92,7 @@ func (c *columns) append(dst []byte, r *record) []byte {
 	if len(c.names) > 0 || c.more {
 		r.eachFurther(func(name string, v []byte) {
 			if i := slices.Index(c.names, name); i >= 0 {
-				c.cells[i] = plain(v)
+				c.cells[i] = jsonline.Plain(v)
 			} else {
 				c.rest = appendMember(c.rest, name, v)
 			}
@@ -119,7 +120,7 @@ func (c *columns) members(cells []string) string {
 			continue
 		}
 		if v[0] == '"' || !json.Valid(v) {
-			v = glassq.AppendJSONString(nil, cells[i])
+			v = jsonline.AppendString(nil, cells[i])
 		}
 		dst = appendMember(dst, name, v)
 	}
@@ -140,7 +141,7 @@ func commaIf(dst []byte) string {
 }
 
 func appendMember(dst []byte, name string, v []byte) []byte {
-	dst = glassq.AppendJSONString(append(dst, commaIf(dst)...), name)
+	dst = jsonline.AppendString(append(dst, commaIf(dst)...), name)
 	return append(append(dst, ':'), v...)
 }
 
@@ -151,7 +152,7 @@ func (r *record) eachFurther(f func(name string, v []byte)) {
 	}
 	o := r.body[r.obj.o.start:r.obj.o.end]
 	eachMember(o, func(key []byte, _, v span) {
-		if name := unquoteKey(key); !slices.Contains(fixedMembers, name) {
+		if name := string(key); !slices.Contains(fixedMembers, name) {
 			f(name, bytes.TrimSpace(o[v.start:v.end]))
 		}
 	})

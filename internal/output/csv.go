@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 )
 
 // appendCSV appends the line of a result. What it does not say is empty.
@@ -21,7 +22,7 @@ func appendCSV(dst []byte, r *record, c *columns) []byte {
 	} else {
 		dst = append(dst, "0,"...)
 	}
-	dst = append(appendSeconds(dst, o.RT, o.RT > 0), ',')
+	dst = append(appendSeconds(dst, o.Took, o.Took > 0), ',')
 	dst = append(appendSeconds(dst, o.Lag, r.hasDue()), ',')
 	number := func(n int64) {
 		if n != 0 {
@@ -30,11 +31,11 @@ func appendCSV(dst []byte, r *record, c *columns) []byte {
 		dst = append(dst, ',')
 	}
 	number(int64(o.Code))
-	field([]byte(o.Err))
+	field([]byte(o.Class))
 	field(r.message())
-	number(o.N)
-	if !o.T.IsZero() {
-		dst = strconv.AppendFloat(dst, float64(o.T.UnixMilli())/1000, 'f', 3, 64)
+	number(o.Bytes)
+	if !o.Began.IsZero() {
+		dst = strconv.AppendFloat(dst, float64(o.Began.UnixMilli())/1000, 'f', 3, 64)
 	}
 	dst = append(dst, ',')
 	field(r.worker())
@@ -45,8 +46,8 @@ func appendCSV(dst []byte, r *record, c *columns) []byte {
 
 // attempt is the worker's word, or else the queue's.
 func (r *record) attempt() int {
-	if r.out.A != 0 {
-		return r.out.A
+	if r.out.Attempt != 0 {
+		return r.out.Attempt
 	}
 	return r.lease.Of
 }
@@ -106,14 +107,14 @@ func parseCSV(line []byte, l *glassq.Lease, c *columns) bool {
 		}
 		return n
 	}
-	r := glassq.Result{
-		OK: f[2] != "0", RT: seconds(f[3]), Lag: seconds(f[4]), Code: int(number(f[5])), Err: f[6], Msg: f[7],
-		N: number(f[8]), W: f[10], A: int(number(f[11])), More: c.members(f[csvFields:]),
+	r := result.Record{
+		OK: f[2] != "0", Took: seconds(f[3]), Lag: seconds(f[4]), Code: int(number(f[5])), Class: f[6], Message: f[7],
+		Bytes: number(f[8]), Worker: f[10], Attempt: int(number(f[11])), More: c.members(f[csvFields:]),
 	}
 	if t, err := strconv.ParseFloat(f[9], 64); err == nil && t > 0 && t < 1e11 {
-		r.T = time.UnixMilli(int64(t*1000 + 0.5))
+		r.Began = time.UnixMilli(int64(t*1000 + 0.5))
 	}
 	l.ID, l.Run, l.Type = strings.Clone(f[0]), strings.Clone(f[1]), glassq.TypeJSON
-	l.Body = glassq.AppendResult(nil, []byte(f[12]), "", &r)
+	l.Body = result.Append(nil, []byte(f[12]), "", &r)
 	return true
 }

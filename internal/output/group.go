@@ -144,8 +144,8 @@ func (g *grouping) record(r *record) {
 			g.groups[key] = t
 		}
 	}
-	if r.out.RT > 0 {
-		t.rt.Record(r.out.RT)
+	if r.out.Took > 0 && r.timed() {
+		t.rt.Record(r.out.Took)
 	}
 	if r.out.OK {
 		t.ok++

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 )
 
 func TestLine(t *testing.T) {
@@ -21,7 +22,9 @@ func TestLine(t *testing.T) {
 		{"own id", `{"id":"x","o":{"ok":0},"run":"y"}`, `{"id":"r1/7","run":"r1","o":{"ok":0,"a":2}}`},
 		{"own id in disguise", `{"\u0069d":"x","o":{"ok":0}}`, `{"id":"r1/7","run":"r1","o":{"ok":0,"a":2}}`},
 		{"inner id", `{"i":{"id":1},"o":{"ok":1}}`, `{"id":"r1/7","run":"r1","i":{"id":1},"o":{"ok":1,"a":2}}`},
-		{"many lines", "\n{\n\"o\":{\r\n\"ok\":1}}\n", `{"id":"r1/7","run":"r1", "o":{  "ok":1,"a":2}}`},
+		{"many lines", "\n{\n\"o\":{\r\n\"ok\":1}}\n", `{"id":"r1/7","run":"r1","o":{"ok":1,"a":2}}`},
+		{"not UTF-8", "{\"i\":\"\xe9\",\"o\":{\"ok\":0}}", `{"id":"r1/7","run":"r1","i":"�","o":{"ok":0,"a":2}}`},
+		{"half a pair", `{"i":"\ud800","o":{"ok":0}}`, `{"id":"r1/7","run":"r1","i":"\ud800","o":{"ok":0,"a":2}}`},
 		{"nothing", ``, `{"id":"r1/7","run":"r1","o":{"ok":1,"a":2}}`},
 		{"text", "a\"b\n", `{"id":"r1/7","run":"r1","o":{"ok":1,"a":2},"raw":"a\"b\n"}`},
 		{"number", `42`, `{"id":"r1/7","run":"r1","o":{"ok":1,"a":2},"raw":42}`},
@@ -42,12 +45,9 @@ func lease(body string) glassq.Lease {
 }
 
 func lineOf(l *glassq.Lease) []byte {
-	body := bytes.TrimSpace(l.Body)
-	var obj object
-	if !obj.scan(body) {
-		return appendLine(nil, l, body, nil)
-	}
-	return appendLine(nil, l, body, &obj)
+	var r record
+	r.read(l, new(object), time.Time{})
+	return appendLine(nil, l, r.body, r.obj)
 }
 
 func FuzzLine(f *testing.F) {
@@ -62,9 +62,9 @@ func FuzzLine(f *testing.F) {
 		}
 		l := lease(body)
 		var r record
-		var want glassq.Result
+		var want result.Record
 		r.read(&l, new(object), time.Time{})
-		if glassq.ParseResultOut(r.body, &want); r.out != want && glassq.OutcomeOf(l.Body, l.Type) == glassq.OutcomeOf(r.body, l.Type) {
+		if result.Parse(r.body, &want); r.out != want && result.OutcomeOf(l.Body, l.Type) == result.OutcomeOf(r.body, l.Type) {
 			t.Fatalf("verdict of %q is %+v, and that of the books %+v", body, r.out, want)
 		}
 		line := lineOf(&l)

@@ -3,13 +3,13 @@ package output
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // maxFileLine is the longest line that LoadSeen accepts: the largest result, escaped to the utmost.
@@ -141,14 +141,9 @@ func stringOf(b []byte, s span, last string) string {
 	if s.end == 0 || b[s.start] != '"' {
 		return ""
 	}
-	v := b[s.start+1 : s.end-1]
+	v := jsonline.Plain(b[s.start:s.end])
 	if string(v) == last {
 		return last
 	}
-	if bytes.IndexByte(v, '\\') < 0 {
-		return string(v)
-	}
-	var out string
-	json.Unmarshal(b[s.start:s.end], &out) // a string, as scanned; what it cannot hold is no id of ours
-	return out
+	return string(v)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/result"
 )
 
 // Whatever the times, no more intervals than the bound are kept, and nothing is lost in them.
@@ -86,19 +87,19 @@ func sampleDocument(t *testing.T, n int) *report.Document {
 		t.Fatal(err)
 	}
 	for i := range n {
-		r := glassq.Result{OK: i%10 != 0, Code: 200, T: start.Add(time.Duration(i) * time.Minute / time.Duration(n)),
-			RT: time.Duration(i%50+1) * time.Millisecond, Lag: time.Duration(i%30) * time.Millisecond, N: 100, W: "w"}
+		r := result.Record{OK: i%10 != 0, Code: 200, Began: start.Add(time.Duration(i) * time.Minute / time.Duration(n)),
+			Took: time.Duration(i%50+1) * time.Millisecond, Lag: time.Duration(i%30) * time.Millisecond, Bytes: 100, Worker: "w"}
 		if !r.OK {
-			r.Code, r.Err = 0, "timeout"
+			r.Code, r.Class = 0, "timeout"
 		}
 		input := fmt.Sprintf("http://h%d.test/?q=%d", i%3, i)
 		if i == 10 {
-			input, r.RT = hostile, 3*time.Second
+			input, r.Took = hostile, 3*time.Second
 		}
 		l := glassq.Lease{Task: glassq.Task{ID: glassq.DenseID("r1", uint32(i)), Run: "r1", N: uint32(i),
-			Body: glassq.AppendResult(nil, []byte(input), "", &r), Type: glassq.TypeJSON}}
+			Body: result.Append(nil, []byte(input), "", &r), Type: glassq.TypeJSON}}
 		var rec record
-		rec.read(&l, new(object), r.T.Add(r.RT))
+		rec.read(&l, new(object), r.Began.Add(r.Took))
 		tal.mu.Lock()
 		tal.record(&rec)
 		tal.mu.Unlock()
@@ -128,5 +129,24 @@ func TestDocument(t *testing.T) {
 	}
 	if d.Slowest[0].Input != hostile || d.Service.Max != 3 || d.Rate.Asked != 500 || !d.Complete || !d.Balanced {
 		t.Errorf("slowest %q, longest %v s, asked %v, complete %v, balanced %v", d.Slowest[0].Input, d.Service.Max, d.Rate.Asked, d.Complete, d.Balanced)
+	}
+}
+
+// Times of results that had no answer are left out, but those of time-outs, which an answer would have exceeded.
+func TestTimesAreOfAnswers(t *testing.T) {
+	for o, want := range map[string]bool{
+		`"ok":1,"rt":0.01,"code":200`: true, `"ok":1,"rt":0.01`: true, `"ok":0,"rt":0.01,"code":500,"err":"status"`: true,
+		`"ok":0,"rt":0.01,"err":"exit"`: true, `"ok":0,"rt":0.01`: true, `"ok":0,"rt":0.01,"err":"timeout"`: true,
+		`"ok":0,"rt":0.01,"err":"connect_timeout"`: true, `"ok":0,"rt":0.01,"code":200,"err":"protocol"`: true,
+		`"ok":0,"rt":0.01,"err":"refused"`: false, `"ok":0,"rt":0.01,"err":"bad_task"`: false, `"ok":0,"rt":0.01,"err":"eof"`: false,
+	} {
+		y, err := newTally(time.Now(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		y.all.record(recordOf(leaseOf(1, `{"o":{"t":1790000000,`+o+`}}`)))
+		if got := y.all.service.Count() + y.all.whole.Count(); got > 0 != want {
+			t.Errorf("%s: counted %d times, want %v", o, got, want)
+		}
 	}
 }

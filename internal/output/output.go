@@ -20,7 +20,7 @@ import (
 	"github.com/glassq/glassq/internal/report"
 )
 
-// A Queue is what an output needs: a glassq.Broker or a client. Its methods are glassq's.
+// A Queue is what an output needs: a broker.Broker or a client. Its methods are glassq's.
 type Queue interface {
 	Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error)
 	Ack(ctx context.Context, acks []glassq.Ack) ([]error, error)
@@ -147,7 +147,7 @@ func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 	if opt.Run == "" && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil
 	}
-	if opt.Run != "" && !errors.Is(err, errUnavailable) {
+	if opt.Run != "" && !away(err) {
 		if berr := o.balance(ctx, &rep); err == nil {
 			err = berr // of two errors the first is the cause
 		}

@@ -3,24 +3,27 @@ package output
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/json"
 	"time"
+	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/result"
 )
 
 // A record is one result, read as far as counting and printing need it. Its texts alias the body.
 type record struct {
 	lease *glassq.Lease // whose id, run and attempt are the queue's
-	body  []byte        // without space around it
+	body  []byte        // on one line, without space around it
 	obj   *object       // its parts; nil when the body is no JSON object
-	out   glassq.Result // what its member o says; OK as the books have it
+	out   result.Record // what its member o says; OK as the books have it
 	at    time.Time     // when it came here, for those that name no time
 }
 
 // read makes r the record of a lease. obj is room for its parts.
 func (r *record) read(l *glassq.Lease, obj *object, now time.Time) {
-	*r = record{lease: l, body: bytes.TrimSpace(l.Body), at: now}
+	*r = record{lease: l, body: oneLine(bytes.TrimSpace(l.Body)), at: now}
 	if obj.scan(r.body) {
 		r.obj = obj
 	}
@@ -32,22 +35,21 @@ func (r *record) text(s span) []byte {
 	if r.obj == nil || s.end == 0 {
 		return nil
 	}
-	return plain(r.body[s.start:s.end])
+	return jsonline.Plain(r.body[s.start:s.end])
 }
 
-// plain is a JSON value as text: what a string says, and anything else as it is written.
-func plain(v []byte) []byte {
-	if len(v) < 2 || v[0] != '"' {
-		return v
+// oneLine is an object on one line and in UTF-8; what is no object it leaves alone.
+func oneLine(b []byte) []byte {
+	if len(b) == 0 || b[0] != '{' {
+		return b
 	}
-	if bytes.IndexByte(v, '\\') < 0 {
-		return v[1 : len(v)-1]
+	if !utf8.Valid(b) {
+		b = bytes.ToValidUTF8(b, []byte("\ufffd"))
 	}
-	var s string
-	if json.Unmarshal(v, &s) != nil {
-		return v
+	if (bytes.IndexByte(b, '\n') >= 0 || bytes.IndexByte(b, '\r') >= 0) && jsonline.Valid(b) {
+		return jsonline.AppendLine(nil, b)
 	}
-	return []byte(s)
+	return b
 }
 
 func (r *record) worker() []byte  { return r.text(r.part().w) }
@@ -88,14 +90,14 @@ func (r *record) host() []byte {
 	v := r.body[r.obj.i.start:r.obj.i.end]
 	if v[0] == '{' {
 		var url span
-		eachMember(v, func(key []byte, _, s span) {
-			if string(key) == "url" {
+		eachMember(v, func(name []byte, _, s span) {
+			if string(name) == "url" {
 				url = s
 			}
 		})
 		v = v[url.start:url.end]
 	}
-	return hostOf(plain(v))
+	return hostOf(jsonline.Plain(v))
 }
 
 // hostOf cuts the host out of a URL; nil when there is none.
@@ -134,7 +136,7 @@ func (r *record) label(name string) []byte {
 		}
 		var found span
 		eachMember(r.body[in.start:in.end], func(key []byte, _, v span) {
-			if string(key) == name || unquoteKey(key) == name {
+			if string(key) == name {
 				found = span{in.start + v.start, in.start + v.end}
 			}
 		})
@@ -148,24 +150,31 @@ func (r *record) label(name string) []byte {
 // class is the error class of a failed result, for counting: "status 404" for a bare status.
 func (r *record) class(buf []byte) []byte {
 	switch {
-	case r.out.Err == glassq.ErrClassStatus && r.out.Code != 0, r.out.Err == "" && r.out.Code != 0:
+	case r.out.Class == result.ClassStatus && r.out.Code != 0, r.out.Class == "" && r.out.Code != 0:
 		return appendInt(append(buf, "status "...), r.out.Code)
-	case r.out.Err == "":
+	case r.out.Class == "":
 		return append(buf, "unknown"...)
-	case len(r.out.Err) > maxClass:
+	case len(r.out.Class) > maxClass:
 		return append(buf, otherKey...)
 	}
-	return append(buf, r.out.Err...)
+	return append(buf, r.out.Class...)
 }
 
 // ended is when the work was done by the worker's clock; zero when the result does not say.
 func (r *record) ended() time.Time {
-	if r.out.T.IsZero() {
+	if r.out.Began.IsZero() {
 		return time.Time{}
 	}
-	return r.out.T.Add(r.out.RT)
+	return r.out.Began.Add(r.out.Took)
+}
+
+// timed reports whether the result's time says something about answers. That of a connection which was refused does
+// not, and would make them look better. That of a time-out does: an answer would have taken as long at least.
+func (r *record) timed() bool {
+	return r.out.OK || r.out.Code != 0 || !report.Unanswered(r.out.Class) ||
+		r.out.Class == result.ClassTimeout || r.out.Class == result.ClassConnectTimeout
 }
 
 // hasDue reports whether the result says how long after its due moment the work began. A worker that
 // names the start and no lag says that there was none.
-func (r *record) hasDue() bool { return r.out.Lag > 0 || !r.out.T.IsZero() }
+func (r *record) hasDue() bool { return r.out.Lag > 0 || !r.out.Began.IsZero() }

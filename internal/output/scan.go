@@ -1,11 +1,8 @@
 package output
 
 import (
-	"bytes"
-	"encoding/json"
-
-	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/jsonwalk"
+	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/result"
 )
 
 // A span is a stretch of a body.
@@ -30,28 +27,24 @@ type outer struct {
 	oMembers   int           // members of o
 	hasAttempt bool          // o has a
 	msg, w     span          // values
-	out        glassq.Result // what it says; OK when there is no object o
+	out        result.Record // what it says; OK when there is no object o
 }
 
 // scan checks that b is one JSON object, from its first byte to its last, and finds its parts.
 func (obj *object) scan(b []byte) bool {
 	*obj = object{clean: true}
 	obj.out.OK = true
-	w := jsonwalk.Walk(b, 0, 1)
-	for w.Next() {
+	c := jsonline.Read(b)
+	for c.Open('{', "a record"); c.More(); {
 		obj.members++
-		key, ks := w.Key(), keySpan(&w)
-		if bytes.IndexByte(key, '\\') >= 0 {
-			key = []byte(unquoteKey(key))
-		}
-		if len(key) == 1 && key[0] == 'o' {
-			obj.takeOut(b, &w, ks)
+		name, key := c.Key(), span{c.From, c.To}
+		if string(name) == "o" {
+			obj.takeOut(&c, key)
 			continue
 		}
-		from := w.Pos()
-		w.Skip()
-		v := span{from, w.Pos()}
-		switch string(key) {
+		c.Value()
+		v := span{c.From, c.To}
+		switch string(name) {
 		case "i":
 			obj.i = v
 		case "b64":
@@ -70,7 +63,7 @@ func (obj *object) scan(b []byte) bool {
 			obj.clean = false
 		}
 	}
-	if w.Pos() != len(b) {
+	if c.Err() != nil {
 		return false
 	}
 	if !obj.o.isObject(b) {
@@ -79,67 +72,47 @@ func (obj *object) scan(b []byte) bool {
 	return true
 }
 
-// keySpan is where the key of a member lies, with its quotes.
-func keySpan(w *jsonwalk.Walker) span {
-	from, to := w.Name()
-	return span{from - 1, to + 1}
-}
-
-// takeOut takes the value of a member o of b.
-func (obj *object) takeOut(b []byte, w *jsonwalk.Walker, key span) {
+// takeOut takes the value of a member o.
+func (obj *object) takeOut(c *jsonline.Cursor, key span) {
 	if obj.o.end != 0 {
 		obj.clean = false
 	}
-	obj.outer = outer{out: glassq.Result{OK: true}}
-	obj.oKey, obj.o.start = key, w.Pos()
-	if !w.At('{') {
-		w.Skip()
-		obj.o.end = w.Pos()
+	obj.outer = outer{out: result.Record{OK: true}}
+	obj.oKey = key
+	if !c.At('{') {
+		c.Value()
+		obj.o = span{c.From, c.To}
 		return
 	}
-	in := w.Enter()
-	for in.Next() {
+	c.Open('{', "o")
+	obj.o.start = c.From
+	for c.More() {
 		obj.oMembers++
-		name, v := in.Key(), span{start: in.Pos()}
-		in.Skip()
-		if v.end = in.Pos(); v.end < 0 {
+		name, value := c.Key(), c.Value()
+		if value == nil {
 			break
 		}
-		if len(name) == 1 && name[0] == 'a' {
-			obj.hasAttempt = true
-		}
-		switch string(name) {
+		switch v := (span{c.From, c.To}); string(name) {
 		case "msg":
 			obj.msg = v
 		case "w":
 			obj.w = v
 		default:
-			obj.out.Set(name, b[v.start:v.end])
+			obj.hasAttempt = obj.hasAttempt || string(name) == "a"
+			obj.out.Set(name, value)
 		}
 	}
-	w.Leave(&in)
-	obj.o.end = w.Pos()
+	obj.o.end = c.To
 }
 
-// eachMember calls f for the members of the object that v, a part of a body that was scanned, is. key is
-// between its quotes, ks with them.
-func eachMember(v []byte, f func(key []byte, ks, v span)) {
-	for w := jsonwalk.Walk(v, 0, 1); w.Next(); {
-		from := w.Pos()
-		if w.Skip() != nil {
-			f(w.Key(), keySpan(&w), span{from, w.Pos()})
+// eachMember calls f for the members of the object that v, a part of a body that was scanned, is. name is what
+// the key says, and key where it lies, with its quotes.
+func eachMember(v []byte, f func(name []byte, key, value span)) {
+	c := jsonline.Read(v)
+	for c.Open('{', "an object"); c.More(); {
+		name, key := c.Key(), span{c.From, c.To}
+		if c.Value() != nil {
+			f(name, key, span{c.From, c.To})
 		}
 	}
-}
-
-// unquoteKey returns the name that a key stands for, given what is between its quotes.
-func unquoteKey(key []byte) string {
-	if bytes.IndexByte(key, '\\') < 0 {
-		return string(key)
-	}
-	var s string
-	if json.Unmarshal(append(append([]byte{'"'}, key...), '"'), &s) != nil {
-		return ""
-	}
-	return s
 }

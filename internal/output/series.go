@@ -85,17 +85,17 @@ func (s *series) done(t time.Time, r *record) {
 	if !r.out.OK {
 		p.failed++
 	}
-	if r.out.RT > 0 {
+	if r.out.Took > 0 && r.timed() {
 		if p.rt == nil {
 			p.rt = report.NewHistogram(1)
 		}
-		p.rt.Record(r.out.RT)
+		p.rt.Record(r.out.Took)
 	}
-	if r.hasDue() {
+	if r.hasDue() && r.timed() {
 		if p.whole == nil {
 			p.whole = report.NewHistogram(1)
 		}
-		p.whole.Record(r.out.RT + r.out.Lag)
+		p.whole.Record(r.out.Took + r.out.Lag)
 	}
 }
 

@@ -35,23 +35,23 @@ func (s *slowest) Pop() any {
 
 // offer keeps r if it is one of the slowest so far.
 func (s *slowest) offer(r *record) {
-	if r.out.RT <= 0 || len(*s) == maxSlow && r.out.RT <= (*s)[0].rt {
+	if r.out.Took <= 0 || len(*s) == maxSlow && r.out.Took <= (*s)[0].rt {
 		return
 	}
 	if len(*s) == maxSlow {
 		heap.Pop(s)
 	}
 	show := report.Slow{
-		ID: report.Printable([]byte(r.lease.TaskID())), Input: shorten(r.input()), Seconds: r.out.RT.Seconds(), Lag: r.out.Lag.Seconds(),
+		ID: report.Printable([]byte(r.lease.TaskID())), Input: shorten(r.input()), Seconds: r.out.Took.Seconds(), Lag: r.out.Lag.Seconds(),
 		Code: r.out.Code, Worker: shorten(r.worker()),
 	}
 	if !r.out.OK {
 		show.Err = string(r.class(nil))
 	}
-	if !r.out.T.IsZero() {
-		show.Start = float64(r.out.T.UnixMilli()) / 1000
+	if !r.out.Began.IsZero() {
+		show.Start = float64(r.out.Began.UnixMilli()) / 1000
 	}
-	heap.Push(s, slowResult{r.out.RT, show})
+	heap.Push(s, slowResult{r.out.Took, show})
 }
 
 func shorten(b []byte) string {

@@ -112,16 +112,16 @@ func (a *totals) record(r *record) {
 	if r.obj == nil {
 		a.raw++
 	}
-	if r.out.RT > 0 {
-		a.service.Record(r.out.RT)
+	if r.out.Took > 0 && r.timed() {
+		a.service.Record(r.out.Took)
 	}
-	if r.hasDue() {
-		a.whole.Record(r.out.RT + r.out.Lag)
-		if r.out.Lag > lateAfter {
-			a.late++
-		}
+	if r.hasDue() && r.timed() {
+		a.whole.Record(r.out.Took + r.out.Lag)
 	}
-	a.bytes += uint64(max(r.out.N, 0))
+	if r.hasDue() && r.out.Lag > lateAfter {
+		a.late++
+	}
+	a.bytes += uint64(max(r.out.Bytes, 0))
 	a.place(r)
 	if r.out.OK {
 		a.ok++
@@ -138,7 +138,7 @@ func (a *totals) record(r *record) {
 
 // place puts a result into the series: by the worker's clock if that can be right, else by ours.
 func (a *totals) place(r *record) {
-	start, end := r.out.T, r.ended()
+	start, end := r.out.Began, r.ended()
 	if end.IsZero() || start.Year() < earliestYear || end.After(r.at.Add(time.Minute)) {
 		if !r.at.IsZero() {
 			a.series.done(r.at, r)

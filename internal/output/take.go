@@ -69,7 +69,7 @@ func (o *output) take(ctx context.Context) error {
 			for i := range left {
 				back[i] = left[i].Token
 			}
-			if acking.Err() == nil && !errors.Is(ackErr, errUnavailable) {
+			if acking.Err() == nil && !away(ackErr) {
 				o.giveBack(ctx, back)
 			}
 		}
@@ -384,15 +384,19 @@ func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) ([]glassq
 	return nil, nil
 }
 
-var errUnavailable = &glassq.Error{Code: glassq.CodeUnavailable}
+// away tells that the queue may answer the same call later.
+func away(err error) bool {
+	code := glassq.CodeOf(err)
+	return code == glassq.CodeUnavailable || code == glassq.CodeUnknown
+}
 
-// again calls do until it no longer answers unavailable, for opt.Retry at most. Everything that is
+// again calls do until it no longer answers unavailable or outcome_unknown, for opt.Retry at most. Everything that is
 // repeated may have been done already: leases that got lost on the way end and come again.
 func (o *output) again(ctx context.Context, do func() error) error {
 	start := time.Now()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := do()
-		if err == nil || ctx.Err() != nil || !errors.Is(err, errUnavailable) {
+		if err == nil || ctx.Err() != nil || !away(err) {
 			return err
 		}
 		if o.opt.Retry >= 0 && time.Since(start)+wait > o.opt.Retry {

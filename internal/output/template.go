@@ -73,12 +73,12 @@ func (t *Template) append(dst []byte, r *record) ([]byte, error) {
 	o := &r.out
 	line := appendLine(nil, r.lease, r.body, r.obj)
 	row := Row{
-		ID: r.lease.TaskID(), Run: r.lease.Run, OK: o.OK, RT: o.RT.Seconds(), Lag: o.Lag.Seconds(), Code: o.Code,
-		Err: o.Err, Msg: string(r.message()), Bytes: o.N, Time: o.T, Worker: string(r.worker()), Attempt: r.attempt(),
+		ID: r.lease.TaskID(), Run: r.lease.Run, OK: o.OK, RT: o.Took.Seconds(), Lag: o.Lag.Seconds(), Code: o.Code,
+		Err: o.Class, Msg: string(r.message()), Bytes: o.Bytes, Time: o.Began, Worker: string(r.worker()), Attempt: r.attempt(),
 		Input: string(r.input()), Host: string(r.host()), Line: string(line[:len(line)-1]), r: r,
 	}
 	if r.hasDue() {
-		row.Due = (o.RT + o.Lag).Seconds()
+		row.Due = (o.Took + o.Lag).Seconds()
 	}
 	b := bytes.NewBuffer(dst)
 	err := t.t.Execute(b, row)

@@ -1,16 +1,19 @@
 package output
 
-import "github.com/glassq/glassq"
+import (
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
+)
 
 // verdict notes what a result says about its task. The outcome is what the books have.
 func (r *record) verdict() {
 	if r.obj == nil || !r.obj.o.isObject(r.body) {
-		r.out = glassq.Result{OK: true}
+		r.out = result.Record{OK: true}
 		return
 	}
 	r.out = r.obj.out
 	if !r.out.OK {
-		r.out.OK = glassq.OutcomeOf(r.lease.Body, r.lease.Type) == glassq.OK
+		r.out.OK = result.OutcomeOf(r.lease.Body, r.lease.Type) == glassq.OK
 	}
 }
 

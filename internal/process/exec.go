@@ -16,6 +16,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 )
 
@@ -169,20 +171,20 @@ func (h *execHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Rep
 	if err := opt.Halt.halted(); err != nil {
 		return err
 	}
-	res := glassq.Result{T: time.Now(), Lag: l.Late, W: opt.Worker, A: l.Attempt}
+	res := result.Record{Began: time.Now(), Lag: l.Late, Worker: opt.Worker, Attempt: l.Attempt}
 	end, err := h.run(ctx, l, &res)
 	if err != nil {
 		return err
 	}
-	if !res.OK && res.Err != glassq.ErrClassBadTask {
-		if err := again(l, opt.Retries, res.Err+": "+res.Msg); err != nil {
+	if !res.OK && res.Class != result.ClassBadTask {
+		if err := again(l, opt.Retries, res.Class+": "+res.Message); err != nil {
 			return err
 		}
 	}
-	r.Body = glassq.AppendResult(r.Body, l.Body, l.Type, &res)
+	r.Body = result.Append(r.Body, l.Body, l.Type, &res)
 	r.Type = glassq.TypeJSON
 	if opt.Joblog != nil {
-		line := jobLine{lease: l, host: opt.Worker, began: res.T, took: res.RT, received: res.N, code: max(end.code, 0),
+		line := jobLine{lease: l, host: opt.Worker, began: res.Began, took: res.Took, received: res.Bytes, code: max(end.code, 0),
 			signal: end.signalNumber, command: h.argv}
 		if len(h.e.holes) == 0 {
 			line.sent = int64(len(l.Body))
@@ -199,7 +201,7 @@ func (h *execHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Rep
 }
 
 // run fills res. Its error means that there is nothing to say of the task: it goes back.
-func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *glassq.Result) (ending, error) {
+func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *result.Record) (ending, error) {
 	e := h.e
 	if !h.arguments(l.Body, res) {
 		return ending{}, nil
@@ -210,7 +212,7 @@ func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *glassq.Resu
 	p, pipes, err := h.start(l)
 	if err != nil {
 		if errors.Is(err, syscall.E2BIG) {
-			res.Err, res.Msg = glassq.ErrClassBadTask, tooLong(len(l.Body))
+			res.Class, res.Message = result.ClassBadTask, tooLong(len(l.Body))
 			return ending{}, nil
 		}
 		return ending{}, e.notStarted(err)
@@ -222,7 +224,7 @@ func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *glassq.Resu
 		deadline = newDeadline(p, e.opt.Timeout)
 	}
 	state, err := p.Wait()
-	res.RT = time.Since(res.T)
+	res.Took = time.Since(res.Began)
 	late := deadline.stop(p)
 	stop()
 	pipes.finish()
@@ -241,20 +243,20 @@ func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *glassq.Resu
 }
 
 // arguments fills in the body where {} is.
-func (h *execHandler) arguments(body []byte, res *glassq.Result) bool {
+func (h *execHandler) arguments(body []byte, res *result.Record) bool {
 	h.argv = append(h.argv[:0], h.e.argv...)
 	if len(h.e.holes) == 0 {
 		return true
 	}
 	text := string(body)
 	if strings.IndexByte(text, 0) >= 0 {
-		res.Err, res.Msg = glassq.ErrClassBadTask, "a body with a zero byte cannot be an argument; without {} it is the standard input"
+		res.Class, res.Message = result.ClassBadTask, "a body with a zero byte cannot be an argument; without {} it is the standard input"
 		return false
 	}
 	size := 0
 	for _, i := range h.e.holes {
 		if size += strings.Count(h.argv[i], placeholder) * len(text); size > maxArguments { // E2BIG, before they are made
-			res.Err, res.Msg = glassq.ErrClassBadTask, tooLong(len(text))
+			res.Class, res.Message = result.ClassBadTask, tooLong(len(text))
 			return false
 		}
 		h.argv[i] = strings.ReplaceAll(h.argv[i], placeholder, text)
@@ -270,24 +272,24 @@ func tooLong(n int) string {
 }
 
 // judge fills res from how the process ended.
-func (h *execHandler) judge(res *glassq.Result, end ending, late bool) {
+func (h *execHandler) judge(res *result.Record, end ending, late bool) {
 	switch {
 	case late:
-		res.Err, res.Msg = glassq.ErrClassTimeout, fmt.Sprintf("not done within %v", h.e.opt.Timeout)
+		res.Class, res.Message = result.ClassTimeout, fmt.Sprintf("not done within %v", h.e.opt.Timeout)
 	case end.signal != "":
-		res.Err, res.Msg = glassq.ErrClassSignal, "ended by "+end.signal
+		res.Class, res.Message = result.ClassSignal, "ended by "+end.signal
 	case end.code != 0:
-		res.Err, res.Msg = glassq.ErrClassExit, fmt.Sprintf("exit status %d", end.code)
+		res.Class, res.Message = result.ClassExit, fmt.Sprintf("exit status %d", end.code)
 	default:
 		res.OK = true
 	}
-	res.N = h.out.n
+	res.Bytes = h.out.n
 	res.Code = max(end.code, 0)
 	b := h.more[:0]
 	if end.signal == "" {
 		b = strconv.AppendInt(append(b, `"exit":`...), int64(end.code), 10)
 	} else {
-		b = glassq.AppendJSONString(append(b, `"signal":`...), end.signal)
+		b = jsonline.AppendString(append(b, `"signal":`...), end.signal)
 	}
 	b = h.out.append(b, "stdout")
 	b = h.err.append(b, "stderr")
@@ -343,7 +345,7 @@ func (c *capture) append(b []byte, name string) []byte {
 		}
 		b = append(append(b, ',', '"'), name...)
 		if utf8.Valid(text) {
-			b = glassq.AppendJSONString(append(b, `":`...), string(text))
+			b = jsonline.AppendString(append(b, `":`...), string(text))
 		} else {
 			b = append(b, `_b64":"`...)
 			b = append(base64.StdEncoding.AppendEncode(b, c.kept), '"')

@@ -12,6 +12,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/envelope"
+	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 )
 
@@ -191,7 +194,7 @@ func (h *pipeHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Rep
 		h.c.back()
 		return err
 	}
-	h.line = append(glassq.AppendLease(h.line[:0], l), '\n')
+	h.line = append(envelope.AppendLease(h.line[:0], l), '\n')
 	a := h.asked
 	if a == nil {
 		a = &asked{done: make(chan struct{}, 1)}
@@ -225,25 +228,25 @@ type asked struct {
 func (c *child) reply(a *asked, l *glassq.Lease, r *worker.Reply) error {
 	opt := &c.p.opt
 	ok := false
-	res := glassq.Result{RT: a.took, T: a.began, Lag: l.Late + a.began.Sub(a.given), W: opt.Worker, A: l.Attempt}
+	res := result.Record{Took: a.took, Began: a.began, Lag: l.Late + a.began.Sub(a.given), Worker: opt.Worker, Attempt: l.Attempt}
 	switch {
 	case a.late:
 		msg := fmt.Sprintf("no answer within %v", opt.Timeout)
 		if err := again(l, opt.Retries, msg); err != nil {
 			return err
 		}
-		res.Err, res.Msg = glassq.ErrClassTimeout, msg
-		r.Body = glassq.AppendResult(r.Body, l.Body, l.Type, &res)
+		res.Class, res.Message = result.ClassTimeout, msg
+		r.Body = result.Append(r.Body, l.Body, l.Type, &res)
 	case a.err != nil && a.next:
-		return &worker.NackError{Delay: -1, Err: a.err}
+		return &worker.NackError{Err: a.err}
 	case a.err != nil: // the child had not begun it
 		return &worker.NackError{Undone: true, Err: a.err}
 	default:
-		body, err := glassq.CompleteResult(r.Body, a.answer, l.Body, l.Type, &res)
+		body, err := result.Complete(r.Body, a.answer, l.Body, l.Type, &res)
 		if err != nil {
 			return nackOf(a.answer)
 		}
-		if ok = glassq.OutcomeOf(body, glassq.TypeJSON) == glassq.OK; !ok {
+		if ok = result.OutcomeOf(body, glassq.TypeJSON) == glassq.OK; !ok {
 			if err := again(l, opt.Retries, "the child said failed"); err != nil {
 				return err
 			}
@@ -290,7 +293,7 @@ func nackOf(answer []byte) error {
 	if n.Nack == nil {
 		return errors.New(`it has neither an object "o" nor an object "nack"`)
 	}
-	nack := &worker.NackError{Delay: -1, Dead: n.Nack.Dead, Undone: n.Nack.Undone}
+	nack := &worker.NackError{Dead: n.Nack.Dead, Undone: n.Nack.Undone}
 	if n.Nack.Reason != "" {
 		nack.Err = errors.New(n.Nack.Reason)
 	}
@@ -299,25 +302,16 @@ func nackOf(answer []byte) error {
 		if err != nil {
 			return err
 		}
-		nack.Delay = delay
+		if nack.Delay = delay; delay == 0 {
+			nack.Delay = glassq.AtOnce
+		}
 	}
 	return nack
 }
 
 func parseDelay(raw json.RawMessage) (time.Duration, error) {
-	var seconds float64
-	var text string
-	delay := time.Duration(-1)
-	if json.Unmarshal(raw, &seconds) == nil {
-		if seconds >= 0 && seconds <= glassq.MaxDelay.Seconds() {
-			delay = time.Duration(seconds * float64(time.Second))
-		}
-	} else if json.Unmarshal(raw, &text) == nil {
-		if d, err := time.ParseDuration(text); err == nil {
-			delay = d
-		}
-	}
-	if delay < 0 || delay > glassq.MaxDelay {
+	delay, ok := jsonline.Duration(raw)
+	if !ok || delay > glassq.MaxDelay {
 		return 0, fmt.Errorf("its delay %.40s is neither a duration like \"5s\" nor a number of seconds", raw)
 	}
 	return delay, nil
@@ -325,11 +319,11 @@ func parseDelay(raw json.RawMessage) (time.Duration, error) {
 
 // checkAnswer tells what is wrong with a child's line, or nil.
 func checkAnswer(line []byte) error {
-	var r glassq.Result
-	if glassq.ParseResultOut(line, &r) && utf8.Valid(line) {
+	var r result.Record
+	if result.Parse(line, &r) && utf8.Valid(line) {
 		return nil
 	}
-	_, err := glassq.CompleteResult(nil, line, nil, "", &glassq.Result{})
+	_, err := result.Complete(nil, line, nil, "", &result.Record{})
 	if err == nil {
 		return nil
 	}
@@ -337,7 +331,7 @@ func checkAnswer(line []byte) error {
 	if _, ok := errors.AsType[*worker.NackError](nack); ok {
 		return nil
 	}
-	if utf8.Valid(line) && json.Valid(line) {
+	if jsonline.Valid(line) {
 		return nack
 	}
 	return err

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"regexp/syntax"
 
-	"github.com/glassq/glassq/internal/jsonwalk"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
@@ -149,11 +148,12 @@ func survey(body []byte) (values int, err error) {
 	for i := 0; i < len(body); {
 		switch c := body[i]; {
 		case c == '"':
-			end := jsonwalk.String(body, i)
-			if end < 0 {
-				return values, nil
+			for i++; i < len(body) && body[i] != '"'; i++ {
+				if body[i] == '\\' {
+					i++
+				}
 			}
-			values, i = values+1, end
+			values, i = values+1, i+1
 		case c == '-' || c >= '0' && c <= '9':
 			from, exponent := i, 0
 			for inExponent := false; i < len(body); i++ {

@@ -1,6 +1,9 @@
 package state
 
 import (
+	"cmp"
+	"time"
+
 	"github.com/glassq/glassq"
 )
 
@@ -65,6 +68,12 @@ type Leased struct {
 	Length   int64 // ms, as granted
 }
 
+// Stamp says of a result what its lease knows; ID stays empty for one that is not a position of a run.
+func (d *Leased) Stamp(t *glassq.Task) {
+	t.Queue = cmp.Or(t.Queue, d.Result)
+	t.Run, t.N, t.Dense, t.ID, t.Of = d.Run, d.N, d.Dense, "", d.Attempt
+}
+
 // Leased describes the task of a live lease.
 func (s *State) Leased(number uint64) Leased {
 	l, _ := s.leases.get(number)
@@ -91,6 +100,11 @@ type Place struct {
 	Size    int64 // bytes of the body and what is carried with it
 	Attempt int   // hand-outs so far
 	Lease   int64 // ms the task asks for; 0 for none
+}
+
+// Length is how long a lease of the task lasts, in ms: as asked, else as the task says, else the default.
+func (p Place) Length(asked time.Duration) int64 {
+	return cmp.Or(asked.Milliseconds(), p.Lease, glassq.DefaultLease.Milliseconds())
 }
 
 // Place returns the place of task n; ok is false when it is gone.

@@ -42,6 +42,7 @@ const (
 	nackDelay byte = iota
 	nackDead
 	nackUndone
+	nackPutOff // undone, and ready again after the delay
 )
 
 // ErrRecord is wrapped by every complaint about a record that does not decode.
@@ -72,7 +73,7 @@ func AppendPut(dst []byte, t *glassq.Task) []byte {
 	dst = append(dst, 0, 0)
 	dst = appendString(dst, t.Queue)
 	dst = appendString(dst, t.Run)
-	dst = appendString(dst, t.Result)
+	dst = appendString(dst, t.ResultQueue)
 	dst = append(dst, byte(t.Priority.Level()))
 	dst = binary.AppendUvarint(dst, uint64(t.Attempts))
 	dst = binary.AppendUvarint(dst, uint64(t.Lease.Milliseconds()))
@@ -300,7 +301,7 @@ func (d *Decoder) use(class []byte) error {
 	}
 	d.class = d.class[:0]
 	c := reader{b: class}
-	t := glassq.Task{Queue: c.str(), Run: c.str(), Result: c.str()}
+	t := glassq.Task{Queue: c.str(), Run: c.str(), ResultQueue: c.str()}
 	level := c.byte()
 	t.Priority = glassq.Level(int(level))
 	t.Attempts = int(c.small())
@@ -389,6 +390,8 @@ func AppendAck(dst []byte, number uint64, outcome glassq.Outcome, result bool) [
 func AppendNack(dst []byte, number uint64, nack *glassq.Nack, delay int64) []byte {
 	kind := nackDelay
 	switch {
+	case nack.Undone && delay > 0:
+		kind = nackPutOff
 	case nack.Undone:
 		kind = nackUndone
 	case nack.Dead:

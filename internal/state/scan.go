@@ -60,3 +60,16 @@ func Puts(payload []byte, fn func(glassq.Task)) error {
 	}
 	return nil
 }
+
+// ApplyAll applies the records of a frame, one behind the other. off is where the record began that it
+// refused.
+func (s *State) ApplyAll(records []byte, frame uint64) (off int, err error) {
+	for off < len(records) {
+		n, err := s.Apply(records[off:], frame, uint32(off))
+		if err != nil {
+			return off, err
+		}
+		off += n
+	}
+	return off, nil
+}

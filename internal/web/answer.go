@@ -37,7 +37,7 @@ func statusOf(code glassq.Code) int {
 		return http.StatusTooManyRequests
 	case glassq.CodeStorageFull:
 		return http.StatusInsufficientStorage
-	case glassq.CodeClosed, glassq.CodeUnavailable:
+	case glassq.CodeClosed, glassq.CodeUnavailable, glassq.CodeUnknown:
 		return http.StatusServiceUnavailable
 	case glassq.CodeUnsupported:
 		return http.StatusNotImplemented

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/envelope"
 )
 
 // reserve hands out up to max tasks (default 1) as NDJSON leases, or answers 204 when there was none
@@ -25,6 +26,13 @@ func (s *Server) reserve(rw http.ResponseWriter, r *http.Request) error {
 	}
 	if q.err != nil {
 		return q.err
+	}
+	if r.ContentLength != 0 { // nothing is wanted in a body, but one that is not read hides a client that goes away
+		_, free, err := s.readBody(rw, r, maxSettings)
+		if err != nil {
+			return err
+		}
+		free()
 	}
 	ctx, done := s.longPoll(r.Context())
 	defer done()
@@ -51,7 +59,7 @@ func sendLeases(rw http.ResponseWriter, r *http.Request, leases []glassq.Lease) 
 	}
 	var out []byte
 	for i := range leases {
-		out = append(glassq.AppendLease(out, &leases[i]), '\n')
+		out = append(envelope.AppendLease(out, &leases[i]), '\n')
 		if len(out) < answerChunk || i == len(leases)-1 {
 			continue
 		}
@@ -81,15 +89,15 @@ func (s *Server) undo(ctx context.Context, leases []glassq.Lease) {
 }
 
 func (s *Server) ack(rw http.ResponseWriter, r *http.Request) error {
-	return settle(s, rw, r, glassq.ParseAck, s.checkAck, s.store.Ack)
+	return settle(s, rw, r, envelope.ParseAck, s.checkAck, s.store.Ack)
 }
 
 func (s *Server) nack(rw http.ResponseWriter, r *http.Request) error {
-	return settle(s, rw, r, glassq.ParseNack, nil, s.store.Nack)
+	return settle(s, rw, r, envelope.ParseNack, nil, s.store.Nack)
 }
 
 func (s *Server) extend(rw http.ResponseWriter, r *http.Request) error {
-	return settle(s, rw, r, glassq.ParseExtend, nil, s.store.Extend)
+	return settle(s, rw, r, envelope.ParseExtend, nil, s.store.Extend)
 }
 
 func (s *Server) checkAck(a *glassq.Ack) error {
@@ -109,7 +117,7 @@ func settle[T any](s *Server, rw http.ResponseWriter, r *http.Request,
 	if q.err != nil {
 		return q.err
 	}
-	body, done, err := s.readBody(rw, r)
+	body, done, err := s.readBody(rw, r, maxRequest)
 	if err != nil {
 		return err
 	}

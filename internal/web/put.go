@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/envelope"
 )
 
 // put stores tasks. The body is NDJSON of envelopes, a JSON envelope or array of them, or, with any
@@ -19,7 +20,7 @@ import (
 // The answer is a receipt for each task; with answer=count one line for all, see putCount. With wait a put
 // into a full queue is parked until there is room; a client that goes away meanwhile has put nothing.
 func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
-	body, done, err := s.readBody(rw, r)
+	body, done, err := s.readBody(rw, r, maxRequest)
 	if err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
 	}
 	var out []byte
 	for i := range tasks {
-		out = append(glassq.AppendReceipt(out, tasks[i].TaskID(), receipts[i]), '\n')
+		out = append(envelope.AppendReceipt(out, tasks[i].TaskID(), receipts[i]), '\n')
 	}
 	contentType := typeJSON
 	if many {
@@ -116,9 +117,9 @@ func (s *Server) parseTasks(queue string, list []record, many bool) ([]glassq.Ta
 		t := &tasks[i]
 		if i > 0 { // strings that repeat are shared
 			prev := &tasks[i-1]
-			t.Run, t.Type, t.Result, t.Key = prev.Run, prev.Type, prev.Result, prev.Key
+			t.Run, t.Type, t.ResultQueue, t.Key = prev.Run, prev.Type, prev.ResultQueue, prev.Key
 		}
-		err := glassq.ParseTask(rec.text, t)
+		err := envelope.ParseTask(rec.text, t)
 		switch {
 		case err != nil:
 		case t.Queue != "" && t.Queue != queue:
@@ -134,7 +135,7 @@ func (s *Server) parseTasks(queue string, list []record, many bool) ([]glassq.Ta
 		}
 		t.Queue = queue
 		if bodies += len(t.Body); bodies > glassq.MaxPutBytes {
-			return nil, tooLarge()
+			return nil, tooLarge(maxRequest)
 		}
 	}
 	return tasks, nil
@@ -150,17 +151,17 @@ func rawTask(queue, media string, r *http.Request, body []byte) (glassq.Task, ti
 	q := parseQuery(r, "id", "run", "n", "priority", "delay", "ttl", "attempts", "lease", "result", "key", "wait")
 	wait := q.duration("wait")
 	t := glassq.Task{
-		Queue:    queue,
-		Body:     body,
-		Type:     r.Header.Get("Content-Type"),
-		Run:      q.text("run"),
-		ID:       q.text("id"),
-		Delay:    q.duration("delay"),
-		TTL:      q.duration("ttl"),
-		Attempts: int(q.number("attempts", 0, glassq.MaxAttempts)),
-		Lease:    q.duration("lease"),
-		Result:   q.text("result"),
-		Key:      q.text("key"),
+		Queue:       queue,
+		Body:        body,
+		Type:        r.Header.Get("Content-Type"),
+		Run:         q.text("run"),
+		ID:          q.text("id"),
+		Delay:       q.duration("delay"),
+		TTL:         q.duration("ttl"),
+		Attempts:    int(q.number("attempts", 0, glassq.MaxAttempts)),
+		Lease:       q.duration("lease"),
+		ResultQueue: q.text("result"),
+		Key:         q.text("key"),
 	}
 	switch media {
 	case "application/x-www-form-urlencoded":

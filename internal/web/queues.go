@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/envelope"
 )
 
 // maxPeek bounds one page of peek.
@@ -88,7 +89,7 @@ func (s *Server) peek(rw http.ResponseWriter, r *http.Request) error {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = glassq.AppendPeeked(out, &tasks[i])
+		out = envelope.AppendPeeked(out, &tasks[i])
 		if len(out) >= answerChunk { // bodies may be six times as long as JSON
 			if err := write(rw, out); err != nil {
 				return done(err)

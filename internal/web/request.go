@@ -14,63 +14,45 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/jsonwalk"
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
-// readBody reads a request's body, waiting for room among all bodies in flight. The caller must call
-// done when it needs the bytes no more.
-func (s *Server) readBody(rw http.ResponseWriter, r *http.Request) (body []byte, done func(), err error) {
-	if r.ContentLength > maxRequest {
-		return nil, nil, tooLarge()
+// readBody reads a request's body of at most most bytes, taking its room among all bodies in flight as it arrives.
+// The caller must call done when it needs the bytes no more.
+func (s *Server) readBody(rw http.ResponseWriter, r *http.Request, most int) (body []byte, done func(), err error) {
+	if r.ContentLength > int64(most) {
+		return nil, nil, tooLarge(most)
 	}
-	n := r.ContentLength
-	if n < 0 {
-		n = maxRequest
+	from := sender{r.Body, http.NewResponseController(rw)}
+	body, done, err = s.intake.Receive(r.Context(), from, nil, int(r.ContentLength), most)
+	if err == nil {
+		return body, done, nil
 	}
-	if err := s.budget.Take(r.Context(), n); err != nil {
+	// What is left of the body is not waited for.
+	from.SetReadDeadline(time.Unix(1, 0))
+	rw.Header().Set("Connection", "close")
+	switch glassq.CodeOf(err) {
+	case glassq.CodeTooLarge:
+		return nil, nil, tooLarge(most)
+	case glassq.CodeUnavailable:
 		return nil, nil, err
 	}
-	c := http.NewResponseController(rw)
-	in := &stallReader{r: http.MaxBytesReader(rw, r.Body, maxRequest), c: c}
-	in.until = time.Now().Add(stallTimeout + time.Duration(n/minRate)*time.Second)
-	if r.ContentLength >= 0 {
-		body = make([]byte, n)
-		_, err = io.ReadFull(in, body)
-	} else {
-		body, err = io.ReadAll(in)
-	}
-	// The server watches the connection for its end from here on: no deadline must fire.
-	c.SetReadDeadline(time.Time{})
-	if err != nil {
-		s.budget.Give(n)
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, nil, tooLarge()
-		}
-		return nil, nil, glassq.Errorf(glassq.CodeBadRequest, "read body: %w", err)
-	}
-	return body, func() { s.budget.Give(n) }, nil
+	return nil, nil, glassq.Errorf(glassq.CodeBadRequest, "read body: %w", err)
 }
 
-func tooLarge() error {
+// A sender is where the body of a request comes from.
+type sender struct {
+	io.Reader
+	*http.ResponseController
+}
+
+// tooLarge refuses a request over most bytes, or over what one put may have.
+func tooLarge(most int) error {
+	if most < maxRequest {
+		return glassq.Errorf(glassq.CodeTooLarge, "a request like this has at most %d KiB", most>>10)
+	}
 	return glassq.Errorf(glassq.CodeTooLarge,
 		"a request has at most %d MiB, %d tasks and %d MiB of bodies; split it", maxRequest>>20, glassq.MaxBatch, glassq.MaxPutBytes>>20)
-}
-
-// A stallReader moves the read deadline before every read, but not beyond until: a client that
-// trickles must not keep its room for ever.
-type stallReader struct {
-	r     io.Reader
-	c     *http.ResponseController
-	until time.Time
-}
-
-func (s *stallReader) Read(p []byte) (int, error) {
-	deadline := time.Now().Add(stallTimeout)
-	if deadline.After(s.until) {
-		deadline = s.until
-	}
-	s.c.SetReadDeadline(deadline)
-	return s.r.Read(p)
 }
 
 // A record is one JSON text of a batch.
@@ -91,7 +73,7 @@ func records(contentType string, body []byte) (list []record, single bool, err e
 				continue
 			}
 			if len(list) == glassq.MaxBatch {
-				return nil, false, tooLarge()
+				return nil, false, tooLarge(maxRequest)
 			}
 			list = append(list, record{line, text})
 		}
@@ -101,20 +83,15 @@ func records(contentType string, body []byte) (list []record, single bool, err e
 	if len(body) == 0 || body[0] != '[' {
 		return []record{{1, body}}, true, nil
 	}
-	// Counted before they are taken apart: an array of small numbers is many times longer as a list of elements.
-	if !json.Valid(body) {
-		var whole json.RawMessage
-		return nil, false, badJSON(json.Unmarshal(body, &whole))
-	}
-	for i := jsonwalk.Space(body, 1); body[i] != ']'; {
+	c := jsonline.Read(body)
+	for c.Open('[', "a batch"); c.More(); {
 		if len(list) == glassq.MaxBatch {
-			return nil, false, tooLarge()
+			return nil, false, tooLarge(maxRequest)
 		}
-		end := jsonwalk.Value(body, i, 1)
-		list = append(list, record{len(list) + 1, body[i:end:end]})
-		if i = jsonwalk.Space(body, end); body[i] == ',' {
-			i = jsonwalk.Space(body, i+1)
-		}
+		list = append(list, record{len(list) + 1, c.Value()})
+	}
+	if c.Err() != nil {
+		return nil, false, c.Err()
 	}
 	return list, false, nil
 }
@@ -133,7 +110,12 @@ func inLine(err error, line int) error {
 
 // readJSON reads a small JSON object into v. Members that v does not have are refused.
 func (s *Server) readJSON(rw http.ResponseWriter, r *http.Request, v any) error {
-	d := json.NewDecoder(http.MaxBytesReader(rw, r.Body, 1<<20))
+	body, done, err := s.readBody(rw, r, maxSettings)
+	if err != nil {
+		return err
+	}
+	defer done()
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		if errors.Is(err, io.EOF) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/schema"
 )
@@ -16,7 +17,7 @@ func TestQueueSchemas(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
-	b := glassq.NewBroker(e, glassq.Limits{})
+	b := broker.New(e, glassq.Limits{})
 	if err := b.UseSchemas(t.Context(), schema.Compile); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func TestQueueSchemas(t *testing.T) {
 	})
 
 	// Another broker on the same store, as after a restart, knows the schemas.
-	again := glassq.NewBroker(e, glassq.Limits{})
+	again := broker.New(e, glassq.Limits{})
 	if err := again.UseSchemas(t.Context(), schema.Compile); err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func TestQueueSchemas(t *testing.T) {
 		{"drop", "DELETE", urls, "", "", 200, ""},
 		{"its schema went with it", "POST", urls + "/tasks", typeJSON, `{"body":"x"}`, 200, ""},
 	})
-	runSteps(t, New(glassq.NewBroker(e, glassq.Limits{}), Options{}), []step{
+	runSteps(t, New(broker.New(e, glassq.Limits{}), Options{}), []step{
 		{"without a compiler", "PATCH", urls, typeJSON, `{"task_schema":true}`, 501, "unsupported"},
 	})
 }
@@ -64,7 +65,7 @@ func TestChecksEndWithTheRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	b := glassq.NewBroker(e, glassq.Limits{})
+	b := broker.New(e, glassq.Limits{})
 	checked := 0
 	ctx, gone := context.WithCancel(t.Context())
 	counts := func(string) (func([]byte) error, error) {

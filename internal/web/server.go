@@ -23,25 +23,27 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 )
 
 const (
 	maxRequest   = 48 << 20         // bytes of one request body: MaxPutBytes as base64, and envelopes
+	maxSettings  = 1 << 20          // bytes of one that changes settings
 	maxPoll      = 10 * time.Minute // longest wait of one long poll
 	drainFor     = 10 * time.Second // how long requests may finish when the server stops
-	minRate      = 64 << 10         // bytes per second that a body must come in with, after stallTimeout
-	stallTimeout = 60 * time.Second // longest silence while a body is read or an answer written
+	stallTimeout = 60 * time.Second // longest silence while an answer is written
+	bodyTimeout  = 10 * time.Second // longest wait for a body that nobody reads
 )
 
 // Options tunes New. The zero value serves everyone who can connect.
 type Options struct {
-	Keys    [][]byte       // bearer keys, any of which opens the routes that are not open to all (see open); none: all are open
-	Hosts   []string       // allowed Host names besides localhost and IP addresses; "*" allows all
-	MaxBody int            // most bytes of one task's body; 0 means glassq.DefaultMaxBody
-	TLS     *tls.Config    // nil serves plain HTTP
-	Budget  *glassq.Budget // bounds the bodies in flight of all doors that share it; nil makes one
-	Version string         // said in the Server header; "" says none
-	Logger  *slog.Logger   // nil discards
+	Keys    [][]byte     // bearer keys, any of which opens the routes that are not open to all (see open); none: all are open
+	Hosts   []string     // allowed Host names besides localhost and IP addresses; "*" allows all
+	MaxBody int          // most bytes of one task's body; 0 means glassq.DefaultMaxBody
+	TLS     *tls.Config  // nil serves plain HTTP
+	Intake  *door.Intake // bounds the bodies in flight of all doors that share it; nil makes one
+	Version string       // said in the Server header; "" says none
+	Logger  *slog.Logger // nil discards
 }
 
 // A Server is the HTTP door of one store. It is safe for concurrent use.
@@ -53,7 +55,7 @@ type Server struct {
 
 	patterns []string // what mux routes, in the order of the documents
 	handler  http.Handler
-	budget   *glassq.Budget
+	intake   *door.Intake
 	log      *slog.Logger
 	parked   atomic.Int64 // bytes of puts that wait for room
 
@@ -65,7 +67,7 @@ type Server struct {
 // A poll is one long poll under way.
 type poll struct{ _ byte }
 
-// New makes the door to s, which is normally a glassq.Broker.
+// New makes the door to s, which is normally a broker.Broker.
 func New(s glassq.Store, opt Options) *Server {
 	if opt.MaxBody == 0 {
 		opt.MaxBody = glassq.DefaultMaxBody
@@ -77,8 +79,8 @@ func New(s glassq.Store, opt Options) *Server {
 		log:   opt.Logger,
 		polls: make(map[*poll]context.CancelFunc),
 	}
-	if w.budget = opt.Budget; w.budget == nil {
-		w.budget = glassq.NewBudget(glassq.BodiesInFlight)
+	if w.intake = opt.Intake; w.intake == nil {
+		w.intake = door.NewIntake(glassq.BodiesInFlight)
 	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
@@ -144,6 +146,9 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			refuse(rw, glassq.Errorf(glassq.CodeInternal, "internal error; the server's log says more"))
 		}
 	}()
+	if r.ContentLength != 0 { // the body of a request that is refused unread is read past, before the answer
+		http.NewResponseController(rw).SetReadDeadline(time.Now().Add(bodyTimeout))
+	}
 	rw.Header().Set("Cache-Control", "no-store")
 	rw.Header().Set("X-Content-Type-Options", "nosniff")
 	if s.opt.Version != "" {

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/door"
 )
 
 // roomForOne is a server whose queue q holds one task at most.
@@ -21,7 +23,7 @@ func roomForOne(t *testing.T, opt Options) *Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
-	b := glassq.NewBroker(e, glassq.Limits{})
+	b := broker.New(e, glassq.Limits{})
 	one := int64(1)
 	if _, err := b.Configure(t.Context(), "q", glassq.SettingsChange{MaxTasks: &one}); err != nil {
 		t.Fatal(err)
@@ -90,16 +92,16 @@ func TestPutThatWaits(t *testing.T) {
 // What waits for room is bounded, and is not among the bodies in flight.
 func TestParkedPutsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := roomForOne(t, Options{Budget: glassq.NewBudget(100)})
+		s := roomForOne(t, Options{Intake: door.NewIntake(1 << 20)})
 		const tasks = "/v1/queues/q/tasks"
 		runSteps(t, s, []step{{"room", "POST", tasks, "text/plain", "a", 200, ""}})
 		done := make(chan int, 1)
 		go func() {
-			status, _ := ask(s, "POST", tasks+"?wait=5s", "text/plain", strings.Repeat("b", 100))
+			status, _ := ask(s, "POST", tasks+"?wait=5s", "text/plain", strings.Repeat("b", 600<<10))
 			done <- status
 		}()
 		synctest.Wait()
-		runSteps(t, s, []step{{"others have room", "POST", "/v1/queues/other/tasks", "text/plain", strings.Repeat("c", 100), 200, ""}})
+		runSteps(t, s, []step{{"others have room", "POST", "/v1/queues/other/tasks", "text/plain", strings.Repeat("c", 600<<10), 200, ""}})
 		s.parked.Add(maxParked)
 		runSteps(t, s, []step{{"too many", "POST", tasks + "?wait=5s", "text/plain", "d", 429, "wait for room already"}})
 		s.parked.Add(-maxParked)

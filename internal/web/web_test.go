@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/envelope"
 )
 
 // openStore is a broker over an engine in memory.
@@ -27,7 +29,7 @@ func openStore(t testing.TB) glassq.Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
-	return glassq.NewBroker(e, glassq.Limits{})
+	return broker.New(e, glassq.Limits{})
 }
 
 // ask sends one request to the handler and returns status and body.
@@ -114,7 +116,7 @@ func TestLeases(t *testing.T) {
 	tok := make([]string, len(lines))
 	for i, line := range lines {
 		var l glassq.Lease
-		if err := glassq.ParseLease([]byte(line), &l); err != nil || l.Length != 10*time.Second || l.Attempt != 1 {
+		if err := envelope.ParseLease([]byte(line), &l); err != nil || l.Length != 10*time.Second || l.Attempt != 1 {
 			t.Errorf("lease %s = %+v, %v", line, l, err)
 		}
 		tok[i] = l.Token().String()
@@ -152,7 +154,7 @@ func TestQueuesAndRuns(t *testing.T) {
 	}
 	_, got := ask(s, "POST", "/v1/queues/q/reserve", "", "")
 	var l glassq.Lease
-	if err := glassq.ParseLease([]byte(got), &l); err != nil {
+	if err := envelope.ParseLease([]byte(got), &l); err != nil {
 		t.Fatal(err)
 	}
 	ask(s, "POST", "/v1/nack", typeJSON, `{"token":"`+l.Token().String()+`","dead":true,"reason":"why"}`)
@@ -275,7 +277,7 @@ func (s *stub) Nack(ctx context.Context, n []glassq.Nack) ([]error, error) { ret
 
 func TestStatusOfErrors(t *testing.T) {
 	for code, want := range map[glassq.Code]int{
-		glassq.CodeQueueFull: 429, glassq.CodeStorageFull: 507, glassq.CodeClosed: 503, glassq.CodeStorage: 500,
+		glassq.CodeQueueFull: 429, glassq.CodeStorageFull: 507, glassq.CodeClosed: 503, glassq.CodeUnknown: 503, glassq.CodeStorage: 500,
 		glassq.CodeDamaged: 500, glassq.CodeUnsupported: 501, glassq.CodeRunConflict: 409, glassq.CodeForbidden: 403,
 	} {
 		st := &stub{put: func() ([]glassq.Receipt, error) { return nil, glassq.Errorf(code, "no") }}

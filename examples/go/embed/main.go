@@ -7,6 +7,7 @@ import (
 	"log"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/store"
 	"github.com/glassq/glassq/worker"
 )
@@ -25,7 +26,7 @@ func main() {
 		return worker.HandlerFunc(func(_ context.Context, l *glassq.Lease, r *worker.Reply) error {
 			defer cancel() // one task is enough here
 			fmt.Printf("%s: %s\n", l.ID, l.Body)
-			r.Body = glassq.AppendResult(r.Body, l.Body, l.Type, &glassq.Result{OK: true})
+			r.Body = result.Append(r.Body, l.Body, l.Type, &result.Record{OK: true})
 			return nil
 		})
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 )
 
@@ -16,14 +17,14 @@ func handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) error {
 		Sleep float64 `json:"sleep"`
 		Fail  bool    `json:"fail"`
 	}
-	result, began := glassq.Result{OK: true, A: l.Attempt}, time.Now()
+	out, began := result.Record{OK: true, Attempt: l.Attempt}, time.Now()
 	if bytes.HasPrefix(l.Body, []byte("{")) {
 		if err := json.Unmarshal(l.Body, &job); err != nil || job.Fail {
-			result.OK, result.Err = false, glassq.ErrClassBadTask
+			out.OK, out.Class = false, result.ClassBadTask
 		}
 	}
 	time.Sleep(time.Duration(job.Sleep * float64(time.Second)))
-	result.RT = time.Since(began)
-	r.Body = glassq.AppendResult(r.Body, l.Body, l.Type, &result)
+	out.Took = time.Since(began)
+	r.Body = result.Append(r.Body, l.Body, l.Type, &out)
 	return nil
 }

@@ -54,7 +54,7 @@ func ladder(crashes int) []rung {
 		{[]string{"./internal/ladder", "-run", "^TestCrash$", "-crashes", fmt.Sprint(crashes)}, firstMost},
 		{[]string{"./internal/wal/...", "./internal/state", "-short"}, firstMost},
 		{[]string{"./internal/ladder", "-run", "^(TestMachine|TestWays)$", "-short", "-rapid.nofailfile", "-rapid.shrinktime", "1s"}, firstMost},
-		{[]string{"./internal/disk"}, firstMost},
+		{[]string{"./internal/engine/...", "./internal/disk"}, firstMost},
 	}
 }
 

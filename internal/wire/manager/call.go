@@ -122,7 +122,7 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	}
 	// Programs know one queue of results. An item of a run may have another one, and its result belongs there.
 	of := c.only()
-	isResult := of != nil && (queue == glassq.DefaultResults || queue == of.Result) && item.Member("i") != nil && item.Member("o") != nil
+	isResult := of != nil && (queue == glassq.DefaultResults || queue == of.ResultQueue) && item.Member("i") != nil && item.Member("o") != nil
 	var token glassq.Token
 	if isResult {
 		token = of.Token()
@@ -153,7 +153,10 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	}
 	err := store(c.ctx, 0)
 	if wait != 0 && errors.Is(err, glassq.ErrQueueFull) {
-		size := c.taken
+		size := int64(0)
+		if c.taken != nil {
+			size = int64(len(c.in))
+		}
 		if !c.s.park(size) {
 			return c.raise(&exception{"RuntimeError", "queue " + queue + " is full, and too many large values wait for room already; try again later"})
 		}

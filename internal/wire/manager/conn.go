@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/wire/manager/pickle"
 )
 
@@ -22,6 +23,7 @@ const (
 	firstRequest = 1 << 20 // most bytes of the first request
 	ackFrom      = 16000   // bytes of a body from which Python writes its length by itself
 	keepBuffer   = 64 << 10
+	keepIn       = 4 << 10 // more of a request is room among the bodies in flight
 	frameExtra   = 1 << 20 // bytes of a request beside the value, and of a pickle beside its text
 	discardTo    = 4       // times the limit up to which an oversized message is read past
 )
@@ -41,7 +43,7 @@ type conn struct {
 	stored  pickle.Decoder // of values that were stored
 	in, out []byte
 	python2 bool
-	taken   int64 // of the budget
+	taken   func() // gives back the room of the request; nil where it has none
 
 	held    *glassq.Lease  // handed out, and not yet confirmed by another call
 	undone  []glassq.Lease // handed out, and not yet told done, where that is what confirms; oldest first
@@ -192,32 +194,45 @@ func (c *conn) read(limit int64) error {
 	}
 	if n > ackFrom {
 		quickAck(c.raw)
-		c.within(stallTimeout)
 	}
 	if n > limit {
 		if n > discardTo*limit {
 			return fmt.Errorf("%w: %d bytes", errFrame, n)
 		}
-		if _, err := io.CopyN(io.Discard, c.r, n); err != nil {
-			return noEOF(err)
+		if err := door.Discard(sender{c}, n); err != nil {
+			return err
 		}
 		return errOversize
 	}
-	if n > keepBuffer {
-		if err := c.s.budget.Take(c.ctx, n); err != nil {
-			return err
-		}
-		c.taken = n
+	if n <= int64(c.r.Buffered()) {
+		c.in, err = readBody(c.r, c.in, n)
+		return err
 	}
-	c.in, err = readBody(c.r, c.in, n)
+	in, taken, err := c.s.intake.Receive(c.ctx, sender{c}, c.in, int(n), int(n))
+	if err == nil {
+		c.in, c.taken = in, taken
+	}
+	return err
+}
+
+// A sender is where the body of a request comes from.
+type sender struct{ *conn }
+
+func (s sender) Read(b []byte) (int, error) { return s.r.Read(b) }
+
+func (s sender) SetReadDeadline(t time.Time) error {
+	err := s.nc.SetReadDeadline(t)
+	if s.s.draining.Load() {
+		err = s.nc.SetReadDeadline(longAgo)
+	}
 	return err
 }
 
 // giveBudget says that the request is in flight no longer.
 func (c *conn) giveBudget() {
-	if c.taken > 0 {
-		c.s.budget.Give(c.taken)
-		c.taken = 0
+	if c.taken != nil {
+		c.taken()
+		c.taken = nil
 	}
 }
 
@@ -225,7 +240,7 @@ func (c *conn) giveRoom() {
 	c.giveBudget()
 	c.dec.Forget()
 	c.stored.Forget()
-	if cap(c.in) > keepBuffer {
+	if cap(c.in) > keepIn {
 		c.in = nil
 	}
 }

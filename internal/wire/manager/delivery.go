@@ -133,7 +133,7 @@ func (c *conn) settle() {
 	}
 	draining := c.s.draining.Load()
 	back := func(l *glassq.Lease, unread bool) {
-		_, err := c.s.store.Nack(ctx, []glassq.Nack{{Token: l.Token(), Undone: unread || draining,
+		_, err := c.s.store.Nack(ctx, []glassq.Nack{{Token: l.Token(), Delay: glassq.AtOnce, Undone: unread || draining,
 			Reason: "the Python client ended without another call"}})
 		warn(l, err)
 	}

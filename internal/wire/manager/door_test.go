@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/wire/manager/pickle"
 )
 
@@ -41,7 +43,7 @@ func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 // A house is a door with its store; the test ends both.
 type house struct {
 	t      *testing.T
-	broker *glassq.Broker
+	broker *broker.Broker
 	door   *Server
 	ln     *pipes
 	stop   func() // ends the door, and waits for that
@@ -53,7 +55,7 @@ func open(t *testing.T, opt Options) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, broker: glassq.NewBroker(e, glassq.Limits{}), ln: &pipes{calls: make(chan net.Conn), done: make(chan struct{})}}
+	h := &house{t: t, broker: broker.New(e, glassq.Limits{}), ln: &pipes{calls: make(chan net.Conn), done: make(chan struct{})}}
 	opt.Keys = [][]byte{[]byte("secret")}
 	h.door = New(h.broker, opt)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -598,8 +600,8 @@ func (h *house) putOne() {
 
 // TestParkedBodies: large values that wait for room are bounded, and do not keep out what makes room.
 func TestParkedBodies(t *testing.T) {
-	budget := glassq.NewBudget(32 << 20)
-	under(t, Options{Budget: budget}, func(h *house) {
+	intake := door.NewIntake(32 << 20)
+	under(t, Options{Intake: intake}, func(h *house) {
 		h.most("tasks", 1)
 		h.putOne()
 		large := string(make([]byte, 15<<20))
@@ -620,7 +622,7 @@ func TestParkedBodies(t *testing.T) {
 		if len(waiting) != maxParked/(15<<20) {
 			h.t.Errorf("%d puts of 15 MiB wait; want %d", len(waiting), maxParked/(15<<20))
 		}
-		p, id := h.serving("get_result_queue") // whose budget is free
+		p, id := h.serving("get_result_queue") // whose room is free
 		p.want("#RETURN", "null", id, "put", large)
 		w, id := h.serving("get_task_queue")
 		w.want("#RETURN", `"one"`, id, "get")

@@ -178,6 +178,36 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
+// TestStalledMessages: messages that are announced and do not come take nothing, and end their connection after
+// 10 s.
+func TestStalledMessages(t *testing.T) {
+	for _, n := range []uint32{300, 15000, 60000, 15 << 20, 40 << 20} {
+		t.Run(strconv.Itoa(int(n)), func(t *testing.T) {
+			under(t, Options{}, func(h *house) {
+				var stalled []*peer
+				for range 30 {
+					p, _ := h.serving("get_task_queue")
+					p.nc.Write(append(binary.BigEndian.AppendUint32(nil, n), 'x'))
+					stalled = append(stalled, p)
+				}
+				synctest.Wait()
+				if taken := h.door.intake.Taken(); taken != 0 {
+					h.t.Errorf("%d bytes are taken by what was announced", taken)
+				}
+				p, id := h.serving("get_task_queue")
+				p.want("#RETURN", "null", id, "put", string(make([]byte, 1<<20)))
+				began := time.Now()
+				for _, p := range stalled {
+					if rest, err := io.ReadAll(p.r); len(rest) > 0 || err != nil || time.Since(began) != 10*time.Second {
+						h.t.Fatalf("a message that does not come: %q, %v after %v; want the end after 10 s", rest, err, time.Since(began))
+					}
+				}
+				p.still(id, "1")
+			})
+		})
+	}
+}
+
 // A farEnd is a connection from another machine.
 type farEnd struct {
 	net.Conn
@@ -286,7 +316,7 @@ func TestUnknown(t *testing.T) {
 // TestRunResult: the result of an item of a run goes to the run's results, which the program does not know.
 func TestRunResult(t *testing.T) {
 	under(t, Options{}, func(h *house) {
-		if _, err := h.broker.Put(t.Context(), []glassq.Task{{Queue: "tasks", Run: "r1", Dense: true, Result: "results.r1",
+		if _, err := h.broker.Put(t.Context(), []glassq.Task{{Queue: "tasks", Run: "r1", Dense: true, ResultQueue: "results.r1",
 			Type: glassq.TypeText, Body: []byte("one")}}); err != nil {
 			h.t.Fatal(err)
 		}

@@ -19,11 +19,11 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 )
 
 const (
 	handshakeTime = 10 * time.Second // for the handshake, and again for the first request
-	stallTimeout  = 60 * time.Second // longest silence within a message
 	writeTimeout  = 30 * time.Second // after which a reply counts as not delivered
 	failurePause  = 250 * time.Millisecond
 	drainFor      = 10 * time.Second
@@ -39,13 +39,13 @@ type Options struct {
 	Strict  bool              // refuse the MD5 answers of Python 3.11 and older
 	Queues  map[string]string // registered names beside get_<x>_queue: name to queue
 	MaxBody int               // most bytes of one task's body; 0 means glassq.DefaultMaxBody
-	Budget  *glassq.Budget    // bounds the bodies in flight of all doors that share it; nil makes one
+	Intake  *door.Intake      // bounds the bodies in flight of all doors that share it; nil makes one
 	Logger  *slog.Logger      // nil discards
 
 	Delivery map[string]Delivery // by queue, "" for all others; nil means OnNextCall
 }
 
-// A Store is what the door stands before, normally a glassq.Broker.
+// A Store is what the door stands before, normally a broker.Broker.
 type Store interface {
 	glassq.Store
 	glassq.Waits
@@ -55,7 +55,7 @@ type Store interface {
 type Server struct {
 	store    Store
 	opt      Options
-	budget   *glassq.Budget
+	intake   *door.Intake
 	log      *slog.Logger
 	draining atomic.Bool
 
@@ -89,10 +89,10 @@ func New(s Store, opt Options) *Server {
 	if opt.MaxBody == 0 {
 		opt.MaxBody = glassq.DefaultMaxBody
 	}
-	m := &Server{store: s, opt: opt, budget: opt.Budget, log: opt.Logger, conns: map[*conn]struct{}{},
+	m := &Server{store: s, opt: opt, intake: opt.Intake, log: opt.Logger, conns: map[*conn]struct{}{},
 		from: map[string]int{}, idents: map[string]*ident{}, held: map[uint64]glassq.Token{}, counts: map[string]*count{}}
-	if m.budget == nil {
-		m.budget = glassq.NewBudget(glassq.BodiesInFlight)
+	if m.intake == nil {
+		m.intake = door.NewIntake(glassq.BodiesInFlight)
 	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/jsonline"
 	"github.com/glassq/glassq/internal/wire/manager/pickle"
 )
 
@@ -94,7 +95,8 @@ func (c *conn) appendValue(dst []byte, t *glassq.Task) []byte {
 			}
 		}
 	}
-	if t.Type == glassq.TypeJSON {
+	form := jsonline.FormOf(t.Body, t.Type)
+	if form == jsonline.JSON {
 		if raw, ok := opaqueOf(t.Body); ok {
 			if out, ok := c.appendPickle(dst, raw, t.Queue); ok {
 				return out
@@ -106,7 +108,7 @@ func (c *conn) appendValue(dst []byte, t *glassq.Task) []byte {
 			}
 		}
 	}
-	if t.Type == glassq.TypeOctets || !utf8.Valid(t.Body) {
+	if form == jsonline.Octets {
 		return pickle.AppendBytes(dst, t.Body, c.dialect())
 	}
 	return pickle.AppendText(dst, t.Body, c.dialect())

@@ -13,15 +13,18 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 )
 
 const (
 	smallIn  = 1 << 10   // bytes of input buffer that an idle connection keeps
-	largeIn  = 256 << 10 // and that one has whose commands are longer, or come in bursts
+	midIn    = 4 << 10   // that one may have that waits for the rest of a command
+	largeIn  = 256 << 10 // that one may have whose commands come in bursts; see grow
 	outSoft  = 64 << 10  // bytes of answers after which they are sent though input is left
 	outKeep  = 256 << 10 // the largest buffer of answers that is used again
 	inlineTo = 16 << 10  // bodies beyond are sent by themselves instead of being copied to the answers
-	moreAt   = 4 << 10   // room in the input buffer that is worth a look for more input
+	moreAt   = 4 << 10   // room in a large input buffer that is worth a look for more input
+	moreIn   = 512       // bytes of room in a small one that are worth to wait for more input
 )
 
 // A conn is one client. All of it belongs to the goroutine that serves it, its own or that of a loop, but
@@ -32,10 +35,12 @@ type conn struct {
 	raw syscall.RawConn // of a TCP connection without TLS; nil otherwise
 	ctx context.Context // ends waits when the server stops
 
-	in    []byte // small or large
+	in    []byte // small, mid or large
 	r, w  int    // in[r:w] has been read and not yet used
+	lacks int    // bytes of the command at r in all, when some are still to come; 0 when that is not known
 	small [smallIn]byte
-	large *[largeIn]byte // of the pool, counted in the budget; nil for none
+	mid   *[midIn]byte   // of the pool; nil for none
+	large *[largeIn]byte // of the pool, counted in the room for bursts; nil for none
 	desk  *desk          // while commands are worked on
 
 	first    bool // no line was read yet
@@ -78,6 +83,7 @@ type desk struct {
 
 var (
 	desks  = sync.Pool{New: func() any { return &desk{out: make([]byte, 0, 512)} }}
+	mids   = sync.Pool{New: func() any { return new([midIn]byte) }}
 	larges = sync.Pool{New: func() any { return new([largeIn]byte) }}
 )
 
@@ -143,7 +149,17 @@ func (c *conn) work() (taken bool) {
 		if c.goBack() {
 			return true
 		}
-		if err := c.fill(); err != nil {
+		next := c.fill
+		if c.lacks > midIn {
+			next = c.readBig
+		}
+		switch err := next(); {
+		case errors.Is(err, errCut):
+			if c.flush() == nil {
+				c.linger()
+			}
+			return false
+		case err != nil:
 			return false
 		}
 	}
@@ -174,6 +190,7 @@ func (c *conn) end() {
 	c.giveBack(lost)
 	c.s.count.add(&c.n)
 	c.release()
+	c.r, c.w = 0, 0
 	c.shrink()
 	c.ungather()
 	c.s.forget(c)
@@ -198,6 +215,7 @@ func (c *conn) giveBack(tokens []glassq.Token) {
 // connection, any other error cuts it.
 func (c *conn) step() (done bool, err error) {
 	in := c.in[c.r:c.w]
+	c.lacks = 0
 	if len(in) == 0 {
 		return false, nil
 	}
@@ -240,10 +258,8 @@ func (c *conn) step() (done bool, err error) {
 		if limit := c.bodyLimit(cmd); cmd.size > limit {
 			return c.refuseBody(used)
 		}
-		if used+cmd.size+2 > largeIn {
-			return true, c.readBig(used)
-		}
 		if used+cmd.size+2 > len(in) {
+			c.lacks = used + cmd.size + 2
 			return false, nil
 		}
 		body = in[used : used+cmd.size]
@@ -278,79 +294,51 @@ func (c *conn) refuseBody(used int) (bool, error) {
 	if c.flush() != nil { // the body may take its time
 		return false, io.EOF
 	}
-	quiet, left := c.cmd.quiet, c.cmd.size
 	c.r += used
-	for left > 0 {
-		if c.r == c.w {
-			c.r, c.w = 0, 0
-			if err := c.fillSome(); err != nil {
-				return false, io.EOF
-			}
-		}
-		n := min(left, c.w-c.r)
-		c.r += n
-		left -= n
+	err := door.Discard(sender{c}, int64(c.cmd.size))
+	if err != nil {
+		return false, c.lateBody(err)
 	}
-	if err := c.lineEnd(); err != nil {
-		return false, err
+	end, _, err := c.s.intake.Receive(c.ctx, sender{c}, nil, 2, 2)
+	switch {
+	case err != nil:
+		return false, c.lateBody(err)
+	case string(end) != "\r\n":
+		return false, c.cut("bad data chunk")
 	}
 	c.first = false
-	c.answerFailure(quiet, tooLarge)
+	c.answerFailure(c.cmd.quiet, tooLarge)
 	return true, nil
 }
 
-// lineEnd takes the CRLF after a body.
-func (c *conn) lineEnd() error {
-	for c.w-c.r < 2 {
-		if c.r == c.w {
-			c.r, c.w = 0, 0
-		}
-		if err := c.fillSome(); err != nil {
-			return io.EOF
-		}
+// lateBody ends a connection whose body did not come, with a word where that was for lack of pace.
+func (c *conn) lateBody(err error) error {
+	if glassq.CodeOf(err) != glassq.CodeUnavailable {
+		return io.EOF
 	}
-	if c.in[c.r] != '\r' || c.in[c.r+1] != '\n' {
-		return c.cut("bad data chunk")
-	}
-	c.r += 2
-	return nil
+	c.answerFailure(c.cmd.quiet, failure(err, ""))
+	return errCut
 }
 
-// readBig reads a body that the buffer cannot hold, and does its command.
-func (c *conn) readBig(used int) error {
-	c.settle()
-	if err := c.flush(); err != nil {
-		return io.EOF
+// readBig reads the body of a command that a waiting connection has no buffer for, and does the command.
+func (c *conn) readBig() error {
+	line := c.in[c.r : c.r+bytes.IndexByte(c.in[c.r:c.w], '\n')]
+	line = bytes.Clone(bytes.TrimSuffix(line, []byte{'\r'}))
+	size := c.cmd.size + 2
+	c.r, c.lacks = c.r+c.lacks-size, 0
+	c.release()
+	body, done, err := c.s.intake.Receive(c.ctx, sender{c}, nil, size, size)
+	c.take()
+	if err != nil {
+		return c.lateBody(err)
 	}
-	size := c.cmd.size
-	// Who waits for room must not hold any, or all might wait for each other.
-	got := bytes.Clone(c.in[c.r:c.w])
-	c.r = c.w
-	c.shrink()
-	if err := c.s.budget.Take(c.ctx, int64(size)); err != nil {
-		return io.EOF
-	}
-	defer c.s.budget.Give(int64(size))
-	body := make([]byte, size)
-	n := copy(body, got[used:])
-	c.r, c.w = 0, copy(c.in, got[used+n:])
-	for due := n; n < size; {
-		if n >= due { // each part in its time, or one who sends a byte now and then would hold the room for hours
-			c.within(stallTimeout)
-			due = n + largeIn
-		}
-		k, err := c.nc.Read(body[n:min(size, n+largeIn)])
-		n += k
-		c.n.read += uint64(k)
-		if err != nil {
-			return io.EOF
-		}
-	}
-	if err := c.lineEnd(); err != nil {
-		return err
+	defer done()
+	body, ended := bytes.CutSuffix(body, []byte("\r\n"))
+	if !ended {
+		return c.cut("bad data chunk")
 	}
 	c.first = false
-	parseCommand(bytes.TrimSuffix(got[:used-1], []byte{'\r'}), &c.cmd) // its slices were in the buffer
+	parseCommand(line, &c.cmd) // its slices were in the buffer
 	if err := c.do(body); err != nil {
 		return err
 	}
@@ -358,10 +346,34 @@ func (c *conn) readBig(used int) error {
 	return nil
 }
 
+// A sender is where a body comes from: what was read, and then the connection.
+type sender struct{ *conn }
+
+func (s sender) Read(b []byte) (int, error) {
+	if s.r < s.w {
+		n := copy(b, s.in[s.r:s.w])
+		if s.r += n; s.r == s.w {
+			s.shrink()
+		}
+		return n, nil
+	}
+	n, err := s.nc.Read(b)
+	s.n.read += uint64(n)
+	return n, err
+}
+
+func (s sender) SetReadDeadline(t time.Time) error {
+	err := s.nc.SetReadDeadline(t)
+	if s.s.draining.Load() {
+		err = s.nc.SetReadDeadline(longAgo)
+	}
+	return err
+}
+
 // arrived reads what has arrived meanwhile, without waiting, so that a burst is one batch. It reports
 // whether there was anything.
 func (c *conn) arrived() bool {
-	if c.raw == nil || c.large == nil && c.w < len(c.small) || c.desk == nil {
+	if c.raw == nil || c.large == nil && c.w < len(c.in) || c.desk == nil {
 		return false
 	}
 	if c.large == nil && !c.grow() {
@@ -382,30 +394,15 @@ func (c *conn) arrived() bool {
 
 // fill waits for input. Everything before it has been answered.
 func (c *conn) fill() error {
+	defer c.take()
 	c.release()
-	if c.r == c.w {
-		c.shrink()
+	full := c.w == len(c.in)
+	c.shrink()
+	if full && c.raw == nil {
+		c.grow() // what else has arrived of a burst cannot be seen before it is read
 	}
-	err := c.fillSome()
-	c.take()
-	return err
-}
-
-// fillSome reads once into the buffer, after what is left in it, and makes room first if need be.
-func (c *conn) fillSome() error {
 	if c.eof != nil {
 		return c.eof
-	}
-	switch {
-	case c.r == c.w:
-		c.r, c.w = 0, 0
-	case c.large == nil && (c.w == len(c.in) || c.cmd.size >= 0 && c.cmd.size+maxLine > len(c.in)):
-		if !c.grow() {
-			return errCut
-		}
-	case c.large != nil && c.r > 0:
-		c.w = copy(c.in, c.in[c.r:c.w])
-		c.r = 0
 	}
 	switch within := c.r < c.w || c.locked; {
 	case within:
@@ -431,26 +428,43 @@ func (c *conn) noteReset(err error) {
 	}
 }
 
-// grow moves to a large buffer, which counts among the bodies in flight.
+// burstRoom is how many bytes of large buffers all connections have together. They are never waited for: where
+// there is none left, bursts are read in small pieces.
+const burstRoom = 32 << 20
+
+// grow moves to a large buffer, if there is one left. Only what has arrived fills it: who waits for the rest of
+// a command gives it back before. What is pending lies in the smaller buffer and stays there.
 func (c *conn) grow() bool {
-	if c.s.budget.Take(c.ctx, largeIn) != nil {
+	if c.s.bursts.Add(largeIn) > burstRoom {
+		c.s.bursts.Add(-largeIn)
 		return false
 	}
 	c.large = larges.Get().(*[largeIn]byte)
-	// What is pending lies in the small buffer and stays there.
 	n := copy(c.large[:], c.in[c.r:c.w])
 	c.in, c.r, c.w = c.large[:], 0, n
 	return true
 }
 
-// shrink goes back to the small buffer; the large one must be empty.
+// shrink goes to the beginning of the smallest buffer that can hold the command that has begun to arrive, or
+// nothing. Nothing else may be pending.
 func (c *conn) shrink() {
-	if c.large == nil {
-		return
+	to, begun := c.small[:], c.in[c.r:c.w]
+	if len(begun) > 0 && max(c.lacks, len(begun)+moreIn) > smallIn {
+		if c.mid == nil {
+			c.mid = mids.Get().(*[midIn]byte)
+		}
+		to = c.mid[:]
 	}
-	larges.Put(c.large)
-	c.s.budget.Give(largeIn)
-	c.large, c.in, c.r, c.w = nil, c.small[:], 0, 0
+	c.in, c.r, c.w = to, 0, copy(to, begun)
+	if c.large != nil {
+		larges.Put(c.large)
+		c.s.bursts.Add(-largeIn)
+		c.large = nil
+	}
+	if c.mid != nil && len(to) == smallIn {
+		mids.Put(c.mid)
+		c.mid = nil
+	}
 }
 
 // take and release get and put back what an idle connection does without.

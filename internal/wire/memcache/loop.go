@@ -66,7 +66,7 @@ func (s *Server) nextLoop() *loop {
 	defer s.mu.Unlock()
 	if s.turn++; s.turn == 1 && !s.draining.Load() {
 		stats, err := s.store.Stats(context.Background())
-		s.gathers = err == nil && stats.Sync == "always"
+		s.gathers = err == nil && stats.AnswersWait
 		for range loops() {
 			p, err := newPoll()
 			if err != nil {

@@ -17,13 +17,14 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 )
 
 // A netRig is a door on a real TCP port, over an engine in memory.
 type netRig struct {
 	t      *testing.T
-	store  *glassq.Broker
+	store  *broker.Broker
 	server *Server
 	addr   string
 }
@@ -49,7 +50,7 @@ func openPortOn(t *testing.T, dir string, opt Options, room int64) *netRig {
 		t.Fatal(err)
 	}
 	opt.Version = "test"
-	r := &netRig{t: t, store: glassq.NewBroker(e, glassq.Limits{MaxBody: opt.MaxBody})}
+	r := &netRig{t: t, store: broker.New(e, glassq.Limits{MaxBody: opt.MaxBody})}
 	r.server = New(r.store, opt)
 	r.server.answers, r.server.roomy = glassq.NewBudget(room), room/2
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -73,8 +74,8 @@ func openPortOn(t *testing.T, dir string, opt Options, room int64) *netRig {
 		if n := r.server.count.current.Load(); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
-		if free := r.server.budget.Free(); free != glassq.BodiesInFlight {
-			t.Errorf("%d bytes of the budget are not given back", glassq.BodiesInFlight-free)
+		if n, bursts := r.server.intake.Taken(), r.server.bursts.Load(); n != 0 || bursts != 0 {
+			t.Errorf("%d bytes of the room for bodies and %d of that for bursts are not given back", n, bursts)
 		}
 		for i, l := range r.server.loops {
 			if n := l.gathered.Load(); n != 0 {

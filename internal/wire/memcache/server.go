@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 )
 
 const (
@@ -33,12 +34,12 @@ const (
 
 // Options tunes New. The zero value serves everyone who can connect.
 type Options struct {
-	Keys    [][]byte       // keys, any of which logs in; none: nobody has to
-	TLS     *tls.Config    // nil serves plain TCP
-	MaxBody int            // most bytes of one task's body; 0 means glassq.DefaultMaxBody
-	Budget  *glassq.Budget // bounds the bodies in flight of all doors that share it; nil makes one
-	Version string         // said by version and stats; "" says none
-	Logger  *slog.Logger   // nil discards
+	Keys    [][]byte     // keys, any of which logs in; none: nobody has to
+	TLS     *tls.Config  // nil serves plain TCP
+	MaxBody int          // most bytes of one task's body; 0 means glassq.DefaultMaxBody
+	Intake  *door.Intake // bounds the bodies in flight of all doors that share it; nil makes one
+	Version string       // said by version and stats; "" says none
+	Logger  *slog.Logger // nil discards
 }
 
 // A Server is the memcached door of one store. It is safe for concurrent use.
@@ -46,7 +47,8 @@ type Server struct {
 	store  glassq.Store
 	opt    Options
 	keys   [][sha256.Size]byte
-	budget *glassq.Budget
+	intake *door.Intake
+	bursts atomic.Int64 // bytes of large input buffers
 	log    *slog.Logger
 	began  time.Time
 	kept   keeper
@@ -64,7 +66,7 @@ type Server struct {
 	turn     int                // of loops, for the next connection; guarded by mu
 }
 
-// New makes the door to s, which is normally a glassq.Broker.
+// New makes the door to s, which is normally a broker.Broker.
 func New(s glassq.Store, opt Options) *Server {
 	if opt.MaxBody == 0 {
 		opt.MaxBody = glassq.DefaultMaxBody
@@ -72,12 +74,12 @@ func New(s glassq.Store, opt Options) *Server {
 	if opt.Version == "" {
 		opt.Version = "dev"
 	}
-	m := &Server{store: s, opt: opt, budget: opt.Budget, log: opt.Logger, began: time.Now(),
+	m := &Server{store: s, opt: opt, intake: opt.Intake, log: opt.Logger, began: time.Now(),
 		conns: map[*conn]struct{}{}}
 	m.answers, m.roomy = glassq.NewBudget(answerRoom), answerRoom/2
 	m.kept.tokens = map[uint64]glassq.Token{}
-	if m.budget == nil {
-		m.budget = glassq.NewBudget(glassq.BodiesInFlight)
+	if m.intake == nil {
+		m.intake = door.NewIntake(glassq.BodiesInFlight)
 	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)

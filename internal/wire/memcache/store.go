@@ -2,6 +2,7 @@ package memcache
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"time"
@@ -197,9 +198,9 @@ func (c *conn) nack(t *target, body []byte) {
 		c.clientError("nack goes with a lease number and nothing else")
 		return
 	}
-	n := glassq.Nack{Token: c.token(t.lease), Delay: -1, Reason: string(body[:min(len(body), glassq.MaxReason)])}
+	n := glassq.Nack{Token: c.token(t.lease), Reason: string(body[:min(len(body), glassq.MaxReason)])}
 	if cmd.exptime >= 0 {
-		n.Delay = seconds(cmd.exptime, glassq.MaxDelay)
+		n.Delay = cmp.Or(seconds(cmd.exptime, glassq.MaxDelay), glassq.AtOnce)
 	}
 	errs, err := c.s.store.Nack(c.durably(), []glassq.Nack{n})
 	c.finish(first(errs, err), stored, notStored)
@@ -378,10 +379,10 @@ func (c *conn) answerPuts(puts []put, receipts []glassq.Receipt) {
 	}
 }
 
-// ended tells whether the store takes nothing any more.
+// ended tells that a put is not to be tried in parts: the store takes nothing any more, or may have it already.
 func ended(err error) bool {
 	switch glassq.CodeOf(err) {
-	case glassq.CodeStorage, glassq.CodeClosed, glassq.CodeInternal:
+	case glassq.CodeStorage, glassq.CodeUnknown, glassq.CodeClosed, glassq.CodeInternal:
 		return true
 	}
 	return false

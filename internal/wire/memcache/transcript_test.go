@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 )
 
@@ -161,7 +162,7 @@ func (l *pipeListener) dial() net.Conn {
 // A rig is a door over an engine in memory, for use within a bubble.
 type rig struct {
 	t      testing.TB
-	store  *glassq.Broker
+	store  *broker.Broker
 	server *Server
 	ln     *pipeListener
 	stop   func()
@@ -173,7 +174,7 @@ func newRig(t testing.TB, opt Options) *rig {
 		t.Fatal(err)
 	}
 	opt.Version = "test"
-	r := &rig{t: t, store: glassq.NewBroker(e, glassq.Limits{MaxBody: opt.MaxBody}), ln: newPipeListener()}
+	r := &rig{t: t, store: broker.New(e, glassq.Limits{MaxBody: opt.MaxBody}), ln: newPipeListener()}
 	r.server = New(r.store, opt)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -186,8 +187,8 @@ func newRig(t testing.TB, opt Options) *rig {
 		if n := r.server.count.current.Load(); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
-		if free := r.server.budget.Free(); free != glassq.BodiesInFlight {
-			t.Errorf("%d bytes of the budget are not given back", glassq.BodiesInFlight-free)
+		if n, bursts := r.server.intake.Taken(), r.server.bursts.Load(); n != 0 || bursts != 0 {
+			t.Errorf("%d bytes of the room for bodies and %d of that for bursts are not given back", n, bursts)
 		}
 		if free := r.server.answers.Free(); free != answerRoom {
 			t.Errorf("%d bytes of the room for answers are not given back", answerRoom-free)

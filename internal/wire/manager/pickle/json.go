@@ -3,10 +3,11 @@ package pickle
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"math"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 const maxExactInt = 1<<53 - 1 // the largest integer that every JSON reader keeps
@@ -327,31 +328,26 @@ func dateText(name string, b []byte) (string, bool) {
 	return string(out), true
 }
 
-const hexDigits = "0123456789abcdef"
+// textStep is how many bytes of a text are written at a time: escaped, they may be six times as long.
+const textStep = 64 << 10
 
-// text prints s, which is UTF-8, as a JSON string. What goes beyond the end is left out: value refuses it.
+// text prints s as a JSON string. What goes beyond the end is left out: value refuses it.
 func (w *jsonWriter) text(s []byte) {
-	dst := append(w.out, '"')
-	from := 0
-	for i, c := range s {
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
+	for first := true; first || len(s) > 0 && len(w.out) <= w.end; first = false {
+		n := min(len(s), textStep)
+		for n < len(s) && n > textStep-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+			n--
 		}
-		if len(dst) > w.end {
-			break
+		if first {
+			w.out = jsonline.AppendString(w.out, s[:n])
+		} else { // goes on before the quote that closes it, by a string whose opening quote is taken away
+			at := len(w.out) - 2
+			last := w.out[at]
+			w.out = jsonline.AppendString(w.out[:at], s[:n])
+			w.out[at] = last
 		}
-		dst = append(dst, s[from:i]...)
-		from = i + 1
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-		}
+		s = s[n:]
 	}
-	w.out = append(append(dst, s[from:]...), '"')
 }
 
 // ParseJSON makes the value that JSON stands for; objects with "$py" are what [AppendJSON] says, and
@@ -359,10 +355,11 @@ func (w *jsonWriter) text(s []byte) {
 // values or a longer integer: such a body is text to Python. What is in a {"$py":"pickle"} must
 // be looked at with [Check], like everything that came from somebody else. The value may alias b.
 func ParseJSON(b []byte, lim Limits) (*Value, bool) {
-	if !json.Valid(b) {
+	if !jsonline.Valid(b) {
 		return nil, false
 	}
-	p := jsonReader{in: b, lim: lim.withDefaults(), ok: true}
+	c := jsonline.Read(b)
+	p := jsonReader{c: &c, lim: lim.withDefaults(), ok: true}
 	v := p.value(0)
 	return v, p.ok
 }

@@ -2,63 +2,41 @@ package pickle
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"math"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
-// A jsonReader walks over valid JSON.
+// A jsonReader makes values of valid JSON.
 type jsonReader struct {
-	in  []byte
-	at  int
+	c   *jsonline.Cursor
 	n   int // values so far
 	lim Limits
 	ok  bool    // nothing is over a limit
 	dec Decoder // of the pickles within
 }
 
-func (p *jsonReader) space() {
-	for p.at < len(p.in) && (p.in[p.at] == ' ' || p.in[p.at] == '\n' || p.in[p.at] == '\r' || p.in[p.at] == '\t') {
-		p.at++
-	}
-}
-
 func (p *jsonReader) value(level int) *Value {
-	p.space()
 	if p.n++; p.n > p.lim.Nodes || level >= p.lim.Depth {
 		p.ok = false
 	}
-	if !p.ok {
+	switch {
+	case !p.ok:
 		return nil
-	}
-	switch p.in[p.at] {
-	case 'n':
-		p.at += len("null")
-		return &Value{Kind: None}
-	case 't':
-		p.at += len("true")
-		return &Value{Kind: Bool, Num: 1}
-	case 'f':
-		p.at += len("false")
-		return &Value{Kind: Bool}
-	case '"':
-		return &Value{Kind: Text, Raw: p.str()}
-	case '[':
+	case p.c.At('['):
 		v := &Value{Kind: List}
-		p.at++
-		for p.more(']') {
+		for p.c.Open('[', "a list"); p.ok && p.c.More(); {
 			v.Items = append(v.Items, p.value(level+1))
 		}
 		return v
-	case '{':
+	case p.c.At('{'):
 		v := &Value{Kind: Dict}
-		p.at++
-		for p.more('}') {
-			key := &Value{Kind: Text, Raw: p.str()}
-			p.space()
-			p.at++ // the colon
+		for p.c.Open('{', "a dict"); p.ok && p.c.More(); {
+			key := &Value{Kind: Text, Raw: jsonline.Plain(p.c.Value())}
 			v.Items = append(v.Items, key, p.value(level+1))
 		}
 		if !p.ok {
@@ -66,60 +44,23 @@ func (p *jsonReader) value(level int) *Value {
 		}
 		return p.untag(v)
 	}
-	return p.number()
+	switch raw := p.c.Value(); raw[0] {
+	case 'n':
+		return &Value{Kind: None}
+	case 't':
+		return &Value{Kind: Bool, Num: 1}
+	case 'f':
+		return &Value{Kind: Bool}
+	case '"':
+		return &Value{Kind: Text, Raw: jsonline.Plain(raw)}
+	default:
+		return p.number(string(raw))
+	}
 }
 
-// more moves to the next item of a list or object, or over its end.
-func (p *jsonReader) more(end byte) bool {
-	if !p.ok {
-		return false
-	}
-	p.space()
-	if p.in[p.at] == ',' {
-		p.at++
-		p.space()
-	}
-	if p.in[p.at] == end {
-		p.at++
-		return false
-	}
-	return true
-}
-
-// str reads a string; halves of surrogate pairs become U+FFFD.
-func (p *jsonReader) str() []byte {
-	start, escaped := p.at, false
-	for p.at++; p.in[p.at] != '"'; p.at++ {
-		if p.in[p.at] == '\\' {
-			escaped = true
-			p.at++
-		}
-	}
-	p.at++
-	if !escaped {
-		return p.in[start+1 : p.at-1 : p.at-1]
-	}
-	var s string
-	if json.Unmarshal(p.in[start:p.at], &s) != nil {
-		p.ok = false
-	}
-	return []byte(s)
-}
-
-func (p *jsonReader) number() *Value {
-	start, float := p.at, false
-	for p.at < len(p.in) {
-		c := p.in[p.at]
-		if c == '.' || c == 'e' || c == 'E' {
-			float = true
-		} else if c != '-' && c != '+' && (c < '0' || c > '9') {
-			break
-		}
-		p.at++
-	}
-	text := string(p.in[start:p.at])
+func (p *jsonReader) number(text string) *Value {
 	v := &Value{}
-	if float {
+	if strings.ContainsAny(text, ".eE") {
 		f, _ := strconv.ParseFloat(text, 64) // out of range is infinite, as in Python
 		v.Kind, v.Num = Float, math.Float64bits(f)
 		return v

@@ -1,0 +1,509 @@
+// Package broker is the one set of rules before an engine: names, sizes and bounds, defaults, schemas, and
+// whether a result is booked as ok or failed. Every door and every embedded program calls it; it knows neither.
+package broker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
+)
+
+// A Broker is the one set of rules before an engine: every door and every embedded program calls it.
+// It checks names, sizes and bounds, fills in defaults, and decides whether a result is booked as ok
+// or failed. It keeps no state but the compiled schemas of queues, and has all methods of the [glassq.Store] it
+// stands before. All of them are safe for concurrent use.
+//
+// Put and Ack fill in defaults in the tasks they are given.
+type Broker struct {
+	store   glassq.Store
+	maxBody int
+	compile SchemaCompiler // nil: schemas are refused
+
+	settings sync.Mutex                         // held while a queue's settings change, so that schemas follow in the same order
+	mu       sync.Mutex                         // guards the replacing of schemas
+	schemas  atomic.Pointer[map[string]*checks] // by queue, never changed in place; nil for none
+}
+
+var (
+	_ glassq.Store  = (*Broker)(nil)
+	_ glassq.Waits  = (*Broker)(nil)
+	_ glassq.Copier = (*Broker)(nil)
+)
+
+// New stands before s. A MaxBody beyond HardMaxBody is taken as HardMaxBody.
+func New(s glassq.Store, lim glassq.Limits) *Broker {
+	if lim.MaxBody <= 0 {
+		lim.MaxBody = glassq.DefaultMaxBody
+	}
+	return &Broker{store: s, maxBody: min(lim.MaxBody, glassq.HardMaxBody)}
+}
+
+// Limits returns the limits in force.
+func (b *Broker) Limits() glassq.Limits { return glassq.Limits{MaxBody: b.maxBody} }
+
+// Put checks tasks and puts them, all or none. A bad one is named by its index from 0.
+func (b *Broker) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, error) {
+	if len(tasks) == 0 {
+		return nil, nil
+	}
+	if err := b.checkTasks(ctx, tasks); err != nil {
+		return nil, err
+	}
+	return b.store.Put(ctx, tasks)
+}
+
+func (b *Broker) checkTasks(ctx context.Context, tasks []glassq.Task) error {
+	if len(tasks) > glassq.MaxBatch {
+		return glassq.Errorf(glassq.CodeTooLarge, "%d tasks in one put; send at most %d at a time", len(tasks), glassq.MaxBatch)
+	}
+	size := 0
+	var last string // names checked already: batches are mostly of one queue
+	for i := range tasks {
+		t := &tasks[i]
+		if t.Queue != last || i == 0 {
+			if err := glassq.CheckName(t.Queue); err != nil {
+				return atTask(i, len(tasks), err)
+			}
+			last = t.Queue
+		}
+		if err := b.checkTask(t); err != nil {
+			return atTask(i, len(tasks), err)
+		}
+		if c := b.checksOf(t.Queue); c != nil && c.task != nil {
+			if err := ctx.Err(); err != nil { // checks take time: they end with the request
+				return err
+			}
+			if err := agrees(t, c.task, "the body", t.Queue); err != nil {
+				return atTask(i, len(tasks), err)
+			}
+		}
+		size += len(t.Body)
+	}
+	if size > glassq.MaxPutBytes {
+		return glassq.Errorf(glassq.CodeTooLarge, "%d bytes of bodies in one put; send at most %d at a time", size, glassq.MaxPutBytes)
+	}
+	return nil
+}
+
+func atTask(i, of int, err error) error {
+	if of == 1 {
+		return err
+	}
+	return glassq.Errorf(glassq.CodeOf(err), "task %d: %w", i, err)
+}
+
+// checkTask checks everything but the queue's name.
+func (b *Broker) checkTask(t *glassq.Task) error {
+	switch {
+	case len(t.Body) > b.maxBody:
+		return glassq.Errorf(glassq.CodeTooLarge, "body of %d bytes; the limit is %d (serve --max-body)", len(t.Body), b.maxBody)
+	case t.Priority < glassq.Lowest || t.Priority > 9:
+		return glassq.Errorf(glassq.CodeBadRequest, "priority %d is not 0 to 9", t.Priority.Level())
+	case t.Delay < 0 || t.Delay > glassq.MaxDelay:
+		return glassq.Errorf(glassq.CodeBadRequest, "delay %v is not between 0 and %v", t.Delay, glassq.MaxDelay)
+	case t.TTL < 0 || t.TTL > glassq.MaxDelay:
+		return glassq.Errorf(glassq.CodeBadRequest, "ttl %v is not between 0 and %v", t.TTL, glassq.MaxDelay)
+	case t.Attempts < 0 || t.Attempts > glassq.MaxAttempts:
+		return glassq.Errorf(glassq.CodeBadRequest, "attempts %d is not 1 to %d", t.Attempts, glassq.MaxAttempts)
+	case len(t.ID) > glassq.MaxID || !utf8.ValidString(t.ID):
+		return glassq.Errorf(glassq.CodeBadRequest, "id %.60q is not UTF-8 of at most %d bytes", t.ID, glassq.MaxID)
+	case len(t.Type) > glassq.MaxName || len(t.Key) > glassq.MaxID:
+		return glassq.Errorf(glassq.CodeBadRequest, "type is longer than %d bytes or key longer than %d", glassq.MaxName, glassq.MaxID)
+	case t.Dense && t.Run == "":
+		return glassq.Errorf(glassq.CodeBadRequest, "n without run: a position needs the run it is a position in")
+	}
+	if t.Lease != 0 && (t.Lease < glassq.MinLease || t.Lease > glassq.MaxLease) {
+		return glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", t.Lease, glassq.MinLease, glassq.MaxLease)
+	}
+	if t.Run != "" {
+		if err := glassq.CheckName(t.Run); err != nil {
+			return err
+		}
+		if !t.Dense && t.Of == 0 {
+			// "<run>/<n>" is the id of a position, however it was said.
+			if run, n, ok := glassq.ParseDenseID(t.ID); ok && run == t.Run {
+				t.N, t.Dense = n, true
+			}
+		}
+		if t.Dense && t.ID != "" {
+			if t.ID != glassq.DenseID(t.Run, t.N) {
+				return glassq.Errorf(glassq.CodeBadRequest, "id %.60q is not that of position %d of run %s; leave it out", t.ID, t.N, t.Run)
+			}
+			t.ID = ""
+		}
+	}
+	if t.ResultQueue != "" {
+		if err := glassq.CheckName(t.ResultQueue); err != nil {
+			return err
+		}
+	}
+	if t.Headers != nil || t.Extra != nil {
+		n := len(t.Extra)
+		for k, v := range t.Headers {
+			n += len(k) + len(v)
+		}
+		if n > glassq.MaxMeta {
+			return glassq.Errorf(glassq.CodeTooLarge, "%d bytes of headers and other members; the limit is %d", n, glassq.MaxMeta)
+		}
+	}
+	return nil
+}
+
+// Reserve checks r and reserves.
+func (b *Broker) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error) {
+	if err := glassq.CheckName(r.Queue); err != nil {
+		return nil, err
+	}
+	if r.Max == 0 {
+		r.Max = 1
+	}
+	if r.Max < 0 || r.Max > glassq.MaxBatch {
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "max %d is not 1 to %d", r.Max, glassq.MaxBatch)
+	}
+	if r.Look && (r.Max != 1 || r.Take) {
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "a look shows one task and takes none")
+	}
+	if r.Lease != 0 && (r.Lease < glassq.MinLease || r.Lease > glassq.MaxLease) {
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", r.Lease, glassq.MinLease, glassq.MaxLease)
+	}
+	return b.store.Reserve(ctx, r)
+}
+
+// Ack checks acks, decides their outcomes, and acks. An ack that does not check out is answered for
+// itself and the rest go on.
+func (b *Broker) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
+	check := func(a *glassq.Ack) error { return b.checkAck(ctx, a) }
+	return batch(acks, check, func(some []glassq.Ack) ([]error, error) { return b.store.Ack(ctx, some) })
+}
+
+// checkAck checks an ack and decides its outcome.
+func (b *Broker) checkAck(ctx context.Context, a *glassq.Ack) error {
+	a.Outcome = glassq.OK
+	if r := a.Result; r != nil {
+		if r.Queue != "" {
+			if err := glassq.CheckName(r.Queue); err != nil {
+				return err
+			}
+		}
+		if err := b.checkTask(r); err != nil {
+			return err
+		}
+		if c := b.checksOf(a.Token.Queue); c != nil && c.result != nil {
+			if err := agrees(r, c.result, "the result", a.Token.Queue); err != nil {
+				return err
+			}
+		}
+		a.Outcome = result.OutcomeOf(r.Body, r.Type)
+	}
+	return b.checkTasks(ctx, a.Put)
+}
+
+// Nack checks nacks and gives the leases back; bad ones are answered for themselves.
+func (b *Broker) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
+	return batch(nacks, func(n *glassq.Nack) error {
+		if n.Delay > glassq.MaxDelay {
+			return glassq.Errorf(glassq.CodeBadRequest, "delay %v is over %v", n.Delay, glassq.MaxDelay)
+		}
+		if len(n.Reason) > glassq.MaxReason {
+			n.Reason = n.Reason[:glassq.MaxReason]
+		}
+		return nil
+	}, func(some []glassq.Nack) ([]error, error) { return b.store.Nack(ctx, some) })
+}
+
+// Extend checks extends and moves the deadlines; bad ones are answered for themselves.
+func (b *Broker) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
+	return batch(extends, func(x *glassq.Extend) error {
+		if x.Lease != 0 && (x.Lease < glassq.MinLease || x.Lease > glassq.MaxLease) {
+			return glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", x.Lease, glassq.MinLease, glassq.MaxLease)
+		}
+		return nil
+	}, func(some []glassq.Extend) ([]error, error) { return b.store.Extend(ctx, some) })
+}
+
+// batch calls do with those items that check accepts, and puts the answers back in their places.
+func batch[T any](items []T, check func(*T) error, do func([]T) ([]error, error)) ([]error, error) {
+	if len(items) == 0 {
+		return nil, nil
+	}
+	if len(items) > glassq.MaxBatch {
+		return nil, glassq.Errorf(glassq.CodeTooLarge, "%d items in one call; send at most %d at a time", len(items), glassq.MaxBatch)
+	}
+	var bad []error
+	for i := range items {
+		if err := check(&items[i]); err != nil {
+			if bad == nil {
+				bad = make([]error, len(items))
+			}
+			bad[i] = err
+		}
+	}
+	if bad == nil {
+		return do(items)
+	}
+	var good []T
+	for i := range items {
+		if bad[i] == nil {
+			good = append(good, items[i])
+		}
+	}
+	if len(good) == 0 {
+		return bad, nil
+	}
+	errs, err := do(good)
+	if err != nil {
+		return nil, err
+	}
+	k := 0
+	for i := range bad {
+		if bad[i] == nil {
+			bad[i] = errs[k]
+			k++
+		}
+	}
+	return bad, nil
+}
+
+// PutWait checks tasks as Put does and puts them when there is room.
+func (b *Broker) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
+	if len(tasks) == 0 {
+		return nil, nil
+	}
+	if err := b.checkTasks(ctx, tasks); err != nil {
+		return nil, err
+	}
+	w, ok := b.store.(glassq.Waits)
+	if !ok {
+		return nil, glassq.ErrUnsupported
+	}
+	return w.PutWait(ctx, tasks, wait)
+}
+
+// AckWait checks the ack as Ack does and acks when there is room.
+func (b *Broker) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration) error {
+	if err := b.checkAck(ctx, &ack); err != nil {
+		return err
+	}
+	w, ok := b.store.(glassq.Waits)
+	if !ok {
+		return glassq.ErrUnsupported
+	}
+	return w.AckWait(ctx, ack, wait)
+}
+
+// Held tells how much a queue holds. Of an engine without Waits it is what Queues says.
+func (b *Broker) Held(ctx context.Context, queue string) (glassq.Held, error) {
+	if err := glassq.CheckName(queue); err != nil {
+		return glassq.Held{}, err
+	}
+	if w, ok := b.store.(glassq.Waits); ok {
+		return w.Held(ctx, queue)
+	}
+	all, err := b.store.Queues(ctx, queue)
+	if errors.Is(err, glassq.ErrNotFound) || err == nil && len(all) == 0 {
+		return glassq.Held{}, nil
+	}
+	if err != nil {
+		return glassq.Held{}, err
+	}
+	q := &all[0]
+	return glassq.Held{Delayed: q.Delayed, Ready: q.Ready, Leased: q.Leased, Dead: q.Dead, Settings: q.Settings}, nil
+}
+
+// AwaitIdle checks the name and waits.
+func (b *Broker) AwaitIdle(ctx context.Context, queue string, wait time.Duration) (bool, error) {
+	if err := glassq.CheckName(queue); err != nil {
+		return false, err
+	}
+	w, ok := b.store.(glassq.Waits)
+	if !ok {
+		return false, glassq.ErrUnsupported
+	}
+	return w.AwaitIdle(ctx, queue, wait)
+}
+
+// Stats passes through.
+func (b *Broker) Stats(ctx context.Context) (glassq.Stats, error) { return b.store.Stats(ctx) }
+
+// Close closes the engine.
+func (b *Broker) Close() error { return b.store.Close() }
+
+// Queues passes through, with the names checked.
+func (b *Broker) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error) {
+	var each []string // a name that comes twice is listed once
+	for _, name := range names {
+		if err := glassq.CheckName(name); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(each, name) {
+			each = append(each, name)
+		}
+	}
+	return b.store.Queues(ctx, each...)
+}
+
+// Configure checks the settings and changes them.
+func (b *Broker) Configure(ctx context.Context, queue string, c glassq.SettingsChange) (glassq.Settings, error) {
+	if err := glassq.CheckName(queue); err != nil {
+		return glassq.Settings{}, err
+	}
+	switch {
+	case c.Rate != nil && (*c.Rate < 0 || *c.Rate > glassq.MaxRate || math.IsNaN(*c.Rate)):
+		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "rate %v is not between 0 (no limit) and 10,000,000 a second", *c.Rate)
+	case c.Attempts != nil && (*c.Attempts < 0 || *c.Attempts > glassq.MaxAttempts):
+		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "attempts %d is not 1 to %d, or 0 for the default", *c.Attempts, glassq.MaxAttempts)
+	case c.MaxTasks != nil && *c.MaxTasks < 0, c.MaxBytes != nil && *c.MaxBytes < 0:
+		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "max_tasks and max_bytes are 0 (no limit) or more")
+	case c.Catchup != nil && !(*c.Catchup >= 0 && *c.Catchup <= glassq.MaxCatchup.Seconds()):
+		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "catchup %v is not between 0 and %v seconds", *c.Catchup, glassq.MaxCatchup.Seconds())
+	case c.Rate != nil && *c.Rate != 0 && c.Stages != nil && *c.Stages != "":
+		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "rate and stages at once: stages are a rate that changes; set one of them")
+	case c.Stages != nil:
+		if _, err := glassq.ParseStages(*c.Stages); err != nil {
+			return glassq.Settings{}, err
+		}
+	}
+	b.settings.Lock()
+	defer b.settings.Unlock()
+	if _, err := b.compileSchemas(queue, c.Apply(glassq.Settings{})); err != nil {
+		return glassq.Settings{}, err
+	}
+	s, err := b.store.Configure(ctx, queue, c)
+	if err != nil {
+		return s, err
+	}
+	return s, b.setSchemas(queue, s)
+}
+
+// Peek checks the page and peeks; max 0 means 100, and at most 1,000 are shown.
+func (b *Broker) Peek(ctx context.Context, queue string, state glassq.State, cursor uint64, max int) ([]glassq.Peeked, uint64, error) {
+	if err := glassq.CheckName(queue); err != nil {
+		return nil, 0, err
+	}
+	if state < glassq.Delayed || state > glassq.Dead {
+		return nil, 0, glassq.Errorf(glassq.CodeBadRequest, "state is one of delayed, ready, leased, dead")
+	}
+	if max <= 0 {
+		max = 100
+	}
+	return b.store.Peek(ctx, queue, state, cursor, min(max, 1000))
+}
+
+// Purge checks the states and purges.
+func (b *Broker) Purge(ctx context.Context, queue string, states ...glassq.State) (int, error) {
+	if err := glassq.CheckName(queue); err != nil {
+		return 0, err
+	}
+	for _, s := range states {
+		if s != glassq.Delayed && s != glassq.Ready && s != glassq.Dead {
+			return 0, glassq.Errorf(glassq.CodeBadRequest, "only delayed, ready and dead tasks can be purged; a leased one finishes")
+		}
+	}
+	return b.store.Purge(ctx, queue, states...)
+}
+
+// Redrive makes dead tasks ready again.
+func (b *Broker) Redrive(ctx context.Context, queue string, max int) (int, error) {
+	if err := glassq.CheckName(queue); err != nil {
+		return 0, err
+	}
+	if max < 0 {
+		return 0, glassq.Errorf(glassq.CodeBadRequest, "max %d is negative", max)
+	}
+	return b.store.Redrive(ctx, queue, max)
+}
+
+// Drop forgets a queue.
+func (b *Broker) Drop(ctx context.Context, queue string) error {
+	if err := glassq.CheckName(queue); err != nil {
+		return err
+	}
+	b.settings.Lock()
+	defer b.settings.Unlock()
+	if err := b.store.Drop(ctx, queue); err != nil {
+		return err
+	}
+	return b.setSchemas(queue, glassq.Settings{})
+}
+
+// Runs passes through.
+func (b *Broker) Runs(ctx context.Context) ([]glassq.Run, error) { return b.store.Runs(ctx) }
+
+// Run shows one run.
+func (b *Broker) Run(ctx context.Context, name string) (glassq.Run, error) {
+	if err := glassq.CheckName(name); err != nil {
+		return glassq.Run{}, err
+	}
+	return b.store.Run(ctx, name)
+}
+
+// SetRun checks the names and makes or changes a run.
+func (b *Broker) SetRun(ctx context.Context, name string, c glassq.RunChange) (glassq.Run, error) {
+	for _, s := range []string{name, c.Queue, c.Results} {
+		if s == "" && name != "" {
+			continue
+		}
+		if err := glassq.CheckName(s); err != nil {
+			return glassq.Run{}, err
+		}
+	}
+	if len(c.Source) > glassq.MaxReason {
+		return glassq.Run{}, glassq.Errorf(glassq.CodeBadRequest, "source is longer than %d bytes", glassq.MaxReason)
+	}
+	return b.store.SetRun(ctx, name, c)
+}
+
+// RunIDs checks the set's name; max 0 means 10,000 intervals, which is also the most.
+func (b *Broker) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, max int) ([]glassq.Interval, error) {
+	if err := glassq.CheckName(name); err != nil {
+		return nil, err
+	}
+	switch set {
+	case glassq.IDsPut, glassq.IDsDone, glassq.IDsFailed, glassq.IDsDead:
+	default:
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "state %.40q is not one of put, done, failed, dead", set)
+	}
+	if max <= 0 || max > glassq.MaxBatch {
+		max = glassq.MaxBatch
+	}
+	return b.store.RunIDs(ctx, name, set, from, max)
+}
+
+// AwaitRun checks the phase and waits.
+func (b *Broker) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run, error) {
+	if err := glassq.CheckName(name); err != nil {
+		return glassq.Run{}, err
+	}
+	switch phase {
+	case glassq.PhaseExists, glassq.PhaseComplete, glassq.PhaseDrained:
+	default:
+		return glassq.Run{}, glassq.Errorf(glassq.CodeBadRequest, "phase %.40q is not one of exists, complete, drained", phase)
+	}
+	return b.store.AwaitRun(ctx, name, phase, wait)
+}
+
+// CancelRun passes through.
+func (b *Broker) CancelRun(ctx context.Context, name string) (int, error) {
+	if err := glassq.CheckName(name); err != nil {
+		return 0, err
+	}
+	return b.store.CancelRun(ctx, name)
+}
+
+// Copy passes through to a store that is a [glassq.Copier]; any other is code unsupported.
+func (b *Broker) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
+	c, ok := b.store.(glassq.Copier)
+	if !ok {
+		return glassq.Errorf(glassq.CodeUnsupported, "this store cannot be copied while it is used: %w", glassq.ErrUnsupported)
+	}
+	return c.Copy(ctx, file)
+}

@@ -1,0 +1,196 @@
+package engine
+
+import (
+	"context"
+	"slices"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/state"
+)
+
+// Ack ends leases; the result and the follow-ups of each are in the same frame.
+func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
+	var leased []state.Leased // nil when there is nothing to say of the tasks
+	s := scratches.Get().(*state.Records)
+	defer release(s)
+	if slices.ContainsFunc(acks, func(a glassq.Ack) bool { return a.Result != nil || len(a.Put) > 0 }) {
+		var err error
+		if leased, err = e.prepare(acks, s); err != nil {
+			return nil, err
+		}
+	}
+	errs := make([]error, len(acks))
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	f, _ := e.ackNow(acks, leased, s, errs)
+	e.end()
+	return errs, e.wait(f)
+}
+
+// prepare makes the records of results and follow-ups. What a result says of its task comes from the lease, so
+// the leases are looked up first, the records are made outside of the lock, and a lease that ended meanwhile
+// is noticed when it counts. Those that are not live have Task 0.
+func (e *Engine) prepare(acks []glassq.Ack, s *state.Records) ([]state.Leased, error) {
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	defer e.unpin(e.pin())
+	leased := make([]state.Leased, len(acks))
+	last := uint64(0)
+	for i := range acks {
+		if e.st.Lease(acks[i].Token) == state.Live {
+			leased[i] = e.st.Leased(acks[i].Token.Number)
+			last = max(last, leased[i].Frame)
+		}
+	}
+	moving := e.unwritten(last) // has to be written before their bodies can be read
+	e.end()
+	return leased, e.encodeAcks(acks, leased, s, moving)
+}
+
+// encodeAcks makes the records of results and follow-ups; those of leases that are not live have none.
+func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *state.Records, moving uint64) error {
+	ids := reading{c: e.cache}
+	for i := range leased {
+		a, d := &acks[i], &leased[i]
+		if d.Task == 0 {
+			continue
+		}
+		if a.Result != nil {
+			t := *a.Result
+			d.Stamp(&t)
+			if !t.Dense {
+				if err := e.waitWritten(moving); err != nil {
+					return err
+				}
+				var src glassq.Task
+				if _, err := ids.task(&src, d.Frame, d.Offset); err != nil {
+					return err
+				}
+				if t.ID = src.ID; t.ID == "" {
+					t.ID = glassq.AssignedID(d.Task)
+				}
+			}
+			s.Put(&t)
+		}
+		for k := range a.Put {
+			t := &a.Put[k]
+			if t.Run == "" && !d.IsResult {
+				t.Run = d.Run
+			}
+			s.Put(t)
+		}
+	}
+	return nil
+}
+
+// ackNow decides acks whose records are in s, and fills in errs. It returns what is to be waited for, and
+// the queue that was full for the last ack, if that may ever have room. The caller holds mu.
+func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Records, errs []error) (_ uint64, full *state.Queue) {
+	k := 0
+	wrote := false
+	var rec [32]byte
+	for i := range acks {
+		a := &acks[i]
+		first := k
+		var d *state.Leased // as it was looked up
+		if leased != nil {
+			d = &leased[i]
+		}
+		if d != nil && d.Task != 0 {
+			k += len(a.Put)
+			if a.Result != nil {
+				k++
+			}
+		}
+		switch look := e.st.Lease(a.Token); {
+		case look == state.Acked:
+			continue // repeating it changes nothing
+		case look == state.Lost || d != nil && d.Task == 0:
+			errs[i] = glassq.ErrLeaseLost
+			continue
+		}
+		kind, records := Shrinks, len(rec)
+		if k > first {
+			kind, records = Answers, len(rec)+s.Bytes(first, k)
+		}
+		if len(a.Put) > 0 {
+			kind = Grows
+		}
+		if errs[i] = e.roomOn(kind, records); errs[i] != nil {
+			continue
+		}
+		if full, errs[i] = e.st.RoomForAck(a, d); errs[i] != nil {
+			continue
+		}
+		e.append(state.AppendAck(rec[:0], a.Token.Number, a.Outcome, a.Result != nil))
+		wrote = true
+		if a.Result != nil {
+			e.append(s.At(first))
+			first++
+		}
+		for j := range a.Put {
+			if !e.st.IsDuplicate(&a.Put[j]) {
+				e.append(s.At(first + j))
+			}
+		}
+	}
+	f := e.newest() // a repeated ack's first one may be under way as well
+	if wrote {
+		e.join()
+	}
+	return f, full
+}
+
+// Nack gives leases back; those not undone wait for the commit.
+func (e *Engine) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error) {
+	errs := make([]error, len(nacks))
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	var rec []byte
+	wait := false
+	for i := range nacks {
+		n := &nacks[i]
+		if errs[i] = e.roomOn(Shrinks, len(n.Reason)); errs[i] != nil {
+			continue
+		}
+		if rec, errs[i] = e.st.DecideNack(rec[:0], n); errs[i] != nil {
+			continue
+		}
+		e.append(rec)
+		wait = wait || !n.Undone
+	}
+	var f uint64
+	if wait {
+		f = e.join()
+	}
+	e.end()
+	return errs, e.wait(f)
+}
+
+// Extend moves deadlines. It waits for the commit only where the policy says so.
+func (e *Engine) Extend(_ context.Context, extends []glassq.Extend) ([]error, error) {
+	errs := make([]error, len(extends))
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	var rec []byte
+	before := e.open.Count
+	for i := range extends {
+		x := &extends[i]
+		if errs[i] = e.roomOn(Shrinks, 0); errs[i] != nil {
+			continue
+		}
+		if rec, errs[i] = e.st.DecideExtend(rec[:0], x); errs[i] == nil {
+			e.append(rec)
+		}
+	}
+	var f uint64
+	if e.policy.ExtendsWait && e.open.Count > before {
+		f = e.join()
+	}
+	e.end()
+	return errs, e.wait(f)
+}

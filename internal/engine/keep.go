@@ -1,0 +1,142 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/glassq/glassq/internal/state"
+)
+
+const (
+	moveStep  = 32 << 10         // bytes moved at a time, so that a commit stays small
+	movePause = time.Millisecond // between two steps, at least: at most 32 MiB a second
+	moveRest  = 2                // times as long as a step took, at least, likewise: less when others are at work
+)
+
+// Look has the keeper look whether there is something to move or to free.
+func (e *Engine) Look() {
+	e.lookAt.Store(e.written.Load() + uint64(e.opt.CheckpointEvery)/16)
+	ring(e.work)
+}
+
+// keep writes checkpoints, moves bodies out of mostly dead extents, and frees dead ones, whenever the
+// log has grown or has become quiet.
+func (e *Engine) keep() {
+	for {
+		select {
+		case <-e.work:
+		case <-e.stop:
+			return
+		case <-e.failed:
+			return
+		}
+		err := e.tidy()
+		e.mu.Lock()
+		stopped := e.err != nil
+		e.mu.Unlock()
+		if err != nil && !stopped {
+			e.opt.Logger.Error("the log could not be tidied, the next look tries again", "err", err)
+		}
+	}
+}
+
+// tidy does what is due now.
+func (e *Engine) tidy() error {
+	for {
+		if e.checkpointDue() {
+			if err := e.Checkpoint(nil); err != nil {
+				return err
+			}
+		}
+		e.mu.Lock()
+		x, ok := e.space.Next()
+		e.mu.Unlock()
+		if !ok {
+			break
+		}
+		if done, err := e.empty(x); err != nil || !done {
+			return err
+		}
+	}
+	// A dead extent goes when both checkpoints are newer. It pays to write them for what is larger.
+	for range 2 {
+		e.mu.Lock()
+		_, dead := e.space.Idle()
+		e.mu.Unlock()
+		if dead == 0 || !e.tight.Load() && uint64(dead) < e.worth() {
+			return nil
+		}
+		if err := e.Checkpoint(nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// empty moves the bodies that live in an extent to the end of the log, in small steps. done is false when the
+// engine stops.
+func (e *Engine) empty(x Extent) (done bool, err error) {
+	timer := time.NewTimer(movePause)
+	defer timer.Stop()
+	var some []state.Lying
+	var cursor uint64
+	m := state.Mover{Read: func(id uint64) (int64, []byte, error) {
+		f, err := e.log.Read(id)
+		return f.Time, f.Records, err
+	}}
+	for {
+		if len(some) == 0 {
+			if done {
+				return true, nil
+			}
+			e.mu.Lock()
+			some, cursor, done = e.st.Survivors(some, x.First, x.End, cursor)
+			e.mu.Unlock()
+			slices.SortFunc(some, func(a, b state.Lying) int {
+				return cmp.Or(cmp.Compare(a.Frame, b.Frame), cmp.Compare(a.Offset, b.Offset))
+			})
+			continue
+		}
+		began := time.Now()
+		k, err := m.Load(some, moveStep)
+		if err != nil {
+			e.leave(x, err)
+			return true, nil
+		}
+		if err := e.begin(); err != nil {
+			return false, err
+		}
+		if err := e.roomOn(Shrinks, m.Size()); err != nil {
+			e.end()
+			return false, err
+		}
+		for i, l := range some[:k] {
+			// Those that ended meanwhile need no move.
+			if p, ok := e.st.Place(l.Task); ok && p.Frame == l.Frame && p.Offset == l.Offset {
+				e.append(m.At(i))
+			}
+		}
+		e.end()
+		some = some[k:]
+		timer.Reset(max(movePause, moveRest*time.Since(began)))
+		if e.checkpointDue() {
+			if err := e.Checkpoint(nil); err != nil {
+				return false, err
+			}
+		}
+		select {
+		case <-timer.C:
+		case <-e.stop:
+			return false, nil
+		}
+	}
+}
+
+// leave gives up an extent of which a body does not read: whoever asks for that body is told.
+func (e *Engine) leave(x Extent, err error) {
+	e.opt.Logger.Error("a segment of the log is damaged and stays as it is", "segment", x.No, "err", err)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.space.Leave(x)
+}

@@ -1,0 +1,318 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/state"
+)
+
+// change appends the record that decide returns, if it returns one, and waits for its commit. decide runs under
+// the lock, and so does then, which may be nil, when the record is applied.
+func (e *Engine) change(decide func() ([]byte, error), then func()) error {
+	if err := e.begin(); err != nil {
+		return err
+	}
+	var f uint64
+	err := e.roomOn(Shrinks, 4<<10)
+	if err == nil {
+		var rec []byte
+		if rec, err = decide(); err == nil && rec != nil {
+			e.append(rec)
+			f = e.join()
+			if then != nil {
+				then()
+			}
+		}
+	}
+	e.end()
+	if err != nil {
+		return err
+	}
+	return e.wait(f)
+}
+
+// waitReadable returns when the bodies up to the frame newest can be read, and told may be told.
+func (e *Engine) waitReadable(newest, told uint64) error {
+	if err := e.wait(told); err != nil {
+		return err
+	}
+	return e.waitWritten(newest)
+}
+
+// Queues lists queues in the order of their names.
+func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo, error) {
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	queues := e.st.Queues()
+	if len(names) > 0 {
+		queues = queues[:0]
+		for _, name := range names {
+			q := e.st.Queue(name)
+			if q == nil {
+				e.end()
+				return nil, state.NoQueue(name)
+			}
+			queues = append(queues, q)
+		}
+	}
+	infos := make([]glassq.QueueInfo, len(queues))
+	heads := make([]state.Place, len(queues)) // of the next tasks; Frame 0 is none
+	for i, q := range queues {
+		infos[i] = q.Info()
+		infos[i].Rate = q.Pace.Now(e.nanos())
+		if w, ok := q.Waiters.(*waitList); ok {
+			infos[i].Waiters = len(w.list)
+		}
+		_, heads[i], _ = e.st.Head(q)
+	}
+	f, told := e.newest(), e.told()
+	now := e.st.Now()
+	defer e.unpin(e.pin())
+	e.end()
+	if err := e.waitReadable(f, told); err != nil {
+		return nil, err
+	}
+	r := reading{c: e.cache}
+	var t glassq.Task
+	for i, h := range heads {
+		if h.Frame != 0 {
+			if put, err := r.task(&t, h.Frame, h.Offset); err == nil {
+				infos[i].Oldest = float64(max(0, now-put)) / 1000
+			}
+		}
+	}
+	return infos, nil
+}
+
+// Configure changes settings of a queue.
+func (e *Engine) Configure(_ context.Context, queue string, c glassq.SettingsChange) (set glassq.Settings, err error) {
+	err = e.change(func() (rec []byte, _ error) {
+		rec, set = e.st.DecideSettings(queue, c)
+		return rec, nil
+	}, func() { e.lowered(e.st.Queue(queue)) }) // a limit may be higher
+	return set, err
+}
+
+// Peek shows tasks of one state, oldest first.
+func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor uint64, most int) ([]glassq.Peeked, uint64, error) {
+	if err := e.begin(); err != nil {
+		return nil, 0, err
+	}
+	q := e.st.Queue(queue)
+	if q == nil {
+		e.end()
+		return nil, 0, state.NoQueue(queue)
+	}
+	found, places := e.st.Show(q, want, cursor, most+1)
+	f, told, now := e.newest(), e.told(), e.st.Now()
+	var size int64
+	for i, p := range places {
+		if size += p.Size; size > glassq.MaxAnswer && i > 0 {
+			most = min(most, i) // this one begins the next page
+			break
+		}
+	}
+	defer e.unpin(e.pin())
+	e.end()
+	if err := e.waitReadable(f, told); err != nil {
+		return nil, 0, err
+	}
+	var next uint64
+	if len(found) > most {
+		next = found[most].Number
+		found = found[:most]
+	}
+	out := make([]glassq.Peeked, 0, len(found))
+	r := reading{c: e.cache}
+	for i, p := range found {
+		var t glassq.Task
+		put, err := r.task(&t, places[i].Frame, places[i].Offset)
+		if err != nil {
+			if want != glassq.Dead {
+				return nil, 0, err
+			}
+			t, put = glassq.Task{Queue: queue}, now // its reason says where the damage is
+			if where := err.Error(); p.Reason == "" {
+				p.Reason = where
+			} else if !strings.HasPrefix(where, p.Reason) { // it rotted after it died of something else
+				p.Reason += "; " + where
+			}
+		}
+		t.Body = slices.Clone(t.Body)
+		t.Extra = slices.Clone(t.Extra)
+		if t.ID == "" && !t.Dense {
+			t.ID = glassq.AssignedID(p.Number)
+		}
+		p.Task, p.Age = t, time.Duration(max(0, now-put))*time.Millisecond
+		out = append(out, p)
+	}
+	return out, next, nil
+}
+
+// Purge ends tasks of a queue that nobody works on.
+func (e *Engine) Purge(_ context.Context, queue string, states ...glassq.State) (n int, err error) {
+	if len(states) == 0 {
+		states = []glassq.State{glassq.Delayed, glassq.Ready}
+	}
+	err = e.change(func() (rec []byte, err error) {
+		rec, n, err = e.st.DecidePurge(queue, states)
+		return rec, err
+	}, nil)
+	return n, err
+}
+
+// Redrive makes dead tasks ready again.
+func (e *Engine) Redrive(_ context.Context, queue string, most int) (n int, err error) {
+	err = e.change(func() (rec []byte, err error) {
+		rec, n, err = e.st.DecideRedrive(queue, most)
+		return rec, err
+	}, nil)
+	return n, err
+}
+
+// Drop forgets a queue. Calls that wait for it go on waiting for the new one of its name.
+func (e *Engine) Drop(_ context.Context, queue string) error {
+	var w *waitList
+	return e.change(func() ([]byte, error) {
+		if q := e.st.Queue(queue); q != nil {
+			w, _ = q.Waiters.(*waitList)
+		}
+		return e.st.DecideDrop(queue)
+	}, func() {
+		if w == nil || w.empty() {
+			return
+		}
+		now := e.st.Touch(queue)
+		now.Waiters = w
+		for _, p := range w.room {
+			p.queue = now
+		}
+		e.lowered(now)
+	})
+}
+
+// read calls look under the lock, and waits for what it has seen to be done where reads wait.
+func (e *Engine) read(look func() error) error {
+	if err := e.begin(); err != nil {
+		return err
+	}
+	err := look()
+	f := e.told()
+	e.end()
+	if err != nil {
+		return err
+	}
+	return e.wait(f)
+}
+
+// Runs lists all runs, newest first.
+func (e *Engine) Runs(context.Context) (out []glassq.Run, err error) {
+	err = e.read(func() error {
+		for _, r := range e.st.Runs() {
+			out = append(out, r.Info())
+		}
+		return nil
+	})
+	return out, err
+}
+
+// readRun is read of one run.
+func (e *Engine) readRun(name string, look func(r *state.Run)) error {
+	return e.read(func() error {
+		r := e.st.Run(name)
+		if r == nil {
+			return state.NoRun(name)
+		}
+		look(r)
+		return nil
+	})
+}
+
+// Run shows one run.
+func (e *Engine) Run(_ context.Context, name string) (info glassq.Run, err error) {
+	err = e.readRun(name, func(r *state.Run) { info = r.Info() })
+	return info, err
+}
+
+// SetRun makes a run or changes it.
+func (e *Engine) SetRun(_ context.Context, name string, c glassq.RunChange) (info glassq.Run, err error) {
+	err = e.change(func() ([]byte, error) {
+		return state.AppendRun(nil, name, c), e.st.CheckRun(name, c)
+	}, nil)
+	if err != nil {
+		return info, err
+	}
+	return e.Run(context.Background(), name)
+}
+
+// RunIDs returns positions of a run as intervals.
+func (e *Engine) RunIDs(_ context.Context, name string, set glassq.IDSet, from uint32, most int) (ids []glassq.Interval, err error) {
+	err = e.readRun(name, func(r *state.Run) { ids = r.IDs(set, from, most) })
+	return ids, err
+}
+
+// CancelRun ends the tasks of a run that nobody works on, and seals it.
+func (e *Engine) CancelRun(_ context.Context, name string) (n int, err error) {
+	cancelled := func() int { return int(e.st.Run(name).Info().Books.Dead.Cancelled) }
+	err = e.change(func() ([]byte, error) {
+		if e.st.Run(name) == nil {
+			return nil, state.NoRun(name)
+		}
+		n = -cancelled()
+		return state.AppendCancel(nil, name), nil
+	}, func() { n += cancelled() })
+	return n, err
+}
+
+// A runWaiter waits for a run to reach a phase.
+type runWaiter struct {
+	name  string
+	phase glassq.Phase
+	done  chan struct{}
+}
+
+// wakeRuns wakes those whose run has reached its phase. The caller holds mu.
+func (e *Engine) wakeRuns() {
+	for w := range e.runWait {
+		if r := e.st.Run(w.name); r != nil && r.Reached(w.phase) {
+			delete(e.runWait, w)
+			close(w.done)
+		}
+	}
+}
+
+// AwaitRun waits until the run has reached phase. What it tells is durable.
+func (e *Engine) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run, error) {
+	if err := e.begin(); err != nil {
+		return glassq.Run{}, err
+	}
+	w := &runWaiter{name: name, phase: phase, done: make(chan struct{})}
+	if r := e.st.Run(name); (r == nil || !r.Reached(phase)) && wait != 0 {
+		e.runWait[w] = struct{}{}
+		e.end()
+		await(ctx, w.done, wait)
+		if err := e.begin(); err != nil {
+			return glassq.Run{}, err
+		}
+		delete(e.runWait, w)
+	}
+	var info glassq.Run
+	r := e.st.Run(name)
+	if r != nil {
+		info = r.Info()
+	}
+	f := e.newest()
+	e.end()
+	switch {
+	case ctx.Err() != nil:
+		return info, ctx.Err()
+	case r == nil:
+		return info, state.NoRun(name)
+	}
+	return info, e.wait(f)
+}

@@ -1,0 +1,64 @@
+package engine
+
+import (
+	"context"
+	"sync"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/state"
+)
+
+// scratches hold encoded records until they go into a frame.
+var scratches = sync.Pool{New: func() any { return new(state.Records) }}
+
+func release(s *state.Records) {
+	if s.Reset() <= frameKept {
+		scratches.Put(s)
+	}
+}
+
+// Put stores tasks, all or none.
+func (e *Engine) Put(_ context.Context, tasks []glassq.Task) ([]glassq.Receipt, error) {
+	if len(tasks) == 0 {
+		return nil, nil
+	}
+	s := scratches.Get().(*state.Records)
+	defer release(s)
+	s.PutAll(tasks)
+	receipts := make([]glassq.Receipt, len(tasks))
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	f, _, err := e.putNow(tasks, s, receipts)
+	e.end()
+	if err != nil {
+		return nil, err
+	}
+	return receipts, e.wait(f)
+}
+
+// putNow decides a put whose records are in s, and fills in receipts. It returns what is to be waited
+// for, or the queue that is full, if it may ever have room. The caller holds mu.
+func (e *Engine) putNow(tasks []glassq.Task, s *state.Records, receipts []glassq.Receipt) (uint64, *state.Queue, error) {
+	if err := e.roomOn(Grows, s.Size()); err != nil {
+		return 0, nil, err
+	}
+	if full, err := e.st.RoomFor(tasks); err != nil {
+		return 0, full, err
+	}
+	stored := false
+	for i := range tasks {
+		if e.st.IsDuplicate(&tasks[i]) {
+			receipts[i].Duplicate = true
+			continue
+		}
+		receipts[i].Number = e.st.NextTask()
+		e.append(s.At(i))
+		stored = true
+	}
+	f := e.newest() // a duplicate's first put may be under way as well
+	if stored {
+		e.join()
+	}
+	return f, nil, nil
+}

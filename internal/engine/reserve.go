@@ -1,0 +1,280 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/state"
+)
+
+// A waitList is who waits for a queue, first come first.
+type waitList struct {
+	list  []*waiter                  // for tasks
+	room  []*parked                  // for room
+	idle  map[chan struct{}]struct{} // for its end; closed when nothing is left to do
+	woken bool                       // the queue is among Engine.woken or Engine.later
+}
+
+func (w *waitList) empty() bool { return len(w.list)+len(w.room)+len(w.idle) == 0 }
+
+// waiters returns who waits for q, a list made by its first use. The caller holds mu.
+func waiters(q *state.Queue) *waitList {
+	w, _ := q.Waiters.(*waitList)
+	if w == nil {
+		w = &waitList{}
+		q.Waiters = w
+	}
+	return w
+}
+
+// A waiter is a reserve that waits. done is closed when it got leases, or when the engine stops; then
+// it is in no list any more.
+type waiter struct {
+	r    glassq.Reserve
+	got  []grant
+	f    uint64 // frame to be waited for before the bodies are read
+	pin  int    // with got: what deliver unpins
+	done chan struct{}
+}
+
+// A grant is a hand-out decided and logged; its body is still to be read.
+type grant struct {
+	number uint64
+	task   uint64
+	place  state.Place
+	length int64 // ms
+	at     int64 // ms, when it was decided
+	late   time.Duration
+}
+
+// Reserve leases up to r.Max tasks; see glassq.Engine.
+func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	q := e.st.Touch(r.Queue)
+	wl := waiters(q)
+	w := &waiter{r: r}
+	if len(wl.list) == 0 || r.Look {
+		e.grant(q, w)
+	}
+	if len(w.got) > 0 || r.Wait == 0 {
+		e.end()
+		return e.deliver(q.Name, w)
+	}
+	w.done = make(chan struct{})
+	wl.list = append(wl.list, w)
+	e.parked++
+	e.end()
+
+	await(ctx, w.done, r.Wait)
+	e.mu.Lock()
+	e.parked--
+	if i := slices.Index(wl.list, w); i >= 0 {
+		wl.list = slices.Delete(wl.list, i, i+1)
+	}
+	err := e.err
+	e.mu.Unlock()
+	if len(w.got) == 0 {
+		return nil, cmp.Or(ctx.Err(), err)
+	}
+	if ctx.Err() != nil && !r.Take {
+		e.unpin(w.pin)
+		if !r.Look {
+			e.undo(q.Name, w)
+		}
+		return nil, ctx.Err()
+	}
+	return e.deliver(q.Name, w)
+}
+
+// undo gives back what a reserve got whose caller went away.
+func (e *Engine) undo(queue string, w *waiter) {
+	nacks := make([]glassq.Nack, len(w.got))
+	for i, g := range w.got {
+		nacks[i] = glassq.Nack{Token: glassq.Token{Queue: queue, Number: g.number}, Undone: true}
+	}
+	e.Nack(context.Background(), nacks) // what fails here expires by itself
+}
+
+// match hands tasks to those who wait for them, gives room to those who wait for that, and wakes those
+// who wait for the end of a queue or for runs. The caller holds mu.
+func (e *Engine) match() {
+	e.paceReady()
+	for i := 0; i < len(e.woken); i++ {
+		q := e.woken[i]
+		wl := q.Waiters.(*waitList)
+		wl.woken = false
+		for len(wl.list) > 0 {
+			w := wl.list[0]
+			e.grant(q, w)
+			if len(w.got) == 0 {
+				break
+			}
+			wl.list = slices.Delete(wl.list, 0, 1)
+			close(w.done)
+		}
+		e.admit(q, wl)
+	}
+	e.woken = e.woken[:0]
+	if e.runsOn {
+		e.runsOn = false
+		e.wakeRuns()
+	}
+}
+
+// grant decides what w gets now, logs it and applies it. The caller holds mu.
+func (e *Engine) grant(q *state.Queue, w *waiter) {
+	if w.r.Look {
+		e.show(q, w)
+		return
+	}
+	set := q.Settings()
+	if set.Paused || e.err != nil || e.roomOn(Shrinks, 32*w.r.Max) != nil {
+		return // without room for a lease nothing is handed out
+	}
+	n := int(min(int64(w.r.Max), q.Count(glassq.Ready)))
+	if n == 0 {
+		return
+	}
+	clock := e.nanos()
+	n, wait := q.Pace.Take(clock, n)
+	if n == 0 {
+		e.paceLater(q, wait)
+		return
+	}
+	number, _ := e.st.NextLease()
+	w.got = make([]grant, 0, n)
+	var rec [32]byte
+	var size int64
+	for len(w.got) < n {
+		task, p, ok := e.st.Head(q)
+		if !ok {
+			break
+		}
+		if size += p.Size; size > glassq.MaxAnswer && len(w.got) > 0 {
+			break
+		}
+		g := grant{task: task, place: p, at: e.st.Now(), length: p.Length(w.r.Lease)}
+		g.place.Attempt++
+		g.late = q.Pace.Late(len(w.got), clock)
+		if w.r.Take {
+			e.append(state.AppendTake(rec[:0], task))
+		} else {
+			g.number = number
+			number++
+			e.append(state.AppendLease(rec[:0], g.number, task, g.length))
+		}
+		w.got = append(w.got, g)
+	}
+	q.Pace.Return(n - len(w.got))
+	if len(w.got) == 0 {
+		return
+	}
+	w.pin = e.pin()
+	if e.policy.HandOutsWait {
+		w.f = e.join()
+		return
+	}
+	if number > e.limit || w.r.Take {
+		// The numbers are reserved in a frame under way, or the ack has to be written.
+		w.f = e.open.number
+		if !w.r.Take {
+			e.open.Durable = true
+		}
+		return
+	}
+	last := w.got[0].place.Frame
+	for _, g := range w.got {
+		last = max(last, g.place.Frame)
+	}
+	w.f = e.unwritten(last)
+}
+
+// show lets w see the task that comes next. The caller holds mu.
+func (e *Engine) show(q *state.Queue, w *waiter) {
+	task, p, ok := e.st.Head(q)
+	if !ok || e.err != nil {
+		return
+	}
+	w.got = []grant{{task: task, place: p, at: e.st.Now()}}
+	w.pin = e.pin()
+	w.f = e.unwritten(p.Frame)
+}
+
+// deliver waits until what w got may be told, reads the bodies, and makes the leases.
+func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
+	if len(w.got) == 0 {
+		return nil, nil
+	}
+	defer e.unpin(w.pin)
+	wait := e.wait
+	if w.r.Take && !e.policy.HandOutsWait {
+		wait = e.waitWritten
+	}
+	if err := wait(w.f); err != nil {
+		return nil, err
+	}
+	leases := make([]glassq.Lease, 0, len(w.got))
+	var bad []error
+	r := reading{c: e.cache}
+	size := 0
+	for i := range w.got {
+		g := &w.got[i]
+		leases = leases[:len(leases)+1]
+		l := &leases[len(leases)-1]
+		put, err := r.task(&l.Task, g.place.Frame, g.place.Offset)
+		if err != nil {
+			if w.r.Look {
+				return nil, err
+			}
+			leases = leases[:len(leases)-1]
+			bad = append(bad, e.setAside(queue, g, err))
+			continue
+		}
+		l.Number, l.Attempt = g.number, g.place.Attempt
+		l.Length, l.Late = time.Duration(g.length)*time.Millisecond, g.late
+		l.Deadline = e.start.Add(time.Duration(g.at-e.base+g.length) * time.Millisecond)
+		l.Age = max(0, time.Duration(g.at-put)*time.Millisecond-l.Delay)
+		if l.ID == "" && !l.Dense {
+			l.ID = glassq.AssignedID(g.task)
+		}
+		l.Delay, l.TTL = 0, 0
+		size += len(l.Body) + len(l.Extra)
+	}
+	if len(leases) == 0 {
+		return nil, bad[0]
+	}
+	select {
+	case <-e.failed: // nothing is handed out any more, not even what was decided before
+		e.mu.Lock()
+		err := e.err
+		e.mu.Unlock()
+		return nil, err
+	default:
+	}
+	// One copy for all: the callers own their bodies, the cache keeps its own.
+	all := make([]byte, 0, size)
+	for i := range leases {
+		l := &leases[i]
+		l.Body, all = own(l.Body, all)
+		l.Extra, all = own(l.Extra, all)
+	}
+	return leases, nil
+}
+
+// own moves b to the end of all, which has room for it.
+func own(b, all []byte) (mine, rest []byte) {
+	if b == nil {
+		return nil, all
+	}
+	start := len(all)
+	all = append(all, b...)
+	return all[start:len(all):len(all)], all
+}

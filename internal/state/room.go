@@ -1,0 +1,97 @@
+package state
+
+import "github.com/glassq/glassq"
+
+// RoomFor refuses tasks that a limited queue has no room for, or that a sealed run does not have. It
+// returns the queue that is full, if waiting for room makes sense.
+func (s *State) RoomFor(tasks []glassq.Task) (full *Queue, err error) {
+	type asked struct{ n, size int64 }
+	var limited map[*Queue]*asked
+	var q *Queue // nil when it has no limit
+	last := ""
+	for i := range tasks {
+		t := &tasks[i]
+		if t.Dense {
+			if r := s.Run(t.Run); r != nil && r.Beyond(t.N) && !r.HasPut(t.N) {
+				return nil, glassq.Errorf(glassq.CodeRunConflict, "run %s is sealed with %d tasks, and has no position %d", t.Run, r.Info().Total, t.N)
+			}
+		}
+		if t.Queue != last {
+			last, q = t.Queue, s.Queue(t.Queue)
+			if q != nil {
+				if set := q.Settings(); set.MaxTasks == 0 && set.MaxBytes == 0 {
+					q = nil
+				}
+			}
+		}
+		if q == nil || s.IsDuplicate(t) {
+			continue
+		}
+		if limited == nil {
+			limited = map[*Queue]*asked{}
+		}
+		a := limited[q]
+		if a == nil {
+			a = &asked{}
+			limited[q] = a
+		}
+		a.n++
+		a.size += Size(t)
+		if err := roomIn(q, a.n, a.size); err != nil {
+			if set := q.Settings(); set.MaxTasks > 0 && a.n > set.MaxTasks || set.MaxBytes > 0 && a.size > set.MaxBytes {
+				return nil, err // not even if it were empty
+			}
+			return q, err
+		}
+	}
+	return nil, nil
+}
+
+// roomIn refuses n tasks of size bytes together that q has no room for.
+func roomIn(q *Queue, n, size int64) error {
+	s, held := q.Settings(), q.Info()
+	all := held.Delayed + held.Ready + held.Leased + held.Dead
+	switch {
+	case s.MaxTasks > 0 && all+n > s.MaxTasks:
+		return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %d tasks and may hold %d (max_tasks); try again when some are done", q.Name, all, s.MaxTasks)
+	case s.MaxBytes > 0 && held.Bytes+size > s.MaxBytes:
+		return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %d bytes and may hold %d (max_bytes); try again when some are done", q.Name, held.Bytes, s.MaxBytes)
+	}
+	return nil
+}
+
+// RoomForAck refuses an ack whose result or follow-ups find no room.
+func (s *State) RoomForAck(a *glassq.Ack, d *Leased) (full *Queue, err error) {
+	if a.Result != nil {
+		name := a.Result.Queue
+		if name == "" {
+			name = d.Result
+		}
+		q := s.Queue(name)
+		if q != nil && (q.Settings().MaxTasks > 0 || q.Settings().MaxBytes > 0) {
+			r := *a.Result
+			r.Queue, r.Dense, r.Of = name, false, 1
+			if full, err := s.RoomFor([]glassq.Task{r}); err != nil {
+				return full, err
+			}
+		}
+	}
+	if len(a.Put) > 0 {
+		return s.RoomFor(a.Put)
+	}
+	return nil, nil
+}
+
+// Held is how much the queue holds; one that is nil holds nothing.
+func (q *Queue) Held() glassq.Held {
+	if q == nil {
+		return glassq.Held{}
+	}
+	return glassq.Held{Delayed: q.Count(glassq.Delayed), Ready: q.Count(glassq.Ready), Leased: q.Count(glassq.Leased),
+		Dead: q.Count(glassq.Dead), Settings: q.Settings()}
+}
+
+// Idle tells that nothing in the queue is delayed, ready or leased; one that is nil is idle.
+func (q *Queue) Idle() bool {
+	return q == nil || q.Count(glassq.Delayed)+q.Count(glassq.Ready)+q.Count(glassq.Leased) == 0
+}
