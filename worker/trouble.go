@@ -47,10 +47,10 @@ func (w *worker) do(ctx context.Context, hd Handler, l *glassq.Lease, r *Reply) 
 		}
 	}()
 	err = hd.Handle(ctx, l, r)
-	if err == nil || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil || Lack(err) != "" { // a lack is told of in strained
 		return err
 	}
-	if ne, ok := errors.AsType[*NackError](err); !ok || !ne.Undone && ne.Err != nil {
+	if ne, ok := errors.AsType[*NackError](err); !ok || !ne.Undone && ne.Lack == "" && ne.Err != nil {
 		w.complain(slog.LevelWarn, "task not done, goes back", l, err)
 	}
 	return err

@@ -136,7 +136,7 @@ func (e *Exec) notStarted(err error) error {
 	err = fmt.Errorf("start %q: %w", e.opt.Command[0], err) // the machine's trouble: others may do it
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.running) > 0 {
+	if len(e.running) > 0 || worker.Lack(err) != "" { // then it is not the command
 		return err
 	}
 	if e.failed++; e.failed == maxFruitless && e.opt.Failed != nil {

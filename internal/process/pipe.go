@@ -142,7 +142,7 @@ func (p *Pipe) note(answered, started bool, why error) {
 		p.answered, p.fruitless = true, 0
 		return
 	}
-	if p.answered && started {
+	if p.answered && started || worker.Lack(why) != "" {
 		return
 	}
 	p.fruitless++
