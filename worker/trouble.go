@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/lack"
 )
 
 const (
@@ -47,7 +48,7 @@ func (w *worker) do(ctx context.Context, hd Handler, l *glassq.Lease, r *Reply) 
 		}
 	}()
 	err = hd.Handle(ctx, l, r)
-	if err == nil || ctx.Err() != nil || Lack(err) != "" { // a lack is told of in strained
+	if err == nil || ctx.Err() != nil || lack.Of(err) != "" { // a lack is told of in strained
 		return err
 	}
 	if ne, ok := errors.AsType[*NackError](err); !ok || !ne.Undone && ne.Lack == "" && ne.Err != nil {

@@ -39,7 +39,7 @@ var rules = []rule{
 	{"internal/ladder/mutants", 6, nil, true},
 	{"internal/ladder/reliability", 6, nil, true},
 	{"internal/fetch/...", 5, []string{".", "internal/jsonline", "internal/lack", "result", "worker"}, false},
-	{"internal/process/...", 5, []string{".", "internal/envelope", "internal/jsonline", "result", "worker"}, false},
+	{"internal/process/...", 5, []string{".", "internal/envelope", "internal/jsonline", "internal/lack", "result", "worker"}, false},
 
 	{"store", 5, []string{".", "internal/broker", "internal/disk", "internal/schema"}, false},
 	{"internal/check/...", 5, []string{".", "internal/schema", "spec"}, false},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/internal/lack"
 	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 )
@@ -136,7 +137,7 @@ func (e *Exec) notStarted(err error) error {
 	err = fmt.Errorf("start %q: %w", e.opt.Command[0], err) // the machine's trouble: others may do it
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.running) > 0 || worker.Lack(err) != "" { // then it is not the command
+	if len(e.running) > 0 || lack.Of(err) != "" { // then it is not the command
 		return err
 	}
 	if e.failed++; e.failed == maxFruitless && e.opt.Failed != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/envelope"
 	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/internal/lack"
 	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 )
@@ -143,7 +144,7 @@ func (p *Pipe) note(answered, started bool, why error) {
 		p.answered, p.fruitless = true, 0
 		return
 	}
-	if p.answered && started || worker.Lack(why) != "" {
+	if p.answered && started || lack.Of(why) != "" {
 		return
 	}
 	p.fruitless++
