@@ -1,7 +1,8 @@
 // Package worker runs a Handler on leases: concurrency, prefetch, extension, batched acks, drain.
 //
 // Every task that is handed to a Handler is acked or nacked exactly once while its lease is held, and
-// what is known to be lost is dropped, never acked. Waiting for tasks is parked in the queue's
+// what is known to be lost is dropped, never acked. A Handler that panics does not end the worker: the panic is
+// logged with its stack and the task goes back with it as the reason. Waiting for tasks is parked in the queue's
 // Reserve; nothing polls. The package knows leases and results as bytes; it does not know what the
 // work is, where the queue lies, or how to reconnect: a [Queue] that can lose its server retries by itself.
 package worker
@@ -35,7 +36,8 @@ type Queue interface {
 type Handler interface {
 	// Handle does the task of l and says in r what came out of it. After nil the task is acked with
 	// what r holds; an error gives it back: see NackError, any other error means after the queue's
-	// backoff, with the error's text as the reason.
+	// backoff, with the error's text as the reason. A panic is such an error, and the handler is called again
+	// with other tasks. Errors are logged, those of one text once a minute.
 	//
 	// ctx is done when the lease is lost or the worker's grace period is over; Handle then returns
 	// soon, and with ctx's error unless the work got done. The same ctx serves many tasks. l and r
@@ -177,6 +179,7 @@ type worker struct {
 
 	wake     chan struct{} // something has ended, or a full batch has; capacity 1
 	draining chan struct{} // closed when the drain begins
+	trouble  trouble       // what was said of handlers
 	extend   chan struct{} // the first lease is held; capacity 1
 
 	mu      sync.Mutex // guards everything below
@@ -422,7 +425,7 @@ func (w *worker) handle(base context.Context, i int, hd Handler) {
 			w.ahead.tooLong()
 			w.mu.Unlock()
 		}
-		err := hd.Handle(s.ctx, &h.lease, &h.reply)
+		err := w.do(s.ctx, hd, &h.lease, &h.reply)
 		s.ended = time.Now()
 		s.busy = s.ended.Sub(began)
 		if judge(s.ctx, h, err); h.lack != "" {
