@@ -29,7 +29,8 @@ type Queue interface {
 type Handler interface {
 	// Handle does the task of l and says in r what came out of it. After nil the task is acked with
 	// what r holds; an error gives it back: see NackError, any other error means after the queue's
-	// backoff, with the error's text as the reason.
+	// backoff, with the error's text as the reason. A panic is such an error, and the handler is called again
+	// with other tasks. Errors are logged, those of one text once a minute.
 	//
 	// ctx is done when the lease is lost or the worker's grace period is over; Handle then returns
 	// soon, and with ctx's error unless the work got done. The same ctx serves many tasks. l and r
@@ -171,6 +172,7 @@ type worker struct {
 
 	wake     chan struct{} // something has ended, or a full batch has; capacity 1
 	draining chan struct{} // closed when the drain begins
+	trouble  trouble       // what was said of handlers
 	extend   chan struct{} // the first lease is held; capacity 1
 
 	mu      sync.Mutex // guards everything below
@@ -416,7 +418,7 @@ func (w *worker) handle(base context.Context, i int, hd Handler) {
 			w.ahead.tooLong()
 			w.mu.Unlock()
 		}
-		err := hd.Handle(s.ctx, &h.lease, &h.reply)
+		err := w.do(s.ctx, hd, &h.lease, &h.reply)
 		s.ended = time.Now()
 		s.busy = s.ended.Sub(began)
 		if judge(s.ctx, h, err); h.lack != "" {

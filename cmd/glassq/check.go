@@ -21,6 +21,7 @@ import (
 	httpdoor "github.com/glassq/glassq/internal/door/http"
 	"github.com/glassq/glassq/internal/door/manager"
 	"github.com/glassq/glassq/internal/door/memcache"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/internal/schema"
 	"github.com/spf13/cobra"
 )
@@ -106,7 +107,7 @@ func (a *app) checkWorker(opt check.Options, asJSON bool) (err error) {
 		if !v.OK {
 			word = "FAIL"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", word, v.Case, brief(v.Took), v.What)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", word, v.Case, report.Short(v.Took), v.What)
 		if !v.OK {
 			fmt.Fprintf(table, "\t\t\t  %s\n", strings.ReplaceAll(v.Reason, "\n", "; "))
 		}
@@ -124,7 +125,7 @@ func (a *app) checkWorker(opt check.Options, asJSON bool) (err error) {
 			failed++
 		}
 	}
-	a.console.say("glassq check: %d cases through the door %s, %d passed, %d failed", len(verdicts), opt.Door, len(verdicts)-failed, failed)
+	a.console.Say("glassq check: %d cases through the door %s, %d passed, %d failed", len(verdicts), opt.Door, len(verdicts)-failed, failed)
 	if failed > 0 {
 		return exit(exitUnexpected)
 	}

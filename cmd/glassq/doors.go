@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/glassq/glassq/internal/broker"
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/door"
 	httpdoor "github.com/glassq/glassq/internal/door/http"
 	"github.com/glassq/glassq/internal/door/manager"
@@ -60,19 +61,19 @@ func (all doors) close() {
 }
 
 // announce says where each door is, with the first one where the data is, and what became of the manager door.
-func (all doors) announce(to *console, f *serveFlags, store string) {
+func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 	for i, d := range all {
 		if i == 0 {
-			to.say("glassq serve: %s on %s, %s", d.said, d.ln.Addr(), store)
+			to.Say("glassq serve: %s on %s, %s", d.said, d.ln.Addr(), store)
 		} else {
-			to.say("glassq serve: %s on %s", d.said, d.ln.Addr())
+			to.Say("glassq serve: %s on %s", d.said, d.ln.Addr())
 		}
 		if host, _, err := net.SplitHostPort(f.manager); d.name == "manager" && err == nil && !isLoopback(host) {
-			to.say("glassq serve: the Python manager door can be reached from other machines: the key is asked for, but nothing is encrypted; a tunnel is safer")
+			to.Say("glassq serve: the Python manager door can be reached from other machines: the key is asked for, but nothing is encrypted; a tunnel is safer")
 		}
 	}
 	if f.keys == nil && f.manager != closedDoor {
-		to.say("glassq serve: no key, so the Python manager door stays closed; --key-file FILE opens it on %s, --manager off ends this line", f.manager)
+		to.Say("glassq serve: no key, so the Python manager door stays closed; --key-file FILE opens it on %s, --manager off ends this line", f.manager)
 	}
 }
 

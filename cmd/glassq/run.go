@@ -13,10 +13,12 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/glassq/glassq/internal/fetch"
 	"github.com/glassq/glassq/internal/output"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/worker"
 	"github.com/spf13/cobra"
 )
@@ -75,7 +77,7 @@ and --json the results are only summed up.`,
 		if err != nil {
 			return err
 		}
-		src, done, err := f.source.open(cmd, args, a.in, func(s string) { a.console.say("glassq run: %s", s) })
+		src, done, err := f.source.open(cmd, args, a.in, func(s string) { a.console.Say("glassq run: %s", s) })
 		if err != nil {
 			return err
 		}
@@ -164,7 +166,7 @@ func (f *runFlags) folder() error {
 }
 
 func (a *app) run(f *runFlags, src dispatch.Source) error {
-	fetcher, err := f.fetch.open(func(s string) { a.console.say("glassq run: %s", s) })
+	fetcher, err := f.fetch.open(func(s string) { a.console.Say("glassq run: %s", s) })
 	if err != nil {
 		return err
 	}
@@ -185,7 +187,7 @@ func (a *app) run(f *runFlags, src dispatch.Source) error {
 	case err == nil || exitCode(err) == exitStrict || exitCode(err) == exitThreshold || exitCode(err) == exitUsage && j.put.Put == 0:
 		a.removeAll(f.data)
 	default:
-		a.console.say("glassq run: the queue is kept; go on with the same command and --data %s --run %s", f.data, f.name)
+		a.console.Say("glassq run: the queue is kept; go on with the same command and --data %s --run %s", f.data, f.name)
 	}
 	return err
 }
@@ -202,7 +204,7 @@ type job struct {
 	opt     output.Options
 	began   time.Time
 	before  glassq.Stats
-	bar     *meter
+	bar     *term.Meter
 
 	put   dispatch.Report
 	done  worker.Stats
@@ -211,7 +213,7 @@ type job struct {
 
 func (j *job) open() error {
 	var err error
-	j.engine, err = openStore(j.f.data, disk.Options{Sync: j.f.sync, Logger: j.a.console.logger()})
+	j.engine, err = openStore(j.f.data, disk.Options{Sync: j.f.sync, Logger: j.a.console.Logger()})
 	if err != nil {
 		return err
 	}
@@ -224,7 +226,7 @@ func (j *job) open() error {
 		if err != nil {
 			return errors.Join(err, j.f.sum.close(), j.engine.Close())
 		}
-		j.opt.Seen, j.opt.Headed = j.results.seen, j.results.size > 0
+		j.opt.Seen = j.results.seen
 	}
 	j.broker = broker.New(j.engine, glassq.Limits{})
 	// A folder that is continued may hold the rate of another call.
@@ -288,15 +290,15 @@ func (j *job) do() error {
 	defer fail(nil)
 	defer j.a.watch(j.engine, fmt.Sprintf("%s: a write to %s failed, see above; mend the disk and go on with the same command and --data %s --run %s",
 		name, j.f.data, j.f.data, j.f.name), fail)()
-	say := func(s string) { j.a.console.say("%s: %s", name, s) }
+	say := func(s string) { j.a.console.Say("%s: %s", name, s) }
 	say(fmt.Sprintf("run %s, %d requests at once, %s, data %s, sync %s", j.f.name, j.f.concurrency, j.f.fetch.describe(j.fetcher), j.f.data, j.f.sync))
 	j.bar = j.a.runMeter("run", j.f.quiet, j.f.json, j.broker, j.f.name)
-	defer j.bar.close()
+	defer j.bar.Close()
 
 	opt := j.opt
 	opt.Run, opt.W, opt.Sync, opt.Lease, opt.Progress, opt.Notify = j.f.name, w, sync, j.f.lease, j.progress, say
 	err = j.parts(ctx, opt, say)
-	j.bar.close()
+	j.bar.Close()
 	if j.taken.Run.Name != "" {
 		j.report()
 	}
@@ -307,7 +309,7 @@ func (j *job) progress(s output.Summary) {
 	if n, known := j.src.Total(); known && j.f.only == nil {
 		s.Total = n
 	}
-	j.bar.summary(s)
+	j.bar.Summary(s)
 }
 
 // parts runs dispatcher, worker and output side by side. When one fails, or ctx is done, the
@@ -326,7 +328,7 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 	}
 	makers.Go(func() {
 		j.put, putErr = dispatch.Run(working, j.broker, dispatch.Options{
-			Source: j.src, Run: j.f.name, Only: j.f.only, Parallel: 1, Notify: say,
+			Source: j.src, Run: j.f.name, Only: j.f.only, Parallel: 1, Notify: say, Refused: j.f.source.refused(say),
 		})
 		if putErr != nil {
 			halt(putErr)
@@ -338,7 +340,7 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 			handler = j.f.timed.handler(handler)
 		}
 		j.done, workErr = worker.Run(working, j.broker, worker.Options{
-			Concurrency: j.f.concurrency, Lease: j.f.lease, Done: drained, Logger: j.a.console.logger(),
+			Concurrency: j.f.concurrency, Lease: j.f.lease, Done: drained, Logger: j.a.console.Logger(),
 		}, handler)
 		if workErr != nil {
 			halt(workErr)
@@ -367,12 +369,15 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 // report prints what a person wants to know at the end, and the books.
 func (j *job) report() {
 	took := time.Since(j.began)
-	say := j.a.console.say
+	say := j.a.console.Say
+	if s := j.f.source.bad(); s != "" {
+		say("glassq run: %s", s)
+	}
 	j.a.sayResults(&j.taken)
 	st, err := j.engine.Stats(context.Background())
 	if err != nil {
 		return // the engine failed; that is said already
 	}
-	say("%s requests/s in %s, sync %s: %s syncs, %s frames, %s bytes appended", perSecond(j.done.Done, took), brief(took),
-		st.Disk.Sync, commas(st.Disk.Syncs-j.before.Disk.Syncs), commas(st.Frames-j.before.Frames), commas(st.Bytes-j.before.Bytes))
+	say("%s requests/s in %s, sync %s: %s syncs, %s frames, %s bytes appended", term.PerSecond(j.done.Done, took), report.Short(took),
+		st.Disk.Sync, report.Comma(st.Disk.Syncs-j.before.Disk.Syncs), report.Comma(st.Frames-j.before.Frames), report.Comma(st.Bytes-j.before.Bytes))
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/internal/schema"
 	"github.com/glassq/glassq/internal/wal"
 	"github.com/spf13/cobra"
@@ -237,7 +238,7 @@ func (a *app) serve(f *serveFlags) (err error) {
 		return err
 	}
 	defer doors.close()
-	logger := a.console.logger()
+	logger := a.console.Logger()
 	engine, err := openStore(f.data, disk.Options{Sync: f.sync, MinFree: f.watermark, Logger: logger})
 	if err != nil {
 		return err
@@ -306,7 +307,7 @@ func describeStore(dir, sync string) string {
 		return text
 	}
 	if took, err := wal.BareSync(dir); err == nil { // for show only
-		text += fmt.Sprintf(" (a sync takes %s)", brief(took))
+		text += fmt.Sprintf(" (a sync takes %s)", report.Short(took))
 	}
 	return text
 }
@@ -349,7 +350,7 @@ func (b *byteSize) Type() string { return "size" }
 // removeAll removes a folder and says so when it cannot.
 func (a *app) removeAll(dir string) {
 	if err := os.RemoveAll(dir); err != nil {
-		a.console.say("glassq: remove %s: %v", dir, err)
+		a.console.Say("glassq: remove %s: %v", dir, err)
 	}
 }
 
@@ -369,7 +370,7 @@ func (a *app) watch(engine *disk.Engine, last string, fail context.CancelCauseFu
 		select {
 		case <-engine.Failed():
 			time.AfterFunc(failedGrace, func() {
-				a.console.say("%s", last)
+				a.console.Say("%s", last)
 				os.Exit(exitStorage)
 			})
 			fail(glassq.ErrStorage)

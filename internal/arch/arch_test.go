@@ -31,13 +31,15 @@ type rule struct {
 
 var rules = []rule{
 	{"cmd/glassq/...", 6, []string{"..."}, false},
+	{"internal/cli/term", 6, []string{".", "internal/output", "internal/report"}, false},
+	{"internal/cli/config", 6, nil, false},
 	{"bench/...", 6, []string{"..."}, false},
 	{"examples/...", 6, []string{".", "client", "result", "worker", "store"}, false},
 	{"internal/ladder", 5, []string{".", "client", "internal/disk", "internal/history", "internal/state", "internal/wal/..."}, false},
 	{"internal/ladder/mutants", 6, nil, true},
 	{"internal/ladder/reliability", 6, nil, true},
 	{"internal/fetch/...", 5, []string{".", "internal/jsonline", "internal/lack", "result", "worker"}, false},
-	{"internal/process/...", 5, []string{".", "internal/envelope", "internal/jsonline", "result", "worker"}, false},
+	{"internal/process/...", 5, []string{".", "internal/envelope", "internal/jsonline", "internal/lack", "result", "worker"}, false},
 
 	{"store", 5, []string{".", "internal/broker", "internal/disk", "internal/schema"}, false},
 	{"internal/check/...", 5, []string{".", "internal/schema", "spec"}, false},

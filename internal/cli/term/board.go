@@ -1,4 +1,4 @@
-package main
+package term
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/output"
+	"github.com/glassq/glassq/internal/report"
 )
 
 const (
@@ -53,11 +54,11 @@ func (s *snapshot) gauges(rates [3]float64) []gauge {
 
 // figures is the text behind a bar.
 func (g *gauge) figures() string {
-	text := commas(g.done)
+	text := report.Comma(g.done)
 	if g.total > 0 {
-		text += fmt.Sprintf(" of %s (%d%%)", commas(g.total), min(100, int(float64(g.done)/float64(g.total)*100)))
+		text += fmt.Sprintf(" of %s (%d%%)", report.Comma(g.total), min(100, int(float64(g.done)/float64(g.total)*100)))
 	}
-	text += "  " + commas(uint64(math.Round(g.rate))) + "/s"
+	text += "  " + report.Comma(uint64(math.Round(g.rate))) + "/s"
 	if g.left > 0 {
 		text += "  " + g.left.Round(time.Second).String() + " left"
 	}
@@ -72,14 +73,14 @@ func (s *snapshot) line() string {
 		parts = append(parts, fmt.Sprintf("ok %.2f%%", math.Floor(float64(s.ok)/float64(n)*10_000)/100))
 	}
 	if s.p99 > 0 {
-		parts = append(parts, "p50 "+brief(s.p50), "p99 "+brief(s.p99))
+		parts = append(parts, "p50 "+report.Short(s.p50), "p99 "+report.Short(s.p99))
 	}
-	parts = append(parts, "leased "+commas(s.leased), "dead "+commas(s.dead))
+	parts = append(parts, "leased "+report.Comma(s.leased), "dead "+report.Comma(s.dead))
 	return strings.Join(parts, "  ")
 }
 
-// A teller knows the books of runs: a client or a broker.
-type teller interface {
+// A Teller knows the books of runs: a client or a broker.
+type Teller interface {
 	Run(ctx context.Context, name string) (glassq.Run, error)
 	Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error)
 }
@@ -87,7 +88,7 @@ type teller interface {
 // A board is the bars of a run. Figures are set by those who have them; the books it asks for itself.
 type board struct {
 	bars   *bars
-	q      teller
+	q      Teller
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -102,7 +103,7 @@ type board struct {
 }
 
 // newBoard starts to show the books of run, "" for one that begin will name. The caller must close it.
-func newBoard(b *bars, q teller, run string) *board {
+func newBoard(b *bars, q Teller, run string) *board {
 	ctx, cancel := context.WithCancel(context.Background())
 	v := &board{bars: b, q: q, cancel: cancel, run: run, then: time.Now()}
 	v.wg.Go(func() {

@@ -12,35 +12,9 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/dispatch"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
-
-func (a *app) runsCancelCmd() *cobra.Command {
-	var r remote
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use: "cancel RUN", Short: "End the tasks of a run that nobody works on, and seal it",
-		Long: `End the delayed and ready tasks of a run: they are dead, cancelled. Leased ones finish. The run is sealed:
-nothing more can be dispatched to it.`,
-		Example: `  glassq runs cancel r1`,
-		Args:    arguments(1, 1),
-	}
-	r.flags(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.oneShot(cmd, &r, func(q *client.Client) error {
-			n, err := q.CancelRun(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return a.printJSON(map[string]any{"run": args[0], "cancelled": n})
-			}
-			return a.printf("%s: %s tasks cancelled\n", args[0], commas(uint64(n)))
-		})
-	}
-	return cmd
-}
 
 // retryFlags say what of a run is put again.
 type retryFlags struct {
@@ -107,7 +81,7 @@ func (a *app) retry(cmd *cobra.Command, f *retryFlags, args []string) error {
 		return f.dispatch.remote.absent(err)
 	}
 	if only.Count() == 0 {
-		a.console.say("glassq runs retry: run %s has nothing of that kind", run.Name)
+		a.console.Say("glassq runs retry: run %s has nothing of that kind", run.Name)
 		if f.dispatch.json {
 			return a.printJSON(map[string]any{"run": "", "put": 0})
 		}
@@ -141,7 +115,7 @@ func (a *app) redrive(ctx context.Context, q *client.Client, run *glassq.Run, as
 		}
 		if held := uint64(queues[0].Dead); held != kept {
 			return usagef("queue %s holds %s dead tasks, of which %s are of run %s: glassq queue redrive %s makes all of them ready, and --as NAME puts this run's again as a new run",
-				run.Queue, commas(held), commas(kept), run.Name, run.Queue)
+				run.Queue, report.Comma(held), report.Comma(kept), run.Name, run.Queue)
 		}
 		if n, err = q.Redrive(ctx, run.Queue, 0); err != nil {
 			return err
@@ -150,7 +124,7 @@ func (a *app) redrive(ctx context.Context, q *client.Client, run *glassq.Run, as
 	if asJSON {
 		return a.printJSON(map[string]any{"run": run.Name, "redriven": n})
 	}
-	return a.printf("%s: %s tasks redriven\n", run.Name, commas(uint64(n)))
+	return a.printf("%s: %s tasks redriven\n", run.Name, report.Comma(uint64(n)))
 }
 
 // positions collects what is to be put again.
@@ -238,7 +212,7 @@ func (f *retryFlags) source(cmd *cobra.Command, args []string, a *app, run *glas
 		args = []string{tmpl}
 		s.numbers = numbers
 	}
-	return s.open(cmd, args, a.in, func(s string) { a.console.say("glassq runs retry: %s", s) })
+	return s.open(cmd, args, a.in, func(s string) { a.console.Say("glassq runs retry: %s", s) })
 }
 
 func orStream(source string) string {

@@ -1,4 +1,4 @@
-package output
+package term
 
 import (
 	"fmt"
@@ -19,10 +19,10 @@ const (
 	barWidth  = 24
 )
 
-// A Progress shows how far something has come: on a terminal one line that is written anew, elsewhere
-// a plain line every ten seconds. It draws by its own clock, so Set costs two atomic stores. All
+// A progress shows how far something has come: on a terminal one line that is written anew, elsewhere
+// a plain line every ten seconds. It draws by its own clock, so set costs two atomic stores. All
 // methods are safe for concurrent use.
-type Progress struct {
+type progress struct {
 	w        io.Writer
 	terminal bool
 	label    string
@@ -30,7 +30,7 @@ type Progress struct {
 
 	done, total atomic.Uint64
 	begun       atomic.Bool   // something was set
-	before      atomic.Uint64 // of done, what earlier calls did
+	before      atomic.Uint64 // of done, what earlier calls did: no part of any rate
 	note        atomic.Pointer[string]
 
 	rate     float64 // per second, averaged; draw's
@@ -42,18 +42,18 @@ type Progress struct {
 	wg   sync.WaitGroup
 }
 
-// NewProgress starts to show progress on w. The caller must Close it, and writes nothing else to w
+// newProgress starts to show progress on w. The caller must close it, and writes nothing else to w
 // meanwhile.
-func NewProgress(w io.Writer, terminal bool, label string) *Progress {
-	p := &Progress{w: w, terminal: terminal, label: label, start: time.Now(), stop: make(chan struct{})}
+func newProgress(w io.Writer, terminal bool, label string) *progress {
+	p := &progress{w: w, terminal: terminal, label: label, start: time.Now(), stop: make(chan struct{})}
 	p.last = p.start
 	p.wg.Go(p.loop)
 	return p
 }
 
-// Set says how much is done, of how much; total 0 means not known. Done never goes back: of calls
+// set says how much is done, of how much; total 0 means not known. Done never goes back: of calls
 // that overtake each other the highest counts.
-func (p *Progress) Set(done, total uint64) {
+func (p *progress) set(done, total uint64) {
 	p.total.Store(total)
 	p.begun.Store(true)
 	for {
@@ -64,19 +64,16 @@ func (p *Progress) Set(done, total uint64) {
 	}
 }
 
-// Before says how much of what is done was done by earlier calls: it is no part of any rate.
-func (p *Progress) Before(done uint64) { p.before.Store(done) }
+// setNote puts a text behind the figures, such as percentiles or what is waited for; "" takes it away.
+func (p *progress) setNote(text string) { p.note.Store(&text) }
 
-// Note puts a text behind the figures, such as percentiles or what is waited for; "" takes it away.
-func (p *Progress) Note(text string) { p.note.Store(&text) }
-
-// Close shows the last figures, if there ever were any, and stops. A second Close is a no-op.
-func (p *Progress) Close() {
+// close shows the last figures, if there ever were any, and stops. A second close is a no-op.
+func (p *progress) close() {
 	p.once.Do(func() { close(p.stop) })
 	p.wg.Wait()
 }
 
-func (p *Progress) loop() {
+func (p *progress) loop() {
 	every := lineEvery
 	if p.terminal {
 		every = drawEvery
@@ -95,7 +92,7 @@ func (p *Progress) loop() {
 }
 
 // draw writes the line. Where it cannot be written nothing is lost, so errors are not looked at.
-func (p *Progress) draw(now time.Time, last bool) {
+func (p *progress) draw(now time.Time, last bool) {
 	line := p.line(now, last)
 	switch {
 	case last && !p.begun.Load():
@@ -112,7 +109,7 @@ func (p *Progress) draw(now time.Time, last bool) {
 }
 
 // line makes the line and moves the average on. The last line has the rate over all the time.
-func (p *Progress) line(now time.Time, last bool) string {
+func (p *progress) line(now time.Time, last bool) string {
 	done, total := p.done.Load(), p.total.Load()
 	before := min(p.before.Load(), done)
 	p.lastDone = max(p.lastDone, before)
