@@ -165,6 +165,9 @@ type Ack struct {
 	// ID, Run, N and Of are set by the engine from the lease.
 	Result *Task
 	Put    []Task // follow-ups; a Run of "" joins the run of the task that is acked
+	// Checked is the result schema that Result agrees with, set by the Broker. An engine stores a result only when
+	// that is the schema of the lease's queue as it is now, see UncheckedError.
+	Checked Schema
 }
 
 // A Nack ends a lease without the work done.
