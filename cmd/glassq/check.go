@@ -14,10 +14,9 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/check"
 	"github.com/glassq/glassq/internal/disk"
-	"github.com/glassq/glassq/internal/schema"
+	"github.com/glassq/glassq/internal/stores"
 	"github.com/glassq/glassq/internal/web"
 	"github.com/glassq/glassq/internal/wire/manager"
 	"github.com/glassq/glassq/internal/wire/memcache"
@@ -137,7 +136,7 @@ type checkRig struct {
 	logs io.Writer
 
 	http, memcached, manager string // addresses
-	engine                   *disk.Engine
+	store                    *stores.Store
 	stop                     context.CancelFunc
 	served                   sync.WaitGroup
 	failed                   chan error // of doors that ended by themselves
@@ -146,17 +145,15 @@ type checkRig struct {
 const checkKey = "check"
 
 func (r *checkRig) Start(watch func(glassq.Store) glassq.Store) error {
-	engine, err := openStore(r.dir, disk.Options{Sync: disk.SyncInterval})
+	ctx, stop := context.WithCancel(context.Background()) // ended by Stop
+	store, err := openStore(ctx, r.dir, stores.Options{Sync: disk.SyncInterval, Between: watch})
 	if err != nil {
+		stop()
 		return err
 	}
-	ctx, stop := context.WithCancel(context.Background())          // ended by Stop
-	r.engine, r.stop, r.failed = engine, stop, make(chan error, 3) // as many as doors
-	broker := broker.New(watch(engine), glassq.Limits{})
-	err = broker.UseSchemas(ctx, schema.Compile)
-	if err == nil {
-		err = r.open(ctx, &r.http, web.New(broker, web.Options{}).Run)
-	}
+	r.store, r.stop, r.failed = store, stop, make(chan error, 3) // as many as doors
+	broker := store.Broker
+	err = r.open(ctx, &r.http, web.New(broker, web.Options{}).Run)
 	if err == nil {
 		err = r.open(ctx, &r.memcached, memcache.New(broker, memcache.Options{}).Run)
 	}
@@ -188,13 +185,13 @@ func (r *checkRig) open(ctx context.Context, addr *string, run func(context.Cont
 }
 
 func (r *checkRig) Stop() error {
-	if r.engine == nil {
+	if r.store == nil {
 		return nil
 	}
 	r.stop()
 	r.served.Wait()
-	err := r.engine.Close()
-	r.engine = nil
+	err := r.store.Close()
+	r.store = nil
 	select {
 	case failed := <-r.failed:
 		err = errors.Join(failed, err)

@@ -10,6 +10,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/stores"
 	"github.com/glassq/glassq/internal/wal"
 	"github.com/spf13/cobra"
 )
@@ -46,7 +47,7 @@ Exit codes: 0 no check failed, 1 one did.`,
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		d := doctor{a: a, json: asJSON}
 		d.config(cmd, settled)
-		if data == "" && a.serving.data != memoryStore {
+		if data == "" && a.serving.data != stores.Memory {
 			data = a.serving.data
 		}
 		dir, err := dataFolder(data)
