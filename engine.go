@@ -13,8 +13,8 @@ import (
 // has begun its commit is not cancelled by ctx. Arguments have been checked by a [Broker]: an engine
 // may panic on names or sizes out of bounds. Slices passed in are not kept.
 //
-// All methods are safe for concurrent use. After Close, or after a failed write, they return an
-// error with code closed or storage_failed.
+// All methods are safe for concurrent use. After Close they return an error with code closed, after a failed
+// write storage_failed, or unavailable for what was surely not done and outcome_unknown for what may be.
 type Engine interface {
 	// Put stores tasks, all or none, in order. Receipts correspond to tasks by index.
 	// Errors: queue_full, storage_full, run_conflict (a dense task of a sealed run beyond its total).
@@ -34,7 +34,8 @@ type Engine interface {
 	// Nack gives leases back. errs as in Ack.
 	Nack(ctx context.Context, nacks []Nack) (errs []error, err error)
 
-	// Extend moves deadlines. It does not wait for a sync. errs as in Ack.
+	// Extend moves deadlines. On a disk it does not wait for a sync; an engine of several machines waits until
+	// they agree. errs as in Ack.
 	Extend(ctx context.Context, extends []Extend) (errs []error, err error)
 
 	// Stats tells what the engine has done since it was opened.
@@ -103,7 +104,8 @@ type Waits interface {
 	// AckWait is Ack of one lease, and waits in the same way for room for its result and follow-ups.
 	// The caller extends the lease meanwhile; a lease that ends is told as lease_lost when there is room.
 	AckWait(ctx context.Context, ack Ack, wait time.Duration) error
-	// Held tells how much a queue holds, and never waits for the disk: what is not durable yet counts.
+	// Held tells how much a queue holds. On a disk it never waits, and what is not durable yet counts; an engine
+	// of several machines waits until they agree.
 	// A queue that is not there holds nothing.
 	Held(ctx context.Context, queue string) (Held, error)
 	// AwaitIdle waits up to wait (negative is for ever) until nothing in the queue is delayed, ready or

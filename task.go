@@ -28,7 +28,7 @@ type Task struct {
 	N     uint32 // position in Run, from 0; only with Dense
 	Dense bool   // N is meant, and the run's interval sets remember it for ever
 
-	Priority    Priority      // 0 means PriorityDefault; see Level
+	Priority    Priority      // 1 to 9 (highest), or Lowest; 0 means PriorityDefault
 	Delay       time.Duration // not handed out before this has passed
 	TTL         time.Duration // goes dead (expired) when not leased by then; 0 never
 	Attempts    int           // most tries, 1..MaxAttempts; 0 means the queue's setting, then DefaultAttempts
@@ -71,22 +71,32 @@ func ParseDenseID(id string) (run string, n uint32, ok bool) {
 	return id[:i], uint32(v), true
 }
 
-// A Priority is a task's level plus one, so that its zero value means "not said". Levels are strict:
-// a queue hands out nothing of a level while a higher one has a ready task.
-type Priority uint8
+// A Priority is a level from 1 to 9 (highest), or Lowest for level 0; zero means PriorityDefault. Levels are strict: a
+// queue hands out nothing of a level while a higher one has a ready task.
+type Priority int8
 
-// PriorityDefault is level 4.
-const PriorityDefault = Priority(5)
+const (
+	PriorityDefault Priority = 4  // what zero means
+	Lowest          Priority = -1 // level 0, below level 1
+)
 
-// Level makes the Priority of level 0 (lowest) to 9 (highest).
-func Level(level int) Priority { return Priority(level + 1) }
-
-// Level returns 0 to 9; a Priority not said is 4.
-func (p Priority) Level() int {
-	if p == 0 {
-		p = PriorityDefault
+// Level makes the Priority of level 0 (lowest) to 9 (highest). A Broker refuses any other level.
+func Level(level int) Priority {
+	if level == 0 {
+		return Lowest
 	}
-	return int(p) - 1
+	return Priority(max(-2, min(level, 10))) // what is out of bounds stays so
+}
+
+// Level returns 0 to 9.
+func (p Priority) Level() int {
+	switch p {
+	case 0:
+		return int(PriorityDefault)
+	case Lowest:
+		return 0
+	}
+	return int(p)
 }
 
 // A Receipt answers one task of a put.
@@ -170,13 +180,16 @@ type Ack struct {
 	Checked Schema
 }
 
+// AtOnce is the Delay of a Nack whose task is ready again without one.
+const AtOnce time.Duration = -1
+
 // A Nack ends a lease without the work done.
 type Nack struct {
 	Token  Token
-	Delay  time.Duration // until it is ready again; negative means the engine's backoff by attempt
+	Delay  time.Duration // until it is ready again; 0 means the queue's backoff by attempt, AtOnce none
 	Reason string        // for people; kept with a dead task, at most MaxReason bytes
 	Dead   bool          // straight to dead (nacked)
-	Undone bool          // back to its old place at once, the attempt not counted
+	Undone bool          // back to its old place, the attempt not counted: at once, or after a Delay above 0
 }
 
 // An Extend moves the deadline of a lease to Lease from now.

@@ -24,10 +24,11 @@ import (
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
-	"github.com/glassq/glassq/internal/web"
+	"github.com/glassq/glassq/internal/door"
+	httpdoor "github.com/glassq/glassq/internal/door/http"
 )
 
-func openStore(t testing.TB) glassq.Store {
+func openStore(t testing.TB) *broker.Broker {
 	t.Helper()
 	e, err := disk.Open("mem:", disk.Options{})
 	if err != nil {
@@ -50,7 +51,7 @@ func dial(t testing.TB, url string, opt client.Options) *client.Client {
 // pair is a client of a server over a fresh store.
 func pair(t testing.TB) *client.Client {
 	t.Helper()
-	srv := httptest.NewServer(web.New(openStore(t), web.Options{}))
+	srv := httptest.NewServer(httpdoor.New(openStore(t), httpdoor.Options{}))
 	t.Cleanup(srv.Close)
 	return dial(t, srv.URL, client.Options{})
 }
@@ -119,7 +120,7 @@ func TestTasks(t *testing.T) {
 	if err != nil || run.Books.Failed != 1 {
 		t.Errorf("Run = %+v, %v; want one failed", run, err)
 	}
-	if errs, err = c.Nack(ctx, []glassq.Nack{{Token: leases[0].Token(), Delay: -1, Dead: true, Reason: "no"}}); err != nil || errs[0] != nil {
+	if errs, err = c.Nack(ctx, []glassq.Nack{{Token: leases[0].Token(), Dead: true, Reason: "no"}}); err != nil || errs[0] != nil {
 		t.Errorf("Nack = %v, %v", errs, err)
 	}
 	dead, next, err := c.Peek(ctx, "a", glassq.Dead, 0, 10)
@@ -135,7 +136,7 @@ func TestTasks(t *testing.T) {
 }
 
 func TestPutSplits(t *testing.T) {
-	srv := httptest.NewServer(web.New(openStore(t), web.Options{MaxBody: 1000}))
+	srv := httptest.NewServer(httpdoor.New(broker.New(openStore(t), glassq.Limits{MaxBody: 1000}), httpdoor.Options{}))
 	defer srv.Close()
 	c := dial(t, srv.URL, client.Options{})
 	tasks := make([]glassq.Task, 2*glassq.MaxBatch+5)
@@ -261,7 +262,7 @@ func TestUnreachable(t *testing.T) {
 
 // TestRetry: 503 is repeated until the server is back; the answer of the last try counts.
 func TestRetry(t *testing.T) {
-	door := web.New(openStore(t), web.Options{})
+	door := httpdoor.New(openStore(t), httpdoor.Options{})
 	var tries atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch tries.Add(1) {
@@ -281,7 +282,7 @@ func TestRetry(t *testing.T) {
 }
 
 func TestKey(t *testing.T) {
-	srv := httptest.NewServer(web.New(openStore(t), web.Options{Keys: [][]byte{[]byte("k")}}))
+	srv := httptest.NewServer(httpdoor.New(openStore(t), httpdoor.Options{Frame: door.Frame{Access: door.NewAccess([]byte("k"))}}))
 	defer srv.Close()
 	if _, err := dial(t, srv.URL, client.Options{Key: "k"}).Stats(t.Context()); err != nil {
 		t.Errorf("with the key: %v", err)
@@ -293,7 +294,7 @@ func TestKey(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	srv := httptest.NewUnstartedServer(web.New(openStore(t), web.Options{}))
+	srv := httptest.NewUnstartedServer(httpdoor.New(openStore(t), httpdoor.Options{}))
 	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	srv.StartTLS()
 	defer srv.Close()
@@ -363,7 +364,7 @@ func Example() {
 		return
 	}
 	defer engine.Close()
-	server := httptest.NewServer(web.New(broker.New(engine, glassq.Limits{}), web.Options{}))
+	server := httptest.NewServer(httpdoor.New(broker.New(engine, glassq.Limits{}), httpdoor.Options{}))
 	defer server.Close()
 
 	c, err := client.New(server.URL, client.Options{})
@@ -412,7 +413,7 @@ func BenchmarkPut1000(b *testing.B) {
 // TestLostAnswer: when the connection breaks after a put was sent, its outcome is unknown, and a client that
 // repeats gives the same ids again, so the server stores nothing twice. Without a connection nothing was done.
 func TestLostAnswer(t *testing.T) {
-	door := web.New(openStore(t), web.Options{})
+	door := httpdoor.New(openStore(t), httpdoor.Options{})
 	var bodies [][]byte
 	lossy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)

@@ -76,7 +76,7 @@ func resultEnvelope(w *world) {
 	named := glassq.Task{Queue: "q", ID: "mine", Run: "r", Body: []byte("named")}
 	position := dense("q", "r", 8)[7]
 	rec := w.put(named, position, glassq.Task{Queue: "q", Body: []byte("plain")})
-	w.nack(glassq.Nack{Token: w.one("q").Token()})
+	w.nack(glassq.Nack{Token: w.one("q").Token(), Delay: glassq.AtOnce})
 	for _, l := range w.reserve("q", 3) {
 		a := withResult(&l, glassq.OK, "of "+string(l.Body))
 		// What a worker claims about the task does not count.

@@ -32,7 +32,7 @@ func attemptsByNack(w *world) {
 		if l.Attempt != attempt {
 			w.Fatalf("attempt = %d; want %d", l.Attempt, attempt)
 		}
-		w.nack(glassq.Nack{Token: l.Token(), Delay: 0, Reason: "again"})
+		w.nack(glassq.Nack{Token: l.Token(), Delay: glassq.AtOnce, Reason: "again"})
 	}
 	dead := glassq.Books{Put: 1, Dead: glassq.DeadCounts{Attempts: 1}}
 	w.books("q", dead)
@@ -64,14 +64,14 @@ func attemptsOfQueue(w *world) {
 	w.put(tasks("p", "default")...)
 	for range 2 {
 		for _, l := range w.reserve("q", 2) {
-			w.nack(glassq.Nack{Token: l.Token()})
+			w.nack(glassq.Nack{Token: l.Token(), Delay: glassq.AtOnce})
 		}
 	}
 	w.want("q", "its own")
 	w.held("q", 0, 0, 1, 1)
 	for range glassq.DefaultAttempts {
 		w.held("p", 0, 1, 0, 0)
-		w.nack(glassq.Nack{Token: w.one("p").Token()})
+		w.nack(glassq.Nack{Token: w.one("p").Token(), Delay: glassq.AtOnce})
 	}
 	w.held("p", 0, 0, 0, 1)
 }
@@ -95,7 +95,7 @@ func redrive(w *world) {
 	w.put(ts...)
 	w.setRun("r", glassq.RunChange{Sealed: true, Total: 4})
 	for i, l := range w.reserve("q", 4) {
-		w.nack(glassq.Nack{Token: l.Token(), Dead: i%2 == 0})
+		w.nack(glassq.Nack{Token: l.Token(), Delay: glassq.AtOnce, Dead: i%2 == 0})
 	}
 	dead := glassq.Books{Put: 4, Dead: glassq.DeadCounts{Attempts: 2, Nacked: 2}}
 	w.books("q", dead)

@@ -14,6 +14,7 @@ func deliveryLaws() []law {
 		{"P2 a nack with a delay comes back after it", nackDelay},
 		{"P2 a nack without a delay backs off by attempt", nackBackoff},
 		{"P2 an undone task returns to its place, the attempt not counted", undone},
+		{"P2 an undone task with a delay waits for it, the attempt not counted", putOff},
 		{"P2 an extension moves the deadline", extension},
 		{"P2 the lease is the reserve's, else the task's, else the default", leaseLengths},
 	}
@@ -74,7 +75,7 @@ func nackDelay(w *world) {
 	if l.Attempt != 2 {
 		w.Errorf("attempt after a nack = %d; want 2", l.Attempt)
 	}
-	w.nack(glassq.Nack{Token: l.Token()})
+	w.nack(glassq.Nack{Token: l.Token(), Delay: glassq.AtOnce})
 	if l = w.one("q"); l.Attempt != 3 {
 		w.Errorf("attempt after a nack with delay 0 = %d; want 3, at once", l.Attempt)
 	}
@@ -87,7 +88,7 @@ func nackBackoff(w *world) {
 		if l.Attempt != attempt {
 			w.Fatalf("attempt = %d; want %d", l.Attempt, attempt)
 		}
-		w.nack(glassq.Nack{Token: l.Token(), Delay: -1})
+		w.nack(glassq.Nack{Token: l.Token()})
 		w.comesIn(min(time.Second<<(attempt-1), 10*time.Minute))
 	}
 }
@@ -115,6 +116,30 @@ func undone(w *world) {
 	}
 	w.want("q", "a", "b", "c")
 	w.books("q", glassq.Books{Put: 3})
+}
+
+func putOff(w *world) {
+	ts := tasks("q", "a", "b")
+	for i := range ts {
+		ts[i].Attempts = 1
+	}
+	w.put(ts...)
+	for range 3 {
+		l := w.one("q")
+		if string(l.Body) != "a" || l.Attempt != 1 {
+			w.Fatalf("leased %s, attempt %d; want a, 1", l.Body, l.Attempt)
+		}
+		w.nack(glassq.Nack{Token: l.Token(), Undone: true, Delay: 5 * time.Second})
+		other := w.one("q")
+		if string(other.Body) != "b" {
+			w.Fatalf("leased %s while a waits; want b", other.Body)
+		}
+		w.nack(glassq.Nack{Token: other.Token(), Undone: true, Delay: 8 * time.Second})
+		w.comesIn(5 * time.Second)
+		time.Sleep(3 * time.Second) // b is there too
+	}
+	w.want("q", "a", "b")
+	w.books("q", glassq.Books{Put: 2})
 }
 
 func extension(w *world) {

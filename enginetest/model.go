@@ -184,6 +184,9 @@ func (m *model) nack(t *modelTask, n *glassq.Nack, now time.Time) {
 		m.ended = append(m.ended, endedLease{t.lease, now})
 		t.attempt--
 		t.state, t.undone, t.notBefore = glassq.Ready, now, time.Time{}
+		if n.Delay > 0 {
+			t.notBefore = now.Add(n.Delay)
+		}
 		m.expire(t, now)
 	case n.Dead:
 		m.ended = append(m.ended, endedLease{t.lease, now})

@@ -99,7 +99,7 @@ func oldPlace(w *world) {
 	// b comes back by a nack, d by undone, a by its expiry; c stays out.
 	w.ok("Extend c", w.tryExtend(ls[2].Token(), time.Hour))
 	w.nack(glassq.Nack{Token: ls[3].Token(), Undone: true})
-	w.nack(glassq.Nack{Token: ls[1].Token()})
+	w.nack(glassq.Nack{Token: ls[1].Token(), Delay: glassq.AtOnce})
 	w.put(tasks("q", "e")...)
 	time.Sleep(leaseTime + time.Second)
 	w.want("q", "a", "b", "d", "e")

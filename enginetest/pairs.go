@@ -68,12 +68,11 @@ func closeBeside(t *testing.T, callers int, v verb, s glassq.Store) {
 		wg.Go(func() {
 			for n := 0; ; n++ {
 				err := v.call(c)
-				if glassq.CodeOf(err) == glassq.CodeClosed {
-					break
-				}
-				c.check(v, err)
 				if n == 0 {
 					begun <- struct{}{}
+				}
+				if glassq.CodeOf(err) == glassq.CodeClosed || !c.check(v, err) {
+					return
 				}
 				if v.name == "stats" { // it tells what was
 					select {
@@ -135,20 +134,21 @@ func (c *caller) loop(ctx context.Context, v verb) {
 	}
 }
 
-// check reports errors that a verb beside others has no reason to return.
-func (c *caller) check(v verb, err error) {
+// check reports an error that a verb beside others has no reason to return, and whether it had.
+func (c *caller) check(v verb, err error) bool {
 	if err == nil {
-		return
+		return true
 	}
 	switch glassq.CodeOf(err) {
 	case glassq.CodeNotFound, glassq.CodeQueueFull, glassq.CodeRunConflict, glassq.CodeLeaseLost:
+		return true
 	case glassq.CodeBadRequest:
-		if v.name != "drop" { // tasks of the queue are leased
-			c.Errorf("%s = %v", v.name, err)
+		if v.name == "drop" { // tasks of the queue are leased
+			return true
 		}
-	default:
-		c.Errorf("%s = %v", v.name, err)
 	}
+	c.Errorf("%s = %v", v.name, err)
+	return false
 }
 
 // fill has the queue that all share hold tasks in every state, and not too many.
@@ -347,7 +347,7 @@ func (c *caller) nackSome(n glassq.Nack) error {
 }
 
 func (c *caller) nack() error {
-	return c.nackSome(glassq.Nack{Delay: time.Duration(rand.IntN(2)) * moment})
+	return c.nackSome(glassq.Nack{Delay: time.Duration(rand.IntN(3)-1) * moment})
 }
 func (c *caller) nackDead() error   { return c.nackSome(glassq.Nack{Dead: true, Reason: "a reason"}) }
 func (c *caller) nackUndone() error { return c.nackSome(glassq.Nack{Undone: true}) }

@@ -216,12 +216,13 @@ func (k *walker) nackOne() {
 	if t == nil {
 		return
 	}
-	n := glassq.Nack{Token: t.lease}
+	n := glassq.Nack{Token: t.lease, Delay: glassq.AtOnce}
 	switch k.rng.IntN(4) {
 	case 0:
 		n.Undone = true
+		n.Delay = time.Duration(k.rng.IntN(3)) * 1750 * time.Millisecond
 	case 1:
-		n.Delay = -1
+		n.Delay = 0
 	case 2:
 		n.Delay = time.Duration(k.rng.IntN(10))*time.Second + 750*time.Millisecond
 	case 3:

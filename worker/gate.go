@@ -21,11 +21,20 @@ type Gate interface {
 
 // begin returns a task for the handler of s, or nil when there is none or no place for it. w.mu is held.
 func (w *worker) begin(s *slot) *held {
+	if !w.ready.any() || !w.admits() {
+		return nil
+	}
+	h := w.enter(s)
+	if h != nil {
+		w.strain.busy++
+	}
+	return h
+}
+
+// enter returns a task that is ready if the gate has a place for it. w.mu is held.
+func (w *worker) enter(s *slot) *held {
 	if w.opt.Gate == nil {
 		return w.ready.pop()
-	}
-	if !w.ready.any() {
-		return nil
 	}
 	ok, more := w.opt.Gate.Enter(s.i)
 	if !ok {
@@ -52,8 +61,12 @@ func (w *worker) entrance() {
 
 // places is how many tasks can be at work at once.
 func (w *worker) places() int {
-	if w.opt.Gate == nil {
-		return w.opt.Concurrency
+	n := w.opt.Concurrency
+	if w.opt.Gate != nil {
+		n = min(w.opt.Gate.Places(), n)
 	}
-	return min(w.opt.Gate.Places(), w.opt.Concurrency)
+	if w.strain.limit > 0 {
+		n = min(w.strain.limit, n)
+	}
+	return n
 }

@@ -230,7 +230,7 @@ func (s *settler) booked(errs []error) {
 		default:
 			w.opt.Logger.Warn("result refused", "queue", w.opt.Queue, "task", h.lease.TaskID(), "err", err)
 			h.end = endNack
-			h.nack = glassq.Nack{Delay: -1, Reason: "result refused: " + err.Error()}
+			h.nack = glassq.Nack{Reason: "result refused: " + err.Error()}
 			s.given = append(s.given, h)
 			continue
 		}

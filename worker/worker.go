@@ -8,7 +8,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -44,6 +43,10 @@ type Handler interface {
 	Handle(ctx context.Context, l *glassq.Lease, r *Reply) error
 }
 
+// A Shedder is a Handler that keeps something between tasks, such as connections. When the worker lacks files or the
+// like, Shed is called on those that have no task: it gives that back. It is never called beside Handle.
+type Shedder interface{ Shed() }
+
 // A HandlerFunc is a Handler without state of its own.
 type HandlerFunc func(ctx context.Context, l *glassq.Lease, r *Reply) error
 
@@ -68,10 +71,14 @@ type Reply struct {
 
 // A NackError returned by a Handler says how the task is given back.
 type NackError struct {
-	Delay  time.Duration // until it is ready again; negative means the queue's backoff
+	Delay  time.Duration // until it is ready again; 0 means the queue's backoff, glassq.AtOnce none
 	Dead   bool          // straight to dead
-	Undone bool          // back to its old place at once, the attempt not counted
+	Undone bool          // back to its old place, the attempt not counted: at once, or after a Delay above 0
 	Err    error         // the reason, or nil
+
+	// Lack names what the worker itself has too little of, such as "open files"; "" for nothing. The worker takes
+	// fewer tasks at once for a while, and says so. It finds out by itself where Err is of files, memory or disk.
+	Lack string
 }
 
 func (e *NackError) Error() string {
@@ -181,6 +188,7 @@ type worker struct {
 	err     error      // first error of a whole call
 	stats   Stats
 	load    load
+	strain  strain
 	cancel  context.CancelFunc // begins the drain
 }
 
@@ -227,6 +235,7 @@ func (w *worker) run(ctx context.Context, newHandler func(int) Handler) (Stats, 
 	keeper.Wait()
 	close(allOver)
 	timers.Wait()
+	w.stopTimers()
 	return w.stats, w.err
 }
 
@@ -314,7 +323,7 @@ func (w *worker) awaitRoom() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ahead.atLeast(w.places())
-	for !w.stopped && (w.ahead.wants(w.ready.n) == 0 || w.unacked > maxUnacked) {
+	for !w.stopped && (w.ahead.wants(w.ready.n) == 0 || w.unacked > maxUnacked || w.crowded()) {
 		w.room.Wait()
 	}
 	if w.stopped {
@@ -362,6 +371,8 @@ type slot struct {
 	base   context.Context
 	ctx    context.Context
 	cancel context.CancelFunc
+	shed   func() // the handler's Shed; nil when it has none
+	lacks  int    // of strain.lacks, those that shed was called for
 
 	paced      bool // the last task had a due moment and was leased after it
 	late, busy time.Duration
@@ -387,6 +398,9 @@ func (w *worker) handle(base context.Context, i int, hd Handler) {
 		}()
 	}
 	s := &slot{i: i, base: base}
+	if hs, ok := hd.(Shedder); ok {
+		s.shed = hs.Shed
+	}
 	s.ctx, s.cancel = context.WithCancel(base)
 	defer func() { s.cancel() }()
 	for h := w.next(s, nil); h != nil; h = w.next(s, h) {
@@ -406,7 +420,9 @@ func (w *worker) handle(base context.Context, i int, hd Handler) {
 		err := hd.Handle(s.ctx, &h.lease, &h.reply)
 		s.ended = time.Now()
 		s.busy = s.ended.Sub(began)
-		judge(s.ctx, h, err)
+		if judge(s.ctx, h, err); h.lack != "" {
+			w.strained(h)
+		}
 	}
 }
 
@@ -433,13 +449,7 @@ func judge(ctx context.Context, h *held, err error) {
 		h.nack = glassq.Nack{Undone: true}
 		return
 	}
-	h.nack = glassq.Nack{Delay: -1, Reason: err.Error()}
-	if ne, ok := errors.AsType[*NackError](err); ok {
-		h.nack.Delay, h.nack.Dead, h.nack.Undone = ne.Delay, ne.Dead, ne.Undone
-	}
-	if len(h.nack.Reason) > glassq.MaxReason {
-		h.nack.Reason = h.nack.Reason[:glassq.MaxReason]
-	}
+	putBack(h, err)
 }
 
 // next hands in the lease that a handler has ended, if any, and returns the next one, or nil when
@@ -450,6 +460,7 @@ func (w *worker) next(s *slot, prev *held) *held {
 	if prev != nil {
 		w.ahead.none = false
 		w.load.add(s.paced, s.late, s.busy)
+		w.strain.leave(prev)
 		prev.cancel = nil
 		if prev.lost {
 			w.drop(prev)
@@ -465,7 +476,14 @@ func (w *worker) next(s *slot, prev *held) *held {
 	for h == nil && !w.stopped {
 		s.waited = true
 		w.room.Signal()
-		w.work.Wait()
+		if s.shed != nil && s.lacks != w.strain.lacks {
+			s.lacks = w.strain.lacks
+			w.mu.Unlock()
+			s.shed()
+			w.mu.Lock()
+		} else {
+			w.work.Wait()
+		}
 		h = w.begin(s)
 	}
 	if w.ready.n <= w.ahead.n/2 {

@@ -123,16 +123,28 @@ func (q *memQueue) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error)
 		}
 		delete(q.leases, n.Token.Number)
 		q.nacks = append(q.nacks, n)
-		if n.Undone {
+		switch {
+		case n.Undone && n.Delay > 0:
+			time.AfterFunc(n.Delay, func() {
+				q.mu.Lock()
+				defer q.mu.Unlock()
+				q.giveBack(l.task)
+			})
+		case n.Undone:
 			back = append(back, l.task)
 		}
 	}
 	if len(back) > 0 {
-		q.ready = append(back, q.ready...)
-		close(q.changed)
-		q.changed = make(chan struct{})
+		q.giveBack(back...)
 	}
 	return errs, nil
+}
+
+// giveBack makes tasks ready again. q.mu is held.
+func (q *memQueue) giveBack(tasks ...glassq.Task) {
+	q.ready = append(tasks, q.ready...)
+	close(q.changed)
+	q.changed = make(chan struct{})
 }
 
 func (q *memQueue) Extend(_ context.Context, extends []glassq.Extend) ([]error, error) {
@@ -310,7 +322,7 @@ func TestErrorsAreNacks(t *testing.T) {
 		if want := (Stats{Done: 2, OK: 1, Failed: 1, Nacked: 2}); err != nil || stats != want {
 			t.Errorf("Run = %+v, %v; want %+v", stats, err, want)
 		}
-		if len(q.nacks) != 2 || q.nacks[0].Delay >= 0 || q.nacks[0].Reason != "boom" || !q.nacks[1].Dead || q.nacks[1].Reason != "hopeless" {
+		if len(q.nacks) != 2 || q.nacks[0].Delay != 0 || q.nacks[0].Reason != "boom" || !q.nacks[1].Dead || q.nacks[1].Reason != "hopeless" {
 			t.Errorf("nacks = %+v", q.nacks)
 		}
 		if len(q.results) != 1 || q.put != 1 {

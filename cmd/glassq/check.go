@@ -16,10 +16,11 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/check"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/door"
+	httpdoor "github.com/glassq/glassq/internal/door/http"
+	"github.com/glassq/glassq/internal/door/manager"
+	"github.com/glassq/glassq/internal/door/memcache"
 	"github.com/glassq/glassq/internal/stores"
-	"github.com/glassq/glassq/internal/web"
-	"github.com/glassq/glassq/internal/wire/manager"
-	"github.com/glassq/glassq/internal/wire/memcache"
 	"github.com/spf13/cobra"
 )
 
@@ -153,12 +154,12 @@ func (r *checkRig) Start(watch func(glassq.Store) glassq.Store) error {
 	}
 	r.store, r.stop, r.failed = store, stop, make(chan error, 3) // as many as doors
 	broker := store.Broker
-	err = r.open(ctx, &r.http, web.New(broker, web.Options{}).Run)
+	err = r.open(ctx, &r.http, httpdoor.New(broker, httpdoor.Options{}).Run)
 	if err == nil {
-		err = r.open(ctx, &r.memcached, memcache.New(broker, memcache.Options{}).Run)
+		err = r.open(ctx, &r.memcached, memcache.New(broker, door.Frame{}).Run)
 	}
 	if err == nil {
-		err = r.open(ctx, &r.manager, manager.New(broker, manager.Options{Keys: [][]byte{[]byte(checkKey)}}).Run)
+		err = r.open(ctx, &r.manager, manager.New(broker, manager.Options{Frame: door.Frame{Access: door.NewAccess([]byte(checkKey))}}).Run)
 	}
 	if err != nil {
 		return errors.Join(err, r.Stop())

@@ -233,7 +233,7 @@ var goVerbs = []struct {
 	}},
 	{"text", func(q goClient, n string) error { return q.across(n, doorText) }},
 	{"wait", func(q goClient, n string) error {
-		return errors.Join(q.put(n+"/delay=300", "late"), q.gets(n, "-"), q.gets(n+"/t=2500", "late"))
+		return errors.Join(q.put(n+"/delay=2000", "late"), q.gets(n, "-"), q.gets(n+"/t=15000", "late"))
 	}},
 	{"wait-ends", func(q goClient, n string) error { return q.gets(n+"/t=200", "-") }},
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
@@ -212,7 +211,7 @@ func wantDrained(t *testing.T, c *client.Client, n int) {
 	t.Helper()
 	ids := map[string]bool{}
 	for taken := 0; taken < n; {
-		leases, err := c.Reserve(t.Context(), glassq.Reserve{Queue: glassq.DefaultResults, Max: 1000, Wait: time.Minute, Take: true})
+		leases, err := c.Reserve(t.Context(), glassq.Reserve{Queue: glassq.DefaultResults, Max: 1000, Wait: tooLong, Take: true})
 		if err != nil || len(leases) == 0 {
 			t.Fatalf("Reserve = %d results, %v, after %d; want %d", len(leases), err, taken, n)
 		}
@@ -234,7 +233,7 @@ func wantDrained(t *testing.T, c *client.Client, n int) {
 }
 
 func (s *stock) testKit(t *testing.T) {
-	args := []string{"--door", check.DoorMemcache, "--patience", "20s"}
+	args := []string{"--door", check.DoorMemcache, "--patience", tooLong.String()}
 	var want []string
 	for _, name := range check.Cases(check.DoorMemcache) {
 		if !slices.Contains(s.cannot, name) { // those that fail wait for the whole patience

@@ -58,9 +58,9 @@ for which it waits.`,
 	}
 	f.remote.flags(cmd)
 	f.source.flags(cmd)
+	requestFlags(cmd, &f.source.task, nil)
 	f.pace.flags(cmd)
 	fs := cmd.Flags()
-	fs.DurationVar(&f.source.timeout, "timeout", 0, "time-out of the requests, written into each task")
 	fs.StringToStringVar(&f.headers, "task-header", nil, "headers of the tasks in the queue, name=value, such as traceparent")
 	fs.DurationVar(&f.opt.Lease, "lease", 0, "length of leases of workers that name none; default 60s")
 	fs.BoolVar(&f.wait, "wait", false, "wait for the end of the run, and print its books")
@@ -93,6 +93,11 @@ for which it waits.`,
 		}
 		if f.out != "" && !f.wait || f.strict && !f.wait && !f.pace.asked() {
 			return usagef("--out and --strict are about the end of the run: give --wait too")
+		}
+		if timed, err := f.pace.forDuration(cmd, &f.source); err != nil {
+			return err
+		} else if timed {
+			return usagef("--duration needs --rate here: without one, how many tasks there are depends on how fast they are done, which glassq run knows")
 		}
 		src, done, err := f.source.open(cmd, args, a.in, func(s string) { a.console.say("glassq dispatch: %s", s) })
 		if err != nil {

@@ -81,7 +81,7 @@ func (f *testbed) await(what string, ok func() bool) {
 	f.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for limit := time.After(2 * time.Minute); !ok(); {
+	for limit := time.After(tooLong); !ok(); {
 		select {
 		case <-tick.C:
 		case <-limit:

@@ -6,12 +6,11 @@ import (
 	"log/slog"
 	"net"
 
-	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/door"
-	"github.com/glassq/glassq/internal/web"
-	"github.com/glassq/glassq/internal/wire/manager"
-	"github.com/glassq/glassq/internal/wire/memcache"
+	httpdoor "github.com/glassq/glassq/internal/door/http"
+	"github.com/glassq/glassq/internal/door/manager"
+	"github.com/glassq/glassq/internal/door/memcache"
 )
 
 // An openDoor is one protocol on one address.
@@ -78,10 +77,10 @@ func (all doors) announce(to *console, f *serveFlags, store string) {
 }
 
 // run serves all doors until ctx is done or one of them fails, which ends the others.
-func (all doors) run(ctx context.Context, f *serveFlags, store *broker.Broker, logger *slog.Logger) error {
+func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, logger *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	intake := door.NewIntake(glassq.BodiesInFlight)
+	frame := door.Frame{Access: door.NewAccess(f.keys...), TLS: f.tls, Version: version(), Log: logger}.Filled()
 	ended := make(chan error, len(all))
 	for _, d := range all {
 		var server interface {
@@ -89,14 +88,12 @@ func (all doors) run(ctx context.Context, f *serveFlags, store *broker.Broker, l
 		}
 		switch d.name {
 		case "http":
-			server = web.New(store, web.Options{Keys: f.keys, Hosts: f.hosts, MaxBody: int(f.maxBody), TLS: f.tls,
-				Intake: intake, Version: version(), Logger: logger})
+			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts})
 		case "memcached":
-			server = memcache.New(store, memcache.Options{Keys: f.keys, MaxBody: int(f.maxBody), TLS: f.tls,
-				Intake: intake, Version: version(), Logger: logger})
+			server = memcache.New(broker, frame)
 		case "manager":
-			server = manager.New(store, manager.Options{Keys: f.keys, Strict: f.managerStrict, Queues: f.managerQueues, Delivery: f.delivery,
-				MaxBody: int(f.maxBody), Intake: intake, Logger: logger})
+			server = manager.New(broker, manager.Options{Frame: frame, Strict: f.managerStrict,
+				Queues: f.managerQueues, Delivery: f.delivery})
 		}
 		go func() { ended <- server.Run(ctx, d.ln) }() // all are waited for below
 	}

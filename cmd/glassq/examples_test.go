@@ -105,7 +105,7 @@ func (e *example) run(t *testing.T) {
 		e.produce(t, dir, out)
 	}
 	worker := e.expand(t, dir, out, e.worker)
-	failed, passed := verdicts(t, append([]string{"--door", e.door, "--patience", "20s", "--"}, worker...)...)
+	failed, passed := verdicts(t, append([]string{"--door", e.door, "--patience", tooLong.String(), "--"}, worker...)...)
 	if len(failed) > 0 || !slices.Equal(passed, check.Cases(e.door)) {
 		t.Errorf("%s: passed %v, failed %v", e.dir, passed, failed)
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/glassq/glassq"
 )
@@ -142,14 +143,15 @@ func TestWorkExecTimeout(t *testing.T) {
 		t.Skip("needs ps: Debian package procps")
 	}
 	file := filepath.Join(f.dir, "pid")
-	f.put("r", "x")
-	f.do(0, workOn("r", "exec", "--timeout", "1s", "sh", "-c", "sleep 1000 & echo $! > "+file+"; wait")...)
-	if r := f.results("r")["0"]; r.O.OK != 0 || r.O.Err != "timeout" || !strings.Contains(r.O.Msg, "1s") {
-		t.Errorf("a process that is too slow has the result %+v", r)
-	}
-	pid, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+	var pid []byte
+	for timeout := time.Second; len(pid) == 0; timeout *= 2 { // until the command has come so far as to say who its child is
+		run := "r" + timeout.String()
+		f.put(run, "x")
+		f.do(0, workOn(run, "exec", "--timeout", timeout.String(), "sh", "-c", "sleep 1000 & echo $! > "+file+"; wait")...)
+		if r := f.results(run)["0"]; r.O.OK != 0 || r.O.Err != "timeout" || !strings.Contains(r.O.Msg, timeout.String()) {
+			t.Fatalf("a process that is too slow has the result %+v", r)
+		}
+		pid, _ = os.ReadFile(file)
 	}
 	f.await("the end of what the command started", func() bool {
 		out, err := exec.Command("ps", "-o", "stat=", "-p", strings.TrimSpace(string(pid))).Output()

@@ -17,6 +17,10 @@ import (
 	"time"
 )
 
+// tooLong is how long nothing takes that comes to its end, on whatever machine: only what hangs is waited for
+// so long.
+const tooLong = 2 * time.Minute
+
 // binary is the program under test, built once.
 var binary string
 
@@ -196,8 +200,8 @@ func (p *process) wait() int {
 // ends waits for a process that is to end by itself soon, and returns the exit code.
 func (p *process) ends() int {
 	p.t.Helper()
-	stuck := time.AfterFunc(20*time.Second, func() {
-		p.t.Errorf("%s is still there after 20 s", p.name)
+	stuck := time.AfterFunc(tooLong, func() {
+		p.t.Errorf("%s is still there after %v", p.name, tooLong)
 		p.cmd.Process.Kill()
 	})
 	defer stuck.Stop()

@@ -24,16 +24,14 @@ const usageTemplate = `Usage:{{if .HasAvailableSubCommands}}
 
 Commands:{{range .Commands}}{{if or .IsAvailableCommand (eq .Name "help")}}
   {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{else}}
-  {{.UseLine}}{{end}}{{if .HasAvailableLocalFlags}}
-
-Flags:
-{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+  {{.UseLine}}{{end}}{{flagGroups .LocalFlags}}{{if .HasAvailableInheritedFlags}}
 
 Flags of every command:
 {{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}
 `
 
 func helpFirst(root *cobra.Command) {
+	cobra.AddTemplateFunc("flagGroups", flagGroups)
 	root.SetHelpTemplate(helpTemplate)
 	root.SetUsageTemplate(usageTemplate)
 }

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
@@ -67,7 +66,7 @@ func putText(t *testing.T, c *client.Client, body string) {
 // next takes the next task, which must be body; attempt 0 is any.
 func next(t *testing.T, c *client.Client, body string, attempt int) {
 	t.Helper()
-	l, err := c.Reserve(t.Context(), glassq.Reserve{Queue: "tasks", Wait: 30 * time.Second})
+	l, err := c.Reserve(t.Context(), glassq.Reserve{Queue: "tasks", Wait: tooLong})
 	if err != nil || len(l) != 1 || string(l[0].Body) != body || attempt != 0 && l[0].Attempt != attempt {
 		t.Fatalf("next task = %+v, %v; want %s at attempt %d", l, err, body, attempt)
 	}

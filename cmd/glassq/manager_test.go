@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
@@ -76,7 +75,7 @@ func settled(t *testing.T, c *client.Client, queue string, ok func(glassq.QueueI
 
 func python(t *testing.T, path, addr string, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), tooLong)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env = append(os.Environ(), "MANAGER="+addr, "MANAGER_KEY=secret", "PYTHONDONTWRITEBYTECODE=1")
@@ -157,7 +156,7 @@ func TestManagerKilled(t *testing.T) {
 		}
 		cmd.Process.Kill()
 		cmd.Wait()
-		got, err := c.Reserve(t.Context(), glassq.Reserve{Queue: "tasks", Wait: 30 * time.Second})
+		got, err := c.Reserve(t.Context(), glassq.Reserve{Queue: "tasks", Wait: tooLong})
 		if err != nil || len(got) != 1 || string(got[0].Body) != "x" || got[0].Attempt != 2 {
 			t.Fatalf("%s: after the kill: %+v, %v; want x at attempt 2", path, got, err)
 		}

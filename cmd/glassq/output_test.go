@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/glassq/glassq"
 )
@@ -218,7 +217,7 @@ func TestOutputLists(t *testing.T) {
 			t.Errorf("list of %s ids: %q, %v; want %q", name, text, err, want)
 		}
 		f.do(0, "dispatch", "http://h/{0}", "-n", "6", "--ids", list(name), "--run", name, "--queue", name, "--quiet")
-		leases, err := f.q.Reserve(t.Context(), glassq.Reserve{Queue: name, Max: 10, Wait: time.Second})
+		leases, err := f.q.Reserve(t.Context(), glassq.Reserve{Queue: name, Max: 10, Wait: tooLong})
 		if err != nil {
 			t.Fatal(err)
 		}

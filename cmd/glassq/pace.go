@@ -11,15 +11,17 @@ import (
 
 // paceFlags are a rate for the queue of a run.
 type paceFlags struct {
-	rate    float64
-	stages  string
-	catchup time.Duration
+	rate     float64
+	stages   string
+	catchup  time.Duration
+	duration time.Duration
 }
 
 func (p *paceFlags) flags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.Float64Var(&p.rate, "rate", 0, "hand-outs a second, over all workers together; 0 no limit")
 	fs.StringVar(&p.stages, "stages", "", "`rates` over time, like 0..5000/30s,5000/1m; the last one goes on")
+	fs.DurationVar(&p.duration, "duration", 0, "make tasks of the template for that long, instead of -n; with --rate, as many as that hands out")
 	fs.DurationVar(&p.catchup, "catchup", 0, "how much of its schedule the queue catches up with in a burst when workers were late")
 }
 

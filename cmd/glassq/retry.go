@@ -69,8 +69,8 @@ as tasks of the old run, when all dead tasks of the queue are this run's; nothin
 	d := &f.dispatch
 	d.remote.flags(cmd)
 	d.source.flags(cmd)
+	requestFlags(cmd, &d.source.task, nil)
 	fs := cmd.Flags()
-	fs.DurationVar(&d.source.timeout, "timeout", 0, "time-out of the requests, as it was dispatched")
 	fs.BoolVar(&f.failed, "failed", false, "those whose result is a failure")
 	fs.BoolVar(&f.dead, "dead", false, "those that ended without a result")
 	fs.StringVar(&f.missing, "missing", "", "those that are done and whose results this `file` lacks, of JSON lines or CSV")

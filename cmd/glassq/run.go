@@ -30,6 +30,7 @@ type runFlags struct {
 	source                sourceFlags
 	pace                  paceFlags
 	only                  *dispatch.Positions // nil for all
+	timed                 *timedSource        // nil without --duration, or with a rate
 	fetch                 fetchFlags
 	data, sync, name, out string
 	concurrency           int
@@ -54,7 +55,7 @@ and --json the results are only summed up.`,
 	}
 	f.source.flags(cmd)
 	f.pace.flags(cmd)
-	f.fetch.flags(cmd)
+	requestFlags(cmd, &f.source.task, &f.fetch)
 	fs := cmd.Flags()
 	fs.IntVarP(&f.concurrency, "concurrency", "c", defaultConcurrency, "requests at once")
 	fs.DurationVar(&f.lease, "lease", 10*time.Second, "how long what was in work waits after a crash")
@@ -68,6 +69,10 @@ and --json the results are only summed up.`,
 	cpu := profileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := f.check(); err != nil {
+			return err
+		}
+		timed, err := f.pace.forDuration(cmd, &f.source)
+		if err != nil {
 			return err
 		}
 		src, done, err := f.source.open(cmd, args, a.in, func(s string) { a.console.say("glassq run: %s", s) })
@@ -87,6 +92,10 @@ and --json the results are only summed up.`,
 		}
 		defer stop()
 		tune()
+		if timed {
+			f.timed = newTimedSource(src, f.pace.duration, f.concurrency)
+			src = f.timed
+		}
 		return a.run(&f, src)
 	}
 	return cmd
@@ -309,6 +318,9 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 	drained := make(chan struct{})
 	var putErr, workErr, takeErr error // of the goroutines; read after Wait
 	var makers, takers sync.WaitGroup
+	if j.f.timed != nil {
+		j.f.timed.over = working.Done()
+	}
 	makers.Go(func() {
 		j.put, putErr = dispatch.Run(working, j.store, dispatch.Options{
 			Source: j.src, Run: j.f.name, Only: j.f.only, Parallel: 1, Notify: say,
@@ -318,9 +330,13 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 		}
 	})
 	makers.Go(func() {
+		handler := j.fetcher.Handler
+		if j.f.timed != nil {
+			handler = j.f.timed.handler(handler)
+		}
 		j.done, workErr = worker.Run(working, j.store, worker.Options{
 			Concurrency: j.f.concurrency, Lease: j.f.lease, Done: drained, Logger: j.a.console.logger(),
-		}, j.fetcher.Handler)
+		}, handler)
 		if workErr != nil {
 			halt(workErr)
 		}

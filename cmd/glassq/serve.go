@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -17,8 +16,9 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/door/manager"
 	"github.com/glassq/glassq/internal/stores"
-	"github.com/glassq/glassq/internal/wire/manager"
 	"github.com/spf13/cobra"
 )
 
@@ -170,16 +170,11 @@ func (f *serveFlags) certificate() error {
 	if f.tlsCert == "" || f.tlsKey == "" {
 		return usagef("--tls-cert and --tls-key go together")
 	}
-	cert, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
+	conf, names, err := door.LoadTLS(f.tlsCert, f.tlsKey)
 	if err != nil {
-		return usagef("read the certificate: %w", err)
+		return usagef("%w", err)
 	}
-	leaf, err := x509.ParseCertificate(cert.Certificate[0])
-	if err != nil {
-		return usagef("read the certificate: %w", err)
-	}
-	f.hosts = append(f.hosts, leaf.DNSNames...)
-	f.tls = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	f.tls, f.hosts = conf, append(f.hosts, names...)
 	return nil
 }
 

@@ -5,10 +5,10 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // sourceFlags say what tasks are made of.
@@ -17,20 +17,21 @@ type sourceFlags struct {
 	numbers  string
 	file     string
 	format   string
-	method   string
-	header   []string
-	body     string
-	timeout  time.Duration // of a request; dispatch alone has a flag for it
+	task     taskFlags
 	ids      string
 	skipBad  bool
 	renumber bool
+	comments bool
+	null     bool
 	hasCount bool
-	hasBody  bool
 	skipped  uint64
 }
 
 func (s *sourceFlags) flags(cmd *cobra.Command) {
-	f := cmd.Flags()
+	heading(cmd, headTasks, s.table)
+}
+
+func (s *sourceFlags) table(f *pflag.FlagSet) {
 	f.Uint64VarP(&s.count, "count", "n", 0, "how many tasks to make of the template, {0} from 0 on")
 	f.StringVar(&s.numbers, "range", "", "numbers for {0}, like 100..199")
 	f.StringVar(&s.file, "file", "", "`file` with a task on each line; - is standard input")
@@ -38,62 +39,37 @@ func (s *sourceFlags) flags(cmd *cobra.Command) {
 	f.StringVar(&s.ids, "ids", "", "`file` with ids, <run>/<n> on each line: only those positions of the source are put")
 	f.BoolVar(&s.skipBad, "skip-bad", false, "name, count and pass over lines that cannot be read, instead of stopping")
 	f.BoolVar(&s.renumber, "renumber", false, "replace ids that lines of ndjson have by positions of the run")
-	f.StringVar(&s.method, "method", "", "method of the requests")
-	f.StringArrayVar(&s.header, "header", nil, "header of the requests, 'Name: value'; may be repeated, and be a template")
-	f.StringVar(&s.body, "body", "", "body of the requests, a template")
-}
-
-// request is what the flags make of a URL, nil for nothing.
-func (s *sourceFlags) request() (*dispatch.Request, error) {
-	if s.method == "" && len(s.header) == 0 && !s.hasBody && s.timeout == 0 {
-		return nil, nil
-	}
-	r := &dispatch.Request{Method: s.method, Timeout: s.timeout}
-	if s.timeout < 0 {
-		return nil, usagef("--timeout %v is negative", s.timeout)
-	}
-	if s.method != "" {
-		if err := dispatch.CheckMethod(s.method); err != nil {
-			return nil, err
-		}
-	}
-	for _, text := range s.header {
-		f, err := dispatch.ParseField(text)
-		if err != nil {
-			return nil, err
-		}
-		r.Header = append(r.Header, f)
-	}
-	if s.hasBody {
-		t, err := dispatch.ParseTemplate(s.body)
-		if err != nil {
-			return nil, err
-		}
-		r.Body = t
-	}
-	return r, nil
+	f.BoolVar(&s.comments, "comments", false, "skip lines that begin with # or //, and those of blanks alone")
+	f.BoolVarP(&s.null, "null", "0", false, "a byte 0 ends each line, as find -print0 writes them")
 }
 
 // open makes the source; the caller must call done. Skipped lines are told to say.
 func (s *sourceFlags) open(cmd *cobra.Command, args []string, stdin *os.File, say func(string)) (src dispatch.Source, done func(), err error) {
 	done = func() {}
-	s.hasCount, s.hasBody = cmd.Flags().Changed("count"), cmd.Flags().Changed("body")
+	s.hasCount, s.task.hasBody = cmd.Flags().Changed("count"), cmd.Flags().Changed("body")
 	var tmpl *dispatch.Template
 	if len(args) > 0 {
 		if tmpl, err = dispatch.ParseTemplate(args[0]); err != nil {
 			return nil, done, usagef("%w", err)
 		}
 	}
-	req, err := s.request()
+	numbered := s.hasCount || s.numbers != ""
+	free := stdin // for a body
+	if !numbered && (s.file == "" || s.file == "-") {
+		free = nil
+	}
+	req, err := s.task.request(free)
 	if err != nil {
 		return nil, done, usagef("%w", err)
 	}
 	switch {
-	case s.hasCount && s.numbers != "" || s.file != "" && (s.hasCount || s.numbers != ""):
+	case s.hasCount && s.numbers != "" || s.file != "" && numbered:
 		return nil, done, usagef("take one of -n, --range and --file")
-	case s.format != "" && (s.hasCount || s.numbers != ""):
+	case (s.comments || s.null) && numbered:
+		return nil, done, usagef("--comments and --null are about the lines of a file; with -n or --range there are none")
+	case s.format != "" && numbered:
 		return nil, done, usagef("--format %s is about the lines of a file; with -n or --range there are none", s.format)
-	case s.hasCount || s.numbers != "":
+	case numbered:
 		src, err = s.counter(tmpl, req)
 	case tmpl != nil && s.file == "" && !tmpl.UsesLine():
 		return nil, done, usagef("say how many: -n 1000, or --range 100..199; or --file F with {line} in the template")
@@ -124,7 +100,8 @@ func (s *sourceFlags) counter(t *dispatch.Template, req *dispatch.Request) (disp
 const shownBad = 10
 
 func (s *sourceFlags) lines(t *dispatch.Template, req *dispatch.Request, stdin *os.File, say func(string)) (dispatch.Source, func(), error) {
-	opt := dispatch.LineOptions{Format: dispatch.Format(s.format), Template: t, Request: req, Renumber: s.renumber}
+	opt := dispatch.LineOptions{Format: dispatch.Format(s.format), Template: t, Request: req, Renumber: s.renumber,
+		Comments: s.comments, NUL: s.null}
 	if opt.Format == "" {
 		opt.Format = formatOf(s.file)
 	}

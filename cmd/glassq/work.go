@@ -20,6 +20,7 @@ const defaultConcurrency = 64
 type workFlags struct {
 	remote    remote
 	untilDone string
+	strict    bool
 	quiet     bool
 	json      bool
 	opt       worker.Options
@@ -34,6 +35,7 @@ func (f *workFlags) flags(cmd *cobra.Command, concurrency int, what string) {
 	fs.DurationVar(&f.opt.Lease, "lease", 10*time.Second, "length of leases; they are extended while the work lasts")
 	fs.DurationVar(&f.opt.Drain, "drain", 25*time.Second, "grace for what is under way when stopped")
 	fs.StringVar(&f.untilDone, "until-done", "", "end when this `run` is complete; it may not exist yet")
+	fs.BoolVar(&f.strict, "strict", false, "with --until-done: exit 4 when tasks of the run failed or are dead")
 	fs.BoolVar(&f.quiet, "quiet", false, "no lines but of errors")
 	fs.BoolVar(&f.json, "json", false, "print at the end what was done as JSON")
 }
@@ -79,6 +81,9 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 	if err := checkLease(f.opt.Lease); err != nil {
 		return err
 	}
+	if f.strict && f.untilDone == "" {
+		return usagef("--strict is about the end of a run: give --until-done too")
+	}
 	q, err := a.open(cmd, &f.remote, -1)
 	if err != nil {
 		return err
@@ -91,6 +96,7 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 	defer end(nil)
 	f.opt.Logger = a.console.logger()
 	var waiting sync.WaitGroup
+	var unfit uint64 // tasks of the run that failed or are dead; to be read after Wait
 	if f.untilDone != "" {
 		if err := glassq.CheckName(f.untilDone); err != nil {
 			return err
@@ -98,10 +104,12 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 		done := make(chan struct{})
 		f.opt.Done = done
 		waiting.Go(func() {
-			if _, err := q.AwaitRun(ctx, f.untilDone, glassq.PhaseComplete, -1); err != nil {
+			r, err := q.AwaitRun(ctx, f.untilDone, glassq.PhaseComplete, -1)
+			if err != nil {
 				end(err)
 				return
 			}
+			unfit = r.Books.Failed + r.Books.Dead.Sum()
 			close(done)
 		})
 	}
@@ -144,6 +152,8 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 	switch {
 	case err != nil:
 		return f.remote.absent(err)
+	case cause == nil && f.strict && unfit > 0:
+		return exit(exitStrict)
 	case cause == nil || isInterrupted(cause) && f.untilDone == "":
 		return nil // it has no end of its own
 	case isInterrupted(cause):

@@ -30,53 +30,6 @@ type fetchFlags struct {
 	size        string
 }
 
-func (f *fetchFlags) flags(cmd *cobra.Command) {
-	f.maxAnswer, f.captureText = 10<<20, 8<<10
-	fs := cmd.Flags()
-	f.set = fs
-	fs.StringVar(&f.profile, "profile", fetch.ProfileMeasure, "measure: one request per task, the answer as it is; fetch: retries, redirects, decoding, and the guard")
-	fs.StringVar(&f.opt.Engine, "engine", fetch.EngineAuto, "HTTP engine: auto, fast or std")
-	fs.DurationVar(&f.opt.Timeout, "timeout", 30*time.Second, "most time for a try, connecting and redirects included")
-	fs.DurationVar(&f.opt.ConnectTimeout, "connect-timeout", 10*time.Second, "most time to connect")
-	fs.BoolVar(&f.keepAlive, "keep-alive", true, "use connections again")
-	fs.BoolVar(&f.opt.HTTP2, "http2", false, "offer HTTP/2 to https targets")
-	fs.StringVar(&f.opt.Proxy, "proxy", "", "`URL` of a proxy, http, https or socks5; the environment is not asked")
-	fs.StringArrayVar(&f.opt.ConnectTo, "connect-to", nil, "`host:port:otherhost:otherport`: connect there instead; parts may be empty, may be repeated")
-	fs.StringVar(&f.opt.UserAgent, "user-agent", "", "User-Agent of requests that have none of their own")
-	fs.Var(&f.maxAnswer, "max-answer", "largest body of an answer, as it comes and decoded")
-	fs.BoolVar(&f.opt.Phases, "phases", false, "tell the times of the phases: member ph")
-
-	fs.IntVar(&f.opt.Retries, "retries", 0, "further tries of a request that got no answer or a status of --retry-on; 3 with --profile fetch")
-	fs.StringVar(&f.retryOn, "retry-on", "", "`statuses` to try again, like 429,5xx; 408,429,500,502-504 with --profile fetch")
-	fs.BoolVar(&f.opt.RetryUnsafe, "retry-unsafe", false, "try POST and the like again, too, when the target may have acted on it")
-	fs.DurationVar(&f.opt.Backoff, "backoff", 0, "before the first retry, then doubled; 0 means 100ms, and 500ms with --profile fetch")
-	fs.DurationVar(&f.opt.BackoffMax, "backoff-max", time.Minute, "most time before a retry; a longer Retry-After ends the tries")
-	fs.IntVar(&f.opt.Redirects, "redirects", 0, "most redirects to follow; 10 with --profile fetch")
-	fs.BoolVar(&f.opt.Decode, "decode", false, "ask for gzip, deflate, br and zstd, and unpack; on with --profile fetch")
-
-	fs.BoolVar(&f.opt.Guard, "guard", false, "connect to public addresses only; on with --profile fetch")
-	fs.StringArrayVar(&f.opt.AllowCIDR, "allow-cidr", nil, "`range` of addresses that the guard lets pass; may be repeated")
-	fs.StringArrayVar(&f.opt.DenyCIDR, "deny-cidr", nil, "`range` of addresses never to connect to, with the guard or without; may be repeated")
-	fs.StringArrayVar(&f.opt.AllowHost, "allow-host", nil, "`host`, or a domain like *.example.com, that may be asked, and no other; may be repeated")
-
-	fs.StringVar(&f.opt.CAFile, "target-ca", "", "PEM `file` of further roots for https targets")
-	fs.StringVar(&f.opt.CertFile, "target-cert", "", "PEM `file` of a client certificate for https targets, with --target-key")
-	fs.StringVar(&f.opt.KeyFile, "target-key", "", "PEM `file` of its key")
-	fs.StringVar(&f.opt.ServerName, "target-name", "", "`name` that the certificate of https targets has, instead of the URL's host")
-	fs.BoolVar(&f.opt.Insecure, "target-insecure", false, "accept any certificate of https targets")
-
-	fs.StringVar(&f.status, "expect-status", "", "`statuses` that are success; default 200-399")
-	fs.StringArrayVar(&f.opt.Rules.Contains, "expect-body", nil, "`text` that the body must have; may be repeated")
-	fs.StringVar(&f.match, "expect-match", "", "`regular expression` that the body must match")
-	fs.StringVar(&f.sum, "expect-sha256", "", "SHA-256 that the body must have, in `hex`")
-	fs.StringVar(&f.size, "expect-size", "", "`bytes` that the body must have, like 512, 1.. or 1..4096")
-	fs.DurationVar(&f.opt.Rules.MaxTime, "expect-time", 0, "most time for a success; 0 for any")
-
-	fs.StringVar(&f.opt.Capture, "save", fetch.CaptureOff, "bodies: off, hash, text (the first --save-text bytes) or file (in --save-dir)")
-	fs.StringVar(&f.opt.CaptureDir, "save-dir", "", "`folder` for bodies; each is kept once, named for its SHA-256")
-	fs.Var(&f.captureText, "save-text", "bytes of the body in the result, with --save text")
-}
-
 // settle fills in what the profile says and was not given, and reads what is a text on the command line.
 func (f *fetchFlags) settle() (err error) {
 	base, err := fetch.Profile(f.profile)
@@ -92,6 +45,9 @@ func (f *fetchFlags) settle() (err error) {
 	}
 	if !given("redirects") {
 		f.opt.Redirects = base.Redirects
+	}
+	if !given("cookies") {
+		f.opt.Cookies = base.Cookies
 	}
 	if !given("decode") {
 		f.opt.Decode = base.Decode
@@ -192,7 +148,7 @@ server that is away is waited for.`,
 		Args: arguments(0, 0),
 	}
 	f.flags(cmd, defaultConcurrency, "requests at once")
-	ff.flags(cmd)
+	requestFlags(cmd, nil, &ff)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkConcurrency(f.opt.Concurrency); err != nil {
 			return err

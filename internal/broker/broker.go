@@ -106,7 +106,7 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 	switch {
 	case len(t.Body) > b.maxBody:
 		return glassq.Errorf(glassq.CodeTooLarge, "body of %d bytes; the limit is %d (serve --max-body)", len(t.Body), b.maxBody)
-	case t.Priority > 10:
+	case t.Priority < glassq.Lowest || t.Priority > 9:
 		return glassq.Errorf(glassq.CodeBadRequest, "priority %d is not 0 to 9", t.Priority.Level())
 	case t.Delay < 0 || t.Delay > glassq.MaxDelay:
 		return glassq.Errorf(glassq.CodeBadRequest, "delay %v is not between 0 and %v", t.Delay, glassq.MaxDelay)

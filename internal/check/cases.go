@@ -117,7 +117,7 @@ func leaseLost(l *lab) error {
 	if number == 0 {
 		return errors.New("the task was taken without a lease: a worker that dies loses it")
 	}
-	if _, err := l.spy.store().Nack(l.ctx, []glassq.Nack{{Token: glassq.Token{Queue: glassq.DefaultQueue, Number: number}}}); err != nil {
+	if _, err := l.spy.store().Nack(l.ctx, []glassq.Nack{{Token: glassq.Token{Queue: glassq.DefaultQueue, Number: number}, Delay: glassq.AtOnce}}); err != nil {
 		return err
 	}
 	return errors.Join(l.results(glassq.OK), l.alive())

@@ -105,7 +105,7 @@ func (s *spy) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, er
 		var hidden []glassq.Nack
 		for _, l := range leases {
 			if s.skip != nil && s.skip(&l) {
-				hidden = append(hidden, glassq.Nack{Token: l.Token()})
+				hidden = append(hidden, glassq.Nack{Token: l.Token(), Delay: glassq.AtOnce})
 				continue
 			}
 			kept = append(kept, l)

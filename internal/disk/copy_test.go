@@ -27,16 +27,16 @@ func TestCopyUnderLoad(t *testing.T) {
 	// Per body, guarded by mu: what the workers have been told.
 	var mu sync.Mutex
 	put, done := map[string]bool{}, map[string]bool{}
-	begun := map[string]bool{} // an ack of it was sent
+	begun := map[string]bool{}     // an ack of it was sent
+	working := make(chan struct{}) // closed when the first was done
 
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
-	var first sync.Once
-	running := make(chan struct{}) // closed when there is something to copy
 	for w := range 3 {
 		wg.Go(func() {
+			defer stop()
 			for i := 0; ctx.Err() == nil; i++ {
 				body := fmt.Sprintf("body-%d-%d %s", w, i, strings.Repeat("x", i*37%900))
 				task := glassq.Task{Queue: "q", Body: []byte(body), Run: "r", Dense: true, N: uint32(i*3 + w)}
@@ -47,7 +47,6 @@ func TestCopyUnderLoad(t *testing.T) {
 				mu.Lock()
 				put[body] = true
 				mu.Unlock()
-				first.Do(func() { close(running) })
 				leases, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 1 + i%2})
 				if err != nil {
 					if ctx.Err() == nil {
@@ -68,13 +67,20 @@ func TestCopyUnderLoad(t *testing.T) {
 						return
 					}
 					mu.Lock()
+					if len(done) == 0 {
+						close(working)
+					}
 					done[string(l.Body)] = true
 					mu.Unlock()
 				}
 			}
 		})
 	}
-	<-running
+	select {
+	case <-working: // else the first copy may have no run yet
+	case <-ctx.Done():
+		t.Fatal("no task was done")
+	}
 	for round := range 4 {
 		if round > 0 { // so that much has happened since the last one
 			churn(t, e)
@@ -227,7 +233,7 @@ func TestCopyEnds(t *testing.T) {
 // out after its copy.
 func TestRestoreNumbers(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
-	e, err := disk.Open(dir, disk.Options{})
+	e, err := disk.Open(dir, disk.Options{SegmentSize: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +253,7 @@ func TestRestoreNumbers(t *testing.T) {
 	if _, err := disk.Restore(dir+".copy", dir+".new"); err != nil {
 		t.Fatal(err)
 	}
-	if e, err = disk.Open(dir+".new", disk.Options{}); err != nil {
+	if e, err = disk.Open(dir+".new", disk.Options{SegmentSize: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()

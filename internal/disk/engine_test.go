@@ -1,10 +1,10 @@
 package disk
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/glassq/glassq"
 )
@@ -63,8 +63,9 @@ func TestLife(t *testing.T) {
 func TestManyAtOnce(t *testing.T) {
 	e := open(t, t.TempDir(), Options{SegmentSize: 256 << 10})
 	defer e.Close()
-	ctx := t.Context()
 	const putters, each, batch = 4, 50, 20
+	ctx, all := context.WithCancel(t.Context())
+	defer all()
 	var mu sync.Mutex
 	seen := map[string]int{}
 	var wg sync.WaitGroup
@@ -75,20 +76,23 @@ func TestManyAtOnce(t *testing.T) {
 				for k := range tasks {
 					tasks[k] = glassq.Task{Queue: "q", Body: fmt.Append(nil, p, i, k)}
 				}
-				if _, err := e.Put(ctx, tasks); err != nil {
+				if _, err := e.Put(t.Context(), tasks); err != nil {
 					t.Error(err)
+					all()
 				}
 			}
 		})
 	}
 	for range 4 {
 		wg.Go(func() {
+			defer all()
 			for {
-				leases, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 7, Wait: 500 * time.Millisecond})
+				leases, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 7, Wait: -1})
+				if ctx.Err() != nil {
+					return
+				}
 				if err != nil {
 					t.Error(err)
-				}
-				if len(leases) == 0 {
 					return
 				}
 				acks := make([]glassq.Ack, len(leases))
@@ -98,9 +102,14 @@ func TestManyAtOnce(t *testing.T) {
 					seen[string(leases[i].Body)]++
 					mu.Unlock()
 				}
-				if errs, err := e.Ack(ctx, acks); err != nil || errs[0] != nil {
+				if errs, err := e.Ack(t.Context(), acks); err != nil || errs[0] != nil {
 					t.Error(errs, err)
 				}
+				mu.Lock()
+				if len(seen) == putters*each*batch {
+					all()
+				}
+				mu.Unlock()
 			}
 		})
 	}

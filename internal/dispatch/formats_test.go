@@ -40,6 +40,10 @@ func mustField(t testing.TB, s string) Field {
 
 func TestFormats(t *testing.T) {
 	post := &Request{Method: "POST", Header: []Field{mustField(t, "X-N: {0}")}, Body: mustTemplate(t, `{{"q":"{=line}"}}`), Timeout: 3 * time.Second}
+	file := filepath.Join(t.TempDir(), "body")
+	if err := os.WriteFile(file, []byte(`{"of":"file"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	bare := &Request{Method: "PUT", Body: mustTemplate(t, "abcd")}
 	byColumn := &Request{Header: []Field{mustField(t, "X-Q: {=col:q}")}}
 	tests := []struct {
@@ -54,7 +58,7 @@ func TestFormats(t *testing.T) {
 		{"csv, no such column", "url\nu\n", "{col:q}", LineOptions{Format: CSV}, nil, nil, `there is no column "q"; the first row has url`},
 		{"csv, empty", "", "{col:q}", LineOptions{Format: CSV}, nil, nil, "an empty CSV file"},
 		{"csv, two of a name", "a,a\n", "", LineOptions{Format: CSV}, nil, nil, "two columns"},
-		{"csv, short row", "a,b\n1,2\n3\n4,5\n", "{col:a}", LineOptions{Format: CSV}, []string{"1"}, nil, "line 3: 1 columns, where the first row has 2"},
+		{"csv, short row", "a,b\n1,2\n3\n4,5\n", "{col:a}", LineOptions{Format: CSV}, []string{"1"}, nil, "line 3: the row has 1 of the 2 columns"},
 		{"csv, bad rows skipped", "a,b\n1,2\n3\nx\"y,1\n4,5\n", "{col:a}", LineOptions{Format: CSV}, []string{"1", "4"}, []uint64{3, 4}, ""},
 		{"csv, request", "u,q\nhttp://h/,a\"b\n", "{=col:u}", LineOptions{Format: CSV, Request: byColumn}, nil, nil, "line 2: column 12"},
 		{"csv, request of a column", "u,q\nhttp://h/,a b\n", "{=col:u}", LineOptions{Format: CSV, Request: byColumn}, []string{`{"url":"http://h/","header":{"X-Q":"a b"}}`}, nil, ""},
@@ -62,9 +66,27 @@ func TestFormats(t *testing.T) {
 		{"column of text", "a\n", "{col:a}", LineOptions{Format: Text}, nil, nil, "{col:name} needs a CSV file"},
 		{"request", "a\"b\n", "http://h/{line}", LineOptions{Format: Text, Request: post},
 			[]string{`{"url":"http://h/a%22b","method":"POST","header":{"X-N":"0"},"body":"{\"q\":\"a\\\"b\"}","timeout":"3s"}`}, nil, ""},
-		{"request, body alone", "http://h/\n", "", LineOptions{Format: Text, Request: bare}, []string{`{"url":"http://h/","method":"PUT","b64":"YWJjZA=="}`}, nil, ""},
+		{"request, body alone", "http://h/\n", "", LineOptions{Format: Text, Request: bare}, []string{`{"url":"http://h/","method":"PUT","body":"abcd"}`}, nil, ""},
 		{"vegeta", `{"method":"GET","url":"http://h/","header":{"A":["b"]},"body":"YQ=="}` + "\n", "", LineOptions{Format: Vegeta},
-			[]string{`{"method":"GET","url":"http://h/","header":{"A":["b"]},"body":"YQ=="}`}, nil, ""},
+			[]string{`{"url":"http://h/","method":"GET","header":{"A":"b"},"body":"a"}`}, nil, ""},
+		{"vegeta, bytes and lists", `{"method":"PUT","url":"u","header":{"B":["1"],"A":["3","2"]},"body":"/w=="}`, "", LineOptions{Format: Vegeta},
+			[]string{`{"url":"u","method":"PUT","header":{"A":["3","2"],"B":"1"},"b64":"/w=="}`}, nil, ""},
+		{"vegeta, lines", "\ufeff# two\nGET http://h/a\n\nPOST http://h/b?x y\r\nX-A: 1\r\nx-a:3\r\n@BODY\r\nDELETE http://h/c\nX-B: z\n{\"method\":\"GET\",\"url\":\"http://h/d\"}",
+			"", LineOptions{Format: Vegeta}, []string{`{"url":"http://h/a","method":"GET"}`,
+				`{"url":"http://h/b?x y","method":"POST","header":{"X-A":["1","3"]},"body":"{\"of\":\"file\"}"}`,
+				`{"url":"http://h/c","method":"DELETE","header":{"X-B":"z"}}`, `{"url":"http://h/d","method":"GET"}`}, nil, ""},
+		{"vegeta, bad lines skipped", "GET http://h/a\nno header\nA: b\n\nget\n\nGET http://h/b\n@/does/not/exist\n\nGET http://h/c\n", "", LineOptions{Format: Vegeta},
+			[]string{`{"url":"http://h/c","method":"GET"}`}, []uint64{2, 5, 8}, ""},
+		{"vegeta, neither", "G http\"", "", LineOptions{Format: Vegeta}, []string{`{"url":"http\"","method":"G"}`}, nil, ""},
+		{"vegeta, a url alone", "http://h/", "", LineOptions{Format: Vegeta}, nil, nil, "neither a method and a URL"},
+		{"comments", "# a\nhttp://h/#x\n  // b\n   \nhttp://h/2\n", "", LineOptions{Format: Text, Comments: true}, []string{"http://h/#x", "http://h/2"}, nil, ""},
+		{"no comments", "# a\n", "", LineOptions{Format: Text}, []string{"# a"}, nil, ""},
+		{"comments of csv", "a\n", "", LineOptions{Format: CSV, Comments: true}, nil, nil, "not in csv"},
+		{"nul", "a\nb\x00\x00c\r\x00d", "", LineOptions{Format: Text, NUL: true}, []string{"a\nb", "c\r", "d"}, nil, ""},
+		{"nul of ndjson", "a", "", LineOptions{Format: NDJSON, NUL: true}, nil, nil, "lines of text only"},
+		{"headers that repeat", "http://h/\n", "", LineOptions{Format: Text, Request: &Request{Header: []Field{mustField(t, "X-A: 1"), mustField(t, "B: {0}"), mustField(t, "x-a: 3")}}},
+			[]string{`{"url":"http://h/","header":{"X-A":["1","3"],"B":"0"}}`}, nil, ""},
+		{"options that come twice", `{"url":"http://h/","priority":1,"priority":2}`, "", LineOptions{Format: NDJSON}, nil, nil, "comes twice"},
 		{"vegeta, no url", `{"method":"GET"}`, "", LineOptions{Format: Vegeta}, nil, nil, "line 1: not a vegeta target: it needs method and url"},
 		{"vegeta, body is no base64", `{"method":"GET","url":"u","body":"%"}`, "", LineOptions{Format: Vegeta}, nil, nil, "line 1: not a vegeta target"},
 		{"ndjson, bad ones skipped", "{\"body\":1}\n{\"body\":\n{\"body\":2,\"priority\":12}\n{\"body\":3,\"lease\":\"1ms\"}\n4\n", "", LineOptions{Format: NDJSON}, []string{"1", "4"}, []uint64{2, 3, 4}, ""},
@@ -83,7 +105,7 @@ func TestFormats(t *testing.T) {
 			if tt.skipped != nil {
 				tt.opt.SkipBad = func(e *LineError) { skipped = append(skipped, e.Line) }
 			}
-			src, err := NewLines(strings.NewReader(tt.in), tt.opt)
+			src, err := NewLines(strings.NewReader(strings.ReplaceAll(tt.in, "@BODY", "@"+file)), tt.opt)
 			var got []glassq.Task
 			if err == nil {
 				got, err = bodies(t, src)

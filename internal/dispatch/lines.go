@@ -20,7 +20,7 @@ const (
 	Text   Format = "text"   // the line is the body; empty lines are skipped
 	NDJSON Format = "ndjson" // the line is a task, see parseJSONLine; blank lines are skipped
 	CSV    Format = "csv"    // a row is a task, the first row names the columns; a row may span lines
-	Vegeta Format = "vegeta" // the line is a vegeta target as JSON, which is the body as it is
+	Vegeta Format = "vegeta" // vegeta's targets, as JSON or as lines; see targetReader
 )
 
 // CheckFormat refuses what is no format. The error has code bad_request.
@@ -43,6 +43,9 @@ type LineOptions struct {
 	// nil stops at the first one.
 	SkipBad func(*LineError)
 
+	Comments bool // lines that begin with # or // are skipped, and so are those of spaces alone
+	NUL      bool // a byte 0 ends each line, and nothing else does
+
 	// Renumber gives lines positions that have ids of their own, instead of those ids.
 	Renumber bool
 }
@@ -60,6 +63,10 @@ func (o *LineOptions) check() error {
 		return glassq.Errorf(glassq.CodeBadRequest, "a request needs a URL: give a template with columns of the CSV, like '{=col:url}'")
 	case o.Format != CSV && m.needsColumns():
 		return glassq.Errorf(glassq.CodeBadRequest, "{col:name} needs a CSV file whose first row names the columns: give --file F.csv, or --format csv")
+	case o.Comments && (o.Format == CSV || o.Format == Vegeta):
+		return glassq.Errorf(glassq.CodeBadRequest, "comments are skipped in lists of text and ndjson, not in %s", o.Format)
+	case o.NUL && o.Format != Text:
+		return glassq.Errorf(glassq.CodeBadRequest, "a byte 0 ends the lines of text only, not those of %s", o.Format)
 	case o.Renumber && o.Format != NDJSON:
 		return glassq.Errorf(glassq.CodeBadRequest, "only lines of ndjson have ids of their own that could be replaced")
 	}
@@ -85,17 +92,19 @@ func (e *LineError) Error() string {
 
 func (e *LineError) Unwrap() error { return e.Err }
 
-// A lineReader cuts a stream into lines without their ends (\n or \r\n) and skips empty ones.
+// A lineReader cuts a stream into lines without their ends (\n or \r\n, or a byte 0) and skips empty ones.
 type lineReader struct {
-	r      *bufio.Reader
-	format Format
-	line   uint64 // number of the last line, from 1
-	torn   bool   // the last line had no end
-	long   []byte // a line longer than r's buffer
+	r        *bufio.Reader
+	format   Format
+	comments bool   // skip them
+	end      byte   // of a line
+	line     uint64 // number of the last line, from 1
+	torn     bool   // the last line had no end
+	long     []byte // a line longer than r's buffer
 }
 
 func newLineReader(r io.Reader, f Format) *lineReader {
-	return &lineReader{r: bufio.NewReaderSize(r, 256<<10), format: f}
+	return &lineReader{r: bufio.NewReaderSize(r, 256<<10), format: f, end: '\n'}
 }
 
 // next returns the next line that is not empty, which is valid until the next call, or io.EOF.
@@ -111,17 +120,22 @@ func (l *lineReader) next() ([]byte, error) {
 		if l.format == NDJSON {
 			b = bytes.Trim(b, " \t\r")
 		}
-		if len(b) > 0 {
+		if len(b) > 0 && !(l.comments && isComment(b)) {
 			return b, nil
 		}
 	}
+}
+
+func isComment(line []byte) bool {
+	line = bytes.TrimSpace(line)
+	return len(line) == 0 || line[0] == '#' || bytes.HasPrefix(line, []byte("//"))
 }
 
 func (l *lineReader) read() ([]byte, error) {
 	l.long = l.long[:0]
 	size := 0
 	for {
-		b, err := l.r.ReadSlice('\n')
+		b, err := l.r.ReadSlice(l.end)
 		if size += len(b); size > maxLine {
 			l.long = l.long[:0] // the rest is only looked at for its end
 		} else if errors.Is(err, bufio.ErrBufferFull) || len(l.long) > 0 {
@@ -140,9 +154,13 @@ func (l *lineReader) read() ([]byte, error) {
 		if size > maxLine {
 			return nil, &LineError{Line: l.line, Err: glassq.Errorf(glassq.CodeTooLarge, "longer than %d bytes", maxLine)}
 		}
-		l.torn = !bytes.HasSuffix(b, []byte("\n"))
-		b = bytes.TrimSuffix(b, []byte("\n"))
-		return bytes.TrimSuffix(b, []byte("\r")), nil
+		if l.torn = b[len(b)-1] != l.end; !l.torn {
+			b = b[:len(b)-1]
+		}
+		if l.end == '\n' {
+			b = bytes.TrimSuffix(b, []byte("\r"))
+		}
+		return b, nil
 	}
 }
 
@@ -162,11 +180,19 @@ type recordReader interface {
 	at() uint64
 }
 
-func newReader(in io.Reader, f Format) recordReader {
-	if f == CSV {
+func newReader(in io.Reader, opt *LineOptions) recordReader {
+	if opt.Format == CSV {
 		return newCSVReader(in)
 	}
-	return newLineReader(in, f)
+	l := newLineReader(in, opt.Format)
+	l.comments = opt.Comments
+	if opt.NUL {
+		l.end = 0
+	}
+	if opt.Format == Vegeta {
+		return &targetReader{in: l}
+	}
+	return l
 }
 
 // lines makes a task of each line.
@@ -192,7 +218,7 @@ func NewLines(r io.Reader, opt LineOptions) (Source, error) {
 }
 
 func newLines(r io.Reader, opt LineOptions) (*lines, error) {
-	l := &lines{in: newReader(r, opt.Format), opt: opt, make: maker{tmpl: opt.Template, req: opt.Request}, avg: 64}
+	l := &lines{in: newReader(r, &opt), opt: opt, make: maker{tmpl: opt.Template, req: opt.Request}, avg: 64}
 	if c, ok := l.in.(*csvReader); ok {
 		header, err := c.header()
 		if err != nil {
@@ -285,7 +311,8 @@ func (l *lines) task(t *glassq.Task, arena []byte) ([]byte, error) {
 		line := arena[start:len(arena):len(arena)]
 		*t = glassq.Task{}
 		if l.opt.Format == Vegeta {
-			return arena, parseTarget(line, t)
+			t.Body, t.Type = line, glassq.TypeJSON
+			return arena, nil
 		}
 		if err := parseJSONLine(line, t); err != nil {
 			return arena, err
@@ -362,7 +389,7 @@ func (f *File) survey(opt *LineOptions) error {
 	}
 	sum := sha256.New()
 	var size countWriter
-	in := newReader(io.TeeReader(f.f, io.MultiWriter(sum, &size)), opt.Format)
+	in := newReader(io.TeeReader(f.f, io.MultiWriter(sum, &size)), opt)
 	if c, ok := in.(*csvReader); ok {
 		if _, err := c.header(); err != nil {
 			return err
@@ -389,6 +416,12 @@ func (f *File) survey(opt *LineOptions) error {
 	f.fingerprint = fmt.Sprintf("file %s %d bytes sha256:%x", opt.Format, size, sum.Sum(nil)) + m.describe()
 	if opt.Renumber {
 		f.fingerprint += " renumbered"
+	}
+	if opt.Comments {
+		f.fingerprint += " without comments"
+	}
+	if opt.NUL {
+		f.fingerprint += " ended by NUL"
 	}
 	return nil
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/envelope"
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // parseJSONLine makes a task of one line of NDJSON:
@@ -58,41 +60,24 @@ func lift(line []byte, t *glassq.Task) error {
 	if !found {
 		return nil
 	}
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(line, &all); err != nil {
-		return notJSON(err)
-	}
-	if all["url"] == nil {
-		return nil
-	}
-	options := map[string]json.RawMessage{"body": json.RawMessage(`""`)}
-	for _, name := range lifted {
-		if v, ok := all[name]; ok {
-			options[name] = v
+	options, isRequest := []byte(`{"body":""`), false
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.Token() // of a line that is valid
+	for dec.More() {
+		name, _ := dec.Token()
+		var v json.RawMessage
+		if err := dec.Decode(&v); err != nil {
+			return notJSON(err)
+		}
+		isRequest = isRequest || name == "url"
+		if key, _ := name.(string); slices.Contains(lifted, key) {
+			options = append(append(jsonline.AppendString(append(options, ','), []byte(key)), ':'), v...)
 		}
 	}
-	line, err := json.Marshal(options)
-	if err != nil {
-		return notJSON(err)
+	if !isRequest {
+		return nil
 	}
-	return envelope.ParseTask(line, t)
-}
-
-// parseTarget makes a task of one line of vegeta's JSON targets, which is the body as it is.
-func parseTarget(line []byte, t *glassq.Task) error {
-	var v struct {
-		Method, URL string
-		Header      map[string][]string
-		Body        []byte
-	}
-	if err := json.Unmarshal(line, &v); err != nil {
-		return glassq.Errorf(glassq.CodeBadRequest, "not a vegeta target: %w", err)
-	}
-	if v.Method == "" || v.URL == "" {
-		return glassq.Errorf(glassq.CodeBadRequest, "not a vegeta target: it needs method and url")
-	}
-	t.Body, t.Type = line, glassq.TypeJSON
-	return nil
+	return envelope.ParseTask(append(options, '}'), t) // which refuses what comes twice
 }
 
 // A checker checks tasks by the broker's rules, so that a bad one is named by its line and not by its

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,6 +63,7 @@ type maker struct {
 	req     *Request  // nil: the body is a URL, or whatever the template says
 	columns []string  // of CSV
 	scratch []byte
+	fields  []pair // likewise
 }
 
 // templates are all templates of m.
@@ -141,46 +143,83 @@ func (m *maker) contentType(body []byte) string {
 }
 
 func (m *maker) request(dst []byte, r *record) []byte {
+	m.scratch = m.scratch[:0]
 	text := func(t *Template) []byte {
-		m.scratch = t.Append(m.scratch[:0], r)
-		return m.scratch
+		from := len(m.scratch)
+		m.scratch = t.Append(m.scratch, r)
+		return m.scratch[from:]
 	}
-	end := len(dst) + glassq.HardMaxBody
-	dst = append(dst, `{"url":`...)
+	url := r.line
 	if m.tmpl != nil {
-		dst = jsonline.AppendString(dst, text(m.tmpl))
-	} else {
-		dst = jsonline.AppendString(dst, r.line)
+		url = text(m.tmpl)
 	}
-	if m.req.Method != "" {
-		dst = jsonline.AppendString(append(dst, `,"method":`...), []byte(m.req.Method))
+	m.fields = m.fields[:0]
+	for _, f := range m.req.Header {
+		if len(m.scratch) > glassq.HardMaxBody {
+			break // what there is now is no body already
+		}
+		m.fields = append(m.fields, pair{f.Name, text(f.Value)})
 	}
-	for i, f := range m.req.Header {
+	var body []byte
+	if m.req.Body != nil {
+		body = text(m.req.Body)
+	}
+	dst = appendRequest(dst, url, m.req.Method, m.fields, body)
+	if m.req.Timeout > 0 {
+		dst = strconv.AppendQuote(append(dst[:len(dst)-1], `,"timeout":`...), m.req.Timeout.String())
+		dst = append(dst, '}')
+	}
+	return dst
+}
+
+// A pair is a header field as it is sent.
+type pair struct {
+	name  string
+	value []byte
+}
+
+// appendRequest appends the body of a task that is a request. Fields of one name become a list, in their order. It ends soon
+// after glassq.HardMaxBody bytes.
+func appendRequest(dst, url []byte, method string, header []pair, body []byte) []byte {
+	end := len(dst) + glassq.HardMaxBody
+	dst = jsonline.AppendString(append(dst, `{"url":`...), url)
+	if method != "" {
+		dst = jsonline.AppendString(append(dst, `,"method":`...), []byte(method))
+	}
+	open := `,"header":{`
+	for i, f := range header {
+		same := func(g pair) bool { return strings.EqualFold(f.name, g.name) }
+		if slices.ContainsFunc(header[:i], same) {
+			continue // it is there
+		}
 		if len(dst) > end {
 			return dst
 		}
-		if i == 0 {
-			dst = append(dst, `,"header":{`...)
-		} else {
-			dst = append(dst, ',')
+		dst = append(jsonline.AppendString(append(dst, open...), []byte(f.name)), ':')
+		open = ","
+		if !slices.ContainsFunc(header[i+1:], same) {
+			dst = jsonline.AppendString(dst, f.value)
+			continue
 		}
-		dst = append(jsonline.AppendString(dst, []byte(f.Name)), ':')
-		dst = jsonline.AppendString(dst, text(f.Value))
+		sep := byte('[')
+		for _, g := range header[i:] {
+			if same(g) {
+				dst = jsonline.AppendString(append(dst, sep), g.value)
+				sep = ','
+			}
+		}
+		dst = append(dst, ']')
 	}
-	if len(m.req.Header) > 0 {
+	if open == "," {
 		dst = append(dst, '}')
 	}
-	if m.req.Body != nil {
-		// A text beside no header might be taken for the base64 of a vegeta target.
-		if body := text(m.req.Body); len(m.req.Header) > 0 && utf8.Valid(body) {
-			dst = jsonline.AppendString(append(dst, `,"body":`...), body)
-		} else {
-			dst = base64.StdEncoding.AppendEncode(append(dst, `,"b64":"`...), body)
-			dst = append(dst, '"')
-		}
-	}
-	if m.req.Timeout > 0 {
-		dst = strconv.AppendQuote(append(dst, `,"timeout":`...), m.req.Timeout.String())
+	switch {
+	case len(body) == 0:
+	case utf8.Valid(body):
+		dst = jsonline.AppendString(append(dst, `,"body":`...), body)
+	default:
+		dst = base64.StdEncoding.AppendEncode(append(dst, `,"b64":"`...), body)
+		dst = append(dst, '"')
 	}
 	return append(dst, '}')
 }

@@ -62,6 +62,53 @@ func (e *TemplateError) Error() string {
 	return fmt.Sprintf("template %q, character %d: %s", e.Template, e.Pos, e.Reason)
 }
 
+// Literal is a template of text alone, whatever braces it has.
+func Literal(text string) *Template {
+	t := &Template{text: text}
+	t.add(part{lit: text})
+	return t
+}
+
+// Join makes one template of several, with sep between them.
+func Join(sep string, list []*Template) *Template {
+	t := &Template{}
+	for i, one := range list {
+		if i > 0 {
+			t.text += sep
+			t.add(part{lit: sep})
+		}
+		t.text += one.text
+		for _, p := range one.parts {
+			t.add(p)
+		}
+	}
+	return t
+}
+
+// ParseData reads a template in which all braces but those of values stand for themselves, as in JSON.
+func ParseData(s string) *Template {
+	t := &Template{text: s}
+	from := 0
+	for i := 0; i < len(s); i++ {
+		end := strings.IndexByte(s[i:], '}')
+		if end < 0 {
+			break
+		}
+		if s[i] != '{' {
+			continue
+		}
+		if p, reason := parseValue(s[i+1 : i+end]); reason == "" {
+			p.lit = s[from:i]
+			t.add(p)
+			i += end
+			from = i + 1
+		}
+	}
+	t.add(part{lit: s[from:]})
+	t.findStrings()
+	return t
+}
+
 // ParseTemplate reads a template. The error is a *TemplateError.
 func ParseTemplate(s string) (*Template, error) {
 	t := &Template{text: s}

@@ -104,3 +104,16 @@ func TestParseRange(t *testing.T) {
 		t.Errorf("fingerprint of %d bytes", n)
 	}
 }
+
+func TestData(t *testing.T) {
+	for in, want := range map[string]string{
+		`{"a":{"b":{0}}}`: `{"a":{"b":7}}`, `{=line}{x}{`: `l l{x}{`, `{{0}}`: `{7}`, "}{0:03}": "}007", "": "", "{{line}": "{l%20l",
+	} {
+		if got := string(ParseData(in).Append(nil, &record{number: 7, line: []byte("l l")})); got != want {
+			t.Errorf("ParseData(%q) makes %q, want %q", in, got, want)
+		}
+	}
+	if got := string(Literal("{0}}").Append(nil, &record{})); got != "{0}}" {
+		t.Errorf("Literal = %q", got)
+	}
+}

@@ -258,8 +258,8 @@ func TestParseAck(t *testing.T) {
 
 func TestNackExtendReceipt(t *testing.T) {
 	for _, want := range []glassq.Nack{
-		{Token: glassq.Token{Queue: "q", Number: 1}, Delay: -1},
-		{Token: glassq.Token{Queue: "q.x", Number: 1<<53 - 1}, Delay: 0, Reason: "no \"luck\"", Dead: true},
+		{Token: glassq.Token{Queue: "q", Number: 1}},
+		{Token: glassq.Token{Queue: "q.x", Number: 1<<53 - 1}, Delay: glassq.AtOnce, Reason: "no \"luck\"", Dead: true},
 		{Token: glassq.Token{Queue: "q", Number: 2}, Delay: 1500 * time.Millisecond, Undone: true},
 	} {
 		line := AppendNack(nil, &want)

@@ -20,22 +20,25 @@ type nackLine struct {
 	Undone bool     `json:"undone,omitzero"`
 }
 
-// AppendNack appends a nack as one line of JSON. A negative Delay, the engine's backoff, is left out.
+// AppendNack appends a nack as one line of JSON. A Delay of 0, the queue's backoff, is left out; AtOnce is printed as 0.
 func AppendNack(dst []byte, n *glassq.Nack) []byte {
 	line := nackLine{Token: token(n.Token), Reason: n.Reason, Dead: n.Dead, Undone: n.Undone}
-	if n.Delay >= 0 {
-		line.Delay = (*seconds)(&n.Delay)
+	if n.Delay != 0 {
+		delay := seconds(max(n.Delay, 0))
+		line.Delay = &delay
 	}
 	return appendRecord(dst, &line)
 }
 
-// ParseNack reads a nack. Without a delay, Delay is -1: the engine's backoff.
+// ParseNack reads a nack. Without a delay, Delay is 0: the queue's backoff. A delay of 0 is AtOnce.
 func ParseNack(text []byte, n *glassq.Nack) error {
 	var line nackLine
 	err := readRecord(text, &line, &line.Token)
-	*n = glassq.Nack{Token: glassq.Token(line.Token), Delay: -1, Reason: line.Reason, Dead: line.Dead, Undone: line.Undone}
+	*n = glassq.Nack{Token: glassq.Token(line.Token), Reason: line.Reason, Dead: line.Dead, Undone: line.Undone}
 	if line.Delay != nil {
-		n.Delay = time.Duration(*line.Delay)
+		if n.Delay = time.Duration(*line.Delay); n.Delay == 0 {
+			n.Delay = glassq.AtOnce
+		}
 	}
 	return err
 }

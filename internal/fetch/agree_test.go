@@ -81,7 +81,7 @@ func FuzzEnginesAgree(f *testing.F) {
 		for _, e := range []string{EngineFast, EngineStd} {
 			fetcher := engines[e]
 			fetcher.connect = func(context.Context, string, string) (net.Conn, error) { return newScripted(text), nil }
-			fetcher.std = fetcher.newTransport(nil)
+			fetcher.std = fetcher.newTransport(nil, false)
 			h := fetcher.newHandler()
 			res, rec := one(t, h, task)
 			h.Close()

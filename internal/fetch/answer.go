@@ -47,7 +47,7 @@ func (e *fastEngine) read(c *conn, method string, a *answer) (keep bool, err err
 			return false, errHeader
 		}
 	}
-	e.f.note(a, func(name string) string { return string(e.head.Peek(name)) })
+	e.f.note(a, e.values)
 	keep = !e.head.ConnectionClose()
 	if method == http.MethodHead || a.code == http.StatusNoContent || a.code == http.StatusNotModified {
 		return keep, nil
@@ -67,6 +67,20 @@ func (e *fastEngine) read(c *conn, method string, a *answer) (keep bool, err err
 		err = e.readBody(c.br, a)
 	}
 	return keep, err
+}
+
+// values are those of a field of the header.
+func (e *fastEngine) values(name string) (list []string) {
+	if name == "Set-Cookie" {
+		for _, v := range e.head.Cookies() {
+			list = append(list, string(v))
+		}
+		return list
+	}
+	for _, v := range e.head.PeekAll(name) {
+		list = append(list, string(v))
+	}
+	return list
 }
 
 // parse reads the header that b, all that is there, begins with. slow means that net/http is to read it.
@@ -141,7 +155,7 @@ func (e *fastEngine) readSlowly(c *conn, method string, a *answer) (keep bool, e
 	}
 	c.limit = 0
 	a.code = resp.StatusCode
-	e.f.note(a, resp.Header.Get)
+	e.f.note(a, resp.Header.Values)
 	if a.code == http.StatusSwitchingProtocols {
 		return false, nil
 	}

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"syscall"
 
 	"github.com/glassq/glassq/result"
+	"github.com/glassq/glassq/worker"
 )
 
 var (
@@ -28,7 +30,29 @@ func (e *handshakeError) Unwrap() error { return e.err }
 // was no connection yet.
 func failure(err error, connecting bool) answer {
 	class := classOf(err, connecting)
-	return answer{err: class, msg: message(err, class), unsent: connecting, final: isFinal(err)}
+	return answer{err: class, msg: message(err, class), unsent: connecting, final: isFinal(err), lack: lack(err)}
+}
+
+// lack names what the worker itself lacks when that is why err came, else "".
+func lack(err error) string {
+	if what := worker.Lack(err); what != "" {
+		return what
+	}
+	if e, ok := errors.AsType[*net.DNSError](err); ok && strings.HasSuffix(e.Err, syscall.EMFILE.Error()) {
+		return "open files" // the resolver keeps the text alone
+	}
+	e, ok := errors.AsType[*net.OpError](err)
+	if !ok || e.Addr == nil || !errors.Is(err, syscall.EADDRNOTAVAIL) && !errors.Is(err, syscall.EADDRINUSE) {
+		return ""
+	}
+	// Either there is no port left, or no way from here to such an address, as where IPv6 is off. Sockets of UDP have
+	// ports of their own, so one of them finds out.
+	c, err := net.Dial("udp", e.Addr.String())
+	if err != nil {
+		return ""
+	}
+	c.Close()
+	return "local ports"
 }
 
 // isFinal knows failures that do not pass: a rule of the worker's, a name that does not exist, a
@@ -80,10 +104,13 @@ func classOf(err error, connecting bool) string {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return result.ClassCancelled
+	case unprocessed(err):
+		return result.ClassRefused
 	case errors.Is(err, errTooLarge), errors.Is(err, errHeader), isHeaderLimit(text):
 		return result.ClassTooLarge
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, "server closed idle connection"),
-		strings.HasSuffix(text, "EOF"), strings.Contains(text, "unexpected EOF"):
+		strings.HasSuffix(text, "EOF"), strings.Contains(text, "unexpected EOF"),
+		strings.Contains(text, "ErrCode=NO_ERROR"), strings.Contains(text, "http2: client conn"): // HTTP/2, the server went
 		return result.ClassEOF
 	}
 	if _, ok := errors.AsType[*handshakeError](err); ok {
@@ -126,6 +153,9 @@ func isTLS(err error) bool {
 		strings.Contains(text, "server gave HTTP response to HTTPS client")
 }
 
+// http2IDs are numbers that differ from one request to the next.
+var http2IDs = regexp.MustCompile(`stream ID \d+; |LastStreamID=\d+, `)
+
 // message is err's text without addresses that differ from one connection to the next.
 func message(err error, class string) string {
 	switch class {
@@ -146,6 +176,8 @@ func message(err error, class string) string {
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		switch {
+		case e.IsNotFound && e.Name == "unix":
+			return "lookup unix: no such host; --unix-socket PATH connects to a socket of this machine"
 		case e.IsNotFound:
 			return "lookup " + e.Name + ": no such host"
 		case e.IsTimeout:
@@ -156,6 +188,12 @@ func message(err error, class string) string {
 	text := err.Error()
 	if e, ok := errors.AsType[*net.OpError](err); ok {
 		text = e.Op + ": " + e.Err.Error()
+	}
+	if _, inner, ok := strings.Cut(text, "cannot retry err ["); ok { // of HTTP/2; what follows is for programmers
+		text, _, _ = strings.Cut(inner, "] after Request.Body")
+	}
+	if text = http2IDs.ReplaceAllString(text, ""); unprocessed(err) {
+		text = "not processed by the server: " + text
 	}
 	if strings.Contains(text, "->") {
 		text = class

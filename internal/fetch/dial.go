@@ -61,6 +61,9 @@ func isPort(s string) bool {
 
 // dial connects to addr, or to where a detour sends it. The guard looks at every address it tries.
 func (f *Fetcher) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if f.opt.UnixSocket != "" { // that of the worker's own choice, whatever the URL says: not for the guard
+		return new(net.Dialer).DialContext(ctx, "unix", f.opt.UnixSocket)
+	}
 	if len(f.detours) > 0 {
 		host, port, err := net.SplitHostPort(addr)
 		if err != nil {
@@ -84,12 +87,12 @@ func (f *Fetcher) dial(ctx context.Context, network, addr string) (net.Conn, err
 }
 
 // newDialer makes the dialer that both engines use.
-func newDialer(g *guard) *net.Dialer {
+func newDialer(g *guard) *spreader {
 	d := &net.Dialer{KeepAlive: 30 * time.Second}
 	if g.active() {
 		d.Control = g.control
 	}
-	return d
+	return &spreader{dial: d.DialContext, lookup: net.DefaultResolver.LookupNetIP}
 }
 
 // newTLS reads the certificates that opt names.

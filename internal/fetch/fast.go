@@ -52,6 +52,7 @@ type conn struct {
 	br       *bufio.Reader
 	tail     []byte    // " HTTP/1.1", Host and Connection
 	deadline time.Time // set on nc
+	born     time.Time // when it was made
 	used     time.Time // when its last answer was read
 	err      error     // of a read, as it was; it stays
 	seen     int64     // bytes read
@@ -164,7 +165,7 @@ func (e *fastEngine) do(t *turn, req *request) answer {
 	}
 	if c != nil {
 		idle := t.began.Sub(c.used)
-		if c.br.Buffered() > 0 || idle > e.f.opt.IdleTimeout || idle > e.probeAfter && stale(c.nc) {
+		if c.br.Buffered() > 0 || idle > e.f.opt.IdleTimeout || e.f.opt.MaxAge > 0 && t.began.Sub(c.born) > e.f.opt.MaxAge || idle > e.probeAfter && stale(c.nc) {
 			e.drop(c)
 			c = nil
 		}
@@ -364,7 +365,7 @@ func (e *fastEngine) connect(t *turn, req *request) (*conn, error) {
 		}
 		nc = tc
 	}
-	c := &conn{key: hostKey{req.tls, host}, nc: nc, used: time.Now()}
+	c := &conn{key: hostKey{req.tls, host}, nc: nc, born: time.Now(), used: time.Now()}
 	c.br = bufio.NewReaderSize(c, readBuffer)
 	c.tail = append(c.tail, " HTTP/1.1\r\nHost: "+host+"\r\n"...)
 	if e.f.opt.NoKeepAlive {

@@ -16,7 +16,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -36,6 +35,8 @@ type Options struct {
 	Timeout        time.Duration // most time for a try, connecting and redirects included; 0 means 30s
 	ConnectTimeout time.Duration // most time to connect, handshake included; 0 means 10s
 	NoKeepAlive    bool          // a connection per request
+	MaxAge         time.Duration // a connection that is older is not used again; 0 means however old, while it is in use
+	UnixSocket     string        // path of a socket that all connections go to; "" means where URLs say
 	IdleTimeout    time.Duration // a connection idle for longer is not used again; 0 means 4s, below the 5s of many servers
 	HTTP2          bool          // offer HTTP/2 on https; goes through std
 	Proxy          string        // URL of a proxy; goes through std. The environment is not asked
@@ -58,8 +59,11 @@ type Options struct {
 	RetryOn     Codes         // statuses that are tried again; nil means none
 	RetryUnsafe bool          // retry POST and the like also when the server may have acted on it
 	Backoff     time.Duration // before the first retry, doubled for each further one; 0 means 100ms
-	BackoffMax  time.Duration // most time before a retry; a longer Retry-After ends the tries; 0 means 60s
+	BackoffMax  time.Duration // most time before a retry; what asks for longer by Retry-After is the result; 0 means 60s
+	PerHost     int           // most requests at once to one host; 0 means no limit
+	PerHostRate float64       // most requests a second that begin to one host; 0 means no limit
 	Redirects   int           // most redirects that are followed; 0 means that they are answers
+	Cookies     bool          // keep cookies over the redirects of a task
 	Decode      bool          // ask for gzip, deflate, br and zstd, and unpack them
 
 	Rules       Rules        // what counts as success
@@ -75,7 +79,13 @@ type Options struct {
 type Fetcher struct {
 	opt      Options
 	tls      *tls.Config
+	proxy    *url.URL
+	stdMu    sync.Mutex                                                        // guards the next three
 	std      *http.Transport                                                   // shared
+	http1    *http.Transport                                                   // for servers that demand HTTP/1.1; nil without Options.HTTP2
+	made     time.Time                                                         // when the transports were
+	hosts    *hostTable                                                        // nil when nothing is kept of hosts
+	oldHosts sync.Map                                                          // those servers, host:port as in URLs
 	connect  func(ctx context.Context, network, addr string) (net.Conn, error) // looks at the guard
 	guard    *guard
 	detours  []detour
@@ -97,7 +107,7 @@ func Profile(name string) (Options, error) {
 		return Options{}, nil
 	case ProfileFetch:
 		return Options{
-			Retries: 3, Backoff: 500 * time.Millisecond, Redirects: 10, Decode: true, Guard: true,
+			Retries: 3, Backoff: 500 * time.Millisecond, Redirects: 10, Cookies: true, Decode: true, Guard: true,
 			RetryOn: Codes{{408, 408}, {429, 429}, {500, 500}, {502, 504}},
 		}, nil
 	}
@@ -125,15 +135,19 @@ func New(opt Options) (*Fetcher, error) {
 		}
 		f.detours = append(f.detours, d)
 	}
-	f.connect = newDialer(f.guard).DialContext
+	f.connect = newDialer(f.guard).connect
 	if f.tls, err = newTLS(&opt); err != nil {
 		return nil, err
 	}
 	if f.capture, err = newCapture(&opt); err != nil {
 		return nil, err
 	}
+	if opt.Retries > 0 || opt.PerHost > 0 || opt.PerHostRate > 0 {
+		f.hosts = &hostTable{byID: map[string]*host{}}
+	}
 	f.wantBody = f.wantBody || f.capture.mode != CaptureOff
-	f.std = f.newTransport(proxy)
+	f.proxy = proxy
+	f.newTransports()
 	return f, nil
 }
 
@@ -146,8 +160,11 @@ func (o *Options) settle() (proxy *url.URL, err error) {
 	default:
 		return nil, fmt.Errorf("engine %q is not one of auto, fast, std", o.Engine)
 	}
-	if o.Timeout < 0 || o.ConnectTimeout < 0 || o.IdleTimeout < 0 || o.Backoff < 0 || o.BackoffMax < 0 {
+	if o.MaxAge < 0 || o.Timeout < 0 || o.ConnectTimeout < 0 || o.IdleTimeout < 0 || o.Backoff < 0 || o.BackoffMax < 0 {
 		return nil, errors.New("timeouts and backoff are not negative")
+	}
+	if o.PerHost < 0 || !(o.PerHostRate >= 0) {
+		return nil, errors.New("limits per host are not negative")
 	}
 	if o.MaxBody < 0 || o.CaptureText < 0 || o.Retries < 0 || o.Redirects < 0 {
 		return nil, errors.New("sizes, retries and redirects are not negative")
@@ -169,6 +186,9 @@ func (o *Options) settle() (proxy *url.URL, err error) {
 	}
 	if o.Proxy == "" {
 		return nil, nil
+	}
+	if o.UnixSocket != "" {
+		return nil, errors.New("a proxy and a socket at once: connections can go to one of them only")
 	}
 	if proxy, err = url.Parse(o.Proxy); err != nil || proxy.Host == "" {
 		return nil, errors.New("the proxy is not a URL like http://proxy.example:3128")
@@ -212,22 +232,13 @@ func (f *Fetcher) once(text string) {
 	}
 }
 
-// strained tells of failures that are the worker's own lack, not the target's.
-func (f *Fetcher) strained(msg string) {
-	switch {
-	case msg == "":
-	case strings.Contains(msg, "too many open files"):
-		f.once("the worker is the bottleneck: its open files are used up; lower -c or raise ulimit -n")
-	case strings.Contains(msg, "cannot assign requested address"), strings.Contains(msg, "address already in use"):
-		f.once("the worker is the bottleneck: its local ports are used up; keep connections, or use more machines")
-	}
-}
-
 // Handler returns a new handler; i is not looked at. It has the signature that worker.Run wants.
 func (f *Fetcher) Handler(i int) worker.Handler { return f.newHandler() }
 
 // Close closes idle connections of the shared engine. Call it after the handlers are closed.
 func (f *Fetcher) Close() error {
-	f.std.CloseIdleConnections()
+	f.stdMu.Lock()
+	defer f.stdMu.Unlock()
+	f.closeIdle()
 	return nil
 }

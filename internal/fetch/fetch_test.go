@@ -145,7 +145,7 @@ func TestEnginesAgree(t *testing.T) {
 		{"post text", `{"url":"` + srv.URL + `/p","method":"POST","header":{"X-A":"1"},"body":"abcd"}`, `POST /p host=HOST ua=["test"] x=["1"] ct="" len=4 body=abcd`},
 		{"post json", `{"url":"` + srv.URL + `/p","method":"PUT","body":{"a":1}}`, `PUT /p host=HOST ua=["test"] x=[] ct="application/json" len=7 body={"a":1}`},
 		{"post nothing", `{"url":"` + srv.URL + `/p","method":"POST"}`, `POST /p host=HOST ua=["test"] x=[] ct="" len=0 body=`},
-		{"vegeta", `{"method":"POST","url":"` + srv.URL + `/v","body":"aGVsbG8=","header":{"X-A":["1","2"]}}`, `POST /v host=HOST ua=["test"] x=["1" "2"] ct="" len=5 body=hello`},
+		{"lists of values", `{"method":"POST","url":"` + srv.URL + `/v","b64":"aGVsbG8=","header":{"X-A":["1","2"]}}`, `POST /v host=HOST ua=["test"] x=["1" "2"] ct="" len=5 body=hello`},
 		{"delete", `{"method":"DELETE","url":"` + srv.URL + `/d","timeout":"5s"}`, `DELETE /d host=HOST ua=["test"] x=[] ct="" len=0 body=`},
 		{"head", `{"method":"HEAD","url":"` + srv.URL + `/e","timeout":5}`, `HEAD /e host=HOST ua=["test"] x=[] ct="" len=0 body=`},
 	}

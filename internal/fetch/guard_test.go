@@ -163,12 +163,12 @@ func TestGuardRebinding(t *testing.T) {
 		var lookups atomic.Int32
 		f := newFetcher(t, Options{Engine: engine, Guard: true, AllowCIDR: []string{"127.0.0.2"}, NoKeepAlive: true})
 		d := newDialer(f.guard)
-		d.Resolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		d.lookup = (&net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 			client, server := net.Pipe()
 			go answerDNS(server, func() byte { return byte(1 + min(lookups.Add(1), 2)) })
 			return client, nil
-		}}
-		f.connect = d.DialContext
+		}}).LookupNetIP
+		f.connect = d.connect
 		h := f.newHandler()
 		url := "http://rebind.example.com.:" + port
 		want := []string{"", result.ClassBlocked} // 127.0.0.2, then 127.0.0.3

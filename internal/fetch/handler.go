@@ -36,6 +36,9 @@ func (h *handler) Close() error {
 	return nil
 }
 
+// Shed closes the handler's connections: the worker lacks files or ports.
+func (h *handler) Shed() { h.fast.close() }
+
 // An answer is what a request came to.
 type answer struct {
 	code     int
@@ -45,11 +48,13 @@ type answer struct {
 	msg      string
 	unsent   bool      // no connection came about
 	final    bool      // another try would end the same way
+	lack     string    // what the worker itself lacked
 	sends    int       // times that the engine sent the request
 	at       time.Time // when it was there; zero if the engine does not say
 	location string
-	encoding string // Content-Encoding
-	after    string // Retry-After
+	encoding string   // Content-Encoding
+	after    string   // Retry-After
+	cookies  []string // each Set-Cookie
 }
 
 // A turn is one try of a task: a request and those that redirects add to it.
@@ -60,6 +65,7 @@ type turn struct {
 	watch    *stopwatch // nil unless phases are asked for
 	hops     int
 	url      string // of the last hop
+	host     []byte // likewise
 	extra    int    // times a request was sent beyond the first
 }
 
@@ -83,6 +89,14 @@ func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) 
 		if len(l.Body) > inlineBody {
 			began = time.Now() // to read that took its time, which is not the target's
 		}
+		place, err := h.f.enter(ctx, req)
+		if err != nil {
+			return err
+		}
+		if place != nil {
+			defer func() { place.leave(rt) }()
+			began = time.Now()
+		}
 		t := turn{ctx: ctx}
 		tries, extra := 1, 0
 		for ; ; tries++ {
@@ -99,6 +113,12 @@ func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) 
 			extra += t.extra
 			if ctx.Err() != nil && a.err != "" {
 				return ctx.Err()
+			}
+			if a.lack != "" {
+				return &worker.NackError{Undone: true, Lack: a.lack, Err: errors.New(a.msg)}
+			}
+			if err := h.f.asked(t.host, a, now); err != nil {
+				return err
 			}
 			wait, again := h.f.again(req, a, tries, now)
 			if !again {
@@ -201,7 +221,6 @@ func (h *handler) do(t *turn, req *request) {
 		switch {
 		case why == "":
 			h.a = h.fast.do(t, req)
-			h.f.strained(h.a.msg)
 			return
 		case h.f.opt.Engine == EngineFast:
 			h.a = answer{final: true, err: result.ClassBadTask, msg: "the fast engine cannot do this: " + why}
@@ -210,7 +229,6 @@ func (h *handler) do(t *turn, req *request) {
 		h.f.once("the std engine does tasks with " + why)
 	}
 	h.a = h.doStd(t, req)
-	h.f.strained(h.a.msg)
 }
 
 // unfit tells why the fast engine cannot do req, or "".
@@ -232,15 +250,24 @@ func (f *Fetcher) wants(encoding string) bool {
 }
 
 // note keeps what the header of an answer says, where it may matter.
-func (f *Fetcher) note(a *answer, header func(name string) string) {
+func (f *Fetcher) note(a *answer, header func(name string) []string) {
+	first := func(name string) string {
+		if list := header(name); len(list) > 0 {
+			return list[0]
+		}
+		return ""
+	}
 	if redirects(a.code) && f.opt.Redirects > 0 {
-		a.location = header("Location")
+		a.location = first("Location")
+		if f.opt.Cookies {
+			a.cookies = header("Set-Cookie")
+		}
 	}
 	if f.opt.Retries > 0 && f.opt.RetryOn.Has(a.code) {
-		a.after = header("Retry-After")
+		a.after = first("Retry-After")
 	}
 	if f.opt.Decode {
-		a.encoding = header("Content-Encoding")
+		a.encoding = first("Content-Encoding")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -93,11 +95,11 @@ func TestAgain(t *testing.T) {
 	}
 }
 
-// A fetcher waits as long as it was asked to, counts its tries, and says when the last one began.
-func TestRetryWaits(t *testing.T) {
+// A task whose host asks for pauses goes back for as long, uncounted, and so do others for that host.
+func TestRetryAfterGivesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opt, _ := Profile(ProfileFetch)
-		opt.Guard, opt.Engine = false, EngineFast
+		opt.Guard, opt.Engine, opt.Retries = false, EngineFast, 1
 		f := newFetcher(t, opt)
 		answers := []string{
 			"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
@@ -111,20 +113,115 @@ func TestRetryWaits(t *testing.T) {
 		h := f.newHandler()
 		defer h.Close()
 		began := time.Now()
-		l := glassq.Lease{Task: glassq.Task{Body: []byte("http://x/")}, Late: time.Second}
-		var r worker.Reply
-		if err := h.Handle(t.Context(), &l, &r); err != nil {
-			t.Fatal(err)
+		handle := func(url string) (time.Duration, string) {
+			l := glassq.Lease{Task: glassq.Task{Body: []byte(url)}, Late: time.Second}
+			var r worker.Reply
+			err := h.Handle(t.Context(), &l, &r)
+			nack, ok := errors.AsType[*worker.NackError](err)
+			if err != nil && (!ok || !nack.Undone || nack.Delay <= 0) {
+				t.Fatalf("Handle = %v, want undone with a delay", err)
+			}
+			if err != nil {
+				return nack.Delay, ""
+			}
+			return 0, string(r.Body)
 		}
-		if took := time.Since(began); took != 18*time.Second {
-			t.Errorf("took %v, want 18s", took)
+		for _, want := range []time.Duration{7 * time.Second, 11 * time.Second} {
+			if got, rec := handle("http://x/"); got != want {
+				t.Fatalf("given back for %v, want %v: %s", got, want, rec)
+			}
+			time.Sleep(want / 2)
+			before := dials
+			if got, rec := handle("http://X/else"); got != want-want/2 || dials != before {
+				t.Errorf("another task of the host: given back for %v, want %v, and nothing sent: %s", got, want-want/2, rec)
+			}
+			time.Sleep(want - want/2)
 		}
+		wait, rec := handle("http://x/")
 		var got result.Record
-		result.Parse(r.Body, &got)
-		if !got.OK || got.Took != 0 || got.Lag != 19*time.Second || got.Began.Unix() != began.Unix()+18 || !strings.Contains(string(r.Body), `"tries":3`) {
-			t.Errorf("%s: want ok, 3 tries, lag 19", r.Body)
+		result.Parse([]byte(rec), &got)
+		if wait != 0 || !got.OK || time.Since(began) != 18*time.Second || strings.Contains(rec, "tries") {
+			t.Errorf("after the pauses: %v %s; want ok in one try", wait, rec)
 		}
 	})
+}
+
+// A host that does nothing but ask for pauses is given up in the end.
+func TestPausesWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFetcher(t, Options{Engine: EngineFast, Retries: 1, RetryOn: Codes{{429, 429}}})
+		f.connect = func(context.Context, string, string) (net.Conn, error) {
+			return newScripted([]byte("HTTP/1.1 429 Slow\r\nRetry-After: 30\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")), nil
+		}
+		h := f.newHandler()
+		defer h.Close()
+		l := glassq.Lease{Task: glassq.Task{Body: []byte("http://x/")}}
+		for range 100 {
+			var r worker.Reply
+			err := h.Handle(t.Context(), &l, &r)
+			if err == nil {
+				return
+			}
+			nack, _ := errors.AsType[*worker.NackError](err)
+			time.Sleep(nack.Delay)
+		}
+		t.Error("100 pauses, and no result")
+	})
+}
+
+// No more requests at once, and no more a second, go to a host than it may have; none of its places stays empty.
+func TestPerHost(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		opt  Options
+		took time.Duration // at least, for 40 requests of 100 ms
+	}{
+		{"at once", Options{PerHost: 2}, 2 * time.Second},
+		{"a second", Options{PerHostRate: 20}, 39 * 50 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			tt.opt.Engine = EngineFast
+			f := newFetcher(t, tt.opt)
+			var busy, most int
+			var mu sync.Mutex
+			f.connect = func(context.Context, string, string) (net.Conn, error) {
+				mu.Lock()
+				busy++
+				most = max(most, busy)
+				mu.Unlock()
+				time.Sleep(100 * time.Millisecond)
+				mu.Lock()
+				busy--
+				mu.Unlock()
+				return newScripted([]byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")), nil
+			}
+			began := time.Now()
+			var wg sync.WaitGroup
+			for range 40 {
+				wg.Go(func() {
+					h := f.newHandler()
+					defer h.Close()
+					l := glassq.Lease{Task: glassq.Task{Body: []byte("http://x/")}}
+					for {
+						err := h.Handle(t.Context(), &l, &worker.Reply{})
+						if err == nil {
+							return
+						}
+						nack, ok := errors.AsType[*worker.NackError](err)
+						if !ok || !nack.Undone {
+							t.Error(err)
+							return
+						}
+						time.Sleep(nack.Delay)
+					}
+				})
+			}
+			wg.Wait()
+			if took := time.Since(began); tt.opt.PerHost > 0 && most > tt.opt.PerHost || took < tt.took || took > 2*tt.took {
+				t.Errorf("%s: %d at once, took %v; want %v to twice that", tt.name, most, took, tt.took)
+			}
+		})
+	}
 }
 
 // The profiles, on a server that is busy, sends elsewhere, and packs.
@@ -420,23 +517,37 @@ func TestEngineChoice(t *testing.T) {
 	}
 }
 
-// What the machine lacks is said once, and is not the target's fault.
-func TestStrained(t *testing.T) {
-	errnos := []syscall.Errno{syscall.EMFILE, syscall.EADDRNOTAVAIL}
-	var said []string
-	f := newFetcher(t, Options{Retries: 1, Backoff: 1, Notify: func(s string) { said = append(said, s) }})
-	for _, errno := range errnos {
-		f.connect = func(context.Context, string, string) (net.Conn, error) {
-			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", errno)}
+// What the machine lacks is no result: the task goes back, and the worker is told.
+func TestLack(t *testing.T) {
+	for _, engine := range engines {
+		for _, tt := range []struct {
+			errno syscall.Errno
+			addr  string
+			lack  string // "" for a result
+		}{
+			{syscall.EMFILE, "127.0.0.1:1", "open files"},
+			{syscall.ENOBUFS, "127.0.0.1:1", "memory"},
+			{syscall.EADDRNOTAVAIL, "127.0.0.1:1", "local ports"},
+			{syscall.ECONNREFUSED, "127.0.0.1:1", ""},
+		} {
+			f := newFetcher(t, Options{Engine: engine, Retries: 1, Backoff: 1})
+			f.connect = func(context.Context, string, string) (net.Conn, error) {
+				to, _ := net.ResolveTCPAddr("tcp", tt.addr)
+				return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: to, Err: os.NewSyscallError("connect", tt.errno)}
+			}
+			h := f.newHandler()
+			l := glassq.Lease{Task: glassq.Task{Body: []byte("http://x/")}}
+			err := h.Handle(t.Context(), &l, &worker.Reply{})
+			nack, ok := errors.AsType[*worker.NackError](err)
+			if ok != (tt.lack != "") || ok && (nack.Lack != tt.lack || !nack.Undone) {
+				t.Errorf("%s, %v: Handle = %+v, want lack %q", engine, tt.errno, err, tt.lack)
+			}
+			h.Close()
 		}
-		h := f.newHandler()
-		if got, rec := one(t, h, "http://x/"); got.OK {
-			t.Error(rec)
-		}
-		h.Close()
 	}
-	if len(said) != len(errnos) {
-		t.Errorf("said %q, want one line for each of %v", said, errnos)
+	// A body that cannot be kept for want of room names that.
+	if got := worker.Lack(fmt.Errorf("keep the body: %w", &os.PathError{Op: "write", Err: syscall.ENOSPC})); got != "disk space" {
+		t.Errorf("Lack = %q", got)
 	}
 }
 

@@ -3,6 +3,7 @@ package fetch
 import (
 	"fmt"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"strings"
 	"time"
@@ -29,12 +30,9 @@ func (r *request) next(code int, location string) (*request, error) {
 	if err != nil {
 		return nil, bare(err)
 	}
-	to, err := from.Parse(location)
+	to, err := from.Parse(string(escape([]byte(location))))
 	if err != nil {
 		return nil, fmt.Errorf("the redirect goes to no URL: %w", bare(err))
-	}
-	if from.Fragment != "" && to.Fragment == "" {
-		to.Fragment = from.Fragment
 	}
 	n := &request{method: r.method, header: r.header, body: r.body, timeout: r.timeout}
 	if strings.HasPrefix(r.odd, oddHeader) || r.odd == oddMethod {
@@ -63,6 +61,48 @@ func (r *request) next(code int, location string) (*request, error) {
 	return n, nil
 }
 
+// withCookies is r with the cookies that jar has for it, beside its own; nil for no jar.
+func (r *request) withCookies(jar http.CookieJar) *request {
+	if jar == nil {
+		return r
+	}
+	u, err := url.Parse(string(r.url))
+	if err != nil {
+		return r
+	}
+	cookies := jar.Cookies(u)
+	if len(cookies) == 0 {
+		return r
+	}
+	n := *r
+	var pairs []string
+	for _, f := range r.header {
+		if strings.EqualFold(f.name, "Cookie") {
+			pairs = append(pairs, f.value)
+		}
+	}
+	for _, c := range cookies {
+		pairs = append(pairs, c.String())
+	}
+	n.header = append(without(r.header, func(name string) bool { return strings.EqualFold(name, "Cookie") }), field{"Cookie", strings.Join(pairs, "; ")})
+	return &n
+}
+
+// keepCookies puts into jar what the answer to r set. The jar is of one task, so it needs no list of public suffixes.
+func keepCookies(jar http.CookieJar, r *request, lines []string) {
+	u, err := url.Parse(string(r.url))
+	if err != nil {
+		return
+	}
+	var cookies []*http.Cookie
+	for _, line := range lines {
+		if c, err := http.ParseSetCookie(line); err == nil {
+			cookies = append(cookies, c)
+		}
+	}
+	jar.SetCookies(u, cookies)
+}
+
 // without is the fields whose names drop does not take.
 func without(fields []field, drop func(name string) bool) []field {
 	var kept []field
@@ -76,12 +116,14 @@ func without(fields []field, drop func(name string) bool) []field {
 
 // chain sends req and goes where redirects lead, for up to Options.Redirects hops, and leaves the last answer in h.a.
 func (h *handler) chain(t *turn, req *request) {
+	var jar http.CookieJar
 	for {
 		if err := h.f.guard.host(req.host); err != nil {
 			h.a = failure(err, true)
 			return
 		}
-		h.do(t, req)
+		t.host = req.host
+		h.do(t, req.withCookies(jar))
 		t.extra += max(h.a.sends-1, 0)
 		if h.f.opt.Redirects == 0 || h.a.err != "" || !redirects(h.a.code) || h.a.location == "" {
 			return
@@ -96,6 +138,12 @@ func (h *handler) chain(t *turn, req *request) {
 			h.a.final = true
 			h.a.err, h.a.msg = result.ClassProtocol, err.Error()
 			return
+		}
+		if len(h.a.cookies) > 0 {
+			if jar == nil {
+				jar, _ = cookiejar.New(nil) // which never fails
+			}
+			keepCookies(jar, req, h.a.cookies)
 		}
 		t.hops++
 		t.began = time.Now()

@@ -2,25 +2,25 @@ package fetch
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // A request is a parsed task. Its byte slices belong to the task's body or to the handler.
 type request struct {
-	url     []byte // whole, as given
+	url     []byte // as it is sent: without a fragment, escaped where it must be
 	tls     bool
 	host    []byte // host[:port] as in the URL
-	target  []byte // path and query as sent, "" means "/"; not cleaned up
+	target  []byte // its path and query, "" means "/"; not cleaned up
 	method  string // "" means GET
 	header  []field
 	body    []byte
@@ -62,9 +62,9 @@ func (h *handler) parse(body []byte) (*request, error) {
 	return &h.req, h.req.parseJSON(body)
 }
 
-// setURL cuts the URL into what goes on the wire, without cleaning it up.
+// setURL cuts the URL into what goes on the wire. Both engines send what it makes, so it alone decides what
+// is escaped; see escape.
 func (r *request) setURL(u []byte) error {
-	r.url = u
 	var rest []byte
 	switch {
 	case hasPrefixFold(u, "http://"):
@@ -81,33 +81,76 @@ func (r *request) setURL(u []byte) error {
 		if c <= ' ' || c == 0x7f {
 			return fmt.Errorf("url has a space or control character: %.60q", u)
 		}
-		if c >= utf8.RuneSelf {
-			r.odd = "a url beyond ASCII"
-		}
 	}
 	if i := bytes.IndexByte(rest, '#'); i >= 0 {
-		rest = rest[:i]
+		rest, u = rest[:i], u[:len(u)-len(rest)+i]
 	}
 	r.host = rest
 	if i := bytes.IndexAny(rest, "/?"); i >= 0 {
-		r.host, r.target = rest[:i], rest[i:]
+		r.host, r.target = rest[:i], escape(rest[i:])
+	}
+	r.url = u
+	if n := len(rest) - len(r.host); len(r.target) != n { // something was escaped
+		r.url = slices.Concat(u[:len(u)-n], r.target)
 	}
 	if bytes.IndexByte(r.host, '@') >= 0 {
 		r.odd = "user and password in the url"
 	} else if !plainHost(r.host) {
 		r.odd = "an unusual host"
 	}
-	if r.odd != "" || bytes.IndexByte(r.target, '%') >= 0 {
-		p, err := url.Parse(string(u))
-		if err != nil {
-			return fmt.Errorf("url does not parse: %w", bare(err))
+	if r.odd == "" && bytes.IndexByte(r.target, '%') < 0 {
+		return nil
+	}
+	p, err := url.Parse(string(r.url))
+	if err != nil {
+		if i := bytes.IndexByte(r.host, '%'); i >= 0 && bytes.IndexByte(r.host, '[') < 0 {
+			return fmt.Errorf("the host of the url has %.3q in it: write its letters as they are", r.host[i:])
 		}
-		if p.Host == "" {
-			return errors.New("the url has no host")
+		return fmt.Errorf("url does not parse: %w", bare(err))
+	}
+	if p.Host == "" {
+		return errors.New("the url has no host")
+	}
+	if port := p.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("port %.20s is not between 1 and 65535", port)
 		}
 	}
 	return nil
 }
+
+// escape returns a part of a URL in which all is escaped that a URL cannot hold (RFC 3986), and nothing else
+// is touched: an escape stays as it was written, and what may stand as it is does. text itself is returned
+// when there is nothing to escape.
+func escape(text []byte) []byte {
+	n := 0
+	for _, c := range text {
+		if unfitForURL[c] {
+			n++
+		}
+	}
+	if n == 0 {
+		return text
+	}
+	const hex = "0123456789ABCDEF"
+	out := make([]byte, 0, len(text)+2*n)
+	for _, c := range text {
+		if unfitForURL[c] {
+			out = append(out, '%', hex[c>>4], hex[c&15])
+		} else {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// unfitForURL holds the bytes that no part of a URL can have.
+var unfitForURL = func() (unfit [256]bool) {
+	for c := range unfit {
+		unfit[c] = c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", byte(c)) >= 0
+	}
+	return unfit
+}()
 
 // plainHost reports whether host is letters, digits, dots and hyphens, with a port or not.
 func plainHost(host []byte) bool {
@@ -122,7 +165,7 @@ func plainHost(host []byte) bool {
 		}
 		n = n*10 + int(c-'0')
 	}
-	if n > 65535 {
+	if n > 65535 || colon && n == 0 {
 		return false
 	}
 	for _, c := range name {
@@ -157,51 +200,115 @@ func bare(err error) error {
 	return err
 }
 
-// parseJSON reads {"url", "method", "header", "body", "timeout"}. A header is a string or a list of
-// strings. A body is text, or any JSON to be sent as JSON; in a vegeta target, known by its lists of
-// header values or by a method without any header, a body that is base64 is decoded; give a header
-// with a plain string to say that such a body is text.
+// parseJSON reads {"url", "method", "header", "body", "timeout"}, whose names may be in capitals. A header is a
+// string or a list of strings. A body is text, or any JSON to be sent as JSON; b64 holds one of bytes. What is
+// said twice is an error: nobody knows which was meant.
 func (r *request) parseJSON(body []byte) error {
-	var t struct {
-		URL     string                     `json:"url"`
-		Method  string                     `json:"method"`
-		Header  map[string]json.RawMessage `json:"header"`
-		Headers map[string]json.RawMessage `json:"headers"`
-		Body    json.RawMessage            `json:"body"`
-		B64     []byte                     `json:"b64"`
-		Timeout json.RawMessage            `json:"timeout"`
-	}
-	if err := json.Unmarshal(body, &t); err != nil {
+	var address, method string
+	var header, headers, text, timeout json.RawMessage
+	var b64 []byte
+	err := members(body, func(name string, v json.RawMessage) error {
+		var to any
+		switch strings.ToLower(name) {
+		case "url":
+			to = &address
+		case "method":
+			to = &method
+		case "header":
+			to = &header
+		case "headers":
+			to = &headers
+		case "body":
+			to = &text
+		case "b64":
+			to = &b64
+		case "timeout":
+			to = &timeout
+		default:
+			return nil
+		}
+		if err := json.Unmarshal(v, to); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	}, strings.ToLower)
+	if err != nil {
 		return fmt.Errorf("task does not parse: %w", err)
 	}
-	if err := r.setURL([]byte(t.URL)); err != nil {
+	if err := r.setURL([]byte(address)); err != nil {
 		return err
 	}
-	r.method = t.Method
-	if !isToken(t.Method) && t.Method != "" {
-		return fmt.Errorf("bad method %.40q", t.Method)
+	r.method = method
+	if !isToken(method) && method != "" {
+		return fmt.Errorf("bad method %.40q", method)
 	}
-	switch t.Method {
-	case "CONNECT":
+	if method == "CONNECT" {
 		r.odd = oddMethod
 	}
-	if len(t.Header) == 0 {
-		t.Header = t.Headers
+	if header == nil {
+		header = headers
+	} else if headers != nil {
+		return errors.New("task has both header and headers")
 	}
-	lists, err := r.setHeader(t.Header)
-	if err != nil {
+	if err := r.setHeader(header); err != nil {
 		return err
 	}
-	r.body = t.B64
-	if len(t.Body) > 0 && string(t.Body) != "null" {
-		if err := r.setBody(t.Body, lists || len(t.Header) == 0 && t.Method != ""); err != nil {
+	switch r.body = b64; {
+	case isNull(text):
+	case b64 != nil:
+		return errors.New("task has both body and b64")
+	default:
+		if err := r.setBody(text); err != nil {
 			return err
 		}
 	}
-	return r.setTimeout(t.Timeout)
+	return r.setTimeout(timeout)
 }
 
-func (r *request) setBody(raw json.RawMessage, vegeta bool) error {
+// members gives the members of a JSON object to each, in their order. Two names for which same returns one
+// text are an error; nil compares them as they are.
+func members(object []byte, each func(name string, value json.RawMessage) error, same func(string) string) error {
+	dec := json.NewDecoder(bytes.NewReader(object))
+	if t, err := dec.Token(); err != nil {
+		return err
+	} else if t != json.Delim('{') {
+		return errors.New("not a JSON object")
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		name := t.(string) // a member begins with nothing else
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return err
+		}
+		key := name
+		if same != nil {
+			key = same(name)
+		}
+		if seen[key] {
+			return fmt.Errorf("%.40q comes twice", name)
+		}
+		seen[key] = true
+		if err := each(name, value); err != nil {
+			return err
+		}
+	}
+	if _, err := dec.Token(); err != nil { // the closing brace
+		return err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return errors.New("something follows the object")
+	}
+	return nil
+}
+
+func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
+
+func (r *request) setBody(raw json.RawMessage) error {
 	if raw[0] != '"' {
 		r.body = raw
 		if !slices.ContainsFunc(r.header, func(f field) bool { return strings.EqualFold(f.name, "Content-Type") }) {
@@ -214,16 +321,11 @@ func (r *request) setBody(raw json.RawMessage, vegeta bool) error {
 		return fmt.Errorf("body does not parse: %w", err)
 	}
 	r.body = []byte(s)
-	if vegeta {
-		if b, err := base64.StdEncoding.DecodeString(s); err == nil {
-			r.body = b
-		}
-	}
 	return nil
 }
 
 func (r *request) setTimeout(raw json.RawMessage) error {
-	if len(raw) == 0 || string(raw) == "null" {
+	if isNull(raw) {
 		return nil
 	}
 	r.timeout, _ = jsonline.Duration(raw)
@@ -233,40 +335,50 @@ func (r *request) setTimeout(raw json.RawMessage) error {
 	return nil
 }
 
-// setHeader sorts and checks the fields, and tells whether all of them were lists.
-func (r *request) setHeader(header map[string]json.RawMessage) (lists bool, err error) {
-	lists = len(header) > 0
-	for name, raw := range header {
-		var values []string
-		if len(raw) > 0 && raw[0] == '"' {
-			lists = false
-			values = make([]string, 1)
+// setHeader checks the fields and keeps them in their order.
+func (r *request) setHeader(header json.RawMessage) error {
+	if isNull(header) {
+		return nil
+	}
+	err := members(header, func(name string, raw json.RawMessage) (err error) {
+		values := make([]string, 1)
+		if raw[0] == '"' {
 			err = json.Unmarshal(raw, &values[0])
 		} else {
 			err = json.Unmarshal(raw, &values)
 		}
 		if err != nil {
-			return false, fmt.Errorf("header %.40q is neither a string nor a list of strings", name)
+			return fmt.Errorf("%.40q is neither a string nor a list of strings", name)
 		}
 		if !isToken(name) {
-			return false, fmt.Errorf("bad header name %.40q", name)
+			return fmt.Errorf("bad name %.40q", name)
 		}
-		switch strings.ToLower(name) {
+		switch lower := strings.ToLower(name); lower {
 		case "content-length": // the body says it
-			continue
-		case "connection", "transfer-encoding", "expect", "upgrade", "te", "trailer", "keep-alive", "host",
+			return nil
+		case "host", "user-agent":
+			if len(values) > 1 {
+				return fmt.Errorf("%s has one value, not %d", name, len(values))
+			}
+			if lower == "host" {
+				r.odd = oddHeader + lower
+			}
+		case "connection", "transfer-encoding", "expect", "upgrade", "te", "trailer", "keep-alive",
 			"proxy-connection", "proxy-authorization":
-			r.odd = oddHeader + strings.ToLower(name)
+			r.odd = oddHeader + lower
 		}
 		for _, v := range values {
 			if !validValue(v) {
-				return false, fmt.Errorf("header %.40q has control characters in its value", name)
+				return fmt.Errorf("%.40q has control characters in its value", name)
 			}
-			r.header = append(r.header, field{name, v})
+			r.header = append(r.header, field{name, strings.Trim(v, " \t")})
 		}
+		return nil
+	}, nil)
+	if err != nil {
+		return fmt.Errorf("header: %w", err)
 	}
-	slices.SortStableFunc(r.header, func(a, b field) int { return strings.Compare(a.name, b.name) })
-	return lists, nil
+	return nil
 }
 
 func validValue(v string) bool {

@@ -314,8 +314,8 @@ func (m *model) nack(n *glassq.Nack) glassq.Code {
 	case n.Dead:
 		m.die(t, true)
 	default:
-		delay := n.Delay.Milliseconds()
-		if delay < 0 {
+		delay := max(n.Delay, 0).Milliseconds()
+		if n.Delay == 0 {
 			delay = state.Backoff(t.num, t.attempt)
 		}
 		m.retry(t, delay)

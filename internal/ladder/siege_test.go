@@ -262,7 +262,7 @@ func (s *siege) settle(ctx context.Context, rng *rand.Rand, queue string, leases
 		switch p := rng.IntN(20); {
 		case p == 0 && !s.paused.Load(): // left to run out
 		case p == 1 && !s.paused.Load():
-			n := glassq.Nack{Token: l.Token(), Undone: rng.IntN(2) == 0}
+			n := glassq.Nack{Token: l.Token(), Delay: glassq.AtOnce, Undone: rng.IntN(2) == 0}
 			op := history.Op{Kind: history.Nack, Task: name(l.Body), Number: l.Number, Undone: n.Undone, Start: s.now()}
 			errs, err := s.c.Nack(context.WithoutCancel(ctx), []glassq.Nack{n})
 			if err == nil {

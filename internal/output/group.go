@@ -144,7 +144,7 @@ func (g *grouping) record(r *record) {
 			g.groups[key] = t
 		}
 	}
-	if r.out.Took > 0 {
+	if r.out.Took > 0 && r.timed() {
 		t.rt.Record(r.out.Took)
 	}
 	if r.out.OK {

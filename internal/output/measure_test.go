@@ -131,3 +131,22 @@ func TestDocument(t *testing.T) {
 		t.Errorf("slowest %q, longest %v s, asked %v, complete %v, balanced %v", d.Slowest[0].Input, d.Service.Max, d.Rate.Asked, d.Complete, d.Balanced)
 	}
 }
+
+// Times of results that had no answer are left out, but those of time-outs, which an answer would have exceeded.
+func TestTimesAreOfAnswers(t *testing.T) {
+	for o, want := range map[string]bool{
+		`"ok":1,"rt":0.01,"code":200`: true, `"ok":1,"rt":0.01`: true, `"ok":0,"rt":0.01,"code":500,"err":"status"`: true,
+		`"ok":0,"rt":0.01,"err":"exit"`: true, `"ok":0,"rt":0.01`: true, `"ok":0,"rt":0.01,"err":"timeout"`: true,
+		`"ok":0,"rt":0.01,"err":"connect_timeout"`: true, `"ok":0,"rt":0.01,"code":200,"err":"protocol"`: true,
+		`"ok":0,"rt":0.01,"err":"refused"`: false, `"ok":0,"rt":0.01,"err":"bad_task"`: false, `"ok":0,"rt":0.01,"err":"eof"`: false,
+	} {
+		y, err := newTally(time.Now(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		y.all.record(recordOf(leaseOf(1, `{"o":{"t":1790000000,`+o+`}}`)))
+		if got := y.all.service.Count() + y.all.whole.Count(); got > 0 != want {
+			t.Errorf("%s: counted %d times, want %v", o, got, want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/result"
 )
 
@@ -165,6 +166,13 @@ func (r *record) ended() time.Time {
 		return time.Time{}
 	}
 	return r.out.Began.Add(r.out.Took)
+}
+
+// timed reports whether the result's time says something about answers. That of a connection which was refused does
+// not, and would make them look better. That of a time-out does: an answer would have taken as long at least.
+func (r *record) timed() bool {
+	return r.out.OK || r.out.Code != 0 || !report.Unanswered(r.out.Class) ||
+		r.out.Class == result.ClassTimeout || r.out.Class == result.ClassConnectTimeout
 }
 
 // hasDue reports whether the result says how long after its due moment the work began. A worker that

@@ -85,13 +85,13 @@ func (s *series) done(t time.Time, r *record) {
 	if !r.out.OK {
 		p.failed++
 	}
-	if r.out.Took > 0 {
+	if r.out.Took > 0 && r.timed() {
 		if p.rt == nil {
 			p.rt = report.NewHistogram(1)
 		}
 		p.rt.Record(r.out.Took)
 	}
-	if r.hasDue() {
+	if r.hasDue() && r.timed() {
 		if p.whole == nil {
 			p.whole = report.NewHistogram(1)
 		}

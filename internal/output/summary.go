@@ -112,14 +112,14 @@ func (a *totals) record(r *record) {
 	if r.obj == nil {
 		a.raw++
 	}
-	if r.out.Took > 0 {
+	if r.out.Took > 0 && r.timed() {
 		a.service.Record(r.out.Took)
 	}
-	if r.hasDue() {
+	if r.hasDue() && r.timed() {
 		a.whole.Record(r.out.Took + r.out.Lag)
-		if r.out.Lag > lateAfter {
-			a.late++
-		}
+	}
+	if r.hasDue() && r.out.Lag > lateAfter {
+		a.late++
 	}
 	a.bytes += uint64(max(r.out.Bytes, 0))
 	a.place(r)

@@ -57,7 +57,7 @@ func (c *child) ask(ctx context.Context, a *asked, line []byte) error {
 		return ctx.Err()
 	case err != nil:
 		c.back()
-		return &worker.NackError{Undone: errors.Is(err, errKilled), Delay: -1, Err: err}
+		return &worker.NackError{Undone: errors.Is(err, errKilled), Err: err}
 	}
 	p.send(ctx, a, line)
 	select {

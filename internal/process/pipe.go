@@ -232,7 +232,7 @@ func (c *child) reply(a *asked, l *glassq.Lease, r *worker.Reply) error {
 		res.Class, res.Message = result.ClassTimeout, msg
 		r.Body = result.Append(r.Body, l.Body, l.Type, &res)
 	case a.err != nil && a.next:
-		return &worker.NackError{Delay: -1, Err: a.err}
+		return &worker.NackError{Err: a.err}
 	case a.err != nil: // the child had not begun it
 		return &worker.NackError{Undone: true, Err: a.err}
 	default:
@@ -287,7 +287,7 @@ func nackOf(answer []byte) error {
 	if n.Nack == nil {
 		return errors.New(`it has neither an object "o" nor an object "nack"`)
 	}
-	nack := &worker.NackError{Delay: -1, Dead: n.Nack.Dead, Undone: n.Nack.Undone}
+	nack := &worker.NackError{Dead: n.Nack.Dead, Undone: n.Nack.Undone}
 	if n.Nack.Reason != "" {
 		nack.Err = errors.New(n.Nack.Reason)
 	}
@@ -296,7 +296,9 @@ func nackOf(answer []byte) error {
 		if err != nil {
 			return err
 		}
-		nack.Delay = delay
+		if nack.Delay = delay; delay == 0 {
+			nack.Delay = glassq.AtOnce
+		}
 	}
 	return nack
 }

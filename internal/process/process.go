@@ -89,7 +89,7 @@ func again(l *glassq.Lease, retries int, err string) error {
 	if l.Attempt >= retries {
 		return nil
 	}
-	return &worker.NackError{Delay: -1, Err: errors.New(err)}
+	return &worker.NackError{Err: errors.New(err)}
 }
 
 // quote shortens text from a child for a sentence.

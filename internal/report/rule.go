@@ -3,17 +3,19 @@ package report
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/result"
 )
 
 // A Rule is a condition under which a run counts as failed, such as p99>250ms. What it compares:
 //
 //	p50 p95 p99.9 …      service time at a percentile, with a duration: 250ms, 1.5s
-//	min mean max         service time
+//	min mean max         service time, of answers and time-outs; broken when there was no answer at all
 //	due.p99 due.max …    the same from the due moment to done
 //	ok failed late       results, with a share (99.9%) or a count
 //	err:CLASS            failed results of an error class, with a share or a count
@@ -178,6 +180,22 @@ func (r *Rule) show(value float64) string {
 	return Comma(uint64(value))
 }
 
+// Unanswered reports whether a result of this error class came of work that had no answer.
+func Unanswered(class string) bool {
+	switch class {
+	case result.ClassDNS, result.ClassRefused, result.ClassReset, result.ClassUnreachable, result.ClassConnectTimeout,
+		result.ClassTimeout, result.ClassTLS, result.ClassEOF, result.ClassProtocol, result.ClassTooLarge,
+		result.ClassBlocked, result.ClassBadTask, result.ClassCancelled, result.ClassInternal:
+		return true
+	}
+	return false
+}
+
+// answered reports whether any of the results had an answer, so that there are times to speak of.
+func (d *Document) answered() bool {
+	return d.OK > 0 || slices.ContainsFunc(d.Errors, func(e ErrorCount) bool { return !Unanswered(e.Class) })
+}
+
 // measure is what the rule compares; known is false when there is nothing to compare.
 func (r *Rule) measure(d *Document) (value float64, known bool, err error) {
 	count := func(n uint64) (float64, bool, error) {
@@ -217,7 +235,7 @@ func (r *Rule) measure(d *Document) (value float64, known bool, err error) {
 	if rest, ok := strings.CutPrefix(name, "due."); ok {
 		l, name = &d.Due, rest
 	}
-	if l.Count == 0 {
+	if l.Count == 0 || !d.answered() {
 		return 0, false, nil
 	}
 	switch name {

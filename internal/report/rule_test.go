@@ -38,6 +38,18 @@ func TestRules(t *testing.T) {
 			t.Errorf("ParseRule(%q) = %v; want bad_request", rule, err)
 		}
 	}
+	// Times without answers prove nothing, however long they are.
+	d.OK = 0
+	d.Errors = []ErrorCount{{"timeout", 60}, {"refused", 40}}
+	for _, rule := range []string{"p99>1h", "due.mean>1h", "min<1us"} {
+		r, err := ParseRule(rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := d.Judge([]Rule{r}); n != 1 || err != nil {
+			t.Errorf("%q without an answer: %d broken, %v; want 1", rule, n, err)
+		}
+	}
 	// What was not measured breaks a rule.
 	for _, rule := range []string{"p99>1s", "due.mean>1s", "ok<1%", "rate<1"} {
 		r, err := ParseRule(rule)

@@ -24,8 +24,8 @@ func (s *State) DecideNack(dst []byte, n *glassq.Nack) ([]byte, error) {
 	if s.Lease(n.Token) != Live {
 		return dst, glassq.ErrLeaseLost
 	}
-	delay := n.Delay.Milliseconds()
-	if n.Delay < 0 {
+	delay := max(n.Delay, 0).Milliseconds()
+	if n.Delay == 0 && !n.Undone {
 		d := s.Leased(n.Token.Number)
 		delay = Backoff(d.Task, d.Attempt)
 	}

@@ -42,6 +42,7 @@ const (
 	nackDelay byte = iota
 	nackDead
 	nackUndone
+	nackPutOff // undone, and ready again after the delay
 )
 
 // ErrRecord is wrapped by every complaint about a record that does not decode.
@@ -389,6 +390,8 @@ func AppendAck(dst []byte, number uint64, outcome glassq.Outcome, result bool) [
 func AppendNack(dst []byte, number uint64, nack *glassq.Nack, delay int64) []byte {
 	kind := nackDelay
 	switch {
+	case nack.Undone && delay > 0:
+		kind = nackPutOff
 	case nack.Undone:
 		kind = nackUndone
 	case nack.Dead:

@@ -498,6 +498,9 @@ func (s *State) applyNack(number uint64, kind byte, delay int64, reason string) 
 		s.back(l.task, e, 0)
 	case nackDead:
 		s.die(l.task, e, func(d *glassq.DeadCounts) { d.Nacked++ })
+	case nackPutOff:
+		e.setAttempts(e.attempts() - 1)
+		s.back(l.task, e, delay)
 	default:
 		s.retry(l.task, e, delay)
 	}

@@ -55,6 +55,7 @@ type Log struct {
 	opt    Options
 	given  chan *engine.Frame
 	wg     sync.WaitGroup
+	once   sync.Once // Close
 
 	cut  bool          // the process is dead: nothing is stored any more; Store.mu
 	next *engine.Frame // is answered next; Store.mu
@@ -88,7 +89,7 @@ func Open(s *Store, opt Options, e engine.Options) (*Log, error) {
 // Close closes the engine and ends the log.
 func (l *Log) Close() error {
 	err := l.Engine.Close()
-	close(l.given)
+	l.once.Do(func() { close(l.given) })
 	l.wg.Wait()
 	return err
 }

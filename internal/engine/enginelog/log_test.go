@@ -26,10 +26,11 @@ var often = engine.Options{CacheBytes: 1, CheckpointEvery: 4 << 10}
 
 func (s *system) open(t testing.TB) {
 	t.Helper()
-	var err error
-	if s.log, err = enginelog.Open(s.store, s.opt, often); err != nil {
+	log, err := enginelog.Open(s.store, s.opt, often)
+	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
+	s.log = log
 }
 
 func (s *system) Store() glassq.Store { return s.log.Engine }

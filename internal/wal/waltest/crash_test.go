@@ -116,13 +116,17 @@ func play(fsys *waltest.FS, steps []func(*run) error) *run {
 // frame that a Sync covered, holds nothing else than a prefix of what was appended,
 // and can be written to again.
 func TestCrashAfterEveryCall(t *testing.T) {
+	random := *seeds
+	if testing.Short() {
+		random = min(random, 1)
+	}
 	for _, sc := range scripts {
 		t.Run(sc.name, func(t *testing.T) {
 			fsys := waltest.NewFS()
 			play(fsys, sc.steps)
 			// Some calls are made in the background, so their number varies a little.
 			for n := 0; n <= fsys.Calls()+3; n++ {
-				for seed := range *seeds + 2 {
+				for seed := range random + 2 {
 					fsys := waltest.NewFS()
 					fsys.CrashAfter(n)
 					r := play(fsys, sc.steps)
@@ -257,8 +261,8 @@ func TestFaultSticks(t *testing.T) {
 		name   string
 		inject func(*waltest.FS)
 	}{
-		{"write", func(m *waltest.FS) { m.FailWrite(1) }},
-		{"sync", func(m *waltest.FS) { m.FailSync(1) }},
+		{"write", func(m *waltest.FS) { m.FailWrite(segmentFile(1)) }},
+		{"sync", func(m *waltest.FS) { m.FailSync(segmentFile(1)) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			fsys := waltest.NewFS()

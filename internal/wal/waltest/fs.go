@@ -33,9 +33,9 @@ type FS struct {
 	crashed bool
 	locked  bool
 	calls   int
-	stopAt  int // crash after this many calls; 0 never
-	writes  int // calls until a write fails; 0 never
-	syncs   int // calls until a sync fails; 0 never
+	stopAt  int    // crash after this many calls; 0 never
+	write   string // the next write to a file of this name fails; "" none
+	sync    string // likewise its next sync
 	onCall  func(n int)
 	told    int // calls that onCall has heard of
 }
@@ -90,19 +90,20 @@ func (m *FS) Calls() int {
 	return m.calls
 }
 
-// FailWrite makes the nth write from now return ErrInjected after half of its bytes.
-func (m *FS) FailWrite(n int) {
+// FailWrite makes the next write to a file that was opened or created as name return ErrInjected after
+// half of its bytes. The log works on other files in the background, so the nth call of all is nobody's.
+func (m *FS) FailWrite(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.writes = n
+	m.write = name
 }
 
-// FailSync makes the nth sync of a file or the directory from now return
-// ErrInjected. What it should have made durable never will be, though it can be read.
-func (m *FS) FailSync(n int) {
+// FailSync makes the next sync of such a file return ErrInjected. What it should have made durable never
+// will be, though it can be read.
+func (m *FS) FailSync(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.syncs = n
+	m.sync = name
 }
 
 // Crash stops the file system and returns what a disk may hold after a power cut: all
@@ -231,13 +232,13 @@ func (m *FS) tell() {
 	}
 }
 
-// fails counts down to an injected fault.
-func fails(n *int) bool {
-	if *n == 0 {
+// fails tells whether a call of f is the one in next, whose turn is over then. The caller holds mu.
+func (f *file) fails(next *string) bool {
+	if *next != f.name {
 		return false
 	}
-	*n--
-	return *n == 0
+	*next = ""
+	return true
 }
 
 // Open implements wal.FS.
@@ -251,7 +252,7 @@ func (m *FS) Open(name string) (wal.File, error) {
 	if n == nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
-	return &file{m: m, n: n}, nil
+	return &file{m: m, n: n, name: name}, nil
 }
 
 // Create implements wal.FS.
@@ -264,7 +265,7 @@ func (m *FS) Create(name string) (wal.File, error) {
 	}
 	n := &inode{}
 	m.op(nameOp{set: name, node: n})
-	return &file{m: m, n: n}, nil
+	return &file{m: m, n: n, name: name}, nil
 }
 
 // Rename implements wal.FS.
@@ -325,9 +326,6 @@ func (m *FS) SyncDir() error {
 	if err := m.change(); err != nil {
 		return err
 	}
-	if fails(&m.syncs) {
-		return ErrInjected
-	}
 	for _, op := range m.names {
 		op.apply(m.durable)
 	}
@@ -361,7 +359,8 @@ func (u unlock) Close() error {
 type file struct {
 	m      *FS
 	n      *inode
-	closed bool // m.mu
+	name   string // as it was opened
+	closed bool   // m.mu
 }
 
 func (f *file) usable() error {
@@ -411,7 +410,7 @@ func (f *file) WriteAt(b []byte, off int64) (int, error) {
 		return 0, err
 	}
 	var err error
-	if fails(&f.m.writes) {
+	if f.fails(&f.m.write) {
 		b, err = b[:len(b)/2], ErrInjected
 	}
 	f.n.live = put(f.n.live, off, b)
@@ -464,7 +463,7 @@ func (f *file) Sync() error {
 	if err := f.m.change(); err != nil {
 		return err
 	}
-	if fails(&f.m.syncs) {
+	if f.fails(&f.m.sync) {
 		f.n.pending = nil
 		return ErrInjected
 	}

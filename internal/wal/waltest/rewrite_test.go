@@ -69,7 +69,7 @@ func TestSyncFailsThenLies(t *testing.T) {
 	if err := l.Sync(); err != nil {
 		t.Fatal(err)
 	}
-	fsys.FailSync(1)
+	fsys.FailSync(segmentFile(1))
 	appendBody(t, l, "lied about")
 	if err := l.Sync(); !errors.Is(err, wal.ErrFailed) {
 		t.Fatalf("failed sync = %v", err)
@@ -130,7 +130,7 @@ func TestTornThenPowerCut(t *testing.T) {
 		t.Fatal(err)
 	}
 	appendBody(t, l, "good")
-	fsys.FailWrite(1)
+	fsys.FailWrite(segmentFile(1))
 	if err := l.Append(append(make([]byte, wal.HeaderSize), strings.Repeat("torn", 200)...), 1, 1); !errors.Is(err, wal.ErrFailed) {
 		t.Fatalf("failed write = %v", err)
 	}

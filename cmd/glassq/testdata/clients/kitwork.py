@@ -32,8 +32,8 @@ def case_duplicate(q, n):
     same((q.get(n), q.get(n), q.get(n)), (b"one", b"two", None))
 
 def case_wait(q, n):
-    same(q.put(n + "/delay=300", b"late"), True)
-    same((q.get(n), q.get(n + "/t=2500")), (None, b"late"))
+    same(q.put(n + "/delay=2000", b"late"), True)
+    same((q.get(n), q.get(n + "/t=15000")), (None, b"late"))
 
 def case_wait_ends(q, n):
     same(q.get(n + "/t=200"), None)

@@ -108,7 +108,7 @@ const cases = {
   },
   text: (q, n) => across(q, n, 'k\u00e4se\r\n\u5024 \\'),
   async wait(q, n) {
-    same(await q.set(`${n}/delay=300`, 'late'), true, await q.get(n), undefined, await q.get(`${n}/t=2500`), 'late');
+    same(await q.set(`${n}/delay=2000`, 'late'), true, await q.get(n), undefined, await q.get(`${n}/t=15000`), 'late');
   },
   async 'wait-ends'(q, n) { same(await q.get(`${n}/t=200`), undefined); },
 };

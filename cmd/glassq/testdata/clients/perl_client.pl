@@ -97,7 +97,7 @@ my %cases = (
         same($q->get("$n-results"), $RESULT, scalar $q->get($n), undef, $q->delete("$n/$lease"), 1);
     },
     text => sub { across(@_, "k\xc3\xa4se\r\n\xe5\x80\xa4 \\") },
-    wait => sub { my ($q, $n) = @_; same($q->set("$n/delay=300", 'late'), 1, scalar $q->get($n), undef, $q->get("$n/t=2500"), 'late') },
+    wait => sub { my ($q, $n) = @_; same($q->set("$n/delay=2000", 'late'), 1, scalar $q->get($n), undef, $q->get("$n/t=15000"), 'late') },
     'wait-ends' => sub { my ($q, $n) = @_; same(scalar $q->get("$n/t=200"), undef) },
 );
 for my $name (sort keys %cases) {

@@ -92,7 +92,7 @@ $cases = [
         same($q->get("$n-results"), RESULT, $q->get($n), false, $q->delete("$n/$lease"), true);
     },
     'text' => fn ($q, $n) => across($q, $n, "k\u{e4}se\r\n\u{5024} \\"),
-    'wait' => fn ($q, $n) => same($q->set("$n/delay=300", 'late'), true, $q->get($n), false, $q->get("$n/t=2500"), 'late'),
+    'wait' => fn ($q, $n) => same($q->set("$n/delay=2000", 'late'), true, $q->get($n), false, $q->get("$n/t=15000"), 'late'),
     'wait-ends' => fn ($q, $n) => same($q->get("$n/t=200"), false, $q->getResultCode(), Memcached::RES_NOTFOUND),
 ];
 foreach ($cases as $name => $do) {
