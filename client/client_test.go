@@ -3,6 +3,7 @@ package client_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -71,6 +72,8 @@ func TestNewRefuses(t *testing.T) {
 		{"http://localhost", client.Options{Key: "a\nb"}},
 		{"http://localhost", client.Options{CAFile: empty}},
 		{"http://localhost", client.Options{CAFile: empty + ".none"}},
+		{"https://localhost", client.Options{TLS: new(tls.Config), Transport: http.DefaultTransport}},
+		{"https://localhost", client.Options{CAFile: empty, Transport: http.DefaultTransport}},
 	} {
 		if _, err := client.New(tt.url, tt.opt); err == nil {
 			t.Errorf("New(%q, %+v) = nil; want an error", tt.url, tt.opt)
@@ -84,7 +87,7 @@ func TestTasks(t *testing.T) {
 	put := []glassq.Task{
 		{Queue: "a", ID: "x\"1", Body: []byte("text\n"), Type: glassq.TypeText, Headers: map[string]string{"h": "v"}, Priority: glassq.Level(9)},
 		{Queue: "b", Body: []byte{0, 255}, Type: glassq.TypeOctets},
-		{Queue: "a", Run: "r", N: 3, Dense: true, Body: []byte(`{"k":[1,2]}`), Type: glassq.TypeJSON},
+		{Queue: "a", Run: "r", Position: 3, Dense: true, Body: []byte(`{"k":[1,2]}`), Type: glassq.TypeJSON},
 		{Queue: "a", ID: "x\"1", Body: []byte("again"), Type: glassq.TypeText},
 	}
 	receipts, err := c.Put(ctx, put)
@@ -141,7 +144,7 @@ func TestPutSplits(t *testing.T) {
 	c := dial(t, srv.URL, client.Options{})
 	tasks := make([]glassq.Task, 2*glassq.MaxBatch+5)
 	for i := range tasks {
-		tasks[i] = glassq.Task{Queue: "q", Run: "r", N: uint32(i), Dense: true, Body: []byte("x"), Type: glassq.TypeText}
+		tasks[i] = glassq.Task{Queue: "q", Run: "r", Position: uint32(i), Dense: true, Body: []byte("x"), Type: glassq.TypeText}
 	}
 	receipts, err := c.Put(t.Context(), tasks)
 	if err != nil {
@@ -167,7 +170,7 @@ func TestOperator(t *testing.T) {
 	ctx := t.Context()
 	c := pair(t)
 	for n := range 10 {
-		if _, err := c.Put(ctx, []glassq.Task{{Queue: "q", Run: "r", N: uint32(2 * n), Dense: true}}); err != nil {
+		if _, err := c.Put(ctx, []glassq.Task{{Queue: "q", Run: "r", Position: uint32(2 * n), Dense: true}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -400,7 +403,7 @@ func BenchmarkPut1000(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for i := range tasks {
-			tasks[i] = glassq.Task{Queue: "q", Run: "r", N: n, Dense: true, Body: []byte("http://localhost:8888/?q=7"), Type: glassq.TypeText}
+			tasks[i] = glassq.Task{Queue: "q", Run: "r", Position: n, Dense: true, Body: []byte("http://localhost:8888/?q=7"), Type: glassq.TypeText}
 			n++
 		}
 		if _, err := c.Put(b.Context(), tasks); err != nil {
@@ -408,6 +411,51 @@ func BenchmarkPut1000(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/task")
+}
+
+// A direct sends requests to a handler without a socket, as far as there is one.
+type direct struct {
+	to    http.Handler
+	seen  []string // methods and paths
+	idled int      // calls of CloseIdleConnections
+}
+
+func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	d.seen = append(d.seen, r.Method+" "+r.URL.Path+" "+r.Header.Get("Authorization"))
+	if d.to == nil {
+		return nil, &net.OpError{Op: "dial", Err: errors.New("no way there")}
+	}
+	rec := httptest.NewRecorder()
+	d.to.ServeHTTP(rec, r)
+	return rec.Result(), nil
+}
+
+func (d *direct) CloseIdleConnections() { d.idled++ }
+
+// TestTransport: a program's own transport sends every request, its errors are told as those of the client's own,
+// and it outlives the client.
+func TestTransport(t *testing.T) {
+	d := &direct{to: httpdoor.New(openStore(t), httpdoor.Options{})}
+	c := dial(t, "http://localhost", client.Options{Key: "k", Transport: d})
+	if _, err := c.Put(t.Context(), []glassq.Task{{Queue: "q", Body: []byte("x")}}); err != nil {
+		t.Fatal(err)
+	}
+	leases, err := c.Reserve(t.Context(), glassq.Reserve{Queue: "q"})
+	if err != nil || len(leases) != 1 {
+		t.Fatalf("Reserve = %+v, %v", leases, err)
+	}
+	want := []string{"POST /v1/queues/q/tasks Bearer k", "POST /v1/queues/q/reserve Bearer k"}
+	if !reflect.DeepEqual(d.seen, want) {
+		t.Errorf("the transport saw %q, want %q", d.seen, want)
+	}
+	d.to = nil
+	_, err = c.Put(t.Context(), []glassq.Task{{Queue: "q"}})
+	if !errors.Is(err, client.ErrUnreachable) || errors.Is(err, glassq.ErrUnknown) {
+		t.Errorf("Put without a way = %v; want unavailable, as nothing was sent", err)
+	}
+	if err := c.Close(); err != nil || d.idled != 0 {
+		t.Errorf("Close = %v, and closed idle connections %d times; want 0", err, d.idled)
+	}
 }
 
 // TestLostAnswer: when the connection breaks after a put was sent, its outcome is unknown, and a client that

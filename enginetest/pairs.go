@@ -238,7 +238,7 @@ func (c *caller) putTwo(t glassq.Task) error {
 	t.Queue, t.Body, t.Headers = shared, body(), map[string]string{"a": "b"}
 	ts := []glassq.Task{t, t}
 	if t.Dense {
-		ts[1].N++
+		ts[1].Position++
 	}
 	got, err := c.Store.Put(c.ctx, ts)
 	c.read(got)
@@ -252,7 +252,7 @@ func (c *caller) putDelayed() error {
 	return c.putTwo(glassq.Task{Delay: time.Duration(rand.IntN(5)) * moment, TTL: 4 * moment})
 }
 func (c *caller) putDense() error {
-	return c.putTwo(glassq.Task{Run: anyRun(), Dense: true, N: rand.Uint32N(1 << 16)})
+	return c.putTwo(glassq.Task{Run: anyRun(), Dense: true, Position: rand.Uint32N(1 << 16)})
 }
 func (c *caller) putNamed() error {
 	return c.putTwo(glassq.Task{ID: strconv.Itoa(rand.IntN(1000)), Run: anyRun()})

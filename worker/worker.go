@@ -98,8 +98,12 @@ type Options struct {
 	Prefetch    int             // leases waiting for a handler, at most 10,000; 0 adapts: see prefetch.go
 	Drain       time.Duration   // grace for work in progress after the end; 0 means 25s, negative none
 	Done        <-chan struct{} // when closed, the worker drains as if ctx were done; nil never
-	Gate        Gate            // lets handlers begin; nil lets them all
 	Logger      *slog.Logger    // nil discards
+
+	// Gate makes what lets handlers begin, once for a Run; nil lets them all. The gate calls wake when a place is
+	// free and no handler that held one is about to return from Handle; never while it holds a lock that Enter or
+	// Places takes. Calls after the end of Run do nothing.
+	Gate func(wake func()) Gate
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -153,7 +157,7 @@ func Run(ctx context.Context, q Queue, opt Options, newHandler func(i int) Handl
 	w.work.L, w.room.L = &w.mu, &w.mu
 	w.order.next, w.order.prev = &w.order, &w.order
 	if opt.Gate != nil {
-		opt.Gate.Watch(w.entrance)
+		w.gate = opt.Gate(w.entrance)
 	}
 	w.ahead = newAhead(opt.Prefetch, w.places())
 	return w.run(ctx, newHandler)
@@ -167,8 +171,9 @@ const answerGrace = 100 * time.Millisecond
 const flushGrace = 10 * time.Second
 
 type worker struct {
-	q   Queue
-	opt Options
+	q    Queue
+	opt  Options
+	gate Gate // nil lets all handlers begin
 
 	wake     chan struct{} // something has ended, or a full batch has; capacity 1
 	draining chan struct{} // closed when the drain begins
@@ -348,7 +353,7 @@ func (w *worker) take(leases []glassq.Lease, asked int) {
 			continue
 		}
 		w.ready.push(h)
-		if i == 0 || w.opt.Gate == nil { // who is let in wakes the next one
+		if i == 0 || w.gate == nil { // who is let in wakes the next one
 			w.work.Signal()
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/stages"
 	"github.com/glassq/glassq/result"
 )
 
@@ -131,12 +132,12 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 		if !t.Dense && t.Of == 0 {
 			// "<run>/<n>" is the id of a position, however it was said.
 			if run, n, ok := glassq.ParseDenseID(t.ID); ok && run == t.Run {
-				t.N, t.Dense = n, true
+				t.Position, t.Dense = n, true
 			}
 		}
 		if t.Dense && t.ID != "" {
-			if t.ID != glassq.DenseID(t.Run, t.N) {
-				return glassq.Errorf(glassq.CodeBadRequest, "id %.60q is not that of position %d of run %s; leave it out", t.ID, t.N, t.Run)
+			if t.ID != glassq.DenseID(t.Run, t.Position) {
+				return glassq.Errorf(glassq.CodeBadRequest, "id %.60q is not that of position %d of run %s; leave it out", t.ID, t.Position, t.Run)
 			}
 			t.ID = ""
 		}
@@ -376,7 +377,7 @@ func (b *Broker) Configure(ctx context.Context, queue string, c glassq.SettingsC
 	case c.Rate != nil && *c.Rate != 0 && c.Stages != nil && *c.Stages != "":
 		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "rate and stages at once: stages are a rate that changes; set one of them")
 	case c.Stages != nil:
-		if _, err := glassq.ParseStages(*c.Stages); err != nil {
+		if _, err := stages.Parse(*c.Stages); err != nil {
 			return glassq.Settings{}, err
 		}
 	}

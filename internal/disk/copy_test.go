@@ -39,7 +39,7 @@ func TestCopyUnderLoad(t *testing.T) {
 			defer stop()
 			for i := 0; ctx.Err() == nil; i++ {
 				body := fmt.Sprintf("body-%d-%d %s", w, i, strings.Repeat("x", i*37%900))
-				task := glassq.Task{Queue: "q", Body: []byte(body), Run: "r", Dense: true, N: uint32(i*3 + w)}
+				task := glassq.Task{Queue: "q", Body: []byte(body), Run: "r", Dense: true, Position: uint32(i*3 + w)}
 				if _, err := e.Put(ctx, []glassq.Task{task}); err != nil {
 					t.Errorf("Put: %v", err)
 					return

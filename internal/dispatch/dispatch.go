@@ -347,9 +347,9 @@ func (d *dispatch) dress(t *glassq.Task, pos uint32) error {
 		t.ID = "" // where it came from: its name there is not its name here
 	}
 	t.Queue, t.Run = d.opt.Queue, d.name
-	t.N, t.Dense = 0, t.ID == ""
+	t.Position, t.Dense = 0, t.ID == ""
 	if t.Dense {
-		t.N = pos
+		t.Position = pos
 	} else if err := d.ownID(t.ID, pos); err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func TestExec(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := newExec(t, tt.opt, tt.args...)
 			var r worker.Reply
-			l := glassq.Lease{Task: glassq.Task{Queue: "q", Body: []byte(tt.body), Type: glassq.TypeText, Run: "r1", N: 7, Dense: true,
+			l := glassq.Lease{Task: glassq.Task{Queue: "q", Body: []byte(tt.body), Type: glassq.TypeText, Run: "r1", Position: 7, Dense: true,
 				Headers: map[string]string{"traceparent": "00-1-2-01"}}, Number: 3, Attempt: 2}
 			if err := e.Handler(0).Handle(t.Context(), &l, &r); err != nil {
 				t.Fatal(err)

@@ -103,12 +103,15 @@ func (p *Pipe) Concurrency() int { return len(p.handlers) }
 // Handler returns handler i of 0 to Concurrency-1, to be closed once. It has the signature that worker.Run wants.
 func (p *Pipe) Handler(i int) worker.Handler { return p.handlers[i] }
 
-// Gate is the gate that the handlers need; nil when they need none.
-func (p *Pipe) Gate() worker.Gate {
+// Gate is the worker.Options.Gate that the handlers need; nil when they need none.
+func (p *Pipe) Gate() func(wake func()) worker.Gate {
 	if p.windows == nil {
 		return nil
 	}
-	return gate{p}
+	return func(wake func()) worker.Gate {
+		p.windows.wake = wake
+		return gate{p}
+	}
 }
 
 // A gate is a worker.Gate.
@@ -124,8 +127,6 @@ func (g gate) Enter(i int) (ok, more bool) {
 }
 
 func (g gate) Places() int { return g.p.windows.places() }
-
-func (g gate) Watch(wake func()) { g.p.windows.wake = wake }
 
 // Kill ends all children at once; their tasks go back.
 func (p *Pipe) Kill() {

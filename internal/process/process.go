@@ -65,7 +65,7 @@ func appendEnv(env []string, l *glassq.Lease) []string {
 		env = append(env, taskEnv+"RUN="+l.Run)
 	}
 	if l.Dense {
-		env = append(env, taskEnv+"N="+strconv.FormatUint(uint64(l.N), 10))
+		env = append(env, taskEnv+"N="+strconv.FormatUint(uint64(l.Position), 10))
 	}
 	if len(l.Body) <= maxEnvBody {
 		env = append(env, taskEnv+"BODY="+string(l.Body))

@@ -157,12 +157,12 @@ func rawTask(queue, media string, r *http.Request, body []byte) (glassq.Task, ti
 		t.Priority = glassq.Level(int(q.number("priority", 4, 9)))
 	}
 	if q.has("n") {
-		t.N, t.Dense = uint32(q.number("n", 0, 1<<32-1)), true
+		t.Position, t.Dense = uint32(q.number("n", 0, 1<<32-1)), true
 		if t.Run == "" {
 			q.fail("n needs a run")
 		}
-		if t.ID != "" && t.ID != glassq.DenseID(t.Run, t.N) {
-			q.fail("with run and n the id is %q, not %q", glassq.DenseID(t.Run, t.N), t.ID)
+		if t.ID != "" && t.ID != glassq.DenseID(t.Run, t.Position) {
+			q.fail("with run and n the id is %q, not %q", glassq.DenseID(t.Run, t.Position), t.ID)
 		}
 		t.ID = ""
 	}
