@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/check"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door"
@@ -22,7 +21,7 @@ import (
 	"github.com/glassq/glassq/internal/door/manager"
 	"github.com/glassq/glassq/internal/door/memcache"
 	"github.com/glassq/glassq/internal/report"
-	"github.com/glassq/glassq/internal/schema"
+	"github.com/glassq/glassq/internal/stores"
 	"github.com/spf13/cobra"
 )
 
@@ -139,7 +138,7 @@ type checkRig struct {
 	logs io.Writer
 
 	http, memcached, manager string // addresses
-	engine                   *disk.Engine
+	store                    *stores.Store
 	stop                     context.CancelFunc
 	served                   sync.WaitGroup
 	failed                   chan error // of doors that ended by themselves
@@ -148,17 +147,15 @@ type checkRig struct {
 const checkKey = "check"
 
 func (r *checkRig) Start(watch func(glassq.Store) glassq.Store) error {
-	engine, err := openStore(r.dir, disk.Options{Sync: disk.SyncInterval})
+	ctx, stop := context.WithCancel(context.Background()) // ended by Stop
+	store, err := openStore(ctx, r.dir, stores.Options{Sync: disk.SyncInterval, Between: watch})
 	if err != nil {
+		stop()
 		return err
 	}
-	ctx, stop := context.WithCancel(context.Background())          // ended by Stop
-	r.engine, r.stop, r.failed = engine, stop, make(chan error, 3) // as many as doors
-	broker := broker.New(watch(engine), glassq.Limits{})
-	err = broker.UseSchemas(ctx, schema.Compile)
-	if err == nil {
-		err = r.open(ctx, &r.http, httpdoor.New(broker, httpdoor.Options{}).Run)
-	}
+	r.store, r.stop, r.failed = store, stop, make(chan error, 3) // as many as doors
+	broker := store.Broker
+	err = r.open(ctx, &r.http, httpdoor.New(broker, httpdoor.Options{}).Run)
 	if err == nil {
 		err = r.open(ctx, &r.memcached, memcache.New(broker, door.Frame{}).Run)
 	}
@@ -190,13 +187,13 @@ func (r *checkRig) open(ctx context.Context, addr *string, run func(context.Cont
 }
 
 func (r *checkRig) Stop() error {
-	if r.engine == nil {
+	if r.store == nil {
 		return nil
 	}
 	r.stop()
 	r.served.Wait()
-	err := r.engine.Close()
-	r.engine = nil
+	err := r.store.Close()
+	r.store = nil
 	select {
 	case failed := <-r.failed:
 		err = errors.Join(failed, err)

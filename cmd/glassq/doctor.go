@@ -12,6 +12,7 @@ import (
 	"github.com/glassq/glassq/internal/cli/config"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/stores"
 	"github.com/glassq/glassq/internal/wal"
 	"github.com/spf13/cobra"
 )
@@ -48,7 +49,7 @@ Exit codes: 0 no check failed, 1 one did.`,
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		d := doctor{a: a, json: asJSON}
 		d.config(cmd, settled)
-		if data == "" && a.serving.data != memoryStore {
+		if data == "" && a.serving.data != stores.Memory {
 			data = a.serving.data
 		}
 		dir, err := dataFolder(data)

@@ -144,7 +144,7 @@ func (e *example) produce(t *testing.T, dir, out string) {
 			t.Fatalf("%v: %v\n%s", command, err, text)
 		}
 	}
-	queues, err := rig.engine.Queues(t.Context(), "tasks")
+	queues, err := rig.store.Queues(t.Context(), "tasks")
 	if err != nil || queues[0].Ready != 25 {
 		t.Errorf("the producer of %s put %+v, %v; want 25 ready tasks", e.dir, queues, err)
 	}

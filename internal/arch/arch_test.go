@@ -41,7 +41,8 @@ var rules = []rule{
 	{"internal/fetch/...", 5, []string{".", "internal/jsonline", "internal/lack", "result", "worker"}, false},
 	{"internal/process/...", 5, []string{".", "internal/envelope", "internal/jsonline", "internal/lack", "result", "worker"}, false},
 
-	{"store", 5, []string{".", "internal/broker", "internal/disk", "internal/schema"}, false},
+	{"store", 5, []string{".", "internal/disk", "internal/stores"}, false},
+	{"internal/stores", 5, []string{".", "internal/broker", "internal/disk", "internal/schema", "internal/wal"}, false},
 	{"internal/check/...", 5, []string{".", "internal/schema", "spec"}, false},
 
 	{"internal/broker", 2, []string{".", "internal/jsonline", "internal/stages", "result"}, true},

@@ -183,12 +183,12 @@ func (b *Broker) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 // itself and the rest go on.
 func (b *Broker) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
 	check := func(a *glassq.Ack) error { return b.checkAck(ctx, a) }
-	return batch(acks, check, func(some []glassq.Ack) ([]error, error) { return b.store.Ack(ctx, some) })
+	return batch(acks, check, func(some []glassq.Ack) ([]error, error) { return b.ackChecked(ctx, some) })
 }
 
 // checkAck checks an ack and decides its outcome.
 func (b *Broker) checkAck(ctx context.Context, a *glassq.Ack) error {
-	a.Outcome = glassq.OK
+	a.Outcome, a.Checked = glassq.OK, ""
 	if r := a.Result; r != nil {
 		if r.Queue != "" {
 			if err := glassq.CheckName(r.Queue); err != nil {
@@ -198,10 +198,9 @@ func (b *Broker) checkAck(ctx context.Context, a *glassq.Ack) error {
 		if err := b.checkTask(r); err != nil {
 			return err
 		}
-		if c := b.checksOf(a.Token.Queue); c != nil && c.result != nil {
-			if err := agrees(r, c.result, "the result", a.Token.Queue); err != nil {
-				return err
-			}
+		// Of a lease that is named by its number alone the engine tells the queue.
+		if err := b.checkResult(ctx, a, a.Token.Queue); err != nil {
+			return err
 		}
 		a.Outcome = result.OutcomeOf(r.Body, r.Type)
 	}
@@ -298,7 +297,16 @@ func (b *Broker) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 	if !ok {
 		return glassq.ErrUnsupported
 	}
-	return w.AckWait(ctx, ack, wait)
+	for {
+		err := w.AckWait(ctx, ack, wait)
+		u, unchecked := errors.AsType[*glassq.UncheckedError](err)
+		if !unchecked {
+			return err
+		}
+		if err := b.checkAgain(ctx, &ack, u); err != nil {
+			return err
+		}
+	}
 }
 
 // Held tells how much a queue holds. Of an engine without Waits it is what Queues says.
