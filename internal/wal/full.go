@@ -70,10 +70,7 @@ func (l *Log) makeReserve() error {
 	if err != nil {
 		return err
 	}
-	err = f.Allocate(0, l.opt.SegmentSize)
-	if size, serr := f.Size(); err == nil && serr == nil && size < l.opt.SegmentSize {
-		err = f.Zero(size, l.opt.SegmentSize-size) // a system that allocates by writing only
-	}
+	err = reach(f, 0, l.opt.SegmentSize)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -138,6 +135,9 @@ func (l *Log) room(need int64) (f File, tmp string, err error) {
 		if isNoSpace(err) {
 			l.full.Store(true)
 			err = f.Allocate(0, need)
+		}
+		if err == nil {
+			err = reach(f, 0, need) // no more than that where it has to be written
 		}
 		if err != nil {
 			f.Close()

@@ -175,7 +175,7 @@ func (v *Survey) segment(s *segment, f File, size int64, pos Pos, after bool, fn
 		h, body, err := readFrame(s, &w, pos)
 		if err == nil {
 			v.witness = max(v.witness, h.durable)
-			if h.flags&flagMark == 0 {
+			if !h.mark() {
 				if err := fn(Frame{Pos: pos, Time: h.time, Count: int(h.count), Payload: body}, after); err != nil {
 					return pos, after, err
 				}
