@@ -358,7 +358,7 @@ func (a *app) removeAll(dir string) {
 }
 
 func failedText(data string) string {
-	return fmt.Sprintf("a write to %s failed, see above; what was answered OK is there: mend the disk and start again", data)
+	return fmt.Sprintf("a write to %s failed, see above; what was answered OK is there, unless somebody removed the folder: mend the disk and start again", data)
 }
 
 // failedGrace is how long a program whose store failed goes on, so that those who wait can hear of it.

@@ -64,6 +64,23 @@ func (l *Log) Prepare(free int64) error {
 	return nil
 }
 
+// Here fails the log when its active segment has no name any more: somebody has removed the directory or what
+// is in it, and what is written goes nowhere. Safe for concurrent use.
+func (l *Log) Here() error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	s := l.active()
+	f, err := l.fs.Open(s.name())
+	if err == nil {
+		return f.Close()
+	}
+	if errors.Is(err, fs.ErrNotExist) && s == l.active() {
+		return l.fail("the data was removed under the server", err)
+	}
+	return nil
+}
+
 // makeReserve is called with resMu held.
 func (l *Log) makeReserve() error {
 	f, err := l.fs.Create(reserveName)
