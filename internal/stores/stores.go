@@ -112,7 +112,7 @@ func (s *Store) Failure(next string) error {
 	if next == "" {
 		next = "start again"
 	}
-	return glassq.Errorf(glassq.CodeStorage, "a write to %s failed, see above; what was answered OK is there: mend the disk and %s", s.where, next)
+	return glassq.Errorf(glassq.CodeStorage, "a write to %s failed, see above; what was answered OK is there, unless somebody removed the folder: mend the disk and %s", s.where, next)
 }
 
 // Watch calls failed, in a goroutine of its own, when the store has failed. The caller must call over, which waits for

@@ -95,6 +95,32 @@ func Receive(to FS, name string, size int64, r io.Reader) error {
 		return fmt.Errorf("write %s: %w", name, err)
 	case n != size:
 		return fmt.Errorf("write %s: %d bytes of %d came", name, n, size)
+	case seg:
+		if err := stretch(f); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
 	}
 	return f.Sync()
+}
+
+// stretch makes the copy of a segment, which may have been cut, as long as its page and its frames say that
+// it was: else a start takes it for damage. The bytes are zeros.
+func stretch(f File) error {
+	page := make([]byte, pageSize)
+	n, err := f.ReadAt(page, 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	s, _, err := parseHead(page[:n])
+	if err != nil {
+		return nil // of a damaged log: whoever reads it says so
+	}
+	size, err := f.Size()
+	if err == nil {
+		_, _, _, err = scan(s, f, size, s.first)
+	}
+	if err == nil && size < s.room {
+		err = f.Truncate(s.room)
+	}
+	return err
 }
