@@ -1,10 +1,3 @@
-// Package client speaks to a queue server over HTTP, with the same verbs as an engine in the same
-// process: a Client is a glassq.Store.
-//
-// A call fails at once when the server cannot be reached, or waits for it, by Options.Retry. What is
-// repeated after a broken connection may have been done before: puts of tasks with ids, acks and
-// extends are safe to repeat; a put of tasks without ids may then be stored twice, and leases that
-// were handed out into the broken connection come back when they run out.
 package client
 
 import (

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -358,42 +357,6 @@ func TestReserveWaits(t *testing.T) {
 	if _, err := c.Stats(t.Context()); !errors.Is(err, glassq.ErrClosed) {
 		t.Errorf("Stats after Close = %v", err)
 	}
-}
-
-func Example() {
-	engine, err := disk.Open("mem:", disk.Options{})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer engine.Close()
-	server := httptest.NewServer(httpdoor.New(broker.New(engine, glassq.Limits{}), httpdoor.Options{}))
-	defer server.Close()
-
-	c, err := client.New(server.URL, client.Options{})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer c.Close()
-	ctx := context.Background()
-	if _, err := c.Put(ctx, []glassq.Task{{Queue: "tasks", ID: "first", Body: []byte("hello"), Type: glassq.TypeText}}); err != nil {
-		fmt.Println(err)
-		return
-	}
-	leases, err := c.Reserve(ctx, glassq.Reserve{Queue: "tasks", Max: 10, Wait: time.Minute})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	for _, l := range leases {
-		fmt.Printf("%s: %s, attempt %d\n", l.TaskID(), l.Body, l.Attempt)
-		errs, err := c.Ack(ctx, []glassq.Ack{{Token: l.Token()}})
-		fmt.Println(errs[0], err)
-	}
-	// Output:
-	// first: hello, attempt 1
-	// <nil> <nil>
 }
 
 func BenchmarkPut1000(b *testing.B) {

@@ -1,8 +1,3 @@
-// Package store opens the embedded queue inside a program: the same engine, durability and rules as the
-// server's, without a server.
-//
-// What it returns has the verbs of a client and of a server at once: put, reserve, ack, and package
-// worker runs handlers on it.
 package store
 
 import (

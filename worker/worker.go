@@ -1,10 +1,3 @@
-// Package worker runs a Handler on leases: concurrency, prefetch, extension, batched acks, drain.
-//
-// Every task that is handed to a Handler is acked or nacked exactly once while its lease is held, and
-// what is known to be lost is dropped, never acked. A Handler that panics does not end the worker: the panic is
-// logged with its stack and the task goes back with it as the reason. Waiting for tasks is parked in the queue's
-// Reserve; nothing polls. The package knows leases and results as bytes; it does not know what the
-// work is, where the queue lies, or how to reconnect: a [Queue] that can lose its server retries by itself.
 package worker
 
 import (

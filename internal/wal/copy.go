@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -70,10 +71,25 @@ func (c *Copying) segment(s Segment, last bool, file func(string, int64, io.Read
 	if n, err := f.ReadAt(page, 0); n < pageSize {
 		return fmt.Errorf("read %s: %w", segmentName(s.No), err)
 	}
+	parts := []io.Reader{bytes.NewReader(page), io.NewSectionReader(f, pageSize, size-pageSize)}
 	if last {
 		clear(page[sealOffset : sealOffset+sealSize])
+		whole, err := f.Size() // a shorter file would be damage
+		if err != nil {
+			return err
+		}
+		parts = append(parts, io.LimitReader(noughts{}, whole-size))
+		size = max(size, whole)
 	}
-	return file(segmentName(s.No), size, io.MultiReader(strings.NewReader(string(page)), io.NewSectionReader(f, pageSize, size-pageSize)))
+	return file(segmentName(s.No), size, io.MultiReader(parts...))
+}
+
+// noughts is a reader of zeros without end.
+type noughts struct{}
+
+func (noughts) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
 }
 
 // Receive writes one file of a copy, synced; its name is durable after the next SyncDir. Names that are none
@@ -95,32 +111,6 @@ func Receive(to FS, name string, size int64, r io.Reader) error {
 		return fmt.Errorf("write %s: %w", name, err)
 	case n != size:
 		return fmt.Errorf("write %s: %d bytes of %d came", name, n, size)
-	case seg:
-		if err := stretch(f); err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
-		}
 	}
 	return f.Sync()
-}
-
-// stretch makes the copy of a segment, which may have been cut, as long as its page and its frames say that
-// it was: else a start takes it for damage. The bytes are zeros.
-func stretch(f File) error {
-	page := make([]byte, pageSize)
-	n, err := f.ReadAt(page, 0)
-	if err != nil && err != io.EOF {
-		return err
-	}
-	s, _, err := parseHead(page[:n])
-	if err != nil {
-		return nil // of a damaged log: whoever reads it says so
-	}
-	size, err := f.Size()
-	if err == nil {
-		_, _, _, err = scan(s, f, size, s.first)
-	}
-	if err == nil && size < s.room {
-		err = f.Truncate(s.room)
-	}
-	return err
 }

@@ -380,3 +380,25 @@ func (v *Survey) First() Pos {
 	}
 	return v.segs[0].first
 }
+
+// stretch makes the copy of a segment, which may have been cut, as long as its page and its frames say that
+// it was: else a start takes it for damage. The bytes are zeros.
+func stretch(f File) error {
+	page := make([]byte, pageSize)
+	n, err := f.ReadAt(page, 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	s, _, err := parseHead(page[:n])
+	if err != nil {
+		return nil // of a damaged log: whoever reads it says so
+	}
+	size, err := f.Size()
+	if err == nil {
+		_, _, _, err = scan(s, f, size, s.first)
+	}
+	if err == nil && size < s.room {
+		err = f.Truncate(s.room)
+	}
+	return err
+}
