@@ -54,7 +54,8 @@ func checkedResult(w *world) {
 	w.ack(of(a, older))
 	w.ack(of(a, "")) // over is over
 	w.configure("q", glassq.SettingsChange{ResultSchema: &newer})
-	errs, err := w.store().Ack(w.Context(), []glassq.Ack{of(b, older), of(c, newer), of(e, newer), of(e, ""), {Token: d.Token()}})
+	errs, err := w.store().Ack(w.Context(), []glassq.Ack{of(b, older), of(c, newer), of(e, newer), of(e, ""),
+		{Token: d.Token()}})
 	w.ok("Ack", err)
 	unchecked(errs[0], "q", newer)
 	unchecked(errs[2], "free", "")

@@ -49,9 +49,11 @@ number fails; any other body succeeds. The result has the body in i.`,
 		Args: cobra.ArbitraryArgs,
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&opt.Door, "door", check.DoorPipe, "`door` that the worker comes through: "+strings.Join(check.Doors(), ", "))
+	fs.StringVar(&opt.Door, "door", check.DoorPipe, "`door` that the worker comes through: "+strings.Join(check.Doors(),
+		", "))
 	fs.StringSliceVar(&opt.Only, "case", nil, "run only this `case`; may be given several times")
-	fs.DurationVar(&opt.Patience, "patience", 15*time.Second, "longest wait for what a case expects, from the last task that was done")
+	fs.DurationVar(&opt.Patience, "patience", 15*time.Second,
+		"longest wait for what a case expects, from the last task that was done")
 	fs.BoolVar(&list, "list", false, "list the cases of the door and run nothing")
 	fs.BoolVar(&asJSON, "json", false, "print the verdicts as NDJSON")
 	fs.BoolVarP(&verbose, "verbose", "v", false, "show what the worker prints")
@@ -124,7 +126,8 @@ func (a *app) checkWorker(opt check.Options, asJSON bool) (err error) {
 			failed++
 		}
 	}
-	a.console.Say("glassq check: %d cases through the door %s, %d passed, %d failed", len(verdicts), opt.Door, len(verdicts)-failed, failed)
+	a.console.Say("glassq check: %d cases through the door %s, %d passed, %d failed", len(verdicts), opt.Door,
+		len(verdicts)-failed, failed)
 	if failed > 0 {
 		return exit(exitUnexpected)
 	}
@@ -160,7 +163,8 @@ func (r *checkRig) Start(watch func(glassq.Store) glassq.Store) error {
 		err = r.open(ctx, &r.memcached, memcache.New(broker, door.Frame{}).Run)
 	}
 	if err == nil {
-		err = r.open(ctx, &r.manager, manager.New(broker, manager.Options{Frame: door.Frame{Access: door.NewAccess([]byte(checkKey))}}).Run)
+		err = r.open(ctx, &r.manager, manager.New(broker,
+			manager.Options{Frame: door.Frame{Access: door.NewAccess([]byte(checkKey))}}).Run)
 	}
 	if err != nil {
 		return errors.Join(err, r.Stop())
@@ -203,5 +207,6 @@ func (r *checkRig) Stop() error {
 }
 
 func (r *checkRig) Env() []string {
-	return []string{"GLASSQ_SERVER=http://" + r.http, "GLASSQ_MEMCACHED=" + r.memcached, "GLASSQ_MANAGER=" + r.manager, "GLASSQ_KEY=" + checkKey}
+	return []string{"GLASSQ_SERVER=http://" + r.http, "GLASSQ_MEMCACHED=" + r.memcached, "GLASSQ_MANAGER=" + r.manager,
+		"GLASSQ_KEY=" + checkKey}
 }

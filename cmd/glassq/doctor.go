@@ -141,7 +141,8 @@ func (d *doctor) disk(dir string, w disk.Watermark) {
 	case err != nil:
 		d.say("FAIL", "sync", "%v", err)
 	case p50 > slowSync:
-		d.say("warn", "sync", "p50 %s, p99 %s of 4 KiB written and synced: a lone client waits as long for each put", report.Short(p50), report.Short(p99))
+		d.say("warn", "sync", "p50 %s, p99 %s of 4 KiB written and synced: a lone client waits as long for each put",
+			report.Short(p50), report.Short(p99))
 	default:
 		d.say("ok", "sync", "p50 %s, p99 %s of 4 KiB written and synced", report.Short(p50), report.Short(p99))
 	}
@@ -156,7 +157,8 @@ func (d *doctor) disk(dir string, w disk.Watermark) {
 	case err != nil:
 		d.say("FAIL", "space", "%v", err)
 	case free < mark:
-		d.say("FAIL", "space", "%d MiB free of %d, and %d are to stay so (serve --min-free): puts are refused", free>>20, total>>20, mark>>20)
+		d.say("FAIL", "space", "%d MiB free of %d, and %d are to stay so (serve --min-free): puts are refused", free>>20,
+			total>>20, mark>>20)
 	default:
 		d.say("ok", "space", "%d MiB free of %d; puts are refused below %d", free>>20, total>>20, mark>>20)
 	}

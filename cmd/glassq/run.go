@@ -184,7 +184,8 @@ func (a *app) run(f *runFlags, src dispatch.Source) error {
 	}
 	switch {
 	case !f.own || f.data == stores.Memory:
-	case err == nil || exitCode(err) == exitStrict || exitCode(err) == exitThreshold || exitCode(err) == exitUsage && j.put.Put == 0:
+	case err == nil || exitCode(err) == exitStrict || exitCode(err) == exitThreshold || exitCode(err) == exitUsage &&
+		j.put.Put == 0:
 		a.removeAll(f.data)
 	default:
 		a.console.Say("glassq run: the queue is kept; go on with the same command and --data %s --run %s", f.data, f.name)
@@ -221,7 +222,8 @@ func (j *job) open() error {
 	}
 	if path := j.path(); path != "" {
 		j.opt.Format = fileFormat(path)
-		j.results, err = openResults(path, output.LoadOptions{Run: j.f.name, Format: j.opt.Format, By: j.opt.By, Failed: j.opt.Failed})
+		j.results, err = openResults(path, output.LoadOptions{Run: j.f.name, Format: j.opt.Format, By: j.opt.By,
+			Failed: j.opt.Failed})
 		if err != nil {
 			return errors.Join(err, j.f.sum.close(), j.store.Close())
 		}
@@ -286,9 +288,11 @@ func (j *job) do() error {
 	defer stop()
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	defer j.a.watch(j.store, name, fmt.Sprintf("go on with the same command and --data %s --run %s", j.f.data, j.f.name), fail)()
+	defer j.a.watch(j.store, name, fmt.Sprintf("go on with the same command and --data %s --run %s", j.f.data, j.f.name),
+		fail)()
 	say := func(s string) { j.a.console.Say("%s: %s", name, s) }
-	say(fmt.Sprintf("run %s, %d requests at once, %s, data %s, sync %s", j.f.name, j.f.concurrency, j.f.fetch.describe(j.fetcher), j.f.data, j.f.sync))
+	say(fmt.Sprintf("run %s, %d requests at once, %s, data %s, sync %s", j.f.name, j.f.concurrency,
+		j.f.fetch.describe(j.fetcher), j.f.data, j.f.sync))
 	j.bar = j.a.runMeter("run", j.f.quiet, j.f.json, j.store, j.f.name)
 	defer j.bar.Close()
 
@@ -375,6 +379,8 @@ func (j *job) report() {
 	if err != nil {
 		return // the engine failed; that is said already
 	}
-	say("%s requests/s in %s, sync %s: %s syncs, %s frames, %s bytes appended", term.PerSecond(j.done.Done, took), report.Short(took),
-		st.Disk.Sync, report.Comma(st.Disk.Syncs-j.before.Disk.Syncs), report.Comma(st.Frames-j.before.Frames), report.Comma(st.Bytes-j.before.Bytes))
+	say("%s requests/s in %s, sync %s: %s syncs, %s frames, %s bytes appended", term.PerSecond(j.done.Done, took),
+		report.Short(took),
+		st.Disk.Sync, report.Comma(st.Disk.Syncs-j.before.Disk.Syncs), report.Comma(st.Frames-j.before.Frames),
+		report.Comma(st.Bytes-j.before.Bytes))
 }

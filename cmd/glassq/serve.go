@@ -60,14 +60,19 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.StringVar(&f.store, "store", "", "mem: keeps everything in memory")
 	fs.StringVar(&f.sync, "sync", disk.SyncAlways, "when an answer may leave: always (synced), interval or never")
 	fs.StringVar(&f.http, "http", "127.0.0.1:5080", "`address` of the HTTP door; off closes it, port 0 takes a free one")
-	fs.StringVar(&f.memcached, "memcached", defaultMemcached, "`address` of the memcached door; off closes it, port 0 takes a free one")
-	fs.StringVar(&f.manager, "manager", defaultManager, "`address` of the Python manager door, which needs --key-file, or the path of a Unix socket; off closes it, port 0 takes a free one")
-	fs.BoolVar(&f.managerStrict, "manager-strict", false, "refuse Pythons before 3.12, which answer with MD5, at the manager door")
-	fs.StringToStringVar(&f.managerQueues, "manager-queue", nil, "`name=queue` that Python programs may ask for beside get_<queue>_queue")
+	fs.StringVar(&f.memcached, "memcached", defaultMemcached,
+		"`address` of the memcached door; off closes it, port 0 takes a free one")
+	fs.StringVar(&f.manager, "manager", defaultManager,
+		"`address` of the Python manager door, which needs --key-file, or the path of a Unix socket; off closes it, port 0 takes a free one")
+	fs.BoolVar(&f.managerStrict, "manager-strict", false,
+		"refuse Pythons before 3.12, which answer with MD5, at the manager door")
+	fs.StringToStringVar(&f.managerQueues, "manager-queue", nil,
+		"`name=queue` that Python programs may ask for beside get_<queue>_queue")
 	fs.StringVar(&f.keyFile, "key-file", "", "`file` with the key that clients must have")
 	fs.StringVar(&f.tlsCert, "tls-cert", "", "PEM `file` with the certificate of the HTTP and memcached doors")
 	fs.StringVar(&f.tlsKey, "tls-key", "", "PEM `file` with the certificate's key")
-	fs.StringSliceVar(&f.managerDelivery, "manager-delivery", nil, "`policy` for items of Python programs, or queue=policy: when one is done: on_next_call (the default), on_read, strict or on_task_done")
+	fs.StringSliceVar(&f.managerDelivery, "manager-delivery", nil,
+		"`policy` for items of Python programs, or queue=policy: when one is done: on_next_call (the default), on_read, strict or on_task_done")
 	fs.StringSliceVar(&f.insecure, "insecure", nil, "`door` that may be public without key and TLS: http, memcached, manager")
 	fs.StringSliceVar(&f.hosts, "host", nil, "`name` that clients may call this server by, beside addresses, localhost and those of the certificate")
 	fs.Var(&f.maxBody, "max-body", "largest body of a task, up to 32MiB")
@@ -204,7 +209,8 @@ func (f *serveFlags) checkManager() error {
 	}
 	host, _, err := net.SplitHostPort(f.manager)
 	if err != nil {
-		return usagef("--manager %s is not an address like %s, the path of a Unix socket with a /, or %s", f.manager, defaultManager, closedDoor)
+		return usagef("--manager %s is not an address like %s, the path of a Unix socket with a /, or %s", f.manager,
+			defaultManager, closedDoor)
 	}
 	if isLoopback(host) || slices.Contains(f.insecure, "manager") {
 		return nil
@@ -235,7 +241,8 @@ func (a *app) serve(f *serveFlags) (err error) {
 	}
 	defer doors.close()
 	logger := a.console.Logger()
-	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody), Logger: logger})
+	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody),
+		Logger: logger})
 	if err != nil {
 		return err
 	}

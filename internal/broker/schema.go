@@ -43,7 +43,8 @@ func (b *Broker) compileSchemas(queue string, s glassq.Settings) (*checks, error
 		return nil, nil
 	}
 	if b.compile == nil {
-		return nil, glassq.Errorf(glassq.CodeUnsupported, "this program checks no schemas; leave task_schema and result_schema out")
+		return nil, glassq.Errorf(glassq.CodeUnsupported,
+			"this program checks no schemas; leave task_schema and result_schema out")
 	}
 	c := checks{taskText: s.TaskSchema, resultText: s.ResultSchema}
 	for _, x := range []struct {
@@ -201,7 +202,8 @@ func agrees(t *glassq.Task, check func([]byte) error, what, queue string) error 
 	case jsonline.JSON:
 		err = check(t.Body)
 	default:
-		return glassq.Errorf(glassq.CodeSchema, "%s is bytes (%.60q); the schema of queue %s wants text or JSON", what, t.Type, queue)
+		return glassq.Errorf(glassq.CodeSchema, "%s is bytes (%.60q); the schema of queue %s wants text or JSON", what,
+			t.Type, queue)
 	}
 	if err != nil {
 		return glassq.Errorf(glassq.CodeSchema, "%s does not agree with the schema of queue %s: %w", what, queue, err)

@@ -254,7 +254,8 @@ func extents(segs []wal.Segment) []engine.Extent {
 	for i, s := range segs {
 		// The first page of a segment is not of its frames: moving bodies does not make it smaller, and in a small
 		// segment it would look like garbage for ever.
-		list[i] = engine.Extent{No: s.No, First: idOf(s.First), End: idOf(s.End), Frames: int64(s.End - s.First), Bytes: s.Bytes, Sealed: s.Sealed}
+		list[i] = engine.Extent{No: s.No, First: idOf(s.First), End: idOf(s.End), Frames: int64(s.End - s.First),
+			Bytes: s.Bytes, Sealed: s.Sealed}
 	}
 	return list
 }

@@ -124,7 +124,8 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 	if s.Lost = sp.Lost; s.Lost == 0 {
 		s.low = 0
 	} else if len(v.Losses) == 0 {
-		v.Losses = append(v.Losses, wal.Loss{File: "log", From: s.low, Err: errors.New("a segment is missing in which tasks lie")})
+		v.Losses = append(v.Losses, wal.Loss{File: "log", From: s.low,
+			Err: errors.New("a segment is missing in which tasks lie")})
 	}
 	s.Losses, s.Cut = v.Losses, uint64(cut)
 	// A lease takes some bytes of the log, and a start, which skips a block of numbers, a frame: so

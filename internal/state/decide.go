@@ -128,7 +128,8 @@ func (s *State) Place(n uint64) (p Place, ok bool) {
 }
 
 func (s *State) placeOf(e *entry) Place {
-	return Place{Frame: e.frame(), Offset: e.offset(), Size: e.size(), Attempt: e.attempts(), Lease: s.class[e.class].lease}
+	return Place{Frame: e.frame(), Offset: e.offset(), Size: e.size(), Attempt: e.attempts(),
+		Lease: s.class[e.class].lease}
 }
 
 // Reason is why task n was nacked, as the worker said.

@@ -88,7 +88,8 @@ const lookPause = 20 * time.Millisecond
 func openDisk(ctx context.Context, where string, opt Options) (*disk.Engine, error) {
 	began := time.Now()
 	for {
-		e, err := disk.Open(where, disk.Options{Sync: opt.Sync, Interval: opt.Interval, MinFree: opt.MinFree, Logger: opt.Logger})
+		e, err := disk.Open(where, disk.Options{Sync: opt.Sync, Interval: opt.Interval, MinFree: opt.MinFree,
+			Logger: opt.Logger})
 		if glassq.CodeOf(err) != glassq.CodeUnavailable || time.Since(began) >= opt.Patience {
 			return e, err
 		}

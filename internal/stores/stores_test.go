@@ -38,8 +38,10 @@ func TestOpen(t *testing.T) {
 		{"a folder", dir, stores.Options{}, t.Context(), "data " + dir + ", sync always (a sync takes ", ""},
 		{"a sync mode", dir, stores.Options{Sync: disk.SyncNever}, t.Context(), "data " + dir + ", sync never", ""},
 		{"no sync mode", dir, stores.Options{Sync: "often"}, t.Context(), "sync mode", glassq.CodeBadRequest},
-		{"no engine of that name", "etcd://x/y", stores.Options{}, t.Context(), "there is mem:, or a folder", glassq.CodeBadRequest},
-		{"a folder that is taken", taken, stores.Options{Patience: time.Millisecond}, t.Context(), "", glassq.CodeUnavailable},
+		{"no engine of that name", "etcd://x/y", stores.Options{}, t.Context(), "there is mem:, or a folder",
+			glassq.CodeBadRequest},
+		{"a folder that is taken", taken, stores.Options{Patience: time.Millisecond}, t.Context(), "",
+			glassq.CodeUnavailable},
 		{"nobody waits any more", taken, stores.Options{Patience: time.Hour}, ended, "canceled", glassq.CodeInternal},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -102,7 +104,8 @@ func TestFailure(t *testing.T) {
 	over := s.Watch(func() { t.Error("a store that works has failed") })
 	over()
 	for next, want := range map[string]string{"": "mend the disk and start again", "go on": "mend the disk and go on"} {
-		if err := s.Failure(next); !errors.Is(err, glassq.ErrStorage) || !strings.Contains(err.Error(), "mem:") || !strings.HasSuffix(err.Error(), want) {
+		if err := s.Failure(next); !errors.Is(err, glassq.ErrStorage) || !strings.Contains(err.Error(), "mem:") ||
+			!strings.HasSuffix(err.Error(), want) {
 			t.Errorf("Failure(%q) = %v", next, err)
 		}
 	}

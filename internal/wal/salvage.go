@@ -175,7 +175,8 @@ func (v *Survey) Frames(from Pos, fn func(f Frame, after bool) error) error {
 	return nil
 }
 
-func (v *Survey) segment(s *segment, f File, size int64, pos Pos, after bool, fn func(Frame, bool) error) (Pos, bool, error) {
+func (v *Survey) segment(s *segment, f File, size int64, pos Pos, after bool, fn func(Frame, bool) error) (Pos, bool,
+	error) {
 	w := window{f: f, size: size}
 	for {
 		h, body, err := readFrame(s, &w, pos)

@@ -100,7 +100,8 @@ func parseHead(b []byte) (s *segment, uuid [16]byte, err error) {
 	case le.Uint64(b[40:])%frameAlign != 0 || le.Uint64(b[40:]) < uint64(firstPos) || le.Uint64(b[48:]) > 1<<50:
 		err = errors.New("segment header makes no sense")
 	default:
-		s = &segment{no: le.Uint64(b[32:]), first: Pos(le.Uint64(b[40:])), salt: le.Uint32(b[12:]), room: int64(le.Uint64(b[48:]))}
+		s = &segment{no: le.Uint64(b[32:]), first: Pos(le.Uint64(b[40:])), salt: le.Uint32(b[12:]),
+			room: int64(le.Uint64(b[48:]))}
 		copy(uuid[:], b[16:])
 	}
 	return s, uuid, err
@@ -147,7 +148,8 @@ func loadSegment(fsys FS, no uint64) (s *segment, uuid [16]byte, end Pos, err er
 		return nil, uuid, 0, &CorruptError{File: name, Err: err}
 	}
 	if !allZero(page[headSize:sealOffset]) || !allZero(page[sealOffset+sealSize:]) {
-		return nil, uuid, 0, &CorruptError{File: name, Offset: headSize, Err: errors.New("segment page has bytes that nobody wrote")}
+		return nil, uuid, 0, &CorruptError{File: name, Offset: headSize,
+			Err: errors.New("segment page has bytes that nobody wrote")}
 	}
 	if e, ok := s.parseSeal(page[sealOffset:]); ok {
 		end, s.onDisk = e, true
