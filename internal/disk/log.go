@@ -217,6 +217,9 @@ func (l *log) Checkpoint(at uint64, write func(io.Writer) error) (oldest, size u
 		return 0, 0, err
 	}
 	kept := l.wal.Checkpoints()
+	if len(kept) == 1 {
+		return 0, out.n, nil // a start that cannot read it falls back to the beginning of the log
+	}
 	return idOf(kept[len(kept)-1]), out.n, nil
 }
 
