@@ -175,6 +175,9 @@ type Ack struct {
 	// ID, Run, Position and Of are set by the engine from the lease.
 	Result *Task
 	Put    []Task // follow-ups; a Run of "" joins the run of the task that is acked
+	// Checked is the result schema that Result agrees with, set by the Broker. An engine stores a result only when
+	// that is the schema of the lease's queue as it is now, see UncheckedError.
+	Checked Schema
 }
 
 // AtOnce is the Delay of a Nack whose task is ready again without one.

@@ -20,7 +20,8 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 )
 
-var backlog = flag.String("backlog", "1000000,10000000,30000000", "tasks that suite engine keeps ready, one backlog after the other")
+var backlog = flag.String("backlog", "1000000,10000000,30000000",
+	"tasks that suite engine keeps ready, one backlog after the other")
 
 // child is the first argument of a process of this program that is measured from outside.
 const child = "child"
@@ -97,7 +98,8 @@ func runChild(args []string) error {
 		return err
 	}
 	took := time.Since(began)
-	fmt.Printf("%d ready, put in %.1f s: resident %d MB, at most %d MB; asked for 10 million: below 400\n", tasks, took.Seconds(), status("VmRSS:"), status("VmHWM:"))
+	fmt.Printf("%d ready, put in %.1f s: resident %d MB, at most %d MB; asked for 10 million: below 400\n", tasks,
+		took.Seconds(), status("VmRSS:"), status("VmHWM:"))
 	_, err = io.Copy(io.Discard, os.Stdin) // killed meanwhile
 	return err
 }
@@ -117,7 +119,8 @@ func useBacklog(ctx context.Context, dir string, tasks int) error {
 	if infos[0].Ready != int64(tasks) {
 		return fmt.Errorf("%d of %d tasks are ready after the start", infos[0].Ready, tasks)
 	}
-	fmt.Printf("    start after kill -9: %.2f s, resident %d MB; asked for 10 million: below 5 s\n", took.Seconds(), status("VmRSS:"))
+	fmt.Printf("    start after kill -9: %.2f s, resident %d MB; asked for 10 million: below 5 s\n", took.Seconds(),
+		status("VmRSS:"))
 
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var back []glassq.Nack

@@ -88,7 +88,8 @@ func engineCompaction(ctx context.Context, dir string) error {
 	for k := 0; k < *compact; k += 10_000 {
 		ts := make([]glassq.Task, min(10_000, *compact-k))
 		for i := range ts {
-			ts[i] = glassq.Task{Queue: "q", Run: "ends", Position: uint32(k + i), Dense: true, Body: fmt.Appendf(nil, "%032d", k+i)}
+			ts[i] = glassq.Task{Queue: "q", Run: "ends", Position: uint32(k + i), Dense: true,
+				Body: fmt.Appendf(nil, "%032d", k+i)}
 			if (k+i)%4 == 0 {
 				ts[i].Run = "stays"
 			}
@@ -130,7 +131,8 @@ func engineCompaction(ctx context.Context, dir string) error {
 			last, moved = now, moved+beside
 		}
 		at, size = now, is
-		return now.Sub(began) < time.Minute && (first.IsZero() && now.Sub(began) < 5*time.Second || now.Sub(last) < 3*time.Second)
+		return now.Sub(began) < time.Minute && (first.IsZero() && now.Sub(began) < 5*time.Second ||
+			now.Sub(last) < 3*time.Second)
 	})
 	if err != nil {
 		return err
@@ -144,7 +146,8 @@ func engineCompaction(ctx context.Context, dir string) error {
 		return nil
 	}
 	c50, c99, most := quantiles(with)
-	fmt.Printf("    the same while %.0f MB are moved in %.1f s:          %6d puts, p50 %v p99 %v most %v\n", moved/1e6, last.Sub(first).Seconds(),
+	fmt.Printf("    the same while %.0f MB are moved in %.1f s:          %6d puts, p50 %v p99 %v most %v\n", moved/1e6,
+		last.Sub(first).Seconds(),
 		len(with), c50, c99, most)
 	fmt.Printf("    p99 while it is compacted %.2f of p50 without; asked: below 5\n", float64(c99)/float64(p50))
 	return nil

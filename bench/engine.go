@@ -39,7 +39,8 @@ func engineRows(b *bench) error {
 		case c.callers == 8:
 			fmt.Printf("    asked: 1,000,000/s, 2 allocations a batch\n")
 		case c.callers == 1:
-			fmt.Printf("    p50 %.2f of the bare sync of %v; %.2f of %d x the bare sync rate", float64(got.p50)/float64(got.bare), got.bare,
+			fmt.Printf("    p50 %.2f of the bare sync of %v; %.2f of %d x the bare sync rate",
+				float64(got.p50)/float64(got.bare), got.bare,
 				got.rate*got.bare.Seconds()/float64(c.batch), c.batch)
 			if alone = got.rate; c.batch == 1 {
 				fmt.Printf("; asked: p50 at most 1.25, one sync each")
@@ -58,7 +59,8 @@ func engineRows(b *bench) error {
 		if callers > 1 {
 			fmt.Printf("    asked: 700,000/s\n")
 		} else {
-			fmt.Printf("    %.2f of %d x the bare sync rate (bare sync %v); asked: 0.60\n", got.rate*got.bare.Seconds()/drainBatch, drainBatch, got.bare)
+			fmt.Printf("    %.2f of %d x the bare sync rate (bare sync %v); asked: 0.60\n",
+				got.rate*got.bare.Seconds()/drainBatch, drainBatch, got.bare)
 		}
 	}
 	if err := engineCompaction(b.ctx, filepath.Join(b.dir, "compaction")); err != nil {

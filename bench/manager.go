@@ -56,7 +56,8 @@ func managerSuite(b *bench) error {
 	if err := os.WriteFile(key, []byte("secret"), 0o600); err != nil {
 		return err
 	}
-	fmt.Printf("%s; bare sync %v; per second, median of %d (lowest to highest)\n", strings.TrimSpace(string(ver)), b.bare, *rounds)
+	fmt.Printf("%s; bare sync %v; per second, median of %d (lowest to highest)\n", strings.TrimSpace(string(ver)),
+		b.bare, *rounds)
 	for _, clients := range []int{1, 8} {
 		var python0 [2]float64
 		for _, side := range []string{"python", "interval", "always", "echo"} {
@@ -66,7 +67,8 @@ func managerSuite(b *bench) error {
 				if err != nil {
 					return err
 				}
-				server := exec.CommandContext(b.ctx, b.glassq, "serve", "--data", filepath.Join(b.dir, fmt.Sprintf("manager-%d-%s-%d", clients, side, round)),
+				server := exec.CommandContext(b.ctx, b.glassq, "serve", "--data",
+					filepath.Join(b.dir, fmt.Sprintf("manager-%d-%s-%d", clients, side, round)),
 					"--sync", side, "--http", "127.0.0.1:0", "--memcached", "off", "--manager", addr, "--key-file", key)
 				if side == "python" {
 					server = exec.CommandContext(b.ctx, python, "examples/python-manager/server.py")
@@ -110,7 +112,8 @@ func unusedAddress() (string, error) {
 }
 
 // managerRound runs the script once against server, or against one that does nothing.
-func managerRound(b *bench, server *exec.Cmd, python, script, addr string, clients int) (puts, loops float64, err error) {
+func managerRound(b *bench, server *exec.Cmd, python, script, addr string, clients int) (puts, loops float64,
+	err error) {
 	if server == nil {
 		e, err := startEcho(b.ctx, addr)
 		if err != nil {
@@ -134,7 +137,8 @@ func managerRound(b *bench, server *exec.Cmd, python, script, addr string, clien
 		}
 	}
 	_, port, _ := net.SplitHostPort(addr)
-	out, err := exec.CommandContext(b.ctx, python, script, port, strconv.Itoa(4000/clients), strconv.Itoa(clients)).Output()
+	out, err := exec.CommandContext(b.ctx, python, script, port, strconv.Itoa(4000/clients),
+		strconv.Itoa(clients)).Output()
 	if err != nil {
 		return 0, 0, fmt.Errorf("the script: %w", err)
 	}

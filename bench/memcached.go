@@ -31,16 +31,20 @@ type rival struct {
 func memcachedSuite(b *bench) error {
 	serve := func(sync string) func(dir, port string) []string {
 		return func(dir, port string) []string {
-			return []string{"serve", "--data", dir, "--sync", sync, "--http", "off", "--manager", "off", "--memcached", "127.0.0.1:" + port}
+			return []string{"serve", "--data", dir, "--sync", sync, "--http", "off", "--manager", "off", "--memcached",
+				"127.0.0.1:" + port}
 		}
 	}
 	redis := func(policy string) func(dir, port string) []string {
 		return func(dir, port string) []string {
-			return []string{"--bind", "127.0.0.1", "--port", port, "--dir", dir, "--appendonly", "yes", "--appendfsync", policy, "--save", ""}
+			return []string{"--bind", "127.0.0.1", "--port", port, "--dir", dir, "--appendonly", "yes", "--appendfsync",
+				policy, "--save", ""}
 		}
 	}
-	always, interval := &rival{name: "glassq always", args: serve("always")}, &rival{name: "glassq interval", args: serve("interval")}
-	everysec, redisAlways := &rival{name: "redis everysec", program: "redis-server", args: redis("everysec")}, &rival{name: "redis always", program: "redis-server", args: redis("always")}
+	always, interval := &rival{name: "glassq always", args: serve("always")}, &rival{name: "glassq interval",
+		args: serve("interval")}
+	everysec, redisAlways := &rival{name: "redis everysec", program: "redis-server",
+		args: redis("everysec")}, &rival{name: "redis always", program: "redis-server", args: redis("always")}
 	beanstalkd := &rival{name: "beanstalkd -b", program: "beanstalkd", args: func(dir, port string) []string {
 		return []string{"-l", "127.0.0.1", "-p", port, "-b", dir}
 	}}
@@ -74,7 +78,8 @@ func memcachedSuite(b *bench) error {
 		rivals []*rival
 		load   func(*rival) (float64, error)
 	}{
-		{"set, 1 connection, depth 2,048", []*rival{always, interval, everysec, redisAlways, beanstalkd}, sets(1, 2048, 400_000)},
+		{"set, 1 connection, depth 2,048", []*rival{always, interval, everysec, redisAlways, beanstalkd},
+			sets(1, 2048, 400_000)},
 		{"set, 8 connections, depth 256", []*rival{always, everysec}, sets(8, 256, 400_000)},
 		{"set, 1 connection, depth 256", []*rival{always}, sets(1, 256, 200_000)},
 		{"set, 16 connections, one at a time", []*rival{always, interval, beanstalkd}, sets(16, 1, 60_000)},
@@ -272,7 +277,8 @@ func idleConnections(b *bench, r *rival) error {
 			return err
 		}
 	}
-	fmt.Printf("\n%d idle connections: %d MB resident, %d MB before\n", len(open), resident(r.cmd.Process.Pid)>>20, before>>20)
+	fmt.Printf("\n%d idle connections: %d MB resident, %d MB before\n", len(open), resident(r.cmd.Process.Pid)>>20,
+		before>>20)
 	return nil
 }
 

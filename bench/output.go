@@ -22,7 +22,8 @@ var results = flag.Int("results", 2_000_000, "results that output takes")
 // outputSuite measures how fast output takes results that wait in a server, and how much memory it
 // needs for it: once counted only, once into a file of NDJSON, once into CSV.
 func outputSuite(b *bench) error {
-	server, err := start(b.ctx, b.glassq, "serve", "--data", filepath.Join(b.dir, "output"), "--http", "127.0.0.1:0", "--memcached", "off", "--sync", *syncs)
+	server, err := start(b.ctx, b.glassq, "serve", "--data", filepath.Join(b.dir, "output"), "--http", "127.0.0.1:0",
+		"--memcached", "off", "--sync", *syncs)
 	if err != nil {
 		return err
 	}
@@ -72,7 +73,8 @@ func takeResults(b *bench, url, run, name string, args []string) error {
 	if s.Results != *results || !s.Balanced {
 		return fmt.Errorf("output %s took %d results of %d, balanced %v", name, s.Results, *results, s.Balanced)
 	}
-	fmt.Printf("%-26s %10.0f/s  %6.1f s  %s resident at most\n", name, float64(*results)/took.Seconds(), took.Seconds(), residentMost(cmd.ProcessState))
+	fmt.Printf("%-26s %10.0f/s  %6.1f s  %s resident at most\n", name, float64(*results)/took.Seconds(), took.Seconds(),
+		residentMost(cmd.ProcessState))
 	return nil
 }
 
@@ -116,8 +118,10 @@ func doTasks(b *bench, c *client.Client) error {
 		now := time.Now()
 		for i := range leases {
 			l := &leases[i]
-			r := result.Record{OK: l.Position%1000 != 0, Took: time.Duration(500+l.Position%10_000) * time.Microsecond, Code: 200,
-				Bytes: 512, Began: now, Lag: time.Duration(l.Position%300) * time.Microsecond, Worker: "bench-1", Attempt: l.Attempt}
+			r := result.Record{OK: l.Position%1000 != 0, Took: time.Duration(500+l.Position%10_000) * time.Microsecond,
+				Code:  200,
+				Bytes: 512, Began: now, Lag: time.Duration(l.Position%300) * time.Microsecond, Worker: "bench-1",
+				Attempt: l.Attempt}
 			if !r.OK {
 				r.Code, r.Class = 503, result.ClassStatus
 			}

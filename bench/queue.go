@@ -17,7 +17,8 @@ import (
 // queueRows measures the queue over HTTP from another process: dispatch, and reserve + ack with results.
 func queueRows(b *bench) error {
 	ctx, dir, bin := b.ctx, b.dir, b.glassq
-	server, err := start(ctx, bin, "serve", "--data", filepath.Join(dir, "serve"), "--http", "127.0.0.1:0", "--memcached", "off", "--sync", *syncs)
+	server, err := start(ctx, bin, "serve", "--data", filepath.Join(dir, "serve"), "--http", "127.0.0.1:0",
+		"--memcached", "off", "--sync", *syncs)
 	if err != nil {
 		return err
 	}
@@ -27,7 +28,8 @@ func queueRows(b *bench) error {
 	const tasks = 500_000
 	for i := range *rounds {
 		run := fmt.Sprint("bench", i)
-		_, took, err := timed(bin, "dispatch", "--server", url, "--run", run, "--quiet", "http://h/?q={0}", "-n", strconv.Itoa(tasks))
+		_, took, err := timed(bin, "dispatch", "--server", url, "--run", run, "--quiet", "http://h/?q={0}", "-n",
+			strconv.Itoa(tasks))
 		if err != nil {
 			return err
 		}
@@ -49,7 +51,8 @@ func queueRows(b *bench) error {
 			return err
 		}
 	}
-	fmt.Printf("over HTTP, server a process of its own, sync %s, %d tasks, least and most of %d rounds\n", *syncs, tasks, *rounds)
+	fmt.Printf("over HTTP, server a process of its own, sync %s, %d tasks, least and most of %d rounds\n", *syncs, tasks,
+		*rounds)
 	for _, r := range []*row{put, ack} {
 		fmt.Printf("%-12s %12.0f/s %10.0f %10.0f\n", r.name, r.median(), slices.Min(r.rates), slices.Max(r.rates))
 	}
@@ -76,7 +79,8 @@ func drain(ctx context.Context, url string, tasks int) (time.Duration, error) {
 				acks := make([]glassq.Ack, len(leases))
 				for i := range leases {
 					acks[i] = glassq.Ack{Token: leases[i].Token(), Result: &glassq.Task{Type: glassq.TypeJSON,
-						Body: result.Append(nil, leases[i].Body, leases[i].Type, &result.Record{OK: true, Took: time.Millisecond, Code: 200})}}
+						Body: result.Append(nil, leases[i].Body, leases[i].Type,
+							&result.Record{OK: true, Took: time.Millisecond, Code: 200})}}
 				}
 				answers, err := c.Ack(ctx, acks)
 				for _, e := range answers {

@@ -21,7 +21,8 @@ func rateSuite(b *bench) error {
 	}
 	defer web.stop()
 	target := "http://" + web.addr + "/"
-	server, err := start(ctx, bin, "serve", "--data", filepath.Join(dir, "rate"), "--http", "127.0.0.1:0", "--sync", *syncs)
+	server, err := start(ctx, bin, "serve", "--data", filepath.Join(dir, "rate"), "--http", "127.0.0.1:0", "--sync",
+		*syncs)
 	if err != nil {
 		return err
 	}
@@ -35,7 +36,8 @@ func rateSuite(b *bench) error {
 		defer w.stop()
 	}
 	out := filepath.Join(dir, "rate.ndjson")
-	if _, _, err := timed(bin, "dispatch", "--server", url, "--run", "rate", target+"?q={0}", "-n", strconv.Itoa(rate*seconds),
+	if _, _, err := timed(bin, "dispatch", "--server", url, "--run", "rate", target+"?q={0}", "-n",
+		strconv.Itoa(rate*seconds),
 		"--rate", strconv.Itoa(rate), "--wait", "--out", out, "--quiet"); err != nil {
 		return err
 	}

@@ -85,7 +85,8 @@ func runSuite(b *bench) error {
 	one := tools[0].median()
 	fmt.Printf("%-14s %12s %12s %12s  %-9s it/glassq run\n", "", "requests/s", "least", "most", "glassq run/it")
 	for _, t := range tools {
-		fmt.Printf("%-14s %12.0f %12.0f %12.0f  %-13.2f %.2f   %s\n", t.name, t.median(), slices.Min(t.rates), slices.Max(t.rates),
+		fmt.Printf("%-14s %12.0f %12.0f %12.0f  %-13.2f %.2f   %s\n", t.name, t.median(), slices.Min(t.rates),
+			slices.Max(t.rates),
 			one/t.median(), t.median()/one, t.note)
 	}
 	return nil
@@ -94,7 +95,8 @@ func runSuite(b *bench) error {
 // fourProcesses sends the same requests with a server, a worker and an output that run already, and a
 // dispatcher. It is timed from the dispatcher's start to the output's end.
 func fourProcesses(b *bench, target string, round int) (time.Duration, error) {
-	server, err := start(b.ctx, b.glassq, "serve", "--data", filepath.Join(b.dir, fmt.Sprint("four", round)), "--http", "127.0.0.1:0",
+	server, err := start(b.ctx, b.glassq, "serve", "--data", filepath.Join(b.dir, fmt.Sprint("four", round)), "--http",
+		"127.0.0.1:0",
 		"--memcached", "off", "--manager", "off", "--sync", *syncs)
 	if err != nil {
 		return 0, err
@@ -114,7 +116,8 @@ func fourProcesses(b *bench, target string, round int) (time.Duration, error) {
 		return 0, err
 	}
 	began := time.Now()
-	_, _, err = timed(b.glassq, "dispatch", "--server", url, "--run", "four", "--quiet", target+"?q={0}", "-n", strconv.Itoa(*n))
+	_, _, err = timed(b.glassq, "dispatch", "--server", url, "--run", "four", "--quiet", target+"?q={0}", "-n",
+		strconv.Itoa(*n))
 	if err != nil {
 		output.Process.Kill() // it would wait for the run
 	}

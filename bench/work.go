@@ -61,11 +61,13 @@ func workSuite(b *bench) error {
 		return err
 	}
 	defer w.q.Close()
-	fmt.Printf("%s; server a process of its own, sync %s; %d children\n\n", strings.TrimSpace(string(out)), *syncs, children)
+	fmt.Printf("%s; server a process of its own, sync %s; %d children\n\n", strings.TrimSpace(string(out)), *syncs,
+		children)
 
 	pipes := []*tool{
 		{row{name: "work pipe"}, w.glassq(*lines, "pipe", "-c", strconv.Itoa(children), python, "-u", script)},
-		{row{name: "the same, --window 16"}, w.glassq(*lines, "pipe", "-c", strconv.Itoa(children), "--window", "16", python, "-u", script)},
+		{row{name: "the same, --window 16"}, w.glassq(*lines, "pipe", "-c", strconv.Itoa(children), "--window", "16",
+			python, "-u", script)},
 	}
 	numbers := strings.Builder{}
 	for i := range *procs {
@@ -107,7 +109,8 @@ func workSuite(b *bench) error {
 func printWork(tools []*tool) {
 	fmt.Printf("%-28s %10s %10s %10s  first/it\n", "", "tasks/s", "least", "most")
 	for _, t := range tools {
-		fmt.Printf("%-28s %10.0f %10.0f %10.0f  %.2f\n", t.name, t.median(), slices.Min(t.rates), slices.Max(t.rates), tools[0].median()/t.median())
+		fmt.Printf("%-28s %10.0f %10.0f %10.0f  %.2f\n", t.name, t.median(), slices.Min(t.rates), slices.Max(t.rates),
+			tools[0].median()/t.median())
 	}
 	fmt.Println()
 }
@@ -125,7 +128,8 @@ func (w *workBench) glassq(count int, args ...string) func(int) (float64, string
 	return func(int) (float64, string, error) {
 		w.runs++
 		run := fmt.Sprint("work", w.runs)
-		if _, _, err := timed(w.b.glassq, "dispatch", "--server", w.url, "--run", run, "--quiet", "http://127.0.0.1:8888/?q={0}", "-n", strconv.Itoa(count)); err != nil {
+		if _, _, err := timed(w.b.glassq, "dispatch", "--server", w.url, "--run", run, "--quiet",
+			"http://127.0.0.1:8888/?q={0}", "-n", strconv.Itoa(count)); err != nil {
 			return 0, "", err
 		}
 		all := append([]string{"work", args[0], "--server", w.url, "--until-done", run, "--quiet"}, args[1:]...)

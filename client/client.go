@@ -101,7 +101,8 @@ func New(serverURL string, opt Options) (*Client, error) {
 func newTransport(opt Options) (http.RoundTripper, error) {
 	if opt.Transport != nil {
 		if opt.TLS != nil || opt.CAFile != "" {
-			return nil, glassq.Errorf(glassq.CodeBadRequest, "a transport brings its own TLS configuration; set TLS or CAFile, or Transport")
+			return nil, glassq.Errorf(glassq.CodeBadRequest,
+				"a transport brings its own TLS configuration; set TLS or CAFile, or Transport")
 		}
 		return opt.Transport, nil
 	}

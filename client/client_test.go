@@ -84,13 +84,15 @@ func TestTasks(t *testing.T) {
 	ctx := t.Context()
 	c := pair(t)
 	put := []glassq.Task{
-		{Queue: "a", ID: "x\"1", Body: []byte("text\n"), Type: glassq.TypeText, Headers: map[string]string{"h": "v"}, Priority: glassq.Level(9)},
+		{Queue: "a", ID: "x\"1", Body: []byte("text\n"), Type: glassq.TypeText, Headers: map[string]string{"h": "v"},
+			Priority: glassq.Level(9)},
 		{Queue: "b", Body: []byte{0, 255}, Type: glassq.TypeOctets},
 		{Queue: "a", Run: "r", Position: 3, Dense: true, Body: []byte(`{"k":[1,2]}`), Type: glassq.TypeJSON},
 		{Queue: "a", ID: "x\"1", Body: []byte("again"), Type: glassq.TypeText},
 	}
 	receipts, err := c.Put(ctx, put)
-	if err != nil || len(receipts) != 4 || !receipts[3].Duplicate || receipts[0].Number == 0 || receipts[2].Number <= receipts[0].Number || receipts[1].Number == 0 {
+	if err != nil || len(receipts) != 4 || !receipts[3].Duplicate || receipts[0].Number == 0 ||
+		receipts[2].Number <= receipts[0].Number || receipts[1].Number == 0 {
 		t.Fatalf("Put = %+v, %v", receipts, err)
 	}
 	leases, err := c.Reserve(ctx, glassq.Reserve{Queue: "a", Max: 10, Wait: time.Minute, Lease: 10 * time.Second})
@@ -98,7 +100,8 @@ func TestTasks(t *testing.T) {
 		t.Fatalf("Reserve = %+v, %v; want 2", leases, err)
 	}
 	for i, k := range []int{0, 2} {
-		if l := leases[i]; l.TaskID() != put[k].TaskID() || !bytes.Equal(l.Body, put[k].Body) || l.Type != put[k].Type || l.Length != 10*time.Second || !reflect.DeepEqual(l.Headers, put[k].Headers) {
+		if l := leases[i]; l.TaskID() != put[k].TaskID() || !bytes.Equal(l.Body, put[k].Body) || l.Type != put[k].Type ||
+			l.Length != 10*time.Second || !reflect.DeepEqual(l.Headers, put[k].Headers) {
 			t.Errorf("lease %d = %+v; want %+v", i, l, put[k])
 		}
 	}
@@ -108,7 +111,8 @@ func TestTasks(t *testing.T) {
 		t.Errorf("Extend = %v, %v", errs, err)
 	}
 	errs, err = c.Ack(ctx, []glassq.Ack{
-		{Token: leases[1].Token(), Result: &glassq.Task{Body: []byte(`{"i":1,"o":{"ok":0}}`), Type: glassq.TypeJSON}, Put: []glassq.Task{{Queue: "next", Body: []byte("n"), Type: glassq.TypeText}}},
+		{Token: leases[1].Token(), Result: &glassq.Task{Body: []byte(`{"i":1,"o":{"ok":0}}`), Type: glassq.TypeJSON},
+			Put: []glassq.Task{{Queue: "next", Body: []byte("n"), Type: glassq.TypeText}}},
 		{Token: lost},
 	})
 	if err != nil || errs[0] != nil || !errors.Is(errs[1], glassq.ErrLeaseLost) {
@@ -122,11 +126,13 @@ func TestTasks(t *testing.T) {
 	if err != nil || run.Books.Failed != 1 {
 		t.Errorf("Run = %+v, %v; want one failed", run, err)
 	}
-	if errs, err = c.Nack(ctx, []glassq.Nack{{Token: leases[0].Token(), Dead: true, Reason: "no"}}); err != nil || errs[0] != nil {
+	if errs, err = c.Nack(ctx, []glassq.Nack{{Token: leases[0].Token(), Dead: true, Reason: "no"}}); err != nil ||
+		errs[0] != nil {
 		t.Errorf("Nack = %v, %v", errs, err)
 	}
 	dead, next, err := c.Peek(ctx, "a", glassq.Dead, 0, 10)
-	if err != nil || len(dead) != 1 || next != 0 || dead[0].Reason != "no" || dead[0].State != glassq.Dead || dead[0].TaskID() != "x\"1" {
+	if err != nil || len(dead) != 1 || next != 0 || dead[0].Reason != "no" || dead[0].State != glassq.Dead ||
+		dead[0].TaskID() != "x\"1" {
 		t.Errorf("Peek = %+v, %d, %v", dead, next, err)
 	}
 	if none, err := c.Reserve(ctx, glassq.Reserve{Queue: "none"}); err != nil || len(none) != 0 {
@@ -143,7 +149,8 @@ func TestPutSplits(t *testing.T) {
 	c := dial(t, srv.URL, client.Options{})
 	tasks := make([]glassq.Task, 2*glassq.MaxBatch+5)
 	for i := range tasks {
-		tasks[i] = glassq.Task{Queue: "q", Run: "r", Position: uint32(i), Dense: true, Body: []byte("x"), Type: glassq.TypeText}
+		tasks[i] = glassq.Task{Queue: "q", Run: "r", Position: uint32(i), Dense: true, Body: []byte("x"),
+			Type: glassq.TypeText}
 	}
 	receipts, err := c.Put(t.Context(), tasks)
 	if err != nil {
@@ -160,7 +167,8 @@ func TestPutSplits(t *testing.T) {
 	}
 	tasks = tasks[:glassq.MaxBatch+1]
 	tasks[glassq.MaxBatch].Body = make([]byte, 1001)
-	if _, err := c.Put(t.Context(), tasks); !errors.Is(err, glassq.ErrTooLarge) || !strings.Contains(err.Error(), "10000 of 10001 tasks were stored") {
+	if _, err := c.Put(t.Context(), tasks); !errors.Is(err, glassq.ErrTooLarge) ||
+		!strings.Contains(err.Error(), "10000 of 10001 tasks were stored") {
 		t.Errorf("Put with a large body = %v", err)
 	}
 }
@@ -199,7 +207,8 @@ func TestOperator(t *testing.T) {
 	if seen != 10 {
 		t.Errorf("Peek showed %d; want 10", seen)
 	}
-	if list, err := c.RunIDs(ctx, "r", glassq.IDsPut, 3, 2); err != nil || len(list) != 2 || list[0].First != 4 || list[1].Last != 6 {
+	if list, err := c.RunIDs(ctx, "r", glassq.IDsPut, 3, 2); err != nil || len(list) != 2 || list[0].First != 4 ||
+		list[1].Last != 6 {
 		t.Errorf("RunIDs = %v, %v", list, err)
 	}
 	if run, err := c.SetRun(ctx, "r2", glassq.RunChange{Source: "s", Queue: "q2"}); err != nil || run.Source != "s" {
@@ -278,13 +287,15 @@ func TestRetry(t *testing.T) {
 	}))
 	defer srv.Close()
 	c := dial(t, srv.URL, client.Options{Retry: time.Minute})
-	if receipts, err := c.Put(t.Context(), []glassq.Task{{Queue: "q", ID: "a"}}); err != nil || receipts[0].Duplicate || tries.Load() != 3 {
+	if receipts, err := c.Put(t.Context(), []glassq.Task{{Queue: "q", ID: "a"}}); err != nil || receipts[0].Duplicate ||
+		tries.Load() != 3 {
 		t.Errorf("Put = %+v, %v after %d tries", receipts, err, tries.Load())
 	}
 }
 
 func TestKey(t *testing.T) {
-	srv := httptest.NewServer(httpdoor.New(openStore(t), httpdoor.Options{Frame: door.Frame{Access: door.NewAccess([]byte("k"))}}))
+	srv := httptest.NewServer(httpdoor.New(openStore(t),
+		httpdoor.Options{Frame: door.Frame{Access: door.NewAccess([]byte("k"))}}))
 	defer srv.Close()
 	if _, err := dial(t, srv.URL, client.Options{Key: "k"}).Stats(t.Context()); err != nil {
 		t.Errorf("with the key: %v", err)
@@ -301,7 +312,8 @@ func TestTLS(t *testing.T) {
 	srv.StartTLS()
 	defer srv.Close()
 	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := dial(t, srv.URL, client.Options{CAFile: file}).Stats(t.Context()); err != nil {
@@ -315,7 +327,8 @@ func TestTLS(t *testing.T) {
 func TestNotOurServer(t *testing.T) {
 	srv := httptest.NewServer(http.NotFoundHandler())
 	defer srv.Close()
-	if _, err := dial(t, srv.URL, client.Options{}).Stats(t.Context()); !errors.Is(err, glassq.ErrNotFound) || !strings.Contains(err.Error(), "is it a glassq server?") {
+	if _, err := dial(t, srv.URL, client.Options{}).Stats(t.Context()); !errors.Is(err, glassq.ErrNotFound) ||
+		!strings.Contains(err.Error(), "is it a glassq server?") {
 		t.Errorf("Stats = %v", err)
 	}
 }
@@ -336,7 +349,8 @@ func TestReserveWaits(t *testing.T) {
 		waiting()
 		c.Put(t.Context(), []glassq.Task{{Queue: "q", Body: []byte("late")}})
 	})
-	if l, err := c.Reserve(t.Context(), glassq.Reserve{Queue: "q", Wait: -1}); err != nil || len(l) != 1 || string(l[0].Body) != "late" {
+	if l, err := c.Reserve(t.Context(), glassq.Reserve{Queue: "q", Wait: -1}); err != nil || len(l) != 1 ||
+		string(l[0].Body) != "late" {
 		t.Errorf("Reserve = %+v, %v", l, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -366,7 +380,8 @@ func BenchmarkPut1000(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for i := range tasks {
-			tasks[i] = glassq.Task{Queue: "q", Run: "r", Position: n, Dense: true, Body: []byte("http://localhost:8888/?q=7"), Type: glassq.TypeText}
+			tasks[i] = glassq.Task{Queue: "q", Run: "r", Position: n, Dense: true, Body: []byte("http://localhost:8888/?q=7"),
+				Type: glassq.TypeText}
 			n++
 		}
 		if _, err := c.Put(b.Context(), tasks); err != nil {
@@ -440,14 +455,17 @@ func TestLostAnswer(t *testing.T) {
 		door.ServeHTTP(w, r)
 	}))
 	defer lossy.Close()
-	tasks := []glassq.Task{{Queue: "lost", Body: []byte("a")}, {Queue: "lost", ID: "own", Body: []byte("b")}, {Queue: "lost", Run: "r", Dense: true}}
+	tasks := []glassq.Task{{Queue: "lost", Body: []byte("a")}, {Queue: "lost", ID: "own", Body: []byte("b")},
+		{Queue: "lost", Run: "r", Dense: true}}
 	c := dial(t, lossy.URL, client.Options{Retry: time.Minute})
 	got, err := c.Put(t.Context(), tasks)
-	if err != nil || len(bodies) != 2 || !bytes.Equal(bodies[0], bodies[1]) || len(got) != 3 || !got[0].Duplicate || tasks[0].ID != "" {
+	if err != nil || len(bodies) != 2 || !bytes.Equal(bodies[0], bodies[1]) || len(got) != 3 || !got[0].Duplicate ||
+		tasks[0].ID != "" {
 		t.Errorf("Put = %+v, %v after %q; want the same twice, and duplicates", got, err, bodies)
 	}
 	once := dial(t, lossy.URL, client.Options{})
-	if _, err := once.Put(t.Context(), tasks); !errors.Is(err, glassq.ErrUnknown) || !errors.Is(err, client.ErrUnreachable) {
+	if _, err := once.Put(t.Context(), tasks); !errors.Is(err, glassq.ErrUnknown) ||
+		!errors.Is(err, client.ErrUnreachable) {
 		t.Errorf("Put without an answer = %v; want outcome_unknown, and ErrUnreachable below it", err)
 	}
 	lossy.Close()

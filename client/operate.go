@@ -32,7 +32,8 @@ func (c *Client) Queues(ctx context.Context, names ...string) ([]glassq.QueueInf
 }
 
 // Configure changes settings of a queue.
-func (c *Client) Configure(ctx context.Context, queue string, change glassq.SettingsChange) (s glassq.Settings, err error) {
+func (c *Client) Configure(ctx context.Context, queue string, change glassq.SettingsChange) (s glassq.Settings,
+	err error) {
 	path, err := queuePath(queue, "")
 	if err == nil {
 		err = c.call(ctx, "PATCH", path, change, &s)
@@ -41,7 +42,8 @@ func (c *Client) Configure(ctx context.Context, queue string, change glassq.Sett
 }
 
 // Peek shows tasks of one state. The server shows at most 1,000 at a time.
-func (c *Client) Peek(ctx context.Context, queue string, state glassq.State, cursor uint64, max int) ([]glassq.Peeked, uint64, error) {
+func (c *Client) Peek(ctx context.Context, queue string, state glassq.State, cursor uint64, max int) ([]glassq.Peeked,
+	uint64, error) {
 	path, err := queuePath(queue, "/peek")
 	if err != nil {
 		return nil, 0, err
@@ -50,7 +52,8 @@ func (c *Client) Peek(ctx context.Context, queue string, state glassq.State, cur
 		Tasks []json.RawMessage `json:"tasks"`
 		Next  uint64            `json:"next"`
 	}
-	q := url.Values{"state": {state.String()}, "cursor": {strconv.FormatUint(cursor, 10)}, "max": {strconv.Itoa(min(max, 1000))}}
+	q := url.Values{"state": {state.String()}, "cursor": {strconv.FormatUint(cursor, 10)},
+		"max": {strconv.Itoa(min(max, 1000))}}
 	if err := c.call(ctx, "GET", path+"?"+q.Encode(), nil, &a); err != nil {
 		return nil, 0, err
 	}
@@ -137,7 +140,8 @@ func (c *Client) SetRun(ctx context.Context, name string, change glassq.RunChang
 }
 
 // RunIDs returns intervals of positions of a run. max is split into pages of 100,000.
-func (c *Client) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, max int) ([]glassq.Interval, error) {
+func (c *Client) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, max int) ([]glassq.Interval,
+	error) {
 	base, err := runPath(name, "/ids")
 	if err != nil {
 		return nil, err
@@ -169,7 +173,8 @@ func (c *Client) RunIDs(ctx context.Context, name string, set glassq.IDSet, from
 
 // AwaitRun waits until the run has reached phase, or until wait has passed; negative is for ever. A
 // wait longer than 60 s is several requests.
-func (c *Client) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run, error) {
+func (c *Client) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run,
+	error) {
 	base, err := runPath(name, "")
 	if err != nil {
 		return glassq.Run{}, err

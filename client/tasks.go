@@ -60,7 +60,8 @@ func afterSome(err error, stored, of int) error {
 }
 
 // putQueue puts those tasks whose indexes are in at, and returns how many were stored.
-func (c *Client) putQueue(ctx context.Context, queue string, tasks []glassq.Task, at []int, receipts []glassq.Receipt, wait time.Duration) (stored int, err error) {
+func (c *Client) putQueue(ctx context.Context, queue string, tasks []glassq.Task, at []int, receipts []glassq.Receipt,
+	wait time.Duration) (stored int, err error) {
 	path, err := queuePath(queue, "/tasks?answer=count")
 	if err != nil {
 		return 0, err
@@ -121,7 +122,8 @@ func readCount(answer []byte, at []int, receipts []glassq.Receipt) error {
 	if err := json.Unmarshal(answer, &a); err != nil {
 		return badAnswer(err)
 	}
-	if a.Put+a.Duplicates != len(at) || len(a.DuplicatesAt) != a.Duplicates || a.Numbers != nil && len(a.Numbers) != len(at) {
+	if a.Put+a.Duplicates != len(at) || len(a.DuplicatesAt) != a.Duplicates || a.Numbers != nil &&
+		len(a.Numbers) != len(at) {
 		return badAnswer(fmt.Errorf("it counts %d put and %d duplicates for %d tasks", a.Put, a.Duplicates, len(at)))
 	}
 	for _, i := range a.DuplicatesAt {
@@ -225,7 +227,8 @@ func (c *Client) Extend(ctx context.Context, extends []glassq.Extend) ([]error, 
 	return settle(ctx, c, "/v1/extend?answer=errors", extends, envelope.AppendExtend)
 }
 
-func settle[T any](ctx context.Context, c *Client, path string, items []T, print func([]byte, *T) []byte) ([]error, error) {
+func settle[T any](ctx context.Context, c *Client, path string, items []T, print func([]byte, *T) []byte) ([]error,
+	error) {
 	errs := make([]error, len(items))
 	var body, line []byte
 	from := 0

@@ -33,7 +33,8 @@ func (w *world) duplicates(ts []glassq.Task, want ...bool) {
 }
 
 func idWindow(w *world) {
-	w.duplicates([]glassq.Task{named("q", "a"), named("q", "b"), named("q", "a"), named("p", "a")}, false, false, true, false)
+	w.duplicates([]glassq.Task{named("q", "a"), named("q", "b"), named("q", "a"), named("p", "a")}, false, false, true,
+		false)
 	w.want("q", "a", "b")
 	w.books("q", glassq.Books{Put: 2})
 	w.books("p", glassq.Books{Put: 1})

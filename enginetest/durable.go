@@ -41,7 +41,8 @@ func putSurvives(w *world, end func()) {
 	g := got[0].Task
 	if !bytes.Equal(g.Body, full.Body) || g.Type != full.Type || g.ID != full.ID || g.Run != full.Run || g.Dense ||
 		g.Priority.Level() != 9 || g.Attempts != 7 || g.Lease != full.Lease || g.ResultQueue != full.ResultQueue ||
-		g.Key != full.Key || g.Flags != full.Flags || !maps.Equal(g.Headers, full.Headers) || !bytes.Equal(g.Extra, full.Extra) {
+		g.Key != full.Key || g.Flags != full.Flags || !maps.Equal(g.Headers, full.Headers) ||
+		!bytes.Equal(g.Extra, full.Extra) {
 		w.Errorf("task came back as %+v; want %+v", g, full)
 	}
 	for i, l := range got[1:4] {

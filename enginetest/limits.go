@@ -99,7 +99,8 @@ func rateKept(w *world) {
 // handedOut counts what reserves of at most most get of q within d.
 func handedOut(w *world, d time.Duration, most int) (got int) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
-		ls, err := w.store().Reserve(w.Context(), glassq.Reserve{Queue: "q", Max: most, Wait: time.Until(end), Lease: time.Hour})
+		ls, err := w.store().Reserve(w.Context(), glassq.Reserve{Queue: "q", Max: most, Wait: time.Until(end),
+			Lease: time.Hour})
 		w.ok("Reserve at a rate", err)
 		got += len(ls)
 	}

@@ -45,7 +45,8 @@ type endedLease struct {
 
 func newModel() *model {
 	return &model{tasks: map[string]*modelTask{}, qbooks: map[string]*glassq.Books{}, rbooks: map[string]*glassq.Books{},
-		sets: map[string]map[glassq.IDSet]map[uint32]bool{}, ids: map[string]map[string]time.Time{}, cancelled: map[string]bool{}}
+		sets: map[string]map[glassq.IDSet]map[uint32]bool{}, ids: map[string]map[string]time.Time{},
+		cancelled: map[string]bool{}}
 }
 
 // books returns those that count t: its queue's, and its run's unless it is a result.
@@ -57,7 +58,8 @@ func (m *model) books(t *modelTask) []*glassq.Books {
 	if t.run != "" && !t.result {
 		if m.rbooks[t.run] == nil {
 			m.rbooks[t.run] = &glassq.Books{}
-			m.sets[t.run] = map[glassq.IDSet]map[uint32]bool{glassq.IDsPut: {}, glassq.IDsDone: {}, glassq.IDsFailed: {}, glassq.IDsDead: {}}
+			m.sets[t.run] = map[glassq.IDSet]map[uint32]bool{glassq.IDsPut: {}, glassq.IDsDone: {}, glassq.IDsFailed: {},
+				glassq.IDsDead: {}}
 		}
 		out = append(out, m.rbooks[t.run])
 	}
@@ -76,7 +78,8 @@ func (m *model) mark(t *modelTask, set glassq.IDSet, in bool) {
 
 // add puts a task and tells whether it was no duplicate.
 func (m *model) add(p *glassq.Task, now time.Time) bool {
-	t := &modelTask{queue: p.Queue, run: p.Run, n: p.Position, dense: p.Dense, result: p.Of > 0, most: p.Attempts, state: glassq.Ready}
+	t := &modelTask{queue: p.Queue, run: p.Run, n: p.Position, dense: p.Dense, result: p.Of > 0, most: p.Attempts,
+		state: glassq.Ready}
 	switch {
 	case t.result:
 	case p.Dense:
@@ -165,7 +168,8 @@ func (m *model) ack(t *modelTask, a *glassq.Ack, now time.Time) {
 	t.state = glassq.Gone
 	if a.Result != nil {
 		m.mark(t, glassq.IDsDone, true)
-		m.add(&glassq.Task{Queue: glassq.DefaultResults, Body: a.Result.Body, Run: t.run, Position: t.n, Dense: t.dense, Of: 1}, now)
+		m.add(&glassq.Task{Queue: glassq.DefaultResults, Body: a.Result.Body, Run: t.run, Position: t.n, Dense: t.dense,
+			Of: 1}, now)
 	}
 	if a.Outcome == glassq.Failed {
 		m.mark(t, glassq.IDsFailed, true)
@@ -320,7 +324,8 @@ func (k *walker) learn(t *modelTask, p *glassq.Peeked, now time.Time) {
 	case t.state == glassq.Leased && p.State == glassq.Ready && p.Attempt == before:
 		t.state, t.attempt = glassq.Ready, before
 	case t.state == glassq.Leased && p.State == glassq.Leased && p.Attempt == before+1 && !t.undone.Equal(now):
-	case (t.state == glassq.Leased || t.state == glassq.Ready) && p.State == glassq.Leased && p.Attempt == before+1 && t.undone.Equal(now):
+	case (t.state == glassq.Leased || t.state == glassq.Ready) && p.State == glassq.Leased && p.Attempt == before+1 &&
+		t.undone.Equal(now):
 		t.state, t.attempt, t.lease.Number, t.deadline = glassq.Leased, p.Attempt, 0, now.Add(p.Due)
 	default:
 		k.Errorf("after the end %q is %v with attempt %d; in the model it is %+v", p.Body, p.State, p.Attempt, t)

@@ -161,7 +161,8 @@ func (c *caller) fill() {
 		c.Fatal(err)
 	}
 	for range 4 {
-		for _, v := range []verb{{"put", (*caller).put}, {"put delayed", (*caller).putDelayed}, {"nack", (*caller).nackDead}, {"reserve", (*caller).hold}} {
+		for _, v := range []verb{{"put", (*caller).put}, {"put delayed", (*caller).putDelayed},
+			{"nack", (*caller).nackDead}, {"reserve", (*caller).hold}} {
 			c.check(v, v.call(c))
 		}
 	}
@@ -411,7 +412,8 @@ func (c *caller) run() error {
 }
 
 func (c *caller) setRun() error {
-	got, err := c.SetRun(c.ctx, anyRun(), glassq.RunChange{Source: "s", Queue: shared, Sealed: rand.IntN(8) == 0, Total: 1 << 16})
+	got, err := c.SetRun(c.ctx, anyRun(), glassq.RunChange{Source: "s", Queue: shared, Sealed: rand.IntN(8) == 0,
+		Total: 1 << 16})
 	c.read(got)
 	return err
 }

@@ -61,7 +61,8 @@ func positionSets(w *world) {
 			w.nack(glassq.Nack{Token: l.Token(), Dead: true})
 		}
 	}
-	w.ids("r", glassq.IDsDone, glassq.Interval{First: 0, Last: 1}, glassq.Interval{First: 3, Last: 3}, glassq.Interval{First: 6, Last: 6})
+	w.ids("r", glassq.IDsDone, glassq.Interval{First: 0, Last: 1}, glassq.Interval{First: 3, Last: 3},
+		glassq.Interval{First: 6, Last: 6})
 	w.ids("r", glassq.IDsFailed, glassq.Interval{First: 3, Last: 3}, glassq.Interval{First: 6, Last: 6})
 	w.ids("r", glassq.IDsDead, glassq.Interval{First: 9, Last: 9})
 	got, err := w.store().RunIDs(w.Context(), "r", glassq.IDsPut, 2, 1)

@@ -147,7 +147,8 @@ func (k *walker) putSome(queue string) {
 	// The window of ids that others chose may end within the walk; an id of unsure age is not put.
 	now := time.Now()
 	for i := range ts {
-		if at, ok := k.m.ids[queue][ts[i].ID]; ok && now.Sub(at) > glassq.DedupWindow-time.Minute && now.Sub(at) < glassq.DedupWindow+time.Minute {
+		if at, ok := k.m.ids[queue][ts[i].ID]; ok && now.Sub(at) > glassq.DedupWindow-time.Minute &&
+			now.Sub(at) < glassq.DedupWindow+time.Minute {
 			ts[i].ID = ""
 		}
 	}
@@ -241,7 +242,8 @@ func (k *walker) ackStale() {
 	if time.Since(x.at) < time.Second {
 		return
 	}
-	k.code("stale Ack of "+x.token.String(), k.tryAck(glassq.Ack{Token: x.token, Result: &glassq.Task{Body: k.body()}})[0], glassq.CodeLeaseLost)
+	k.code("stale Ack of "+x.token.String(), k.tryAck(glassq.Ack{Token: x.token,
+		Result: &glassq.Task{Body: k.body()}})[0], glassq.CodeLeaseLost)
 }
 
 func (k *walker) cancelOne() string {

@@ -10,7 +10,8 @@ import (
 )
 
 func TestComplete(t *testing.T) {
-	full := Record{Took: 1500 * time.Microsecond, Began: time.UnixMilli(1790000000123), Lag: time.Millisecond, Worker: "w1", Attempt: 2}
+	full := Record{Took: 1500 * time.Microsecond, Began: time.UnixMilli(1790000000123), Lag: time.Millisecond,
+		Worker: "w1", Attempt: 2}
 	tests := []struct{ name, record, input, typ, want, err string }{
 		{"least", `{"o":{"ok":1,"rt":0.25}}`, "hello", glassq.TypeText,
 			`{"i":"hello","o":{"ok":1,"rt":0.25,"t":1790000000.123,"lag":0.001,"w":"w1","a":2}}`, ""},

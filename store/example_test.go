@@ -32,11 +32,12 @@ func Example() {
 	queue = must(store.Open(ctx, dir, store.Options{}))
 	defer queue.Close()
 	ctx, stop := context.WithCancel(ctx)
-	stats := must(worker.Do(ctx, queue, worker.Options{Queue: "mail"}, func(_ context.Context, l *glassq.Lease) (any, error) {
-		fmt.Printf("send to %s\n", l.Body)
-		stop()
-		return nil, nil
-	}))
+	stats := must(worker.Do(ctx, queue, worker.Options{Queue: "mail"},
+		func(_ context.Context, l *glassq.Lease) (any, error) {
+			fmt.Printf("send to %s\n", l.Body)
+			stop()
+			return nil, nil
+		}))
 	fmt.Println("sent:", stats.OK)
 	// Output:
 	// send to ann@example.org

@@ -76,11 +76,12 @@ func TestGate(t *testing.T) {
 		var stats Stats
 		go func() {
 			var err error
-			stats, err = Run(ctx, q, Options{Concurrency: 32, Gate: g.watch}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
-				time.Sleep(2 * time.Second)
-				g.leave()
-				return ok(ctx, l, r)
-			}))
+			stats, err = Run(ctx, q, Options{Concurrency: 32, Gate: g.watch},
+				each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+					time.Sleep(2 * time.Second)
+					g.leave()
+					return ok(ctx, l, r)
+				}))
 			done <- err
 		}()
 		want := func(places, least, most int) {
@@ -123,11 +124,12 @@ func TestGateWake(t *testing.T) {
 		release := make(chan struct{})
 		done := make(chan error)
 		go func() {
-			_, err := Run(ctx, q, Options{Concurrency: 8, Prefetch: 64, Gate: g.watch}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
-				<-release
-				g.leave()
-				return ok(ctx, l, r)
-			}))
+			_, err := Run(ctx, q, Options{Concurrency: 8, Prefetch: 64, Gate: g.watch},
+				each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+					<-release
+					g.leave()
+					return ok(ctx, l, r)
+				}))
 			done <- err
 		}()
 		synctest.Wait()

@@ -72,13 +72,15 @@ func (w *worker) watchLoad(over <-chan struct{}) {
 		if l.behind(handlers, window) && now.Sub(saidBehind) >= sayEvery {
 			saidBehind = now
 			w.opt.Logger.Warn("the worker is the bottleneck: all its handlers are busy and tasks begin late; raise -c or start another worker",
-				"queue", w.opt.Queue, "handlers", handlers, "late", brief(l.late/time.Duration(l.paced)), "work", brief(l.busy/time.Duration(l.begun)))
+				"queue", w.opt.Queue, "handlers", handlers, "late", brief(l.late/time.Duration(l.paced)), "work",
+				brief(l.busy/time.Duration(l.begun)))
 		}
 		cpu, ok := processTime()
 		if ok && l.begun > 0 && exhausted(cpu-lastCPU, window, runtime.GOMAXPROCS(0)) && now.Sub(saidCPU) >= sayEvery {
 			saidCPU = now
 			w.opt.Logger.Warn("the worker is the bottleneck: its processors are used up, so times are its own rather than its target's; start another on another machine",
-				"queue", w.opt.Queue, "processors", runtime.GOMAXPROCS(0), "used", brief(cpu-lastCPU), "of", brief(window*time.Duration(runtime.GOMAXPROCS(0))))
+				"queue", w.opt.Queue, "processors", runtime.GOMAXPROCS(0), "used", brief(cpu-lastCPU), "of",
+				brief(window*time.Duration(runtime.GOMAXPROCS(0))))
 		}
 		lastCPU = cpu
 	}

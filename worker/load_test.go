@@ -72,15 +72,17 @@ func TestBottleneck(t *testing.T) {
 			var b bytes.Buffer
 			ctx, cancel := context.WithTimeout(t.Context(), 95*time.Second)
 			defer cancel()
-			_, err := Run(ctx, q, Options{Concurrency: 2, Logger: slog.New(slog.NewTextHandler(&b, nil))}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
-				time.Sleep(100 * time.Millisecond)
-				return ok(ctx, l, r)
-			}))
+			_, err := Run(ctx, q, Options{Concurrency: 2, Logger: slog.New(slog.NewTextHandler(&b, nil))},
+				each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+					time.Sleep(100 * time.Millisecond)
+					return ok(ctx, l, r)
+				}))
 			want := 0
 			if late > 0 {
 				want = 2
 			}
-			if got := strings.Count(b.String(), "the worker is the bottleneck: all its handlers are busy"); got != want || err != nil {
+			if got := strings.Count(b.String(), "the worker is the bottleneck: all its handlers are busy"); got != want ||
+				err != nil {
 				t.Errorf("late %v: %d warnings, want %d: %v\n%s", late, got, want, err, b.String())
 			}
 		})

@@ -20,10 +20,11 @@ func TestSlowTasksAreShared(t *testing.T) {
 		for i := range stats {
 			wg.Go(func() {
 				var err error
-				stats[i], err = Run(ctx, q, Options{Concurrency: 2}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
-					time.Sleep(time.Hour)
-					return ok(ctx, l, r)
-				}))
+				stats[i], err = Run(ctx, q, Options{Concurrency: 2},
+					each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+						time.Sleep(time.Hour)
+						return ok(ctx, l, r)
+					}))
 				if err != nil {
 					t.Error(err)
 				}
@@ -34,7 +35,8 @@ func TestSlowTasksAreShared(t *testing.T) {
 		cancel()
 		wg.Wait()
 		if len(q.results) != 8 || stats[0].Done != 4 || stats[1].Done != 4 {
-			t.Errorf("%d of 8 tasks done in the time of two, %d and %d; want half by each", len(q.results), stats[0].Done, stats[1].Done)
+			t.Errorf("%d of 8 tasks done in the time of two, %d and %d; want half by each", len(q.results), stats[0].Done,
+				stats[1].Done)
 		}
 		if len(q.nacks) > 20 {
 			t.Errorf("%d times a task was given back: want no more than were prefetched at each end of a task", len(q.nacks))
@@ -52,10 +54,11 @@ func TestFixedPrefetchIsKept(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() {
-			_, err := Run(ctx, q, Options{Concurrency: 1, Prefetch: 5}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
-				time.Sleep(time.Hour)
-				return ok(ctx, l, r)
-			}))
+			_, err := Run(ctx, q, Options{Concurrency: 1, Prefetch: 5},
+				each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+					time.Sleep(time.Hour)
+					return ok(ctx, l, r)
+				}))
 			done <- err
 		}()
 		time.Sleep(30 * time.Minute)

@@ -103,7 +103,8 @@ func (w *worker) crowded() bool {
 		return false
 	}
 	now := time.Now()
-	if s.putOff = slices.DeleteFunc(s.putOff, func(due time.Time) bool { return !due.After(now) }); len(s.putOff) < maxPutOff {
+	s.putOff = slices.DeleteFunc(s.putOff, func(due time.Time) bool { return !due.After(now) })
+	if len(s.putOff) < maxPutOff {
 		return false
 	}
 	w.wakeIn(1, slices.MinFunc(s.putOff, time.Time.Compare).Sub(now))

@@ -26,18 +26,19 @@ func TestLack(t *testing.T) {
 		var b bytes.Buffer
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		stats, err := Run(ctx, q, Options{Concurrency: 16, Logger: slog.New(slog.NewTextHandler(&b, nil))}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
-			calls.Add(1)
-			now := busy.Add(1)
-			defer busy.Add(-1)
-			if time.Since(began) < 90*time.Second {
-				failed.Add(1)
-				return &os.SyscallError{Syscall: "socket", Err: syscall.EMFILE}
-			}
-			most.Store(max(most.Load(), now))
-			time.Sleep(time.Second)
-			return ok(ctx, l, r)
-		}))
+		stats, err := Run(ctx, q, Options{Concurrency: 16, Logger: slog.New(slog.NewTextHandler(&b, nil))},
+			each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+				calls.Add(1)
+				now := busy.Add(1)
+				defer busy.Add(-1)
+				if time.Since(began) < 90*time.Second {
+					failed.Add(1)
+					return &os.SyscallError{Syscall: "socket", Err: syscall.EMFILE}
+				}
+				most.Store(max(most.Load(), now))
+				time.Sleep(time.Second)
+				return ok(ctx, l, r)
+			}))
 		if err != nil || stats.OK != n || stats.Done != n {
 			t.Errorf("Run = %+v, %v; want %d ok", stats, err, n)
 		}

@@ -59,6 +59,7 @@ func (w *worker) do(ctx context.Context, hd Handler, l *glassq.Lease, r *Reply) 
 
 func (w *worker) complain(level slog.Level, msg string, l *glassq.Lease, err error, more ...any) {
 	if w.trouble.isNew(err.Error()) {
-		w.opt.Logger.Log(context.Background(), level, msg, append([]any{"queue", w.opt.Queue, "task", l.TaskID(), "err", err}, more...)...)
+		w.opt.Logger.Log(context.Background(), level, msg,
+			append([]any{"queue", w.opt.Queue, "task", l.TaskID(), "err", err}, more...)...)
 	}
 }

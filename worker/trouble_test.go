@@ -53,10 +53,12 @@ func TestHandlerTrouble(t *testing.T) {
 	}{
 		{"panic", func() error { panic("no such thing") }, "panic: no such thing",
 			"ERROR handler panicked, task goes back: panic: no such thing at trouble_test.go"},
-		{"panic of the runtime", func() error { list[0]++; return nil }, "panic: runtime error: index out of range [0] with length 0",
+		{"panic of the runtime", func() error { list[0]++; return nil },
+			"panic: runtime error: index out of range [0] with length 0",
 			"ERROR handler panicked, task goes back: panic: runtime error: index out of range [0] with length 0 at trouble_test.go"},
 		{"error", func() error { return errors.New("disk full") }, "disk full", "WARN task not done, goes back: disk full"},
-		{"later", func() error { return &NackError{Delay: time.Second, Err: errors.New("busy")} }, "busy", "WARN task not done, goes back: busy"},
+		{"later", func() error { return &NackError{Delay: time.Second, Err: errors.New("busy")} }, "busy",
+			"WARN task not done, goes back: busy"},
 		{"later, and no reason", func() error { return &NackError{Delay: time.Second} }, "given back", ""},
 		{"unbegun", func() error { return &NackError{Undone: true, Err: errors.New("halted")} }, "halted", ""},
 	}
@@ -66,21 +68,24 @@ func TestHandlerTrouble(t *testing.T) {
 				q, log := newMemQueue(3), &logbook{}
 				done := make(chan struct{})
 				calls := 0
-				stats, err := Run(t.Context(), q, Options{Concurrency: 1, Drain: 2 * saidFor, Done: done, Logger: slog.New(log)}, each(
-					func(ctx context.Context, l *glassq.Lease, r *Reply) error {
-						calls++
-						if calls == 3 {
-							close(done)
-							time.Sleep(saidFor)
-						}
-						return tt.do()
-					}))
+				stats, err := Run(t.Context(), q, Options{Concurrency: 1, Drain: 2 * saidFor, Done: done, Logger: slog.New(log)},
+					each(
+						func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+							calls++
+							if calls == 3 {
+								close(done)
+								time.Sleep(saidFor)
+							}
+							return tt.do()
+						}))
 				want := []string{tt.log, tt.log}
 				if tt.log == "" {
 					want = nil
 				}
-				if err != nil || stats.Nacked+stats.Undone != 3 || q.nacks[0].Reason != tt.reason || !slices.Equal(log.lines, want) {
-					t.Errorf("%+v, %v, reason %q, logged %q; want 3 given back, %q, %q", stats, err, q.nacks[0].Reason, log.lines, tt.reason, want)
+				if err != nil || stats.Nacked+stats.Undone != 3 || q.nacks[0].Reason != tt.reason ||
+					!slices.Equal(log.lines, want) {
+					t.Errorf("%+v, %v, reason %q, logged %q; want 3 given back, %q, %q", stats, err, q.nacks[0].Reason, log.lines,
+						tt.reason, want)
 				}
 			})
 		})

@@ -122,7 +122,8 @@ func (o Options) withDefaults() (Options, error) {
 	case o.Concurrency < 0 || o.Prefetch < 0:
 		return o, glassq.Errorf(glassq.CodeBadRequest, "concurrency %d or prefetch %d is negative", o.Concurrency, o.Prefetch)
 	case o.Lease < glassq.MinLease || o.Lease > glassq.MaxLease:
-		return o, glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", o.Lease, glassq.MinLease, glassq.MaxLease)
+		return o, glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", o.Lease, glassq.MinLease,
+			glassq.MaxLease)
 	}
 	return o, glassq.CheckName(o.Queue)
 }
@@ -148,7 +149,8 @@ func Run(ctx context.Context, q Queue, opt Options, newHandler func(i int) Handl
 	if err != nil {
 		return Stats{}, err
 	}
-	w := &worker{q: q, opt: opt, wake: make(chan struct{}, 1), draining: make(chan struct{}), extend: make(chan struct{}, 1)}
+	w := &worker{q: q, opt: opt, wake: make(chan struct{}, 1), draining: make(chan struct{}),
+		extend: make(chan struct{}, 1)}
 	w.work.L, w.room.L = &w.mu, &w.mu
 	w.order.next, w.order.prev = &w.order, &w.order
 	if opt.Gate != nil {

@@ -208,7 +208,8 @@ func TestIdleIsParked(t *testing.T) {
 		defer cancel()
 		stats, err := Run(ctx, q, Options{}, each(ok))
 		if stats != (Stats{}) || err != nil || q.reserves != 1 || q.extends != 0 {
-			t.Errorf("an idle day = %+v, %v with %d reserves and %d extends; want one reserve", stats, err, q.reserves, q.extends)
+			t.Errorf("an idle day = %+v, %v with %d reserves and %d extends; want one reserve", stats, err, q.reserves,
+				q.extends)
 		}
 	})
 }
@@ -218,13 +219,14 @@ func TestExtends(t *testing.T) {
 		q := newMemQueue(3) // one in work, two waiting
 		done := make(chan struct{})
 		var n atomic.Int32
-		stats, err := Run(t.Context(), q, Options{Concurrency: 1, Prefetch: 2, Lease: 3 * time.Second, Done: done}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
-			time.Sleep(20 * time.Second)
-			if n.Add(1) == 3 {
-				close(done)
-			}
-			return ok(ctx, l, r)
-		}))
+		stats, err := Run(t.Context(), q, Options{Concurrency: 1, Prefetch: 2, Lease: 3 * time.Second, Done: done},
+			each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+				time.Sleep(20 * time.Second)
+				if n.Add(1) == 3 {
+					close(done)
+				}
+				return ok(ctx, l, r)
+			}))
 		if want := (Stats{Done: 3, OK: 3}); err != nil || stats != want {
 			t.Errorf("Run = %+v, %v; want %+v", stats, err, want)
 		}
@@ -248,18 +250,19 @@ func TestLostLeaseCancelsWork(t *testing.T) {
 		})
 		time.AfterFunc(2*time.Minute, cancel)
 		var cancelled, begun atomic.Int32
-		stats, err := Run(ctx, q, Options{Concurrency: 2, Prefetch: 2, Lease: 9 * time.Second}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
-			begun.Add(1)
-			if l.ID == "later" {
-				if ctx.Err() != nil {
-					t.Error("a new task got a cancelled context")
+		stats, err := Run(ctx, q, Options{Concurrency: 2, Prefetch: 2, Lease: 9 * time.Second},
+			each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+				begun.Add(1)
+				if l.ID == "later" {
+					if ctx.Err() != nil {
+						t.Error("a new task got a cancelled context")
+					}
+					return ok(ctx, l, r)
 				}
+				<-ctx.Done()
+				cancelled.Add(1)
 				return ok(ctx, l, r)
-			}
-			<-ctx.Done()
-			cancelled.Add(1)
-			return ok(ctx, l, r)
-		}))
+			}))
 		if want := (Stats{Done: 1, OK: 1, Lost: 3}); err != nil || stats != want {
 			t.Errorf("Run = %+v, %v; want %+v", stats, err, want)
 		}
@@ -297,7 +300,8 @@ func TestDrain(t *testing.T) {
 			}
 		}
 		if len(q.leases) != 0 || len(q.ready)+len(q.results) != 10 {
-			t.Errorf("leases %d, ready %d, nacks %d, results %d: do not add up", len(q.leases), len(q.ready), len(q.nacks), len(q.results))
+			t.Errorf("leases %d, ready %d, nacks %d, results %d: do not add up", len(q.leases), len(q.ready), len(q.nacks),
+				len(q.results))
 		}
 	})
 }
@@ -322,7 +326,8 @@ func TestErrorsAreNacks(t *testing.T) {
 		if want := (Stats{Done: 2, OK: 1, Failed: 1, Nacked: 2}); err != nil || stats != want {
 			t.Errorf("Run = %+v, %v; want %+v", stats, err, want)
 		}
-		if len(q.nacks) != 2 || q.nacks[0].Delay != 0 || q.nacks[0].Reason != "boom" || !q.nacks[1].Dead || q.nacks[1].Reason != "hopeless" {
+		if len(q.nacks) != 2 || q.nacks[0].Delay != 0 || q.nacks[0].Reason != "boom" || !q.nacks[1].Dead ||
+			q.nacks[1].Reason != "hopeless" {
 			t.Errorf("nacks = %+v", q.nacks)
 		}
 		if len(q.results) != 1 || q.put != 1 {
@@ -388,7 +393,8 @@ func TestHandlersAreClosed(t *testing.T) {
 	var n atomic.Int32
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Run(ctx, newMemQueue(0), Options{Concurrency: 7}, func(int) Handler { return closer{ok, &n} }); err != nil || n.Load() != 7 {
+	if _, err := Run(ctx, newMemQueue(0), Options{Concurrency: 7},
+		func(int) Handler { return closer{ok, &n} }); err != nil || n.Load() != 7 {
 		t.Errorf("Run = %v with %d handlers closed, want 7", err, n.Load())
 	}
 }
@@ -400,12 +406,13 @@ func BenchmarkWorker(b *testing.B) {
 	left.Store(int64(b.N))
 	b.ReportAllocs()
 	b.ResetTimer()
-	if _, err := Run(b.Context(), q, Options{Concurrency: 64, Done: done}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
-		if left.Add(-1) == 0 {
-			close(done)
-		}
-		return ok(ctx, l, r)
-	})); err != nil {
+	if _, err := Run(b.Context(), q, Options{Concurrency: 64, Done: done},
+		each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+			if left.Add(-1) == 0 {
+				close(done)
+			}
+			return ok(ctx, l, r)
+		})); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -421,13 +428,15 @@ func TestDrainAwaitsAnswer(t *testing.T) {
 			return HandlerFunc(func(context.Context, *glassq.Lease, *Reply) error { return nil })
 		})
 		if err != nil || stats.Done != 0 || stats.Undone == 0 || uint64(len(q.nacks)) != stats.Undone || len(q.leases) != 0 {
-			t.Errorf("Run = %+v, %v, %d nacks, %d still leased; want all that was on its way given back", stats, err, len(q.nacks), len(q.leases))
+			t.Errorf("Run = %+v, %v, %d nacks, %d still leased; want all that was on its way given back", stats, err,
+				len(q.nacks), len(q.leases))
 		}
 		// Nothing is on its way: the drain ends although the call is parked.
 		began := time.Now()
 		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := Run(ctx, newMemQueue(0), Options{}, func(int) Handler { return nil }); err != nil || time.Since(began) > time.Minute+time.Second {
+		if _, err := Run(ctx, newMemQueue(0), Options{}, func(int) Handler { return nil }); err != nil ||
+			time.Since(began) > time.Minute+time.Second {
 			t.Errorf("Run of an empty queue: %v after %v", err, time.Since(began))
 		}
 	})
@@ -451,17 +460,19 @@ func TestBusyWorkerSharesAcks(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				end := make(chan error, 1)
 				go func() {
-					_, err := Run(ctx, q, Options{Concurrency: tt.concurrency}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
-						time.Sleep(time.Millisecond)
-						return ok(ctx, l, r)
-					}))
+					_, err := Run(ctx, q, Options{Concurrency: tt.concurrency},
+						each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+							time.Sleep(time.Millisecond)
+							return ok(ctx, l, r)
+						}))
 					end <- err
 				}()
 				time.Sleep(tt.within)
 				synctest.Wait()
 				q.mu.Lock()
 				if len(q.results) != tt.tasks || q.acks > tt.most {
-					t.Errorf("after %v: %d results in %d acks; want %d in at most %d", tt.within, len(q.results), q.acks, tt.tasks, tt.most)
+					t.Errorf("after %v: %d results in %d acks; want %d in at most %d", tt.within, len(q.results), q.acks, tt.tasks,
+						tt.most)
 				}
 				q.mu.Unlock()
 				cancel()

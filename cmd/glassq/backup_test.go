@@ -59,10 +59,12 @@ func TestBackupRunning(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "checked") {
 		t.Fatalf("backup --server: exit %d: %s%s", code, out, errs)
 	}
-	if _, errs, code := invoke(t, "", nil, "backup", "--data", data, filepath.Join(dir, "other")); code != exitServer || !strings.Contains(errs, "--server") {
+	if _, errs, code := invoke(t, "", nil, "backup", "--data", data, filepath.Join(dir, "other")); code != exitServer ||
+		!strings.Contains(errs, "--server") {
 		t.Errorf("backup of a folder in use: exit %d: %s; want 6, and that a running server can be copied", code, errs)
 	}
-	if _, errs, code := invoke(t, "", nil, "backup", "--server", base, filepath.Join(dir, "copy")); code != exitUsage || !strings.Contains(errs, "not empty") {
+	if _, errs, code := invoke(t, "", nil, "backup", "--server", base, filepath.Join(dir, "copy")); code != exitUsage ||
+		!strings.Contains(errs, "not empty") {
 		t.Errorf("backup into a folder with something: exit %d: %s", code, errs)
 	}
 	s.kill()
@@ -71,7 +73,8 @@ func TestBackupRunning(t *testing.T) {
 	}
 
 	restored := filepath.Join(dir, "restored")
-	if out, errs, code := invoke(t, "", nil, "restore", filepath.Join(dir, "copy"), "--data", restored); code != 0 || !strings.Contains(out, "checked") {
+	if out, errs, code := invoke(t, "", nil, "restore", filepath.Join(dir, "copy"), "--data", restored); code != 0 ||
+		!strings.Contains(out, "checked") {
 		t.Fatalf("restore: exit %d: %s%s", code, out, errs)
 	}
 	s = start(t, nil, "serve", "--data", restored, "--http", "127.0.0.1:0")
@@ -81,7 +84,8 @@ func TestBackupRunning(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(ask(t, "POST", base+"/v1/queues/q/reserve?max=10000", "")), "\n")
 	if len(lines) < before-10 {
-		t.Fatalf("the copy hands out %d tasks; want at least the %d that were put before and not taken", len(lines), before-10)
+		t.Fatalf("the copy hands out %d tasks; want at least the %d that were put before and not taken", len(lines),
+			before-10)
 	}
 	for i, line := range lines { // with one writer at a time they would be in order; up to before they are
 		if n := 10 + i; n < before && !strings.Contains(line, fmt.Sprintf(`"id":"r1/%d"`, n)) {

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/check"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door"
@@ -22,7 +21,7 @@ import (
 	"github.com/glassq/glassq/internal/door/manager"
 	"github.com/glassq/glassq/internal/door/memcache"
 	"github.com/glassq/glassq/internal/report"
-	"github.com/glassq/glassq/internal/schema"
+	"github.com/glassq/glassq/internal/stores"
 	"github.com/spf13/cobra"
 )
 
@@ -50,9 +49,11 @@ number fails; any other body succeeds. The result has the body in i.`,
 		Args: cobra.ArbitraryArgs,
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&opt.Door, "door", check.DoorPipe, "`door` that the worker comes through: "+strings.Join(check.Doors(), ", "))
+	fs.StringVar(&opt.Door, "door", check.DoorPipe, "`door` that the worker comes through: "+strings.Join(check.Doors(),
+		", "))
 	fs.StringSliceVar(&opt.Only, "case", nil, "run only this `case`; may be given several times")
-	fs.DurationVar(&opt.Patience, "patience", 15*time.Second, "longest wait for what a case expects, from the last task that was done")
+	fs.DurationVar(&opt.Patience, "patience", 15*time.Second,
+		"longest wait for what a case expects, from the last task that was done")
 	fs.BoolVar(&list, "list", false, "list the cases of the door and run nothing")
 	fs.BoolVar(&asJSON, "json", false, "print the verdicts as NDJSON")
 	fs.BoolVarP(&verbose, "verbose", "v", false, "show what the worker prints")
@@ -125,7 +126,8 @@ func (a *app) checkWorker(opt check.Options, asJSON bool) (err error) {
 			failed++
 		}
 	}
-	a.console.Say("glassq check: %d cases through the door %s, %d passed, %d failed", len(verdicts), opt.Door, len(verdicts)-failed, failed)
+	a.console.Say("glassq check: %d cases through the door %s, %d passed, %d failed", len(verdicts), opt.Door,
+		len(verdicts)-failed, failed)
 	if failed > 0 {
 		return exit(exitUnexpected)
 	}
@@ -139,7 +141,7 @@ type checkRig struct {
 	logs io.Writer
 
 	http, memcached, manager string // addresses
-	engine                   *disk.Engine
+	store                    *stores.Store
 	stop                     context.CancelFunc
 	served                   sync.WaitGroup
 	failed                   chan error // of doors that ended by themselves
@@ -148,22 +150,21 @@ type checkRig struct {
 const checkKey = "check"
 
 func (r *checkRig) Start(watch func(glassq.Store) glassq.Store) error {
-	engine, err := openStore(r.dir, disk.Options{Sync: disk.SyncInterval})
+	ctx, stop := context.WithCancel(context.Background()) // ended by Stop
+	store, err := openStore(ctx, r.dir, stores.Options{Sync: disk.SyncInterval, Between: watch})
 	if err != nil {
+		stop()
 		return err
 	}
-	ctx, stop := context.WithCancel(context.Background())          // ended by Stop
-	r.engine, r.stop, r.failed = engine, stop, make(chan error, 3) // as many as doors
-	broker := broker.New(watch(engine), glassq.Limits{})
-	err = broker.UseSchemas(ctx, schema.Compile)
-	if err == nil {
-		err = r.open(ctx, &r.http, httpdoor.New(broker, httpdoor.Options{}).Run)
-	}
+	r.store, r.stop, r.failed = store, stop, make(chan error, 3) // as many as doors
+	broker := store.Broker
+	err = r.open(ctx, &r.http, httpdoor.New(broker, httpdoor.Options{}).Run)
 	if err == nil {
 		err = r.open(ctx, &r.memcached, memcache.New(broker, door.Frame{}).Run)
 	}
 	if err == nil {
-		err = r.open(ctx, &r.manager, manager.New(broker, manager.Options{Frame: door.Frame{Access: door.NewAccess([]byte(checkKey))}}).Run)
+		err = r.open(ctx, &r.manager, manager.New(broker,
+			manager.Options{Frame: door.Frame{Access: door.NewAccess([]byte(checkKey))}}).Run)
 	}
 	if err != nil {
 		return errors.Join(err, r.Stop())
@@ -190,13 +191,13 @@ func (r *checkRig) open(ctx context.Context, addr *string, run func(context.Cont
 }
 
 func (r *checkRig) Stop() error {
-	if r.engine == nil {
+	if r.store == nil {
 		return nil
 	}
 	r.stop()
 	r.served.Wait()
-	err := r.engine.Close()
-	r.engine = nil
+	err := r.store.Close()
+	r.store = nil
 	select {
 	case failed := <-r.failed:
 		err = errors.Join(failed, err)
@@ -206,5 +207,6 @@ func (r *checkRig) Stop() error {
 }
 
 func (r *checkRig) Env() []string {
-	return []string{"GLASSQ_SERVER=http://" + r.http, "GLASSQ_MEMCACHED=" + r.memcached, "GLASSQ_MANAGER=" + r.manager, "GLASSQ_KEY=" + checkKey}
+	return []string{"GLASSQ_SERVER=http://" + r.http, "GLASSQ_MEMCACHED=" + r.memcached, "GLASSQ_MANAGER=" + r.manager,
+		"GLASSQ_KEY=" + checkKey}
 }

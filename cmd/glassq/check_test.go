@@ -16,7 +16,8 @@ import (
 func buildWorker(t *testing.T) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "worker.exe")
-	if out, err := exec.Command("go", "build", "-o", bin, "../../internal/check/testdata/worker").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", bin,
+		"../../internal/check/testdata/worker").CombinedOutput(); err != nil {
 		t.Fatalf("build the worker: %v\n%s", err, out)
 	}
 	return bin
@@ -96,7 +97,8 @@ func TestCheckFindsBrokenWorkers(t *testing.T) {
 					return
 				}
 				if patience > tooLong/4 {
-					t.Fatalf("a worker that %s: failed %v, passed %v; want %s with %q to fail alone", tt.broken, failed, passed, tt.fails, tt.why)
+					t.Fatalf("a worker that %s: failed %v, passed %v; want %s with %q to fail alone", tt.broken, failed, passed,
+						tt.fails, tt.why)
 				}
 			}
 		})

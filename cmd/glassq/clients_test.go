@@ -103,7 +103,8 @@ func TestMemcachedClients(t *testing.T) {
 func (s *stock) locate(t *testing.T) {
 	t.Helper()
 	var pairs []string
-	for name, dir := range map[string]string{"$DIR": "testdata/clients", "$EXAMPLES": "../../examples", "$NPM": "../../.ci/npm/node_modules"} {
+	for name, dir := range map[string]string{"$DIR": "testdata/clients", "$EXAMPLES": "../../examples",
+		"$NPM": "../../.ci/npm/node_modules"} {
 		path, err := filepath.Abs(filepath.FromSlash(dir))
 		if err != nil {
 			t.Fatal(err)
@@ -211,7 +212,8 @@ func wantDrained(t *testing.T, c *client.Client, n int) {
 	t.Helper()
 	ids := map[string]bool{}
 	for taken := 0; taken < n; {
-		leases, err := c.Reserve(t.Context(), glassq.Reserve{Queue: glassq.DefaultResults, Max: 1000, Wait: tooLong, Take: true})
+		leases, err := c.Reserve(t.Context(), glassq.Reserve{Queue: glassq.DefaultResults, Max: 1000, Wait: tooLong,
+			Take: true})
 		if err != nil || len(leases) == 0 {
 			t.Fatalf("Reserve = %d results, %v, after %d; want %d", len(leases), err, taken, n)
 		}

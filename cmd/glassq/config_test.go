@@ -40,11 +40,14 @@ header = ["Authorization: Bearer secret"]
 		{"default", "work http", nil, []string{"concurrency 64 default"}},
 		{"file", "work http --config " + file, nil, []string{"concurrency 7 file " + file}},
 		{"file of the environment", "work http", []string{"GLASSQ_CONFIG=" + file}, []string{"concurrency 7 file " + file}},
-		{"file of the user", "work http", []string{"XDG_CONFIG_HOME=" + xdg}, []string{"concurrency 5 file " + filepath.Join(xdg, "glassq", "config.toml")}},
-		{"environment over file", "work http --config " + file, []string{"GLASSQ_CONCURRENCY=9"}, []string{"concurrency 9 environment GLASSQ_CONCURRENCY"}},
+		{"file of the user", "work http", []string{"XDG_CONFIG_HOME=" + xdg},
+			[]string{"concurrency 5 file " + filepath.Join(xdg, "glassq", "config.toml")}},
+		{"environment over file", "work http --config " + file, []string{"GLASSQ_CONCURRENCY=9"},
+			[]string{"concurrency 9 environment GLASSQ_CONCURRENCY"}},
 		{"no secrets", "work http --config " + file, nil, []string{"server http://user:xxxxx@127.0.0.1:1 file " + file}},
 		{"no header", "dispatch --config " + file, nil, []string{"header Authorization: (hidden) file " + file}},
-		{"another section", "serve --config " + file, nil, []string{"data /from/file file " + file, "max-body 2MiB file " + file, "insecure [http] file " + file}},
+		{"another section", "serve --config " + file, nil,
+			[]string{"data /from/file file " + file, "max-body 2MiB file " + file, "insecure [http] file " + file}},
 		{"no file", "work http", []string{"XDG_CONFIG_HOME=" + dir}, []string{"concurrency 64 default"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -70,7 +73,8 @@ header = ["Authorization: Bearer secret"]
 	if out, errs, code := invoke(t, "", nil, "dispatch", "x{0}", "--config", count); out != "x0\nx1\n" || code != 0 {
 		t.Errorf("dispatch with count = 2 in the file: %q, exit %d: %s", out, code, errs)
 	}
-	if out, errs, code := invoke(t, "", nil, "dispatch", "x{0}", "--config", count, "-n", "1"); out != "x0\n" || code != 0 {
+	if out, errs, code := invoke(t, "", nil, "dispatch", "x{0}", "--config", count, "-n", "1"); out != "x0\n" ||
+		code != 0 {
 		t.Errorf("dispatch -n 1 with count = 2 in the file: %q, exit %d: %s", out, code, errs)
 	}
 }
@@ -79,8 +83,10 @@ header = ["Authorization: Bearer secret"]
 func TestBadConfig(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, text, want string }{
-		{"key", "[serve]\ndata = \"d\"\nsinc = \"never\"\n", "line 3: there is no setting sinc in [serve]; did you mean sync?"},
-		{"key of another command's section", "[serve]\n\n[work.http]\n# c\nconcurency = 3\n", "line 5: there is no setting concurency in [work.http]; did you mean concurrency?"},
+		{"key", "[serve]\ndata = \"d\"\nsinc = \"never\"\n",
+			"line 3: there is no setting sinc in [serve]; did you mean sync?"},
+		{"key of another command's section", "[serve]\n\n[work.http]\n# c\nconcurency = 3\n",
+			"line 5: there is no setting concurency in [work.http]; did you mean concurrency?"},
 		{"command", "[srve]\ndata = \"d\"\n", "line 1: there is no command srve; did you mean serve?"},
 		{"command of a group", "[work.htp]\nqueue = \"q\"\n", "line 1: there is no command work htp; did you mean http?"},
 		{"no section", "data = \"d\"\n", "line 1: data stands outside of a section"},
@@ -100,7 +106,8 @@ func TestBadConfig(t *testing.T) {
 			}
 		})
 	}
-	if _, errs, code := invoke(t, "", nil, "version", "--config", "/nowhere/c.toml"); code != exitUsage || !strings.Contains(errs, "/nowhere/c.toml") {
+	if _, errs, code := invoke(t, "", nil, "version", "--config", "/nowhere/c.toml"); code != exitUsage ||
+		!strings.Contains(errs, "/nowhere/c.toml") {
 		t.Errorf("a file that is not there: exit %d, said %s", code, errs)
 	}
 }
@@ -120,7 +127,8 @@ func TestHelpAndMan(t *testing.T) {
 		}
 		out, _, code := invoke(t, "", nil, append(strings.Fields(cmd.CommandPath())[1:], "--help")...)
 		head, rest, _ := strings.Cut(out, "\n\n")
-		if code != 0 || head != cmd.Short+"." || !strings.HasPrefix(rest, cmd.Example) || !strings.Contains(cmd.Example, "glassq ") {
+		if code != 0 || head != cmd.Short+"." || !strings.HasPrefix(rest, cmd.Example) ||
+			!strings.Contains(cmd.Example, "glassq ") {
 			t.Errorf("%s --help: exit %d, %s; want an example below the first line", cmd.CommandPath(), code, out)
 		}
 		if cmd.Hidden {

@@ -78,14 +78,17 @@ func TestRepairDamaged(t *testing.T) {
 	if code != exitStorage {
 		t.Errorf("serve on damaged data: exit %d: %s; want 8", code, errs)
 	}
-	for _, part := range []string{data, file, "byte ", "positions ", " to ", "queues that may be affected: q", "nothing was changed", "glassq repair"} {
+	for _, part := range []string{data, file, "byte ", "positions ", " to ", "queues that may be affected: q",
+		"nothing was changed", "glassq repair"} {
 		if !strings.Contains(errs, part) {
 			t.Errorf("serve on damaged data says %q; lacks %q", errs, part)
 		}
 	}
 	out, errs, code := invoke(t, "", nil, "repair", "--data", data)
-	if code != exitStorage || !strings.Contains(out, "lost     "+file) || !strings.Contains(out, "kept     queue q: 4 tasks") ||
-		!strings.Contains(out, "again    queue q: 5 tasks") || !strings.Contains(out, "run r1: put 4") || !strings.Contains(errs, "--salvage") {
+	if code != exitStorage || !strings.Contains(out, "lost     "+file) ||
+		!strings.Contains(out, "kept     queue q: 4 tasks") ||
+		!strings.Contains(out, "again    queue q: 5 tasks") || !strings.Contains(out, "run r1: put 4") ||
+		!strings.Contains(errs, "--salvage") {
 		t.Errorf("repair: exit %d: %s%s; want 8, 4 kept and 5 again", code, out, errs)
 	}
 	if now, err := os.ReadFile(filepath.Join(data, file)); err != nil || !bytes.Equal(now, damaged) {
@@ -102,7 +105,8 @@ func TestRepairDamaged(t *testing.T) {
 	if now, err := os.ReadFile(filepath.Join(kept[0], file)); err != nil || !bytes.Equal(now, damaged) {
 		t.Errorf("the original is not as it was: %v", err)
 	}
-	if out, errs, code := invoke(t, "", nil, "repair", "--data", data); code != 0 || !strings.Contains(out, "nothing is damaged") {
+	if out, errs, code := invoke(t, "", nil, "repair", "--data", data); code != 0 ||
+		!strings.Contains(out, "nothing is damaged") {
 		t.Errorf("repair of what was salvaged: exit %d: %s%s", code, out, errs)
 	}
 
@@ -111,7 +115,8 @@ func TestRepairDamaged(t *testing.T) {
 	if got := ask(t, "GET", base+"/v1/runs/r1/ids?state=put", ""); !strings.Contains(got, "[[0,3],[5,9]]") {
 		t.Errorf("put positions after the salvage: %s; want all but 4", got)
 	}
-	if got := ask(t, "GET", base+"/v1/runs/r1", ""); !strings.Contains(got, `"total":10`) || !strings.Contains(got, `"put":9`) {
+	if got := ask(t, "GET", base+"/v1/runs/r1", ""); !strings.Contains(got, `"total":10`) ||
+		!strings.Contains(got, `"put":9`) {
 		t.Errorf("books after the salvage: %s; want 9 of 10", got)
 	}
 	for n := range 10 {

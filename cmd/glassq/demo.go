@@ -115,7 +115,8 @@ func (a *app) demo(ctx context.Context, count uint64, chaos bool) (err error) {
 
 // cast starts everything but the output.
 func (s *show) cast(ctx context.Context, count uint64) error {
-	target, err := s.start(ctx, "target", true, "target", "--listen", "127.0.0.1:0", "--log", filepath.Join(s.dir, "target.log"))
+	target, err := s.start(ctx, "target", true, "target", "--listen", "127.0.0.1:0", "--log",
+		filepath.Join(s.dir, "target.log"))
 	if err != nil {
 		return err
 	}
@@ -133,7 +134,8 @@ func (s *show) cast(ctx context.Context, count uint64) error {
 }
 
 func (s *show) serve(ctx context.Context, addr string) error {
-	p, err := s.start(ctx, "serve", true, "serve", "--data", filepath.Join(s.dir, "data"), "--http", addr, "--memcached", closedDoor)
+	p, err := s.start(ctx, "serve", true, "serve", "--data", filepath.Join(s.dir, "data"), "--http", addr, "--memcached",
+		closedDoor)
 	if err != nil {
 		return err
 	}
@@ -288,7 +290,8 @@ func (s *show) check(ctx context.Context, count uint64, results string, took tim
 		return err
 	}
 	if err := s.a.printf("%s results of %s tasks in %v: %s lines in the file, %s distinct ids\n",
-		report.Comma(r.Books.OK+r.Books.Failed), report.Comma(r.Books.Put), took.Round(10*time.Millisecond), report.Comma(lines), report.Comma(ids)); err != nil {
+		report.Comma(r.Books.OK+r.Books.Failed), report.Comma(r.Books.Put), took.Round(10*time.Millisecond),
+		report.Comma(lines), report.Comma(ids)); err != nil {
 		return err
 	}
 	if err := s.a.printf("the target answered %s requests for %s distinct URLs: a task in the hands of a killed process is done again\n",

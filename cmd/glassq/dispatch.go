@@ -63,7 +63,8 @@ for which it waits.`,
 	requestFlags(cmd, &f.source.task, nil)
 	f.pace.flags(cmd)
 	fs := cmd.Flags()
-	fs.StringToStringVar(&f.headers, "task-header", nil, "headers of the tasks in the queue, name=value, such as traceparent")
+	fs.StringToStringVar(&f.headers, "task-header", nil,
+		"headers of the tasks in the queue, name=value, such as traceparent")
 	fs.DurationVar(&f.opt.Lease, "lease", 0, "length of leases of workers that name none; default 60s")
 	fs.BoolVar(&f.wait, "wait", false, "wait for the end of the run, and print its books")
 	fs.StringVar(&f.out, "out", "", "with --wait: `file` for the results, taken from the first one on as glassq output --out does")
@@ -202,7 +203,8 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 	}
 	defer bar.Close()
 	f.opt.Started = func(r glassq.Run) {
-		a.console.Say("glassq dispatch: run %s, to queue %s at %s, results to %s", r.Name, f.opt.Queue, f.remote.server, r.Results)
+		a.console.Say("glassq dispatch: run %s, to queue %s at %s, results to %s", r.Name, f.opt.Queue, f.remote.server,
+			r.Results)
 		if !named && !f.json {
 			a.printf("%s\n", r.Name) // whoever does not read it finds it above
 		}
@@ -295,7 +297,8 @@ func (a *app) sayPace(p *paced) {
 }
 
 // awaitEnd waits for the end of a run and says how it ended. The bar goes on when it is a board.
-func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, run string, bar *term.Meter) (glassq.Run, error) {
+func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, run string,
+	bar *term.Meter) (glassq.Run, error) {
 	onBoard := bar.OnBoard()
 	if !onBoard {
 		bar = a.meter("done", f.quiet, false)
@@ -324,7 +327,8 @@ func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, 
 }
 
 func describeDispatch(rep *dispatch.Report) string {
-	s := fmt.Sprintf("put %s in %s (%s/s)", term.Plural(rep.Put, "task", "tasks"), report.Short(rep.Took), term.PerSecond(rep.Put, rep.Took))
+	s := fmt.Sprintf("put %s in %s (%s/s)", term.Plural(rep.Put, "task", "tasks"), report.Short(rep.Took),
+		term.PerSecond(rep.Put, rep.Took))
 	if rep.Skipped+rep.Duplicates > 0 {
 		s += fmt.Sprintf(", %s were there before", report.Comma(rep.Skipped+rep.Duplicates))
 	}

@@ -125,7 +125,8 @@ func TestDispatchWait(t *testing.T) {
 	nobody := "http://" + freeAddress(t) + "/?q={0}"
 	f.do(0, "dispatch", nobody, "-n", "5", "--run", "r3", "--wait", "--quiet")
 	f.do(exitStrict, "dispatch", nobody, "-n", "5", "--run", "r4", "--wait", "--strict", "--quiet")
-	f.do(exitStrict, "dispatch", nobody, "-n", "5", "--run", "r5", "--wait", "--strict", "--quiet", "--out", filepath.Join(f.dir, "r5"))
+	f.do(exitStrict, "dispatch", nobody, "-n", "5", "--run", "r5", "--wait", "--strict", "--quiet", "--out",
+		filepath.Join(f.dir, "r5"))
 }
 
 // Results are taken while tasks are still being put: a line that is typed has its result before the next.
@@ -150,7 +151,8 @@ func TestDispatchTakesMeanwhile(t *testing.T) {
 		})
 	}
 	typed.Close()
-	if code := p.wait(); code != 0 || !strings.Contains(p.said(), "put 3 = ok 3 + failed 0 + dead 0 + pending 0    missing 0   duplicate 0") {
+	if code := p.wait(); code != 0 || !strings.Contains(p.said(),
+		"put 3 = ok 3 + failed 0 + dead 0 + pending 0    missing 0   duplicate 0") {
 		t.Errorf("dispatch --wait --out: exit %d, said %s", code, p.said())
 	}
 }
@@ -185,7 +187,8 @@ func TestDispatchOutFull(t *testing.T) {
 		default:
 		}
 	}
-	if code := p.wait(); code != exitStorage || !strings.Contains(p.said(), "no space left") || !strings.Contains(p.said(), "stays in queue results.r") ||
+	if code := p.wait(); code != exitStorage || !strings.Contains(p.said(), "no space left") ||
+		!strings.Contains(p.said(), "stays in queue results.r") ||
 		!strings.Contains(p.said(), "is not sealed") {
 		t.Errorf("dispatch --out /dev/full: exit %d, said %s; want 8, and what to do", code, p.said())
 	}
@@ -201,12 +204,15 @@ func TestDispatchRate(t *testing.T) {
 	start(t, f.env, "work", "http", "--queue", "q")
 	f.do(0, "queue", "set", "q", "--rate", "7")
 	_, errs := f.do(0, "dispatch", f.url, "-n", "20", "--run", "r1", "--queue", "q", "--rate", "4000", "--quiet")
-	if got := f.queue("q").Settings.Rate; got != 7 || !strings.Contains(errs, "hands out 4000 a second until the run ends") ||
+	if got := f.queue("q").Settings.Rate; got != 7 ||
+		!strings.Contains(errs, "hands out 4000 a second until the run ends") ||
 		!strings.Contains(errs, "the rate of queue q is cleared: 7") {
 		t.Errorf("after dispatch --rate the rate is %v and it said %s; want 7, as before", got, errs)
 	}
-	_, errs = f.do(0, "dispatch", f.url, "-n", "20", "--run", "r2", "--queue", "q", "--stages", "0..5000/100ms,5000/1m", "--quiet")
-	if s := f.queue("q").Settings; s.Rate != 7 || s.Stages != "" || !strings.Contains(errs, "hands out stages 0..5000/100ms,5000/1m") {
+	_, errs = f.do(0, "dispatch", f.url, "-n", "20", "--run", "r2", "--queue", "q", "--stages", "0..5000/100ms,5000/1m",
+		"--quiet")
+	if s := f.queue("q").Settings; s.Rate != 7 || s.Stages != "" ||
+		!strings.Contains(errs, "hands out stages 0..5000/100ms,5000/1m") {
 		t.Errorf("after dispatch --stages the settings are %+v and it said %s; want rate 7, no stages", s, errs)
 	}
 }
@@ -227,7 +233,8 @@ func TestDispatchRateInterrupted(t *testing.T) {
 	if err := first.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	if code := first.wait(); code != exitInterrupted || !strings.Contains(first.said(), "glassq queue set q --rate 0 clears it") {
+	if code := first.wait(); code != exitInterrupted ||
+		!strings.Contains(first.said(), "glassq queue set q --rate 0 clears it") {
 		t.Errorf("dispatch --rate, interrupted: exit %d, said %s; want 7, and how to clear the rate", code, first.said())
 	}
 	if got := f.queue("q").Settings.Rate; got != 3000 {
@@ -318,14 +325,16 @@ func TestRunsRetry(t *testing.T) {
 	}
 
 	// A run of a file must be given the file again, the same one.
-	urls := write(t, filepath.Join(f.dir, "urls"), strings.ReplaceAll(f.url, "{0}", "1")+"\n"+strings.ReplaceAll(f.url, "{0}", "2")+"\n")
+	urls := write(t, filepath.Join(f.dir, "urls"), strings.ReplaceAll(f.url, "{0}", "1")+"\n"+strings.ReplaceAll(f.url,
+		"{0}", "2")+"\n")
 	otherURLs := write(t, filepath.Join(f.dir, "others"), "http://127.0.0.1:1/\nhttp://127.0.0.1:1/2\n")
 	f.do(0, "dispatch", "--file", urls, "--run", "u", "--wait", "--quiet")
 	second := write(t, filepath.Join(f.dir, "second"), "u/1\n")
 	if _, errs := f.do(exitUsage, "runs", "retry", "u", "--ids", second); !strings.Contains(errs, "give the same --file") {
 		t.Errorf("runs retry of a file's run said %s", errs)
 	}
-	if _, errs := f.do(exitUsage, "runs", "retry", "u", "--ids", second, "--file", otherURLs); !strings.Contains(errs, "from another source") {
+	if _, errs := f.do(exitUsage, "runs", "retry", "u", "--ids", second, "--file", otherURLs); !strings.Contains(errs,
+		"from another source") {
 		t.Errorf("runs retry with another file said %s", errs)
 	}
 	f.do(0, "runs", "retry", "u", "--ids", second, "--file", urls, "--wait", "--strict", "--quiet")
@@ -346,7 +355,8 @@ func TestRunsRetryDead(t *testing.T) {
 			if err != nil || len(l) != 1 {
 				t.Fatalf("reserve: %v, %v", l, err)
 			}
-			if errs, err := f.q.Nack(t.Context(), []glassq.Nack{{Token: l[0].Token(), Dead: true}}); err != nil || errs[0] != nil {
+			if errs, err := f.q.Nack(t.Context(), []glassq.Nack{{Token: l[0].Token(), Dead: true}}); err != nil ||
+				errs[0] != nil {
 				t.Fatalf("nack: %v, %v", errs, err)
 			}
 		}
@@ -502,16 +512,21 @@ func TestBadDispatch(t *testing.T) {
 	lines := file("skip.ndjson", "{\"body\":\"a\"}\nnonsense\n{\"body\":\"b\"}\n")
 	// So is a task that the queue refuses: here by its schema.
 	f.do(0, "queue", "set", "strict", "--task-schema", write(t, filepath.Join(f.dir, "s.json"), `{"type":"object"}`))
-	typed := write(t, filepath.Join(f.dir, "mixed.ndjson"), `{"body":{"a":1}}`+"\n"+`{"body":[2]}`+"\n"+`{"body":{"a":3}}`+"\n")
-	if _, errs := f.do(exitUsage, "dispatch", "--file", typed, "--run", "q", "--queue", "strict", "--quiet"); !strings.Contains(errs, `task q/1, "[2]"`) || !strings.Contains(errs, "--skip-bad") {
+	typed := write(t, filepath.Join(f.dir, "mixed.ndjson"),
+		`{"body":{"a":1}}`+"\n"+`{"body":[2]}`+"\n"+`{"body":{"a":3}}`+"\n")
+	if _, errs := f.do(exitUsage, "dispatch", "--file", typed, "--run", "q", "--queue", "strict",
+		"--quiet"); !strings.Contains(errs, `task q/1, "[2]"`) || !strings.Contains(errs, "--skip-bad") {
 		t.Errorf("a task against the schema: %s; want which one, and what to do", errs)
 	}
 	_, said := f.do(0, "dispatch", "--file", typed, "--run", "q", "--queue", "strict", "--quiet", "--skip-bad")
-	if r, err := f.q.Run(t.Context(), "q"); err != nil || !r.Sealed || r.Total != 2 || r.Books.Put != 2 || !strings.Contains(said, "passed over task q/1") {
+	if r, err := f.q.Run(t.Context(), "q"); err != nil || !r.Sealed || r.Total != 2 || r.Books.Put != 2 ||
+		!strings.Contains(said, "passed over task q/1") {
 		t.Errorf("with --skip-bad: %+v, %v, %s; want sealed with 2", r, err, said)
 	}
 	_, errs := f.do(0, "dispatch", "--file", lines, "--skip-bad", "--run", "s", "--quiet")
-	if r, err := f.q.Run(t.Context(), "s"); err != nil || r.Total != 2 || !strings.Contains(errs, "line 2") || !strings.Contains(errs, "1 bad task was passed over") {
-		t.Errorf("dispatch --skip-bad made %+v, %v and said %s; want 2 tasks, and line 2 named and counted", r, err, fmt.Sprint(errs))
+	if r, err := f.q.Run(t.Context(), "s"); err != nil || r.Total != 2 || !strings.Contains(errs, "line 2") ||
+		!strings.Contains(errs, "1 bad task was passed over") {
+		t.Errorf("dispatch --skip-bad made %+v, %v and said %s; want 2 tasks, and line 2 named and counted", r, err,
+			fmt.Sprint(errs))
 	}
 }

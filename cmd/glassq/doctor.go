@@ -12,6 +12,7 @@ import (
 	"github.com/glassq/glassq/internal/cli/config"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/stores"
 	"github.com/glassq/glassq/internal/wal"
 	"github.com/spf13/cobra"
 )
@@ -48,7 +49,7 @@ Exit codes: 0 no check failed, 1 one did.`,
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		d := doctor{a: a, json: asJSON}
 		d.config(cmd, settled)
-		if data == "" && a.serving.data != memoryStore {
+		if data == "" && a.serving.data != stores.Memory {
 			data = a.serving.data
 		}
 		dir, err := dataFolder(data)
@@ -140,7 +141,8 @@ func (d *doctor) disk(dir string, w disk.Watermark) {
 	case err != nil:
 		d.say("FAIL", "sync", "%v", err)
 	case p50 > slowSync:
-		d.say("warn", "sync", "p50 %s, p99 %s of 4 KiB written and synced: a lone client waits as long for each put", report.Short(p50), report.Short(p99))
+		d.say("warn", "sync", "p50 %s, p99 %s of 4 KiB written and synced: a lone client waits as long for each put",
+			report.Short(p50), report.Short(p99))
 	default:
 		d.say("ok", "sync", "p50 %s, p99 %s of 4 KiB written and synced", report.Short(p50), report.Short(p99))
 	}
@@ -155,7 +157,8 @@ func (d *doctor) disk(dir string, w disk.Watermark) {
 	case err != nil:
 		d.say("FAIL", "space", "%v", err)
 	case free < mark:
-		d.say("FAIL", "space", "%d MiB free of %d, and %d are to stay so (serve --min-free): puts are refused", free>>20, total>>20, mark>>20)
+		d.say("FAIL", "space", "%d MiB free of %d, and %d are to stay so (serve --min-free): puts are refused", free>>20,
+			total>>20, mark>>20)
 	default:
 		d.say("ok", "space", "%d MiB free of %d; puts are refused below %d", free>>20, total>>20, mark>>20)
 	}

@@ -54,7 +54,8 @@ const aheadTime = 200 * time.Millisecond
 
 func newTimedSource(src dispatch.Source, d time.Duration, concurrency int) *timedSource {
 	now := time.Now()
-	return &timedSource{Source: src, began: now, end: now.Add(d), least: uint64(4 * concurrency), moved: make(chan struct{}, 1)}
+	return &timedSource{Source: src, began: now, end: now.Add(d), least: uint64(4 * concurrency),
+		moved: make(chan struct{}, 1)}
 }
 
 // room is how many tasks may be made now.

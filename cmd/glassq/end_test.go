@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/stores"
 )
 
 const booksOf2000 = "put 2,000 = ok 2,000 + failed 0 + dead 0 + pending 0    missing 0   duplicate "
@@ -50,7 +53,8 @@ func TestServerKilled(t *testing.T) {
 		t.Errorf("work --until-done: exit %d, want 0", code)
 	}
 	// The same dispatch again doubles nothing.
-	if _, errs, code := invoke(t, "", env[:1], "dispatch", "--run", "r1", url, "-n", "2000"); code != 0 || !strings.Contains(errs, "2,000 were there before") {
+	if _, errs, code := invoke(t, "", env[:1], "dispatch", "--run", "r1", url, "-n", "2000"); code != 0 ||
+		!strings.Contains(errs, "2,000 were there before") {
 		t.Errorf("dispatch again: exit %d: %s; want 2,000 there before", code, errs)
 	}
 }
@@ -61,7 +65,8 @@ func TestRunContinued(t *testing.T) {
 	dir := t.TempDir()
 	log := filepath.Join(dir, "asked")
 	target := start(t, nil, "target", "--listen", "127.0.0.1:0", "--latency", "2ms", "--log", log)
-	args := []string{"run", "http://" + target.addr() + "/?q={0}", "-n", "2000", "-c", "16", "--json", "--lease", "1s", "--data", filepath.Join(dir, "d")}
+	args := []string{"run", "http://" + target.addr() + "/?q={0}", "-n", "2000", "-c", "16", "--json", "--lease", "1s",
+		"--data", filepath.Join(dir, "d")}
 	first := start(t, nil, args...)
 	for range 300 {
 		if _, ok := <-first.lines; !ok {
@@ -97,7 +102,32 @@ func TestRunContinued(t *testing.T) {
 	asked := strings.Fields(string(data))
 	slices.Sort(asked)
 	if n := len(slices.Compact(slices.Clone(asked))); n != 2000 || len(asked) > 2000+2*16+100 {
-		t.Errorf("the target saw %d requests for %d URLs; want 2000 URLs, and no more again than were in flight", len(asked), n)
+		t.Errorf("the target saw %d requests for %d URLs; want 2000 URLs, and no more again than were in flight",
+			len(asked), n)
+	}
+}
+
+// A folder whose queue has a result schema is continued with it: run stores no result that disagrees.
+func TestRunSchema(t *testing.T) {
+	t.Parallel()
+	target := start(t, nil, "target", "--listen", "127.0.0.1:0")
+	data := filepath.Join(t.TempDir(), "d")
+	store, err := stores.Open(t.Context(), data, stores.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, once := glassq.Schema(`{"properties":{"i":{"not":{"pattern":"q=1$"}}}}`), 1
+	if _, err := store.Configure(t.Context(), glassq.DefaultQueue,
+		glassq.SettingsChange{ResultSchema: &want, Attempts: &once}); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, code := invoke(t, "", nil, "run", "http://"+target.addr()+"/?q={0}", "-n", "3", "--json", "--strict",
+		"--data", data)
+	if code != exitStrict || strings.Count(out, "\n") != 2 || !strings.Contains(errs, "put 3 = ok 2 + failed 0 + dead 1") {
+		t.Errorf("run: exit %d, printed %s, said %s; want two results and a dead task", code, out, errs)
 	}
 }
 
@@ -154,7 +184,8 @@ func TestUnbalanced(t *testing.T) {
 	env := []string{"GLASSQ_SERVER=http://" + s.addr()}
 	target := start(t, nil, "target", "--listen", "127.0.0.1:0")
 	work := start(t, env, "work", "http", "--until-done", "r1")
-	if _, errs, code := invoke(t, "", env, "dispatch", "--run", "r1", "http://"+target.addr()+"/?q={0}", "-n", "20"); code != 0 {
+	if _, errs, code := invoke(t, "", env, "dispatch", "--run", "r1", "http://"+target.addr()+"/?q={0}", "-n",
+		"20"); code != 0 {
 		t.Fatalf("dispatch: exit %d: %s", code, errs)
 	}
 	work.wait()

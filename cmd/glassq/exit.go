@@ -10,6 +10,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/dispatch"
+	"github.com/glassq/glassq/internal/wal"
 )
 
 // Exit codes. 130 is for a second Ctrl-C.
@@ -73,6 +74,9 @@ func exitCode(err error) int {
 	}
 	if isInterrupted(err) || outputClosed(err) {
 		return exitInterrupted
+	}
+	if errors.Is(err, wal.ErrFailed) { // whatever it met: a folder that is gone, a segment that cannot be made
+		return exitStorage
 	}
 	_, template := errors.AsType[*dispatch.TemplateError](err)
 	_, line := errors.AsType[*dispatch.LineError](err)

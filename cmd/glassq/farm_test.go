@@ -54,7 +54,8 @@ type farmed struct {
 // put dispatches lines as the tasks of a run.
 func (f *testbed) put(run string, lines ...string) {
 	f.t.Helper()
-	_, errs, code := invoke(f.t, strings.Join(lines, "\n")+"\n", f.env, "dispatch", "--run", run, "--queue", run, "--quiet")
+	_, errs, code := invoke(f.t, strings.Join(lines, "\n")+"\n", f.env, "dispatch", "--run", run, "--queue", run,
+		"--quiet")
 	if code != 0 {
 		f.t.Fatalf("dispatch: exit %d: %s", code, errs)
 	}
@@ -89,7 +90,8 @@ func TestWorkExecResults(t *testing.T) {
 		args       []string
 		wrong      func(r *farmed) bool
 	}{
-		{"standard input and environment", "hello", []string{"sh", "-c", `cat; echo "$GLASSQ_TASK_RUN $GLASSQ_TASK_N $GLASSQ_TASK_ID $GLASSQ_TASK_ATTEMPT $GLASSQ_TASK_BODY" >&2`},
+		{"standard input and environment", "hello", []string{"sh", "-c",
+			`cat; echo "$GLASSQ_TASK_RUN $GLASSQ_TASK_N $GLASSQ_TASK_ID $GLASSQ_TASK_ATTEMPT $GLASSQ_TASK_BODY" >&2`},
 			func(r *farmed) bool {
 				return r.O.OK != 1 || r.O.Stdout != "hello" || r.O.N != 5 || r.O.Stderr != "x0 0 x0/0 1 hello\n" || r.I != "hello"
 			}},
@@ -99,7 +101,8 @@ func TestWorkExecResults(t *testing.T) {
 			func(r *farmed) bool { return r.O.Stdout != "A B;$(ID)" }},
 		{"exit status", "x", []string{"sh", "-c", "echo why >&2; exit 3"},
 			func(r *farmed) bool {
-				return r.O.OK != 0 || r.O.Exit == nil || *r.O.Exit != 3 || r.O.Code != 3 || r.O.Err != "exit" || r.O.Stderr != "why\n" || r.O.Signal != ""
+				return r.O.OK != 0 || r.O.Exit == nil || *r.O.Exit != 3 || r.O.Code != 3 || r.O.Err != "exit" ||
+					r.O.Stderr != "why\n" || r.O.Signal != ""
 			}},
 		{"signal", "x", []string{"sh", "-c", "kill -9 $$"},
 			func(r *farmed) bool {
@@ -107,7 +110,8 @@ func TestWorkExecResults(t *testing.T) {
 			}},
 		{"time and memory", "x", []string{"sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"},
 			func(r *farmed) bool {
-				return r.O.OK != 1 || r.O.RU == nil || r.O.RU.User == nil || r.O.RU.Sys == nil || *r.O.RU.User+*r.O.RU.Sys <= 0 || *r.O.RU.User > r.O.RT+0.1 || r.O.RU.RSS != 0 || r.O.W == ""
+				return r.O.OK != 1 || r.O.RU == nil || r.O.RU.User == nil || r.O.RU.Sys == nil || *r.O.RU.User+*r.O.RU.Sys <= 0 ||
+					*r.O.RU.User > r.O.RT+0.1 || r.O.RU.RSS != 0 || r.O.W == ""
 			}},
 		{"memory above our own", "x", []string{"sh", "-c", "head -c 100000000 /dev/zero | tail -n 1 >/dev/null"},
 			func(r *farmed) bool { return r.O.OK != 1 || r.O.RU == nil || r.O.RU.RSS < 90_000_000 }},
@@ -167,7 +171,8 @@ func TestWorkExecPrint(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t)
 	// Each waits for the mark of the next one, and the last for none.
-	script := `n=$1; [ "$n" = 3 ] || while [ ! -e ` + f.dir + `/$((n+1)) ]; do sleep 0.01; done; echo "one $n"; echo two; : > ` + f.dir + `/$n`
+	script := `n=$1; [ "$n" = 3 ] || while [ ! -e ` + f.dir +
+		`/$((n+1)) ]; do sleep 0.01; done; echo "one $n"; echo two; : > ` + f.dir + `/$n`
 	f.put("r", "0", "1", "2", "3")
 	out, _ := f.do(0, workOn("r", "exec", "-j", "4", "--keep-order", "--tag", "sh", "-c", script, "sh", "{}")...)
 	if want := "0\tone 0\n0\ttwo\n1\tone 1\n1\ttwo\n2\tone 2\n2\ttwo\n3\tone 3\n3\ttwo\n"; out != want {
@@ -190,7 +195,8 @@ func TestWorkExecJoblog(t *testing.T) {
 	f := newFarm(t)
 	log := filepath.Join(f.dir, "log")
 	f.put("r", "ab", "c", "dead")
-	f.do(0, workOn("r", "exec", "-c", "1", "--joblog", log, "sh", "-c", `printf 12345; case $1 in ab) exit 7;; dead) kill -15 $$;; esac`, "sh", "{}")...)
+	f.do(0, workOn("r", "exec", "-c", "1", "--joblog", log, "sh", "-c",
+		`printf 12345; case $1 in ab) exit 7;; dead) kill -15 $$;; esac`, "sh", "{}")...)
 	f.put("s", "four")
 	f.do(0, workOn("s", "exec", "--joblog", log, "cat")...) // goes on
 	text, err := os.ReadFile(log)
@@ -201,7 +207,8 @@ func TestWorkExecJoblog(t *testing.T) {
 	if lines[0] != "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand" || len(lines) != 5 {
 		t.Fatalf("job log %s; want a head and 4 lines", text)
 	}
-	for i, want := range [][]string{{"1", "0", "5", "7", "0"}, {"2", "0", "5", "0", "0"}, {"3", "0", "5", "0", "15"}, {"1", "4", "4", "0", "0"}} {
+	for i, want := range [][]string{{"1", "0", "5", "7", "0"}, {"2", "0", "5", "0", "0"}, {"3", "0", "5", "0", "15"},
+		{"1", "4", "4", "0", "0"}} {
 		c := strings.Split(lines[i+1], "\t")
 		if len(c) != 9 || !slices.Equal([]string{c[0], c[4], c[5], c[6], c[7]}, want) || !strings.Contains(c[2], ".") {
 			t.Errorf("job log line %q; want sequence, sent, received, exit and signal %q", lines[i+1], want)
@@ -222,10 +229,14 @@ func TestWorkHalt(t *testing.T) {
 		code int
 		args []string
 	}{
-		{"soon", exitThreshold, []string{"exec", "-c", "1", "--halt", "soon,fail=1", "sh", "-c", `test "$GLASSQ_TASK_BODY" != bad`}},
-		{"success", 0, []string{"exec", "-c", "1", "--halt", "soon,success=1", "sh", "-c", `test "$GLASSQ_TASK_BODY" != bad`}},
-		{"now", exitThreshold, []string{"exec", "-c", "2", "--halt", "now,fail=1", "sh", "-c", `test "$GLASSQ_TASK_BODY" != bad && sleep 1000`}},
-		{"pipe", exitThreshold, []string{"pipe", "-c", "1", "--halt", "soon,fail=1", "sh", "-c", `while read -r l; do echo '{"o":{"ok":0}}'; done`}},
+		{"soon", exitThreshold, []string{"exec", "-c", "1", "--halt", "soon,fail=1", "sh", "-c",
+			`test "$GLASSQ_TASK_BODY" != bad`}},
+		{"success", 0, []string{"exec", "-c", "1", "--halt", "soon,success=1", "sh", "-c",
+			`test "$GLASSQ_TASK_BODY" != bad`}},
+		{"now", exitThreshold, []string{"exec", "-c", "2", "--halt", "now,fail=1", "sh", "-c",
+			`test "$GLASSQ_TASK_BODY" != bad && sleep 1000`}},
+		{"pipe", exitThreshold, []string{"pipe", "-c", "1", "--halt", "soon,fail=1", "sh", "-c",
+			`while read -r l; do echo '{"o":{"ok":0}}'; done`}},
 	} {
 		f.put(tt.run, bodies...)
 		_, errs := f.do(tt.code, workOn(tt.run, tt.args[0], tt.args[1:]...)...)
@@ -253,14 +264,16 @@ func TestWorkPipe(t *testing.T) {
 	}{
 		{"answers", `while read -r l; do ` + answer + `; done`, nil, 1, 1, "", ""},
 		{"answers ahead", `while read -r l; do ` + answer + `; done`, []string{"--window", "4"}, 1, 1, "", ""},
-		{"failure", `while read -r l; do echo '{"o":{"ok":0,"err":"exit","msg":"no such user"}}'; done`, nil, 1, 0, "exit", ""},
+		{"failure", `while read -r l; do echo '{"o":{"ok":0,"err":"exit","msg":"no such user"}}'; done`, nil, 1, 0, "exit",
+			""},
 		{"failure, second try", first(`echo '{"o":{"ok":0}}'; continue`), []string{"--retries", "2"}, 2, 1, "", ""},
 		{"nack", first(`echo '{"nack":{"delay":0,"reason":"busy"}}'; continue`), nil, 2, 1, "", ""},
 		{"dies", first(`exit 3`), nil, 2, 1, "", "exit status 3"},
 		{"garbage", first(`echo 'Traceback (most recent call last):'`), nil, 2, 1, "", "neither a result nor a nack"},
 		{"JSON that is no answer", first(`echo '{"result":1}'`), nil, 2, 1, "", "neither a result nor a nack"},
 		{"half a line", first(`printf '{"o":'; exit 0`), nil, 2, 1, "", "in the middle of a line"},
-		{"says nothing", `while read -r l; do :; done`, []string{"--timeout", "100ms"}, 1, 0, "timeout", "no answer within 100ms"},
+		{"says nothing", `while read -r l; do :; done`, []string{"--timeout", "100ms"}, 1, 0, "timeout",
+			"no answer within 100ms"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -308,7 +321,8 @@ func TestWorkPipeDeaths(t *testing.T) {
 			}
 		}
 		if len(all) != len(bodies) || counted != len(deaths) {
-			t.Errorf("%s window: %d results of %d; %d attempts counted for %d deaths", run, len(all), len(bodies), counted, len(deaths))
+			t.Errorf("%s window: %d results of %d; %d attempts counted for %d deaths", run, len(all), len(bodies), counted,
+				len(deaths))
 		}
 	}
 }
@@ -318,11 +332,13 @@ func TestWorkPipeGivesUp(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t)
 	f.put("dead", "a")
-	f.do(0, workOn("dead", "pipe", "-c", "1", "sh", "-c", `read -r l; echo '{"nack":{"reason":"never","dead":true}}'; read -r l`)...)
+	f.do(0, workOn("dead", "pipe", "-c", "1", "sh", "-c",
+		`read -r l; echo '{"nack":{"reason":"never","dead":true}}'; read -r l`)...)
 	if r, err := f.q.Run(t.Context(), "dead"); err != nil || r.Books.Dead.Nacked != 1 {
 		t.Errorf("after a nack for good the books are %+v, %v", r.Books, err)
 	}
-	if tasks, _, err := f.q.Peek(t.Context(), "dead", glassq.Dead, 0, 10); err != nil || len(tasks) != 1 || !strings.Contains(tasks[0].Reason, "never") {
+	if tasks, _, err := f.q.Peek(t.Context(), "dead", glassq.Dead, 0, 10); err != nil || len(tasks) != 1 ||
+		!strings.Contains(tasks[0].Reason, "never") {
 		t.Errorf("the dead task is %+v, %v; want the reason", tasks, err)
 	}
 	bodies := strings.Fields("a b c d e f g h i j k l")
@@ -356,7 +372,8 @@ func TestCommandThatDoesNotStart(t *testing.T) {
 		t.Errorf("a script without an interpreter: %+v", r)
 	}
 	f.put("p", "a b")
-	f.do(0, workOn("p", "pipe", "-c", "1", script("loop", `while read -r l; do echo '{"o":{"ok":1,"own":"'$1'"}}'; done`), "x")...)
+	f.do(0, workOn("p", "pipe", "-c", "1", script("loop",
+		`while read -r l; do echo '{"o":{"ok":1,"own":"'$1'"}}'; done`), "x")...)
 	if r := f.results("p")["0"]; r.O.Own != "x" {
 		t.Errorf("a script without an interpreter, by lines: %+v", r)
 	}
@@ -365,7 +382,8 @@ func TestCommandThatDoesNotStart(t *testing.T) {
 	for _, kind := range []string{"exec", "pipe"} {
 		f.put("broken-"+kind, bodies...)
 		_, errs := f.do(exitUnexpected, workOn("broken-"+kind, kind, "-c", "12", broken)...)
-		if !strings.Contains(errs, "not done, goes back") || !strings.Contains(errs, "broken") || !strings.Contains(errs, "the last one: start") {
+		if !strings.Contains(errs, "not done, goes back") || !strings.Contains(errs, "broken") ||
+			!strings.Contains(errs, "the last one: start") {
 			t.Errorf("work %s of what does not start said %s", kind, errs)
 		}
 		if n := f.queue("broken-" + kind); n.Pending != uint64(len(bodies)) || n.Leased != 0 {
@@ -390,7 +408,8 @@ func TestWorkPipeJoblog(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
-	if len(lines) != 3 || !strings.Contains(lines[1], "\t1\t14\t0\t0\tsh -c") || !strings.Contains(lines[2], "\t2\t14\t1\t0\tsh -c") {
+	if len(lines) != 3 || !strings.Contains(lines[1], "\t1\t14\t0\t0\tsh -c") ||
+		!strings.Contains(lines[2], "\t2\t14\t1\t0\tsh -c") {
 		t.Errorf("job log %s; want a head and two lines, the second failed", text)
 	}
 }

@@ -50,7 +50,8 @@ func TestSmallDisk(t *testing.T) {
 	n := 0
 	status, answer := 0, ""
 	for ; n < 400; n++ {
-		if status, answer = post(t, base+"/v1/queues/q/tasks", body); status != http.StatusOK && status != http.StatusCreated {
+		if status, answer = post(t, base+"/v1/queues/q/tasks", body); status != http.StatusOK &&
+			status != http.StatusCreated {
 			break
 		}
 	}
@@ -107,7 +108,8 @@ func TestDiskDies(t *testing.T) {
 		t.Skipf("left out: the file system cannot be shut down: %v", err)
 	}
 	status, answer := post(t, base+"/v1/queues/q/tasks", "lost")
-	if status != http.StatusInternalServerError || !strings.Contains(answer, "storage_failed") || !strings.Contains(answer, "outcome is unknown") {
+	if status != http.StatusInternalServerError || !strings.Contains(answer, "storage_failed") ||
+		!strings.Contains(answer, "outcome is unknown") {
 		t.Errorf("put on a dead disk = %d %s; want storage_failed, outcome unknown", status, answer)
 	}
 	if code := s.ends(); code != exitStorage {

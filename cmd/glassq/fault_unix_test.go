@@ -14,7 +14,8 @@ import (
 // smallFiles starts the program where no file may grow beyond about 6 MB: then a write of the log fails.
 func smallFiles(t *testing.T, args ...string) *process {
 	t.Helper()
-	return startCommand(t, nil, args[0], exec.Command("sh", append([]string{"-c", `ulimit -f 12000; exec "$0" "$@"`, binary}, args...)...))
+	return startCommand(t, nil, args[0], exec.Command("sh",
+		append([]string{"-c", `ulimit -f 12000; exec "$0" "$@"`, binary}, args...)...))
 }
 
 // TestServeWriteFails: after a write that fails the server ends with exit code 8 by itself, though a client waits
@@ -53,7 +54,8 @@ func TestServeWriteFails(t *testing.T) {
 		t.Fatalf("serve after %d puts: exit %d: %s; want 8, and what to do", kept, code, s.said())
 	}
 	s = start(t, nil, "serve", "--data", data, "--http", "127.0.0.1:0")
-	if q := ask(t, "GET", "http://"+s.addr()+"/v1/queues/q", ""); strings.Count(ask(t, "POST", "http://"+s.addr()+"/v1/queues/q/reserve?max=100", ""), "\n") < kept {
+	if q := ask(t, "GET", "http://"+s.addr()+"/v1/queues/q",
+		""); strings.Count(ask(t, "POST", "http://"+s.addr()+"/v1/queues/q/reserve?max=100", ""), "\n") < kept {
 		t.Errorf("after the restart %s; want the %d tasks that were answered OK", q, kept)
 	}
 }
@@ -64,7 +66,8 @@ func TestRunWriteFails(t *testing.T) {
 	t.Parallel()
 	target := start(t, nil, "target", "--listen", "127.0.0.1:0", "--latency", "1h")
 	data := filepath.Join(t.TempDir(), "d")
-	s := smallFiles(t, "run", "http://"+target.addr()+"/?q={0}", "-n", "300000", "-c", "4", "--timeout", "1h", "--data", data, "--quiet")
+	s := smallFiles(t, "run", "http://"+target.addr()+"/?q={0}", "-n", "300000", "-c", "4", "--timeout", "1h", "--data",
+		data, "--quiet")
 	if code := s.ends(); code != exitStorage || !strings.Contains(s.said(), "--data "+data) {
 		t.Errorf("run whose queue fails: exit %d: %s; want 8, and how to go on", code, s.said())
 	}

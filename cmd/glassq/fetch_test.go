@@ -74,11 +74,15 @@ func TestFetchFlags(t *testing.T) {
 	secure.EnableHTTP2 = true
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "proxy for "+r.RequestURI) }))
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		io.WriteString(w, "proxy for "+r.RequestURI)
+	}))
 	t.Cleanup(proxy.Close)
 	_, port, _ := net.SplitHostPort(plain.Listener.Addr().String())
 	dir := t.TempDir()
-	ca := write(t, filepath.Join(dir, "ca.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})))
+	ca := write(t, filepath.Join(dir, "ca.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+		Bytes: secure.Certificate().Raw})))
 	sum := fmt.Sprintf("%x", sha256.Sum256([]byte("hello")))
 	pages := filepath.Join(dir, "pages")
 	local := " --allow-cidr 127.0.0.0/8"
@@ -95,14 +99,17 @@ func TestFetchFlags(t *testing.T) {
 		{"fetch, busy", plain.URL + "/busy", "--profile fetch --backoff 1ms" + local, `"ok":1 "code":200 "tries":2`},
 		{"fetch, no retries", plain.URL + "/busy", "--profile fetch --retries 0" + local, `"code":503`},
 		{"retries with measure", plain.URL + "/busy", "--retries 1 --retry-on 5xx", `"code":200 "tries":2`},
-		{"post is not tried again", `{"url":"` + plain.URL + `/post?NAME","method":"POST"}`, "--profile fetch" + local, `"code":502`},
-		{"post is tried again", `{"url":"` + plain.URL + `/post?NAME","method":"POST"}`, "--profile fetch --backoff 1ms --retry-unsafe" + local, `"code":200 "tries":2`},
+		{"post is not tried again", `{"url":"` + plain.URL + `/post?NAME","method":"POST"}`, "--profile fetch" + local,
+			`"code":502`},
+		{"post is tried again", `{"url":"` + plain.URL + `/post?NAME","method":"POST"}`,
+			"--profile fetch --backoff 1ms --retry-unsafe" + local, `"code":200 "tries":2`},
 		{"asked to wait too long", plain.URL + "/late", "--profile fetch --backoff-max 30s" + local, `"code":503`},
 		{"fetch, redirect", plain.URL + "/moved", "--profile fetch" + local, `"code":200 "hops":1 /there"`},
 		{"redirects of measure", plain.URL + "/moved", "--redirects 1", `"code":200 "hops":1`},
 		{"fetch, packed", plain.URL + "/packed", "--profile fetch" + local, `"size":6000`},
 		{"decode", plain.URL + "/packed", "--decode --expect-size 6000 --expect-body hello", `"ok":1 "size":6000`},
-		{"no decoding", plain.URL + "/packed", "--profile fetch --decode=false --expect-size 6000" + local, `"ok":0 "err":"body_mismatch"`},
+		{"no decoding", plain.URL + "/packed", "--profile fetch --decode=false --expect-size 6000" + local,
+			`"ok":0 "err":"body_mismatch"`},
 		{"expected status", plain.URL + "/teapot", "--expect-status 200,418", `"ok":1 "code":418`},
 		{"another body", plain.URL + "/", "--expect-body bye", `"ok":0 "err":"body_mismatch"`},
 		{"match", plain.URL + "/", "--expect-match ^h.llo$", `"ok":1`},
@@ -133,7 +140,8 @@ func TestFetchFlags(t *testing.T) {
 			if url == tt.url {
 				url += fmt.Sprintf("?%d", i)
 			}
-			args := append([]string{"run", "--file", "-", "--format", "text", "--json", "--data", "mem:", "-c", "2"}, strings.Fields(tt.flags)...)
+			args := append([]string{"run", "--file", "-", "--format", "text", "--json", "--data", "mem:", "-c", "2"},
+				strings.Fields(tt.flags)...)
 			out, errs, code := invoke(t, url+"\n", nil, args...)
 			line := strings.TrimSpace(out)
 			if code != 0 || !json.Valid([]byte(line)) {
@@ -160,7 +168,8 @@ func TestFetchPlan(t *testing.T) {
 	url := strings.Replace(strings.Replace(f.url, "http://", "http://me:pw@", 1), "{0}", "0", 1)
 	f.do(0, "dispatch", url, "-n", "2", "--run", "r1")
 	_, errs := f.do(0, "work", "http", "--until-done", "r1", "--profile", "fetch", "--guard=false", "-c", "1")
-	for _, want := range []string{"1 at once, profile fetch, engine fast, std for what that cannot do", "the std engine does tasks with user and password in the url"} {
+	for _, want := range []string{"1 at once, profile fetch, engine fast, std for what that cannot do",
+		"the std engine does tasks with user and password in the url"} {
 		if strings.Count(errs, want) != 1 {
 			t.Errorf("work http said %s, want %q once", errs, want)
 		}

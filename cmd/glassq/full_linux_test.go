@@ -26,7 +26,8 @@ func TestOutputDiskFull(t *testing.T) {
 	env := []string{"GLASSQ_SERVER=http://" + s.addr()}
 	target := start(t, nil, "target", "--listen", "127.0.0.1:0")
 	work := start(t, env, "work", "http", "--until-done", "r1")
-	if _, errs, code := invoke(t, "", env, "dispatch", "--run", "r1", "http://"+target.addr()+"/?q={0}", "-n", fmt.Sprint(n)); code != 0 {
+	if _, errs, code := invoke(t, "", env, "dispatch", "--run", "r1", "http://"+target.addr()+"/?q={0}", "-n",
+		fmt.Sprint(n)); code != 0 {
 		t.Fatalf("dispatch: exit %d: %s", code, errs)
 	}
 	work.wait()
@@ -39,7 +40,8 @@ func TestOutputDiskFull(t *testing.T) {
 	if err := syscall.Mount("tmpfs", small, "tmpfs", syscall.MS_REMOUNT, "size=16m"); err != nil {
 		t.Fatal(err)
 	}
-	if _, errs, code := invoke(t, "", env, args...); code != 0 || !strings.Contains(errs, "put 5,000 = ok 5,000 + failed 0 + dead 0 + pending 0    missing 0") {
+	if _, errs, code := invoke(t, "", env, args...); code != 0 ||
+		!strings.Contains(errs, "put 5,000 = ok 5,000 + failed 0 + dead 0 + pending 0    missing 0") {
 		t.Fatalf("output again, with room: exit %d: %s", code, errs)
 	}
 	data, err := os.ReadFile(file)

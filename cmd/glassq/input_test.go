@@ -18,7 +18,8 @@ func TestBadInput(t *testing.T) {
 	locked := start(t, nil, "serve", "--data", filepath.Join(dir, "locked"), "--http", "127.0.0.1:0", "--key-file", key)
 	server, guarded := "http://"+used.addr(), "http://"+locked.addr()
 	absent := "http://" + freeAddress(t)
-	if _, errs, code := invoke(t, "", nil, "dispatch", "--server", server, "--run", "taken", "x{0}", "-n", "2"); code != 0 {
+	if _, errs, code := invoke(t, "", nil, "dispatch", "--server", server, "--run", "taken", "x{0}", "-n",
+		"2"); code != 0 {
 		t.Fatalf("dispatch: exit %d: %s", code, errs)
 	}
 
@@ -57,18 +58,23 @@ func TestBadInput(t *testing.T) {
 		{"memcached, no address", "serve --data D --memcached 22201", "", "", 2, "is not an address like 127.0.0.1:22201"},
 		{"no door", "serve --data D --http off --memcached off", "", "", 2, "leaves no door open"},
 		{"manager", "serve --data D --manager 0.0.0.0:0", "", "", 2, "--insecure manager"},
-		{"manager, delivery", "serve --data D --manager-delivery never", "", "", 2, "not one of on_next_call, on_read, strict, on_task_done"},
-		{"manager, delivery of a queue", "serve --data D --manager-delivery a/b=strict", "", "", 2, "--manager-delivery a/b=strict: bad name"},
+		{"manager, delivery", "serve --data D --manager-delivery never", "", "", 2,
+			"not one of on_next_call, on_read, strict, on_task_done"},
+		{"manager, delivery of a queue", "serve --data D --manager-delivery a/b=strict", "", "", 2,
+			"--manager-delivery a/b=strict: bad name"},
 		{"store", "serve --store nats://127.0.0.1", "", "", 2, "not in this build"},
 		{"sync", "serve --data D --sync often", "", "", 2, "not one of always, interval, never"},
 		{"body limit", "serve --data D --max-body 33MiB", "", "", 2, "not between 1 and 32MiB"},
 		{"certificate alone", "serve --data D --tls-cert c", "", "", 2, "go together"},
 		{"key file", "serve --data D --key-file D/none", "", "", 2, "read the key"},
 		{"empty key", "serve --data D --key-file " + empty, "", "", 2, "is empty"},
-		{"memcached address in use", "serve --data D --http 127.0.0.1:0 --memcached " + server[len("http://"):], "", "", 1, "take another address with --memcached, or --memcached off"},
-		{"address in use", "serve --data D --http " + server[len("http://"):], "", "", 1, "stop the program that has it, or take another address"},
+		{"memcached address in use", "serve --data D --http 127.0.0.1:0 --memcached " + server[len("http://"):], "", "", 1,
+			"take another address with --memcached, or --memcached off"},
+		{"address in use", "serve --data D --http " + server[len("http://"):], "", "", 1,
+			"stop the program that has it, or take another address"},
 		{"address", "serve --data D --http 5080", "", "", 2, "not an address"},
-		{"locked folder", "serve --data " + filepath.Join(dir, "locked") + " --http 127.0.0.1:0", "", "", 1, "another server uses the directory"},
+		{"locked folder", "serve --data " + filepath.Join(dir, "locked") + " --http 127.0.0.1:0", "", "", 1,
+			"another server uses the directory"},
 
 		{"template", "dispatch http://h/?q={1} -n 2", "", "", 2, "character 13"},
 		{"template open", "run http://h/?q={0 -n 2", "", "", 2, "character 13: a { without its }"},
@@ -188,10 +194,12 @@ func TestByHand(t *testing.T) {
 		{"get --queue q", "", "hello\n"},
 		{"queue pause q", "", "q: paused true, rate no limit, attempts 20, max-tasks no limit, max-bytes no limit\n"},
 		{"queue resume q", "", "q: paused false, rate no limit, attempts 20, max-tasks no limit, max-bytes no limit\n"},
-		{"queue set q --rate 5 --max-bytes 1KiB --json", "", `{"paused":false,"rate":5,"attempts":0,"max_tasks":0,"max_bytes":1024}` + "\n"},
+		{"queue set q --rate 5 --max-bytes 1KiB --json", "",
+			`{"paused":false,"rate":5,"attempts":0,"max_tasks":0,"max_bytes":1024}` + "\n"},
 		{"dispatch --run r x{0} -n 3 --dry-run", "", "x0\nx1\nx2\n"},
 		{"dispatch --run r x{0} -n 2 --dry-run --json --priority 9 --ttl 1h", "",
-			`{"queue":"tasks","run":"r","n":0,"ttl":3600,"priority":9,"body":"x0"}` + "\n" + `{"queue":"tasks","run":"r","n":1,"ttl":3600,"priority":9,"body":"x1"}` + "\n"},
+			`{"queue":"tasks","run":"r","n":0,"ttl":3600,"priority":9,"body":"x0"}` + "\n" +
+				`{"queue":"tasks","run":"r","n":1,"ttl":3600,"priority":9,"body":"x1"}` + "\n"},
 		{"dispatch --run r --format ndjson --skip-bad --dry-run", "{\"body\":\"a\"}\n{\n\"b\"\n", "a\nb\n"},
 		{"dispatch --run r x{0} -n 3", "", ""},
 		{"dispatch --run r x{0} -n 3", "", ""},
@@ -202,7 +210,8 @@ func TestByHand(t *testing.T) {
 			t.Errorf("glassq %s = %q, exit %d (%s); want %q", tt.args, out, code, errs, tt.want)
 		}
 	}
-	if out, _, _ := invoke(t, "", env, "runs", "show", "r"); !strings.Contains(out, "put 3 = ok 0 + failed 0 + dead 0 + pending 3") {
+	if out, _, _ := invoke(t, "", env, "runs", "show", "r"); !strings.Contains(out,
+		"put 3 = ok 0 + failed 0 + dead 0 + pending 3") {
 		t.Errorf("runs show r = %s, want 3 put and pending", out)
 	}
 	if out, _, _ := invoke(t, "", env, "queue", "ls"); !strings.Contains(out, "tasks") {

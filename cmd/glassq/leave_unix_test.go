@@ -99,7 +99,8 @@ func TestReaderGone(t *testing.T) {
 	}
 	t.Run("work exec", func(t *testing.T) {
 		ran := filepath.Join(t.TempDir(), "ran")
-		work := []string{"work", "exec", "--queue", "e", "-j", "2", "--until-done", "e", "--print", "sh", "-c", "echo out; echo $GLASSQ_TASK_ID >>" + ran}
+		work := []string{"work", "exec", "--queue", "e", "-j", "2", "--until-done", "e", "--print", "sh", "-c",
+			"echo out; echo $GLASSQ_TASK_ID >>" + ran}
 		f.do(0, "dispatch", "x{0}", "-n", "200", "--queue", "e", "--run", "e", "--quiet")
 		gone(t, work...)
 		if q := f.queue("e"); q.Leased != 0 || q.Books.OK == 0 || q.Books.OK == 200 {

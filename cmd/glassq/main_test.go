@@ -51,12 +51,14 @@ func testMain(m *testing.M) int {
 func environment(t *testing.T, env ...string) []string {
 	var list []string
 	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "GLASSQ_") && !strings.HasPrefix(v, "XDG_STATE_HOME=") && !strings.HasPrefix(v, "XDG_CONFIG_HOME=") {
+		if !strings.HasPrefix(v, "GLASSQ_") && !strings.HasPrefix(v, "XDG_STATE_HOME=") &&
+			!strings.HasPrefix(v, "XDG_CONFIG_HOME=") {
 			list = append(list, v)
 		}
 	}
 	// Servers of several tests run side by side, and only those that say so have this door.
-	return append(append(list, "XDG_STATE_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "GLASSQ_MEMCACHED=off", "GLASSQ_MANAGER=off"), env...)
+	return append(append(list, "XDG_STATE_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir(), "GLASSQ_MEMCACHED=off",
+		"GLASSQ_MANAGER=off"), env...)
 }
 
 // invoke runs the program to its end.

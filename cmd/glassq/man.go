@@ -51,7 +51,8 @@ func (a *app) manCmd() *cobra.Command {
 			root := cmd.Root()
 			root.DisableAutoGenTag = true // pages of one version are the same on every day
 			title := strings.ToUpper(root.Name())
-			if err := doc.GenManTree(root, &doc.GenManHeader{Title: title, Section: "1", Source: "Glassq", Manual: "Glassq"}, args[0]); err != nil {
+			if err := doc.GenManTree(root, &doc.GenManHeader{Title: title, Section: "1", Source: "Glassq", Manual: "Glassq"},
+				args[0]); err != nil {
 				return fmt.Errorf("write the pages: %w", err)
 			}
 			return nil

@@ -64,11 +64,13 @@ func TestMemcachedDoor(t *testing.T) {
 	if r, err := c.Run(t.Context(), "m"); err != nil || r.Books != (glassq.Books{Put: 4, OK: 3, Failed: 1}) {
 		t.Errorf("books of the run = %+v, %v; want put 4, ok 3, failed 1", r.Books, err)
 	}
-	if _, err := c.Put(t.Context(), []glassq.Task{{Queue: "q", Type: glassq.TypeJSON, Body: []byte(`{"x":1}`)}}); err != nil {
+	if _, err := c.Put(t.Context(), []glassq.Task{{Queue: "q", Type: glassq.TypeJSON,
+		Body: []byte(`{"x":1}`)}}); err != nil {
 		t.Fatal(err)
 	}
 	ask("get q\r\nset q 0 0 4\r\nkept\r\ngets q/open\r\n",
-		fmt.Sprintf("VALUE q 0 7\r\n{\"x\":1}\r\nEND\r\nSTORED\r\nVALUE q/open 0 4 %d\r\nkept\r\nEND\r\n", leases[3].Number+1))
+		fmt.Sprintf("VALUE q 0 7\r\n{\"x\":1}\r\nEND\r\nSTORED\r\nVALUE q/open 0 4 %d\r\nkept\r\nEND\r\n",
+			leases[3].Number+1))
 	ask("set p 0 0 5\r\nkept2\r\n", "STORED\r\n")
 
 	s.kill()

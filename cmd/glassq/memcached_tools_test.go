@@ -28,7 +28,8 @@ func TestMemcachedTools(t *testing.T) {
 	dir := t.TempDir()
 	tool := func(want int, name string, args ...string) string {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), name, append([]string{"--servers=" + strings.TrimPrefix(env, "GLASSQ_MEMCACHED=")}, args...)...)
+		cmd := exec.CommandContext(t.Context(), name, append([]string{"--servers=" +
+			strings.TrimPrefix(env, "GLASSQ_MEMCACHED=")}, args...)...)
 		cmd.Dir = dir
 		var errs bytes.Buffer
 		cmd.Stderr = &errs
@@ -71,7 +72,8 @@ func TestMemcachedTools(t *testing.T) {
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
-		t.Errorf("two memccat took %d bodies, %d distinct; want %d", len(got), len(slices.Compact(slices.Clone(got))), drained)
+		t.Errorf("two memccat took %d bodies, %d distinct; want %d", len(got), len(slices.Compact(slices.Clone(got))),
+			drained)
 	}
 	tool(1, "memccat", "tasks")
 	tool(1, "memccat", "tasks/t=200")

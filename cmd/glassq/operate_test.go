@@ -24,7 +24,8 @@ func TestBackupRestoreDoctor(t *testing.T) {
 		t.Errorf("doctor: exit %d: %s%s", code, out, errs)
 	}
 	s.kill()
-	for _, args := range [][]string{{"backup", "--data", data, copied}, {"restore", copied, "--data", back}, {"repair", "--data", back}} {
+	for _, args := range [][]string{{"backup", "--data", data, copied}, {"restore", copied, "--data", back},
+		{"repair", "--data", back}} {
 		if out, errs, code := invoke(t, "", nil, args...); code != 0 {
 			t.Fatalf("%v: exit %d: %s%s", args, code, out, errs)
 		}
@@ -36,7 +37,8 @@ func TestBackupRestoreDoctor(t *testing.T) {
 		t.Errorf("doctor without data: exit %d, want 1", code)
 	}
 	s = start(t, nil, "serve", "--data", back, "--http", "127.0.0.1:0")
-	if out, errs, code := invoke(t, "", []string{"GLASSQ_SERVER=http://" + s.addr()}, "get"); code != 0 || !strings.Contains(out, "precious") {
+	if out, errs, code := invoke(t, "", []string{"GLASSQ_SERVER=http://" + s.addr()}, "get"); code != 0 ||
+		!strings.Contains(out, "precious") {
 		t.Errorf("get from the restored data: exit %d: %s%s", code, out, errs)
 	}
 }
@@ -46,7 +48,8 @@ func TestDoctorSettings(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	data := filepath.Join(dir, "d")
-	never := write(t, filepath.Join(dir, "never.toml"), "[serve]\ndata = \""+filepath.ToSlash(data)+"\"\nsync = \"never\"\n")
+	never := write(t, filepath.Join(dir, "never.toml"),
+		"[serve]\ndata = \""+filepath.ToSlash(data)+"\"\nsync = \"never\"\n")
 	s := start(t, nil, "serve", "--config", never, "--http", "127.0.0.1:0")
 	server := "http://" + s.addr()
 	tests := []struct {
@@ -57,14 +60,21 @@ func TestDoctorSettings(t *testing.T) {
 		parts []string
 	}{
 		{"fine", nil, []string{"--data", data}, 0, []string{"ok    config   no file"}},
-		{"sync never", nil, []string{"--config", never}, 0, []string{"ok    config   " + never, "warn  sync     serve is set to --sync never", "only --sync always"}},
-		{"sync interval", []string{"GLASSQ_SYNC=interval"}, []string{"--data", data}, 0, []string{"warn  sync     serve is set to --sync interval"}},
-		{"a server with sync never", nil, []string{"--data", data, "--server", server}, 0, []string{"the server runs with --sync never"}},
-		{"no such setting", nil, []string{"--data", data, "--config", write(t, filepath.Join(dir, "bad.toml"), "[serve]\nsink = \"never\"\n")}, exitUnexpected,
+		{"sync never", nil, []string{"--config", never}, 0,
+			[]string{"ok    config   " + never, "warn  sync     serve is set to --sync never", "only --sync always"}},
+		{"sync interval", []string{"GLASSQ_SYNC=interval"}, []string{"--data", data}, 0,
+			[]string{"warn  sync     serve is set to --sync interval"}},
+		{"a server with sync never", nil, []string{"--data", data, "--server", server}, 0,
+			[]string{"the server runs with --sync never"}},
+		{"no such setting", nil, []string{"--data", data, "--config",
+			write(t, filepath.Join(dir, "bad.toml"), "[serve]\nsink = \"never\"\n")}, exitUnexpected,
 			[]string{"FAIL  config", "bad.toml: line 2", "did you mean sync?"}},
-		{"no such mode", []string{"GLASSQ_SYNC=sometimes"}, []string{"--data", data}, exitUnexpected, []string{"FAIL  config   serve would refuse to start", "always, interval, never"}},
-		{"a public door without a key", []string{"GLASSQ_HTTP=0.0.0.0:5080"}, []string{"--data", data}, exitUnexpected, []string{"FAIL  config", "--key-file"}},
-		{"no key file", []string{"GLASSQ_KEY_FILE=" + filepath.Join(dir, "none")}, []string{"--data", data}, exitUnexpected, []string{"FAIL  config", "none"}},
+		{"no such mode", []string{"GLASSQ_SYNC=sometimes"}, []string{"--data", data}, exitUnexpected,
+			[]string{"FAIL  config   serve would refuse to start", "always, interval, never"}},
+		{"a public door without a key", []string{"GLASSQ_HTTP=0.0.0.0:5080"}, []string{"--data", data}, exitUnexpected,
+			[]string{"FAIL  config", "--key-file"}},
+		{"no key file", []string{"GLASSQ_KEY_FILE=" + filepath.Join(dir, "none")}, []string{"--data", data}, exitUnexpected,
+			[]string{"FAIL  config", "none"}},
 	}
 	for _, tt := range tests {
 		out, errs, code := invoke(t, "", tt.env, append([]string{"doctor"}, tt.args...)...)

@@ -58,7 +58,8 @@ number. A rule on what was not measured is broken.`,
 	fs.BoolVar(&f.json, "json", false, "print results as JSON lines: --format ndjson")
 	fs.StringVar(&f.format, "format", "", "`form` of a result: text, ndjson, csv, template or none; default text, and ndjson with --out")
 	fs.StringVar(&f.template, "template", "", "print each result by this `template`")
-	fs.BoolVarP(&f.opt.KeepOrder, "keep-order", "k", false, "with --run: in the order of the tasks; a result waits for earlier ones, up to 32 MiB of them")
+	fs.BoolVarP(&f.opt.KeepOrder, "keep-order", "k", false,
+		"with --run: in the order of the tasks; a result waits for earlier ones, up to 32 MiB of them")
 	fs.IntVar(&f.opt.Batch, "batch", outputBatch, "most results taken at once")
 	fs.DurationVar(&f.opt.Lease, "lease", 10*time.Second, "time to write results before they come again")
 	fs.BoolVar(&f.quiet, "quiet", false, "no progress")
@@ -133,7 +134,8 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 	}
 	defer f.sum.close()
 	if f.out != "" {
-		file, err := openResults(f.out, output.LoadOptions{Run: f.opt.Run, Format: f.opt.Format, By: f.opt.By, Failed: f.opt.Failed})
+		file, err := openResults(f.out, output.LoadOptions{Run: f.opt.Run, Format: f.opt.Format, By: f.opt.By,
+			Failed: f.opt.Failed})
 		if err != nil {
 			return err
 		}

@@ -64,7 +64,8 @@ func TestOutputFormats(t *testing.T) {
 		args []string
 		want []string // parts of standard output
 	}{
-		{[]string{"--json"}, []string{`{"id":"f0/0","run":"f0","i":"http://a/1","o":{"ok":1,"rt":0.010,`, `{"id":"f0/5","run":"f0","o":{"ok":1,"a":1},"raw":"this is no JSON"}`}},
+		{[]string{"--json"}, []string{`{"id":"f0/0","run":"f0","i":"http://a/1","o":{"ok":1,"rt":0.010,`,
+			`{"id":"f0/5","run":"f0","o":{"ok":1,"a":1},"raw":"this is no JSON"}`}},
 		{[]string{"--format", "csv"}, []string{"id,run,ok,rt,lag,code,err", "f1/3,f1,0,0.500000,", "503,status"}},
 		{nil, []string{"f2/3\tfailed\t503\t0.500000\tstatus\n", "f2/0\tok\t200\t0.010000"}},
 		{[]string{"--template", "{{.ID}} {{.Code}} {{.Host}} {{.Err}}"}, []string{"f3/4 0 b refused\n", "f3/0 200 a \n"}},
@@ -78,7 +79,8 @@ func TestOutputFormats(t *testing.T) {
 				t.Errorf("output %q printed %s; want %q in it", tt.args, out, want)
 			}
 		}
-		for _, want := range []string{"put 6 = ok 4 + failed 2 + dead 0 + pending 0    missing 0   duplicate 0", "1 results are no JSON objects", "failed: 1  refused", "failed: 1  status 503"} {
+		for _, want := range []string{"put 6 = ok 4 + failed 2 + dead 0 + pending 0    missing 0   duplicate 0",
+			"1 results are no JSON objects", "failed: 1  refused", "failed: 1  status 503"} {
 			if !strings.Contains(errs, want) {
 				t.Errorf("output %q said %s; want %q in it", tt.args, errs, want)
 			}
@@ -118,7 +120,8 @@ func TestOutputRules(t *testing.T) {
 	f.made("strict")
 	f.do(exitStrict, "output", "--run", "strict", "--format", "none", "--strict")
 	for _, rule := range []string{"p99", "p99>250", "ok<101%", "speed>1", "p0>1s"} {
-		if _, errs := f.do(exitUsage, "output", "--run", "x", "--fail-if", rule); !strings.Contains(errs, "a rule is like p99>250ms") && !strings.Contains(errs, "nothing that is measured") {
+		if _, errs := f.do(exitUsage, "output", "--run", "x", "--fail-if", rule); !strings.Contains(errs,
+			"a rule is like p99>250ms") && !strings.Contains(errs, "nothing that is measured") {
 			t.Errorf("--fail-if %q said %s; want what a rule is like", rule, errs)
 		}
 	}
@@ -133,26 +136,30 @@ func TestOutputOfNothing(t *testing.T) {
 		f.do(0, "runs", "cancel", run)
 	}
 	report, hgrm := filepath.Join(f.dir, "r.html"), filepath.Join(f.dir, "h")
-	out, errs := f.do(0, "output", "--run", "plain", "--format", "none", "--summary", "json", "--report", report, "--hgrm", hgrm)
+	out, errs := f.do(0, "output", "--run", "plain", "--format", "none", "--summary", "json", "--report", report,
+		"--hgrm", hgrm)
 	var s struct {
 		Results  int
 		Balanced bool
 		Dead     int
 		Service  struct{ Count int }
 	}
-	if err := json.Unmarshal([]byte(out), &s); err != nil || s.Results != 0 || !s.Balanced || s.Dead != 3 || s.Service.Count != 0 {
+	if err := json.Unmarshal([]byte(out), &s); err != nil || s.Results != 0 || !s.Balanced || s.Dead != 3 ||
+		s.Service.Count != 0 {
 		t.Errorf("summary of nothing: %s, %v", out, err)
 	}
 	if !strings.Contains(errs, "put 3 = ok 0 + failed 0 + dead 3 + pending 0    missing 0   duplicate 0") {
 		t.Errorf("output of nothing said %s", errs)
 	}
-	if page, err := os.ReadFile(report); err != nil || !strings.Contains(string(page), "</html>") || !strings.Contains(strings.ToLower(string(page)), "no results") {
+	if page, err := os.ReadFile(report); err != nil || !strings.Contains(string(page), "</html>") ||
+		!strings.Contains(strings.ToLower(string(page)), "no results") {
 		t.Errorf("report of nothing: %d bytes, %v; want it to say that there are no results", len(page), err)
 	}
 	if text, err := os.ReadFile(hgrm); err != nil || strings.Contains(string(text), "NaN") {
 		t.Errorf("hgrm of nothing: %s, %v", text, err)
 	}
-	if _, errs := f.do(exitThreshold, "output", "--run", "ruled", "--format", "none", "--fail-if", "p99>250ms"); !strings.Contains(errs, "p99>250ms") {
+	if _, errs := f.do(exitThreshold, "output", "--run", "ruled", "--format", "none", "--fail-if",
+		"p99>250ms"); !strings.Contains(errs, "p99>250ms") {
 		t.Errorf("a rule on nothing said %s", errs)
 	}
 }
@@ -161,7 +168,8 @@ func TestOutputGroups(t *testing.T) {
 	t.Parallel()
 	f := newServerBed(t)
 	f.made("g")
-	out, _ := f.do(0, "output", "--run", "g", "--format", "none", "--summary", "json", "--by", "code,err,worker", "--by", "label:team")
+	out, _ := f.do(0, "output", "--run", "g", "--format", "none", "--summary", "json", "--by", "code,err,worker", "--by",
+		"label:team")
 	var s struct {
 		Groups []struct {
 			By     string
@@ -205,9 +213,11 @@ func TestOutputLists(t *testing.T) {
 	if out, _ := f.do(0, "get", "--queue", "results.r"); !strings.Contains(out, "http://a/1") {
 		t.Fatalf("get printed %s", out)
 	}
-	file := write(t, filepath.Join(f.dir, "r.ndjson"), `{"id":"r/2","run":"r","i":"http://b/3","o":{"ok":1,"rt":0.03}}`+"\n")
+	file := write(t, filepath.Join(f.dir, "r.ndjson"),
+		`{"id":"r/2","run":"r","i":"http://b/3","o":{"ok":1,"rt":0.03}}`+"\n")
 	list := func(name string) string { return filepath.Join(f.dir, name) }
-	_, errs := f.do(exitUnbalanced, "output", "--run", "r", "--out", file, "--missing-out", list("missing"), "--failed-out", list("failed"), "--duplicate-out", list("duplicate"))
+	_, errs := f.do(exitUnbalanced, "output", "--run", "r", "--out", file, "--missing-out", list("missing"),
+		"--failed-out", list("failed"), "--duplicate-out", list("duplicate"))
 	if !strings.Contains(errs, "missing 1   duplicate 1") {
 		t.Errorf("output said %s; want one missing, one duplicate", errs)
 	}
@@ -237,7 +247,8 @@ func TestUnreachableTarget(t *testing.T) {
 	f := newServerBed(t)
 	start(t, f.env, "work", "http", "-c", "8")
 	out := filepath.Join(f.dir, "r.ndjson")
-	_, errs := f.do(0, "dispatch", "http://"+freeAddress(t)+"/?q={0}", "-n", "300", "--run", "r", "--wait", "--out", out, "--quiet")
+	_, errs := f.do(0, "dispatch", "http://"+freeAddress(t)+"/?q={0}", "-n", "300", "--run", "r", "--wait", "--out", out,
+		"--quiet")
 	if !strings.Contains(errs, "failed: 300  refused\n") || strings.Count(errs, "failed: ") != 1 {
 		t.Errorf("300 requests to nobody: said %s; want one class", errs)
 	}
@@ -287,7 +298,8 @@ func TestOutputFilesFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer full.Close()
-	for _, args := range [][]string{{"get", "--queue", "results.p"}, {"output", "--run", "p", "--json", "--lease", "1s"}, {"queue", "ls"}, {"queue", "ls", "--json"}, {"runs", "show", "p"}} {
+	for _, args := range [][]string{{"get", "--queue", "results.p"}, {"output", "--run", "p", "--json", "--lease", "1s"},
+		{"queue", "ls"}, {"queue", "ls", "--json"}, {"runs", "show", "p"}} {
 		errs, code := invokeTo(t, full, f.env, args...)
 		if code != exitStorage || !strings.Contains(errs, "no space left") {
 			t.Errorf("glassq %q to a full disk: exit %d, said %s; want 8", args, code, errs)
@@ -312,7 +324,8 @@ func TestOutputKeepOrder(t *testing.T) {
 	for part := range slices.Chunk(leases, 100) {
 		acks := make([]glassq.Ack, len(part))
 		for i := range part {
-			acks[i] = glassq.Ack{Token: part[i].Token(), Result: &glassq.Task{Body: []byte(`{"o":{"ok":1}}`), Type: glassq.TypeJSON}}
+			acks[i] = glassq.Ack{Token: part[i].Token(), Result: &glassq.Task{Body: []byte(`{"o":{"ok":1}}`),
+				Type: glassq.TypeJSON}}
 		}
 		if part[0].Position == 499 { // one of them is dead
 			if _, err := f.q.Nack(t.Context(), []glassq.Nack{{Token: part[0].Token(), Dead: true}}); err != nil {

@@ -29,7 +29,8 @@ of them. Dead tasks are written with --state dead.`,
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
-	fs.StringSliceVar(&texts, "state", []string{"leased", "ready", "delayed"}, "which: leased, ready, delayed or dead; may be repeated")
+	fs.StringSliceVar(&texts, "state", []string{"leased", "ready", "delayed"},
+		"which: leased, ready, delayed or dead; may be repeated")
 	fs.StringVar(&out, "out", "", "`file` for the lines, written as a whole; default standard output")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		states, err := parseStates(texts)

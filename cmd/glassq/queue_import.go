@@ -77,7 +77,8 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 }
 
 // importTasks puts tasks into queue and returns how many it put, and how many were there before.
-func importTasks(cmd *cobra.Command, q *client.Client, queue string, in *dispatch.Tasks) (put, again uint64, err error) {
+func importTasks(cmd *cobra.Command, q *client.Client, queue string, in *dispatch.Tasks) (put, again uint64,
+	err error) {
 	batch := make([]glassq.Task, 2000)
 	for {
 		n, rerr := in.Next(batch)

@@ -37,8 +37,10 @@ func (a *app) queueLsCmd() *cobra.Command {
 				if n.Settings.Paused {
 					name += " (paused)"
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t  %s\n", report.Comma(uint64(n.Ready)), report.Comma(uint64(n.Delayed)),
-					report.Comma(uint64(n.Leased)), report.Comma(uint64(n.Dead)), report.Comma(n.Books.Put), report.Comma(n.Books.OK), report.Comma(n.Books.Failed), n.Waiters, name)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t  %s\n", report.Comma(uint64(n.Ready)),
+					report.Comma(uint64(n.Delayed)),
+					report.Comma(uint64(n.Leased)), report.Comma(uint64(n.Dead)), report.Comma(n.Books.Put),
+					report.Comma(n.Books.OK), report.Comma(n.Books.Failed), n.Waiters, name)
 			}
 			return w.Flush()
 		})

@@ -17,7 +17,8 @@ import (
 
 // eachPeeked calls fn for up to most tasks of a state, oldest first; most 0 is all. Pages are as large as
 // bodies allow.
-func eachPeeked(cmd *cobra.Command, q *client.Client, queue string, state glassq.State, most int, fn func(*glassq.Peeked) error) error {
+func eachPeeked(cmd *cobra.Command, q *client.Client, queue string, state glassq.State, most int,
+	fn func(*glassq.Peeked) error) error {
 	const pageBytes = 8 << 20
 	page, cursor := 16, uint64(0)
 	for n := 0; most == 0 || n < most; {
@@ -102,7 +103,8 @@ func (a *app) queuePeekCmd() *cobra.Command {
 				if p.Reason != "" {
 					body += "   (" + glance([]byte(p.Reason)) + ")"
 				}
-				_, err := fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", glance([]byte(p.TaskID())), report.Short(p.Age), p.Attempt, p.Priority.Level(), due, body)
+				_, err := fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", glance([]byte(p.TaskID())), report.Short(p.Age), p.Attempt,
+					p.Priority.Level(), due, body)
 				return err
 			})
 			return errors.Join(err, w.Flush())

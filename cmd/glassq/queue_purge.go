@@ -71,7 +71,8 @@ func (a *app) mayPurge(cmd *cobra.Command, q *client.Client, queue string, state
 	}
 	n := int64(0)
 	for _, s := range states {
-		n += map[glassq.State]int64{glassq.Delayed: list[0].Delayed, glassq.Ready: list[0].Ready, glassq.Dead: list[0].Dead}[s]
+		n += map[glassq.State]int64{glassq.Delayed: list[0].Delayed, glassq.Ready: list[0].Ready,
+			glassq.Dead: list[0].Dead}[s]
 	}
 	what := fmt.Sprintf("%s tasks of queue %s (%s)", report.Comma(uint64(n)), queue, joinStates(states))
 	if !term.IsTerminal(a.in) {

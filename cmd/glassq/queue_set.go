@@ -84,7 +84,8 @@ func (a *app) queueSetCmd() *cobra.Command {
 func (a *app) queueChangeCmd(use, short string, c glassq.SettingsChange) *cobra.Command {
 	var r remote
 	var asJSON bool
-	cmd := &cobra.Command{Use: use + " QUEUE", Short: short, Example: "  glassq queue " + use + " tasks", Args: arguments(1, 1)}
+	cmd := &cobra.Command{Use: use + " QUEUE", Short: short, Example: "  glassq queue " + use + " tasks",
+		Args: arguments(1, 1)}
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the settings as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.configure(cmd, &r, args[0], c, asJSON) }

@@ -14,7 +14,8 @@ import (
 func (a *app) queueShowCmd() *cobra.Command {
 	var r remote
 	var asJSON bool
-	cmd := &cobra.Command{Use: "show QUEUE", Short: "Show a queue", Example: "  glassq queue show tasks", Args: arguments(1, 1)}
+	cmd := &cobra.Command{Use: "show QUEUE", Short: "Show a queue", Example: "  glassq queue show tasks",
+		Args: arguments(1, 1)}
 	r.flags(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -42,13 +43,16 @@ func (a *app) showQueue(n *glassq.QueueInfo) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "queue\t%s\n", n.Name)
 	fmt.Fprintf(w, "tasks\tready %s, delayed %s, leased %s, dead %s; %s bytes\n", report.Comma(uint64(n.Ready)),
-		report.Comma(uint64(n.Delayed)), report.Comma(uint64(n.Leased)), report.Comma(uint64(n.Dead)), report.Comma(uint64(n.Bytes)))
+		report.Comma(uint64(n.Delayed)), report.Comma(uint64(n.Leased)), report.Comma(uint64(n.Dead)),
+		report.Comma(uint64(n.Bytes)))
 	fmt.Fprintf(w, "books\t%s\n", booksLine(n.Books))
 	if d := n.Books.Dead; d.Sum() > 0 {
 		fmt.Fprintf(w, "dead by\tattempts %s, nacked %s, expired %s, purged %s, cancelled %s\n",
-			report.Comma(d.Attempts), report.Comma(d.Nacked), report.Comma(d.Expired), report.Comma(d.Purged), report.Comma(d.Cancelled))
+			report.Comma(d.Attempts), report.Comma(d.Nacked), report.Comma(d.Expired), report.Comma(d.Purged),
+			report.Comma(d.Cancelled))
 	}
-	fmt.Fprintf(w, "waiting\t%d reserves; the oldest ready task for %s\n", n.Waiters, report.Short(time.Duration(n.Oldest*float64(time.Second))))
+	fmt.Fprintf(w, "waiting\t%d reserves; the oldest ready task for %s\n", n.Waiters,
+		report.Short(time.Duration(n.Oldest*float64(time.Second))))
 	fmt.Fprintf(w, "settings\t%s\n", settingsLine(n.Settings))
 	return w.Flush()
 }

@@ -16,14 +16,17 @@ import (
 func TestQueueTasks(t *testing.T) {
 	t.Parallel()
 	f := newServerBed(t)
-	f.do(0, "dispatch", "http://h/{0}", "-n", "3", "--run", "r", "--queue", "q", "--priority", "7", "--attempts", "3", "--quiet")
+	f.do(0, "dispatch", "http://h/{0}", "-n", "3", "--run", "r", "--queue", "q", "--priority", "7", "--attempts", "3",
+		"--quiet")
 	f.do(0, "put", "--queue", "q", "--id", "mine", "--delay", "1h", "--ttl", "2h", "--type", "application/json", `{"a":1}`)
 	f.do(0, "put", "--queue", "q", "no id\n\x01")
 	out, _ := f.do(0, "queue", "peek", "q")
-	if !strings.HasPrefix(out, "ID ") || !strings.Contains(out, "r/2 ") || !strings.Contains(out, "no id··") || strings.Contains(out, "mine") {
+	if !strings.HasPrefix(out, "ID ") || !strings.Contains(out, "r/2 ") || !strings.Contains(out, "no id··") ||
+		strings.Contains(out, "mine") {
 		t.Errorf("queue peek printed %s", out)
 	}
-	if out, _ := f.do(0, "queue", "peek", "q", "--state", "delayed", "--json"); !strings.Contains(out, `"state":"delayed"`) || strings.Count(out, "\n") != 1 {
+	if out, _ := f.do(0, "queue", "peek", "q", "--state", "delayed", "--json"); !strings.Contains(out,
+		`"state":"delayed"`) || strings.Count(out, "\n") != 1 {
 		t.Errorf("queue peek --state delayed --json printed %s", out)
 	}
 	if out, _ := f.do(0, "queue", "peek", "q", "-n", "2", "--json"); strings.Count(out, "\n") != 2 {
@@ -35,7 +38,8 @@ func TestQueueTasks(t *testing.T) {
 	}
 	first, _ := f.do(0, "queue", "export", "q")
 
-	if _, errs := f.do(exitUsage, "queue", "purge", "q"); !strings.Contains(errs, "5 tasks of queue q (delayed, ready) would be ended for good") || !strings.Contains(errs, "--force") {
+	if _, errs := f.do(exitUsage, "queue", "purge", "q"); !strings.Contains(errs,
+		"5 tasks of queue q (delayed, ready) would be ended for good") || !strings.Contains(errs, "--force") {
 		t.Errorf("queue purge without a person said %s", errs)
 	}
 	if n := f.queue("q"); n.Ready+n.Delayed != 5 {
@@ -50,7 +54,8 @@ func TestQueueTasks(t *testing.T) {
 	if out, _ := g.do(0, "queue", "import", "p", "--file", file); out != "p: 5 tasks put\n" {
 		t.Errorf("queue import printed %s", out)
 	}
-	if out, _ := g.do(0, "queue", "import", "p", "--file", file, "--json"); out != `{"duplicates":5,"put":0,"queue":"p"}`+"\n" {
+	if out, _ := g.do(0, "queue", "import", "p", "--file", file,
+		"--json"); out != `{"duplicates":5,"put":0,"queue":"p"}`+"\n" {
 		t.Errorf("queue import again printed %s", out)
 	}
 	second, _ := g.do(0, "queue", "export", "p")
@@ -59,16 +64,20 @@ func TestQueueTasks(t *testing.T) {
 		t.Errorf("exported\n%s\nimported and exported\n%s", first, second)
 	}
 	leases, err := g.q.Reserve(t.Context(), glassq.Reserve{Queue: "p", Max: 1})
-	if err != nil || len(leases) != 1 || leases[0].TaskID() != "r/0" || leases[0].Priority.Level() != 7 || leases[0].Attempts != 3 {
+	if err != nil || len(leases) != 1 || leases[0].TaskID() != "r/0" || leases[0].Priority.Level() != 7 ||
+		leases[0].Attempts != 3 {
 		t.Fatalf("first of the imported: %+v, %v; want r/0 with its options", leases, err)
 	}
-	if out, errs := g.do(0, "queue", "export", "p"); strings.Count(out, "\n") != 5 || !strings.Contains(errs, "1 of them are leased") {
+	if out, errs := g.do(0, "queue", "export", "p"); strings.Count(out, "\n") != 5 ||
+		!strings.Contains(errs, "1 of them are leased") {
 		t.Errorf("queue export with a leased task: %s%s", out, errs)
 	}
-	if _, err := g.q.Nack(t.Context(), []glassq.Nack{{Token: leases[0].Token(), Dead: true, Reason: "no good"}}); err != nil {
+	if _, err := g.q.Nack(t.Context(), []glassq.Nack{{Token: leases[0].Token(), Dead: true,
+		Reason: "no good"}}); err != nil {
 		t.Fatal(err)
 	}
-	if out, _ := g.do(0, "queue", "peek", "p", "--state", "dead"); !strings.Contains(out, "r/0") || !strings.Contains(out, "no good") {
+	if out, _ := g.do(0, "queue", "peek", "p", "--state", "dead"); !strings.Contains(out, "r/0") ||
+		!strings.Contains(out, "no good") {
 		t.Errorf("queue peek --state dead printed %s", out)
 	}
 	if out, _ := g.do(0, "queue", "redrive", "p", "--json"); out != `{"queue":"p","redriven":1}`+"\n" {
@@ -101,7 +110,8 @@ func TestQueueExportPages(t *testing.T) {
 	f := newServerBed(t)
 	f.do(0, "dispatch", "http://h/{0}", "-n", "5000", "--run", "r", "--queue", "q", "--quiet")
 	for i := range 3 {
-		if _, err := f.q.Put(t.Context(), []glassq.Task{{Queue: "q", ID: fmt.Sprint(i), Body: make([]byte, 4<<20), Type: "application/octet-stream"}}); err != nil {
+		if _, err := f.q.Put(t.Context(), []glassq.Task{{Queue: "q", ID: fmt.Sprint(i), Body: make([]byte, 4<<20),
+			Type: "application/octet-stream"}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -33,7 +33,8 @@ func TestReadme(t *testing.T) {
 	ports := strings.NewReplacer("127.0.0.1:8888", freeAddress(t), "127.0.0.1:5080", freeAddress(t),
 		"go build -o bin/glassq", "go build -C "+root+" -o "+dir+"/bin/glassq")
 	server := ports.Replace("http://127.0.0.1:5080")
-	env := append(os.Environ(), "GLASSQ_SERVER="+server, "GLASSQ_HTTP="+strings.TrimPrefix(server, "http://"), "GLASSQ_MEMCACHED=off", "XDG_STATE_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	env := append(os.Environ(), "GLASSQ_SERVER="+server, "GLASSQ_HTTP="+strings.TrimPrefix(server, "http://"),
+		"GLASSQ_MEMCACHED=off", "XDG_STATE_HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	for _, b := range blocks {
 		for line := range strings.Lines(string(b[1])) {
 			line = ports.Replace(strings.TrimSpace(line))

@@ -20,11 +20,13 @@ func TestReadOnlyDisk(t *testing.T) {
 	}
 	for _, d := range []string{dir, filepath.Join(disk, "new")} {
 		_, errs, code := invoke(t, "", nil, "serve", "--data", d, "--http", "127.0.0.1:0")
-		if code != exitStorage || !strings.Contains(errs, "mounted read-only") || !strings.Contains(errs, d) || !strings.Contains(errs, "name another --data") {
+		if code != exitStorage || !strings.Contains(errs, "mounted read-only") || !strings.Contains(errs, d) ||
+			!strings.Contains(errs, "name another --data") {
 			t.Errorf("serve on a read-only disk: exit %d: %s; want 8, the folder, and what to do", code, errs)
 		}
 	}
-	if out, errs, code := invoke(t, "", nil, "doctor", "--data", dir); code != exitUnexpected || !strings.Contains(out, "FAIL") {
+	if out, errs, code := invoke(t, "", nil, "doctor", "--data", dir); code != exitUnexpected ||
+		!strings.Contains(out, "FAIL") {
 		t.Errorf("doctor on a read-only disk: exit %d: %s%s; want a FAIL", code, out, errs)
 	}
 }

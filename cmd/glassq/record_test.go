@@ -81,7 +81,8 @@ func TestResultsAgreeWithTheirSchema(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"tries", "hops", "url", "ph", "sha256", "file", "body", "body_b64", "body_cut", "exit", "signal",
+	for _, name := range []string{"tries", "hops", "url", "ph", "sha256", "file", "body", "body_b64", "body_cut", "exit",
+		"signal",
 		"stdout", "stdout_b64", "stdout_cut", "stderr", "stderr_b64", "stderr_cut", "ru"} {
 		if !met[name] {
 			t.Errorf("no result had member %s; there were %v", name, sortedKeys(met))

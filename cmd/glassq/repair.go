@@ -74,7 +74,8 @@ func salvageJSON(s *disk.Salvage, dir string) map[string]any {
 	for _, l := range s.Losses {
 		losses = append(losses, l.String())
 	}
-	v := map[string]any{"folder": dir, "damaged": !s.Whole(), "losses": losses, "bodies_lost": s.Lost, "queues": s.Queues, "runs": s.Runs,
+	v := map[string]any{"folder": dir, "damaged": !s.Whole(), "losses": losses, "bodies_lost": s.Lost,
+		"queues": s.Queues, "runs": s.Runs,
 		"again": s.Again, "again_by_run": s.ByRun, "refused": s.Refused}
 	if s.Kept != "" {
 		v["original"] = s.Kept
@@ -92,13 +93,15 @@ func (a *app) printSalvage(s *disk.Salvage) error {
 		}
 	}
 	if s.Lost > 0 {
-		if err := a.printf("lost     the bodies of %s tasks: each goes dead when it is to be handed out\n", report.Comma(uint64(s.Lost))); err != nil {
+		if err := a.printf("lost     the bodies of %s tasks: each goes dead when it is to be handed out\n",
+			report.Comma(uint64(s.Lost))); err != nil {
 			return err
 		}
 	}
 	for _, q := range s.Queues {
 		if err := a.printf("kept     queue %s: %s tasks (ready %s, delayed %s, leased %s, dead %s)\n", q.Name,
-			report.Comma(uint64(q.Ready+q.Delayed+q.Leased+q.Dead)), report.Comma(uint64(q.Ready)), report.Comma(uint64(q.Delayed)),
+			report.Comma(uint64(q.Ready+q.Delayed+q.Leased+q.Dead)), report.Comma(uint64(q.Ready)),
+			report.Comma(uint64(q.Delayed)),
 			report.Comma(uint64(q.Leased)), report.Comma(uint64(q.Dead))); err != nil {
 			return err
 		}
@@ -110,7 +113,8 @@ func (a *app) printSalvage(s *disk.Salvage) error {
 		}
 	}
 	for _, q := range s.QueueNames() {
-		if err := a.printf("again    queue %s: %s tasks put after the damage, done since or not\n", q, report.Comma(uint64(s.Again[q]))); err != nil {
+		if err := a.printf("again    queue %s: %s tasks put after the damage, done since or not\n", q,
+			report.Comma(uint64(s.Again[q]))); err != nil {
 			return err
 		}
 	}
@@ -123,7 +127,8 @@ func (a *app) printSalvage(s *disk.Salvage) error {
 		}
 	}
 	if s.Refused > 0 {
-		return a.printf("refused  %s of these were there already, or beyond the end of their run\n", report.Comma(uint64(s.Refused)))
+		return a.printf("refused  %s of these were there already, or beyond the end of their run\n",
+			report.Comma(uint64(s.Refused)))
 	}
 	return nil
 }

@@ -29,15 +29,18 @@ func TestReportAndCompare(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "p99") || !strings.Contains(out, "make both again") {
 		t.Errorf("compare: exit %d: %s%s", code, out, errs)
 	}
-	if out, _, code := invoke(t, "", nil, append([]string{"compare", "--json"}, files...)...); code != 0 || !strings.HasPrefix(out, `{"a":`) {
+	if out, _, code := invoke(t, "", nil, append([]string{"compare", "--json"}, files...)...); code != 0 ||
+		!strings.HasPrefix(out, `{"a":`) {
 		t.Errorf("compare --json: exit %d: %s", code, out)
 	}
-	for _, args := range [][]string{{"compare", files[0]}, {"compare", files[0], filepath.Join(dir, "none")}, {"compare", files[0], filepath.Join(dir, "a.html")}} {
+	for _, args := range [][]string{{"compare", files[0]}, {"compare", files[0], filepath.Join(dir, "none")},
+		{"compare", files[0], filepath.Join(dir, "a.html")}} {
 		if _, errs, code := invoke(t, "", nil, args...); code != exitUsage {
 			t.Errorf("%v: exit %d: %s; want 2", args, code, errs)
 		}
 	}
-	if _, errs, code := invoke(t, "", nil, "run", "http://127.0.0.1/", "-n", "1", "--report", filepath.Join(dir, "no", "x.html")); code != exitUsage {
+	if _, errs, code := invoke(t, "", nil, "run", "http://127.0.0.1/", "-n", "1", "--report",
+		filepath.Join(dir, "no", "x.html")); code != exitUsage {
 		t.Errorf("run --report into no folder: exit %d: %s; want 2", code, errs)
 	}
 }

@@ -32,9 +32,11 @@ func requestFlags(cmd *cobra.Command, task *taskFlags, work *fetchFlags) {
 	if t := task; t != nil {
 		heading(cmd, headRequests, func(fs *pflag.FlagSet) {
 			fs.StringVarP(&t.method, "method", "X", "", "method of the requests")
-			fs.StringArrayVarP(&t.header, "header", "H", nil, "header of the requests, 'Name: value'; may be repeated, and be a template")
+			fs.StringArrayVarP(&t.header, "header", "H", nil,
+				"header of the requests, 'Name: value'; may be repeated, and be a template")
 			fs.StringVar(&t.body, "body", "", "body of the requests, a template; @FILE is the content of a file as it is, @@ a literal @")
-			fs.VarP(&dataFlag{t, false}, "data-ascii", "d", "body as curl has it: text with {0}, {line} and the like, or @FILE without line ends; several are joined by &, and make a POST of a form")
+			fs.VarP(&dataFlag{t, false}, "data-ascii", "d",
+				"body as curl has it: text with {0}, {line} and the like, or @FILE without line ends; several are joined by &, and make a POST of a form")
 			fs.Var(&dataFlag{t, true}, "data-binary", "the same, with the line ends of a file")
 			if work == nil {
 				fs.DurationVar(&t.timeout, "timeout", 0, "time-out of the requests, written into each task")
@@ -48,7 +50,8 @@ func requestFlags(cmd *cobra.Command, task *taskFlags, work *fetchFlags) {
 	f.set = cmd.Flags()
 	f.maxAnswer, f.captureText = 10<<20, 8<<10
 	heading(cmd, headRequests, func(fs *pflag.FlagSet) {
-		fs.StringVar(&f.profile, "profile", fetch.ProfileMeasure, "measure: one request per task, the answer as it is; fetch: retries, redirects, cookies, decoding, and the guard")
+		fs.StringVar(&f.profile, "profile", fetch.ProfileMeasure,
+			"measure: one request per task, the answer as it is; fetch: retries, redirects, cookies, decoding, and the guard")
 		fs.StringVar(&f.opt.Engine, "engine", fetch.EngineAuto, "HTTP engine: auto, fast or std")
 		fs.DurationVar(&f.opt.Timeout, "timeout", 30*time.Second, "most time for a try, connecting and redirects included")
 		fs.StringVar(&f.opt.UserAgent, "user-agent", "", "User-Agent of requests that have none of their own")
@@ -58,33 +61,44 @@ func requestFlags(cmd *cobra.Command, task *taskFlags, work *fetchFlags) {
 	heading(cmd, headTries, func(fs *pflag.FlagSet) {
 		fs.IntVar(&f.opt.Retries, "retries", 0, "further tries of a request that got no answer or a status of --retry-on; 3 with --profile fetch")
 		fs.StringVar(&f.retryOn, "retry-on", "", "`statuses` to try again, like 429,5xx; 408,429,500,502-504 with --profile fetch")
-		fs.BoolVar(&f.opt.RetryUnsafe, "retry-unsafe", false, "try POST and the like again, too, when the target may have acted on it")
+		fs.BoolVar(&f.opt.RetryUnsafe, "retry-unsafe", false,
+			"try POST and the like again, too, when the target may have acted on it")
 		fs.DurationVar(&f.opt.Backoff, "backoff", 0, "before the first retry, then doubled; 0 means 100ms, and 500ms with --profile fetch")
-		fs.DurationVar(&f.opt.BackoffMax, "backoff-max", time.Minute, "most time before a retry, and longest Retry-After that is waited for")
+		fs.DurationVar(&f.opt.BackoffMax, "backoff-max", time.Minute,
+			"most time before a retry, and longest Retry-After that is waited for")
 		fs.IntVar(&f.opt.Redirects, "redirects", 0, "most redirects to follow; 10 with --profile fetch")
 		fs.BoolVar(&f.opt.Cookies, "cookies", false, "keep cookies over the redirects of a task; on with --profile fetch")
 		fs.IntVar(&f.opt.PerHost, "per-host", 0, "most requests at once to one host, of this worker; 0 no limit")
-		fs.Float64Var(&f.opt.PerHostRate, "per-host-rate", 0, "most requests a second to one host, of this worker; 0 no limit")
+		fs.Float64Var(&f.opt.PerHostRate, "per-host-rate", 0,
+			"most requests a second to one host, of this worker; 0 no limit")
 	})
 	heading(cmd, headConnect, func(fs *pflag.FlagSet) {
 		fs.DurationVar(&f.opt.ConnectTimeout, "connect-timeout", 10*time.Second, "most time to connect")
 		fs.BoolVar(&f.keepAlive, "keep-alive", true, "use connections again")
-		fs.DurationVar(&f.opt.MaxAge, "max-connection-age", 0, "use no connection again that is older, so that a name which moved is looked up; 0 any")
+		fs.DurationVar(&f.opt.MaxAge, "max-connection-age", 0,
+			"use no connection again that is older, so that a name which moved is looked up; 0 any")
 		fs.StringVar(&f.opt.Proxy, "proxy", "", "`URL` of a proxy, http, https or socks5; the environment is not asked")
-		fs.StringArrayVar(&f.opt.ConnectTo, "connect-to", nil, "`host:port:otherhost:otherport`: connect there instead; parts may be empty, may be repeated")
-		fs.StringVar(&f.opt.UnixSocket, "unix-socket", "", "`path` of a socket that all connections go to, whatever the URL says")
+		fs.StringArrayVar(&f.opt.ConnectTo, "connect-to", nil,
+			"`host:port:otherhost:otherport`: connect there instead; parts may be empty, may be repeated")
+		fs.StringVar(&f.opt.UnixSocket, "unix-socket", "",
+			"`path` of a socket that all connections go to, whatever the URL says")
 	})
 	heading(cmd, headAddresses, func(fs *pflag.FlagSet) {
 		fs.BoolVar(&f.opt.Guard, "guard", false, "connect to public addresses only; on with --profile fetch")
-		fs.StringArrayVar(&f.opt.AllowCIDR, "allow-cidr", nil, "`range` of addresses that the guard lets pass; may be repeated")
-		fs.StringArrayVar(&f.opt.DenyCIDR, "deny-cidr", nil, "`range` of addresses never to connect to, with the guard or without; may be repeated")
-		fs.StringArrayVar(&f.opt.AllowHost, "allow-host", nil, "`host`, or a domain like *.example.com, that may be asked, and no other; may be repeated")
+		fs.StringArrayVar(&f.opt.AllowCIDR, "allow-cidr", nil,
+			"`range` of addresses that the guard lets pass; may be repeated")
+		fs.StringArrayVar(&f.opt.DenyCIDR, "deny-cidr", nil,
+			"`range` of addresses never to connect to, with the guard or without; may be repeated")
+		fs.StringArrayVar(&f.opt.AllowHost, "allow-host", nil,
+			"`host`, or a domain like *.example.com, that may be asked, and no other; may be repeated")
 	})
 	heading(cmd, headTLS, func(fs *pflag.FlagSet) {
 		fs.StringVar(&f.opt.CAFile, "target-ca", "", "PEM `file` of further roots for https targets")
-		fs.StringVar(&f.opt.CertFile, "target-cert", "", "PEM `file` of a client certificate for https targets, with --target-key")
+		fs.StringVar(&f.opt.CertFile, "target-cert", "",
+			"PEM `file` of a client certificate for https targets, with --target-key")
 		fs.StringVar(&f.opt.KeyFile, "target-key", "", "PEM `file` of its key")
-		fs.StringVar(&f.opt.ServerName, "target-name", "", "`name` that the certificate of https targets has, instead of the URL's host")
+		fs.StringVar(&f.opt.ServerName, "target-name", "",
+			"`name` that the certificate of https targets has, instead of the URL's host")
 		fs.BoolVar(&f.opt.Insecure, "target-insecure", false, "accept any certificate of https targets")
 	})
 	heading(cmd, headSuccess, func(fs *pflag.FlagSet) {
@@ -98,7 +112,8 @@ func requestFlags(cmd *cobra.Command, task *taskFlags, work *fetchFlags) {
 	heading(cmd, headBodies, func(fs *pflag.FlagSet) {
 		fs.BoolVar(&f.opt.Decode, "decode", false, "ask for gzip, deflate, br and zstd, and unpack; on with --profile fetch")
 		fs.Var(&f.maxAnswer, "max-answer", "largest body of an answer, as it comes and decoded")
-		fs.StringVar(&f.opt.Capture, "save", fetch.CaptureOff, "bodies: off, hash, text (the first --save-text bytes) or file (in --save-dir)")
+		fs.StringVar(&f.opt.Capture, "save", fetch.CaptureOff,
+			"bodies: off, hash, text (the first --save-text bytes) or file (in --save-dir)")
 		fs.StringVar(&f.opt.CaptureDir, "save-dir", "", "`folder` for bodies; each is kept once, named for its SHA-256")
 		fs.Var(&f.captureText, "save-text", "bytes of the body in the result, with --save text")
 	})
@@ -118,7 +133,8 @@ func heading(cmd *cobra.Command, title string, add func(*pflag.FlagSet)) {
 // flagGroups prints flags under their headings.
 func flagGroups(all *pflag.FlagSet) string {
 	var b strings.Builder
-	for _, title := range []string{"", headTasks, headRequests, headTries, headConnect, headAddresses, headTLS, headSuccess, headBodies} {
+	for _, title := range []string{"", headTasks, headRequests, headTries, headConnect, headAddresses, headTLS,
+		headSuccess, headBodies} {
 		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 		all.VisitAll(func(f *pflag.Flag) {
 			if strings.Join(f.Annotations[headingOf], "") == title {

@@ -201,7 +201,8 @@ func idsOfResults(path, run string) (*dispatch.Positions, error) {
 }
 
 // source is what the run was dispatched from: as the flags say, or as the server remembers it.
-func (f *retryFlags) source(cmd *cobra.Command, args []string, a *app, run *glassq.Run) (dispatch.Source, func(), error) {
+func (f *retryFlags) source(cmd *cobra.Command, args []string, a *app, run *glassq.Run) (dispatch.Source, func(),
+	error) {
 	s := &f.dispatch.source
 	text, _, _ := strings.Cut(run.Source, " only ")
 	if len(args) == 0 && s.file == "" && !cmd.Flags().Changed("count") && s.numbers == "" {

@@ -49,7 +49,8 @@ func (a *app) runsWaitCmd() *cobra.Command {
 			return err
 		}
 		switch {
-		case until == glassq.PhaseComplete && !run.Complete, until == glassq.PhaseDrained && (!run.Complete || run.Waiting > 0):
+		case until == glassq.PhaseComplete && !run.Complete, until == glassq.PhaseDrained &&
+			(!run.Complete || run.Waiting > 0):
 			return &exitError{exitUnexpected, fmt.Errorf("run %s is not %s after %s", run.Name, phase, timeout)}
 		case strict && run.Books.Failed+run.Books.Dead.Sum() > 0:
 			return exit(exitStrict)

@@ -46,7 +46,8 @@ func (s *sourceFlags) table(f *pflag.FlagSet) {
 }
 
 // open makes the source; the caller must call done. Skipped lines are told to say.
-func (s *sourceFlags) open(cmd *cobra.Command, args []string, stdin *os.File, say func(string)) (src dispatch.Source, done func(), err error) {
+func (s *sourceFlags) open(cmd *cobra.Command, args []string, stdin *os.File, say func(string)) (src dispatch.Source,
+	done func(), err error) {
 	done = func() {}
 	s.hasCount, s.task.hasBody = cmd.Flags().Changed("count"), cmd.Flags().Changed("body")
 	var tmpl *dispatch.Template
@@ -123,7 +124,8 @@ func (s *sourceFlags) bad() string {
 	return ""
 }
 
-func (s *sourceFlags) lines(t *dispatch.Template, req *dispatch.Request, stdin *os.File, say func(string)) (dispatch.Source, func(), error) {
+func (s *sourceFlags) lines(t *dispatch.Template, req *dispatch.Request, stdin *os.File,
+	say func(string)) (dispatch.Source, func(), error) {
 	opt := dispatch.LineOptions{Format: dispatch.Format(s.format), Template: t, Request: req, Renumber: s.renumber,
 		Comments: s.comments, NUL: s.null}
 	if opt.Format == "" {

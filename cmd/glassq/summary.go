@@ -61,7 +61,8 @@ func (f *summaryFlags) check(printed bool) error {
 	case f.summary == "json" && printed:
 		return usagef("--summary json and the results would both be printed; add --out FILE or --format none, or take --summary-out FILE")
 	}
-	for flag, path := range map[string]string{"report": f.report, "summary-out": f.summaryOut, "hgrm": f.hgrm, "junit": f.junit} {
+	for flag, path := range map[string]string{"report": f.report, "summary-out": f.summaryOut, "hgrm": f.hgrm,
+		"junit": f.junit} {
 		if path == "" {
 			continue
 		}
@@ -129,7 +130,8 @@ func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
 	for _, file := range []struct {
 		flag, path string
 		write      func(io.Writer) error
-	}{{"report", f.report, d.WriteHTML}, {"summary-out", f.summaryOut, d.WriteJSON}, {"hgrm", f.hgrm, d.WriteHgrm}, {"junit", f.junit, d.WriteJUnit}} {
+	}{{"report", f.report, d.WriteHTML}, {"summary-out", f.summaryOut, d.WriteJSON}, {"hgrm", f.hgrm, d.WriteHgrm},
+		{"junit", f.junit, d.WriteJUnit}} {
 		if file.path == "" {
 			continue
 		}
@@ -210,7 +212,8 @@ func (a *app) balanced(rep *output.Report) error {
 		a.console.Say("  missing: %s", text)
 	}
 	return &exitError{exitUnbalanced, glassq.Errorf(glassq.CodeInternal,
-		"the books of run %s do not balance: %s results are missing here; another output may have taken them", rep.Run.Name, report.Comma(rep.Missing))}
+		"the books of run %s do not balance: %s results are missing here; another output may have taken them", rep.Run.Name,
+		report.Comma(rep.Missing))}
 }
 
 // sayResults tells what was taken, and the books.
@@ -218,7 +221,8 @@ func (a *app) sayResults(rep *output.Report) {
 	a.console.Say("%s", rep.Summary().Line())
 	a.sayErrors(rep)
 	if rep.NoRecord > 0 {
-		a.console.Say("  %s results are no JSON objects: they count as ok, and are kept in raw or b64", report.Comma(rep.NoRecord))
+		a.console.Say("  %s results are no JSON objects: they count as ok, and are kept in raw or b64",
+			report.Comma(rep.NoRecord))
 	}
 	if rep.Run.Name != "" {
 		a.console.Say("%s", report.FormatBooks(rep.Run.Books, rep.Missing, rep.Duplicates))

@@ -142,8 +142,9 @@ func (t *top) show(last, now *look) error {
 	rows := now.rows(last)
 	switch {
 	case t.json:
-		return t.a.printJSON(map[string]any{"time": now.at.UTC(), "seconds": now.at.Sub(last.at).Seconds(), "server": t.server,
-			"stats": &now.stats, "queues": rows})
+		return t.a.printJSON(map[string]any{"time": now.at.UTC(), "seconds": now.at.Sub(last.at).Seconds(),
+			"server": t.server,
+			"stats":  &now.stats, "queues": rows})
 	case t.screen != nil:
 		return t.draw(rows, now, "")
 	case t.once:

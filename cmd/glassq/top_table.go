@@ -94,14 +94,16 @@ func (r *row) text() []string {
 	} else if r.Rate > 0 {
 		name += fmt.Sprintf(" (at most %.4g/s)", r.Rate)
 	}
-	return []string{report.Comma(uint64(r.Ready)), report.Comma(uint64(r.Delayed)), report.Comma(uint64(r.Leased)), report.Comma(uint64(r.Dead)),
+	return []string{report.Comma(uint64(r.Ready)), report.Comma(uint64(r.Delayed)), report.Comma(uint64(r.Leased)),
+		report.Comma(uint64(r.Dead)),
 		put, done, oldest, fmt.Sprint(r.Waiters), name}
 }
 
 // line is a row for a log.
 func (r *row) line() string {
 	t := r.text()
-	return fmt.Sprintf("%s: ready %s, delayed %s, leased %s, dead %s, put %s/s, done %s/s, waiters %s", t[8], t[0], t[1], t[2], t[3], t[4], t[5], t[7])
+	return fmt.Sprintf("%s: ready %s, delayed %s, leased %s, dead %s, put %s/s, done %s/s, waiters %s", t[8], t[0], t[1],
+		t[2], t[3], t[4], t[5], t[7])
 }
 
 // table is rows below a head.

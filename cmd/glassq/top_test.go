@@ -18,13 +18,16 @@ import (
 
 // queueOf is a queue with that many tasks put and done.
 func queueOf(name string, put, done uint64) glassq.QueueInfo {
-	return glassq.QueueInfo{Name: name, Ready: int64(put - done), Oldest: 1.5, Books: glassq.Books{Put: put, OK: done / 2, Failed: done - done/2}}
+	return glassq.QueueInfo{Name: name, Ready: int64(put - done), Oldest: 1.5,
+		Books: glassq.Books{Put: put, OK: done / 2, Failed: done - done/2}}
 }
 
 func TestTopRates(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
-	last := look{at: at, queues: []glassq.QueueInfo{queueOf("kept", 1000, 500), queueOf("again", 9000, 9000), queueOf("gone", 5, 5)}}
-	now := look{at: at.Add(2 * time.Second), queues: []glassq.QueueInfo{queueOf("new", 60, 1), queueOf("kept", 4000, 501), queueOf("again", 80, 40)}}
+	last := look{at: at, queues: []glassq.QueueInfo{queueOf("kept", 1000, 500), queueOf("again", 9000, 9000),
+		queueOf("gone", 5, 5)}}
+	now := look{at: at.Add(2 * time.Second), queues: []glassq.QueueInfo{queueOf("new", 60, 1),
+		queueOf("kept", 4000, 501), queueOf("again", 80, 40)}}
 	for _, tt := range []struct {
 		name string
 		last *look
@@ -51,7 +54,8 @@ func TestTopRates(t *testing.T) {
 func TestTopFrame(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
 	last := look{at: at}
-	now := look{at: at.Add(time.Second), stats: glassq.Stats{Tasks: 12345, Leases: 6, Waiters: 7, Storage: "low", Disk: &glassq.DiskStats{Sync: "always", LastSync: 1234567}}}
+	now := look{at: at.Add(time.Second), stats: glassq.Stats{Tasks: 12345, Leases: 6, Waiters: 7, Storage: "low",
+		Disk: &glassq.DiskStats{Sync: "always", LastSync: 1234567}}}
 	for i := range 8 {
 		now.queues = append(now.queues, queueOf(fmt.Sprint("q", i), uint64(1000*i), 0))
 	}
@@ -62,18 +66,21 @@ func TestTopFrame(t *testing.T) {
 	if want := "03:04:06  http://h:1  8 queues, 12,345 tasks, 6 leased, 7 waiting; sync always 1.23ms; storage low"; all[0] != want || len(all) != 2+8 {
 		t.Errorf("%d lines below %q; want 9 below %q", len(all)-1, all[0], want)
 	}
-	for i, want := range map[int]string{1: "READY DELAYED LEASED DEAD PUT/s DONE/s OLDEST WAITERS QUEUE", 2: "0 0 0 0 0 0 1.5s 0 q0",
+	for i, want := range map[int]string{1: "READY DELAYED LEASED DEAD PUT/s DONE/s OLDEST WAITERS QUEUE",
+		2: "0 0 0 0 0 0 1.5s 0 q0",
 		4: "2,000 0 0 0 2,000 0 1.5s 0 q2 (paused)", 5: "3,000 0 0 0 3,000 0 1.5s 0 q3 (at most 250/s)"} {
 		if got := strings.Join(strings.Fields(all[i]), " "); got != want {
 			t.Errorf("line %d is %q, want %q", i, got, want)
 		}
 	}
 	few := frame(rows, &now, "http://h:1", "no answer", 20, 6)
-	if len(few) != 6 || few[1] != "no answer" || few[5] != "and 6 less busy queu" || slices.ContainsFunc(few, func(l string) bool { return len(l) > 20 }) {
+	if len(few) != 6 || few[1] != "no answer" || few[5] != "and 6 less busy queu" ||
+		slices.ContainsFunc(few, func(l string) bool { return len(l) > 20 }) {
 		t.Errorf("on 20 columns and 6 lines: %q", few)
 	}
 	few = frame(rows, &now, "http://h:1", "", 200, 6)
-	if len(few) != 6 || !strings.HasSuffix(few[2], "q5") || !strings.HasSuffix(few[4], "q7") || few[5] != "and 5 less busy queues" {
+	if len(few) != 6 || !strings.HasSuffix(few[2], "q5") || !strings.HasSuffix(few[4], "q7") ||
+		few[5] != "and 5 less busy queues" {
 		t.Errorf("on 6 lines: %q; want the three busiest queues by name", few)
 	}
 	for height := range 5 {
@@ -94,7 +101,8 @@ func TestTopScreen(t *testing.T) {
 	if err := top.absent(&l, errors.New("gone"), true); err != nil {
 		t.Fatal(err)
 	}
-	if out := b.String(); strings.Count(out, "READY") != 2 || !strings.Contains(out, "no answer since ") || !strings.Contains(out, "\x1b[3A") {
+	if out := b.String(); strings.Count(out, "READY") != 2 || !strings.Contains(out, "no answer since ") ||
+		!strings.Contains(out, "\x1b[3A") {
 		t.Errorf("the screen got %q", out)
 	}
 }
@@ -113,7 +121,8 @@ func TestTop(t *testing.T) {
 	f.do(0, "put", "--queue", "b", "y")
 
 	out, _ := f.do(0, "top", "--once", "--every", "100ms")
-	if lines := strings.Split(out, "\n"); len(lines) != 4 || !strings.Contains(lines[0], "READY") || !strings.HasSuffix(lines[1], " a") || !strings.HasSuffix(lines[2], " b") {
+	if lines := strings.Split(out, "\n"); len(lines) != 4 || !strings.Contains(lines[0], "READY") ||
+		!strings.HasSuffix(lines[1], " a") || !strings.HasSuffix(lines[2], " b") {
 		t.Errorf("top --once printed %s", out)
 	}
 	out, _ = f.do(0, "top", "--once", "--json", "--every", "100ms", "b", "none-yet")
@@ -126,8 +135,10 @@ func TestTop(t *testing.T) {
 			Rates *struct{ Put, Done *float64 }
 		}
 	}
-	if err := json.Unmarshal([]byte(out), &got); err != nil || got.Seconds <= 0 || got.Stats.Tasks != 2 || len(got.Queues) != 1 ||
-		got.Queues[0].Name != "b" || got.Queues[0].Ready != 1 || got.Queues[0].Rates.Put == nil || got.Queues[0].Rates.Done == nil {
+	if err := json.Unmarshal([]byte(out), &got); err != nil || got.Seconds <= 0 || got.Stats.Tasks != 2 ||
+		len(got.Queues) != 1 ||
+		got.Queues[0].Name != "b" || got.Queues[0].Ready != 1 || got.Queues[0].Rates.Put == nil ||
+		got.Queues[0].Rates.Done == nil {
 		t.Errorf("top --once --json printed %s, %v", out, err)
 	}
 	f.do(exitUsage, "top", "--every", "1ms")

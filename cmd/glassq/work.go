@@ -43,7 +43,8 @@ func (f *workFlags) flags(cmd *cobra.Command, concurrency int, what string) {
 }
 
 func (a *app) workCmd() *cobra.Command {
-	return group("work", "Take tasks, do them, and ack them with their results", a.workHTTPCmd(), a.workExecCmd(), a.workPipeCmd())
+	return group("work", "Take tasks, do them, and ack them with their results", a.workHTTPCmd(), a.workExecCmd(),
+		a.workPipeCmd())
 }
 
 func checkConcurrency(n int) error {
@@ -179,7 +180,8 @@ var errHalted = errors.New("halted")
 var _ worker.Queue = (*client.Client)(nil)
 
 func describeWork(s worker.Stats, took time.Duration) string {
-	text := fmt.Sprintf("done %s (ok %s, failed %s) in %s, %s/s", report.Comma(s.Done), report.Comma(s.OK), report.Comma(s.Failed), report.Short(took), term.PerSecond(s.Done, took))
+	text := fmt.Sprintf("done %s (ok %s, failed %s) in %s, %s/s", report.Comma(s.Done), report.Comma(s.OK),
+		report.Comma(s.Failed), report.Short(took), term.PerSecond(s.Done, took))
 	if back := s.Nacked + s.Undone; back > 0 {
 		text += fmt.Sprintf("; %s given back", report.Comma(back))
 	}

@@ -110,7 +110,8 @@ the command.`,
 			return err
 		}
 		defer done()
-		opt.Command, opt.Timeout, opt.Retries, opt.Worker, opt.Halt, opt.Joblog = args, f.timeout, f.retries, workerName(), halt, log
+		opt.Command, opt.Timeout, opt.Retries = args, f.timeout, f.retries
+		opt.Worker, opt.Halt, opt.Joblog = workerName(), halt, log
 		if opt.Capture == 0 {
 			opt.Capture = -1
 		}

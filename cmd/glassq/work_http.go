@@ -160,7 +160,8 @@ server that is away is waited for.`,
 			return err
 		}
 		defer fetcher.Close()
-		return a.work(cmd, &f, labour{name: name, what: fmt.Sprintf("%d at once, %s", f.opt.Concurrency, ff.describe(fetcher)),
+		return a.work(cmd, &f, labour{name: name, what: fmt.Sprintf("%d at once, %s", f.opt.Concurrency,
+			ff.describe(fetcher)),
 			drains: "draining, requests under way end", handler: fetcher.Handler})
 	}
 	return cmd

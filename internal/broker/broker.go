@@ -64,7 +64,8 @@ func (b *Broker) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt
 
 func (b *Broker) checkTasks(ctx context.Context, tasks []glassq.Task) error {
 	if len(tasks) > glassq.MaxBatch {
-		return glassq.Errorf(glassq.CodeTooLarge, "%d tasks in one put; send at most %d at a time", len(tasks), glassq.MaxBatch)
+		return glassq.Errorf(glassq.CodeTooLarge, "%d tasks in one put; send at most %d at a time", len(tasks),
+			glassq.MaxBatch)
 	}
 	size := 0
 	var last string // names checked already: batches are mostly of one queue
@@ -90,7 +91,8 @@ func (b *Broker) checkTasks(ctx context.Context, tasks []glassq.Task) error {
 		size += len(t.Body)
 	}
 	if size > glassq.MaxPutBytes {
-		return glassq.Errorf(glassq.CodeTooLarge, "%d bytes of bodies in one put; send at most %d at a time", size, glassq.MaxPutBytes)
+		return glassq.Errorf(glassq.CodeTooLarge, "%d bytes of bodies in one put; send at most %d at a time", size,
+			glassq.MaxPutBytes)
 	}
 	return nil
 }
@@ -106,7 +108,8 @@ func atTask(i, of int, err error) error {
 func (b *Broker) checkTask(t *glassq.Task) error {
 	switch {
 	case len(t.Body) > b.maxBody:
-		return glassq.Errorf(glassq.CodeTooLarge, "body of %d bytes; the limit is %d (serve --max-body)", len(t.Body), b.maxBody)
+		return glassq.Errorf(glassq.CodeTooLarge, "body of %d bytes; the limit is %d (serve --max-body)", len(t.Body),
+			b.maxBody)
 	case t.Priority < glassq.Lowest || t.Priority > 9:
 		return glassq.Errorf(glassq.CodeBadRequest, "priority %d is not 0 to 9", t.Priority.Level())
 	case t.Delay < 0 || t.Delay > glassq.MaxDelay:
@@ -118,12 +121,14 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 	case len(t.ID) > glassq.MaxID || !utf8.ValidString(t.ID):
 		return glassq.Errorf(glassq.CodeBadRequest, "id %.60q is not UTF-8 of at most %d bytes", t.ID, glassq.MaxID)
 	case len(t.Type) > glassq.MaxName || len(t.Key) > glassq.MaxID:
-		return glassq.Errorf(glassq.CodeBadRequest, "type is longer than %d bytes or key longer than %d", glassq.MaxName, glassq.MaxID)
+		return glassq.Errorf(glassq.CodeBadRequest, "type is longer than %d bytes or key longer than %d", glassq.MaxName,
+			glassq.MaxID)
 	case t.Dense && t.Run == "":
 		return glassq.Errorf(glassq.CodeBadRequest, "n without run: a position needs the run it is a position in")
 	}
 	if t.Lease != 0 && (t.Lease < glassq.MinLease || t.Lease > glassq.MaxLease) {
-		return glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", t.Lease, glassq.MinLease, glassq.MaxLease)
+		return glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", t.Lease, glassq.MinLease,
+			glassq.MaxLease)
 	}
 	if t.Run != "" {
 		if err := glassq.CheckName(t.Run); err != nil {
@@ -137,7 +142,8 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 		}
 		if t.Dense && t.ID != "" {
 			if t.ID != glassq.DenseID(t.Run, t.Position) {
-				return glassq.Errorf(glassq.CodeBadRequest, "id %.60q is not that of position %d of run %s; leave it out", t.ID, t.Position, t.Run)
+				return glassq.Errorf(glassq.CodeBadRequest, "id %.60q is not that of position %d of run %s; leave it out", t.ID,
+					t.Position, t.Run)
 			}
 			t.ID = ""
 		}
@@ -153,7 +159,8 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 			n += len(k) + len(v)
 		}
 		if n > glassq.MaxMeta {
-			return glassq.Errorf(glassq.CodeTooLarge, "%d bytes of headers and other members; the limit is %d", n, glassq.MaxMeta)
+			return glassq.Errorf(glassq.CodeTooLarge, "%d bytes of headers and other members; the limit is %d", n,
+				glassq.MaxMeta)
 		}
 	}
 	return nil
@@ -174,7 +181,8 @@ func (b *Broker) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 		return nil, glassq.Errorf(glassq.CodeBadRequest, "a look shows one task and takes none")
 	}
 	if r.Lease != 0 && (r.Lease < glassq.MinLease || r.Lease > glassq.MaxLease) {
-		return nil, glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", r.Lease, glassq.MinLease, glassq.MaxLease)
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", r.Lease, glassq.MinLease,
+			glassq.MaxLease)
 	}
 	return b.store.Reserve(ctx, r)
 }
@@ -183,12 +191,12 @@ func (b *Broker) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 // itself and the rest go on.
 func (b *Broker) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
 	check := func(a *glassq.Ack) error { return b.checkAck(ctx, a) }
-	return batch(acks, check, func(some []glassq.Ack) ([]error, error) { return b.store.Ack(ctx, some) })
+	return batch(acks, check, func(some []glassq.Ack) ([]error, error) { return b.ackChecked(ctx, some) })
 }
 
 // checkAck checks an ack and decides its outcome.
 func (b *Broker) checkAck(ctx context.Context, a *glassq.Ack) error {
-	a.Outcome = glassq.OK
+	a.Outcome, a.Checked = glassq.OK, ""
 	if r := a.Result; r != nil {
 		if r.Queue != "" {
 			if err := glassq.CheckName(r.Queue); err != nil {
@@ -198,10 +206,9 @@ func (b *Broker) checkAck(ctx context.Context, a *glassq.Ack) error {
 		if err := b.checkTask(r); err != nil {
 			return err
 		}
-		if c := b.checksOf(a.Token.Queue); c != nil && c.result != nil {
-			if err := agrees(r, c.result, "the result", a.Token.Queue); err != nil {
-				return err
-			}
+		// Of a lease that is named by its number alone the engine tells the queue.
+		if err := b.checkResult(ctx, a, a.Token.Queue); err != nil {
+			return err
 		}
 		a.Outcome = result.OutcomeOf(r.Body, r.Type)
 	}
@@ -225,7 +232,8 @@ func (b *Broker) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error)
 func (b *Broker) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
 	return batch(extends, func(x *glassq.Extend) error {
 		if x.Lease != 0 && (x.Lease < glassq.MinLease || x.Lease > glassq.MaxLease) {
-			return glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", x.Lease, glassq.MinLease, glassq.MaxLease)
+			return glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", x.Lease, glassq.MinLease,
+				glassq.MaxLease)
 		}
 		return nil
 	}, func(some []glassq.Extend) ([]error, error) { return b.store.Extend(ctx, some) })
@@ -237,7 +245,8 @@ func batch[T any](items []T, check func(*T) error, do func([]T) ([]error, error)
 		return nil, nil
 	}
 	if len(items) > glassq.MaxBatch {
-		return nil, glassq.Errorf(glassq.CodeTooLarge, "%d items in one call; send at most %d at a time", len(items), glassq.MaxBatch)
+		return nil, glassq.Errorf(glassq.CodeTooLarge, "%d items in one call; send at most %d at a time", len(items),
+			glassq.MaxBatch)
 	}
 	var bad []error
 	for i := range items {
@@ -298,7 +307,16 @@ func (b *Broker) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 	if !ok {
 		return glassq.ErrUnsupported
 	}
-	return w.AckWait(ctx, ack, wait)
+	for {
+		err := w.AckWait(ctx, ack, wait)
+		u, unchecked := errors.AsType[*glassq.UncheckedError](err)
+		if !unchecked {
+			return err
+		}
+		if err := b.checkAgain(ctx, &ack, u); err != nil {
+			return err
+		}
+	}
 }
 
 // Held tells how much a queue holds. Of an engine without Waits it is what Queues says.
@@ -359,15 +377,19 @@ func (b *Broker) Configure(ctx context.Context, queue string, c glassq.SettingsC
 	}
 	switch {
 	case c.Rate != nil && (*c.Rate < 0 || *c.Rate > glassq.MaxRate || math.IsNaN(*c.Rate)):
-		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "rate %v is not between 0 (no limit) and 10,000,000 a second", *c.Rate)
+		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest,
+			"rate %v is not between 0 (no limit) and 10,000,000 a second", *c.Rate)
 	case c.Attempts != nil && (*c.Attempts < 0 || *c.Attempts > glassq.MaxAttempts):
-		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "attempts %d is not 1 to %d, or 0 for the default", *c.Attempts, glassq.MaxAttempts)
+		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "attempts %d is not 1 to %d, or 0 for the default",
+			*c.Attempts, glassq.MaxAttempts)
 	case c.MaxTasks != nil && *c.MaxTasks < 0, c.MaxBytes != nil && *c.MaxBytes < 0:
 		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "max_tasks and max_bytes are 0 (no limit) or more")
 	case c.Catchup != nil && !(*c.Catchup >= 0 && *c.Catchup <= glassq.MaxCatchup.Seconds()):
-		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "catchup %v is not between 0 and %v seconds", *c.Catchup, glassq.MaxCatchup.Seconds())
+		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "catchup %v is not between 0 and %v seconds",
+			*c.Catchup, glassq.MaxCatchup.Seconds())
 	case c.Rate != nil && *c.Rate != 0 && c.Stages != nil && *c.Stages != "":
-		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "rate and stages at once: stages are a rate that changes; set one of them")
+		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest,
+			"rate and stages at once: stages are a rate that changes; set one of them")
 	case c.Stages != nil:
 		if _, err := stages.Parse(*c.Stages); err != nil {
 			return glassq.Settings{}, err
@@ -386,7 +408,8 @@ func (b *Broker) Configure(ctx context.Context, queue string, c glassq.SettingsC
 }
 
 // Peek checks the page and peeks; max 0 means 100, and at most 1,000 are shown.
-func (b *Broker) Peek(ctx context.Context, queue string, state glassq.State, cursor uint64, max int) ([]glassq.Peeked, uint64, error) {
+func (b *Broker) Peek(ctx context.Context, queue string, state glassq.State, cursor uint64, max int) ([]glassq.Peeked,
+	uint64, error) {
 	if err := glassq.CheckName(queue); err != nil {
 		return nil, 0, err
 	}
@@ -464,7 +487,8 @@ func (b *Broker) SetRun(ctx context.Context, name string, c glassq.RunChange) (g
 }
 
 // RunIDs checks the set's name; max 0 means 10,000 intervals, which is also the most.
-func (b *Broker) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, max int) ([]glassq.Interval, error) {
+func (b *Broker) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, max int) ([]glassq.Interval,
+	error) {
 	if err := glassq.CheckName(name); err != nil {
 		return nil, err
 	}
@@ -480,14 +504,16 @@ func (b *Broker) RunIDs(ctx context.Context, name string, set glassq.IDSet, from
 }
 
 // AwaitRun checks the phase and waits.
-func (b *Broker) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run, error) {
+func (b *Broker) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run,
+	error) {
 	if err := glassq.CheckName(name); err != nil {
 		return glassq.Run{}, err
 	}
 	switch phase {
 	case glassq.PhaseExists, glassq.PhaseComplete, glassq.PhaseDrained:
 	default:
-		return glassq.Run{}, glassq.Errorf(glassq.CodeBadRequest, "phase %.40q is not one of exists, complete, drained", phase)
+		return glassq.Run{}, glassq.Errorf(glassq.CodeBadRequest, "phase %.40q is not one of exists, complete, drained",
+			phase)
 	}
 	return b.store.AwaitRun(ctx, name, phase, wait)
 }
@@ -504,7 +530,8 @@ func (b *Broker) CancelRun(ctx context.Context, name string) (int, error) {
 func (b *Broker) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
 	c, ok := b.store.(glassq.Copier)
 	if !ok {
-		return glassq.Errorf(glassq.CodeUnsupported, "this store cannot be copied while it is used: %w", glassq.ErrUnsupported)
+		return glassq.Errorf(glassq.CodeUnsupported, "this store cannot be copied while it is used: %w",
+			glassq.ErrUnsupported)
 	}
 	return c.Copy(ctx, file)
 }

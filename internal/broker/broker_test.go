@@ -15,7 +15,8 @@ func TestPutWithoutQueue(t *testing.T) {
 			t.Errorf("Put of %+v = %v; want bad_name", tasks, err)
 		}
 	}
-	errs, err := b.Ack(t.Context(), []glassq.Ack{{Token: glassq.Token{Queue: "q", Number: 1}, Put: []glassq.Task{{Body: []byte("x")}}}})
+	errs, err := b.Ack(t.Context(), []glassq.Ack{{Token: glassq.Token{Queue: "q", Number: 1},
+		Put: []glassq.Task{{Body: []byte("x")}}}})
 	if err != nil || glassq.CodeOf(errs[0]) != glassq.CodeBadName {
 		t.Errorf("Ack with a follow-up without a queue = %v, %v; want bad_name", errs, err)
 	}

@@ -45,7 +45,8 @@ func TestOneForm(t *testing.T) {
 				"put":    {string(envelope.AppendTask(nil, &task)), "body"},
 				"lease":  {string(envelope.AppendLease(nil, &glassq.Lease{Task: task, Number: 1})), "body"},
 				"peeked": {string(envelope.AppendPeeked(nil, &glassq.Peeked{Task: task})), "body"},
-				"ack":    {string(envelope.AppendAck(nil, &glassq.Ack{Token: glassq.Token{Queue: "q", Number: 1}, Result: &task})), "result"},
+				"ack": {string(envelope.AppendAck(nil, &glassq.Ack{Token: glassq.Token{Queue: "q", Number: 1},
+					Result: &task})), "result"},
 				"record": {string(result.Append(nil, task.Body, task.Type, &result.Record{OK: true})), "i"},
 			}
 			for printer, line := range lines {

@@ -33,23 +33,28 @@ var cases = []testCase{
 		return errors.Join(l.results(glassq.OK), l.once())
 	}},
 	{"unicode", "text of all planes, quotes, backslashes and line breaks comes back as it was", nil, func(l *lab) error {
-		if err := l.put("käse 値 \U0001F9C0 e\u0301", "\"quoted\" \\back\\ \ttab\r\nline\u2028sep", "\u0001\u007f\ufeff"); err != nil {
+		if err := l.put("käse 値 \U0001F9C0 e\u0301", "\"quoted\" \\back\\ \ttab\r\nline\u2028sep",
+			"\u0001\u007f\ufeff"); err != nil {
 			return err
 		}
 		return l.results(glassq.OK)
 	}},
 	{"empty-body", "an empty text is a task like any other", nil, one(func() any { return "" })},
-	{"large-body", "a text of 1 MB comes back whole", nil, one(func() any { return strings.Repeat("0123456789abcdef", 1<<16) })},
+	{"large-body", "a text of 1 MB comes back whole", nil,
+		one(func() any { return strings.Repeat("0123456789abcdef", 1<<16) })},
 	{"json", "a JSON body comes back as the same JSON", nil, one(func() any {
 		return body(`{"url":"http://localhost/","list":[1,2.5,null,true,"x"],"nested":{"a":{"b":[]}}}`)
 	})},
 	{"big-integers", "integers beyond 2^53 are not rounded", nil, one(func() any {
 		return body(`{"n":9007199254740993,"m":[12345678901234567890,-9223372036854775808]}`)
 	})},
-	{"octets", "a body of bytes that are no text gets a result", []string{DoorManager}, one(func() any { return []byte{0, 0xff, 0xfe, '\r', '\n', 0x80} })},
-	{"unknown-members", "members of the task that the worker does not know do no harm", []string{DoorMemcache, DoorManager}, one(func() any {
-		return glassq.Task{Body: []byte("x"), Type: glassq.TypeText, Extra: []byte(`{"from":"the future","deep":{"body":1,"token":"2.x"}}`)}
-	})},
+	{"octets", "a body of bytes that are no text gets a result", []string{DoorManager},
+		one(func() any { return []byte{0, 0xff, 0xfe, '\r', '\n', 0x80} })},
+	{"unknown-members", "members of the task that the worker does not know do no harm",
+		[]string{DoorMemcache, DoorManager}, one(func() any {
+			return glassq.Task{Body: []byte("x"), Type: glassq.TypeText,
+				Extra: []byte(`{"from":"the future","deep":{"body":1,"token":"2.x"}}`)}
+		})},
 	{"failing-task", "a task that fails gets a result with o.ok 0", nil, func(l *lab) error {
 		if err := l.put(body(`{"fail":true}`)); err != nil {
 			return err
@@ -70,9 +75,11 @@ var cases = []testCase{
 	}},
 	{"lease-lost", "a lease is taken away in mid-task: the late result is dropped, the task done again, the worker goes on", []string{DoorManager}, leaseLost},
 	{"second-delivery", "a task that somebody had before gets one result", nil, secondDelivery},
-	{"lost-answer", "an accepted ack whose answer is lost leaves one result, and the worker goes on", []string{DoorManager}, lostAnswer},
+	{"lost-answer", "an accepted ack whose answer is lost leaves one result, and the worker goes on",
+		[]string{DoorManager}, lostAnswer},
 	{"idle", "an empty queue is waited on, not polled", nil, idle},
-	{"traceparent", "the header traceparent of the task comes with the result", []string{DoorMemcache, DoorManager}, traced},
+	{"traceparent", "the header traceparent of the task comes with the result", []string{DoorMemcache, DoorManager},
+		traced},
 	{"burst", "10,000 tasks get 10,000 results", nil, func(l *lab) error {
 		bodies := make([]any, 10_000)
 		for i := range bodies {
@@ -117,7 +124,8 @@ func leaseLost(l *lab) error {
 	if number == 0 {
 		return errors.New("the task was taken without a lease: a worker that dies loses it")
 	}
-	if _, err := l.spy.store().Nack(l.ctx, []glassq.Nack{{Token: glassq.Token{Queue: glassq.DefaultQueue, Number: number}, Delay: glassq.AtOnce}}); err != nil {
+	if _, err := l.spy.store().Nack(l.ctx, []glassq.Nack{{Token: glassq.Token{Queue: glassq.DefaultQueue,
+		Number: number}, Delay: glassq.AtOnce}}); err != nil {
 		return err
 	}
 	return errors.Join(l.results(glassq.OK), l.alive())
@@ -186,7 +194,8 @@ func idle(l *lab) error {
 }
 
 func traced(l *lab) error {
-	if err := l.put(glassq.Task{Body: []byte("x"), Type: glassq.TypeText, Headers: map[string]string{"traceparent": traceparent}}); err != nil {
+	if err := l.put(glassq.Task{Body: []byte("x"), Type: glassq.TypeText,
+		Headers: map[string]string{"traceparent": traceparent}}); err != nil {
 		return err
 	}
 	acks, err := l.done()

@@ -80,7 +80,8 @@ func fill(to string, apart uint64, files func(dst wal.FS) (int, error)) (c Copie
 		return c, err
 	}
 	if !s.Whole() {
-		return c, glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %s; glassq repair shows what can be kept", s.Losses[0])
+		return c, glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %s; glassq repair shows what can be kept",
+			s.Losses[0])
 	}
 	// What lies before the checkpoint was not read by that.
 	if first := v.First(); first > 0 {

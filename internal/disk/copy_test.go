@@ -240,7 +240,10 @@ func TestRestoreNumbers(t *testing.T) {
 	if err := putOne(t, e, "x"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := disk.Receive(dir+".copy", func(file func(string, int64, io.Reader) error) error { return e.Copy(t.Context(), file) }); err != nil {
+	if _, err := disk.Receive(dir+".copy", func(file func(string, int64,
+		io.Reader) error) error {
+		return e.Copy(t.Context(), file)
+	}); err != nil {
 		t.Fatal(err)
 	}
 	first, err := e.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1})
@@ -261,7 +264,8 @@ func TestRestoreNumbers(t *testing.T) {
 	if err != nil || len(second) != 1 || second[0].Number <= first[0].Number+1<<30 {
 		t.Fatalf("Reserve from the restored store = %+v, %v; want a number far above %d", second, err, first[0].Number)
 	}
-	if errs, err := e.Ack(t.Context(), []glassq.Ack{{Token: first[0].Token()}}); err != nil || glassq.CodeOf(errs[0]) != glassq.CodeLeaseLost {
+	if errs, err := e.Ack(t.Context(), []glassq.Ack{{Token: first[0].Token()}}); err != nil ||
+		glassq.CodeOf(errs[0]) != glassq.CodeLeaseLost {
 		t.Errorf("an ack of the original's lease = %v, %v; want lease_lost", errs, err)
 	}
 }

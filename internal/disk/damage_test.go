@@ -46,7 +46,8 @@ func TestDamagedBody(t *testing.T) {
 	if strings.Join(got, ",") != "good one,good two" {
 		t.Errorf("handed out %q", got)
 	}
-	if glassq.CodeOf(damage) != glassq.CodeDamaged || !strings.Contains(damage.Error(), "segment-") || !strings.Contains(damage.Error(), "byte ") {
+	if glassq.CodeOf(damage) != glassq.CodeDamaged || !strings.Contains(damage.Error(), "segment-") ||
+		!strings.Contains(damage.Error(), "byte ") {
 		t.Errorf("the reserve of the rotten one = %v; want damaged, with file and byte", damage)
 	}
 	dead, _, err := e.Peek(t.Context(), "q", glassq.Dead, 0, 10)
@@ -71,7 +72,8 @@ func TestDamagedDead(t *testing.T) {
 	if err != nil || len(leases) != 1 {
 		t.Fatalf("Reserve = %d leases, %v", len(leases), err)
 	}
-	if _, err := e.Nack(t.Context(), []glassq.Nack{{Token: leases[0].Token(), Dead: true, Reason: "no such host"}}); err != nil {
+	if _, err := e.Nack(t.Context(), []glassq.Nack{{Token: leases[0].Token(), Dead: true,
+		Reason: "no such host"}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Close(); err != nil {
@@ -83,7 +85,8 @@ func TestDamagedDead(t *testing.T) {
 	}
 	defer e.Close()
 	dead, _, err := e.Peek(t.Context(), "q", glassq.Dead, 0, 10)
-	if err != nil || len(dead) != 1 || !strings.HasPrefix(dead[0].Reason, "no such host; ") || !strings.Contains(dead[0].Reason, "byte ") {
+	if err != nil || len(dead) != 1 || !strings.HasPrefix(dead[0].Reason, "no such host; ") ||
+		!strings.Contains(dead[0].Reason, "byte ") {
 		t.Errorf("dead = %+v, %v; want its reason, and where it is damaged", dead, err)
 	}
 }
@@ -101,7 +104,8 @@ func TestMaxBytes(t *testing.T) {
 	}
 	task := glassq.Task{Queue: "q", Body: []byte("x"), Headers: map[string]string{"traceparent": strings.Repeat("h", 600)}}
 	for i, want := range []glassq.Code{"", glassq.CodeQueueFull} {
-		if _, err := e.Put(t.Context(), []glassq.Task{task}); err != nil && glassq.CodeOf(err) != want || err == nil && want != "" {
+		if _, err := e.Put(t.Context(), []glassq.Task{task}); err != nil && glassq.CodeOf(err) != want || err == nil &&
+			want != "" {
 			t.Errorf("put %d of 600 bytes of headers into a queue of 1000 = %v; want code %q", i, err, want)
 		}
 	}

@@ -79,7 +79,10 @@ func TestLaws(t *testing.T) {
 		opt.SegmentSize = 1 << 20 // the race detector takes minutes to clear and copy those of 64 MiB
 	}
 	t.Run("default", func(t *testing.T) { enginetest.Run(t, harness(opt)) })
-	t.Run("small segments", func(t *testing.T) { enginetest.Run(t, harness(disk.Options{SegmentSize: 8 << 10, CacheBytes: 1})) })
+	t.Run("small segments", func(t *testing.T) {
+		enginetest.Run(t,
+			harness(disk.Options{SegmentSize: 8 << 10, CacheBytes: 1}))
+	})
 }
 
 // TestInterval: with puts alone, which wake nobody else, what was put is durable after the interval.

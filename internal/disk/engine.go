@@ -92,7 +92,8 @@ func Open(dir string, opt Options) (*Engine, error) {
 		return nil, openErr(err)
 	}
 	// Small segments want checkpoints as often as they are filled.
-	l.engine = engine.New(l, engine.Policy{}, engine.Options{CacheBytes: opt.CacheBytes, CheckpointEvery: min(opt.SegmentSize, 64<<20), Logger: opt.Logger})
+	l.engine = engine.New(l, engine.Policy{}, engine.Options{CacheBytes: opt.CacheBytes,
+		CheckpointEvery: min(opt.SegmentSize, 64<<20), Logger: opt.Logger})
 	if err := l.recover(); err != nil {
 		l.wal.Close()
 		return nil, openErr(err)
@@ -107,7 +108,8 @@ func openErr(err error) error {
 		return err
 	}
 	newer := errors.Is(err, wal.ErrFormat)
-	if _, ok := errors.AsType[*wal.CorruptError](err); !newer && (ok || errors.Is(err, state.ErrRecord) || errors.Is(err, engine.ErrDamaged)) {
+	if _, ok := errors.AsType[*wal.CorruptError](err); !newer &&
+		(ok || errors.Is(err, state.ErrRecord) || errors.Is(err, engine.ErrDamaged)) {
 		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %w; nothing was changed; glassq repair shows what is lost and salvages the rest, or restore a backup", err)
 	}
 	switch {
@@ -188,7 +190,8 @@ func (e *Engine) Stats(ctx context.Context) (glassq.Stats, error) {
 	}
 	s.AnswersWait = e.log.opt.Sync == SyncAlways
 	l := e.log.wal.Stats()
-	d := &glassq.DiskStats{Sync: e.log.opt.Sync, Syncs: l.Syncs, Unsynced: l.Unsynced, LastSync: l.LastSync, TornBytes: l.TornBytes}
+	d := &glassq.DiskStats{Sync: e.log.opt.Sync, Syncs: l.Syncs, Unsynced: l.Unsynced, LastSync: l.LastSync,
+		TornBytes: l.TornBytes}
 	if e.memory {
 		d.Sync = "memory"
 	}

@@ -30,12 +30,14 @@ func TestLife(t *testing.T) {
 		}
 		e = open(t, dir, Options{})
 	}
-	if _, err := e.Put(ctx, []glassq.Task{{Queue: "tasks", Run: "r", Position: 3, Dense: true, Type: glassq.TypeText, Body: []byte("hello")}}); err != nil {
+	if _, err := e.Put(ctx, []glassq.Task{{Queue: "tasks", Run: "r", Position: 3, Dense: true, Type: glassq.TypeText,
+		Body: []byte("hello")}}); err != nil {
 		t.Fatal(err)
 	}
 	again()
 	leases, err := e.Reserve(ctx, glassq.Reserve{Queue: "tasks", Max: 10})
-	if err != nil || len(leases) != 1 || string(leases[0].Body) != "hello" || leases[0].Attempt != 1 || leases[0].TaskID() != "r/3" {
+	if err != nil || len(leases) != 1 || string(leases[0].Body) != "hello" || leases[0].Attempt != 1 ||
+		leases[0].TaskID() != "r/3" {
 		t.Fatalf("reserve = %+v, %v", leases, err)
 	}
 	again()
@@ -48,7 +50,8 @@ func TestLife(t *testing.T) {
 	if err != nil || len(results) != 1 || results[0].TaskID() != "r/3" || results[0].Of != 1 {
 		t.Fatalf("reserve results = %+v, %v", results, err)
 	}
-	if errs, err := e.Ack(ctx, []glassq.Ack{{Token: leases[0].Token()}, {Token: results[0].Token()}}); err != nil || errs[0] != nil || errs[1] != nil {
+	if errs, err := e.Ack(ctx, []glassq.Ack{{Token: leases[0].Token()}, {Token: results[0].Token()}}); err != nil ||
+		errs[0] != nil || errs[1] != nil {
 		t.Fatalf("repeated ack, ack of the result = %v, %v", errs, err)
 	}
 	if r, err := e.Run(ctx, "r"); err != nil || r.Books.OK != 1 || r.Pending != 0 || r.Waiting != 0 {

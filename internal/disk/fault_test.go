@@ -59,7 +59,8 @@ func TestFailedLog(t *testing.T) {
 			}()
 			broken.Store(true)
 			err = putOne(t, e, "three")
-			if glassq.CodeOf(err) != glassq.CodeStorage || !strings.Contains(err.Error(), "outcome is unknown") || !errors.Is(err, tt.err) {
+			if glassq.CodeOf(err) != glassq.CodeStorage || !strings.Contains(err.Error(), "outcome is unknown") ||
+				!errors.Is(err, tt.err) {
 				t.Errorf("put on a broken disk = %v", err)
 			}
 			<-e.Failed()
@@ -69,7 +70,8 @@ func TestFailedLog(t *testing.T) {
 			if _, err := e.Ack(t.Context(), []glassq.Ack{{Token: held[0].Token()}}); glassq.CodeOf(err) != glassq.CodeStorage {
 				t.Errorf("ack afterwards = %v, want storage_failed", err)
 			}
-			if got, err := e.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1}); len(got) > 0 || glassq.CodeOf(err) != glassq.CodeStorage {
+			if got, err := e.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1}); len(got) > 0 ||
+				glassq.CodeOf(err) != glassq.CodeStorage {
 				t.Errorf("reserve afterwards = %v, %v, want storage_failed", got, err)
 			}
 			if err := e.Close(); glassq.CodeOf(err) != glassq.CodeStorage {

@@ -47,7 +47,8 @@ func TestLongLivedTask(t *testing.T) {
 			t.Fatalf("%d of 6 tasks are there, %v", len(got), err)
 		}
 		for i, l := range got {
-			if l.ID != fmt.Sprint("long", i*500) || string(l.Body) != fmt.Sprint("stays ", i*500) || l.Attempt != 1 || l.Age < time.Minute {
+			if l.ID != fmt.Sprint("long", i*500) || string(l.Body) != fmt.Sprint("stays ", i*500) || l.Attempt != 1 ||
+				l.Age < time.Minute {
 				t.Errorf("task %d = %s %q, attempt %d, age %v", i, l.ID, l.Body, l.Attempt, l.Age)
 			}
 		}

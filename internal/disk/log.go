@@ -217,6 +217,9 @@ func (l *log) Checkpoint(at uint64, write func(io.Writer) error) (oldest, size u
 		return 0, 0, err
 	}
 	kept := l.wal.Checkpoints()
+	if len(kept) == 1 {
+		return 0, out.n, nil // a start that cannot read it falls back to the beginning of the log
+	}
 	return idOf(kept[len(kept)-1]), out.n, nil
 }
 
@@ -254,7 +257,8 @@ func extents(segs []wal.Segment) []engine.Extent {
 	for i, s := range segs {
 		// The first page of a segment is not of its frames: moving bodies does not make it smaller, and in a small
 		// segment it would look like garbage for ever.
-		list[i] = engine.Extent{No: s.No, First: idOf(s.First), End: idOf(s.End), Frames: int64(s.End - s.First), Bytes: s.Bytes, Sealed: s.Sealed}
+		list[i] = engine.Extent{No: s.No, First: idOf(s.First), End: idOf(s.End), Frames: int64(s.End - s.First),
+			Bytes: s.Bytes, Sealed: s.Sealed}
 	}
 	return list
 }

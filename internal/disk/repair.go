@@ -58,6 +58,7 @@ func Repair(dir string, salvage bool) (*Salvage, error) {
 		return s, glassq.Errorf(glassq.CodeBadRequest, "%s is in the way, of an earlier try perhaps; remove it and try again", fresh)
 	}
 	if err := s.build(v, fresh); err != nil {
+		os.RemoveAll(fresh) // made just now: it is not to be in the way of the next try
 		return s, fmt.Errorf("make %s: %w; %s is as it was", fresh, err, dir)
 	}
 	s.Kept = fmt.Sprintf("%s.damaged-%s", dir, time.Now().UTC().Format("20060102T150405"))
@@ -123,7 +124,8 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 	if s.Lost = sp.Lost; s.Lost == 0 {
 		s.low = 0
 	} else if len(v.Losses) == 0 {
-		v.Losses = append(v.Losses, wal.Loss{File: "log", From: s.low, Err: errors.New("a segment is missing in which tasks lie")})
+		v.Losses = append(v.Losses, wal.Loss{File: "log", From: s.low,
+			Err: errors.New("a segment is missing in which tasks lie")})
 	}
 	s.Losses, s.Cut = v.Losses, uint64(cut)
 	// A lease takes some bytes of the log, and a start, which skips a block of numbers, a frame: so

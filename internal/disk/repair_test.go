@@ -79,7 +79,8 @@ func TestRepair(t *testing.T) {
 		}
 	}
 	s, err := disk.Repair(dir, false)
-	if err != nil || len(s.Losses) != 1 || s.Again["q"] != 5 || len(s.Queues) != 1 || s.Queues[0].Ready != 4 || s.Kept != "" {
+	if err != nil || len(s.Losses) != 1 || s.Again["q"] != 5 || len(s.Queues) != 1 || s.Queues[0].Ready != 4 ||
+		s.Kept != "" {
 		t.Fatalf("repair = %+v, %v; want 4 kept and 5 again", s, err)
 	}
 	if _, err := disk.Open(dir, disk.Options{}); glassq.CodeOf(err) != glassq.CodeDamaged {
@@ -241,7 +242,8 @@ func repairPage(t *testing.T, which int, gone bool) {
 		}
 	}
 	_, err = disk.Open(dir, opt)
-	if glassq.CodeOf(err) != glassq.CodeDamaged || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "glassq repair") {
+	if glassq.CodeOf(err) != glassq.CodeDamaged || !strings.Contains(err.Error(), name) ||
+		!strings.Contains(err.Error(), "glassq repair") {
 		t.Fatalf("start = %v; want damaged, the file, and what to do", err)
 	}
 	s, err := disk.Repair(dir, false)
@@ -251,7 +253,8 @@ func repairPage(t *testing.T, which int, gone bool) {
 	if s, err = disk.Repair(dir, true); err != nil || s.Kept == "" {
 		t.Fatalf("salvage = %+v, %v", s, err)
 	}
-	if kept, err := os.ReadFile(filepath.Join(s.Kept, filepath.Base(bad))); !gone && (err != nil || string(kept) != string(data)) {
+	if kept, err := os.ReadFile(filepath.Join(s.Kept, filepath.Base(bad))); !gone &&
+		(err != nil || string(kept) != string(data)) {
 		t.Errorf("the original is not as it was: %v", err)
 	}
 	e, err = disk.Open(dir, opt)
@@ -296,7 +299,7 @@ func TestRepairFormat(t *testing.T) {
 			t.Fatal(err)
 		}
 		data[8]++
-		binary.LittleEndian.PutUint32(data[48:], crc32.Checksum(data[:48], crc32.MakeTable(crc32.Castagnoli)))
+		binary.LittleEndian.PutUint32(data[56:], crc32.Checksum(data[:56], crc32.MakeTable(crc32.Castagnoli)))
 		if err := os.WriteFile(segments[0], data, 0o600); err != nil {
 			t.Fatal(err)
 		}

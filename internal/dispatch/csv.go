@@ -62,7 +62,8 @@ func (c *csvReader) take(r *record) error {
 	if e, ok := errors.AsType[*csv.ParseError](err); ok {
 		c.line = uint64(e.StartLine)
 		if errors.Is(err, csv.ErrFieldCount) {
-			return &LineError{Line: c.line, Err: glassq.Errorf(glassq.CodeBadRequest, "the row has %d of the %d columns that the first row names", len(row), c.csv.FieldsPerRecord)}
+			return &LineError{Line: c.line, Err: glassq.Errorf(glassq.CodeBadRequest,
+				"the row has %d of the %d columns that the first row names", len(row), c.csv.FieldsPerRecord)}
 		}
 		return &LineError{Line: c.line, Err: glassq.Errorf(glassq.CodeBadRequest, "column %d: %v", e.Column, e.Err)}
 	}

@@ -82,7 +82,8 @@ func (q *fakeQueue) SetRun(ctx context.Context, name string, c glassq.RunChange)
 	return *r, nil
 }
 
-func (q *fakeQueue) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, max int) (page []glassq.Interval, err error) {
+func (q *fakeQueue) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32,
+	max int) (page []glassq.Interval, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.paged++
@@ -120,12 +121,14 @@ func counterOf(t testing.TB, s string, first, count uint64) Source {
 
 func TestRun(t *testing.T) {
 	q := newFake()
-	rep, err := Run(t.Context(), q, Options{Source: counterOf(t, "http://h/?q={0}", 10, 5000), Run: "r1", Batch: 300, Priority: glassq.Level(7)})
+	rep, err := Run(t.Context(), q, Options{Source: counterOf(t, "http://h/?q={0}", 10, 5000), Run: "r1", Batch: 300,
+		Priority: glassq.Level(7)})
 	if err != nil || rep.Put != 5000 || rep.Total != 5000 || !rep.Run.Sealed || rep.Run.Total != 5000 {
 		t.Fatalf("Run = %+v, %v; want 5000 put and sealed", rep, err)
 	}
 	last := q.tasks["r1/4999"]
-	if string(last.Body) != "http://h/?q=5009" || last.Queue != "tasks" || last.Priority.Level() != 7 || !last.Dense || last.ID != "" {
+	if string(last.Body) != "http://h/?q=5009" || last.Queue != "tasks" || last.Priority.Level() != 7 || !last.Dense ||
+		last.ID != "" {
 		t.Errorf("last task = %+v", last)
 	}
 	if q.run.Results != "results.r1" || q.run.Source != `template "http://h/?q={0}" 10..5009` {
@@ -155,7 +158,8 @@ func TestRunResumes(t *testing.T) {
 	}
 	opt.Source = counterOf(t, "{0}", 0, 1000)
 	rep, err = Run(t.Context(), q, opt)
-	if err != nil || rep.Put != 600 || rep.Skipped != 400 || rep.Duplicates != 0 || rep.Total != 1000 || len(q.tasks) != 1000 || progress != 1000 {
+	if err != nil || rep.Put != 600 || rep.Skipped != 400 || rep.Duplicates != 0 || rep.Total != 1000 ||
+		len(q.tasks) != 1000 || progress != 1000 {
 		t.Errorf("second Run = %+v, %v, %d tasks, progress %d; want 600 put, 400 skipped", rep, err, len(q.tasks), progress)
 	}
 	opt.Source = counterOf(t, "{0}", 0, 1001)
@@ -209,7 +213,8 @@ func TestRunCancelledAndUnavailable(t *testing.T) {
 		q.room = 0
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := Run(ctx, q, Options{Source: counterOf(t, "{0}", 0, 10)}); !errors.Is(err, context.DeadlineExceeded) || q.run.Sealed {
+		if _, err := Run(ctx, q, Options{Source: counterOf(t, "{0}", 0, 10)}); !errors.Is(err, context.DeadlineExceeded) ||
+			q.run.Sealed {
 			t.Errorf("Run = %v, want deadline exceeded", err)
 		}
 		q = newFake()
@@ -286,7 +291,8 @@ func TestLinesWithIDs(t *testing.T) {
 	if err != nil || rep.Put != 2 || rep.Duplicates != 1 || rep.Total != 3 {
 		t.Fatalf("Run = %+v, %v; want 2 put, 1 duplicate", rep, err)
 	}
-	if a, b := q.tasks["mine"], q.tasks["new/1"]; a.Dense || a.Run != "new" || string(b.Body) != "2" || b.Headers["h"] != "1" {
+	if a, b := q.tasks["mine"], q.tasks["new/1"]; a.Dense || a.Run != "new" || string(b.Body) != "2" ||
+		b.Headers["h"] != "1" {
 		t.Errorf("tasks = %+v", q.tasks)
 	}
 }
@@ -305,7 +311,8 @@ func TestFileChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := newFake()
-	if _, err := Run(t.Context(), q, Options{Source: src}); err == nil || !strings.Contains(err.Error(), "changed") || q.run.Sealed {
+	if _, err := Run(t.Context(), q, Options{Source: src}); err == nil || !strings.Contains(err.Error(), "changed") ||
+		q.run.Sealed {
 		t.Errorf("Run = %v, want that the file was changed", err)
 	}
 }

@@ -39,7 +39,8 @@ func mustField(t testing.TB, s string) Field {
 }
 
 func TestFormats(t *testing.T) {
-	post := &Request{Method: "POST", Header: []Field{mustField(t, "X-N: {0}")}, Body: mustTemplate(t, `{{"q":"{=line}"}}`), Timeout: 3 * time.Second}
+	post := &Request{Method: "POST", Header: []Field{mustField(t, "X-N: {0}")},
+		Body: mustTemplate(t, `{{"q":"{=line}"}}`), Timeout: 3 * time.Second}
 	file := filepath.Join(t.TempDir(), "body")
 	if err := os.WriteFile(file, []byte(`{"of":"file"}`), 0o600); err != nil {
 		t.Fatal(err)
@@ -53,23 +54,34 @@ func TestFormats(t *testing.T) {
 		skipped        []uint64
 		err            string
 	}{
-		{"csv", "url,q\nhttp://h/,a b\n\"http://i/\",\"c,\"\"d\"\"\"\n", "{=col:url}?{0}={col:q}", LineOptions{Format: CSV}, []string{"http://h/?0=a%20b", "http://i/?1=c%2C%22d%22"}, nil, ""},
-		{"csv as it is", "\ufeffurl,q\nhttp://h/,\"x\ny\"\n", "", LineOptions{Format: CSV}, []string{`{"url":"http://h/","q":"x\ny"}`}, nil, ""},
-		{"csv, no such column", "url\nu\n", "{col:q}", LineOptions{Format: CSV}, nil, nil, `there is no column "q"; the first row has url`},
+		{"csv", "url,q\nhttp://h/,a b\n\"http://i/\",\"c,\"\"d\"\"\"\n", "{=col:url}?{0}={col:q}", LineOptions{Format: CSV},
+			[]string{"http://h/?0=a%20b", "http://i/?1=c%2C%22d%22"}, nil, ""},
+		{"csv as it is", "\ufeffurl,q\nhttp://h/,\"x\ny\"\n", "", LineOptions{Format: CSV},
+			[]string{`{"url":"http://h/","q":"x\ny"}`}, nil, ""},
+		{"csv, no such column", "url\nu\n", "{col:q}", LineOptions{Format: CSV}, nil, nil,
+			`there is no column "q"; the first row has url`},
 		{"csv, empty", "", "{col:q}", LineOptions{Format: CSV}, nil, nil, "an empty CSV file"},
 		{"csv, two of a name", "a,a\n", "", LineOptions{Format: CSV}, nil, nil, "two columns"},
-		{"csv, short row", "a,b\n1,2\n3\n4,5\n", "{col:a}", LineOptions{Format: CSV}, []string{"1"}, nil, "line 3: the row has 1 of the 2 columns"},
-		{"csv, bad rows skipped", "a,b\n1,2\n3\nx\"y,1\n4,5\n", "{col:a}", LineOptions{Format: CSV}, []string{"1", "4"}, []uint64{3, 4}, ""},
-		{"csv, request", "u,q\nhttp://h/,a\"b\n", "{=col:u}", LineOptions{Format: CSV, Request: byColumn}, nil, nil, "line 2: column 12"},
-		{"csv, request of a column", "u,q\nhttp://h/,a b\n", "{=col:u}", LineOptions{Format: CSV, Request: byColumn}, []string{`{"url":"http://h/","header":{"X-Q":"a b"}}`}, nil, ""},
-		{"csv, request without a url", "u,q\n", "", LineOptions{Format: CSV, Request: byColumn}, nil, nil, "a request needs a URL"},
+		{"csv, short row", "a,b\n1,2\n3\n4,5\n", "{col:a}", LineOptions{Format: CSV}, []string{"1"}, nil,
+			"line 3: the row has 1 of the 2 columns"},
+		{"csv, bad rows skipped", "a,b\n1,2\n3\nx\"y,1\n4,5\n", "{col:a}", LineOptions{Format: CSV}, []string{"1", "4"},
+			[]uint64{3, 4}, ""},
+		{"csv, request", "u,q\nhttp://h/,a\"b\n", "{=col:u}", LineOptions{Format: CSV, Request: byColumn}, nil, nil,
+			"line 2: column 12"},
+		{"csv, request of a column", "u,q\nhttp://h/,a b\n", "{=col:u}", LineOptions{Format: CSV, Request: byColumn},
+			[]string{`{"url":"http://h/","header":{"X-Q":"a b"}}`}, nil, ""},
+		{"csv, request without a url", "u,q\n", "", LineOptions{Format: CSV, Request: byColumn}, nil, nil,
+			"a request needs a URL"},
 		{"column of text", "a\n", "{col:a}", LineOptions{Format: Text}, nil, nil, "{col:name} needs a CSV file"},
 		{"request", "a\"b\n", "http://h/{line}", LineOptions{Format: Text, Request: post},
 			[]string{`{"url":"http://h/a%22b","method":"POST","header":{"X-N":"0"},"body":"{\"q\":\"a\\\"b\"}","timeout":"3s"}`}, nil, ""},
-		{"request, body alone", "http://h/\n", "", LineOptions{Format: Text, Request: bare}, []string{`{"url":"http://h/","method":"PUT","body":"abcd"}`}, nil, ""},
-		{"vegeta", `{"method":"GET","url":"http://h/","header":{"A":["b"]},"body":"YQ=="}` + "\n", "", LineOptions{Format: Vegeta},
+		{"request, body alone", "http://h/\n", "", LineOptions{Format: Text, Request: bare},
+			[]string{`{"url":"http://h/","method":"PUT","body":"abcd"}`}, nil, ""},
+		{"vegeta", `{"method":"GET","url":"http://h/","header":{"A":["b"]},"body":"YQ=="}` + "\n", "",
+			LineOptions{Format: Vegeta},
 			[]string{`{"url":"http://h/","method":"GET","header":{"A":"b"},"body":"a"}`}, nil, ""},
-		{"vegeta, bytes and lists", `{"method":"PUT","url":"u","header":{"B":["1"],"A":["3","2"]},"body":"/w=="}`, "", LineOptions{Format: Vegeta},
+		{"vegeta, bytes and lists", `{"method":"PUT","url":"u","header":{"B":["1"],"A":["3","2"]},"body":"/w=="}`, "",
+			LineOptions{Format: Vegeta},
 			[]string{`{"url":"u","method":"PUT","header":{"A":["3","2"],"B":"1"},"b64":"/w=="}`}, nil, ""},
 		{"vegeta, lines", "\ufeff# two\nGET http://h/a\n\nPOST http://h/b?x y\r\nX-A: 1\r\nx-a:3\r\n@BODY\r\nDELETE http://h/c\nX-B: z\n{\"method\":\"GET\",\"url\":\"http://h/d\"}",
 			"", LineOptions{Format: Vegeta}, []string{`{"url":"http://h/a","method":"GET"}`,
@@ -79,22 +91,29 @@ func TestFormats(t *testing.T) {
 			[]string{`{"url":"http://h/c","method":"GET"}`}, []uint64{2, 5, 8}, ""},
 		{"vegeta, neither", "G http\"", "", LineOptions{Format: Vegeta}, []string{`{"url":"http\"","method":"G"}`}, nil, ""},
 		{"vegeta, a url alone", "http://h/", "", LineOptions{Format: Vegeta}, nil, nil, "neither a method and a URL"},
-		{"comments", "# a\nhttp://h/#x\n  // b\n   \nhttp://h/2\n", "", LineOptions{Format: Text, Comments: true}, []string{"http://h/#x", "http://h/2"}, nil, ""},
+		{"comments", "# a\nhttp://h/#x\n  // b\n   \nhttp://h/2\n", "", LineOptions{Format: Text, Comments: true},
+			[]string{"http://h/#x", "http://h/2"}, nil, ""},
 		{"no comments", "# a\n", "", LineOptions{Format: Text}, []string{"# a"}, nil, ""},
 		{"comments of csv", "a\n", "", LineOptions{Format: CSV, Comments: true}, nil, nil, "not in csv"},
 		{"nul", "a\nb\x00\x00c\r\x00d", "", LineOptions{Format: Text, NUL: true}, []string{"a\nb", "c\r", "d"}, nil, ""},
 		{"nul of ndjson", "a", "", LineOptions{Format: NDJSON, NUL: true}, nil, nil, "lines of text only"},
-		{"headers that repeat", "http://h/\n", "", LineOptions{Format: Text, Request: &Request{Header: []Field{mustField(t, "X-A: 1"), mustField(t, "B: {0}"), mustField(t, "x-a: 3")}}},
+		{"headers that repeat", "http://h/\n", "", LineOptions{Format: Text,
+			Request: &Request{Header: []Field{mustField(t, "X-A: 1"), mustField(t, "B: {0}"), mustField(t, "x-a: 3")}}},
 			[]string{`{"url":"http://h/","header":{"X-A":["1","3"],"B":"0"}}`}, nil, ""},
-		{"options that come twice", `{"url":"http://h/","priority":1,"priority":2}`, "", LineOptions{Format: NDJSON}, nil, nil, "comes twice"},
-		{"vegeta, no url", `{"method":"GET"}`, "", LineOptions{Format: Vegeta}, nil, nil, "line 1: not a vegeta target: it needs method and url"},
-		{"vegeta, body is no base64", `{"method":"GET","url":"u","body":"%"}`, "", LineOptions{Format: Vegeta}, nil, nil, "line 1: not a vegeta target"},
+		{"options that come twice", `{"url":"http://h/","priority":1,"priority":2}`, "", LineOptions{Format: NDJSON}, nil,
+			nil, "comes twice"},
+		{"vegeta, no url", `{"method":"GET"}`, "", LineOptions{Format: Vegeta}, nil, nil,
+			"line 1: not a vegeta target: it needs method and url"},
+		{"vegeta, body is no base64", `{"method":"GET","url":"u","body":"%"}`, "", LineOptions{Format: Vegeta}, nil, nil,
+			"line 1: not a vegeta target"},
 		{"ndjson, bad ones skipped", "{\"body\":1}\n{\"body\":\n{\"body\":2,\"priority\":12}\n{\"body\":3,\"lease\":\"1ms\"}\n4\n", "", LineOptions{Format: NDJSON}, []string{"1", "4"}, []uint64{2, 3, 4}, ""},
 		{"ndjson with a template", "1\n", "{line}", LineOptions{Format: NDJSON}, nil, nil, "each line says its body"},
 		{"renumber text", "1\n", "", LineOptions{Format: Text, Renumber: true}, nil, nil, "only lines of ndjson"},
 		{"unknown", "", "", LineOptions{Format: "xml"}, nil, nil, "not one of text, csv, ndjson, vegeta"},
-		{"too long", "a\n" + strings.Repeat("x", maxLine+1) + "\nb\n", "", LineOptions{Format: Text}, []string{"a", "b"}, []uint64{2}, ""},
-		{"row without an end", "a,b\n1,2\n\"" + strings.Repeat("x\n", maxLine), "", LineOptions{Format: CSV}, []string{`{"a":"1","b":"2"}`}, nil, "is a quote left open?"},
+		{"too long", "a\n" + strings.Repeat("x", maxLine+1) + "\nb\n", "", LineOptions{Format: Text}, []string{"a", "b"},
+			[]uint64{2}, ""},
+		{"row without an end", "a,b\n1,2\n\"" + strings.Repeat("x\n", maxLine), "", LineOptions{Format: CSV},
+			[]string{`{"a":"1","b":"2"}`}, nil, "is a quote left open?"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -138,7 +157,8 @@ func TestRequestOptionsOfLines(t *testing.T) {
 	if err != nil || len(got) != 1 {
 		t.Fatal(got, err)
 	}
-	if g := got[0]; string(g.Body) != line || g.Type != glassq.TypeJSON || g.Priority.Level() != 9 || g.Delay != 5*time.Second || g.TTL != time.Minute || g.Attempts != 3 || g.ID != "mine" {
+	if g := got[0]; string(g.Body) != line || g.Type != glassq.TypeJSON || g.Priority.Level() != 9 ||
+		g.Delay != 5*time.Second || g.TTL != time.Minute || g.Attempts != 3 || g.ID != "mine" {
 		t.Errorf("task = %+v", g)
 	}
 }
@@ -165,7 +185,8 @@ func TestSkipBadContinues(t *testing.T) {
 			t.Fatal(err)
 		}
 		rep, err := Run(t.Context(), q, Options{Run: "r", Source: src, Batch: 50, Parallel: 1})
-		if (i == 0) != errors.Is(err, glassq.ErrStorage) || rep.Put != want.Put || rep.Skipped != want.Skipped || i == 1 && bad != 100 {
+		if (i == 0) != errors.Is(err, glassq.ErrStorage) || rep.Put != want.Put || rep.Skipped != want.Skipped || i == 1 &&
+			bad != 100 {
 			t.Fatalf("Run %d = %+v, %v, %d bad; want %+v", i, rep, err, bad, want)
 		}
 		src.Close()
@@ -183,7 +204,8 @@ func TestOwnIDsResumed(t *testing.T) {
 		age      time.Duration
 		renumber bool
 		err      bool
-	}{{"soon", time.Minute, false, false}, {"late", time.Hour, false, true}, {"clock behind", -time.Hour, false, true}, {"late, renumbered", time.Hour, true, false}} {
+	}{{"soon", time.Minute, false, false}, {"late", time.Hour, false, true}, {"clock behind", -time.Hour, false, true},
+		{"late, renumbered", time.Hour, true, false}} {
 		t.Run(tt.name, func(t *testing.T) {
 			q := newFake()
 			run := func() (Report, error) {
@@ -218,17 +240,20 @@ func TestOnly(t *testing.T) {
 	for _, src := range []Source{counterOf(t, "x", 0, 5000), lineSource} {
 		q := newFake()
 		rep, err := Run(t.Context(), q, Options{Run: "r2", Source: src, Only: only, Batch: 100})
-		if err != nil || rep.Put != 3 || rep.Total != 3 || q.run.Total != 3 || !q.run.Sealed || q.tasks["r2/4999"].Position != 4999 {
+		if err != nil || rep.Put != 3 || rep.Total != 3 || q.run.Total != 3 || !q.run.Sealed ||
+			q.tasks["r2/4999"].Position != 4999 {
 			t.Errorf("Run = %+v, %v, tasks %v", rep, err, q.tasks)
 		}
 		if s := q.run.Source; src != lineSource && !strings.HasPrefix(s, `template "x" 0..4999 only 3 ids sha256:`) {
 			t.Errorf("source = %s", s)
 		}
 	}
-	if _, err := Run(t.Context(), newFake(), Options{Run: "r3", Source: counterOf(t, "x", 0, 10), Only: only}); err == nil || !strings.Contains(err.Error(), "2 of the 3 ids are beyond the end") {
+	if _, err := Run(t.Context(), newFake(), Options{Run: "r3", Source: counterOf(t, "x", 0, 10),
+		Only: only}); err == nil || !strings.Contains(err.Error(), "2 of the 3 ids are beyond the end") {
 		t.Errorf("Run of a shorter source = %v", err)
 	}
-	for in, want := range map[string]string{"r1/1\nr2/1\n": "line 2: ", "r1/01\n": "line 1: ", "x\n": "line 1: ", "r1/4294967296\n": "line 1: "} {
+	for in, want := range map[string]string{"r1/1\nr2/1\n": "line 2: ", "r1/01\n": "line 1: ", "x\n": "line 1: ",
+		"r1/4294967296\n": "line 1: "} {
 		if _, _, err := ReadIDs(strings.NewReader(in)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("ReadIDs(%q) = %v, want %s", in, err, want)
 		}
@@ -236,7 +261,8 @@ func TestOnly(t *testing.T) {
 }
 
 func TestParseField(t *testing.T) {
-	for in, ok := range map[string]bool{"A: b": true, "X-Y:{0}": true, "no": false, ": v": false, "a b: c": false, "A: {nope}": false} {
+	for in, ok := range map[string]bool{"A: b": true, "X-Y:{0}": true, "no": false, ": v": false, "a b: c": false,
+		"A: {nope}": false} {
 		if _, err := ParseField(in); (err == nil) != ok {
 			t.Errorf("ParseField(%q) = %v", in, err)
 		}

@@ -36,9 +36,11 @@ func ReadIDs(r io.Reader) (run string, p *Positions, err error) {
 		of, n, ok := glassq.ParseDenseID(string(line))
 		switch {
 		case !ok || glassq.CheckName(of) != nil:
-			return "", nil, &LineError{Line: in.line, Err: glassq.Errorf(glassq.CodeBadRequest, "%.80q is not <run>/<n>, the id of a position of a run", bytes.TrimSpace(line))}
+			return "", nil, &LineError{Line: in.line, Err: glassq.Errorf(glassq.CodeBadRequest,
+				"%.80q is not <run>/<n>, the id of a position of a run", bytes.TrimSpace(line))}
 		case run != "" && run != of:
-			return "", nil, &LineError{Line: in.line, Err: glassq.Errorf(glassq.CodeBadRequest, "%.80q is of another run than those before, %s; make a list for each run", line, run)}
+			return "", nil, &LineError{Line: in.line, Err: glassq.Errorf(glassq.CodeBadRequest,
+				"%.80q is of another run than those before, %s; make a list for each run", line, run)}
 		}
 		run = of
 		p.set.Add(n)

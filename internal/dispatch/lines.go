@@ -249,7 +249,8 @@ func (l *lines) Next(dst []glassq.Task) (int, error) {
 			return n, nil
 		}
 		if l.pos == MaxTasks {
-			return n, l.named(&LineError{Line: l.in.at(), Err: glassq.Errorf(glassq.CodeTooLarge, "a run has at most %d tasks", uint64(MaxTasks))})
+			return n, l.named(&LineError{Line: l.in.at(), Err: glassq.Errorf(glassq.CodeTooLarge, "a run has at most %d tasks",
+				uint64(MaxTasks))})
 		}
 		if arena == nil {
 			arena = make([]byte, 0, min(max(len(dst)*l.avg, size), batchBytes))

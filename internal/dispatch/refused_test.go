@@ -37,9 +37,11 @@ func TestRefusedTasks(t *testing.T) {
 		want []string       // ids
 	}{
 		{"none", nil, nil},
-		{"first, of each kind", map[int]string{0: "too_large", 1: "bad_request", 2: "schema_mismatch"}, []string{"r/0", "r/1", "r/2"}},
+		{"first, of each kind", map[int]string{0: "too_large", 1: "bad_request", 2: "schema_mismatch"},
+			[]string{"r/0", "r/1", "r/2"}},
 		{"last", map[int]string{499: "too_large"}, []string{"r/499"}},
-		{"in the middle", map[int]string{99: "too_large", 100: "too_large", 370: "schema_mismatch"}, []string{"r/100", "r/370", "r/99"}},
+		{"in the middle", map[int]string{99: "too_large", 100: "too_large", 370: "schema_mismatch"},
+			[]string{"r/100", "r/370", "r/99"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -74,7 +76,8 @@ func TestRefusedTasks(t *testing.T) {
 				n := uint64(500 - len(tt.want))
 				if err != nil || !slices.Equal(ids, tt.want) || rep.Refused != uint64(len(tt.want)) || rep.Total != n ||
 					!q.run.Sealed || q.run.Total != n || len(q.tasks) != int(n) {
-					t.Errorf("%+v, %v, refused %q, %d tasks; want %q refused, and sealed with %d", rep, err, ids, len(q.tasks), tt.want, n)
+					t.Errorf("%+v, %v, refused %q, %d tasks; want %q refused, and sealed with %d", rep, err, ids, len(q.tasks),
+						tt.want, n)
 				}
 			}
 		})

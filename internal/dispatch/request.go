@@ -114,7 +114,8 @@ func (m *maker) bind(header []string) error {
 func (m *maker) append(dst []byte, r *record) ([]byte, error) {
 	start := len(dst)
 	if dst = m.body(dst, r); len(dst)-start > glassq.HardMaxBody {
-		return dst[:start], glassq.Errorf(glassq.CodeTooLarge, "a body of more than %d bytes, the most that any queue takes", glassq.HardMaxBody)
+		return dst[:start], glassq.Errorf(glassq.CodeTooLarge,
+			"a body of more than %d bytes, the most that any queue takes", glassq.HardMaxBody)
 	}
 	return dst, nil
 }

@@ -28,15 +28,22 @@ func TestSmallLines(t *testing.T) {
 		opt  LineOptions
 		want string // a part of the error, "" for a source that is read to its end
 	}{
-		{"a line many times", long + "\n", LineOptions{Format: Text, Template: many("{=line}", 1000)}, "line 1: a body of more than"},
-		{"an escaped line many times", strings.Repeat(" ", 1<<20) + "\n", LineOptions{Format: Text, Template: many("{line}", 1000)}, "line 1: a body of more than"},
-		{"a column many times", "c\n" + long + "\n", LineOptions{Format: CSV, Template: many("{col:c}", 1000)}, "line 2: a body of more than"},
-		{"a body of a request", long + "\n", LineOptions{Format: Text, Request: &Request{Body: many("{=line}", 1000)}}, "line 1: a body of more than"},
-		{"headers of a request", long + "\n", LineOptions{Format: Text, Request: &Request{Header: []Field{{"A", many("{=line}", 20)}, {"B", many("{=line}", 20)}}}},
+		{"a line many times", long + "\n", LineOptions{Format: Text, Template: many("{=line}", 1000)},
 			"line 1: a body of more than"},
-		{"control characters in a request", strings.Repeat("\x01", 6<<20) + "\n", LineOptions{Format: Text, Request: &Request{Method: "GET"}}, "line 1: a body of more than"},
+		{"an escaped line many times", strings.Repeat(" ", 1<<20) + "\n",
+			LineOptions{Format: Text, Template: many("{line}", 1000)}, "line 1: a body of more than"},
+		{"a column many times", "c\n" + long + "\n", LineOptions{Format: CSV, Template: many("{col:c}", 1000)},
+			"line 2: a body of more than"},
+		{"a body of a request", long + "\n", LineOptions{Format: Text, Request: &Request{Body: many("{=line}", 1000)}},
+			"line 1: a body of more than"},
+		{"headers of a request", long + "\n", LineOptions{Format: Text,
+			Request: &Request{Header: []Field{{"A", many("{=line}", 20)}, {"B", many("{=line}", 20)}}}},
+			"line 1: a body of more than"},
+		{"control characters in a request", strings.Repeat("\x01", 6<<20) + "\n",
+			LineOptions{Format: Text, Request: &Request{Method: "GET"}}, "line 1: a body of more than"},
 		{"a long name of a column", long + "\n" + strings.Repeat("1\n", 15), LineOptions{Format: CSV}, ""},
-		{"long bodies of short rows", "c\n" + strings.Repeat("0123456789\n", 15), LineOptions{Format: CSV, Template: many("{=col:c}", 100_000)}, ""},
+		{"long bodies of short rows", "c\n" + strings.Repeat("0123456789\n", 15),
+			LineOptions{Format: CSV, Template: many("{=col:c}", 100_000)}, ""},
 		{"a body that fits", long + "\n", LineOptions{Format: Text, Template: many("{=line}", 3)}, ""},
 	}
 	for _, tt := range tests {
@@ -98,7 +105,8 @@ func TestManyColumns(t *testing.T) {
 	if _, err := NewLines(strings.NewReader(header.String()+"z\n"), LineOptions{Format: CSV}); err != nil {
 		t.Error(err)
 	}
-	if _, err := NewLines(strings.NewReader(header.String()+"~5\n"), LineOptions{Format: CSV}); err == nil || !strings.Contains(err.Error(), "two columns") {
+	if _, err := NewLines(strings.NewReader(header.String()+"~5\n"), LineOptions{Format: CSV}); err == nil ||
+		!strings.Contains(err.Error(), "two columns") {
 		t.Errorf("%v; want two columns of one name", err)
 	}
 }

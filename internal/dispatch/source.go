@@ -74,7 +74,8 @@ func NewCounter(t *Template, req *Request, first, count uint64) (Source, error) 
 		}
 	}
 	if count > MaxTasks || count > 0 && first+count-1 < first {
-		return nil, glassq.Errorf(glassq.CodeBadRequest, "%d tasks from number %d on: a run has at most %d", count, first, uint64(MaxTasks))
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "%d tasks from number %d on: a run has at most %d", count, first,
+			uint64(MaxTasks))
 	}
 	return &counter{make: m, first: first, count: count}, nil
 }

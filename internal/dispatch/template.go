@@ -225,7 +225,8 @@ func (t *Template) bind(header []string) (*Template, error) {
 			continue
 		}
 		if p.col = slices.Index(header, p.name); p.col < 0 {
-			return nil, glassq.Errorf(glassq.CodeBadRequest, "there is no column %q; the first row has %.300s", p.name, strings.Join(header, ", "))
+			return nil, glassq.Errorf(glassq.CodeBadRequest, "there is no column %q; the first row has %.300s", p.name,
+				strings.Join(header, ", "))
 		}
 	}
 	return &bound, nil

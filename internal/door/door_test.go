@@ -233,7 +233,8 @@ func TestMay(t *testing.T) {
 		{"a guest at a socket", open.Guest(&net.UnixAddr{}, Work), Operate},
 	} {
 		for verb := Ask; verb <= Operate; verb++ {
-			if err := tt.who.May(verb, "q"); (err == nil) != (verb <= tt.most) || err != nil && !errors.Is(err, glassq.Errorf(glassq.CodeForbidden, "")) {
+			if err := tt.who.May(verb, "q"); (err == nil) != (verb <= tt.most) || err != nil &&
+				!errors.Is(err, glassq.Errorf(glassq.CodeForbidden, "")) {
 				t.Errorf("%s: verb %d: %v; it may up to %d", tt.name, verb, err, tt.most)
 			}
 		}

@@ -87,7 +87,8 @@ func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *state.R
 
 // ackNow decides acks whose records are in s, and fills in errs. It returns what is to be waited for, and
 // the queue that was full for the last ack, if that may ever have room. The caller holds mu.
-func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Records, errs []error) (_ uint64, full *state.Queue) {
+func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Records, errs []error) (_ uint64,
+	full *state.Queue) {
 	k := 0
 	wrote := false
 	var rec [32]byte
@@ -110,6 +111,11 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Recor
 		case look == state.Lost || d != nil && d.Task == 0:
 			errs[i] = glassq.ErrLeaseLost
 			continue
+		}
+		if a.Result != nil {
+			if errs[i] = d.CheckResult(a.Checked); errs[i] != nil {
+				continue
+			}
 		}
 		kind, records := Shrinks, len(rec)
 		if k > first {

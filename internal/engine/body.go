@@ -62,7 +62,8 @@ func (e *Engine) setAside(queue string, g *grant, err error) error {
 	if g.number != 0 { // a nack that fails leaves the lease to run out, and the next hand-out finds the damage again
 		reason := err.Error()
 		reason = reason[:min(len(reason), glassq.MaxReason)]
-		e.Nack(context.Background(), []glassq.Nack{{Token: glassq.Token{Queue: queue, Number: g.number}, Dead: true, Reason: reason}})
+		e.Nack(context.Background(), []glassq.Nack{{Token: glassq.Token{Queue: queue, Number: g.number}, Dead: true,
+			Reason: reason}})
 	}
 	return err
 }

@@ -60,7 +60,8 @@ type payload struct {
 }
 
 func newCache(size int64, read func(uint64) (Stored, error)) *cache {
-	return &cache{read: read, max: size, slab: int(min(slabSize, max(slabLeast, size/16))), at: map[uint64]cachedAt{}, first: 1,
+	return &cache{read: read, max: size, slab: int(min(slabSize, max(slabLeast, size/16))), at: map[uint64]cachedAt{},
+		first:   1,
 		loading: map[uint64]*load{}}
 }
 

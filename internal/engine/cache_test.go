@@ -20,7 +20,8 @@ func TestCache(t *testing.T) {
 		c.add(payload{frame: i + 1, time: int64(i), bytes: fmt.Append(nil, "payload ", i)})
 	}
 	if kept(1) || !kept(5000) || c.size > most || len(c.at)*frameCost > most {
-		t.Errorf("of 5000 small frames %d are kept in %d bytes of %d; the first %v, the last %v", len(c.at), c.size, most, kept(1), kept(5000))
+		t.Errorf("of 5000 small frames %d are kept in %d bytes of %d; the first %v, the last %v", len(c.at), c.size, most,
+			kept(1), kept(5000))
 	}
 	for i := range uint64(5000) {
 		if !kept(i + 1) {

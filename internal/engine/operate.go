@@ -99,7 +99,8 @@ func (e *Engine) Configure(_ context.Context, queue string, c glassq.SettingsCha
 }
 
 // Peek shows tasks of one state, oldest first.
-func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor uint64, most int) ([]glassq.Peeked, uint64, error) {
+func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor uint64, most int) ([]glassq.Peeked,
+	uint64, error) {
 	if err := e.begin(); err != nil {
 		return nil, 0, err
 	}
@@ -251,7 +252,8 @@ func (e *Engine) SetRun(_ context.Context, name string, c glassq.RunChange) (inf
 }
 
 // RunIDs returns positions of a run as intervals.
-func (e *Engine) RunIDs(_ context.Context, name string, set glassq.IDSet, from uint32, most int) (ids []glassq.Interval, err error) {
+func (e *Engine) RunIDs(_ context.Context, name string, set glassq.IDSet, from uint32,
+	most int) (ids []glassq.Interval, err error) {
 	err = e.readRun(name, func(r *state.Run) { ids = r.IDs(set, from, most) })
 	return ids, err
 }
@@ -287,7 +289,8 @@ func (e *Engine) wakeRuns() {
 }
 
 // AwaitRun waits until the run has reached phase. What it tells is durable.
-func (e *Engine) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run, error) {
+func (e *Engine) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run,
+	error) {
 	if err := e.begin(); err != nil {
 		return glassq.Run{}, err
 	}

@@ -39,7 +39,8 @@ func (e *Engine) Put(_ context.Context, tasks []glassq.Task) ([]glassq.Receipt, 
 
 // putNow decides a put whose records are in s, and fills in receipts. It returns what is to be waited
 // for, or the queue that is full, if it may ever have room. The caller holds mu.
-func (e *Engine) putNow(tasks []glassq.Task, s *state.Records, receipts []glassq.Receipt) (uint64, *state.Queue, error) {
+func (e *Engine) putNow(tasks []glassq.Task, s *state.Records, receipts []glassq.Receipt) (uint64, *state.Queue,
+	error) {
 	if err := e.roomOn(Grows, s.Size()); err != nil {
 		return 0, nil, err
 	}

@@ -114,7 +114,8 @@ func (e *Engine) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Dur
 	if err := e.begin(); err != nil {
 		return nil, err
 	}
-	f, err := e.whenRoom(ctx, wait, e.lineFor(tasks), func() (uint64, *state.Queue, error) { return e.putNow(tasks, s, receipts) })
+	f, err := e.whenRoom(ctx, wait, e.lineFor(tasks),
+		func() (uint64, *state.Queue, error) { return e.putNow(tasks, s, receipts) })
 	if err != nil {
 		return nil, err
 	}

@@ -22,8 +22,10 @@ func TestParseTask(t *testing.T) {
 		{"text", `{"body":"hi"}`, glassq.Task{Body: []byte("hi"), Type: glassq.TypeText}, ""},
 		{"empty text", `{"body":""}`, glassq.Task{Body: []byte{}, Type: glassq.TypeText}, ""},
 		{"spaces", " { \"body\" : \"hi\" } \r", glassq.Task{Body: []byte("hi"), Type: glassq.TypeText}, ""},
-		{"escapes", `{"body":"a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00z"}`, glassq.Task{Body: []byte("a\"\\/\b\f\n\r\té😀z"), Type: glassq.TypeText}, ""},
-		{"object", `{"body": {"a": [1, 2.5e3, null]} }`, glassq.Task{Body: []byte(`{"a": [1, 2.5e3, null]}`), Type: glassq.TypeJSON}, ""},
+		{"escapes", `{"body":"a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00z"}`,
+			glassq.Task{Body: []byte("a\"\\/\b\f\n\r\té😀z"), Type: glassq.TypeText}, ""},
+		{"object", `{"body": {"a": [1, 2.5e3, null]} }`,
+			glassq.Task{Body: []byte(`{"a": [1, 2.5e3, null]}`), Type: glassq.TypeJSON}, ""},
 		{"number", `{"body":-0.5}`, glassq.Task{Body: []byte("-0.5"), Type: glassq.TypeJSON}, ""},
 		{"null body", `{"body":null}`, glassq.Task{Body: []byte("null"), Type: glassq.TypeJSON}, ""},
 		{"octets", `{"b64":"AAH/"}`, glassq.Task{Body: []byte{0, 1, 255}, Type: glassq.TypeOctets}, ""},
@@ -32,15 +34,22 @@ func TestParseTask(t *testing.T) {
 		{
 			"all", `{"queue":"q","id":"x","run":"r","priority":9,"delay":"250ms","ttl":1.5,"attempts":3,"lease":"2m","result":"rq","headers":{"traceparent":"00"},"key":"host","flags":7,"body":"b"}`,
 			glassq.Task{
-				Queue: "q", ID: "x", Run: "r", Priority: glassq.Level(9), Delay: 250 * time.Millisecond, TTL: 1500 * time.Millisecond, Attempts: 3, Lease: 2 * time.Minute,
-				ResultQueue: "rq", Headers: map[string]string{"traceparent": "00"}, Key: "host", Flags: 7, Body: []byte("b"), Type: glassq.TypeText,
+				Queue: "q", ID: "x", Run: "r", Priority: glassq.Level(9), Delay: 250 * time.Millisecond,
+				TTL: 1500 * time.Millisecond, Attempts: 3, Lease: 2 * time.Minute,
+				ResultQueue: "rq", Headers: map[string]string{"traceparent": "00"}, Key: "host", Flags: 7, Body: []byte("b"),
+				Type: glassq.TypeText,
 			}, "",
 		},
-		{"lowest priority", `{"priority":0,"body":""}`, glassq.Task{Priority: glassq.Level(0), Body: []byte{}, Type: glassq.TypeText}, ""},
-		{"nulls are absent", `{"id":null,"n":null,"headers":null,"body":"b"}`, glassq.Task{Body: []byte("b"), Type: glassq.TypeText}, ""},
-		{"dense", `{"run":"r1","n":7,"body":"b"}`, glassq.Task{Run: "r1", Position: 7, Dense: true, Body: []byte("b"), Type: glassq.TypeText}, ""},
-		{"dense with its id", `{"id":"r1/7","run":"r1","n":7,"body":"b"}`, glassq.Task{Run: "r1", Position: 7, Dense: true, Body: []byte("b"), Type: glassq.TypeText}, ""},
-		{"unknown members", `{"x":{"y":1},"body":"b","\u007a":[2]}`, glassq.Task{Body: []byte("b"), Type: glassq.TypeText, Extra: []byte(`{"x":{"y":1},"\u007a":[2]}`)}, ""},
+		{"lowest priority", `{"priority":0,"body":""}`, glassq.Task{Priority: glassq.Level(0), Body: []byte{},
+			Type: glassq.TypeText}, ""},
+		{"nulls are absent", `{"id":null,"n":null,"headers":null,"body":"b"}`,
+			glassq.Task{Body: []byte("b"), Type: glassq.TypeText}, ""},
+		{"dense", `{"run":"r1","n":7,"body":"b"}`, glassq.Task{Run: "r1", Position: 7, Dense: true, Body: []byte("b"),
+			Type: glassq.TypeText}, ""},
+		{"dense with its id", `{"id":"r1/7","run":"r1","n":7,"body":"b"}`,
+			glassq.Task{Run: "r1", Position: 7, Dense: true, Body: []byte("b"), Type: glassq.TypeText}, ""},
+		{"unknown members", `{"x":{"y":1},"body":"b","\u007a":[2]}`,
+			glassq.Task{Body: []byte("b"), Type: glassq.TypeText, Extra: []byte(`{"x":{"y":1},"\u007a":[2]}`)}, ""},
 
 		{"dense with another id", `{"id":"r1/8","run":"r1","n":7,"body":"b"}`, glassq.Task{}, `the id is "r1/7"`},
 		{"n without run", `{"n":7,"body":"b"}`, glassq.Task{}, "n needs a run"},
@@ -68,14 +77,16 @@ func TestParseTask(t *testing.T) {
 		{"endless delay", `{"delay":1e300,"body":""}`, glassq.Task{}, "delay must be a duration"},
 		{"id a number", `{"id":1,"body":""}`, glassq.Task{}, "id must be a string"},
 		{"headers of numbers", `{"headers":{"a":1},"body":""}`, glassq.Task{}, "a header must be a string"},
-		{"deep", `{"body":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`, glassq.Task{}, "not JSON: exceeded max depth"},
+		{"deep", `{"body":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`, glassq.Task{},
+			"not JSON: exceeded max depth"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := glassq.Task{Queue: "old", ID: "old", Run: "old", Of: 3}
 			err := ParseTask([]byte(tt.line), &got)
 			if tt.err != "" {
-				if !errors.Is(err, glassq.ErrBadRequest) || !strings.Contains(err.Error(), tt.err) || !strings.Contains(err.Error(), ", at byte ") {
+				if !errors.Is(err, glassq.ErrBadRequest) || !strings.Contains(err.Error(), tt.err) ||
+					!strings.Contains(err.Error(), ", at byte ") {
 					t.Errorf("ParseTask(%s) = %v; want bad_request with %q", tt.line, err, tt.err)
 				}
 				return
@@ -95,10 +106,13 @@ func TestAppendTask(t *testing.T) {
 	}{
 		{"text", glassq.Task{Body: []byte("a\"<\n\x01é"), Type: glassq.TypeText}, `{"body":"a\"<\n\u0001é"}`},
 		{"other text", glassq.Task{Body: []byte("x"), Type: "text/html"}, `{"type":"text/html","body":"x"}`},
-		{"text that is not", glassq.Task{Body: []byte("\xff"), Type: glassq.TypeText}, `{"type":"text/plain; charset=utf-8","b64":"/w=="}`},
+		{"text that is not", glassq.Task{Body: []byte("\xff"), Type: glassq.TypeText},
+			`{"type":"text/plain; charset=utf-8","b64":"/w=="}`},
 		{"json", glassq.Task{Body: []byte("{\"a\":\r\n [1,\n2]}\n"), Type: glassq.TypeJSON}, `{"body":{"a":[1,2]}}`},
-		{"json string", glassq.Task{Body: []byte(`"x"`), Type: glassq.TypeJSON}, `{"type":"application/json","body":"\"x\""}`},
-		{"json kin", glassq.Task{Body: []byte(`[1]`), Type: "application/ld+json"}, `{"type":"application/ld+json","body":[1]}`},
+		{"json string", glassq.Task{Body: []byte(`"x"`), Type: glassq.TypeJSON},
+			`{"type":"application/json","body":"\"x\""}`},
+		{"json kin", glassq.Task{Body: []byte(`[1]`), Type: "application/ld+json"},
+			`{"type":"application/ld+json","body":[1]}`},
 		{"not json", glassq.Task{Body: []byte("{"), Type: glassq.TypeJSON}, `{"type":"application/json","body":"{"}`},
 		{"octets", glassq.Task{Body: []byte("x"), Type: glassq.TypeOctets}, `{"b64":"eA=="}`},
 		{"nobody said: json", glassq.Task{Body: []byte(`{"i":1}`)}, `{"body":{"i":1}}`},
@@ -107,8 +121,10 @@ func TestAppendTask(t *testing.T) {
 		{"dense", glassq.Task{Run: "r", Position: 0, Dense: true, Type: glassq.TypeText}, `{"run":"r","n":0,"body":""}`},
 		{
 			"all", glassq.Task{
-				Queue: "q", ID: "x", Run: "r", Priority: glassq.Level(0), Delay: 250 * time.Millisecond, TTL: time.Hour, Attempts: 3, Lease: time.Minute, ResultQueue: "rq",
-				Headers: map[string]string{"b": "2", "a": "1"}, Key: "k", Flags: 7, Extra: []byte("{\"x\":1,\n\"id\":2,\"token\":3, \"y\" : [4]}"), Type: glassq.TypeText,
+				Queue: "q", ID: "x", Run: "r", Priority: glassq.Level(0), Delay: 250 * time.Millisecond,
+				TTL: time.Hour, Attempts: 3, Lease: time.Minute, ResultQueue: "rq",
+				Headers: map[string]string{"b": "2", "a": "1"}, Key: "k", Flags: 7,
+				Extra: []byte("{\"x\":1,\n\"id\":2,\"token\":3, \"y\" : [4]}"), Type: glassq.TypeText,
 			},
 			`{"queue":"q","id":"x","run":"r","delay":0.25,"ttl":3600,"lease":60,"priority":0,"attempts":3,"result":"rq","key":"k","flags":7,"headers":{"a":"1","b":"2"},"x":1,"y":[4],"body":""}`,
 		},
@@ -125,7 +141,8 @@ func TestAppendTask(t *testing.T) {
 
 // randomTask makes a task as an engine may hold it.
 func randomTask(r *rand.Rand) glassq.Task {
-	t := glassq.Task{Queue: "q", Priority: glassq.Level(r.IntN(10)), Attempts: r.IntN(5), Flags: uint32(r.IntN(2)) * r.Uint32()}
+	t := glassq.Task{Queue: "q", Priority: glassq.Level(r.IntN(10)), Attempts: r.IntN(5),
+		Flags: uint32(r.IntN(2)) * r.Uint32()}
 	switch r.IntN(3) {
 	case 0:
 		t.Run, t.Position, t.Dense = "r", r.Uint32(), true
@@ -157,7 +174,8 @@ func TestEnvelopeRoundTrips(t *testing.T) {
 	for range 3000 {
 		task := randomTask(r)
 		put := task
-		put.Delay, put.TTL, put.Lease = time.Duration(r.Int64N(1e18)), time.Duration(r.IntN(1e9)), time.Duration(r.IntN(3))*time.Second
+		put.Delay, put.TTL = time.Duration(r.Int64N(1e18)), time.Duration(r.IntN(1e9))
+		put.Lease = time.Duration(r.IntN(3)) * time.Second
 		if put.Priority == glassq.PriorityDefault {
 			put.Priority = 0
 		}
@@ -170,7 +188,9 @@ func TestEnvelopeRoundTrips(t *testing.T) {
 			t.Fatalf("seed %d: AppendTask = %q, not one line of JSON", seed, line)
 		}
 
-		lease := glassq.Lease{Task: put, Number: r.Uint64N(1<<53) * uint64(r.IntN(2)), Attempt: r.IntN(9), Length: time.Duration(r.IntN(1e6)) * time.Millisecond, Age: time.Duration(r.IntN(1e6)) * time.Microsecond, Late: time.Duration(r.IntN(2)) * time.Microsecond}
+		lease := glassq.Lease{Task: put, Number: r.Uint64N(1<<53) * uint64(r.IntN(2)), Attempt: r.IntN(9),
+			Length: time.Duration(r.IntN(1e6)) * time.Millisecond, Age: time.Duration(r.IntN(1e6)) * time.Microsecond,
+			Late: time.Duration(r.IntN(2)) * time.Microsecond}
 		lease.Delay, lease.TTL, lease.Lease, lease.Of = 0, 0, 0, r.IntN(3)
 		line = AppendLease(nil, &lease)
 		var l glassq.Lease
@@ -188,7 +208,8 @@ func TestEnvelopeRoundTrips(t *testing.T) {
 		}
 
 		result := glassq.Task{Type: task.Type, Body: task.Body, Headers: task.Headers}
-		ack := glassq.Ack{Token: glassq.Token{Queue: "q", Number: 9}, Put: []glassq.Task{put, {Queue: "p", Type: glassq.TypeText}}}
+		ack := glassq.Ack{Token: glassq.Token{Queue: "q", Number: 9},
+			Put: []glassq.Task{put, {Queue: "p", Type: glassq.TypeText}}}
 		if string(task.Body) != "null" {
 			ack.Result = &result
 		}
@@ -199,11 +220,13 @@ func TestEnvelopeRoundTrips(t *testing.T) {
 			t.Fatalf("seed %d: ParseAck(%s) = %+v, %v; want %+v", seed, line, a, err, ack)
 		}
 
-		peeked := glassq.Peeked{Task: put, Number: r.Uint64() >> 1, State: glassq.Dead, Attempt: 3, Age: time.Hour, Due: time.Second, Reason: "re\"ason"}
+		peeked := glassq.Peeked{Task: put, Number: r.Uint64() >> 1, State: glassq.Dead, Attempt: 3, Age: time.Hour,
+			Due: time.Second, Reason: "re\"ason"}
 		peeked.Of = r.IntN(2)
 		line = AppendPeeked(nil, &peeked)
 		var p glassq.Peeked
-		if err := ParsePeeked(line, &p); err != nil || !sameTask(p.Task, peeked.Task) || p.Number != peeked.Number || p.State != glassq.Dead || p.Reason != peeked.Reason || p.Due != time.Second || p.Attempt != 3 {
+		if err := ParsePeeked(line, &p); err != nil || !sameTask(p.Task, peeked.Task) || p.Number != peeked.Number ||
+			p.State != glassq.Dead || p.Reason != peeked.Reason || p.Due != time.Second || p.Attempt != 3 {
 			t.Fatalf("seed %d: ParsePeeked(%s) = %+v, %v; want %+v", seed, line, p, err, peeked)
 		}
 	}
@@ -226,11 +249,14 @@ func TestParseAck(t *testing.T) {
 	}{
 		{"bare", `{"token":"7.q"}`, nil, ""},
 		{"null", `{"token":"7.q","result":null}`, nil, ""},
-		{"record", `{"token":"7.q","result":{"i": "x",  "o":{"ok":1}}}`, &glassq.Task{Body: []byte(`{"i": "x",  "o":{"ok":1}}`), Type: glassq.TypeJSON}, ""},
+		{"record", `{"token":"7.q","result":{"i": "x",  "o":{"ok":1}}}`,
+			&glassq.Task{Body: []byte(`{"i": "x",  "o":{"ok":1}}`), Type: glassq.TypeJSON}, ""},
 		{"string", `{"token":"7.q","result":"a\u0062"}`, &glassq.Task{Body: []byte(`"a\u0062"`), Type: glassq.TypeJSON}, ""},
-		{"text", `{"result":"a\u0062","type":"text/csv","token":"7.q"}`, &glassq.Task{Body: []byte(`ab`), Type: "text/csv"}, ""},
+		{"text", `{"result":"a\u0062","type":"text/csv","token":"7.q"}`, &glassq.Task{Body: []byte(`ab`), Type: "text/csv"},
+			""},
 		{"octets", `{"token":"7.q","b64":"AA=="}`, &glassq.Task{Body: []byte{0}, Type: glassq.TypeOctets}, ""},
-		{"queue", `{"token":"7.q","result":1,"queue":"other"}`, &glassq.Task{Body: []byte(`1`), Type: glassq.TypeJSON, Queue: "other"}, ""},
+		{"queue", `{"token":"7.q","result":1,"queue":"other"}`,
+			&glassq.Task{Body: []byte(`1`), Type: glassq.TypeJSON, Queue: "other"}, ""},
 		{"no token", `{"result":1}`, nil, "token is needed"},
 		{"bad token", `{"token":"0.q"}`, nil, "token"},
 		{"both", `{"token":"7.q","result":1,"b64":""}`, nil, "either result or b64"},
@@ -268,7 +294,8 @@ func TestNackExtendReceipt(t *testing.T) {
 			t.Errorf("ParseNack(%s) = %+v, %v; want %+v", line, got, err, want)
 		}
 	}
-	for _, want := range []glassq.Extend{{Token: glassq.Token{Queue: "q", Number: 1}}, {Token: glassq.Token{Queue: "q", Number: 2}, Lease: time.Minute}} {
+	for _, want := range []glassq.Extend{{Token: glassq.Token{Queue: "q", Number: 1}},
+		{Token: glassq.Token{Queue: "q", Number: 2}, Lease: time.Minute}} {
 		line := AppendExtend(nil, &want)
 		var got glassq.Extend
 		if err := ParseExtend(line, &got); err != nil || got != want {
@@ -289,7 +316,8 @@ func TestNackExtendReceipt(t *testing.T) {
 			t.Errorf("AppendReceipt(%q, %+v) = %s; want %s", tt.id, tt.r, line, tt.line)
 		}
 	}
-	for _, line := range []string{`{"token":"1.q","delay":"x"}`, `{"token":"1.q","dead":1}`, `{}`, `{"token":"1.q","x":1}`} {
+	for _, line := range []string{`{"token":"1.q","delay":"x"}`, `{"token":"1.q","dead":1}`, `{}`,
+		`{"token":"1.q","x":1}`} {
 		var n glassq.Nack
 		if err := ParseNack([]byte(line), &n); !errors.Is(err, glassq.ErrBadRequest) {
 			t.Errorf("ParseNack(%s) = %v; want bad_request", line, err)
@@ -378,7 +406,8 @@ func BenchmarkParseTask(b *testing.B) {
 }
 
 func BenchmarkAppendTask(b *testing.B) {
-	t := glassq.Task{Run: "r1", Position: 123456, Dense: true, Type: glassq.TypeText, Body: []byte("http://localhost:8888/?q=123456")}
+	t := glassq.Task{Run: "r1", Position: 123456, Dense: true, Type: glassq.TypeText,
+		Body: []byte("http://localhost:8888/?q=123456")}
 	var dst []byte
 	b.ReportAllocs()
 	for b.Loop() {
@@ -388,7 +417,8 @@ func BenchmarkAppendTask(b *testing.B) {
 
 func benchLease() *glassq.Lease {
 	return &glassq.Lease{
-		Task:   glassq.Task{Queue: "tasks", Run: "r1", Position: 123456, Dense: true, Type: glassq.TypeText, Body: []byte("http://localhost:8888/?q=123456")},
+		Task: glassq.Task{Queue: "tasks", Run: "r1", Position: 123456, Dense: true, Type: glassq.TypeText,
+			Body: []byte("http://localhost:8888/?q=123456")},
 		Number: 1 << 40, Attempt: 1, Length: 10 * time.Second, Age: 1234567 * time.Microsecond,
 	}
 }

@@ -94,7 +94,8 @@ func ParsePeeked(text []byte, p *glassq.Peeked) error {
 		peekedLine
 		Task jsontext.Value `json:"task"`
 	}
-	if err := json.Unmarshal(text, &line, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
+	if err := json.Unmarshal(text, &line, jsontext.AllowDuplicateNames(true),
+		jsontext.AllowInvalidUTF8(true)); err != nil {
 		return badRecord(err)
 	}
 	state, err := glassq.ParseState(line.State)

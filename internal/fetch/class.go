@@ -108,7 +108,8 @@ func classOf(err error, connecting bool) string {
 		return result.ClassRefused
 	case errors.Is(err, errTooLarge), errors.Is(err, errHeader), isHeaderLimit(text):
 		return result.ClassTooLarge
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, "server closed idle connection"),
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text,
+		"server closed idle connection"),
 		strings.HasSuffix(text, "EOF"), strings.Contains(text, "unexpected EOF"),
 		strings.Contains(text, "ErrCode=NO_ERROR"), strings.Contains(text, "http2: client conn"): // HTTP/2, the server went
 		return result.ClassEOF
@@ -124,7 +125,8 @@ func classOf(err error, connecting bool) string {
 
 // isHeaderLimit knows what net/http says of a header that is too large, in HTTP/1.1 and HTTP/2.
 func isHeaderLimit(text string) bool {
-	return strings.Contains(text, "server response headers exceeded") || strings.Contains(text, "response header list larger than")
+	return strings.Contains(text, "server response headers exceeded") ||
+		strings.Contains(text, "response header list larger than")
 }
 
 func isTimeout(err error) bool {

@@ -64,7 +64,8 @@ func decoding(_ *testing.T, o *Options) { o.Decode, o.MaxBody = true, 100_000 }
 func following(_ *testing.T, o *Options) { o.Redirects = 3 }
 
 func packed(encoding, body string) func(net.Conn) {
-	return says(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s", encoding, len(body), body))
+	return says(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s", encoding,
+		len(body), body))
 }
 
 func pack(w func(io.Writer) io.WriteCloser, text string) string {
@@ -149,13 +150,22 @@ func corpus(t *testing.T) []awkward {
 		{name: "http 1.0 with length and keep-alive", serve: says("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello"), code: 200, n: 5},
 		{name: "http 1.0 says chunked", serve: says("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), code: 200, n: 15},
 		{name: "body cut", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"), class: eof},
-		{name: "body reset", serve: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"); reset(c) }, class: result.ClassReset},
-		{name: "body longer than said", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello and more"), code: 200, n: 5},
-		{name: "too large", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + x(2000)), tune: small, class: tooLarge},
-		{name: "as large as may be", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + x(1000)), tune: small, code: 200, n: 1000},
-		{name: "too large, and cut", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\nhello"), tune: small, class: tooLarge},
+		{name: "body reset", serve: func(c net.Conn) {
+			io.WriteString(c,
+				"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+			reset(c)
+		}, class: result.ClassReset},
+		{name: "body longer than said", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello and more"),
+			code: 200, n: 5},
+		{name: "too large", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + x(2000)), tune: small,
+			class: tooLarge},
+		{name: "as large as may be", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + x(1000)), tune: small,
+			code: 200, n: 1000},
+		{name: "too large, and cut", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\nhello"), tune: small,
+			class: tooLarge},
 		{name: "too large until close", serve: says("HTTP/1.1 200 OK\r\n\r\n" + x(2000)), tune: small, class: tooLarge},
-		{name: "head", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"), task: `{"url":"http://%s/","method":"HEAD"}`, tune: small, code: 200},
+		{name: "head", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n"),
+			task: `{"url":"http://%s/","method":"HEAD"}`, tune: small, code: 200},
 		{name: "head with a body", serve: says(ok5), task: `{"url":"http://%s/","method":"HEAD"}`, code: 200},
 		{name: "head, chunked", serve: says(chunked), task: `{"url":"http://%s/","method":"HEAD"}`, code: 200},
 		{name: "204", serve: says("HTTP/1.1 204 No Content\r\n\r\n"), code: 204},
@@ -167,39 +177,49 @@ func corpus(t *testing.T) []awkward {
 		{name: "chunked", serve: says(chunked + "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), code: 200, n: 5},
 		{name: "chunked, nothing", serve: says(chunked + "0\r\n\r\n"), code: 200},
 		{name: "chunk extensions", serve: says(chunked + "5;name=value;\"x\"\r\nhello\r\n0;end\r\n\r\n"), code: 200, n: 5},
-		{name: "chunk size in capitals, with zeros", serve: says(chunked + "000A\r\n0123456789\r\n0\r\n\r\n"), code: 200, n: 10},
+		{name: "chunk size in capitals, with zeros", serve: says(chunked + "000A\r\n0123456789\r\n0\r\n\r\n"), code: 200,
+			n: 10},
 		{name: "space after a chunk size", serve: says(chunked + "5  \r\nhello\r\n0\r\n\r\n"), code: 200, n: 5},
 		{name: "chunks with bare LF", serve: says(chunked + "5\nhello\n0\n\n"), class: protocol},
 		{name: "bad chunk size", serve: says(chunked + "zz\r\nabc\r\n"), class: protocol},
 		{name: "negative chunk size", serve: says(chunked + "-5\r\nhello\r\n0\r\n\r\n"), class: protocol},
-		{name: "chunk size beyond 64 bits", serve: says(chunked + "fffffffffffffffff\r\nhello\r\n0\r\n\r\n"), class: protocol},
+		{name: "chunk size beyond 64 bits", serve: says(chunked + "fffffffffffffffff\r\nhello\r\n0\r\n\r\n"),
+			class: protocol},
 		{name: "endless chunk size line", serve: says(chunked + "5;" + x(9000) + "\r\nhello\r\n0\r\n\r\n"), class: protocol},
 		{name: "chunk longer than said", serve: says(chunked + "3\r\nhello\r\n0\r\n\r\n"), class: protocol},
 		{name: "chunk cut", serve: says(chunked + "5\r\nab"), class: eof},
 		{name: "no last chunk", serve: says(chunked + "5\r\nhello\r\n"), class: eof},
 		{name: "no end after the last chunk", serve: says(chunked + "5\r\nhello\r\n0\r\n"), class: eof},
 		{name: "trailer", serve: says("HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n"), code: 200, n: 5},
-		{name: "trailer that was not announced", serve: says(chunked + "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n"), code: 200, n: 5},
+		{name: "trailer that was not announced", serve: says(chunked + "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n"), code: 200,
+			n: 5},
 		{name: "bad trailer", serve: says(chunked + "5\r\nhello\r\n0\r\nno colon\r\n\r\n"), class: protocol},
 		{name: "endless trailer", serve: says(chunked + "0\r\nX: " + x(9000) + "\r\n\r\n"), class: protocol},
-		{name: "too large in chunks", serve: says(chunked + "7d0\r\n" + x(2000) + "\r\n0\r\n\r\n"), tune: small, class: tooLarge},
+		{name: "too large in chunks", serve: says(chunked + "7d0\r\n" + x(2000) + "\r\n0\r\n\r\n"), tune: small,
+			class: tooLarge},
 
 		// Lengths that contradict.
 		{name: "chunked and a length", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), code: 200, n: 5},
-		{name: "two equal lengths", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello"), code: 200, n: 5},
-		{name: "two lengths", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 4\r\n\r\nhello"), class: protocol},
+		{name: "two equal lengths", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello"),
+			code: 200, n: 5},
+		{name: "two lengths", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 4\r\n\r\nhello"),
+			class: protocol},
 		{name: "a list of lengths", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello"), class: protocol},
 		{name: "negative length", serve: says("HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello"), class: protocol},
-		{name: "length that is no number", serve: says("HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\nhello"), class: protocol},
+		{name: "length that is no number", serve: says("HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\nhello"),
+			class: protocol},
 		{name: "empty length", serve: says("HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\nhello"), class: protocol},
 		{name: "unknown transfer encoding", serve: says("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), class: protocol},
 		{name: "chunked twice", serve: says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), class: protocol},
-		{name: "identity", serve: says("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello"), class: protocol},
+		{name: "identity", serve: says("HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello"),
+			class: protocol},
 
 		// Interim answers.
 		{name: "100 first", serve: says("HTTP/1.1 100 Continue\r\n\r\n" + ok5), code: 200, n: 5},
-		{name: "103 first, with headers", serve: says("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + ok5), code: 200, n: 5},
-		{name: "102 and 103 first, apart", serve: in("HTTP/1.1 102 Processing\r\n\r\n", "HTTP/1.1 103 Early Hints\r\n\r\n", ok5), code: 200, n: 5},
+		{name: "103 first, with headers", serve: says("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + ok5), code: 200,
+			n: 5},
+		{name: "102 and 103 first, apart", serve: in("HTTP/1.1 102 Processing\r\n\r\n", "HTTP/1.1 103 Early Hints\r\n\r\n",
+			ok5), code: 200, n: 5},
 		{name: "only 100", serve: says("HTTP/1.1 100 Continue\r\n\r\n"), class: eof},
 		{name: "switching protocols", serve: func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nhello")
@@ -214,10 +234,13 @@ func corpus(t *testing.T) []awkward {
 		}, class: tooLarge},
 
 		// Status lines and headers.
-		{name: "not found", serve: says("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"), class: status, code: 404, n: 2},
+		{name: "not found", serve: says("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno"), class: status, code: 404,
+			n: 2},
 		{name: "status without a text", serve: says("HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello"), code: 200, n: 5},
-		{name: "unknown status", serve: says("HTTP/1.1 799 What\r\nContent-Length: 5\r\n\r\nhello"), class: status, code: 799, n: 5},
-		{name: "two spaces before the status", serve: says("HTTP/1.1  200 OK\r\nContent-Length: 5\r\n\r\nhello"), code: 200, n: 5},
+		{name: "unknown status", serve: says("HTTP/1.1 799 What\r\nContent-Length: 5\r\n\r\nhello"), class: status,
+			code: 799, n: 5},
+		{name: "two spaces before the status", serve: says("HTTP/1.1  200 OK\r\nContent-Length: 5\r\n\r\nhello"), code: 200,
+			n: 5},
 		{name: "status of two digits", serve: says("HTTP/1.1 20 OK\r\n\r\n"), class: protocol},
 		{name: "status of four digits", serve: says("HTTP/1.1 2000 OK\r\n\r\n"), class: protocol},
 		{name: "status that is no number", serve: says("HTTP/1.1 abc OK\r\n\r\n"), class: protocol},
@@ -227,15 +250,23 @@ func corpus(t *testing.T) []awkward {
 		{name: "not http, and no line", serve: says("\x15\x03\x01\x00\x02\x02\x16"), class: protocol},
 		{name: "empty lines first", serve: says("\r\n\r\n" + ok5), class: protocol},
 		{name: "bare LF", serve: says("HTTP/1.1 200 OK\nContent-Length: 5\n\nhello"), code: 200, n: 5},
-		{name: "folded header", serve: says("HTTP/1.1 200 OK\r\nX-A: one\r\n two\r\nContent-Length: 5\r\n\r\nhello"), code: 200, n: 5},
-		{name: "folded first line", serve: says("HTTP/1.1 200 OK\r\n folded\r\nContent-Length: 5\r\n\r\nhello"), class: protocol},
-		{name: "header without a colon", serve: says("HTTP/1.1 200 OK\r\nnonsense\r\nContent-Length: 5\r\n\r\nhello"), class: protocol},
-		{name: "header without a name", serve: says("HTTP/1.1 200 OK\r\n: x\r\nContent-Length: 5\r\n\r\nhello"), class: protocol},
+		{name: "folded header", serve: says("HTTP/1.1 200 OK\r\nX-A: one\r\n two\r\nContent-Length: 5\r\n\r\nhello"),
+			code: 200, n: 5},
+		{name: "folded first line", serve: says("HTTP/1.1 200 OK\r\n folded\r\nContent-Length: 5\r\n\r\nhello"),
+			class: protocol},
+		{name: "header without a colon", serve: says("HTTP/1.1 200 OK\r\nnonsense\r\nContent-Length: 5\r\n\r\nhello"),
+			class: protocol},
+		{name: "header without a name", serve: says("HTTP/1.1 200 OK\r\n: x\r\nContent-Length: 5\r\n\r\nhello"),
+			class: protocol},
 		{name: "space before the colon", serve: says("HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\nhello"), code: 200, n: 5},
-		{name: "header beyond ASCII", serve: says("HTTP/1.1 200 OK\r\nX-A: \xe4\xf6\r\nContent-Length: 5\r\n\r\nhello"), code: 200, n: 5},
-		{name: "header of 9 KiB", serve: says("HTTP/1.1 200 OK\r\nX-A: " + x(9<<10) + "\r\nContent-Length: 5\r\n\r\nhello"), code: 200, n: 5},
-		{name: "a thousand headers", serve: says("HTTP/1.1 200 OK\r\n" + strings.Repeat("Set-Cookie: a=b\r\n", 1000) + "Content-Length: 5\r\n\r\nhello"), code: 200, n: 5},
-		{name: "header of 200 KiB, chunked", serve: says("HTTP/1.1 200 OK\r\nX-A: " + x(200<<10) + "\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), code: 200, n: 5},
+		{name: "header beyond ASCII", serve: says("HTTP/1.1 200 OK\r\nX-A: \xe4\xf6\r\nContent-Length: 5\r\n\r\nhello"),
+			code: 200, n: 5},
+		{name: "header of 9 KiB", serve: says("HTTP/1.1 200 OK\r\nX-A: " + x(9<<10) + "\r\nContent-Length: 5\r\n\r\nhello"),
+			code: 200, n: 5},
+		{name: "a thousand headers", serve: says("HTTP/1.1 200 OK\r\n" + strings.Repeat("Set-Cookie: a=b\r\n", 1000) +
+			"Content-Length: 5\r\n\r\nhello"), code: 200, n: 5},
+		{name: "header of 200 KiB, chunked", serve: says("HTTP/1.1 200 OK\r\nX-A: " + x(200<<10) +
+			"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), code: 200, n: 5},
 		{name: "header of 300 KiB", serve: says("HTTP/1.1 200 OK\r\nX-A: " + x(300<<10) + "\r\n\r\n"), class: tooLarge},
 		{name: "endless header", serve: func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\n")
@@ -253,12 +284,23 @@ func corpus(t *testing.T) []awkward {
 		{name: "reset", serve: reset, class: result.ClassReset},
 		{name: "header cut", serve: says("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"), class: eof},
 		{name: "status line cut", serve: says("HTTP/1.1 2"), class: protocol},
-		{name: "header reset", serve: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-"); reset(c) }, class: protocol},
+		{name: "header reset", serve: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-"); reset(c) },
+			class: protocol},
 		{name: "silent", serve: silent, tune: short, class: timeout},
-		{name: "silent in the header", serve: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nX: "); silent(c) }, tune: short, class: timeout},
-		{name: "silent in the body", serve: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"); silent(c) }, tune: short, class: timeout},
-		{name: "silent in a chunk", serve: func(c net.Conn) { io.WriteString(c, chunked+"5\r\nhel"); silent(c) }, tune: short, class: timeout},
-		{name: "silent in the trailer", serve: func(c net.Conn) { io.WriteString(c, chunked+"5\r\nhello\r\n0\r\n"); silent(c) }, tune: short, class: timeout},
+		{name: "silent in the header", serve: func(c net.Conn) { io.WriteString(c, "HTTP/1.1 200 OK\r\nX: "); silent(c) },
+			tune: short, class: timeout},
+		{name: "silent in the body", serve: func(c net.Conn) {
+			io.WriteString(c,
+				"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+			silent(c)
+		}, tune: short, class: timeout},
+		{name: "silent in a chunk", serve: func(c net.Conn) { io.WriteString(c, chunked+"5\r\nhel"); silent(c) },
+			tune: short, class: timeout},
+		{name: "silent in the trailer", serve: func(c net.Conn) {
+			io.WriteString(c,
+				chunked+"5\r\nhello\r\n0\r\n")
+			silent(c)
+		}, tune: short, class: timeout},
 		{name: "dripping", serve: func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
 			for range 1000 {
@@ -277,7 +319,8 @@ func corpus(t *testing.T) []awkward {
 			c.(*seen).CloseWrite()
 			io.Copy(io.Discard, c)
 		}, task: upload, class: status, code: 413, n: 2},
-		{name: "upload never read", serve: func(c net.Conn) { <-time.After(5 * time.Second) }, task: upload, tune: short, class: timeout},
+		{name: "upload never read", serve: func(c net.Conn) { <-time.After(5 * time.Second) }, task: upload, tune: short,
+			class: timeout},
 		{name: "upload", serve: func(c net.Conn) {
 			req, err := http.ReadRequest(bufio.NewReader(c.(*seen).again()))
 			if err == nil {
@@ -291,38 +334,58 @@ func corpus(t *testing.T) []awkward {
 		{name: "tls to plain", serve: says("HTTP/1.1 400 Bad Request\r\n\r\n"), task: https, class: badTLS},
 		{name: "plain to tls", serve: says("\x15\x03\x01\x00\x02\x02\x16"), class: protocol},
 		{name: "unknown authority", serve: secure(good, nil), task: https, class: badTLS},
-		{name: "expired", serve: secure(ca.leaf(t, time.Now().Add(-time.Hour)), nil), task: https, tune: trust, class: badTLS},
-		{name: "another host's certificate", serve: secure(ca.leaf(t, hour, "other.example"), nil), task: https, tune: trust, class: badTLS},
+		{name: "expired", serve: secure(ca.leaf(t, time.Now().Add(-time.Hour)), nil), task: https, tune: trust,
+			class: badTLS},
+		{name: "another host's certificate", serve: secure(ca.leaf(t, hour, "other.example"), nil), task: https,
+			tune: trust, class: badTLS},
 		{name: "another name is expected", serve: secure(ca.leaf(t, hour, "other.example"), nil), task: https,
 			tune: func(t *testing.T, o *Options) { trust(t, o); o.ServerName = "other.example" }, code: 200, n: 5},
 		{name: "any certificate", serve: secure(ca.leaf(t, time.Now().Add(-time.Hour), "x"), nil), task: https,
 			tune: func(_ *testing.T, o *Options) { o.Insecure = true }, code: 200, n: 5},
-		{name: "old version", serve: secure(good, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }), task: https, tune: trust, class: badTLS},
-		{name: "wants a certificate", serve: secure(good, func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }), task: https, tune: trust, class: badTLS},
-		{name: "wants a certificate, TLS 1.2", serve: secure(good, func(c *tls.Config) { c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12 }), task: https, tune: trust, class: badTLS},
-		{name: "gets a certificate", serve: secure(good, func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }), task: https,
-			tune: func(t *testing.T, o *Options) { trust(t, o); o.CertFile, o.KeyFile = files(t, ca.leaf(t, hour, "me")) }, code: 200, n: 5},
+		{name: "old version", serve: secure(good, func(c *tls.Config) {
+			c.MinVersion, c.MaxVersion = tls.VersionTLS10,
+				tls.VersionTLS11
+		}), task: https, tune: trust, class: badTLS},
+		{name: "wants a certificate", serve: secure(good, func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }),
+			task: https, tune: trust, class: badTLS},
+		{name: "wants a certificate, TLS 1.2", serve: secure(good,
+			func(c *tls.Config) { c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12 }), task: https,
+			tune: trust, class: badTLS},
+		{name: "gets a certificate", serve: secure(good, func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }),
+			task: https,
+			tune: func(t *testing.T, o *Options) {
+				trust(t, o)
+				o.CertFile,
+					o.KeyFile = files(t, ca.leaf(t, hour, "me"))
+			}, code: 200, n: 5},
 		{name: "silent handshake", serve: silent, task: https, tune: short, class: result.ClassConnectTimeout},
 		{name: "handshake closed", serve: func(net.Conn) {}, task: https, class: eof},
 		{name: "handshake reset", serve: reset, task: https, class: result.ClassReset},
-		{name: "tls body cut without a word", serve: handshake(&tls.Config{Certificates: []tls.Certificate{good}}, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"), task: https, tune: trust, class: eof},
+		{name: "tls body cut without a word", serve: handshake(&tls.Config{Certificates: []tls.Certificate{good}},
+			"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"), task: https, tune: trust, class: eof},
 
 		// Encodings.
 		{name: "gzip as it is", serve: packed("gzip", gz(long)), code: 200, n: int64(len(gz(long)))},
-		{name: "gzip", serve: packed("gzip", gz(long)), tune: decoding, code: 200, n: int64(len(gz(long))), more: `"size":10000`},
-		{name: "deflate", serve: packed("deflate", deflated), tune: decoding, code: 200, n: int64(len(deflated)), more: `"size":10000`},
-		{name: "deflate without a frame", serve: packed("deflate", raw), tune: decoding, code: 200, n: int64(len(raw)), more: `"size":10000`},
+		{name: "gzip", serve: packed("gzip", gz(long)), tune: decoding, code: 200, n: int64(len(gz(long))),
+			more: `"size":10000`},
+		{name: "deflate", serve: packed("deflate", deflated), tune: decoding, code: 200, n: int64(len(deflated)),
+			more: `"size":10000`},
+		{name: "deflate without a frame", serve: packed("deflate", raw), tune: decoding, code: 200, n: int64(len(raw)),
+			more: `"size":10000`},
 		{name: "br", serve: packed("br", br), tune: decoding, code: 200, n: int64(len(br)), more: `"size":10000`},
 		{name: "zstd", serve: packed("zstd", zs), tune: decoding, code: 200, n: int64(len(zs)), more: `"size":10000`},
-		{name: "gzip twice", serve: packed("gzip, gzip", gz(gz(long))), tune: decoding, code: 200, n: int64(len(gz(gz(long)))), more: `"size":10000`},
+		{name: "gzip twice", serve: packed("gzip, gzip", gz(gz(long))), tune: decoding, code: 200,
+			n: int64(len(gz(gz(long)))), more: `"size":10000`},
 		{name: "says gzip and is not", serve: packed("gzip", "hello"), tune: decoding, class: protocol, code: 200, n: 5},
 		{name: "gzip cut", serve: packed("gzip", gz(long)[:30]), tune: decoding, class: protocol, code: 200, n: 30},
-		{name: "gzip with a wrong sum", serve: packed("gzip", gz(long)[:len(gz(long))-8]+"12345678"), tune: decoding, class: protocol, code: 200, n: int64(len(gz(long)))},
+		{name: "gzip with a wrong sum", serve: packed("gzip", gz(long)[:len(gz(long))-8]+"12345678"), tune: decoding,
+			class: protocol, code: 200, n: int64(len(gz(long)))},
 		{name: "gzip of nothing at all", serve: says("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n"), tune: decoding, code: 200},
 		{name: "unknown encoding", serve: packed("pack200", "hello"), tune: decoding, class: protocol, code: 200, n: 5},
 		{name: "identity encoding", serve: packed("identity", "hello"), tune: decoding, code: 200, n: 5},
 		{name: "bomb", serve: packed("gzip", bomb), tune: decoding, class: tooLarge, code: 200, n: int64(len(bomb))},
-		{name: "gzip, head", serve: says("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 99\r\n\r\n"), task: `{"url":"http://%s/","method":"HEAD"}`, tune: decoding, code: 200},
+		{name: "gzip, head", serve: says("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 99\r\n\r\n"),
+			task: `{"url":"http://%s/","method":"HEAD"}`, tune: decoding, code: 200},
 
 		// Redirects.
 		{name: "redirect is not followed", serve: says("HTTP/1.1 302 Found\r\nLocation: /else\r\nContent-Length: 0\r\n\r\n"), code: 302},
@@ -330,17 +393,27 @@ func corpus(t *testing.T) []awkward {
 		{name: "303", serve: moved("303 See Other", "b"), tune: following, code: 200, n: 5, more: `"hops":1`, conns: 2},
 		{name: "307", serve: moved("307 Temporary", "../x"), tune: following, code: 200, n: 5, more: `"hops":1`, conns: 2},
 		{name: "308 with a fragment", serve: moved("308 Permanent", "?#top"), tune: following, code: 200, n: 5, conns: 2},
-		{name: "redirect without a place", serve: says("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"), tune: following, code: 302},
-		{name: "300 with a place", serve: says("HTTP/1.1 300 Choices\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"), tune: following, code: 300},
+		{name: "redirect without a place", serve: says("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"), tune: following,
+			code: 302},
+		{name: "300 with a place", serve: says("HTTP/1.1 300 Choices\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"),
+			tune: following, code: 300},
 		{name: "redirect to another scheme", serve: says("HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n"), tune: following, class: protocol, code: 302},
 		{name: "redirect to nonsense", serve: says("HTTP/1.1 302 Found\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n"), tune: following, class: protocol, code: 302},
-		{name: "redirect to nobody", serve: says("HTTP/1.1 302 Found\r\nLocation: http://" + gone.Addr().String() + "/\r\nContent-Length: 0\r\n\r\n"), tune: following, class: result.ClassRefused},
+		{name: "redirect to nobody", serve: says("HTTP/1.1 302 Found\r\nLocation: http://" + gone.Addr().String() +
+			"/\r\nContent-Length: 0\r\n\r\n"), tune: following, class: result.ClassRefused},
 		{name: "loop", serve: says("HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), tune: following, class: status, code: 302, more: "more than 3 redirects", conns: 4},
 
 		// Rules.
-		{name: "body as expected", serve: says(ok5), tune: func(_ *testing.T, o *Options) { o.Rules.Contains = []string{"ell"} }, code: 200, n: 5},
-		{name: "body is another", serve: says(ok5), tune: func(_ *testing.T, o *Options) { o.Rules.Contains = []string{"good bye"} }, class: mismatch, code: 200, n: 5},
-		{name: "body is another, in chunks", serve: says(chunked + "5\r\nhello\r\n0\r\n\r\n"), tune: func(_ *testing.T, o *Options) { o.Rules.MaxSize = 4 }, class: mismatch, code: 200, n: 5},
+		{name: "body as expected", serve: says(ok5), tune: func(_ *testing.T,
+			o *Options) {
+			o.Rules.Contains = []string{"ell"}
+		}, code: 200, n: 5},
+		{name: "body is another", serve: says(ok5), tune: func(_ *testing.T,
+			o *Options) {
+			o.Rules.Contains = []string{"good bye"}
+		}, class: mismatch, code: 200, n: 5},
+		{name: "body is another, in chunks", serve: says(chunked + "5\r\nhello\r\n0\r\n\r\n"),
+			tune: func(_ *testing.T, o *Options) { o.Rules.MaxSize = 4 }, class: mismatch, code: 200, n: 5},
 		{name: "body as expected once unpacked", serve: packed("gzip", gz(long)), tune: func(t *testing.T, o *Options) {
 			decoding(t, o)
 			o.Rules.Contains, o.Rules.MinSize = []string{long}, 10000
@@ -389,7 +462,8 @@ func (tt *awkward) check(t *testing.T, engine string) {
 	if i := strings.Index(rec, `"o":`); i > 0 && len(rec) > 1000 {
 		rec = rec[i:]
 	}
-	if got.Class != tt.class || got.Code != tt.code || got.Bytes != tt.n || got.OK != (tt.class == "") || !strings.Contains(rec, tt.more) {
+	if got.Class != tt.class || got.Code != tt.code || got.Bytes != tt.n || got.OK != (tt.class == "") ||
+		!strings.Contains(rec, tt.more) {
 		t.Errorf("%s\nwant err %q code %d n %d %s", rec, tt.class, tt.code, tt.n, tt.more)
 	}
 	if want := max(tt.conns, 1); conns != nil && conns.Load() != want {
@@ -411,7 +485,8 @@ func TestKeptAfterOddAnswers(t *testing.T) {
 		{"folded", get, "HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 5\r\n\r\nhello"},
 		{"two equal lengths", get, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello"},
 		{"long header", get, "HTTP/1.1 200 OK\r\nX: " + x(20<<10) + "\r\nContent-Length: 5\r\n\r\nhello"},
-		{"long header, chunked", get, "HTTP/1.1 200 OK\r\nX: " + x(20<<10) + "\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n"},
+		{"long header, chunked", get, "HTTP/1.1 200 OK\r\nX: " + x(20<<10) +
+			"\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n"},
 		{"interim", get, "HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"},
 		{"204", get, "HTTP/1.1 204 No Content\r\n\r\n"},
 		{"304 with a length", get, "HTTP/1.1 304 Not Modified\r\nContent-Length: 500\r\n\r\n"},

@@ -165,7 +165,8 @@ func (e *fastEngine) do(t *turn, req *request) answer {
 	}
 	if c != nil {
 		idle := t.began.Sub(c.used)
-		if c.br.Buffered() > 0 || idle > e.f.opt.IdleTimeout || e.f.opt.MaxAge > 0 && t.began.Sub(c.born) > e.f.opt.MaxAge || idle > e.probeAfter && stale(c.nc) {
+		if c.br.Buffered() > 0 || idle > e.f.opt.IdleTimeout || e.f.opt.MaxAge > 0 &&
+			t.began.Sub(c.born) > e.f.opt.MaxAge || idle > e.probeAfter && stale(c.nc) {
 			e.drop(c)
 			c = nil
 		}

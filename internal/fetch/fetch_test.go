@@ -138,16 +138,24 @@ func TestEnginesAgree(t *testing.T) {
 		{"plain", srv.URL + "/?q=1", `GET /?q=1 host=HOST ua=["test"] x=[] ct="" len=0 body=`},
 		{"no path", srv.URL, `GET / host=HOST ua=["test"] x=[] ct="" len=0 body=`},
 		{"query only", srv.URL + "?a=b#frag", `GET /?a=b host=HOST ua=["test"] x=[] ct="" len=0 body=`},
-		{"path as it is", srv.URL + "/a//b/../c%2Fd;e?x=%20", `GET /a//b/../c%2Fd;e?x=%20 host=HOST ua=["test"] x=[] ct="" len=0 body=`},
+		{"path as it is", srv.URL + "/a//b/../c%2Fd;e?x=%20",
+			`GET /a//b/../c%2Fd;e?x=%20 host=HOST ua=["test"] x=[] ct="" len=0 body=`},
 		{"json string", `"` + srv.URL + `/s"`, `GET /s host=HOST ua=["test"] x=[] ct="" len=0 body=`},
 		{"object", `{"url":"` + srv.URL + `/o"}`, `GET /o host=HOST ua=["test"] x=[] ct="" len=0 body=`},
-		{"header", `{"url":"` + srv.URL + `/h","header":{"X-A":"1","user-agent":"me"}}`, `GET /h host=HOST ua=["me"] x=["1"] ct="" len=0 body=`},
-		{"post text", `{"url":"` + srv.URL + `/p","method":"POST","header":{"X-A":"1"},"body":"abcd"}`, `POST /p host=HOST ua=["test"] x=["1"] ct="" len=4 body=abcd`},
-		{"post json", `{"url":"` + srv.URL + `/p","method":"PUT","body":{"a":1}}`, `PUT /p host=HOST ua=["test"] x=[] ct="application/json" len=7 body={"a":1}`},
-		{"post nothing", `{"url":"` + srv.URL + `/p","method":"POST"}`, `POST /p host=HOST ua=["test"] x=[] ct="" len=0 body=`},
-		{"lists of values", `{"method":"POST","url":"` + srv.URL + `/v","b64":"aGVsbG8=","header":{"X-A":["1","2"]}}`, `POST /v host=HOST ua=["test"] x=["1" "2"] ct="" len=5 body=hello`},
-		{"delete", `{"method":"DELETE","url":"` + srv.URL + `/d","timeout":"5s"}`, `DELETE /d host=HOST ua=["test"] x=[] ct="" len=0 body=`},
-		{"head", `{"method":"HEAD","url":"` + srv.URL + `/e","timeout":5}`, `HEAD /e host=HOST ua=["test"] x=[] ct="" len=0 body=`},
+		{"header", `{"url":"` + srv.URL + `/h","header":{"X-A":"1","user-agent":"me"}}`,
+			`GET /h host=HOST ua=["me"] x=["1"] ct="" len=0 body=`},
+		{"post text", `{"url":"` + srv.URL + `/p","method":"POST","header":{"X-A":"1"},"body":"abcd"}`,
+			`POST /p host=HOST ua=["test"] x=["1"] ct="" len=4 body=abcd`},
+		{"post json", `{"url":"` + srv.URL + `/p","method":"PUT","body":{"a":1}}`,
+			`PUT /p host=HOST ua=["test"] x=[] ct="application/json" len=7 body={"a":1}`},
+		{"post nothing", `{"url":"` + srv.URL + `/p","method":"POST"}`,
+			`POST /p host=HOST ua=["test"] x=[] ct="" len=0 body=`},
+		{"lists of values", `{"method":"POST","url":"` + srv.URL + `/v","b64":"aGVsbG8=","header":{"X-A":["1","2"]}}`,
+			`POST /v host=HOST ua=["test"] x=["1" "2"] ct="" len=5 body=hello`},
+		{"delete", `{"method":"DELETE","url":"` + srv.URL + `/d","timeout":"5s"}`,
+			`DELETE /d host=HOST ua=["test"] x=[] ct="" len=0 body=`},
+		{"head", `{"method":"HEAD","url":"` + srv.URL + `/e","timeout":5}`,
+			`HEAD /e host=HOST ua=["test"] x=[] ct="" len=0 body=`},
 	}
 	for _, engine := range []string{EngineFast, EngineStd} {
 		h := newFetcher(t, Options{Engine: engine, UserAgent: "test"}).newHandler()
@@ -172,9 +180,12 @@ func TestEnginesAgree(t *testing.T) {
 }
 
 func TestBadTasks(t *testing.T) {
-	for _, body := range []string{"", "ftp://x/", "http://", "http:///x", "http://a b/", "http://x/\x01", `{`, `{}`, `{"url":5}`,
-		`{"url":"http://x/","method":"A B"}`, `{"url":"http://x/","header":{"a b":"c"}}`, `{"url":"http://x/","header":{"a":"b\r\nc: d"}}`,
-		`{"url":"http://x/","timeout":-1}`, `{"url":"http://x/","timeout":"soon"}`, `{"url":"http://x/","header":{"a":1}}`, "http://x/%zz"} {
+	for _, body := range []string{"", "ftp://x/", "http://", "http:///x", "http://a b/", "http://x/\x01", `{`, `{}`,
+		`{"url":5}`,
+		`{"url":"http://x/","method":"A B"}`, `{"url":"http://x/","header":{"a b":"c"}}`,
+		`{"url":"http://x/","header":{"a":"b\r\nc: d"}}`,
+		`{"url":"http://x/","timeout":-1}`, `{"url":"http://x/","timeout":"soon"}`, `{"url":"http://x/","header":{"a":1}}`,
+		"http://x/%zz"} {
 		if got, rec := once(t, Options{}, body); got.OK || got.Class != result.ClassBadTask {
 			t.Errorf("Handle(%q) = %s, want bad_task", body, rec)
 		}
@@ -237,8 +248,10 @@ func TestManyHosts(t *testing.T) {
 // the method promises.
 func TestNoHiddenResend(t *testing.T) {
 	for _, engine := range []string{EngineFast, EngineStd} {
-		for _, more := range []string{"", `,"method":"HEAD"`, `,"method":"OPTIONS"`, `,"method":"POST"`, `,"method":"POST","body":"a"`, `,"method":"DELETE"`,
-			`,"method":"POST","header":{"Idempotency-Key":"1"}`, `,"method":"PROPFIND"`, `,"method":"PUT","header":{"X-Idempotency-Key":"1"},"body":"a"`} {
+		for _, more := range []string{"", `,"method":"HEAD"`, `,"method":"OPTIONS"`, `,"method":"POST"`,
+			`,"method":"POST","body":"a"`, `,"method":"DELETE"`,
+			`,"method":"POST","header":{"Idempotency-Key":"1"}`, `,"method":"PROPFIND"`,
+			`,"method":"PUT","header":{"X-Idempotency-Key":"1"},"body":"a"`} {
 			var requests atomic.Int32
 			addr, _ := raw(t, func(c net.Conn) {
 				requests.Add(1)
@@ -296,7 +309,10 @@ func TestRetries(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		io.WriteString(w, r.Proto)
+	}))
 	srv.EnableHTTP2 = true
 	srv.StartTLS()
 	defer srv.Close()
@@ -306,7 +322,8 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, opt := range []Options{
-		{Engine: EngineFast, CAFile: ca}, {Engine: EngineStd, CAFile: ca}, {Engine: EngineFast, Insecure: true}, {HTTP2: true, CAFile: ca},
+		{Engine: EngineFast, CAFile: ca}, {Engine: EngineStd, CAFile: ca}, {Engine: EngineFast,
+			Insecure: true}, {HTTP2: true, CAFile: ca},
 	} {
 		want := int64(len("HTTP/1.1"))
 		if got, rec := once(t, opt, srv.URL); !got.OK || got.Bytes != want {
@@ -338,7 +355,8 @@ func TestCancel(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	for _, opt := range []Options{{Engine: "x"}, {Timeout: -1}, {CAFile: "/does/not/exist"}, {Proxy: "::"}, {Engine: EngineFast, HTTP2: true}, {UserAgent: "a\r\nb"}} {
+	for _, opt := range []Options{{Engine: "x"}, {Timeout: -1}, {CAFile: "/does/not/exist"}, {Proxy: "::"},
+		{Engine: EngineFast, HTTP2: true}, {UserAgent: "a\r\nb"}} {
 		if _, err := New(opt); err == nil {
 			t.Errorf("New(%+v) = nil, want an error", opt)
 		}
@@ -360,7 +378,8 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("parse(%q): header %q breaks the line", in, field)
 			}
 		}
-		if bytes.ContainsAny(req.target, " \r\n") || strings.ContainsAny(req.method, " \r\n") || req.odd == "" && !plainHost(req.host) {
+		if bytes.ContainsAny(req.target, " \r\n") || strings.ContainsAny(req.method, " \r\n") || req.odd == "" &&
+			!plainHost(req.host) {
 			t.Fatalf("parse(%q) = %+v", in, req)
 		}
 	})
@@ -396,7 +415,8 @@ func BenchmarkFast(b *testing.B) {
 
 func BenchmarkBareFasthttp(b *testing.B) {
 	url := benchServer(b)
-	c := &fasthttp.HostClient{Addr: strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/?q=7"), ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second}
+	c := &fasthttp.HostClient{Addr: strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/?q=7"),
+		ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second}
 	var req fasthttp.Request
 	var resp fasthttp.Response
 	b.ReportAllocs()

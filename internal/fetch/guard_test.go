@@ -22,14 +22,18 @@ func TestGuardAddresses(t *testing.T) {
 		addr    string
 		blocked bool
 	}{
-		{"127.0.0.1", true}, {"127.255.255.254", true}, {"0.0.0.0", true}, {"10.1.2.3", true}, {"172.16.0.1", true}, {"172.32.0.1", false},
-		{"192.168.255.255", true}, {"169.254.169.254", true}, {"100.64.0.1", true}, {"100.100.100.200", true}, {"100.128.0.1", false},
+		{"127.0.0.1", true}, {"127.255.255.254", true}, {"0.0.0.0", true}, {"10.1.2.3", true}, {"172.16.0.1",
+			true}, {"172.32.0.1", false},
+		{"192.168.255.255", true}, {"169.254.169.254", true}, {"100.64.0.1", true}, {"100.100.100.200",
+			true}, {"100.128.0.1", false},
 		{"168.63.129.16", true}, {"192.0.0.192", true}, {"198.19.255.255", true}, {"192.0.2.1", true}, {"203.0.113.9", true},
 		{"224.0.0.1", true}, {"255.255.255.255", true}, {"8.8.8.8", false}, {"1.1.1.1", false},
 		{"::", true}, {"::1", true}, {"::ffff:127.0.0.1", true}, {"::ffff:8.8.8.8", false}, {"::127.0.0.1", true},
-		{"fe80::1", true}, {"fe80::1%eth0", true}, {"fc00::1", true}, {"fd00:ec2::254", true}, {"fec0::1", true}, {"ff02::1", true},
+		{"fe80::1", true}, {"fe80::1%eth0", true}, {"fc00::1", true}, {"fd00:ec2::254", true}, {"fec0::1",
+			true}, {"ff02::1", true},
 		{"64:ff9b::7f00:1", true}, {"64:ff9b::a9fe:a9fe", true}, {"64:ff9b::808:808", false}, {"64:ff9b:1::808:808", true},
-		{"2001::1", true}, {"2001:db8::1", true}, {"2002:7f00:1::", true}, {"3fff::1", true}, {"100::1", true}, {"5f00::1", true},
+		{"2001::1", true}, {"2001:db8::1", true}, {"2002:7f00:1::", true}, {"3fff::1", true}, {"100::1", true}, {"5f00::1",
+			true},
 		{"2606:4700::1111", false}, {"2a00:1450:4001::1", false},
 	}
 	g := &guard{on: true}
@@ -52,7 +56,8 @@ func TestGuardLists(t *testing.T) {
 		{"allowed, as IPv6", Options{Guard: true, AllowCIDR: []string{"127.0.0.1"}}, "::ffff:127.0.0.1", false},
 		{"allowed in IPv6 form", Options{Guard: true, AllowCIDR: []string{"::ffff:10.0.0.0/104"}}, "10.1.1.1", false},
 		{"another is allowed", Options{Guard: true, AllowCIDR: []string{"10.0.0.0/8"}}, "127.0.0.1", true},
-		{"allowed and denied", Options{Guard: true, AllowCIDR: []string{"10.0.0.0/8"}, DenyCIDR: []string{"10.0.0.5"}}, "10.0.0.5", true},
+		{"allowed and denied", Options{Guard: true, AllowCIDR: []string{"10.0.0.0/8"}, DenyCIDR: []string{"10.0.0.5"}},
+			"10.0.0.5", true},
 		{"denied without the guard", Options{DenyCIDR: []string{"8.8.8.0/24"}}, "8.8.8.8", true},
 		{"denied through NAT64", Options{DenyCIDR: []string{"8.8.8.0/24"}}, "64:ff9b::808:808", true},
 		{"allowed through NAT64", Options{Guard: true, AllowCIDR: []string{"10.0.0.0/8"}}, "64:ff9b::a01:101", false},
@@ -69,7 +74,8 @@ func TestGuardLists(t *testing.T) {
 			}
 		})
 	}
-	for _, bad := range []Options{{AllowCIDR: []string{"10/8"}}, {DenyCIDR: []string{"example.com"}}, {DenyCIDR: []string{"fe80::1%eth0"}}, {AllowHost: []string{"*"}}, {AllowHost: []string{"http://x"}}} {
+	for _, bad := range []Options{{AllowCIDR: []string{"10/8"}}, {DenyCIDR: []string{"example.com"}},
+		{DenyCIDR: []string{"fe80::1%eth0"}}, {AllowHost: []string{"*"}}, {AllowHost: []string{"http://x"}}} {
 		if _, err := newGuard(&bad); err == nil {
 			t.Errorf("newGuard(%+v) = nil, want an error", bad)
 		}
@@ -107,14 +113,17 @@ func TestGuardConnections(t *testing.T) {
 		{"nat64", "http://[64:ff9b::7f00:1]:" + port, guarded(Options{Engine: EngineStd}), result.ClassBlocked, 0},
 		{"metadata", "http://169.254.169.254/latest/meta-data/", guarded(Options{}), result.ClassBlocked, 0},
 		{"https", "https://" + addr, guarded(Options{}), result.ClassBlocked, 0},
-		{"detour", "http://example.com/", guarded(Options{ConnectTo: []string{"::127.0.0.1:" + port}}), result.ClassBlocked, 0},
+		{"detour", "http://example.com/", guarded(Options{ConnectTo: []string{"::127.0.0.1:" + port}}), result.ClassBlocked,
+			0},
 		{"off", "http://" + addr, Options{}, "", 1},
 		{"allowed", "http://" + addr, guarded(Options{AllowCIDR: []string{"127.0.0.1"}}), "", 1},
-		{"redirect", "http://" + addr + "/to/" + secret, guarded(Options{AllowCIDR: []string{"127.0.0.1"}, Redirects: 5}), result.ClassBlocked, 1},
+		{"redirect", "http://" + addr + "/to/" + secret, guarded(Options{AllowCIDR: []string{"127.0.0.1"}, Redirects: 5}),
+			result.ClassBlocked, 1},
 		{"denied", "http://" + addr, Options{DenyCIDR: []string{"127.0.0.0/8"}, Retries: 2}, result.ClassBlocked, 0},
 		{"another host", "http://" + addr, Options{AllowHost: []string{"*.example.com"}}, result.ClassBlocked, 0},
 		{"this host", "http://" + addr, Options{AllowHost: []string{"example.com", "127.0.0.1"}}, "", 1},
-		{"redirect to another host", "http://" + addr + "/to/localhost:" + port, Options{AllowHost: []string{"127.0.0.1"}, Redirects: 5}, result.ClassBlocked, 1},
+		{"redirect to another host", "http://" + addr + "/to/localhost:" + port,
+			Options{AllowHost: []string{"127.0.0.1"}, Redirects: 5}, result.ClassBlocked, 1},
 	}
 	for _, tt := range tests {
 		for _, engine := range []string{EngineAuto, EngineStd} {
@@ -137,7 +146,8 @@ func TestGuardHosts(t *testing.T) {
 	}
 	for host, ok := range map[string]bool{
 		"example.com": true, "EXAMPLE.com:8080": true, "example.com.": true, "a.example.com": false, "example.org": false, "a.example.org": true,
-		"a.b.example.org:1": true, "badexample.org": false, "[::1]:80": true, "[::1]": true, "[::2]": false, "example.com.evil.net": false,
+		"a.b.example.org:1": true, "badexample.org": false, "[::1]:80": true, "[::1]": true, "[::2]": false,
+		"example.com.evil.net": false,
 	} {
 		if err := g.host([]byte(host)); (err == nil) != ok {
 			t.Errorf("host(%s) = %v, want allowed %v", host, err, ok)

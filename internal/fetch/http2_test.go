@@ -55,7 +55,8 @@ func (p *peer) data(stream uint32, n int) { p.frame(frameData, 0, stream, make([
 
 // http2Server calls on for each request, when it is whole, until on returns false. A client that does not want HTTP/2
 // is answered in HTTP/1.1.
-func http2Server(t *testing.T, cert tls.Certificate, on func(p *peer, stream uint32) bool) (addr string, requests *atomic.Int32) {
+func http2Server(t *testing.T, cert tls.Certificate, on func(p *peer, stream uint32) bool) (addr string,
+	requests *atomic.Int32) {
 	requests = new(atomic.Int32)
 	cfg := serverTLS(cert)
 	cfg.NextProtos = []string{"h2", "http/1.1"}
@@ -220,9 +221,11 @@ func TestAwkwardHTTP2(t *testing.T) {
 			}
 			return true
 		}, "", 2, ""},
-		{"demands HTTP/1.1, going away", func(p *peer, s uint32) bool { p.goAway(0, http11Required); return false }, "", 1, ""},
+		{"demands HTTP/1.1, going away", func(p *peer, s uint32) bool { p.goAway(0, http11Required); return false }, "", 1,
+			""},
 	} {
-		for _, task := range []string{"URL", post, `{"url":"URL","method":"DELETE"}`, `{"url":"URL","method":"PATCH","header":{"Idempotency-Key":"1"},"body":"a"}`} {
+		for _, task := range []string{"URL", post, `{"url":"URL","method":"DELETE"}`,
+			`{"url":"URL","method":"PATCH","header":{"Idempotency-Key":"1"},"body":"a"}`} {
 			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()
 				addr, requests := http2Server(t, cert, tt.on)
@@ -233,8 +236,10 @@ func TestAwkwardHTTP2(t *testing.T) {
 				before := requests.Load()
 				got, rec := one(t, h, task)
 				sent := int(requests.Load() - before)
-				counted := tt.tries == 1 && !strings.Contains(rec, `"tries"`) || strings.Contains(rec, fmt.Sprintf(`"tries":%d`, tt.tries))
-				if got.Class != tt.class || got.OK != (tt.class == "") || sent != tt.tries || !counted || !strings.Contains(rec, tt.more) {
+				counted := tt.tries == 1 && !strings.Contains(rec, `"tries"`) ||
+					strings.Contains(rec, fmt.Sprintf(`"tries":%d`, tt.tries))
+				if got.Class != tt.class || got.OK != (tt.class == "") || sent != tt.tries || !counted ||
+					!strings.Contains(rec, tt.more) {
 					t.Errorf("%s: %s, %d requests came; want class %q, %d tries", task, rec, sent, tt.class, tt.tries)
 				}
 				if _, msg, ok := strings.Cut(rec, `"msg"`); ok && streamID.MatchString(msg) {
@@ -310,7 +315,8 @@ func startNginx(t *testing.T, cert tls.Certificate) (addr string) {
 		ln.Close()
 		conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr notice;
 events { }
-http { access_log off; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
+http { access_log off; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s;
+uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
 server { listen %[2]s ssl http2; ssl_certificate %[3]s; ssl_certificate_key %[4]s; return 200 hello; } }`, dir, addr, certFile, keyFile)
 		path := filepath.Join(dir, "nginx.conf")
 		if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {

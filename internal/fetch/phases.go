@@ -117,7 +117,8 @@ func (s *stopwatch) append(dst []byte) []byte {
 	for _, p := range []struct {
 		name string
 		d    time.Duration
-	}{{"dns", s.dns}, {"connect", s.connect}, {"tls", s.tls}, {"send", s.send}, {"wait", s.wait}, {"read", s.read}, {"first", first}} {
+	}{{"dns", s.dns}, {"connect", s.connect}, {"tls", s.tls}, {"send", s.send}, {"wait", s.wait}, {"read", s.read},
+		{"first", first}} {
 		if p.d < time.Microsecond {
 			continue
 		}

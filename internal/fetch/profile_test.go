@@ -34,7 +34,8 @@ func TestBackoff(t *testing.T) {
 		try  int
 		r    float64
 		want time.Duration
-	}{{1, 0, time.Second}, {2, 0, 2 * time.Second}, {4, 0, 8 * time.Second}, {5, 0, 10 * time.Second}, {1000, 0, 10 * time.Second}, {1, 1, time.Second / 2}, {3, 0.5, 3 * time.Second}} {
+	}{{1, 0, time.Second}, {2, 0, 2 * time.Second}, {4, 0, 8 * time.Second}, {5, 0, 10 * time.Second},
+		{1000, 0, 10 * time.Second}, {1, 1, time.Second / 2}, {3, 0.5, 3 * time.Second}} {
 		if got := backoff(time.Second, 10*time.Second, tt.try, tt.r); got != tt.want {
 			t.Errorf("backoff(1s, 10s, %d, %v) = %v, want %v", tt.try, tt.r, got, tt.want)
 		}
@@ -48,8 +49,10 @@ func TestRetryAfter(t *testing.T) {
 		want time.Duration
 		ok   bool
 	}{
-		{"", 0, false}, {"0", 0, true}, {" 120 ", 2 * time.Minute, true}, {"-1", 0, false}, {"soon", 0, false}, {"1.5", 0, false},
-		{"99999999999999", 1 << 32 * time.Second, true}, {"Fri, 02 Jan 2026 03:04:35 GMT", 30 * time.Second, true}, {"Fri, 02 Jan 2026 03:00:00 GMT", 0, true},
+		{"", 0, false}, {"0", 0, true}, {" 120 ", 2 * time.Minute, true}, {"-1", 0, false}, {"soon", 0, false}, {"1.5", 0,
+			false},
+		{"99999999999999", 1 << 32 * time.Second, true}, {"Fri, 02 Jan 2026 03:04:35 GMT", 30 * time.Second,
+			true}, {"Fri, 02 Jan 2026 03:00:00 GMT", 0, true},
 	} {
 		if got, ok := retryAfter(tt.text, now); got != tt.want || ok != tt.ok {
 			t.Errorf("retryAfter(%q) = %v, %v; want %v, %v", tt.text, got, ok, tt.want, tt.ok)
@@ -59,7 +62,8 @@ func TestRetryAfter(t *testing.T) {
 
 // What is tried again, and what is not.
 func TestAgain(t *testing.T) {
-	fetcher := newFetcher(t, Options{Retries: 2, RetryOn: Codes{{429, 429}, {500, 504}}, Backoff: time.Second, BackoffMax: time.Minute})
+	fetcher := newFetcher(t, Options{Retries: 2, RetryOn: Codes{{429, 429}, {500, 504}}, Backoff: time.Second,
+		BackoffMax: time.Minute})
 	unsafe := newFetcher(t, Options{Retries: 2, RetryOn: Codes{{500, 504}}, RetryUnsafe: true, Backoff: time.Second})
 	for _, tt := range []struct {
 		name   string
@@ -246,7 +250,8 @@ func TestProfiles(t *testing.T) {
 		opt, _ := Profile(ProfileFetch)
 		opt.Engine, opt.Backoff, opt.AllowCIDR, opt.Capture = engine, time.Millisecond, []string{"127.0.0.1"}, CaptureText
 		got, rec := once(t, opt, srv.URL)
-		for _, want := range []string{`"tries":2`, `"hops":1`, `"url":"` + srv.URL + `/there"`, `"body":"/there gzip, deflate, br, zstd"`, `"size":30`} {
+		for _, want := range []string{`"tries":2`, `"hops":1`, `"url":"` + srv.URL + `/there"`,
+			`"body":"/there gzip, deflate, br, zstd"`, `"size":30`} {
 			if !got.OK || !strings.Contains(rec, want) {
 				t.Errorf("%s: fetch: %s, want %s", engine, rec, want)
 			}
@@ -266,7 +271,8 @@ func TestRedirects(t *testing.T) {
 	var seen []string
 	handle := func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		seen = append(seen, fmt.Sprintf("%s %s body=%s type=%s auth=%s x=%s", r.Method, r.URL.Path, body, r.Header.Get("Content-Type"), r.Header.Get("Authorization"), r.Header.Get("X-A")))
+		seen = append(seen, fmt.Sprintf("%s %s body=%s type=%s auth=%s x=%s", r.Method, r.URL.Path, body,
+			r.Header.Get("Content-Type"), r.Header.Get("Authorization"), r.Header.Get("X-A")))
 		var code int
 		var to string
 		if n, _ := fmt.Sscanf(r.URL.Path, "/%d/%s", &code, &to); n == 2 {
@@ -299,7 +305,8 @@ func TestRedirects(t *testing.T) {
 			if tt.method == "HEAD" {
 				body = ""
 			}
-			task := `{"url":"` + srv.URL + tt.path + `","method":"` + tt.method + `","header":{"Authorization":"s","X-A":"1"}` + body + `}`
+			task := `{"url":"` + srv.URL + tt.path + `","method":"` + tt.method +
+				`","header":{"Authorization":"s","X-A":"1"}` + body + `}`
 			// "x" leads to /301/x again and so on, so one hop is followed and the second ends it.
 			got, rec := once(t, Options{Engine: engine, Redirects: 1}, task)
 			if len(seen) != 2 || seen[1] != tt.want || got.Code == 0 {
@@ -330,7 +337,8 @@ func TestRules(t *testing.T) {
 		{"400", Rules{}, 400, 0, result.ClassStatus},
 		{"listed", Rules{Codes: codes("404, 5xx")}, 503, 0, ""},
 		{"not listed", Rules{Codes: codes("404,500-502")}, 200, 0, result.ClassStatus},
-		{"all of it", Rules{Contains: []string{"he", "lo"}, Match: regexp.MustCompile("^h.*o$"), SHA256: hello[:], MinSize: 5, MaxSize: 5, MaxTime: time.Second}, 200, time.Second, ""},
+		{"all of it", Rules{Contains: []string{"he", "lo"}, Match: regexp.MustCompile("^h.*o$"), SHA256: hello[:],
+			MinSize: 5, MaxSize: 5, MaxTime: time.Second}, 200, time.Second, ""},
 		{"text", Rules{Contains: []string{"he", "x"}}, 200, 0, result.ClassBodyMismatch},
 		{"expression", Rules{Match: regexp.MustCompile("^ello")}, 200, 0, result.ClassBodyMismatch},
 		{"sum", Rules{SHA256: make([]byte, 32)}, 200, 0, result.ClassBodyMismatch},
@@ -370,7 +378,8 @@ func TestCapture(t *testing.T) {
 		{"text", addr, Options{Capture: CaptureText}, `"body":"h` + "\u00e9" + `llo"`, "cut"},
 		{"cut before a character", addr, Options{Capture: CaptureText, CaptureText: 2}, `"body":"h","body_cut":5`, "b64"},
 		{"octets", octets, Options{Capture: CaptureText, CaptureText: 3}, `"body_b64":"//4A","body_cut":3`, `"body":`},
-		{"file", addr, Options{Capture: CaptureFile, CaptureDir: dir}, `"sha256":"` + sum + `","file":"` + sum[:2] + "/" + sum + `"`, ""},
+		{"file", addr, Options{Capture: CaptureFile, CaptureDir: dir},
+			`"sha256":"` + sum + `","file":"` + sum[:2] + "/" + sum + `"`, ""},
 		{"file, again", addr, Options{Capture: CaptureFile, CaptureDir: dir}, `"file":"` + sum[:2] + "/" + sum + `"`, ""},
 	} {
 		for _, engine := range engines {
@@ -401,7 +410,8 @@ func TestCapture(t *testing.T) {
 	if err := h.Handle(t.Context(), &l, &worker.Reply{}); err == nil || !strings.Contains(err.Error(), "keep the body") {
 		t.Errorf("Handle without room for the body = %v, want an error", err)
 	}
-	for _, bad := range []Options{{Capture: "x"}, {Capture: CaptureFile}, {CaptureDir: dir}, {Capture: CaptureFile, CaptureDir: filepath.Join(dir, "x")}} {
+	for _, bad := range []Options{{Capture: "x"}, {Capture: CaptureFile}, {CaptureDir: dir},
+		{Capture: CaptureFile, CaptureDir: filepath.Join(dir, "x")}} {
 		if _, err := New(bad); err == nil {
 			t.Errorf("New(%+v) = nil, want an error", bad)
 		}
@@ -422,7 +432,8 @@ func TestPhases(t *testing.T) {
 	defer srv.Close()
 	_, port, _ := net.SplitHostPort(srv.Listener.Addr().String())
 	for _, engine := range engines {
-		f := newFetcher(t, Options{Engine: engine, Phases: true, CAFile: ca.file, Redirects: 2, ConnectTo: []string{"localhost::127.0.0.1:"}})
+		f := newFetcher(t, Options{Engine: engine, Phases: true, CAFile: ca.file, Redirects: 2,
+			ConnectTo: []string{"localhost::127.0.0.1:"}})
 		h := f.newHandler()
 		for i, want := range []string{"connect,first,read,send,tls,wait", "first,read,send,wait"} {
 			_, rec := one(t, h, "https://localhost:"+port+"/go")
@@ -444,7 +455,8 @@ func TestPhases(t *testing.T) {
 					sum += d
 				}
 			}
-			if r.O.Ph["wait"] == 0 || r.O.Ph["first"] == 0 || i == 0 && r.O.Ph["tls"] == 0 || sum > r.O.RT || r.O.Ph["first"] > r.O.RT {
+			if r.O.Ph["wait"] == 0 || r.O.Ph["first"] == 0 || i == 0 && r.O.Ph["tls"] == 0 || sum > r.O.RT ||
+				r.O.Ph["first"] > r.O.RT {
 				t.Errorf("%s, request %d: %s: phases are missing, or sum up to more than the whole", engine, i, rec)
 			}
 		}
@@ -460,18 +472,22 @@ func TestConnectTo(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) }))
 	defer srv.Close()
 	_, port, _ := net.SplitHostPort(srv.Listener.Addr().String())
-	for _, to := range []string{"x.example:80:127.0.0.1:" + port, "X.example::127.0.0.1:" + port, "::127.0.0.1:" + port, ":80:localhost:" + port} {
+	for _, to := range []string{"x.example:80:127.0.0.1:" + port, "X.example::127.0.0.1:" + port, "::127.0.0.1:" + port,
+		":80:localhost:" + port} {
 		for _, engine := range engines {
-			got, rec := once(t, Options{Engine: engine, ConnectTo: []string{"other.example:::1", to}, Capture: CaptureText}, "http://x.example/")
+			got, rec := once(t, Options{Engine: engine, ConnectTo: []string{"other.example:::1", to}, Capture: CaptureText},
+				"http://x.example/")
 			if !got.OK || !strings.Contains(rec, `"body":"x.example"`) {
 				t.Errorf("%s, %s: %s", to, engine, rec)
 			}
 		}
 	}
-	if d, err := parseDetour("[::1]:80:[2001:db8::1]:8080"); err != nil || d != (detour{"::1", "80", "2001:db8::1", "8080"}) {
+	if d, err := parseDetour("[::1]:80:[2001:db8::1]:8080"); err != nil ||
+		d != (detour{"::1", "80", "2001:db8::1", "8080"}) {
 		t.Errorf("parseDetour of IPv6 = %+v, %v", d, err)
 	}
-	for _, bad := range []string{"", "a", "a:80:b", "a:80:b:80:c", "a:x:b:80", "a:80:b:70000", "[::1:80:b:80", "a:80::", "[a]b:80:c:80"} {
+	for _, bad := range []string{"", "a", "a:80:b", "a:80:b:80:c", "a:x:b:80", "a:80:b:70000", "[::1:80:b:80", "a:80::",
+		"[a]b:80:c:80"} {
 		if _, err := New(Options{ConnectTo: []string{bad}}); err == nil {
 			t.Errorf("--connect-to %q is accepted", bad)
 		}
@@ -482,7 +498,10 @@ func TestConnectTo(t *testing.T) {
 func TestHTTP2(t *testing.T) {
 	ca := newAuthority(t)
 	for want, offer := range map[string]bool{"HTTP/2.0": true, "HTTP/1.1": false} {
-		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }))
+		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
+			r *http.Request) {
+			io.WriteString(w, r.Proto)
+		}))
 		srv.EnableHTTP2 = offer
 		srv.TLS = serverTLS(ca.leaf(t, time.Now().Add(time.Hour)))
 		srv.StartTLS()
@@ -510,7 +529,8 @@ func TestEngineChoice(t *testing.T) {
 	if len(said) != 2 || !strings.Contains(said[0], "user and password") || !strings.Contains(said[1], "an unusual host") {
 		t.Errorf("said %q, want two reasons", said)
 	}
-	for want, opt := range map[string]Options{"fast, std for what": {}, "std": {Engine: EngineStd}, "std, for the proxy": {Proxy: "http://x:1"}, "fast, std for https": {HTTP2: true}} {
+	for want, opt := range map[string]Options{"fast, std for what": {}, "std": {Engine: EngineStd},
+		"std, for the proxy": {Proxy: "http://x:1"}, "fast, std for https": {HTTP2: true}} {
 		if got := newFetcher(t, opt).Plan(); !strings.HasPrefix(got, want) {
 			t.Errorf("Plan() of %+v = %q, want %q", opt, got, want)
 		}

@@ -14,7 +14,8 @@ import (
 // redirects reports whether code sends the client elsewhere.
 func redirects(code int) bool {
 	switch code {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 		return true
 	}
 	return false
@@ -39,7 +40,8 @@ func (r *request) next(code int, location string) (*request, error) {
 		n.odd = r.odd
 	}
 	switch {
-	case code == http.StatusSeeOther && r.method != http.MethodHead, code < http.StatusSeeOther && r.method == http.MethodPost:
+	case code == http.StatusSeeOther && r.method != http.MethodHead, code < http.StatusSeeOther &&
+		r.method == http.MethodPost:
 		n.method, n.body = "", nil
 		n.header = without(n.header, func(name string) bool {
 			return strings.HasPrefix(strings.ToLower(name), "content-") || strings.EqualFold(name, "Transfer-Encoding")
@@ -84,7 +86,8 @@ func (r *request) withCookies(jar http.CookieJar) *request {
 	for _, c := range cookies {
 		pairs = append(pairs, c.String())
 	}
-	n.header = append(without(r.header, func(name string) bool { return strings.EqualFold(name, "Cookie") }), field{"Cookie", strings.Join(pairs, "; ")})
+	n.header = append(without(r.header, func(name string) bool { return strings.EqualFold(name, "Cookie") }),
+		field{"Cookie", strings.Join(pairs, "; ")})
 	return &n
 }
 

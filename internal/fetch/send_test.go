@@ -51,7 +51,8 @@ func TestEnginesSendTheSame(t *testing.T) {
 		{"small hex", "http://ADDR/%c3%bc%2f", "GET /%c3%bc%2f HTTP/1.1"},
 		{"all that a path can hold", "http://ADDR/-._~!$&'()*+,;=:@[]%20", "GET /-._~!$&'()*+,;=:@[]%20 HTTP/1.1"},
 		{"all that a path cannot hold", "http://ADDR/\"<>\\^`{|}", "GET /%22%3C%3E%5C%5E%60%7B%7C%7D HTTP/1.1"},
-		{"query", "http://ADDR/?q=%2F+%zz&a[]=\"ü\"&u=http://x/?y", "GET /?q=%2F+%zz&a[]=%22%C3%BC%22&u=http://x/?y HTTP/1.1"},
+		{"query", "http://ADDR/?q=%2F+%zz&a[]=\"ü\"&u=http://x/?y",
+			"GET /?q=%2F+%zz&a[]=%22%C3%BC%22&u=http://x/?y HTTP/1.1"},
 		{"no UTF-8", "http://ADDR/\xff?\xfe", "GET /%FF?%FE HTTP/1.1"},
 		{"two slashes and dots", "http://ADDR//a/../b/.", "GET //a/../b/. HTTP/1.1"},
 		{"empty query", "http://ADDR/?", "GET /? HTTP/1.1"},
@@ -79,7 +80,8 @@ func TestEnginesSendTheSame(t *testing.T) {
 				t.Errorf("fast sent %q\nstd sent  %q", sent[0], sent[1])
 			}
 			for _, s := range sent {
-				if !strings.Contains(strings.ToLower(s), strings.ToLower(tt.want)) || strings.HasPrefix(tt.want, "GET ") && !strings.HasPrefix(s, tt.want) {
+				if !strings.Contains(strings.ToLower(s), strings.ToLower(tt.want)) || strings.HasPrefix(tt.want, "GET ") &&
+					!strings.HasPrefix(s, tt.want) {
 					t.Errorf("sent %q\nwant %q", s, tt.want)
 				}
 			}
@@ -126,7 +128,8 @@ func TestTasksThatAreRefused(t *testing.T) {
 	} {
 		for _, engine := range engines {
 			got, rec := once(t, Options{Engine: engine}, tt.task)
-			if got.Class != result.ClassBadTask || !strings.Contains(strings.ReplaceAll(rec, `\"`, `"`), tt.says) || strings.Contains(rec, "invalid URL escape") {
+			if got.Class != result.ClassBadTask || !strings.Contains(strings.ReplaceAll(rec, `\"`, `"`), tt.says) ||
+				strings.Contains(rec, "invalid URL escape") {
 				t.Errorf("%s, %s: %s, want bad_task that says %q", tt.task, engine, rec, tt.says)
 			}
 		}

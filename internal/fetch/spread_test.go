@@ -29,11 +29,14 @@ func TestSpread(t *testing.T) {
 		{"in turn", "10.0.0.1 10.1.0.1 10.2.0.1", "10.0.0.1:80 10.1.0.1:80 10.2.0.1:80 10.0.0.1:80", 0},
 		{"one is gone", "10.0.0.1 10.0.0.3", "10.0.0.1:80 10.0.0.1:80 10.0.0.1:80 10.0.0.1:80", 0},
 		{"all are gone", "10.0.0.3 10.1.0.3", "10.0.0.3:80 gone 10.1.0.3:80 gone 10.0.0.3:80 gone 10.1.0.3:80 gone", 0},
-		{"the first family", "2001:db8::1 10.0.0.1", "[2001:db8::1]:80 [2001:db8::1]:80 [2001:db8::1]:80 [2001:db8::1]:80", 0},
+		{"the first family", "2001:db8::1 10.0.0.1", "[2001:db8::1]:80 [2001:db8::1]:80 [2001:db8::1]:80 [2001:db8::1]:80",
+			0},
 		{"the first family is gone", "2001:db8::3 10.0.0.1", "10.0.0.1:80 10.0.0.1:80 10.0.0.1:80 10.0.0.1:80", 0},
-		{"the first family is slow", "2001:db8::2 10.0.0.1 10.1.0.1", "10.0.0.1:80 10.1.0.1:80 10.0.0.1:80 10.1.0.1:80", 4 * fallbackDelay},
+		{"the first family is slow", "2001:db8::2 10.0.0.1 10.1.0.1", "10.0.0.1:80 10.1.0.1:80 10.0.0.1:80 10.1.0.1:80",
+			4 * fallbackDelay},
 		{"both families are gone", "2001:db8::3 10.0.0.3", strings.Repeat("[2001:db8::3]:80 gone ", 4), 0},
-		{"a slow one leaves time", "10.0.0.2 10.0.0.1", "10.0.0.1:80 10.0.0.1:80 10.0.0.1:80 10.0.0.1:80", 2 * 5 * time.Second},
+		{"a slow one leaves time", "10.0.0.2 10.0.0.1", "10.0.0.1:80 10.0.0.1:80 10.0.0.1:80 10.0.0.1:80",
+			2 * 5 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &spreader{
@@ -148,7 +151,8 @@ func TestCookies(t *testing.T) {
 		for with, want := range map[bool]string{true: "[own=x; d=4]", false: "[own=x]"} {
 			h := newFetcher(t, Options{Engine: engine, Redirects: 3, Cookies: with, Capture: CaptureText}).newHandler()
 			for range 2 {
-				if _, rec := one(t, h, `{"url":"`+srv.URL+`/in","header":{"cookie":"own=x"}}`); !strings.Contains(rec, `"body":"`+want+`"`) {
+				if _, rec := one(t, h, `{"url":"`+srv.URL+`/in","header":{"cookie":"own=x"}}`); !strings.Contains(rec,
+					`"body":"`+want+`"`) {
 					t.Errorf("%s, cookies %v: %s, want %s", engine, with, rec, want)
 				}
 			}
@@ -166,7 +170,10 @@ func TestUnixSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Host) }))
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter,
+		r *http.Request) {
+		io.WriteString(w, r.Host)
+	}))
 	srv.Listener = ln
 	srv.Start()
 	defer srv.Close()

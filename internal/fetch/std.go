@@ -223,7 +223,8 @@ const demandsHTTP1 = "HTTP_1_1_REQUIRED"
 // has no types for these errors.
 func unprocessed(err error) bool {
 	text := err.Error()
-	for _, sign := range []string{"graceful shutdown GOAWAY", "received GOAWAY from server", "cannot rewind body", "; REFUSED_STREAM", "; " + demandsHTTP1} {
+	for _, sign := range []string{"graceful shutdown GOAWAY", "received GOAWAY from server", "cannot rewind body",
+		"; REFUSED_STREAM", "; " + demandsHTTP1} {
 		if strings.Contains(text, sign) {
 			return true
 		}

@@ -85,7 +85,8 @@ type list struct {
 }
 
 func (r *Report) lists() []list {
-	return []list{{"lost", r.Lost}, {"resurrected", r.Resurrected}, {"two live leases", r.TwoLeases}, {"unexpected", r.Unexpected},
+	return []list{{"lost", r.Lost}, {"resurrected", r.Resurrected}, {"two live leases", r.TwoLeases},
+		{"unexpected", r.Unexpected},
 		{"changed", r.Changed}, {"number used twice", r.Reused}, {"torn", r.Torn}, {"out of order", r.Order}}
 }
 

@@ -71,7 +71,8 @@ func opens(b []byte) bool {
 // HoldsRecord reports whether a body may be a result record: an object of a type that does not exclude it. An
 // image is no record, whatever its bytes look like.
 func HoldsRecord(body []byte, contentType string) bool {
-	return opens(body) && (contentType == "" || contentType == glassq.TypeOctets || IsJSON(contentType) || isText(contentType))
+	return opens(body) && (contentType == "" || contentType == glassq.TypeOctets || IsJSON(contentType) ||
+		isText(contentType))
 }
 
 // maxDepth is how deep a JSON body may be nested. The decoder takes 10,000, and what the doors and records put

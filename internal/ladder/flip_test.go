@@ -30,7 +30,8 @@ var flipped = strings.Fields("big big reserve ack sleep ids put reserve result b
 // other bytes, and never drops a task without saying so.
 func TestFlipped(t *testing.T) {
 	rng := rand.New(rand.NewPCG(*seed, 9))
-	p := &play{fs: waltest.NewFS(), opt: disk.Options{SegmentSize: 8 << 10, CacheBytes: 1}, from: candsOf(newModel()), cut: candsOf(newModel()),
+	p := &play{fs: waltest.NewFS(), opt: disk.Options{SegmentSize: 8 << 10, CacheBytes: 1}, from: candsOf(newModel()),
+		cut:   candsOf(newModel()),
 		steps: flipped, rng: rng, pre: "f", settle: true}
 	var at time.Time
 	synctest.Test(t, func(t *testing.T) {
@@ -96,7 +97,8 @@ func TestFlipped(t *testing.T) {
 	}
 	wg.Wait()
 	stdout("rung=flips flips=%d of=%d refused=%d reported=%d whole=%d seed=%d failed=%v",
-		refused.Load()+reported.Load()+whole.Load(), len(all), refused.Load(), reported.Load(), whole.Load(), *seed, t.Failed())
+		refused.Load()+reported.Load()+whole.Load(), len(all), refused.Load(), reported.Load(), whole.Load(), *seed,
+		t.Failed())
 	if refused.Load() == 0 || reported.Load() == 0 || whole.Load() == 0 {
 		t.Error("one of the three ends never came: the rung is blind")
 	}
@@ -147,7 +149,8 @@ func openFlipped(ctx context.Context, fs *waltest.FS, p *play) (how string, err 
 					missing++
 				}
 				if len(want) == 0 {
-					return how, fmt.Errorf("Reserve from %s: body %q is none of those to come", q, ls[i].Body[:min(30, len(ls[i].Body))])
+					return how, fmt.Errorf("Reserve from %s: body %q is none of those to come", q,
+						ls[i].Body[:min(30, len(ls[i].Body))])
 				}
 				want = want[1:]
 			}
@@ -162,7 +165,8 @@ func openFlipped(ctx context.Context, fs *waltest.FS, p *play) (how string, err 
 			return how, err
 		}
 		if dead := m.held(q, glassq.Dead) + int64(missing); is[0].Dead != dead {
-			return how, fmt.Errorf("queue %s: %d tasks were not handed out, and %d are dead; want %d", q, missing, is[0].Dead, dead)
+			return how, fmt.Errorf("queue %s: %d tasks were not handed out, and %d are dead; want %d", q, missing, is[0].Dead,
+				dead)
 		}
 	}
 	return how, nil

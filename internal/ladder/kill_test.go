@@ -49,5 +49,6 @@ func TestKill(t *testing.T) {
 			t.Errorf("after %d kills: %v", done, r)
 		}
 	}
-	stdout("rung=kill kills=%d %v seed=%d seconds=%.0f failed=%v", kills, &total, *seed, time.Since(start).Seconds(), t.Failed())
+	stdout("rung=kill kills=%d %v seed=%d seconds=%.0f failed=%v", kills, &total, *seed, time.Since(start).Seconds(),
+		t.Failed())
 }

@@ -108,7 +108,8 @@ func TestMachine(t *testing.T) {
 				lives, steps, crashes, deep = lives+x.lives, steps+x.steps, crashes+x.crashes, deep+x.deep
 			}()
 			opt := options(evenly(10).Draw(rt, "options"))
-			x.p = &play{fs: waltest.NewFS(), opt: opt, from: candsOf(newModel()), cut: candsOf(newModel()), rng: tape{rt}, pre: "a", settle: true}
+			x.p = &play{fs: waltest.NewFS(), opt: opt, from: candsOf(newModel()), cut: candsOf(newModel()), rng: tape{rt},
+				pre: "a", settle: true}
 			x.lives++
 			x.must("the first start", x.p.begin(ctx))
 			rt.Repeat(map[string]func(*rapid.T){
@@ -163,7 +164,8 @@ func (x *machine) crash() {
 		x.lives++
 		x.log = append(x.log, "crash")
 		fs, from := x.disk(&at)
-		x.p = &play{fs: fs, opt: x.p.opt, from: from, cut: at.power, floor: at.floor, rng: tape{x.rt}, pre: at.prefix + "a", settle: true}
+		x.p = &play{fs: fs, opt: x.p.opt, from: from, cut: at.power, floor: at.floor, rng: tape{x.rt}, pre: at.prefix + "a",
+			settle: true}
 		at, again = x.during(func() { x.must("the start after a crash", x.p.begin(x.ctx)) })
 		if again {
 			x.deep++

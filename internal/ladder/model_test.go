@@ -49,7 +49,8 @@ type mrun struct {
 }
 
 func newModel() *model {
-	return &model{next: 1, queues: map[string]mqueue{}, runs: map[string]mrun{}, ids: map[[2]string]int64{}, acked: map[glassq.Token]int64{}}
+	return &model{next: 1, queues: map[string]mqueue{}, runs: map[string]mrun{}, ids: map[[2]string]int64{},
+		acked: map[glassq.Token]int64{}}
 }
 
 func (m *model) clone() *model {
@@ -79,7 +80,8 @@ func (m *model) forget(num uint64) {
 func (m *model) run(name string) mrun {
 	r, ok := m.runs[name]
 	if !ok {
-		r = mrun{created: m.now, put: map[uint32]bool{}, done: map[uint32]bool{}, failed: map[uint32]bool{}, dead: map[uint32]bool{}}
+		r = mrun{created: m.now, put: map[uint32]bool{}, done: map[uint32]bool{}, failed: map[uint32]bool{},
+			dead: map[uint32]bool{}}
 		m.runs[name] = r
 	}
 	return r
@@ -150,7 +152,8 @@ func (m *model) refuses(ts []glassq.Task) glassq.Code {
 	add, size := map[string]int64{}, map[string]int64{}
 	for i := range ts {
 		t := &ts[i]
-		if r, ok := m.runs[t.Run]; t.Dense && ok && r.change.Sealed && r.change.Total > 0 && uint64(t.Position) >= r.change.Total && !r.put[t.Position] {
+		if r, ok := m.runs[t.Run]; t.Dense && ok && r.change.Sealed && r.change.Total > 0 &&
+			uint64(t.Position) >= r.change.Total && !r.put[t.Position] {
 			return glassq.CodeRunConflict
 		}
 		if !m.duplicate(t) {

@@ -338,7 +338,8 @@ func (p *play) mismatch(got string, now int64) error {
 			best = d
 		}
 	}
-	return fmt.Errorf("what is there after the crash is none of the %d states that may be; the nearest differs:\n%s", len(p.from.models), best)
+	return fmt.Errorf("what is there after the crash is none of the %d states that may be; the nearest differs:\n%s",
+		len(p.from.models), best)
 }
 
 // diff lists the lines that only one of the two has.

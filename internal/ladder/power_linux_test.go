@@ -41,7 +41,8 @@ func newVolume(t *testing.T, options string) *volume {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", v.image).CombinedOutput(); err != nil {
+	if out, err := exec.Command("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0",
+		v.image).CombinedOutput(); err != nil {
 		t.Fatalf("mkfs.ext4: %v\n%s", err, out)
 	}
 	if err := v.mount(); err != nil {
@@ -176,6 +177,7 @@ func TestPower(t *testing.T) {
 		})
 	}
 	if done > 0 {
-		stdout("rung=power cuts=%d control_faults=%d %v seed=%d seconds=%.0f failed=%v", done, control, &total, *seed, time.Since(start).Seconds(), t.Failed())
+		stdout("rung=power cuts=%d control_faults=%d %v seed=%d seconds=%.0f failed=%v", done, control, &total, *seed,
+			time.Since(start).Seconds(), t.Failed())
 	}
 }

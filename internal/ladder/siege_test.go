@@ -32,7 +32,8 @@ func build(t *testing.T) string {
 	if runtime.GOOS == "windows" {
 		path += ".exe"
 	}
-	if out, err := exec.Command("go", "build", "-o", path, "github.com/glassq/glassq/cmd/glassq").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", path,
+		"github.com/glassq/glassq/cmd/glassq").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return path
@@ -238,7 +239,8 @@ func (s *siege) write(ctx context.Context, rng *rand.Rand, mostOpen int64) {
 func (s *siege) work(ctx context.Context, rng *rand.Rand, queue string) {
 	for ctx.Err() == nil {
 		began := s.now()
-		leases, err := s.c.Reserve(context.WithoutCancel(ctx), glassq.Reserve{Queue: queue, Max: 1 + rng.IntN(20), Lease: s.lease, Wait: 100 * time.Millisecond})
+		leases, err := s.c.Reserve(context.WithoutCancel(ctx),
+			glassq.Reserve{Queue: queue, Max: 1 + rng.IntN(20), Lease: s.lease, Wait: 100 * time.Millisecond})
 		ended := s.now()
 		if err != nil {
 			s.note(history.Op{Kind: history.Blind, Start: began, End: ended, Outcome: history.Unknown})
@@ -339,7 +341,8 @@ func (s *siege) drain() error {
 			}
 			info := &qs[0]
 			left += info.Delayed + info.Ready + info.Leased
-			if b := info.Books; b.Pending() != info.Pending || info.Pending != uint64(info.Delayed+info.Ready+info.Leased) || b.Dead.Sum() > 0 {
+			if b := info.Books; b.Pending() != info.Pending || info.Pending != uint64(info.Delayed+info.Ready+info.Leased) ||
+				b.Dead.Sum() > 0 {
 				return fmt.Errorf("queue %s: the books do not balance: %+v", q, info)
 			}
 		}
@@ -418,7 +421,8 @@ func (s *sums) add(r *history.Report) {
 }
 
 func (s *sums) String() string {
-	return fmt.Sprintf("puts=%d hand_outs=%d acks=%d duplicates=%d unknown=%d faults=%d", s.puts, s.leases, s.acks, s.duplicates, s.unknown, s.faults)
+	return fmt.Sprintf("puts=%d hand_outs=%d acks=%d duplicates=%d unknown=%d faults=%d", s.puts, s.leases, s.acks,
+		s.duplicates, s.unknown, s.faults)
 }
 
 // stdout prints a line that the reliability command collects.

@@ -42,7 +42,8 @@ const (
 // duties are those of the steps that are not lazy.
 var duties = map[string]duty{
 	"put": durable, "big": durable, "dup": durable, "ids": durable, "one": durable, "delay": durable,
-	"ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable, "unpause": durable, "purge": durable,
+	"ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable,
+	"unpause": durable, "purge": durable,
 	"bury": durable, "redrive": durable, "seal": durable, "cancel": durable, "drop": durable, "restart": durable,
 	"take": written, "sleep": written, "expire": written, "hour": written,
 }
@@ -288,7 +289,8 @@ func (d *driver) put(ctx context.Context, ts ...glassq.Task) error {
 	}
 	for i := range ts {
 		if want := d.m.put(ts[i]); got[i] != want {
-			return fmt.Errorf("Put of %q (id %q, run %q) = %+v; want %+v", ts[i].Body[:min(20, len(ts[i].Body))], ts[i].TaskID(), ts[i].Run, got[i], want)
+			return fmt.Errorf("Put of %q (id %q, run %q) = %+v; want %+v", ts[i].Body[:min(20, len(ts[i].Body))],
+				ts[i].TaskID(), ts[i].Run, got[i], want)
 		}
 	}
 	return nil
@@ -313,7 +315,8 @@ func (d *driver) handed(queue string, most int, length time.Duration, take bool,
 		l, t := &got[i], d.m.find(want[i])
 		switch {
 		case !bytes.Equal(l.Body, t.Body):
-			return fmt.Errorf("Reserve from %s: hand-out %d is %q; want %q, task %d", queue, i, l.Body[:min(20, len(l.Body))], t.Body[:min(20, len(t.Body))], t.num)
+			return fmt.Errorf("Reserve from %s: hand-out %d is %q; want %q, task %d", queue, i, l.Body[:min(20, len(l.Body))],
+				t.Body[:min(20, len(t.Body))], t.num)
 		case l.Attempt != t.attempt+1:
 			return fmt.Errorf("Reserve from %s: attempt %d of task %d; want %d", queue, l.Attempt, t.num, t.attempt+1)
 		case !sameOptions(&l.Task, &t.Task):
@@ -322,7 +325,8 @@ func (d *driver) handed(queue string, most int, length time.Duration, take bool,
 			d.m.done(*t, glassq.OK, false)
 			continue
 		case l.Number <= max(d.m.high, d.floor):
-			return fmt.Errorf("Reserve from %s: lease number %d; %d was handed out before", queue, l.Number, max(d.m.high, d.floor))
+			return fmt.Errorf("Reserve from %s: lease number %d; %d was handed out before", queue, l.Number,
+				max(d.m.high, d.floor))
 		}
 		granted := cmp.Or(length, t.Lease, glassq.DefaultLease)
 		if l.Length != granted {
@@ -335,8 +339,10 @@ func (d *driver) handed(queue string, most int, length time.Duration, take bool,
 
 // sameOptions compares what a hand-out carries beside body and id with what was put.
 func sameOptions(got, put *glassq.Task) bool {
-	return got.Type == put.Type && got.Key == put.Key && got.Flags == put.Flags && got.Run == put.Run && got.Position == put.Position &&
-		got.Dense == put.Dense && got.Of == put.Of && got.ResultQueue == put.ResultQueue && got.Priority.Level() == put.Priority.Level() &&
+	return got.Type == put.Type && got.Key == put.Key && got.Flags == put.Flags && got.Run == put.Run &&
+		got.Position == put.Position &&
+		got.Dense == put.Dense && got.Of == put.Of && got.ResultQueue == put.ResultQueue &&
+		got.Priority.Level() == put.Priority.Level() &&
 		maps.Equal(got.Headers, put.Headers) && bytes.Equal(got.Extra, put.Extra)
 }
 
@@ -371,7 +377,8 @@ func (d *driver) look(ctx context.Context, queue string) error {
 		t := d.m.find(want[0])
 		if !bytes.Equal(got[0].Body, t.Body) || got[0].Number != 0 || got[0].Attempt != t.attempt {
 			return fmt.Errorf("Look at %s shows %q, number %d, attempt %d; want %q, no number, attempt %d",
-				queue, got[0].Body[:min(20, len(got[0].Body))], got[0].Number, got[0].Attempt, t.Body[:min(20, len(t.Body))], t.attempt)
+				queue, got[0].Body[:min(20, len(got[0].Body))], got[0].Number, got[0].Attempt, t.Body[:min(20,
+					len(t.Body))], t.attempt)
 		}
 	}
 	return nil

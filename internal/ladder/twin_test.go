@@ -37,12 +37,13 @@ var ways = []way{
 		}
 		return w.restart(nil)
 	}},
-	{name: "with restarts in small segments", opt: disk.Options{SegmentSize: 8 << 10}, before: func(w *twin, rng *rand.Rand) error {
-		if rng.IntN(3) > 0 {
-			return nil
-		}
-		return w.restart(nil)
-	}},
+	{name: "with restarts in small segments", opt: disk.Options{SegmentSize: 8 << 10},
+		before: func(w *twin, rng *rand.Rand) error {
+			if rng.IntN(3) > 0 {
+				return nil
+			}
+			return w.restart(nil)
+		}},
 	{name: "killed", opt: disk.Options{SegmentSize: 12 << 10}, before: func(w *twin, rng *rand.Rand) error {
 		if rng.IntN(3) > 0 {
 			return nil
@@ -62,23 +63,24 @@ var ways = []way{
 			return w.fs.SyncDir()
 		})
 	}},
-	{name: "from the older checkpoint", opt: disk.Options{SegmentSize: 8 << 10}, before: func(w *twin, rng *rand.Rand) error {
-		if rng.IntN(4) > 0 {
-			return nil
-		}
-		// A store that is closed writes a checkpoint, so the older one of the two is then recent too: only of
-		// one that is killed does the older need the segments that the newer one has no use for.
-		end := w.restart
-		if rng.IntN(3) > 0 {
-			end = w.kill
-		}
-		return end(func(points []string) error {
-			if len(points) == 2 && !w.fs.Flip(points[1], 70, 1) {
-				return fmt.Errorf("%s is too short to be damaged", points[1])
+	{name: "from the older checkpoint", opt: disk.Options{SegmentSize: 8 << 10},
+		before: func(w *twin, rng *rand.Rand) error {
+			if rng.IntN(4) > 0 {
+				return nil
 			}
-			return nil
-		})
-	}},
+			// A store that is closed writes a checkpoint, so the older one of the two is then recent too: only of
+			// one that is killed does the older need the segments that the newer one has no use for.
+			end := w.restart
+			if rng.IntN(3) > 0 {
+				end = w.kill
+			}
+			return end(func(points []string) error {
+				if len(points) == 2 && !w.fs.Flip(points[1], 70, 1) {
+					return fmt.Errorf("%s is too short to be damaged", points[1])
+				}
+				return nil
+			})
+		}},
 }
 
 // A twin is a store that lives in one of the ways, and notes all that it answers.
@@ -198,7 +200,8 @@ func (w *twin) Reserve(ctx context.Context, r glassq.Reserve) (out []glassq.Leas
 	}
 	for i := range out {
 		l := &out[i]
-		w.note("leased", l.TaskID(), l.Attempt, l.Length, l.Age, l.Deadline.UnixMilli(), l.Run, l.Of, string(l.Body[:min(20, len(l.Body))]), l.Headers)
+		w.note("leased", l.TaskID(), l.Attempt, l.Length, l.Age, l.Deadline.UnixMilli(), l.Run, l.Of,
+			string(l.Body[:min(20, len(l.Body))]), l.Headers)
 	}
 	w.note("Reserve", len(out), err)
 	return out, err
@@ -274,7 +277,8 @@ func TestWays(t *testing.T) {
 	start := time.Now()
 	lives, taken := 0, 0
 	defer func() {
-		stdout("rung=ways ways=%d lives=%d steps=%d seconds=%.0f failed=%v", len(ways), lives, taken, time.Since(start).Seconds(), t.Failed())
+		stdout("rung=ways ways=%d lives=%d steps=%d seconds=%.0f failed=%v", len(ways), lives, taken,
+			time.Since(start).Seconds(), t.Failed())
 	}()
 	rapid.Check(t, func(rt *rapid.T) {
 		n := 1 + evenly(50).Draw(rt, "length")

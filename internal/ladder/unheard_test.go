@@ -37,7 +37,8 @@ func TestUnheard(t *testing.T) {
 	// After the restart.
 	s.note(history.Op{Kind: history.Lease, Task: "again", Number: 8, Start: 30, End: 31, Until: 1000},
 		history.Op{Kind: history.Ack, Task: "again", Number: 8, Start: 32, End: 33})
-	if r := history.Check(s.ops, history.Options{Drained: true}); len(r.Lost) != 1 || r.Lost[0] != "before" || r.Faults() != 1 {
+	if r := history.Check(s.ops, history.Options{Drained: true}); len(r.Lost) != 1 || r.Lost[0] != "before" ||
+		r.Faults() != 1 {
 		t.Errorf("%v; want one fault, the loss of the put that was answered before", r)
 	}
 	if s.ops[1].Outcome != history.Unknown || s.ops[3].Kind != history.Blind || s.ops[0].Outcome != history.OK {

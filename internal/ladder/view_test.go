@@ -84,7 +84,8 @@ func observe(ctx context.Context, s glassq.Store, now int64) (string, error) {
 		if !r.Ended.IsZero() {
 			ended = r.Ended.UnixMilli()
 		}
-		v.run(r.Name, glassq.RunChange{Source: r.Source, Queue: r.Queue, Results: r.Results, Sealed: r.Sealed, Total: r.Total},
+		v.run(r.Name, glassq.RunChange{Source: r.Source, Queue: r.Queue, Results: r.Results, Sealed: r.Sealed,
+			Total: r.Total},
 			r.Books, r.Waiting, r.Created.UnixMilli(), ended)
 		for _, set := range allSets {
 			ivs, err := s.RunIDs(ctx, r.Name, set, 0, 10_000)

@@ -9,7 +9,8 @@ import (
 // Document makes the summary of a report.
 func (r *Report) Document(now time.Time) *report.Document {
 	d := &report.Document{
-		Version: report.DocumentVersion, Run: r.Run.Name, Queue: r.Queue, Made: now.UTC().Truncate(time.Second), Took: r.Took.Seconds(),
+		Version: report.DocumentVersion, Run: r.Run.Name, Queue: r.Queue, Made: now.UTC().Truncate(time.Second),
+		Took:  r.Took.Seconds(),
 		Total: r.Run.Total, Complete: r.Run.Complete, Pending: r.Run.Pending, Balanced: r.Balanced(),
 		Before: r.Before, Missing: r.Missing, Duplicates: r.Duplicates,
 		Errors: r.Errors, Groups: []report.Grouping{}, Slowest: []report.Slow{},

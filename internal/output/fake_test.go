@@ -148,7 +148,8 @@ func (q *fakeQueue) Run(ctx context.Context, name string) (glassq.Run, error) {
 	return r, nil
 }
 
-func (q *fakeQueue) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (r glassq.Run, err error) {
+func (q *fakeQueue) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (r glassq.Run,
+	err error) {
 	q.mu.Lock()
 	q.calls++
 	q.mu.Unlock()
@@ -163,7 +164,8 @@ func (q *fakeQueue) AwaitRun(ctx context.Context, name string, phase glassq.Phas
 	return r, err
 }
 
-func (q *fakeQueue) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, max int) ([]glassq.Interval, error) {
+func (q *fakeQueue) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32,
+	max int) ([]glassq.Interval, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var page []glassq.Interval

@@ -35,13 +35,15 @@ func TestCSV(t *testing.T) {
 		{"failed", `{"i":"x","o":{"ok":0,"err":"timeout","msg":"say \"no\", please"}}`, plainColumns,
 			`r1/7,r1,0,,,,timeout,"say ""no"", please",,,,2,x,`},
 		{"line ends", `{"i":"a\nb\r\nc","o":{"ok":1}}`, plainColumns, `r1/7,r1,1,,,,,,,,,2,"a b  c",`},
-		{"object", `{"i":{"url":"http://h/","n":1},"o":{"ok":1}}`, plainColumns, `r1/7,r1,1,,,,,,,,,2,"{""url"":""http://h/"",""n"":1}",`},
+		{"object", `{"i":{"url":"http://h/","n":1},"o":{"ok":1}}`, plainColumns,
+			`r1/7,r1,1,,,,,,,,,2,"{""url"":""http://h/"",""n"":1}",`},
 		{"no record", `plain, text`, plainColumns, `r1/7,r1,1,,,,,,,,,2,"plain, text",`},
 		{"nothing", ``, plainColumns, `r1/7,r1,1,,,,,,,,,2,,`},
 		{"of an earlier version", `{"i":"x","o":{"ok":1}}`, &columns{}, `r1/7,r1,1,,,,,,,,,2,x`},
 		{"further members", `{"i":"x","o":{"sha256":"ab","ok":1,"ph":{"dns":0.1},"a,b":[1,"z"]}}`, further,
 			`r1/7,r1,1,,,,,,,,,2,x,ab,"{""dns"":0.1}","[1,""z""]",`},
-		{"one without a column", `{"i":"x","o":{"ok":1,"tries":2,"url":"http://h/"}}`, further, `r1/7,r1,1,,,,,,,,,2,x,,,,"{""tries"":2,""url"":""http://h/""}"`},
+		{"one without a column", `{"i":"x","o":{"ok":1,"tries":2,"url":"http://h/"}}`, further,
+			`r1/7,r1,1,,,,,,,,,2,x,,,,"{""tries"":2,""url"":""http://h/""}"`},
 		{"none has a column", `{"i":"x","o":{"ok":1,"tries":2}}`, plainColumns, `r1/7,r1,1,,,,,,,,,2,x,"{""tries"":2}"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -77,7 +79,8 @@ func TestCSV(t *testing.T) {
 
 // The first results say which columns there are, and a file that is continued keeps them.
 func TestColumns(t *testing.T) {
-	results := []glassq.Lease{*leaseOf(0, `{"i":"x","o":{"ok":1,"sha256":"ab","id":1}}`), *leaseOf(1, "text"), *leaseOf(2, `{"o":{"tries":2,"sha256":"cd"}}`)}
+	results := []glassq.Lease{*leaseOf(0, `{"i":"x","o":{"ok":1,"sha256":"ab","id":1}}`), *leaseOf(1, "text"),
+		*leaseOf(2, `{"o":{"tries":2,"sha256":"cd"}}`)}
 	const fixed = "id,run,ok,rt,lag,code,err,msg,bytes,t,worker,attempt,input"
 	for _, tt := range []struct {
 		name   string
@@ -90,21 +93,25 @@ func TestColumns(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		var file bytes.Buffer
-		for n, body := range []string{`{"i":"x","o":{"ok":1,"sha256":"ab"}}`, `{"i":"y","o":{"ok":1,"tries":2,"sha256":"cd"}}`} {
+		for n, body := range []string{`{"i":"x","o":{"ok":1,"sha256":"ab"}}`,
+			`{"i":"y","o":{"ok":1,"tries":2,"sha256":"cd"}}`} {
 			q := newFake()
-			q.run = &glassq.Run{Name: "r1", Results: "results.r1", Sealed: true, Total: uint64(n + 1), Books: glassq.Books{Put: uint64(n + 1), OK: uint64(n + 1)}}
+			q.run = &glassq.Run{Name: "r1", Results: "results.r1", Sealed: true, Total: uint64(n + 1),
+				Books: glassq.Books{Put: uint64(n + 1), OK: uint64(n + 1)}}
 			q.done = []glassq.Interval{{First: 0, Last: uint32(n)}}
 			q.add(uint32(n), body)
 			seen, _, err := LoadSeen(bytes.NewReader(file.Bytes()), LoadOptions{Run: "r1", Format: CSV})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if rep, err := Run(t.Context(), q, Options{Run: "r1", W: &file, Format: CSV, Seen: seen}); err != nil || !rep.Balanced() {
+			if rep, err := Run(t.Context(), q, Options{Run: "r1", W: &file, Format: CSV, Seen: seen}); err != nil ||
+				!rep.Balanced() {
 				t.Fatalf("Run = %+v, %v", rep, err)
 			}
 		}
 		lines := strings.Split(file.String(), "\n")
-		if len(lines) != 4 || lines[0] != fixed+",sha256,more" || !strings.HasSuffix(lines[1], ",x,ab,") || !strings.HasSuffix(lines[2], `,y,cd,"{""tries"":2}"`) {
+		if len(lines) != 4 || lines[0] != fixed+",sha256,more" || !strings.HasSuffix(lines[1], ",x,ab,") ||
+			!strings.HasSuffix(lines[2], `,y,cd,"{""tries"":2}"`) {
 			t.Errorf("the file is %q", lines)
 		}
 	})
@@ -112,13 +119,15 @@ func TestColumns(t *testing.T) {
 
 // Results that are no JSON are kept, counted as ok, and told.
 func TestResultsThatAreNoJSON(t *testing.T) {
-	bodies := []string{"plain", "", "\xff\xfe", "[1,2]", `{"o":`, `"text"`, `{"o":{"ok":0}}`, "two\nlines", strings.Repeat("[", 20000)}
+	bodies := []string{"plain", "", "\xff\xfe", "[1,2]", `{"o":`, `"text"`, `{"o":{"ok":0}}`, "two\nlines",
+		strings.Repeat("[", 20000)}
 	for _, format := range []Format{NDJSON, CSV, Text, None} {
 		t.Run(string(format), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				q := newFake()
 				n := uint64(len(bodies))
-				q.run = &glassq.Run{Name: "r1", Results: "results.r1", Sealed: true, Total: n, Books: glassq.Books{Put: n, OK: n - 1, Failed: 1}}
+				q.run = &glassq.Run{Name: "r1", Results: "results.r1", Sealed: true, Total: n,
+					Books: glassq.Books{Put: n, OK: n - 1, Failed: 1}}
 				q.done = []glassq.Interval{{First: 0, Last: uint32(n) - 1}}
 				for i, body := range bodies {
 					q.add(uint32(i), body)
@@ -152,18 +161,21 @@ func TestResultsThatAreNoJSON(t *testing.T) {
 func TestIDLists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFake()
-		q.run = &glassq.Run{Name: "r1", Results: "results.r1", Sealed: true, Total: 6, Books: glassq.Books{Put: 6, OK: 4, Failed: 2}}
+		q.run = &glassq.Run{Name: "r1", Results: "results.r1", Sealed: true, Total: 6,
+			Books: glassq.Books{Put: 6, OK: 4, Failed: 2}}
 		q.done = []glassq.Interval{{First: 0, Last: 5}}
 		for _, n := range []uint32{0, 1, 3, 1, 1} {
 			q.add(n, `{"o":{"ok":`+string('0'+rune(n%2))+`}}`)
 		}
 		var out, missing, failed, duplicate bytes.Buffer
-		rep, err := Run(t.Context(), q, Options{Run: "r1", W: &out, Missing: &missing, Failed: &failed, Duplicate: &duplicate})
+		rep, err := Run(t.Context(), q, Options{Run: "r1", W: &out, Missing: &missing, Failed: &failed,
+			Duplicate: &duplicate})
 		if err != nil || rep.Missing != 3 {
 			t.Fatalf("Run = %+v, %v; want 3 missing", rep, err)
 		}
 		for _, l := range []struct{ name, got, want string }{
-			{"missing", missing.String(), "r1/2\nr1/4\nr1/5\n"}, {"failed", failed.String(), "r1/0\n"}, {"duplicate", duplicate.String(), "r1/1\n"},
+			{"missing", missing.String(), "r1/2\nr1/4\nr1/5\n"}, {"failed", failed.String(), "r1/0\n"}, {"duplicate",
+				duplicate.String(), "r1/1\n"},
 		} {
 			if l.got != l.want {
 				t.Errorf("%s = %q, want %q", l.name, l.got, l.want)

@@ -51,11 +51,13 @@ func lineOf(l *glassq.Lease) []byte {
 }
 
 func FuzzLine(f *testing.F) {
-	for _, s := range []string{`{"o":{"ok":1}}`, `{}`, `[1]`, "\xff", `{"id":1,"o":{},"o":{"a":1}}`, `{"a":-0.1e+5,"b":"\u00e9\\"}`} {
+	for _, s := range []string{`{"o":{"ok":1}}`, `{}`, `[1]`, "\xff", `{"id":1,"o":{},"o":{"a":1}}`,
+		`{"a":-0.1e+5,"b":"\u00e9\\"}`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		if ok := new(object).scan(bytes.TrimSpace([]byte(body))); ok != (json.Valid([]byte(body)) && strings.Trim(body, " \t\r\n")[0] == '{') {
+		if ok := new(object).scan(bytes.TrimSpace([]byte(body))); ok != (json.Valid([]byte(body)) &&
+			strings.Trim(body, " \t\r\n")[0] == '{') {
 			if ok || !strings.ContainsAny(body, "\v\f\u0085\u00a0") {
 				t.Fatalf("scan(%q) = %v, json.Valid is %v", body, ok, json.Valid([]byte(body)))
 			}
@@ -64,7 +66,8 @@ func FuzzLine(f *testing.F) {
 		var r record
 		var want result.Record
 		r.read(&l, new(object), time.Time{})
-		if result.Parse(r.body, &want); r.out != want && result.OutcomeOf(l.Body, l.Type) == result.OutcomeOf(r.body, l.Type) {
+		if result.Parse(r.body, &want); r.out != want &&
+			result.OutcomeOf(l.Body, l.Type) == result.OutcomeOf(r.body, l.Type) {
 			t.Fatalf("verdict of %q is %+v, and that of the books %+v", body, r.out, want)
 		}
 		line := lineOf(&l)
@@ -143,7 +146,8 @@ func BenchmarkWriteBatch(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for i := range leases {
-			leases[i] = glassq.Lease{Task: glassq.Task{Queue: "results", ID: "", Run: "r1", Position: n, Dense: true, Of: 1, Body: benchBody}}
+			leases[i] = glassq.Lease{Task: glassq.Task{Queue: "results", ID: "", Run: "r1", Position: n, Dense: true, Of: 1,
+				Body: benchBody}}
 			n++
 		}
 		if err := w.write(leases); err != nil {

@@ -36,7 +36,8 @@ func LoadSeen(r io.Reader, opt LoadOptions) (seen *Seen, valid int64, err error)
 	case CSV:
 		f.parse = f.csv
 	default:
-		return nil, 0, glassq.Errorf(glassq.CodeBadRequest, "a file of format %s cannot be continued; ndjson and csv can", opt.Format)
+		return nil, 0, glassq.Errorf(glassq.CodeBadRequest, "a file of format %s cannot be continued; ndjson and csv can",
+			opt.Format)
 	}
 	if f.seen.tally, err = newTally(time.Time{}, opt.By); err != nil {
 		return nil, 0, err

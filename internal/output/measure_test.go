@@ -38,7 +38,8 @@ func TestSeriesCoarsens(t *testing.T) {
 		if at := out.Start; at > from || at+out.Width <= from {
 			t.Errorf("every %v: begins at %v with width %v, first result %v", every, at, out.Width, from)
 		}
-		if end, to := out.Start+out.Width*float64(len(out.Points)), float64(last.UnixMilli())/1000; end < to || end > to+2*out.Width {
+		if end, to := out.Start+out.Width*float64(len(out.Points)), float64(last.UnixMilli())/1000; end < to ||
+			end > to+2*out.Width {
 			t.Errorf("every %v: ends at %v, last result %v", every, end, to)
 		}
 	}
@@ -58,7 +59,8 @@ func TestGroupsAreBounded(t *testing.T) {
 		sum += group.Count
 	}
 	if len(s.Groups) != maxGroups+1 || s.Groups[0].Key != otherKey || sum != 3*maxGroups {
-		t.Errorf("%d groups, largest %q, %d results; want %d, %q, %d", len(s.Groups), s.Groups[0].Key, sum, maxGroups+1, otherKey, 3*maxGroups)
+		t.Errorf("%d groups, largest %q, %d results; want %d, %q, %d", len(s.Groups), s.Groups[0].Key, sum, maxGroups+1,
+			otherKey, 3*maxGroups)
 	}
 	if list := c.list(); len(list) != maxClasses+1 || list[0].Class != otherKey {
 		t.Errorf("%d classes, first %q; want %d and %q", len(list), list[0].Class, maxClasses+1, otherKey)
@@ -107,7 +109,8 @@ func sampleDocument(t *testing.T, n int) *report.Document {
 	tal.ask(start.Add(time.Second), 500)
 	failed := uint64((n + 9) / 10)
 	rep := Report{Queue: "results.r1", Took: time.Minute, Errors: tal.all.classes.list(), tally: tal,
-		Run: glassq.Run{Name: "r1", Complete: true, Total: uint64(n), Sealed: true, Books: glassq.Books{Put: uint64(n), OK: uint64(n) - failed, Failed: failed}}}
+		Run: glassq.Run{Name: "r1", Complete: true, Total: uint64(n), Sealed: true,
+			Books: glassq.Books{Put: uint64(n), OK: uint64(n) - failed, Failed: failed}}}
 	return rep.Document(start.Add(2 * time.Minute))
 }
 
@@ -117,7 +120,8 @@ func TestDocument(t *testing.T) {
 	for _, p := range d.Series.Points {
 		done, due = done+p.Done, due+p.Due
 	}
-	if d.Results != 6000 || d.OK != 5400 || d.Failed != 600 || done != 6000 || due != 6000 || d.Service.Count != 6000 || d.Due.Count != 6000 {
+	if d.Results != 6000 || d.OK != 5400 || d.Failed != 600 || done != 6000 || due != 6000 || d.Service.Count != 6000 ||
+		d.Due.Count != 6000 {
 		t.Errorf("%d results, %d ok, %d failed, %d done and %d due in the series, %d and %d times; want 6000, 5400, 600 and 6000 each",
 			d.Results, d.OK, d.Failed, done, due, d.Service.Count, d.Due.Count)
 	}
@@ -128,7 +132,8 @@ func TestDocument(t *testing.T) {
 		t.Errorf("groups = %v; want three hosts of 2000 and the hostile one", d.Groups)
 	}
 	if d.Slowest[0].Input != hostile || d.Service.Max != 3 || d.Rate.Asked != 500 || !d.Complete || !d.Balanced {
-		t.Errorf("slowest %q, longest %v s, asked %v, complete %v, balanced %v", d.Slowest[0].Input, d.Service.Max, d.Rate.Asked, d.Complete, d.Balanced)
+		t.Errorf("slowest %q, longest %v s, asked %v, complete %v, balanced %v", d.Slowest[0].Input, d.Service.Max,
+			d.Rate.Asked, d.Complete, d.Balanced)
 	}
 }
 
@@ -138,7 +143,8 @@ func TestTimesAreOfAnswers(t *testing.T) {
 		`"ok":1,"rt":0.01,"code":200`: true, `"ok":1,"rt":0.01`: true, `"ok":0,"rt":0.01,"code":500,"err":"status"`: true,
 		`"ok":0,"rt":0.01,"err":"exit"`: true, `"ok":0,"rt":0.01`: true, `"ok":0,"rt":0.01,"err":"timeout"`: true,
 		`"ok":0,"rt":0.01,"err":"connect_timeout"`: true, `"ok":0,"rt":0.01,"code":200,"err":"protocol"`: true,
-		`"ok":0,"rt":0.01,"err":"refused"`: false, `"ok":0,"rt":0.01,"err":"bad_task"`: false, `"ok":0,"rt":0.01,"err":"eof"`: false,
+		`"ok":0,"rt":0.01,"err":"refused"`: false, `"ok":0,"rt":0.01,"err":"bad_task"`: false,
+		`"ok":0,"rt":0.01,"err":"eof"`: false,
 	} {
 		y, err := newTally(time.Now(), nil)
 		if err != nil {

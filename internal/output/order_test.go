@@ -14,7 +14,8 @@ import (
 )
 
 // takeOrder takes a run in order while do changes the queue, and returns the positions as they were written.
-func takeOrder(t *testing.T, q *fakeQueue, ctx context.Context, opt Options, do func()) (rep Report, got string, said []string, err error) {
+func takeOrder(t *testing.T, q *fakeQueue, ctx context.Context, opt Options, do func()) (rep Report, got string,
+	said []string, err error) {
 	t.Helper()
 	var out bytes.Buffer
 	opt.Run, opt.W, opt.KeepOrder = "r1", &out, true
@@ -106,7 +107,8 @@ func TestKeepOrder(t *testing.T) {
 				}
 				rep, got, said, err := takeOrder(t, q, t.Context(), Options{Seen: seen}, func() { tt.do(q) })
 				if err != nil || got != tt.want || len(q.leased)+len(q.ready) != 0 || rep.Duplicates != tt.dups {
-					t.Errorf("written %s, %d duplicates, %d left, %v, said %q; want %s, %d", got, rep.Duplicates, len(q.leased)+len(q.ready), err, said, tt.want, tt.dups)
+					t.Errorf("written %s, %d duplicates, %d left, %v, said %q; want %s, %d", got, rep.Duplicates,
+						len(q.leased)+len(q.ready), err, said, tt.want, tt.dups)
 				}
 			})
 		})
@@ -127,7 +129,8 @@ func TestKeepOrderInterrupted(t *testing.T) {
 			cancel()
 		})
 		if !errors.Is(err, context.Canceled) || got != "0" || len(q.leased) != 0 || len(q.ready) != 2 || q.extends < 2*17 {
-			t.Errorf("written %s, %d leased, %d ready, %d extends, %v; want 0 written, two back, extended every third of 10 s", got, len(q.leased), len(q.ready), q.extends, err)
+			t.Errorf("written %s, %d leased, %d ready, %d extends, %v; want 0 written, two back, extended every third of 10 s",
+				got, len(q.leased), len(q.ready), q.extends, err)
 		}
 	})
 }
@@ -161,7 +164,8 @@ func TestKeepOrderWindow(t *testing.T) {
 		if falls != 1 || list[zero] != "0" || zero < window/2 {
 			t.Errorf("the order falls %d times, at %s; want once, at 0", falls, list[zero])
 		}
-		if len(said) != 2 || !strings.Contains(said[0], "r1/0 is not here yet") || !strings.Contains(said[1], "1 results came too late") {
+		if len(said) != 2 || !strings.Contains(said[0], "r1/0 is not here yet") ||
+			!strings.Contains(said[1], "1 results came too late") {
 			t.Errorf("said %q", said)
 		}
 	})

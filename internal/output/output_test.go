@@ -119,7 +119,8 @@ func TestWriteErrorAcksOnlyWhatIsWritten(t *testing.T) {
 			t.Errorf("Run = %+v, %v, %d acked; want 30 written and acked, 70 missing, %v", rep, err, len(q.acked), errFull)
 		}
 		if len(q.leased) != 0 || len(q.ready) != 70 {
-			t.Errorf("%d leased, %d ready; want 0 and 70: whoever comes next need not wait for leases to end", len(q.leased), len(q.ready))
+			t.Errorf("%d leased, %d ready; want 0 and 70: whoever comes next need not wait for leases to end", len(q.leased),
+				len(q.ready))
 		}
 		seen, valid, err := LoadSeen(bytes.NewReader(w.Bytes()), LoadOptions{Run: "r1"})
 		if err != nil || seen.Count("r1") < 30 || valid > int64(w.Len()) {
@@ -171,7 +172,8 @@ func TestContinuedFile(t *testing.T) {
 			t.Fatalf("LoadSeen = %d seen, %d, %v; want 2, 50", seen.Count("r1"), valid, err)
 		}
 		var last Summary
-		rep, err := Run(t.Context(), q, Options{Run: "r1", W: new(bytes.Buffer), Seen: seen, Progress: func(s Summary) { last = s }})
+		rep, err := Run(t.Context(), q, Options{Run: "r1", W: new(bytes.Buffer), Seen: seen,
+			Progress: func(s Summary) { last = s }})
 		if want := "1 results  ok 1  failed 0  duplicate 1"; last.Line() != want {
 			t.Errorf("last summary = %q, want %q", last.Line(), want)
 		}

@@ -110,13 +110,15 @@ func (s *series) snapshot() report.Series {
 	for c.width < time.Second && time.Duration(len(c.points))*c.width >= 30*time.Second {
 		c.widen()
 	}
-	out := report.Series{Start: float64(c.first) * c.width.Seconds(), Width: c.width.Seconds(), Points: make([]report.Point, len(c.points))}
+	out := report.Series{Start: float64(c.first) * c.width.Seconds(), Width: c.width.Seconds(),
+		Points: make([]report.Point, len(c.points))}
 	for i := range c.points {
 		p := &c.points[i]
 		out.Points[i] = report.Point{Done: p.done, Failed: p.failed, Due: p.due}
 		if p.rt != nil {
 			at := p.rt.At(50, 99)
-			out.Points[i].P50, out.Points[i].P99, out.Points[i].Max = report.Seconds(at[0]), report.Seconds(at[1]), report.Seconds(p.rt.Max())
+			point := &out.Points[i]
+			point.P50, point.P99, point.Max = report.Seconds(at[0]), report.Seconds(at[1]), report.Seconds(p.rt.Max())
 		}
 		if p.whole != nil {
 			out.Points[i].DueP99 = report.Seconds(p.whole.ValueAtPercentile(99))

@@ -42,7 +42,8 @@ func (s *slowest) offer(r *record) {
 		heap.Pop(s)
 	}
 	show := report.Slow{
-		ID: report.Printable([]byte(r.lease.TaskID())), Input: shorten(r.input()), Seconds: r.out.Took.Seconds(), Lag: r.out.Lag.Seconds(),
+		ID: report.Printable([]byte(r.lease.TaskID())), Input: shorten(r.input()),
+		Seconds: r.out.Took.Seconds(), Lag: r.out.Lag.Seconds(),
 		Code: r.out.Code, Worker: shorten(r.worker()),
 	}
 	if !r.out.OK {

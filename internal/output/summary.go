@@ -33,7 +33,8 @@ func (s *Summary) Rate() float64 {
 // Line is the summary on one line.
 func (s Summary) Line() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s results  ok %s  failed %s  duplicate %s", report.Comma(s.Written), report.Comma(s.OK), report.Comma(s.Failed), report.Comma(s.Duplicates))
+	fmt.Fprintf(&b, "%s results  ok %s  failed %s  duplicate %s", report.Comma(s.Written), report.Comma(s.OK),
+		report.Comma(s.Failed), report.Comma(s.Duplicates))
 	if s.Took > 0 {
 		fmt.Fprintf(&b, "  %s/s", report.Comma(uint64(s.Rate()+0.5)))
 	}

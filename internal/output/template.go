@@ -53,7 +53,8 @@ func ParseTemplate(text string) (*Template, error) {
 		return nil, glassq.Errorf(glassq.CodeBadRequest, "%w", err)
 	}
 	tmpl := &Template{t}
-	for _, body := range []string{`{"i":"http://127.0.0.1/?q=7","o":{"ok":1,"rt":0.01,"code":200}}`, `{"i":"","o":{"ok":0}}`} {
+	for _, body := range []string{`{"i":"http://127.0.0.1/?q=7","o":{"ok":1,"rt":0.01,"code":200}}`,
+		`{"i":"","o":{"ok":0}}`} {
 		l := glassq.Lease{Task: glassq.Task{ID: "sample/7", Run: "sample", Body: []byte(body)}}
 		var r record
 		r.read(&l, new(object), time.Time{})
@@ -74,8 +75,9 @@ func (t *Template) append(dst []byte, r *record) ([]byte, error) {
 	line := appendLine(nil, r.lease, r.body, r.obj)
 	row := Row{
 		ID: r.lease.TaskID(), Run: r.lease.Run, OK: o.OK, RT: o.Took.Seconds(), Lag: o.Lag.Seconds(), Code: o.Code,
-		Err: o.Class, Msg: string(r.message()), Bytes: o.Bytes, Time: o.Began, Worker: string(r.worker()), Attempt: r.attempt(),
-		Input: string(r.input()), Host: string(r.host()), Line: string(line[:len(line)-1]), r: r,
+		Err: o.Class, Msg: string(r.message()), Bytes: o.Bytes, Time: o.Began, Worker: string(r.worker()),
+		Attempt: r.attempt(),
+		Input:   string(r.input()), Host: string(r.host()), Line: string(line[:len(line)-1]), r: r,
 	}
 	if r.hasDue() {
 		row.Due = (o.Took + o.Lag).Seconds()

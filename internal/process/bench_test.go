@@ -15,7 +15,8 @@ func BenchmarkExec(b *testing.B) {
 	}
 	defer e.Close()
 	h := e.Handler(0)
-	l := glassq.Lease{Task: glassq.Task{Queue: "tasks", Body: []byte("hello"), Type: glassq.TypeText}, Number: 7, Attempt: 1}
+	l := glassq.Lease{Task: glassq.Task{Queue: "tasks", Body: []byte("hello"), Type: glassq.TypeText}, Number: 7,
+		Attempt: 1}
 	b.ReportAllocs()
 	for b.Loop() {
 		var r worker.Reply

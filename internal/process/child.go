@@ -349,7 +349,8 @@ func (p *proc) end(out *os.File, rest []byte, why error) {
 	c.mu.Unlock()
 
 	if !planned {
-		c.p.opt.Logger.Warn("child ended; another takes its place with the next task", "child", c.i+1, "pid", p.cmd.Process.Pid,
+		c.p.opt.Logger.Warn("child ended; another takes its place with the next task", "child", c.i+1, "pid",
+			p.cmd.Process.Pid,
 			"why", broken.Error(), "unanswered", len(waiting))
 		c.p.note(answered, true, broken)
 	}

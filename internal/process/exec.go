@@ -185,7 +185,8 @@ func (h *execHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Rep
 	r.Body = result.Append(r.Body, l.Body, l.Type, &res)
 	r.Type = glassq.TypeJSON
 	if opt.Joblog != nil {
-		line := jobLine{lease: l, host: opt.Worker, began: res.Began, took: res.Took, received: res.Bytes, code: max(end.code, 0),
+		line := jobLine{lease: l, host: opt.Worker, began: res.Began, took: res.Took, received: res.Bytes,
+			code:   max(end.code, 0),
 			signal: end.signalNumber, command: h.argv}
 		if len(h.e.holes) == 0 {
 			line.sent = int64(len(l.Body))

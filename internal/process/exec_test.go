@@ -102,25 +102,33 @@ func TestExec(t *testing.T) {
 		{"standard input", ExecOptions{}, []string{"cat"}, "hello\n", func(o execOut) bool {
 			return o.OK == 1 && o.Stdout == "hello\n" && o.N == 6 && *o.Exit == 0 && o.RT > 0 && o.RU != nil
 		}},
-		{"no input", ExecOptions{}, []string{"cat"}, "", func(o execOut) bool { return o.OK == 1 && o.Stdout == "" && o.N == 0 }},
+		{"no input", ExecOptions{}, []string{"cat"}, "",
+			func(o execOut) bool { return o.OK == 1 && o.Stdout == "" && o.N == 0 }},
 		{"long input and output", ExecOptions{}, []string{"cat"}, strings.Repeat("x", 1<<20), func(o execOut) bool {
 			return o.OK == 1 && o.N == 1<<20 && len(o.Stdout) == defaultCapture && o.StdoutCut == 1<<20-defaultCapture
 		}},
-		{"input that nobody reads", ExecOptions{}, []string{"args"}, strings.Repeat("x", 1<<20), func(o execOut) bool { return o.OK == 1 }},
+		{"input that nobody reads", ExecOptions{}, []string{"args"}, strings.Repeat("x", 1<<20),
+			func(o execOut) bool { return o.OK == 1 }},
 		{"argument", ExecOptions{}, []string{"args", "{}", "-a={}.gz"}, `a "b" $(c); d`, func(o execOut) bool {
 			return o.Stdout == `["a \"b\" $(c); d" "-a=a \"b\" $(c); d.gz"]`
 		}},
-		{"environment", ExecOptions{}, []string{"env", "GLASSQ_TASK_ID", "GLASSQ_TASK_RUN", "GLASSQ_TASK_N", "GLASSQ_TASK_ATTEMPT", "GLASSQ_TASK_BODY", "TRACEPARENT"}, "b",
+		{"environment", ExecOptions{}, []string{"env", "GLASSQ_TASK_ID", "GLASSQ_TASK_RUN", "GLASSQ_TASK_N",
+			"GLASSQ_TASK_ATTEMPT", "GLASSQ_TASK_BODY", "TRACEPARENT"}, "b",
 			func(o execOut) bool {
 				return o.Stdout == "GLASSQ_TASK_ID=r1/7;GLASSQ_TASK_RUN=r1;GLASSQ_TASK_N=7;GLASSQ_TASK_ATTEMPT=2;GLASSQ_TASK_BODY=b;TRACEPARENT=00-1-2-01;"
 			}},
 		{"exit status", ExecOptions{}, []string{"exit", "7"}, "", func(o execOut) bool {
-			return o.OK == 0 && o.Code == 7 && *o.Exit == 7 && o.Err == "exit" && o.Msg == "exit status 7" && o.Stderr == "bad luck"
+			return o.OK == 0 && o.Code == 7 && *o.Exit == 7 && o.Err == "exit" && o.Msg == "exit status 7" &&
+				o.Stderr == "bad luck"
 		}},
-		{"whole characters", ExecOptions{Capture: 9}, []string{"flood"}, "", func(o execOut) bool { return o.Stdout == "éééé" && o.StdoutCut == 200_000-9 }},
-		{"no capture", ExecOptions{Capture: -1}, []string{"flood"}, "", func(o execOut) bool { return o.Stdout == "" && o.N == 200_000 && o.OK == 1 }},
-		{"octets", ExecOptions{}, []string{"octets"}, "", func(o execOut) bool { return o.StdoutB64 == "/wA=" && o.Stdout == "" }},
-		{"zero byte in an argument", ExecOptions{}, []string{"args", "{}"}, "a\x00b", func(o execOut) bool { return o.OK == 0 && o.Err == "bad_task" }},
+		{"whole characters", ExecOptions{Capture: 9}, []string{"flood"}, "",
+			func(o execOut) bool { return o.Stdout == "éééé" && o.StdoutCut == 200_000-9 }},
+		{"no capture", ExecOptions{Capture: -1}, []string{"flood"}, "",
+			func(o execOut) bool { return o.Stdout == "" && o.N == 200_000 && o.OK == 1 }},
+		{"octets", ExecOptions{}, []string{"octets"}, "",
+			func(o execOut) bool { return o.StdoutB64 == "/wA=" && o.Stdout == "" }},
+		{"zero byte in an argument", ExecOptions{}, []string{"args", "{}"}, "a\x00b",
+			func(o execOut) bool { return o.OK == 0 && o.Err == "bad_task" }},
 		{"time-out", ExecOptions{Timeout: 50 * time.Millisecond}, []string{"hang"}, "", func(o execOut) bool {
 			return o.OK == 0 && o.Err == "timeout" && o.Msg == "not done within 50ms"
 		}},
@@ -136,7 +144,8 @@ func TestExec(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := newExec(t, tt.opt, tt.args...)
 			var r worker.Reply
-			l := glassq.Lease{Task: glassq.Task{Queue: "q", Body: []byte(tt.body), Type: glassq.TypeText, Run: "r1", Position: 7, Dense: true,
+			l := glassq.Lease{Task: glassq.Task{Queue: "q", Body: []byte(tt.body), Type: glassq.TypeText, Run: "r1",
+				Position: 7, Dense: true,
 				Headers: map[string]string{"traceparent": "00-1-2-01"}}, Number: 3, Attempt: 2}
 			if err := e.Handler(0).Handle(t.Context(), &l, &r); err != nil {
 				t.Fatal(err)
@@ -280,7 +289,8 @@ func TestJoblog(t *testing.T) {
 	lines := strings.Split(b.String(), "\n")
 	fields := strings.Split(lines[1], "\t")
 	if lines[0] != "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand" || len(fields) != 9 ||
-		fields[0] != "1" || fields[1] != "w" || fields[4] != "4" || fields[6] != "7" || fields[7] != "0" || !strings.HasSuffix(fields[8], "exec exit 7") {
+		fields[0] != "1" || fields[1] != "w" || fields[4] != "4" || fields[6] != "7" || fields[7] != "0" ||
+		!strings.HasSuffix(fields[8], "exec exit 7") {
 		t.Errorf("job log %q", b.String())
 	}
 }
@@ -295,7 +305,8 @@ func TestHalt(t *testing.T) {
 		{"never", "ffff", 0, false}, {"", "ffff", 0, false},
 		{"soon,fail=1", "oof", 3, false}, {"now,fail=2", "fof", 3, true},
 		{"soon,success=2", "ofo", 3, false}, {"now,done=3", "ofo", 3, true},
-		{"soon,fail=50%", "ffo", 3, false}, {"soon,fail=40%", "ooooff", 0, false}, {"soon,fail=30%", "ooof", 0, false}, {"soon,fail=25%", "ooof", 4, false},
+		{"soon,fail=50%", "ffo", 3, false}, {"soon,fail=40%", "ooooff", 0, false}, {"soon,fail=30%", "ooof", 0,
+			false}, {"soon,fail=25%", "ooof", 4, false},
 	}
 	for _, tt := range tests {
 		h, err := ParseHalt(tt.rule)
@@ -317,7 +328,8 @@ func TestHalt(t *testing.T) {
 			t.Errorf("--halt %q with %s: reached after %d, now %v; want %d, %v", tt.rule, tt.seen, at, h.Now(), tt.at, tt.now)
 		}
 	}
-	for _, bad := range []string{"x", "soon", "soon,fail", "soon,fail=0", "soon,fail=101%", "later,fail=1", "soon,lost=1", "now,fail=x"} {
+	for _, bad := range []string{"x", "soon", "soon,fail", "soon,fail=0", "soon,fail=101%", "later,fail=1",
+		"soon,lost=1", "now,fail=x"} {
 		if _, err := ParseHalt(bad); err == nil {
 			t.Errorf("ParseHalt(%q) is fine", bad)
 		}
@@ -348,7 +360,8 @@ func TestPrinter(t *testing.T) {
 	p.release(5)
 	p.Given(4)
 	p.Given(99)
-	if got, want := b.String(), "a\t1\nb\\nb\\t\t2\nb\\nb\\t\t22\nc\t3\ne\t5\n"; got != want || p.Err() != nil || len(p.order)+len(p.ready)+len(p.ended)+p.held != 0 {
+	if got, want := b.String(), "a\t1\nb\\nb\\t\t2\nb\\nb\\t\t22\nc\t3\ne\t5\n"; got != want || p.Err() != nil ||
+		len(p.order)+len(p.ready)+len(p.ended)+p.held != 0 {
 		t.Errorf("printed %q, want %q; %+v", got, want, p)
 	}
 }

@@ -29,7 +29,8 @@ func newStock(bodies []string) *stock {
 	q := &stock{out: map[uint64]glassq.Lease{}, acked: map[string]int{}, left: len(bodies), empty: make(chan struct{})}
 	q.changed.L = &q.mu
 	for i, b := range bodies {
-		q.ready = append(q.ready, glassq.Lease{Task: glassq.Task{Queue: "tasks", ID: fmt.Sprint(i), Body: []byte(b), Type: glassq.TypeText}, Attempt: 1})
+		q.ready = append(q.ready, glassq.Lease{Task: glassq.Task{Queue: "tasks", ID: fmt.Sprint(i), Body: []byte(b),
+			Type: glassq.TypeText}, Attempt: 1})
 	}
 	return q
 }
@@ -102,7 +103,8 @@ func TestPipeFarm(t *testing.T) {
 				bodies = append(bodies, body)
 			}
 			q := newStock(bodies)
-			stats, err := worker.Run(t.Context(), q, worker.Options{Concurrency: p.Concurrency(), Gate: p.Gate(), Done: q.empty, Drain: time.Hour}, p.Handler)
+			stats, err := worker.Run(t.Context(), q, worker.Options{Concurrency: p.Concurrency(), Gate: p.Gate(),
+				Done: q.empty, Drain: time.Hour}, p.Handler)
 			if err != nil || stats.OK != tasks || len(q.acked) != tasks || q.attempts != deaths {
 				t.Errorf("Run = %+v, %v with %d tasks acked and %d attempts counted; want %d, and one for each of %d deaths",
 					stats, err, len(q.acked), q.attempts, tasks, deaths)

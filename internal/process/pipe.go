@@ -65,7 +65,8 @@ func NewPipe(opt PipeOptions) (*Pipe, error) {
 	if opt.Children == 0 {
 		opt.Children = 1
 	}
-	if opt.Children < 1 || opt.Window < 0 || opt.Children > 10_000 || opt.Window > 10_000 || opt.Children*opt.Window > 100_000 {
+	if opt.Children < 1 || opt.Window < 0 || opt.Children > 10_000 || opt.Window > 10_000 ||
+		opt.Children*opt.Window > 100_000 {
 		return nil, fmt.Errorf("%d children with %d lines ahead each: both are at most 10,000, and at most 100,000 together", opt.Children, opt.Window)
 	}
 	if opt.Timeout < 0 || opt.Retries < 0 {
@@ -230,7 +231,8 @@ type asked struct {
 func (c *child) reply(a *asked, l *glassq.Lease, r *worker.Reply) error {
 	opt := &c.p.opt
 	ok := false
-	res := result.Record{Took: a.took, Began: a.began, Lag: l.Late + a.began.Sub(a.given), Worker: opt.Worker, Attempt: l.Attempt}
+	res := result.Record{Took: a.took, Began: a.began, Lag: l.Late + a.began.Sub(a.given), Worker: opt.Worker,
+		Attempt: l.Attempt}
 	switch {
 	case a.late:
 		msg := fmt.Sprintf("no answer within %v", opt.Timeout)
@@ -267,8 +269,9 @@ func (o *PipeOptions) finished(l *glassq.Lease, ok bool, a *asked) {
 		if !ok {
 			code = 1
 		}
-		o.Joblog.add(jobLine{lease: l, host: o.Worker, began: a.began, took: a.took, sent: int64(len(l.Body)), received: int64(len(a.answer)),
-			code: code, command: o.Command})
+		o.Joblog.add(jobLine{lease: l, host: o.Worker, began: a.began, took: a.took, sent: int64(len(l.Body)),
+			received: int64(len(a.answer)),
+			code:     code, command: o.Command})
 	}
 	if o.Halt != nil {
 		o.Halt.note(ok)

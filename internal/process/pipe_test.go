@@ -151,7 +151,8 @@ func give(ctx context.Context, h worker.Handler, body string, attempt int) (stri
 		}
 	}
 	var r worker.Reply
-	l := glassq.Lease{Task: glassq.Task{Queue: "tasks", Body: []byte(body), Type: glassq.TypeText}, Number: 7, Attempt: attempt}
+	l := glassq.Lease{Task: glassq.Task{Queue: "tasks", Body: []byte(body), Type: glassq.TypeText}, Number: 7,
+		Attempt: attempt}
 	err := h.Handle(ctx, &l, &r)
 	return string(r.Body), err
 }
@@ -429,7 +430,8 @@ func TestPipeAnswersBeforeTheEnd(t *testing.T) {
 	a := &asked{done: make(chan struct{}, 1)}
 	p := &proc{c: &child{p: &Pipe{}}, waiting: []*asked{a}, broken: errNotReading}
 	if err := p.answer([]byte(`{"o":{"ok":1}}`)); err != nil || len(a.done) != 1 || len(p.waiting) != 0 {
-		t.Errorf("an answer of a child that does not read any more: %v, %d told, %d waiting; want it taken", err, len(a.done), len(p.waiting))
+		t.Errorf("an answer of a child that does not read any more: %v, %d told, %d waiting; want it taken", err,
+			len(a.done), len(p.waiting))
 	}
 	p = &proc{c: &child{p: &Pipe{}}, waiting: []*asked{a}, broken: errKilled}
 	if err := p.answer([]byte(`{"o":{"ok":1}}`)); err != errKilled {

@@ -58,7 +58,8 @@ func (h *execHandler) start(l *glassq.Lease) (*os.Process, *pipes, error) {
 		return fail(err)
 	}
 	ps.err, theirs = errs, append(theirs, errsW)
-	p, err := os.StartProcess(h.e.path, h.argv, &os.ProcAttr{Env: h.env, Files: []*os.File{stdin, outW, errsW}, Sys: ownGroup()})
+	p, err := os.StartProcess(h.e.path, h.argv, &os.ProcAttr{Env: h.env, Files: []*os.File{stdin, outW, errsW},
+		Sys: ownGroup()})
 	if err != nil {
 		return fail(err)
 	}

@@ -27,19 +27,27 @@ func TestShare(t *testing.T) {
 		{"a few fast answers", func(int) time.Duration { return fast }, 100, 10, 1, 2},
 		{"fast answers", func(int) time.Duration { return fast }, 100, 60, mostAhead, mostAhead},
 		{"answers without time", func(int) time.Duration { return 0 }, 100, 500, mostAhead, mostAhead},
-		{"the first slow, as of a program that starts", func(i int) time.Duration { return []time.Duration{time.Second, fast}[min(i, 1)] }, 100, 120, mostAhead, mostAhead},
-		{"the first slow, soon after", func(i int) time.Duration { return []time.Duration{time.Second, fast}[min(i, 1)] }, 100, 30, 1, 1},
+		{"the first slow, as of a program that starts", func(i int) time.Duration {
+			return []time.Duration{time.Second,
+				fast}[min(i, 1)]
+		}, 100, 120, mostAhead, mostAhead},
+		{"the first slow, soon after", func(i int) time.Duration { return []time.Duration{time.Second, fast}[min(i, 1)] },
+			100, 30, 1, 1},
 		{"a millisecond each", func(int) time.Duration { return time.Millisecond }, 100, 100, 4, 5},
 		{"3 ms each", func(int) time.Duration { return 3 * time.Millisecond }, 100, 100, 1, 1},
 		{"minutes each", func(int) time.Duration { return 10 * time.Minute }, 100, 100, 1, 1},
-		{"fast, then one slow", func(i int) time.Duration { return []time.Duration{fast, time.Second}[i/99] }, 100, 100, 1, 1},
+		{"fast, then one slow", func(i int) time.Duration { return []time.Duration{fast, time.Second}[i/99] }, 100, 100, 1,
+			1},
 		{"every twentieth slow", func(i int) time.Duration {
 			if i%20 == 0 {
 				return 200 * time.Millisecond
 			}
 			return fast
 		}, 100, 200, 1, 1},
-		{"fast, and a turn of the processor lost", func(i int) time.Duration { return []time.Duration{fast, 4 * time.Millisecond}[i/99] }, 100, 100, 8, mostAhead},
+		{"fast, and a turn of the processor lost", func(i int) time.Duration {
+			return []time.Duration{fast,
+				4 * time.Millisecond}[i/99]
+		}, 100, 100, 8, mostAhead},
 		{"large lines", func(int) time.Duration { return fast }, 1 << 20, 100, 1, 1},
 		{"lines of 5 KiB", func(int) time.Duration { return fast }, 5 << 10, 100, 6, 7},
 	} {

@@ -79,7 +79,8 @@ func rateChart(d *Document) chart {
 	failed := curve{"failed", "b", make([]float64, n)}
 	high := 0.0
 	for i, p := range d.Series.Points {
-		due.values[i], done.values[i], failed.values[i] = float64(p.Due)/d.Series.Width, float64(p.Done)/d.Series.Width, float64(p.Failed)/d.Series.Width
+		width := d.Series.Width
+		due.values[i], done.values[i], failed.values[i] = float64(p.Due)/width, float64(p.Done)/width, float64(p.Failed)/width
 		high = max(high, due.values[i], done.values[i], asked.values[i])
 	}
 	step := niceStep(high / 4)

@@ -216,7 +216,8 @@ func (c *Comparison) notes(a, b *Document) {
 		}
 	}
 	if a.Rate.Asked != b.Rate.Asked {
-		note("Different rates were asked for (%s and %s): times at different loads differ for that alone.", askedText(a), askedText(b))
+		note("Different rates were asked for (%s and %s): times at different loads differ for that alone.", askedText(a),
+			askedText(b))
 	}
 	if f := ratio(a.Failed, a.Results) - ratio(b.Failed, b.Results); math.Abs(f) > 0.01 {
 		note("The shares of failed results differ by more than 1 %%: those that fail are often quick, or as slow as a time-out, and move the times.")
@@ -262,7 +263,8 @@ func (c *Comparison) WriteText(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t\n", Printable([]byte(r.Name)), r.show(r.A), r.show(r.B), change, verdict)
 	}
 	t.Flush() // into b, which takes everything
-	_, err := fmt.Fprintf(w, "A  %s\nB  %s\n\n%s\n%s\n", Printable([]byte(c.A)), Printable([]byte(c.B)), b.String(), strings.Join(c.Notes, "\n"))
+	_, err := fmt.Fprintf(w, "A  %s\nB  %s\n\n%s\n%s\n", Printable([]byte(c.A)), Printable([]byte(c.B)), b.String(),
+		strings.Join(c.Notes, "\n"))
 	return err
 }
 

@@ -13,8 +13,9 @@ func timed(n, failed, base, spread int) *Document {
 	for i := range n {
 		h.Record(time.Duration(base+i%spread) * time.Millisecond)
 	}
-	return &Document{Version: DocumentVersion, Results: uint64(n), OK: uint64(n - failed), Failed: uint64(failed), Service: h.Latency(true),
-		Rate: Rate{Reached: float64(n) / 60, Span: 60, Deviation: 0.02}}
+	return &Document{Version: DocumentVersion, Results: uint64(n), OK: uint64(n - failed), Failed: uint64(failed),
+		Service: h.Latency(true),
+		Rate:    Rate{Reached: float64(n) / 60, Span: 60, Deviation: 0.02}}
 }
 
 func TestCompare(t *testing.T) {
@@ -24,10 +25,12 @@ func TestCompare(t *testing.T) {
 		want map[string]string
 	}{
 		{"same", timed(10000, 100, 10, 50), timed(10000, 100, 10, 50),
-			map[string]string{"p50": Chance, "p99": Chance, "mean": Chance, "failed": Chance, "rate": Chance, "p99.99": TooFew, "max": Unjudged}},
+			map[string]string{"p50": Chance, "p99": Chance, "mean": Chance, "failed": Chance, "rate": Chance, "p99.99": TooFew,
+				"max": Unjudged}},
 		{"slower", timed(10000, 100, 10, 50), timed(10000, 500, 20, 50),
 			map[string]string{"p50": Beyond, "p99": Beyond, "mean": Beyond, "failed": Beyond, "ok": Beyond}},
-		{"a little, many", timed(100000, 0, 10, 50), timed(100000, 0, 13, 50), map[string]string{"p50": Beyond, "mean": Beyond}},
+		{"a little, many", timed(100000, 0, 10, 50), timed(100000, 0, 13, 50),
+			map[string]string{"p50": Beyond, "mean": Beyond}},
 		{"a little, few", timed(100, 0, 10, 50), timed(100, 3, 11, 50),
 			map[string]string{"p50": Chance, "mean": Chance, "p99": TooFew, "failed": TooFew}},
 		{"slower rate", timed(60000, 0, 10, 50), timed(50000, 0, 10, 50), map[string]string{"rate": Beyond}},

@@ -100,11 +100,13 @@ func ReadDocument(r io.Reader) (*Document, error) {
 	}
 	d := new(Document)
 	if err := json.Unmarshal(b, d); err != nil {
-		return nil, glassq.Errorf(glassq.CodeBadRequest, "no summary: %w; make one with glassq output --summary-out FILE", err)
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "no summary: %w; make one with glassq output --summary-out FILE",
+			err)
 	}
 	if d.Version != DocumentVersion {
 		return nil, glassq.Errorf(glassq.CodeBadRequest,
-			"no summary of version %d (glassq_summary is %d); make one with glassq output --summary-out FILE", DocumentVersion, d.Version)
+			"no summary of version %d (glassq_summary is %d); make one with glassq output --summary-out FILE", DocumentVersion,
+			d.Version)
 	}
 	return d, nil
 }

@@ -40,18 +40,21 @@ func sample(n int) *Document {
 	service.Record(3 * time.Second)
 	d := &Document{
 		Version: DocumentVersion, Run: "r1", Queue: "results.r1", Made: start.Add(2 * time.Minute), Took: 60,
-		Books: &glassq.Books{Put: uint64(n), OK: uint64(n) - failed, Failed: failed}, Total: uint64(n), Complete: true, Balanced: true,
+		Books: &glassq.Books{Put: uint64(n), OK: uint64(n) - failed,
+			Failed: failed}, Total: uint64(n), Complete: true, Balanced: true,
 		Results: uint64(n), OK: uint64(n) - failed, Failed: failed, Bytes: 100 * uint64(n),
 		Rate: Rate{Asked: 500, Changes: []AskedRate{{T: float64(start.Unix()) + 1, Rate: 500}}, Reached: float64(n) / 60,
 			Span: 60, Deviation: 0.02, Taken: float64(n) / 60, Late: uint64(n) / 2},
 		Service: service.Latency(true), Due: due.Latency(true),
-		Errors:  []ErrorCount{{"timeout", failed}},
-		Slowest: []Slow{{ID: "r1/10", Input: hostile, Seconds: 3, Err: "timeout", Worker: "w"}, {ID: "r1/49", Seconds: 0.05, Code: 200}},
-		Series:  Series{Start: float64(start.Unix()), Width: 1, Points: points},
+		Errors: []ErrorCount{{"timeout", failed}},
+		Slowest: []Slow{{ID: "r1/10", Input: hostile, Seconds: 3, Err: "timeout", Worker: "w"},
+			{ID: "r1/49", Seconds: 0.05, Code: 200}},
+		Series: Series{Start: float64(start.Unix()), Width: 1, Points: points},
 	}
 	hosts := Grouping{By: "host"}
 	for i := range 3 {
-		hosts.Groups = append(hosts.Groups, Group{Key: fmt.Sprintf("h%d.test", i), Count: uint64(n) / 3, Service: service.Latency(false)})
+		hosts.Groups = append(hosts.Groups, Group{Key: fmt.Sprintf("h%d.test", i), Count: uint64(n) / 3,
+			Service: service.Latency(false)})
 	}
 	d.Groups = []Grouping{hosts}
 	return d
@@ -102,7 +105,8 @@ func wellFormed(t *testing.T, text string) (elements map[string]int, words strin
 
 func TestReportAgreesWithDocument(t *testing.T) {
 	d := sample(6000)
-	rules := []Rule{{Text: "p99>1ms", metric: "p99", op: ">", value: 0.001}, {Text: "failed>50%", metric: "failed", op: ">", value: 0.5, share: true}}
+	rules := []Rule{{Text: "p99>1ms", metric: "p99", op: ">", value: 0.001},
+		{Text: "failed>50%", metric: "failed", op: ">", value: 0.5, share: true}}
 	if n, err := d.Judge(rules); n != 1 || err != nil {
 		t.Fatalf("Judge = %d, %v; want 1 broken", n, err)
 	}
@@ -110,7 +114,8 @@ func TestReportAgreesWithDocument(t *testing.T) {
 	elements, words := wellFormed(t, text)
 	want := []string{
 		"Run r1", FormatBooks(*d.Books, 0, 0), "1 of 2 rules are broken.", "p99.99", showSeconds(d.Service.P9999), showSeconds(d.Due.P9999),
-		showSeconds(d.Service.P50), showSeconds(d.Due.P999), "timeout", "600", "h0.test", "h1.test", "rate asked", "500/s", showRate(d.Rate.Reached),
+		showSeconds(d.Service.P50), showSeconds(d.Due.P999), "timeout", "600", "h0.test", "h1.test", "rate asked", "500/s",
+		showRate(d.Rate.Reached),
 		hostile, d.Slowest[1].ID, "p99 is",
 	}
 	for _, w := range want {
@@ -146,7 +151,8 @@ func TestReportOfNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text := pageOf(t, d)
 			_, words := wellFormed(t, text)
-			if d.Results == 0 && (!strings.Contains(words, "There are no results.") || !strings.Contains(words, "No result failed.")) {
+			if d.Results == 0 && (!strings.Contains(words, "There are no results.") ||
+				!strings.Contains(words, "No result failed.")) {
 				t.Errorf("page says %q; want that there are no results", words)
 			}
 			if strings.Contains(text, "NaN") || strings.Contains(text, "Inf") || strings.Contains(text, "ZgotmplZ") {
@@ -165,7 +171,8 @@ func TestReportEscapesEverything(t *testing.T) {
 	d.Slowest = []Slow{{ID: hostile, Input: hostile, Err: hostile, Worker: hostile}}
 	elements, words := wellFormed(t, pageOf(t, d))
 	if elements["script"] != 0 || elements["style"] != 1 || strings.Count(words, hostile) < 10 {
-		t.Errorf("%d scripts, %d styles, %d hostile texts; want 0, 1 and at least 10", elements["script"], elements["style"], strings.Count(words, hostile))
+		t.Errorf("%d scripts, %d styles, %d hostile texts; want 0, 1 and at least 10", elements["script"],
+			elements["style"], strings.Count(words, hostile))
 	}
 }
 
@@ -188,7 +195,8 @@ func TestReportInBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatalf("chromium: %v: %s", err, errs.String())
 	}
-	for _, want := range []string{"<h1>Run r1</h1>", `id="slowest"`, "The run is complete and the books balance.", "&lt;script&gt;"} {
+	for _, want := range []string{"<h1>Run r1</h1>", `id="slowest"`, "The run is complete and the books balance.",
+		"&lt;script&gt;"} {
 		if !strings.Contains(string(dom), want) {
 			t.Errorf("the browser's page lacks %q", want)
 		}

@@ -36,7 +36,8 @@ var ruleShape = regexp.MustCompile(`^\s*([a-z][a-z0-9_.:-]*(?: [0-9]+)?)\s*(<=|>
 // ParseRule reads a rule. The error has code bad_request, and says what a rule looks like.
 func ParseRule(text string) (Rule, error) {
 	bad := func(format string, args ...any) (Rule, error) {
-		return Rule{}, glassq.Errorf(glassq.CodeBadRequest, "rule %.80q: %s; a rule is like p99>250ms, ok<99.9%% or rate<20000",
+		return Rule{}, glassq.Errorf(glassq.CodeBadRequest,
+			"rule %.80q: %s; a rule is like p99>250ms, ok<99.9%% or rate<20000",
 			text, fmt.Sprintf(format, args...))
 	}
 	m := ruleShape.FindStringSubmatch(text)

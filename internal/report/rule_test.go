@@ -16,10 +16,14 @@ func TestRules(t *testing.T) {
 		rule   string
 		broken bool
 	}{
-		{"p50>250ms", false}, {"p50>20ms", true}, {"p99 > 58ms", true}, {"p99.99>=1m", false}, {"max>60ms", false}, {"min<10ms", false},
-		{"mean<=1s", true}, {"due.p99>1ms", true}, {"due.max>1s", false}, {"ok<99%", false}, {"ok<99.1%", true}, {"ok<9900", false},
-		{"failed>1%", false}, {"failed>=1%", true}, {"failed>99", true}, {"late>0.1%", false}, {"late>9", true}, {"err:timeout>50", true},
-		{"err:timeout>0.6%", false}, {"err:status>39", true}, {"err:status 404>39", true}, {"err:dns>0", false}, {"dead>1", true},
+		{"p50>250ms", false}, {"p50>20ms", true}, {"p99 > 58ms", true}, {"p99.99>=1m", false}, {"max>60ms",
+			false}, {"min<10ms", false},
+		{"mean<=1s", true}, {"due.p99>1ms", true}, {"due.max>1s", false}, {"ok<99%", false}, {"ok<99.1%", true}, {"ok<9900",
+			false},
+		{"failed>1%", false}, {"failed>=1%", true}, {"failed>99", true}, {"late>0.1%", false}, {"late>9",
+			true}, {"err:timeout>50", true},
+		{"err:timeout>0.6%", false}, {"err:status>39", true}, {"err:status 404>39", true}, {"err:dns>0", false}, {"dead>1",
+			true},
 		{"missing>0", false}, {"duplicate>=3", true}, {"results<10000", false}, {"rate<20000", true}, {"rate<4999.5", false},
 	} {
 		r, err := ParseRule(tt.rule)
@@ -32,7 +36,8 @@ func TestRules(t *testing.T) {
 			t.Errorf("%q: %d broken, %v, says %q; want broken %v", tt.rule, n, err, d.Rules[0].Says, tt.broken)
 		}
 	}
-	for _, rule := range []string{"", "p99", "p99>", ">1", "p99=1ms", "p99>1", "p99>1%", "p0>1ms", "p101>1ms", "p>1ms", "ok<101%", "ok<1ms", "rate<1%",
+	for _, rule := range []string{"", "p99", "p99>", ">1", "p99=1ms", "p99>1", "p99>1%", "p0>1ms", "p101>1ms", "p>1ms",
+		"ok<101%", "ok<1ms", "rate<1%",
 		"rate<1ms", "dead>1%", "err:>1", "nonsense>1", "p99>1.2.3ms", "p99>1ms x", "due.rate>1", "p99>-1ms"} {
 		if _, err := ParseRule(rule); glassq.CodeOf(err) != glassq.CodeBadRequest {
 			t.Errorf("ParseRule(%q) = %v; want bad_request", rule, err)
@@ -79,7 +84,8 @@ func TestHistogramBounds(t *testing.T) {
 			t.Errorf("%d digits: %+v; want exact ends, and no percentile beyond", digits, l)
 		}
 		again, err := l.histogram()
-		if err != nil || again.Min() != whole.Min() || again.Max() != whole.Max() || again.ValueAtPercentile(100) != whole.Max() {
+		if err != nil || again.Min() != whole.Min() || again.Max() != whole.Max() ||
+			again.ValueAtPercentile(100) != whole.Max() {
 			t.Errorf("%d digits, through JSON: %d to %d, %v", digits, again.Min(), again.Max(), err)
 		}
 	}

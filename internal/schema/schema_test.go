@@ -43,7 +43,8 @@ func TestCompileRefuses(t *testing.T) {
 		{"a file", `{"$ref":"file:///etc/hostname"}`, "whole in itself"},
 		{"too large", `"` + strings.Repeat("x", MaxSize) + `"`, "limit"},
 	} {
-		if _, err := Compile(tt.schema); err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+		if _, err := Compile(tt.schema); err == nil || !strings.Contains(err.Error(), tt.want) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: Compile = %v, want %q on one line", tt.name, err, tt.want)
 		}
 	}

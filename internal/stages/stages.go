@@ -25,7 +25,8 @@ func Parse(s string) ([]Stage, error) {
 	for i, text := range strings.Split(s, ",") {
 		g, reason := parseStage(strings.TrimSpace(text))
 		if reason != "" {
-			return nil, glassq.Errorf(glassq.CodeBadRequest, "stage %d of %.200q: %s; write stages like 0..5000/30s,5000/1m", i+1, s, reason)
+			return nil, glassq.Errorf(glassq.CodeBadRequest, "stage %d of %.200q: %s; write stages like 0..5000/30s,5000/1m",
+				i+1, s, reason)
 		}
 		stages = append(stages, g)
 	}

@@ -57,6 +57,7 @@ func (s *State) queueOfLease(number uint64) *Queue {
 // A Leased describes the task of a live lease, without its body.
 type Leased struct {
 	Task     uint64
+	Queue    *Queue // of the task
 	Frame    uint64
 	Offset   uint32
 	Attempt  int
@@ -74,12 +75,21 @@ func (d *Leased) Stamp(t *glassq.Task) {
 	t.Run, t.Position, t.Dense, t.ID, t.Of = d.Run, d.N, d.Dense, "", d.Attempt
 }
 
+// CheckResult tells, with a *glassq.UncheckedError, that the result of a live lease was not checked against the
+// schema that its queue has now.
+func (d *Leased) CheckResult(checked glassq.Schema) error {
+	if want := d.Queue.settings.ResultSchema; checked != want {
+		return &glassq.UncheckedError{Queue: d.Queue.Name, Schema: want}
+	}
+	return nil
+}
+
 // Leased describes the task of a live lease.
 func (s *State) Leased(number uint64) Leased {
 	l, _ := s.leases.get(number)
 	e := s.tasks.get(l.task)
 	c := &s.class[e.class]
-	d := Leased{Task: l.task, Frame: e.frame(), Offset: e.offset(), Attempt: e.attempts(),
+	d := Leased{Task: l.task, Queue: c.queue, Frame: e.frame(), Offset: e.offset(), Attempt: e.attempts(),
 		N: e.n, Dense: e.has(flagDense), Result: c.result, IsResult: e.has(flagResult), Length: l.length}
 	if c.run != nil {
 		d.Run = c.run.name
@@ -118,7 +128,8 @@ func (s *State) Place(n uint64) (p Place, ok bool) {
 }
 
 func (s *State) placeOf(e *entry) Place {
-	return Place{Frame: e.frame(), Offset: e.offset(), Size: e.size(), Attempt: e.attempts(), Lease: s.class[e.class].lease}
+	return Place{Frame: e.frame(), Offset: e.offset(), Size: e.size(), Attempt: e.attempts(),
+		Lease: s.class[e.class].lease}
 }
 
 // Reason is why task n was nacked, as the worker said.

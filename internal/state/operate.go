@@ -94,7 +94,8 @@ func (s *State) DecideDrop(queue string) (rec []byte, err error) {
 		return nil, NoQueue(queue)
 	}
 	if n := q.Count(glassq.Leased); n > 0 {
-		return nil, glassq.Errorf(glassq.CodeBadRequest, "queue %s has %d leased tasks; pause it and try again when they are done", queue, n)
+		return nil, glassq.Errorf(glassq.CodeBadRequest,
+			"queue %s has %d leased tasks; pause it and try again when they are done", queue, n)
 	}
 	return AppendDrop(nil, queue), nil
 }

@@ -174,7 +174,8 @@ func (s *State) CheckRun(name string, c glassq.RunChange) error {
 		if want == "" || have == "" || have == want {
 			return nil
 		}
-		return glassq.Errorf(glassq.CodeRunConflict, "run %s has another %s: %q, not %q; use another run name", name, what, have, want)
+		return glassq.Errorf(glassq.CodeRunConflict, "run %s has another %s: %q, not %q; use another run name", name, what,
+			have, want)
 	}
 	if err := differs("source", r.source, c.Source); err != nil {
 		return err
@@ -186,7 +187,8 @@ func (s *State) CheckRun(name string, c glassq.RunChange) error {
 		return err
 	}
 	if c.Sealed && r.sealed && c.Total != r.total {
-		return glassq.Errorf(glassq.CodeRunConflict, "run %s was sealed with %d tasks, not %d; use another run name", name, r.total, c.Total)
+		return glassq.Errorf(glassq.CodeRunConflict, "run %s was sealed with %d tasks, not %d; use another run name", name,
+			r.total, c.Total)
 	}
 	return nil
 }

@@ -263,7 +263,8 @@ func (s *State) intern(key []byte) (uint32, error) {
 	if !ok {
 		r := reader{b: key}
 		queue, run, result := r.str(), r.str(), r.str()
-		c := class{result: result, priority: int8(r.byte()), attempts: int(r.small()), lease: int64(r.small()), key: string(key)}
+		c := class{result: result, priority: int8(r.byte()), attempts: int(r.small()), lease: int64(r.small()),
+			key: string(key)}
 		if r.bad || len(r.b) > 0 || queue == "" || c.priority < 0 || c.priority > 9 {
 			return 0, recordErr("class of a put")
 		}

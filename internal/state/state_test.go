@@ -159,7 +159,8 @@ func (w *walker) step() {
 		default:
 			d := w.s.Leased(number)
 			w.add(AppendAck(nil, number, glassq.Outcome(w.rnd.IntN(2)), true))
-			w.add(AppendPut(nil, &glassq.Task{Queue: d.Result, Run: d.Run, Position: d.N, Dense: d.Dense, Of: d.Attempt, Body: []byte("{}")}))
+			w.add(AppendPut(nil, &glassq.Task{Queue: d.Result, Run: d.Run, Position: d.N, Dense: d.Dense, Of: d.Attempt,
+				Body: []byte("{}")}))
 		}
 	case 10:
 		if q != nil {
@@ -330,7 +331,8 @@ func TestWalk(t *testing.T) {
 // FuzzApply: no bytes make Apply panic or claim more than it was given.
 func FuzzApply(f *testing.F) {
 	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Position: 7, Dense: true, Body: []byte("x")}))
-	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", ID: "a", Type: glassq.TypeText, Headers: map[string]string{"a": "b"}, TTL: time.Second}))
+	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", ID: "a", Type: glassq.TypeText, Headers: map[string]string{"a": "b"},
+		TTL: time.Second}))
 	f.Add(AppendRun(AppendQueue(nil, "q", glassq.Settings{Rate: 1}), "r", glassq.RunChange{Sealed: true}))
 	if put := AppendPut(nil, &glassq.Task{Queue: "q", Body: []byte("x")}); true {
 		moved, _ := AppendMove(put, 1, 5, put)
@@ -356,7 +358,8 @@ func FuzzApply(f *testing.F) {
 // FuzzMove: a move is refused, or changes nothing but the place of its task; moving it on keeps it.
 func FuzzMove(f *testing.F) {
 	put := AppendPut(nil, &glassq.Task{Queue: "q", Body: []byte("x")})
-	for _, rec := range [][]byte{put, AppendPut(nil, &glassq.Task{Queue: "p", Body: []byte("x")}), AppendPut(nil, &glassq.Task{Queue: "q", Body: []byte("longer")})} {
+	for _, rec := range [][]byte{put, AppendPut(nil, &glassq.Task{Queue: "p", Body: []byte("x")}),
+		AppendPut(nil, &glassq.Task{Queue: "q", Body: []byte("longer")})} {
 		moved, ok := AppendMove(nil, 1, 5, rec)
 		if !ok {
 			f.Fatalf("AppendMove of a put is refused")
@@ -381,7 +384,8 @@ func FuzzMove(f *testing.F) {
 			return
 		}
 		if n > len(in) || e.frame() != 2 || s.tasks.get(2) != nil {
-			t.Fatalf("a move of %d bytes took %d, set the place to frame %d, and another task may be there", len(in), n, e.frame())
+			t.Fatalf("a move of %d bytes took %d, set the place to frame %d, and another task may be there", len(in), n,
+				e.frame())
 		}
 		again, ok := AppendMove(nil, 1, 99, in[:n])
 		if !ok {
@@ -396,7 +400,8 @@ func FuzzMove(f *testing.F) {
 
 // FuzzPut: what decodes encodes to something that decodes to the same.
 func FuzzPut(f *testing.F) {
-	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Position: 7, Dense: true, Type: "x/y", Key: "k", Flags: 3, Of: 2, Body: []byte("x")}))
+	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Position: 7, Dense: true, Type: "x/y", Key: "k", Flags: 3,
+		Of: 2, Body: []byte("x")}))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		task, err := DecodePut(in)
 		if err != nil || task.Queue == "" {
@@ -412,7 +417,8 @@ func FuzzPut(f *testing.F) {
 // FuzzRestore: no snapshot makes Restore panic.
 func FuzzRestore(f *testing.F) {
 	s := New(Hooks{})
-	for _, task := range []glassq.Task{{Queue: "a", Body: []byte("x")}, {Queue: "b", Run: "r", Dense: true, TTL: time.Hour}, {Queue: "b", ID: "i", Delay: time.Hour}} {
+	for _, task := range []glassq.Task{{Queue: "a", Body: []byte("x")},
+		{Queue: "b", Run: "r", Dense: true, TTL: time.Hour}, {Queue: "b", ID: "i", Delay: time.Hour}} {
 		if _, err := s.Apply(AppendPut(nil, &task), 1, 0); err != nil {
 			f.Fatal(err)
 		}

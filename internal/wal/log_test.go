@@ -185,7 +185,8 @@ func TestRemove(t *testing.T) {
 	ok(t, "Close", l.Close())
 
 	l = open(t, fsys, 8<<10)
-	if c, ok := errors.AsType[*CorruptError](l.Replay(0, func(Frame) error { return nil })); !ok || !errors.Is(c, errMissing) || c.File != segmentName(segs[1].No) {
+	if c, ok := errors.AsType[*CorruptError](l.Replay(0, func(Frame) error { return nil })); !ok ||
+		!errors.Is(c, errMissing) || c.File != segmentName(segs[1].No) {
 		t.Errorf("Replay(0) over a gap = %v, want a missing %s", c, segmentName(segs[1].No))
 	}
 	same(t, replayAll(t, l, point), all[50:])
@@ -279,7 +280,8 @@ func TestCheckpoints(t *testing.T) {
 			return nil
 		}))
 	}
-	if err := l.WriteCheckpoint(points[0], func(io.Writer) error { return fs.ErrInvalid }); !errors.Is(err, fs.ErrInvalid) {
+	if err := l.WriteCheckpoint(points[0], func(io.Writer) error { return fs.ErrInvalid }); !errors.Is(err,
+		fs.ErrInvalid) {
 		t.Errorf("WriteCheckpoint = %v, want the writer's error", err)
 	}
 	ok(t, "Close", l.Close())
@@ -318,7 +320,7 @@ func TestFormat(t *testing.T) {
 		{"newer", "glassq-wal 9 whatever comes then\n", ErrFormat},
 		{"garbage", "hello\n", nil},
 		{"older", "glassq-wal 1 00000000000000000000000000000000\n", ErrFormat},
-		{"short uuid", "glassq-wal 2 00\n", nil},
+		{"short uuid", "glassq-wal 3 00\n", nil},
 		{"empty", "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -358,7 +360,8 @@ func TestConcurrentReads(t *testing.T) {
 				if n == 0 {
 					continue
 				}
-				if f, err := l.ReadFrame(e.pos); err != nil && !errors.Is(err, ErrNoFrame) || err == nil && string(f.Payload) != e.body {
+				if f, err := l.ReadFrame(e.pos); err != nil && !errors.Is(err, ErrNoFrame) || err == nil &&
+					string(f.Payload) != e.body {
 					t.Errorf("ReadFrame(%d) = %v", e.pos, err)
 					return
 				}

@@ -18,7 +18,8 @@ func main() {
 		log.Fatal(err)
 	}
 	defer queue.Close()
-	if _, err := queue.Put(ctx, []glassq.Task{{Queue: "tasks", ID: "1", Body: []byte("hello"), Type: glassq.TypeText}}); err != nil {
+	if _, err := queue.Put(ctx, []glassq.Task{{Queue: "tasks", ID: "1", Body: []byte("hello"),
+		Type: glassq.TypeText}}); err != nil {
 		log.Fatal(err)
 	}
 	worker.Do(ctx, queue, worker.Options{}, func(_ context.Context, l *glassq.Lease) (any, error) {

@@ -20,7 +20,8 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if _, err := worker.Run(ctx, queue, worker.Options{}, func(int) worker.Handler { return worker.HandlerFunc(handle) }); err != nil {
+	if _, err := worker.Run(ctx, queue, worker.Options{},
+		func(int) worker.Handler { return worker.HandlerFunc(handle) }); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -125,7 +125,8 @@ func (c *File) takeKey(root *cobra.Command, tree map[string]any, data []byte, ke
 	case cmd == root || cmd.HasSubCommands() && isTable(value):
 		near := suggestion(rest[0], commandNames(cmd))
 		if !isTable(value) {
-			return wrong("%s stands outside of a section; settings are in the section of their command, such as [serve]%s", rest[0], near)
+			return wrong("%s stands outside of a section; settings are in the section of their command, such as [serve]%s",
+				rest[0], near)
 		}
 		return wrong("there is no command %s%s", strings.Join(key[:len(key)-len(rest)+1], " "), near)
 	case len(rest) > 1:

@@ -45,7 +45,10 @@ func newBars(w io.Writer, names []string, opts ...mpb.ContainerOption) *bars {
 			mpb.PrependDecorators(decor.Name(name, decor.WC{W: 5, C: decor.DindentRight})),
 			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + textOf(&b.text[i]) }))))
 	}
-	b.foot = b.p.New(0, mpb.NopStyle(), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return "     " + textOf(&b.line) })))
+	b.foot = b.p.New(0, mpb.NopStyle(), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
+		return "     " +
+			textOf(&b.line)
+	})))
 	return b
 }
 

@@ -37,7 +37,8 @@ func (l *lockedBuffer) String() string {
 func TestBars(t *testing.T) {
 	var out lockedBuffer
 	b := newBars(&out, boardNames, mpb.WithWidth(90), mpb.WithManualRefresh(make(chan any)))
-	s := snapshot{total: 1000, put: 1000, done: 500, out: 250, ok: 499, failed: 1, dead: 2, leased: 64, p50: 210 * time.Microsecond, p99: 3 * time.Millisecond}
+	s := snapshot{total: 1000, put: 1000, done: 500, out: 250, ok: 499, failed: 1, dead: 2, leased: 64,
+		p50: 210 * time.Microsecond, p99: 3 * time.Millisecond}
 	if _, err := b.Write([]byte("a line above\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +95,8 @@ func (f *fakeBooks) Run(_ context.Context, name string) (glassq.Run, error) {
 	if f.away {
 		return glassq.Run{}, errors.New("away")
 	}
-	return glassq.Run{Name: name, Queue: "q", Total: 10, Waiting: 2, Books: glassq.Books{Put: 10, OK: 5, Failed: 1, Dead: glassq.DeadCounts{Expired: 1}}}, nil
+	return glassq.Run{Name: name, Queue: "q", Total: 10, Waiting: 2,
+		Books: glassq.Books{Put: 10, OK: 5, Failed: 1, Dead: glassq.DeadCounts{Expired: 1}}}, nil
 }
 
 func (f *fakeBooks) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo, error) {
@@ -108,7 +110,8 @@ func TestBoard(t *testing.T) {
 		books fakeBooks
 		want  []string
 	}{
-		{"books", fakeBooks{}, []string{"put", "10 of 10 (100%)", "done", "7 of 10 (70%)", "out", "6 of 10 (60%)", "ok 83.33%", "p99 1s", "leased 3", "dead 1"}},
+		{"books", fakeBooks{}, []string{"put", "10 of 10 (100%)", "done", "7 of 10 (70%)", "out", "6 of 10 (60%)",
+			"ok 83.33%", "p99 1s", "leased 3", "dead 1"}},
 		{"server away", fakeBooks{away: true}, []string{"4 of 10 (40%)", "0 of 10 (0%)", "6 of 10 (60%)", "p99 1s"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -116,7 +119,8 @@ func TestBoard(t *testing.T) {
 			v := newBoard(newBars(&out, boardNames, mpb.WithWidth(100), mpb.WithManualRefresh(make(chan any))), &tt.books, "")
 			v.begin("r")
 			v.puts(4, 10)
-			v.results(output.Summary{Written: 6, Total: 10, RT: output.Percentiles{Count: 6, P50: time.Millisecond, P99: time.Second}})
+			v.results(output.Summary{Written: 6, Total: 10,
+				RT: output.Percentiles{Count: 6, P50: time.Millisecond, P99: time.Second}})
 			v.close()
 			text, rest := out.String(), out.String()
 			for _, w := range tt.want {
@@ -132,7 +136,8 @@ func TestBoard(t *testing.T) {
 
 // Rates are right from the first second on, and steady.
 func TestBoardRates(t *testing.T) {
-	v := newBoard(newBars(&lockedBuffer{}, boardNames, mpb.WithWidth(100), mpb.WithManualRefresh(make(chan any))), &fakeBooks{away: true}, "")
+	v := newBoard(newBars(&lockedBuffer{}, boardNames, mpb.WithWidth(100), mpb.WithManualRefresh(make(chan any))),
+		&fakeBooks{away: true}, "")
 	v.cancel()
 	v.wg.Wait()
 	defer v.close()

@@ -143,7 +143,8 @@ func (p *progress) line(now time.Time, last bool) string {
 	case last:
 		fmt.Fprintf(&b, "  in %s", report.Short(elapsed))
 	case total > done && rate >= 0.01:
-		fmt.Fprintf(&b, "  %s left", report.Short(time.Duration(math.Min(float64(total-done)/rate, 1e8)*float64(time.Second))))
+		fmt.Fprintf(&b, "  %s left", report.Short(time.Duration(math.Min(float64(total-done)/rate,
+			1e8)*float64(time.Second))))
 	}
 	if note := p.note.Load(); note != nil && *note != "" {
 		b.WriteString("  ")

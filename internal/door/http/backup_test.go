@@ -32,7 +32,8 @@ func (torn) Copy(_ context.Context, file func(string, int64, io.Reader) error) e
 // has no copies says so.
 func TestBackup(t *testing.T) {
 	store := openStore(t)
-	if _, err := store.Put(t.Context(), []glassq.Task{{Queue: "q", Body: []byte("one")}, {Queue: "q", Body: []byte("two")}}); err != nil {
+	if _, err := store.Put(t.Context(), []glassq.Task{{Queue: "q", Body: []byte("one")},
+		{Queue: "q", Body: []byte("two")}}); err != nil {
 		t.Fatal(err)
 	}
 	receive := func(s glassq.Store) (string, disk.Copied, error) {
@@ -44,7 +45,10 @@ func TestBackup(t *testing.T) {
 		}
 		t.Cleanup(func() { c.Close() })
 		dir := filepath.Join(t.TempDir(), "copy")
-		copied, err := disk.Receive(dir, func(file func(string, int64, io.Reader) error) error { return c.Copy(t.Context(), file) })
+		copied, err := disk.Receive(dir, func(file func(string, int64, io.Reader) error) error {
+			return c.Copy(t.Context(),
+				file)
+		})
 		return dir, copied, err
 	}
 	dir, copied, err := receive(store)

@@ -23,7 +23,8 @@ func (s *Server) schema(rw http.ResponseWriter, r *http.Request) error {
 	name, isJSON := strings.CutSuffix(r.PathValue("name"), ".json")
 	text, ok := spec.Schema(name)
 	if !ok || !isJSON {
-		return glassq.Errorf(glassq.CodeNotFound, "no schema %.40q; there are %s", r.PathValue("name"), strings.Join(spec.Schemas(), ".json, ")+".json")
+		return glassq.Errorf(glassq.CodeNotFound, "no schema %.40q; there are %s", r.PathValue("name"),
+			strings.Join(spec.Schemas(), ".json, ")+".json")
 	}
 	return done(send(rw, http.StatusOK, "application/schema+json", text))
 }

@@ -56,7 +56,8 @@ func runSteps(t *testing.T, s http.Handler, steps []step) {
 	for _, st := range steps {
 		status, got := ask(s, st.method, st.target, st.contentType, st.body)
 		if status != st.status || !strings.Contains(got, st.want) {
-			t.Errorf("%s: %s %s %q = %d %s; want %d with %s", st.name, st.method, st.target, st.body, status, got, st.status, st.want)
+			t.Errorf("%s: %s %s %q = %d %s; want %d with %s", st.name, st.method, st.target, st.body, status, got, st.status,
+				st.want)
 		}
 	}
 }
@@ -71,23 +72,29 @@ func TestPut(t *testing.T) {
 		{"curl -d", "POST", tasks, form, "http://a/?x=1&y=2", 200, `{"id":"~`},
 		{"no type", "POST", tasks, "", "\x00\xff", 200, `{"id":"~`},
 		{"image", "POST", tasks, "image/png", "\x89", 200, `{"id":"~`},
-		{"raw with options", "POST", tasks + "?id=a&priority=9&delay=0.5&ttl=1h&attempts=3&lease=10s&result=r&key=k", "text/plain", "x", 200, `{"id":"a"}`},
+		{"raw with options", "POST", tasks + "?id=a&priority=9&delay=0.5&ttl=1h&attempts=3&lease=10s&result=r&key=k",
+			"text/plain", "x", 200, `{"id":"a"}`},
 		{"raw duplicate", "POST", tasks + "?id=a", "text/plain", "x", 200, `{"id":"a","duplicate":true}`},
 		{"raw dense", "POST", tasks + "?run=r1&n=7", form, "x", 200, `{"id":"r1/7"}`},
 		{"envelope", "POST", tasks, typeJSON, `{"id":"b","body":{"x":1}}`, 200, `{"id":"b"}`},
-		{"array", "POST", tasks, typeJSON + "; charset=utf-8", ` [{"id":"c","body":1},{"id":"c","body":2}]`, 200, "{\"id\":\"c\"}\n{\"id\":\"c\",\"duplicate\":true}\n"},
-		{"ndjson", "POST", tasks, typeNDJSON, "{\"id\":\"d\",\"body\":1}\n\r\n{\"id\":\"e\",\"body\":2}", 200, "{\"id\":\"d\"}\n{\"id\":\"e\"}\n"},
-		{"count", "POST", tasks + "?answer=count", typeNDJSON, "{\"id\":\"f\",\"body\":1}\n{\"id\":\"f\",\"body\":2}\n", 200, `{"put":1,"duplicates":1,"first":`},
+		{"array", "POST", tasks, typeJSON + "; charset=utf-8", ` [{"id":"c","body":1},{"id":"c","body":2}]`, 200,
+			"{\"id\":\"c\"}\n{\"id\":\"c\",\"duplicate\":true}\n"},
+		{"ndjson", "POST", tasks, typeNDJSON, "{\"id\":\"d\",\"body\":1}\n\r\n{\"id\":\"e\",\"body\":2}", 200,
+			"{\"id\":\"d\"}\n{\"id\":\"e\"}\n"},
+		{"count", "POST", tasks + "?answer=count", typeNDJSON, "{\"id\":\"f\",\"body\":1}\n{\"id\":\"f\",\"body\":2}\n",
+			200, `{"put":1,"duplicates":1,"first":`},
 		{"own queue", "POST", tasks, typeJSON, `{"queue":"q","body":1}`, 200, `"id"`},
 
 		{"other queue", "POST", tasks, typeJSON, `{"queue":"p","body":1}`, 400, "bad_request"},
-		{"bad line", "POST", tasks, typeNDJSON, "{\"id\":\"never\",\"body\":1}\n\n{\"id\":1,\"body\":2}", 400, `line 3: id must be a string, at byte 6`},
+		{"bad line", "POST", tasks, typeNDJSON, "{\"id\":\"never\",\"body\":1}\n\n{\"id\":1,\"body\":2}", 400,
+			`line 3: id must be a string, at byte 6`},
 		{"nothing of a bad batch is stored", "POST", tasks + "?id=never", form, "x", 200, `{"id":"never"}`},
 		{"plain json", "POST", tasks, typeJSON, `{"url":"x"}`, 400, "needs a member body"},
 		{"empty", "POST", tasks, typeNDJSON, "\n\n", 400, "no tasks"},
 		{"bad array", "POST", tasks, typeJSON, `[{"body":1},`, 400, "at byte"},
 		{"unknown parameter", "POST", tasks + "?prio=3", form, "x", 400, `query parameter \"prio\" is not known here`},
-		{"parameter of another form", "POST", tasks + "?id=x", typeJSON, `{"body":1}`, 400, `\"id\" is not known here; there are: answer`},
+		{"parameter of another form", "POST", tasks + "?id=x", typeJSON, `{"body":1}`, 400,
+			`\"id\" is not known here; there are: answer`},
 		{"twice", "POST", tasks + "?id=x&id=y", form, "x", 400, "comes twice"},
 		{"bad query", "POST", tasks + "?%zz", form, "x", 400, "query string"},
 		{"bad priority", "POST", tasks + "?priority=10", form, "x", 400, "priority=10"},
@@ -132,8 +139,10 @@ func TestLeases(t *testing.T) {
 		{"ack again", "POST", "/v1/ack", typeJSON, one(``), 200, `{"ok":true}`},
 		{"extend of an acked", "POST", "/v1/extend", typeJSON, one(``), 409, "lease_lost"},
 		{"nack", "POST", "/v1/nack", typeJSON, `{"token":"` + tok[1] + `","reason":"no","dead":true}`, 200, `{"ok":true}`},
-		{"many", "POST", "/v1/ack", typeNDJSON, `{"token":"` + tok[2] + "\"}\n{\"token\":\"999999999.q\"}\nx", 200, "{\"ok\":true}\n{\"error\":{\"code\":\"lease_lost\""},
-		{"errors only", "POST", "/v1/ack?answer=errors", typeNDJSON, `{"token":"` + tok[2] + "\"}\n\n{\"token\":\"999999999.q\"}\n", 200, `{"line":3,"error":{"code":"lease_lost"`},
+		{"many", "POST", "/v1/ack", typeNDJSON, `{"token":"` + tok[2] + "\"}\n{\"token\":\"999999999.q\"}\nx", 200,
+			"{\"ok\":true}\n{\"error\":{\"code\":\"lease_lost\""},
+		{"errors only", "POST", "/v1/ack?answer=errors", typeNDJSON,
+			`{"token":"` + tok[2] + "\"}\n\n{\"token\":\"999999999.q\"}\n", 200, `{"line":3,"error":{"code":"lease_lost"`},
 		{"array", "POST", "/v1/nack", typeJSON, `[{"token":"` + tok[3] + `","undone":true}]`, 200, `{"ok":true}`},
 		{"bad ack", "POST", "/v1/ack", typeJSON, `{"tok":1}`, 400, "bad_request"},
 		{"empty ack", "POST", "/v1/ack", typeNDJSON, ``, 400, "nothing in the body"},
@@ -203,7 +212,8 @@ func TestQueuesAndRuns(t *testing.T) {
 }
 
 func TestGuards(t *testing.T) {
-	s := New(openStore(t), Options{Frame: door.Frame{Access: door.NewAccess([]byte("old"), []byte("secret"))}, Hosts: []string{"queue.example", "other:81"}})
+	s := New(openStore(t), Options{Frame: door.Frame{Access: door.NewAccess([]byte("old"), []byte("secret"))},
+		Hosts: []string{"queue.example", "other:81"}})
 	tests := []struct {
 		name, path, host string
 		header           map[string]string
@@ -278,7 +288,8 @@ func (s *stub) Nack(ctx context.Context, n []glassq.Nack) ([]error, error) { ret
 
 func TestStatusOfErrors(t *testing.T) {
 	for code, want := range map[glassq.Code]int{
-		glassq.CodeQueueFull: 429, glassq.CodeStorageFull: 507, glassq.CodeClosed: 503, glassq.CodeUnknown: 503, glassq.CodeStorage: 500,
+		glassq.CodeQueueFull: 429, glassq.CodeStorageFull: 507, glassq.CodeClosed: 503,
+		glassq.CodeUnknown: 503, glassq.CodeStorage: 500,
 		glassq.CodeDamaged: 500, glassq.CodeUnsupported: 501, glassq.CodeRunConflict: 409, glassq.CodeForbidden: 403,
 	} {
 		st := &stub{put: func() ([]glassq.Receipt, error) { return nil, glassq.Errorf(code, "no") }}
@@ -335,7 +346,8 @@ func TestUnsentLeasesGoBack(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	s.ServeHTTP(httptest.NewRecorder(), r.WithContext(ctx))
-	if len(nacked) != 2 || !nacked[0].Undone || nacked[0].Token != (glassq.Token{Queue: "q", Number: 7}) || !nacked[1].Undone {
+	if len(nacked) != 2 || !nacked[0].Undone || nacked[0].Token != (glassq.Token{Queue: "q", Number: 7}) ||
+		!nacked[1].Undone {
 		t.Errorf("nacked %+v; want both leases undone", nacked)
 	}
 }
@@ -408,7 +420,8 @@ func TestClientGoneWhileParked(t *testing.T) {
 func TestChunkedBody(t *testing.T) {
 	srv := httptest.NewServer(New(openStore(t), Options{}))
 	defer srv.Close()
-	resp, err := http.Post(srv.URL+"/v1/queues/q/tasks", "text/plain", io.MultiReader(strings.NewReader("a"), strings.NewReader("b")))
+	resp, err := http.Post(srv.URL+"/v1/queues/q/tasks", "text/plain",
+		io.MultiReader(strings.NewReader("a"), strings.NewReader("b")))
 	if err != nil || resp.StatusCode != 200 {
 		t.Fatalf("chunked put = %v, %v", resp, err)
 	}

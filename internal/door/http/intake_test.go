@@ -53,7 +53,8 @@ func newPipeRig(t *testing.T) (*pipeRig, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &pipeRig{t, New(broker.New(e, glassq.Limits{}), Options{}), &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}}
+	r := &pipeRig{t, New(broker.New(e, glassq.Limits{}), Options{}),
+		&pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.server.Run(ctx, r.ln) }()
@@ -90,7 +91,8 @@ func (r *pipeRig) want(what string, nc net.Conn, status int, part string, after 
 	}
 	text, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode != status || !strings.Contains(string(text), part) || time.Since(began) != after {
-		r.t.Errorf("%s = %d %s, %v after %v; want %d %q after %v", what, resp.StatusCode, text, err, time.Since(began), status, part, after)
+		r.t.Errorf("%s = %d %s, %v after %v; want %d %q after %v", what, resp.StatusCode, text, err, time.Since(began),
+			status, part, after)
 	}
 	if status == http.StatusServiceUnavailable && (resp.Header.Get("Retry-After") == "" || !resp.Close) {
 		r.t.Errorf("%s: the answer has no Retry-After, or the connection goes on", what)
@@ -118,7 +120,8 @@ func TestAnnouncedBodies(t *testing.T) {
 			{"no route", "POST /v1/nowhere\nContent-Length: 100", "", 404, "no such route"},
 		}
 		for i := range 6 {
-			idle = append(idle, request{fmt.Sprint("put ", i), "POST /v1/queues/q/tasks\nContent-Length: 50331648", "", 503, slow})
+			idle = append(idle, request{fmt.Sprint("put ", i), "POST /v1/queues/q/tasks\nContent-Length: 50331648", "", 503,
+				slow})
 		}
 		var conns []net.Conn
 		for _, row := range idle {

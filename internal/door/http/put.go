@@ -82,7 +82,8 @@ func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
 }
 
 // putWait is a put that waits for room. done gives back what the request takes of the bodies in flight.
-func (s *Server) putWait(ctx context.Context, tasks []glassq.Task, wait time.Duration, size int64, done func()) ([]glassq.Receipt, error) {
+func (s *Server) putWait(ctx context.Context, tasks []glassq.Task, wait time.Duration, size int64,
+	done func()) ([]glassq.Receipt, error) {
 	if !s.frame.Parked.TryTake(size) {
 		return nil, glassq.Errorf(glassq.CodeQueueFull, "the queue is full, and too many large puts wait for room already; try again later")
 	}

@@ -53,7 +53,8 @@ func tooLarge(most int) error {
 		return glassq.Errorf(glassq.CodeTooLarge, "a request like this has at most %d KiB", most>>10)
 	}
 	return glassq.Errorf(glassq.CodeTooLarge,
-		"a request has at most %d MiB, %d tasks and %d MiB of bodies; split it", maxRequest>>20, glassq.MaxBatch, glassq.MaxPutBytes>>20)
+		"a request has at most %d MiB, %d tasks and %d MiB of bodies; split it", maxRequest>>20, glassq.MaxBatch,
+		glassq.MaxPutBytes>>20)
 }
 
 // A record is one JSON text of a batch.

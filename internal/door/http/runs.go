@@ -38,7 +38,8 @@ func (s *Server) runs(rw http.ResponseWriter, r *http.Request) error {
 // shows the run as it is then.
 func (s *Server) showRun(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "until", "wait")
-	phase := glassq.Phase(q.oneOf("until", "", string(glassq.PhaseExists), string(glassq.PhaseComplete), string(glassq.PhaseDrained)))
+	phase := glassq.Phase(q.oneOf("until", "", string(glassq.PhaseExists), string(glassq.PhaseComplete),
+		string(glassq.PhaseDrained)))
 	wait := min(q.duration("wait"), maxPoll)
 	if phase == "" && q.has("wait") {
 		q.fail("wait needs until=exists, complete or drained")
@@ -81,7 +82,8 @@ func (s *Server) setRun(rw http.ResponseWriter, r *http.Request) error {
 // from on. next is there when the page is full: the from of the next page.
 func (s *Server) runIDs(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "state", "from", "max")
-	set := glassq.IDSet(q.oneOf("state", string(glassq.IDsPut), string(glassq.IDsDone), string(glassq.IDsFailed), string(glassq.IDsDead)))
+	set := glassq.IDSet(q.oneOf("state", string(glassq.IDsPut), string(glassq.IDsDone), string(glassq.IDsFailed),
+		string(glassq.IDsDead)))
 	if len(q.values["state"]) > 1 {
 		q.fail("ids shows one set")
 	}

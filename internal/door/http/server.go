@@ -193,7 +193,8 @@ func (s *Server) noRoute(rw http.ResponseWriter, r *http.Request) error {
 	}
 	rw.Header().Set("Allow", strings.Join(allowed, ", "))
 	refuseStatus(rw, http.StatusMethodNotAllowed,
-		glassq.Errorf(glassq.CodeBadRequest, "%s does not fit %.100s; allowed: %s", r.Method, r.URL.Path, strings.Join(allowed, ", ")))
+		glassq.Errorf(glassq.CodeBadRequest, "%s does not fit %.100s; allowed: %s", r.Method, r.URL.Path,
+			strings.Join(allowed, ", ")))
 	return nil
 }
 

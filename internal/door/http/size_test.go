@@ -22,10 +22,13 @@ func TestSmallRequests(t *testing.T) {
 		{"an array of 2 million numbers", "/v1/queues/q/tasks", "[" + long + "1]", 413, "split it"},
 		{"acks of 2 million numbers", "/v1/ack", "[" + long + "1]", 413, "split it"},
 		{"an array that does not end", "/v1/queues/q/tasks", `[{"body":1}`, 400, "JSON"},
-		{"an ack with 200,000 tasks", "/v1/ack", `{"token":"1.q","put":[` + strings.Repeat(`{"body":1},`, 200_000) + `{"body":1}]}`, 400, "at most"},
-		{"many headers", "/v1/queues/q/tasks", `{"body":1,"headers":{` + strings.Repeat(`"a":"",`, 500_000) + `"b":""}}`, 400, "bytes of headers"},
+		{"an ack with 200,000 tasks", "/v1/ack", `{"token":"1.q","put":[` + strings.Repeat(`{"body":1},`, 200_000) +
+			`{"body":1}]}`, 400, "at most"},
+		{"many headers", "/v1/queues/q/tasks", `{"body":1,"headers":{` + strings.Repeat(`"a":"",`, 500_000) + `"b":""}}`,
+			400, "bytes of headers"},
 		{"an array of two", "/v1/queues/q/tasks", ` [ {"body":"a"} , {"body":"b"} ] `, 200, `{"id":"`},
-		{"nested as deep as JSON goes", "/v1/queues/q/tasks", strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), 400, "must begin with"},
+		{"nested as deep as JSON goes", "/v1/queues/q/tasks", strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000),
+			400, "must begin with"},
 		{"nested deeper", "/v1/queues/q/tasks", strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001), 400, "depth"},
 		{"an empty array", "/v1/queues/q/tasks", ` [ ] `, 400, "no tasks"},
 	}
@@ -61,7 +64,8 @@ func TestQueueNamedOften(t *testing.T) {
 func TestPeekOfLongBodies(t *testing.T) {
 	store := openStore(t)
 	for range 5 {
-		if _, err := store.Put(t.Context(), []glassq.Task{{Queue: "q", Type: glassq.TypeText, Body: []byte(strings.Repeat("\x01", 1<<20))}}); err != nil {
+		if _, err := store.Put(t.Context(), []glassq.Task{{Queue: "q", Type: glassq.TypeText,
+			Body: []byte(strings.Repeat("\x01", 1<<20))}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -104,7 +104,8 @@ func TestOutcomeVectors(t *testing.T) {
 				}
 				result = fmt.Sprintf(`"b64":%q`, c.B64)
 			}
-			if status, answer := ask(s, "POST", "/v1/ack", typeJSON, fmt.Sprintf(`{"token":%q,%s}`, l.Token, result)); status != 200 {
+			if status, answer := ask(s, "POST", "/v1/ack", typeJSON,
+				fmt.Sprintf(`{"token":%q,%s}`, l.Token, result)); status != 200 {
 				t.Fatalf("ack with %s = %d %s", result, status, answer)
 			}
 			r, err := s.broker.Run(t.Context(), run)

@@ -43,7 +43,8 @@ func TestPutThatWaits(t *testing.T) {
 			{"could never fit", "POST", tasks + "?wait=10s", typeNDJSON, "{\"body\":1}\n{\"body\":2}\n", 429, "queue_full"},
 		})
 		began := time.Now()
-		if status, got := ask(s, "POST", tasks+"?wait=10s", typeJSON, `{"body":"b"}`); status != 429 || time.Since(began) != 10*time.Second {
+		if status, got := ask(s, "POST", tasks+"?wait=10s", typeJSON, `{"body":"b"}`); status != 429 ||
+			time.Since(began) != 10*time.Second {
 			t.Errorf("a put that waits in vain = %d %s after %v; want 429 after 10s", status, got, time.Since(began))
 		}
 
@@ -101,7 +102,8 @@ func TestParkedPutsAreBounded(t *testing.T) {
 			done <- status
 		}()
 		synctest.Wait()
-		runSteps(t, s, []step{{"others have room", "POST", "/v1/queues/other/tasks", "text/plain", strings.Repeat("c", 600<<10), 200, ""}})
+		runSteps(t, s, []step{{"others have room", "POST", "/v1/queues/other/tasks", "text/plain",
+			strings.Repeat("c", 600<<10), 200, ""}})
 		free := s.frame.Parked.Free()
 		s.frame.Parked.TryTake(free)
 		runSteps(t, s, []step{{"too many", "POST", tasks + "?wait=5s", "text/plain", "d", 429, "wait for room already"}})

@@ -78,7 +78,8 @@ func TestPutsAgain(t *testing.T) {
 
 // TestLineIsParsedOnce: a command whose line lies elsewhere when the rest of it has come is done as it was read.
 func TestLineIsParsedOnce(t *testing.T) {
-	for _, line := range []string{"set q/id=a/run=r 1 2 5", "cas q/prio=3 0 0 5 77 noreply", "ms q 5", "set q 0 0 5   noreply "} {
+	for _, line := range []string{"set q/id=a/run=r 1 2 5", "cas q/prio=3 0 0 5 77 noreply", "ms q 5",
+		"set q 0 0 5   noreply "} {
 		var want, got command
 		parseCommand([]byte(line), &want)
 		in := append([]byte("before it"), line...)

@@ -177,7 +177,8 @@ func (c *conn) single(w *want) kind {
 	in, cmd := c.in[:c.w], &c.cmd
 	switch cmd.verb {
 	case verbSet, verbAdd, verbCas:
-		if c.head+cmd.size+2 != len(in) || cmd.size > c.bodyLimit(cmd) || bytes.Contains(cmd.key, wordBatch) || bytes.Contains(cmd.key, wordNack) ||
+		if c.head+cmd.size+2 != len(in) || cmd.size > c.bodyLimit(cmd) || bytes.Contains(cmd.key, wordBatch) ||
+			bytes.Contains(cmd.key, wordNack) ||
 			in[len(in)-2] != '\r' || in[len(in)-1] != '\n' {
 			return singleNone
 		}
@@ -238,7 +239,8 @@ func (l *loop) reserve() {
 	queue, open := first.c.queue, first.t.has&optOpen
 	same, rest := make([]want, 0, len(l.gets)), l.gets[:0]
 	for _, w := range l.gets {
-		if (l.careful == 0 || len(same) == 0) && w.c.queue == queue && w.t.has&optOpen == open && w.t.length == first.t.length {
+		if (l.careful == 0 || len(same) == 0) && w.c.queue == queue && w.t.has&optOpen == open &&
+			w.t.length == first.t.length {
 			same = append(same, w)
 		} else {
 			rest = append(rest, w)

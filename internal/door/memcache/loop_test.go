@@ -20,7 +20,10 @@ import (
 func TestTranscriptsTCP(t *testing.T) {
 	played := 0
 	for _, tr := range readTranscripts(t) {
-		if slices.ContainsFunc(tr.steps, func(s step) bool { return s.what == "sleep" || s.what == "hangup" || s.client > 1 }) {
+		if slices.ContainsFunc(tr.steps, func(s step) bool {
+			return s.what == "sleep" || s.what == "hangup" ||
+				s.client > 1
+		}) {
 			continue
 		}
 		played++
@@ -193,7 +196,8 @@ func conserves(t *testing.T, dir string) {
 	for i := range speakers {
 		nc := r.dial()
 		nc.SetDeadline(time.Now().Add(time.Minute)) // it hangs
-		s := &speaker{nc: nc, in: bufio.NewReader(nc), rng: rand.New(rand.NewPCG(7, uint64(i))), name: fmt.Sprint("client", i)}
+		s := &speaker{nc: nc, in: bufio.NewReader(nc), rng: rand.New(rand.NewPCG(7, uint64(i))),
+			name: fmt.Sprint("client", i)}
 		speakers[i] = s
 		wg.Go(func() { errs[i] = s.speak([]string{"one", "two"}[i%2], 300) })
 	}

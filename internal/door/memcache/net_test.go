@@ -192,9 +192,11 @@ func TestLargeBodies(t *testing.T) {
 	const most = 1 << 20
 	r := openPort(t, setup{MaxBody: most})
 	nc := r.dial()
-	for _, n := range []int{largeIn - maxLine, largeIn - 20, largeIn - 2, largeIn, largeIn + 1, 3 * largeIn, most - 1, most} {
+	for _, n := range []int{largeIn - maxLine, largeIn - 20, largeIn - 2, largeIn, largeIn + 1, 3 * largeIn, most - 1,
+		most} {
 		body := strings.Repeat("x\r\nget q\r\n", n/10+1)[:n]
-		expect(t, nc, fmt.Sprintf("set q 0 0 %d\r\n%s\r\nget q\r\n", n, body), fmt.Sprintf("STORED\r\nVALUE q 0 %d\r\n%s\r\nEND\r\n", n, body))
+		expect(t, nc, fmt.Sprintf("set q 0 0 %d\r\n%s\r\nget q\r\n", n, body),
+			fmt.Sprintf("STORED\r\nVALUE q 0 %d\r\n%s\r\nEND\r\n", n, body))
 		expect(t, nc, fmt.Sprintf("set q 0 0 %d noreply\r\n%s\r\ngets q/peek\r\nget q\r\n", n, body),
 			fmt.Sprintf("VALUE q/peek 0 %d 0\r\n%s\r\nEND\r\nVALUE q 0 %d\r\n%s\r\nEND\r\n", n, body, n, body))
 	}
@@ -227,9 +229,11 @@ func TestBadInput(t *testing.T) {
 		{"a line at the limit", "get " + strings.Repeat("q ", (maxLine-4)/2) + "\r\nget q\r\n", endOf + endOf},
 		{"a line over the limit", strings.Repeat("x", maxLine+1) + "\r\nget q\r\n", "CLIENT_ERROR line too long\r\n"},
 		{"a line without end", strings.Repeat("x", 1<<20), "CLIENT_ERROR line too long\r\n"},
-		{"a key over the limit", "get " + strings.Repeat("k", 201) + "\r\nget q\r\n", "CLIENT_ERROR bad queue name\r\nEND\r\n"},
+		{"a key over the limit", "get " + strings.Repeat("k", 201) + "\r\nget q\r\n",
+			"CLIENT_ERROR bad queue name\r\nEND\r\n"},
 		{"a huge length", "set q 0 0 18446744073709551616\r\nget q\r\n", "CLIENT_ERROR bad command line format\r\n"},
-		{"a length beyond skipping", fmt.Sprintf("set q 0 0 %d\r\nget q\r\n", maxSkip+1), "CLIENT_ERROR bad command line format\r\n"},
+		{"a length beyond skipping", fmt.Sprintf("set q 0 0 %d\r\nget q\r\n", maxSkip+1),
+			"CLIENT_ERROR bad command line format\r\n"},
 		{"a negative length", "set q 0 0 -1\r\nget q\r\n", "CLIENT_ERROR bad command line format\r\n"},
 		{"no length", "set q 0 0\r\nget q\r\n", "CLIENT_ERROR bad command line format\r\n"},
 		{"a body too long", "set q 0 0 1\r\nabc\r\nget q\r\n", "CLIENT_ERROR bad data chunk\r\n"},
@@ -242,7 +246,8 @@ func TestBadInput(t *testing.T) {
 		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", ""},
 		{"an unknown verb", "frobnicate q\r\nget q\r\n", badVerb + endOf},
 		{"meta commands", "mg q v\r\nms q 1\r\na\r\nmn\r\nget q\r\n", badVerb + badVerb + badVerb + endOf},
-		{"an unknown option", "get q/frobnicate\r\nset q/frobnicate 0 0 5\r\nget q\r\nget q\r\n", "CLIENT_ERROR unknown option frobnicate\r\nCLIENT_ERROR unknown option frobnicate\r\nEND\r\n"},
+		{"an unknown option", "get q/frobnicate\r\nset q/frobnicate 0 0 5\r\nget q\r\nget q\r\n",
+			"CLIENT_ERROR unknown option frobnicate\r\nCLIENT_ERROR unknown option frobnicate\r\nEND\r\n"},
 		{"a path", "get q/..\r\nget ../q\r\nset q/../../etc/passwd 0 0 1\r\na\r\nget ..\r\n",
 			"CLIENT_ERROR unknown option ..\r\nCLIENT_ERROR bad queue name\r\nCLIENT_ERROR unknown option ..\r\nCLIENT_ERROR bad queue name\r\n"},
 		{"NUL", "get q\x00\r\nget \x00\r\n\x00\r\n", "CLIENT_ERROR bad queue name\r\nCLIENT_ERROR bad queue name\r\nERROR\r\n"},
@@ -253,7 +258,8 @@ func TestBadInput(t *testing.T) {
 			nc := r.dial()
 			defer nc.Close()
 			go io.WriteString(nc, tt.send) // ends when the connection does
-			if strings.HasSuffix(tt.want, badVerb) || strings.HasSuffix(tt.want, endOf) || strings.Contains(tt.want, "bad queue name") || tt.send == "" {
+			if strings.HasSuffix(tt.want, badVerb) || strings.HasSuffix(tt.want, endOf) ||
+				strings.Contains(tt.want, "bad queue name") || tt.send == "" {
 				// The connection goes on, until we end it. What cut it would come before the answers were whole.
 				got := make([]byte, len(tt.want))
 				if _, err := io.ReadFull(nc, got); err != nil || string(got) != tt.want {
@@ -293,7 +299,8 @@ func TestTLS(t *testing.T) {
 	expect(t, nc, "set x 0 0 8\r\nu secret\r\nset q 0 0 1\r\na\r\ngets q/open/t=1000\r\nset q 0 0 1\r\nb\r\nget q/t=1000\r\n",
 		"STORED\r\nSTORED\r\nVALUE q/open/t=1000 0 1 1\r\na\r\nEND\r\nSTORED\r\nVALUE q/t=1000 0 1\r\nb\r\nEND\r\n")
 	body := strings.Repeat("x", 2*largeIn)
-	expect(t, nc, fmt.Sprintf("set q 0 0 %d\r\n%s\r\nget q\r\n", len(body), body), fmt.Sprintf("STORED\r\nVALUE q 0 %d\r\n%s\r\nEND\r\n", len(body), body))
+	expect(t, nc, fmt.Sprintf("set q 0 0 %d\r\n%s\r\nget q\r\n", len(body), body),
+		fmt.Sprintf("STORED\r\nVALUE q 0 %d\r\n%s\r\nEND\r\n", len(body), body))
 	nc.Close()
 	plain := r.dial()
 	io.WriteString(plain, "get q\r\n")

@@ -104,7 +104,8 @@ func TestVanish(t *testing.T) {
 func TestVanishInBody(t *testing.T) {
 	const size = 12 << 20
 	r := openPortWith(t, setup{}, size+size/2)
-	r.ask(fmt.Sprintf("set q 0 0 %d\r\n%s\r\nset big 0 0 %d\r\n%s\r\n", size, strings.Repeat("x", size), size, strings.Repeat("y", size)), stored+stored)
+	r.ask(fmt.Sprintf("set q 0 0 %d\r\n%s\r\nset big 0 0 %d\r\n%s\r\n", size, strings.Repeat("x", size), size,
+		strings.Repeat("y", size)), stored+stored)
 	first := r.dial()
 	io.WriteString(first, "gets q/open\r\n")
 	if _, err := io.ReadFull(first, make([]byte, 1000)); err != nil {

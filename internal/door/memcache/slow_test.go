@@ -73,8 +73,10 @@ func TestSlowReaders(t *testing.T) {
 	}
 	nc := r.dial()
 	for i := range 100 {
-		expect(t, nc, "set q 0 0 1\r\na\r\ngets q/open\r\n", fmt.Sprintf("STORED\r\nVALUE q/open 0 1 %d\r\na\r\nEND\r\n", i+1))
-		expect(t, nc, fmt.Sprintf("delete q/%d\r\nset q 0 0 1\r\nb\r\nget q/t=1000\r\n", i+1), "DELETED\r\nSTORED\r\nVALUE q/t=1000 0 1\r\nb\r\nEND\r\n")
+		expect(t, nc, "set q 0 0 1\r\na\r\ngets q/open\r\n",
+			fmt.Sprintf("STORED\r\nVALUE q/open 0 1 %d\r\na\r\nEND\r\n", i+1))
+		expect(t, nc, fmt.Sprintf("delete q/%d\r\nset q 0 0 1\r\nb\r\nget q/t=1000\r\n", i+1),
+			"DELETED\r\nSTORED\r\nVALUE q/t=1000 0 1\r\nb\r\nEND\r\n")
 	}
 	done := make(chan error, readers)
 	for _, nc := range slow {

@@ -107,7 +107,8 @@ func TestFailures(t *testing.T) {
 		behind glassq.Code // of those that come later, or whose records are not with the log yet
 		stored bool
 	}{
-		{"surely not in the log", glassq.Errorf(glassq.CodeUnavailable, "fenced"), glassq.CodeUnavailable, glassq.CodeUnavailable, false},
+		{"surely not in the log", glassq.Errorf(glassq.CodeUnavailable, "fenced"), glassq.CodeUnavailable,
+			glassq.CodeUnavailable, false},
 		{"unknown", glassq.ErrUnknown, glassq.CodeUnknown, glassq.CodeUnavailable, true},
 		{"a disk's", glassq.ErrStorage, glassq.CodeStorage, glassq.CodeStorage, false},
 	} {

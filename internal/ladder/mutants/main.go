@@ -37,7 +37,8 @@ func (r *rung) String() string { return "go test " + strings.Join(r.args, " ") }
 
 // test runs it, by a runner of commands.
 func (r *rung) test(in func(string, ...string) ([]byte, error)) ([]byte, error) {
-	return in("go", append([]string{"test", "-count=1", "-vet=off", "-failfast", "-timeout", r.most.String()}, r.args...)...)
+	return in("go", append([]string{"test", "-count=1", "-vet=off", "-failfast", "-timeout", r.most.String()},
+		r.args...)...)
 }
 
 // firstMost is how long a rung may take without a mutant. With one it may take slower times as long as that
@@ -53,7 +54,8 @@ func ladder(crashes int) []rung {
 	return []rung{
 		{[]string{"./internal/ladder", "-run", "^TestCrash$", "-crashes", fmt.Sprint(crashes)}, firstMost},
 		{[]string{"./internal/wal/...", "./internal/state", "-short"}, firstMost},
-		{[]string{"./internal/ladder", "-run", "^(TestMachine|TestWays)$", "-short", "-rapid.nofailfile", "-rapid.shrinktime", "1s"}, firstMost},
+		{[]string{"./internal/ladder", "-run", "^(TestMachine|TestWays)$", "-short", "-rapid.nofailfile",
+			"-rapid.shrinktime", "1s"}, firstMost},
 		{[]string{"./internal/engine/...", "./internal/disk"}, firstMost},
 	}
 }

@@ -60,7 +60,8 @@ func run(list, vars []string) error {
 			counts = "did not run here"
 		}
 		how := fmt.Sprintf("%s, commit %s, %s/%s, %d processors, `%s`",
-			time.Now().UTC().Format(time.DateOnly), strings.TrimSpace(string(commit)), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), strings.Join(append([]string{"make", rung}, vars...), " "))
+			time.Now().UTC().Format(time.DateOnly), strings.TrimSpace(string(commit)), runtime.GOOS, runtime.GOARCH,
+			runtime.NumCPU(), strings.Join(append([]string{"make", rung}, vars...), " "))
 		// After each rung: what was counted in an hour is not lost with the next one.
 		text, err := os.ReadFile(file)
 		if err != nil {

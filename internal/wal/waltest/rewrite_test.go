@@ -131,7 +131,8 @@ func TestTornThenPowerCut(t *testing.T) {
 	}
 	appendBody(t, l, "good")
 	fsys.FailWrite(segmentFile(1))
-	if err := l.Append(append(make([]byte, wal.HeaderSize), strings.Repeat("torn", 200)...), 1, 1); !errors.Is(err, wal.ErrFailed) {
+	if err := l.Append(append(make([]byte, wal.HeaderSize), strings.Repeat("torn", 200)...), 1, 1); !errors.Is(err,
+		wal.ErrFailed) {
 		t.Fatalf("failed write = %v", err)
 	}
 	fsys = fsys.Kill()
@@ -163,7 +164,7 @@ func TestRewriteAtEveryCall(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range 8 {
-			appendBody(t, l, strings.Repeat(string(rune('a'+i)), 1300))
+			appendBody(t, l, strings.Repeat(string(rune('a'+i)), 600))
 			if i == 6 {
 				if err := l.Sync(); err != nil {
 					t.Fatal(err)
@@ -188,7 +189,8 @@ func TestRewriteAtEveryCall(t *testing.T) {
 			}
 			_, after, err := bodies(t, cut)
 			if err != nil || len(after) < 7 || served && len(after) < 8 {
-				t.Fatalf("crash after call %d, seed %d: %d frames of 8, 7 were synced, served: %v, %v", n, seed, len(after), served, err)
+				t.Fatalf("crash after call %d, seed %d: %d frames of 8, 7 were synced, served: %v, %v", n, seed, len(after),
+					served, err)
 			}
 			names, _ := cut.List()
 			first := map[string]bool{}

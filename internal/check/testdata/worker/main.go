@@ -110,7 +110,8 @@ func work(l *lease) {
 	} else {
 		result["i"] = echo(l.Body)
 	}
-	ack := map[string]any{"token": l.Token, "result": result, "headers": map[string]string{"traceparent": l.Headers["traceparent"]}}
+	ack := map[string]any{"token": l.Token, "result": result,
+		"headers": map[string]string{"traceparent": l.Headers["traceparent"]}}
 	switch *broken {
 	case "no-trace":
 		delete(ack, "headers")
