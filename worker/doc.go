@@ -17,10 +17,12 @@
 //
 // # What to know
 //
-// Every task that is handed to a handler is acked or nacked exactly once while its lease is held, and what is known
-// to be lost is dropped, never acked. A lease is extended for as long as the handler is at work, so a handler
-// may take longer than a lease; its ctx ends when the lease is lost. Waiting for tasks is parked in the queue's
-// Reserve; nothing polls. A task may be done twice, as everywhere in this module.
+// Every task that is handed to a handler is acked or nacked exactly once while its lease is held, and
+// what is known to be lost is dropped, never acked. A handler that panics does not end the worker: the
+// panic is logged with its stack, and the task goes back with it as the reason. A lease is extended
+// for as long as the handler is at work, so a handler may take longer than a lease; its ctx ends when
+// the lease is lost. Waiting for tasks is parked in the queue's Reserve; nothing polls. A task may be
+// done twice, as everywhere in this module.
 //
 // # Plumbing
 //
