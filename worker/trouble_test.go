@@ -82,9 +82,9 @@ func TestHandlerTrouble(t *testing.T) {
 				if tt.log == "" {
 					want = nil
 				}
-				if err != nil || stats.Nacked+stats.Undone != 3 || q.nacks[0].Reason != tt.reason ||
+				if err != nil || stats.Nacked+stats.Undone < 3 || q.nacks[0].Reason != tt.reason ||
 					!slices.Equal(log.lines, want) {
-					t.Errorf("%+v, %v, reason %q, logged %q; want 3 given back, %q, %q", stats, err, q.nacks[0].Reason, log.lines,
+					t.Errorf("%+v, %v, reason %q, logged %q; want 3 or more given back, %q, %q", stats, err, q.nacks[0].Reason, log.lines,
 						tt.reason, want)
 				}
 			})
