@@ -79,8 +79,7 @@ func (c *conn) simple(queue, method string) error {
 	case "join":
 		gone, err := c.watched(func(ctx context.Context) error { return c.s.join(ctx, queue) })
 		if gone != nil {
-			c.reset = true
-			return gone
+			return c.left(gone)
 		}
 		if err != nil {
 			return c.failed(err)
@@ -165,11 +164,10 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 		var gone error
 		gone, err = c.watched(func(ctx context.Context) error { return store(ctx, wait) })
 		if gone != nil {
-			c.reset = true
 			if isResult && err == nil {
 				c.letGo(token)
 			}
-			return gone
+			return c.left(gone)
 		}
 	}
 	lost := errors.Is(err, glassq.ErrLeaseLost)
@@ -207,10 +205,9 @@ func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
 		})
 		if gone != nil {
 			if len(leases) == 1 {
-				c.take(&leases[0], id)
+				c.untake(&leases[0])
 			}
-			c.reset = true
-			return gone
+			return c.left(gone)
 		}
 	}
 	switch {
@@ -232,20 +229,37 @@ func (c *conn) failed(err error) error {
 	return c.fault(err)
 }
 
-// watched runs f and has an eye on the client meanwhile: when it goes away, f's context ends and gone says
-// why. What the client sends stays in the buffer.
+// errGivenUp is the end of a wait whose client has sent something else meanwhile: one that waits for a reply says
+// nothing, so that its program has left the call, by Ctrl-C as a rule.
+var errGivenUp = errors.New("the client waits for this reply no more")
+
+// left ends a call whose client has gone, or has given it up. In the latter case there is no reply: the client
+// would take it for that of its next call.
+func (c *conn) left(gone error) error {
+	if gone == errGivenUp {
+		return nil
+	}
+	c.reset = true
+	return gone
+}
+
+// watched runs f and has an eye on the client meanwhile: when it goes away or sends something, f's context ends
+// and gone says why. What the client sends stays in the buffer.
 func (c *conn) watched(f func(context.Context) error) (gone, err error) {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	over := make(chan error, 1)
 	go func() { // ends by the deadline below, at the latest
 		_, err := c.r.Peek(1)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			cancel()
-			over <- err
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			over <- nil
 			return
 		}
-		over <- nil
+		if err == nil {
+			err = errGivenUp
+		}
+		cancel()
+		over <- err
 	}()
 	err = f(ctx)
 	c.nc.SetReadDeadline(longAgo)

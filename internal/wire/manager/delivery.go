@@ -63,6 +63,19 @@ func (c *conn) take(l *glassq.Lease, id string) {
 	c.held = l
 }
 
+// untake gives back an item whose client has left the call before the reply: it has never seen the item.
+func (c *conn) untake(l *glassq.Lease) {
+	_, err := c.s.store.Nack(context.WithoutCancel(c.ctx), []glassq.Nack{{Token: l.Token(), Delay: glassq.AtOnce, Undone: true,
+		Reason: "the Python client left the get that waited"}})
+	c.warn(l, err)
+}
+
+func (c *conn) warn(l *glassq.Lease, err error) {
+	if err != nil {
+		c.s.log.Warn("an unconfirmed item was not settled; its lease runs out", "queue", l.Queue, "err", err)
+	}
+}
+
 // only is the one item that the client has, nil for none or several.
 func (c *conn) only() *glassq.Lease {
 	switch {
@@ -126,16 +139,11 @@ func (c *conn) settle() {
 	letGo := c.s.ended(c)
 	unread := c.reset && c.fresh
 	ctx := context.WithoutCancel(c.ctx) // which may have ended with the server
-	warn := func(l *glassq.Lease, err error) {
-		if err != nil {
-			c.s.log.Warn("an unconfirmed item was not settled; its lease runs out", "queue", l.Queue, "err", err)
-		}
-	}
 	draining := c.s.draining.Load()
 	back := func(l *glassq.Lease, unread bool) {
 		_, err := c.s.store.Nack(ctx, []glassq.Nack{{Token: l.Token(), Delay: glassq.AtOnce, Undone: unread || draining,
 			Reason: "the Python client ended without another call"}})
-		warn(l, err)
+		c.warn(l, err)
 	}
 	for i := range c.undone {
 		l := &c.undone[i]
@@ -163,7 +171,7 @@ func (c *conn) settle() {
 		return
 	}
 	_, err := c.s.store.Ack(ctx, []glassq.Ack{{Token: l.Token()}})
-	warn(l, err)
+	c.warn(l, err)
 }
 
 // tooMany says that a client gets and gets, and never says that it has done something.
