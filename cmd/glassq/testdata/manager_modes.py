@@ -1,5 +1,5 @@
 """One client of a manager, in the way that its first argument says. Python 2.7 and 3."""
-import copy, multiprocessing, os, pickle, signal, sys, threading, time
+import copy, hashlib, hmac, multiprocessing, os, pickle, signal, sys, threading, time
 from multiprocessing.managers import BaseManager
 
 
@@ -61,8 +61,32 @@ def race(n):
         del t, m
 
 
+def redhat():
+    """Replaces the handshake by that of a Python whose distribution has patched MD5 out of it."""
+    from multiprocessing import connection
+
+    def deliver(c, key):
+        message = os.urandom(20)
+        c.send_bytes(b'#CHALLENGE#' + message)
+        if c.recv_bytes(256) != hmac.new(key, message, hashlib.sha256).digest():
+            c.send_bytes(b'#FAILURE#')
+            raise multiprocessing.AuthenticationError('digest received was wrong')
+        c.send_bytes(b'#WELCOME#')
+
+    def answer(c, key):
+        message = c.recv_bytes(256)
+        assert message[:11] == b'#CHALLENGE#'
+        c.send_bytes(hmac.new(key, message[11:], hashlib.sha256).digest())
+        if c.recv_bytes(256) != b'#WELCOME#':
+            raise multiprocessing.AuthenticationError('digest sent was rejected')
+
+    connection.deliver_challenge, connection.answer_challenge = deliver, answer
+
+
 if __name__ == '__main__':
     mode = sys.argv[1]
+    if mode == 'redhat':
+        redhat(); mode = 'once'
     if mode == 'wrong':
         try:
             connect(); say('let in')
@@ -74,6 +98,15 @@ if __name__ == '__main__':
     t = m.get_task_queue()
     if mode == 'wait':
         say('ready'); say(t.get()); time.sleep(1000)
+    elif mode == 'interrupt':
+        say('ready')
+        try: t.get(); say('got')
+        except KeyboardInterrupt: pass
+        say(t.qsize()); say(t.get())
+    elif mode == 'large':
+        try: t.put(b'x' * 70000000); say('stored')
+        except ValueError: say('refused')
+        t.put('x'); say(t.get())
     elif mode == 'exit':
         say(t.get())
     elif mode == 'done':

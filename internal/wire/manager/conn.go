@@ -23,9 +23,10 @@ const (
 	firstRequest = 1 << 20 // most bytes of the first request
 	ackFrom      = 16000   // bytes of a body from which Python writes its length by itself
 	keepBuffer   = 64 << 10
-	keepIn       = 4 << 10 // more of a request is room among the bodies in flight
-	frameExtra   = 1 << 20 // bytes of a request beside the value, and of a pickle beside its text
-	discardTo    = 4       // times the limit up to which an oversized message is read past
+	keepIn       = 4 << 10          // more of a request is room among the bodies in flight
+	frameExtra   = 1 << 20          // bytes of a request beside the value, and of a pickle beside its text
+	discardTo    = 4                // times the limit up to which an oversized first request is read past
+	discardFor   = 10 * time.Minute // for which an oversized call is read past
 )
 
 // The methods of a proxy, in the order in which create names them.
@@ -43,6 +44,7 @@ type conn struct {
 	stored  pickle.Decoder // of values that were stored
 	in, out []byte
 	python2 bool
+	by      proof  // how it has shown the key
 	taken   func() // gives back the room of the request; nil where it has none
 
 	held    *glassq.Lease  // handed out, and not yet confirmed by another call
@@ -117,11 +119,13 @@ func (c *conn) shakeHands(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	key, ok := checkAnswer(c.s.opt.Keys, challenge, answer, c.s.opt.Strict)
-	if !ok {
+	key, by, err := checkAnswer(c.s.opt.Keys, challenge, answer, c.s.opt.Strict)
+	if err != nil {
 		rest(ctx, failurePause)
-		return errors.Join(errKey, c.sendRaw(wordFailure))
+		c.sendRaw(wordFailure) // the client has gone, at the worst
+		return fmt.Errorf("%w; it was answered with %s", err, by)
 	}
+	c.by = by
 	if err := c.sendRaw(wordWelcome); err != nil {
 		return err
 	}
@@ -129,7 +133,7 @@ func (c *conn) shakeHands(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reply, ok := answerTo(key, message, c.s.opt.Strict)
+	reply, ok := answerTo(key, message, by, c.s.opt.Strict)
 	if !ok {
 		return errors.New("the client's challenge cannot be answered")
 	}
@@ -153,7 +157,7 @@ func (c *conn) run(ctx context.Context) {
 	for {
 		err := c.read(limit)
 		switch {
-		case errors.Is(err, errOversize):
+		case err == errOversize:
 			if c.raise(&exception{"ValueError", "the value is over the limit (serve --max-body)"}) != nil || !c.serving {
 				return
 			}
@@ -161,6 +165,9 @@ func (c *conn) run(ctx context.Context) {
 		case err != nil:
 			// A client that ended with the reply on its way has closed in good order, and never saw it.
 			c.reset = !errors.Is(err, io.EOF) || c.fresh && unacknowledged(c.raw)
+			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
+				c.s.log.Info("manager: a client is cut, or has gone", "client", c.nc.RemoteAddr(), "err", err)
+			}
 			return
 		}
 		req, err := c.parse()
@@ -196,11 +203,13 @@ func (c *conn) read(limit int64) error {
 		quickAck(c.raw)
 	}
 	if n > limit {
-		if n > discardTo*limit {
+		if !c.serving && n > discardTo*limit {
 			return fmt.Errorf("%w: %d bytes", errFrame, n)
 		}
+		cut := time.AfterFunc(discardFor, func() { c.nc.Close() })
+		defer cut.Stop()
 		if err := door.Discard(sender{c}, n); err != nil {
-			return err
+			return fmt.Errorf("%w of %d bytes, not read to its end: %w", errOversize, n, err)
 		}
 		return errOversize
 	}
@@ -300,7 +309,7 @@ func (c *conn) do(r request) error {
 	switch r.method {
 	case "accept_connection":
 		c.serving, c.mainThread = true, ofMainThread(arg)
-		c.s.log.Debug("manager: a client is served", "client", c.nc.RemoteAddr(), "name", arg)
+		c.s.log.Debug("manager: a client is served", "client", c.nc.RemoteAddr(), "name", arg, "digest", c.by.String())
 	case "dummy":
 	case "incref":
 		c.s.increfed(arg)

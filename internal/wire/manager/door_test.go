@@ -138,7 +138,7 @@ func (p *peer) shakeHands(key string) error {
 	if err != nil {
 		return err
 	}
-	answer, ok := answerTo([]byte(key), challenge, false)
+	answer, ok := answerTo([]byte(key), challenge, proof{named: true}, false)
 	if !ok {
 		return fmt.Errorf("challenge %q", challenge)
 	}
@@ -156,7 +156,7 @@ func (p *peer) shakeHands(key string) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := checkAnswer([][]byte{[]byte(key)}, mine, reply, false); !ok {
+	if _, _, err := checkAnswer([][]byte{[]byte(key)}, mine, reply, false); err != nil {
 		return fmt.Errorf("the server answers %x", reply)
 	}
 	return p.send([]byte(wordWelcome))

@@ -110,7 +110,9 @@ func TestBadFrames(t *testing.T) {
 		{"2 GiB", size(1<<31 - 1), "end"},
 		{"long form of 2^62", append(size(0xffffffff), 0x40, 0, 0, 0, 0, 0, 0, 0), "end"},
 		{"long form of 2^63", append(size(0xffffffff), 0x80, 0, 0, 0, 0, 0, 0, 0), "end"},
-		{"over four times the limit", size(discardTo*limit + 1), "end"},
+		{"far over the limit, and does not come", size(discardTo*limit + 1), "end"},
+		{"far over the limit", append(size(5*limit), make([]byte, 5*limit)...), "ValueError"},
+		{"far over the limit, in the long form", append([]byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0x60, 0, 0}, make([]byte, 6<<20)...), "ValueError"},
 		{"over the limit", append(size(limit+1), make([]byte, limit+1)...), "ValueError"},
 		{"HTTP", []byte("POST / HTTP/1.1\r\nHost: x\r\n\r\n"), "end"},
 	}
