@@ -33,6 +33,18 @@ func TestManagerLarge(t *testing.T) {
 	}
 }
 
+// TestManagerLibrary: values of the standard library, named tuples and members of an Enum come back as they were, and
+// nothing that a class asks for is called.
+func TestManagerLibrary(t *testing.T) {
+	t.Parallel()
+	addr, _ := managerServer(t)
+	for _, path := range pythons(t) {
+		if out := mustPython(t, path, addr, "testdata/manager_modes.py", "library"); strings.TrimSpace(out) != "same" {
+			t.Errorf("%s: %s", path, out)
+		}
+	}
+}
+
 // TestManagerInterrupt: after Ctrl-C in a get, the thread makes calls as before.
 func TestManagerInterrupt(t *testing.T) {
 	t.Parallel()

@@ -135,8 +135,16 @@ func (c *conn) appendPickle(dst, raw []byte, queue string) ([]byte, bool) {
 // appendChecked appends v, which anybody may have put through another door.
 func (c *conn) appendChecked(dst []byte, v *pickle.Value, queue string) ([]byte, bool) {
 	r, err := pickle.Check(v, pickle.Limits{})
-	if err != nil || r.Foreign != "" && !c.opaque(queue) {
+	if err != nil {
 		return dst, false
+	}
+	if (r.Foreign != "" || len(r.Members) > 0) && !c.opaque(queue) {
+		if r.Foreign != "" {
+			return dst, false
+		}
+		for _, m := range r.Members {
+			pickle.Member(m)
+		}
 	}
 	out, err := pickle.Append(dst, v, c.dialect())
 	return out, err == nil

@@ -170,11 +170,10 @@ func TestRoundTrips(t *testing.T) {
 				t.Fatalf("what was kept does not read: %v: %x", err, kept)
 			}
 			Check(again, Limits{})
-			got := reply(t, again, to)
-			if name == "exc" {
-				got = strings.ReplaceAll(got, hex.EncodeToString([]byte("__builtin__")), hex.EncodeToString([]byte("exceptions")))
+			if name == "exc" { // Python 2 knows its exceptions in two modules
+				want = strings.ReplaceAll(want, hex.EncodeToString([]byte("exceptions")), hex.EncodeToString([]byte("__builtin__")))
 			}
-			if got != want {
+			if got := reply(t, again, to); got != want {
 				t.Errorf("kept: %s, want %s", got, want)
 			}
 			if r.Foreign != "" || name == "shared" {
