@@ -104,7 +104,7 @@ func (c *conn) flush() error {
 }
 
 // shakeHands has both sides prove that they have the key, the client first.
-func (c *conn) shakeHands(ctx context.Context) error {
+func (c *conn) shakeHands(ctx context.Context, st *stranger) error {
 	c.within(handshakeTime)
 	read := func() (b []byte, err error) {
 		quickAck(c.raw)
@@ -119,13 +119,21 @@ func (c *conn) shakeHands(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for wait := c.s.mayAnswer(st); wait > 0 && ctx.Err() == nil; wait = c.s.mayAnswer(st) {
+		rest(ctx, wait)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	key, by, err := checkAnswer(c.s.opt.Keys, challenge, answer, c.s.opt.Strict)
 	if err != nil {
-		rest(ctx, failurePause)
+		err = fmt.Errorf("%w; it was answered with %s", err, by)
+		rest(ctx, c.s.wrongKey(st, c.nc, err))
 		c.sendRaw(wordFailure) // the client has gone, at the worst
-		return fmt.Errorf("%w; it was answered with %s", err, by)
+		return err
 	}
 	c.by = by
+	c.within(handshakeTime) // anew, for it may have waited
 	if err := c.sendRaw(wordWelcome); err != nil {
 		return err
 	}

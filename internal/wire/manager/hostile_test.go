@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"io"
-	"net"
 	"runtime"
 	"strconv"
 	"strings"
@@ -208,50 +207,6 @@ func TestStalledMessages(t *testing.T) {
 			})
 		})
 	}
-}
-
-// A farEnd is a connection from another machine.
-type farEnd struct {
-	net.Conn
-	from net.Addr
-}
-
-func (f farEnd) RemoteAddr() net.Addr { return f.from }
-
-// TestTooManyStrangers: one other machine has a bound of its own, all together have one, and both pass.
-func TestTooManyStrangers(t *testing.T) {
-	under(t, Options{}, func(h *house) {
-		knock := func(from string) (refused bool) {
-			ours, theirs := net.Pipe()
-			t.Cleanup(func() {})
-			h.ln.calls <- farEnd{theirs, &net.TCPAddr{IP: net.ParseIP(from), Port: 1}}
-			_, err := readFrame(bufio.NewReader(ours), nil, maxHandshake)
-			return err != nil
-		}
-		for range maxFromOne {
-			if knock("192.0.2.1") {
-				h.t.Fatal("a stranger is refused before the bound of its address")
-			}
-		}
-		if !knock("192.0.2.1") {
-			h.t.Error("one more from the same address is let in")
-		}
-		for range maxStrangers - maxFromOne {
-			if knock("127.0.0.1") {
-				h.t.Fatal("a stranger of this machine is refused before the bound of all")
-			}
-		}
-		if !knock("127.0.0.1") || !knock("192.0.2.2") {
-			h.t.Error("one more than all is let in")
-		}
-		time.Sleep(handshakeTime)
-		synctest.Wait()
-		if knock("192.0.2.1") {
-			h.t.Error("a stranger is refused when the others are gone")
-		}
-		p, id := h.serving("get_task_queue")
-		p.still(id, "0")
-	})
 }
 
 // TestUnknown: what a Python server would refuse is refused in the same way.

@@ -25,11 +25,8 @@ import (
 const (
 	handshakeTime = 10 * time.Second // for the handshake, and again for the first request
 	writeTimeout  = 30 * time.Second // after which a reply counts as not delivered
-	failurePause  = 250 * time.Millisecond
 	drainFor      = 10 * time.Second
 	leaseLength   = 60 * time.Second          // of an item that its getter has not confirmed, extended meanwhile
-	maxStrangers  = 256                       // connections that have not shown the key
-	maxFromOne    = 64                        // of them from one address of another machine
 	maxParked     = glassq.BodiesInFlight / 2 // bytes of large values whose puts wait for room
 )
 
@@ -60,9 +57,8 @@ type Server struct {
 	draining atomic.Bool
 
 	mu        sync.Mutex
-	parked    int64          // bytes of large values whose puts wait for room; guarded by mu
-	strangers int            // connections that have not shown the key; guarded by mu
-	from      map[string]int // of them, by address of other machines; guarded by mu
+	parked    int64     // bytes of large values whose puts wait for room; guarded by mu
+	strangers strangers // guarded by mu
 
 	conns  map[*conn]struct{}      // guarded by mu
 	idents map[string]*ident       // that have references; guarded by mu
@@ -90,7 +86,7 @@ func New(s Store, opt Options) *Server {
 		opt.MaxBody = glassq.DefaultMaxBody
 	}
 	m := &Server{store: s, opt: opt, intake: opt.Intake, log: opt.Logger, conns: map[*conn]struct{}{},
-		from: map[string]int{}, idents: map[string]*ident{}, held: map[uint64]glassq.Token{}, counts: map[string]*count{}}
+		strangers: strangers{turns: map[string]time.Time{}}, idents: map[string]*ident{}, held: map[uint64]glassq.Token{}, counts: map[string]*count{}}
 	if m.intake == nil {
 		m.intake = door.NewIntake(glassq.BodiesInFlight)
 	}
@@ -159,11 +155,12 @@ func (s *Server) each(f func(*conn)) {
 
 func (s *Server) serve(ctx context.Context, nc net.Conn) {
 	defer nc.Close()
-	address := addressOf(nc)
-	if !s.enter(address) {
-		s.log.Warn("too many connections without a key; one is refused", "client", nc.RemoteAddr())
-		return
-	}
+	shaking, cut := context.WithCancel(ctx)
+	defer cut()
+	st := s.enter(nc, func() {
+		cut()
+		nc.Close()
+	})
 	c := newConn(s, nc)
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
@@ -173,50 +170,17 @@ func (s *Server) serve(ctx context.Context, nc net.Conn) {
 		delete(s.conns, c)
 		s.mu.Unlock()
 	}()
-	err := c.shakeHands(ctx)
-	s.leave(address)
+	err := c.shakeHands(shaking, st)
+	s.leave(st)
 	if err != nil {
-		s.log.Info("manager: a client was not let in", "client", nc.RemoteAddr(), "err", err)
+		if shaking.Err() == nil && !errors.Is(err, errKey) && !errors.Is(err, errMD5) { // those have had their line
+			s.mu.Lock()
+			s.say(&s.strangers.other, "manager: a client was not let in", nc, err)
+			s.mu.Unlock()
+		}
 		return
 	}
 	c.run(ctx)
-}
-
-// addressOf is what the strangers of one other machine have in common; empty for this one, whose programs
-// all come from the same address and may be many.
-func addressOf(nc net.Conn) string {
-	a, ok := nc.RemoteAddr().(*net.TCPAddr)
-	if !ok || a.IP.IsLoopback() {
-		return ""
-	}
-	return a.IP.String()
-}
-
-// enter counts a stranger; it is false when there are too many.
-func (s *Server) enter(address string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.strangers >= maxStrangers || address != "" && s.from[address] >= maxFromOne {
-		return false
-	}
-	s.strangers++
-	if address != "" {
-		s.from[address]++
-	}
-	return true
-}
-
-// leave ends what enter began.
-func (s *Server) leave(address string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.strangers--
-	if address == "" {
-		return
-	}
-	if s.from[address]--; s.from[address] == 0 {
-		delete(s.from, address)
-	}
 }
 
 // park counts n bytes of a value whose put is to wait for room; it is false when too much waits. What waits
