@@ -45,6 +45,17 @@ func TestManagerLibrary(t *testing.T) {
 	}
 }
 
+// TestManagerShutdown: Queue.shutdown of Python 3.13, and what other Pythons see of it.
+func TestManagerShutdown(t *testing.T) {
+	t.Parallel()
+	addr, _ := managerServer(t)
+	for _, path := range pythons(t) {
+		if out := mustPython(t, path, addr, "testdata/manager_modes.py", "shutdown"); strings.TrimSpace(out) != "z" {
+			t.Errorf("%s: %s", path, out)
+		}
+	}
+}
+
 // TestManagerInterrupt: after Ctrl-C in a get, the thread makes calls as before.
 func TestManagerInterrupt(t *testing.T) {
 	t.Parallel()

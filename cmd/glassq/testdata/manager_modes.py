@@ -143,6 +143,16 @@ if __name__ == '__main__':
             try: t.put(v); say('stored')
             except TypeError: pass
         say('same' if t.empty() else 'more')
+    elif mode == 'shutdown':
+        t.put('x'); t.shutdown()
+        assert t.get() == 'x'
+        for f in (lambda: t.put('y'), t.get, lambda: t.get(timeout=100)):
+            try: f(); say('no exception')
+            except Exception as e:
+                want = getattr(queue, 'ShutDown', AttributeError if sys.version_info >= (3, 12) else RuntimeError)
+                if type(e) is not want: say(repr(e))
+        connect().get_task_queue().put('z')
+        say(t.get()); t.empty()
     elif mode == 'large':
         try: t.put(b'x' * 70000000); say('stored')
         except ValueError: say('refused')

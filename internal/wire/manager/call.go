@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -17,6 +18,9 @@ const forEver = time.Duration(-1)
 // queue's Delivery is OnTaskDone.
 func (c *conn) call(queue string, r request) error {
 	var e *exception
+	if strings.HasPrefix(r.method, "put") && !c.s.mayPut(queue, r.ident) {
+		return c.raise(c.isShut(queue))
+	}
 	switch r.method {
 	case "put":
 		var a []*pickle.Value
@@ -36,6 +40,11 @@ func (c *conn) call(queue string, r request) error {
 	case "get_nowait":
 		if _, e = bind(r, "get_nowait"); e == nil {
 			return c.get(queue, r.ident, &pickle.Value{Kind: pickle.Bool}, nil)
+		}
+	case "shutdown":
+		var a []*pickle.Value
+		if a, e = bind(r, "shutdown", "immediate"); e == nil {
+			return c.shutdown(queue, a[0])
 		}
 	case "#GETVALUE":
 		return c.text(headUns, "a queue cannot be copied")
@@ -162,7 +171,9 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 		defer c.s.unpark(size)
 		c.giveBudget()
 		var gone error
-		gone, err = c.watched(func(ctx context.Context) error { return store(ctx, wait) })
+		gone, err = c.watched(func(ctx context.Context) error {
+			return c.s.untilShut(ctx, queue, func(ctx context.Context) error { return store(ctx, wait) })
+		})
 		if gone != nil {
 			if isResult && err == nil {
 				c.letGo(token)
@@ -177,6 +188,8 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	switch {
 	case isResult && lost:
 		return c.raise(&exception{"RuntimeError", "lease lost: the item was handed to somebody else meanwhile, and this result of it is not stored"})
+	case errors.Is(err, context.Canceled) && c.ctx.Err() == nil:
+		return c.raise(c.isShut(queue))
 	case err != nil:
 		return c.failed(err)
 	}
@@ -194,15 +207,22 @@ func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
 	if e := c.tooMany(); e != nil {
 		return c.raise(e)
 	}
+	down, now := c.s.isDown(queue)
+	if now {
+		return c.raise(c.isShut(queue))
+	}
 	r := glassq.Reserve{Queue: queue, Max: 1, Lease: leaseLength}
 	leases, err := c.s.store.Reserve(c.ctx, r)
-	if err == nil && len(leases) == 0 && wait != 0 {
+	if err == nil && len(leases) == 0 && wait != 0 && !down {
 		r.Wait = wait
 		var gone error
-		gone, err = c.watched(func(ctx context.Context) (err error) {
-			leases, err = c.s.store.Reserve(ctx, r)
-			return err
+		gone, err = c.watched(func(ctx context.Context) error {
+			return c.s.untilShut(ctx, queue, func(ctx context.Context) (err error) {
+				leases, err = c.s.store.Reserve(ctx, r)
+				return err
+			})
 		})
+		down = errors.Is(err, context.Canceled) && c.ctx.Err() == nil
 		if gone != nil {
 			if len(leases) == 1 {
 				c.untake(&leases[0])
@@ -211,6 +231,8 @@ func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
 		}
 	}
 	switch {
+	case down && len(leases) == 0:
+		return c.raise(c.isShut(queue))
 	case err != nil:
 		return c.failed(err)
 	case len(leases) == 0:

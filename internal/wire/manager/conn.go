@@ -31,7 +31,7 @@ const (
 
 // The methods of a proxy, in the order in which create names them.
 var exposed = []string{"empty", "full", "get", "get_nowait", "join", "put", "put_nowait", "qsize", "task_done",
-	"close", "join_thread", "cancel_join_thread"}
+	"close", "join_thread", "cancel_join_thread", "shutdown"}
 
 // A conn is one client; all of it belongs to its goroutine, but for nc's deadlines and what watch says.
 type conn struct {
@@ -357,7 +357,7 @@ func (c *conn) create(typeid string, r request) error {
 	}
 	var random [6]byte
 	rand.Read(random[:])
-	id := identPrefix + queue + "~" + hex.EncodeToString(random[:])
+	id := identPrefix + queue + "~" + hex.EncodeToString(random[:]) + c.s.shutdowns(queue)
 	c.s.created(id)
 	return c.reply(func(b []byte) []byte {
 		return append(appendNames(pickle.AppendText(b, id, pickle.Python2)), 0x86)

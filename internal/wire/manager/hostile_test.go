@@ -244,7 +244,6 @@ func TestUnknown(t *testing.T) {
 		}{
 			{"7f00", "qsize", nil, "#TRACEBACK", ""},
 			{nil, "qsize", nil, "#TRACEBACK", ""},
-			{id, "shutdown", nil, "#TRACEBACK", ""},
 			{id, "__init__", nil, "#TRACEBACK", ""},
 			{id, "#GETVALUE", nil, "#UNSERIALIZABLE", ""},
 			{id, "put", nil, "#ERROR", "TypeError"},

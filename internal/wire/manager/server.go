@@ -66,10 +66,14 @@ type Server struct {
 	counts map[string]*count       // by queue; guarded by mu
 }
 
-// A count is of task_done, which is of this door alone and begins anew with the server.
+// A count is of task_done and shutdown, which are of this door alone and begin anew with the server.
 type count struct {
 	taken, done int
 	even        chan struct{} // closed when done has caught up; nil when nobody waits for that
+
+	shuts     int           // shutdowns
+	down, now bool          // shut down, and at once; see shutdown
+	woken     chan struct{} // closed at a shutdown; nil when nobody waits for that
 }
 
 // New makes the door to s. It panics without a key.
