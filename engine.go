@@ -26,8 +26,8 @@ type Engine interface {
 	// that wait are served in order of arrival. A cancelled Reserve leases nothing and counts no attempt.
 	Reserve(ctx context.Context, r Reserve) ([]Lease, error)
 
-	// Ack ends leases; errs correspond to acks by index and are nil or have code lease_lost,
-	// queue_full or storage_full. Each ack is all or nothing. The second error is of the call as a
+	// Ack ends leases; errs correspond to acks by index and are nil, an UncheckedError, or have code
+	// lease_lost, queue_full or storage_full. Each ack is all or nothing. The second error is of the call as a
 	// whole: nothing is known of any ack then.
 	Ack(ctx context.Context, acks []Ack) (errs []error, err error)
 

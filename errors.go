@@ -75,3 +75,18 @@ var (
 	ErrStorage     = &Error{Code: CodeStorage, Message: "storage failed: the outcome is unknown"}
 	ErrUnsupported = &Error{Code: CodeUnsupported, Message: "unsupported by this store"}
 )
+
+// An UncheckedError answers an ack whose Result was checked against another schema than the one its lease's queue has.
+// Nothing was done. The broker before the engine checks the result against Schema and repeats the ack; only the
+// engine knows the queue of a lease that is named by its number alone, and which settings are the newest.
+type UncheckedError struct {
+	Queue  string // of the lease
+	Schema Schema // what results of its tasks must agree with now; "" for anything
+}
+
+func (e *UncheckedError) Error() string {
+	return "the result was not checked against the schema of queue " + e.Queue
+}
+
+// Unwrap gives it the code schema_mismatch, for callers without a broker.
+func (e *UncheckedError) Unwrap() error { return &Error{Code: CodeSchema, Message: e.Error()} }

@@ -22,6 +22,10 @@ const (
 	MaxLease        = 12 * time.Hour
 	MaxDelay        = 10 * 365 * 24 * time.Hour // of delay and ttl
 
+	MaxRate    = 1e7 // hand-outs a second that a rate may say
+	MaxStages  = 100
+	MaxCatchup = 24 * time.Hour // of schedule that a queue may catch up with
+
 	DedupWindow    = 10 * time.Minute // how long an id chosen by others is remembered
 	DedupCount     = 1_000_000        // and how many of them, per queue
 	AckedWindow    = 10 * time.Minute // how long an acked lease number is remembered, at least

@@ -87,8 +87,8 @@ type Settings struct {
 	MaxTasks int64   `json:"max_tasks"` // puts beyond are refused; 0 means no limit
 	MaxBytes int64   `json:"max_bytes"` // puts beyond are refused; 0 means no limit
 
-	// Stages is a schedule of rates that stands instead of Rate, see ParseStages; the last stage's rate
-	// goes on after it. "" means none. StagesAt is when it began, in ms since 1970: the engine fills it in.
+	// Stages is a schedule of rates that stands instead of Rate: "0..5000/30s,5000/1m" climbs to 5,000 a second
+	// in 30 s and stays there for a minute; the last stage's rate goes on after it. "" means none. StagesAt is when it began, in ms since 1970: the engine fills it in.
 	Stages   string `json:"stages,omitempty"`
 	StagesAt int64  `json:"stages_at,omitempty"`
 

@@ -22,11 +22,11 @@ type Task struct {
 
 	// ID names the task and is its dedup key within Queue: a second put of the same id within
 	// DedupWindow is a duplicate and stores nothing. "" lets the engine name it. A task with Dense
-	// set has the id "<Run>/<N>" and needs none.
-	ID    string
-	Run   string // the run whose books count the task; "" books it on its queue alone
-	N     uint32 // position in Run, from 0; only with Dense
-	Dense bool   // N is meant, and the run's interval sets remember it for ever
+	// set has the id "<Run>/<Position>" and needs none.
+	ID       string
+	Run      string // the run whose books count the task; "" books it on its queue alone
+	Position uint32 // in Run, from 0; only with Dense
+	Dense    bool   // Position is meant, and the run's interval sets remember it for ever
 
 	Priority    Priority      // 1 to 9 (highest), or Lowest; 0 means PriorityDefault
 	Delay       time.Duration // not handed out before this has passed
@@ -45,21 +45,21 @@ type Task struct {
 	Of int
 }
 
-// TaskID returns the task's id: ID, or "<Run>/<N>" for a dense one, or "" if the engine is to name it.
+// TaskID returns the task's id: ID, or "<Run>/<Position>" for a dense one, or "" if the engine is to name it.
 func (t *Task) TaskID() string {
 	if t.ID == "" && t.Dense {
-		return DenseID(t.Run, t.N)
+		return DenseID(t.Run, t.Position)
 	}
 	return t.ID
 }
 
-// DenseID is the id of position n in a run: "<run>/<n>".
-func DenseID(run string, n uint32) string {
-	return run + "/" + strconv.FormatUint(uint64(n), 10)
+// DenseID is the id of a position in a run: "<run>/<position>".
+func DenseID(run string, position uint32) string {
+	return run + "/" + strconv.FormatUint(uint64(position), 10)
 }
 
 // ParseDenseID is the inverse of DenseID. It accepts exactly what DenseID prints.
-func ParseDenseID(id string) (run string, n uint32, ok bool) {
+func ParseDenseID(id string) (run string, position uint32, ok bool) {
 	i := strings.LastIndexByte(id, '/')
 	if i <= 0 {
 		return "", 0, false
@@ -172,9 +172,12 @@ type Ack struct {
 	Token   Token
 	Outcome Outcome // set by the Broker from Result
 	// Result is the result to store, nil for none. Its Queue "" means the task's results queue; its
-	// ID, Run, N and Of are set by the engine from the lease.
+	// ID, Run, Position and Of are set by the engine from the lease.
 	Result *Task
 	Put    []Task // follow-ups; a Run of "" joins the run of the task that is acked
+	// Checked is the result schema that Result agrees with, set by the Broker. An engine stores a result only when
+	// that is the schema of the lease's queue as it is now, see UncheckedError.
+	Checked Schema
 }
 
 // AtOnce is the Delay of a Nack whose task is ready again without one.

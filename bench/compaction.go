@@ -88,7 +88,7 @@ func engineCompaction(ctx context.Context, dir string) error {
 	for k := 0; k < *compact; k += 10_000 {
 		ts := make([]glassq.Task, min(10_000, *compact-k))
 		for i := range ts {
-			ts[i] = glassq.Task{Queue: "q", Run: "ends", N: uint32(k + i), Dense: true, Body: fmt.Appendf(nil, "%032d", k+i)}
+			ts[i] = glassq.Task{Queue: "q", Run: "ends", Position: uint32(k + i), Dense: true, Body: fmt.Appendf(nil, "%032d", k+i)}
 			if (k+i)%4 == 0 {
 				ts[i].Run = "stays"
 			}

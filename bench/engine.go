@@ -97,7 +97,7 @@ func engineTasks(first, n int) []glassq.Task {
 	ts := make([]glassq.Task, n)
 	for i := range ts {
 		k := first + i
-		ts[i] = glassq.Task{Queue: "q", Run: "r", N: uint32(k), Dense: true, Body: fmt.Appendf(nil, "%032d", k)}
+		ts[i] = glassq.Task{Queue: "q", Run: "r", Position: uint32(k), Dense: true, Body: fmt.Appendf(nil, "%032d", k)}
 		if k%100 == 0 {
 			ts[i].Priority, ts[i].TTL = glassq.Level(k/100%10), 24*time.Hour
 		}

@@ -116,8 +116,8 @@ func doTasks(b *bench, c *client.Client) error {
 		now := time.Now()
 		for i := range leases {
 			l := &leases[i]
-			r := result.Record{OK: l.N%1000 != 0, Took: time.Duration(500+l.N%10_000) * time.Microsecond, Code: 200,
-				Bytes: 512, Began: now, Lag: time.Duration(l.N%300) * time.Microsecond, Worker: "bench-1", Attempt: l.Attempt}
+			r := result.Record{OK: l.Position%1000 != 0, Took: time.Duration(500+l.Position%10_000) * time.Microsecond, Code: 200,
+				Bytes: 512, Began: now, Lag: time.Duration(l.Position%300) * time.Microsecond, Worker: "bench-1", Attempt: l.Attempt}
 			if !r.OK {
 				r.Code, r.Class = 503, result.ClassStatus
 			}

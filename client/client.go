@@ -1,10 +1,3 @@
-// Package client speaks to a queue server over HTTP, with the same verbs as an engine in the same
-// process: a Client is a glassq.Store.
-//
-// A call fails at once when the server cannot be reached, or waits for it, by Options.Retry. What is
-// repeated after a broken connection may have been done before: puts of tasks with ids, acks and
-// extends are safe to repeat; a put of tasks without ids may then be stored twice, and leases that
-// were handed out into the broken connection come back when they run out.
 package client
 
 import (
@@ -49,6 +42,11 @@ type Options struct {
 	CAFile string      // PEM file of authorities to trust beside the system's; "" for none
 	TLS    *tls.Config // nil is Go's default; CAFile is added to it
 
+	// Transport sends the requests, for what a program wants to add to or see of them; nil is one of the client's
+	// own. It brings its own TLS configuration, so CAFile and TLS are refused beside it. An error with a
+	// *net.OpError of a dial in it says that nothing was sent. Close leaves its connections open.
+	Transport http.RoundTripper
+
 	// Retry is how long a call waits for a server that cannot be reached or is stopping, counted
 	// from its first failure: 0 fails at once, negative waits for ever.
 	Retry time.Duration
@@ -83,36 +81,51 @@ func New(serverURL string, opt Options) (*Client, error) {
 	if strings.ContainsAny(opt.Key, "\r\n\x00") {
 		return nil, glassq.Errorf(glassq.CodeBadRequest, "the key has a line break or a zero byte")
 	}
-	tlsConfig := opt.TLS.Clone()
-	if opt.CAFile != "" {
-		if tlsConfig == nil {
-			tlsConfig = new(tls.Config)
-		}
-		if err := trust(tlsConfig, opt.CAFile); err != nil {
-			return nil, err
-		}
+	transport, err := newTransport(opt)
+	if err != nil {
+		return nil, err
 	}
 	return &Client{
 		base: strings.TrimRight(u.String(), "/"),
 		opt:  opt,
 		http: &http.Client{
-			Transport: &http.Transport{
-				Proxy:                 http.ProxyFromEnvironment, // never used for loopback
-				DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
-				TLSClientConfig:       tlsConfig,
-				TLSHandshakeTimeout:   10 * time.Second,
-				MaxIdleConns:          1024,
-				MaxIdleConnsPerHost:   1024,
-				IdleConnTimeout:       90 * time.Second, // below the server's 120 s
-				ExpectContinueTimeout: time.Second,
-				DisableCompression:    true,
-				WriteBufferSize:       64 << 10,
-				ReadBufferSize:        64 << 10,
-			},
+			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		closed: make(chan struct{}),
 		calls:  make(map[*call]context.CancelFunc),
+	}, nil
+}
+
+// newTransport is what sends the requests of a client with opt.
+func newTransport(opt Options) (http.RoundTripper, error) {
+	if opt.Transport != nil {
+		if opt.TLS != nil || opt.CAFile != "" {
+			return nil, glassq.Errorf(glassq.CodeBadRequest, "a transport brings its own TLS configuration; set TLS or CAFile, or Transport")
+		}
+		return opt.Transport, nil
+	}
+	config := opt.TLS.Clone()
+	if opt.CAFile != "" {
+		if config == nil {
+			config = new(tls.Config)
+		}
+		if err := trust(config, opt.CAFile); err != nil {
+			return nil, err
+		}
+	}
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment, // never used for loopback
+		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSClientConfig:       config,
+		TLSHandshakeTimeout:   10 * time.Second,
+		MaxIdleConns:          1024,
+		MaxIdleConnsPerHost:   1024,
+		IdleConnTimeout:       90 * time.Second, // below the server's 120 s
+		ExpectContinueTimeout: time.Second,
+		DisableCompression:    true,
+		WriteBufferSize:       64 << 10,
+		ReadBufferSize:        64 << 10,
 	}, nil
 }
 
@@ -136,7 +149,8 @@ func trust(c *tls.Config, file string) error {
 	return nil
 }
 
-// Close ends calls under way with code closed, and closes idle connections. The server goes on.
+// Close ends calls under way with code closed, and closes idle connections, those of an Options.Transport
+// excepted. The server goes on.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,7 +162,9 @@ func (c *Client) Close() error {
 		cancel()
 	}
 	c.calls = nil
-	c.http.CloseIdleConnections()
+	if c.opt.Transport == nil { // another one may serve others too
+		c.http.CloseIdleConnections()
+	}
 	return nil
 }
 

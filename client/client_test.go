@@ -3,9 +3,9 @@ package client_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -24,10 +24,11 @@ import (
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
-	"github.com/glassq/glassq/internal/web"
+	"github.com/glassq/glassq/internal/door"
+	httpdoor "github.com/glassq/glassq/internal/door/http"
 )
 
-func openStore(t testing.TB) glassq.Store {
+func openStore(t testing.TB) *broker.Broker {
 	t.Helper()
 	e, err := disk.Open("mem:", disk.Options{})
 	if err != nil {
@@ -50,7 +51,7 @@ func dial(t testing.TB, url string, opt client.Options) *client.Client {
 // pair is a client of a server over a fresh store.
 func pair(t testing.TB) *client.Client {
 	t.Helper()
-	srv := httptest.NewServer(web.New(openStore(t), web.Options{}))
+	srv := httptest.NewServer(httpdoor.New(openStore(t), httpdoor.Options{}))
 	t.Cleanup(srv.Close)
 	return dial(t, srv.URL, client.Options{})
 }
@@ -70,6 +71,8 @@ func TestNewRefuses(t *testing.T) {
 		{"http://localhost", client.Options{Key: "a\nb"}},
 		{"http://localhost", client.Options{CAFile: empty}},
 		{"http://localhost", client.Options{CAFile: empty + ".none"}},
+		{"https://localhost", client.Options{TLS: new(tls.Config), Transport: http.DefaultTransport}},
+		{"https://localhost", client.Options{CAFile: empty, Transport: http.DefaultTransport}},
 	} {
 		if _, err := client.New(tt.url, tt.opt); err == nil {
 			t.Errorf("New(%q, %+v) = nil; want an error", tt.url, tt.opt)
@@ -83,7 +86,7 @@ func TestTasks(t *testing.T) {
 	put := []glassq.Task{
 		{Queue: "a", ID: "x\"1", Body: []byte("text\n"), Type: glassq.TypeText, Headers: map[string]string{"h": "v"}, Priority: glassq.Level(9)},
 		{Queue: "b", Body: []byte{0, 255}, Type: glassq.TypeOctets},
-		{Queue: "a", Run: "r", N: 3, Dense: true, Body: []byte(`{"k":[1,2]}`), Type: glassq.TypeJSON},
+		{Queue: "a", Run: "r", Position: 3, Dense: true, Body: []byte(`{"k":[1,2]}`), Type: glassq.TypeJSON},
 		{Queue: "a", ID: "x\"1", Body: []byte("again"), Type: glassq.TypeText},
 	}
 	receipts, err := c.Put(ctx, put)
@@ -135,12 +138,12 @@ func TestTasks(t *testing.T) {
 }
 
 func TestPutSplits(t *testing.T) {
-	srv := httptest.NewServer(web.New(openStore(t), web.Options{MaxBody: 1000}))
+	srv := httptest.NewServer(httpdoor.New(broker.New(openStore(t), glassq.Limits{MaxBody: 1000}), httpdoor.Options{}))
 	defer srv.Close()
 	c := dial(t, srv.URL, client.Options{})
 	tasks := make([]glassq.Task, 2*glassq.MaxBatch+5)
 	for i := range tasks {
-		tasks[i] = glassq.Task{Queue: "q", Run: "r", N: uint32(i), Dense: true, Body: []byte("x"), Type: glassq.TypeText}
+		tasks[i] = glassq.Task{Queue: "q", Run: "r", Position: uint32(i), Dense: true, Body: []byte("x"), Type: glassq.TypeText}
 	}
 	receipts, err := c.Put(t.Context(), tasks)
 	if err != nil {
@@ -166,7 +169,7 @@ func TestOperator(t *testing.T) {
 	ctx := t.Context()
 	c := pair(t)
 	for n := range 10 {
-		if _, err := c.Put(ctx, []glassq.Task{{Queue: "q", Run: "r", N: uint32(2 * n), Dense: true}}); err != nil {
+		if _, err := c.Put(ctx, []glassq.Task{{Queue: "q", Run: "r", Position: uint32(2 * n), Dense: true}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -261,7 +264,7 @@ func TestUnreachable(t *testing.T) {
 
 // TestRetry: 503 is repeated until the server is back; the answer of the last try counts.
 func TestRetry(t *testing.T) {
-	door := web.New(openStore(t), web.Options{})
+	door := httpdoor.New(openStore(t), httpdoor.Options{})
 	var tries atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch tries.Add(1) {
@@ -281,7 +284,7 @@ func TestRetry(t *testing.T) {
 }
 
 func TestKey(t *testing.T) {
-	srv := httptest.NewServer(web.New(openStore(t), web.Options{Keys: [][]byte{[]byte("k")}}))
+	srv := httptest.NewServer(httpdoor.New(openStore(t), httpdoor.Options{Frame: door.Frame{Access: door.NewAccess([]byte("k"))}}))
 	defer srv.Close()
 	if _, err := dial(t, srv.URL, client.Options{Key: "k"}).Stats(t.Context()); err != nil {
 		t.Errorf("with the key: %v", err)
@@ -293,7 +296,7 @@ func TestKey(t *testing.T) {
 }
 
 func TestTLS(t *testing.T) {
-	srv := httptest.NewUnstartedServer(web.New(openStore(t), web.Options{}))
+	srv := httptest.NewUnstartedServer(httpdoor.New(openStore(t), httpdoor.Options{}))
 	srv.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	srv.StartTLS()
 	defer srv.Close()
@@ -356,42 +359,6 @@ func TestReserveWaits(t *testing.T) {
 	}
 }
 
-func Example() {
-	engine, err := disk.Open("mem:", disk.Options{})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer engine.Close()
-	server := httptest.NewServer(web.New(broker.New(engine, glassq.Limits{}), web.Options{}))
-	defer server.Close()
-
-	c, err := client.New(server.URL, client.Options{})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer c.Close()
-	ctx := context.Background()
-	if _, err := c.Put(ctx, []glassq.Task{{Queue: "tasks", ID: "first", Body: []byte("hello"), Type: glassq.TypeText}}); err != nil {
-		fmt.Println(err)
-		return
-	}
-	leases, err := c.Reserve(ctx, glassq.Reserve{Queue: "tasks", Max: 10, Wait: time.Minute})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	for _, l := range leases {
-		fmt.Printf("%s: %s, attempt %d\n", l.TaskID(), l.Body, l.Attempt)
-		errs, err := c.Ack(ctx, []glassq.Ack{{Token: l.Token()}})
-		fmt.Println(errs[0], err)
-	}
-	// Output:
-	// first: hello, attempt 1
-	// <nil> <nil>
-}
-
 func BenchmarkPut1000(b *testing.B) {
 	c := pair(b)
 	tasks := make([]glassq.Task, 1000)
@@ -399,7 +366,7 @@ func BenchmarkPut1000(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for i := range tasks {
-			tasks[i] = glassq.Task{Queue: "q", Run: "r", N: n, Dense: true, Body: []byte("http://localhost:8888/?q=7"), Type: glassq.TypeText}
+			tasks[i] = glassq.Task{Queue: "q", Run: "r", Position: n, Dense: true, Body: []byte("http://localhost:8888/?q=7"), Type: glassq.TypeText}
 			n++
 		}
 		if _, err := c.Put(b.Context(), tasks); err != nil {
@@ -409,10 +376,55 @@ func BenchmarkPut1000(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1000, "ns/task")
 }
 
+// A direct sends requests to a handler without a socket, as far as there is one.
+type direct struct {
+	to    http.Handler
+	seen  []string // methods and paths
+	idled int      // calls of CloseIdleConnections
+}
+
+func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
+	d.seen = append(d.seen, r.Method+" "+r.URL.Path+" "+r.Header.Get("Authorization"))
+	if d.to == nil {
+		return nil, &net.OpError{Op: "dial", Err: errors.New("no way there")}
+	}
+	rec := httptest.NewRecorder()
+	d.to.ServeHTTP(rec, r)
+	return rec.Result(), nil
+}
+
+func (d *direct) CloseIdleConnections() { d.idled++ }
+
+// TestTransport: a program's own transport sends every request, its errors are told as those of the client's own,
+// and it outlives the client.
+func TestTransport(t *testing.T) {
+	d := &direct{to: httpdoor.New(openStore(t), httpdoor.Options{})}
+	c := dial(t, "http://localhost", client.Options{Key: "k", Transport: d})
+	if _, err := c.Put(t.Context(), []glassq.Task{{Queue: "q", Body: []byte("x")}}); err != nil {
+		t.Fatal(err)
+	}
+	leases, err := c.Reserve(t.Context(), glassq.Reserve{Queue: "q"})
+	if err != nil || len(leases) != 1 {
+		t.Fatalf("Reserve = %+v, %v", leases, err)
+	}
+	want := []string{"POST /v1/queues/q/tasks Bearer k", "POST /v1/queues/q/reserve Bearer k"}
+	if !reflect.DeepEqual(d.seen, want) {
+		t.Errorf("the transport saw %q, want %q", d.seen, want)
+	}
+	d.to = nil
+	_, err = c.Put(t.Context(), []glassq.Task{{Queue: "q"}})
+	if !errors.Is(err, client.ErrUnreachable) || errors.Is(err, glassq.ErrUnknown) {
+		t.Errorf("Put without a way = %v; want unavailable, as nothing was sent", err)
+	}
+	if err := c.Close(); err != nil || d.idled != 0 {
+		t.Errorf("Close = %v, and closed idle connections %d times; want 0", err, d.idled)
+	}
+}
+
 // TestLostAnswer: when the connection breaks after a put was sent, its outcome is unknown, and a client that
 // repeats gives the same ids again, so the server stores nothing twice. Without a connection nothing was done.
 func TestLostAnswer(t *testing.T) {
-	door := web.New(openStore(t), web.Options{})
+	door := httpdoor.New(openStore(t), httpdoor.Options{})
 	var bodies [][]byte
 	lossy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)

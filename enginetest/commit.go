@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -17,8 +18,58 @@ func commitLaws() []law {
 		{"P6 follow-ups join the run unless they name another", followUps},
 		{"P6 an ack whose result finds no room changes nothing", ackNoRoom},
 		{"P6 an ack is answered for itself", ackEach},
+		{"P6 a result is stored only when it was checked by its queue's schema of now", checkedResult},
 		{"P6 callers that race for one lease make one result", raceForOne},
 	}, perEnd("P6 an ack under way is done or not, with all it carries", ackUnderWay))
+}
+
+// checkedResult acks by number alone, by token, and with the schema of another time, one after the other and in one
+// call: what was not checked is told with the queue and its schema, and nothing of it is done.
+func checkedResult(w *world) {
+	w.put(tasks("q", "a", "b", "c", "d")...)
+	w.put(tasks("free", "e")...)
+	a, b, c, d, e := w.one("q"), w.one("q"), w.one("q"), w.one("q"), w.one("free")
+	older, newer := glassq.Schema(`{"type":"string"}`), glassq.Schema(`{"type":"object"}`)
+	of := func(l *glassq.Lease, by glassq.Schema) glassq.Ack {
+		ack := withResult(l, glassq.OK, "of "+string(l.Body))
+		ack.Checked = by
+		return ack
+	}
+	unchecked := func(err error, queue string, now glassq.Schema) {
+		w.Helper()
+		u, ok := errors.AsType[*glassq.UncheckedError](err)
+		if !ok || u.Queue != queue || u.Schema != now || glassq.CodeOf(err) != glassq.CodeSchema {
+			w.Fatalf("Ack = %v; want an UncheckedError that names %s and %s", err, queue, now)
+		}
+	}
+	w.configure("q", glassq.SettingsChange{ResultSchema: &older})
+	for _, end := range []func(){func() {}, func() { w.sys.Restart(w.T) }, func() { w.sys.PowerCut(w.T) }} {
+		end()
+		unchecked(w.tryAck(of(a, ""))[0], "q", older)
+		alone := of(a, newer)
+		alone.Token.Queue = ""
+		unchecked(w.tryAck(alone)[0], "q", older)
+	}
+	w.none("results")
+	w.ack(of(a, older))
+	w.ack(of(a, "")) // over is over
+	w.configure("q", glassq.SettingsChange{ResultSchema: &newer})
+	errs, err := w.store().Ack(w.Context(), []glassq.Ack{of(b, older), of(c, newer), of(e, newer), of(e, ""), {Token: d.Token()}})
+	w.ok("Ack", err)
+	unchecked(errs[0], "q", newer)
+	unchecked(errs[2], "free", "")
+	if err := errors.Join(errs[1], errs[3], errs[4]); err != nil {
+		w.Errorf("what was checked, or has no result: %v", err)
+	}
+	if waits, ok := w.store().(glassq.Waits); ok {
+		unchecked(waits.AckWait(w.Context(), of(b, older), -1), "q", newer)
+	}
+	w.want("results", "of a", "of c", "of e")
+	w.books("q", glassq.Books{Put: 4, OK: 3})
+	none := glassq.Schema("")
+	w.configure("q", glassq.SettingsChange{ResultSchema: &none})
+	unchecked(w.tryAck(of(b, newer))[0], "q", "")
+	w.ack(of(b, ""))
 }
 
 func resultEnvelope(w *world) {
@@ -29,7 +80,7 @@ func resultEnvelope(w *world) {
 	for _, l := range w.reserve("q", 3) {
 		a := withResult(&l, glassq.OK, "of "+string(l.Body))
 		// What a worker claims about the task does not count.
-		a.Result.ID, a.Result.Run, a.Result.N, a.Result.Dense, a.Result.Of = "forged", "forged", 99, true, 88
+		a.Result.ID, a.Result.Run, a.Result.Position, a.Result.Dense, a.Result.Of = "forged", "forged", 99, true, 88
 		a.Result.Type, a.Result.Headers = glassq.TypeJSON, map[string]string{"k": "v"}
 		w.ack(a)
 	}
@@ -47,10 +98,10 @@ func resultEnvelope(w *world) {
 		{"of plain", glassq.AssignedID(rec[2].Number), "", 0, 1},
 	} {
 		g := &got[i]
-		if string(g.Body) != want.body || g.TaskID() != want.id || g.Run != want.run || g.N != want.n ||
+		if string(g.Body) != want.body || g.TaskID() != want.id || g.Run != want.run || g.Position != want.n ||
 			g.Of != want.of || g.Attempt != 1 || g.Type != glassq.TypeJSON || g.Headers["k"] != "v" {
 			w.Errorf("result %d = %q id %q run %q n %d of %d attempt %d; want %+v",
-				i, g.Body, g.TaskID(), g.Run, g.N, g.Of, g.Attempt, want)
+				i, g.Body, g.TaskID(), g.Run, g.Position, g.Of, g.Attempt, want)
 		}
 	}
 	if _, err := w.store().Run(w.Context(), "forged"); err == nil {

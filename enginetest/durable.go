@@ -45,8 +45,8 @@ func putSurvives(w *world, end func()) {
 		w.Errorf("task came back as %+v; want %+v", g, full)
 	}
 	for i, l := range got[1:4] {
-		if l.Run != "r" || !l.Dense || l.N != uint32(i) || l.TaskID() != glassq.DenseID("r", uint32(i)) {
-			w.Errorf("position %d came back as run %q, n %d, dense %v, id %q", i, l.Run, l.N, l.Dense, l.TaskID())
+		if l.Run != "r" || !l.Dense || l.Position != uint32(i) || l.TaskID() != glassq.DenseID("r", uint32(i)) {
+			w.Errorf("position %d came back as run %q, n %d, dense %v, id %q", i, l.Run, l.Position, l.Dense, l.TaskID())
 		}
 	}
 	for i, l := range got[4:] {

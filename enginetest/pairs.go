@@ -68,12 +68,11 @@ func closeBeside(t *testing.T, callers int, v verb, s glassq.Store) {
 		wg.Go(func() {
 			for n := 0; ; n++ {
 				err := v.call(c)
-				if glassq.CodeOf(err) == glassq.CodeClosed {
-					break
-				}
-				c.check(v, err)
 				if n == 0 {
 					begun <- struct{}{}
+				}
+				if glassq.CodeOf(err) == glassq.CodeClosed || !c.check(v, err) {
+					return
 				}
 				if v.name == "stats" { // it tells what was
 					select {
@@ -135,20 +134,21 @@ func (c *caller) loop(ctx context.Context, v verb) {
 	}
 }
 
-// check reports errors that a verb beside others has no reason to return.
-func (c *caller) check(v verb, err error) {
+// check reports an error that a verb beside others has no reason to return, and whether it had.
+func (c *caller) check(v verb, err error) bool {
 	if err == nil {
-		return
+		return true
 	}
 	switch glassq.CodeOf(err) {
 	case glassq.CodeNotFound, glassq.CodeQueueFull, glassq.CodeRunConflict, glassq.CodeLeaseLost:
+		return true
 	case glassq.CodeBadRequest:
-		if v.name != "drop" { // tasks of the queue are leased
-			c.Errorf("%s = %v", v.name, err)
+		if v.name == "drop" { // tasks of the queue are leased
+			return true
 		}
-	default:
-		c.Errorf("%s = %v", v.name, err)
 	}
+	c.Errorf("%s = %v", v.name, err)
+	return false
 }
 
 // fill has the queue that all share hold tasks in every state, and not too many.
@@ -238,7 +238,7 @@ func (c *caller) putTwo(t glassq.Task) error {
 	t.Queue, t.Body, t.Headers = shared, body(), map[string]string{"a": "b"}
 	ts := []glassq.Task{t, t}
 	if t.Dense {
-		ts[1].N++
+		ts[1].Position++
 	}
 	got, err := c.Store.Put(c.ctx, ts)
 	c.read(got)
@@ -252,7 +252,7 @@ func (c *caller) putDelayed() error {
 	return c.putTwo(glassq.Task{Delay: time.Duration(rand.IntN(5)) * moment, TTL: 4 * moment})
 }
 func (c *caller) putDense() error {
-	return c.putTwo(glassq.Task{Run: anyRun(), Dense: true, N: rand.Uint32N(1 << 16)})
+	return c.putTwo(glassq.Task{Run: anyRun(), Dense: true, Position: rand.Uint32N(1 << 16)})
 }
 func (c *caller) putNamed() error {
 	return c.putTwo(glassq.Task{ID: strconv.Itoa(rand.IntN(1000)), Run: anyRun()})

@@ -50,7 +50,7 @@ func positionSets(w *world) {
 	w.put(dense("q", "r", 10)[6:]...)
 	w.ids("r", glassq.IDsPut, glassq.Interval{First: 0, Last: 3}, glassq.Interval{First: 6, Last: 9})
 	for _, l := range w.reserve("q", 8) {
-		switch l.N {
+		switch l.Position {
 		case 0, 1:
 			w.ack(withResult(&l, glassq.OK, "x"))
 		case 3, 6:

@@ -126,9 +126,9 @@ func (k *walker) putSome(queue string) {
 		case 2:
 			t.Run = k.runName()
 		case 3:
-			t.Run, t.Dense, t.N = k.runName(), true, k.next
+			t.Run, t.Dense, t.Position = k.runName(), true, k.next
 			if k.next > 0 && k.one(3) {
-				t.N = k.rng.Uint32N(k.next) // may be a duplicate
+				t.Position = k.rng.Uint32N(k.next) // may be a duplicate
 			} else if k.next++; k.one(5) {
 				k.next++ // leaves a gap
 			}

@@ -44,7 +44,7 @@ func numbered(n int) []string {
 func dense(queue, run string, n int) []glassq.Task {
 	out := tasks(queue, numbered(n)...)
 	for i := range out {
-		out[i].Run, out[i].N, out[i].Dense = run, uint32(i), true
+		out[i].Run, out[i].Position, out[i].Dense = run, uint32(i), true
 	}
 	return out
 }

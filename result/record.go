@@ -1,11 +1,3 @@
-// Package result is the result record: what a worker sends back about one task, and how its queue books it.
-//
-//	{"i":"http://localhost:8888/?q=7","o":{"ok":1,"rt":0.012345,"code":200,"n":512}}
-//
-// A worker in Go makes one with [Append]; [Complete] adds what the record of a worker in another language lacks.
-// [OutcomeOf] is the one place that decides whether a task is booked as ok or failed. A record is read as
-// generously as most readers do: of a member that is there twice the last one counts, and bytes that are not
-// UTF-8 do no harm. The package keeps no state; everything is safe for concurrent use.
 package result
 
 import (

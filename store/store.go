@@ -1,8 +1,3 @@
-// Package store opens the embedded queue inside a program: the same engine, durability and rules as the
-// server's, without a server.
-//
-// What it returns has the verbs of a client and of a server at once: put, reserve, ack, and package
-// worker runs handlers on it.
 package store
 
 import (
@@ -11,18 +6,26 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
-	"github.com/glassq/glassq/internal/schema"
+	"github.com/glassq/glassq/internal/stores"
 )
 
 // Memory is a dir that keeps everything in memory and nothing on a disk.
-const Memory = "mem:"
+const Memory = stores.Memory
+
+// A Sync says when an answer may leave; "" is SyncAlways.
+type Sync string
+
+const (
+	SyncAlways   Sync = disk.SyncAlways   // after what it rests on is on stable storage
+	SyncInterval Sync = disk.SyncInterval // after it was written; stable within Options.Interval
+	SyncNever    Sync = disk.SyncNever    // after it was written; stable when the system likes
+)
 
 // Options tunes Open. The zero value is ready for production.
 type Options struct {
-	Sync     string        // when an answer may leave: "always" (the default), "interval" or "never"
-	Interval time.Duration // longest time unsynced with "interval"; 0 means 100 ms
+	Sync     Sync          // when an answer may leave; "" means SyncAlways
+	Interval time.Duration // longest time unsynced with SyncInterval; 0 means 100 ms
 	MaxBody  int           // most bytes of one body; 0 means glassq.DefaultMaxBody
 	Logger   *slog.Logger  // nil discards
 }
@@ -37,6 +40,10 @@ type Store interface {
 
 	// Limits are the limits in force.
 	Limits() glassq.Limits
+
+	// Failed is closed when a write to the disk or a sync failed. Every call is refused from then on; what was
+	// answered before is there. The program should Close the store and end, or open it again when the disk is mended.
+	Failed() <-chan struct{}
 }
 
 // Open opens or creates the store in dir, which it locks against other processes, and replays its log.
@@ -45,14 +52,11 @@ type Store interface {
 // Errors: code damaged with the file, the offset and what to do; storage_failed for what the disk
 // refuses; unavailable when another process has the directory; bad_request for a bad option.
 func Open(ctx context.Context, dir string, opt Options) (Store, error) {
-	e, err := disk.Open(dir, disk.Options{Sync: opt.Sync, Interval: opt.Interval, Logger: opt.Logger})
+	s, err := stores.Open(ctx, dir, stores.Options{
+		Sync: string(opt.Sync), Interval: opt.Interval, MaxBody: opt.MaxBody, Logger: opt.Logger,
+	})
 	if err != nil {
 		return nil, err
 	}
-	b := broker.New(e, glassq.Limits{MaxBody: opt.MaxBody})
-	if err := b.UseSchemas(ctx, schema.Compile); err != nil {
-		e.Close()
-		return nil, err
-	}
-	return b, nil
+	return s, nil
 }

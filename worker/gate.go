@@ -12,11 +12,6 @@ type Gate interface {
 	// Places is how many places there are now, taken ones included; at least 1. It must not block. The
 	// adaptive prefetch goes by it.
 	Places() int
-
-	// Watch is called once, before anything else. The gate calls wake when a place is free and no handler
-	// that held one is about to return from Handle; never while it holds a lock that Enter or Places
-	// takes. Further calls after the worker's end do nothing.
-	Watch(wake func())
 }
 
 // begin returns a task for the handler of s, or nil when there is none or no place for it. w.mu is held.
@@ -33,10 +28,10 @@ func (w *worker) begin(s *slot) *held {
 
 // enter returns a task that is ready if the gate has a place for it. w.mu is held.
 func (w *worker) enter(s *slot) *held {
-	if w.opt.Gate == nil {
+	if w.gate == nil {
 		return w.ready.pop()
 	}
-	ok, more := w.opt.Gate.Enter(s.i)
+	ok, more := w.gate.Enter(s.i)
 	if !ok {
 		return nil
 	}
@@ -62,8 +57,8 @@ func (w *worker) entrance() {
 // places is how many tasks can be at work at once.
 func (w *worker) places() int {
 	n := w.opt.Concurrency
-	if w.opt.Gate != nil {
-		n = min(w.opt.Gate.Places(), n)
+	if w.gate != nil {
+		n = min(w.gate.Places(), n)
 	}
 	if w.strain.limit > 0 {
 		n = min(w.strain.limit, n)

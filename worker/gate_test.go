@@ -34,7 +34,11 @@ func (g *memGate) Places() int {
 	return g.places
 }
 
-func (g *memGate) Watch(wake func()) { g.wake = wake }
+// watch is an Options.Gate that returns g.
+func (g *memGate) watch(wake func()) Gate {
+	g.wake = wake
+	return g
+}
 
 // leave gives a place back in the name of a handler that is about to return.
 func (g *memGate) leave() {
@@ -72,7 +76,7 @@ func TestGate(t *testing.T) {
 		var stats Stats
 		go func() {
 			var err error
-			stats, err = Run(ctx, q, Options{Concurrency: 32, Gate: g}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+			stats, err = Run(ctx, q, Options{Concurrency: 32, Gate: g.watch}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
 				time.Sleep(2 * time.Second)
 				g.leave()
 				return ok(ctx, l, r)
@@ -119,7 +123,7 @@ func TestGateWake(t *testing.T) {
 		release := make(chan struct{})
 		done := make(chan error)
 		go func() {
-			_, err := Run(ctx, q, Options{Concurrency: 8, Prefetch: 64, Gate: g}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+			_, err := Run(ctx, q, Options{Concurrency: 8, Prefetch: 64, Gate: g.watch}, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
 				<-release
 				g.leave()
 				return ok(ctx, l, r)

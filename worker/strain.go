@@ -2,12 +2,11 @@ package worker
 
 import (
 	"errors"
-	"io/fs"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/lack"
 )
 
 // A worker that lacks something of its own, such as open files, would fail every task that it takes, and the sooner
@@ -18,13 +17,12 @@ import (
 // cannot do yet. So it takes no more while maxPutOff of them wait, until the first is due.
 
 const (
-	firstRest  = 250 * time.Millisecond
-	longRest   = 10 * time.Second
-	easeAfter  = 10 * time.Second // without trouble before more tasks are at work again
-	lackDelay  = time.Second      // least delay of a task that goes back for the worker's lack
-	maxPutOff  = 1000
-	lackAgain  = time.Minute // between two warnings of the same lack
-	forkFailed = "fork/exec"
+	firstRest = 250 * time.Millisecond
+	longRest  = 10 * time.Second
+	easeAfter = 10 * time.Second // without trouble before more tasks are at work again
+	lackDelay = time.Second      // least delay of a task that goes back for the worker's lack
+	maxPutOff = 1000
+	lackAgain = time.Minute // between two warnings of the same lack
 )
 
 // A strain is how far the worker is from what it was told to do at once. It is guarded by worker.mu.
@@ -37,28 +35,6 @@ type strain struct {
 	said   map[string]time.Time // when each lack was told of
 	putOff []time.Time          // when tasks are due that were put off; some may be past
 	timers [2]*time.Timer       // for the end of a rest, and the first of putOff
-}
-
-// Lack names what of its own a program lacks when err says so, else "". Such an error from a Handler is as one with
-// NackError.Lack.
-func Lack(err error) string {
-	errno, ok := errors.AsType[syscall.Errno](err)
-	if !ok {
-		return ""
-	}
-	switch errno {
-	case syscall.EMFILE, syscall.ENFILE:
-		return "open files"
-	case syscall.ENOMEM, syscall.ENOBUFS:
-		return "memory"
-	case syscall.ENOSPC, syscall.EDQUOT:
-		return "disk space"
-	case syscall.EAGAIN:
-		if e, ok := errors.AsType[*fs.PathError](err); ok && e.Op == forkFailed {
-			return "processes"
-		}
-	}
-	return ""
 }
 
 // cures say what helps against a lack.
@@ -169,8 +145,8 @@ func (w *worker) stopTimers() {
 
 // putBack fills in h.nack from what a handler returned as err.
 func putBack(h *held, err error) {
-	h.nack = glassq.Nack{Reason: err.Error()}
-	h.lack = Lack(err)
+	h.nack = glassq.Nack{Reason: reason(err)}
+	h.lack = lack.Of(err)
 	if ne, ok := errors.AsType[*NackError](err); ok {
 		h.nack.Delay, h.nack.Dead, h.nack.Undone = ne.Delay, ne.Dead, ne.Undone
 		if ne.Lack != "" {
@@ -180,7 +156,10 @@ func putBack(h *held, err error) {
 	if h.nack.Dead {
 		h.lack = ""
 	}
-	if len(h.nack.Reason) > glassq.MaxReason {
-		h.nack.Reason = h.nack.Reason[:glassq.MaxReason]
-	}
+}
+
+// reason is the text of err as far as it is kept.
+func reason(err error) string {
+	text := err.Error()
+	return text[:min(len(text), glassq.MaxReason)]
 }

@@ -3,9 +3,6 @@ package worker
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -17,25 +14,6 @@ import (
 
 	"github.com/glassq/glassq"
 )
-
-func TestLackNames(t *testing.T) {
-	for _, tt := range []struct {
-		err  error
-		want string
-	}{
-		{errors.New("too many open files"), ""},
-		{&os.SyscallError{Syscall: "socket", Err: syscall.EMFILE}, "open files"},
-		{fmt.Errorf("keep the body: %w", &fs.PathError{Op: "write", Err: syscall.ENOSPC}), "disk space"},
-		{&NackError{Err: &fs.PathError{Op: "fork/exec", Err: syscall.EAGAIN}}, "processes"},
-		{syscall.EAGAIN, ""},
-		{syscall.ENOMEM, "memory"},
-		{syscall.ECONNREFUSED, ""},
-	} {
-		if got := Lack(tt.err); got != tt.want {
-			t.Errorf("Lack(%v) = %q, want %q", tt.err, got, tt.want)
-		}
-	}
-}
 
 // A worker that lacks files gives its tasks back uncounted and with a delay, does not spin, takes fewer at once, says so
 // once a minute, and does all once it has files again.

@@ -1,9 +1,3 @@
-// Package worker runs a Handler on leases: concurrency, prefetch, extension, batched acks, drain.
-//
-// Every task that is handed to a Handler is acked or nacked exactly once while its lease is held, and
-// what is known to be lost is dropped, never acked. Waiting for tasks is parked in the queue's
-// Reserve; nothing polls. The package knows leases and results as bytes; it does not know what the
-// work is, where the queue lies, or how to reconnect: a [Queue] that can lose its server retries by itself.
 package worker
 
 import (
@@ -35,7 +29,8 @@ type Queue interface {
 type Handler interface {
 	// Handle does the task of l and says in r what came out of it. After nil the task is acked with
 	// what r holds; an error gives it back: see NackError, any other error means after the queue's
-	// backoff, with the error's text as the reason.
+	// backoff, with the error's text as the reason. A panic is such an error, and the handler is called again
+	// with other tasks. Errors are logged, those of one text once a minute.
 	//
 	// ctx is done when the lease is lost or the worker's grace period is over; Handle then returns
 	// soon, and with ctx's error unless the work got done. The same ctx serves many tasks. l and r
@@ -98,8 +93,12 @@ type Options struct {
 	Prefetch    int             // leases waiting for a handler, at most 10,000; 0 adapts: see prefetch.go
 	Drain       time.Duration   // grace for work in progress after the end; 0 means 25s, negative none
 	Done        <-chan struct{} // when closed, the worker drains as if ctx were done; nil never
-	Gate        Gate            // lets handlers begin; nil lets them all
 	Logger      *slog.Logger    // nil discards
+
+	// Gate makes what lets handlers begin, once for a Run; nil lets them all. The gate calls wake when a place is
+	// free and no handler that held one is about to return from Handle; never while it holds a lock that Enter or
+	// Places takes. Calls after the end of Run do nothing.
+	Gate func(wake func()) Gate
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -153,7 +152,7 @@ func Run(ctx context.Context, q Queue, opt Options, newHandler func(i int) Handl
 	w.work.L, w.room.L = &w.mu, &w.mu
 	w.order.next, w.order.prev = &w.order, &w.order
 	if opt.Gate != nil {
-		opt.Gate.Watch(w.entrance)
+		w.gate = opt.Gate(w.entrance)
 	}
 	w.ahead = newAhead(opt.Prefetch, w.places())
 	return w.run(ctx, newHandler)
@@ -167,11 +166,13 @@ const answerGrace = 100 * time.Millisecond
 const flushGrace = 10 * time.Second
 
 type worker struct {
-	q   Queue
-	opt Options
+	q    Queue
+	opt  Options
+	gate Gate // nil lets all handlers begin
 
 	wake     chan struct{} // something has ended, or a full batch has; capacity 1
 	draining chan struct{} // closed when the drain begins
+	trouble  trouble       // what was said of handlers
 	extend   chan struct{} // the first lease is held; capacity 1
 
 	mu      sync.Mutex // guards everything below
@@ -348,7 +349,7 @@ func (w *worker) take(leases []glassq.Lease, asked int) {
 			continue
 		}
 		w.ready.push(h)
-		if i == 0 || w.opt.Gate == nil { // who is let in wakes the next one
+		if i == 0 || w.gate == nil { // who is let in wakes the next one
 			w.work.Signal()
 		}
 	}
@@ -417,7 +418,7 @@ func (w *worker) handle(base context.Context, i int, hd Handler) {
 			w.ahead.tooLong()
 			w.mu.Unlock()
 		}
-		err := hd.Handle(s.ctx, &h.lease, &h.reply)
+		err := w.do(s.ctx, hd, &h.lease, &h.reply)
 		s.ended = time.Now()
 		s.busy = s.ended.Sub(began)
 		if judge(s.ctx, h, err); h.lack != "" {

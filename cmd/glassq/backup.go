@@ -10,6 +10,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
 
@@ -50,41 +51,6 @@ files change while they are copied.`,
 		return err
 	}
 	return cmd
-}
-
-func (a *app) restoreCmd() *cobra.Command {
-	var data string
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "restore IN",
-		Short: "Make the data of a server from a backup",
-		Long: `Copy the backup IN into the data folder, which must be absent or empty, and check the copy as a start would.
-Leases and acks since the backup are forgotten: tasks that were done since are handed out again.`,
-		Example: "  glassq restore /backups/monday --data d",
-		Args:    arguments(1, 1),
-	}
-	cmd.Flags().StringVar(&data, "data", "", "`folder` of the data; default $XDG_STATE_HOME/glassq")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was done as JSON")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		dir, err := dataFolder(data)
-		if err != nil {
-			return err
-		}
-		return a.copyStore(args[0], dir, disk.Restore, asJSON)
-	}
-	return cmd
-}
-
-// newFolder refuses a folder that holds something.
-func newFolder(to string) error {
-	entries, err := os.ReadDir(to)
-	if err == nil && len(entries) > 0 {
-		return usagef("%s is not empty; nothing was copied: name a new folder, or move this one away", to)
-	}
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
 }
 
 func (a *app) copyStore(from, to string, how func(from, to string) (disk.Copied, error), asJSON bool) error {
@@ -129,5 +95,5 @@ func (a *app) sayCopied(to string, c disk.Copied, asJSON bool) error {
 	if asJSON {
 		return a.printJSON(map[string]any{"folder": to, "files": c.Files, "tasks": c.Tasks, "queues": c.Queues})
 	}
-	return a.printf("%s: %d files, %s tasks in %d queues, checked\n", to, c.Files, commas(uint64(c.Tasks)), c.Queues)
+	return a.printf("%s: %d files, %s tasks in %d queues, checked\n", to, c.Files, report.Comma(uint64(c.Tasks)), c.Queues)
 }

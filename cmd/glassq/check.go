@@ -14,13 +14,14 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/check"
 	"github.com/glassq/glassq/internal/disk"
-	"github.com/glassq/glassq/internal/schema"
-	"github.com/glassq/glassq/internal/web"
-	"github.com/glassq/glassq/internal/wire/manager"
-	"github.com/glassq/glassq/internal/wire/memcache"
+	"github.com/glassq/glassq/internal/door"
+	httpdoor "github.com/glassq/glassq/internal/door/http"
+	"github.com/glassq/glassq/internal/door/manager"
+	"github.com/glassq/glassq/internal/door/memcache"
+	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/stores"
 	"github.com/spf13/cobra"
 )
 
@@ -105,7 +106,7 @@ func (a *app) checkWorker(opt check.Options, asJSON bool) (err error) {
 		if !v.OK {
 			word = "FAIL"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", word, v.Case, brief(v.Took), v.What)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", word, v.Case, report.Short(v.Took), v.What)
 		if !v.OK {
 			fmt.Fprintf(table, "\t\t\t  %s\n", strings.ReplaceAll(v.Reason, "\n", "; "))
 		}
@@ -123,7 +124,7 @@ func (a *app) checkWorker(opt check.Options, asJSON bool) (err error) {
 			failed++
 		}
 	}
-	a.console.say("glassq check: %d cases through the door %s, %d passed, %d failed", len(verdicts), opt.Door, len(verdicts)-failed, failed)
+	a.console.Say("glassq check: %d cases through the door %s, %d passed, %d failed", len(verdicts), opt.Door, len(verdicts)-failed, failed)
 	if failed > 0 {
 		return exit(exitUnexpected)
 	}
@@ -137,7 +138,7 @@ type checkRig struct {
 	logs io.Writer
 
 	http, memcached, manager string // addresses
-	engine                   *disk.Engine
+	store                    *stores.Store
 	stop                     context.CancelFunc
 	served                   sync.WaitGroup
 	failed                   chan error // of doors that ended by themselves
@@ -146,22 +147,20 @@ type checkRig struct {
 const checkKey = "check"
 
 func (r *checkRig) Start(watch func(glassq.Store) glassq.Store) error {
-	engine, err := openStore(r.dir, disk.Options{Sync: disk.SyncInterval})
+	ctx, stop := context.WithCancel(context.Background()) // ended by Stop
+	store, err := openStore(ctx, r.dir, stores.Options{Sync: disk.SyncInterval, Between: watch})
 	if err != nil {
+		stop()
 		return err
 	}
-	ctx, stop := context.WithCancel(context.Background())          // ended by Stop
-	r.engine, r.stop, r.failed = engine, stop, make(chan error, 3) // as many as doors
-	broker := broker.New(watch(engine), glassq.Limits{})
-	err = broker.UseSchemas(ctx, schema.Compile)
+	r.store, r.stop, r.failed = store, stop, make(chan error, 3) // as many as doors
+	broker := store.Broker
+	err = r.open(ctx, &r.http, httpdoor.New(broker, httpdoor.Options{}).Run)
 	if err == nil {
-		err = r.open(ctx, &r.http, web.New(broker, web.Options{}).Run)
+		err = r.open(ctx, &r.memcached, memcache.New(broker, door.Frame{}).Run)
 	}
 	if err == nil {
-		err = r.open(ctx, &r.memcached, memcache.New(broker, memcache.Options{}).Run)
-	}
-	if err == nil {
-		err = r.open(ctx, &r.manager, manager.New(broker, manager.Options{Keys: [][]byte{[]byte(checkKey)}}).Run)
+		err = r.open(ctx, &r.manager, manager.New(broker, manager.Options{Frame: door.Frame{Access: door.NewAccess([]byte(checkKey))}}).Run)
 	}
 	if err != nil {
 		return errors.Join(err, r.Stop())
@@ -188,13 +187,13 @@ func (r *checkRig) open(ctx context.Context, addr *string, run func(context.Cont
 }
 
 func (r *checkRig) Stop() error {
-	if r.engine == nil {
+	if r.store == nil {
 		return nil
 	}
 	r.stop()
 	r.served.Wait()
-	err := r.engine.Close()
-	r.engine = nil
+	err := r.store.Close()
+	r.store = nil
 	select {
 	case failed := <-r.failed:
 		err = errors.Join(failed, err)

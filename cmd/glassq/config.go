@@ -1,322 +1,133 @@
 package main
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
-	"io/fs"
+	"net/url"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
+	"text/tabwriter"
 
-	"github.com/BurntSushi/toml"
+	"github.com/glassq/glassq/internal/cli/config"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-const (
-	configName = "config.toml"
-	maxConfig  = 1 << 20 // bytes of a configuration file
-)
+func (a *app) configCmd() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "config [COMMAND ...]",
+		Short: "Print the settings that a command would have, and where each comes from",
+		Long: `Print the settings that a command would have, and where each comes from: the default, the file, or the
+environment. Without a command, print which file is read and which commands it is about. Values of headers
+and passwords in URLs are not printed; keys lie in files, of which the names are.
 
-// notConfigured are flags that mean something only on the command line.
-var notConfigured = []string{"help", "config"}
+The file is --config FILE, else GLASSQ_CONFIG, else $XDG_CONFIG_HOME/glassq/config.toml if it exists. It has
+a section for each command, with the names of its flags:
 
-// A config is what a configuration file says: per command, by its path without the program's name, the
-// values of flags as text.
-type config struct {
-	path     string // "" when there is no file
-	commands map[string]map[string][]string
-}
+  [serve]
+  data = "/var/lib/glassq"
 
-// A configError is trouble in a configuration file, by line.
-type configError struct {
-	path string
-	line int // from 1
-	text string
-}
-
-func (e *configError) Error() string { return fmt.Sprintf("%s: line %d: %s", e.path, e.line, e.text) }
-
-// configPath is the file to read: --config, GLASSQ_CONFIG, or the default if it exists. Named says that
-// somebody asked for it, so it must exist. An empty name asks for none.
-func configPath(flags *pflag.FlagSet, lookup func(string) (string, bool)) (path string, named bool) {
-	if f := flags.Lookup("config"); f != nil && f.Changed {
-		return f.Value.String(), true
+  [work.http]
+  concurrency = 100`,
+		Example: `  glassq config serve
+  glassq config work http --config farm.toml`,
 	}
-	if path, ok := lookup("GLASSQ_CONFIG"); ok {
-		return path, true
-	}
-	if dir, ok := lookup("XDG_CONFIG_HOME"); ok && filepath.IsAbs(dir) {
-		return filepath.Join(dir, "glassq", configName), false
-	}
-	if home, err := os.UserHomeDir(); err == nil {
-		return filepath.Join(home, ".config", "glassq", configName), false
-	}
-	return "", false
-}
-
-// loadConfig reads the file at path and checks every section and key against the commands below root. A
-// file that was not named need not exist.
-func loadConfig(root *cobra.Command, path string, named bool) (*config, error) {
-	c := &config{commands: map[string]map[string][]string{}}
-	if path == "" {
-		return c, nil
-	}
-	info, err := os.Stat(path)
-	if !named && errors.Is(err, fs.ErrNotExist) {
-		return c, nil
-	}
-	if err != nil {
-		return nil, usagef("read the configuration: %w", err)
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxConfig {
-		return nil, usagef("%s is no configuration: it is not a file of at most %d bytes", path, maxConfig)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, usagef("read the configuration: %w", err)
-	}
-	c.path = path
-	var tree map[string]any
-	meta, err := toml.Decode(string(data), &tree)
-	if perr, ok := errors.AsType[toml.ParseError](err); ok {
-		return nil, usagef("%w", &configError{path, perr.Position.Line, perr.Message})
-	}
-	if err != nil {
-		return nil, usagef("%s: %w", path, err)
-	}
-	for _, key := range meta.Keys() { // in the order of the file, so that the first trouble is named
-		if err := c.take(root, tree, data, key); err != nil {
-			return nil, usagef("%w", err)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per setting")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		path, named := config.Path(cmd.Flags(), os.LookupEnv)
+		c, err := config.Load(cmd.Root(), path, named)
+		if err != nil {
+			return err
 		}
+		if len(args) == 0 {
+			return a.printConfig(c, path)
+		}
+		of, rest := config.CommandAt(cmd.Root(), args)
+		if len(rest) > 0 || of.HasSubCommands() {
+			return noCommand(of, append(rest, "")[:1])
+		}
+		of.InheritedFlags() // adds those of its parents to its own
+		origins, err := c.Fill(of, os.LookupEnv)
+		if err != nil {
+			return usagef("%w", err)
+		}
+		return a.printSettings(of, origins, asJSON)
 	}
-	return c, nil
+	return cmd
 }
 
-// take checks one key of the file and keeps its value.
-func (c *config) take(root *cobra.Command, tree map[string]any, data []byte, key toml.Key) error {
-	wrong := func(format string, args ...any) error {
-		return &configError{c.path, lineOf(data, key), fmt.Sprintf(format, args...)}
-	}
-	value := valueAt(tree, key)
-	cmd, rest := commandAt(root, key)
-	name := strings.Join(key[:len(key)-len(rest)], ".")
-	switch {
-	case len(rest) == 0:
-		if _, ok := value.(map[string]any); !ok {
-			return wrong("%s is a command, and its settings are a section: [%s]", name, name)
+func (a *app) printConfig(c *config.File, path string) error {
+	if c.Path == "" {
+		if path == "" {
+			path = "none"
 		}
-		return nil
-	case cmd == root || cmd.HasSubCommands() && isTable(value):
-		near := suggestion(rest[0], commandNames(cmd))
-		if !isTable(value) {
-			return wrong("%s stands outside of a section; settings are in the section of their command, such as [serve]%s", rest[0], near)
-		}
-		return wrong("there is no command %s%s", strings.Join(key[:len(key)-len(rest)+1], " "), near)
-	case len(rest) > 1:
-		return nil // below a key that was looked at as a whole
+		return a.printf("no configuration file; one would be read from %s\n", path)
 	}
-	flag := cmd.Flags().Lookup(rest[0])
-	if flag == nil || slices.Contains(notConfigured, rest[0]) {
-		var names []string
-		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if !slices.Contains(notConfigured, f.Name) {
-				names = append(names, f.Name)
-			}
-		})
-		return wrong("there is no setting %s in [%s]%s", rest[0], name, suggestion(rest[0], names))
+	if err := a.printf("%s\n", c.Path); err != nil {
+		return err
 	}
-	texts, err := settingText(flag, value)
-	if err != nil {
-		return wrong("%s: %v", rest[0], err)
-	}
-	if err := tryFlag(flag, texts); err != nil {
-		return wrong("%s: %v", rest[0], err)
-	}
-	path := strings.TrimPrefix(cmd.CommandPath(), root.Name()+" ")
-	if c.commands[path] == nil {
-		c.commands[path] = map[string][]string{}
-	}
-	c.commands[path][flag.Name] = texts
-	return nil
-}
-
-// commandAt follows key to a command as far as it goes; rest is what is left of it.
-func commandAt(root *cobra.Command, key toml.Key) (cmd *cobra.Command, rest []string) {
-	cmd, rest = root, key
-	for len(rest) > 0 {
-		i := slices.IndexFunc(cmd.Commands(), func(sub *cobra.Command) bool { return sub.Name() == rest[0] })
-		if i < 0 {
-			break
-		}
-		cmd, rest = cmd.Commands()[i], rest[1:]
-	}
-	return cmd, rest
-}
-
-func commandNames(cmd *cobra.Command) (names []string) {
-	for _, sub := range cmd.Commands() {
-		if !sub.Hidden {
-			names = append(names, sub.Name())
-		}
-	}
-	return names
-}
-
-func isTable(v any) bool {
-	_, ok := v.(map[string]any)
-	return ok
-}
-
-func valueAt(tree map[string]any, key toml.Key) any {
-	var v any = tree
-	for _, part := range key {
-		m, ok := v.(map[string]any)
-		if !ok {
-			return nil
-		}
-		v = m[part]
-	}
-	return v
-}
-
-// settingText is a value of a file as a flag takes it: several texts for a flag that may be repeated.
-func settingText(f *pflag.Flag, v any) ([]string, error) {
-	_, repeats := f.Value.(pflag.SliceValue)
-	switch v := v.(type) {
-	case []any:
-		if !repeats {
-			return nil, errors.New("takes one value, not a list")
-		}
-		list := []string{}
-		for _, e := range v {
-			text, err := scalarText(e)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, text)
-		}
-		return list, nil
-	case map[string]any:
-		if f.Value.Type() != "stringToString" {
-			return nil, errors.New("takes a value, not a section")
-		}
-		var list []string
-		for name, e := range v {
-			text, err := scalarText(e)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, name+"="+text)
-		}
-		slices.Sort(list)
-		return list, nil
-	}
-	text, err := scalarText(v)
-	return []string{text}, err
-}
-
-func scalarText(v any) (string, error) {
-	switch v := v.(type) {
-	case string:
-		return v, nil
-	case bool:
-		return strconv.FormatBool(v), nil
-	case int64:
-		return strconv.FormatInt(v, 10), nil
-	case float64:
-		return strconv.FormatFloat(v, 'g', -1, 64), nil
-	}
-	return "", fmt.Errorf("a value is a text, a number, true or false, or a list of them, not %T", v)
-}
-
-// setFlag gives a flag the texts of a file.
-func setFlag(f *pflag.Flag, texts []string) error {
-	if list, ok := f.Value.(pflag.SliceValue); ok {
-		return list.Replace(texts)
-	}
-	for _, text := range texts {
-		if err := f.Value.Set(text); err != nil {
+	sections := c.Sections()
+	for _, name := range sortedKeys(sections) {
+		if err := a.printf("  [%s]  %d settings\n", strings.ReplaceAll(name, " ", "."), sections[name]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// tryFlag reports whether a flag would take the texts, and leaves it as it is.
-func tryFlag(f *pflag.Flag, texts []string) error {
-	if list, ok := f.Value.(pflag.SliceValue); ok {
-		before := list.GetSlice()
-		defer list.Replace(before)
-		return list.Replace(texts)
+func (a *app) printSettings(cmd *cobra.Command, origins map[string]config.Origin, asJSON bool) error {
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	var err error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Hidden || f.Name == "help" || f.Name == "config" || err != nil {
+			return
+		}
+		value := shown(f)
+		if asJSON {
+			err = a.printJSON(struct {
+				Name  string        `json:"name"`
+				Value string        `json:"value"`
+				From  config.Origin `json:"from"`
+			}{f.Name, value, origins[f.Name]})
+			return
+		}
+		if value == "" {
+			value = `""`
+		}
+		_, err = w.Write([]byte(f.Name + "\t" + value + "\t" + string(origins[f.Name]) + "\n"))
+	})
+	if err != nil {
+		return err
 	}
-	if f.Value.Type() == "stringToString" {
-		return nil // what it takes is checked by its shape; setting it back is not possible
-	}
-	before := f.Value.String()
-	defer f.Value.Set(before)
-	return setFlag(f, texts)
+	return w.Flush()
 }
 
-// suggestion is the name that was probably meant, as the end of a sentence.
-func suggestion(name string, names []string) string {
-	best, distance := "", 3
-	for _, n := range names {
-		if d := editDistance(name, n); d < distance {
-			best, distance = n, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
-}
+// hidden stands for what is not printed.
+const hidden = "(hidden)"
 
-// lineOf finds the line of a key: the parser tells lines only of what it cannot read. It is the line of
-// the section when the key is not found under it, as in an inline table.
-func lineOf(data []byte, key toml.Key) int {
-	section, at, found := "", 0, 1
-	want := key.String()
-	for line := range bytes.Lines(data) {
-		at++
-		text := strings.TrimSpace(string(line))
-		if strings.HasPrefix(text, "[") {
-			head, _, _ := strings.Cut(strings.TrimLeft(text, "["), "]")
-			section = plainKey(head)
-			if section == want {
-				return at
-			}
-			if strings.HasPrefix(want, section+".") {
-				found = at
-			}
-			continue
+// shown is the value of a flag without what should stay secret: the values of headers, which may hold
+// credentials, bodies, and passwords in URLs.
+func shown(f *pflag.Flag) string {
+	value := f.Value.String()
+	switch f.Name {
+	case "header":
+		list, ok := f.Value.(pflag.SliceValue)
+		if !ok {
+			return value
 		}
-		name, _, ok := strings.Cut(text, "=")
-		if !ok || strings.HasPrefix(text, "#") {
-			continue
+		var names []string
+		for _, h := range list.GetSlice() {
+			name, _, _ := strings.Cut(h, ":")
+			names = append(names, name+": "+hidden)
 		}
-		full := plainKey(name)
-		if section != "" {
-			full = section + "." + full
+		return strings.Join(names, ", ")
+	case "task-header", "body":
+		if value != f.DefValue {
+			return hidden
 		}
-		if full == want || strings.HasPrefix(full, want+".") {
-			return at
-		}
-		if strings.HasPrefix(want, full+".") {
-			found = at
-		}
+		return value
 	}
-	return found
-}
-
-// plainKey is a dotted key of a file in the form in which the parser names it.
-func plainKey(text string) string {
-	var key toml.Key
-	for part := range strings.SplitSeq(text, ".") {
-		key = append(key, strings.Trim(strings.TrimSpace(part), `"'`))
+	if u, err := url.Parse(value); err == nil && u.User != nil {
+		return u.Redacted()
 	}
-	return key.String()
+	return value
 }

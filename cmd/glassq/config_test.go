@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/spf13/cobra"
 )
 
@@ -30,7 +31,7 @@ header = ["Authorization: Bearer secret"]
 	if err := os.MkdirAll(filepath.Join(xdg, "glassq"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(xdg, "glassq", configName), "[work.http]\nconcurrency = 5\n")
+	write(t, filepath.Join(xdg, "glassq", "config.toml"), "[work.http]\nconcurrency = 5\n")
 	for _, tt := range []struct {
 		name, args string
 		env        []string
@@ -39,7 +40,7 @@ header = ["Authorization: Bearer secret"]
 		{"default", "work http", nil, []string{"concurrency 64 default"}},
 		{"file", "work http --config " + file, nil, []string{"concurrency 7 file " + file}},
 		{"file of the environment", "work http", []string{"GLASSQ_CONFIG=" + file}, []string{"concurrency 7 file " + file}},
-		{"file of the user", "work http", []string{"XDG_CONFIG_HOME=" + xdg}, []string{"concurrency 5 file " + filepath.Join(xdg, "glassq", configName)}},
+		{"file of the user", "work http", []string{"XDG_CONFIG_HOME=" + xdg}, []string{"concurrency 5 file " + filepath.Join(xdg, "glassq", "config.toml")}},
 		{"environment over file", "work http --config " + file, []string{"GLASSQ_CONCURRENCY=9"}, []string{"concurrency 9 environment GLASSQ_CONCURRENCY"}},
 		{"no secrets", "work http --config " + file, nil, []string{"server http://user:xxxxx@127.0.0.1:1 file " + file}},
 		{"no header", "dispatch --config " + file, nil, []string{"header Authorization: (hidden) file " + file}},
@@ -107,7 +108,7 @@ func TestBadConfig(t *testing.T) {
 // Every command has an example, which help shows before the explanation, and a manual page.
 func TestHelpAndMan(t *testing.T) {
 	t.Parallel()
-	root := (&app{console: newConsole(os.Stderr)}).root()
+	root := (&app{console: term.NewConsole(os.Stderr)}).root()
 	dir := t.TempDir()
 	if _, errs, code := invoke(t, "", nil, "man", dir); code != 0 {
 		t.Fatalf("man: exit %d: %s", code, errs)

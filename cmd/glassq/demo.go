@@ -20,6 +20,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
 
@@ -84,7 +85,7 @@ func (a *app) demo(ctx context.Context, count uint64, chaos bool) (err error) {
 		if err == nil {
 			err = os.RemoveAll(dir)
 		} else {
-			a.console.say("glassq demo: what it wrote is kept in %s", dir)
+			a.console.Say("glassq demo: what it wrote is kept in %s", dir)
 		}
 	}()
 	if err := s.cast(ctx, count); err != nil {
@@ -171,7 +172,7 @@ func (s *show) start(ctx context.Context, name string, listens bool, args ...str
 				}
 			}
 			if !s.ending.Load() {
-				s.a.console.say("  [%s] %s", name, in.Text())
+				s.a.console.Say("  [%s] %s", name, in.Text())
 			}
 		}
 		io.Copy(io.Discard, pipe) // a line too long to show
@@ -181,7 +182,7 @@ func (s *show) start(ctx context.Context, name string, listens bool, args ...str
 		p.err = p.cmd.Wait()
 		close(p.done)
 	}()
-	s.a.console.say("%-9s process %d: glassq %s", name, p.cmd.Process.Pid, args[0])
+	s.a.console.Say("%-9s process %d: glassq %s", name, p.cmd.Process.Pid, args[0])
 	if !listens {
 		return p, nil
 	}
@@ -197,7 +198,7 @@ func (s *show) start(ctx context.Context, name string, listens bool, args ...str
 
 // kill ends a part as a power cut would, and forgets it.
 func (s *show) kill(p *part, why string) error {
-	s.a.console.say("SIGKILL   process %d (%s), %s", p.cmd.Process.Pid, p.name, why)
+	s.a.console.Say("SIGKILL   process %d (%s), %s", p.cmd.Process.Pid, p.name, why)
 	if err := p.cmd.Process.Kill(); err != nil {
 		return fmt.Errorf("kill %s: %w", p.name, err)
 	}
@@ -287,18 +288,18 @@ func (s *show) check(ctx context.Context, count uint64, results string, took tim
 		return err
 	}
 	if err := s.a.printf("%s results of %s tasks in %v: %s lines in the file, %s distinct ids\n",
-		commas(r.Books.OK+r.Books.Failed), commas(r.Books.Put), took.Round(10*time.Millisecond), commas(lines), commas(ids)); err != nil {
+		report.Comma(r.Books.OK+r.Books.Failed), report.Comma(r.Books.Put), took.Round(10*time.Millisecond), report.Comma(lines), report.Comma(ids)); err != nil {
 		return err
 	}
 	if err := s.a.printf("the target answered %s requests for %s distinct URLs: a task in the hands of a killed process is done again\n",
-		commas(requests), commas(asked)); err != nil {
+		report.Comma(requests), report.Comma(asked)); err != nil {
 		return err
 	}
 	if !r.Complete || r.Books.Put != count || r.Pending != 0 || ids != count || lines != count || asked != count {
 		return &exitError{exitUnbalanced, errors.New("the books do not balance")}
 	}
-	return s.a.printf("put %s = ok %s + failed %s + dead %s + pending %s: the books balance\n", commas(r.Books.Put),
-		commas(r.Books.OK), commas(r.Books.Failed), commas(r.Books.Dead.Sum()), commas(r.Pending))
+	return s.a.printf("put %s = ok %s + failed %s + dead %s + pending %s: the books balance\n", report.Comma(r.Books.Put),
+		report.Comma(r.Books.OK), report.Comma(r.Books.Failed), report.Comma(r.Books.Dead.Sum()), report.Comma(r.Pending))
 }
 
 // distinct counts the lines of a file and the different numbers that pattern finds in them.

@@ -10,8 +10,10 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/glassq/glassq/internal/envelope"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
 
@@ -99,7 +101,7 @@ for which it waits.`,
 		} else if timed {
 			return usagef("--duration needs --rate here: without one, how many tasks there are depends on how fast they are done, which glassq run knows")
 		}
-		src, done, err := f.source.open(cmd, args, a.in, func(s string) { a.console.say("glassq dispatch: %s", s) })
+		src, done, err := f.source.open(cmd, args, a.in, func(s string) { a.console.Say("glassq dispatch: %s", s) })
 		if err != nil {
 			return err
 		}
@@ -189,33 +191,34 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 		return f.remote.absent(err)
 	}
 	if pace != nil {
-		a.console.say("glassq dispatch: queue %s hands out %s until the run ends", f.opt.Queue, &f.pace)
+		a.console.Say("glassq dispatch: queue %s hands out %s until the run ends", f.opt.Queue, &f.pace)
 	}
 	waits := f.wait || pace != nil
-	var bar *meter
+	var bar *term.Meter
 	if waits {
 		bar = a.runMeter("dispatch", f.quiet, false, q, "")
 	} else {
 		bar = a.meter("dispatch", f.quiet, false)
 	}
-	defer bar.close()
+	defer bar.Close()
 	f.opt.Started = func(r glassq.Run) {
-		a.console.say("glassq dispatch: run %s, to queue %s at %s, results to %s", r.Name, f.opt.Queue, f.remote.server, r.Results)
+		a.console.Say("glassq dispatch: run %s, to queue %s at %s, results to %s", r.Name, f.opt.Queue, f.remote.server, r.Results)
 		if !named && !f.json {
 			a.printf("%s\n", r.Name) // whoever does not read it finds it above
 		}
-		if bar.board != nil {
-			bar.board.begin(r.Name)
+		if bar.OnBoard() {
+			bar.Begin(r.Name)
 		}
 		if take != nil {
-			if bar.board != nil {
+			if bar.OnBoard() {
 				take.meter.Store(bar)
 			}
 			take.begin(ctx, r.Name, fail)
 		}
 	}
-	f.opt.Notify = func(s string) { a.console.say("glassq dispatch: %s", s) }
-	f.opt.Progress = bar.set
+	f.opt.Notify = func(s string) { a.console.Say("glassq dispatch: %s", s) }
+	f.opt.Progress = bar.Set
+	f.opt.Refused = f.source.refused(f.opt.Notify)
 	rep, err := dispatch.Run(putting, q, f.opt)
 	if err != nil && take != nil {
 		take.stop()
@@ -223,25 +226,25 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 			err = context.Cause(putting) // what ended the taking ended the putting
 		}
 	}
-	if err != nil || bar.board == nil {
-		bar.close()
+	if err != nil || !bar.OnBoard() {
+		bar.Close()
 	}
-	if n := f.source.skipped; n > 0 {
-		a.console.say("glassq dispatch: %s passed over", plural(n, "bad line was", "bad lines were"))
+	if s := f.source.bad(); s != "" {
+		a.console.Say("glassq dispatch: %s", s)
 	}
 	if err != nil {
 		if name := rep.Run.Name; name != "" {
-			a.console.say("glassq dispatch: put %s so far, run %s is not sealed; the same command with --run %s continues it",
-				commas(rep.Put), name, name)
+			a.console.Say("glassq dispatch: put %s so far, run %s is not sealed; the same command with --run %s continues it",
+				report.Comma(rep.Put), name, name)
 		}
 		a.sayPace(pace)
 		return f.remote.absent(err)
 	}
 	if rep.Total == 0 && f.opt.Source.Fingerprint() == "" && f.opt.Only == nil {
-		a.console.say("glassq dispatch: there were no lines to make tasks of")
+		a.console.Say("glassq dispatch: there were no lines to make tasks of")
 	}
-	a.console.say("glassq dispatch: %s", describeDispatch(&rep))
-	done := map[string]any{"run": rep.Run.Name, "put": rep.Put, "skipped": rep.Skipped, "bad": f.source.skipped,
+	a.console.Say("glassq dispatch: %s", describeDispatch(&rep))
+	done := map[string]any{"run": rep.Run.Name, "put": rep.Put, "skipped": rep.Skipped, "bad": f.source.skipped.Load(),
 		"duplicates": rep.Duplicates, "total": rep.Total, "seconds": rep.Took.Seconds()}
 	if !waits {
 		if f.json {
@@ -252,7 +255,7 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 	var end error
 	var run glassq.Run
 	if take != nil {
-		if bar.board == nil {
+		if !bar.OnBoard() {
 			bar = a.meter("output", f.quiet, false)
 			take.meter.Store(bar)
 		}
@@ -280,39 +283,39 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 	if err != nil {
 		return errors.Join(end, f.remote.absent(err))
 	}
-	a.console.say("glassq dispatch: %s", said)
+	a.console.Say("glassq dispatch: %s", said)
 	return end
 }
 
 // sayPace says that a rate stays, and how to get rid of it.
 func (a *app) sayPace(p *paced) {
 	if p != nil {
-		a.console.say("glassq dispatch: the rate of queue %s stays; glassq queue set %s --rate 0 clears it", p.queue, p.queue)
+		a.console.Say("glassq dispatch: the rate of queue %s stays; glassq queue set %s --rate 0 clears it", p.queue, p.queue)
 	}
 }
 
 // awaitEnd waits for the end of a run and says how it ended. The bar goes on when it is a board.
-func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, run string, bar *meter) (glassq.Run, error) {
-	onBoard := bar.board != nil
+func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, run string, bar *term.Meter) (glassq.Run, error) {
+	onBoard := bar.OnBoard()
 	if !onBoard {
 		bar = a.meter("done", f.quiet, false)
 	}
-	defer bar.close()
+	defer bar.Close()
 	for {
 		r, err := q.AwaitRun(ctx, run, glassq.PhaseComplete, time.Second)
 		if err != nil {
-			bar.close()
+			bar.Close()
 			return r, f.remote.absent(err)
 		}
 		b := r.Books
 		if !onBoard {
-			bar.set(b.Put-b.Pending(), b.Put)
+			bar.Set(b.Put-b.Pending(), b.Put)
 		}
 		if !r.Complete {
 			continue
 		}
-		bar.close()
-		a.console.say("%s", booksLine(b))
+		bar.Close()
+		a.console.Say("%s", booksLine(b))
 		if f.strict && b.Failed+b.Dead.Sum() > 0 {
 			return r, exit(exitStrict)
 		}
@@ -321,11 +324,11 @@ func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, 
 }
 
 func describeDispatch(rep *dispatch.Report) string {
-	s := fmt.Sprintf("put %s in %s (%s/s)", plural(rep.Put, "task", "tasks"), brief(rep.Took), perSecond(rep.Put, rep.Took))
+	s := fmt.Sprintf("put %s in %s (%s/s)", term.Plural(rep.Put, "task", "tasks"), report.Short(rep.Took), term.PerSecond(rep.Put, rep.Took))
 	if rep.Skipped+rep.Duplicates > 0 {
-		s += fmt.Sprintf(", %s were there before", commas(rep.Skipped+rep.Duplicates))
+		s += fmt.Sprintf(", %s were there before", report.Comma(rep.Skipped+rep.Duplicates))
 	}
-	return s + fmt.Sprintf("; run %s is sealed with %s", rep.Run.Name, commas(rep.Total))
+	return s + fmt.Sprintf("; run %s is sealed with %s", rep.Run.Name, report.Comma(rep.Total))
 }
 
 // printJSON prints v on one line.

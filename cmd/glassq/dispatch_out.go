@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/output"
 	"github.com/spf13/cobra"
 )
@@ -18,7 +19,7 @@ type taker struct {
 	file   *resultFile
 	q      *client.Client // waits for a server that is away, however long
 	opt    output.Options
-	meter  atomic.Pointer[meter] // shows what is taken; nil while another part has it
+	meter  atomic.Pointer[term.Meter] // shows what is taken; nil while another part has it
 	cancel context.CancelFunc
 
 	done chan struct{} // closed when it has ended; nil before begin
@@ -39,11 +40,11 @@ func (a *app) openTaker(cmd *cobra.Command, f *dispatchFlags) (*taker, error) {
 		return nil, err
 	}
 	t := &taker{a: a, path: f.out, strict: f.strict, file: file, q: q}
-	t.opt = output.Options{W: file.f, Sync: syncer(file.f), Format: format, Seen: file.seen, Headed: file.size > 0, Batch: outputBatch,
-		Notify: func(s string) { a.console.say("glassq dispatch: %s", s) },
+	t.opt = output.Options{W: file.f, Sync: syncer(file.f), Format: format, Seen: file.seen, Batch: outputBatch,
+		Notify: func(s string) { a.console.Say("glassq dispatch: %s", s) },
 		Progress: func(s output.Summary) {
 			if m := t.meter.Load(); m != nil {
-				m.summary(s)
+				m.Summary(s)
 			}
 		},
 	}
@@ -82,7 +83,7 @@ func (t *taker) close() {
 // end waits for the last result, says what there was, and returns how the run ended.
 func (t *taker) end() error {
 	<-t.done
-	t.meter.Load().close()
+	t.meter.Load().Close()
 	t.a.sayResults(&t.rep)
 	return t.a.finish(&summaryFlags{strict: t.strict}, &t.rep, t.err)
 }

@@ -500,8 +500,18 @@ func TestBadDispatch(t *testing.T) {
 		}
 	}
 	lines := file("skip.ndjson", "{\"body\":\"a\"}\nnonsense\n{\"body\":\"b\"}\n")
+	// So is a task that the queue refuses: here by its schema.
+	f.do(0, "queue", "set", "strict", "--task-schema", write(t, filepath.Join(f.dir, "s.json"), `{"type":"object"}`))
+	typed := write(t, filepath.Join(f.dir, "mixed.ndjson"), `{"body":{"a":1}}`+"\n"+`{"body":[2]}`+"\n"+`{"body":{"a":3}}`+"\n")
+	if _, errs := f.do(exitUsage, "dispatch", "--file", typed, "--run", "q", "--queue", "strict", "--quiet"); !strings.Contains(errs, `task q/1, "[2]"`) || !strings.Contains(errs, "--skip-bad") {
+		t.Errorf("a task against the schema: %s; want which one, and what to do", errs)
+	}
+	_, said := f.do(0, "dispatch", "--file", typed, "--run", "q", "--queue", "strict", "--quiet", "--skip-bad")
+	if r, err := f.q.Run(t.Context(), "q"); err != nil || !r.Sealed || r.Total != 2 || r.Books.Put != 2 || !strings.Contains(said, "passed over task q/1") {
+		t.Errorf("with --skip-bad: %+v, %v, %s; want sealed with 2", r, err, said)
+	}
 	_, errs := f.do(0, "dispatch", "--file", lines, "--skip-bad", "--run", "s", "--quiet")
-	if r, err := f.q.Run(t.Context(), "s"); err != nil || r.Total != 2 || !strings.Contains(errs, "line 2") || !strings.Contains(errs, "1 bad line was passed over") {
+	if r, err := f.q.Run(t.Context(), "s"); err != nil || r.Total != 2 || !strings.Contains(errs, "line 2") || !strings.Contains(errs, "1 bad task was passed over") {
 		t.Errorf("dispatch --skip-bad made %+v, %v and said %s; want 2 tasks, and line 2 named and counted", r, err, fmt.Sprint(errs))
 	}
 }

@@ -9,7 +9,10 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/cli/config"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/stores"
 	"github.com/glassq/glassq/internal/wal"
 	"github.com/spf13/cobra"
 )
@@ -39,14 +42,14 @@ Exit codes: 0 no check failed, 1 one did.`,
 	r.flags(cmd)
 	var settled error // what is wrong with the file or the environment is a finding, not the end
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		_, settled = settle(cmd)
+		_, settled = config.Settle(cmd)
 		a.begun = true
 		return nil
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		d := doctor{a: a, json: asJSON}
 		d.config(cmd, settled)
-		if data == "" && a.serving.data != memoryStore {
+		if data == "" && a.serving.data != stores.Memory {
 			data = a.serving.data
 		}
 		dir, err := dataFolder(data)
@@ -96,12 +99,12 @@ func (d *doctor) config(cmd *cobra.Command, settled error) {
 		d.say("FAIL", "config", "%s", sentence(settled))
 		return
 	}
-	path, named := configPath(cmd.Flags(), os.LookupEnv)
-	c, err := loadConfig(cmd.Root(), path, named)
+	path, named := config.Path(cmd.Flags(), os.LookupEnv)
+	c, err := config.Load(cmd.Root(), path, named)
 	if err == nil {
-		serve, _ := commandAt(cmd.Root(), []string{"serve"})
+		serve, _ := config.CommandAt(cmd.Root(), []string{"serve"})
 		serve.InheritedFlags() // adds those of its parents to its own
-		if _, err = fillIn(serve, c, os.LookupEnv); err == nil {
+		if _, err = c.Fill(serve, os.LookupEnv); err == nil {
 			err = d.a.serving.check()
 		}
 	}
@@ -109,7 +112,7 @@ func (d *doctor) config(cmd *cobra.Command, settled error) {
 		d.say("FAIL", "config", "serve would refuse to start: %s", sentence(err))
 		return
 	}
-	if path = c.path; path == "" {
+	if path = c.Path; path == "" {
 		path = "no file"
 	}
 	d.say("ok", "config", "%s; serve accepts its settings (glassq config serve lists them)", path)
@@ -138,9 +141,9 @@ func (d *doctor) disk(dir string, w disk.Watermark) {
 	case err != nil:
 		d.say("FAIL", "sync", "%v", err)
 	case p50 > slowSync:
-		d.say("warn", "sync", "p50 %s, p99 %s of 4 KiB written and synced: a lone client waits as long for each put", brief(p50), brief(p99))
+		d.say("warn", "sync", "p50 %s, p99 %s of 4 KiB written and synced: a lone client waits as long for each put", report.Short(p50), report.Short(p99))
 	default:
-		d.say("ok", "sync", "p50 %s, p99 %s of 4 KiB written and synced", brief(p50), brief(p99))
+		d.say("ok", "sync", "p50 %s, p99 %s of 4 KiB written and synced", report.Short(p50), report.Short(p99))
 	}
 	space, ok := wal.DirFS(dir).(wal.Spacer)
 	if !ok {
@@ -205,7 +208,7 @@ func (d *doctor) server(cmd *cobra.Command, q *client.Client) error {
 	for i := range queues {
 		n := &queues[i]
 		if strings.HasPrefix(n.Name, "results") && n.Ready > 100_000 && n.Books.OK+n.Books.Failed == 0 {
-			d.say("warn", "results", "queue %s holds %s results that nobody reads; glassq output reads them, or set its max_bytes", n.Name, commas(uint64(n.Ready)))
+			d.say("warn", "results", "queue %s holds %s results that nobody reads; glassq output reads them, or set its max_bytes", n.Name, report.Comma(uint64(n.Ready)))
 		}
 	}
 	return nil

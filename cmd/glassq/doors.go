@@ -6,12 +6,12 @@ import (
 	"log/slog"
 	"net"
 
-	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/door"
-	"github.com/glassq/glassq/internal/web"
-	"github.com/glassq/glassq/internal/wire/manager"
-	"github.com/glassq/glassq/internal/wire/memcache"
+	httpdoor "github.com/glassq/glassq/internal/door/http"
+	"github.com/glassq/glassq/internal/door/manager"
+	"github.com/glassq/glassq/internal/door/memcache"
 )
 
 // An openDoor is one protocol on one address.
@@ -61,27 +61,27 @@ func (all doors) close() {
 }
 
 // announce says where each door is, with the first one where the data is, and what became of the manager door.
-func (all doors) announce(to *console, f *serveFlags, store string) {
+func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 	for i, d := range all {
 		if i == 0 {
-			to.say("glassq serve: %s on %s, %s", d.said, d.ln.Addr(), store)
+			to.Say("glassq serve: %s on %s, %s", d.said, d.ln.Addr(), store)
 		} else {
-			to.say("glassq serve: %s on %s", d.said, d.ln.Addr())
+			to.Say("glassq serve: %s on %s", d.said, d.ln.Addr())
 		}
 		if host, _, err := net.SplitHostPort(f.manager); d.name == "manager" && err == nil && !isLoopback(host) {
-			to.say("glassq serve: the Python manager door can be reached from other machines: the key is asked for, but nothing is encrypted; a tunnel is safer")
+			to.Say("glassq serve: the Python manager door can be reached from other machines: the key is asked for, but nothing is encrypted; a tunnel is safer")
 		}
 	}
 	if f.keys == nil && f.manager != closedDoor {
-		to.say("glassq serve: no key, so the Python manager door stays closed; --key-file FILE opens it on %s, --manager off ends this line", f.manager)
+		to.Say("glassq serve: no key, so the Python manager door stays closed; --key-file FILE opens it on %s, --manager off ends this line", f.manager)
 	}
 }
 
 // run serves all doors until ctx is done or one of them fails, which ends the others.
-func (all doors) run(ctx context.Context, f *serveFlags, store *broker.Broker, logger *slog.Logger) error {
+func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, logger *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	intake := door.NewIntake(glassq.BodiesInFlight)
+	frame := door.Frame{Access: door.NewAccess(f.keys...), TLS: f.tls, Version: version(), Log: logger}.Filled()
 	ended := make(chan error, len(all))
 	for _, d := range all {
 		var server interface {
@@ -89,14 +89,12 @@ func (all doors) run(ctx context.Context, f *serveFlags, store *broker.Broker, l
 		}
 		switch d.name {
 		case "http":
-			server = web.New(store, web.Options{Keys: f.keys, Hosts: f.hosts, MaxBody: int(f.maxBody), TLS: f.tls,
-				Intake: intake, Version: version(), Logger: logger})
+			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts})
 		case "memcached":
-			server = memcache.New(store, memcache.Options{Keys: f.keys, MaxBody: int(f.maxBody), TLS: f.tls,
-				Intake: intake, Version: version(), Logger: logger})
+			server = memcache.New(broker, frame)
 		case "manager":
-			server = manager.New(store, manager.Options{Keys: f.keys, Strict: f.managerStrict, Queues: f.managerQueues, Delivery: f.delivery,
-				MaxBody: int(f.maxBody), Intake: intake, Logger: logger})
+			server = manager.New(broker, manager.Options{Frame: frame, Strict: f.managerStrict,
+				Queues: f.managerQueues, Delivery: f.delivery})
 		}
 		go func() { ended <- server.Run(ctx, d.ln) }() // all are waited for below
 	}

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/stores"
 )
 
 const booksOf2000 = "put 2,000 = ok 2,000 + failed 0 + dead 0 + pending 0    missing 0   duplicate "
@@ -98,6 +101,28 @@ func TestRunContinued(t *testing.T) {
 	slices.Sort(asked)
 	if n := len(slices.Compact(slices.Clone(asked))); n != 2000 || len(asked) > 2000+2*16+100 {
 		t.Errorf("the target saw %d requests for %d URLs; want 2000 URLs, and no more again than were in flight", len(asked), n)
+	}
+}
+
+// A folder whose queue has a result schema is continued with it: run stores no result that disagrees.
+func TestRunSchema(t *testing.T) {
+	t.Parallel()
+	target := start(t, nil, "target", "--listen", "127.0.0.1:0")
+	data := filepath.Join(t.TempDir(), "d")
+	store, err := stores.Open(t.Context(), data, stores.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, once := glassq.Schema(`{"properties":{"i":{"not":{"pattern":"q=1$"}}}}`), 1
+	if _, err := store.Configure(t.Context(), glassq.DefaultQueue, glassq.SettingsChange{ResultSchema: &want, Attempts: &once}); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, code := invoke(t, "", nil, "run", "http://"+target.addr()+"/?q={0}", "-n", "3", "--json", "--strict", "--data", data)
+	if code != exitStrict || strings.Count(out, "\n") != 2 || !strings.Contains(errs, "put 3 = ok 2 + failed 0 + dead 1") {
+		t.Errorf("run: exit %d, printed %s, said %s; want two results and a dead task", code, out, errs)
 	}
 }
 

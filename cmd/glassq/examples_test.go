@@ -105,7 +105,7 @@ func (e *example) run(t *testing.T) {
 		e.produce(t, dir, out)
 	}
 	worker := e.expand(t, dir, out, e.worker)
-	failed, passed := verdicts(t, append([]string{"--door", e.door, "--patience", "20s", "--"}, worker...)...)
+	failed, passed := verdicts(t, append([]string{"--door", e.door, "--patience", tooLong.String(), "--"}, worker...)...)
 	if len(failed) > 0 || !slices.Equal(passed, check.Cases(e.door)) {
 		t.Errorf("%s: passed %v, failed %v", e.dir, passed, failed)
 	}
@@ -144,7 +144,7 @@ func (e *example) produce(t *testing.T, dir, out string) {
 			t.Fatalf("%v: %v\n%s", command, err, text)
 		}
 	}
-	queues, err := rig.engine.Queues(t.Context(), "tasks")
+	queues, err := rig.store.Queues(t.Context(), "tasks")
 	if err != nil || queues[0].Ready != 25 {
 		t.Errorf("the producer of %s put %+v, %v; want 25 ready tasks", e.dir, queues, err)
 	}

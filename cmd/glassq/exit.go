@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"syscall"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/dispatch"
+	"github.com/glassq/glassq/internal/wal"
 )
 
 // Exit codes. 130 is for a second Ctrl-C.
@@ -20,7 +22,7 @@ const (
 	exitStrict      = 4 // failed or dead tasks, with --strict
 	exitUnbalanced  = 5
 	exitServer      = 6 // unreachable, or refuses
-	exitInterrupted = 7 // and drained
+	exitInterrupted = 7 // and drained; or nobody reads the output any more
 	exitStorage     = 8 // failed or damaged
 	exitLeft        = 130
 )
@@ -59,17 +61,27 @@ func isInterrupted(err error) bool {
 	return errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled)
 }
 
+// outputClosed tells whether err is that nobody reads standard output any more, as behind | head.
+func outputClosed(err error) bool {
+	e, ok := errors.AsType[*fs.PathError](err)
+	return ok && e.Path == os.Stdout.Name() && errors.Is(e.Err, syscall.EPIPE)
+}
+
 // exitCode says with which code an error ends the program.
 func exitCode(err error) int {
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.code
 	}
-	if isInterrupted(err) {
+	if isInterrupted(err) || outputClosed(err) {
 		return exitInterrupted
+	}
+	if errors.Is(err, wal.ErrFailed) { // whatever it met: a folder that is gone, a segment that cannot be made
+		return exitStorage
 	}
 	_, template := errors.AsType[*dispatch.TemplateError](err)
 	_, line := errors.AsType[*dispatch.LineError](err)
-	if template || line || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+	_, refused := errors.AsType[*dispatch.RefusedError](err)
+	if template || line || refused || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return exitUsage
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) {
@@ -91,12 +103,18 @@ func sentence(err error) string {
 	if isInterrupted(err) {
 		return "interrupted"
 	}
+	if outputClosed(err) {
+		return "whoever read the output has closed it"
+	}
 	text := err.Error()
 	if e, ok := errors.AsType[*glassq.Error](err); ok && e.Code == glassq.CodeUnauthorized {
 		text += "; name the file that holds the key with --key-file"
 	}
 	if e, ok := errors.AsType[*dispatch.LineError](err); ok && e.Name != "" {
 		text += "; mend it, or pass over such lines with --skip-bad"
+	}
+	if _, ok := errors.AsType[*dispatch.RefusedError](err); ok {
+		text += "; mend it, or pass over such tasks with --skip-bad"
 	}
 	return text
 }

@@ -107,8 +107,10 @@ func TestWorkExecResults(t *testing.T) {
 			}},
 		{"time and memory", "x", []string{"sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"},
 			func(r *farmed) bool {
-				return r.O.OK != 1 || r.O.RU == nil || r.O.RU.User == nil || r.O.RU.Sys == nil || *r.O.RU.User+*r.O.RU.Sys <= 0 || *r.O.RU.User > r.O.RT+0.1 || r.O.RU.RSS < 1<<16 || r.O.W == ""
+				return r.O.OK != 1 || r.O.RU == nil || r.O.RU.User == nil || r.O.RU.Sys == nil || *r.O.RU.User+*r.O.RU.Sys <= 0 || *r.O.RU.User > r.O.RT+0.1 || r.O.RU.RSS != 0 || r.O.W == ""
 			}},
+		{"memory above our own", "x", []string{"sh", "-c", "head -c 100000000 /dev/zero | tail -n 1 >/dev/null"},
+			func(r *farmed) bool { return r.O.OK != 1 || r.O.RU == nil || r.O.RU.RSS < 90_000_000 }},
 		{"capped output", "x", []string{"--capture", "4", "printf", "123456789"},
 			func(r *farmed) bool { return r.O.Stdout != "1234" || r.O.StdoutCut != 5 || r.O.N != 9 }},
 		{"no output kept", "x", []string{"--capture", "0", "printf", "123456789"},
@@ -334,6 +336,42 @@ func TestWorkPipeGivesUp(t *testing.T) {
 	}
 	f.do(exitUsage, workOn("mute", "pipe", "glassq-no-such-program")...)
 	f.do(exitUsage, workOn("mute", "exec", "glassq-no-such-program")...)
+}
+
+// A script without an interpreter's line runs as a shell runs it; what does not start at all is said, and ends the
+// worker after ten times.
+func TestCommandThatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	f := newFarm(t)
+	script := func(name, text string) string {
+		path := write(t, filepath.Join(f.dir, name), text)
+		if err := os.Chmod(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	f.put("e", "a b")
+	f.do(0, workOn("e", "exec", script("bare", `printf '<%s>' "$@"`), "-c", "{}")...)
+	if r := f.results("e")["0"]; r.O.Stdout != "<-c><a b>" {
+		t.Errorf("a script without an interpreter: %+v", r)
+	}
+	f.put("p", "a b")
+	f.do(0, workOn("p", "pipe", "-c", "1", script("loop", `while read -r l; do echo '{"o":{"ok":1,"own":"'$1'"}}'; done`), "x")...)
+	if r := f.results("p")["0"]; r.O.Own != "x" {
+		t.Errorf("a script without an interpreter, by lines: %+v", r)
+	}
+	broken := script("broken", "#!/nowhere/interpreter\n")
+	bodies := strings.Fields("a b c d e f g h i j k l")
+	for _, kind := range []string{"exec", "pipe"} {
+		f.put("broken-"+kind, bodies...)
+		_, errs := f.do(exitUnexpected, workOn("broken-"+kind, kind, "-c", "12", broken)...)
+		if !strings.Contains(errs, "not done, goes back") || !strings.Contains(errs, "broken") || !strings.Contains(errs, "the last one: start") {
+			t.Errorf("work %s of what does not start said %s", kind, errs)
+		}
+		if n := f.queue("broken-" + kind); n.Pending != uint64(len(bodies)) || n.Leased != 0 {
+			t.Errorf("then the queue is %+v; want all tasks pending", n)
+		}
+	}
 }
 
 // The job log of work pipe, and standard error of its children.

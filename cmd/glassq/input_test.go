@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestBadInput(t *testing.T) {
@@ -235,26 +234,6 @@ func TestByteSize(t *testing.T) {
 		err := b.Set(tt.in)
 		if b != tt.want || (err == nil) != tt.ok || tt.ok && b.String() != tt.out {
 			t.Errorf("Set(%q) = %d (%s), %v; want %d (%s)", tt.in, b, b.String(), err, tt.want, tt.out)
-		}
-	}
-}
-
-func TestForPeople(t *testing.T) {
-	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
-		if got := commas(n); got != want {
-			t.Errorf("commas(%d) = %s, want %s", n, got, want)
-		}
-	}
-	for d, want := range map[time.Duration]string{
-		210_345 * time.Nanosecond: "210µs", 1234567890: "1.23s", 5: "5ns", 0: "0s",
-	} {
-		if got := brief(d); got != want {
-			t.Errorf("brief(%d) = %s, want %s", d, got, want)
-		}
-	}
-	for pair, want := range map[[2]string]int{{"dta", "data"}: 1, {"", "ab"}: 2, {"sever", "server"}: 1, {"abc", "abc"}: 0} {
-		if got := editDistance(pair[0], pair[1]); got != want {
-			t.Errorf("editDistance(%q, %q) = %d, want %d", pair[0], pair[1], got, want)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -76,4 +77,53 @@ func TestHangupDrains(t *testing.T) {
 	if code := p.wait(); code != 0 || !strings.Contains(p.said(), "draining") || !strings.Contains(p.said(), "done 1") {
 		t.Errorf("exit %d after %s; want 0, drained", code, p.said())
 	}
+}
+
+// Behind | head, a reader that has what it wanted, work is drained: no command runs twice, no result is lost.
+func TestReaderGone(t *testing.T) {
+	t.Parallel()
+	f := newServerBed(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	r.Close()
+	gone := func(t *testing.T, args ...string) string {
+		t.Helper()
+		said, code := invokeTo(t, w, f.env, args...)
+		if code != exitInterrupted || !strings.Contains(said, "whoever read the output has closed it") {
+			t.Errorf("glassq %q: exit %d, said %s; want 7 and why", args, code, said)
+		}
+		return said
+	}
+	t.Run("work exec", func(t *testing.T) {
+		ran := filepath.Join(t.TempDir(), "ran")
+		work := []string{"work", "exec", "--queue", "e", "-j", "2", "--until-done", "e", "--print", "sh", "-c", "echo out; echo $GLASSQ_TASK_ID >>" + ran}
+		f.do(0, "dispatch", "x{0}", "-n", "200", "--queue", "e", "--run", "e", "--quiet")
+		gone(t, work...)
+		if q := f.queue("e"); q.Leased != 0 || q.Books.OK == 0 || q.Books.OK == 200 {
+			t.Errorf("the queue has %d leased and %d done; want none leased, and some but not all done", q.Leased, q.Books.OK)
+		}
+		f.do(0, work...)
+		text, err := os.ReadFile(ran)
+		ids := strings.Fields(string(text))
+		slices.Sort(ids)
+		if n := len(ids); err != nil || n != 200 || len(slices.Compact(ids)) != 200 {
+			t.Errorf("200 tasks ran %d times, %v", n, err)
+		}
+	})
+	t.Run("output", func(t *testing.T) {
+		gone(t, "output", "--run", "e", "--json")
+		if out, _ := f.do(0, "output", "--run", "e", "--json"); strings.Count(out, "\n") != 200 {
+			t.Errorf("a second output has %d results, want 200", strings.Count(out, "\n"))
+		}
+	})
+	t.Run("run", func(t *testing.T) {
+		target := start(t, nil, "target", "--listen", "127.0.0.1:0")
+		said := gone(t, "run", "http://"+target.addr()+"/?q={0}", "-n", "300", "-c", "2", "--json")
+		if !strings.Contains(said, "the queue is kept; go on with the same command and --data") {
+			t.Errorf("run said %s; want which folder it left", said)
+		}
+	})
 }

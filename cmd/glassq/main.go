@@ -13,11 +13,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/glassq/glassq/internal/cli/config"
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/spf13/cobra"
 )
 
 func main() {
-	a := &app{in: os.Stdin, out: os.Stdout, console: newConsole(os.Stderr)}
+	a := &app{in: os.Stdin, out: os.Stdout, console: term.NewConsole(os.Stderr)}
 	os.Exit(a.main(os.Args[1:]))
 }
 
@@ -25,7 +27,7 @@ func main() {
 type app struct {
 	in      *os.File
 	out     *os.File
-	console *console
+	console *term.Console
 	begun   bool        // flags and arguments were accepted, the command runs
 	serving *serveFlags // of the serve command, which doctor looks at too
 	leave   func()      // ends what would outlive a program that leaves at once; nil for nothing. Set before interruptible
@@ -44,10 +46,10 @@ func (a *app) main(args []string) int {
 		code = exitUsage
 	}
 	if text := sentence(err); text != "" {
-		a.console.say("%s: %s", cmd.CommandPath(), text)
+		a.console.Say("%s: %s", cmd.CommandPath(), text)
 	}
 	if !a.begun && cmd.CommandPath() != "" {
-		a.console.say("%s --help tells what there is", cmd.CommandPath())
+		a.console.Say("%s --help tells what there is", cmd.CommandPath())
 	}
 	return code
 }
@@ -62,8 +64,9 @@ Every flag has an environment variable: --key-file is GLASSQ_KEY_FILE; and a pla
 file, which glassq config --help explains. A flag wins over the environment, and that over the file.
 
 Exit codes: 0 fine, 1 unexpected, 2 usage, 3 a --fail-if rule is broken, 4 failed or dead tasks with
---strict, 5 the books do not balance, 6 server unreachable or refused, 7 interrupted and drained, 8 storage
-failed or damaged. A program that has no end of its own, such as serve, ends with 0 when it is stopped.`,
+--strict, 5 the books do not balance, 6 server unreachable or refused, 7 interrupted, or nobody reads the
+output any more, and drained, 8 storage failed or damaged. A program that has no end of its own, such as
+serve, ends with 0 when it is stopped.`,
 		Example: `  glassq run 'http://127.0.0.1:8888/?q={0}' -n 1000000    all in one process
   glassq demo                                             all as processes of their own, with a target`,
 		SilenceErrors:     true,
@@ -75,7 +78,7 @@ failed or damaged. A program that has no end of its own, such as serve, ends wit
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.console)
-	root.SetFlagErrorFunc(flagError)
+	root.SetFlagErrorFunc(config.FlagError)
 	root.PersistentFlags().String("config", "", "`file` with settings, by command; default $XDG_CONFIG_HOME/glassq/config.toml")
 	root.AddCommand(
 		a.serveCmd(), a.dispatchCmd(), a.workCmd(), a.outputCmd(), a.compareCmd(), a.runCmd(), a.targetCmd(), a.demoCmd(),
@@ -90,7 +93,7 @@ failed or damaged. A program that has no end of its own, such as serve, ends wit
 
 // begin fills in what the file and the environment say, once flags and arguments were accepted.
 func (a *app) begin(cmd *cobra.Command, _ []string) error {
-	if _, err := settle(cmd); err != nil {
+	if _, err := config.Settle(cmd); err != nil {
 		return err
 	}
 	a.begun = true
@@ -124,6 +127,23 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 	cmd.Example = strings.Join(examples, "\n")
 	cmd.AddCommand(commands...)
 	return cmd
+}
+
+// meter starts a meter; data says that standard output has data of this command.
+func (a *app) meter(label string, quiet, data bool) *term.Meter {
+	return a.console.Meter(label, a.meterOptions(quiet, data))
+}
+
+// runMeter is meter for all of a run.
+func (a *app) runMeter(label string, quiet, data bool, q term.Teller, run string) *term.Meter {
+	return a.console.RunMeter(label, a.meterOptions(quiet, data), q, run)
+}
+
+func (a *app) meterOptions(quiet, data bool) term.MeterOptions {
+	if !data {
+		return term.MeterOptions{Quiet: quiet}
+	}
+	return term.MeterOptions{Quiet: quiet, Data: a.out}
 }
 
 // printf writes data to standard output.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/output"
 	"github.com/spf13/cobra"
 )
@@ -137,7 +138,7 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 			return err
 		}
 		defer file.f.Close()
-		f.opt.W, f.opt.Sync, f.opt.Seen, f.opt.Headed = file.f, syncer(file.f), file.seen, file.size > 0
+		f.opt.W, f.opt.Sync, f.opt.Seen = file.f, syncer(file.f), file.seen
 		where = f.out
 	}
 	q, err := a.open(cmd, &f.remote, -1)
@@ -147,17 +148,17 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 	defer q.Close()
 	ctx, stop := a.interruptible("glassq output", "stopping, what was taken is written")
 	defer stop()
-	f.opt.Notify = func(s string) { a.console.say("glassq output: %s", s) }
-	var bar *meter
+	f.opt.Notify = func(s string) { a.console.Say("glassq output: %s", s) }
+	var bar *term.Meter
 	if f.opt.Run == "" {
 		bar = a.meter("output", f.quiet, f.out == "")
 	} else {
 		bar = a.runMeter("output", f.quiet, f.out == "", q, f.opt.Run)
 	}
-	defer bar.close()
-	f.opt.Progress = bar.summary
+	defer bar.Close()
+	f.opt.Progress = bar.Summary
 	rep, err := output.Run(ctx, q, f.opt)
-	bar.close()
+	bar.Close()
 	a.sayResults(&rep)
 	return a.finish(&f.sum, &rep, f.remote.absent(notWritten(err, where, &rep)))
 }

@@ -223,7 +223,7 @@ func TestOutputLists(t *testing.T) {
 		}
 		again := ""
 		for i := range leases {
-			again += fmt.Sprintf("r/%d\n", leases[i].N)
+			again += fmt.Sprintf("r/%d\n", leases[i].Position)
 		}
 		if again != want {
 			t.Errorf("dispatch --ids of the %s put %q; want %q", name, again, want)
@@ -314,7 +314,7 @@ func TestOutputKeepOrder(t *testing.T) {
 		for i := range part {
 			acks[i] = glassq.Ack{Token: part[i].Token(), Result: &glassq.Task{Body: []byte(`{"o":{"ok":1}}`), Type: glassq.TypeJSON}}
 		}
-		if part[0].N == 499 { // one of them is dead
+		if part[0].Position == 499 { // one of them is dead
 			if _, err := f.q.Nack(t.Context(), []glassq.Nack{{Token: part[0].Token(), Dead: true}}); err != nil {
 				t.Fatal(err)
 			}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/stages"
 	"github.com/spf13/cobra"
 )
 
@@ -38,7 +39,7 @@ func (p *paceFlags) check() error {
 	case p.catchup > 0 && !p.asked():
 		return usagef("--catchup is of a schedule: give --rate or --stages")
 	}
-	_, err := glassq.ParseStages(p.stages)
+	_, err := stages.Parse(p.stages)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/spf13/cobra"
 )
 
@@ -49,7 +50,7 @@ func (a *app) putCmd() *cobra.Command {
 		if len(args) == 1 {
 			t.Body = []byte(args[0])
 		} else {
-			if isTerminal(a.in) {
+			if term.IsTerminal(a.in) {
 				return usagef("nothing to put: give the body as an argument or on standard input")
 			}
 			body, err := io.ReadAll(io.LimitReader(a.in, glassq.HardMaxBody+1))
@@ -76,7 +77,7 @@ func (a *app) putCmd() *cobra.Command {
 		}
 		duplicate := given != "" && receipts[0].Duplicate
 		if duplicate {
-			a.console.say("glassq put: %s was put before; nothing was stored", strconv.Quote(given))
+			a.console.Say("glassq put: %s was put before; nothing was stored", strconv.Quote(given))
 		}
 		if asJSON {
 			return a.printJSON(map[string]any{"id": t.ID, "queue": t.Queue, "duplicate": duplicate})

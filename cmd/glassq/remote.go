@@ -37,7 +37,7 @@ func (a *app) open(cmd *cobra.Command, r *remote, retry time.Duration) (*client.
 		opt.Key = string(key)
 	}
 	opt.Notify = func(err error) {
-		a.console.say("%s: waiting for the server: %v", cmd.CommandPath(), err)
+		a.console.Say("%s: waiting for the server: %v", cmd.CommandPath(), err)
 	}
 	c, err := client.New(r.server, opt)
 	if err != nil {

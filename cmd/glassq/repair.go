@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
 
@@ -91,25 +92,25 @@ func (a *app) printSalvage(s *disk.Salvage) error {
 		}
 	}
 	if s.Lost > 0 {
-		if err := a.printf("lost     the bodies of %s tasks: each goes dead when it is to be handed out\n", commas(uint64(s.Lost))); err != nil {
+		if err := a.printf("lost     the bodies of %s tasks: each goes dead when it is to be handed out\n", report.Comma(uint64(s.Lost))); err != nil {
 			return err
 		}
 	}
 	for _, q := range s.Queues {
 		if err := a.printf("kept     queue %s: %s tasks (ready %s, delayed %s, leased %s, dead %s)\n", q.Name,
-			commas(uint64(q.Ready+q.Delayed+q.Leased+q.Dead)), commas(uint64(q.Ready)), commas(uint64(q.Delayed)),
-			commas(uint64(q.Leased)), commas(uint64(q.Dead))); err != nil {
+			report.Comma(uint64(q.Ready+q.Delayed+q.Leased+q.Dead)), report.Comma(uint64(q.Ready)), report.Comma(uint64(q.Delayed)),
+			report.Comma(uint64(q.Leased)), report.Comma(uint64(q.Dead))); err != nil {
 			return err
 		}
 	}
 	for _, r := range s.Runs {
-		if err := a.printf("kept     run %s: put %s, ok %s, failed %s, pending %s\n", r.Name, commas(r.Books.Put),
-			commas(r.Books.OK), commas(r.Books.Failed), commas(r.Books.Pending())); err != nil {
+		if err := a.printf("kept     run %s: put %s, ok %s, failed %s, pending %s\n", r.Name, report.Comma(r.Books.Put),
+			report.Comma(r.Books.OK), report.Comma(r.Books.Failed), report.Comma(r.Books.Pending())); err != nil {
 			return err
 		}
 	}
 	for _, q := range s.QueueNames() {
-		if err := a.printf("again    queue %s: %s tasks put after the damage, done since or not\n", q, commas(uint64(s.Again[q]))); err != nil {
+		if err := a.printf("again    queue %s: %s tasks put after the damage, done since or not\n", q, report.Comma(uint64(s.Again[q]))); err != nil {
 			return err
 		}
 	}
@@ -117,12 +118,12 @@ func (a *app) printSalvage(s *disk.Salvage) error {
 		if run == "" {
 			continue
 		}
-		if err := a.printf("again    run %s: %s of them\n", run, commas(uint64(n))); err != nil {
+		if err := a.printf("again    run %s: %s of them\n", run, report.Comma(uint64(n))); err != nil {
 			return err
 		}
 	}
 	if s.Refused > 0 {
-		return a.printf("refused  %s of these were there already, or beyond the end of their run\n", commas(uint64(s.Refused)))
+		return a.printf("refused  %s of these were there already, or beyond the end of their run\n", report.Comma(uint64(s.Refused)))
 	}
 	return nil
 }

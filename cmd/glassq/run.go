@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/broker"
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/glassq/glassq/internal/fetch"
 	"github.com/glassq/glassq/internal/output"
+	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/stores"
 	"github.com/glassq/glassq/worker"
 	"github.com/spf13/cobra"
 )
@@ -75,7 +77,7 @@ and --json the results are only summed up.`,
 		if err != nil {
 			return err
 		}
-		src, done, err := f.source.open(cmd, args, a.in, func(s string) { a.console.say("glassq run: %s", s) })
+		src, done, err := f.source.open(cmd, args, a.in, func(s string) { a.console.Say("glassq run: %s", s) })
 		if err != nil {
 			return err
 		}
@@ -164,7 +166,7 @@ func (f *runFlags) folder() error {
 }
 
 func (a *app) run(f *runFlags, src dispatch.Source) error {
-	fetcher, err := f.fetch.open(func(s string) { a.console.say("glassq run: %s", s) })
+	fetcher, err := f.fetch.open(func(s string) { a.console.Say("glassq run: %s", s) })
 	if err != nil {
 		return err
 	}
@@ -181,11 +183,11 @@ func (a *app) run(f *runFlags, src dispatch.Source) error {
 		}
 	}
 	switch {
-	case !f.own || f.data == memoryStore:
+	case !f.own || f.data == stores.Memory:
 	case err == nil || exitCode(err) == exitStrict || exitCode(err) == exitThreshold || exitCode(err) == exitUsage && j.put.Put == 0:
 		a.removeAll(f.data)
 	default:
-		a.console.say("glassq run: the queue is kept; go on with the same command and --data %s --run %s", f.data, f.name)
+		a.console.Say("glassq run: the queue is kept; go on with the same command and --data %s --run %s", f.data, f.name)
 	}
 	return err
 }
@@ -196,13 +198,12 @@ type job struct {
 	f       *runFlags
 	src     dispatch.Source
 	fetcher *fetch.Fetcher
-	engine  *disk.Engine
-	broker  *broker.Broker
+	store   *stores.Store
 	results *resultFile // nil when there is no file
 	opt     output.Options
 	began   time.Time
 	before  glassq.Stats
-	bar     *meter
+	bar     *term.Meter
 
 	put   dispatch.Report
 	done  worker.Stats
@@ -211,40 +212,39 @@ type job struct {
 
 func (j *job) open() error {
 	var err error
-	j.engine, err = openStore(j.f.data, disk.Options{Sync: j.f.sync, Logger: j.a.console.logger()})
+	j.store, err = openStore(context.Background(), j.f.data, stores.Options{Sync: j.f.sync, Logger: j.a.console.Logger()})
 	if err != nil {
 		return err
 	}
 	if err := j.f.sum.open(&j.opt); err != nil {
-		return errors.Join(err, j.engine.Close())
+		return errors.Join(err, j.store.Close())
 	}
 	if path := j.path(); path != "" {
 		j.opt.Format = fileFormat(path)
 		j.results, err = openResults(path, output.LoadOptions{Run: j.f.name, Format: j.opt.Format, By: j.opt.By, Failed: j.opt.Failed})
 		if err != nil {
-			return errors.Join(err, j.f.sum.close(), j.engine.Close())
+			return errors.Join(err, j.f.sum.close(), j.store.Close())
 		}
-		j.opt.Seen, j.opt.Headed = j.results.seen, j.results.size > 0
+		j.opt.Seen = j.results.seen
 	}
-	j.broker = broker.New(j.engine, glassq.Limits{})
 	// A folder that is continued may hold the rate of another call.
-	if _, err := j.broker.Configure(context.Background(), glassq.DefaultQueue, j.f.pace.change()); err != nil {
+	if _, err := j.store.Configure(context.Background(), glassq.DefaultQueue, j.f.pace.change()); err != nil {
 		return errors.Join(err, j.close())
 	}
-	j.before, err = j.engine.Stats(context.Background())
+	j.before, err = j.store.Stats(context.Background())
 	return err
 }
 
 // path is where the results go; "" for nowhere.
 func (j *job) path() string {
-	if j.f.out == "" && j.f.data != memoryStore {
+	if j.f.out == "" && j.f.data != stores.Memory {
 		return filepath.Join(j.f.data, resultsName)
 	}
 	return j.f.out
 }
 
 func (j *job) close() error {
-	err := errors.Join(j.engine.Close(), j.f.sum.close())
+	err := errors.Join(j.store.Close(), j.f.sum.close())
 	if j.results != nil {
 		err = errors.Join(err, j.results.f.Close())
 	}
@@ -286,17 +286,16 @@ func (j *job) do() error {
 	defer stop()
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	defer j.a.watch(j.engine, fmt.Sprintf("%s: a write to %s failed, see above; mend the disk and go on with the same command and --data %s --run %s",
-		name, j.f.data, j.f.data, j.f.name), fail)()
-	say := func(s string) { j.a.console.say("%s: %s", name, s) }
+	defer j.a.watch(j.store, name, fmt.Sprintf("go on with the same command and --data %s --run %s", j.f.data, j.f.name), fail)()
+	say := func(s string) { j.a.console.Say("%s: %s", name, s) }
 	say(fmt.Sprintf("run %s, %d requests at once, %s, data %s, sync %s", j.f.name, j.f.concurrency, j.f.fetch.describe(j.fetcher), j.f.data, j.f.sync))
-	j.bar = j.a.runMeter("run", j.f.quiet, j.f.json, j.broker, j.f.name)
-	defer j.bar.close()
+	j.bar = j.a.runMeter("run", j.f.quiet, j.f.json, j.store, j.f.name)
+	defer j.bar.Close()
 
 	opt := j.opt
 	opt.Run, opt.W, opt.Sync, opt.Lease, opt.Progress, opt.Notify = j.f.name, w, sync, j.f.lease, j.progress, say
 	err = j.parts(ctx, opt, say)
-	j.bar.close()
+	j.bar.Close()
 	if j.taken.Run.Name != "" {
 		j.report()
 	}
@@ -307,7 +306,7 @@ func (j *job) progress(s output.Summary) {
 	if n, known := j.src.Total(); known && j.f.only == nil {
 		s.Total = n
 	}
-	j.bar.summary(s)
+	j.bar.Summary(s)
 }
 
 // parts runs dispatcher, worker and output side by side. When one fails, or ctx is done, the
@@ -325,8 +324,8 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 		j.f.timed.over = working.Done()
 	}
 	makers.Go(func() {
-		j.put, putErr = dispatch.Run(working, j.broker, dispatch.Options{
-			Source: j.src, Run: j.f.name, Only: j.f.only, Parallel: 1, Notify: say,
+		j.put, putErr = dispatch.Run(working, j.store, dispatch.Options{
+			Source: j.src, Run: j.f.name, Only: j.f.only, Parallel: 1, Notify: say, Refused: j.f.source.refused(say),
 		})
 		if putErr != nil {
 			halt(putErr)
@@ -337,8 +336,8 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 		if j.f.timed != nil {
 			handler = j.f.timed.handler(handler)
 		}
-		j.done, workErr = worker.Run(working, j.broker, worker.Options{
-			Concurrency: j.f.concurrency, Lease: j.f.lease, Done: drained, Logger: j.a.console.logger(),
+		j.done, workErr = worker.Run(working, j.store, worker.Options{
+			Concurrency: j.f.concurrency, Lease: j.f.lease, Done: drained, Logger: j.a.console.Logger(),
 		}, handler)
 		if workErr != nil {
 			halt(workErr)
@@ -346,7 +345,7 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 	})
 	takers.Go(func() {
 		defer close(drained)
-		if j.taken, takeErr = output.Run(taking, j.broker, opt); takeErr != nil {
+		if j.taken, takeErr = output.Run(taking, j.store, opt); takeErr != nil {
 			halt(takeErr)
 		}
 	})
@@ -367,12 +366,15 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 // report prints what a person wants to know at the end, and the books.
 func (j *job) report() {
 	took := time.Since(j.began)
-	say := j.a.console.say
+	say := j.a.console.Say
+	if s := j.f.source.bad(); s != "" {
+		say("glassq run: %s", s)
+	}
 	j.a.sayResults(&j.taken)
-	st, err := j.engine.Stats(context.Background())
+	st, err := j.store.Stats(context.Background())
 	if err != nil {
 		return // the engine failed; that is said already
 	}
-	say("%s requests/s in %s, sync %s: %s syncs, %s frames, %s bytes appended", perSecond(j.done.Done, took), brief(took),
-		st.Disk.Sync, commas(st.Disk.Syncs-j.before.Disk.Syncs), commas(st.Frames-j.before.Frames), commas(st.Bytes-j.before.Bytes))
+	say("%s requests/s in %s, sync %s: %s syncs, %s frames, %s bytes appended", term.PerSecond(j.done.Done, took), report.Short(took),
+		st.Disk.Sync, report.Comma(st.Disk.Syncs-j.before.Disk.Syncs), report.Comma(st.Frames-j.before.Frames), report.Comma(st.Bytes-j.before.Bytes))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -16,17 +15,15 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
-	"github.com/glassq/glassq/internal/schema"
-	"github.com/glassq/glassq/internal/wal"
-	"github.com/glassq/glassq/internal/wire/manager"
+	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/door/manager"
+	"github.com/glassq/glassq/internal/stores"
 	"github.com/spf13/cobra"
 )
 
 const (
-	memoryStore = "mem:"
-	closedDoor  = "off"
+	closedDoor = "off"
 
 	defaultMemcached = "127.0.0.1:22201"
 	defaultManager   = "127.0.0.1:5000"
@@ -114,8 +111,8 @@ func (f *serveFlags) check() error {
 		f.delivery[queue] = d
 	}
 	switch {
-	case f.store != "" && f.store != memoryStore:
-		return usagef("--store %s is not in this build; there is %s, or a folder with --data", f.store, memoryStore)
+	case f.store != "" && stores.CheckURL(f.store) != nil:
+		return usagef("--store %w with --data", stores.CheckURL(f.store))
 	case f.store != "" && f.data != "" && f.data != f.store:
 		return usagef("--store %s and --data %s are two places; leave one out", f.store, f.data)
 	case f.store != "":
@@ -173,16 +170,11 @@ func (f *serveFlags) certificate() error {
 	if f.tlsCert == "" || f.tlsKey == "" {
 		return usagef("--tls-cert and --tls-key go together")
 	}
-	cert, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
+	conf, names, err := door.LoadTLS(f.tlsCert, f.tlsKey)
 	if err != nil {
-		return usagef("read the certificate: %w", err)
+		return usagef("%w", err)
 	}
-	leaf, err := x509.ParseCertificate(cert.Certificate[0])
-	if err != nil {
-		return usagef("read the certificate: %w", err)
-	}
-	f.hosts = append(f.hosts, leaf.DNSNames...)
-	f.tls = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	f.tls, f.hosts = conf, append(f.hosts, names...)
 	return nil
 }
 
@@ -242,31 +234,27 @@ func (a *app) serve(f *serveFlags) (err error) {
 		return err
 	}
 	defer doors.close()
-	logger := a.console.logger()
-	engine, err := openStore(f.data, disk.Options{Sync: f.sync, MinFree: f.watermark, Logger: logger})
+	logger := a.console.Logger()
+	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody), Logger: logger})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
-	doors.announce(a.console, f, describeStore(f.data, f.sync))
+	defer func() { err = errors.Join(err, store.Close()) }()
+	doors.announce(a.console, f, store.Describe())
 
-	broker := broker.New(engine, glassq.Limits{MaxBody: int(f.maxBody)})
-	if err := broker.UseSchemas(ctx, schema.Compile); err != nil {
-		return err
-	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	over := a.watch(engine, "glassq serve: "+failedText(f.data), fail)
-	err = doors.run(ctx, f, broker, logger)
+	over := a.watch(store, "glassq serve", "", fail)
+	err = doors.run(ctx, f, store.Broker, logger)
 	over()
 	if err == nil && errors.Is(context.Cause(ctx), glassq.ErrStorage) {
-		return glassq.Errorf(glassq.CodeStorage, "%s", failedText(f.data))
+		return store.Failure("")
 	}
 	return err
 }
 
-// A predecessor that was killed holds its address and its folder for a moment longer: whoever starts
-// a server again at once is not to fail for that.
+// A predecessor that was killed holds its address and its folder for a moment longer: a server that is started
+// again at once is not to fail for that.
 const (
 	releaseTime  = 2 * time.Second
 	releasePause = 20 * time.Millisecond
@@ -284,36 +272,6 @@ func listen(addr string) (net.Listener, error) {
 			return nil, &exitError{exitUnexpected, fmt.Errorf("%w; stop the program that has it, or take another address", err)}
 		}
 	}
-}
-
-// openStore opens the engine. A folder that another process has is no trouble of the disk.
-func openStore(dir string, opt disk.Options) (*disk.Engine, error) {
-	for began := time.Now(); ; time.Sleep(releasePause) {
-		engine, err := disk.Open(dir, opt)
-		switch {
-		case err == nil:
-			return engine, nil
-		case glassq.CodeOf(err) != glassq.CodeUnavailable:
-			return nil, fmt.Errorf("%s: %w", dir, err)
-		case time.Since(began) > releaseTime:
-			return nil, &exitError{exitUnexpected, fmt.Errorf("%s: %w", dir, err)}
-		}
-	}
-}
-
-// describeStore says where data goes and what a sync of it costs.
-func describeStore(dir, sync string) string {
-	if dir == memoryStore {
-		return "data in memory"
-	}
-	text := fmt.Sprintf("data %s, sync %s", dir, sync)
-	if sync != disk.SyncAlways {
-		return text
-	}
-	if took, err := wal.BareSync(dir); err == nil { // for show only
-		text += fmt.Sprintf(" (a sync takes %s)", brief(took))
-	}
-	return text
 }
 
 // A byteSize is a flag like 16MiB or 1000.
@@ -354,35 +312,6 @@ func (b *byteSize) Type() string { return "size" }
 // removeAll removes a folder and says so when it cannot.
 func (a *app) removeAll(dir string) {
 	if err := os.RemoveAll(dir); err != nil {
-		a.console.say("glassq: remove %s: %v", dir, err)
-	}
-}
-
-func failedText(data string) string {
-	return fmt.Sprintf("a write to %s failed, see above; what was answered OK is there: mend the disk and start again", data)
-}
-
-// failedGrace is how long a program whose store failed goes on, so that those who wait can hear of it.
-const failedGrace = 700 * time.Millisecond
-
-// watch ends the program's work with ErrStorage when the store fails, and the program itself soon after, saying
-// last, though a client, a request under way or the disk keeps it. The caller must call over.
-func (a *app) watch(engine *disk.Engine, last string, fail context.CancelCauseFunc) (over func()) {
-	stop, done := make(chan struct{}), make(chan struct{})
-	go func() { // waited for by over
-		defer close(done)
-		select {
-		case <-engine.Failed():
-			time.AfterFunc(failedGrace, func() {
-				a.console.say("%s", last)
-				os.Exit(exitStorage)
-			})
-			fail(glassq.ErrStorage)
-		case <-stop:
-		}
-	}()
-	return func() {
-		close(stop)
-		<-done
+		a.console.Say("glassq: remove %s: %v", dir, err)
 	}
 }

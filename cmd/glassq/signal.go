@@ -14,7 +14,8 @@ import (
 const sameSignal = 250 * time.Millisecond
 
 // interruptible returns a context that the first Ctrl-C ends, or SIGTERM, or the end of the terminal, with
-// cause errInterrupted; the second ends the program, after a.leave. The caller must call stop.
+// cause errInterrupted; the second ends the program, after a.leave. Until stop, which the caller must call, a
+// reader of standard output or error that goes away ends no more than the write, which fails.
 func (a *app) interruptible(name, drains string) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
@@ -23,6 +24,8 @@ func (a *app) interruptible(name, drains string) (ctx context.Context, stop func
 		ends = append(ends, syscall.SIGHUP)
 	}
 	signal.Notify(signals, ends...)
+	pipes := make(chan os.Signal, 1) // nobody reads it: that SIGPIPE is asked for is what keeps it from ending the program
+	signal.Notify(pipes, syscall.SIGPIPE)
 	over := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -31,7 +34,7 @@ func (a *app) interruptible(name, drains string) (ctx context.Context, stop func
 		case <-over:
 			return
 		}
-		a.console.say("%s: %s; Ctrl-C again leaves at once", name, drains)
+		a.console.Say("%s: %s; Ctrl-C again leaves at once", name, drains)
 		cancel(errInterrupted)
 		for first := time.Now(); ; {
 			select {
@@ -49,6 +52,7 @@ func (a *app) interruptible(name, drains string) (ctx context.Context, stop func
 	})
 	return ctx, func() {
 		signal.Stop(signals)
+		signal.Stop(pipes)
 		close(over)
 		wg.Wait()
 		cancel(nil)

@@ -5,7 +5,9 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync/atomic"
 
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -24,7 +26,7 @@ type sourceFlags struct {
 	comments bool
 	null     bool
 	hasCount bool
-	skipped  uint64
+	skipped  atomic.Uint64
 }
 
 func (s *sourceFlags) flags(cmd *cobra.Command) {
@@ -37,7 +39,7 @@ func (s *sourceFlags) table(f *pflag.FlagSet) {
 	f.StringVar(&s.file, "file", "", "`file` with a task on each line; - is standard input")
 	f.StringVar(&s.format, "format", "", "what a line is: text, csv, ndjson or vegeta; default by the file's name, else text")
 	f.StringVar(&s.ids, "ids", "", "`file` with ids, <run>/<n> on each line: only those positions of the source are put")
-	f.BoolVar(&s.skipBad, "skip-bad", false, "name, count and pass over lines that cannot be read, instead of stopping")
+	f.BoolVar(&s.skipBad, "skip-bad", false, "name, count and pass over lines that cannot be read and tasks that the queue refuses for good, instead of stopping")
 	f.BoolVar(&s.renumber, "renumber", false, "replace ids that lines of ndjson have by positions of the run")
 	f.BoolVar(&s.comments, "comments", false, "skip lines that begin with # or //, and those of blanks alone")
 	f.BoolVarP(&s.null, "null", "0", false, "a byte 0 ends each line, as find -print0 writes them")
@@ -96,8 +98,30 @@ func (s *sourceFlags) counter(t *dispatch.Template, req *dispatch.Request) (disp
 	return dispatch.NewCounter(t, req, first, last-first+1)
 }
 
-// shownBad is how many lines that were passed over are named; the rest is counted.
+// shownBad is how many lines and tasks that were passed over are named; the rest is counted.
 const shownBad = 10
+
+func (s *sourceFlags) passOver(e error, say func(string)) {
+	if s.skipped.Add(1) <= shownBad {
+		say(fmt.Sprintf("passed over %v", e))
+	}
+}
+
+// refused is what becomes of tasks that the queue refuses for good: with --skip-bad they are passed over.
+func (s *sourceFlags) refused(say func(string)) func(*dispatch.RefusedError) {
+	if !s.skipBad {
+		return nil
+	}
+	return func(e *dispatch.RefusedError) { s.passOver(e, say) }
+}
+
+// bad is the line about what was passed over; "" for nothing.
+func (s *sourceFlags) bad() string {
+	if n := s.skipped.Load(); n > 0 {
+		return term.Plural(n, "bad task was", "bad tasks were") + " passed over and is no part of the run"
+	}
+	return ""
+}
 
 func (s *sourceFlags) lines(t *dispatch.Template, req *dispatch.Request, stdin *os.File, say func(string)) (dispatch.Source, func(), error) {
 	opt := dispatch.LineOptions{Format: dispatch.Format(s.format), Template: t, Request: req, Renumber: s.renumber,
@@ -107,9 +131,7 @@ func (s *sourceFlags) lines(t *dispatch.Template, req *dispatch.Request, stdin *
 	}
 	if s.skipBad {
 		opt.SkipBad = func(e *dispatch.LineError) {
-			if s.skipped++; s.skipped <= shownBad {
-				say(fmt.Sprintf("passed over %v", e))
-			}
+			s.passOver(e, say)
 		}
 	}
 	if s.file != "" && s.file != "-" {
@@ -119,7 +141,7 @@ func (s *sourceFlags) lines(t *dispatch.Template, req *dispatch.Request, stdin *
 		}
 		return f, func() { f.Close() }, nil
 	}
-	if s.file == "" && isTerminal(stdin) {
+	if s.file == "" && term.IsTerminal(stdin) {
 		return nil, func() {}, usagef("nothing to do: give a template with -n, or --file F, or lines on standard input")
 	}
 	opt.Name = "standard input"

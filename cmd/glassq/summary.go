@@ -134,7 +134,7 @@ func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
 			continue
 		}
 		if err := writeFile(file.path, file.write); err != nil {
-			a.console.say("  not written: --%s: %v", file.flag, err)
+			a.console.Say("  not written: --%s: %v", file.flag, err)
 			werr = fmt.Errorf("the results are taken, but --%s was not written: %w; with --out FILE the same command makes it anew", file.flag, err)
 		}
 	}
@@ -143,7 +143,7 @@ func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
 	}
 	for _, v := range d.Rules {
 		if v.Broken {
-			a.console.say("  broken: %s: %s", v.Rule, v.Says)
+			a.console.Say("  broken: %s: %s", v.Rule, v.Says)
 		}
 	}
 	werr = errors.Join(werr, f.close(), jerr)
@@ -200,28 +200,28 @@ func (a *app) balanced(rep *output.Report) error {
 	}
 	for i, iv := range rep.MissingIDs {
 		if i == 5 {
-			a.console.say("  and more")
+			a.console.Say("  and more")
 			break
 		}
 		text := glassq.DenseID(rep.Run.Name, iv.First)
 		if iv.Last > iv.First {
 			text += " to " + glassq.DenseID(rep.Run.Name, iv.Last)
 		}
-		a.console.say("  missing: %s", text)
+		a.console.Say("  missing: %s", text)
 	}
 	return &exitError{exitUnbalanced, glassq.Errorf(glassq.CodeInternal,
-		"the books of run %s do not balance: %s results are missing here; another output may have taken them", rep.Run.Name, commas(rep.Missing))}
+		"the books of run %s do not balance: %s results are missing here; another output may have taken them", rep.Run.Name, report.Comma(rep.Missing))}
 }
 
 // sayResults tells what was taken, and the books.
 func (a *app) sayResults(rep *output.Report) {
-	a.console.say("%s", rep.Summary().Line())
+	a.console.Say("%s", rep.Summary().Line())
 	a.sayErrors(rep)
 	if rep.NoRecord > 0 {
-		a.console.say("  %s results are no JSON objects: they count as ok, and are kept in raw or b64", commas(rep.NoRecord))
+		a.console.Say("  %s results are no JSON objects: they count as ok, and are kept in raw or b64", report.Comma(rep.NoRecord))
 	}
 	if rep.Run.Name != "" {
-		a.console.say("%s", report.FormatBooks(rep.Run.Books, rep.Missing, rep.Duplicates))
+		a.console.Say("%s", report.FormatBooks(rep.Run.Books, rep.Missing, rep.Duplicates))
 	}
 }
 
@@ -229,10 +229,10 @@ func (a *app) sayResults(rep *output.Report) {
 func (a *app) sayErrors(rep *output.Report) {
 	for i, e := range rep.Errors {
 		if i == 5 {
-			a.console.say("  and %d more kinds", len(rep.Errors)-i)
+			a.console.Say("  and %d more kinds", len(rep.Errors)-i)
 			return
 		}
-		a.console.say("  failed: %s  %s", commas(e.Count), e.Class)
+		a.console.Say("  failed: %s  %s", report.Comma(e.Count), e.Class)
 	}
 }
 
@@ -242,20 +242,12 @@ func notWritten(err error, where string, rep *output.Report) error {
 	if !ok {
 		return err
 	}
+	if outputClosed(w.Err) {
+		return &exitError{exitInterrupted, fmt.Errorf(
+			"whoever read the output has closed it; %s results were written by this output, and what was not acked stays in queue %s",
+			report.Comma(rep.Written), rep.Queue)}
+	}
 	return &exitError{exitStorage, fmt.Errorf(
 		"write results to %s: %w; %s were written by this output, and what was not acked stays in queue %s: make room and give the same command again",
-		where, w.Err, commas(rep.Written), rep.Queue)}
-}
-
-// summary shows where an output stands on the meter.
-func (m *meter) summary(s output.Summary) {
-	if m.board != nil {
-		m.board.results(s)
-		return
-	}
-	m.before(s.Before)
-	m.set(s.Before+s.Written, s.Total)
-	if s.RT.Count > 0 {
-		m.note("p50 " + brief(s.RT.P50) + "  p99 " + brief(s.RT.P99))
-	}
+		where, w.Err, report.Comma(rep.Written), rep.Queue)}
 }

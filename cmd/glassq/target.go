@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 
+	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/internal/target"
 	"github.com/spf13/cobra"
 )
@@ -46,9 +47,9 @@ func (a *app) targetCmd() *cobra.Command {
 			return err
 		}
 		tune()
-		a.console.say("glassq target: http on %s", ln.Addr())
+		a.console.Say("glassq target: http on %s", ln.Addr())
 		err = server.Run(ctx, ln)
-		a.console.say("glassq target: answered %s requests", commas(server.Count()))
+		a.console.Say("glassq target: answered %s requests", report.Comma(server.Count()))
 		return err
 	}
 	return cmd

@@ -13,6 +13,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/cupwriter"
 )
@@ -53,7 +54,7 @@ waited for, once it has answered.`,
 			}
 		}
 		t.queues, t.server = args, r.server
-		if !t.json && !t.once && isTerminal(a.out) && os.Getenv("TERM") != "dumb" {
+		if !t.json && !t.once && term.IsTerminal(a.out) && os.Getenv("TERM") != "dumb" {
 			t.screen = cupwriter.New(a.out, false)
 		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -173,7 +174,7 @@ func (t *top) absent(last *look, err error, again bool) error {
 		return t.draw(last.rows(nil), last, text)
 	}
 	if !again {
-		t.a.console.say("glassq top: %s", text)
+		t.a.console.Say("glassq top: %s", text)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/report"
 )
 
 // A look is what a server said at one moment.
@@ -81,11 +82,11 @@ func busy(a, b row) int {
 func (r *row) text() []string {
 	put, done := "-", "-"
 	if r.Rates != nil {
-		put, done = commas(uint64(math.Round(r.Rates.Put))), commas(uint64(math.Round(r.Rates.Done)))
+		put, done = report.Comma(uint64(math.Round(r.Rates.Put))), report.Comma(uint64(math.Round(r.Rates.Done)))
 	}
 	oldest := "-"
 	if r.Oldest > 0 {
-		oldest = brief(time.Duration(r.Oldest * float64(time.Second)))
+		oldest = report.Short(time.Duration(r.Oldest * float64(time.Second)))
 	}
 	name := r.Name
 	if r.Settings.Paused {
@@ -93,7 +94,7 @@ func (r *row) text() []string {
 	} else if r.Rate > 0 {
 		name += fmt.Sprintf(" (at most %.4g/s)", r.Rate)
 	}
-	return []string{commas(uint64(r.Ready)), commas(uint64(r.Delayed)), commas(uint64(r.Leased)), commas(uint64(r.Dead)),
+	return []string{report.Comma(uint64(r.Ready)), report.Comma(uint64(r.Delayed)), report.Comma(uint64(r.Leased)), report.Comma(uint64(r.Dead)),
 		put, done, oldest, fmt.Sprint(r.Waiters), name}
 }
 
@@ -120,11 +121,11 @@ func table(rows []row) []string {
 func frame(rows []row, now *look, server, trouble string, width, height int) []string {
 	s := &now.stats
 	head := fmt.Sprintf("%s  %s  %d queues, %s tasks, %s leased, %s waiting", now.at.Format(time.TimeOnly), server,
-		len(rows), commas(uint64(s.Tasks)), commas(uint64(s.Leases)), commas(uint64(s.Waiters)))
+		len(rows), report.Comma(uint64(s.Tasks)), report.Comma(uint64(s.Leases)), report.Comma(uint64(s.Waiters)))
 	if d := s.Disk; d != nil {
 		head += "; sync " + d.Sync
 		if d.LastSync > 0 {
-			head += " " + brief(d.LastSync)
+			head += " " + report.Short(d.LastSync)
 		}
 	}
 	if s.Storage != "" && s.Storage != "ok" {
@@ -145,7 +146,7 @@ func frame(rows []row, now *look, server, trouble string, width, height int) []s
 	}
 	lines = append(lines, table(rows)...)
 	if left > 0 {
-		lines = append(lines, fmt.Sprintf("and %s less busy queues", commas(uint64(left))))
+		lines = append(lines, fmt.Sprintf("and %s less busy queues", report.Comma(uint64(left))))
 	}
 	lines = lines[:min(len(lines), max(height, 1))]
 	for i, line := range lines {

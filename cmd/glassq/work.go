@@ -10,6 +10,8 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/cli/term"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/worker"
 	"github.com/spf13/cobra"
 )
@@ -94,7 +96,7 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 	defer stop()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	f.opt.Logger = a.console.logger()
+	f.opt.Logger = a.console.Logger()
 	var waiting sync.WaitGroup
 	var unfit uint64 // tasks of the run that failed or are dead; to be read after Wait
 	if f.untilDone != "" {
@@ -127,7 +129,7 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 		}
 	})
 	if !f.quiet {
-		a.console.say("%s: %s, from queue %s at %s", l.name, l.what, f.opt.Queue, f.remote.server)
+		a.console.Say("%s: %s, from queue %s at %s", l.name, l.what, f.opt.Queue, f.remote.server)
 	}
 	var queue worker.Queue = q
 	if l.wrap != nil {
@@ -140,7 +142,7 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 	close(over)
 	waiting.Wait()
 	if !f.quiet {
-		a.console.say("%s: %s", l.name, describeWork(stats, time.Since(began)))
+		a.console.Say("%s: %s", l.name, describeWork(stats, time.Since(began)))
 	}
 	if f.json {
 		perr := a.printJSON(map[string]any{"queue": f.opt.Queue, "done": stats.Done, "ok": stats.OK, "failed": stats.Failed,
@@ -177,12 +179,12 @@ var errHalted = errors.New("halted")
 var _ worker.Queue = (*client.Client)(nil)
 
 func describeWork(s worker.Stats, took time.Duration) string {
-	text := fmt.Sprintf("done %s (ok %s, failed %s) in %s, %s/s", commas(s.Done), commas(s.OK), commas(s.Failed), brief(took), perSecond(s.Done, took))
+	text := fmt.Sprintf("done %s (ok %s, failed %s) in %s, %s/s", report.Comma(s.Done), report.Comma(s.OK), report.Comma(s.Failed), report.Short(took), term.PerSecond(s.Done, took))
 	if back := s.Nacked + s.Undone; back > 0 {
-		text += fmt.Sprintf("; %s given back", commas(back))
+		text += fmt.Sprintf("; %s given back", report.Comma(back))
 	}
 	if s.Lost > 0 {
-		text += fmt.Sprintf("; %s leases lost", commas(s.Lost))
+		text += fmt.Sprintf("; %s leases lost", report.Comma(s.Lost))
 	}
 	return text
 }

@@ -60,7 +60,7 @@ func (f *farm) open(a *app, name string) (halt *processes.Halt, log *processes.J
 	log = processes.NewJoblog(file, info.Size() > 0)
 	return halt, log, func() {
 		if err := errors.Join(log.Close(), file.Close()); err != nil {
-			a.console.say("%s: %v", name, err)
+			a.console.Say("%s: %v", name, err)
 		}
 	}, nil
 }
@@ -70,7 +70,7 @@ func (a *app) farmVerdict(name string, halt *processes.Halt, err error) error {
 	if !errors.Is(err, errHalted) {
 		return err
 	}
-	a.console.say("%s: halted by --halt: %s", name, halt)
+	a.console.Say("%s: halted by --halt: %s", name, halt)
 	if halt.Failure() {
 		return exit(exitThreshold)
 	}
@@ -114,11 +114,13 @@ the command.`,
 		if opt.Capture == 0 {
 			opt.Capture = -1
 		}
+		ended := make(chan error, 2) // of printing, and of starting
+		opt.Failed = func(err error) { ended <- &exitError{exitUnexpected, err} }
 		if print || tag || keep {
 			if f.work.json {
 				return usagef("--json prints what was done, and --print, --tag and --keep-order what the commands print; leave one out")
 			}
-			opt.Print = processes.NewPrinter(a.out, tag, keep)
+			opt.Print = processes.NewPrinter(a.out, tag, keep, func(err error) { ended <- err })
 		}
 		farm, err := processes.NewExec(opt)
 		if err != nil {
@@ -126,7 +128,7 @@ the command.`,
 		}
 		defer farm.Close()
 		job := labour{name: name, what: fmt.Sprintf("%d at once", f.work.opt.Concurrency), halted: halt.Reached(),
-			drains: "draining, processes under way end", handler: farm.Handler}
+			drains: "draining, processes under way end", handler: farm.Handler, end: ended}
 		if keep {
 			job.wrap = func(q worker.Queue) worker.Queue { return &orderedQueue{q, opt.Print} }
 		}

@@ -155,7 +155,7 @@ server that is away is waited for.`,
 		}
 		tune()
 		name := "glassq work http"
-		fetcher, err := ff.open(func(s string) { a.console.say("%s: %s", name, s) })
+		fetcher, err := ff.open(func(s string) { a.console.Say("%s: %s", name, s) })
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/glassq/glassq/internal/cli/term"
 	processes "github.com/glassq/glassq/internal/process"
 	"github.com/spf13/cobra"
 )
@@ -36,14 +37,14 @@ docs/pipe.md has the protocol. Flags stand before the command.`,
 		defer done()
 		ended := make(chan error, 1)
 		opt.Command, opt.Children, opt.Timeout, opt.Retries = args, f.work.opt.Concurrency, f.timeout, f.retries
-		opt.Worker, opt.Halt, opt.Joblog, opt.Stderr, opt.Logger = workerName(), halt, log, a.console, a.console.logger()
-		opt.Failed = func(err error) { ended <- err }
+		opt.Worker, opt.Halt, opt.Joblog, opt.Stderr, opt.Logger = workerName(), halt, log, a.console, a.console.Logger()
+		opt.Failed = func(err error) { ended <- &exitError{exitUnexpected, err} }
 		farm, err := processes.NewPipe(opt)
 		if err != nil {
 			return usagef("%w", err)
 		}
 		f.work.opt.Concurrency, f.work.opt.Gate = farm.Concurrency(), farm.Gate()
-		what := plural(uint64(opt.Children), "child", "children")
+		what := term.Plural(uint64(opt.Children), "child", "children")
 		if opt.Window > 1 {
 			what += fmt.Sprintf(", %d lines ahead", opt.Window)
 		}

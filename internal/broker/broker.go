@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/stages"
 	"github.com/glassq/glassq/result"
 )
 
@@ -131,12 +132,12 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 		if !t.Dense && t.Of == 0 {
 			// "<run>/<n>" is the id of a position, however it was said.
 			if run, n, ok := glassq.ParseDenseID(t.ID); ok && run == t.Run {
-				t.N, t.Dense = n, true
+				t.Position, t.Dense = n, true
 			}
 		}
 		if t.Dense && t.ID != "" {
-			if t.ID != glassq.DenseID(t.Run, t.N) {
-				return glassq.Errorf(glassq.CodeBadRequest, "id %.60q is not that of position %d of run %s; leave it out", t.ID, t.N, t.Run)
+			if t.ID != glassq.DenseID(t.Run, t.Position) {
+				return glassq.Errorf(glassq.CodeBadRequest, "id %.60q is not that of position %d of run %s; leave it out", t.ID, t.Position, t.Run)
 			}
 			t.ID = ""
 		}
@@ -182,12 +183,12 @@ func (b *Broker) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 // itself and the rest go on.
 func (b *Broker) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
 	check := func(a *glassq.Ack) error { return b.checkAck(ctx, a) }
-	return batch(acks, check, func(some []glassq.Ack) ([]error, error) { return b.store.Ack(ctx, some) })
+	return batch(acks, check, func(some []glassq.Ack) ([]error, error) { return b.ackChecked(ctx, some) })
 }
 
 // checkAck checks an ack and decides its outcome.
 func (b *Broker) checkAck(ctx context.Context, a *glassq.Ack) error {
-	a.Outcome = glassq.OK
+	a.Outcome, a.Checked = glassq.OK, ""
 	if r := a.Result; r != nil {
 		if r.Queue != "" {
 			if err := glassq.CheckName(r.Queue); err != nil {
@@ -197,10 +198,9 @@ func (b *Broker) checkAck(ctx context.Context, a *glassq.Ack) error {
 		if err := b.checkTask(r); err != nil {
 			return err
 		}
-		if c := b.checksOf(a.Token.Queue); c != nil && c.result != nil {
-			if err := agrees(r, c.result, "the result", a.Token.Queue); err != nil {
-				return err
-			}
+		// Of a lease that is named by its number alone the engine tells the queue.
+		if err := b.checkResult(ctx, a, a.Token.Queue); err != nil {
+			return err
 		}
 		a.Outcome = result.OutcomeOf(r.Body, r.Type)
 	}
@@ -297,7 +297,16 @@ func (b *Broker) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 	if !ok {
 		return glassq.ErrUnsupported
 	}
-	return w.AckWait(ctx, ack, wait)
+	for {
+		err := w.AckWait(ctx, ack, wait)
+		u, unchecked := errors.AsType[*glassq.UncheckedError](err)
+		if !unchecked {
+			return err
+		}
+		if err := b.checkAgain(ctx, &ack, u); err != nil {
+			return err
+		}
+	}
 }
 
 // Held tells how much a queue holds. Of an engine without Waits it is what Queues says.
@@ -368,7 +377,7 @@ func (b *Broker) Configure(ctx context.Context, queue string, c glassq.SettingsC
 	case c.Rate != nil && *c.Rate != 0 && c.Stages != nil && *c.Stages != "":
 		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "rate and stages at once: stages are a rate that changes; set one of them")
 	case c.Stages != nil:
-		if _, err := glassq.ParseStages(*c.Stages); err != nil {
+		if _, err := stages.Parse(*c.Stages); err != nil {
 			return glassq.Settings{}, err
 		}
 	}

@@ -14,7 +14,8 @@ type SchemaCompiler func(text string) (check func(body []byte) error, err error)
 
 // checks are what the schemas of one queue demand; nil demands nothing.
 type checks struct {
-	task, result func(body []byte) error
+	task, result         func(body []byte) error
+	taskText, resultText glassq.Schema // what they were compiled from
 }
 
 // UseSchemas lets queues have schemas, compiled by compile, and takes up those that queues have
@@ -44,7 +45,7 @@ func (b *Broker) compileSchemas(queue string, s glassq.Settings) (*checks, error
 	if b.compile == nil {
 		return nil, glassq.Errorf(glassq.CodeUnsupported, "this program checks no schemas; leave task_schema and result_schema out")
 	}
-	var c checks
+	c := checks{taskText: s.TaskSchema, resultText: s.ResultSchema}
 	for _, x := range []struct {
 		what string
 		text glassq.Schema
@@ -64,6 +65,9 @@ func (b *Broker) compileSchemas(queue string, s glassq.Settings) (*checks, error
 
 // setSchemas remembers what the settings of a queue demand from now on.
 func (b *Broker) setSchemas(queue string, s glassq.Settings) error {
+	if c := b.checksOf(queue); c != nil && c.taskText == s.TaskSchema && c.resultText == s.ResultSchema {
+		return nil
+	}
 	c, err := b.compileSchemas(queue, s)
 	if err != nil {
 		return err
@@ -96,6 +100,95 @@ func (b *Broker) checksOf(queue string) *checks {
 		return nil
 	}
 	return (*m)[queue]
+}
+
+// ackChecked acks, and repeats those acks whose results the engine wants checked against another schema.
+func (b *Broker) ackChecked(ctx context.Context, acks []glassq.Ack) ([]error, error) {
+	errs, err := b.store.Ack(ctx, acks)
+	var again []glassq.Ack
+	var at []int // where each of again is in acks
+	for i, e := range errs {
+		u, unchecked := e.(*glassq.UncheckedError)
+		if !unchecked {
+			continue
+		}
+		if errs[i] = b.checkAgain(ctx, &acks[i], u); errs[i] == nil {
+			again, at = append(again, acks[i]), append(at, i)
+		}
+	}
+	if err != nil || len(again) == 0 {
+		return errs, err
+	}
+	answers, err := b.ackChecked(ctx, again) // once more for each change of a schema meanwhile
+	if err != nil {
+		return nil, err
+	}
+	for k, i := range at {
+		errs[i] = answers[k]
+	}
+	return errs, nil
+}
+
+// checkResult holds the result of a to the schema that its queue has as far as the broker knows, and notes which
+// one that is. A schema that refuses it is looked up first: it may be an old one.
+func (b *Broker) checkResult(ctx context.Context, a *glassq.Ack, queue string) error {
+	c := b.checksOf(queue)
+	err := c.agreesResult(a, queue)
+	if err == nil {
+		return nil
+	}
+	now, lookErr := b.refresh(ctx, queue)
+	if lookErr != nil {
+		return lookErr
+	}
+	if now != c {
+		err = now.agreesResult(a, queue)
+	}
+	return err
+}
+
+// checkAgain is checkResult of an ack that the engine did not take.
+func (b *Broker) checkAgain(ctx context.Context, a *glassq.Ack, u *glassq.UncheckedError) error {
+	if err := ctx.Err(); err != nil { // checks take time: they end with the request
+		return err
+	}
+	if c := b.checksOf(u.Queue); c.resultSchema() != u.Schema { // somebody else has changed it
+		if _, err := b.refresh(ctx, u.Queue); err != nil {
+			return err
+		}
+	}
+	return b.checkResult(ctx, a, u.Queue)
+}
+
+// refresh has the schemas of a queue follow its settings as they are in the engine.
+func (b *Broker) refresh(ctx context.Context, queue string) (*checks, error) {
+	b.settings.Lock()
+	defer b.settings.Unlock()
+	held, err := b.Held(ctx, queue)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.setSchemas(queue, held.Settings); err != nil {
+		return nil, err
+	}
+	return b.checksOf(queue), nil
+}
+
+// resultSchema is what results must agree with; c may be nil.
+func (c *checks) resultSchema() glassq.Schema {
+	if c == nil {
+		return ""
+	}
+	return c.resultText
+}
+
+// agreesResult holds the result of a to the checks of a queue, which may be nil, and notes by which schema.
+func (c *checks) agreesResult(a *glassq.Ack, queue string) error {
+	a.Checked = c.resultSchema()
+	if a.Checked == "" {
+		return nil
+	}
+	return agrees(a.Result, c.result, "the result", queue)
 }
 
 // agrees holds the body of t, as JSON, to check. Bytes that are neither text nor JSON agree with no

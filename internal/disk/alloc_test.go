@@ -46,7 +46,7 @@ func TestPutAllocations(t *testing.T) {
 			tasks := make([][]glassq.Task, tt.callers)
 			put := func(c, round int) {
 				for i := range tasks[c] {
-					tasks[c][i].N = uint32((round*tt.callers+c)*batch + i)
+					tasks[c][i].Position = uint32((round*tt.callers+c)*batch + i)
 				}
 				if _, err := e.Put(t.Context(), tasks[c]); err != nil {
 					t.Error(err)

@@ -114,9 +114,6 @@ func fill(to string, apart uint64, files func(dst wal.FS) (int, error)) (c Copie
 
 // Copy passes on a copy of the store as it is after a checkpoint that it writes first; see glassq.Copier.
 func (e *Engine) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
-	if e.closing.Load() {
-		return glassq.ErrClosed
-	}
 	l := e.log
 	count := func(by int) {
 		l.mu.Lock()

@@ -24,7 +24,7 @@ func reserveAck(b *testing.B, e *Engine, callers int) {
 	}
 	for n := 0; n < b.N*batch; n += len(tasks) {
 		for i := range tasks {
-			tasks[i].N = uint32(n + i)
+			tasks[i].Position = uint32(n + i)
 		}
 		if _, err := e.Put(b.Context(), tasks[:min(len(tasks), b.N*batch-n)]); err != nil {
 			b.Fatal(err)

@@ -39,7 +39,7 @@ func TestCopyUnderLoad(t *testing.T) {
 			defer stop()
 			for i := 0; ctx.Err() == nil; i++ {
 				body := fmt.Sprintf("body-%d-%d %s", w, i, strings.Repeat("x", i*37%900))
-				task := glassq.Task{Queue: "q", Body: []byte(body), Run: "r", Dense: true, N: uint32(i*3 + w)}
+				task := glassq.Task{Queue: "q", Body: []byte(body), Run: "r", Dense: true, Position: uint32(i*3 + w)}
 				if _, err := e.Put(ctx, []glassq.Task{task}); err != nil {
 					t.Errorf("Put: %v", err)
 					return
@@ -233,7 +233,7 @@ func TestCopyEnds(t *testing.T) {
 // out after its copy.
 func TestRestoreNumbers(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
-	e, err := disk.Open(dir, disk.Options{})
+	e, err := disk.Open(dir, disk.Options{SegmentSize: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func TestRestoreNumbers(t *testing.T) {
 	if _, err := disk.Restore(dir+".copy", dir+".new"); err != nil {
 		t.Fatal(err)
 	}
-	if e, err = disk.Open(dir+".new", disk.Options{}); err != nil {
+	if e, err = disk.Open(dir+".new", disk.Options{SegmentSize: 1 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()

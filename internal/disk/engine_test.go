@@ -30,7 +30,7 @@ func TestLife(t *testing.T) {
 		}
 		e = open(t, dir, Options{})
 	}
-	if _, err := e.Put(ctx, []glassq.Task{{Queue: "tasks", Run: "r", N: 3, Dense: true, Type: glassq.TypeText, Body: []byte("hello")}}); err != nil {
+	if _, err := e.Put(ctx, []glassq.Task{{Queue: "tasks", Run: "r", Position: 3, Dense: true, Type: glassq.TypeText, Body: []byte("hello")}}); err != nil {
 		t.Fatal(err)
 	}
 	again()

@@ -39,7 +39,7 @@ func TestFailedLog(t *testing.T) {
 				}
 				return nil
 			})
-			e, err := disk.Open("", disk.Options{FS: fsys})
+			e, err := disk.Open("", disk.Options{FS: fsys, SegmentSize: 1 << 20})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +78,7 @@ func TestFailedLog(t *testing.T) {
 			if n := after.Load(); n != 1 {
 				t.Errorf("the broken file was asked %d times to %s, want once", n, tt.op)
 			}
-			e, err = disk.Open("", disk.Options{FS: under.Kill()})
+			e, err = disk.Open("", disk.Options{FS: under.Kill(), SegmentSize: 1 << 20})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -107,6 +107,9 @@ func (l *log) lookAtSpace() {
 	if v.disk == nil {
 		return
 	}
+	if l.wal.Here() != nil {
+		return // Failed tells
+	}
 	free, total, err := v.disk.Space()
 	if err != nil {
 		l.opt.Logger.Warn("free space is not known", "err", err)

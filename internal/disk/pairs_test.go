@@ -19,6 +19,6 @@ func TestPairs(t *testing.T) {
 		took /= 10
 	}
 	enginetest.Pairs(t, 4, took, func(t testing.TB) glassq.Store {
-		return open(t, t.TempDir(), Options{Sync: SyncNever, SegmentSize: 64 << 10, CacheBytes: 1 << 20, MinFree: Watermark{Bytes: -1}})
+		return open(t, t.TempDir(), Options{Sync: SyncNever, SegmentSize: 64 << 10, CacheBytes: 1, MinFree: Watermark{Bytes: -1}})
 	})
 }

@@ -58,6 +58,7 @@ func Repair(dir string, salvage bool) (*Salvage, error) {
 		return s, glassq.Errorf(glassq.CodeBadRequest, "%s is in the way, of an earlier try perhaps; remove it and try again", fresh)
 	}
 	if err := s.build(v, fresh); err != nil {
+		os.RemoveAll(fresh) // made just now: it is not to be in the way of the next try
 		return s, fmt.Errorf("make %s: %w; %s is as it was", fresh, err, dir)
 	}
 	s.Kept = fmt.Sprintf("%s.damaged-%s", dir, time.Now().UTC().Format("20060102T150405"))

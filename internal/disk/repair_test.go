@@ -296,7 +296,7 @@ func TestRepairFormat(t *testing.T) {
 			t.Fatal(err)
 		}
 		data[8]++
-		binary.LittleEndian.PutUint32(data[48:], crc32.Checksum(data[:48], crc32.MakeTable(crc32.Castagnoli)))
+		binary.LittleEndian.PutUint32(data[56:], crc32.Checksum(data[:56], crc32.MakeTable(crc32.Castagnoli)))
 		if err := os.WriteFile(segments[0], data, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -50,6 +50,10 @@ type Options struct {
 	Lease    time.Duration
 	Headers  map[string]string // a task's own headers win
 
+	// Refused is told of a task that the queue will never take, such as one that is too large; the run goes on
+	// without it, and is sealed without it. Nil ends the run at the first. It is called by several goroutines.
+	Refused func(e *RefusedError)
+
 	// Retry is how long a queue that cannot be reached is waited for; 0 means not at all. A full
 	// queue or disk is waited for until ctx is done.
 	Retry time.Duration
@@ -70,7 +74,8 @@ type Report struct {
 	Put        uint64        // tasks put by this call
 	Skipped    uint64        // positions that were put before
 	Duplicates uint64        // refused because their ids were put before
-	Total      uint64        // tasks in the source that are of the run, as far as it was read
+	Refused    uint64        // refused for good, and told to Options.Refused
+	Total      uint64        // tasks in the source that are of the run, as far as it was read, but not refused ones
 	Took       time.Duration // from start to seal
 }
 
@@ -85,7 +90,7 @@ func NewRunName(now time.Time) string {
 // error; the report is valid in each case, and a run that was not sealed can be continued.
 //
 // A full queue or disk is waited for. Errors: run_conflict when the run has another source, queue or
-// total; a *LineError; the queue's.
+// total; a *LineError; a *RefusedError; the queue's.
 func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 	d, err := newDispatch(q, opt)
 	if err != nil {
@@ -142,6 +147,7 @@ type dispatch struct {
 	put        atomic.Uint64
 	skipped    atomic.Uint64
 	duplicates atomic.Uint64
+	refused    atomic.Uint64
 
 	blocked sync.Mutex // held to write the next field
 	said    time.Time  // when Notify was last told that nothing moves
@@ -197,7 +203,7 @@ func (d *dispatch) run(ctx context.Context) error {
 		return err
 	}
 	return d.again(ctx, func() error {
-		r, err := d.q.SetRun(ctx, d.name, glassq.RunChange{Sealed: true, Total: d.taken})
+		r, err := d.q.SetRun(ctx, d.name, glassq.RunChange{Sealed: true, Total: d.taken - d.refused.Load()})
 		if err != nil {
 			return fmt.Errorf("seal run %s: %w", d.name, err)
 		}
@@ -347,9 +353,9 @@ func (d *dispatch) dress(t *glassq.Task, pos uint32) error {
 		t.ID = "" // where it came from: its name there is not its name here
 	}
 	t.Queue, t.Run = d.opt.Queue, d.name
-	t.N, t.Dense = 0, t.ID == ""
+	t.Position, t.Dense = 0, t.ID == ""
 	if t.Dense {
-		t.N = pos
+		t.Position = pos
 	} else if err := d.ownID(t.ID, pos); err != nil {
 		return err
 	}
@@ -395,14 +401,14 @@ func (d *dispatch) ownID(id string, pos uint32) error {
 
 func (d *dispatch) progress() {
 	if d.opt.Progress != nil {
-		d.opt.Progress(d.put.Load()+d.duplicates.Load()+d.skipped.Load(), d.total)
+		d.opt.Progress(d.put.Load()+d.duplicates.Load()+d.skipped.Load()+d.refused.Load(), d.total)
 	}
 }
 
 func (d *dispatch) result() Report {
 	return Report{
 		Run: d.rec, Put: d.put.Load(), Skipped: d.skipped.Load(), Duplicates: d.duplicates.Load(),
-		Total: d.taken, Took: time.Since(d.start),
+		Refused: d.refused.Load(), Total: d.taken - d.refused.Load(), Took: time.Since(d.start),
 	}
 }
 

@@ -218,7 +218,7 @@ func TestOnly(t *testing.T) {
 	for _, src := range []Source{counterOf(t, "x", 0, 5000), lineSource} {
 		q := newFake()
 		rep, err := Run(t.Context(), q, Options{Run: "r2", Source: src, Only: only, Batch: 100})
-		if err != nil || rep.Put != 3 || rep.Total != 3 || q.run.Total != 3 || !q.run.Sealed || q.tasks["r2/4999"].N != 4999 {
+		if err != nil || rep.Put != 3 || rep.Total != 3 || q.run.Total != 3 || !q.run.Sealed || q.tasks["r2/4999"].Position != 4999 {
 			t.Errorf("Run = %+v, %v, tasks %v", rep, err, q.tasks)
 		}
 		if s := q.run.Source; src != lineSource && !strings.HasPrefix(s, `template "x" 0..4999 only 3 ids sha256:`) {

@@ -15,7 +15,7 @@ const (
 )
 
 // putBatch puts tasks, and waits while there is no room for them. A put is all or nothing, so a
-// batch that does not fit is put in halves until the parts do.
+// batch that does not fit is put in halves until the parts do, and so is one of which a task is refused for good.
 func (d *dispatch) putBatch(ctx context.Context, tasks []glassq.Task) error {
 	some := len(tasks)
 	wait := firstWait
@@ -32,10 +32,20 @@ func (d *dispatch) putBatch(ctx context.Context, tasks []glassq.Task) error {
 			tasks = tasks[some:]
 			some *= 2
 			wait = firstWait
-		case code != glassq.CodeQueueFull && code != glassq.CodeStorageFull:
+		case !full(code) && !forGood(code):
 			return fmt.Errorf("put %d tasks: %w", some, err)
 		case some > 1:
 			some /= 2
+		case forGood(code):
+			bad := refusal(&tasks[0], err)
+			if d.opt.Refused == nil {
+				return bad
+			}
+			d.refused.Add(1)
+			d.opt.Refused(bad)
+			d.progress()
+			tasks = tasks[1:]
+			some = 2
 		default:
 			d.say("waiting for room: %v (%d put so far)", err, d.put.Load())
 			if err := sleep(ctx, wait); err != nil {
@@ -45,6 +55,31 @@ func (d *dispatch) putBatch(ctx context.Context, tasks []glassq.Task) error {
 		}
 	}
 	return nil
+}
+
+func full(code glassq.Code) bool {
+	return code == glassq.CodeQueueFull || code == glassq.CodeStorageFull
+}
+
+// forGood tells whether a task that was refused will be refused again, whenever it is put.
+func forGood(code glassq.Code) bool {
+	return code == glassq.CodeTooLarge || code == glassq.CodeBadRequest || code == glassq.CodeSchema
+}
+
+// A RefusedError is that a queue will never take a task.
+type RefusedError struct {
+	ID   string // position in the run, or the id of its own
+	Body string // its first bytes
+	Err  error
+}
+
+func (e *RefusedError) Error() string { return fmt.Sprintf("task %s, %q: %v", e.ID, e.Body, e.Err) }
+
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+func refusal(t *glassq.Task, err error) *RefusedError {
+	const shown = 60
+	return &RefusedError{ID: t.TaskID(), Body: string(t.Body[:min(len(t.Body), shown)]), Err: err}
 }
 
 func (d *dispatch) count(receipts []glassq.Receipt) {

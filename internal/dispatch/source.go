@@ -22,7 +22,7 @@ const batchBytes = 4 << 20
 type Source interface {
 	// Next fills dst from its start and returns how many tasks it filled, which may be fewer than
 	// len(dst) before the end: bodies of one call stay near 4 MiB. At the end it returns io.EOF, with
-	// the last tasks or without. Bodies belong to the caller; Run, N and Queue are not set.
+	// the last tasks or without. Bodies belong to the caller; Run, Position and Queue are not set.
 	Next(dst []glassq.Task) (n int, err error)
 
 	// Fingerprint tells this source from others: equal texts mean equal tasks. It is "" for a stream

@@ -1,5 +1,3 @@
-// Package door is what the doors share: the room for bodies that arrive, and the pace that is asked of those
-// who send them. It knows bytes and their senders; it does not know tasks or protocols.
 package door
 
 import (
@@ -150,7 +148,7 @@ func (a *arrival) room(to int64) error {
 	}
 	s := &share{p: p, giveWay: func() {
 		a.cancel(ErrBusy)
-		a.pace.from.SetReadDeadline(longAgo)
+		a.pace.from.SetReadDeadline(LongAgo)
 	}}
 	// A body that turns out to be large keeps its place among the small ones until it has one among the large, and
 	// gives way there as if it were still received.

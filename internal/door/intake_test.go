@@ -97,7 +97,7 @@ func empty(t *testing.T, in *Intake) {
 // What is announced takes nothing, and neither do the first 4 KiB.
 func TestAnnouncedBodies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		in := NewIntake(glassq.BodiesInFlight)
+		in := NewIntake(BodiesInFlight)
 		for range 100 {
 			receive(t.Context(), t, in, largest, largest)
 			receive(t.Context(), t, in, -1, largest).send(inConn - 1)
@@ -407,4 +407,4 @@ func TestReadsEnded(t *testing.T) {
 // drained lets no deadline be later.
 type drained struct{ net.Conn }
 
-func (d drained) SetReadDeadline(time.Time) error { return d.Conn.SetReadDeadline(longAgo) }
+func (d drained) SetReadDeadline(time.Time) error { return d.Conn.SetReadDeadline(LongAgo) }

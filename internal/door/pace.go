@@ -25,8 +25,8 @@ type Sender interface {
 	SetReadDeadline(t time.Time) error
 }
 
-// longAgo is a deadline that has passed.
-var longAgo = time.Unix(1, 0)
+// LongAgo is a deadline that has passed.
+var LongAgo = time.Unix(1, 0)
 
 // Discard reads past n bytes, as long as the sender keeps its pace. It returns ErrSlow, io.ErrUnexpectedEOF or
 // the sender's error. The read deadline is none afterwards.

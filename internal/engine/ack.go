@@ -111,6 +111,11 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Recor
 			errs[i] = glassq.ErrLeaseLost
 			continue
 		}
+		if a.Result != nil {
+			if errs[i] = d.CheckResult(a.Checked); errs[i] != nil {
+				continue
+			}
+		}
 		kind, records := Shrinks, len(rec)
 		if k > first {
 			kind, records = Answers, len(rec)+s.Bytes(first, k)

@@ -33,13 +33,18 @@ func (r *reading) task(t *glassq.Task, frame uint64, offset uint32) (put int64, 
 	return put, nil
 }
 
-// pin keeps the extents of all places that are known now, until unpin. The caller holds mu.
+// pin keeps the extents of all places that are known now, and the log open, until unpin. The caller holds mu,
+// and the engine has not been closed.
 func (e *Engine) pin() (epoch int) {
+	e.reading.Add(1)
 	e.readers[e.epoch].Add(1)
 	return e.epoch
 }
 
-func (e *Engine) unpin(epoch int) { e.readers[epoch].Add(-1) }
+func (e *Engine) unpin(epoch int) {
+	e.readers[epoch].Add(-1)
+	e.reading.Done()
+}
 
 // setAside makes a task dead whose body was found damaged when it was to be handed out: it is kept, with
 // the place of the damage as its reason, and the rest of its queue goes on. A task that was taken, not

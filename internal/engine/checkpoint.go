@@ -32,6 +32,17 @@ func (e *Engine) takeImage() *image {
 func (e *Engine) Checkpoint(then func(at uint64) error) error {
 	e.tidying.Lock()
 	defer e.tidying.Unlock()
+	e.mu.Lock()
+	err := e.err
+	e.mu.Unlock()
+	if err != nil { // Close, which takes its turn after this, writes the last one
+		return err
+	}
+	return e.checkpoint(then)
+}
+
+// checkpoint is Checkpoint for Close too. The caller holds tidying.
+func (e *Engine) checkpoint(then func(at uint64) error) error {
 	e.turns.lead()
 	im, err := e.commit(true)
 	e.turns.pass()

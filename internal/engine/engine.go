@@ -64,6 +64,7 @@ type Engine struct {
 	tidying sync.Mutex // one writer of checkpoints
 
 	readers [2]atomic.Int64 // who may read bodies at places learned in that epoch
+	reading sync.WaitGroup  // all of them; Close waits for it
 	written atomic.Uint64   // bytes of the frames committed
 	ckSize  atomic.Uint64   // bytes of the last checkpoint
 	ckAt    atomic.Uint64   // written when it was taken
@@ -229,9 +230,12 @@ func (e *Engine) Close() error {
 	e.wg.Wait()
 	err := failed
 	if err == nil {
-		err = e.Checkpoint(nil)
+		e.tidying.Lock()
+		err = e.checkpoint(nil)
+		e.tidying.Unlock()
 	}
 	e.BetweenFrames(func() {})
+	e.reading.Wait()
 	return err
 }
 

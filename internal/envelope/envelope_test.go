@@ -38,8 +38,8 @@ func TestParseTask(t *testing.T) {
 		},
 		{"lowest priority", `{"priority":0,"body":""}`, glassq.Task{Priority: glassq.Level(0), Body: []byte{}, Type: glassq.TypeText}, ""},
 		{"nulls are absent", `{"id":null,"n":null,"headers":null,"body":"b"}`, glassq.Task{Body: []byte("b"), Type: glassq.TypeText}, ""},
-		{"dense", `{"run":"r1","n":7,"body":"b"}`, glassq.Task{Run: "r1", N: 7, Dense: true, Body: []byte("b"), Type: glassq.TypeText}, ""},
-		{"dense with its id", `{"id":"r1/7","run":"r1","n":7,"body":"b"}`, glassq.Task{Run: "r1", N: 7, Dense: true, Body: []byte("b"), Type: glassq.TypeText}, ""},
+		{"dense", `{"run":"r1","n":7,"body":"b"}`, glassq.Task{Run: "r1", Position: 7, Dense: true, Body: []byte("b"), Type: glassq.TypeText}, ""},
+		{"dense with its id", `{"id":"r1/7","run":"r1","n":7,"body":"b"}`, glassq.Task{Run: "r1", Position: 7, Dense: true, Body: []byte("b"), Type: glassq.TypeText}, ""},
 		{"unknown members", `{"x":{"y":1},"body":"b","\u007a":[2]}`, glassq.Task{Body: []byte("b"), Type: glassq.TypeText, Extra: []byte(`{"x":{"y":1},"\u007a":[2]}`)}, ""},
 
 		{"dense with another id", `{"id":"r1/8","run":"r1","n":7,"body":"b"}`, glassq.Task{}, `the id is "r1/7"`},
@@ -104,7 +104,7 @@ func TestAppendTask(t *testing.T) {
 		{"nobody said: json", glassq.Task{Body: []byte(`{"i":1}`)}, `{"body":{"i":1}}`},
 		{"nobody said: text", glassq.Task{Body: []byte(`123`)}, `{"body":"123"}`},
 		{"nobody said: octets", glassq.Task{Body: []byte("\xff")}, `{"b64":"/w=="}`},
-		{"dense", glassq.Task{Run: "r", N: 0, Dense: true, Type: glassq.TypeText}, `{"run":"r","n":0,"body":""}`},
+		{"dense", glassq.Task{Run: "r", Position: 0, Dense: true, Type: glassq.TypeText}, `{"run":"r","n":0,"body":""}`},
 		{
 			"all", glassq.Task{
 				Queue: "q", ID: "x", Run: "r", Priority: glassq.Level(0), Delay: 250 * time.Millisecond, TTL: time.Hour, Attempts: 3, Lease: time.Minute, ResultQueue: "rq",
@@ -128,7 +128,7 @@ func randomTask(r *rand.Rand) glassq.Task {
 	t := glassq.Task{Queue: "q", Priority: glassq.Level(r.IntN(10)), Attempts: r.IntN(5), Flags: uint32(r.IntN(2)) * r.Uint32()}
 	switch r.IntN(3) {
 	case 0:
-		t.Run, t.N, t.Dense = "r", r.Uint32(), true
+		t.Run, t.Position, t.Dense = "r", r.Uint32(), true
 	case 1:
 		t.ID = "id\"" + string(rune(r.IntN(0xd800)))
 	}
@@ -378,7 +378,7 @@ func BenchmarkParseTask(b *testing.B) {
 }
 
 func BenchmarkAppendTask(b *testing.B) {
-	t := glassq.Task{Run: "r1", N: 123456, Dense: true, Type: glassq.TypeText, Body: []byte("http://localhost:8888/?q=123456")}
+	t := glassq.Task{Run: "r1", Position: 123456, Dense: true, Type: glassq.TypeText, Body: []byte("http://localhost:8888/?q=123456")}
 	var dst []byte
 	b.ReportAllocs()
 	for b.Loop() {
@@ -388,7 +388,7 @@ func BenchmarkAppendTask(b *testing.B) {
 
 func benchLease() *glassq.Lease {
 	return &glassq.Lease{
-		Task:   glassq.Task{Queue: "tasks", Run: "r1", N: 123456, Dense: true, Type: glassq.TypeText, Body: []byte("http://localhost:8888/?q=123456")},
+		Task:   glassq.Task{Queue: "tasks", Run: "r1", Position: 123456, Dense: true, Type: glassq.TypeText, Body: []byte("http://localhost:8888/?q=123456")},
 		Number: 1 << 40, Attempt: 1, Length: 10 * time.Second, Age: 1234567 * time.Microsecond,
 	}
 }

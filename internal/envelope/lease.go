@@ -36,7 +36,7 @@ func appendKept(dst []byte, t *glassq.Task) []byte {
 	if t.Dense {
 		dst = append(append(jsonline.AppendKey(dst, "id"), '"'), t.Run...)
 		dst = append(dst, '/')
-		dst = append(strconv.AppendUint(dst, uint64(t.N), 10), '"')
+		dst = append(strconv.AppendUint(dst, uint64(t.Position), 10), '"')
 	} else if t.ID != "" {
 		dst = appendString(dst, "id", t.ID)
 	}

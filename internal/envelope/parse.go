@@ -96,7 +96,7 @@ func readTask(c *jsonline.Cursor, line []byte, t *glassq.Task, l *glassq.Lease) 
 	case t.Run == "":
 		c.Fail(at, "n needs a run")
 	case id != nil && !isDenseID(id, t):
-		c.Fail(at, "with run %q and n %d the id is %q, not %q", t.Run, t.N, glassq.DenseID(t.Run, t.N), id)
+		c.Fail(at, "with run %q and n %d the id is %q, not %q", t.Run, t.Position, glassq.DenseID(t.Run, t.Position), id)
 	}
 }
 
@@ -104,7 +104,7 @@ func readTask(c *jsonline.Cursor, line []byte, t *glassq.Task, l *glassq.Lease) 
 func isDenseID(id []byte, t *glassq.Task) bool {
 	var room [64]byte
 	want := append(append(room[:0], t.Run...), '/')
-	return bytes.Equal(id, strconv.AppendUint(want, uint64(t.N), 10))
+	return bytes.Equal(id, strconv.AppendUint(want, uint64(t.Position), 10))
 }
 
 func readMember(c *jsonline.Cursor, line []byte, word uint32, t, old *glassq.Task, l *glassq.Lease) {
@@ -119,7 +119,7 @@ func readMember(c *jsonline.Cursor, line []byte, word uint32, t, old *glassq.Tas
 	case wordQueue:
 		t.Queue = keep(old.Queue, c.Text("queue"))
 	case wordN:
-		t.N = uint32(c.Integer("n", 1<<32-1))
+		t.Position = uint32(c.Integer("n", 1<<32-1))
 	case wordRun:
 		t.Run = keep(old.Run, c.Text("run"))
 	case wordType:

@@ -56,7 +56,7 @@ func appendRun(dst []byte, t *glassq.Task) []byte {
 		dst = appendString(dst, "run", t.Run)
 	}
 	if t.Dense {
-		dst = strconv.AppendUint(jsonline.AppendKey(dst, "n"), uint64(t.N), 10)
+		dst = strconv.AppendUint(jsonline.AppendKey(dst, "n"), uint64(t.Position), 10)
 	}
 	return dst
 }

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/glassq/glassq/internal/lack"
 	"github.com/glassq/glassq/result"
-	"github.com/glassq/glassq/worker"
 )
 
 var (
@@ -30,12 +30,12 @@ func (e *handshakeError) Unwrap() error { return e.err }
 // was no connection yet.
 func failure(err error, connecting bool) answer {
 	class := classOf(err, connecting)
-	return answer{err: class, msg: message(err, class), unsent: connecting, final: isFinal(err), lack: lack(err)}
+	return answer{err: class, msg: message(err, class), unsent: connecting, final: isFinal(err), lack: lackOf(err)}
 }
 
-// lack names what the worker itself lacks when that is why err came, else "".
-func lack(err error) string {
-	if what := worker.Lack(err); what != "" {
+// lackOf names what the worker itself lacks when that is why err came, else "".
+func lackOf(err error) string {
+	if what := lack.Of(err); what != "" {
 		return what
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok && strings.HasSuffix(e.Err, syscall.EMFILE.Error()) {

@@ -545,10 +545,6 @@ func TestLack(t *testing.T) {
 			h.Close()
 		}
 	}
-	// A body that cannot be kept for want of room names that.
-	if got := worker.Lack(fmt.Errorf("keep the body: %w", &os.PathError{Op: "write", Err: syscall.ENOSPC})); got != "disk space" {
-		t.Errorf("Lack = %q", got)
-	}
 }
 
 // A slow is a scripted connection whose answer takes its time.

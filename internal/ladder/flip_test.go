@@ -68,7 +68,7 @@ func TestFlipped(t *testing.T) {
 	if len(p.d.m.tasks) < 5 || len(names) < 5 {
 		t.Fatalf("the store to damage has %d tasks in files %q: too little to see anything", len(p.d.m.tasks), names)
 	}
-	step := max(1, len(all)/max(1, *flips))
+	step := max(1, len(all)/max(1, budget(*flips)))
 	var next, refused, reported, whole atomic.Int64
 	next.Store(int64(rng.IntN(step)))
 	var wg sync.WaitGroup

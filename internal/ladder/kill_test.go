@@ -23,9 +23,10 @@ func TestKill(t *testing.T) {
 	}
 	x := newSiege(t, s.addr)
 	var total sums
-	for done := 0; done < *kills && !t.Failed(); {
+	kills := budget(*kills)
+	for done := 0; done < kills && !t.Failed(); {
 		stop := x.crowd(rng.Uint64(), 8, 9, 2000)
-		for range min(50, *kills-done) {
+		for range min(50, kills-done) {
 			// Mostly short lives: 50 ms to 2 s, half a second on average.
 			u := rng.Float64()
 			time.Sleep(50*time.Millisecond + time.Duration(u*u*u*float64(1950*time.Millisecond)))
@@ -48,5 +49,5 @@ func TestKill(t *testing.T) {
 			t.Errorf("after %d kills: %v", done, r)
 		}
 	}
-	stdout("rung=kill kills=%d %v seed=%d seconds=%.0f failed=%v", *kills, &total, *seed, time.Since(start).Seconds(), t.Failed())
+	stdout("rung=kill kills=%d %v seed=%d seconds=%.0f failed=%v", kills, &total, *seed, time.Since(start).Seconds(), t.Failed())
 }

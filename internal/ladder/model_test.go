@@ -119,7 +119,7 @@ func (m *model) duplicate(t *glassq.Task) bool {
 		return false
 	case t.Dense:
 		r, ok := m.runs[t.Run]
-		return ok && r.put[t.N]
+		return ok && r.put[t.Position]
 	case t.ID != "":
 		at, ok := m.ids[[2]string{t.Queue, t.ID}]
 		return ok && m.now-at < glassq.DedupWindow.Milliseconds()
@@ -150,7 +150,7 @@ func (m *model) refuses(ts []glassq.Task) glassq.Code {
 	add, size := map[string]int64{}, map[string]int64{}
 	for i := range ts {
 		t := &ts[i]
-		if r, ok := m.runs[t.Run]; t.Dense && ok && r.change.Sealed && r.change.Total > 0 && uint64(t.N) >= r.change.Total && !r.put[t.N] {
+		if r, ok := m.runs[t.Run]; t.Dense && ok && r.change.Sealed && r.change.Total > 0 && uint64(t.Position) >= r.change.Total && !r.put[t.Position] {
 			return glassq.CodeRunConflict
 		}
 		if !m.duplicate(t) {
@@ -177,7 +177,7 @@ func (m *model) put(p glassq.Task) glassq.Receipt {
 	switch {
 	case p.Of > 0:
 	case p.Dense:
-		m.run(p.Run).put[p.N] = true
+		m.run(p.Run).put[p.Position] = true
 	case p.ID != "":
 		m.ids[[2]string{p.Queue, p.ID}] = m.now
 	}
@@ -253,10 +253,10 @@ func (m *model) done(t mtask, outcome glassq.Outcome, result bool) {
 	if t.Dense && t.Of == 0 {
 		r := m.run(t.Run)
 		if result {
-			r.done[t.N] = true
+			r.done[t.Position] = true
 		}
 		if outcome == glassq.Failed {
-			r.failed[t.N] = true
+			r.failed[t.Position] = true
 		}
 	}
 	m.forget(t.num)
@@ -281,7 +281,7 @@ func (m *model) ack(a *glassq.Ack) glassq.Code {
 	if a.Result != nil {
 		r := *a.Result
 		r.Queue = cmp.Or(r.Queue, t.ResultQueue, m.runs[t.Run].change.Results, glassq.DefaultResults)
-		r.Run, r.N, r.Dense, r.ID, r.Of = t.Run, t.N, t.Dense, "", t.attempt
+		r.Run, r.Position, r.Dense, r.ID, r.Of = t.Run, t.Position, t.Dense, "", t.attempt
 		if !t.Dense {
 			if r.ID = t.ID; r.ID == "" {
 				r.ID = glassq.AssignedID(t.num)
@@ -352,9 +352,9 @@ func (m *model) back(t *mtask, delay int64) {
 func (m *model) markDead(t *mtask, in bool) {
 	if t.Dense && t.Of == 0 {
 		if in {
-			m.run(t.Run).dead[t.N] = true
+			m.run(t.Run).dead[t.Position] = true
 		} else {
-			delete(m.run(t.Run).dead, t.N)
+			delete(m.run(t.Run).dead, t.Position)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func (d *driver) task(size int) glassq.Task {
 	case 1:
 		t.Run = d.runOf()
 	case 2, 3:
-		t.Run, t.Dense, t.N = d.runOf(), true, d.next
+		t.Run, t.Dense, t.Position = d.runOf(), true, d.next
 		if d.next++; d.one(5) {
 			d.next++ // leaves a gap
 		}
@@ -126,7 +126,7 @@ func (d *driver) step(ctx context.Context, name string) error {
 	case "dup":
 		t := glassq.Task{Queue: d.queue(), Body: d.body(20), Run: d.runOf(), Dense: true}
 		if d.next > 0 {
-			t.N = d.rng.Uint32N(d.next)
+			t.Position = d.rng.Uint32N(d.next)
 		}
 		return d.put(ctx, t)
 	case "reserve":
@@ -335,7 +335,7 @@ func (d *driver) handed(queue string, most int, length time.Duration, take bool,
 
 // sameOptions compares what a hand-out carries beside body and id with what was put.
 func sameOptions(got, put *glassq.Task) bool {
-	return got.Type == put.Type && got.Key == put.Key && got.Flags == put.Flags && got.Run == put.Run && got.N == put.N &&
+	return got.Type == put.Type && got.Key == put.Key && got.Flags == put.Flags && got.Run == put.Run && got.Position == put.Position &&
 		got.Dense == put.Dense && got.Of == put.Of && got.ResultQueue == put.ResultQueue && got.Priority.Level() == put.Priority.Level() &&
 		maps.Equal(got.Headers, put.Headers) && bytes.Equal(got.Extra, put.Extra)
 }

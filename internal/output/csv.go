@@ -11,12 +11,8 @@ import (
 	"github.com/glassq/glassq/result"
 )
 
-// csvHeader is the first line of CSV. One line is one result, whatever it holds: line ends in a text
-// become spaces.
-const csvHeader = "id,run,ok,rt,lag,code,err,msg,bytes,t,worker,attempt,input\n"
-
 // appendCSV appends the line of a result. What it does not say is empty.
-func appendCSV(dst []byte, r *record) []byte {
+func appendCSV(dst []byte, r *record, c *columns) []byte {
 	l, o := r.lease, &r.out
 	field := func(b []byte) { dst = append(appendField(dst, b), ',') }
 	field([]byte(l.TaskID()))
@@ -45,7 +41,7 @@ func appendCSV(dst []byte, r *record) []byte {
 	field(r.worker())
 	number(int64(r.attempt()))
 	dst = appendField(dst, r.input())
-	return append(dst, '\n')
+	return append(c.append(dst, r), '\n')
 }
 
 // attempt is the worker's word, or else the queue's.
@@ -86,9 +82,12 @@ func appendField(dst, b []byte) []byte {
 }
 
 // parseCSV reads a line that appendCSV wrote.
-func parseCSV(line []byte, l *glassq.Lease) bool {
+func parseCSV(line []byte, l *glassq.Lease, c *columns) bool {
 	in := csv.NewReader(bytes.NewReader(line))
-	in.FieldsPerRecord = strings.Count(csvHeader, ",") + 1
+	in.FieldsPerRecord = csvFields + len(c.names)
+	if c.more {
+		in.FieldsPerRecord++
+	}
 	in.ReuseRecord = true
 	f, err := in.Read()
 	if err != nil || f[0] == "" {
@@ -110,7 +109,7 @@ func parseCSV(line []byte, l *glassq.Lease) bool {
 	}
 	r := result.Record{
 		OK: f[2] != "0", Took: seconds(f[3]), Lag: seconds(f[4]), Code: int(number(f[5])), Class: f[6], Message: f[7],
-		Bytes: number(f[8]), Worker: f[10], Attempt: int(number(f[11])),
+		Bytes: number(f[8]), Worker: f[10], Attempt: int(number(f[11])), More: c.members(f[csvFields:]),
 	}
 	if t, err := strconv.ParseFloat(f[9], 64); err == nil && t > 0 && t < 1e11 {
 		r.Began = time.UnixMilli(int64(t*1000 + 0.5))

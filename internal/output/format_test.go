@@ -13,7 +13,7 @@ import (
 )
 
 func leaseOf(n uint32, body string) *glassq.Lease {
-	return &glassq.Lease{Task: glassq.Task{ID: glassq.DenseID("r1", n), Run: "r1", N: n, Of: 2, Body: []byte(body)}}
+	return &glassq.Lease{Task: glassq.Task{ID: glassq.DenseID("r1", n), Run: "r1", Position: n, Of: 2, Body: []byte(body)}}
 }
 
 func recordOf(l *glassq.Lease) *record {
@@ -23,64 +23,91 @@ func recordOf(l *glassq.Lease) *record {
 }
 
 func TestCSV(t *testing.T) {
-	for _, tt := range []struct{ name, body, want string }{
-		{"all", `{"i":"http://h/?q=1","o":{"ok":1,"rt":0.0125,"lag":0.5,"code":200,"n":77,"t":1767225600.25,"w":"w1","a":3}}`,
-			"r1/7,r1,1,0.012500,0.500000,200,,,77,1767225600.250,w1,3,http://h/?q=1"},
-		{"failed", `{"i":"x","o":{"ok":0,"err":"timeout","msg":"say \"no\", please"}}`,
-			`r1/7,r1,0,,,,timeout,"say ""no"", please",,,,2,x`},
-		{"line ends", `{"i":"a\nb\r\nc","o":{"ok":1}}`, `r1/7,r1,1,,,,,,,,,2,"a b  c"`},
-		{"object", `{"i":{"url":"http://h/","n":1},"o":{"ok":1}}`, `r1/7,r1,1,,,,,,,,,2,"{""url"":""http://h/"",""n"":1}"`},
-		{"no record", `plain, text`, `r1/7,r1,1,,,,,,,,,2,"plain, text"`},
-		{"nothing", ``, `r1/7,r1,1,,,,,,,,,2,`},
+	plainColumns := &columns{more: true}
+	further := &columns{names: []string{"sha256", "ph", "a,b"}, more: true}
+	for _, tt := range []struct {
+		name, body string
+		c          *columns
+		want       string
+	}{
+		{"all", `{"i":"http://h/?q=1","o":{"ok":1,"rt":0.0125,"lag":0.5,"code":200,"n":77,"t":1767225600.25,"w":"w1","a":3}}`, plainColumns,
+			"r1/7,r1,1,0.012500,0.500000,200,,,77,1767225600.250,w1,3,http://h/?q=1,"},
+		{"failed", `{"i":"x","o":{"ok":0,"err":"timeout","msg":"say \"no\", please"}}`, plainColumns,
+			`r1/7,r1,0,,,,timeout,"say ""no"", please",,,,2,x,`},
+		{"line ends", `{"i":"a\nb\r\nc","o":{"ok":1}}`, plainColumns, `r1/7,r1,1,,,,,,,,,2,"a b  c",`},
+		{"object", `{"i":{"url":"http://h/","n":1},"o":{"ok":1}}`, plainColumns, `r1/7,r1,1,,,,,,,,,2,"{""url"":""http://h/"",""n"":1}",`},
+		{"no record", `plain, text`, plainColumns, `r1/7,r1,1,,,,,,,,,2,"plain, text",`},
+		{"nothing", ``, plainColumns, `r1/7,r1,1,,,,,,,,,2,,`},
+		{"of an earlier version", `{"i":"x","o":{"ok":1}}`, &columns{}, `r1/7,r1,1,,,,,,,,,2,x`},
+		{"further members", `{"i":"x","o":{"sha256":"ab","ok":1,"ph":{"dns":0.1},"a,b":[1,"z"]}}`, further,
+			`r1/7,r1,1,,,,,,,,,2,x,ab,"{""dns"":0.1}","[1,""z""]",`},
+		{"one without a column", `{"i":"x","o":{"ok":1,"tries":2,"url":"http://h/"}}`, further, `r1/7,r1,1,,,,,,,,,2,x,,,,"{""tries"":2,""url"":""http://h/""}"`},
+		{"none has a column", `{"i":"x","o":{"ok":1,"tries":2}}`, plainColumns, `r1/7,r1,1,,,,,,,,,2,x,"{""tries"":2}"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			line := appendCSV(nil, recordOf(leaseOf(7, tt.body)))
+			line := appendCSV(nil, recordOf(leaseOf(7, tt.body)), tt.c)
 			if string(line) != tt.want+"\n" {
 				t.Fatalf("line = %q\nwant   %q", line, tt.want+"\n")
 			}
-			fields, err := csv.NewReader(bytes.NewReader(line)).Read()
-			if err != nil || len(fields) != 13 {
-				t.Errorf("%d fields, %v; want 13", len(fields), err)
+			head, err := csv.NewReader(bytes.NewReader(tt.c.header())).Read()
+			if err != nil {
+				t.Fatal(err)
 			}
-			// What is read again makes the same line.
+			fields, err := csv.NewReader(bytes.NewReader(line)).Read()
+			if err != nil || len(fields) != len(head) {
+				t.Errorf("%d fields, %v; want %d", len(fields), err, len(head))
+			}
+			// What is read again makes the same line, with the columns of the file's first.
+			again, ok := readColumns(tt.c.header())
 			var l glassq.Lease
-			if !parseCSV(line, &l) {
+			if !ok || !parseCSV(line, &l, again) {
 				t.Fatal("parseCSV refuses it")
 			}
-			if again := appendCSV(nil, recordOf(&l)); !bytes.Equal(again, line) && tt.name != "line ends" {
+			if again := appendCSV(nil, recordOf(&l), again); !bytes.Equal(again, line) && tt.name != "line ends" {
 				t.Errorf("read again it is %q, was %q", again, line)
 			}
 		})
 	}
-	for _, line := range []string{"", "a,b\n", "\"\n", strings.Repeat(",", 12) + "\n"} {
-		if parseCSV([]byte(line), new(glassq.Lease)) {
+	for _, line := range []string{"", "a,b\n", "\"\n", strings.Repeat(",", 13) + "\n"} {
+		if parseCSV([]byte(line), new(glassq.Lease), plainColumns) {
 			t.Errorf("parseCSV(%q) accepts it", line)
 		}
 	}
 }
 
-func TestTemplate(t *testing.T) {
-	for _, tt := range []struct{ text, want string }{
-		{"{{.ID}} {{.OK}} {{.Code}} {{.RT}} {{.Host}}", "r1/7 true 200 0.25 h:8\n"},
-		{"{{.Due}} {{.Bytes}} {{.Worker}} {{.Attempt}} {{.Input}}\n", "0.75 9 w 2 http://h:8/?q\n"},
-		{"{{json .Input}} {{.Label \"w\"}}{{.Label \"none\"}}", "\"http://h:8/?q\" w\n"},
-		{"{{.Line}}", `{"id":"r1/7","run":"r1","i":"http://h:8/?q","o":{"ok":1,"rt":0.25,"lag":0.5,"code":200,"n":9,"w":"w","a":2}}` + "\n"},
-	} {
-		tmpl, err := ParseTemplate(tt.text)
-		if err != nil {
-			t.Fatalf("ParseTemplate(%q) = %v", tt.text, err)
-		}
-		r := recordOf(leaseOf(7, `{"i":"http://h:8/?q","o":{"ok":1,"rt":0.25,"lag":0.5,"code":200,"n":9,"w":"w"}}`))
-		got, err := tmpl.append(nil, r)
-		if err != nil || string(got) != tt.want {
-			t.Errorf("%q makes %q, %v; want %q", tt.text, got, err, tt.want)
+// The first results say which columns there are, and a file that is continued keeps them.
+func TestColumns(t *testing.T) {
+	results := []glassq.Lease{*leaseOf(0, `{"i":"x","o":{"ok":1,"sha256":"ab","id":1}}`), *leaseOf(1, "text"), *leaseOf(2, `{"o":{"tries":2,"sha256":"cd"}}`)}
+	const fixed = "id,run,ok,rt,lag,code,err,msg,bytes,t,worker,attempt,input"
+	for _, tt := range []struct {
+		name   string
+		leases []glassq.Lease
+		want   string
+	}{{"some", results, fixed + ",sha256,tries,more\n"}, {"none", nil, fixed + ",more\n"}} {
+		if got := string(chooseColumns(tt.leases).header()); got != tt.want {
+			t.Errorf("%s: header %q, want %q", tt.name, got, tt.want)
 		}
 	}
-	for _, text := range []string{"{{.Nothing}}", "{{", "{{.ID.X}}", "{{nofunc}}"} {
-		if _, err := ParseTemplate(text); glassq.CodeOf(err) != glassq.CodeBadRequest {
-			t.Errorf("ParseTemplate(%q) = %v; want bad_request", text, err)
+	synctest.Test(t, func(t *testing.T) {
+		var file bytes.Buffer
+		for n, body := range []string{`{"i":"x","o":{"ok":1,"sha256":"ab"}}`, `{"i":"y","o":{"ok":1,"tries":2,"sha256":"cd"}}`} {
+			q := newFake()
+			q.run = &glassq.Run{Name: "r1", Results: "results.r1", Sealed: true, Total: uint64(n + 1), Books: glassq.Books{Put: uint64(n + 1), OK: uint64(n + 1)}}
+			q.done = []glassq.Interval{{First: 0, Last: uint32(n)}}
+			q.add(uint32(n), body)
+			seen, _, err := LoadSeen(bytes.NewReader(file.Bytes()), LoadOptions{Run: "r1", Format: CSV})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rep, err := Run(t.Context(), q, Options{Run: "r1", W: &file, Format: CSV, Seen: seen}); err != nil || !rep.Balanced() {
+				t.Fatalf("Run = %+v, %v", rep, err)
+			}
 		}
-	}
+		lines := strings.Split(file.String(), "\n")
+		if len(lines) != 4 || lines[0] != fixed+",sha256,more" || !strings.HasSuffix(lines[1], ",x,ab,") || !strings.HasSuffix(lines[2], `,y,cd,"{""tries"":2}"`) {
+			t.Errorf("the file is %q", lines)
+		}
+	})
 }
 
 // Results that are no JSON are kept, counted as ok, and told.

@@ -109,7 +109,7 @@ func appendID(dst []byte, l *glassq.Lease) []byte {
 		dst = append(dst, '"')
 		dst = append(dst, l.Run...) // a name: nothing in it needs escaping
 		dst = append(dst, '/')
-		dst = strconv.AppendUint(dst, uint64(l.N), 10)
+		dst = strconv.AppendUint(dst, uint64(l.Position), 10)
 		return append(dst, '"')
 	}
 	return jsonline.AppendString(dst, l.TaskID())
@@ -121,7 +121,7 @@ func appendText(dst []byte, l *glassq.Lease, v *result.Record) []byte {
 	if l.ID == "" && l.Dense {
 		dst = append(dst, l.Run...)
 		dst = append(dst, '/')
-		dst = strconv.AppendUint(dst, uint64(l.N), 10)
+		dst = strconv.AppendUint(dst, uint64(l.Position), 10)
 	} else {
 		for _, c := range []byte(l.TaskID()) {
 			if c < ' ' || c == 0x7f {

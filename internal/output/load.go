@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -83,7 +82,7 @@ type loader struct {
 
 func (f *loader) want() string {
 	if f.opt.Format == CSV {
-		return "no CSV with " + strings.TrimSpace(csvHeader)
+		return "no CSV with " + csvHeader
 	}
 	return "no JSON object with an id"
 }
@@ -91,7 +90,9 @@ func (f *loader) want() string {
 // line counts a line, and reports whether it is one of ours.
 func (f *loader) line(b []byte, number int) bool {
 	if f.opt.Format == CSV && number == 1 {
-		return string(bytes.TrimSpace(b)) == strings.TrimSpace(csvHeader)
+		var ok bool
+		f.seen.columns, ok = readColumns(b)
+		return ok
 	}
 	if !f.parse(b) {
 		return false
@@ -117,7 +118,7 @@ func (f *loader) line(b []byte, number int) bool {
 
 func (f *loader) csv(b []byte) bool {
 	f.lease = glassq.Lease{}
-	return parseCSV(b, &f.lease)
+	return parseCSV(b, &f.lease, f.seen.columns)
 }
 
 // ndjson reads id and run of a line; the rest is read as a result is.

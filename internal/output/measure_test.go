@@ -96,7 +96,7 @@ func sampleDocument(t *testing.T, n int) *report.Document {
 		if i == 10 {
 			input, r.Took = hostile, 3*time.Second
 		}
-		l := glassq.Lease{Task: glassq.Task{ID: glassq.DenseID("r1", uint32(i)), Run: "r1", N: uint32(i),
+		l := glassq.Lease{Task: glassq.Task{ID: glassq.DenseID("r1", uint32(i)), Run: "r1", Position: uint32(i),
 			Body: result.Append(nil, []byte(input), "", &r), Type: glassq.TypeJSON}}
 		var rec record
 		rec.read(&l, new(object), r.Began.Add(r.Took))

@@ -39,7 +39,7 @@ type Format string
 const (
 	NDJSON Format = "ndjson" // the result record, one line of JSON
 	Text   Format = "text"   // id, ok or failed, code, seconds and error class, with tabs between
-	CSV    Format = "csv"    // a header, then the usual members of a result; see csvHeader
+	CSV    Format = "csv"    // a header, then the members of a result; see columns
 	Custom Format = "template"
 	None   Format = "none" // nothing: results are counted and acked
 )
@@ -61,7 +61,6 @@ type Options struct {
 	Sync     func() error  // makes what W was given durable, before it is acked; nil for nothing to do
 	Format   Format        // "" means ndjson, or none when W is nil
 	Template *Template     // with format template
-	Headed   bool          // W has the first line of CSV already
 	Batch    int           // most results in one reserve; 0 means 1,000
 	Lease    time.Duration // of a result while it is written; 0 means 10s
 	Seen     *Seen         // what W already has, see LoadSeen; nil for nothing. Run adds to it; after an error load it anew
@@ -140,9 +139,9 @@ func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	err = o.head()
-	if err == nil {
-		err = o.run(ctx)
+	err = o.run(ctx)
+	if herr := o.head(nil); err == nil { // there was no result
+		err = herr
 	}
 	rep := o.report()
 	if opt.Run == "" && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -163,13 +162,14 @@ func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 
 // output is one call of Run.
 type output struct {
-	q     Queue
-	opt   Options
-	queue string // that results are taken from
-	tasks string // the queue of the run's tasks, "" when not known; tally.mu guards it
-	seen  *Seen
-	tally *tally
-	said  atomic.Int64 // when it was last said that the queue is waited for, in nanoseconds
+	q       Queue
+	opt     Options
+	queue   string // that results are taken from
+	tasks   string // the queue of the run's tasks, "" when not known; tally.mu guards it
+	seen    *Seen
+	columns *columns // of CSV; nil before its first line
+	tally   *tally
+	said    atomic.Int64 // when it was last said that the queue is waited for, in nanoseconds
 
 	missing, failed, duplicate *idList
 }
@@ -207,6 +207,7 @@ func newOutput(q Queue, opt Options) (*output, error) {
 	if o.seen == nil {
 		o.seen = new(Seen)
 	}
+	o.columns = o.seen.columns
 	if o.tally = o.seen.tally; o.tally == nil {
 		var err error
 		if o.tally, err = newTally(time.Now(), opt.By); err != nil {
@@ -220,12 +221,13 @@ func newOutput(q Queue, opt Options) (*output, error) {
 	return o, nil
 }
 
-// head writes what comes before the first line.
-func (o *output) head() error {
-	if o.opt.Format != CSV || o.opt.Headed {
+// head writes what comes before the first line, once; leases are the first results.
+func (o *output) head(leases []glassq.Lease) error {
+	if o.opt.Format != CSV || o.columns != nil {
 		return nil
 	}
-	if _, err := io.WriteString(o.opt.W, csvHeader); err != nil {
+	o.columns = chooseColumns(leases)
+	if _, err := o.opt.W.Write(o.columns.header()); err != nil {
 		return &WriteError{err}
 	}
 	return nil

@@ -182,40 +182,6 @@ func TestContinuedFile(t *testing.T) {
 	})
 }
 
-func TestProgress(t *testing.T) {
-	for _, tt := range []struct {
-		terminal bool
-		want     []string
-	}{
-		{true, []string{"\r\x1b[Kput [", "] 500 of 1,000 (50%)", "left", "500/s", "full\n"}},
-		{false, []string{"put 500 of 1,000 (50%)  50/s  10s left  full\n", "  42/s  in 12s  full\n"}},
-	} {
-		t.Run(fmt.Sprint("terminal ", tt.terminal), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				var out bytes.Buffer
-				p := NewProgress(&out, tt.terminal, "put")
-				p.Note("full")
-				if tt.terminal {
-					time.Sleep(500 * time.Millisecond)
-				}
-				p.Set(500, 1000)
-				p.Set(400, 1000) // overtaken
-				time.Sleep(12 * time.Second)
-				if tt.terminal {
-					p.Set(6250, 1000)
-				}
-				p.Close()
-				p.Close()
-				for _, want := range tt.want {
-					if !strings.Contains(out.String(), want) {
-						t.Errorf("progress = %q, want %q in it", out.String(), want)
-					}
-				}
-			})
-		})
-	}
-}
-
 // TestResultsShareSyncs: lines are written as they come; their syncs and acks are shared while many come.
 func TestResultsShareSyncs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -16,7 +16,8 @@ type Seen struct {
 	last  string   // run of the last call, and its bitmap
 	bits  *roaring.Bitmap
 
-	tally *tally // of the results that LoadSeen found; nil when there was no file
+	columns *columns // of the file, when it is CSV and has its first line
+	tally   *tally   // of the results that LoadSeen found; nil when there was no file
 }
 
 // add notes a position and reports whether it is new.

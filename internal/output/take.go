@@ -241,6 +241,9 @@ func (w *batchWriter) write(leases []glassq.Lease) error {
 		w.objects = make([]object, len(leases))
 		w.records = make([]record, 0, len(leases))
 	}
+	if err := o.head(leases); err != nil {
+		return err
+	}
 	now := time.Now()
 	w.buf, w.records, w.noted = w.buf[:0], w.records[:0], w.noted[:0]
 	for i := range leases {
@@ -313,7 +316,7 @@ func (w *batchWriter) line(r *record) (err error) {
 	case Text:
 		w.buf = appendText(w.buf, r.lease, &r.out)
 	case CSV:
-		w.buf = appendCSV(w.buf, r)
+		w.buf = appendCSV(w.buf, r, w.o.columns)
 	case Custom:
 		if w.buf, err = w.o.opt.Template.append(w.buf, r); err != nil {
 			err = glassq.Errorf(glassq.CodeBadRequest, "result %s: %w", r.lease.TaskID(), err)

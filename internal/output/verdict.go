@@ -21,7 +21,7 @@ func (r *record) verdict() {
 // task that has none.
 func position(l *glassq.Lease) (n uint32, ok bool) {
 	if l.Dense {
-		return l.N, true
+		return l.Position, true
 	}
 	if l.Run == "" {
 		return 0, false

@@ -129,7 +129,7 @@ func (c *child) running(ctx context.Context) (*proc, error) {
 		err = fmt.Errorf("start %q: %w", c.p.opt.Command[0], err)
 		c.deaths++
 		c.died = time.Now()
-		c.p.note(false, err)
+		c.p.note(false, false, err)
 		return nil, err
 	}
 	c.proc = p
@@ -139,7 +139,7 @@ func (c *child) running(ctx context.Context) (*proc, error) {
 func (c *child) start() (*proc, error) {
 	opt := &c.p.opt
 	p := &proc{c: c, done: make(chan struct{})}
-	p.cmd = &exec.Cmd{Path: c.p.path, Args: opt.Command, Env: ownEnv(), SysProcAttr: ownGroup()}
+	p.cmd = &exec.Cmd{Path: c.p.path, Args: c.p.argv, Env: ownEnv(), SysProcAttr: ownGroup()}
 	p.cmd.Env = append(p.cmd.Env, fmt.Sprint("GLASSQ_CHILD=", c.i+1))
 	if opt.Stderr != nil {
 		p.stderr = &prefixer{w: opt.Stderr, prefix: fmt.Sprintf("[%d] ", c.i+1)}
@@ -295,7 +295,7 @@ func (p *proc) take(line []byte, wrong error, now time.Time) (wake bool, err err
 	p.ahead -= a.size
 	if !p.answered {
 		p.answered = true
-		p.c.p.note(true, nil)
+		p.c.p.note(true, true, nil)
 	}
 	a.answer = append(a.answer[:0], line...)
 	a.took = now.Sub(a.began)
@@ -351,7 +351,7 @@ func (p *proc) end(out *os.File, rest []byte, why error) {
 	if !planned {
 		c.p.opt.Logger.Warn("child ended; another takes its place with the next task", "child", c.i+1, "pid", p.cmd.Process.Pid,
 			"why", broken.Error(), "unanswered", len(waiting))
-		c.p.note(answered, broken)
+		c.p.note(answered, true, broken)
 	}
 	if w := c.p.windows; w != nil {
 		w.ended(c.i, waiting)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/internal/lack"
 	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 )
@@ -36,6 +37,10 @@ type ExecOptions struct {
 	Print   *Printer      // gets the captured standard output; nil for none
 	Halt    *Halt         // told of every end; nil for none
 	Joblog  *Joblog       // nil for none
+
+	// Failed is called once when the command turns out not to start: ten times in a row, with none running. It
+	// should end the worker, and must not block. May be nil.
+	Failed func(error)
 }
 
 const (
@@ -57,6 +62,7 @@ type Exec struct {
 	mu      sync.Mutex // guards the fields below
 	running map[*os.Process]bool
 	killed  bool
+	failed  int // starts in a row that did
 }
 
 // NewExec checks opt and looks the program up. The caller must Close it after the handlers.
@@ -79,14 +85,14 @@ func NewExec(opt ExecOptions) (*Exec, error) {
 			return nil, err
 		}
 	}
-	if e.path, err = lookUp(e.argv); err != nil {
+	if len(e.argv) > 0 && strings.Contains(e.argv[0], placeholder) {
+		return nil, errors.New(isCommand)
+	}
+	if e.path, e.argv, err = lookUp(e.argv); err != nil {
 		return nil, err
 	}
 	for i, arg := range e.argv {
 		if strings.Contains(arg, placeholder) {
-			if i == 0 {
-				return nil, errors.New(isCommand)
-			}
 			e.holes = append(e.holes, i)
 			if i == programText(e.argv) {
 				return nil, errors.New(intoProgram)
@@ -120,9 +126,24 @@ func (e *Exec) note(p *os.Process) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.running[p] = true
+	e.failed = 0
 	if e.killed {
 		kill(p)
 	}
+}
+
+// notStarted counts a start that failed; err says why.
+func (e *Exec) notStarted(err error) error {
+	err = fmt.Errorf("start %q: %w", e.opt.Command[0], err) // the machine's trouble: others may do it
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.running) > 0 || lack.Of(err) != "" { // then it is not the command
+		return err
+	}
+	if e.failed++; e.failed == maxFruitless && e.opt.Failed != nil {
+		e.opt.Failed(fmt.Errorf("%d starts failed one after the other; the last one: %w", maxFruitless, err))
+	}
+	return err
 }
 
 // forget drops p and reports whether Kill was called.
@@ -195,7 +216,7 @@ func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *result.Reco
 			res.Class, res.Message = result.ClassBadTask, tooLong(len(l.Body))
 			return ending{}, nil
 		}
-		return ending{}, fmt.Errorf("start %s: %w", e.argv[0], err) // the machine's trouble: others may do it
+		return ending{}, e.notStarted(err)
 	}
 	e.note(p)
 	stop := context.AfterFunc(ctx, func() { kill(p) })

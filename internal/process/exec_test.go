@@ -136,7 +136,7 @@ func TestExec(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := newExec(t, tt.opt, tt.args...)
 			var r worker.Reply
-			l := glassq.Lease{Task: glassq.Task{Queue: "q", Body: []byte(tt.body), Type: glassq.TypeText, Run: "r1", N: 7, Dense: true,
+			l := glassq.Lease{Task: glassq.Task{Queue: "q", Body: []byte(tt.body), Type: glassq.TypeText, Run: "r1", Position: 7, Dense: true,
 				Headers: map[string]string{"traceparent": "00-1-2-01"}}, Number: 3, Attempt: 2}
 			if err := e.Handler(0).Handle(t.Context(), &l, &r); err != nil {
 				t.Fatal(err)
@@ -332,7 +332,7 @@ func TestPrinter(t *testing.T) {
 		return
 	}
 	var b bytes.Buffer
-	p := NewPrinter(&b, true, true)
+	p := NewPrinter(&b, true, true, nil)
 	p.Taken(leases(1, 2, 3))
 	p.Taken(leases(4, 5))
 	p.set(3, []byte("c"), []byte("3"))
@@ -358,7 +358,7 @@ func TestPrinterBounds(t *testing.T) {
 	body, out := bytes.Repeat([]byte("b"), 4<<20), bytes.Repeat([]byte("\n"), 100_000)
 	for _, keep := range []bool{false, true} {
 		var n counted
-		p := NewPrinter(&n, true, keep)
+		p := NewPrinter(&n, true, keep, nil)
 		p.Taken([]glassq.Lease{{Number: 1}})
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

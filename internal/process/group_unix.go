@@ -24,7 +24,7 @@ type ending struct {
 	signalNumber int    // 0 for none
 	user         time.Duration
 	sys          time.Duration
-	rss          int64 // bytes resident at most, 0 when it is not known
+	rss          int64 // bytes resident at most, 0 when it is not known, as that of a child below the worker's own
 }
 
 func endingOf(s *os.ProcessState) ending {
@@ -34,6 +34,9 @@ func endingOf(s *os.ProcessState) ending {
 	}
 	if ru, ok := s.SysUsage().(*syscall.Rusage); ok {
 		e.rss = int64(ru.Maxrss) * maxrssUnit
+		if own := new(syscall.Rusage); syscall.Getrusage(syscall.RUSAGE_SELF, own) != nil || ru.Maxrss <= own.Maxrss {
+			e.rss = 0 // a child begins with its parent's peak: no more is known than that its own is below
+		}
 	}
 	return e
 }

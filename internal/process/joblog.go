@@ -55,7 +55,7 @@ func (j *Joblog) add(l jobLine) {
 	j.n++
 	seq := uint64(j.n)
 	if l.lease.Dense {
-		seq = uint64(l.lease.N) + 1
+		seq = uint64(l.lease.Position) + 1
 	}
 	_, err := fmt.Fprintf(j.w, "%d\t%s\t%d.%03d\t%10.3f\t%d\t%d\t%d\t%d\t%s\n", seq, host, l.began.Unix(), l.began.Nanosecond()/1e6,
 		l.took.Seconds(), l.sent, l.received, l.code, l.signal, command)

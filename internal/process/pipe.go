@@ -14,6 +14,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/envelope"
 	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/internal/lack"
 	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 )
@@ -31,15 +32,14 @@ type PipeOptions struct {
 	Halt     *Halt         // told of every answer; nil for none
 	Joblog   *Joblog       // nil for none
 
-	// Failed is called once, from a goroutine of its own, when the command turns out not to work: child
-	// after child ended and none has ever answered. It should end the worker. May be nil.
+	// Failed is called once, from a goroutine of its own, when the command turns out not to work: ten in a row
+	// did not start, or ended and none has ever answered. It should end the worker. May be nil.
 	Failed func(error)
 }
 
 const (
-	maxFruitless = 10               // children in a row that ended before the first answer of any
-	maxRestart   = 5 * time.Second  // longest wait before a child is replaced that ended without an answer
-	closeGrace   = 10 * time.Second // for a child whose input has ended
+	maxRestart = 5 * time.Second  // longest wait before a child is replaced that ended without an answer
+	closeGrace = 10 * time.Second // for a child whose input has ended
 )
 
 // A Pipe keeps children and makes handlers that share them. With a fixed Window every child has that many
@@ -47,6 +47,7 @@ const (
 type Pipe struct {
 	opt      PipeOptions
 	path     string
+	argv     []string
 	children []*child
 	handlers []*pipeHandler
 	windows  *windows      // nil when Window is fixed
@@ -55,7 +56,7 @@ type Pipe struct {
 	mu        sync.Mutex // guards the fields below
 	users     int        // handlers that are not closed
 	answered  bool       // some child has answered
-	fruitless int        // children that ended before that
+	fruitless int        // children that ended before that, or did not start, since the last answer
 	failed    bool       // Failed was called
 }
 
@@ -73,11 +74,11 @@ func NewPipe(opt PipeOptions) (*Pipe, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
-	path, err := lookUp(opt.Command)
+	path, argv, err := lookUp(opt.Command)
 	if err != nil {
 		return nil, err
 	}
-	p := &Pipe{opt: opt, path: path, restart: maxRestart}
+	p := &Pipe{opt: opt, path: path, argv: argv, restart: maxRestart}
 	n := opt.Children * opt.Window
 	if opt.Window == 0 {
 		p.windows = newWindows(opt.Children)
@@ -103,12 +104,15 @@ func (p *Pipe) Concurrency() int { return len(p.handlers) }
 // Handler returns handler i of 0 to Concurrency-1, to be closed once. It has the signature that worker.Run wants.
 func (p *Pipe) Handler(i int) worker.Handler { return p.handlers[i] }
 
-// Gate is the gate that the handlers need; nil when they need none.
-func (p *Pipe) Gate() worker.Gate {
+// Gate is the worker.Options.Gate that the handlers need; nil when they need none.
+func (p *Pipe) Gate() func(wake func()) worker.Gate {
 	if p.windows == nil {
 		return nil
 	}
-	return gate{p}
+	return func(wake func()) worker.Gate {
+		p.windows.wake = wake
+		return gate{p}
+	}
 }
 
 // A gate is a worker.Gate.
@@ -125,8 +129,6 @@ func (g gate) Enter(i int) (ok, more bool) {
 
 func (g gate) Places() int { return g.p.windows.places() }
 
-func (g gate) Watch(wake func()) { g.p.windows.wake = wake }
-
 // Kill ends all children at once; their tasks go back.
 func (p *Pipe) Kill() {
 	for _, c := range p.children {
@@ -134,12 +136,15 @@ func (p *Pipe) Kill() {
 	}
 }
 
-// note counts children that ended, and answers, until the first answer.
-func (p *Pipe) note(answered bool, why error) {
+// note takes in that a child has given its first answer, or has ended or did not start; why says so then.
+func (p *Pipe) note(answered, started bool, why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.answered || answered {
-		p.answered = true
+	if answered {
+		p.answered, p.fruitless = true, 0
+		return
+	}
+	if p.answered && started || lack.Of(why) != "" {
 		return
 	}
 	p.fruitless++
@@ -147,8 +152,11 @@ func (p *Pipe) note(answered bool, why error) {
 		return
 	}
 	p.failed = true
-	go p.opt.Failed(fmt.Errorf("%d children of %q ended one after the other before any of them answered; the last one: %w",
-		p.fruitless, p.opt.Command[0], why))
+	what := "ended one after the other before any of them answered"
+	if !started {
+		what = "did not start or ended one after the other"
+	}
+	go p.opt.Failed(fmt.Errorf("%d children of %q %s; the last one: %w", p.fruitless, p.opt.Command[0], what, why))
 }
 
 // leave closes a handler that has no task; none begins any more.

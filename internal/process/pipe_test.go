@@ -146,7 +146,7 @@ func closeHandler(t testing.TB, h worker.Handler) {
 // give has h do one task; it panics if h has to be let in and there is no place.
 func give(ctx context.Context, h worker.Handler, body string, attempt int) (string, error) {
 	if h, ok := h.(*pipeHandler); ok && h.p.windows != nil {
-		if ok, _ := h.p.Gate().Enter(slices.Index(h.p.handlers, h)); !ok {
+		if ok, _ := (gate{h.p}).Enter(slices.Index(h.p.handlers, h)); !ok {
 			panic("no child has room for another line")
 		}
 	}

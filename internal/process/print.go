@@ -13,6 +13,7 @@ import (
 // concurrent use.
 type Printer struct {
 	w    io.Writer
+	fail func(error) // nil for nothing
 	tag  bool
 	keep bool // in the order of the hand-outs
 
@@ -37,9 +38,10 @@ const (
 
 // NewPrinter writes to w. With tag each line begins with the task's body, or its first 1,000 bytes, whose line
 // ends and tabs are written as \n, \r and \t, and a tab. With keepOrder output comes in the order of the
-// hand-outs, which Taken must be told of.
-func NewPrinter(w io.Writer, tag, keepOrder bool) *Printer {
-	p := &Printer{w: w, tag: tag, keep: keepOrder, ready: map[uint64]printed{}, ended: map[uint64]bool{}}
+// hand-outs, which Taken must be told of. When w fails nothing more is written and fail, unless nil, is called
+// once with the error; it must not block.
+func NewPrinter(w io.Writer, tag, keepOrder bool, fail func(error)) *Printer {
+	p := &Printer{w: w, fail: fail, tag: tag, keep: keepOrder, ready: map[uint64]printed{}, ended: map[uint64]bool{}}
 	p.room.L = &p.mu
 	return p
 }
@@ -125,7 +127,9 @@ func (p *Printer) release(number uint64) {
 
 func (p *Printer) write(b []byte) {
 	if p.err == nil && len(b) > 0 {
-		_, p.err = p.w.Write(b)
+		if _, p.err = p.w.Write(b); p.err != nil && p.fail != nil {
+			p.fail(p.err)
+		}
 	}
 }
 

@@ -9,10 +9,13 @@
 package process
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,19 +28,43 @@ import (
 // killAfter is how long a process group has between SIGTERM and SIGKILL.
 const killAfter = 2 * time.Second
 
-// lookUp finds the program of a command; its error says what is missing.
-func lookUp(command []string) (string, error) {
+// maxFruitless is how many starts in a row come to nothing before the command is taken to be broken.
+const maxFruitless = 10
+
+// lookUp finds the program of a command and the arguments to start it with, the first of which is its name;
+// its error says what is missing. A script that does not name its interpreter is sh's, as for execvp.
+func lookUp(command []string) (path string, argv []string, err error) {
 	if len(command) == 0 || command[0] == "" {
-		return "", errors.New("no command to run: name one, as in: /bin/true")
+		return "", nil, errors.New("no command to run: name one, as in: /bin/true")
 	}
-	path, err := exec.LookPath(command[0])
+	path, err = exec.LookPath(command[0])
 	if err != nil {
 		if e, ok := errors.AsType[*exec.Error](err); ok {
 			err = e.Err
 		}
-		return "", fmt.Errorf("command %q: %w", command[0], err)
+		return "", nil, fmt.Errorf("command %q: %w", command[0], err)
 	}
-	return path, nil
+	if runtime.GOOS != "windows" && isBareScript(path) {
+		return shell, append([]string{shell, path}, command[1:]...), nil
+	}
+	return path, command, nil
+}
+
+const shell = "/bin/sh"
+
+// isBareScript tells whether a program is a text that does not begin with #!, which no system starts by itself.
+func isBareScript(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false // one that may be run and not read is no script
+	}
+	defer f.Close()
+	head := make([]byte, 256)
+	n, err := io.ReadFull(f, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return false
+	}
+	return !bytes.HasPrefix(head[:n], []byte("#!")) && bytes.IndexByte(head[:n], 0) < 0
 }
 
 // taskEnv begins the names of the variables that tell a command about its task. They are not those of
@@ -65,7 +92,7 @@ func appendEnv(env []string, l *glassq.Lease) []string {
 		env = append(env, taskEnv+"RUN="+l.Run)
 	}
 	if l.Dense {
-		env = append(env, taskEnv+"N="+strconv.FormatUint(uint64(l.N), 10))
+		env = append(env, taskEnv+"N="+strconv.FormatUint(uint64(l.Position), 10))
 	}
 	if len(l.Body) <= maxEnvBody {
 		env = append(env, taskEnv+"BODY="+string(l.Body))

@@ -45,7 +45,7 @@ func (s *share) answered(took time.Duration, size int) {
 
 // A windows decides which child gets a task. It is safe for concurrent use; its lock is the innermost.
 type windows struct {
-	wake func() // see worker.Gate; called without mu
+	wake func() // see worker.Options.Gate; called without mu
 
 	mu    sync.Mutex // guards the fields below
 	of    []share    // by child

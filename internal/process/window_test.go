@@ -171,13 +171,13 @@ func fill(ctx context.Context, t *testing.T, wg *sync.WaitGroup, p *Pipe, n int)
 // A child whose window has grown dies: one attempt counts, and the next process begins with one line.
 func TestPipeAdaptiveDeath(t *testing.T) {
 	p, _ := newPipe(t, PipeOptions{}, "normal")
-	if p.Concurrency() != mostAhead || p.Gate().Places() != 1 {
-		t.Fatalf("%d handlers and %d places for a child, want %d and 1", p.Concurrency(), p.Gate().Places(), mostAhead)
+	if p.Concurrency() != mostAhead || (gate{p}).Places() != 1 {
+		t.Fatalf("%d handlers and %d places for a child, want %d and 1", p.Concurrency(), gate{p}.Places(), mostAhead)
 	}
 	p.windows.widen(0, mostAhead)
 	var wg sync.WaitGroup
 	results := fill(t.Context(), t, &wg, p, mostAhead)
-	if ok, _ := p.Gate().Enter(0); ok {
+	if ok, _ := (gate{p}).Enter(0); ok {
 		t.Error("a child gets more lines than its window has")
 	}
 	p.children[0].proc.cmd.Process.Kill()
@@ -192,8 +192,8 @@ func TestPipeAdaptiveDeath(t *testing.T) {
 			counted++
 		}
 	}
-	if counted != 1 || p.Gate().Places() != 1 {
-		t.Errorf("%d attempts counted and %d places for its successor, want 1 of each", counted, p.Gate().Places())
+	if counted != 1 || (gate{p}).Places() != 1 {
+		t.Errorf("%d attempts counted and %d places for its successor, want 1 of each", counted, gate{p}.Places())
 	}
 	if got, err := give(t.Context(), p.handlers[3], "ok", 1); err != nil {
 		t.Errorf("another took its place and said %s, %v", got, err)

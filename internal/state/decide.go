@@ -57,6 +57,7 @@ func (s *State) queueOfLease(number uint64) *Queue {
 // A Leased describes the task of a live lease, without its body.
 type Leased struct {
 	Task     uint64
+	Queue    *Queue // of the task
 	Frame    uint64
 	Offset   uint32
 	Attempt  int
@@ -71,7 +72,16 @@ type Leased struct {
 // Stamp says of a result what its lease knows; ID stays empty for one that is not a position of a run.
 func (d *Leased) Stamp(t *glassq.Task) {
 	t.Queue = cmp.Or(t.Queue, d.Result)
-	t.Run, t.N, t.Dense, t.ID, t.Of = d.Run, d.N, d.Dense, "", d.Attempt
+	t.Run, t.Position, t.Dense, t.ID, t.Of = d.Run, d.N, d.Dense, "", d.Attempt
+}
+
+// CheckResult tells, with a *glassq.UncheckedError, that the result of a live lease was not checked against the
+// schema that its queue has now.
+func (d *Leased) CheckResult(checked glassq.Schema) error {
+	if want := d.Queue.settings.ResultSchema; checked != want {
+		return &glassq.UncheckedError{Queue: d.Queue.Name, Schema: want}
+	}
+	return nil
 }
 
 // Leased describes the task of a live lease.
@@ -79,7 +89,7 @@ func (s *State) Leased(number uint64) Leased {
 	l, _ := s.leases.get(number)
 	e := s.tasks.get(l.task)
 	c := &s.class[e.class]
-	d := Leased{Task: l.task, Frame: e.frame(), Offset: e.offset(), Attempt: e.attempts(),
+	d := Leased{Task: l.task, Queue: c.queue, Frame: e.frame(), Offset: e.offset(), Attempt: e.attempts(),
 		N: e.n, Dense: e.has(flagDense), Result: c.result, IsResult: e.has(flagResult), Length: l.length}
 	if c.run != nil {
 		d.Run = c.run.name
@@ -139,7 +149,7 @@ func (s *State) IsDuplicate(t *glassq.Task) bool {
 		return false
 	case t.Dense:
 		r := s.runs[t.Run]
-		return r != nil && r.put.Contains(t.N)
+		return r != nil && r.put.Contains(t.Position)
 	case t.ID != "":
 		q := s.Queue(t.Queue)
 		return q != nil && q.ids.seen != nil && q.ids.has(hashID([]byte(t.ID)), s.now)

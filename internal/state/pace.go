@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/stages"
 )
 
 // A Pace releases tasks on a schedule: the k-th is due when the integral of the rate over the time
@@ -23,15 +24,15 @@ type Pace struct {
 // goes on. The zero value is no limit.
 type Schedule struct {
 	Rate   float64        // per second; 0 means no limit, unless there are stages
-	Stages []glassq.Stage // instead of Rate
+	Stages []stages.Stage // instead of Rate
 	Start  int64          // ns, when the first stage begins; a flat rate begins when it is set
 	Slack  time.Duration  // schedule that may be caught up with; at least MinSlack
 }
 
 // schedule is what the settings of a queue say.
 func schedule(set glassq.Settings) Schedule {
-	stages, _ := glassq.ParseStages(set.Stages) // a Broker has let them in
-	return Schedule{Rate: set.Rate, Stages: stages, Start: set.StagesAt * int64(time.Millisecond),
+	parts, _ := stages.Parse(set.Stages) // a Broker has let them in
+	return Schedule{Rate: set.Rate, Stages: parts, Start: set.StagesAt * int64(time.Millisecond),
 		Slack: time.Duration(set.Catchup * float64(time.Second))}
 }
 

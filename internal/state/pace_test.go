@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/stages"
 )
 
 // asks takes from p for a time, every step, up to most at once.
@@ -20,7 +20,7 @@ func asks(p *Pace, now *int64, span, step time.Duration, most int) (got int) {
 }
 
 func TestPace(t *testing.T) {
-	ramp := []glassq.Stage{{From: 0, To: 1000, For: 10 * time.Second}, {From: 1000, To: 1000, For: 5 * time.Second}, {From: 1000, To: 200, For: 4 * time.Second}}
+	ramp := []stages.Stage{{From: 0, To: 1000, For: 10 * time.Second}, {From: 1000, To: 1000, For: 5 * time.Second}, {From: 1000, To: 200, For: 4 * time.Second}}
 	tests := []struct {
 		name  string
 		s     Schedule
@@ -31,8 +31,8 @@ func TestPace(t *testing.T) {
 		{"slow", Schedule{Rate: 2}, []time.Duration{10 * time.Second}, []int{20}},
 		{"ramp", Schedule{Stages: ramp}, []time.Duration{5 * time.Second, 5 * time.Second, 5 * time.Second, 4 * time.Second, 10 * time.Second},
 			[]int{1250, 3750, 5000, 2400, 2000}},
-		{"to nothing", Schedule{Stages: []glassq.Stage{{From: 100, To: 0, For: 10 * time.Second}}}, []time.Duration{10 * time.Second, time.Hour}, []int{500, 0}},
-		{"step", Schedule{Stages: []glassq.Stage{{From: 10, To: 10, For: time.Second}, {From: 500, To: 500, For: time.Second}}}, []time.Duration{time.Second, time.Second}, []int{10, 500}},
+		{"to nothing", Schedule{Stages: []stages.Stage{{From: 100, To: 0, For: 10 * time.Second}}}, []time.Duration{10 * time.Second, time.Hour}, []int{500, 0}},
+		{"step", Schedule{Stages: []stages.Stage{{From: 10, To: 10, For: time.Second}, {From: 500, To: 500, For: time.Second}}}, []time.Duration{time.Second, time.Second}, []int{10, 500}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestPaceWait(t *testing.T) {
 	for range 300 {
 		var s Schedule
 		for range 1 + r.IntN(3) {
-			s.Stages = append(s.Stages, glassq.Stage{From: r.Float64() * 1000, To: 1 + r.Float64()*1000, For: time.Duration(1 + r.Int64N(int64(time.Second)))})
+			s.Stages = append(s.Stages, stages.Stage{From: r.Float64() * 1000, To: 1 + r.Float64()*1000, For: time.Duration(1 + r.Int64N(int64(time.Second)))})
 		}
 		if r.IntN(3) == 0 {
 			s = Schedule{Rate: 0.5 + r.Float64()*10_000}
@@ -111,14 +111,14 @@ func TestPaceWait(t *testing.T) {
 }
 
 func TestScheduleInverse(t *testing.T) {
-	s := Schedule{Stages: []glassq.Stage{{From: 0, To: 100, For: time.Second}, {From: 100, To: 0, For: time.Second}, {From: 0, To: 0, For: time.Second}, {From: 7, To: 3, For: 2 * time.Second}}}
+	s := Schedule{Stages: []stages.Stage{{From: 0, To: 100, For: time.Second}, {From: 100, To: 0, For: time.Second}, {From: 0, To: 0, For: time.Second}, {From: 7, To: 3, For: 2 * time.Second}}}
 	for k := range 130 {
 		at := s.due(float64(k))
 		if back := s.released(int64(math.Ceil(at))); math.Abs(back-float64(k)) > 1e-3 {
 			t.Errorf("task %d is due at %v, when %v are", k, time.Duration(at), back)
 		}
 	}
-	if at := (&Schedule{Stages: []glassq.Stage{{From: 10, To: 0, For: time.Second}}}).due(6); !math.IsInf(at, 1) {
+	if at := (&Schedule{Stages: []stages.Stage{{From: 10, To: 0, For: time.Second}}}).due(6); !math.IsInf(at, 1) {
 		t.Errorf("the seventh of five tasks is due at %v", at)
 	}
 }
@@ -147,7 +147,7 @@ func TestPaceLate(t *testing.T) {
 
 func TestPaceNow(t *testing.T) {
 	var p Pace
-	p.Set(Schedule{Stages: []glassq.Stage{{From: 0, To: 100, For: 10 * time.Second}, {From: 50, To: 50, For: time.Second}}}, 0)
+	p.Set(Schedule{Stages: []stages.Stage{{From: 0, To: 100, For: 10 * time.Second}, {From: 50, To: 50, For: time.Second}}}, 0)
 	for at, want := range map[time.Duration]float64{0: 0, 5 * time.Second: 50, 10500 * time.Millisecond: 50, time.Hour: 50, 9 * time.Second: 90} {
 		if got := p.Now(int64(at)); math.Abs(got-want) > 1e-9 {
 			t.Errorf("rate at %v = %v, want %v", at, got, want)

@@ -97,7 +97,7 @@ func AppendPut(dst []byte, t *glassq.Task) []byte {
 	set(t.Of > 0, putOf)
 	dst = binary.AppendUvarint(dst, bits)
 	if t.Dense {
-		dst = binary.AppendUvarint(dst, uint64(t.N))
+		dst = binary.AppendUvarint(dst, uint64(t.Position))
 	}
 	if t.Of > 0 {
 		dst = binary.AppendUvarint(dst, uint64(t.Of))
@@ -323,7 +323,7 @@ func (d *Decoder) put(t *glassq.Task, rec []byte) error {
 	}
 	*t = d.shared
 	r := reader{b: p.rest}
-	t.ID, t.N, t.Dense, t.Of, t.Flags = string(p.id), p.n, p.bits&putDense != 0, p.of, p.flags
+	t.ID, t.Position, t.Dense, t.Of, t.Flags = string(p.id), p.n, p.bits&putDense != 0, p.of, p.flags
 	t.Delay = time.Duration(p.delay) * time.Millisecond
 	t.TTL = time.Duration(p.ttl) * time.Millisecond
 	if p.bits&putType != 0 {

@@ -12,8 +12,8 @@ func (s *State) RoomFor(tasks []glassq.Task) (full *Queue, err error) {
 	for i := range tasks {
 		t := &tasks[i]
 		if t.Dense {
-			if r := s.Run(t.Run); r != nil && r.Beyond(t.N) && !r.HasPut(t.N) {
-				return nil, glassq.Errorf(glassq.CodeRunConflict, "run %s is sealed with %d tasks, and has no position %d", t.Run, r.Info().Total, t.N)
+			if r := s.Run(t.Run); r != nil && r.Beyond(t.Position) && !r.HasPut(t.Position) {
+				return nil, glassq.Errorf(glassq.CodeRunConflict, "run %s is sealed with %d tasks, and has no position %d", t.Run, r.Info().Total, t.Position)
 			}
 		}
 		if t.Queue != last {

@@ -115,7 +115,7 @@ func (w *walker) step() {
 			Priority: glassq.Level(w.rnd.IntN(10)), Attempts: w.rnd.IntN(4)}
 		switch w.rnd.IntN(3) {
 		case 0:
-			t.Run, t.N, t.Dense = fmt.Sprintf("r%d", w.rnd.IntN(3)), uint32(w.rnd.IntN(5000)), true
+			t.Run, t.Position, t.Dense = fmt.Sprintf("r%d", w.rnd.IntN(3)), uint32(w.rnd.IntN(5000)), true
 		case 1:
 			t.ID = fmt.Sprint("id", w.rnd.IntN(5000))
 		}
@@ -159,7 +159,7 @@ func (w *walker) step() {
 		default:
 			d := w.s.Leased(number)
 			w.add(AppendAck(nil, number, glassq.Outcome(w.rnd.IntN(2)), true))
-			w.add(AppendPut(nil, &glassq.Task{Queue: d.Result, Run: d.Run, N: d.N, Dense: d.Dense, Of: d.Attempt, Body: []byte("{}")}))
+			w.add(AppendPut(nil, &glassq.Task{Queue: d.Result, Run: d.Run, Position: d.N, Dense: d.Dense, Of: d.Attempt, Body: []byte("{}")}))
 		}
 	case 10:
 		if q != nil {
@@ -329,7 +329,7 @@ func TestWalk(t *testing.T) {
 
 // FuzzApply: no bytes make Apply panic or claim more than it was given.
 func FuzzApply(f *testing.F) {
-	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", N: 7, Dense: true, Body: []byte("x")}))
+	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Position: 7, Dense: true, Body: []byte("x")}))
 	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", ID: "a", Type: glassq.TypeText, Headers: map[string]string{"a": "b"}, TTL: time.Second}))
 	f.Add(AppendRun(AppendQueue(nil, "q", glassq.Settings{Rate: 1}), "r", glassq.RunChange{Sealed: true}))
 	if put := AppendPut(nil, &glassq.Task{Queue: "q", Body: []byte("x")}); true {
@@ -396,7 +396,7 @@ func FuzzMove(f *testing.F) {
 
 // FuzzPut: what decodes encodes to something that decodes to the same.
 func FuzzPut(f *testing.F) {
-	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", N: 7, Dense: true, Type: "x/y", Key: "k", Flags: 3, Of: 2, Body: []byte("x")}))
+	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Position: 7, Dense: true, Type: "x/y", Key: "k", Flags: 3, Of: 2, Body: []byte("x")}))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		task, err := DecodePut(in)
 		if err != nil || task.Queue == "" {

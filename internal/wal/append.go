@@ -31,7 +31,7 @@ func (l *Log) Append(buf []byte, time int64, count int) error {
 	case time < l.time:
 		return fmt.Errorf("append: time %d is before %d", time, l.time)
 	}
-	if err := l.append(buf, time, uint32(count), 0); err != nil {
+	if err := l.append(buf, time, uint32(count)); err != nil {
 		return err
 	}
 	l.realEnd = l.Next()
@@ -48,10 +48,10 @@ func (l *Log) Mark() error {
 	if min(l.Durable(), l.realEnd) <= l.witness {
 		return nil
 	}
-	return l.append(l.mark[:], l.time, 0, flagMark)
+	return l.append(l.mark[:], l.time, 0)
 }
 
-func (l *Log) append(buf []byte, time int64, count, flags uint32) error {
+func (l *Log) append(buf []byte, time int64, count uint32) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (l *Log) append(buf []byte, time int64, count, flags uint32) error {
 	}
 	h := frameHeader{
 		length: uint32(len(buf) - HeaderSize), segment: s.no, pos: pos, durable: l.Durable(),
-		time: time, count: count, flags: flags,
+		time: time, count: count, room: uint32(s.room / pageSize),
 	}
 	buf = append(buf, zeros[:size-int64(len(buf))]...)
 	h.sum = crc32.Checksum(buf[HeaderSize:], castagnoli)
@@ -104,29 +104,58 @@ func (l *Log) setFilled(s *segment, end Pos, filled int64) {
 }
 
 // allocate sees to it that a frame of size bytes fits at pos into s, or into a new
-// segment when the disk has no more room for s: a write must not find that out.
+// segment when s is whole or the disk has no more room for it: a write must not find that
+// out. A segment that is lengthened keeps room for one more header: so a whole frame before
+// the old end names the new length, and a file that is cut anywhere is found too short.
 func (l *Log) allocate(s *segment, pos Pos, size int64) (*segment, error) {
 	need := s.offset(pos) + size
-	if need <= l.filled {
+	whole := l.filled >= l.opt.SegmentSize
+	switch {
+	case need+HeaderSize <= l.filled, whole && need <= l.filled:
 		return s, nil
+	case whole && pos > s.first:
+		return l.roll(size)
 	}
-	grown := max(need, min(l.filled+growStep, l.opt.SegmentSize))
-	err := s.f.Allocate(l.filled, grown-l.filled)
+	err := l.lengthen(s, pos, max(need+HeaderSize, min(l.filled+growStep, l.opt.SegmentSize)))
 	if isNoSpace(err) {
 		l.full.Store(true)
-		grown = need
-		if err = s.f.Allocate(l.filled, grown-l.filled); isNoSpace(err) && pos > s.first {
+		if need <= l.filled {
+			return s, nil
+		}
+		if err = l.lengthen(s, pos, need); isNoSpace(err) && pos > s.first {
 			return l.roll(size)
 		}
 	}
-	if isNoSpace(err) {
+	if err != nil {
 		return nil, l.fail("make room in "+s.name(), err)
 	}
-	if err != nil {
-		grown = need // the write will tell
-	}
-	l.setFilled(s, pos, grown)
 	return s, nil
+}
+
+// lengthen makes s, which ends at pos, so many bytes long, durably.
+func (l *Log) lengthen(s *segment, pos Pos, size int64) error {
+	err := reach(s.f, l.filled, size)
+	if err == nil {
+		err = s.f.Sync()
+	}
+	if err == nil {
+		l.setFilled(s, pos, size)
+		s.room = size
+	}
+	return err
+}
+
+// reach makes f, of which from bytes are allocated, size bytes long: with zeros where the
+// system allocates by writing only.
+func reach(f File, from, size int64) error {
+	if err := f.Allocate(from, size-from); err != nil {
+		return err
+	}
+	is, err := f.Size()
+	if err == nil && is < size {
+		err = f.Zero(is, size-is)
+	}
+	return err
 }
 
 // Sync makes all appended frames durable. A sync that fails is ErrFailed and sticks:

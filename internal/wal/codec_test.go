@@ -35,25 +35,24 @@ func FuzzFrame(f *testing.F) {
 }
 
 func FuzzSegmentHeader(f *testing.F) {
-	s := segment{no: 3, first: 8192, salt: 77}
+	s := segment{no: 3, first: 8192, salt: 77, room: 9999}
 	b := make([]byte, pageSize)
 	s.encodeHead(b, [16]byte{1, 2, 3})
 	s.encodeSeal(b[sealOffset:], 9000)
 	f.Add(b[:headSize])
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, in []byte) {
-		no, first, salt, uuid, err := parseHead(in)
+		s, uuid, err := parseHead(in)
 		if err != nil {
 			return
 		}
-		s := segment{no: no, first: first, salt: salt}
 		out := make([]byte, headSize)
 		if s.encodeHead(out, uuid); !bytes.Equal(out, in[:headSize]) {
 			t.Fatalf("round trip: %x became %x", in[:headSize], out)
 		}
 		if len(in) > sealOffset {
-			if end, ok := s.parseSeal(in[sealOffset:]); ok && end < first {
-				t.Fatalf("seal ends at %d before %d", end, first)
+			if end, ok := s.parseSeal(in[sealOffset:]); ok && end < s.first {
+				t.Fatalf("seal ends at %d before %d", end, s.first)
 			}
 		}
 	})

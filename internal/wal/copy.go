@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
@@ -70,10 +71,25 @@ func (c *Copying) segment(s Segment, last bool, file func(string, int64, io.Read
 	if n, err := f.ReadAt(page, 0); n < pageSize {
 		return fmt.Errorf("read %s: %w", segmentName(s.No), err)
 	}
+	parts := []io.Reader{bytes.NewReader(page), io.NewSectionReader(f, pageSize, size-pageSize)}
 	if last {
 		clear(page[sealOffset : sealOffset+sealSize])
+		whole, err := f.Size() // a shorter file would be damage
+		if err != nil {
+			return err
+		}
+		parts = append(parts, io.LimitReader(noughts{}, whole-size))
+		size = max(size, whole)
 	}
-	return file(segmentName(s.No), size, io.MultiReader(strings.NewReader(string(page)), io.NewSectionReader(f, pageSize, size-pageSize)))
+	return file(segmentName(s.No), size, io.MultiReader(parts...))
+}
+
+// noughts is a reader of zeros without end.
+type noughts struct{}
+
+func (noughts) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
 }
 
 // Receive writes one file of a copy, synced; its name is durable after the next SyncDir. Names that are none

@@ -101,7 +101,27 @@ func (d dirFS) Lock(name string) (io.Closer, error) {
 		f.Close()
 		return nil, err
 	}
-	return f, nil // closing it unlocks it
+	held, err := holdDir(d.path)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &dirLock{f, held}, nil
+}
+
+// A dirLock holds a directory, also when somebody removes the file in it.
+type dirLock struct {
+	file *os.File
+	dir  *os.File // nil where a directory cannot be held
+}
+
+// Close releases the directory.
+func (l *dirLock) Close() error {
+	err := l.file.Close() // closing it unlocks it
+	if l.dir != nil {
+		err = errors.Join(err, l.dir.Close())
+	}
+	return err
 }
 
 // MakeDir is os.MkdirAll with every new name made durable, and that of path also when it is not new: a

@@ -17,6 +17,22 @@ func lockFile(f *os.File) error {
 	return err
 }
 
+// holdDir locks the directory itself, where its file system can do that.
+func holdDir(path string) (*os.File, error) {
+	d, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := lockFile(d); err != nil {
+		d.Close()
+		if err != ErrLocked {
+			err = nil // a network file system, perhaps: the file in it is locked
+		}
+		return nil, err
+	}
+	return d, nil
+}
+
 func syncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {

@@ -11,15 +11,14 @@ import (
 //
 //	 0 magic and version 4      32 wall time ms 8
 //	 4 payload length 4         40 record count 4
-//	 8 segment number 8         44 flags 4
+//	 8 segment number 8         44 durable length of the file, in pages of 4 KiB 4
 //	16 position 8               48 CRC-32C of payload and padding 4
 //	24 durable position 8       52 CRC-32C of bytes 0 to 51, seeded with the segment's salt 4
 //
-// All numbers are little-endian. The salt and the segment number keep payloads that
+// A frame without payload is a mark, written by the log itself. All numbers are little-endian. The salt and the segment number keep payloads that
 // imitate frames, and old bytes in recycled blocks, from passing for frames.
 const (
-	frameMagic = 0x01465147 // "GQF" and version 1
-	flagMark   = 1          // written by the log itself; empty
+	frameMagic = 0x02465147 // "GQF" and version 2
 	frameAlign = 8
 )
 
@@ -40,7 +39,7 @@ type frameHeader struct {
 	durable Pos // everything before it was durable when the frame was written
 	time    int64
 	count   uint32
-	flags   uint32
+	room    uint32 // pages that the file had, durably, when the frame was written
 	sum     uint32 // of payload and padding
 }
 
@@ -48,6 +47,9 @@ type frameHeader struct {
 func (h *frameHeader) size() int64 {
 	return HeaderSize + padded(int64(h.length))
 }
+
+// mark tells that the log itself wrote the frame.
+func (h *frameHeader) mark() bool { return h.length == 0 }
 
 func padded(n int64) int64 { return (n + frameAlign - 1) &^ (frameAlign - 1) }
 
@@ -62,7 +64,7 @@ func (h *frameHeader) encode(b []byte, salt uint32) {
 	le.PutUint64(b[24:], uint64(h.durable))
 	le.PutUint64(b[32:], uint64(h.time))
 	le.PutUint32(b[40:], h.count)
-	le.PutUint32(b[44:], h.flags)
+	le.PutUint32(b[44:], h.room)
 	le.PutUint32(b[48:], h.sum)
 	le.PutUint32(b[52:], crc32.Update(salt, castagnoli, b[:52]))
 }
@@ -83,9 +85,9 @@ func parseFrameHeader(b []byte, salt uint32) (frameHeader, error) {
 	h := frameHeader{
 		length: le.Uint32(b[4:]), segment: le.Uint64(b[8:]),
 		pos: Pos(le.Uint64(b[16:])), durable: Pos(le.Uint64(b[24:])), time: int64(le.Uint64(b[32:])),
-		count: le.Uint32(b[40:]), flags: le.Uint32(b[44:]), sum: le.Uint32(b[48:]),
+		count: le.Uint32(b[40:]), room: le.Uint32(b[44:]), sum: le.Uint32(b[48:]),
 	}
-	if h.length > MaxPayload || h.count > math.MaxInt32 || h.flags&^flagMark != 0 ||
+	if h.length > MaxPayload || h.count > math.MaxInt32 ||
 		h.pos%frameAlign != 0 || h.durable > h.pos {
 		return frameHeader{}, errHeaderData
 	}

@@ -34,10 +34,10 @@ type File interface {
 	// Truncate cuts the file, or lengthens it with zeros.
 	Truncate(size int64) error
 	// Allocate reserves n bytes from off, lengthening the file with zeros. It never
-	// changes bytes that are there, and may do nothing at all.
+	// changes bytes that are there, and may do nothing at all, not even lengthen the file.
 	Allocate(off, n int64) error
 	// Zero writes n zeros from off, so that later writes there find allocated
-	// blocks. Past the end it may do nothing.
+	// blocks; past the end it lengthens the file.
 	Zero(off, n int64) error
 	// Sync makes the content and the size durable (fdatasync).
 	Sync() error

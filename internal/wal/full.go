@@ -64,16 +64,30 @@ func (l *Log) Prepare(free int64) error {
 	return nil
 }
 
+// Here fails the log when its active segment has no name any more: somebody has removed the directory or what
+// is in it, and what is written goes nowhere. Safe for concurrent use.
+func (l *Log) Here() error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	s := l.active()
+	f, err := l.fs.Open(s.name())
+	if err == nil {
+		return f.Close()
+	}
+	if errors.Is(err, fs.ErrNotExist) && s == l.active() {
+		return l.fail("the data was removed under the server", err)
+	}
+	return nil
+}
+
 // makeReserve is called with resMu held.
 func (l *Log) makeReserve() error {
 	f, err := l.fs.Create(reserveName)
 	if err != nil {
 		return err
 	}
-	err = f.Allocate(0, l.opt.SegmentSize)
-	if size, serr := f.Size(); err == nil && serr == nil && size < l.opt.SegmentSize {
-		err = f.Zero(size, l.opt.SegmentSize-size) // a system that allocates by writing only
-	}
+	err = reach(f, 0, l.opt.SegmentSize)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -138,6 +152,9 @@ func (l *Log) room(need int64) (f File, tmp string, err error) {
 		if isNoSpace(err) {
 			l.full.Store(true)
 			err = f.Allocate(0, need)
+		}
+		if err == nil {
+			err = reach(f, 0, need) // no more than that where it has to be written
 		}
 		if err != nil {
 			f.Close()

@@ -318,7 +318,7 @@ func TestFormat(t *testing.T) {
 		{"newer", "glassq-wal 9 whatever comes then\n", ErrFormat},
 		{"garbage", "hello\n", nil},
 		{"older", "glassq-wal 1 00000000000000000000000000000000\n", ErrFormat},
-		{"short uuid", "glassq-wal 2 00\n", nil},
+		{"short uuid", "glassq-wal 3 00\n", nil},
 		{"empty", "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -198,16 +198,36 @@ func (f *memFile) Truncate(size int64) error {
 	return nil
 }
 
-func (f *memFile) Allocate(int64, int64) error { return nil }
-
-// Zero has nothing to do past the end, and the log zeroes nothing before it.
-func (f *memFile) Zero(off, n int64) error {
-	size, err := f.Size()
-	if err != nil || off >= size {
+// Allocate lengthens the file, which costs no memory.
+func (f *memFile) Allocate(off, n int64) error {
+	d, err := f.data()
+	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(make([]byte, min(n, size-off)), off)
-	return err
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.size = max(d.size, off+n)
+	return nil
+}
+
+// Zero takes no memory.
+func (f *memFile) Zero(off, n int64) error {
+	d, err := f.data()
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.size = max(d.size, off+n)
+	for end := min(off+n, int64(len(d.pages))*memPage); off < end; {
+		at := off % memPage
+		part := min(memPage-at, end-off)
+		if page := d.pages[off/memPage]; page != nil {
+			clear(page[at : at+part])
+		}
+		off += part
+	}
+	return nil
 }
 
 func (f *memFile) Sync() error { return nil }

@@ -20,7 +20,7 @@ const (
 	segmentTmp = "segment.tmp"
 
 	formatMagic   = "glassq-wal"
-	formatVersion = 2
+	formatVersion = 3
 
 	firstFill = 1 << 20 // zeroed bytes of a new log's first segment: startup stays cheap
 )

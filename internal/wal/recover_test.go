@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 )
@@ -9,7 +11,7 @@ import (
 func threeFrames(t *testing.T) (FS, []entry) {
 	t.Helper()
 	fsys := &unlocked{MemFS()}
-	l := open(t, fsys, 0)
+	l := open(t, fsys, 64<<10)
 	replayAll(t, l, 0)
 	var all []entry
 	for i, n := range []int{100, 40, 61} {
@@ -24,8 +26,9 @@ func TestTornAtEveryByte(t *testing.T) {
 	start := pageSize + int64(all[2].pos-firstPos)
 	f, err := probe.Open(segmentName(1))
 	ok(t, "Open", err)
-	end, err := f.Size()
+	size, err := f.Size()
 	ok(t, "Size", err)
+	end := start + HeaderSize + padded(int64(len(all[2].body)))
 	for cut := start; cut < end; cut++ {
 		for _, zeroed := range []bool{false, true} {
 			fsys, _ := threeFrames(t)
@@ -36,17 +39,20 @@ func TestTornAtEveryByte(t *testing.T) {
 			ok(t, "ReadAt", err)
 			ok(t, "Truncate", f.Truncate(cut))
 			if zeroed { // as in a file filled with zeros before
-				_, err = f.WriteAt(make([]byte, 4096), cut)
-				ok(t, "WriteAt", err)
+				ok(t, "Truncate", f.Truncate(size))
+			}
+			if !zeroed { // the page of the file says how long it was
+				l := open(t, fsys, 64<<10)
+				if err := l.Replay(0, func(Frame) error { return nil }); !isCorrupt(err, segmentName(1)) {
+					t.Fatalf("Replay of a file cut at %d = %v, want damage", cut, err)
+				}
+				continue
 			}
 			want := all[:2]
 			if allZero(whole) {
-				if !zeroed {
-					continue // only padding is missing: covered by the row of zeros
-				}
 				want = all
 			}
-			l := open(t, fsys, 0)
+			l := open(t, fsys, 64<<10)
 			same(t, replayAll(t, l, 0), want)
 			if len(want) == 2 {
 				torn := cut - start
@@ -56,7 +62,7 @@ func TestTornAtEveryByte(t *testing.T) {
 			}
 			next := add(t, l, 10, "after")
 			ok(t, "Close", l.Close())
-			l = open(t, fsys, 0)
+			l = open(t, fsys, 64<<10)
 			same(t, replayAll(t, l, 0), append(append([]entry{}, want...), next))
 			ok(t, "Close", l.Close())
 		}
@@ -76,7 +82,7 @@ func TestFlippedBit(t *testing.T) {
 			for off := from; off < to; off++ {
 				fsys, _ := threeFrames(t)
 				flip(t, fsys, segmentName(1), off)
-				l := open(t, fsys, 0)
+				l := open(t, fsys, 64<<10)
 				err := l.Replay(0, func(Frame) error { return nil })
 				want := CorruptError{File: segmentName(1), Offset: from, From: all[tt.frame].pos, To: all[2].pos}
 				c, _ := err.(*CorruptError)
@@ -100,13 +106,13 @@ func TestDamage(t *testing.T) {
 		offset func(all []entry) int64
 	}{
 		{"last frame under a mark", func(t *testing.T, fsys FS, all []entry) {
-			l := open(t, fsys, 0)
+			l := open(t, fsys, 64<<10)
 			replayAll(t, l, 0)
 			ok(t, "Close", l.Close()) // leaves a mark
 			flip(t, fsys, segmentName(2), pageSize+int64(all[2].pos-firstPos)+60)
 		}, segmentName(2), func(all []entry) int64 { return pageSize + int64(all[2].pos-firstPos) }},
 		{"last frame under a checkpoint", func(t *testing.T, fsys FS, all []entry) {
-			l := open(t, fsys, 0)
+			l := open(t, fsys, 64<<10)
 			replayAll(t, l, 0)
 			ok(t, "WriteCheckpoint", l.WriteCheckpoint(l.Durable(), nothing))
 			f, err := fsys.Open(segmentName(2))
@@ -145,5 +151,102 @@ func TestDamage(t *testing.T) {
 				t.Errorf("damage at byte %d, want %d", c.Offset, tt.offset(all))
 			}
 		})
+	}
+}
+
+// writes is a file system that allocates by writing only.
+type writes struct{ FS }
+
+type writtenFile struct{ File }
+
+func (writtenFile) Allocate(int64, int64) error { return nil }
+
+func (w writes) Open(name string) (File, error) { return written(w.FS.Open(name)) }
+
+func (w writes) Create(name string) (File, error) { return written(w.FS.Create(name)) }
+
+func written(f File, err error) (File, error) { return writtenFile{f}, err }
+
+// A last segment that was cut anywhere is damage, wherever the checkpoint lies: after a crash and after a
+// clean stop, in a file that grew and in one that did not, and where a file grows by being written only.
+func TestCutLastSegment(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		fs           FS
+		frames       int // of 64 KiB and a bit
+		again, clean bool
+		point        int // frames before the checkpoint; 0 is none
+	}{
+		{"new", MemFS(), 3, false, false, 0},
+		{"new, closed", MemFS(), 3, false, true, 0},
+		{"opened again", MemFS(), 3, true, false, 0},
+		{"grown", MemFS(), 40, false, false, 0},
+		{"grown before the checkpoint", MemFS(), 40, false, false, 35},
+		{"written, grown", writes{MemFS()}, 40, false, false, 0},
+		{"written, opened again", writes{MemFS()}, 40, true, false, 20},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fsys := unlocked{tt.fs}
+			l := open(t, fsys, 4<<20)
+			replayAll(t, l, 0)
+			var from Pos
+			for i := range tt.frames {
+				add(t, l, int64(i), strings.Repeat("z", 64<<10+i*8))
+				ok(t, "Sync", l.Sync())
+				if i+1 == tt.point {
+					from = l.Durable()
+					ok(t, "WriteCheckpoint", l.WriteCheckpoint(from, nothing))
+				}
+			}
+			if tt.clean {
+				ok(t, "Close", l.Close())
+			}
+			if tt.again {
+				l = open(t, fsys, 4<<20)
+				replayAll(t, l, from)
+				add(t, l, 100, "after")
+				ok(t, "Sync", l.Sync())
+			}
+			name := l.active().name()
+			f, err := fsys.Open(name)
+			ok(t, "Open", err)
+			size, err := f.Size()
+			ok(t, "Size", err)
+			if end := l.active().offset(l.Next()); size < end+HeaderSize {
+				t.Fatalf("the file has %d bytes, and frames up to %d", size, end)
+			}
+			whole := make([]byte, size)
+			_, err = f.ReadAt(whole, 0)
+			ok(t, "ReadAt", err)
+			step := size/60 | 1
+			for cut := size - 1; cut >= 0; cut -= step {
+				ok(t, "Truncate", f.Truncate(cut))
+				l, err := Open(fsys, Options{SegmentSize: 4 << 20})
+				if err == nil {
+					err = l.Replay(from, func(Frame) error { return nil })
+				}
+				if !isCorrupt(err, name) {
+					t.Fatalf("%d of %d bytes left: %v, want damage of %s", cut, size, err, name)
+				}
+			}
+			_, err = f.WriteAt(whole, 0)
+			ok(t, "WriteAt", err)
+			l = open(t, fsys, 4<<20)
+			ok(t, "Replay of the whole file", l.Replay(from, func(Frame) error { return nil }))
+		})
+	}
+}
+
+// A tail is told with its positions and the records in it.
+func TestTornTailIsTold(t *testing.T) {
+	fsys, all := threeFrames(t)
+	flip(t, fsys, segmentName(1), pageSize+int64(all[2].pos-firstPos)+HeaderSize)
+	var said strings.Builder
+	l, err := Open(fsys, Options{Logger: slog.New(slog.NewTextHandler(&said, nil))})
+	ok(t, "Open", err)
+	replayAll(t, l, 0)
+	want := fmt.Sprintf("from=%d to=%d records=1", all[2].pos, all[2].pos+HeaderSize+64)
+	if !strings.Contains(said.String(), want) {
+		t.Errorf("the log says %q, want %q", said.String(), want)
 	}
 }

@@ -113,10 +113,11 @@ func (r *replay) segment(s *segment, pos Pos) error {
 		}
 		next := pos + Pos(h.size())
 		r.time, r.witness = max(r.time, h.time), max(r.witness, h.durable)
+		s.room = max(s.room, int64(h.room)*pageSize)
 		if !s.sealed {
 			r.l.end.Store(uint64(next))
 		}
-		if h.flags&flagMark == 0 {
+		if !h.mark() {
 			r.realEnd = next
 			if err := r.fn(Frame{Pos: pos, Time: h.time, Count: int(h.count), Payload: body}); err != nil {
 				return fmt.Errorf("replay the frame at %d: %w", pos, err)
@@ -161,7 +162,10 @@ func readFrame(s *segment, w *window, pos Pos) (frameHeader, []byte, error) {
 // tail decides about the last segment from pos on, where no good frame is: the clean
 // end, a torn tail, or damage to what was durable.
 func (r *replay) tail(s *segment, f File, size int64, pos Pos, cause error) error {
-	proof, used, err := scan(s, f, size, pos)
+	if _, _, _, err := scan(s, f, min(size, s.offset(r.from)), s.first); err != nil { // how long the file was, by the frames before
+		return fmt.Errorf("read %s: %w", s.name(), err)
+	}
+	proof, used, records, err := scan(s, f, size, pos)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", s.name(), err)
 	}
@@ -174,8 +178,11 @@ func (r *replay) tail(s *segment, f File, size int64, pos Pos, cause error) erro
 	if proof > pos {
 		return &CorruptError{File: s.name(), Offset: s.offset(pos), From: pos, To: proof, Err: cause}
 	}
+	if err := s.short(size, pos); err != nil {
+		return err
+	}
 	if used > 0 {
-		if err := r.l.setAside(s, f, pos, used); err != nil {
+		if err := r.l.setAside(s, f, pos, used, records); err != nil {
 			return fmt.Errorf("set the torn tail of %s aside: %w", s.name(), err)
 		}
 	}
@@ -194,17 +201,29 @@ func (r *replay) tail(s *segment, f File, size int64, pos Pos, cause error) erro
 	return nil
 }
 
+// short is the damage of a file that is shorter than it was, durably; its good frames end
+// at pos.
+func (s *segment) short(size int64, pos Pos) error {
+	if size >= s.room {
+		return nil
+	}
+	return &CorruptError{File: s.name(), Offset: size, From: pos,
+		Err: fmt.Errorf("file is cut short: it had %d bytes, all of them durable", s.room)}
+}
+
 // scan reads a segment from pos to its end. proof is the greatest durable position
 // that a good frame header there names; used is the number of bytes up to the last
-// one that is not zero.
-func scan(s *segment, f File, size int64, pos Pos) (proof Pos, used int64, err error) {
+// one that is not zero; records is how many the headers count. s learns how long the
+// file was.
+func scan(s *segment, f File, size int64, pos Pos) (proof Pos, used int64, records int, err error) {
 	const overlap = 64 // a header on the border of two steps is seen whole in one
 	start := s.offset(pos)
+	next := start
 	buf := make([]byte, min(readStep, max(size-start, overlap)))
 	for off := start; ; off += int64(len(buf)) - overlap {
 		n, err := f.ReadAt(buf, off)
 		if err != nil && err != io.EOF {
-			return 0, 0, err
+			return 0, 0, 0, err
 		}
 		if b := buf[:n]; !allZero(b) {
 			last := n
@@ -218,11 +237,15 @@ func scan(s *segment, f File, size int64, pos Pos) (proof Pos, used int64, err e
 				}
 				if h, err := s.headerAt(b[i:], s.pos(off+int64(i))); err == nil {
 					proof = max(proof, h.durable)
+					s.room = max(s.room, int64(h.room)*pageSize)
+					if s.offset(h.pos) >= next { // else seen before
+						records, next = records+int(h.count), s.offset(h.pos)+frameAlign
+					}
 				}
 			}
 		}
 		if n < len(buf) || off+int64(n) >= size {
-			return proof, used, nil
+			return proof, used, records, nil
 		}
 	}
 }

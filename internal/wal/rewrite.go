@@ -11,7 +11,7 @@ import (
 )
 
 // setAside copies used bytes from pos on, which are no frames, into a file of their own.
-func (l *Log) setAside(s *segment, f File, pos Pos, used int64) error {
+func (l *Log) setAside(s *segment, f File, pos Pos, used int64, records int) error {
 	start := s.offset(pos)
 	err := l.writeFile(fmt.Sprintf("torn-%016x.bin", uint64(pos)), func(to File) error {
 		buf := make([]byte, min(readStep, used))
@@ -31,7 +31,8 @@ func (l *Log) setAside(s *segment, f File, pos Pos, used int64) error {
 		return err
 	}
 	l.torn.Add(used)
-	l.opt.Logger.Warn("torn tail left out", "file", s.name(), "offset", start, "bytes", used)
+	l.opt.Logger.Warn("torn tail left out", "file", s.name(), "offset", start, "bytes", used,
+		"from", uint64(pos), "to", uint64(pos)+uint64(padded(used)), "records", records)
 	return nil
 }
 
@@ -124,7 +125,7 @@ func (l *Log) copyFrames(s *segment, f File, neu *segment, to File, from, end Po
 		start := len(out)
 		out = append(out, b...)
 		if n >= HeaderSize {
-			h.segment, h.durable = neu.no, h.pos
+			h.segment, h.durable, h.room = neu.no, h.pos, 0 // the page says how long the file is
 			h.encode(out[start:], neu.salt)
 		}
 		pos += Pos(n)
@@ -134,7 +135,7 @@ func (l *Log) copyFrames(s *segment, f File, neu *segment, to File, from, end Po
 			}
 		}
 	}
-	h := frameHeader{segment: neu.no, pos: end, durable: end, time: time, flags: flagMark, sum: crc32.Checksum(nil, castagnoli)}
+	h := frameHeader{segment: neu.no, pos: end, durable: end, time: time, sum: crc32.Checksum(nil, castagnoli)}
 	var mark [HeaderSize]byte
 	h.encode(mark[:], neu.salt)
 	out = append(out, mark[:]...)

@@ -42,9 +42,9 @@ func NewSurvey(fsys FS) (*Survey, error) {
 		return nil, err
 	}
 	slices.Sort(names)
-	v := &Survey{fs: fsys}
+	v, format := &Survey{fs: fsys}, &Log{fs: fsys}
 	if slices.Contains(names, formatName) {
-		err := (&Log{fs: fsys}).readFormat()
+		err := format.readFormat()
 		if c, ok := errors.AsType[*CorruptError](err); ok {
 			v.Losses = append(v.Losses, Loss{File: formatName, Err: c.Err})
 		} else if err != nil {
@@ -85,6 +85,12 @@ func NewSurvey(fsys FS) (*Survey, error) {
 		}
 	}
 	slices.Reverse(v.Checkpoints)
+	if n := len(v.segs); n > 0 && v.segs[n-1].onDisk {
+		v.Losses = append(v.Losses, Loss{File: segmentName(v.segs[n-1].no + 1), From: v.ends[n-1], Err: errMissing})
+	}
+	if n := len(v.segs); n > 0 && format.uuid != ([16]byte{}) && format.uuid != v.uuid {
+		v.Losses = append(v.Losses, Loss{File: formatName, Err: fmt.Errorf("names another log than %s", v.segs[n-1].name())})
+	}
 	for i, s := range v.segs {
 		switch {
 		case i == len(v.segs)-1:
@@ -175,7 +181,7 @@ func (v *Survey) segment(s *segment, f File, size int64, pos Pos, after bool, fn
 		h, body, err := readFrame(s, &w, pos)
 		if err == nil {
 			v.witness = max(v.witness, h.durable)
-			if h.flags&flagMark == 0 {
+			if !h.mark() {
 				if err := fn(Frame{Pos: pos, Time: h.time, Count: int(h.count), Payload: body}, after); err != nil {
 					return pos, after, err
 				}
@@ -191,10 +197,20 @@ func (v *Survey) segment(s *segment, f File, size int64, pos Pos, after bool, fn
 		if err != nil {
 			return pos, after, fmt.Errorf("read %s: %w", s.name(), err)
 		}
-		if !used {
+		last := s == v.segs[len(v.segs)-1]
+		if last && next == 0 {
+			if _, _, _, err := scan(s, f, size, s.first); err != nil {
+				return pos, after, fmt.Errorf("read %s: %w", s.name(), err)
+			}
+			if c, ok := errors.AsType[*CorruptError](s.short(size, pos)); ok {
+				v.Losses = append(v.Losses, Loss{File: c.File, Offset: c.Offset, From: pos, Err: c.Err})
+				return pos, true, nil
+			}
+		}
+		if !used && (!last || v.witness <= pos) {
 			return pos, after, nil // zeros to the end
 		}
-		if next == 0 && s == v.segs[len(v.segs)-1] && v.witness <= pos {
+		if last && next == 0 && v.witness <= pos {
 			v.Torn = size - s.offset(pos)
 			return pos, after, nil
 		}
@@ -324,6 +340,12 @@ func copyFile(from, to FS, name string, limit int64, unseal bool) error {
 		if _, err := dst.WriteAt(make([]byte, sealSize), sealOffset); err != nil {
 			return fmt.Errorf("write %s: %w", name, err)
 		}
+		if err := dst.Truncate(max(size, limit)); err != nil { // what lies before a checkpoint may be gone
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+		if err := stretch(dst); err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
 	}
 	return dst.Sync()
 }
@@ -357,4 +379,26 @@ func (v *Survey) First() Pos {
 		return 0
 	}
 	return v.segs[0].first
+}
+
+// stretch makes the copy of a segment, which may have been cut, as long as its page and its frames say that
+// it was: else a start takes it for damage. The bytes are zeros.
+func stretch(f File) error {
+	page := make([]byte, pageSize)
+	n, err := f.ReadAt(page, 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	s, _, err := parseHead(page[:n])
+	if err != nil {
+		return nil // of a damaged log: whoever reads it says so
+	}
+	size, err := f.Size()
+	if err == nil {
+		_, _, _, err = scan(s, f, size, s.first)
+	}
+	if err == nil && size < s.room {
+		err = f.Truncate(s.room)
+	}
+	return err
 }

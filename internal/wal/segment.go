@@ -16,19 +16,20 @@ import (
 
 // A segment file begins with one page that is not part of the log's positions:
 //
-//	   0 magic 8, version 4, salt 4, log UUID 16, number 8, first position 8
-//	  48 CRC-32C of bytes 0 to 47 4
+//	   0 magic 8, version 4, salt 4, log UUID 16, number 8, first position 8, length of the file 8
+//	  56 CRC-32C of bytes 0 to 55 4
 //	2048 the seal, zeros until it is written: magic 8, number 8, end 8
 //	2072 CRC-32C of the seal's 24 bytes, seeded with the salt 4
 //
-// The page is durable before the file gets its name, so a named segment without a
-// good page is damaged. The seal is written after the next segment has its name, so
+// The page and the length are durable before the file gets its name, so a named segment
+// without a good page, or one that is shorter, is damaged. A file that grew later says so in
+// the frames that were written then. The seal is written after the next segment has its name, so
 // a sealed segment without a later one is damage too.
 const (
 	pageSize       = 4096
 	segmentMagic   = "GQLOGSEG"
-	segmentVersion = 1
-	headSize       = 52
+	segmentVersion = 2
+	headSize       = 60
 	sealOffset     = 2048
 	sealMagic      = "GQLOGEND"
 	sealSize       = 28
@@ -40,6 +41,7 @@ type segment struct {
 	no    uint64
 	first Pos
 	salt  uint32
+	room  int64 // bytes that the file has durably; the writer's, and not known to be all before Replay
 
 	end    Pos  // Log.mu; only when sealed
 	sealed bool // Log.mu; takes no more frames
@@ -81,26 +83,27 @@ func (s *segment) encodeHead(b []byte, uuid [16]byte) {
 	copy(b[16:], uuid[:])
 	le.PutUint64(b[32:], s.no)
 	le.PutUint64(b[40:], uint64(s.first))
-	le.PutUint32(b[48:], crc32.Checksum(b[:48], castagnoli))
+	le.PutUint64(b[48:], uint64(s.room))
+	le.PutUint32(b[56:], crc32.Checksum(b[:56], castagnoli))
 }
 
 // parseHead reads the header part of a page.
-func parseHead(b []byte) (no uint64, first Pos, salt uint32, uuid [16]byte, err error) {
+func parseHead(b []byte) (s *segment, uuid [16]byte, err error) {
 	le := binary.LittleEndian
 	switch {
 	case len(b) < headSize || string(b[:8]) != segmentMagic:
 		err = errors.New("no segment header")
-	case le.Uint32(b[48:]) != crc32.Checksum(b[:48], castagnoli):
+	case le.Uint32(b[56:]) != crc32.Checksum(b[:56], castagnoli):
 		err = errors.New("segment header checksum differs")
 	case le.Uint32(b[8:]) != segmentVersion:
 		err = fmt.Errorf("segment version %d, and this program reads %d: %w", le.Uint32(b[8:]), segmentVersion, ErrFormat)
-	case le.Uint64(b[40:])%frameAlign != 0 || le.Uint64(b[40:]) < uint64(firstPos):
+	case le.Uint64(b[40:])%frameAlign != 0 || le.Uint64(b[40:]) < uint64(firstPos) || le.Uint64(b[48:]) > 1<<50:
 		err = errors.New("segment header makes no sense")
 	default:
-		no, first, salt = le.Uint64(b[32:]), Pos(le.Uint64(b[40:])), le.Uint32(b[12:])
+		s = &segment{no: le.Uint64(b[32:]), first: Pos(le.Uint64(b[40:])), salt: le.Uint32(b[12:]), room: int64(le.Uint64(b[48:]))}
 		copy(uuid[:], b[16:])
 	}
-	return no, first, salt, uuid, err
+	return s, uuid, err
 }
 
 func (s *segment) encodeSeal(b []byte, end Pos) {
@@ -136,8 +139,7 @@ func loadSegment(fsys FS, no uint64) (s *segment, uuid [16]byte, end Pos, err er
 	if err != nil && err != io.EOF {
 		return nil, uuid, 0, fmt.Errorf("read %s: %w", name, err)
 	}
-	s = &segment{}
-	s.no, s.first, s.salt, uuid, err = parseHead(page[:n])
+	s, uuid, err = parseHead(page[:n])
 	if err == nil && s.no != no {
 		err = errors.New("segment header names another file")
 	}
@@ -157,8 +159,12 @@ func loadSegment(fsys FS, no uint64) (s *segment, uuid [16]byte, end Pos, err er
 // the name and all content are durable, and s is open. It owns f.
 func (l *Log) publish(f File, tmp string, s *segment) error {
 	page := make([]byte, pageSize)
-	s.encodeHead(page, l.uuid)
-	_, err := f.WriteAt(page, 0)
+	size, err := f.Size()
+	if err == nil {
+		s.room = max(size, pageSize)
+		s.encodeHead(page, l.uuid)
+		_, err = f.WriteAt(page, 0)
+	}
 	if err == nil {
 		err = f.Sync()
 	}

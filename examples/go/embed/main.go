@@ -7,7 +7,6 @@ import (
 	"log"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/store"
 	"github.com/glassq/glassq/worker"
 )
@@ -22,12 +21,9 @@ func main() {
 	if _, err := queue.Put(ctx, []glassq.Task{{Queue: "tasks", ID: "1", Body: []byte("hello"), Type: glassq.TypeText}}); err != nil {
 		log.Fatal(err)
 	}
-	worker.Run(ctx, queue, worker.Options{}, func(int) worker.Handler {
-		return worker.HandlerFunc(func(_ context.Context, l *glassq.Lease, r *worker.Reply) error {
-			defer cancel() // one task is enough here
-			fmt.Printf("%s: %s\n", l.ID, l.Body)
-			r.Body = result.Append(r.Body, l.Body, l.Type, &result.Record{OK: true})
-			return nil
-		})
+	worker.Do(ctx, queue, worker.Options{}, func(_ context.Context, l *glassq.Lease) (any, error) {
+		defer cancel() // one task is enough here
+		fmt.Printf("%s: %s\n", l.ID, l.Body)
+		return nil, nil
 	})
 }

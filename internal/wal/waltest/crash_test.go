@@ -116,13 +116,17 @@ func play(fsys *waltest.FS, steps []func(*run) error) *run {
 // frame that a Sync covered, holds nothing else than a prefix of what was appended,
 // and can be written to again.
 func TestCrashAfterEveryCall(t *testing.T) {
+	random := *seeds
+	if testing.Short() {
+		random = min(random, 1)
+	}
 	for _, sc := range scripts {
 		t.Run(sc.name, func(t *testing.T) {
 			fsys := waltest.NewFS()
 			play(fsys, sc.steps)
 			// Some calls are made in the background, so their number varies a little.
 			for n := 0; n <= fsys.Calls()+3; n++ {
-				for seed := range *seeds + 2 {
+				for seed := range random + 2 {
 					fsys := waltest.NewFS()
 					fsys.CrashAfter(n)
 					r := play(fsys, sc.steps)

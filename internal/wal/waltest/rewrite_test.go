@@ -163,7 +163,7 @@ func TestRewriteAtEveryCall(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range 8 {
-			appendBody(t, l, strings.Repeat(string(rune('a'+i)), 1300))
+			appendBody(t, l, strings.Repeat(string(rune('a'+i)), 600))
 			if i == 6 {
 				if err := l.Sync(); err != nil {
 					t.Fatal(err)

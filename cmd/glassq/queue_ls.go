@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/report"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) queueLsCmd() *cobra.Command {
+	var r remote
+	var asJSON bool
+	cmd := &cobra.Command{Use: "ls", Short: "List queues", Example: "  glassq queue ls", Args: arguments(0, 0)}
+	r.flags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per queue")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return a.oneShot(cmd, &r, func(q *client.Client) error {
+			queues, err := q.Queues(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				for i := range queues {
+					if err := a.printJSON(&queues[i]); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+			fmt.Fprintln(w, "READY\tDELAYED\tLEASED\tDEAD\tPUT\tOK\tFAILED\tWAITERS\t  QUEUE")
+			for i := range queues {
+				n := &queues[i]
+				name := n.Name
+				if n.Settings.Paused {
+					name += " (paused)"
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t  %s\n", report.Comma(uint64(n.Ready)), report.Comma(uint64(n.Delayed)),
+					report.Comma(uint64(n.Leased)), report.Comma(uint64(n.Dead)), report.Comma(n.Books.Put), report.Comma(n.Books.OK), report.Comma(n.Books.Failed), n.Waiters, name)
+			}
+			return w.Flush()
+		})
+	}
+	return cmd
+}

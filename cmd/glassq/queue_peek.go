@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"unicode"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/envelope"
+	"github.com/glassq/glassq/internal/report"
+	"github.com/spf13/cobra"
+)
+
+// eachPeeked calls fn for up to most tasks of a state, oldest first; most 0 is all. Pages are as large as
+// bodies allow.
+func eachPeeked(cmd *cobra.Command, q *client.Client, queue string, state glassq.State, most int, fn func(*glassq.Peeked) error) error {
+	const pageBytes = 8 << 20
+	page, cursor := 16, uint64(0)
+	for n := 0; most == 0 || n < most; {
+		if most > 0 {
+			page = min(page, most-n)
+		}
+		tasks, next, err := q.Peek(cmd.Context(), queue, state, cursor, page)
+		if err != nil {
+			return err
+		}
+		size := 1
+		for i := range tasks {
+			if err := fn(&tasks[i]); err != nil {
+				return err
+			}
+			size += len(tasks[i].Body)
+		}
+		if next == 0 {
+			return nil
+		}
+		n += len(tasks)
+		cursor = next
+		page = max(1, min(1000, 4*page, pageBytes*len(tasks)/size))
+	}
+	return nil
+}
+
+func parseStates(texts []string) ([]glassq.State, error) {
+	var states []glassq.State
+	for _, text := range texts {
+		s, err := glassq.ParseState(text)
+		if err != nil {
+			return nil, usagef("--state: %w", err)
+		}
+		if !slices.Contains(states, s) {
+			states = append(states, s)
+		}
+	}
+	return states, nil
+}
+
+func (a *app) queuePeekCmd() *cobra.Command {
+	var r remote
+	var text string
+	var count int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "peek QUEUE",
+		Short: "Look at tasks of a queue without taking them",
+		Example: `  glassq queue peek tasks
+  glassq queue peek tasks --state dead -n 100 --json`,
+		Args: arguments(1, 1),
+	}
+	r.flags(cmd)
+	fs := cmd.Flags()
+	fs.StringVar(&text, "state", "ready", "which: ready, delayed, leased or dead")
+	fs.IntVarP(&count, "count", "n", 20, "how many at most; 0 all")
+	fs.BoolVar(&asJSON, "json", false, "print one JSON object per task")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		states, err := parseStates([]string{text})
+		if err != nil {
+			return err
+		}
+		if count < 0 {
+			return usagef("-n %d is negative", count)
+		}
+		return a.oneShot(cmd, &r, func(q *client.Client) error {
+			if asJSON {
+				return eachPeeked(cmd, q, args[0], states[0], count, func(p *glassq.Peeked) error {
+					_, err := a.out.Write(append(envelope.AppendPeeked(nil, p), '\n'))
+					return err
+				})
+			}
+			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "ID\tAGE\tTRIES\tPRIORITY\tDUE\tBODY")
+			err := eachPeeked(cmd, q, args[0], states[0], count, func(p *glassq.Peeked) error {
+				due := ""
+				if p.Due > 0 {
+					due = report.Short(p.Due)
+				}
+				body := glance(p.Body)
+				if p.Reason != "" {
+					body += "   (" + glance([]byte(p.Reason)) + ")"
+				}
+				_, err := fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", glance([]byte(p.TaskID())), report.Short(p.Age), p.Attempt, p.Priority.Level(), due, body)
+				return err
+			})
+			return errors.Join(err, w.Flush())
+		})
+	}
+	return cmd
+}
+
+// glance is the beginning of a text on one line.
+func glance(b []byte) string {
+	const most = 80
+	cut := len(b) > most
+	if cut {
+		b = b[:most]
+	}
+	text := strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '·'
+		}
+		return r
+	}, strings.ToValidUTF8(string(b), "·"))
+	if cut {
+		text += "…"
+	}
+	return text
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/cli/term"
+	"github.com/glassq/glassq/internal/report"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) queuePurgeCmd() *cobra.Command {
+	var r remote
+	var texts []string
+	var force, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "purge QUEUE",
+		Short: "End tasks of a queue for good",
+		Long: `End the delayed and ready tasks of a queue, or those of --state, for good. In the books they are dead,
+purged; nothing brings them back. Leased ones finish. It says how many there are and asks; where nobody can
+be asked it needs --force.`,
+		Example: `  glassq queue purge tasks
+  glassq queue purge tasks --state dead --force`,
+		Args: arguments(1, 1),
+	}
+	r.flags(cmd)
+	fs := cmd.Flags()
+	fs.StringSliceVar(&texts, "state", []string{"delayed", "ready"}, "which: delayed, ready or dead; may be repeated")
+	fs.BoolVar(&force, "force", false, "do not ask")
+	fs.BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		states, err := parseStates(texts)
+		if err != nil {
+			return err
+		}
+		if len(states) == 0 || slices.Contains(states, glassq.Leased) {
+			return usagef("--state is one of delayed, ready, dead; a leased task finishes")
+		}
+		return a.oneShot(cmd, &r, func(q *client.Client) error {
+			if !force {
+				if err := a.mayPurge(cmd, q, args[0], states); err != nil {
+					return err
+				}
+			}
+			n, err := q.Purge(cmd.Context(), args[0], states...)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return a.printJSON(map[string]any{"queue": args[0], "purged": n})
+			}
+			return a.printf("%s: %s tasks purged\n", args[0], report.Comma(uint64(n)))
+		})
+	}
+	return cmd
+}
+
+// mayPurge asks on the terminal whether tasks are to be ended; nil is yes.
+func (a *app) mayPurge(cmd *cobra.Command, q *client.Client, queue string, states []glassq.State) error {
+	list, err := q.Queues(cmd.Context(), queue)
+	if err != nil {
+		return err
+	}
+	if len(list) != 1 {
+		return glassq.Errorf(glassq.CodeNotFound, "there is no queue %s; glassq queue ls lists them", queue)
+	}
+	n := int64(0)
+	for _, s := range states {
+		n += map[glassq.State]int64{glassq.Delayed: list[0].Delayed, glassq.Ready: list[0].Ready, glassq.Dead: list[0].Dead}[s]
+	}
+	what := fmt.Sprintf("%s tasks of queue %s (%s)", report.Comma(uint64(n)), queue, joinStates(states))
+	if !term.IsTerminal(a.in) {
+		return usagef("%s would be ended for good, and there is nobody to ask: give --force", what)
+	}
+	fmt.Fprintf(a.console, "End %s for good? Type the name of the queue: ", what)
+	answer, err := bufio.NewReader(a.in).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if strings.TrimSpace(answer) != queue {
+		return usagef("not purged")
+	}
+	return nil
+}
+
+func joinStates(states []glassq.State) string {
+	var names []string
+	for _, s := range states {
+		names = append(names, s.String())
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/report"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) queueShowCmd() *cobra.Command {
+	var r remote
+	var asJSON bool
+	cmd := &cobra.Command{Use: "show QUEUE", Short: "Show a queue", Example: "  glassq queue show tasks", Args: arguments(1, 1)}
+	r.flags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.oneShot(cmd, &r, func(q *client.Client) error {
+			if err := glassq.CheckName(args[0]); err != nil {
+				return err
+			}
+			queues, err := q.Queues(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if len(queues) != 1 {
+				return glassq.Errorf(glassq.CodeNotFound, "there is no queue %s; glassq queue ls lists them", args[0])
+			}
+			if asJSON {
+				return a.printJSON(&queues[0])
+			}
+			return a.showQueue(&queues[0])
+		})
+	}
+	return cmd
+}
+
+func (a *app) showQueue(n *glassq.QueueInfo) error {
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "queue\t%s\n", n.Name)
+	fmt.Fprintf(w, "tasks\tready %s, delayed %s, leased %s, dead %s; %s bytes\n", report.Comma(uint64(n.Ready)),
+		report.Comma(uint64(n.Delayed)), report.Comma(uint64(n.Leased)), report.Comma(uint64(n.Dead)), report.Comma(uint64(n.Bytes)))
+	fmt.Fprintf(w, "books\t%s\n", booksLine(n.Books))
+	if d := n.Books.Dead; d.Sum() > 0 {
+		fmt.Fprintf(w, "dead by\tattempts %s, nacked %s, expired %s, purged %s, cancelled %s\n",
+			report.Comma(d.Attempts), report.Comma(d.Nacked), report.Comma(d.Expired), report.Comma(d.Purged), report.Comma(d.Cancelled))
+	}
+	fmt.Fprintf(w, "waiting\t%d reserves; the oldest ready task for %s\n", n.Waiters, report.Short(time.Duration(n.Oldest*float64(time.Second))))
+	fmt.Fprintf(w, "settings\t%s\n", settingsLine(n.Settings))
+	return w.Flush()
+}
+
+func settingsLine(s glassq.Settings) string {
+	orNone := func(v float64) string {
+		if v == 0 {
+			return "no limit"
+		}
+		return fmt.Sprintf("%.10g", v)
+	}
+	attempts := s.Attempts
+	if attempts == 0 {
+		attempts = glassq.DefaultAttempts
+	}
+	line := fmt.Sprintf("paused %v, rate %s, attempts %d, max-tasks %s, max-bytes %s",
+		s.Paused, rateLine(s), attempts, orNone(float64(s.MaxTasks)), orNone(float64(s.MaxBytes)))
+	if s.TaskSchema != "" {
+		line += ", task-schema"
+	}
+	if s.ResultSchema != "" {
+		line += ", result-schema"
+	}
+	if s.Opaque {
+		line += ", opaque"
+	}
+	return line
+}

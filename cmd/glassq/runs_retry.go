@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/dispatch"
+	"github.com/glassq/glassq/internal/report"
+	"github.com/spf13/cobra"
+)
+
+// retryFlags say what of a run is put again.
+type retryFlags struct {
+	dispatch     dispatchFlags
+	failed, dead bool
+	missing, as  string
+}
+
+func (a *app) runsRetryCmd() *cobra.Command {
+	var f retryFlags
+	cmd := &cobra.Command{
+		Use:   "retry RUN [TEMPLATE]",
+		Short: "Put failed, dead or missing tasks of a run again",
+		Long: `Put tasks of a run again, as a run of their own with the same positions: failed ones (--failed), dead
+ones (--dead), those whose results a file lacks (--missing FILE), or those of a list (--ids FILE, as
+glassq output writes it). They are made anew of the run's source: a template with numbers is remembered by
+the server, a file must be given again, and is compared with the one before.
+
+Without any of these flags failed and dead ones are. Dead tasks without --as are redriven in their place,
+as tasks of the old run, when all dead tasks of the queue are this run's; nothing is made anew then.`,
+		Example: `  glassq runs retry r1 --failed
+  glassq runs retry r1 --missing r1.ndjson --file urls.txt --as r1b
+  glassq runs retry r1 --dead`,
+		Args: arguments(1, 2),
+	}
+	d := &f.dispatch
+	d.remote.flags(cmd)
+	d.source.flags(cmd)
+	requestFlags(cmd, &d.source.task, nil)
+	fs := cmd.Flags()
+	fs.BoolVar(&f.failed, "failed", false, "those whose result is a failure")
+	fs.BoolVar(&f.dead, "dead", false, "those that ended without a result")
+	fs.StringVar(&f.missing, "missing", "", "those that are done and whose results this `file` lacks, of JSON lines or CSV")
+	fs.StringVar(&f.as, "as", "", "`name` of the new run; default RUN.2, or the next that is free")
+	fs.BoolVar(&d.wait, "wait", false, "wait for the end of the new run")
+	fs.BoolVar(&d.strict, "strict", false, "with --wait: exit 4 when tasks failed or are dead")
+	fs.BoolVar(&d.quiet, "quiet", false, "no progress")
+	fs.BoolVar(&d.json, "json", false, "print what was done as JSON")
+	fs.DurationVar(&d.retry, "retry", 60*time.Second, "how long to wait for a server that is away")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.retry(cmd, &f, args) }
+	return cmd
+}
+
+func (a *app) retry(cmd *cobra.Command, f *retryFlags, args []string) error {
+	q, err := a.open(cmd, &f.dispatch.remote, f.dispatch.retry)
+	if err != nil {
+		return err
+	}
+	defer q.Close()
+	ctx, stop := a.interruptible("glassq runs retry", "stopping after the puts under way")
+	defer stop()
+	run, err := q.Run(ctx, args[0])
+	if err != nil {
+		return f.dispatch.remote.absent(err)
+	}
+	if !f.failed && !f.dead && f.missing == "" && f.dispatch.source.ids == "" {
+		f.failed, f.dead = true, true
+	}
+	if f.dead && !f.failed && f.missing == "" && f.dispatch.source.ids == "" && f.as == "" {
+		return f.dispatch.remote.absent(a.redrive(ctx, q, &run, f.dispatch.json))
+	}
+	only, err := f.positions(ctx, q, &run)
+	if err != nil {
+		return f.dispatch.remote.absent(err)
+	}
+	if only.Count() == 0 {
+		a.console.Say("glassq runs retry: run %s has nothing of that kind", run.Name)
+		if f.dispatch.json {
+			return a.printJSON(map[string]any{"run": "", "put": 0})
+		}
+		return nil
+	}
+	src, done, err := f.source(cmd, args[1:], a, &run)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := sameSource(ctx, q, run.Name, src.Fingerprint()); err != nil {
+		return f.dispatch.remote.absent(err)
+	}
+	if f.as == "" {
+		if f.as, err = freeName(ctx, q, run.Name); err != nil {
+			return f.dispatch.remote.absent(err)
+		}
+	}
+	f.dispatch.opt = dispatch.Options{Source: src, Only: only, Run: f.as, Queue: run.Queue}
+	return a.dispatchTo(ctx, cmd, q, &f.dispatch)
+}
+
+// redrive makes the dead tasks of a run ready again, in their queue.
+func (a *app) redrive(ctx context.Context, q *client.Client, run *glassq.Run, asJSON bool) error {
+	kept := run.Books.Dead.Attempts + run.Books.Dead.Nacked
+	n := 0
+	if kept > 0 {
+		queues, err := q.Queues(ctx, run.Queue)
+		if err != nil {
+			return err
+		}
+		if held := uint64(queues[0].Dead); held != kept {
+			return usagef("queue %s holds %s dead tasks, of which %s are of run %s: glassq queue redrive %s makes all of them ready, and --as NAME puts this run's again as a new run",
+				run.Queue, report.Comma(held), report.Comma(kept), run.Name, run.Queue)
+		}
+		if n, err = q.Redrive(ctx, run.Queue, 0); err != nil {
+			return err
+		}
+	}
+	if asJSON {
+		return a.printJSON(map[string]any{"run": run.Name, "redriven": n})
+	}
+	return a.printf("%s: %s tasks redriven\n", run.Name, report.Comma(uint64(n)))
+}
+
+// positions collects what is to be put again.
+func (f *retryFlags) positions(ctx context.Context, q *client.Client, run *glassq.Run) (*dispatch.Positions, error) {
+	only := new(dispatch.Positions)
+	if f.dispatch.source.ids != "" {
+		of, list, err := f.dispatch.source.only()
+		if err != nil {
+			return nil, err
+		}
+		if of != run.Name {
+			return nil, usagef("the ids of %s are of run %s, not %s", f.dispatch.source.ids, of, run.Name)
+		}
+		only = list
+	}
+	for _, set := range []struct {
+		wanted bool
+		ids    glassq.IDSet
+	}{{f.failed, glassq.IDsFailed}, {f.dead, glassq.IDsDead}} {
+		if !set.wanted {
+			continue
+		}
+		if err := eachID(ctx, q, run.Name, set.ids, only.Add); err != nil {
+			return nil, err
+		}
+	}
+	if f.missing == "" {
+		return only, nil
+	}
+	have, err := idsOfResults(f.missing, run.Name)
+	if err != nil {
+		return nil, err
+	}
+	missing := new(dispatch.Positions)
+	if err := eachID(ctx, q, run.Name, glassq.IDsDone, missing.Add); err != nil {
+		return nil, err
+	}
+	missing.Remove(have)
+	only.Join(missing)
+	return only, nil
+}
+
+// eachID calls fn for all intervals of a set.
+func eachID(ctx context.Context, q *client.Client, run string, set glassq.IDSet, fn func(glassq.Interval)) error {
+	const page = 10_000
+	for from := uint64(0); from < dispatch.MaxTasks; {
+		list, err := q.RunIDs(ctx, run, set, uint32(from), page)
+		if err != nil {
+			return err
+		}
+		for _, iv := range list {
+			fn(iv)
+			from = uint64(iv.Last) + 1
+		}
+		if len(list) < page {
+			return nil
+		}
+	}
+	return nil
+}
+
+// idsOfResults reads which positions of a run a file of results has.
+func idsOfResults(path, run string) (*dispatch.Positions, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, usagef("read the results: %w", err)
+	}
+	defer f.Close()
+	p, err := dispatch.ReadResultIDs(f, run)
+	if err != nil {
+		return nil, usagef("%s: %w", path, err)
+	}
+	return p, nil
+}
+
+// source is what the run was dispatched from: as the flags say, or as the server remembers it.
+func (f *retryFlags) source(cmd *cobra.Command, args []string, a *app, run *glassq.Run) (dispatch.Source, func(), error) {
+	s := &f.dispatch.source
+	text, _, _ := strings.Cut(run.Source, " only ")
+	if len(args) == 0 && s.file == "" && !cmd.Flags().Changed("count") && s.numbers == "" {
+		tmpl, numbers, ok := rememberedTemplate(text)
+		if !ok {
+			return nil, nil, usagef("run %s was dispatched from %s, which the server cannot make again: give the same --file, or the template with its flags", run.Name, orStream(text))
+		}
+		args = []string{tmpl}
+		s.numbers = numbers
+	}
+	return s.open(cmd, args, a.in, func(s string) { a.console.Say("glassq runs retry: %s", s) })
+}
+
+func orStream(source string) string {
+	if source == "" {
+		return "a stream"
+	}
+	return source
+}
+
+// rememberedTemplate reads a source of the form: template "…" 0..99.
+func rememberedTemplate(source string) (tmpl, numbers string, ok bool) {
+	rest, ok := strings.CutPrefix(source, "template ")
+	if !ok {
+		return "", "", false
+	}
+	quoted, err := strconv.QuotedPrefix(rest)
+	if err != nil {
+		return "", "", false
+	}
+	tmpl, err = strconv.Unquote(quoted)
+	numbers = strings.TrimSpace(rest[len(quoted):])
+	_, _, rerr := dispatch.ParseRange(numbers) // a request or a hash is not remembered in full
+	return tmpl, numbers, err == nil && rerr == nil
+}
+
+// freeName is the first of RUN.2, RUN.3 … that no run has.
+func freeName(ctx context.Context, q *client.Client, run string) (string, error) {
+	for n := 2; ; n++ {
+		name := fmt.Sprintf("%s.%d", run, n)
+		_, err := q.Run(ctx, name)
+		if errors.Is(err, glassq.ErrNotFound) {
+			return name, nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+}

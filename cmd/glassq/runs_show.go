@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/report"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) runsShowCmd() *cobra.Command {
+	var r remote
+	var asJSON bool
+	cmd := &cobra.Command{Use: "show RUN", Short: "Show a run", Example: "  glassq runs show r1", Args: arguments(1, 1)}
+	r.flags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.oneShot(cmd, &r, func(q *client.Client) error {
+			run, err := q.Run(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			return a.showRun(&run, asJSON)
+		})
+	}
+	return cmd
+}
+
+func (a *app) showRun(n *glassq.Run, asJSON bool) error {
+	if asJSON {
+		return a.printJSON(n)
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "run\t%s, %s\n", n.Name, stateOf(n))
+	fmt.Fprintf(w, "books\t%s\n", booksLine(n.Books))
+	fmt.Fprintf(w, "results\t%s in queue %s\n", report.Comma(n.Waiting), n.Results)
+	if n.Queue != "" {
+		fmt.Fprintf(w, "queue\t%s\n", n.Queue)
+	}
+	if n.Source != "" {
+		fmt.Fprintf(w, "source\t%s\n", n.Source)
+	}
+	fmt.Fprintf(w, "made\t%s\n", n.Created.Local().Format(time.DateTime))
+	if !n.Ended.IsZero() {
+		fmt.Fprintf(w, "ended\t%s, after %s\n", n.Ended.Local().Format(time.DateTime), report.Short(n.Ended.Sub(n.Created)))
+	}
+	return w.Flush()
+}
+
+func stateOf(n *glassq.Run) string {
+	switch {
+	case n.Complete && n.Waiting == 0:
+		return "drained"
+	case n.Complete:
+		return "complete"
+	case n.Sealed:
+		return "sealed with " + report.Comma(n.Total)
+	}
+	return "open"
+}
+
+// booksLine is the books without what only an output can know.
+func booksLine(b glassq.Books) string {
+	line, _, _ := strings.Cut(report.FormatBooks(b, 0, 0), "    missing")
+	return line
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/stores"
+)
+
+// openStore opens a store. A folder that another process has is no trouble of the disk.
+func openStore(ctx context.Context, where string, opt stores.Options) (*stores.Store, error) {
+	opt.Patience = releaseTime
+	s, err := stores.Open(ctx, where, opt)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", where, err)
+		if glassq.CodeOf(err) == glassq.CodeUnavailable {
+			err = &exitError{exitUnexpected, err}
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+// failedGrace is how long a program whose store failed goes on, so that those who wait can hear of it.
+const failedGrace = 700 * time.Millisecond
+
+// watch ends the work of program with ErrStorage when the store fails, and the program itself soon after, saying
+// what to do next, though a client, a request under way or the disk keeps it. The caller must call over.
+func (a *app) watch(s *stores.Store, program, next string, fail context.CancelCauseFunc) (over func()) {
+	return s.Watch(func() {
+		time.AfterFunc(failedGrace, func() {
+			a.console.Say("%s: %v", program, s.Failure(next))
+			os.Exit(exitStorage)
+		})
+		fail(glassq.ErrStorage)
+	})
+}

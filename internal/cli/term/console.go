@@ -1,0 +1,102 @@
+// Package term is what the commands show to people: standard error as lines above a bar, one-line
+// progress, the bars of a run, and figures. It knows no command and no flag.
+package term
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/glassq/glassq/internal/report"
+)
+
+// A Console is standard error: lines for people, and at most one bar. It is safe for concurrent use.
+type Console struct {
+	terminal bool
+
+	mu  sync.Mutex // guards the fields below
+	w   io.Writer
+	bar bool      // a bar stands on the last line
+	top io.Writer // writes above bars; nil without them
+}
+
+// NewConsole shows on f; a bar only when f is a terminal that can draw one.
+func NewConsole(f *os.File) *Console {
+	return &Console{w: f, terminal: IsTerminal(f) && os.Getenv("TERM") != "dumb"}
+}
+
+// IsTerminal reports whether a person may be looking at f.
+func IsTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
+}
+
+// Write writes a whole line or more, before the bar if there is one. What cannot be shown is lost:
+// there is nowhere left to say so.
+func (c *Console) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.top != nil {
+		if n, err := c.top.Write(p); err == nil {
+			return n, nil
+		}
+	}
+	if c.bar {
+		io.WriteString(c.w, "\r\x1b[K")
+	}
+	return c.w.Write(p)
+}
+
+// Say writes a line.
+func (c *Console) Say(format string, args ...any) {
+	fmt.Fprintf(c, format+"\n", args...)
+}
+
+// Logger logs to the console.
+func (c *Console) Logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(c, &slog.HandlerOptions{Level: slog.LevelInfo}))
+}
+
+func (c *Console) setTop(w io.Writer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.top = w
+}
+
+func (c *Console) setBar(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bar = on
+}
+
+// barWriter is the console for the bar itself.
+type barWriter struct{ c *Console }
+
+func (b barWriter) Write(p []byte) (int, error) {
+	b.c.mu.Lock()
+	defer b.c.mu.Unlock()
+	return b.c.w.Write(p)
+}
+
+// Plural is a number and what it counts, in the form that fits.
+func Plural(n uint64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return report.Comma(n) + " " + many
+}
+
+// PerSecond is a rate for people.
+func PerSecond(n uint64, d time.Duration) string {
+	if d <= 0 {
+		return "0"
+	}
+	return report.Comma(uint64(float64(n)/d.Seconds() + 0.5))
+}

@@ -1,0 +1,247 @@
+// Package door is the frame of all doors: it lets connections in and sees them out, and holds what the doors
+// share: who may do what, TLS, the room for bodies, and the leases that are kept for clients. It knows bytes,
+// connections and leases; it does not know protocols.
+//
+// A new door is a package below this one: New takes a broker and a Frame, and Run serves a listener with a Hall.
+package door
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+const (
+	// DrainFor is how long connections may finish when a server stops.
+	DrainFor = 10 * time.Second
+
+	// MaxParked is how many bytes of bodies may wait for room in their queues. They are not among the bodies in
+	// flight: there, they could keep out the acks that make room.
+	MaxParked = BodiesInFlight / 2
+)
+
+// A Frame is what the doors of a server share. The zero value, filled, serves everyone who can connect.
+type Frame struct {
+	Access  *Access      // nil: nobody needs a key
+	TLS     *tls.Config  // of the doors that know it; nil serves plain TCP
+	Intake  *Intake      // bounds the bodies in flight; nil makes one of BodiesInFlight
+	Parked  *Budget      // bounds the bodies that wait for room in their queues, see MaxParked; nil makes one
+	Seats   *Budget      // bounds the connections of all doors; nil makes one of Seats()
+	Version string       // of this program, for those who ask; "" says none
+	Log     *slog.Logger // nil discards
+}
+
+// Filled returns f with its defaults.
+func (f Frame) Filled() Frame {
+	if f.Access == nil {
+		f.Access = new(Access)
+	}
+	if f.Intake == nil {
+		f.Intake = NewIntake(BodiesInFlight)
+	}
+	if f.Parked == nil {
+		f.Parked = NewBudget(MaxParked)
+	}
+	if f.Seats == nil {
+		f.Seats = NewBudget(Seats())
+	}
+	if f.Log == nil {
+		f.Log = slog.New(slog.DiscardHandler)
+	}
+	return f
+}
+
+// Listen returns ln with the pauses and the seats of the frame: Accept waits while all seats are taken, and
+// where the system has no file descriptor left, until the listener is closed. Its connections are of type *Conn.
+func (f *Frame) Listen(ln net.Listener) net.Listener {
+	l := &listener{Listener: ln, frame: f}
+	l.open, l.shut = context.WithCancel(context.Background()) // ended by Close
+	return l
+}
+
+type listener struct {
+	net.Listener
+	frame *Frame
+	open  context.Context
+	shut  context.CancelFunc
+	said  time.Time // when it was last said that there are no seats; of Accept
+}
+
+func (l *listener) Close() error {
+	l.shut()
+	return l.Listener.Close()
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	log := l.frame.Log
+	if l.frame.Seats.Free() < 1 && time.Since(l.said) > time.Minute {
+		l.said = time.Now()
+		log.Error("no connection can be taken: as many as this system has file descriptors for are open")
+	}
+	if err := l.frame.Seats.Take(l.open, 1); err != nil {
+		return nil, net.ErrClosed
+	}
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		nc, err := l.Listener.Accept()
+		switch {
+		case err == nil:
+			return &Conn{Conn: nc, seats: l.frame.Seats}, nil
+		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
+			// Connections that end make room; those that are there go on.
+			log.Error("no connection can be taken: out of file descriptors", "err", err)
+			Rest(l.open, pause)
+		default:
+			l.frame.Seats.Give(1)
+			return nil, err
+		}
+	}
+}
+
+// Rest waits for d, or until ctx is done.
+func Rest(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// A Conn is a connection that was let in.
+type Conn struct {
+	net.Conn
+	seats    *Budget
+	closed   atomic.Bool
+	hall     *Hall           // nil where the door has its own
+	strange  context.Context // lasts while it is a stranger; nil where it never was one
+	familiar func()          // ends strange
+}
+
+// Close ends the connection and leaves its seat. Later ones only say that it is closed.
+func (c *Conn) Close() error {
+	err := c.Conn.Close()
+	if c.closed.CompareAndSwap(false, true) {
+		if c.hall != nil {
+			c.hall.left(c)
+		}
+		c.seats.Give(1)
+	}
+	return err
+}
+
+// SetReadDeadline sets it, but for a server that stops, whose reads have ended for good.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	err := c.Conn.SetReadDeadline(t)
+	if c.hall != nil && c.hall.Draining() {
+		err = c.Conn.SetReadDeadline(LongAgo)
+	}
+	return err
+}
+
+// CloseWrite ends the side that is written to, where there are two.
+func (c *Conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// A Hall is where the connections of one door are, from the moment in which they are let in.
+type Hall struct {
+	Kept *Keeper // the leases of its clients; it runs while the hall does
+
+	frame    *Frame
+	draining atomic.Bool
+	wg       sync.WaitGroup // of all goroutines
+
+	mu        sync.Mutex
+	conns     map[*Conn]struct{} // guarded by mu
+	strangers strangers          // guarded by mu
+}
+
+// NewHall makes the hall of one door before store, whose clients hold leases that last for lease.
+func NewHall(f *Frame, store glassq.Store, lease time.Duration) *Hall {
+	return &Hall{Kept: NewKeeper(store, lease, f.Log), frame: f, conns: map[*Conn]struct{}{}}
+}
+
+// Go runs f in a goroutine that Run waits for.
+func (h *Hall) Go(f func()) { h.wg.Go(f) }
+
+// Draining tells whether the server stops.
+func (h *Hall) Draining() bool { return h.draining.Load() }
+
+// Run serves ln until ctx is done, then drains: no more connections are taken, all reads end, drained is
+// called, and what is left after DrainFor is cut. serve is called for each connection; it must not block, and
+// sees to it that the connection is closed in the end. When Run returns, ln and every connection are closed,
+// and no goroutine is left. A Hall is run once.
+func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Context, *Conn), drained func()) error {
+	defer h.wg.Wait()
+	life, cancel := context.WithCancel(ctx)
+	defer cancel() // runs before the wait
+	ln = h.frame.Listen(ln)
+	h.wg.Go(func() { h.Kept.Run(life) })
+	h.wg.Go(func() {
+		<-life.Done()
+		ln.Close()
+		h.draining.Store(true)
+		h.each(func(c *Conn) { c.SetReadDeadline(LongAgo) })
+		drained()
+	})
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case life.Err() != nil:
+			if err == nil {
+				nc.Close()
+			}
+			cut := time.AfterFunc(DrainFor, func() { h.each(func(c *Conn) { c.Conn.Close() }) })
+			h.wg.Wait()
+			cut.Stop()
+			return nil
+		case err != nil:
+			return fmt.Errorf("accept: %w", err)
+		}
+		c := nc.(*Conn)
+		h.enter(life, c)
+		serve(life, c)
+	}
+}
+
+// enter takes a connection in.
+func (h *Hall) enter(life context.Context, c *Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.frame.Access.Locked() {
+		h.estrange(life, c)
+	}
+	c.hall = h
+	h.conns[c] = struct{}{}
+	if h.Draining() {
+		c.Conn.SetReadDeadline(LongAgo)
+	}
+}
+
+// left ends what enter began.
+func (h *Hall) left(c *Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.recognize(c)
+	delete(h.conns, c)
+}
+
+func (h *Hall) each(f func(*Conn)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.conns {
+		f(c)
+	}
+}

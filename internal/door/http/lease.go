@@ -1,0 +1,173 @@
+package httpdoor
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/envelope"
+)
+
+// reserve hands out up to max tasks (default 1) as NDJSON leases, or answers 204 when there was none
+// within wait (default 0: answer at once; at most 10 minutes). lease is the length of the leases.
+// take=true acks the tasks as they are handed out.
+//
+// A client that goes away while it waits is leased nothing; leases whose answer cannot be written
+// go back to their old places at once.
+func (s *Server) reserve(rw http.ResponseWriter, r *http.Request) error {
+	q := parseQuery(r, "max", "wait", "lease", "take")
+	req := glassq.Reserve{
+		Queue: r.PathValue("queue"),
+		Max:   int(q.number("max", 1, glassq.MaxBatch)),
+		Wait:  min(q.duration("wait"), maxPoll),
+		Lease: q.duration("lease"),
+		Take:  q.flag("take"),
+	}
+	if q.err != nil {
+		return q.err
+	}
+	if r.ContentLength != 0 { // nothing is wanted in a body, but one that is not read hides a client that goes away
+		_, free, err := s.readBody(rw, r, maxSettings)
+		if err != nil {
+			return err
+		}
+		free()
+	}
+	ctx, done := s.longPoll(r.Context())
+	defer done()
+	leases, err := s.broker.Reserve(ctx, req)
+	if err != nil {
+		return err
+	}
+	if len(leases) == 0 {
+		rw.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	if err := sendLeases(rw, r, leases); err != nil && !req.Take {
+		s.undo(r.Context(), leases)
+	}
+	return nil
+}
+
+// answerChunk is how much of an answer is printed before it is sent.
+const answerChunk = 256 << 10
+
+func sendLeases(rw http.ResponseWriter, r *http.Request, leases []glassq.Lease) error {
+	if err := r.Context().Err(); err != nil {
+		return err
+	}
+	var out []byte
+	for i := range leases {
+		out = append(envelope.AppendLease(out, &leases[i]), '\n')
+		if len(out) < answerChunk || i == len(leases)-1 {
+			continue
+		}
+		rw.Header().Set("Content-Type", typeNDJSON)
+		if err := write(rw, out); err != nil {
+			return err
+		}
+		out = out[:0]
+	}
+	if rw.Header().Get("Content-Type") == typeNDJSON {
+		return write(rw, out)
+	}
+	return send(rw, http.StatusOK, typeNDJSON, out)
+}
+
+// undo gives back leases that nobody has received.
+func (s *Server) undo(ctx context.Context, leases []glassq.Lease) {
+	nacks := make([]glassq.Nack, len(leases))
+	for i := range leases {
+		nacks[i] = glassq.Nack{Token: leases[i].Token(), Undone: true}
+	}
+	// The request's context has ended with its client; the leases must go back all the same. Those
+	// of a stopped store come back when they run out.
+	if _, err := s.broker.Nack(context.WithoutCancel(ctx), nacks); err != nil {
+		s.frame.Log.Warn("leases not given back", "leases", len(leases), "error", err)
+	}
+}
+
+func (s *Server) ack(rw http.ResponseWriter, r *http.Request) error {
+	return settle(s, rw, r, envelope.ParseAck, s.broker.Ack)
+}
+
+func (s *Server) nack(rw http.ResponseWriter, r *http.Request) error {
+	return settle(s, rw, r, envelope.ParseNack, s.broker.Nack)
+}
+
+func (s *Server) extend(rw http.ResponseWriter, r *http.Request) error {
+	return settle(s, rw, r, envelope.ParseExtend, s.broker.Extend)
+}
+
+// settle serves ack, nack and extend: each line is answered for itself, also one that cannot be read.
+// With answer=errors only refused lines are answered, as {"line":k,"error":{…}}.
+func settle[T any](s *Server, rw http.ResponseWriter, r *http.Request,
+	parse func([]byte, *T) error,
+	do func(context.Context, []T) ([]error, error)) error {
+	q := parseQuery(r, "answer")
+	onlyErrors := q.oneOf("answer", "each", "errors") == "errors"
+	if q.err != nil {
+		return q.err
+	}
+	body, done, err := s.readBody(rw, r, maxRequest)
+	if err != nil {
+		return err
+	}
+	defer done()
+	media := mediaType(r)
+	if media != typeNDJSON && media != "application/ndjson" && media != "application/jsonl" {
+		media = typeJSON // curl -d does not say
+	}
+	list, single, err := records(media, body)
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return glassq.Errorf(glassq.CodeBadRequest, "nothing in the body")
+	}
+	errs := make([]error, len(list))
+	items := make([]T, 0, len(list))
+	at := make([]int, 0, len(list)) // items[j] is list[at[j]]
+	for i, rec := range list {
+		var item T
+		if errs[i] = parse(rec.text, &item); errs[i] == nil {
+			items, at = append(items, item), append(at, i)
+		}
+	}
+	if len(items) > 0 {
+		results, err := do(r.Context(), items)
+		if err != nil {
+			return err
+		}
+		for j, err := range results {
+			errs[at[j]] = err
+		}
+	}
+	if single {
+		if errs[0] != nil {
+			return errs[0]
+		}
+		send(rw, http.StatusOK, typeJSON, []byte("{\"ok\":true}\n"))
+		return nil
+	}
+	var out []byte
+	for i, err := range errs {
+		switch {
+		case err != nil && onlyErrors:
+			out = strconv.AppendInt(append(out, `{"line":`...), int64(list[i].line), 10)
+			at := len(out)
+			out = appendError(out, err)
+			out[at] = ',' // the brace that appendError began with
+		case err != nil:
+			out = appendError(out, err)
+		case onlyErrors:
+			continue
+		default:
+			out = append(out, `{"ok":true}`...)
+		}
+		out = append(out, '\n')
+	}
+	send(rw, http.StatusOK, typeNDJSON, out)
+	return nil
+}

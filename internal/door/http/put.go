@@ -1,0 +1,205 @@
+package httpdoor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/envelope"
+)
+
+// put stores tasks. The body is NDJSON of envelopes, a JSON envelope or array of them, or, with any
+// other content type, the body of one task whose options are query parameters. What it stores it
+// stores as a whole.
+//
+// The answer is a receipt for each task; with answer=count one line for all, see putCount. With wait a put
+// into a full queue is parked until there is room; a client that goes away meanwhile has put nothing.
+func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
+	body, done, err := s.readBody(rw, r, maxRequest)
+	if err != nil {
+		return err
+	}
+	done = sync.OnceFunc(done)
+	defer done()
+	queue := r.PathValue("queue")
+	media := mediaType(r)
+	var tasks []glassq.Task
+	var wait time.Duration
+	many, count := false, false
+	switch media {
+	case typeNDJSON, "application/ndjson", "application/jsonl", typeJSON:
+		q := parseQuery(r, "answer", "wait")
+		wait = q.duration("wait")
+		count = q.oneOf("answer", "each", "count") == "count"
+		if q.err != nil {
+			return q.err
+		}
+		list, single, err := records(media, body)
+		if err != nil {
+			return err
+		}
+		many = !single
+		if tasks, err = s.parseTasks(queue, list, many); err != nil {
+			return err
+		}
+	default:
+		var t glassq.Task
+		t, wait, err = rawTask(queue, media, r, body)
+		if err != nil {
+			return err
+		}
+		tasks = []glassq.Task{t}
+	}
+	if len(tasks) == 0 {
+		return glassq.Errorf(glassq.CodeBadRequest, "no tasks in the body")
+	}
+	receipts, err := s.broker.Put(r.Context(), tasks)
+	if wait > 0 && errors.Is(err, glassq.ErrQueueFull) {
+		receipts, err = s.putWait(r.Context(), tasks, min(wait, maxPoll), int64(len(body)), done)
+	}
+	if err != nil {
+		return err
+	}
+	if count {
+		sendCount(rw, receipts)
+		return nil
+	}
+	var out []byte
+	for i := range tasks {
+		out = append(envelope.AppendReceipt(out, tasks[i].TaskID(), receipts[i]), '\n')
+	}
+	contentType := typeJSON
+	if many {
+		contentType = typeNDJSON
+	}
+	send(rw, http.StatusOK, contentType, out)
+	return nil
+}
+
+// putWait is a put that waits for room. done gives back what the request takes of the bodies in flight.
+func (s *Server) putWait(ctx context.Context, tasks []glassq.Task, wait time.Duration, size int64, done func()) ([]glassq.Receipt, error) {
+	if !s.frame.Parked.TryTake(size) {
+		return nil, glassq.Errorf(glassq.CodeQueueFull, "the queue is full, and too many large puts wait for room already; try again later")
+	}
+	defer s.frame.Parked.Give(size)
+	done()
+	ctx, end := s.longPoll(ctx)
+	defer end()
+	receipts, err := s.broker.PutWait(ctx, tasks, wait)
+	if err != nil && ctx.Err() != nil && s.isDraining() {
+		err = errDraining
+	}
+	return receipts, err
+}
+
+// parseTasks reads envelopes and bounds their bodies.
+func (s *Server) parseTasks(queue string, list []record, many bool) ([]glassq.Task, error) {
+	tasks := make([]glassq.Task, len(list))
+	bodies := 0
+	for i, rec := range list {
+		t := &tasks[i]
+		if i > 0 { // strings that repeat are shared
+			prev := &tasks[i-1]
+			t.Run, t.Type, t.ResultQueue, t.Key = prev.Run, prev.Type, prev.ResultQueue, prev.Key
+		}
+		err := envelope.ParseTask(rec.text, t)
+		switch {
+		case err != nil:
+		case t.Queue != "" && t.Queue != queue:
+			err = glassq.Errorf(glassq.CodeBadRequest, "the task names queue %.60q, the address %.60q", t.Queue, queue)
+		}
+		if err != nil {
+			if many {
+				err = inLine(err, rec.line)
+			}
+			return nil, err
+		}
+		t.Queue = queue
+		if bodies += len(t.Body); bodies > glassq.MaxPutBytes {
+			return nil, tooLarge(maxRequest)
+		}
+	}
+	return tasks, nil
+}
+
+// rawTask makes a task whose body is the request's, and says how long its put may wait. What curl -d sends
+// is text.
+func rawTask(queue, media string, r *http.Request, body []byte) (glassq.Task, time.Duration, error) {
+	q := parseQuery(r, "id", "run", "n", "priority", "delay", "ttl", "attempts", "lease", "result", "key", "wait")
+	wait := q.duration("wait")
+	t := glassq.Task{
+		Queue:       queue,
+		Body:        body,
+		Type:        r.Header.Get("Content-Type"),
+		Run:         q.text("run"),
+		ID:          q.text("id"),
+		Delay:       q.duration("delay"),
+		TTL:         q.duration("ttl"),
+		Attempts:    int(q.number("attempts", 0, glassq.MaxAttempts)),
+		Lease:       q.duration("lease"),
+		ResultQueue: q.text("result"),
+		Key:         q.text("key"),
+	}
+	switch media {
+	case "application/x-www-form-urlencoded":
+		if t.Type = glassq.TypeText; !utf8.Valid(body) {
+			t.Type = glassq.TypeOctets
+		}
+	case "text/plain":
+		t.Type = glassq.TypeText
+	}
+	if q.has("priority") {
+		t.Priority = glassq.Level(int(q.number("priority", 4, 9)))
+	}
+	if q.has("n") {
+		t.Position, t.Dense = uint32(q.number("n", 0, 1<<32-1)), true
+		if t.Run == "" {
+			q.fail("n needs a run")
+		}
+		if t.ID != "" && t.ID != glassq.DenseID(t.Run, t.Position) {
+			q.fail("with run and n the id is %q, not %q", glassq.DenseID(t.Run, t.Position), t.ID)
+		}
+		t.ID = ""
+	}
+	return t, wait, q.err
+}
+
+// A putCount answers a put with answer=count: enough to rebuild every receipt from one line. Unless
+// Numbers is there, the tasks that are not duplicates have the numbers from First on, in order.
+type putCount struct {
+	Put          int      `json:"put"`
+	Duplicates   int      `json:"duplicates"`
+	First        uint64   `json:"first,omitempty"`
+	DuplicatesAt []int    `json:"duplicates_at,omitempty"` // indexes from 0
+	Numbers      []uint64 `json:"numbers,omitempty"`       // of all tasks, 0 for duplicates
+}
+
+func sendCount(rw http.ResponseWriter, receipts []glassq.Receipt) {
+	var c putCount
+	consecutive := true
+	for i, r := range receipts {
+		if r.Duplicate {
+			c.Duplicates++
+			c.DuplicatesAt = append(c.DuplicatesAt, i)
+			continue
+		}
+		if c.Put == 0 {
+			c.First = r.Number
+		}
+		consecutive = consecutive && r.Number == c.First+uint64(c.Put)
+		c.Put++
+	}
+	if !consecutive {
+		c.Numbers = make([]uint64, len(receipts))
+		for i, r := range receipts {
+			c.Numbers[i] = r.Number
+		}
+	}
+	text, _ := json.Marshal(c) // numbers alone cannot fail
+	send(rw, http.StatusOK, typeJSON, append(text, '\n'))
+}

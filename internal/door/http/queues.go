@@ -1,0 +1,141 @@
+package httpdoor
+
+import (
+	"net/http"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/envelope"
+)
+
+// maxPeek bounds one page of peek.
+const maxPeek = 1000
+
+func (s *Server) queues(rw http.ResponseWriter, r *http.Request) error {
+	q := parseQuery(r, "name")
+	if q.err != nil {
+		return q.err
+	}
+	list, err := s.broker.Queues(r.Context(), q.values["name"]...)
+	if err != nil {
+		return err
+	}
+	if list == nil {
+		list = []glassq.QueueInfo{}
+	}
+	return done(answer(rw, map[string]any{"queues": list}))
+}
+
+func (s *Server) showQueue(rw http.ResponseWriter, r *http.Request) error {
+	if q := parseQuery(r); q.err != nil {
+		return q.err
+	}
+	list, err := s.broker.Queues(r.Context(), r.PathValue("queue"))
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return glassq.Errorf(glassq.CodeNotFound, "no queue %q", r.PathValue("queue"))
+	}
+	return done(answer(rw, list[0]))
+}
+
+func (s *Server) configure(rw http.ResponseWriter, r *http.Request) error {
+	if q := parseQuery(r); q.err != nil {
+		return q.err
+	}
+	var change glassq.SettingsChange
+	if err := s.readJSON(rw, r, &change); err != nil {
+		return err
+	}
+	settings, err := s.broker.Configure(r.Context(), r.PathValue("queue"), change)
+	if err != nil {
+		return err
+	}
+	return done(answer(rw, settings))
+}
+
+func (s *Server) drop(rw http.ResponseWriter, r *http.Request) error {
+	if q := parseQuery(r); q.err != nil {
+		return q.err
+	}
+	if err := s.broker.Drop(r.Context(), r.PathValue("queue")); err != nil {
+		return err
+	}
+	return done(answer(rw, map[string]bool{"ok": true}))
+}
+
+// peek shows up to max tasks (default 20) of one state (default ready) after cursor.
+func (s *Server) peek(rw http.ResponseWriter, r *http.Request) error {
+	q := parseQuery(r, "state", "cursor", "max")
+	state, err := glassq.ParseState(q.oneOf("state", "ready", "delayed", "leased", "dead"))
+	if err != nil {
+		q.fail("%v", err)
+	}
+	if len(q.values["state"]) > 1 {
+		q.fail("peek shows one state")
+	}
+	cursor := q.number("cursor", 0, 1<<64-1)
+	limit := int(q.number("max", 20, maxPeek))
+	if q.err != nil {
+		return q.err
+	}
+	tasks, next, err := s.broker.Peek(r.Context(), r.PathValue("queue"), state, cursor, limit)
+	if err != nil {
+		return err
+	}
+	out := []byte(`{"tasks":[`)
+	rw.Header().Set("Content-Type", typeJSON)
+	for i := range tasks {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = envelope.AppendPeeked(out, &tasks[i])
+		if len(out) >= answerChunk { // bodies may be six times as long as JSON
+			if err := write(rw, out); err != nil {
+				return done(err)
+			}
+			out = out[:0]
+		}
+	}
+	out = append(out, ']')
+	if next != 0 {
+		out = append(out, `,"next":`...)
+		out = appendUint(out, next)
+	}
+	return done(write(rw, append(out, '}', '\n')))
+}
+
+// purge ends the tasks of the given states, delayed and ready when none is given.
+func (s *Server) purge(rw http.ResponseWriter, r *http.Request) error {
+	q := parseQuery(r, "state")
+	var states []glassq.State
+	for _, text := range q.values["state"] {
+		state, err := glassq.ParseState(text)
+		if err != nil {
+			return err
+		}
+		states = append(states, state)
+	}
+	if q.err != nil {
+		return q.err
+	}
+	n, err := s.broker.Purge(r.Context(), r.PathValue("queue"), states...)
+	if err != nil {
+		return err
+	}
+	return done(answer(rw, map[string]int{"purged": n}))
+}
+
+// redrive makes up to max dead tasks ready again, all when max is not given.
+func (s *Server) redrive(rw http.ResponseWriter, r *http.Request) error {
+	q := parseQuery(r, "max")
+	limit := int(q.number("max", 0, 1<<31-1))
+	if q.err != nil {
+		return q.err
+	}
+	n, err := s.broker.Redrive(r.Context(), r.PathValue("queue"), limit)
+	if err != nil {
+		return err
+	}
+	return done(answer(rw, map[string]int{"redriven": n}))
+}

@@ -1,0 +1,152 @@
+package httpdoor
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/glassq/glassq"
+)
+
+// maxIntervals bounds one page of ids.
+const maxIntervals = 100_000
+
+func appendUint(dst []byte, n uint64) []byte { return strconv.AppendUint(dst, n, 10) }
+
+// done drops the error of an answer that could not be written: its reader is gone.
+func done(err error) error {
+	if isGone(err) {
+		return nil
+	}
+	return err
+}
+
+func (s *Server) runs(rw http.ResponseWriter, r *http.Request) error {
+	if q := parseQuery(r); q.err != nil {
+		return q.err
+	}
+	list, err := s.broker.Runs(r.Context())
+	if err != nil {
+		return err
+	}
+	if list == nil {
+		list = []glassq.Run{}
+	}
+	return done(answer(rw, map[string]any{"runs": list}))
+}
+
+// showRun shows a run; with until it waits up to wait (at most 10 minutes) for that phase first, and
+// shows the run as it is then.
+func (s *Server) showRun(rw http.ResponseWriter, r *http.Request) error {
+	q := parseQuery(r, "until", "wait")
+	phase := glassq.Phase(q.oneOf("until", "", string(glassq.PhaseExists), string(glassq.PhaseComplete), string(glassq.PhaseDrained)))
+	wait := min(q.duration("wait"), maxPoll)
+	if phase == "" && q.has("wait") {
+		q.fail("wait needs until=exists, complete or drained")
+	}
+	if q.err != nil {
+		return q.err
+	}
+	name := r.PathValue("run")
+	var run glassq.Run
+	var err error
+	if phase == "" {
+		run, err = s.broker.Run(r.Context(), name)
+	} else {
+		ctx, end := s.longPoll(r.Context())
+		defer end()
+		run, err = s.broker.AwaitRun(ctx, name, phase, wait)
+	}
+	if err != nil {
+		return err
+	}
+	return done(answer(rw, run))
+}
+
+func (s *Server) setRun(rw http.ResponseWriter, r *http.Request) error {
+	if q := parseQuery(r); q.err != nil {
+		return q.err
+	}
+	var change glassq.RunChange
+	if err := s.readJSON(rw, r, &change); err != nil {
+		return err
+	}
+	run, err := s.broker.SetRun(r.Context(), r.PathValue("run"), change)
+	if err != nil {
+		return err
+	}
+	return done(answer(rw, run))
+}
+
+// runIDs answers which positions are in a set (default put), as [first,last] pairs from position
+// from on. next is there when the page is full: the from of the next page.
+func (s *Server) runIDs(rw http.ResponseWriter, r *http.Request) error {
+	q := parseQuery(r, "state", "from", "max")
+	set := glassq.IDSet(q.oneOf("state", string(glassq.IDsPut), string(glassq.IDsDone), string(glassq.IDsFailed), string(glassq.IDsDead)))
+	if len(q.values["state"]) > 1 {
+		q.fail("ids shows one set")
+	}
+	from := uint32(q.number("from", 0, 1<<32-1))
+	limit := int(q.number("max", 10_000, maxIntervals))
+	if limit == 0 {
+		q.fail("max=0: want at least 1")
+	}
+	if q.err != nil {
+		return q.err
+	}
+	list, err := s.broker.RunIDs(r.Context(), r.PathValue("run"), set, from, limit)
+	if err != nil {
+		return err
+	}
+	out := []byte(`{"intervals":[`)
+	for i, v := range list {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = appendUint(append(out, '['), uint64(v.First))
+		out = append(appendUint(append(out, ','), uint64(v.Last)), ']')
+	}
+	out = append(out, ']')
+	if len(list) >= limit && list[len(list)-1].Last < 1<<32-1 {
+		out = appendUint(append(out, `,"next":`...), uint64(list[len(list)-1].Last)+1)
+	}
+	return done(send(rw, http.StatusOK, typeJSON, append(out, '}', '\n')))
+}
+
+func (s *Server) cancelRun(rw http.ResponseWriter, r *http.Request) error {
+	if q := parseQuery(r); q.err != nil {
+		return q.err
+	}
+	n, err := s.broker.CancelRun(r.Context(), r.PathValue("run"))
+	if err != nil {
+		return err
+	}
+	return done(answer(rw, map[string]int{"cancelled": n}))
+}
+
+func (s *Server) stats(rw http.ResponseWriter, r *http.Request) error {
+	if q := parseQuery(r); q.err != nil {
+		return q.err
+	}
+	st, err := s.broker.Stats(r.Context())
+	if err != nil {
+		return err
+	}
+	return done(answer(rw, st))
+}
+
+// livez says that the process answers.
+func (s *Server) livez(rw http.ResponseWriter, r *http.Request) error {
+	return done(answer(rw, map[string]bool{"ok": true}))
+}
+
+// readyz says that the store works and the server is not stopping.
+func (s *Server) readyz(rw http.ResponseWriter, r *http.Request) error {
+	if s.isDraining() {
+		return errDraining
+	}
+	if _, err := s.broker.Stats(r.Context()); err != nil {
+		// What is wrong is told to those who have the key, by the routes that fail.
+		return glassq.Errorf(glassq.CodeUnavailable, "the store does not answer: %s", glassq.CodeOf(err))
+	}
+	return done(answer(rw, map[string]bool{"ok": true}))
+}

@@ -1,0 +1,258 @@
+// Package httpdoor is the HTTP door: it parses requests, calls the broker, and prints answers.
+//
+// Every route takes and gives JSON, or NDJSON where there are many. A reserve parks in the server
+// instead of polling. Cross-site requests and unknown Host names are refused, so that a web page
+// cannot reach a queue through its visitor's browser. The package decides nothing about tasks.
+package httpdoor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
+	"github.com/glassq/glassq/internal/door"
+)
+
+const (
+	maxRequest   = 48 << 20         // bytes of one request body: MaxPutBytes as base64, and envelopes
+	maxSettings  = 1 << 20          // bytes of one that changes settings
+	maxPoll      = 10 * time.Minute // longest wait of one long poll
+	stallTimeout = 60 * time.Second // longest silence while an answer is written
+	bodyTimeout  = 10 * time.Second // longest wait for a body that nobody reads
+)
+
+// Options tunes New. The zero value serves everyone who can connect.
+type Options struct {
+	door.Frame          // its keys are bearer keys, for the routes that are not open to all
+	Hosts      []string // allowed Host names besides localhost and IP addresses; "*" allows all
+}
+
+// A Server is the HTTP door of one broker. It is safe for concurrent use.
+type Server struct {
+	broker *broker.Broker
+	frame  door.Frame
+	hosts  []string
+	mux    *http.ServeMux
+
+	patterns []string // what mux routes, in the order of the documents
+	handler  http.Handler
+
+	life  context.Context // done when the server drains
+	drain context.CancelFunc
+}
+
+// New makes the door to b.
+func New(b *broker.Broker, opt Options) *Server {
+	w := &Server{
+		broker: b,
+		frame:  opt.Frame.Filled(),
+		hosts:  opt.Hosts,
+		mux:    http.NewServeMux(),
+	}
+	w.life, w.drain = context.WithCancel(context.Background())
+	w.routes()
+	crossSite := http.NewCrossOriginProtection()
+	crossSite.SetDenyHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		refuse(rw, glassq.Errorf(glassq.CodeForbidden, "cross-site requests are refused"))
+	}))
+	w.handler = crossSite.Handler(http.HandlerFunc(w.guarded))
+	return w
+}
+
+func (s *Server) routes() {
+	handle := func(pattern string, verb door.Verb, h func(http.ResponseWriter, *http.Request) error) {
+		s.patterns = append(s.patterns, pattern)
+		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
+			err := s.admit(rw, r, verb)
+			if err == nil {
+				err = h(rw, r)
+			}
+			if err != nil {
+				s.refuse(rw, r, err)
+			}
+		})
+	}
+	handle("POST /v1/queues/{queue}/tasks", door.Work, s.put)
+	handle("POST /v1/queues/{queue}/reserve", door.Work, s.reserve)
+	handle("POST /v1/ack", door.Work, s.ack)
+	handle("POST /v1/nack", door.Work, s.nack)
+	handle("POST /v1/extend", door.Work, s.extend)
+
+	handle("GET /v1/queues", door.Work, s.queues)
+	handle("GET /v1/queues/{queue}", door.Work, s.showQueue)
+	handle("PATCH /v1/queues/{queue}", door.Operate, s.configure)
+	handle("DELETE /v1/queues/{queue}", door.Operate, s.drop)
+	handle("GET /v1/queues/{queue}/peek", door.Work, s.peek)
+	handle("POST /v1/queues/{queue}/purge", door.Operate, s.purge)
+	handle("POST /v1/queues/{queue}/redrive", door.Operate, s.redrive)
+
+	handle("GET /v1/runs", door.Work, s.runs)
+	handle("GET /v1/runs/{run}", door.Work, s.showRun)
+	handle("POST /v1/runs/{run}", door.Work, s.setRun)
+	handle("GET /v1/runs/{run}/ids", door.Work, s.runIDs)
+	handle("POST /v1/runs/{run}/cancel", door.Operate, s.cancelRun)
+
+	handle("GET /v1/stats", door.Work, s.stats)
+	handle("POST /v1/backup", door.Operate, s.backup)
+	handle("GET /livez", door.Ask, s.livez)
+	handle("GET /readyz", door.Ask, s.readyz)
+	handle("GET /openapi.yaml", door.Ask, s.openAPI)
+	handle("GET /schema/{name}", door.Ask, s.schema)
+	handle("/", door.Work, s.noRoute)
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			s.frame.Log.Error("panic in a request", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+			refuse(rw, glassq.Errorf(glassq.CodeInternal, "internal error; the server's log says more"))
+		}
+	}()
+	if r.ContentLength != 0 { // the body of a request that is refused unread is read past, before the answer
+		http.NewResponseController(rw).SetReadDeadline(time.Now().Add(bodyTimeout))
+	}
+	rw.Header().Set("Cache-Control", "no-store")
+	rw.Header().Set("X-Content-Type-Options", "nosniff")
+	if s.frame.Version != "" {
+		rw.Header().Set("Server", "glassq/"+s.frame.Version)
+	}
+	s.handler.ServeHTTP(rw, r)
+}
+
+// guarded checks Host, and routes.
+func (s *Server) guarded(rw http.ResponseWriter, r *http.Request) {
+	if !s.hostAllowed(r.Host) {
+		refuse(rw, glassq.Errorf(glassq.CodeForbidden,
+			"host %.80q is not allowed; use localhost, an IP address, or a name the server was told to serve", r.Host))
+		return
+	}
+	s.mux.ServeHTTP(rw, r)
+}
+
+// hostAllowed defends against DNS rebinding: a hostile page whose own name resolves to this machine
+// counts as same-origin in the browser, but its requests carry that name in Host. An address cannot
+// be rebound, so all addresses are fine; of names only localhost and those of Options.Hosts are.
+func (s *Server) hostAllowed(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	addr, _, _ := strings.Cut(host, "%")
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(addr) != nil {
+		return true
+	}
+	return slices.ContainsFunc(s.hosts, func(h string) bool {
+		return h == "*" || strings.EqualFold(h, host) || strings.EqualFold(h, hostport)
+	})
+}
+
+// admit decides whether the client that sent r may do verb with the queue that the address names.
+func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb door.Verb) error {
+	if verb == door.Ask {
+		return nil
+	}
+	who := s.frame.Access.Guest(nil, door.Operate) // over HTTP, guests of all machines have the same rights
+	if s.frame.Access.Locked() {
+		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		var err error
+		who, err = s.frame.Access.WithKey([]byte(strings.TrimSpace(key)))
+		if err != nil || !strings.EqualFold(scheme, "Bearer") {
+			rw.Header().Set("WWW-Authenticate", `Bearer realm="glassq"`)
+			return glassq.Errorf(glassq.CodeUnauthorized, "this server needs its key: send the header Authorization: Bearer <key>")
+		}
+	}
+	return who.May(verb, r.PathValue("queue"))
+}
+
+// noRoute answers what no route takes: 405 where the path has other methods, else 404.
+func (s *Server) noRoute(rw http.ResponseWriter, r *http.Request) error {
+	var allowed []string
+	for _, m := range []string{"GET", "POST", "PATCH", "DELETE"} {
+		probe := &http.Request{Method: m, URL: r.URL, Host: r.Host}
+		if _, pattern := s.mux.Handler(probe); pattern != "/" && pattern != "" {
+			allowed = append(allowed, m)
+		}
+	}
+	if len(allowed) == 0 {
+		return glassq.Errorf(glassq.CodeNotFound, "no such route: %.100s", r.URL.Path)
+	}
+	rw.Header().Set("Allow", strings.Join(allowed, ", "))
+	refuseStatus(rw, http.StatusMethodNotAllowed,
+		glassq.Errorf(glassq.CodeBadRequest, "%s does not fit %.100s; allowed: %s", r.Method, r.URL.Path, strings.Join(allowed, ", ")))
+	return nil
+}
+
+// Run serves ln until ctx is done, then drains: it takes no more connections, ends long polls, lets
+// requests finish for up to 10 s, and cancels what is left. When it returns, ln and every connection
+// are closed. Other Runs of the same Server drain with it.
+func (s *Server) Run(ctx context.Context, ln net.Listener) error {
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	srv := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		TLSConfig:         s.frame.TLS,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ErrorLog:          slog.NewLogLogger(s.frame.Log.Handler(), slog.LevelDebug),
+	}
+	ln = s.frame.Listen(ln)
+	served := make(chan error, 1)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
+		if s.frame.TLS != nil {
+			served <- srv.ServeTLS(ln, "", "")
+		} else {
+			served <- srv.Serve(ln)
+		}
+	})
+	select {
+	case err := <-served:
+		srv.Close()
+		return fmt.Errorf("serve http: %w", err)
+	case <-ctx.Done():
+	}
+	s.drain()
+	grace, stop := context.WithTimeout(base, door.DrainFor)
+	defer stop()
+	if err := srv.Shutdown(grace); err != nil {
+		cancel()
+		srv.Close()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("stop http: %w", err)
+		}
+	}
+	return nil
+}
+
+// errDraining answers a long poll that the server's end has cut short.
+var errDraining = glassq.Errorf(glassq.CodeClosed, "the server is stopping")
+
+// longPoll returns a context that also ends when the server drains. The caller must call done.
+func (s *Server) longPoll(ctx context.Context) (_ context.Context, done func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	free := context.AfterFunc(s.life, cancel)
+	return ctx, func() {
+		free()
+		cancel()
+	}
+}
+
+func (s *Server) isDraining() bool { return s.life.Err() != nil }

@@ -1,0 +1,114 @@
+package memcache
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// A tally is what one connection has done since its last flush.
+type tally struct {
+	gets, hits, sets, read, written uint64
+}
+
+// counters are those of the whole door.
+type counters struct {
+	current, conns                                 atomic.Int64
+	gets, hits, sets, read, written, quietFailures atomic.Uint64
+}
+
+// add takes over a tally and clears it.
+func (n *counters) add(t *tally) {
+	for _, x := range []struct {
+		to   *atomic.Uint64
+		from uint64
+	}{{&n.gets, t.gets}, {&n.hits, t.hits}, {&n.sets, t.sets}, {&n.read, t.read}, {&n.written, t.written}} {
+		if x.from > 0 {
+			x.to.Add(x.from)
+		}
+	}
+	*t = tally{}
+}
+
+func (n *counters) reset() {
+	for _, x := range []*atomic.Uint64{&n.gets, &n.hits, &n.sets, &n.read, &n.written, &n.quietFailures} {
+		x.Store(0)
+	}
+	n.conns.Store(n.current.Load())
+}
+
+func (c *conn) stat(name string, value any) {
+	c.desk.out = fmt.Appendf(c.desk.out, "STAT %s %v\r\n", name, value)
+}
+
+// stats answers stats, stats queue and stats reset.
+func (c *conn) stats(rest []byte) {
+	word, more := token(rest)
+	if extra, _ := token(more); len(extra) > 0 {
+		c.say(badVerb)
+		return
+	}
+	switch string(word) {
+	case "":
+		c.serverStats()
+	case "queue", "queues":
+		c.queueStats()
+	case "reset":
+		c.n = tally{}
+		c.s.count.reset()
+		c.say("RESET\r\n")
+	default:
+		c.say(badVerb)
+	}
+}
+
+func (c *conn) serverStats() {
+	n := &c.s.count
+	n.add(&c.n)
+	user, system := usage()
+	c.stat("pid", os.Getpid())
+	c.stat("uptime", int64(time.Since(c.s.began).Seconds()))
+	c.stat("time", time.Now().Unix())
+	c.stat("version", "1.6.0-glassq-"+c.s.frame.Version)
+	c.stat("pointer_size", strconv.IntSize)
+	c.stat("rusage_user", fmt.Sprintf("%.6f", user))
+	c.stat("rusage_system", fmt.Sprintf("%.6f", system))
+	c.stat("curr_connections", n.current.Load())
+	c.stat("total_connections", n.conns.Load())
+	c.stat("connection_structures", n.current.Load())
+	c.stat("get_cmds", n.gets.Load())
+	c.stat("get_hits", n.hits.Load())
+	c.stat("set_cmds", n.sets.Load())
+	c.stat("set_hits", n.sets.Load())
+	c.stat("bytes_read", n.read.Load())
+	c.stat("bytes_written", n.written.Load())
+	c.stat("noreply_failures", n.quietFailures.Load())
+	c.stat("threads", 1)
+	c.say(endOf)
+}
+
+// queueStats gives memcacheq's line for each queue, <puts>/<gets> with the depth as their difference, and
+// below it what is not in there.
+func (c *conn) queueStats() {
+	queues, err := c.s.broker.Queues(c.durably())
+	if err != nil {
+		c.say(failure(err, notFound))
+		return
+	}
+	for i := range queues {
+		q := &queues[i]
+		c.stat(q.Name, fmt.Sprintf("%d/%d", q.Books.Put, q.Books.Put-q.Pending))
+		c.stat(q.Name+"/ready", q.Ready)
+		c.stat(q.Name+"/delayed", q.Delayed)
+		c.stat(q.Name+"/leased", q.Leased)
+		c.stat(q.Name+"/dead", q.Dead)
+		c.stat(q.Name+"/bytes", q.Bytes)
+		c.stat(q.Name+"/age", int64(q.Oldest))
+		if c.flushSome() != nil {
+			return
+		}
+	}
+	c.say(endOf)
+}

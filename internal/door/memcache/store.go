@@ -1,0 +1,420 @@
+package memcache
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"io"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
+)
+
+const (
+	batchTasks = 4096 // tasks or acks after which a batch is handed on though input is left
+	unitTasks  = 16   // capacity for tasks that is not worth giving back
+)
+
+// A put is one storage command among the pending ones: tasks[first:end].
+type put struct {
+	first, end int
+	add, quiet bool
+}
+
+// An ending is one command that ends a lease, among the pending ones.
+type ending struct {
+	done, lost string // the answers
+	quiet      bool
+}
+
+// do does a command whose body has been read. The error ends the connection.
+func (c *conn) do(body []byte) error {
+	cmd := &c.cmd
+	if c.locked {
+		return c.login(body)
+	}
+	if cmd.fault != "" {
+		c.settle()
+		c.clientError(cmd.fault)
+		return nil
+	}
+	switch cmd.verb {
+	case verbSet, verbAdd:
+		c.store(body)
+		return nil
+	case verbCas:
+		c.n.sets++
+		var t target
+		if fault := c.parse(cmd.key, optsResult, &t); fault != "" {
+			c.refuse(fault)
+			return nil
+		}
+		c.result(&t, cmd.lease, body, notFound)
+		return nil
+	case verbDelete:
+		return c.remove()
+	}
+	c.settle()
+	switch cmd.verb {
+	case verbGet, verbGets:
+		return c.get(cmd.rest, cmd.verb == verbGets)
+	case verbTouch:
+		c.touch()
+	case verbFlush:
+		c.purge()
+	case verbFlushAll:
+		c.purgeAll()
+	case verbStats:
+		c.stats(cmd.rest)
+	case verbVersion:
+		c.say("VERSION 1.6.0-glassq-" + c.s.frame.Version + "\r\n")
+	case verbVerbosity:
+		c.answer(cmd.quiet, okay)
+	case verbQuit:
+		return io.EOF
+	default:
+		c.answerFailure(cmd.quiet, badVerb)
+	}
+	return nil
+}
+
+// refuse answers a command that is not to be done.
+func (c *conn) refuse(fault string) {
+	c.settle()
+	c.clientError(fault)
+}
+
+// parse reads a key and checks the name in it.
+func (c *conn) parse(key []byte, may option, t *target) (fault string) {
+	fault = parseKey(key, may, t)
+	if c.name(t.queue) == "" {
+		return badName
+	}
+	return fault
+}
+
+// name notes a queue as the last one and returns its name, "" for what cannot be one.
+func (c *conn) name(queue []byte) string {
+	if c.queue == "" || string(queue) != c.queue {
+		name := string(queue)
+		if glassq.CheckName(name) != nil {
+			return ""
+		}
+		c.queue = name
+	}
+	return c.queue
+}
+
+// store is set and add.
+func (c *conn) store(body []byte) {
+	cmd := &c.cmd
+	c.n.sets++
+	var t target
+	may := optsSet
+	if cmd.verb == verbAdd {
+		may = optsPut
+	}
+	fault := c.parse(cmd.key, may, &t)
+	switch {
+	case fault != "":
+		c.refuse(fault)
+	case t.has&optNack != 0:
+		c.nack(&t, body)
+	case t.has&optLease != 0:
+		c.refuse("unknown option " + printable(cmd.key[len(t.queue)+1:]))
+	case t.has&optAck != 0:
+		if t.has&^(optsResult|optAck) != 0 {
+			c.refuse("a result takes no id, run or batch")
+			return
+		}
+		c.result(&t, t.lease, body, notStored)
+	case t.has&optBatch != 0 && t.has&optID != 0:
+		c.refuse("a batch takes no id")
+	default:
+		c.put(&t, body)
+	}
+}
+
+// put adds to the pending puts.
+func (c *conn) put(t *target, body []byte) {
+	d := c.desk
+	if len(d.endings) > 0 || len(d.tasks) >= batchTasks {
+		c.settle()
+	}
+	first := len(d.tasks)
+	task := glassq.Task{
+		Queue: c.queue, Body: body, Type: t.contentType, Flags: c.cmd.flags,
+		Priority: t.prio, Delay: t.delay,
+	}
+	if c.cmd.exptime != 0 {
+		task.TTL = ttlOf(c.cmd.exptime, time.Now())
+	}
+	if t.has&(optID|optRun|optKey) != 0 {
+		task.ID, task.Run, task.Key = string(t.id), string(t.run), string(t.tag)
+	}
+	if t.has&optBatch == 0 {
+		d.tasks = append(d.tasks, task)
+	} else {
+		c.settle()
+		first = 0
+		for line := range bytes.Lines(body) {
+			if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
+				task.Body = line
+				d.tasks = append(d.tasks, task)
+			}
+			if len(d.tasks) > glassq.MaxBatch {
+				break // refused as a whole
+			}
+		}
+	}
+	d.puts = append(d.puts, put{first: first, end: len(d.tasks), add: c.cmd.verb == verbAdd, quiet: c.cmd.quiet})
+}
+
+// result adds a result and the ack that it is for to the pending acks.
+func (c *conn) result(t *target, lease uint64, body []byte, lost string) {
+	task := &glassq.Task{
+		Queue: c.queue, Body: body, Type: t.contentType, Flags: c.cmd.flags,
+		Priority: t.prio, Delay: t.delay, Key: string(t.tag),
+	}
+	if c.cmd.exptime != 0 {
+		task.TTL = ttlOf(c.cmd.exptime, time.Now())
+	}
+	c.ack(glassq.Ack{Token: glassq.Token{Number: lease}, Result: task},
+		ending{done: stored, lost: lost, quiet: c.cmd.quiet})
+}
+
+// ack adds to the pending acks.
+func (c *conn) ack(a glassq.Ack, e ending) {
+	d := c.desk
+	if len(d.puts) > 0 || len(d.acks) >= batchTasks {
+		c.settle()
+	}
+	if a.Token.Number == 0 || a.Token.Number > maxNumber {
+		c.settle()
+		c.answerFailure(e.quiet, e.lost)
+		return
+	}
+	d.acks = append(d.acks, a)
+	d.endings = append(d.endings, e)
+}
+
+// nack gives a lease back: set q/<lease>/nack 0 <delay> 0.
+func (c *conn) nack(t *target, body []byte) {
+	c.settle()
+	cmd := &c.cmd
+	if t.has != optLease|optNack {
+		c.clientError("nack goes with a lease number and nothing else")
+		return
+	}
+	n := glassq.Nack{Token: c.token(t.lease), Reason: string(body[:min(len(body), glassq.MaxReason)])}
+	if cmd.exptime >= 0 {
+		n.Delay = cmp.Or(seconds(cmd.exptime, glassq.MaxDelay), glassq.AtOnce)
+	}
+	errs, err := c.s.broker.Nack(c.durably(), []glassq.Nack{n})
+	c.finish(first(errs, err), stored, notStored)
+}
+
+// touch moves the deadline of a lease.
+func (c *conn) touch() {
+	var t target
+	if fault := c.parse(c.cmd.key, optLease, &t); fault != "" {
+		c.clientError(fault)
+		return
+	}
+	if t.has&optLease == 0 || c.cmd.exptime < 0 {
+		c.clientError(badFormat)
+		return
+	}
+	x := glassq.Extend{Token: c.token(t.lease), Lease: seconds(c.cmd.exptime, glassq.MaxLease)}
+	errs, err := c.s.broker.Extend(c.durably(), []glassq.Extend{x})
+	c.finish(first(errs, err), touched, notFound)
+}
+
+// remove acks a lease, or drops a queue.
+func (c *conn) remove() error {
+	cmd := &c.cmd
+	var t target
+	if fault := c.parse(cmd.key, optLease, &t); fault != "" {
+		c.refuse(fault)
+		return nil
+	}
+	if t.has&optLease != 0 {
+		c.ack(glassq.Ack{Token: c.token(t.lease)}, ending{done: deleted, lost: notFound, quiet: cmd.quiet})
+		return nil
+	}
+	c.settle()
+	if !c.mayOperate(c.queue) {
+		return nil
+	}
+	err := c.s.broker.Drop(c.durably(), c.queue)
+	if glassq.CodeOf(err) == glassq.CodeNotFound && err != nil {
+		c.answerFailure(cmd.quiet, notFound)
+		return nil
+	}
+	c.finish(err, deleted, notFound)
+	return nil
+}
+
+// purge is flush <queue>: END, as Kestrel, whether there is such a queue or not.
+func (c *conn) purge() {
+	var t target
+	if fault := c.parse(c.cmd.key, 0, &t); fault != "" {
+		c.clientError(fault)
+		return
+	}
+	if !c.mayOperate(c.queue) {
+		return
+	}
+	_, err := c.s.broker.Purge(c.durably(), c.queue)
+	if err != nil && glassq.CodeOf(err) == glassq.CodeNotFound {
+		err = nil
+	}
+	c.finish(err, endOf, notFound)
+}
+
+func (c *conn) purgeAll() {
+	if !c.mayOperate("") {
+		return
+	}
+	queues, err := c.s.broker.Queues(c.durably())
+	for i := 0; i < len(queues) && err == nil; i++ {
+		_, err = c.s.broker.Purge(c.durably(), queues[i].Name)
+		if err != nil && glassq.CodeOf(err) == glassq.CodeNotFound {
+			err = nil // dropped meanwhile
+		}
+	}
+	c.finish(err, okay, notFound)
+}
+
+// mayOperate answers a client that may not.
+func (c *conn) mayOperate(queue string) bool {
+	err := c.who.May(door.Operate, queue)
+	if err != nil {
+		c.answerFailure(c.cmd.quiet, failure(err, notFound))
+	}
+	return err == nil
+}
+
+// finish answers a command that was done by itself.
+func (c *conn) finish(err error, done, lost string) {
+	if err != nil {
+		c.answerFailure(c.cmd.quiet, failure(err, lost))
+		return
+	}
+	c.answer(c.cmd.quiet, done)
+}
+
+// token names a lease together with its queue. No lease has number 0.
+func (c *conn) token(number uint64) glassq.Token { return glassq.Token{Queue: c.queue, Number: number} }
+
+// durably is the context of what is done even if the server stops meanwhile.
+func (c *conn) durably() context.Context { return context.WithoutCancel(c.ctx) }
+
+func first(errs []error, err error) error {
+	if err != nil {
+		return err
+	}
+	return errs[0]
+}
+
+// seconds is n seconds, or more than most where n is more.
+func seconds(n int64, most time.Duration) time.Duration {
+	if n > int64(most/time.Second) {
+		return most + 1
+	}
+	return time.Duration(n) * time.Second
+}
+
+// settle hands the pending puts or acks to the broker and answers them. Only one kind is pending at a time.
+func (c *conn) settle() {
+	d := c.desk
+	if d == nil {
+		return
+	}
+	if len(d.puts) > 0 {
+		c.putAll(d.puts)
+	}
+	if len(d.endings) > 0 {
+		errs, err := c.s.broker.Ack(c.durably(), d.acks)
+		c.answerAcks(errs, err)
+	}
+	d.clear()
+}
+
+// clear forgets what was pending.
+func (d *desk) clear() {
+	if len(d.tasks) > 0 {
+		clear(d.tasks)
+		if d.tasks = d.tasks[:0]; cap(d.tasks) > 2*batchTasks {
+			d.tasks = nil
+		}
+	}
+	d.puts = d.puts[:0]
+	clear(d.acks)
+	d.acks, d.endings = d.acks[:0], d.endings[:0]
+}
+
+// putAll puts the tasks of commands in one batch. A batch is stored as a whole or not at all; one that is
+// refused is halved, until each command has its own answer.
+func (c *conn) putAll(puts []put) {
+	tasks := c.desk.tasks[puts[0].first:puts[len(puts)-1].end]
+	receipts, err := c.s.broker.Put(c.durably(), tasks)
+	switch {
+	case err == nil:
+		c.answerPuts(puts, receipts)
+	case len(puts) > 1 && refused(err):
+		c.putAll(puts[:len(puts)/2])
+		c.putAll(puts[len(puts)/2:])
+	default:
+		c.failPuts(puts, err)
+	}
+}
+
+// failPuts answers puts of which none was stored, as far as err says.
+func (c *conn) failPuts(puts []put, err error) {
+	for _, p := range puts {
+		c.answerFailure(p.quiet, failure(err, notStored))
+	}
+}
+
+// answerPuts answers puts that were all stored; the receipts begin with that of the first one's task.
+func (c *conn) answerPuts(puts []put, receipts []glassq.Receipt) {
+	base := puts[0].first
+	for _, p := range puts {
+		if p.quiet {
+			continue
+		}
+		if p.add && p.end == p.first+1 && receipts[p.first-base].Duplicate {
+			c.say(notStored)
+			continue
+		}
+		c.say(stored)
+	}
+}
+
+// refused tells whether a batch was not done for what is in it, so that a part of it may pass. After any other
+// error it is not known what was done, or nothing else would be either, and nothing is repeated.
+func refused(err error) bool {
+	switch glassq.CodeOf(err) {
+	case glassq.CodeBadRequest, glassq.CodeBadName, glassq.CodeTooLarge, glassq.CodeQueueFull, glassq.CodeStorageFull,
+		glassq.CodeRunConflict, glassq.CodeSchema, glassq.CodeUnsupported:
+		return true
+	}
+	return false
+}
+
+// answerAcks answers the pending acks, with what the store said of each and of all.
+func (c *conn) answerAcks(errs []error, err error) {
+	for i, e := range c.desk.endings {
+		why := err
+		if err == nil {
+			why = errs[i]
+		}
+		if why != nil {
+			c.answerFailure(e.quiet, failure(why, e.lost))
+		} else {
+			c.answer(e.quiet, e.done)
+		}
+	}
+}

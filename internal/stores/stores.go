@@ -1,0 +1,149 @@
+// Package stores is the one place that makes a whole store: the engine that a folder or a URL names, and the rules
+// before it with the schemas of its queues compiled. It tells how the store is described, fails and is watched.
+//
+// It knows which engines there are. It does not know doors, flags and exit codes.
+package stores
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
+	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/schema"
+	"github.com/glassq/glassq/internal/wal"
+)
+
+// Memory is the URL of a store that keeps everything in memory and nothing on a disk.
+const Memory = "mem:"
+
+// Options tunes Open. The zero value is ready for production.
+type Options struct {
+	Sync     string         // a mode of package disk; "" means disk.SyncAlways
+	Interval time.Duration  // longest time unsynced with disk.SyncInterval; 0 means 100 ms
+	MinFree  disk.Watermark // of the disk; below it puts are refused
+	MaxBody  int            // most bytes of one body; 0 means glassq.DefaultMaxBody
+	Logger   *slog.Logger   // nil discards
+	Patience time.Duration  // how long to wait for a folder that another process has; 0 does not wait
+
+	// Between, if not nil, returns what stands between the rules and the engine, and sees every call.
+	Between func(glassq.Store) glassq.Store
+}
+
+// A Store is an open store, with the verbs of its broker. It is safe for concurrent use.
+type Store struct {
+	*broker.Broker
+	engine *disk.Engine
+	where  string
+	sync   string
+}
+
+// CheckURL refuses a URL that names no engine of this program, with code bad_request. Folders have no URL.
+func CheckURL(url string) error {
+	if url == Memory {
+		return nil
+	}
+	return glassq.Errorf(glassq.CodeBadRequest, "%s is not in this build; there is %s, or a folder", url, Memory)
+}
+
+// Open opens or creates the store in the folder where, which it locks against other processes, or the one that a
+// URL names. It waits for the replay of the log. The caller must Close the store.
+//
+// Errors: code damaged with the file, the offset and what to do; storage_failed for what the disk refuses;
+// unavailable when another process has the folder; bad_request for a bad option, a URL that names no engine of this
+// program, or a stored schema that does not compile; or that of ctx.
+func Open(ctx context.Context, where string, opt Options) (*Store, error) {
+	if strings.Contains(where, "://") {
+		if err := CheckURL(where); err != nil {
+			return nil, err
+		}
+	}
+	e, err := openDisk(ctx, where, opt)
+	if err != nil {
+		return nil, err
+	}
+	var engine glassq.Store = e
+	if opt.Between != nil {
+		engine = opt.Between(e)
+	}
+	s := &Store{broker.New(engine, glassq.Limits{MaxBody: opt.MaxBody}), e, where, opt.Sync}
+	if s.sync == "" {
+		s.sync = disk.SyncAlways
+	}
+	if err := s.UseSchemas(ctx, schema.Compile); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return s, nil
+}
+
+// lookPause is between two tries for a folder that another process has.
+const lookPause = 20 * time.Millisecond
+
+// openDisk opens an engine on this machine. A predecessor that was killed holds its folder for a moment longer.
+func openDisk(ctx context.Context, where string, opt Options) (*disk.Engine, error) {
+	began := time.Now()
+	for {
+		e, err := disk.Open(where, disk.Options{Sync: opt.Sync, Interval: opt.Interval, MinFree: opt.MinFree, Logger: opt.Logger})
+		if glassq.CodeOf(err) != glassq.CodeUnavailable || time.Since(began) >= opt.Patience {
+			return e, err
+		}
+		select {
+		case <-time.After(lookPause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Close closes the engine and makes everything durable. A second Close does nothing.
+func (s *Store) Close() error { return s.engine.Close() }
+
+// Failed is closed when a write or sync failed: the store refuses everything from then on.
+func (s *Store) Failed() <-chan struct{} { return s.engine.Failed() }
+
+// Failure is what to say when the store has failed, with code storage_failed. next says what to do after the disk is
+// mended; "" means to start again.
+func (s *Store) Failure(next string) error {
+	if next == "" {
+		next = "start again"
+	}
+	return glassq.Errorf(glassq.CodeStorage, "a write to %s failed, see above; what was answered OK is there, unless somebody removed the folder: mend the disk and %s", s.where, next)
+}
+
+// Watch calls failed, in a goroutine of its own, when the store has failed. The caller must call over, which waits for
+// a call under way.
+func (s *Store) Watch(failed func()) (over func()) {
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() { // waited for by over
+		defer close(done)
+		select {
+		case <-s.Failed():
+			failed()
+		case <-stop:
+		}
+	}()
+	return func() {
+		close(stop)
+		<-done
+	}
+}
+
+// Describe says where the data goes and what a sync of it costs, which it tries: it waits for one.
+func (s *Store) Describe() string {
+	if s.where == Memory {
+		return "data in memory"
+	}
+	text := fmt.Sprintf("data %s, sync %s", s.where, s.sync)
+	if s.sync != disk.SyncAlways {
+		return text
+	}
+	if took, err := wal.BareSync(s.where); err == nil { // for show only
+		text += fmt.Sprintf(" (a sync takes %s)", took.Round(time.Microsecond))
+	}
+	return text
+}
