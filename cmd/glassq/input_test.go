@@ -13,6 +13,7 @@ func TestBadInput(t *testing.T) {
 	key := write(t, filepath.Join(dir, "key"), "secret\n")
 	wrong := write(t, filepath.Join(dir, "wrong"), "other\n")
 	empty := write(t, filepath.Join(dir, "empty"), "\n")
+	blank := write(t, filepath.Join(t.TempDir(), "blank"), " \n")
 	bad := write(t, filepath.Join(dir, "bad.ndjson"), "{\"body\":\"a\"}\n{\"body\":\n")
 	notes := write(t, filepath.Join(dir, "notes.txt"), "these are no results\n")
 	locked := start(t, nil, "serve", "--data", filepath.Join(dir, "locked"), "--http", "127.0.0.1:0", "--key-file", key)
@@ -68,6 +69,7 @@ func TestBadInput(t *testing.T) {
 		{"certificate alone", "serve --data D --tls-cert c", "", "", 2, "go together"},
 		{"key file", "serve --data D --key-file D/none", "", "", 2, "read the key"},
 		{"empty key", "serve --data D --key-file " + empty, "", "", 2, "is empty"},
+		{"key of a space", "serve --data D --key-file " + blank, "", "", 2, "nothing but white space"},
 		{"memcached address in use", "serve --data D --http 127.0.0.1:0 --memcached " + server[len("http://"):], "", "", 1,
 			"take another address with --memcached, or --memcached off"},
 		{"address in use", "serve --data D --http " + server[len("http://"):], "", "", 1,

@@ -58,7 +58,8 @@ func (p *pythonClient) kill() {
 
 func putText(t *testing.T, c *client.Client, body string) {
 	t.Helper()
-	if _, err := c.Put(t.Context(), []glassq.Task{{Queue: "tasks", Type: glassq.TypeText, Body: []byte(body)}}); err != nil {
+	if _, err := c.Put(t.Context(), []glassq.Task{{Queue: "tasks", Type: glassq.TypeText,
+		Body: []byte(body)}}); err != nil {
 		t.Error(err)
 	}
 }
@@ -233,7 +234,8 @@ func TestManagerSocket(t *testing.T) {
 				t.Errorf("%s: %s", p, out)
 			}
 		}
-		_, errs, code := invoke(t, "", nil, "serve", "--store", "mem:", "--http", "127.0.0.1:0", "--manager", path, "--key-file", filepath.Join(dir, "key"))
+		_, errs, code := invoke(t, "", nil, "serve", "--store", "mem:", "--http", "127.0.0.1:0", "--manager", path,
+			"--key-file", filepath.Join(dir, "key"))
 		if code != exitUnexpected || !strings.Contains(errs, "another program listens there") {
 			t.Errorf("a second server on the socket: exit %d: %s", code, errs)
 		}
@@ -241,7 +243,8 @@ func TestManagerSocket(t *testing.T) {
 	}
 	dir := t.TempDir()
 	file := write(t, filepath.Join(dir, "file"), "mine")
-	_, errs, code := invoke(t, "", nil, "serve", "--store", "mem:", "--http", "127.0.0.1:0", "--manager", file, "--key-file", file)
+	_, errs, code := invoke(t, "", nil, "serve", "--store", "mem:", "--http", "127.0.0.1:0", "--manager", file,
+		"--key-file", file)
 	if code != exitUnexpected || !strings.Contains(errs, "is not a socket") {
 		t.Errorf("a file instead of a socket: exit %d: %s", code, errs)
 	}

@@ -61,7 +61,8 @@ func TestManagerGoPythonGo(t *testing.T) {
 	addr := freeAddress(t)
 	_, env := serveManager(t, addr)
 	output := start(t, env, "output", "--run", "r1", "--json")
-	if _, errs, code := invoke(t, "", env, "dispatch", "--run", "r1", "http://localhost/?q={0}", "-n", strconv.Itoa(n)); code != 0 {
+	if _, errs, code := invoke(t, "", env, "dispatch", "--run", "r1", "http://localhost/?q={0}", "-n",
+		strconv.Itoa(n)); code != 0 {
 		t.Fatalf("dispatch: exit %d: %s", code, errs)
 	}
 	worked := make(chan string, 2)

@@ -48,7 +48,8 @@ func serveManager(t *testing.T, addr string, more ...string) (*client.Client, []
 	t.Helper()
 	dir := t.TempDir()
 	key := write(t, filepath.Join(dir, "key"), "secret")
-	s := start(t, nil, append([]string{"serve", "--data", filepath.Join(dir, "d"), "--sync", "interval", "--http", "127.0.0.1:0",
+	s := start(t, nil, append([]string{"serve", "--data", filepath.Join(dir, "d"), "--sync", "interval", "--http",
+		"127.0.0.1:0",
 		"--memcached", "off", "--manager", addr, "--key-file", key}, more...)...)
 	url := "http://" + s.addr()
 	c, err := client.New(url, client.Options{Key: "secret"})

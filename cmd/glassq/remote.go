@@ -62,8 +62,8 @@ func readKey(path string) ([]byte, error) {
 		return nil, usagef("read the key: %w", err)
 	}
 	key = bytes.TrimRight(key, "\r\n")
-	if len(key) == 0 {
-		return nil, usagef("key file %s is empty; write a long random line into it", path)
+	if len(bytes.TrimSpace(key)) == 0 {
+		return nil, usagef("key file %s is empty, or has nothing but white space; write a long random line into it", path)
 	}
 	return key, nil
 }

@@ -27,9 +27,6 @@ const (
 	// MaxParked is how many bytes of bodies may wait for room in their queues. They are not among the bodies in
 	// flight: there, they could keep out the acks that make room.
 	MaxParked = BodiesInFlight / 2
-
-	maxStrangers = 256 // connections of one door that have not shown a key where one is needed
-	maxFromOne   = 64  // of them from one address of another machine
 )
 
 // A Frame is what the doors of a server share. The zero value, filled, serves everyone who can connect.
@@ -124,8 +121,9 @@ type Conn struct {
 	net.Conn
 	seats    *Budget
 	closed   atomic.Bool
-	hall     *Hall // nil where the door has its own
-	stranger bool  // counted among them; guarded by hall.mu
+	hall     *Hall           // nil where the door has its own
+	strange  context.Context // lasts while it is a stranger; nil where it never was one
+	familiar func()          // ends strange
 }
 
 // Close ends the connection and leaves its seat. Later ones only say that it is closed.
@@ -167,13 +165,12 @@ type Hall struct {
 
 	mu        sync.Mutex
 	conns     map[*Conn]struct{} // guarded by mu
-	strangers int                // guarded by mu
-	from      map[string]int     // of them, by address of other machines; guarded by mu
+	strangers strangers          // guarded by mu
 }
 
 // NewHall makes the hall of one door before store, whose clients hold leases that last for lease.
 func NewHall(f *Frame, store glassq.Store, lease time.Duration) *Hall {
-	return &Hall{Kept: NewKeeper(store, lease, f.Log), frame: f, conns: map[*Conn]struct{}{}, from: map[string]int{}}
+	return &Hall{Kept: NewKeeper(store, lease, f.Log), frame: f, conns: map[*Conn]struct{}{}}
 }
 
 // Go runs f in a goroutine that Run waits for.
@@ -213,57 +210,24 @@ func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Cont
 		case err != nil:
 			return fmt.Errorf("accept: %w", err)
 		}
-		if c := nc.(*Conn); h.enter(c) {
-			serve(life, c)
-		} else {
-			h.frame.Log.Warn("too many connections without a key; one is refused", "client", nc.RemoteAddr())
-			nc.Close()
-		}
+		c := nc.(*Conn)
+		h.enter(life, c)
+		serve(life, c)
 	}
 }
 
-// Recognize notes that a client has shown the key.
-func (h *Hall) Recognize(c *Conn) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.recognize(c)
-}
-
-// recognize is called with mu held.
-func (h *Hall) recognize(c *Conn) {
-	if !c.stranger {
-		return
-	}
-	c.stranger = false
-	h.strangers--
-	if a := addressOf(c); a != "" {
-		if h.from[a]--; h.from[a] == 0 {
-			delete(h.from, a)
-		}
-	}
-}
-
-// enter takes a connection in; it is false when there are too many strangers.
-func (h *Hall) enter(c *Conn) bool {
+// enter takes a connection in.
+func (h *Hall) enter(life context.Context, c *Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.frame.Access.Locked() {
-		a := addressOf(c)
-		if h.strangers >= maxStrangers || a != "" && h.from[a] >= maxFromOne {
-			return false
-		}
-		h.strangers++
-		if a != "" {
-			h.from[a]++
-		}
-		c.stranger = true
+		h.estrange(life, c)
 	}
 	c.hall = h
 	h.conns[c] = struct{}{}
 	if h.Draining() {
 		c.Conn.SetReadDeadline(LongAgo)
 	}
-	return true
 }
 
 // left ends what enter began.
@@ -280,13 +244,4 @@ func (h *Hall) each(f func(*Conn)) {
 	for c := range h.conns {
 		f(c)
 	}
-}
-
-// addressOf is what the strangers of one other machine have in common; empty for this one, whose programs
-// all come from the same address and may be many.
-func addressOf(nc net.Conn) string {
-	if a := nc.RemoteAddr(); !isLocal(a) {
-		return a.(*net.TCPAddr).IP.String()
-	}
-	return ""
 }

@@ -1,11 +1,15 @@
 package door
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -83,7 +87,7 @@ func inHall(t *testing.T, f Frame, test func(*rig)) {
 		if free, all := r.frame.Seats.Free(), r.frame.Seats.size; free != all {
 			t.Errorf("%d of %d seats are free in the end", free, all)
 		}
-		if n := len(r.hall.conns) + r.hall.strangers + len(r.hall.from); n != 0 {
+		if n := len(r.hall.conns) + len(r.hall.strangers.all); n != 0 {
 			t.Errorf("%d connections and strangers are left", n)
 		}
 	})
@@ -121,29 +125,55 @@ func (r *rig) want(from, told string) net.Conn {
 	return nc
 }
 
-// TestStrangers: one other machine has a bound of its own, all together have one, and both pass.
+// gone tells how many of the connections were closed by the door; those must be the oldest.
+func (r *rig) gone(all []net.Conn, want int) {
+	r.t.Helper()
+	synctest.Wait()
+	for i, nc := range all {
+		nc.SetReadDeadline(time.Now())
+		_, err := nc.Read(make([]byte, 1))
+		if cut := !errors.Is(err, os.ErrDeadlineExceeded); cut != (i < want) {
+			r.t.Fatalf("number %d of %d is cut: %v; want the oldest %d cut", i, len(all), cut, want)
+		}
+	}
+}
+
+// TestStrangers: silence keeps nobody out. The oldest of those who are too many is cut: of the same machine where
+// that has a bound of its own, and else of the one that has sent most. Who has shown the key is not among them.
 func TestStrangers(t *testing.T) {
 	const here, far, farther = "127.0.0.1", "192.0.2.1", "192.0.2.2"
-	inHall(t, Frame{Access: NewAccess([]byte("k"))}, func(r *rig) {
-		var all []net.Conn
-		for range maxFromOne {
-			all = append(all, r.want(far, "greeted"))
+	var log bytes.Buffer
+	frame := Frame{Access: NewAccess([]byte("k")), Log: slog.New(slog.NewTextHandler(&log, nil))}
+	inHall(t, frame, func(r *rig) {
+		greeted := func(from string, n int) (all []net.Conn) {
+			for range n {
+				all = append(all, r.want(from, "greeted"))
+			}
+			return all
 		}
-		r.want(far, "refused")
-		for range maxStrangers - maxFromOne {
-			all = append(all, r.want(here, "greeted"))
-		}
-		r.want(here, "refused")
-		r.want(farther, "refused")
+		known := greeted(far, 1)
 		r.hall.Recognize(r.let[0])
-		all = append(all, r.want(far, "greeted"))
-		r.want(far, "refused")
-		for _, nc := range all {
+		fars := greeted(far, maxFromOne+1)
+		r.gone(fars, 1)
+		near := greeted(here, maxStrangers-maxFromOne+1)
+		r.gone(near, 1)
+		r.gone(fars, 1)
+		other := greeted(farther, 1)
+		r.gone(near, 2)
+		r.gone(other, 0)
+		r.gone(known, 0)
+		r.hall.Recognize(r.let[1]) // too late: it was cut
+		if n := len(r.hall.strangers.all); n != maxStrangers {
+			t.Errorf("%d strangers; want %d", n, maxStrangers)
+		}
+		for _, nc := range slices.Concat(known, fars, near, other) {
 			nc.Close()
 		}
 		synctest.Wait()
-		r.want(far, "greeted").Close()
 	})
+	if n := strings.Count(log.String(), "too many connections"); n != 1 {
+		t.Errorf("%d lines; want one:\n%s", n, &log)
+	}
 	inHall(t, Frame{}, func(r *rig) { // nobody needs a key, nobody is a stranger
 		for range maxStrangers + 1 {
 			defer r.want(far, "greeted").Close()

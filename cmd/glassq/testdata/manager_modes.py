@@ -1,5 +1,7 @@
 """One client of a manager, in the way that its first argument says. Python 2.7 and 3."""
-import copy, multiprocessing, os, pickle, signal, sys, threading, time
+import collections, copy, fractions, hashlib, hmac, json, multiprocessing, os, pickle, signal, socket, subprocess, sys, threading, time
+try: import enum, pathlib, queue
+except ImportError: import Queue as queue; enum = pathlib = None
 from multiprocessing.managers import BaseManager
 
 
@@ -61,8 +63,62 @@ def race(n):
         del t, m
 
 
+Point = collections.namedtuple('Point', 'x y')
+if enum:
+    class Color(enum.Enum): RED = 1; BLUE = (2, 'b')
+    class Name(str, enum.Enum): A = 'a'
+    class Level(enum.IntEnum): LOW = 3
+    class Flags(enum.Flag): A = 1; B = 2
+
+
+def call(*args): raise SystemError('called')
+
+
+class Called(object):
+    def __reduce__(self): return call, (1, 2)
+
+
+def library():
+    d = collections.deque([1, 2], 3)
+    out = [Point(1, [2]), d, collections.deque(), [d, d], collections.Counter('aab'), fractions.Fraction(-1, 3), 2j, {Point(1, 2): 'x'}]
+    if enum: out += [Color.RED, Color.BLUE, Name.A, Level.LOW, Flags.A | Flags.B, [Color.RED] * 3, {Color.RED: Color.BLUE}]
+    if pathlib: out += [pathlib.Path('/a/b'), pathlib.Path('.'), pathlib.PurePosixPath('x/y'), pathlib.PureWindowsPath('c:/x/y'), pathlib.PureWindowsPath('//h/s/x')]
+    for f in (lambda: open('/absent/file'), lambda: {}['k'], lambda: b'\xff'.decode('utf-8'), lambda: json.loads('{'), lambda: 1 / 0,
+              lambda: queue.Queue().get_nowait(), lambda: subprocess.check_call([sys.executable, '-c', 'raise SystemExit(3)']),
+              lambda: socket.create_connection(('127.0.0.1', 1))):
+        try: f()
+        except Exception as e: out.append(e)
+    if not enum: out = [v for v in out if not isinstance(v, subprocess.CalledProcessError)]  # Python 2 cannot read it
+    e = ValueError('a', 2); e.extra = {'n': 1}
+    return out + [e]
+
+
+def redhat():
+    """Replaces the handshake by that of a Python whose distribution has patched MD5 out of it."""
+    from multiprocessing import connection
+
+    def deliver(c, key):
+        message = os.urandom(20)
+        c.send_bytes(b'#CHALLENGE#' + message)
+        if c.recv_bytes(256) != hmac.new(key, message, hashlib.sha256).digest():
+            c.send_bytes(b'#FAILURE#')
+            raise multiprocessing.AuthenticationError('digest received was wrong')
+        c.send_bytes(b'#WELCOME#')
+
+    def answer(c, key):
+        message = c.recv_bytes(256)
+        assert message[:11] == b'#CHALLENGE#'
+        c.send_bytes(hmac.new(key, message[11:], hashlib.sha256).digest())
+        if c.recv_bytes(256) != b'#WELCOME#':
+            raise multiprocessing.AuthenticationError('digest sent was rejected')
+
+    connection.deliver_challenge, connection.answer_challenge = deliver, answer
+
+
 if __name__ == '__main__':
     mode = sys.argv[1]
+    if mode == 'redhat':
+        redhat(); mode = 'once'
     if mode == 'wrong':
         try:
             connect(); say('let in')
@@ -74,6 +130,33 @@ if __name__ == '__main__':
     t = m.get_task_queue()
     if mode == 'wait':
         say('ready'); say(t.get()); time.sleep(1000)
+    elif mode == 'interrupt':
+        say('ready')
+        try: t.get(); say('got')
+        except KeyboardInterrupt: pass
+        say(t.qsize()); say(t.get())
+    elif mode == 'library':
+        for v in library():
+            t.put(v); g = t.get(timeout=10)
+            assert type(g) is type(v) and (g == v or isinstance(v, BaseException) and (g.args, g.__dict__) == (v.args, v.__dict__)), (v, g)
+        for v in (call, Own(1), Called()):
+            try: t.put(v); say('stored')
+            except TypeError: pass
+        say('same' if t.empty() else 'more')
+    elif mode == 'shutdown':
+        t.put('x'); t.shutdown()
+        assert t.get() == 'x'
+        for f in (lambda: t.put('y'), t.get, lambda: t.get(timeout=100)):
+            try: f(); say('no exception')
+            except Exception as e:
+                want = getattr(queue, 'ShutDown', AttributeError if sys.version_info >= (3, 12) else RuntimeError)
+                if type(e) is not want: say(repr(e))
+        connect().get_task_queue().put('z')
+        say(t.get()); t.empty()
+    elif mode == 'large':
+        try: t.put(b'x' * 70000000); say('stored')
+        except ValueError: say('refused')
+        t.put('x'); say(t.get())
     elif mode == 'exit':
         say(t.get())
     elif mode == 'done':

@@ -18,7 +18,7 @@ const (
 	tail     = "\x86."
 )
 
-// An exception is what Python raises: Empty, Full, or the name of a built-in one with a text.
+// An exception is what Python raises: Empty, Full, ShutDown, or the name of a built-in one with a text.
 type exception struct{ name, text string }
 
 func (c *conn) reply(value func([]byte) []byte) error {
@@ -38,7 +38,7 @@ func (c *conn) replyValue(t *glassq.Task) error {
 func (c *conn) raise(e *exception) error {
 	b := append(beginFrame(c.out), headErr...)
 	switch e.name {
-	case "Empty", "Full":
+	case "Empty", "Full", "ShutDown":
 		b = append(append(append(b, "cQueue\n"...), e.name...), "\n)R"...)
 	default:
 		b = append(append(append(b, "cexceptions\n"...), e.name...), '\n')

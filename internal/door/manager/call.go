@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -18,6 +19,9 @@ const forEver = time.Duration(-1)
 // queue's Delivery is OnTaskDone.
 func (c *conn) call(queue string, r request) error {
 	var e *exception
+	if strings.HasPrefix(r.method, "put") && !c.s.mayPut(queue, r.ident) {
+		return c.raise(c.isShut(queue))
+	}
 	switch r.method {
 	case "put":
 		var a []*pickle.Value
@@ -37,6 +41,11 @@ func (c *conn) call(queue string, r request) error {
 	case "get_nowait":
 		if _, e = bind(r, "get_nowait"); e == nil {
 			return c.get(queue, r.ident, &pickle.Value{Kind: pickle.Bool}, nil)
+		}
+	case "shutdown":
+		var a []*pickle.Value
+		if a, e = bind(r, "shutdown", "immediate"); e == nil {
+			return c.shutdown(queue, a[0])
 		}
 	case "#GETVALUE":
 		return c.text(headUns, "a queue cannot be copied")
@@ -80,8 +89,7 @@ func (c *conn) simple(queue, method string) error {
 	case "join":
 		gone, err := c.watched(func(ctx context.Context) error { return c.s.join(ctx, queue) })
 		if gone != nil {
-			c.reset = true
-			return gone
+			return c.left(gone)
 		}
 		if err != nil {
 			return c.failed(err)
@@ -123,7 +131,8 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	}
 	// Programs know one queue of results. An item of a run may have another one, and its result belongs there.
 	of := c.only()
-	isResult := of != nil && (queue == glassq.DefaultResults || queue == of.ResultQueue) && item.Member("i") != nil && item.Member("o") != nil
+	isResult := of != nil && (queue == glassq.DefaultResults || queue == of.ResultQueue) && item.Member("i") != nil &&
+		item.Member("o") != nil
 	var token glassq.Token
 	if isResult {
 		token = of.Token()
@@ -159,18 +168,20 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 			size = int64(len(c.in))
 		}
 		if !c.s.frame.Parked.TryTake(size) {
-			return c.raise(&exception{"RuntimeError", "queue " + queue + " is full, and too many large values wait for room already; try again later"})
+			return c.raise(&exception{"RuntimeError", "queue " + queue +
+				" is full, and too many large values wait for room already; try again later"})
 		}
 		defer c.s.frame.Parked.Give(size)
 		c.giveBudget()
 		var gone error
-		gone, err = c.watched(func(ctx context.Context) error { return store(ctx, wait) })
+		gone, err = c.watched(func(ctx context.Context) error {
+			return c.s.untilShut(ctx, queue, func(ctx context.Context) error { return store(ctx, wait) })
+		})
 		if gone != nil {
-			c.reset = true
 			if isResult && err == nil {
 				c.letGo(token)
 			}
-			return gone
+			return c.left(gone)
 		}
 	}
 	lost := errors.Is(err, glassq.ErrLeaseLost)
@@ -180,6 +191,8 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	switch {
 	case isResult && lost:
 		return c.raise(&exception{"RuntimeError", "lease lost: the item was handed to somebody else meanwhile, and this result of it is not stored"})
+	case errors.Is(err, context.Canceled) && c.ctx.Err() == nil:
+		return c.raise(c.isShut(queue))
 	case err != nil:
 		return c.failed(err)
 	}
@@ -197,24 +210,32 @@ func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
 	if e := c.tooMany(); e != nil {
 		return c.raise(e)
 	}
+	down, now := c.s.isDown(queue)
+	if now {
+		return c.raise(c.isShut(queue))
+	}
 	r := glassq.Reserve{Queue: queue, Max: 1, Lease: leaseLength}
 	leases, err := c.s.broker.Reserve(c.ctx, r)
-	if err == nil && len(leases) == 0 && wait != 0 {
+	if err == nil && len(leases) == 0 && wait != 0 && !down {
 		r.Wait = wait
 		var gone error
-		gone, err = c.watched(func(ctx context.Context) (err error) {
-			leases, err = c.s.broker.Reserve(ctx, r)
-			return err
+		gone, err = c.watched(func(ctx context.Context) error {
+			return c.s.untilShut(ctx, queue, func(ctx context.Context) (err error) {
+				leases, err = c.s.broker.Reserve(ctx, r)
+				return err
+			})
 		})
+		down = errors.Is(err, context.Canceled) && c.ctx.Err() == nil
 		if gone != nil {
 			if len(leases) == 1 {
-				c.take(&leases[0], id)
+				c.untake(&leases[0])
 			}
-			c.reset = true
-			return gone
+			return c.left(gone)
 		}
 	}
 	switch {
+	case down && len(leases) == 0:
+		return c.raise(c.isShut(queue))
 	case err != nil:
 		return c.failed(err)
 	case len(leases) == 0:
@@ -233,20 +254,37 @@ func (c *conn) failed(err error) error {
 	return c.fault(err)
 }
 
-// watched runs f and has an eye on the client meanwhile: when it goes away, f's context ends and gone says
-// why. What the client sends stays in the buffer.
+// errGivenUp is the end of a wait whose client has sent something else meanwhile: one that waits for a reply says
+// nothing, so that its program has left the call, by Ctrl-C as a rule.
+var errGivenUp = errors.New("the client waits for this reply no more")
+
+// left ends a call whose client has gone, or has given it up. In the latter case there is no reply: the client
+// would take it for that of its next call.
+func (c *conn) left(gone error) error {
+	if gone == errGivenUp {
+		return nil
+	}
+	c.reset = true
+	return gone
+}
+
+// watched runs f and has an eye on the client meanwhile: when it goes away or sends something, f's context ends
+// and gone says why. What the client sends stays in the buffer.
 func (c *conn) watched(f func(context.Context) error) (gone, err error) {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	over := make(chan error, 1)
 	go func() { // ends by the deadline below, at the latest
 		_, err := c.r.Peek(1)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			cancel()
-			over <- err
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			over <- nil
 			return
 		}
-		over <- nil
+		if err == nil {
+			err = errGivenUp
+		}
+		cancel()
+		over <- err
 	}()
 	err = f(ctx)
 	c.nc.SetReadDeadline(door.LongAgo)

@@ -23,14 +23,15 @@ const (
 	firstRequest = 1 << 20 // most bytes of the first request
 	ackFrom      = 16000   // bytes of a body from which Python writes its length by itself
 	keepBuffer   = 64 << 10
-	keepIn       = 4 << 10 // more of a request is room among the bodies in flight
-	frameExtra   = 1 << 20 // bytes of a request beside the value, and of a pickle beside its text
-	discardTo    = 4       // times the limit up to which an oversized message is read past
+	keepIn       = 4 << 10          // more of a request is room among the bodies in flight
+	frameExtra   = 1 << 20          // bytes of a request beside the value, and of a pickle beside its text
+	discardTo    = 4                // times the limit up to which an oversized first request is read past
+	discardFor   = 10 * time.Minute // for which an oversized call is read past
 )
 
 // The methods of a proxy, in the order in which create names them.
 var exposed = []string{"empty", "full", "get", "get_nowait", "join", "put", "put_nowait", "qsize", "task_done",
-	"close", "join_thread", "cancel_join_thread"}
+	"close", "join_thread", "cancel_join_thread", "shutdown"}
 
 // A conn is one client; all of it belongs to its goroutine, but for nc's deadlines and what watch says.
 type conn struct {
@@ -43,6 +44,7 @@ type conn struct {
 	stored  pickle.Decoder // of values that were stored
 	in, out []byte
 	python2 bool
+	by      proof  // how it has shown the key
 	taken   func() // gives back the room of the request; nil where it has none
 
 	held    *glassq.Lease  // handed out, and not yet confirmed by another call
@@ -99,7 +101,7 @@ func (c *conn) flush() error {
 }
 
 // shakeHands has both sides prove that they have the key, the client first.
-func (c *conn) shakeHands(ctx context.Context) error {
+func (c *conn) shakeHands() error {
 	c.within(handshakeTime)
 	read := func() (b []byte, err error) {
 		quickAck(c.raw)
@@ -114,11 +116,18 @@ func (c *conn) shakeHands(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	key, ok := checkAnswer(c.s.frame.Access, challenge, answer, c.s.opt.Strict)
-	if !ok {
-		door.Rest(ctx, failurePause)
-		return errors.Join(errKey, c.sendRaw(wordFailure))
+	if err := c.s.hall.Turn(c.nc); err != nil {
+		return err
 	}
+	key, by, err := checkAnswer(c.s.frame.Access, challenge, answer, c.s.opt.Strict)
+	if err != nil {
+		err = fmt.Errorf("%w; it was answered with %s", err, by)
+		c.s.hall.Wrong(c.nc, err)
+		c.sendRaw(wordFailure) // the client has gone, at the worst
+		return err
+	}
+	c.by = by
+	c.within(handshakeTime) // anew, for it may have waited
 	if err := c.sendRaw(wordWelcome); err != nil {
 		return err
 	}
@@ -126,7 +135,7 @@ func (c *conn) shakeHands(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reply, ok := answerTo(key, message, c.s.opt.Strict)
+	reply, ok := answerTo(key, message, by, c.s.opt.Strict)
 	if !ok {
 		return errors.New("the client's challenge cannot be answered")
 	}
@@ -150,7 +159,7 @@ func (c *conn) run(ctx context.Context) {
 	for {
 		err := c.read(limit)
 		switch {
-		case errors.Is(err, errOversize):
+		case err == errOversize:
 			if c.raise(&exception{"ValueError", "the value is over the limit (serve --max-body)"}) != nil || !c.serving {
 				return
 			}
@@ -158,6 +167,9 @@ func (c *conn) run(ctx context.Context) {
 		case err != nil:
 			// A client that ended with the reply on its way has closed in good order, and never saw it.
 			c.reset = !errors.Is(err, io.EOF) || c.fresh && unacknowledged(c.raw)
+			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
+				c.s.frame.Log.Info("manager: a client is cut, or has gone", "client", c.nc.RemoteAddr(), "err", err)
+			}
 			return
 		}
 		req, err := c.parse()
@@ -193,11 +205,13 @@ func (c *conn) read(limit int64) error {
 		quickAck(c.raw)
 	}
 	if n > limit {
-		if n > discardTo*limit {
+		if !c.serving && n > discardTo*limit {
 			return fmt.Errorf("%w: %d bytes", errFrame, n)
 		}
+		cut := time.AfterFunc(discardFor, func() { c.nc.Close() })
+		defer cut.Stop()
 		if err := door.Discard(sender{c}, n); err != nil {
-			return err
+			return fmt.Errorf("%w of %d bytes, not read to its end: %w", errOversize, n, err)
 		}
 		return errOversize
 	}
@@ -261,7 +275,8 @@ func (c *conn) parse() (r request, err error) {
 		return r, errors.New("not a tuple of four")
 	}
 	id, name, args, kwds := v.Items[0], v.Items[1], v.Items[2], v.Items[3]
-	if !isText(id) && id.Kind != pickle.None || !isText(name) || args.Kind != pickle.Tuple && args.Kind != pickle.List || kwds.Kind != pickle.Dict {
+	if !isText(id) && id.Kind != pickle.None || !isText(name) || args.Kind != pickle.Tuple && args.Kind != pickle.List ||
+		kwds.Kind != pickle.Dict {
 		return r, errors.New("not an ident, a name, a tuple and a dict")
 	}
 	for i := 0; i < len(kwds.Items); i += 2 {
@@ -291,7 +306,7 @@ func (c *conn) do(r request) error {
 	switch r.method {
 	case "accept_connection":
 		c.serving, c.mainThread = true, ofMainThread(arg)
-		c.s.frame.Log.Debug("manager: a client is served", "client", c.nc.RemoteAddr(), "name", arg)
+		c.s.frame.Log.Debug("manager: a client is served", "client", c.nc.RemoteAddr(), "name", arg, "digest", c.by.String())
 	case "dummy":
 	case "incref":
 		c.s.increfed(arg)
@@ -327,11 +342,12 @@ func (c *conn) create(typeid string, r request) error {
 		return c.traceback(typeid + " takes no arguments")
 	}
 	if !ok {
-		return c.traceback("nothing is registered as " + typeid + "; names are get_<queue>_queue, and those of serve --manager-queue")
+		return c.traceback("nothing is registered as " + typeid +
+			"; names are get_<queue>_queue, and those of serve --manager-queue")
 	}
 	var random [6]byte
 	rand.Read(random[:])
-	id := identPrefix + queue + "~" + hex.EncodeToString(random[:])
+	id := identPrefix + queue + "~" + hex.EncodeToString(random[:]) + c.s.shutdowns(queue)
 	c.s.created(id)
 	return c.reply(func(b []byte) []byte {
 		return append(appendNames(pickle.AppendText(b, id, pickle.Python2)), 0x86)

@@ -34,7 +34,8 @@ func ParseDelivery(s string) (Delivery, error) {
 			return d, nil
 		}
 	}
-	return "", glassq.Errorf(glassq.CodeBadRequest, "delivery %.40q is not one of %s, %s, %s, %s", s, OnNextCall, OnRead, Strict, OnTaskDone)
+	return "", glassq.Errorf(glassq.CodeBadRequest, "delivery %.40q is not one of %s, %s, %s, %s", s, OnNextCall, OnRead,
+		Strict, OnTaskDone)
 }
 
 // delivery is that of a queue.
@@ -61,6 +62,20 @@ func (c *conn) take(l *glassq.Lease, id string) {
 		return
 	}
 	c.held = l
+}
+
+// untake gives back an item whose client has left the call before the reply: it has never seen the item.
+func (c *conn) untake(l *glassq.Lease) {
+	_, err := c.s.broker.Nack(context.WithoutCancel(c.ctx),
+		[]glassq.Nack{{Token: l.Token(), Delay: glassq.AtOnce, Undone: true,
+			Reason: "the Python client left the get that waited"}})
+	c.warn(l, err)
+}
+
+func (c *conn) warn(l *glassq.Lease, err error) {
+	if err != nil {
+		c.s.frame.Log.Warn("an unconfirmed item was not settled; its lease runs out", "queue", l.Queue, "err", err)
+	}
 }
 
 // only is the one item that the client has, nil for none or several.
@@ -126,16 +141,11 @@ func (c *conn) settle() {
 	letGo := c.s.ended(c)
 	unread := c.reset && c.fresh
 	ctx := context.WithoutCancel(c.ctx) // which may have ended with the server
-	warn := func(l *glassq.Lease, err error) {
-		if err != nil {
-			c.s.frame.Log.Warn("an unconfirmed item was not settled; its lease runs out", "queue", l.Queue, "err", err)
-		}
-	}
 	draining := c.s.hall.Draining()
 	back := func(l *glassq.Lease, unread bool) {
 		_, err := c.s.broker.Nack(ctx, []glassq.Nack{{Token: l.Token(), Delay: glassq.AtOnce, Undone: unread || draining,
 			Reason: "the Python client ended without another call"}})
-		warn(l, err)
+		c.warn(l, err)
 	}
 	for i := range c.undone {
 		l := &c.undone[i]
@@ -163,7 +173,7 @@ func (c *conn) settle() {
 		return
 	}
 	_, err := c.s.broker.Ack(ctx, []glassq.Ack{{Token: l.Token()}})
-	warn(l, err)
+	c.warn(l, err)
 }
 
 // tooMany says that a client gets and gets, and never says that it has done something.

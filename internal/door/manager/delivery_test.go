@@ -96,7 +96,8 @@ func TestTaskDoneConfirms(t *testing.T) {
 		h.held("tasks", 0, 1)
 		p.nc.Close()
 		h.held("tasks", 1, 0)
-		if l, err := h.broker.Reserve(t.Context(), glassq.Reserve{Queue: "tasks", Max: 1}); err != nil || len(l) != 1 || string(l[0].Body) != "c" {
+		if l, err := h.broker.Reserve(t.Context(), glassq.Reserve{Queue: "tasks", Max: 1}); err != nil || len(l) != 1 ||
+			string(l[0].Body) != "c" {
 			t.Errorf("Reserve = %v, %v; want c, which was not told done", l, err)
 		}
 	})

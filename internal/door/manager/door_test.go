@@ -55,7 +55,8 @@ func open(t *testing.T, opt Options, maxBody int) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, broker: broker.New(e, glassq.Limits{MaxBody: maxBody}), ln: &pipes{calls: make(chan net.Conn), done: make(chan struct{})}}
+	h := &house{t: t, broker: broker.New(e, glassq.Limits{MaxBody: maxBody}),
+		ln: &pipes{calls: make(chan net.Conn), done: make(chan struct{})}}
 	opt.Access = door.NewAccess([]byte("secret"))
 	h.door = New(h.broker, opt)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -138,7 +139,7 @@ func (p *peer) shakeHands(key string) error {
 	if err != nil {
 		return err
 	}
-	answer, ok := answerTo([]byte(key), challenge, false)
+	answer, ok := answerTo([]byte(key), challenge, proof{named: true}, false)
 	if !ok {
 		return fmt.Errorf("challenge %q", challenge)
 	}
@@ -156,7 +157,7 @@ func (p *peer) shakeHands(key string) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := checkAnswer(door.NewAccess([]byte(key)), mine, reply, false); !ok {
+	if _, _, err := checkAnswer(door.NewAccess([]byte(key)), mine, reply, false); err != nil {
 		return fmt.Errorf("the server answers %x", reply)
 	}
 	return p.send([]byte(wordWelcome))
@@ -466,7 +467,8 @@ func TestLeaseLost(t *testing.T) {
 		a.want("#RETURN", "null", id, "put", "one")
 		a.want("#RETURN", `"one"`, id, "get")
 		token := h.door.idents[id].users[0].held.Token()
-		if errs, err := h.broker.Nack(t.Context(), []glassq.Nack{{Token: token, Undone: true}}); err != nil || errs[0] != nil {
+		if errs, err := h.broker.Nack(t.Context(), []glassq.Nack{{Token: token, Undone: true}}); err != nil ||
+			errs[0] != nil {
 			t.Fatal(errs, err)
 		}
 		a.want("#ERROR", "RuntimeError", idR, "put", result("one"))
@@ -595,7 +597,8 @@ func TestGone(t *testing.T) {
 
 func (h *house) putOne() {
 	h.t.Helper()
-	if _, err := h.broker.Put(h.t.Context(), []glassq.Task{{Queue: "tasks", Type: glassq.TypeText, Body: []byte("one")}}); err != nil {
+	if _, err := h.broker.Put(h.t.Context(), []glassq.Task{{Queue: "tasks", Type: glassq.TypeText,
+		Body: []byte("one")}}); err != nil {
 		h.t.Fatal(err)
 	}
 }

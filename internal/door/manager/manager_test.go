@@ -40,15 +40,15 @@ func TestHandshakeVectors(t *testing.T) {
 		case "challenge":
 			challenge = message
 		case "accept", "reject":
-			key, ok := checkAnswer(access, challenge, message, false)
-			if ok != (f[0] == "accept") || ok && string(key) != "secret" {
-				t.Errorf("%s: accepted %v with key %q", f[1], ok, key)
+			key, by, err := checkAnswer(access, challenge, message, false)
+			if (err == nil) != (f[0] == "accept") || err == nil && string(key) != "secret" {
+				t.Errorf("%s: %v with key %q, by %s", f[1], err, key, by)
 			}
-			if _, ok := checkAnswer(access, challenge, message, true); ok && len(message) == 16 {
+			if _, _, err := checkAnswer(access, challenge, message, true); err == nil && strings.Contains(f[1], "md5") {
 				t.Errorf("%s: strict accepts MD5", f[1])
 			}
 		case "answer", "refuse":
-			got, ok := answerTo([]byte("secret"), message, false)
+			got, ok := answerTo([]byte("secret"), message, proof{named: true}, false)
 			if want := unhex(t, f[3]); ok != (len(want) > 0) || ok && !bytes.Equal(got, want) {
 				t.Errorf("%s: answer %x, %v; want %x", f[1], got, ok, want)
 			}

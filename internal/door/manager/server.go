@@ -8,6 +8,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -21,7 +22,6 @@ import (
 const (
 	handshakeTime = 10 * time.Second // for the handshake, and again for the first request
 	writeTimeout  = 30 * time.Second // after which a reply counts as not delivered
-	failurePause  = 250 * time.Millisecond
 	leaseLength   = 60 * time.Second // of an item that its getter has not confirmed, extended meanwhile
 )
 
@@ -40,16 +40,21 @@ type Server struct {
 	opt     Options
 	maxBody int        // bytes
 	hall    *door.Hall // keeps the leases of unconfirmed items of live connections
+	shaken  door.Line  // clients that are not let in for other reasons than their key
 
 	mu     sync.Mutex
 	idents map[string]*ident // that have references; guarded by mu
 	counts map[string]*count // by queue; guarded by mu
 }
 
-// A count is of task_done, which is of this door alone and begins anew with the server.
+// A count is of task_done and shutdown, which are of this door alone and begin anew with the server.
 type count struct {
 	taken, done int
 	even        chan struct{} // closed when done has caught up; nil when nobody waits for that
+
+	shuts     int           // shutdowns
+	down, now bool          // shut down, and at once; see shutdown
+	woken     chan struct{} // closed at a shutdown; nil when nobody waits for that
 }
 
 // New makes the door to b. It panics without a key.
@@ -74,8 +79,10 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 func (s *Server) serve(ctx context.Context, nc *door.Conn) {
 	defer nc.Close()
 	c := newConn(s, nc)
-	if err := c.shakeHands(ctx); err != nil {
-		s.frame.Log.Info("manager: a client was not let in", "client", nc.RemoteAddr(), "err", err)
+	if err := c.shakeHands(); err != nil {
+		if nc.Strange() && !errors.Is(err, errKey) && !errors.Is(err, errMD5) { // those have had their line
+			s.shaken.Warn(s.frame.Log, "manager: a client was not let in", "client", nc.RemoteAddr(), "err", err)
+		}
 		return
 	}
 	s.hall.Recognize(nc)

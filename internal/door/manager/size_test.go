@@ -21,7 +21,8 @@ func TestSharedPartsAtDoor(t *testing.T) {
 	control := &pickle.Value{Kind: pickle.List, Items: []*pickle.Value{value(strings.Repeat("\x01", 300<<10))}}
 	foreign := func(v *pickle.Value) *pickle.Value {
 		class := &pickle.Value{Kind: pickle.Global, Raw: []byte("jobs\nJob")}
-		return &pickle.Value{Kind: pickle.Reduce, Items: []*pickle.Value{class, {Kind: pickle.Tuple, Items: []*pickle.Value{v}}}}
+		return &pickle.Value{Kind: pickle.Reduce, Items: []*pickle.Value{class,
+			{Kind: pickle.Tuple, Items: []*pickle.Value{v}}}}
 	}
 	tests := []struct {
 		name   string

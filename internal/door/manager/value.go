@@ -24,7 +24,8 @@ func (c *conn) toTask(v *pickle.Value, queue string) (t glassq.Task, refused *ex
 	t.Queue = queue
 	if r.Foreign != "" {
 		if !c.opaque(queue) {
-			return t, &exception{"TypeError", r.Foreign + " is not plain data; glassq queue set " + queue + " --opaque lets it pass to Python getters"}
+			return t, &exception{"TypeError", r.Foreign + " is not plain data; glassq queue set " + queue +
+				" --opaque lets it pass to Python getters"}
 		}
 		raw, err := pickle.Dump(v, c.python2)
 		if err != nil {
@@ -135,8 +136,16 @@ func (c *conn) appendPickle(dst, raw []byte, queue string) ([]byte, bool) {
 // appendChecked appends v, which anybody may have put through another door.
 func (c *conn) appendChecked(dst []byte, v *pickle.Value, queue string) ([]byte, bool) {
 	r, err := pickle.Check(v, pickle.Limits{})
-	if err != nil || r.Foreign != "" && !c.opaque(queue) {
+	if err != nil {
 		return dst, false
+	}
+	if (r.Foreign != "" || len(r.Members) > 0) && !c.opaque(queue) {
+		if r.Foreign != "" {
+			return dst, false
+		}
+		for _, m := range r.Members {
+			pickle.Member(m)
+		}
 	}
 	out, err := pickle.Append(dst, v, c.dialect())
 	return out, err == nil

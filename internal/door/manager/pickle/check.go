@@ -18,9 +18,12 @@ var (
 // A Report tells what a value is made of.
 type Report struct {
 	// Foreign says why the value is not plain data: what is in it that only its own program understands,
-	// or that no getter could load. It is empty for plain data, to which the records of the standard
-	// library that are listed at [Known] belong.
+	// or that no getter could load. It is empty for plain data, to which some classes of the standard library belong
+	// (see known), and objects of the main program that are made of plain arguments alone, as named tuples are.
 	Foreign string
+	// Members are calls of what the main program names, with one value: members of an Enum, as a rule. What goes to a
+	// getter that must not be made to call anything, goes after [Member].
+	Members []*Value
 	// Exact: the text or JSON of the value is all there is to it, for Python as well. Otherwise a getter
 	// in Python needs the pickle, or JSON made with exact.
 	Exact bool
@@ -171,6 +174,8 @@ func (c *checker) container(v *Value, args bool) {
 		c.r.Exact = false
 		if !known(v) {
 			c.foreign("an instance of %s", describe(v))
+		} else if member(v) {
+			c.r.Members = append(c.r.Members, v)
 		}
 		if v.More != nil {
 			for i := 0; i < len(v.More.Dict); i += 2 {
@@ -197,8 +202,14 @@ func (c *checker) hashable(v *Value, where string) {
 			c.hashable(x, where)
 		}
 	case v.Kind == Reduce || v.Kind == New:
-		if _, name := v.Class(); name == "OrderedDict" || name == "defaultdict" {
+		switch _, name := v.Class(); name {
+		case "OrderedDict", "defaultdict", "Counter", "deque":
 			c.foreign("%s that Python cannot hash", where)
+		}
+		if v.Kind == New {
+			for _, x := range v.Items[1].Items {
+				c.hashable(x, where)
+			}
 		}
 	default:
 		c.foreign("%s that Python cannot hash", where)
@@ -213,10 +224,10 @@ func describe(v *Value) string {
 	return fmt.Sprintf("%.200s.%.200s", module, name)
 }
 
-// known reports whether a record is an instance of one of the classes of Known, made as the pickler of
-// some Python makes it.
+// known reports whether a record is plain data, made as the pickler of some Python makes it.
 func known(v *Value) bool {
 	module, name := v.Class()
+	module = libraryModule(module)
 	plainArgs := !slices.ContainsFunc(v.Items[1].Items, func(x *Value) bool { return x.Kind == Global })
 	if v.More != nil && slices.ContainsFunc(v.More.Dict, func(x *Value) bool { return x.Kind == Global }) {
 		return false
@@ -239,6 +250,9 @@ func known(v *Value) bool {
 			v.More.Dict == nil && len(v.More.State) == 1 && v.More.State[0].Kind == Dict &&
 			!slices.ContainsFunc(v.More.State[0].Items, func(x *Value) bool { return x.Kind == Global })
 	case "collections":
+		if name == "Counter" || name == "deque" {
+			break
+		}
 		if v.Kind != Reduce || v.More != nil && (v.More.List != nil || v.More.State != nil) {
 			return false
 		}
@@ -249,12 +263,13 @@ func known(v *Value) bool {
 			return len(args) == 0 || len(args) == 1 && (args[0].Kind == None || harmless(args[0]))
 		}
 	}
-	return false
+	return knownMore(v, module, name, plainArgs)
 }
 
 // harmless reports whether v names a type that makes an empty value when it is called.
 func harmless(v *Value) bool {
-	for _, name := range []string{"int", "list", "dict", "set", "str", "float", "tuple", "bool", "bytes", "frozenset", "bytearray", "unicode", "long"} {
+	for _, name := range []string{"int", "list", "dict", "set", "str", "float", "tuple", "bool", "bytes", "frozenset",
+		"bytearray", "unicode", "long"} {
 		if v.is(name, "builtins", "__builtin__") {
 			return true
 		}

@@ -94,7 +94,8 @@ func (d *Decoder) run(b []byte) (v *Value, proto int, err error) {
 	}
 	switch {
 	case len(d.marks) > 0 || len(d.stack) != 1:
-		return nil, d.proto, d.fail("STOP with %d values and %d open marks; there must be one value", len(d.stack), len(d.marks))
+		return nil, d.proto, d.fail("STOP with %d values and %d open marks; there must be one value", len(d.stack),
+			len(d.marks))
 	case d.at != len(d.in):
 		return nil, d.proto, d.fail("%d bytes after STOP", len(d.in)-d.at)
 	}
@@ -296,7 +297,8 @@ func (d *Decoder) step(op byte, lim *Limits) error {
 			return d.fail("%s", errNoValue)
 		}
 		d.push(v)
-	case opNone, opNewTrue, opNewFalse, opInt, opLong, opBinInt, opBinInt1, opBinInt2, opLong1, opLong4, opFloat, opBinFloat:
+	case opNone, opNewTrue, opNewFalse, opInt, opLong, opBinInt, opBinInt1, opBinInt2, opLong1, opLong4,
+		opFloat, opBinFloat:
 		return d.number(op, lim)
 	case opShortBinString:
 		return d.raw(Str, 1, false)

@@ -307,6 +307,9 @@ var moduleNames = []struct{ two, three string }{
 func (e *encoder) global(raw []byte) {
 	module, name, _ := bytes.Cut(raw, []byte{'\n'})
 	to := string(module)
+	if to == "pathlib._local" || to == "_queue" { // as some Pythons alone have it
+		to = libraryModule(to)
+	}
 	for _, m := range moduleNames {
 		if e.to == Python2 && to == m.three {
 			to = m.two

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/glassq/glassq/internal/jsonline"
@@ -17,7 +18,10 @@ const maxExactInt = 1<<53 - 1 // the largest integer that every JSON reader keep
 //
 //	{"$py":"int","v":"9007199254740993"}       {"$py":"float","v":"inf"}        {"$py":"bytes","b64":"AP8="}
 //	{"$py":"set","items":[1,2]}                {"$py":"dict","items":[[1,"x"]]}  other keys than text
-//	{"$py":"datetime","v":"2024-01-02T03:04:05"}, and so for date, time, Decimal, UUID
+//	{"$py":"datetime","v":"2024-01-02T03:04:05"}, and so for date, time, Decimal, UUID, Fraction, Path, PurePath
+//	{"$py":"deque","items":[1,2]}, and so for complex
+//	{"$py":"exception","class":"ValueError","items":["arguments"]}, with its module where that is not builtins
+//	{"$py":"object","class":"__main__.Point","items":[1,2]}: a named tuple, or a member of an Enum by its value
 //
 // With exact nothing is simplified: tuples, frozen sets, byte arrays, and what is str or unicode in
 // Python 2 have tags of their own, and objects are {"$py":"pickle","b64":…}, so that [ParseJSON] makes the same
@@ -51,18 +55,14 @@ func (w *jsonWriter) value(v *Value) error {
 		w.str("null")
 	case Bool:
 		w.out = strconv.AppendBool(w.out, v.Num != 0)
-	case Int:
-		if n := int64(v.Num); n < -maxExactInt || n > maxExactInt {
+	case Int, Big:
+		if n := int64(v.Num); v.Kind == Big || n < -maxExactInt || n > maxExactInt {
 			w.str(`{"$py":"int","v":"`)
-			w.out = strconv.AppendInt(w.out, n, 10)
+			w.out = integer(w.out, v)
 			w.str(`"}`)
 		} else {
-			w.out = strconv.AppendInt(w.out, n, 10)
+			w.out = integer(w.out, v)
 		}
-	case Big:
-		w.str(`{"$py":"int","v":"`)
-		w.out = bigOf(v.Raw).Append(w.out, 10)
-		w.str(`"}`)
 	case Float:
 		w.float(v.Float())
 	case Text:
@@ -110,6 +110,14 @@ func (w *jsonWriter) value(v *Value) error {
 	return nil
 }
 
+// integer appends an Int or a Big in decimal.
+func integer(dst []byte, v *Value) []byte {
+	if v.Kind == Big {
+		return bigOf(v.Raw).Append(dst, 10)
+	}
+	return strconv.AppendInt(dst, int64(v.Num), 10)
+}
+
 func (w *jsonWriter) tagged(tag string, text []byte) {
 	w.str(`{"$py":"` + tag + `","v":`)
 	w.text(text)
@@ -124,6 +132,16 @@ func (w *jsonWriter) base64(tag string, raw []byte) {
 func (w *jsonWriter) items(tag string, items []*Value) error {
 	w.str(`{"$py":"` + tag + `","items":`)
 	err := w.list(items)
+	w.str("}")
+	return err
+}
+
+// made prints an object as its class and what it is made of.
+func (w *jsonWriter) made(tag, class string, args []*Value) error {
+	w.str(`{"$py":"` + tag + `","class":`)
+	w.text([]byte(class))
+	w.str(`,"items":`)
+	err := w.list(args)
 	w.str("}")
 	return err
 }
@@ -205,14 +223,32 @@ func (w *jsonWriter) dict(items []*Value) error {
 // object prints a record, readable for people where its meaning is known.
 func (w *jsonWriter) object(v *Value) error {
 	if !w.exact && v.record() && known(v) {
-		_, name := v.Class()
-		switch name {
-		case "OrderedDict", "defaultdict":
+		module, name := v.Class()
+		module = libraryModule(module)
+		args := v.Items[1].Items
+		switch {
+		case module == "__main__":
+			return w.made("object", module+"."+name, args)
+		case isException(module, name):
+			return w.made("exception", strings.TrimPrefix(module+"."+name, "builtins."), args)
+		case name == "OrderedDict" || name == "defaultdict":
 			if items, ok := dictItems(v); ok {
 				return w.dict(items)
 			}
+		case name == "Counter" && len(args) == 0:
+			return w.dict(nil)
+		case name == "Counter":
+			return w.dict(args[0].Items)
+		case name == "deque":
+			items, _ := dequeItems(v)
+			return w.items(name, items)
+		case name == "complex":
+			return w.items(name, args)
 		default:
 			if text, ok := knownText(name, v); ok {
+				if module == "pathlib" { // of the reader's own system
+					name = strings.NewReplacer("Posix", "", "Windows", "").Replace(name)
+				}
 				w.tagged(name, []byte(text))
 				return nil
 			}
@@ -266,6 +302,10 @@ func knownText(name string, v *Value) (string, bool) {
 		if len(args) == 1 && (args[0].Kind == Text || args[0].Kind == Str) && utf8.Valid(args[0].Raw) {
 			return string(args[0].Raw), true
 		}
+	case "Fraction":
+		return fractionText(args)
+	case "Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath":
+		return pathText(name, args)
 	case "UUID":
 		if v.Kind == Reduce {
 			return string(args[0].Raw), true

@@ -78,7 +78,7 @@ func (p *jsonReader) untag(v *Value) *Value {
 		return v
 	}
 	switch name := string(tag.Raw); name {
-	case "tuple", "set", "frozenset", "dict":
+	case "tuple", "set", "frozenset", "dict", "deque", "complex", "exception":
 		items := v.Member("items")
 		if items == nil || items.Kind != List {
 			return v
@@ -128,6 +128,30 @@ func untagItems(v *Value, name string, items *Value) *Value {
 		}
 		return set
 	}
+	switch name {
+	case "deque":
+		q := call("collections", name)
+		q.More = &More{List: items.Items}
+		return q
+	case "complex":
+		if c := call("builtins", name, items.Items...); known(c) {
+			return c
+		}
+		return v
+	case "exception":
+		class := v.Member("class")
+		if class == nil || class.Kind != Text {
+			return v
+		}
+		module, name := "builtins", string(class.Raw)
+		if at := strings.LastIndexByte(name, '.'); at >= 0 {
+			module, name = name[:at], name[at+1:]
+		}
+		if !isException(module, name) {
+			return v
+		}
+		return call(module, name, items.Items...)
+	}
 	d := &Value{Kind: Dict}
 	for _, pair := range items.Items {
 		if pair.Kind != List || len(pair.Items) != 2 {
@@ -136,6 +160,12 @@ func untagItems(v *Value, name string, items *Value) *Value {
 		d.Items = append(d.Items, untuple(pair.Items[0]), pair.Items[1])
 	}
 	return d
+}
+
+// call is what Python makes by a call.
+func call(module, name string, args ...*Value) *Value {
+	return &Value{Kind: Reduce, Items: []*Value{{Kind: Global, Raw: []byte(module + "\n" + name)},
+		{Kind: Tuple, Items: args}}}
 }
 
 // untuple makes the tuple again that JSON made a list of: no list can be a key, or in a set.
@@ -171,18 +201,23 @@ func untagText(v *Value, tag string, text *Value, lim Limits) *Value {
 		}
 	case "Decimal":
 		if decimalText(text.Raw) {
-			return &Value{Kind: Reduce, Items: []*Value{{Kind: Global, Raw: []byte("decimal\nDecimal")}, {Kind: Tuple, Items: []*Value{text}}}}
+			return call("decimal", tag, text)
 		}
 	case "UUID":
 		// Through the constructor, which takes the usual text.
 		if uuidText(text.Raw) {
-			return &Value{Kind: Reduce, Items: []*Value{{Kind: Global, Raw: []byte("uuid\nUUID")}, {Kind: Tuple, Items: []*Value{text}}}}
+			return call("uuid", tag, text)
 		}
 	case "datetime", "date", "time":
 		if raw, ok := packDate(tag, string(text.Raw)); ok {
-			return &Value{Kind: Reduce, Items: []*Value{{Kind: Global, Raw: []byte("datetime\n" + tag)},
-				{Kind: Tuple, Items: []*Value{{Kind: Bytes, Raw: raw}}}}}
+			return call("datetime", tag, &Value{Kind: Bytes, Raw: raw})
 		}
+	case "Fraction":
+		if c := call("fractions", tag, text); known(c) {
+			return c
+		}
+	case "Path", "PurePath":
+		return call("pathlib", tag, text)
 	}
 	return v
 }
@@ -220,7 +255,8 @@ func uuidText(b []byte) bool {
 }
 
 // dateForms are the texts that dateText prints, as package time reads them.
-var dateForms = map[string]string{"datetime": "2006-01-02T15:04:05.999999", "date": "2006-01-02", "time": "15:04:05.999999"}
+var dateForms = map[string]string{"datetime": "2006-01-02T15:04:05.999999", "date": "2006-01-02",
+	"time": "15:04:05.999999"}
 
 // packDate is the inverse of dateText.
 func packDate(name, text string) ([]byte, bool) {

@@ -170,11 +170,10 @@ func TestRoundTrips(t *testing.T) {
 				t.Fatalf("what was kept does not read: %v: %x", err, kept)
 			}
 			Check(again, Limits{})
-			got := reply(t, again, to)
-			if name == "exc" {
-				got = strings.ReplaceAll(got, hex.EncodeToString([]byte("__builtin__")), hex.EncodeToString([]byte("exceptions")))
+			if name == "exc" { // Python 2 knows its exceptions in two modules
+				want = strings.ReplaceAll(want, hex.EncodeToString([]byte("exceptions")), hex.EncodeToString([]byte("__builtin__")))
 			}
-			if got != want {
+			if got := reply(t, again, to); got != want {
 				t.Errorf("kept: %s, want %s", got, want)
 			}
 			if r.Foreign != "" || name == "shared" {
@@ -296,7 +295,8 @@ func TestParseJSON(t *testing.T) {
 		in   string
 		want string // as it is printed again, "" for refused
 	}{
-		{` { "a" : [ 1 , 2.50 , true , null , "x\n\u00e9\ud83d\ude00" ] , "b" : { } } `, `{"a":[1,2.5,true,null,"x\né😀"],"b":{}}`},
+		{` { "a" : [ 1 , 2.50 , true , null , "x\n\u00e9\ud83d\ude00" ] , "b" : { } } `,
+			`{"a":[1,2.5,true,null,"x\né😀"],"b":{}}`},
 		{`"half \ud83d"`, "\"half \ufffd\""},
 		{`{"$py":"int","v":"123456789012345678901234567890"}`, `{"$py":"int","v":"123456789012345678901234567890"}`},
 		{`123456789012345678901234567890`, `{"$py":"int","v":"123456789012345678901234567890"}`},
@@ -311,7 +311,8 @@ func TestParseJSON(t *testing.T) {
 		{`{"$py":"time","v":"23:59:59.5"}`, `{"$py":"time","v":"23:59:59.500000"}`},
 		{`{"$py":"Decimal","v":"1.50"}`, `{"$py":"Decimal","v":"1.50"}`},
 		{`{"$py":"Decimal","v":"__import__('os')"}`, `{"$py":"dict","items":[["$py","Decimal"],["v","__import__('os')"]]}`},
-		{`{"$py":"UUID","v":"12345678-1234-5678-1234-567812345678"}`, `{"$py":"UUID","v":"12345678-1234-5678-1234-567812345678"}`},
+		{`{"$py":"UUID","v":"12345678-1234-5678-1234-567812345678"}`,
+			`{"$py":"UUID","v":"12345678-1234-5678-1234-567812345678"}`},
 		{strings.Repeat("[", 100) + strings.Repeat("]", 100), strings.Repeat("[", 100) + strings.Repeat("]", 100)},
 		{strings.Repeat("[", 101) + strings.Repeat("]", 101), ""},
 		{"[" + strings.Repeat("0,", 200_000) + "0]", ""},

@@ -41,12 +41,17 @@ func TestSmallBecomesLarge(t *testing.T) {
 		{"one text 150,000 times", longText(mib) + many(150_000, "h\x00"), nil, ErrTooLong},
 		{"one text 15 times", longText(mib) + many(15, "h\x00"), nil, nil},
 		{"one text as 150,000 values of dicts", longText(mib) + many(50_000, "(U\x01ah\x00d"), nil, ErrTooLong},
-		{"one text in lists of lists", longText(mib) + "h\x00" + strings.Repeat("\x85q\x020(h\x02h\x02h\x02h\x02l", 8), nil, ErrTooLong},
-		{"bytes of one text", longText(mib) + latin1 + "c_codecs\nencode\nq\x020" + many(60_000, "h\x02h\x00h\x01\x86R"), ErrPickle, nil},
-		{"byte arrays of one text", longText(mib) + latin1 + "cbuiltins\nbytearray\nq\x020" + many(60_000, "h\x02h\x00h\x01\x86R"), ErrPickle, nil},
+		{"one text in lists of lists", longText(mib) + "h\x00" + strings.Repeat("\x85q\x020(h\x02h\x02h\x02h\x02l", 8), nil,
+			ErrTooLong},
+		{"bytes of one text", longText(mib) + latin1 + "c_codecs\nencode\nq\x020" + many(60_000, "h\x02h\x00h\x01\x86R"),
+			ErrPickle, nil},
+		{"byte arrays of one text", longText(mib) + latin1 + "cbuiltins\nbytearray\nq\x020" +
+			many(60_000, "h\x02h\x00h\x01\x86R"), ErrPickle, nil},
 		{"sets of one list", items + "q\x000cbuiltins\nset\nq\x020" + many(60_000, "h\x02h\x00\x85R"), ErrPickle, nil},
-		{"dates of one tuple", "(U\x01a" + strings.Repeat("N", 100_000) + "tq\x000cdatetime\ndate\nq\x020" + many(20_000, "h\x02h\x00R"), ErrPickle, nil},
-		{"classes of one name", "X\xf0\x00\x00\x00" + strings.Repeat("m", 240) + "q\x000" + many(150_000, "h\x00h\x00\x93"), ErrPickle, nil},
+		{"dates of one tuple", "(U\x01a" + strings.Repeat("N", 100_000) + "tq\x000cdatetime\ndate\nq\x020" +
+			many(20_000, "h\x02h\x00R"), ErrPickle, nil},
+		{"classes of one name", "X\xf0\x00\x00\x00" + strings.Repeat("m", 240) + "q\x000" + many(150_000, "h\x00h\x00\x93"),
+			ErrPickle, nil},
 		{"one integer of 1 KiB 150,000 times", huge + many(150_000, "h\x00"), nil, ErrTooLong},
 		{"control characters", "X\x00\x00\xf0\x00" + strings.Repeat("\x00", 15*mib) + "\x85", nil, ErrTooLong},
 	}

@@ -1,0 +1,92 @@
+package manager
+
+import (
+	"bufio"
+	"bytes"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/glassq/glassq/internal/door"
+)
+
+// A farEnd is a connection from another machine.
+type farEnd struct {
+	net.Conn
+	from net.Addr
+}
+
+func (f farEnd) RemoteAddr() net.Addr { return f.from }
+
+// from connects from an address, and reads the challenge.
+func (h *house) from(address string) (*peer, []byte) {
+	h.t.Helper()
+	ours, theirs := net.Pipe()
+	h.t.Cleanup(func() { ours.Close() })
+	h.ln.calls <- farEnd{theirs, &net.TCPAddr{IP: net.ParseIP(address), Port: 1}}
+	p := &peer{t: h.t, nc: ours, r: bufio.NewReader(ours)}
+	b, err := p.read()
+	if err != nil {
+		h.t.Fatalf("%s: no challenge: %v", address, err)
+	}
+	return p, b
+}
+
+// TestWrongKeys: those of one machine are refused one after the other, with one line a minute; those with the key do
+// not wait, unless they come from another machine that sends wrong ones.
+func TestWrongKeys(t *testing.T) {
+	var log bytes.Buffer
+	under(t, Options{Frame: door.Frame{Log: slog.New(slog.NewTextHandler(&log, nil))}}, func(h *house) {
+		tries := func(address string, n int) (took time.Duration) {
+			began := time.Now()
+			all := make([]*peer, n)
+			for i := range all {
+				all[i], _ = h.from(address)
+				if err := all[i].send(make([]byte, 16)); err != nil {
+					h.t.Fatal(err)
+				}
+			}
+			for _, p := range all {
+				if b, err := p.read(); string(b) != wordFailure {
+					h.t.Fatalf("a wrong key: %q, %v; want %s", b, err, wordFailure)
+				}
+			}
+			return time.Since(began)
+		}
+		if took := tries("127.0.0.1", 20); took != 20*door.WrongPause {
+			h.t.Errorf("20 wrong keys of this machine in %v; want %v", took, 20*door.WrongPause)
+		}
+		right := func(address string) time.Duration {
+			began := time.Now()
+			p, challenge := h.from(address)
+			answer, _ := answerTo([]byte("secret"), append([]byte(wordChallenge), challenge[len(wordChallenge):]...),
+				proof{named: true}, false)
+			p.send(answer)
+			if b, err := p.read(); string(b) != wordWelcome {
+				h.t.Fatalf("the right key: %q, %v", b, err)
+			}
+			return time.Since(began)
+		}
+		for _, address := range []string{"127.0.0.1", "192.0.2.1"} {
+			for range 8 {
+				p, _ := h.from(address)
+				p.send(make([]byte, 16))
+			}
+		}
+		synctest.Wait()
+		for address, want := range map[string]time.Duration{"127.0.0.1": 0, "192.0.2.2": 0} {
+			if took := right(address); took != want {
+				h.t.Errorf("the right key from %s waits %v; want %v", address, took, want)
+			}
+		}
+		if took := right("192.0.2.1"); took == 0 || took > door.LongestTurn {
+			h.t.Errorf("the right key from where wrong ones come waits %v", took)
+		}
+	})
+	if n := strings.Count(log.String(), "wrong key; it was answered with md5 without a name"); n != 1 {
+		t.Errorf("%d lines; want one:\n%s", n, &log)
+	}
+}
