@@ -60,7 +60,8 @@ func TestGivenUpAtTheSameTime(t *testing.T) {
 			q, other := h.serving("get_task_queue")
 			p.call(id, "get")
 			synctest.Wait()
-			go p.call(id, "__str__")
+			leaves := encode(h.t, value([]any{id, "__str__", []any{}, keywords{}}), false)
+			go p.send(leaves) // its reply is read below
 			q.call(other, "put", "x")
 			kind, v := p.reply()
 			q.wantReply("#RETURN", "null")
