@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/cli/term"
@@ -37,7 +38,7 @@ func (f *serveFlags) openDoors() (all doors, err error) {
 		{"memcached", f.memcached, secure("memcached", "memcached with TLS")},
 		{"manager", f.manager, "Python manager"},
 	} {
-		if d.addr == closedDoor || d.name == "manager" && f.keys == nil {
+		if d.addr == closedDoor || d.name == "manager" && !f.locked() {
 			continue
 		}
 		listen := listen
@@ -72,7 +73,7 @@ func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 			to.Say("glassq serve: the Python manager door can be reached from other machines: the key is asked for, but nothing is encrypted; a tunnel is safer")
 		}
 	}
-	if f.keys == nil && f.manager != closedDoor {
+	if !f.locked() && f.manager != closedDoor {
 		to.Say("glassq serve: no key, so the Python manager door stays closed; --key-file FILE opens it on %s, --manager off ends this line", f.manager)
 	}
 }
@@ -80,8 +81,12 @@ func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 // run serves all doors until ctx is done or one of them fails, which ends the others.
 func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, logger *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
+	access := door.NewAccess(f.keys...).WithTokens(f.tokens)
+	var following sync.WaitGroup
+	defer following.Wait()
 	defer cancel()
-	frame := door.Frame{Access: door.NewAccess(f.keys...), TLS: f.tls, Version: version(), Log: logger}.Filled()
+	following.Go(func() { access.Run(ctx, logger) })
+	frame := door.Frame{Access: access, TLS: f.tls, Version: version(), Log: logger}.Filled()
 	ended := make(chan error, len(all))
 	for _, d := range all {
 		var server interface {

@@ -18,6 +18,7 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager"
+	"github.com/glassq/glassq/internal/rights"
 	"github.com/glassq/glassq/internal/stores"
 	"github.com/spf13/cobra"
 )
@@ -41,8 +42,10 @@ type serveFlags struct {
 	maxBody                  byteSize
 	minFree                  string
 	watermark                disk.Watermark // read from minFree
-	keys                     [][]byte       // read from keyFile
-	tls                      *tls.Config    // read from tlsCert and tlsKey
+	tokenFile                string
+	keys                     [][]byte         // read from keyFile
+	tokens                   *rights.Register // read from tokenFile
+	tls                      *tls.Config      // read from tlsCert and tlsKey
 }
 
 func (a *app) serveCmd() *cobra.Command {
@@ -63,12 +66,13 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.StringVar(&f.memcached, "memcached", defaultMemcached,
 		"`address` of the memcached door; off closes it, port 0 takes a free one")
 	fs.StringVar(&f.manager, "manager", defaultManager,
-		"`address` of the Python manager door, which needs --key-file, or the path of a Unix socket; off closes it, port 0 takes a free one")
+		"`address` of the Python manager door, which needs --key-file or --token-file, or the path of a Unix socket; off closes it, port 0 takes a free one")
 	fs.BoolVar(&f.managerStrict, "manager-strict", false,
 		"refuse Pythons before 3.12, which answer with MD5, at the manager door")
 	fs.StringToStringVar(&f.managerQueues, "manager-queue", nil,
 		"`name=queue` that Python programs may ask for beside get_<queue>_queue")
 	fs.StringVar(&f.keyFile, "key-file", "", "`file` with the key that clients must have")
+	fs.StringVar(&f.tokenFile, "token-file", "", "`file` of tokens, which glassq token makes: keys that may do some things with some queues")
 	fs.StringVar(&f.tlsCert, "tls-cert", "", "PEM `file` with the certificate of the HTTP and memcached doors")
 	fs.StringVar(&f.tlsKey, "tls-key", "", "PEM `file` with the certificate's key")
 	fs.StringSliceVar(&f.managerDelivery, "manager-delivery", nil,
@@ -138,7 +142,7 @@ func (f *serveFlags) check() error {
 			return usagef("--min-free: %w", err)
 		}
 	}
-	if f.http == closedDoor && f.memcached == closedDoor && (f.manager == closedDoor || f.keyFile == "") {
+	if f.http == closedDoor && f.memcached == closedDoor && (f.manager == closedDoor || f.keyFile == "" && f.tokenFile == "") {
 		return usagef("--http %s --memcached %s leaves no door open", closedDoor, closedDoor)
 	}
 	for _, door := range f.insecure {
@@ -156,6 +160,12 @@ func (f *serveFlags) check() error {
 		}
 		f.keys = [][]byte{key}
 	}
+	if f.tokenFile != "" {
+		var err error
+		if f.tokens, err = rights.Open(f.tokenFile); err != nil {
+			return usagef("%w", err)
+		}
+	}
 	if err := f.certificate(); err != nil {
 		return err
 	}
@@ -167,6 +177,9 @@ func (f *serveFlags) check() error {
 	}
 	return f.checkManager()
 }
+
+// locked tells whether clients need a key or a token.
+func (f *serveFlags) locked() bool { return f.keys != nil || f.tokens != nil }
 
 func (f *serveFlags) certificate() error {
 	if f.tlsCert == "" && f.tlsKey == "" {
@@ -192,10 +205,10 @@ func (f *serveFlags) checkPublic(door, addr, like string) error {
 	if err != nil {
 		return usagef("--%s %s is not an address like %s, or %s", door, addr, like, closedDoor)
 	}
-	if isLoopback(host) || slices.Contains(f.insecure, door) || f.keys != nil && f.tls != nil {
+	if isLoopback(host) || slices.Contains(f.insecure, door) || f.locked() && f.tls != nil {
 		return nil
 	}
-	return usagef("--%[1]s %[2]s can be reached from other machines, so it needs --key-file, --tls-cert and --tls-key; "+
+	return usagef("--%[1]s %[2]s can be reached from other machines, so it needs --key-file or --token-file, --tls-cert and --tls-key; "+
 		"listen on 127.0.0.1, or write --insecure %[1]s to do without", door, addr)
 }
 

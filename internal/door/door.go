@@ -124,6 +124,7 @@ type Conn struct {
 	hall     *Hall           // nil where the door has its own
 	strange  context.Context // lasts while it is a stranger; nil where it never was one
 	familiar func()          // ends strange
+	stay     func() bool     // has it outlive its token; nil where it has none. Guarded by hall.mu
 }
 
 // Close ends the connection and leaves its seat. Later ones only say that it is closed.
@@ -136,6 +137,21 @@ func (c *Conn) Close() error {
 		c.seats.Give(1)
 	}
 	return err
+}
+
+// cut ends both directions, so that whoever serves the connection finds its end, and sees to the rest.
+func (c *Conn) cut() {
+	half, ok := c.Conn.(interface {
+		CloseRead() error
+		CloseWrite() error
+	})
+	if !ok {
+		c.Conn.Close()
+		return
+	}
+	// Not closed: what polls its descriptor would never hear of it. One that has failed already is found anyway.
+	half.CloseRead()
+	half.CloseWrite()
 }
 
 // SetReadDeadline sets it, but for a server that stops, whose reads have ended for good.
@@ -236,6 +252,9 @@ func (h *Hall) left(c *Conn) {
 	defer h.mu.Unlock()
 	h.recognize(c)
 	delete(h.conns, c)
+	if c.stay != nil {
+		c.stay()
+	}
 }
 
 func (h *Hall) each(f func(*Conn)) {

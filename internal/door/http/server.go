@@ -6,6 +6,7 @@
 package httpdoor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 const (
@@ -69,46 +71,61 @@ func New(b *broker.Broker, opt Options) *Server {
 	return w
 }
 
+// A call is one request, by a client that was let in.
+type call struct {
+	*Server
+	store door.Store // as the client may use it
+}
+
 func (s *Server) routes() {
-	handle := func(pattern string, verb door.Verb, h func(http.ResponseWriter, *http.Request) error) {
+	handle := func(pattern string, h func(*call, http.ResponseWriter, *http.Request) error) {
+		verb := rights.Route(pattern)
 		s.patterns = append(s.patterns, pattern)
 		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
-			err := s.admit(rw, r, verb)
+			who, err := s.admit(rw, r, verb)
 			if err == nil {
-				err = h(rw, r)
+				ctx, end := who.Within(r.Context())
+				if ctx != r.Context() {
+					r = r.WithContext(ctx)
+				}
+				if err = h(&call{s, door.NewStore(s.broker, who)}, rw, r); err != nil && who.Over() != nil {
+					err = who.Over()
+				}
+				end()
 			}
 			if err != nil {
 				s.refuse(rw, r, err)
 			}
 		})
 	}
-	handle("POST /v1/queues/{queue}/tasks", door.Work, s.put)
-	handle("POST /v1/queues/{queue}/reserve", door.Work, s.reserve)
-	handle("POST /v1/ack", door.Work, s.ack)
-	handle("POST /v1/nack", door.Work, s.nack)
-	handle("POST /v1/extend", door.Work, s.extend)
+	handle("POST /v1/queues/{queue}/tasks", (*call).put)
+	handle("POST /v1/queues/{queue}/reserve", (*call).reserve)
+	handle("POST /v1/ack", (*call).ack)
+	handle("POST /v1/nack", (*call).nack)
+	handle("POST /v1/extend", (*call).extend)
 
-	handle("GET /v1/queues", door.Work, s.queues)
-	handle("GET /v1/queues/{queue}", door.Work, s.showQueue)
-	handle("PATCH /v1/queues/{queue}", door.Operate, s.configure)
-	handle("DELETE /v1/queues/{queue}", door.Operate, s.drop)
-	handle("GET /v1/queues/{queue}/peek", door.Work, s.peek)
-	handle("POST /v1/queues/{queue}/purge", door.Operate, s.purge)
-	handle("POST /v1/queues/{queue}/redrive", door.Operate, s.redrive)
+	handle("GET /v1/queues", (*call).queues)
+	handle("GET /v1/queues/{queue}", (*call).showQueue)
+	handle("PATCH /v1/queues/{queue}", (*call).configure)
+	handle("DELETE /v1/queues/{queue}", (*call).drop)
+	handle("GET /v1/queues/{queue}/peek", (*call).peek)
+	handle("POST /v1/queues/{queue}/purge", (*call).purge)
+	handle("POST /v1/queues/{queue}/redrive", (*call).redrive)
 
-	handle("GET /v1/runs", door.Work, s.runs)
-	handle("GET /v1/runs/{run}", door.Work, s.showRun)
-	handle("POST /v1/runs/{run}", door.Work, s.setRun)
-	handle("GET /v1/runs/{run}/ids", door.Work, s.runIDs)
-	handle("POST /v1/runs/{run}/cancel", door.Operate, s.cancelRun)
+	handle("GET /v1/runs", (*call).runs)
+	handle("GET /v1/runs/{run}", (*call).showRun)
+	handle("POST /v1/runs/{run}", (*call).setRun)
+	handle("GET /v1/runs/{run}/ids", (*call).runIDs)
+	handle("POST /v1/runs/{run}/cancel", (*call).cancelRun)
 
-	handle("GET /v1/stats", door.Work, s.stats)
-	handle("POST /v1/backup", door.Operate, s.backup)
-	handle("GET /livez", door.Ask, s.livez)
-	handle("GET /readyz", door.Ask, s.readyz)
-	handle("GET /openapi.yaml", door.Ask, s.openAPI)
-	handle("GET /schema/{name}", door.Ask, s.schema)
-	handle("/", door.Work, s.noRoute)
+	handle("GET /v1/whoami", (*call).whoami)
+	handle("GET /v1/stats", (*call).stats)
+	handle("POST /v1/backup", (*call).backup)
+	handle("GET /livez", (*call).livez)
+	handle("GET /readyz", (*call).readyz)
+	handle("GET /openapi.yaml", (*call).openAPI)
+	handle("GET /schema/{name}", (*call).schema)
+	handle("/", (*call).noRoute)
 }
 
 // ServeHTTP answers one request.
@@ -161,26 +178,46 @@ func (s *Server) hostAllowed(hostport string) bool {
 	})
 }
 
-// admit decides whether the client that sent r may do verb with the queue that the address names.
-func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb door.Verb) error {
-	if verb == door.Ask {
-		return nil
+// admit decides who sent r, and whether that one may do verb with the queue or the run that the address names. What
+// else a request names is looked at by the door.Store that it uses.
+func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb rights.Verb) (door.Who, error) {
+	if rights.Rules[verb].Needs == 0 {
+		return door.Who{}, nil
 	}
-	who := s.frame.Access.Guest(nil, door.Operate) // over HTTP, guests of all machines have the same rights
+	who := s.frame.Access.Guest(nil, 0) // over HTTP, guests of all machines have the same rights
 	if s.frame.Access.Locked() {
-		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		var err error
-		who, err = s.frame.Access.WithKey([]byte(strings.TrimSpace(key)))
-		if err != nil || !strings.EqualFold(scheme, "Bearer") {
+		if who, err = s.known(r); err != nil {
 			rw.Header().Set("WWW-Authenticate", `Bearer realm="glassq"`)
-			return glassq.Errorf(glassq.CodeUnauthorized, "this server needs its key: send the header Authorization: Bearer <key>")
+			return who, err
 		}
 	}
-	return who.May(verb, r.PathValue("queue"))
+	if name := cmp.Or(r.PathValue("queue"), r.PathValue("run")); name != "" {
+		return who, who.May(verb, name)
+	}
+	return who, who.MayAtAll(verb)
+}
+
+// known is the client by the key that it sends or, without one, by its certificate.
+func (s *Server) known(r *http.Request) (door.Who, error) {
+	header := r.Header.Get("Authorization")
+	if header == "" {
+		if who, ok, err := s.frame.Access.WithCertificate(r.TLS); ok || err != nil {
+			return who, err
+		}
+		return door.Who{}, glassq.Errorf(glassq.CodeUnauthorized,
+			"this server needs a key: send the header Authorization: Bearer <key>")
+	}
+	scheme, key, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return door.Who{}, glassq.Errorf(glassq.CodeUnauthorized,
+			"this server takes keys as Authorization: Bearer <key>, not %.20q", scheme)
+	}
+	return s.frame.Access.WithKey([]byte(strings.TrimSpace(key)))
 }
 
 // noRoute answers what no route takes: 405 where the path has other methods, else 404.
-func (s *Server) noRoute(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) noRoute(rw http.ResponseWriter, r *http.Request) error {
 	var allowed []string
 	for _, m := range []string{"GET", "POST", "PATCH", "DELETE"} {
 		probe := &http.Request{Method: m, URL: r.URL, Host: r.Host}

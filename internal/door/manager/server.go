@@ -85,7 +85,7 @@ func (s *Server) serve(ctx context.Context, nc *door.Conn) {
 		}
 		return
 	}
-	s.hall.Recognize(nc)
+	s.hall.Recognize(nc, c.store.Who)
 	c.run(ctx)
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 // get is get and gets: one task, or none, for each key. Keys are checked before anything is taken.
@@ -29,6 +30,9 @@ func (c *conn) get(keys []byte, cas bool) error {
 		}
 		if fault != "" {
 			c.clientError(fault)
+			return nil
+		}
+		if !c.mayDo(c.who.May(t.verb(), c.queue)) {
 			return nil
 		}
 	}
@@ -82,6 +86,14 @@ func (t *target) conflict() string {
 		return "lease goes with open"
 	}
 	return ""
+}
+
+// verb is what a get of the target is, as far as rights go.
+func (t *target) verb() rights.Verb {
+	if t.has&optPeek != 0 {
+		return rights.VerbPeek
+	}
+	return rights.VerbReserve
 }
 
 // getOne does one key. It reports whether the command may go on; if not, it has answered why.
