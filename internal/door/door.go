@@ -24,6 +24,9 @@ const (
 	// DrainFor is how long connections may finish when a server stops.
 	DrainFor = 10 * time.Second
 
+	// ManagerProtocol is what a client asks for, by ALPN, that wants the Python manager door on the HTTP door's port.
+	ManagerProtocol = "glassq-manager"
+
 	// MaxParked is how many bytes of bodies may wait for room in their queues. They are not among the bodies in
 	// flight: there, they could keep out the acks that make room.
 	MaxParked = BodiesInFlight / 2
@@ -119,7 +122,7 @@ func Rest(ctx context.Context, d time.Duration) {
 // A Conn is a connection that was let in.
 type Conn struct {
 	net.Conn
-	seats    *Budget
+	seats    *Budget // nil where another connection has its seat
 	closed   atomic.Bool
 	hall     *Hall           // nil where the door has its own
 	strange  context.Context // lasts while it is a stranger; nil where it never was one
@@ -134,7 +137,9 @@ func (c *Conn) Close() error {
 		if c.hall != nil {
 			c.hall.left(c)
 		}
-		c.seats.Give(1)
+		if c.seats != nil {
+			c.seats.Give(1)
+		}
 	}
 	return err
 }
@@ -180,6 +185,7 @@ type Hall struct {
 	wg       sync.WaitGroup // of all goroutines
 
 	mu        sync.Mutex
+	life      context.Context    // while it runs; nil before. Guarded by mu
 	conns     map[*Conn]struct{} // guarded by mu
 	strangers strangers          // guarded by mu
 }
@@ -204,6 +210,9 @@ func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Cont
 	life, cancel := context.WithCancel(ctx)
 	defer cancel() // runs before the wait
 	ln = h.frame.Listen(ln)
+	h.mu.Lock()
+	h.life = life
+	h.mu.Unlock()
 	h.wg.Go(func() { h.Kept.Run(life) })
 	h.wg.Go(func() {
 		<-life.Done()
@@ -232,10 +241,37 @@ func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Cont
 	}
 }
 
+// Admit has serve work on a connection that came another way than by the listener, and has a seat already. It blocks
+// until serve returns, and closes a connection that comes when the hall does not run.
+func (h *Hall) Admit(nc net.Conn, serve func(context.Context, *Conn)) {
+	c := &Conn{Conn: nc}
+	done := make(chan struct{})
+	h.mu.Lock()
+	life := h.life
+	// Run's own goroutine takes mu after it has noted that it drains: until then it is waited for.
+	if life == nil || h.Draining() {
+		h.mu.Unlock()
+		nc.Close()
+		return
+	}
+	h.enterLocked(life, c)
+	h.wg.Go(func() {
+		defer close(done)
+		serve(life, c)
+	})
+	h.mu.Unlock()
+	<-done
+}
+
 // enter takes a connection in.
 func (h *Hall) enter(life context.Context, c *Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.enterLocked(life, c)
+}
+
+// enterLocked is enter with mu held.
+func (h *Hall) enterLocked(life context.Context, c *Conn) {
 	if h.frame.Access.Locked() {
 		h.estrange(life, c)
 	}

@@ -174,6 +174,7 @@ var Commands = []Command{
 	{"runs cancel", []Verb{VerbCancelRun}},
 	{"runs retry", []Verb{VerbRun, VerbPeek, VerbPut, VerbPutRun, VerbSetRun}},
 	{"token whoami", []Verb{VerbWhoami}},
+	{"tunnel", nil},
 }
 
 // Table is the table as Markdown.

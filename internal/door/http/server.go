@@ -8,6 +8,7 @@ package httpdoor
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,6 +38,10 @@ const (
 type Options struct {
 	door.Frame          // its keys are bearer keys, for the routes that are not open to all
 	Hosts      []string // allowed Host names besides localhost and IP addresses; "*" allows all
+
+	// Manager serves, until it ends, a connection whose client has asked for door.ManagerProtocol instead of HTTP
+	// when it agreed on TLS; nil refuses such clients.
+	Manager func(net.Conn)
 }
 
 // A Server is the HTTP door of one broker. It is safe for concurrent use.
@@ -44,6 +49,7 @@ type Server struct {
 	broker *broker.Broker
 	frame  door.Frame
 	hosts  []string
+	other  func(net.Conn) // Options.Manager
 	mux    *http.ServeMux
 
 	patterns []string // what mux routes, in the order of the documents
@@ -59,6 +65,7 @@ func New(b *broker.Broker, opt Options) *Server {
 		broker: b,
 		frame:  opt.Frame.Filled(),
 		hosts:  opt.Hosts,
+		other:  opt.Manager,
 		mux:    http.NewServeMux(),
 	}
 	w.life, w.drain = context.WithCancel(context.Background())
@@ -250,6 +257,9 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ErrorLog:          slog.NewLogLogger(s.frame.Log.Handler(), slog.LevelDebug),
 	}
+	if s.other != nil && s.frame.TLS != nil {
+		s.passManager(srv)
+	}
 	ln = s.frame.Listen(ln)
 	served := make(chan error, 1)
 	var wg sync.WaitGroup
@@ -278,6 +288,18 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		}
 	}
 	return nil
+}
+
+// passManager has srv hand over those connections that are not to be HTTP.
+func (s *Server) passManager(srv *http.Server) {
+	srv.TLSConfig = s.frame.TLS.Clone()
+	srv.TLSConfig.NextProtos = []string{"h2", "http/1.1", door.ManagerProtocol}
+	srv.Protocols = new(http.Protocols) // which are no longer the default once there is another one
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(true)
+	srv.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
+		door.ManagerProtocol: func(_ *http.Server, c *tls.Conn, _ http.Handler) { s.other(c) },
+	}
 }
 
 // errDraining answers a long poll that the server's end has cut short.
