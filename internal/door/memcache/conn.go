@@ -183,28 +183,13 @@ func (c *conn) end() {
 		lost = append(lost, t)
 	}
 	c.nc.Close()
-	c.giveBack(lost)
+	door.GiveBack(c.ctx, c.s.broker, c.s.frame.Log, lost)
 	c.s.count.add(&c.n)
 	c.release()
 	c.r, c.w = 0, 0
 	c.shrink()
 	c.ungather()
 	c.s.count.current.Add(-1)
-}
-
-// giveBack undoes leases that nobody has.
-func (c *conn) giveBack(tokens []glassq.Token) {
-	if len(tokens) == 0 {
-		return
-	}
-	nacks := make([]glassq.Nack, len(tokens))
-	for i, t := range tokens {
-		nacks[i] = glassq.Nack{Token: t, Undone: true}
-	}
-	// The connection's context may have ended with the server. Leases of a stopped store run out.
-	if _, err := c.s.broker.Nack(context.WithoutCancel(c.ctx), nacks); err != nil {
-		c.s.frame.Log.Warn("leases not given back", "leases", len(tokens), "err", err)
-	}
 }
 
 // errLong ends a connection whose line does not end.
@@ -579,21 +564,21 @@ func (c *conn) linger() {
 	}
 }
 
-// watch reads input while a command waits, to notice when the client goes away, which it reports. It ends
-// when the read deadline passes, or when the buffer is full.
-func (c *conn) watch() (gone bool) {
+// watch reads input while a command waits, to notice when the client goes away. It ends when the read deadline
+// passes, or when the buffer is full.
+func (c *conn) watch() (gone error) {
 	for c.w < len(c.in) {
 		n, err := c.nc.Read(c.in[c.w:])
 		c.w += n
 		c.n.read += uint64(n)
 		if err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
-				return false
+				return nil
 			}
 			c.eof = err
 			c.noteReset(err)
-			return true
+			return err
 		}
 	}
-	return false
+	return nil
 }

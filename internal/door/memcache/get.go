@@ -188,22 +188,13 @@ func (c *conn) reserve(r glassq.Reserve) ([]glassq.Lease, error) {
 	if c.flush() != nil {
 		return nil, nil // noticed again when the end is written
 	}
-	ctx, cancel := context.WithCancel(c.ctx)
-	defer cancel()
-	watched := make(chan struct{})
-	c.within(0)
-	go func() { // waited for below
-		defer close(watched)
-		if c.watch() {
-			cancel()
-		}
-	}()
 	r.Wait = wait
-	leases, err = c.s.broker.Reserve(ctx, r)
-	c.nc.SetReadDeadline(door.LongAgo)
-	<-watched
-	c.within(0)
-	if ctx.Err() != nil && len(leases) == 0 {
+	gone, err := door.Watched(c.ctx, c.nc, c.watch, func(ctx context.Context) (err error) {
+		leases, err = c.s.broker.Reserve(ctx, r)
+		return err
+	})
+	c.stalling = false
+	if (gone != nil || c.ctx.Err() != nil) && len(leases) == 0 {
 		return nil, nil // the client has gone, or the server stops
 	}
 	return leases, err
