@@ -288,7 +288,8 @@ func (c *conn) watched(f func(context.Context) error) (gone, err error) {
 func bind(r request, method string, names ...string) ([]*pickle.Value, *exception) {
 	out := make([]*pickle.Value, len(names))
 	if len(r.args) > len(names) {
-		return nil, &exception{"TypeError", fmt.Sprintf("%s() takes at most %d arguments (%d given)", method, len(names), len(r.args))}
+		return nil, &exception{"TypeError",
+			fmt.Sprintf("%s() takes at most %d arguments (%d given)", method, len(names), len(r.args))}
 	}
 	copy(out, r.args)
 next:

@@ -14,7 +14,8 @@ const (
 )
 
 // errBinary ends a connection that speaks the binary protocol.
-var errBinary = errors.New("the memcached door speaks the text protocol, and no binary one: set the client to text or meta")
+var errBinary = errors.New("the memcached door speaks the text protocol, and no binary one: " +
+	"set the client to text or meta")
 
 // refuseBinary answers a frame in its own protocol, so that the client says what is wrong, and ends the connection.
 func (c *conn) refuseBinary() error {

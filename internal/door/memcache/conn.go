@@ -255,7 +255,7 @@ var crLine = []byte{'\r'}
 // step does the next command of the input. done is false when there is no whole one. An io.EOF ends the
 // connection, any other error cuts it.
 func (c *conn) step() (done bool, err error) {
-	c.lacks = 0
+	c.lacks, c.long = 0, false
 	whole, err := c.parseLine()
 	switch err {
 	case errLong:

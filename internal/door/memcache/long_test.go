@@ -52,6 +52,23 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
+// TestAfterLongLines: over TCP, where a line may have come whole although it was begun as a long one, the commands
+// behind it are done as ever.
+func TestAfterLongLines(t *testing.T) {
+	r := openPort(t, setup{})
+	nc := r.dial()
+	line := "get " + strings.Repeat("q ", 20_000) + "\r\n"
+	for round := range 40 {
+		at := 1 + round*900
+		if _, err := io.WriteString(nc, line[:at]); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, nc, line[at:], endOf)
+		expect(t, nc, "set q 0 0 5000\r\n"+strings.Repeat("a", 5000)+"\r\n", stored)
+		expect(t, nc, "delete q\r\n", deleted)
+	}
+}
+
 // TestLongLineOfAStranger: a client that has not logged in gets no room for a long line.
 func TestLongLineOfAStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

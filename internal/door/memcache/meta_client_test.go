@@ -9,8 +9,8 @@ import (
 	"github.com/QuangTung97/go-memcache/memcache"
 )
 
-// TestMetaClient: a Go client that speaks nothing but meta commands puts, reserves, acks, and puts results, in pipelines
-// that it flushes when it wants the first answer.
+// TestMetaClient: a Go client that speaks nothing but meta commands puts, reserves, acks, and puts results, in
+// pipelines that it flushes when it wants the first answer.
 func TestMetaClient(t *testing.T) {
 	r := openPort(t, setup{MaxBody: 1 << 20})
 	client, err := memcache.New(r.addr, 2)
@@ -59,7 +59,8 @@ func TestMetaClient(t *testing.T) {
 	if err := errors.Join(err, err2, err3, err4); err != nil || empty.Type != memcache.MGetResponseTypeEN ||
 		lost.Type != memcache.MDelResponseTypeNF || none.Type != memcache.MSetResponseTypeNF ||
 		string(taken.Data) != `{"o":{"ok":1}}` {
-		t.Errorf("reserve of nothing = %+v, ack of no lease = %+v, result = %+v, get = %+v, %v", empty, lost, none, taken, err)
+		t.Errorf("reserve of nothing = %+v, ack of no lease = %+v, result = %+v, get = %+v, %v", empty, lost, none,
+			taken, err)
 	}
 	q, err := r.store.Queues(t.Context(), "tasks", "results")
 	if err != nil || q[0].Books.OK != tasks+1 || q[0].Pending != 0 || q[1].Ready != tasks/2-1 {

@@ -229,12 +229,14 @@ func TestLargeBodies(t *testing.T) {
 func TestBadInput(t *testing.T) {
 	const (
 		wrongName = "CLIENT_ERROR bad queue name: it has 1 to 200 bytes of A-Z a-z 0-9 . _ : + -\r\n"
+		noOption  = "CLIENT_ERROR unknown option ..\r\n"
 		tooLong   = "CLIENT_ERROR line too long: it has at most 2048 bytes, that of a get or gets 65536\r\n"
 	)
 	r := openPort(t, setup{})
 	for _, tt := range []struct{ name, send, want string }{
 		{"a line at the limit", "get " + strings.Repeat("q ", (maxLine-4)/2) + "\r\nget q\r\n", endOf + endOf},
-		{"a long line at the limit", "get " + strings.Repeat("q ", (maxKeys-4)/2) + "\r\nget q\r\n", endOf + endOf},
+		{"a long line at the limit", "get " + strings.Repeat("q ", (maxKeys-4)/2) + "\r\nget q\r\n",
+			endOf + endOf},
 		{"a long line over the limit", "get " + strings.Repeat("q ", (maxKeys-2)/2) + "\r\nget q\r\n", tooLong},
 		{"a long line without end", "gets " + strings.Repeat("q ", maxKeys), tooLong},
 		{"a long line with a bad key", "get " + strings.Repeat("q ", 2000) + strings.Repeat("k", 201) + "\r\nget q\r\n",
@@ -263,7 +265,7 @@ func TestBadInput(t *testing.T) {
 		{"an unknown option", "get q/frobnicate\r\nset q/frobnicate 0 0 5\r\nget q\r\nget q\r\n",
 			"CLIENT_ERROR unknown option frobnicate\r\nCLIENT_ERROR unknown option frobnicate\r\nEND\r\n"},
 		{"a path", "get q/..\r\nget ../q\r\nset q/../../etc/passwd 0 0 1\r\na\r\nget ..\r\n",
-			"CLIENT_ERROR unknown option ..\r\n" + wrongName + "CLIENT_ERROR unknown option ..\r\n" + wrongName},
+			noOption + wrongName + noOption + wrongName},
 		{"NUL", "get q\x00\r\nget \x00\r\n\x00\r\n", wrongName + wrongName + badVerb},
 		{"nothing", "", ""},
 		{"empty lines", "\r\n\n\r\n", badVerb + badVerb + badVerb},
@@ -303,6 +305,26 @@ func TestQuietFailures(t *testing.T) {
 		"set full 0 0 1 noreply\r\na\r\nset full 0 0 1 noreply\r\na\r\ndelete q/999 noreply\r\ntouch q/999 5 noreply\r\ncas r 0 0 1 999 noreply\r\na\r\n"+
 		"append q 0 0 1 noreply\r\na\r\nget q\r\n", "VALUE q 0 1\r\na\r\nEND\r\n")
 	r.stat("noreply_failures", equals(8))
+}
+
+// TestStats: what monitors read is there, and ours has names of its own.
+func TestStats(t *testing.T) {
+	r := openPort(t, setup{})
+	r.ask("set q 0 0 3\r\nabc\r\nset q/delay=60000 0 0 1\r\na\r\nset p 0 0 1\r\nb\r\nget p p\r\n",
+		stored+stored+stored+"VALUE p 0 1\r\nb\r\n"+endOf)
+	for name, want := range map[string]int64{"curr_items": 2, "total_items": 3, "bytes": 4, "cmd_get": 2, "cmd_set": 3,
+		"get_hits": 1, "get_misses": 1, "evictions": 0, "limit_maxbytes": 0} {
+		r.stat(name, equals(want))
+	}
+	nc := r.dial()
+	io.WriteString(nc, "version\r\nstats\r\nstats settings\r\nquit\r\n")
+	got, err := io.ReadAll(nc)
+	for _, line := range []string{"VERSION 1.6.0", "STAT version 1.6.0", "STAT glassq_version test",
+		"STAT auth_enabled_ascii no"} {
+		if !strings.Contains("\r\n"+string(got), "\r\n"+line+"\r\n") {
+			t.Errorf("no line %q in %q, %v", line, got, err)
+		}
+	}
 }
 
 // TestTLS: with a certificate the door speaks TLS and nothing else.

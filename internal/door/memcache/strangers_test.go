@@ -117,7 +117,8 @@ func TestBinaryIsLogged(t *testing.T) {
 		for range 3 {
 			nc := r.from("127.0.0.1")
 			defer nc.Close()
-			go io.WriteString(nc, "\x80\x0b"+strings.Repeat("\x00", 10)+"abcd"+strings.Repeat("\x00", 8)) // ends with the connection
+			head := "\x80\x0b" + strings.Repeat("\x00", 10) + "abcd" + strings.Repeat("\x00", 8)
+			go io.WriteString(nc, head) // ends with the connection
 			got, err := io.ReadAll(nc)
 			if len(got) != 39 || got[0] != 0x81 || got[1] != 0x0b || got[7] != 0x81 || string(got[12:16]) != "abcd" ||
 				string(got[24:]) != "Unknown command" {
