@@ -48,7 +48,7 @@ func TestPeer(t *testing.T) {
 		{name: "long opaque", send: "mg k O" + strings.Repeat("x", 40) + "\r\n",
 			ours: "CLIENT_ERROR opaque token too long\r\n"},
 		{name: "flags of a cache", send: "mg k N30\r\nmg k C5\r\n",
-			ours: "CLIENT_ERROR invalid flag\r\nCLIENT_ERROR invalid flag\r\n",
+			ours:   "CLIENT_ERROR invalid flag\r\nCLIENT_ERROR invalid flag\r\n",
 			theirs: "HD W\r\nHD Z\r\n", why: noCache},
 		{name: "a body of a refused set", send: "ms k 6 !\r\nget k \r\n", ours: "CLIENT_ERROR invalid flag\r\n"},
 

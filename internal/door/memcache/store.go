@@ -59,9 +59,9 @@ func (c *conn) do(body []byte) error {
 	case verbGat, verbGats:
 		return c.get(cmd.rest, cmd.verb == verbGats, seconds(max(cmd.exptime, 0), glassq.MaxLease))
 	case verbChange:
-		c.answer(cmd.quiet, notStored)
+		c.answerFailure(cmd.quiet, notStored)
 	case verbCount:
-		c.answer(cmd.quiet, notFound)
+		c.answerFailure(cmd.quiet, notFound)
 	case verbTouch:
 		c.touch()
 	case verbFlush:
