@@ -129,7 +129,9 @@ func (m manyQueues) Queues(context.Context, ...string) (all []glassq.QueueInfo, 
 	return append(all, glassq.QueueInfo{Name: "other", Ready: 1, Pending: 1, Books: glassq.Books{Put: 2}}), nil
 }
 
-func (manyQueues) Stats(context.Context) (glassq.Stats, error) { return glassq.Stats{Storage: "ok"}, nil }
+func (manyQueues) Stats(context.Context) (glassq.Stats, error) {
+	return glassq.Stats{Storage: "ok"}, nil
+}
 
 func TestManyQueues(t *testing.T) {
 	for _, tt := range []struct {
@@ -160,7 +162,9 @@ func TestManyQueues(t *testing.T) {
 // failing is a store that does not answer.
 type failing struct{ manyQueues }
 
-func (failing) Queues(context.Context, ...string) ([]glassq.QueueInfo, error) { return nil, glassq.ErrClosed }
+func (failing) Queues(context.Context, ...string) ([]glassq.QueueInfo, error) {
+	return nil, glassq.ErrClosed
+}
 
 func TestStoreGone(t *testing.T) {
 	rec := httptest.NewRecorder()

@@ -118,10 +118,7 @@ func (s *Server) routes() {
 	handle("POST /v1/runs/{run}/cancel", door.Operate, s.cancelRun)
 
 	handle("GET /v1/stats", door.Work, s.stats)
-	handle("GET /metrics", door.Work, func(rw http.ResponseWriter, r *http.Request) error {
-		s.metrics.ServeHTTP(rw, r)
-		return nil
-	})
+	handle("GET /metrics", door.Work, s.showMetrics)
 	handle("POST /v1/backup", door.Operate, s.backup)
 	handle("GET /livez", door.Ask, s.livez)
 	handle("GET /readyz", door.Ask, s.readyz)
