@@ -89,7 +89,8 @@ const maxTrace = 200
 // traceTasks gives tasks without a trace of their own that of the request. One that cannot be one is left out, as the
 // recommendation says.
 func traceTasks(tasks []glassq.Task, trace string) {
-	if trace == "" || len(trace) > maxTrace || strings.ContainsFunc(trace, func(c rune) bool { return c <= ' ' || c > '~' }) {
+	odd := func(c rune) bool { return c <= ' ' || c > '~' }
+	if trace == "" || len(trace) > maxTrace || strings.ContainsFunc(trace, odd) {
 		return
 	}
 	var shared map[string]string
