@@ -16,6 +16,13 @@ type Run struct {
 	Complete bool      `json:"complete"`        // sealed, and pending is 0
 	Created  time.Time `json:"created"`
 	Ended    time.Time `json:"ended,omitzero"` // when it was first complete
+
+	// The rate, or the stages, of the queue when a task of the run was last handed out; 0 and "" when there was none.
+	Rate   float64 `json:"rate,omitempty"`
+	Stages string  `json:"stages,omitempty"`
+	// GivenUp is how many tasks were due by that schedule while they were ready, were not asked for in time, and were
+	// not made good.
+	GivenUp uint64 `json:"given_up,omitempty"`
 }
 
 // RunChange makes or changes a run; zero fields change nothing. Source, Queue and Results can be set

@@ -219,6 +219,9 @@ func (a *app) balanced(rep *output.Report) error {
 // sayResults tells what was taken, and the books.
 func (a *app) sayResults(rep *output.Report) {
 	a.console.Say("%s", rep.Summary().Line())
+	if line := rep.Document(time.Now()).RateLine(); line != "" {
+		a.console.Say("  %s", line)
+	}
 	a.sayErrors(rep)
 	if rep.NoRecord > 0 {
 		a.console.Say("  %s results are no JSON objects: they count as ok, and are kept in raw or b64",

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/stages"
 )
 
 // Document makes the summary of a report.
@@ -21,6 +22,12 @@ func (r *Report) Document(now time.Time) *report.Document {
 	}
 	if r.tally != nil {
 		r.tally.document(d)
+	}
+	d.Rate.Stages, d.Rate.GivenUp = r.Run.Stages, r.Run.GivenUp
+	d.Rate.Asked = max(d.Rate.Asked, r.Run.Rate)
+	parts, _ := stages.Parse(r.Run.Stages) // the server let them in
+	for _, s := range parts {
+		d.Rate.Asked = max(d.Rate.Asked, s.From, s.To)
 	}
 	return d
 }

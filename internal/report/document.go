@@ -60,9 +60,13 @@ type Document struct {
 
 // Rate is how fast it went, in results per second.
 type Rate struct {
-	// Asked is the highest rate that the queue of tasks was set to while this output ran; 0 for none.
+	// Asked is the highest rate that tasks of the run were handed out under, or that their queue was set to while this
+	// output ran; 0 for none. Stages is the schedule that it is of, "" for a flat rate.
 	Asked   float64     `json:"asked"`
+	Stages  string      `json:"stages,omitempty"`
 	Changes []AskedRate `json:"changes,omitempty"`
+	// GivenUp is how many tasks were due by the schedule, were not asked for in time, and were not made good.
+	GivenUp uint64 `json:"given_up"`
 	// Reached is over the time from the first start to the last end that results name, or, when few
 	// name them, over the time that this output ran.
 	Reached float64 `json:"reached"`

@@ -21,6 +21,39 @@ func FormatBooks(b glassq.Books, missing, duplicate uint64) string {
 		"   duplicate " + Comma(duplicate)
 }
 
+// RateLine says which rate was asked for and reached, and how long tasks took from their due moments; "" when there
+// was no rate.
+func (d *Document) RateLine() string {
+	if d.Rate.Asked == 0 {
+		return ""
+	}
+	line := "rate asked " + d.askedText() + ", reached " + showRate(d.Rate.Reached)
+	if d.Due.Count > 0 {
+		line += "  due to done p50 " + showSeconds(d.Due.P50) + "  p99 " + showSeconds(d.Due.P99) +
+			"  max " + showSeconds(d.Due.Max)
+	}
+	if d.Rate.GivenUp > 0 {
+		line += "; " + givenUp(d.Rate.GivenUp)
+	}
+	return line
+}
+
+// askedText is the rate, or the stages with their highest.
+func (d *Document) askedText() string {
+	if d.Rate.Stages != "" {
+		return d.Rate.Stages + " (at most " + showRate(d.Rate.Asked) + ")"
+	}
+	return showRate(d.Rate.Asked)
+}
+
+// givenUp says what a schedule lost.
+func givenUp(n uint64) string {
+	if n == 1 {
+		return "1 moment of the schedule was given up"
+	}
+	return Comma(n) + " moments of the schedule were given up"
+}
+
 // Comma writes n with a comma before every three digits.
 func Comma(n uint64) string {
 	s := strconv.FormatUint(n, 10)

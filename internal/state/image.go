@@ -31,6 +31,7 @@ type Image struct {
 type queueImage struct {
 	name     string
 	settings glassq.Settings
+	pace     paceImage
 	books    glassq.Books
 	ids      []seenID
 }
@@ -65,13 +66,14 @@ func (s *State) Image() *Image {
 	for _, q := range s.Queues() {
 		q.ids.prune(s.now)
 		ids := q.ids.log[q.ids.head:]
-		im.queues = append(im.queues, queueImage{q.Name, q.settings, q.books, ids[:len(ids):len(ids)]})
+		im.queues = append(im.queues, queueImage{q.Name, q.settings, q.Pace.image(), q.books, ids[:len(ids):len(ids)]})
 		im.names[q.num] = q.Name
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.runs)) {
 		r := s.runs[name]
 		im.runs = append(im.runs, runImage{name,
-			runRecord{r.source, r.queue, r.resultsQ, r.sealed, r.total, r.books, r.created, r.ended},
+			runRecord{r.source, r.queue, r.resultsQ, r.sealed, r.total, r.books, r.created, r.ended,
+				r.rate, r.stages, r.givenUp},
 			[4]*roaring.Bitmap{r.put.Clone(), r.done.Clone(), r.failed.Clone(), r.dead.Clone()}})
 	}
 	for i := range s.class {

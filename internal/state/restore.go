@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -27,9 +26,12 @@ func (s *State) Restore(in io.Reader) error {
 	s.next, s.limit = d.num(), d.num()
 	for k := d.num(); k > 0 && d.err == nil; k-- {
 		q := s.queue(d.str())
-		d.json(&q.settings)
+		var rec queueRecord
+		d.json(&rec)
 		d.json(&q.books)
-		q.Pace.Set(schedule(q.settings), s.now*int64(time.Millisecond))
+		q.settings = rec.Settings
+		q.Pace.Set(schedule(q.settings), s.nanos())
+		q.Pace.restore(rec.Pace)
 		for k := d.num(); k > 0 && d.err == nil; k-- {
 			var id hash
 			d.raw(id[:])
@@ -42,7 +44,8 @@ func (s *State) Restore(in io.Reader) error {
 		name := d.str()
 		d.json(&rec)
 		r := &Run{name: name, source: rec.Source, queue: rec.Queue, resultsQ: rec.Results, sealed: rec.Sealed,
-			total: rec.Total, books: rec.Books, created: rec.Created, ended: rec.Ended}
+			total: rec.Total, books: rec.Books, created: rec.Created, ended: rec.Ended,
+			rate: rec.Rate, stages: rec.Stages, givenUp: rec.GivenUp}
 		for _, set := range []**roaring.Bitmap{&r.put, &r.done, &r.failed, &r.dead} {
 			*set = positions()
 			if err := (*set).UnmarshalBinary([]byte(d.str())); err != nil && d.err == nil {

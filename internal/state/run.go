@@ -16,8 +16,11 @@ type Run struct {
 	sealed                  bool
 	total                   uint64
 	books                   glassq.Books
-	results                 int64 // results of it that were not taken and are not dead
-	created, ended          int64 // ms; ended 0: not complete
+	results                 int64   // results of it that were not taken and are not dead
+	created, ended          int64   // ms; ended 0: not complete
+	rate                    float64 // of the queue at its last hand-out under a rate, and its stages; 0 and "" for never
+	stages                  string
+	givenUp                 uint64 // moments of the schedule
 	put, done, failed, dead *roaring.Bitmap
 }
 
@@ -54,6 +57,7 @@ func (r *Run) Info() glassq.Run {
 		Name: r.name, Source: r.source, Queue: r.queue, Results: r.ResultsQueue(),
 		Sealed: r.sealed, Total: r.total, Books: r.books, Pending: r.books.Pending(),
 		Waiting: uint64(max(0, r.results)), Complete: r.complete(), Created: time.UnixMilli(r.created),
+		Rate: r.rate, Stages: r.stages, GivenUp: r.givenUp,
 	}
 	if r.ended != 0 {
 		info.Ended = time.UnixMilli(r.ended)
@@ -230,4 +234,16 @@ func (s *State) applyCancel(name string) {
 	}
 	s.settled(r)
 	s.hooks.RunChanged()
+}
+
+// NextRun is the run of the task that q hands out next; "" for none.
+func (s *State) NextRun(q *Queue) string {
+	n, _, ok := s.Head(q)
+	if !ok {
+		return ""
+	}
+	if run := s.booked(s.tasks.look(n)); run != nil {
+		return run.name
+	}
+	return ""
 }
