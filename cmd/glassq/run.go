@@ -229,9 +229,12 @@ func (j *job) open() error {
 		}
 		j.opt.Seen = j.results.seen
 	}
-	// A folder that is continued may hold the rate of another call.
-	if _, err := j.store.Configure(context.Background(), glassq.DefaultQueue, j.f.pace.change()); err != nil {
-		return errors.Join(err, j.close())
+	// A folder that is continued may hold the rate of another call. Its schedule begins anew: while nobody ran there
+	// was nothing to keep to.
+	for _, pace := range []paceFlags{{}, j.f.pace} {
+		if _, err := j.store.Configure(context.Background(), glassq.DefaultQueue, pace.change()); err != nil {
+			return errors.Join(err, j.close())
+		}
 	}
 	j.before, err = j.store.Stats(context.Background())
 	return err
@@ -379,7 +382,7 @@ func (j *job) report() {
 	if err != nil {
 		return // the engine failed; that is said already
 	}
-	say("%s requests/s in %s, sync %s: %s syncs, %s frames, %s bytes appended", term.PerSecond(j.done.Done, took),
+	say("this call: %s requests/s in %s, sync %s: %s syncs, %s frames, %s bytes appended", term.PerSecond(j.done.Done, took),
 		report.Short(took),
 		st.Disk.Sync, report.Comma(st.Disk.Syncs-j.before.Disk.Syncs), report.Comma(st.Frames-j.before.Frames),
 		report.Comma(st.Bytes-j.before.Bytes))

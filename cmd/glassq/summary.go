@@ -125,6 +125,7 @@ func (f *summaryFlags) close() error {
 // is how taking the results ended. Of several troubles the worst counts.
 func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
 	d := rep.Document(time.Now())
+	d.Program, d.Command = "glassq "+version(), commandLine(a.args)
 	broken, jerr := d.Judge(f.rules)
 	var werr error
 	for _, file := range []struct {

@@ -42,6 +42,7 @@ func LoadSeen(r io.Reader, opt LoadOptions) (seen *Seen, valid int64, err error)
 	if f.seen.tally, err = newTally(time.Time{}, opt.By); err != nil {
 		return nil, 0, err
 	}
+	f.seen.tally.all.loaded = time.Now()
 	in := bufio.NewReaderSize(r, 256<<10)
 	var long []byte
 	for line := 1; ; line++ {
@@ -57,6 +58,8 @@ func LoadSeen(r io.Reader, opt LoadOptions) (seen *Seen, valid int64, err error)
 		}
 		switch {
 		case err == io.EOF:
+			all := &f.seen.tally.all
+			all.earlier = all.ended
 			return f.seen, valid, f.failed.close()
 		case len(b) > maxFileLine:
 			return nil, valid, fmt.Errorf("line %d is longer than any result; this is not a file of results", line)

@@ -100,7 +100,7 @@ type Report struct {
 	Written    uint64
 	Before     uint64            // positions of the run that Seen had at the start
 	Duplicates uint64            // results taken again and not written
-	OK, Failed uint64            // of those written
+	OK, Failed uint64            // of all, those of a continued file included
 	NoRecord   uint64            // of all in the file, those that are no JSON object; they are kept as raw or b64
 	Missing    uint64            // positions that are done and that W lacks
 	MissingIDs []glassq.Interval // those positions, the first 1,000 intervals

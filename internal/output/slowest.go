@@ -42,7 +42,7 @@ func (s *slowest) offer(r *record) {
 		heap.Pop(s)
 	}
 	show := report.Slow{
-		ID: report.Printable([]byte(r.lease.TaskID())), Input: shorten(r.input()),
+		ID: report.Printable([]byte(r.lease.TaskID())), Input: shorten(r.shown()),
 		Seconds: r.out.Took.Seconds(), Lag: r.out.Lag.Seconds(),
 		Code: r.out.Code, Worker: shorten(r.worker()),
 	}
