@@ -48,6 +48,7 @@ func (a *app) openTaker(cmd *cobra.Command, f *dispatchFlags) (*taker, error) {
 			}
 		},
 	}
+	introduce(&t.opt, q, f.out)
 	return t, nil
 }
 

@@ -150,6 +150,7 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 	defer q.Close()
 	ctx, stop := a.interruptible("glassq output", "stopping, what was taken is written")
 	defer stop()
+	introduce(&f.opt, q, f.out)
 	f.opt.Notify = func(s string) { a.console.Say("glassq output: %s", s) }
 	var bar *term.Meter
 	if f.opt.Run == "" {

@@ -241,6 +241,35 @@ func TestOutputLists(t *testing.T) {
 	}
 }
 
+// Results are read once. A second output says who has them, and goes on with that file when it is told to.
+func TestOutputOfWhatWasRead(t *testing.T) {
+	t.Parallel()
+	f := newServerBed(t)
+	f.made("r")
+	file := filepath.Join(f.dir, "first.ndjson")
+	f.do(0, "output", "--run", "r", "--out", file)
+	for _, args := range [][]string{{"--json"}, {"--out", filepath.Join(f.dir, "second.ndjson")}} {
+		_, errs := f.do(exitUnbalanced, append([]string{"output", "--run", "r"}, args...)...)
+		for _, want := range []string{"read before into " + file + " on ", "missing 0   duplicate 0   read before 6",
+			"6 results of run r are not here"} {
+			if !strings.Contains(errs, want) {
+				t.Errorf("output %q said %s; want %q", args, errs, want)
+			}
+		}
+		if strings.Contains(errs, "missing: ") {
+			t.Errorf("output %q said %s; want nothing of missing ones", args, errs)
+		}
+	}
+	if _, errs := f.do(0, "output", "--run", "r", "--out", file); !strings.Contains(errs, "6 results") ||
+		strings.Contains(errs, "read before") {
+		t.Errorf("the first file again: %s", errs)
+	}
+	if out, _ := f.do(0, "runs", "show", "r"); !strings.Contains(out, file+" on ") || !strings.Contains(out,
+		"standard output, at ") {
+		t.Errorf("runs show said %s; want who read the results", out)
+	}
+}
+
 // A target that nobody listens at is one class of error with one message, however many requests fail.
 func TestUnreachableTarget(t *testing.T) {
 	t.Parallel()

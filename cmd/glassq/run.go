@@ -300,7 +300,9 @@ func (j *job) do() error {
 	defer j.bar.Close()
 
 	opt := j.opt
-	opt.Run, opt.W, opt.Sync, opt.Lease, opt.Progress, opt.Notify = j.f.name, w, sync, j.f.lease, j.progress, say
+	opt.W = w
+	introduce(&opt, j.store, j.path())
+	opt.Run, opt.Sync, opt.Lease, opt.Progress, opt.Notify = j.f.name, sync, j.f.lease, j.progress, say
 	err = j.parts(ctx, opt, say)
 	j.bar.Close()
 	if j.taken.Run.Name != "" {

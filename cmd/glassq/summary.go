@@ -201,6 +201,14 @@ func (a *app) balanced(rep *output.Report) error {
 	if rep.Run.Name == "" || rep.Balanced() {
 		return nil
 	}
+	if rep.ReadBefore > 0 {
+		for _, r := range rep.Readers {
+			a.console.Say("  read before into %s", r)
+		}
+		return &exitError{exitUnbalanced, glassq.Errorf(glassq.CodeInternal,
+			"%s results of run %s are not here: they were read before; with --out and the file that has them the same command goes on with it",
+			report.Comma(rep.ReadBefore), rep.Run.Name)}
+	}
 	for i, iv := range rep.MissingIDs {
 		if i == 5 {
 			a.console.Say("  and more")
@@ -229,7 +237,15 @@ func (a *app) sayResults(rep *output.Report) {
 			report.Comma(rep.NoRecord))
 	}
 	if rep.Run.Name != "" {
-		a.console.Say("%s", report.FormatBooks(rep.Run.Books, rep.Missing, rep.Duplicates))
+		a.console.Say("%s", report.FormatBooks(rep.Run.Books, rep.Missing, rep.Duplicates)+report.FormatReadBefore(rep.ReadBefore))
+		a.sayJob(&rep.Run)
+	}
+}
+
+// sayJob tells the books of a run and its retries as one, when it has any.
+func (a *app) sayJob(run *glassq.Run) {
+	if run.Job != nil {
+		a.console.Say("job %s", report.FormatJob(run.Job))
 	}
 }
 

@@ -36,6 +36,7 @@ type Options struct {
 	Queue    string // "" means glassq.DefaultQueue
 	Run      string // "" means a new name, see NewRunName
 	Results  string // queue of the run's results; "" means results.<Run>, or results when Run is ""
+	RetryOf  string // the run whose tasks are put again; "" for none
 	Batch    int    // most tasks in one put; 0 means 2,000
 	Parallel int    // puts under way at once; 0 means 2
 
@@ -219,7 +220,8 @@ func (d *dispatch) open(ctx context.Context) error {
 		source += " only " + d.opt.Only.describe()
 	}
 	err := d.again(ctx, func() (err error) {
-		d.rec, err = d.q.SetRun(ctx, d.name, glassq.RunChange{Source: source, Queue: d.opt.Queue, Results: d.opt.Results})
+		d.rec, err = d.q.SetRun(ctx, d.name, glassq.RunChange{Source: source, Queue: d.opt.Queue, Results: d.opt.Results,
+			RetryOf: d.opt.RetryOf})
 		return err
 	})
 	switch {

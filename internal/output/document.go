@@ -13,13 +13,13 @@ func (r *Report) Document(now time.Time) *report.Document {
 		Version: report.DocumentVersion, Run: r.Run.Name, Queue: r.Queue, Made: now.UTC().Truncate(time.Second),
 		Took:  r.Took.Seconds(),
 		Total: r.Run.Total, Complete: r.Run.Complete, Pending: r.Run.Pending, Balanced: r.Balanced(),
-		Before: r.Before, Missing: r.Missing, Duplicates: r.Duplicates,
+		Before: r.Before, Missing: r.Missing, ReadBefore: r.ReadBefore, Duplicates: r.Duplicates,
 		Errors: r.Errors, Codes: []report.CodeCount{}, Failures: []report.Failure{}, Groups: []report.Grouping{},
 		Slowest: []report.Slow{},
 	}
 	if r.Run.Name != "" {
 		books := r.Run.Books
-		d.Books, d.Dead = &books, books.Dead.Sum()
+		d.Books, d.Dead, d.Job = &books, books.Dead.Sum(), r.Run.Job
 	}
 	if r.tally != nil {
 		r.tally.document(d)

@@ -79,6 +79,10 @@ type Options struct {
 	// without end.
 	Retry time.Duration
 
+	// Found is told of the run once it exists, before anything is taken; nil for nobody. With an error nothing is.
+	Found func(ctx context.Context, run glassq.Run) error
+	// Reader is what the run knows this output by, among its Readers.
+	Reader string
 	// Progress is told where things stand, every 200 ms; nil for nobody.
 	Progress func(Summary)
 	// Notify is told sentences for people, such as why nothing moves; nil for nobody. It
@@ -102,8 +106,10 @@ type Report struct {
 	Duplicates uint64            // results taken again and not written
 	OK, Failed uint64            // of all, those of a continued file included
 	NoRecord   uint64            // of all in the file, those that are no JSON object; they are kept as raw or b64
-	Missing    uint64            // positions that are done and that W lacks
-	MissingIDs []glassq.Interval // those positions, the first 1,000 intervals
+	Missing    uint64            // positions that are done, that W lacks, and that nobody else is known to have
+	ReadBefore uint64            // those that W lacks because other readers took them
+	Readers    []string          // of the run, beside this one
+	MissingIDs []glassq.Interval // the positions that W lacks, the first 1,000 intervals
 	RT         Percentiles
 	Errors     []report.ErrorCount // most frequent first, those of a continued file included
 	Took       time.Duration
@@ -118,12 +124,12 @@ func (r *Report) Summary() Summary {
 }
 
 // Balanced reports whether the books add up: every put task of the run is in exactly one column, no
-// result is missing, and a complete run has nothing pending. Without a run there are no books.
+// result is missing or in another file, and a complete run has nothing pending. Without a run there are no books.
 func (r *Report) Balanced() bool {
 	b := r.Run.Books
 	return b.OK+b.Failed+b.Dead.Sum() <= b.Put &&
 		r.Run.Pending == b.Pending() &&
-		r.Missing == 0 &&
+		r.Missing == 0 && r.ReadBefore == 0 &&
 		(!r.Run.Complete || b.Pending() == 0)
 }
 
@@ -252,6 +258,11 @@ func (o *output) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if o.opt.Found != nil {
+			if err := o.again(ctx, func() error { return o.opt.Found(ctx, rec) }); err != nil {
+				return err
+			}
+		}
 		if queue == "" {
 			queue = rec.Results
 		}
@@ -336,6 +347,14 @@ func (o *output) balance(ctx context.Context, rep *Report) error {
 		return fmt.Errorf("ask for the books of run %s: %w", o.opt.Run, err)
 	}
 	rep.Run = rec
+	for _, r := range rec.Readers {
+		if r != o.opt.Reader {
+			rep.Readers = append(rep.Readers, r)
+		}
+	}
 	rep.Missing, rep.MissingIDs, err = o.findMissing(ctx)
+	if len(rep.Readers) > 0 && rec.Waiting == 0 {
+		rep.Missing, rep.ReadBefore = 0, rep.Missing
+	}
 	return err
 }

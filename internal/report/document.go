@@ -33,6 +33,7 @@ type Document struct {
 	Command string    `json:"command,omitempty"` // as a shell would take it, without what is secret
 
 	Books    *glassq.Books `json:"books,omitempty"` // of the run; absent without one
+	Job      *glassq.Job   `json:"job,omitempty"`   // the run and its retries as one, when it has any
 	Pending  uint64        `json:"pending"`
 	Dead     uint64        `json:"dead"`
 	Total    uint64        `json:"total"` // tasks of the run, once it is sealed
@@ -46,6 +47,7 @@ type Document struct {
 	Failed     uint64 `json:"failed"`
 	NoRecord   uint64 `json:"no_record"` // were no JSON objects; they count as ok
 	Missing    uint64 `json:"missing"`
+	ReadBefore uint64 `json:"read_before"` // are not here, because another reader took them
 	Duplicates uint64 `json:"duplicate"`
 	Bytes      uint64 `json:"bytes"` // that results say were received
 

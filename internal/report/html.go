@@ -25,6 +25,7 @@ type page struct {
 	Style   template.CSS
 	Title   string
 	Says    string // the books in a line; "" without a run
+	Whole   string // the same of the run and its retries as one; "" without retries
 	Verdict verdictLine
 	Facts   []fact
 	Times   []timeRow
@@ -73,7 +74,10 @@ func (d *Document) WriteHTML(w io.Writer) error {
 		p.At = showMoment(time.UnixMilli(int64(d.Series.Start * 1000)))
 	}
 	if d.Books != nil {
-		p.Says = FormatBooks(*d.Books, d.Missing, d.Duplicates)
+		p.Says = FormatBooks(*d.Books, d.Missing, d.Duplicates) + FormatReadBefore(d.ReadBefore)
+	}
+	if d.Job != nil {
+		p.Whole = FormatJob(d.Job)
 	}
 	b := bufio.NewWriterSize(w, 64<<10)
 	if err := reportTemplate.Execute(b, p); err != nil {
@@ -91,6 +95,8 @@ func (d *Document) verdict() verdictLine {
 		}
 	}
 	switch {
+	case d.Books != nil && d.ReadBefore > 0:
+		return verdictLine{"bad", "The results are not all here: " + Comma(d.ReadBefore) + " were read before, by another output."}
 	case d.Books != nil && !d.Balanced:
 		return verdictLine{"bad", "The books do not balance: " + Comma(d.Missing) + " results are missing here."}
 	case broken > 0:

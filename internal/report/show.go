@@ -54,6 +54,22 @@ func givenUp(n uint64) string {
 	return Comma(n) + " moments of the schedule were given up"
 }
 
+// FormatReadBefore goes on with the line of the books where results are in another file; "" where none are.
+func FormatReadBefore(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return "   read before " + Comma(n)
+}
+
+// FormatJob is the line about a run and its retries as one:
+//
+//	crawl with crawl.2: put 1,000 = ok 990 + failed 10 + dead 0 + pending 0
+func FormatJob(j *glassq.Job) string {
+	return j.Runs[0] + " with " + strings.Join(j.Runs[1:], ", ") + ": put " + Comma(j.Put) + " = ok " + Comma(j.OK) +
+		" + failed " + Comma(j.Failed) + " + dead " + Comma(j.Dead) + " + pending " + Comma(j.Pending)
+}
+
 // Comma writes n with a comma before every three digits.
 func Comma(n uint64) string {
 	s := strconv.FormatUint(n, 10)

@@ -39,13 +39,16 @@ func (s *State) Restore(in io.Reader) error {
 			q.ids.add(id, at)
 		}
 	}
+	retries := map[*Run][]string{}
 	for k := d.num(); k > 0 && d.err == nil; k-- {
 		var rec runRecord
 		name := d.str()
 		d.json(&rec)
 		r := &Run{name: name, source: rec.Source, queue: rec.Queue, resultsQ: rec.Results, sealed: rec.Sealed,
 			total: rec.Total, books: rec.Books, created: rec.Created, ended: rec.Ended,
-			rate: rec.Rate, stages: rec.Stages, givenUp: rec.GivenUp}
+			rate: rec.Rate, stages: rec.Stages, givenUp: rec.GivenUp, retryOf: rec.RetryOf,
+			readers: rec.Readers}
+		retries[r] = rec.Retries
 		for _, set := range []**roaring.Bitmap{&r.put, &r.done, &r.failed, &r.dead} {
 			*set = positions()
 			if err := (*set).UnmarshalBinary([]byte(d.str())); err != nil && d.err == nil {
@@ -54,6 +57,16 @@ func (s *State) Restore(in io.Reader) error {
 			(*set).SetCopyOnWrite(true) // reading it has reset that
 		}
 		s.runs[name] = r
+	}
+	for first, names := range retries {
+		for _, name := range names {
+			r := s.runs[name]
+			if r == nil {
+				d.fail("retry of a run")
+				break
+			}
+			first.retries = append(first.retries, r)
+		}
 	}
 	classes := d.num()
 	for i := uint64(0); i < classes && d.err == nil; i++ {

@@ -79,6 +79,8 @@ type runRecord struct {
 	Rate                   float64
 	Stages                 string
 	GivenUp                uint64
+	RetryOf                string
+	Retries, Readers       []string
 }
 
 // writeTasks writes chunk by chunk: the entries, why they were nacked, and when they are due or end.
