@@ -88,8 +88,8 @@ func (f *summaryFlags) groups() ([]output.By, error) {
 	return list, nil
 }
 
-// open adds groups and lists to what an output is told. The caller must call close.
-func (f *summaryFlags) open(opt *output.Options) error {
+// openSummary adds groups and lists to what an output is told. The caller must call close.
+func (f *summaryFlags) openSummary(opt *output.Options) error {
 	var err error
 	if opt.By, err = f.groups(); err != nil {
 		return err
@@ -237,7 +237,8 @@ func (a *app) sayResults(rep *output.Report) {
 			report.Comma(rep.NoRecord))
 	}
 	if rep.Run.Name != "" {
-		a.console.Say("%s", report.FormatBooks(rep.Run.Books, rep.Missing, rep.Duplicates)+report.FormatReadBefore(rep.ReadBefore))
+		a.console.Say("%s%s", report.FormatBooks(rep.Run.Books, rep.Missing, rep.Duplicates),
+			report.FormatReadBefore(rep.ReadBefore))
 		a.sayJob(&rep.Run)
 	}
 }
