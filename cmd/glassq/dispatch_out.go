@@ -85,6 +85,6 @@ func (t *taker) close() {
 func (t *taker) end() error {
 	<-t.done
 	t.meter.Load().Close()
-	t.a.sayResults(&t.rep)
+	t.a.sayResults(&t.rep, nil)
 	return t.a.finish(&summaryFlags{strict: t.strict}, &t.rep, t.err)
 }

@@ -379,7 +379,7 @@ func (j *job) report() {
 	if s := j.f.source.bad(); s != "" {
 		say("glassq run: %s", s)
 	}
-	j.a.sayResults(&j.taken)
+	j.a.sayResults(&j.taken, &j.f.sum)
 	st, err := j.store.Stats(context.Background())
 	if err != nil {
 		return // the engine failed; that is said already

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/glassq/glassq/internal/output"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
@@ -37,7 +38,7 @@ func (f *summaryFlags) flags(cmd *cobra.Command) {
 	fs.StringArrayVar(&f.failIf, "fail-if", nil, "`rule` that must not hold, such as 'p99>250ms', 'ok<99.9%' or 'rate<20000'; else exit 3")
 	fs.StringSliceVar(&f.by, "by", nil, "`key` to group by: host, code, err, worker or label:NAME, a member of o, of the result or of a task that is JSON")
 	fs.StringVar(&f.missing, "missing-out", "", "`file` for the ids of results that are missing")
-	fs.StringVar(&f.failed, "failed-out", "", "`file` for the ids of failed results")
+	fs.StringVar(&f.failed, "failed-out", "", "`file` for failed tasks with their errors, JSON lines that dispatch --file or --ids takes again")
 	fs.StringVar(&f.duplicate, "duplicate-out", "", "`file` for the ids of results that came again")
 	fs.BoolVar(&f.strict, "strict", false, "exit 4 when tasks failed or are dead")
 }
@@ -225,13 +226,20 @@ func (a *app) balanced(rep *output.Report) error {
 		report.Comma(rep.Missing))}
 }
 
-// sayResults tells what was taken, and the books.
-func (a *app) sayResults(rep *output.Report) {
+// sayResults tells what was taken, and the books; f is nil for a command without such flags.
+func (a *app) sayResults(rep *output.Report, f *summaryFlags) {
 	a.console.Say("%s", rep.Summary().Line())
 	if line := rep.Document(time.Now()).RateLine(); line != "" {
 		a.console.Say("  %s", line)
 	}
 	a.sayErrors(rep)
+	if f != nil && f.failed != "" && rep.Failed > 0 {
+		again := "glassq dispatch --file " + f.failed
+		if formatOf(f.failed) != dispatch.NDJSON {
+			again += " --format ndjson"
+		}
+		a.console.Say("  failed tasks are in %s; %s puts them as a new run", f.failed, again)
+	}
 	if rep.NoRecord > 0 {
 		a.console.Say("  %s results are no JSON objects: they count as ok, and are kept in raw or b64",
 			report.Comma(rep.NoRecord))

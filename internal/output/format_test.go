@@ -165,7 +165,7 @@ func TestIDLists(t *testing.T) {
 			Books: glassq.Books{Put: 6, OK: 4, Failed: 2}}
 		q.done = []glassq.Interval{{First: 0, Last: 5}}
 		for _, n := range []uint32{0, 1, 3, 1, 1} {
-			q.add(n, `{"o":{"ok":`+string('0'+rune(n%2))+`}}`)
+			q.add(n, `{"i":"x","o":{"ok":`+string('0'+rune(n%2))+`}}`)
 		}
 		var out, missing, failed, duplicate bytes.Buffer
 		rep, err := Run(t.Context(), q, Options{Run: "r1", W: &out, Missing: &missing, Failed: &failed,
@@ -174,7 +174,8 @@ func TestIDLists(t *testing.T) {
 			t.Fatalf("Run = %+v, %v; want 3 missing", rep, err)
 		}
 		for _, l := range []struct{ name, got, want string }{
-			{"missing", missing.String(), "r1/2\nr1/4\nr1/5\n"}, {"failed", failed.String(), "r1/0\n"}, {"duplicate",
+			{"missing", missing.String(), "r1/2\nr1/4\nr1/5\n"}, {"failed", failed.String(),
+				`{"body":"x","failed":{"id":"r1/0","err":"unknown"}}` + "\n"}, {"duplicate",
 				duplicate.String(), "r1/1\n"},
 		} {
 			if l.got != l.want {

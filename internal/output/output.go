@@ -72,8 +72,13 @@ type Options struct {
 
 	By []By // groupings beside that by host; without effect when Seen was loaded, which has its own
 
-	// Lists of ids, one on each line; nil for none. Failed gets those that LoadSeen found, too.
-	Missing, Failed, Duplicate io.Writer
+	// Only says which results are written; nil for all. The others are taken and counted like them, and are gone then.
+	Only *Filter
+
+	// Lists of ids, one on each line; nil for none.
+	Missing, Duplicate io.Writer
+	// Failed gets failed tasks as lines that dispatch takes again, those that LoadSeen found too; nil for nobody.
+	Failed io.Writer
 
 	// Retry is how long a queue that cannot be reached is waited for; 0 means not at all, negative
 	// without end.
@@ -105,6 +110,7 @@ type Report struct {
 	Before     uint64            // positions of the run that Seen had at the start
 	Duplicates uint64            // results taken again and not written
 	OK, Failed uint64            // of all, those of a continued file included
+	Passed     uint64            // of those taken, those that Options.Only let pass
 	NoRecord   uint64            // of all in the file, those that are no JSON object; they are kept as raw or b64
 	Missing    uint64            // positions that are done, that W lacks, and that nobody else is known to have
 	ReadBefore uint64            // those that W lacks because other readers took them
@@ -158,10 +164,13 @@ func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 			err = berr // of two errors the first is the cause
 		}
 	}
-	for _, l := range []*idList{o.failed, o.missing, o.duplicate} {
+	for _, l := range []interface{ close() error }{o.failed, o.missing, o.duplicate} {
 		if lerr := l.close(); err == nil {
 			err = lerr
 		}
+	}
+	if n := o.failed.unknown + o.seen.unknown; n > 0 {
+		o.say("%s failed results do not say what their tasks were, and are not in the list of failed tasks", report.Comma(n))
 	}
 	return rep, err
 }
@@ -175,9 +184,11 @@ type output struct {
 	seen    *Seen
 	columns *columns // of CSV; nil before its first line
 	tally   *tally
+	passed  uint64       // results that opt.Only let pass; tally.mu guards it
 	said    atomic.Int64 // when it was last said that the queue is waited for, in nanoseconds
 
-	missing, failed, duplicate *idList
+	missing, duplicate *idList
+	failed             *failedList
 }
 
 func newOutput(q Queue, opt Options) (*output, error) {
@@ -207,7 +218,7 @@ func newOutput(q Queue, opt Options) (*output, error) {
 	}
 	o := &output{q: q, opt: opt, seen: opt.Seen,
 		missing:   newIDList("missing", opt.Missing, false),
-		failed:    newIDList("failed", opt.Failed, false),
+		failed:    newFailedList(opt.Failed),
 		duplicate: newIDList("duplicate", opt.Duplicate, true),
 	}
 	if o.seen == nil {
@@ -324,7 +335,7 @@ func (o *output) report() Report {
 	defer o.tally.mu.Unlock()
 	return Report{
 		Queue: o.queue, Written: s.Written, Before: s.Before, Duplicates: s.Duplicates, OK: s.OK, Failed: s.Failed,
-		NoRecord: o.tally.all.raw, RT: s.RT, Errors: o.tally.all.classes.list(), Took: s.Took, tally: o.tally,
+		Passed: o.passed, NoRecord: o.tally.all.raw, RT: s.RT, Errors: o.tally.all.classes.list(), Took: s.Took, tally: o.tally,
 	}
 }
 
