@@ -170,7 +170,8 @@ func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 		}
 	}
 	if n := o.failed.unknown + o.seen.unknown; n > 0 {
-		o.say("%s failed results do not say what their tasks were, and are not in the list of failed tasks", report.Comma(n))
+		o.say("%s failed results do not say what their tasks were, and are not in the list of failed tasks",
+			report.Comma(n))
 	}
 	return rep, err
 }
