@@ -533,12 +533,12 @@ func TestBadDispatch(t *testing.T) {
 	typed := write(t, filepath.Join(f.dir, "mixed.ndjson"),
 		`{"body":{"a":1}}`+"\n"+`{"body":[2]}`+"\n"+`{"body":{"a":3}}`+"\n")
 	if _, errs := f.do(exitUsage, "dispatch", "--file", typed, "--run", "q", "--queue", "strict",
-		"--quiet"); !strings.Contains(errs, `task q/1, "[2]"`) || !strings.Contains(errs, "--skip-bad") {
+		"--quiet"); !strings.Contains(errs, `line 2: task q/1, "[2]"`) || !strings.Contains(errs, "--skip-bad") {
 		t.Errorf("a task against the schema: %s; want which one, and what to do", errs)
 	}
 	_, said := f.do(0, "dispatch", "--file", typed, "--run", "q", "--queue", "strict", "--quiet", "--skip-bad")
 	if r, err := f.q.Run(t.Context(), "q"); err != nil || !r.Sealed || r.Total != 2 || r.Books.Put != 2 ||
-		!strings.Contains(said, "passed over task q/1") {
+		!strings.Contains(said, "passed over "+typed+", line 2: task q/1") {
 		t.Errorf("with --skip-bad: %+v, %v, %s; want sealed with 2", r, err, said)
 	}
 	_, errs := f.do(0, "dispatch", "--file", lines, "--skip-bad", "--run", "s", "--quiet")

@@ -336,7 +336,8 @@ func (o *output) report() Report {
 	defer o.tally.mu.Unlock()
 	return Report{
 		Queue: o.queue, Written: s.Written, Before: s.Before, Duplicates: s.Duplicates, OK: s.OK, Failed: s.Failed,
-		Passed: o.passed, NoRecord: o.tally.all.raw, RT: s.RT, Errors: o.tally.all.classes.list(), Took: s.Took, tally: o.tally,
+		Passed:   o.passed,
+		NoRecord: o.tally.all.raw, RT: s.RT, Errors: o.tally.all.classes.list(), Took: s.Took, tally: o.tally,
 	}
 }
 
