@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/glassq/glassq/internal/report"
 )
 
 const maxArgument = 200 // bytes of one that is shown
@@ -34,7 +36,7 @@ func commandLine(args []string) string {
 		if len(arg) > maxArgument {
 			arg = strings.ToValidUTF8(arg[:maxArgument], "") + "…"
 		}
-		words = append(words, shellWord(arg))
+		words = append(words, shellWord(report.Printable([]byte(arg))))
 	}
 	return strings.Join(words, " ")
 }

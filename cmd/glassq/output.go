@@ -152,7 +152,7 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 	}
 	defer f.sum.close()
 	if f.out != "" {
-		file, err := openResults(f.out, output.LoadOptions{Run: f.opt.Run, Format: f.opt.Format, By: f.opt.By,
+		file, err := openResults(f.out, output.LoadOptions{Run: f.opt.Run, Format: f.opt.Format, Raw: f.opt.Raw, By: f.opt.By,
 			Failed: f.opt.Failed})
 		if err != nil {
 			return err

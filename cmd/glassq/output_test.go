@@ -251,6 +251,40 @@ func TestOutputLists(t *testing.T) {
 	}
 }
 
+// CSV has a column for what the run was asked to record, whatever the first results were, and no cell does anything
+// to a spreadsheet unless it is asked for.
+func TestRunCSV(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	list := write(t, filepath.Join(dir, "list"), "=1+1\n-1.5\n")
+	for name, tt := range map[string]struct {
+		args  []string
+		cells []string
+	}{
+		"safe.csv": {nil, []string{",'=1+1,", ",-1.5,"}},
+		"raw.csv":  {[]string{"--csv-raw"}, []string{",=1+1,", ",-1.5,"}},
+	} {
+		out := filepath.Join(dir, name)
+		for range 2 { // the second call reads what the first has written
+			_, errs, code := invoke(t, "", nil, append([]string{"run", "--file", list, "--profile", "fetch", "--save", "text", "--out",
+				out, "--data", filepath.Join(dir, name+".d")}, tt.args...)...)
+			if code != 0 || !strings.Contains(errs, "missing 0   duplicate 0") {
+				t.Fatalf("run: exit %d: %s", code, errs)
+			}
+		}
+		text, err := os.ReadFile(out)
+		head, rest, _ := strings.Cut(string(text), "\n")
+		if err != nil || !strings.HasSuffix(head, ",input,tries,hops,url,size,body,body_b64,body_cut,more") {
+			t.Errorf("%s begins with %s, %v; want a column for all that fetch may record", name, head, err)
+		}
+		for _, cell := range tt.cells {
+			if !strings.Contains(rest, cell) {
+				t.Errorf("%s has %s; want a cell %s", name, rest, cell)
+			}
+		}
+	}
+}
+
 // --only writes what meets its conditions, and counts all.
 func TestOutputOnly(t *testing.T) {
 	t.Parallel()

@@ -222,8 +222,8 @@ func (j *job) openJob() error {
 	}
 	if path := j.path(); path != "" {
 		j.opt.Format = fileFormat(path)
-		j.results, err = openResults(path, output.LoadOptions{Run: j.f.name, Format: j.opt.Format, By: j.opt.By,
-			Failed: j.opt.Failed})
+		j.results, err = openResults(path, output.LoadOptions{Run: j.f.name, Format: j.opt.Format,
+			Raw: j.opt.Raw, By: j.opt.By, Failed: j.opt.Failed})
 		if err != nil {
 			return errors.Join(err, j.f.sum.close(), j.store.Close())
 		}
@@ -300,7 +300,7 @@ func (j *job) do() error {
 	defer j.bar.Close()
 
 	opt := j.opt
-	opt.W = w
+	opt.W, opt.Columns = w, j.fetcher.Members()
 	introduce(&opt, j.store, j.path())
 	opt.Run, opt.Sync, opt.Lease, opt.Progress, opt.Notify = j.f.name, sync, j.f.lease, j.progress, say
 	err = j.parts(ctx, opt, say)

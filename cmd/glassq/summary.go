@@ -22,7 +22,7 @@ type summaryFlags struct {
 	report, summaryOut, hgrm, junit string
 	missing, failed, duplicate      string
 	failIf, by                      []string
-	strict                          bool
+	strict, csvRaw                  bool
 
 	rules []report.Rule
 	lists []*os.File
@@ -40,6 +40,7 @@ func (f *summaryFlags) flags(cmd *cobra.Command) {
 	fs.StringVar(&f.missing, "missing-out", "", "`file` for the ids of results that are missing")
 	fs.StringVar(&f.failed, "failed-out", "", "`file` for failed tasks with their errors, JSON lines that dispatch --file or --ids takes again")
 	fs.StringVar(&f.duplicate, "duplicate-out", "", "`file` for the ids of results that came again")
+	fs.BoolVar(&f.csvRaw, "csv-raw", false, "write texts into CSV as they are, for a machine; else no spreadsheet or terminal takes them for commands")
 	fs.BoolVar(&f.strict, "strict", false, "exit 4 when tasks failed or are dead")
 }
 
@@ -95,6 +96,7 @@ func (f *summaryFlags) openSummary(opt *output.Options) error {
 	if opt.By, err = f.groups(); err != nil {
 		return err
 	}
+	opt.Raw = f.csvRaw
 	for _, l := range []struct {
 		path string
 		w    *io.Writer

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -92,7 +93,7 @@ func ReadResultIDs(r io.Reader, run string) (*Positions, error) {
 		}
 		if rows {
 			id, _, _ := bytes.Cut(line, []byte(","))
-			add(string(id))
+			add(strings.TrimPrefix(string(id), "'")) // which guards spreadsheets from names such as -a
 			continue
 		}
 		var v struct {

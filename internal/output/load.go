@@ -19,6 +19,7 @@ const maxFileLine = 6*glassq.HardMaxBody + 64<<10
 type LoadOptions struct {
 	Run    string    // the run whose results count; "" counts those of all
 	Format Format    // of the file: ndjson or csv; "" means ndjson
+	Raw    bool      // as in Options, of CSV
 	By     []By      // groupings, as in Options
 	Failed io.Writer // gets failed tasks, as in Options; nil for nobody
 }
@@ -96,7 +97,7 @@ func (f *loader) want() string {
 func (f *loader) line(b []byte, number int) bool {
 	if f.opt.Format == CSV && number == 1 {
 		var ok bool
-		f.seen.columns, ok = readColumns(b)
+		f.seen.columns, ok = readColumns(b, f.opt.Raw)
 		return ok
 	}
 	if !f.parse(b) {

@@ -61,6 +61,8 @@ type Options struct {
 	Sync     func() error  // makes what W was given durable, before it is acked; nil for nothing to do
 	Format   Format        // "" means ndjson, or none when W is nil
 	Template *Template     // with format template
+	Columns  []string      // of CSV: members of o that results are known to have, beside those that the first ones have
+	Raw      bool          // of CSV: texts as they are, though a spreadsheet may take them for formulas
 	Batch    int           // most results in one reserve; 0 means 1,000
 	Lease    time.Duration // of a result while it is written; 0 means 10s
 	Seen     *Seen         // what W already has, see LoadSeen; nil for nothing. Run adds to it; after an error load it anew
@@ -244,7 +246,7 @@ func (o *output) head(leases []glassq.Lease) error {
 	if o.opt.Format != CSV || o.columns != nil {
 		return nil
 	}
-	o.columns = chooseColumns(leases)
+	o.columns = chooseColumns(leases, o.opt.Columns, o.opt.Raw)
 	if _, err := o.opt.W.Write(o.columns.header()); err != nil {
 		return &WriteError{err}
 	}

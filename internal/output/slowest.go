@@ -47,7 +47,7 @@ func (s *slowest) offer(r *record) {
 		Code: r.out.Code, Worker: shorten(r.worker()),
 	}
 	if !r.out.OK {
-		show.Err = string(r.class(nil))
+		show.Err = report.Printable(r.class(nil))
 	}
 	if !r.out.Began.IsZero() {
 		show.Start = float64(r.out.Began.UnixMilli()) / 1000
