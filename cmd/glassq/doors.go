@@ -13,6 +13,7 @@ import (
 	httpdoor "github.com/glassq/glassq/internal/door/http"
 	"github.com/glassq/glassq/internal/door/manager"
 	"github.com/glassq/glassq/internal/door/memcache"
+	"github.com/glassq/glassq/internal/live"
 )
 
 // An openDoor is one protocol on one address.
@@ -79,7 +80,7 @@ func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 }
 
 // run serves all doors until ctx is done or one of them fails, which ends the others.
-func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker) error {
+func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, seen *live.Live) error {
 	ctx, cancel := context.WithCancel(ctx)
 	access := door.NewAccess(f.keys...).WithTokens(f.tokens)
 	var following sync.WaitGroup
@@ -105,7 +106,7 @@ func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker) 
 		}
 		switch d.name {
 		case "http":
-			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Manager: pass})
+			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Manager: pass, Live: seen})
 		case "memcached":
 			server = memcache.New(broker, frame)
 		case "manager":

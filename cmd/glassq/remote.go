@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -41,7 +42,7 @@ func (r *remote) trustFlags(cmd *cobra.Command) {
 // dial makes the client. retry is how long a call waits for a server that is away: 0 not at all,
 // negative without end; a wait is said on the console every ten seconds.
 func (a *app) dial(cmd *cobra.Command, r *remote, retry time.Duration) (*client.Client, error) {
-	opt := client.Options{CAFile: r.ca, Retry: retry}
+	opt := client.Options{CAFile: r.ca, Retry: retry, Worker: ascii(workerName()), Agent: ascii("glassq/" + version())}
 	if r.keyFile != "" {
 		key, warnings, err := readKey(r.keyFile)
 		if err != nil {
@@ -79,6 +80,16 @@ func (r *remote) ownCertificate() (*tls.Config, error) {
 		return nil, usagef("read the client certificate: %w", err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{pair}}, nil
+}
+
+// ascii is a name with a _ for what a header cannot carry.
+func ascii(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '_'
+		}
+		return r
+	}, name)
 }
 
 // absent adds to an error of a server that does not answer what to do about it.

@@ -103,7 +103,8 @@ func (a *Authority) ForHost(dir string, names []string, now time.Time, life time
 }
 
 // ForClient makes the certificate of a client, with the name of a token.
-func (a *Authority) ForClient(dir, name string, now time.Time, life time.Duration) (certFile, keyFile string, err error) {
+func (a *Authority) ForClient(dir, name string, now time.Time, life time.Duration) (certFile, keyFile string,
+	err error) {
 	t := template(name, now, life)
 	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	return a.issue(dir, name, t)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/envelope"
 )
 
@@ -45,7 +46,11 @@ func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	if err := sendLeases(rw, r, leases); err != nil && !req.Take {
-		s.undo(r.Context(), leases)
+		tokens := make([]glassq.Token, len(leases))
+		for i := range leases {
+			tokens[i] = leases[i].Token()
+		}
+		door.GiveBack(r.Context(), s.broker, s.frame.Log, tokens)
 	}
 	return nil
 }

@@ -23,6 +23,8 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/live"
+	"github.com/glassq/glassq/internal/metrics"
 	"github.com/glassq/glassq/internal/rights"
 )
 
@@ -42,6 +44,9 @@ type Options struct {
 	// Manager serves, until it ends, a connection whose client has asked for door.ManagerProtocol instead of HTTP
 	// when it agreed on TLS; nil refuses such clients.
 	Manager func(net.Conn)
+
+	// Live knows what goes on in the store under the broker; nil is one that knows nothing, for a door without it.
+	Live *live.Live
 }
 
 // A Server is the HTTP door of one broker. It is safe for concurrent use.
@@ -50,8 +55,10 @@ type Server struct {
 	frame  door.Frame
 	hosts  []string
 	other  func(net.Conn) // Options.Manager
+	live   *live.Live
 	mux    *http.ServeMux
 
+	metrics  http.Handler
 	patterns []string // what mux routes, in the order of the documents
 	handler  http.Handler
 
@@ -66,8 +73,13 @@ func New(b *broker.Broker, opt Options) *Server {
 		frame:  opt.Frame.Filled(),
 		hosts:  opt.Hosts,
 		other:  opt.Manager,
+		live:   opt.Live,
 		mux:    http.NewServeMux(),
 	}
+	if w.live == nil {
+		w.live = live.New(live.Options{})
+	}
+	w.metrics = metrics.Handler(b, w.live)
 	w.life, w.drain = context.WithCancel(context.Background())
 	w.routes()
 	crossSite := http.NewCrossOriginProtection()
@@ -92,9 +104,10 @@ func (s *Server) routes() {
 			who, err := s.admit(rw, r, verb)
 			if err == nil {
 				ctx, end := who.Within(r.Context())
-				if ctx != r.Context() {
-					r = r.WithContext(ctx)
+				if verb != rights.VerbAsk {
+					ctx = live.WithCaller(ctx, callerOf(r))
 				}
+				r = r.WithContext(ctx)
 				if err = h(&call{s, door.NewStore(s.broker, who)}, rw, r); err != nil && who.Over() != nil {
 					err = who.Over()
 				}
@@ -127,6 +140,7 @@ func (s *Server) routes() {
 
 	handle("GET /v1/whoami", (*call).whoami)
 	handle("GET /v1/stats", (*call).stats)
+	handle("GET /metrics", (*call).showMetrics)
 	handle("POST /v1/backup", (*call).backup)
 	handle("GET /livez", (*call).livez)
 	handle("GET /readyz", (*call).readyz)
@@ -221,6 +235,15 @@ func (s *Server) known(r *http.Request) (door.Who, error) {
 			"this server takes keys as Authorization: Bearer <key>, not %.20q", scheme)
 	}
 	return s.frame.Access.WithKey([]byte(strings.TrimSpace(key)))
+}
+
+// callerOf is who sent r: the name in its header Glassq-Worker, else its address.
+func callerOf(r *http.Request) live.Caller {
+	c := live.Caller{Door: "http", Worker: r.Header.Get("Glassq-Worker"), Version: r.UserAgent()}
+	if c.Worker == "" {
+		c.Worker, _, _ = net.SplitHostPort(r.RemoteAddr)
+	}
+	return c
 }
 
 // noRoute answers what no route takes: 405 where the path has other methods, else 404.

@@ -16,6 +16,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager/pickle"
+	"github.com/glassq/glassq/internal/live"
 	"github.com/glassq/glassq/internal/rights"
 )
 
@@ -156,7 +157,7 @@ func (c *conn) shakeHands() error {
 func (c *conn) run(ctx context.Context) {
 	ctx, over := c.store.Who.Within(ctx)
 	defer over()
-	c.ctx = ctx
+	c.ctx = live.WithCaller(ctx, live.Caller{Door: "manager", Worker: door.Peer(c.nc.RemoteAddr()), Version: "Python"})
 	defer c.end()
 	c.within(handshakeTime)
 	limit := int64(firstRequest)
