@@ -192,6 +192,9 @@ func TestScopesHTTP(t *testing.T) {
 					if rights.Rules[verb].Of == rights.OfQueue && !strings.Contains(path, "{") {
 						body = fmt.Sprintf(`{"token":"1.%s.q"}`, owner)
 					}
+					if verb == int(rights.VerbReadRun) {
+						body = `{"reader":"me"}`
+					}
 					if path == "/v1/queues" && method == "GET" {
 						of += "?name=" + owner + ".q"
 					}

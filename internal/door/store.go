@@ -239,14 +239,23 @@ func (s Store) RunIDs(ctx context.Context, name string, set glassq.IDSet, from u
 	return s.broker.RunIDs(ctx, name, set, from, max)
 }
 
-// SetRun is Broker.SetRun. The queues that a run names must be the client's, too.
+// SetRun is Broker.SetRun. The queues that a run names, and the run that it retries, must be the client's, too. Whoever
+// sees a run may say who reads it.
 func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (glassq.Run, error) {
 	err := s.Who.May(rights.VerbSetRun, name)
+	if err != nil && c.Reader != "" && c == (glassq.RunChange{Reader: c.Reader}) {
+		if err = s.Who.May(rights.VerbReadRun, name); err == nil {
+			_, err = s.broker.Run(ctx, name) // it is not made so
+		}
+	}
 	if err == nil && c.Queue != "" {
 		err = s.Who.May(rights.VerbPut, c.Queue)
 	}
 	if err == nil && c.Results != "" {
 		err = s.Who.May(rights.VerbResult, c.Results)
+	}
+	if err == nil && c.RetryOf != "" {
+		err = s.Who.May(rights.VerbSetRun, c.RetryOf)
 	}
 	if err != nil {
 		return glassq.Run{}, err

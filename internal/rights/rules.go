@@ -29,6 +29,7 @@ const (
 	VerbDrop
 	VerbRuns
 	VerbRun
+	VerbReadRun
 	VerbSetRun
 	VerbCancelRun
 	VerbStats
@@ -106,7 +107,9 @@ var Rules = [verbs]Rule{
 	VerbRuns: {Does: "list runs", Needs: Any, Of: OfEach, HTTP: []string{"GET /v1/runs"}, Client: []string{"Runs"}},
 	VerbRun: {Does: "see and await a run, and which of its positions are done", Needs: Any, Of: OfRun,
 		HTTP: []string{"GET /v1/runs/{run}", "GET /v1/runs/{run}/ids"}, Client: []string{"Run", "AwaitRun", "RunIDs"}},
-	VerbSetRun: {Does: "make and seal a run", Needs: Put, Of: OfRun, HTTP: []string{"POST /v1/runs/{run}"},
+	VerbReadRun: {Does: "say who reads the results of a run that is there", Needs: Any, Of: OfRun,
+		HTTP: []string{"POST /v1/runs/{run}"}},
+	VerbSetRun: {Does: "say anything else of a run: make it, seal it, retry another one", Needs: Put, Of: OfRun,
 		Client: []string{"SetRun"}},
 	VerbCancelRun: {Does: "cancel a run", Needs: Admin, Of: OfRun, HTTP: []string{"POST /v1/runs/{run}/cancel"},
 		Client: []string{"CancelRun"}},
@@ -155,7 +158,7 @@ var Commands = []Command{
 	{"work http", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun}},
 	{"work exec", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun}},
 	{"work pipe", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun}},
-	{"output", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun, VerbRuns}},
+	{"output", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun, VerbRuns, VerbReadRun}},
 	{"put", []Verb{VerbPut, VerbPutRun, VerbResult}},
 	{"get", []Verb{VerbReserve}},
 	{"top", []Verb{VerbQueues, VerbStats}},
