@@ -384,6 +384,12 @@ func (b *Broker) Configure(ctx context.Context, queue string, c glassq.SettingsC
 			*c.Attempts, glassq.MaxAttempts)
 	case c.MaxTasks != nil && *c.MaxTasks < 0, c.MaxBytes != nil && *c.MaxBytes < 0:
 		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "max_tasks and max_bytes are 0 (no limit) or more")
+	case c.Unique != nil && *c.Unique != "" && *c.Unique != glassq.UniquePending:
+		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest,
+			`unique is %.40q; it is "" (an id is taken for ten minutes from its put) or "pending" (also while its task is there)`, *c.Unique)
+	case c.MaxUnique != nil && (*c.MaxUnique < 0 || *c.MaxUnique > math.MaxInt32):
+		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "max_unique %d is not 1 to %d, or 0 for %d",
+			*c.MaxUnique, math.MaxInt32, glassq.DedupCount)
 	case c.Catchup != nil && !(*c.Catchup >= 0 && *c.Catchup <= glassq.MaxCatchup.Seconds()):
 		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "catchup %v is not between 0 and %v seconds",
 			*c.Catchup, glassq.MaxCatchup.Seconds())

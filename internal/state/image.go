@@ -32,7 +32,7 @@ type queueImage struct {
 	name     string
 	settings glassq.Settings
 	books    glassq.Books
-	ids      []seenID
+	ids      idImage
 }
 
 type runImage struct {
@@ -64,8 +64,7 @@ func (s *State) Image() *Image {
 	}
 	for _, q := range s.Queues() {
 		q.ids.prune(s.now)
-		ids := q.ids.log[q.ids.head:]
-		im.queues = append(im.queues, queueImage{q.Name, q.settings, q.books, ids[:len(ids):len(ids)]})
+		im.queues = append(im.queues, queueImage{q.Name, q.settings, q.books, q.ids.share()})
 		im.names[q.num] = q.Name
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.runs)) {

@@ -79,11 +79,24 @@ func (s *State) queue(name string) *Queue {
 
 func (s *State) applySettings(name string, set glassq.Settings) {
 	q := s.queue(name)
-	q.settings = set
+	was := q.settings.Unique
+	if q.settings = set; set.Unique != was {
+		q.ids.prune(s.now) // as it was until now
+		s.holdIDs(q)
+	}
 	q.Pace.Set(schedule(set), s.now*int64(time.Millisecond))
 	if q.count[glassq.Ready] > 0 {
 		s.hooks.Ready(q)
 	}
+}
+
+// holdIDs has the ids of q held by their tasks, or not, as its settings say.
+func (s *State) holdIDs(q *Queue) {
+	var there func(uint64) bool
+	if q.settings.Unique == glassq.UniquePending {
+		there = func(n uint64) bool { return s.tasks.look(n) != nil }
+	}
+	q.ids.hold(there)
 }
 
 // each calls fn for every task of q in a state, in order of number; fn may end the task or change its state.
@@ -129,7 +142,7 @@ func (s *State) applyPurge(name string, states byte) {
 		})
 	}
 	if states>>glassq.Dead&1 != 0 {
-		s.each(q, glassq.Dead, s.drop) // booked when they died
+		s.each(q, glassq.Dead, func(n uint64, e *entry) { s.drop(n, e, false) }) // booked when they died
 		q.dead.reset()
 	}
 }

@@ -13,9 +13,6 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// Format is the version of the records. Readers refuse a newer one.
-const Format = 2
-
 // Op is the first byte of a record.
 type op byte
 

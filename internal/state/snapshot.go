@@ -13,8 +13,9 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// snapshotFormat is the version of what Write writes. Restore refuses others.
-const snapshotFormat = 2
+// snapshotFormat is the version of what Write writes. Restore reads it and the one before, of which ids carry no
+// tasks.
+const snapshotFormat = 3
 
 // Snapshot writes the whole state as it is now, for those who need no Image in between.
 func (s *State) Snapshot(w io.Writer) error { return s.Image().Write(w) }
@@ -32,11 +33,7 @@ func (im *Image) Write(w io.Writer) error {
 		e.str(q.name)
 		e.json(q.settings)
 		e.json(q.books)
-		e.num(uint64(len(q.ids)))
-		for _, x := range q.ids {
-			e.raw(x.id[:])
-			e.num(uint64(x.at))
-		}
+		q.ids.write(&e)
 	}
 	e.num(uint64(len(im.runs)))
 	for i := range im.runs {

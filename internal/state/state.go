@@ -213,8 +213,6 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 			return recordErr("position without run")
 		}
 		run.put.Add(p.n)
-	case len(p.id) > 0:
-		q.ids.add(hashID(p.id), s.now)
 	}
 	if p.ttl > 0 {
 		flags |= flagTTL
@@ -227,6 +225,9 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 		e.setState(glassq.Ready)
 	}
 	n := s.tasks.add(e)
+	if len(p.id) > 0 && flags&(flagResult|flagDense) == 0 {
+		q.ids.add(hashID(p.id), n, s.now)
+	}
 	c.refs++
 	s.hooks.Live(frame, s.weight(&e))
 	q.books.Put++
@@ -310,9 +311,12 @@ func (s *State) unref(ci uint32) {
 	s.freeClass(ci)
 }
 
-// drop forgets task n.
-func (s *State) drop(n uint64, e *entry) {
+// drop forgets task n. One that was not acked gives its id free.
+func (s *State) drop(n uint64, e *entry, acked bool) {
 	q, ci, frame, weight := s.class[e.class].queue, e.class, e.frame(), s.weight(e)
+	if !e.has(flagResult|flagDense) && (!acked || q.ids.held != nil) {
+		q.ids.ended(n, acked)
+	}
 	q.count[e.state()]--
 	q.bytes -= e.size()
 	if e.has(flagTTL) {
@@ -469,7 +473,7 @@ func (s *State) done(n uint64, e *entry, outcome glassq.Outcome, result bool) {
 			}
 		}
 	}
-	s.drop(n, e)
+	s.drop(n, e, true)
 	s.settled(run)
 }
 
@@ -590,7 +594,7 @@ func (s *State) end(n uint64, e *entry, bump func(*glassq.DeadCounts)) {
 			run.dead.Add(e.n)
 		}
 	}
-	s.drop(n, e)
+	s.drop(n, e, false)
 	s.settled(run)
 }
 
