@@ -218,7 +218,7 @@ func (d *driver) operate(ctx context.Context, name string) error {
 		c := glassq.SettingsChange{Paused: &paused, Attempts: &attempts, MaxTasks: &most, MaxBytes: &bytes}
 		return d.configure(ctx, queue, c)
 	case "unique": // the ids of "ids" go there
-		unique, most := "", int64(d.rng.IntN(3)*4)
+		unique, most := "", int64(d.rng.IntN(2)*40) // over what there are: a way puts one at a time
 		if d.rng.IntN(3) > 0 {
 			unique = glassq.UniquePending
 		}
