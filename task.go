@@ -21,7 +21,8 @@ type Task struct {
 	Type  string // content type of Body; "" means octets
 
 	// ID names the task and is its dedup key within Queue: a second put of the same id within
-	// DedupWindow is a duplicate and stores nothing. "" lets the engine name it. A task with Dense
+	// DedupWindow is a duplicate and stores nothing, unless the task was purged, expired, cancelled or
+	// deleted since; see Settings.Unique. "" lets the engine name it. A task with Dense
 	// set has the id "<Run>/<Position>" and needs none.
 	ID       string
 	Run      string // the run whose books count the task; "" books it on its queue alone
