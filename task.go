@@ -104,6 +104,7 @@ func (p Priority) Level() int {
 type Receipt struct {
 	Number    uint64 // the engine's own number of the task, grows with every put; 0 for a duplicate
 	Duplicate bool   // the id was put before; nothing was stored
+	Warning   string // a member of Extra that is close to an option, "" for none; the task is stored all the same
 }
 
 // AssignedID is the id of a task that was put without one: "~" and its number.
