@@ -183,7 +183,8 @@ func outside(what string, d, least, most time.Duration) error {
 	if d == math.MaxInt64 { // a door's word for one that is longer still
 		said = "of over 292 years"
 	}
-	return glassq.Errorf(glassq.CodeBadRequest, "%s %s is not between %v and %v; a number counts seconds", what, said, least, most)
+	return glassq.Errorf(glassq.CodeBadRequest, "%s %s is not between %v and %v; a number counts seconds", what, said,
+		least, most)
 }
 
 // checkLease checks the length of a lease; 0 is the default.
@@ -257,7 +258,8 @@ func (b *Broker) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error)
 
 // Extend checks extends and moves the deadlines; bad ones are answered for themselves.
 func (b *Broker) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
-	return batch(extends, func(x *glassq.Extend) error { return checkLease(x.Lease) }, func(some []glassq.Extend) ([]error, error) { return b.store.Extend(ctx, some) })
+	check := func(x *glassq.Extend) error { return checkLease(x.Lease) }
+	return batch(extends, check, func(some []glassq.Extend) ([]error, error) { return b.store.Extend(ctx, some) })
 }
 
 // batch calls do with those items that check accepts, and puts the answers back in their places.
