@@ -40,6 +40,8 @@ type Options struct {
 	CacheBytes  int64         // bytes of frames kept in memory for hand-outs; 0 means 64 MiB
 	FS          wal.FS        // nil means the directory that Open is given
 	Logger      *slog.Logger  // nil discards
+
+	Wall func() time.Time // the wall clock, which only Open reads; nil means time.Now
 }
 
 // An Engine is an open store. It implements glassq.Store.
@@ -93,7 +95,7 @@ func Open(dir string, opt Options) (*Engine, error) {
 	}
 	// Small segments want checkpoints as often as they are filled.
 	l.engine = engine.New(l, engine.Policy{}, engine.Options{CacheBytes: opt.CacheBytes,
-		CheckpointEvery: min(opt.SegmentSize, 64<<20), Logger: opt.Logger})
+		CheckpointEvery: min(opt.SegmentSize, 64<<20), Logger: opt.Logger, Wall: opt.Wall})
 	if err := l.recover(); err != nil {
 		l.wal.Close()
 		return nil, openErr(err)

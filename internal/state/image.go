@@ -16,7 +16,7 @@ import (
 //
 // An Image is never changed; any goroutine may write it.
 type Image struct {
-	now               int64
+	now, ahead        int64
 	task, next, limit uint64
 	queues            []queueImage
 	runs              []runImage
@@ -55,7 +55,7 @@ type ackedImage struct {
 
 // Image returns the state as it is now. Only the owner of the State may call it.
 func (s *State) Image() *Image {
-	im := &Image{now: s.now, task: s.tasks.next, next: s.next, limit: s.limit,
+	im := &Image{now: s.now, ahead: s.ahead, task: s.tasks.next, next: s.next, limit: s.limit,
 		queues:  make([]queueImage, 0, len(s.queues)),
 		runs:    make([]runImage, 0, len(s.runs)),
 		classes: make([]string, len(s.class)),

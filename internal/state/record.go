@@ -33,6 +33,7 @@ const (
 	opRun                   // run, change
 	opCancel                // run
 	opMove                  // task, when it was put, its put: its body lies here now
+	opClock                 // how far the wall clock is ahead, in ms, zigzag
 )
 
 const (
@@ -452,6 +453,11 @@ func AppendRedrive(dst []byte, queue string, max int) []byte {
 // AppendDrop appends that queue is forgotten.
 func AppendDrop(dst []byte, queue string) []byte {
 	return appendString(append(dst, byte(opDrop)), queue)
+}
+
+// AppendClock appends how far, in ms, the wall clock is ahead of the time of the log.
+func AppendClock(dst []byte, ahead int64) []byte {
+	return binary.AppendUvarint(append(dst, byte(opClock)), zigzag(ahead))
 }
 
 // AppendCancel appends that a run is cancelled.

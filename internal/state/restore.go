@@ -26,6 +26,9 @@ func (s *State) Restore(in io.Reader) error {
 	s.now = int64(d.num())
 	next := d.num()
 	s.next, s.limit = d.num(), d.num()
+	if format > 2 {
+		s.ahead = unzigzag(d.num())
+	}
 	for k := d.num(); k > 0 && d.err == nil; k-- {
 		q := s.queue(d.str())
 		d.json(&q.settings)

@@ -14,7 +14,7 @@ import (
 )
 
 // snapshotFormat is the version of what Write writes. Restore reads it and the one before, of which ids carry no
-// tasks.
+// tasks, and the clock is not noted.
 const snapshotFormat = 3
 
 // Snapshot writes the whole state as it is now, for those who need no Image in between.
@@ -26,7 +26,7 @@ func (im *Image) Write(w io.Writer) error {
 	b := bufio.NewWriterSize(w, 64<<10)
 	e := encoder{w: b}
 	e.num(snapshotFormat)
-	e.num(uint64(im.now), im.task, im.next, im.limit)
+	e.num(uint64(im.now), im.task, im.next, im.limit, zigzag(im.ahead))
 	e.num(uint64(len(im.queues)))
 	for i := range im.queues {
 		q := &im.queues[i]

@@ -12,6 +12,7 @@ import (
 // A State is the queue as the records applied so far made it.
 type State struct {
 	now    int64 // ms since 1970, as records and frames say; never goes back
+	ahead  int64 // ms that the wall clock was ahead of it when that was last noted
 	tasks  table
 	leases leaseTable
 	limit  uint64 // lease numbers below it are reserved in the log
@@ -88,6 +89,9 @@ const noClass = ^uint32(0)
 
 // Now is the time of the last record, in ms.
 func (s *State) Now() int64 { return s.now }
+
+// Ahead is how far, in ms, the wall clock was ahead of that when a start last noted it; 0 if none did.
+func (s *State) Ahead() int64 { return s.ahead }
 
 // Apply changes the state by the record at the start of b, whose place is (frame, offset), and returns
 // how long it is. An error means that b is not a record that could have been written in this state:
@@ -175,6 +179,11 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		}
 	case opMove:
 		return s.applyMove(b, frame, offset)
+	case opClock:
+		ahead := unzigzag(r.uvarint())
+		if !r.bad {
+			s.ahead = ahead
+		}
 	case opCancel:
 		name := r.str()
 		if !r.bad {
