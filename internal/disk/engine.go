@@ -41,7 +41,8 @@ type Options struct {
 	FS          wal.FS        // nil means the directory that Open is given
 	Logger      *slog.Logger  // nil discards
 
-	Wall func() time.Time // the wall clock, which only Open reads; nil means time.Now
+	Wall   func() time.Time    // the wall clock, which only Open reads; nil means time.Now
+	Synced func(time.Duration) // told how long each sync of the log took; it must not block. nil tells nobody
 }
 
 // An Engine is an open store. It implements glassq.Store.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/live"
 )
 
 const (
@@ -87,6 +88,7 @@ var (
 var errCut = errors.New("connection cut")
 
 func newConn(ctx context.Context, s *Server, nc *door.Conn) *conn {
+	ctx = live.WithCaller(ctx, live.Caller{Door: "memcached", Worker: door.Peer(nc.RemoteAddr())})
 	c := &conn{s: s, let: nc, nc: nc, ctx: ctx, first: true, locked: s.frame.Access.Locked()}
 	if !c.locked {
 		c.who = s.frame.Access.Guest(nc.RemoteAddr(), door.Work)
