@@ -63,7 +63,7 @@ var rules = []rule{
 	{"client/...", 4, []string{".", "internal/envelope"}, true},
 	{"worker/...", 4, []string{".", "internal/lack", "result"}, true},
 	{"internal/dispatch/...", 4, []string{".", "internal/broker", "internal/envelope", "internal/jsonline"}, false},
-	{"internal/output/...", 4, []string{".", "internal/jsonline", "internal/report", "result"}, false},
+	{"internal/output/...", 4, []string{".", "internal/jsonline", "internal/report", "internal/stages", "result"}, false},
 	{"internal/report", 4, []string{".", "result"}, false},
 	{"internal/target/...", 4, []string{"."}, false},
 

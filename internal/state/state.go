@@ -170,6 +170,8 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		if !r.bad {
 			s.ahead = ahead
 		}
+	case opGiveUp:
+		s.applyGiveUp(&r)
 	case opCancel:
 		name := r.str()
 		if !r.bad {
@@ -244,7 +246,7 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 		s.delays.push(s.now+int64(p.delay), n)
 		return nil
 	}
-	q.count[glassq.Ready]++
+	s.oneReady(q)
 	q.lanes[c.priority].push(n)
 	q.filled |= 1 << c.priority
 	s.hooks.Ready(q)
@@ -304,6 +306,7 @@ func (s *State) applyLease(number, n uint64, length int64) error {
 	if err := s.unready(c, n); err != nil {
 		return err
 	}
+	s.release(c.queue, s.booked(e))
 	e.setState(glassq.Leased)
 	e.setAttempts(e.attempts() + 1)
 	c.queue.count[glassq.Ready]--
@@ -422,9 +425,11 @@ func (s *State) applyTake(n uint64) error {
 	if e == nil || e.state() != glassq.Ready {
 		return recordErr(fmt.Sprintf("take of task %d, which is not ready", n))
 	}
-	if err := s.unready(&s.class[e.class], n); err != nil {
+	c := &s.class[e.class]
+	if err := s.unready(c, n); err != nil {
 		return err
 	}
+	s.release(c.queue, s.booked(e))
 	s.done(n, e, glassq.OK, false)
 	return nil
 }
@@ -488,7 +493,7 @@ func (s *State) back(n uint64, e *entry, delay int64) {
 		return
 	}
 	e.setState(glassq.Ready)
-	q.count[glassq.Ready]++
+	s.oneReady(q)
 	q.lanes[c.priority].giveBack(n)
 	q.filled |= 1 << c.priority
 	s.hooks.Ready(q)
