@@ -50,6 +50,11 @@ func Puts(payload []byte, fn func(glassq.Task)) error {
 			r.uvarint()
 		case opDrop, opCancel:
 			r.str()
+		case opGiveUp:
+			r.str()
+			r.str()
+			r.uvarint()
+			r.uvarint()
 		default:
 			return recordErr("unknown record")
 		}
