@@ -3,6 +3,7 @@ package state
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -25,6 +26,7 @@ type Queue struct {
 	filled   uint16 // bit p: lane p may hold something
 	dead     lane
 	ids      idWindow
+	headers  bool // a task of it may have headers; it is not part of the state, see Leased.Headers
 }
 
 // Settings returns the queue's settings.
@@ -32,6 +34,11 @@ func (q *Queue) Settings() glassq.Settings { return q.settings }
 
 // Count is how many tasks are in a state.
 func (q *Queue) Count(s glassq.State) int64 { return q.count[s] }
+
+// holds is how many tasks there are in all states.
+func (q *Queue) holds() int64 {
+	return q.count[glassq.Delayed] + q.count[glassq.Ready] + q.count[glassq.Leased] + q.count[glassq.Dead]
+}
 
 // Info tells what the queue holds. Oldest and Waiters are the owner's to fill in.
 func (q *Queue) Info() glassq.QueueInfo {
@@ -59,12 +66,7 @@ func (s *State) Queues() []*Queue {
 	for _, q := range s.queues {
 		all = append(all, q)
 	}
-	slices.SortFunc(all, func(a, b *Queue) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(all, func(a, b *Queue) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 

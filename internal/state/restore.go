@@ -165,6 +165,7 @@ func (s *State) restoreTask(n uint64, e *entry) bool {
 	c.refs++
 	q := c.queue
 	q.count[e.state()]++
+	q.headers = true // which of them have some, a checkpoint does not say
 	q.bytes += e.size()
 	s.hooks.Live(e.frame(), s.weight(e))
 	if e.has(flagResult) && c.run != nil && e.state() != glassq.Dead {

@@ -202,6 +202,7 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	}
 	c := &s.class[ci]
 	q, run := c.queue, c.run
+	q.headers = p.bits&putHeaders != 0 || q.headers && q.holds() > 0
 	var flags uint64
 	switch {
 	case p.of > 0:
