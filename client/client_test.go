@@ -482,7 +482,8 @@ func TestWarnings(t *testing.T) {
 	if err != nil || got[0].Warning != "" || !strings.Contains(got[1].Warning, `"priority"`) || got[1].Number == 0 {
 		t.Errorf("Put = %+v, %v; want a warning of the second", got, err)
 	}
-	for _, task := range []glassq.Task{{Delay: -1}, {TTL: -time.Second}, {Lease: -time.Hour}, {Delay: 2 * glassq.MaxDelay}} {
+	for _, task := range []glassq.Task{{Delay: -1}, {TTL: -time.Second}, {Lease: -time.Hour},
+		{Delay: 2 * glassq.MaxDelay}} {
 		task.Queue = "q"
 		if _, err := c.Put(t.Context(), []glassq.Task{task}); !errors.Is(err, glassq.ErrBadRequest) {
 			t.Errorf("Put with delay %v, ttl %v, lease %v = %v; want bad_request", task.Delay, task.TTL, task.Lease, err)
