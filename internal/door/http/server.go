@@ -51,7 +51,8 @@ type Server struct {
 	mux    *http.ServeMux
 
 	metrics  http.Handler
-	patterns []string // what mux routes, in the order of the documents
+	streams  *door.Budget // of events
+	patterns []string     // what mux routes, in the order of the documents
 	handler  http.Handler
 
 	life  context.Context // done when the server drains
@@ -70,6 +71,7 @@ func New(b *broker.Broker, opt Options) *Server {
 	if w.live == nil {
 		w.live = live.New(live.Options{})
 	}
+	w.streams = door.NewBudget(maxStreams)
 	w.metrics = metrics.Handler(b, w.live)
 	w.life, w.drain = context.WithCancel(context.Background())
 	w.routes()
@@ -118,6 +120,7 @@ func (s *Server) routes() {
 	handle("POST /v1/runs/{run}/cancel", door.Operate, s.cancelRun)
 
 	handle("GET /v1/stats", door.Work, s.stats)
+	handle("GET /v1/events", door.Work, s.events)
 	handle("GET /metrics", door.Work, s.showMetrics)
 	handle("POST /v1/backup", door.Operate, s.backup)
 	handle("GET /livez", door.Ask, s.livez)
