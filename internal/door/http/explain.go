@@ -58,11 +58,8 @@ func (s *Server) tellTask(rw http.ResponseWriter, r *http.Request, f glassq.Find
 	if err != nil {
 		return err
 	}
-	head, _ := json.Marshal(map[string]string{"where": t.Where, "text": t.Text}) // strings cannot fail
+	head, _ := json.Marshal(t.Whereabouts) // strings cannot fail
 	out := head[:len(head)-1]
-	if t.Do != "" {
-		out = jsonline.AppendString(jsonline.AppendKey(out, "do"), t.Do)
-	}
 	if t.Where == glassq.FoundHeld {
 		out = envelope.AppendPeeked(jsonline.AppendKey(out, "task"), &t.Peeked)
 	}
