@@ -1,6 +1,7 @@
 package state
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -13,10 +14,10 @@ import (
 type Queue struct {
 	Name string
 
-	Pace    Pace // hand-outs per second, by the owner's own clock
-	Waiters any  // whoever waits for a task of it
+	Waiters any // whoever waits for a task of it
 
 	num      uint32
+	Pace     Pace // hand-outs per second, by the owner's own clock; the owner asks, records change it
 	settings glassq.Settings
 	books    glassq.Books
 	count    [5]int64 // by glassq.State
@@ -81,10 +82,62 @@ func (s *State) queue(name string) *Queue {
 
 func (s *State) applySettings(name string, set glassq.Settings) {
 	q := s.queue(name)
-	q.settings = set
-	q.Pace.Set(schedule(set), s.now*int64(time.Millisecond))
+	was := q.settings
+	if q.settings = set; set.Unique != was.Unique {
+		q.ids.prune(s.now) // as it was until now
+		s.holdIDs(q)
+	}
+	q.Pace.Set(schedule(set), s.nanos())
+	if was.Paused && !set.Paused {
+		q.Pace.Wake(s.nanos())
+	}
 	if q.count[glassq.Ready] > 0 {
 		s.hooks.Ready(q)
+	}
+}
+
+// holdIDs has the ids of q held by their tasks, or not, as its settings say.
+func (s *State) holdIDs(q *Queue) {
+	var there func(uint64) bool
+	if q.settings.Unique == glassq.UniquePending {
+		there = func(n uint64) bool { return s.tasks.look(n) != nil }
+	}
+	q.ids.hold(there)
+}
+
+// nanos is the time of the last record on the clock of a Pace.
+func (s *State) nanos() int64 { return s.now * int64(time.Millisecond) }
+
+// oneReady counts one more task that is ready. What was due while there was none is nobody's.
+func (s *State) oneReady(q *Queue) {
+	if q.count[glassq.Ready] == 0 {
+		q.Pace.Wake(s.nanos())
+	}
+	q.count[glassq.Ready]++
+}
+
+// release counts a hand-out in the schedule of its queue, and notes with the run what was asked for.
+func (s *State) release(q *Queue, run *Run) {
+	if !q.Pace.Limited() {
+		return
+	}
+	q.Pace.Release()
+	if run != nil {
+		run.rate, run.stages = q.settings.Rate, q.settings.Stages
+	}
+}
+
+func (s *State) applyGiveUp(r *reader) {
+	queue, run := r.str(), r.str()
+	up := GivenUp{Count: r.uvarint(), next: math.Float64frombits(r.uvarint())}
+	if r.bad = r.bad || !(up.next > 0 && up.next <= math.MaxFloat64); r.bad {
+		return
+	}
+	if q := s.queues[queue]; q != nil {
+		q.Pace.GiveUp(up)
+	}
+	if r := s.runs[run]; r != nil {
+		r.givenUp += up.Count
 	}
 }
 
@@ -131,7 +184,7 @@ func (s *State) applyPurge(name string, states byte) {
 		})
 	}
 	if states>>glassq.Dead&1 != 0 {
-		s.each(q, glassq.Dead, s.drop) // booked when they died
+		s.each(q, glassq.Dead, func(n uint64, e *entry) { s.drop(n, e, false) }) // booked when they died
 		q.dead.reset()
 	}
 }

@@ -13,9 +13,6 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// Format is the version of the records. Readers refuse a newer one.
-const Format = 2
-
 // Op is the first byte of a record.
 type op byte
 
@@ -36,6 +33,8 @@ const (
 	opRun                   // run, change
 	opCancel                // run
 	opMove                  // task, when it was put, its put: its body lies here now
+	opGiveUp                // queue, run, count, next: this much of a schedule is not made good
+	opClock                 // how far the wall clock is ahead, in ms, zigzag
 )
 
 const (
@@ -457,7 +456,18 @@ func AppendDrop(dst []byte, queue string) []byte {
 	return appendString(append(dst, byte(opDrop)), queue)
 }
 
+// AppendClock appends how far, in ms, the wall clock is ahead of the time of the log.
+func AppendClock(dst []byte, ahead int64) []byte {
+	return binary.AppendUvarint(append(dst, byte(opClock)), zigzag(ahead))
+}
+
 // AppendCancel appends that a run is cancelled.
 func AppendCancel(dst []byte, run string) []byte {
 	return appendString(append(dst, byte(opCancel)), run)
+}
+
+// AppendGiveUp appends that a queue goes on behind what its pace gives up. run is that of the task which is next.
+func AppendGiveUp(dst []byte, queue, run string, up GivenUp) []byte {
+	dst = appendString(appendString(append(dst, byte(opGiveUp)), queue), run)
+	return binary.AppendUvarint(binary.AppendUvarint(dst, up.Count), math.Float64bits(up.next))
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -19,30 +18,36 @@ import (
 // another format.
 func (s *State) Restore(in io.Reader) error {
 	d := decoder{r: bufio.NewReaderSize(in, 64<<10)}
-	if f := d.num(); d.err == nil && f != snapshotFormat {
-		return fmt.Errorf("snapshot has format %d; this program reads %d", f, snapshotFormat)
+	format := d.num()
+	if d.err == nil && (format > snapshotFormat || format < snapshotFormat-1) {
+		return fmt.Errorf("snapshot has format %d; this program reads %d and %d", format, snapshotFormat-1, snapshotFormat)
 	}
 	s.now = int64(d.num())
 	next := d.num()
 	s.next, s.limit = d.num(), d.num()
+	if format > 2 {
+		s.ahead = unzigzag(d.num())
+	}
 	for k := d.num(); k > 0 && d.err == nil; k-- {
 		q := s.queue(d.str())
-		d.json(&q.settings)
+		var rec queueRecord
+		d.json(&rec)
 		d.json(&q.books)
-		q.Pace.Set(schedule(q.settings), s.now*int64(time.Millisecond))
-		for k := d.num(); k > 0 && d.err == nil; k-- {
-			var id hash
-			d.raw(id[:])
-			at := int64(d.num())
-			q.ids.add(id, at)
-		}
+		q.settings = rec.Settings
+		q.Pace.Set(schedule(q.settings), s.nanos())
+		q.Pace.restore(rec.Pace)
+		q.ids.restore(&d, format)
 	}
+	retries := map[*Run][]string{}
 	for k := d.num(); k > 0 && d.err == nil; k-- {
 		var rec runRecord
 		name := d.str()
 		d.json(&rec)
 		r := &Run{name: name, source: rec.Source, queue: rec.Queue, resultsQ: rec.Results, sealed: rec.Sealed,
-			total: rec.Total, books: rec.Books, created: rec.Created, ended: rec.Ended}
+			total: rec.Total, books: rec.Books, created: rec.Created, ended: rec.Ended,
+			rate: rec.Rate, stages: rec.Stages, givenUp: rec.GivenUp, retryOf: rec.RetryOf,
+			readers: rec.Readers}
+		retries[r] = rec.Retries
 		for _, set := range []**roaring.Bitmap{&r.put, &r.done, &r.failed, &r.dead} {
 			*set = positions()
 			if err := (*set).UnmarshalBinary([]byte(d.str())); err != nil && d.err == nil {
@@ -51,6 +56,16 @@ func (s *State) Restore(in io.Reader) error {
 			(*set).SetCopyOnWrite(true) // reading it has reset that
 		}
 		s.runs[name] = r
+	}
+	for first, names := range retries {
+		for _, name := range names {
+			r := s.runs[name]
+			if r == nil {
+				d.fail("retry of a run")
+				break
+			}
+			first.retries = append(first.retries, r)
+		}
 	}
 	classes := d.num()
 	for i := uint64(0); i < classes && d.err == nil; i++ {
@@ -72,6 +87,9 @@ func (s *State) Restore(in io.Reader) error {
 		d.fail("task number")
 	}
 	s.tasks.next = max(next, s.tasks.next)
+	for _, q := range s.queues {
+		s.holdIDs(q)
+	}
 	for k := d.num(); k > 0 && d.err == nil; k-- {
 		number := d.num()
 		l := lease{task: d.num(), deadline: int64(d.num()), length: int64(d.num())}
