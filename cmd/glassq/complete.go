@@ -62,7 +62,10 @@ func (a *app) completeNames(cmd *cobra.Command) {
 	case "runs":
 		list = runNames
 	default:
-		return
+		if cmd.Name() != "explain" {
+			return
+		}
+		list = queueNames
 	}
 	names := a.complete(list)
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {

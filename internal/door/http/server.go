@@ -23,6 +23,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/explain"
 	"github.com/glassq/glassq/internal/live"
 	"github.com/glassq/glassq/internal/metrics"
 	"github.com/glassq/glassq/internal/rights"
@@ -58,8 +59,10 @@ type Server struct {
 	live   *live.Live
 	mux    *http.ServeMux
 
+	explain  explain.Explainer
 	metrics  http.Handler
-	patterns []string // what mux routes, in the order of the documents
+	streams  *door.Budget // of events
+	patterns []string     // what mux routes, in the order of the documents
 	handler  http.Handler
 
 	life  context.Context // done when the server drains
@@ -79,6 +82,8 @@ func New(b *broker.Broker, opt Options) *Server {
 	if w.live == nil {
 		w.live = live.New(live.Options{})
 	}
+	w.explain = explain.Explainer{Store: b, Live: w.live, Stopping: w.isDraining}
+	w.streams = door.NewBudget(maxStreams)
 	w.metrics = metrics.Handler(b, w.live)
 	w.life, w.drain = context.WithCancel(context.Background())
 	w.routes()
@@ -128,6 +133,11 @@ func (s *Server) routes() {
 
 	handle("GET /v1/whoami", (*call).whoami)
 	handle("GET /v1/stats", (*call).stats)
+	handle("GET /v1/queues/{queue}/explain", (*call).explainQueue)
+	handle("GET /v1/queues/{queue}/tasks/{id}", (*call).showTask)
+	handle("GET /v1/runs/{run}/explain", (*call).explainRun)
+	handle("GET /v1/runs/{run}/tasks/{n}", (*call).showRunTask)
+	handle("GET /v1/events", (*call).events)
 	handle("GET /metrics", (*call).showMetrics)
 	handle("POST /v1/backup", (*call).backup)
 	handle("GET /livez", (*call).livez)
