@@ -37,7 +37,7 @@ const (
 // program is the binary under test, built once; cases is how many attacks were made.
 var (
 	program string
-	cases  atomic.Int64
+	cases   atomic.Int64
 )
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
@@ -240,21 +240,7 @@ func (s *server) dial(addr string) *net.TCPConn {
 func (s *server) talk(addr, send string, done bool) string {
 	s.t.Helper()
 	nc := s.dial(addr)
-	defer nc.Close()
-	var writing sync.WaitGroup
-	writing.Go(func() { // a door that refuses does not read all
-		io.WriteString(nc, send)
-		if done {
-			nc.CloseWrite()
-		}
-	})
-	got, err := io.ReadAll(nc)
-	if e, ok := err.(net.Error); ok && e.Timeout() {
-		s.t.Errorf("%.60q is neither answered nor cut", send)
-	}
-	nc.Close()
-	writing.Wait()
-	return string(got)
+	return s.rest(nc, nc, send, done)
 }
 
 // served checks that another client is served at each door.
@@ -320,4 +306,23 @@ func (s *server) settles() {
 		}
 	}
 	s.t.Errorf("the server has %v goroutines; %v while it was calm", n, s.goroutines)
+}
+
+// rest is talk over a connection that is open.
+func (s *server) rest(nc *net.TCPConn, r io.Reader, send string, done bool) string {
+	s.t.Helper()
+	var writing sync.WaitGroup
+	writing.Go(func() { // a door that refuses does not read all
+		io.WriteString(nc, send)
+		if done {
+			nc.CloseWrite()
+		}
+	})
+	got, err := io.ReadAll(r)
+	if e, ok := err.(net.Error); ok && e.Timeout() {
+		s.t.Errorf("%.60q is neither answered nor cut", send)
+	}
+	nc.Close()
+	writing.Wait()
+	return string(got)
 }
