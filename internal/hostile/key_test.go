@@ -104,6 +104,7 @@ func TestKeysMemcached(t *testing.T) {
 		t.Fatal(err)
 	}
 	credentials := s.foreign()
+	wrong := 0
 	for verb := range rights.Rules {
 		for _, form := range rights.Rules[verb].Memcached {
 			line := commands[form]
@@ -114,6 +115,11 @@ func TestKeysMemcached(t *testing.T) {
 			for _, c := range credentials {
 				if c.name != "no key" && c.key == "" || form == "quit" {
 					continue
+				}
+				if c.key != "" { // these are refused one after the other, at 4 a second
+					if wrong++; !*full && wrong > 2*len(credentials) {
+						continue
+					}
 				}
 				send := line
 				if c.key != "" {

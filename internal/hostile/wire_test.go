@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -150,7 +151,7 @@ func TestConfusion(t *testing.T) {
 						if p == nil {
 							t.Fatal("not let in")
 						}
-						got = s.rest(p.nc, p.r, tt.text, true)
+						got = s.rest(p.nc.(*net.TCPConn), p.r, tt.text, true)
 					case logged:
 						got = strings.TrimPrefix(s.talk(addr, login(theKey)+tt.text, true), "STORED\r\n")
 					default:
