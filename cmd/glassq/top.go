@@ -14,6 +14,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/cli/term"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/cupwriter"
 )
@@ -188,7 +189,7 @@ func (t *top) draw(rows []row, now *look, trouble string) error {
 	}
 	lines := frame(rows, now, t.server, trouble, width, height-1) // the cursor stands on the last one
 	for _, line := range lines {
-		t.screen.WriteString(line + "\n") // a bytes.Buffer takes all
+		t.screen.WriteString(plain.Text([]byte(line)) + "\n") // a bytes.Buffer takes all
 	}
 	return t.screen.Flush(len(lines))
 }
