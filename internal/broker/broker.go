@@ -38,6 +38,8 @@ var (
 	_ glassq.Store  = (*Broker)(nil)
 	_ glassq.Waits  = (*Broker)(nil)
 	_ glassq.Copier = (*Broker)(nil)
+
+	_ glassq.Archiver = (*Broker)(nil)
 )
 
 // New stands before s. A MaxBody beyond HardMaxBody is taken as HardMaxBody.
@@ -534,4 +536,14 @@ func (b *Broker) Copy(ctx context.Context, file func(name string, size int64, r 
 			glassq.ErrUnsupported)
 	}
 	return c.Copy(ctx, file)
+}
+
+// Archive passes through to a store that is a [glassq.Archiver]; any other is code unsupported.
+func (b *Broker) Archive(ctx context.Context, w io.Writer) error {
+	a, ok := b.store.(glassq.Archiver)
+	if !ok {
+		return glassq.Errorf(glassq.CodeUnsupported, "this store cannot be archived while it is used: %w",
+			glassq.ErrUnsupported)
+	}
+	return a.Archive(ctx, w)
 }

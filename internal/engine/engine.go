@@ -39,6 +39,7 @@ type Engine struct {
 
 	mu        sync.Mutex // guards everything down to the next gap
 	st        *state.State
+	adopting  bool           // StartFrom: bodies come from another log, where they are not counted
 	open      *Frame         // being filled; never nil
 	flying    []*Frame       // with the log, oldest first
 	spare     []*Frame       // to be filled next
@@ -109,8 +110,12 @@ func (e *Engine) forget() {
 	e.space = state.Space{}
 	e.space.Know(e.log.Extents())
 	e.st = state.New(state.Hooks{
-		Live:       func(f uint64, n int64) { e.lives(f, 1, n) },
-		Dropped:    func(f uint64, n int64) { e.lives(f, -1, -n) },
+		Live: func(f uint64, n int64) { e.lives(f, 1, n) },
+		Dropped: func(f uint64, n int64) {
+			if !e.adopting {
+				e.lives(f, -1, -n)
+			}
+		},
 		Ready:      e.ready,
 		Lowered:    e.lowered,
 		RunChanged: func() { e.runsOn = true },
@@ -153,13 +158,23 @@ func (e *Engine) Start() error {
 	if e.space.Lost != 0 {
 		return Damaged(fmt.Errorf("%d tasks lie in segments of the log that are missing", e.space.Lost))
 	}
+	e.startClock(e.st.Now())
+	return e.begun()
+}
+
+// startClock begins the time of the log, whose last frame is of the time last, and its first frame.
+func (e *Engine) startClock(last int64) {
 	e.st.AfterRestart()
 	e.limit = e.st.Limit()
 	e.start, e.base = time.Now(), max(time.Now().UnixMilli(), e.st.Now())
 	if begin := e.policy.Begin; begin != nil {
-		e.base = max(begin(e.st.Now()), e.st.Now())
+		e.base = max(begin(last), e.st.Now())
 	}
 	e.resetFrame(e.open, 1, e.log.Next())
+}
+
+// begun reserves lease numbers and begins to serve.
+func (e *Engine) begun() error {
 	e.tick()
 	e.append(state.AppendNumbers(nil, e.st.Limit()+NumberBlock))
 	e.open.Durable = true

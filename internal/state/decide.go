@@ -127,6 +127,9 @@ func (s *State) Place(n uint64) (p Place, ok bool) {
 	return s.placeOf(e), true
 }
 
+// Tasks is how many tasks there are, dead ones included.
+func (s *State) Tasks() int64 { return s.tasks.live }
+
 func (s *State) placeOf(e *entry) Place {
 	return Place{Frame: e.frame(), Offset: e.offset(), Size: e.size(), Attempt: e.attempts(),
 		Lease: s.class[e.class].lease}

@@ -38,6 +38,20 @@ func AppendMove(dst []byte, n uint64, put int64, rec []byte) (out []byte, ok boo
 	return append(dst, p[:d.size]...), true
 }
 
+// MoveOf returns the task of the move record at the start of rec, and how long that is.
+func MoveOf(rec []byte) (n uint64, size int, err error) {
+	if len(rec) == 0 || op(rec[0]) != opMove {
+		return 0, 0, recordErr("move")
+	}
+	p, _, err := unwrap(rec)
+	if err != nil {
+		return 0, 0, err
+	}
+	d, err := decodePut(p)
+	n, _ = binary.Uvarint(rec[1:])
+	return n, len(rec) - len(p) + d.size, err
+}
+
 // unwrap returns the put record that rec is or holds, and when it was put if rec says so.
 func unwrap(rec []byte) (p []byte, put int64, err error) {
 	if len(rec) == 0 || op(rec[0]) != opMove {
@@ -81,6 +95,32 @@ type Lying struct {
 	Task   uint64
 	Frame  uint64
 	Offset uint32
+}
+
+// Bodies calls fn with where the bodies of all living tasks lie, in the order of their numbers, some at a time.
+// An error of fn ends it.
+func (im *Image) Bodies(fn func([]Lying) error) error {
+	var own [chunkLen]entry
+	some := make([]Lying, 0, chunkLen)
+	for i := range im.chunks {
+		c := &im.chunks[i]
+		all := c.all
+		if all == nil {
+			own = [chunkLen]entry{}
+			unpack(c.packed, &own)
+			all = &own
+		}
+		some = some[:0]
+		for k := range all {
+			if e := &all[k]; e.state() != glassq.Gone {
+				some = append(some, Lying{c.ci*chunkLen + uint64(k), e.frame(), e.offset()})
+			}
+		}
+		if err := fn(some); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const (

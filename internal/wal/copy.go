@@ -92,12 +92,17 @@ func (noughts) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// Copied tells whether the file called name is part of a copy.
+func Copied(name string) bool {
+	_, seg := parseHexName(name, "segment-", ".log")
+	_, point := parseHexName(name, "checkpoint-", "")
+	return seg || point || name == formatName
+}
+
 // Receive writes one file of a copy, synced; its name is durable after the next SyncDir. Names that are none
 // of a log's files are refused.
 func Receive(to FS, name string, size int64, r io.Reader) error {
-	_, seg := parseHexName(name, "segment-", ".log")
-	_, point := parseHexName(name, "checkpoint-", "")
-	if !seg && !point && name != formatName {
+	if !Copied(name) {
 		return fmt.Errorf("%.100q is not the name of a file of a copy", name)
 	}
 	f, err := to.Create(name)

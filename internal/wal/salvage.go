@@ -358,9 +358,7 @@ func Copy(from, to FS) (files int, err error) {
 		return 0, err
 	}
 	for _, name := range names {
-		_, seg := parseHexName(name, "segment-", ".log")
-		_, point := parseHexName(name, "checkpoint-", "")
-		if !seg && !point && name != formatName {
+		if !Copied(name) {
 			continue
 		}
 		if err := copyFile(from, to, name, -1, false); err != nil {

@@ -106,6 +106,7 @@ type Stats struct {
 type Options struct {
 	SegmentSize int64        // bytes before a new segment, at least 8 KiB; 0 means 64 MiB
 	Logger      *slog.Logger // nil discards
+	Filling     bool         // the directory is being filled, by who opens it: see Fill
 }
 
 // A Log is an open log. Append, Sync, Mark, Replay and Close are the writer's: the
