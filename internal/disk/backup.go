@@ -78,6 +78,26 @@ func Archive(ctx context.Context, from string, w io.Writer) error {
 	return errors.Join(err, e.Close())
 }
 
+// CheckArchive reads an archive as Unarchive does, without making a store of it.
+func CheckArchive(archive io.Reader) (c Copied, err error) {
+	c.Files = 1
+	c.Queues, c.Tasks, err = engine.CheckArchive(archive)
+	return c, err
+}
+
+// Vacant refuses a folder that cannot be filled by a copy, because it holds something.
+func Vacant(to string) error {
+	_, err := wal.Vacant(to)
+	return notEmpty(err)
+}
+
+func notEmpty(err error) error {
+	if errors.Is(err, wal.ErrNotEmpty) {
+		return glassq.Errorf(glassq.CodeBadRequest, "%w; nothing was copied: name a new folder, or move this one away", err)
+	}
+	return err
+}
+
 func copyStore(from, to string, apart bool) (Copied, error) {
 	src := wal.DirFS(from)
 	lock, err := wal.LockDir(src)
@@ -124,11 +144,8 @@ func Receive(to string, from func(file func(name string, size int64, r io.Reader
 // fill has make a store in to. Until it is whole no start takes it, also when this process is killed.
 func fill(to string, build func(dst wal.FS) (Copied, error)) (c Copied, err error) {
 	f, err := wal.Fill(to)
-	if errors.Is(err, wal.ErrNotEmpty) {
-		return c, glassq.Errorf(glassq.CodeBadRequest, "%w; name another one", err)
-	}
 	if err != nil {
-		return c, openErr(err)
+		return c, openErr(notEmpty(err))
 	}
 	if c, err = build(wal.DirFS(to)); err != nil {
 		return c, errors.Join(err, f.Abort())

@@ -49,6 +49,9 @@ func Repair(dir string, salvage bool) (*Salvage, error) {
 		return nil, openErr(err)
 	}
 	defer lock.Close()
+	if err := wal.Finished(fsys); err != nil {
+		return nil, openErr(fmt.Errorf("%s: %w", dir, err))
+	}
 	s, v, err := survey(fsys)
 	if err != nil || !salvage || s.Whole() {
 		return s, err

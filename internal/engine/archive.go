@@ -279,6 +279,80 @@ func (a *archiveReader) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// snapshot has restore read the snapshot.
+func (a *archiveReader) snapshot(restore func(io.Reader) error) error {
+	err := restore(a)
+	if err == nil {
+		var n int
+		if n, err = a.Read(make([]byte, 1)); n > 0 {
+			err = errors.New("there is more than a snapshot")
+		} else if err == io.EOF {
+			return nil
+		}
+	}
+	if glassq.CodeOf(err) == glassq.CodeDamaged {
+		return err
+	}
+	return a.damage(err)
+}
+
+// moves reads the move records up to the end, and calls take for each task that is still there. Of so many that
+// live by the snapshot each has to come once.
+func (a *archiveReader) moves(st *state.State, living int64, take func(rec []byte) error) (tasks int64, err error) {
+	var last uint64
+	var listed int64
+	for a.kind == blockMoves {
+		for len(a.b) > 0 {
+			n, size, err := state.MoveOf(a.b)
+			if err == nil && n <= last {
+				err = fmt.Errorf("task %d comes after task %d", n, last)
+			}
+			if err != nil {
+				return 0, a.damage(err)
+			}
+			if _, ok := st.Place(n); ok { // else its ttl is over
+				if err := take(a.b[:size]); err != nil {
+					return 0, err
+				}
+				tasks++
+			}
+			last, listed, a.b = n, listed+1, a.b[size:]
+		}
+		if err := a.next(); err != nil {
+			return 0, err
+		}
+	}
+	if a.kind != blockEnd || binary.LittleEndian.Uint64(a.b) != uint64(listed) || listed != living || tasks != st.Tasks() {
+		return 0, a.damage(fmt.Errorf("it has %d tasks, and %d live", listed, living))
+	}
+	if n, err := io.ReadFull(a.r, make([]byte, 1)); n > 0 {
+		return 0, a.damage(errors.New("there is more behind its end"))
+	} else if err != io.EOF {
+		return 0, a.lacking(err)
+	}
+	return tasks, nil
+}
+
+// CheckArchive reads an archive as StartFrom does, and tells how many queues and tasks are in it. It needs the memory
+// of the index of these, not of their bodies.
+func CheckArchive(archive io.Reader) (queues int, tasks int64, err error) {
+	a, err := openArchive(archive)
+	if err != nil {
+		return 0, 0, err
+	}
+	st := state.New(state.Hooks{})
+	if err := a.snapshot(st.Restore); err != nil {
+		return 0, 0, err
+	}
+	tasks, err = a.moves(st, st.Tasks(), func(rec []byte) error {
+		if _, err := st.Apply(rec, 1, 0); err != nil {
+			return a.damage(err)
+		}
+		return nil
+	})
+	return len(st.Queues()), tasks, err
+}
+
 // StartFrom is Start with the state and the tasks of an archive, on a log in which there is nothing yet. It
 // returns how many tasks it took over. Those whose ttl is over by now are gone. Lease numbers go on far above those
 // of the original, see Apart.
@@ -296,14 +370,10 @@ func (e *Engine) StartFrom(archive io.Reader) (tasks int64, err error) {
 			e.BetweenFrames(func() {}) // nothing of the engine's is with the log when it goes
 		}
 	}()
-	if err := e.RestoreState(func(restore func(io.Reader) error) error { return restore(a) }); err != nil {
-		if glassq.CodeOf(err) == glassq.CodeDamaged {
-			return 0, err
-		}
-		return 0, a.damage(err)
-	}
-	if n, err := a.Read(make([]byte, 1)); n > 0 || err != io.EOF {
-		return 0, a.damage(errors.Join(errors.New("there is more than a snapshot"), err))
+	if err := a.snapshot(func(r io.Reader) error {
+		return e.RestoreState(func(restore func(io.Reader) error) error { return restore(r) })
+	}); err != nil {
+		return 0, err
 	}
 	// The places that the snapshot names are of another log. Until its body is moved no task counts anywhere.
 	e.adopting = true
@@ -314,7 +384,13 @@ func (e *Engine) StartFrom(archive io.Reader) (tasks int64, err error) {
 	e.space.Know(e.log.Extents())
 	e.append(state.AppendNumbers(nil, Apart(e.st.Limit())))
 	e.st.AfterRestart()
-	if tasks, err = e.adopt(a, living); err != nil {
+	tasks, err = a.moves(e.st, living, func(rec []byte) error {
+		if err := e.adopt(rec); err != nil {
+			return a.damage(err)
+		}
+		return e.makeRoom()
+	})
+	if err != nil {
 		return 0, err
 	}
 	e.adopting = false
@@ -327,64 +403,19 @@ func (e *Engine) StartFrom(archive io.Reader) (tasks int64, err error) {
 	return tasks, e.begun()
 }
 
-// adopt appends the move records of an archive, whose snapshot names so many living tasks. Time stands still
-// meanwhile.
-func (e *Engine) adopt(a *archiveReader, living int64) (tasks int64, err error) {
-	var last uint64
-	var listed int64
-	for ; a.kind == blockMoves; err = a.next() {
-		if err != nil {
-			return 0, err
-		}
-		for len(a.b) > 0 {
-			n, size, err := state.MoveOf(a.b)
-			if err == nil && n <= last {
-				err = fmt.Errorf("task %d comes after task %d", n, last)
-			}
-			if err != nil {
-				return 0, a.damage(err)
-			}
-			last, listed = n, listed+1
-			moved, err := e.adoptTask(n, a.b[:size])
-			if err != nil {
-				return 0, a.damage(err)
-			}
-			if a.b = a.b[size:]; moved {
-				tasks++
-			}
-			if err := e.makeRoom(); err != nil {
-				return 0, err
-			}
-		}
-	}
-	if err != nil {
-		return 0, err
-	}
-	if a.kind != blockEnd || binary.LittleEndian.Uint64(a.b) != uint64(listed) || listed != living || tasks != e.st.Tasks() {
-		return 0, a.damage(fmt.Errorf("it has %d tasks, and %d live", listed, living))
-	}
-	if n, err := io.ReadFull(a.r, make([]byte, 1)); n > 0 || err != io.EOF {
-		return 0, a.damage(errors.Join(errors.New("there is more behind its end"), err))
-	}
-	return tasks, nil
-}
-
-// adoptTask appends one move record, unless the ttl of its task is over.
-func (e *Engine) adoptTask(n uint64, rec []byte) (moved bool, err error) {
+// adopt appends a move record. Time stands still meanwhile.
+func (e *Engine) adopt(rec []byte) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if _, ok := e.st.Place(n); !ok {
-		return false, nil
-	}
 	if _, err := e.st.Apply(rec, e.open.ID, uint32(len(e.open.Buf)-len(e.head))); err != nil {
-		return false, err
+		return err
 	}
 	if e.open.Count == 0 {
 		e.open.Time = e.st.Now()
 	}
 	e.open.Buf = append(e.open.Buf, rec...)
 	e.open.Count++
-	return true, nil
+	return nil
 }
 
 // makeRoom gives the open frame to the log when it is full.

@@ -15,7 +15,7 @@ var (
 	// ErrUnfinished: the directory holds a copy that was cut off.
 	ErrUnfinished = errors.New("the folder holds a copy that was cut off before it was whole; do the copy again, or remove the folder")
 	// ErrNotEmpty: the directory holds something.
-	ErrNotEmpty = errors.New("the folder is not empty")
+	ErrNotEmpty = errors.New("is not empty")
 )
 
 // A Filling is a directory that is filled with a copy of a log. What it holds until Done is taken by no start, and
@@ -67,7 +67,7 @@ func Vacant(path string) (left []string, err error) {
 		left = append(left, e.Name())
 	}
 	if len(left) > 0 && !slices.Contains(left, unfinishedName) {
-		return nil, fmt.Errorf("%s: %w", path, ErrNotEmpty)
+		return nil, fmt.Errorf("%s %w", path, ErrNotEmpty)
 	}
 	return slices.DeleteFunc(left, func(name string) bool { return name == unfinishedName }), nil
 }
