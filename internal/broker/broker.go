@@ -136,7 +136,7 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 		if err := glassq.CheckName(t.Run); err != nil {
 			return err
 		}
-		if !t.Dense && t.Of == 0 {
+		if !t.Dense && t.OfAttempt == 0 {
 			// "<run>/<n>" is the id of a position, however it was said.
 			if run, n, ok := glassq.ParseDenseID(t.ID); ok && run == t.Run {
 				t.Position, t.Dense = n, true
