@@ -277,11 +277,14 @@ func (e *Engine) wakeAll() {
 	e.turns.stop()
 }
 
-// Stats tells what the engine has done since it was started. It never waits. The log's owner adds what it
-// knows.
+// Stats tells what the engine has done since it was started, of a failed one too. It never waits. The log's owner
+// adds what it knows.
 func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.closed {
+		return glassq.Stats{}, e.err
+	}
 	s := glassq.Stats{Frames: e.frames, Bytes: e.written.Load(), Storage: glassq.StorageOK, Waiters: e.parked}
 	e.st.Figures(&s)
 	s.LiveBytes = e.space.Bytes + e.open.bytes

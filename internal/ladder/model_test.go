@@ -92,7 +92,7 @@ func (m *model) book(t *mtask, fn func(*glassq.Books)) {
 	q := m.queues[t.Queue]
 	fn(&q.books)
 	m.queues[t.Queue] = q
-	if t.Run != "" && t.Of == 0 {
+	if t.Run != "" && t.OfAttempt == 0 {
 		r := m.run(t.Run)
 		fn(&r.books)
 		m.runs[t.Run] = r
@@ -110,14 +110,14 @@ func (m *model) settle(name string) {
 }
 
 func (m *model) settleOf(t *mtask) {
-	if t.Of == 0 {
+	if t.OfAttempt == 0 {
 		m.settle(t.Run)
 	}
 }
 
 func (m *model) duplicate(t *glassq.Task) bool {
 	switch {
-	case t.Of > 0:
+	case t.OfAttempt > 0:
 		return false
 	case t.Dense:
 		r, ok := m.runs[t.Run]
@@ -178,7 +178,7 @@ func (m *model) put(p glassq.Task) glassq.Receipt {
 	t := mtask{Task: p, num: m.next, state: glassq.Ready}
 	m.next++
 	switch {
-	case p.Of > 0:
+	case p.OfAttempt > 0:
 	case p.Dense:
 		m.run(p.Run).put[p.Position] = true
 	case p.ID != "":
@@ -192,7 +192,7 @@ func (m *model) put(p glassq.Task) glassq.Receipt {
 	}
 	if p.Run != "" {
 		r := m.run(p.Run)
-		if p.Of == 0 {
+		if p.OfAttempt == 0 {
 			r.ended = 0
 		}
 		m.runs[p.Run] = r
@@ -253,7 +253,7 @@ func (m *model) done(t mtask, outcome glassq.Outcome, result bool) {
 			b.OK++
 		}
 	})
-	if t.Dense && t.Of == 0 {
+	if t.Dense && t.OfAttempt == 0 {
 		r := m.run(t.Run)
 		if result {
 			r.done[t.Position] = true
@@ -284,7 +284,7 @@ func (m *model) ack(a *glassq.Ack) glassq.Code {
 	if a.Result != nil {
 		r := *a.Result
 		r.Queue = cmp.Or(r.Queue, t.ResultQueue, m.runs[t.Run].change.Results, glassq.DefaultResults)
-		r.Run, r.Position, r.Dense, r.ID, r.Of = t.Run, t.Position, t.Dense, "", t.attempt
+		r.Run, r.Position, r.Dense, r.ID, r.OfAttempt = t.Run, t.Position, t.Dense, "", t.attempt
 		if !t.Dense {
 			if r.ID = t.ID; r.ID == "" {
 				r.ID = glassq.AssignedID(t.num)
@@ -293,7 +293,7 @@ func (m *model) ack(a *glassq.Ack) glassq.Code {
 		m.put(r)
 	}
 	for _, f := range a.Put {
-		if f.Run == "" && t.Of == 0 {
+		if f.Run == "" && t.OfAttempt == 0 {
 			f.Run = t.Run
 		}
 		m.put(f)
@@ -353,7 +353,7 @@ func (m *model) back(t *mtask, delay int64) {
 }
 
 func (m *model) markDead(t *mtask, in bool) {
-	if t.Dense && t.Of == 0 {
+	if t.Dense && t.OfAttempt == 0 {
 		if in {
 			m.run(t.Run).dead[t.Position] = true
 		} else {
@@ -455,7 +455,7 @@ func (m *model) redrive(queue string, most int) int {
 				b.Dead.Attempts--
 			}
 		})
-		if r, ok := m.runs[t.Run]; ok && t.Of == 0 {
+		if r, ok := m.runs[t.Run]; ok && t.OfAttempt == 0 {
 			r.ended = 0
 			m.runs[t.Run] = r
 		}
@@ -493,7 +493,7 @@ func (m *model) seal(name string, c glassq.RunChange) {
 
 func (m *model) cancel(name string) (n int) {
 	for _, t := range slices.Clone(m.tasks) {
-		if t.Run == name && t.Of == 0 && (t.state == glassq.Ready || t.state == glassq.Delayed) {
+		if t.Run == name && t.OfAttempt == 0 && (t.state == glassq.Ready || t.state == glassq.Delayed) {
 			m.end(m.find(t.num), func(d *glassq.DeadCounts) { d.Cancelled++ })
 			n++
 		}

@@ -72,7 +72,7 @@ type Leased struct {
 // Stamp says of a result what its lease knows; ID stays empty for one that is not a position of a run.
 func (d *Leased) Stamp(t *glassq.Task) {
 	t.Queue = cmp.Or(t.Queue, d.Result)
-	t.Run, t.Position, t.Dense, t.ID, t.Of = d.Run, d.N, d.Dense, "", d.Attempt
+	t.Run, t.Position, t.Dense, t.ID, t.OfAttempt = d.Run, d.N, d.Dense, "", d.Attempt
 }
 
 // CheckResult tells, with a *glassq.UncheckedError, that the result of a live lease was not checked against the
@@ -149,7 +149,7 @@ func (s *State) Limit() uint64 { return s.limit }
 // IsDuplicate tells whether t was put before: its position of its run, or its id in its queue.
 func (s *State) IsDuplicate(t *glassq.Task) bool {
 	switch {
-	case t.Of > 0:
+	case t.OfAttempt > 0:
 		return false
 	case t.Dense:
 		r := s.runs[t.Run]

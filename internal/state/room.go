@@ -71,7 +71,7 @@ func (s *State) RoomForAck(a *glassq.Ack, d *Leased) (full *Queue, err error) {
 		q := s.Queue(name)
 		if q != nil && (q.Settings().MaxTasks > 0 || q.Settings().MaxBytes > 0) {
 			r := *a.Result
-			r.Queue, r.Dense, r.Of = name, false, 1
+			r.Queue, r.Dense, r.OfAttempt = name, false, 1
 			if full, err := s.RoomFor([]glassq.Task{r}); err != nil {
 				return full, err
 			}
