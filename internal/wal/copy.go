@@ -99,6 +99,24 @@ func Copied(name string) bool {
 	return seg || point || name == formatName
 }
 
+// Size is how many bytes the files of a copy of fsys have.
+func Size(fsys FS) (total int64, err error) {
+	names, err := fsys.List()
+	for _, name := range names {
+		if err != nil || !Copied(name) {
+			continue
+		}
+		var f File
+		if f, err = fsys.Open(name); err == nil {
+			var size int64
+			size, err = f.Size()
+			total += size
+			f.Close()
+		}
+	}
+	return total, err
+}
+
 // Receive writes one file of a copy, synced; its name is durable after the next SyncDir. Names that are none
 // of a log's files are refused.
 func Receive(to FS, name string, size int64, r io.Reader) error {
