@@ -78,12 +78,12 @@ func Repair(dir string, salvage bool) (*Salvage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Refusal = refusal; s.Whole() {
+	if s.Refusal = why(refusal); s.Whole() {
 		return s, nil
 	}
 	over := wal.NewOverlay(fsys)
 	if s.Cannot = v.Cut(over, wal.Pos(s.Cut), s.low); s.Cannot == nil {
-		s.Cannot = judge(over)
+		s.Cannot = why(judge(over))
 	}
 	if s.Cannot == nil {
 		s.Cannot = roomBeside(dir, over)
@@ -136,6 +136,14 @@ func judge(fsys wal.FS) error {
 	over.Forget() // what Close writes
 	e.Close()     // it is over, whatever it says
 	return nil
+}
+
+// why is err without what a start adds for somebody who does not know of Repair yet.
+func why(err error) error {
+	if e, ok := errors.AsType[*glassq.Error](err); ok && e.Code == glassq.CodeDamaged && e.Err != nil {
+		return e.Err
+	}
+	return err
 }
 
 // roomBeside refuses a salvage for which the disk of dir has no room.
@@ -210,7 +218,7 @@ func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *w
 		if !after && !gone && (bad == nil || f.Pos < bad.From) {
 			st.Advance(f.Time)
 			if off, err := st.ApplyAll(f.Payload, idOf(f.Pos)); err != nil {
-				found = &wal.Loss{File: "log", From: f.Pos, Err: fmt.Errorf("record at %d: %w", off, err)}
+				found = v.Lost(f.Pos, fmt.Errorf("record at %d: %w", off, err))
 				return errFound
 			}
 			cut = wal.After(f.Pos, len(f.Payload))
@@ -228,7 +236,7 @@ func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *w
 			return err
 		})
 		if err != nil {
-			v.Losses = append(v.Losses, wal.Loss{File: "log", From: f.Pos, Err: err})
+			v.Losses = append(v.Losses, *v.Lost(f.Pos, err))
 		}
 		return nil
 	})

@@ -198,6 +198,17 @@ func (v *Survey) Frames(from Pos, fn func(f Frame, after bool) error) error {
 	return nil
 }
 
+// Lost makes a loss of a frame that reads.
+func (v *Survey) Lost(pos Pos, err error) *Loss {
+	l := &Loss{From: pos, Err: err}
+	for _, s := range v.segs {
+		if s.first <= pos {
+			l.File, l.Offset = s.name(), s.offset(pos)
+		}
+	}
+	return l
+}
+
 func (v *Survey) segment(s *segment, f File, size int64, pos Pos, after bool, fn func(Frame, bool) error) (Pos, bool,
 	error) {
 	w := window{f: f, size: size}
