@@ -43,6 +43,8 @@ type Options struct {
 
 	filling bool      // the folder is filled by who opens it, see wal.Fill
 	from    io.Reader // an archive to begin with, in a folder without a log; nil for none
+
+	Synced func(time.Duration) // told how long each sync of the log took; it must not block. nil tells nobody
 }
 
 // An Engine is an open store. It implements glassq.Store.

@@ -55,7 +55,7 @@ func openLog(files wal.FS, opt Options) (*log, error) {
 		}
 	}
 	var err error
-	l.wal, err = wal.Open(files, wal.Options{SegmentSize: l.segmentSize, Logger: opt.Logger,
+	l.wal, err = wal.Open(files, wal.Options{SegmentSize: l.segmentSize, Logger: opt.Logger, Synced: opt.Synced,
 		Filling: opt.filling})
 	return l, err
 }

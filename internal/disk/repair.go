@@ -267,7 +267,7 @@ func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *w
 		s.Queues = append(s.Queues, q.Info())
 	}
 	for _, r := range st.Runs() {
-		s.Runs = append(s.Runs, r.Info())
+		s.Runs = append(s.Runs, st.RunInfo(r))
 	}
 	return s, v, nil, nil
 }
