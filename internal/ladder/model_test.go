@@ -290,12 +290,14 @@ func (m *model) ack(a *glassq.Ack) glassq.Code {
 				r.ID = glassq.AssignedID(t.num)
 			}
 		}
+		trace(&r, &t.Task)
 		m.put(r)
 	}
 	for _, f := range a.Put {
 		if f.Run == "" && t.OfAttempt == 0 {
 			f.Run = t.Run
 		}
+		trace(&f, &t.Task)
 		m.put(f)
 	}
 	return ""
@@ -505,4 +507,17 @@ func (m *model) cancel(name string) (n int) {
 	m.runs[name] = r
 	m.settle(name)
 	return n
+}
+
+// trace has t go on with the trace of the task that it comes of. Tasks of the ladder have room for it.
+func trace(t, of *glassq.Task) {
+	id := of.Headers[glassq.TraceHeader]
+	if id == "" || t.Headers[glassq.TraceHeader] != "" {
+		return
+	}
+	t.Headers = maps.Clone(t.Headers)
+	if t.Headers == nil {
+		t.Headers = map[string]string{}
+	}
+	t.Headers[glassq.TraceHeader] = id
 }
