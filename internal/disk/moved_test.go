@@ -145,8 +145,8 @@ func TestMovedBehindGap(t *testing.T) {
 	}
 }
 
-// held is how many tasks queue q has, ready or dead.
-func held(t *testing.T, dir string) int64 {
+// tasksOf is how many tasks queue q has, ready or dead.
+func tasksOf(t *testing.T, dir string) int64 {
 	t.Helper()
 	e, err := disk.Open(dir, disk.Options{})
 	if err != nil {
@@ -191,7 +191,7 @@ func TestSalvageAgain(t *testing.T) {
 		if s, err := disk.Repair(dir, true); err != nil || s.Kept == "" {
 			t.Fatalf("salvage = %+v, %v", s, err)
 		}
-		if n := held(t, dir); n != 5 {
+		if n := tasksOf(t, dir); n != 5 {
 			t.Errorf("%d tasks after the salvage; want 5", n)
 		}
 	})
@@ -209,7 +209,7 @@ func TestSalvageAgain(t *testing.T) {
 		if s, err := disk.Repair(dir, true); err != nil || !s.Whole() {
 			t.Fatalf("salvage = %+v, %v", s, err)
 		}
-		if n := held(t, dir); n != 5 {
+		if n := tasksOf(t, dir); n != 5 {
 			t.Errorf("%d tasks after the salvage; want 5", n)
 		}
 	})

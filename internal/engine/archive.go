@@ -27,6 +27,7 @@ import (
 const (
 	archiveMagic   = "GQARCHIV"
 	archiveVersion = 1
+	recordVersion  = 2 // of puts and moves
 	archiveHead    = 20
 	blockHead      = 12
 	blockSize      = 256 << 10 // bytes of a block, unless one record is larger
@@ -129,7 +130,7 @@ func (a *archiveWriter) flush(kind uint32) error {
 	if !a.begun {
 		head := append(make([]byte, 0, archiveHead), archiveMagic...)
 		head = binary.LittleEndian.AppendUint32(head, archiveVersion)
-		head = binary.LittleEndian.AppendUint32(head, state.Format)
+		head = binary.LittleEndian.AppendUint32(head, recordVersion)
 		a.sum, a.begun = crc32.Checksum(head, castagnoli), true
 		if err := a.write(binary.LittleEndian.AppendUint32(head, a.sum)); err != nil {
 			return err
@@ -210,10 +211,10 @@ func openArchive(r io.Reader) (*archiveReader, error) {
 	if le.Uint32(head[archiveHead-4:]) != a.sum {
 		return nil, a.damage(errors.New("its head has another checksum"))
 	}
-	if v, f := le.Uint32(head[8:]), le.Uint32(head[12:]); v != archiveVersion || f != state.Format {
+	if v, f := le.Uint32(head[8:]), le.Uint32(head[12:]); v != archiveVersion || f != recordVersion {
 		return nil, glassq.Errorf(glassq.CodeUnsupported,
 			"the archive has format %d.%d, and this program reads %d.%d; restore it with the program that made it",
-			v, f, archiveVersion, state.Format)
+			v, f, archiveVersion, recordVersion)
 	}
 	a.off = archiveHead
 	return a, a.next()
@@ -378,8 +379,8 @@ func (e *Engine) StartFrom(archive io.Reader) (tasks int64, err error) {
 	// The places that the snapshot names are of another log. Until its body is moved no task counts anywhere.
 	e.adopting = true
 	living := e.st.Tasks()
-	e.startClock(0)
-	e.tick()
+	e.policy.Seen = nil // it is of the log, which is empty
+	e.firstFrame()
 	e.space = state.Space{}
 	e.space.Know(e.log.Extents())
 	e.append(state.AppendNumbers(nil, Apart(e.st.Limit())))

@@ -23,7 +23,7 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 		}
 		r := reader{b: payload[1:]}
 		switch op(payload[0]) {
-		case opTime, opTake, opNumbers:
+		case opTime, opTake, opNumbers, opClock:
 			r.uvarint()
 		case opLease:
 			r.uvarint()
@@ -51,6 +51,11 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 			r.uvarint()
 		case opDrop, opCancel:
 			r.str()
+		case opGiveUp:
+			r.str()
+			r.str()
+			r.uvarint()
+			r.uvarint()
 		default:
 			return recordErr("unknown record")
 		}
