@@ -162,6 +162,11 @@ func (d *doctor) disk(dir string, w disk.Watermark) {
 	default:
 		d.say("ok", "space", "%d MiB free of %d; puts are refused below %d", free>>20, total>>20, mark>>20)
 	}
+	if in, ok := space.(wal.Inoder); ok {
+		if free, total, err := in.Inodes(); err == nil && total > 0 && free < 1000 {
+			d.say("warn", "inodes", "%d of %d are free, and each file takes one; without any puts are refused", free, total)
+		}
+	}
 }
 
 func (d *doctor) system() {
