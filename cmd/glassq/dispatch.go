@@ -68,7 +68,7 @@ for which it waits.`,
 	fs.DurationVar(&f.opt.Lease, "lease", 0, "length of leases of workers that name none; default 60s")
 	fs.BoolVar(&f.wait, "wait", false, "wait for the end of the run, and print its books")
 	fs.StringVar(&f.out, "out", "", "with --wait: `file` for the results, taken from the first one on as glassq output --out does")
-	fs.BoolVar(&f.strict, "strict", false, "with --wait: exit 4 when tasks failed or are dead")
+	strictFlag(cmd, &f.strict, "with --wait: ")
 	fs.StringVar(&f.opt.Run, "run", "", "`name` of the run; default a new one, which is printed")
 	fs.StringVar(&f.opt.Queue, "queue", glassq.DefaultQueue, "`queue` to put to")
 	fs.StringVar(&f.opt.Results, "results", "", "`queue` for the results; default results.<run> with --run, else results")
@@ -319,10 +319,7 @@ func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, 
 		}
 		bar.Close()
 		a.console.Say("%s", booksLine(b))
-		if f.strict && b.Failed+b.Dead.Sum() > 0 {
-			return r, exit(exitStrict)
-		}
-		return r, nil
+		return r, wentWell(&r, f.strict)
 	}
 }
 

@@ -123,9 +123,9 @@ func TestDispatchWait(t *testing.T) {
 		t.Errorf("dispatch --wait --out wrote %d results and said %s; want 200, none missing", n, errs)
 	}
 	nobody := "http://" + freeAddress(t) + "/?q={0}"
-	f.do(0, "dispatch", nobody, "-n", "5", "--run", "r3", "--wait", "--quiet")
-	f.do(exitStrict, "dispatch", nobody, "-n", "5", "--run", "r4", "--wait", "--strict", "--quiet")
-	f.do(exitStrict, "dispatch", nobody, "-n", "5", "--run", "r5", "--wait", "--strict", "--quiet", "--out",
+	f.do(exitNotWell, "dispatch", nobody, "-n", "5", "--run", "r3", "--wait", "--quiet")
+	f.do(exitNotWell, "dispatch", nobody, "-n", "5", "--run", "r4", "--wait", "--strict", "--quiet")
+	f.do(exitNotWell, "dispatch", nobody, "-n", "5", "--run", "r5", "--wait", "--strict", "--quiet", "--out",
 		filepath.Join(f.dir, "r5"))
 }
 
@@ -382,7 +382,7 @@ func TestRunsCancel(t *testing.T) {
 	if out, _ := f.do(0, "runs", "cancel", "r", "--json"); out != `{"cancelled":0,"run":"r"}`+"\n" {
 		t.Errorf("runs cancel again printed %s", out)
 	}
-	f.do(exitStrict, "runs", "wait", "r", "--strict")
+	f.do(exitNotWell, "runs", "wait", "r", "--strict")
 	if b := f.queue("tasks").Books; b.Dead.Cancelled != 9 {
 		t.Errorf("the books say %+v; want 9 cancelled", b)
 	}

@@ -63,10 +63,11 @@ func (a *app) root() *cobra.Command {
 Every flag has an environment variable: --key-file is GLASSQ_KEY_FILE; and a place in the configuration
 file, which glassq config --help explains. A flag wins over the environment, and that over the file.
 
-Exit codes: 0 fine, 1 unexpected, 2 usage, 3 a --fail-if rule is broken, 4 failed or dead tasks with
---strict, 5 the books do not balance, 6 server unreachable or refused, 7 interrupted, or nobody reads the
-output any more, and drained, 8 storage failed or damaged. A program that has no end of its own, such as
-serve, ends with 0 when it is stopped.`,
+Exit codes: 0 fine, 1 unexpected, 2 usage, 3 a --fail-if rule is broken, 4 not one task of the run went
+well, or with --strict not every one, 5 the books do not balance, 6 server unreachable or refused, 7
+interrupted, or nobody reads the output any more, and drained, 8 storage failed or damaged. 4 is for
+programs that see the end of a run: run, output --run, dispatch --wait, runs wait, work --until-done. A
+program that has no end of its own, such as serve, ends with 0 when it is stopped.`,
 		Example: `  glassq run 'http://127.0.0.1:8888/?q={0}' -n 1000000    all in one process
   glassq demo                                             all as processes of their own, with a target`,
 		SilenceErrors:     true,

@@ -39,7 +39,12 @@ func (f *summaryFlags) flags(cmd *cobra.Command) {
 	fs.StringVar(&f.missing, "missing-out", "", "`file` for the ids of results that are missing")
 	fs.StringVar(&f.failed, "failed-out", "", "`file` for the ids of failed results")
 	fs.StringVar(&f.duplicate, "duplicate-out", "", "`file` for the ids of results that came again")
-	fs.BoolVar(&f.strict, "strict", false, "exit 4 when tasks failed or are dead")
+	strictFlag(cmd, &f.strict, "")
+}
+
+// strictFlag adds --strict, which is about the end of a run.
+func strictFlag(cmd *cobra.Command, strict *bool, when string) {
+	cmd.Flags().BoolVar(strict, "strict", false, when+"exit 4 when any task failed or is dead; without it when not one went well")
 }
 
 // check reads rules and keys, and looks whether the files can be written, before anything is taken.
@@ -167,10 +172,7 @@ func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
 		}
 		return &exitError{exitThreshold, fmt.Errorf("broken: %s", strings.Join(names, ", "))}
 	}
-	if b := rep.Run.Books; f.strict && b.Failed+b.Dead.Sum() > 0 {
-		return exit(exitStrict)
-	}
-	return nil
+	return wentWell(&rep.Run, f.strict)
 }
 
 // writeFile writes a file as a whole: what stood there stays until the new one is there.
