@@ -261,15 +261,11 @@ func TestDispatchRateInterrupted(t *testing.T) {
 func TestRunsRetry(t *testing.T) {
 	t.Parallel()
 	f := newTestbed(t)
-	work := func(until string, args ...string) {
-		t.Helper()
-		f.do(0, append([]string{"work", "http", "--until-done", until, "--quiet"}, args...)...)
-	}
 	// Failed ones: against a port where nobody is, until somebody is.
 	addr := freeAddress(t)
 	url := "http://" + addr + "/?q={0}"
 	f.do(0, "dispatch", url, "--range", "100..109", "--run", "r1", "--quiet")
-	work("r1")
+	f.do(exitNotWell, "work", "http", "--until-done", "r1", "--quiet")
 	aim := start(t, nil, "target", "--listen", addr)
 	aim.addr()
 	start(t, f.env, "work", "http")

@@ -78,7 +78,8 @@ func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 }
 
 // run serves all doors until ctx is done or one of them fails, which ends the others.
-func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, logger *slog.Logger) error {
+func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, broker *broker.Broker,
+	logger *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	frame := door.Frame{Access: door.NewAccess(f.keys...), TLS: f.tls, Version: version(), Log: logger}.Filled()
@@ -89,7 +90,7 @@ func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, 
 		}
 		switch d.name {
 		case "http":
-			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts})
+			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Reload: settings.reload})
 		case "memcached":
 			server = memcache.New(broker, frame)
 		case "manager":

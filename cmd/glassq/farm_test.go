@@ -121,9 +121,9 @@ func TestWorkExecResults(t *testing.T) {
 			func(r *farmed) bool { return r.O.Stdout != "" || r.O.StdoutCut != 9 || r.O.N != 9 }},
 		{"output that is no text", "x", []string{"printf", `\377\376`},
 			func(r *farmed) bool { return r.O.StdoutB64 != "//4=" || r.O.Stdout != "" }},
-		{"second try", "x", []string{"--retries", "2", "sh", "-c", `test "$GLASSQ_TASK_ATTEMPT" = 2`},
+		{"second try", "x", []string{"--retries", "1", "sh", "-c", `test "$GLASSQ_TASK_ATTEMPT" = 2`},
 			func(r *farmed) bool { return r.O.OK != 1 || r.O.A != 2 }},
-		{"tries used up", "x", []string{"--retries", "2", "false"},
+		{"tries used up", "x", []string{"--retries", "1", "false"},
 			func(r *farmed) bool { return r.O.OK != 0 || r.O.A != 2 || r.O.Err != "exit" }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -266,7 +266,7 @@ func TestWorkPipe(t *testing.T) {
 		{"answers ahead", `while read -r l; do ` + answer + `; done`, []string{"--window", "4"}, 1, 1, "", ""},
 		{"failure", `while read -r l; do echo '{"o":{"ok":0,"err":"exit","msg":"no such user"}}'; done`, nil, 1, 0, "exit",
 			""},
-		{"failure, second try", first(`echo '{"o":{"ok":0}}'; continue`), []string{"--retries", "2"}, 2, 1, "", ""},
+		{"failure, second try", first(`echo '{"o":{"ok":0}}'; continue`), []string{"--retries", "1"}, 2, 1, "", ""},
 		{"nack", first(`echo '{"nack":{"delay":0,"reason":"busy"}}'; continue`), nil, 2, 1, "", ""},
 		{"dies", first(`exit 3`), nil, 2, 1, "", "exit status 3"},
 		{"garbage", first(`echo 'Traceback (most recent call last):'`), nil, 2, 1, "", "neither a result nor a nack"},

@@ -28,6 +28,8 @@ type app struct {
 	in      *os.File
 	out     *os.File
 	console *term.Console
+	args    []string    // of the command line
+	hangup  func()      // what SIGHUP does; nil: it ends the program as Ctrl-C does. Set before interruptible
 	begun   bool        // flags and arguments were accepted, the command runs
 	serving *serveFlags // of the serve command, which doctor looks at too
 	leave   func()      // ends what would outlive a program that leaves at once; nil for nothing. Set before interruptible
@@ -35,6 +37,7 @@ type app struct {
 
 // main runs the command that args name and returns the exit code.
 func (a *app) main(args []string) int {
+	a.args = args
 	root := a.root()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteC()
@@ -56,8 +59,9 @@ func (a *app) main(args []string) int {
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "glassq",
-		Short: "A task queue that everyone can see through",
+		Use:     "glassq",
+		Short:   "A task queue that everyone can see through",
+		Version: versionLine(),
 		Long: `A server, a dispatcher, workers and an output, in one binary.
 
 Every flag has an environment variable: --key-file is GLASSQ_KEY_FILE; and a place in the configuration
@@ -76,6 +80,7 @@ program that has no end of its own, such as serve, ends with 0 when it is stoppe
 		RunE:              showHelp,
 		PersistentPreRunE: a.begin,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.console)
@@ -85,7 +90,7 @@ program that has no end of its own, such as serve, ends with 0 when it is stoppe
 		a.serveCmd(), a.dispatchCmd(), a.workCmd(), a.outputCmd(), a.compareCmd(), a.runCmd(), a.targetCmd(), a.demoCmd(),
 		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(), a.configCmd(),
 		a.manCmd(),
-		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(), a.topCmd(),
+		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(), a.topCmd(), a.reloadCmd(),
 	)
 	a.completeNames(root)
 	completionExamples(root)

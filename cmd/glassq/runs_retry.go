@@ -100,6 +100,7 @@ func (a *app) retry(cmd *cobra.Command, f *retryFlags, args []string) error {
 			return f.dispatch.remote.absent(err)
 		}
 	}
+	f.dispatch.name, f.dispatch.naming = cmd.CommandPath(), "as"
 	f.dispatch.opt = dispatch.Options{Source: src, Only: only, Run: f.as, Queue: run.Queue}
 	return a.dispatchTo(ctx, cmd, q, &f.dispatch)
 }

@@ -82,6 +82,7 @@ func TestTerminal(t *testing.T) {
 		{"terminal", 100, "TERM=xterm-256color", false, true},
 		{"no colour", 100, "NO_COLOR=1", false, true},
 		{"unknown width", 0, "TERM=xterm", false, true},
+		{"narrow", 40, "TERM=xterm", false, true},
 		{"dumb", 100, "TERM=dumb", false, false},
 		{"quiet", 100, "TERM=xterm", true, false},
 	} {

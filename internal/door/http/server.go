@@ -33,8 +33,9 @@ const (
 
 // Options tunes New. The zero value serves everyone who can connect.
 type Options struct {
-	door.Frame          // its keys are bearer keys, for the routes that are not open to all
-	Hosts      []string // allowed Host names besides localhost and IP addresses; "*" allows all
+	door.Frame                                 // its keys are bearer keys, for the routes that are not open to all
+	Reload     func() (glassq.Reloaded, error) // reads the settings again; nil: there are none to read
+	Hosts      []string                        // allowed Host names besides localhost and IP addresses; "*" allows all
 }
 
 // A Server is the HTTP door of one broker. It is safe for concurrent use.
@@ -42,6 +43,7 @@ type Server struct {
 	broker *broker.Broker
 	frame  door.Frame
 	hosts  []string
+	reread func() (glassq.Reloaded, error)
 	mux    *http.ServeMux
 
 	patterns []string // what mux routes, in the order of the documents
@@ -57,6 +59,7 @@ func New(b *broker.Broker, opt Options) *Server {
 		broker: b,
 		frame:  opt.Frame.Filled(),
 		hosts:  opt.Hosts,
+		reread: opt.Reload,
 		mux:    http.NewServeMux(),
 	}
 	w.life, w.drain = context.WithCancel(context.Background())
@@ -104,6 +107,7 @@ func (s *Server) routes() {
 
 	handle("GET /v1/stats", door.Work, s.stats)
 	handle("POST /v1/backup", door.Operate, s.backup)
+	handle("POST /v1/reload", door.Operate, s.reload)
 	handle("GET /livez", door.Ask, s.livez)
 	handle("GET /readyz", door.Ask, s.readyz)
 	handle("GET /openapi.yaml", door.Ask, s.openAPI)
