@@ -70,7 +70,7 @@ for which it waits.`,
 	fs.DurationVar(&f.opt.Lease, "lease", 0, "length of leases of workers that name none; default 60s")
 	fs.BoolVar(&f.wait, "wait", false, "wait for the end of the run, and print its books")
 	fs.StringVar(&f.out, "out", "", "with --wait: `file` for the results, taken from the first one on as glassq output --out does")
-	strictFlag(cmd, &f.strict, "with --wait: ")
+	strictFlag(fs, &f.strict, "with --wait: ")
 	fs.StringVar(&f.opt.Run, "run", "", "`name` of the run; default a new one, which is printed")
 	fs.StringVar(&f.opt.Queue, "queue", glassq.DefaultQueue, "`queue` to put to")
 	fs.StringVar(&f.opt.Results, "results", "", "`queue` for the results; default results.RUN with --run, else results")

@@ -13,6 +13,7 @@ import (
 	"github.com/glassq/glassq/internal/output"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // summaryFlags say what is made of results beside the results themselves.
@@ -27,8 +28,9 @@ type summaryFlags struct {
 	lists []*os.File
 }
 
-func (f *summaryFlags) flags(cmd *cobra.Command) {
-	fs := cmd.Flags()
+func (f *summaryFlags) flags(cmd *cobra.Command) { heading(cmd, headSummary, f.table) }
+
+func (f *summaryFlags) table(fs *pflag.FlagSet) {
 	fs.StringVar(&f.summary, "summary", "text", "`form` of the summary: text on standard error, or json on standard output")
 	fs.StringVar(&f.report, "report", "", "`file` for the report as a page of its own, readable without network")
 	fs.StringVar(&f.summaryOut, "summary-out", "", "`file` for the summary as JSON")
@@ -39,12 +41,12 @@ func (f *summaryFlags) flags(cmd *cobra.Command) {
 	fs.StringVar(&f.missing, "missing-out", "", "`file` for the ids of results that are missing")
 	fs.StringVar(&f.failed, "failed-out", "", "`file` for the ids of failed results")
 	fs.StringVar(&f.duplicate, "duplicate-out", "", "`file` for the ids of results that came again")
-	strictFlag(cmd, &f.strict, "")
+	strictFlag(fs, &f.strict, "")
 }
 
 // strictFlag adds --strict, which is about the end of a run.
-func strictFlag(cmd *cobra.Command, strict *bool, when string) {
-	cmd.Flags().BoolVar(strict, "strict", false, when+"exit 4 when any task failed or is dead; without it when not one went well")
+func strictFlag(fs *pflag.FlagSet, strict *bool, when string) {
+	fs.BoolVar(strict, "strict", false, when+"exit 4 when any task failed or is dead; without it when not one went well")
 }
 
 // check reads rules and keys, and looks whether the files can be written, before anything is taken.

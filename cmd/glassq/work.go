@@ -37,7 +37,7 @@ func (f *workFlags) flags(cmd *cobra.Command, concurrency int, what string) {
 	fs.DurationVar(&f.opt.Lease, "lease", 10*time.Second, "length of leases; they are extended while the work lasts")
 	fs.DurationVar(&f.opt.Drain, "drain", 25*time.Second, "grace for what is under way when stopped")
 	fs.StringVar(&f.untilDone, "until-done", "", "end when this `run` is complete; it may not exist yet")
-	strictFlag(cmd, &f.strict, "with --until-done: ")
+	strictFlag(fs, &f.strict, "with --until-done: ")
 	fs.BoolVar(&f.quiet, "quiet", false, "no lines but of errors")
 	fs.BoolVar(&f.json, "json", false, "print at the end what was done as JSON")
 }
