@@ -178,3 +178,21 @@ func TestTopKeys(t *testing.T) {
 		t.Errorf("keys are shown: %q", rest)
 	}
 }
+
+// TestWorkerOnTerminal: a worker tells of failures as they come, on a terminal; elsewhere and with --quiet it does not.
+func TestWorkerOnTerminal(t *testing.T) {
+	t.Parallel()
+	f := newServerBed(t)
+	for _, tt := range []struct {
+		name string
+		more []string
+		want bool
+	}{{"terminal", nil, true}, {"quiet", []string{"--quiet"}, false}} {
+		f.do(0, "dispatch", "http://"+freeAddress(t)+"/{0}", "-n", "1", "--run", tt.name, "--queue", tt.name, "--quiet")
+		shown, code := onTerminal(t, 120, append(f.env, "TERM=xterm"), append([]string{"work", "http", "--queue", tt.name,
+			"--until-done", tt.name}, tt.more...)...)
+		if code != exitNotWell || strings.Contains(shown, "glassq work http: failed: refused") != tt.want {
+			t.Errorf("%s: exit %d, %q; want %d, a failure told: %v", tt.name, code, shown, exitNotWell, tt.want)
+		}
+	}
+}

@@ -136,6 +136,12 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 	if l.wrap != nil {
 		queue = l.wrap(q)
 	}
+	if a.console.Terminal() && !f.quiet {
+		w := newWorkReport(queue, func(s string) { a.console.Say("%s: %s", l.name, s) })
+		f.remote.away.Store(w)
+		queue = w
+		waiting.Go(func() { w.run(over) })
+	}
 	began := time.Now()
 	stats, err := worker.Run(ctx, queue, f.opt, l.handler)
 	cause := context.Cause(ctx)

@@ -29,6 +29,9 @@ func NewConsole(f *os.File) *Console {
 	return &Console{w: f, terminal: IsTerminal(f) && os.Getenv("TERM") != "dumb"}
 }
 
+// Terminal reports whether the console is a terminal that can draw a bar.
+func (c *Console) Terminal() bool { return c.terminal }
+
 // IsTerminal reports whether a person may be looking at f.
 func IsTerminal(f *os.File) bool {
 	info, err := f.Stat()
