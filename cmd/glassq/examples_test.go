@@ -116,7 +116,7 @@ func (e *example) run(t *testing.T) {
 	}
 	worker := e.expand(t, dir, out, e.worker)
 	failed, passed := verdicts(t, append([]string{"--door", e.door, "--patience", tooLong.String(), "--"}, worker...)...)
-	if len(failed) > 0 || !slices.Equal(passed, check.Cases(e.door)) {
+	if len(failed) > 0 || !slices.Equal(passed, check.Cases(e.door, nil)) {
 		t.Errorf("%s: passed %v, failed %v", e.dir, passed, failed)
 	}
 }
