@@ -53,15 +53,19 @@ func exit(code int) error {
 }
 
 // wentWell is how a program ends that has seen the end of a run: with an error when tasks of it failed or are
-// dead, all of them, or any with strict. A run that is not complete yet may still go well.
+// dead, all of them, or any with strict; a run that was retried counts with its retries. A run that is not complete yet may still go well.
 func wentWell(run *glassq.Run, strict bool) error {
 	b := run.Books
-	switch bad := b.Failed + b.Dead.Sum(); {
-	case bad > 0 && run.Complete && b.OK == 0:
+	put, ok, bad, pending := b.Put, b.OK, b.Failed+b.Dead.Sum(), b.Pending()
+	if j := run.Job; j != nil {
+		put, ok, bad, pending = j.Put, j.OK, j.Failed+j.Dead, j.Pending
+	}
+	switch {
+	case bad > 0 && run.Complete && pending == 0 && ok == 0:
 		return &exitError{exitNotWell, fmt.Errorf("not one of %s went well", term.Plural(bad, "task", "tasks"))}
 	case bad > 0 && strict:
 		return &exitError{exitNotWell, fmt.Errorf("--strict: %s of %s failed or dead", report.Comma(bad),
-			term.Plural(b.Put, "task", "tasks"))}
+			term.Plural(put, "task", "tasks"))}
 	}
 	return nil
 }

@@ -40,6 +40,8 @@ type Options struct {
 	CacheBytes  int64         // bytes of frames kept in memory for hand-outs; 0 means 64 MiB
 	FS          wal.FS        // nil means the directory that Open is given
 	Logger      *slog.Logger  // nil discards
+
+	Synced func(time.Duration) // told how long each sync of the log took; it must not block. nil tells nobody
 }
 
 // An Engine is an open store. It implements glassq.Store.

@@ -134,13 +134,18 @@ func appendBody(dst []byte, t *glassq.Task) []byte {
 	if t.Type != "" && t.Type != implied {
 		dst = appendString(dst, "type", t.Type)
 	}
+	return appendAs(dst, "body", form, t.Body)
+}
+
+// appendAs writes a body in its form: text and JSON under key, octets as b64.
+func appendAs(dst []byte, key string, form jsonline.Form, body []byte) []byte {
 	switch form {
 	case jsonline.Text:
-		return appendString(dst, "body", t.Body)
+		return appendString(dst, key, body)
 	case jsonline.JSON:
-		return jsonline.AppendLine(jsonline.AppendKey(dst, "body"), t.Body)
+		return jsonline.AppendLine(jsonline.AppendKey(dst, key), body)
 	}
-	return jsonline.AppendBase64(jsonline.AppendKey(dst, "b64"), t.Body)
+	return jsonline.AppendBase64(jsonline.AppendKey(dst, "b64"), body)
 }
 
 // firstOf is the first byte of a JSON value that may have space before it; 0 for nothing.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/envelope"
 )
 
@@ -45,7 +46,11 @@ func (s *Server) reserve(rw http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	if err := sendLeases(rw, r, leases); err != nil && !req.Take {
-		s.undo(r.Context(), leases)
+		tokens := make([]glassq.Token, len(leases))
+		for i := range leases {
+			tokens[i] = leases[i].Token()
+		}
+		door.GiveBack(r.Context(), s.broker, s.frame.Log, tokens)
 	}
 	return nil
 }
@@ -73,19 +78,6 @@ func sendLeases(rw http.ResponseWriter, r *http.Request, leases []glassq.Lease) 
 		return write(rw, out)
 	}
 	return send(rw, http.StatusOK, typeNDJSON, out)
-}
-
-// undo gives back leases that nobody has received.
-func (s *Server) undo(ctx context.Context, leases []glassq.Lease) {
-	nacks := make([]glassq.Nack, len(leases))
-	for i := range leases {
-		nacks[i] = glassq.Nack{Token: leases[i].Token(), Undone: true}
-	}
-	// The request's context has ended with its client; the leases must go back all the same. Those
-	// of a stopped store come back when they run out.
-	if _, err := s.broker.Nack(context.WithoutCancel(ctx), nacks); err != nil {
-		s.frame.Log.Warn("leases not given back", "leases", len(leases), "error", err)
-	}
 }
 
 func (s *Server) ack(rw http.ResponseWriter, r *http.Request) error {

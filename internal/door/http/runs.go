@@ -3,6 +3,7 @@ package httpdoor
 import (
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/glassq/glassq"
 )
@@ -148,6 +149,17 @@ func (s *Server) stats(rw http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return done(answer(rw, st))
+}
+
+// showMetrics answers Prometheus. With a key, whoever asks needs it: names of queues are not for everybody.
+func (s *Server) showMetrics(rw http.ResponseWriter, r *http.Request) error {
+	if q := parseQuery(r); q.err != nil {
+		return q.err
+	}
+	http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(stallTimeout))
+	defer http.NewResponseController(rw).SetWriteDeadline(time.Time{})
+	s.metrics.ServeHTTP(rw, r)
+	return nil
 }
 
 // livez says that the process answers.

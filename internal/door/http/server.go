@@ -21,6 +21,8 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/live"
+	"github.com/glassq/glassq/internal/metrics"
 )
 
 const (
@@ -36,6 +38,9 @@ type Options struct {
 	door.Frame                                 // its keys are bearer keys, for the routes that are not open to all
 	Reload     func() (glassq.Reloaded, error) // reads the settings again; nil: there are none to read
 	Hosts      []string                        // allowed Host names besides localhost and IP addresses; "*" allows all
+
+	// Live knows what goes on in the store under the broker; nil is one that knows nothing, for a door without it.
+	Live *live.Live
 }
 
 // A Server is the HTTP door of one broker. It is safe for concurrent use.
@@ -44,8 +49,10 @@ type Server struct {
 	frame  door.Frame
 	hosts  []string
 	reread func() (glassq.Reloaded, error)
+	live   *live.Live
 	mux    *http.ServeMux
 
+	metrics  http.Handler
 	patterns []string // what mux routes, in the order of the documents
 	handler  http.Handler
 
@@ -60,8 +67,13 @@ func New(b *broker.Broker, opt Options) *Server {
 		frame:  opt.Frame.Filled(),
 		hosts:  opt.Hosts,
 		reread: opt.Reload,
+		live:   opt.Live,
 		mux:    http.NewServeMux(),
 	}
+	if w.live == nil {
+		w.live = live.New(live.Options{})
+	}
+	w.metrics = metrics.Handler(b, w.live)
 	w.life, w.drain = context.WithCancel(context.Background())
 	w.routes()
 	crossSite := http.NewCrossOriginProtection()
@@ -77,6 +89,9 @@ func (s *Server) routes() {
 		s.patterns = append(s.patterns, pattern)
 		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
 			err := s.admit(rw, r, verb)
+			if err == nil && verb != door.Ask {
+				r = r.WithContext(live.WithCaller(r.Context(), callerOf(r)))
+			}
 			if err == nil {
 				err = h(rw, r)
 			}
@@ -106,6 +121,7 @@ func (s *Server) routes() {
 	handle("POST /v1/runs/{run}/cancel", door.Operate, s.cancelRun)
 
 	handle("GET /v1/stats", door.Work, s.stats)
+	handle("GET /metrics", door.Work, s.showMetrics)
 	handle("POST /v1/backup", door.Operate, s.backup)
 	handle("POST /v1/reload", door.Operate, s.reload)
 	handle("GET /livez", door.Ask, s.livez)
@@ -181,6 +197,15 @@ func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb door.Verb) 
 		}
 	}
 	return who.May(verb, r.PathValue("queue"))
+}
+
+// callerOf is who sent r: the name in its header Glassq-Worker, else its address.
+func callerOf(r *http.Request) live.Caller {
+	c := live.Caller{Door: "http", Worker: r.Header.Get("Glassq-Worker"), Version: r.UserAgent()}
+	if c.Worker == "" {
+		c.Worker, _, _ = net.SplitHostPort(r.RemoteAddr)
+	}
+	return c
 }
 
 // noRoute answers what no route takes: 405 where the path has other methods, else 404.

@@ -90,3 +90,17 @@ func TestWrongKeys(t *testing.T) {
 		t.Errorf("%d lines; want one:\n%s", n, &log)
 	}
 }
+
+// TestSilence: a client with the key is served beside as many silent connections as there may be, and beyond.
+func TestSilence(t *testing.T) {
+	under(t, Options{}, func(h *house) {
+		known, id := h.serving("get_task_queue")
+		for range 300 {
+			p, _ := h.from("127.0.0.1")
+			defer p.nc.Close()
+		}
+		late, lateID := h.serving("get_task_queue")
+		known.want("#RETURN", "null", id, "put", "a")
+		late.want("#RETURN", `"a"`, lateID, "get")
+	})
+}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/live"
 )
 
 const (
@@ -42,6 +43,7 @@ type conn struct {
 	r, w  int    // in[r:w] has been read and not yet used
 	lacks int    // bytes of the command at r in all, when some are still to come; 0 when that is not known
 	head  int    // bytes of its line, which was parsed into cmd; 0 when it was not
+	long  bool   // of the command at r a part of a long line has arrived
 	small [smallIn]byte
 	mid   *[midIn]byte   // of the pool; nil for none
 	large *[largeIn]byte // of the pool, counted in the room for bursts; nil for none
@@ -74,7 +76,6 @@ type desk struct {
 	puts    []put
 	acks    []glassq.Ack
 	endings []ending
-	targets []target // of the keys of a get
 }
 
 var (
@@ -87,6 +88,7 @@ var (
 var errCut = errors.New("connection cut")
 
 func newConn(ctx context.Context, s *Server, nc *door.Conn) *conn {
+	ctx = live.WithCaller(ctx, live.Caller{Door: "memcached", Worker: door.Peer(nc.RemoteAddr())})
 	c := &conn{s: s, let: nc, nc: nc, ctx: ctx, first: true, locked: s.frame.Access.Locked()}
 	if !c.locked {
 		c.who = s.frame.Access.Guest(nc.RemoteAddr(), door.Work)
@@ -143,7 +145,10 @@ func (c *conn) work() (taken bool) {
 			return true
 		}
 		next := c.fill
-		if c.lacks > midIn {
+		switch {
+		case c.long:
+			next = c.readLong
+		case c.lacks > midIn:
 			next = c.readBig
 		}
 		switch err := next(); {
@@ -180,7 +185,7 @@ func (c *conn) end() {
 		lost = append(lost, t)
 	}
 	c.nc.Close()
-	c.giveBack(lost)
+	door.GiveBack(c.ctx, c.s.broker, c.s.frame.Log, lost)
 	c.s.count.add(&c.n)
 	c.release()
 	c.r, c.w = 0, 0
@@ -189,63 +194,77 @@ func (c *conn) end() {
 	c.s.count.current.Add(-1)
 }
 
-// giveBack undoes leases that nobody has.
-func (c *conn) giveBack(tokens []glassq.Token) {
-	if len(tokens) == 0 {
-		return
-	}
-	nacks := make([]glassq.Nack, len(tokens))
-	for i, t := range tokens {
-		nacks[i] = glassq.Nack{Token: t, Undone: true}
-	}
-	// The connection's context may have ended with the server. Leases of a stopped store run out.
-	if _, err := c.s.broker.Nack(context.WithoutCancel(c.ctx), nacks); err != nil {
-		c.s.frame.Log.Warn("leases not given back", "leases", len(tokens), "err", err)
-	}
-}
-
 // errLong ends a connection whose line does not end.
-var errLong = errors.New("line too long")
+var errLong = errors.New("line too long: it has at most 2048 bytes, that of a get or gets 65536")
 
 // parseLine parses the next line of the input, unless it was parsed before. It reports whether there is a whole
-// one. On an error the connection is to be ended: with a word for errLong, without one for io.EOF.
+// one. On an error the connection is to be ended: with a word for errLong and errBinary, without one for io.EOF.
 func (c *conn) parseLine() (whole bool, err error) {
 	in := c.in[c.r:c.w]
 	if c.head > 0 || len(in) == 0 {
 		return c.head > 0, nil
 	}
-	if in[0] == 0x80 || in[0] == 0x16 && c.first { // the binary protocol; TLS where there is none
+	switch {
+	case in[0] == 0x16 && c.first: // TLS where there is none
 		return false, io.EOF
+	case in[0] == binaryRequest:
+		if len(in) < binaryHead {
+			return false, nil
+		}
+		return false, errBinary
 	}
 	end := bytes.IndexByte(in[:min(len(in), maxLine+2)], '\n')
-	line := in[:max(end, 0)]
-	switch {
-	case end < 0 && len(in) <= maxLine+1:
-		return false, nil
-	case end < 0:
-		line = in[:maxLine+1]
-	case end > 0 && line[end-1] == '\r':
-		line = line[:end-1]
+	if end < 0 {
+		if len(in) <= maxLine+1 {
+			return false, nil
+		}
+		if c.first && looksHTTP(in[:maxLine]) {
+			return false, io.EOF
+		}
+		if c.locked || !namesMany(in) {
+			return false, errLong
+		}
+		if end = bytes.IndexByte(in[:min(len(in), maxKeys+2)], '\n'); end < 0 {
+			if len(in) > maxKeys+1 {
+				return false, errLong
+			}
+			c.long = true
+			return false, nil
+		}
 	}
-	if c.first && looksHTTP(line[:min(len(line), maxLine)]) {
-		return false, io.EOF
+	if err := c.useLine(in[:end]); err != nil {
+		return false, err
 	}
-	if len(line) > maxLine {
-		return false, errLong
-	}
-	parseCommand(line, &c.cmd)
 	c.head = end + 1
 	return true, nil
 }
 
+// useLine parses a whole line, which has no line feed any more.
+func (c *conn) useLine(line []byte) error {
+	line = bytes.TrimSuffix(line, crLine)
+	switch {
+	case c.first && looksHTTP(line[:min(len(line), maxLine)]):
+		return io.EOF
+	case len(line) > maxKeys || len(line) > maxLine && (c.locked || !namesMany(line)):
+		return errLong
+	}
+	parseCommand(line, &c.cmd)
+	return nil
+}
+
+var crLine = []byte{'\r'}
+
 // step does the next command of the input. done is false when there is no whole one. An io.EOF ends the
 // connection, any other error cuts it.
 func (c *conn) step() (done bool, err error) {
-	c.lacks = 0
+	c.lacks, c.long = 0, false
 	whole, err := c.parseLine()
-	if err == errLong {
+	switch err {
+	case errLong:
 		c.cmd.quiet = false
 		return false, c.cut(err.Error())
+	case errBinary:
+		return false, c.refuseBinary()
 	}
 	if !whole {
 		return false, err
@@ -481,9 +500,6 @@ func (c *conn) release() {
 		return
 	}
 	c.desk = nil
-	if clear(d.targets); cap(d.targets) > unitTasks {
-		d.targets = nil
-	}
 	if cap(d.out) > outKeep {
 		return
 	}
@@ -550,21 +566,21 @@ func (c *conn) linger() {
 	}
 }
 
-// watch reads input while a command waits, to notice when the client goes away, which it reports. It ends
-// when the read deadline passes, or when the buffer is full.
-func (c *conn) watch() (gone bool) {
+// watch reads input while a command waits, to notice when the client goes away. It ends when the read deadline
+// passes, or when the buffer is full.
+func (c *conn) watch() (gone error) {
 	for c.w < len(c.in) {
 		n, err := c.nc.Read(c.in[c.w:])
 		c.w += n
 		c.n.read += uint64(n)
 		if err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
-				return false
+				return nil
 			}
 			c.eof = err
 			c.noteReset(err)
-			return true
+			return err
 		}
 	}
-	return false
+	return nil
 }

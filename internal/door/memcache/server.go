@@ -35,6 +35,9 @@ type Server struct {
 	began   time.Time
 	count   counters
 
+	lines  *door.Intake // of long lines while their gets are done
+	binary door.Line    // of clients that speak the binary protocol
+
 	answers *door.Budget // of large bodies that are being sent
 	roomy   int64        // bytes of it free while nobody asks before taking
 
@@ -47,7 +50,7 @@ type Server struct {
 // New makes the door to b.
 func New(b *broker.Broker, f door.Frame) *Server {
 	s := &Server{broker: b, frame: f.Filled(), maxBody: b.Limits().MaxBody, began: time.Now(),
-		answers: door.NewBudget(answerRoom), roomy: answerRoom / 2}
+		lines: door.NewIntake(door.BodiesInFlight), answers: door.NewBudget(answerRoom), roomy: answerRoom / 2}
 	if s.frame.Version == "" {
 		s.frame.Version = "dev"
 	}
