@@ -203,7 +203,7 @@ func (d *doctor) server(cmd *cobra.Command, q *client.Client) error {
 	if err != nil {
 		return err
 	}
-	d.say("ok", "server", "answers, %d queues", len(queues))
+	d.say("ok", "server", "answers, %s", report.Plural(uint64(len(queues)), "queue", "queues"))
 	st, err := q.Stats(cmd.Context())
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/cli/config"
 	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/spf13/cobra"
@@ -49,6 +50,9 @@ func (a *app) main(args []string) int {
 		code = exitUsage
 	}
 	if text := sentence(err); text != "" {
+		if glassq.CodeOf(err) == glassq.CodeTooLarge && cmd.Flags().Lookup("server") != nil {
+			text += "; serve --max-body is the limit of a server"
+		}
 		a.console.Say("%s: %s", cmd.CommandPath(), text)
 	}
 	if !a.begun && cmd.CommandPath() != "" {

@@ -7,6 +7,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/output"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
 
@@ -182,7 +183,7 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 	bar.Close()
 	a.sayResults(&rep, &f.sum)
 	if f.only != "" {
-		a.console.Say("  %s written: --only %s", term.Plural(rep.Passed, "of them was", "of them were"), f.only)
+		a.console.Say("  %s written: --only %s", report.Plural(rep.Passed, "of them was", "of them were"), f.only)
 	}
 	return a.finish(&f.sum, &rep, f.remote.absent(notWritten(err, where, &rep)))
 }

@@ -90,6 +90,10 @@ func classOf(err error, connecting bool) string {
 		switch errno {
 		case syscall.ECONNREFUSED:
 			return result.ClassRefused
+		case syscall.ENOENT: // of a path, where no socket is
+			if connecting {
+				return result.ClassRefused
+			}
 		case syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED:
 			return result.ClassReset
 		case syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EADDRNOTAVAIL, syscall.ENETDOWN, syscall.EHOSTDOWN:
@@ -175,6 +179,9 @@ func message(err error, class string) string {
 	}
 	if e, ok := errors.AsType[*blockedError](err); ok {
 		return e.Error()
+	}
+	if errors.Is(err, syscall.ENOENT) && class == result.ClassRefused {
+		return "there is no socket at the path of --unix-socket"
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		switch {
