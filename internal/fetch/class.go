@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	errTooLarge = errors.New("the answer is larger than the limit")
+	errTooLarge = errors.New("the answer is larger than --max-answer")
 	errHeader   = errors.New("the header of the answer is larger than 256 KiB")
 )
 
