@@ -206,6 +206,6 @@ func (a *app) sayWaiting(ctx context.Context, q *client.Client, run *glassq.Run,
 		if file != "" {
 			take += " --out " + file
 		}
-		a.console.Say("  run %s has %s waiting: %s", name, term.Plural(other.Waiting, "result", "results"), take)
+		a.console.Say("  run %s has %s waiting: %s", name, report.Plural(other.Waiting, "result", "results"), take)
 	}
 }
