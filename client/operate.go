@@ -18,6 +18,13 @@ func (c *Client) Stats(ctx context.Context) (st glassq.Stats, err error) {
 	return st, err
 }
 
+// Reload has the server read its settings again, as SIGHUP does. When a start with them would fail nothing changes,
+// and the error says why.
+func (c *Client) Reload(ctx context.Context) (did glassq.Reloaded, err error) {
+	err = c.call(ctx, "POST", "/v1/reload", nil, &did)
+	return did, err
+}
+
 // Queues lists the named queues, or all.
 func (c *Client) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error) {
 	var a struct {

@@ -169,5 +169,6 @@ func (a *app) sayCopied(to string, c disk.Copied, asJSON bool) error {
 	if asJSON {
 		return a.printJSON(map[string]any{"folder": to, "files": c.Files, "tasks": c.Tasks, "queues": c.Queues})
 	}
-	return a.printf("%s: %d files, %s tasks in %d queues, checked\n", to, c.Files, report.Comma(uint64(c.Tasks)), c.Queues)
+	return a.printf("%s: %s, %s in %s, checked\n", to, report.Plural(uint64(c.Files), "file", "files"),
+		report.Plural(uint64(c.Tasks), "task", "tasks"), report.Plural(uint64(c.Queues), "queue", "queues"))
 }

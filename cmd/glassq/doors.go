@@ -79,7 +79,7 @@ func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 }
 
 // run serves all doors until ctx is done or one of them fails, which ends the others.
-func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, seen *live.Live,
+func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, broker *broker.Broker, seen *live.Live,
 	logger *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -91,7 +91,8 @@ func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, 
 		}
 		switch d.name {
 		case "http":
-			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Live: seen})
+			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Live: seen,
+				Reload: settings.reload})
 		case "memcached":
 			server = memcache.New(broker, frame)
 		case "manager":

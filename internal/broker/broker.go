@@ -123,7 +123,7 @@ func atTask(i, of int, err error) error {
 func (b *Broker) checkTask(t *glassq.Task) error {
 	switch {
 	case len(t.Body) > b.maxBody:
-		return glassq.Errorf(glassq.CodeTooLarge, "body of %d bytes; the limit is %d (serve --max-body)", len(t.Body),
+		return glassq.Errorf(glassq.CodeTooLarge, "body of %d bytes; the limit is %d", len(t.Body),
 			b.maxBody)
 	case t.Priority < glassq.Lowest || t.Priority > 9:
 		return glassq.Errorf(glassq.CodeBadRequest, "priority %d is not 0 to 9", t.Priority.Level())

@@ -36,8 +36,9 @@ const (
 
 // Options tunes New. The zero value serves everyone who can connect.
 type Options struct {
-	door.Frame          // its keys are bearer keys, for the routes that are not open to all
-	Hosts      []string // allowed Host names besides localhost and IP addresses; "*" allows all
+	door.Frame                                 // its keys are bearer keys, for the routes that are not open to all
+	Reload     func() (glassq.Reloaded, error) // reads the settings again; nil: there are none to read
+	Hosts      []string                        // allowed Host names besides localhost and IP addresses; "*" allows all
 
 	// Live knows what goes on in the store under the broker; nil is one that knows nothing, for a door without it.
 	Live *live.Live
@@ -48,6 +49,7 @@ type Server struct {
 	broker *broker.Broker
 	frame  door.Frame
 	hosts  []string
+	reread func() (glassq.Reloaded, error)
 	live   *live.Live
 	mux    *http.ServeMux
 
@@ -67,6 +69,7 @@ func New(b *broker.Broker, opt Options) *Server {
 		broker: b,
 		frame:  opt.Frame.Filled(),
 		hosts:  opt.Hosts,
+		reread: opt.Reload,
 		live:   opt.Live,
 		mux:    http.NewServeMux(),
 	}
@@ -130,6 +133,7 @@ func (s *Server) routes() {
 	handle("GET /v1/events", door.Work, s.events)
 	handle("GET /metrics", door.Work, s.showMetrics)
 	handle("POST /v1/backup", door.Operate, s.backup)
+	handle("POST /v1/reload", door.Operate, s.reload)
 	handle("GET /livez", door.Ask, s.livez)
 	handle("GET /readyz", door.Ask, s.readyz)
 	handle("GET /openapi.yaml", door.Ask, s.openAPI)
