@@ -20,21 +20,17 @@ import (
 	"github.com/glassq/glassq"
 )
 
-const (
-	// DrainFor is how long connections may finish when a server stops.
-	DrainFor = 10 * time.Second
-
-	// MaxParked is how many bytes of bodies may wait for room in their queues. They are not among the bodies in
-	// flight: there, they could keep out the acks that make room.
-	MaxParked = BodiesInFlight / 2
-)
+// DrainFor is how long connections may finish when a server stops.
+const DrainFor = 10 * time.Second
 
 // A Frame is what the doors of a server share. The zero value, filled, serves everyone who can connect.
 type Frame struct {
 	Access  *Access      // nil: nobody needs a key
 	TLS     *tls.Config  // of the doors that know it; nil serves plain TCP
-	Intake  *Intake      // bounds the bodies in flight; nil makes one of BodiesInFlight
-	Parked  *Budget      // bounds the bodies that wait for room in their queues, see MaxParked; nil makes one
+	Memory  Memory       // how much the following may have; zero is that of a server without a limit
+	Intake  *Intake      // bounds the bodies in flight; nil makes one of Memory.Bodies
+	Parked  *Budget      // bounds the bodies that wait for room in their queues; nil makes one of Memory.Parked
+	Answers *Answers     // bounds the bodies in answers that are being read; nil makes one of Memory.Answers
 	Seats   *Budget      // bounds the connections of all doors; nil makes one of Seats()
 	Version string       // of this program, for those who ask; "" says none
 	Log     *slog.Logger // nil discards
@@ -45,17 +41,23 @@ func (f Frame) Filled() Frame {
 	if f.Access == nil {
 		f.Access = new(Access)
 	}
+	if f.Log == nil {
+		f.Log = slog.New(slog.DiscardHandler)
+	}
+	if f.Memory == (Memory{}) {
+		f.Memory = Share(0, 0)
+	}
 	if f.Intake == nil {
-		f.Intake = NewIntake(BodiesInFlight)
+		f.Intake = NewIntake(f.Memory.Bodies)
 	}
 	if f.Parked == nil {
-		f.Parked = NewBudget(MaxParked)
+		f.Parked = NewBudget(f.Memory.Parked)
+	}
+	if f.Answers == nil {
+		f.Answers = NewAnswers(f.Memory.Answers, f.Log)
 	}
 	if f.Seats == nil {
 		f.Seats = NewBudget(Seats())
-	}
-	if f.Log == nil {
-		f.Log = slog.New(slog.DiscardHandler)
 	}
 	return f
 }
@@ -138,6 +140,9 @@ func (c *Conn) Close() error {
 	return err
 }
 
+// Cut ends the connection under whoever has it, who sees to the rest. It does not block.
+func (c *Conn) Cut() { c.Conn.Close() }
+
 // SetReadDeadline sets it, but for a server that stops, whose reads have ended for good.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	err := c.Conn.SetReadDeadline(t)
@@ -203,7 +208,7 @@ func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Cont
 			if err == nil {
 				nc.Close()
 			}
-			cut := time.AfterFunc(DrainFor, func() { h.each(func(c *Conn) { c.Conn.Close() }) })
+			cut := time.AfterFunc(DrainFor, func() { h.each((*Conn).Cut) })
 			h.wg.Wait()
 			cut.Stop()
 			return nil

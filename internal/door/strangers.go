@@ -76,7 +76,7 @@ func (h *Hall) estrange(life context.Context, c *Conn) {
 	s := &h.strangers
 	if old := s.oneTooMany(addressOf(c)); old != nil {
 		h.recognize(old)
-		old.Conn.Close() // its goroutine sees to the rest
+		old.Cut()
 		s.full.Warn(h.frame.Log, "too many connections that have not shown the key; the oldest were cut", "client", c.RemoteAddr())
 	}
 	c.strange, c.familiar = context.WithCancel(life)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/room"
 	"github.com/glassq/glassq/internal/state"
 )
 
@@ -30,14 +31,27 @@ func waiters(q *state.Queue) *waitList {
 	return w
 }
 
-// A waiter is a reserve that waits. done is closed when it got leases, or when the engine stops; then
-// it is in no list any more.
+// A waiter is a reserve that waits. done is closed when it got leases, when it lacks room for one, or when the
+// engine stops; then it is in no list any more.
 type waiter struct {
-	r    glassq.Reserve
-	got  []grant
-	f    uint64 // frame to be waited for before the bodies are read
-	pin  int    // with got: what deliver unpins
-	done chan struct{}
+	r     glassq.Reserve
+	room  room.Taker // for the bodies; nil does not bound them
+	lacks int64      // bytes of the first task, for which there was no room
+	got   []grant
+	f     uint64 // frame to be waited for before the bodies are read
+	pin   int    // with got: what deliver unpins
+	done  chan struct{}
+}
+
+// fits tells whether a task of n bytes may go along with the others that w got. The caller holds mu.
+func (w *waiter) fits(n int64) bool {
+	if w.room == nil || w.room.Try(n) {
+		return true
+	}
+	if len(w.got) == 0 {
+		w.lacks = n
+	}
+	return false
 }
 
 // A grant is a hand-out decided and logged; its body is still to be read.
@@ -50,21 +64,42 @@ type grant struct {
 	late   time.Duration
 }
 
-// Reserve leases up to r.Max tasks; see glassq.Engine.
+// Reserve leases up to r.Max tasks; see glassq.Engine. The room of ctx bounds their bodies, see package room.
 func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error) {
+	var end time.Time
+	if r.Wait > 0 {
+		end = time.Now().Add(r.Wait)
+	}
+	for {
+		w := &waiter{r: r, room: room.Of(ctx)}
+		leases, err := e.reserve(ctx, w)
+		if err != nil || w.lacks == 0 {
+			return leases, err
+		}
+		if err := w.room.Take(ctx, w.lacks); err != nil {
+			return nil, err
+		}
+		if r.Wait > 0 {
+			r.Wait = max(0, time.Until(end))
+		}
+	}
+}
+
+// reserve is Reserve, unless w lacks room.
+func (e *Engine) reserve(ctx context.Context, w *waiter) ([]glassq.Lease, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if err := e.begin(); err != nil {
 		return nil, err
 	}
+	r := &w.r
 	q := e.st.Touch(r.Queue)
 	wl := waiters(q)
-	w := &waiter{r: r}
 	if len(wl.list) == 0 || r.Look {
 		e.grant(q, w)
 	}
-	if len(w.got) > 0 || r.Wait == 0 {
+	if len(w.got) > 0 || w.lacks > 0 || r.Wait == 0 {
 		e.end()
 		return e.deliver(q.Name, w)
 	}
@@ -82,7 +117,7 @@ func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 	err := e.err
 	e.mu.Unlock()
 	if len(w.got) == 0 {
-		return nil, cmp.Or(ctx.Err(), err)
+		return nil, cmp.Or(ctx.Err(), err) // or it lacks room
 	}
 	if ctx.Err() != nil && !r.Take {
 		e.unpin(w.pin)
@@ -114,7 +149,7 @@ func (e *Engine) match() {
 		for len(wl.list) > 0 {
 			w := wl.list[0]
 			e.grant(q, w)
-			if len(w.got) == 0 {
+			if len(w.got) == 0 && w.lacks == 0 {
 				break
 			}
 			wl.list = slices.Delete(wl.list, 0, 1)
@@ -158,7 +193,7 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		if !ok {
 			break
 		}
-		if size += p.Size; size > glassq.MaxAnswer && len(w.got) > 0 {
+		if size += p.Size; size > glassq.MaxAnswer && len(w.got) > 0 || !w.fits(p.Size) {
 			break
 		}
 		g := grant{task: task, place: p, at: e.st.Now(), length: p.Length(w.r.Lease)}
@@ -200,7 +235,7 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 // show lets w see the task that comes next. The caller holds mu.
 func (e *Engine) show(q *state.Queue, w *waiter) {
 	task, p, ok := e.st.Head(q)
-	if !ok || e.err != nil {
+	if !ok || e.err != nil || !w.fits(p.Size) {
 		return
 	}
 	w.got = []grant{{task: task, place: p, at: e.st.Now()}}

@@ -4,7 +4,8 @@ import (
 	"archive/tar"
 	"io"
 	"net/http"
-	"time"
+
+	"github.com/glassq/glassq/internal/door"
 )
 
 const typeTar = "application/x-tar"
@@ -15,7 +16,7 @@ func (s *Server) backup(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	out := tar.NewWriter(&steady{rw, http.NewResponseController(rw)})
+	out := tar.NewWriter(steady{receiver{rw, http.NewResponseController(rw)}})
 	begun := false
 	err := s.broker.Copy(r.Context(), func(name string, size int64, in io.Reader) error {
 		if !begun {
@@ -38,13 +39,12 @@ func (s *Server) backup(rw http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// A steady writer moves the write deadline before every write.
-type steady struct {
-	w io.Writer
-	c *http.ResponseController
-}
+// A steady writer has its reader keep the pace of all answers.
+type steady struct{ receiver }
 
-func (s *steady) Write(b []byte) (int, error) {
-	s.c.SetWriteDeadline(time.Now().Add(stallTimeout))
-	return s.w.Write(b)
+func (s steady) Write(b []byte) (int, error) {
+	if err := (*door.Answer)(nil).Send(s.receiver, b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }

@@ -36,6 +36,8 @@ func (s *Server) reserve(rw http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, done := s.longPoll(r.Context())
 	defer done()
+	p, ctx := s.page(rw, ctx, r)
+	defer p.Done()
 	leases, err := s.broker.Reserve(ctx, req)
 	if err != nil {
 		return err
@@ -44,35 +46,26 @@ func (s *Server) reserve(rw http.ResponseWriter, r *http.Request) error {
 		rw.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	if err := sendLeases(rw, r, leases); err != nil && !req.Take {
+	if err := sendLeases(p, r, leases); err != nil && !req.Take {
 		s.undo(r.Context(), leases)
 	}
 	return nil
 }
 
-// answerChunk is how much of an answer is printed before it is sent.
-const answerChunk = 256 << 10
-
-func sendLeases(rw http.ResponseWriter, r *http.Request, leases []glassq.Lease) error {
+func sendLeases(p *page, r *http.Request, leases []glassq.Lease) error {
 	if err := r.Context().Err(); err != nil {
 		return err
 	}
-	var out []byte
+	p.rw.Header().Set("Content-Type", typeNDJSON)
 	for i := range leases {
-		out = append(envelope.AppendLease(out, &leases[i]), '\n')
-		if len(out) < answerChunk || i == len(leases)-1 {
-			continue
-		}
-		rw.Header().Set("Content-Type", typeNDJSON)
-		if err := write(rw, out); err != nil {
+		var rest envelope.Rest
+		p.out, rest = envelope.CutLease(p.out, &leases[i])
+		if err := p.print(rest); err != nil {
 			return err
 		}
-		out = out[:0]
+		p.out = append(p.out, '\n')
 	}
-	if rw.Header().Get("Content-Type") == typeNDJSON {
-		return write(rw, out)
-	}
-	return send(rw, http.StatusOK, typeNDJSON, out)
+	return p.end()
 }
 
 // undo gives back leases that nobody has received.

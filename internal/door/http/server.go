@@ -7,6 +7,7 @@ package httpdoor
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,7 +28,6 @@ const (
 	maxRequest   = 48 << 20         // bytes of one request body: MaxPutBytes as base64, and envelopes
 	maxSettings  = 1 << 20          // bytes of one that changes settings
 	maxPoll      = 10 * time.Minute // longest wait of one long poll
-	stallTimeout = 60 * time.Second // longest silence while an answer is written
 	bodyTimeout  = 10 * time.Second // longest wait for a body that nobody reads
 )
 
@@ -211,6 +211,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		MaxHeaderBytes:    16 << 10,
 		TLSConfig:         s.frame.TLS,
 		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(s.frame.Log.Handler(), slog.LevelDebug),
 	}
 	ln = s.frame.Listen(ln)
@@ -241,6 +242,16 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		}
 	}
 	return nil
+}
+
+type connKey struct{}
+
+// withConn has requests know their connection.
+func withConn(ctx context.Context, nc net.Conn) context.Context {
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	return context.WithValue(ctx, connKey{}, nc)
 }
 
 // errDraining answers a long poll that the server's end has cut short.
