@@ -54,8 +54,8 @@ type Answer struct {
 	has    int64   // bytes taken from it
 	used   int64   // bytes that Try has given
 	times  int64   // how often each byte of a body is held
-	client string
-	cut    func() // ends the connection; nil for an answer that nobody waits for
+	client any     // its address
+	cut    func()  // ends the connection; nil for an answer that nobody waits for
 
 	since time.Time // when the last 64 KiB began to leave, zero before anything is sent; guarded by of.mu
 	fresh int       // bytes since
@@ -64,7 +64,7 @@ type Answer struct {
 
 // Begin is an answer to client without any room yet, whose bodies are held as often as times says. cut ends its
 // connection, and must not block; nil cuts nothing. The caller must call Done when the answer was sent.
-func (s *Answers) Begin(client string, times int, cut func()) *Answer {
+func (s *Answers) Begin(client any, times int, cut func()) *Answer {
 	return &Answer{of: s, times: int64(times), client: client, cut: cut}
 }
 
@@ -116,10 +116,15 @@ func (a *Answer) got(from *Budget, n int64) {
 }
 
 func (a *Answer) giveBack() {
-	if a.from != nil {
-		a.from.Give(a.has)
-		a.from, a.has = nil, 0
+	if a.from == nil {
+		return
 	}
+	a.of.mu.Lock()
+	delete(a.of.all, a)
+	a.since = time.Time{}
+	a.of.mu.Unlock()
+	a.from.Give(a.has)
+	a.from, a.has = nil, 0
 }
 
 // Take gives back the room that it has, of which nothing may be used, and waits for n bytes, or for ctx.
@@ -147,7 +152,7 @@ func (a *Answer) Take(ctx context.Context, n int64) error {
 }
 
 // Split moves n bytes of bodies to an answer of its own, to another client.
-func (a *Answer) Split(n int64, client string, cut func()) *Answer {
+func (a *Answer) Split(n int64, client any, cut func()) *Answer {
 	b := a.of.Begin(client, int(a.times), cut)
 	b.used = min(n*a.times, a.used)
 	a.used -= b.used
@@ -215,13 +220,10 @@ func (a *Answer) Cut() bool {
 	return a.over
 }
 
-// Done gives back the room. A second one does nothing.
+// Done gives back the room. A second one does nothing; and it may begin anew.
 func (a *Answer) Done() {
-	a.of.mu.Lock()
-	delete(a.of.all, a)
-	a.of.mu.Unlock()
 	a.giveBack()
-	a.used = 0
+	a.used, a.fresh = 0, 0
 }
 
 // hurry cuts the slowest readers of a budget, while others wait for it.

@@ -25,10 +25,10 @@ import (
 )
 
 const (
-	maxRequest   = 48 << 20         // bytes of one request body: MaxPutBytes as base64, and envelopes
-	maxSettings  = 1 << 20          // bytes of one that changes settings
-	maxPoll      = 10 * time.Minute // longest wait of one long poll
-	bodyTimeout  = 10 * time.Second // longest wait for a body that nobody reads
+	maxRequest  = 48 << 20         // bytes of one request body: MaxPutBytes as base64, and envelopes
+	maxSettings = 1 << 20          // bytes of one that changes settings
+	maxPoll     = 10 * time.Minute // longest wait of one long poll
+	bodyTimeout = 10 * time.Second // longest wait for a body that nobody reads
 )
 
 // Options tunes New. The zero value serves everyone who can connect.

@@ -47,8 +47,9 @@ type conn struct {
 	by      proof  // how it has shown the key
 	taken   func() // gives back the room of the request; nil where it has none
 
-	held    *glassq.Lease  // handed out, and not yet confirmed by another call
-	undone  []glassq.Lease // handed out, and not yet told done, where that is what confirms; oldest first
+	answer  *door.Answer   // while an item is handed out
+	held    *glassq.Lease  // handed out, without its body, and not yet confirmed by another call
+	undone  []glassq.Lease // handed out, without their bodies, and not yet told done, where that is what confirms; oldest first
 	fresh   bool           // the last of them came with the last reply, and nothing has come from the client since
 	serving bool
 	reset   bool // the connection did not end in good order
@@ -90,10 +91,9 @@ func (c *conn) sendRaw(words ...string) error {
 	return c.flush()
 }
 
-// flush sends the message in out, head and body in one write.
+// flush sends the message in out.
 func (c *conn) flush() error {
-	c.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
-	_, err := c.nc.Write(endFrame(c.out))
+	err := c.answer.Send(c.nc, endFrame(c.out))
 	if cap(c.out) > keepBuffer {
 		c.out = nil
 	}

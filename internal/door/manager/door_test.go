@@ -624,8 +624,8 @@ func TestParkedBodies(t *testing.T) {
 			}
 			waiting = append(waiting, p)
 		}
-		if len(waiting) != door.Share(0, 0).Parked/(15<<20) {
-			h.t.Errorf("%d puts of 15 MiB wait; want %d", len(waiting), door.Share(0, 0).Parked/(15<<20))
+		if len(waiting) != int(door.Share(0, 0).Parked/(15<<20)) {
+			h.t.Errorf("%d puts of 15 MiB wait; want %d", len(waiting), int(door.Share(0, 0).Parked/(15<<20)))
 		}
 		p, id := h.serving("get_result_queue") // whose room is free
 		p.want("#RETURN", "null", id, "put", large)

@@ -55,16 +55,17 @@ type conn struct {
 	eof      error
 	wrote    time.Time // when the write deadline was last set
 
-	cmd    command
-	queue  string                  // the last name of a queue that was checked
-	open   map[string]glassq.Token // Kestrel's open reads, by queue
-	unsent []glassq.Token          // leases handed out in answers that are not written yet
-	sent   []glassq.Token          // in those that were written, until the client says something
-	n      tally                   // since the last flush
-	more   func(fd uintptr) bool   // reads what has arrived, for raw
-	got    int                     // by more
-	some   func(fd uintptr) bool   // writes what it can of the answers, for raw
-	gone   int                     // by some
+	cmd      command
+	queue    string                  // the last name of a queue that was checked
+	open     map[string]glassq.Token // Kestrel's open reads, by queue
+	answered *door.Answer            // while bodies are being sent, that of them
+	unsent   []glassq.Token          // leases handed out in answers that are not written yet
+	sent     []glassq.Token          // in those that were written, until the client says something
+	n        tally                   // since the last flush
+	more     func(fd uintptr) bool   // reads what has arrived, for raw
+	got      int                     // by more
+	some     func(fd uintptr) bool   // writes what it can of the answers, for raw
+	gone     int                     // by some
 }
 
 // A desk is what a connection needs while it has work.
@@ -512,13 +513,19 @@ func (c *conn) flush() error {
 
 // send writes b, as long as the client takes some of it every now and then.
 func (c *conn) send(b []byte) error {
+	if c.answered != nil {
+		c.answered.Sends()
+	}
 	for len(b) > 0 {
 		if now := time.Now(); now.Sub(c.wrote) > stallTimeout/3 {
 			c.wrote = now
 			c.nc.SetWriteDeadline(now.Add(stallTimeout))
 		}
-		n, err := c.nc.Write(b[:min(len(b), largeIn)])
+		n, err := c.nc.Write(b[:min(len(b), outSoft)])
 		c.n.written += uint64(n)
+		if c.answered != nil {
+			c.answered.Went(n)
+		}
 		if err != nil {
 			c.broken = true
 			return err

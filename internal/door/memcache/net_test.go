@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -34,7 +35,7 @@ type netRig struct {
 // of the budgets be taken.
 func openPort(t *testing.T, opt setup) *netRig {
 	t.Helper()
-	return openPortWith(t, opt, answerRoom)
+	return openPortWith(t, opt, 0)
 }
 
 // openPortWith is openPort with less room for answers.
@@ -51,8 +52,11 @@ func openPortOn(t *testing.T, dir string, opt setup, room int64) *netRig {
 		t.Fatal(err)
 	}
 	r := &netRig{t: t, store: broker.New(e, glassq.Limits{MaxBody: opt.MaxBody})}
-	r.server = New(r.store, opt.frame())
-	r.server.answers, r.server.roomy = door.NewBudget(room), room/2
+	frame := opt.frame()
+	if room > 0 {
+		frame.Answers = door.NewAnswers(room, slog.New(slog.DiscardHandler))
+	}
+	r.server = New(r.store, frame)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -82,8 +86,8 @@ func openPortOn(t *testing.T, dir string, opt setup, room int64) *netRig {
 				t.Errorf("loop %d still gathers %d connections", i, n)
 			}
 		}
-		if free := r.server.answers.Free(); free != 2*r.server.roomy {
-			t.Errorf("%d bytes of the room for answers are not given back", 2*r.server.roomy-free)
+		if n := r.server.frame.Answers.Taken(); n != 0 {
+			t.Errorf("%d bytes of the room for answers are not given back", n)
 		}
 		e.Close()
 	})

@@ -114,7 +114,7 @@ func TestVanishInBody(t *testing.T) {
 	parked(t, "memcache.(*conn).send", 1)
 	second := r.dial()
 	io.WriteString(second, "gets big/open\r\n")
-	parked(t, "memcache.(*conn).takeRoom", 1)
+	parked(t, "door.(*Answer).Take", 1)
 	second.Close()
 	first.Close()
 	r.stat("curr_connections", equals(1))

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	stallTimeout = 60 * time.Second // longest silence within a command, or while an answer is written
+	stallTimeout = door.StallTimeout
 	lingerFor    = 2 * time.Second  // how long input is read past after a connection was refused
 	openLease    = 10 * time.Second // of a read that belongs to its connection, extended while that lives
 )
@@ -35,9 +35,6 @@ type Server struct {
 	began   time.Time
 	count   counters
 
-	answers *door.Budget // of large bodies that are being sent
-	roomy   int64        // bytes of it free while nobody asks before taking
-
 	mu      sync.Mutex
 	loops   []*loop // since the first TCP connection, where the system can; guarded by mu until then
 	gathers bool    // puts and acks wait for a sync, so loops gather them; set with loops
@@ -46,8 +43,7 @@ type Server struct {
 
 // New makes the door to b.
 func New(b *broker.Broker, f door.Frame) *Server {
-	s := &Server{broker: b, frame: f.Filled(), maxBody: b.Limits().MaxBody, began: time.Now(),
-		answers: door.NewBudget(answerRoom), roomy: answerRoom / 2}
+	s := &Server{broker: b, frame: f.Filled(), maxBody: b.Limits().MaxBody, began: time.Now()}
 	if s.frame.Version == "" {
 		s.frame.Version = "dev"
 	}
