@@ -81,7 +81,8 @@ func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, logger *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	frame := door.Frame{Access: door.NewAccess(f.keys...), TLS: f.tls, Version: version(), Log: logger}.Filled()
+	frame := door.Frame{Access: door.NewAccess(f.keys...), TLS: f.tls, Version: version(), Memory: f.memory,
+		Log: logger}.Filled()
 	ended := make(chan error, len(all))
 	for _, d := range all {
 		var server interface {

@@ -41,6 +41,7 @@ type serveFlags struct {
 	maxBody                  byteSize
 	minFree                  string
 	watermark                disk.Watermark // read from minFree
+	memory                   door.Memory    // what there is
 	keys                     [][]byte       // read from keyFile
 	tls                      *tls.Config    // read from tlsCert and tlsKey
 }
@@ -241,8 +242,9 @@ func (a *app) serve(f *serveFlags) (err error) {
 	}
 	defer doors.close()
 	logger := a.console.Logger()
+	f.memory = shareMemory(a.console, int(f.maxBody))
 	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody),
-		Logger: logger})
+		CacheBytes: f.memory.Cache, Logger: logger})
 	if err != nil {
 		return err
 	}

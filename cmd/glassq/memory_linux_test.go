@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// inCgroup makes a cgroup whose processes have limit bytes, and returns the file that takes them in; "" where the
+// machine does not allow that. It goes with the test, when they have ended.
+func inCgroup(t *testing.T, limit int64) (procs string) {
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(own)) {
+		part := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		var dir, file string
+		switch {
+		case len(part) == 3 && part[1] == "memory":
+			dir, file = filepath.Join("/sys/fs/cgroup/memory", part[2]), "memory.limit_in_bytes"
+		case len(part) == 3 && part[0] == "0":
+			dir, file = filepath.Join("/sys/fs/cgroup", part[2]), "memory.max"
+		default:
+			continue
+		}
+		dir = filepath.Join(dir, fmt.Sprint("glassq-test-", os.Getpid()))
+		if os.Mkdir(dir, 0o755) != nil {
+			continue
+		}
+		t.Cleanup(func() { os.Remove(dir) })
+		if os.WriteFile(filepath.Join(dir, file), []byte(strconv.FormatInt(limit, 10)), 0o644) == nil {
+			return filepath.Join(dir, "cgroup.procs")
+		}
+	}
+	return ""
+}
+
+// peak is the most memory that a process has had, in bytes.
+func peak(t *testing.T, pid int) int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
+}
+
+// TestLittleMemory: with 300 MB a server takes eight puts of 15 MB at once, and serves others while ten readers of
+// all of that do not read.
+func TestLittleMemory(t *testing.T) {
+	t.Parallel()
+	const limit = 300_000_000
+	for _, name := range []string{"cgroup", "GOMEMLIMIT"} {
+		t.Run(name, func(t *testing.T) {
+			args := []string{"serve", "--data", filepath.Join(t.TempDir(), "d"), "--http", "127.0.0.1:0", "--sync", "never"}
+			var cmd *exec.Cmd
+			if name == "cgroup" {
+				procs := inCgroup(t, limit)
+				if procs == "" {
+					t.Skip("left out: this machine lets the test make no cgroup")
+				}
+				cmd = exec.Command("sh", append([]string{"-c", `echo $$ >"$0" && exec "$@"`, procs, binary}, args...)...)
+			} else {
+				cmd = exec.Command("env", append([]string{"GOMEMLIMIT=" + strconv.Itoa(limit/100*ofCgroup) + "B", binary}, args...)...)
+			}
+			s := startCommand(t, nil, "serve", cmd)
+			base := "http://" + s.addr()
+			body := bytes.Repeat([]byte("0123456789abcde"), 1<<20)
+			var all sync.WaitGroup
+			for i := range 8 {
+				all.Go(func() {
+					resp, err := http.Post(base+"/v1/queues/q/tasks", "application/octet-stream", bytes.NewReader(body))
+					if err != nil {
+						t.Errorf("put %d: %v; the server said %s", i, err, s.said())
+						return
+					}
+					said, _ := io.ReadAll(resp.Body)
+					if resp.Body.Close(); resp.StatusCode != http.StatusOK {
+						t.Errorf("put %d: %s: %s", i, resp.Status, said)
+					}
+				})
+			}
+			all.Wait()
+			for range 10 {
+				nc, err := net.Dial("tcp", s.addr())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer nc.Close()
+				fmt.Fprintf(nc, "GET /v1/queues/q/peek?max=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+			}
+			for i := range 8 {
+				if got := ask(t, "POST", base+"/v1/queues/q/reserve?take=true", ""); len(got) < len(body) {
+					t.Fatalf("reserve %d has %d bytes", i, len(got))
+				}
+			}
+			if !strings.Contains(s.said(), "read its answer too slowly") {
+				t.Errorf("of the readers that were cut the server said nothing: %s", s.said())
+			}
+			if most := peak(t, s.cmd.Process.Pid); most > limit {
+				t.Errorf("the server had %d MB at most; want at most %d", most/1e6, limit/1_000_000)
+			} else {
+				t.Logf("the server had %d MB at most", most/1_000_000)
+			}
+		})
+	}
+}
+
+// TestTooLittleMemory: a server that has less than the least says so.
+func TestTooLittleMemory(t *testing.T) {
+	t.Parallel()
+	s := start(t, []string{"GOMEMLIMIT=100MiB"}, "serve", "--store", "mem:", "--http", "127.0.0.1:0")
+	s.addr()
+	if want := "GOMEMLIMIT lets this process have 100MiB of memory, and it needs 256MiB"; !strings.Contains(s.said(), want) {
+		t.Errorf("serve said %s; want %s", s.said(), want)
+	}
+}
