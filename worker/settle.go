@@ -33,9 +33,9 @@ type settler struct {
 	given []*held // by index of nacks
 }
 
-// settle acks and nacks what has ended until the handlers are gone and nothing is left. While one
+// settleLeases acks and nacks what has ended until the handlers are gone and nothing is left. While one
 // call is under way the next batch fills; an idle worker's first ending waits ackWait for others.
-func (w *worker) settle(ctx context.Context) {
+func (w *worker) settleLeases(ctx context.Context) {
 	s := &settler{w: w, tasks: make([]glassq.Task, 0, ackBatch)}
 	wait := time.NewTimer(ackWait)
 	wait.Stop()

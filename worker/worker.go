@@ -213,7 +213,7 @@ func (w *worker) run(ctx context.Context, newHandler func(int) Handler) (Stats, 
 	}
 	allOver := make(chan struct{})
 	taker.Go(func() { w.reserve(takeCtx) })
-	keeper.Go(func() { w.settle(callCtx) })
+	keeper.Go(func() { w.settleLeases(callCtx) })
 	timers.Go(func() { w.extendAll(callCtx, allOver) })
 	timers.Go(func() { w.watchLoad(allOver) })
 
@@ -309,7 +309,7 @@ func (w *worker) reserve(ctx context.Context) {
 		}
 		leases, err := w.q.Reserve(ctx, glassq.Reserve{Queue: w.opt.Queue, Max: n, Wait: -1, Lease: w.opt.Lease})
 		if len(leases) > 0 {
-			w.take(leases, n)
+			w.takeLeases(leases, n)
 		}
 		if ctx.Err() != nil || w.isStopped() {
 			return
@@ -335,8 +335,8 @@ func (w *worker) awaitRoom() int {
 	return w.ahead.wants(w.ready.n)
 }
 
-// take hands leases, of which up to asked were wanted, to the handlers, or back if the drain has begun.
-func (w *worker) take(leases []glassq.Lease, asked int) {
+// takeLeases hands leases, of which up to asked were wanted, to the handlers, or back if the drain has begun.
+func (w *worker) takeLeases(leases []glassq.Lease, asked int) {
 	now := time.Now()
 	w.mu.Lock()
 	w.ahead.came(leases, asked, w.ready.n)

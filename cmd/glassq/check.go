@@ -158,12 +158,12 @@ func (r *checkRig) Start(watch func(glassq.Store) glassq.Store) error {
 	}
 	r.store, r.stop, r.failed = store, stop, make(chan error, 3) // as many as doors
 	broker := store.Broker
-	err = r.open(ctx, &r.http, httpdoor.New(broker, httpdoor.Options{}).Run)
+	err = r.openDoor(ctx, &r.http, httpdoor.New(broker, httpdoor.Options{}).Run)
 	if err == nil {
-		err = r.open(ctx, &r.memcached, memcache.New(broker, door.Frame{}).Run)
+		err = r.openDoor(ctx, &r.memcached, memcache.New(broker, door.Frame{}).Run)
 	}
 	if err == nil {
-		err = r.open(ctx, &r.manager, manager.New(broker,
+		err = r.openDoor(ctx, &r.manager, manager.New(broker,
 			manager.Options{Frame: door.Frame{Access: door.NewAccess([]byte(checkKey))}}).Run)
 	}
 	if err != nil {
@@ -172,8 +172,8 @@ func (r *checkRig) Start(watch func(glassq.Store) glassq.Store) error {
 	return nil
 }
 
-// open listens at *addr, or on a free port that it writes there, and runs a door.
-func (r *checkRig) open(ctx context.Context, addr *string, run func(context.Context, net.Listener) error) error {
+// openDoor listens at *addr, or on a free port that it writes there, and runs a door.
+func (r *checkRig) openDoor(ctx context.Context, addr *string, run func(context.Context, net.Listener) error) error {
 	if *addr == "" {
 		*addr = "127.0.0.1:0"
 	}

@@ -98,7 +98,7 @@ func (a *app) complete(list func(context.Context, *client.Client) ([]string, err
 		}
 		text := func(flag string) string { return cmd.Flags().Lookup(flag).Value.String() }
 		r := remote{server: text("server"), keyFile: text("key-file"), ca: text("ca")}
-		q, err := a.open(cmd, &r, 0)
+		q, err := a.dial(cmd, &r, 0)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

@@ -102,7 +102,7 @@ for which it waits.`,
 		} else if timed {
 			return usagef("--duration needs --rate here: without one, how many tasks there are depends on how fast they are done, which glassq run knows")
 		}
-		src, done, err := f.source.open(cmd, args, a.in, func(s string) { a.console.Say("glassq dispatch: %s", s) })
+		src, done, err := f.source.openSource(cmd, args, a.in, func(s string) { a.console.Say("glassq dispatch: %s", s) })
 		if err != nil {
 			return err
 		}
@@ -142,7 +142,7 @@ func (a *app) dispatch(cmd *cobra.Command, f *dispatchFlags) error {
 	if err != nil {
 		return err
 	}
-	q, err := a.open(cmd, &f.remote, f.retry)
+	q, err := a.dial(cmd, &f.remote, f.retry)
 	if err != nil {
 		return err
 	}

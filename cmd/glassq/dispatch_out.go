@@ -34,7 +34,7 @@ func (a *app) openTaker(cmd *cobra.Command, f *dispatchFlags) (*taker, error) {
 	if err != nil {
 		return nil, err
 	}
-	q, err := a.open(cmd, &f.remote, -1)
+	q, err := a.dial(cmd, &f.remote, -1)
 	if err != nil {
 		file.f.Close()
 		return nil, err

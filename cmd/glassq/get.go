@@ -27,7 +27,7 @@ func (a *app) getCmd() *cobra.Command {
 	fs.DurationVar(&req.Lease, "lease", 10*time.Second, "time to print it before it goes back")
 	fs.BoolVar(&asJSON, "json", false, "print the whole task as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		q, err := a.open(cmd, &r, 0)
+		q, err := a.dial(cmd, &r, 0)
 		if err != nil {
 			return err
 		}

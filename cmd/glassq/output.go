@@ -129,7 +129,7 @@ func (f *outputFlags) check() error {
 func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 	f.opt.W, f.opt.Sync = a.out, syncer(a.out)
 	where := "standard output"
-	if err := f.sum.open(&f.opt); err != nil {
+	if err := f.sum.openSummary(&f.opt); err != nil {
 		return err
 	}
 	defer f.sum.close()
@@ -143,7 +143,7 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 		f.opt.W, f.opt.Sync, f.opt.Seen = file.f, syncer(file.f), file.seen
 		where = f.out
 	}
-	q, err := a.open(cmd, &f.remote, -1)
+	q, err := a.dial(cmd, &f.remote, -1)
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func (a *app) putCmd() *cobra.Command {
 		if len(t.Body) > glassq.HardMaxBody {
 			return usagef("the body has more than %d bytes", glassq.HardMaxBody)
 		}
-		q, err := a.open(cmd, &r, retry)
+		q, err := a.dial(cmd, &r, retry)
 		if err != nil {
 			return err
 		}

@@ -18,7 +18,7 @@ func (a *app) queueCmd() *cobra.Command {
 
 // oneShot runs do with a client that fails at once when the server is away.
 func (a *app) oneShot(cmd *cobra.Command, r *remote, do func(*client.Client) error) error {
-	q, err := a.open(cmd, r, 0)
+	q, err := a.dial(cmd, r, 0)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 		case term.IsTerminal(a.in):
 			return usagef("nothing to import: give --file F, or lines on standard input")
 		}
-		q, err := a.open(cmd, &r, retry)
+		q, err := a.dial(cmd, &r, retry)
 		if err != nil {
 			return err
 		}

@@ -25,9 +25,9 @@ func (r *remote) flags(cmd *cobra.Command) {
 	f.StringVar(&r.ca, "ca", "", "PEM `file` of authorities to trust beside the system's")
 }
 
-// open makes the client. retry is how long a call waits for a server that is away: 0 not at all,
+// dial makes the client. retry is how long a call waits for a server that is away: 0 not at all,
 // negative without end; a wait is said on the console every ten seconds.
-func (a *app) open(cmd *cobra.Command, r *remote, retry time.Duration) (*client.Client, error) {
+func (a *app) dial(cmd *cobra.Command, r *remote, retry time.Duration) (*client.Client, error) {
 	opt := client.Options{CAFile: r.ca, Retry: retry}
 	if r.keyFile != "" {
 		key, err := readKey(r.keyFile)

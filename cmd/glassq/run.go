@@ -77,7 +77,7 @@ and --json the results are only summed up.`,
 		if err != nil {
 			return err
 		}
-		src, done, err := f.source.open(cmd, args, a.in, func(s string) { a.console.Say("glassq run: %s", s) })
+		src, done, err := f.source.openSource(cmd, args, a.in, func(s string) { a.console.Say("glassq run: %s", s) })
 		if err != nil {
 			return err
 		}
@@ -166,7 +166,7 @@ func (f *runFlags) folder() error {
 }
 
 func (a *app) run(f *runFlags, src dispatch.Source) error {
-	fetcher, err := f.fetch.open(func(s string) { a.console.Say("glassq run: %s", s) })
+	fetcher, err := f.fetch.newFetcher(func(s string) { a.console.Say("glassq run: %s", s) })
 	if err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (a *app) run(f *runFlags, src dispatch.Source) error {
 		return err
 	}
 	j := &job{a: a, f: f, src: src, fetcher: fetcher}
-	err = j.open()
+	err = j.openJob()
 	if err == nil {
 		err = j.do()
 		if cerr := j.close(); err == nil {
@@ -211,13 +211,13 @@ type job struct {
 	taken output.Report
 }
 
-func (j *job) open() error {
+func (j *job) openJob() error {
 	var err error
 	j.store, err = openStore(context.Background(), j.f.data, stores.Options{Sync: j.f.sync, Logger: j.a.console.Logger()})
 	if err != nil {
 		return err
 	}
-	if err := j.f.sum.open(&j.opt); err != nil {
+	if err := j.f.sum.openSummary(&j.opt); err != nil {
 		return errors.Join(err, j.store.Close())
 	}
 	if path := j.path(); path != "" {

@@ -59,7 +59,7 @@ as tasks of the old run, when all dead tasks of the queue are this run's; nothin
 }
 
 func (a *app) retry(cmd *cobra.Command, f *retryFlags, args []string) error {
-	q, err := a.open(cmd, &f.dispatch.remote, f.dispatch.retry)
+	q, err := a.dial(cmd, &f.dispatch.remote, f.dispatch.retry)
 	if err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (f *retryFlags) source(cmd *cobra.Command, args []string, a *app, run *glas
 		args = []string{tmpl}
 		s.numbers = numbers
 	}
-	return s.open(cmd, args, a.in, func(s string) { a.console.Say("glassq runs retry: %s", s) })
+	return s.openSource(cmd, args, a.in, func(s string) { a.console.Say("glassq runs retry: %s", s) })
 }
 
 func orStream(source string) string {

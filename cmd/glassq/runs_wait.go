@@ -34,7 +34,7 @@ func (a *app) runsWaitCmd() *cobra.Command {
 		default:
 			return usagef("--until %s is not one of exists, complete, drained", phase)
 		}
-		q, err := a.open(cmd, &r, retry)
+		q, err := a.dial(cmd, &r, retry)
 		if err != nil {
 			return err
 		}

@@ -45,9 +45,9 @@ func (s *sourceFlags) table(f *pflag.FlagSet) {
 	f.BoolVarP(&s.null, "null", "0", false, "a byte 0 ends each line, as find -print0 writes them")
 }
 
-// open makes the source; the caller must call done. Skipped lines are told to say.
-func (s *sourceFlags) open(cmd *cobra.Command, args []string, stdin *os.File, say func(string)) (src dispatch.Source,
-	done func(), err error) {
+// openSource makes the source; the caller must call done. Skipped lines are told to say.
+func (s *sourceFlags) openSource(cmd *cobra.Command, args []string, stdin *os.File,
+	say func(string)) (src dispatch.Source, done func(), err error) {
 	done = func() {}
 	s.hasCount, s.task.hasBody = cmd.Flags().Changed("count"), cmd.Flags().Changed("body")
 	var tmpl *dispatch.Template

@@ -88,8 +88,8 @@ func (f *summaryFlags) groups() ([]output.By, error) {
 	return list, nil
 }
 
-// open adds groups and lists to what an output is told. The caller must call close.
-func (f *summaryFlags) open(opt *output.Options) error {
+// openSummary adds groups and lists to what an output is told. The caller must call close.
+func (f *summaryFlags) openSummary(opt *output.Options) error {
 	var err error
 	if opt.By, err = f.groups(); err != nil {
 		return err

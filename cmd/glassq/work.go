@@ -87,7 +87,7 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 	if f.strict && f.untilDone == "" {
 		return usagef("--strict is about the end of a run: give --until-done too")
 	}
-	q, err := a.open(cmd, &f.remote, -1)
+	q, err := a.dial(cmd, &f.remote, -1)
 	if err != nil {
 		return err
 	}

@@ -34,8 +34,8 @@ func (f *farm) flags(cmd *cobra.Command, what string) {
 	fs.IntVar(&f.retries, "retries", 1, "most tries of a task that fails, the first included; it goes back to the queue in between")
 }
 
-// open makes the halting rule and the job log. The caller must call done, which closes the log.
-func (f *farm) open(a *app, name string) (halt *processes.Halt, log *processes.Joblog, done func(), err error) {
+// openFiles makes the halting rule and the job log. The caller must call done, which closes the log.
+func (f *farm) openFiles(a *app, name string) (halt *processes.Halt, log *processes.Joblog, done func(), err error) {
 	if f.timeout < 0 || f.retries < 0 {
 		return nil, nil, nil, usagef("--timeout and --retries are not negative")
 	}
@@ -105,7 +105,7 @@ the command.`,
 	fs.BoolVarP(&keep, "keep-order", "k", false, "print in the order of the tasks")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := "glassq work exec"
-		halt, log, done, err := f.open(a, name)
+		halt, log, done, err := f.openFiles(a, name)
 		if err != nil {
 			return err
 		}

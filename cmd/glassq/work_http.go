@@ -30,8 +30,8 @@ type fetchFlags struct {
 	size        string
 }
 
-// settle fills in what the profile says and was not given, and reads what is a text on the command line.
-func (f *fetchFlags) settle() (err error) {
+// fillIn fills in what the profile says and was not given, and reads what is a text on the command line.
+func (f *fetchFlags) fillIn() (err error) {
 	base, err := fetch.Profile(f.profile)
 	if err != nil {
 		return err
@@ -108,9 +108,9 @@ func (f *fetchFlags) rules(r *fetch.Rules) (err error) {
 	return nil
 }
 
-// open makes the fetcher; the caller must Close it. It tells say of what it chooses and lacks, once each.
-func (f *fetchFlags) open(say func(string)) (*fetch.Fetcher, error) {
-	if err := f.settle(); err != nil {
+// newFetcher makes the fetcher; the caller must Close it. It tells say of what it chooses and lacks, once each.
+func (f *fetchFlags) newFetcher(say func(string)) (*fetch.Fetcher, error) {
+	if err := f.fillIn(); err != nil {
 		return nil, usagef("%w", err)
 	}
 	f.opt.Worker = workerName()
@@ -155,7 +155,7 @@ server that is away is waited for.`,
 		}
 		tune()
 		name := "glassq work http"
-		fetcher, err := ff.open(func(s string) { a.console.Say("%s: %s", name, s) })
+		fetcher, err := ff.newFetcher(func(s string) { a.console.Say("%s: %s", name, s) })
 		if err != nil {
 			return err
 		}

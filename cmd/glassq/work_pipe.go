@@ -30,7 +30,7 @@ docs/pipe.md has the protocol. Flags stand before the command.`,
 	fs.IntVar(&opt.Window, "window", 0, "`lines` that a child may be ahead of its answers; 0 adapts to how fast they come")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := "glassq work pipe"
-		halt, log, done, err := f.open(a, name)
+		halt, log, done, err := f.openFiles(a, name)
 		if err != nil {
 			return err
 		}

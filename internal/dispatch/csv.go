@@ -29,7 +29,7 @@ func newCSVReader(r io.Reader) *csvReader {
 // header reads the names of the columns.
 func (c *csvReader) header() ([]string, error) {
 	var r record
-	err := c.take(&r)
+	err := c.takeRecord(&r)
 	if err == io.EOF {
 		return nil, glassq.Errorf(glassq.CodeBadRequest, "an empty CSV file: its first row names the columns")
 	}
@@ -50,7 +50,7 @@ func (c *csvReader) header() ([]string, error) {
 
 func (c *csvReader) at() uint64 { return c.line }
 
-func (c *csvReader) take(r *record) error {
+func (c *csvReader) takeRecord(r *record) error {
 	c.in.left = maxLine
 	row, err := c.csv.Read()
 	r.row = row

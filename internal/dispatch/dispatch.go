@@ -192,7 +192,7 @@ func newDispatch(q Queue, opt Options) (*dispatch, error) {
 }
 
 func (d *dispatch) run(ctx context.Context) error {
-	err := d.open(ctx)
+	err := d.openRun(ctx)
 	if err != nil {
 		return err
 	}
@@ -212,8 +212,8 @@ func (d *dispatch) run(ctx context.Context) error {
 	})
 }
 
-// open makes the run, or makes sure that it is of this source.
-func (d *dispatch) open(ctx context.Context) error {
+// openRun makes the run, or makes sure that it is of this source.
+func (d *dispatch) openRun(ctx context.Context) error {
 	source := d.opt.Source.Fingerprint()
 	if source != "" && d.opt.Only != nil {
 		source += " only " + d.opt.Only.describe()

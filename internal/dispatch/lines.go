@@ -166,16 +166,16 @@ func (l *lineReader) read() ([]byte, error) {
 
 func (l *lineReader) at() uint64 { return l.line }
 
-func (l *lineReader) take(r *record) (err error) {
+func (l *lineReader) takeRecord(r *record) (err error) {
 	r.line, err = l.next()
 	return err
 }
 
 // A recordReader reads records one after the other.
 type recordReader interface {
-	// take reads the next record, which is valid until the next call, or io.EOF. After a *LineError
+	// takeRecord reads the next record, which is valid until the next call, or io.EOF. After a *LineError
 	// it can be called again.
-	take(r *record) error
+	takeRecord(r *record) error
 	// at is the number of the line that the last record began at, from 1.
 	at() uint64
 }
@@ -235,7 +235,7 @@ func (l *lines) Next(dst []glassq.Task) (int, error) {
 	var arena []byte
 	for n := 0; n < len(dst); {
 		if !l.held {
-			if err := l.in.take(&l.rec); err != nil {
+			if err := l.in.takeRecord(&l.rec); err != nil {
 				if l.skip(err) {
 					continue
 				}
@@ -397,7 +397,7 @@ func (f *File) survey(opt *LineOptions) error {
 		}
 	}
 	for r := (record{}); ; f.total++ {
-		err := in.take(&r)
+		err := in.takeRecord(&r)
 		if _, bad := errors.AsType[*LineError](err); bad {
 			continue // whoever reads it says so
 		}

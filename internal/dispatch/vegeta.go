@@ -38,7 +38,7 @@ func (v *targetReader) read() ([]byte, error) {
 	return bytes.TrimSpace(b), err
 }
 
-func (v *targetReader) take(r *record) error {
+func (v *targetReader) takeRecord(r *record) error {
 	for {
 		b, err := v.read()
 		v.first = v.in.line

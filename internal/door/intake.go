@@ -144,7 +144,7 @@ func (a *arrival) room(to int64) error {
 		p = &a.in.small
 	}
 	if a.share != nil && a.share.p == p {
-		return a.share.take(a.ctx, to, a.pace.pause)
+		return a.share.takeRoom(a.ctx, to, a.pace.pause)
 	}
 	if a.share == nil {
 		a.ctx, a.cancel = context.WithCancelCause(a.ctx)
@@ -155,7 +155,7 @@ func (a *arrival) room(to int64) error {
 	}}
 	// A body that turns out to be large keeps its place among the small ones until it has one among the large, and
 	// gives way there as if it were still received.
-	if err := s.take(a.ctx, to, a.pace.pause); err != nil {
+	if err := s.takeRoom(a.ctx, to, a.pace.pause); err != nil {
 		s.release()
 		return err
 	}
@@ -197,8 +197,8 @@ type share struct {
 	since time.Time     // when the last 64 KiB began to arrive; zero when no sender is waited for
 }
 
-// take waits until the share is to bytes. pause is called if that takes time.
-func (s *share) take(ctx context.Context, to int64, pause func()) error {
+// takeRoom waits until the share is to bytes. pause is called if that takes time.
+func (s *share) takeRoom(ctx context.Context, to int64, pause func()) error {
 	p := s.p
 	if to > p.size {
 		return glassq.Errorf(glassq.CodeTooLarge, "%d bytes at once; there are %d for all", to, p.size)

@@ -34,13 +34,13 @@ func waiters(q *state.Queue) *waitList {
 // A waiter is a reserve that waits. done is closed when it got leases, when it lacks room for one, or when the
 // engine stops; then it is in no list any more.
 type waiter struct {
-	r     glassq.Reserve
-	room  room.Taker // for the bodies; nil does not bound them
-	lacks int64      // bytes of the first task, for which there was no room
-	got   []grant
-	f     uint64 // frame to be waited for before the bodies are read
-	pin   int    // with got: what deliver unpins
-	done  chan struct{}
+	r       glassq.Reserve
+	room    room.Taker // for the bodies; nil does not bound them
+	lacks   int64      // bytes of the first task, for which there was no room
+	granted []grant
+	f       uint64 // frame to be waited for before the bodies are read
+	pin     int    // with granted: what deliver unpins
+	done    chan struct{}
 }
 
 // fits tells whether a task of n bytes may go along with the others that w got. The caller holds mu.
@@ -48,7 +48,7 @@ func (w *waiter) fits(n int64) bool {
 	if w.room == nil || w.room.Try(n) {
 		return true
 	}
-	if len(w.got) == 0 {
+	if len(w.granted) == 0 {
 		w.lacks = n
 	}
 	return false
@@ -99,7 +99,7 @@ func (e *Engine) reserve(ctx context.Context, w *waiter) ([]glassq.Lease, error)
 	if len(wl.list) == 0 || r.Look {
 		e.grant(q, w)
 	}
-	if len(w.got) > 0 || w.lacks > 0 || r.Wait == 0 {
+	if len(w.granted) > 0 || w.lacks > 0 || r.Wait == 0 {
 		e.end()
 		return e.deliver(q.Name, w)
 	}
@@ -116,7 +116,7 @@ func (e *Engine) reserve(ctx context.Context, w *waiter) ([]glassq.Lease, error)
 	}
 	err := e.err
 	e.mu.Unlock()
-	if len(w.got) == 0 {
+	if len(w.granted) == 0 {
 		return nil, cmp.Or(ctx.Err(), err) // or it lacks room
 	}
 	if ctx.Err() != nil && !r.Take {
@@ -131,8 +131,8 @@ func (e *Engine) reserve(ctx context.Context, w *waiter) ([]glassq.Lease, error)
 
 // undo gives back what a reserve got whose caller went away.
 func (e *Engine) undo(queue string, w *waiter) {
-	nacks := make([]glassq.Nack, len(w.got))
-	for i, g := range w.got {
+	nacks := make([]glassq.Nack, len(w.granted))
+	for i, g := range w.granted {
 		nacks[i] = glassq.Nack{Token: glassq.Token{Queue: queue, Number: g.number}, Undone: true}
 	}
 	e.Nack(context.Background(), nacks) // what fails here expires by itself
@@ -149,7 +149,7 @@ func (e *Engine) match() {
 		for len(wl.list) > 0 {
 			w := wl.list[0]
 			e.grant(q, w)
-			if len(w.got) == 0 && w.lacks == 0 {
+			if len(w.granted) == 0 && w.lacks == 0 {
 				break
 			}
 			wl.list = slices.Delete(wl.list, 0, 1)
@@ -185,20 +185,20 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		return
 	}
 	number, _ := e.st.NextLease()
-	w.got = make([]grant, 0, n)
+	w.granted = make([]grant, 0, n)
 	var rec [32]byte
 	var size int64
-	for len(w.got) < n {
+	for len(w.granted) < n {
 		task, p, ok := e.st.Head(q)
 		if !ok {
 			break
 		}
-		if size += p.Size; size > glassq.MaxAnswer && len(w.got) > 0 || !w.fits(p.Size) {
+		if size += p.Size; size > glassq.MaxAnswer && len(w.granted) > 0 || !w.fits(p.Size) {
 			break
 		}
 		g := grant{task: task, place: p, at: e.st.Now(), length: p.Length(w.r.Lease)}
 		g.place.Attempt++
-		g.late = q.Pace.Late(len(w.got), clock)
+		g.late = q.Pace.Late(len(w.granted), clock)
 		if w.r.Take {
 			e.append(state.AppendTake(rec[:0], task))
 		} else {
@@ -206,10 +206,10 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 			number++
 			e.append(state.AppendLease(rec[:0], g.number, task, g.length))
 		}
-		w.got = append(w.got, g)
+		w.granted = append(w.granted, g)
 	}
-	q.Pace.Return(n - len(w.got))
-	if len(w.got) == 0 {
+	q.Pace.Return(n - len(w.granted))
+	if len(w.granted) == 0 {
 		return
 	}
 	w.pin = e.pin()
@@ -225,8 +225,8 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		}
 		return
 	}
-	last := w.got[0].place.Frame
-	for _, g := range w.got {
+	last := w.granted[0].place.Frame
+	for _, g := range w.granted {
 		last = max(last, g.place.Frame)
 	}
 	w.f = e.unwritten(last)
@@ -238,14 +238,14 @@ func (e *Engine) show(q *state.Queue, w *waiter) {
 	if !ok || e.err != nil || !w.fits(p.Size) {
 		return
 	}
-	w.got = []grant{{task: task, place: p, at: e.st.Now()}}
+	w.granted = []grant{{task: task, place: p, at: e.st.Now()}}
 	w.pin = e.pin()
 	w.f = e.unwritten(p.Frame)
 }
 
 // deliver waits until what w got may be told, reads the bodies, and makes the leases.
 func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
-	if len(w.got) == 0 {
+	if len(w.granted) == 0 {
 		return nil, nil
 	}
 	defer e.unpin(w.pin)
@@ -256,12 +256,12 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 	if err := wait(w.f); err != nil {
 		return nil, err
 	}
-	leases := make([]glassq.Lease, 0, len(w.got))
+	leases := make([]glassq.Lease, 0, len(w.granted))
 	var bad []error
 	r := reading{c: e.cache}
 	size := 0
-	for i := range w.got {
-		g := &w.got[i]
+	for i := range w.granted {
+		g := &w.granted[i]
 		leases = leases[:len(leases)+1]
 		l := &leases[len(leases)-1]
 		put, err := r.task(&l.Task, g.place.Frame, g.place.Offset)

@@ -116,7 +116,7 @@ func Profile(name string) (Options, error) {
 
 // New checks opt, reads the files it names and makes the folder for bodies.
 func New(opt Options) (*Fetcher, error) {
-	proxy, err := opt.settle()
+	proxy, err := opt.fillDefaults()
 	if err != nil {
 		return nil, err
 	}
@@ -151,8 +151,8 @@ func New(opt Options) (*Fetcher, error) {
 	return f, nil
 }
 
-// settle checks what stands for itself and fills in defaults.
-func (o *Options) settle() (proxy *url.URL, err error) {
+// fillDefaults checks what stands for itself and fills in defaults.
+func (o *Options) fillDefaults() (proxy *url.URL, err error) {
 	switch o.Engine {
 	case "":
 		o.Engine = EngineAuto

@@ -15,13 +15,13 @@ import (
 
 // A handler does one request at a time.
 type handler struct {
-	f    *Fetcher
-	fast fastEngine
-	buf  bytes.Buffer // a body that std read
-	req  request      // of the task at hand
-	pure request      // url only, used again and again
-	a    answer       // to the last request
-	more []byte       // further members of o, each after a comma
+	f       *Fetcher
+	fast    fastEngine
+	buf     bytes.Buffer // a body that std read
+	req     request      // of the task at hand
+	pure    request      // url only, used again and again
+	a       answer       // to the last request
+	members []byte       // further members of o, each after a comma
 }
 
 func (f *Fetcher) newHandler() *handler {
@@ -79,7 +79,7 @@ func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) 
 	began := start
 	a := &h.a
 	var rt time.Duration
-	h.more = h.more[:0]
+	h.members = h.members[:0]
 	res := result.Record{Worker: h.f.opt.Worker, Attempt: l.Attempt}
 	size := int64(0)
 	req, err := h.parse(l.Body)
@@ -138,13 +138,13 @@ func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) 
 		res.OK = res.Class == ""
 	}
 	if a.code != 0 {
-		if h.more, err = h.f.capture.append(h.more, a.body); err != nil {
+		if h.members, err = h.f.capture.append(h.members, a.body); err != nil {
 			return err // the task is given back: nothing is acked that is not kept
 		}
 	}
 	res.Took, res.Began, res.Lag = rt, began, l.Late+began.Sub(start)
-	if len(h.more) > 0 {
-		res.More = string(h.more[1:])
+	if len(h.members) > 0 {
+		res.More = string(h.members[1:])
 	}
 	r.Body = result.Append(r.Body, l.Body, l.Type, &res)
 	r.Type = glassq.TypeJSON
@@ -178,22 +178,22 @@ func (h *handler) unpack(a *answer) int64 {
 // describe notes what the try was like beyond the usual members.
 func (h *handler) describe(t *turn, tries int, size int64) {
 	number := func(name string, n int64) {
-		h.more = append(h.more, name...)
-		h.more = strconv.AppendInt(h.more, n, 10)
+		h.members = append(h.members, name...)
+		h.members = strconv.AppendInt(h.members, n, 10)
 	}
 	if tries > 1 {
 		number(`,"tries":`, int64(tries))
 	}
 	if t.hops > 0 {
 		number(`,"hops":`, int64(t.hops))
-		h.more = append(h.more, `,"url":`...)
-		h.more = jsonline.AppendString(h.more, t.url)
+		h.members = append(h.members, `,"url":`...)
+		h.members = jsonline.AppendString(h.members, t.url)
 	}
 	if size != h.a.n {
 		number(`,"size":`, size)
 	}
 	if t.watch != nil {
-		h.more = t.watch.append(h.more)
+		h.members = t.watch.append(h.members)
 	}
 }
 

@@ -75,11 +75,11 @@ func (s *stopwatch) dialed(err error) {
 	}
 }
 
-func (s *stopwatch) connected() { s.take(nil) }
-func (s *stopwatch) wrote()     { s.take(&s.send) }
+func (s *stopwatch) connected() { s.addSince(nil) }
+func (s *stopwatch) wrote()     { s.addSince(&s.send) }
 
 func (s *stopwatch) firstByte() {
-	s.take(&s.wait)
+	s.addSince(&s.wait)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.done {
@@ -87,10 +87,10 @@ func (s *stopwatch) firstByte() {
 	}
 }
 
-func (s *stopwatch) last() { s.take(&s.read) }
+func (s *stopwatch) last() { s.addSince(&s.read) }
 
-// take adds the time since the last mark to sum and sets the mark.
-func (s *stopwatch) take(sum *time.Duration) {
+// addSince adds the time since the last mark to sum and sets the mark.
+func (s *stopwatch) addSince(sum *time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done {

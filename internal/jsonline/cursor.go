@@ -44,7 +44,7 @@ type Cursor struct {
 // Read checks that line is one JSON value, and begins at its start.
 func Read(line []byte) Cursor {
 	c := Cursor{line: line, plain: bytes.IndexByte(line, '\\') < 0}
-	if !jsontext.Value(line).IsValid(lenient) {
+	if !isPlain(line) && !jsontext.Value(line).IsValid(lenient) {
 		c.findFault()
 	}
 	return c

@@ -90,5 +90,5 @@ func Valid(b []byte) bool {
 		pad := 10_000 - maxDepth
 		b = slices.Concat(bytes.Repeat([]byte("["), pad), b, bytes.Repeat([]byte("]"), pad))
 	}
-	return jsontext.Value(b).IsValid(lenient)
+	return isPlain(b) || jsontext.Value(b).IsValid(lenient)
 }

@@ -264,7 +264,7 @@ func (o *output) run(ctx context.Context) error {
 		queue = glassq.DefaultResults
 	}
 	o.queue = queue
-	return o.take(ctx)
+	return o.takeResults(ctx)
 }
 
 // say tells a person something.

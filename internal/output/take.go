@@ -15,9 +15,9 @@ import (
 // errDrained ends the reserves: nothing more will come.
 var errDrained = errors.New("drained")
 
-// take moves results from the queue to the writer in three steps that overlap: reserve, by two callers;
+// takeResults moves results from the queue to the writer in three steps that overlap: reserve, by two callers;
 // write and flush; sync and ack. With KeepOrder there is one more between the first two. A step ends when the one before it has, so what was taken is seen through.
-func (o *output) take(ctx context.Context) error {
+func (o *output) takeResults(ctx context.Context) error {
 	var (
 		taken   = make(chan []glassq.Lease, 1)
 		written = make(chan []glassq.Ack, 4)

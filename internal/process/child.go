@@ -269,15 +269,15 @@ func (p *proc) answer(line []byte) error {
 	}
 	wrong := checkAnswer(line)
 	now := time.Now()
-	wake, err := p.take(line, wrong, now)
+	wake, err := p.takeLine(line, wrong, now)
 	if wake {
 		p.c.p.windows.wake()
 	}
 	return err
 }
 
-// take is answer of a line that is wrong, or nil; wake is for the gate.
-func (p *proc) take(line []byte, wrong error, now time.Time) (wake bool, err error) {
+// takeLine is answer of a line that is wrong, or nil; wake is for the gate.
+func (p *proc) takeLine(line []byte, wrong error, now time.Time) (wake bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {

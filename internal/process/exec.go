@@ -158,7 +158,7 @@ func (e *Exec) forget(p *os.Process) bool {
 type execHandler struct {
 	e        *Exec
 	out, err capture
-	more     []byte
+	members  []byte
 	env      []string
 	argv     []string
 }
@@ -287,7 +287,7 @@ func (h *execHandler) judge(res *result.Record, end ending, late bool) {
 	}
 	res.Bytes = h.out.n
 	res.Code = max(end.code, 0)
-	b := h.more[:0]
+	b := h.members[:0]
 	if end.signal == "" {
 		b = strconv.AppendInt(append(b, `"exit":`...), int64(end.code), 10)
 	} else {
@@ -303,8 +303,8 @@ func (h *execHandler) judge(res *result.Record, end ending, late bool) {
 		b = append(b, `,"rss":`...)
 		b = strconv.AppendInt(b, end.rss, 10)
 	}
-	h.more = append(b, '}')
-	res.More = string(h.more)
+	h.members = append(b, '}')
+	res.More = string(h.members)
 }
 
 // A capture keeps the first bytes of a stream.

@@ -109,7 +109,7 @@ func (t *table) add(e entry) uint64 {
 			t.full(ci - 1)
 		}
 	}
-	t.open(ci, c)[n%chunkLen] = e
+	t.openChunk(ci, c)[n%chunkLen] = e
 	c.live++
 	t.live++
 	return n
@@ -180,8 +180,8 @@ func (t *table) release(c *chunk) {
 	c.all, c.shared = nil, false
 }
 
-// open returns the entries of a chunk, to be read and changed.
-func (t *table) open(ci uint64, c *chunk) *[chunkLen]entry {
+// openChunk returns the entries of a chunk, to be read and changed.
+func (t *table) openChunk(ci uint64, c *chunk) *[chunkLen]entry {
 	c.used = true
 	switch {
 	case c.all == nil:
@@ -243,7 +243,7 @@ func (t *table) get(n uint64) *entry {
 	if c == nil {
 		return nil
 	}
-	e := &t.open(ci, c)[n%chunkLen]
+	e := &t.openChunk(ci, c)[n%chunkLen]
 	if e.state() == glassq.Gone {
 		return nil
 	}
@@ -254,7 +254,7 @@ func (t *table) get(n uint64) *entry {
 func (t *table) remove(n uint64) {
 	ci := n / chunkLen
 	c := t.chunk(ci)
-	t.open(ci, c)[n%chunkLen] = entry{}
+	t.openChunk(ci, c)[n%chunkLen] = entry{}
 	t.setReason(n, "")
 	c.live--
 	t.live--

@@ -14,13 +14,13 @@ func DirFS(path string) FS { return dirFS{path} }
 
 type dirFS struct{ path string }
 
-func (d dirFS) Open(name string) (File, error) { return d.open(name, os.O_RDWR) }
+func (d dirFS) Open(name string) (File, error) { return d.openFile(name, os.O_RDWR) }
 
 func (d dirFS) Create(name string) (File, error) {
-	return d.open(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	return d.openFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 }
 
-func (d dirFS) open(name string, flag int) (File, error) {
+func (d dirFS) openFile(name string, flag int) (File, error) {
 	f, err := os.OpenFile(filepath.Join(d.path, name), flag, 0o600)
 	if err != nil {
 		return nil, err

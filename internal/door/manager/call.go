@@ -244,7 +244,7 @@ func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
 	case len(leases) == 0:
 		return c.raise(&exception{"Empty", ""})
 	}
-	c.take(&leases[0], id)
+	c.takeLease(&leases[0], id)
 	c.s.took(queue)
 	return c.replyValue(&leases[0].Task)
 }

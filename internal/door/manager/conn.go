@@ -253,7 +253,7 @@ func (c *conn) giveRoom() {
 // end gives up what the connection used, and settles the items that nobody confirmed.
 func (c *conn) end() {
 	c.giveRoom()
-	c.settle()
+	c.settleDelivery()
 }
 
 // A request is (ident, method, args, kwds).

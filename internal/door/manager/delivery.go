@@ -53,8 +53,8 @@ func (s *Server) delivery(queue string) Delivery {
 // maxUndone is how many items a connection may have that are not told done.
 const maxUndone = 10_000
 
-// take notes an item that goes to the client.
-func (c *conn) take(l *glassq.Lease, id string) {
+// takeLease notes an item that goes to the client.
+func (c *conn) takeLease(l *glassq.Lease, id string) {
 	c.s.hold(c, l.Token(), id)
 	c.fresh = true
 	kept := *l
@@ -137,9 +137,9 @@ func (c *conn) ack(t glassq.Token) error {
 	return nil
 }
 
-// settle ends or gives back what the client has at the end of its connection. What it has read is counted
+// settleDelivery ends or gives back what the client has at the end of its connection. What it has read is counted
 // as a try, but for the end of the server.
-func (c *conn) settle() {
+func (c *conn) settleDelivery() {
 	letGo := c.s.ended(c)
 	unread := c.reset && c.fresh
 	ctx := context.WithoutCancel(c.ctx) // which may have ended with the server

@@ -51,7 +51,7 @@ func TestPutsAgain(t *testing.T) {
 				ours, theirs := net.Pipe()
 				t.Cleanup(func() { ours.Close(); theirs.Close() })
 				c := newConn(t.Context(), New(broker.New(r, glassq.Limits{}), door.Frame{}), &door.Conn{Conn: theirs})
-				c.take()
+				c.takeBuffers()
 				c.w = copy(c.in, strings.Repeat("set q 0 0 1\r\nx\r\n", commands))
 				for range commands {
 					if done, err := c.step(); !done || err != nil {
@@ -62,7 +62,7 @@ func TestPutsAgain(t *testing.T) {
 			}
 			one := &refuser{code: tt.code}
 			c := open(one, 4)
-			c.settle()
+			c.settlePending()
 			if want := strings.Repeat(tt.answer, 4); one.puts != tt.puts || said(c) != want {
 				t.Errorf("a connection put %d times and answered %q; want %d and %q", one.puts, said(c), tt.puts, want)
 			}

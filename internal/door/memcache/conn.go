@@ -62,10 +62,10 @@ type conn struct {
 	unsent   []glassq.Token          // leases handed out in answers that are not written yet
 	sent     []glassq.Token          // in those that were written, until the client says something
 	n        tally                   // since the last flush
-	more     func(fd uintptr) bool   // reads what has arrived, for raw
-	got      int                     // by more
-	some     func(fd uintptr) bool   // writes what it can of the answers, for raw
-	gone     int                     // by some
+	readRaw  func(fd uintptr) bool   // reads what has arrived, for raw
+	nRead    int                     // by readRaw
+	writeRaw func(fd uintptr) bool   // writes what it can of the answers, for raw
+	nWritten int                     // by writeRaw
 }
 
 // A desk is what a connection needs while it has work.
@@ -98,8 +98,8 @@ func newConn(ctx context.Context, s *Server, nc *door.Conn) *conn {
 	case ok:
 		if raw, err := t.SyscallConn(); err == nil {
 			c.raw = raw
-			c.more = c.readArrived
-			c.some = c.writeSome
+			c.readRaw = c.readArrived
+			c.writeRaw = c.writeSome
 		}
 	}
 	c.in = c.small[:]
@@ -132,7 +132,7 @@ func (c *conn) work() (taken bool) {
 			c.singles = 0
 		}
 		steps = 0
-		c.settle()
+		c.settlePending()
 		if ferr := c.flush(); ferr != nil || errors.Is(err, io.EOF) {
 			return false
 		}
@@ -293,14 +293,14 @@ func (c *conn) bodyLimit(cmd *command) int {
 
 // cut answers a client error after which the connection cannot go on.
 func (c *conn) cut(fault string) error {
-	c.settle()
+	c.settlePending()
 	c.clientError(fault)
 	return errCut
 }
 
 // refuseBody reads past a body that is too large, and answers so.
 func (c *conn) refuseBody() (bool, error) {
-	c.settle()
+	c.settlePending()
 	if c.flush() != nil { // the body may take its time
 		return false, io.EOF
 	}
@@ -336,7 +336,7 @@ func (c *conn) readBig() error {
 	c.used(c.head)
 	c.release()
 	body, done, err := c.s.frame.Intake.Receive(c.ctx, sender{c}, nil, size, size)
-	c.take()
+	c.takeBuffers()
 	if err != nil {
 		return c.lateBody(err)
 	}
@@ -348,7 +348,7 @@ func (c *conn) readBig() error {
 	if err := c.do(body); err != nil {
 		return err
 	}
-	c.settle() // the body's room is given back when it is stored
+	c.settlePending() // the body's room is given back when it is stored
 	return nil
 }
 
@@ -382,19 +382,19 @@ func (c *conn) arrived() bool {
 	if len(c.in)-c.w < moreAt {
 		return false // what is pending lies in the buffer
 	}
-	c.got = 0
-	if err := c.raw.Read(c.more); err != nil || c.got <= 0 {
+	c.nRead = 0
+	if err := c.raw.Read(c.readRaw); err != nil || c.nRead <= 0 {
 		return false
 	}
-	c.w += c.got
-	c.n.read += uint64(c.got)
+	c.w += c.nRead
+	c.n.read += uint64(c.nRead)
 	c.sent = c.sent[:0]
 	return true
 }
 
 // fill waits for input. Everything before it has been answered.
 func (c *conn) fill() error {
-	defer c.take()
+	defer c.takeBuffers()
 	c.release()
 	full := c.w == len(c.in)
 	c.shrink()
@@ -469,8 +469,8 @@ func (c *conn) shrink() {
 	}
 }
 
-// take and release get and put back what an idle connection does without.
-func (c *conn) take() {
+// takeBuffers and release get and put back what an idle connection does without.
+func (c *conn) takeBuffers() {
 	if c.desk == nil {
 		c.desk = desks.Get().(*desk)
 	}

@@ -128,15 +128,15 @@ func (l *loop) readAll() (any bool) {
 
 // read takes in what a client has sent: a command for this turn, or something that is not for a loop.
 func (l *loop) read(c *conn) {
-	c.r, c.w, c.got = 0, 0, 0
-	if err := c.raw.Read(c.more); err != nil || c.got <= 0 {
+	c.r, c.w, c.nRead = 0, 0, 0
+	if err := c.raw.Read(c.readRaw); err != nil || c.nRead <= 0 {
 		l.leave(c, nil) // to its end
 		return
 	}
-	c.w = c.got
-	c.n.read += uint64(c.got)
+	c.w = c.nRead
+	c.n.read += uint64(c.nRead)
 	c.sent = c.sent[:0]
-	c.take()
+	c.takeBuffers()
 	w := want{c: c}
 	switch c.single(&w) {
 	case singleGet:
@@ -298,7 +298,7 @@ func (l *loop) reserve() {
 // connection has its own answer.
 func (l *loop) put(conns []*conn) {
 	if len(conns) == 1 {
-		conns[0].settle()
+		conns[0].settlePending()
 		return
 	}
 	l.tasks = l.tasks[:0]
@@ -349,16 +349,16 @@ func (l *loop) ack(conns []*conn) {
 func (l *loop) answer(c *conn) bool {
 	c.pending = false
 	if len(c.desk.out) > 0 {
-		c.gone = 0
-		c.raw.Write(c.some)
-		if c.gone < len(c.desk.out) {
-			n := max(c.gone, 0)
+		c.nWritten = 0
+		c.raw.Write(c.writeRaw)
+		if c.nWritten < len(c.desk.out) {
+			n := max(c.nWritten, 0)
 			c.n.written += uint64(n)
 			c.desk.out = c.desk.out[:copy(c.desk.out, c.desk.out[n:])]
 			l.leave(c, nil)
 			return false
 		}
-		c.n.written += uint64(c.gone)
+		c.n.written += uint64(c.nWritten)
 		c.desk.out = c.desk.out[:0]
 		c.wroteAll()
 	}

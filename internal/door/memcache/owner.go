@@ -130,7 +130,7 @@ func (l *loop) drop(c *conn) {
 func (c *conn) alone(first func() error) {
 	c.singles, c.pending = 0, false
 	c.enough = min(max(2*c.enough, firstEnough), mostEnough)
-	c.take()
+	c.takeBuffers()
 	c.s.hall.Go(func() {
 		if first != nil && first() != nil || !c.work() {
 			c.end()

@@ -35,7 +35,7 @@ func (c *conn) do(body []byte) error {
 		return c.login(body)
 	}
 	if cmd.fault != "" {
-		c.settle()
+		c.settlePending()
 		c.clientError(cmd.fault)
 		return nil
 	}
@@ -55,7 +55,7 @@ func (c *conn) do(body []byte) error {
 	case verbDelete:
 		return c.remove()
 	}
-	c.settle()
+	c.settlePending()
 	switch cmd.verb {
 	case verbGet, verbGets:
 		return c.get(cmd.rest, cmd.verb == verbGets)
@@ -81,7 +81,7 @@ func (c *conn) do(body []byte) error {
 
 // refuse answers a command that is not to be done.
 func (c *conn) refuse(fault string) {
-	c.settle()
+	c.settlePending()
 	c.clientError(fault)
 }
 
@@ -140,7 +140,7 @@ func (c *conn) store(body []byte) {
 func (c *conn) put(t *target, body []byte) {
 	d := c.desk
 	if len(d.endings) > 0 || len(d.tasks) >= batchTasks {
-		c.settle()
+		c.settlePending()
 	}
 	first := len(d.tasks)
 	task := glassq.Task{
@@ -156,7 +156,7 @@ func (c *conn) put(t *target, body []byte) {
 	if t.has&optBatch == 0 {
 		d.tasks = append(d.tasks, task)
 	} else {
-		c.settle()
+		c.settlePending()
 		first = 0
 		for line := range bytes.Lines(body) {
 			if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
@@ -188,10 +188,10 @@ func (c *conn) result(t *target, lease uint64, body []byte, lost string) {
 func (c *conn) ack(a glassq.Ack, e ending) {
 	d := c.desk
 	if len(d.puts) > 0 || len(d.acks) >= batchTasks {
-		c.settle()
+		c.settlePending()
 	}
 	if a.Token.Number == 0 || a.Token.Number > maxNumber {
-		c.settle()
+		c.settlePending()
 		c.answerFailure(e.quiet, e.lost)
 		return
 	}
@@ -201,7 +201,7 @@ func (c *conn) ack(a glassq.Ack, e ending) {
 
 // nack gives a lease back: set q/<lease>/nack 0 <delay> 0.
 func (c *conn) nack(t *target, body []byte) {
-	c.settle()
+	c.settlePending()
 	cmd := &c.cmd
 	if t.has != optLease|optNack {
 		c.clientError("nack goes with a lease number and nothing else")
@@ -243,7 +243,7 @@ func (c *conn) remove() error {
 		c.ack(glassq.Ack{Token: c.token(t.lease)}, ending{done: deleted, lost: notFound, quiet: cmd.quiet})
 		return nil
 	}
-	c.settle()
+	c.settlePending()
 	if !c.mayOperate(c.queue) {
 		return nil
 	}
@@ -326,8 +326,8 @@ func seconds(n int64, most time.Duration) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-// settle hands the pending puts or acks to the broker and answers them. Only one kind is pending at a time.
-func (c *conn) settle() {
+// settlePending hands the pending puts or acks to the broker and answers them. Only one kind is pending at a time.
+func (c *conn) settlePending() {
 	d := c.desk
 	if d == nil {
 		return

@@ -9,14 +9,14 @@ import (
 // readArrived reads what has arrived into the buffer and never waits.
 func (c *conn) readArrived(fd uintptr) bool {
 	var err error
-	c.got, err = syscall.Read(int(fd), c.in[c.w:])
+	c.nRead, err = syscall.Read(int(fd), c.in[c.w:])
 	c.noteReset(err) // at the next read it is no more than an end
 	return true
 }
 
 // writeSome writes answers and never waits.
 func (c *conn) writeSome(fd uintptr) bool {
-	c.gone, _ = syscall.Write(int(fd), c.desk.out) // an error shows again at the next write
+	c.nWritten, _ = syscall.Write(int(fd), c.desk.out) // an error shows again at the next write
 	return true
 }
 
