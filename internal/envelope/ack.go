@@ -48,13 +48,7 @@ func appendResult(dst []byte, t *glassq.Task) []byte {
 	if typ != "" && typ != implied {
 		dst = appendString(dst, "type", typ)
 	}
-	switch form {
-	case jsonline.Text:
-		return appendString(dst, "result", t.Body)
-	case jsonline.JSON:
-		return jsonline.AppendLine(jsonline.AppendKey(dst, "result"), t.Body)
-	}
-	return jsonline.AppendBase64(jsonline.AppendKey(dst, "b64"), t.Body)
+	return appendAs(dst, "result", form, t.Body)
 }
 
 // ParseAck reads an ack. A result is any JSON value, kept byte for byte with type JSON; null is no

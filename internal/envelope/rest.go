@@ -29,11 +29,21 @@ func cutBody(dst []byte, t *glassq.Task, end string) ([]byte, Rest) {
 	if t.Type != "" && t.Type != implied {
 		dst = appendString(dst, "type", t.Type)
 	}
-	key := "body"
+	return cutAs(dst, "body", form, t.Body, end)
+}
+
+// cutAs prints the key of a body in its form: text and JSON under key, octets as b64.
+func cutAs(dst []byte, key string, form jsonline.Form, body []byte, end string) ([]byte, Rest) {
 	if form == jsonline.Octets {
 		key = "b64"
 	}
-	return jsonline.AppendKey(dst, key), Rest{form: form, body: t.Body, end: end}
+	return jsonline.AppendKey(dst, key), Rest{form: form, body: body, end: end}
+}
+
+// appendAs appends all of a body in its form.
+func appendAs(dst []byte, key string, form jsonline.Form, body []byte) []byte {
+	dst, rest := cutAs(dst, key, form, body, "")
+	return rest.appendAll(dst)
 }
 
 // Append appends the next size bytes of the body or a few less, at most six times as long as they were, and tells

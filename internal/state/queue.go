@@ -2,6 +2,7 @@ package state
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -58,12 +59,7 @@ func (s *State) Queues() []*Queue {
 	for _, q := range s.queues {
 		all = append(all, q)
 	}
-	slices.SortFunc(all, func(a, b *Queue) int {
-		if a.Name < b.Name {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(all, func(a, b *Queue) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
 

@@ -1,7 +1,9 @@
 package state
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -103,13 +105,7 @@ func (s *State) Runs() []*Run {
 		all = append(all, r)
 	}
 	slices.SortFunc(all, func(a, b *Run) int {
-		if a.created != b.created {
-			return int(b.created - a.created)
-		}
-		if a.name < b.name {
-			return -1
-		}
-		return 1
+		return cmp.Or(cmp.Compare(b.created, a.created), strings.Compare(a.name, b.name))
 	})
 	return all
 }

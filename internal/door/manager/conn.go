@@ -100,6 +100,9 @@ func (c *conn) flush() error {
 	return err
 }
 
+// errOther ends a client whose first bytes are no short message.
+var errOther = errors.New("it does not speak as Python's managers do; HTTP, memcached and TLS have other addresses")
+
 // shakeHands has both sides prove that they have the key, the client first.
 func (c *conn) shakeHands() error {
 	c.within(handshakeTime)
@@ -113,6 +116,9 @@ func (c *conn) shakeHands() error {
 		return err
 	}
 	answer, err := read()
+	if errors.Is(err, errOversize) {
+		return errOther
+	}
 	if err != nil {
 		return err
 	}
@@ -197,6 +203,9 @@ func (c *conn) read(limit int64) error {
 		return err
 	}
 	c.fresh = false // a client that says something has read the last reply
+	if c.r.Buffered() < maxHead {
+		c.within(handshakeTime) // the head that has begun; its body keeps a pace
+	}
 	n, err := readLength(c.r)
 	if err != nil {
 		return err
@@ -215,6 +224,7 @@ func (c *conn) read(limit int64) error {
 		}
 		return errOversize
 	}
+	c.nc.SetReadDeadline(time.Time{})
 	if n <= int64(c.r.Buffered()) {
 		c.in, err = readBody(c.r, c.in, n)
 		return err

@@ -3,6 +3,7 @@ package manager
 import (
 	"bufio"
 	"bytes"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -89,4 +90,37 @@ func TestWrongKeys(t *testing.T) {
 	if n := strings.Count(log.String(), "wrong key; it was answered with md5 without a name"); n != 1 {
 		t.Errorf("%d lines; want one:\n%s", n, &log)
 	}
+}
+
+// TestOthersAreNamed: the log says once that something came that is no Python manager's client.
+func TestOthersAreNamed(t *testing.T) {
+	for _, text := range []string{"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x00\xf0", "get q\r\n"} {
+		var log bytes.Buffer
+		under(t, Options{Frame: door.Frame{Log: slog.New(slog.NewTextHandler(&log, nil))}}, func(h *house) {
+			for range 3 {
+				p, _ := h.from("127.0.0.1")
+				io.WriteString(p.nc, text[:4])
+				if _, err := p.read(); err == nil {
+					h.t.Errorf("%q is answered", text)
+				}
+			}
+		})
+		if n := strings.Count(log.String(), errOther.Error()); n != 1 {
+			t.Errorf("%q: %d lines; want one:\n%s", text, n, &log)
+		}
+	}
+}
+
+// TestSlowHead: the head of a message that has begun has ten seconds; a client that says nothing has as long as it likes.
+func TestSlowHead(t *testing.T) {
+	under(t, Options{}, func(h *house) {
+		p, id := h.serving("get_task_queue")
+		time.Sleep(24 * time.Hour)
+		p.still(id, "0")
+		p.nc.Write([]byte{0})
+		began := time.Now()
+		if _, err := p.read(); err == nil || time.Since(began) != handshakeTime {
+			h.t.Errorf("a head that does not end is cut with %v after %v; want %v", err, time.Since(began), handshakeTime)
+		}
+	})
 }

@@ -50,8 +50,9 @@ type conn struct {
 	first    bool // no line was read yet
 	locked   bool // has to log in
 	who      door.Who
-	stalling bool // a read deadline is set
-	broken   bool // an answer could not be written, or the client did not take it
+	stalling bool      // a read deadline is set
+	until    time.Time // by which the command that has begun has to be there, but for a large body; zero: none has
+	broken   bool      // an answer could not be written, or the client did not take it
 	eof      error
 	wrote    time.Time // when the write deadline was last set
 
@@ -208,15 +209,37 @@ func (c *conn) giveBack(tokens []glassq.Token) {
 // errLong ends a connection whose line does not end.
 var errLong = errors.New("line too long")
 
+// Why a client is cut that does not speak memcached.
+var (
+	errHTTP = errors.New("it speaks HTTP")
+	errTLS  = errors.New("it speaks TLS, which this door has with --tls-cert")
+)
+
+// cutOther ends such a client's connection, and says to what speaks HTTP what this is.
+func (c *conn) cutOther(err error) error {
+	c.s.others.Warn(c.s.frame.Log, "a client of the memcached door was cut that does not speak memcached", "client",
+		c.nc.RemoteAddr(), "err", err)
+	if err == errHTTP {
+		c.say(notHTTP)
+	}
+	return errCut
+}
+
+const notHTTP = "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" +
+	"this is glassq's memcached door; its HTTP door has another address\n"
+
 // parseLine parses the next line of the input, unless it was parsed before. It reports whether there is a whole
-// one. On an error the connection is to be ended: with a word for errLong, without one for io.EOF.
+// one. On an error the connection is to be ended: without a word for io.EOF.
 func (c *conn) parseLine() (whole bool, err error) {
 	in := c.in[c.r:c.w]
 	if c.head > 0 || len(in) == 0 {
 		return c.head > 0, nil
 	}
-	if in[0] == 0x80 || in[0] == 0x16 && c.first { // the binary protocol; TLS where there is none
+	switch {
+	case in[0] == 0x80: // the binary protocol
 		return false, io.EOF
+	case in[0] == 0x16 && c.first:
+		return false, errTLS
 	}
 	end := bytes.IndexByte(in[:min(len(in), maxLine+2)], '\n')
 	line := in[:max(end, 0)]
@@ -229,7 +252,7 @@ func (c *conn) parseLine() (whole bool, err error) {
 		line = line[:end-1]
 	}
 	if c.first && looksHTTP(line[:min(len(line), maxLine)]) {
-		return false, io.EOF
+		return false, errHTTP
 	}
 	if len(line) > maxLine {
 		return false, errLong
@@ -244,9 +267,12 @@ func (c *conn) parseLine() (whole bool, err error) {
 func (c *conn) step() (done bool, err error) {
 	c.lacks = 0
 	whole, err := c.parseLine()
-	if err == errLong {
+	switch err {
+	case errLong:
 		c.cmd.quiet = false
 		return false, c.cut(err.Error())
+	case errHTTP, errTLS:
+		return false, c.cutOther(err)
 	}
 	if !whole {
 		return false, err
@@ -281,6 +307,9 @@ func (c *conn) step() (done bool, err error) {
 // used notes that a command, or what is read of it by other ways, takes n bytes of the input.
 func (c *conn) used(n int) {
 	c.r, c.head, c.first = c.r+n, 0, false
+	if !c.locked {
+		c.until = time.Time{}
+	}
 }
 
 // bodyLimit is the largest body that the command may have.
@@ -405,8 +434,10 @@ func (c *conn) fill() error {
 		return c.eof
 	}
 	switch within := c.r < c.w || c.locked; {
-	case within:
+	case within && c.until.IsZero(): // however slowly it comes: a whole line, or a login
 		c.within(stallTimeout)
+		c.until = time.Now().Add(stallTimeout)
+	case within:
 	case c.stalling:
 		c.within(0)
 	}
@@ -495,6 +526,7 @@ func (c *conn) release() {
 // within sets the time in which the next read has to bring something; 0 sets none.
 func (c *conn) within(d time.Duration) {
 	var t time.Time
+	c.until = t
 	if c.stalling = d > 0; c.stalling {
 		t = time.Now().Add(d)
 	}

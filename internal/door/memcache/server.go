@@ -34,6 +34,7 @@ type Server struct {
 	bursts  atomic.Int64 // bytes of large input buffers
 	began   time.Time
 	count   counters
+	others  door.Line // clients that do not speak memcached
 
 	mu      sync.Mutex
 	loops   []*loop // since the first TCP connection, where the system can; guarded by mu until then
@@ -48,6 +49,7 @@ func New(b *broker.Broker, f door.Frame) *Server {
 		s.frame.Version = "dev"
 	}
 	s.hall = door.NewHall(&s.frame, b, openLease)
+	s.hall.Full = "SERVER_ERROR your machine has too many connections (serve --max-connections-per-address)\r\n"
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"runtime"
 	"strings"
@@ -145,4 +146,55 @@ func TestStalls(t *testing.T) {
 			t.Errorf("peek = %d tasks, %v; want the one that was not read, with no attempt counted", len(tasks), err)
 		}
 	})
+}
+
+// TestSlowLines: a line that comes a byte every now and then has a minute in all, and so has a login.
+func TestSlowLines(t *testing.T) {
+	for _, tt := range []struct {
+		name, line string
+		keys       [][]byte
+	}{
+		{"a line", "x", nil},
+		{"lines before a login", "get q\r\n", [][]byte{[]byte("secret")}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, setup{Keys: tt.keys})
+				defer r.stop()
+				nc := r.ln.dial()
+				defer nc.Close()
+				go io.Copy(io.Discard, nc) // ends with the connection
+				began := time.Now()
+				for time.Since(began) < time.Hour {
+					if _, err := io.WriteString(nc, tt.line); err != nil {
+						break
+					}
+					time.Sleep(5 * time.Second)
+				}
+				if took := time.Since(began); took < stallTimeout || took > stallTimeout+10*time.Second {
+					t.Errorf("it was cut after %v; want %v", took, stallTimeout)
+				}
+			})
+		})
+	}
+}
+
+// TestOthersAreNamed: the log says once what came that is not memcached.
+func TestOthersAreNamed(t *testing.T) {
+	for speaks, text := range map[string]string{"HTTP": "GET / HTTP/1.1\r\n", "TLS": "\x16\x03\x01\x00"} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			r := newRig(t, setup{Log: slog.New(slog.NewTextHandler(&log, nil))})
+			for range 3 {
+				nc := r.ln.dial()
+				io.WriteString(nc, text)
+				io.ReadAll(nc)
+				nc.Close()
+			}
+			r.stop()
+			if n := strings.Count(log.String(), "it speaks "+speaks); n != 1 {
+				t.Errorf("%s: %d lines; want one:\n%s", speaks, n, &log)
+			}
+		})
+	}
 }

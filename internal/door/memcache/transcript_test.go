@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -166,10 +167,11 @@ type setup struct {
 	Keys    [][]byte
 	TLS     *tls.Config
 	MaxBody int
+	Log     *slog.Logger
 }
 
 func (s setup) frame() door.Frame {
-	return door.Frame{Access: door.NewAccess(s.Keys...), TLS: s.TLS, Version: "test"}
+	return door.Frame{Access: door.NewAccess(s.Keys...), TLS: s.TLS, Version: "test", Log: s.Log}
 }
 
 // A rig is a door over an engine in memory, for use within a bubble.
