@@ -82,7 +82,7 @@ func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	frame := door.Frame{Access: door.NewAccess(f.keys...), TLS: f.tls, Version: version(), Memory: f.memory,
-		Log: logger}.Filled()
+		Seats: door.NewSeats(f.limits.connections, f.limits.perAddress, logger), Log: logger}.Filled()
 	ended := make(chan error, len(all))
 	for _, d := range all {
 		var server interface {
@@ -90,7 +90,8 @@ func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, 
 		}
 		switch d.name {
 		case "http":
-			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts})
+			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts,
+				Requests: f.limits.requests})
 		case "memcached":
 			server = memcache.New(broker, frame)
 		case "manager":

@@ -39,6 +39,7 @@ type serveFlags struct {
 	keyFile, tlsCert, tlsKey string
 	insecure, hosts          []string
 	maxBody                  byteSize
+	limits                   limitFlags
 	minFree                  string
 	watermark                disk.Watermark // read from minFree
 	memory                   door.Memory    // what there is
@@ -77,6 +78,7 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.StringSliceVar(&f.insecure, "insecure", nil, "`door` that may be public without key and TLS: http, memcached, manager")
 	fs.StringSliceVar(&f.hosts, "host", nil, "`name` that clients may call this server by, beside addresses, localhost and those of the certificate")
 	fs.Var(&f.maxBody, "max-body", "largest body of a task, up to 32MiB")
+	f.limits.add(fs)
 	fs.StringVar(&f.minFree, "min-free", "", "`size` or share of the disk that stays free: below it puts are refused; 0 is none (default 5% or 1GiB, the larger, but at most a quarter)")
 	cpu := profileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -149,6 +151,9 @@ func (f *serveFlags) check() error {
 	}
 	if f.maxBody <= 0 || f.maxBody > glassq.HardMaxBody {
 		return usagef("--max-body %s is not between 1 and 32MiB", f.maxBody.String())
+	}
+	if err := f.limits.check(); err != nil {
+		return err
 	}
 	if f.keyFile != "" {
 		key, err := readKey(f.keyFile)
@@ -244,7 +249,7 @@ func (a *app) serve(f *serveFlags) (err error) {
 	logger := a.console.Logger()
 	f.memory = shareMemory(a.console, int(f.maxBody))
 	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody),
-		CacheBytes: f.memory.Cache, Logger: logger})
+		CacheBytes: f.memory.Cache, MaxQueues: f.limits.queues, MaxRuns: f.limits.runs, Logger: logger})
 	if err != nil {
 		return err
 	}

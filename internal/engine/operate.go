@@ -93,6 +93,9 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 // Configure changes settings of a queue.
 func (e *Engine) Configure(_ context.Context, queue string, c glassq.SettingsChange) (set glassq.Settings, err error) {
 	err = e.change(func() (rec []byte, _ error) {
+		if err := e.mayMakeQueue(queue); err != nil {
+			return nil, err
+		}
 		rec, set = e.st.DecideSettings(queue, c)
 		return rec, nil
 	}, func() { e.lowered(e.st.Queue(queue)) }) // a limit may be higher
@@ -266,6 +269,9 @@ func (e *Engine) Run(_ context.Context, name string) (info glassq.Run, err error
 // SetRun makes a run or changes it.
 func (e *Engine) SetRun(_ context.Context, name string, c glassq.RunChange) (info glassq.Run, err error) {
 	err = e.change(func() ([]byte, error) {
+		if err := e.mayMake([]glassq.Task{{Run: name}}, ""); err != nil {
+			return nil, err
+		}
 		return state.AppendRun(nil, name, c), e.st.CheckRun(name, c)
 	}, nil)
 	if err != nil {

@@ -94,6 +94,10 @@ func (e *Engine) reserve(ctx context.Context, w *waiter) ([]glassq.Lease, error)
 		return nil, err
 	}
 	r := &w.r
+	if err := e.mayMakeQueue(r.Queue); err != nil {
+		e.end()
+		return nil, err
+	}
 	q := e.st.Touch(r.Queue)
 	wl := waiters(q)
 	if len(wl.list) == 0 || r.Look {

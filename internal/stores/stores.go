@@ -30,6 +30,8 @@ type Options struct {
 	MaxBody  int            // most bytes of one body; 0 means glassq.DefaultMaxBody
 
 	CacheBytes int64         // of the log kept in memory for hand-outs; 0 means 64 MiB
+	MaxQueues  int           // 0 means glassq.DefaultMaxQueues
+	MaxRuns    int           // 0 means glassq.DefaultMaxRuns
 	Logger     *slog.Logger  // nil discards
 	Patience   time.Duration // how long to wait for a folder that another process has; 0 does not wait
 
@@ -91,7 +93,7 @@ func openDisk(ctx context.Context, where string, opt Options) (*disk.Engine, err
 	began := time.Now()
 	for {
 		e, err := disk.Open(where, disk.Options{Sync: opt.Sync, Interval: opt.Interval, MinFree: opt.MinFree,
-			CacheBytes: opt.CacheBytes, Logger: opt.Logger})
+			CacheBytes: opt.CacheBytes, MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns, Logger: opt.Logger})
 		if glassq.CodeOf(err) != glassq.CodeUnavailable || time.Since(began) >= opt.Patience {
 			return e, err
 		}

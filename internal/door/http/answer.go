@@ -37,7 +37,7 @@ func statusOf(code glassq.Code) int {
 		return http.StatusRequestEntityTooLarge
 	case glassq.CodeSchema:
 		return http.StatusUnprocessableEntity
-	case glassq.CodeQueueFull:
+	case glassq.CodeQueueFull, glassq.CodeQuota:
 		return http.StatusTooManyRequests
 	case glassq.CodeStorageFull:
 		return http.StatusInsufficientStorage
