@@ -108,9 +108,17 @@ func send(rw http.ResponseWriter, status int, contentType string, body []byte) e
 	return write(rw, nil, body)
 }
 
-// write writes a piece of an answer and flushes it. answer is that of the bodies in it, nil for none.
+// write writes a piece of an answer and flushes it. answer is that of the bodies in it, nil for none: then it has room
+// of its own if it is large, as lists and receipts may be.
 func write(rw http.ResponseWriter, answer *door.Answer, body []byte) error {
 	c := http.NewResponseController(rw)
+	if w, ok := rw.(*writer); ok && answer == nil && len(body) > printed {
+		answer = w.s.begin(rw, w.r)
+		defer answer.Done()
+		if err := answer.Take(w.r.Context(), int64(len(body))); err != nil {
+			return gone(err)
+		}
+	}
 	defer c.SetWriteDeadline(time.Time{}) // the connection lives on
 	if err := answer.Send(receiver{rw, c}, body); err != nil {
 		return gone(err)
@@ -120,6 +128,16 @@ func write(rw http.ResponseWriter, answer *door.Answer, body []byte) error {
 	}
 	return nil
 }
+
+// A writer is a ResponseWriter that knows its request.
+type writer struct {
+	http.ResponseWriter
+	s *Server
+	r *http.Request
+}
+
+// Unwrap is for http.ResponseController.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // A receiver is where an answer goes to.
 type receiver struct {
@@ -143,12 +161,16 @@ type page struct {
 
 // page begins an answer to r. The verb that fills it is called under the context that it returns.
 func (s *Server) page(rw http.ResponseWriter, ctx context.Context, r *http.Request) (*page, context.Context) {
+	p := &page{Answer: s.begin(rw, r), rw: rw}
+	return p, room.With(ctx, p)
+}
+
+func (s *Server) begin(rw http.ResponseWriter, r *http.Request) *door.Answer {
 	cut := func() { http.NewResponseController(rw).SetWriteDeadline(door.LongAgo) }
 	if nc, ok := r.Context().Value(connKey{}).(*door.Conn); ok {
 		cut = nc.Cut
 	}
-	p := &page{Answer: s.frame.Answers.Begin(r.RemoteAddr, 1, cut), rw: rw}
-	return p, room.With(ctx, p)
+	return s.frame.Answers.Begin(r.RemoteAddr, 1, cut)
 }
 
 // print prints the rest of a task, and sends what there is of it and before it where that is much.

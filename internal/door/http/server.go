@@ -151,7 +151,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		refuse(rw, err)
 		return
 	}
-	s.mux.ServeHTTP(rw, r)
+	s.mux.ServeHTTP(&writer{rw, s, r}, r)
 }
 
 // admit decides whether the client that sent r may do verb with the queue that the address names.
