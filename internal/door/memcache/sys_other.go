@@ -4,7 +4,7 @@ package memcache
 
 // readArrived finds nothing: what has arrived is found by the next read that waits.
 func (c *conn) readArrived(uintptr) bool {
-	c.got = 0
+	c.nRead = 0
 	return true
 }
 
@@ -16,6 +16,6 @@ func usage() (user, system float64) { return 0, 0 }
 
 // writeSome is asked by loops only, which are not here.
 func (c *conn) writeSome(uintptr) bool {
-	c.gone = 0
+	c.nWritten = 0
 	return true
 }
