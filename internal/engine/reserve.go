@@ -34,13 +34,14 @@ func waiters(q *state.Queue) *waitList {
 // A waiter is a reserve that waits. done is closed when it got leases, when it lacks room for one, or when the
 // engine stops; then it is in no list any more.
 type waiter struct {
-	r       glassq.Reserve
-	room    room.Taker // for the bodies; nil does not bound them
-	lacks   int64      // bytes of the first task, for which there was no room
-	granted []grant
-	f       uint64 // frame to be waited for before the bodies are read
-	pin     int    // with granted: what deliver unpins
-	done    chan struct{}
+	r        glassq.Reserve
+	room     room.Taker // for the bodies; nil does not bound them
+	lacks    int64      // bytes of the first task, for which there was no room
+	granted  []grant
+	f        uint64 // frame to be waited for before the bodies are read
+	reserves bool   // that frame reserves the numbers of its leases
+	pin      int    // with granted: what deliver unpins
+	done     chan struct{}
 }
 
 // fits tells whether a task of n bytes may go along with the others that w got. The caller holds mu.
@@ -203,7 +204,7 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		g := grant{task: task, place: p, at: e.st.Now(), length: p.Length(w.r.Lease)}
 		g.place.Attempt++
 		g.late = q.Pace.Late(len(w.granted), clock)
-		if w.r.Take {
+		if w.r.Take && (w.room == nil || p.Size <= room.Small) {
 			e.append(state.AppendTake(rec[:0], task))
 		} else {
 			g.number = number
@@ -221,12 +222,10 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		w.f = e.join()
 		return
 	}
-	if number > e.limit || w.r.Take {
+	if w.reserves = number > e.limit; w.reserves || w.r.Take {
 		// The numbers are reserved in a frame under way, or the ack has to be written.
 		w.f = e.open.number
-		if !w.r.Take {
-			e.open.Durable = true
-		}
+		e.open.Durable = e.open.Durable || w.reserves
 		return
 	}
 	last := w.granted[0].place.Frame
@@ -254,7 +253,7 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 	}
 	defer e.unpin(w.pin)
 	wait := e.wait
-	if w.r.Take && !e.policy.HandOutsWait {
+	if w.r.Take && !w.reserves && !e.policy.HandOutsWait {
 		wait = e.waitWritten
 	}
 	if err := wait(w.f); err != nil {

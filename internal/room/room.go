@@ -15,6 +15,10 @@ type Taker interface {
 
 type key struct{}
 
+// Small is how many bytes a task may have that a reserve with Take takes as it is handed out. Under a context with room
+// a larger one is leased all the same: who sends it acks it when it has left, and gives it back where it has not.
+const Small = 64 << 10
+
 // With has a Reserve or Peek under the context that it returns ask t before each task: what finds no room comes with
 // the next one. Where there is none for the first task it waits, and no task is leased meanwhile.
 func With(ctx context.Context, t Taker) context.Context { return context.WithValue(ctx, key{}, t) }

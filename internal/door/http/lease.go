@@ -2,6 +2,7 @@ package httpdoor
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -46,10 +47,41 @@ func (s *Server) reserve(rw http.ResponseWriter, r *http.Request) error {
 		rw.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	if err := sendLeases(p, r, leases); err != nil && !req.Take {
-		s.undo(r.Context(), leases)
+	tokens := held(leases, req.Take)
+	switch err := sendLeases(p, r, leases); {
+	case err != nil:
+		s.undo(r.Context(), tokens)
+	case req.Take && len(tokens) > 0:
+		s.taken(r.Context(), tokens)
 	}
 	return nil
+}
+
+// held are the tokens of leases: with take only those of tasks that were too large to be taken as they were handed
+// out, and which the client does not hear of.
+func held(leases []glassq.Lease, take bool) (tokens []glassq.Token) {
+	for i := range leases {
+		if leases[i].Number == 0 {
+			continue
+		}
+		tokens = append(tokens, leases[i].Token())
+		if take {
+			leases[i].Number = 0
+		}
+	}
+	return tokens
+}
+
+// taken ends the leases of tasks that have left.
+func (s *Server) taken(ctx context.Context, tokens []glassq.Token) {
+	acks := make([]glassq.Ack, len(tokens))
+	for i, t := range tokens {
+		acks[i].Token = t
+	}
+	errs, err := s.broker.Ack(context.WithoutCancel(ctx), acks)
+	if err = errors.Join(append(errs, err)...); err != nil {
+		s.frame.Log.Warn("large tasks were sent and may be handed out again", "tasks", len(tokens), "err", err)
+	}
 }
 
 func sendLeases(p *page, r *http.Request, leases []glassq.Lease) error {
@@ -69,15 +101,15 @@ func sendLeases(p *page, r *http.Request, leases []glassq.Lease) error {
 }
 
 // undo gives back leases that nobody has received.
-func (s *Server) undo(ctx context.Context, leases []glassq.Lease) {
-	nacks := make([]glassq.Nack, len(leases))
-	for i := range leases {
-		nacks[i] = glassq.Nack{Token: leases[i].Token(), Undone: true}
+func (s *Server) undo(ctx context.Context, tokens []glassq.Token) {
+	nacks := make([]glassq.Nack, len(tokens))
+	for i, t := range tokens {
+		nacks[i] = glassq.Nack{Token: t, Undone: true}
 	}
 	// The request's context has ended with its client; the leases must go back all the same. Those
 	// of a stopped store come back when they run out.
 	if _, err := s.broker.Nack(context.WithoutCancel(ctx), nacks); err != nil {
-		s.frame.Log.Warn("leases not given back", "leases", len(leases), "error", err)
+		s.frame.Log.Warn("leases not given back", "leases", len(tokens), "error", err)
 	}
 }
 

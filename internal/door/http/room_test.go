@@ -91,3 +91,32 @@ func TestCutReaders(t *testing.T) {
 		t.Errorf("the log says nothing of it:\n%s", &log)
 	}
 }
+
+// TestTakenWhole: with take a large task is gone when it has left, and ready again when its client went away before.
+func TestTakenWhole(t *testing.T) {
+	const size = 6 << 20
+	b := openStore(t)
+	s := New(b, Options{})
+	addr := inDoor(t, s)
+	if _, err := b.Put(t.Context(), []glassq.Task{{Queue: "q", Body: make([]byte, size)}}); err != nil {
+		t.Fatal(err)
+	}
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.(*net.TCPConn).SetReadBuffer(64 << 10)
+	io.WriteString(nc, "POST /v1/queues/q/reserve?take=true HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	bufio.NewReaderSize(nc, 16).ReadString('\n')
+	nc.Close()
+	for _, tt := range []struct{ query, want string }{{"?take=true&wait=1m", "200"}, {"", "204"}} {
+		status, got := ask(s, "POST", "/v1/queues/q/reserve"+tt.query, "", "")
+		if fmt.Sprint(status) != tt.want || strings.Contains(got, `"token"`) {
+			t.Fatalf("reserve%s = %d with a token: %v; want %s without one", tt.query, status, strings.Contains(got, `"token"`), tt.want)
+		}
+	}
+	q, err := b.Queues(t.Context(), "q")
+	if err != nil || q[0].Books.OK != 1 || q[0].Pending != 0 {
+		t.Errorf("the queue has %+v, %v; want one ok", q, err)
+	}
+}

@@ -61,11 +61,11 @@ func (c *conn) getLater(key []byte, t target, cas bool) func() error {
 }
 
 // sendLater is the answer to a get with a large body, whose room is answered.
-func (c *conn) sendLater(key []byte, lease *glassq.Lease, cas bool, answered *door.Answer) func() error {
+func (c *conn) sendLater(key []byte, lease *glassq.Lease, cas, take bool, answered *door.Answer) func() error {
 	c.answered = answered
 	return func() error {
 		defer c.doneAnswering()
-		err := c.value(key, lease, cas)
+		err := c.hand(key, lease, cas, take)
 		c.say(endOf)
 		return err
 	}
@@ -134,7 +134,7 @@ func (c *conn) getOne(key []byte, t *target, cas bool) (bool, error) {
 	case t.has&optOpen != 0:
 		c.unsent = append(c.unsent, l.Token())
 	}
-	if c.value(key, l, cas) != nil {
+	if c.hand(key, l, cas, plain) != nil {
 		return false, io.EOF
 	}
 	return true, nil

@@ -280,10 +280,10 @@ func (l *loop) reserve() {
 					lease.Body = bytes.Clone(lease.Body)
 				}
 				room := l.answered.Split(int64(len(lease.Body)), c.nc.RemoteAddr(), c.let.Cut)
-				l.leave(c, c.sendLater(w.line, &lease, w.cas, room))
+				l.leave(c, c.sendLater(w.line, &lease, w.cas, open == 0, room))
 				continue
 			}
-			c.value(w.line, &leases[i], w.cas)
+			c.value(w.line, &leases[i], w.cas) // small
 			c.say(endOf)
 		default:
 			c.say(endOf)

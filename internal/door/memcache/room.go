@@ -2,6 +2,7 @@ package memcache
 
 import (
 	"context"
+	"slices"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
@@ -28,6 +29,26 @@ func (l *loop) roomy(ctx context.Context) context.Context {
 func (c *conn) answering(ctx context.Context) context.Context {
 	c.answered = c.s.frame.Answers.Begin(c.nc.RemoteAddr(), 1, c.let.Cut)
 	return room.With(ctx, c.answered)
+}
+
+// hand answers one task. One that was too large to be taken as it was handed out is acked when it has left.
+func (c *conn) hand(key []byte, l *glassq.Lease, cas, take bool) error {
+	if !take || l.Number == 0 {
+		return c.value(key, l, cas)
+	}
+	t := l.Token()
+	c.s.hall.Kept.Keep(t)
+	defer c.s.hall.Kept.Drop(t)
+	c.unsent = append(c.unsent, t)
+	if err := c.value(key, l, cas); err != nil {
+		return err
+	}
+	same := func(x glassq.Token) bool { return x == t }
+	c.unsent, c.sent = slices.DeleteFunc(c.unsent, same), slices.DeleteFunc(c.sent, same)
+	if err := first(c.s.broker.Ack(c.durably(), []glassq.Ack{{Token: t}})); err != nil {
+		c.s.frame.Log.Warn("a large task was sent and may be handed out again", "queue", t.Queue, "err", err)
+	}
+	return nil
 }
 
 func (c *conn) doneAnswering() {
