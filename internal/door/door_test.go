@@ -67,6 +67,7 @@ func inHall(t *testing.T, f Frame, test func(*rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{t: t, frame: f.Filled(), gate: newGate(), ended: make(chan error, 1)}
 		r.hall = NewHall(&r.frame, nil, time.Minute)
+		r.hall.Full = "full"
 		ctx, stop := context.WithCancel(t.Context())
 		r.stop = stop
 		go func() {
@@ -201,7 +202,6 @@ func TestSeatsOfOne(t *testing.T) {
 	var log bytes.Buffer
 	seats := NewSeats(10, 2, slog.New(slog.NewTextHandler(&log, nil)))
 	inHall(t, Frame{Seats: seats}, func(r *rig) {
-		r.hall.Full = "full"
 		var all []net.Conn
 		for _, from := range []string{"192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "127.0.0.1",
 			"127.0.0.1", "127.0.0.1"} {
