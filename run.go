@@ -16,6 +16,27 @@ type Run struct {
 	Complete bool      `json:"complete"`        // sealed, and pending is 0
 	Created  time.Time `json:"created"`
 	Ended    time.Time `json:"ended,omitzero"` // when it was first complete
+
+	// The rate, or the stages, of the queue when a task of the run was last handed out; 0 and "" when there was none.
+	Rate   float64 `json:"rate,omitempty"`
+	Stages string  `json:"stages,omitempty"`
+	// GivenUp is how many tasks were due by that schedule while they were ready, were not asked for in time, and were
+	// not made good.
+	GivenUp uint64 `json:"given_up,omitempty"`
+
+	RetryOf string   `json:"retry_of,omitempty"` // the run whose tasks it puts again, at their old positions
+	Job     *Job     `json:"job,omitempty"`      // of a run that was retried, and of its retries
+	Readers []string `json:"readers,omitempty"`  // who took its results, as SetRun was told: the last 8
+}
+
+// A Job is a run and its retries as one: each task counts once, with its last outcome.
+type Job struct {
+	Runs    []string `json:"runs"` // the first one, and its retries in their order
+	Put     uint64   `json:"put"`
+	OK      uint64   `json:"ok"`
+	Failed  uint64   `json:"failed"`
+	Dead    uint64   `json:"dead"`
+	Pending uint64   `json:"pending"`
 }
 
 // RunChange makes or changes a run; zero fields change nothing. Source, Queue and Results can be set
@@ -27,6 +48,13 @@ type RunChange struct {
 	Results string `json:"results,omitempty"`
 	Sealed  bool   `json:"sealed,omitempty"`
 	Total   uint64 `json:"total,omitempty"`
+
+	// RetryOf says that the run puts tasks of another again; a retry of a retry is one of the first. It can be set once,
+	// before there are tasks. A run that is not there is not_found.
+	RetryOf string `json:"retry_of,omitempty"`
+	// Reader says who takes the results of the run, for those who come later and find none: text for people, at most
+	// MaxReason bytes.
+	Reader string `json:"reader,omitempty"`
 }
 
 // An IDSet names a set of positions of a run.

@@ -13,6 +13,10 @@ const (
 	TypeOctets = "application/octet-stream"
 )
 
+// TraceHeader is the header of a task that names its trace (W3C trace context). An ack hands it on to the result and
+// the follow-ups that have none of their own.
+const TraceHeader = "traceparent"
+
 // A Task is one unit of work. Only Queue and Body are needed; the zero value of every other field
 // means its default.
 type Task struct {
@@ -37,7 +41,7 @@ type Task struct {
 
 	Key     string            // host or tenant; carried, reserved for limits per key
 	Flags   uint32            // memcached flags, kept and given back
-	Headers map[string]string // passed through
+	Headers map[string]string // passed through; see TraceHeader
 	Extra   []byte            // unknown envelope members as a JSON object, passed through; nil for none
 
 	// Of is set on results by the engine: the attempt of the task that this is the result of.

@@ -42,6 +42,10 @@ type Options struct {
 	CAFile string      // PEM file of authorities to trust beside the system's; "" for none
 	TLS    *tls.Config // nil is Go's default; CAFile is added to it
 
+	// Worker is how the server shows who calls, in lists of workers and in explanations, at most 100 bytes of printable
+	// ASCII; "" lets it take the address. Agent is the User-Agent, which says what program that is; "" is Go's own.
+	Worker, Agent string
+
 	// Transport sends the requests, for what a program wants to add to or see of them; nil is one of the client's
 	// own. It brings its own TLS configuration, so CAFile and TLS are refused beside it. An error with a
 	// *net.OpError of a dial in it says that nothing was sent. Close leaves its connections open.
@@ -80,6 +84,11 @@ func New(serverURL string, opt Options) (*Client, error) {
 	}
 	if strings.ContainsAny(opt.Key, "\r\n\x00") {
 		return nil, glassq.Errorf(glassq.CodeBadRequest, "the key has a line break or a zero byte")
+	}
+	for _, s := range []string{opt.Worker, opt.Agent} {
+		if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+			return nil, glassq.Errorf(glassq.CodeBadRequest, "the worker's name %.60q is not printable ASCII", s)
+		}
 	}
 	transport, err := newTransport(opt)
 	if err != nil {
@@ -266,6 +275,12 @@ func (c *Client) once(ctx context.Context, req request) (body []byte, again bool
 	}
 	if c.opt.Key != "" {
 		r.Header.Set("Authorization", "Bearer "+c.opt.Key)
+	}
+	if c.opt.Worker != "" {
+		r.Header.Set("Glassq-Worker", c.opt.Worker)
+	}
+	if c.opt.Agent != "" {
+		r.Header.Set("User-Agent", c.opt.Agent)
 	}
 	switch {
 	case req.ndjson:

@@ -10,7 +10,7 @@ import (
 
 // P9, and the settings of queues: limits refuse aloud, and what was accepted stays.
 func limitLaws() []law {
-	return []law{
+	return append([]law{
 		{"P9 a put over max_tasks is refused whole", maxTasks},
 		{"P9 a put over max_bytes is refused whole", maxBytes},
 		{"a paused queue hands out nothing", paused},
@@ -18,7 +18,7 @@ func limitLaws() []law {
 		{"stages are kept, and end a rate", stagesKept},
 		{"peek shows pages without handing out", peekPages},
 		{"an answer holds no more bytes than a put", answerBytes},
-	}
+	}, perEnd("what a rate gives up is counted with the run, and its tasks stay late", rateGivenUp)...)
 }
 
 func maxTasks(w *world) {
@@ -93,6 +93,54 @@ func rateKept(w *world) {
 	w.configure("q", glassq.SettingsChange{Rate: &none})
 	if n := len(w.reserve("q", 20)); n != 20 {
 		w.Errorf("without a rate, Reserve(20) = %d; want 20", n)
+	}
+}
+
+func rateGivenUp(w *world, end func()) {
+	rate := 10.0
+	w.configure("q", glassq.SettingsChange{Rate: &rate})
+	w.put(dense("q", "r", 200)...)
+	handedOut(w, 5*time.Second, 50)
+	time.Sleep(3 * time.Second)
+	late := func(from, to time.Duration) {
+		w.Helper()
+		ls := w.reserve("q", 1)
+		for len(ls) == 0 {
+			time.Sleep(50 * time.Millisecond)
+			ls = w.reserve("q", 1)
+		}
+		if got := ls[0].Late; got < from || got > to {
+			w.Errorf("a task is %v late; want %v to %v", got, from, to)
+		}
+	}
+	late(2800*time.Millisecond, 3200*time.Millisecond)
+	late(2800*time.Millisecond, 3200*time.Millisecond) // it does not catch up
+	run := w.run("r")
+	if run.Rate != rate || run.GivenUp < 28 || run.GivenUp > 31 {
+		w.Errorf("the run has rate %v and %d given up; want 10 and about 29", run.Rate, run.GivenUp)
+	}
+	time.Sleep(100 * time.Millisecond) // hand-outs are written soon, and nobody waits for that
+	end()
+	late(2800*time.Millisecond, 3200*time.Millisecond)
+	if again := w.run("r"); again.Rate != rate || again.GivenUp != run.GivenUp {
+		w.Errorf("after a restart the run has rate %v and %d given up; want 10 and %d", again.Rate, again.GivenUp, run.GivenUp)
+	}
+	// An empty queue owes nothing, and neither does a paused one.
+	w.reserve("q", 1)
+	none := 0.0
+	w.configure("q", glassq.SettingsChange{Rate: &none})
+	w.reserve("q", 200)
+	w.configure("q", glassq.SettingsChange{Rate: &rate})
+	time.Sleep(time.Minute)
+	w.put(dense("q", "s", 10)...)
+	late(0, 250*time.Millisecond)
+	yes, no := true, false
+	w.configure("q", glassq.SettingsChange{Paused: &yes})
+	time.Sleep(time.Minute)
+	w.configure("q", glassq.SettingsChange{Paused: &no})
+	late(0, 250*time.Millisecond)
+	if run := w.run("s"); run.GivenUp != 0 {
+		w.Errorf("a queue that was empty, and one that was paused, have %d given up; want 0", run.GivenUp)
 	}
 }
 

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"testing/synctest"
 	"time"
@@ -21,7 +22,8 @@ func runLaws() []law {
 		{"AwaitRun waits until the run exists, is complete, is drained", awaitPhases},
 		{"AwaitRun ends when its time is up", awaitInVain},
 		{"runs are listed newest first", listRuns},
-	}, perEnd("P8 the books of runs and queues survive", booksSurvive))
+	}, perEnd("P8 the books of runs and queues survive", booksSurvive),
+		perEnd("P8 a run and its retries are one job", retriesAreOneJob))
 }
 
 func resultsBooked(w *world) {
@@ -236,4 +238,57 @@ func booksSurvive(w *world, end func()) {
 	if _, err := w.store().Run(w.Context(), "no-such"); !errors.Is(err, glassq.ErrNotFound) {
 		w.Errorf("Run of an unknown name = %v; want not_found", err)
 	}
+}
+
+// retriesAreOneJob: a run and its retries have books as one, with the last outcome of each task.
+func retriesAreOneJob(w *world, end func()) {
+	outcomes := func(run string, failed, dead int, ts []glassq.Task, pending int) {
+		w.put(ts...)
+		for i, l := range w.reserve("q", len(ts)-pending) {
+			switch {
+			case i < dead:
+				_, err := w.store().Nack(w.Context(), []glassq.Nack{{Token: l.Token(), Dead: true}})
+				w.ok("Nack", err)
+			case i < dead+failed:
+				w.ack(withResult(&l, glassq.Failed, "x"))
+			default:
+				w.ack(withResult(&l, glassq.OK, "x"))
+			}
+		}
+		w.setRun(run, glassq.RunChange{Sealed: true, Total: uint64(len(ts))})
+	}
+	w.setRun("r", glassq.RunChange{Source: "s", Reader: "a"})
+	w.setRun("r", glassq.RunChange{Reader: "b"})
+	w.setRun("r", glassq.RunChange{Reader: "a"})
+	all := dense("q", "r", 10)
+	outcomes("r", 4, 2, all, 0) // positions 0 and 1 are dead, 2 to 5 failed
+	if r := w.run("r"); r.Job != nil || !slices.Equal(r.Readers, []string{"a", "b"}) {
+		w.Errorf("a run that was never retried has job %+v, readers %q", r.Job, r.Readers)
+	}
+	w.setRun("r.2", glassq.RunChange{RetryOf: "r"})
+	outcomes("r.2", 1, 1, dense("q", "r.2", 6), 0) // 0 is dead again, 1 failed, the others are ok
+	w.setRun("r.3", glassq.RunChange{RetryOf: "r.2"})
+	outcomes("r.3", 1, 0, dense("q", "r.3", 2), 1) // 0 failed, 1 waits
+	want := glassq.Job{Runs: []string{"r", "r.2", "r.3"}, Put: 10, OK: 8, Failed: 1, Pending: 1}
+	check := func(when string) {
+		w.Helper()
+		for _, name := range want.Runs {
+			if r := w.run(name); !reflect.DeepEqual(r.Job, &want) || name != "r" && r.RetryOf != "r" {
+				w.Errorf("%s run %s is a retry of %q, and the job is %+v; want %+v", when, name, r.RetryOf, r.Job, want)
+			}
+		}
+	}
+	check("at first,")
+	end()
+	check("later,")
+	for _, c := range []struct {
+		run, of string
+		code    glassq.Code
+	}{{"r", "r.2", glassq.CodeRunConflict}, {"x", "nobody", glassq.CodeNotFound}, {"x", "x", glassq.CodeNotFound}} {
+		_, err := w.store().SetRun(w.Context(), c.run, glassq.RunChange{RetryOf: c.of})
+		w.code("SetRun of "+c.run+" as a retry of "+c.of, err, c.code)
+	}
+	w.setRun("other", glassq.RunChange{Source: "o"})
+	_, err := w.store().SetRun(w.Context(), "r.2", glassq.RunChange{RetryOf: "other"})
+	w.code("SetRun with another RetryOf", err, glassq.CodeRunConflict)
 }

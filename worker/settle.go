@@ -18,9 +18,6 @@ const (
 	fullWait   = time.Second      // until an ack is tried again that found the results queue full
 )
 
-// traceHeader of a task comes with its result, so that a trace goes on (W3C trace context).
-const traceHeader = "traceparent"
-
 // A settler tells the queue how leases ended. Its slices are used again.
 type settler struct {
 	w     *worker
@@ -159,9 +156,6 @@ func (s *settler) flush(ctx context.Context) error {
 		if len(h.reply.Body) > 0 {
 			s.tasks = append(s.tasks, glassq.Task{Body: h.reply.Body, Type: h.reply.Type})
 			a.Result = &s.tasks[len(s.tasks)-1]
-			if trace, ok := h.lease.Headers[traceHeader]; ok {
-				a.Result.Headers = map[string]string{traceHeader: trace}
-			}
 		}
 		s.acks = append(s.acks, a)
 	}

@@ -150,27 +150,31 @@ func (a *app) dispatch(cmd *cobra.Command, f *dispatchFlags) error {
 	ctx, stop := a.interruptible("glassq dispatch", "stopping after the puts under way; the run goes on")
 	defer stop()
 	if f.opt.Only = only; only != nil {
-		if err := sameSource(ctx, q, of, f.opt.Source.Fingerprint()); err != nil {
+		known, err := sameSource(ctx, q, of, f.opt.Source.Fingerprint())
+		if err != nil {
 			return f.remote.absent(err)
+		}
+		if known && of != f.opt.Run { // with the name of the old run what it lacks is put into it
+			f.opt.RetryOf = of
 		}
 	}
 	return a.dispatchTo(ctx, cmd, q, f)
 }
 
 // sameSource refuses ids of a run that was made of other tasks. A run that is forgotten, or came from a
-// stream, cannot be compared.
-func sameSource(ctx context.Context, q *client.Client, run, source string) error {
+// stream, cannot be compared. known tells that the server has the run.
+func sameSource(ctx context.Context, q *client.Client, run, source string) (known bool, err error) {
 	r, err := q.Run(ctx, run)
-	if errors.Is(err, glassq.ErrNotFound) || err == nil && (r.Source == "" || source == "") {
-		return nil
+	if errors.Is(err, glassq.ErrNotFound) {
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("ask for run %s: %w", run, err)
+		return false, fmt.Errorf("ask for run %s: %w", run, err)
 	}
-	if have, _, _ := strings.Cut(r.Source, " only "); have != source {
-		return usagef("the ids are of run %s, which was dispatched from another source: %s, not %s", run, have, source)
+	if have, _, _ := strings.Cut(r.Source, " only "); have != source && have != "" && source != "" {
+		return true, usagef("the ids are of run %s, which was dispatched from another source: %s, not %s", run, have, source)
 	}
-	return nil
+	return true, nil
 }
 
 // dispatchTo puts the tasks, with a rate if one was asked for, and waits for the run's end if that was.
@@ -319,6 +323,7 @@ func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, 
 		}
 		bar.Close()
 		a.console.Say("%s", booksLine(b))
+		a.sayJob(&r)
 		if f.strict && b.Failed+b.Dead.Sum() > 0 {
 			return r, exit(exitStrict)
 		}

@@ -48,6 +48,7 @@ func (a *app) openTaker(cmd *cobra.Command, f *dispatchFlags) (*taker, error) {
 			}
 		},
 	}
+	introduce(&t.opt, q, f.out)
 	return t, nil
 }
 
@@ -84,6 +85,6 @@ func (t *taker) close() {
 func (t *taker) end() error {
 	<-t.done
 	t.meter.Load().Close()
-	t.a.sayResults(&t.rep)
+	t.a.sayResults(&t.rep, nil)
 	return t.a.finish(&summaryFlags{strict: t.strict}, &t.rep, t.err)
 }

@@ -282,6 +282,24 @@ func TestRunsRetry(t *testing.T) {
 	if have := positionsIn(t, out, "r1.2"); !have["0"] || !have["9"] || len(have) != 10 {
 		t.Errorf("results of r1.2 are at %v; want 0 to 9, as in r1", have)
 	}
+	// Run and retry are one job, wherever it is asked for.
+	job := "r1 with r1.2: put 10 = ok 10 + failed 0 + dead 0 + pending 0"
+	page := filepath.Join(f.dir, "job.html")
+	_, outErrs := f.do(0, "output", "--run", "r1", "--format", "none", "--report", page)
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, _ := f.do(0, "runs", "show", "r1")
+	for where, said := range map[string]string{"runs retry --wait": errs, "output": outErrs, "runs show": shown,
+		"the report": strings.ReplaceAll(string(text), "&#43;", "+")} {
+		if !strings.Contains(said, job) {
+			t.Errorf("%s said %s; want %q", where, said, job)
+		}
+	}
+	if _, errs := f.do(0, "runs", "retry", "r1"); !strings.Contains(errs, "nothing of that kind") {
+		t.Errorf("a second retry of r1, whose tasks are all well by now, said %s", errs)
+	}
 	if _, errs := f.do(0, "runs", "retry", "r1.2"); !strings.Contains(errs, "nothing of that kind") {
 		t.Errorf("runs retry of a good run said %s", errs)
 	}
@@ -301,10 +319,10 @@ func TestRunsRetry(t *testing.T) {
 		}
 	}
 	write(t, lines, kept.String())
-	text, _ := f.do(0, "runs", "retry", "m", "--missing", lines, "--as", "mm", "--wait", "--json", "--quiet")
+	did, _ := f.do(0, "runs", "retry", "m", "--missing", lines, "--as", "mm", "--wait", "--json", "--quiet")
 	var said struct{ Put, Total uint64 }
-	if err := json.Unmarshal([]byte(text), &said); err != nil || said.Put != 2 {
-		t.Errorf("runs retry --missing --json printed %s, %v; want 2 put", text, err)
+	if err := json.Unmarshal([]byte(did), &said); err != nil || said.Put != 2 {
+		t.Errorf("runs retry --missing --json printed %s, %v; want 2 put", did, err)
 	}
 	out = filepath.Join(f.dir, "mm")
 	f.do(0, "output", "--run", "mm", "--out", out, "--quiet")
@@ -515,12 +533,12 @@ func TestBadDispatch(t *testing.T) {
 	typed := write(t, filepath.Join(f.dir, "mixed.ndjson"),
 		`{"body":{"a":1}}`+"\n"+`{"body":[2]}`+"\n"+`{"body":{"a":3}}`+"\n")
 	if _, errs := f.do(exitUsage, "dispatch", "--file", typed, "--run", "q", "--queue", "strict",
-		"--quiet"); !strings.Contains(errs, `task q/1, "[2]"`) || !strings.Contains(errs, "--skip-bad") {
+		"--quiet"); !strings.Contains(errs, `line 2: task q/1, "[2]"`) || !strings.Contains(errs, "--skip-bad") {
 		t.Errorf("a task against the schema: %s; want which one, and what to do", errs)
 	}
 	_, said := f.do(0, "dispatch", "--file", typed, "--run", "q", "--queue", "strict", "--quiet", "--skip-bad")
 	if r, err := f.q.Run(t.Context(), "q"); err != nil || !r.Sealed || r.Total != 2 || r.Books.Put != 2 ||
-		!strings.Contains(said, "passed over task q/1") {
+		!strings.Contains(said, "passed over "+typed+", line 2: task q/1") {
 		t.Errorf("with --skip-bad: %+v, %v, %s; want sealed with 2", r, err, said)
 	}
 	_, errs := f.do(0, "dispatch", "--file", lines, "--skip-bad", "--run", "s", "--quiet")

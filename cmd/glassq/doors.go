@@ -12,6 +12,7 @@ import (
 	httpdoor "github.com/glassq/glassq/internal/door/http"
 	"github.com/glassq/glassq/internal/door/manager"
 	"github.com/glassq/glassq/internal/door/memcache"
+	"github.com/glassq/glassq/internal/live"
 )
 
 // An openDoor is one protocol on one address.
@@ -78,7 +79,8 @@ func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 }
 
 // run serves all doors until ctx is done or one of them fails, which ends the others.
-func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, logger *slog.Logger) error {
+func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, seen *live.Live,
+	logger *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	frame := door.Frame{Access: door.NewAccess(f.keys...), TLS: f.tls, Version: version(), Memory: f.memory,
@@ -90,8 +92,8 @@ func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, 
 		}
 		switch d.name {
 		case "http":
-			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts,
-				Requests: f.limits.requests})
+			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Requests: f.limits.requests,
+				Live: seen})
 		case "memcached":
 			server = memcache.New(broker, frame)
 		case "manager":

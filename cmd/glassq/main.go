@@ -28,6 +28,7 @@ type app struct {
 	in      *os.File
 	out     *os.File
 	console *term.Console
+	args    []string    // of the program
 	begun   bool        // flags and arguments were accepted, the command runs
 	serving *serveFlags // of the serve command, which doctor looks at too
 	leave   func()      // ends what would outlive a program that leaves at once; nil for nothing. Set before interruptible
@@ -37,6 +38,7 @@ type app struct {
 func (a *app) main(args []string) int {
 	root := a.root()
 	root.SetArgs(args)
+	a.args = args
 	cmd, err := root.ExecuteC()
 	if err == nil {
 		return exitFine

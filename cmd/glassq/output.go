@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -17,6 +18,7 @@ type outputFlags struct {
 	out      string
 	format   string
 	template string
+	only     string
 	json     bool
 	quiet    bool
 	sum      summaryFlags
@@ -39,13 +41,17 @@ read first and continued; the figures are then of the whole file, and rates of t
 template is one of Go's text/template with the fields ID Run OK RT Lag Due Code Err Msg Bytes Time Worker
 Attempt Input Host Line and the function json.
 
+With --only, results that do not meet its conditions are taken and counted and not written: they are gone
+then. Conditions are ok, failed, and KEY=VALUE with a key of --by: err=timeout, code=503 or 5xx, host=NAME.
+
 Rules of --fail-if: p50 to p99.99, min, mean or max (due.p99 from the due moment) with a duration; ok,
 failed, late or err:CLASS with a share or a count; dead, missing, duplicate, results or rate with a
 number. A rule on what was not measured is broken.`,
 		Example: `  glassq output --run r1 --json > r1.ndjson
   glassq output --run r1 --out r1.ndjson    # goes on where an earlier one ended
   glassq output --run r1 --format none --summary json --fail-if 'p99>250ms' --fail-if 'ok<99.9%'
-  glassq output --run r1 --out r1.csv --format csv --failed-out again.ids
+  glassq output --run r1 --out r1.csv --format csv --failed-out again.ndjson
+  glassq output --run r1 --only failed,err=timeout --out slow.ndjson
   glassq output --run r1 --keep-order --template '{{.Input}} {{.Code}}'
   glassq output --run r1 --template '{{.ID}} {{.Code}} {{.RT}}'`,
 		Args: arguments(0, 0),
@@ -62,6 +68,7 @@ number. A rule on what was not measured is broken.`,
 		"with --run: in the order of the tasks; a result waits for earlier ones, up to 32 MiB of them")
 	fs.IntVar(&f.opt.Batch, "batch", outputBatch, "most results taken at once")
 	fs.DurationVar(&f.opt.Lease, "lease", 10*time.Second, "time to write results before they come again")
+	fs.StringVar(&f.only, "only", "", "write only results that meet all of these `conditions`, such as failed,err=timeout; all are taken and counted")
 	fs.BoolVar(&f.quiet, "quiet", false, "no progress")
 	f.sum.flags(cmd)
 	cpu := profileFlag(cmd)
@@ -115,6 +122,17 @@ func (f *outputFlags) check() error {
 	if f.opt.Format, err = output.ParseFormat(format); err != nil {
 		return usagef("--format: %w", err)
 	}
+	if f.only != "" {
+		if f.opt.Only, err = output.ParseFilter(f.only); err != nil {
+			return usagef("--only: %w", err)
+		}
+		if f.opt.Format == output.None {
+			return usagef("--only is about what is written, and --format none writes nothing; leave one out")
+		}
+		if info, err := os.Stat(f.out); f.out != "" && err == nil && info.Mode().IsRegular() && info.Size() > 0 {
+			return usagef("--only with --out %s, which has results: a file that lacks some on purpose cannot be continued; name another", f.out)
+		}
+	}
 	if f.opt.Format == output.None && f.out != "" {
 		return usagef("--format none writes nothing; leave out --out")
 	}
@@ -134,7 +152,7 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 	}
 	defer f.sum.close()
 	if f.out != "" {
-		file, err := openResults(f.out, output.LoadOptions{Run: f.opt.Run, Format: f.opt.Format, By: f.opt.By,
+		file, err := openResults(f.out, output.LoadOptions{Run: f.opt.Run, Format: f.opt.Format, Raw: f.opt.Raw, By: f.opt.By,
 			Failed: f.opt.Failed})
 		if err != nil {
 			return err
@@ -150,6 +168,7 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 	defer q.Close()
 	ctx, stop := a.interruptible("glassq output", "stopping, what was taken is written")
 	defer stop()
+	introduce(&f.opt, q, f.out)
 	f.opt.Notify = func(s string) { a.console.Say("glassq output: %s", s) }
 	var bar *term.Meter
 	if f.opt.Run == "" {
@@ -161,6 +180,9 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 	f.opt.Progress = bar.Summary
 	rep, err := output.Run(ctx, q, f.opt)
 	bar.Close()
-	a.sayResults(&rep)
+	a.sayResults(&rep, &f.sum)
+	if f.only != "" {
+		a.console.Say("  %s written: --only %s", term.Plural(rep.Passed, "of them was", "of them were"), f.only)
+	}
 	return a.finish(&f.sum, &rep, f.remote.absent(notWritten(err, where, &rep)))
 }

@@ -128,7 +128,10 @@ func rateLine(s glassq.Settings) string {
 	line := "no limit"
 	switch {
 	case s.Stages != "":
-		line = fmt.Sprintf("stages %s since %s", s.Stages, time.UnixMilli(s.StagesAt).Local().Format(time.TimeOnly))
+		line = "stages " + s.Stages
+		if s.StagesAt > 0 {
+			line += " since " + time.UnixMilli(s.StagesAt).Local().Format(time.TimeOnly)
+		}
 	case s.Rate > 0:
 		line = fmt.Sprintf("%.10g", s.Rate)
 	}

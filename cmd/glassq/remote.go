@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -28,7 +29,7 @@ func (r *remote) flags(cmd *cobra.Command) {
 // dial makes the client. retry is how long a call waits for a server that is away: 0 not at all,
 // negative without end; a wait is said on the console every ten seconds.
 func (a *app) dial(cmd *cobra.Command, r *remote, retry time.Duration) (*client.Client, error) {
-	opt := client.Options{CAFile: r.ca, Retry: retry}
+	opt := client.Options{CAFile: r.ca, Retry: retry, Worker: ascii(workerName()), Agent: ascii("glassq/" + version())}
 	if r.keyFile != "" {
 		key, err := readKey(r.keyFile)
 		if err != nil {
@@ -44,6 +45,16 @@ func (a *app) dial(cmd *cobra.Command, r *remote, retry time.Duration) (*client.
 		return nil, usagef("%w", err)
 	}
 	return c, nil
+}
+
+// ascii is a name with a _ for what a header cannot carry.
+func ascii(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '_'
+		}
+		return r
+	}, name)
 }
 
 // absent adds to an error of a server that does not answer what to do about it.

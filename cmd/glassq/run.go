@@ -222,16 +222,19 @@ func (j *job) openJob() error {
 	}
 	if path := j.path(); path != "" {
 		j.opt.Format = fileFormat(path)
-		j.results, err = openResults(path, output.LoadOptions{Run: j.f.name, Format: j.opt.Format, By: j.opt.By,
-			Failed: j.opt.Failed})
+		j.results, err = openResults(path, output.LoadOptions{Run: j.f.name, Format: j.opt.Format,
+			Raw: j.opt.Raw, By: j.opt.By, Failed: j.opt.Failed})
 		if err != nil {
 			return errors.Join(err, j.f.sum.close(), j.store.Close())
 		}
 		j.opt.Seen = j.results.seen
 	}
-	// A folder that is continued may hold the rate of another call.
-	if _, err := j.store.Configure(context.Background(), glassq.DefaultQueue, j.f.pace.change()); err != nil {
-		return errors.Join(err, j.close())
+	// A folder that is continued may hold the rate of another call. Its schedule begins anew: while nobody ran there
+	// was nothing to keep to.
+	for _, pace := range []paceFlags{{}, j.f.pace} {
+		if _, err := j.store.Configure(context.Background(), glassq.DefaultQueue, pace.change()); err != nil {
+			return errors.Join(err, j.close())
+		}
 	}
 	j.before, err = j.store.Stats(context.Background())
 	return err
@@ -297,7 +300,9 @@ func (j *job) do() error {
 	defer j.bar.Close()
 
 	opt := j.opt
-	opt.Run, opt.W, opt.Sync, opt.Lease, opt.Progress, opt.Notify = j.f.name, w, sync, j.f.lease, j.progress, say
+	opt.W, opt.Columns = w, j.fetcher.Members()
+	introduce(&opt, j.store, j.path())
+	opt.Run, opt.Sync, opt.Lease, opt.Progress, opt.Notify = j.f.name, sync, j.f.lease, j.progress, say
 	err = j.parts(ctx, opt, say)
 	j.bar.Close()
 	if j.taken.Run.Name != "" {
@@ -374,12 +379,12 @@ func (j *job) report() {
 	if s := j.f.source.bad(); s != "" {
 		say("glassq run: %s", s)
 	}
-	j.a.sayResults(&j.taken)
+	j.a.sayResults(&j.taken, &j.f.sum)
 	st, err := j.store.Stats(context.Background())
 	if err != nil {
 		return // the engine failed; that is said already
 	}
-	say("%s requests/s in %s, sync %s: %s syncs, %s frames, %s bytes appended", term.PerSecond(j.done.Done, took),
+	say("this call: %s requests/s in %s, sync %s: %s syncs, %s frames, %s bytes appended", term.PerSecond(j.done.Done, took),
 		report.Short(took),
 		st.Disk.Sync, report.Comma(st.Disk.Syncs-j.before.Disk.Syncs), report.Comma(st.Frames-j.before.Frames),
 		report.Comma(st.Bytes-j.before.Bytes))

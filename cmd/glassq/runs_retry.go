@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +30,7 @@ func (a *app) runsRetryCmd() *cobra.Command {
 		Use:   "retry RUN [TEMPLATE]",
 		Short: "Put failed, dead or missing tasks of a run again",
 		Long: `Put tasks of a run again, as a run of their own with the same positions: failed ones (--failed), dead
-ones (--dead), those whose results a file lacks (--missing FILE), or those of a list (--ids FILE, as
+ones (--dead), both by their last outcome when the run was retried before; those whose results a file lacks (--missing FILE), or those of a list (--ids FILE, as
 glassq output writes it). They are made anew of the run's source: a template with numbers is remembered by
 the server, a file must be given again, and is compared with the one before.
 
@@ -80,6 +81,15 @@ func (a *app) retry(cmd *cobra.Command, f *retryFlags, args []string) error {
 	if err != nil {
 		return f.dispatch.remote.absent(err)
 	}
+	if run.RetryOf != "" { // the first run of the job has the source and the name
+		first, err := q.Run(ctx, run.RetryOf)
+		switch {
+		case err == nil:
+			run = first
+		case !errors.Is(err, glassq.ErrNotFound):
+			return f.dispatch.remote.absent(err)
+		}
+	}
 	if only.Count() == 0 {
 		a.console.Say("glassq runs retry: run %s has nothing of that kind", run.Name)
 		if f.dispatch.json {
@@ -92,7 +102,7 @@ func (a *app) retry(cmd *cobra.Command, f *retryFlags, args []string) error {
 		return err
 	}
 	defer done()
-	if err := sameSource(ctx, q, run.Name, src.Fingerprint()); err != nil {
+	if _, err := sameSource(ctx, q, run.Name, src.Fingerprint()); err != nil {
 		return f.dispatch.remote.absent(err)
 	}
 	if f.as == "" {
@@ -100,7 +110,7 @@ func (a *app) retry(cmd *cobra.Command, f *retryFlags, args []string) error {
 			return f.dispatch.remote.absent(err)
 		}
 	}
-	f.dispatch.opt = dispatch.Options{Source: src, Only: only, Run: f.as, Queue: run.Queue}
+	f.dispatch.opt = dispatch.Options{Source: src, Only: only, Run: f.as, Queue: run.Queue, RetryOf: run.Name}
 	return a.dispatchTo(ctx, cmd, q, &f.dispatch)
 }
 
@@ -135,22 +145,16 @@ func (f *retryFlags) positions(ctx context.Context, q *client.Client, run *glass
 		if err != nil {
 			return nil, err
 		}
-		if of != run.Name {
+		if !slices.Contains(jobOf(run), of) {
 			return nil, usagef("the ids of %s are of run %s, not %s", f.dispatch.source.ids, of, run.Name)
 		}
 		only = list
 	}
-	for _, set := range []struct {
-		wanted bool
-		ids    glassq.IDSet
-	}{{f.failed, glassq.IDsFailed}, {f.dead, glassq.IDsDead}} {
-		if !set.wanted {
-			continue
-		}
-		if err := eachID(ctx, q, run.Name, set.ids, only.Add); err != nil {
-			return nil, err
-		}
+	lost, err := f.lost(ctx, q, run)
+	if err != nil {
+		return nil, err
 	}
+	only.Join(lost)
 	if f.missing == "" {
 		return only, nil
 	}
@@ -165,6 +169,40 @@ func (f *retryFlags) positions(ctx context.Context, q *client.Client, run *glass
 	missing.Remove(have)
 	only.Join(missing)
 	return only, nil
+}
+
+// lost collects the positions of the job whose last outcome is one of those that are wanted.
+func (f *retryFlags) lost(ctx context.Context, q *client.Client, run *glassq.Run) (*dispatch.Positions, error) {
+	lost := new(dispatch.Positions)
+	if !f.failed && !f.dead {
+		return lost, nil
+	}
+	for i, name := range jobOf(run) {
+		if i > 0 { // what was put again has another outcome
+			again := new(dispatch.Positions)
+			if err := eachID(ctx, q, name, glassq.IDsPut, again.Add); err != nil {
+				return nil, err
+			}
+			lost.Remove(again)
+		}
+		for set, wanted := range map[glassq.IDSet]bool{glassq.IDsFailed: f.failed, glassq.IDsDead: f.dead} {
+			if !wanted {
+				continue
+			}
+			if err := eachID(ctx, q, name, set, lost.Add); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return lost, nil
+}
+
+// jobOf is the runs of the job that run is of: itself, when it was never retried.
+func jobOf(run *glassq.Run) []string {
+	if run.Job == nil {
+		return []string{run.Name}
+	}
+	return run.Job.Runs
 }
 
 // eachID calls fn for all intervals of a set.

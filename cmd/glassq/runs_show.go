@@ -37,12 +37,25 @@ func (a *app) showRun(n *glassq.Run, asJSON bool) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "run\t%s, %s\n", n.Name, stateOf(n))
 	fmt.Fprintf(w, "books\t%s\n", booksLine(n.Books))
+	if n.RetryOf != "" {
+		fmt.Fprintf(w, "retry of\t%s\n", n.RetryOf)
+	}
+	if n.Job != nil {
+		fmt.Fprintf(w, "job\t%s\n", report.FormatJob(n.Job))
+	}
+	if n.Rate > 0 || n.Stages != "" {
+		fmt.Fprintf(w, "rate\t%s, %s moments given up\n", rateLine(glassq.Settings{Rate: n.Rate, Stages: n.Stages}),
+			report.Comma(n.GivenUp))
+	}
 	fmt.Fprintf(w, "results\t%s in queue %s\n", report.Comma(n.Waiting), n.Results)
 	if n.Queue != "" {
 		fmt.Fprintf(w, "queue\t%s\n", n.Queue)
 	}
 	if n.Source != "" {
 		fmt.Fprintf(w, "source\t%s\n", n.Source)
+	}
+	for _, r := range n.Readers {
+		fmt.Fprintf(w, "read into\t%s\n", r)
 	}
 	fmt.Fprintf(w, "made\t%s\n", n.Created.Local().Format(time.DateTime))
 	if !n.Ended.IsZero() {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager"
+	"github.com/glassq/glassq/internal/live"
 	"github.com/glassq/glassq/internal/stores"
 	"github.com/spf13/cobra"
 )
@@ -248,23 +250,45 @@ func (a *app) serve(f *serveFlags) (err error) {
 	defer doors.close()
 	logger := a.console.Logger()
 	f.memory = shareMemory(a.console, int(f.maxBody))
+	seen := live.New(live.Options{File: f.liveFile(), Logger: logger})
 	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody),
-		CacheBytes: f.memory.Cache, MaxQueues: f.limits.queues, MaxRuns: f.limits.runs, Logger: logger})
+		CacheBytes: f.memory.Cache, MaxQueues: f.limits.queues, MaxRuns: f.limits.runs, Logger: logger,
+		Between: seen.Over, Synced: seen.Synced})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	defer background(seen.Keep)() // ends before the store is closed
 	doors.announce(a.console, f, store.Describe())
 
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	over := a.watch(store, "glassq serve", "", fail)
-	err = doors.run(ctx, f, store.Broker, logger)
+	err = doors.run(ctx, f, store.Broker, seen, logger)
 	over()
 	if err == nil && errors.Is(context.Cause(ctx), glassq.ErrStorage) {
 		return store.Failure("")
 	}
 	return err
+}
+
+// liveFile is where the server keeps its charts; "" for a store without a folder.
+func (f *serveFlags) liveFile() string {
+	if f.data == stores.Memory {
+		return ""
+	}
+	return filepath.Join(f.data, "charts")
+}
+
+// background runs work until the function that it returns is called, which waits for its end.
+func background(work func(context.Context)) (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { work(ctx) })
+	return func() {
+		cancel()
+		wg.Wait()
+	}
 }
 
 // A predecessor that was killed holds its address and its folder for a moment longer: a server that is started

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/glassq/glassq/internal/output"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
@@ -21,7 +22,7 @@ type summaryFlags struct {
 	report, summaryOut, hgrm, junit string
 	missing, failed, duplicate      string
 	failIf, by                      []string
-	strict                          bool
+	strict, csvRaw                  bool
 
 	rules []report.Rule
 	lists []*os.File
@@ -37,8 +38,9 @@ func (f *summaryFlags) flags(cmd *cobra.Command) {
 	fs.StringArrayVar(&f.failIf, "fail-if", nil, "`rule` that must not hold, such as 'p99>250ms', 'ok<99.9%' or 'rate<20000'; else exit 3")
 	fs.StringSliceVar(&f.by, "by", nil, "`key` to group by: host, code, err, worker or label:NAME, a member of o, of the result or of a task that is JSON")
 	fs.StringVar(&f.missing, "missing-out", "", "`file` for the ids of results that are missing")
-	fs.StringVar(&f.failed, "failed-out", "", "`file` for the ids of failed results")
+	fs.StringVar(&f.failed, "failed-out", "", "`file` for failed tasks with their errors, JSON lines that dispatch --file or --ids takes again")
 	fs.StringVar(&f.duplicate, "duplicate-out", "", "`file` for the ids of results that came again")
+	fs.BoolVar(&f.csvRaw, "csv-raw", false, "write texts into CSV as they are, for a machine; else no spreadsheet or terminal takes them for commands")
 	fs.BoolVar(&f.strict, "strict", false, "exit 4 when tasks failed or are dead")
 }
 
@@ -94,6 +96,7 @@ func (f *summaryFlags) openSummary(opt *output.Options) error {
 	if opt.By, err = f.groups(); err != nil {
 		return err
 	}
+	opt.Raw = f.csvRaw
 	for _, l := range []struct {
 		path string
 		w    *io.Writer
@@ -125,6 +128,7 @@ func (f *summaryFlags) close() error {
 // is how taking the results ended. Of several troubles the worst counts.
 func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
 	d := rep.Document(time.Now())
+	d.Program, d.Command = "glassq "+version(), commandLine(a.args)
 	broken, jerr := d.Judge(f.rules)
 	var werr error
 	for _, file := range []struct {
@@ -200,6 +204,14 @@ func (a *app) balanced(rep *output.Report) error {
 	if rep.Run.Name == "" || rep.Balanced() {
 		return nil
 	}
+	if rep.ReadBefore > 0 {
+		for _, r := range rep.Readers {
+			a.console.Say("  read before into %s", r)
+		}
+		return &exitError{exitUnbalanced, glassq.Errorf(glassq.CodeInternal,
+			"%s results of run %s are not here: they were read before; with --out and the file that has them the same command goes on with it",
+			report.Comma(rep.ReadBefore), rep.Run.Name)}
+	}
 	for i, iv := range rep.MissingIDs {
 		if i == 5 {
 			a.console.Say("  and more")
@@ -216,16 +228,35 @@ func (a *app) balanced(rep *output.Report) error {
 		report.Comma(rep.Missing))}
 }
 
-// sayResults tells what was taken, and the books.
-func (a *app) sayResults(rep *output.Report) {
+// sayResults tells what was taken, and the books; f is nil for a command without such flags.
+func (a *app) sayResults(rep *output.Report, f *summaryFlags) {
 	a.console.Say("%s", rep.Summary().Line())
+	if line := rep.Document(time.Now()).RateLine(); line != "" {
+		a.console.Say("  %s", line)
+	}
 	a.sayErrors(rep)
+	if f != nil && f.failed != "" && rep.Failed > 0 {
+		again := "glassq dispatch --file " + f.failed
+		if formatOf(f.failed) != dispatch.NDJSON {
+			again += " --format ndjson"
+		}
+		a.console.Say("  failed tasks are in %s; %s puts them as a new run", f.failed, again)
+	}
 	if rep.NoRecord > 0 {
 		a.console.Say("  %s results are no JSON objects: they count as ok, and are kept in raw or b64",
 			report.Comma(rep.NoRecord))
 	}
 	if rep.Run.Name != "" {
-		a.console.Say("%s", report.FormatBooks(rep.Run.Books, rep.Missing, rep.Duplicates))
+		a.console.Say("%s%s", report.FormatBooks(rep.Run.Books, rep.Missing, rep.Duplicates),
+			report.FormatReadBefore(rep.ReadBefore))
+		a.sayJob(&rep.Run)
+	}
+}
+
+// sayJob tells the books of a run and its retries as one, when it has any.
+func (a *app) sayJob(run *glassq.Run) {
+	if run.Job != nil {
+		a.console.Say("job %s", report.FormatJob(run.Job))
 	}
 }
 

@@ -472,13 +472,16 @@ func (b *Broker) Run(ctx context.Context, name string) (glassq.Run, error) {
 
 // SetRun checks the names and makes or changes a run.
 func (b *Broker) SetRun(ctx context.Context, name string, c glassq.RunChange) (glassq.Run, error) {
-	for _, s := range []string{name, c.Queue, c.Results} {
+	for _, s := range []string{name, c.Queue, c.Results, c.RetryOf} {
 		if s == "" && name != "" {
 			continue
 		}
 		if err := glassq.CheckName(s); err != nil {
 			return glassq.Run{}, err
 		}
+	}
+	if len(c.Reader) > glassq.MaxReason {
+		return glassq.Run{}, glassq.Errorf(glassq.CodeBadRequest, "reader is longer than %d bytes", glassq.MaxReason)
 	}
 	if len(c.Source) > glassq.MaxReason {
 		return glassq.Run{}, glassq.Errorf(glassq.CodeBadRequest, "source is longer than %d bytes", glassq.MaxReason)

@@ -42,6 +42,8 @@ type Options struct {
 	MaxRuns     int           // most runs; 0 means glassq.DefaultMaxRuns
 	FS          wal.FS        // nil means the directory that Open is given
 	Logger      *slog.Logger  // nil discards
+
+	Synced func(time.Duration) // told how long each sync of the log took; it must not block. nil tells nobody
 }
 
 // An Engine is an open store. It implements glassq.Store.

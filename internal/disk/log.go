@@ -53,7 +53,7 @@ func openLog(files wal.FS, opt Options) (*log, error) {
 		}
 	}
 	var err error
-	l.wal, err = wal.Open(files, wal.Options{SegmentSize: l.segmentSize, Logger: opt.Logger})
+	l.wal, err = wal.Open(files, wal.Options{SegmentSize: l.segmentSize, Logger: opt.Logger, Synced: opt.Synced})
 	return l, err
 }
 

@@ -135,7 +135,7 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 		s.Queues = append(s.Queues, q.Info())
 	}
 	for _, r := range st.Runs() {
-		s.Runs = append(s.Runs, r.Info())
+		s.Runs = append(s.Runs, st.RunInfo(r))
 	}
 	return s, v, nil
 }

@@ -36,6 +36,7 @@ type Options struct {
 	Queue    string // "" means glassq.DefaultQueue
 	Run      string // "" means a new name, see NewRunName
 	Results  string // queue of the run's results; "" means results.<Run>, or results when Run is ""
+	RetryOf  string // the run whose tasks are put again; "" for none
 	Batch    int    // most tasks in one put; 0 means 2,000
 	Parallel int    // puts under way at once; 0 means 2
 
@@ -219,7 +220,8 @@ func (d *dispatch) openRun(ctx context.Context) error {
 		source += " only " + d.opt.Only.describe()
 	}
 	err := d.again(ctx, func() (err error) {
-		d.rec, err = d.q.SetRun(ctx, d.name, glassq.RunChange{Source: source, Queue: d.opt.Queue, Results: d.opt.Results})
+		d.rec, err = d.q.SetRun(ctx, d.name, glassq.RunChange{Source: source, Queue: d.opt.Queue, Results: d.opt.Results,
+			RetryOf: d.opt.RetryOf})
 		return err
 	})
 	switch {
@@ -234,25 +236,31 @@ func (d *dispatch) openRun(ctx context.Context) error {
 	return nil
 }
 
+// A batch is tasks to be put together, and the lines that they were made of, if they were.
+type batch struct {
+	tasks []glassq.Task
+	lines []uint64
+}
+
 // putAll reads batches and hands them to opt.Parallel goroutines that put them.
 func (d *dispatch) putAll(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	full := make(chan []glassq.Task)
-	empty := make(chan []glassq.Task, d.opt.Parallel+1)
+	full := make(chan batch)
+	empty := make(chan batch, d.opt.Parallel+1)
 	for range d.opt.Parallel + 1 {
-		empty <- nil
+		empty <- batch{}
 	}
 	var wg sync.WaitGroup
 	for range d.opt.Parallel {
 		wg.Go(func() {
-			for tasks := range full {
+			for b := range full {
 				if ctx.Err() == nil {
-					if err := d.putBatch(ctx, tasks); err != nil {
+					if err := d.putBatch(ctx, b); err != nil {
 						stop(err)
 					}
 				}
-				empty <- tasks[:cap(tasks)]
+				empty <- b
 			}
 		})
 	}
@@ -266,26 +274,27 @@ func (d *dispatch) putAll(ctx context.Context) error {
 }
 
 // readAll sends what is to be put to full, in order. Batches come back on empty.
-func (d *dispatch) readAll(ctx context.Context, full chan<- []glassq.Task, empty <-chan []glassq.Task) error {
+func (d *dispatch) readAll(ctx context.Context, full chan<- batch, empty <-chan batch) error {
 	before := putBefore{d: d}
+	in, _ := d.opt.Source.(lined)
 	for {
-		var batch []glassq.Task
+		var b batch
 		select {
-		case batch = <-empty:
+		case b = <-empty:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		if batch == nil {
-			batch = make([]glassq.Task, d.opt.Batch)
+		if b.tasks == nil {
+			b.tasks = make([]glassq.Task, d.opt.Batch)
 		}
-		batch = batch[:d.opt.Batch]
+		b.tasks, b.lines = b.tasks[:d.opt.Batch], b.lines[:0]
 		d.jump()
-		n, err := d.opt.Source.Next(batch)
+		n, err := d.opt.Source.Next(b.tasks)
 		if err != nil && err != io.EOF {
 			return err
 		}
 		k, other := 0, 0
-		for i := range batch[:n] {
+		for i := range b.tasks[:n] {
 			pos := uint32(d.read)
 			d.read++
 			if d.opt.Only != nil && !d.opt.Only.has(pos) {
@@ -301,10 +310,13 @@ func (d *dispatch) readAll(ctx context.Context, full chan<- []glassq.Task, empty
 				continue
 			}
 			if i != k {
-				batch[k] = batch[i]
+				b.tasks[k] = b.tasks[i]
 			}
-			if berr := d.dress(&batch[k], pos); berr != nil {
+			if berr := d.dress(&b.tasks[k], pos); berr != nil {
 				return berr
+			}
+			if in != nil {
+				b.lines = append(b.lines, in.lineOf(i))
 			}
 			k++
 		}
@@ -312,8 +324,9 @@ func (d *dispatch) readAll(ctx context.Context, full chan<- []glassq.Task, empty
 			d.skipped.Add(uint64(skipped))
 			d.progress()
 		}
+		b.tasks = b.tasks[:k]
 		select {
-		case full <- batch[:k]:
+		case full <- b:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

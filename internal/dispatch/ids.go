@@ -2,11 +2,13 @@ package dispatch
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -19,7 +21,8 @@ type Positions struct {
 }
 
 // ReadIDs reads a list of ids, one "<run>/<n>" a line, as an output writes it, and returns the run and
-// the positions. All must be of one run. A list without ids has the run "".
+// the positions. A line may be a result as well, or a failed task as an output lists it. All must be of one run. A list
+// without ids has the run "".
 //
 // A line that is no such id is a *LineError.
 func ReadIDs(r io.Reader) (run string, p *Positions, err error) {
@@ -33,7 +36,7 @@ func ReadIDs(r io.Reader) (run string, p *Positions, err error) {
 		if err != nil {
 			return "", nil, err
 		}
-		of, n, ok := glassq.ParseDenseID(string(line))
+		of, n, ok := glassq.ParseDenseID(listedID(line))
 		switch {
 		case !ok || glassq.CheckName(of) != nil:
 			return "", nil, &LineError{Line: in.line, Err: glassq.Errorf(glassq.CodeBadRequest,
@@ -45,6 +48,20 @@ func ReadIDs(r io.Reader) (run string, p *Positions, err error) {
 		run = of
 		p.set.Add(n)
 	}
+}
+
+// listedID is the id that a line of a list names.
+func listedID(line []byte) string {
+	var v struct {
+		ID     string `json:"id"`
+		Failed struct {
+			ID string `json:"id"`
+		} `json:"failed"`
+	}
+	if line[0] != '{' || json.Unmarshal(line, &v) != nil {
+		return string(line)
+	}
+	return cmp.Or(v.Failed.ID, v.ID)
 }
 
 // resultColumns begin the first line of a file of results that is CSV; each other line is a result then.
@@ -76,7 +93,7 @@ func ReadResultIDs(r io.Reader, run string) (*Positions, error) {
 		}
 		if rows {
 			id, _, _ := bytes.Cut(line, []byte(","))
-			add(string(id))
+			add(strings.TrimPrefix(string(id), "'")) // which guards spreadsheets from names such as -a
 			continue
 		}
 		var v struct {

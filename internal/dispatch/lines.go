@@ -205,8 +205,13 @@ type lines struct {
 	pos     uint64
 	skipped uint64
 	check   *checker
-	avg     int // bytes of a body, for the next arena
+	avg     int      // bytes of a body, for the next arena
+	numbers []uint64 // of the lines that the last batch was made of
 }
+
+func (l *lines) lineOf(i int) uint64 { return l.numbers[i] }
+
+func (l *lines) name() string { return l.opt.Name }
 
 // NewLines makes a task of each line of r. In templates {line} is the line and {0} its position from
 // 0. It has no fingerprint: see Source.
@@ -233,6 +238,7 @@ func newLines(r io.Reader, opt LineOptions) (*lines, error) {
 
 func (l *lines) Next(dst []glassq.Task) (int, error) {
 	var arena []byte
+	l.numbers = l.numbers[:0]
 	for n := 0; n < len(dst); {
 		if !l.held {
 			if err := l.in.takeRecord(&l.rec); err != nil {
@@ -264,6 +270,7 @@ func (l *lines) Next(dst []glassq.Task) (int, error) {
 			return n, l.named(err)
 		}
 		arena = grown
+		l.numbers = append(l.numbers, l.in.at())
 		l.pos++
 		n++
 		l.avg = len(arena)/n + 8

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,7 +17,8 @@ const (
 
 // putBatch puts tasks, and waits while there is no room for them. A put is all or nothing, so a
 // batch that does not fit is put in halves until the parts do, and so is one of which a task is refused for good.
-func (d *dispatch) putBatch(ctx context.Context, tasks []glassq.Task) error {
+func (d *dispatch) putBatch(ctx context.Context, b batch) error {
+	tasks := b.tasks
 	some := len(tasks)
 	wait := firstWait
 	for len(tasks) > 0 {
@@ -37,7 +39,10 @@ func (d *dispatch) putBatch(ctx context.Context, tasks []glassq.Task) error {
 		case some > 1:
 			some /= 2
 		case forGood(code):
-			bad := refusal(&tasks[0], err)
+			bad := d.refusal(&tasks[0], err)
+			if i := len(b.tasks) - len(tasks); i < len(b.lines) {
+				bad.Line = b.lines[i]
+			}
 			if d.opt.Refused == nil {
 				return bad
 			}
@@ -70,16 +75,28 @@ func forGood(code glassq.Code) bool {
 type RefusedError struct {
 	ID   string // position in the run, or the id of its own
 	Body string // its first bytes
+	Line uint64 // of the input that it was made of, from 1; 0 when it was made of none
+	Name string // of what the line is in; "" when nobody knows
 	Err  error
 }
 
-func (e *RefusedError) Error() string { return fmt.Sprintf("task %s, %q: %v", e.ID, e.Body, e.Err) }
+func (e *RefusedError) Error() string {
+	where := ""
+	if e.Line > 0 {
+		where = (&LineError{Line: e.Line, Name: e.Name, Err: errors.New("")}).Error()
+	}
+	return fmt.Sprintf("%stask %s, %q: %v", where, e.ID, e.Body, e.Err)
+}
 
 func (e *RefusedError) Unwrap() error { return e.Err }
 
-func refusal(t *glassq.Task, err error) *RefusedError {
+func (d *dispatch) refusal(t *glassq.Task, err error) *RefusedError {
 	const shown = 60
-	return &RefusedError{ID: t.TaskID(), Body: string(t.Body[:min(len(t.Body), shown)]), Err: err}
+	e := &RefusedError{ID: t.TaskID(), Body: string(t.Body[:min(len(t.Body), shown)]), Err: err}
+	if in, ok := d.opt.Source.(lined); ok {
+		e.Name = in.name()
+	}
+	return e
 }
 
 func (d *dispatch) count(receipts []glassq.Receipt) {

@@ -50,7 +50,7 @@ func TestRefusedTasks(t *testing.T) {
 				text[n] = "bad " + code
 			}
 			source := func() Source {
-				s, err := NewLines(strings.NewReader(strings.Join(text, "\n")), LineOptions{Format: Text})
+				s, err := NewLines(strings.NewReader("\n"+strings.Join(text, "\n")), LineOptions{Format: Text, Name: "list"})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -71,6 +71,11 @@ func TestRefusedTasks(t *testing.T) {
 					mu.Lock()
 					defer mu.Unlock()
 					ids = append(ids, e.ID)
+					// The first line is empty, and lines are counted from 1.
+					if _, pos, _ := glassq.ParseDenseID(e.ID); !strings.HasPrefix(e.Error(), fmt.Sprintf("list, line %d: task %s, ",
+						pos+2, e.ID)) {
+						t.Errorf("refused: %v; want its line", e)
+					}
 				}})
 				slices.Sort(ids)
 				n := uint64(500 - len(tt.want))

@@ -36,6 +36,14 @@ type Source interface {
 	Total() (n uint64, known bool)
 }
 
+// A lined Source makes its tasks of lines.
+type lined interface {
+	// lineOf is the line, from 1, that the i-th task of the last Next was made of.
+	lineOf(i int) uint64
+	// name is of what the lines are in; "" for none. It never changes.
+	name() string
+}
+
 // ParseRange reads "A..B", both included.
 func ParseRange(s string) (first, last uint64, err error) {
 	a, b, ok := strings.Cut(s, "..")

@@ -87,6 +87,15 @@ type Conn struct {
 	familiar func()          // ends strange
 }
 
+// Peer names the other end of a connection that has no better name: its address without the port, which every
+// connection of one program has another of, and "local" for one that is not of TCP.
+func Peer(addr net.Addr) string {
+	if a, ok := addr.(*net.TCPAddr); ok {
+		return a.IP.String()
+	}
+	return "local"
+}
+
 // Close ends the connection and leaves its seat. Later ones only say that it is closed.
 func (c *Conn) Close() error {
 	err := c.Conn.Close()

@@ -78,3 +78,42 @@ func (k *Keeper) parts() (parts [][]glassq.Extend) {
 	}
 	return parts
 }
+
+// GiveBack undoes leases that no client has received: their tasks go back to their old places, and no attempt is
+// counted. It does so even where ctx has ended with the client. Leases of a stopped store run out.
+func GiveBack(ctx context.Context, store glassq.Store, log *slog.Logger, tokens []glassq.Token) {
+	if len(tokens) == 0 {
+		return
+	}
+	nacks := make([]glassq.Nack, len(tokens))
+	for i, t := range tokens {
+		nacks[i] = glassq.Nack{Token: t, Undone: true}
+	}
+	if _, err := store.Nack(context.WithoutCancel(ctx), nacks); err != nil {
+		log.Warn("leases not given back", "leases", len(tokens), "err", err)
+	}
+}
+
+// Watched runs f, which may wait, and has an eye on the client of nc meanwhile. look reads from nc until the client
+// does what ends the wait, and says what that was; then f's context ends. look must return nil when its read meets the
+// deadline that ends the watch: f is over. Neither look nor a read deadline is left when Watched returns. gone is
+// what look said.
+func Watched(ctx context.Context, nc interface{ SetReadDeadline(time.Time) error }, look func() error,
+	f func(context.Context) error) (gone, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	over := make(chan error, 1)
+	nc.SetReadDeadline(time.Time{})
+	go func() { // ends by the deadline below, at the latest
+		gone := look()
+		if gone != nil {
+			cancel()
+		}
+		over <- gone
+	}()
+	err = f(ctx)
+	nc.SetReadDeadline(LongAgo)
+	gone = <-over
+	nc.SetReadDeadline(time.Time{})
+	return gone, err
+}

@@ -33,6 +33,9 @@ func NewSeats(all, each int64, log *slog.Logger) *Seats {
 	return &Seats{Budget: NewBudget(all), each: int(min(each, all)), log: log, from: map[string]int{}}
 }
 
+// Most is how many connections there may be.
+func (s *Seats) Most() int64 { return s.size }
+
 // enter counts a connection from an address, if it may have one more.
 func (s *Seats) enter(address string) bool {
 	if address == "" {

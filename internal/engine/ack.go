@@ -57,21 +57,24 @@ func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *state.R
 		if d.Task == 0 {
 			continue
 		}
+		var src glassq.Task
+		if a.Result != nil && !d.Dense || d.Headers && (a.Result != nil || len(a.Put) > 0) {
+			if err := e.waitWritten(moving); err != nil {
+				return err
+			}
+			if _, err := ids.task(&src, d.Frame, d.Offset); err != nil {
+				return err
+			}
+		}
 		if a.Result != nil {
 			t := *a.Result
 			d.Stamp(&t)
 			if !t.Dense {
-				if err := e.waitWritten(moving); err != nil {
-					return err
-				}
-				var src glassq.Task
-				if _, err := ids.task(&src, d.Frame, d.Offset); err != nil {
-					return err
-				}
 				if t.ID = src.ID; t.ID == "" {
 					t.ID = glassq.AssignedID(d.Task)
 				}
 			}
+			trace(&t, &src)
 			s.Put(&t)
 		}
 		for k := range a.Put {
@@ -79,10 +82,28 @@ func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *state.R
 			if t.Run == "" && !d.IsResult {
 				t.Run = d.Run
 			}
+			trace(t, &src)
 			s.Put(t)
 		}
 	}
 	return nil
+}
+
+// trace has t go on with the trace of the task that it comes of, unless it names one, or has no room for it.
+func trace(t, of *glassq.Task) {
+	id := of.Headers[glassq.TraceHeader]
+	if id == "" || t.Headers[glassq.TraceHeader] != "" {
+		return
+	}
+	size := len(t.Extra) + len(glassq.TraceHeader) + len(id)
+	headers := map[string]string{glassq.TraceHeader: id} // t's own may be shared
+	for k, v := range t.Headers {
+		headers[k] = v
+		size += len(k) + len(v)
+	}
+	if size <= glassq.MaxMeta {
+		t.Headers = headers
+	}
 }
 
 // ackNow decides acks whose records are in s, and fills in errs. It returns what is to be waited for, and

@@ -241,7 +241,7 @@ func (e *Engine) read(look func() error) error {
 func (e *Engine) Runs(context.Context) (out []glassq.Run, err error) {
 	err = e.read(func() error {
 		for _, r := range e.st.Runs() {
-			out = append(out, r.Info())
+			out = append(out, e.st.RunInfo(r))
 		}
 		return nil
 	})
@@ -262,7 +262,7 @@ func (e *Engine) readRun(name string, look func(r *state.Run)) error {
 
 // Run shows one run.
 func (e *Engine) Run(_ context.Context, name string) (info glassq.Run, err error) {
-	err = e.readRun(name, func(r *state.Run) { info = r.Info() })
+	err = e.readRun(name, func(r *state.Run) { info = e.st.RunInfo(r) })
 	return info, err
 }
 
@@ -289,7 +289,7 @@ func (e *Engine) RunIDs(_ context.Context, name string, set glassq.IDSet, from u
 
 // CancelRun ends the tasks of a run that nobody works on, and seals it.
 func (e *Engine) CancelRun(_ context.Context, name string) (n int, err error) {
-	cancelled := func() int { return int(e.st.Run(name).Info().Books.Dead.Cancelled) }
+	cancelled := func() int { return int(e.st.RunInfo(e.st.Run(name)).Books.Dead.Cancelled) }
 	err = e.change(func() ([]byte, error) {
 		if e.st.Run(name) == nil {
 			return nil, state.NoRun(name)
@@ -336,7 +336,7 @@ func (e *Engine) AwaitRun(ctx context.Context, name string, phase glassq.Phase, 
 	var info glassq.Run
 	r := e.st.Run(name)
 	if r != nil {
-		info = r.Info()
+		info = e.st.RunInfo(r)
 	}
 	f := e.newest()
 	e.end()

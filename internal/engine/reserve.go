@@ -179,12 +179,17 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 	if set.Paused || e.err != nil || e.roomOn(Shrinks, 32*w.r.Max) != nil {
 		return // without room for a lease nothing is handed out
 	}
-	n := int(min(int64(w.r.Max), q.Count(glassq.Ready)))
+	ready := q.Count(glassq.Ready)
+	n := int(min(int64(w.r.Max), ready))
 	if n == 0 {
 		return
 	}
 	clock := e.nanos()
-	n, wait := q.Pace.Take(clock, n)
+	n, up, wait := q.Pace.Ask(clock, n, ready)
+	if up.Any() {
+		e.append(state.AppendGiveUp(nil, q.Name, e.st.NextRun(q), up))
+		e.open.Durable = true // it comes no oftener than the slack; nobody waits for it
+	}
 	if n == 0 {
 		e.paceLater(q, wait)
 		return
@@ -203,7 +208,7 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		}
 		g := grant{task: task, place: p, at: e.st.Now(), length: p.Length(w.r.Lease)}
 		g.place.Attempt++
-		g.late = q.Pace.Late(len(w.granted), clock)
+		g.late = q.Pace.Late(clock)
 		if w.r.Take && (w.room == nil || p.Size <= room.Small) {
 			e.append(state.AppendTake(rec[:0], task))
 		} else {
@@ -213,7 +218,6 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		}
 		w.granted = append(w.granted, g)
 	}
-	q.Pace.Return(n - len(w.granted))
 	if len(w.granted) == 0 {
 		return
 	}
@@ -277,9 +281,10 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 			continue
 		}
 		l.Number, l.Attempt = g.number, g.place.Attempt
-		l.Length, l.Late = time.Duration(g.length)*time.Millisecond, g.late
+		l.Length = time.Duration(g.length) * time.Millisecond
 		l.Deadline = e.start.Add(time.Duration(g.at-e.base+g.length) * time.Millisecond)
 		l.Age = max(0, time.Duration(g.at-put)*time.Millisecond-l.Delay)
+		l.Late = min(g.late, l.Age+time.Millisecond) // a task is not due before it is put
 		if l.ID == "" && !l.Dense {
 			l.ID = glassq.AssignedID(g.task)
 		}

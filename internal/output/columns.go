@@ -31,14 +31,15 @@ var csvFields = strings.Count(csvHeader, ",") + 1
 type columns struct {
 	names []string
 	more  bool // a file of an earlier version has no column for the rest
+	raw   bool // texts are written as they are, see appendText
 
 	cells [][]byte // of the record that is written
 	rest  []byte
 }
 
-// chooseColumns makes a column of each further member of o that the results have.
-func chooseColumns(leases []glassq.Lease) *columns {
-	c := &columns{more: true}
+// chooseColumns makes a column of each of names, and of each further member of o that the results have.
+func chooseColumns(leases []glassq.Lease, names []string, raw bool) *columns {
+	c := &columns{more: true, raw: raw, names: slices.Clone(names)}
 	fixed := append(strings.Split(csvHeader, ","), moreColumn)
 	for i := range leases {
 		var obj object
@@ -54,12 +55,12 @@ func chooseColumns(leases []glassq.Lease) *columns {
 }
 
 // readColumns reads the first line of a file; false when it is no CSV of results.
-func readColumns(line []byte) (*columns, bool) {
+func readColumns(line []byte, raw bool) (*columns, bool) {
 	rest, ok := strings.CutPrefix(strings.TrimSpace(string(line)), csvHeader)
 	if !ok || rest != "" && rest[0] != ',' {
 		return nil, false
 	}
-	c := &columns{}
+	c := &columns{raw: raw}
 	if rest == "" {
 		return c, true
 	}
@@ -70,6 +71,9 @@ func readColumns(line []byte) (*columns, bool) {
 	if n := len(names) - 1; names[n] == moreColumn {
 		names, c.more = names[:n], true
 	}
+	for i := range names {
+		names[i] = c.text(names[i])
+	}
 	c.names = names
 	return c, true
 }
@@ -78,7 +82,7 @@ func readColumns(line []byte) (*columns, bool) {
 func (c *columns) header() []byte {
 	line := []byte(csvHeader)
 	for _, name := range c.names {
-		line = appendField(append(line, ','), []byte(name))
+		line = c.appendText(append(line, ','), []byte(name))
 	}
 	if c.more {
 		line = append(line, ","+moreColumn...)
@@ -99,7 +103,7 @@ func (c *columns) append(dst []byte, r *record) []byte {
 		})
 	}
 	for _, v := range c.cells {
-		dst = appendField(append(dst, ','), v)
+		dst = c.appendText(append(dst, ','), v)
 	}
 	if !c.more {
 		return dst
@@ -107,7 +111,7 @@ func (c *columns) append(dst []byte, r *record) []byte {
 	if dst = append(dst, ','); len(c.rest) == 0 {
 		return dst
 	}
-	return appendField(dst, append(append([]byte{'{'}, c.rest...), '}'))
+	return c.appendText(dst, append(append([]byte{'{'}, c.rest...), '}'))
 }
 
 // members are the cells of a line as members of o, the inverse of append: what looks like a JSON value other than a

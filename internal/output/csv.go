@@ -3,18 +3,21 @@ package output
 import (
 	"bytes"
 	"encoding/csv"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/result"
 )
 
 // appendCSV appends the line of a result. What it does not say is empty.
 func appendCSV(dst []byte, r *record, c *columns) []byte {
 	l, o := r.lease, &r.out
-	field := func(b []byte) { dst = append(appendField(dst, b), ',') }
+	field := func(b []byte) { dst = append(c.appendText(dst, b), ',') }
 	field([]byte(l.TaskID()))
 	field([]byte(l.Run))
 	if o.OK {
@@ -40,7 +43,7 @@ func appendCSV(dst []byte, r *record, c *columns) []byte {
 	dst = append(dst, ',')
 	field(r.worker())
 	number(int64(r.attempt()))
-	dst = appendField(dst, r.input())
+	dst = c.appendText(dst, r.input())
 	return append(c.append(dst, r), '\n')
 }
 
@@ -81,6 +84,57 @@ func appendField(dst, b []byte) []byte {
 	return append(dst, '"')
 }
 
+// appendText appends a text from elsewhere, unless the columns are raw so that nothing but reading it happens: no
+// spreadsheet takes it for a formula, and no terminal for a command. See harmless.
+func (c *columns) appendText(dst, b []byte) []byte {
+	if !c.raw {
+		b = harmless(b)
+	}
+	return appendField(dst, b)
+}
+
+// harmless returns a text without control characters and the like, and with an apostrophe before what a spreadsheet
+// would calculate. text takes the apostrophe back.
+func harmless(b []byte) []byte {
+	plain := true
+	for _, c := range b {
+		plain = plain && c >= ' ' && c < 0x7f
+	}
+	if !plain {
+		b = bytes.Map(func(r rune) rune {
+			switch {
+			case r == '\t' || r == '\r' || r == '\n':
+				return ' '
+			case report.Unprintable(r):
+				return '?'
+			}
+			return r
+		}, bytes.ToValidUTF8(b, []byte("?")))
+	}
+	if isFormula(b) {
+		b = append([]byte{'\''}, b...)
+	}
+	return b
+}
+
+// isFormula reports whether a cell would be calculated: after any apostrophes and spaces it begins like a formula, as typed on
+// Western or on East Asian keyboards, and is no number.
+func isFormula(b []byte) bool {
+	b = bytes.TrimLeft(b, "' ")
+	r, _ := utf8.DecodeRune(b)
+	return strings.ContainsRune("=+-@＝＋－＠", r) && !number.Match(b)
+}
+
+var number = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
+
+// text is what was written as cell, but for the characters that were replaced.
+func (c *columns) text(cell string) string {
+	if !c.raw && strings.HasPrefix(cell, "'") && isFormula([]byte(cell)) {
+		return cell[1:]
+	}
+	return cell
+}
+
 // parseCSV reads a line that appendCSV wrote.
 func parseCSV(line []byte, l *glassq.Lease, c *columns) bool {
 	in := csv.NewReader(bytes.NewReader(line))
@@ -92,6 +146,9 @@ func parseCSV(line []byte, l *glassq.Lease, c *columns) bool {
 	f, err := in.Read()
 	if err != nil || f[0] == "" {
 		return false
+	}
+	for i := range f {
+		f[i] = c.text(f[i])
 	}
 	seconds := func(s string) time.Duration {
 		v, err := strconv.ParseFloat(s, 64)

@@ -34,7 +34,17 @@ func TestCSV(t *testing.T) {
 			"r1/7,r1,1,0.012500,0.500000,200,,,77,1767225600.250,w1,3,http://h/?q=1,"},
 		{"failed", `{"i":"x","o":{"ok":0,"err":"timeout","msg":"say \"no\", please"}}`, plainColumns,
 			`r1/7,r1,0,,,,timeout,"say ""no"", please",,,,2,x,`},
-		{"line ends", `{"i":"a\nb\r\nc","o":{"ok":1}}`, plainColumns, `r1/7,r1,1,,,,,,,,,2,"a b  c",`},
+		{"line ends", `{"i":"a\nb\r\nc","o":{"ok":1}}`, plainColumns, `r1/7,r1,1,,,,,,,,,2,a b  c,`},
+		{"a formula", `{"i":"=cmd|' /C calc'!A0","o":{"ok":0,"msg":"@SUM(1,2)"}}`, plainColumns,
+			`r1/7,r1,0,,,,,"'@SUM(1,2)",,,,2,'=cmd|' /C calc'!A0,`},
+		{"a formula behind a tab", `{"i":"\t+1+1","o":{"ok":1}}`, plainColumns, `r1/7,r1,1,,,,,,,,,2,' +1+1,`},
+		{"a formula with an apostrophe of its own", `{"i":"'-a","o":{"ok":1}}`, plainColumns, `r1/7,r1,1,,,,,,,,,2,''-a,`},
+		{"a formula of East Asia", `{"i":"＝1","o":{"ok":1}}`, plainColumns, `r1/7,r1,1,,,,,,,,,2,'＝1,`},
+		{"numbers", `{"i":"-1.5","o":{"ok":1,"sha256":-2e-3,"ph":"+.5"}}`, further, `r1/7,r1,1,,,,,,,,,2,-1.5,-2e-3,+.5,,`},
+		{"no number", `{"i":"-","o":{"ok":1,"sha256":"+49 30 1"}}`, further, `r1/7,r1,1,,,,,,,,,2,'-,'+49 30 1,,,`},
+		{"for a terminal", `{"i":"a\u001b[2Jb\u009b31m\u202e","o":{"ok":1}}`, plainColumns, `r1/7,r1,1,,,,,,,,,2,a?[2Jb?31m?,`},
+		{"raw", `{"i":"=1\u001b","o":{"ok":1,"x":"'=1"}}`, &columns{more: true, raw: true, names: []string{"x"}},
+			"r1/7,r1,1,,,,,,,,,2,=1\x1b,'=1,"},
 		{"object", `{"i":{"url":"http://h/","n":1},"o":{"ok":1}}`, plainColumns,
 			`r1/7,r1,1,,,,,,,,,2,"{""url"":""http://h/"",""n"":1}",`},
 		{"no record", `plain, text`, plainColumns, `r1/7,r1,1,,,,,,,,,2,"plain, text",`},
@@ -60,7 +70,7 @@ func TestCSV(t *testing.T) {
 				t.Errorf("%d fields, %v; want %d", len(fields), err, len(head))
 			}
 			// What is read again makes the same line, with the columns of the file's first.
-			again, ok := readColumns(tt.c.header())
+			again, ok := readColumns(tt.c.header(), tt.c.raw)
 			var l glassq.Lease
 			if !ok || !parseCSV(line, &l, again) {
 				t.Fatal("parseCSV refuses it")
@@ -85,9 +95,16 @@ func TestColumns(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		leases []glassq.Lease
+		asked  []string
 		want   string
-	}{{"some", results, fixed + ",sha256,tries,more\n"}, {"none", nil, fixed + ",more\n"}} {
-		if got := string(chooseColumns(tt.leases).header()); got != tt.want {
+	}{
+		{"some", results, nil, fixed + ",sha256,tries,more\n"},
+		{"none", nil, nil, fixed + ",more\n"},
+		{"asked for", results, []string{"tries", "hops"}, fixed + ",tries,hops,sha256,more\n"},
+		{"asked for, without results", nil, []string{"tries"}, fixed + ",tries,more\n"},
+		{"a formula", []glassq.Lease{*leaseOf(0, `{"o":{"=a":1}}`)}, nil, fixed + ",'=a,more\n"},
+	} {
+		if got := string(chooseColumns(tt.leases, tt.asked, false).header()); got != tt.want {
 			t.Errorf("%s: header %q, want %q", tt.name, got, tt.want)
 		}
 	}
@@ -165,7 +182,7 @@ func TestIDLists(t *testing.T) {
 			Books: glassq.Books{Put: 6, OK: 4, Failed: 2}}
 		q.done = []glassq.Interval{{First: 0, Last: 5}}
 		for _, n := range []uint32{0, 1, 3, 1, 1} {
-			q.add(n, `{"o":{"ok":`+string('0'+rune(n%2))+`}}`)
+			q.add(n, `{"i":"x","o":{"ok":`+string('0'+rune(n%2))+`}}`)
 		}
 		var out, missing, failed, duplicate bytes.Buffer
 		rep, err := Run(t.Context(), q, Options{Run: "r1", W: &out, Missing: &missing, Failed: &failed,
@@ -174,7 +191,8 @@ func TestIDLists(t *testing.T) {
 			t.Fatalf("Run = %+v, %v; want 3 missing", rep, err)
 		}
 		for _, l := range []struct{ name, got, want string }{
-			{"missing", missing.String(), "r1/2\nr1/4\nr1/5\n"}, {"failed", failed.String(), "r1/0\n"}, {"duplicate",
+			{"missing", missing.String(), "r1/2\nr1/4\nr1/5\n"}, {"failed", failed.String(),
+				`{"body":"x","failed":{"id":"r1/0","err":"unknown"}}` + "\n"}, {"duplicate",
 				duplicate.String(), "r1/1\n"},
 		} {
 			if l.got != l.want {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/result"
 )
 
@@ -123,12 +124,7 @@ func appendText(dst []byte, l *glassq.Lease, v *result.Record) []byte {
 		dst = append(dst, '/')
 		dst = strconv.AppendUint(dst, uint64(l.Position), 10)
 	} else {
-		for _, c := range []byte(l.TaskID()) {
-			if c < ' ' || c == 0x7f {
-				c = '?'
-			}
-			dst = append(dst, c)
-		}
+		dst = append(dst, report.Printable([]byte(l.TaskID()))...)
 	}
 	if v.OK {
 		dst = append(dst, "\tok\t"...)
@@ -148,12 +144,7 @@ func appendText(dst []byte, l *glassq.Lease, v *result.Record) []byte {
 	}
 	dst = append(dst, '\t')
 	if v.Class != "" {
-		for _, c := range []byte(v.Class) {
-			if c < ' ' || c == 0x7f {
-				c = '?'
-			}
-			dst = append(dst, c)
-		}
+		dst = append(dst, report.Printable([]byte(v.Class))...)
 	} else {
 		dst = append(dst, '-')
 	}

@@ -19,8 +19,9 @@ const maxFileLine = 6*glassq.HardMaxBody + 64<<10
 type LoadOptions struct {
 	Run    string    // the run whose results count; "" counts those of all
 	Format Format    // of the file: ndjson or csv; "" means ndjson
+	Raw    bool      // as in Options, of CSV
 	By     []By      // groupings, as in Options
-	Failed io.Writer // gets the ids of failed results, one on each line; nil for nobody
+	Failed io.Writer // gets failed tasks, as in Options; nil for nobody
 }
 
 // LoadSeen reads what an earlier output wrote, notes its results and counts them. It returns how many
@@ -29,7 +30,7 @@ type LoadOptions struct {
 // line: then r is some other file. Other formats than ndjson and csv do not say enough to go on from;
 // their error has code bad_request.
 func LoadSeen(r io.Reader, opt LoadOptions) (seen *Seen, valid int64, err error) {
-	f := &loader{opt: opt, seen: new(Seen), failed: newIDList("failed", opt.Failed, false)}
+	f := &loader{opt: opt, seen: new(Seen), failed: newFailedList(opt.Failed)}
 	switch opt.Format {
 	case "", NDJSON:
 		f.parse = f.ndjson
@@ -42,6 +43,7 @@ func LoadSeen(r io.Reader, opt LoadOptions) (seen *Seen, valid int64, err error)
 	if f.seen.tally, err = newTally(time.Time{}, opt.By); err != nil {
 		return nil, 0, err
 	}
+	f.seen.tally.all.loaded = time.Now()
 	in := bufio.NewReaderSize(r, 256<<10)
 	var long []byte
 	for line := 1; ; line++ {
@@ -57,6 +59,9 @@ func LoadSeen(r io.Reader, opt LoadOptions) (seen *Seen, valid int64, err error)
 		}
 		switch {
 		case err == io.EOF:
+			all := &f.seen.tally.all
+			all.earlier = all.ended
+			f.seen.unknown = f.failed.unknown
 			return f.seen, valid, f.failed.close()
 		case len(b) > maxFileLine:
 			return nil, valid, fmt.Errorf("line %d is longer than any result; this is not a file of results", line)
@@ -75,7 +80,7 @@ type loader struct {
 	opt    LoadOptions
 	seen   *Seen
 	parse  func(b []byte) bool // reads a line into lease; false when it is no result
-	failed *idList
+	failed *failedList
 
 	lease glassq.Lease
 	obj   object
@@ -92,7 +97,7 @@ func (f *loader) want() string {
 func (f *loader) line(b []byte, number int) bool {
 	if f.opt.Format == CSV && number == 1 {
 		var ok bool
-		f.seen.columns, ok = readColumns(b)
+		f.seen.columns, ok = readColumns(b, f.opt.Raw)
 		return ok
 	}
 	if !f.parse(b) {
@@ -112,7 +117,7 @@ func (f *loader) line(b []byte, number int) bool {
 		f.seen.tally.all.raw++
 	}
 	if !r.out.OK {
-		f.failed.add(l)
+		f.failed.add(&r)
 	}
 	return true
 }

@@ -2,6 +2,7 @@ package output
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -154,5 +155,54 @@ func TestTimesAreOfAnswers(t *testing.T) {
 		if got := y.all.service.Count() + y.all.whole.Count(); got > 0 != want {
 			t.Errorf("%s: counted %d times, want %v", o, got, want)
 		}
+	}
+}
+
+// A file that is continued is measured as one: figures, tables, charts and the rate are of all its results, and the
+// pause between the calls is not of the rate.
+func TestContinuedFileIsMeasuredAsOne(t *testing.T) {
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	line := func(n int, at time.Time) string {
+		ok, rest := 1, `,"code":200`
+		if n%10 == 0 {
+			ok, rest = 0, `,"code":503,"err":"status","body":"try\nlater"`
+		}
+		return fmt.Sprintf(`{"id":"r/%d","run":"r","i":"http://h/%d","o":{"ok":%d,"rt":0.01,"t":%d.5%s}}`+"\n", n, n, ok,
+			at.Unix(), rest)
+	}
+	var file strings.Builder
+	for n := range 100 {
+		file.WriteString(line(n, start.Add(time.Duration(n/10)*time.Second)))
+	}
+	seen, _, err := LoadSeen(strings.NewReader(file.String()), LoadOptions{Run: "r"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tal := seen.tally
+	for n := 100; n < 200; n++ {
+		at := start.Add(time.Hour + time.Duration((n-100)/10)*time.Second)
+		var rec record
+		rec.read(&glassq.Lease{Task: glassq.Task{ID: glassq.DenseID("r", uint32(n)), Run: "r", Type: glassq.TypeJSON,
+			Body: []byte(strings.TrimSpace(line(n, at)))}}, new(object), at)
+		tal.record(&rec)
+	}
+	rep := Report{tally: tal, Took: 10 * time.Second, Errors: tal.all.classes.list()}
+	d := rep.Document(start.Add(2 * time.Hour))
+	var done, failed, coded uint64
+	for _, p := range d.Series.Points {
+		done, failed = done+p.Done, failed+p.Failed
+	}
+	for _, c := range d.Codes {
+		coded += c.Count
+	}
+	if d.Results != 200 || d.OK != 180 || d.Failed != 20 || done != 200 || failed != 20 || coded != 200 {
+		t.Errorf("%d results, %d ok, %d failed; the chart has %d and %d, the codes %d; want 200, 180, 20", d.Results, d.OK,
+			d.Failed, done, failed, coded)
+	}
+	if d.Rate.Span < 18 || d.Rate.Span > 20 || d.Rate.Reached < 9 {
+		t.Errorf("%v results/s over %v s; want about 11 over 18", d.Rate.Reached, d.Rate.Span)
+	}
+	if len(d.Failures) != perClass || d.Failures[0].Excerpt != "try later" || d.Failures[0].Err != "status 503" {
+		t.Errorf("failures = %+v", d.Failures)
 	}
 }

@@ -61,6 +61,8 @@ type Options struct {
 	Sync     func() error  // makes what W was given durable, before it is acked; nil for nothing to do
 	Format   Format        // "" means ndjson, or none when W is nil
 	Template *Template     // with format template
+	Columns  []string      // of CSV: members of o that results are known to have, beside those that the first ones have
+	Raw      bool          // of CSV: texts as they are, though a spreadsheet may take them for formulas
 	Batch    int           // most results in one reserve; 0 means 1,000
 	Lease    time.Duration // of a result while it is written; 0 means 10s
 	Seen     *Seen         // what W already has, see LoadSeen; nil for nothing. Run adds to it; after an error load it anew
@@ -72,13 +74,22 @@ type Options struct {
 
 	By []By // groupings beside that by host; without effect when Seen was loaded, which has its own
 
-	// Lists of ids, one on each line; nil for none. Failed gets those that LoadSeen found, too.
-	Missing, Failed, Duplicate io.Writer
+	// Only says which results are written; nil for all. The others are taken and counted like them, and are gone then.
+	Only *Filter
+
+	// Lists of ids, one on each line; nil for none.
+	Missing, Duplicate io.Writer
+	// Failed gets failed tasks as lines that dispatch takes again, those that LoadSeen found too; nil for nobody.
+	Failed io.Writer
 
 	// Retry is how long a queue that cannot be reached is waited for; 0 means not at all, negative
 	// without end.
 	Retry time.Duration
 
+	// Found is told of the run once it exists, before anything is taken; nil for nobody. With an error nothing is.
+	Found func(ctx context.Context, run glassq.Run) error
+	// Reader is what the run knows this output by, among its Readers.
+	Reader string
 	// Progress is told where things stand, every 200 ms; nil for nobody.
 	Progress func(Summary)
 	// Notify is told sentences for people, such as why nothing moves; nil for nobody. It
@@ -100,10 +111,13 @@ type Report struct {
 	Written    uint64
 	Before     uint64            // positions of the run that Seen had at the start
 	Duplicates uint64            // results taken again and not written
-	OK, Failed uint64            // of those written
+	OK, Failed uint64            // of all, those of a continued file included
+	Passed     uint64            // of those taken, those that Options.Only let pass
 	NoRecord   uint64            // of all in the file, those that are no JSON object; they are kept as raw or b64
-	Missing    uint64            // positions that are done and that W lacks
-	MissingIDs []glassq.Interval // those positions, the first 1,000 intervals
+	Missing    uint64            // positions that are done, that W lacks, and that nobody else is known to have
+	ReadBefore uint64            // those that W lacks because other readers took them
+	Readers    []string          // of the run, beside this one
+	MissingIDs []glassq.Interval // the positions that W lacks, the first 1,000 intervals
 	RT         Percentiles
 	Errors     []report.ErrorCount // most frequent first, those of a continued file included
 	Took       time.Duration
@@ -118,12 +132,12 @@ func (r *Report) Summary() Summary {
 }
 
 // Balanced reports whether the books add up: every put task of the run is in exactly one column, no
-// result is missing, and a complete run has nothing pending. Without a run there are no books.
+// result is missing or in another file, and a complete run has nothing pending. Without a run there are no books.
 func (r *Report) Balanced() bool {
 	b := r.Run.Books
 	return b.OK+b.Failed+b.Dead.Sum() <= b.Put &&
 		r.Run.Pending == b.Pending() &&
-		r.Missing == 0 &&
+		r.Missing == 0 && r.ReadBefore == 0 &&
 		(!r.Run.Complete || b.Pending() == 0)
 }
 
@@ -152,10 +166,14 @@ func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 			err = berr // of two errors the first is the cause
 		}
 	}
-	for _, l := range []*idList{o.failed, o.missing, o.duplicate} {
+	for _, l := range []interface{ close() error }{o.failed, o.missing, o.duplicate} {
 		if lerr := l.close(); err == nil {
 			err = lerr
 		}
+	}
+	if n := o.failed.unknown + o.seen.unknown; n > 0 {
+		o.say("%s failed results do not say what their tasks were, and are not in the list of failed tasks",
+			report.Comma(n))
 	}
 	return rep, err
 }
@@ -169,9 +187,11 @@ type output struct {
 	seen    *Seen
 	columns *columns // of CSV; nil before its first line
 	tally   *tally
+	passed  uint64       // results that opt.Only let pass; tally.mu guards it
 	said    atomic.Int64 // when it was last said that the queue is waited for, in nanoseconds
 
-	missing, failed, duplicate *idList
+	missing, duplicate *idList
+	failed             *failedList
 }
 
 func newOutput(q Queue, opt Options) (*output, error) {
@@ -201,7 +221,7 @@ func newOutput(q Queue, opt Options) (*output, error) {
 	}
 	o := &output{q: q, opt: opt, seen: opt.Seen,
 		missing:   newIDList("missing", opt.Missing, false),
-		failed:    newIDList("failed", opt.Failed, false),
+		failed:    newFailedList(opt.Failed),
 		duplicate: newIDList("duplicate", opt.Duplicate, true),
 	}
 	if o.seen == nil {
@@ -226,7 +246,7 @@ func (o *output) head(leases []glassq.Lease) error {
 	if o.opt.Format != CSV || o.columns != nil {
 		return nil
 	}
-	o.columns = chooseColumns(leases)
+	o.columns = chooseColumns(leases, o.opt.Columns, o.opt.Raw)
 	if _, err := o.opt.W.Write(o.columns.header()); err != nil {
 		return &WriteError{err}
 	}
@@ -251,6 +271,11 @@ func (o *output) run(ctx context.Context) error {
 		rec, err := o.await(ctx, glassq.PhaseExists)
 		if err != nil {
 			return err
+		}
+		if o.opt.Found != nil {
+			if err := o.again(ctx, func() error { return o.opt.Found(ctx, rec) }); err != nil {
+				return err
+			}
 		}
 		if queue == "" {
 			queue = rec.Results
@@ -313,6 +338,7 @@ func (o *output) report() Report {
 	defer o.tally.mu.Unlock()
 	return Report{
 		Queue: o.queue, Written: s.Written, Before: s.Before, Duplicates: s.Duplicates, OK: s.OK, Failed: s.Failed,
+		Passed:   o.passed,
 		NoRecord: o.tally.all.raw, RT: s.RT, Errors: o.tally.all.classes.list(), Took: s.Took, tally: o.tally,
 	}
 }
@@ -336,6 +362,14 @@ func (o *output) balance(ctx context.Context, rep *Report) error {
 		return fmt.Errorf("ask for the books of run %s: %w", o.opt.Run, err)
 	}
 	rep.Run = rec
+	for _, r := range rec.Readers {
+		if r != o.opt.Reader {
+			rep.Readers = append(rep.Readers, r)
+		}
+	}
 	rep.Missing, rep.MissingIDs, err = o.findMissing(ctx)
+	if len(rep.Readers) > 0 && rec.Waiting == 0 {
+		rep.Missing, rep.ReadBefore = 0, rep.Missing
+	}
 	return err
 }

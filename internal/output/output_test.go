@@ -174,7 +174,7 @@ func TestContinuedFile(t *testing.T) {
 		var last Summary
 		rep, err := Run(t.Context(), q, Options{Run: "r1", W: new(bytes.Buffer), Seen: seen,
 			Progress: func(s Summary) { last = s }})
-		if want := "1 results  ok 1  failed 0  duplicate 1"; last.Line() != want {
+		if want := "3 results  ok 3  failed 0  duplicate 1\n  of all calls together; this one added 1"; last.Line() != want {
 			t.Errorf("last summary = %q, want %q", last.Line(), want)
 		}
 		if err != nil || rep.Before != 2 || rep.Written != 1 || rep.Duplicates != 1 || rep.Missing != 1 ||

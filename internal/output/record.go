@@ -3,6 +3,7 @@ package output
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -98,6 +99,31 @@ func (r *record) host() []byte {
 		v = v[url.start:url.end]
 	}
 	return hostOf(jsonline.Plain(v))
+}
+
+// shown is the input as a report shows it: of a request its method and URL alone, for its headers and body may hold
+// what is nobody else's business.
+func (r *record) shown() []byte {
+	in := r.input()
+	if len(in) == 0 || in[0] != '{' || !jsonline.Valid(in) {
+		return in
+	}
+	var method, url []byte
+	eachMember(in, func(name []byte, _, s span) {
+		switch string(name) {
+		case "url":
+			url = jsonline.Plain(in[s.start:s.end])
+		case "method":
+			method = jsonline.Plain(in[s.start:s.end])
+		}
+	})
+	switch {
+	case url == nil:
+		return in
+	case method == nil:
+		return url
+	}
+	return fmt.Appendf(nil, "%s %s", method, url)
 }
 
 // hostOf cuts the host out of a URL; nil when there is none.

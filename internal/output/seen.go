@@ -17,6 +17,7 @@ type Seen struct {
 	bits  *roaring.Bitmap
 
 	columns *columns // of the file, when it is CSV and has its first line
+	unknown uint64   // failed results that do not say what their tasks were
 	tally   *tally   // of the results that LoadSeen found; nil when there was no file
 }
 

@@ -42,12 +42,12 @@ func (s *slowest) offer(r *record) {
 		heap.Pop(s)
 	}
 	show := report.Slow{
-		ID: report.Printable([]byte(r.lease.TaskID())), Input: shorten(r.input()),
+		ID: report.Printable([]byte(r.lease.TaskID())), Input: shorten(r.shown()),
 		Seconds: r.out.Took.Seconds(), Lag: r.out.Lag.Seconds(),
 		Code: r.out.Code, Worker: shorten(r.worker()),
 	}
 	if !r.out.OK {
-		show.Err = string(r.class(nil))
+		show.Err = report.Printable(r.class(nil))
 	}
 	if !r.out.Began.IsZero() {
 		show.Start = float64(r.out.Began.UnixMilli()) / 1000

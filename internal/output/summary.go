@@ -1,6 +1,7 @@
 package output
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"sync"
@@ -16,7 +17,7 @@ type Summary struct {
 	Written    uint64 // results written by this output
 	Before     uint64 // results of the run that the continued file had already
 	Duplicates uint64 // taken again and not written
-	OK, Failed uint64 // of those written
+	OK, Failed uint64 // of all results, those of the continued file included
 	Asked      float64
 	RT         Percentiles // of all results, those of the continued file included
 	Took       time.Duration
@@ -30,16 +31,23 @@ func (s *Summary) Rate() float64 {
 	return 0
 }
 
-// Line is the summary on one line.
+// Line is the summary on one line, and a second one that tells its scope when a file was continued.
 func (s Summary) Line() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s results  ok %s  failed %s  duplicate %s", report.Comma(s.Written), report.Comma(s.OK),
+	fmt.Fprintf(&b, "%s results  ok %s  failed %s  duplicate %s", report.Comma(s.OK+s.Failed), report.Comma(s.OK),
 		report.Comma(s.Failed), report.Comma(s.Duplicates))
-	if s.Took > 0 {
+	again := s.OK+s.Failed > s.Written
+	if s.Took > 0 && !again {
 		fmt.Fprintf(&b, "  %s/s", report.Comma(uint64(s.Rate()+0.5)))
 	}
 	if s.RT.Count > 0 {
 		fmt.Fprintf(&b, "  p50 %s  p99 %s  max %s", report.Short(s.RT.P50), report.Short(s.RT.P99), report.Short(s.RT.Max))
+	}
+	if again {
+		fmt.Fprintf(&b, "\n  of all calls together; this one added %s", report.Comma(s.Written))
+		if s.Took > 0 {
+			fmt.Fprintf(&b, " in %s", report.Short(s.Took))
+		}
 	}
 	return b.String()
 }
@@ -66,7 +74,6 @@ type tally struct {
 	before     uint64 // positions that the file had
 	written    uint64
 	duplicates uint64
-	ok, failed uint64 // of those written
 	all        totals // with those of the file
 }
 
@@ -78,9 +85,14 @@ type totals struct {
 	bytes        uint64
 	clocked      uint64    // named the time of their start
 	began, ended time.Time // first start and last end that results named
+	earlier      time.Time // ended, as the continued file had it
+	resumed      time.Time // first start since then
+	loaded       time.Time // when the file was read
 	service      *report.Histogram
 	whole        *report.Histogram // due to done
 	classes      counter
+	codes        codes
+	samples      []report.Failure
 	buf          []byte
 	groupings    []*grouping
 	slow         slowest
@@ -101,11 +113,6 @@ func newTally(now time.Time, by []By) (*tally, error) {
 // record counts one result that was written; t.mu is held.
 func (t *tally) record(r *record) {
 	t.written++
-	if r.out.OK {
-		t.ok++
-	} else {
-		t.failed++
-	}
 	t.all.record(r)
 }
 
@@ -130,7 +137,9 @@ func (a *totals) record(r *record) {
 		a.failed++
 		a.buf = r.class(a.buf[:0])
 		a.classes.add(a.buf)
+		a.sample(r)
 	}
+	a.codes.add(r)
 	for _, g := range a.groupings {
 		g.record(r)
 	}
@@ -140,13 +149,16 @@ func (a *totals) record(r *record) {
 // place puts a result into the series: by the worker's clock if that can be right, else by ours.
 func (a *totals) place(r *record) {
 	start, end := r.out.Began, r.ended()
-	if end.IsZero() || start.Year() < earliestYear || end.After(r.at.Add(time.Minute)) {
+	if end.IsZero() || start.Year() < earliestYear || end.After(cmp.Or(r.at, a.loaded).Add(time.Minute)) {
 		if !r.at.IsZero() {
 			a.series.done(r.at, r)
 		}
 		return
 	}
 	a.clocked++
+	if !r.at.IsZero() && (a.resumed.IsZero() || start.Before(a.resumed)) {
+		a.resumed = start
+	}
 	if a.began.IsZero() || start.Before(a.began) {
 		a.began = start
 	}
@@ -157,6 +169,14 @@ func (a *totals) place(r *record) {
 	if due := start.Add(-r.out.Lag); due.Year() >= earliestYear {
 		a.series.at(due).due++
 	}
+}
+
+// pause is the time between the last end of the continued file and the first start since then.
+func (a *totals) pause() time.Duration {
+	if a.earlier.IsZero() || a.resumed.IsZero() {
+		return 0
+	}
+	return max(a.resumed.Sub(a.earlier), 0)
 }
 
 // ask notes which rate is asked for now.
@@ -175,7 +195,7 @@ func (t *tally) summary() Summary {
 	defer t.mu.Unlock()
 	s := Summary{
 		Run: t.run, Total: t.total, Written: t.written, Before: t.before, Duplicates: t.duplicates,
-		OK: t.ok, Failed: t.failed, RT: t.percentiles(), Took: time.Since(t.start),
+		OK: t.all.ok, Failed: t.all.failed, RT: t.percentiles(), Took: time.Since(t.start),
 	}
 	if n := len(t.all.asked); n > 0 {
 		s.Asked = t.all.asked[n-1].Rate

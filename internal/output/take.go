@@ -228,6 +228,7 @@ type batchWriter struct {
 	buf     []byte
 	records []record        // of the results that are written
 	objects []object        // room for their parts
+	key     []byte          // room for Options.Only
 	noted   []*glassq.Lease // those of them whose positions were noted
 }
 
@@ -244,7 +245,7 @@ func (w *batchWriter) write(leases []glassq.Lease) error {
 	if err := o.head(leases); err != nil {
 		return err
 	}
-	now := time.Now()
+	now, passed := time.Now(), uint64(0)
 	w.buf, w.records, w.noted = w.buf[:0], w.records[:0], w.noted[:0]
 	for i := range leases {
 		l := &leases[i]
@@ -258,6 +259,11 @@ func (w *batchWriter) write(leases []glassq.Lease) error {
 		w.records = append(w.records, record{})
 		r := &w.records[len(w.records)-1]
 		r.read(l, &w.objects[i], now)
+		var pass bool
+		if pass, w.key = o.opt.Only.passes(r, w.key); !pass {
+			continue
+		}
+		passed++
 		if err := w.line(r); err != nil {
 			return w.undo(err)
 		}
@@ -276,11 +282,12 @@ func (w *batchWriter) write(leases []glassq.Lease) error {
 	o.tally.mu.Lock()
 	defer o.tally.mu.Unlock()
 	o.tally.duplicates += uint64(len(leases) - len(w.records))
+	o.passed += passed
 	for i := range w.records {
 		r := &w.records[i]
 		o.tally.record(r)
 		if !r.out.OK {
-			o.failed.add(r.lease)
+			o.failed.add(r)
 		}
 	}
 	clear(w.records) // they hold on to bodies

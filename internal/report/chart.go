@@ -76,17 +76,24 @@ func rateChart(d *Document) chart {
 	}
 	asked := curve{"asked", "c", d.askedOver()}
 	due, done := curve{"due", "d", make([]float64, n)}, curve{"reached", "a", make([]float64, n)}
+	label := "Results per second over time: reached and failed"
+	if d.Rate.Asked > 0 {
+		label = "Results per second over time: asked, due, reached and failed"
+	}
 	failed := curve{"failed", "b", make([]float64, n)}
 	high := 0.0
 	for i, p := range d.Series.Points {
 		width := d.Series.Width
-		due.values[i], done.values[i], failed.values[i] = float64(p.Due)/width, float64(p.Done)/width, float64(p.Failed)/width
+		done.values[i], failed.values[i] = float64(p.Done)/width, float64(p.Failed)/width
+		if d.Rate.Asked > 0 { // else a task is due when somebody has time for it
+			due.values[i] = float64(p.Due) / width
+		}
 		high = max(high, due.values[i], done.values[i], asked.values[i])
 	}
 	step := niceStep(high / 4)
 	top := max(math.Ceil(high/step), 1) * step
 	up := func(v float64) float64 { return plotBottom - v/top*(plotBottom-plotTop) }
-	c := chart{Label: "Results per second over time: asked, due, reached and failed"}
+	c := chart{Label: label}
 	for v := 0.0; v < top+step/2; v += step {
 		c.Upward = append(c.Upward, tick{round(up(v)), tickNumber(v)})
 	}

@@ -28,21 +28,26 @@ type Document struct {
 	Run     string    `json:"run,omitempty"`
 	Queue   string    `json:"queue,omitempty"` // that results were taken from
 	Made    time.Time `json:"made"`
-	Took    float64   `json:"took"` // seconds that this output ran
+	Took    float64   `json:"took"`              // seconds that this output ran
+	Program string    `json:"program,omitempty"` // name and version
+	Command string    `json:"command,omitempty"` // as a shell would take it, without what is secret
 
 	Books    *glassq.Books `json:"books,omitempty"` // of the run; absent without one
+	Job      *glassq.Job   `json:"job,omitempty"`   // the run and its retries as one, when it has any
 	Pending  uint64        `json:"pending"`
 	Dead     uint64        `json:"dead"`
 	Total    uint64        `json:"total"` // tasks of the run, once it is sealed
 	Complete bool          `json:"complete"`
 	Balanced bool          `json:"balanced"`
 
-	Results    uint64 `json:"results"` // in the file, or printed: of all of them are the figures below
-	Before     uint64 `json:"before"`  // of these, what a continued file had
+	// Results are all in the file, or printed: all figures below are of them, those of earlier calls included.
+	Results    uint64 `json:"results"`
+	Before     uint64 `json:"before"` // of these, what a continued file had
 	OK         uint64 `json:"ok"`
 	Failed     uint64 `json:"failed"`
 	NoRecord   uint64 `json:"no_record"` // were no JSON objects; they count as ok
 	Missing    uint64 `json:"missing"`
+	ReadBefore uint64 `json:"read_before"` // are not here, because another reader took them
 	Duplicates uint64 `json:"duplicate"`
 	Bytes      uint64 `json:"bytes"` // that results say were received
 
@@ -50,21 +55,27 @@ type Document struct {
 	Service Latency `json:"service"` // from start to done, as workers measured it
 	Due     Latency `json:"due"`     // from the due moment to done
 
-	Errors  []ErrorCount `json:"errors"` // most frequent first
-	Groups  []Grouping   `json:"groups"` // by host, and by what was asked for
-	Slowest []Slow       `json:"slowest"`
-	Series  Series       `json:"series"`
+	Errors   []ErrorCount `json:"errors"`   // most frequent first
+	Codes    []CodeCount  `json:"codes"`    // by status, or exit status, most frequent first
+	Failures []Failure    `json:"failures"` // some of the failed results, a few of each class
+	Groups   []Grouping   `json:"groups"`   // by host, and by what was asked for
+	Slowest  []Slow       `json:"slowest"`
+	Series   Series       `json:"series"`
 
 	Rules []Verdict `json:"rules,omitempty"` // of --fail-if
 }
 
 // Rate is how fast it went, in results per second.
 type Rate struct {
-	// Asked is the highest rate that the queue of tasks was set to while this output ran; 0 for none.
+	// Asked is the highest rate that tasks of the run were handed out under, or that their queue was set to while this
+	// output ran; 0 for none. Stages is the schedule that it is of, "" for a flat rate.
 	Asked   float64     `json:"asked"`
+	Stages  string      `json:"stages,omitempty"`
 	Changes []AskedRate `json:"changes,omitempty"`
-	// Reached is over the time from the first start to the last end that results name, or, when few
-	// name them, over the time that this output ran.
+	// GivenUp is how many tasks were due by the schedule, were not asked for in time, and were not made good.
+	GivenUp uint64 `json:"given_up"`
+	// Reached is over the time from the first start to the last end that results name, without the pause before the
+	// call that continued them, or, when few name them, over the time that this output ran.
 	Reached float64 `json:"reached"`
 	Span    float64 `json:"span"` // that time, in seconds
 	// Deviation is that of the whole seconds from their mean, relative; 0 when there are too few.
@@ -115,6 +126,23 @@ func ReadDocument(r io.Reader) (*Document, error) {
 type ErrorCount struct {
 	Class string `json:"class"` // "status 404" for a status, "unknown" for none
 	Count uint64 `json:"count"`
+}
+
+// A CodeCount is how many results had one status.
+type CodeCount struct {
+	Code   string `json:"code"` // "other" for the rest of very many
+	Count  uint64 `json:"count"`
+	Failed uint64 `json:"failed"`
+}
+
+// A Failure is one failed result.
+type Failure struct {
+	ID      string `json:"id"`
+	Input   string `json:"input,omitempty"` // the first 300 bytes
+	Err     string `json:"err"`
+	Code    int    `json:"code,omitempty"`
+	Message string `json:"msg,omitempty"`
+	Excerpt string `json:"excerpt,omitempty"` // the first 300 bytes of the body, or of what a command printed, when kept
 }
 
 // A Grouping is the results by one key, largest group first. Of more than 200 keys those that came

@@ -34,7 +34,7 @@ func (d *Document) WriteJUnit(w io.Writer) error {
 		s.Cases = append(s.Cases, c)
 	}
 	if d.Books != nil {
-		add("the books balance", !d.Balanced, FormatBooks(*d.Books, d.Missing, d.Duplicates))
+		add("the books balance", !d.Balanced, FormatBooks(*d.Books, d.Missing, d.Duplicates)+FormatReadBefore(d.ReadBefore))
 	}
 	for _, v := range d.Rules {
 		add(v.Rule, v.Broken, v.Says)

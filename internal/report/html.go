@@ -25,6 +25,7 @@ type page struct {
 	Style   template.CSS
 	Title   string
 	Says    string // the books in a line; "" without a run
+	Whole   string // the same of the run and its retries as one; "" without retries
 	Verdict verdictLine
 	Facts   []fact
 	Times   []timeRow
@@ -35,9 +36,12 @@ type page struct {
 }
 
 type verdictLine struct {
-	Good bool
-	Text string
+	Class string // good, warn or bad
+	Text  string
 }
+
+// tolerated is the share of tasks that may fail or die before the verdict is bad.
+const tolerated = 0.01
 
 type fact struct{ Name, Value string }
 
@@ -70,7 +74,10 @@ func (d *Document) WriteHTML(w io.Writer) error {
 		p.At = showMoment(time.UnixMilli(int64(d.Series.Start * 1000)))
 	}
 	if d.Books != nil {
-		p.Says = FormatBooks(*d.Books, d.Missing, d.Duplicates)
+		p.Says = FormatBooks(*d.Books, d.Missing, d.Duplicates) + FormatReadBefore(d.ReadBefore)
+	}
+	if d.Job != nil {
+		p.Whole = FormatJob(d.Job)
 	}
 	b := bufio.NewWriterSize(w, 64<<10)
 	if err := reportTemplate.Execute(b, p); err != nil {
@@ -79,7 +86,7 @@ func (d *Document) WriteHTML(w io.Writer) error {
 	return b.Flush()
 }
 
-// verdict is the first thing to know.
+// verdict is the first thing to know. It is good when nothing failed or died, and bad when more than a hundredth did.
 func (d *Document) verdict() verdictLine {
 	broken := 0
 	for i := range d.Rules {
@@ -88,18 +95,31 @@ func (d *Document) verdict() verdictLine {
 		}
 	}
 	switch {
+	case d.Books != nil && d.ReadBefore > 0:
+		return verdictLine{"bad", "The results are not all here: " + Comma(d.ReadBefore) + " were read before, by another output."}
 	case d.Books != nil && !d.Balanced:
-		return verdictLine{false, "The books do not balance: " + Comma(d.Missing) + " results are missing here."}
+		return verdictLine{"bad", "The books do not balance: " + Comma(d.Missing) + " results are missing here."}
 	case broken > 0:
-		return verdictLine{false, fmt.Sprintf("%d of %d rules are broken.", broken, len(d.Rules))}
+		return verdictLine{"bad", fmt.Sprintf("%d of %d rules are broken.", broken, len(d.Rules))}
 	case d.Books != nil && !d.Complete:
-		return verdictLine{false, "The run is not complete: " + Comma(d.Pending) + " tasks are pending, or more may be put."}
+		return verdictLine{"bad", "The run is not complete: " + Comma(d.Pending) + " tasks are pending, or more may be put."}
 	case d.Results == 0:
-		return verdictLine{false, "There are no results."}
-	case d.Books != nil:
-		return verdictLine{true, "The run is complete and the books balance."}
+		return verdictLine{"bad", "There are no results."}
 	}
-	return verdictLine{true, Comma(d.Results) + " results were taken; without a run there are no books."}
+	v := verdictLine{"good", Comma(d.Results) + " results were taken; without a run there are no books."}
+	all, lost := d.Results, d.Failed
+	if d.Books != nil {
+		v.Text = "The run is complete and the books balance."
+		all, lost = d.Books.Put, d.Books.Failed+d.Dead
+	}
+	if lost > 0 {
+		v.Class = "warn"
+		if float64(lost) > tolerated*float64(all) {
+			v.Class = "bad"
+		}
+		v.Text += " " + Comma(lost) + " of " + Comma(all) + " failed" + share(lost, all) + "."
+	}
+	return v
 }
 
 func (d *Document) facts() []fact {
@@ -110,13 +130,14 @@ func (d *Document) facts() []fact {
 		{"rate reached", showRate(d.Rate.Reached)},
 	}
 	if d.Rate.Asked > 0 {
-		facts = append(facts, fact{"rate asked", showRate(d.Rate.Asked)})
+		facts = append(facts, fact{"rate asked", d.askedText()}, fact{"moments of it given up", Comma(d.Rate.GivenUp)})
 	}
 	if d.Rate.Deviation > 0 {
-		facts = append(facts, fact{"deviation of the seconds", showShare(d.Rate.Deviation)})
+		facts = append(facts, fact{"results of a second differ from their mean by (standard deviation)",
+			showShare(d.Rate.Deviation)})
 	}
 	facts = append(facts, fact{"over", showSeconds(d.Rate.Span)})
-	if d.Due.Count > 0 {
+	if d.Due.Count > 0 && d.Rate.Asked > 0 {
 		facts = append(facts, fact{"began late (over 10 ms)", Comma(d.Rate.Late) + share(d.Rate.Late, d.Results)})
 	}
 	if d.Bytes > 0 {
@@ -126,7 +147,7 @@ func (d *Document) facts() []fact {
 		facts = append(facts, fact{"no JSON objects", Comma(d.NoRecord)})
 	}
 	if d.Before > 0 {
-		facts = append(facts, fact{"of an earlier call", Comma(d.Before)})
+		facts = append(facts, fact{"of these, from earlier calls", Comma(d.Before)})
 	}
 	return facts
 }

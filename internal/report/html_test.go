@@ -176,6 +176,71 @@ func TestReportEscapesEverything(t *testing.T) {
 	}
 }
 
+// The colour of the first line: nothing failed, a hundredth at most, or more.
+func TestVerdict(t *testing.T) {
+	books := func(put, failed uint64) *Document {
+		return &Document{Results: put, Failed: failed, Balanced: true, Complete: true,
+			Books: &glassq.Books{Put: put, OK: put - failed, Failed: failed}}
+	}
+	dead := books(1000, 0)
+	dead.Dead = 11
+	broken := books(1000, 0)
+	broken.Rules = []Verdict{{Broken: true}}
+	tests := []struct {
+		name        string
+		d           *Document
+		class, says string
+	}{
+		{"all well", books(1000, 0), "good", "The run is complete and the books balance."},
+		{"one in a thousand", books(1000, 1), "warn", "1 of 1,000 failed (0.100 %)."},
+		{"a hundredth", books(1000, 10), "warn", "10 of 1,000"},
+		{"more than a hundredth", books(1000, 78), "bad", "78 of 1,000 failed (7.800 %)."},
+		{"dead ones", dead, "bad", "11 of 1,000"},
+		{"a broken rule", broken, "bad", "1 of 1 rules"},
+		{"no run", &Document{Results: 10, Failed: 5}, "bad", "5 of 10 failed"},
+		{"nothing", &Document{}, "bad", "There are no results."},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if v := tt.d.verdict(); v.Class != tt.class || !strings.Contains(v.Text, tt.says) {
+				t.Errorf("verdict = %+v; want %s and %q", v, tt.class, tt.says)
+			}
+		})
+	}
+}
+
+// What was measured without a rate says nothing of one; how the run was made, and what failed, is there.
+func TestReportTells(t *testing.T) {
+	d := sample(600)
+	d.Rate.Asked, d.Rate.Changes = 0, nil
+	d.Program, d.Command, d.Before = "glassq v9", "glassq run 'http://h/{0}'", 200
+	d.Codes = []CodeCount{{"503", 60, 60}}
+	d.Failures = []Failure{{ID: "r1/10", Err: "status 503", Code: 503, Input: hostile, Message: "m", Excerpt: "<b>try later</b>"}}
+	_, words := wellFormed(t, pageOf(t, d))
+	for _, w := range []string{"glassq v9", "glassq run 'http://h/{0}'", "503", "<b>try later</b>", "of all 600 results",
+		"Rate reached"} {
+		if !strings.Contains(words, w) {
+			t.Errorf("the page lacks %q", w)
+		}
+	}
+	for _, w := range []string{"asked", "began late", "deviation of the seconds"} {
+		if strings.Contains(strings.ToLower(words), w) {
+			t.Errorf("the page has %q, without a rate", w)
+		}
+	}
+	d.Rate.Asked, d.Rate.GivenUp = 250, 7
+	if line := d.RateLine(); !strings.HasSuffix(line, "; 7 moments of the schedule were given up") {
+		t.Errorf("RateLine = %q", line)
+	}
+	rule, err := ParseRule("due.p99>1h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := d.Judge([]Rule{rule}); n != 1 || err != nil || !strings.Contains(d.Rules[0].Says, "given up") {
+		t.Errorf("Judge = %d, %v, %v; want the rule broken for what was given up", n, err, d.Rules)
+	}
+}
+
 // A browser shows the page: no script ran, and text of the page is laid out.
 func TestReportInBrowser(t *testing.T) {
 	chromium, err := exec.LookPath("chromium")
@@ -187,21 +252,40 @@ func TestReportInBrowser(t *testing.T) {
 	if err := os.WriteFile(path, []byte(pageOf(t, sample(6000))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-		"--disable-background-networking", "--user-data-dir="+filepath.Join(dir, "profile"), "--dump-dom", "file://"+path)
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	dom, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("chromium: %v: %s", err, errs.String())
+	browse := func(args ...string) string {
+		cmd := exec.CommandContext(t.Context(), chromium, append([]string{"--headless", "--no-sandbox", "--disable-gpu",
+			"--no-first-run", "--disable-background-networking", "--user-data-dir=" + filepath.Join(dir, "profile"),
+			"--dump-dom"}, args...)...)
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		dom, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("chromium: %v: %s", err, errs.String())
+		}
+		return string(dom)
 	}
+	dom := browse("file://" + path)
 	for _, want := range []string{"<h1>Run r1</h1>", `id="slowest"`, "The run is complete and the books balance.",
 		"&lt;script&gt;"} {
-		if !strings.Contains(string(dom), want) {
+		if !strings.Contains(dom, want) {
 			t.Errorf("the browser's page lacks %q", want)
 		}
 	}
-	if strings.Contains(string(dom), "<script") {
+	if strings.Contains(dom, "<script") {
 		t.Error("the browser found a script")
+	}
+
+	// On a telephone nothing but tables reaches over the edge, and texts of charts can be read.
+	phone := filepath.Join(dir, "phone.html")
+	if err := os.WriteFile(phone, []byte(`<iframe width="360" height="700" src="report.html"></iframe><script>
+onload = () => { const d = document.querySelector("iframe").contentDocument;
+const heights = [...d.querySelectorAll("svg text")].map(e => e.getBoundingClientRect().height);
+document.body.title = (d.documentElement.scrollWidth <= 360 && heights.length > 9 && Math.min(...heights) >= 9) + " " +
+d.documentElement.scrollWidth + " " + Math.min(...heights); }</script>`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if dom := browse("--allow-file-access-from-files", "--virtual-time-budget=5000", "file://"+phone); !strings.Contains(dom,
+		`title="true`) {
+		t.Errorf("360 pixels are too narrow: %s", dom[max(0, strings.Index(dom, "title=")):][:40])
 	}
 }

@@ -16,7 +16,7 @@ import (
 //
 //	p50 p95 p99.9 …      service time at a percentile, with a duration: 250ms, 1.5s
 //	min mean max         service time, of answers and time-outs; broken when there was no answer at all
-//	due.p99 due.max …    the same from the due moment to done
+//	due.p99 due.max …    the same from the due moment to done; broken when some of the schedule was given up
 //	ok failed late       results, with a share (99.9%) or a count
 //	err:CLASS            failed results of an error class, with a share or a count
 //	dead missing duplicate results    a count
@@ -166,6 +166,10 @@ func (r *Rule) judge(d *Document) (Verdict, error) {
 		v.Broken = value >= r.value
 	}
 	v.Says = r.metric + " is " + r.show(value)
+	if up := d.Rate.GivenUp; up > 0 && strings.HasPrefix(r.metric, "due.") {
+		v.Broken = true
+		v.Says += ", and " + givenUp(up)
+	}
 	return v, nil
 }
 

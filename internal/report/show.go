@@ -21,6 +21,55 @@ func FormatBooks(b glassq.Books, missing, duplicate uint64) string {
 		"   duplicate " + Comma(duplicate)
 }
 
+// RateLine says which rate was asked for and reached, and how long tasks took from their due moments; "" when there
+// was no rate.
+func (d *Document) RateLine() string {
+	if d.Rate.Asked == 0 {
+		return ""
+	}
+	line := "rate asked " + d.askedText() + ", reached " + showRate(d.Rate.Reached)
+	if d.Due.Count > 0 {
+		line += "  due to done p50 " + showSeconds(d.Due.P50) + "  p99 " + showSeconds(d.Due.P99) +
+			"  max " + showSeconds(d.Due.Max)
+	}
+	if d.Rate.GivenUp > 0 {
+		line += "; " + givenUp(d.Rate.GivenUp)
+	}
+	return line
+}
+
+// askedText is the rate, or the stages with their highest.
+func (d *Document) askedText() string {
+	if d.Rate.Stages != "" {
+		return d.Rate.Stages + " (at most " + showRate(d.Rate.Asked) + ")"
+	}
+	return showRate(d.Rate.Asked)
+}
+
+// givenUp says what a schedule lost.
+func givenUp(n uint64) string {
+	if n == 1 {
+		return "1 moment of the schedule was given up"
+	}
+	return Comma(n) + " moments of the schedule were given up"
+}
+
+// FormatReadBefore goes on with the line of the books where results are in another file; "" where none are.
+func FormatReadBefore(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return "   read before " + Comma(n)
+}
+
+// FormatJob is the line about a run and its retries as one:
+//
+//	crawl with crawl.2: put 1,000 = ok 990 + failed 10 + dead 0 + pending 0
+func FormatJob(j *glassq.Job) string {
+	return j.Runs[0] + " with " + strings.Join(j.Runs[1:], ", ") + ": put " + Comma(j.Put) + " = ok " + Comma(j.OK) +
+		" + failed " + Comma(j.Failed) + " + dead " + Comma(j.Dead) + " + pending " + Comma(j.Pending)
+}
+
 // Comma writes n with a comma before every three digits.
 func Comma(n uint64) string {
 	s := strconv.FormatUint(n, 10)
@@ -53,14 +102,21 @@ func Short(d time.Duration) string {
 
 func showSeconds(s float64) string { return Short(time.Duration(s * float64(time.Second))) }
 
-// Printable is a word from elsewhere as text: UTF-8, without control characters.
+// Printable is a word from elsewhere as text: UTF-8, without control characters, and without those that turn the
+// direction of what follows.
 func Printable(word []byte) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if Unprintable(r) {
 			return '?'
 		}
 		return r
 	}, strings.ToValidUTF8(string(word), "?"))
+}
+
+// Unprintable reports whether a character does something to a terminal or a page rather than to be seen: control
+// characters of both sets, line separators, and overrides of the direction.
+func Unprintable(r rune) bool {
+	return r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 
 func dash(s float64) string {

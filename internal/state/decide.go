@@ -67,6 +67,7 @@ type Leased struct {
 	Result   string // the queue for its result
 	IsResult bool
 	Length   int64 // ms, as granted
+	Headers  bool  // the task may have headers; false is certain, so that its record need not be read for them
 }
 
 // Stamp says of a result what its lease knows; ID stays empty for one that is not a position of a run.
@@ -90,7 +91,8 @@ func (s *State) Leased(number uint64) Leased {
 	e := s.tasks.get(l.task)
 	c := &s.class[e.class]
 	d := Leased{Task: l.task, Queue: c.queue, Frame: e.frame(), Offset: e.offset(), Attempt: e.attempts(),
-		N: e.n, Dense: e.has(flagDense), Result: c.result, IsResult: e.has(flagResult), Length: l.length}
+		N: e.n, Dense: e.has(flagDense), Result: c.result, IsResult: e.has(flagResult), Length: l.length,
+		Headers: c.queue.headers}
 	if c.run != nil {
 		d.Run = c.run.name
 		if d.Result == "" {

@@ -31,6 +31,7 @@ type Image struct {
 type queueImage struct {
 	name     string
 	settings glassq.Settings
+	pace     paceImage
 	books    glassq.Books
 	ids      []seenID
 }
@@ -53,6 +54,14 @@ type ackedImage struct {
 	b *ackedBlock
 }
 
+func names(runs []*Run) []string {
+	var list []string
+	for _, r := range runs {
+		list = append(list, r.name)
+	}
+	return list
+}
+
 // Image returns the state as it is now. Only the owner of the State may call it.
 func (s *State) Image() *Image {
 	im := &Image{now: s.now, task: s.tasks.next, next: s.next, limit: s.limit,
@@ -65,13 +74,14 @@ func (s *State) Image() *Image {
 	for _, q := range s.Queues() {
 		q.ids.prune(s.now)
 		ids := q.ids.log[q.ids.head:]
-		im.queues = append(im.queues, queueImage{q.Name, q.settings, q.books, ids[:len(ids):len(ids)]})
+		im.queues = append(im.queues, queueImage{q.Name, q.settings, q.Pace.image(), q.books, ids[:len(ids):len(ids)]})
 		im.names[q.num] = q.Name
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.runs)) {
 		r := s.runs[name]
 		im.runs = append(im.runs, runImage{name,
-			runRecord{r.source, r.queue, r.resultsQ, r.sealed, r.total, r.books, r.created, r.ended},
+			runRecord{r.source, r.queue, r.resultsQ, r.sealed, r.total, r.books, r.created, r.ended,
+				r.rate, r.stages, r.givenUp, r.retryOf, names(r.retries), slices.Clone(r.readers)},
 			[4]*roaring.Bitmap{r.put.Clone(), r.done.Clone(), r.failed.Clone(), r.dead.Clone()}})
 	}
 	for i := range s.class {

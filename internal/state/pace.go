@@ -11,14 +11,25 @@ import (
 
 // A Pace releases tasks on a schedule: the k-th is due when the integral of the rate over the time
 // since the schedule began has reached k. Nothing is released before it is due. When nobody asked for
-// longer than the slack, the schedule goes on from now instead of catching up in a burst.
+// longer than the slack, the schedule goes on from now instead of catching up in a burst: the moments
+// between are given up. Lateness is measured from the schedule that was asked, as if none had been.
 //
+// It changes with the records of its queue alone, so that a restart knows where the schedule was.
 // Times are nanoseconds of the owner's clock, which never goes back and of which zero may lie anywhere.
 type Pace struct {
 	sched Schedule
-	next  float64 // tasks of the schedule before the next one
-	taken float64 // next before the last Take
+	next  float64 // tasks of the schedule before the next one to be released
+	asked float64 // the same, had nothing been given up; at most next
 }
+
+// A GivenUp is a stretch of a schedule that nobody asked for in time. The zero value is none.
+type GivenUp struct {
+	Count uint64  // tasks that were there, and were due in it
+	next  float64 // where the schedule goes on; 0 for none
+}
+
+// Any tells whether the schedule goes on from elsewhere.
+func (g GivenUp) Any() bool { return g.next > 0 }
 
 // A Schedule is a rate over time: flat, or stages one after the other. After the last stage its rate
 // goes on. The zero value is no limit.
@@ -57,6 +68,24 @@ func (p *Pace) Set(s Schedule, now int64) {
 	}
 	*p = Pace{sched: s}
 	p.next = s.released(now)
+	p.asked = p.next
+}
+
+// Wake says that there was nothing to release before now, so that nobody is to blame for what was not.
+func (p *Pace) Wake(now int64) {
+	if !p.Limited() {
+		return
+	}
+	if at, behind := p.behind(now); behind {
+		p.next = at
+	}
+	p.asked = p.next
+}
+
+// behind tells whether the schedule lags by more than may be caught up with, and how much is released by now.
+func (p *Pace) behind(now int64) (at float64, behind bool) {
+	at = p.sched.released(now)
+	return at, at-p.next > max(at-p.sched.released(now-int64(p.sched.Slack)), 1)
 }
 
 func (s *Schedule) equal(o Schedule) bool {
@@ -81,37 +110,63 @@ func (p *Pace) Now(now int64) float64 {
 	return p.sched.last()
 }
 
-// Take returns how many of up to most tasks may go now. With none, wait is how long until the next is
-// due, at most an hour.
-func (p *Pace) Take(now int64, most int) (n int, wait time.Duration) {
+// Ask decides how many of up to most tasks may go now, of ready that wait, and what of the schedule is to be
+// given up before. With none, wait is how long until the next is due, at most an hour. It changes nothing: GiveUp
+// and Release do.
+func (p *Pace) Ask(now int64, most int, ready int64) (n int, up GivenUp, wait time.Duration) {
 	if !p.Limited() {
-		return most, 0
+		return most, up, 0
 	}
-	at := p.sched.released(now)
-	if slack := at - p.sched.released(now-int64(p.sched.Slack)); at-p.next > max(slack, 1) {
-		p.next = at
+	at, behind := p.behind(now)
+	next := p.next
+	if behind {
+		up = GivenUp{Count: uint64(min(math.Floor(at-next), float64(ready-1))), next: at}
+		next = at
 	}
 	// A due moment is found again from its number only to a few parts in 2^53.
-	if p.next > at+at*1e-12 {
-		ns := p.sched.due(p.next) - float64(now-p.sched.Start)
-		return 0, time.Duration(min(max(ns, 0), float64(longest))) + 1
+	if next > at+at*1e-12 {
+		ns := p.sched.due(next) - float64(now-p.sched.Start)
+		return 0, up, time.Duration(min(max(ns, 0), float64(longest))) + 1
 	}
-	n = int(min(float64(most), math.Floor(at-p.next)+1))
-	p.taken = p.next
-	p.next += float64(n)
-	return n, 0
+	return int(min(float64(most), math.Floor(at-next)+1)), up, 0
 }
 
-// Late is how long after its due moment the k-th task, from 0, of the last Take went at now.
-func (p *Pace) Late(k int, now int64) time.Duration {
+// GiveUp has the schedule go on behind what Ask found to be given up.
+func (p *Pace) GiveUp(up GivenUp) { p.next = max(p.next, up.next) }
+
+// Release counts one task that went.
+func (p *Pace) Release() {
+	p.next++
+	p.asked++
+}
+
+// Late is how long after its due moment in the schedule that was asked the next task goes at now.
+func (p *Pace) Late(now int64) time.Duration {
 	if !p.Limited() {
 		return 0
 	}
-	return time.Duration(max(0, float64(now-p.sched.Start)-p.sched.due(p.taken+float64(k))))
+	return time.Duration(max(0, float64(now-p.sched.Start)-p.sched.due(p.asked)))
 }
 
-// Return gives back n that Take gave and nobody used.
-func (p *Pace) Return(n int) { p.next -= float64(n) }
+// A paceImage is where a Pace stands.
+type paceImage struct {
+	Start       int64
+	Next, Asked float64
+}
+
+func (p *Pace) image() paceImage {
+	if !p.Limited() {
+		return paceImage{}
+	}
+	return paceImage{p.sched.Start, p.next, p.asked}
+}
+
+// restore puts the pace where an image says, of the same schedule.
+func (p *Pace) restore(im paceImage) {
+	if im != (paceImage{}) {
+		p.sched.Start, p.next, p.asked = im.Start, im.Next, im.Asked
+	}
+}
 
 func (s *Schedule) last() float64 { return s.Stages[len(s.Stages)-1].To }
 

@@ -13,10 +13,19 @@ import (
 func asks(p *Pace, now *int64, span, step time.Duration, most int) (got int) {
 	for end := *now + int64(span); *now < end; {
 		*now += int64(step)
-		n, _ := p.Take(*now, most)
-		got += n
+		got += take(p, *now, most)
 	}
 	return got
+}
+
+// take has p release what it can, of a backlog without end.
+func take(p *Pace, now int64, most int) int {
+	n, up, _ := p.Ask(now, most, 1<<40)
+	p.GiveUp(up)
+	for range n {
+		p.Release()
+	}
+	return n
 }
 
 func TestPace(t *testing.T) {
@@ -73,7 +82,7 @@ func TestPaceSlack(t *testing.T) {
 			p.Set(Schedule{Rate: 1000, Start: now, Slack: tt.slack}, now)
 			asks(&p, &now, time.Second, time.Millisecond, 100)
 			now += int64(tt.away)
-			n, _ := p.Take(now, 1e6)
+			n := take(&p, now, 1e6)
 			if n < tt.atOnce-1 || n > tt.atOnce+1 {
 				t.Errorf("after %v away it gave %d at once, want %d", tt.away, n, tt.atOnce)
 			}
@@ -101,15 +110,16 @@ func TestPaceWait(t *testing.T) {
 		var p Pace
 		p.Set(s, now)
 		for k := range 500 {
-			n, wait := p.Take(now, 10)
-			if n == 0 {
-				now += int64(wait)
-				if n, wait = p.Take(now, 10); n != 1 {
-					t.Fatalf("%+v: task %d was not there after its wait: got %d, wait %v", s, k, n, wait)
-				}
-				if late := p.Late(0, now); late > 10*time.Microsecond {
-					t.Fatalf("%+v: task %d, fetched in time, is %v late", s, k, late)
-				}
+			if take(&p, now, 10) > 0 {
+				continue
+			}
+			_, _, wait := p.Ask(now, 10, 1)
+			now += int64(wait)
+			if late := p.Late(now); late > 10*time.Microsecond {
+				t.Fatalf("%+v: task %d, fetched in time, is %v late", s, k, late)
+			}
+			if n := take(&p, now, 10); n != 1 {
+				t.Fatalf("%+v: task %d was not there after its wait: got %d, wait %v", s, k, n, wait)
 			}
 		}
 	}
@@ -132,22 +142,60 @@ func TestScheduleInverse(t *testing.T) {
 func TestPaceLate(t *testing.T) {
 	var p Pace
 	p.Set(Schedule{Rate: 100}, 0)
-	n, _ := p.Take(int64(25*time.Millisecond), 10)
-	if n != 3 {
-		t.Fatalf("after 25 ms of 100/s it gave %d, want 3", n)
+	now := int64(25 * time.Millisecond)
+	n, up, _ := p.Ask(now, 10, 10)
+	if n != 3 || up.Any() {
+		t.Fatalf("after 25 ms of 100/s it gave %d, want 3; given up %v", n, up)
 	}
 	for k, want := range []time.Duration{25, 15, 5} {
-		if late := p.Late(k, int64(25*time.Millisecond)); (late - want*time.Millisecond).Abs() > time.Microsecond {
+		if late := p.Late(now); (late - want*time.Millisecond).Abs() > time.Microsecond {
 			t.Errorf("task %d is %v late, want %v", k, late, want*time.Millisecond)
 		}
-	}
-	p.Return(1)
-	if n, _ := p.Take(int64(25*time.Millisecond), 10); n != 1 {
-		t.Errorf("one was returned, and %d came", n)
+		p.Release()
 	}
 	var none Pace
-	if n, wait := none.Take(1, 10); n != 10 || wait != 0 || none.Late(3, 1e9) != 0 {
-		t.Errorf("without a rate: %d, %v, late %v", n, wait, none.Late(3, 1e9))
+	if n, _, wait := none.Ask(1, 10, 10); n != 10 || wait != 0 || none.Late(1e9) != 0 {
+		t.Errorf("without a rate: %d, %v, late %v", n, wait, none.Late(1e9))
+	}
+}
+
+// What is not made good stays late in the schedule that was asked, and is counted as far as there were tasks for it.
+func TestPaceGivesUp(t *testing.T) {
+	tests := []struct {
+		name    string
+		slack   time.Duration
+		ready   int64
+		wake    bool // the queue was empty until the end of the freeze
+		givenUp uint64
+		late    time.Duration // of the tasks in the second after it
+	}{
+		{"frozen", 0, 1 << 40, false, 199, 2 * time.Second},
+		{"frozen, with few tasks", 0, 5, false, 4, 2 * time.Second},
+		{"frozen, with the last task", 0, 1, false, 0, 2 * time.Second},
+		{"made good", 10 * time.Second, 1 << 40, false, 0, 0},
+		{"nothing to do", 0, 1 << 40, true, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var p Pace
+			now := int64(7)
+			p.Set(Schedule{Rate: 100, Slack: tt.slack}, now)
+			asks(&p, &now, time.Second, 10*time.Millisecond, 10)
+			now += int64(2 * time.Second)
+			if tt.wake {
+				p.Wake(now)
+			}
+			_, up, _ := p.Ask(now, 10, tt.ready)
+			if up.Count < tt.givenUp || up.Count > tt.givenUp+1 {
+				t.Errorf("%d given up, want %d", up.Count, tt.givenUp)
+			}
+			p.GiveUp(up)
+			asks(&p, &now, time.Second, 10*time.Millisecond, 1000)
+			now += int64(10 * time.Millisecond)
+			if late := p.Late(now); (late - tt.late).Abs() > 30*time.Millisecond {
+				t.Errorf("tasks are %v late, want %v", late, tt.late)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -13,10 +14,10 @@ import (
 type Queue struct {
 	Name string
 
-	Pace    Pace // hand-outs per second, by the owner's own clock
-	Waiters any  // whoever waits for a task of it
+	Waiters any // whoever waits for a task of it
 
 	num      uint32
+	Pace     Pace // hand-outs per second, by the owner's own clock; the owner asks, records change it
 	settings glassq.Settings
 	books    glassq.Books
 	count    [5]int64 // by glassq.State
@@ -25,6 +26,7 @@ type Queue struct {
 	filled   uint16 // bit p: lane p may hold something
 	dead     lane
 	ids      idWindow
+	headers  bool // a task of it may have headers; it is not part of the state, see Leased.Headers
 }
 
 // Settings returns the queue's settings.
@@ -32,6 +34,11 @@ func (q *Queue) Settings() glassq.Settings { return q.settings }
 
 // Count is how many tasks are in a state.
 func (q *Queue) Count(s glassq.State) int64 { return q.count[s] }
+
+// holds is how many tasks there are in all states.
+func (q *Queue) holds() int64 {
+	return q.count[glassq.Delayed] + q.count[glassq.Ready] + q.count[glassq.Leased] + q.count[glassq.Dead]
+}
 
 // Info tells what the queue holds. Oldest and Waiters are the owner's to fill in.
 func (q *Queue) Info() glassq.QueueInfo {
@@ -78,10 +85,50 @@ func (s *State) queue(name string) *Queue {
 
 func (s *State) applySettings(name string, set glassq.Settings) {
 	q := s.queue(name)
+	paused := q.settings.Paused
 	q.settings = set
-	q.Pace.Set(schedule(set), s.now*int64(time.Millisecond))
+	q.Pace.Set(schedule(set), s.nanos())
+	if paused && !set.Paused {
+		q.Pace.Wake(s.nanos())
+	}
 	if q.count[glassq.Ready] > 0 {
 		s.hooks.Ready(q)
+	}
+}
+
+// nanos is the time of the last record on the clock of a Pace.
+func (s *State) nanos() int64 { return s.now * int64(time.Millisecond) }
+
+// oneReady counts one more task that is ready. What was due while there was none is nobody's.
+func (s *State) oneReady(q *Queue) {
+	if q.count[glassq.Ready] == 0 {
+		q.Pace.Wake(s.nanos())
+	}
+	q.count[glassq.Ready]++
+}
+
+// release counts a hand-out in the schedule of its queue, and notes with the run what was asked for.
+func (s *State) release(q *Queue, run *Run) {
+	if !q.Pace.Limited() {
+		return
+	}
+	q.Pace.Release()
+	if run != nil {
+		run.rate, run.stages = q.settings.Rate, q.settings.Stages
+	}
+}
+
+func (s *State) applyGiveUp(r *reader) {
+	queue, run := r.str(), r.str()
+	up := GivenUp{Count: r.uvarint(), next: math.Float64frombits(r.uvarint())}
+	if r.bad = r.bad || !(up.next > 0 && up.next <= math.MaxFloat64); r.bad {
+		return
+	}
+	if q := s.queues[queue]; q != nil {
+		q.Pace.GiveUp(up)
+	}
+	if r := s.runs[run]; r != nil {
+		r.givenUp += up.Count
 	}
 }
 

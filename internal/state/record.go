@@ -36,6 +36,7 @@ const (
 	opRun                   // run, change
 	opCancel                // run
 	opMove                  // task, when it was put, its put: its body lies here now
+	opGiveUp                // queue, run, count, next: this much of a schedule is not made good
 )
 
 const (
@@ -460,4 +461,10 @@ func AppendDrop(dst []byte, queue string) []byte {
 // AppendCancel appends that a run is cancelled.
 func AppendCancel(dst []byte, run string) []byte {
 	return appendString(append(dst, byte(opCancel)), run)
+}
+
+// AppendGiveUp appends that a queue goes on behind what its pace gives up. run is that of the task which is next.
+func AppendGiveUp(dst []byte, queue, run string, up GivenUp) []byte {
+	dst = appendString(appendString(append(dst, byte(opGiveUp)), queue), run)
+	return binary.AppendUvarint(binary.AppendUvarint(dst, up.Count), math.Float64bits(up.next))
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -27,9 +26,12 @@ func (s *State) Restore(in io.Reader) error {
 	s.next, s.limit = d.num(), d.num()
 	for k := d.num(); k > 0 && d.err == nil; k-- {
 		q := s.queue(d.str())
-		d.json(&q.settings)
+		var rec queueRecord
+		d.json(&rec)
 		d.json(&q.books)
-		q.Pace.Set(schedule(q.settings), s.now*int64(time.Millisecond))
+		q.settings = rec.Settings
+		q.Pace.Set(schedule(q.settings), s.nanos())
+		q.Pace.restore(rec.Pace)
 		for k := d.num(); k > 0 && d.err == nil; k-- {
 			var id hash
 			d.raw(id[:])
@@ -37,12 +39,16 @@ func (s *State) Restore(in io.Reader) error {
 			q.ids.add(id, at)
 		}
 	}
+	retries := map[*Run][]string{}
 	for k := d.num(); k > 0 && d.err == nil; k-- {
 		var rec runRecord
 		name := d.str()
 		d.json(&rec)
 		r := &Run{name: name, source: rec.Source, queue: rec.Queue, resultsQ: rec.Results, sealed: rec.Sealed,
-			total: rec.Total, books: rec.Books, created: rec.Created, ended: rec.Ended}
+			total: rec.Total, books: rec.Books, created: rec.Created, ended: rec.Ended,
+			rate: rec.Rate, stages: rec.Stages, givenUp: rec.GivenUp, retryOf: rec.RetryOf,
+			readers: rec.Readers}
+		retries[r] = rec.Retries
 		for _, set := range []**roaring.Bitmap{&r.put, &r.done, &r.failed, &r.dead} {
 			*set = positions()
 			if err := (*set).UnmarshalBinary([]byte(d.str())); err != nil && d.err == nil {
@@ -51,6 +57,16 @@ func (s *State) Restore(in io.Reader) error {
 			(*set).SetCopyOnWrite(true) // reading it has reset that
 		}
 		s.runs[name] = r
+	}
+	for first, names := range retries {
+		for _, name := range names {
+			r := s.runs[name]
+			if r == nil {
+				d.fail("retry of a run")
+				break
+			}
+			first.retries = append(first.retries, r)
+		}
 	}
 	classes := d.num()
 	for i := uint64(0); i < classes && d.err == nil; i++ {
@@ -149,6 +165,7 @@ func (s *State) restoreTask(n uint64, e *entry) bool {
 	c.refs++
 	q := c.queue
 	q.count[e.state()]++
+	q.headers = true // which of them have some, a checkpoint does not say
 	q.bytes += e.size()
 	s.hooks.Live(e.frame(), s.weight(e))
 	if e.has(flagResult) && c.run != nil && e.state() != glassq.Dead {

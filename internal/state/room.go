@@ -14,7 +14,7 @@ func (s *State) RoomFor(tasks []glassq.Task) (full *Queue, err error) {
 		if t.Dense {
 			if r := s.Run(t.Run); r != nil && r.Beyond(t.Position) && !r.HasPut(t.Position) {
 				return nil, glassq.Errorf(glassq.CodeRunConflict, "run %s is sealed with %d tasks, and has no position %d", t.Run,
-					r.Info().Total, t.Position)
+					r.total, t.Position)
 			}
 		}
 		if t.Queue != last {

@@ -18,8 +18,14 @@ type Run struct {
 	sealed                  bool
 	total                   uint64
 	books                   glassq.Books
-	results                 int64 // results of it that were not taken and are not dead
-	created, ended          int64 // ms; ended 0: not complete
+	results                 int64   // results of it that were not taken and are not dead
+	created, ended          int64   // ms; ended 0: not complete
+	rate                    float64 // of the queue at its last hand-out under a rate, and its stages; 0 and "" for never
+	stages                  string
+	givenUp                 uint64 // moments of the schedule
+	retryOf                 string
+	retries                 []*Run // in their order; of the first run of a job
+	readers                 []string
 	put, done, failed, dead *roaring.Bitmap
 }
 
@@ -50,12 +56,14 @@ func (r *Run) HasPut(n uint32) bool { return r.put.Contains(n) }
 // Beyond tells whether position n may not be put any more: the run is sealed with fewer.
 func (r *Run) Beyond(n uint32) bool { return r.sealed && r.total > 0 && uint64(n) >= r.total }
 
-// Info describes the run.
-func (r *Run) Info() glassq.Run {
+// RunInfo describes a run.
+func (s *State) RunInfo(r *Run) glassq.Run {
 	info := glassq.Run{
 		Name: r.name, Source: r.source, Queue: r.queue, Results: r.ResultsQueue(),
 		Sealed: r.sealed, Total: r.total, Books: r.books, Pending: r.books.Pending(),
 		Waiting: uint64(max(0, r.results)), Complete: r.complete(), Created: time.UnixMilli(r.created),
+		Rate: r.rate, Stages: r.stages, GivenUp: r.givenUp,
+		RetryOf: r.retryOf, Job: s.job(r), Readers: slices.Clone(r.readers),
 	}
 	if r.ended != 0 {
 		info.Ended = time.UnixMilli(r.ended)
@@ -141,7 +149,7 @@ func (s *State) forgetRuns() {
 			continue
 		}
 		if s.now-r.ended >= glassq.RunKeptFor.Milliseconds() {
-			delete(s.runs, r.name)
+			s.forgetRun(r)
 			over--
 		} else if over > 0 {
 			ended = append(ended, r)
@@ -149,7 +157,7 @@ func (s *State) forgetRuns() {
 	}
 	slices.SortFunc(ended, func(a, b *Run) int { return int(a.ended - b.ended) })
 	for _, r := range ended[:min(max(over, 0), len(ended))] {
-		delete(s.runs, r.name)
+		s.forgetRun(r)
 	}
 }
 
@@ -165,6 +173,11 @@ func (s *State) inUse(r *Run) bool {
 
 // CheckRun decides a change of a run: it returns what is to be logged, or why it is refused.
 func (s *State) CheckRun(name string, c glassq.RunChange) error {
+	if c.RetryOf != "" {
+		if err := s.checkRetry(name, c.RetryOf); err != nil {
+			return err
+		}
+	}
 	r := s.runs[name]
 	if r == nil {
 		return nil
@@ -205,6 +218,12 @@ func (s *State) applyRun(name string, c glassq.RunChange) {
 	if c.Sealed && !r.sealed {
 		r.sealed, r.total = true, c.Total
 	}
+	if c.RetryOf != "" {
+		s.retried(r, c.RetryOf)
+	}
+	if c.Reader != "" && !slices.Contains(r.readers, c.Reader) {
+		r.readers = append(r.readers[max(0, len(r.readers)-readersKept+1):], c.Reader)
+	}
 	s.settled(r)
 	s.hooks.RunChanged()
 }
@@ -229,4 +248,16 @@ func (s *State) applyCancel(name string) {
 	}
 	s.settled(r)
 	s.hooks.RunChanged()
+}
+
+// NextRun is the run of the task that q hands out next; "" for none.
+func (s *State) NextRun(q *Queue) string {
+	n, _, ok := s.Head(q)
+	if !ok {
+		return ""
+	}
+	if run := s.booked(s.tasks.look(n)); run != nil {
+		return run.name
+	}
+	return ""
 }

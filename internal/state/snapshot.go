@@ -30,7 +30,7 @@ func (im *Image) Write(w io.Writer) error {
 	for i := range im.queues {
 		q := &im.queues[i]
 		e.str(q.name)
-		e.json(q.settings)
+		e.json(queueRecord{q.settings, q.pace})
 		e.json(q.books)
 		e.num(uint64(len(q.ids)))
 		for _, x := range q.ids {
@@ -65,12 +65,22 @@ func (im *Image) Write(w io.Writer) error {
 	return b.Flush()
 }
 
+type queueRecord struct {
+	glassq.Settings
+	Pace paceImage `json:"pace,omitzero"`
+}
+
 type runRecord struct {
 	Source, Queue, Results string
 	Sealed                 bool
 	Total                  uint64
 	Books                  glassq.Books
 	Created, Ended         int64
+	Rate                   float64
+	Stages                 string
+	GivenUp                uint64
+	RetryOf                string
+	Retries, Readers       []string
 }
 
 // writeTasks writes chunk by chunk: the entries, why they were nacked, and when they are due or end.

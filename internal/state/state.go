@@ -175,6 +175,8 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		}
 	case opMove:
 		return s.applyMove(b, frame, offset)
+	case opGiveUp:
+		s.applyGiveUp(&r)
 	case opCancel:
 		name := r.str()
 		if !r.bad {
@@ -200,6 +202,7 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	}
 	c := &s.class[ci]
 	q, run := c.queue, c.run
+	q.headers = p.bits&putHeaders != 0 || q.headers && q.holds() > 0
 	var flags uint64
 	switch {
 	case p.of > 0:
@@ -247,7 +250,7 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 		s.delays.push(s.now+int64(p.delay), n)
 		return nil
 	}
-	q.count[glassq.Ready]++
+	s.oneReady(q)
 	q.lanes[c.priority].push(n)
 	q.filled |= 1 << c.priority
 	s.hooks.Ready(q)
@@ -360,6 +363,7 @@ func (s *State) applyLease(number, n uint64, length int64) error {
 	if err := s.unready(c, n); err != nil {
 		return err
 	}
+	s.release(c.queue, s.booked(e))
 	e.setState(glassq.Leased)
 	e.setAttempts(e.attempts() + 1)
 	c.queue.count[glassq.Ready]--
@@ -478,9 +482,11 @@ func (s *State) applyTake(n uint64) error {
 	if e == nil || e.state() != glassq.Ready {
 		return recordErr(fmt.Sprintf("take of task %d, which is not ready", n))
 	}
-	if err := s.unready(&s.class[e.class], n); err != nil {
+	c := &s.class[e.class]
+	if err := s.unready(c, n); err != nil {
 		return err
 	}
+	s.release(c.queue, s.booked(e))
 	s.done(n, e, glassq.OK, false)
 	return nil
 }
@@ -544,7 +550,7 @@ func (s *State) back(n uint64, e *entry, delay int64) {
 		return
 	}
 	e.setState(glassq.Ready)
-	q.count[glassq.Ready]++
+	s.oneReady(q)
 	q.lanes[c.priority].giveBack(n)
 	q.filled |= 1 << c.priority
 	s.hooks.Ready(q)

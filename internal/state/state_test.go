@@ -484,7 +484,7 @@ func dump(s *State) string {
 		fmt.Fprintln(&b, q.Info(), len(q.ids.seen), n, ok)
 	}
 	for _, r := range s.Runs() {
-		fmt.Fprintln(&b, r.Info(), r.put, r.done, r.failed, r.dead)
+		fmt.Fprintln(&b, s.RunInfo(r), r.put, r.done, r.failed, r.dead)
 	}
 	s.pick(func(*entry) bool { return true }, func(n uint64, e *entry) bool {
 		fmt.Fprintln(&b, n, e.w0, e.w1, e.n, s.class[e.class].key, s.Reason(n))

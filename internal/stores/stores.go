@@ -37,6 +37,8 @@ type Options struct {
 
 	// Between, if not nil, returns what stands between the rules and the engine, and sees every call.
 	Between func(glassq.Store) glassq.Store
+	// Synced, if not nil, is told how long each sync of the log took. It must not block.
+	Synced func(time.Duration)
 }
 
 // A Store is an open store, with the verbs of its broker. It is safe for concurrent use.
@@ -93,7 +95,8 @@ func openDisk(ctx context.Context, where string, opt Options) (*disk.Engine, err
 	began := time.Now()
 	for {
 		e, err := disk.Open(where, disk.Options{Sync: opt.Sync, Interval: opt.Interval, MinFree: opt.MinFree,
-			CacheBytes: opt.CacheBytes, MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns, Logger: opt.Logger})
+			CacheBytes: opt.CacheBytes, MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns, Logger: opt.Logger,
+			Synced: opt.Synced})
 		if glassq.CodeOf(err) != glassq.CodeUnavailable || time.Since(began) >= opt.Patience {
 			return e, err
 		}

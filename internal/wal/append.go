@@ -173,8 +173,12 @@ func (l *Log) Sync() error {
 	if err := s.f.Sync(); err != nil {
 		return l.fail("sync "+s.name(), err)
 	}
-	l.lastSync.Store(int64(time.Since(start)))
+	took := time.Since(start)
+	l.lastSync.Store(int64(took))
 	l.syncs.Add(1)
+	if l.opt.Synced != nil {
+		l.opt.Synced(took)
+	}
 	l.durable.Store(l.end.Load())
 	return nil
 }

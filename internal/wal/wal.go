@@ -104,8 +104,9 @@ type Stats struct {
 
 // Options tunes Open. The zero value is ready for production.
 type Options struct {
-	SegmentSize int64        // bytes before a new segment, at least 8 KiB; 0 means 64 MiB
-	Logger      *slog.Logger // nil discards
+	SegmentSize int64               // bytes before a new segment, at least 8 KiB; 0 means 64 MiB
+	Logger      *slog.Logger        // nil discards
+	Synced      func(time.Duration) // told how long each sync took, by its caller; nil tells nobody
 }
 
 // A Log is an open log. Append, Sync, Mark, Replay and Close are the writer's: the

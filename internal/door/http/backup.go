@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/glassq/glassq/internal/door"
 )
@@ -16,7 +17,9 @@ func (s *Server) backup(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	out := tar.NewWriter(steady{receiver{rw, http.NewResponseController(rw)}})
+	to := steady{rw}
+	defer to.done()
+	out := tar.NewWriter(to)
 	begun := false
 	err := s.broker.Copy(r.Context(), func(name string, size int64, in io.Reader) error {
 		if !begun {
@@ -39,12 +42,19 @@ func (s *Server) backup(rw http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-// A steady writer has its reader keep the pace of all answers.
-type steady struct{ receiver }
+// A steady writer has its reader keep the pace of all answers. The caller must call done.
+type steady struct{ http.ResponseWriter }
 
 func (s steady) Write(b []byte) (int, error) {
-	if err := (*door.Answer)(nil).Send(s.receiver, b); err != nil {
+	c := http.NewResponseController(s.ResponseWriter)
+	if err := (*door.Answer)(nil).Send(receiver{s.ResponseWriter, c}, b); err != nil {
 		return 0, err
 	}
 	return len(b), nil
 }
+
+// done ends the pace: the connection lives on.
+func (s steady) done() { http.NewResponseController(s.ResponseWriter).SetWriteDeadline(time.Time{}) }
+
+// Unwrap is for http.ResponseController.
+func (s steady) Unwrap() http.ResponseWriter { return s.ResponseWriter }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/envelope"
 )
 
@@ -50,7 +51,7 @@ func (s *Server) reserve(rw http.ResponseWriter, r *http.Request) error {
 	tokens := held(leases, req.Take)
 	switch err := sendLeases(p, r, leases); {
 	case err != nil:
-		s.undo(r.Context(), tokens)
+		door.GiveBack(r.Context(), s.broker, s.frame.Log, tokens)
 	case req.Take && len(tokens) > 0:
 		s.taken(r.Context(), tokens)
 	}
@@ -98,19 +99,6 @@ func sendLeases(p *page, r *http.Request, leases []glassq.Lease) error {
 		p.out = append(p.out, '\n')
 	}
 	return p.end()
-}
-
-// undo gives back leases that nobody has received.
-func (s *Server) undo(ctx context.Context, tokens []glassq.Token) {
-	nacks := make([]glassq.Nack, len(tokens))
-	for i, t := range tokens {
-		nacks[i] = glassq.Nack{Token: t, Undone: true}
-	}
-	// The request's context has ended with its client; the leases must go back all the same. Those
-	// of a stopped store come back when they run out.
-	if _, err := s.broker.Nack(context.WithoutCancel(ctx), nacks); err != nil {
-		s.frame.Log.Warn("leases not given back", "leases", len(tokens), "error", err)
-	}
 }
 
 func (s *Server) ack(rw http.ResponseWriter, r *http.Request) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -58,6 +59,7 @@ func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
 	if len(tasks) == 0 {
 		return glassq.Errorf(glassq.CodeBadRequest, "no tasks in the body")
 	}
+	traceTasks(tasks, r.Header.Get(glassq.TraceHeader))
 	receipts, err := s.broker.Put(r.Context(), tasks)
 	if wait > 0 && errors.Is(err, glassq.ErrQueueFull) {
 		receipts, err = s.putWait(r.Context(), tasks, min(wait, maxPoll), int64(len(body)), done)
@@ -79,6 +81,31 @@ func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
 	}
 	send(rw, http.StatusOK, contentType, out)
 	return nil
+}
+
+// maxTrace is the longest header traceparent that is taken. Version 00 has 55 bytes; later ones may be longer.
+const maxTrace = 200
+
+// traceTasks gives tasks without a trace of their own that of the request. One that cannot be one is left out, as the
+// recommendation says.
+func traceTasks(tasks []glassq.Task, trace string) {
+	odd := func(c rune) bool { return c <= ' ' || c > '~' }
+	if trace == "" || len(trace) > maxTrace || strings.ContainsFunc(trace, odd) {
+		return
+	}
+	var shared map[string]string
+	for i := range tasks {
+		t := &tasks[i]
+		switch {
+		case t.Headers == nil:
+			if shared == nil {
+				shared = map[string]string{glassq.TraceHeader: trace}
+			}
+			t.Headers = shared
+		case t.Headers[glassq.TraceHeader] == "":
+			t.Headers[glassq.TraceHeader] = trace
+		}
+	}
 }
 
 // putWait is a put that waits for room. done gives back what the request takes of the bodies in flight.

@@ -136,6 +136,17 @@ func (s *Server) stats(rw http.ResponseWriter, r *http.Request) error {
 	return done(answer(rw, st))
 }
 
+// showMetrics answers Prometheus. With a key, whoever asks needs it: names of queues are not for everybody.
+func (s *Server) showMetrics(rw http.ResponseWriter, r *http.Request) error {
+	if q := parseQuery(r); q.err != nil {
+		return q.err
+	}
+	to := steady{rw}
+	defer to.done()
+	s.metrics.ServeHTTP(to, r)
+	return nil
+}
+
 // livez says that the process answers.
 func (s *Server) livez(rw http.ResponseWriter, r *http.Request) error {
 	return done(answer(rw, map[string]bool{"ok": true}))

@@ -23,6 +23,8 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/live"
+	"github.com/glassq/glassq/internal/metrics"
 )
 
 const (
@@ -44,6 +46,9 @@ type Options struct {
 	door.Frame          // its keys are bearer keys, for the routes that are not open to all
 	Hosts      []string // allowed Host names besides localhost and IP addresses; "*" allows all
 	Requests   int64    // most requests under way; 0 means DefaultRequests
+
+	// Live knows what goes on in the store under the broker; nil is one that knows nothing, for a door without it.
+	Live *live.Live
 }
 
 // A Server is the HTTP door of one broker. It is safe for concurrent use.
@@ -51,8 +56,10 @@ type Server struct {
 	broker *broker.Broker
 	frame  door.Frame
 	hosts  []string
+	live   *live.Live
 	mux    *http.ServeMux
 
+	metrics  http.Handler
 	patterns []string // what mux routes, in the order of the documents
 	requests *door.Budget
 	lines    door.Line // clients that speak something else
@@ -68,10 +75,15 @@ func New(b *broker.Broker, opt Options) *Server {
 		broker: b,
 		frame:  opt.Frame.Filled(),
 		hosts:  opt.Hosts,
+		live:   opt.Live,
 		mux:    http.NewServeMux(),
 		origin: http.NewCrossOriginProtection(),
 	}
 	w.requests = door.NewBudget(cmp.Or(opt.Requests, DefaultRequests))
+	if w.live == nil {
+		w.live = live.New(live.Options{})
+	}
+	w.metrics = metrics.Handler(b, w.live)
 	w.life, w.drain = context.WithCancel(context.Background())
 	w.routes()
 	return w
@@ -82,6 +94,9 @@ func (s *Server) routes() {
 		s.patterns = append(s.patterns, pattern)
 		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
 			err := s.admit(rw, r, verb)
+			if err == nil && verb != door.Ask {
+				r = r.WithContext(live.WithCaller(r.Context(), callerOf(r)))
+			}
 			if err == nil {
 				err = h(rw, r)
 			}
@@ -111,6 +126,7 @@ func (s *Server) routes() {
 	handle("POST /v1/runs/{run}/cancel", door.Operate, s.cancelRun)
 
 	handle("GET /v1/stats", door.Work, s.stats)
+	handle("GET /metrics", door.Work, s.showMetrics)
 	handle("POST /v1/backup", door.Operate, s.backup)
 	handle("GET /livez", door.Ask, s.livez)
 	handle("GET /readyz", door.Ask, s.readyz)
@@ -202,6 +218,15 @@ func addrOf(r *http.Request) net.Addr {
 		return &net.UnixAddr{Name: r.RemoteAddr}
 	}
 	return net.TCPAddrFromAddrPort(at)
+}
+
+// callerOf is who sent r: the name in its header Glassq-Worker, else its address.
+func callerOf(r *http.Request) live.Caller {
+	c := live.Caller{Door: "http", Worker: r.Header.Get("Glassq-Worker"), Version: r.UserAgent()}
+	if c.Worker == "" {
+		c.Worker, _, _ = net.SplitHostPort(r.RemoteAddr)
+	}
+	return c
 }
 
 // noRoute answers what no route takes: 405 where the path has other methods, else 404.

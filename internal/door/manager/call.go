@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"strings"
@@ -282,33 +283,24 @@ func (c *conn) left(gone error) error {
 // watched runs f and has an eye on the client meanwhile: when it goes away or sends something, f's context ends
 // and gone says why. What the client sends stays in the buffer.
 func (c *conn) watched(f func(context.Context) error) (gone, err error) {
-	ctx, cancel := context.WithCancel(c.ctx)
-	defer cancel()
-	over := make(chan error, 1)
-	go func() { // ends by the deadline below, at the latest
-		_, err := c.r.Peek(1)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			over <- nil
-			return
+	return door.Watched(c.ctx, c.nc, func() error {
+		switch _, err := c.r.Peek(1); {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case err == nil:
+			return errGivenUp
+		default:
+			return err
 		}
-		if err == nil {
-			err = errGivenUp
-		}
-		cancel()
-		over <- err
-	}()
-	err = f(ctx)
-	c.nc.SetReadDeadline(door.LongAgo)
-	gone = <-over
-	c.within(0)
-	return gone, err
+	}, f)
 }
 
 // bind puts arguments in the order of names. Missing ones are nil; item is needed, and is also called obj.
 func bind(r request, method string, names ...string) ([]*pickle.Value, *exception) {
 	out := make([]*pickle.Value, len(names))
 	if len(r.args) > len(names) {
-		return nil, &exception{"TypeError", method + "() takes fewer arguments"}
+		return nil, &exception{"TypeError",
+			fmt.Sprintf("%s() takes at most %d arguments (%d given)", method, len(names), len(r.args))}
 	}
 	copy(out, r.args)
 next:

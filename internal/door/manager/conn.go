@@ -16,6 +16,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager/pickle"
+	"github.com/glassq/glassq/internal/live"
 )
 
 const (
@@ -158,7 +159,7 @@ func (c *conn) shakeHands() error {
 
 // run serves requests until either side ends the connection.
 func (c *conn) run(ctx context.Context) {
-	c.ctx = ctx
+	c.ctx = live.WithCaller(ctx, live.Caller{Door: "manager", Worker: door.Peer(c.nc.RemoteAddr()), Version: "Python"})
 	defer c.end()
 	c.within(handshakeTime)
 	limit := int64(firstRequest)

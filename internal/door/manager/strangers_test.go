@@ -92,6 +92,20 @@ func TestWrongKeys(t *testing.T) {
 	}
 }
 
+// TestSilence: a client with the key is served beside as many silent connections as there may be, and beyond.
+func TestSilence(t *testing.T) {
+	under(t, Options{}, func(h *house) {
+		known, id := h.serving("get_task_queue")
+		for range 300 {
+			p, _ := h.from("127.0.0.1")
+			defer p.nc.Close()
+		}
+		late, lateID := h.serving("get_task_queue")
+		known.want("#RETURN", "null", id, "put", "a")
+		late.want("#RETURN", `"a"`, lateID, "get")
+	})
+}
+
 // TestOthersAreNamed: the log says once that something came that is no Python manager's client.
 func TestOthersAreNamed(t *testing.T) {
 	for _, text := range []string{"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x00\xf0", "get q\r\n"} {

@@ -14,6 +14,7 @@ const (
 	deleted   = "DELETED\r\n"
 	touched   = "TOUCHED\r\n"
 	okay      = "OK\r\n"
+	version   = "1.6.0" // that of the memcached whose words these are: libraries read it, and some only three numbers
 	endOf     = "END\r\n"
 	badVerb   = "ERROR\r\n"
 	tooLarge  = "SERVER_ERROR object too large for queue\r\n"
@@ -77,11 +78,21 @@ func oneLine(err error) string {
 
 // value answers one task. With cas there is a fourth field, its lease number.
 func (c *conn) value(key []byte, l *glassq.Lease, cas bool) error {
-	out := append(append(c.desk.out, "VALUE "...), key...)
-	out = strconv.AppendUint(append(out, ' '), uint64(l.Flags), 10)
-	out = strconv.AppendInt(append(out, ' '), int64(len(l.Body)), 10)
-	if cas {
-		out = strconv.AppendUint(append(out, ' '), l.Number, 10)
+	out := c.desk.out
+	switch {
+	case c.cmd.does == verbNone:
+		out = append(append(out, "VALUE "...), key...)
+		out = strconv.AppendUint(append(out, ' '), uint64(l.Flags), 10)
+		out = strconv.AppendInt(append(out, ' '), int64(len(l.Body)), 10)
+		if cas {
+			out = strconv.AppendUint(append(out, ' '), l.Number, 10)
+		}
+	case c.cmd.has('v'):
+		out = strconv.AppendInt(append(out, "VA "...), int64(len(l.Body)), 10)
+		out = c.appendMeta(out, l)
+	default:
+		c.desk.out = append(c.appendMeta(append(out, "HD"...), l), '\r', '\n')
+		return c.flushSome()
 	}
 	out = append(out, '\r', '\n')
 	if len(l.Body) > inlineTo {

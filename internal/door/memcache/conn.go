@@ -14,6 +14,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/live"
 )
 
 const (
@@ -42,6 +43,7 @@ type conn struct {
 	r, w  int    // in[r:w] has been read and not yet used
 	lacks int    // bytes of the command at r in all, when some are still to come; 0 when that is not known
 	head  int    // bytes of its line, which was parsed into cmd; 0 when it was not
+	long  bool   // of the command at r a part of a long line has arrived
 	small [smallIn]byte
 	mid   *[midIn]byte   // of the pool; nil for none
 	large *[largeIn]byte // of the pool, counted in the room for bursts; nil for none
@@ -76,7 +78,6 @@ type desk struct {
 	puts    []put
 	acks    []glassq.Ack
 	endings []ending
-	targets []target // of the keys of a get
 }
 
 var (
@@ -89,6 +90,7 @@ var (
 var errCut = errors.New("connection cut")
 
 func newConn(ctx context.Context, s *Server, nc *door.Conn) *conn {
+	ctx = live.WithCaller(ctx, live.Caller{Door: "memcached", Worker: door.Peer(nc.RemoteAddr())})
 	c := &conn{s: s, let: nc, nc: nc, ctx: ctx, first: true, locked: s.frame.Access.Locked()}
 	if !c.locked {
 		c.who = s.frame.Access.Guest(nc.RemoteAddr(), door.Work)
@@ -145,7 +147,10 @@ func (c *conn) work() (taken bool) {
 			return true
 		}
 		next := c.fill
-		if c.lacks > midIn {
+		switch {
+		case c.long:
+			next = c.readLong
+		case c.lacks > midIn:
 			next = c.readBig
 		}
 		switch err := next(); {
@@ -182,7 +187,7 @@ func (c *conn) end() {
 		lost = append(lost, t)
 	}
 	c.nc.Close()
-	c.giveBack(lost)
+	door.GiveBack(c.ctx, c.s.broker, c.s.frame.Log, lost)
 	c.s.count.add(&c.n)
 	c.release()
 	c.r, c.w = 0, 0
@@ -191,23 +196,8 @@ func (c *conn) end() {
 	c.s.count.current.Add(-1)
 }
 
-// giveBack undoes leases that nobody has.
-func (c *conn) giveBack(tokens []glassq.Token) {
-	if len(tokens) == 0 {
-		return
-	}
-	nacks := make([]glassq.Nack, len(tokens))
-	for i, t := range tokens {
-		nacks[i] = glassq.Nack{Token: t, Undone: true}
-	}
-	// The connection's context may have ended with the server. Leases of a stopped store run out.
-	if _, err := c.s.broker.Nack(context.WithoutCancel(c.ctx), nacks); err != nil {
-		c.s.frame.Log.Warn("leases not given back", "leases", len(tokens), "err", err)
-	}
-}
-
 // errLong ends a connection whose line does not end.
-var errLong = errors.New("line too long")
+var errLong = errors.New("line too long: it has at most 2048 bytes, that of a get or gets 65536")
 
 // Why a client is cut that does not speak memcached.
 var (
@@ -236,36 +226,59 @@ func (c *conn) parseLine() (whole bool, err error) {
 		return c.head > 0, nil
 	}
 	switch {
-	case in[0] == 0x80: // the binary protocol
-		return false, io.EOF
 	case in[0] == 0x16 && c.first:
 		return false, errTLS
+	case in[0] == binaryRequest:
+		if len(in) < binaryHead {
+			return false, nil
+		}
+		return false, errBinary
 	}
 	end := bytes.IndexByte(in[:min(len(in), maxLine+2)], '\n')
-	line := in[:max(end, 0)]
-	switch {
-	case end < 0 && len(in) <= maxLine+1:
-		return false, nil
-	case end < 0:
-		line = in[:maxLine+1]
-	case end > 0 && line[end-1] == '\r':
-		line = line[:end-1]
+	if end < 0 {
+		if len(in) <= maxLine+1 {
+			return false, nil
+		}
+		if c.first && looksHTTP(in[:maxLine]) {
+			return false, errHTTP
+		}
+		if c.locked || !namesMany(in) {
+			return false, errLong
+		}
+		if end = bytes.IndexByte(in[:min(len(in), maxKeys+2)], '\n'); end < 0 {
+			if len(in) > maxKeys+1 {
+				return false, errLong
+			}
+			c.long = true
+			return false, nil
+		}
 	}
-	if c.first && looksHTTP(line[:min(len(line), maxLine)]) {
-		return false, errHTTP
+	if err := c.useLine(in[:end]); err != nil {
+		return false, err
 	}
-	if len(line) > maxLine {
-		return false, errLong
-	}
-	parseCommand(line, &c.cmd)
 	c.head = end + 1
 	return true, nil
 }
 
+// useLine parses a whole line, which has no line feed any more.
+func (c *conn) useLine(line []byte) error {
+	line = bytes.TrimSuffix(line, crLine)
+	switch {
+	case c.first && looksHTTP(line[:min(len(line), maxLine)]):
+		return errHTTP
+	case len(line) > maxKeys || len(line) > maxLine && (c.locked || !namesMany(line)):
+		return errLong
+	}
+	parseCommand(line, &c.cmd)
+	return nil
+}
+
+var crLine = []byte{'\r'}
+
 // step does the next command of the input. done is false when there is no whole one. An io.EOF ends the
 // connection, any other error cuts it.
 func (c *conn) step() (done bool, err error) {
-	c.lacks = 0
+	c.lacks, c.long = 0, false
 	whole, err := c.parseLine()
 	switch err {
 	case errLong:
@@ -273,6 +286,8 @@ func (c *conn) step() (done bool, err error) {
 		return false, c.cut(err.Error())
 	case errHTTP, errTLS:
 		return false, c.cutOther(err)
+	case errBinary:
+		return false, c.refuseBinary()
 	}
 	if !whole {
 		return false, err
@@ -513,9 +528,6 @@ func (c *conn) release() {
 		return
 	}
 	c.desk = nil
-	if clear(d.targets); cap(d.targets) > unitTasks {
-		d.targets = nil
-	}
 	if cap(d.out) > outKeep {
 		return
 	}
@@ -589,21 +601,21 @@ func (c *conn) linger() {
 	}
 }
 
-// watch reads input while a command waits, to notice when the client goes away, which it reports. It ends
-// when the read deadline passes, or when the buffer is full.
-func (c *conn) watch() (gone bool) {
+// watch reads input while a command waits, to notice when the client goes away. It ends when the read deadline
+// passes, or when the buffer is full.
+func (c *conn) watch() (gone error) {
 	for c.w < len(c.in) {
 		n, err := c.nc.Read(c.in[c.w:])
 		c.w += n
 		c.n.read += uint64(n)
 		if err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
-				return false
+				return nil
 			}
 			c.eof = err
 			c.noteReset(err)
-			return true
+			return err
 		}
 	}
-	return false
+	return nil
 }

@@ -3,44 +3,38 @@ package memcache
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
 )
 
-// get is get and gets: one task, or none, for each key. Keys are checked before anything is taken.
-func (c *conn) get(keys []byte, cas bool) error {
-	may := optsGet
-	if cas {
-		may = optsGets
-	}
-	d := c.desk
-	d.targets = d.targets[:0]
-	for rest := keys; ; {
+// get is get, gets, gat and gats: one task, or none, for each key. Keys are checked before anything is taken. length
+// is that of leases whose key names none, 0 for that of the task.
+func (c *conn) get(keys []byte, cas bool, length time.Duration) error {
+	var t target
+	n := 0
+	for rest := keys; ; n++ {
 		var key []byte
 		if key, rest = token(rest); len(key) == 0 {
 			break
 		}
-		d.targets = append(d.targets, target{})
-		t := &d.targets[len(d.targets)-1]
-		fault := c.parse(key, may, t)
-		if fault == "" {
-			fault = t.conflict()
-		}
-		if fault != "" {
+		if fault := c.parseGet(key, cas, length, &t); fault != "" {
 			c.clientError(fault)
 			return nil
 		}
 	}
-	if len(d.targets) == 0 {
+	if n == 0 {
 		c.say(badVerb)
 		return nil
 	}
-	for i, rest := 0, keys; i < len(d.targets); i++ {
+	for rest := keys; n > 0; n-- {
 		var key []byte
-		key, rest = token(rest)
-		done, err := c.getOne(key, &d.targets[i], cas)
-		if !done || err != nil {
+		if key, rest = token(rest); len(rest) > 0 || len(keys) > len(key) {
+			c.parseGet(key, cas, length, &t) // once more: what many keys say would be more than their line
+		}
+		got, err := c.getOne(key, &t, cas)
+		if got == gotRefused || err != nil {
 			return err // an error was answered instead of the end, or the client has gone
 		}
 	}
@@ -48,12 +42,30 @@ func (c *conn) get(keys []byte, cas bool) error {
 	return c.flushSome()
 }
 
+// parseGet reads the key of a get.
+func (c *conn) parseGet(key []byte, cas bool, length time.Duration, t *target) (fault string) {
+	may := optsGet
+	if cas {
+		may = optsGets
+	}
+	if fault = c.parse(key, may, t); fault == "" {
+		fault = t.conflict()
+	}
+	if fault == "" && t.wait > 0 && len(c.cmd.line) > maxLine {
+		fault = "a line over 2048 bytes waits for nothing: no t="
+	}
+	if length > 0 && t.has&(optOpen|optLength) == optOpen {
+		t.length = length
+	}
+	return fault
+}
+
 // getLater is the get of one key for which nothing was there: it asks again, and waits.
 func (c *conn) getLater(key []byte, t target, cas bool) func() error {
 	return func() error {
 		c.used(c.w)
-		done, err := c.getOne(key, &t, cas)
-		if done {
+		got, err := c.getOne(key, &t, cas)
+		if got != gotRefused {
 			c.say(endOf)
 		}
 		return err
@@ -83,8 +95,17 @@ func (t *target) conflict() string {
 	return ""
 }
 
-// getOne does one key. It reports whether the command may go on; if not, it has answered why.
-func (c *conn) getOne(key []byte, t *target, cas bool) (bool, error) {
+// What became of one key of a get.
+type outcome uint8
+
+const (
+	gotRefused outcome = iota // why was answered, and the command is over
+	gotNothing                // nothing was there, or it asked for none
+	gotTask                   // it was answered
+)
+
+// getOne does one key.
+func (c *conn) getOne(key []byte, t *target, cas bool) (outcome, error) {
 	queue := c.name(t.queue)
 	c.n.gets++
 	held, holds := c.open[queue]
@@ -92,17 +113,17 @@ func (c *conn) getOne(key []byte, t *target, cas bool) (bool, error) {
 	bound := t.has&optOpen != 0 && !cas // the lease belongs to this connection
 	if holds && (plain || bound && t.has&optClose == 0) {
 		c.say(badVerb) // one open read per queue and connection
-		return false, nil
+		return gotRefused, nil
 	}
 	if t.has&(optClose|optAbort) != 0 {
 		if holds {
 			if err := c.close(held, t.has&optAbort != 0); err != nil {
 				c.say(failure(err, "SERVER_ERROR lease lost\r\n"))
-				return false, nil
+				return gotRefused, nil
 			}
 		}
 		if t.has&optOpen == 0 {
-			return true, nil
+			return gotNothing, nil
 		}
 	}
 	r := glassq.Reserve{Queue: queue, Max: 1, Wait: t.wait, Take: plain, Look: t.has&optPeek != 0}
@@ -117,10 +138,10 @@ func (c *conn) getOne(key []byte, t *target, cas bool) (bool, error) {
 	leases, err := c.reserve(ctx, r)
 	if err != nil {
 		c.say(failure(err, notFound))
-		return false, nil
+		return gotRefused, nil
 	}
 	if len(leases) == 0 {
-		return true, nil
+		return gotNothing, nil
 	}
 	c.n.hits++
 	l := &leases[0]
@@ -135,9 +156,9 @@ func (c *conn) getOne(key []byte, t *target, cas bool) (bool, error) {
 		c.unsent = append(c.unsent, l.Token())
 	}
 	if c.hand(key, l, cas, plain) != nil {
-		return false, io.EOF
+		return gotRefused, io.EOF
 	}
-	return true, nil
+	return gotTask, nil
 }
 
 // close ends this connection's open read of a queue: as done, or given back.
@@ -164,22 +185,13 @@ func (c *conn) reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 	if c.flush() != nil {
 		return nil, nil // noticed again when the end is written
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	watched := make(chan struct{})
-	c.within(0)
-	go func() { // waited for below
-		defer close(watched)
-		if c.watch() {
-			cancel()
-		}
-	}()
 	r.Wait = wait
-	leases, err = c.s.broker.Reserve(ctx, r)
-	c.nc.SetReadDeadline(door.LongAgo)
-	<-watched
-	c.within(0)
-	if ctx.Err() != nil && len(leases) == 0 {
+	gone, err := door.Watched(ctx, c.nc, c.watch, func(ctx context.Context) (err error) {
+		leases, err = c.s.broker.Reserve(ctx, r)
+		return err
+	})
+	c.stalling, c.until = false, time.Time{}
+	if (gone != nil || c.ctx.Err() != nil) && len(leases) == 0 {
 		return nil, nil // the client has gone, or the server stops
 	}
 	return leases, err

@@ -78,6 +78,9 @@ func openPortOn(t *testing.T, dir string, opt setup, room int64) *netRig {
 		if n := r.server.count.current.Load(); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
+		if n := r.server.lines.Taken(); n != 0 {
+			t.Errorf("%d bytes of the room for long lines are not given back", n)
+		}
 		if n, bursts := r.server.frame.Intake.Taken(), r.server.bursts.Load(); n != 0 || bursts != 0 {
 			t.Errorf("%d bytes of the room for bodies and %d of that for bursts are not given back", n, bursts)
 		}
@@ -120,7 +123,7 @@ func (r *netRig) ask(send, want string) {
 }
 
 // expect sends on nc and wants exactly this answer.
-func expect(t *testing.T, nc net.Conn, send, want string) {
+func expect(t testing.TB, nc net.Conn, send, want string) {
 	t.Helper()
 	if _, err := io.WriteString(nc, send); err != nil {
 		t.Fatalf("send %.80q: %v", send, err)
@@ -228,13 +231,26 @@ func TestLargeBodies(t *testing.T) {
 
 // TestBadInput sends what is no command: each has its answer, and then the end or the next command.
 func TestBadInput(t *testing.T) {
+	const (
+		wrongName = "CLIENT_ERROR bad queue name: it has 1 to 200 bytes of A-Z a-z 0-9 . _ : + -\r\n"
+		noOption  = "CLIENT_ERROR unknown option ..\r\n"
+		tooLong   = "CLIENT_ERROR line too long: it has at most 2048 bytes, that of a get or gets 65536\r\n"
+	)
 	r := openPort(t, setup{})
 	for _, tt := range []struct{ name, send, want string }{
 		{"a line at the limit", "get " + strings.Repeat("q ", (maxLine-4)/2) + "\r\nget q\r\n", endOf + endOf},
-		{"a line over the limit", strings.Repeat("x", maxLine+1) + "\r\nget q\r\n", "CLIENT_ERROR line too long\r\n"},
-		{"a line without end", strings.Repeat("x", 1<<20), "CLIENT_ERROR line too long\r\n"},
+		{"a long line at the limit", "get " + strings.Repeat("q ", (maxKeys-4)/2) + "\r\nget q\r\n",
+			endOf + endOf},
+		{"a long line over the limit", "get " + strings.Repeat("q ", (maxKeys-2)/2) + "\r\nget q\r\n", tooLong},
+		{"a long line without end", "gets " + strings.Repeat("q ", maxKeys), tooLong},
+		{"a long line with a bad key", "get " + strings.Repeat("q ", 2000) + strings.Repeat("k", 201) + "\r\nget q\r\n",
+			wrongName + endOf},
+		{"a long line that waits", "get " + strings.Repeat("q/t=5 ", 1000) + "\r\nget q\r\n",
+			"CLIENT_ERROR a line over 2048 bytes waits for nothing: no t=\r\n" + endOf},
+		{"a line over the limit", strings.Repeat("x", maxLine+1) + "\r\nget q\r\n", tooLong},
+		{"a line without end", strings.Repeat("x", 1<<20), tooLong},
 		{"a key over the limit", "get " + strings.Repeat("k", 201) + "\r\nget q\r\n",
-			"CLIENT_ERROR bad queue name\r\nEND\r\n"},
+			wrongName + endOf},
 		{"a huge length", "set q 0 0 18446744073709551616\r\nget q\r\n", "CLIENT_ERROR bad command line format\r\n"},
 		{"a length beyond skipping", fmt.Sprintf("set q 0 0 %d\r\nget q\r\n", maxSkip+1),
 			"CLIENT_ERROR bad command line format\r\n"},
@@ -242,19 +258,19 @@ func TestBadInput(t *testing.T) {
 		{"no length", "set q 0 0\r\nget q\r\n", "CLIENT_ERROR bad command line format\r\n"},
 		{"a body too long", "set q 0 0 1\r\nabc\r\nget q\r\n", "CLIENT_ERROR bad data chunk\r\n"},
 		{"a body too short", "set q 0 0 3\r\na\r\nget q\r\n", "CLIENT_ERROR bad data chunk\r\n"},
-		{"the binary protocol", "\x80\x00\x00\x01" + strings.Repeat("\x00", 20), ""},
-		{"the binary protocol, later", "get q\r\n\x80\x00\x00\x01", endOf},
+		{"the binary protocol", "\x80\x00\x00\x01" + strings.Repeat("\x00", 20),
+			"\x81" + strings.Repeat("\x00", 6) + "\x81\x00\x00\x00\x0f" + strings.Repeat("\x00", 12) + "Unknown command"},
 		{"HTTP", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\nset q 0 0 1\r\na\r\n", notHTTP},
 		{"HTTP with a body", "POST /q HTTP/1.1\r\nContent-Length: 17\r\n\r\nset q 0 0 1\r\na\r\n", notHTTP},
 		{"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", notHTTP},
 		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", ""},
 		{"an unknown verb", "frobnicate q\r\nget q\r\n", badVerb + endOf},
-		{"meta commands", "mg q v\r\nms q 1\r\na\r\nmn\r\nget q\r\n", badVerb + badVerb + badVerb + endOf},
+		{"meta commands without key", "mg\r\nmd\r\nma\r\nget q\r\n", badVerb + badVerb + badVerb + endOf},
 		{"an unknown option", "get q/frobnicate\r\nset q/frobnicate 0 0 5\r\nget q\r\nget q\r\n",
 			"CLIENT_ERROR unknown option frobnicate\r\nCLIENT_ERROR unknown option frobnicate\r\nEND\r\n"},
 		{"a path", "get q/..\r\nget ../q\r\nset q/../../etc/passwd 0 0 1\r\na\r\nget ..\r\n",
-			"CLIENT_ERROR unknown option ..\r\nCLIENT_ERROR bad queue name\r\nCLIENT_ERROR unknown option ..\r\nCLIENT_ERROR bad queue name\r\n"},
-		{"NUL", "get q\x00\r\nget \x00\r\n\x00\r\n", "CLIENT_ERROR bad queue name\r\nCLIENT_ERROR bad queue name\r\nERROR\r\n"},
+			noOption + wrongName + noOption + wrongName},
+		{"NUL", "get q\x00\r\nget \x00\r\n\x00\r\n", wrongName + wrongName + badVerb},
 		{"nothing", "", ""},
 		{"empty lines", "\r\n\n\r\n", badVerb + badVerb + badVerb},
 	} {
@@ -293,6 +309,26 @@ func TestQuietFailures(t *testing.T) {
 		"set full 0 0 1 noreply\r\na\r\nset full 0 0 1 noreply\r\na\r\ndelete q/999 noreply\r\ntouch q/999 5 noreply\r\ncas r 0 0 1 999 noreply\r\na\r\n"+
 		"append q 0 0 1 noreply\r\na\r\nget q\r\n", "VALUE q 0 1\r\na\r\nEND\r\n")
 	r.stat("noreply_failures", equals(8))
+}
+
+// TestStats: what monitors read is there, and ours has names of its own.
+func TestStats(t *testing.T) {
+	r := openPort(t, setup{})
+	r.ask("set q 0 0 3\r\nabc\r\nset q/delay=60000 0 0 1\r\na\r\nset p 0 0 1\r\nb\r\nget p p\r\n",
+		stored+stored+stored+"VALUE p 0 1\r\nb\r\n"+endOf)
+	for name, want := range map[string]int64{"curr_items": 2, "total_items": 3, "bytes": 4, "cmd_get": 2, "cmd_set": 3,
+		"get_hits": 1, "get_misses": 1, "evictions": 0, "limit_maxbytes": 0} {
+		r.stat(name, equals(want))
+	}
+	nc := r.dial()
+	io.WriteString(nc, "version\r\nstats\r\nstats settings\r\nquit\r\n")
+	got, err := io.ReadAll(nc)
+	for _, line := range []string{"VERSION 1.6.0", "STAT version 1.6.0", "STAT glassq_version test",
+		"STAT auth_enabled_ascii no"} {
+		if !strings.Contains("\r\n"+string(got), "\r\n"+line+"\r\n") {
+			t.Errorf("no line %q in %q, %v", line, got, err)
+		}
+	}
 }
 
 // TestTLS: with a certificate the door speaks TLS and nothing else.

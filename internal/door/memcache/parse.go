@@ -5,8 +5,12 @@ import (
 	"math"
 )
 
-// maxLine is the longest command line, without its line end, in bytes.
-const maxLine = 2048
+// maxLine is the longest command line, without its line end, in bytes; maxKeys is that of one that names many
+// queues: get, gets, gat and gats.
+const (
+	maxLine = 2048
+	maxKeys = 64 << 10
+)
 
 // maxSkip is the largest body that is read past when it is refused. Who announces more is cut off.
 const maxSkip = 1 << 30
@@ -15,13 +19,16 @@ const maxSkip = 1 << 30
 type verb uint8
 
 const (
-	verbNone  verb = iota // not known: ERROR
-	verbOther             // a storage command of others: its body is consumed, then ERROR
+	verbNone verb = iota // not known: ERROR
 	verbSet
 	verbAdd
 	verbCas
 	verbGet
 	verbGets
+	verbGat
+	verbGats
+	verbChange // append, prepend, replace: what a queue holds is not changed
+	verbCount  // incr, decr: it counts nothing either
 	verbDelete
 	verbTouch
 	verbFlush
@@ -30,6 +37,11 @@ const (
 	verbVersion
 	verbVerbosity
 	verbQuit
+	verbMeta // what it stands for is in the command
+	verbMetaGet
+	verbMetaAck
+	verbMetaNoop
+	verbMetaDebug
 )
 
 // A command is one line. Its slices alias the line.
@@ -43,13 +55,15 @@ type command struct {
 	size    int    // bytes of body that follow; -1 for a command without one
 	lease   uint64 // the cas field
 	quiet   bool   // noreply: nothing is answered
+	does    verb   // of a meta command: the verb that it stands for; its flags are rest
+	terse   bool   // and whether it is not answered where all went as usual
 	fault   string // why it is refused, without CLIENT_ERROR; "" when it is fine
 	cut     bool   // where its body ends is not known: the connection cannot go on
 }
 
 const (
 	badFormat = "bad command line format"
-	badName   = "bad queue name"
+	badName   = "bad queue name: it has 1 to 200 bytes of A-Z a-z 0-9 . _ : + -"
 )
 
 // parseCommand reads a line without its line end. What is wrong with it is in c.fault and c.cut; a
@@ -95,14 +109,20 @@ func parseCommand(line []byte, c *command) {
 		c.tail(rest)
 	case "quit":
 		c.verb = verbQuit
+	case "gat":
+		c.verb = verbGat
+		c.span()
+	case "gats":
+		c.verb = verbGats
+		c.span()
 	case "replace", "append", "prepend":
-		c.verb = verbOther
+		c.verb = verbChange
 		c.storage()
-	case "ms":
-		c.verb = verbOther
-		c.key, rest = token(rest)
-		word, _ := token(rest)
-		c.length(word)
+	case "incr", "decr":
+		c.verb = verbCount
+		c.delta()
+	case "mg", "ms", "md", "ma", "mn", "me":
+		c.metaCommand(word[1])
 	}
 }
 
@@ -213,6 +233,29 @@ func (c *command) touch() {
 	c.tail(rest)
 	if c.exptime, ok = signed(word); !ok {
 		c.fault = badFormat
+	}
+}
+
+// span reads the seconds before the keys of gat and gats.
+func (c *command) span() {
+	word, rest := token(c.rest)
+	var ok bool
+	if c.exptime, ok = signed(word); !ok && len(word) > 0 {
+		c.fault = "invalid exptime argument"
+	}
+	c.rest = rest
+}
+
+// delta reads <key> <number>.
+func (c *command) delta() {
+	c.key, c.rest = token(c.rest)
+	word, rest := token(c.rest)
+	more, _ := token(rest)
+	switch _, ok := number(word); {
+	case len(word) == 0 || len(more) > 0:
+		c.verb = verbNone
+	case !ok:
+		c.fault = "invalid numeric delta argument"
 	}
 }
 

@@ -34,7 +34,9 @@ type Server struct {
 	bursts  atomic.Int64 // bytes of large input buffers
 	began   time.Time
 	count   counters
-	others  door.Line // clients that do not speak memcached
+	lines   *door.Intake // of long lines while their gets are done
+	binary  door.Line    // of clients that speak the binary protocol
+	others  door.Line    // of those that speak something else
 
 	mu      sync.Mutex
 	loops   []*loop // since the first TCP connection, where the system can; guarded by mu until then
@@ -44,7 +46,9 @@ type Server struct {
 
 // New makes the door to b.
 func New(b *broker.Broker, f door.Frame) *Server {
-	s := &Server{broker: b, frame: f.Filled(), maxBody: b.Limits().MaxBody, began: time.Now()}
+	f = f.Filled()
+	s := &Server{broker: b, frame: f, maxBody: b.Limits().MaxBody, began: time.Now(),
+		lines: door.NewIntake(f.Memory.Bodies)}
 	if s.frame.Version == "" {
 		s.frame.Version = "dev"
 	}

@@ -51,6 +51,10 @@ func (c *conn) stats(rest []byte) {
 		return
 	}
 	switch string(word) {
+	case "settings":
+		c.settings()
+	case "items", "slabs", "sizes", "conns": // of a cache's memory, and of other clients: nothing to tell
+		c.say(endOf)
 	case "":
 		c.serverStats()
 	case "queue", "queues":
@@ -65,13 +69,25 @@ func (c *conn) stats(rest []byte) {
 }
 
 func (c *conn) serverStats() {
+	queues, err := c.s.broker.Queues(c.durably())
+	if err != nil {
+		c.say(failure(err, notFound))
+		return
+	}
+	var now, bytes int64
+	var total uint64
+	for i := range queues {
+		q := &queues[i]
+		now, bytes, total = now+q.Ready+q.Delayed+q.Leased+q.Dead, bytes+q.Bytes, total+q.Books.Put
+	}
 	n := &c.s.count
 	n.add(&c.n)
 	user, system := usage()
 	c.stat("pid", os.Getpid())
 	c.stat("uptime", int64(time.Since(c.s.began).Seconds()))
 	c.stat("time", time.Now().Unix())
-	c.stat("version", "1.6.0-glassq-"+c.s.frame.Version)
+	c.stat("version", version)
+	c.stat("glassq_version", c.s.frame.Version)
 	c.stat("pointer_size", strconv.IntSize)
 	c.stat("rusage_user", fmt.Sprintf("%.6f", user))
 	c.stat("rusage_system", fmt.Sprintf("%.6f", system))
@@ -86,6 +102,27 @@ func (c *conn) serverStats() {
 	c.stat("bytes_written", n.written.Load())
 	c.stat("noreply_failures", n.quietFailures.Load())
 	c.stat("threads", 1)
+	c.stat("max_connections", c.s.frame.Seats.Most())
+	c.stat("cmd_get", n.gets.Load())
+	c.stat("cmd_set", n.sets.Load())
+	c.stat("get_misses", n.gets.Load()-min(n.hits.Load(), n.gets.Load()))
+	c.stat("curr_items", now)
+	c.stat("total_items", total)
+	c.stat("bytes", bytes)
+	c.stat("limit_maxbytes", 0) // none: tasks lie on the disk
+	c.stat("evictions", 0)      // nor is any task given up for another
+	c.say(endOf)
+}
+
+// settings are those of memcached's that a client or a monitor may want and that mean something here.
+func (c *conn) settings() {
+	c.stat("maxconns", c.s.frame.Seats.Most())
+	c.stat("item_size_max", c.s.maxBody)
+	c.stat("cas_enabled", "yes")
+	c.stat("evictions", "off")
+	c.stat("flush_enabled", "yes")
+	c.stat("binding_protocol", "ascii")
+	c.stat("auth_enabled_ascii", map[bool]string{true: "yes", false: "no"}[c.s.frame.Access.Locked()])
 	c.say(endOf)
 }
 

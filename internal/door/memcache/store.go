@@ -20,12 +20,16 @@ const (
 type put struct {
 	first, end int
 	add, quiet bool
+	meta       *metaPut // of a meta command; nil for the others
 }
+
+// A metaPut has the answers to a put of a meta command.
+type metaPut struct{ done, not string }
 
 // An ending is one command that ends a lease, among the pending ones.
 type ending struct {
-	done, lost string // the answers
-	quiet      bool
+	done, lost, full string // the answers; full only where that is not notStored
+	quiet            bool
 }
 
 // do does a command whose body has been read. The error ends the connection.
@@ -40,25 +44,24 @@ func (c *conn) do(body []byte) error {
 		return nil
 	}
 	switch cmd.verb {
-	case verbSet, verbAdd:
-		c.store(body)
-		return nil
-	case verbCas:
-		c.n.sets++
-		var t target
-		if fault := c.parse(cmd.key, optsResult, &t); fault != "" {
-			c.refuse(fault)
-			return nil
-		}
-		c.result(&t, cmd.lease, body, notFound)
+	case verbSet, verbAdd, verbCas:
+		c.storeAny(body)
 		return nil
 	case verbDelete:
 		return c.remove()
+	case verbMeta:
+		return c.doMeta(body)
 	}
 	c.settlePending()
 	switch cmd.verb {
 	case verbGet, verbGets:
-		return c.get(cmd.rest, cmd.verb == verbGets)
+		return c.get(cmd.rest, cmd.verb == verbGets, 0)
+	case verbGat, verbGats:
+		return c.get(cmd.rest, cmd.verb == verbGats, seconds(max(cmd.exptime, 0), glassq.MaxLease))
+	case verbChange:
+		c.answerFailure(cmd.quiet, notStored)
+	case verbCount:
+		c.answerFailure(cmd.quiet, notFound)
 	case verbTouch:
 		c.touch()
 	case verbFlush:
@@ -68,7 +71,7 @@ func (c *conn) do(body []byte) error {
 	case verbStats:
 		c.stats(cmd.rest)
 	case verbVersion:
-		c.say("VERSION 1.6.0-glassq-" + c.s.frame.Version + "\r\n")
+		c.say("VERSION " + version + "\r\n")
 	case verbVerbosity:
 		c.answer(cmd.quiet, okay)
 	case verbQuit:
@@ -106,6 +109,21 @@ func (c *conn) name(queue []byte) string {
 	return c.queue
 }
 
+// storeAny is set, add and cas.
+func (c *conn) storeAny(body []byte) {
+	if c.cmd.verb != verbCas {
+		c.store(body)
+		return
+	}
+	c.n.sets++
+	var t target
+	if fault := c.parse(c.cmd.key, optsResult, &t); fault != "" {
+		c.refuse(fault)
+		return
+	}
+	c.result(&t, c.cmd.lease, body, c.word(notFound, "NF"))
+}
+
 // store is set and add.
 func (c *conn) store(body []byte) {
 	cmd := &c.cmd
@@ -128,7 +146,7 @@ func (c *conn) store(body []byte) {
 			c.refuse("a result takes no id, run or batch")
 			return
 		}
-		c.result(&t, t.lease, body, notStored)
+		c.result(&t, t.lease, body, c.word(notStored, "NS"))
 	case t.has&optBatch != 0 && t.has&optID != 0:
 		c.refuse("a batch takes no id")
 	default:
@@ -168,7 +186,11 @@ func (c *conn) put(t *target, body []byte) {
 			}
 		}
 	}
-	d.puts = append(d.puts, put{first: first, end: len(d.tasks), add: c.cmd.verb == verbAdd, quiet: c.cmd.quiet})
+	p := put{first: first, end: len(d.tasks), add: c.cmd.verb == verbAdd, quiet: c.cmd.quiet}
+	if c.cmd.does != verbNone {
+		p.meta = &metaPut{done: c.word("", "HD"), not: c.word("", "NS")}
+	}
+	d.puts = append(d.puts, p)
 }
 
 // result adds a result and the ack that it is for to the pending acks.
@@ -181,7 +203,7 @@ func (c *conn) result(t *target, lease uint64, body []byte, lost string) {
 		task.TTL = ttlOf(c.cmd.exptime, time.Now())
 	}
 	c.ack(glassq.Ack{Token: glassq.Token{Number: lease}, Result: task},
-		ending{done: stored, lost: lost, quiet: c.cmd.quiet})
+		ending{done: c.word(stored, "HD"), lost: lost, full: c.word("", "NS"), quiet: c.cmd.quiet})
 }
 
 // ack adds to the pending acks.
@@ -212,7 +234,7 @@ func (c *conn) nack(t *target, body []byte) {
 		n.Delay = cmp.Or(seconds(cmd.exptime, glassq.MaxDelay), glassq.AtOnce)
 	}
 	errs, err := c.s.broker.Nack(c.durably(), []glassq.Nack{n})
-	c.finish(first(errs, err), stored, notStored)
+	c.finish(first(errs, err), c.word(stored, "HD"), c.word(notStored, "NS"))
 }
 
 // touch moves the deadline of a lease.
@@ -222,13 +244,22 @@ func (c *conn) touch() {
 		c.clientError(fault)
 		return
 	}
-	if t.has&optLease == 0 || c.cmd.exptime < 0 {
+	if t.has&optLease == 0 { // a queue itself has no time to live
+		c.answerFailure(c.cmd.quiet, notFound)
+		return
+	}
+	c.extend(t.lease, "")
+}
+
+// extend moves the deadline of a lease; lost is the meta code for a lost one.
+func (c *conn) extend(lease uint64, lost string) {
+	if c.cmd.exptime < 0 {
 		c.clientError(badFormat)
 		return
 	}
-	x := glassq.Extend{Token: c.token(t.lease), Lease: seconds(c.cmd.exptime, glassq.MaxLease)}
+	x := glassq.Extend{Token: c.token(lease), Lease: seconds(c.cmd.exptime, glassq.MaxLease)}
 	errs, err := c.s.broker.Extend(c.durably(), []glassq.Extend{x})
-	c.finish(first(errs, err), touched, notFound)
+	c.finish(first(errs, err), c.word(touched, "HD"), c.word(notFound, lost))
 }
 
 // remove acks a lease, or drops a queue.
@@ -240,7 +271,8 @@ func (c *conn) remove() error {
 		return nil
 	}
 	if t.has&optLease != 0 {
-		c.ack(glassq.Ack{Token: c.token(t.lease)}, ending{done: deleted, lost: notFound, quiet: cmd.quiet})
+		c.ack(glassq.Ack{Token: c.token(t.lease)}, ending{done: c.word(deleted, "HD"),
+			lost: c.word(notFound, "NF"), quiet: cmd.quiet})
 		return nil
 	}
 	c.settlePending()
@@ -248,11 +280,12 @@ func (c *conn) remove() error {
 		return nil
 	}
 	err := c.s.broker.Drop(c.durably(), c.queue)
+	lost := c.word(notFound, "NF")
 	if glassq.CodeOf(err) == glassq.CodeNotFound && err != nil {
-		c.answerFailure(cmd.quiet, notFound)
+		c.answerFailure(cmd.quiet, lost)
 		return nil
 	}
-	c.finish(err, deleted, notFound)
+	c.finish(err, c.word(deleted, "HD"), lost)
 	return nil
 }
 
@@ -374,7 +407,11 @@ func (c *conn) putAll(puts []put) {
 // failPuts answers puts of which none was stored, as far as err says.
 func (c *conn) failPuts(puts []put, err error) {
 	for _, p := range puts {
-		c.answerFailure(p.quiet, failure(err, notStored))
+		text := failure(err, notStored)
+		if p.meta != nil && text == notStored {
+			text = p.meta.not
+		}
+		c.answerFailure(p.quiet, text)
 	}
 }
 
@@ -385,11 +422,14 @@ func (c *conn) answerPuts(puts []put, receipts []glassq.Receipt) {
 		if p.quiet {
 			continue
 		}
-		if p.add && p.end == p.first+1 && receipts[p.first-base].Duplicate {
-			c.say(notStored)
-			continue
+		done, not := stored, notStored
+		if p.meta != nil {
+			done, not = p.meta.done, p.meta.not
 		}
-		c.say(stored)
+		if p.add && p.end == p.first+1 && receipts[p.first-base].Duplicate {
+			done = not
+		}
+		c.say(done)
 	}
 }
 
@@ -411,10 +451,14 @@ func (c *conn) answerAcks(errs []error, err error) {
 		if err == nil {
 			why = errs[i]
 		}
-		if why != nil {
-			c.answerFailure(e.quiet, failure(why, e.lost))
-		} else {
+		if why == nil {
 			c.answer(e.quiet, e.done)
+			continue
 		}
+		text := failure(why, e.lost)
+		if text == notStored && e.full != "" {
+			text = e.full
+		}
+		c.answerFailure(e.quiet, text)
 	}
 }

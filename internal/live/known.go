@@ -1,0 +1,267 @@
+package live
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// queueOf returns what is known of a queue, made if need be; nil when too many are known that leases are held of. The
+// caller holds mu.
+func (l *Live) queueOf(name string, now time.Time) *queue {
+	q := l.lastQ
+	if q == nil || q.name != name {
+		if q = l.byName[name]; q == nil {
+			if q = l.newQueue(name); q == nil {
+				return nil
+			}
+		}
+		l.lastQ = q
+	}
+	if !q.touched {
+		q.touched = true
+		l.touched = append(l.touched, q)
+		q.at = now.Unix()
+		l.toNewest(q)
+	}
+	return q
+}
+
+func (l *Live) newQueue(name string) *queue {
+	if len(l.byName) >= maxQueues {
+		old := l.oldestQ
+		for tries := 0; old != nil && (len(old.holders) > 0 || old.touched); old = old.next {
+			if tries++; tries > 16 {
+				return nil
+			}
+		}
+		if old == nil {
+			return nil
+		}
+		l.forgetQueue(old)
+	}
+	q := &queue{name: name, polled: l.knowsAll}
+	if n := len(l.freeQ); n > 0 {
+		q.index, l.freeQ = l.freeQ[n-1], l.freeQ[:n-1]
+		l.queues[q.index] = q
+	} else {
+		q.index = uint32(len(l.queues))
+		l.queues = append(l.queues, q)
+	}
+	l.byName[name] = q
+	return q
+}
+
+func (l *Live) forgetQueue(q *queue) {
+	l.knowsAll = false
+	l.depth.move(q.levels, levels{})
+	l.dropRings(q)
+	l.unlink(q)
+	delete(l.byName, q.name)
+	l.queues[q.index] = nil
+	l.freeQ = append(l.freeQ, q.index)
+	q.busy = false
+	if l.lastQ == q {
+		l.lastQ = nil
+	}
+}
+
+// linked tells whether q is in the list by age.
+func (l *Live) linked(q *queue) bool { return q.prev != nil || l.oldestQ == q }
+
+func (l *Live) unlink(q *queue) {
+	if !l.linked(q) {
+		return
+	}
+	if l.oldestRings == q {
+		l.oldestRings = q.next
+	}
+	if q.prev != nil {
+		q.prev.next = q.next
+	} else {
+		l.oldestQ = q.next
+	}
+	if q.next != nil {
+		q.next.prev = q.prev
+	} else {
+		l.newestQ = q.prev
+	}
+	q.next, q.prev = nil, nil
+}
+
+func (l *Live) toNewest(q *queue) {
+	if l.newestQ == q {
+		return
+	}
+	l.unlink(q)
+	if l.oldestRings == nil && q.rest != nil {
+		l.oldestRings = q
+	}
+	if q.prev = l.newestQ; q.prev != nil {
+		q.prev.next = q
+	} else {
+		l.oldestQ = q
+	}
+	l.newestQ = q
+}
+
+// idleActive is how long an active queue had no call before another may take its place.
+const idleActive = 60
+
+// giveRings sees to it that q has the rings that it may have. The caller holds mu.
+func (l *Live) giveRings(q *queue) {
+	if q.active == nil {
+		if len(l.active) >= maxActive {
+			old := slices.MinFunc(l.active, func(a, b *queue) int { return cmp.Compare(a.at, b.at) })
+			if q.at-old.at > idleActive {
+				l.dropActive(old)
+			}
+		}
+		if len(l.active) < maxActive {
+			q.active = l.makeRings(activeRings)
+			l.active = append(l.active, q)
+		}
+	}
+	if q.rest == nil {
+		q.rest = l.makeRings(restRings)
+		l.toNewest(q)
+		if l.oldestRings == nil {
+			l.oldestRings = q
+		}
+	}
+	for l.bytes > maxRingBytes && l.oldestRings != nil && l.oldestRings != q {
+		old := l.oldestRings
+		l.dropRings(old)
+		l.oldestRings = old.next
+	}
+}
+
+func (l *Live) makeRings(all []Resolution) (rings []*ring) {
+	for _, r := range all {
+		n := newRing(r, false)
+		rings, l.bytes = append(rings, n), l.bytes+n.bytes()
+	}
+	return rings
+}
+
+func (l *Live) dropActive(q *queue) {
+	if q.active == nil {
+		return
+	}
+	for _, r := range q.active {
+		l.bytes -= r.bytes()
+	}
+	q.active = nil
+	i := slices.Index(l.active, q)
+	l.active = slices.Delete(l.active, i, i+1)
+}
+
+func (l *Live) dropRings(q *queue) {
+	l.dropActive(q)
+	for _, r := range q.rest {
+		l.bytes -= r.bytes()
+	}
+	q.rest = nil
+}
+
+// runOf returns the index of a run and notes that it moved; 0 for none, and when too many are known.
+func (l *Live) runOf(name string, now time.Time) uint32 {
+	if name == "" {
+		return 0
+	}
+	i, ok := l.byRun[name]
+	if !ok {
+		if len(l.byRun) >= maxRuns {
+			return 0 // until the next tick forgets some
+		}
+		r := &run{name: name}
+		if n := len(l.freeR); n > 0 {
+			i, l.freeR = l.freeR[n-1], l.freeR[:n-1]
+			l.runs[i] = r
+		} else {
+			i = uint32(len(l.runs))
+			l.runs = append(l.runs, r)
+		}
+		r.index = i
+		l.byRun[name] = i
+	}
+	l.runMoved(i, now)
+	return i
+}
+
+func (l *Live) runMoved(i uint32, now time.Time) {
+	if r := l.runs[i]; r != nil && !r.moved {
+		r.moved, r.at = true, now.Unix()
+		l.moved = append(l.moved, r)
+	}
+}
+
+// workerOf returns the index of who calls, and notes that it was seen; 0 for those beyond what is kept.
+func (l *Live) workerOf(c *Caller, now time.Time) uint16 {
+	if c.Worker == "" {
+		return 0
+	}
+	k := workerKey{c.Door, c.Worker}
+	i, ok := l.byWork[k]
+	if !ok {
+		if len(l.byWork) >= maxWorkers {
+			l.workers[0].Seen = now
+			return 0
+		}
+		w := &worker{Worker: Worker{Name: c.Worker, Door: c.Door, Since: now}}
+		if n := len(l.freeW); n > 0 {
+			i, l.freeW = l.freeW[n-1], l.freeW[:n-1]
+			l.workers[i] = w
+		} else {
+			i = uint16(len(l.workers))
+			l.workers = append(l.workers, w)
+		}
+		w.index = i
+		l.byWork[k] = i
+	}
+	w := l.workers[i]
+	w.Seen = now
+	if c.Version != "" {
+		w.Version = c.Version
+	}
+	return i
+}
+
+// forgetOld forgets workers and runs that were silent for long, so that others may come.
+func (l *Live) forgetOld(now time.Time) {
+	for k, i := range l.byWork {
+		if w := l.workers[i]; w.InFlight == 0 && w.Waiting == 0 && now.Sub(w.Seen) > forgetAfter {
+			delete(l.byWork, k)
+			l.freeW = append(l.freeW, i)
+		}
+	}
+	for name, i := range l.byRun {
+		if r := l.runs[i]; r.held == 0 && !r.moved && now.Unix()-r.at > int64(forgetAfter/time.Second) {
+			delete(l.byRun, name)
+			l.runs[i] = nil
+			l.freeR = append(l.freeR, i)
+		}
+	}
+}
+
+// hold notes n hand-outs of q to worker i; n may be negative.
+func (l *Live) hold(q *queue, i uint16, n int) {
+	w := l.workers[i]
+	w.InFlight += n
+	if q == nil {
+		return
+	}
+	if q.holders == nil {
+		q.holders = map[uint16]int{}
+	}
+	if q.holders[i] += n; q.holders[i] <= 0 {
+		delete(q.holders, i)
+	}
+}
+
+func (d *levels) move(from, to levels) {
+	d.delayed += to.delayed - from.delayed
+	d.ready += to.ready - from.ready
+	d.leased += to.leased - from.leased
+	d.dead += to.dead - from.dead
+}

@@ -1,0 +1,219 @@
+// Package live knows what goes on in a store: counters, series of the last seconds to the last month, latencies, who
+// works, and events. It decorates a store, so that every door and every program before it is seen alike.
+//
+// It is for those who watch: metrics, events, explanations, pages. They read it by the methods of [Live], and never
+// cost the store more than a look at counters. What is durable, the books above all, is told by the store itself.
+//
+// The package does its work with each call, in memory of a fixed size, and allocates nothing for a task. It never
+// looks at tasks that nobody has in hand: once a second it asks the store for the counters of those queues and runs
+// where something happened. It decides nothing and refuses nothing.
+package live
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+const (
+	maxQueues    = 10_000   // queues that are known; the rest is counted in the server's figures only
+	maxRuns      = 1_000    // runs likewise
+	maxWorkers   = 10_000   // workers likewise; those beyond are counted
+	maxActive    = 100      // queues with a series by the second
+	maxRingBytes = 20 << 20 // of all series
+	forgetAfter  = 10 * time.Minute
+)
+
+// A Store is what a Live stands before. An engine that cannot be copied answers Copy with code unsupported.
+type Store interface {
+	glassq.Store
+	glassq.Waits
+	glassq.Copier
+}
+
+// Options tunes New. The zero value keeps everything in memory.
+type Options struct {
+	File   string       // where series are kept over a restart; "" keeps none
+	Logger *slog.Logger // nil discards
+}
+
+// A Live watches the store that Over is given, and has its verbs. It is safe for concurrent use.
+type Live struct {
+	store  Store
+	opt    Options
+	start  time.Time
+	events events
+
+	mu      sync.Mutex // guards the rest; held for moments only
+	queues  []*queue   // by index; nil where one was forgotten
+	byName  map[string]*queue
+	freeQ   []uint32
+	oldestQ *queue // the queue touched least lately, and the newest: a list
+	newestQ *queue
+
+	oldestRings *queue // the oldest queue with rings; those before it have none
+	knowsAll    bool   // a queue that is not known holds nothing, or held nothing until now
+
+	active  []*queue
+	bytes   int // of all rings
+	runs    []*run
+	byRun   map[string]uint32
+	freeR   []uint32
+	workers []*worker // 0 is all those beyond maxWorkers
+	byWork  map[workerKey]uint16
+	freeW   []uint16
+	held    leases
+	touched []*queue // where something happened since the last tick
+	moved   []*run
+	busy    []*queue // hold tasks that may move without a call
+	lastQ   *queue   // the queue last looked up
+
+	total   Counts
+	before  Counts // total at the last tick
+	depth   levels // of all queues that are known
+	server  []*ring
+	dur     Durations
+	durThen Durations // at the last tick
+	answers map[answerKey]uint64
+	storage string
+}
+
+// Counts are what happened since the server began.
+type Counts struct{ Put, Out, OK, Failed, Back, Expired, Died uint64 }
+
+// Durations are how long calls took, and tasks waited, since the server began. A reserve counts when a task was there
+// before it asked; waiting for one is no work of the server.
+type Durations struct {
+	Put, Reserve, Ack Histogram // of calls, with their commit
+	Sync              Histogram // of the log's syncs of the disk
+	Age, Lag          Histogram // at hand-out: since the task was first ready; since it was due by the queue's rate
+}
+
+type answerKey struct {
+	door string
+	code glassq.Code
+}
+
+type levels struct{ delayed, ready, leased, dead int64 }
+
+// A queue is what is known of one. It is in the list from oldestQ to newestQ, by the time of its last call.
+type queue struct {
+	name       string
+	index      uint32
+	next, prev *queue
+	n, before  Counts
+	at         int64 // second of the last call
+	levels     levels
+	set        glassq.Settings
+	polled     bool // levels have been asked for
+	touched    bool
+	busy       bool
+	asked      time.Time      // of the last reserve
+	asker      string         // who that was
+	holders    map[uint16]int // leases by worker
+	results    string         // the queue that the last task handed out names for its result
+	active     []*ring        // nil but for active queues
+	rest       []*ring
+}
+
+type run struct {
+	name  string
+	index uint32
+	held  int // leases
+	moved bool
+	at    int64 // second of the last call
+
+	results string // its results queue, "" until it is known
+}
+
+type workerKey struct{ door, name string }
+
+type worker struct {
+	Worker
+	index uint16
+}
+
+var _ Store = (*Live)(nil)
+
+// New makes a Live that watches nothing yet: Over gives it a store, Keep keeps it going.
+func New(opt Options) *Live {
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	l := &Live{opt: opt, start: time.Now(), queues: []*queue{nil}, byName: map[string]*queue{}, runs: []*run{nil},
+		byRun: map[string]uint32{}, byWork: map[workerKey]uint16{}, answers: map[answerKey]uint64{}}
+	l.workers = []*worker{{Worker: Worker{Name: "others"}}}
+	for _, r := range serverRings {
+		n := newRing(r, true)
+		l.server, l.bytes = append(l.server, n), l.bytes+n.bytes()
+	}
+	l.events.begin(l.start)
+	l.load()
+	return l
+}
+
+// Over has l watch the store under it, and returns what doors and rules go before. It is called once, before any verb,
+// and asks the store which queues hold tasks.
+func (l *Live) Over(under glassq.Store) glassq.Store {
+	l.store = full(under)
+	l.know(context.Background())
+	return l
+}
+
+// full is under with all that a Store has.
+func full(under glassq.Store) Store {
+	if s, ok := under.(Store); ok {
+		return s
+	}
+	return partial{under}
+}
+
+// A partial store lacks Waits or Copier, and says so.
+type partial struct{ glassq.Store }
+
+func (p partial) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
+	if w, ok := p.Store.(glassq.Waits); ok {
+		return w.PutWait(ctx, tasks, wait)
+	}
+	return nil, glassq.ErrUnsupported
+}
+
+func (p partial) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration) error {
+	if w, ok := p.Store.(glassq.Waits); ok {
+		return w.AckWait(ctx, ack, wait)
+	}
+	return glassq.ErrUnsupported
+}
+
+func (p partial) Held(ctx context.Context, queue string) (glassq.Held, error) {
+	if w, ok := p.Store.(glassq.Waits); ok {
+		return w.Held(ctx, queue)
+	}
+	all, err := p.Queues(ctx, queue)
+	if glassq.CodeOf(err) == glassq.CodeNotFound || err == nil && len(all) == 0 {
+		return glassq.Held{}, nil
+	}
+	if err != nil {
+		return glassq.Held{}, err
+	}
+	q := &all[0]
+	return glassq.Held{Delayed: q.Delayed, Ready: q.Ready, Leased: q.Leased, Dead: q.Dead, Settings: q.Settings}, nil
+}
+
+func (p partial) AwaitIdle(ctx context.Context, queue string, wait time.Duration) (bool, error) {
+	if w, ok := p.Store.(glassq.Waits); ok {
+		return w.AwaitIdle(ctx, queue, wait)
+	}
+	return false, glassq.ErrUnsupported
+}
+
+func (p partial) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
+	if c, ok := p.Store.(glassq.Copier); ok {
+		return c.Copy(ctx, file)
+	}
+	return glassq.ErrUnsupported
+}

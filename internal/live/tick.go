@@ -1,0 +1,238 @@
+package live
+
+import (
+	"context"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+const (
+	maxPolled = 1000 // queues asked for at a tick where nothing was called; and runs
+	maxTold   = 1000 // queues in one event
+	maxRunsIn = 100  // runs in one event
+	saveEvery = time.Minute
+)
+
+// Keep looks once a second at what changed, and keeps the series over a restart, until ctx is done; then it keeps them
+// for the last time. It is called once, after Over, and before the store is closed.
+func (l *Live) Keep(ctx context.Context) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	saved := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			l.save()
+			return
+		case now := <-t.C:
+			l.tick(ctx, now)
+			if now.Sub(saved) >= saveEvery {
+				l.save()
+				saved = time.Now()
+			}
+		}
+	}
+}
+
+// know learns at the start which queues hold tasks, up to maxQueues of them.
+func (l *Live) know(ctx context.Context) {
+	all, err := l.store.Queues(ctx)
+	if err != nil {
+		l.opt.Logger.Warn("queues not read", "error", err)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	for i := range all {
+		if len(l.byName) == maxQueues {
+			return
+		}
+		if info := &all[i]; info.Delayed+info.Ready+info.Leased+info.Dead > 0 {
+			if q := l.queueOf(info.Name, now); q != nil {
+				q.polled = true
+				l.depth.move(q.levels, levels{info.Delayed, info.Ready, info.Leased, info.Dead})
+				q.levels, q.set = levels{info.Delayed, info.Ready, info.Leased, info.Dead}, info.Settings
+			}
+		}
+	}
+	l.knowsAll = true
+}
+
+// tick ends a second: it asks the store for the counters of what changed, adds to the series, and tells events.
+func (l *Live) tick(ctx context.Context, now time.Time) {
+	l.mu.Lock()
+	l.held.expire(l.secs(now), func(d leased) {
+		q := l.let(d, now)
+		l.total.Expired++
+		if q != nil {
+			q.n.Expired++
+		}
+	})
+	if now.Unix()%10 == 0 {
+		l.forgetOld(now)
+	}
+	queues, runs := l.touched, l.moved
+	l.touched, l.moved = nil, nil
+	for _, q := range queues {
+		q.touched = false
+	}
+	for _, r := range runs {
+		r.moved = false
+	}
+	queues = l.alsoBusy(queues)
+	names := make([]string, len(queues))
+	for i, q := range queues {
+		names[i] = q.name
+	}
+	runNames := make([]string, min(len(runs), maxPolled))
+	for i := range runNames {
+		runNames[i] = runs[i].name
+	}
+	l.mu.Unlock()
+
+	held := make([]glassq.Held, len(names))
+	for i, name := range names {
+		var err error
+		if held[i], err = l.store.Held(ctx, name); err != nil {
+			return // the store has stopped
+		}
+	}
+	var told []RunNow
+	for i, name := range runNames {
+		r, err := l.store.Run(ctx, name)
+		if err != nil {
+			continue // it was never made, or is forgotten
+		}
+		l.mu.Lock()
+		runs[i].results = r.Results
+		l.mu.Unlock()
+		if len(told) < maxRunsIn {
+			told = append(told, RunNow{r.Name, r.Queue, r.Books, r.Pending, r.Waiting, r.Sealed, r.Complete})
+		}
+	}
+	stats, err := l.store.Stats(ctx)
+	if err != nil {
+		return
+	}
+
+	l.mu.Lock()
+	var dead []*Event
+	e := &Event{Time: now.UTC(), Kind: KindTick, Runs: told}
+	for i, q := range queues {
+		if l.byName[q.name] != q {
+			continue // forgotten meanwhile
+		}
+		died, changed := l.reach(q, &held[i], now.Unix())
+		if died > 0 {
+			dead = append(dead, &Event{Time: now.UTC(), Kind: KindDead, Queue: q.name, Count: died})
+		}
+		if changed != nil && len(e.Queues) < maxTold {
+			e.Queues = append(e.Queues, *changed)
+		}
+	}
+	s := l.total.since(&l.before)
+	l.before = l.total
+	s.Delayed, s.Ready, s.Leased, s.Dead = small(l.depth.delayed), small(l.depth.ready), small(l.depth.leased),
+		small(l.depth.dead)
+	lat := l.dur.since(&l.durThen)
+	l.durThen = l.dur
+	for _, r := range l.server {
+		r.add(now.Unix(), &s, &lat)
+	}
+	server := nowOf(&s, l.depth)
+	e.Server = &server
+	was := l.storage
+	l.storage = stats.Storage
+	l.mu.Unlock()
+
+	if len(e.Queues)+len(e.Runs) > 0 {
+		l.events.tell(e)
+	}
+	for _, d := range dead {
+		l.events.tell(d)
+	}
+	if stats.Storage != was && (was != "" || stats.Storage != glassq.StorageOK) {
+		l.events.tell(&Event{Time: now.UTC(), Kind: KindStorage, Storage: stats.Storage})
+	}
+}
+
+// alsoBusy adds queues that hold tasks to those that were called: a delay ends, a lease and a ttl run out without a
+// call. When there are many, each has its turn. The caller holds mu.
+func (l *Live) alsoBusy(queues []*queue) []*queue {
+	in := len(l.busy)
+	for range min(in, maxPolled) {
+		q := l.busy[0]
+		l.busy[0] = nil
+		l.busy = l.busy[1:]
+		if !q.busy || l.byName[q.name] != q {
+			q.busy = false
+			continue
+		}
+		if l.queues[q.index] == q && q.levels.delayed+q.levels.ready+q.levels.leased > 0 {
+			l.busy = append(l.busy, q)
+			queues = append(queues, q)
+		} else {
+			q.busy = false
+		}
+	}
+	return queues
+}
+
+// reach notes what q holds now and what happened to it in this second. changed is nil when that is nothing.
+func (l *Live) reach(q *queue, held *glassq.Held, now int64) (died int64, changed *QueueNow) {
+	was := q.levels
+	is := levels{held.Delayed, held.Ready, held.Leased, held.Dead}
+	l.depth.move(was, is)
+	if q.polled && is.dead > was.dead {
+		died = is.dead - was.dead
+		q.n.Died += uint64(died)
+		l.total.Died += uint64(died)
+	}
+	same := q.polled && was == is && q.n == q.before && q.set.Paused == held.Settings.Paused
+	q.levels, q.set, q.polled = is, held.Settings, true
+	if !q.busy && is.delayed+is.ready+is.leased > 0 {
+		q.busy = true
+		l.busy = append(l.busy, q)
+	}
+	if same {
+		return 0, nil
+	}
+	s := q.n.since(&q.before)
+	q.before = q.n
+	s.Delayed, s.Ready, s.Leased, s.Dead = small(is.delayed), small(is.ready), small(is.leased), small(is.dead)
+	l.giveRings(q)
+	for _, rings := range [][]*ring{q.active, q.rest} {
+		for _, r := range rings {
+			r.add(now, &s, nil)
+		}
+	}
+	return died, &QueueNow{q.name, held.Settings.Paused, nowOf(&s, is)}
+}
+
+func nowOf(s *Sample, d levels) Now {
+	return Now{s.Put, s.Out, s.OK, s.Failed, s.Back, s.Expired, s.Died, d.delayed, d.ready, d.leased, d.dead}
+}
+
+// since is what c has beyond what it had before.
+func (c *Counts) since(before *Counts) Sample {
+	return Sample{Put: small(c.Put - before.Put), Out: small(c.Out - before.Out), OK: small(c.OK - before.OK),
+		Failed: small(c.Failed - before.Failed), Back: small(c.Back - before.Back),
+		Expired: small(c.Expired - before.Expired), Died: small(c.Died - before.Died)}
+}
+
+func (d *Durations) since(before *Durations) Latencies {
+	put, reserve, ack := d.Put.Since(&before.Put), d.Reserve.Since(&before.Reserve), d.Ack.Since(&before.Ack)
+	sync, age, lag := d.Sync.Since(&before.Sync), d.Age.Since(&before.Age), d.Lag.Since(&before.Lag)
+	q := func(h *Histogram, of float64) float32 { return float32(h.Quantile(of).Seconds()) }
+	return Latencies{q(&put, .5), q(&put, .99), q(&reserve, .99), q(&ack, .99), q(&sync, .99), q(&age, .5), q(&age, .99),
+		q(&lag, .99)}
+}
+
+// Synced notes how long a sync of the log took. The log calls it.
+func (l *Live) Synced(took time.Duration) {
+	l.mu.Lock()
+	l.dur.Sync.add(took, 1)
+	l.mu.Unlock()
+}

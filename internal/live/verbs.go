@@ -1,0 +1,446 @@
+package live
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"math"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// secs is now as leases keep it.
+func (l *Live) secs(now time.Time) uint32 {
+	return uint32(min(max(int64(now.Sub(l.start)/time.Second), 0), math.MaxUint32-1)) + 1
+}
+
+// seconds is a length of a lease, rounded up.
+func seconds(d time.Duration) uint16 {
+	return uint16(min((d+time.Second-1)/time.Second, math.MaxUint16))
+}
+
+// count notes that n calls, or items of one, were answered. The caller holds mu.
+func (l *Live) count(c *Caller, err error, n int) {
+	if n == 0 {
+		return
+	}
+	code := codeOK
+	if err != nil {
+		code = glassq.CodeOf(err)
+	}
+	l.answers[answerKey{c.Door, code}] += uint64(n)
+}
+
+// codeOK is the code of an answer that is no error.
+const codeOK glassq.Code = "ok"
+
+// begin takes mu and tells who calls.
+func (l *Live) begin(ctx context.Context) (c *Caller, now time.Time) {
+	c, now = callerOf(ctx), time.Now()
+	l.mu.Lock()
+	return c, now
+}
+
+// Put passes through.
+func (l *Live) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, error) {
+	began := time.Now()
+	receipts, err := l.store.Put(ctx, tasks)
+	l.put(ctx, tasks, receipts, err, began)
+	return receipts, err
+}
+
+// PutWait passes through. The time that it waited for room is no latency.
+func (l *Live) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
+	receipts, err := l.store.PutWait(ctx, tasks, wait)
+	l.put(ctx, tasks, receipts, err, time.Time{})
+	return receipts, err
+}
+
+// put notes a put; began is zero where its time is not to count.
+func (l *Live) put(ctx context.Context, tasks []glassq.Task, receipts []glassq.Receipt, err error, began time.Time) {
+	c, now := l.begin(ctx)
+	defer l.mu.Unlock()
+	l.count(c, err, 1)
+	if err != nil {
+		return
+	}
+	if !began.IsZero() {
+		l.dur.Put.add(now.Sub(began), 1)
+	}
+	l.stored(tasks, receipts, now)
+}
+
+// stored notes tasks that were put; receipts is nil where duplicates are not told. The caller holds mu.
+func (l *Live) stored(tasks []glassq.Task, receipts []glassq.Receipt, now time.Time) {
+	lastRun := ""
+	for i := range tasks {
+		t := &tasks[i]
+		if receipts != nil && receipts[i].Duplicate {
+			continue
+		}
+		l.total.Put++
+		if q := l.queueOf(t.Queue, now); q != nil {
+			q.n.Put++
+		}
+		if t.Run != lastRun {
+			lastRun = t.Run
+			l.runOf(lastRun, now)
+		}
+	}
+}
+
+// Reserve passes through.
+func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error) {
+	if r.Look {
+		return l.store.Reserve(ctx, r)
+	}
+	c, began := l.begin(ctx)
+	if q := l.queueOf(r.Queue, began); q != nil {
+		q.asked, q.asker = began, c.Worker
+	}
+	worker := l.workerOf(c, began)
+	l.workers[worker].Waiting++ // which also keeps it known
+	l.mu.Unlock()
+
+	leases, err := l.store.Reserve(ctx, r)
+
+	_, now := l.begin(ctx)
+	defer l.mu.Unlock()
+	l.workers[worker].Waiting--
+	l.workers[worker].Seen = now
+	l.count(c, err, 1)
+	if err != nil {
+		return leases, err
+	}
+	q := l.queueOf(r.Queue, now)
+	if q != nil {
+		q.asked = now
+	}
+	if len(leases) == 0 {
+		return leases, nil
+	}
+	if took := now.Sub(began); leases[0].Age >= took {
+		l.dur.Reserve.add(took, 1) // else it waited for the task
+	}
+	n, kept := uint64(len(leases)), 0
+	l.total.Out += n
+	if q != nil {
+		q.n.Out += n
+	}
+	if r.Take {
+		l.total.OK += n
+		if q != nil {
+			q.n.OK += n
+		}
+	}
+	lastRun, run, runHeld := "", uint32(0), 0
+	for i := range leases {
+		d := &leases[i]
+		l.dur.Age.add(d.Age, 1)
+		l.dur.Lag.add(d.Late, 1)
+		if d.Run != lastRun {
+			l.runHolds(run, runHeld)
+			lastRun, run, runHeld = d.Run, l.runOf(d.Run, now), 0
+		}
+		if r.Take || q == nil {
+			continue
+		}
+		q.results = d.ResultQueue
+		length := seconds(d.Length)
+		if l.held.set(d.Number, leased{queue: q.index, run: run, worker: worker,
+			length: length, deadline: l.secs(now) + uint32(length)}) {
+			kept++
+			runHeld++
+		}
+	}
+	l.runHolds(run, runHeld)
+	if kept > 0 {
+		l.hold(q, worker, kept)
+	}
+	return leases, nil
+}
+
+func (l *Live) runHolds(run uint32, n int) {
+	if run != 0 {
+		l.runs[run].held += n
+	}
+}
+
+// let ends what a lease held, and returns its queue.
+func (l *Live) let(d leased, now time.Time) *queue {
+	q := l.queues[d.queue]
+	l.hold(q, d.worker, -1)
+	if d.run != 0 {
+		l.runs[d.run].held--
+		l.runMoved(d.run, now)
+	}
+	return l.queueOf(q.name, now)
+}
+
+// endOf forgets the lease of a token, and returns its queue and its run. Of a lease that is not known, of before the
+// start, that is the queue that the token names, if it does.
+func (l *Live) endOf(t glassq.Token, now time.Time) (q *queue, run uint32) {
+	if d := l.held.get(t.Number); d != nil {
+		gone := *d
+		l.held.remove(t.Number)
+		l.workers[gone.worker].Seen = now
+		return l.let(gone, now), gone.run
+	}
+	if t.Queue == "" {
+		return nil, 0
+	}
+	return l.queueOf(t.Queue, now), 0
+}
+
+// answered counts the answers of a batch.
+func (l *Live) answered(c *Caller, errs []error) {
+	fine := 0
+	for _, err := range errs {
+		if err == nil {
+			fine++
+		} else {
+			l.count(c, err, 1)
+		}
+	}
+	l.count(c, nil, fine)
+}
+
+// Ack passes through.
+func (l *Live) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
+	began := time.Now()
+	errs, err := l.store.Ack(ctx, acks)
+	l.acked(ctx, acks, errs, err, began)
+	return errs, err
+}
+
+// AckWait passes through. The time that it waited for room is no latency.
+func (l *Live) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration) error {
+	err := l.store.AckWait(ctx, ack, wait)
+	l.acked(ctx, []glassq.Ack{ack}, []error{err}, nil, time.Time{})
+	return err
+}
+
+// acked notes acks; began is zero where their time is not to count.
+func (l *Live) acked(ctx context.Context, acks []glassq.Ack, errs []error, err error, began time.Time) {
+	c, now := l.begin(ctx)
+	defer l.mu.Unlock()
+	if err != nil {
+		l.count(c, err, 1)
+		return
+	}
+	if !began.IsZero() {
+		l.dur.Ack.add(now.Sub(began), 1)
+	}
+	l.answered(c, errs)
+	for i := range acks {
+		a := &acks[i]
+		if errs[i] != nil {
+			continue
+		}
+		q, run := l.endOf(a.Token, now)
+		if a.Outcome == glassq.Failed {
+			l.total.Failed++
+		} else {
+			l.total.OK++
+		}
+		switch {
+		case q == nil:
+		case a.Outcome == glassq.Failed:
+			q.n.Failed++
+		default:
+			q.n.OK++
+		}
+		if a.Result != nil {
+			l.total.Put++
+			if r := l.resultsOf(a, q, run, now); r != nil {
+				r.n.Put++
+			}
+		}
+		l.stored(a.Put, nil, now)
+	}
+}
+
+// resultsOf is the queue of a result. Where the ack does not say so, it is that of the tasks that the queue handed out
+// last, of the run, or the default: right wherever the tasks of a queue are alike.
+func (l *Live) resultsOf(a *glassq.Ack, q *queue, run uint32, now time.Time) *queue {
+	name := a.Result.Queue
+	if name == "" && q != nil {
+		name = q.results
+	}
+	if name == "" && run != 0 {
+		name = l.runs[run].results
+	}
+	return l.queueOf(cmp.Or(name, glassq.DefaultResults), now)
+}
+
+// Nack passes through.
+func (l *Live) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
+	errs, err := l.store.Nack(ctx, nacks)
+	c, now := l.begin(ctx)
+	defer l.mu.Unlock()
+	if err != nil {
+		l.count(c, err, 1)
+		return errs, err
+	}
+	l.answered(c, errs)
+	for i := range nacks {
+		n := &nacks[i]
+		if errs[i] != nil {
+			continue
+		}
+		if q, _ := l.endOf(n.Token, now); !n.Dead {
+			l.total.Back++
+			if q != nil {
+				q.n.Back++
+			}
+		}
+	}
+	return errs, err
+}
+
+// Extend passes through.
+func (l *Live) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
+	errs, err := l.store.Extend(ctx, extends)
+	c, now := l.begin(ctx)
+	defer l.mu.Unlock()
+	if err != nil {
+		l.count(c, err, 1)
+		return errs, err
+	}
+	l.answered(c, errs)
+	for i := range extends {
+		x := &extends[i]
+		d := l.held.get(x.Token.Number)
+		if d == nil || errs[i] != nil {
+			continue
+		}
+		if x.Lease != 0 {
+			d.length = seconds(x.Lease)
+		}
+		d.deadline = l.secs(now) + uint32(d.length)
+		l.workers[d.worker].Seen = now
+	}
+	return errs, err
+}
+
+// Configure passes through.
+func (l *Live) Configure(ctx context.Context, queue string, c glassq.SettingsChange) (glassq.Settings, error) {
+	set, err := l.store.Configure(ctx, queue, c)
+	verb := "configure"
+	if c.Paused != nil {
+		verb = "resume"
+		if *c.Paused {
+			verb = "pause"
+		}
+	}
+	l.action(ctx, Event{Action: verb, Queue: queue}, err)
+	return set, err
+}
+
+// Purge passes through.
+func (l *Live) Purge(ctx context.Context, queue string, states ...glassq.State) (int, error) {
+	n, err := l.store.Purge(ctx, queue, states...)
+	l.action(ctx, Event{Action: "purge", Queue: queue, Count: int64(n)}, err)
+	return n, err
+}
+
+// Redrive passes through.
+func (l *Live) Redrive(ctx context.Context, queue string, most int) (int, error) {
+	n, err := l.store.Redrive(ctx, queue, most)
+	l.action(ctx, Event{Action: "redrive", Queue: queue, Count: int64(n)}, err)
+	return n, err
+}
+
+// Drop passes through.
+func (l *Live) Drop(ctx context.Context, queue string) error {
+	err := l.store.Drop(ctx, queue)
+	l.action(ctx, Event{Action: "drop", Queue: queue}, err)
+	return err
+}
+
+// CancelRun passes through.
+func (l *Live) CancelRun(ctx context.Context, name string) (int, error) {
+	n, err := l.store.CancelRun(ctx, name)
+	l.action(ctx, Event{Action: "cancel", Run: name, Count: int64(n)}, err)
+	return n, err
+}
+
+// SetRun passes through.
+func (l *Live) SetRun(ctx context.Context, name string, change glassq.RunChange) (glassq.Run, error) {
+	run, err := l.store.SetRun(ctx, name, change)
+	if err == nil {
+		_, now := l.begin(ctx)
+		l.runOf(name, now)
+		l.mu.Unlock()
+	}
+	return run, err
+}
+
+// action tells an event of what somebody did.
+func (l *Live) action(ctx context.Context, e Event, err error) {
+	c, now := l.begin(ctx)
+	l.count(c, err, 1)
+	if err == nil {
+		if e.Queue != "" {
+			l.queueOf(e.Queue, now)
+		}
+		l.runOf(e.Run, now)
+	}
+	l.mu.Unlock()
+	if err == nil {
+		e.Time, e.Kind, e.Worker, e.Door = now, KindAction, c.Worker, c.Door
+		l.events.tell(&e)
+	}
+}
+
+// Held passes through.
+func (l *Live) Held(ctx context.Context, queue string) (glassq.Held, error) {
+	return l.store.Held(ctx, queue)
+}
+
+// AwaitIdle passes through.
+func (l *Live) AwaitIdle(ctx context.Context, queue string, wait time.Duration) (bool, error) {
+	return l.store.AwaitIdle(ctx, queue, wait)
+}
+
+// Stats passes through.
+func (l *Live) Stats(ctx context.Context) (glassq.Stats, error) { return l.store.Stats(ctx) }
+
+// Close passes through.
+func (l *Live) Close() error { return l.store.Close() }
+
+// Queues passes through.
+func (l *Live) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error) {
+	return l.store.Queues(ctx, names...)
+}
+
+// Peek passes through.
+func (l *Live) Peek(ctx context.Context, queue string, state glassq.State, cursor uint64, most int) ([]glassq.Peeked,
+	uint64, error) {
+	return l.store.Peek(ctx, queue, state, cursor, most)
+}
+
+// Runs passes through.
+func (l *Live) Runs(ctx context.Context) ([]glassq.Run, error) { return l.store.Runs(ctx) }
+
+// Run passes through.
+func (l *Live) Run(ctx context.Context, name string) (glassq.Run, error) {
+	return l.store.Run(ctx, name)
+}
+
+// RunIDs passes through.
+func (l *Live) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, most int) ([]glassq.Interval,
+	error) {
+	return l.store.RunIDs(ctx, name, set, from, most)
+}
+
+// AwaitRun passes through.
+func (l *Live) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run, error) {
+	return l.store.AwaitRun(ctx, name, phase, wait)
+}
+
+// Copy passes through.
+func (l *Live) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
+	return l.store.Copy(ctx, file)
+}
