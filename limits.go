@@ -26,17 +26,17 @@ const (
 	MaxStages  = 100
 	MaxCatchup = 24 * time.Hour // of schedule that a queue may catch up with
 
-	DedupWindow = 10 * time.Minute // how long an id chosen by others is remembered
-	DedupCount  = 1_000_000        // and how many of them, per queue
-	AckedWindow = 10 * time.Minute // how long an acked lease number is remembered, at least
-	AckedCount  = 1_000_000        // and how many of them, at least
-	RunsKept    = 10_000
+	DedupWindow    = 10 * time.Minute // how long an id chosen by others is remembered, see Settings.Unique
+	DedupCount     = 1_000_000        // and how many of them, per queue
+	AckedWindow    = 10 * time.Minute // how long an acked lease number is remembered, at least
+	AckedCount     = 1_000_000        // and how many of them, at least
+	RunsKept       = 10_000
+	RunKeptFor     = 7 * 24 * time.Hour // after its end
+	DefaultQueue   = "tasks"
+	DefaultResults = "results"
 
-	DefaultMaxQueues = 100_000            // queues of one store
-	DefaultMaxRuns   = 100_000            // runs of one store, those included that have ended and are kept
-	RunKeptFor       = 7 * 24 * time.Hour // after its end
-	DefaultQueue     = "tasks"
-	DefaultResults   = "results"
+	DefaultMaxQueues = 100_000 // queues of one store
+	DefaultMaxRuns   = 100_000 // runs of one store, those included that have ended and are kept
 )
 
 // Limits are what an operator may set for all doors at once.
