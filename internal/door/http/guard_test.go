@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -274,6 +275,98 @@ func TestTooManyRequests(t *testing.T) {
 		<-waits
 		if status, got := ask(s, "GET", "/livez", "", ""); status != 200 {
 			t.Errorf("the next = %d %s", status, got)
+		}
+	})
+}
+
+// A farDoor is a listener whose clients come from another machine.
+type farDoor struct {
+	in   chan net.Conn
+	shut chan struct{}
+	once sync.Once
+}
+
+func (l *farDoor) Accept() (net.Conn, error) {
+	select {
+	case nc := <-l.in:
+		return farEnd{nc}, nil
+	case <-l.shut:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *farDoor) Close() error   { l.once.Do(func() { close(l.shut) }); return nil }
+func (l *farDoor) Addr() net.Addr { return &net.UnixAddr{} }
+
+type farEnd struct{ net.Conn }
+
+func (farEnd) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.ParseIP("192.0.2.1"), Port: 1} }
+
+// TestKnownConnection: a connection that has shown the key does not wait for the wrong keys of others on its machine, as
+// a proxy's does not; and those that have not shown it are cut where they are too many.
+func TestKnownConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(openStore(t), Options{Frame: door.Frame{Access: door.NewAccess([]byte("k"))}})
+		ln := &farDoor{in: make(chan net.Conn), shut: make(chan struct{})}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- s.Run(ctx, ln) }()
+		dial := func() net.Conn {
+			ours, theirs := net.Pipe()
+			ln.in <- theirs
+			return ours
+		}
+		ask := func(nc net.Conn, in *bufio.Reader, key string) string {
+			io.WriteString(nc, "GET /v1/stats HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer "+key+"\r\n\r\n")
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil {
+				return err.Error()
+			}
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			return resp.Status[:3]
+		}
+		known := dial()
+		in := bufio.NewReader(known)
+		if got := ask(known, in, "k"); got != "200" {
+			t.Fatalf("the first request is told %s", got)
+		}
+		var wrong []net.Conn
+		for range 8 {
+			nc := dial()
+			wrong = append(wrong, nc)
+			go ask(nc, bufio.NewReader(nc), "x") // ends with the connection
+		}
+		synctest.Wait()
+		began := time.Now()
+		if got := ask(known, in, "k"); got != "200" || time.Since(began) != 0 {
+			t.Errorf("the second one is told %s after %v", got, time.Since(began))
+		}
+		late := dial()
+		if got := ask(late, bufio.NewReader(late), "k"); got != "200" || time.Since(began) == 0 {
+			t.Errorf("another connection is told %s after %v; want it to wait", got, time.Since(began))
+		}
+		var silent []net.Conn
+		for range 100 {
+			silent = append(silent, dial())
+		}
+		synctest.Wait()
+		cut := 0
+		for _, nc := range silent {
+			nc.SetReadDeadline(time.Now())
+			if _, err := nc.Read(make([]byte, 1)); err == io.EOF {
+				cut++
+			}
+		}
+		if cut != 100-64 {
+			t.Errorf("%d of 100 silent connections are cut; want all but 64", cut)
+		}
+		for _, nc := range append(append(silent, wrong...), known, late) {
+			nc.Close()
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("Run = %v", err)
 		}
 	})
 }

@@ -194,13 +194,16 @@ func (s *Server) known(r *http.Request) (door.Who, error) {
 		return door.Who{}, needed
 	}
 	from := addrOf(r)
-	s.frame.Strangers.Turn(r.Context(), from)
+	nc, ok := r.Context().Value(connKey{}).(*door.Conn)
+	if !ok || nc.Strange() { // a proxy's connection that has shown the key is not held up by its other clients
+		s.frame.Strangers.Turn(r.Context(), from)
+	}
 	who, err := s.frame.Access.WithKey([]byte(key))
 	if err != nil {
 		s.frame.Strangers.Wrong(r.Context(), from, errKey)
 		return door.Who{}, needed
 	}
-	if nc, ok := r.Context().Value(connKey{}).(*door.Conn); ok && nc.Strange() {
+	if ok && nc.Strange() {
 		s.frame.Strangers.Recognize(nc)
 	}
 	return who, nil
