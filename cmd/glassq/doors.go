@@ -83,7 +83,8 @@ func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, bro
 	logger *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	frame := door.Frame{Access: door.NewAccess(f.keys...), TLS: f.tls, Version: version(), Log: logger}.Filled()
+	frame := door.Frame{Access: door.NewAccess(f.keys...), TLS: f.tls, Version: version(), Memory: f.memory,
+		Seats: door.NewSeats(f.limits.connections, f.limits.perAddress, logger), Log: logger}.Filled()
 	ended := make(chan error, len(all))
 	for _, d := range all {
 		var server interface {
@@ -91,8 +92,8 @@ func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, bro
 		}
 		switch d.name {
 		case "http":
-			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Live: seen,
-				Reload: settings.reload})
+			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Requests: f.limits.requests,
+				Live: seen, Reload: settings.reload})
 		case "memcached":
 			server = memcache.New(broker, frame)
 		case "manager":

@@ -44,8 +44,10 @@ type serveFlags struct {
 	maxBody                  byteSize
 	logLevel                 string
 	level                    slog.Level // read from logLevel
+	limits                   limitFlags
 	minFree                  string
 	watermark                disk.Watermark // read from minFree
+	memory                   door.Memory    // what there is
 	keys                     [][]byte       // read from keyFile
 	tls                      *tls.Config    // read from tlsCert and tlsKey
 }
@@ -81,6 +83,7 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.StringSliceVar(&f.insecure, "insecure", nil, "`door` that may be public without key and TLS: http, memcached, manager")
 	fs.StringSliceVar(&f.hosts, "host", nil, "`name` that clients may call this server by, beside addresses, localhost and those of the certificate")
 	fs.Var(&f.maxBody, "max-body", "largest body of a task, up to 32MiB")
+	f.limits.add(fs)
 	fs.StringVar(&f.minFree, "min-free", "", "`size` or share of the disk that stays free: below it puts are refused; 0 is none (default 5% or 1GiB, the larger, but at most a quarter)")
 	fs.StringVar(&f.logLevel, "log-level", "info", "least that is logged: debug, info, warn or error; glassq reload changes it")
 	cpu := profileFlag(cmd)
@@ -160,6 +163,9 @@ func (f *serveFlags) check() error {
 	}
 	if f.maxBody <= 0 || f.maxBody > glassq.HardMaxBody {
 		return usagef("--max-body %s is not between 1 and 32MiB", f.maxBody.String())
+	}
+	if err := f.limits.check(); err != nil {
+		return err
 	}
 	if f.keyFile != "" {
 		key, err := readKey(f.keyFile)
@@ -253,9 +259,11 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	}
 	defer doors.close()
 	logger := a.console.Logger()
+	f.memory = shareMemory(a.console, int(f.maxBody))
 	seen := live.New(live.Options{File: f.liveFile(), Logger: logger})
 	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody),
-		Logger: logger, Between: seen.Over, Synced: seen.Synced})
+		CacheBytes: f.memory.Cache, MaxQueues: f.limits.queues, MaxRuns: f.limits.runs, Logger: logger,
+		Between: seen.Over, Synced: seen.Synced})
 	if err != nil {
 		return err
 	}
