@@ -272,6 +272,7 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	doors.announce(a.console, f, store.Describe())
 
 	ctx, fail := context.WithCancelCause(ctx)
+	defer ready(ctx, store.Broker).wait()
 	defer fail(nil)
 	over := a.watch(store, "glassq serve", "", fail)
 	err = doors.run(ctx, f, settings, store.Broker, seen, logger)
