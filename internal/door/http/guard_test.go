@@ -74,7 +74,8 @@ func TestPages(t *testing.T) {
 			if path == "" {
 				continue
 			}
-			path = strings.NewReplacer("{queue}", "q", "{run}", "r", "{name}", "task.json").Replace(path)
+			path = strings.NewReplacer("{queue}", "q", "{run}", "r", "{name}", "task.json", "{id}", "i", "{n}", "0",
+				"/events", "/events?wait=1ms").Replace(path)
 			r := httptest.NewRequest(method, "http://localhost"+path, strings.NewReader("{}"))
 			r.Header.Set("Content-Type", tt.contentType)
 			for k, v := range tt.header {
