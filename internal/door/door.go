@@ -19,8 +19,13 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// DrainFor is how long connections may finish when a server stops.
-const DrainFor = 10 * time.Second
+const (
+	// DrainFor is how long connections may finish when a server stops.
+	DrainFor = 10 * time.Second
+
+	// ManagerProtocol is what a client asks for, by ALPN, that wants the Python manager door on the HTTP door's port.
+	ManagerProtocol = "glassq-manager"
+)
 
 // A Frame is what the doors of a server share. The zero value, filled, serves everyone who can connect.
 type Frame struct {
@@ -81,10 +86,12 @@ type Conn struct {
 	net.Conn
 	frame    *Frame
 	address  string // see addressOf
+	seated   bool   // false where another connection has its seat
 	closed   atomic.Bool
 	hall     *Hall           // nil where the door has its own
 	strange  context.Context // lasts while it is a stranger; nil where it never was one
 	familiar func()          // ends strange
+	stay     func() bool     // has it outlive its token; nil where it has none. Guarded by hall.mu
 }
 
 // Peer names the other end of a connection that has no better name: its address without the port, which every
@@ -104,13 +111,28 @@ func (c *Conn) Close() error {
 			c.hall.left(c)
 		}
 		c.frame.Strangers.Recognize(c)
-		c.frame.Seats.leave(c.address)
+		if c.seated {
+			c.frame.Seats.leave(c.address)
+		}
 	}
 	return err
 }
 
-// Cut ends the connection under whoever has it, who sees to the rest. It does not block.
-func (c *Conn) Cut() { c.Conn.Close() }
+// Cut ends both directions of the connection under whoever has it, who finds its end and sees to the rest. It does not
+// block.
+func (c *Conn) Cut() {
+	half, ok := c.Conn.(interface {
+		CloseRead() error
+		CloseWrite() error
+	})
+	if !ok {
+		c.Conn.Close()
+		return
+	}
+	// Not closed: what polls its descriptor would never hear of it. One that has failed already is found anyway.
+	half.CloseRead()
+	half.CloseWrite()
+}
 
 // SetReadDeadline sets it, but for a server that stops, whose reads have ended for good.
 func (c *Conn) SetReadDeadline(t time.Time) error {
@@ -139,6 +161,7 @@ type Hall struct {
 	wg       sync.WaitGroup // of all goroutines
 
 	mu    sync.Mutex
+	life  context.Context    // while it runs; nil before. Guarded by mu
 	conns map[*Conn]struct{} // guarded by mu
 }
 
@@ -162,6 +185,9 @@ func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Cont
 	life, cancel := context.WithCancel(ctx)
 	defer cancel() // runs before the wait
 	ln = h.frame.Listen(ln, h.Full)
+	h.mu.Lock()
+	h.life = life
+	h.mu.Unlock()
 	h.wg.Go(func() { h.Kept.Run(life) })
 	h.wg.Go(func() {
 		<-life.Done()
@@ -190,13 +216,40 @@ func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Cont
 	}
 }
 
+// Admit has serve work on a connection that came another way than by the listener, and has a seat already. It blocks
+// until serve returns, and closes a connection that comes when the hall does not run.
+func (h *Hall) Admit(nc net.Conn, serve func(context.Context, *Conn)) {
+	c := &Conn{Conn: nc, frame: h.frame}
+	done := make(chan struct{})
+	h.mu.Lock()
+	life := h.life
+	// Run's own goroutine takes mu after it has noted that it drains: until then it is waited for.
+	if life == nil || h.Draining() {
+		h.mu.Unlock()
+		nc.Close()
+		return
+	}
+	h.enterLocked(life, c)
+	h.wg.Go(func() {
+		defer close(done)
+		serve(life, c)
+	})
+	h.mu.Unlock()
+	<-done
+}
+
 // enter takes a connection in.
 func (h *Hall) enter(life context.Context, c *Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.enterLocked(life, c)
+}
+
+// enterLocked is enter with mu held.
+func (h *Hall) enterLocked(life context.Context, c *Conn) {
 	if h.frame.Access.Locked() {
 		h.frame.Strangers.Enter(life, c)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	c.hall = h
 	h.conns[c] = struct{}{}
 	if h.Draining() {
@@ -209,6 +262,9 @@ func (h *Hall) left(c *Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.conns, c)
+	if c.stay != nil {
+		c.stay()
+	}
 }
 
 func (h *Hall) each(f func(*Conn)) {

@@ -17,7 +17,7 @@ const (
 
 // backup answers with a tar of the files of a copy of the store, or with an archive. A copy that fails half way breaks the
 // connection, so that nobody takes it for whole. POST, because a web page can send a GET to anyone.
-func (s *Server) backup(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) backup(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "form")
 	form := q.oneOf("form", "files", "archive")
 	if q.err != nil {
@@ -28,7 +28,7 @@ func (s *Server) backup(rw http.ResponseWriter, r *http.Request) error {
 	var err error
 	if form == "archive" {
 		w.kind = typeArchive
-		err = s.broker.Archive(r.Context(), w)
+		err = s.store.Archive(r.Context(), w)
 	} else {
 		err = s.copyTo(r.Context(), w)
 	}
@@ -40,9 +40,9 @@ func (s *Server) backup(rw http.ResponseWriter, r *http.Request) error {
 }
 
 // copyTo writes a tar.
-func (s *Server) copyTo(ctx context.Context, w io.Writer) error {
+func (s *call) copyTo(ctx context.Context, w io.Writer) error {
 	out := tar.NewWriter(w)
-	err := s.broker.Copy(ctx, func(name string, size int64, in io.Reader) error {
+	err := s.store.Copy(ctx, func(name string, size int64, in io.Reader) error {
 		if err := out.WriteHeader(&tar.Header{Name: name, Size: size, Mode: 0o600}); err != nil {
 			return err
 		}

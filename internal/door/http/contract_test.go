@@ -291,6 +291,7 @@ func TestContract(t *testing.T) {
 	c.call("POST", "/v1/runs/nowhere/cancel", "", "", 404)
 
 	c.call("GET", "/v1/stats", "", "", 200)
+	c.call("GET", "/v1/whoami", "", "", 200)
 	c.call("GET", "/v1/queues/tasks/explain", "", "", 200)
 	c.call("GET", "/v1/queues/nowhere/explain", "", "", 404)
 	c.call("GET", "/v1/runs/r1/explain", "", "", 200)

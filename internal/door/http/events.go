@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 
 // events streams what happens as server-sent events until the client goes, the server stops or wait is over. Readers
 // hold nothing in the server: a slow one loses its place, is told and cut, and may come back with Last-Event-ID.
-func (s *Server) events(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) events(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "queue", "run", "after", "wait")
 	queue, run := q.text("queue"), q.text("run")
 	after := q.number("after", s.live.LastEvent(), 1<<63-1)
@@ -32,6 +33,9 @@ func (s *Server) events(rw http.ResponseWriter, r *http.Request) error {
 	}
 	if q.err != nil {
 		return q.err
+	}
+	if err := s.mayHear(queue, run); err != nil {
+		return err
 	}
 	if !s.streams.TryTake(1) {
 		return glassq.Errorf(glassq.CodeUnavailable, "%d readers of events are there already; come back later", maxWatchers)
@@ -53,8 +57,24 @@ func (s *Server) events(rw http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// mayHear tells whether the client may be told what happens to a queue and a run or, where neither is named, to all.
+func (s *call) mayHear(queue, run string) error {
+	if queue == "" && run == "" {
+		return s.store.Who.May(rights.VerbAllEvents, "")
+	}
+	if queue != "" {
+		if err := s.store.Who.May(rights.VerbEvents, queue); err != nil {
+			return err
+		}
+	}
+	if run != "" {
+		return s.store.Who.May(rights.VerbEvents, run)
+	}
+	return nil
+}
+
 // stream sends events after an id until it ends, whose reason it returns.
-func (s *Server) stream(ctx context.Context, rw http.ResponseWriter, after uint64, queue, run string) error {
+func (s *call) stream(ctx context.Context, rw http.ResponseWriter, after uint64, queue, run string) error {
 	for first := true; ; first = false {
 		beat, cancel := context.WithTimeout(ctx, beatEvery)
 		list, lost, err := s.live.Events(beat, after, eventsRead)

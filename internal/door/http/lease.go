@@ -17,7 +17,7 @@ import (
 //
 // A client that goes away while it waits is leased nothing; leases whose answer cannot be written
 // go back to their old places at once.
-func (s *Server) reserve(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "max", "wait", "lease", "take")
 	req := glassq.Reserve{
 		Queue: r.PathValue("queue"),
@@ -40,7 +40,7 @@ func (s *Server) reserve(rw http.ResponseWriter, r *http.Request) error {
 	defer done()
 	p, ctx := s.page(rw, ctx, r)
 	defer p.Done()
-	leases, err := s.broker.Reserve(ctx, req)
+	leases, err := s.store.Reserve(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -101,21 +101,21 @@ func sendLeases(p *page, r *http.Request, leases []glassq.Lease) error {
 	return p.end()
 }
 
-func (s *Server) ack(rw http.ResponseWriter, r *http.Request) error {
-	return settle(s, rw, r, envelope.ParseAck, s.broker.Ack)
+func (s *call) ack(rw http.ResponseWriter, r *http.Request) error {
+	return settle(s, rw, r, envelope.ParseAck, s.store.Ack)
 }
 
-func (s *Server) nack(rw http.ResponseWriter, r *http.Request) error {
-	return settle(s, rw, r, envelope.ParseNack, s.broker.Nack)
+func (s *call) nack(rw http.ResponseWriter, r *http.Request) error {
+	return settle(s, rw, r, envelope.ParseNack, s.store.Nack)
 }
 
-func (s *Server) extend(rw http.ResponseWriter, r *http.Request) error {
-	return settle(s, rw, r, envelope.ParseExtend, s.broker.Extend)
+func (s *call) extend(rw http.ResponseWriter, r *http.Request) error {
+	return settle(s, rw, r, envelope.ParseExtend, s.store.Extend)
 }
 
 // settle serves ack, nack and extend: each line is answered for itself, also one that cannot be read.
 // With answer=errors only refused lines are answered, as {"line":k,"error":{…}}.
-func settle[T any](s *Server, rw http.ResponseWriter, r *http.Request,
+func settle[T any](s *call, rw http.ResponseWriter, r *http.Request,
 	parse func([]byte, *T) error,
 	do func(context.Context, []T) ([]error, error)) error {
 	q := parseQuery(r, "answer")

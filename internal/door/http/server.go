@@ -26,6 +26,7 @@ import (
 	"github.com/glassq/glassq/internal/explain"
 	"github.com/glassq/glassq/internal/live"
 	"github.com/glassq/glassq/internal/metrics"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 const (
@@ -49,6 +50,10 @@ type Options struct {
 	Hosts      []string                        // allowed Host names besides localhost and IP addresses; "*" allows all
 	Requests   int64                           // most requests under way; 0 means DefaultRequests
 
+	// Manager serves, until it ends, a connection whose client has asked for door.ManagerProtocol instead of HTTP
+	// when it agreed on TLS; nil refuses such clients.
+	Manager func(net.Conn)
+
 	// Live knows what goes on in the store under the broker; nil is one that knows nothing, for a door without it.
 	Live *live.Live
 }
@@ -58,6 +63,7 @@ type Server struct {
 	broker *broker.Broker
 	frame  door.Frame
 	hosts  []string
+	other  func(net.Conn) // Options.Manager
 	reread func() (glassq.Reloaded, error)
 	live   *live.Live
 	mux    *http.ServeMux
@@ -80,6 +86,7 @@ func New(b *broker.Broker, opt Options) *Server {
 		broker: b,
 		frame:  opt.Frame.Filled(),
 		hosts:  opt.Hosts,
+		other:  opt.Manager,
 		reread: opt.Reload,
 		live:   opt.Live,
 		mux:    http.NewServeMux(),
@@ -97,56 +104,76 @@ func New(b *broker.Broker, opt Options) *Server {
 	return w
 }
 
+// A call is one request, by a client that was let in.
+type call struct {
+	*Server
+	store door.Store // as the client may use it
+}
+
 func (s *Server) routes() {
-	handle := func(pattern string, verb door.Verb, h func(http.ResponseWriter, *http.Request) error) {
+	handle := func(pattern string, h func(*call, http.ResponseWriter, *http.Request) error) {
+		verb := rights.Route(pattern)
 		s.patterns = append(s.patterns, pattern)
 		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
-			err := s.admit(rw, r, verb)
-			if err == nil && verb != door.Ask {
-				r = r.WithContext(live.WithCaller(r.Context(), callerOf(r)))
-			}
-			if err == nil {
-				err = h(rw, r)
-			}
-			if err != nil {
+			if err := s.let(rw, r, verb, h); err != nil {
 				s.refuse(rw, r, err)
 			}
 		})
 	}
-	handle("POST /v1/queues/{queue}/tasks", door.Work, s.put)
-	handle("POST /v1/queues/{queue}/reserve", door.Work, s.reserve)
-	handle("POST /v1/ack", door.Work, s.ack)
-	handle("POST /v1/nack", door.Work, s.nack)
-	handle("POST /v1/extend", door.Work, s.extend)
+	handle("POST /v1/queues/{queue}/tasks", (*call).put)
+	handle("POST /v1/queues/{queue}/reserve", (*call).reserve)
+	handle("POST /v1/ack", (*call).ack)
+	handle("POST /v1/nack", (*call).nack)
+	handle("POST /v1/extend", (*call).extend)
 
-	handle("GET /v1/queues", door.Work, s.queues)
-	handle("GET /v1/queues/{queue}", door.Work, s.showQueue)
-	handle("PATCH /v1/queues/{queue}", door.Operate, s.configure)
-	handle("DELETE /v1/queues/{queue}", door.Operate, s.drop)
-	handle("GET /v1/queues/{queue}/peek", door.Work, s.peek)
-	handle("POST /v1/queues/{queue}/purge", door.Operate, s.purge)
-	handle("POST /v1/queues/{queue}/redrive", door.Operate, s.redrive)
+	handle("GET /v1/queues", (*call).queues)
+	handle("GET /v1/queues/{queue}", (*call).showQueue)
+	handle("PATCH /v1/queues/{queue}", (*call).configure)
+	handle("DELETE /v1/queues/{queue}", (*call).drop)
+	handle("GET /v1/queues/{queue}/peek", (*call).peek)
+	handle("POST /v1/queues/{queue}/purge", (*call).purge)
+	handle("POST /v1/queues/{queue}/redrive", (*call).redrive)
 
-	handle("GET /v1/runs", door.Work, s.runs)
-	handle("GET /v1/runs/{run}", door.Work, s.showRun)
-	handle("POST /v1/runs/{run}", door.Work, s.setRun)
-	handle("GET /v1/runs/{run}/ids", door.Work, s.runIDs)
-	handle("POST /v1/runs/{run}/cancel", door.Operate, s.cancelRun)
+	handle("GET /v1/runs", (*call).runs)
+	handle("GET /v1/runs/{run}", (*call).showRun)
+	handle("POST /v1/runs/{run}", (*call).setRun)
+	handle("GET /v1/runs/{run}/ids", (*call).runIDs)
+	handle("POST /v1/runs/{run}/cancel", (*call).cancelRun)
 
-	handle("GET /v1/stats", door.Work, s.stats)
-	handle("GET /v1/queues/{queue}/explain", door.Work, s.explainQueue)
-	handle("GET /v1/queues/{queue}/tasks/{id}", door.Work, s.showTask)
-	handle("GET /v1/runs/{run}/explain", door.Work, s.explainRun)
-	handle("GET /v1/runs/{run}/tasks/{n}", door.Work, s.showRunTask)
-	handle("GET /v1/events", door.Work, s.events)
-	handle("GET /metrics", door.Work, s.showMetrics)
-	handle("POST /v1/backup", door.Operate, s.backup)
-	handle("POST /v1/reload", door.Operate, s.reload)
-	handle("GET /livez", door.Ask, s.livez)
-	handle("GET /readyz", door.Ask, s.readyz)
-	handle("GET /openapi.yaml", door.Ask, s.openAPI)
-	handle("GET /schema/{name}", door.Ask, s.schema)
-	handle("/", door.Work, s.noRoute)
+	handle("GET /v1/whoami", (*call).whoami)
+	handle("GET /v1/stats", (*call).stats)
+	handle("GET /v1/queues/{queue}/explain", (*call).explainQueue)
+	handle("GET /v1/queues/{queue}/tasks/{id}", (*call).showTask)
+	handle("GET /v1/runs/{run}/explain", (*call).explainRun)
+	handle("GET /v1/runs/{run}/tasks/{n}", (*call).showRunTask)
+	handle("GET /v1/events", (*call).events)
+	handle("GET /metrics", (*call).showMetrics)
+	handle("POST /v1/backup", (*call).backup)
+	handle("POST /v1/reload", (*call).reload)
+	handle("GET /livez", (*call).livez)
+	handle("GET /readyz", (*call).readyz)
+	handle("GET /openapi.yaml", (*call).openAPI)
+	handle("GET /schema/{name}", (*call).schema)
+	handle("/", (*call).noRoute)
+}
+
+// let has h serve r if whoever sent it may do verb. It ends when the sender's token does.
+func (s *Server) let(rw http.ResponseWriter, r *http.Request, verb rights.Verb,
+	h func(*call, http.ResponseWriter, *http.Request) error) error {
+	who, err := s.admit(r, verb)
+	if err != nil {
+		return err
+	}
+	ctx, end := who.Within(r.Context())
+	defer end()
+	if verb != rights.VerbAsk {
+		ctx = live.WithCaller(ctx, callerOf(r))
+	}
+	err = h(&call{s, door.NewStore(s.broker, who)}, rw, r.WithContext(ctx))
+	if over := who.Over(); err != nil && over != nil {
+		return over
+	}
+	return err
 }
 
 // ServeHTTP answers one request.
@@ -184,38 +211,54 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(&writer{rw, s, r}, r)
 }
 
-// admit decides whether the client that sent r may do verb with the queue that the address names.
-func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb door.Verb) error {
-	if verb == door.Ask {
-		return nil
+// admit decides who sent r, and whether that one may do verb with the queue or the run that the address names. What
+// else a request names is looked at by the door.Store that it uses.
+func (s *Server) admit(r *http.Request, verb rights.Verb) (door.Who, error) {
+	if rights.Rules[verb].Needs == 0 {
+		return door.Who{}, nil
 	}
-	who := s.frame.Access.Guest(nil, door.Operate) // over HTTP, guests of all machines have the same rights
+	who := s.frame.Access.Guest(nil, 0) // over HTTP, guests of all machines have the same rights
 	if s.frame.Access.Locked() {
 		var err error
 		if who, err = s.known(r); err != nil {
-			rw.Header().Set("WWW-Authenticate", `Bearer realm="glassq"`)
-			return err
+			return who, err
 		}
 	}
-	return who.May(verb, r.PathValue("queue"))
+	if name := cmp.Or(r.PathValue("queue"), r.PathValue("run")); name != "" {
+		return who, who.May(verb, name)
+	}
+	return who, who.MayAtAll(verb)
 }
 
-// known is the client whose key r brings. Wrong keys have to wait, see door.Strangers.
+// known is the client by the key that it sends or, without one, by its certificate. Wrong keys have to wait, see
+// door.Strangers.
 func (s *Server) known(r *http.Request) (door.Who, error) {
-	needed := glassq.Errorf(glassq.CodeUnauthorized, "this server needs its key: send the header Authorization: Bearer <key>")
-	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	nc, ok := r.Context().Value(connKey{}).(*door.Conn)
+	header := r.Header.Get("Authorization")
+	if header == "" {
+		who, certified, err := s.frame.Access.WithCertificate(r.TLS)
+		if !certified && err == nil {
+			err = glassq.Errorf(glassq.CodeUnauthorized,
+				"this server needs a key: send the header Authorization: Bearer <key>")
+		}
+		if err == nil && ok {
+			s.frame.Strangers.Recognize(nc)
+		}
+		return who, err
+	}
+	scheme, key, _ := strings.Cut(header, " ")
 	if key = strings.TrimSpace(key); key == "" || !strings.EqualFold(scheme, "Bearer") {
-		return door.Who{}, needed
+		return door.Who{}, glassq.Errorf(glassq.CodeUnauthorized,
+			"this server takes keys as Authorization: Bearer <key>, not %.20q", scheme)
 	}
 	from := addrOf(r)
-	nc, ok := r.Context().Value(connKey{}).(*door.Conn)
 	if !ok || nc.Strange() { // a proxy's connection that has shown the key is not held up by its other clients
 		s.frame.Strangers.Turn(r.Context(), from)
 	}
 	who, err := s.frame.Access.WithKey([]byte(key))
 	if err != nil {
 		s.frame.Strangers.Wrong(r.Context(), from, errKey)
-		return door.Who{}, needed
+		return door.Who{}, err
 	}
 	if ok && nc.Strange() {
 		s.frame.Strangers.Recognize(nc)
@@ -247,7 +290,7 @@ func callerOf(r *http.Request) live.Caller {
 }
 
 // noRoute answers what no route takes: 405 where the path has other methods, else 404.
-func (s *Server) noRoute(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) noRoute(rw http.ResponseWriter, r *http.Request) error {
 	var allowed []string
 	for _, m := range []string{"GET", "POST", "PATCH", "DELETE"} {
 		probe := &http.Request{Method: m, URL: r.URL, Host: r.Host}
@@ -285,6 +328,9 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	ln = s.frame.Listen(ln, full)
 	if s.frame.TLS == nil {
 		ln = &onlyHTTP{ln, s}
+	}
+	if s.other != nil && s.frame.TLS != nil {
+		s.passManager(srv)
 	}
 	served := make(chan error, 1)
 	var wg sync.WaitGroup
@@ -330,6 +376,21 @@ func (s *Server) withConn(ctx context.Context, nc net.Conn) context.Context {
 		s.frame.Strangers.Enter(s.life, c)
 	}
 	return context.WithValue(ctx, connKey{}, c)
+}
+
+// passManager has srv hand over those connections that are not to be HTTP, which are strangers there then.
+func (s *Server) passManager(srv *http.Server) {
+	srv.TLSConfig = s.frame.TLS.Clone()
+	srv.TLSConfig.NextProtos = []string{"h2", "http/1.1", door.ManagerProtocol}
+	srv.Protocols = new(http.Protocols) // which are no longer the default once there is another one
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(true)
+	srv.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
+		door.ManagerProtocol: func(_ *http.Server, c *tls.Conn, _ http.Handler) {
+			s.frame.Strangers.Recognize(c.NetConn().(*door.Conn))
+			s.other(c)
+		},
+	}
 }
 
 // errDraining answers a long poll that the server's end has cut short.

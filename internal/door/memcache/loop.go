@@ -199,7 +199,7 @@ func (c *conn) single(w *want) kind {
 		if w.cas {
 			may |= optOpen | optLength
 		}
-		if c.parse(w.line, may, &w.t) == "" && w.t.conflict() == "" {
+		if c.parse(w.line, may, &w.t) == "" && w.t.conflict() == "" && c.who.May(w.t.verb(), c.queue) == nil {
 			return singleGet
 		}
 	}
