@@ -80,14 +80,16 @@ func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 }
 
 // run serves all doors until ctx is done or one of them fails, which ends the others.
-func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, seen *live.Live) error {
+func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, broker *broker.Broker,
+	seen *live.Live) error {
 	ctx, cancel := context.WithCancel(ctx)
 	access := door.NewAccess(f.keys...).WithTokens(f.tokens)
 	var following sync.WaitGroup
 	defer following.Wait()
 	defer cancel()
 	following.Go(func() { access.Run(ctx, f.logger) })
-	frame := door.Frame{Access: access, Version: version(), Log: f.logger}.Filled()
+	frame := door.Frame{Access: access, Version: version(), Memory: f.memory,
+		Seats: door.NewSeats(f.limits.connections, f.limits.perAddress, f.logger), Log: f.logger}.Filled()
 	if f.cert != nil {
 		frame.TLS = f.cert.Config()
 	}
@@ -106,7 +108,8 @@ func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, 
 		}
 		switch d.name {
 		case "http":
-			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Manager: pass, Live: seen})
+			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Requests: f.limits.requests,
+				Manager: pass, Live: seen, Reload: settings.reload})
 		case "memcached":
 			server = memcache.New(broker, frame)
 		case "manager":

@@ -18,6 +18,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/cert"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager"
 	"github.com/glassq/glassq/internal/live"
 	"github.com/glassq/glassq/internal/rights"
@@ -42,8 +43,12 @@ type serveFlags struct {
 	keyFile, tlsCert, tlsKey string
 	insecure, hosts          []string
 	maxBody                  byteSize
+	logLevel                 string
+	level                    slog.Level // read from logLevel
+	limits                   limitFlags
 	minFree                  string
 	watermark                disk.Watermark // read from minFree
+	memory                   door.Memory    // what there is
 	tokenFile                string
 	keys                     [][]byte         // read from keyFile
 	tokens                   *rights.Register // read from tokenFile
@@ -75,7 +80,7 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.BoolVar(&f.managerStrict, "manager-strict", false,
 		"refuse Pythons before 3.12, which answer with MD5, at the manager door")
 	fs.StringToStringVar(&f.managerQueues, "manager-queue", nil,
-		"`name=queue` that Python programs may ask for beside get_<queue>_queue")
+		"`name=queue` that Python programs may ask for beside get_QUEUE_queue")
 	fs.StringVar(&f.keyFile, "key-file", "", "`file` with the key that clients must have")
 	fs.StringVar(&f.tokenFile, "token-file", "", "`file` of tokens, which glassq token makes: keys that may do some things with some queues")
 	fs.StringVar(&f.tlsCert, "tls-cert", "", "PEM `file` with the certificate of the HTTP and memcached doors")
@@ -87,10 +92,13 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.StringSliceVar(&f.insecure, "insecure", nil, "`door` that may be public without key and TLS: http, memcached, manager")
 	fs.StringSliceVar(&f.hosts, "host", nil, "`name` that clients may call this server by, beside addresses, localhost and those of the certificate")
 	fs.Var(&f.maxBody, "max-body", "largest body of a task, up to 32MiB")
+	f.limits.add(fs)
 	fs.StringVar(&f.minFree, "min-free", "", "`size` or share of the disk that stays free: below it puts are refused; 0 is none (default 5% or 1GiB, the larger, but at most a quarter)")
+	fs.StringVar(&f.logLevel, "log-level", "info", "least that is logged: debug, info, warn or error; glassq reload changes it")
 	cpu := profileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		f.logger = a.console.Logger()
+		settings := a.newReloader(cmd)
 		if err := f.check(); err != nil {
 			return err
 		}
@@ -100,7 +108,9 @@ func (a *app) serveCmd() *cobra.Command {
 		}
 		defer stop()
 		tune()
-		return a.serve(&f)
+		a.console.SetLevel(f.level)
+		a.hangup = settings.hangup
+		return a.serve(&f, settings)
 	}
 	return cmd
 }
@@ -144,8 +154,11 @@ func (f *serveFlags) check() error {
 	if err := checkSync(f.sync); err != nil {
 		return err
 	}
+	var err error
+	if f.level, err = parseLevel(f.logLevel); err != nil {
+		return err
+	}
 	if f.minFree != "" {
-		var err error
 		if f.watermark, err = disk.ParseWatermark(f.minFree); err != nil {
 			return usagef("--min-free: %w", err)
 		}
@@ -160,6 +173,9 @@ func (f *serveFlags) check() error {
 	}
 	if f.maxBody <= 0 || f.maxBody > glassq.HardMaxBody {
 		return usagef("--max-body %s is not between 1 and 32MiB", f.maxBody.String())
+	}
+	if err := f.limits.check(); err != nil {
+		return err
 	}
 	if f.keyFile != "" {
 		key, warnings, err := readKey(f.keyFile)
@@ -270,7 +286,7 @@ func checkSync(mode string) error {
 	return usagef("--sync %s is not one of always, interval, never", mode)
 }
 
-func (a *app) serve(f *serveFlags) (err error) {
+func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	ctx, stop := a.interruptible("glassq serve", "stopping; requests under way may end")
 	defer stop()
 	doors, err := f.openDoors()
@@ -281,9 +297,11 @@ func (a *app) serve(f *serveFlags) (err error) {
 	for _, text := range f.warnings {
 		a.console.Say("glassq serve: warning: %s", text)
 	}
+	f.memory = shareMemory(a.console, int(f.maxBody))
 	seen := live.New(live.Options{File: f.liveFile(), Logger: f.logger})
 	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody),
-		Logger: f.logger, Between: seen.Over, Synced: seen.Synced})
+		CacheBytes: f.memory.Cache, MaxQueues: f.limits.queues, MaxRuns: f.limits.runs, Logger: f.logger,
+		Between: seen.Over, Synced: seen.Synced})
 	if err != nil {
 		return err
 	}
@@ -292,9 +310,10 @@ func (a *app) serve(f *serveFlags) (err error) {
 	doors.announce(a.console, f, store.Describe())
 
 	ctx, fail := context.WithCancelCause(ctx)
+	defer ready(ctx, store.Broker).wait()
 	defer fail(nil)
 	over := a.watch(store, "glassq serve", "", fail)
-	err = doors.run(ctx, f, store.Broker, seen)
+	err = doors.run(ctx, f, settings, store.Broker, seen)
 	over()
 	if err == nil && errors.Is(context.Cause(ctx), glassq.ErrStorage) {
 		return store.Failure("")

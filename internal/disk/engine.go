@@ -38,11 +38,16 @@ type Options struct {
 	SegmentSize int64         // bytes of a log segment; 0 means 64 MiB, less on a disk below 1 GiB
 	MinFree     Watermark     // of the disk; below it puts are refused
 	CacheBytes  int64         // bytes of frames kept in memory for hand-outs; 0 means 64 MiB
+	MaxQueues   int           // most queues; 0 means glassq.DefaultMaxQueues
+	MaxRuns     int           // most runs; 0 means glassq.DefaultMaxRuns
 	FS          wal.FS        // nil means the directory that Open is given
 	Logger      *slog.Logger  // nil discards
 
 	Wall   func() time.Time    // the wall clock, which only Open reads; nil means time.Now
 	Synced func(time.Duration) // told how long each sync of the log took; it must not block. nil tells nobody
+
+	filling bool      // the folder is filled by who opens it, see wal.Fill
+	from    io.Reader // an archive to begin with, in a folder without a log; nil for none
 }
 
 // An Engine is an open store. It implements glassq.Store.
@@ -57,6 +62,8 @@ var (
 	_ glassq.Store  = (*Engine)(nil)
 	_ glassq.Waits  = (*Engine)(nil)
 	_ glassq.Copier = (*Engine)(nil)
+
+	_ glassq.Archiver = (*Engine)(nil)
 )
 
 // Open opens or creates the store in dir, which it locks, and replays its log. A dir of "mem:" keeps
@@ -96,6 +103,7 @@ func Open(dir string, opt Options) (*Engine, error) {
 	}
 	// Small segments want checkpoints as often as they are filled.
 	l.engine = engine.New(l, engine.Policy{}, engine.Options{CacheBytes: opt.CacheBytes,
+		MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns,
 		CheckpointEvery: min(opt.SegmentSize, 64<<20), Logger: opt.Logger, Wall: opt.Wall})
 	if err := l.recover(); err != nil {
 		l.wal.Close()
@@ -109,6 +117,9 @@ func Open(dir string, opt Options) (*Engine, error) {
 func openErr(err error) error {
 	if _, ok := errors.AsType[*glassq.Error](err); ok {
 		return err
+	}
+	if errors.Is(err, wal.ErrUnfinished) {
+		return glassq.Errorf(glassq.CodeStorage, "%w", err)
 	}
 	newer := errors.Is(err, wal.ErrFormat)
 	if _, ok := errors.AsType[*wal.CorruptError](err); !newer &&
@@ -154,6 +165,10 @@ func (l *log) recover() error {
 	}
 	l.active = l.wal.Active()
 	l.lookAtSpace()
+	if l.opt.from != nil {
+		_, err := l.engine.StartFrom(l.opt.from)
+		return err
+	}
 	return l.engine.Start()
 }
 

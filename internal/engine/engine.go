@@ -26,6 +26,8 @@ import (
 type Options struct {
 	CacheBytes      int64        // bytes of frames kept in memory for hand-outs; 0 means 64 MiB
 	CheckpointEvery int64        // bytes that the log grows, at least, between two checkpoints; 0 means 64 MiB
+	MaxQueues       int          // most queues; 0 means glassq.DefaultMaxQueues
+	MaxRuns         int          // most runs, those included that have ended and are kept; 0 means glassq.DefaultMaxRuns
 	Logger          *slog.Logger // nil discards
 
 	Wall func() time.Time // the wall clock, which only Start reads; nil means time.Now
@@ -41,6 +43,7 @@ type Engine struct {
 
 	mu        sync.Mutex // guards everything down to the next gap
 	st        *state.State
+	adopting  bool           // StartFrom: bodies come from another log, where they are not counted
 	open      *Frame         // being filled; never nil
 	flying    []*Frame       // with the log, oldest first
 	spare     []*Frame       // to be filled next
@@ -94,6 +97,8 @@ func New(log Log, policy Policy, opt Options) *Engine {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
 	opt.CacheBytes = cmp.Or(max(opt.CacheBytes, 0), 64<<20)
+	opt.MaxQueues = cmp.Or(max(opt.MaxQueues, 0), glassq.DefaultMaxQueues)
+	opt.MaxRuns = cmp.Or(max(opt.MaxRuns, 0), glassq.DefaultMaxRuns)
 	opt.CheckpointEvery = cmp.Or(max(opt.CheckpointEvery, 0), 64<<20)
 	policy.Window = max(policy.Window, 1)
 	e := &Engine{log: log, policy: policy, opt: opt, head: make([]byte, log.Head()),
@@ -113,8 +118,12 @@ func (e *Engine) forget() {
 	e.space = state.Space{}
 	e.space.Know(e.log.Extents())
 	e.st = state.New(state.Hooks{
-		Live:       func(f uint64, n int64) { e.lives(f, 1, n) },
-		Dropped:    func(f uint64, n int64) { e.lives(f, -1, -n) },
+		Live: func(f uint64, n int64) { e.lives(f, 1, n) },
+		Dropped: func(f uint64, n int64) {
+			if !e.adopting {
+				e.lives(f, -1, -n)
+			}
+		},
 		Ready:      e.ready,
 		Lowered:    e.lowered,
 		RunChanged: func() { e.runsOn = true },
@@ -157,6 +166,12 @@ func (e *Engine) Start() error {
 	if e.space.Lost != 0 {
 		return Damaged(fmt.Errorf("%d tasks lie in segments of the log that are missing", e.space.Lost))
 	}
+	e.firstFrame()
+	return e.begun()
+}
+
+// firstFrame begins the time of the log, and the frame that comes first.
+func (e *Engine) firstFrame() {
 	e.st.AfterRestart()
 	e.limit = e.st.Limit()
 	ahead, changed := e.startClock()
@@ -165,6 +180,11 @@ func (e *Engine) Start() error {
 	if changed {
 		e.append(state.AppendClock(nil, ahead))
 	}
+}
+
+// begun reserves lease numbers and begins to serve.
+func (e *Engine) begun() error {
+	e.tick()
 	e.append(state.AppendNumbers(nil, e.st.Limit()+NumberBlock))
 	e.open.Durable = true
 	if err := e.wait(e.open.number); err != nil {
@@ -266,11 +286,14 @@ func (e *Engine) wakeAll() {
 	e.turns.stop()
 }
 
-// Stats tells what the engine has done since it was started. It never waits. The log's owner adds what it
-// knows.
+// Stats tells what the engine has done since it was started, of a failed one too. It never waits. The log's owner
+// adds what it knows.
 func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.closed {
+		return glassq.Stats{}, e.err
+	}
 	s := glassq.Stats{Frames: e.frames, Bytes: e.written.Load(), Storage: glassq.StorageOK, Waiters: e.parked}
 	e.st.Figures(&s)
 	s.LiveBytes = e.space.Bytes + e.open.bytes

@@ -120,7 +120,7 @@ func TestParseTask(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := glassq.Task{Queue: "old", ID: "old", Run: "old", Of: 3}
+			got := glassq.Task{Queue: "old", ID: "old", Run: "old", OfAttempt: 3}
 			err := ParseTask([]byte(tt.line), &got)
 			if tt.err != "" {
 				if !errors.Is(err, glassq.ErrBadRequest) || !strings.Contains(err.Error(), tt.err) ||
@@ -229,7 +229,7 @@ func TestEnvelopeRoundTrips(t *testing.T) {
 		lease := glassq.Lease{Task: put, Number: r.Uint64N(1<<53) * uint64(r.IntN(2)), Attempt: r.IntN(9),
 			Length: time.Duration(r.IntN(1e6)) * time.Millisecond, Age: time.Duration(r.IntN(1e6)) * time.Microsecond,
 			Late: time.Duration(r.IntN(2)) * time.Microsecond}
-		lease.Delay, lease.TTL, lease.Lease, lease.Of = 0, 0, 0, r.IntN(3)
+		lease.Delay, lease.TTL, lease.Lease, lease.OfAttempt = 0, 0, 0, r.IntN(3)
 		line = AppendLease(nil, &lease)
 		var l glassq.Lease
 		err := ParseLease(line, &l)
@@ -260,7 +260,7 @@ func TestEnvelopeRoundTrips(t *testing.T) {
 
 		peeked := glassq.Peeked{Task: put, Number: r.Uint64() >> 1, State: glassq.Dead, Attempt: 3, Age: time.Hour,
 			Due: time.Second, Reason: "re\"ason"}
-		peeked.Of = r.IntN(2)
+		peeked.OfAttempt = r.IntN(2)
 		line = AppendPeeked(nil, &peeked)
 		var p glassq.Peeked
 		if err := ParsePeeked(line, &p); err != nil || !sameTask(p.Task, peeked.Task) || p.Number != peeked.Number ||
@@ -488,6 +488,36 @@ func BenchmarkParseAck(b *testing.B) {
 	for b.Loop() {
 		if err := ParseAck(line, &a); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestPieces: a body that is printed piece by piece is the one that is printed at once.
+func TestPieces(t *testing.T) {
+	for _, tt := range []struct{ name, body, contentType string }{
+		{"text", strings.Repeat("aä\x01\"€\U0001F600", 9), ""},
+		{"octets", strings.Repeat("\xff\x00a", 9) + "x", glassq.TypeOctets},
+		{"JSON", `{"a":[1,2,"` + strings.Repeat("é", 20) + `"]}`, ""},
+		{"JSON with line breaks", "{\"a\":\r\n[1,\n2,\"" + strings.Repeat(`\n`, 20) + "\"]\n}", ""},
+		{"nothing", "", ""},
+	} {
+		for size := 4; size < 12; size++ {
+			l := glassq.Lease{Task: glassq.Task{Queue: "q", ID: "a", Body: []byte(tt.body), Type: tt.contentType}, Number: 1}
+			out, rest := CutLease(nil, &l)
+			for more := true; more; {
+				before := len(out)
+				if out, more = rest.Append(out, size); len(out)-before > 6*size+4 {
+					t.Fatalf("%s: a piece of %d bytes is printed in %d", tt.name, size, len(out)-before)
+				}
+			}
+			var got, want glassq.Lease
+			if err := errors.Join(ParseLease(out, &got), ParseLease(AppendLease(nil, &l), &want)); err != nil {
+				t.Fatalf("%s: %s: %v", tt.name, out, err)
+			}
+			same := func(b []byte) string { return strings.NewReplacer("\n", "", "\r", "").Replace(string(b)) }
+			if same(got.Body) != same(want.Body) || bytes.ContainsRune(out, '\n') || got.Type != want.Type {
+				t.Errorf("%s by %d: %q %q; want %q %q", tt.name, size, got.Body, got.Type, want.Body, want.Type)
+			}
 		}
 	}
 }

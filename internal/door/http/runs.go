@@ -3,7 +3,6 @@ package httpdoor
 import (
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/glassq/glassq"
 )
@@ -123,6 +122,20 @@ func (s *call) cancelRun(rw http.ResponseWriter, r *http.Request) error {
 	return done(answer(rw, map[string]int{"cancelled": n}))
 }
 
+func (s *call) reload(rw http.ResponseWriter, r *http.Request) error {
+	if q := parseQuery(r); q.err != nil {
+		return q.err
+	}
+	if s.reread == nil {
+		return glassq.Errorf(glassq.CodeUnsupported, "this server has no settings that it could read again")
+	}
+	did, err := s.reread()
+	if err != nil {
+		return glassq.Errorf(glassq.CodeBadRequest, "%w", err)
+	}
+	return done(answer(rw, did))
+}
+
 func (s *call) stats(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
@@ -139,9 +152,9 @@ func (s *call) showMetrics(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(stallTimeout))
-	defer http.NewResponseController(rw).SetWriteDeadline(time.Time{})
-	s.metrics.ServeHTTP(rw, r)
+	to := &steady{ResponseWriter: rw}
+	defer to.done()
+	s.metrics.ServeHTTP(to, r)
 	return nil
 }
 
