@@ -162,15 +162,21 @@ func start(t *testing.T, args ...string) *server {
 	return s
 }
 
-// token makes an access token and waits until a server that runs knows it.
-func (s *server) token(name, may, queues string, args ...string) string {
+// make makes an access token.
+func (s *server) make(name, may, queues string, args ...string) string {
 	s.t.Helper()
 	out, errs, code := invoke(s.t, append([]string{"token", "new", name, "--may", may, "--queue", queues, "--token-file",
 		s.tokens}, args...)...)
 	if code != 0 {
 		s.t.Fatalf("token new %s = %d, %s", name, code, errs)
 	}
-	key := strings.TrimSpace(out)
+	return strings.TrimSpace(out)
+}
+
+// token makes an access token and waits until a server that runs knows it.
+func (s *server) token(name, may, queues string, args ...string) string {
+	s.t.Helper()
+	key := s.make(name, may, queues, args...)
 	for s.http != "" {
 		status, answer := s.ask("GET", "/v1/whoami", "Bearer "+key, "")
 		if status == http.StatusOK {
