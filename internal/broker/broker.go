@@ -38,6 +38,7 @@ var (
 	_ glassq.Store  = (*Broker)(nil)
 	_ glassq.Waits  = (*Broker)(nil)
 	_ glassq.Copier = (*Broker)(nil)
+	_ glassq.Finder = (*Broker)(nil)
 )
 
 // New stands before s. A MaxBody beyond HardMaxBody is taken as HardMaxBody.
@@ -537,4 +538,31 @@ func (b *Broker) Copy(ctx context.Context, file func(name string, size int64, r 
 			glassq.ErrUnsupported)
 	}
 	return c.Copy(ctx, file)
+}
+
+// Find checks the names and finds a task, where the store is a [glassq.Finder]; any other is code unsupported.
+func (b *Broker) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
+	name := f.Queue
+	if f.Dense {
+		name = f.Run
+	}
+	if f.Lease == 0 {
+		if err := glassq.CheckName(name); err != nil {
+			return glassq.Found{}, err
+		}
+	}
+	s, ok := b.store.(glassq.Finder)
+	if !ok {
+		return glassq.Found{}, glassq.ErrUnsupported
+	}
+	return s.Find(ctx, f)
+}
+
+// NextDelayed passes through likewise.
+func (b *Broker) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
+	s, ok := b.store.(glassq.Finder)
+	if !ok {
+		return 0, false, glassq.ErrUnsupported
+	}
+	return s.NextDelayed(ctx, queue)
 }

@@ -44,6 +44,7 @@ type Options struct {
 // A Live watches the store that Over is given, and has its verbs. It is safe for concurrent use.
 type Live struct {
 	store  Store
+	finder glassq.Store // what was given to Over
 	opt    Options
 	start  time.Time
 	events events
@@ -159,7 +160,7 @@ func New(opt Options) *Live {
 // Over has l watch the store under it, and returns what doors and rules go before. It is called once, before any verb,
 // and asks the store which queues hold tasks.
 func (l *Live) Over(under glassq.Store) glassq.Store {
-	l.store = full(under)
+	l.store, l.finder = full(under), under
 	l.know(context.Background())
 	return l
 }

@@ -444,3 +444,19 @@ func (l *Live) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wa
 func (l *Live) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
 	return l.store.Copy(ctx, file)
 }
+
+// Find passes through to a store that is a glassq.Finder; any other is code unsupported.
+func (l *Live) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
+	if s, ok := l.finder.(glassq.Finder); ok {
+		return s.Find(ctx, f)
+	}
+	return glassq.Found{}, glassq.ErrUnsupported
+}
+
+// NextDelayed passes through likewise.
+func (l *Live) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
+	if s, ok := l.finder.(glassq.Finder); ok {
+		return s.NextDelayed(ctx, queue)
+	}
+	return 0, false, glassq.ErrUnsupported
+}

@@ -289,6 +289,17 @@ func TestContract(t *testing.T) {
 	c.call("POST", "/v1/runs/nowhere/cancel", "", "", 404)
 
 	c.call("GET", "/v1/stats", "", "", 200)
+	c.call("GET", "/v1/queues/tasks/explain", "", "", 200)
+	c.call("GET", "/v1/queues/nowhere/explain", "", "", 404)
+	c.call("GET", "/v1/runs/r1/explain", "", "", 200)
+	c.call("GET", "/v1/runs/nowhere/explain", "", "", 404)
+	c.call("GET", "/v1/queues/tasks/tasks/~1", "", "", 200)
+	c.call("GET", "/v1/queues/next/tasks/own%2Fid", "", "", 200)
+	c.call("GET", "/v1/runs/r1/tasks/0", "", "", 200)
+	c.call("GET", "/v1/runs/r1/tasks/x", "", "", 400)
+	c.call("GET", "/v1/runs/nowhere/tasks/0", "", "", 404)
+	c.call("GET", "/v1/events?queue=tasks&run=r1&after=1&wait=1ms", "", "", 200)
+	c.call("GET", "/v1/events?after=x", "", "", 400)
 	c.call("GET", "/metrics", "", "", 200)
 	c.call("POST", "/v1/backup", "", "", 200)
 	c.call("POST", "/v1/backup?x=1", "", "", 400)
@@ -353,7 +364,7 @@ func TestQueryParametersAreDocumented(t *testing.T) {
 			}
 			var served []string
 			for _, media := range []string{typeJSON, "text/plain"} {
-				target := strings.NewReplacer("{queue}", "q", "{run}", "r", "{name}", "task.json").Replace(path) + "?no_such=1"
+				target := strings.NewReplacer("{queue}", "q", "{run}", "r", "{name}", "task.json", "{id}", "i", "{n}", "1").Replace(path) + "?no_such=1"
 				req := httptest.NewRequest(strings.ToUpper(method), target, strings.NewReader(`{"body":"x"}`))
 				req.Host = "localhost"
 				req.Header.Set("Content-Type", media)

@@ -21,6 +21,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/explain"
 	"github.com/glassq/glassq/internal/live"
 	"github.com/glassq/glassq/internal/metrics"
 )
@@ -50,8 +51,10 @@ type Server struct {
 	live   *live.Live
 	mux    *http.ServeMux
 
+	explain  explain.Explainer
 	metrics  http.Handler
-	patterns []string // what mux routes, in the order of the documents
+	streams  *door.Budget // of events
+	patterns []string     // what mux routes, in the order of the documents
 	handler  http.Handler
 
 	life  context.Context // done when the server drains
@@ -70,6 +73,8 @@ func New(b *broker.Broker, opt Options) *Server {
 	if w.live == nil {
 		w.live = live.New(live.Options{})
 	}
+	w.explain = explain.Explainer{Store: b, Live: w.live, Stopping: w.isDraining}
+	w.streams = door.NewBudget(maxStreams)
 	w.metrics = metrics.Handler(b, w.live)
 	w.life, w.drain = context.WithCancel(context.Background())
 	w.routes()
@@ -118,6 +123,11 @@ func (s *Server) routes() {
 	handle("POST /v1/runs/{run}/cancel", door.Operate, s.cancelRun)
 
 	handle("GET /v1/stats", door.Work, s.stats)
+	handle("GET /v1/queues/{queue}/explain", door.Work, s.explainQueue)
+	handle("GET /v1/queues/{queue}/tasks/{id}", door.Work, s.showTask)
+	handle("GET /v1/runs/{run}/explain", door.Work, s.explainRun)
+	handle("GET /v1/runs/{run}/tasks/{n}", door.Work, s.showRunTask)
+	handle("GET /v1/events", door.Work, s.events)
 	handle("GET /metrics", door.Work, s.showMetrics)
 	handle("POST /v1/backup", door.Operate, s.backup)
 	handle("GET /livez", door.Ask, s.livez)
