@@ -91,7 +91,8 @@ func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, 
 		}
 		switch d.name {
 		case "http":
-			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Live: seen})
+			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Live: seen,
+				ReadOnlyDashboard: f.readOnlyPages})
 		case "memcached":
 			server = memcache.New(broker, frame)
 		case "manager":

@@ -203,7 +203,9 @@ func (s *Server) asset(rw http.ResponseWriter, r *http.Request) {
 	rw.Write(a.plain)
 }
 
-func takesGzip(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") }
+func takesGzip(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")
+}
 
 // A visit is one request.
 type visit struct {
@@ -238,7 +240,9 @@ func (s *Server) newVisit(rw http.ResponseWriter, r *http.Request) *visit {
 func (v *visit) ctx() context.Context { return v.r.Context() }
 
 // may tells whether the visitor may operate a queue, so that pages show no button that is refused.
-func (v *visit) may(queue string) bool { return !v.opt.ReadOnly && v.who.May(door.Operate, queue) == nil }
+func (v *visit) may(queue string) bool {
+	return !v.opt.ReadOnly && v.who.May(door.Operate, queue) == nil
+}
 
 // A view is what templates get: who looks, and Data, which differs by page.
 type view struct {

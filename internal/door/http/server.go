@@ -20,6 +20,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
+	"github.com/glassq/glassq/internal/dashboard"
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/explain"
 	"github.com/glassq/glassq/internal/live"
@@ -41,6 +42,8 @@ type Options struct {
 
 	// Live knows what goes on in the store under the broker; nil is one that knows nothing, for a door without it.
 	Live *live.Live
+
+	ReadOnlyDashboard bool // nobody changes anything by a page
 }
 
 // A Server is the HTTP door of one broker. It is safe for concurrent use.
@@ -52,6 +55,7 @@ type Server struct {
 	mux    *http.ServeMux
 
 	explain  explain.Explainer
+	pages    *dashboard.Server
 	metrics  http.Handler
 	streams  *door.Budget // of events
 	patterns []string     // what mux routes, in the order of the documents
@@ -77,6 +81,8 @@ func New(b *broker.Broker, opt Options) *Server {
 	w.streams = door.NewBudget(maxStreams)
 	w.metrics = metrics.Handler(b, w.live)
 	w.life, w.drain = context.WithCancel(context.Background())
+	w.pages = dashboard.New(b, dashboard.Options{Access: w.frame.Access, Live: w.live, Life: w.life,
+		ReadOnly: opt.ReadOnlyDashboard, Log: w.frame.Log})
 	w.routes()
 	crossSite := http.NewCrossOriginProtection()
 	crossSite.SetDenyHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -135,6 +141,9 @@ func (s *Server) routes() {
 	handle("GET /openapi.yaml", door.Ask, s.openAPI)
 	handle("GET /schema/{name}", door.Ask, s.schema)
 	handle("/", door.Work, s.noRoute)
+	for _, pattern := range dashboard.Patterns {
+		s.mux.Handle(pattern, s.pages)
+	}
 }
 
 // ServeHTTP answers one request.
@@ -193,7 +202,9 @@ func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb door.Verb) 
 		return nil
 	}
 	who := s.frame.Access.Guest(nil, door.Operate) // over HTTP, guests of all machines have the same rights
-	if s.frame.Access.Locked() {
+	if visitor, ok := s.visitor(r); ok {
+		who = visitor
+	} else if s.frame.Access.Locked() {
 		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		var err error
 		who, err = s.frame.Access.WithKey([]byte(strings.TrimSpace(key)))
@@ -203,6 +214,14 @@ func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb door.Verb) 
 		}
 	}
 	return who.May(verb, r.PathValue("queue"))
+}
+
+// visitor is who reads by the session of the dashboard: a browser sends no key with a stream of events.
+func (s *Server) visitor(r *http.Request) (door.Who, bool) {
+	if r.Method != http.MethodGet || r.Header.Get("Authorization") != "" || !s.frame.Access.Locked() {
+		return door.Who{}, false
+	}
+	return s.pages.Visitor(r)
 }
 
 // callerOf is who sent r: the name in its header Glassq-Worker, else its address.
@@ -266,6 +285,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.drain()
+	defer s.pages.Wait()
 	grace, stop := context.WithTimeout(base, door.DrainFor)
 	defer stop()
 	if err := srv.Shutdown(grace); err != nil {
