@@ -52,7 +52,7 @@ func TestBadInput(t *testing.T) {
 		{"one summary", "compare a.json", "", "", 2, "B.json is missing"},
 		{"shell", "completion tcsh", "", "", 2, `there is no command "tcsh"`},
 		{"environment", "dispatch x{0}", "", "GLASSQ_COUNT=many", 2, `GLASSQ_COUNT="many": not a whole number`},
-		{"public address", "serve --data D --http 0.0.0.0:0", "", "", 2, "needs --key-file, --tls-cert and --tls-key"},
+		{"public address", "serve --data D --http 0.0.0.0:0", "", "", 2, "needs --key-file or --token-file, --tls-cert and --tls-key"},
 		{"public address, key only", "serve --data D --http :0 --key-file " + key, "", "", 2, "--insecure http"},
 		{"insecure door", "serve --data D --insecure all", "", "", 2, "write --insecure http"},
 		{"memcached, public", "serve --data D --http off --memcached 0.0.0.0:0", "", "", 2, "--insecure memcached"},

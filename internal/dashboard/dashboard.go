@@ -11,6 +11,7 @@ package dashboard
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/rand"
@@ -32,7 +33,9 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/explain"
 	"github.com/glassq/glassq/internal/live"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 // policy lets a page load the files of this package and nothing else, and lets nobody frame it.
@@ -49,8 +52,10 @@ var files embed.FS
 
 // Options tunes New.
 type Options struct {
-	Access   *door.Access // who may come in; nil is everybody
+	Access   *door.Access                          // who may come in; nil is everybody
+	Known    func(*http.Request) (door.Who, error) // who sent a request without a session, by a key or a certificate
 	Live     *live.Live
+	Explain  *explain.Explainer
 	Life     context.Context // when it is done, so are the redrives that are under way
 	ReadOnly bool            // nobody may change anything by a page
 	Log      *slog.Logger    // nil discards
@@ -122,23 +127,23 @@ var Patterns = []string{"GET /{$}", "/queues", "/queues/", "/runs", "/runs/", "/
 	"GET /assets/"}
 
 func (s *Server) routes() {
-	page := func(pattern string, h func(*visit) error) { s.handle(pattern, door.Work, false, h) }
-	act := func(pattern string, verb door.Verb, h func(*visit) error) { s.handle(pattern, verb, true, h) }
-	page("GET /{$}", (*visit).overview)
-	page("GET /queues", (*visit).queues)
-	page("GET /queues/{queue}", (*visit).queue)
-	page("GET /queues/{queue}/tasks", (*visit).tasks)
-	page("GET /queues/{queue}/tasks/{number}", (*visit).task)
-	page("GET /runs", (*visit).runs)
-	page("GET /runs/{run}", (*visit).run)
-	page("GET /dead", (*visit).dead)
-	page("GET /workers", (*visit).workers)
-	act("POST /queues/{queue}/settings", door.Operate, (*visit).changeSettings)
-	act("POST /queues/{queue}/pause", door.Operate, (*visit).pause)
-	act("POST /queues/{queue}/resume", door.Operate, (*visit).resume)
-	act("POST /queues/{queue}/purge", door.Operate, (*visit).purge)
-	act("POST /queues/{queue}/redrive", door.Operate, (*visit).redrive)
-	act("POST /runs/{run}/cancel", door.Operate, (*visit).cancel)
+	page := func(pattern string, verb rights.Verb, h func(*visit) error) { s.handle(pattern, verb, false, h) }
+	act := func(pattern string, verb rights.Verb, h func(*visit) error) { s.handle(pattern, verb, true, h) }
+	page("GET /{$}", rights.VerbStats, (*visit).overview)
+	page("GET /queues", rights.VerbQueues, (*visit).queues)
+	page("GET /queues/{queue}", rights.VerbQueue, (*visit).queue)
+	page("GET /queues/{queue}/tasks", rights.VerbPeek, (*visit).tasks)
+	page("GET /queues/{queue}/tasks/{id}", rights.VerbPeek, (*visit).task)
+	page("GET /runs", rights.VerbRuns, (*visit).runs)
+	page("GET /runs/{run}", rights.VerbRun, (*visit).run)
+	page("GET /dead", rights.VerbQueues, (*visit).dead)
+	page("GET /workers", rights.VerbStats, (*visit).workers)
+	act("POST /queues/{queue}/settings", rights.VerbConfigure, (*visit).changeSettings)
+	act("POST /queues/{queue}/pause", rights.VerbConfigure, (*visit).pause)
+	act("POST /queues/{queue}/resume", rights.VerbConfigure, (*visit).resume)
+	act("POST /queues/{queue}/purge", rights.VerbPurge, (*visit).purge)
+	act("POST /queues/{queue}/redrive", rights.VerbRedrive, (*visit).redrive)
+	act("POST /runs/{run}/cancel", rights.VerbCancelRun, (*visit).cancel)
 	s.mux.HandleFunc("GET /login", s.showLogin)
 	s.mux.HandleFunc("POST /login", s.login)
 	s.mux.HandleFunc("POST /logout", s.logout)
@@ -150,14 +155,20 @@ func (s *Server) routes() {
 
 // handle routes a page or an action. Who is not known goes to the login; an action that comes without the token of a
 // form, or on a read-only dashboard, is refused.
-func (s *Server) handle(pattern string, verb door.Verb, action bool, h func(*visit) error) {
+func (s *Server) handle(pattern string, verb rights.Verb, action bool, h func(*visit) error) {
 	s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
 		v := s.newVisit(rw, r)
 		if !v.known {
 			v.toLogin(action)
 			return
 		}
-		err := v.who.May(verb, r.PathValue("queue"))
+		ctx, end := v.who.Within(v.r.Context())
+		defer end()
+		v.r = v.r.WithContext(ctx)
+		err := v.who.MayAtAll(verb)
+		if name := cmp.Or(r.PathValue("queue"), r.PathValue("run")); name != "" {
+			err = v.who.May(verb, name)
+		}
 		if err == nil && action {
 			err = v.checkForm()
 		}
@@ -221,17 +232,13 @@ type visit struct {
 func (s *Server) newVisit(rw http.ResponseWriter, r *http.Request) *visit {
 	v := &visit{Server: s, rw: rw, r: r}
 	v.chinese = languageOf(rw, r)
-	switch {
-	case !s.opt.Access.Locked():
-		v.who, v.known = s.opt.Access.Guest(nil, door.Operate), true
-	case r.Header.Get("Authorization") != "":
-		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		who, err := s.opt.Access.WithKey([]byte(strings.TrimSpace(key)))
-		v.who, v.known = who, err == nil && strings.EqualFold(scheme, "Bearer")
-	default:
-		if v.session = s.sessions.find(r); v.session != nil {
-			v.who, v.known = v.session.who, true
-		}
+	if !s.opt.Access.Locked() {
+		v.who, v.known = s.opt.Access.Guest(nil, 0), true
+	} else if v.session = s.sessions.find(r); v.session != nil {
+		v.who, v.known = v.session.who, true
+	} else if s.opt.Known != nil {
+		who, err := s.opt.Known(r)
+		v.who, v.known = who, err == nil
 	}
 	v.r = r.WithContext(live.WithCaller(r.Context(), live.Caller{Door: "http", Worker: "dashboard", Version: r.UserAgent()}))
 	return v
@@ -239,10 +246,12 @@ func (s *Server) newVisit(rw http.ResponseWriter, r *http.Request) *visit {
 
 func (v *visit) ctx() context.Context { return v.r.Context() }
 
-// may tells whether the visitor may operate a queue, so that pages show no button that is refused.
-func (v *visit) may(queue string) bool {
-	return !v.opt.ReadOnly && v.who.May(door.Operate, queue) == nil
+// may tells whether the visitor may do something with a queue or a run, so that pages show no button that is refused.
+func (v *visit) may(verb rights.Verb, name string) bool {
+	return !v.opt.ReadOnly && v.who.May(verb, name) == nil
 }
+
+func (v *visit) store() door.Store { return door.NewStore(v.broker, v.who) }
 
 // A view is what templates get: who looks, and Data, which differs by page.
 type view struct {

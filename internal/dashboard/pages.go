@@ -9,6 +9,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/live"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 const (
@@ -81,17 +82,17 @@ func speedOf(s live.Series, last time.Duration) (v speed) {
 var spans = map[string]time.Duration{"": 15 * time.Minute, "24h": 24 * time.Hour, "30d": 30 * 24 * time.Hour}
 
 type overviewPage struct {
-	Speed                         speed
-	Delayed, Ready, Leased, Dead  int64
-	Queues, Paused                int
-	Latest                        live.Latencies // the worst of the last ten seconds
-	Totals                        live.Totals
-	Stats                         glassq.Stats
-	Up                            time.Duration
-	Look                          []row // queues that want somebody to look
-	More                          int
-	Charts                        []chart
-	PutP50, PutP99, AckP99, SyncP float32
+	Speed                        speed
+	Delayed, Ready, Leased, Dead int64
+	Queues, Paused               int
+	Totals                       live.Totals
+	Stats                        glassq.Stats
+	Up                           time.Duration
+	Look                         []row // queues that want somebody to look
+	More                         int
+	Charts                       []chart
+
+	PutP50, PutP99, AckP99, SyncP float32 // seconds: the worst of the last ten
 }
 
 func (v *visit) overview() error {
@@ -121,7 +122,11 @@ func (v *visit) overview() error {
 	slices.SortStableFunc(waits, func(a, b glassq.QueueInfo) int { return cmp.Compare(urgency(&b), urgency(&a)) })
 	p.More = max(0, len(waits)-attention)
 	for i := range waits[:min(len(waits), attention)] {
-		p.Look = append(p.Look, v.rowOf(waits[i]))
+		r := v.rowOf(waits[i])
+		if why, err := v.opt.Explain.Queue(v.ctx(), r.Name); err == nil { // else it has gone meanwhile
+			r.Why = why.Text
+		}
+		p.Look = append(p.Look, r)
 	}
 	p.Charts = charts(v.opt.Live.ServerSeries(spans[v.Query("span")]))
 	return v.render(200, "overview", v.T("Overview"), p)
@@ -147,6 +152,7 @@ type row struct {
 	glassq.QueueInfo
 	Speed speed
 	View  live.QueueView
+	Why   string // what holds it up, on the overview
 }
 
 // OldestFor is how long the oldest ready task has waited.
@@ -225,6 +231,7 @@ func (v *visit) queues() error {
 type queuePage struct {
 	row
 	May     bool
+	Why     glassq.Explanation
 	Charts  []chart
 	Redrive *progress
 	States  []stateCount
@@ -248,10 +255,12 @@ func (v *visit) queue() error {
 		return glassq.Errorf(glassq.CodeNotFound, "there is no queue %s; a queue is made by its first use", name)
 	}
 	q := list[0]
-	p := queuePage{row: v.rowOf(q), May: v.may(name), Redrive: v.redrives.of(name),
+	p := queuePage{row: v.rowOf(q), May: v.may(rights.VerbConfigure, name), Redrive: v.redrives.of(name),
 		States: []stateCount{{"delayed", q.Delayed}, {"ready", q.Ready}, {"leased", q.Leased}, {"dead", q.Dead}}}
-	span := spans[v.Query("span")]
-	if s, ok := v.opt.Live.QueueSeries(name, span); ok {
+	if p.Why, err = v.opt.Explain.Queue(v.ctx(), name); err != nil {
+		return err
+	}
+	if s, ok := v.opt.Live.QueueSeries(name, spans[v.Query("span")]); ok {
 		p.Charts = charts(s)
 	}
 	return v.render(200, "queue", name, p)

@@ -9,6 +9,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/live"
 	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/rights"
 	"github.com/glassq/glassq/result"
 )
 
@@ -75,6 +76,7 @@ func (v *visit) runs() error {
 type runPage struct {
 	runRow
 	May      bool
+	Why      glassq.Explanation
 	Left     time.Duration // until the run is complete at the speed of now; 0 is not known
 	Speed    float64       // outcomes a second
 	Lacking  []glassq.Interval
@@ -96,11 +98,14 @@ func (v *visit) run() error {
 	if err != nil {
 		return err
 	}
-	p := runPage{runRow: runRow{run}, May: v.may(run.Queue)}
+	p := runPage{runRow: runRow{run}, May: v.may(rights.VerbCancelRun, name)}
 	if run.Queue != "" {
 		if s, ok := v.opt.Live.QueueSeries(run.Queue, spans[v.Query("span")]); ok {
 			p.Charts = charts(s)
 		}
+	}
+	if p.Why, err = v.opt.Explain.Run(v.ctx(), name); err != nil {
+		return err
 	}
 	p.pace(v.opt.Live)
 	if p.Lacking, p.More, err = v.lacking(&run); err != nil {

@@ -55,7 +55,7 @@ func (s *sessions) find(r *http.Request) *session {
 		return nil
 	}
 	now := time.Now()
-	if now.Sub(found.used) > sessionIdle {
+	if now.Sub(found.used) > sessionIdle || found.who.Over() != nil {
 		delete(s.all, key)
 		return nil
 	}

@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/explain"
 	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 const (
@@ -47,7 +50,7 @@ func (v *visit) tasks() error {
 	if p.State == "" {
 		p.State = "ready"
 	}
-	p.May, p.Redrive = v.may(p.Queue), v.redrives.of(p.Queue)
+	p.May, p.Redrive = v.may(rights.VerbRedrive, p.Queue), v.redrives.of(p.Queue)
 	state, err := glassq.ParseState(p.State)
 	if err != nil {
 		return err
@@ -82,11 +85,12 @@ func (v *visit) tasks() error {
 	return v.render(200, "tasks", p.Queue+": "+v.T(p.State), p)
 }
 
+// number reads a number of the query, 0 for none.
 func (v *visit) number(name, text string) (uint64, error) {
 	if text == "" {
 		return 0, nil
 	}
-	n, err := strconv.ParseUint(strings.TrimPrefix(text, "~"), 10, 64)
+	n, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
 		return 0, glassq.Errorf(glassq.CodeBadRequest, "%s %.40q is not a number", name, text)
 	}
@@ -121,30 +125,25 @@ func (v *visit) dead() error {
 }
 
 type taskPage struct {
-	glassq.Peeked
-	May  bool
+	explain.Task
+	Held bool // it is there, with its body
 	Body body
 }
 
-// task shows one task by its number, whichever state it is in.
+// task shows one task by its id, and says where it is when it is not there any more.
 func (v *visit) task() error {
-	queue := v.r.PathValue("queue")
-	n, err := v.number("task", v.r.PathValue("number"))
+	id := v.r.PathValue("id")
+	t, err := v.opt.Explain.Task(v.ctx(), glassq.Find{Queue: v.r.PathValue("queue"), ID: id})
 	if err != nil {
 		return err
 	}
-	for _, state := range []glassq.State{glassq.Ready, glassq.Dead, glassq.Leased, glassq.Delayed} {
-		list, _, err := v.store().Peek(v.ctx(), queue, state, n, 1)
-		if err != nil {
-			return err
-		}
-		if len(list) == 1 && list[0].Number == n {
-			t := list[0]
-			return v.render(200, "task", v.T("Task")+" "+t.TaskID(), taskPage{t, v.may(queue), bodyOf(t.Body, t.Type)})
-		}
+	p, status := taskPage{Task: t, Held: t.Where == glassq.FoundHeld}, http.StatusOK
+	if p.Held {
+		p.Body = bodyOf(t.Body, t.Type)
+	} else if t.Where == glassq.FoundNever {
+		status = http.StatusNotFound
 	}
-	return glassq.Errorf(glassq.CodeNotFound,
-		"queue %s holds no task %d: it is done, or was purged; the books of the queue and of its run count it", queue, n)
+	return v.render(status, "task", v.T("Task")+" "+visible(id), p)
 }
 
 // A body is how one is shown: as what it is, safely, and cut where it is long.

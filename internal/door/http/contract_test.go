@@ -300,6 +300,7 @@ func TestContract(t *testing.T) {
 	c.call("GET", "/v1/runs/nowhere/tasks/0", "", "", 404)
 	c.call("GET", "/v1/events?queue=tasks&run=r1&after=1&wait=1ms", "", "", 200)
 	c.call("GET", "/v1/events?after=x", "", "", 400)
+	c.call("GET", "/v1/whoami", "", "", 200)
 	c.call("GET", "/metrics", "", "", 200)
 	c.call("POST", "/v1/backup", "", "", 200)
 	c.call("POST", "/v1/backup?x=1", "", "", 400)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 
 // events streams what happens as server-sent events until the client goes, the server stops or wait is over. Readers
 // hold nothing in the server: a slow one loses its place, is told and cut, and may come back with Last-Event-ID.
-func (s *Server) events(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) events(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "queue", "run", "after", "wait")
 	queue, run := q.text("queue"), q.text("run")
 	after := q.number("after", s.live.LastEvent(), 1<<63-1)
@@ -55,7 +56,8 @@ func (s *Server) events(rw http.ResponseWriter, r *http.Request) error {
 }
 
 // stream sends events after an id until it ends, whose reason it returns.
-func (s *Server) stream(ctx context.Context, rw http.ResponseWriter, after uint64, queue, run string) error {
+func (s *call) stream(ctx context.Context, rw http.ResponseWriter, after uint64, queue, run string) error {
+	sees := func(name string) bool { return name == "" || s.store.Who.May(rights.VerbEvents, name) == nil }
 	for first := true; ; first = false {
 		beat, cancel := context.WithTimeout(ctx, beatEvery)
 		list, lost, err := s.live.Events(beat, after, eventsRead)
@@ -79,12 +81,12 @@ func (s *Server) stream(ctx context.Context, rw http.ResponseWriter, after uint6
 		}
 		for _, e := range list {
 			after = e.ID
-			if !e.About(queue, run) {
+			if !e.About(queue, run) || !sees(e.Queue) || !sees(e.Run) {
 				continue
 			}
 			text := e.Text
-			if queue != "" || run != "" {
-				only := e.Only(queue, run)
+			if queue != "" || run != "" || !s.store.Who.Whole() {
+				only := e.Only(queue, run, sees)
 				text = only.Text
 			}
 			out = appendEvent(out, e.ID, e.Kind, text)

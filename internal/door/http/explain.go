@@ -10,7 +10,7 @@ import (
 	"github.com/glassq/glassq/internal/jsonline"
 )
 
-func (s *Server) explainQueue(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) explainQueue(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
@@ -21,7 +21,7 @@ func (s *Server) explainQueue(rw http.ResponseWriter, r *http.Request) error {
 	return done(answer(rw, e))
 }
 
-func (s *Server) explainRun(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) explainRun(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
@@ -33,7 +33,7 @@ func (s *Server) explainRun(rw http.ResponseWriter, r *http.Request) error {
 }
 
 // showTask shows a task by its id, ~number, or the number of its lease as a token, <number>.<queue>.
-func (s *Server) showTask(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) showTask(rw http.ResponseWriter, r *http.Request) error {
 	f := glassq.Find{Queue: r.PathValue("queue"), ID: r.PathValue("id")}
 	if t, err := glassq.ParseToken(f.ID); err == nil && t.Queue == f.Queue {
 		f.Lease = t.Number
@@ -42,7 +42,7 @@ func (s *Server) showTask(rw http.ResponseWriter, r *http.Request) error {
 }
 
 // showRunTask shows a task by its position.
-func (s *Server) showRunTask(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) showRunTask(rw http.ResponseWriter, r *http.Request) error {
 	n, err := strconv.ParseUint(r.PathValue("n"), 10, 32)
 	if err != nil {
 		return glassq.Errorf(glassq.CodeBadRequest, "position %.40q is not a number from 0 to 4294967295", r.PathValue("n"))
@@ -50,7 +50,7 @@ func (s *Server) showRunTask(rw http.ResponseWriter, r *http.Request) error {
 	return s.tellTask(rw, r, glassq.Find{Run: r.PathValue("run"), Position: uint32(n), Dense: true})
 }
 
-func (s *Server) tellTask(rw http.ResponseWriter, r *http.Request, f glassq.Find) error {
+func (s *call) tellTask(rw http.ResponseWriter, r *http.Request, f glassq.Find) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
