@@ -18,6 +18,7 @@ var funcs = template.FuncMap{
 	"secs":  seconds,
 	"stamp": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"plain": func(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) },
 	"list":  func(v ...any) []any { return v },
 }
 
