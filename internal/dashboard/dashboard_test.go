@@ -30,8 +30,10 @@ type site struct {
 	t      *testing.T
 	broker *broker.Broker
 	live   *live.Live
+	opt    httpdoor.Options
 	url    string
 	client *http.Client // keeps cookies, and follows
+	stop   func()       // ends the door, and returns when it has
 }
 
 // newSite serves a store on a free port; change may change the options of the door.
@@ -45,21 +47,33 @@ func newSite(t *testing.T, change func(*httpdoor.Options)) *site {
 	seen := live.New(live.Options{})
 	s := &site{t: t, live: seen, broker: broker.New(seen.Over(engine), glassq.Limits{})}
 	ctx, stop := context.WithCancel(context.Background())
-	opt := httpdoor.Options{Live: seen}
+	ended := make(chan struct{})
+	go func() { seen.Keep(ctx); close(ended) }()
+	t.Cleanup(func() { stop(); <-ended })
+	s.opt = httpdoor.Options{Live: seen}
 	if change != nil {
-		change(&opt)
+		change(&s.opt)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{}, 2)
-	go func() { seen.Keep(ctx); ended <- struct{}{} }()
-	go func() { httpdoor.New(s.broker, opt).Run(ctx, ln); ended <- struct{}{} }()
-	t.Cleanup(func() { stop(); <-ended; <-ended })
 	jar, _ := cookiejar.New(nil)
-	s.url, s.client = "http://"+ln.Addr().String(), &http.Client{Jar: jar}
+	s.client = &http.Client{Jar: jar}
+	s.serve("127.0.0.1:0")
+	t.Cleanup(func() { s.client.CloseIdleConnections(); s.stop() })
 	return s
+}
+
+// serve opens the door at addr.
+func (s *site) serve(addr string) {
+	s.t.Helper()
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	server := httpdoor.New(s.broker, s.opt)
+	go func() { server.Run(ctx, ln); close(ended) }()
+	s.stop = func() { stop(); <-ended }
+	s.url = "http://" + ln.Addr().String()
 }
 
 // fill puts tasks of every kind: ready, delayed, leased, dead, and a run.
