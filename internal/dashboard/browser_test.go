@@ -27,8 +27,8 @@ func browse(t *testing.T) context.Context {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium),
-		chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))...)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(func() {
@@ -134,7 +134,8 @@ func TestBrowserWithoutScripts(t *testing.T) {
 	s.fill()
 	ctx := browse(t)
 	without := chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled,
+			emulation.SetScriptExecutionDisabledParams{Value: true})
 		return err
 	})
 	do(t, ctx, "pause", without, chromedp.Navigate(s.url+"/"),
@@ -165,8 +166,9 @@ func TestBrowserAccessible(t *testing.T) {
 	for _, scheme := range []string{"light", "dark"} {
 		for _, path := range append(pagePaths, "/login?to=/", "/queues/nix", "/?lang=zh", "/?lang=en") {
 			dress := chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-				_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+				as := emulation.MediaFeature{Name: "prefers-color-scheme", Value: scheme}
+				_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia,
+					emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{&as}})
 				return err
 			})
 			do(t, ctx, path, chromedp.EmulateViewport(360, 800), dress, chromedp.Navigate(s.url+path),

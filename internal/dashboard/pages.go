@@ -16,6 +16,8 @@ const (
 	perPage   = 100 // rows of a list
 	maxPoints = 90  // of a chart
 	attention = 12  // queues on the overview
+
+	asksWithin = 10 * time.Second // whoever asked for tasks within it still does
 )
 
 // A chart is drawn from its table by the script.
@@ -118,11 +120,20 @@ func (v *visit) overview() error {
 			p.Paused++
 		}
 	}
-	waits := slices.DeleteFunc(all, func(q glassq.QueueInfo) bool { return urgency(&q) == 0 })
-	slices.SortStableFunc(waits, func(a, b glassq.QueueInfo) int { return cmp.Compare(urgency(&b), urgency(&a)) })
+	type waiting struct {
+		row    glassq.QueueInfo
+		urgent float64
+	}
+	var waits []waiting
+	for i := range all {
+		if u := v.urgency(&all[i]); u > 0 {
+			waits = append(waits, waiting{all[i], u})
+		}
+	}
+	slices.SortStableFunc(waits, func(a, b waiting) int { return cmp.Compare(b.urgent, a.urgent) })
 	p.More = max(0, len(waits)-attention)
 	for i := range waits[:min(len(waits), attention)] {
-		r := v.rowOf(waits[i])
+		r := v.rowOf(waits[i].row)
 		if why, err := v.opt.Explain.Queue(v.ctx(), r.Name); err == nil { // else it has gone meanwhile
 			r.Why = why.Text
 		}
@@ -132,12 +143,12 @@ func (v *visit) overview() error {
 	return v.render(200, "overview", v.T("Overview"), p)
 }
 
-// urgency orders queues by how much they want somebody to look: 0 is not at all.
-func urgency(q *glassq.QueueInfo) float64 {
-	u := 0.0
+// urgency orders queues by how much they want somebody to look: 0 is not at all. Those that stand still come first,
+// then those with dead tasks, then those whose tasks wait longest.
+func (v *visit) urgency(q *glassq.QueueInfo) (u float64) {
 	if q.Ready > 0 {
-		u = q.Oldest
-		if q.Settings.Paused || q.Waiters == 0 && q.Leased == 0 {
+		u = max(q.Oldest, 1e-9)
+		if q.Settings.Paused || (row{QueueInfo: *q, View: v.opt.Live.Queue(q.Name)}).Alone() {
 			u += 1e9
 		}
 	}
@@ -157,6 +168,11 @@ type row struct {
 
 // OldestFor is how long the oldest ready task has waited.
 func (r row) OldestFor() time.Duration { return time.Duration(r.Oldest * float64(time.Second)) }
+
+// Alone tells whether tasks are ready and nobody asks for them.
+func (r row) Alone() bool {
+	return r.Ready > 0 && r.Waiters == 0 && r.Leased == 0 && time.Since(r.View.Asked) > asksWithin
+}
 
 func (v *visit) rowOf(q glassq.QueueInfo) row {
 	r := row{QueueInfo: q, View: v.opt.Live.Queue(q.Name)}
