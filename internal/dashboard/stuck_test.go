@@ -54,7 +54,10 @@ func TestWhatIsStuck(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "1 dead", "/redrive"},
-		{"full", func(q string) { put(q, 1, glassq.Task{}); configure(q, glassq.SettingsChange{MaxTasks: pointer(int64(1))}) }, "it is full", "/settings"},
+		{"full", func(q string) {
+			put(q, 1, glassq.Task{})
+			configure(q, glassq.SettingsChange{MaxTasks: pointer(int64(1))})
+		}, "it is full", "/settings"},
 		{"held", func(q string) { put(q, 2, glassq.Task{}); reserve(q) }, "host-7", ""},
 	}
 	for _, tt := range tests {

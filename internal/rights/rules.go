@@ -114,7 +114,7 @@ var Rules = [verbs]Rule{
 		Client: []string{"CancelRun"}},
 	VerbStats: {Does: "figures of the server", Needs: Any, HTTP: []string{"GET /v1/stats"}, Memcached: []string{"stats"},
 		Client: []string{"Stats"}},
-	VerbMetrics:  {Does: "figures of everything, for Prometheus", Needs: Read, Of: OfAll, HTTP: []string{"GET /metrics"}},
+	VerbMetrics: {Does: "figures of everything, for Prometheus", Needs: Read, Of: OfAll, HTTP: []string{"GET /metrics"}},
 	VerbRunTask: {Does: "look at a task by its position in a run", Needs: Read, Of: OfRun,
 		HTTP: []string{"GET /v1/runs/{run}/tasks/{n}"}},
 	VerbEvents:   {Does: "hear what happens", Needs: Any, Of: OfEach, HTTP: []string{"GET /v1/events"}},
