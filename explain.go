@@ -19,6 +19,13 @@ type Cause struct {
 	Do    string `json:"do,omitempty"` // a command that cures it, where there is one
 }
 
+// Whereabouts say where one task is.
+type Whereabouts struct {
+	Where string `json:"where"` // one of the words Found…
+	Text  string `json:"text"`
+	Do    string `json:"do,omitempty"` // a command that finds more
+}
+
 // A Find names one task by one of: Lease; Run and Position with Dense; or Queue and ID.
 type Find struct {
 	Queue    string

@@ -297,6 +297,11 @@ func TestRunsRetry(t *testing.T) {
 			t.Errorf("%s said %s; want %q", where, said, job)
 		}
 	}
+	f.do(0, "runs", "retry", "r1", "--ids", write(t, filepath.Join(f.dir, "one"), "r1/3\n"), "--as", "r1.one", "--wait", "--quiet")
+	if _, errs := f.do(0, "output", "--run", "r1.2", "--out", filepath.Join(f.dir, "r1.2"),
+		"--quiet"); !strings.Contains(errs, "run r1.one has 1 result waiting: glassq output --run r1.one --out ") {
+		t.Errorf("output of r1.2 said %s; want that a result of r1.one waits", errs)
+	}
 	if _, errs := f.do(0, "runs", "retry", "r1"); !strings.Contains(errs, "nothing of that kind") {
 		t.Errorf("a second retry of r1, whose tasks are all well by now, said %s", errs)
 	}

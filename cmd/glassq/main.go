@@ -87,6 +87,7 @@ serve, ends with 0 when it is stopped.`,
 		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(), a.configCmd(),
 		a.manCmd(),
 		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(), a.topCmd(), a.tokenCmd(), a.certCmd(), a.tunnelCmd(),
+		a.explainCmd(),
 	)
 	a.completeNames(root)
 	completionExamples(root)

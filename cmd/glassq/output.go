@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"os"
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/output"
 	"github.com/spf13/cobra"
@@ -184,5 +186,25 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 	if f.only != "" {
 		a.console.Say("  %s written: --only %s", term.Plural(rep.Passed, "of them was", "of them were"), f.only)
 	}
+	a.sayWaiting(cmd.Context(), q, &rep.Run, f.out)
 	return a.finish(&f.sum, &rep, f.remote.absent(notWritten(err, where, &rep)))
+}
+
+// sayWaiting names the other runs of the job whose results nobody has taken yet; file is where those of run are, ""
+// for nowhere.
+func (a *app) sayWaiting(ctx context.Context, q *client.Client, run *glassq.Run, file string) {
+	if run.Job == nil {
+		return
+	}
+	for _, name := range run.Job.Runs {
+		other, err := q.Run(ctx, name)
+		if err != nil || name == run.Name || other.Waiting == 0 {
+			continue // what cannot be asked now is in the books all the same
+		}
+		take := "glassq output --run " + name
+		if file != "" {
+			take += " --out " + file
+		}
+		a.console.Say("  run %s has %s waiting: %s", name, term.Plural(other.Waiting, "result", "results"), take)
+	}
 }

@@ -52,10 +52,10 @@ func (a *app) showRun(n *glassq.Run, asJSON bool) error {
 		fmt.Fprintf(w, "queue\t%s\n", n.Queue)
 	}
 	if n.Source != "" {
-		fmt.Fprintf(w, "source\t%s\n", n.Source)
+		fmt.Fprintf(w, "source\t%s\n", report.Printable([]byte(n.Source)))
 	}
 	for _, r := range n.Readers {
-		fmt.Fprintf(w, "read into\t%s\n", r)
+		fmt.Fprintf(w, "read into\t%s\n", report.Printable([]byte(r)))
 	}
 	fmt.Fprintf(w, "made\t%s\n", n.Created.Local().Format(time.DateTime))
 	if !n.Ended.IsZero() {

@@ -206,7 +206,7 @@ func (a *app) balanced(rep *output.Report) error {
 	}
 	if rep.ReadBefore > 0 {
 		for _, r := range rep.Readers {
-			a.console.Say("  read before into %s", r)
+			a.console.Say("  read before into %s", report.Printable([]byte(r)))
 		}
 		return &exitError{exitUnbalanced, glassq.Errorf(glassq.CodeInternal,
 			"%s results of run %s are not here: they were read before; with --out and the file that has them the same command goes on with it",

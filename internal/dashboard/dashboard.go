@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -137,7 +138,7 @@ func (s *Server) routes() {
 	page("GET /runs", rights.VerbRuns, (*visit).runs)
 	page("GET /runs/{run}", rights.VerbRun, (*visit).run)
 	page("GET /dead", rights.VerbQueues, (*visit).dead)
-	page("GET /workers", rights.VerbStats, (*visit).workers)
+	page("GET /workers", rights.VerbMetrics, (*visit).workers)
 	act("POST /queues/{queue}/settings", rights.VerbConfigure, (*visit).changeSettings)
 	act("POST /queues/{queue}/pause", rights.VerbConfigure, (*visit).pause)
 	act("POST /queues/{queue}/resume", rights.VerbConfigure, (*visit).resume)
@@ -311,6 +312,17 @@ var menu = []struct{ Page, Title, Href string }{{"overview", "Overview", "/"}, {
 
 // Menu is for templates, as are the other exported methods.
 func (v *visit) Menu() any { return menu }
+
+// About is the query of the events that the page is about: a token may hear of its queues, but not of all.
+func (v *visit) About() string {
+	if queue := v.r.PathValue("queue"); queue != "" {
+		return url.Values{"queue": {queue}}.Encode()
+	}
+	if run := v.r.PathValue("run"); run != "" {
+		return url.Values{"run": {run}}.Encode()
+	}
+	return ""
+}
 
 // Version names the assets, so that a browser may keep them.
 func (v *visit) Version() string { return v.version }

@@ -143,7 +143,8 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 // isFull tells whether one more task of no size finds no room.
 func isFull(q *glassq.QueueInfo) bool {
 	set := &q.Settings
-	return set.MaxTasks > 0 && q.Delayed+q.Ready+q.Leased+q.Dead >= set.MaxTasks || set.MaxBytes > 0 && q.Bytes >= set.MaxBytes
+	tasks := q.Delayed + q.Ready + q.Leased + q.Dead
+	return set.MaxTasks > 0 && tasks >= set.MaxTasks || set.MaxBytes > 0 && q.Bytes >= set.MaxBytes
 }
 
 // results adds that the results of a queue find no room.
@@ -162,7 +163,7 @@ func (x *Explainer) results(ctx context.Context, q *glassq.QueueInfo, results st
 		return err
 	}
 	if isFull(&all[0]) {
-		s.add(ResultsFull, "glassq output --queue "+results, "the queue %s is full, so results are refused and workers wait", results)
+		s.add(ResultsFull, "glassq output --results "+results, "the queue %s is full, so results are refused and workers wait", results)
 	}
 	return nil
 }
@@ -266,23 +267,22 @@ func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, e
 	return s.explanation("run "+name, head), nil
 }
 
-// A Task is where one task is, in words.
+// A Task is where one task is, in words, and the task where it is held.
 type Task struct {
-	Where string `json:"where"` // a word of glassq.Found
-	Text  string `json:"text"`
-	Do    string `json:"do,omitempty"` // the command that finds more
-	glassq.Found
+	glassq.Whereabouts
+	glassq.Peeked
 }
 
 // Task finds a task and says where it is.
 func (x *Explainer) Task(ctx context.Context, f glassq.Find) (t Task, err error) {
-	if t.Found, err = x.Store.Find(ctx, f); err != nil {
+	found, err := x.Store.Find(ctx, f)
+	if err != nil {
 		return t, err
 	}
-	t.Where = t.Found.Where
+	t.Where, t.Peeked = found.Where, found.Peeked
 	switch t.Where {
 	case glassq.FoundHeld:
-		t.Text = x.held(&t.Found, f.Lease)
+		t.Text = x.held(&found.Peeked, f.Lease)
 	case glassq.FoundPending:
 		t.Text = "It is pending: delayed, ready or leased; which of them is not indexed by position."
 		if r, err := x.Store.Run(ctx, f.Run); err == nil && r.Queue != "" {
@@ -312,7 +312,7 @@ func (x *Explainer) Task(ctx context.Context, f glassq.Find) (t Task, err error)
 }
 
 // held says how a task is that is there.
-func (x *Explainer) held(f *glassq.Found, lease uint64) string {
+func (x *Explainer) held(f *glassq.Peeked, lease uint64) string {
 	text := fmt.Sprintf("It is %s, put %s ago and handed out %d times.", f.State, ago(f.Age), f.Attempt)
 	if w, until, ok := x.Live.Holder(lease); ok && f.State == glassq.Leased {
 		text += fmt.Sprintf(" %s holds it until %s.", w.Name, until.UTC().Format("15:04:05"))

@@ -82,23 +82,23 @@ func (e *Event) About(queue, run string) bool {
 		run != "" && (e.Run == run || slices.ContainsFunc(e.Runs, isRun))
 }
 
-// Only is e with those queues and runs of a tick that are asked for, "" for any, and that the reader sees; with its
-// Text made anew.
-func (e *Event) Only(queue, run string, sees func(name string) bool) (o Event) {
+// Only is e with the queues and runs of a tick that are asked for, "" for any.
+func (e *Event) Only(queue, run string) (o Event) {
 	o = *e
-	o.Queues, o.Runs = nil, nil
-	all := queue == "" && run == ""
-	for _, q := range e.Queues {
-		if (all || q.Name == queue) && sees(q.Name) {
-			o.Queues = append(o.Queues, q)
+	if queue != "" || run != "" {
+		o.Queues, o.Runs = nil, nil
+		defer func() { o.Text, _ = json.Marshal(&o) }() // numbers and strings cannot fail
+		for _, q := range e.Queues {
+			if q.Name == queue {
+				o.Queues = append(o.Queues, q)
+			}
+		}
+		for _, r := range e.Runs {
+			if r.Name == run {
+				o.Runs = append(o.Runs, r)
+			}
 		}
 	}
-	for _, r := range e.Runs {
-		if (all || r.Name == run) && sees(r.Name) {
-			o.Runs = append(o.Runs, r)
-		}
-	}
-	o.Text, _ = json.Marshal(&o) // numbers and strings cannot fail
 	return o
 }
 

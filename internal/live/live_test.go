@@ -174,7 +174,7 @@ func TestEvents(t *testing.T) {
 		if tick[0].About("other", "") || !tick[0].About("q", "") || !tick[0].About("", "run") {
 			t.Error("About of the tick is wrong")
 		}
-		if only := tick[0].Only("q", "", func(string) bool { return true }); len(only.Queues) != 1 || len(only.Runs) != 0 {
+		if only := tick[0].Only("q", ""); len(only.Queues) != 1 || len(only.Runs) != 0 {
 			t.Errorf("Only(q) = %+v", only)
 		}
 

@@ -29,11 +29,13 @@ const (
 	VerbDrop
 	VerbRuns
 	VerbRun
+	VerbReadRun
 	VerbSetRun
 	VerbCancelRun
+	VerbStats
 	VerbRunTask
 	VerbEvents
-	VerbStats
+	VerbAllEvents
 	VerbMetrics
 	VerbShutdown
 	VerbBackup
@@ -76,26 +78,31 @@ var Rules = [verbs]Rule{
 	VerbWhoami: {Does: "who am I", Needs: Any, HTTP: []string{"GET /v1/whoami", "/"},
 		Memcached: []string{"version", "verbosity", "mn", "stats settings"}, Client: []string{"Whoami"}},
 	VerbPut: {Does: "put tasks", Needs: Put, Of: OfQueue, HTTP: []string{"POST /v1/queues/{queue}/tasks"},
-		Memcached: []string{"set Q", "add Q", "ms Q"}, Manager: []string{"put", "put_nowait"}, Client: []string{"Put", "PutWait"}},
+		Memcached: []string{"set Q", "add Q", "ms Q"},
+		Manager:   []string{"put", "put_nowait"}, Client: []string{"Put", "PutWait"}},
 	VerbPutRun: {Does: "name a run in a put", Needs: Put, Of: OfRun, Memcached: []string{"set Q/run=R"}},
 	VerbResult: {Does: "name a queue for results, in a put, an ack or a run", Needs: Put | Work, Of: OfQueue},
 	VerbReserve: {Does: "reserve and take tasks", Needs: Work, Of: OfQueue,
-		HTTP: []string{"POST /v1/queues/{queue}/reserve"}, Memcached: []string{"get Q", "gets Q/open", "get Q/open", "gat Q", "gats Q/open", "mg Q v", "mg Q v c"},
-		Manager: []string{"get", "get_nowait"}, Client: []string{"Reserve"}},
+		HTTP:      []string{"POST /v1/queues/{queue}/reserve"},
+		Memcached: []string{"get Q", "gets Q/open", "get Q/open", "gat Q", "gats Q/open", "mg Q v", "mg Q v c"},
+		Manager:   []string{"get", "get_nowait"}, Client: []string{"Reserve"}},
 	VerbAck: {Does: "ack; follow-ups need what a put needs", Needs: Work, Of: OfQueue, HTTP: []string{"POST /v1/ack"},
-		Memcached: []string{"delete Q/L", "cas Q L", "set Q/ack=L", "md Q/L", "md Q CL", "ms Q CL"}, Manager: []string{"task_done"}, Client: []string{"Ack"}},
+		Memcached: []string{"delete Q/L", "cas Q L", "set Q/ack=L", "md Q/L", "md Q CL", "ms Q CL"},
+		Manager:   []string{"task_done"}, Client: []string{"Ack"}},
 	VerbNack: {Does: "nack", Needs: Work, Of: OfQueue, HTTP: []string{"POST /v1/nack"},
 		Memcached: []string{"set Q/L/nack", "ms Q/L/nack"}, Client: []string{"Nack"}},
 	VerbExtend: {Does: "extend", Needs: Work, Of: OfQueue, HTTP: []string{"POST /v1/extend"},
 		Memcached: []string{"touch Q/L", "mg Q/L T"}, Client: []string{"Extend"}},
 	VerbQueues: {Does: "list queues", Needs: Any, Of: OfEach, HTTP: []string{"GET /v1/queues"},
 		Memcached: []string{"stats queue"}, Manager: []string{"number_of_objects"}, Client: []string{"Queues"}},
-	VerbQueue: {Does: "see how much a queue holds", Needs: Any, Of: OfQueue, HTTP: []string{"GET /v1/queues/{queue}", "GET /v1/queues/{queue}/explain"},
+	VerbQueue: {Does: "see how much a queue holds", Needs: Any, Of: OfQueue,
+		HTTP:      []string{"GET /v1/queues/{queue}", "GET /v1/queues/{queue}/explain"},
 		Memcached: []string{"me Q"},
 		Manager: []string{"create", "empty", "full", "qsize", "join", "close", "join_thread", "cancel_join_thread",
-			"__str__", "__repr__", "#GETVALUE"}},
-	VerbPeek: {Does: "look at tasks", Needs: Read, Of: OfQueue, HTTP: []string{"GET /v1/queues/{queue}/peek", "GET /v1/queues/{queue}/tasks/{id}"},
-		Memcached: []string{"get Q/peek", "mg Q"}, Client: []string{"Peek"}},
+			"__str__", "__repr__", "#GETVALUE"}, Client: []string{"ExplainQueue"}},
+	VerbPeek: {Does: "look at tasks", Needs: Read, Of: OfQueue,
+		HTTP:      []string{"GET /v1/queues/{queue}/peek", "GET /v1/queues/{queue}/tasks/{id}"},
+		Memcached: []string{"get Q/peek", "mg Q"}, Client: []string{"Peek", "ExplainTask"}},
 	VerbConfigure: {Does: "change the settings of a queue", Needs: Admin, Of: OfQueue,
 		HTTP: []string{"PATCH /v1/queues/{queue}"}, Client: []string{"Configure"}},
 	VerbPurge: {Does: "purge", Needs: Admin, Of: OfQueue, HTTP: []string{"POST /v1/queues/{queue}/purge"},
@@ -107,18 +114,22 @@ var Rules = [verbs]Rule{
 		Memcached: []string{"delete Q", "md Q"}, Client: []string{"Drop"}},
 	VerbRuns: {Does: "list runs", Needs: Any, Of: OfEach, HTTP: []string{"GET /v1/runs"}, Client: []string{"Runs"}},
 	VerbRun: {Does: "see and await a run, and which of its positions are done", Needs: Any, Of: OfRun,
-		HTTP: []string{"GET /v1/runs/{run}", "GET /v1/runs/{run}/ids", "GET /v1/runs/{run}/explain"}, Client: []string{"Run", "AwaitRun", "RunIDs"}},
-	VerbSetRun: {Does: "make and seal a run", Needs: Put, Of: OfRun, HTTP: []string{"POST /v1/runs/{run}"},
+		HTTP:   []string{"GET /v1/runs/{run}", "GET /v1/runs/{run}/ids", "GET /v1/runs/{run}/explain"},
+		Client: []string{"Run", "AwaitRun", "RunIDs", "ExplainRun"}},
+	VerbReadRun: {Does: "say who reads the results of a run that is there", Needs: Any, Of: OfRun,
+		HTTP: []string{"POST /v1/runs/{run}"}},
+	VerbSetRun: {Does: "say anything else of a run: make it, seal it, retry another one", Needs: Put, Of: OfRun,
 		Client: []string{"SetRun"}},
 	VerbCancelRun: {Does: "cancel a run", Needs: Admin, Of: OfRun, HTTP: []string{"POST /v1/runs/{run}/cancel"},
 		Client: []string{"CancelRun"}},
 	VerbStats: {Does: "figures of the server", Needs: Any, HTTP: []string{"GET /v1/stats"}, Memcached: []string{"stats"},
 		Client: []string{"Stats"}},
-	VerbMetrics: {Does: "figures of everything, for Prometheus", Needs: Read, Of: OfAll, HTTP: []string{"GET /metrics"}},
-	VerbRunTask: {Does: "look at a task by its position in a run", Needs: Read, Of: OfRun,
-		HTTP: []string{"GET /v1/runs/{run}/tasks/{n}"}},
-	VerbEvents:   {Does: "hear what happens", Needs: Any, Of: OfEach, HTTP: []string{"GET /v1/events"}},
-	VerbShutdown: {Does: "end a queue for Python programs", Needs: Admin, Of: OfQueue, Manager: []string{"shutdown"}},
+	VerbRunTask: {Does: "look at a task of a run", Needs: Read, Of: OfRun, HTTP: []string{"GET /v1/runs/{run}/tasks/{n}"}},
+	VerbEvents: {Does: "hear what happens to a queue or run, which is named", Needs: Any, Of: OfEach,
+		HTTP: []string{"GET /v1/events"}},
+	VerbAllEvents: {Does: "hear of everything", Needs: Read, Of: OfAll},
+	VerbMetrics:   {Does: "figures of everything, for Prometheus", Needs: Read, Of: OfAll, HTTP: []string{"GET /metrics"}},
+	VerbShutdown:  {Does: "end a queue for Python programs", Needs: Admin, Of: OfQueue, Manager: []string{"shutdown"}},
 	VerbBackup: {Does: "copy the store", Needs: Admin, Of: OfAll, HTTP: []string{"POST /v1/backup"},
 		Client: []string{"Copy"}},
 	VerbResetStats: {Does: "set figures to zero", Needs: Admin, Of: OfAll, Memcached: []string{"stats reset"}},
@@ -160,7 +171,7 @@ var Commands = []Command{
 	{"work http", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun}},
 	{"work exec", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun}},
 	{"work pipe", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun}},
-	{"output", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun, VerbRuns}},
+	{"output", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun, VerbRuns, VerbReadRun}},
 	{"put", []Verb{VerbPut, VerbPutRun, VerbResult}},
 	{"get", []Verb{VerbReserve}},
 	{"top", []Verb{VerbQueues, VerbStats}},
@@ -181,6 +192,7 @@ var Commands = []Command{
 	{"runs wait", []Verb{VerbRun}},
 	{"runs cancel", []Verb{VerbCancelRun}},
 	{"runs retry", []Verb{VerbRun, VerbPeek, VerbPut, VerbPutRun, VerbSetRun}},
+	{"explain", []Verb{VerbQueue, VerbRun, VerbPeek, VerbRunTask}},
 	{"token whoami", []Verb{VerbWhoami}},
 	{"tunnel", nil},
 }

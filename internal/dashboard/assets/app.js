@@ -62,7 +62,7 @@
   draw();
   if (!parts().length) return;
   let lost = false;
-  const events = new EventSource("/v1/events");
+  const events = new EventSource("/v1/events" + (say.dataset.of ? "?" + say.dataset.of : ""));
   events.onopen = () => { say.textContent = say.dataset.live; say.className = ""; if (lost) { lost = false; refresh(); } };
   events.onerror = () => {
     lost = true; say.className = "bad";

@@ -65,6 +65,8 @@ func refuse(rw http.ResponseWriter, err error) {
 
 func refuseStatus(rw http.ResponseWriter, status int, err error) {
 	switch status {
+	case http.StatusUnauthorized:
+		rw.Header().Set("WWW-Authenticate", `Bearer realm="glassq"`)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		rw.Header().Set("Retry-After", "1")
 	}

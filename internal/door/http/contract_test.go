@@ -289,6 +289,7 @@ func TestContract(t *testing.T) {
 	c.call("POST", "/v1/runs/nowhere/cancel", "", "", 404)
 
 	c.call("GET", "/v1/stats", "", "", 200)
+	c.call("GET", "/v1/whoami", "", "", 200)
 	c.call("GET", "/v1/queues/tasks/explain", "", "", 200)
 	c.call("GET", "/v1/queues/nowhere/explain", "", "", 404)
 	c.call("GET", "/v1/runs/r1/explain", "", "", 200)
@@ -300,7 +301,6 @@ func TestContract(t *testing.T) {
 	c.call("GET", "/v1/runs/nowhere/tasks/0", "", "", 404)
 	c.call("GET", "/v1/events?queue=tasks&run=r1&after=1&wait=1ms", "", "", 200)
 	c.call("GET", "/v1/events?after=x", "", "", 400)
-	c.call("GET", "/v1/whoami", "", "", 200)
 	c.call("GET", "/metrics", "", "", 200)
 	c.call("POST", "/v1/backup", "", "", 200)
 	c.call("POST", "/v1/backup?x=1", "", "", 400)

@@ -35,6 +35,9 @@ func (s *call) events(rw http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
+	if err := s.mayHear(queue, run); err != nil {
+		return err
+	}
 	if !s.streams.TryTake(1) {
 		return glassq.Errorf(glassq.CodeUnavailable, "%d readers of events are there already; come back later", maxStreams)
 	}
@@ -55,9 +58,24 @@ func (s *call) events(rw http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// mayHear tells whether the client may be told what happens to a queue and a run or, where neither is named, to all.
+func (s *call) mayHear(queue, run string) error {
+	if queue == "" && run == "" {
+		return s.store.Who.May(rights.VerbAllEvents, "")
+	}
+	if queue != "" {
+		if err := s.store.Who.May(rights.VerbEvents, queue); err != nil {
+			return err
+		}
+	}
+	if run != "" {
+		return s.store.Who.May(rights.VerbEvents, run)
+	}
+	return nil
+}
+
 // stream sends events after an id until it ends, whose reason it returns.
 func (s *call) stream(ctx context.Context, rw http.ResponseWriter, after uint64, queue, run string) error {
-	sees := func(name string) bool { return name == "" || s.store.Who.May(rights.VerbEvents, name) == nil }
 	for first := true; ; first = false {
 		beat, cancel := context.WithTimeout(ctx, beatEvery)
 		list, lost, err := s.live.Events(beat, after, eventsRead)
@@ -81,12 +99,12 @@ func (s *call) stream(ctx context.Context, rw http.ResponseWriter, after uint64,
 		}
 		for _, e := range list {
 			after = e.ID
-			if !e.About(queue, run) || !sees(e.Queue) || !sees(e.Run) {
+			if !e.About(queue, run) {
 				continue
 			}
 			text := e.Text
-			if queue != "" || run != "" || !s.store.Who.Whole() {
-				only := e.Only(queue, run, sees)
+			if queue != "" || run != "" {
+				only := e.Only(queue, run)
 				text = only.Text
 			}
 			out = appendEvent(out, e.ID, e.Kind, text)

@@ -54,15 +54,14 @@ func (s *call) tellTask(rw http.ResponseWriter, r *http.Request, f glassq.Find) 
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	t, err := s.explain.Task(r.Context(), f)
+	x := s.explain
+	x.Store = s.store // what is named may be of another queue or run than the address says
+	t, err := x.Task(r.Context(), f)
 	if err != nil {
 		return err
 	}
-	head, _ := json.Marshal(map[string]string{"where": t.Where, "text": t.Text}) // strings cannot fail
+	head, _ := json.Marshal(t.Whereabouts) // strings cannot fail
 	out := head[:len(head)-1]
-	if t.Do != "" {
-		out = jsonline.AppendString(jsonline.AppendKey(out, "do"), t.Do)
-	}
 	if t.Where == glassq.FoundHeld {
 		out = envelope.AppendPeeked(jsonline.AppendKey(out, "task"), &t.Peeked)
 	}

@@ -20,7 +20,7 @@ func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "max", "wait", "lease", "take")
 	req := glassq.Reserve{
 		Queue: r.PathValue("queue"),
-		Max:   int(q.number("max", 1, glassq.MaxBatch)),
+		Max:   int(q.atLeast1("max", 1, glassq.MaxBatch)),
 		Wait:  min(q.duration("wait"), maxPoll),
 		Lease: q.duration("lease"),
 		Take:  q.flag("take"),
@@ -80,19 +80,6 @@ func sendLeases(rw http.ResponseWriter, r *http.Request, leases []glassq.Lease) 
 	return send(rw, http.StatusOK, typeNDJSON, out)
 }
 
-// undo gives back leases that nobody has received.
-func (s *call) undo(ctx context.Context, leases []glassq.Lease) {
-	nacks := make([]glassq.Nack, len(leases))
-	for i := range leases {
-		nacks[i] = glassq.Nack{Token: leases[i].Token(), Undone: true}
-	}
-	// The request's context has ended with its client; the leases must go back all the same. Those
-	// of a stopped store come back when they run out.
-	if _, err := s.broker.Nack(context.WithoutCancel(ctx), nacks); err != nil {
-		s.frame.Log.Warn("leases not given back", "leases", len(leases), "error", err)
-	}
-}
-
 func (s *call) ack(rw http.ResponseWriter, r *http.Request) error {
 	return settle(s, rw, r, envelope.ParseAck, s.store.Ack)
 }
@@ -121,7 +108,7 @@ func settle[T any](s *call, rw http.ResponseWriter, r *http.Request,
 	}
 	defer done()
 	media := mediaType(r)
-	if media != typeNDJSON && media != "application/ndjson" && media != "application/jsonl" {
+	if !isNDJSON(media) {
 		media = typeJSON // curl -d does not say
 	}
 	list, single, err := records(media, body)

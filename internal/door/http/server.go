@@ -112,19 +112,7 @@ func (s *Server) routes() {
 		verb := rights.Route(pattern)
 		s.patterns = append(s.patterns, pattern)
 		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
-			who, err := s.admit(rw, r, verb)
-			if err == nil {
-				ctx, end := who.Within(r.Context())
-				if verb != rights.VerbAsk {
-					ctx = live.WithCaller(ctx, callerOf(r))
-				}
-				r = r.WithContext(ctx)
-				if err = h(&call{s, door.NewStore(s.broker, who)}, rw, r); err != nil && who.Over() != nil {
-					err = who.Over()
-				}
-				end()
-			}
-			if err != nil {
+			if err := s.let(rw, r, verb, h); err != nil {
 				s.refuse(rw, r, err)
 			}
 		})
@@ -166,6 +154,25 @@ func (s *Server) routes() {
 	for _, pattern := range dashboard.Patterns {
 		s.mux.Handle(pattern, s.pages)
 	}
+}
+
+// let has h serve r if whoever sent it may do verb. It ends when the sender's token does.
+func (s *Server) let(rw http.ResponseWriter, r *http.Request, verb rights.Verb,
+	h func(*call, http.ResponseWriter, *http.Request) error) error {
+	who, err := s.admit(r, verb)
+	if err != nil {
+		return err
+	}
+	ctx, end := who.Within(r.Context())
+	defer end()
+	if verb != rights.VerbAsk {
+		ctx = live.WithCaller(ctx, callerOf(r))
+	}
+	err = h(&call{s, door.NewStore(s.broker, who)}, rw, r.WithContext(ctx))
+	if over := who.Over(); err != nil && over != nil {
+		return over
+	}
+	return err
 }
 
 // ServeHTTP answers one request.
@@ -220,7 +227,7 @@ func (s *Server) hostAllowed(hostport string) bool {
 
 // admit decides who sent r, and whether that one may do verb with the queue or the run that the address names. What
 // else a request names is looked at by the door.Store that it uses.
-func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb rights.Verb) (door.Who, error) {
+func (s *Server) admit(r *http.Request, verb rights.Verb) (door.Who, error) {
 	if rights.Rules[verb].Needs == 0 {
 		return door.Who{}, nil
 	}
@@ -230,7 +237,6 @@ func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb rights.Verb
 	} else if s.frame.Access.Locked() {
 		var err error
 		if who, err = s.known(r); err != nil {
-			rw.Header().Set("WWW-Authenticate", `Bearer realm="glassq"`)
 			return who, err
 		}
 	}
