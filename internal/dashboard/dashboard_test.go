@@ -3,14 +3,17 @@ package dashboard_test
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
@@ -18,6 +21,7 @@ import (
 	"github.com/glassq/glassq/internal/door"
 	httpdoor "github.com/glassq/glassq/internal/door/http"
 	"github.com/glassq/glassq/internal/live"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 const (
@@ -404,6 +408,53 @@ func TestLogin(t *testing.T) {
 		if !strings.Contains(text, `name="to" value="/"`) {
 			t.Errorf("the login leads to %s", to)
 		}
+	}
+}
+
+// TestToken: a token sees and does by pages what it may by the API, and a revoked one ends its sessions.
+func TestToken(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens")
+	var secret [2]string
+	err := rights.Change(file, func(e *rights.Edit) (err error) {
+		for i, may := range []string{"read", "admin"} {
+			secret[i], err = e.New(rights.Token{Name: may, May: []string{may}, Queues: rights.Patterns{"wor*"}, Created: time.Now()})
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	register, err := rights.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSite(t, func(o *httpdoor.Options) { o.Access = door.NewAccess().WithTokens(register) })
+	s.fill()
+	if text, _ := s.post("/login", url.Values{"key": {secret[0]}, "to": {"/queues"}}); !strings.Contains(text, "/queues/work") ||
+		strings.Contains(text, "Az09") {
+		t.Fatalf("the list of queues of a token is %.600s", text)
+	}
+	for path, want := range map[string]int{"/": 200, "/queues/work": 200, "/queues/work/tasks": 200, "/queues/" + oddName: 403,
+		"/queues/" + oddName + "/tasks/~4": 403, "/runs/r1": 403, "/workers": 403, "/v1/events?queue=work&wait=1ms": 200, "/v1/events": 403} {
+		text, status := s.get(path)
+		if status != want || strings.Contains(text, `action="/queues`) && strings.Contains(text, `method="post" action="/q`) {
+			t.Errorf("%s: status %d, want %d and no form", path, status, want)
+		}
+	}
+	if _, status := s.send("/queues/work/pause", "/queues/work", url.Values{}); status != 403 || s.queue("work").Settings.Paused {
+		t.Errorf("a token that may read pauses: %d", status)
+	}
+	err = rights.Change(file, func(e *rights.Edit) error { e.Revoke("read"); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	register.Look(slog.New(slog.DiscardHandler))
+	if text, _ := s.get("/queues/work"); !strings.Contains(text, "Key or token") {
+		t.Error("the session goes on when its token is revoked")
+	}
+	s.post("/login", url.Values{"key": {secret[1]}, "to": {"/"}})
+	if _, status := s.send("/queues/work/pause", "/queues/work", url.Values{}); status != 200 || !s.queue("work").Settings.Paused {
+		t.Errorf("a token with admin does not pause: %d", status)
 	}
 }
 
