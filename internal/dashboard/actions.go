@@ -7,12 +7,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/glassq/glassq"
 )
 
 const (
 	redriveAt   = 1000 // dead tasks made ready by one call, so that others get their turn
+	redriveRest = 3    // times as long as such a call took nothing is done, for the same reason
 	maxRedrives = 64   // of which the progress is known
 )
 
@@ -181,10 +183,19 @@ func (v *visit) redrive() error {
 	}
 	store, ctx := v.store(), context.WithoutCancel(v.ctx())
 	if !v.redrives.start(queue, list[0].Dead, func(n int64) (int, error) {
-		if life.Err() != nil {
-			return 0, glassq.Errorf(glassq.CodeClosed, "the server is stopping")
+		began := time.Now()
+		done, err := store.Redrive(ctx, queue, int(min(n, redriveAt)))
+		if err != nil {
+			return done, err
 		}
-		return store.Redrive(ctx, queue, int(min(n, redriveAt)))
+		pause := time.NewTimer(redriveRest * time.Since(began))
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+			return done, nil
+		case <-life.Done():
+			return done, glassq.Errorf(glassq.CodeClosed, "the server is stopping")
+		}
 	}) {
 		return glassq.Errorf(glassq.CodeUnavailable, "%d redrives are under way already; try again later", maxRedrives)
 	}
