@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/glassq/glassq/internal/cli/config"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -21,10 +22,15 @@ environment. Without a command, print which file is read and which commands it i
 and passwords in URLs are not printed; keys lie in files, of which the names are.
 
 The file is --config FILE, else GLASSQ_CONFIG, else $XDG_CONFIG_HOME/glassq/config.toml if it exists. It has
-a section for each command, with the names of its flags:
+a section for each command, with the names of its flags, and one for all commands that speak to a server:
 
   [serve]
   data = "/var/lib/glassq"
+
+  [client]
+  server = "https://queue.example:5080"
+  key-file = "/etc/glassq/key"
+  ca = "/etc/glassq/ca.pem"
 
   [work.http]
   concurrency = 100`,
@@ -67,7 +73,8 @@ func (a *app) printConfig(c *config.File, path string) error {
 	}
 	sections := c.Sections()
 	for _, name := range sortedKeys(sections) {
-		if err := a.printf("  [%s]  %d settings\n", strings.ReplaceAll(name, " ", "."), sections[name]); err != nil {
+		if err := a.printf("  [%s]  %s\n", strings.ReplaceAll(name, " ", "."),
+			report.Plural(uint64(sections[name]), "setting", "settings")); err != nil {
 			return err
 		}
 	}

@@ -92,7 +92,7 @@ func TestBadRequestFlags(t *testing.T) {
 		{"run http://x/ -n 1 --comments", "about the lines of a file"},
 		{"run http://x/ -n 1 --duration 1s", "take one of them"},
 		{"run http://x/ --duration 1s --stages 1/1s", "stages have durations of their own"},
-		{"run http://x/ -n 1 --per-host -1", "limits per host are not negative"},
+		{"run http://x/ -n 1 --per-host -1", "--per-host and --per-host-rate are not negative"},
 		{"run http://x/ -n 1 --proxy http://p:1 --unix-socket s", "one of them only"},
 		{"dispatch http://x/ --duration 1s", "--duration needs --rate here"},
 		{"work exec --strict true", "give --until-done too"},
@@ -168,6 +168,6 @@ func TestWorkStrict(t *testing.T) {
 	f.put("bad", "0", "1")
 	f.do(0, "work", "exec", "--queue", "good", "--until-done", "good", "--strict", "--quiet", "--", "sh", "-c",
 		"exit $1", "-", "{}")
-	f.do(exitStrict, "work", "exec", "--queue", "bad", "--until-done", "bad", "--strict", "--quiet", "--", "sh", "-c",
+	f.do(exitNotWell, "work", "exec", "--queue", "bad", "--until-done", "bad", "--strict", "--quiet", "--", "sh", "-c",
 		"exit $1", "-", "{}")
 }

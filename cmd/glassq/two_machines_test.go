@@ -19,7 +19,7 @@ func TestTwoMachines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?s)<!-- (server|client|python) -->\n```sh\n(.*?)```").FindAllSubmatch(text, -1)
+	blocks := regexp.MustCompile("(?s)<!-- (server|client|python) -->\n```console\n(.*?)```").FindAllSubmatch(text, -1)
 	if len(blocks) != 3 {
 		t.Fatalf("the page has %d blocks, want 3", len(blocks))
 	}

@@ -40,6 +40,8 @@ var (
 	_ glassq.Waits  = (*Broker)(nil)
 	_ glassq.Copier = (*Broker)(nil)
 	_ glassq.Finder = (*Broker)(nil)
+
+	_ glassq.Archiver = (*Broker)(nil)
 )
 
 // New stands before s. A MaxBody beyond HardMaxBody is taken as HardMaxBody.
@@ -121,7 +123,7 @@ func atTask(i, of int, err error) error {
 func (b *Broker) checkTask(t *glassq.Task) error {
 	switch {
 	case len(t.Body) > b.maxBody:
-		return glassq.Errorf(glassq.CodeTooLarge, "body of %d bytes; the limit is %d (serve --max-body)", len(t.Body),
+		return glassq.Errorf(glassq.CodeTooLarge, "body of %d bytes; the limit is %d", len(t.Body),
 			b.maxBody)
 	case t.Priority < glassq.Lowest || t.Priority > 9:
 		return glassq.Errorf(glassq.CodeBadRequest, "priority %d is not 0 to 9", t.Priority.Level())
@@ -146,7 +148,7 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 		if err := glassq.CheckName(t.Run); err != nil {
 			return err
 		}
-		if !t.Dense && t.Of == 0 {
+		if !t.Dense && t.OfAttempt == 0 {
 			// "<run>/<n>" is the id of a position, however it was said.
 			if run, n, ok := glassq.ParseDenseID(t.ID); ok && run == t.Run {
 				t.Position, t.Dense = n, true
@@ -596,4 +598,14 @@ func (b *Broker) NextDelayed(ctx context.Context, queue string) (time.Duration, 
 		return 0, false, glassq.ErrUnsupported
 	}
 	return s.NextDelayed(ctx, queue)
+}
+
+// Archive passes through to a store that is a [glassq.Archiver]; any other is code unsupported.
+func (b *Broker) Archive(ctx context.Context, w io.Writer) error {
+	a, ok := b.store.(glassq.Archiver)
+	if !ok {
+		return glassq.Errorf(glassq.CodeUnsupported, "this store cannot be archived while it is used: %w",
+			glassq.ErrUnsupported)
+	}
+	return a.Archive(ctx, w)
 }

@@ -308,6 +308,14 @@ func (s Store) Stats(ctx context.Context) (glassq.Stats, error) {
 	return s.broker.Stats(ctx)
 }
 
+// Archive is Broker.Archive.
+func (s Store) Archive(ctx context.Context, w io.Writer) error {
+	if err := s.Who.May(rights.VerbBackup, ""); err != nil {
+		return err
+	}
+	return s.broker.Archive(ctx, w)
+}
+
 // Copy is Broker.Copy.
 func (s Store) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
 	if err := s.Who.May(rights.VerbBackup, ""); err != nil {

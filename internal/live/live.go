@@ -28,11 +28,13 @@ const (
 	forgetAfter  = 10 * time.Minute
 )
 
-// A Store is what a Live stands before. An engine that cannot be copied answers Copy with code unsupported.
+// A Store is what a Live stands before. An engine that cannot be copied or archived answers
+// that with code unsupported.
 type Store interface {
 	glassq.Store
 	glassq.Waits
 	glassq.Copier
+	glassq.Archiver
 }
 
 // Options tunes New. The zero value keeps everything in memory.
@@ -173,7 +175,7 @@ func full(under glassq.Store) Store {
 	return partial{under}
 }
 
-// A partial store lacks Waits or Copier, and says so.
+// A partial store lacks Waits, Copier or Archiver, and says so.
 type partial struct{ glassq.Store }
 
 func (p partial) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
@@ -215,6 +217,13 @@ func (p partial) AwaitIdle(ctx context.Context, queue string, wait time.Duration
 func (p partial) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
 	if c, ok := p.Store.(glassq.Copier); ok {
 		return c.Copy(ctx, file)
+	}
+	return glassq.ErrUnsupported
+}
+
+func (p partial) Archive(ctx context.Context, w io.Writer) error {
+	if a, ok := p.Store.(glassq.Archiver); ok {
+		return a.Archive(ctx, w)
 	}
 	return glassq.ErrUnsupported
 }

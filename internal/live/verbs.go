@@ -460,3 +460,6 @@ func (l *Live) NextDelayed(ctx context.Context, queue string) (time.Duration, bo
 	}
 	return 0, false, glassq.ErrUnsupported
 }
+
+// Archive passes through.
+func (l *Live) Archive(ctx context.Context, w io.Writer) error { return l.store.Archive(ctx, w) }

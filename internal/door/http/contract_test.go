@@ -50,7 +50,9 @@ type parameter struct {
 
 func newContract(t *testing.T) *contract {
 	t.Helper()
-	c := &contract{t: t, server: New(openStore(t), Options{}), driven: map[string]bool{}}
+	c := &contract{t: t, server: New(openStore(t), Options{Reload: func() (glassq.Reloaded, error) {
+		return glassq.Reloaded{Changed: []string{"log-level"}, Restart: []string{}}, nil
+	}}), driven: map[string]bool{}}
 	hs := httptest.NewServer(c.server)
 	t.Cleanup(hs.Close)
 	c.url = hs.URL
@@ -204,7 +206,7 @@ func (c *contract) call(method, path, media, body string, want int) []byte {
 		}
 	} else if _, ok := content[got]; !ok {
 		c.t.Errorf("%s: %s came as %q, which is not documented", what, status, got)
-	} else if got != "application/yaml" && got != typeTar && !strings.HasPrefix(got, "text/") {
+	} else if got != "application/yaml" && got != typeTar && got != typeArchive && !strings.HasPrefix(got, "text/") {
 		c.validate(c.schema(pointer+"/content/"+escape(got)+"/schema"), got, answer, what+" answer")
 	}
 	c.driven[op.ID+" "+status+" "+got] = true
@@ -301,8 +303,12 @@ func TestContract(t *testing.T) {
 	c.call("GET", "/v1/runs/nowhere/tasks/0", "", "", 404)
 	c.call("GET", "/v1/events?queue=tasks&run=r1&after=1&wait=1ms", "", "", 200)
 	c.call("GET", "/v1/events?after=x", "", "", 400)
+	c.call("POST", "/v1/reload", "", "", 200)
+	c.call("POST", "/v1/reload?x=1", "", "", 400)
 	c.call("GET", "/metrics", "", "", 200)
 	c.call("POST", "/v1/backup", "", "", 200)
+	c.call("POST", "/v1/backup?form=archive", "", "", 200)
+	c.call("POST", "/v1/backup?form=x", "", "", 400)
 	c.call("POST", "/v1/backup?x=1", "", "", 400)
 	c.call("GET", "/livez", "", "", 200)
 	c.call("GET", "/readyz", "", "", 200)
