@@ -192,6 +192,7 @@ func TestPages(t *testing.T) {
 		{"/queues/work/tasks/~2", 200, []string{"json, ", "&lt;b&gt;"}},
 		{"/queues/work/tasks/~3", 200, []string{"hex, ", "00 01 ff"}},
 		{"/queues/work/tasks/~99", 404, []string{"<h1>"}},
+		{"/queues/work/tasks/~5", 200, []string{"r1", "bad &lt;u&gt;input"}},
 		{"/queues/work/tasks/r1%2F1", 200, []string{"r1"}},
 		{"/queues/nix", 404, []string{"there is no queue nix"}},
 		{"/runs", 200, []string{"r1", "put 3 = ok 0 + failed 0 + dead 2 + pending 1"}},
@@ -218,6 +219,36 @@ func TestPages(t *testing.T) {
 				t.Error("text of a task got into the page as it is")
 			}
 		})
+	}
+}
+
+// TestRunFailures: a run tells the classes of failures among its results, and how far it is.
+func TestRunFailures(t *testing.T) {
+	s := newSite(t, nil)
+	ctx := t.Context()
+	tasks := make([]glassq.Task, 3)
+	for i := range tasks {
+		tasks[i] = glassq.Task{Queue: "q", Run: "r", Position: uint32(i), Dense: true}
+	}
+	if _, err := s.broker.Put(ctx, tasks); err != nil {
+		t.Fatal(err)
+	}
+	leases, err := s.broker.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range []string{`{"o":{"ok":1,"rt":1}}`, `{"o":{"ok":0,"rt":1,"err":"timeout","msg":"<b>"}}`} {
+		errs, err := s.broker.Ack(ctx, []glassq.Ack{{Token: leases[i].Token(), Result: &glassq.Task{Body: []byte(o), Type: glassq.TypeJSON}}})
+		if err != nil || errs[0] != nil {
+			t.Fatal(errs, err)
+		}
+	}
+	page, _ := s.get("/runs/r")
+	for _, want := range []string{"put 3 = ok 1 &#43; failed 1 &#43; dead 0 &#43; pending 1", "2 of 3 have an outcome", "left",
+		"Of the first 2 results", `<th scope="row">timeout</th><td class="n">1</td><td><a href="/queues/results/tasks/~5">r/1</a>`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
 	}
 }
 

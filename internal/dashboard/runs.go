@@ -87,9 +87,10 @@ type runPage struct {
 }
 
 type failures struct {
-	Class string
-	Count int
-	Last  string // what one of them says
+	Class  string
+	Count  int
+	Number uint64 // of one of them, in the results queue
+	ID     string // its task
 }
 
 func (v *visit) run() error {
@@ -201,10 +202,9 @@ func (v *visit) failures(p *runPage) error {
 		if !ok {
 			k = len(p.Failures)
 			at[class] = k
-			p.Failures = append(p.Failures, failures{Class: class})
+			p.Failures = append(p.Failures, failures{Class: class, Number: t.Number, ID: t.TaskID()})
 		}
 		p.Failures[k].Count++
-		p.Failures[k].Last = r.Message
 	}
 	slices.SortStableFunc(p.Failures, func(a, b failures) int { return b.Count - a.Count })
 	return nil

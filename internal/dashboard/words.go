@@ -185,7 +185,7 @@ var chinese = map[string]string{
 	"ok":                                                       "成功",
 	"oldest":                                                   "最久",
 	"oldest ready":                                             "最久就绪",
-	"one of them says":                                         "其中一条",
+	"for example":                                              "例如",
 	"open":                                                     "开放",
 	"out":                                                      "出",
 	"out of attempts":                                          "次数用尽",
