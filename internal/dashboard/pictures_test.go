@@ -74,7 +74,10 @@ func TestPictures(t *testing.T) {
 			must(err)
 		}
 	}
-	_, err = s.broker.Put(ctx, []glassq.Task{{Queue: "reports", Body: []byte("q4")}, {Queue: "thumbnails", Body: []byte("1.png")}})
+	receipts, err := s.broker.Put(ctx, []glassq.Task{
+		{Queue: "reports", Body: []byte(`{"quarter":4,"for":["ada","grace"]}`), Type: glassq.TypeJSON, Headers: map[string]string{
+			"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}},
+		{Queue: "thumbnails", Body: []byte("1.png")}})
 	must(err)
 	paused := true
 	_, err = s.broker.Configure(ctx, "reports", glassq.SettingsChange{Paused: &paused})
@@ -97,7 +100,7 @@ func TestPictures(t *testing.T) {
 	for _, scheme := range []string{"light", "dark"} {
 		for name, path := range map[string]string{"overview": "/", "queues": "/queues", "queue": "/queues/crawl",
 			"run": "/runs/nightly-2026-11", "runs": "/runs", "dead": "/dead", "tasks": "/queues/crawl/tasks?state=dead",
-			"task": "/queues/emails/tasks/~2", "workers": "/workers"} {
+			"task": fmt.Sprintf("/queues/reports/tasks/~%d", receipts[0].Number), "workers": "/workers"} {
 			dress := chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 				as := emulation.MediaFeature{Name: "prefers-color-scheme", Value: scheme}
 				_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia,
