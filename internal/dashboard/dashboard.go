@@ -53,8 +53,8 @@ var files embed.FS
 
 // Options tunes New.
 type Options struct {
-	Access   *door.Access                          // who may come in; nil is everybody
-	Known    func(*http.Request) (door.Who, error) // who sent a request without a session, by a key or a certificate
+	Access   *door.Access                          // tells whether a key is needed
+	Known    func(*http.Request) (door.Who, error) // who sent a request with a key in its header, or a certificate
 	Live     *live.Live
 	Explain  *explain.Explainer
 	Life     context.Context // when it is done, so are the redrives that are under way
@@ -73,7 +73,6 @@ type Server struct {
 	sessions sessions
 	guest    string // the token of forms for those who need no session
 	redrives redrives
-	wrong    chan struct{} // a seat for each login with a wrong key that waits for its answer
 }
 
 type asset struct {
@@ -87,7 +86,7 @@ func New(b *broker.Broker, opt Options) *Server {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{broker: b, opt: opt, mux: http.NewServeMux(), pages: map[string]*template.Template{},
-		assets: map[string]*asset{}, guest: rand.Text(), wrong: make(chan struct{}, maxWrong)}
+		assets: map[string]*asset{}, guest: rand.Text()}
 	s.sessions.all = map[[sha256.Size]byte]*session{}
 	s.redrives.all = map[string]*redrive{}
 	s.load()
@@ -237,9 +236,8 @@ func (s *Server) newVisit(rw http.ResponseWriter, r *http.Request) *visit {
 		v.who, v.known = s.opt.Access.Guest(nil, 0), true
 	} else if v.session = s.sessions.find(r); v.session != nil {
 		v.who, v.known = v.session.who, true
-	} else if s.opt.Known != nil {
-		who, err := s.opt.Known(r)
-		v.who, v.known = who, err == nil
+	} else if who, err := s.opt.Known(r); err == nil {
+		v.who, v.known = who, true
 	}
 	v.r = r.WithContext(live.WithCaller(r.Context(), live.Caller{Door: "http", Worker: "dashboard", Version: r.UserAgent()}))
 	return v

@@ -18,7 +18,6 @@ import (
 const (
 	maxSessions = 1000          // the one used least lately goes when there are more
 	sessionIdle = 8 * time.Hour // without a request
-	maxWrong    = 16            // logins with a wrong key that wait for their answer
 )
 
 // A session is a browser that has shown a key. A browser knows it by a random text, of which the server keeps a
@@ -164,8 +163,7 @@ func (v *visit) showLogin(status int, p loginPage) {
 	}
 }
 
-// login takes a key, or a token. A wrong one is answered late, and only so many at a time, so that guessing is slow.
-// The answer leads over a page that the browser can only see with the cookie.
+// login takes a key, or a token. The answer leads over a page that the browser can only see with the cookie.
 func (s *Server) login(rw http.ResponseWriter, r *http.Request) {
 	v := s.newVisit(rw, r)
 	if err := v.readForm(); err != nil {
@@ -177,21 +175,10 @@ func (s *Server) login(rw http.ResponseWriter, r *http.Request) {
 		http.Redirect(rw, r, to, http.StatusSeeOther)
 		return
 	}
-	who, err := s.opt.Access.WithKey([]byte(strings.TrimSpace(v.r.PostFormValue("key"))))
+	as := r.Clone(r.Context()) // as a client would send it, so that the door holds up wrong keys in one place
+	as.Header.Set("Authorization", "Bearer "+strings.TrimSpace(v.r.PostFormValue("key")))
+	who, err := s.opt.Known(as)
 	if err != nil {
-		select {
-		case s.wrong <- struct{}{}:
-			wait := time.NewTimer(door.WrongPause)
-			defer func() { <-s.wrong; wait.Stop() }()
-			select {
-			case <-wait.C:
-			case <-r.Context().Done():
-				return
-			}
-		default:
-			v.fail(glassq.Errorf(glassq.CodeUnavailable, "too many wrong keys at once; try again in a moment"))
-			return
-		}
 		s.opt.Log.Warn("a wrong key at the dashboard", "client", r.RemoteAddr)
 		v.showLogin(http.StatusUnauthorized, loginPage{To: to, Wrong: true})
 		return
