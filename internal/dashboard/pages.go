@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	perPage   = 100 // rows of a list
-	maxPoints = 90  // of a chart
-	attention = 12  // queues on the overview
+	candidates = 200
+	perPage    = 100 // rows of a list
+	maxPoints  = 90  // of a chart
+	attention  = 12  // queues on the overview, of the first candidates
 
 	asksWithin = 10 * time.Second // whoever asked for tasks within it still does
 )
@@ -120,42 +121,49 @@ func (v *visit) overview() error {
 			p.Paused++
 		}
 	}
-	type waiting struct {
-		row    glassq.QueueInfo
-		urgent float64
-	}
-	var waits []waiting
-	for i := range all {
-		if u := v.urgency(&all[i]); u > 0 {
-			waits = append(waits, waiting{all[i], u})
-		}
-	}
-	slices.SortStableFunc(waits, func(a, b waiting) int { return cmp.Compare(b.urgent, a.urgent) })
-	p.More = max(0, len(waits)-attention)
-	for i := range waits[:min(len(waits), attention)] {
-		r := v.rowOf(waits[i].row)
-		if why, err := v.opt.Explain.Queue(v.ctx(), r.Name); err == nil { // else it has gone meanwhile
-			r.Why = why.Text
-		}
-		p.Look = append(p.Look, r)
-	}
+	p.Look, p.More = v.wanting(all)
 	p.Charts = charts(v.opt.Live.ServerSeries(spans[v.Query("span")]))
 	return v.render(200, "overview", v.T("Overview"), p)
 }
 
-// urgency orders queues by how much they want somebody to look: 0 is not at all. Those that stand still come first,
-// then those with dead tasks, then those whose tasks wait longest.
-func (v *visit) urgency(q *glassq.QueueInfo) (u float64) {
-	if q.Ready > 0 {
-		u = max(q.Oldest, 1e-9)
-		if q.Settings.Paused || (row{QueueInfo: *q, View: v.opt.Live.Queue(q.Name)}).Alone() {
+// wanting are the queues that want somebody to look, with the reason, and how many more there are: those that stand
+// still first, then those with dead tasks, then those whose tasks wait longest.
+func (v *visit) wanting(all []glassq.QueueInfo) (look []row, more int) {
+	urgent := func(q *glassq.QueueInfo, stands bool) float64 {
+		u := q.Oldest
+		if q.Ready > 0 && (stands || q.Settings.Paused) {
 			u += 1e9
 		}
+		if q.Dead > 0 {
+			u += 1e6
+		}
+		return u
 	}
-	if q.Dead > 0 {
-		u += 1e6
+	type entry struct {
+		urgent float64
+		at     int
 	}
-	return u
+	var order []entry // small, for there may be many queues
+	for i := range all {
+		if q := &all[i]; q.Ready > 0 || q.Dead > 0 {
+			order = append(order, entry{urgent(q, false), i})
+		}
+	}
+	slices.SortFunc(order, func(a, b entry) int { return cmp.Or(cmp.Compare(b.urgent, a.urgent), a.at-b.at) })
+	for _, e := range order[:min(len(order), candidates)] { // who asks is looked up for these alone
+		look = append(look, row{QueueInfo: all[e.at], View: v.opt.Live.Queue(all[e.at].Name)})
+	}
+	slices.SortStableFunc(look, func(a, b row) int {
+		return cmp.Compare(urgent(&b.QueueInfo, b.Alone()), urgent(&a.QueueInfo, a.Alone()))
+	})
+	look = look[:min(len(look), attention)]
+	for i := range look {
+		look[i] = v.rowOf(look[i].QueueInfo)
+		if why, err := v.opt.Explain.Queue(v.ctx(), look[i].Name); err == nil { // else it has gone meanwhile
+			look[i].Why = why.Text
+		}
+	}
+	return look, len(order) - len(look)
 }
 
 // A row is a queue in a list.
