@@ -238,7 +238,8 @@ func TestRunFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, o := range []string{`{"o":{"ok":1,"rt":1}}`, `{"o":{"ok":0,"rt":1,"err":"timeout","msg":"<b>"}}`} {
-		errs, err := s.broker.Ack(ctx, []glassq.Ack{{Token: leases[i].Token(), Result: &glassq.Task{Body: []byte(o), Type: glassq.TypeJSON}}})
+		did := glassq.Ack{Token: leases[i].Token(), Result: &glassq.Task{Body: []byte(o), Type: glassq.TypeJSON}}
+		errs, err := s.broker.Ack(ctx, []glassq.Ack{did})
 		if err != nil || errs[0] != nil {
 			t.Fatal(errs, err)
 		}
