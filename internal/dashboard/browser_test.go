@@ -84,7 +84,7 @@ func TestBrowserAsAPerson(t *testing.T) {
 		until(fmt.Sprintf(hasText, "The queue is paused")))
 	do(t, ctx, "resume", chromedp.Click(`form[action$="/resume"] button`), chromedp.WaitVisible(`form[action$="/pause"] button`))
 	do(t, ctx, "set a rate", chromedp.SetValue(`input[name=rate]`, "12.5"), chromedp.Click(`form[action$="/settings"] button`),
-		chromedp.WaitVisible(`p.note`), until(`document.querySelector("input[name=rate]").value == "12.5"`))
+		chromedp.WaitReady(`input[name=was_rate][value="12.5"]`))
 	if q := s.queue("work"); q.Settings.Rate != 12.5 || q.Settings.Paused {
 		t.Errorf("settings are %+v", q.Settings)
 	}
