@@ -23,7 +23,7 @@ NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladd
 
 .DEFAULT_GOAL := help
 .PHONY: help check fmt vet staticcheck unit layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine build man packages demo lines \
-        crash machine ways flips kill power mutants reliability
+        pictures crash machine ways flips kill power mutants reliability
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -127,6 +127,9 @@ packages: ## a release, built twice and tried with the tools that install it
 
 man: ## bin/man, the manual pages
 	$(GO) run ./cmd/glassq man bin/man
+
+pictures: ## pictures of the dashboard under a load, into docs/img; needs chromium
+	$(GO) test -count=1 -tags pictures -run TestPictures ./internal/dashboard -pictures $(CURDIR)/docs/img
 
 demo: ## the four programs and a target on free ports, 100,000 URLs, and the books
 	$(GO) run ./cmd/glassq demo

@@ -9,6 +9,8 @@ require (
 	github.com/QuangTung97/go-memcache v0.3.5
 	github.com/RoaringBitmap/roaring/v2 v2.30.0
 	github.com/bradfitz/gomemcache v0.0.0-20260422231931-4d751bb6e37c
+	github.com/chromedp/cdproto v0.160.1
+	github.com/chromedp/chromedp v0.23.1
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/go-json-experiment/json v1.27.2
 	github.com/klauspost/compress v1.20.3

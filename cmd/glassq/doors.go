@@ -109,7 +109,8 @@ func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, bro
 		switch d.name {
 		case "http":
 			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Requests: f.limits.requests,
-				Manager: pass, Live: seen, Reload: settings.reload})
+				Manager: pass, Live: seen, Reload: settings.reload,
+				ReadOnlyDashboard: f.readOnlyPages})
 		case "memcached":
 			server = memcache.New(broker, frame)
 		case "manager":

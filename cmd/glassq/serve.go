@@ -42,6 +42,7 @@ type serveFlags struct {
 	delivery                 map[string]manager.Delivery // read from managerDelivery
 	keyFile, tlsCert, tlsKey string
 	insecure, hosts          []string
+	readOnlyPages            bool
 	maxBody                  byteSize
 	logLevel                 string
 	level                    slog.Level // read from logLevel
@@ -91,6 +92,7 @@ func (a *app) serveCmd() *cobra.Command {
 		"`policy` for items of Python programs, or queue=policy: when one is done: on_next_call (the default), on_read, strict or on_task_done")
 	fs.StringSliceVar(&f.insecure, "insecure", nil, "`door` that may be public without key and TLS: http, memcached, manager")
 	fs.StringSliceVar(&f.hosts, "host", nil, "`name` that clients may call this server by, beside addresses, localhost and those of the certificate")
+	fs.BoolVar(&f.readOnlyPages, "read-only-dashboard", false, "the dashboard shows everything and changes nothing")
 	fs.Var(&f.maxBody, "max-body", "largest body of a task, up to 32MiB")
 	f.limits.add(fs)
 	fs.StringVar(&f.minFree, "min-free", "", "`size` or share of the disk that stays free: below it puts are refused; 0 is none (default 5% or 1GiB, the larger, but at most a quarter)")

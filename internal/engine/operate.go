@@ -49,17 +49,17 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 	if err := e.begin(); err != nil {
 		return nil, err
 	}
-	queues := e.st.Queues()
-	if len(names) > 0 {
-		queues = queues[:0]
-		for _, name := range names {
-			q := e.st.Queue(name)
-			if q == nil {
-				e.end()
-				return nil, state.NoQueue(name)
-			}
-			queues = append(queues, q)
+	var queues []*state.Queue
+	for _, name := range names {
+		q := e.st.Queue(name)
+		if q == nil {
+			e.end()
+			return nil, state.NoQueue(name)
 		}
+		queues = append(queues, q)
+	}
+	if len(names) == 0 {
+		queues = e.st.Queues()
 	}
 	infos := make([]glassq.QueueInfo, len(queues))
 	heads := make([]state.Place, len(queues)) // of the next tasks; Frame 0 is none

@@ -57,7 +57,8 @@ func TestPrinted(t *testing.T) {
 	if err != nil || len(l) != 1 {
 		t.Fatal(l, err)
 	}
-	if errs, err := s.admin.Nack(ctx, []glassq.Nack{{Token: l[0].Token(), Reason: evil, Dead: true}}); err != nil || errs[0] != nil {
+	errs, err := s.admin.Nack(ctx, []glassq.Nack{{Token: l[0].Token(), Reason: evil, Dead: true}})
+	if err != nil || errs[0] != nil {
 		t.Fatal(errs, err)
 	}
 

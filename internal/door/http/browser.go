@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/dashboard"
 )
 
 // guard refuses what a web page may send from its visitor's browser: to a Host name that is not ours, or from another
@@ -25,11 +26,20 @@ func (s *Server) guard(r *http.Request) error {
 	if s.origin.Check(&as) != nil {
 		return glassq.Errorf(glassq.CodeForbidden, "cross-site requests are refused")
 	}
-	if !safe && ofBrowser(r) && !asks(r) {
+	if !safe && ofBrowser(r) && !asks(r) && !s.isForm(r) {
 		return glassq.Errorf(glassq.CodeForbidden,
 			"from a browser a change is sent as application/json or application/x-ndjson, not as %.60q", r.Header.Get("Content-Type"))
 	}
 	return nil
+}
+
+// isForm tells whether r is a form for the dashboard, which looks for the token that its pages put into it.
+func (s *Server) isForm(r *http.Request) bool {
+	if mediaType(r) != "application/x-www-form-urlencoded" {
+		return false
+	}
+	_, pattern := s.mux.Handler(r)
+	return slices.Contains(dashboard.Patterns, pattern)
 }
 
 // followsLink tells that a person goes to another page, and that its answer is shown as such, not within a frame.

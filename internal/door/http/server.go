@@ -22,6 +22,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
+	"github.com/glassq/glassq/internal/dashboard"
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/explain"
 	"github.com/glassq/glassq/internal/live"
@@ -56,6 +57,8 @@ type Options struct {
 
 	// Live knows what goes on in the store under the broker; nil is one that knows nothing, for a door without it.
 	Live *live.Live
+
+	ReadOnlyDashboard bool // nobody changes anything by a page
 }
 
 // A Server is the HTTP door of one broker. It is safe for concurrent use.
@@ -69,6 +72,7 @@ type Server struct {
 	mux    *http.ServeMux
 
 	explain  explain.Explainer
+	pages    *dashboard.Server
 	metrics  http.Handler
 	streams  *door.Budget // of events
 	patterns []string     // what mux routes, in the order of the documents
@@ -100,6 +104,8 @@ func New(b *broker.Broker, opt Options) *Server {
 	w.streams = door.NewBudget(maxWatchers)
 	w.metrics = metrics.Handler(b, w.live)
 	w.life, w.drain = context.WithCancel(context.Background())
+	w.pages = dashboard.New(b, dashboard.Options{Access: w.frame.Access, Known: w.known, Live: w.live,
+		Explain: &w.explain, Life: w.life, ReadOnly: opt.ReadOnlyDashboard, Log: w.frame.Log})
 	w.routes()
 	return w
 }
@@ -155,6 +161,12 @@ func (s *Server) routes() {
 	handle("GET /openapi.yaml", (*call).openAPI)
 	handle("GET /schema/{name}", (*call).schema)
 	handle("/", (*call).noRoute)
+	for _, pattern := range dashboard.Patterns {
+		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
+			s.visitor(r)
+			s.pages.ServeHTTP(rw, r)
+		})
+	}
 }
 
 // let has h serve r if whoever sent it may do verb. It ends when the sender's token does.
@@ -222,7 +234,9 @@ func (s *Server) admit(r *http.Request, verb rights.Verb) (door.Who, error) {
 		return door.Who{}, nil
 	}
 	who := s.frame.Access.Guest(nil, 0) // over HTTP, guests of all machines have the same rights
-	if s.frame.Access.Locked() {
+	if visitor, ok := s.visitor(r); ok {
+		who = visitor
+	} else if s.frame.Access.Locked() {
 		var err error
 		if who, err = s.known(r); err != nil {
 			return who, err
@@ -282,6 +296,19 @@ func addrOf(r *http.Request) net.Addr {
 		return &net.UnixAddr{Name: r.RemoteAddr}
 	}
 	return net.TCPAddrFromAddrPort(at)
+}
+
+// visitor is who reads by the session of the dashboard: a browser sends no key with a stream of events. Its connection
+// is none of a stranger's.
+func (s *Server) visitor(r *http.Request) (door.Who, bool) {
+	if r.Header.Get("Authorization") != "" || !s.frame.Access.Locked() {
+		return door.Who{}, false
+	}
+	who, ok := s.pages.Visitor(r)
+	if nc, is := r.Context().Value(connKey{}).(*door.Conn); ok && is && nc.Strange() {
+		s.frame.Strangers.Recognize(nc)
+	}
+	return who, ok && r.Method == http.MethodGet
 }
 
 // callerOf is who sent r: the name in its header Glassq-Worker, else its address.
@@ -353,6 +380,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	case <-ctx.Done():
 	}
 	s.drain()
+	defer s.pages.Wait()
 	grace, stop := context.WithTimeout(base, door.DrainFor)
 	defer stop()
 	if err := srv.Shutdown(grace); err != nil {

@@ -1,0 +1,73 @@
+// Keeps a page up to date: when the server tells of a change, the page is asked for again and its live parts are
+// replaced. Draws charts from the tables behind them. Without it the pages say the same, as of when they were loaded.
+"use strict";
+(() => {
+  const say = document.getElementById("live"), parts = () => document.querySelectorAll("[data-live][id]:not(#live)");
+  const colors = ["#2f81c7", "#b7791f", "#2e9e5b", "#d1453b"], dashes = [[], [6, 3], [2, 2], [8, 3, 2, 3]];
+  const plots = new Map();
+
+  function draw() {
+    if (!window.uPlot) return;
+    const style = getComputedStyle(document.body), fg = style.color, grid = style.getPropertyValue("--line");
+    for (const figure of document.querySelectorAll("figure.chart")) {
+      const table = document.querySelector("#" + figure.dataset.table + " table");
+      const rows = [...table.tBodies[0].rows];
+      if (rows.length < 2) continue;
+      const data = [rows.map(r => Date.parse(r.querySelector("time").dateTime) / 1000)];
+      const heads = [...table.tHead.rows[0].cells].slice(1);
+      heads.forEach((_, i) => data.push(rows.map(r => Number(r.cells[i + 1].textContent.replaceAll(",", "")))));
+      const old = plots.get(figure);
+      if (old) { old.setData(data); continue; }
+      const axis = { stroke: fg, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
+      const box = figure.insertBefore(document.createElement("div"), figure.querySelector("details"));
+      box.setAttribute("aria-hidden", "true"); // the table says the same
+      plots.set(figure, new uPlot({
+        width: figure.clientWidth, height: 220, cursor: { drag: { x: false, y: false } },
+        scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+        series: [{}].concat(heads.map((h, i) => ({ label: h.textContent, stroke: colors[i], dash: dashes[i], width: 2 }))),
+        axes: [axis, { ...axis, size: 70 }],
+      }, data, box));
+    }
+  }
+  addEventListener("resize", () => plots.forEach((p, figure) => p.setSize({ width: figure.clientWidth, height: 220 })));
+
+  let asking = false, again = false, next = 0, timer = 0;
+  async function refresh() {
+    if (document.hidden || asking) { again = true; return; }
+    const wait = next - performance.now();
+    if (wait > 0) { clearTimeout(timer); timer = setTimeout(refresh, wait); return; }
+    asking = true; again = false;
+    const began = performance.now();
+    try {
+      const answer = await fetch(location.href, { redirect: "manual", credentials: "same-origin" });
+      if (answer.type === "opaqueredirect") { location.reload(); return; } // the session is over
+      if (answer.ok) {
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        for (const part of parts()) {
+          const now = fresh.getElementById(part.id);
+          const held = part.contains(document.activeElement) && part !== document.activeElement;
+          const marked = getSelection().toString() && part.contains(getSelection().anchorNode);
+          if (now && !held && !marked && part.innerHTML !== now.innerHTML) part.innerHTML = now.innerHTML;
+        }
+        draw();
+      }
+    } catch { /* the stream of events says that the server is away */ }
+    asking = false;
+    const now = performance.now();
+    next = now + Math.max(1000, 5 * (now - began)); // a slow server is asked less
+    if (again) refresh();
+  }
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && again) refresh(); });
+
+  draw();
+  if (!parts().length) return;
+  let lost = false;
+  const events = new EventSource("/v1/events" + (say.dataset.of ? "?" + say.dataset.of : ""));
+  events.onopen = () => { say.textContent = say.dataset.live; say.className = ""; if (lost) { lost = false; refresh(); } };
+  events.onerror = () => {
+    lost = true; say.className = "bad";
+    say.textContent = events.readyState === EventSource.CLOSED ? say.dataset.off : say.dataset.lost;
+    if (events.readyState === EventSource.CLOSED) setInterval(refresh, 5000);
+  };
+  for (const kind of ["tick", "dead", "storage", "action", "lost"]) events.addEventListener(kind, refresh);
+})();

@@ -1,0 +1,193 @@
+package dashboard_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
+	httpdoor "github.com/glassq/glassq/internal/door/http"
+)
+
+// browse starts a browser, which ends with the test. Only the whole of it has a time limit.
+func browse(t *testing.T) context.Context {
+	t.Helper()
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("needs chromium: apt-get install chromium")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(func() {
+		chromedp.Cancel(ctx) // waits for the browser
+		cancel()
+	})
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("start chromium: %v", err)
+	}
+	return ctx
+}
+
+func do(t *testing.T, ctx context.Context, what string, actions ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// until waits until an expression is true on the page, which stays the same one.
+func until(expression string) chromedp.Action[chromedp.Void] {
+	return chromedp.Evaluate[chromedp.Void](`new Promise(done => { const look = () => (`+expression+
+		`) ? done(1) : setTimeout(look, 20); look() })`, chromedp.EvalAwaitPromise)
+}
+
+// tell is the value of an expression on the page.
+func tell[T any](t *testing.T, ctx context.Context, expression string) T {
+	t.Helper()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+const hasText = `document.body.innerText.includes(%q)`
+
+// TestBrowserAsAPerson logs in and uses pages and actions by their forms, and sees changes without loading again.
+func TestBrowserAsAPerson(t *testing.T) {
+	s := newSite(t, func(o *httpdoor.Options) { o.Access = door.NewAccess([]byte("the key")) })
+	s.fill()
+	ctx := browse(t)
+	do(t, ctx, "log in", chromedp.Navigate(s.url+"/queues/work"), chromedp.WaitVisible(`input[name=key]`),
+		chromedp.SendKeys(`input[name=key]`, "the key\r"), chromedp.WaitVisible(`form[action$="/pause"] button`))
+	do(t, ctx, "the page is live", until(`document.getElementById("live").textContent == "live"`))
+
+	if _, err := s.broker.Put(t.Context(), []glassq.Task{{Queue: "work", Body: []byte("late")}}); err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx, "a put shows by itself", until(fmt.Sprintf(hasText, "put 7 = ok 0 + failed 0 + dead 2 + pending 5")))
+
+	do(t, ctx, "pause", chromedp.Click(`form[action$="/pause"] button`), chromedp.WaitVisible(`form[action$="/resume"] button`),
+		until(fmt.Sprintf(hasText, "The queue is paused")))
+	do(t, ctx, "resume", chromedp.Click(`form[action$="/resume"] button`), chromedp.WaitVisible(`form[action$="/pause"] button`))
+	do(t, ctx, "set a rate", chromedp.SetValue(`input[name=rate]`, "12.5"), chromedp.Click(`form[action$="/settings"] button`),
+		chromedp.WaitReady(`input[name=was_rate][value="12.5"]`))
+	if q := s.queue("work"); q.Settings.Rate != 12.5 || q.Settings.Paused {
+		t.Errorf("settings are %+v", q.Settings)
+	}
+	do(t, ctx, "redrive all", chromedp.Navigate(s.url+"/dead"), chromedp.Click(`a[href="/queues/work/tasks?state=dead"]`),
+		chromedp.WaitVisible(`form[action$="/redrive"] button`), chromedp.Click(`form[action$="/redrive"] button`),
+		chromedp.WaitVisible(`p.note`), until(fmt.Sprintf(hasText, "Redriven: 2 of 2")))
+	do(t, ctx, "purge the wrong name", chromedp.Navigate(s.url+"/queues/work"), chromedp.Click(`input[value=ready]`),
+		chromedp.SendKeys(`.danger input[name=name]`, "wrok\r"), chromedp.WaitVisible(`p.note.bad`))
+	if q := s.queue("work"); q.Ready != 6 {
+		t.Errorf("%d tasks are ready after the purge of another name", q.Ready)
+	}
+	do(t, ctx, "purge", chromedp.Navigate(s.url+"/queues/work"), chromedp.Click(`input[value=ready]`),
+		chromedp.SendKeys(`.danger input[name=name]`, "work\r"), chromedp.WaitVisible(`p.note`),
+		until(fmt.Sprintf(hasText, "6 tasks were purged")))
+
+	// The server goes and comes back while the page is open: sessions end with it, so the page leads to the login.
+	do(t, ctx, "the page is live again", until(`document.getElementById("live").textContent == "live"`))
+	addr := strings.TrimPrefix(s.url, "http://")
+	s.stop()
+	do(t, ctx, "the page says that the server is away", until(`document.getElementById("live").className == "bad"`))
+	s.serve(addr)
+	do(t, ctx, "and leads to the login", chromedp.WaitVisible(`input[name=key]`))
+}
+
+// TestBrowserReconnects: a page of a server without keys goes on by itself when the server is back.
+func TestBrowserReconnects(t *testing.T) {
+	s := newSite(t, nil)
+	s.fill()
+	ctx := browse(t)
+	do(t, ctx, "live", chromedp.Navigate(s.url+"/queues/work"), until(`document.getElementById("live").textContent == "live"`))
+	addr := strings.TrimPrefix(s.url, "http://")
+	s.stop()
+	do(t, ctx, "away", until(`document.getElementById("live").className == "bad"`))
+	if _, err := s.broker.Put(t.Context(), []glassq.Task{{Queue: "work"}}); err != nil {
+		t.Fatal(err)
+	}
+	s.serve(addr)
+	do(t, ctx, "back", until(`document.getElementById("live").textContent == "live"`), until(fmt.Sprintf(hasText, "put 7 =")))
+	// A form of before is refused, says why, and leads back.
+	do(t, ctx, "an old form", chromedp.Click(`form[action$="/pause"] button`), chromedp.WaitVisible(`p.note.bad`),
+		until(fmt.Sprintf(hasText, "nothing was changed")))
+}
+
+// TestBrowserWithoutScripts: pages and actions need none.
+func TestBrowserWithoutScripts(t *testing.T) {
+	s := newSite(t, nil)
+	s.fill()
+	ctx := browse(t)
+	without := chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled,
+			emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	})
+	do(t, ctx, "pause", without, chromedp.Navigate(s.url+"/"),
+		chromedp.Click(`a[href="/queues/work"]`), chromedp.WaitVisible(`form[action$="/pause"] button`),
+		chromedp.Click(`form[action$="/pause"] button`), chromedp.WaitVisible(`form[action$="/resume"] button`))
+	if !s.queue("work").Settings.Paused {
+		t.Error("the queue is not paused")
+	}
+}
+
+// TestBrowserAccessible: no page breaks a rule of axe, in light and dark, and none reaches over the edge of a
+// telephone; nothing of a task ran.
+func TestBrowserAccessible(t *testing.T) {
+	axe, err := os.ReadFile("../../.ci/npm/node_modules/axe-core/axe.min.js")
+	if err != nil {
+		t.Skip("needs axe-core: npm install in .ci/npm")
+	}
+	s := newSite(t, nil)
+	s.fill()
+	ctx := browse(t)
+	var broken []struct {
+		ID, Help string
+		Nodes    []struct {
+			HTML           string
+			FailureSummary string
+		}
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		for _, path := range append(pagePaths, "/login?to=/", "/queues/nix", "/?lang=zh", "/?lang=en") {
+			dress := chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+				as := emulation.MediaFeature{Name: "prefers-color-scheme", Value: scheme}
+				_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia,
+					emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{&as}})
+				return err
+			})
+			do(t, ctx, path, chromedp.EmulateViewport(360, 800), dress, chromedp.Navigate(s.url+path),
+				chromedp.Evaluate[chromedp.Void](string(axe)+";0"))
+			title := tell[string](t, ctx, `document.title`)
+			wide := tell[int](t, ctx, `document.documentElement.scrollWidth`)
+			text := tell[string](t, ctx, `axe.run().then(r => JSON.stringify(r.violations))`)
+			if err := json.Unmarshal([]byte(text), &broken); err != nil {
+				t.Fatal(err)
+			}
+			for _, b := range broken {
+				t.Errorf("%s, %s: %s: %s: %s: %s", path, scheme, b.ID, b.Help, b.Nodes[0].HTML, b.Nodes[0].FailureSummary)
+			}
+			if wide > 360 {
+				t.Errorf("%s, %s: %d pixels wide", path, scheme, wide)
+			}
+			if strings.Contains(title, "owned") {
+				t.Errorf("%s: a task's script ran", path)
+			}
+		}
+	}
+}
