@@ -135,7 +135,7 @@ func TestFloods(t *testing.T) {
 			}
 			if *full {
 				left := s.shrinks(beyond)
-				fmt.Printf("hostile: %-36s p99 %v, calm %v (%.1fx); memory +%.0f MiB, afterwards +%.0f MiB\n", f.name,
+				fmt.Printf("hostile: %-36s p99 %v, calm %v (%.1fx); memory %+.0f MiB, afterwards %+.0f MiB\n", f.name,
 					p99(times), p99(calm), float64(p99(times))/float64(p99(calm)), (most-s.heldBytes)/(1<<20), left/(1<<20))
 			}
 		})
