@@ -19,10 +19,10 @@ TEST     = $(GO) run ./internal/leftout -list $(LEFT_OUT) $(if $(FULL),-strict) 
 CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 
 # What make lines does not count: tests, and what only they use.
-NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|leftout|arch)/|/waltest/|/clustertest/|/enginelog/
+NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|hostile|leftout|arch)/|/waltest/|/clustertest/|/enginelog/
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race fuzz bench bench-engine build man packages demo lines \
+.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine build man packages demo lines \
         pictures crash machine ways flips kill power mutants reliability
 
 help: ## this list
@@ -62,6 +62,7 @@ left-out:
 	@echo
 	@echo "Left out:"
 	@$(GO) run ./internal/leftout -list $(LEFT_OUT) -print
+	@echo "  floods at full size, with times: make hostile. Known weaknesses of modules: make vulnerable"
 	@echo "  long fuzzing: go test ran the seeds of every fuzz test; make fuzz searches for more"
 	@echo "  benchmarks: they measure and cannot fail; make bench"
 	@echo "  running on darwin and windows: built for, not run"
@@ -76,10 +77,38 @@ lines: ## how many lines the product has, by folder
 race: ## go test -race, everything, in full
 	$(GO) test -timeout 30m -race ./...
 
+hostile: ## attacks over all doors: floods at full size with times, and the tests of the doors that attack
+	$(GO) test -count=1 -v -timeout 60m ./internal/hostile -full
+	$(GO) test -count=1 -timeout 30m ./internal/door/... ./internal/rights -run '$(HOSTILE)'
+	$(GO) test -count=1 -timeout 30m ./cmd/glassq -run '^(TestScopes|TestForeignLease|TestRevoked|TestTunnel)'
+	$(GO) test -count=1 -timeout 30m ./internal/fetch -run 'Guard|Redirect|Blocked|Addr'
+
+HOSTILE = Hostile|Bad|Stranger|Silence|Stall|Slow|Scopes|Revoked|Guard|Wrong|Long|Bounded|Room|Receive|File
+
+# What govulncheck needs is not in this repository: where its database cannot be reached, that is said, and nothing fails.
+UNREACHED = 'no such host|dial tcp|timeout|server misbehaving|proxyconnect'
+vulnerable: ## known weaknesses of what this is built with, where the database can be reached
+	@if $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./... >.ci/vulnerable 2>&1; then tail -n 3 .ci/vulnerable; \
+	elif grep -qE $(UNREACHED) .ci/vulnerable; then \
+		echo "make vulnerable: left out, the database of weaknesses cannot be reached:"; grep -m 1 -E $(UNREACHED) .ci/vulnerable; \
+	else cat .ci/vulnerable; exit 1; fi
+
 fuzz: ## each fuzz test for FUZZTIME (10s)
 	@set -e; for pkg in $$($(GO) list ./...); do \
 		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+# The three whose input anybody sends or a crash leaves have an hour each; 10 minutes are for each of the others.
+LONG = internal/wal.FuzzReplay internal/door/manager/pickle.FuzzDecode internal/door/memcache.FuzzStream
+HOUR    ?= 60m
+MINUTES ?= 10m
+fuzz-long: ## the log, pickle and memcached for HOUR (60m) each, every other fuzz test for MINUTES (10m)
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			t=$(MINUTES); case " $(LONG) " in *" $${pkg#github.com/glassq/glassq/}.$$f "*) t=$(HOUR);; esac; \
+			echo "$$pkg $$f $$t"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $$t $$pkg; \
 		done; \
 	done
 

@@ -121,7 +121,7 @@ func (a *app) checkWorker(opt check.Options, asJSON bool) (err error) {
 		}
 		opt.Command = append([]string{self, "work", "pipe", "-c", "1", "--"}, opt.Command...)
 	}
-	table := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
 	opt.Each = func(v check.Verdict) {
 		if asJSON {
 			a.printJSON(v)

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 )
 
 const maxArgument = 200 // bytes of one that is shown
@@ -36,7 +36,7 @@ func commandLine(args []string) string {
 		if len(arg) > maxArgument {
 			arg = strings.ToValidUTF8(arg[:maxArgument], "") + "…"
 		}
-		words = append(words, shellWord(report.Printable([]byte(arg))))
+		words = append(words, shellWord(plain.Text([]byte(arg))))
 	}
 	return strings.Join(words, " ")
 }

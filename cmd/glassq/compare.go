@@ -36,9 +36,9 @@ before you believe it. The exit code does not depend on what comes out; --fail-i
 			return usagef("%s and %s: %w", args[0], args[1], err)
 		}
 		if asJSON {
-			return c.WriteJSON(a.out)
+			return c.WriteJSON(a.data())
 		}
-		return c.WriteText(a.out)
+		return c.WriteText(a.text())
 	}
 	return cmd
 }

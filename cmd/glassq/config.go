@@ -82,7 +82,7 @@ func (a *app) printConfig(c *config.File, path string) error {
 }
 
 func (a *app) printSettings(cmd *cobra.Command, origins map[string]config.Origin, asJSON bool) error {
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
 	var err error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if f.Hidden || f.Name == "help" || f.Name == "config" || err != nil {

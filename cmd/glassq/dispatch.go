@@ -346,5 +346,6 @@ func (a *app) printJSON(v any) error {
 	if err != nil {
 		return err
 	}
-	return a.printf("%s\n", line)
+	_, err = a.data().Write(append(line, '\n'))
+	return err
 }

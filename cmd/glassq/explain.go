@@ -72,9 +72,10 @@ func (a *app) printExplanation(said any, asJSON bool) error {
 		return a.printJSON(said)
 	}
 	var err error
+	to := a.text()
 	line := func(text string) {
 		if err == nil && text != "" {
-			_, err = fmt.Fprintln(a.out, text)
+			_, err = fmt.Fprintln(to, text)
 		}
 	}
 	switch e := said.(type) {

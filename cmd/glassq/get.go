@@ -50,7 +50,7 @@ func (a *app) getCmd() *cobra.Command {
 		if asJSON {
 			line = append(envelope.AppendTask(nil, &l.Task), '\n')
 		}
-		if _, err := a.out.Write(line); err != nil {
+		if _, err := a.data().Write(line); err != nil {
 			_, nerr := q.Nack(cmd.Context(), []glassq.Nack{{Token: l.Token(), Undone: true}})
 			return errors.Join(err, nerr)
 		}

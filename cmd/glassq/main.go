@@ -16,6 +16,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/cli/config"
 	"github.com/glassq/glassq/internal/cli/term"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 )
 
@@ -160,8 +161,19 @@ func (a *app) meterOptions(quiet, data bool) term.MeterOptions {
 
 // printf writes data to standard output.
 func (a *app) printf(format string, args ...any) error {
-	_, err := io.WriteString(a.out, fmt.Sprintf(format, args...))
+	_, err := fmt.Fprintf(a.text(), format, args...)
 	return err
+}
+
+// text is where what people read goes: nothing from elsewhere does anything to a terminal.
+func (a *app) text() io.Writer { return plain.Writer(a.out) }
+
+// data is where what programs read goes: as it is, unless it is a terminal that it would go to.
+func (a *app) data() io.Writer {
+	if term.IsTerminal(a.out) {
+		return a.text()
+	}
+	return a.out
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -148,7 +148,7 @@ func (f *outputFlags) check() error {
 }
 
 func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
-	f.opt.W, f.opt.Sync = a.out, syncer(a.out)
+	f.opt.W, f.opt.Sync = a.data(), syncer(a.out)
 	where := "standard output"
 	if err := f.sum.openSummary(&f.opt); err != nil {
 		return err

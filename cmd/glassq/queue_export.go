@@ -42,7 +42,7 @@ of them. Dead tasks are written with --state dead.`,
 			if out != "" {
 				return writeFile(out, export)
 			}
-			return export(a.out)
+			return export(a.data())
 		})
 	}
 	return cmd

@@ -29,7 +29,7 @@ func (a *app) queueLsCmd() *cobra.Command {
 				}
 				return nil
 			}
-			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+			w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', tabwriter.AlignRight)
 			fmt.Fprintln(w, "READY\tDELAYED\tLEASED\tDEAD\tPUT\tOK\tFAILED\tWAITERS\t  QUEUE")
 			for i := range queues {
 				n := &queues[i]

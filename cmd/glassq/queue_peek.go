@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"text/tabwriter"
-	"unicode"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/envelope"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
@@ -88,11 +87,11 @@ func (a *app) queuePeekCmd() *cobra.Command {
 		return a.oneShot(cmd, &r, func(q *client.Client) error {
 			if asJSON {
 				return eachPeeked(cmd, q, args[0], states[0], count, func(p *glassq.Peeked) error {
-					_, err := a.out.Write(append(envelope.AppendPeeked(nil, p), '\n'))
+					_, err := a.data().Write(append(envelope.AppendPeeked(nil, p), '\n'))
 					return err
 				})
 			}
-			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+			w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "ID\tAGE\tTRIES\tPRIORITY\tDUE\tBODY")
 			err := eachPeeked(cmd, q, args[0], states[0], count, func(p *glassq.Peeked) error {
 				due := ""
@@ -120,12 +119,7 @@ func glance(b []byte) string {
 	if cut {
 		b = b[:most]
 	}
-	text := strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '·'
-		}
-		return r
-	}, strings.ToValidUTF8(string(b), "·"))
+	text := plain.Text(b)
 	if cut {
 		text += "…"
 	}

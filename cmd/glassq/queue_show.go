@@ -40,7 +40,7 @@ func (a *app) queueShowCmd() *cobra.Command {
 }
 
 func (a *app) showQueue(n *glassq.QueueInfo) error {
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "queue\t%s\n", n.Name)
 	fmt.Fprintf(w, "tasks\tready %s, delayed %s, leased %s, dead %s; %s bytes\n", report.Comma(uint64(n.Ready)),
 		report.Comma(uint64(n.Delayed)), report.Comma(uint64(n.Leased)), report.Comma(uint64(n.Dead)),

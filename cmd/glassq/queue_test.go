@@ -21,7 +21,7 @@ func TestQueueTasks(t *testing.T) {
 	f.do(0, "put", "--queue", "q", "--id", "mine", "--delay", "1h", "--ttl", "2h", "--type", "application/json", `{"a":1}`)
 	f.do(0, "put", "--queue", "q", "no id\n\x01")
 	out, _ := f.do(0, "queue", "peek", "q")
-	if !strings.HasPrefix(out, "ID ") || !strings.Contains(out, "r/2 ") || !strings.Contains(out, "no id··") ||
+	if !strings.HasPrefix(out, "ID ") || !strings.Contains(out, "r/2 ") || !strings.Contains(out, "no id??") ||
 		strings.Contains(out, "mine") {
 		t.Errorf("queue peek printed %s", out)
 	}

@@ -261,16 +261,16 @@ func (j *job) close() error {
 func (j *job) writer() (io.Writer, func() error, error) {
 	switch {
 	case j.results == nil && j.f.json:
-		return j.a.out, syncer(j.a.out), nil
+		return j.a.data(), syncer(j.a.out), nil
 	case j.results == nil:
 		return nil, nil, nil
 	case !j.f.json:
 		return j.results.f, j.sync(), nil
 	}
-	if _, err := io.Copy(j.a.out, io.NewSectionReader(j.results.f, 0, j.results.size)); err != nil {
+	if _, err := io.Copy(j.a.data(), io.NewSectionReader(j.results.f, 0, j.results.size)); err != nil {
 		return nil, nil, fmt.Errorf("print earlier results: %w", err)
 	}
-	return io.MultiWriter(j.results.f, j.a.out), j.sync(), nil
+	return io.MultiWriter(j.results.f, j.a.data()), j.sync(), nil
 }
 
 func (j *job) sync() func() error {

@@ -29,7 +29,7 @@ func (a *app) runsLsCmd() *cobra.Command {
 				}
 				return nil
 			}
-			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+			w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
 			fmt.Fprintln(w, "RUN\tSTATE\tRESULTS\tBOOKS")
 			for i := range runs {
 				n := &runs[i]

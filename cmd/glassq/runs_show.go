@@ -8,6 +8,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
@@ -34,7 +35,7 @@ func (a *app) showRun(n *glassq.Run, asJSON bool) error {
 	if asJSON {
 		return a.printJSON(n)
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "run\t%s, %s\n", n.Name, stateOf(n))
 	fmt.Fprintf(w, "books\t%s\n", booksLine(n.Books))
 	if n.RetryOf != "" {
@@ -52,10 +53,10 @@ func (a *app) showRun(n *glassq.Run, asJSON bool) error {
 		fmt.Fprintf(w, "queue\t%s\n", n.Queue)
 	}
 	if n.Source != "" {
-		fmt.Fprintf(w, "source\t%s\n", report.Printable([]byte(n.Source)))
+		fmt.Fprintf(w, "source\t%s\n", plain.Text([]byte(n.Source)))
 	}
 	for _, r := range n.Readers {
-		fmt.Fprintf(w, "read into\t%s\n", report.Printable([]byte(r)))
+		fmt.Fprintf(w, "read into\t%s\n", plain.Text([]byte(r)))
 	}
 	fmt.Fprintf(w, "made\t%s\n", n.Created.Local().Format(time.DateTime))
 	if !n.Ended.IsZero() {

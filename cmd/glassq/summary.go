@@ -12,6 +12,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/glassq/glassq/internal/output"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -152,7 +153,7 @@ func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
 		}
 	}
 	if f.summary == "json" {
-		werr = errors.Join(werr, d.WriteJSON(a.out))
+		werr = errors.Join(werr, d.WriteJSON(a.data()))
 	}
 	for _, v := range d.Rules {
 		if v.Broken {
@@ -210,7 +211,7 @@ func (a *app) balanced(rep *output.Report) error {
 	}
 	if rep.ReadBefore > 0 {
 		for _, r := range rep.Readers {
-			a.console.Say("  read before into %s", report.Printable([]byte(r)))
+			a.console.Say("  read before into %s", plain.Text([]byte(r)))
 		}
 		return &exitError{exitUnbalanced, glassq.Errorf(glassq.CodeInternal,
 			"%s results of run %s are not here: they were read before; with --out and the file that has them the same command goes on with it",

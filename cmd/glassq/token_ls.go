@@ -30,7 +30,7 @@ func (a *app) tokenLsCmd() *cobra.Command {
 			return err
 		}
 		now := time.Now()
-		w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+		w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
 		if !asJSON {
 			fmt.Fprintln(w, "NAME\tID\tMAY\tQUEUES\tEXPIRES\tPYTHON")
 		}

@@ -121,7 +121,7 @@ the command.`,
 			if f.work.json {
 				return usagef("--json prints what was done, and --print, --tag and --keep-order what the commands print; leave one out")
 			}
-			opt.Print = processes.NewPrinter(a.out, tag, keep, func(err error) { ended <- err })
+			opt.Print = processes.NewPrinter(a.data(), tag, keep, func(err error) { ended <- err })
 		}
 		farm, err := processes.NewExec(opt)
 		if err != nil {

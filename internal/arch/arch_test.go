@@ -31,7 +31,7 @@ type rule struct {
 
 var rules = []rule{
 	{"cmd/glassq/...", 6, []string{"..."}, false},
-	{"internal/cli/term", 6, []string{".", "internal/output", "internal/report"}, false},
+	{"internal/cli/term", 6, []string{".", "internal/plain", "internal/output", "internal/report"}, false},
 	{"internal/cli/config", 6, []string{"internal/jsonline"}, false},
 	{"bench/...", 6, []string{"..."}, false},
 	{"examples/...", 6, []string{".", "client", "result", "worker", "store"}, false},
@@ -39,9 +39,10 @@ var rules = []rule{
 		"internal/wal/..."}, false},
 	{"internal/ladder/mutants", 6, nil, true},
 	{"internal/ladder/reliability", 6, nil, true},
+	{"internal/hostile", 6, []string{"..."}, false},
 	{"internal/fetch/...", 5, []string{".", "internal/jsonline", "internal/lack", "result", "worker"}, false},
-	{"internal/process/...", 5, []string{".", "internal/envelope", "internal/jsonline", "internal/lack", "result",
-		"worker"}, false},
+	{"internal/process/...", 5, []string{".", "internal/envelope", "internal/jsonline", "internal/lack", "internal/plain",
+		"result", "worker"}, false},
 
 	{"store", 5, []string{".", "internal/disk", "internal/stores"}, false},
 	{"internal/stores", 5, []string{".", "internal/broker", "internal/disk", "internal/schema", "internal/wal"}, false},
@@ -67,8 +68,8 @@ var rules = []rule{
 	{"client/...", 4, []string{".", "internal/cert", "internal/envelope"}, true},
 	{"worker/...", 4, []string{".", "internal/lack", "result"}, true},
 	{"internal/dispatch/...", 4, []string{".", "internal/broker", "internal/envelope", "internal/jsonline"}, false},
-	{"internal/output/...", 4, []string{".", "internal/jsonline", "internal/report", "internal/stages", "result"}, false},
-	{"internal/report", 4, []string{".", "result"}, false},
+	{"internal/output/...", 4, []string{".", "internal/jsonline", "internal/plain", "internal/report", "internal/stages", "result"}, false},
+	{"internal/report", 4, []string{".", "internal/plain", "result"}, false},
 	{"internal/tunnel", 4, []string{"internal/cert", "internal/door"}, true},
 	{"internal/target/...", 4, []string{"."}, false},
 
@@ -88,6 +89,7 @@ var rules = []rule{
 	{"spec", 0, nil, true},             // embedded files
 	{"internal/jsonline", 0, []string{"."}, false},
 	{"internal/lack", 0, nil, true},
+	{"internal/plain", 0, nil, true},
 	{"internal/room", 0, nil, false},
 	{"internal/stages", 0, []string{"."}, true},
 	{".", 0, nil, true},

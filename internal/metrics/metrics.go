@@ -43,7 +43,8 @@ type Source interface {
 func Handler(store Source, l *live.Live) http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(&collector{store: store, live: l},
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewGoCollector(collectors.WithGoCollectorMemStatsMetricsDisabled())) // goroutines, above all
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError})
 }
 

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/result"
 )
 
@@ -96,16 +96,16 @@ func (c *columns) appendText(dst, b []byte) []byte {
 // harmless returns a text without control characters and the like, and with an apostrophe before what a spreadsheet
 // would calculate. text takes the apostrophe back.
 func harmless(b []byte) []byte {
-	plain := true
+	harmless := true
 	for _, c := range b {
-		plain = plain && c >= ' ' && c < 0x7f
+		harmless = harmless && c >= ' ' && c < 0x7f
 	}
-	if !plain {
+	if !harmless {
 		b = bytes.Map(func(r rune) rune {
 			switch {
 			case r == '\t' || r == '\r' || r == '\n':
 				return ' '
-			case report.Unprintable(r):
+			case plain.Unprintable(r):
 				return '?'
 			}
 			return r

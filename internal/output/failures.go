@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 )
 
@@ -66,7 +67,7 @@ func (a *totals) sample(r *record) {
 	if len(a.samples) == maxSamples {
 		return
 	}
-	class, same := report.Printable(a.buf), 0
+	class, same := plain.Text(a.buf), 0
 	for i := range a.samples {
 		if a.samples[i].Err == class {
 			same++
@@ -76,7 +77,7 @@ func (a *totals) sample(r *record) {
 		return
 	}
 	a.samples = append(a.samples, report.Failure{
-		ID: report.Printable([]byte(r.lease.TaskID())), Input: shorten(r.shown()), Err: class, Code: r.out.Code,
+		ID: plain.Text([]byte(r.lease.TaskID())), Input: shorten(r.shown()), Err: class, Code: r.out.Code,
 		Message: shorten(r.message()), Excerpt: shorten(r.excerpt()),
 	})
 }

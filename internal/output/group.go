@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 )
 
@@ -94,7 +95,7 @@ func (c *counter) add(word []byte) {
 		}
 		if p == nil {
 			p = new(uint64)
-			c.words[report.Printable(word)] = p
+			c.words[plain.Text(word)] = p
 		}
 	}
 	*p++
@@ -134,7 +135,7 @@ func (g *grouping) record(r *record) {
 	g.buf = g.by.key(g.buf[:0], r)
 	t := g.groups[string(g.buf)]
 	if t == nil {
-		key := report.Printable(g.buf)
+		key := plain.Text(g.buf)
 		if t = g.groups[key]; t == nil && len(g.groups) >= maxGroups {
 			key = otherKey
 			t = g.groups[key]

@@ -6,7 +6,7 @@ import (
 	"io"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 )
 
 // An idList writes ids, one on each line, as dispatch --ids reads them. Its zero value drops them.
@@ -37,7 +37,7 @@ func (l *idList) add(lease *glassq.Lease) {
 	if n, ok := position(lease); ok && l.seen != nil && !l.seen.add(lease.Run, n) {
 		return
 	}
-	l.buf = append(append(l.buf[:0], report.Printable([]byte(lease.TaskID()))...), '\n')
+	l.buf = append(append(l.buf[:0], plain.Text([]byte(lease.TaskID()))...), '\n')
 	l.w.Write(l.buf) // the error stays until close
 }
 

@@ -5,7 +5,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/jsonline"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/result"
 )
 
@@ -124,7 +124,7 @@ func appendText(dst []byte, l *glassq.Lease, v *result.Record) []byte {
 		dst = append(dst, '/')
 		dst = strconv.AppendUint(dst, uint64(l.Position), 10)
 	} else {
-		dst = append(dst, report.Printable([]byte(l.TaskID()))...)
+		dst = append(dst, plain.Text([]byte(l.TaskID()))...)
 	}
 	if v.OK {
 		dst = append(dst, "\tok\t"...)
@@ -144,7 +144,7 @@ func appendText(dst []byte, l *glassq.Lease, v *result.Record) []byte {
 	}
 	dst = append(dst, '\t')
 	if v.Class != "" {
-		dst = append(dst, report.Printable([]byte(v.Class))...)
+		dst = append(dst, plain.Text([]byte(v.Class))...)
 	} else {
 		dst = append(dst, '-')
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 )
 
@@ -42,12 +43,12 @@ func (s *slowest) offer(r *record) {
 		heap.Pop(s)
 	}
 	show := report.Slow{
-		ID: report.Printable([]byte(r.lease.TaskID())), Input: shorten(r.shown()),
+		ID: plain.Text([]byte(r.lease.TaskID())), Input: shorten(r.shown()),
 		Seconds: r.out.Took.Seconds(), Lag: r.out.Lag.Seconds(),
 		Code: r.out.Code, Worker: shorten(r.worker()),
 	}
 	if !r.out.OK {
-		show.Err = report.Printable(r.class(nil))
+		show.Err = plain.Text(r.class(nil))
 	}
 	if !r.out.Began.IsZero() {
 		show.Start = float64(r.out.Began.UnixMilli()) / 1000
@@ -57,9 +58,9 @@ func (s *slowest) offer(r *record) {
 
 func shorten(b []byte) string {
 	if len(b) <= maxInput {
-		return report.Printable(b)
+		return plain.Text(b)
 	}
-	return report.Printable(b[:maxInput]) + "…"
+	return plain.Text(b[:maxInput]) + "…"
 }
 
 // list returns them, slowest first.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/plain"
 )
 
 // A Joblog is a table of what was run, one line per task, in the columns of GNU parallel's --joblog:
@@ -30,8 +31,10 @@ func NewJoblog(w io.Writer, goesOn bool) *Joblog {
 	return j
 }
 
-// oneLine makes a field of a line of any text.
-var oneLine = strings.NewReplacer("\n", "\\n", "\t", "\\t", "\r", "\\r")
+// oneLine makes a field of a line of any text, for people and their terminals.
+func oneLine(text string) string { return plain.Text([]byte(lineEnds.Replace(text))) }
+
+var lineEnds = strings.NewReplacer("\n", "\\n", "\t", "\\t", "\r", "\\r")
 
 type jobLine struct {
 	lease          *glassq.Lease
@@ -49,7 +52,7 @@ func (j *Joblog) add(l jobLine) {
 	if host == "" {
 		host = ":"
 	}
-	command := oneLine.Replace(strings.Join(l.command, " "))
+	command := oneLine(strings.Join(l.command, " "))
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.n++

@@ -65,7 +65,7 @@ func (p *Printer) Given(number uint64) { p.release(number) }
 func (p *Printer) set(number uint64, body, out []byte) {
 	o := printed{out: out}
 	if p.tag {
-		o.tag = []byte(oneLine.Replace(string(body[:min(len(body), maxTag)])))
+		o.tag = []byte(oneLine(string(body[:min(len(body), maxTag)])))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

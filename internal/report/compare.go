@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/glassq/glassq/internal/plain"
 )
 
 const (
@@ -260,10 +262,10 @@ func (c *Comparison) WriteText(w io.Writer) error {
 		if verdict == Unjudged {
 			verdict = ""
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t\n", Printable([]byte(r.Name)), r.show(r.A), r.show(r.B), change, verdict)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t\n", plain.Text([]byte(r.Name)), r.show(r.A), r.show(r.B), change, verdict)
 	}
 	t.Flush() // into b, which takes everything
-	_, err := fmt.Fprintf(w, "A  %s\nB  %s\n\n%s\n%s\n", Printable([]byte(c.A)), Printable([]byte(c.B)), b.String(),
+	_, err := fmt.Fprintf(w, "A  %s\nB  %s\n\n%s\n%s\n", plain.Text([]byte(c.A)), plain.Text([]byte(c.B)), b.String(),
 		strings.Join(c.Notes, "\n"))
 	return err
 }

@@ -102,23 +102,6 @@ func Short(d time.Duration) string {
 
 func showSeconds(s float64) string { return Short(time.Duration(s * float64(time.Second))) }
 
-// Printable is a word from elsewhere as text: UTF-8, without control characters, and without those that turn the
-// direction of what follows.
-func Printable(word []byte) string {
-	return strings.Map(func(r rune) rune {
-		if Unprintable(r) {
-			return '?'
-		}
-		return r
-	}, strings.ToValidUTF8(string(word), "?"))
-}
-
-// Unprintable reports whether a character does something to a terminal or a page rather than to be seen: control
-// characters of both sets, line separators, and overrides of the direction.
-func Unprintable(r rune) bool {
-	return r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
-}
-
 func dash(s float64) string {
 	if s == 0 {
 		return "–"

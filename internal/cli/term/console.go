@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 )
 
@@ -42,20 +43,20 @@ func IsTerminal(f *os.File) bool {
 	return err != nil || !os.SameFile(info, null)
 }
 
-// Write writes a whole line or more, before the bar if there is one. What cannot be shown is lost:
+// Write writes a whole line or more as plain text, before the bar if there is one. What cannot be shown is lost:
 // there is nowhere left to say so.
 func (c *Console) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.top != nil {
-		if n, err := c.top.Write(p); err == nil {
+		if n, err := plain.Writer(c.top).Write(p); err == nil {
 			return n, nil
 		}
 	}
 	if c.bar {
 		io.WriteString(c.w, "\r\x1b[K")
 	}
-	return c.w.Write(p)
+	return plain.Writer(c.w).Write(p)
 }
 
 // Say writes a line.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/glassq/glassq/internal/plain"
 	"golang.org/x/term"
 )
 
@@ -91,10 +92,10 @@ func (s *Screen) Size() (width, height int) {
 	return width, height
 }
 
-// Draw puts lines in the place of those before. They end with "\r\n", for a terminal whose Keys are read.
+// Draw puts lines as plain text in the place of those before. They end with "\r\n", for a terminal whose Keys are read.
 func (s *Screen) Draw(lines []string) error {
 	for _, line := range lines {
-		s.s.WriteString(line + "\r\n") // a bytes.Buffer takes all
+		s.s.WriteString(plain.Text([]byte(line)) + "\r\n") // a bytes.Buffer takes all
 	}
 	return s.s.Flush(len(lines))
 }

@@ -199,6 +199,10 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			refuse(rw, glassq.Errorf(glassq.CodeInternal, "internal error; the server's log says more"))
 		}
 	}()
+	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+		// It may have had a length too, which net/http takes away unsaid: what follows may be meant as its body.
+		rw.Header().Set("Connection", "close")
+	}
 	if r.ContentLength != 0 { // the body of a request that is refused unread is read past, before the answer
 		http.NewResponseController(rw).SetReadDeadline(time.Now().Add(bodyTimeout))
 	}
