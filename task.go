@@ -182,6 +182,9 @@ type Ack struct {
 	// Checked is the result schema that Result agrees with, set by the Broker. An engine stores a result only when
 	// that is the schema of the lease's queue as it is now, see UncheckedError.
 	Checked Schema
+	// Within is asked about the queue of a lease that Token names by its number alone; where it says no, the lease is
+	// not found. nil is any queue. It must be quick, and call nothing of the engine.
+	Within func(queue string) bool
 }
 
 // AtOnce is the Delay of a Nack whose task is ready again without one.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,12 +12,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/cert"
 )
 
 const (
@@ -115,14 +114,9 @@ func newTransport(opt Options) (http.RoundTripper, error) {
 		}
 		return opt.Transport, nil
 	}
-	config := opt.TLS.Clone()
-	if opt.CAFile != "" {
-		if config == nil {
-			config = new(tls.Config)
-		}
-		if err := trust(config, opt.CAFile); err != nil {
-			return nil, err
-		}
+	config, err := cert.Trust(opt.TLS, opt.CAFile)
+	if err != nil {
+		return nil, glassq.Errorf(glassq.CodeBadRequest, "%w", err)
 	}
 	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment, // never used for loopback
@@ -137,26 +131,6 @@ func newTransport(opt Options) (http.RoundTripper, error) {
 		WriteBufferSize:       64 << 10,
 		ReadBufferSize:        64 << 10,
 	}, nil
-}
-
-func trust(c *tls.Config, file string) error {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("read authorities: %w", err)
-	}
-	pool := c.RootCAs
-	if pool == nil {
-		if pool, err = x509.SystemCertPool(); err != nil {
-			pool = x509.NewCertPool()
-		}
-	} else {
-		pool = pool.Clone()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return glassq.Errorf(glassq.CodeBadRequest, "%s holds no PEM certificate", file)
-	}
-	c.RootCAs = pool
-	return nil
 }
 
 // Close ends calls under way with code closed, and closes idle connections, those of an Options.Transport
@@ -289,6 +263,9 @@ func (c *Client) once(ctx context.Context, req request) (body []byte, again bool
 		r.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(r)
+	if errors.Is(err, http.ErrSchemeMismatch) { // net/http has seen what it was
+		err = tls.RecordHeaderError{Msg: err.Error()}
+	}
 	if err == nil {
 		defer resp.Body.Close()
 		body, err = readAnswer(resp)
@@ -296,8 +273,8 @@ func (c *Client) once(ctx context.Context, req request) (body []byte, again bool
 	switch {
 	case ctx.Err() != nil:
 		return nil, false, ctx.Err()
-	case err != nil && isTLS(err):
-		return nil, false, glassq.Errorf(glassq.CodeUnavailable, "reach %s: %w", c.base, unwrapURL(err))
+	case err != nil && cert.Explain(err) != nil:
+		return nil, false, glassq.Errorf(glassq.CodeUnavailable, "reach %s: %w", c.base, cert.Explain(unwrapURL(err)))
 	case err != nil:
 		err = glassq.Errorf(glassq.CodeUnavailable, "reach %s: %w", c.base, unwrapURL(err))
 		if req.method != http.MethodGet && !isDial(err) {
@@ -307,7 +284,15 @@ func (c *Client) once(ctx context.Context, req request) (body []byte, again bool
 	case resp.StatusCode/100 == 2:
 		return body, false, nil
 	}
-	return nil, resp.StatusCode == http.StatusServiceUnavailable, refusal(resp, body)
+	err = refusal(resp, body)
+	switch {
+	case cert.IsPlainOnTLS(resp.StatusCode, body):
+		err = &cert.Error{Text: "the server speaks TLS on this port: write https:// instead of http://", Err: err}
+		return nil, false, glassq.Errorf(glassq.CodeUnavailable, "reach %s: %w", c.base, err)
+	case c.opt.Key == "" && glassq.CodeOf(err) == glassq.CodeUnauthorized:
+		err = glassq.Errorf(glassq.CodeUnauthorized, "%w; none was sent: name the file that holds it with --key-file", err)
+	}
+	return nil, resp.StatusCode == http.StatusServiceUnavailable, err
 }
 
 func readAnswer(resp *http.Response) ([]byte, error) {
@@ -330,13 +315,6 @@ func readAnswer(resp *http.Response) ([]byte, error) {
 func isDial(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "dial"
-}
-
-// isTLS tells errors of certificates, which waiting does not mend.
-func isTLS(err error) bool {
-	_, verify := errors.AsType[*tls.CertificateVerificationError](err)
-	_, record := errors.AsType[tls.RecordHeaderError](err)
-	return verify || record
 }
 
 // unwrapURL drops method and address, which the message says already.

@@ -18,6 +18,21 @@ func (c *Client) Stats(ctx context.Context) (st glassq.Stats, err error) {
 	return st, err
 }
 
+// An Identity is what a server says of who sends a key.
+type Identity struct {
+	Name    string    `json:"name"`             // of the token; "key" with the server's key, "guest" without any
+	ID      string    `json:"id,omitempty"`     // of the token
+	May     []string  `json:"may"`              // scopes: put, work, read, admin
+	Queues  []string  `json:"queues"`           // names of queues and runs, or beginnings of names with a * behind
+	Expires time.Time `json:"expires,omitzero"` // zero: never
+}
+
+// Whoami tells what the server lets this client do.
+func (c *Client) Whoami(ctx context.Context) (me Identity, err error) {
+	err = c.call(ctx, "GET", "/v1/whoami", nil, &me)
+	return me, err
+}
+
 // Queues lists the named queues, or all.
 func (c *Client) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error) {
 	var a struct {

@@ -117,6 +117,29 @@ func (d *doctor) config(cmd *cobra.Command, settled error) {
 	}
 	d.say("ok", "config", "%s; serve accepts its settings (glassq config serve lists them)", path)
 	d.mode(d.a.serving.sync, "serve is set to")
+	d.secrets(d.a.serving)
+}
+
+// secrets checks the key and the certificate that serve would have.
+func (d *doctor) secrets(f *serveFlags) {
+	if f.cert != nil {
+		found := f.cert.Check(time.Now())
+		for _, x := range found {
+			level := "warn"
+			if x.Fatal {
+				level = "FAIL"
+			}
+			d.say(level, "tls", "certificate %s: %s", f.tlsCert, x.Text)
+		}
+		if len(found) == 0 {
+			d.say("ok", "tls", "%s", f.cert.Says())
+		}
+	}
+	for _, text := range f.warnings {
+		if !strings.HasPrefix(text, "certificate ") {
+			d.say("warn", "key", "%s", text)
+		}
+	}
 }
 
 // mode says what a sync mode gives up.

@@ -3,8 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
+	"slices"
+	"sync"
 
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/cli/term"
@@ -28,7 +29,7 @@ type doors []openDoor
 // openDoors listens on all addresses that are not off.
 func (f *serveFlags) openDoors() (all doors, err error) {
 	secure := func(plain, tls string) string {
-		if f.tls != nil {
+		if f.cert != nil {
 			return tls
 		}
 		return plain
@@ -38,7 +39,7 @@ func (f *serveFlags) openDoors() (all doors, err error) {
 		{"memcached", f.memcached, secure("memcached", "memcached with TLS")},
 		{"manager", f.manager, "Python manager"},
 	} {
-		if d.addr == closedDoor || d.name == "manager" && f.keys == nil {
+		if d.addr == closedDoor || d.name == "manager" && !f.locked() {
 			continue
 		}
 		listen := listen
@@ -73,17 +74,31 @@ func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 			to.Say("glassq serve: the Python manager door can be reached from other machines: the key is asked for, but nothing is encrypted; a tunnel is safer")
 		}
 	}
-	if f.keys == nil && f.manager != closedDoor {
+	if !f.locked() && f.manager != closedDoor {
 		to.Say("glassq serve: no key, so the Python manager door stays closed; --key-file FILE opens it on %s, --manager off ends this line", f.manager)
 	}
 }
 
 // run serves all doors until ctx is done or one of them fails, which ends the others.
-func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, seen *live.Live,
-	logger *slog.Logger) error {
+func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, seen *live.Live) error {
 	ctx, cancel := context.WithCancel(ctx)
+	access := door.NewAccess(f.keys...).WithTokens(f.tokens)
+	var following sync.WaitGroup
+	defer following.Wait()
 	defer cancel()
-	frame := door.Frame{Access: door.NewAccess(f.keys...), TLS: f.tls, Version: version(), Log: logger}.Filled()
+	following.Go(func() { access.Run(ctx, f.logger) })
+	frame := door.Frame{Access: access, Version: version(), Log: f.logger}.Filled()
+	if f.cert != nil {
+		frame.TLS = f.cert.Config()
+	}
+	python := slices.IndexFunc(all, func(d openDoor) bool { return d.name == "manager" })
+	var pass func(net.Conn) // by which the HTTP door hands over what comes through a tunnel
+	var proxies *manager.Server
+	if python >= 0 {
+		proxies = manager.New(broker, manager.Options{Frame: frame, Strict: f.managerStrict,
+			Queues: f.managerQueues, Delivery: f.delivery})
+		pass = proxies.Admit
+	}
 	ended := make(chan error, len(all))
 	for _, d := range all {
 		var server interface {
@@ -91,12 +106,11 @@ func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, 
 		}
 		switch d.name {
 		case "http":
-			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Live: seen})
+			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Manager: pass, Live: seen})
 		case "memcached":
 			server = memcache.New(broker, frame)
 		case "manager":
-			server = manager.New(broker, manager.Options{Frame: frame, Strict: f.managerStrict,
-				Queues: f.managerQueues, Delivery: f.delivery})
+			server = proxies
 		}
 		go func() { ended <- server.Run(ctx, d.ln) }() // all are waited for below
 	}

@@ -107,9 +107,6 @@ func sentence(err error) string {
 		return "whoever read the output has closed it"
 	}
 	text := err.Error()
-	if e, ok := errors.AsType[*glassq.Error](err); ok && e.Code == glassq.CodeUnauthorized {
-		text += "; name the file that holds the key with --key-file"
-	}
 	if e, ok := errors.AsType[*dispatch.LineError](err); ok && e.Name != "" {
 		text += "; mend it, or pass over such lines with --skip-bad"
 	}

@@ -86,7 +86,7 @@ serve, ends with 0 when it is stopped.`,
 		a.serveCmd(), a.dispatchCmd(), a.workCmd(), a.outputCmd(), a.compareCmd(), a.runCmd(), a.targetCmd(), a.demoCmd(),
 		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(), a.configCmd(),
 		a.manCmd(),
-		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(), a.topCmd(),
+		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(), a.topCmd(), a.tokenCmd(), a.certCmd(), a.tunnelCmd(),
 	)
 	a.completeNames(root)
 	completionExamples(root)

@@ -28,6 +28,13 @@ type pythonClient struct {
 func mode(t *testing.T, path, addr, mode string) *pythonClient {
 	t.Helper()
 	p := &pythonClient{t: t, cmd: python(t, path, addr, "testdata/manager_modes.py", mode)}
+	p.start()
+	return p
+}
+
+func (p *pythonClient) start() {
+	t := p.t
+	t.Helper()
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +47,6 @@ func mode(t *testing.T, path, addr, mode string) *pythonClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.cmd.Process.Kill(); p.cmd.Wait() })
-	return p
 }
 
 // says reads a line.

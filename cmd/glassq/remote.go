@@ -2,13 +2,17 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/cert"
+	"github.com/glassq/glassq/internal/rights"
 	"github.com/spf13/cobra"
 )
 
@@ -16,14 +20,23 @@ const defaultServer = "http://127.0.0.1:5080"
 
 // A remote is the server that a client command speaks to.
 type remote struct {
-	server, keyFile, ca string
+	server, keyFile, ca   string
+	clientCert, clientKey string
 }
 
 func (r *remote) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&r.server, "server", defaultServer, "`URL` of the queue server")
 	f.StringVar(&r.keyFile, "key-file", "", "`file` that holds the server's key")
+	r.trustFlags(cmd)
+}
+
+// trustFlags are those of TLS.
+func (r *remote) trustFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.StringVar(&r.ca, "ca", "", "PEM `file` of authorities to trust beside the system's")
+	f.StringVar(&r.clientCert, "client-cert", "", "PEM `file` with a certificate for servers that demand one")
+	f.StringVar(&r.clientKey, "client-key", "", "PEM `file` with the key of --client-cert")
 }
 
 // dial makes the client. retry is how long a call waits for a server that is away: 0 not at all,
@@ -31,11 +44,18 @@ func (r *remote) flags(cmd *cobra.Command) {
 func (a *app) dial(cmd *cobra.Command, r *remote, retry time.Duration) (*client.Client, error) {
 	opt := client.Options{CAFile: r.ca, Retry: retry, Worker: ascii(workerName()), Agent: ascii("glassq/" + version())}
 	if r.keyFile != "" {
-		key, err := readKey(r.keyFile)
+		key, warnings, err := readKey(r.keyFile)
 		if err != nil {
 			return nil, err
 		}
+		for _, text := range warnings {
+			a.console.Say("%s: warning: %s", cmd.CommandPath(), text)
+		}
 		opt.Key = string(key)
+	}
+	var err error
+	if opt.TLS, err = r.ownCertificate(); err != nil {
+		return nil, err
 	}
 	opt.Notify = func(err error) {
 		a.console.Say("%s: waiting for the server: %v", cmd.CommandPath(), err)
@@ -45,6 +65,21 @@ func (a *app) dial(cmd *cobra.Command, r *remote, retry time.Duration) (*client.
 		return nil, usagef("%w", err)
 	}
 	return c, nil
+}
+
+// ownCertificate is what the client shows of itself; nil for nothing.
+func (r *remote) ownCertificate() (*tls.Config, error) {
+	if r.clientCert == "" && r.clientKey == "" {
+		return nil, nil
+	}
+	if r.clientCert == "" || r.clientKey == "" {
+		return nil, usagef("--client-cert and --client-key go together")
+	}
+	pair, err := tls.LoadX509KeyPair(r.clientCert, r.clientKey)
+	if err != nil {
+		return nil, usagef("read the client certificate: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}}, nil
 }
 
 // ascii is a name with a _ for what a header cannot carry.
@@ -59,6 +94,9 @@ func ascii(name string) string {
 
 // absent adds to an error of a server that does not answer what to do about it.
 func (r *remote) absent(err error) error {
+	if _, ok := errors.AsType[*cert.Error](err); ok {
+		return err // there is an answer, and it says what to do
+	}
 	if err == nil || isInterrupted(err) || !errors.Is(err, client.ErrUnreachable) {
 		return err
 	}
@@ -66,15 +104,25 @@ func (r *remote) absent(err error) error {
 		"no answer from a server at %s: %w; start one with glassq serve, or name another with --server", r.server, err)
 }
 
-// readKey reads a key file; line ends behind the key are not of it.
-func readKey(path string) ([]byte, error) {
-	key, err := os.ReadFile(path)
-	if err != nil {
-		return nil, usagef("read the key: %w", err)
+// shortKey is the number of bytes below which a key can be guessed.
+const shortKey = 16
+
+// readKey reads a key file; line ends behind the key are not of it. The warnings are about keys that others can know.
+func readKey(path string) (key []byte, warnings []string, err error) {
+	if key, err = os.ReadFile(path); err != nil {
+		return nil, nil, usagef("read the key: %w", err)
 	}
 	key = bytes.TrimRight(key, "\r\n")
 	if len(bytes.TrimSpace(key)) == 0 {
-		return nil, usagef("key file %s is empty, or has nothing but white space; write a long random line into it", path)
+		return nil, nil, usagef("key file %s is empty, or has nothing but white space; write a long random line into it", path)
 	}
-	return key, nil
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && rights.WiderThanOwner(info) {
+		warnings = append(warnings, fmt.Sprintf("key file %s: others on this machine can read it (mode %04o); chmod 600 it",
+			path, info.Mode().Perm()))
+	}
+	if len(key) < shortKey {
+		warnings = append(warnings, fmt.Sprintf("key file %s: a key of %d bytes can be guessed; make one with: openssl rand -hex 32, or glassq token new",
+			path, len(key)))
+	}
+	return key, warnings, nil
 }

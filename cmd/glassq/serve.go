@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,10 +16,11 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/cert"
 	"github.com/glassq/glassq/internal/disk"
-	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager"
 	"github.com/glassq/glassq/internal/live"
+	"github.com/glassq/glassq/internal/rights"
 	"github.com/glassq/glassq/internal/stores"
 	"github.com/spf13/cobra"
 )
@@ -43,8 +44,13 @@ type serveFlags struct {
 	maxBody                  byteSize
 	minFree                  string
 	watermark                disk.Watermark // read from minFree
-	keys                     [][]byte       // read from keyFile
-	tls                      *tls.Config    // read from tlsCert and tlsKey
+	tokenFile                string
+	keys                     [][]byte         // read from keyFile
+	tokens                   *rights.Register // read from tokenFile
+	tlsMin, clientCA         string
+	cert                     *cert.Server // read from tlsCert and tlsKey; nil for none
+	warnings                 []string     // about what was read
+	logger                   *slog.Logger
 }
 
 func (a *app) serveCmd() *cobra.Command {
@@ -65,14 +71,17 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.StringVar(&f.memcached, "memcached", defaultMemcached,
 		"`address` of the memcached door; off closes it, port 0 takes a free one")
 	fs.StringVar(&f.manager, "manager", defaultManager,
-		"`address` of the Python manager door, which needs --key-file, or the path of a Unix socket; off closes it, port 0 takes a free one")
+		"`address` of the Python manager door, which needs --key-file or --token-file, or the path of a Unix socket; off closes it, port 0 takes a free one")
 	fs.BoolVar(&f.managerStrict, "manager-strict", false,
 		"refuse Pythons before 3.12, which answer with MD5, at the manager door")
 	fs.StringToStringVar(&f.managerQueues, "manager-queue", nil,
 		"`name=queue` that Python programs may ask for beside get_<queue>_queue")
 	fs.StringVar(&f.keyFile, "key-file", "", "`file` with the key that clients must have")
+	fs.StringVar(&f.tokenFile, "token-file", "", "`file` of tokens, which glassq token makes: keys that may do some things with some queues")
 	fs.StringVar(&f.tlsCert, "tls-cert", "", "PEM `file` with the certificate of the HTTP and memcached doors")
 	fs.StringVar(&f.tlsKey, "tls-key", "", "PEM `file` with the certificate's key")
+	fs.StringVar(&f.tlsMin, "tls-min", "1.3", "oldest `version` of TLS: 1.3, or 1.2 with modern suites")
+	fs.StringVar(&f.clientCA, "client-ca", "", "PEM `file` of authorities: clients must have a certificate of one of them, with the name of a token")
 	fs.StringSliceVar(&f.managerDelivery, "manager-delivery", nil,
 		"`policy` for items of Python programs, or queue=policy: when one is done: on_next_call (the default), on_read, strict or on_task_done")
 	fs.StringSliceVar(&f.insecure, "insecure", nil, "`door` that may be public without key and TLS: http, memcached, manager")
@@ -81,6 +90,7 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.StringVar(&f.minFree, "min-free", "", "`size` or share of the disk that stays free: below it puts are refused; 0 is none (default 5% or 1GiB, the larger, but at most a quarter)")
 	cpu := profileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		f.logger = a.console.Logger()
 		if err := f.check(); err != nil {
 			return err
 		}
@@ -140,7 +150,7 @@ func (f *serveFlags) check() error {
 			return usagef("--min-free: %w", err)
 		}
 	}
-	if f.http == closedDoor && f.memcached == closedDoor && (f.manager == closedDoor || f.keyFile == "") {
+	if f.http == closedDoor && f.memcached == closedDoor && (f.manager == closedDoor || f.keyFile == "" && f.tokenFile == "") {
 		return usagef("--http %s --memcached %s leaves no door open", closedDoor, closedDoor)
 	}
 	for _, door := range f.insecure {
@@ -152,11 +162,17 @@ func (f *serveFlags) check() error {
 		return usagef("--max-body %s is not between 1 and 32MiB", f.maxBody.String())
 	}
 	if f.keyFile != "" {
-		key, err := readKey(f.keyFile)
+		key, warnings, err := readKey(f.keyFile)
 		if err != nil {
 			return err
 		}
-		f.keys = [][]byte{key}
+		f.keys, f.warnings = [][]byte{key}, append(f.warnings, warnings...)
+	}
+	if f.tokenFile != "" {
+		var err error
+		if f.tokens, err = rights.Open(f.tokenFile); err != nil {
+			return usagef("%w", err)
+		}
 	}
 	if err := f.certificate(); err != nil {
 		return err
@@ -170,18 +186,38 @@ func (f *serveFlags) check() error {
 	return f.checkManager()
 }
 
+// locked tells whether clients need a key or a token.
+func (f *serveFlags) locked() bool { return f.keys != nil || f.tokens != nil }
+
 func (f *serveFlags) certificate() error {
-	if f.tlsCert == "" && f.tlsKey == "" {
+	switch {
+	case f.tlsMin != "1.2" && f.tlsMin != "1.3":
+		return usagef("--tls-min %s is not 1.2 or 1.3", f.tlsMin)
+	case f.tlsCert == "" && f.tlsKey == "" && f.clientCA == "":
 		return nil
+	case f.tlsCert == "" || f.tlsKey == "":
+		return usagef("--tls-cert and --tls-key go together, and --client-ca with them")
+	case f.clientCA != "" && f.tokenFile == "":
+		return usagef("--client-ca needs --token-file: the name in a client's certificate is that of a token")
 	}
-	if f.tlsCert == "" || f.tlsKey == "" {
-		return usagef("--tls-cert and --tls-key go together")
+	names := slices.DeleteFunc(slices.Clone(f.hosts), func(name string) bool { return name == "*" })
+	for _, addr := range []string{f.http, f.memcached} {
+		if host, _, err := net.SplitHostPort(addr); err == nil {
+			if ip := net.ParseIP(host); ip != nil && !ip.IsUnspecified() && !ip.IsLoopback() {
+				names = append(names, host)
+			}
+		}
 	}
-	conf, names, err := door.LoadTLS(f.tlsCert, f.tlsKey)
+	var err error
+	f.cert, err = cert.Open(cert.Options{Cert: f.tlsCert, Key: f.tlsKey, ClientCA: f.clientCA, TLS12: f.tlsMin == "1.2",
+		Names: names, Log: f.logger})
 	if err != nil {
 		return usagef("%w", err)
 	}
-	f.tls, f.hosts = conf, append(f.hosts, names...)
+	for _, found := range f.cert.Check(time.Now()) {
+		f.warnings = append(f.warnings, "certificate "+f.tlsCert+": "+found.Text)
+	}
+	f.hosts = append(f.hosts, f.cert.Names()...)
 	return nil
 }
 
@@ -194,10 +230,10 @@ func (f *serveFlags) checkPublic(door, addr, like string) error {
 	if err != nil {
 		return usagef("--%s %s is not an address like %s, or %s", door, addr, like, closedDoor)
 	}
-	if isLoopback(host) || slices.Contains(f.insecure, door) || f.keys != nil && f.tls != nil {
+	if isLoopback(host) || slices.Contains(f.insecure, door) || f.locked() && f.cert != nil {
 		return nil
 	}
-	return usagef("--%[1]s %[2]s can be reached from other machines, so it needs --key-file, --tls-cert and --tls-key; "+
+	return usagef("--%[1]s %[2]s can be reached from other machines, so it needs --key-file or --token-file, --tls-cert and --tls-key; "+
 		"listen on 127.0.0.1, or write --insecure %[1]s to do without", door, addr)
 }
 
@@ -242,10 +278,12 @@ func (a *app) serve(f *serveFlags) (err error) {
 		return err
 	}
 	defer doors.close()
-	logger := a.console.Logger()
-	seen := live.New(live.Options{File: f.liveFile(), Logger: logger})
+	for _, text := range f.warnings {
+		a.console.Say("glassq serve: warning: %s", text)
+	}
+	seen := live.New(live.Options{File: f.liveFile(), Logger: f.logger})
 	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody),
-		Logger: logger, Between: seen.Over, Synced: seen.Synced})
+		Logger: f.logger, Between: seen.Over, Synced: seen.Synced})
 	if err != nil {
 		return err
 	}
@@ -256,7 +294,7 @@ func (a *app) serve(f *serveFlags) (err error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	over := a.watch(store, "glassq serve", "", fail)
-	err = doors.run(ctx, f, store.Broker, seen, logger)
+	err = doors.run(ctx, f, store.Broker, seen)
 	over()
 	if err == nil && errors.Is(context.Cause(ctx), glassq.ErrStorage) {
 		return store.Failure("")

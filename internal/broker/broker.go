@@ -191,7 +191,7 @@ func (b *Broker) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 // itself and the rest go on.
 func (b *Broker) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
 	check := func(a *glassq.Ack) error { return b.checkAck(ctx, a) }
-	return batch(acks, check, func(some []glassq.Ack) ([]error, error) { return b.ackChecked(ctx, some) })
+	return Batch(acks, check, func(some []glassq.Ack) ([]error, error) { return b.ackChecked(ctx, some) })
 }
 
 // checkAck checks an ack and decides its outcome.
@@ -217,7 +217,7 @@ func (b *Broker) checkAck(ctx context.Context, a *glassq.Ack) error {
 
 // Nack checks nacks and gives the leases back; bad ones are answered for themselves.
 func (b *Broker) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
-	return batch(nacks, func(n *glassq.Nack) error {
+	return Batch(nacks, func(n *glassq.Nack) error {
 		if n.Delay > glassq.MaxDelay {
 			return glassq.Errorf(glassq.CodeBadRequest, "delay %v is over %v", n.Delay, glassq.MaxDelay)
 		}
@@ -230,7 +230,7 @@ func (b *Broker) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error)
 
 // Extend checks extends and moves the deadlines; bad ones are answered for themselves.
 func (b *Broker) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
-	return batch(extends, func(x *glassq.Extend) error {
+	return Batch(extends, func(x *glassq.Extend) error {
 		if x.Lease != 0 && (x.Lease < glassq.MinLease || x.Lease > glassq.MaxLease) {
 			return glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", x.Lease, glassq.MinLease,
 				glassq.MaxLease)
@@ -239,8 +239,9 @@ func (b *Broker) Extend(ctx context.Context, extends []glassq.Extend) ([]error, 
 	}, func(some []glassq.Extend) ([]error, error) { return b.store.Extend(ctx, some) })
 }
 
-// batch calls do with those items that check accepts, and puts the answers back in their places.
-func batch[T any](items []T, check func(*T) error, do func([]T) ([]error, error)) ([]error, error) {
+// Batch calls do with those items that check accepts, and puts the answers back in their places: what check refuses
+// is answered for itself. More than glassq.MaxBatch items are code too_large.
+func Batch[T any](items []T, check func(*T) error, do func([]T) ([]error, error)) ([]error, error) {
 	if len(items) == 0 {
 		return nil, nil
 	}

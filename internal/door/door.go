@@ -24,6 +24,9 @@ const (
 	// DrainFor is how long connections may finish when a server stops.
 	DrainFor = 10 * time.Second
 
+	// ManagerProtocol is what a client asks for, by ALPN, that wants the Python manager door on the HTTP door's port.
+	ManagerProtocol = "glassq-manager"
+
 	// MaxParked is how many bytes of bodies may wait for room in their queues. They are not among the bodies in
 	// flight: there, they could keep out the acks that make room.
 	MaxParked = BodiesInFlight / 2
@@ -119,11 +122,12 @@ func Rest(ctx context.Context, d time.Duration) {
 // A Conn is a connection that was let in.
 type Conn struct {
 	net.Conn
-	seats    *Budget
+	seats    *Budget // nil where another connection has its seat
 	closed   atomic.Bool
 	hall     *Hall           // nil where the door has its own
 	strange  context.Context // lasts while it is a stranger; nil where it never was one
 	familiar func()          // ends strange
+	stay     func() bool     // has it outlive its token; nil where it has none. Guarded by hall.mu
 }
 
 // Peer names the other end of a connection that has no better name: its address without the port, which every
@@ -142,9 +146,26 @@ func (c *Conn) Close() error {
 		if c.hall != nil {
 			c.hall.left(c)
 		}
-		c.seats.Give(1)
+		if c.seats != nil {
+			c.seats.Give(1)
+		}
 	}
 	return err
+}
+
+// cut ends both directions, so that whoever serves the connection finds its end, and sees to the rest.
+func (c *Conn) cut() {
+	half, ok := c.Conn.(interface {
+		CloseRead() error
+		CloseWrite() error
+	})
+	if !ok {
+		c.Conn.Close()
+		return
+	}
+	// Not closed: what polls its descriptor would never hear of it. One that has failed already is found anyway.
+	half.CloseRead()
+	half.CloseWrite()
 }
 
 // SetReadDeadline sets it, but for a server that stops, whose reads have ended for good.
@@ -173,6 +194,7 @@ type Hall struct {
 	wg       sync.WaitGroup // of all goroutines
 
 	mu        sync.Mutex
+	life      context.Context    // while it runs; nil before. Guarded by mu
 	conns     map[*Conn]struct{} // guarded by mu
 	strangers strangers          // guarded by mu
 }
@@ -197,6 +219,9 @@ func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Cont
 	life, cancel := context.WithCancel(ctx)
 	defer cancel() // runs before the wait
 	ln = h.frame.Listen(ln)
+	h.mu.Lock()
+	h.life = life
+	h.mu.Unlock()
 	h.wg.Go(func() { h.Kept.Run(life) })
 	h.wg.Go(func() {
 		<-life.Done()
@@ -225,10 +250,37 @@ func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Cont
 	}
 }
 
+// Admit has serve work on a connection that came another way than by the listener, and has a seat already. It blocks
+// until serve returns, and closes a connection that comes when the hall does not run.
+func (h *Hall) Admit(nc net.Conn, serve func(context.Context, *Conn)) {
+	c := &Conn{Conn: nc}
+	done := make(chan struct{})
+	h.mu.Lock()
+	life := h.life
+	// Run's own goroutine takes mu after it has noted that it drains: until then it is waited for.
+	if life == nil || h.Draining() {
+		h.mu.Unlock()
+		nc.Close()
+		return
+	}
+	h.enterLocked(life, c)
+	h.wg.Go(func() {
+		defer close(done)
+		serve(life, c)
+	})
+	h.mu.Unlock()
+	<-done
+}
+
 // enter takes a connection in.
 func (h *Hall) enter(life context.Context, c *Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.enterLocked(life, c)
+}
+
+// enterLocked is enter with mu held.
+func (h *Hall) enterLocked(life context.Context, c *Conn) {
 	if h.frame.Access.Locked() {
 		h.estrange(life, c)
 	}
@@ -245,6 +297,9 @@ func (h *Hall) left(c *Conn) {
 	defer h.mu.Unlock()
 	h.recognize(c)
 	delete(h.conns, c)
+	if c.stay != nil {
+		c.stay()
+	}
 }
 
 func (h *Hall) each(f func(*Conn)) {

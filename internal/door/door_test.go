@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 // A gate is a listener whose clients the test sends in; an error is what Accept returns instead.
@@ -152,7 +153,7 @@ func TestStrangers(t *testing.T) {
 			return all
 		}
 		known := greeted(far, 1)
-		r.hall.Recognize(r.let[0])
+		r.hall.Recognize(r.let[0], Who{})
 		fars := greeted(far, maxFromOne+1)
 		r.gone(fars, 1)
 		near := greeted(here, maxStrangers-maxFromOne+1)
@@ -162,7 +163,7 @@ func TestStrangers(t *testing.T) {
 		r.gone(near, 2)
 		r.gone(other, 0)
 		r.gone(known, 0)
-		r.hall.Recognize(r.let[1]) // too late: it was cut
+		r.hall.Recognize(r.let[1], Who{}) // too late: it was cut
 		if n := len(r.hall.strangers.all); n != maxStrangers {
 			t.Errorf("%d strangers; want %d", n, maxStrangers)
 		}
@@ -251,21 +252,22 @@ func TestMay(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		who  Who
-		most Verb
+		may  rights.Scope
 	}{
-		{"a key", key("new"), Operate},
-		{"an older key", key("old"), Operate},
-		{"a wrong key", key("ne"), Ask},
-		{"no key", key(""), Ask},
-		{"a guest here", open.Guest(here, Work), Operate},
-		{"a guest from afar", open.Guest(far, Work), Work},
-		{"a guest from afar where all are equal", open.Guest(far, Operate), Operate},
-		{"a guest at a socket", open.Guest(&net.UnixAddr{}, Work), Operate},
+		{"a key", key("new"), rights.Any | rights.Admin},
+		{"an older key", key("old"), rights.Any | rights.Admin},
+		{"a wrong key", key("ne"), 0},
+		{"no key", key(""), 0},
+		{"a guest here", open.Guest(here, rights.Any), rights.Any | rights.Admin},
+		{"a guest from afar", open.Guest(far, rights.Any), rights.Any},
+		{"a guest at a socket", open.Guest(&net.UnixAddr{}, 0), rights.Any | rights.Admin},
 	} {
-		for verb := Ask; verb <= Operate; verb++ {
-			if err := tt.who.May(verb, "q"); (err == nil) != (verb <= tt.most) || err != nil &&
-				!errors.Is(err, glassq.Errorf(glassq.CodeForbidden, "")) {
-				t.Errorf("%s: verb %d: %v; it may up to %d", tt.name, verb, err, tt.most)
+		for verb := range rights.Rules {
+			r := &rights.Rules[verb]
+			err := tt.who.May(rights.Verb(verb), "q")
+			if may := r.Needs == 0 || r.Needs&tt.may != 0; (err == nil) != may ||
+				err != nil && glassq.CodeOf(err) != glassq.CodeForbidden {
+				t.Errorf("%s: %s: %v; it may: %v", tt.name, r.Does, err, may)
 			}
 		}
 	}

@@ -55,11 +55,17 @@ func (l *Line) Warn(log *slog.Logger, text string, args ...any) {
 // so, and it was neither cut nor closed.
 func (c *Conn) Strange() bool { return c.strange != nil && c.strange.Err() == nil }
 
-// Recognize notes that a client has shown the key.
-func (h *Hall) Recognize(c *Conn) {
+// Recognize notes that a client has shown who it is. Its connection ends when its token does.
+func (h *Hall) Recognize(c *Conn, who Who) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.recognize(c)
+	if _, here := h.conns[c]; here && who.live != nil {
+		c.stay = who.live.AfterDone(func() {
+			h.frame.Log.Info("a client is cut: its token is over", "client", c.RemoteAddr(), "token", who.live.Name)
+			c.cut()
+		})
+	}
 }
 
 // recognize is called with mu held.

@@ -39,7 +39,7 @@ func (e *Engine) prepare(acks []glassq.Ack, s *state.Records) ([]state.Leased, e
 	leased := make([]state.Leased, len(acks))
 	last := uint64(0)
 	for i := range acks {
-		if e.st.Lease(acks[i].Token) == state.Live {
+		if e.lookUp(&acks[i]) == state.Live {
 			leased[i] = e.st.Leased(acks[i].Token.Number)
 			last = max(last, leased[i].Frame)
 		}
@@ -126,7 +126,7 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Recor
 				k++
 			}
 		}
-		switch look := e.st.Lease(a.Token); {
+		switch look := e.lookUp(a); {
 		case look == state.Acked:
 			continue // repeating it changes nothing
 		case look == state.Lost || d != nil && d.Task == 0:
@@ -220,4 +220,14 @@ func (e *Engine) Extend(_ context.Context, extends []glassq.Extend) ([]error, er
 	}
 	e.end()
 	return errs, e.wait(f)
+}
+
+// lookUp is what becomes of the lease of an ack. One that is named by its number alone, and is of a queue that the
+// ack may not be of, is lost. The caller holds mu.
+func (e *Engine) lookUp(a *glassq.Ack) state.Lookup {
+	look := e.st.Lease(a.Token)
+	if a.Within != nil && a.Token.Queue == "" && look != state.Lost && !a.Within(e.st.QueueOfLease(a.Token.Number).Name) {
+		return state.Lost
+	}
+	return look
 }

@@ -20,7 +20,7 @@ const (
 func (s *State) Lease(t glassq.Token) Lookup {
 	var q *Queue
 	if t.Queue == "" {
-		q = s.queueOfLease(t.Number)
+		q = s.QueueOfLease(t.Number)
 	} else {
 		q = s.Queue(t.Queue)
 	}
@@ -40,8 +40,8 @@ func (s *State) Lease(t glassq.Token) Lookup {
 	return Lost
 }
 
-// queueOfLease is the queue of a live or acked lease; nil when it is neither, or its queue was dropped.
-func (s *State) queueOfLease(number uint64) *Queue {
+// QueueOfLease is the queue of a live or acked lease; nil when it is neither, or its queue was dropped.
+func (s *State) QueueOfLease(number uint64) *Queue {
 	if l, ok := s.leases.get(number); ok {
 		if e := s.tasks.get(l.task); e != nil {
 			return s.class[e.class].queue

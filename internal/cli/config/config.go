@@ -27,6 +27,22 @@ const (
 // notConfigured are flags that mean something only on the command line.
 var notConfigured = []string{"help", "config"}
 
+// commandLine marks flags that are like notConfigured, but only of their command.
+const commandLine = "command line"
+
+// CommandLineOnly has flags of cmd taken from the command line alone: what a token may do must not come from a variable
+// that was meant for another command.
+func CommandLineOnly(cmd *cobra.Command, flags ...string) {
+	for _, name := range flags {
+		cmd.Flags().SetAnnotation(name, commandLine, nil) // an error says that there is no such flag
+	}
+}
+
+func isConfigured(f *pflag.Flag) bool {
+	_, only := f.Annotations[commandLine]
+	return !only && !slices.Contains(notConfigured, f.Name)
+}
+
 // A File is what a configuration file says: per command, by its path without the program's name, the
 // values of flags as text.
 type File struct {
@@ -133,10 +149,10 @@ func (c *File) takeKey(root *cobra.Command, tree map[string]any, data []byte, ke
 		return nil // below a key that was looked at as a whole
 	}
 	flag := cmd.Flags().Lookup(rest[0])
-	if flag == nil || slices.Contains(notConfigured, rest[0]) {
+	if flag == nil || !isConfigured(flag) {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if !slices.Contains(notConfigured, f.Name) {
+			if isConfigured(f) {
 				names = append(names, f.Name)
 			}
 		})

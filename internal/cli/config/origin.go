@@ -34,7 +34,7 @@ func (c *File) Fill(cmd *cobra.Command, lookup func(string) (string, bool)) (map
 			origins[f.Name] = fromFlag
 			return
 		}
-		if f.Name == "help" || err != nil {
+		if f.Name == "help" || err != nil || f.Name != "config" && !isConfigured(f) {
 			return
 		}
 		name := environmentName(f.Name)

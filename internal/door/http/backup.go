@@ -11,13 +11,13 @@ const typeTar = "application/x-tar"
 
 // backup answers with a tar of the files of a copy of the store. A copy that fails half way breaks the
 // connection, so that nobody takes it for whole. POST, because a web page can send a GET to anyone.
-func (s *Server) backup(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) backup(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
 	out := tar.NewWriter(&steady{rw, http.NewResponseController(rw)})
 	begun := false
-	err := s.broker.Copy(r.Context(), func(name string, size int64, in io.Reader) error {
+	err := s.store.Copy(r.Context(), func(name string, size int64, in io.Reader) error {
 		if !begun {
 			begun = true
 			rw.Header().Set("Content-Type", typeTar)

@@ -289,6 +289,7 @@ func TestContract(t *testing.T) {
 	c.call("POST", "/v1/runs/nowhere/cancel", "", "", 404)
 
 	c.call("GET", "/v1/stats", "", "", 200)
+	c.call("GET", "/v1/whoami", "", "", 200)
 	c.call("GET", "/metrics", "", "", 200)
 	c.call("POST", "/v1/backup", "", "", 200)
 	c.call("POST", "/v1/backup?x=1", "", "", 400)

@@ -8,7 +8,7 @@ import (
 	"github.com/glassq/glassq/spec"
 )
 
-func (s *Server) openAPI(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) openAPI(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
@@ -16,7 +16,7 @@ func (s *Server) openAPI(rw http.ResponseWriter, r *http.Request) error {
 }
 
 // schema serves a JSON Schema by its file name, such as task.json.
-func (s *Server) schema(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) schema(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}

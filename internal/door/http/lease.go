@@ -16,7 +16,7 @@ import (
 //
 // A client that goes away while it waits is leased nothing; leases whose answer cannot be written
 // go back to their old places at once.
-func (s *Server) reserve(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "max", "wait", "lease", "take")
 	req := glassq.Reserve{
 		Queue: r.PathValue("queue"),
@@ -37,7 +37,7 @@ func (s *Server) reserve(rw http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, done := s.longPoll(r.Context())
 	defer done()
-	leases, err := s.broker.Reserve(ctx, req)
+	leases, err := s.store.Reserve(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -80,21 +80,34 @@ func sendLeases(rw http.ResponseWriter, r *http.Request, leases []glassq.Lease) 
 	return send(rw, http.StatusOK, typeNDJSON, out)
 }
 
-func (s *Server) ack(rw http.ResponseWriter, r *http.Request) error {
-	return settle(s, rw, r, envelope.ParseAck, s.broker.Ack)
+// undo gives back leases that nobody has received.
+func (s *call) undo(ctx context.Context, leases []glassq.Lease) {
+	nacks := make([]glassq.Nack, len(leases))
+	for i := range leases {
+		nacks[i] = glassq.Nack{Token: leases[i].Token(), Undone: true}
+	}
+	// The request's context has ended with its client; the leases must go back all the same. Those
+	// of a stopped store come back when they run out.
+	if _, err := s.broker.Nack(context.WithoutCancel(ctx), nacks); err != nil {
+		s.frame.Log.Warn("leases not given back", "leases", len(leases), "error", err)
+	}
 }
 
-func (s *Server) nack(rw http.ResponseWriter, r *http.Request) error {
-	return settle(s, rw, r, envelope.ParseNack, s.broker.Nack)
+func (s *call) ack(rw http.ResponseWriter, r *http.Request) error {
+	return settle(s, rw, r, envelope.ParseAck, s.store.Ack)
 }
 
-func (s *Server) extend(rw http.ResponseWriter, r *http.Request) error {
-	return settle(s, rw, r, envelope.ParseExtend, s.broker.Extend)
+func (s *call) nack(rw http.ResponseWriter, r *http.Request) error {
+	return settle(s, rw, r, envelope.ParseNack, s.store.Nack)
+}
+
+func (s *call) extend(rw http.ResponseWriter, r *http.Request) error {
+	return settle(s, rw, r, envelope.ParseExtend, s.store.Extend)
 }
 
 // settle serves ack, nack and extend: each line is answered for itself, also one that cannot be read.
 // With answer=errors only refused lines are answered, as {"line":k,"error":{…}}.
-func settle[T any](s *Server, rw http.ResponseWriter, r *http.Request,
+func settle[T any](s *call, rw http.ResponseWriter, r *http.Request,
 	parse func([]byte, *T) error,
 	do func(context.Context, []T) ([]error, error)) error {
 	q := parseQuery(r, "answer")

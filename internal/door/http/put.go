@@ -20,7 +20,7 @@ import (
 //
 // The answer is a receipt for each task; with answer=count one line for all, see putCount. With wait a put
 // into a full queue is parked until there is room; a client that goes away meanwhile has put nothing.
-func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 	body, done, err := s.readBody(rw, r, maxRequest)
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func (s *Server) put(rw http.ResponseWriter, r *http.Request) error {
 		return glassq.Errorf(glassq.CodeBadRequest, "no tasks in the body")
 	}
 	traceTasks(tasks, r.Header.Get(glassq.TraceHeader))
-	receipts, err := s.broker.Put(r.Context(), tasks)
+	receipts, err := s.store.Put(r.Context(), tasks)
 	if wait > 0 && errors.Is(err, glassq.ErrQueueFull) {
 		receipts, err = s.putWait(r.Context(), tasks, min(wait, maxPoll), int64(len(body)), done)
 	}
@@ -109,7 +109,7 @@ func traceTasks(tasks []glassq.Task, trace string) {
 }
 
 // putWait is a put that waits for room. done gives back what the request takes of the bodies in flight.
-func (s *Server) putWait(ctx context.Context, tasks []glassq.Task, wait time.Duration, size int64,
+func (s *call) putWait(ctx context.Context, tasks []glassq.Task, wait time.Duration, size int64,
 	done func()) ([]glassq.Receipt, error) {
 	if !s.frame.Parked.TryTake(size) {
 		return nil, glassq.Errorf(glassq.CodeQueueFull, "the queue is full, and too many large puts wait for room already; try again later")
@@ -118,7 +118,7 @@ func (s *Server) putWait(ctx context.Context, tasks []glassq.Task, wait time.Dur
 	done()
 	ctx, end := s.longPoll(ctx)
 	defer end()
-	receipts, err := s.broker.PutWait(ctx, tasks, wait)
+	receipts, err := s.store.PutWait(ctx, tasks, wait)
 	if err != nil && ctx.Err() != nil && s.isDraining() {
 		err = errDraining
 	}

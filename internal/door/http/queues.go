@@ -10,12 +10,12 @@ import (
 // maxPeek bounds one page of peek.
 const maxPeek = 1000
 
-func (s *Server) queues(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) queues(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "name")
 	if q.err != nil {
 		return q.err
 	}
-	list, err := s.broker.Queues(r.Context(), q.values["name"]...)
+	list, err := s.store.Queues(r.Context(), q.values["name"]...)
 	if err != nil {
 		return err
 	}
@@ -25,11 +25,11 @@ func (s *Server) queues(rw http.ResponseWriter, r *http.Request) error {
 	return done(answer(rw, map[string]any{"queues": list}))
 }
 
-func (s *Server) showQueue(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) showQueue(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	list, err := s.broker.Queues(r.Context(), r.PathValue("queue"))
+	list, err := s.store.Queues(r.Context(), r.PathValue("queue"))
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (s *Server) showQueue(rw http.ResponseWriter, r *http.Request) error {
 	return done(answer(rw, list[0]))
 }
 
-func (s *Server) configure(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) configure(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
@@ -47,25 +47,25 @@ func (s *Server) configure(rw http.ResponseWriter, r *http.Request) error {
 	if err := s.readJSON(rw, r, &change); err != nil {
 		return err
 	}
-	settings, err := s.broker.Configure(r.Context(), r.PathValue("queue"), change)
+	settings, err := s.store.Configure(r.Context(), r.PathValue("queue"), change)
 	if err != nil {
 		return err
 	}
 	return done(answer(rw, settings))
 }
 
-func (s *Server) drop(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) drop(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	if err := s.broker.Drop(r.Context(), r.PathValue("queue")); err != nil {
+	if err := s.store.Drop(r.Context(), r.PathValue("queue")); err != nil {
 		return err
 	}
 	return done(answer(rw, map[string]bool{"ok": true}))
 }
 
 // peek shows up to max tasks (default 20) of one state (default ready) after cursor.
-func (s *Server) peek(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) peek(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "state", "cursor", "max")
 	state, err := glassq.ParseState(q.oneOf("state", "ready", "delayed", "leased", "dead"))
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *Server) peek(rw http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	tasks, next, err := s.broker.Peek(r.Context(), r.PathValue("queue"), state, cursor, limit)
+	tasks, next, err := s.store.Peek(r.Context(), r.PathValue("queue"), state, cursor, limit)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (s *Server) peek(rw http.ResponseWriter, r *http.Request) error {
 }
 
 // purge ends the tasks of the given states, delayed and ready when none is given.
-func (s *Server) purge(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) purge(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "state")
 	var states []glassq.State
 	for _, text := range q.values["state"] {
@@ -119,7 +119,7 @@ func (s *Server) purge(rw http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	n, err := s.broker.Purge(r.Context(), r.PathValue("queue"), states...)
+	n, err := s.store.Purge(r.Context(), r.PathValue("queue"), states...)
 	if err != nil {
 		return err
 	}
@@ -127,13 +127,13 @@ func (s *Server) purge(rw http.ResponseWriter, r *http.Request) error {
 }
 
 // redrive makes up to max dead tasks ready again, all when max is not given.
-func (s *Server) redrive(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) redrive(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "max")
 	limit := int(q.number("max", 0, 1<<31-1))
 	if q.err != nil {
 		return q.err
 	}
-	n, err := s.broker.Redrive(r.Context(), r.PathValue("queue"), limit)
+	n, err := s.store.Redrive(r.Context(), r.PathValue("queue"), limit)
 	if err != nil {
 		return err
 	}

@@ -21,11 +21,11 @@ func done(err error) error {
 	return err
 }
 
-func (s *Server) runs(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) runs(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	list, err := s.broker.Runs(r.Context())
+	list, err := s.store.Runs(r.Context())
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (s *Server) runs(rw http.ResponseWriter, r *http.Request) error {
 
 // showRun shows a run; with until it waits up to wait (at most 10 minutes) for that phase first, and
 // shows the run as it is then.
-func (s *Server) showRun(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) showRun(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "until", "wait")
 	phase := glassq.Phase(q.oneOf("until", "", string(glassq.PhaseExists), string(glassq.PhaseComplete),
 		string(glassq.PhaseDrained)))
@@ -52,11 +52,11 @@ func (s *Server) showRun(rw http.ResponseWriter, r *http.Request) error {
 	var run glassq.Run
 	var err error
 	if phase == "" {
-		run, err = s.broker.Run(r.Context(), name)
+		run, err = s.store.Run(r.Context(), name)
 	} else {
 		ctx, end := s.longPoll(r.Context())
 		defer end()
-		run, err = s.broker.AwaitRun(ctx, name, phase, wait)
+		run, err = s.store.AwaitRun(ctx, name, phase, wait)
 	}
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (s *Server) showRun(rw http.ResponseWriter, r *http.Request) error {
 	return done(answer(rw, run))
 }
 
-func (s *Server) setRun(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) setRun(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
@@ -72,7 +72,7 @@ func (s *Server) setRun(rw http.ResponseWriter, r *http.Request) error {
 	if err := s.readJSON(rw, r, &change); err != nil {
 		return err
 	}
-	run, err := s.broker.SetRun(r.Context(), r.PathValue("run"), change)
+	run, err := s.store.SetRun(r.Context(), r.PathValue("run"), change)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (s *Server) setRun(rw http.ResponseWriter, r *http.Request) error {
 
 // runIDs answers which positions are in a set (default put), as [first,last] pairs from position
 // from on. next is there when the page is full: the from of the next page.
-func (s *Server) runIDs(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) runIDs(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "state", "from", "max")
 	set := glassq.IDSet(q.oneOf("state", string(glassq.IDsPut), string(glassq.IDsDone), string(glassq.IDsFailed),
 		string(glassq.IDsDead)))
@@ -96,7 +96,7 @@ func (s *Server) runIDs(rw http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	list, err := s.broker.RunIDs(r.Context(), r.PathValue("run"), set, from, limit)
+	list, err := s.store.RunIDs(r.Context(), r.PathValue("run"), set, from, limit)
 	if err != nil {
 		return err
 	}
@@ -115,22 +115,22 @@ func (s *Server) runIDs(rw http.ResponseWriter, r *http.Request) error {
 	return done(send(rw, http.StatusOK, typeJSON, append(out, '}', '\n')))
 }
 
-func (s *Server) cancelRun(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) cancelRun(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	n, err := s.broker.CancelRun(r.Context(), r.PathValue("run"))
+	n, err := s.store.CancelRun(r.Context(), r.PathValue("run"))
 	if err != nil {
 		return err
 	}
 	return done(answer(rw, map[string]int{"cancelled": n}))
 }
 
-func (s *Server) stats(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) stats(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	st, err := s.broker.Stats(r.Context())
+	st, err := s.store.Stats(r.Context())
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (s *Server) stats(rw http.ResponseWriter, r *http.Request) error {
 }
 
 // showMetrics answers Prometheus. With a key, whoever asks needs it: names of queues are not for everybody.
-func (s *Server) showMetrics(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) showMetrics(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
@@ -149,12 +149,12 @@ func (s *Server) showMetrics(rw http.ResponseWriter, r *http.Request) error {
 }
 
 // livez says that the process answers.
-func (s *Server) livez(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) livez(rw http.ResponseWriter, r *http.Request) error {
 	return done(answer(rw, map[string]bool{"ok": true}))
 }
 
 // readyz says that the store works and the server is not stopping.
-func (s *Server) readyz(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) readyz(rw http.ResponseWriter, r *http.Request) error {
 	if s.isDraining() {
 		return errDraining
 	}
@@ -163,4 +163,12 @@ func (s *Server) readyz(rw http.ResponseWriter, r *http.Request) error {
 		return glassq.Errorf(glassq.CodeUnavailable, "the store does not answer: %s", glassq.CodeOf(err))
 	}
 	return done(answer(rw, map[string]bool{"ok": true}))
+}
+
+// whoami says what the client may do.
+func (s *call) whoami(rw http.ResponseWriter, r *http.Request) error {
+	if q := parseQuery(r); q.err != nil {
+		return q.err
+	}
+	return done(answer(rw, s.store.Who.Identity(s.frame.Access.Locked())))
 }

@@ -6,7 +6,9 @@
 package httpdoor
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +25,7 @@ import (
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/live"
 	"github.com/glassq/glassq/internal/metrics"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 const (
@@ -38,6 +41,10 @@ type Options struct {
 	door.Frame          // its keys are bearer keys, for the routes that are not open to all
 	Hosts      []string // allowed Host names besides localhost and IP addresses; "*" allows all
 
+	// Manager serves, until it ends, a connection whose client has asked for door.ManagerProtocol instead of HTTP
+	// when it agreed on TLS; nil refuses such clients.
+	Manager func(net.Conn)
+
 	// Live knows what goes on in the store under the broker; nil is one that knows nothing, for a door without it.
 	Live *live.Live
 }
@@ -47,6 +54,7 @@ type Server struct {
 	broker *broker.Broker
 	frame  door.Frame
 	hosts  []string
+	other  func(net.Conn) // Options.Manager
 	live   *live.Live
 	mux    *http.ServeMux
 
@@ -64,6 +72,7 @@ func New(b *broker.Broker, opt Options) *Server {
 		broker: b,
 		frame:  opt.Frame.Filled(),
 		hosts:  opt.Hosts,
+		other:  opt.Manager,
 		live:   opt.Live,
 		mux:    http.NewServeMux(),
 	}
@@ -81,50 +90,63 @@ func New(b *broker.Broker, opt Options) *Server {
 	return w
 }
 
+// A call is one request, by a client that was let in.
+type call struct {
+	*Server
+	store door.Store // as the client may use it
+}
+
 func (s *Server) routes() {
-	handle := func(pattern string, verb door.Verb, h func(http.ResponseWriter, *http.Request) error) {
+	handle := func(pattern string, h func(*call, http.ResponseWriter, *http.Request) error) {
+		verb := rights.Route(pattern)
 		s.patterns = append(s.patterns, pattern)
 		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
-			err := s.admit(rw, r, verb)
-			if err == nil && verb != door.Ask {
-				r = r.WithContext(live.WithCaller(r.Context(), callerOf(r)))
-			}
+			who, err := s.admit(rw, r, verb)
 			if err == nil {
-				err = h(rw, r)
+				ctx, end := who.Within(r.Context())
+				if verb != rights.VerbAsk {
+					ctx = live.WithCaller(ctx, callerOf(r))
+				}
+				r = r.WithContext(ctx)
+				if err = h(&call{s, door.NewStore(s.broker, who)}, rw, r); err != nil && who.Over() != nil {
+					err = who.Over()
+				}
+				end()
 			}
 			if err != nil {
 				s.refuse(rw, r, err)
 			}
 		})
 	}
-	handle("POST /v1/queues/{queue}/tasks", door.Work, s.put)
-	handle("POST /v1/queues/{queue}/reserve", door.Work, s.reserve)
-	handle("POST /v1/ack", door.Work, s.ack)
-	handle("POST /v1/nack", door.Work, s.nack)
-	handle("POST /v1/extend", door.Work, s.extend)
+	handle("POST /v1/queues/{queue}/tasks", (*call).put)
+	handle("POST /v1/queues/{queue}/reserve", (*call).reserve)
+	handle("POST /v1/ack", (*call).ack)
+	handle("POST /v1/nack", (*call).nack)
+	handle("POST /v1/extend", (*call).extend)
 
-	handle("GET /v1/queues", door.Work, s.queues)
-	handle("GET /v1/queues/{queue}", door.Work, s.showQueue)
-	handle("PATCH /v1/queues/{queue}", door.Operate, s.configure)
-	handle("DELETE /v1/queues/{queue}", door.Operate, s.drop)
-	handle("GET /v1/queues/{queue}/peek", door.Work, s.peek)
-	handle("POST /v1/queues/{queue}/purge", door.Operate, s.purge)
-	handle("POST /v1/queues/{queue}/redrive", door.Operate, s.redrive)
+	handle("GET /v1/queues", (*call).queues)
+	handle("GET /v1/queues/{queue}", (*call).showQueue)
+	handle("PATCH /v1/queues/{queue}", (*call).configure)
+	handle("DELETE /v1/queues/{queue}", (*call).drop)
+	handle("GET /v1/queues/{queue}/peek", (*call).peek)
+	handle("POST /v1/queues/{queue}/purge", (*call).purge)
+	handle("POST /v1/queues/{queue}/redrive", (*call).redrive)
 
-	handle("GET /v1/runs", door.Work, s.runs)
-	handle("GET /v1/runs/{run}", door.Work, s.showRun)
-	handle("POST /v1/runs/{run}", door.Work, s.setRun)
-	handle("GET /v1/runs/{run}/ids", door.Work, s.runIDs)
-	handle("POST /v1/runs/{run}/cancel", door.Operate, s.cancelRun)
+	handle("GET /v1/runs", (*call).runs)
+	handle("GET /v1/runs/{run}", (*call).showRun)
+	handle("POST /v1/runs/{run}", (*call).setRun)
+	handle("GET /v1/runs/{run}/ids", (*call).runIDs)
+	handle("POST /v1/runs/{run}/cancel", (*call).cancelRun)
 
-	handle("GET /v1/stats", door.Work, s.stats)
-	handle("GET /metrics", door.Work, s.showMetrics)
-	handle("POST /v1/backup", door.Operate, s.backup)
-	handle("GET /livez", door.Ask, s.livez)
-	handle("GET /readyz", door.Ask, s.readyz)
-	handle("GET /openapi.yaml", door.Ask, s.openAPI)
-	handle("GET /schema/{name}", door.Ask, s.schema)
-	handle("/", door.Work, s.noRoute)
+	handle("GET /v1/whoami", (*call).whoami)
+	handle("GET /v1/stats", (*call).stats)
+	handle("GET /metrics", (*call).showMetrics)
+	handle("POST /v1/backup", (*call).backup)
+	handle("GET /livez", (*call).livez)
+	handle("GET /readyz", (*call).readyz)
+	handle("GET /openapi.yaml", (*call).openAPI)
+	handle("GET /schema/{name}", (*call).schema)
+	handle("/", (*call).noRoute)
 }
 
 // ServeHTTP answers one request.
@@ -177,22 +199,42 @@ func (s *Server) hostAllowed(hostport string) bool {
 	})
 }
 
-// admit decides whether the client that sent r may do verb with the queue that the address names.
-func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb door.Verb) error {
-	if verb == door.Ask {
-		return nil
+// admit decides who sent r, and whether that one may do verb with the queue or the run that the address names. What
+// else a request names is looked at by the door.Store that it uses.
+func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb rights.Verb) (door.Who, error) {
+	if rights.Rules[verb].Needs == 0 {
+		return door.Who{}, nil
 	}
-	who := s.frame.Access.Guest(nil, door.Operate) // over HTTP, guests of all machines have the same rights
+	who := s.frame.Access.Guest(nil, 0) // over HTTP, guests of all machines have the same rights
 	if s.frame.Access.Locked() {
-		scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		var err error
-		who, err = s.frame.Access.WithKey([]byte(strings.TrimSpace(key)))
-		if err != nil || !strings.EqualFold(scheme, "Bearer") {
+		if who, err = s.known(r); err != nil {
 			rw.Header().Set("WWW-Authenticate", `Bearer realm="glassq"`)
-			return glassq.Errorf(glassq.CodeUnauthorized, "this server needs its key: send the header Authorization: Bearer <key>")
+			return who, err
 		}
 	}
-	return who.May(verb, r.PathValue("queue"))
+	if name := cmp.Or(r.PathValue("queue"), r.PathValue("run")); name != "" {
+		return who, who.May(verb, name)
+	}
+	return who, who.MayAtAll(verb)
+}
+
+// known is the client by the key that it sends or, without one, by its certificate.
+func (s *Server) known(r *http.Request) (door.Who, error) {
+	header := r.Header.Get("Authorization")
+	if header == "" {
+		if who, ok, err := s.frame.Access.WithCertificate(r.TLS); ok || err != nil {
+			return who, err
+		}
+		return door.Who{}, glassq.Errorf(glassq.CodeUnauthorized,
+			"this server needs a key: send the header Authorization: Bearer <key>")
+	}
+	scheme, key, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return door.Who{}, glassq.Errorf(glassq.CodeUnauthorized,
+			"this server takes keys as Authorization: Bearer <key>, not %.20q", scheme)
+	}
+	return s.frame.Access.WithKey([]byte(strings.TrimSpace(key)))
 }
 
 // callerOf is who sent r: the name in its header Glassq-Worker, else its address.
@@ -205,7 +247,7 @@ func callerOf(r *http.Request) live.Caller {
 }
 
 // noRoute answers what no route takes: 405 where the path has other methods, else 404.
-func (s *Server) noRoute(rw http.ResponseWriter, r *http.Request) error {
+func (s *call) noRoute(rw http.ResponseWriter, r *http.Request) error {
 	var allowed []string
 	for _, m := range []string{"GET", "POST", "PATCH", "DELETE"} {
 		probe := &http.Request{Method: m, URL: r.URL, Host: r.Host}
@@ -238,6 +280,9 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ErrorLog:          slog.NewLogLogger(s.frame.Log.Handler(), slog.LevelDebug),
 	}
+	if s.other != nil && s.frame.TLS != nil {
+		s.passManager(srv)
+	}
 	ln = s.frame.Listen(ln)
 	served := make(chan error, 1)
 	var wg sync.WaitGroup
@@ -266,6 +311,18 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		}
 	}
 	return nil
+}
+
+// passManager has srv hand over those connections that are not to be HTTP.
+func (s *Server) passManager(srv *http.Server) {
+	srv.TLSConfig = s.frame.TLS.Clone()
+	srv.TLSConfig.NextProtos = []string{"h2", "http/1.1", door.ManagerProtocol}
+	srv.Protocols = new(http.Protocols) // which are no longer the default once there is another one
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(true)
+	srv.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
+		door.ManagerProtocol: func(_ *http.Server, c *tls.Conn, _ http.Handler) { s.other(c) },
+	}
 }
 
 // errDraining answers a long poll that the server's end has cut short.

@@ -98,20 +98,22 @@ func namedDigest(m []byte) (name string, rest []byte, ok bool) {
 	return string(m[1:end]), m[end+1:], ok
 }
 
-// checkAnswer returns the key with which the client answered challenge, and how. strict refuses MD5.
-func checkAnswer(access *door.Access, challenge, answer []byte, strict bool) (key []byte, by proof, err error) {
+// checkAnswer returns the key with which the client answered challenge, whose that is, and how it was done. strict
+// refuses MD5.
+func checkAnswer(access *door.Access, challenge, answer []byte, strict bool) (key []byte, who door.Who, by proof,
+	err error) {
 	by, sum := proofOf(answer)
 	switch {
 	case by.digest == "":
-		return nil, by, errKey
+		return nil, who, by, errKey
 	case by.digest == "md5" && strict:
-		return nil, by, errMD5
+		return nil, who, by, errMD5
 	}
-	key, ok := access.WithProof(func(k []byte) bool { return hmac.Equal(mac(digests[by.digest], k, challenge), sum) })
+	key, who, ok := access.WithProof(func(k []byte) bool { return hmac.Equal(mac(digests[by.digest], k, challenge), sum) })
 	if !ok {
-		return nil, by, errKey
+		return nil, who, by, errKey
 	}
-	return key, by, nil
+	return key, who, by, nil
 }
 
 // answerTo answers the client's challenge, a whole message. One that names no digest is answered with the one

@@ -12,6 +12,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager/pickle"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 const forEver = time.Duration(-1)
@@ -19,6 +20,16 @@ const forEver = time.Duration(-1)
 // call serves a method of a queue. Every call confirms the item that the connection got before, unless the
 // queue's Delivery is OnTaskDone.
 func (c *conn) call(queue string, r request) error {
+	verb, ok := rights.Method(r.method)
+	if !ok {
+		return c.traceback("a queue has no method " + r.method)
+	}
+	if verb == rights.VerbPut {
+		verb = rights.VerbResult // as it may be; c.store knows better
+	}
+	if err := c.store.Who.May(verb, queue); err != nil {
+		return c.fault(err)
+	}
 	var e *exception
 	if strings.HasPrefix(r.method, "put") && !c.s.mayPut(queue, r.ident) {
 		return c.raise(c.isShut(queue))
@@ -69,7 +80,7 @@ func (c *conn) simple(queue, method string) error {
 	}
 	switch method {
 	case "empty", "full", "qsize":
-		held, err := c.s.broker.Held(c.ctx, queue)
+		held, err := c.store.Held(c.ctx, queue)
 		switch {
 		case err != nil:
 			return c.fault(err)
@@ -88,7 +99,7 @@ func (c *conn) simple(queue, method string) error {
 			return c.fault(err)
 		}
 	case "join":
-		gone, err := c.watched(func(ctx context.Context) error { return c.s.join(ctx, queue) })
+		gone, err := c.watched(func(ctx context.Context) error { return c.join(ctx, queue) })
 		if gone != nil {
 			return c.left(gone)
 		}
@@ -100,12 +111,12 @@ func (c *conn) simple(queue, method string) error {
 }
 
 // join waits until a queue has nothing left to do and every item that was got was told done.
-func (s *Server) join(ctx context.Context, queue string) error {
+func (c *conn) join(ctx context.Context, queue string) error {
 	for {
-		if _, err := s.broker.AwaitIdle(ctx, queue, forEver); err != nil {
+		if _, err := c.store.AwaitIdle(ctx, queue, forEver); err != nil {
 			return err
 		}
-		if even := s.allDone(queue); even != nil {
+		if even := c.s.allDone(queue); even != nil {
 			select {
 			case <-even:
 			case <-ctx.Done():
@@ -113,7 +124,7 @@ func (s *Server) join(ctx context.Context, queue string) error {
 			}
 		}
 		// Both at once; if not, something was put or got meanwhile.
-		if idle, err := s.broker.AwaitIdle(ctx, queue, 0); err != nil || idle && s.allDone(queue) == nil {
+		if idle, err := c.store.AwaitIdle(ctx, queue, 0); err != nil || idle && c.s.allDone(queue) == nil {
 			return err
 		}
 	}
@@ -150,15 +161,15 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 		switch {
 		case isResult && wait == 0:
 			var errs []error
-			if errs, err = c.s.broker.Ack(ctx, []glassq.Ack{{Token: token, Result: &t}}); err == nil {
+			if errs, err = c.store.Ack(ctx, []glassq.Ack{{Token: token, Result: &t}}); err == nil {
 				err = errs[0]
 			}
 		case isResult:
-			err = c.s.broker.AckWait(ctx, glassq.Ack{Token: token, Result: &t}, wait)
+			err = c.store.AckWait(ctx, glassq.Ack{Token: token, Result: &t}, wait)
 		case wait == 0:
-			_, err = c.s.broker.Put(ctx, []glassq.Task{t})
+			_, err = c.store.Put(ctx, []glassq.Task{t})
 		default:
-			_, err = c.s.broker.PutWait(ctx, []glassq.Task{t}, wait)
+			_, err = c.store.PutWait(ctx, []glassq.Task{t}, wait)
 		}
 		return err
 	}
@@ -216,13 +227,13 @@ func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
 		return c.raise(c.isShut(queue))
 	}
 	r := glassq.Reserve{Queue: queue, Max: 1, Lease: leaseLength}
-	leases, err := c.s.broker.Reserve(c.ctx, r)
+	leases, err := c.store.Reserve(c.ctx, r)
 	if err == nil && len(leases) == 0 && wait != 0 && !down {
 		r.Wait = wait
 		var gone error
 		gone, err = c.watched(func(ctx context.Context) error {
 			return c.s.untilShut(ctx, queue, func(ctx context.Context) (err error) {
-				leases, err = c.s.broker.Reserve(ctx, r)
+				leases, err = c.store.Reserve(ctx, r)
 				return err
 			})
 		})

@@ -17,6 +17,7 @@ import (
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager/pickle"
 	"github.com/glassq/glassq/internal/live"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 const (
@@ -45,8 +46,9 @@ type conn struct {
 	stored  pickle.Decoder // of values that were stored
 	in, out []byte
 	python2 bool
-	by      proof  // how it has shown the key
-	taken   func() // gives back the room of the request; nil where it has none
+	by      proof      // how it has shown the key
+	store   door.Store // as the client may use it
+	taken   func()     // gives back the room of the request; nil where it has none
 
 	held    *glassq.Lease  // handed out, and not yet confirmed by another call
 	undone  []glassq.Lease // handed out, and not yet told done, where that is what confirms; oldest first
@@ -120,14 +122,14 @@ func (c *conn) shakeHands() error {
 	if err := c.s.hall.Turn(c.nc); err != nil {
 		return err
 	}
-	key, by, err := checkAnswer(c.s.frame.Access, challenge, answer, c.s.opt.Strict)
+	key, who, by, err := checkAnswer(c.s.frame.Access, challenge, answer, c.s.opt.Strict)
 	if err != nil {
 		err = fmt.Errorf("%w; it was answered with %s", err, by)
 		c.s.hall.Wrong(c.nc, err)
 		c.sendRaw(wordFailure) // the client has gone, at the worst
 		return err
 	}
-	c.by = by
+	c.by, c.store = by, door.NewStore(c.s.broker, who)
 	c.within(handshakeTime) // anew, for it may have waited
 	if err := c.sendRaw(wordWelcome); err != nil {
 		return err
@@ -153,6 +155,8 @@ func (c *conn) shakeHands() error {
 
 // run serves requests until either side ends the connection.
 func (c *conn) run(ctx context.Context) {
+	ctx, over := c.store.Who.Within(ctx)
+	defer over()
 	c.ctx = live.WithCaller(ctx, live.Caller{Door: "manager", Worker: door.Peer(c.nc.RemoteAddr()), Version: "Python"})
 	defer c.end()
 	c.within(handshakeTime)
@@ -292,6 +296,9 @@ func isText(v *pickle.Value) bool { return v.Kind == pickle.Text || v.Kind == pi
 
 // do serves one request; an error ends the connection.
 func (c *conn) do(r request) error {
+	if err := c.store.Who.Over(); err != nil {
+		return err
+	}
 	if c.serving {
 		queue, ok := resolve(r.ident)
 		if !ok {
@@ -318,7 +325,7 @@ func (c *conn) do(r request) error {
 	case "get_methods":
 		return c.reply(func(b []byte) []byte { return appendNames(b) })
 	case "number_of_objects":
-		all, err := c.s.broker.Queues(c.ctx)
+		all, err := c.store.Queues(c.ctx)
 		if err != nil {
 			return c.fault(err)
 		}
@@ -345,6 +352,9 @@ func (c *conn) create(typeid string, r request) error {
 	if !ok {
 		return c.traceback("nothing is registered as " + typeid +
 			"; names are get_<queue>_queue, and those of serve --manager-queue")
+	}
+	if err := c.store.Who.May(rights.VerbQueue, queue); err != nil {
+		return c.traceback(err.Error())
 	}
 	var random [6]byte
 	rand.Read(random[:])

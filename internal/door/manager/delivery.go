@@ -124,7 +124,7 @@ func (c *conn) taskDone(queue string) error {
 // ack ends an item without a result. That it was given to somebody else meanwhile is no error: what is done
 // with it is for that one to say.
 func (c *conn) ack(t glassq.Token) error {
-	errs, err := c.s.broker.Ack(c.ctx, []glassq.Ack{{Token: t}})
+	errs, err := c.store.Ack(c.ctx, []glassq.Ack{{Token: t}})
 	if err == nil {
 		err = errs[0]
 	}

@@ -57,7 +57,9 @@ func open(t *testing.T, opt Options, maxBody int) *house {
 	}
 	h := &house{t: t, broker: broker.New(e, glassq.Limits{MaxBody: maxBody}),
 		ln: &pipes{calls: make(chan net.Conn), done: make(chan struct{})}}
-	opt.Access = door.NewAccess([]byte("secret"))
+	if opt.Access == nil {
+		opt.Access = door.NewAccess([]byte("secret"))
+	}
 	h.door = New(h.broker, opt)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -157,7 +159,7 @@ func (p *peer) shakeHands(key string) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := checkAnswer(door.NewAccess([]byte(key)), mine, reply, false); err != nil {
+	if _, _, _, err := checkAnswer(door.NewAccess([]byte(key)), mine, reply, false); err != nil {
 		return fmt.Errorf("the server answers %x", reply)
 	}
 	return p.send([]byte(wordWelcome))
@@ -166,9 +168,15 @@ func (p *peer) shakeHands(key string) error {
 // connect is a client that has shown its key.
 func (h *house) connect() *peer {
 	h.t.Helper()
+	return h.connectWith("secret")
+}
+
+// connectWith is connect with another key.
+func (h *house) connectWith(key string) *peer {
+	h.t.Helper()
 	nc := h.dial()
 	p := &peer{t: h.t, nc: nc, r: bufio.NewReader(nc)}
-	if err := p.shakeHands("secret"); err != nil {
+	if err := p.shakeHands(key); err != nil {
 		h.t.Fatal(err)
 	}
 	return p

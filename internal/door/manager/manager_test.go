@@ -40,11 +40,11 @@ func TestHandshakeVectors(t *testing.T) {
 		case "challenge":
 			challenge = message
 		case "accept", "reject":
-			key, by, err := checkAnswer(access, challenge, message, false)
+			key, _, by, err := checkAnswer(access, challenge, message, false)
 			if (err == nil) != (f[0] == "accept") || err == nil && string(key) != "secret" {
 				t.Errorf("%s: %v with key %q, by %s", f[1], err, key, by)
 			}
-			if _, _, err := checkAnswer(access, challenge, message, true); err == nil && strings.Contains(f[1], "md5") {
+			if _, _, _, err := checkAnswer(access, challenge, message, true); err == nil && strings.Contains(f[1], "md5") {
 				t.Errorf("%s: strict accepts MD5", f[1])
 			}
 		case "answer", "refuse":

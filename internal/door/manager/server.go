@@ -76,6 +76,10 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	return s.hall.Run(ctx, ln, serve, func() {})
 }
 
+// Admit serves a connection that was let in by another door, where it was TLS, until either side ends it. One that
+// comes before Run, or when that drains, is closed.
+func (s *Server) Admit(nc net.Conn) { s.hall.Admit(nc, s.serve) }
+
 func (s *Server) serve(ctx context.Context, nc *door.Conn) {
 	defer nc.Close()
 	c := newConn(s, nc)
@@ -85,7 +89,7 @@ func (s *Server) serve(ctx context.Context, nc *door.Conn) {
 		}
 		return
 	}
-	s.hall.Recognize(nc)
+	s.hall.Recognize(nc, c.store.Who)
 	c.run(ctx)
 }
 

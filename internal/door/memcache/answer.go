@@ -56,7 +56,7 @@ func failure(err error, lost string) string {
 		return tooLarge
 	case glassq.CodeBadName:
 		return "CLIENT_ERROR " + badName + "\r\n"
-	case glassq.CodeBadRequest, glassq.CodeRunConflict, glassq.CodeForbidden:
+	case glassq.CodeBadRequest, glassq.CodeRunConflict, glassq.CodeForbidden, glassq.CodeUnauthorized:
 		return "CLIENT_ERROR " + oneLine(err) + "\r\n"
 	}
 	return "SERVER_ERROR " + oneLine(err) + "\r\n"

@@ -15,6 +15,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/live"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 const (
@@ -37,7 +38,9 @@ type conn struct {
 	let *door.Conn      // as it was let in
 	nc  net.Conn        // the same, or TLS over it
 	raw syscall.RawConn // of a TCP connection without TLS; nil otherwise
-	ctx context.Context // ends waits when the server stops
+	ctx context.Context // ends waits when the server stops, or the client's token is over
+
+	over func() // ends what ctx has of its own; nil where that is nothing
 
 	in    []byte // small, mid or large
 	r, w  int    // in[r:w] has been read and not yet used
@@ -91,7 +94,7 @@ func newConn(ctx context.Context, s *Server, nc *door.Conn) *conn {
 	ctx = live.WithCaller(ctx, live.Caller{Door: "memcached", Worker: door.Peer(nc.RemoteAddr())})
 	c := &conn{s: s, let: nc, nc: nc, ctx: ctx, first: true, locked: s.frame.Access.Locked()}
 	if !c.locked {
-		c.who = s.frame.Access.Guest(nc.RemoteAddr(), door.Work)
+		c.who = s.frame.Access.Guest(nc.RemoteAddr(), rights.Any)
 	}
 	switch t, ok := nc.Conn.(*net.TCPConn); {
 	case s.frame.TLS != nil:
@@ -171,7 +174,15 @@ func (c *conn) shakeHands() error {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, stallTimeout)
 	defer cancel()
-	return t.HandshakeContext(ctx)
+	if err := t.HandshakeContext(ctx); err != nil || !c.locked {
+		return err
+	}
+	state := t.ConnectionState()
+	who, ok, err := c.s.frame.Access.WithCertificate(&state)
+	if ok {
+		c.letIn(who)
+	}
+	return err
 }
 
 // end closes the connection and gives back what the client has not got.
@@ -185,6 +196,9 @@ func (c *conn) end() {
 		lost = append(lost, t)
 	}
 	c.nc.Close()
+	if c.over != nil {
+		c.over()
+	}
 	door.GiveBack(c.ctx, c.s.broker, c.s.frame.Log, lost)
 	c.s.count.add(&c.n)
 	c.release()

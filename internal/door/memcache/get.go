@@ -7,6 +7,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 // get is get, gets, gat and gats: one task, or none, for each key. Keys are checked before anything is taken. length
@@ -21,6 +22,9 @@ func (c *conn) get(keys []byte, cas bool, length time.Duration) error {
 		}
 		if fault := c.parseGet(key, cas, length, &t); fault != "" {
 			c.clientError(fault)
+			return nil
+		}
+		if !c.mayDo(c.who.May(t.verb(), c.queue)) {
 			return nil
 		}
 	}
@@ -94,6 +98,14 @@ func (t *target) conflict() string {
 		return "lease goes with open"
 	}
 	return ""
+}
+
+// verb is what a get of the target is, as far as rights go.
+func (t *target) verb() rights.Verb {
+	if t.has&optPeek != 0 {
+		return rights.VerbPeek
+	}
+	return rights.VerbReserve
 }
 
 // What became of one key of a get.

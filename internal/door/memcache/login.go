@@ -2,17 +2,17 @@ package memcache
 
 import (
 	"bytes"
-	"errors"
+	"fmt"
 	"io"
+
+	"github.com/glassq/glassq/internal/door"
 )
 
 // maxLogin is the largest body of a login, in bytes.
 const maxLogin = 4096
 
-var errKey = errors.New("memcached: wrong key")
-
-// login takes set <any> <flags> <exptime> <n> with the body "user key"; any user will do. Everything else
-// is refused, and what is not a command at all ends the connection.
+// login takes set <any> <flags> <exptime> <n> with the body "user key" or "user:key"; any user will do. Everything
+// else is refused, and what is not a command at all ends the connection.
 func (c *conn) login(body []byte) error {
 	cmd := &c.cmd
 	switch {
@@ -24,17 +24,31 @@ func (c *conn) login(body []byte) error {
 		c.clientError(unauthenticated)
 		return nil
 	}
-	_, key, ok := bytes.Cut(body, []byte{' '})
 	if err := c.s.hall.Turn(c.let); err != nil {
 		return err
 	}
-	who, err := c.s.frame.Access.WithKey(bytes.TrimSpace(key))
-	if !ok || err != nil {
-		c.s.hall.Wrong(c.let, errKey)
+	who, err := c.s.frame.Access.WithKey(loginKey(body))
+	if err != nil {
+		c.s.hall.Wrong(c.let, fmt.Errorf("memcached: %w", err))
 		return c.cut(unauthenticated) // one guess per connection
 	}
-	c.s.hall.Recognize(c.let)
-	c.who, c.locked = who, false
+	c.letIn(who)
 	c.answer(cmd.quiet, stored)
 	return nil
+}
+
+// loginKey is the key in the body of a login: behind the first space or, where there is none, the first colon.
+func loginKey(body []byte) []byte {
+	_, key, ok := bytes.Cut(body, []byte{' '})
+	if !ok {
+		_, key, _ = bytes.Cut(bytes.TrimRight(body, "\r\n"), []byte{':'})
+	}
+	return bytes.TrimSpace(key)
+}
+
+// letIn notes who the client is. Its waits end when its token does.
+func (c *conn) letIn(who door.Who) {
+	c.who, c.locked = who, false
+	c.ctx, c.over = who.Within(c.ctx)
+	c.s.hall.Recognize(c.let, who)
 }

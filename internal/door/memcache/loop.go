@@ -198,7 +198,8 @@ func (c *conn) single(w *want) kind {
 			may |= optOpen | optLength
 		}
 		roomy := c.s.answers.Free() >= c.s.roomy // else it may have to wait for room
-		if roomy && c.parse(w.line, may, &w.t) == "" && w.t.conflict() == "" {
+		if roomy && c.parse(w.line, may, &w.t) == "" && w.t.conflict() == "" &&
+			c.who.May(w.t.verb(), c.queue) == nil {
 			return singleGet
 		}
 	}

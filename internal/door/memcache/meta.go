@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 // maxOpaque is the longest token that a meta command may want back, in bytes.
@@ -256,6 +257,9 @@ func (c *conn) metaGet() error {
 		c.clientError(fault)
 		return nil
 	}
+	if !c.mayDo(c.who.May(t.verb(), c.queue)) {
+		return nil
+	}
 	switch got, err := c.getOne(cmd.key, &t, cas); {
 	case err != nil || got != gotNothing:
 		return err
@@ -286,6 +290,9 @@ func (c *conn) metaDebug() {
 	var t target
 	if fault := c.parse(c.cmd.key, 0, &t); fault != "" {
 		c.clientError(fault)
+		return
+	}
+	if !c.mayDo(c.who.May(rights.VerbQueue, c.queue)) {
 		return
 	}
 	queues, err := c.s.broker.Queues(c.durably(), c.queue)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 // A tally is what one connection has done since its last flush.
@@ -58,10 +59,15 @@ func (c *conn) stats(rest []byte) {
 	case "items", "slabs", "sizes", "conns": // of a cache's memory, and of other clients: nothing to tell
 		c.say(endOf)
 	case "":
-		c.serverStats()
+		if c.mayDo(c.who.MayAtAll(rights.VerbStats)) {
+			c.serverStats()
+		}
 	case "queue", "queues":
 		c.queueStats()
 	case "reset":
+		if !c.mayDo(c.who.May(rights.VerbResetStats, "")) {
+			return
+		}
 		c.n = tally{}
 		c.s.count.reset()
 		c.say("RESET\r\n")
@@ -131,7 +137,7 @@ func (c *conn) settings() {
 // queueStats gives memcacheq's line for each queue, <puts>/<gets> with the depth as their difference, and
 // below it what is not in there.
 func (c *conn) queueStats() {
-	queues, err := c.s.broker.Queues(c.durably())
+	queues, err := door.NewStore(c.s.broker, c.who).Queues(c.durably())
 	if err != nil {
 		c.say(failure(err, notFound))
 		return

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 const (
@@ -37,6 +37,9 @@ func (c *conn) do(body []byte) error {
 	cmd := &c.cmd
 	if c.locked {
 		return c.login(body)
+	}
+	if err := c.who.Over(); err != nil {
+		return c.cut(oneLine(err))
 	}
 	if cmd.fault != "" {
 		c.settlePending()
@@ -160,7 +163,6 @@ func (c *conn) put(t *target, body []byte) {
 	if len(d.endings) > 0 || len(d.tasks) >= batchTasks {
 		c.settlePending()
 	}
-	first := len(d.tasks)
 	task := glassq.Task{
 		Queue: c.queue, Body: body, Type: t.contentType, Flags: c.cmd.flags,
 		Priority: t.prio, Delay: t.delay,
@@ -171,6 +173,10 @@ func (c *conn) put(t *target, body []byte) {
 	if t.has&(optID|optRun|optKey) != 0 {
 		task.ID, task.Run, task.Key = string(t.id), string(t.run), string(t.tag)
 	}
+	if !c.mayDo(c.who.MayPutTask(&task)) {
+		return
+	}
+	first := len(d.tasks)
 	if t.has&optBatch == 0 {
 		d.tasks = append(d.tasks, task)
 	} else {
@@ -217,6 +223,9 @@ func (c *conn) ack(a glassq.Ack, e ending) {
 		c.answerFailure(e.quiet, e.lost)
 		return
 	}
+	if !c.mayDo(c.who.MayAck(&a)) {
+		return
+	}
 	d.acks = append(d.acks, a)
 	d.endings = append(d.endings, e)
 }
@@ -227,6 +236,9 @@ func (c *conn) nack(t *target, body []byte) {
 	cmd := &c.cmd
 	if t.has != optLease|optNack {
 		c.clientError("nack goes with a lease number and nothing else")
+		return
+	}
+	if !c.mayDo(c.who.May(rights.VerbNack, c.queue)) {
 		return
 	}
 	n := glassq.Nack{Token: c.token(t.lease), Reason: string(body[:min(len(body), glassq.MaxReason)])}
@@ -257,6 +269,9 @@ func (c *conn) extend(lease uint64, lost string) {
 		c.clientError(badFormat)
 		return
 	}
+	if !c.mayDo(c.who.May(rights.VerbExtend, c.queue)) {
+		return
+	}
 	x := glassq.Extend{Token: c.token(lease), Lease: seconds(c.cmd.exptime, glassq.MaxLease)}
 	errs, err := c.s.broker.Extend(c.durably(), []glassq.Extend{x})
 	c.finish(first(errs, err), c.word(touched, "HD"), c.word(notFound, lost))
@@ -276,7 +291,7 @@ func (c *conn) remove() error {
 		return nil
 	}
 	c.settlePending()
-	if !c.mayOperate(c.queue) {
+	if !c.mayDo(c.who.May(rights.VerbDrop, c.queue)) {
 		return nil
 	}
 	err := c.s.broker.Drop(c.durably(), c.queue)
@@ -296,7 +311,7 @@ func (c *conn) purge() {
 		c.clientError(fault)
 		return
 	}
-	if !c.mayOperate(c.queue) {
+	if !c.mayDo(c.who.May(rights.VerbPurge, c.queue)) {
 		return
 	}
 	_, err := c.s.broker.Purge(c.durably(), c.queue)
@@ -307,7 +322,7 @@ func (c *conn) purge() {
 }
 
 func (c *conn) purgeAll() {
-	if !c.mayOperate("") {
+	if !c.mayDo(c.who.May(rights.VerbPurgeAll, "")) {
 		return
 	}
 	queues, err := c.s.broker.Queues(c.durably())
@@ -320,10 +335,10 @@ func (c *conn) purgeAll() {
 	c.finish(err, okay, notFound)
 }
 
-// mayOperate answers a client that may not.
-func (c *conn) mayOperate(queue string) bool {
-	err := c.who.May(door.Operate, queue)
+// mayDo answers a client that may not do something, for err.
+func (c *conn) mayDo(err error) bool {
 	if err != nil {
+		c.settlePending()
 		c.answerFailure(c.cmd.quiet, failure(err, notFound))
 	}
 	return err == nil

@@ -1,0 +1,279 @@
+package door
+
+import (
+	"context"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
+	"github.com/glassq/glassq/internal/rights"
+)
+
+// A Store is a broker as one client may use it: every verb asks Who.May first, and what the client may not do has
+// code forbidden. Lists show what the client may see. It is safe for concurrent use.
+type Store struct {
+	broker *broker.Broker // never handed out: a verb that is no method of Store is no client's
+	Who    Who
+}
+
+// NewStore is b as who may use it.
+func NewStore(b *broker.Broker, who Who) Store { return Store{b, who} }
+
+// MayPut tells whether the client may put tasks: into their queues, into their runs, with results in the queues that
+// they name. It allocates nothing where the client may.
+func (w Who) MayPut(tasks []glassq.Task) error {
+	for i := range tasks {
+		t := &tasks[i]
+		if i > 0 {
+			last := &tasks[i-1]
+			if t.Queue == last.Queue && t.Run == last.Run && t.ResultQueue == last.ResultQueue {
+				continue
+			}
+		}
+		if err := w.MayPutTask(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MayPutTask is MayPut for one of them.
+func (w Who) MayPutTask(t *glassq.Task) error {
+	if err := w.May(rights.VerbPut, t.Queue); err != nil {
+		return err
+	}
+	if t.Run != "" {
+		if err := w.May(rights.VerbPutRun, t.Run); err != nil {
+			return err
+		}
+	}
+	if t.ResultQueue != "" {
+		return w.May(rights.VerbResult, t.ResultQueue)
+	}
+	return nil
+}
+
+// MayAck tells whether the client may ack so. Of a lease that is named by its number alone the engine knows the
+// queue, and asks.
+func (w Who) MayAck(a *glassq.Ack) error {
+	err := w.MayAtAll(rights.VerbAck)
+	if a.Token.Queue != "" {
+		err = w.May(rights.VerbAck, a.Token.Queue)
+	} else if !w.Whole() {
+		a.Within = func(queue string) bool { return w.May(rights.VerbAck, queue) == nil }
+	}
+	if err != nil {
+		return err
+	}
+	if r := a.Result; r != nil && r.Queue != "" {
+		if err := w.May(rights.VerbResult, r.Queue); err != nil {
+			return err
+		}
+	}
+	return w.MayPut(a.Put)
+}
+
+// Put is Broker.Put.
+func (s Store) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, error) {
+	if err := s.Who.MayPut(tasks); err != nil {
+		return nil, err
+	}
+	return s.broker.Put(ctx, tasks)
+}
+
+// PutWait is Broker.PutWait.
+func (s Store) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
+	if err := s.Who.MayPut(tasks); err != nil {
+		return nil, err
+	}
+	return s.broker.PutWait(ctx, tasks, wait)
+}
+
+// Reserve is Broker.Reserve.
+func (s Store) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error) {
+	verb := rights.VerbReserve
+	if r.Look {
+		verb = rights.VerbPeek
+	}
+	if err := s.Who.May(verb, r.Queue); err != nil {
+		return nil, err
+	}
+	return s.broker.Reserve(ctx, r)
+}
+
+// Ack is Broker.Ack; what the client may not ack is answered for itself.
+func (s Store) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
+	return broker.Batch(acks, s.Who.MayAck, func(some []glassq.Ack) ([]error, error) { return s.broker.Ack(ctx, some) })
+}
+
+// AckWait is Broker.AckWait.
+func (s Store) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration) error {
+	if err := s.Who.MayAck(&ack); err != nil {
+		return err
+	}
+	return s.broker.AckWait(ctx, ack, wait)
+}
+
+// Nack is Broker.Nack, as Ack.
+func (s Store) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
+	may := func(n *glassq.Nack) error { return s.Who.May(rights.VerbNack, n.Token.Queue) }
+	return broker.Batch(nacks, may, func(some []glassq.Nack) ([]error, error) { return s.broker.Nack(ctx, some) })
+}
+
+// Extend is Broker.Extend, as Ack.
+func (s Store) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
+	may := func(x *glassq.Extend) error { return s.Who.May(rights.VerbExtend, x.Token.Queue) }
+	return broker.Batch(extends, may, func(some []glassq.Extend) ([]error, error) { return s.broker.Extend(ctx, some) })
+}
+
+// Queues is Broker.Queues, of those queues that the client may see.
+func (s Store) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error) {
+	for _, name := range names {
+		if err := s.Who.May(rights.VerbQueues, name); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.Who.MayAtAll(rights.VerbQueues); err != nil {
+		return nil, err
+	}
+	list, err := s.broker.Queues(ctx, names...)
+	if s.Who.Whole() {
+		return list, err
+	}
+	return slices.DeleteFunc(list, func(q glassq.QueueInfo) bool { return !s.Who.sees(rights.VerbQueues, q.Name) }), err
+}
+
+// Held is Broker.Held.
+func (s Store) Held(ctx context.Context, queue string) (glassq.Held, error) {
+	if err := s.Who.May(rights.VerbQueue, queue); err != nil {
+		return glassq.Held{}, err
+	}
+	return s.broker.Held(ctx, queue)
+}
+
+// AwaitIdle is Broker.AwaitIdle.
+func (s Store) AwaitIdle(ctx context.Context, queue string, wait time.Duration) (bool, error) {
+	if err := s.Who.May(rights.VerbQueue, queue); err != nil {
+		return false, err
+	}
+	return s.broker.AwaitIdle(ctx, queue, wait)
+}
+
+// Configure is Broker.Configure.
+func (s Store) Configure(ctx context.Context, queue string, c glassq.SettingsChange) (glassq.Settings, error) {
+	if err := s.Who.May(rights.VerbConfigure, queue); err != nil {
+		return glassq.Settings{}, err
+	}
+	return s.broker.Configure(ctx, queue, c)
+}
+
+// Peek is Broker.Peek.
+func (s Store) Peek(ctx context.Context, queue string, state glassq.State, cursor uint64, max int) ([]glassq.Peeked,
+	uint64, error) {
+	if err := s.Who.May(rights.VerbPeek, queue); err != nil {
+		return nil, 0, err
+	}
+	return s.broker.Peek(ctx, queue, state, cursor, max)
+}
+
+// Purge is Broker.Purge.
+func (s Store) Purge(ctx context.Context, queue string, states ...glassq.State) (int, error) {
+	if err := s.Who.May(rights.VerbPurge, queue); err != nil {
+		return 0, err
+	}
+	return s.broker.Purge(ctx, queue, states...)
+}
+
+// Redrive is Broker.Redrive.
+func (s Store) Redrive(ctx context.Context, queue string, max int) (int, error) {
+	if err := s.Who.May(rights.VerbRedrive, queue); err != nil {
+		return 0, err
+	}
+	return s.broker.Redrive(ctx, queue, max)
+}
+
+// Drop is Broker.Drop.
+func (s Store) Drop(ctx context.Context, queue string) error {
+	if err := s.Who.May(rights.VerbDrop, queue); err != nil {
+		return err
+	}
+	return s.broker.Drop(ctx, queue)
+}
+
+// Runs is Broker.Runs, of those runs that the client may see.
+func (s Store) Runs(ctx context.Context) ([]glassq.Run, error) {
+	if err := s.Who.MayAtAll(rights.VerbRuns); err != nil {
+		return nil, err
+	}
+	list, err := s.broker.Runs(ctx)
+	if s.Who.Whole() {
+		return list, err
+	}
+	return slices.DeleteFunc(list, func(r glassq.Run) bool { return !s.Who.sees(rights.VerbRuns, r.Name) }), err
+}
+
+// Run is Broker.Run.
+func (s Store) Run(ctx context.Context, name string) (glassq.Run, error) {
+	if err := s.Who.May(rights.VerbRun, name); err != nil {
+		return glassq.Run{}, err
+	}
+	return s.broker.Run(ctx, name)
+}
+
+// AwaitRun is Broker.AwaitRun.
+func (s Store) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run, error) {
+	if err := s.Who.May(rights.VerbRun, name); err != nil {
+		return glassq.Run{}, err
+	}
+	return s.broker.AwaitRun(ctx, name, phase, wait)
+}
+
+// RunIDs is Broker.RunIDs.
+func (s Store) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, max int) ([]glassq.Interval,
+	error) {
+	if err := s.Who.May(rights.VerbRun, name); err != nil {
+		return nil, err
+	}
+	return s.broker.RunIDs(ctx, name, set, from, max)
+}
+
+// SetRun is Broker.SetRun. The queues that a run names must be the client's, too.
+func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (glassq.Run, error) {
+	err := s.Who.May(rights.VerbSetRun, name)
+	if err == nil && c.Queue != "" {
+		err = s.Who.May(rights.VerbPut, c.Queue)
+	}
+	if err == nil && c.Results != "" {
+		err = s.Who.May(rights.VerbResult, c.Results)
+	}
+	if err != nil {
+		return glassq.Run{}, err
+	}
+	return s.broker.SetRun(ctx, name, c)
+}
+
+// CancelRun is Broker.CancelRun.
+func (s Store) CancelRun(ctx context.Context, name string) (int, error) {
+	if err := s.Who.May(rights.VerbCancelRun, name); err != nil {
+		return 0, err
+	}
+	return s.broker.CancelRun(ctx, name)
+}
+
+// Stats is Broker.Stats.
+func (s Store) Stats(ctx context.Context) (glassq.Stats, error) {
+	if err := s.Who.May(rights.VerbStats, ""); err != nil {
+		return glassq.Stats{}, err
+	}
+	return s.broker.Stats(ctx)
+}
+
+// Copy is Broker.Copy.
+func (s Store) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
+	if err := s.Who.May(rights.VerbBackup, ""); err != nil {
+		return err
+	}
+	return s.broker.Copy(ctx, file)
+}

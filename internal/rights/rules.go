@@ -1,0 +1,214 @@
+package rights
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Verb is what a client wants to do, a row of the table.
+type Verb uint8
+
+const (
+	VerbAsk Verb = iota
+	VerbWhoami
+	VerbPut
+	VerbPutRun
+	VerbResult
+	VerbReserve
+	VerbAck
+	VerbNack
+	VerbExtend
+	VerbQueues
+	VerbQueue
+	VerbPeek
+	VerbConfigure
+	VerbPurge
+	VerbPurgeAll
+	VerbRedrive
+	VerbDrop
+	VerbRuns
+	VerbRun
+	VerbSetRun
+	VerbCancelRun
+	VerbStats
+	VerbMetrics
+	VerbShutdown
+	VerbBackup
+	VerbResetStats
+	verbs
+)
+
+// An Of is on what a verb needs its scope.
+type Of uint8
+
+const (
+	OfNothing Of = iota // whoever has the scope on anything
+	OfQueue             // the queue that is named, or that a lease is of
+	OfRun               // the run that is named, whose name the same patterns bound
+	OfEach              // what is listed: the rest is left out
+	OfAll               // every queue: only a token with the pattern * may
+)
+
+var ofTexts = [...]string{"", "the queue", "the run", "what is listed; the rest is left out", "every queue (`*`)"}
+
+// A Rule is one row: who may do a verb, and by which names each door knows it. In the names Q is a queue and L a lease
+// number.
+type Rule struct {
+	Does      string // in words
+	Needs     Scope  // one of these; 0 for nothing but, where the server is locked, no more than that either
+	Of        Of
+	HTTP      []string // patterns of routes
+	Memcached []string
+	Manager   []string // methods of proxies, and functions of the server
+	Client    []string // methods of package client
+}
+
+// Rules is the table, by Verb. Doors look up what they ask for, a route or method without a row does not exist, and
+// docs/security.md shows it.
+var Rules = [verbs]Rule{
+	VerbAsk: {Does: "health and documents", HTTP: []string{"GET /livez", "GET /readyz", "GET /openapi.yaml",
+		"GET /schema/{name}"}, Memcached: []string{"quit"},
+		Manager: []string{"dummy", "accept_connection", "incref", "decref", "get_methods", "debug_info", "shutdown()"},
+		Client:  []string{"Close"}},
+	VerbWhoami: {Does: "who am I", Needs: Any, HTTP: []string{"GET /v1/whoami", "/"},
+		Memcached: []string{"version", "verbosity", "mn", "stats settings"}, Client: []string{"Whoami"}},
+	VerbPut: {Does: "put tasks", Needs: Put, Of: OfQueue, HTTP: []string{"POST /v1/queues/{queue}/tasks"},
+		Memcached: []string{"set Q", "add Q", "ms Q"}, Manager: []string{"put", "put_nowait"}, Client: []string{"Put", "PutWait"}},
+	VerbPutRun: {Does: "name a run in a put", Needs: Put, Of: OfRun, Memcached: []string{"set Q/run=R"}},
+	VerbResult: {Does: "name a queue for results, in a put, an ack or a run", Needs: Put | Work, Of: OfQueue},
+	VerbReserve: {Does: "reserve and take tasks", Needs: Work, Of: OfQueue,
+		HTTP: []string{"POST /v1/queues/{queue}/reserve"}, Memcached: []string{"get Q", "gets Q/open", "get Q/open", "gat Q", "gats Q/open", "mg Q v", "mg Q v c"},
+		Manager: []string{"get", "get_nowait"}, Client: []string{"Reserve"}},
+	VerbAck: {Does: "ack; follow-ups need what a put needs", Needs: Work, Of: OfQueue, HTTP: []string{"POST /v1/ack"},
+		Memcached: []string{"delete Q/L", "cas Q L", "set Q/ack=L", "md Q/L", "md Q CL", "ms Q CL"}, Manager: []string{"task_done"}, Client: []string{"Ack"}},
+	VerbNack: {Does: "nack", Needs: Work, Of: OfQueue, HTTP: []string{"POST /v1/nack"},
+		Memcached: []string{"set Q/L/nack", "ms Q/L/nack"}, Client: []string{"Nack"}},
+	VerbExtend: {Does: "extend", Needs: Work, Of: OfQueue, HTTP: []string{"POST /v1/extend"},
+		Memcached: []string{"touch Q/L", "mg Q/L T"}, Client: []string{"Extend"}},
+	VerbQueues: {Does: "list queues", Needs: Any, Of: OfEach, HTTP: []string{"GET /v1/queues"},
+		Memcached: []string{"stats queue"}, Manager: []string{"number_of_objects"}, Client: []string{"Queues"}},
+	VerbQueue: {Does: "see how much a queue holds", Needs: Any, Of: OfQueue, HTTP: []string{"GET /v1/queues/{queue}"},
+		Memcached: []string{"me Q"},
+		Manager: []string{"create", "empty", "full", "qsize", "join", "close", "join_thread", "cancel_join_thread",
+			"__str__", "__repr__", "#GETVALUE"}},
+	VerbPeek: {Does: "look at tasks", Needs: Read, Of: OfQueue, HTTP: []string{"GET /v1/queues/{queue}/peek"},
+		Memcached: []string{"get Q/peek", "mg Q"}, Client: []string{"Peek"}},
+	VerbConfigure: {Does: "change the settings of a queue", Needs: Admin, Of: OfQueue,
+		HTTP: []string{"PATCH /v1/queues/{queue}"}, Client: []string{"Configure"}},
+	VerbPurge: {Does: "purge", Needs: Admin, Of: OfQueue, HTTP: []string{"POST /v1/queues/{queue}/purge"},
+		Memcached: []string{"flush Q"}, Client: []string{"Purge"}},
+	VerbPurgeAll: {Does: "purge everything", Needs: Admin, Of: OfAll, Memcached: []string{"flush_all"}},
+	VerbRedrive: {Does: "redrive", Needs: Admin, Of: OfQueue, HTTP: []string{"POST /v1/queues/{queue}/redrive"},
+		Client: []string{"Redrive"}},
+	VerbDrop: {Does: "drop a queue", Needs: Admin, Of: OfQueue, HTTP: []string{"DELETE /v1/queues/{queue}"},
+		Memcached: []string{"delete Q", "md Q"}, Client: []string{"Drop"}},
+	VerbRuns: {Does: "list runs", Needs: Any, Of: OfEach, HTTP: []string{"GET /v1/runs"}, Client: []string{"Runs"}},
+	VerbRun: {Does: "see and await a run, and which of its positions are done", Needs: Any, Of: OfRun,
+		HTTP: []string{"GET /v1/runs/{run}", "GET /v1/runs/{run}/ids"}, Client: []string{"Run", "AwaitRun", "RunIDs"}},
+	VerbSetRun: {Does: "make and seal a run", Needs: Put, Of: OfRun, HTTP: []string{"POST /v1/runs/{run}"},
+		Client: []string{"SetRun"}},
+	VerbCancelRun: {Does: "cancel a run", Needs: Admin, Of: OfRun, HTTP: []string{"POST /v1/runs/{run}/cancel"},
+		Client: []string{"CancelRun"}},
+	VerbStats: {Does: "figures of the server", Needs: Any, HTTP: []string{"GET /v1/stats"}, Memcached: []string{"stats"},
+		Client: []string{"Stats"}},
+	VerbMetrics:  {Does: "figures of everything, for Prometheus", Needs: Read, Of: OfAll, HTTP: []string{"GET /metrics"}},
+	VerbShutdown: {Does: "end a queue for Python programs", Needs: Admin, Of: OfQueue, Manager: []string{"shutdown"}},
+	VerbBackup: {Does: "copy the store", Needs: Admin, Of: OfAll, HTTP: []string{"POST /v1/backup"},
+		Client: []string{"Copy"}},
+	VerbResetStats: {Does: "set figures to zero", Needs: Admin, Of: OfAll, Memcached: []string{"stats reset"}},
+}
+
+// Route is the verb of a route of the HTTP door. It panics for a route without a row.
+func Route(pattern string) Verb {
+	v, ok := find(func(r *Rule) []string { return r.HTTP }, pattern)
+	if !ok {
+		panic("rights: the table has no row for " + pattern)
+	}
+	return v
+}
+
+// Method is the verb of a method of the manager door's proxies, or of a function of its server, whose shutdown is
+// written "shutdown()". ok is false for one without a row.
+func Method(name string) (v Verb, ok bool) {
+	return find(func(r *Rule) []string { return r.Manager }, name)
+}
+
+func find(names func(*Rule) []string, name string) (Verb, bool) {
+	for v := range Rules {
+		if slices.Contains(names(&Rules[v]), name) {
+			return Verb(v), true
+		}
+	}
+	return 0, false
+}
+
+// A Command is what a command of the program needs of the server it speaks to.
+type Command struct {
+	Name  string
+	Verbs []Verb
+}
+
+// Commands are those of the program that speak to a server.
+var Commands = []Command{
+	{"dispatch", []Verb{VerbPut, VerbPutRun, VerbResult, VerbSetRun, VerbRun}},
+	{"work http", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun}},
+	{"work exec", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun}},
+	{"work pipe", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun}},
+	{"output", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun, VerbRuns}},
+	{"put", []Verb{VerbPut, VerbPutRun, VerbResult}},
+	{"get", []Verb{VerbReserve}},
+	{"top", []Verb{VerbQueues, VerbStats}},
+	{"doctor", []Verb{VerbQueues, VerbStats}},
+	{"backup", []Verb{VerbBackup}},
+	{"queue ls", []Verb{VerbQueues}},
+	{"queue show", []Verb{VerbQueue}},
+	{"queue set", []Verb{VerbConfigure}},
+	{"queue pause", []Verb{VerbConfigure}},
+	{"queue resume", []Verb{VerbConfigure}},
+	{"queue peek", []Verb{VerbPeek}},
+	{"queue purge", []Verb{VerbPurge}},
+	{"queue redrive", []Verb{VerbRedrive}},
+	{"queue export", []Verb{VerbPeek}},
+	{"queue import", []Verb{VerbPut}},
+	{"runs ls", []Verb{VerbRuns}},
+	{"runs show", []Verb{VerbRun}},
+	{"runs wait", []Verb{VerbRun}},
+	{"runs cancel", []Verb{VerbCancelRun}},
+	{"runs retry", []Verb{VerbRun, VerbPeek, VerbPut, VerbPutRun, VerbSetRun}},
+	{"token whoami", []Verb{VerbWhoami}},
+	{"tunnel", nil},
+}
+
+// Table is the table as Markdown.
+func Table() string {
+	var b strings.Builder
+	b.WriteString("| what | scope | on | HTTP | memcached | Python |\n|---|---|---|---|---|---|\n")
+	for v := range Rules {
+		r := &Rules[v]
+		needs := "everybody"
+		if r.Needs != 0 {
+			needs = r.Needs.String()
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.Does, needs, ofTexts[r.Of], quoted(r.HTTP),
+			quoted(r.Memcached), quoted(r.Manager))
+	}
+	b.WriteString("\n| command | scopes |\n|---|---|\n")
+	for _, c := range Commands {
+		var needs []string
+		for _, v := range c.Verbs {
+			if s := Rules[v].Needs.String(); !slices.Contains(needs, s) {
+				needs = append(needs, s)
+			}
+		}
+		fmt.Fprintf(&b, "| `glassq %s` | %s |\n", c.Name, strings.Join(needs, "; "))
+	}
+	return b.String()
+}
+
+func quoted(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return "`" + strings.Join(names, "` `") + "`"
+}
