@@ -22,7 +22,7 @@ CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|leftout|arch)/|/waltest/|/clustertest/|/enginelog/
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race fuzz bench bench-engine build man demo lines \
+.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race fuzz bench bench-engine build man packages demo lines \
         crash machine ways flips kill power mutants reliability
 
 help: ## this list
@@ -92,6 +92,9 @@ bench: ## every benchmark for BENCHTIME (1s), then glassq beside what it is comp
 
 build: ## bin/glassq
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/glassq ./cmd/glassq
+
+packages: ## a release, built twice and tried with the tools that install it
+	packaging/check
 
 man: ## bin/man, the manual pages
 	$(GO) run ./cmd/glassq man bin/man

@@ -292,6 +292,7 @@ func (a *app) serve(f *serveFlags) (err error) {
 	doors.announce(a.console, f, store.Describe())
 
 	ctx, fail := context.WithCancelCause(ctx)
+	defer ready(ctx, store.Broker).wait()
 	defer fail(nil)
 	over := a.watch(store, "glassq serve", "", fail)
 	err = doors.run(ctx, f, store.Broker, seen)

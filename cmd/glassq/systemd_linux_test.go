@@ -1,0 +1,58 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A service manager hears when the doors are open, that the queue answers, and that the server stops.
+func TestServiceManager(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	if err := manager.SetReadDeadline(time.Now().Add(tooLong)); err != nil {
+		t.Fatal(err)
+	}
+	addr := freeAddress(t)
+	p := start(t, []string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=300000"}, "serve", "--data", t.TempDir(),
+		"--http", addr, "--memcached", closedDoor)
+	heard := func() string {
+		b := make([]byte, 4096)
+		n, err := manager.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(b[:n]))
+	}
+	if first := heard(); first != "READY=1" {
+		t.Errorf("first heard %q, want READY=1", first)
+	}
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatalf("the server said that it is ready, but: %v", err)
+	}
+	c.Close()
+	for range 2 {
+		if next := heard(); next != "WATCHDOG=1" {
+			t.Errorf("then heard %q, want WATCHDOG=1", next)
+		}
+	}
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	last := heard()
+	for last == "WATCHDOG=1" {
+		last = heard()
+	}
+	if last != "STOPPING=1" {
+		t.Errorf("at last heard %q, want STOPPING=1", last)
+	}
+	p.ends()
+}
