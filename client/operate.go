@@ -33,6 +33,13 @@ func (c *Client) Whoami(ctx context.Context) (me Identity, err error) {
 	return me, err
 }
 
+// Reload has the server read its settings again, as SIGHUP does. When a start with them would fail nothing changes,
+// and the error says why.
+func (c *Client) Reload(ctx context.Context) (did glassq.Reloaded, err error) {
+	err = c.call(ctx, "POST", "/v1/reload", nil, &did)
+	return did, err
+}
+
 // Queues lists the named queues, or all.
 func (c *Client) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error) {
 	var a struct {

@@ -30,16 +30,17 @@ const (
 	ClassCancelled      = "cancelled"       // given up before it ended
 	ClassExit           = "exit"            // a command ended with a status other than 0
 	ClassSignal         = "signal"          // a command was ended by a signal
+	ClassError          = "error"           // the code of an application says that the task failed
 	ClassInternal       = "internal"        // anything else
 )
 
-// Classes lists the closed set, in the order of the documents.
+// Classes lists the words of this module, in the order of the documents. Results may have others.
 func Classes() []string { return slices.Clone(classes[:]) }
 
 var classes = [...]string{
 	ClassDNS, ClassRefused, ClassReset, ClassUnreachable, ClassConnectTimeout, ClassTimeout, ClassTLS, ClassEOF,
 	ClassProtocol, ClassTooLarge, ClassStatus, ClassBodyMismatch, ClassBlocked, ClassBadTask, ClassCancelled,
-	ClassExit, ClassSignal, ClassInternal,
+	ClassExit, ClassSignal, ClassError, ClassInternal,
 }
 
 // A Record is what a worker found out about one task: the member "o" of its result.
@@ -47,7 +48,7 @@ type Record struct {
 	OK      bool
 	Took    time.Duration // how long the work took (rt)
 	Code    int           // status, 0 for none
-	Class   string        // one of Classes, "" for none (err)
+	Class   string        // one of Classes, or a word of an application; "" for none (err)
 	Message string        // for people, without ephemeral ports (msg)
 	Bytes   int64         // bytes received (n)
 	Began   time.Time     // when the work began (t)

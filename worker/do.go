@@ -25,7 +25,7 @@ import (
 //   - An error because this program lacks something of its own, such as open files: the task goes back
 //     uncounted, and fewer are taken at once for a while.
 //   - Any other error: done, booked as failed, with the text of the error, at most glassq.MaxReason bytes of it, as
-//     member msg of o. So it is with a
+//     member msg of o, and result.ClassError as err. So it is with a
 //     value that encoding/json refuses.
 //
 // Follow-ups, and records of one's own form, are for Run. When Do returns, and with what, is as with Run.
@@ -43,7 +43,7 @@ func Do[V any](ctx context.Context, q Queue, opt Options,
 				rec.More, err = member(v)
 			}
 			if err != nil {
-				rec.OK, rec.Class, rec.Message = false, result.ClassInternal, reason(err)
+				rec.OK, rec.Class, rec.Message = false, result.ClassError, reason(err)
 				r.Outcome = glassq.Failed
 			}
 			r.Judged = true

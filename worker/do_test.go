@@ -32,13 +32,13 @@ func TestDo(t *testing.T) {
 		{name: "a nil pointer", value: (*int)(nil),
 			result: `{"i":"0","o":{"ok":1,` + rest + `}}`, stats: Stats{Done: 1, OK: 1}},
 		{name: "an error", value: 7, err: errors.New("no such page"),
-			result: `{"i":"0","o":{"ok":0,"rt":1,"err":"internal","msg":"no such page","t":946684800,"a":1}}`,
+			result: `{"i":"0","o":{"ok":0,"rt":1,"err":"error","msg":"no such page","t":946684800,"a":1}}`,
 			stats:  Stats{Done: 1, Failed: 1}},
 		{name: "a long error", err: errors.New(strings.Repeat("x", 5000)),
-			result: `{"i":"0","o":{"ok":0,"rt":1,"err":"internal","msg":"` + strings.Repeat("x", glassq.MaxReason) +
+			result: `{"i":"0","o":{"ok":0,"rt":1,"err":"error","msg":"` + strings.Repeat("x", glassq.MaxReason) +
 				`","t":946684800,"a":1}}`, stats: Stats{Done: 1, Failed: 1}},
 		{name: "a value that is no JSON", value: math.Inf(1),
-			result: `{"i":"0","o":{"ok":0,"rt":1,"err":"internal","msg":"json: unsupported value: +Inf","t":946684800,"a":1}}`,
+			result: `{"i":"0","o":{"ok":0,"rt":1,"err":"error","msg":"json: unsupported value: +Inf","t":946684800,"a":1}}`,
 			stats:  Stats{Done: 1, Failed: 1}},
 		{name: "again", err: fmt.Errorf("ask: %w", &NackError{Delay: time.Minute, Err: errors.New("busy")}),
 			stats: Stats{Nacked: 1}, nack: glassq.Nack{Delay: time.Minute, Reason: "ask: busy"}},

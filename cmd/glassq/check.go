@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +33,8 @@ func (a *app) checkCmd() *cobra.Command {
 func (a *app) checkWorkerCmd() *cobra.Command {
 	var opt check.Options
 	var asJSON, list, verbose bool
+	var own check.Format
+	var success string
 	cmd := &cobra.Command{
 		Use:   "worker [flags] -- CMD [ARG…]",
 		Short: "Run a worker in any language against a private server and tell what it gets wrong",
@@ -43,15 +46,24 @@ GLASSQ_MANAGER (host:port) with GLASSQ_KEY. It takes from the queue tasks and ac
 pipe door it reads lines and prints lines (docs/pipe.md).
 
 Its job: a body {"sleep":S} takes S seconds and succeeds; {"fail":true} fails with o.ok 0; a sleep that is not a
-number fails; any other body succeeds. The result has the body in i.`,
+number fails; any other body succeeds. The result has the body in i.
+
+A worker with a job of its own is told by --body what a task of it looks like, and by --success how a result that
+went well does: a regular expression over its text. Cases that need a task which fails, or takes long, are left
+out unless --failing-body and --slow-body say what that is.`,
 		Example: `  glassq check worker --door pipe -- python3 -u worker.py
-  glassq check worker --door http -- node worker.js`,
+  glassq check worker --door http -- node worker.js
+  glassq check worker --door http --body '{"image":"{n}.png"}' --success '"state":"done"' -- ./resize`,
 		Args: cobra.ArbitraryArgs,
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&opt.Door, "door", check.DoorPipe, "`door` that the worker comes through: "+strings.Join(check.Doors(),
 		", "))
 	fs.StringSliceVar(&opt.Only, "case", nil, "run only this `case`; may be given several times")
+	fs.StringVar(&own.Body, "body", "", "`text` of a task of a worker with a job of its own, which goes well; {n} is a number that no other has")
+	fs.StringVar(&own.Failing, "failing-body", "", "with --body: `text` of a task that fails")
+	fs.StringVar(&own.Slow, "slow-body", "", "with --body: `text` of a task that takes some three seconds")
+	fs.StringVar(&success, "success", "", "with --body: `regular expression` that results match which went well, and no others; default o.ok of a result record")
 	fs.DurationVar(&opt.Patience, "patience", 15*time.Second,
 		"longest wait for what a case expects, from the last task that was done")
 	fs.BoolVar(&list, "list", false, "list the cases of the door and run nothing")
@@ -61,7 +73,18 @@ number fails; any other body succeeds. The result has the body in i.`,
 		if !slices.Contains(check.Doors(), opt.Door) {
 			return usagef("--door %s is not one of %s", opt.Door, strings.Join(check.Doors(), ", "))
 		}
-		names := check.Cases(opt.Door)
+		if own.Body != "" {
+			opt.Own = &own
+		} else if own.Failing != "" || own.Slow != "" || success != "" {
+			return usagef("--failing-body, --slow-body and --success are of a worker with a job of its own: give --body too")
+		}
+		if success != "" {
+			var err error
+			if own.Success, err = regexp.Compile(success); err != nil {
+				return usagef("--success: %w", err)
+			}
+		}
+		names := check.Cases(opt.Door, opt.Own)
 		if list {
 			return a.printf("%s\n", strings.Join(names, "\n"))
 		}

@@ -54,7 +54,7 @@ func verdictsIn(t *testing.T, env []string, args ...string) (failed map[string]s
 func TestCheckWorkerPasses(t *testing.T) {
 	t.Parallel()
 	failed, passed := verdicts(t, "--door", "http", "--patience", tooLong.String(), "--", buildWorker(t))
-	if len(failed) > 0 || !slices.Equal(passed, check.Cases(check.DoorHTTP)) {
+	if len(failed) > 0 || !slices.Equal(passed, check.Cases(check.DoorHTTP, nil)) {
 		t.Errorf("a good worker: passed %v, failed %v", passed, failed)
 	}
 }
@@ -102,5 +102,28 @@ func TestCheckFindsBrokenWorkers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestCheckOwnFormat: a worker with tasks and results of its own passes when the kit is told what they look like, and
+// is found out when it says failed of what went well.
+func TestCheckOwnFormat(t *testing.T) {
+	t.Parallel()
+	worker := []string{"--", "sh", "-c", `while read -r line; do
+		case $line in
+		*bad*) echo '{"state":"no","o":{"ok":0,"err":"error"}}' ;;
+		*) echo '{"state":"done","o":{"ok":1}}' ;;
+		esac
+	done`}
+	args := []string{"--patience", tooLong.String(), "--body", `{"image":"{n}.png"}`, "--failing-body", `{"image":"bad"}`}
+	names := check.Cases(check.DoorPipe, &check.Format{Failing: "bad"})
+	failed, passed := verdicts(t, slices.Concat(args, []string{"--success", `"state":"done"`}, worker)...)
+	if len(failed) > 0 || !slices.Equal(passed, names) {
+		t.Errorf("passed %v, failed %v; want %v", passed, failed, names)
+	}
+	failed, _ = verdicts(t, slices.Concat(args, []string{"--success", `"state":"fine"`, "--case", "echo",
+		"--patience", "5s"}, worker)...)
+	if !strings.Contains(failed["echo"], "it was to succeed") {
+		t.Errorf("a worker that says failed: %v", failed)
 	}
 }

@@ -21,10 +21,15 @@ environment. Without a command, print which file is read and which commands it i
 and passwords in URLs are not printed; keys lie in files, of which the names are.
 
 The file is --config FILE, else GLASSQ_CONFIG, else $XDG_CONFIG_HOME/glassq/config.toml if it exists. It has
-a section for each command, with the names of its flags:
+a section for each command, with the names of its flags, and one for all commands that speak to a server:
 
   [serve]
   data = "/var/lib/glassq"
+
+  [client]
+  server = "https://queue.example:5080"
+  key-file = "/etc/glassq/key"
+  ca = "/etc/glassq/ca.pem"
 
   [work.http]
   concurrency = 100`,

@@ -18,6 +18,8 @@ import (
 )
 
 type dispatchFlags struct {
+	name     string // of the command
+	naming   string // its flag that names the run
 	remote   remote
 	source   sourceFlags
 	retry    time.Duration
@@ -68,10 +70,10 @@ for which it waits.`,
 	fs.DurationVar(&f.opt.Lease, "lease", 0, "length of leases of workers that name none; default 60s")
 	fs.BoolVar(&f.wait, "wait", false, "wait for the end of the run, and print its books")
 	fs.StringVar(&f.out, "out", "", "with --wait: `file` for the results, taken from the first one on as glassq output --out does")
-	fs.BoolVar(&f.strict, "strict", false, "with --wait: exit 4 when tasks failed or are dead")
+	strictFlag(fs, &f.strict, "with --wait: ")
 	fs.StringVar(&f.opt.Run, "run", "", "`name` of the run; default a new one, which is printed")
 	fs.StringVar(&f.opt.Queue, "queue", glassq.DefaultQueue, "`queue` to put to")
-	fs.StringVar(&f.opt.Results, "results", "", "`queue` for the results; default results.<run> with --run, else results")
+	fs.StringVar(&f.opt.Results, "results", "", "`queue` for the results; default results.RUN with --run, else results")
 	fs.IntVar(&f.opt.Batch, "batch", 2000, "most tasks in one put")
 	fs.IntVar(&f.priority, "priority", 4, "priority of the tasks, 0 lowest to 9 highest")
 	fs.DurationVar(&f.opt.Delay, "delay", 0, "time before a task is handed out")
@@ -111,6 +113,7 @@ for which it waits.`,
 		if f.preview {
 			return a.preview(&f)
 		}
+		f.name, f.naming = cmd.CommandPath(), "run"
 		return a.dispatch(cmd, &f)
 	}
 	return cmd
@@ -147,7 +150,7 @@ func (a *app) dispatch(cmd *cobra.Command, f *dispatchFlags) error {
 		return err
 	}
 	defer q.Close()
-	ctx, stop := a.interruptible("glassq dispatch", "stopping after the puts under way; the run goes on")
+	ctx, stop := a.interruptible(f.name, "stopping after the puts under way; the run goes on")
 	defer stop()
 	if f.opt.Only = only; only != nil {
 		known, err := sameSource(ctx, q, of, f.opt.Source.Fingerprint())
@@ -196,7 +199,7 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 		return f.remote.absent(err)
 	}
 	if pace != nil {
-		a.console.Say("glassq dispatch: queue %s hands out %s until the run ends", f.opt.Queue, &f.pace)
+		a.console.Say("%s: queue %s hands out %s until the run ends", f.name, f.opt.Queue, &f.pace)
 	}
 	waits := f.wait || pace != nil
 	var bar *term.Meter
@@ -207,7 +210,7 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 	}
 	defer bar.Close()
 	f.opt.Started = func(r glassq.Run) {
-		a.console.Say("glassq dispatch: run %s, to queue %s at %s, results to %s", r.Name, f.opt.Queue, f.remote.server,
+		a.console.Say("%s: run %s, to queue %s at %s, results to %s", f.name, r.Name, f.opt.Queue, f.remote.server,
 			r.Results)
 		if !named && !f.json {
 			a.printf("%s\n", r.Name) // whoever does not read it finds it above
@@ -222,7 +225,7 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 			take.begin(ctx, r.Name, fail)
 		}
 	}
-	f.opt.Notify = func(s string) { a.console.Say("glassq dispatch: %s", s) }
+	f.opt.Notify = func(s string) { a.console.Say("%s: %s", f.name, s) }
 	f.opt.Progress = bar.Set
 	f.opt.Refused = f.source.refused(f.opt.Notify)
 	rep, err := dispatch.Run(putting, q, f.opt)
@@ -236,20 +239,20 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 		bar.Close()
 	}
 	if s := f.source.bad(); s != "" {
-		a.console.Say("glassq dispatch: %s", s)
+		a.console.Say("%s: %s", f.name, s)
 	}
 	if err != nil {
 		if name := rep.Run.Name; name != "" {
-			a.console.Say("glassq dispatch: put %s so far, run %s is not sealed; the same command with --run %s continues it",
-				report.Comma(rep.Put), name, name)
+			a.console.Say("%s: put %s so far, run %s is not sealed; the same command with --%s %s continues it",
+				f.name, report.Comma(rep.Put), name, f.naming, name)
 		}
-		a.sayPace(pace)
+		a.sayPace(f, pace)
 		return f.remote.absent(err)
 	}
 	if rep.Total == 0 && f.opt.Source.Fingerprint() == "" && f.opt.Only == nil {
-		a.console.Say("glassq dispatch: there were no lines to make tasks of")
+		a.console.Say("%s: there were no lines to make tasks of", f.name)
 	}
-	a.console.Say("glassq dispatch: %s", describeDispatch(&rep))
+	a.console.Say("%s: %s", f.name, describeDispatch(&rep))
 	done := map[string]any{"run": rep.Run.Name, "put": rep.Put, "skipped": rep.Skipped, "bad": f.source.skipped.Load(),
 		"duplicates": rep.Duplicates, "total": rep.Total, "seconds": rep.Took.Seconds()}
 	if !waits {
@@ -282,21 +285,21 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 		return end
 	}
 	if isInterrupted(end) {
-		a.sayPace(pace)
+		a.sayPace(f, pace)
 		return end
 	}
 	said, err := pace.clear(context.WithoutCancel(ctx))
 	if err != nil {
 		return errors.Join(end, f.remote.absent(err))
 	}
-	a.console.Say("glassq dispatch: %s", said)
+	a.console.Say("%s: %s", f.name, said)
 	return end
 }
 
 // sayPace says that a rate stays, and how to get rid of it.
-func (a *app) sayPace(p *paced) {
+func (a *app) sayPace(f *dispatchFlags, p *paced) {
 	if p != nil {
-		a.console.Say("glassq dispatch: the rate of queue %s stays; glassq queue set %s --rate 0 clears it", p.queue, p.queue)
+		a.console.Say("%s: the rate of queue %s stays; glassq queue set %s --rate 0 clears it", f.name, p.queue, p.queue)
 	}
 }
 
@@ -324,10 +327,7 @@ func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, 
 		bar.Close()
 		a.console.Say("%s", booksLine(b))
 		a.sayJob(&r)
-		if f.strict && b.Failed+b.Dead.Sum() > 0 {
-			return r, exit(exitStrict)
-		}
-		return r, nil
+		return r, wentWell(&r, f.strict)
 	}
 }
 

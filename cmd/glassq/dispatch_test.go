@@ -123,9 +123,9 @@ func TestDispatchWait(t *testing.T) {
 		t.Errorf("dispatch --wait --out wrote %d results and said %s; want 200, none missing", n, errs)
 	}
 	nobody := "http://" + freeAddress(t) + "/?q={0}"
-	f.do(0, "dispatch", nobody, "-n", "5", "--run", "r3", "--wait", "--quiet")
-	f.do(exitStrict, "dispatch", nobody, "-n", "5", "--run", "r4", "--wait", "--strict", "--quiet")
-	f.do(exitStrict, "dispatch", nobody, "-n", "5", "--run", "r5", "--wait", "--strict", "--quiet", "--out",
+	f.do(exitNotWell, "dispatch", nobody, "-n", "5", "--run", "r3", "--wait", "--quiet")
+	f.do(exitNotWell, "dispatch", nobody, "-n", "5", "--run", "r4", "--wait", "--strict", "--quiet")
+	f.do(exitNotWell, "dispatch", nobody, "-n", "5", "--run", "r5", "--wait", "--strict", "--quiet", "--out",
 		filepath.Join(f.dir, "r5"))
 }
 
@@ -261,15 +261,11 @@ func TestDispatchRateInterrupted(t *testing.T) {
 func TestRunsRetry(t *testing.T) {
 	t.Parallel()
 	f := newTestbed(t)
-	work := func(until string, args ...string) {
-		t.Helper()
-		f.do(0, append([]string{"work", "http", "--until-done", until, "--quiet"}, args...)...)
-	}
 	// Failed ones: against a port where nobody is, until somebody is.
 	addr := freeAddress(t)
 	url := "http://" + addr + "/?q={0}"
 	f.do(0, "dispatch", url, "--range", "100..109", "--run", "r1", "--quiet")
-	work("r1")
+	f.do(exitNotWell, "work", "http", "--until-done", "r1", "--quiet")
 	aim := start(t, nil, "target", "--listen", addr)
 	aim.addr()
 	start(t, f.env, "work", "http")
@@ -405,7 +401,7 @@ func TestRunsCancel(t *testing.T) {
 	if out, _ := f.do(0, "runs", "cancel", "r", "--json"); out != `{"cancelled":0,"run":"r"}`+"\n" {
 		t.Errorf("runs cancel again printed %s", out)
 	}
-	f.do(exitStrict, "runs", "wait", "r", "--strict")
+	f.do(exitNotWell, "runs", "wait", "r", "--strict")
 	if b := f.queue("tasks").Books; b.Dead.Cancelled != 9 {
 		t.Errorf("the books say %+v; want 9 cancelled", b)
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -30,7 +32,7 @@ func (a *app) doctorCmd() *cobra.Command {
 		Long: `Check what a server needs: whether serve accepts its settings, from the configuration file and the
 environment; how fast the disk syncs, the room on it, the number of files, ports and the clock; with
 --server also what a running server says and whether its queues of results are read. Without --data it is
-the folder of those settings. Prints a line per check: ok, warn or FAIL.
+the folder of those settings; where no server has run the disk is left out. Prints a line per check: ok, warn or FAIL.
 
 Exit codes: 0 no check failed, 1 one did.`,
 		Example: "  glassq doctor --data d\n  glassq doctor --data d --server http://127.0.0.1:5080",
@@ -56,13 +58,18 @@ Exit codes: 0 no check failed, 1 one did.`,
 		if err != nil {
 			return err
 		}
+		usual, _ := dataFolder("") // without a home folder there is none
 		var mark disk.Watermark
 		if minFree != "" {
 			if mark, err = disk.ParseWatermark(minFree); err != nil {
 				return usagef("--min-free: %w", err)
 			}
 		}
-		d.disk(dir, mark)
+		if _, err := os.Stat(dir); dir == usual && errors.Is(err, fs.ErrNotExist) {
+			d.say("ok", "data", "no server has run on this machine: there is no %s, which serve would make; its disk is looked at with --data DIR", dir)
+		} else {
+			d.disk(dir, mark)
+		}
 		d.system()
 		if cmd.Flags().Changed("server") {
 			if err := a.oneShot(cmd, &r, func(q *client.Client) error { return d.server(cmd, q) }); err != nil {

@@ -80,7 +80,8 @@ func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 }
 
 // run serves all doors until ctx is done or one of them fails, which ends the others.
-func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, seen *live.Live) error {
+func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, broker *broker.Broker,
+	seen *live.Live) error {
 	ctx, cancel := context.WithCancel(ctx)
 	access := door.NewAccess(f.keys...).WithTokens(f.tokens)
 	var following sync.WaitGroup
@@ -106,7 +107,8 @@ func (all doors) run(ctx context.Context, f *serveFlags, broker *broker.Broker, 
 		}
 		switch d.name {
 		case "http":
-			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Manager: pass, Live: seen})
+			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Manager: pass, Live: seen,
+				Reload: settings.reload})
 		case "memcached":
 			server = memcache.New(broker, frame)
 		case "manager":

@@ -126,7 +126,7 @@ func TestRunSchema(t *testing.T) {
 	}
 	out, errs, code := invoke(t, "", nil, "run", "http://"+target.addr()+"/?q={0}", "-n", "3", "--json", "--strict",
 		"--data", data)
-	if code != exitStrict || strings.Count(out, "\n") != 2 || !strings.Contains(errs, "put 3 = ok 2 + failed 0 + dead 1") {
+	if code != exitNotWell || strings.Count(out, "\n") != 2 || !strings.Contains(errs, "put 3 = ok 2 + failed 0 + dead 1") {
 		t.Errorf("run: exit %d, printed %s, said %s; want two results and a dead task", code, out, errs)
 	}
 }
@@ -159,22 +159,55 @@ func TestRunInterrupted(t *testing.T) {
 	}
 }
 
-// Failed requests are results: the books balance, and only --strict minds.
+// Failed requests are results, and the books balance. When not one task went well, that is the exit; one that
+// failed is only with --strict (decision 0132).
 func TestFailedAreBooked(t *testing.T) {
 	t.Parallel()
 	url := "http://" + freeAddress(t) + "/?q={0}"
 	out := filepath.Join(t.TempDir(), "r.ndjson")
 	_, errs, code := invoke(t, "", nil, "run", url, "-n", "50", "--out", out)
-	if code != 0 || !strings.Contains(errs, "put 50 = ok 0 + failed 50 + dead 0 + pending 0    missing 0") {
+	if code != exitNotWell || !strings.Contains(errs, "not one of 50 tasks went well") || !strings.Contains(errs, "put 50 = ok 0 + failed 50 + dead 0 + pending 0    missing 0") {
 		t.Errorf("run against nobody: exit %d: %s", code, errs)
 	}
 	data, err := os.ReadFile(out)
 	if n := strings.Count(string(data), `"err":"refused"`); err != nil || n != 50 {
 		t.Errorf("%d results of 50 say refused, %v", n, err)
 	}
-	if _, errs, code := invoke(t, "", nil, "run", url, "-n", "50", "--strict"); code != exitStrict {
-		t.Errorf("run --strict against nobody: exit %d: %s; want 4", code, errs)
+	target := start(t, nil, "target", "--listen", "127.0.0.1:0")
+	mixed := write(t, filepath.Join(t.TempDir(), "urls"), "http://"+target.addr()+"/\n"+strings.Replace(url, "{0}", "1\n", 1))
+	for _, tt := range []struct {
+		name, strict string
+		want         int
+	}{{"one of two failed", "", 0}, {"one of two failed, strictly", "--strict", exitNotWell}} {
+		args := []string{"run", "--file", mixed}
+		if tt.strict != "" {
+			args = append(args, tt.strict)
+		}
+		if _, errs, code := invoke(t, "", nil, args...); code != tt.want ||
+			tt.want != 0 && !strings.Contains(errs, "--strict: 1 of 2 tasks failed or dead") {
+			t.Errorf("%s: run %s: exit %d: %s; want %d", tt.name, tt.strict, code, errs, tt.want)
+		}
 	}
+}
+
+// TestNotOneWentWell: every program that sees the end of a run says with exit 4 that nothing of it went well.
+func TestNotOneWentWell(t *testing.T) {
+	t.Parallel()
+	f := newTestbed(t)
+	for _, queue := range []string{"a", "b"} {
+		f.do(0, "dispatch", "{0}", "-n", "2", "--run", queue, "--queue", queue, "--quiet")
+	}
+	work := func(code int, run, script string) {
+		f.do(code, "work", "exec", "--queue", run, "--until-done", run, "--quiet", "--", "sh", "-c", script)
+	}
+	work(exitNotWell, "a", "exit 3")
+	work(0, "b", `read x; exit $x`)
+	f.do(exitNotWell, "runs", "wait", "a")
+	f.do(0, "runs", "wait", "a", "--until", "exists", "--timeout", "1ms", "--json")
+	f.do(0, "runs", "wait", "b")
+	f.do(exitNotWell, "output", "--run", "a", "--quiet", "--format", "none")
+	f.do(0, "output", "--run", "b", "--quiet", "--format", "none")
+	f.do(0, "dispatch", "--file", write(t, filepath.Join(f.dir, "empty"), ""), "--run", "none", "--wait", "--quiet")
 }
 
 // An output that lacks what another one took says that its books do not balance.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -115,7 +116,7 @@ func (e *example) run(t *testing.T) {
 	}
 	worker := e.expand(t, dir, out, e.worker)
 	failed, passed := verdicts(t, append([]string{"--door", e.door, "--patience", tooLong.String(), "--"}, worker...)...)
-	if len(failed) > 0 || !slices.Equal(passed, check.Cases(e.door)) {
+	if len(failed) > 0 || !slices.Equal(passed, check.Cases(e.door, nil)) {
 		t.Errorf("%s: passed %v, failed %v", e.dir, passed, failed)
 	}
 }
@@ -177,6 +178,27 @@ func (e *example) short(t *testing.T, dir string) {
 		}
 		if n := strings.Count(string(text), "\n"); n > exampleLines {
 			t.Errorf("%s/%s has %d lines, want at most %d", e.dir, f.Name(), n, exampleLines)
+		}
+	}
+}
+
+// TestEmbedTwice: the example with the queue inside ends each time, though the second time its task is done.
+func TestEmbedTwice(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	program := filepath.Join(dir, "embed")
+	build := exec.Command("go", "build", "-o", program, ".")
+	build.Dir = filepath.Join("..", "..", "examples", "go", "embed")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	for _, want := range []string{"1 done, <nil>\n", "0 done, <nil>\n"} {
+		ctx, cancel := context.WithTimeout(t.Context(), tooLong)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, program)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil || string(out) != want {
+			t.Errorf("embed says %q, %v; want %q", out, err, want)
 		}
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"syscall"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/dispatch"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/internal/wal"
 )
 
@@ -19,7 +21,7 @@ const (
 	exitUnexpected  = 1
 	exitUsage       = 2
 	exitThreshold   = 3 // a --fail-if rule is broken
-	exitStrict      = 4 // failed or dead tasks, with --strict
+	exitNotWell     = 4 // not one task went well, or with --strict not every one
 	exitUnbalanced  = 5
 	exitServer      = 6 // unreachable, or refuses
 	exitInterrupted = 7 // and drained; or nobody reads the output any more
@@ -48,6 +50,24 @@ func exit(code int) error {
 		return nil
 	}
 	return &exitError{code: code}
+}
+
+// wentWell is how a program ends that has seen the end of a run: with an error when tasks of it failed or are
+// dead, all of them, or any with strict; a run that was retried counts with its retries. A run that is not complete yet may still go well.
+func wentWell(run *glassq.Run, strict bool) error {
+	b := run.Books
+	put, ok, bad, pending := b.Put, b.OK, b.Failed+b.Dead.Sum(), b.Pending()
+	if j := run.Job; j != nil {
+		put, ok, bad, pending = j.Put, j.OK, j.Failed+j.Dead, j.Pending
+	}
+	switch {
+	case bad > 0 && run.Complete && pending == 0 && ok == 0:
+		return &exitError{exitNotWell, fmt.Errorf("not one of %s went well", term.Plural(bad, "task", "tasks"))}
+	case bad > 0 && strict:
+		return &exitError{exitNotWell, fmt.Errorf("--strict: %s of %s failed or dead", report.Comma(bad),
+			term.Plural(put, "task", "tasks"))}
+	}
+	return nil
 }
 
 func usagef(format string, args ...any) error {

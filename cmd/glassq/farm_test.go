@@ -64,7 +64,10 @@ func (f *testbed) put(run string, lines ...string) {
 // results takes the results of a run, by position.
 func (f *testbed) results(run string) map[string]farmed {
 	f.t.Helper()
-	out, _ := f.do(0, "output", "--run", run, "--json", "--quiet")
+	out, errs, code := invoke(f.t, "", f.env, "output", "--run", run, "--json", "--quiet")
+	if code != 0 && code != exitNotWell { // all of them may have failed
+		f.t.Fatalf("output of %s: exit %d: %s", run, code, errs)
+	}
 	all := map[string]farmed{}
 	for line := range strings.Lines(out) {
 		var r farmed
@@ -121,9 +124,9 @@ func TestWorkExecResults(t *testing.T) {
 			func(r *farmed) bool { return r.O.Stdout != "" || r.O.StdoutCut != 9 || r.O.N != 9 }},
 		{"output that is no text", "x", []string{"printf", `\377\376`},
 			func(r *farmed) bool { return r.O.StdoutB64 != "//4=" || r.O.Stdout != "" }},
-		{"second try", "x", []string{"--retries", "2", "sh", "-c", `test "$GLASSQ_TASK_ATTEMPT" = 2`},
+		{"second try", "x", []string{"--retries", "1", "sh", "-c", `test "$GLASSQ_TASK_ATTEMPT" = 2`},
 			func(r *farmed) bool { return r.O.OK != 1 || r.O.A != 2 }},
-		{"tries used up", "x", []string{"--retries", "2", "false"},
+		{"tries used up", "x", []string{"--retries", "1", "false"},
 			func(r *farmed) bool { return r.O.OK != 0 || r.O.A != 2 || r.O.Err != "exit" }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -131,8 +134,11 @@ func TestWorkExecResults(t *testing.T) {
 			f := f.of(t)
 			run := fmt.Sprint("x", i)
 			f.put(run, tt.body)
-			f.do(0, workOn(run, "exec", tt.args...)...)
+			_, errs, code := invoke(t, "", f.env, workOn(run, "exec", tt.args...)...)
 			all := f.results(run)
+			if want := map[int]int{0: exitNotWell}[all["0"].O.OK]; code != want {
+				t.Errorf("exit %d: %s", code, errs)
+			}
 			if r, ok := all["0"]; !ok || len(all) != 1 || tt.wrong(&r) {
 				text, _ := json.Marshal(all)
 				t.Errorf("work exec %q on %q: result %s", tt.args, tt.body, text)
@@ -153,7 +159,7 @@ func TestWorkExecTimeout(t *testing.T) {
 	for timeout := time.Second; len(pid) == 0; timeout *= 2 { // until the command has come so far as to say who its child is
 		run := "r" + timeout.String()
 		f.put(run, "x")
-		f.do(0, workOn(run, "exec", "--timeout", timeout.String(), "sh", "-c", "sleep 1000 & echo $! > "+file+"; wait")...)
+		f.do(exitNotWell, workOn(run, "exec", "--timeout", timeout.String(), "sh", "-c", "sleep 1000 & echo $! > "+file+"; wait")...)
 		if r := f.results(run)["0"]; r.O.OK != 0 || r.O.Err != "timeout" || !strings.Contains(r.O.Msg, timeout.String()) {
 			t.Fatalf("a process that is too slow has the result %+v", r)
 		}
@@ -266,7 +272,7 @@ func TestWorkPipe(t *testing.T) {
 		{"answers ahead", `while read -r l; do ` + answer + `; done`, []string{"--window", "4"}, 1, 1, "", ""},
 		{"failure", `while read -r l; do echo '{"o":{"ok":0,"err":"exit","msg":"no such user"}}'; done`, nil, 1, 0, "exit",
 			""},
-		{"failure, second try", first(`echo '{"o":{"ok":0}}'; continue`), []string{"--retries", "2"}, 2, 1, "", ""},
+		{"failure, second try", first(`echo '{"o":{"ok":0}}'; continue`), []string{"--retries", "1"}, 2, 1, "", ""},
 		{"nack", first(`echo '{"nack":{"delay":0,"reason":"busy"}}'; continue`), nil, 2, 1, "", ""},
 		{"dies", first(`exit 3`), nil, 2, 1, "", "exit status 3"},
 		{"garbage", first(`echo 'Traceback (most recent call last):'`), nil, 2, 1, "", "neither a result nor a nack"},
@@ -281,7 +287,7 @@ func TestWorkPipe(t *testing.T) {
 			run := fmt.Sprint("p", i)
 			f.put(run, "a", "b")
 			args := slices.Concat(tt.args, []string{"-c", "1", "sh", "-c", tt.script})
-			_, errs := f.do(0, workOn(run, "pipe", args...)...)
+			_, errs := f.do(map[int]int{0: exitNotWell}[tt.ok], workOn(run, "pipe", args...)...)
 			all := f.results(run)
 			if len(all) != 2 || !strings.Contains(errs, tt.said) {
 				t.Errorf("%d results, said %s; want 2, %q", len(all), errs, tt.said)
@@ -332,7 +338,7 @@ func TestWorkPipeGivesUp(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t)
 	f.put("dead", "a")
-	f.do(0, workOn("dead", "pipe", "-c", "1", "sh", "-c",
+	f.do(exitNotWell, workOn("dead", "pipe", "-c", "1", "sh", "-c",
 		`read -r l; echo '{"nack":{"reason":"never","dead":true}}'; read -r l`)...)
 	if r, err := f.q.Run(t.Context(), "dead"); err != nil || r.Books.Dead.Nacked != 1 {
 		t.Errorf("after a nack for good the books are %+v, %v", r.Books, err)

@@ -14,11 +14,11 @@ func (a *app) getCmd() *cobra.Command {
 	req := glassq.Reserve{Max: 1}
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "get",
+		Use:     "get [QUEUE]",
 		Short:   "Take one task by hand, print its body and ack it",
 		Long:    `Take one task, print its body, and ack it once it is printed. Exit code 1 when there is none.`,
-		Example: `  glassq get --queue mails --wait 1m`,
-		Args:    arguments(0, 0),
+		Example: `  glassq get mails --wait 1m`,
+		Args:    arguments(0, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
@@ -26,7 +26,13 @@ func (a *app) getCmd() *cobra.Command {
 	fs.DurationVar(&req.Wait, "wait", 0, "how long to wait for a task; negative without end")
 	fs.DurationVar(&req.Lease, "lease", 10*time.Second, "time to print it before it goes back")
 	fs.BoolVar(&asJSON, "json", false, "print the whole task as JSON")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			if fs.Changed("queue") && req.Queue != args[0] {
+				return usagef("--queue %s and the argument %s name two queues", req.Queue, args[0])
+			}
+			req.Queue = args[0]
+		}
 		q, err := a.dial(cmd, &r, 0)
 		if err != nil {
 			return err

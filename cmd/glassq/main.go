@@ -28,7 +28,8 @@ type app struct {
 	in      *os.File
 	out     *os.File
 	console *term.Console
-	args    []string    // of the program
+	args    []string    // of the command line
+	hangup  func()      // what SIGHUP does; nil: it ends the program as Ctrl-C does. Set before interruptible
 	begun   bool        // flags and arguments were accepted, the command runs
 	serving *serveFlags // of the serve command, which doctor looks at too
 	leave   func()      // ends what would outlive a program that leaves at once; nil for nothing. Set before interruptible
@@ -36,9 +37,9 @@ type app struct {
 
 // main runs the command that args name and returns the exit code.
 func (a *app) main(args []string) int {
+	a.args = args
 	root := a.root()
 	root.SetArgs(args)
-	a.args = args
 	cmd, err := root.ExecuteC()
 	if err == nil {
 		return exitFine
@@ -58,17 +59,19 @@ func (a *app) main(args []string) int {
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "glassq",
-		Short: "A task queue that everyone can see through",
+		Use:     "glassq",
+		Short:   "A task queue that everyone can see through",
+		Version: versionLine(),
 		Long: `A server, a dispatcher, workers and an output, in one binary.
 
 Every flag has an environment variable: --key-file is GLASSQ_KEY_FILE; and a place in the configuration
 file, which glassq config --help explains. A flag wins over the environment, and that over the file.
 
-Exit codes: 0 fine, 1 unexpected, 2 usage, 3 a --fail-if rule is broken, 4 failed or dead tasks with
---strict, 5 the books do not balance, 6 server unreachable or refused, 7 interrupted, or nobody reads the
-output any more, and drained, 8 storage failed or damaged. A program that has no end of its own, such as
-serve, ends with 0 when it is stopped.`,
+Exit codes: 0 fine, 1 unexpected, 2 usage, 3 a --fail-if rule is broken, 4 not one task of the run went
+well, or with --strict not every one, 5 the books do not balance, 6 server unreachable or refused, 7
+interrupted, or nobody reads the output any more, and drained, 8 storage failed or damaged. 4 is for
+programs that see the end of a run: run, output --run, dispatch --wait, runs wait, work --until-done. A
+program that has no end of its own, such as serve, ends with 0 when it is stopped.`,
 		Example: `  glassq run 'http://127.0.0.1:8888/?q={0}' -n 1000000    all in one process
   glassq demo                                             all as processes of their own, with a target`,
 		SilenceErrors:     true,
@@ -77,6 +80,7 @@ serve, ends with 0 when it is stopped.`,
 		RunE:              showHelp,
 		PersistentPreRunE: a.begin,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.console)
@@ -87,6 +91,7 @@ serve, ends with 0 when it is stopped.`,
 		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(), a.configCmd(),
 		a.manCmd(),
 		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(), a.topCmd(), a.tokenCmd(), a.certCmd(), a.tunnelCmd(),
+		a.reloadCmd(),
 	)
 	a.completeNames(root)
 	completionExamples(root)

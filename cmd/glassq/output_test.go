@@ -118,7 +118,7 @@ func TestOutputRules(t *testing.T) {
 		}
 	}
 	f.made("strict")
-	f.do(exitStrict, "output", "--run", "strict", "--format", "none", "--strict")
+	f.do(exitNotWell, "output", "--run", "strict", "--format", "none", "--strict")
 	for _, rule := range []string{"p99", "p99>250", "ok<101%", "speed>1", "p0>1s"} {
 		if _, errs := f.do(exitUsage, "output", "--run", "x", "--fail-if", rule); !strings.Contains(errs,
 			"a rule is like p99>250ms") && !strings.Contains(errs, "nothing that is measured") {

@@ -8,6 +8,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/stages"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // paceFlags are a rate for the queue of a run.
@@ -18,8 +19,9 @@ type paceFlags struct {
 	duration time.Duration
 }
 
-func (p *paceFlags) flags(cmd *cobra.Command) {
-	fs := cmd.Flags()
+func (p *paceFlags) flags(cmd *cobra.Command) { heading(cmd, headPace, p.table) }
+
+func (p *paceFlags) table(fs *pflag.FlagSet) {
 	fs.Float64Var(&p.rate, "rate", 0, "hand-outs a second, over all workers together; 0 no limit")
 	fs.StringVar(&p.stages, "stages", "", "`rates` over time, like 0..5000/30s,5000/1m; the last one goes on")
 	fs.DurationVar(&p.duration, "duration", 0, "make tasks of the template for that long, instead of -n; with --rate, as many as that hands out")

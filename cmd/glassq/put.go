@@ -18,12 +18,13 @@ func (a *app) putCmd() *cobra.Command {
 	var retry, wait time.Duration
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "put [BODY]",
+		Use:   "put [[QUEUE] BODY]",
 		Short: "Put one task by hand",
-		Long:  `Put one task: the argument, or all of standard input. Its id is printed when it is stored.`,
+		Long:  `Put one task: the argument, or all of standard input. Of two arguments the first is the queue. Its id is printed when it is stored.`,
 		Example: `  glassq put http://127.0.0.1:8888/
+  glassq put mails ann@example.org
   glassq put --queue mails --wait 1m < mail.json`,
-		Args: arguments(0, 1),
+		Args: arguments(0, 2),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
@@ -47,6 +48,15 @@ func (a *app) putCmd() *cobra.Command {
 			return usagef("--wait %v is not between 0 and 10m", wait)
 		}
 		t.Priority = glassq.Level(priority)
+		if len(args) == 2 {
+			if fs.Changed("queue") && t.Queue != args[0] {
+				return usagef("--queue %s and the argument %q name two queues; what has spaces or & in it needs quotes", t.Queue, args[0])
+			}
+			t.Queue, args = args[0], args[1:]
+		}
+		if err := glassq.CheckName(t.Queue); err != nil {
+			return err
+		}
 		if len(args) == 1 {
 			t.Body = []byte(args[0])
 		} else {

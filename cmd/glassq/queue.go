@@ -12,7 +12,7 @@ func (a *app) queueCmd() *cobra.Command {
 		a.queueLsCmd(), a.queueShowCmd(), a.queueSetCmd(),
 		a.queueChangeCmd("pause", "Hand out no tasks of a queue", glassq.SettingsChange{Paused: &on}),
 		a.queueChangeCmd("resume", "Hand out tasks of a queue again", glassq.SettingsChange{Paused: &off}),
-		a.queuePeekCmd(), a.queuePurgeCmd(), a.queueRedriveCmd(), a.queueExportCmd(), a.queueImportCmd(),
+		a.queuePeekCmd(), a.queuePurgeCmd(), a.queueRmCmd(), a.queueRedriveCmd(), a.queueExportCmd(), a.queueImportCmd(),
 	)
 }
 

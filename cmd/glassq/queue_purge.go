@@ -43,7 +43,7 @@ be asked it needs --force.`,
 		}
 		return a.oneShot(cmd, &r, func(q *client.Client) error {
 			if !force {
-				if err := a.mayPurge(cmd, q, args[0], states); err != nil {
+				if err := a.mayEnd(cmd, q, args[0], states, "not purged"); err != nil {
 					return err
 				}
 			}
@@ -60,8 +60,8 @@ be asked it needs --force.`,
 	return cmd
 }
 
-// mayPurge asks on the terminal whether tasks are to be ended; nil is yes.
-func (a *app) mayPurge(cmd *cobra.Command, q *client.Client, queue string, states []glassq.State) error {
+// mayEnd asks on the terminal whether tasks are to be ended; nil is yes, and also when there are none.
+func (a *app) mayEnd(cmd *cobra.Command, q *client.Client, queue string, states []glassq.State, no string) error {
 	list, err := q.Queues(cmd.Context(), queue)
 	if err != nil {
 		return err
@@ -74,7 +74,10 @@ func (a *app) mayPurge(cmd *cobra.Command, q *client.Client, queue string, state
 		n += map[glassq.State]int64{glassq.Delayed: list[0].Delayed, glassq.Ready: list[0].Ready,
 			glassq.Dead: list[0].Dead}[s]
 	}
-	what := fmt.Sprintf("%s tasks of queue %s (%s)", report.Comma(uint64(n)), queue, joinStates(states))
+	if n == 0 {
+		return nil
+	}
+	what := fmt.Sprintf("%s of queue %s (%s)", term.Plural(uint64(n), "task", "tasks"), queue, joinStates(states))
 	if !term.IsTerminal(a.in) {
 		return usagef("%s would be ended for good, and there is nobody to ask: give --force", what)
 	}
@@ -84,7 +87,7 @@ func (a *app) mayPurge(cmd *cobra.Command, q *client.Client, queue string, state
 		return err
 	}
 	if strings.TrimSpace(answer) != queue {
-		return usagef("not purged")
+		return usagef("%s", no)
 	}
 	return nil
 }

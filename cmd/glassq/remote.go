@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -22,6 +23,7 @@ const defaultServer = "http://127.0.0.1:5080"
 type remote struct {
 	server, keyFile, ca   string
 	clientCert, clientKey string
+	away                  atomic.Pointer[workReport] // hears that the server does not answer; nil for nobody
 }
 
 func (r *remote) flags(cmd *cobra.Command) {
@@ -59,6 +61,9 @@ func (a *app) dial(cmd *cobra.Command, r *remote, retry time.Duration) (*client.
 	}
 	opt.Notify = func(err error) {
 		a.console.Say("%s: waiting for the server: %v", cmd.CommandPath(), err)
+		if w := r.away.Load(); w != nil {
+			w.away(err)
+		}
 	}
 	c, err := client.New(r.server, opt)
 	if err != nil {

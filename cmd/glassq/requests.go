@@ -17,6 +17,8 @@ import (
 // Headings of the help of commands with many flags, in their order. What has none comes first.
 const (
 	headTasks     = "What tasks are made of"
+	headPace      = "Rate and time"
+	headSummary   = "Summary, rules and lists"
 	headRequests  = "Requests"
 	headTries     = "Tries, redirects, politeness"
 	headConnect   = "Connections"
@@ -133,8 +135,8 @@ func heading(cmd *cobra.Command, title string, add func(*pflag.FlagSet)) {
 // flagGroups prints flags under their headings.
 func flagGroups(all *pflag.FlagSet) string {
 	var b strings.Builder
-	for _, title := range []string{"", headTasks, headRequests, headTries, headConnect, headAddresses, headTLS,
-		headSuccess, headBodies} {
+	for _, title := range []string{"", headTasks, headPace, headSummary, headRequests, headTries, headConnect,
+		headAddresses, headTLS, headSuccess, headBodies} {
 		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 		all.VisitAll(func(f *pflag.Flag) {
 			if strings.Join(f.Annotations[headingOf], "") == title {

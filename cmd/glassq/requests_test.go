@@ -168,6 +168,6 @@ func TestWorkStrict(t *testing.T) {
 	f.put("bad", "0", "1")
 	f.do(0, "work", "exec", "--queue", "good", "--until-done", "good", "--strict", "--quiet", "--", "sh", "-c",
 		"exit $1", "-", "{}")
-	f.do(exitStrict, "work", "exec", "--queue", "bad", "--until-done", "bad", "--strict", "--quiet", "--", "sh", "-c",
+	f.do(exitNotWell, "work", "exec", "--queue", "bad", "--until-done", "bad", "--strict", "--quiet", "--", "sh", "-c",
 		"exit $1", "-", "{}")
 }

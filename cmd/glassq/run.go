@@ -184,7 +184,7 @@ func (a *app) run(f *runFlags, src dispatch.Source) error {
 	}
 	switch {
 	case !f.own || f.data == stores.Memory:
-	case err == nil || exitCode(err) == exitStrict || exitCode(err) == exitThreshold || exitCode(err) == exitUsage &&
+	case err == nil || exitCode(err) == exitNotWell || exitCode(err) == exitThreshold || exitCode(err) == exitUsage &&
 		j.put.Put == 0:
 		a.removeAll(f.data)
 	default:

@@ -6,5 +6,5 @@ import (
 
 func (a *app) runsCmd() *cobra.Command {
 	return group("runs", "Show runs and their books, end them, and put again what failed",
-		a.runsLsCmd(), a.runsShowCmd(), a.runsWaitCmd(), a.runsCancelCmd(), a.runsRetryCmd())
+		a.runsLsCmd(), a.runsShowCmd(), a.runsWaitCmd(), a.runsSealCmd(), a.runsCancelCmd(), a.runsRetryCmd())
 }

@@ -51,7 +51,7 @@ as tasks of the old run, when all dead tasks of the queue are this run's; nothin
 	fs.StringVar(&f.missing, "missing", "", "those that are done and whose results this `file` lacks, of JSON lines or CSV")
 	fs.StringVar(&f.as, "as", "", "`name` of the new run; default RUN.2, or the next that is free")
 	fs.BoolVar(&d.wait, "wait", false, "wait for the end of the new run")
-	fs.BoolVar(&d.strict, "strict", false, "with --wait: exit 4 when tasks failed or are dead")
+	strictFlag(fs, &d.strict, "with --wait: ")
 	fs.BoolVar(&d.quiet, "quiet", false, "no progress")
 	fs.BoolVar(&d.json, "json", false, "print what was done as JSON")
 	fs.DurationVar(&d.retry, "retry", 60*time.Second, "how long to wait for a server that is away")
@@ -110,6 +110,7 @@ func (a *app) retry(cmd *cobra.Command, f *retryFlags, args []string) error {
 			return f.dispatch.remote.absent(err)
 		}
 	}
+	f.dispatch.name, f.dispatch.naming = cmd.CommandPath(), "as"
 	f.dispatch.opt = dispatch.Options{Source: src, Only: only, Run: f.as, Queue: run.Queue, RetryOf: run.Name}
 	return a.dispatchTo(ctx, cmd, q, &f.dispatch)
 }

@@ -25,7 +25,7 @@ func (a *app) runsWaitCmd() *cobra.Command {
 	fs.StringVar(&phase, "until", string(glassq.PhaseComplete), "exists, complete or drained")
 	fs.DurationVar(&timeout, "timeout", -1, "how long to wait, then exit 1; negative without end")
 	fs.DurationVar(&retry, "retry", 60*time.Second, "how long to wait for a server that is away")
-	fs.BoolVar(&strict, "strict", false, "exit 4 when tasks failed or are dead")
+	strictFlag(fs, &strict, "")
 	fs.BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		until := glassq.Phase(phase)
@@ -48,14 +48,14 @@ func (a *app) runsWaitCmd() *cobra.Command {
 		if err := a.showRun(&run, asJSON); err != nil {
 			return err
 		}
-		switch {
-		case until == glassq.PhaseComplete && !run.Complete, until == glassq.PhaseDrained &&
-			(!run.Complete || run.Waiting > 0):
+		if until == glassq.PhaseComplete && !run.Complete || until == glassq.PhaseDrained &&
+			(!run.Complete || run.Waiting > 0) {
 			return &exitError{exitUnexpected, fmt.Errorf("run %s is not %s after %s", run.Name, phase, timeout)}
-		case strict && run.Books.Failed+run.Books.Dead.Sum() > 0:
-			return exit(exitStrict)
 		}
-		return nil
+		if until == glassq.PhaseExists && !strict {
+			return nil
+		}
+		return wentWell(&run, strict)
 	}
 	return cmd
 }

@@ -42,6 +42,8 @@ type serveFlags struct {
 	keyFile, tlsCert, tlsKey string
 	insecure, hosts          []string
 	maxBody                  byteSize
+	logLevel                 string
+	level                    slog.Level // read from logLevel
 	minFree                  string
 	watermark                disk.Watermark // read from minFree
 	tokenFile                string
@@ -75,7 +77,7 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.BoolVar(&f.managerStrict, "manager-strict", false,
 		"refuse Pythons before 3.12, which answer with MD5, at the manager door")
 	fs.StringToStringVar(&f.managerQueues, "manager-queue", nil,
-		"`name=queue` that Python programs may ask for beside get_<queue>_queue")
+		"`name=queue` that Python programs may ask for beside get_QUEUE_queue")
 	fs.StringVar(&f.keyFile, "key-file", "", "`file` with the key that clients must have")
 	fs.StringVar(&f.tokenFile, "token-file", "", "`file` of tokens, which glassq token makes: keys that may do some things with some queues")
 	fs.StringVar(&f.tlsCert, "tls-cert", "", "PEM `file` with the certificate of the HTTP and memcached doors")
@@ -88,9 +90,11 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.StringSliceVar(&f.hosts, "host", nil, "`name` that clients may call this server by, beside addresses, localhost and those of the certificate")
 	fs.Var(&f.maxBody, "max-body", "largest body of a task, up to 32MiB")
 	fs.StringVar(&f.minFree, "min-free", "", "`size` or share of the disk that stays free: below it puts are refused; 0 is none (default 5% or 1GiB, the larger, but at most a quarter)")
+	fs.StringVar(&f.logLevel, "log-level", "info", "least that is logged: debug, info, warn or error; glassq reload changes it")
 	cpu := profileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		f.logger = a.console.Logger()
+		settings := a.newReloader(cmd)
 		if err := f.check(); err != nil {
 			return err
 		}
@@ -100,7 +104,9 @@ func (a *app) serveCmd() *cobra.Command {
 		}
 		defer stop()
 		tune()
-		return a.serve(&f)
+		a.console.SetLevel(f.level)
+		a.hangup = settings.hangup
+		return a.serve(&f, settings)
 	}
 	return cmd
 }
@@ -144,8 +150,11 @@ func (f *serveFlags) check() error {
 	if err := checkSync(f.sync); err != nil {
 		return err
 	}
+	var err error
+	if f.level, err = parseLevel(f.logLevel); err != nil {
+		return err
+	}
 	if f.minFree != "" {
-		var err error
 		if f.watermark, err = disk.ParseWatermark(f.minFree); err != nil {
 			return usagef("--min-free: %w", err)
 		}
@@ -270,7 +279,7 @@ func checkSync(mode string) error {
 	return usagef("--sync %s is not one of always, interval, never", mode)
 }
 
-func (a *app) serve(f *serveFlags) (err error) {
+func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	ctx, stop := a.interruptible("glassq serve", "stopping; requests under way may end")
 	defer stop()
 	doors, err := f.openDoors()
@@ -295,7 +304,7 @@ func (a *app) serve(f *serveFlags) (err error) {
 	defer ready(ctx, store.Broker).wait()
 	defer fail(nil)
 	over := a.watch(store, "glassq serve", "", fail)
-	err = doors.run(ctx, f, store.Broker, seen)
+	err = doors.run(ctx, f, settings, store.Broker, seen)
 	over()
 	if err == nil && errors.Is(context.Cause(ctx), glassq.ErrStorage) {
 		return store.Failure("")

@@ -14,7 +14,7 @@ import (
 const sameSignal = 250 * time.Millisecond
 
 // interruptible returns a context that the first Ctrl-C ends, or SIGTERM, or the end of the terminal, with
-// cause errInterrupted; the second ends the program, after a.leave. Until stop, which the caller must call, a
+// cause errInterrupted; a.hangup, if it is set, is what the end of the terminal (SIGHUP) does instead. The second ends the program, after a.leave. Until stop, which the caller must call, a
 // reader of standard output or error that goes away ends no more than the write, which fails.
 func (a *app) interruptible(name, drains string) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -29,16 +29,24 @@ func (a *app) interruptible(name, drains string) (ctx context.Context, stop func
 	over := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		select {
-		case <-signals:
-		case <-over:
-			return
+		for ended := false; !ended; {
+			select {
+			case s := <-signals:
+				if ended = s != syscall.SIGHUP || a.hangup == nil; !ended {
+					a.hangup()
+				}
+			case <-over:
+				return
+			}
 		}
 		a.console.Say("%s: %s; Ctrl-C again leaves at once", name, drains)
 		cancel(errInterrupted)
 		for first := time.Now(); ; {
 			select {
-			case <-signals:
+			case s := <-signals:
+				if s == syscall.SIGHUP && a.hangup != nil {
+					continue
+				}
 				if time.Since(first) > sameSignal {
 					if a.leave != nil {
 						a.leave()

@@ -38,7 +38,7 @@ func (s *sourceFlags) table(f *pflag.FlagSet) {
 	f.StringVar(&s.numbers, "range", "", "numbers for {0}, like 100..199")
 	f.StringVar(&s.file, "file", "", "`file` with a task on each line; - is standard input")
 	f.StringVar(&s.format, "format", "", "what a line is: text, csv, ndjson or vegeta; default by the file's name, else text")
-	f.StringVar(&s.ids, "ids", "", "`file` with ids, <run>/<n> on each line: only those positions of the source are put")
+	f.StringVar(&s.ids, "ids", "", "`file` with ids, RUN/N on each line: only those positions of the source are put")
 	f.BoolVar(&s.skipBad, "skip-bad", false, "name, count and pass over lines that cannot be read and tasks that the queue refuses for good, instead of stopping")
 	f.BoolVar(&s.renumber, "renumber", false, "replace ids that lines of ndjson have by positions of the run")
 	f.BoolVar(&s.comments, "comments", false, "skip lines that begin with # or //, and those of blanks alone")

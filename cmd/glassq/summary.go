@@ -14,6 +14,7 @@ import (
 	"github.com/glassq/glassq/internal/output"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // summaryFlags say what is made of results beside the results themselves.
@@ -28,8 +29,9 @@ type summaryFlags struct {
 	lists []*os.File
 }
 
-func (f *summaryFlags) flags(cmd *cobra.Command) {
-	fs := cmd.Flags()
+func (f *summaryFlags) flags(cmd *cobra.Command) { heading(cmd, headSummary, f.table) }
+
+func (f *summaryFlags) table(fs *pflag.FlagSet) {
 	fs.StringVar(&f.summary, "summary", "text", "`form` of the summary: text on standard error, or json on standard output")
 	fs.StringVar(&f.report, "report", "", "`file` for the report as a page of its own, readable without network")
 	fs.StringVar(&f.summaryOut, "summary-out", "", "`file` for the summary as JSON")
@@ -41,7 +43,12 @@ func (f *summaryFlags) flags(cmd *cobra.Command) {
 	fs.StringVar(&f.failed, "failed-out", "", "`file` for failed tasks with their errors, JSON lines that dispatch --file or --ids takes again")
 	fs.StringVar(&f.duplicate, "duplicate-out", "", "`file` for the ids of results that came again")
 	fs.BoolVar(&f.csvRaw, "csv-raw", false, "write texts into CSV as they are, for a machine; else no spreadsheet or terminal takes them for commands")
-	fs.BoolVar(&f.strict, "strict", false, "exit 4 when tasks failed or are dead")
+	strictFlag(fs, &f.strict, "")
+}
+
+// strictFlag adds --strict, which is about the end of a run.
+func strictFlag(fs *pflag.FlagSet, strict *bool, when string) {
+	fs.BoolVar(strict, "strict", false, when+"exit 4 when any task failed or is dead; without it when not one went well")
 }
 
 // check reads rules and keys, and looks whether the files can be written, before anything is taken.
@@ -171,10 +178,7 @@ func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
 		}
 		return &exitError{exitThreshold, fmt.Errorf("broken: %s", strings.Join(names, ", "))}
 	}
-	if b := rep.Run.Books; f.strict && b.Failed+b.Dead.Sum() > 0 {
-		return exit(exitStrict)
-	}
-	return nil
+	return wentWell(&rep.Run, f.strict)
 }
 
 // writeFile writes a file as a whole: what stood there stays until the new one is there.

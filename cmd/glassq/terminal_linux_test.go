@@ -82,6 +82,7 @@ func TestTerminal(t *testing.T) {
 		{"terminal", 100, "TERM=xterm-256color", false, true},
 		{"no colour", 100, "NO_COLOR=1", false, true},
 		{"unknown width", 0, "TERM=xterm", false, true},
+		{"narrow", 40, "TERM=xterm", false, true},
 		{"dumb", 100, "TERM=dumb", false, false},
 		{"quiet", 100, "TERM=xterm", true, false},
 	} {
@@ -115,5 +116,83 @@ func TestDispatchOnTerminal(t *testing.T) {
 	shown, code := onTerminal(t, 80, []string{"TERM=xterm"}, "dispatch", "--server", "http://"+freeAddress(t))
 	if code != exitUsage || !strings.Contains(shown, "nothing to do: give a template with -n, or --file F") {
 		t.Errorf("exit %d, %q; want 2, and what to give", code, shown)
+	}
+}
+
+// TestTopKeys: on a terminal each frame takes the place of the one before, keys are taken and not shown, and the
+// terminal is as before at the end.
+func TestTopKeys(t *testing.T) {
+	t.Parallel()
+	f := newServerBed(t)
+	f.do(0, "put", "mails", "x", "--run", "spring")
+	ours, theirs := openTerminal(t, 100)
+	before, err := unix.IoctlGetTermios(int(theirs.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), binary, "top", "--every", "100ms")
+	cmd.Env = environment(t, append(f.env, "TERM=xterm")...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var shown bytes.Buffer
+	buf := make([]byte, 4096)
+	// see reads on until text is shown, and forgets what came before.
+	see := func(text string) {
+		t.Helper()
+		for {
+			if i := bytes.Index(shown.Bytes(), []byte(text)); i >= 0 {
+				shown.Next(i)
+				return
+			}
+			n, err := ours.Read(buf)
+			if err != nil {
+				t.Fatalf("top ended before it showed %q: %q, %v", text, shown.String(), err)
+			}
+			shown.Write(buf[:n])
+		}
+	}
+	see("mails")
+	see("spring  open")
+	see("\x1b[J")
+	for _, step := range []struct{ key, shows string }{{"?", "q, Ctrl-C "}, {"?", "READY"}, {"\t", "RUN "}, {"\x1b[A", "RUN "}} {
+		if _, err := ours.WriteString(step.key); err != nil {
+			t.Fatal(err)
+		}
+		see(step.shows)
+	}
+	if _, err := ours.WriteString("q"); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after q: %v", err)
+	}
+	after, err := unix.IoctlGetTermios(int(theirs.Fd()), unix.TCGETS)
+	if err != nil || *after != *before {
+		t.Errorf("the terminal was %+v and is %+v, %v", before, after, err)
+	}
+	theirs.Close()
+	if rest := shown.String(); strings.Contains(rest, "^[") {
+		t.Errorf("keys are shown: %q", rest)
+	}
+}
+
+// TestWorkerOnTerminal: a worker tells of failures as they come, on a terminal; elsewhere and with --quiet it does not.
+func TestWorkerOnTerminal(t *testing.T) {
+	t.Parallel()
+	f := newServerBed(t)
+	for _, tt := range []struct {
+		name string
+		more []string
+		want bool
+	}{{"terminal", nil, true}, {"quiet", []string{"--quiet"}, false}} {
+		f.do(0, "dispatch", "http://"+freeAddress(t)+"/{0}", "-n", "1", "--run", tt.name, "--queue", tt.name, "--quiet")
+		shown, code := onTerminal(t, 120, append(f.env, "TERM=xterm"), append([]string{"work", "http", "--queue", tt.name,
+			"--until-done", tt.name}, tt.more...)...)
+		if code != exitNotWell || strings.Contains(shown, "glassq work http: failed: refused") != tt.want {
+			t.Errorf("%s: exit %d, %q; want %d, a failure told: %v", tt.name, code, shown, exitNotWell, tt.want)
+		}
 	}
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/spf13/cobra"
-	"github.com/vbauerster/cupwriter"
 )
 
 const (
@@ -31,7 +30,8 @@ func (a *app) topCmd() *cobra.Command {
 		Short: "Watch queues: what waits, what is leased, and how fast it moves",
 		Long: `Show all queues, or the named ones, again and again: ready, delayed, leased and dead tasks, puts and ends
 per second since the look before, how long the oldest ready task has waited, and workers that wait for tasks.
-On a terminal it is a table in place, which keeps the busiest queues when not all have room. Elsewhere it is
+On a terminal it is a table in place, which keeps the busiest queues when not all have room, with the runs that
+are not over below it; keys: arrows and pages move, tab shows all runs, ? the keys, q ends. Elsewhere it is
 a line for each queue that has changed, and with --json one object per look. A server that goes away is
 waited for, once it has answered.`,
 		Example: `  glassq top
@@ -55,7 +55,14 @@ waited for, once it has answered.`,
 		}
 		t.queues, t.server = args, r.server
 		if !t.json && !t.once && term.IsTerminal(a.out) && os.Getenv("TERM") != "dumb" {
-			t.screen = cupwriter.New(a.out, false)
+			t.screen = term.NewScreen(a.out)
+			if term.IsTerminal(a.in) {
+				keys, restore, err := term.Keys(a.in)
+				if err == nil { // where they cannot be read there are none
+					t.keys = keys
+					defer restore()
+				}
+			}
 		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
@@ -72,7 +79,10 @@ type top struct {
 	every  time.Duration
 	once   bool
 	json   bool
-	screen *cupwriter.Writer // nil when it is no terminal
+	screen *term.Screen    // nil when it is no terminal
+	keys   <-chan term.Key // nil when there are none
+	view   view
+	drawn  func() error      // draws the last frame once more
 	said   map[string]string // by queue, the line that was printed last
 }
 
@@ -94,6 +104,18 @@ func (t *top) watch(ctx context.Context, q *client.Client) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case key, ok := <-t.keys:
+			if !ok {
+				t.keys = nil
+				continue
+			}
+			if !t.view.press(key) {
+				return nil
+			}
+			if err := t.drawn(); err != nil {
+				return err
+			}
+			continue
 		case <-tick.C:
 		}
 		now, err := t.look(ctx, q)
@@ -129,6 +151,9 @@ func (t *top) look(ctx context.Context, q *client.Client) (l look, err error) {
 		l.queues, err = q.Queues(ctx)
 		l.queues = slices.DeleteFunc(l.queues, func(n glassq.QueueInfo) bool { return !slices.Contains(t.queues, n.Name) })
 	}
+	if err == nil && (t.screen != nil || t.json) {
+		l.runs, err = q.Runs(ctx)
+	}
 	if err != nil {
 		return l, err
 	}
@@ -144,7 +169,7 @@ func (t *top) show(last, now *look) error {
 	case t.json:
 		return t.a.printJSON(map[string]any{"time": now.at.UTC(), "seconds": now.at.Sub(last.at).Seconds(),
 			"server": t.server,
-			"stats":  &now.stats, "queues": rows})
+			"stats":  &now.stats, "queues": rows, "runs": now.runs})
 	case t.screen != nil:
 		return t.draw(rows, now, "")
 	case t.once:
@@ -182,13 +207,9 @@ func (t *top) absent(last *look, err error, again bool) error {
 
 // draw puts a frame in the place of the one before.
 func (t *top) draw(rows []row, now *look, trouble string) error {
-	width, height, err := t.screen.GetTermSize()
-	if err != nil || width < 1 || height < 1 {
-		width, height = 80, 24
+	t.drawn = func() error {
+		width, height := t.screen.Size()
+		return t.screen.Draw(frame(rows, now, t.server, trouble, width, height-1, &t.view)) // the cursor stands on the last line
 	}
-	lines := frame(rows, now, t.server, trouble, width, height-1) // the cursor stands on the last one
-	for _, line := range lines {
-		t.screen.WriteString(line + "\n") // a bytes.Buffer takes all
-	}
-	return t.screen.Flush(len(lines))
+	return t.drawn()
 }

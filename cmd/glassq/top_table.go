@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/report"
 )
 
@@ -18,6 +19,7 @@ type look struct {
 	at     time.Time
 	queues []glassq.QueueInfo
 	stats  glassq.Stats
+	runs   []glassq.Run // newest first; only for a screen and for JSON
 }
 
 // A row is a queue and how it moved since the look before.
@@ -119,8 +121,61 @@ func table(rows []row) []string {
 	return strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
 }
 
-// frame is what a screen of that size shows. Of more queues than it has lines for it keeps the busiest.
-func frame(rows []row, now *look, server, trouble string, width, height int) []string {
+// A view is what of a look a person has asked for.
+type view struct {
+	runs bool // all runs, instead of queues
+	help bool
+	from int // first row that is shown
+	page int // rows that the last frame had room for
+}
+
+var topHelp = []string{
+	"up, down, j, k       one row",
+	"page up, page down   one page; space too",
+	"tab, r               runs, or queues",
+	"?                    this, or back",
+	"q, Ctrl-C            end",
+}
+
+// press changes the view by a key; false is the end.
+func (v *view) press(key term.Key) bool {
+	switch key {
+	case 'q', 'Q', term.KeyCtrlC:
+		return false
+	case '?', 'h':
+		v.help = !v.help
+		return true
+	case term.KeyTab, 'r':
+		v.runs, v.from = !v.runs, 0
+	case term.KeyUp, 'k':
+		v.from--
+	case term.KeyDown, 'j':
+		v.from++
+	case term.KeyPageUp:
+		v.from -= max(v.page, 1)
+	case term.KeyPageDown, ' ':
+		v.from += max(v.page, 1)
+	}
+	v.help = false
+	v.from = max(v.from, 0) // frame knows the other end
+	return true
+}
+
+// window is which of n rows a frame with room lines shows, and the line that says so when they are not all.
+func (v *view) window(n, room int, what string) (from, to int, foot string) {
+	if v.page = room; n <= room {
+		v.from = 0
+		return 0, n, ""
+	}
+	v.page = max(room-1, 0)
+	v.from = min(v.from, n-v.page)
+	return v.from, v.from + v.page, fmt.Sprintf("%s %s to %s of %s", what, report.Comma(uint64(v.from+1)),
+		report.Comma(uint64(v.from+v.page)), report.Comma(uint64(n)))
+}
+
+// frame is what a screen of that size shows. Of more queues than it has lines for it keeps the busiest, until somebody
+// moves through them.
+func frame(rows []row, now *look, server, trouble string, width, height int, v *view) []string {
 	s := &now.stats
 	head := fmt.Sprintf("%s  %s  %d queues, %s tasks, %s leased, %s waiting", now.at.Format(time.TimeOnly), server,
 		len(rows), report.Comma(uint64(s.Tasks)), report.Comma(uint64(s.Leases)), report.Comma(uint64(s.Waiters)))
@@ -138,17 +193,25 @@ func frame(rows []row, now *look, server, trouble string, width, height int) []s
 		lines = append(lines, trouble)
 	}
 	room := max(height-len(lines)-1, 0) // below the head of the table
-	left := 0
-	if len(rows) > room {
-		left = len(rows) - max(room-1, 0)
-		rows = slices.Clone(rows)
-		slices.SortFunc(rows, busy)
-		rows = rows[:len(rows)-left]
-		slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.Name, b.Name) })
-	}
-	lines = append(lines, table(rows)...)
-	if left > 0 {
-		lines = append(lines, fmt.Sprintf("and %s less busy queues", report.Comma(uint64(left))))
+	switch {
+	case v.help:
+		lines = append(lines, topHelp...)
+	case v.runs:
+		from, to, foot := v.window(len(now.runs), room, "runs")
+		if lines = append(lines, runTable(now.runs[from:to])...); foot != "" {
+			lines = append(lines, foot)
+		}
+	default:
+		lines = append(lines, queueLines(rows, room, v)...)
+		var open []glassq.Run
+		for i := range now.runs {
+			if n := &now.runs[i]; !n.Complete || n.Waiting > 0 {
+				open = append(open, *n)
+			}
+		}
+		if left := height - len(lines) - 2; len(open) > 0 && left > 0 {
+			lines = append(append(lines, ""), runTable(open[:min(len(open), left)])...)
+		}
 	}
 	lines = lines[:min(len(lines), max(height, 1))]
 	for i, line := range lines {
@@ -157,4 +220,39 @@ func frame(rows []row, now *look, server, trouble string, width, height int) []s
 		}
 	}
 	return lines
+}
+
+func queueLines(rows []row, room int, v *view) []string {
+	if len(rows) <= room || v.from == 0 {
+		v.page = max(room-1, 1)
+		left := 0
+		if len(rows) > room {
+			left = len(rows) - max(room-1, 0)
+			rows = slices.Clone(rows)
+			slices.SortFunc(rows, busy)
+			rows = rows[:len(rows)-left]
+			slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.Name, b.Name) })
+		} else {
+			v.from = 0
+		}
+		lines := table(rows)
+		if left > 0 {
+			lines = append(lines, fmt.Sprintf("and %s less busy queues", report.Comma(uint64(left))))
+		}
+		return lines
+	}
+	from, to, foot := v.window(len(rows), room, "queues")
+	return append(table(rows[from:to]), foot)
+}
+
+// runTable is runs below a head.
+func runTable(runs []glassq.Run) []string {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "RUN\tSTATE\tBOOKS")
+	for i := range runs {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", runs[i].Name, stateOf(&runs[i]), booksLine(runs[i].Books))
+	}
+	w.Flush() // a strings.Builder takes all
+	return strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
 }

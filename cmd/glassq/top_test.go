@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -13,7 +11,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/vbauerster/cupwriter"
+	"github.com/glassq/glassq/internal/cli/term"
 )
 
 // queueOf is a queue with that many tasks put and done.
@@ -62,7 +60,7 @@ func TestTopFrame(t *testing.T) {
 	now.queues[2].Settings.Paused = true
 	now.queues[3].Rate = 250
 	rows := now.rows(&last)
-	all := frame(rows, &now, "http://h:1", "", 200, 100)
+	all := frame(rows, &now, "http://h:1", "", 200, 100, &view{})
 	if want := "03:04:06  http://h:1  8 queues, 12,345 tasks, 6 leased, 7 waiting; sync always 1.23ms; storage low"; all[0] != want || len(all) != 2+8 {
 		t.Errorf("%d lines below %q; want 9 below %q", len(all)-1, all[0], want)
 	}
@@ -73,37 +71,64 @@ func TestTopFrame(t *testing.T) {
 			t.Errorf("line %d is %q, want %q", i, got, want)
 		}
 	}
-	few := frame(rows, &now, "http://h:1", "no answer", 20, 6)
+	few := frame(rows, &now, "http://h:1", "no answer", 20, 6, &view{})
 	if len(few) != 6 || few[1] != "no answer" || few[5] != "and 6 less busy queu" ||
 		slices.ContainsFunc(few, func(l string) bool { return len(l) > 20 }) {
 		t.Errorf("on 20 columns and 6 lines: %q", few)
 	}
-	few = frame(rows, &now, "http://h:1", "", 200, 6)
+	few = frame(rows, &now, "http://h:1", "", 200, 6, &view{})
 	if len(few) != 6 || !strings.HasSuffix(few[2], "q5") || !strings.HasSuffix(few[4], "q7") ||
 		few[5] != "and 5 less busy queues" {
 		t.Errorf("on 6 lines: %q; want the three busiest queues by name", few)
 	}
 	for height := range 5 {
-		if got := frame(rows, &now, "http://h:1", "no answer", 10, height); len(got) > max(height, 1) {
+		if got := frame(rows, &now, "http://h:1", "no answer", 10, height, &view{}); len(got) > max(height, 1) {
 			t.Errorf("on %d lines: %q", height, got)
 		}
 	}
 }
 
-// On a screen each frame takes the place of the one before, and a server that is away is said on it.
-func TestTopScreen(t *testing.T) {
-	var b bytes.Buffer
-	top := top{screen: cupwriter.New(&b, true), server: "http://h:1"}
-	l := look{at: time.Now(), queues: []glassq.QueueInfo{queueOf("q", 2, 1)}}
-	if err := top.draw(l.rows(nil), &l, ""); err != nil {
-		t.Fatal(err)
+// TestTopView: keys move through queues and runs, and never beyond their ends.
+func TestTopView(t *testing.T) {
+	now := look{at: time.Now()}
+	for i := range 9 {
+		now.queues = append(now.queues, queueOf(fmt.Sprint("q", i), 10, 0))
+		now.runs = append(now.runs, glassq.Run{Name: fmt.Sprint("run", i), Complete: i > 0})
 	}
-	if err := top.absent(&l, errors.New("gone"), true); err != nil {
-		t.Fatal(err)
+	rows := now.rows(nil)
+	for _, tt := range []struct {
+		name, keys string
+		height     int
+		has, lacks string
+	}{
+		{"open runs below", "", 14, "run0  open", "run1"},
+		{"no room for runs", "", 10, "and 2 less busy queues", "run0"},
+		{"down", "j", 6, "queues 2 to 4 of 9", "q0"},
+		{"far down", "jjjjjjjjjjjj", 6, "queues 7 to 9 of 9", "q5"},
+		{"page and back", " kkkkkk", 6, "less busy queues", "queues 2"},
+		{"runs", "r", 6, "runs 1 to 3 of 9", "READY"},
+		{"runs, a page", "\t ", 6, "runs 4 to 6 of 9", "run0"},
+		{"queues again", "rr", 6, "READY", "BOOKS"},
+		{"help", "?", 10, "q, Ctrl-C", "READY"},
+		{"help and back", "??", 10, "READY", "q, Ctrl-C"},
+	} {
+		v := &view{}
+		lines := frame(rows, &now, "http://h:1", "", 200, tt.height, v)
+		for _, key := range tt.keys {
+			if !v.press(term.Key(key)) {
+				t.Errorf("%s: key %q ends top", tt.name, key)
+			}
+			lines = frame(rows, &now, "http://h:1", "", 200, tt.height, v)
+		}
+		if text := strings.Join(lines, "\n"); !strings.Contains(text, tt.has) || strings.Contains(text, tt.lacks) ||
+			len(lines) > tt.height {
+			t.Errorf("%s: %d lines with %q and without %q wanted:\n%s", tt.name, tt.height, tt.has, tt.lacks, text)
+		}
 	}
-	if out := b.String(); strings.Count(out, "READY") != 2 || !strings.Contains(out, "no answer since ") ||
-		!strings.Contains(out, "\x1b[3A") {
-		t.Errorf("the screen got %q", out)
+	for _, key := range []term.Key{'q', term.KeyCtrlC} {
+		if new(view).press(key) {
+			t.Errorf("key %q does not end top", key)
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ func (f *workFlags) flags(cmd *cobra.Command, concurrency int, what string) {
 	fs.DurationVar(&f.opt.Lease, "lease", 10*time.Second, "length of leases; they are extended while the work lasts")
 	fs.DurationVar(&f.opt.Drain, "drain", 25*time.Second, "grace for what is under way when stopped")
 	fs.StringVar(&f.untilDone, "until-done", "", "end when this `run` is complete; it may not exist yet")
-	fs.BoolVar(&f.strict, "strict", false, "with --until-done: exit 4 when tasks of the run failed or are dead")
+	strictFlag(fs, &f.strict, "with --until-done: ")
 	fs.BoolVar(&f.quiet, "quiet", false, "no lines but of errors")
 	fs.BoolVar(&f.json, "json", false, "print at the end what was done as JSON")
 }
@@ -99,7 +99,7 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 	defer end(nil)
 	f.opt.Logger = a.console.Logger()
 	var waiting sync.WaitGroup
-	var unfit uint64 // tasks of the run that failed or are dead; to be read after Wait
+	var run glassq.Run // that of --until-done at its end; to be read after Wait
 	if f.untilDone != "" {
 		if err := glassq.CheckName(f.untilDone); err != nil {
 			return err
@@ -112,7 +112,7 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 				end(err)
 				return
 			}
-			unfit = r.Books.Failed + r.Books.Dead.Sum()
+			run = r
 			close(done)
 		})
 	}
@@ -136,6 +136,12 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 	if l.wrap != nil {
 		queue = l.wrap(q)
 	}
+	if a.console.Terminal() && !f.quiet {
+		w := newWorkReport(queue, func(s string) { a.console.Say("%s: %s", l.name, s) })
+		f.remote.away.Store(w)
+		queue = w
+		waiting.Go(func() { w.run(over) })
+	}
 	began := time.Now()
 	stats, err := worker.Run(ctx, queue, f.opt, l.handler)
 	cause := context.Cause(ctx)
@@ -155,9 +161,9 @@ func (a *app) work(cmd *cobra.Command, f *workFlags, l labour) error {
 	switch {
 	case err != nil:
 		return f.remote.absent(err)
-	case cause == nil && f.strict && unfit > 0:
-		return exit(exitStrict)
-	case cause == nil || isInterrupted(cause) && f.untilDone == "":
+	case cause == nil:
+		return wentWell(&run, f.strict)
+	case isInterrupted(cause) && f.untilDone == "":
 		return nil // it has no end of its own
 	case isInterrupted(cause):
 		return exit(exitInterrupted)

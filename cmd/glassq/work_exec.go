@@ -31,7 +31,7 @@ func (f *farm) flags(cmd *cobra.Command, what string) {
 	fs.StringVar(&f.joblog, "joblog", "", "`file` for a table of what was run, as GNU parallel writes it; one that exists is continued")
 	fs.StringVar(&f.halt, "halt", "never", "when to end by itself: never, or `rule` soon,fail=1 or now,fail=10%; also success, done")
 	fs.DurationVar(&f.timeout, "timeout", 0, "most time for a task; then its process group is ended; 0 means none")
-	fs.IntVar(&f.retries, "retries", 1, "most tries of a task that fails, the first included; it goes back to the queue in between")
+	fs.IntVar(&f.retries, "retries", 0, "further tries of a task that fails; it goes back to the queue in between")
 }
 
 // openFiles makes the halting rule and the job log. The caller must call done, which closes the log.
@@ -91,7 +91,7 @@ double quotes, in $(…) or in a here-document, never a part of the text; elsewh
 has exit, signal, ru (times, memory), and the first bytes of standard output and error. Flags stand before
 the command.`,
 		Example: `  glassq work exec -c 4 convert {} -resize 50% {}.small
-  glassq work exec --timeout 30s --retries 3 --joblog log python3 job.py
+  glassq work exec --timeout 30s --retries 2 --joblog log python3 job.py
   glassq work exec --shell --tag 'curl -s {} | wc -c'
   glassq work exec sh -c 'test -e "$1" && rm -v -- "$1"' sh {}`,
 		Args: arguments(1, -1),

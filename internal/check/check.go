@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -43,10 +44,20 @@ type Rig interface {
 	Env() []string
 }
 
+// A Format is how the tasks and results of a worker look that does a job of its own. Its results may look as it likes,
+// and their i is not compared.
+type Format struct {
+	Body    string         // of a task that goes well; {n} is a number that no other has
+	Failing string         // of a task that fails; "" leaves out what needs one
+	Slow    string         // of a task that takes some three seconds and goes well; "" leaves out what needs one
+	Success *regexp.Regexp // a result went well when its text matches; nil: as the server books it, and it must be a record
+}
+
 // Options tunes Run.
 type Options struct {
 	Door     string        // one of Doors
 	Command  []string      // the worker and its arguments
+	Own      *Format       // nil for the job and the results above
 	Only     []string      // names of cases; nil means all that the door allows
 	Patience time.Duration // longest wait for what a case expects, from the last task that was done; 0 means 15s
 	Output   io.Writer     // what the worker prints; nil discards
@@ -62,11 +73,11 @@ type Verdict struct {
 	Took   time.Duration `json:"took_ns"`
 }
 
-// Cases lists the names of the cases that a door allows, in order.
-func Cases(door string) []string {
+// Cases lists the names of the cases that a door, and the worker's own format if it is not nil, allow, in order.
+func Cases(door string, own *Format) []string {
 	var names []string
 	for _, c := range cases {
-		if c.allows(door) {
+		if c.allows(door, own) {
 			names = append(names, c.name)
 		}
 	}
@@ -86,7 +97,7 @@ func Run(ctx context.Context, rig Rig, opt Options) (verdicts []Verdict, err err
 	defer func() { err = errors.Join(err, l.stopWorker(), rig.Stop()) }()
 	for i := range cases {
 		c := &cases[i]
-		if !c.allows(opt.Door) || !selected(opt.Only, c.name) {
+		if !c.allows(opt.Door, opt.Own) || !selected(opt.Only, c.name) {
 			continue
 		}
 		v := l.run(ctx, c)

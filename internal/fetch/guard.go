@@ -19,9 +19,12 @@ type guard struct {
 }
 
 // A blockedError says that the worker's own rules forbid an address or a host.
-type blockedError struct{ what string }
+type blockedError struct {
+	what string
+	cure string // which flag decides
+}
 
-func (e *blockedError) Error() string { return e.what + " is not allowed by this worker" }
+func (e *blockedError) Error() string { return e.what + " is not allowed by this worker; " + e.cure }
 
 // active reports whether the guard has anything to say about addresses.
 func (g *guard) active() bool { return g.on || len(g.deny) > 0 }
@@ -73,7 +76,7 @@ func (g *guard) check(ip netip.Addr) error {
 	for _, p := range g.deny {
 		for _, a := range forms {
 			if p.Contains(a) {
-				return &blockedError{"an address in " + p.String()}
+				return &blockedError{"an address in " + p.String(), "its --deny-cidr says so"}
 			}
 		}
 	}
@@ -88,7 +91,7 @@ func (g *guard) check(ip netip.Addr) error {
 		}
 	}
 	if name := specialName(forms[len(forms)-1]); name != "" {
-		return &blockedError{"a " + name + " address"}
+		return &blockedError{"a " + name + " address", "--allow-cidr RANGE lets it pass"}
 	}
 	return nil
 }
@@ -125,7 +128,7 @@ func specialName(ip netip.Addr) string {
 func (g *guard) control(_, address string, _ syscall.RawConn) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return &blockedError{fmt.Sprintf("the address %q", address)}
+		return &blockedError{fmt.Sprintf("the address %q", address), "it is none that could be looked at"}
 	}
 	return g.check(ap.Addr())
 }
@@ -145,7 +148,7 @@ func (g *guard) host(host []byte) error {
 			return nil
 		}
 	}
-	return &blockedError{"the host"}
+	return &blockedError{"the host", "its --allow-host names those that are"}
 }
 
 // newGuard reads what the options say of addresses and hosts.

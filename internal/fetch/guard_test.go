@@ -240,3 +240,21 @@ func TestGuardProxy(t *testing.T) {
 		t.Errorf("%s, the proxy was asked for %q", rec, asked)
 	}
 }
+
+// TestBlockedSaysWhy: whoever meets a guard hears which flag decides.
+func TestBlockedSaysWhy(t *testing.T) {
+	loopback := netip.MustParseAddr("127.0.0.1")
+	for _, tt := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"private", (&guard{on: true}).check(loopback), "--allow-cidr RANGE lets it pass"},
+		{"denied", (&guard{deny: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}).check(loopback), "--deny-cidr"},
+		{"host", (&guard{hosts: []string{"a"}}).host([]byte("b:80")), "--allow-host"},
+	} {
+		if tt.err == nil || !strings.Contains(tt.err.Error(), tt.want) {
+			t.Errorf("%s: %v; want it to name %q", tt.name, tt.err, tt.want)
+		}
+	}
+}

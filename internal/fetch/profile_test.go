@@ -81,7 +81,7 @@ func TestAgain(t *testing.T) {
 		{"asked to wait", fetcher, "", answer{code: 503, after: "20"}, 1, true, 20 * time.Second},
 		{"asked to wait long", fetcher, "", answer{code: 503, after: "61"}, 1, false, 0},
 		{"no answer", fetcher, "GET", answer{err: result.ClassReset}, 2, true, time.Second},
-		{"blocked", fetcher, "", failure(&blockedError{"x"}, true), 1, false, 0},
+		{"blocked", fetcher, "", failure(&blockedError{what: "x"}, true), 1, false, 0},
 		{"too large", fetcher, "", failure(errTooLarge, false), 1, false, 0},
 		{"no such name", fetcher, "", failure(&net.DNSError{IsNotFound: true}, true), 1, false, 0},
 		{"no name server", fetcher, "", failure(&net.DNSError{IsTimeout: true}, true), 1, true, 0},

@@ -31,7 +31,7 @@ type ExecOptions struct {
 	Command []string
 	Shell   bool
 	Timeout time.Duration // then the process group is ended; 0 means none
-	Retries int           // most tries of a task that failed; 0 and 1 mean one
+	Retries int           // further tries of a task that failed
 	Capture int           // bytes of standard output, and of standard error, kept in the result; 0 means 8 KiB, negative none
 	Worker  string        // name in the results; "" leaves it out
 	Print   *Printer      // gets the captured standard output; nil for none

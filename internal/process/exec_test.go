@@ -158,7 +158,7 @@ func TestExec(t *testing.T) {
 }
 
 func TestExecRetries(t *testing.T) {
-	e := newExec(t, ExecOptions{Retries: 2}, "exit", "1")
+	e := newExec(t, ExecOptions{Retries: 1}, "exit", "1")
 	if got, err := give(t.Context(), e.Handler(0), "", 1); err == nil || !strings.Contains(err.Error(), "exit status 1") {
 		t.Errorf("first of two tries = %s, %v; want a nack that says why", got, err)
 	}

@@ -25,7 +25,7 @@ type PipeOptions struct {
 	Children int           // 0 means 1
 	Window   int           // lines that a child may be ahead of its answers; 0 adapts to how fast they come: see window.go
 	Timeout  time.Duration // most time for an answer once a task is its child's next; 0 means none
-	Retries  int           // most tries of a task that failed or got no answer in time; 0 and 1 mean one
+	Retries  int           // further tries of a task that failed or got no answer in time
 	Worker   string        // name in the results; "" leaves it out
 	Stderr   io.Writer     // gets the children's standard error, by lines with "[child] " before them; nil drops it
 	Logger   *slog.Logger  // nil discards

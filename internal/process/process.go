@@ -110,10 +110,10 @@ func ownEnv() []string {
 	})
 }
 
-// again gives a failed task back when it has tries left: retries is the most tries of a task, 0 and 1
-// mean one. It returns nil when there are none left.
+// again gives a failed task back when it has tries left: retries is how many it has after the first. It returns
+// nil when there are none left.
 func again(l *glassq.Lease, retries int, err string) error {
-	if l.Attempt >= retries {
+	if l.Attempt > retries {
 		return nil
 	}
 	return &worker.NackError{Err: errors.New(err)}

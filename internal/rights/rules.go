@@ -35,6 +35,7 @@ const (
 	VerbMetrics
 	VerbShutdown
 	VerbBackup
+	VerbReload
 	VerbResetStats
 	verbs
 )
@@ -116,6 +117,8 @@ var Rules = [verbs]Rule{
 	VerbShutdown: {Does: "end a queue for Python programs", Needs: Admin, Of: OfQueue, Manager: []string{"shutdown"}},
 	VerbBackup: {Does: "copy the store", Needs: Admin, Of: OfAll, HTTP: []string{"POST /v1/backup"},
 		Client: []string{"Copy"}},
+	VerbReload: {Does: "have the server read its settings again", Needs: Admin, Of: OfAll, HTTP: []string{"POST /v1/reload"},
+		Client: []string{"Reload"}},
 	VerbResetStats: {Does: "set figures to zero", Needs: Admin, Of: OfAll, Memcached: []string{"stats reset"}},
 }
 
@@ -161,6 +164,7 @@ var Commands = []Command{
 	{"top", []Verb{VerbQueues, VerbStats}},
 	{"doctor", []Verb{VerbQueues, VerbStats}},
 	{"backup", []Verb{VerbBackup}},
+	{"reload", []Verb{VerbReload}},
 	{"queue ls", []Verb{VerbQueues}},
 	{"queue show", []Verb{VerbQueue}},
 	{"queue set", []Verb{VerbConfigure}},

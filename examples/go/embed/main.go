@@ -12,19 +12,19 @@ import (
 )
 
 func main() {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx := context.Background()
 	queue, err := store.Open(ctx, "embed-data", store.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer queue.Close()
-	if _, err := queue.Put(ctx, []glassq.Task{{Queue: "tasks", ID: "1", Body: []byte("hello"),
-		Type: glassq.TypeText}}); err != nil {
+	task := glassq.Task{Queue: "tasks", ID: "1", Body: []byte("hello"), Type: glassq.TypeText}
+	if _, err := queue.Put(ctx, []glassq.Task{task}); err != nil { // the id is known the second time: nothing is put
 		log.Fatal(err)
 	}
-	worker.Do(ctx, queue, worker.Options{}, func(_ context.Context, l *glassq.Lease) (any, error) {
-		defer cancel() // one task is enough here
-		fmt.Printf("%s: %s\n", l.ID, l.Body)
-		return nil, nil
-	})
+	idle := make(chan struct{})
+	go func() { defer close(idle); queue.AwaitIdle(ctx, "tasks", -1) }()
+	stats, err := worker.Do(ctx, queue, worker.Options{Done: idle},
+		func(_ context.Context, l *glassq.Lease) (string, error) { return string(l.Body) + ", world", nil })
+	fmt.Printf("%d done, %v\n", stats.Done, err)
 }

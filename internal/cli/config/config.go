@@ -24,6 +24,17 @@ const (
 	maxFile  = 1 << 20 // bytes of a configuration file
 )
 
+// clientSection is a section for every command that speaks to a server; the command's own wins over it.
+const clientSection = "client"
+
+// clientFlags are its settings.
+var clientFlags = []string{"server", "key-file", "ca"}
+
+// isClient tells a command that speaks to a server.
+func isClient(cmd *cobra.Command) bool {
+	return !slices.ContainsFunc(clientFlags, func(name string) bool { return cmd.Flags().Lookup(name) == nil })
+}
+
 // notConfigured are flags that mean something only on the command line.
 var notConfigured = []string{"help", "config"}
 
@@ -130,6 +141,9 @@ func (c *File) takeKey(root *cobra.Command, tree map[string]any, data []byte, ke
 		return &lineError{c.Path, lineOf(data, key), fmt.Sprintf(format, args...)}
 	}
 	value := valueAt(tree, key)
+	if key[0] == clientSection {
+		return c.takeClientKey(root, value, key, wrong)
+	}
 	cmd, rest := CommandAt(root, key)
 	name := strings.Join(key[:len(key)-len(rest)], ".")
 	switch {
@@ -158,18 +172,40 @@ func (c *File) takeKey(root *cobra.Command, tree map[string]any, data []byte, ke
 		})
 		return wrong("there is no setting %s in [%s]%s", rest[0], name, suggestion(rest[0], names))
 	}
+	return c.keep(strings.TrimPrefix(cmd.CommandPath(), root.Name()+" "), flag, value, wrong)
+}
+
+// takeClientKey is takeKey for the section of all clients.
+func (c *File) takeClientKey(root *cobra.Command, value any, key toml.Key, wrong func(string, ...any) error) error {
+	switch {
+	case len(key) == 1 && isTable(value):
+		return nil
+	case len(key) == 1:
+		return wrong("%s is a section, of all commands that speak to a server: [%s]", clientSection, clientSection)
+	case !slices.Contains(clientFlags, key[1]):
+		return wrong("there is no setting %s in [%s]%s", key[1], clientSection, suggestion(key[1], clientFlags))
+	}
+	for _, cmd := range root.Commands() {
+		if isClient(cmd) {
+			return c.keep(clientSection, cmd.Flags().Lookup(key[1]), value, wrong)
+		}
+	}
+	return nil // no command speaks to a server
+}
+
+// keep checks the value of a setting and keeps it.
+func (c *File) keep(section string, flag *pflag.Flag, value any, wrong func(string, ...any) error) error {
 	texts, err := settingText(flag, value)
+	if err == nil {
+		err = tryFlag(flag, texts)
+	}
 	if err != nil {
-		return wrong("%s: %v", rest[0], err)
+		return wrong("%s: %v", flag.Name, err)
 	}
-	if err := tryFlag(flag, texts); err != nil {
-		return wrong("%s: %v", rest[0], err)
+	if c.commands[section] == nil {
+		c.commands[section] = map[string][]string{}
 	}
-	path := strings.TrimPrefix(cmd.CommandPath(), root.Name()+" ")
-	if c.commands[path] == nil {
-		c.commands[path] = map[string][]string{}
-	}
-	c.commands[path][flag.Name] = texts
+	c.commands[section][flag.Name] = texts
 	return nil
 }
 

@@ -28,6 +28,7 @@ func (c *File) Fill(cmd *cobra.Command, lookup func(string) (string, bool)) (map
 	var err error
 	origins := map[string]Origin{}
 	section := c.commands[strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")]
+	client := isClient(cmd)
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		origins[f.Name] = fromDefault
 		if f.Changed {
@@ -45,7 +46,11 @@ func (c *File) Fill(cmd *cobra.Command, lookup func(string) (string, bool)) (map
 			}
 			return
 		}
-		if texts, ok := section[f.Name]; ok {
+		texts, ok := section[f.Name]
+		if !ok && client {
+			texts, ok = c.commands[clientSection][f.Name]
+		}
+		if ok {
 			origins[f.Name] = Origin("file " + c.Path)
 			if serr := setFlag(f, texts); serr != nil {
 				err = fmt.Errorf("%s: %s: %w", c.Path, f.Name, valueError(f, serr))

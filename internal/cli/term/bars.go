@@ -9,7 +9,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 )
 
-// barColumns is the width of a bar; narrower terminals cut the figures.
+// barColumns is the width of a bar; on narrower terminals it is less, or none.
 const barColumns = 30
 
 // A screen is a terminal of 80 columns and 24 rows when it does not know its size, as behind a serial line
@@ -17,6 +17,18 @@ const barColumns = 30
 type screen struct{ *cupwriter.Writer }
 
 func newScreen(w io.Writer) screen { return screen{cupwriter.New(w, false)} }
+
+// Flush is that of mpb.ConsoleWriter. It begins in the first column, wherever what is typed has left the cursor:
+// without, the ^C of a Ctrl-C leaves the first letters of a bar standing.
+func (s screen) Flush(lines int) error {
+	if err := s.Writer.Flush(lines); err != nil {
+		return err
+	}
+	if s.IsTerminal() {
+		s.WriteString("\r\x1b[J") // a bytes.Buffer takes all
+	}
+	return nil
+}
 
 // GetTermSize is that of mpb.ConsoleWriter.
 func (s screen) GetTermSize() (width, height int, err error) {
@@ -28,22 +40,27 @@ func (s screen) GetTermSize() (width, height int, err error) {
 
 // bars draws gauges one below the other, and a line below them, without colours.
 type bars struct {
-	p    *mpb.Progress
-	list []*mpb.Bar
-	text []atomic.Pointer[string] // behind each bar
-	foot *mpb.Bar
-	line atomic.Pointer[string]
+	p     *mpb.Progress
+	list  []*mpb.Bar
+	gauge []atomic.Pointer[gauge] // whose figures stand behind each bar
+	foot  *mpb.Bar
+	line  atomic.Pointer[string]
 }
 
 // newBars makes a bar for each name on w, a terminal or what the options make one of.
 func newBars(w io.Writer, names []string, opts ...mpb.ContainerOption) *bars {
-	b := &bars{text: make([]atomic.Pointer[string], len(names))}
+	b := &bars{gauge: make([]atomic.Pointer[gauge], len(names))}
 	b.p = mpb.New(append([]mpb.ContainerOption{mpb.WithOutput(w)}, opts...)...)
 	style := mpb.BarStyle().Lbound("[").Filler("#").Tip("#").Padding(".").Rbound("]")
 	for i, name := range names {
 		b.list = append(b.list, b.p.New(0, style, mpb.BarWidth(barColumns),
 			mpb.PrependDecorators(decor.Name(name, decor.WC{W: 5, C: decor.DindentRight})),
-			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return " " + textOf(&b.text[i]) }))))
+			mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
+				if g := b.gauge[i].Load(); g != nil {
+					return " " + g.figures(s.AvailableWidth-1)
+				}
+				return ""
+			}))))
 	}
 	b.foot = b.p.New(0, mpb.NopStyle(), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
 		return "     " +
@@ -62,8 +79,7 @@ func textOf(p *atomic.Pointer[string]) string {
 // show sets what the next frame shows. There is a gauge for each bar.
 func (b *bars) show(list []gauge, line string) {
 	for i := range b.list {
-		text := list[i].figures()
-		b.text[i].Store(&text)
+		b.gauge[i].Store(&list[i])
 		b.list[i].SetTotal(int64(list[i].total), false)
 		b.list[i].SetCurrent(int64(list[i].done))
 	}

@@ -52,17 +52,24 @@ func (s *snapshot) gauges(rates [3]float64) []gauge {
 	return list
 }
 
-// figures is the text behind a bar.
-func (g *gauge) figures() string {
-	text := report.Comma(g.done)
+// figures is the text behind a bar: as much of it as fits into so many columns.
+func (g *gauge) figures(columns int) string {
+	text, share := report.Comma(g.done), ""
 	if g.total > 0 {
-		text += fmt.Sprintf(" of %s (%d%%)", report.Comma(g.total), min(100, int(float64(g.done)/float64(g.total)*100)))
+		share = fmt.Sprintf("%d%%", min(100, int(float64(g.done)/float64(g.total)*100)))
+		text += " of " + report.Comma(g.total) + " (" + share + ")"
 	}
-	text += "  " + report.Comma(uint64(math.Round(g.rate))) + "/s"
+	speed := "  " + report.Comma(uint64(math.Round(g.rate))) + "/s"
 	if g.left > 0 {
-		text += "  " + g.left.Round(time.Second).String() + " left"
+		speed += "  " + g.left.Round(time.Second).String() + " left"
 	}
-	return text
+	switch {
+	case share == "" || len(text)+len(speed) <= columns:
+		return text + speed
+	case len(share)+len(speed) <= columns:
+		return share + speed
+	}
+	return share
 }
 
 // line is the line below the bars.

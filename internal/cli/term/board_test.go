@@ -83,8 +83,15 @@ func TestSnapshotLine(t *testing.T) {
 		}
 	}
 	unknown := gauge{done: 7, rate: 2.6}
-	if got := unknown.figures(); got != "7  3/s" {
+	if got := unknown.figures(40); got != "7  3/s" {
 		t.Errorf("figures without a total = %q", got)
+	}
+	large := gauge{done: 1_234_567, total: 10_000_000, rate: 20_000, left: 7 * time.Minute}
+	for columns, want := range map[int]string{80: "1,234,567 of 10,000,000 (12%)  20,000/s  7m0s left",
+		34: "12%  20,000/s  7m0s left", 10: "12%"} {
+		if got := large.figures(columns); got != want {
+			t.Errorf("figures in %d columns = %q, want %q", columns, got, want)
+		}
 	}
 }
 
@@ -147,7 +154,7 @@ func TestBoardRates(t *testing.T) {
 		at = at.Add(500 * time.Millisecond)
 		v.puts(uint64(i+1)*500, 0)
 		v.draw(at)
-		if got := textOf(&v.bars.text[0]); !strings.HasSuffix(got, "  1,000/s") {
+		if got := v.bars.gauge[0].Load().figures(80); !strings.HasSuffix(got, "  1,000/s") {
 			t.Errorf("after %d half seconds of 500 each the bar says %q, want 1,000/s", i+1, got)
 		}
 	}

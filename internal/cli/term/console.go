@@ -16,6 +16,7 @@ import (
 // A Console is standard error: lines for people, and at most one bar. It is safe for concurrent use.
 type Console struct {
 	terminal bool
+	level    slog.LevelVar // least that a Logger logs
 
 	mu  sync.Mutex // guards the fields below
 	w   io.Writer
@@ -27,6 +28,9 @@ type Console struct {
 func NewConsole(f *os.File) *Console {
 	return &Console{w: f, terminal: IsTerminal(f) && os.Getenv("TERM") != "dumb"}
 }
+
+// Terminal reports whether the console is a terminal that can draw a bar.
+func (c *Console) Terminal() bool { return c.terminal }
 
 // IsTerminal reports whether a person may be looking at f.
 func IsTerminal(f *os.File) bool {
@@ -59,9 +63,12 @@ func (c *Console) Say(format string, args ...any) {
 	fmt.Fprintf(c, format+"\n", args...)
 }
 
+// SetLevel says what is logged at least, by loggers that were made before too; at first it is slog.LevelInfo.
+func (c *Console) SetLevel(l slog.Level) { c.level.Set(l) }
+
 // Logger logs to the console.
 func (c *Console) Logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(c, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	return slog.New(slog.NewTextHandler(c, &slog.HandlerOptions{Level: &c.level}))
 }
 
 func (c *Console) setTop(w io.Writer) {

@@ -50,7 +50,9 @@ type parameter struct {
 
 func newContract(t *testing.T) *contract {
 	t.Helper()
-	c := &contract{t: t, server: New(openStore(t), Options{}), driven: map[string]bool{}}
+	c := &contract{t: t, server: New(openStore(t), Options{Reload: func() (glassq.Reloaded, error) {
+		return glassq.Reloaded{Changed: []string{"log-level"}, Restart: []string{}}, nil
+	}}), driven: map[string]bool{}}
 	hs := httptest.NewServer(c.server)
 	t.Cleanup(hs.Close)
 	c.url = hs.URL
@@ -290,6 +292,8 @@ func TestContract(t *testing.T) {
 
 	c.call("GET", "/v1/stats", "", "", 200)
 	c.call("GET", "/v1/whoami", "", "", 200)
+	c.call("POST", "/v1/reload", "", "", 200)
+	c.call("POST", "/v1/reload?x=1", "", "", 400)
 	c.call("GET", "/metrics", "", "", 200)
 	c.call("POST", "/v1/backup", "", "", 200)
 	c.call("POST", "/v1/backup?x=1", "", "", 400)

@@ -126,6 +126,20 @@ func (s *call) cancelRun(rw http.ResponseWriter, r *http.Request) error {
 	return done(answer(rw, map[string]int{"cancelled": n}))
 }
 
+func (s *call) reload(rw http.ResponseWriter, r *http.Request) error {
+	if q := parseQuery(r); q.err != nil {
+		return q.err
+	}
+	if s.reread == nil {
+		return glassq.Errorf(glassq.CodeUnsupported, "this server has no settings that it could read again")
+	}
+	did, err := s.reread()
+	if err != nil {
+		return glassq.Errorf(glassq.CodeBadRequest, "%w", err)
+	}
+	return done(answer(rw, did))
+}
+
 func (s *call) stats(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err

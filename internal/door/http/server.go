@@ -38,8 +38,9 @@ const (
 
 // Options tunes New. The zero value serves everyone who can connect.
 type Options struct {
-	door.Frame          // its keys are bearer keys, for the routes that are not open to all
-	Hosts      []string // allowed Host names besides localhost and IP addresses; "*" allows all
+	door.Frame                                 // its keys are bearer keys, for the routes that are not open to all
+	Reload     func() (glassq.Reloaded, error) // reads the settings again; nil: there are none to read
+	Hosts      []string                        // allowed Host names besides localhost and IP addresses; "*" allows all
 
 	// Manager serves, until it ends, a connection whose client has asked for door.ManagerProtocol instead of HTTP
 	// when it agreed on TLS; nil refuses such clients.
@@ -55,6 +56,7 @@ type Server struct {
 	frame  door.Frame
 	hosts  []string
 	other  func(net.Conn) // Options.Manager
+	reread func() (glassq.Reloaded, error)
 	live   *live.Live
 	mux    *http.ServeMux
 
@@ -73,6 +75,7 @@ func New(b *broker.Broker, opt Options) *Server {
 		frame:  opt.Frame.Filled(),
 		hosts:  opt.Hosts,
 		other:  opt.Manager,
+		reread: opt.Reload,
 		live:   opt.Live,
 		mux:    http.NewServeMux(),
 	}
@@ -142,6 +145,7 @@ func (s *Server) routes() {
 	handle("GET /v1/stats", (*call).stats)
 	handle("GET /metrics", (*call).showMetrics)
 	handle("POST /v1/backup", (*call).backup)
+	handle("POST /v1/reload", (*call).reload)
 	handle("GET /livez", (*call).livez)
 	handle("GET /readyz", (*call).readyz)
 	handle("GET /openapi.yaml", (*call).openAPI)

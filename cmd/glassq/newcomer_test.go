@@ -1,0 +1,108 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestNewcomer: what people type first does what they mean, or says what to type.
+func TestNewcomer(t *testing.T) {
+	t.Parallel()
+	f := newServerBed(t)
+	f.do(0, "put", "open", "a", "--run", "open")
+	for _, tt := range []struct {
+		name, args string
+		code       int
+		want       string // in standard output, or standard error when the code is not 0
+	}{
+		{"version", "--version", 0, "glassq "},
+		{"put to a queue", "put mine x", 0, ""},
+		{"peek", "queue peek mine", 0, "x"},
+		{"put to two queues", "put mine x --queue other", exitUsage, `--queue other and the argument "mine" name two queues`},
+		{"get from a queue", "get mine", 0, "x\n"},
+		{"get from none", "get mine", exitUnexpected, "queue mine has no task ready"},
+		{"remove one without tasks", "queue rm mine", 0, "mine: removed\n"},
+		{"removed", "queue show mine", exitUnexpected, "mine"},
+		{"remove one with tasks", "queue rm open", exitUsage, "1 task of queue open (delayed, ready, dead) would be ended for good, and there is nobody to ask: give --force"},
+		{"remove by force", "queue rm open --force --json", 0, `{"queue":"open","removed":true}`},
+		{"remove none", "queue rm none", exitUnexpected, "there is no queue none"},
+		{"seal", "runs seal open --total 0", 0, "open, drained"},
+		{"seal what is not there", "runs seal none", exitUnexpected, "none"},
+	} {
+		out, errs := f.do(tt.code, strings.Fields(tt.args)...)
+		if said := map[bool]string{true: out, false: errs}[tt.code == 0]; !strings.Contains(said, tt.want) {
+			t.Errorf("%s: glassq %s says %q; want %q", tt.name, tt.args, said, tt.want)
+		}
+	}
+}
+
+// TestManualPages: what stands in angle brackets is taken for a tag by the renderer of the pages, and vanishes.
+func TestManualPages(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, errs, code := invoke(t, "", nil, "man", dir); code != 0 {
+		t.Fatalf("man: exit %d: %s", code, errs)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, "glassq-serve.1"))
+	if err != nil || !strings.Contains(string(page), "get_QUEUE_queue") {
+		t.Errorf("glassq-serve.1 does not name get_QUEUE_queue, %v", err)
+	}
+	tag := regexp.MustCompile(`[^'\s]<[a-z]+>|<[a-z]+>[^'\s]`)
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range sources {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, "Var(") && tag.MatchString(line) {
+				t.Errorf("%s: %s: name it in capitals", path, strings.TrimSpace(line))
+			}
+		}
+	}
+}
+
+// TestClientSection: server, key and CA stand once in the file for all commands that speak to a server.
+func TestClientSection(t *testing.T) {
+	t.Parallel()
+	f := newServerBed(t)
+	dir := t.TempDir()
+	server := f.serverAt
+	file := write(t, filepath.Join(dir, "c.toml"), "[client]\nserver = \""+server+"\"\n")
+	for _, tt := range []struct {
+		name, text, args string
+		code             int
+		want             string
+	}{
+		{"all clients", "", "put a b --config " + file, 0, ""},
+		{"a section of its own wins", "[client]\nserver = \"http://127.0.0.1:1\"\n[queue.ls]\nserver = \"" + server + "\"\n",
+			"queue ls", 0, "a"},
+		{"no other setting", "[client]\nqueue = \"x\"\n", "queue ls", exitUsage, "line 2: there is no setting queue in [client]"},
+		{"misspelt", "[client]\nsever = \"x\"\n", "queue ls", exitUsage, "there is no setting sever in [client]; did you mean server?"},
+		{"not of serve", "[client]\nkey-file = \"none\"\n", "config serve", 0, `key-file "" default`},
+	} {
+		args := strings.Fields(tt.args)
+		if tt.text != "" {
+			args = append(args, "--config", write(t, filepath.Join(dir, "d.toml"), tt.text))
+		}
+		out, errs, code := invoke(t, "", nil, args...)
+		if said := strings.Join(strings.Fields(out+errs), " "); code != tt.code || !strings.Contains(said, tt.want) {
+			t.Errorf("%s: glassq %q: exit %d, %q; want %d, %q", tt.name, args, code, said, tt.code, tt.want)
+		}
+	}
+}
+
+// TestDoctorOfAClient: a machine on which no server has run has nothing wrong with its data.
+func TestDoctorOfAClient(t *testing.T) {
+	t.Parallel()
+	out, errs, code := invoke(t, "", nil, "doctor")
+	if code != 0 || !strings.Contains(out, "no server has run on this machine") {
+		t.Errorf("doctor: exit %d: %s%s; want 0, and that there is no server", code, out, errs)
+	}
+}

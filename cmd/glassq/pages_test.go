@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// A page of the documents is run as one script of bash, in an empty folder and on free ports: its blocks of shell in
+// their order, and what stands in comments that begin with "run". A comment that begins with "norun:" leaves out the
+// block behind it, with the reason. A page ends what it has started, and removes the data.
+const (
+	mostLeftOut = 10 // blocks of all pages
+	leastBlocks = 15 // that are run
+)
+
+var (
+	pagePart = regexp.MustCompile("(?ms)^<!-- (run|norun)(.*?)-->$|^```sh\n(.*?)^```$|^    \\S[^\n]*\n(?:    [^\n]*\n)*")
+	// A block without a fence is shell when it begins with a command.
+	aCommand = regexp.MustCompile(`^(glassq|make|printf|source|curl|go|sh|nc|seq|echo|kill|bin/glassq) `)
+	// What listens is waited for: a script is faster than a reader.
+	listens = regexp.MustCompile(`(?m)^.*glassq (serve|target)\b.*&$`)
+)
+
+// A script is what a page makes.
+type script struct {
+	text             string
+	blocks, norun    int
+	reasons, servers []string
+}
+
+// shellOf reads the shell of a page.
+func shellOf(page string) (s script) {
+	skip := ""
+	for _, m := range pagePart.FindAllStringSubmatch(page, -1) {
+		block := m[3]
+		switch {
+		case m[1] == "run":
+			s.text += strings.TrimSpace(m[2]) + "\n"
+			continue
+		case m[1] == "norun":
+			skip = strings.TrimSpace(strings.TrimPrefix(m[2], ":"))
+			continue
+		case block == "":
+			lines := strings.Split(strings.TrimSuffix(m[0], "\n"), "\n")
+			for i, line := range lines {
+				lines[i] = strings.TrimPrefix(line, "    ")
+			}
+			if !aCommand.MatchString(lines[0]) {
+				continue
+			}
+			block = strings.Join(lines, "\n") + "\n"
+		}
+		if skip != "" {
+			s.norun++
+			s.reasons = append(s.reasons, skip)
+			skip = ""
+			continue
+		}
+		s.blocks++
+		s.text += block
+	}
+	return s
+}
+
+// TestPages runs every shell block of the README and of docs/, each page from nothing, and in parallel.
+func TestPages(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the pages are for a POSIX shell")
+	}
+	for _, needs := range []string{"bash", "curl", "python3"} {
+		if _, err := exec.LookPath(needs); err != nil {
+			t.Skipf("needs %s: apt-get install bash curl python3", needs)
+		}
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	says := map[string][]string{"README.md": {"put 10,000 = ok 10,000 + failed 0", `"hello"`}}
+	var ran, left atomic.Int64
+	t.Run("each", func(t *testing.T) {
+		for _, path := range append(pages, filepath.Join(root, "README.md")) {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := shellOf(string(text))
+			if left.Add(int64(s.norun)); s.blocks == 0 {
+				continue
+			}
+			ran.Add(int64(s.blocks))
+			t.Run(filepath.Base(path), func(t *testing.T) {
+				t.Parallel()
+				out := s.run(t, root)
+				for _, want := range says[filepath.Base(path)] {
+					if !strings.Contains(out, want) {
+						t.Errorf("the page does not show %q", want)
+					}
+				}
+			})
+		}
+	})
+	t.Logf("%d blocks ran, %d are left out", ran.Load(), left.Load())
+	if ran.Load() < leastBlocks || left.Load() > mostLeftOut {
+		t.Errorf("%d blocks ran and %d are left out; want at least %d, and at most %d left out", ran.Load(), left.Load(),
+			leastBlocks, mostLeftOut)
+	}
+}
+
+// run runs the script and returns all that it showed.
+func (s *script) run(t *testing.T, root string) string {
+	dir := t.TempDir()
+	target, server, memcached := freeAddress(t), freeAddress(t), freeAddress(t)
+	ports := strings.NewReplacer("127.0.0.1:8888", target, "127.0.0.1:5080", server, "127.0.0.1:22201", memcached,
+		"go build -o bin/glassq ./cmd/glassq", "mkdir bin; cp "+binary+" bin/glassq", "go run ./cmd/glassq", "glassq")
+	text := listens.ReplaceAllStringFunc(ports.Replace(s.text), func(line string) string {
+		addr := server
+		if strings.Contains(line, "glassq target") {
+			addr = target
+		}
+		return fmt.Sprintf("%s\nuntil (exec 3<>/dev/tcp/%s) 2>/dev/null; do sleep 0.02; done", line,
+			strings.Replace(addr, ":", "/", 1))
+	})
+	text = "set -e\ntrap 'kill $(jobs -p) 2>/dev/null || :; wait' EXIT\n" + text +
+		"\n[ -z \"$(jobs -p)\" ] || { echo 'the page leaves programs running' >&2; exit 1; }\n" +
+		"[ ! -e d ] || { echo 'the page leaves its data' >&2; exit 1; }\n"
+	cmd := exec.CommandContext(t.Context(), "bash", "-c", text)
+	cmd.Dir = dir
+	cmd.Env = append(environment(t, "GLASSQ_SERVER=http://"+server, "GLASSQ_HTTP="+server, "GLASSQ_LISTEN="+target,
+		"GLASSQ_MEMCACHED="+memcached, "GLASSQ_QUIET=true"), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s\n%s", err, text, out)
+	}
+	return string(out)
+}
