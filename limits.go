@@ -26,7 +26,7 @@ const (
 	MaxStages  = 100
 	MaxCatchup = 24 * time.Hour // of schedule that a queue may catch up with
 
-	DedupWindow    = 10 * time.Minute // how long an id chosen by others is remembered
+	DedupWindow    = 10 * time.Minute // how long an id chosen by others is remembered, see Settings.Unique
 	DedupCount     = 1_000_000        // and how many of them, per queue
 	AckedWindow    = 10 * time.Minute // how long an acked lease number is remembered, at least
 	AckedCount     = 1_000_000        // and how many of them, at least

@@ -2,6 +2,7 @@ package glassq
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -87,6 +88,13 @@ type Settings struct {
 	MaxTasks int64   `json:"max_tasks"` // puts beyond are refused; 0 means no limit
 	MaxBytes int64   `json:"max_bytes"` // puts beyond are refused; 0 means no limit
 
+	// Unique says how long an id of a task without a position is taken: "" for DedupWindow from its put, UniquePending
+	// also for as long as its task is delayed, ready, leased or kept dead. Both end early when the task is purged,
+	// expired, cancelled or deleted. MaxUnique is how many ids of such tasks a queue with UniquePending holds: puts
+	// beyond are refused; 0 means DedupCount.
+	Unique    string `json:"unique,omitempty"`
+	MaxUnique int64  `json:"max_unique,omitempty"`
+
 	// Stages is a schedule of rates that stands instead of Rate: "0..5000/30s,5000/1m" climbs to 5,000 a second
 	// in 30 s and stays there for a minute; the last stage's rate goes on after it. "" means none. StagesAt is when it began, in ms since 1970: the engine fills it in.
 	Stages   string `json:"stages,omitempty"`
@@ -104,6 +112,12 @@ type Settings struct {
 	TaskSchema   Schema `json:"task_schema,omitzero"`
 	ResultSchema Schema `json:"result_schema,omitzero"`
 }
+
+// UniquePending is a Unique of Settings: a task holds its id for as long as it is there.
+const UniquePending = "pending"
+
+// MostUnique is how many ids of tasks that are there the queue holds at most, with UniquePending.
+func (s *Settings) MostUnique() int64 { return cmp.Or(s.MaxUnique, DedupCount) }
 
 // A Schema is the text of a JSON Schema. In JSON it stands as the schema itself, and none as "".
 type Schema string
@@ -137,10 +151,12 @@ type SettingsChange struct {
 	Attempts *int     `json:"attempts,omitempty"`
 	MaxTasks *int64   `json:"max_tasks,omitempty"`
 	MaxBytes *int64   `json:"max_bytes,omitempty"`
+	Unique   *string  `json:"unique,omitempty"`
 	Stages   *string  `json:"stages,omitempty"`
 	Catchup  *float64 `json:"catchup,omitempty"`
 	Opaque   *bool    `json:"opaque,omitempty"`
 
+	MaxUnique    *int64  `json:"max_unique,omitempty"`
 	TaskSchema   *Schema `json:"task_schema,omitempty"`
 	ResultSchema *Schema `json:"result_schema,omitempty"`
 }
@@ -152,6 +168,8 @@ func (c SettingsChange) Apply(s Settings) Settings {
 	set(&s.Attempts, c.Attempts)
 	set(&s.MaxTasks, c.MaxTasks)
 	set(&s.MaxBytes, c.MaxBytes)
+	set(&s.Unique, c.Unique)
+	set(&s.MaxUnique, c.MaxUnique)
 	set(&s.Stages, c.Stages)
 	set(&s.Catchup, c.Catchup)
 	set(&s.Opaque, c.Opaque)

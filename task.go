@@ -25,7 +25,8 @@ type Task struct {
 	Type  string // content type of Body; "" means octets
 
 	// ID names the task and is its dedup key within Queue: a second put of the same id within
-	// DedupWindow is a duplicate and stores nothing. "" lets the engine name it. A task with Dense
+	// DedupWindow is a duplicate and stores nothing, unless the task was purged, expired, cancelled or
+	// deleted since; see Settings.Unique. "" lets the engine name it. A task with Dense
 	// set has the id "<Run>/<Position>" and needs none.
 	ID       string
 	Run      string // the run whose books count the task; "" books it on its queue alone
@@ -107,6 +108,7 @@ func (p Priority) Level() int {
 type Receipt struct {
 	Number    uint64 // the engine's own number of the task, grows with every put; 0 for a duplicate
 	Duplicate bool   // the id was put before; nothing was stored
+	Warning   string // a member of Extra that is close to an option, "" for none; the task is stored all the same
 }
 
 // AssignedID is the id of a task that was put without one: "~" and its number.

@@ -473,3 +473,23 @@ func TestLostAnswer(t *testing.T) {
 		t.Errorf("Put without a server = %v; want unavailable", err)
 	}
 }
+
+// TestWarnings: a near miss among a task's own members comes back in its receipt, and a negative duration is refused.
+func TestWarnings(t *testing.T) {
+	c := pair(t)
+	own, near := []byte(`{"own":1}`), []byte(`{"prio":9}`)
+	got, err := c.Put(t.Context(), []glassq.Task{{Queue: "q", Extra: own}, {Queue: "q", Extra: near}})
+	if err != nil || got[0].Warning != "" || !strings.Contains(got[1].Warning, `"priority"`) || got[1].Number == 0 {
+		t.Errorf("Put = %+v, %v; want a warning of the second", got, err)
+	}
+	for _, task := range []glassq.Task{{Delay: -1}, {TTL: -time.Second}, {Lease: -time.Hour},
+		{Delay: 2 * glassq.MaxDelay}} {
+		task.Queue = "q"
+		if _, err := c.Put(t.Context(), []glassq.Task{task}); !errors.Is(err, glassq.ErrBadRequest) {
+			t.Errorf("Put with delay %v, ttl %v, lease %v = %v; want bad_request", task.Delay, task.TTL, task.Lease, err)
+		}
+	}
+	if _, err := c.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: -1}); !errors.Is(err, glassq.ErrBadRequest) {
+		t.Errorf("Reserve of -1 = %v; want bad_request", err)
+	}
+}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -118,6 +119,10 @@ func readCount(answer []byte, at []int, receipts []glassq.Receipt) error {
 		First        uint64   `json:"first"`
 		DuplicatesAt []int    `json:"duplicates_at"`
 		Numbers      []uint64 `json:"numbers"`
+		Warnings     []struct {
+			At      int    `json:"at"`
+			Warning string `json:"warning"`
+		} `json:"warnings"`
 	}
 	if err := json.Unmarshal(answer, &a); err != nil {
 		return badAnswer(err)
@@ -131,6 +136,11 @@ func readCount(answer []byte, at []int, receipts []glassq.Receipt) error {
 			return badAnswer(fmt.Errorf("a duplicate at %d of %d tasks", i, len(at)))
 		}
 		receipts[at[i]].Duplicate = true
+	}
+	for _, w := range a.Warnings {
+		if w.At >= 0 && w.At < len(at) {
+			receipts[at[w.At]].Warning = w.Warning
+		}
 	}
 	next := a.First
 	for i, k := range at {
@@ -156,7 +166,7 @@ func (c *Client) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 	if r.Look {
 		return nil, glassq.Errorf(glassq.CodeUnsupported, "a look that waits does not go over HTTP; use Peek")
 	}
-	q := url.Values{"max": {strconv.Itoa(max(r.Max, 1))}}
+	q := url.Values{"max": {strconv.Itoa(cmp.Or(r.Max, 1))}}
 	if r.Lease != 0 {
 		q.Set("lease", r.Lease.String())
 	}

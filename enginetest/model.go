@@ -15,10 +15,15 @@ type model struct {
 	qbooks    map[string]*glassq.Books
 	rbooks    map[string]*glassq.Books
 	sets      map[string]map[glassq.IDSet]map[uint32]bool // of runs
-	ids       map[string]map[string]time.Time             // of queues: when an id was put
+	ids       map[string]map[string]modelID               // of queues
 	cancelled map[string]bool
 	ended     []endedLease
 	number    uint64 // the highest lease number
+}
+
+type modelID struct {
+	at   time.Time // of the put
+	task *modelTask
 }
 
 type modelTask struct {
@@ -36,6 +41,7 @@ type modelTask struct {
 	lease    glassq.Token // Number 0: an end left it unclear which of this moment's leases lives
 	deadline time.Time
 	undone   time.Time // the last time
+	free     bool      // ended without an ack, and is not kept: so is its id
 }
 
 type endedLease struct {
@@ -45,7 +51,7 @@ type endedLease struct {
 
 func newModel() *model {
 	return &model{tasks: map[string]*modelTask{}, qbooks: map[string]*glassq.Books{}, rbooks: map[string]*glassq.Books{},
-		sets: map[string]map[glassq.IDSet]map[uint32]bool{}, ids: map[string]map[string]time.Time{},
+		sets: map[string]map[glassq.IDSet]map[uint32]bool{}, ids: map[string]map[string]modelID{},
 		cancelled: map[string]bool{}}
 }
 
@@ -88,12 +94,12 @@ func (m *model) add(p *glassq.Task, now time.Time) bool {
 		}
 	case p.ID != "":
 		if m.ids[p.Queue] == nil {
-			m.ids[p.Queue] = map[string]time.Time{}
+			m.ids[p.Queue] = map[string]modelID{}
 		}
-		if at, ok := m.ids[p.Queue][p.ID]; ok && now.Sub(at) < glassq.DedupWindow {
+		if id, ok := m.ids[p.Queue][p.ID]; ok && !id.task.free && now.Sub(id.at) < glassq.DedupWindow {
 			return false
 		}
-		m.ids[p.Queue][p.ID] = now
+		m.ids[p.Queue][p.ID] = modelID{now, t}
 	}
 	if t.most == 0 {
 		t.most = glassq.DefaultAttempts
@@ -125,7 +131,7 @@ func (m *model) die(t *modelTask, as glassq.State, why func(*glassq.DeadCounts) 
 		*why(&b.Dead)++
 	}
 	m.mark(t, glassq.IDsDead, true)
-	t.state, t.why = as, why
+	t.state, t.why, t.free = as, why, as == glassq.Gone
 }
 
 // giveBack ends a lease whose try failed.
@@ -218,7 +224,7 @@ func (m *model) purge(queue string) int {
 }
 
 func (m *model) purgeDead(queue string) int {
-	return m.each(queue, glassq.Dead, func(t *modelTask) { t.state = glassq.Gone })
+	return m.each(queue, glassq.Dead, func(t *modelTask) { t.state, t.free = glassq.Gone, true })
 }
 
 func (m *model) redrive(queue string) int {

@@ -147,8 +147,8 @@ func (k *walker) putSome(queue string) {
 	// The window of ids that others chose may end within the walk; an id of unsure age is not put.
 	now := time.Now()
 	for i := range ts {
-		if at, ok := k.m.ids[queue][ts[i].ID]; ok && now.Sub(at) > glassq.DedupWindow-time.Minute &&
-			now.Sub(at) < glassq.DedupWindow+time.Minute {
+		if id, ok := k.m.ids[queue][ts[i].ID]; ok && now.Sub(id.at) > glassq.DedupWindow-time.Minute &&
+			now.Sub(id.at) < glassq.DedupWindow+time.Minute {
 			ts[i].ID = ""
 		}
 	}

@@ -56,7 +56,7 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 			return err
 		}
 		defer q.Close()
-		put, again, err := importTasks(cmd, q, args[0], dispatch.NewTasks(in))
+		put, again, err := a.importTasks(cmd, q, args[0], dispatch.NewTasks(in))
 		if err != nil {
 			a.console.Say("glassq queue import: put %s so far; the same command again goes on", report.Comma(put))
 			if _, ok := errors.AsType[*dispatch.LineError](err); ok {
@@ -76,10 +76,12 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 	return cmd
 }
 
-// importTasks puts tasks into queue and returns how many it put, and how many were there before.
-func importTasks(cmd *cobra.Command, q *client.Client, queue string, in *dispatch.Tasks) (put, again uint64,
+// importTasks puts tasks into queue and returns how many it put, and how many were there before. Of the warnings it says
+// the first.
+func (a *app) importTasks(cmd *cobra.Command, q *client.Client, queue string, in *dispatch.Tasks) (put, again uint64,
 	err error) {
 	batch := make([]glassq.Task, 2000)
+	warned := false
 	for {
 		n, rerr := in.Next(batch)
 		for i := range batch[:n] {
@@ -91,6 +93,10 @@ func importTasks(cmd *cobra.Command, q *client.Client, queue string, in *dispatc
 				return put, again, err
 			}
 			for i := range receipts {
+				if text := receipts[i].Warning; text != "" && !warned {
+					warned = true
+					a.console.Say("glassq queue import: %s", text)
+				}
 				if receipts[i].Duplicate {
 					again++
 				} else {

@@ -31,6 +31,8 @@ func (a *app) queueSetCmd() *cobra.Command {
 	fs.IntVar(&s.Attempts, "attempts", 0, "most tries of tasks that do not say; 0 the default, 20")
 	fs.Int64Var(&s.MaxTasks, "max-tasks", 0, "puts beyond that many tasks are refused; 0 no limit")
 	fs.Var(&maxBytes, "max-bytes", "puts beyond that much are refused; 0 no limit")
+	fs.StringVar(&s.Unique, "unique", "", "`pending`: an id of its own is taken for as long as its task is there; empty: for ten minutes from its put")
+	fs.Int64Var(&s.MaxUnique, "max-unique", 0, "with --unique pending, puts beyond that many ids are refused; 0 for 1,000,000")
 	fs.StringVar(&taskSchema, "task-schema", "", "`file` with a JSON Schema that bodies must agree with; empty takes it away")
 	fs.StringVar(&resultSchema, "result-schema", "", "`file` with a JSON Schema that results must agree with; empty takes it away")
 	fs.BoolVar(&s.Opaque, "opaque", false, "let Python programs put instances of their own classes, which only Python getters see; =false ends that")
@@ -57,6 +59,12 @@ func (a *app) queueSetCmd() *cobra.Command {
 		if fs.Changed("max-bytes") {
 			c.MaxBytes = &s.MaxBytes
 		}
+		if fs.Changed("unique") {
+			c.Unique = &s.Unique
+		}
+		if fs.Changed("max-unique") {
+			c.MaxUnique = &s.MaxUnique
+		}
 		if fs.Changed("opaque") {
 			c.Opaque = &s.Opaque
 		}
@@ -73,7 +81,7 @@ func (a *app) queueSetCmd() *cobra.Command {
 			c.ResultSchema = &s.ResultSchema
 		}
 		if c == (glassq.SettingsChange{}) {
-			return usagef("nothing to set: give --rate, --stages, --catchup, --attempts, --max-tasks, --max-bytes, --task-schema, --result-schema or --opaque")
+			return usagef("nothing to set: give --rate, --stages, --catchup, --attempts, --max-tasks, --max-bytes, --unique, --max-unique, --task-schema, --result-schema or --opaque")
 		}
 		return a.configure(cmd, &r, args[0], c, asJSON)
 	}

@@ -70,6 +70,9 @@ func settingsLine(s glassq.Settings) string {
 	}
 	line := fmt.Sprintf("paused %v, rate %s, attempts %d, max-tasks %s, max-bytes %s",
 		s.Paused, rateLine(s), attempts, orNone(float64(s.MaxTasks)), orNone(float64(s.MaxBytes)))
+	if s.Unique != "" {
+		line += fmt.Sprintf(", unique %s of %d", s.Unique, s.MostUnique())
+	}
 	if s.TaskSchema != "" {
 		line += ", task-schema"
 	}

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/envelope"
 	"github.com/glassq/glassq/internal/stages"
 	"github.com/glassq/glassq/result"
 )
@@ -59,7 +60,18 @@ func (b *Broker) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt
 	if err := b.checkTasks(ctx, tasks); err != nil {
 		return nil, err
 	}
-	return b.store.Put(ctx, tasks)
+	receipts, err := b.store.Put(ctx, tasks)
+	return warned(tasks, receipts), err
+}
+
+// warned says in the receipts which members of tasks are close to options.
+func warned(tasks []glassq.Task, receipts []glassq.Receipt) []glassq.Receipt {
+	for i := range receipts {
+		if tasks[i].Extra != nil {
+			receipts[i].Warning = envelope.Warning(tasks[i].Extra)
+		}
+	}
+	return receipts
 }
 
 func (b *Broker) checkTasks(ctx context.Context, tasks []glassq.Task) error {
@@ -113,9 +125,9 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 	case t.Priority < glassq.Lowest || t.Priority > 9:
 		return glassq.Errorf(glassq.CodeBadRequest, "priority %d is not 0 to 9", t.Priority.Level())
 	case t.Delay < 0 || t.Delay > glassq.MaxDelay:
-		return glassq.Errorf(glassq.CodeBadRequest, "delay %v is not between 0 and %v", t.Delay, glassq.MaxDelay)
+		return outside("delay", t.Delay, 0, glassq.MaxDelay)
 	case t.TTL < 0 || t.TTL > glassq.MaxDelay:
-		return glassq.Errorf(glassq.CodeBadRequest, "ttl %v is not between 0 and %v", t.TTL, glassq.MaxDelay)
+		return outside("ttl", t.TTL, 0, glassq.MaxDelay)
 	case t.Attempts < 0 || t.Attempts > glassq.MaxAttempts:
 		return glassq.Errorf(glassq.CodeBadRequest, "attempts %d is not 1 to %d", t.Attempts, glassq.MaxAttempts)
 	case len(t.ID) > glassq.MaxID || !utf8.ValidString(t.ID):
@@ -126,9 +138,8 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 	case t.Dense && t.Run == "":
 		return glassq.Errorf(glassq.CodeBadRequest, "n without run: a position needs the run it is a position in")
 	}
-	if t.Lease != 0 && (t.Lease < glassq.MinLease || t.Lease > glassq.MaxLease) {
-		return glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", t.Lease, glassq.MinLease,
-			glassq.MaxLease)
+	if err := checkLease(t.Lease); err != nil {
+		return err
 	}
 	if t.Run != "" {
 		if err := glassq.CheckName(t.Run); err != nil {
@@ -166,6 +177,24 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 	return nil
 }
 
+// outside refuses a duration that is out of bounds.
+func outside(what string, d, least, most time.Duration) error {
+	said := d.String()
+	if d == math.MaxInt64 { // a door's word for one that is longer still
+		said = "of over 292 years"
+	}
+	return glassq.Errorf(glassq.CodeBadRequest, "%s %s is not between %v and %v; a number counts seconds", what, said,
+		least, most)
+}
+
+// checkLease checks the length of a lease; 0 is the default.
+func checkLease(d time.Duration) error {
+	if d != 0 && (d < glassq.MinLease || d > glassq.MaxLease) {
+		return outside("lease", d, glassq.MinLease, glassq.MaxLease)
+	}
+	return nil
+}
+
 // Reserve checks r and reserves.
 func (b *Broker) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error) {
 	if err := glassq.CheckName(r.Queue); err != nil {
@@ -180,9 +209,8 @@ func (b *Broker) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 	if r.Look && (r.Max != 1 || r.Take) {
 		return nil, glassq.Errorf(glassq.CodeBadRequest, "a look shows one task and takes none")
 	}
-	if r.Lease != 0 && (r.Lease < glassq.MinLease || r.Lease > glassq.MaxLease) {
-		return nil, glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", r.Lease, glassq.MinLease,
-			glassq.MaxLease)
+	if err := checkLease(r.Lease); err != nil {
+		return nil, err
 	}
 	return b.store.Reserve(ctx, r)
 }
@@ -219,7 +247,7 @@ func (b *Broker) checkAck(ctx context.Context, a *glassq.Ack) error {
 func (b *Broker) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
 	return Batch(nacks, func(n *glassq.Nack) error {
 		if n.Delay > glassq.MaxDelay {
-			return glassq.Errorf(glassq.CodeBadRequest, "delay %v is over %v", n.Delay, glassq.MaxDelay)
+			return outside("delay", n.Delay, 0, glassq.MaxDelay)
 		}
 		if len(n.Reason) > glassq.MaxReason {
 			n.Reason = n.Reason[:glassq.MaxReason]
@@ -230,13 +258,8 @@ func (b *Broker) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error)
 
 // Extend checks extends and moves the deadlines; bad ones are answered for themselves.
 func (b *Broker) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
-	return Batch(extends, func(x *glassq.Extend) error {
-		if x.Lease != 0 && (x.Lease < glassq.MinLease || x.Lease > glassq.MaxLease) {
-			return glassq.Errorf(glassq.CodeBadRequest, "lease %v is not between %v and %v", x.Lease, glassq.MinLease,
-				glassq.MaxLease)
-		}
-		return nil
-	}, func(some []glassq.Extend) ([]error, error) { return b.store.Extend(ctx, some) })
+	check := func(x *glassq.Extend) error { return checkLease(x.Lease) }
+	return Batch(extends, check, func(some []glassq.Extend) ([]error, error) { return b.store.Extend(ctx, some) })
 }
 
 // Batch calls do with those items that check accepts, and puts the answers back in their places: what check refuses
@@ -296,7 +319,8 @@ func (b *Broker) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Dur
 	if !ok {
 		return nil, glassq.ErrUnsupported
 	}
-	return w.PutWait(ctx, tasks, wait)
+	receipts, err := w.PutWait(ctx, tasks, wait)
+	return warned(tasks, receipts), err
 }
 
 // AckWait checks the ack as Ack does and acks when there is room.
@@ -385,6 +409,12 @@ func (b *Broker) Configure(ctx context.Context, queue string, c glassq.SettingsC
 			*c.Attempts, glassq.MaxAttempts)
 	case c.MaxTasks != nil && *c.MaxTasks < 0, c.MaxBytes != nil && *c.MaxBytes < 0:
 		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "max_tasks and max_bytes are 0 (no limit) or more")
+	case c.Unique != nil && *c.Unique != "" && *c.Unique != glassq.UniquePending:
+		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest,
+			`unique is %.40q; it is "" (an id is taken for ten minutes from its put) or "pending" (also while its task is there)`, *c.Unique)
+	case c.MaxUnique != nil && (*c.MaxUnique < 0 || *c.MaxUnique > math.MaxInt32):
+		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "max_unique %d is not 1 to %d, or 0 for %d",
+			*c.MaxUnique, math.MaxInt32, glassq.DedupCount)
 	case c.Catchup != nil && !(*c.Catchup >= 0 && *c.Catchup <= glassq.MaxCatchup.Seconds()):
 		return glassq.Settings{}, glassq.Errorf(glassq.CodeBadRequest, "catchup %v is not between 0 and %v seconds",
 			*c.Catchup, glassq.MaxCatchup.Seconds())

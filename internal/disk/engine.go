@@ -41,6 +41,7 @@ type Options struct {
 	FS          wal.FS        // nil means the directory that Open is given
 	Logger      *slog.Logger  // nil discards
 
+	Wall   func() time.Time    // the wall clock, which only Open reads; nil means time.Now
 	Synced func(time.Duration) // told how long each sync of the log took; it must not block. nil tells nobody
 }
 
@@ -95,7 +96,7 @@ func Open(dir string, opt Options) (*Engine, error) {
 	}
 	// Small segments want checkpoints as often as they are filled.
 	l.engine = engine.New(l, engine.Policy{}, engine.Options{CacheBytes: opt.CacheBytes,
-		CheckpointEvery: min(opt.SegmentSize, 64<<20), Logger: opt.Logger})
+		CheckpointEvery: min(opt.SegmentSize, 64<<20), Logger: opt.Logger, Wall: opt.Wall})
 	if err := l.recover(); err != nil {
 		l.wal.Close()
 		return nil, openErr(err)

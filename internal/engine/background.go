@@ -52,6 +52,7 @@ func (e *Engine) background() {
 		if !failed {
 			e.tick()
 			e.match()
+			e.beat(now)
 		}
 		var next time.Time
 		soonest := func(at time.Time) {
@@ -67,6 +68,7 @@ func (e *Engine) background() {
 		}
 		write := !e.lazyAt.IsZero() && !e.lazyAt.After(now)
 		soonest(e.lazyAt)
+		soonest(e.toldAt.Add(heartbeat))
 		idle := !e.idleAt.IsZero() && !e.idleAt.After(now)
 		soonest(e.idleAt)
 		if idle {

@@ -26,6 +26,7 @@ func (e *Engine) resetFrame(f *Frame, number, id uint64) {
 		buf = make([]byte, 0, len(e.head)+4<<10)
 	}
 	*f = Frame{engine: e, number: number, ID: id, Buf: append(buf[:0], e.head...)}
+	e.toldAt = time.Now()
 }
 
 // begin starts a change of the state: it takes mu, waits while the open frame is full, and moves time

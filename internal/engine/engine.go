@@ -27,6 +27,8 @@ type Options struct {
 	CacheBytes      int64        // bytes of frames kept in memory for hand-outs; 0 means 64 MiB
 	CheckpointEvery int64        // bytes that the log grows, at least, between two checkpoints; 0 means 64 MiB
 	Logger          *slog.Logger // nil discards
+
+	Wall func() time.Time // the wall clock, which only Start reads; nil means time.Now
 }
 
 // An Engine is a queue over a log. It has the verbs of glassq.Store and glassq.Waits. The log's owner makes
@@ -82,6 +84,8 @@ type Engine struct {
 
 	start time.Time // with base: the engine's clock, which no change of the wall clock moves
 	base  int64
+
+	toldAt time.Time // when a frame last told the time, or beat tried to have one do so; mu
 }
 
 // New makes an engine with an empty state over a log, which is open and has listed its extents.
@@ -155,12 +159,12 @@ func (e *Engine) Start() error {
 	}
 	e.st.AfterRestart()
 	e.limit = e.st.Limit()
-	e.start, e.base = time.Now(), max(time.Now().UnixMilli(), e.st.Now())
-	if begin := e.policy.Begin; begin != nil {
-		e.base = max(begin(e.st.Now()), e.st.Now())
-	}
+	ahead, changed := e.startClock()
 	e.resetFrame(e.open, 1, e.log.Next())
 	e.tick()
+	if changed {
+		e.append(state.AppendClock(nil, ahead))
+	}
 	e.append(state.AppendNumbers(nil, e.st.Limit()+NumberBlock))
 	e.open.Durable = true
 	if err := e.wait(e.open.number); err != nil {

@@ -122,11 +122,12 @@ type Policy struct {
 	// ReadsWait: what is told of queues and runs is in frames that are done. Else it may be of frames that are
 	// still to be. Stats never wait.
 	ReadsWait bool
-	// Begin says at which time, in ms since 1970, the log goes on at a start; last is that of its last frame, or
-	// of the checkpoint after that; 0 for an empty log.
-	// From there on time runs by this process's monotonic clock. nil means the wall clock, or last if that is
-	// later.
-	Begin func(last int64) int64
+	// Seen says how long ago, by this process's monotonic clock, the last frame was stored that Start goes on from;
+	// ok is false when that is not known. Then the start is a cold one: the wall clock says how long the log was at
+	// rest, see resume. nil is never known.
+	Seen func() (ago time.Duration, ok bool)
+	// MostAway is the longest rest that the wall clock of a cold start is believed; 0 means 31 days.
+	MostAway time.Duration
 }
 
 // ErrDamaged: what is stored does not check out, or is not there any more. It will not pass.

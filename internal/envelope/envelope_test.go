@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -12,6 +13,42 @@ import (
 
 	"github.com/glassq/glassq"
 )
+
+// TestEndlessDurations: a duration that does not fit a Duration is the longest, so that who has bounds names them.
+func TestEndlessDurations(t *testing.T) {
+	for _, long := range []string{"31536000000", "1e300", "1e999", "9223372036.9", "99999999999999999999", `"31536000000s"`,
+		`"9999999999999999999h"`, `"1h99999999999999.5h"`} {
+		for _, member := range []string{"delay", "ttl", "lease"} {
+			var task glassq.Task
+			err := ParseTask([]byte(`{"body":"","`+member+`":`+long+`}`), &task)
+			if got := task.Delay + task.TTL + task.Lease; err != nil || got != math.MaxInt64 {
+				t.Errorf("%s of %s = %v, %v; want the longest", member, long, got, err)
+			}
+		}
+		var n glassq.Nack
+		var x glassq.Extend
+		if err := ParseNack([]byte(`{"token":"1.q","delay":`+long+`}`), &n); err != nil || n.Delay != math.MaxInt64 {
+			t.Errorf("delay of a nack of %s = %v, %v; want the longest", long, n.Delay, err)
+		}
+		if err := ParseExtend([]byte(`{"token":"1.q","lease":`+long+`}`), &x); err != nil || x.Lease != math.MaxInt64 {
+			t.Errorf("lease of an extend of %s = %v, %v; want the longest", long, x.Lease, err)
+		}
+	}
+}
+
+// TestNegativeDurations: what one end would refuse comes to the other as it is.
+func TestNegativeDurations(t *testing.T) {
+	for _, task := range []glassq.Task{{Delay: -time.Second}, {TTL: -1}, {Lease: -time.Hour}} {
+		line := AppendTask(nil, &task)
+		if err := ParseTask(line, new(glassq.Task)); !errors.Is(err, glassq.ErrBadRequest) {
+			t.Errorf("ParseTask(%s) = %v; want bad_request", line, err)
+		}
+	}
+	line := AppendExtend(nil, &glassq.Extend{Token: glassq.Token{Queue: "q", Number: 1}, Lease: -time.Second})
+	if err := ParseExtend(line, new(glassq.Extend)); !errors.Is(err, glassq.ErrBadRequest) {
+		t.Errorf("ParseExtend(%s) = %v; want bad_request", line, err)
+	}
+}
 
 func TestParseTask(t *testing.T) {
 	tests := []struct {
@@ -74,7 +111,8 @@ func TestParseTask(t *testing.T) {
 		{"n too large", `{"run":"r","n":4294967296,"body":""}`, glassq.Task{}, "n must be"},
 		{"negative delay", `{"delay":-1,"body":""}`, glassq.Task{}, "delay must be a duration"},
 		{"bad delay", `{"delay":"soon","body":""}`, glassq.Task{}, "delay must be a duration"},
-		{"endless delay", `{"delay":1e300,"body":""}`, glassq.Task{}, "delay must be a duration"},
+		{"negative endless delay", `{"delay":-1e300,"body":""}`, glassq.Task{}, "delay must be a duration"},
+		{"negative long lease", `{"lease":"-99999999999h","body":""}`, glassq.Task{}, "lease must be a duration"},
 		{"id a number", `{"id":1,"body":""}`, glassq.Task{}, "id must be a string"},
 		{"headers of numbers", `{"headers":{"a":1},"body":""}`, glassq.Task{}, "a header must be a string"},
 		{"deep", `{"body":` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `}`, glassq.Task{},

@@ -47,8 +47,8 @@ func appendKept(dst []byte, t *glassq.Task) []byte {
 	return appendRest(dst, t)
 }
 
-// AppendReceipt appends the answer to one put task as one line of JSON: its id, and duplicate when
-// it is one. id is the task's own, or "" for the one the engine assigned.
+// AppendReceipt appends the answer to one put task as one line of JSON: its id, duplicate when
+// it is one, and a warning if there is one. id is the task's own, or "" for the one the engine assigned.
 func AppendReceipt(dst []byte, id string, r glassq.Receipt) []byte {
 	if id == "" {
 		id = glassq.AssignedID(r.Number)
@@ -56,6 +56,9 @@ func AppendReceipt(dst []byte, id string, r glassq.Receipt) []byte {
 	dst = appendString(append(dst, '{'), "id", id)
 	if r.Duplicate {
 		dst = append(dst, `,"duplicate":true`...)
+	}
+	if r.Warning != "" {
+		dst = appendString(dst, "warning", r.Warning)
 	}
 	return append(dst, '}')
 }

@@ -31,13 +31,13 @@ func AppendTask(dst []byte, t *glassq.Task) []byte {
 	}
 	dst = appendRun(dst, t)
 	if t.Delay != 0 {
-		dst = appendSeconds(dst, "delay", t.Delay)
+		dst = appendAsked(dst, "delay", t.Delay)
 	}
 	if t.TTL != 0 {
-		dst = appendSeconds(dst, "ttl", t.TTL)
+		dst = appendAsked(dst, "ttl", t.TTL)
 	}
 	if t.Lease != 0 {
-		dst = appendSeconds(dst, "lease", t.Lease)
+		dst = appendAsked(dst, "lease", t.Lease)
 	}
 	dst = appendRest(dst, t)
 	return append(dst, '}')
@@ -49,6 +49,15 @@ func appendString[S ~string | ~[]byte](dst []byte, key string, value S) []byte {
 
 func appendSeconds(dst []byte, key string, d time.Duration) []byte {
 	return jsonline.AppendSeconds(jsonline.AppendKey(dst, key), d)
+}
+
+// appendAsked prints a negative duration as one, for the other end to refuse.
+func appendAsked(dst []byte, key string, d time.Duration) []byte {
+	dst = jsonline.AppendKey(dst, key)
+	if d < 0 {
+		dst, d = append(dst, '-'), max(-d, 0)
+	}
+	return jsonline.AppendSeconds(dst, d)
 }
 
 func appendRun(dst []byte, t *glassq.Task) []byte {

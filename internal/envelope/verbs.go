@@ -50,7 +50,11 @@ type extendLine struct {
 
 // AppendExtend appends an extend as one line of JSON; a Lease of 0 is left out.
 func AppendExtend(dst []byte, e *glassq.Extend) []byte {
-	return appendRecord(dst, &extendLine{token(e.Token), seconds(e.Lease)})
+	dst = appendString(append(dst, '{'), "token", e.Token.String())
+	if e.Lease != 0 {
+		dst = appendAsked(dst, "lease", e.Lease)
+	}
+	return append(dst, '}')
 }
 
 // ParseExtend reads an extend. Without a lease, Lease is 0: the length it was granted with.

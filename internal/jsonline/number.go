@@ -1,18 +1,45 @@
 package jsonline
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"time"
 )
 
-// Duration reads a JSON value that is a string like "250ms" or a number of seconds; it is not negative.
+// Duration reads a JSON value that is a string like "250ms" or a number of seconds; it is not negative. One that is
+// too long for a Duration is the longest, as in ParseDuration.
 func Duration(v []byte) (time.Duration, bool) {
 	if len(v) > 0 && v[0] == '"' {
-		d, err := time.ParseDuration(string(Plain(v)))
-		return d, err == nil && d >= 0
+		return ParseDuration(string(Plain(v)))
 	}
-	return Seconds(v)
+	d, ok := Seconds(v)
+	if !ok {
+		if f, err := strconv.ParseFloat(string(v), 64); f > 1 && (err == nil || errors.Is(err, strconv.ErrRange)) {
+			return math.MaxInt64, true
+		}
+	}
+	return d, ok
+}
+
+// ParseDuration reads text like "250ms". One that is longer than a Duration can be, 292 years, is that long: whoever
+// has bounds names them. A negative one is none.
+func ParseDuration(text string) (time.Duration, bool) {
+	d, err := time.ParseDuration(text)
+	if err == nil {
+		return d, d >= 0
+	}
+	// What reads with one digit for each number is well formed, and was too long.
+	short := make([]byte, 0, len(text))
+	for i := range len(text) {
+		if last := len(short) - 1; last >= 0 && text[i]-'0' <= 9 && short[last]-'0' <= 9 {
+			short[last] = text[i]
+		} else {
+			short = append(short, text[i])
+		}
+	}
+	d, err = time.ParseDuration(string(short))
+	return math.MaxInt64, err == nil && d >= 0 && short[0] != '-'
 }
 
 // Seconds reads a JSON number of seconds; up to nine decimals are exact. A value that is no number, is

@@ -17,7 +17,7 @@ type model struct {
 	next   uint64  // the number of the next put
 	queues map[string]mqueue
 	runs   map[string]mrun
-	ids    map[[2]string]int64 // queue and id: when it was put
+	ids    map[[2]string]mid // by queue and id: those that are taken, or were until their window passed
 	acked  map[glassq.Token]int64
 	lost   []glassq.Token // ended without an ack
 	high   uint64         // the highest lease number handed out
@@ -36,6 +36,12 @@ type mtask struct {
 	nacked  bool // Dead because it was nacked
 }
 
+// A mid is an id that a task was put with.
+type mid struct {
+	at  int64
+	num uint64
+}
+
 type mqueue struct {
 	set   glassq.Settings
 	books glassq.Books
@@ -49,7 +55,7 @@ type mrun struct {
 }
 
 func newModel() *model {
-	return &model{next: 1, queues: map[string]mqueue{}, runs: map[string]mrun{}, ids: map[[2]string]int64{},
+	return &model{next: 1, queues: map[string]mqueue{}, runs: map[string]mrun{}, ids: map[[2]string]mid{},
 		acked: map[glassq.Token]int64{}}
 }
 
@@ -123,10 +129,48 @@ func (m *model) duplicate(t *glassq.Task) bool {
 		r, ok := m.runs[t.Run]
 		return ok && r.put[t.Position]
 	case t.ID != "":
-		at, ok := m.ids[[2]string{t.Queue, t.ID}]
-		return ok && m.now-at < glassq.DedupWindow.Milliseconds()
+		id, ok := m.ids[[2]string{t.Queue, t.ID}]
+		return ok && m.takes(t.Queue, id)
 	}
 	return false
+}
+
+// takes tells whether an id that was put in queue is still taken.
+func (m *model) takes(queue string, id mid) bool {
+	return m.now-id.at < glassq.DedupWindow.Milliseconds() ||
+		m.queues[queue].set.Unique == glassq.UniquePending && m.find(id.num) != nil
+}
+
+// forgetIDs forgets the ids of queue that are not taken, for good.
+func (m *model) forgetIDs(queue string) {
+	maps.DeleteFunc(m.ids, func(k [2]string, id mid) bool { return k[0] == queue && !m.takes(queue, id) })
+}
+
+// free gives the id of a task free that ended without an ack.
+func (m *model) free(t *mtask) {
+	if k := [2]string{t.Queue, t.ID}; m.ids[k].num == t.num {
+		delete(m.ids, k)
+	}
+}
+
+// unique counts the ids in queue of tasks that are there.
+func (m *model) unique(queue string) (n int64) {
+	for k, id := range m.ids {
+		if k[0] == queue && m.find(id.num) != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// configure changes the settings of queue.
+func (m *model) configure(queue string, c glassq.SettingsChange) glassq.Settings {
+	m.forgetIDs(queue)
+	q := m.queues[queue]
+	q.set = c.Apply(q.set)
+	m.queues[queue] = q
+	m.forgetIDs(queue)
+	return q.set
 }
 
 func (m *model) held(queue string, states ...glassq.State) (n int64) {
@@ -149,7 +193,7 @@ func (m *model) bytes(queue string) (n int64) {
 
 // refuses is the code by which a put is to be refused, or nothing.
 func (m *model) refuses(ts []glassq.Task) glassq.Code {
-	add, size := map[string]int64{}, map[string]int64{}
+	add, size, ids := map[string]int64{}, map[string]int64{}, map[string]int64{}
 	for i := range ts {
 		t := &ts[i]
 		if r, ok := m.runs[t.Run]; t.Dense && ok && r.change.Sealed && r.change.Total > 0 &&
@@ -159,11 +203,17 @@ func (m *model) refuses(ts []glassq.Task) glassq.Code {
 		if !m.duplicate(t) {
 			add[t.Queue]++
 			size[t.Queue] += state.Size(t)
+			if t.ID != "" && !t.Dense && t.Of == 0 {
+				ids[t.Queue]++
+			}
 		}
 	}
 	for name, n := range add {
 		set := m.queues[name].set
 		if set.MaxTasks > 0 && m.held(name)+n > set.MaxTasks || set.MaxBytes > 0 && m.bytes(name)+size[name] > set.MaxBytes {
+			return glassq.CodeQueueFull
+		}
+		if set.Unique == glassq.UniquePending && ids[name] > 0 && m.unique(name)+ids[name] > set.MostUnique() {
 			return glassq.CodeQueueFull
 		}
 	}
@@ -182,7 +232,7 @@ func (m *model) put(p glassq.Task) glassq.Receipt {
 	case p.Dense:
 		m.run(p.Run).put[p.Position] = true
 	case p.ID != "":
-		m.ids[[2]string{p.Queue, p.ID}] = m.now
+		m.ids[[2]string{p.Queue, p.ID}] = mid{m.now, t.num}
 	}
 	if p.TTL > 0 {
 		t.ttl = m.now + p.TTL.Milliseconds()
@@ -263,6 +313,7 @@ func (m *model) done(t mtask, outcome glassq.Outcome, result bool) {
 		}
 	}
 	m.forget(t.num)
+	m.forgetIDs(t.Queue)
 	m.settleOf(&t)
 }
 
@@ -380,6 +431,7 @@ func (m *model) end(p *mtask, why func(*glassq.DeadCounts)) {
 	t := *p
 	m.book(&t, func(b *glassq.Books) { why(&b.Dead) })
 	m.markDead(&t, true)
+	m.free(&t)
 	m.forget(t.num)
 	m.settleOf(&t)
 }
@@ -433,6 +485,7 @@ func (m *model) purge(queue string, states ...glassq.State) int {
 	all := m.numbers(queue, states...)
 	for _, num := range all {
 		if t := m.find(num); t.state == glassq.Dead {
+			m.free(t)
 			m.forget(num)
 		} else {
 			m.end(t, func(d *glassq.DeadCounts) { d.Purged++ })
@@ -469,7 +522,7 @@ func (m *model) redrive(queue string, most int) int {
 func (m *model) drop(queue string) {
 	m.purge(queue, glassq.Delayed, glassq.Ready, glassq.Dead)
 	delete(m.queues, queue)
-	maps.DeleteFunc(m.ids, func(k [2]string, _ int64) bool { return k[0] == queue })
+	maps.DeleteFunc(m.ids, func(k [2]string, _ mid) bool { return k[0] == queue })
 	maps.DeleteFunc(m.acked, func(t glassq.Token, _ int64) bool { return t.Queue == queue })
 }
 

@@ -78,6 +78,11 @@ var table = func() []script {
 		{"state records only", "put reserve extend undo reserve extend undo reserve extend undo reserve sleep"},
 		{"long and quiet", "put sleep sleep reserve sleep ack sleep sleep"},
 		{"hour asleep", "put reserve hour reserve hour reserve"},
+		{"ids are free again", "ids purge ids reserve die bury ids purge restart ids drop ids"},
+		{"ids are free again after a restart", "ids reserve die restart bury purge ids restart purge ids big big sleep purge ids"},
+		{"ids go with their tasks", "unique ids hour ids reserve allack ids reserve die hour ids bury ids redrive ids"},
+		{"ids go with their tasks across restarts", "ids unique restart hour ids restart reserve allack unique ids purge restart ids"},
+		{"ids under compaction", "unique ids big big reserve ack sleep hour big big reserve ack sleep ids purge ids"},
 	}
 	var out []script
 	for i, x := range text {
@@ -110,7 +115,7 @@ func options(i int) disk.Options {
 // usual are steps as they come in a working queue; rare ones are rare.
 var usual = strings.Fields("put put put big big big one ids dup delay reserve reserve reserve reserve reserve reserve " +
 	"ack ack allack result result result take nack die undo extend extend again stale sleep sleep sleep expire " +
-	"set purge bury redrive seal cancel drop restart restart")
+	"set unique purge bury redrive seal cancel drop restart restart")
 
 func mixed(rng *rand.Rand, n int) []string {
 	out := make([]string, n)

@@ -43,7 +43,7 @@ const (
 var duties = map[string]duty{
 	"put": durable, "big": durable, "dup": durable, "ids": durable, "one": durable, "delay": durable,
 	"ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable,
-	"unpause": durable, "purge": durable,
+	"unpause": durable, "unique": durable, "purge": durable,
 	"bury": durable, "redrive": durable, "seal": durable, "cancel": durable, "drop": durable, "restart": durable,
 	"take": written, "sleep": written, "expire": written, "hour": written,
 }
@@ -174,11 +174,13 @@ func (d *driver) step(ctx context.Context, name string) error {
 // unpause is a change of one queue: a crash comes before or after it.
 func (d *driver) unpause(ctx context.Context, queue string) error {
 	paused := false
-	q := d.m.queues[queue]
-	q.set.Paused = false
-	d.m.queues[queue] = q
-	if _, err := d.s.Configure(ctx, queue, glassq.SettingsChange{Paused: &paused}); err != nil {
-		return fmt.Errorf("Configure(%s) = %v", queue, err)
+	return d.configure(ctx, queue, glassq.SettingsChange{Paused: &paused})
+}
+
+func (d *driver) configure(ctx context.Context, queue string, c glassq.SettingsChange) error {
+	want := d.m.configure(queue, c)
+	if got, err := d.s.Configure(ctx, queue, c); err != nil || got != want {
+		return fmt.Errorf("Configure(%s) = %+v, %v; want %+v", queue, got, err, want)
 	}
 	return nil
 }
@@ -214,13 +216,13 @@ func (d *driver) operate(ctx context.Context, name string) error {
 		paused, attempts, most := d.one(4), d.rng.IntN(3), int64(d.rng.IntN(2)*40)
 		bytes := int64(d.rng.IntN(4)/3) * 20_000
 		c := glassq.SettingsChange{Paused: &paused, Attempts: &attempts, MaxTasks: &most, MaxBytes: &bytes}
-		got, err := d.s.Configure(ctx, queue, c)
-		q := d.m.queues[queue]
-		q.set = c.Apply(q.set)
-		d.m.queues[queue] = q
-		if err != nil || got != q.set {
-			return fmt.Errorf("Configure(%s) = %+v, %v; want %+v", queue, got, err, q.set)
+		return d.configure(ctx, queue, c)
+	case "unique": // the ids of "ids" go there
+		unique, most := "", int64(d.rng.IntN(2)*40) // over what there are: a way puts one at a time
+		if d.rng.IntN(3) > 0 {
+			unique = glassq.UniquePending
 		}
+		return d.configure(ctx, "q0", glassq.SettingsChange{Unique: &unique, MaxUnique: &most})
 	case "unpause":
 		return d.unpause(ctx, queue)
 	case "purge":

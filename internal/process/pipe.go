@@ -317,7 +317,8 @@ func nackOf(answer []byte) error {
 func parseDelay(raw json.RawMessage) (time.Duration, error) {
 	delay, ok := jsonline.Duration(raw)
 	if !ok || delay > glassq.MaxDelay {
-		return 0, fmt.Errorf("its delay %.40s is neither a duration like \"5s\" nor a number of seconds", raw)
+		return 0, fmt.Errorf("its delay %.40s is neither a duration like \"5s\" nor a number of seconds, up to %v", raw,
+			glassq.MaxDelay)
 	}
 	return delay, nil
 }

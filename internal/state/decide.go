@@ -155,7 +155,7 @@ func (s *State) IsDuplicate(t *glassq.Task) bool {
 		return r != nil && r.put.Contains(t.Position)
 	case t.ID != "":
 		q := s.Queue(t.Queue)
-		return q != nil && q.ids.seen != nil && q.ids.has(hashID([]byte(t.ID)), s.now)
+		return q != nil && q.ids.has(hashID([]byte(t.ID)), s.now)
 	}
 	return false
 }

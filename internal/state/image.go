@@ -16,7 +16,7 @@ import (
 //
 // An Image is never changed; any goroutine may write it.
 type Image struct {
-	now               int64
+	now, ahead        int64
 	task, next, limit uint64
 	queues            []queueImage
 	runs              []runImage
@@ -33,7 +33,7 @@ type queueImage struct {
 	settings glassq.Settings
 	pace     paceImage
 	books    glassq.Books
-	ids      []seenID
+	ids      idImage
 }
 
 type runImage struct {
@@ -64,7 +64,7 @@ func names(runs []*Run) []string {
 
 // Image returns the state as it is now. Only the owner of the State may call it.
 func (s *State) Image() *Image {
-	im := &Image{now: s.now, task: s.tasks.next, next: s.next, limit: s.limit,
+	im := &Image{now: s.now, ahead: s.ahead, task: s.tasks.next, next: s.next, limit: s.limit,
 		queues:  make([]queueImage, 0, len(s.queues)),
 		runs:    make([]runImage, 0, len(s.runs)),
 		classes: make([]string, len(s.class)),
@@ -73,8 +73,7 @@ func (s *State) Image() *Image {
 	}
 	for _, q := range s.Queues() {
 		q.ids.prune(s.now)
-		ids := q.ids.log[q.ids.head:]
-		im.queues = append(im.queues, queueImage{q.Name, q.settings, q.Pace.image(), q.books, ids[:len(ids):len(ids)]})
+		im.queues = append(im.queues, queueImage{q.Name, q.settings, q.Pace.image(), q.books, q.ids.share()})
 		im.names[q.num] = q.Name
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.runs)) {

@@ -82,15 +82,27 @@ func (s *State) queue(name string) *Queue {
 
 func (s *State) applySettings(name string, set glassq.Settings) {
 	q := s.queue(name)
-	paused := q.settings.Paused
-	q.settings = set
+	was := q.settings
+	if q.settings = set; set.Unique != was.Unique {
+		q.ids.prune(s.now) // as it was until now
+		s.holdIDs(q)
+	}
 	q.Pace.Set(schedule(set), s.nanos())
-	if paused && !set.Paused {
+	if was.Paused && !set.Paused {
 		q.Pace.Wake(s.nanos())
 	}
 	if q.count[glassq.Ready] > 0 {
 		s.hooks.Ready(q)
 	}
+}
+
+// holdIDs has the ids of q held by their tasks, or not, as its settings say.
+func (s *State) holdIDs(q *Queue) {
+	var there func(uint64) bool
+	if q.settings.Unique == glassq.UniquePending {
+		there = func(n uint64) bool { return s.tasks.look(n) != nil }
+	}
+	q.ids.hold(there)
 }
 
 // nanos is the time of the last record on the clock of a Pace.
@@ -172,7 +184,7 @@ func (s *State) applyPurge(name string, states byte) {
 		})
 	}
 	if states>>glassq.Dead&1 != 0 {
-		s.each(q, glassq.Dead, s.drop) // booked when they died
+		s.each(q, glassq.Dead, func(n uint64, e *entry) { s.drop(n, e, false) }) // booked when they died
 		q.dead.reset()
 	}
 }

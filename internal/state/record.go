@@ -13,9 +13,6 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// Format is the version of the records. Readers refuse a newer one.
-const Format = 2
-
 // Op is the first byte of a record.
 type op byte
 
@@ -37,6 +34,7 @@ const (
 	opCancel                // run
 	opMove                  // task, when it was put, its put: its body lies here now
 	opGiveUp                // queue, run, count, next: this much of a schedule is not made good
+	opClock                 // how far the wall clock is ahead, in ms, zigzag
 )
 
 const (
@@ -456,6 +454,11 @@ func AppendRedrive(dst []byte, queue string, max int) []byte {
 // AppendDrop appends that queue is forgotten.
 func AppendDrop(dst []byte, queue string) []byte {
 	return appendString(append(dst, byte(opDrop)), queue)
+}
+
+// AppendClock appends how far, in ms, the wall clock is ahead of the time of the log.
+func AppendClock(dst []byte, ahead int64) []byte {
+	return binary.AppendUvarint(append(dst, byte(opClock)), zigzag(ahead))
 }
 
 // AppendCancel appends that a run is cancelled.

@@ -18,12 +18,16 @@ import (
 // another format.
 func (s *State) Restore(in io.Reader) error {
 	d := decoder{r: bufio.NewReaderSize(in, 64<<10)}
-	if f := d.num(); d.err == nil && f != snapshotFormat {
-		return fmt.Errorf("snapshot has format %d; this program reads %d", f, snapshotFormat)
+	format := d.num()
+	if d.err == nil && (format > snapshotFormat || format < snapshotFormat-1) {
+		return fmt.Errorf("snapshot has format %d; this program reads %d and %d", format, snapshotFormat-1, snapshotFormat)
 	}
 	s.now = int64(d.num())
 	next := d.num()
 	s.next, s.limit = d.num(), d.num()
+	if format > 2 {
+		s.ahead = unzigzag(d.num())
+	}
 	for k := d.num(); k > 0 && d.err == nil; k-- {
 		q := s.queue(d.str())
 		var rec queueRecord
@@ -32,12 +36,7 @@ func (s *State) Restore(in io.Reader) error {
 		q.settings = rec.Settings
 		q.Pace.Set(schedule(q.settings), s.nanos())
 		q.Pace.restore(rec.Pace)
-		for k := d.num(); k > 0 && d.err == nil; k-- {
-			var id hash
-			d.raw(id[:])
-			at := int64(d.num())
-			q.ids.add(id, at)
-		}
+		q.ids.restore(&d, format)
 	}
 	retries := map[*Run][]string{}
 	for k := d.num(); k > 0 && d.err == nil; k-- {
@@ -88,6 +87,9 @@ func (s *State) Restore(in io.Reader) error {
 		d.fail("task number")
 	}
 	s.tasks.next = max(next, s.tasks.next)
+	for _, q := range s.queues {
+		s.holdIDs(q)
+	}
 	for k := d.num(); k > 0 && d.err == nil; k-- {
 		number := d.num()
 		l := lease{task: d.num(), deadline: int64(d.num()), length: int64(d.num())}

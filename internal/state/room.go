@@ -5,7 +5,7 @@ import "github.com/glassq/glassq"
 // RoomFor refuses tasks that a limited queue has no room for, or that a sealed run does not have. It
 // returns the queue that is full, if waiting for room makes sense.
 func (s *State) RoomFor(tasks []glassq.Task) (full *Queue, err error) {
-	type asked struct{ n, size int64 }
+	type asked struct{ n, size, ids int64 }
 	var limited map[*Queue]*asked
 	var q *Queue // nil when it has no limit
 	last := ""
@@ -20,7 +20,7 @@ func (s *State) RoomFor(tasks []glassq.Task) (full *Queue, err error) {
 		if t.Queue != last {
 			last, q = t.Queue, s.Queue(t.Queue)
 			if q != nil {
-				if set := q.Settings(); set.MaxTasks == 0 && set.MaxBytes == 0 {
+				if set := &q.settings; set.MaxTasks == 0 && set.MaxBytes == 0 && set.Unique == "" {
 					q = nil
 				}
 			}
@@ -38,6 +38,17 @@ func (s *State) RoomFor(tasks []glassq.Task) (full *Queue, err error) {
 		}
 		a.n++
 		a.size += Size(t)
+		if set := &q.settings; set.Unique != "" && t.ID != "" && !t.Dense && t.Of == 0 {
+			a.ids++
+			if most := set.MostUnique(); int64(q.ids.live)+a.ids > most {
+				err := glassq.Errorf(glassq.CodeQueueFull,
+					"queue %s holds tasks with %d ids of their own and may hold %d (max_unique); try again when some are done", q.Name, q.ids.live, most)
+				if a.ids > most {
+					return nil, err
+				}
+				return q, err
+			}
+		}
 		if err := roomIn(q, a.n, a.size); err != nil {
 			if set := q.Settings(); set.MaxTasks > 0 && a.n > set.MaxTasks || set.MaxBytes > 0 && a.size > set.MaxBytes {
 				return nil, err // not even if it were empty

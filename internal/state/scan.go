@@ -22,7 +22,7 @@ func Puts(payload []byte, fn func(glassq.Task)) error {
 		}
 		r := reader{b: payload[1:]}
 		switch op(payload[0]) {
-		case opTime, opTake, opNumbers:
+		case opTime, opTake, opNumbers, opClock:
 			r.uvarint()
 		case opLease:
 			r.uvarint()
@@ -50,6 +50,11 @@ func Puts(payload []byte, fn func(glassq.Task)) error {
 			r.uvarint()
 		case opDrop, opCancel:
 			r.str()
+		case opGiveUp:
+			r.str()
+			r.str()
+			r.uvarint()
+			r.uvarint()
 		default:
 			return recordErr("unknown record")
 		}

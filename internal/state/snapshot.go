@@ -13,8 +13,9 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// snapshotFormat is the version of what Write writes. Restore refuses others.
-const snapshotFormat = 2
+// snapshotFormat is the version of what Write writes. Restore reads it and the one before, of which ids carry no
+// tasks, and the clock is not noted.
+const snapshotFormat = 3
 
 // Snapshot writes the whole state as it is now, for those who need no Image in between.
 func (s *State) Snapshot(w io.Writer) error { return s.Image().Write(w) }
@@ -25,18 +26,14 @@ func (im *Image) Write(w io.Writer) error {
 	b := bufio.NewWriterSize(w, 64<<10)
 	e := encoder{w: b}
 	e.num(snapshotFormat)
-	e.num(uint64(im.now), im.task, im.next, im.limit)
+	e.num(uint64(im.now), im.task, im.next, im.limit, zigzag(im.ahead))
 	e.num(uint64(len(im.queues)))
 	for i := range im.queues {
 		q := &im.queues[i]
 		e.str(q.name)
 		e.json(queueRecord{q.settings, q.pace})
 		e.json(q.books)
-		e.num(uint64(len(q.ids)))
-		for _, x := range q.ids {
-			e.raw(x.id[:])
-			e.num(uint64(x.at))
-		}
+		q.ids.write(&e)
 	}
 	e.num(uint64(len(im.runs)))
 	for i := range im.runs {

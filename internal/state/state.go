@@ -12,6 +12,7 @@ import (
 // A State is the queue as the records applied so far made it.
 type State struct {
 	now    int64 // ms since 1970, as records and frames say; never goes back
+	ahead  int64 // ms that the wall clock was ahead of it when that was last noted
 	tasks  table
 	leases leaseTable
 	limit  uint64 // lease numbers below it are reserved in the log
@@ -48,18 +49,6 @@ type Hooks struct {
 	RunChanged func()
 }
 
-// A class is what tasks of one dispatch share.
-type class struct {
-	queue    *Queue
-	run      *Run // nil for none
-	result   string
-	attempts int
-	lease    int64 // ms, 0 for none
-	priority int8
-	refs     int64
-	key      string
-}
-
 // New returns an empty state.
 func New(h Hooks) *State {
 	nop := func(uint64, int64) {}
@@ -84,10 +73,11 @@ func New(h Hooks) *State {
 	return s
 }
 
-const noClass = ^uint32(0)
-
 // Now is the time of the last record, in ms.
 func (s *State) Now() int64 { return s.now }
+
+// Ahead is how far, in ms, the wall clock was ahead of that when a start last noted it; 0 if none did.
+func (s *State) Ahead() int64 { return s.ahead }
 
 // Apply changes the state by the record at the start of b, whose place is (frame, offset), and returns
 // how long it is. An error means that b is not a record that could have been written in this state:
@@ -175,6 +165,11 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		}
 	case opMove:
 		return s.applyMove(b, frame, offset)
+	case opClock:
+		ahead := unzigzag(r.uvarint())
+		if !r.bad {
+			s.ahead = ahead
+		}
 	case opGiveUp:
 		s.applyGiveUp(&r)
 	case opCancel:
@@ -216,8 +211,6 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 			return recordErr("position without run")
 		}
 		run.put.Add(p.n)
-	case len(p.id) > 0:
-		q.ids.add(hashID(p.id), s.now)
 	}
 	if p.ttl > 0 {
 		flags |= flagTTL
@@ -230,6 +223,9 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 		e.setState(glassq.Ready)
 	}
 	n := s.tasks.add(e)
+	if len(p.id) > 0 && flags&(flagResult|flagDense) == 0 {
+		q.ids.add(hashID(p.id), n, s.now)
+	}
 	c.refs++
 	s.hooks.Live(frame, s.weight(&e))
 	q.books.Put++
@@ -257,65 +253,12 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	return nil
 }
 
-// intern returns the number of the class with this encoding, made by its first use.
-func (s *State) intern(key []byte) (uint32, error) {
-	if s.lastNum != noClass && string(s.lastKey) == string(key) {
-		return s.lastNum, nil
-	}
-	ci, ok := s.classes[string(key)]
-	if !ok {
-		r := reader{b: key}
-		queue, run, result := r.str(), r.str(), r.str()
-		c := class{result: result, priority: int8(r.byte()), attempts: int(r.small()), lease: int64(r.small()),
-			key: string(key)}
-		if r.bad || len(r.b) > 0 || queue == "" || c.priority < 0 || c.priority > 9 {
-			return 0, recordErr("class of a put")
-		}
-		c.queue = s.queue(queue)
-		if run != "" {
-			c.run = s.run(run)
-		}
-		if k := len(s.free); k > 0 {
-			ci, s.free = s.free[k-1], s.free[:k-1]
-			s.class[ci] = c
-		} else {
-			ci = uint32(len(s.class))
-			s.class = append(s.class, c)
-		}
-		s.classes[c.key] = ci
-	}
-	s.forgetLast(ci)
-	s.lastKey, s.lastNum = append(s.lastKey[:0], key...), ci
-	return ci, nil
-}
-
-// forgetLast lets the class of the last put go when nothing but that kept it.
-func (s *State) forgetLast(next uint32) {
-	last := s.lastNum
-	if s.lastNum = noClass; last == noClass || last == next || s.class[last].refs > 0 {
-		return
-	}
-	s.freeClass(last)
-}
-
-func (s *State) freeClass(ci uint32) {
-	delete(s.classes, s.class[ci].key)
-	s.class[ci] = class{}
-	s.free = append(s.free, ci)
-}
-
-// unref forgets a class with its last task.
-func (s *State) unref(ci uint32) {
-	c := &s.class[ci]
-	if c.refs--; c.refs > 0 || s.lastNum == ci {
-		return // the class of the last put stays at hand
-	}
-	s.freeClass(ci)
-}
-
-// drop forgets task n.
-func (s *State) drop(n uint64, e *entry) {
+// drop forgets task n. One that was not acked gives its id free.
+func (s *State) drop(n uint64, e *entry, acked bool) {
 	q, ci, frame, weight := s.class[e.class].queue, e.class, e.frame(), s.weight(e)
+	if !e.has(flagResult|flagDense) && (!acked || q.ids.held != nil) {
+		q.ids.ended(n, acked)
+	}
 	q.count[e.state()]--
 	q.bytes -= e.size()
 	if e.has(flagTTL) {
@@ -473,7 +416,7 @@ func (s *State) done(n uint64, e *entry, outcome glassq.Outcome, result bool) {
 			}
 		}
 	}
-	s.drop(n, e)
+	s.drop(n, e, true)
 	s.settled(run)
 }
 
@@ -596,7 +539,7 @@ func (s *State) end(n uint64, e *entry, bump func(*glassq.DeadCounts)) {
 			run.dead.Add(e.n)
 		}
 	}
-	s.drop(n, e)
+	s.drop(n, e, false)
 	s.settled(run)
 }
 

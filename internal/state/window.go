@@ -1,66 +1,6 @@
 package state
 
-import (
-	"crypto/sha256"
-
-	"github.com/glassq/glassq"
-)
-
-// A hash is 128 bits of SHA-256 of an id.
-type hash [16]byte
-
-func hashID(id []byte) hash {
-	sum := sha256.Sum256(id)
-	return hash(sum[:16])
-}
-
-// An idWindow remembers the ids that others chose, for glassq.DedupWindow and up to glassq.DedupCount.
-type idWindow struct {
-	seen map[hash]struct{}
-	log  []seenID // oldest first, from head
-	head int
-}
-
-type seenID struct {
-	id hash
-	at int64
-}
-
-func (w *idWindow) prune(now int64) {
-	for w.head < len(w.log) {
-		x := &w.log[w.head]
-		if now-x.at < glassq.DedupWindow.Milliseconds() && len(w.log)-w.head <= glassq.DedupCount {
-			break
-		}
-		delete(w.seen, x.id)
-		w.head++
-	}
-	if w.head == len(w.log) {
-		*w = idWindow{}
-	} else if w.head > 4096 && w.head > len(w.log)/2 {
-		w.log = append([]seenID(nil), w.log[w.head:]...)
-		w.head = 0
-	}
-}
-
-func (w *idWindow) has(id hash, now int64) bool {
-	if w.seen == nil {
-		return false
-	}
-	w.prune(now)
-	_, ok := w.seen[id]
-	return ok
-}
-
-func (w *idWindow) add(id hash, now int64) {
-	w.prune(now) // before: an earlier put of the same id must not take this one with it
-	if w.seen == nil {
-		w.seen = map[hash]struct{}{}
-	}
-	w.seen[id] = struct{}{}
-	w.log = append(w.log, seenID{id, now})
-	w.prune(now)
-}
+import "github.com/glassq/glassq"
 
 // ackedLen is how many consecutive lease numbers one block of an ackedWindow covers.
 const ackedLen = 1024

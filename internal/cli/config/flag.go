@@ -7,10 +7,12 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // valueError says what a flag takes that refused a value; cause is what it said.
-func valueError(f *pflag.Flag, cause error) error {
+func valueError(f *pflag.Flag, value string, cause error) error {
 	switch f.Value.Type() {
 	case "uint64":
 		return errors.New("not a whole number from 0 on")
@@ -19,6 +21,9 @@ func valueError(f *pflag.Flag, cause error) error {
 	case "float64":
 		return errors.New("not a number")
 	case "duration":
+		if _, ok := jsonline.ParseDuration(value); ok {
+			return errors.New("longer than a duration can be, 292 years")
+		}
 		return errors.New("not a duration like 250ms, 10s or 1h30m")
 	case "bool":
 		return errors.New("neither true nor false")
@@ -29,7 +34,7 @@ func valueError(f *pflag.Flag, cause error) error {
 // FlagError makes a sentence of what pflag says, with the flag that was probably meant.
 func FlagError(cmd *cobra.Command, err error) error {
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		return fmt.Errorf("--%s %q: %w", e.GetFlag().Name, e.GetValue(), valueError(e.GetFlag(), errors.Unwrap(e)))
+		return fmt.Errorf("--%s %q: %w", e.GetFlag().Name, e.GetValue(), valueError(e.GetFlag(), e.GetValue(), errors.Unwrap(e)))
 	}
 	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
 	if !ok {

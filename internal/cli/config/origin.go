@@ -42,7 +42,7 @@ func (c *File) Fill(cmd *cobra.Command, lookup func(string) (string, bool)) (map
 		if value, ok := lookup(name); ok {
 			origins[f.Name] = Origin("environment " + name)
 			if serr := cmd.Flags().Set(f.Name, value); serr != nil {
-				err = fmt.Errorf("%s=%q: %w", name, value, valueError(f, serr))
+				err = fmt.Errorf("%s=%q: %w", name, value, valueError(f, value, serr))
 			}
 			return
 		}
@@ -53,7 +53,7 @@ func (c *File) Fill(cmd *cobra.Command, lookup func(string) (string, bool)) (map
 		if ok {
 			origins[f.Name] = Origin("file " + c.Path)
 			if serr := setFlag(f, texts); serr != nil {
-				err = fmt.Errorf("%s: %s: %w", c.Path, f.Name, valueError(f, serr))
+				err = fmt.Errorf("%s: %s: %w", c.Path, f.Name, valueError(f, strings.Join(texts, ","), serr))
 			}
 			f.Changed = true
 		}

@@ -20,7 +20,7 @@ func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "max", "wait", "lease", "take")
 	req := glassq.Reserve{
 		Queue: r.PathValue("queue"),
-		Max:   int(q.number("max", 1, glassq.MaxBatch)),
+		Max:   int(q.atLeast1("max", 1, glassq.MaxBatch)),
 		Wait:  min(q.duration("wait"), maxPoll),
 		Lease: q.duration("lease"),
 		Take:  q.flag("take"),
@@ -121,7 +121,7 @@ func settle[T any](s *call, rw http.ResponseWriter, r *http.Request,
 	}
 	defer done()
 	media := mediaType(r)
-	if media != typeNDJSON && media != "application/ndjson" && media != "application/jsonl" {
+	if !isNDJSON(media) {
 		media = typeJSON // curl -d does not say
 	}
 	list, single, err := records(media, body)

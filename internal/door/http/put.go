@@ -1,9 +1,11 @@
 package httpdoor
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -18,7 +20,8 @@ import (
 // other content type, the body of one task whose options are query parameters. What it stores it
 // stores as a whole.
 //
-// The answer is a receipt for each task; with answer=count one line for all, see putCount. With wait a put
+// The answer is a receipt for each task; with answer=count one line for all, see putCount, and with answer=errors a
+// batch that is stored is answered for what has a warning only. With wait a put
 // into a full queue is parked until there is room; a client that goes away meanwhile has put nothing.
 func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 	body, done, err := s.readBody(rw, r, maxRequest)
@@ -29,17 +32,19 @@ func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 	defer done()
 	queue := r.PathValue("queue")
 	media := mediaType(r)
+	words := []string{"answer", "wait"}
+	envelopes := isNDJSON(media) || media == typeJSON
+	if !envelopes {
+		words = append(words, "id", "run", "n", "priority", "delay", "ttl", "attempts", "lease", "result", "key")
+	}
+	q := parseQuery(r, words...)
+	wait, told := q.duration("wait"), q.oneOf("answer", "each", "count", "errors")
+	if q.err != nil {
+		return q.err
+	}
 	var tasks []glassq.Task
-	var wait time.Duration
-	many, count := false, false
-	switch media {
-	case typeNDJSON, "application/ndjson", "application/jsonl", typeJSON:
-		q := parseQuery(r, "answer", "wait")
-		wait = q.duration("wait")
-		count = q.oneOf("answer", "each", "count") == "count"
-		if q.err != nil {
-			return q.err
-		}
+	many := false
+	if envelopes {
 		list, single, err := records(media, body)
 		if err != nil {
 			return err
@@ -48,9 +53,8 @@ func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 		if tasks, err = s.parseTasks(queue, list, many); err != nil {
 			return err
 		}
-	default:
-		var t glassq.Task
-		t, wait, err = rawTask(queue, media, r, body)
+	} else {
+		t, err := rawTask(queue, media, r, q, body)
 		if err != nil {
 			return err
 		}
@@ -67,12 +71,15 @@ func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if count {
+	if told == "count" {
 		sendCount(rw, receipts)
 		return nil
 	}
 	var out []byte
 	for i := range tasks {
+		if told == "errors" && many && receipts[i].Warning == "" {
+			continue
+		}
 		out = append(envelope.AppendReceipt(out, tasks[i].TaskID(), receipts[i]), '\n')
 	}
 	contentType := typeJSON
@@ -155,11 +162,31 @@ func (s *Server) parseTasks(queue string, list []record, many bool) ([]glassq.Ta
 	return tasks, nil
 }
 
-// rawTask makes a task whose body is the request's, and says how long its put may wait. What curl -d sends
-// is text.
-func rawTask(queue, media string, r *http.Request, body []byte) (glassq.Task, time.Duration, error) {
-	q := parseQuery(r, "id", "run", "n", "priority", "delay", "ttl", "attempts", "lease", "result", "key", "wait")
-	wait := q.duration("wait")
+const typeForm = "application/x-www-form-urlencoded"
+
+// notLabelled refuses JSON objects and arrays that curl -d labelled as a form: they were meant as tasks.
+func notLabelled(media string, body []byte) error {
+	if media != typeForm {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	for some := false; ; some = true {
+		var v json.RawMessage
+		if err := d.Decode(&v); err != nil && (err != io.EOF || !some) || err == nil && v[0] != '{' && v[0] != '[' {
+			return nil
+		} else if err == io.EOF {
+			break
+		}
+	}
+	return glassq.Errorf(glassq.CodeBadRequest, "the body is JSON, but its header is Content-Type: "+typeForm+", as curl -d says; "+
+		"send Content-Type: application/json for a task with options (curl --json), application/x-ndjson for one a line, or text/plain for the text as it is")
+}
+
+// rawTask makes a task whose body is the request's. What curl -d sends is text.
+func rawTask(queue, media string, r *http.Request, q *query, body []byte) (glassq.Task, error) {
+	if err := notLabelled(media, body); err != nil {
+		return glassq.Task{}, err
+	}
 	t := glassq.Task{
 		Queue:       queue,
 		Body:        body,
@@ -174,7 +201,7 @@ func rawTask(queue, media string, r *http.Request, body []byte) (glassq.Task, ti
 		Key:         q.text("key"),
 	}
 	switch media {
-	case "application/x-www-form-urlencoded":
+	case typeForm:
 		if t.Type = glassq.TypeText; !utf8.Valid(body) {
 			t.Type = glassq.TypeOctets
 		}
@@ -194,7 +221,7 @@ func rawTask(queue, media string, r *http.Request, body []byte) (glassq.Task, ti
 		}
 		t.ID = ""
 	}
-	return t, wait, q.err
+	return t, q.err
 }
 
 // A putCount answers a put with answer=count: enough to rebuild every receipt from one line. Unless
@@ -205,12 +232,25 @@ type putCount struct {
 	First        uint64   `json:"first,omitempty"`
 	DuplicatesAt []int    `json:"duplicates_at,omitempty"` // indexes from 0
 	Numbers      []uint64 `json:"numbers,omitempty"`       // of all tasks, 0 for duplicates
+
+	Warnings []putWarning `json:"warnings,omitempty"` // the first maxWarnings
 }
+
+// A putWarning is the warning of one task of several.
+type putWarning struct {
+	At      int    `json:"at"` // index from 0
+	Warning string `json:"warning"`
+}
+
+const maxWarnings = 10
 
 func sendCount(rw http.ResponseWriter, receipts []glassq.Receipt) {
 	var c putCount
 	consecutive := true
 	for i, r := range receipts {
+		if r.Warning != "" && len(c.Warnings) < maxWarnings {
+			c.Warnings = append(c.Warnings, putWarning{i, r.Warning})
+		}
 		if r.Duplicate {
 			c.Duplicates++
 			c.DuplicatesAt = append(c.DuplicatesAt, i)
@@ -228,6 +268,6 @@ func sendCount(rw http.ResponseWriter, receipts []glassq.Receipt) {
 			c.Numbers[i] = r.Number
 		}
 	}
-	text, _ := json.Marshal(c) // numbers alone cannot fail
+	text, _ := json.Marshal(c) // numbers and texts cannot fail
 	send(rw, http.StatusOK, typeJSON, append(text, '\n'))
 }

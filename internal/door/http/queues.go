@@ -75,7 +75,7 @@ func (s *call) peek(rw http.ResponseWriter, r *http.Request) error {
 		q.fail("peek shows one state")
 	}
 	cursor := q.number("cursor", 0, 1<<64-1)
-	limit := int(q.number("max", 20, maxPeek))
+	limit := int(q.atLeast1("max", 20, maxPeek))
 	if q.err != nil {
 		return q.err
 	}

@@ -63,10 +63,14 @@ type record struct {
 	text []byte
 }
 
+func isNDJSON(media string) bool {
+	return media == typeNDJSON || media == "application/ndjson" || media == "application/jsonl"
+}
+
 // records splits a body: NDJSON by lines, JSON into an array's elements or the one object.
 // single tells that it was one object.
 func records(contentType string, body []byte) (list []record, single bool, err error) {
-	if contentType == typeNDJSON || contentType == "application/ndjson" || contentType == "application/jsonl" {
+	if isNDJSON(contentType) {
 		list = make([]record, 0, min(bytes.Count(body, []byte{'\n'})+1, glassq.MaxBatch))
 		for line := 1; len(body) > 0; line++ {
 			text, rest, _ := bytes.Cut(body, []byte{'\n'})
@@ -193,17 +197,26 @@ func (q *query) number(key string, def, limit uint64) uint64 {
 	return n
 }
 
-// duration reads "250ms" or a number of seconds.
+// atLeast1 is number that refuses 0.
+func (q *query) atLeast1(key string, def, limit uint64) uint64 {
+	n := q.number(key, def, limit)
+	if n == 0 && q.err == nil {
+		q.fail("%s=0: want a whole number from 1 to %d", key, limit)
+	}
+	return n
+}
+
+// duration reads "250ms" or a number of seconds; one that is too long for a Duration is the longest.
 func (q *query) duration(key string) time.Duration {
 	text := q.text(key)
 	if text == "" {
 		return 0
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		d, err = time.ParseDuration(text + "s")
+	d, ok := jsonline.ParseDuration(text)
+	if !ok {
+		d, ok = jsonline.ParseDuration(text + "s")
 	}
-	if err != nil || d < 0 {
+	if !ok {
 		q.fail("%s=%.40s: want a duration like 250ms or a number of seconds", key, text)
 	}
 	return d

@@ -89,10 +89,7 @@ func (s *call) runIDs(rw http.ResponseWriter, r *http.Request) error {
 		q.fail("ids shows one set")
 	}
 	from := uint32(q.number("from", 0, 1<<32-1))
-	limit := int(q.number("max", 10_000, maxIntervals))
-	if limit == 0 {
-		q.fail("max=0: want at least 1")
-	}
+	limit := int(q.atLeast1("max", 10_000, maxIntervals))
 	if q.err != nil {
 		return q.err
 	}

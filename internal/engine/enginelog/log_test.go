@@ -64,12 +64,7 @@ func newSystem(far bool) *system {
 	if far {
 		s.opt = enginelog.Options{Later: true, Policy: engine.Policy{
 			Window: 4, HandOutsWait: true, ExtendsWait: true, ReadsWait: true,
-			Begin: func(last int64) int64 {
-				if last == 0 {
-					return time.Now().UnixMilli()
-				}
-				return last + time.Since(s.store.Seen()).Milliseconds()
-			},
+			Seen: func() (time.Duration, bool) { return time.Since(s.store.Seen()), true },
 		}}
 	}
 	return s
