@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"sync"
@@ -65,17 +66,19 @@ func (all doors) close() {
 // announce says where each door is, with the first one where the data is, and what became of the manager door.
 func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 	for i, d := range all {
+		said, keys := fmt.Sprintf("glassq serve: %s on %s", d.said, d.ln.Addr()), []any{"door", d.name, "addr", d.ln.Addr().String()}
 		if i == 0 {
-			to.Say("glassq serve: %s on %s, %s", d.said, d.ln.Addr(), store)
-		} else {
-			to.Say("glassq serve: %s on %s", d.said, d.ln.Addr())
+			said, keys = said+", "+store, append(keys, "store", store, "version", version())
 		}
+		to.Note(slog.LevelInfo, said, "door open", keys...)
 		if host, _, err := net.SplitHostPort(f.manager); d.name == "manager" && err == nil && !isLoopback(host) {
-			to.Say("glassq serve: the Python manager door can be reached from other machines: the key is asked for, but nothing is encrypted; a tunnel is safer")
+			to.Note(slog.LevelWarn, "glassq serve: the Python manager door can be reached from other machines: the key is asked for, "+
+				"but nothing is encrypted; a tunnel is safer", "door not encrypted", "door", d.name, "addr", d.ln.Addr().String())
 		}
 	}
 	if !f.locked() && f.manager != closedDoor {
-		to.Say("glassq serve: no key, so the Python manager door stays closed; --key-file FILE opens it on %s, --manager off ends this line", f.manager)
+		to.Note(slog.LevelInfo, fmt.Sprintf("glassq serve: no key, so the Python manager door stays closed; --key-file FILE opens "+
+			"it on %s, --manager off ends this line", f.manager), "door closed: no key", "door", "manager", "addr", f.manager)
 	}
 }
 

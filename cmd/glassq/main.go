@@ -8,6 +8,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -49,7 +50,7 @@ func (a *app) main(args []string) int {
 		code = exitUsage
 	}
 	if text := sentence(err); text != "" {
-		a.console.Say("%s: %s", cmd.CommandPath(), text)
+		a.console.Note(slog.LevelError, cmd.CommandPath()+": "+text, "ended by an error", "err", text, "exit", code)
 	}
 	if !a.begun && cmd.CommandPath() != "" {
 		a.console.Say("%s --help tells what there is", cmd.CommandPath())

@@ -78,10 +78,11 @@ func (r *reloader) reload() (glassq.Reloaded, error) {
 func (r *reloader) hangup() {
 	did, err := r.reload()
 	if err != nil {
-		r.a.console.Say("glassq serve: reload: %s", sentence(err))
+		r.a.console.Note(slog.LevelError, "glassq serve: reload: "+sentence(err), "reload refused", "err", sentence(err))
 		return
 	}
-	r.a.console.Say("glassq serve: reload: %s", describeReload(did))
+	r.a.console.Note(slog.LevelInfo, "glassq serve: reload: "+describeReload(did), "reloaded",
+		"changed", did.Changed, "restart", did.Restart)
 }
 
 func describeReload(did glassq.Reloaded) string {

@@ -28,6 +28,8 @@ import (
 const (
 	closedDoor = "off"
 
+	formatText, formatJSON = "text", "json" // of --log-format
+
 	defaultMemcached = "127.0.0.1:22201"
 	defaultManager   = "127.0.0.1:5000"
 )
@@ -42,7 +44,7 @@ type serveFlags struct {
 	keyFile, tlsCert, tlsKey string
 	insecure, hosts          []string
 	maxBody                  byteSize
-	logLevel                 string
+	logLevel, logFormat      string
 	level                    slog.Level // read from logLevel
 	minFree                  string
 	watermark                disk.Watermark // read from minFree
@@ -53,6 +55,7 @@ type serveFlags struct {
 	cert                     *cert.Server // read from tlsCert and tlsKey; nil for none
 	warnings                 []string     // about what was read
 	logger                   *slog.Logger
+	pprof                    string
 }
 
 func (a *app) serveCmd() *cobra.Command {
@@ -91,8 +94,13 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.Var(&f.maxBody, "max-body", "largest body of a task, up to 32MiB")
 	fs.StringVar(&f.minFree, "min-free", "", "`size` or share of the disk that stays free: below it puts are refused; 0 is none (default 5% or 1GiB, the larger, but at most a quarter)")
 	fs.StringVar(&f.logLevel, "log-level", "info", "least that is logged: debug, info, warn or error; glassq reload changes it")
+	fs.StringVar(&f.logFormat, "log-format", formatText, "how lines are logged: text, or json, an object a line")
+	fs.StringVar(&f.pprof, "pprof", "", "`address` of this machine for Go's profiler, such as 127.0.0.1:6060; without it there is none")
 	cpu := profileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if f.logFormat == formatJSON {
+			a.console.SetJSON()
+		}
 		f.logger = a.console.Logger()
 		settings := a.newReloader(cmd)
 		if err := f.check(); err != nil {
@@ -152,6 +160,12 @@ func (f *serveFlags) check() error {
 	}
 	var err error
 	if f.level, err = parseLevel(f.logLevel); err != nil {
+		return err
+	}
+	if f.logFormat != formatText && f.logFormat != formatJSON {
+		return usagef("--log-format %s is not one of text, json", f.logFormat)
+	}
+	if err := checkProfiler(f.pprof); err != nil {
 		return err
 	}
 	if f.minFree != "" {
@@ -288,7 +302,7 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	}
 	defer doors.close()
 	for _, text := range f.warnings {
-		a.console.Say("glassq serve: warning: %s", text)
+		a.console.Note(slog.LevelWarn, "glassq serve: warning: "+text, "what was read is doubtful", "err", text)
 	}
 	seen := live.New(live.Options{File: f.liveFile(), Logger: f.logger})
 	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody),
@@ -298,6 +312,11 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	defer background(seen.Keep)() // ends before the store is closed
+	stopProfiler, err := f.profiler()
+	if err != nil {
+		return err
+	}
+	defer stopProfiler()
 	doors.announce(a.console, f, store.Describe())
 
 	ctx, fail := context.WithCancelCause(ctx)
