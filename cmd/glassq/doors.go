@@ -91,7 +91,7 @@ func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, bro
 	defer following.Wait()
 	defer cancel()
 	following.Go(func() { access.Run(ctx, f.logger) })
-	frame := door.Frame{Access: access, Version: version(), Log: f.logger}.Filled()
+	frame := door.Frame{Access: access, Audit: f.audit, Version: version(), Log: f.logger}.Filled()
 	if f.cert != nil {
 		frame.TLS = f.cert.Config()
 	}

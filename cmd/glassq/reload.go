@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -8,7 +9,9 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/audit"
 	"github.com/glassq/glassq/internal/cli/config"
+	"github.com/glassq/glassq/internal/rights"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -77,6 +80,11 @@ func (r *reloader) reload() (glassq.Reloaded, error) {
 // hangup is reload for SIGHUP.
 func (r *reloader) hangup() {
 	did, err := r.reload()
+	outcome := audit.OK
+	if err != nil {
+		outcome = string(glassq.CodeBadRequest)
+	}
+	r.a.serving.audit.Note(context.Background(), audit.Entry{Action: rights.Rules[rights.VerbReload].Audit, Who: system, Outcome: outcome})
 	if err != nil {
 		r.a.console.Note(slog.LevelError, "glassq serve: reload: "+sentence(err), "reload refused", "err", sentence(err))
 		return

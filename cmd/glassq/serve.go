@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/audit"
 	"github.com/glassq/glassq/internal/cert"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door/manager"
@@ -56,6 +57,7 @@ type serveFlags struct {
 	warnings                 []string     // about what was read
 	logger                   *slog.Logger
 	pprof                    string
+	audit                    *audit.Log
 }
 
 func (a *app) serveCmd() *cobra.Command {
@@ -294,6 +296,8 @@ func checkSync(mode string) error {
 }
 
 func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
+	seen := live.New(live.Options{File: f.liveFile(), Logger: f.logger})
+	f.audit = audit.New(audit.Options{Folder: f.folder(), Logger: f.logger, Heard: hears(seen)})
 	ctx, stop := a.interruptible("glassq serve", "stopping; requests under way may end")
 	defer stop()
 	doors, err := f.openDoors()
@@ -304,7 +308,6 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	for _, text := range f.warnings {
 		a.console.Note(slog.LevelWarn, "glassq serve: warning: "+text, "what was read is doubtful", "err", text)
 	}
-	seen := live.New(live.Options{File: f.liveFile(), Logger: f.logger})
 	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody),
 		Logger: f.logger, Between: seen.Over, Synced: seen.Synced})
 	if err != nil {
@@ -317,6 +320,10 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 		return err
 	}
 	defer stopProfiler()
+	defer background(f.audit.Run)() // ends behind the doors
+	if f.tokens != nil {
+		f.tokens.Changed = f.tokenChanged
+	}
 	doors.announce(a.console, f, store.Describe())
 
 	ctx, fail := context.WithCancelCause(ctx)
@@ -331,13 +338,37 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	return err
 }
 
-// liveFile is where the server keeps its charts; "" for a store without a folder.
-func (f *serveFlags) liveFile() string {
+// folder is where the data is; "" for a store without a folder.
+func (f *serveFlags) folder() string {
 	if f.data == stores.Memory {
 		return ""
 	}
-	return filepath.Join(f.data, "charts")
+	return f.data
 }
+
+// liveFile is where the server keeps its charts; "" for a store without a folder.
+func (f *serveFlags) liveFile() string {
+	if f.folder() == "" {
+		return ""
+	}
+	return filepath.Join(f.folder(), "charts")
+}
+
+// hears has live tell what is audited as events.
+func hears(l *live.Live) func(context.Context, *audit.Entry) {
+	return func(ctx context.Context, e *audit.Entry) {
+		l.TellAction(ctx, live.Event{Action: e.Action, Who: e.Who, Door: e.Door, From: e.From, Queue: e.Queue, Run: e.Run,
+			What: e.What, Count: e.Count, Outcome: e.Outcome})
+	}
+}
+
+// tokenChanged audits a change of the file of tokens, whoever made it.
+func (f *serveFlags) tokenChanged(action, name, id string) {
+	f.audit.Note(context.Background(), audit.Entry{Action: action, Who: system, What: name + " " + id})
+}
+
+// system is who did something by a signal or a file, on the server's own machine.
+const system = "system"
 
 // background runs work until the function that it returns is called, which waits for its end.
 func background(work func(context.Context)) (end func()) {

@@ -202,14 +202,22 @@ type Identity struct {
 
 // Identity says who the client is, on a server that is locked or not.
 func (w Who) Identity(locked bool) Identity {
-	i := Identity{Name: "guest", May: w.may.Names(), Queues: w.names}
-	switch {
-	case w.live != nil:
-		i.Name, i.ID, i.Expires = w.live.Name, w.live.ID, w.live.Expires
-	case locked:
-		i.Name = "key"
+	i := Identity{Name: w.name(locked), May: w.may.Names(), Queues: w.names}
+	if w.live != nil {
+		i.ID, i.Expires = w.live.ID, w.live.Expires
 	}
 	return i
+}
+
+// name is Identity.Name.
+func (w Who) name(locked bool) string {
+	switch {
+	case w.live != nil:
+		return w.live.Name
+	case locked:
+		return "key"
+	}
+	return "guest"
 }
 
 // isLocal tells whether an address is on this machine.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/audit"
 )
 
 const (
@@ -39,8 +40,11 @@ type Frame struct {
 	Intake  *Intake      // bounds the bodies in flight; nil makes one of BodiesInFlight
 	Parked  *Budget      // bounds the bodies that wait for room in their queues, see MaxParked; nil makes one
 	Seats   *Budget      // bounds the connections of all doors; nil makes one of Seats()
+	Audit   *audit.Log   // hears what clients do; nil for nothing
 	Version string       // of this program, for those who ask; "" says none
 	Log     *slog.Logger // nil discards
+
+	logins *audit.Logins // made by Filled, over Audit
 }
 
 // Filled returns f with its defaults.
@@ -56,6 +60,9 @@ func (f Frame) Filled() Frame {
 	}
 	if f.Seats == nil {
 		f.Seats = NewBudget(Seats())
+	}
+	if f.logins == nil {
+		f.logins = &audit.Logins{Log: f.Audit}
 	}
 	if f.Log == nil {
 		f.Log = slog.New(slog.DiscardHandler)

@@ -16,10 +16,18 @@ import (
 type Store struct {
 	broker *broker.Broker // never handed out: a verb that is no method of Store is no client's
 	Who    Who
+	by     Client
+}
+
+// A Client is how the actions of a client are audited.
+type Client struct {
+	Frame *Frame // of the door
+	Door  string // http, memcached or manager
+	From  string // address without the port, see Peer
 }
 
 // NewStore is b as who may use it.
-func NewStore(b *broker.Broker, who Who) Store { return Store{b, who} }
+func NewStore(b *broker.Broker, who Who, by Client) Store { return Store{b, who, by} }
 
 // MayPut tells whether the client may put tasks: into their queues, into their runs, with results in the queues that
 // they name. It allocates nothing where the client may.
@@ -162,11 +170,16 @@ func (s Store) AwaitIdle(ctx context.Context, queue string, wait time.Duration) 
 }
 
 // Configure is Broker.Configure.
-func (s Store) Configure(ctx context.Context, queue string, c glassq.SettingsChange) (glassq.Settings, error) {
-	if err := s.Who.May(rights.VerbConfigure, queue); err != nil {
-		return glassq.Settings{}, err
+func (s Store) Configure(ctx context.Context, queue string, c glassq.SettingsChange) (set glassq.Settings, err error) {
+	action, what := "", settingsOf(c)
+	if c.Paused != nil {
+		action = map[bool]string{true: "pause", false: "resume"}[*c.Paused]
 	}
-	return s.broker.Configure(ctx, queue, c)
+	_, err = s.act(ctx, rights.VerbConfigure, action, queue, what, func() (_ int, err error) {
+		set, err = s.broker.Configure(ctx, queue, c)
+		return 0, err
+	})
+	return set, err
 }
 
 // Peek is Broker.Peek.
@@ -180,26 +193,35 @@ func (s Store) Peek(ctx context.Context, queue string, state glassq.State, curso
 
 // Purge is Broker.Purge.
 func (s Store) Purge(ctx context.Context, queue string, states ...glassq.State) (int, error) {
-	if err := s.Who.May(rights.VerbPurge, queue); err != nil {
-		return 0, err
-	}
-	return s.broker.Purge(ctx, queue, states...)
+	return s.act(ctx, rights.VerbPurge, "", queue, statesOf(states), func() (int, error) {
+		return s.broker.Purge(ctx, queue, states...)
+	})
+}
+
+// PurgeAll purges every queue, and says how many tasks that were. A queue that is dropped meanwhile has none.
+func (s Store) PurgeAll(ctx context.Context) (int, error) {
+	return s.Do(ctx, rights.VerbPurgeAll, "", func() (n int, err error) {
+		queues, err := s.broker.Queues(ctx)
+		for i := 0; i < len(queues) && err == nil; i++ {
+			var some int
+			some, err = s.broker.Purge(ctx, queues[i].Name)
+			if n += some; err != nil && glassq.CodeOf(err) == glassq.CodeNotFound {
+				err = nil
+			}
+		}
+		return n, err
+	})
 }
 
 // Redrive is Broker.Redrive.
 func (s Store) Redrive(ctx context.Context, queue string, max int) (int, error) {
-	if err := s.Who.May(rights.VerbRedrive, queue); err != nil {
-		return 0, err
-	}
-	return s.broker.Redrive(ctx, queue, max)
+	return s.Do(ctx, rights.VerbRedrive, queue, func() (int, error) { return s.broker.Redrive(ctx, queue, max) })
 }
 
 // Drop is Broker.Drop.
 func (s Store) Drop(ctx context.Context, queue string) error {
-	if err := s.Who.May(rights.VerbDrop, queue); err != nil {
-		return err
-	}
-	return s.broker.Drop(ctx, queue)
+	_, err := s.Do(ctx, rights.VerbDrop, queue, func() (int, error) { return 0, s.broker.Drop(ctx, queue) })
+	return err
 }
 
 // Runs is Broker.Runs, of those runs that the client may see.
@@ -240,26 +262,29 @@ func (s Store) RunIDs(ctx context.Context, name string, set glassq.IDSet, from u
 }
 
 // SetRun is Broker.SetRun. The queues that a run names must be the client's, too.
-func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (glassq.Run, error) {
-	err := s.Who.May(rights.VerbSetRun, name)
-	if err == nil && c.Queue != "" {
-		err = s.Who.May(rights.VerbPut, c.Queue)
+func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (run glassq.Run, err error) {
+	action := ""
+	if c.Sealed {
+		action = "seal"
 	}
-	if err == nil && c.Results != "" {
-		err = s.Who.May(rights.VerbResult, c.Results)
-	}
-	if err != nil {
-		return glassq.Run{}, err
-	}
-	return s.broker.SetRun(ctx, name, c)
+	_, err = s.act(ctx, rights.VerbSetRun, action, name, "", func() (_ int, err error) {
+		if c.Queue != "" {
+			err = s.Who.May(rights.VerbPut, c.Queue)
+		}
+		if err == nil && c.Results != "" {
+			err = s.Who.May(rights.VerbResult, c.Results)
+		}
+		if err == nil {
+			run, err = s.broker.SetRun(ctx, name, c)
+		}
+		return 0, err
+	})
+	return run, err
 }
 
 // CancelRun is Broker.CancelRun.
 func (s Store) CancelRun(ctx context.Context, name string) (int, error) {
-	if err := s.Who.May(rights.VerbCancelRun, name); err != nil {
-		return 0, err
-	}
-	return s.broker.CancelRun(ctx, name)
+	return s.Do(ctx, rights.VerbCancelRun, name, func() (int, error) { return s.broker.CancelRun(ctx, name) })
 }
 
 // Stats is Broker.Stats.
@@ -272,8 +297,6 @@ func (s Store) Stats(ctx context.Context) (glassq.Stats, error) {
 
 // Copy is Broker.Copy.
 func (s Store) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
-	if err := s.Who.May(rights.VerbBackup, ""); err != nil {
-		return err
-	}
-	return s.broker.Copy(ctx, file)
+	_, err := s.Do(ctx, rights.VerbBackup, "", func() (int, error) { return 0, s.broker.Copy(ctx, file) })
+	return err
 }

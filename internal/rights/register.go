@@ -19,6 +19,10 @@ const lookEvery = 250 * time.Millisecond
 
 // A Register is a file of tokens as a running server sees it. It is safe for concurrent use.
 type Register struct {
+	// Changed hears of a token that came (ActionNew), is another one than before or has gone, by its name and id. It must not
+	// block, and is set before Run.
+	Changed func(action, name, id string)
+
 	path string
 	now  atomic.Pointer[tokens] // never changed in place
 
@@ -26,6 +30,13 @@ type Register struct {
 	seen [2]fs.FileInfo
 	bad  string // the last thing that was wrong with the file, which is said once
 }
+
+// What Changed hears.
+const (
+	ActionNew    = "token_new"
+	ActionChange = "token_change"
+	ActionRevoke = "token_revoke"
+)
 
 // tokens are those of one state of the file.
 type tokens struct {
@@ -165,8 +176,25 @@ func (r *Register) load() error {
 		if byID[id] != l {
 			l.finish()
 		}
+		if byID[id] == nil {
+			r.tell(ActionRevoke, l)
+		}
+	}
+	for id, l := range byID {
+		switch before := old[id]; {
+		case before == nil:
+			r.tell(ActionNew, l)
+		case before != l:
+			r.tell(ActionChange, l)
+		}
 	}
 	return nil
+}
+
+func (r *Register) tell(action string, l *Live) {
+	if r.Changed != nil {
+		r.Changed(action, l.Name, l.ID)
+	}
 }
 
 // same tells whether a token grants what it granted before.

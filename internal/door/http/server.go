@@ -104,14 +104,15 @@ func (s *Server) routes() {
 		verb := rights.Route(pattern)
 		s.patterns = append(s.patterns, pattern)
 		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
-			who, err := s.admit(rw, r, verb)
+			by := s.client(r)
+			who, err := s.admit(rw, r, verb, by)
 			if err == nil {
 				ctx, end := who.Within(r.Context())
 				if verb != rights.VerbAsk {
 					ctx = live.WithCaller(ctx, callerOf(r))
 				}
 				r = r.WithContext(ctx)
-				if err = h(&call{s, door.NewStore(s.broker, who)}, rw, r); err != nil && who.Over() != nil {
+				if err = h(&call{s, door.NewStore(s.broker, who, by)}, rw, r); err != nil && who.Over() != nil {
 					err = who.Over()
 				}
 				end()
@@ -205,7 +206,7 @@ func (s *Server) hostAllowed(hostport string) bool {
 
 // admit decides who sent r, and whether that one may do verb with the queue or the run that the address names. What
 // else a request names is looked at by the door.Store that it uses.
-func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb rights.Verb) (door.Who, error) {
+func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb rights.Verb, by door.Client) (door.Who, error) {
 	if rights.Rules[verb].Needs == 0 {
 		return door.Who{}, nil
 	}
@@ -214,13 +215,29 @@ func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb rights.Verb
 		var err error
 		if who, err = s.known(r); err != nil {
 			rw.Header().Set("WWW-Authenticate", `Bearer realm="glassq"`)
+			by.Login(r.Context(), who, err)
 			return who, err
 		}
 	}
-	if name := cmp.Or(r.PathValue("queue"), r.PathValue("run")); name != "" {
-		return who, who.May(verb, name)
+	name, err := cmp.Or(r.PathValue("queue"), r.PathValue("run")), error(nil)
+	if name != "" {
+		err = who.May(verb, name)
+	} else {
+		err = who.MayAtAll(verb)
 	}
-	return who, who.MayAtAll(verb)
+	if err != nil {
+		by.Refused(r.Context(), who, verb, name, err)
+	}
+	return who, err
+}
+
+// client is how the actions of the one that sent r are audited.
+func (s *Server) client(r *http.Request) door.Client {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = "local"
+	}
+	return door.Client{Frame: &s.frame, Door: "http", From: host}
 }
 
 // known is the client by the key that it sends or, without one, by its certificate.

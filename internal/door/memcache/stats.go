@@ -65,12 +65,14 @@ func (c *conn) stats(rest []byte) {
 	case "queue", "queues":
 		c.queueStats()
 	case "reset":
-		if !c.mayDo(c.who.May(rights.VerbResetStats, "")) {
-			return
+		_, err := c.operate().Do(c.ctx, rights.VerbResetStats, "", func() (int, error) {
+			c.n = tally{}
+			c.s.count.reset()
+			return 0, nil
+		})
+		if c.mayDo(err) {
+			c.say("RESET\r\n")
 		}
-		c.n = tally{}
-		c.s.count.reset()
-		c.say("RESET\r\n")
 	default:
 		c.say(badVerb)
 	}
@@ -137,7 +139,7 @@ func (c *conn) settings() {
 // queueStats gives memcacheq's line for each queue, <puts>/<gets> with the depth as their difference, and
 // below it what is not in there.
 func (c *conn) queueStats() {
-	queues, err := door.NewStore(c.s.broker, c.who).Queues(c.durably())
+	queues, err := c.operate().Queues(c.durably())
 	if err != nil {
 		c.say(failure(err, notFound))
 		return
