@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -38,6 +39,7 @@ func TestAudit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		io.Copy(io.Discard, resp.Body) // a backup is over when it was read
 		resp.Body.Close()
 		if resp.StatusCode != want {
 			t.Errorf("%s %s: status %d, want %d", method, path, resp.StatusCode, want)
