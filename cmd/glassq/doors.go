@@ -8,13 +8,13 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/door"
 	httpdoor "github.com/glassq/glassq/internal/door/http"
 	"github.com/glassq/glassq/internal/door/manager"
 	"github.com/glassq/glassq/internal/door/memcache"
 	"github.com/glassq/glassq/internal/live"
+	"github.com/glassq/glassq/internal/stores"
 )
 
 // An openDoor is one protocol on one address.
@@ -83,10 +83,11 @@ func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 }
 
 // run serves all doors until ctx is done or one of them fails, which ends the others.
-func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, broker *broker.Broker,
+func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, store *stores.Store,
 	seen *live.Live) error {
+	access, broker := door.NewAccess(f.keys...).WithTokens(f.tokens), store.Broker
+	settings.begin(&running{f, access, store})
 	ctx, cancel := context.WithCancel(ctx)
-	access := door.NewAccess(f.keys...).WithTokens(f.tokens)
 	var following sync.WaitGroup
 	defer following.Wait()
 	defer cancel()

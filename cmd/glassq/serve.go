@@ -330,7 +330,7 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	defer ready(ctx, store.Broker).wait()
 	defer fail(nil)
 	over := a.watch(store, "glassq serve", "", fail)
-	err = doors.run(ctx, f, settings, store.Broker, seen)
+	err = doors.run(ctx, f, settings, store, seen)
 	over()
 	if err == nil && errors.Is(context.Cause(ctx), glassq.ErrStorage) {
 		return store.Failure("")

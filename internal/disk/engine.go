@@ -153,6 +153,7 @@ func (l *log) recover() error {
 		return err
 	}
 	l.active = l.wal.Active()
+	l.volume.min = l.opt.MinFree
 	l.lookAtSpace()
 	return l.engine.Start()
 }

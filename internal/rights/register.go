@@ -98,8 +98,8 @@ func (r *Register) Run(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// Look does at once what Run does every time.
-func (r *Register) Look(log *slog.Logger) {
+// Look does at once what Run does every time. It tells whether the file was read anew.
+func (r *Register) Look(log *slog.Logger) (read bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.changed() {
@@ -109,13 +109,14 @@ func (r *Register) Look(log *slog.Logger) {
 				log.Error("the tokens are those of before: their file cannot be used", "err", err)
 			}
 		} else {
-			r.bad = ""
+			r.bad, read = "", true
 			log.Info("tokens read anew", "tokens", len(r.now.Load().byID))
 		}
 	}
 	if now, all := time.Now(), r.now.Load(); !all.next.IsZero() && !now.Before(all.next) {
 		r.settleTokens(all.byID, now)
 	}
+	return read
 }
 
 // stat looks at both files.

@@ -84,8 +84,13 @@ func (c *Console) Note(level slog.Level, said, event string, args ...any) {
 // are made, and before others use the console.
 func (c *Console) SetJSON() { c.json = true }
 
-// SetLevel says what is logged at least, by loggers that were made before too; at first it is slog.LevelInfo.
-func (c *Console) SetLevel(l slog.Level) { c.level.Set(l) }
+// SetLevel says what is logged at least, by loggers that were made before too; at first it is slog.LevelInfo. It returns
+// false when that is so already.
+func (c *Console) SetLevel(l slog.Level) (changed bool) {
+	changed = c.level.Level() != l
+	c.level.Set(l)
+	return changed
+}
 
 // Logger logs to the console.
 func (c *Console) Logger() *slog.Logger {

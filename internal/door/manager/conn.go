@@ -195,7 +195,7 @@ func (c *conn) run(ctx context.Context) {
 			c.reset = c.reset || err != nil
 			return
 		}
-		limit = int64(c.s.maxBody) + frameExtra
+		limit = int64(c.s.broker.Limits().MaxBody) + frameExtra
 		c.nc.SetReadDeadline(time.Time{}) // a worker may be silent for days
 		if c.s.hall.Draining() {
 			return

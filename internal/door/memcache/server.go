@@ -27,13 +27,12 @@ const (
 
 // A Server is the memcached door of one broker. It is safe for concurrent use.
 type Server struct {
-	broker  *broker.Broker
-	frame   door.Frame
-	maxBody int          // bytes
-	hall    *door.Hall   // keeps the leases of open reads
-	bursts  atomic.Int64 // bytes of large input buffers
-	began   time.Time
-	count   counters
+	broker *broker.Broker
+	frame  door.Frame
+	hall   *door.Hall   // keeps the leases of open reads
+	bursts atomic.Int64 // bytes of large input buffers
+	began  time.Time
+	count  counters
 
 	lines  *door.Intake // of long lines while their gets are done
 	binary door.Line    // of clients that speak the binary protocol
@@ -49,7 +48,7 @@ type Server struct {
 
 // New makes the door to b.
 func New(b *broker.Broker, f door.Frame) *Server {
-	s := &Server{broker: b, frame: f.Filled(), maxBody: b.Limits().MaxBody, began: time.Now(),
+	s := &Server{broker: b, frame: f.Filled(), began: time.Now(),
 		lines: door.NewIntake(door.BodiesInFlight), answers: door.NewBudget(answerRoom), roomy: answerRoom / 2}
 	if s.frame.Version == "" {
 		s.frame.Version = "dev"

@@ -127,7 +127,7 @@ func (c *conn) serverStats() {
 // settings are those of memcached's that a client or a monitor may want and that mean something here.
 func (c *conn) settings() {
 	c.stat("maxconns", door.Seats())
-	c.stat("item_size_max", c.s.maxBody)
+	c.stat("item_size_max", c.s.broker.Limits().MaxBody)
 	c.stat("cas_enabled", "yes")
 	c.stat("evictions", "off")
 	c.stat("flush_enabled", "yes")
