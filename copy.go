@@ -15,3 +15,13 @@ type Copier interface {
 	// of ctx ends the copying and is returned.
 	Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error
 }
+
+// An Archiver is a store that can be written as an archive while it is used: a stream of bytes from which a store
+// of any kind can be made. docs/archive.md says what is in it.
+type Archiver interface {
+	// Archive writes an archive of the store as it is at one moment after the call began. Everything answered OK
+	// before the call is in it, and nothing by half; only a stream with its end is an archive. Other calls go on
+	// meanwhile. A task that does not read makes it fail with code damaged. An error of w or of ctx ends it and is
+	// returned.
+	Archive(ctx context.Context, w io.Writer) error
+}

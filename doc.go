@@ -35,6 +35,6 @@
 //
 // Most programs need Task, Reserve, Lease, Ack and Nack. [Settings] and [QueueInfo] are for those who operate queues,
 // [Run] and [Books] for those who dispatch and must prove that nothing is missing. The interfaces [Engine], [Operator],
-// [Runs], [Waits] and [Copier] say what a store can do; they are for those who write a store. The
+// [Runs], [Waits], [Copier] and [Archiver] say what a store can do; they are for those who write a store. The
 // package imports the standard library only, does no I/O, and starts no goroutine.
 package glassq

@@ -19,7 +19,7 @@ const (
 	CodeSchema       Code = "schema_mismatch" // a body does not agree with the queue's schema
 	CodeUnsupported  Code = "unsupported"     // this engine cannot do that
 	CodeUnauthorized Code = "unauthorized"    // no key, or the wrong one
-	CodeForbidden    Code = "forbidden"       // refused whatever the key: cross-site, wrong Host
+	CodeForbidden    Code = "forbidden"       // the token lacks the scope; or refused whatever the key: cross-site, wrong Host
 	CodeStorageFull  Code = "storage_full"    // no room for puts; acks go on
 	CodeUnknown      Code = "outcome_unknown" // it may be done or not: repeating is safe only with an id, within the dedup window
 	CodeStorage      Code = "storage_failed"  // a write or sync failed: the outcome is unknown, the engine stops

@@ -45,9 +45,9 @@ type Task struct {
 	Headers map[string]string // passed through; see TraceHeader
 	Extra   []byte            // unknown envelope members as a JSON object, passed through; nil for none
 
-	// Of is set on results by the engine: the attempt of the task that this is the result of.
-	// A task with Of > 0 is a result: it is not a put in the books of its run.
-	Of int
+	// OfAttempt is set on results by the engine: the attempt of the task that this is the result of.
+	// A task with OfAttempt > 0 is a result: it is not a put in the books of its run.
+	OfAttempt int
 }
 
 // TaskID returns the task's id: ID, or "<Run>/<Position>" for a dense one, or "" if the engine is to name it.
@@ -178,7 +178,7 @@ type Ack struct {
 	Token   Token
 	Outcome Outcome // set by the Broker from Result
 	// Result is the result to store, nil for none. Its Queue "" means the task's results queue; its
-	// ID, Run, Position and Of are set by the engine from the lease.
+	// ID, Run, Position and OfAttempt are set by the engine from the lease.
 	Result *Task
 	Put    []Task // follow-ups; a Run of "" joins the run of the task that is acked
 	// Checked is the result schema that Result agrees with, set by the Broker. An engine stores a result only when

@@ -119,7 +119,7 @@ func TestTasks(t *testing.T) {
 		t.Errorf("Ack = %v, %v", errs, err)
 	}
 	results, err := c.Reserve(ctx, glassq.Reserve{Queue: "results", Take: true})
-	if err != nil || len(results) != 1 || results[0].TaskID() != "r/3" || results[0].Of != 1 {
+	if err != nil || len(results) != 1 || results[0].TaskID() != "r/3" || results[0].OfAttempt != 1 {
 		t.Errorf("results = %+v, %v; want that of r/3", results, err)
 	}
 	run, err := c.Run(ctx, "r")

@@ -81,7 +81,7 @@ func resultEnvelope(w *world) {
 	for _, l := range w.reserve("q", 3) {
 		a := withResult(&l, glassq.OK, "of "+string(l.Body))
 		// What a worker claims about the task does not count.
-		a.Result.ID, a.Result.Run, a.Result.Position, a.Result.Dense, a.Result.Of = "forged", "forged", 99, true, 88
+		a.Result.ID, a.Result.Run, a.Result.Position, a.Result.Dense, a.Result.OfAttempt = "forged", "forged", 99, true, 88
 		a.Result.Type, a.Result.Headers = glassq.TypeJSON, map[string]string{"k": "v"}
 		w.ack(a)
 	}
@@ -100,9 +100,9 @@ func resultEnvelope(w *world) {
 	} {
 		g := &got[i]
 		if string(g.Body) != want.body || g.TaskID() != want.id || g.Run != want.run || g.Position != want.n ||
-			g.Of != want.of || g.Attempt != 1 || g.Type != glassq.TypeJSON || g.Headers["k"] != "v" {
+			g.OfAttempt != want.of || g.Attempt != 1 || g.Type != glassq.TypeJSON || g.Headers["k"] != "v" {
 			w.Errorf("result %d = %q id %q run %q n %d of %d attempt %d; want %+v",
-				i, g.Body, g.TaskID(), g.Run, g.Position, g.Of, g.Attempt, want)
+				i, g.Body, g.TaskID(), g.Run, g.Position, g.OfAttempt, g.Attempt, want)
 		}
 	}
 	if _, err := w.store().Run(w.Context(), "forged"); err == nil {

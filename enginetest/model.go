@@ -84,7 +84,7 @@ func (m *model) mark(t *modelTask, set glassq.IDSet, in bool) {
 
 // add puts a task and tells whether it was no duplicate.
 func (m *model) add(p *glassq.Task, now time.Time) bool {
-	t := &modelTask{queue: p.Queue, run: p.Run, n: p.Position, dense: p.Dense, result: p.Of > 0, most: p.Attempts,
+	t := &modelTask{queue: p.Queue, run: p.Run, n: p.Position, dense: p.Dense, result: p.OfAttempt > 0, most: p.Attempts,
 		state: glassq.Ready}
 	switch {
 	case t.result:
@@ -175,7 +175,7 @@ func (m *model) ack(t *modelTask, a *glassq.Ack, now time.Time) {
 	if a.Result != nil {
 		m.mark(t, glassq.IDsDone, true)
 		m.add(&glassq.Task{Queue: glassq.DefaultResults, Body: a.Result.Body, Run: t.run, Position: t.n, Dense: t.dense,
-			Of: 1}, now)
+			OfAttempt: 1}, now)
 	}
 	if a.Outcome == glassq.Failed {
 		m.mark(t, glassq.IDsFailed, true)

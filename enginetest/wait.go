@@ -184,6 +184,8 @@ func closeEnds(w *world) {
 	if errs, err := s.Ack(w.Context(), []glassq.Ack{{Token: l.Token()}}); !errors.Is(err, glassq.ErrClosed) {
 		w.Errorf("Ack after Close = %v, %v; want code closed", errs, err)
 	}
+	_, err = s.Stats(w.Context())
+	w.code("Stats after Close", err, glassq.CodeClosed)
 	w.ok("second Close", s.Close())
 }
 

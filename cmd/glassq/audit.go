@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/glassq/glassq/internal/audit"
-	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
@@ -53,7 +52,7 @@ the server runs or not. The last 32 to 64 MiB are kept.`,
 			return a.printf("%s\n", describeEntry(e))
 		})
 		if bad > 0 {
-			a.console.Say("glassq audit: %s in %s could not be read and were left out", term.Plural(uint64(bad), "line", "lines"), dir)
+			a.console.Say("glassq audit: %s in %s could not be read and were left out", report.Plural(uint64(bad), "line", "lines"), dir)
 		}
 		return err
 	}
@@ -84,7 +83,7 @@ func describeEntry(e *audit.Entry) string {
 		}
 	}
 	if e.Count != 0 {
-		text += " " + term.Plural(uint64(e.Count), "task", "tasks")
+		text += " " + report.Plural(uint64(e.Count), "task", "tasks")
 	}
 	if e.Door != "" {
 		text += fmt.Sprintf(" by %s from %s", e.Door, e.From)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -91,5 +92,59 @@ func TestBackupRunning(t *testing.T) {
 		if n := 10 + i; n < before && !strings.Contains(line, fmt.Sprintf(`"id":"r1/%d"`, n)) {
 			t.Fatalf("hand-out %d is %s; want r1/%d", i, line, n)
 		}
+	}
+}
+
+// TestBackupArchive: an archive of a running server and one of its folder, stopped, are restored, by their names and
+// from standard input; what is none is refused, and a file that is there is never replaced.
+func TestBackupArchive(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	s := start(t, nil, "serve", "--data", in("d"), "--http", "127.0.0.1:0")
+	base := "http://" + s.addr()
+	for n := range 20 {
+		ask(t, "POST", base+"/v1/queues/q/tasks", fmt.Sprintf(`{"run":"r1","n":%d,"body":"task %d"}`, n, n))
+	}
+	run := func(stdin string, want int, parts string, args ...string) string {
+		t.Helper()
+		out, errs, code := invoke(t, stdin, nil, args...)
+		if code != want || !strings.Contains(out+errs, parts) {
+			t.Fatalf("%v: exit %d: %.300s%s; want %d and %q", args, code, out, errs, want, parts)
+		}
+		return out
+	}
+	run("", 0, "20 tasks in 1 queues, checked", "backup", "--server", base, "--archive", in("running.gqa"))
+	run("", exitUsage, "there already", "backup", "--server", base, "--archive", in("running.gqa"))
+	run("", exitServer, "--server", "backup", "--data", in("d"), "--archive", in("used.gqa"))
+	books := ask(t, "GET", base+"/v1/runs/r1", "")
+	s.kill()
+	run("", 0, `"tasks":20`, "backup", "--data", in("d"), "--archive", in("stopped.gqa"), "--json")
+	bytes := run("", 0, "GQARCHIV", "backup", "--data", in("d"), "--archive", "-")
+
+	run("", 0, "20 tasks in 1 queues", "restore", in("running.gqa"), "--data", in("one"))
+	run("", 0, "20 tasks in 1 queues", "restore", in("stopped.gqa"), "--data", in("two"))
+	run(bytes, 0, "20 tasks in 1 queues", "restore", "-", "--data", in("three"))
+	run(bytes[:len(bytes)-1], exitStorage, "cut short", "restore", "-", "--data", in("four"))
+	run("a text", exitUsage, "no archive", "restore", "-", "--data", in("four"))
+	run("", exitUsage, "not empty", "restore", in("stopped.gqa"), "--data", in("two"))
+	if _, err := os.Stat(in("four")); !os.IsNotExist(err) {
+		t.Errorf("a refused restore leaves a folder: %v", err)
+	}
+	// What a restore leaves that is killed: no start takes it, and the next restore does.
+	if err := os.WriteFile(in("three/unfinished"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run("", exitStorage, "cut off", "serve", "--data", in("three"), "--http", "127.0.0.1:0")
+	run("", exitStorage, "cut off", "repair", "--data", in("three"), "--salvage")
+	run("", 0, "20 tasks", "restore", in("stopped.gqa"), "--data", in("three"))
+
+	s = start(t, nil, "serve", "--data", in("three"), "--http", "127.0.0.1:0")
+	base = "http://" + s.addr()
+	if again := ask(t, "GET", base+"/v1/runs/r1", ""); again != books {
+		t.Errorf("the run of the restored store: %s; want %s", again, books)
+	}
+	if got := ask(t, "POST", base+"/v1/queues/q/reserve?max=100", ""); strings.Count(got, "\n") != 20 {
+		t.Errorf("the restored store hands out %s; want 20 tasks", got)
 	}
 }

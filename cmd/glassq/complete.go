@@ -21,11 +21,13 @@ var flagWords = map[string][]string{
 	"format":   {"text", "csv", "ndjson", "vegeta"},
 	"halt":     {"never", "soon,fail=1", "now,fail=1", "soon,fail=10%", "now,success=1"},
 	"insecure": {"http", "memcached", "manager"},
+	"may":      {"put", "work", "read", "admin"},
 	"profile":  {"measure", "fetch"},
 	"save":     {fetch.CaptureOff, fetch.CaptureHash, fetch.CaptureText, fetch.CaptureFile},
 	"state":    {"ready", "delayed", "leased", "dead"},
 	"summary":  {"text", "json"},
 	"sync":     {"always", "interval", "never"},
+	"tls-min":  {"1.2", "1.3"},
 	"until":    {"exists", "complete", "drained"},
 }
 
@@ -60,7 +62,10 @@ func (a *app) completeNames(cmd *cobra.Command) {
 	case "runs":
 		list = runNames
 	default:
-		return
+		if cmd.Name() != "explain" {
+			return
+		}
+		list = queueNames
 	}
 	names := a.complete(list)
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {

@@ -332,7 +332,7 @@ func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, 
 }
 
 func describeDispatch(rep *dispatch.Report) string {
-	s := fmt.Sprintf("put %s in %s (%s/s)", term.Plural(rep.Put, "task", "tasks"), report.Short(rep.Took),
+	s := fmt.Sprintf("put %s in %s (%s/s)", report.Plural(rep.Put, "task", "tasks"), report.Short(rep.Took),
 		term.PerSecond(rep.Put, rep.Took))
 	if rep.Skipped+rep.Duplicates > 0 {
 		s += fmt.Sprintf(", %s were there before", report.Comma(rep.Skipped+rep.Duplicates))

@@ -192,6 +192,11 @@ func (d *doctor) disk(dir string, w disk.Watermark) {
 	default:
 		d.say("ok", "space", "%d MiB free of %d; puts are refused below %d", free>>20, total>>20, mark>>20)
 	}
+	if in, ok := space.(wal.Inoder); ok {
+		if free, total, err := in.Inodes(); err == nil && total > 0 && free < 1000 {
+			d.say("warn", "inodes", "%d of %d are free, and each file takes one; without any puts are refused", free, total)
+		}
+	}
 }
 
 func (d *doctor) system() {
@@ -226,7 +231,7 @@ func (d *doctor) server(cmd *cobra.Command, q *client.Client) error {
 	if err != nil {
 		return err
 	}
-	d.say("ok", "server", "answers, %d queues", len(queues))
+	d.say("ok", "server", "answers, %s", report.Plural(uint64(len(queues)), "queue", "queues"))
 	st, err := q.Stats(cmd.Context())
 	if err != nil {
 		return err

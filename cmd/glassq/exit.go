@@ -9,7 +9,6 @@ import (
 	"syscall"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/internal/wal"
@@ -62,10 +61,10 @@ func wentWell(run *glassq.Run, strict bool) error {
 	}
 	switch {
 	case bad > 0 && run.Complete && pending == 0 && ok == 0:
-		return &exitError{exitNotWell, fmt.Errorf("not one of %s went well", term.Plural(bad, "task", "tasks"))}
+		return &exitError{exitNotWell, fmt.Errorf("not one of %s went well", report.Plural(bad, "task", "tasks"))}
 	case bad > 0 && strict:
 		return &exitError{exitNotWell, fmt.Errorf("--strict: %s of %s failed or dead", report.Comma(bad),
-			term.Plural(put, "task", "tasks"))}
+			report.Plural(put, "task", "tasks"))}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -74,6 +75,61 @@ func TestSmallDisk(t *testing.T) {
 	}
 	if !strings.Contains(s.said(), "puts are refused") || !strings.Contains(s.said(), "puts are taken") {
 		t.Errorf("the server said %s; want both changes", s.said())
+	}
+}
+
+// TestOutOfInodes: a file system that has bytes and no inodes is told apart from one that is full, by the server that
+// runs there, by a start, and by doctor; puts are taken again when there are some.
+func TestOutOfInodes(t *testing.T) {
+	t.Parallel()
+	dir := mountAt(t, "-t", "tmpfs", "-o", "size=256m,nr_inodes=64", "tmpfs")
+	s := start(t, nil, "serve", "--data", filepath.Join(dir, "d"), "--min-free", "0", "--http", "127.0.0.1:0")
+	base := "http://" + s.addr()
+	if status, answer := post(t, base+"/v1/queues/q/tasks", "one"); status >= 300 {
+		t.Fatalf("put = %d %s", status, answer)
+	}
+	var made []string
+	for i := range 100 {
+		name := filepath.Join(dir, fmt.Sprint("other", i))
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			break
+		}
+		made = append(made, name)
+	}
+	until := func(what string, ok func(status int, answer string) bool) {
+		t.Helper()
+		for end := time.Now().Add(tooLong); ; <-time.After(100 * time.Millisecond) {
+			status, answer := post(t, base+"/v1/queues/q/tasks", "more")
+			if ok(status, answer) {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%s: put = %d %s", what, status, answer)
+			}
+		}
+	}
+	until("no inode is left", func(status int, answer string) bool {
+		return status == http.StatusInsufficientStorage && strings.Contains(answer, "inodes")
+	})
+	env := []string{"GLASSQ_SERVER=" + base}
+	if out, errs, code := invoke(t, "", env, "get", "--queue", "q"); code != 0 || !strings.Contains(out, "one") {
+		t.Errorf("get: exit %d: %s%s", code, out, errs)
+	}
+	if _, errs, code := invoke(t, "", nil, "serve", "--data", filepath.Join(dir, "new"), "--http", "127.0.0.1:0"); code != exitStorage ||
+		!strings.Contains(errs, "inodes") {
+		t.Errorf("serve without an inode: exit %d: %s; want 8, and inodes", code, errs)
+	}
+	if out, _, _ := invoke(t, "", nil, "doctor", "--data", filepath.Join(dir, "d")); !strings.Contains(out, "inodes") {
+		t.Errorf("doctor says %s; want inodes", out)
+	}
+	for _, name := range made {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until("inodes are free again", func(status int, _ string) bool { return status < 300 })
+	if !strings.Contains(s.said(), "out of inodes") {
+		t.Errorf("the server said %s; want inodes", s.said())
 	}
 }
 

@@ -144,8 +144,12 @@ func TestFetchFlags(t *testing.T) {
 				strings.Fields(tt.flags)...)
 			out, errs, code := invoke(t, url+"\n", nil, args...)
 			line := strings.TrimSpace(out)
-			if code != 0 || !json.Valid([]byte(line)) {
-				t.Fatalf("exit %d: %s%s", code, out, errs)
+			ends := 0
+			if strings.Contains(line, `"ok":0`) {
+				ends = exitNotWell
+			}
+			if code != ends || !json.Valid([]byte(line)) {
+				t.Fatalf("exit %d: %s%s; want %d", code, out, errs, ends)
 			}
 			for want := range strings.FieldsSeq(tt.want) {
 				if !strings.Contains(line, want) {

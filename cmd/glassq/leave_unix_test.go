@@ -5,11 +5,16 @@ package main
 import (
 	"bufio"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -127,4 +132,87 @@ func TestReaderGone(t *testing.T) {
 			t.Errorf("run said %s; want which folder it left", said)
 		}
 	})
+}
+
+// TestFolderRemovedUnderServer: the data folder is removed while clients put through two doors. Nothing that is sent
+// two seconds later is answered OK, the server says why and ends with exit code 8, and the folder is not made anew.
+func TestFolderRemovedUnderServer(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "d")
+	s := start(t, nil, "serve", "--data", data, "--http", "127.0.0.1:0", "--memcached", "127.0.0.1:0")
+	on := func(door string) string { // each says so when it is open
+		named := regexp.MustCompile(door + ` on (127\.0\.0\.1:\d+)`)
+		for end := time.Now().Add(tooLong); time.Now().Before(end); <-time.After(10 * time.Millisecond) {
+			if m := named.FindStringSubmatch(s.said()); m != nil {
+				return m[1]
+			}
+		}
+		t.Fatalf("serve said %s; want where %s is", s.said(), door)
+		return ""
+	}
+	base, door := "http://"+on("http"), on("memcached")
+	var removed atomic.Int64 // ms; 0: not yet
+	late := func(began time.Time) bool {
+		at := removed.Load()
+		return at > 0 && began.UnixMilli() > at+2000
+	}
+	begun := make(chan struct{}, 2)
+	var clients sync.WaitGroup
+	defer clients.Wait()
+	clients.Go(func() {
+		for n := 0; ; n++ {
+			began := time.Now()
+			r, err := http.Post(base+"/v1/queues/q/tasks", "text/plain", strings.NewReader(strings.Repeat("x", 64<<10)))
+			if err != nil {
+				return
+			}
+			r.Body.Close()
+			if n == 0 {
+				begun <- struct{}{}
+			}
+			if r.StatusCode < 300 && late(began) {
+				t.Errorf("a put over HTTP is answered %s, %v after the folder was removed", r.Status,
+					time.Duration(began.UnixMilli()-removed.Load())*time.Millisecond)
+				return
+			}
+		}
+	})
+	clients.Go(func() {
+		c, err := net.Dial("tcp", door)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		in := bufio.NewReader(c)
+		for n := 0; ; n++ {
+			began := time.Now()
+			if _, err := io.WriteString(c, "set q 0 0 5\r\nhello\r\n"); err != nil {
+				return
+			}
+			answer, err := in.ReadString('\n')
+			if err != nil {
+				return
+			}
+			if n == 0 {
+				begun <- struct{}{}
+			}
+			if strings.HasPrefix(answer, "STORED") && late(began) {
+				t.Error("a set is answered STORED after the folder was removed")
+				return
+			}
+		}
+	})
+	<-begun
+	<-begun
+	for os.RemoveAll(data) != nil { // the server made a file in between
+	}
+	removed.Store(time.Now().UnixMilli())
+	if code := s.ends(); code != exitStorage || !strings.Contains(s.said(), "removed") {
+		t.Errorf("serve: exit %d: %s; want 8, and that its folder was removed", code, s.said())
+	}
+	clients.Wait()
+	if _, err := os.Stat(data); !os.IsNotExist(err) {
+		t.Errorf("the folder is there again: %v", err)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/cli/config"
 	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/spf13/cobra"
@@ -50,6 +51,9 @@ func (a *app) main(args []string) int {
 		code = exitUsage
 	}
 	if text := sentence(err); text != "" {
+		if glassq.CodeOf(err) == glassq.CodeTooLarge && cmd.Flags().Lookup("server") != nil {
+			text += "; serve --max-body is the limit of a server"
+		}
 		a.console.Note(slog.LevelError, cmd.CommandPath()+": "+text, "ended by an error", "err", text, "exit", code)
 	}
 	if !a.begun && cmd.CommandPath() != "" {
@@ -92,7 +96,7 @@ program that has no end of its own, such as serve, ends with 0 when it is stoppe
 		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(), a.configCmd(),
 		a.manCmd(),
 		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(), a.topCmd(), a.tokenCmd(), a.certCmd(), a.tunnelCmd(),
-		a.reloadCmd(), a.auditCmd(),
+		a.explainCmd(), a.reloadCmd(), a.auditCmd(),
 	)
 	a.completeNames(root)
 	completionExamples(root)

@@ -106,3 +106,46 @@ func TestDoctorOfAClient(t *testing.T) {
 		t.Errorf("doctor: exit %d: %s%s; want 0, and that there is no server", code, out, errs)
 	}
 }
+
+// TestSentences: what the programs say helps the one who sees it, where it is seen.
+func TestSentences(t *testing.T) {
+	t.Parallel()
+	f := newServerBed(t)
+	large := write(t, filepath.Join(f.dir, "large"), strings.Repeat("x", 17<<20))
+	nobody := "http://" + freeAddress(t) + "/{0}"
+	for _, tt := range []struct {
+		name     string
+		args     []string
+		code     int
+		has      string
+		hasNot   string // besides "1 columns" and the like
+		failures string // member msg of the results
+	}{
+		{name: "its own run is not waited for", args: []string{"run", nobody, "-n", "1"}, code: exitNotWell,
+			has: "this call took ", hasNot: "does not exist yet"},
+		{name: "one rate", args: []string{"run", nobody, "-n", "1"}, code: exitNotWell, hasNot: "requests/s"},
+		{name: "run has no server", args: []string{"run", "--file", large, "--data", "mem:"}, code: exitUsage,
+			has: "the limit is 16777216", hasNot: "serve --max-body"},
+		{name: "dispatch has one", args: []string{"dispatch", "--file", large}, code: exitUsage,
+			has: "serve --max-body is the limit of a server"},
+		{name: "no socket", args: []string{"run", "http://host/{0}", "-n", "1", "--json", "--unix-socket",
+			filepath.Join(f.dir, "none")}, code: exitNotWell, failures: `"err":"refused","msg":"there is no socket at the path of --unix-socket"`},
+		{name: "unix as a host", args: []string{"run", "http://unix/{0}", "-n", "1", "--json"}, code: exitNotWell,
+			failures: "--unix-socket PATH connects to a socket of this machine"},
+		{name: "escape in a host", args: []string{"run", "http://%6c/{0}", "-n", "1", "--json"}, code: exitNotWell,
+			failures: `"err":"bad_task","msg":"the host of the url has \"%6c\" in it`},
+		{name: "port", args: []string{"run", "http://127.0.0.1:99999/{0}", "-n", "1", "--json"}, code: exitNotWell,
+			failures: `"err":"bad_task","msg":"port 99999 is not between 1 and 65535"`},
+		{name: "vegeta", args: []string{"dispatch", "--format", "vegeta", "--file",
+			write(t, filepath.Join(f.dir, "g"), "G\n")}, code: exitUsage, has: "neither a method and a URL, like 'GET http://host/'",
+			hasNot: "invalid character"},
+		{name: "columns", args: []string{"dispatch", "{col:a}", "--file", write(t, filepath.Join(f.dir, "u.csv"), "a\n1,2\n")},
+			code: exitUsage, has: "the row has 2 fields, and the first row names 1"},
+	} {
+		out, errs := f.do(tt.code, tt.args...)
+		if !strings.Contains(errs, tt.has) || tt.hasNot != "" && strings.Contains(errs, tt.hasNot) ||
+			!strings.Contains(out, tt.failures) || regexp.MustCompile(`\b1 (columns|tasks|queues|results)\b`).MatchString(errs) {
+			t.Errorf("%s: glassq %q says %s%s; want %q and %q, not %q", tt.name, tt.args, out, errs, tt.has, tt.failures, tt.hasNot)
+		}
+	}
+}

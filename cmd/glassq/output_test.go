@@ -136,7 +136,7 @@ func TestOutputOfNothing(t *testing.T) {
 		f.do(0, "runs", "cancel", run)
 	}
 	report, hgrm := filepath.Join(f.dir, "r.html"), filepath.Join(f.dir, "h")
-	out, errs := f.do(0, "output", "--run", "plain", "--format", "none", "--summary", "json", "--report", report,
+	out, errs := f.do(exitNotWell, "output", "--run", "plain", "--format", "none", "--summary", "json", "--report", report,
 		"--hgrm", hgrm)
 	var s struct {
 		Results  int
@@ -268,7 +268,7 @@ func TestRunCSV(t *testing.T) {
 		for range 2 { // the second call reads what the first has written
 			_, errs, code := invoke(t, "", nil, append([]string{"run", "--file", list, "--profile", "fetch", "--save", "text", "--out",
 				out, "--data", filepath.Join(dir, name+".d")}, tt.args...)...)
-			if code != 0 || !strings.Contains(errs, "missing 0   duplicate 0") {
+			if code != exitNotWell || !strings.Contains(errs, "missing 0   duplicate 0") { // they are no URLs
 				t.Fatalf("run: exit %d: %s", code, errs)
 			}
 		}
@@ -341,7 +341,7 @@ func TestUnreachableTarget(t *testing.T) {
 	f := newServerBed(t)
 	start(t, f.env, "work", "http", "-c", "8")
 	out := filepath.Join(f.dir, "r.ndjson")
-	_, errs := f.do(0, "dispatch", "http://"+freeAddress(t)+"/?q={0}", "-n", "300", "--run", "r", "--wait", "--out", out,
+	_, errs := f.do(exitNotWell, "dispatch", "http://"+freeAddress(t)+"/?q={0}", "-n", "300", "--run", "r", "--wait", "--out", out,
 		"--quiet")
 	if !strings.Contains(errs, "failed: 300  refused\n") || strings.Count(errs, "failed: ") != 1 {
 		t.Errorf("300 requests to nobody: said %s; want one class", errs)

@@ -80,7 +80,7 @@ func (a *app) export(cmd *cobra.Command, q *client.Client, queue string, states 
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	a.console.Say("glassq queue export: %s tasks of queue %s (%s)", report.Comma(n), queue, joinStates(states))
+	a.console.Say("glassq queue export: %s of queue %s (%s)", report.Plural(n, "task", "tasks"), queue, joinStates(states))
 	if leased > 0 {
 		a.console.Say("  %s of them are leased: a worker is at them", report.Comma(leased))
 	}

@@ -67,7 +67,7 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 		if asJSON {
 			return a.printJSON(map[string]any{"queue": args[0], "put": put, "duplicates": again})
 		}
-		text := fmt.Sprintf("%s: %s put", args[0], term.Plural(put, "task", "tasks"))
+		text := fmt.Sprintf("%s: %s put", args[0], report.Plural(put, "task", "tasks"))
 		if again > 0 {
 			text += fmt.Sprintf(", %s were there before", report.Comma(again))
 		}

@@ -54,7 +54,7 @@ be asked it needs --force.`,
 			if asJSON {
 				return a.printJSON(map[string]any{"queue": args[0], "purged": n})
 			}
-			return a.printf("%s: %s tasks purged\n", args[0], report.Comma(uint64(n)))
+			return a.printf("%s: %s purged\n", args[0], report.Plural(uint64(n), "task", "tasks"))
 		})
 	}
 	return cmd
@@ -77,7 +77,7 @@ func (a *app) mayEnd(cmd *cobra.Command, q *client.Client, queue string, states 
 	if n == 0 {
 		return nil
 	}
-	what := fmt.Sprintf("%s of queue %s (%s)", term.Plural(uint64(n), "task", "tasks"), queue, joinStates(states))
+	what := fmt.Sprintf("%s of queue %s (%s)", report.Plural(uint64(n), "task", "tasks"), queue, joinStates(states))
 	if !term.IsTerminal(a.in) {
 		return usagef("%s would be ended for good, and there is nobody to ask: give --force", what)
 	}

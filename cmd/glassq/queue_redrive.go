@@ -33,7 +33,7 @@ func (a *app) queueRedriveCmd() *cobra.Command {
 			if asJSON {
 				return a.printJSON(map[string]any{"queue": args[0], "redriven": n})
 			}
-			return a.printf("%s: %s tasks redriven\n", args[0], report.Comma(uint64(n)))
+			return a.printf("%s: %s redriven\n", args[0], report.Plural(uint64(n), "task", "tasks"))
 		})
 	}
 	return cmd

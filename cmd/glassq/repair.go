@@ -27,9 +27,11 @@ func (a *app) repairCmd() *cobra.Command {
 		Long: `Read the data of a stopped server and show what is damaged and what can be kept. Nothing is changed
 without --salvage; with it, a new folder is made of what reads, and the original is kept beside it.
 
+Whether something is wrong is what a start says, tried in memory, and so is whether the data can be salvaged.
+
 Everything up to the first damage after the last checkpoint is kept as it is. Tasks that were put after it are
 put again, whether or not they were done since: acks behind a gap cannot be matched with their tasks. So
-expect some tasks twice.
+expect some tasks twice. A salvage that was killed is done again.
 
 Exit codes: 0 nothing is damaged, or it was salvaged; 8 something is damaged.`,
 		Example: "  glassq repair --data d\n  glassq repair --data d --salvage",
@@ -60,6 +62,9 @@ Exit codes: 0 nothing is damaged, or it was salvaged; 8 something is damaged.`,
 			return nil
 		case s.Kept != "" && asJSON:
 			return nil
+		case s.Cannot != nil:
+			return &exitError{exitStorage, fmt.Errorf("%s is damaged and cannot be salvaged: %w; nothing was changed; restore a backup",
+				dir, s.Cannot)}
 		case s.Kept != "":
 			return a.printf("\nsalvaged into %s; the original is %s\n", dir, s.Kept)
 		}
@@ -80,12 +85,23 @@ func salvageJSON(s *disk.Salvage, dir string) map[string]any {
 	if s.Kept != "" {
 		v["original"] = s.Kept
 	}
+	if s.Refusal != nil {
+		v["refusal"] = s.Refusal.Error()
+	}
+	if s.Cannot != nil {
+		v["cannot"] = s.Cannot.Error()
+	}
 	return v
 }
 
 func (a *app) printSalvage(s *disk.Salvage) error {
 	if s.Whole() {
 		return a.printf("nothing is damaged\n")
+	}
+	if s.Refusal != nil {
+		if err := a.printf("start    refuses it: %v\n", s.Refusal); err != nil {
+			return err
+		}
 	}
 	for _, l := range s.Losses {
 		if err := a.printf("lost     %s\n", l); err != nil {

@@ -92,7 +92,7 @@ func TestBadRequestFlags(t *testing.T) {
 		{"run http://x/ -n 1 --comments", "about the lines of a file"},
 		{"run http://x/ -n 1 --duration 1s", "take one of them"},
 		{"run http://x/ --duration 1s --stages 1/1s", "stages have durations of their own"},
-		{"run http://x/ -n 1 --per-host -1", "limits per host are not negative"},
+		{"run http://x/ -n 1 --per-host -1", "--per-host and --per-host-rate are not negative"},
 		{"run http://x/ -n 1 --proxy http://p:1 --unix-socket s", "one of them only"},
 		{"dispatch http://x/ --duration 1s", "--duration needs --rate here"},
 		{"work exec --strict true", "give --until-done too"},

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"bufio"
 	"os"
 
 	"github.com/glassq/glassq/internal/disk"
@@ -14,9 +14,12 @@ func (a *app) restoreCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore IN",
 		Short: "Make the data of a server from a backup",
-		Long: `Copy the backup IN into the data folder, which must be absent or empty, and check the copy as a start would.
+		Long: `Make the data folder, which must be absent or empty, of the backup IN, and check it as a start would. IN is
+the folder or the archive that backup made, or - for an archive on standard input. A restore that was killed leaves
+a folder that no start takes; do it again.
+
 Leases and acks since the backup are forgotten: tasks that were done since are handed out again.`,
-		Example: "  glassq restore /backups/monday --data d",
+		Example: "  glassq restore /backups/monday --data d\n  glassq restore monday.gqa --data d",
 		Args:    arguments(1, 1),
 	}
 	cmd.Flags().StringVar(&data, "data", "", "`folder` of the data; default $XDG_STATE_HOME/glassq")
@@ -26,19 +29,18 @@ Leases and acks since the backup are forgotten: tasks that were done since are h
 		if err != nil {
 			return err
 		}
-		return a.copyStore(args[0], dir, disk.Restore, asJSON)
+		from := args[0]
+		if from == "-" {
+			return a.copyStore("standard input", dir, func(_, to string) (disk.Copied, error) {
+				return disk.Unarchive(bufio.NewReaderSize(a.in, 1<<20), to)
+			}, asJSON)
+		}
+		if st, err := os.Stat(from); err != nil || st.IsDir() {
+			if err := isStore(from); err != nil {
+				return err
+			}
+		}
+		return a.copyStore(from, dir, disk.Restore, asJSON)
 	}
 	return cmd
-}
-
-// newFolder refuses a folder that holds something.
-func newFolder(to string) error {
-	entries, err := os.ReadDir(to)
-	if err == nil && len(entries) > 0 {
-		return usagef("%s is not empty; nothing was copied: name a new folder, or move this one away", to)
-	}
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
 }

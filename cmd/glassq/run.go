@@ -294,12 +294,13 @@ func (j *job) do() error {
 	defer j.a.watch(j.store, name, fmt.Sprintf("go on with the same command and --data %s --run %s", j.f.data, j.f.name),
 		fail)()
 	say := func(s string) { j.a.console.Say("%s: %s", name, s) }
-	say(fmt.Sprintf("run %s, %d requests at once, %s, data %s, sync %s", j.f.name, j.f.concurrency,
+	say(fmt.Sprintf("run %s, %s at once, %s, data %s, sync %s", j.f.name, report.Plural(uint64(j.f.concurrency), "request", "requests"),
 		j.f.fetch.describe(j.fetcher), j.f.data, j.f.sync))
 	j.bar = j.a.runMeter("run", j.f.quiet, j.f.json, j.store, j.f.name)
 	defer j.bar.Close()
 
 	opt := j.opt
+	opt.Own = true
 	opt.W, opt.Columns = w, j.fetcher.Members()
 	introduce(&opt, j.store, j.path())
 	opt.Run, opt.Sync, opt.Lease, opt.Progress, opt.Notify = j.f.name, sync, j.f.lease, j.progress, say
@@ -384,8 +385,7 @@ func (j *job) report() {
 	if err != nil {
 		return // the engine failed; that is said already
 	}
-	say("this call: %s requests/s in %s, sync %s: %s syncs, %s frames, %s bytes appended", term.PerSecond(j.done.Done, took),
-		report.Short(took),
+	say("this call took %s, sync %s: %s syncs, %s frames, %s bytes appended", report.Short(took),
 		st.Disk.Sync, report.Comma(st.Disk.Syncs-j.before.Disk.Syncs), report.Comma(st.Frames-j.before.Frames),
 		report.Comma(st.Bytes-j.before.Bytes))
 }

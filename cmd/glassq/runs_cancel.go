@@ -27,7 +27,7 @@ nothing more can be dispatched to it.`,
 			if asJSON {
 				return a.printJSON(map[string]any{"run": args[0], "cancelled": n})
 			}
-			return a.printf("%s: %s tasks cancelled\n", args[0], report.Comma(uint64(n)))
+			return a.printf("%s: %s cancelled\n", args[0], report.Plural(uint64(n), "task", "tasks"))
 		})
 	}
 	return cmd

@@ -135,7 +135,7 @@ func (a *app) redrive(ctx context.Context, q *client.Client, run *glassq.Run, as
 	if asJSON {
 		return a.printJSON(map[string]any{"run": run.Name, "redriven": n})
 	}
-	return a.printf("%s: %s tasks redriven\n", run.Name, report.Comma(uint64(n)))
+	return a.printf("%s: %s redriven\n", run.Name, report.Plural(uint64(n), "task", "tasks"))
 }
 
 // positions collects what is to be put again.

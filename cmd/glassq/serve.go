@@ -297,7 +297,7 @@ func checkSync(mode string) error {
 
 func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	seen := live.New(live.Options{File: f.liveFile(), Logger: f.logger})
-	f.audit = audit.New(audit.Options{Folder: f.folder(), Logger: f.logger, Heard: hears(seen)})
+	f.audit = audit.New(audit.Options{Folder: f.folder(), Logger: f.logger, Heard: seen.Heard})
 	ctx, stop := a.interruptible("glassq serve", "stopping; requests under way may end")
 	defer stop()
 	doors, err := f.openDoors()
@@ -352,14 +352,6 @@ func (f *serveFlags) liveFile() string {
 		return ""
 	}
 	return filepath.Join(f.folder(), "charts")
-}
-
-// hears has live tell what is audited as events.
-func hears(l *live.Live) func(context.Context, *audit.Entry) {
-	return func(ctx context.Context, e *audit.Entry) {
-		l.TellAction(ctx, live.Event{Action: e.Action, Who: e.Who, Door: e.Door, From: e.From, Queue: e.Queue, Run: e.Run,
-			What: e.What, Count: e.Count, Outcome: e.Outcome})
-	}
 }
 
 // tokenChanged audits a change of the file of tokens, whoever made it.

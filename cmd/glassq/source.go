@@ -9,6 +9,7 @@ import (
 
 	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/dispatch"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -119,7 +120,7 @@ func (s *sourceFlags) refused(say func(string)) func(*dispatch.RefusedError) {
 // bad is the line about what was passed over; "" for nothing.
 func (s *sourceFlags) bad() string {
 	if n := s.skipped.Load(); n > 0 {
-		return term.Plural(n, "bad task was", "bad tasks were") + " passed over and is no part of the run"
+		return report.Plural(n, "bad task was", "bad tasks were") + " passed over and is no part of the run"
 	}
 	return ""
 }

@@ -49,7 +49,7 @@ func (a *app) targetCmd() *cobra.Command {
 		tune()
 		a.console.Say("glassq target: http on %s", ln.Addr())
 		err = server.Run(ctx, ln)
-		a.console.Say("glassq target: answered %s requests", report.Comma(server.Count()))
+		a.console.Say("glassq target: answered %s", report.Plural(server.Count(), "request", "requests"))
 		return err
 	}
 	return cmd

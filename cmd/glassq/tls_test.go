@@ -5,6 +5,7 @@ package main
 import (
 	"crypto/tls"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -292,6 +293,17 @@ func TestTunnel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	config, err := cert.Trust(nil, ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := http.Client{Transport: &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}}
+	defer web.CloseIdleConnections()
+	if resp, err := web.Get(url + "/livez"); err != nil || resp.ProtoMajor != 2 {
+		t.Errorf("HTTP/2 beside the tunnel: %+v, %v", resp, err)
+	} else {
+		resp.Body.Close()
+	}
 	if _, errs, code := invoke(t, "", nil, "tunnel", "--server", url, "--listen", "127.0.0.1:0"); code != exitServer ||
 		!strings.Contains(errs, "--ca") {
 		t.Errorf("a tunnel without the authority = %d, %s", code, errs)

@@ -192,10 +192,16 @@ func TestScopesHTTP(t *testing.T) {
 					if rights.Rules[verb].Of == rights.OfQueue && !strings.Contains(path, "{") {
 						body = fmt.Sprintf(`{"token":"1.%s.q"}`, owner)
 					}
+					if path == "/v1/events" {
+						of += "?wait=1ms&queue=" + owner + ".q"
+					}
+					if verb == int(rights.VerbReadRun) {
+						body = `{"reader":"me"}`
+					}
 					if path == "/v1/queues" && method == "GET" {
 						of += "?name=" + owner + ".q"
 					}
-					of = strings.NewReplacer("{queue}", owner+".q", "{run}", owner+".r", "{name}", "task.json").Replace(of)
+					of = strings.NewReplacer("{queue}", owner+".q", "{run}", owner+".r", "{name}", "task.json", "{id}", "~1", "{n}", "0").Replace(of)
 					want := may(verb, scope, owner+".q")
 					if of == "/v1/runs" { // a list, which shows what may be seen
 						want = may(verb, scope, "mine.r")

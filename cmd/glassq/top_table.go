@@ -177,8 +177,9 @@ func (v *view) window(n, room int, what string) (from, to int, foot string) {
 // moves through them.
 func frame(rows []row, now *look, server, trouble string, width, height int, v *view) []string {
 	s := &now.stats
-	head := fmt.Sprintf("%s  %s  %d queues, %s tasks, %s leased, %s waiting", now.at.Format(time.TimeOnly), server,
-		len(rows), report.Comma(uint64(s.Tasks)), report.Comma(uint64(s.Leases)), report.Comma(uint64(s.Waiters)))
+	head := fmt.Sprintf("%s  %s  %s, %s, %s leased, %s waiting", now.at.Format(time.TimeOnly), server,
+		report.Plural(uint64(len(rows)), "queue", "queues"), report.Plural(uint64(s.Tasks), "task", "tasks"),
+		report.Comma(uint64(s.Leases)), report.Comma(uint64(s.Waiters)))
 	if d := s.Disk; d != nil {
 		head += "; sync " + d.Sync
 		if d.LastSync > 0 {

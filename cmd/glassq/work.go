@@ -192,7 +192,7 @@ func describeWork(s worker.Stats, took time.Duration) string {
 		text += fmt.Sprintf("; %s given back", report.Comma(back))
 	}
 	if s.Lost > 0 {
-		text += fmt.Sprintf("; %s leases lost", report.Comma(s.Lost))
+		text += fmt.Sprintf("; %s lost", report.Plural(s.Lost, "lease", "leases"))
 	}
 	return text
 }

@@ -206,7 +206,7 @@ func (w *workReport) line() string {
 		text += fmt.Sprintf(", %s given back", report.Comma(n.back))
 	}
 	if n.lost > 0 {
-		text += fmt.Sprintf(", %s lost", term.Plural(n.lost, "lease", "leases"))
+		text += fmt.Sprintf(", %s lost", report.Plural(n.lost, "lease", "leases"))
 	}
 	if w.told > mostFailures {
 		text += fmt.Sprintf("; %s more failures since the last line are not told one by one", report.Comma(uint64(w.told-mostFailures)))

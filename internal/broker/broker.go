@@ -39,6 +39,9 @@ var (
 	_ glassq.Store  = (*Broker)(nil)
 	_ glassq.Waits  = (*Broker)(nil)
 	_ glassq.Copier = (*Broker)(nil)
+	_ glassq.Finder = (*Broker)(nil)
+
+	_ glassq.Archiver = (*Broker)(nil)
 )
 
 // New stands before s. A MaxBody beyond HardMaxBody is taken as HardMaxBody.
@@ -127,7 +130,7 @@ func atTask(i, of int, err error) error {
 func (b *Broker) checkTask(t *glassq.Task) error {
 	switch {
 	case int64(len(t.Body)) > b.maxBody.Load():
-		return glassq.Errorf(glassq.CodeTooLarge, "body of %d bytes; the limit is %d (serve --max-body)", len(t.Body),
+		return glassq.Errorf(glassq.CodeTooLarge, "body of %d bytes; the limit is %d", len(t.Body),
 			b.maxBody.Load())
 	case t.Priority < glassq.Lowest || t.Priority > 9:
 		return glassq.Errorf(glassq.CodeBadRequest, "priority %d is not 0 to 9", t.Priority.Level())
@@ -152,7 +155,7 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 		if err := glassq.CheckName(t.Run); err != nil {
 			return err
 		}
-		if !t.Dense && t.Of == 0 {
+		if !t.Dense && t.OfAttempt == 0 {
 			// "<run>/<n>" is the id of a position, however it was said.
 			if run, n, ok := glassq.ParseDenseID(t.ID); ok && run == t.Run {
 				t.Position, t.Dense = n, true
@@ -575,4 +578,41 @@ func (b *Broker) Copy(ctx context.Context, file func(name string, size int64, r 
 			glassq.ErrUnsupported)
 	}
 	return c.Copy(ctx, file)
+}
+
+// Find checks the names and finds a task, where the store is a [glassq.Finder]; any other is code unsupported.
+func (b *Broker) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
+	name := f.Queue
+	if f.Dense {
+		name = f.Run
+	}
+	if f.Lease == 0 {
+		if err := glassq.CheckName(name); err != nil {
+			return glassq.Found{}, err
+		}
+	}
+	s, ok := b.store.(glassq.Finder)
+	if !ok {
+		return glassq.Found{}, glassq.ErrUnsupported
+	}
+	return s.Find(ctx, f)
+}
+
+// NextDelayed passes through likewise.
+func (b *Broker) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
+	s, ok := b.store.(glassq.Finder)
+	if !ok {
+		return 0, false, glassq.ErrUnsupported
+	}
+	return s.NextDelayed(ctx, queue)
+}
+
+// Archive passes through to a store that is a [glassq.Archiver]; any other is code unsupported.
+func (b *Broker) Archive(ctx context.Context, w io.Writer) error {
+	a, ok := b.store.(glassq.Archiver)
+	if !ok {
+		return glassq.Errorf(glassq.CodeUnsupported, "this store cannot be archived while it is used: %w",
+			glassq.ErrUnsupported)
+	}
+	return a.Archive(ctx, w)
 }

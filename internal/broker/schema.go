@@ -18,23 +18,23 @@ type checks struct {
 	taskText, resultText glassq.Schema // what they were compiled from
 }
 
-// UseSchemas lets queues have schemas, compiled by compile, and takes up those that queues have
-// already. It is called once, before the broker is used. Without it settings with a schema are refused
-// with code unsupported.
+// NewWithSchemas is New of a broker whose queues may have schemas, compiled by compile. It takes up those that
+// queues have already.
 //
-// The error, code bad_request, says that a stored schema does not compile.
-func (b *Broker) UseSchemas(ctx context.Context, compile SchemaCompiler) error {
+// The error, code bad_request, says that a stored schema does not compile; or it is the store's.
+func NewWithSchemas(ctx context.Context, s glassq.Store, lim glassq.Limits, compile SchemaCompiler) (*Broker, error) {
+	b := New(s, lim)
 	b.compile = compile
-	queues, err := b.store.Queues(ctx)
+	queues, err := s.Queues(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, q := range queues {
 		if err := b.setSchemas(q.Name, q.Settings); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return b, nil
 }
 
 // compileSchemas makes the checks of settings, nil when they have no schema.

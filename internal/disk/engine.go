@@ -43,6 +43,9 @@ type Options struct {
 
 	Wall   func() time.Time    // the wall clock, which only Open reads; nil means time.Now
 	Synced func(time.Duration) // told how long each sync of the log took; it must not block. nil tells nobody
+
+	filling bool      // the folder is filled by who opens it, see wal.Fill
+	from    io.Reader // an archive to begin with, in a folder without a log; nil for none
 }
 
 // An Engine is an open store. It implements glassq.Store.
@@ -57,6 +60,8 @@ var (
 	_ glassq.Store  = (*Engine)(nil)
 	_ glassq.Waits  = (*Engine)(nil)
 	_ glassq.Copier = (*Engine)(nil)
+
+	_ glassq.Archiver = (*Engine)(nil)
 )
 
 // Open opens or creates the store in dir, which it locks, and replays its log. A dir of "mem:" keeps
@@ -110,6 +115,9 @@ func openErr(err error) error {
 	if _, ok := errors.AsType[*glassq.Error](err); ok {
 		return err
 	}
+	if errors.Is(err, wal.ErrUnfinished) {
+		return glassq.Errorf(glassq.CodeStorage, "%w", err)
+	}
 	newer := errors.Is(err, wal.ErrFormat)
 	if _, ok := errors.AsType[*wal.CorruptError](err); !newer &&
 		(ok || errors.Is(err, state.ErrRecord) || errors.Is(err, engine.ErrDamaged)) {
@@ -155,6 +163,10 @@ func (l *log) recover() error {
 	l.active = l.wal.Active()
 	l.volume.min = l.opt.MinFree
 	l.lookAtSpace()
+	if l.opt.from != nil {
+		_, err := l.engine.StartFrom(l.opt.from)
+		return err
+	}
 	return l.engine.Start()
 }
 

@@ -47,7 +47,7 @@ func TestLife(t *testing.T) {
 	}
 	again()
 	results, err := e.Reserve(ctx, glassq.Reserve{Queue: "results", Max: 10})
-	if err != nil || len(results) != 1 || results[0].TaskID() != "r/3" || results[0].Of != 1 {
+	if err != nil || len(results) != 1 || results[0].TaskID() != "r/3" || results[0].OfAttempt != 1 {
 		t.Fatalf("reserve results = %+v, %v", results, err)
 	}
 	if errs, err := e.Ack(ctx, []glassq.Ack{{Token: leases[0].Token()}, {Token: results[0].Token()}}); err != nil ||

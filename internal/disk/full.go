@@ -15,6 +15,7 @@ import (
 const (
 	spaceEvery = time.Second // how often the free room of the disk is looked at
 	resumeAt   = 1.5         // times the watermark: puts are taken again
+	fewInodes  = 16          // below so many that are left, or a quarter of all, puts are refused
 	roomSlack  = 16 << 10    // bytes of a frame's header, time records and lease numbers, generously
 )
 
@@ -71,13 +72,15 @@ func (w Watermark) Of(total int64) int64 {
 
 // A volume is what the log knows of its disk's room.
 type volume struct {
-	disk wal.Spacer // nil: of a kind that has no end; never changed
+	disk   wal.Spacer // nil: of a kind that has no end; never changed
+	inodes wal.Inoder // nil: not known; never changed
 
 	mu      sync.Mutex // guards everything below; a leaf
 	free    int64      // when it was last looked at
 	min     Watermark  // as it is set
 	mark    int64      // the watermark in bytes; 0 for none
 	low     bool       // puts are refused
+	few     bool       // inodes are left: puts are refused
 	full    bool       // the log lives on its reserve
 	next    time.Time  // when to look again
 	segment uint64     // number of the active segment then
@@ -103,7 +106,7 @@ func (v *volume) storage() string {
 	switch {
 	case v.full:
 		return glassq.StorageFull
-	case v.low:
+	case v.low, v.few:
 		return glassq.StorageLow
 	}
 	return glassq.StorageOK
@@ -116,7 +119,7 @@ func (l *log) lookAtSpace() {
 	if v.disk == nil {
 		return
 	}
-	if l.wal.Here() != nil {
+	if l.here(0) != nil {
 		return // Failed tells
 	}
 	free, total, err := v.disk.Space()
@@ -124,6 +127,7 @@ func (l *log) lookAtSpace() {
 		l.opt.Logger.Warn("free space is not known", "err", err)
 		free, total = -1, 0
 	}
+	few, ierr := v.lacksInodes()
 	l.wal.Prepare(free) // a failed log says so by Failed
 	full := l.wal.Full()
 
@@ -140,17 +144,39 @@ func (l *log) lookAtSpace() {
 			v.low = false
 		}
 	}
+	if ierr == nil {
+		v.few = few
+	}
 	v.full = full
 	is := v.storage()
 	l.engine.SetTight(is != glassq.StorageOK)
 	v.mu.Unlock()
-	l.tellSpace(was, is, free, mark)
+	l.tellSpace(was, is, free, mark, few)
+}
+
+// lacksInodes tells whether the disk takes hardly another file, which the log needs for its next segment. After that
+// it has to take twice as many.
+func (v *volume) lacksInodes() (bool, error) {
+	if v.inodes == nil {
+		return false, nil
+	}
+	free, total, err := v.inodes.Inodes()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	least := min(fewInodes, total/4)
+	if v.few {
+		least *= 2
+	}
+	return free < least, err
 }
 
 // tellSpace logs a change, once.
-func (l *log) tellSpace(was, is string, free, mark int64) {
+func (l *log) tellSpace(was, is string, free, mark int64, few bool) {
 	switch {
 	case was == is:
+	case is != glassq.StorageOK && few:
+		l.opt.Logger.Error("the file system is out of inodes, whatever bytes are free: puts are refused; remove files from it",
+			"free", free)
 	case is == glassq.StorageOK:
 		l.opt.Logger.Info("disk has room again, puts are taken", "free", free, "min_free", mark)
 	case is == glassq.StorageFull:
@@ -179,10 +205,10 @@ func (l *log) afterAppend() {
 		v.full = true
 		l.engine.SetTight(true)
 	}
-	free, mark, next := v.free, v.mark, v.next
+	free, mark, next, few := v.free, v.mark, v.next, v.few
 	v.mu.Unlock()
 	if changed && full {
-		l.tellSpace(glassq.StorageOK, glassq.StorageFull, free, mark)
+		l.tellSpace(glassq.StorageOK, glassq.StorageFull, free, mark, few)
 	}
 	if rolled || changed {
 		l.engine.CallIdle(next)
@@ -195,6 +221,10 @@ func (l *log) Room(kind engine.Kind, size int) error {
 	v := &l.volume
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if kind == engine.Grows && v.few {
+		return glassq.Errorf(glassq.CodeStorageFull, "the file system has no inodes left, whatever bytes are free: "+
+			"remove files from it; reserves and acks go on, and puts when there are some again")
+	}
 	if kind == engine.Grows && (v.low || v.full) {
 		return glassq.Errorf(glassq.CodeStorageFull,
 			"the disk is nearly full: %d bytes are free and %d are to stay so (serve --min-free); "+

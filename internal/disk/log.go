@@ -28,6 +28,7 @@ type log struct {
 	dirtyAt time.Time  // with SyncInterval, when what is not synced began to be written; zero: all is synced
 	markAt  time.Time  // when the log has been quiet long enough for a mark; zero: it holds one
 	copies  int        // under way: no segment goes
+	hereAt  time.Time  // when the folder was last seen to be there
 
 	volume volume
 	stop   chan struct{} // closed by Close
@@ -44,6 +45,7 @@ func posOf(id uint64) wal.Pos { return wal.Pos(id * 8) }
 func openLog(files wal.FS, opt Options) (*log, error) {
 	l := &log{opt: opt, segmentSize: opt.SegmentSize, stop: make(chan struct{})}
 	l.volume.disk, _ = files.(wal.Spacer)
+	l.volume.inodes, _ = files.(wal.Inoder)
 	if l.segmentSize == 0 {
 		l.segmentSize = wal.SmallSegment(1 << 62)
 		if l.volume.disk != nil {
@@ -53,7 +55,8 @@ func openLog(files wal.FS, opt Options) (*log, error) {
 		}
 	}
 	var err error
-	l.wal, err = wal.Open(files, wal.Options{SegmentSize: l.segmentSize, Logger: opt.Logger, Synced: opt.Synced})
+	l.wal, err = wal.Open(files, wal.Options{SegmentSize: l.segmentSize, Logger: opt.Logger, Synced: opt.Synced,
+		Filling: opt.filling})
 	return l, err
 }
 
@@ -88,6 +91,9 @@ func (l *log) Commit(f *engine.Frame) {
 			err = l.wal.Sync()
 		}
 	}
+	if err == nil {
+		err = l.here(hereWithin)
+	}
 	if err != nil {
 		f.Failed(failure(err))
 		return
@@ -97,6 +103,31 @@ func (l *log) Commit(f *engine.Frame) {
 		l.engine.ExtentsGrew()
 	}
 	f.Done(l.committed(synced))
+}
+
+// hereWithin is how long before an answer the folder has been seen, at least, whatever keeps the looks every second
+// from coming: what is put two seconds after it was removed is never answered OK.
+const hereWithin = 3 * spaceEvery / 2
+
+// here fails the log when somebody has removed its folder, by a look that is at most so old.
+func (l *log) here(old time.Duration) error {
+	if l.volume.disk == nil {
+		return nil // in memory
+	}
+	now := time.Now()
+	l.mu.Lock()
+	seen := now.Sub(l.hereAt) <= old
+	l.mu.Unlock()
+	if seen {
+		return nil
+	}
+	if err := l.wal.Here(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hereAt = now
+	return nil
 }
 
 // committed notes that a frame was written, and returns when Idle is to look.

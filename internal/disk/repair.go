@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -17,31 +18,48 @@ import (
 
 // A Salvage tells what can be kept of a damaged store, or was.
 type Salvage struct {
+	Refusal error // why a start refuses the store; nil when it does not
+	Cannot  error // why the store cannot be salvaged; nil when it can
 	Losses  []wal.Loss
 	Cut     uint64             // position up to which everything is kept as it is
 	Queues  []glassq.QueueInfo // as of Cut
 	Runs    []glassq.Run       // as of Cut
 	Again   map[string]int     // by queue: tasks put after Cut, which are put again
 	ByRun   map[string]int     // the same by run; "" for none
-	Refused int                // of these, refused as duplicates or beyond their run
+	Refused int                // of these, refused as duplicates or beyond their run; known after the salvage
 	Lost    int64              // tasks kept without their bodies: each goes dead when it is to be handed out
 	Kept    string             // where the original is, when it was salvaged
-	again   []glassq.Task
-	limit   uint64  // lease numbers below it may have been used
-	low     wal.Pos // lowest place of a body of Lost
+	limit   uint64             // lease numbers below it may have been used
+	low     wal.Pos            // lowest place of a body in no segment, as of Cut; 0 for none
+	st      *state.State       // as of Cut
 }
 
 // Whole tells that nothing is wrong.
-func (s *Salvage) Whole() bool { return len(s.Losses) == 0 }
+func (s *Salvage) Whole() bool { return s.Refusal == nil && len(s.Losses) == 0 }
 
-// Repair reads the store in dir, which no server may use, and tells what of it can be kept. With
-// salvage it then makes a new store of that in dir, and the original is kept beside it under another
-// name. Up to the first loss after the last whole checkpoint everything is kept as it is. Tasks put
-// after that are put again, whether or not they were done since: the acks behind a gap cannot be
-// matched with their tasks.
+// Repair reads the store in dir, which no server may use, and tells what of it can be kept. Whether something is
+// wrong is what a start says, on an overlay of the folder, and whether it can be salvaged is what a start says of
+// the outcome, likewise; so a salvage that is announced works, but for the disk.
+//
+// With salvage it then makes a new store of what can be kept in dir, and the original is kept beside it under another
+// name. Up to the first loss after the last whole checkpoint everything is kept as it is. Tasks put after that are
+// put again, whether or not they were done since: the acks behind a gap cannot be matched with their tasks. Bodies
+// that were moved behind the gap are given back to their tasks.
+//
+// A salvage that was killed is begun anew, or finished when only the folders had still to change their names.
 func Repair(dir string, salvage bool) (*Salvage, error) {
+	fresh := dir + salvagedSuffix
 	if _, err := os.Stat(dir); err != nil {
-		return nil, err
+		if _, ferr := os.Stat(fresh); ferr != nil || wal.Finished(wal.DirFS(fresh)) != nil {
+			return nil, err
+		}
+		if !salvage {
+			return nil, glassq.Errorf(glassq.CodeStorage,
+				"%s is not there, but %s is: a salvage was cut off when it was done; --salvage gives it its name", dir, fresh)
+		}
+		if err := rename(fresh, dir); err != nil {
+			return nil, err
+		}
 	}
 	fsys := wal.DirFS(dir)
 	lock, err := wal.LockDir(fsys)
@@ -49,29 +67,123 @@ func Repair(dir string, salvage bool) (*Salvage, error) {
 		return nil, openErr(err)
 	}
 	defer lock.Close()
+	if err := wal.Finished(fsys); err != nil {
+		return nil, openErr(fmt.Errorf("%s: %w", dir, err))
+	}
+	refusal := judge(fsys)
+	if refusal != nil && glassq.CodeOf(refusal) != glassq.CodeDamaged {
+		return nil, refusal
+	}
 	s, v, err := survey(fsys)
-	if err != nil || !salvage || s.Whole() {
-		return s, err
+	if err != nil {
+		return nil, err
 	}
-	fresh := dir + ".salvaged"
-	if _, err := os.Stat(fresh); err == nil {
-		return s, glassq.Errorf(glassq.CodeBadRequest, "%s is in the way, of an earlier try perhaps; remove it and try again", fresh)
+	if s.Refusal = why(refusal); s.Whole() {
+		return s, nil
 	}
-	if err := s.build(v, fresh); err != nil {
-		os.RemoveAll(fresh) // made just now: it is not to be in the way of the next try
+	over := wal.NewOverlay(fsys)
+	if s.Cannot = v.Cut(over, wal.Pos(s.Cut), s.low); s.Cannot == nil {
+		s.Cannot = why(judge(over))
+	}
+	if s.Cannot == nil {
+		s.Cannot = roomBeside(dir, over)
+	}
+	if _, err := wal.Vacant(fresh); err != nil && s.Cannot == nil {
+		s.Cannot = fmt.Errorf("%w, and is in the way, of an earlier salvage perhaps; move it away", err)
+	}
+	if !salvage {
+		return s, nil
+	}
+	if s.Cannot != nil {
+		return s, glassq.Errorf(glassq.CodeDamaged, "%s cannot be salvaged: %w; it is as it was", dir, s.Cannot)
+	}
+	_, err = fill(fresh, func(dst wal.FS) (Copied, error) {
+		if _, err := wal.Copy(over, dst); err != nil {
+			return Copied{}, err
+		}
+		if err := s.build(v, fresh); err != nil {
+			return Copied{}, err
+		}
+		return Copied{}, judge(dst)
+	})
+	if err != nil {
 		return s, fmt.Errorf("make %s: %w; %s is as it was", fresh, err, dir)
 	}
 	s.Kept = fmt.Sprintf("%s.damaged-%s", dir, time.Now().UTC().Format("20060102T150405"))
-	if err := os.Rename(dir, s.Kept); err != nil {
+	if err := rename(dir, s.Kept); err != nil {
 		return s, err
 	}
-	return s, os.Rename(fresh, dir)
+	return s, rename(fresh, dir)
 }
 
+const salvagedSuffix = ".salvaged"
+
+// rename makes the new name durable.
+func rename(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	return wal.DirFS(filepath.Dir(to)).SyncDir()
+}
+
+// judge tells why a start refuses the log in fsys, or nil. Nothing is changed in it.
+func judge(fsys wal.FS) error {
+	over := wal.NewOverlay(fsys)
+	e, err := Open("", Options{FS: over, MinFree: Watermark{Bytes: -1}, filling: true})
+	if err != nil {
+		return err
+	}
+	over.Forget() // what Close writes
+	e.Close()     // it is over, whatever it says
+	return nil
+}
+
+// why is err without what a start adds for somebody who does not know of Repair yet.
+func why(err error) error {
+	if e, ok := errors.AsType[*glassq.Error](err); ok && e.Code == glassq.CodeDamaged && e.Err != nil {
+		return e.Err
+	}
+	return err
+}
+
+// roomBeside refuses a salvage for which the disk of dir has no room.
+func roomBeside(dir string, over wal.FS) error {
+	disk, ok := wal.DirFS(filepath.Dir(dir)).(wal.Spacer)
+	if !ok {
+		return nil
+	}
+	free, _, err := disk.Space()
+	if err != nil {
+		return nil // the salvage finds out
+	}
+	need, err := wal.Size(over)
+	if err == nil && free < need {
+		err = fmt.Errorf("its copy takes %d bytes, and the disk has %d; make room on it", need, free)
+	}
+	return err
+}
+
+// survey looks at what is there, as far as it reads.
 func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
+	var bad *wal.Loss // a frame that does not apply
+	for {
+		s, v, found, err := surveyUpTo(fsys, bad)
+		if err != nil {
+			return nil, nil, openErr(err)
+		}
+		if found == nil {
+			return s, v, nil
+		}
+		bad = found
+	}
+}
+
+// surveyUpTo is survey that takes what comes from bad on, if that is not nil, as behind a gap. It returns a frame that
+// does not apply and has to be bad.
+func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *wal.Loss, err error) {
 	v, err := wal.NewSurvey(fsys)
 	if err != nil {
-		return nil, nil, openErr(err)
+		return nil, nil, nil, err
 	}
 	s := &Salvage{Again: map[string]int{}, ByRun: map[string]int{}}
 	var sp state.Space
@@ -88,6 +200,9 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 	st := state.New(hooks)
 	var from wal.Pos
 	for _, pos := range v.Checkpoints {
+		if bad != nil && pos > bad.From {
+			continue
+		}
 		if err := v.ReadCheckpoint(pos, st.Restore); err == nil {
 			from = pos
 			break
@@ -97,37 +212,54 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 		st = state.New(hooks)
 	}
 	cut, gone := from, false
+	lost := int64(-1) // as of the cut
+	seen := behind{st: st}
 	err = v.Frames(from, func(f wal.Frame, after bool) error {
-		if !after && !gone {
+		if !after && !gone && (bad == nil || f.Pos < bad.From) {
 			st.Advance(f.Time)
 			if off, err := st.ApplyAll(f.Payload, idOf(f.Pos)); err != nil {
-				return fmt.Errorf("log position %d, record at %d: %w", f.Pos, off, err)
+				found = v.Lost(f.Pos, fmt.Errorf("record at %d: %w", off, err))
+				return errFound
 			}
 			cut = wal.After(f.Pos, len(f.Payload))
 			return nil
 		}
-		gone = true
-		err := state.Puts(f.Payload, func(t glassq.Task) {
-			t.Body, t.Extra = slices.Clone(t.Body), slices.Clone(t.Extra)
-			s.again = append(s.again, t)
+		if !gone {
+			gone, lost = true, sp.Lost
+		}
+		err := seen.each(f, func(t glassq.Task) error {
 			s.Again[t.Queue]++
 			s.ByRun[t.Run]++
+			return nil
+		}, func(rec []byte) error { // its body is there
+			_, err := st.Apply(rec, idOf(f.Pos), 0)
+			return err
 		})
 		if err != nil {
-			v.Losses = append(v.Losses, wal.Loss{From: f.Pos, Err: err})
+			v.Losses = append(v.Losses, *v.Lost(f.Pos, err))
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, nil, openErr(err)
+	if found != nil {
+		return nil, nil, found, nil
 	}
-	if s.Lost = sp.Lost; s.Lost == 0 {
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if bad != nil {
+		v.Losses = append(v.Losses, *bad)
+	}
+	s.Lost = max(sp.Lost, 0)
+	if !gone {
+		lost = sp.Lost
+	}
+	if lost == 0 {
 		s.low = 0
 	} else if len(v.Losses) == 0 {
 		v.Losses = append(v.Losses, wal.Loss{File: "log", From: s.low,
 			Err: errors.New("a segment is missing in which tasks lie")})
 	}
-	s.Losses, s.Cut = v.Losses, uint64(cut)
+	s.Losses, s.Cut, s.st = v.Losses, uint64(cut), st
 	// A lease takes some bytes of the log, and a start, which skips a block of numbers, a frame: so
 	// many numbers at most were handed out behind the gap.
 	s.limit = st.Limit() + 2*engine.NumberBlock + uint64(max(v.End, cut)-cut)<<15
@@ -137,31 +269,102 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 	for _, r := range st.Runs() {
 		s.Runs = append(s.Runs, st.RunInfo(r))
 	}
-	return s, v, nil
+	return s, v, nil, nil
 }
 
-// build makes the new store.
+var errFound = errors.New("a frame does not apply")
+
+// behind tells of frames behind a gap which bodies are of tasks to put again, and which are of tasks that are known.
+// A task of which both the put and a move of its body lie there is told of once.
+type behind struct {
+	st    *state.State
+	puts  map[[16]byte]int // bodies that were told of, by state.SameBody
+	moves map[uint64]bool  // tasks that are not known, and of which a move was told
+	dec   state.Decoder
+}
+
+func (b *behind) each(f wal.Frame, again func(glassq.Task) error, known func(move []byte) error) error {
+	return state.Puts(f.Payload, func(n uint64, rec []byte) error {
+		key := state.SameBody(rec, f.Time)
+		switch {
+		case n == 0:
+			if b.puts == nil {
+				b.puts, b.moves = map[[16]byte]int{}, map[uint64]bool{}
+			}
+			b.puts[key]++
+		case n < b.st.NextTask():
+			if b.st.CheckMove(rec) != nil {
+				return nil // it was over before the gap
+			}
+			return known(rec)
+		case b.moves[n]:
+			return nil
+		default:
+			if b.moves == nil {
+				b.puts, b.moves = map[[16]byte]int{}, map[uint64]bool{}
+			}
+			if b.moves[n] = true; b.puts[key] > 0 {
+				b.puts[key]--
+				return nil
+			}
+		}
+		var t glassq.Task
+		if _, err := b.dec.Task(&t, rec); err != nil {
+			return err
+		}
+		return again(t)
+	})
+}
+
+// build adds to the copy in dir what lies behind the gap.
 func (s *Salvage) build(v *wal.Survey, dir string) error {
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	if err := v.CopyTo(wal.DirFS(dir), wal.Pos(s.Cut), s.low); err != nil {
-		return err
-	}
-	e, err := Open(dir, Options{MinFree: Watermark{Bytes: -1}})
+	// Nothing of it counts before all is there, and Close syncs.
+	e, err := Open(dir, Options{MinFree: Watermark{Bytes: -1}, Sync: SyncNever, filling: true})
 	if err != nil {
 		return err
 	}
+	seen := behind{st: s.st}
 	err = e.SkipNumbers(func(uint64) uint64 { return s.limit })
-	for i := 0; i < len(s.again) && err == nil; i++ {
-		var r []glassq.Receipt
-		r, err = e.Put(context.Background(), s.again[i:i+1])
-		if errors.Is(err, glassq.ErrRunConflict) || errors.Is(err, glassq.ErrQueueFull) || err == nil && r[0].Duplicate {
-			s.Refused++
-			err = nil
-		}
+	if err == nil {
+		err = v.Frames(wal.Pos(s.Cut), func(f wal.Frame, _ bool) error {
+			var tasks []glassq.Task
+			bad := seen.each(f, func(t glassq.Task) error {
+				tasks = append(tasks, t)
+				return nil
+			}, func(rec []byte) error {
+				_, err := e.Move(rec)
+				return err
+			})
+			if bad != nil && !errors.Is(bad, state.ErrRecord) { // else it is among the losses
+				return bad
+			}
+			return s.putAgain(e, tasks)
+		})
 	}
 	return errors.Join(err, e.Close())
+}
+
+// putAgain puts tasks, and leaves out those that the store refuses.
+func (s *Salvage) putAgain(e *Engine, tasks []glassq.Task) error {
+	receipts, err := e.Put(context.Background(), tasks)
+	if (errors.Is(err, glassq.ErrRunConflict) || errors.Is(err, glassq.ErrQueueFull)) && len(tasks) > 1 {
+		for i := range tasks {
+			if err := s.putAgain(e, tasks[i:i+1]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if errors.Is(err, glassq.ErrRunConflict) || errors.Is(err, glassq.ErrQueueFull) {
+		s.Refused++
+		return nil
+	}
+	for _, r := range receipts {
+		if r.Duplicate {
+			s.Refused++
+		}
+	}
+	return err
 }
 
 // QueueNames are the queues that a salvage puts tasks into again, in order.

@@ -63,7 +63,7 @@ func (c *csvReader) takeRecord(r *record) error {
 		c.line = uint64(e.StartLine)
 		if errors.Is(err, csv.ErrFieldCount) {
 			return &LineError{Line: c.line, Err: glassq.Errorf(glassq.CodeBadRequest,
-				"the row has %d of the %d columns that the first row names", len(row), c.csv.FieldsPerRecord)}
+				"the row has %d fields, and the first row names %d", len(row), c.csv.FieldsPerRecord)}
 		}
 		return &LineError{Line: c.line, Err: glassq.Errorf(glassq.CodeBadRequest, "column %d: %v", e.Column, e.Err)}
 	}

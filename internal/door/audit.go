@@ -21,8 +21,8 @@ func (s Store) Do(ctx context.Context, verb rights.Verb, name string, f func() (
 }
 
 // act is Do, with another word than the table's for the action, "" for none, and what it was about.
-func (s Store) act(ctx context.Context, verb rights.Verb, action, name, what string, f func() (n int, err error)) (n int,
-	err error) {
+func (s Store) act(ctx context.Context, verb rights.Verb, action, name, what string,
+	f func() (n int, err error)) (n int, err error) {
 	if err = s.Who.May(verb, name); err == nil {
 		n, err = f()
 	}

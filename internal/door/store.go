@@ -169,6 +169,35 @@ func (s Store) AwaitIdle(ctx context.Context, queue string, wait time.Duration) 
 	return s.broker.AwaitIdle(ctx, queue, wait)
 }
 
+// Find is Broker.Find. What a lease number, or an id that is one of a run, names may be of another queue or run: it is
+// found only where the client may look at that, too.
+func (s Store) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
+	var err error
+	if f.Dense {
+		err = s.Who.May(rights.VerbRunTask, f.Run)
+	} else if err = s.Who.May(rights.VerbPeek, f.Queue); err == nil && f.Lease == 0 {
+		if run, _, ok := glassq.ParseDenseID(f.ID); ok {
+			err = s.Who.May(rights.VerbRunTask, run)
+		}
+	}
+	if err != nil {
+		return glassq.Found{}, err
+	}
+	found, err := s.broker.Find(ctx, f)
+	if err == nil && f.Lease != 0 && found.Where == glassq.FoundHeld && found.Queue != f.Queue {
+		return glassq.Found{Where: glassq.FoundGone}, nil // as a number that was
+	}
+	return found, err
+}
+
+// NextDelayed is Broker.NextDelayed.
+func (s Store) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
+	if err := s.Who.May(rights.VerbQueue, queue); err != nil {
+		return 0, false, err
+	}
+	return s.broker.NextDelayed(ctx, queue)
+}
+
 // Configure is Broker.Configure.
 func (s Store) Configure(ctx context.Context, queue string, c glassq.SettingsChange) (set glassq.Settings, err error) {
 	action, what := "", settingsOf(c)
@@ -261,8 +290,18 @@ func (s Store) RunIDs(ctx context.Context, name string, set glassq.IDSet, from u
 	return s.broker.RunIDs(ctx, name, set, from, max)
 }
 
-// SetRun is Broker.SetRun. The queues that a run names must be the client's, too.
+// SetRun is Broker.SetRun. The queues that a run names, and the run that it retries, must be the client's, too. Whoever
+// sees a run may say who reads it.
 func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (run glassq.Run, err error) {
+	if c.Reader != "" && c == (glassq.RunChange{Reader: c.Reader}) && s.Who.May(rights.VerbSetRun, name) != nil {
+		if err = s.Who.May(rights.VerbReadRun, name); err == nil {
+			_, err = s.broker.Run(ctx, name) // it is not made so
+		}
+		if err != nil {
+			return glassq.Run{}, err
+		}
+		return s.broker.SetRun(ctx, name, c)
+	}
 	action := ""
 	if c.Sealed {
 		action = "seal"
@@ -273,6 +312,9 @@ func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (run
 		}
 		if err == nil && c.Results != "" {
 			err = s.Who.May(rights.VerbResult, c.Results)
+		}
+		if err == nil && c.RetryOf != "" {
+			err = s.Who.May(rights.VerbSetRun, c.RetryOf)
 		}
 		if err == nil {
 			run, err = s.broker.SetRun(ctx, name, c)
@@ -293,6 +335,12 @@ func (s Store) Stats(ctx context.Context) (glassq.Stats, error) {
 		return glassq.Stats{}, err
 	}
 	return s.broker.Stats(ctx)
+}
+
+// Archive is Broker.Archive.
+func (s Store) Archive(ctx context.Context, w io.Writer) error {
+	_, err := s.Do(ctx, rights.VerbBackup, "", func() (int, error) { return 0, s.broker.Archive(ctx, w) })
+	return err
 }
 
 // Copy is Broker.Copy.

@@ -1,6 +1,7 @@
 package door
 
 import (
+	"context"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -121,4 +122,91 @@ func BenchmarkCheck(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestSetRun: what a change of a run names is looked at, and those who only read say so and no more.
+func TestSetRun(t *testing.T) {
+	for _, tt := range []struct {
+		name, may, run string
+		change         glassq.RunChange
+		want           glassq.Code
+	}{
+		{"make", "put", "mine.r", glassq.RunChange{}, ""},
+		{"make without put", "work", "mine.r", glassq.RunChange{}, glassq.CodeForbidden},
+		{"another's", "put", "r", glassq.RunChange{}, glassq.CodeForbidden},
+		{"in another's queue", "put", "mine.r", glassq.RunChange{Queue: "q"}, glassq.CodeForbidden},
+		{"with results in another's queue", "put", "mine.r", glassq.RunChange{Results: "results"}, glassq.CodeForbidden},
+		{"as a retry of another's", "put", "mine.r", glassq.RunChange{RetryOf: "r"}, glassq.CodeForbidden},
+		{"a reader of one that is there", "read", "mine.there", glassq.RunChange{Reader: "me"}, ""},
+		{"a reader of one that is not", "read", "mine.r", glassq.RunChange{Reader: "me"}, glassq.CodeNotFound},
+		{"a reader of another's", "read", "there", glassq.RunChange{Reader: "me"}, glassq.CodeForbidden},
+		{"a reader who seals", "read", "mine.there", glassq.RunChange{Reader: "me", Sealed: true}, glassq.CodeForbidden},
+	} {
+		a, text := held(t, rights.Token{May: []string{tt.may}, Queues: rights.Patterns{"mine.*"}})
+		who, err := a.WithKey(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = NewStore(broker.New(&runs{}, glassq.Limits{}), who, Client{}).SetRun(t.Context(), tt.run, tt.change)
+		if err != nil && glassq.CodeOf(err) != tt.want || err == nil && tt.want != "" {
+			t.Errorf("%s: %v; want %s", tt.name, err, tt.want)
+		}
+	}
+}
+
+// runs is a store of which one run is there.
+type runs struct{ glassq.Store }
+
+func (*runs) Run(_ context.Context, name string) (glassq.Run, error) {
+	if name != "mine.there" {
+		return glassq.Run{}, glassq.ErrNotFound
+	}
+	return glassq.Run{Name: name}, nil
+}
+
+func (*runs) SetRun(context.Context, string, glassq.RunChange) (glassq.Run, error) {
+	return glassq.Run{}, nil
+}
+
+// TestFind: a task is found through what is the client's own alone, whatever else names it.
+func TestFind(t *testing.T) {
+	a, text := held(t, rights.Token{May: []string{"read"}, Queues: rights.Patterns{"mine.*"}})
+	who, err := a.WithKey(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewStore(broker.New(&finder{}, glassq.Limits{}), who, Client{})
+	for _, tt := range []struct {
+		name  string
+		find  glassq.Find
+		where string
+		code  glassq.Code
+	}{
+		{"a number", glassq.Find{Queue: "mine.q", ID: "~1"}, glassq.FoundHeld, ""},
+		{"in another's queue", glassq.Find{Queue: "q", ID: "~1"}, "", glassq.CodeForbidden},
+		{"a lease", glassq.Find{Queue: "mine.q", Lease: 1}, glassq.FoundHeld, ""},
+		{"a lease of another's queue", glassq.Find{Queue: "mine.q", Lease: 2}, glassq.FoundGone, ""},
+		{"a position", glassq.Find{Run: "mine.r", Dense: true}, glassq.FoundHeld, ""},
+		{"a position of another's run", glassq.Find{Run: "r", Dense: true}, "", glassq.CodeForbidden},
+		{"the same through a queue", glassq.Find{Queue: "mine.q", ID: "r/1"}, "", glassq.CodeForbidden},
+	} {
+		found, err := s.Find(t.Context(), tt.find)
+		if found.Where != tt.where || (err != nil) != (tt.code != "") || err != nil && glassq.CodeOf(err) != tt.code {
+			t.Errorf("%s: %s, %v; want %s, %s", tt.name, found.Where, err, tt.where, tt.code)
+		}
+	}
+}
+
+// finder is a store whose lease 1 is of mine.q, and lease 2 of another queue.
+type finder struct {
+	glassq.Store
+	glassq.Finder
+}
+
+func (*finder) Find(_ context.Context, f glassq.Find) (found glassq.Found, err error) {
+	found.Where, found.Queue = glassq.FoundHeld, "mine.q"
+	if f.Lease == 2 {
+		found.Queue = "q"
+	}
+	return found, nil
 }

@@ -41,6 +41,7 @@ type Engine struct {
 
 	mu        sync.Mutex // guards everything down to the next gap
 	st        *state.State
+	adopting  bool           // StartFrom: bodies come from another log, where they are not counted
 	open      *Frame         // being filled; never nil
 	flying    []*Frame       // with the log, oldest first
 	spare     []*Frame       // to be filled next
@@ -113,8 +114,12 @@ func (e *Engine) forget() {
 	e.space = state.Space{}
 	e.space.Know(e.log.Extents())
 	e.st = state.New(state.Hooks{
-		Live:       func(f uint64, n int64) { e.lives(f, 1, n) },
-		Dropped:    func(f uint64, n int64) { e.lives(f, -1, -n) },
+		Live: func(f uint64, n int64) { e.lives(f, 1, n) },
+		Dropped: func(f uint64, n int64) {
+			if !e.adopting {
+				e.lives(f, -1, -n)
+			}
+		},
 		Ready:      e.ready,
 		Lowered:    e.lowered,
 		RunChanged: func() { e.runsOn = true },
@@ -157,6 +162,12 @@ func (e *Engine) Start() error {
 	if e.space.Lost != 0 {
 		return Damaged(fmt.Errorf("%d tasks lie in segments of the log that are missing", e.space.Lost))
 	}
+	e.firstFrame()
+	return e.begun()
+}
+
+// firstFrame begins the time of the log, and the frame that comes first.
+func (e *Engine) firstFrame() {
 	e.st.AfterRestart()
 	e.limit = e.st.Limit()
 	ahead, changed := e.startClock()
@@ -165,6 +176,11 @@ func (e *Engine) Start() error {
 	if changed {
 		e.append(state.AppendClock(nil, ahead))
 	}
+}
+
+// begun reserves lease numbers and begins to serve.
+func (e *Engine) begun() error {
+	e.tick()
 	e.append(state.AppendNumbers(nil, e.st.Limit()+NumberBlock))
 	e.open.Durable = true
 	if err := e.wait(e.open.number); err != nil {
@@ -266,11 +282,14 @@ func (e *Engine) wakeAll() {
 	e.turns.stop()
 }
 
-// Stats tells what the engine has done since it was started. It never waits. The log's owner adds what it
-// knows.
+// Stats tells what the engine has done since it was started, of a failed one too. It never waits. The log's owner
+// adds what it knows.
 func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.closed {
+		return glassq.Stats{}, e.err
+	}
 	s := glassq.Stats{Frames: e.frames, Bytes: e.written.Load(), Storage: glassq.StorageOK, Waiters: e.parked}
 	e.st.Figures(&s)
 	s.LiveBytes = e.space.Bytes + e.open.bytes

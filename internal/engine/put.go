@@ -63,3 +63,20 @@ func (e *Engine) putNow(tasks []glassq.Task, s *state.Records, receipts []glassq
 	}
 	return f, nil, nil
 }
+
+// Move takes the body of a task from a move record of another log: that task's body in this one may be lost. is tells
+// whether the task is here. It does not wait for the commit.
+func (e *Engine) Move(rec []byte) (is bool, err error) {
+	if err := e.begin(); err != nil {
+		return false, err
+	}
+	defer e.end()
+	if err := e.roomOn(Shrinks, len(rec)); err != nil {
+		return false, err
+	}
+	if e.st.CheckMove(rec) != nil {
+		return false, nil
+	}
+	e.append(rec)
+	return true, nil
+}

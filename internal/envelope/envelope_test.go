@@ -120,7 +120,7 @@ func TestParseTask(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := glassq.Task{Queue: "old", ID: "old", Run: "old", Of: 3}
+			got := glassq.Task{Queue: "old", ID: "old", Run: "old", OfAttempt: 3}
 			err := ParseTask([]byte(tt.line), &got)
 			if tt.err != "" {
 				if !errors.Is(err, glassq.ErrBadRequest) || !strings.Contains(err.Error(), tt.err) ||
@@ -229,7 +229,7 @@ func TestEnvelopeRoundTrips(t *testing.T) {
 		lease := glassq.Lease{Task: put, Number: r.Uint64N(1<<53) * uint64(r.IntN(2)), Attempt: r.IntN(9),
 			Length: time.Duration(r.IntN(1e6)) * time.Millisecond, Age: time.Duration(r.IntN(1e6)) * time.Microsecond,
 			Late: time.Duration(r.IntN(2)) * time.Microsecond}
-		lease.Delay, lease.TTL, lease.Lease, lease.Of = 0, 0, 0, r.IntN(3)
+		lease.Delay, lease.TTL, lease.Lease, lease.OfAttempt = 0, 0, 0, r.IntN(3)
 		line = AppendLease(nil, &lease)
 		var l glassq.Lease
 		err := ParseLease(line, &l)
@@ -260,7 +260,7 @@ func TestEnvelopeRoundTrips(t *testing.T) {
 
 		peeked := glassq.Peeked{Task: put, Number: r.Uint64() >> 1, State: glassq.Dead, Attempt: 3, Age: time.Hour,
 			Due: time.Second, Reason: "re\"ason"}
-		peeked.Of = r.IntN(2)
+		peeked.OfAttempt = r.IntN(2)
 		line = AppendPeeked(nil, &peeked)
 		var p glassq.Peeked
 		if err := ParsePeeked(line, &p); err != nil || !sameTask(p.Task, peeked.Task) || p.Number != peeked.Number ||

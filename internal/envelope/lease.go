@@ -41,8 +41,8 @@ func appendKept(dst []byte, t *glassq.Task) []byte {
 		dst = appendString(dst, "id", t.ID)
 	}
 	dst = appendRun(dst, t)
-	if t.Of > 0 {
-		dst = strconv.AppendInt(jsonline.AppendKey(dst, "of"), int64(t.Of), 10)
+	if t.OfAttempt > 0 {
+		dst = strconv.AppendInt(jsonline.AppendKey(dst, "of"), int64(t.OfAttempt), 10)
 	}
 	return appendRest(dst, t)
 }

@@ -160,7 +160,7 @@ func readMember(c *jsonline.Cursor, line []byte, word uint32, t, old *glassq.Tas
 	case wordLate:
 		l.Late = c.Duration("late")
 	case wordOf:
-		t.Of = int(c.Integer("of", 1<<31-1))
+		t.OfAttempt = int(c.Integer("of", 1<<31-1))
 	}
 }
 

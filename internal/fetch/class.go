@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	errTooLarge = errors.New("the answer is larger than the limit")
+	errTooLarge = errors.New("the answer is larger than --max-answer")
 	errHeader   = errors.New("the header of the answer is larger than 256 KiB")
 )
 
@@ -90,6 +90,10 @@ func classOf(err error, connecting bool) string {
 		switch errno {
 		case syscall.ECONNREFUSED:
 			return result.ClassRefused
+		case syscall.ENOENT: // of a path, where no socket is
+			if connecting {
+				return result.ClassRefused
+			}
 		case syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED:
 			return result.ClassReset
 		case syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EADDRNOTAVAIL, syscall.ENETDOWN, syscall.EHOSTDOWN:
@@ -175,6 +179,9 @@ func message(err error, class string) string {
 	}
 	if e, ok := errors.AsType[*blockedError](err); ok {
 		return e.Error()
+	}
+	if errors.Is(err, syscall.ENOENT) && class == result.ClassRefused {
+		return "there is no socket at the path of --unix-socket"
 	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		switch {

@@ -161,13 +161,13 @@ func (o *Options) fillDefaults() (proxy *url.URL, err error) {
 		return nil, fmt.Errorf("engine %q is not one of auto, fast, std", o.Engine)
 	}
 	if o.MaxAge < 0 || o.Timeout < 0 || o.ConnectTimeout < 0 || o.IdleTimeout < 0 || o.Backoff < 0 || o.BackoffMax < 0 {
-		return nil, errors.New("timeouts and backoff are not negative")
+		return nil, errors.New("--timeout, --connect-timeout, --max-connection-age, --backoff and --backoff-max are not negative")
 	}
 	if o.PerHost < 0 || !(o.PerHostRate >= 0) {
-		return nil, errors.New("limits per host are not negative")
+		return nil, errors.New("--per-host and --per-host-rate are not negative")
 	}
 	if o.MaxBody < 0 || o.CaptureText < 0 || o.Retries < 0 || o.Redirects < 0 {
-		return nil, errors.New("sizes, retries and redirects are not negative")
+		return nil, errors.New("--retries, --redirects, --max-answer and --save-text are not negative")
 	}
 	orElse(&o.Timeout, 30*time.Second)
 	orElse(&o.ConnectTimeout, 10*time.Second)
@@ -182,7 +182,7 @@ func (o *Options) fillDefaults() (proxy *url.URL, err error) {
 		return nil, fmt.Errorf("user agent %q has control characters", o.UserAgent)
 	}
 	if (o.HTTP2 || o.Proxy != "") && o.Engine == EngineFast {
-		return nil, errors.New("the fast engine speaks neither HTTP/2 nor to proxies")
+		return nil, errors.New("the fast engine speaks neither HTTP/2 nor to proxies; leave out --engine")
 	}
 	if o.Proxy == "" {
 		return nil, nil

@@ -98,7 +98,7 @@ func (m *model) book(t *mtask, fn func(*glassq.Books)) {
 	q := m.queues[t.Queue]
 	fn(&q.books)
 	m.queues[t.Queue] = q
-	if t.Run != "" && t.Of == 0 {
+	if t.Run != "" && t.OfAttempt == 0 {
 		r := m.run(t.Run)
 		fn(&r.books)
 		m.runs[t.Run] = r
@@ -116,14 +116,14 @@ func (m *model) settle(name string) {
 }
 
 func (m *model) settleOf(t *mtask) {
-	if t.Of == 0 {
+	if t.OfAttempt == 0 {
 		m.settle(t.Run)
 	}
 }
 
 func (m *model) duplicate(t *glassq.Task) bool {
 	switch {
-	case t.Of > 0:
+	case t.OfAttempt > 0:
 		return false
 	case t.Dense:
 		r, ok := m.runs[t.Run]
@@ -203,7 +203,7 @@ func (m *model) refuses(ts []glassq.Task) glassq.Code {
 		if !m.duplicate(t) {
 			add[t.Queue]++
 			size[t.Queue] += state.Size(t)
-			if t.ID != "" && !t.Dense && t.Of == 0 {
+			if t.ID != "" && !t.Dense && t.OfAttempt == 0 {
 				ids[t.Queue]++
 			}
 		}
@@ -228,7 +228,7 @@ func (m *model) put(p glassq.Task) glassq.Receipt {
 	t := mtask{Task: p, num: m.next, state: glassq.Ready}
 	m.next++
 	switch {
-	case p.Of > 0:
+	case p.OfAttempt > 0:
 	case p.Dense:
 		m.run(p.Run).put[p.Position] = true
 	case p.ID != "":
@@ -242,7 +242,7 @@ func (m *model) put(p glassq.Task) glassq.Receipt {
 	}
 	if p.Run != "" {
 		r := m.run(p.Run)
-		if p.Of == 0 {
+		if p.OfAttempt == 0 {
 			r.ended = 0
 		}
 		m.runs[p.Run] = r
@@ -303,7 +303,7 @@ func (m *model) done(t mtask, outcome glassq.Outcome, result bool) {
 			b.OK++
 		}
 	})
-	if t.Dense && t.Of == 0 {
+	if t.Dense && t.OfAttempt == 0 {
 		r := m.run(t.Run)
 		if result {
 			r.done[t.Position] = true
@@ -335,18 +335,20 @@ func (m *model) ack(a *glassq.Ack) glassq.Code {
 	if a.Result != nil {
 		r := *a.Result
 		r.Queue = cmp.Or(r.Queue, t.ResultQueue, m.runs[t.Run].change.Results, glassq.DefaultResults)
-		r.Run, r.Position, r.Dense, r.ID, r.Of = t.Run, t.Position, t.Dense, "", t.attempt
+		r.Run, r.Position, r.Dense, r.ID, r.OfAttempt = t.Run, t.Position, t.Dense, "", t.attempt
 		if !t.Dense {
 			if r.ID = t.ID; r.ID == "" {
 				r.ID = glassq.AssignedID(t.num)
 			}
 		}
+		trace(&r, &t.Task)
 		m.put(r)
 	}
 	for _, f := range a.Put {
-		if f.Run == "" && t.Of == 0 {
+		if f.Run == "" && t.OfAttempt == 0 {
 			f.Run = t.Run
 		}
+		trace(&f, &t.Task)
 		m.put(f)
 	}
 	return ""
@@ -404,7 +406,7 @@ func (m *model) back(t *mtask, delay int64) {
 }
 
 func (m *model) markDead(t *mtask, in bool) {
-	if t.Dense && t.Of == 0 {
+	if t.Dense && t.OfAttempt == 0 {
 		if in {
 			m.run(t.Run).dead[t.Position] = true
 		} else {
@@ -508,7 +510,7 @@ func (m *model) redrive(queue string, most int) int {
 				b.Dead.Attempts--
 			}
 		})
-		if r, ok := m.runs[t.Run]; ok && t.Of == 0 {
+		if r, ok := m.runs[t.Run]; ok && t.OfAttempt == 0 {
 			r.ended = 0
 			m.runs[t.Run] = r
 		}
@@ -546,7 +548,7 @@ func (m *model) seal(name string, c glassq.RunChange) {
 
 func (m *model) cancel(name string) (n int) {
 	for _, t := range slices.Clone(m.tasks) {
-		if t.Run == name && t.Of == 0 && (t.state == glassq.Ready || t.state == glassq.Delayed) {
+		if t.Run == name && t.OfAttempt == 0 && (t.state == glassq.Ready || t.state == glassq.Delayed) {
 			m.end(m.find(t.num), func(d *glassq.DeadCounts) { d.Cancelled++ })
 			n++
 		}
@@ -558,4 +560,17 @@ func (m *model) cancel(name string) (n int) {
 	m.runs[name] = r
 	m.settle(name)
 	return n
+}
+
+// trace has t go on with the trace of the task that it comes of. Tasks of the ladder have room for it.
+func trace(t, of *glassq.Task) {
+	id := of.Headers[glassq.TraceHeader]
+	if id == "" || t.Headers[glassq.TraceHeader] != "" {
+		return
+	}
+	t.Headers = maps.Clone(t.Headers)
+	if t.Headers == nil {
+		t.Headers = map[string]string{}
+	}
+	t.Headers[glassq.TraceHeader] = id
 }

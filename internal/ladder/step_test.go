@@ -343,7 +343,7 @@ func (d *driver) handed(queue string, most int, length time.Duration, take bool,
 func sameOptions(got, put *glassq.Task) bool {
 	return got.Type == put.Type && got.Key == put.Key && got.Flags == put.Flags && got.Run == put.Run &&
 		got.Position == put.Position &&
-		got.Dense == put.Dense && got.Of == put.Of && got.ResultQueue == put.ResultQueue &&
+		got.Dense == put.Dense && got.OfAttempt == put.OfAttempt && got.ResultQueue == put.ResultQueue &&
 		got.Priority.Level() == put.Priority.Level() &&
 		maps.Equal(got.Headers, put.Headers) && bytes.Equal(got.Extra, put.Extra)
 }

@@ -200,7 +200,7 @@ func (w *twin) Reserve(ctx context.Context, r glassq.Reserve) (out []glassq.Leas
 	}
 	for i := range out {
 		l := &out[i]
-		w.note("leased", l.TaskID(), l.Attempt, l.Length, l.Age, l.Deadline.UnixMilli(), l.Run, l.Of,
+		w.note("leased", l.TaskID(), l.Attempt, l.Length, l.Age, l.Deadline.UnixMilli(), l.Run, l.OfAttempt,
 			string(l.Body[:min(20, len(l.Body))]), l.Headers)
 	}
 	w.note("Reserve", len(out), err)

@@ -31,7 +31,7 @@ func (v *view) task(num uint64, st glassq.State, t *glassq.Task, id string, atte
 	h.Write(t.Body)
 	short := t.Body[:min(len(t.Body), 24)]
 	fmt.Fprintf(v, " %d %v %q+%d/%x id %q run %q of %d level %d attempt %d at %d %q\n",
-		num, st, short, len(t.Body), h.Sum32(), id, t.Run, t.Of, t.Priority.Level(), attempt, at, reason)
+		num, st, short, len(t.Body), h.Sum32(), id, t.Run, t.OfAttempt, t.Priority.Level(), attempt, at, reason)
 }
 
 func (v *view) run(name string, c glassq.RunChange, b glassq.Books, waiting uint64, created, ended int64) {
@@ -130,7 +130,7 @@ func (m *model) view() string {
 		r := m.runs[name]
 		waiting := uint64(0)
 		for i := range m.tasks {
-			if t := &m.tasks[i]; t.Run == name && t.Of > 0 && t.state != glassq.Dead {
+			if t := &m.tasks[i]; t.Run == name && t.OfAttempt > 0 && t.state != glassq.Dead {
 				waiting++
 			}
 		}

@@ -3,6 +3,7 @@ package live
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"slices"
 	"sync"
 	"time"
@@ -37,6 +38,8 @@ type Event struct {
 	Queues  []QueueNow `json:"queues,omitempty"`  // of KindTick: the queues that changed, up to 1,000
 	Runs    []RunNow   `json:"runs,omitempty"`    // of KindTick: the runs that changed, up to 100
 	Server  *Now       `json:"server,omitempty"`  // of KindTick
+
+	Text []byte `json:"-"` // the event as JSON
 }
 
 // Now is what happened in one second, and what is there at its end.
@@ -83,11 +86,13 @@ func (e *Event) About(queue, run string) bool {
 		run != "" && (e.Run == run || slices.ContainsFunc(e.Runs, isRun))
 }
 
-// Only is e with the queues and runs of a tick that are asked for, "" for any.
-func (e *Event) Only(queue, run string) Event {
-	o := *e
+// Only is e with the queues and runs of a tick that are asked for, "" for any. Who did something, and from where, is for
+// those who hear everything: a reader of one queue, whom a token of small rights lets in, is not told.
+func (e *Event) Only(queue, run string) (o Event) {
+	o = *e
 	if queue != "" || run != "" {
-		o.Queues, o.Runs = nil, nil
+		o.Queues, o.Runs, o.Who, o.From = nil, nil, "", ""
+		defer func() { o.Text, _ = json.Marshal(&o) }() // numbers and strings cannot fail
 		for _, q := range e.Queues {
 			if q.Name == queue {
 				o.Queues = append(o.Queues, q)
@@ -103,7 +108,7 @@ func (e *Event) Only(queue, run string) Event {
 }
 
 // size is about how many bytes e takes.
-func (e *Event) size() int { return 300 + 120*len(e.Queues) + 250*len(e.Runs) }
+func (e *Event) size() int { return 300 + 120*len(e.Queues) + 250*len(e.Runs) + len(e.Text) }
 
 // maxEventBytes is about how much memory the events take that may still be asked for.
 const maxEventBytes = 4 << 20
@@ -129,6 +134,7 @@ func (v *events) tell(e *Event) {
 	defer v.mu.Unlock()
 	v.last++
 	e.ID = v.last
+	e.Text, _ = json.Marshal(e) // numbers and strings cannot fail
 	v.list = append(v.list, e)
 	v.bytes += e.size()
 	for v.bytes > maxEventBytes && len(v.list) > 1 {

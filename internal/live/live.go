@@ -28,11 +28,13 @@ const (
 	forgetAfter  = 10 * time.Minute
 )
 
-// A Store is what a Live stands before. An engine that cannot be copied answers Copy with code unsupported.
+// A Store is what a Live stands before. An engine that cannot be copied or archived answers
+// that with code unsupported.
 type Store interface {
 	glassq.Store
 	glassq.Waits
 	glassq.Copier
+	glassq.Archiver
 }
 
 // Options tunes New. The zero value keeps everything in memory.
@@ -44,6 +46,7 @@ type Options struct {
 // A Live watches the store that Over is given, and has its verbs. It is safe for concurrent use.
 type Live struct {
 	store  Store
+	finder glassq.Store // what was given to Over
 	opt    Options
 	start  time.Time
 	events events
@@ -159,7 +162,7 @@ func New(opt Options) *Live {
 // Over has l watch the store under it, and returns what doors and rules go before. It is called once, before any verb,
 // and asks the store which queues hold tasks.
 func (l *Live) Over(under glassq.Store) glassq.Store {
-	l.store = full(under)
+	l.store, l.finder = full(under), under
 	l.know(context.Background())
 	return l
 }
@@ -172,7 +175,7 @@ func full(under glassq.Store) Store {
 	return partial{under}
 }
 
-// A partial store lacks Waits or Copier, and says so.
+// A partial store lacks Waits, Copier or Archiver, and says so.
 type partial struct{ glassq.Store }
 
 func (p partial) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
@@ -214,6 +217,13 @@ func (p partial) AwaitIdle(ctx context.Context, queue string, wait time.Duration
 func (p partial) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
 	if c, ok := p.Store.(glassq.Copier); ok {
 		return c.Copy(ctx, file)
+	}
+	return glassq.ErrUnsupported
+}
+
+func (p partial) Archive(ctx context.Context, w io.Writer) error {
+	if a, ok := p.Store.(glassq.Archiver); ok {
+		return a.Archive(ctx, w)
 	}
 	return glassq.ErrUnsupported
 }

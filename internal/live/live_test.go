@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/audit"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/live"
 )
@@ -157,7 +158,7 @@ func TestEvents(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.TellAction(by("eve"), live.Event{Action: "redrive", Queue: "q", Count: int64(n)})
+		l.Heard(by("eve"), &audit.Entry{Action: "redrive", Queue: "q", Count: int64(n)})
 		first, lost, err := l.Events(t.Context(), from, 10)
 		if err != nil || lost || len(first) != 1 || first[0].Kind != live.KindAction || first[0].Worker != "eve" ||
 			first[0].Action != "redrive" || first[0].Count != 1 {
@@ -195,7 +196,7 @@ func TestSlowReader(t *testing.T) {
 		l, _ := watched(t, live.Options{})
 		from := l.LastEvent()
 		for i := range 20_000 {
-			l.TellAction(by("eve"), live.Event{Action: "redrive", Queue: "q", Count: int64(i)})
+			l.Heard(by("eve"), &audit.Entry{Action: "redrive", Queue: "q", Count: int64(i)})
 		}
 		list, lost, err := l.Events(t.Context(), from, 1)
 		if err != nil || !lost || len(list) != 1 {

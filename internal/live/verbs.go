@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/audit"
 )
 
 // secs is now as leases keep it.
@@ -383,10 +384,10 @@ func (l *Live) operated(ctx context.Context, queue, run string, err error) {
 	l.mu.Unlock()
 }
 
-// TellAction tells an event of an action, whose kind and time, and the worker of ctx, it adds.
-func (l *Live) TellAction(ctx context.Context, e Event) {
-	e.Time, e.Kind, e.Worker = time.Now(), KindAction, callerOf(ctx).Worker
-	l.events.tell(&e)
+// Heard tells an event of what was audited, with the worker of ctx.
+func (l *Live) Heard(ctx context.Context, e *audit.Entry) {
+	l.events.tell(&Event{Time: e.Time, Kind: KindAction, Action: e.Action, Worker: callerOf(ctx).Worker, Who: e.Who,
+		Door: e.Door, From: e.From, Queue: e.Queue, Run: e.Run, What: e.What, Count: e.Count, Outcome: e.Outcome})
 }
 
 // Held passes through.
@@ -439,3 +440,22 @@ func (l *Live) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wa
 func (l *Live) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
 	return l.store.Copy(ctx, file)
 }
+
+// Find passes through to a store that is a glassq.Finder; any other is code unsupported.
+func (l *Live) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
+	if s, ok := l.finder.(glassq.Finder); ok {
+		return s.Find(ctx, f)
+	}
+	return glassq.Found{}, glassq.ErrUnsupported
+}
+
+// NextDelayed passes through likewise.
+func (l *Live) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
+	if s, ok := l.finder.(glassq.Finder); ok {
+		return s.NextDelayed(ctx, queue)
+	}
+	return 0, false, glassq.ErrUnsupported
+}
+
+// Archive passes through.
+func (l *Live) Archive(ctx context.Context, w io.Writer) error { return l.store.Archive(ctx, w) }

@@ -125,6 +125,7 @@ type QueueView struct {
 	Asker   string    // who that was
 	Holders []Holder  // who holds leases of it, the most first, at most 10
 	Known   int       // leases in flight that are known
+	Results string    // the queue that the last task handed out names for its result; "" is the run's or the default
 }
 
 // A Holder is a worker with leases of one queue.
@@ -141,7 +142,7 @@ func (l *Live) Queue(name string) (v QueueView) {
 	if q == nil {
 		return v
 	}
-	v = QueueView{Counts: q.n, Asked: q.asked, Asker: q.asker}
+	v = QueueView{Counts: q.n, Asked: q.asked, Asker: q.asker, Results: q.results}
 	for i, n := range q.holders {
 		v.Known += n
 		v.Holders = append(v.Holders, Holder{l.workers[i].Worker, n})

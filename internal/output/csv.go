@@ -52,7 +52,7 @@ func (r *record) attempt() int {
 	if r.out.Attempt != 0 {
 		return r.out.Attempt
 	}
-	return r.lease.Of
+	return r.lease.OfAttempt
 }
 
 func appendSeconds(dst []byte, d time.Duration, known bool) []byte {

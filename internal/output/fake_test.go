@@ -43,7 +43,7 @@ func (q *fakeQueue) add(n uint32, body string) {
 	q.change(func() {
 		q.number++
 		q.ready = append(q.ready, glassq.Lease{Number: q.number, Task: glassq.Task{
-			Queue: "results.r1", ID: glassq.DenseID("r1", n), Run: "r1", Position: n, Of: 1, Body: []byte(body),
+			Queue: "results.r1", ID: glassq.DenseID("r1", n), Run: "r1", Position: n, OfAttempt: 1, Body: []byte(body),
 		}})
 	})
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func leaseOf(n uint32, body string) *glassq.Lease {
-	return &glassq.Lease{Task: glassq.Task{ID: glassq.DenseID("r1", n), Run: "r1", Position: n, Of: 2, Body: []byte(body)}}
+	return &glassq.Lease{Task: glassq.Task{ID: glassq.DenseID("r1", n), Run: "r1", Position: n, OfAttempt: 2, Body: []byte(body)}}
 }
 
 func recordOf(l *glassq.Lease) *record {

@@ -22,12 +22,12 @@ func appendLine(dst []byte, l *glassq.Lease, body []byte, obj *object) []byte {
 		dst = jsonline.AppendString(dst, l.Run)
 	}
 	if obj == nil {
-		dst = appendOutcome(dst, l.Of)
+		dst = appendOutcome(dst, l.OfAttempt)
 		dst = appendRaw(dst, l.Body)
 		return append(dst, "}\n"...)
 	}
 	switch {
-	case obj.clean && obj.o.isObject(body) && (l.Of == 0 || obj.hasAttempt):
+	case obj.clean && obj.o.isObject(body) && (l.OfAttempt == 0 || obj.hasAttempt):
 		if obj.members > 0 {
 			dst = append(dst, ',')
 		}
@@ -39,10 +39,10 @@ func appendLine(dst []byte, l *glassq.Lease, body []byte, obj *object) []byte {
 		if obj.oMembers > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendAttempt(dst, l.Of)
+		dst = appendAttempt(dst, l.OfAttempt)
 		dst = append(dst, body[end:]...)
 	default:
-		dst = appendMembers(dst, body, obj, l.Of)
+		dst = appendMembers(dst, body, obj, l.OfAttempt)
 	}
 	return append(dst, '\n')
 }

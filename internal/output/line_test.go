@@ -41,7 +41,7 @@ func TestLine(t *testing.T) {
 }
 
 func lease(body string) glassq.Lease {
-	return glassq.Lease{Task: glassq.Task{ID: "r1/7", Run: "r1", Position: 7, Dense: true, Of: 2, Body: []byte(body)}}
+	return glassq.Lease{Task: glassq.Task{ID: "r1/7", Run: "r1", Position: 7, Dense: true, OfAttempt: 2, Body: []byte(body)}}
 }
 
 func lineOf(l *glassq.Lease) []byte {
@@ -146,7 +146,7 @@ func BenchmarkWriteBatch(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for i := range leases {
-			leases[i] = glassq.Lease{Task: glassq.Task{Queue: "results", ID: "", Run: "r1", Position: n, Dense: true, Of: 1,
+			leases[i] = glassq.Lease{Task: glassq.Task{Queue: "results", ID: "", Run: "r1", Position: n, Dense: true, OfAttempt: 1,
 				Body: benchBody}}
 			n++
 		}

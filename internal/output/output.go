@@ -92,6 +92,9 @@ type Options struct {
 	Reader string
 	// Progress is told where things stand, every 200 ms; nil for nobody.
 	Progress func(Summary)
+	// Own says that the program of this output makes the run too: that it is not there yet is not worth a sentence.
+	Own bool
+
 	// Notify is told sentences for people, such as why nothing moves; nil for nobody. It
 	// is called by several goroutines.
 	Notify func(message string)
@@ -265,7 +268,7 @@ func (e *WriteError) Unwrap() error { return e.Err }
 func (o *output) run(ctx context.Context) error {
 	queue := o.opt.Queue
 	if o.opt.Run != "" {
-		if _, err := o.q.Run(ctx, o.opt.Run); errors.Is(err, glassq.ErrNotFound) {
+		if _, err := o.q.Run(ctx, o.opt.Run); errors.Is(err, glassq.ErrNotFound) && !o.opt.Own {
 			o.say("waiting for run %s, which does not exist yet", o.opt.Run)
 		}
 		rec, err := o.await(ctx, glassq.PhaseExists)

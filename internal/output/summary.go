@@ -34,7 +34,7 @@ func (s *Summary) Rate() float64 {
 // Line is the summary on one line, and a second one that tells its scope when a file was continued.
 func (s Summary) Line() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s results  ok %s  failed %s  duplicate %s", report.Comma(s.OK+s.Failed), report.Comma(s.OK),
+	fmt.Fprintf(&b, "%s  ok %s  failed %s  duplicate %s", report.Plural(s.OK+s.Failed, "result", "results"), report.Comma(s.OK),
 		report.Comma(s.Failed), report.Comma(s.Duplicates))
 	again := s.OK+s.Failed > s.Written
 	if s.Took > 0 && !again {

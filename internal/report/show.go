@@ -156,3 +156,11 @@ func showBytes(n uint64) string {
 	}
 	return strconv.FormatFloat(v, 'f', 1, 64) + " " + units[i]
 }
+
+// Plural is a number and what it counts, in the form that fits.
+func Plural(n uint64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return Comma(n) + " " + many
+}

@@ -382,3 +382,46 @@ func TestScopes(t *testing.T) {
 		t.Errorf("Names = %v", got)
 	}
 }
+
+// FuzzFind: what a client sends is refused or found, and lets in only whom it should.
+func FuzzFind(f *testing.F) {
+	path, texts := file(f, named("ci", "put"))
+	r, err := Open(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(texts[0]))
+	f.Add([]byte("gq_"))
+	f.Add([]byte("gq_abcdefghijkl_"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if l, err := r.Find(text); err != nil || (l != nil) != (string(text) == texts[0]) {
+			t.Errorf("Find(%q) = %v, %v", text, l, err)
+		}
+	})
+}
+
+// FuzzLoad: a file is refused or read, and what was read is written as it is.
+func FuzzLoad(f *testing.F) {
+	path, _ := file(f, named("ci", "put"), named("py", "admin"))
+	text, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add([]byte("{}\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		path := filepath.Join(t.TempDir(), "tokens")
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before, err := Load(path)
+		if err != nil {
+			return
+		}
+		change(t, path, func(*Edit) error { return nil })
+		after, err := Load(path)
+		if err != nil || len(after) != len(before) {
+			t.Errorf("%q was read, and then written as something else: %v", text, err)
+		}
+	})
+}

@@ -73,7 +73,7 @@ type Leased struct {
 // Stamp says of a result what its lease knows; ID stays empty for one that is not a position of a run.
 func (d *Leased) Stamp(t *glassq.Task) {
 	t.Queue = cmp.Or(t.Queue, d.Result)
-	t.Run, t.Position, t.Dense, t.ID, t.Of = d.Run, d.N, d.Dense, "", d.Attempt
+	t.Run, t.Position, t.Dense, t.ID, t.OfAttempt = d.Run, d.N, d.Dense, "", d.Attempt
 }
 
 // CheckResult tells, with a *glassq.UncheckedError, that the result of a live lease was not checked against the
@@ -129,6 +129,9 @@ func (s *State) Place(n uint64) (p Place, ok bool) {
 	return s.placeOf(e), true
 }
 
+// Tasks is how many tasks there are, dead ones included.
+func (s *State) Tasks() int64 { return s.tasks.live }
+
 func (s *State) placeOf(e *entry) Place {
 	return Place{Frame: e.frame(), Offset: e.offset(), Size: e.size(), Attempt: e.attempts(),
 		Lease: s.class[e.class].lease}
@@ -148,7 +151,7 @@ func (s *State) Limit() uint64 { return s.limit }
 // IsDuplicate tells whether t was put before: its position of its run, or its id in its queue.
 func (s *State) IsDuplicate(t *glassq.Task) bool {
 	switch {
-	case t.Of > 0:
+	case t.OfAttempt > 0:
 		return false
 	case t.Dense:
 		r := s.runs[t.Run]

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 
@@ -38,6 +39,26 @@ func AppendMove(dst []byte, n uint64, put int64, rec []byte) (out []byte, ok boo
 	return append(dst, p[:d.size]...), true
 }
 
+// MoveOf returns the task of the move record at the start of rec, and how long that is.
+func MoveOf(rec []byte) (n uint64, size int, err error) {
+	n, _, size, err = decodeMove(rec)
+	return n, size, err
+}
+
+// decodeMove takes apart the move record at the start of rec.
+func decodeMove(rec []byte) (n uint64, p put, size int, err error) {
+	if len(rec) == 0 || op(rec[0]) != opMove {
+		return 0, p, 0, recordErr("move")
+	}
+	b, _, err := unwrap(rec)
+	if err != nil {
+		return 0, p, 0, err
+	}
+	p, err = decodePut(b)
+	n, _ = binary.Uvarint(rec[1:])
+	return n, p, len(rec) - len(b) + p.size, err
+}
+
 // unwrap returns the put record that rec is or holds, and when it was put if rec says so.
 func unwrap(rec []byte) (p []byte, put int64, err error) {
 	if len(rec) == 0 || op(rec[0]) != opMove {
@@ -53,27 +74,56 @@ func unwrap(rec []byte) (p []byte, put int64, err error) {
 }
 
 func (s *State) applyMove(b []byte, frame uint64, offset uint32) (int, error) {
-	r := reader{b: b[1:]}
-	n, put := r.uvarint(), int64(r.uvarint())
-	if r.bad || put <= 0 {
-		return 0, recordErr("move")
-	}
-	p, err := decodePut(r.b)
+	e, size, err := s.moving(b)
 	if err != nil {
 		return 0, err
-	}
-	e := s.tasks.get(n)
-	if e == nil {
-		return 0, recordErr(fmt.Sprintf("move of task %d, which is gone", n))
-	}
-	if e.size() != int64(min(len(p.rest), maxSize)) || s.class[e.class].key != string(p.class) {
-		return 0, recordErr(fmt.Sprintf("move of task %d, which is another", n))
 	}
 	w := s.weight(e)
 	s.hooks.Live(frame, w)
 	s.hooks.Dropped(e.frame(), w)
 	e.setPlace(frame, offset)
-	return len(b) - len(r.b) + p.size, nil
+	return size, nil
+}
+
+// moving returns the task whose body the move record at the start of b holds, and how long that is.
+func (s *State) moving(b []byte) (e *entry, size int, err error) {
+	n, d, size, err := decodeMove(b)
+	if err != nil {
+		return nil, 0, err
+	}
+	if e = s.tasks.get(n); e == nil {
+		return nil, 0, recordErr(fmt.Sprintf("move of task %d, which is gone", n))
+	}
+	if e.size() != int64(min(len(d.rest), maxSize)) || s.class[e.class].key != string(d.class) {
+		return nil, 0, recordErr(fmt.Sprintf("move of task %d, which is another", n))
+	}
+	return e, size, nil
+}
+
+// CheckMove tells whether the move record at the start of rec can be applied: whether its task is there, and is the
+// same.
+func (s *State) CheckMove(rec []byte) error {
+	s.tasks.trim()
+	_, _, err := s.moving(rec)
+	return err
+}
+
+// SameBody is a key that is equal for a put, made at the ms put, and for a move of it.
+func SameBody(rec []byte, put int64) (key [16]byte) {
+	p, at, err := unwrap(rec)
+	if err != nil {
+		return key
+	}
+	if at != 0 {
+		put = at
+	}
+	if d, err := decodePut(p); err == nil {
+		p = p[:d.size]
+	}
+	h := sha256.New()
+	h.Write(binary.LittleEndian.AppendUint64(nil, uint64(put)))
+	h.Write(p)
+	return [16]byte(h.Sum(nil))
 }
 
 // A Lying is where the body of a task lies.
@@ -81,6 +131,32 @@ type Lying struct {
 	Task   uint64
 	Frame  uint64
 	Offset uint32
+}
+
+// Bodies calls fn with where the bodies of all living tasks lie, in the order of their numbers, some at a time.
+// An error of fn ends it.
+func (im *Image) Bodies(fn func([]Lying) error) error {
+	var own [chunkLen]entry
+	some := make([]Lying, 0, chunkLen)
+	for i := range im.chunks {
+		c := &im.chunks[i]
+		all := c.all
+		if all == nil {
+			own = [chunkLen]entry{}
+			unpack(c.packed, &own)
+			all = &own
+		}
+		some = some[:0]
+		for k := range all {
+			if e := &all[k]; e.state() != glassq.Gone {
+				some = append(some, Lying{c.ci*chunkLen + uint64(k), e.frame(), e.offset()})
+			}
+		}
+		if err := fn(some); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const (

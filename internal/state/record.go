@@ -93,13 +93,13 @@ func AppendPut(dst []byte, t *glassq.Task) []byte {
 	set(t.Flags != 0, putFlags)
 	set(len(t.Headers) > 0, putHeaders)
 	set(len(t.Extra) > 0, putExtra)
-	set(t.Of > 0, putOf)
+	set(t.OfAttempt > 0, putOf)
 	dst = binary.AppendUvarint(dst, bits)
 	if t.Dense {
 		dst = binary.AppendUvarint(dst, uint64(t.Position))
 	}
-	if t.Of > 0 {
-		dst = binary.AppendUvarint(dst, uint64(t.Of))
+	if t.OfAttempt > 0 {
+		dst = binary.AppendUvarint(dst, uint64(t.OfAttempt))
 	}
 	if t.Delay > 0 {
 		dst = binary.AppendUvarint(dst, ceilMS(t.Delay))
@@ -322,7 +322,7 @@ func (d *Decoder) put(t *glassq.Task, rec []byte) error {
 	}
 	*t = d.shared
 	r := reader{b: p.rest}
-	t.ID, t.Position, t.Dense, t.Of, t.Flags = string(p.id), p.n, p.bits&putDense != 0, p.of, p.flags
+	t.ID, t.Position, t.Dense, t.OfAttempt, t.Flags = string(p.id), p.n, p.bits&putDense != 0, p.of, p.flags
 	t.Delay = time.Duration(p.delay) * time.Millisecond
 	t.TTL = time.Duration(p.ttl) * time.Millisecond
 	if p.bits&putType != 0 {

@@ -38,7 +38,7 @@ func (s *State) RoomFor(tasks []glassq.Task) (full *Queue, err error) {
 		}
 		a.n++
 		a.size += Size(t)
-		if set := &q.settings; set.Unique != "" && t.ID != "" && !t.Dense && t.Of == 0 {
+		if set := &q.settings; set.Unique != "" && t.ID != "" && !t.Dense && t.OfAttempt == 0 {
 			a.ids++
 			if most := set.MostUnique(); int64(q.ids.live)+a.ids > most {
 				err := glassq.Errorf(glassq.CodeQueueFull,
@@ -82,7 +82,7 @@ func (s *State) RoomForAck(a *glassq.Ack, d *Leased) (full *Queue, err error) {
 		q := s.Queue(name)
 		if q != nil && (q.Settings().MaxTasks > 0 || q.Settings().MaxBytes > 0) {
 			r := *a.Result
-			r.Queue, r.Dense, r.Of = name, false, 1
+			r.Queue, r.Dense, r.OfAttempt = name, false, 1
 			if full, err := s.RoomFor([]glassq.Task{r}); err != nil {
 				return full, err
 			}

@@ -1,23 +1,24 @@
 package state
 
-import "github.com/glassq/glassq"
-
-// Puts calls fn for every task put in the records of payload, without a state to apply them
-// to. The body of a task aliases payload. Its error is of the first record that does not
-// decode; what came before was passed on.
-func Puts(payload []byte, fn func(glassq.Task)) error {
+// Puts calls fn for every body in the records of payload, without a state to apply them to: with the record of a put
+// and task 0, or with a move and the task whose body it holds. rec aliases payload. The error is of the first record
+// that does not decode; what came before was passed on. An error of fn ends it.
+func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 	for len(payload) > 0 {
-		if op(payload[0]) == opPut {
+		if o := op(payload[0]); o == opPut || o == opMove {
+			var n uint64
+			var size int
 			p, err := decodePut(payload)
+			if size = p.size; o == opMove {
+				n, size, err = MoveOf(payload)
+			}
 			if err != nil {
 				return err
 			}
-			t, err := DecodePut(payload)
-			if err != nil {
+			if err := fn(n, payload[:size]); err != nil {
 				return err
 			}
-			fn(t)
-			payload = payload[p.size:]
+			payload = payload[size:]
 			continue
 		}
 		r := reader{b: payload[1:]}

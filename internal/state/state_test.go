@@ -159,7 +159,7 @@ func (w *walker) step() {
 		default:
 			d := w.s.Leased(number)
 			w.add(AppendAck(nil, number, glassq.Outcome(w.rnd.IntN(2)), true))
-			w.add(AppendPut(nil, &glassq.Task{Queue: d.Result, Run: d.Run, Position: d.N, Dense: d.Dense, Of: d.Attempt,
+			w.add(AppendPut(nil, &glassq.Task{Queue: d.Result, Run: d.Run, Position: d.N, Dense: d.Dense, OfAttempt: d.Attempt,
 				Body: []byte("{}")}))
 		}
 	case 10:
@@ -401,7 +401,7 @@ func FuzzMove(f *testing.F) {
 // FuzzPut: what decodes encodes to something that decodes to the same.
 func FuzzPut(f *testing.F) {
 	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Position: 7, Dense: true, Type: "x/y", Key: "k", Flags: 3,
-		Of: 2, Body: []byte("x")}))
+		OfAttempt: 2, Body: []byte("x")}))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		task, err := DecodePut(in)
 		if err != nil || task.Queue == "" {

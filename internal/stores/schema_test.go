@@ -37,16 +37,17 @@ func TestOldSchema(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer e.Close()
-				other, b := broker.New(e, glassq.Limits{}), broker.New(e, glassq.Limits{})
-				if err := other.UseSchemas(ctx, schema.Compile); err != nil {
+				other, err := broker.NewWithSchemas(ctx, e, glassq.Limits{}, schema.Compile)
+				if err != nil {
 					t.Fatal(err)
 				}
 				if _, err := other.Configure(ctx, "q", glassq.SettingsChange{ResultSchema: &old}); err != nil {
 					t.Fatal(err)
 				}
 				var compiled atomic.Int32
+				b := broker.New(e, glassq.Limits{})
 				if !tt.noCompiler {
-					err := b.UseSchemas(ctx, func(text string) (func([]byte) error, error) {
+					b, err = broker.NewWithSchemas(ctx, e, glassq.Limits{}, func(text string) (func([]byte) error, error) {
 						compiled.Add(1)
 						return schema.Compile(text)
 					})

@@ -5,6 +5,7 @@
 package stores
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,14 +74,11 @@ func Open(ctx context.Context, where string, opt Options) (*Store, error) {
 	if opt.Between != nil {
 		engine = opt.Between(e)
 	}
-	s := &Store{broker.New(engine, glassq.Limits{MaxBody: opt.MaxBody}), e, where, opt.Sync}
-	if s.sync == "" {
-		s.sync = disk.SyncAlways
-	}
-	if err := s.UseSchemas(ctx, schema.Compile); err != nil {
+	b, err := broker.NewWithSchemas(ctx, engine, glassq.Limits{MaxBody: opt.MaxBody}, schema.Compile)
+	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	return s, nil
+	return &Store{b, e, where, cmp.Or(opt.Sync, disk.SyncAlways)}, nil
 }
 
 // lookPause is between two tries for a folder that another process has.

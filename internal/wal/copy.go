@@ -92,12 +92,35 @@ func (noughts) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// Copied tells whether the file called name is part of a copy.
+func Copied(name string) bool {
+	_, seg := parseHexName(name, "segment-", ".log")
+	_, point := parseHexName(name, "checkpoint-", "")
+	return seg || point || name == formatName
+}
+
+// Size is how many bytes the files of a copy of fsys have.
+func Size(fsys FS) (total int64, err error) {
+	names, err := fsys.List()
+	for _, name := range names {
+		if err != nil || !Copied(name) {
+			continue
+		}
+		var f File
+		if f, err = fsys.Open(name); err == nil {
+			var size int64
+			size, err = f.Size()
+			total += size
+			f.Close()
+		}
+	}
+	return total, err
+}
+
 // Receive writes one file of a copy, synced; its name is durable after the next SyncDir. Names that are none
 // of a log's files are refused.
 func Receive(to FS, name string, size int64, r io.Reader) error {
-	_, seg := parseHexName(name, "segment-", ".log")
-	_, point := parseHexName(name, "checkpoint-", "")
-	if !seg && !point && name != formatName {
+	if !Copied(name) {
 		return fmt.Errorf("%.100q is not the name of a file of a copy", name)
 	}
 	f, err := to.Create(name)

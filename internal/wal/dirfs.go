@@ -2,6 +2,7 @@ package wal
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -23,9 +24,21 @@ func (d dirFS) Create(name string) (File, error) {
 func (d dirFS) openFile(name string, flag int) (File, error) {
 	f, err := os.OpenFile(filepath.Join(d.path, name), flag, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, lacksInodes(d, err)
 	}
 	return osFile{f}, nil
+}
+
+// lacksInodes says so when that is why err, of making a file, says that there is no room.
+func lacksInodes(in FS, err error) error {
+	i, ok := in.(Inoder)
+	if !ok || !isNoSpace(err) {
+		return err
+	}
+	if free, total, ierr := i.Inodes(); ierr == nil && total > 0 && free == 0 {
+		return fmt.Errorf("%w: %w", err, ErrNoInodes)
+	}
+	return err
 }
 
 func (d dirFS) Rename(oldName, newName string) error {
@@ -95,7 +108,7 @@ func (d dirFS) Lock(name string) (io.Closer, error) {
 	}
 	f, err := os.OpenFile(filepath.Join(d.path, name), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, lacksInodes(d, err)
 	}
 	if err := lockFile(f); err != nil {
 		f.Close()
@@ -137,7 +150,7 @@ func MakeDir(path string) error {
 		}
 	}
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
+		return lacksInodes(DirFS(parent), err)
 	}
 	return syncDir(parent)
 }

@@ -52,12 +52,22 @@ func isNoSpace(err error) bool {
 
 // Space implements Spacer: what a process without special rights may still take.
 func (d dirFS) Space() (free, total int64, err error) {
-	var st unix.Statfs_t
+	st, err := d.statfs()
+	block := int64(st.Bsize)
+	return int64(st.Bavail) * block, int64(st.Blocks) * block, err
+}
+
+// Inodes implements Inoder.
+func (d dirFS) Inodes() (free, total int64, err error) {
+	st, err := d.statfs()
+	return int64(st.Ffree), int64(st.Files), err
+}
+
+func (d dirFS) statfs() (st unix.Statfs_t, err error) {
 	for err = unix.Statfs(d.path, &st); err == unix.EINTR; err = unix.Statfs(d.path, &st) {
 	}
 	if err != nil {
-		return 0, 0, &os.PathError{Op: "statfs", Path: d.path, Err: err}
+		err = &os.PathError{Op: "statfs", Path: d.path, Err: err}
 	}
-	block := int64(st.Bsize)
-	return int64(st.Bavail) * block, int64(st.Blocks) * block, nil
+	return st, err
 }

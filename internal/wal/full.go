@@ -11,6 +11,14 @@ type Spacer interface {
 	Space() (free, total int64, err error)
 }
 
+// An Inoder is an FS that knows how many files its disk still takes. A total of 0 means that there is no such end.
+type Inoder interface {
+	Inodes() (free, total int64, err error)
+}
+
+// ErrNoInodes is wrapped by errors that say that the disk has no room, when what it lacks is not bytes.
+var ErrNoInodes = errors.New("the file system has no inodes left, whatever bytes are free: remove files from it")
+
 // reserveName is a file of one segment's size that is allocated while there is room and
 // kept over restarts. It becomes a segment when the disk has no room for another one, so
 // that what shrinks the log can still be written.

@@ -28,7 +28,7 @@ const (
 // Open opens or creates the log in fsys and locks it. Nothing can be appended before
 // Replay has found the end. The caller must Close the log.
 //
-// Errors: ErrLocked, ErrFormat, *CorruptError, or the file system's.
+// Errors: ErrLocked, ErrFormat, ErrUnfinished, *CorruptError, or the file system's.
 func Open(fsys FS, opt Options) (*Log, error) {
 	if opt.SegmentSize == 0 {
 		opt.SegmentSize = defaultSegmentSize
@@ -59,6 +59,9 @@ func (l *Log) load() error {
 	names, err := l.fs.List()
 	if err != nil {
 		return err
+	}
+	if slices.Contains(names, unfinishedName) && !l.opt.Filling {
+		return ErrUnfinished
 	}
 	hasFormat := slices.Contains(names, formatName)
 	if hasFormat {

@@ -51,37 +51,45 @@ func NewSurvey(fsys FS) (*Survey, error) {
 			return nil, err
 		}
 	}
+	var uuids [][16]byte
 	for _, name := range names {
-		if no, ok := parseHexName(name, "segment-", ".log"); ok {
-			s, uuid, end, err := loadSegment(fsys, no)
-			if errors.Is(err, ErrFormat) {
-				return nil, err
-			}
-			if c, ok := errors.AsType[*CorruptError](err); ok {
-				v.Losses = append(v.Losses, Loss{File: name, Offset: c.Offset, Err: c.Err})
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			if n := len(v.segs); n > 0 && v.segs[n-1].first == s.first {
-				v.segs, v.ends = v.segs[:n-1], v.ends[:n-1] // written anew
-			}
-			v.segs, v.ends, v.uuid = append(v.segs, s), append(v.ends, end), uuid
+		no, ok := parseHexName(name, "segment-", ".log")
+		if !ok {
+			continue
 		}
-		if pos, ok := parseHexName(name, "checkpoint-", ""); ok {
-			err := v.checkpoint(Pos(pos), func(io.Reader) error { return nil })
-			if errors.Is(err, ErrFormat) {
-				return nil, err
-			}
-			if c, ok := errors.AsType[*CorruptError](err); ok {
-				v.Losses = append(v.Losses, Loss{File: name, Offset: c.Offset, Err: c.Err})
-			} else if err != nil {
-				return nil, err
-			} else {
-				v.Checkpoints = append(v.Checkpoints, Pos(pos))
-				v.witness = max(v.witness, Pos(pos))
-			}
+		s, uuid, end, err := loadSegment(fsys, no)
+		if c, ok := errors.AsType[*CorruptError](err); ok && !errors.Is(err, ErrFormat) {
+			v.Losses = append(v.Losses, Loss{File: name, Offset: c.Offset, Err: c.Err})
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		v.segs, v.ends, uuids = append(v.segs, s), append(v.ends, end), append(uuids, uuid)
+	}
+	v.uuid = mostOf(uuids, format.uuid)
+	for i := len(v.segs) - 1; i >= 0; i-- {
+		foreign := uuids[i] != v.uuid
+		if foreign {
+			v.Losses = append(v.Losses, Loss{File: v.segs[i].name(), Err: errors.New("segment of another log")})
+		}
+		if foreign || i+1 < len(v.segs) && v.segs[i+1].first == v.segs[i].first { // written anew
+			v.segs, v.ends = slices.Delete(v.segs, i, i+1), slices.Delete(v.ends, i, i+1)
+		}
+	}
+	for _, name := range names {
+		pos, ok := parseHexName(name, "checkpoint-", "")
+		if !ok {
+			continue
+		}
+		err := v.checkpoint(Pos(pos), func(io.Reader) error { return nil })
+		if c, ok := errors.AsType[*CorruptError](err); ok && !errors.Is(err, ErrFormat) {
+			v.Losses = append(v.Losses, Loss{File: name, Offset: c.Offset, Err: c.Err})
+		} else if err != nil {
+			return nil, err
+		} else {
+			v.Checkpoints = append(v.Checkpoints, Pos(pos))
+			v.witness = max(v.witness, Pos(pos))
 		}
 	}
 	slices.Reverse(v.Checkpoints)
@@ -107,6 +115,17 @@ func NewSurvey(fsys FS) (*Survey, error) {
 	return v, nil
 }
 
+// mostOf is the name of a log: the one that most segments have, of equals the one that the format file has too.
+func mostOf(uuids [][16]byte, format [16]byte) (most [16]byte) {
+	count := map[[16]byte]int{}
+	for _, u := range uuids {
+		if count[u]++; count[u] > count[most] || count[u] == count[most] && most != format {
+			most = u
+		}
+	}
+	return most
+}
+
 // Segments lists the segments whose pages read, oldest first. The end of the last is not known: 0.
 func (v *Survey) Segments() []Segment {
 	out := make([]Segment, len(v.segs))
@@ -126,15 +145,19 @@ func (v *Survey) checkpoint(pos Pos, read func(io.Reader) error) error {
 	if err != nil {
 		return err
 	}
-	head := make([]byte, checkpointHead)
-	n, err := f.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
-		return err
+	uuid := v.uuid
+	if uuid == ([16]byte{}) { // there is no segment to tell
+		head := make([]byte, checkpointHead)
+		n, err := f.ReadAt(head, 0)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		uuid, _, _ = parseCheckpointHead(head[:n]) // verified below
 	}
-	uuid, _, _ := parseCheckpointHead(head[:n]) // verified below
 	if err := verifyCheckpoint(f, size, uuid, pos); err != nil {
 		return err
 	}
+	v.uuid = uuid
 	return read(io.NewSectionReader(f, checkpointHead, size-checkpointHead-checkpointTrail))
 }
 
@@ -173,6 +196,17 @@ func (v *Survey) Frames(from Pos, fn func(f Frame, after bool) error) error {
 	}
 	v.End = end
 	return nil
+}
+
+// Lost makes a loss of a frame that reads.
+func (v *Survey) Lost(pos Pos, err error) *Loss {
+	l := &Loss{From: pos, Err: err}
+	for _, s := range v.segs {
+		if s.first <= pos {
+			l.File, l.Offset = s.name(), s.offset(pos)
+		}
+	}
+	return l
 }
 
 func (v *Survey) segment(s *segment, f File, size int64, pos Pos, after bool, fn func(Frame, bool) error) (Pos, bool,
@@ -244,71 +278,106 @@ func nextFrame(s *segment, w *window, pos Pos) (next Pos, used bool, err error) 
 	}
 }
 
-// CopyTo makes a log in an empty directory of what lies before cut: segments, checkpoints
-// and the format file. A start there finds a log that ends at cut, and nothing wrong with
-// it but what lies before its checkpoint and does not read. lost is the lowest position of
-// a frame that is needed and in no segment, or 0: then segments without frames stand in for
-// those that are missing, so that each such frame is found damaged when it is read.
-func (v *Survey) CopyTo(fsys FS, cut, lost Pos) error {
-	l := &Log{fs: fsys, uuid: v.uuid, ended: make(chan struct{})}
-	last := -1
-	for i, s := range v.segs {
-		if s.first < cut || i == 0 {
-			last = i
+// Cut makes over, an overlay of the directory, a log of what lies before cut: segments, checkpoints and the format
+// file. A start there finds a log that ends at cut, and nothing wrong with it but what lies before its checkpoint
+// and does not read; a cut of 0 leaves no log. lost is the lowest position of a frame that is needed and in no
+// segment, or 0: then segments without frames stand in for those that are missing, so that each such frame is found
+// damaged when it is read.
+func (v *Survey) Cut(over *Overlay, cut, lost Pos) error {
+	kept := map[string]bool{}
+	l := &Log{fs: over, uuid: v.uuid, ended: make(chan struct{})}
+	if cut > 0 {
+		var segs []*segment
+		for i, s := range v.segs {
+			if s.first < cut || i == 0 && s.first == cut {
+				segs = append(segs, s)
+			}
 		}
-	}
-	if last < 0 {
-		return errors.New("no segment reads")
-	}
-	if lost > 0 {
-		end := lost
-		for i, s := range v.segs[:last+1] {
-			if end < s.first && s.no > 1 {
-				if err := l.standIn(end, s); err != nil {
+		if len(segs) == 0 { // a checkpoint is all there is
+			s, first := newSegment(1, cut), lost
+			if first > 0 {
+				s.first, lost = first, 0
+			}
+			if err := l.standIn(s, 0); err != nil {
+				return err
+			}
+			segs = append(segs, s)
+			kept[s.name()] = true
+		}
+		for i, end := 0, lost; i < len(segs) && lost > 0; i++ {
+			if s := segs[i]; end < s.first && s.no > 1 {
+				in := newSegment(s.no-1, end)
+				if err := l.standIn(in, s.first); err != nil {
 					return err
 				}
+				kept[in.name()] = true
 			}
 			end = v.ends[i]
 		}
-	}
-	for i, s := range v.segs[:last+1] {
-		limit := int64(-1)
-		if i == last {
-			limit = max(s.offset(cut), pageSize)
+		for i, s := range segs {
+			kept[s.name()] = true
+			if i == len(segs)-1 {
+				if err := cutSegment(over, s, cut); err != nil {
+					return fmt.Errorf("cut %s: %w", s.name(), err)
+				}
+			}
 		}
-		if err := copyFile(v.fs, fsys, s.name(), limit, i == last); err != nil {
-			return err
+		for _, pos := range v.Checkpoints {
+			kept[checkpointName(pos)] = pos <= cut
 		}
 	}
-	for _, pos := range v.Checkpoints {
-		if pos <= cut {
-			if err := copyFile(v.fs, fsys, checkpointName(pos), -1, false); err != nil {
+	names, err := over.List()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if Copied(name) && !kept[name] {
+			if err := over.Remove(name); err != nil {
 				return err
 			}
 		}
 	}
-	return l.writeFile(formatName, func(f File) error {
-		_, err := f.WriteAt([]byte(formatText(v.uuid)), 0)
-		return err
-	})
+	if cut == 0 {
+		return nil
+	}
+	return l.writeFormat()
 }
 
-// standIn makes a sealed segment that reaches from first to where next begins, of zeros.
-func (l *Log) standIn(first Pos, next *segment) error {
-	s := newSegment(next.no-1, first)
+// cutSegment makes s the last segment of a log that ends at cut.
+func cutSegment(over *Overlay, s *segment, cut Pos) error {
+	f, err := over.Open(s.name())
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	err = f.Truncate(max(s.offset(cut), pageSize)) // longer, perhaps: what lies before a checkpoint may be gone
+	if err == nil {
+		_, err = f.WriteAt(make([]byte, sealSize), sealOffset)
+	}
+	if err == nil {
+		err = stretch(f)
+	}
+	return err
+}
+
+// standIn makes s a segment of zeros that reaches to end, where it is sealed; 0 leaves it open.
+func (l *Log) standIn(s *segment, end Pos) error {
 	page := make([]byte, pageSize)
 	s.encodeHead(page, l.uuid)
-	s.encodeSeal(page[sealOffset:sealOffset+sealSize], next.first)
+	if end > 0 {
+		s.encodeSeal(page[sealOffset:sealOffset+sealSize], end)
+	}
 	return l.writeFile(s.name(), func(f File) error {
 		if _, err := f.WriteAt(page, 0); err != nil {
 			return err
 		}
-		return f.Truncate(s.offset(next.first)) // no blocks where the file system has holes
+		return f.Truncate(max(s.offset(max(end, s.first)), pageSize)) // no blocks where the file system has holes
 	})
 }
 
-// copyFile copies up to limit bytes, all if negative, and syncs; unseal clears the seal.
-func copyFile(from, to FS, name string, limit int64, unseal bool) error {
+// copyFile copies a file and syncs it. Long zeros are not written: they take no blocks where the file system has
+// holes.
+func copyFile(from, to FS, name string) error {
 	src, err := from.Open(name)
 	if err != nil {
 		return err
@@ -317,9 +386,6 @@ func copyFile(from, to FS, name string, limit int64, unseal bool) error {
 	size, err := src.Size()
 	if err != nil {
 		return err
-	}
-	if limit >= 0 {
-		size = min(size, limit)
 	}
 	dst, err := to.Create(name)
 	if err != nil {
@@ -332,21 +398,15 @@ func copyFile(from, to FS, name string, limit int64, unseal bool) error {
 		if n == 0 {
 			return fmt.Errorf("read %s: %w", name, err)
 		}
-		if _, err := dst.WriteAt(buf[:n], off); err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
+		if !allZero(buf[:n]) {
+			if _, err := dst.WriteAt(buf[:n], off); err != nil {
+				return fmt.Errorf("write %s: %w", name, err)
+			}
 		}
 		off += int64(n)
 	}
-	if unseal {
-		if _, err := dst.WriteAt(make([]byte, sealSize), sealOffset); err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
-		}
-		if err := dst.Truncate(max(size, limit)); err != nil { // what lies before a checkpoint may be gone
-			return fmt.Errorf("write %s: %w", name, err)
-		}
-		if err := stretch(dst); err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
-		}
+	if err := dst.Truncate(size); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return dst.Sync()
 }
@@ -358,12 +418,10 @@ func Copy(from, to FS) (files int, err error) {
 		return 0, err
 	}
 	for _, name := range names {
-		_, seg := parseHexName(name, "segment-", ".log")
-		_, point := parseHexName(name, "checkpoint-", "")
-		if !seg && !point && name != formatName {
+		if !Copied(name) {
 			continue
 		}
-		if err := copyFile(from, to, name, -1, false); err != nil {
+		if err := copyFile(from, to, name); err != nil {
 			return files, err
 		}
 		files++

@@ -104,6 +104,7 @@ type Stats struct {
 
 // Options tunes Open. The zero value is ready for production.
 type Options struct {
+	Filling     bool                // the directory is being filled, by who opens it: see Fill
 	SegmentSize int64               // bytes before a new segment, at least 8 KiB; 0 means 64 MiB
 	Logger      *slog.Logger        // nil discards
 	Synced      func(time.Duration) // told how long each sync took, by its caller; nil tells nobody

@@ -295,7 +295,7 @@ func scalarText(v any) (string, error) {
 	case float64:
 		return strconv.FormatFloat(v, 'g', -1, 64), nil
 	}
-	return "", fmt.Errorf("a value is a text, a number, true or false, or a list of them, not %T", v)
+	return "", fmt.Errorf("a value is a text, a number, true or false, or a list of them; put %v in quotation marks", v)
 }
 
 // setFlag gives a flag the texts of a file.

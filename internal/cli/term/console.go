@@ -122,14 +122,6 @@ func (b barWriter) Write(p []byte) (int, error) {
 	return b.c.w.Write(p)
 }
 
-// Plural is a number and what it counts, in the form that fits.
-func Plural(n uint64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return report.Comma(n) + " " + many
-}
-
 // PerSecond is a rate for people.
 func PerSecond(n uint64, d time.Duration) string {
 	if d <= 0 {

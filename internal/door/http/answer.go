@@ -65,6 +65,8 @@ func refuse(rw http.ResponseWriter, err error) {
 
 func refuseStatus(rw http.ResponseWriter, status int, err error) {
 	switch status {
+	case http.StatusUnauthorized:
+		rw.Header().Set("WWW-Authenticate", `Bearer realm="glassq"`)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		rw.Header().Set("Retry-After", "1")
 	}
@@ -105,10 +107,13 @@ func send(rw http.ResponseWriter, status int, contentType string, body []byte) e
 }
 
 // write writes a piece of an answer and flushes it.
-func write(rw http.ResponseWriter, body []byte) error {
+func write(rw http.ResponseWriter, body []byte) error { return writeWithin(rw, body, stallTimeout) }
+
+// writeWithin is write for a client that takes something within stall.
+func writeWithin(rw http.ResponseWriter, body []byte, stall time.Duration) error {
 	c := http.NewResponseController(rw)
-	c.SetWriteDeadline(time.Now().Add(stallTimeout)) // where unsupported, there is no network
-	defer c.SetWriteDeadline(time.Time{})            // the connection lives on
+	c.SetWriteDeadline(time.Now().Add(stall)) // where unsupported, there is no network
+	defer c.SetWriteDeadline(time.Time{})     // the connection lives on
 	if _, err := rw.Write(body); err != nil {
 		return gone(err)
 	}

@@ -1,6 +1,7 @@
 package httpdoor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -26,6 +27,46 @@ func (torn) Copy(_ context.Context, file func(string, int64, io.Reader) error) e
 		return err
 	}
 	return errors.New("the disk went away")
+}
+
+func (torn) Archive(_ context.Context, w io.Writer) error {
+	if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+		return err
+	}
+	return errors.New("the disk went away")
+}
+
+// TestBackupArchive: the same of an archive.
+func TestBackupArchive(t *testing.T) {
+	store := openStore(t)
+	if _, err := store.Put(t.Context(), []glassq.Task{{Queue: "q", Body: []byte("one")}}); err != nil {
+		t.Fatal(err)
+	}
+	receive := func(s glassq.Store) ([]byte, error) {
+		hs := httptest.NewServer(New(broker.New(s, glassq.Limits{}), Options{}))
+		t.Cleanup(hs.Close)
+		c, err := client.New(hs.URL, client.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		var b bytes.Buffer
+		err = c.Archive(t.Context(), &b)
+		return b.Bytes(), err
+	}
+	b, err := receive(store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := disk.CheckArchive(bytes.NewReader(b)); err != nil || c.Tasks != 1 || c.Queues != 1 {
+		t.Errorf("the archive holds %+v, %v; want the task", c, err)
+	}
+	if _, err := receive(torn{store}); glassq.CodeOf(err) != glassq.CodeUnavailable {
+		t.Errorf("an archive that breaks off = %v; want code unavailable", err)
+	}
+	if _, err := receive(struct{ glassq.Store }{store}); glassq.CodeOf(err) != glassq.CodeUnsupported {
+		t.Errorf("an archive of a store that has none = %v; want code unsupported", err)
+	}
 }
 
 // TestBackup: a copy over HTTP holds what was put; one that breaks off is never taken for whole, and a store that

@@ -206,7 +206,7 @@ func (c *contract) call(method, path, media, body string, want int) []byte {
 		}
 	} else if _, ok := content[got]; !ok {
 		c.t.Errorf("%s: %s came as %q, which is not documented", what, status, got)
-	} else if got != "application/yaml" && got != typeTar && !strings.HasPrefix(got, "text/") {
+	} else if got != "application/yaml" && got != typeTar && got != typeArchive && !strings.HasPrefix(got, "text/") {
 		c.validate(c.schema(pointer+"/content/"+escape(got)+"/schema"), got, answer, what+" answer")
 	}
 	c.driven[op.ID+" "+status+" "+got] = true
@@ -292,10 +292,23 @@ func TestContract(t *testing.T) {
 
 	c.call("GET", "/v1/stats", "", "", 200)
 	c.call("GET", "/v1/whoami", "", "", 200)
+	c.call("GET", "/v1/queues/tasks/explain", "", "", 200)
+	c.call("GET", "/v1/queues/nowhere/explain", "", "", 404)
+	c.call("GET", "/v1/runs/r1/explain", "", "", 200)
+	c.call("GET", "/v1/runs/nowhere/explain", "", "", 404)
+	c.call("GET", "/v1/queues/tasks/tasks/~1", "", "", 200)
+	c.call("GET", "/v1/queues/next/tasks/own%2Fid", "", "", 200)
+	c.call("GET", "/v1/runs/r1/tasks/0", "", "", 200)
+	c.call("GET", "/v1/runs/r1/tasks/x", "", "", 400)
+	c.call("GET", "/v1/runs/nowhere/tasks/0", "", "", 404)
+	c.call("GET", "/v1/events?queue=tasks&run=r1&after=1&wait=1ms", "", "", 200)
+	c.call("GET", "/v1/events?after=x", "", "", 400)
 	c.call("POST", "/v1/reload", "", "", 200)
 	c.call("POST", "/v1/reload?x=1", "", "", 400)
 	c.call("GET", "/metrics", "", "", 200)
 	c.call("POST", "/v1/backup", "", "", 200)
+	c.call("POST", "/v1/backup?form=archive", "", "", 200)
+	c.call("POST", "/v1/backup?form=x", "", "", 400)
 	c.call("POST", "/v1/backup?x=1", "", "", 400)
 	c.call("GET", "/livez", "", "", 200)
 	c.call("GET", "/readyz", "", "", 200)
@@ -358,7 +371,7 @@ func TestQueryParametersAreDocumented(t *testing.T) {
 			}
 			var served []string
 			for _, media := range []string{typeJSON, "text/plain"} {
-				target := strings.NewReplacer("{queue}", "q", "{run}", "r", "{name}", "task.json").Replace(path) + "?no_such=1"
+				target := strings.NewReplacer("{queue}", "q", "{run}", "r", "{name}", "task.json", "{id}", "i", "{n}", "1").Replace(path) + "?no_such=1"
 				req := httptest.NewRequest(strings.ToUpper(method), target, strings.NewReader(`{"body":"x"}`))
 				req.Host = "localhost"
 				req.Header.Set("Content-Type", media)

@@ -80,19 +80,6 @@ func sendLeases(rw http.ResponseWriter, r *http.Request, leases []glassq.Lease) 
 	return send(rw, http.StatusOK, typeNDJSON, out)
 }
 
-// undo gives back leases that nobody has received.
-func (s *call) undo(ctx context.Context, leases []glassq.Lease) {
-	nacks := make([]glassq.Nack, len(leases))
-	for i := range leases {
-		nacks[i] = glassq.Nack{Token: leases[i].Token(), Undone: true}
-	}
-	// The request's context has ended with its client; the leases must go back all the same. Those
-	// of a stopped store come back when they run out.
-	if _, err := s.broker.Nack(context.WithoutCancel(ctx), nacks); err != nil {
-		s.frame.Log.Warn("leases not given back", "leases", len(leases), "error", err)
-	}
-}
-
 func (s *call) ack(rw http.ResponseWriter, r *http.Request) error {
 	return settle(s, rw, r, envelope.ParseAck, s.store.Ack)
 }

@@ -17,8 +17,8 @@ func TestQueueSchemas(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
-	b := broker.New(e, glassq.Limits{})
-	if err := b.UseSchemas(t.Context(), schema.Compile); err != nil {
+	b, err := broker.NewWithSchemas(t.Context(), e, glassq.Limits{}, schema.Compile)
+	if err != nil {
 		t.Fatal(err)
 	}
 	const set = `{"task_schema":{"type":"object","required":["url"]},"result_schema":{"properties":{"o":{"required":["code"]}}}}`
@@ -49,8 +49,8 @@ func TestQueueSchemas(t *testing.T) {
 	})
 
 	// Another broker on the same store, as after a restart, knows the schemas.
-	again := broker.New(e, glassq.Limits{})
-	if err := again.UseSchemas(t.Context(), schema.Compile); err != nil {
+	again, err := broker.NewWithSchemas(t.Context(), e, glassq.Limits{}, schema.Compile)
+	if err != nil {
 		t.Fatal(err)
 	}
 	runSteps(t, New(again, Options{}), []step{
@@ -70,7 +70,6 @@ func TestChecksEndWithTheRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	b := broker.New(e, glassq.Limits{})
 	checked := 0
 	ctx, gone := context.WithCancel(t.Context())
 	counts := func(string) (func([]byte) error, error) {
@@ -81,7 +80,8 @@ func TestChecksEndWithTheRequest(t *testing.T) {
 			return nil
 		}, nil
 	}
-	if err := b.UseSchemas(t.Context(), counts); err != nil {
+	b, err := broker.NewWithSchemas(t.Context(), e, glassq.Limits{}, counts)
+	if err != nil {
 		t.Fatal(err)
 	}
 	all := glassq.Schema("true")

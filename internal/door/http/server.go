@@ -23,6 +23,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/explain"
 	"github.com/glassq/glassq/internal/live"
 	"github.com/glassq/glassq/internal/metrics"
 	"github.com/glassq/glassq/internal/rights"
@@ -60,8 +61,10 @@ type Server struct {
 	live   *live.Live
 	mux    *http.ServeMux
 
+	explain  explain.Explainer
 	metrics  http.Handler
-	patterns []string // what mux routes, in the order of the documents
+	streams  *door.Budget // of events
+	patterns []string     // what mux routes, in the order of the documents
 	handler  http.Handler
 
 	life  context.Context // done when the server drains
@@ -82,6 +85,8 @@ func New(b *broker.Broker, opt Options) *Server {
 	if w.live == nil {
 		w.live = live.New(live.Options{})
 	}
+	w.explain = explain.Explainer{Store: b, Live: w.live, Stopping: w.isDraining}
+	w.streams = door.NewBudget(maxStreams)
 	w.metrics = metrics.Handler(b, w.live)
 	w.life, w.drain = context.WithCancel(context.Background())
 	w.routes()
@@ -104,20 +109,7 @@ func (s *Server) routes() {
 		verb := rights.Route(pattern)
 		s.patterns = append(s.patterns, pattern)
 		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
-			by := s.client(r)
-			who, err := s.admit(rw, r, verb, by)
-			if err == nil {
-				ctx, end := who.Within(r.Context())
-				if verb != rights.VerbAsk {
-					ctx = live.WithCaller(ctx, callerOf(r))
-				}
-				r = r.WithContext(ctx)
-				if err = h(&call{s, door.NewStore(s.broker, who, by)}, rw, r); err != nil && who.Over() != nil {
-					err = who.Over()
-				}
-				end()
-			}
-			if err != nil {
+			if err := s.let(rw, r, verb, h); err != nil {
 				s.refuse(rw, r, err)
 			}
 		})
@@ -144,6 +136,11 @@ func (s *Server) routes() {
 
 	handle("GET /v1/whoami", (*call).whoami)
 	handle("GET /v1/stats", (*call).stats)
+	handle("GET /v1/queues/{queue}/explain", (*call).explainQueue)
+	handle("GET /v1/queues/{queue}/tasks/{id}", (*call).showTask)
+	handle("GET /v1/runs/{run}/explain", (*call).explainRun)
+	handle("GET /v1/runs/{run}/tasks/{n}", (*call).showRunTask)
+	handle("GET /v1/events", (*call).events)
 	handle("GET /metrics", (*call).showMetrics)
 	handle("POST /v1/backup", (*call).backup)
 	handle("POST /v1/reload", (*call).reload)
@@ -152,6 +149,26 @@ func (s *Server) routes() {
 	handle("GET /openapi.yaml", (*call).openAPI)
 	handle("GET /schema/{name}", (*call).schema)
 	handle("/", (*call).noRoute)
+}
+
+// let has h serve r if whoever sent it may do verb. It ends when the sender's token does.
+func (s *Server) let(rw http.ResponseWriter, r *http.Request, verb rights.Verb,
+	h func(*call, http.ResponseWriter, *http.Request) error) error {
+	by := s.client(r)
+	who, err := s.admit(r, verb, by)
+	if err != nil {
+		return err
+	}
+	ctx, end := who.Within(r.Context())
+	defer end()
+	if verb != rights.VerbAsk {
+		ctx = live.WithCaller(ctx, callerOf(r))
+	}
+	err = h(&call{s, door.NewStore(s.broker, who, by)}, rw, r.WithContext(ctx))
+	if over := who.Over(); err != nil && over != nil {
+		return over
+	}
+	return err
 }
 
 // ServeHTTP answers one request.
@@ -206,7 +223,7 @@ func (s *Server) hostAllowed(hostport string) bool {
 
 // admit decides who sent r, and whether that one may do verb with the queue or the run that the address names. What
 // else a request names is looked at by the door.Store that it uses.
-func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb rights.Verb, by door.Client) (door.Who, error) {
+func (s *Server) admit(r *http.Request, verb rights.Verb, by door.Client) (door.Who, error) {
 	if rights.Rules[verb].Needs == 0 {
 		return door.Who{}, nil
 	}
@@ -214,7 +231,6 @@ func (s *Server) admit(rw http.ResponseWriter, r *http.Request, verb rights.Verb
 	if s.frame.Access.Locked() {
 		var err error
 		if who, err = s.known(r); err != nil {
-			rw.Header().Set("WWW-Authenticate", `Bearer realm="glassq"`)
 			by.Login(r.Context(), who, err)
 			return who, err
 		}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/schema"
 )
 
 // TestResultSchema: a result that comes with a lease number, which tells no queue, is held to the schema of the
@@ -17,9 +16,6 @@ func TestResultSchema(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, setup{})
 		defer r.stop()
-		if err := r.store.UseSchemas(t.Context(), schema.Compile); err != nil {
-			t.Fatal(err)
-		}
 		want := glassq.Schema(`{"required":["code"]}`)
 		if _, err := r.store.Configure(t.Context(), "q", glassq.SettingsChange{ResultSchema: &want}); err != nil {
 			t.Fatal(err)

@@ -23,6 +23,7 @@ import (
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/schema"
 )
 
 // A transcript is a file of lines:
@@ -188,7 +189,11 @@ func newRig(t testing.TB, opt setup) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, store: broker.New(e, glassq.Limits{MaxBody: opt.MaxBody}), ln: newPipeListener()}
+	b, err := broker.NewWithSchemas(context.Background(), e, glassq.Limits{MaxBody: opt.MaxBody}, schema.Compile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, store: b, ln: newPipeListener()}
 	r.server = New(r.store, opt.frame())
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

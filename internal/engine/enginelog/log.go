@@ -46,6 +46,7 @@ type Options struct {
 	Delay  time.Duration               // with Later: how long each takes
 	Fail   func(f *engine.Frame) error // why a frame fails, or nil; outcome_unknown stores it all the same
 	Policy engine.Policy
+	From   io.Reader // an archive to start from, for a store in which there is nothing; nil is none
 }
 
 // A Log is a log in a Store, and the engine over it.
@@ -82,6 +83,15 @@ func Open(s *Store, opt Options, e engine.Options) (*Log, error) {
 	}
 	if opt.Later {
 		l.wg.Go(l.answer)
+	}
+	if opt.From != nil {
+		_, err := l.Engine.StartFrom(opt.From)
+		if err != nil {
+			l.once.Do(func() { close(l.given) })
+			l.wg.Wait()
+			return nil, err
+		}
+		return l, nil
 	}
 	return l, l.Engine.Start()
 }

@@ -1,0 +1,324 @@
+// Package explain says in sentences why a queue, a run or a task is as it is: who holds it up, or what it waits for.
+//
+// It looks at counters, at the head of a queue and at what internal/live knows, and never at tasks one by one, so that an
+// answer takes as long for a million tasks as for one. It changes nothing.
+package explain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/live"
+)
+
+// Causes, as words for programs.
+const (
+	Stopping     = "stopping"          // the server stops
+	DiskLow      = "disk_low"          // puts are refused for want of room on the disk
+	Paused       = "paused"            // the queue hands out nothing
+	Rate         = "rate"              // workers wait because the rate of the queue lets no more go
+	NoWorker     = "no_worker"         // tasks are ready, and nobody asks for them
+	AtLimit      = "workers_at_limit"  // tasks are ready, and those who work hold as many as they want
+	Silent       = "silent_worker"     // leases are held by somebody who has not been heard of
+	Working      = "working"           // leases are held by somebody who is there
+	Delayed      = "delayed"           // tasks wait for their time
+	Full         = "full"              // the queue takes no more puts
+	ResultsFull  = "results_full"      // acks are refused since the queue of their results is full
+	Dead         = "dead"              // tasks wait for a person
+	NotSealed    = "not_sealed"        // more tasks of the run may come
+	ResultsStay  = "results_not_taken" // the run is complete, and its results lie where they are
+	AllDone      = "done"              // nothing is left to do
+	Moving       = "moving"            // tasks are ready and workers ask for them
+	silentAfter  = 30 * time.Second    // a holder of a lease that is not heard of for longer is silent
+	recently     = 10 * time.Second    // whoever asked within it still asks
+	namedHolders = 3
+)
+
+// A Source is the store that is explained.
+type Source interface {
+	Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error)
+	Run(ctx context.Context, name string) (glassq.Run, error)
+	Stats(ctx context.Context) (glassq.Stats, error)
+	glassq.Finder
+}
+
+// An Explainer explains what is in a store. It is safe for concurrent use.
+type Explainer struct {
+	Store    Source
+	Live     *live.Live
+	Stopping func() bool // tells whether the server stops; nil is never
+}
+
+// say collects the causes of one explanation.
+type say []glassq.Cause
+
+func (s *say) add(cause, do, format string, args ...any) {
+	*s = append(*s, glassq.Cause{Cause: cause, Text: fmt.Sprintf(format, args...), Do: do})
+}
+
+func (s say) explanation(of, head string) glassq.Explanation {
+	texts := make([]string, len(s))
+	for i, c := range s {
+		texts[i] = c.Text
+	}
+	return glassq.Explanation{Of: of, Text: head + strings.Join(texts, "; ") + ".", Causes: s}
+}
+
+// server adds what is true of the whole server.
+func (x *Explainer) server(ctx context.Context, to *say) error {
+	if x.Stopping != nil && x.Stopping() {
+		to.add(Stopping, "", "the server is stopping")
+	}
+	stats, err := x.Store.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	if stats.Storage != glassq.StorageOK {
+		to.add(DiskLow, "glassq doctor", "the disk is %s, so puts are refused until there is room; acks go on", stats.Storage)
+	}
+	return nil
+}
+
+// Queue explains a queue. One that is not there is not_found.
+func (x *Explainer) Queue(ctx context.Context, name string) (glassq.Explanation, error) {
+	var s say
+	if err := x.server(ctx, &s); err != nil {
+		return glassq.Explanation{}, err
+	}
+	head, err := x.queue(ctx, name, &s)
+	if err != nil {
+		return glassq.Explanation{}, err
+	}
+	return s.explanation("queue "+name, head), nil
+}
+
+// queue adds the causes of one queue, and returns how the sentence begins.
+func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string, err error) {
+	all, err := x.Store.Queues(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	q, v, now := &all[0], x.Live.Queue(name), time.Now()
+	if q.Settings.Paused {
+		s.add(Paused, "glassq queue resume "+name, "it is paused, nothing is handed out")
+	}
+	if err := x.results(ctx, q, v.Results, s); err != nil {
+		return "", err
+	}
+	if q.Ready > 0 && !q.Settings.Paused {
+		ready(q, &v, now, s)
+	}
+	if q.Delayed > 0 {
+		in, ok, err := x.Store.NextDelayed(ctx, name)
+		switch {
+		case ok:
+			s.add(Delayed, "", "%d delayed, the next until %s", q.Delayed, now.Add(in).UTC().Format("15:04:05"))
+		case err == nil || errors.Is(err, glassq.ErrUnsupported):
+			s.add(Delayed, "", "%d delayed", q.Delayed)
+		default:
+			return "", err
+		}
+	}
+	if q.Leased > 0 {
+		leased(q, &v, now, s)
+	}
+	if q.Dead > 0 {
+		s.add(Dead, "glassq queue redrive "+name, "%d dead wait for a person", q.Dead)
+	}
+	if isFull(q) {
+		s.add(Full, "glassq queue set "+name+" --max-tasks 0 --max-bytes 0", "it is full, so puts are refused or wait")
+	}
+	pending := q.Delayed + q.Ready + q.Leased
+	if pending == 0 && q.Dead == 0 {
+		s.add(AllDone, "", "nothing is left to do")
+	}
+	return fmt.Sprintf("%d pending: ", pending), nil
+}
+
+// isFull tells whether one more task of no size finds no room.
+func isFull(q *glassq.QueueInfo) bool {
+	set := &q.Settings
+	tasks := q.Delayed + q.Ready + q.Leased + q.Dead
+	return set.MaxTasks > 0 && tasks >= set.MaxTasks || set.MaxBytes > 0 && q.Bytes >= set.MaxBytes
+}
+
+// results adds that the results of a queue find no room.
+func (x *Explainer) results(ctx context.Context, q *glassq.QueueInfo, results string, s *say) error {
+	if results == "" {
+		results = glassq.DefaultResults
+	}
+	if results == q.Name || q.Ready+q.Leased == 0 {
+		return nil
+	}
+	all, err := x.Store.Queues(ctx, results)
+	if errors.Is(err, glassq.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if isFull(&all[0]) {
+		s.add(ResultsFull, "glassq output --results "+results, "the queue %s is full, so results are refused and workers wait", results)
+	}
+	return nil
+}
+
+// ready adds why tasks that are ready are not taken.
+func ready(q *glassq.QueueInfo, v *live.QueueView, now time.Time, s *say) {
+	limited := q.Settings.Rate > 0 || q.Settings.Stages != ""
+	asks := q.Waiters > 0 || now.Sub(v.Asked) <= recently
+	there := slices.DeleteFunc(slices.Clone(v.Holders), func(h live.Holder) bool { return now.Sub(h.Seen) > silentAfter })
+	switch {
+	case limited && (q.Waiters > 0 || q.Rate == 0):
+		s.add(Rate, "glassq queue set "+q.Name+" --rate 0", "%d ready, let go at %.4g a second", q.Ready, q.Rate)
+	case asks && (q.Waiters > 0 || len(there) == 0):
+		s.add(Moving, "", "%d ready, and workers ask for them", q.Ready)
+	case len(there) > 0:
+		s.add(AtLimit, "", "%d ready, and the workers are at their limit: %s", q.Ready, holders(there))
+	case v.Asked.IsZero():
+		s.add(NoWorker, "glassq work http --queue "+q.Name, "%d ready and nobody asks (nobody has since the server began)",
+			q.Ready)
+	default:
+		who := v.Asker
+		if who == "" {
+			who = "this program"
+		}
+		s.add(NoWorker, "glassq work http --queue "+q.Name, "%d ready and nobody asks (last %s, %s ago)", q.Ready, who,
+			ago(now.Sub(v.Asked)))
+	}
+}
+
+// leased adds who holds the leases.
+func leased(q *glassq.QueueInfo, v *live.QueueView, now time.Time, s *say) {
+	for _, h := range v.Holders[:min(len(v.Holders), namedHolders)] {
+		switch seen := now.Sub(h.Seen); {
+		case h.Name == "others":
+			s.add(Working, "", "%d leased by clients without a name", h.Leases)
+		case seen > silentAfter:
+			s.add(Silent, "", "%d leased by %s, silent for %s; they come back when their leases run out", h.Leases, h.Name, ago(seen))
+		default:
+			s.add(Working, "", "%d leased by %s, heard of %s ago", h.Leases, h.Name, ago(seen))
+		}
+	}
+	if n := len(v.Holders) - namedHolders; n > 0 {
+		s.add(Working, "glassq top", "more leased by %d others or more", n)
+	}
+	if n := q.Leased - int64(v.Known); n > 0 {
+		s.add(Working, "", "%d leased by clients of before the server began", n)
+	}
+}
+
+// holders names some, with what they hold.
+func holders(all []live.Holder) string {
+	var names []string
+	for _, h := range all[:min(len(all), namedHolders)] {
+		names = append(names, fmt.Sprintf("%s holds %d", h.Name, h.Leases))
+	}
+	return strings.Join(names, ", ")
+}
+
+// ago is a duration as people say it.
+func ago(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	}
+	return fmt.Sprintf("%d h", int(d.Hours()))
+}
+
+// Run explains a run. One that is not there is not_found.
+func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, error) {
+	r, err := x.Store.Run(ctx, name)
+	if err != nil {
+		return glassq.Explanation{}, err
+	}
+	var s say
+	if err := x.server(ctx, &s); err != nil {
+		return glassq.Explanation{}, err
+	}
+	if !r.Sealed {
+		s.add(NotSealed, "", "it is not sealed: whoever dispatches has not said that this was all")
+	}
+	if r.Pending > 0 && r.Queue != "" {
+		head, err := x.queue(ctx, r.Queue, &s)
+		if err != nil && !errors.Is(err, glassq.ErrNotFound) {
+			return glassq.Explanation{}, err
+		}
+		_ = head // the run has its own count
+	}
+	if dead := r.Books.Dead.Sum(); dead > 0 && r.Pending == 0 {
+		s.add(Dead, "", "%d ended without an ack", dead)
+	}
+	switch {
+	case r.Complete && r.Waiting > 0:
+		s.add(ResultsStay, "glassq output --run "+name, "it is complete, and %d results lie in %s", r.Waiting, r.Results)
+	case r.Complete:
+		s.add(AllDone, "", "everything is done")
+	}
+	b := &r.Books
+	head := fmt.Sprintf("put %d = ok %d + failed %d + dead %d + pending %d: ", b.Put, b.OK, b.Failed, b.Dead.Sum(), r.Pending)
+	return s.explanation("run "+name, head), nil
+}
+
+// A Task is where one task is, in words, and the task where it is held.
+type Task struct {
+	glassq.Whereabouts
+	glassq.Peeked
+}
+
+// Task finds a task and says where it is.
+func (x *Explainer) Task(ctx context.Context, f glassq.Find) (t Task, err error) {
+	found, err := x.Store.Find(ctx, f)
+	if err != nil {
+		return t, err
+	}
+	t.Where, t.Peeked = found.Where, found.Peeked
+	switch t.Where {
+	case glassq.FoundHeld:
+		t.Text = x.held(&found.Peeked, f.Lease)
+	case glassq.FoundPending:
+		t.Text = "It is pending: delayed, ready or leased; which of them is not indexed by position."
+		if r, err := x.Store.Run(ctx, f.Run); err == nil && r.Queue != "" {
+			t.Do = "glassq queue peek " + r.Queue
+		}
+	case glassq.FoundOK:
+		t.Text = "It is done: acked with a result and booked as ok."
+	case glassq.FoundFailed:
+		t.Text = "It is done: acked and booked as failed."
+	case glassq.FoundDead:
+		t.Text = "It ended without an ack: dead, expired, purged or cancelled."
+	case glassq.FoundAcked:
+		t.Text = "This lease was acked."
+	case glassq.FoundGone:
+		t.Text = "It was there and is no more: acked, expired, purged or cancelled, or its lease ran out."
+	case glassq.FoundWindow:
+		t.Text = "An id of your own is not indexed: it was put within the last 10 minutes, and a look into the queue tells whether it is there."
+		t.Do = "glassq queue peek " + f.Queue
+	default:
+		t.Text = "No such task was put, as far as is known: ids of your own are known for 10 minutes."
+		t.Do = "glassq queue peek " + f.Queue
+	}
+	if f.Queue == "" && t.Where == glassq.FoundNever {
+		t.Text, t.Do = "No such task was put.", ""
+	}
+	return t, nil
+}
+
+// held says how a task is that is there.
+func (x *Explainer) held(f *glassq.Peeked, lease uint64) string {
+	text := fmt.Sprintf("It is %s, put %s ago and handed out %d times.", f.State, ago(f.Age), f.Attempt)
+	if w, until, ok := x.Live.Holder(lease); ok && f.State == glassq.Leased {
+		text += fmt.Sprintf(" %s holds it until %s.", w.Name, until.UTC().Format("15:04:05"))
+	}
+	if f.State == glassq.Dead && f.Reason != "" {
+		text += " " + f.Reason
+	}
+	return text
+}
