@@ -167,7 +167,7 @@ func (s *Server) again(now time.Time) {
 	if !now.Before(s.say) {
 		s.say = now.Add(sayEvery)
 		for _, f := range s.Check(now) {
-			s.opt.Log.Warn("certificate", "file", s.opt.Cert, "says", f.Text)
+			s.opt.Log.Warn("the certificate is doubtful", "file", s.opt.Cert, "err", f.Text)
 		}
 	}
 }
