@@ -34,6 +34,9 @@ const (
 	RunKeptFor     = 7 * 24 * time.Hour // after its end
 	DefaultQueue   = "tasks"
 	DefaultResults = "results"
+
+	DefaultMaxQueues = 100_000 // queues of one store
+	DefaultMaxRuns   = 100_000 // runs of one store, those included that have ended and are kept
 )
 
 // Limits are what an operator may set for all doors at once.

@@ -92,7 +92,8 @@ func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, sto
 	defer following.Wait()
 	defer cancel()
 	following.Go(func() { access.Run(ctx, f.logger) })
-	frame := door.Frame{Access: access, Audit: f.audit, Version: version(), Log: f.logger}.Filled()
+	frame := door.Frame{Access: access, Audit: f.audit, Version: version(), Memory: f.memory,
+		Seats: door.NewSeats(f.limits.connections, f.limits.perAddress, f.logger), Log: f.logger}.Filled()
 	if f.cert != nil {
 		frame.TLS = f.cert.Config()
 	}
@@ -111,8 +112,8 @@ func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, sto
 		}
 		switch d.name {
 		case "http":
-			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Manager: pass, Live: seen,
-				Reload: settings.reload})
+			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Requests: f.limits.requests,
+				Manager: pass, Live: seen, Reload: settings.reload})
 		case "memcached":
 			server = memcache.New(broker, frame)
 		case "manager":

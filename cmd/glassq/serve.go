@@ -19,6 +19,7 @@ import (
 	"github.com/glassq/glassq/internal/audit"
 	"github.com/glassq/glassq/internal/cert"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager"
 	"github.com/glassq/glassq/internal/live"
 	"github.com/glassq/glassq/internal/rights"
@@ -47,8 +48,10 @@ type serveFlags struct {
 	maxBody                  byteSize
 	logLevel, logFormat      string
 	level                    slog.Level // read from logLevel
+	limits                   limitFlags
 	minFree                  string
 	watermark                disk.Watermark // read from minFree
+	memory                   door.Memory    // what there is
 	tokenFile                string
 	keys                     [][]byte         // read from keyFile
 	tokens                   *rights.Register // read from tokenFile
@@ -94,6 +97,7 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.StringSliceVar(&f.insecure, "insecure", nil, "`door` that may be public without key and TLS: http, memcached, manager")
 	fs.StringSliceVar(&f.hosts, "host", nil, "`name` that clients may call this server by, beside addresses, localhost and those of the certificate")
 	fs.Var(&f.maxBody, "max-body", "largest body of a task, up to 32MiB")
+	f.limits.add(fs)
 	fs.StringVar(&f.minFree, "min-free", "", "`size` or share of the disk that stays free: below it puts are refused; 0 is none (default 5% or 1GiB, the larger, but at most a quarter)")
 	fs.StringVar(&f.logLevel, "log-level", "info", "least that is logged: debug, info, warn or error; glassq reload changes it")
 	fs.StringVar(&f.logFormat, "log-format", formatText, "how lines are logged: text, or json, an object a line")
@@ -185,6 +189,9 @@ func (f *serveFlags) check() error {
 	}
 	if f.maxBody <= 0 || f.maxBody > glassq.HardMaxBody {
 		return usagef("--max-body %s is not between 1 and 32MiB", f.maxBody.String())
+	}
+	if err := f.limits.check(); err != nil {
+		return err
 	}
 	if f.keyFile != "" {
 		key, warnings, err := readKey(f.keyFile)
@@ -308,8 +315,10 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	for _, text := range f.warnings {
 		a.console.Note(slog.LevelWarn, "glassq serve: warning: "+text, "what was read is doubtful", "err", text)
 	}
+	f.memory = shareMemory(a.console, int(f.maxBody))
 	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody),
-		Logger: f.logger, Between: seen.Over, Synced: seen.Synced})
+		CacheBytes: f.memory.Cache, MaxQueues: f.limits.queues, MaxRuns: f.limits.runs, Logger: f.logger,
+		Between: seen.Over, Synced: seen.Synced})
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	softMemory   = 2 << 30   // bytes where the collector works harder
 	mostPercent  = 400       // of the live heap that may be garbage, while that is little
 	mostGarbage  = 128 << 20 // bytes of garbage between two collections, once the live heap is large
 	leastGarbage = 25        // per cent of the live heap that may be garbage however large it is
@@ -27,9 +26,7 @@ func tune() {
 		debug.SetGCPercent(mostPercent)
 		new(pulse).beat()
 	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(softMemory)
-	}
+	limitMemory()
 }
 
 // A pulse is garbage as soon as it is made, so that the collector calls it once in each of its rounds.

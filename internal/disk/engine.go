@@ -38,6 +38,8 @@ type Options struct {
 	SegmentSize int64         // bytes of a log segment; 0 means 64 MiB, less on a disk below 1 GiB
 	MinFree     Watermark     // of the disk; below it puts are refused
 	CacheBytes  int64         // bytes of frames kept in memory for hand-outs; 0 means 64 MiB
+	MaxQueues   int           // most queues; 0 means glassq.DefaultMaxQueues
+	MaxRuns     int           // most runs; 0 means glassq.DefaultMaxRuns
 	FS          wal.FS        // nil means the directory that Open is given
 	Logger      *slog.Logger  // nil discards
 
@@ -101,6 +103,7 @@ func Open(dir string, opt Options) (*Engine, error) {
 	}
 	// Small segments want checkpoints as often as they are filled.
 	l.engine = engine.New(l, engine.Policy{}, engine.Options{CacheBytes: opt.CacheBytes,
+		MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns,
 		CheckpointEvery: min(opt.SegmentSize, 64<<20), Logger: opt.Logger, Wall: opt.Wall})
 	if err := l.recover(); err != nil {
 		l.wal.Close()

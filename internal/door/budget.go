@@ -7,10 +7,6 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// BodiesInFlight is how many bytes of bodies all doors of a server hold together while they are being
-// received.
-const BodiesInFlight = 256 << 20
-
 // A Budget bounds the bytes that all who share it hold together. Who does not fit waits, in order of
 // arrival. It is taken all at once, so that two half-served callers cannot block each other for ever.
 // Safe for concurrent use.
@@ -35,6 +31,16 @@ func (b *Budget) Free() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.free
+}
+
+// Wanted is how many bytes are waited for.
+func (b *Budget) Wanted() (n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, w := range b.waiters {
+		n += w.n
+	}
+	return n
 }
 
 // Take waits for n bytes or ctx; on an error nothing is taken. More than the whole budget is refused

@@ -14,7 +14,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -27,22 +26,22 @@ const (
 
 	// ManagerProtocol is what a client asks for, by ALPN, that wants the Python manager door on the HTTP door's port.
 	ManagerProtocol = "glassq-manager"
-
-	// MaxParked is how many bytes of bodies may wait for room in their queues. They are not among the bodies in
-	// flight: there, they could keep out the acks that make room.
-	MaxParked = BodiesInFlight / 2
 )
 
 // A Frame is what the doors of a server share. The zero value, filled, serves everyone who can connect.
 type Frame struct {
-	Access  *Access      // nil: nobody needs a key
-	TLS     *tls.Config  // of the doors that know it; nil serves plain TCP
-	Intake  *Intake      // bounds the bodies in flight; nil makes one of BodiesInFlight
-	Parked  *Budget      // bounds the bodies that wait for room in their queues, see MaxParked; nil makes one
-	Seats   *Budget      // bounds the connections of all doors; nil makes one of Seats()
-	Audit   *audit.Log   // hears what clients do; nil for nothing
-	Version string       // of this program, for those who ask; "" says none
-	Log     *slog.Logger // nil discards
+	Access  *Access     // nil: nobody needs a key
+	TLS     *tls.Config // of the doors that know it; nil serves plain TCP
+	Memory  Memory      // how much the following may have; zero is that of a server without a limit
+	Intake  *Intake     // bounds the bodies in flight; nil makes one of Memory.Bodies
+	Parked  *Budget     // bounds the bodies that wait for room in their queues; nil makes one of Memory.Parked
+	Answers *Answers    // bounds the bodies in answers that are being read; nil makes one of Memory.Answers
+	Seats   *Seats      // bounds the connections of all doors; nil makes one of AllSeats()
+
+	Audit     *audit.Log   // hears what clients do; nil for nothing
+	Strangers *Strangers   // of all doors, where a key is needed; nil makes one
+	Version   string       // of this program, for those who ask; "" says none
+	Log       *slog.Logger // nil discards
 
 	logins *audit.Logins // made by Filled, over Audit
 }
@@ -52,68 +51,31 @@ func (f Frame) Filled() Frame {
 	if f.Access == nil {
 		f.Access = new(Access)
 	}
-	if f.Intake == nil {
-		f.Intake = NewIntake(BodiesInFlight)
-	}
-	if f.Parked == nil {
-		f.Parked = NewBudget(MaxParked)
-	}
-	if f.Seats == nil {
-		f.Seats = NewBudget(Seats())
-	}
 	if f.logins == nil {
 		f.logins = &audit.Logins{Log: f.Audit}
 	}
 	if f.Log == nil {
 		f.Log = slog.New(slog.DiscardHandler)
 	}
+	if f.Memory == (Memory{}) {
+		f.Memory = Share(0, 0)
+	}
+	if f.Intake == nil {
+		f.Intake = NewIntake(f.Memory.Bodies)
+	}
+	if f.Parked == nil {
+		f.Parked = NewBudget(f.Memory.Parked)
+	}
+	if f.Answers == nil {
+		f.Answers = NewAnswers(f.Memory.Answers, f.Log)
+	}
+	if f.Seats == nil {
+		f.Seats = NewSeats(0, 0, f.Log)
+	}
+	if f.Strangers == nil {
+		f.Strangers = NewStrangers(f.Log)
+	}
 	return f
-}
-
-// Listen returns ln with the pauses and the seats of the frame: Accept waits while all seats are taken, and
-// where the system has no file descriptor left, until the listener is closed. Its connections are of type *Conn.
-func (f *Frame) Listen(ln net.Listener) net.Listener {
-	l := &listener{Listener: ln, frame: f}
-	l.open, l.shut = context.WithCancel(context.Background()) // ended by Close
-	return l
-}
-
-type listener struct {
-	net.Listener
-	frame *Frame
-	open  context.Context
-	shut  context.CancelFunc
-	said  time.Time // when it was last said that there are no seats; of Accept
-}
-
-func (l *listener) Close() error {
-	l.shut()
-	return l.Listener.Close()
-}
-
-func (l *listener) Accept() (net.Conn, error) {
-	log := l.frame.Log
-	if l.frame.Seats.Free() < 1 && time.Since(l.said) > time.Minute {
-		l.said = time.Now()
-		log.Error("no connection can be taken: as many as this system has file descriptors for are open")
-	}
-	if err := l.frame.Seats.Take(l.open, 1); err != nil {
-		return nil, net.ErrClosed
-	}
-	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		nc, err := l.Listener.Accept()
-		switch {
-		case err == nil:
-			return &Conn{Conn: nc, seats: l.frame.Seats}, nil
-		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
-			// Connections that end make room; those that are there go on.
-			log.Error("no connection can be taken: out of file descriptors", "err", err)
-			Rest(l.open, pause)
-		default:
-			l.frame.Seats.Give(1)
-			return nil, err
-		}
-	}
 }
 
 // Rest waits for d, or until ctx is done.
@@ -129,7 +91,9 @@ func Rest(ctx context.Context, d time.Duration) {
 // A Conn is a connection that was let in.
 type Conn struct {
 	net.Conn
-	seats    *Budget // nil where another connection has its seat
+	frame    *Frame
+	address  string // see addressOf
+	guest    bool   // another connection has its seat
 	closed   atomic.Bool
 	hall     *Hall           // nil where the door has its own
 	strange  context.Context // lasts while it is a stranger; nil where it never was one
@@ -153,8 +117,9 @@ func (c *Conn) Close() error {
 		if c.hall != nil {
 			c.hall.left(c)
 		}
-		if c.seats != nil {
-			c.seats.Give(1)
+		c.frame.Strangers.Recognize(c)
+		if !c.guest {
+			c.frame.Seats.leave(c.address)
 		}
 	}
 	return err
@@ -174,6 +139,9 @@ func (c *Conn) cut() {
 	half.CloseRead()
 	half.CloseWrite()
 }
+
+// Cut ends the connection under whoever has it, who sees to the rest. It does not block.
+func (c *Conn) Cut() { c.Conn.Close() }
 
 // SetReadDeadline sets it, but for a server that stops, whose reads have ended for good.
 func (c *Conn) SetReadDeadline(t time.Time) error {
@@ -195,15 +163,15 @@ func (c *Conn) CloseWrite() error {
 // A Hall is where the connections of one door are, from the moment in which they are let in.
 type Hall struct {
 	Kept *Keeper // the leases of its clients; it runs while the hall does
+	Full string  // what a client is told for whom there is no seat; set before Run
 
 	frame    *Frame
 	draining atomic.Bool
 	wg       sync.WaitGroup // of all goroutines
 
-	mu        sync.Mutex
-	life      context.Context    // while it runs; nil before. Guarded by mu
-	conns     map[*Conn]struct{} // guarded by mu
-	strangers strangers          // guarded by mu
+	mu    sync.Mutex
+	life  context.Context    // while it runs; nil before. Guarded by mu
+	conns map[*Conn]struct{} // guarded by mu
 }
 
 // NewHall makes the hall of one door before store, whose clients hold leases that last for lease.
@@ -225,7 +193,7 @@ func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Cont
 	defer h.wg.Wait()
 	life, cancel := context.WithCancel(ctx)
 	defer cancel() // runs before the wait
-	ln = h.frame.Listen(ln)
+	ln = h.frame.Listen(ln, h.Full)
 	h.mu.Lock()
 	h.life = life
 	h.mu.Unlock()
@@ -244,7 +212,7 @@ func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Cont
 			if err == nil {
 				nc.Close()
 			}
-			cut := time.AfterFunc(DrainFor, func() { h.each(func(c *Conn) { c.Conn.Close() }) })
+			cut := time.AfterFunc(DrainFor, func() { h.each((*Conn).Cut) })
 			h.wg.Wait()
 			cut.Stop()
 			return nil
@@ -260,7 +228,7 @@ func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Cont
 // Admit has serve work on a connection that came another way than by the listener, and has a seat already. It blocks
 // until serve returns, and closes a connection that comes when the hall does not run.
 func (h *Hall) Admit(nc net.Conn, serve func(context.Context, *Conn)) {
-	c := &Conn{Conn: nc}
+	c := &Conn{Conn: nc, frame: h.frame, address: addressOf(nc.RemoteAddr()), guest: true}
 	done := make(chan struct{})
 	h.mu.Lock()
 	life := h.life
@@ -270,7 +238,10 @@ func (h *Hall) Admit(nc net.Conn, serve func(context.Context, *Conn)) {
 		nc.Close()
 		return
 	}
-	h.enterLocked(life, c)
+	if h.frame.Access.Locked() {
+		h.frame.Strangers.Enter(life, c)
+	}
+	h.enterLocked(c)
 	h.wg.Go(func() {
 		defer close(done)
 		serve(life, c)
@@ -281,16 +252,16 @@ func (h *Hall) Admit(nc net.Conn, serve func(context.Context, *Conn)) {
 
 // enter takes a connection in.
 func (h *Hall) enter(life context.Context, c *Conn) {
+	if h.frame.Access.Locked() {
+		h.frame.Strangers.Enter(life, c)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.enterLocked(life, c)
+	h.enterLocked(c)
 }
 
-// enterLocked is enter with mu held.
-func (h *Hall) enterLocked(life context.Context, c *Conn) {
-	if h.frame.Access.Locked() {
-		h.estrange(life, c)
-	}
+// enterLocked is enter, but for the stranger, with mu held.
+func (h *Hall) enterLocked(c *Conn) {
 	c.hall = h
 	h.conns[c] = struct{}{}
 	if h.Draining() {
@@ -302,7 +273,6 @@ func (h *Hall) enterLocked(life context.Context, c *Conn) {
 func (h *Hall) left(c *Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.recognize(c)
 	delete(h.conns, c)
 	if c.stay != nil {
 		c.stay()

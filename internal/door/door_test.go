@@ -68,6 +68,7 @@ func inHall(t *testing.T, f Frame, test func(*rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{t: t, frame: f.Filled(), gate: newGate(), ended: make(chan error, 1)}
 		r.hall = NewHall(&r.frame, nil, time.Minute)
+		r.hall.Full = "full"
 		ctx, stop := context.WithCancel(t.Context())
 		r.stop = stop
 		go func() {
@@ -88,7 +89,7 @@ func inHall(t *testing.T, f Frame, test func(*rig)) {
 		if free, all := r.frame.Seats.Free(), r.frame.Seats.size; free != all {
 			t.Errorf("%d of %d seats are free in the end", free, all)
 		}
-		if n := len(r.hall.conns) + len(r.hall.strangers.all); n != 0 {
+		if n := len(r.frame.Seats.from) + len(r.hall.conns) + len(r.frame.Strangers.all); n != 0 {
 			t.Errorf("%d connections and strangers are left", n)
 		}
 	})
@@ -164,7 +165,7 @@ func TestStrangers(t *testing.T) {
 		r.gone(other, 0)
 		r.gone(known, 0)
 		r.hall.Recognize(r.let[1], Who{}) // too late: it was cut
-		if n := len(r.hall.strangers.all); n != maxStrangers {
+		if n := len(r.frame.Strangers.all); n != maxStrangers {
 			t.Errorf("%d strangers; want %d", n, maxStrangers)
 		}
 		for _, nc := range slices.Concat(known, fars, near, other) {
@@ -185,7 +186,7 @@ func TestStrangers(t *testing.T) {
 
 // TestSeats: a connection beyond the seats waits until another one ends.
 func TestSeats(t *testing.T) {
-	inHall(t, Frame{Seats: NewBudget(2)}, func(r *rig) {
+	inHall(t, Frame{Seats: NewSeats(2, 0, slog.New(slog.DiscardHandler))}, func(r *rig) {
 		first, second := r.want("127.0.0.1", "greeted"), r.want("127.0.0.1", "greeted")
 		third := r.want("127.0.0.1", "waits")
 		first.Close()
@@ -195,6 +196,36 @@ func TestSeats(t *testing.T) {
 		second.Close()
 		third.Close()
 	})
+}
+
+// TestSeatsOfOne: another machine has no more than its share, and is told so; this one may have all.
+func TestSeatsOfOne(t *testing.T) {
+	var log bytes.Buffer
+	seats := NewSeats(10, 2, slog.New(slog.NewTextHandler(&log, nil)))
+	inHall(t, Frame{Seats: seats}, func(r *rig) {
+		var all []net.Conn
+		for _, from := range []string{"192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "127.0.0.1",
+			"127.0.0.1", "127.0.0.1"} {
+			all = append(all, r.want(from, "greeted"))
+		}
+		for _, from := range []string{"192.0.2.1", "2001:db8::3"} {
+			nc, told := r.knock(from)
+			rest, err := io.ReadAll(nc)
+			if told != "greeted" || string(rest) != "ull" || err != nil {
+				t.Errorf("one more of %s is %s, %q, %v; want full", from, told, rest, err)
+			}
+		}
+		all[0].Close()
+		synctest.Wait()
+		all[0] = r.want("192.0.2.1", "greeted")
+		for _, nc := range all {
+			nc.Close()
+		}
+		synctest.Wait()
+	})
+	if n := strings.Count(log.String(), "a client was cut"); n != 1 {
+		t.Errorf("%d lines; want one:\n%s", n, &log)
+	}
 }
 
 // TestAcceptFails: what passes is waited for, and what does not ends the door.

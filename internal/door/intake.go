@@ -33,6 +33,9 @@ type Intake struct {
 	small, large pool
 }
 
+// leastIntake is the least size that has room for the largest body.
+const leastIntake = (largest + 2<<20) / 7 * 8
+
 // NewIntake makes room for size bytes.
 func NewIntake(size int64) *Intake {
 	in := new(Intake)

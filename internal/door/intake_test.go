@@ -97,7 +97,7 @@ func empty(t *testing.T, in *Intake) {
 // What is announced takes nothing, and neither do the first 4 KiB.
 func TestAnnouncedBodies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		in := NewIntake(BodiesInFlight)
+		in := NewIntake(bodiesInFlight)
 		for range 100 {
 			receive(t.Context(), t, in, largest, largest)
 			receive(t.Context(), t, in, -1, largest).send(inConn - 1)

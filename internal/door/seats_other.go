@@ -2,5 +2,5 @@
 
 package door
 
-// Seats is how many connections this process can have; here nothing bounds them.
-func Seats() int64 { return 1 << 30 }
+// AllSeats is how many connections this process can have; here nothing bounds them.
+func AllSeats() int64 { return 1 << 30 }

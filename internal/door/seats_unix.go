@@ -4,9 +4,9 @@ package door
 
 import "syscall"
 
-// Seats is how many connections this process can have: three quarters of its file descriptors, so that the
+// AllSeats is how many connections this process can have: three quarters of its file descriptors, so that the
 // store always has some.
-func Seats() int64 {
+func AllSeats() int64 {
 	var lim syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim) != nil || lim.Cur > 1<<30 {
 		return 1 << 30

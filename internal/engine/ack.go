@@ -148,6 +148,11 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Recor
 		if errs[i] = e.roomOn(kind, records); errs[i] != nil {
 			continue
 		}
+		if d != nil {
+			if errs[i] = e.mayMakeOfAck(a, d); errs[i] != nil {
+				continue
+			}
+		}
 		if full, errs[i] = e.st.RoomForAck(a, d); errs[i] != nil {
 			continue
 		}

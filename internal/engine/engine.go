@@ -26,6 +26,8 @@ import (
 type Options struct {
 	CacheBytes      int64        // bytes of frames kept in memory for hand-outs; 0 means 64 MiB
 	CheckpointEvery int64        // bytes that the log grows, at least, between two checkpoints; 0 means 64 MiB
+	MaxQueues       int          // most queues; 0 means glassq.DefaultMaxQueues
+	MaxRuns         int          // most runs, those included that have ended and are kept; 0 means glassq.DefaultMaxRuns
 	Logger          *slog.Logger // nil discards
 
 	Wall func() time.Time // the wall clock, which only Start reads; nil means time.Now
@@ -95,6 +97,8 @@ func New(log Log, policy Policy, opt Options) *Engine {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
 	opt.CacheBytes = cmp.Or(max(opt.CacheBytes, 0), 64<<20)
+	opt.MaxQueues = cmp.Or(max(opt.MaxQueues, 0), glassq.DefaultMaxQueues)
+	opt.MaxRuns = cmp.Or(max(opt.MaxRuns, 0), glassq.DefaultMaxRuns)
 	opt.CheckpointEvery = cmp.Or(max(opt.CheckpointEvery, 0), 64<<20)
 	policy.Window = max(policy.Window, 1)
 	e := &Engine{log: log, policy: policy, opt: opt, head: make([]byte, log.Head()),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/room"
 	"github.com/glassq/glassq/internal/state"
 )
 
@@ -92,38 +93,63 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 // Configure changes settings of a queue.
 func (e *Engine) Configure(_ context.Context, queue string, c glassq.SettingsChange) (set glassq.Settings, err error) {
 	err = e.change(func() (rec []byte, _ error) {
+		if err := e.mayMakeQueue(queue); err != nil {
+			return nil, err
+		}
 		rec, set = e.st.DecideSettings(queue, c)
 		return rec, nil
 	}, func() { e.lowered(e.st.Queue(queue)) }) // a limit may be higher
 	return set, err
 }
 
-// Peek shows tasks of one state, oldest first.
-func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor uint64, most int) ([]glassq.Peeked,
+// Peek shows tasks of one state, oldest first. The room of ctx bounds their bodies, see package room.
+func (e *Engine) Peek(ctx context.Context, queue string, want glassq.State, cursor uint64, most int) ([]glassq.Peeked,
 	uint64, error) {
+	for bodies := room.Of(ctx); ; {
+		tasks, next, lacks, err := e.peek(queue, want, cursor, most, bodies)
+		if err != nil || lacks == 0 {
+			return tasks, next, err
+		}
+		if err := bodies.Take(ctx, lacks); err != nil {
+			return nil, 0, err
+		}
+	}
+}
+
+// peek is Peek, unless it lacks room for the first task.
+func (e *Engine) peek(queue string, want glassq.State, cursor uint64, most int, bodies room.Taker) (
+	_ []glassq.Peeked, next uint64, lacks int64, _ error) {
 	if err := e.begin(); err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
 	q := e.st.Queue(queue)
 	if q == nil {
 		e.end()
-		return nil, 0, state.NoQueue(queue)
+		return nil, 0, 0, state.NoQueue(queue)
 	}
 	found, places := e.st.Show(q, want, cursor, most+1)
 	f, told, now := e.newest(), e.told(), e.st.Now()
 	var size int64
 	for i, p := range places {
-		if size += p.Size; size > glassq.MaxAnswer && i > 0 {
-			most = min(most, i) // this one begins the next page
+		if i == most {
+			break
+		}
+		size += p.Size
+		full := bodies != nil && !bodies.Try(p.Size)
+		if full && i == 0 {
+			e.end()
+			return nil, 0, p.Size, nil
+		}
+		if full || size > glassq.MaxAnswer && i > 0 {
+			most = i // this one begins the next page
 			break
 		}
 	}
 	defer e.unpin(e.pin())
 	e.end()
 	if err := e.waitReadable(f, told); err != nil {
-		return nil, 0, err
+		return nil, 0, 0, err
 	}
-	var next uint64
 	if len(found) > most {
 		next = found[most].Number
 		found = found[:most]
@@ -135,7 +161,7 @@ func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor
 		put, err := r.task(&t, places[i].Frame, places[i].Offset)
 		if err != nil {
 			if want != glassq.Dead {
-				return nil, 0, err
+				return nil, 0, 0, err
 			}
 			t, put = glassq.Task{Queue: queue}, now // its reason says where the damage is
 			if where := err.Error(); p.Reason == "" {
@@ -152,7 +178,7 @@ func (e *Engine) Peek(_ context.Context, queue string, want glassq.State, cursor
 		p.Task, p.Age = t, time.Duration(max(0, now-put))*time.Millisecond
 		out = append(out, p)
 	}
-	return out, next, nil
+	return out, next, 0, nil
 }
 
 // Purge ends tasks of a queue that nobody works on.
@@ -243,6 +269,9 @@ func (e *Engine) Run(_ context.Context, name string) (info glassq.Run, err error
 // SetRun makes a run or changes it.
 func (e *Engine) SetRun(_ context.Context, name string, c glassq.RunChange) (info glassq.Run, err error) {
 	err = e.change(func() ([]byte, error) {
+		if err := e.mayMake([]glassq.Task{{Run: name}}, ""); err != nil {
+			return nil, err
+		}
 		return state.AppendRun(nil, name, c), e.st.CheckRun(name, c)
 	}, nil)
 	if err != nil {

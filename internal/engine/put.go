@@ -44,6 +44,9 @@ func (e *Engine) putNow(tasks []glassq.Task, s *state.Records, receipts []glassq
 	if err := e.roomOn(Grows, s.Size()); err != nil {
 		return 0, nil, err
 	}
+	if err := e.mayMake(tasks, ""); err != nil {
+		return 0, nil, err
+	}
 	if full, err := e.st.RoomFor(tasks); err != nil {
 		return 0, full, err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/room"
 	"github.com/glassq/glassq/internal/state"
 )
 
@@ -30,14 +31,28 @@ func waiters(q *state.Queue) *waitList {
 	return w
 }
 
-// A waiter is a reserve that waits. done is closed when it got leases, or when the engine stops; then
-// it is in no list any more.
+// A waiter is a reserve that waits. done is closed when it got leases, when it lacks room for one, or when the
+// engine stops; then it is in no list any more.
 type waiter struct {
-	r       glassq.Reserve
-	granted []grant
-	f       uint64 // frame to be waited for before the bodies are read
-	pin     int    // with granted: what deliver unpins
-	done    chan struct{}
+	r        glassq.Reserve
+	room     room.Taker // for the bodies; nil does not bound them
+	lacks    int64      // bytes of the first task, for which there was no room
+	granted  []grant
+	f        uint64 // frame to be waited for before the bodies are read
+	reserves bool   // that frame reserves the numbers of its leases
+	pin      int    // with granted: what deliver unpins
+	done     chan struct{}
+}
+
+// fits tells whether a task of n bytes may go along with the others that w got. The caller holds mu.
+func (w *waiter) fits(n int64) bool {
+	if w.room == nil || w.room.Try(n) {
+		return true
+	}
+	if len(w.granted) == 0 {
+		w.lacks = n
+	}
+	return false
 }
 
 // A grant is a hand-out decided and logged; its body is still to be read.
@@ -50,21 +65,46 @@ type grant struct {
 	late   time.Duration
 }
 
-// Reserve leases up to r.Max tasks; see glassq.Engine.
+// Reserve leases up to r.Max tasks; see glassq.Engine. The room of ctx bounds their bodies, see package room.
 func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error) {
+	var end time.Time
+	if r.Wait > 0 {
+		end = time.Now().Add(r.Wait)
+	}
+	for {
+		w := &waiter{r: r, room: room.Of(ctx)}
+		leases, err := e.reserve(ctx, w)
+		if err != nil || w.lacks == 0 {
+			return leases, err
+		}
+		if err := w.room.Take(ctx, w.lacks); err != nil {
+			return nil, err
+		}
+		if r.Wait > 0 {
+			r.Wait = max(0, time.Until(end))
+		}
+	}
+}
+
+// reserve is Reserve, unless w lacks room.
+func (e *Engine) reserve(ctx context.Context, w *waiter) ([]glassq.Lease, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if err := e.begin(); err != nil {
 		return nil, err
 	}
+	r := &w.r
+	if err := e.mayMakeQueue(r.Queue); err != nil {
+		e.end()
+		return nil, err
+	}
 	q := e.st.Touch(r.Queue)
 	wl := waiters(q)
-	w := &waiter{r: r}
 	if len(wl.list) == 0 || r.Look {
 		e.grant(q, w)
 	}
-	if len(w.granted) > 0 || r.Wait == 0 {
+	if len(w.granted) > 0 || w.lacks > 0 || r.Wait == 0 {
 		e.end()
 		return e.deliver(q.Name, w)
 	}
@@ -82,7 +122,7 @@ func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 	err := e.err
 	e.mu.Unlock()
 	if len(w.granted) == 0 {
-		return nil, cmp.Or(ctx.Err(), err)
+		return nil, cmp.Or(ctx.Err(), err) // or it lacks room
 	}
 	if ctx.Err() != nil && !r.Take {
 		e.unpin(w.pin)
@@ -114,7 +154,7 @@ func (e *Engine) match() {
 		for len(wl.list) > 0 {
 			w := wl.list[0]
 			e.grant(q, w)
-			if len(w.granted) == 0 {
+			if len(w.granted) == 0 && w.lacks == 0 {
 				break
 			}
 			wl.list = slices.Delete(wl.list, 0, 1)
@@ -163,13 +203,13 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		if !ok {
 			break
 		}
-		if size += p.Size; size > glassq.MaxAnswer && len(w.granted) > 0 {
+		if size += p.Size; size > glassq.MaxAnswer && len(w.granted) > 0 || !w.fits(p.Size) {
 			break
 		}
 		g := grant{task: task, place: p, at: e.st.Now(), length: p.Length(w.r.Lease)}
 		g.place.Attempt++
 		g.late = q.Pace.Late(clock)
-		if w.r.Take {
+		if w.r.Take && (w.room == nil || p.Size <= room.Small) {
 			e.append(state.AppendTake(rec[:0], task))
 		} else {
 			g.number = number
@@ -186,12 +226,10 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		w.f = e.join()
 		return
 	}
-	if number > e.limit || w.r.Take {
+	if w.reserves = number > e.limit; w.reserves || w.r.Take {
 		// The numbers are reserved in a frame under way, or the ack has to be written.
 		w.f = e.open.number
-		if !w.r.Take {
-			e.open.Durable = true
-		}
+		e.open.Durable = e.open.Durable || w.reserves
 		return
 	}
 	last := w.granted[0].place.Frame
@@ -204,7 +242,7 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 // show lets w see the task that comes next. The caller holds mu.
 func (e *Engine) show(q *state.Queue, w *waiter) {
 	task, p, ok := e.st.Head(q)
-	if !ok || e.err != nil {
+	if !ok || e.err != nil || !w.fits(p.Size) {
 		return
 	}
 	w.granted = []grant{{task: task, place: p, at: e.st.Now()}}
@@ -219,7 +257,7 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 	}
 	defer e.unpin(w.pin)
 	wait := e.wait
-	if w.r.Take && !e.policy.HandOutsWait {
+	if w.r.Take && !w.reserves && !e.policy.HandOutsWait {
 		wait = e.waitWritten
 	}
 	if err := wait(w.f); err != nil {

@@ -491,3 +491,33 @@ func BenchmarkParseAck(b *testing.B) {
 		}
 	}
 }
+
+// TestPieces: a body that is printed piece by piece is the one that is printed at once.
+func TestPieces(t *testing.T) {
+	for _, tt := range []struct{ name, body, contentType string }{
+		{"text", strings.Repeat("aä\x01\"€\U0001F600", 9), ""},
+		{"octets", strings.Repeat("\xff\x00a", 9) + "x", glassq.TypeOctets},
+		{"JSON", `{"a":[1,2,"` + strings.Repeat("é", 20) + `"]}`, ""},
+		{"JSON with line breaks", "{\"a\":\r\n[1,\n2,\"" + strings.Repeat(`\n`, 20) + "\"]\n}", ""},
+		{"nothing", "", ""},
+	} {
+		for size := 4; size < 12; size++ {
+			l := glassq.Lease{Task: glassq.Task{Queue: "q", ID: "a", Body: []byte(tt.body), Type: tt.contentType}, Number: 1}
+			out, rest := CutLease(nil, &l)
+			for more := true; more; {
+				before := len(out)
+				if out, more = rest.Append(out, size); len(out)-before > 6*size+4 {
+					t.Fatalf("%s: a piece of %d bytes is printed in %d", tt.name, size, len(out)-before)
+				}
+			}
+			var got, want glassq.Lease
+			if err := errors.Join(ParseLease(out, &got), ParseLease(AppendLease(nil, &l), &want)); err != nil {
+				t.Fatalf("%s: %s: %v", tt.name, out, err)
+			}
+			same := func(b []byte) string { return strings.NewReplacer("\n", "", "\r", "").Replace(string(b)) }
+			if same(got.Body) != same(want.Body) || bytes.ContainsRune(out, '\n') || got.Type != want.Type {
+				t.Errorf("%s by %d: %q %q; want %q %q", tt.name, size, got.Body, got.Type, want.Body, want.Type)
+			}
+		}
+	}
+}

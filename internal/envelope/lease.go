@@ -13,6 +13,12 @@ import (
 // as in AppendTask. Age and late are printed to the microsecond. A task that was taken, not leased,
 // has no number and no token.
 func AppendLease(dst []byte, l *glassq.Lease) []byte {
+	dst, rest := CutLease(dst, l)
+	return rest.appendAll(dst)
+}
+
+// CutLease is AppendLease without the rest.
+func CutLease(dst []byte, l *glassq.Lease) ([]byte, Rest) {
 	dst = append(dst, '{')
 	if l.Number != 0 {
 		dst = append(dst, `"token":"`...)
@@ -27,11 +33,12 @@ func AppendLease(dst []byte, l *glassq.Lease) []byte {
 	if l.Late >= time.Microsecond {
 		dst = appendSeconds(dst, "late", l.Late.Truncate(time.Microsecond))
 	}
-	return append(appendKept(dst, &l.Task), '}')
+	return cutKept(dst, &l.Task, "}")
 }
 
-// appendKept appends the members of a task that an engine holds: it has a queue and an id.
-func appendKept(dst []byte, t *glassq.Task) []byte {
+// cutKept appends the members of a task that an engine holds, which has a queue and an id, and leaves the rest, at
+// whose end is end.
+func cutKept(dst []byte, t *glassq.Task, end string) ([]byte, Rest) {
 	dst = append(append(append(jsonline.AppendKey(dst, "queue"), '"'), t.Queue...), '"') // a name has nothing to escape
 	if t.Dense {
 		dst = append(append(jsonline.AppendKey(dst, "id"), '"'), t.Run...)
@@ -44,7 +51,7 @@ func appendKept(dst []byte, t *glassq.Task) []byte {
 	if t.OfAttempt > 0 {
 		dst = strconv.AppendInt(jsonline.AppendKey(dst, "of"), int64(t.OfAttempt), 10)
 	}
-	return appendRest(dst, t)
+	return appendRest(dst, t, end)
 }
 
 // AppendReceipt appends the answer to one put task as one line of JSON: its id, duplicate when

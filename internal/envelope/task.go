@@ -6,7 +6,6 @@
 package envelope
 
 import (
-	"bytes"
 	"maps"
 	"slices"
 	"strconv"
@@ -39,8 +38,8 @@ func AppendTask(dst []byte, t *glassq.Task) []byte {
 	if t.Lease != 0 {
 		dst = appendAsked(dst, "lease", t.Lease)
 	}
-	dst = appendRest(dst, t)
-	return append(dst, '}')
+	dst, rest := appendRest(dst, t, "}")
+	return rest.appendAll(dst)
 }
 
 func appendString[S ~string | ~[]byte](dst []byte, key string, value S) []byte {
@@ -70,8 +69,9 @@ func appendRun(dst []byte, t *glassq.Task) []byte {
 	return dst
 }
 
-// appendRest appends the members that puts and leases print alike, the body last.
-func appendRest(dst []byte, t *glassq.Task) []byte {
+// appendRest appends the members that puts and leases print alike, but for the body, which is the last one, and
+// for end, which follows it.
+func appendRest(dst []byte, t *glassq.Task, end string) ([]byte, Rest) {
 	if t.Priority != 0 && t.Priority != glassq.PriorityDefault {
 		dst = strconv.AppendInt(jsonline.AppendKey(dst, "priority"), int64(t.Priority.Level()), 10)
 	}
@@ -91,7 +91,7 @@ func appendRest(dst []byte, t *glassq.Task) []byte {
 	if len(t.Extra) > 0 {
 		dst = appendExtra(dst, t.Extra)
 	}
-	return appendBody(dst, t)
+	return cutBody(dst, t, end)
 }
 
 func appendHeaders(dst []byte, headers map[string]string) []byte {
@@ -129,40 +129,6 @@ func appendExtra(dst, extra []byte) []byte {
 		dst = dst[:at]
 	}
 	return dst
-}
-
-// appendBody appends the body in its form, and the type where the form does not imply it.
-func appendBody(dst []byte, t *glassq.Task) []byte {
-	form, implied := jsonline.FormOf(t.Body, t.Type), glassq.TypeOctets
-	switch {
-	case form == jsonline.Text, form == jsonline.JSON && firstOf(t.Body) == '"': // as a value it would be read as text
-		form, implied = jsonline.Text, glassq.TypeText
-	case form == jsonline.JSON:
-		implied = glassq.TypeJSON
-	}
-	if t.Type != "" && t.Type != implied {
-		dst = appendString(dst, "type", t.Type)
-	}
-	return appendAs(dst, "body", form, t.Body)
-}
-
-// appendAs writes a body in its form: text and JSON under key, octets as b64.
-func appendAs(dst []byte, key string, form jsonline.Form, body []byte) []byte {
-	switch form {
-	case jsonline.Text:
-		return appendString(dst, key, body)
-	case jsonline.JSON:
-		return jsonline.AppendLine(jsonline.AppendKey(dst, key), body)
-	}
-	return jsonline.AppendBase64(jsonline.AppendKey(dst, "b64"), body)
-}
-
-// firstOf is the first byte of a JSON value that may have space before it; 0 for nothing.
-func firstOf(value []byte) byte {
-	if value = bytes.TrimLeft(value, " \t\r\n"); len(value) > 0 {
-		return value[0]
-	}
-	return 0
 }
 
 // Bits of the words of the envelope, to refuse a member that comes twice.

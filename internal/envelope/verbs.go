@@ -77,6 +77,12 @@ type peekedLine struct {
 // AppendPeeked appends a shown task as one line of JSON: number, state, attempt, age, due, reason,
 // and the task in a member of its own.
 func AppendPeeked(dst []byte, p *glassq.Peeked) []byte {
+	dst, rest := CutPeeked(dst, p)
+	return rest.appendAll(dst)
+}
+
+// CutPeeked is AppendPeeked without the rest.
+func CutPeeked(dst []byte, p *glassq.Peeked) ([]byte, Rest) {
 	dst = appendRecord(dst, &peekedLine{p.Number, p.State.String(), p.Attempt, seconds(p.Age), seconds(p.Due), p.Reason})
 	dst = append(jsonline.AppendKey(dst[:len(dst)-1], "task"), '{')
 	if p.Lease != 0 {
@@ -88,7 +94,7 @@ func AppendPeeked(dst []byte, p *glassq.Peeked) []byte {
 	if p.TTL != 0 {
 		dst = appendSeconds(dst, "ttl", p.TTL)
 	}
-	return append(appendKept(dst, &p.Task), '}', '}')
+	return cutKept(dst, &p.Task, "}}")
 }
 
 // ParsePeeked reads what AppendPeeked prints, and passes over members that it does not know.

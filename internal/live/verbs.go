@@ -129,12 +129,6 @@ func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 	if q != nil {
 		q.n.Out += n
 	}
-	if r.Take {
-		l.total.OK += n
-		if q != nil {
-			q.n.OK += n
-		}
-	}
 	lastRun, run, runHeld := "", uint32(0), 0
 	for i := range leases {
 		d := &leases[i]
@@ -144,7 +138,14 @@ func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 			l.runHolds(run, runHeld)
 			lastRun, run, runHeld = d.Run, l.runOf(d.Run, now), 0
 		}
-		if r.Take || q == nil {
+		if d.Number == 0 { // taken, not leased
+			l.total.OK++
+			if q != nil {
+				q.n.OK++
+			}
+			continue
+		}
+		if q == nil {
 			continue
 		}
 		q.results = d.ResultQueue

@@ -60,6 +60,9 @@ func (s *State) Queue(name string) *Queue {
 // Touch returns the queue of that name, made if need be: a reserve on a new queue waits.
 func (s *State) Touch(name string) *Queue { return s.queue(name) }
 
+// QueueCount is how many queues there are.
+func (s *State) QueueCount() int { return len(s.queues) }
+
 // Queues returns all queues in the order of their names.
 func (s *State) Queues() []*Queue {
 	all := make([]*Queue, 0, len(s.queues))

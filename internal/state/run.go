@@ -106,6 +106,9 @@ func (r *Run) IDs(set glassq.IDSet, from uint32, most int) []glassq.Interval {
 // Run returns the run of that name, or nil.
 func (s *State) Run(name string) *Run { return s.runs[name] }
 
+// RunCount is how many runs there are.
+func (s *State) RunCount() int { return len(s.runs) }
+
 // Runs returns all runs, newest first.
 func (s *State) Runs() []*Run {
 	all := make([]*Run, 0, len(s.runs))

@@ -29,8 +29,12 @@ type Options struct {
 	Interval time.Duration  // longest time unsynced with disk.SyncInterval; 0 means 100 ms
 	MinFree  disk.Watermark // of the disk; below it puts are refused
 	MaxBody  int            // most bytes of one body; 0 means glassq.DefaultMaxBody
-	Logger   *slog.Logger   // nil discards
-	Patience time.Duration  // how long to wait for a folder that another process has; 0 does not wait
+
+	CacheBytes int64         // of the log kept in memory for hand-outs; 0 means 64 MiB
+	MaxQueues  int           // 0 means glassq.DefaultMaxQueues
+	MaxRuns    int           // 0 means glassq.DefaultMaxRuns
+	Logger     *slog.Logger  // nil discards
+	Patience   time.Duration // how long to wait for a folder that another process has; 0 does not wait
 
 	// Between, if not nil, returns what stands between the rules and the engine, and sees every call.
 	Between func(glassq.Store) glassq.Store
@@ -89,7 +93,8 @@ func openDisk(ctx context.Context, where string, opt Options) (*disk.Engine, err
 	began := time.Now()
 	for {
 		e, err := disk.Open(where, disk.Options{Sync: opt.Sync, Interval: opt.Interval, MinFree: opt.MinFree,
-			Logger: opt.Logger, Synced: opt.Synced})
+			CacheBytes: opt.CacheBytes, MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns, Logger: opt.Logger,
+			Synced: opt.Synced})
 		if glassq.CodeOf(err) != glassq.CodeUnavailable || time.Since(began) >= opt.Patience {
 			return e, err
 		}

@@ -73,7 +73,7 @@ func (t *Tunnel) Run(ctx context.Context, ln net.Listener) error {
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // runs before the wait
-	ln = t.frame.Listen(ln)
+	ln = t.frame.Listen(ln, "")
 	wg.Go(func() { <-ctx.Done(); ln.Close() })
 	for {
 		nc, err := ln.Accept()

@@ -4,11 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/envelope"
+	"github.com/glassq/glassq/internal/room"
 )
 
 const (
@@ -33,7 +37,7 @@ func statusOf(code glassq.Code) int {
 		return http.StatusRequestEntityTooLarge
 	case glassq.CodeSchema:
 		return http.StatusUnprocessableEntity
-	case glassq.CodeQueueFull:
+	case glassq.CodeQueueFull, glassq.CodeQuota:
 		return http.StatusTooManyRequests
 	case glassq.CodeStorageFull:
 		return http.StatusInsufficientStorage
@@ -103,24 +107,94 @@ func send(rw http.ResponseWriter, status int, contentType string, body []byte) e
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	rw.WriteHeader(status)
-	return write(rw, body)
+	return write(rw, nil, body)
 }
 
-// write writes a piece of an answer and flushes it.
-func write(rw http.ResponseWriter, body []byte) error { return writeWithin(rw, body, stallTimeout) }
-
-// writeWithin is write for a client that takes something within stall.
-func writeWithin(rw http.ResponseWriter, body []byte, stall time.Duration) error {
+// write writes a piece of an answer and flushes it. answer is that of the bodies in it, nil for none: then it has room
+// of its own if it is large, as lists and receipts may be.
+func write(rw http.ResponseWriter, answer *door.Answer, body []byte) error {
 	c := http.NewResponseController(rw)
-	c.SetWriteDeadline(time.Now().Add(stall)) // where unsupported, there is no network
-	defer c.SetWriteDeadline(time.Time{})     // the connection lives on
-	if _, err := rw.Write(body); err != nil {
+	if w, ok := rw.(*writer); ok && answer == nil && len(body) > printed {
+		answer = w.s.begin(rw, w.r)
+		defer answer.Done()
+		if err := answer.Take(w.r.Context(), int64(len(body))); err != nil {
+			return gone(err)
+		}
+	}
+	defer c.SetWriteDeadline(time.Time{}) // the connection lives on
+	if err := answer.Send(receiver{rw, c}, body); err != nil {
 		return gone(err)
 	}
 	if err := c.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return gone(err)
 	}
 	return nil
+}
+
+// A writer is a ResponseWriter that knows its request.
+type writer struct {
+	http.ResponseWriter
+	s *Server
+	r *http.Request
+}
+
+// Unwrap is for http.ResponseController.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// A receiver is where an answer goes to.
+type receiver struct {
+	io.Writer
+	*http.ResponseController
+}
+
+// printed is how much of an answer is printed before it is sent, and how much of a body at a time.
+const (
+	printed = 256 << 10
+	atATime = 32 << 10
+)
+
+// A page is an answer with bodies, which are printed and sent piece by piece. The caller must call Done.
+type page struct {
+	*door.Answer
+	rw    http.ResponseWriter
+	out   []byte // printed, and not yet sent
+	begun bool   // something was sent
+}
+
+// page begins an answer to r. The verb that fills it is called under the context that it returns.
+func (s *Server) page(rw http.ResponseWriter, ctx context.Context, r *http.Request) (*page, context.Context) {
+	p := &page{Answer: s.begin(rw, r), rw: rw}
+	return p, room.With(ctx, p)
+}
+
+func (s *Server) begin(rw http.ResponseWriter, r *http.Request) *door.Answer {
+	cut := func() { http.NewResponseController(rw).SetWriteDeadline(door.LongAgo) }
+	if nc, ok := r.Context().Value(connKey{}).(*door.Conn); ok {
+		cut = nc.Cut
+	}
+	return s.frame.Answers.Begin(r.RemoteAddr, 1, cut)
+}
+
+// print prints the rest of a task, and sends what there is of it and before it where that is much.
+func (p *page) print(rest envelope.Rest) error {
+	for more := true; more; {
+		if p.out, more = rest.Append(p.out, atATime); len(p.out) < printed {
+			continue
+		}
+		if err := write(p.rw, p.Answer, p.out); err != nil {
+			return err
+		}
+		p.out, p.begun = p.out[:0], true
+	}
+	return nil
+}
+
+// end sends what is left.
+func (p *page) end() error {
+	if !p.begun {
+		p.rw.Header().Set("Content-Length", strconv.Itoa(len(p.out)))
+	}
+	return write(p.rw, p.Answer, p.out)
 }
 
 // gone wraps an error of the connection: no answer can be given any more.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/glassq/glassq/internal/door"
 )
 
 const (
@@ -21,7 +23,8 @@ func (s *call) backup(rw http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	w := &steady{w: rw, c: http.NewResponseController(rw), kind: typeTar}
+	w := &steady{ResponseWriter: rw, kind: typeTar}
+	defer w.done()
 	var err error
 	if form == "archive" {
 		w.kind = typeArchive
@@ -52,19 +55,28 @@ func (s *call) copyTo(ctx context.Context, w io.Writer) error {
 	return out.Close()
 }
 
-// A steady writer moves the write deadline before every write, and says what comes before the first.
+// A steady writer has its reader keep the pace of all answers, and says before the first byte what comes, unless kind
+// is "". The caller must call done.
 type steady struct {
-	w     http.ResponseWriter
-	c     *http.ResponseController
+	http.ResponseWriter
 	kind  string
 	begun bool
 }
 
 func (s *steady) Write(b []byte) (int, error) {
-	if !s.begun {
-		s.begun = true
-		s.w.Header().Set("Content-Type", s.kind)
+	if !s.begun && s.kind != "" {
+		s.Header().Set("Content-Type", s.kind)
 	}
-	s.c.SetWriteDeadline(time.Now().Add(stallTimeout))
-	return s.w.Write(b)
+	s.begun = true
+	c := http.NewResponseController(s.ResponseWriter)
+	if err := (*door.Answer)(nil).Send(receiver{s.ResponseWriter, c}, b); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
+
+// done ends the pace: the connection lives on.
+func (s *steady) done() { http.NewResponseController(s.ResponseWriter).SetWriteDeadline(time.Time{}) }
+
+// Unwrap is for http.ResponseController.
+func (s *steady) Unwrap() http.ResponseWriter { return s.ResponseWriter }

@@ -12,8 +12,7 @@ import (
 )
 
 const (
-	maxStreams  = 1000             // streams of events at a time
-	streamStall = 10 * time.Second // longest that a reader of events takes nothing
+	maxWatchers = 1000             // streams of events at a time
 	beatEvery   = 15 * time.Second // something is sent at least that often, so that a client that has gone is noticed
 	eventsRead  = 64               // events sent with one write
 )
@@ -39,7 +38,7 @@ func (s *call) events(rw http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !s.streams.TryTake(1) {
-		return glassq.Errorf(glassq.CodeUnavailable, "%d readers of events are there already; come back later", maxStreams)
+		return glassq.Errorf(glassq.CodeUnavailable, "%d readers of events are there already; come back later", maxWatchers)
 	}
 	defer s.streams.Give(1)
 	ctx, done := s.longPoll(r.Context())
@@ -51,7 +50,7 @@ func (s *call) events(rw http.ResponseWriter, r *http.Request) error {
 	}
 	rw.Header().Set("Content-Type", "text/event-stream")
 	rw.Header().Set("X-Accel-Buffering", "no") // proxies are to pass each event on
-	if err := writeWithin(rw, []byte("retry: 1000\n\n"), streamStall); err != nil {
+	if err := write(rw, nil, []byte("retry: 1000\n\n")); err != nil {
 		return nil
 	}
 	s.stream(ctx, rw, after, queue, run) // however it ends, there is nobody to tell
@@ -83,14 +82,14 @@ func (s *call) stream(ctx context.Context, rw http.ResponseWriter, after uint64,
 		var out []byte
 		switch {
 		case s.isDraining():
-			return writeWithin(rw, appendEvent(nil, 0, "bye", []byte(`{"message":"the server is stopping"}`)), streamStall)
+			return write(rw, nil, appendEvent(nil, 0, "bye", []byte(`{"message":"the server is stopping"}`)))
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, context.DeadlineExceeded):
 			out = []byte(": nothing happens\n\n")
 		case lost && !first:
-			return writeWithin(rw, appendEvent(nil, 0, "cut",
-				[]byte(`{"message":"this reader is too slow, events were lost; come back with Last-Event-ID"}`)), streamStall)
+			return write(rw, nil, appendEvent(nil, 0, "cut",
+				[]byte(`{"message":"this reader is too slow, events were lost; come back with Last-Event-ID"}`)))
 		case lost:
 			out = appendEvent(out, 0, "lost", []byte(`{"message":"events after the last one that you saw are not kept any more"}`))
 			if len(list) == 0 {
@@ -112,7 +111,7 @@ func (s *call) stream(ctx context.Context, rw http.ResponseWriter, after uint64,
 		if len(out) == 0 {
 			continue
 		}
-		if err := writeWithin(rw, out, streamStall); err != nil {
+		if err := write(rw, nil, out); err != nil {
 			return err
 		}
 	}

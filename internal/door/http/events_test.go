@@ -167,7 +167,7 @@ func TestEventsEndWithTheServer(t *testing.T) {
 func TestEventsReaders(t *testing.T) {
 	b, l := openLive(t)
 	s := New(b, Options{Live: l})
-	if !s.streams.TryTake(maxStreams - 20) {
+	if !s.streams.TryTake(maxWatchers - 20) {
 		t.Fatal("no streams")
 	}
 	hs := httptest.NewServer(s)

@@ -2,6 +2,7 @@ package httpdoor
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -37,6 +38,8 @@ func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, done := s.longPoll(r.Context())
 	defer done()
+	p, ctx := s.page(rw, ctx, r)
+	defer p.Done()
 	leases, err := s.store.Reserve(ctx, req)
 	if err != nil {
 		return err
@@ -45,39 +48,57 @@ func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
 		rw.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	if err := sendLeases(rw, r, leases); err != nil && !req.Take {
-		tokens := make([]glassq.Token, len(leases))
-		for i := range leases {
-			tokens[i] = leases[i].Token()
-		}
+	tokens := held(leases, req.Take)
+	switch err := sendLeases(p, r, leases); {
+	case err != nil:
 		door.GiveBack(r.Context(), s.broker, s.frame.Log, tokens)
+	case req.Take && len(tokens) > 0:
+		s.taken(r.Context(), tokens)
 	}
 	return nil
 }
 
-// answerChunk is how much of an answer is printed before it is sent.
-const answerChunk = 256 << 10
+// held are the tokens of leases: with take only those of tasks that were too large to be taken as they were handed
+// out, and which the client does not hear of.
+func held(leases []glassq.Lease, take bool) (tokens []glassq.Token) {
+	for i := range leases {
+		if leases[i].Number == 0 {
+			continue
+		}
+		tokens = append(tokens, leases[i].Token())
+		if take {
+			leases[i].Number = 0
+		}
+	}
+	return tokens
+}
 
-func sendLeases(rw http.ResponseWriter, r *http.Request, leases []glassq.Lease) error {
+// taken ends the leases of tasks that have left.
+func (s *Server) taken(ctx context.Context, tokens []glassq.Token) {
+	acks := make([]glassq.Ack, len(tokens))
+	for i, t := range tokens {
+		acks[i].Token = t
+	}
+	errs, err := s.broker.Ack(context.WithoutCancel(ctx), acks)
+	if err = errors.Join(append(errs, err)...); err != nil {
+		s.frame.Log.Warn("large tasks were sent and may be handed out again", "tasks", len(tokens), "err", err)
+	}
+}
+
+func sendLeases(p *page, r *http.Request, leases []glassq.Lease) error {
 	if err := r.Context().Err(); err != nil {
 		return err
 	}
-	var out []byte
+	p.rw.Header().Set("Content-Type", typeNDJSON)
 	for i := range leases {
-		out = append(envelope.AppendLease(out, &leases[i]), '\n')
-		if len(out) < answerChunk || i == len(leases)-1 {
-			continue
-		}
-		rw.Header().Set("Content-Type", typeNDJSON)
-		if err := write(rw, out); err != nil {
+		var rest envelope.Rest
+		p.out, rest = envelope.CutLease(p.out, &leases[i])
+		if err := p.print(rest); err != nil {
 			return err
 		}
-		out = out[:0]
+		p.out = append(p.out, '\n')
 	}
-	if rw.Header().Get("Content-Type") == typeNDJSON {
-		return write(rw, out)
-	}
-	return send(rw, http.StatusOK, typeNDJSON, out)
+	return p.end()
 }
 
 func (s *call) ack(rw http.ResponseWriter, r *http.Request) error {

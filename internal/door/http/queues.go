@@ -79,30 +79,31 @@ func (s *call) peek(rw http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	tasks, next, err := s.store.Peek(r.Context(), r.PathValue("queue"), state, cursor, limit)
+	p, ctx := s.page(rw, r.Context(), r)
+	defer p.Done()
+	tasks, next, err := s.store.Peek(ctx, r.PathValue("queue"), state, cursor, limit)
 	if err != nil {
 		return err
 	}
-	out := []byte(`{"tasks":[`)
 	rw.Header().Set("Content-Type", typeJSON)
+	p.out = append(p.out, `{"tasks":[`...)
 	for i := range tasks {
 		if i > 0 {
-			out = append(out, ',')
+			p.out = append(p.out, ',')
 		}
-		out = envelope.AppendPeeked(out, &tasks[i])
-		if len(out) >= answerChunk { // bodies may be six times as long as JSON
-			if err := write(rw, out); err != nil {
-				return done(err)
-			}
-			out = out[:0]
+		var rest envelope.Rest
+		p.out, rest = envelope.CutPeeked(p.out, &tasks[i])
+		if err := p.print(rest); err != nil {
+			return done(err)
 		}
 	}
-	out = append(out, ']')
+	p.out = append(p.out, ']')
 	if next != 0 {
-		out = append(out, `,"next":`...)
-		out = appendUint(out, next)
+		p.out = append(p.out, `,"next":`...)
+		p.out = appendUint(p.out, next)
 	}
-	return done(write(rw, append(out, '}', '\n')))
+	p.out = append(p.out, '}', '\n')
+	return done(p.end())
 }
 
 // purge ends the tasks of the given states, delayed and ready when none is given.

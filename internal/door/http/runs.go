@@ -3,7 +3,6 @@ package httpdoor
 import (
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/rights"
@@ -160,9 +159,9 @@ func (s *call) showMetrics(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	http.NewResponseController(rw).SetWriteDeadline(time.Now().Add(stallTimeout))
-	defer http.NewResponseController(rw).SetWriteDeadline(time.Time{})
-	s.metrics.ServeHTTP(rw, r)
+	to := &steady{ResponseWriter: rw}
+	defer to.done()
+	s.metrics.ServeHTTP(to, r)
 	return nil
 }
 

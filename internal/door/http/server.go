@@ -14,8 +14,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,11 +30,17 @@ import (
 )
 
 const (
-	maxRequest   = 48 << 20         // bytes of one request body: MaxPutBytes as base64, and envelopes
-	maxSettings  = 1 << 20          // bytes of one that changes settings
-	maxPoll      = 10 * time.Minute // longest wait of one long poll
-	stallTimeout = 60 * time.Second // longest silence while an answer is written
-	bodyTimeout  = 10 * time.Second // longest wait for a body that nobody reads
+	maxRequest  = 48 << 20         // bytes of one request body: MaxPutBytes as base64, and envelopes
+	maxSettings = 1 << 20          // bytes of one that changes settings
+	maxPoll     = 10 * time.Minute // longest wait of one long poll
+	bodyTimeout = 10 * time.Second // longest wait for a body that nobody reads
+	headTime    = 5 * time.Second  // longest wait for a head that has begun
+	idleTime    = 2 * time.Minute  // longest silence between two requests
+	maxHead     = 16 << 10         // bytes of a request line and its header
+	maxStreams  = 100              // requests under way on one connection of HTTP/2
+
+	// DefaultRequests is how many requests may be under way, those that wait included.
+	DefaultRequests = 10_000
 )
 
 // Options tunes New. The zero value serves everyone who can connect.
@@ -42,6 +48,7 @@ type Options struct {
 	door.Frame                                 // its keys are bearer keys, for the routes that are not open to all
 	Reload     func() (glassq.Reloaded, error) // reads the settings again; nil: there are none to read
 	Hosts      []string                        // allowed Host names besides localhost and IP addresses; "*" allows all
+	Requests   int64                           // most requests under way; 0 means DefaultRequests
 
 	// Manager serves, until it ends, a connection whose client has asked for door.ManagerProtocol instead of HTTP
 	// when it agreed on TLS; nil refuses such clients.
@@ -65,7 +72,9 @@ type Server struct {
 	metrics  http.Handler
 	streams  *door.Budget // of events
 	patterns []string     // what mux routes, in the order of the documents
-	handler  http.Handler
+	requests *door.Budget
+	lines    door.Line // clients that speak something else
+	origin   *http.CrossOriginProtection
 
 	life  context.Context // done when the server drains
 	drain context.CancelFunc
@@ -81,20 +90,17 @@ func New(b *broker.Broker, opt Options) *Server {
 		reread: opt.Reload,
 		live:   opt.Live,
 		mux:    http.NewServeMux(),
+		origin: http.NewCrossOriginProtection(),
 	}
+	w.requests = door.NewBudget(cmp.Or(opt.Requests, DefaultRequests))
 	if w.live == nil {
 		w.live = live.New(live.Options{})
 	}
 	w.explain = explain.Explainer{Store: b, Live: w.live, Stopping: w.isDraining}
-	w.streams = door.NewBudget(maxStreams)
+	w.streams = door.NewBudget(maxWatchers)
 	w.metrics = metrics.Handler(b, w.live)
 	w.life, w.drain = context.WithCancel(context.Background())
 	w.routes()
-	crossSite := http.NewCrossOriginProtection()
-	crossSite.SetDenyHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		refuse(rw, glassq.Errorf(glassq.CodeForbidden, "cross-site requests are refused"))
-	}))
-	w.handler = crossSite.Handler(http.HandlerFunc(w.guarded))
 	return w
 }
 
@@ -185,40 +191,25 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 { // the body of a request that is refused unread is read past, before the answer
 		http.NewResponseController(rw).SetReadDeadline(time.Now().Add(bodyTimeout))
 	}
-	rw.Header().Set("Cache-Control", "no-store")
-	rw.Header().Set("X-Content-Type-Options", "nosniff")
+	h := rw.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	if s.frame.Version != "" {
-		rw.Header().Set("Server", "glassq/"+s.frame.Version)
+		h.Set("Server", "glassq/"+s.frame.Version)
 	}
-	s.handler.ServeHTTP(rw, r)
-}
-
-// guarded checks Host, and routes.
-func (s *Server) guarded(rw http.ResponseWriter, r *http.Request) {
-	if !s.hostAllowed(r.Host) {
-		refuse(rw, glassq.Errorf(glassq.CodeForbidden,
-			"host %.80q is not allowed; use localhost, an IP address, or a name the server was told to serve", r.Host))
+	if !s.requests.TryTake(1) {
+		refuse(rw, glassq.Errorf(glassq.CodeUnavailable, "too many requests are under way (serve --max-requests); try again later"))
 		return
 	}
-	s.mux.ServeHTTP(rw, r)
-}
-
-// hostAllowed defends against DNS rebinding: a hostile page whose own name resolves to this machine
-// counts as same-origin in the browser, but its requests carry that name in Host. An address cannot
-// be rebound, so all addresses are fine; of names only localhost and those of Options.Hosts are.
-func (s *Server) hostAllowed(hostport string) bool {
-	host := hostport
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
-		host = h
+	defer s.requests.Give(1)
+	if err := s.guard(r); err != nil {
+		refuse(rw, err)
+		return
 	}
-	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	addr, _, _ := strings.Cut(host, "%")
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(addr) != nil {
-		return true
-	}
-	return slices.ContainsFunc(s.hosts, func(h string) bool {
-		return h == "*" || strings.EqualFold(h, host) || strings.EqualFold(h, hostport)
-	})
+	s.mux.ServeHTTP(&writer{rw, s, r}, r)
 }
 
 // admit decides who sent r, and whether that one may do verb with the queue or the run that the address names. What
@@ -256,22 +247,51 @@ func (s *Server) client(r *http.Request) door.Client {
 	return door.Client{Frame: &s.frame, Door: "http", From: host}
 }
 
-// known is the client by the key that it sends or, without one, by its certificate.
+// known is the client by the key that it sends or, without one, by its certificate. Wrong keys have to wait, see
+// door.Strangers.
 func (s *Server) known(r *http.Request) (door.Who, error) {
+	nc, ok := r.Context().Value(connKey{}).(*door.Conn)
 	header := r.Header.Get("Authorization")
 	if header == "" {
-		if who, ok, err := s.frame.Access.WithCertificate(r.TLS); ok || err != nil {
-			return who, err
+		who, shown, err := s.frame.Access.WithCertificate(r.TLS)
+		if !shown && err == nil {
+			err = glassq.Errorf(glassq.CodeUnauthorized, "this server needs a key: send the header Authorization: Bearer <key>")
 		}
-		return door.Who{}, glassq.Errorf(glassq.CodeUnauthorized,
-			"this server needs a key: send the header Authorization: Bearer <key>")
+		if err == nil && ok && nc.Strange() {
+			s.frame.Strangers.Recognize(nc)
+		}
+		return who, err
 	}
 	scheme, key, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	if key = strings.TrimSpace(key); key == "" || !strings.EqualFold(scheme, "Bearer") {
 		return door.Who{}, glassq.Errorf(glassq.CodeUnauthorized,
 			"this server takes keys as Authorization: Bearer <key>, not %.20q", scheme)
 	}
-	return s.frame.Access.WithKey([]byte(strings.TrimSpace(key)))
+	from := addrOf(r)
+	if !ok || nc.Strange() { // a proxy's connection that has shown the key is not held up by its other clients
+		s.frame.Strangers.Turn(r.Context(), from)
+	}
+	who, err := s.frame.Access.WithKey([]byte(key))
+	if err != nil {
+		s.frame.Strangers.Wrong(r.Context(), from, fmt.Errorf("http: %w", err))
+		return door.Who{}, err
+	}
+	if ok && nc.Strange() {
+		s.frame.Strangers.Recognize(nc)
+	}
+	return who, nil
+}
+
+// addrOf is where r came from.
+func addrOf(r *http.Request) net.Addr {
+	if nc, ok := r.Context().Value(connKey{}).(*door.Conn); ok {
+		return nc.RemoteAddr()
+	}
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return &net.UnixAddr{Name: r.RemoteAddr}
+	}
+	return net.TCPAddrFromAddrPort(at)
 }
 
 // callerOf is who sent r: the name in its header Glassq-Worker, else its address.
@@ -310,17 +330,22 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	defer cancel()
 	srv := &http.Server{
 		Handler:           s,
-		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       120 * time.Second,
-		MaxHeaderBytes:    16 << 10,
+		ReadHeaderTimeout: headTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHead,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		TLSConfig:         s.frame.TLS,
 		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnContext:       s.withConn,
 		ErrorLog:          slog.NewLogLogger(s.frame.Log.Handler(), slog.LevelDebug),
 	}
 	if s.other != nil && s.frame.TLS != nil {
 		s.passManager(srv)
 	}
-	ln = s.frame.Listen(ln)
+	ln = s.frame.Listen(ln, full)
+	if s.frame.TLS == nil {
+		ln = &onlyHTTP{ln, s}
+	}
 	served := make(chan error, 1)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -358,8 +383,30 @@ func (s *Server) passManager(srv *http.Server) {
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(true)
 	srv.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
-		door.ManagerProtocol: func(_ *http.Server, c *tls.Conn, _ http.Handler) { s.other(c) },
+		door.ManagerProtocol: func(_ *http.Server, c *tls.Conn, _ http.Handler) {
+			if nc, ok := c.NetConn().(*door.Conn); ok {
+				s.frame.Strangers.Recognize(nc) // it is a stranger of the other door now
+			}
+			s.other(c)
+		},
 	}
+}
+
+type connKey struct{}
+
+// withConn has requests know their connection, which is a stranger's where a key is needed.
+func (s *Server) withConn(ctx context.Context, nc net.Conn) context.Context {
+	switch c := nc.(type) {
+	case *tls.Conn:
+		nc = c.NetConn()
+	case *firstLook:
+		nc = c.Conn
+	}
+	c := nc.(*door.Conn)
+	if s.frame.Access.Locked() {
+		s.frame.Strangers.Enter(s.life, c)
+	}
+	return context.WithValue(ctx, connKey{}, c)
 }
 
 // errDraining answers a long poll that the server's end has cut short.

@@ -84,7 +84,7 @@ func TestPutThatWaits(t *testing.T) {
 			t.Errorf("the third that waits = %d, want 200", status)
 		}
 		take("third")
-		if n := door.MaxParked - s.frame.Parked.Free(); n != 0 {
+		if n := door.Share(0, 0).Parked - s.frame.Parked.Free(); n != 0 {
 			t.Errorf("%d bytes are parked, want 0", n)
 		}
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager/pickle"
 	"github.com/glassq/glassq/internal/rights"
+	"github.com/glassq/glassq/internal/room"
 )
 
 const forEver = time.Duration(-1)
@@ -228,13 +229,15 @@ func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
 		return c.raise(c.isShut(queue))
 	}
 	r := glassq.Reserve{Queue: queue, Max: 1, Lease: leaseLength}
-	leases, err := c.store.Reserve(c.ctx, r)
+	c.answer = c.s.frame.Answers.Begin(c.nc.RemoteAddr(), heldTwice, c.nc.Cut)
+	defer c.doneAnswering()
+	leases, err := c.store.Reserve(room.With(c.ctx, c.answer), r)
 	if err == nil && len(leases) == 0 && wait != 0 && !down {
 		r.Wait = wait
 		var gone error
 		gone, err = c.watched(func(ctx context.Context) error {
 			return c.s.untilShut(ctx, queue, func(ctx context.Context) (err error) {
-				leases, err = c.store.Reserve(ctx, r)
+				leases, err = c.store.Reserve(room.With(ctx, c.answer), r)
 				return err
 			})
 		})
@@ -257,6 +260,14 @@ func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
 	c.takeLease(&leases[0], id)
 	c.s.took(queue)
 	return c.replyValue(&leases[0].Task)
+}
+
+// heldTwice: a body, and the reply that is made of it.
+const heldTwice = 2
+
+func (c *conn) doneAnswering() {
+	c.answer.Done()
+	c.answer = nil
 }
 
 // failed answers an error of a call that may have waited; the end of the server ends the connection.

@@ -50,8 +50,9 @@ type conn struct {
 	store   door.Store // as the client may use it
 	taken   func()     // gives back the room of the request; nil where it has none
 
-	held    *glassq.Lease  // handed out, and not yet confirmed by another call
-	undone  []glassq.Lease // handed out, and not yet told done, where that is what confirms; oldest first
+	answer  *door.Answer   // while an item is handed out
+	held    *glassq.Lease  // handed out, without its body, and not yet confirmed by another call
+	undone  []glassq.Lease // handed out, without their bodies, and not yet told done, where that is what confirms; oldest first
 	fresh   bool           // the last of them came with the last reply, and nothing has come from the client since
 	serving bool
 	reset   bool // the connection did not end in good order
@@ -98,15 +99,17 @@ func (c *conn) sendRaw(words ...string) error {
 	return c.flush()
 }
 
-// flush sends the message in out, head and body in one write.
+// flush sends the message in out.
 func (c *conn) flush() error {
-	c.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
-	_, err := c.nc.Write(endFrame(c.out))
+	err := c.answer.Send(c.nc, endFrame(c.out))
 	if cap(c.out) > keepBuffer {
 		c.out = nil
 	}
 	return err
 }
+
+// errOther ends a client whose first bytes are no short message.
+var errOther = errors.New("it does not speak as Python's managers do; HTTP, memcached and TLS have other addresses")
 
 // shakeHands has both sides prove that they have the key, the client first.
 func (c *conn) shakeHands() error {
@@ -121,6 +124,9 @@ func (c *conn) shakeHands() error {
 		return err
 	}
 	answer, err := read()
+	if errors.Is(err, errOversize) {
+		return errOther
+	}
 	if err != nil {
 		return err
 	}
@@ -209,6 +215,9 @@ func (c *conn) read(limit int64) error {
 		return err
 	}
 	c.fresh = false // a client that says something has read the last reply
+	if c.r.Buffered() < maxHead {
+		c.within(handshakeTime) // the head that has begun; its body keeps a pace
+	}
 	n, err := readLength(c.r)
 	if err != nil {
 		return err
@@ -227,6 +236,7 @@ func (c *conn) read(limit int64) error {
 		}
 		return errOversize
 	}
+	c.nc.SetReadDeadline(time.Time{})
 	if n <= int64(c.r.Buffered()) {
 		c.in, err = readBody(c.r, c.in, n)
 		return err

@@ -57,11 +57,13 @@ const maxUndone = 10_000
 func (c *conn) takeLease(l *glassq.Lease, id string) {
 	c.s.hold(c, l.Token(), id)
 	c.fresh = true
+	kept := *l
+	kept.Body, kept.Extra, kept.Headers = nil, nil, nil
 	if c.s.delivery(l.Queue) == OnTaskDone {
-		c.undone = append(c.undone, *l)
+		c.undone = append(c.undone, kept)
 		return
 	}
-	c.held = l
+	c.held = &kept
 }
 
 // untake gives back an item whose client has left the call before the reply: it has never seen the item.

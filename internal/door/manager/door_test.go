@@ -624,7 +624,7 @@ func TestParkedBodies(t *testing.T) {
 			p.call(id, "put", large)
 			synctest.Wait()
 			h.door.mu.Lock()
-			parked := door.MaxParked - h.door.frame.Parked.Free()
+			parked := door.Share(0, 0).Parked - h.door.frame.Parked.Free()
 			h.door.mu.Unlock()
 			if parked < int64(len(waiting)+1)*15<<20 {
 				p.wantReply("#ERROR", "RuntimeError")
@@ -632,8 +632,8 @@ func TestParkedBodies(t *testing.T) {
 			}
 			waiting = append(waiting, p)
 		}
-		if len(waiting) != door.MaxParked/(15<<20) {
-			h.t.Errorf("%d puts of 15 MiB wait; want %d", len(waiting), door.MaxParked/(15<<20))
+		if len(waiting) != int(door.Share(0, 0).Parked/(15<<20)) {
+			h.t.Errorf("%d puts of 15 MiB wait; want %d", len(waiting), int(door.Share(0, 0).Parked/(15<<20)))
 		}
 		p, id := h.serving("get_result_queue") // whose room is free
 		p.want("#RETURN", "null", id, "put", large)
@@ -647,7 +647,7 @@ func TestParkedBodies(t *testing.T) {
 		synctest.Wait()
 		h.door.mu.Lock()
 		defer h.door.mu.Unlock()
-		if n := door.MaxParked - h.door.frame.Parked.Free(); n != 0 {
+		if n := door.Share(0, 0).Parked - h.door.frame.Parked.Free(); n != 0 {
 			h.t.Errorf("%d bytes are parked when nobody waits", n)
 		}
 	})

@@ -8,7 +8,10 @@ import (
 	"io"
 )
 
-const readStep = 64 << 10 // most bytes that an announced length costs before they arrive
+const (
+	readStep = 64 << 10 // most bytes that an announced length costs before they arrive
+	maxHead  = 12       // bytes of the head of a message
+)
 
 // errFrame ends a connection: behind a bad length nothing can be found again.
 var errFrame = errors.New("bad length of a message")

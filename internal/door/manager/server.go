@@ -21,7 +21,6 @@ import (
 
 const (
 	handshakeTime = 10 * time.Second // for the handshake, and again for the first request
-	writeTimeout  = 30 * time.Second // after which a reply counts as not delivered
 	leaseLength   = 60 * time.Second // of an item that its getter has not confirmed, extended meanwhile
 )
 

@@ -55,14 +55,16 @@ type conn struct {
 	first    bool // no line was read yet
 	locked   bool // has to log in
 	who      door.Who
-	stalling bool // a read deadline is set
-	broken   bool // an answer could not be written, or the client did not take it
+	stalling bool      // a read deadline is set
+	until    time.Time // by which the command that has begun has to be there, but for a large body; zero: none has
+	broken   bool      // an answer could not be written, or the client did not take it
 	eof      error
 	wrote    time.Time // when the write deadline was last set
 
 	cmd      command
 	queue    string                  // the last name of a queue that was checked
 	open     map[string]glassq.Token // Kestrel's open reads, by queue
+	answered *door.Answer            // while bodies are being sent, that of them
 	unsent   []glassq.Token          // leases handed out in answers that are not written yet
 	sent     []glassq.Token          // in those that were written, until the client says something
 	n        tally                   // since the last flush
@@ -211,16 +213,35 @@ func (c *conn) end() {
 // errLong ends a connection whose line does not end.
 var errLong = errors.New("line too long: it has at most 2048 bytes, that of a get or gets 65536")
 
+// Why a client is cut that does not speak memcached.
+var (
+	errHTTP = errors.New("it speaks HTTP")
+	errTLS  = errors.New("it speaks TLS, which this door has with --tls-cert")
+)
+
+// cutOther ends such a client's connection, and says to what speaks HTTP what this is.
+func (c *conn) cutOther(err error) error {
+	c.s.others.Warn(c.s.frame.Log, "a client of the memcached door was cut that does not speak memcached", "client",
+		c.nc.RemoteAddr(), "err", err)
+	if err == errHTTP {
+		c.say(notHTTP)
+	}
+	return errCut
+}
+
+const notHTTP = "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" +
+	"this is glassq's memcached door; its HTTP door has another address\n"
+
 // parseLine parses the next line of the input, unless it was parsed before. It reports whether there is a whole
-// one. On an error the connection is to be ended: with a word for errLong and errBinary, without one for io.EOF.
+// one. On an error the connection is to be ended: without a word for io.EOF.
 func (c *conn) parseLine() (whole bool, err error) {
 	in := c.in[c.r:c.w]
 	if c.head > 0 || len(in) == 0 {
 		return c.head > 0, nil
 	}
 	switch {
-	case in[0] == 0x16 && c.first: // TLS where there is none
-		return false, io.EOF
+	case in[0] == 0x16 && c.first:
+		return false, errTLS
 	case in[0] == binaryRequest:
 		if len(in) < binaryHead {
 			return false, nil
@@ -233,7 +254,7 @@ func (c *conn) parseLine() (whole bool, err error) {
 			return false, nil
 		}
 		if c.first && looksHTTP(in[:maxLine]) {
-			return false, io.EOF
+			return false, errHTTP
 		}
 		if c.locked || !namesMany(in) {
 			return false, errLong
@@ -258,7 +279,7 @@ func (c *conn) useLine(line []byte) error {
 	line = bytes.TrimSuffix(line, crLine)
 	switch {
 	case c.first && looksHTTP(line[:min(len(line), maxLine)]):
-		return io.EOF
+		return errHTTP
 	case len(line) > maxKeys || len(line) > maxLine && (c.locked || !namesMany(line)):
 		return errLong
 	}
@@ -277,6 +298,8 @@ func (c *conn) step() (done bool, err error) {
 	case errLong:
 		c.cmd.quiet = false
 		return false, c.cut(err.Error())
+	case errHTTP, errTLS:
+		return false, c.cutOther(err)
 	case errBinary:
 		return false, c.refuseBinary()
 	}
@@ -313,6 +336,9 @@ func (c *conn) step() (done bool, err error) {
 // used notes that a command, or what is read of it by other ways, takes n bytes of the input.
 func (c *conn) used(n int) {
 	c.r, c.head, c.first = c.r+n, 0, false
+	if !c.locked {
+		c.until = time.Time{}
+	}
 }
 
 // bodyLimit is the largest body that the command may have.
@@ -437,8 +463,10 @@ func (c *conn) fill() error {
 		return c.eof
 	}
 	switch within := c.r < c.w || c.locked; {
-	case within:
+	case within && c.until.IsZero(): // however slowly it comes: a whole line, or a login
 		c.within(stallTimeout)
+		c.until = time.Now().Add(stallTimeout)
+	case within:
 	case c.stalling:
 		c.within(0)
 	}
@@ -524,6 +552,7 @@ func (c *conn) release() {
 // within sets the time in which the next read has to bring something; 0 sets none.
 func (c *conn) within(d time.Duration) {
 	var t time.Time
+	c.until = t
 	if c.stalling = d > 0; c.stalling {
 		t = time.Now().Add(d)
 	}
@@ -542,13 +571,19 @@ func (c *conn) flush() error {
 
 // send writes b, as long as the client takes some of it every now and then.
 func (c *conn) send(b []byte) error {
+	if c.answered != nil {
+		c.answered.Sends()
+	}
 	for len(b) > 0 {
 		if now := time.Now(); now.Sub(c.wrote) > stallTimeout/3 {
 			c.wrote = now
 			c.nc.SetWriteDeadline(now.Add(stallTimeout))
 		}
-		n, err := c.nc.Write(b[:min(len(b), largeIn)])
+		n, err := c.nc.Write(b[:min(len(b), outSoft)])
 		c.n.written += uint64(n)
+		if c.answered != nil {
+			c.answered.Went(n)
+		}
 		if err != nil {
 			c.broken = true
 			return err

@@ -76,13 +76,12 @@ func (c *conn) getLater(key []byte, t target, cas bool) func() error {
 	}
 }
 
-// sendLater is the answer to a get with a large body, for which there may be no room yet.
-func (c *conn) sendLater(key []byte, lease []glassq.Lease, cas bool) func() error {
+// sendLater is the answer to a get with a large body, whose room is answered.
+func (c *conn) sendLater(key []byte, lease *glassq.Lease, cas, take bool, answered *door.Answer) func() error {
+	c.answered = answered
 	return func() error {
-		if room := c.hold(0, lease); room > 0 {
-			defer c.s.answers.Give(room)
-		}
-		err := c.value(key, &lease[0], cas)
+		defer c.doneAnswering()
+		err := c.hand(key, lease, cas, take)
 		c.say(endOf)
 		return err
 	}
@@ -146,11 +145,9 @@ func (c *conn) getOne(key []byte, t *target, cas bool) (outcome, error) {
 	case t.has&optOpen != 0:
 		r.Lease = t.length
 	}
-	room := c.claim(r)
-	leases, err := c.reserve(r)
-	if room = c.hold(room, leases); room > 0 {
-		defer c.s.answers.Give(room)
-	}
+	ctx := c.answering(c.ctx)
+	defer c.doneAnswering()
+	leases, err := c.reserve(ctx, r)
 	if err != nil {
 		c.say(failure(err, notFound))
 		return gotRefused, nil
@@ -170,7 +167,7 @@ func (c *conn) getOne(key []byte, t *target, cas bool) (outcome, error) {
 	case t.has&optOpen != 0:
 		c.unsent = append(c.unsent, l.Token())
 	}
-	if c.value(key, l, cas) != nil {
+	if c.hand(key, l, cas, plain) != nil {
 		return gotRefused, io.EOF
 	}
 	return gotTask, nil
@@ -190,10 +187,10 @@ func (c *conn) close(held glassq.Token, abort bool) error {
 
 // reserve asks at once, and then, if the client wants that, waits. While it waits it watches the client:
 // one that goes away takes nothing, and one that has closed its side for sending gets what there is.
-func (c *conn) reserve(r glassq.Reserve) ([]glassq.Lease, error) {
+func (c *conn) reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error) {
 	wait := r.Wait
 	r.Wait = 0
-	leases, err := c.s.broker.Reserve(c.durably(), r)
+	leases, err := c.s.broker.Reserve(context.WithoutCancel(ctx), r)
 	if err != nil || len(leases) > 0 || wait == 0 || c.eof != nil {
 		return leases, err
 	}
@@ -201,11 +198,11 @@ func (c *conn) reserve(r glassq.Reserve) ([]glassq.Lease, error) {
 		return nil, nil // noticed again when the end is written
 	}
 	r.Wait = wait
-	gone, err := door.Watched(c.ctx, c.nc, c.watch, func(ctx context.Context) (err error) {
+	gone, err := door.Watched(ctx, c.nc, c.watch, func(ctx context.Context) (err error) {
 		leases, err = c.s.broker.Reserve(ctx, r)
 		return err
 	})
-	c.stalling = false
+	c.stalling, c.until = false, time.Time{}
 	if (gone != nil || c.ctx.Err() != nil) && len(leases) == 0 {
 		return nil, nil // the client has gone, or the server stops
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 )
 
 // carefulFor is how many reserves have one task each after one brought a large body.
@@ -41,7 +42,8 @@ type loop struct {
 	tasks []glassq.Task
 	ends  []glassq.Ack
 
-	careful int // reserves that are still to be of one task each, lest many large bodies come at once
+	answered *door.Answer // of what it hands out; nil before the first
+	careful  int          // reserves that are still to be of one task each, lest many large bodies come at once
 
 	gathered atomic.Int32 // connections that are here, or come back here, for the sake of their puts and acks
 }
@@ -197,9 +199,7 @@ func (c *conn) single(w *want) kind {
 		if w.cas {
 			may |= optOpen | optLength
 		}
-		roomy := c.s.answers.Free() >= c.s.roomy // else it may have to wait for room
-		if roomy && c.parse(w.line, may, &w.t) == "" && w.t.conflict() == "" &&
-			c.who.May(w.t.verb(), c.queue) == nil {
+		if c.parse(w.line, may, &w.t) == "" && w.t.conflict() == "" && c.who.May(w.t.verb(), c.queue) == nil {
 			return singleGet
 		}
 	}
@@ -250,15 +250,16 @@ func (l *loop) reserve() {
 	l.careful = max(l.careful-1, 0)
 	clear(l.gets[len(rest):])
 	l.gets = rest
-	leases, err := l.s.broker.Reserve(first.c.durably(), glassq.Reserve{
+	leases, err := l.s.broker.Reserve(l.roomy(first.c.durably()), glassq.Reserve{
 		Queue: queue, Max: len(same), Take: open == 0, Lease: first.t.length})
+	defer l.answered.Done()
 	for i, w := range same {
 		if i > 0 && i == len(leases) { // the others may have had no room in this answer
 			l.gets = append(l.gets, same[i:]...)
 			return
 		}
 		c := w.c
-		if err == nil && i >= len(leases) && w.t.wait > 0 {
+		if err == errNoRoom || err == nil && i >= len(leases) && w.t.wait > 0 {
 			l.leave(c, c.getLater(w.line, w.t, w.cas))
 			continue
 		}
@@ -274,15 +275,15 @@ func (l *loop) reserve() {
 			}
 			if len(leases[i].Body) > inlineTo {
 				l.careful = carefulFor
-				lease := leases[i : i+1]
+				lease := leases[i]
 				if len(leases) > 1 { // the others' bodies are not to wait for this client
-					lease = []glassq.Lease{leases[i]}
-					lease[0].Body = bytes.Clone(leases[i].Body)
+					lease.Body = bytes.Clone(lease.Body)
 				}
-				l.leave(c, c.sendLater(w.line, lease, w.cas))
+				room := l.answered.Split(int64(len(lease.Body)), c.nc.RemoteAddr(), c.let.Cut)
+				l.leave(c, c.sendLater(w.line, &lease, w.cas, open == 0, room))
 				continue
 			}
-			c.value(w.line, &leases[i], w.cas)
+			c.value(w.line, &leases[i], w.cas) // small
 			c.say(endOf)
 		default:
 			c.say(endOf)

@@ -189,7 +189,7 @@ func TestLoopConservation(t *testing.T) {
 }
 
 func conserves(t *testing.T, dir string) {
-	r := openPortOn(t, dir, setup{}, answerRoom)
+	r := openPortOn(t, dir, setup{}, 0)
 	speakers := make([]*speaker, 24)
 	errs := make([]error, len(speakers))
 	var wg sync.WaitGroup
@@ -285,7 +285,7 @@ func TestLoopGathers(t *testing.T) {
 	if loops() < 2 {
 		t.Skip("left out: this system has no loops, or one processor")
 	}
-	r := openPortOn(t, t.TempDir(), setup{}, answerRoom)
+	r := openPortOn(t, t.TempDir(), setup{}, 0)
 	const one = "set q 0 0 1\r\nx\r\n"
 	ask := func(nc net.Conn, in *bufio.Reader, text, want string) {
 		t.Helper()

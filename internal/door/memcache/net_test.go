@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -34,7 +35,7 @@ type netRig struct {
 // of the budgets be taken.
 func openPort(t *testing.T, opt setup) *netRig {
 	t.Helper()
-	return openPortWith(t, opt, answerRoom)
+	return openPortWith(t, opt, 0)
 }
 
 // openPortWith is openPort with less room for answers.
@@ -51,8 +52,11 @@ func openPortOn(t *testing.T, dir string, opt setup, room int64) *netRig {
 		t.Fatal(err)
 	}
 	r := &netRig{t: t, store: broker.New(e, glassq.Limits{MaxBody: opt.MaxBody})}
-	r.server = New(r.store, opt.frame())
-	r.server.answers, r.server.roomy = door.NewBudget(room), room/2
+	frame := opt.frame()
+	if room > 0 {
+		frame.Answers = door.NewAnswers(room, slog.New(slog.DiscardHandler))
+	}
+	r.server = New(r.store, frame)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -85,8 +89,8 @@ func openPortOn(t *testing.T, dir string, opt setup, room int64) *netRig {
 				t.Errorf("loop %d still gathers %d connections", i, n)
 			}
 		}
-		if free := r.server.answers.Free(); free != 2*r.server.roomy {
-			t.Errorf("%d bytes of the room for answers are not given back", 2*r.server.roomy-free)
+		if n := r.server.frame.Answers.Taken(); n != 0 {
+			t.Errorf("%d bytes of the room for answers are not given back", n)
 		}
 		e.Close()
 	})
@@ -256,9 +260,9 @@ func TestBadInput(t *testing.T) {
 		{"a body too short", "set q 0 0 3\r\na\r\nget q\r\n", "CLIENT_ERROR bad data chunk\r\n"},
 		{"the binary protocol", "\x80\x00\x00\x01" + strings.Repeat("\x00", 20),
 			"\x81" + strings.Repeat("\x00", 6) + "\x81\x00\x00\x00\x0f" + strings.Repeat("\x00", 12) + "Unknown command"},
-		{"HTTP", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\nset q 0 0 1\r\na\r\n", ""},
-		{"HTTP with a body", "POST /q HTTP/1.1\r\nContent-Length: 17\r\n\r\nset q 0 0 1\r\na\r\n", ""},
-		{"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ""},
+		{"HTTP", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\nset q 0 0 1\r\na\r\n", notHTTP},
+		{"HTTP with a body", "POST /q HTTP/1.1\r\nContent-Length: 17\r\n\r\nset q 0 0 1\r\na\r\n", notHTTP},
+		{"HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", notHTTP},
 		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", ""},
 		{"an unknown verb", "frobnicate q\r\nget q\r\n", badVerb + endOf},
 		{"meta commands without key", "mg\r\nmd\r\nma\r\nget q\r\n", badVerb + badVerb + badVerb + endOf},

@@ -114,7 +114,7 @@ func TestVanishInBody(t *testing.T) {
 	parked(t, "memcache.(*conn).send", 1)
 	second := r.dial()
 	io.WriteString(second, "gets big/open\r\n")
-	parked(t, "memcache.(*conn).takeRoom", 1)
+	parked(t, "door.(*Answer).Take", 1)
 	second.Close()
 	first.Close()
 	r.stat("curr_connections", equals(1))
@@ -125,5 +125,29 @@ func TestVanishInBody(t *testing.T) {
 		if err != nil || len(tasks) != 1 || tasks[0].Attempt != 0 {
 			t.Errorf("peek %s: %d tasks, %v; want one with no attempt counted", queue, len(tasks), err)
 		}
+	}
+}
+
+// TestTakenWhole: a plain get of a large task has it gone when it has left, and ready again, with no attempt counted,
+// when its client went away before.
+func TestTakenWhole(t *testing.T) {
+	const size = 12 << 20
+	r := openPort(t, setup{})
+	body := strings.Repeat("x", size)
+	r.ask(fmt.Sprintf("set q 0 0 %d\r\n%s\r\n", size, body), stored)
+	nc := r.dial()
+	io.WriteString(nc, "get q\r\n")
+	if _, err := io.ReadFull(nc, make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	r.stat("curr_connections", equals(1))
+	r.stat("q/ready", equals(1))
+	r.ask("get q\r\n", fmt.Sprintf("VALUE q 0 %d\r\n%s\r\nEND\r\n", size, body))
+	r.ask("get q\r\n", "END\r\n")
+	r.stat("q/leased", equals(0))
+	q, err := r.store.Queues(t.Context(), "q")
+	if err != nil || q[0].Books.OK != 1 || q[0].Pending != 0 {
+		t.Errorf("the queue has %+v, %v; want one ok", q, err)
 	}
 }

@@ -1,56 +1,57 @@
 package memcache
 
 import (
+	"context"
+	"slices"
+
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/room"
 )
 
-// answerRoom is how many bytes of large bodies all clients together may leave unread. A client that reads
-// slowly holds its body in memory until the last of it is on its way.
-const answerRoom = door.BodiesInFlight
+// An atOnce is an answer of a loop, which never waits for room.
+type atOnce struct{ *door.Answer }
 
-// claim waits for room for the task that r would get, if much of the room is taken and the task is large. Small
-// bodies never wait, so that those who read slowly hold up only each other. It returns what was taken.
-func (c *conn) claim(r glassq.Reserve) (room int64) {
-	if c.s.answers.Free() >= c.s.roomy {
-		return 0
+// errNoRoom is why a loop hands out nothing.
+var errNoRoom = glassq.Errorf(glassq.CodeUnavailable, "too many answers are being read")
+
+func (atOnce) Take(context.Context, int64) error { return errNoRoom }
+
+// roomy is ctx with room for what the loop hands out.
+func (l *loop) roomy(ctx context.Context) context.Context {
+	if l.answered == nil {
+		l.answered = l.s.frame.Answers.Begin(nil, 1, nil)
 	}
-	r.Wait, r.Take, r.Look = 0, false, true
-	leases, err := c.s.broker.Reserve(c.durably(), r)
-	if err != nil || len(leases) == 0 {
-		return 0 // said by the reserve that follows
-	}
-	room = sizeOf(leases)
-	leases = nil // not to be held while it waits
-	return c.takeRoom(room)
+	return room.With(ctx, atOnce{l.answered})
 }
 
-// hold takes room for what was reserved, beyond the room that was claimed for it, and gives back what is
-// left over. Only what another client took meanwhile, or what came after a wait, does wait here.
-func (c *conn) hold(room int64, leases []glassq.Lease) int64 {
-	n := sizeOf(leases)
-	switch {
-	case n > room:
-		c.s.answers.Give(room)
-		return c.takeRoom(n)
-	case n < room:
-		c.s.answers.Give(room - n)
-	}
-	return n
+// answering begins an answer with bodies: until it is done, they have room under the context that it returns.
+func (c *conn) answering(ctx context.Context) context.Context {
+	c.answered = c.s.frame.Answers.Begin(c.nc.RemoteAddr(), 1, c.let.Cut)
+	return room.With(ctx, c.answered)
 }
 
-// takeRoom returns n, or 0 when the server stops: its last answers are bounded by their time.
-func (c *conn) takeRoom(n int64) int64 {
-	if n == 0 || c.s.answers.Take(c.ctx, n) != nil {
-		return 0
+// hand answers one task. One that was too large to be taken as it was handed out is acked when it has left.
+func (c *conn) hand(key []byte, l *glassq.Lease, cas, take bool) error {
+	if !take || l.Number == 0 {
+		return c.value(key, l, cas)
 	}
-	return n
+	t := l.Token()
+	c.s.hall.Kept.Keep(t)
+	defer c.s.hall.Kept.Drop(t)
+	c.unsent = append(c.unsent, t)
+	if err := c.value(key, l, cas); err != nil {
+		return err
+	}
+	same := func(x glassq.Token) bool { return x == t }
+	c.unsent, c.sent = slices.DeleteFunc(c.unsent, same), slices.DeleteFunc(c.sent, same)
+	if err := first(c.s.broker.Ack(c.durably(), []glassq.Ack{{Token: t}})); err != nil {
+		c.s.frame.Log.Warn("a large task was sent and may be handed out again", "queue", t.Queue, "err", err)
+	}
+	return nil
 }
 
-// sizeOf is the size of a body that counts.
-func sizeOf(leases []glassq.Lease) int64 {
-	if len(leases) == 0 || len(leases[0].Body) <= inlineTo {
-		return 0
-	}
-	return int64(len(leases[0].Body))
+func (c *conn) doneAnswering() {
+	c.answered.Done()
+	c.answered = nil
 }

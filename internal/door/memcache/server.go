@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	stallTimeout = 60 * time.Second // longest silence within a command, or while an answer is written
+	stallTimeout = door.StallTimeout
 	lingerFor    = 2 * time.Second  // how long input is read past after a connection was refused
 	openLease    = 10 * time.Second // of a read that belongs to its connection, extended while that lives
 )
@@ -33,12 +33,9 @@ type Server struct {
 	bursts atomic.Int64 // bytes of large input buffers
 	began  time.Time
 	count  counters
-
 	lines  *door.Intake // of long lines while their gets are done
 	binary door.Line    // of clients that speak the binary protocol
-
-	answers *door.Budget // of large bodies that are being sent
-	roomy   int64        // bytes of it free while nobody asks before taking
+	others door.Line    // of those that speak something else
 
 	mu      sync.Mutex
 	loops   []*loop // since the first TCP connection, where the system can; guarded by mu until then
@@ -48,12 +45,14 @@ type Server struct {
 
 // New makes the door to b.
 func New(b *broker.Broker, f door.Frame) *Server {
-	s := &Server{broker: b, frame: f.Filled(), began: time.Now(),
-		lines: door.NewIntake(door.BodiesInFlight), answers: door.NewBudget(answerRoom), roomy: answerRoom / 2}
+	f = f.Filled()
+	s := &Server{broker: b, frame: f, began: time.Now(),
+		lines: door.NewIntake(f.Memory.Bodies)}
 	if s.frame.Version == "" {
 		s.frame.Version = "dev"
 	}
 	s.hall = door.NewHall(&s.frame, b, openLease)
+	s.hall.Full = "SERVER_ERROR your machine has too many connections (serve --max-connections-per-address)\r\n"
 	return s
 }
 

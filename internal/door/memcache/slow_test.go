@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"runtime"
 	"strings"
@@ -43,31 +44,28 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestSlowReaders: clients that ask for megabytes and read nothing hold no more than the room for answers; others
-// go on; and when they read after all, everything is there.
+// TestSlowReaders: clients that ask for megabytes and read nothing hold no more than the room for answers, and are cut
+// while others wait for it; small answers go on; and who reads gets everything.
 func TestSlowReaders(t *testing.T) {
 	const (
-		readers = 16
+		readers = 10
 		each    = 3       // bodies that each asks for
 		size    = 6 << 20 // larger than what the sockets hold
-		room    = 3 * size
+		fit     = 3
+		room    = fit * (size + 1<<10) / 7 * 8
 	)
 	r := openPortWith(t, setup{}, room)
 	body := strings.Repeat("0123456789abcdef", size/16)
 	r.ask(fmt.Sprintf("set big 0 0 %d\r\n%s\r\n", size, body), stored)
 	before := heap()
 	var slow []net.Conn
-	for i := range readers {
+	for range readers {
 		nc := r.dial()
 		nc.SetReadBuffer(64 << 10)
 		io.WriteString(nc, strings.Repeat("get big/peek\r\n", each))
 		slow = append(slow, nc)
-		if i < room/size { // the room fills up; all others look first
-			parked(t, "memcache.(*conn).send", i+1)
-		}
 	}
-	parked(t, "memcache.(*conn).takeRoom", readers-room/size)
-	parked(t, "memcache.(*conn).send", room/size)
+	parked(t, "memcache.(*conn).send", fit)
 	if grown := heap() - before; grown > room+room/2 {
 		t.Errorf("%d slow readers hold %d bytes; want no more than about %d", readers, grown, room)
 	}
@@ -78,14 +76,23 @@ func TestSlowReaders(t *testing.T) {
 		expect(t, nc, fmt.Sprintf("delete q/%d\r\nset q 0 0 1\r\nb\r\nget q/t=1000\r\n", i+1),
 			"DELETED\r\nSTORED\r\nVALUE q/t=1000 0 1\r\nb\r\nEND\r\n")
 	}
+	nc.Close()
+	r.stat("curr_connections", equals(fit+1))
+	if grown := heap() - before; grown > room+room/2 {
+		t.Errorf("%d slow readers hold %d bytes; want no more than about %d", fit, grown, room)
+	}
 	done := make(chan error, readers)
 	for _, nc := range slow {
 		go func() { done <- readBodies(nc, "big/peek", body, each) }()
 	}
+	whole := 0
 	for range slow {
-		if err := <-done; err != nil {
-			t.Error(err)
+		if err := <-done; err == nil {
+			whole++
 		}
+	}
+	if whole != fit {
+		t.Errorf("%d of %d readers got everything when they read after all; want %d, for the others were cut", whole, readers, fit)
 	}
 }
 
@@ -139,4 +146,55 @@ func TestStalls(t *testing.T) {
 			t.Errorf("peek = %d tasks, %v; want the one that was not read, with no attempt counted", len(tasks), err)
 		}
 	})
+}
+
+// TestSlowLines: a line that comes a byte every now and then has a minute in all, and so has a login.
+func TestSlowLines(t *testing.T) {
+	for _, tt := range []struct {
+		name, line string
+		keys       [][]byte
+	}{
+		{"a line", "x", nil},
+		{"lines before a login", "get q\r\n", [][]byte{[]byte("secret")}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, setup{Keys: tt.keys})
+				defer r.stop()
+				nc := r.ln.dial()
+				defer nc.Close()
+				go io.Copy(io.Discard, nc) // ends with the connection
+				began := time.Now()
+				for time.Since(began) < time.Hour {
+					if _, err := io.WriteString(nc, tt.line); err != nil {
+						break
+					}
+					time.Sleep(5 * time.Second)
+				}
+				if took := time.Since(began); took < stallTimeout || took > stallTimeout+10*time.Second {
+					t.Errorf("it was cut after %v; want %v", took, stallTimeout)
+				}
+			})
+		})
+	}
+}
+
+// TestOthersAreNamed: the log says once what came that is not memcached.
+func TestOthersAreNamed(t *testing.T) {
+	for speaks, text := range map[string]string{"HTTP": "GET / HTTP/1.1\r\n", "TLS": "\x16\x03\x01\x00"} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			r := newRig(t, setup{Log: slog.New(slog.NewTextHandler(&log, nil))})
+			for range 3 {
+				nc := r.ln.dial()
+				io.WriteString(nc, text)
+				io.ReadAll(nc)
+				nc.Close()
+			}
+			r.stop()
+			if n := strings.Count(log.String(), "it speaks "+speaks); n != 1 {
+				t.Errorf("%s: %d lines; want one:\n%s", speaks, n, &log)
+			}
+		})
+	}
 }

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/rights"
 )
 
@@ -112,7 +111,7 @@ func (c *conn) serverStats() {
 	c.stat("bytes_written", n.written.Load())
 	c.stat("noreply_failures", n.quietFailures.Load())
 	c.stat("threads", 1)
-	c.stat("max_connections", door.Seats())
+	c.stat("max_connections", c.s.frame.Seats.Most())
 	c.stat("cmd_get", n.gets.Load())
 	c.stat("cmd_set", n.sets.Load())
 	c.stat("get_misses", n.gets.Load()-min(n.hits.Load(), n.gets.Load()))
@@ -126,7 +125,7 @@ func (c *conn) serverStats() {
 
 // settings are those of memcached's that a client or a monitor may want and that mean something here.
 func (c *conn) settings() {
-	c.stat("maxconns", door.Seats())
+	c.stat("maxconns", c.s.frame.Seats.Most())
 	c.stat("item_size_max", c.s.broker.Limits().MaxBody)
 	c.stat("cas_enabled", "yes")
 	c.stat("evictions", "off")

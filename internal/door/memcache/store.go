@@ -449,7 +449,7 @@ func (c *conn) answerPuts(puts []put, receipts []glassq.Receipt) {
 func refused(err error) bool {
 	switch glassq.CodeOf(err) {
 	case glassq.CodeBadRequest, glassq.CodeBadName, glassq.CodeTooLarge, glassq.CodeQueueFull, glassq.CodeStorageFull,
-		glassq.CodeRunConflict, glassq.CodeSchema, glassq.CodeUnsupported:
+		glassq.CodeQuota, glassq.CodeRunConflict, glassq.CodeSchema, glassq.CodeUnsupported:
 		return true
 	}
 	return false
