@@ -93,7 +93,7 @@ type Conn struct {
 	net.Conn
 	frame    *Frame
 	address  string // see addressOf
-	guest    bool   // another connection has its seat
+	seated   bool   // false where another connection has its seat
 	closed   atomic.Bool
 	hall     *Hall           // nil where the door has its own
 	strange  context.Context // lasts while it is a stranger; nil where it never was one
@@ -118,15 +118,16 @@ func (c *Conn) Close() error {
 			c.hall.left(c)
 		}
 		c.frame.Strangers.Recognize(c)
-		if !c.guest {
+		if c.seated {
 			c.frame.Seats.leave(c.address)
 		}
 	}
 	return err
 }
 
-// cut ends both directions, so that whoever serves the connection finds its end, and sees to the rest.
-func (c *Conn) cut() {
+// Cut ends both directions of the connection under whoever has it, who finds its end and sees to the rest. It does not
+// block.
+func (c *Conn) Cut() {
 	half, ok := c.Conn.(interface {
 		CloseRead() error
 		CloseWrite() error
@@ -139,9 +140,6 @@ func (c *Conn) cut() {
 	half.CloseRead()
 	half.CloseWrite()
 }
-
-// Cut ends the connection under whoever has it, who sees to the rest. It does not block.
-func (c *Conn) Cut() { c.Conn.Close() }
 
 // SetReadDeadline sets it, but for a server that stops, whose reads have ended for good.
 func (c *Conn) SetReadDeadline(t time.Time) error {
@@ -228,7 +226,7 @@ func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Cont
 // Admit has serve work on a connection that came another way than by the listener, and has a seat already. It blocks
 // until serve returns, and closes a connection that comes when the hall does not run.
 func (h *Hall) Admit(nc net.Conn, serve func(context.Context, *Conn)) {
-	c := &Conn{Conn: nc, frame: h.frame, address: addressOf(nc.RemoteAddr()), guest: true}
+	c := &Conn{Conn: nc, frame: h.frame}
 	done := make(chan struct{})
 	h.mu.Lock()
 	life := h.life
@@ -238,10 +236,7 @@ func (h *Hall) Admit(nc net.Conn, serve func(context.Context, *Conn)) {
 		nc.Close()
 		return
 	}
-	if h.frame.Access.Locked() {
-		h.frame.Strangers.Enter(life, c)
-	}
-	h.enterLocked(c)
+	h.enterLocked(life, c)
 	h.wg.Go(func() {
 		defer close(done)
 		serve(life, c)
@@ -252,16 +247,16 @@ func (h *Hall) Admit(nc net.Conn, serve func(context.Context, *Conn)) {
 
 // enter takes a connection in.
 func (h *Hall) enter(life context.Context, c *Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.enterLocked(life, c)
+}
+
+// enterLocked is enter with mu held.
+func (h *Hall) enterLocked(life context.Context, c *Conn) {
 	if h.frame.Access.Locked() {
 		h.frame.Strangers.Enter(life, c)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.enterLocked(c)
-}
-
-// enterLocked is enter, but for the stranger, with mu held.
-func (h *Hall) enterLocked(c *Conn) {
 	c.hall = h
 	h.conns[c] = struct{}{}
 	if h.Draining() {

@@ -101,7 +101,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		address := addressOf(nc.RemoteAddr())
 		if seats.enter(address) {
-			return &Conn{Conn: nc, frame: l.frame, address: address}, nil
+			return &Conn{Conn: nc, frame: l.frame, address: address, seated: true}, nil
 		}
 		seats.Give(1)
 		seats.many.Warn(seats.log, "a client was cut: its machine has as many connections as one may have (serve --max-connections-per-address)",

@@ -73,7 +73,7 @@ func (h *Hall) Recognize(c *Conn, who Who) {
 	if _, here := h.conns[c]; here && who.live != nil {
 		c.stay = who.live.AfterDone(func() {
 			h.frame.Log.Info("a client is cut: its token is over", "client", c.RemoteAddr(), "token", who.live.Name)
-			c.cut()
+			c.Cut()
 		})
 	}
 }

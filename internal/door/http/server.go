@@ -253,11 +253,12 @@ func (s *Server) known(r *http.Request) (door.Who, error) {
 	nc, ok := r.Context().Value(connKey{}).(*door.Conn)
 	header := r.Header.Get("Authorization")
 	if header == "" {
-		who, shown, err := s.frame.Access.WithCertificate(r.TLS)
-		if !shown && err == nil {
-			err = glassq.Errorf(glassq.CodeUnauthorized, "this server needs a key: send the header Authorization: Bearer <key>")
+		who, certified, err := s.frame.Access.WithCertificate(r.TLS)
+		if !certified && err == nil {
+			err = glassq.Errorf(glassq.CodeUnauthorized,
+				"this server needs a key: send the header Authorization: Bearer <key>")
 		}
-		if err == nil && ok && nc.Strange() {
+		if err == nil && ok {
 			s.frame.Strangers.Recognize(nc)
 		}
 		return who, err
@@ -273,7 +274,7 @@ func (s *Server) known(r *http.Request) (door.Who, error) {
 	}
 	who, err := s.frame.Access.WithKey([]byte(key))
 	if err != nil {
-		s.frame.Strangers.Wrong(r.Context(), from, fmt.Errorf("http: %w", err))
+		s.frame.Strangers.Wrong(r.Context(), from, errKey)
 		return door.Who{}, err
 	}
 	if ok && nc.Strange() {
@@ -281,6 +282,8 @@ func (s *Server) known(r *http.Request) (door.Who, error) {
 	}
 	return who, nil
 }
+
+var errKey = errors.New("http: wrong key")
 
 // addrOf is where r came from.
 func addrOf(r *http.Request) net.Addr {
@@ -339,12 +342,12 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		ConnContext:       s.withConn,
 		ErrorLog:          slog.NewLogLogger(s.frame.Log.Handler(), slog.LevelDebug),
 	}
-	if s.other != nil && s.frame.TLS != nil {
-		s.passManager(srv)
-	}
 	ln = s.frame.Listen(ln, full)
 	if s.frame.TLS == nil {
 		ln = &onlyHTTP{ln, s}
+	}
+	if s.other != nil && s.frame.TLS != nil {
+		s.passManager(srv)
 	}
 	served := make(chan error, 1)
 	var wg sync.WaitGroup
@@ -375,23 +378,6 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	return nil
 }
 
-// passManager has srv hand over those connections that are not to be HTTP.
-func (s *Server) passManager(srv *http.Server) {
-	srv.TLSConfig = s.frame.TLS.Clone()
-	srv.TLSConfig.NextProtos = []string{"h2", "http/1.1", door.ManagerProtocol}
-	srv.Protocols = new(http.Protocols) // which are no longer the default once there is another one
-	srv.Protocols.SetHTTP1(true)
-	srv.Protocols.SetHTTP2(true)
-	srv.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
-		door.ManagerProtocol: func(_ *http.Server, c *tls.Conn, _ http.Handler) {
-			if nc, ok := c.NetConn().(*door.Conn); ok {
-				s.frame.Strangers.Recognize(nc) // it is a stranger of the other door now
-			}
-			s.other(c)
-		},
-	}
-}
-
 type connKey struct{}
 
 // withConn has requests know their connection, which is a stranger's where a key is needed.
@@ -407,6 +393,21 @@ func (s *Server) withConn(ctx context.Context, nc net.Conn) context.Context {
 		s.frame.Strangers.Enter(s.life, c)
 	}
 	return context.WithValue(ctx, connKey{}, c)
+}
+
+// passManager has srv hand over those connections that are not to be HTTP, which are strangers there then.
+func (s *Server) passManager(srv *http.Server) {
+	srv.TLSConfig = s.frame.TLS.Clone()
+	srv.TLSConfig.NextProtos = []string{"h2", "http/1.1", door.ManagerProtocol}
+	srv.Protocols = new(http.Protocols) // which are no longer the default once there is another one
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(true)
+	srv.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
+		door.ManagerProtocol: func(_ *http.Server, c *tls.Conn, _ http.Handler) {
+			s.frame.Strangers.Recognize(c.NetConn().(*door.Conn))
+			s.other(c)
+		},
+	}
 }
 
 // errDraining answers a long poll that the server's end has cut short.
