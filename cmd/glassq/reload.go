@@ -38,19 +38,22 @@ var reloadable = map[string]func(a *app, r *running, fresh *serveFlags) bool{
 	"token-file": func(_ *app, r *running, _ *serveFlags) bool {
 		return r.f.tokens != nil && r.f.tokens.Look(r.f.logger)
 	},
-	"max-body": setLimits,
-	"min-free": setLimits,
-}
-
-func setLimits(_ *app, r *running, fresh *serveFlags) bool {
-	r.store.SetLimits(int(fresh.maxBody), fresh.watermark)
-	return false
+	"max-body": func(_ *app, r *running, fresh *serveFlags) bool {
+		r.store.SetLimits(glassq.Limits{MaxBody: int(fresh.maxBody)})
+		return false
+	},
+	"min-free": func(_ *app, r *running, fresh *serveFlags) bool {
+		r.store.SetMinFree(fresh.watermark)
+		return false
+	},
 }
 
 // needsRestart tells whether a setting that could change has become one, or ceased to be one, or is the name of a
-// file that is followed.
-func needsRestart(name, before, now string) bool {
+// file that is followed, or more than the memory was shared out for.
+func (r *running) needsRestart(name, before, now string, fresh *serveFlags) bool {
 	switch name {
+	case "max-body":
+		return !r.f.memory.Fits(int(fresh.maxBody))
 	case "token-file":
 		return before != now
 	case "key-file", "tls-cert", "tls-key":
@@ -127,7 +130,7 @@ func (r *reloader) again() (glassq.Reloaded, error) {
 	for _, name := range sortedKeys(values) {
 		before, now := r.now[name], values[name]
 		change, ok := reloadable[name]
-		if before != now && (!ok || needsRestart(name, before, now)) {
+		if before != now && (!ok || r.on.needsRestart(name, before, now, fresh.serving)) {
 			did.Restart = append(did.Restart, name)
 			continue
 		}

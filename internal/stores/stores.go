@@ -106,11 +106,8 @@ func openDisk(ctx context.Context, where string, opt Options) (*disk.Engine, err
 	}
 }
 
-// SetLimits changes the largest body, 0 for the default, and how much of the disk stays free.
-func (s *Store) SetLimits(maxBody int, free disk.Watermark) {
-	s.Broker.SetLimits(glassq.Limits{MaxBody: maxBody})
-	s.engine.SetMinFree(free)
-}
+// SetMinFree changes how much of the disk stays free, a second later at most.
+func (s *Store) SetMinFree(w disk.Watermark) { s.engine.SetMinFree(w) }
 
 // Close closes the engine and makes everything durable. A second Close does nothing.
 func (s *Store) Close() error { return s.engine.Close() }
