@@ -74,7 +74,7 @@ func TestCheckFindsBrokenWorkers(t *testing.T) {
 		{"no-extend", "slow-task", "handed out twice"},
 		{"brittle", "lease-lost", "waited"},
 		{"polls", "idle", "instead of polling"},
-		{"no-trace", "traceparent", "traceparent \"\""},
+		{"other-trace", "traceparent", "not of the task's trace"},
 		{"deaf", "sigterm", "did not end"},
 		{"gives-up", "server-restart", "does not go on"},
 		{"strict", "unknown-members", "the worker has ended"},

@@ -90,8 +90,8 @@ var cases = []testCase{
 	{"lost-answer", "an accepted ack whose answer is lost leaves one result, and the worker goes on",
 		[]string{DoorManager}, lostAnswer},
 	{"idle", "an empty queue is waited on, not polled", nil, idle},
-	{"traceparent", "the header traceparent of the task comes with the result", []string{DoorMemcache, DoorManager},
-		traced},
+	{"traceparent", "a result is of the trace that its task names: the worker sends no traceparent, or one of that trace",
+		[]string{DoorMemcache, DoorManager}, traced},
 	{"burst", "10,000 tasks get 10,000 results", nil, func(l *lab) error {
 		bodies := make([]any, 10_000)
 		for i := range bodies {
@@ -218,8 +218,9 @@ func traced(l *lab) error {
 	if r == nil {
 		return errors.New("the task was acked without a result")
 	}
-	if got := r.Headers["traceparent"]; got != traceparent {
-		return fmt.Errorf("the result's headers have traceparent %q, want the task's, %q", got, traceparent)
+	// The queue hands the trace on where the worker says none; a worker may name a span of its own in it.
+	if got := r.Headers["traceparent"]; got != "" && !strings.HasPrefix(got, traceparent[:36]) {
+		return fmt.Errorf("the result's headers have traceparent %q, which is not of the task's trace, %q", got, traceparent)
 	}
 	return nil
 }

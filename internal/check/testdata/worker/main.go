@@ -113,8 +113,8 @@ func work(l *lease) {
 	ack := map[string]any{"token": l.Token, "result": result,
 		"headers": map[string]string{"traceparent": l.Headers["traceparent"]}}
 	switch *broken {
-	case "no-trace":
-		delete(ack, "headers")
+	case "other-trace":
+		ack["headers"] = map[string]string{"traceparent": "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"}
 	case "no-result":
 		delete(ack, "result")
 	case "takes", "aside":
