@@ -3,17 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"sync"
 
-	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/door"
 	httpdoor "github.com/glassq/glassq/internal/door/http"
 	"github.com/glassq/glassq/internal/door/manager"
 	"github.com/glassq/glassq/internal/door/memcache"
 	"github.com/glassq/glassq/internal/live"
+	"github.com/glassq/glassq/internal/stores"
 )
 
 // An openDoor is one protocol on one address.
@@ -65,30 +66,33 @@ func (all doors) close() {
 // announce says where each door is, with the first one where the data is, and what became of the manager door.
 func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 	for i, d := range all {
+		said, keys := fmt.Sprintf("glassq serve: %s on %s", d.said, d.ln.Addr()), []any{"door", d.name, "addr", d.ln.Addr().String()}
 		if i == 0 {
-			to.Say("glassq serve: %s on %s, %s", d.said, d.ln.Addr(), store)
-		} else {
-			to.Say("glassq serve: %s on %s", d.said, d.ln.Addr())
+			said, keys = said+", "+store, append(keys, "store", store, "version", version())
 		}
+		to.Note(slog.LevelInfo, said, "door open", keys...)
 		if host, _, err := net.SplitHostPort(f.manager); d.name == "manager" && err == nil && !isLoopback(host) {
-			to.Say("glassq serve: the Python manager door can be reached from other machines: the key is asked for, but nothing is encrypted; a tunnel is safer")
+			to.Note(slog.LevelWarn, "glassq serve: the Python manager door can be reached from other machines: the key is asked for, "+
+				"but nothing is encrypted; a tunnel is safer", "door not encrypted", "door", d.name, "addr", d.ln.Addr().String())
 		}
 	}
 	if !f.locked() && f.manager != closedDoor {
-		to.Say("glassq serve: no key, so the Python manager door stays closed; --key-file FILE opens it on %s, --manager off ends this line", f.manager)
+		to.Note(slog.LevelInfo, fmt.Sprintf("glassq serve: no key, so the Python manager door stays closed; --key-file FILE opens "+
+			"it on %s, --manager off ends this line", f.manager), "door closed: no key", "door", "manager", "addr", f.manager)
 	}
 }
 
 // run serves all doors until ctx is done or one of them fails, which ends the others.
-func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, broker *broker.Broker,
+func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, store *stores.Store,
 	seen *live.Live) error {
+	access, broker := door.NewAccess(f.keys...).WithTokens(f.tokens), store.Broker
+	settings.begin(&running{f, access, store})
 	ctx, cancel := context.WithCancel(ctx)
-	access := door.NewAccess(f.keys...).WithTokens(f.tokens)
 	var following sync.WaitGroup
 	defer following.Wait()
 	defer cancel()
 	following.Go(func() { access.Run(ctx, f.logger) })
-	frame := door.Frame{Access: access, Version: version(), Memory: f.memory,
+	frame := door.Frame{Access: access, Audit: f.audit, Version: version(), Memory: f.memory,
 		Seats: door.NewSeats(f.limits.connections, f.limits.perAddress, f.logger), Log: f.logger}.Filled()
 	if f.cert != nil {
 		frame.TLS = f.cert.Config()

@@ -8,6 +8,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -54,7 +55,7 @@ func (a *app) main(args []string) int {
 		if glassq.CodeOf(err) == glassq.CodeTooLarge && cmd.Flags().Lookup("server") != nil {
 			text += "; serve --max-body is the limit of a server"
 		}
-		a.console.Say("%s: %s", cmd.CommandPath(), text)
+		a.console.Note(slog.LevelError, cmd.CommandPath()+": "+text, "ended by an error", "err", text, "exit", code)
 	}
 	if !a.begun && cmd.CommandPath() != "" {
 		a.console.Say("%s --help tells what there is", cmd.CommandPath())
@@ -96,7 +97,7 @@ program that has no end of its own, such as serve, ends with 0 when it is stoppe
 		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(), a.configCmd(),
 		a.manCmd(),
 		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(), a.topCmd(), a.tokenCmd(), a.certCmd(), a.tunnelCmd(),
-		a.explainCmd(), a.reloadCmd(),
+		a.explainCmd(), a.reloadCmd(), a.auditCmd(),
 	)
 	a.completeNames(root)
 	completionExamples(root)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"net/http"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -25,9 +26,9 @@ func TestReload(t *testing.T) {
 		{"nothing", "[serve]\nlog-level = \"warn\"\n", 0, "nothing has changed\n"},
 		{"level", "[serve]\nlog-level = \"error\"\n", 0, "changed: log-level\n"},
 		{"again", "[serve]\nlog-level = \"error\"\n", 0, "nothing has changed\n"},
-		{"needs a restart", "[serve]\nlog-level = \"info\"\nmax-body = \"1MiB\"\n", 0,
-			"changed: log-level; only a restart changes max-body\n"},
-		{"a flag wins", "[serve]\nlog-level = \"info\"\nstore = \"nats:\"\n", 0, "nothing has changed\n"},
+		{"needs a restart", "[serve]\nlog-level = \"info\"\nmax-body = \"1MiB\"\nsync = \"never\"\n", 0,
+			"changed: log-level, max-body; only a restart changes sync\n"},
+		{"a flag wins", "[serve]\nlog-level = \"info\"\nmax-body = \"1MiB\"\nstore = \"nats:\"\n", 0, "nothing has changed\n"},
 		{"no such level", "[serve]\nlog-level = \"loud\"\n", exitUsage, "the settings stay as they are: --log-level loud is not one of"},
 		{"misspelt", "[serve]\nlog-levl = \"warn\"\n", exitUsage, "line 2: there is no setting log-levl in [serve]"},
 	} {
@@ -49,5 +50,65 @@ func TestReload(t *testing.T) {
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	if code := s.wait(); code != 0 {
 		t.Errorf("SIGTERM: exit %d, want 0", code)
+	}
+}
+
+// TestReloadFiles: a reload reads the key again, and the limits; with a fault in one file nothing changes.
+func TestReloadFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	key, file := write(t, filepath.Join(dir, "key"), "the first key"), filepath.Join(dir, "c.toml")
+	write(t, file, "[serve]\nkey-file = \""+key+"\"\n")
+	s := start(t, nil, "serve", "--data", filepath.Join(dir, "d"), "--http", "127.0.0.1:0", "--config", file)
+	url := "http://" + s.addr()
+	put := func(key, body string, want int) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), "POST", url+"/v1/queues/q/tasks", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+key)
+		req.Header.Set("Content-Type", "text/plain")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("put of %d bytes with %s: status %d, want %d", len(body), key, resp.StatusCode, want)
+		}
+	}
+	lines := 0
+	hangup := func(want string) {
+		t.Helper()
+		s.cmd.Process.Signal(syscall.SIGHUP)
+		for lines++; strings.Count(s.said(), "glassq serve: reload: ") < lines; {
+			select {
+			case <-s.done:
+				t.Fatalf("serve ended by SIGHUP: %s", s.said())
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+		_, last, _ := strings.Cut(s.said()[strings.LastIndex(s.said(), "glassq serve: reload: "):], "reload: ")
+		if !strings.HasPrefix(last, want) {
+			t.Errorf("reload said %q, want %q", last, want)
+		}
+	}
+	put("the first key", "12345678", 200)
+	write(t, key, "the second key")
+	hangup("changed: key-file\n")
+	put("the first key", "1234", 401)
+	put("the second key", "12345678", 200)
+	write(t, file, "[serve]\nkey-file = \""+key+"\"\nmax-body = \"4B\"\nmin-free = \"0\"\n")
+	hangup("changed: max-body, min-free\n")
+	put("the second key", "1234", 200)
+	put("the second key", "12345678", 413)
+	write(t, file, "[serve]\nkey-file = \""+filepath.Join(dir, "nowhere")+"\"\nmax-body = \"8B\"\n")
+	hangup("the settings stay as they are: ")
+	put("the second key", "12345678", 413)
+	stopProcess(t, s)
+	out, _, _ := invoke(t, "", nil, "audit", "--data", filepath.Join(dir, "d"), "--who", "system", "--action", "reload")
+	if strings.Count(out, "\n") != 3 || strings.Count(out, ": bad_request\n") != 1 {
+		t.Errorf("audit:\n%swant three reloads, one of them refused", out)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/audit"
 	"github.com/glassq/glassq/internal/cert"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door"
@@ -28,6 +29,8 @@ import (
 
 const (
 	closedDoor = "off"
+
+	formatText, formatJSON = "text", "json" // of --log-format
 
 	defaultMemcached = "127.0.0.1:22201"
 	defaultManager   = "127.0.0.1:5000"
@@ -44,7 +47,7 @@ type serveFlags struct {
 	insecure, hosts          []string
 	readOnlyPages            bool
 	maxBody                  byteSize
-	logLevel                 string
+	logLevel, logFormat      string
 	level                    slog.Level // read from logLevel
 	limits                   limitFlags
 	minFree                  string
@@ -57,6 +60,8 @@ type serveFlags struct {
 	cert                     *cert.Server // read from tlsCert and tlsKey; nil for none
 	warnings                 []string     // about what was read
 	logger                   *slog.Logger
+	pprof                    string
+	audit                    *audit.Log
 }
 
 func (a *app) serveCmd() *cobra.Command {
@@ -97,8 +102,13 @@ func (a *app) serveCmd() *cobra.Command {
 	f.limits.add(fs)
 	fs.StringVar(&f.minFree, "min-free", "", "`size` or share of the disk that stays free: below it puts are refused; 0 is none (default 5% or 1GiB, the larger, but at most a quarter)")
 	fs.StringVar(&f.logLevel, "log-level", "info", "least that is logged: debug, info, warn or error; glassq reload changes it")
+	fs.StringVar(&f.logFormat, "log-format", formatText, "how lines are logged: text, or json, an object a line")
+	fs.StringVar(&f.pprof, "pprof", "", "`address` of this machine for Go's profiler, such as 127.0.0.1:6060; without it there is none")
 	cpu := profileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if f.logFormat == formatJSON {
+			a.console.SetJSON()
+		}
 		f.logger = a.console.Logger()
 		settings := a.newReloader(cmd)
 		if err := f.check(); err != nil {
@@ -158,6 +168,12 @@ func (f *serveFlags) check() error {
 	}
 	var err error
 	if f.level, err = parseLevel(f.logLevel); err != nil {
+		return err
+	}
+	if f.logFormat != formatText && f.logFormat != formatJSON {
+		return usagef("--log-format %s is not one of text, json", f.logFormat)
+	}
+	if err := checkProfiler(f.pprof); err != nil {
 		return err
 	}
 	if f.minFree != "" {
@@ -289,6 +305,8 @@ func checkSync(mode string) error {
 }
 
 func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
+	seen := live.New(live.Options{File: f.liveFile(), Logger: f.logger})
+	f.audit = audit.New(audit.Options{Folder: f.folder(), Logger: f.logger, Heard: seen.Heard})
 	ctx, stop := a.interruptible("glassq serve", "stopping; requests under way may end")
 	defer stop()
 	doors, err := f.openDoors()
@@ -297,10 +315,9 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	}
 	defer doors.close()
 	for _, text := range f.warnings {
-		a.console.Say("glassq serve: warning: %s", text)
+		a.console.Note(slog.LevelWarn, "glassq serve: warning: "+text, "what was read is doubtful", "err", text)
 	}
 	f.memory = shareMemory(a.console, int(f.maxBody))
-	seen := live.New(live.Options{File: f.liveFile(), Logger: f.logger})
 	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody),
 		CacheBytes: f.memory.Cache, MaxQueues: f.limits.queues, MaxRuns: f.limits.runs, Logger: f.logger,
 		Between: seen.Over, Synced: seen.Synced})
@@ -309,13 +326,22 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	defer background(seen.Keep)() // ends before the store is closed
+	stopProfiler, err := f.profiler()
+	if err != nil {
+		return err
+	}
+	defer stopProfiler()
+	defer background(f.audit.Run)() // ends behind the doors
+	if f.tokens != nil {
+		f.tokens.Changed = f.tokenChanged
+	}
 	doors.announce(a.console, f, store.Describe())
 
 	ctx, fail := context.WithCancelCause(ctx)
 	defer ready(ctx, store.Broker).wait()
 	defer fail(nil)
 	over := a.watch(store, "glassq serve", "", fail)
-	err = doors.run(ctx, f, settings, store.Broker, seen)
+	err = doors.run(ctx, f, settings, store, seen)
 	over()
 	if err == nil && errors.Is(context.Cause(ctx), glassq.ErrStorage) {
 		return store.Failure("")
@@ -323,13 +349,29 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	return err
 }
 
-// liveFile is where the server keeps its charts; "" for a store without a folder.
-func (f *serveFlags) liveFile() string {
+// folder is where the data is; "" for a store without a folder.
+func (f *serveFlags) folder() string {
 	if f.data == stores.Memory {
 		return ""
 	}
-	return filepath.Join(f.data, "charts")
+	return f.data
 }
+
+// liveFile is where the server keeps its charts; "" for a store without a folder.
+func (f *serveFlags) liveFile() string {
+	if f.folder() == "" {
+		return ""
+	}
+	return filepath.Join(f.folder(), "charts")
+}
+
+// tokenChanged audits a change of the file of tokens, whoever made it.
+func (f *serveFlags) tokenChanged(action, name, id string) {
+	f.audit.Note(context.Background(), audit.Entry{Action: action, Who: system, What: name + " " + id})
+}
+
+// system is who did something by a signal or a file, on the server's own machine.
+const system = "system"
 
 // background runs work until the function that it returns is called, which waits for its end.
 func background(work func(context.Context)) (end func()) {

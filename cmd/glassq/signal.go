@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"sync"
@@ -39,7 +41,7 @@ func (a *app) interruptible(name, drains string) (ctx context.Context, stop func
 				return
 			}
 		}
-		a.console.Say("%s: %s; Ctrl-C again leaves at once", name, drains)
+		a.console.Note(slog.LevelInfo, fmt.Sprintf("%s: %s; Ctrl-C again leaves at once", name, drains), "stopping")
 		cancel(errInterrupted)
 		for first := time.Now(); ; {
 			select {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"time"
 
@@ -32,7 +33,8 @@ const failedGrace = 700 * time.Millisecond
 func (a *app) watch(s *stores.Store, program, next string, fail context.CancelCauseFunc) (over func()) {
 	return s.Watch(func() {
 		time.AfterFunc(failedGrace, func() {
-			a.console.Say("%s: %v", program, s.Failure(next))
+			err := s.Failure(next)
+			a.console.Note(slog.LevelError, fmt.Sprintf("%s: %v", program, err), "the storage failed", "err", err)
 			os.Exit(exitStorage)
 		})
 		fail(glassq.ErrStorage)

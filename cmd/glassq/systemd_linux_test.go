@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -44,14 +45,26 @@ func TestServiceManager(t *testing.T) {
 			t.Errorf("then heard %q, want WATCHDOG=1", next)
 		}
 	}
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	news := func() string {
+		for {
+			if next := heard(); next != "WATCHDOG=1" {
+				return next
+			}
+		}
+	}
+	if next := news(); !strings.HasPrefix(next, "RELOADING=1\nMONOTONIC_USEC=") {
+		t.Errorf("on SIGHUP heard %q, want RELOADING=1 with MONOTONIC_USEC", next)
+	}
+	if next := news(); next != "READY=1" {
+		t.Errorf("then heard %q, want READY=1", next)
+	}
 	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	last := heard()
-	for last == "WATCHDOG=1" {
-		last = heard()
-	}
-	if last != "STOPPING=1" {
+	if last := news(); last != "STOPPING=1" {
 		t.Errorf("at last heard %q, want STOPPING=1", last)
 	}
 	p.ends()

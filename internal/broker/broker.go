@@ -27,7 +27,7 @@ import (
 // Put and Ack fill in defaults in the tasks they are given.
 type Broker struct {
 	store   glassq.Store
-	maxBody int
+	maxBody atomic.Int64
 	compile SchemaCompiler // nil: schemas are refused
 
 	settings sync.Mutex                         // held while a queue's settings change, so that schemas follow in the same order
@@ -46,14 +46,21 @@ var (
 
 // New stands before s. A MaxBody beyond HardMaxBody is taken as HardMaxBody.
 func New(s glassq.Store, lim glassq.Limits) *Broker {
-	if lim.MaxBody <= 0 {
-		lim.MaxBody = glassq.DefaultMaxBody
-	}
-	return &Broker{store: s, maxBody: min(lim.MaxBody, glassq.HardMaxBody)}
+	b := &Broker{store: s}
+	b.SetLimits(lim)
+	return b
 }
 
 // Limits returns the limits in force.
-func (b *Broker) Limits() glassq.Limits { return glassq.Limits{MaxBody: b.maxBody} }
+func (b *Broker) Limits() glassq.Limits { return glassq.Limits{MaxBody: int(b.maxBody.Load())} }
+
+// SetLimits changes them, for calls from then on, as New takes them.
+func (b *Broker) SetLimits(lim glassq.Limits) {
+	if lim.MaxBody <= 0 {
+		lim.MaxBody = glassq.DefaultMaxBody
+	}
+	b.maxBody.Store(int64(min(lim.MaxBody, glassq.HardMaxBody)))
+}
 
 // Put checks tasks and puts them, all or none. A bad one is named by its index from 0.
 func (b *Broker) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, error) {
@@ -122,9 +129,9 @@ func atTask(i, of int, err error) error {
 // checkTask checks everything but the queue's name.
 func (b *Broker) checkTask(t *glassq.Task) error {
 	switch {
-	case len(t.Body) > b.maxBody:
+	case int64(len(t.Body)) > b.maxBody.Load():
 		return glassq.Errorf(glassq.CodeTooLarge, "body of %d bytes; the limit is %d", len(t.Body),
-			b.maxBody)
+			b.maxBody.Load())
 	case t.Priority < glassq.Lowest || t.Priority > 9:
 		return glassq.Errorf(glassq.CodeBadRequest, "priority %d is not 0 to 9", t.Priority.Level())
 	case t.Delay < 0 || t.Delay > glassq.MaxDelay:

@@ -5,6 +5,7 @@
 package cert
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -44,15 +45,15 @@ type Options struct {
 
 // A Server is the certificate of a server, which is read again when its files change. It is safe for concurrent use.
 type Server struct {
-	opt     Options
 	clients *x509.CertPool // nil: none are demanded
 
 	mu      sync.Mutex
-	pair    *tls.Certificate // guarded by mu, as all that follows
-	seen    [2]time.Time     // of the files, when they were read
-	look    time.Time        // when they are looked at next
-	say     time.Time        // when it is said next what is wrong
-	failing bool             // the last look could not read them
+	opt     Options // of which TLS12 never changes. Guarded by mu, as all that follows
+	pair    *tls.Certificate
+	seen    [2]time.Time // of the files, when they were read
+	look    time.Time    // when they are looked at next
+	say     time.Time    // when it is said next what is wrong
+	failing bool         // the last look could not read them
 }
 
 // Open reads the certificate of a server.
@@ -109,6 +110,17 @@ func (s *Server) Config() *tls.Config {
 	return c
 }
 
+// Adopt serves the certificate of other, which was read from files of its own or the same, and goes by these from then on.
+// It returns false when it is the same certificate. The authorities of clients and the version of TLS stay.
+func (s *Server) Adopt(other *Server) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opt.Cert, s.opt.Key, s.opt.Names = other.opt.Cert, other.opt.Key, other.opt.Names
+	same := slices.EqualFunc(s.pair.Certificate, other.pair.Certificate, bytes.Equal)
+	s.pair, s.seen, s.failing, s.say = other.pair, other.seen, false, time.Now().Add(sayEvery)
+	return !same
+}
+
 // Names are those that the certificate is for, without addresses.
 func (s *Server) Names() []string {
 	s.mu.Lock()
@@ -155,7 +167,7 @@ func (s *Server) again(now time.Time) {
 	if !now.Before(s.say) {
 		s.say = now.Add(sayEvery)
 		for _, f := range s.Check(now) {
-			s.opt.Log.Warn("certificate", "file", s.opt.Cert, "says", f.Text)
+			s.opt.Log.Warn("the certificate is doubtful", "file", s.opt.Cert, "err", f.Text)
 		}
 	}
 }

@@ -55,6 +55,7 @@ var files embed.FS
 type Options struct {
 	Access   *door.Access                          // tells whether a key is needed
 	Known    func(*http.Request) (door.Who, error) // who sent a request with a key in its header, or a certificate
+	Client   func(*http.Request) door.Client       // how what is done is audited
 	Live     *live.Live
 	Explain  *explain.Explainer
 	Life     context.Context // when it is done, so are the redrives that are under way
@@ -250,7 +251,7 @@ func (v *visit) may(verb rights.Verb, name string) bool {
 	return !v.opt.ReadOnly && v.who.May(verb, name) == nil
 }
 
-func (v *visit) store() door.Store { return door.NewStore(v.broker, v.who) }
+func (v *visit) store() door.Store { return door.NewStore(v.broker, v.who, v.opt.Client(v.r)) }
 
 // A view is what templates get: who looks, and Data, which differs by page.
 type view struct {

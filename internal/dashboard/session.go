@@ -178,6 +178,7 @@ func (s *Server) login(rw http.ResponseWriter, r *http.Request) {
 	as := r.Clone(r.Context()) // as a client would send it, so that the door holds up wrong keys in one place
 	as.Header.Set("Authorization", "Bearer "+strings.TrimSpace(v.r.PostFormValue("key")))
 	who, err := s.opt.Known(as)
+	s.opt.Client(r).Login(r.Context(), who, err)
 	if err != nil {
 		s.opt.Log.Warn("a wrong key at the dashboard", "client", r.RemoteAddr)
 		v.showLogin(http.StatusUnauthorized, loginPage{To: to, Wrong: true})

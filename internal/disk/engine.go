@@ -164,6 +164,7 @@ func (l *log) recover() error {
 		return err
 	}
 	l.active = l.wal.Active()
+	l.volume.min = l.opt.MinFree
 	l.lookAtSpace()
 	if l.opt.from != nil {
 		_, err := l.engine.StartFrom(l.opt.from)

@@ -77,7 +77,8 @@ type volume struct {
 
 	mu      sync.Mutex // guards everything below; a leaf
 	free    int64      // when it was last looked at
-	mark    int64      // the watermark; 0 for none
+	min     Watermark  // as it is set
+	mark    int64      // the watermark in bytes; 0 for none
 	low     bool       // puts are refused
 	few     bool       // inodes are left: puts are refused
 	full    bool       // the log lives on its reserve
@@ -90,6 +91,14 @@ func (v *volume) nextLook() time.Time {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.next
+}
+
+// SetMinFree changes how much of the disk stays free, at the next look at it, at most a second later.
+func (e *Engine) SetMinFree(w Watermark) {
+	v := &e.log.volume
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.min = w
 }
 
 // storage is the word for Stats. The caller holds mu.
@@ -121,9 +130,9 @@ func (l *log) lookAtSpace() {
 	few, ierr := v.lacksInodes()
 	l.wal.Prepare(free) // a failed log says so by Failed
 	full := l.wal.Full()
-	mark := l.opt.MinFree.Of(total)
 
 	v.mu.Lock()
+	mark := v.min.Of(total)
 	was := v.storage()
 	v.next = time.Now().Add(spaceEvery)
 	if err == nil {

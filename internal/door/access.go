@@ -1,12 +1,15 @@
 package door
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -16,21 +19,47 @@ import (
 // Access decides who a client is. A server with keys or tokens knows those who have one of them; a server without
 // takes everybody as a guest. It is safe for concurrent use. A nil Access has no keys.
 type Access struct {
-	keys   [][]byte
-	sums   [][sha256.Size]byte
-	tokens *rights.Register // nil for none
+	keys   atomic.Pointer[keyset] // nil for none
+	tokens *rights.Register       // nil for none
+}
+
+// A keyset is never changed, but for over.
+type keyset struct {
+	keys [][]byte
+	sums [][sha256.Size]byte
+	over atomic.Bool // others are in its place
 }
 
 // NewAccess makes the access by any of keys. It panics with an empty one.
 func NewAccess(keys ...[]byte) *Access {
-	a := &Access{keys: keys}
+	a := &Access{}
+	if len(keys) > 0 {
+		a.keys.Store(newKeyset(keys))
+	}
+	return a
+}
+
+func newKeyset(keys [][]byte) *keyset {
+	s := &keyset{keys: keys}
 	for _, k := range keys {
 		if len(k) == 0 {
 			panic("door: an empty key")
 		}
-		a.sums = append(a.sums, sha256.Sum256(k))
+		s.sums = append(s.sums, sha256.Sum256(k))
 	}
-	return a
+	return s
+}
+
+// SetKeys puts keys, at least one, in the place of those of before, of which there must have been some too. Clients with
+// one of those may do nothing more. It changes nothing, and returns false, when the keys are the same.
+func (a *Access) SetKeys(keys ...[]byte) bool {
+	old := a.keys.Load()
+	if slices.EqualFunc(old.keys, keys, bytes.Equal) {
+		return false
+	}
+	a.keys.Store(newKeyset(keys))
+	old.over.Store(true)
+	return true
 }
 
 // WithTokens lets in those with a token, too, and returns a. nil changes nothing. It must be called before a is used.
@@ -47,7 +76,7 @@ func (a *Access) Run(ctx context.Context, log *slog.Logger) {
 }
 
 // Locked tells whether clients need a key.
-func (a *Access) Locked() bool { return a != nil && (len(a.keys) > 0 || a.tokens != nil) }
+func (a *Access) Locked() bool { return a != nil && (a.keys.Load() != nil || a.tokens != nil) }
 
 // A Who is what a client may do. The zero value may ask.
 type Who struct {
@@ -55,13 +84,22 @@ type Who struct {
 	names rights.Patterns
 	all   bool         // names is everything
 	live  *rights.Live // nil for one with the server's key, and for a guest
+	key   *keyset      // of one with the server's key; nil for others
 }
 
 var errKey = glassq.Errorf(glassq.CodeUnauthorized, "the key is none of this server's: it is wrong, or was revoked")
 
 func everything(may rights.Scope) Who { return Who{may: may, names: rights.Patterns{"*"}, all: true} }
 
-func holder(l *rights.Live) Who { return Who{l.Scope(), l.Queues, l.Queues.All(), l} }
+func holder(l *rights.Live) Who {
+	return Who{may: l.Scope(), names: l.Queues, all: l.Queues.All(), live: l}
+}
+
+func (s *keyset) holder() Who {
+	who := everything(rights.Any | rights.Admin)
+	who.key = s
+	return who
+}
 
 // WithKey is the client that sent key, the server's or a token. Hashes are compared, so that neither the length nor
 // the content of a key shows in the time it takes. Errors have code unauthorized.
@@ -75,14 +113,17 @@ func (a *Access) WithKey(key []byte) (Who, error) {
 		}
 	}
 	sum := sha256.Sum256(key)
-	match := 0
-	for i := range a.sums {
-		match |= subtle.ConstantTimeCompare(sum[:], a.sums[i][:])
+	match, set := 0, a.keys.Load()
+	if set == nil {
+		return Who{}, errKey
+	}
+	for i := range set.sums {
+		match |= subtle.ConstantTimeCompare(sum[:], set.sums[i][:])
 	}
 	if match == 0 {
 		return Who{}, errKey
 	}
-	return everything(rights.Any | rights.Admin), nil
+	return set.holder(), nil
 }
 
 // WithCertificate is the client that has shown a certificate with the name of a token. ok is false for one without a
@@ -101,9 +142,11 @@ func (a *Access) WithCertificate(state *tls.ConnectionState) (who Who, ok bool, 
 // WithProof returns the key that proves accepts, for clients that prove that they have one without sending it.
 // All keys are tried, whichever fits.
 func (a *Access) WithProof(proves func(key []byte) bool) (key []byte, who Who, ok bool) {
-	for _, k := range a.keys {
-		if proves(k) && !ok {
-			key, who, ok = k, everything(rights.Any|rights.Admin), true
+	if set := a.keys.Load(); set != nil {
+		for _, k := range set.keys {
+			if proves(k) && !ok {
+				key, who, ok = k, set.holder(), true
+			}
 		}
 	}
 	if a.tokens == nil {
@@ -132,7 +175,7 @@ func (a *Access) Guest(addr net.Addr, far rights.Scope) Who {
 // nothing where the client may.
 func (w Who) May(verb rights.Verb, name string) error {
 	rule := &rights.Rules[verb]
-	if w.live != nil && w.live.Over() {
+	if w.ended() {
 		return w.Over()
 	}
 	if rule.Needs == 0 || w.may&rule.Needs != 0 && (w.all || rule.Of == rights.OfNothing ||
@@ -144,7 +187,7 @@ func (w Who) May(verb rights.Verb, name string) error {
 
 // MayAtAll is May with a name that is still to come; that one is to be asked about when it is there.
 func (w Who) MayAtAll(verb rights.Verb) error {
-	if rule := &rights.Rules[verb]; rule.Of == rights.OfAll || w.may&rule.Needs == 0 || w.live != nil && w.live.Over() {
+	if rule := &rights.Rules[verb]; rule.Of == rights.OfAll || w.may&rule.Needs == 0 || w.ended() {
 		return w.May(verb, "")
 	}
 	return nil
@@ -152,11 +195,17 @@ func (w Who) MayAtAll(verb rights.Verb) error {
 
 // Over is the error with code unauthorized of a client whose token is revoked or has expired, and nil for others.
 func (w Who) Over() error {
-	if w.live == nil || !w.live.Over() {
+	switch {
+	case !w.ended():
 		return nil
+	case w.live == nil:
+		return glassq.Errorf(glassq.CodeUnauthorized, "the key of this server is another one now")
 	}
 	return glassq.Errorf(glassq.CodeUnauthorized, "token %s was revoked or changed, or has expired", w.live.Name)
 }
+
+// ended tells whether the client's token is over, or its key replaced.
+func (w Who) ended() bool { return w.live != nil && w.live.Over() || w.key != nil && w.key.over.Load() }
 
 func (w Who) lacks(rule *rights.Rule, name string) error {
 	switch {
@@ -202,14 +251,22 @@ type Identity struct {
 
 // Identity says who the client is, on a server that is locked or not.
 func (w Who) Identity(locked bool) Identity {
-	i := Identity{Name: "guest", May: w.may.Names(), Queues: w.names}
-	switch {
-	case w.live != nil:
-		i.Name, i.ID, i.Expires = w.live.Name, w.live.ID, w.live.Expires
-	case locked:
-		i.Name = "key"
+	i := Identity{Name: w.name(locked), May: w.may.Names(), Queues: w.names}
+	if w.live != nil {
+		i.ID, i.Expires = w.live.ID, w.live.Expires
 	}
 	return i
+}
+
+// name is Identity.Name.
+func (w Who) name(locked bool) string {
+	switch {
+	case w.live != nil:
+		return w.live.Name
+	case locked:
+		return "key"
+	}
+	return "guest"
 }
 
 // isLocal tells whether an address is on this machine.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/audit"
 )
 
 const (
@@ -37,15 +38,21 @@ type Frame struct {
 	Answers *Answers    // bounds the bodies in answers that are being read; nil makes one of Memory.Answers
 	Seats   *Seats      // bounds the connections of all doors; nil makes one of AllSeats()
 
+	Audit     *audit.Log   // hears what clients do; nil for nothing
 	Strangers *Strangers   // of all doors, where a key is needed; nil makes one
 	Version   string       // of this program, for those who ask; "" says none
 	Log       *slog.Logger // nil discards
+
+	logins *audit.Logins // made by Filled, over Audit
 }
 
 // Filled returns f with its defaults.
 func (f Frame) Filled() Frame {
 	if f.Access == nil {
 		f.Access = new(Access)
+	}
+	if f.logins == nil {
+		f.logins = &audit.Logins{Log: f.Audit}
 	}
 	if f.Log == nil {
 		f.Log = slog.New(slog.DiscardHandler)

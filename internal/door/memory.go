@@ -19,6 +19,9 @@ type Memory struct {
 	Cache   int64 // frames of the log that are kept to be handed out
 }
 
+// Fits tells whether a server whose memory is shared out so can have bodies of maxBody bytes.
+func (m Memory) Fits(maxBody int) bool { return m.Answers >= leastAnswers(int64(maxBody)) }
+
 // Share shares out limit, the most that the process may have; 0 is as much as it likes. Bodies have at most maxBody
 // bytes, 0 for glassq.DefaultMaxBody. What is left is for the index of the tasks, for the frames that are written, and
 // for garbage. A body that is received is held twice until it is durable, and the largest request and the largest

@@ -16,10 +16,18 @@ import (
 type Store struct {
 	broker *broker.Broker // never handed out: a verb that is no method of Store is no client's
 	Who    Who
+	by     Client
+}
+
+// A Client is how the actions of a client are audited.
+type Client struct {
+	Frame *Frame // of the door
+	Door  string // http, memcached or manager
+	From  string // address without the port, see Peer
 }
 
 // NewStore is b as who may use it.
-func NewStore(b *broker.Broker, who Who) Store { return Store{b, who} }
+func NewStore(b *broker.Broker, who Who, by Client) Store { return Store{b, who, by} }
 
 // MayPut tells whether the client may put tasks: into their queues, into their runs, with results in the queues that
 // they name. It allocates nothing where the client may.
@@ -191,11 +199,16 @@ func (s Store) NextDelayed(ctx context.Context, queue string) (time.Duration, bo
 }
 
 // Configure is Broker.Configure.
-func (s Store) Configure(ctx context.Context, queue string, c glassq.SettingsChange) (glassq.Settings, error) {
-	if err := s.Who.May(rights.VerbConfigure, queue); err != nil {
-		return glassq.Settings{}, err
+func (s Store) Configure(ctx context.Context, queue string, c glassq.SettingsChange) (set glassq.Settings, err error) {
+	action, what := "", settingsOf(c)
+	if c.Paused != nil {
+		action = map[bool]string{true: "pause", false: "resume"}[*c.Paused]
 	}
-	return s.broker.Configure(ctx, queue, c)
+	_, err = s.act(ctx, rights.VerbConfigure, action, queue, what, func() (_ int, err error) {
+		set, err = s.broker.Configure(ctx, queue, c)
+		return 0, err
+	})
+	return set, err
 }
 
 // Peek is Broker.Peek.
@@ -209,26 +222,35 @@ func (s Store) Peek(ctx context.Context, queue string, state glassq.State, curso
 
 // Purge is Broker.Purge.
 func (s Store) Purge(ctx context.Context, queue string, states ...glassq.State) (int, error) {
-	if err := s.Who.May(rights.VerbPurge, queue); err != nil {
-		return 0, err
-	}
-	return s.broker.Purge(ctx, queue, states...)
+	return s.act(ctx, rights.VerbPurge, "", queue, statesOf(states), func() (int, error) {
+		return s.broker.Purge(ctx, queue, states...)
+	})
+}
+
+// PurgeAll purges every queue, and says how many tasks that were. A queue that is dropped meanwhile has none.
+func (s Store) PurgeAll(ctx context.Context) (int, error) {
+	return s.Do(ctx, rights.VerbPurgeAll, "", func() (n int, err error) {
+		queues, err := s.broker.Queues(ctx)
+		for i := 0; i < len(queues) && err == nil; i++ {
+			var some int
+			some, err = s.broker.Purge(ctx, queues[i].Name)
+			if n += some; err != nil && glassq.CodeOf(err) == glassq.CodeNotFound {
+				err = nil
+			}
+		}
+		return n, err
+	})
 }
 
 // Redrive is Broker.Redrive.
 func (s Store) Redrive(ctx context.Context, queue string, max int) (int, error) {
-	if err := s.Who.May(rights.VerbRedrive, queue); err != nil {
-		return 0, err
-	}
-	return s.broker.Redrive(ctx, queue, max)
+	return s.Do(ctx, rights.VerbRedrive, queue, func() (int, error) { return s.broker.Redrive(ctx, queue, max) })
 }
 
 // Drop is Broker.Drop.
 func (s Store) Drop(ctx context.Context, queue string) error {
-	if err := s.Who.May(rights.VerbDrop, queue); err != nil {
-		return err
-	}
-	return s.broker.Drop(ctx, queue)
+	_, err := s.Do(ctx, rights.VerbDrop, queue, func() (int, error) { return 0, s.broker.Drop(ctx, queue) })
+	return err
 }
 
 // Runs is Broker.Runs, of those runs that the client may see.
@@ -270,34 +292,41 @@ func (s Store) RunIDs(ctx context.Context, name string, set glassq.IDSet, from u
 
 // SetRun is Broker.SetRun. The queues that a run names, and the run that it retries, must be the client's, too. Whoever
 // sees a run may say who reads it.
-func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (glassq.Run, error) {
-	err := s.Who.May(rights.VerbSetRun, name)
-	if err != nil && c.Reader != "" && c == (glassq.RunChange{Reader: c.Reader}) {
+func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (run glassq.Run, err error) {
+	if c.Reader != "" && c == (glassq.RunChange{Reader: c.Reader}) && s.Who.May(rights.VerbSetRun, name) != nil {
 		if err = s.Who.May(rights.VerbReadRun, name); err == nil {
 			_, err = s.broker.Run(ctx, name) // it is not made so
 		}
+		if err != nil {
+			return glassq.Run{}, err
+		}
+		return s.broker.SetRun(ctx, name, c)
 	}
-	if err == nil && c.Queue != "" {
-		err = s.Who.May(rights.VerbPut, c.Queue)
+	action := ""
+	if c.Sealed {
+		action = "seal"
 	}
-	if err == nil && c.Results != "" {
-		err = s.Who.May(rights.VerbResult, c.Results)
-	}
-	if err == nil && c.RetryOf != "" {
-		err = s.Who.May(rights.VerbSetRun, c.RetryOf)
-	}
-	if err != nil {
-		return glassq.Run{}, err
-	}
-	return s.broker.SetRun(ctx, name, c)
+	_, err = s.act(ctx, rights.VerbSetRun, action, name, "", func() (_ int, err error) {
+		if c.Queue != "" {
+			err = s.Who.May(rights.VerbPut, c.Queue)
+		}
+		if err == nil && c.Results != "" {
+			err = s.Who.May(rights.VerbResult, c.Results)
+		}
+		if err == nil && c.RetryOf != "" {
+			err = s.Who.May(rights.VerbSetRun, c.RetryOf)
+		}
+		if err == nil {
+			run, err = s.broker.SetRun(ctx, name, c)
+		}
+		return 0, err
+	})
+	return run, err
 }
 
 // CancelRun is Broker.CancelRun.
 func (s Store) CancelRun(ctx context.Context, name string) (int, error) {
-	if err := s.Who.May(rights.VerbCancelRun, name); err != nil {
-		return 0, err
-	}
-	return s.broker.CancelRun(ctx, name)
+	return s.Do(ctx, rights.VerbCancelRun, name, func() (int, error) { return s.broker.CancelRun(ctx, name) })
 }
 
 // Stats is Broker.Stats.
@@ -310,16 +339,12 @@ func (s Store) Stats(ctx context.Context) (glassq.Stats, error) {
 
 // Archive is Broker.Archive.
 func (s Store) Archive(ctx context.Context, w io.Writer) error {
-	if err := s.Who.May(rights.VerbBackup, ""); err != nil {
-		return err
-	}
-	return s.broker.Archive(ctx, w)
+	_, err := s.Do(ctx, rights.VerbBackup, "", func() (int, error) { return 0, s.broker.Archive(ctx, w) })
+	return err
 }
 
 // Copy is Broker.Copy.
 func (s Store) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
-	if err := s.Who.May(rights.VerbBackup, ""); err != nil {
-		return err
-	}
-	return s.broker.Copy(ctx, file)
+	_, err := s.Do(ctx, rights.VerbBackup, "", func() (int, error) { return 0, s.broker.Copy(ctx, file) })
+	return err
 }

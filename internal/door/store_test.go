@@ -147,7 +147,7 @@ func TestSetRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = NewStore(broker.New(&runs{}, glassq.Limits{}), who).SetRun(t.Context(), tt.run, tt.change)
+		_, err = NewStore(broker.New(&runs{}, glassq.Limits{}), who, Client{}).SetRun(t.Context(), tt.run, tt.change)
 		if err != nil && glassq.CodeOf(err) != tt.want || err == nil && tt.want != "" {
 			t.Errorf("%s: %v; want %s", tt.name, err, tt.want)
 		}
@@ -175,7 +175,7 @@ func TestFind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := NewStore(broker.New(&finder{}, glassq.Limits{}), who)
+	s := NewStore(broker.New(&finder{}, glassq.Limits{}), who, Client{})
 	for _, tt := range []struct {
 		name  string
 		find  glassq.Find

@@ -16,7 +16,7 @@ const (
 	KindTick    = "tick"    // once a second in which something changed: the server, queues and runs
 	KindDead    = "dead"    // tasks of a queue came to be dead
 	KindStorage = "storage" // the storage is ok, low or full from now on
-	KindAction  = "action"  // somebody changed settings, purged, redrove, dropped or cancelled
+	KindAction  = "action"  // somebody did, or was refused, what is audited
 )
 
 // An Event is something that happened. It is not changed any more once it was told.
@@ -27,9 +27,13 @@ type Event struct {
 	Queue   string     `json:"queue,omitempty"`   // of KindDead and KindAction; "" is of none in particular
 	Run     string     `json:"run,omitempty"`     // of KindAction
 	Count   int64      `json:"count,omitempty"`   // tasks that it is about
-	Action  string     `json:"action,omitempty"`  // of KindAction: the verb
-	Worker  string     `json:"worker,omitempty"`  // of KindAction: who
+	Action  string     `json:"action,omitempty"`  // of KindAction: the word of the audit
+	Worker  string     `json:"worker,omitempty"`  // of KindAction: how the client calls itself
 	Door    string     `json:"door,omitempty"`    // of KindAction: through which door
+	Who     string     `json:"who,omitempty"`     // of KindAction: whose token, or key, guest, unknown, system
+	From    string     `json:"from,omitempty"`    // of KindAction: address
+	What    string     `json:"what,omitempty"`    // of KindAction: settings, states, or the name of a token
+	Outcome string     `json:"outcome,omitempty"` // of KindAction: ok, or the code of the error
 	Storage string     `json:"storage,omitempty"` // of KindStorage
 	Queues  []QueueNow `json:"queues,omitempty"`  // of KindTick: the queues that changed, up to 1,000
 	Runs    []RunNow   `json:"runs,omitempty"`    // of KindTick: the runs that changed, up to 100
@@ -82,11 +86,12 @@ func (e *Event) About(queue, run string) bool {
 		run != "" && (e.Run == run || slices.ContainsFunc(e.Runs, isRun))
 }
 
-// Only is e with the queues and runs of a tick that are asked for, "" for any.
+// Only is e with the queues and runs of a tick that are asked for, "" for any. Who did something, and from where, is for
+// those who hear everything: a reader of one queue, whom a token of small rights lets in, is not told.
 func (e *Event) Only(queue, run string) (o Event) {
 	o = *e
 	if queue != "" || run != "" {
-		o.Queues, o.Runs = nil, nil
+		o.Queues, o.Runs, o.Who, o.From = nil, nil, "", ""
 		defer func() { o.Text, _ = json.Marshal(&o) }() // numbers and strings cannot fail
 		for _, q := range e.Queues {
 			if q.Name == queue {

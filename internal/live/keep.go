@@ -35,12 +35,12 @@ func (l *Live) save() {
 		return
 	}
 	if err := l.write(l.opt.File + ".tmp"); err != nil {
-		l.opt.Logger.Warn("charts not kept", "error", err)
+		l.opt.Logger.Warn("charts not kept", "err", err)
 		os.Remove(l.opt.File + ".tmp")
 		return
 	}
 	if err := os.Rename(l.opt.File+".tmp", l.opt.File); err != nil {
-		l.opt.Logger.Warn("charts not kept", "error", err)
+		l.opt.Logger.Warn("charts not kept", "err", err)
 	}
 }
 
@@ -113,7 +113,7 @@ func (l *Live) load() {
 	switch err := l.read(l.opt.File); {
 	case err == nil, errors.Is(err, fs.ErrNotExist):
 	default:
-		l.opt.Logger.Warn("charts of before do not read, they begin anew", "file", l.opt.File, "error", err)
+		l.opt.Logger.Warn("charts of before do not read, they begin anew", "file", l.opt.File, "err", err)
 	}
 }
 

@@ -39,7 +39,7 @@ func (l *Live) Keep(ctx context.Context) {
 func (l *Live) know(ctx context.Context) {
 	all, err := l.store.Queues(ctx)
 	if err != nil {
-		l.opt.Logger.Warn("queues not read", "error", err)
+		l.opt.Logger.Warn("queues not read", "err", err)
 		return
 	}
 	l.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/audit"
 )
 
 // secs is now as leases keep it.
@@ -328,42 +329,35 @@ func (l *Live) Extend(ctx context.Context, extends []glassq.Extend) ([]error, er
 // Configure passes through.
 func (l *Live) Configure(ctx context.Context, queue string, c glassq.SettingsChange) (glassq.Settings, error) {
 	set, err := l.store.Configure(ctx, queue, c)
-	verb := "configure"
-	if c.Paused != nil {
-		verb = "resume"
-		if *c.Paused {
-			verb = "pause"
-		}
-	}
-	l.action(ctx, Event{Action: verb, Queue: queue}, err)
+	l.operated(ctx, queue, "", err)
 	return set, err
 }
 
 // Purge passes through.
 func (l *Live) Purge(ctx context.Context, queue string, states ...glassq.State) (int, error) {
 	n, err := l.store.Purge(ctx, queue, states...)
-	l.action(ctx, Event{Action: "purge", Queue: queue, Count: int64(n)}, err)
+	l.operated(ctx, queue, "", err)
 	return n, err
 }
 
 // Redrive passes through.
 func (l *Live) Redrive(ctx context.Context, queue string, most int) (int, error) {
 	n, err := l.store.Redrive(ctx, queue, most)
-	l.action(ctx, Event{Action: "redrive", Queue: queue, Count: int64(n)}, err)
+	l.operated(ctx, queue, "", err)
 	return n, err
 }
 
 // Drop passes through.
 func (l *Live) Drop(ctx context.Context, queue string) error {
 	err := l.store.Drop(ctx, queue)
-	l.action(ctx, Event{Action: "drop", Queue: queue}, err)
+	l.operated(ctx, queue, "", err)
 	return err
 }
 
 // CancelRun passes through.
 func (l *Live) CancelRun(ctx context.Context, name string) (int, error) {
 	n, err := l.store.CancelRun(ctx, name)
-	l.action(ctx, Event{Action: "cancel", Run: name, Count: int64(n)}, err)
+	l.operated(ctx, "", name, err)
 	return n, err
 }
 
@@ -378,21 +372,23 @@ func (l *Live) SetRun(ctx context.Context, name string, change glassq.RunChange)
 	return run, err
 }
 
-// action tells an event of what somebody did.
-func (l *Live) action(ctx context.Context, e Event, err error) {
+// operated notes what somebody did to a queue or a run, "" for none.
+func (l *Live) operated(ctx context.Context, queue, run string, err error) {
 	c, now := l.begin(ctx)
 	l.count(c, err, 1)
 	if err == nil {
-		if e.Queue != "" {
-			l.queueOf(e.Queue, now)
+		if queue != "" {
+			l.queueOf(queue, now)
 		}
-		l.runOf(e.Run, now)
+		l.runOf(run, now)
 	}
 	l.mu.Unlock()
-	if err == nil {
-		e.Time, e.Kind, e.Worker, e.Door = now, KindAction, c.Worker, c.Door
-		l.events.tell(&e)
-	}
+}
+
+// Heard tells an event of what was audited, with the worker of ctx.
+func (l *Live) Heard(ctx context.Context, e *audit.Entry) {
+	l.events.tell(&Event{Time: e.Time, Kind: KindAction, Action: e.Action, Worker: callerOf(ctx).Worker, Who: e.Who,
+		Door: e.Door, From: e.From, Queue: e.Queue, Run: e.Run, What: e.What, Count: e.Count, Outcome: e.Outcome})
 }
 
 // Held passes through.

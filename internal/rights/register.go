@@ -19,6 +19,10 @@ const lookEvery = 250 * time.Millisecond
 
 // A Register is a file of tokens as a running server sees it. It is safe for concurrent use.
 type Register struct {
+	// Changed hears of a token that came (ActionNew), is another one than before or has gone, by its name and id. It must not
+	// block, and is set before Run.
+	Changed func(action, name, id string)
+
 	path string
 	now  atomic.Pointer[tokens] // never changed in place
 
@@ -26,6 +30,13 @@ type Register struct {
 	seen [2]fs.FileInfo
 	bad  string // the last thing that was wrong with the file, which is said once
 }
+
+// What Changed hears.
+const (
+	ActionNew    = "token_new"
+	ActionChange = "token_change"
+	ActionRevoke = "token_revoke"
+)
 
 // tokens are those of one state of the file.
 type tokens struct {
@@ -87,8 +98,8 @@ func (r *Register) Run(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// Look does at once what Run does every time.
-func (r *Register) Look(log *slog.Logger) {
+// Look does at once what Run does every time. It tells whether the file was read anew.
+func (r *Register) Look(log *slog.Logger) (read bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.changed() {
@@ -98,13 +109,14 @@ func (r *Register) Look(log *slog.Logger) {
 				log.Error("the tokens are those of before: their file cannot be used", "err", err)
 			}
 		} else {
-			r.bad = ""
+			r.bad, read = "", true
 			log.Info("tokens read anew", "tokens", len(r.now.Load().byID))
 		}
 	}
 	if now, all := time.Now(), r.now.Load(); !all.next.IsZero() && !now.Before(all.next) {
 		r.settleTokens(all.byID, now)
 	}
+	return read
 }
 
 // stat looks at both files.
@@ -165,8 +177,25 @@ func (r *Register) load() error {
 		if byID[id] != l {
 			l.finish()
 		}
+		if byID[id] == nil {
+			r.tell(ActionRevoke, l)
+		}
+	}
+	for id, l := range byID {
+		switch before := old[id]; {
+		case before == nil:
+			r.tell(ActionNew, l)
+		case before != l:
+			r.tell(ActionChange, l)
+		}
 	}
 	return nil
+}
+
+func (r *Register) tell(action string, l *Live) {
+	if r.Changed != nil {
+		r.Changed(action, l.Name, l.ID)
+	}
 }
 
 // same tells whether a token grants what it granted before.

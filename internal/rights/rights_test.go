@@ -277,6 +277,22 @@ func TestTableIsWhole(t *testing.T) {
 	}
 }
 
+// TestAdministrationIsAudited: what takes the scope admin, and what makes or seals a run, has a word in the audit, and each
+// word is that of one verb.
+func TestAdministrationIsAudited(t *testing.T) {
+	words := map[string]Verb{}
+	for v := range Rules {
+		r := &Rules[v]
+		if (r.Needs&Admin != 0 && r.Needs != Any || Verb(v) == VerbSetRun) && r.Audit == "" {
+			t.Errorf("verb %q (%s) has no word in the audit", r.Does, r.Needs)
+		}
+		if other, ok := words[r.Audit]; ok && r.Audit != "" {
+			t.Errorf("%q and %q are both audited as %s", r.Does, Rules[other].Does, r.Audit)
+		}
+		words[r.Audit] = Verb(v)
+	}
+}
+
 // TestDocument: docs/security.md has the table as it is. RIGHTS_WRITE=1 writes it.
 func TestDocument(t *testing.T) {
 	const path = "../../docs/security.md"

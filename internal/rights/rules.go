@@ -67,6 +67,7 @@ type Rule struct {
 	Memcached []string
 	Manager   []string // methods of proxies, and functions of the server
 	Client    []string // methods of package client
+	Audit     string   // the action in the audit, for what somebody does to queues, runs or the server; "" is not audited
 }
 
 // Rules is the table, by Verb. Doors look up what they ask for, a route or method without a row does not exist, and
@@ -104,14 +105,14 @@ var Rules = [verbs]Rule{
 	VerbPeek: {Does: "look at tasks", Needs: Read, Of: OfQueue,
 		HTTP:      []string{"GET /v1/queues/{queue}/peek", "GET /v1/queues/{queue}/tasks/{id}"},
 		Memcached: []string{"get Q/peek", "mg Q"}, Client: []string{"Peek", "ExplainTask"}},
-	VerbConfigure: {Does: "change the settings of a queue", Needs: Admin, Of: OfQueue,
+	VerbConfigure: {Does: "change the settings of a queue", Audit: "configure", Needs: Admin, Of: OfQueue,
 		HTTP: []string{"PATCH /v1/queues/{queue}"}, Client: []string{"Configure"}},
-	VerbPurge: {Does: "purge", Needs: Admin, Of: OfQueue, HTTP: []string{"POST /v1/queues/{queue}/purge"},
+	VerbPurge: {Does: "purge", Audit: "purge", Needs: Admin, Of: OfQueue, HTTP: []string{"POST /v1/queues/{queue}/purge"},
 		Memcached: []string{"flush Q"}, Client: []string{"Purge"}},
-	VerbPurgeAll: {Does: "purge everything", Needs: Admin, Of: OfAll, Memcached: []string{"flush_all"}},
-	VerbRedrive: {Does: "redrive", Needs: Admin, Of: OfQueue, HTTP: []string{"POST /v1/queues/{queue}/redrive"},
+	VerbPurgeAll: {Does: "purge everything", Audit: "purge_all", Needs: Admin, Of: OfAll, Memcached: []string{"flush_all"}},
+	VerbRedrive: {Does: "redrive", Audit: "redrive", Needs: Admin, Of: OfQueue, HTTP: []string{"POST /v1/queues/{queue}/redrive"},
 		Client: []string{"Redrive"}},
-	VerbDrop: {Does: "drop a queue", Needs: Admin, Of: OfQueue, HTTP: []string{"DELETE /v1/queues/{queue}"},
+	VerbDrop: {Does: "drop a queue", Audit: "drop", Needs: Admin, Of: OfQueue, HTTP: []string{"DELETE /v1/queues/{queue}"},
 		Memcached: []string{"delete Q", "md Q"}, Client: []string{"Drop"}},
 	VerbRuns: {Does: "list runs", Needs: Any, Of: OfEach, HTTP: []string{"GET /v1/runs"}, Client: []string{"Runs"}},
 	VerbRun: {Does: "see and await a run, and which of its positions are done", Needs: Any, Of: OfRun,
@@ -119,9 +120,9 @@ var Rules = [verbs]Rule{
 		Client: []string{"Run", "AwaitRun", "RunIDs", "ExplainRun"}},
 	VerbReadRun: {Does: "say who reads the results of a run that is there", Needs: Any, Of: OfRun,
 		HTTP: []string{"POST /v1/runs/{run}"}},
-	VerbSetRun: {Does: "say anything else of a run: make it, seal it, retry another one", Needs: Put, Of: OfRun,
+	VerbSetRun: {Does: "say anything else of a run: make it, seal it, retry another one", Audit: "set_run", Needs: Put, Of: OfRun,
 		Client: []string{"SetRun"}},
-	VerbCancelRun: {Does: "cancel a run", Needs: Admin, Of: OfRun, HTTP: []string{"POST /v1/runs/{run}/cancel"},
+	VerbCancelRun: {Does: "cancel a run", Audit: "cancel", Needs: Admin, Of: OfRun, HTTP: []string{"POST /v1/runs/{run}/cancel"},
 		Client: []string{"CancelRun"}},
 	VerbStats: {Does: "figures of the server", Needs: Any, HTTP: []string{"GET /v1/stats"}, Memcached: []string{"stats"},
 		Client: []string{"Stats"}},
@@ -130,12 +131,12 @@ var Rules = [verbs]Rule{
 		HTTP: []string{"GET /v1/events"}},
 	VerbAllEvents: {Does: "hear of everything", Needs: Read, Of: OfAll},
 	VerbMetrics:   {Does: "figures of everything, for Prometheus", Needs: Read, Of: OfAll, HTTP: []string{"GET /metrics"}},
-	VerbShutdown:  {Does: "end a queue for Python programs", Needs: Admin, Of: OfQueue, Manager: []string{"shutdown"}},
-	VerbBackup: {Does: "copy the store", Needs: Admin, Of: OfAll, HTTP: []string{"POST /v1/backup"},
+	VerbShutdown:  {Does: "end a queue for Python programs", Audit: "shutdown", Needs: Admin, Of: OfQueue, Manager: []string{"shutdown"}},
+	VerbBackup: {Does: "copy the store", Audit: "backup", Needs: Admin, Of: OfAll, HTTP: []string{"POST /v1/backup"},
 		Client: []string{"Copy", "Archive"}},
-	VerbReload: {Does: "have the server read its settings again", Needs: Admin, Of: OfAll,
+	VerbReload: {Does: "have the server read its settings again", Audit: "reload", Needs: Admin, Of: OfAll,
 		HTTP: []string{"POST /v1/reload"}, Client: []string{"Reload"}},
-	VerbResetStats: {Does: "set figures to zero", Needs: Admin, Of: OfAll, Memcached: []string{"stats reset"}},
+	VerbResetStats: {Does: "set figures to zero", Audit: "reset_stats", Needs: Admin, Of: OfAll, Memcached: []string{"stats reset"}},
 }
 
 // Route is the verb of a route of the HTTP door. It panics for a route without a row.
@@ -206,15 +207,15 @@ var Commands = []Command{
 // Table is the table as Markdown.
 func Table() string {
 	var b strings.Builder
-	b.WriteString("| what | scope | on | HTTP | memcached | Python |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| what | scope | on | HTTP | memcached | Python | audited as |\n|---|---|---|---|---|---|---|\n")
 	for v := range Rules {
 		r := &Rules[v]
 		needs := "everybody"
 		if r.Needs != 0 {
 			needs = r.Needs.String()
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", r.Does, needs, ofTexts[r.Of], quoted(r.HTTP),
-			quoted(r.Memcached), quoted(r.Manager))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", r.Does, needs, ofTexts[r.Of], quoted(r.HTTP),
+			quoted(r.Memcached), quoted(r.Manager), r.Audit)
 	}
 	b.WriteString("\n| command | scopes |\n|---|---|\n")
 	for _, c := range Commands {

@@ -106,6 +106,9 @@ func openDisk(ctx context.Context, where string, opt Options) (*disk.Engine, err
 	}
 }
 
+// SetMinFree changes how much of the disk stays free, a second later at most.
+func (s *Store) SetMinFree(w disk.Watermark) { s.engine.SetMinFree(w) }
+
 // Close closes the engine and makes everything durable. A second Close does nothing.
 func (s *Store) Close() error { return s.engine.Close() }
 

@@ -3,10 +3,12 @@
 package term
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 type Console struct {
 	terminal bool
 	level    slog.LevelVar // least that a Logger logs
+	json     bool          // every line is an object; set before loggers are made
 
 	mu  sync.Mutex // guards the fields below
 	w   io.Writer
@@ -61,15 +64,42 @@ func (c *Console) Write(p []byte) (int, error) {
 
 // Say writes a line.
 func (c *Console) Say(format string, args ...any) {
+	if c.json {
+		c.Logger().Info(strings.TrimSpace(fmt.Sprintf(format, args...)))
+		return
+	}
 	fmt.Fprintf(c, format+"\n", args...)
 }
 
-// SetLevel says what is logged at least, by loggers that were made before too; at first it is slog.LevelInfo.
-func (c *Console) SetLevel(l slog.Level) { c.level.Set(l) }
+// Note tells of an event: to people as a line of text, whatever the level is, and where every line is JSON by the name
+// of the event and its keys.
+func (c *Console) Note(level slog.Level, said, event string, args ...any) {
+	if c.json {
+		c.Logger().Log(context.Background(), level, event, args...)
+		return
+	}
+	c.Say("%s", said)
+}
+
+// SetJSON has every line be a JSON object from now on, for programs: those of Say too. It must be called before loggers
+// are made, and before others use the console.
+func (c *Console) SetJSON() { c.json = true }
+
+// SetLevel says what is logged at least, by loggers that were made before too; at first it is slog.LevelInfo. It returns
+// false when that is so already.
+func (c *Console) SetLevel(l slog.Level) (changed bool) {
+	changed = c.level.Level() != l
+	c.level.Set(l)
+	return changed
+}
 
 // Logger logs to the console.
 func (c *Console) Logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(c, &slog.HandlerOptions{Level: &c.level}))
+	opt := &slog.HandlerOptions{Level: &c.level}
+	if c.json {
+		return slog.New(slog.NewJSONHandler(c, opt))
+	}
+	return slog.New(slog.NewTextHandler(c, opt))
 }
 
 func (c *Console) setTop(w io.Writer) {

@@ -58,7 +58,7 @@ func (s *Server) refuse(rw http.ResponseWriter, r *http.Request, err error) {
 		// Hardly anybody is there to read it, but silence would be sent as 200.
 		err = glassq.Errorf(glassq.CodeUnavailable, "the request was given up: %w", err)
 	case glassq.CodeOf(err) == glassq.CodeInternal:
-		s.frame.Log.Error("request not served", "method", r.Method, "path", r.URL.Path, "error", err)
+		s.frame.Log.Error("request not served", "method", r.Method, "path", r.URL.Path, "err", err)
 	}
 	refuse(rw, err)
 }

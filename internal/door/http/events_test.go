@@ -11,8 +11,10 @@ import (
 	"testing"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/audit"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/live"
 )
 
@@ -96,7 +98,8 @@ func (r *reader) next() (id, kind, data string) {
 
 func TestEventStream(t *testing.T) {
 	b, l := openLive(t)
-	hs := httptest.NewServer(New(b, Options{Live: l}))
+	audited := audit.New(audit.Options{Heard: l.Heard})
+	hs := httptest.NewServer(New(b, Options{Live: l, Frame: door.Frame{Audit: audited}}))
 	t.Cleanup(hs.Close) // after the readers
 	all := readEvents(t, hs.URL+"/v1/events", "")
 	only := readEvents(t, hs.URL+"/v1/events?queue=mine", "")
@@ -118,10 +121,11 @@ func TestEventStream(t *testing.T) {
 	do("PATCH", "/v1/queues/mine", `{"paused":true}`)
 	first, kind, data := all.next()
 	if kind != "action" || !strings.Contains(data, `"queue":"other"`) || !strings.Contains(data, `"action":"pause"`) ||
-		!strings.Contains(data, `"worker":"ann"`) {
+		!strings.Contains(data, `"worker":"ann"`) || !strings.Contains(data, `"who":"guest","from":"127.0.0.1"`) {
 		t.Errorf("the first event = %s %s", kind, data)
 	}
-	if _, kind, data := only.next(); kind != "action" || !strings.Contains(data, `"queue":"mine"`) {
+	if _, kind, data := only.next(); kind != "action" || !strings.Contains(data, `"queue":"mine"`) ||
+		strings.Contains(data, "127.0.0.1") {
 		t.Errorf("the first event of mine = %s %s", kind, data)
 	}
 	do("POST", "/v1/queues/mine/tasks", `{"body":"x"}`)

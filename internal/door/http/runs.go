@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 // maxIntervals bounds one page of ids.
@@ -129,9 +130,15 @@ func (s *call) reload(rw http.ResponseWriter, r *http.Request) error {
 	if s.reread == nil {
 		return glassq.Errorf(glassq.CodeUnsupported, "this server has no settings that it could read again")
 	}
-	did, err := s.reread()
+	var did glassq.Reloaded
+	_, err := s.store.Do(r.Context(), rights.VerbReload, "", func() (_ int, err error) {
+		if did, err = s.reread(); err != nil {
+			err = glassq.Errorf(glassq.CodeBadRequest, "%w", err)
+		}
+		return 0, err
+	})
 	if err != nil {
-		return glassq.Errorf(glassq.CodeBadRequest, "%w", err)
+		return err
 	}
 	return done(answer(rw, did))
 }

@@ -104,7 +104,7 @@ func New(b *broker.Broker, opt Options) *Server {
 	w.streams = door.NewBudget(maxWatchers)
 	w.metrics = metrics.Handler(b, w.live)
 	w.life, w.drain = context.WithCancel(context.Background())
-	w.pages = dashboard.New(b, dashboard.Options{Access: w.frame.Access, Known: w.known, Live: w.live,
+	w.pages = dashboard.New(b, dashboard.Options{Access: w.frame.Access, Known: w.known, Client: w.client, Live: w.live,
 		Explain: &w.explain, Life: w.life, ReadOnly: opt.ReadOnlyDashboard, Log: w.frame.Log})
 	w.routes()
 	return w
@@ -172,7 +172,8 @@ func (s *Server) routes() {
 // let has h serve r if whoever sent it may do verb. It ends when the sender's token does.
 func (s *Server) let(rw http.ResponseWriter, r *http.Request, verb rights.Verb,
 	h func(*call, http.ResponseWriter, *http.Request) error) error {
-	who, err := s.admit(r, verb)
+	by := s.client(r)
+	who, err := s.admit(r, verb, by)
 	if err != nil {
 		return err
 	}
@@ -181,7 +182,7 @@ func (s *Server) let(rw http.ResponseWriter, r *http.Request, verb rights.Verb,
 	if verb != rights.VerbAsk {
 		ctx = live.WithCaller(ctx, callerOf(r))
 	}
-	err = h(&call{s, door.NewStore(s.broker, who)}, rw, r.WithContext(ctx))
+	err = h(&call{s, door.NewStore(s.broker, who, by)}, rw, r.WithContext(ctx))
 	if over := who.Over(); err != nil && over != nil {
 		return over
 	}
@@ -229,7 +230,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 // admit decides who sent r, and whether that one may do verb with the queue or the run that the address names. What
 // else a request names is looked at by the door.Store that it uses.
-func (s *Server) admit(r *http.Request, verb rights.Verb) (door.Who, error) {
+func (s *Server) admit(r *http.Request, verb rights.Verb, by door.Client) (door.Who, error) {
 	if rights.Rules[verb].Needs == 0 {
 		return door.Who{}, nil
 	}
@@ -239,13 +240,29 @@ func (s *Server) admit(r *http.Request, verb rights.Verb) (door.Who, error) {
 	} else if s.frame.Access.Locked() {
 		var err error
 		if who, err = s.known(r); err != nil {
+			by.Login(r.Context(), who, err)
 			return who, err
 		}
 	}
-	if name := cmp.Or(r.PathValue("queue"), r.PathValue("run")); name != "" {
-		return who, who.May(verb, name)
+	name, err := cmp.Or(r.PathValue("queue"), r.PathValue("run")), error(nil)
+	if name != "" {
+		err = who.May(verb, name)
+	} else {
+		err = who.MayAtAll(verb)
 	}
-	return who, who.MayAtAll(verb)
+	if err != nil {
+		by.Refused(r.Context(), who, verb, name, err)
+	}
+	return who, err
+}
+
+// client is how the actions of the one that sent r are audited.
+func (s *Server) client(r *http.Request) door.Client {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = "local"
+	}
+	return door.Client{Frame: &s.frame, Door: "http", From: host}
 }
 
 // known is the client by the key that it sends or, without one, by its certificate. Wrong keys have to wait, see

@@ -29,6 +29,7 @@ func (c *conn) call(queue string, r request) error {
 		verb = rights.VerbResult // as it may be; c.store knows better
 	}
 	if err := c.store.Who.May(verb, queue); err != nil {
+		c.client().Refused(c.ctx, c.store.Who, verb, queue, err)
 		return c.fault(err)
 	}
 	var e *exception

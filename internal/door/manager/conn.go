@@ -69,6 +69,11 @@ func newConn(s *Server, nc *door.Conn) *conn {
 	return c
 }
 
+// client is how the actions of the client are audited.
+func (c *conn) client() door.Client {
+	return door.Client{Frame: &c.s.frame, Door: "manager", From: door.Peer(c.nc.RemoteAddr())}
+}
+
 func (c *conn) dialect() pickle.Dialect {
 	if c.python2 {
 		return pickle.Python2
@@ -131,11 +136,13 @@ func (c *conn) shakeHands() error {
 	key, who, by, err := checkAnswer(c.s.frame.Access, challenge, answer, c.s.opt.Strict)
 	if err != nil {
 		err = fmt.Errorf("%w; it was answered with %s", err, by)
+		c.client().Login(context.Background(), who, err)
 		c.s.hall.Wrong(c.nc, err)
 		c.sendRaw(wordFailure) // the client has gone, at the worst
 		return err
 	}
-	c.by, c.store = by, door.NewStore(c.s.broker, who)
+	c.by, c.store = by, door.NewStore(c.s.broker, who, c.client())
+	c.client().Login(context.Background(), who, nil)
 	c.within(handshakeTime) // anew, for it may have waited
 	if err := c.sendRaw(wordWelcome); err != nil {
 		return err
@@ -194,7 +201,7 @@ func (c *conn) run(ctx context.Context) {
 			c.reset = c.reset || err != nil
 			return
 		}
-		limit = int64(c.s.maxBody) + frameExtra
+		limit = int64(c.s.broker.Limits().MaxBody) + frameExtra
 		c.nc.SetReadDeadline(time.Time{}) // a worker may be silent for days
 		if c.s.hall.Draining() {
 			return

@@ -34,12 +34,11 @@ type Options struct {
 
 // A Server is the manager door of one broker. It is safe for concurrent use.
 type Server struct {
-	broker  *broker.Broker
-	frame   door.Frame
-	opt     Options
-	maxBody int        // bytes
-	hall    *door.Hall // keeps the leases of unconfirmed items of live connections
-	shaken  door.Line  // clients that are not let in for other reasons than their key
+	broker *broker.Broker
+	frame  door.Frame
+	opt    Options
+	hall   *door.Hall // keeps the leases of unconfirmed items of live connections
+	shaken door.Line  // clients that are not let in for other reasons than their key
 
 	mu     sync.Mutex
 	idents map[string]*ident // that have references; guarded by mu
@@ -61,7 +60,7 @@ func New(b *broker.Broker, opt Options) *Server {
 	if !opt.Access.Locked() {
 		panic("manager: no key")
 	}
-	s := &Server{broker: b, frame: opt.Frame.Filled(), opt: opt, maxBody: b.Limits().MaxBody,
+	s := &Server{broker: b, frame: opt.Frame.Filled(), opt: opt,
 		idents: map[string]*ident{}, counts: map[string]*count{}}
 	s.hall = door.NewHall(&s.frame, b, leaseLength)
 	return s

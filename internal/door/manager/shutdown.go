@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/glassq/glassq/internal/door/manager/pickle"
+	"github.com/glassq/glassq/internal/rights"
 )
 
 // shutdown ends a queue for the Python programs, as Queue.shutdown of Python 3.13 does: puts raise ShutDown, and so
@@ -15,15 +16,21 @@ func (c *conn) shutdown(queue string, immediate *pickle.Value) error {
 	if err := c.confirm(); err != nil {
 		return c.fault(err)
 	}
-	c.s.mu.Lock()
-	n := c.s.count(queue)
-	n.shuts++
-	n.down, n.now = true, n.now || immediate != nil && immediate.True()
-	if n.woken != nil {
-		close(n.woken)
-		n.woken = nil
+	_, err := c.store.Do(c.ctx, rights.VerbShutdown, queue, func() (int, error) {
+		c.s.mu.Lock()
+		defer c.s.mu.Unlock()
+		n := c.s.count(queue)
+		n.shuts++
+		n.down, n.now = true, n.now || immediate != nil && immediate.True()
+		if n.woken != nil {
+			close(n.woken)
+			n.woken = nil
+		}
+		return 0, nil
+	})
+	if err != nil {
+		return c.fault(err)
 	}
-	c.s.mu.Unlock()
 	return c.reply(appendNone)
 }
 

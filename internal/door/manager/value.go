@@ -34,7 +34,7 @@ func (c *conn) toTask(v *pickle.Value, queue string) (t glassq.Task, refused *ex
 		t.Type, t.Body = glassq.TypeJSON, pickle.AppendOpaque(nil, raw)
 		return t, nil
 	}
-	if r.Bytes > int64(c.s.maxBody) {
+	if r.Bytes > int64(c.s.broker.Limits().MaxBody) {
 		return t, c.tooLong(r.Bytes)
 	}
 	switch {
@@ -65,10 +65,10 @@ func (c *conn) toTask(v *pickle.Value, queue string) (t glassq.Task, refused *ex
 
 // json prints v as a body.
 func (c *conn) json(v *pickle.Value, exact bool) ([]byte, *exception) {
-	b, err := pickle.AppendJSON(nil, v, exact, c.s.maxBody)
+	b, err := pickle.AppendJSON(nil, v, exact, c.s.broker.Limits().MaxBody)
 	switch {
 	case errors.Is(err, pickle.ErrTooLong):
-		return nil, c.tooLong(int64(c.s.maxBody) + 1)
+		return nil, c.tooLong(int64(c.s.broker.Limits().MaxBody) + 1)
 	case err != nil:
 		return nil, &exception{"TypeError", err.Error()}
 	}
@@ -78,7 +78,7 @@ func (c *conn) json(v *pickle.Value, exact bool) ([]byte, *exception) {
 // tooLong refuses a value that takes at least n bytes.
 func (c *conn) tooLong(n int64) *exception {
 	return &exception{"ValueError", fmt.Sprintf("body of at least %d bytes, with shared parts written out wherever they are; the limit is %d (serve --max-body)",
-		n, c.s.maxBody)}
+		n, c.s.broker.Limits().MaxBody)}
 }
 
 // opaque tells whether the queue takes instances of classes of the program's own.

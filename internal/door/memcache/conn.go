@@ -346,7 +346,7 @@ func (c *conn) bodyLimit(cmd *command) int {
 	if bytes.HasSuffix(cmd.key, []byte("/batch")) || bytes.Contains(cmd.key, []byte("/batch/")) {
 		return glassq.MaxPutBytes
 	}
-	return c.s.maxBody
+	return c.s.broker.Limits().MaxBody
 }
 
 // cut answers a client error after which the connection cannot go on.

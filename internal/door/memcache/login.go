@@ -29,6 +29,7 @@ func (c *conn) login(body []byte) error {
 	}
 	who, err := c.s.frame.Access.WithKey(loginKey(body))
 	if err != nil {
+		c.client().Login(c.ctx, c.who, err)
 		c.s.hall.Wrong(c.let, fmt.Errorf("memcached: %w", err))
 		return c.cut(unauthenticated) // one guess per connection
 	}
@@ -51,4 +52,5 @@ func (c *conn) letIn(who door.Who) {
 	c.who, c.locked = who, false
 	c.ctx, c.over = who.Within(c.ctx)
 	c.s.hall.Recognize(c.let, who)
+	c.client().Login(c.ctx, who, nil)
 }

@@ -27,16 +27,15 @@ const (
 
 // A Server is the memcached door of one broker. It is safe for concurrent use.
 type Server struct {
-	broker  *broker.Broker
-	frame   door.Frame
-	maxBody int          // bytes
-	hall    *door.Hall   // keeps the leases of open reads
-	bursts  atomic.Int64 // bytes of large input buffers
-	began   time.Time
-	count   counters
-	lines   *door.Intake // of long lines while their gets are done
-	binary  door.Line    // of clients that speak the binary protocol
-	others  door.Line    // of those that speak something else
+	broker *broker.Broker
+	frame  door.Frame
+	hall   *door.Hall   // keeps the leases of open reads
+	bursts atomic.Int64 // bytes of large input buffers
+	began  time.Time
+	count  counters
+	lines  *door.Intake // of long lines while their gets are done
+	binary door.Line    // of clients that speak the binary protocol
+	others door.Line    // of those that speak something else
 
 	mu      sync.Mutex
 	loops   []*loop // since the first TCP connection, where the system can; guarded by mu until then
@@ -47,7 +46,7 @@ type Server struct {
 // New makes the door to b.
 func New(b *broker.Broker, f door.Frame) *Server {
 	f = f.Filled()
-	s := &Server{broker: b, frame: f, maxBody: b.Limits().MaxBody, began: time.Now(),
+	s := &Server{broker: b, frame: f, began: time.Now(),
 		lines: door.NewIntake(f.Memory.Bodies)}
 	if s.frame.Version == "" {
 		s.frame.Version = "dev"

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/rights"
 )
 
@@ -65,12 +64,14 @@ func (c *conn) stats(rest []byte) {
 	case "queue", "queues":
 		c.queueStats()
 	case "reset":
-		if !c.mayDo(c.who.May(rights.VerbResetStats, "")) {
-			return
+		_, err := c.operate().Do(c.ctx, rights.VerbResetStats, "", func() (int, error) {
+			c.n = tally{}
+			c.s.count.reset()
+			return 0, nil
+		})
+		if c.mayDo(err) {
+			c.say("RESET\r\n")
 		}
-		c.n = tally{}
-		c.s.count.reset()
-		c.say("RESET\r\n")
 	default:
 		c.say(badVerb)
 	}
@@ -125,7 +126,7 @@ func (c *conn) serverStats() {
 // settings are those of memcached's that a client or a monitor may want and that mean something here.
 func (c *conn) settings() {
 	c.stat("maxconns", c.s.frame.Seats.Most())
-	c.stat("item_size_max", c.s.maxBody)
+	c.stat("item_size_max", c.s.broker.Limits().MaxBody)
 	c.stat("cas_enabled", "yes")
 	c.stat("evictions", "off")
 	c.stat("flush_enabled", "yes")
@@ -137,7 +138,7 @@ func (c *conn) settings() {
 // queueStats gives memcacheq's line for each queue, <puts>/<gets> with the depth as their difference, and
 // below it what is not in there.
 func (c *conn) queueStats() {
-	queues, err := door.NewStore(c.s.broker, c.who).Queues(c.durably())
+	queues, err := c.operate().Queues(c.durably())
 	if err != nil {
 		c.say(failure(err, notFound))
 		return

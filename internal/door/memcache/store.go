@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/rights"
 )
 
@@ -291,10 +292,7 @@ func (c *conn) remove() error {
 		return nil
 	}
 	c.settlePending()
-	if !c.mayDo(c.who.May(rights.VerbDrop, c.queue)) {
-		return nil
-	}
-	err := c.s.broker.Drop(c.durably(), c.queue)
+	err := c.operate().Drop(c.durably(), c.queue)
 	lost := c.word(notFound, "NF")
 	if glassq.CodeOf(err) == glassq.CodeNotFound && err != nil {
 		c.answerFailure(cmd.quiet, lost)
@@ -311,10 +309,8 @@ func (c *conn) purge() {
 		c.clientError(fault)
 		return
 	}
-	if !c.mayDo(c.who.May(rights.VerbPurge, c.queue)) {
-		return
-	}
-	_, err := c.s.broker.Purge(c.durably(), c.queue)
+	c.settlePending()
+	_, err := c.operate().Purge(c.durably(), c.queue)
 	if err != nil && glassq.CodeOf(err) == glassq.CodeNotFound {
 		err = nil
 	}
@@ -322,17 +318,17 @@ func (c *conn) purge() {
 }
 
 func (c *conn) purgeAll() {
-	if !c.mayDo(c.who.May(rights.VerbPurgeAll, "")) {
-		return
-	}
-	queues, err := c.s.broker.Queues(c.durably())
-	for i := 0; i < len(queues) && err == nil; i++ {
-		_, err = c.s.broker.Purge(c.durably(), queues[i].Name)
-		if err != nil && glassq.CodeOf(err) == glassq.CodeNotFound {
-			err = nil // dropped meanwhile
-		}
-	}
+	c.settlePending()
+	_, err := c.operate().PurgeAll(c.durably())
 	c.finish(err, okay, notFound)
+}
+
+// operate is the broker as the client may use it, whose actions are audited.
+func (c *conn) operate() door.Store { return door.NewStore(c.s.broker, c.who, c.client()) }
+
+// client is how the actions of the client are audited.
+func (c *conn) client() door.Client {
+	return door.Client{Frame: &c.s.frame, Door: "memcached", From: door.Peer(c.let.RemoteAddr())}
 }
 
 // mayDo answers a client that may not do something, for err.

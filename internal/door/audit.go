@@ -1,0 +1,97 @@
+package door
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/audit"
+	"github.com/glassq/glassq/internal/rights"
+)
+
+// nobody is who has shown nothing that is known.
+const nobody = "unknown"
+
+// Do has f done, where the client may do verb with name, a queue or a run, "" for none; f says how many tasks it was
+// about. What the table of rights says is audited is audited here, done or refused, and nowhere else.
+func (s Store) Do(ctx context.Context, verb rights.Verb, name string, f func() (n int, err error)) (int, error) {
+	return s.act(ctx, verb, "", name, "", f)
+}
+
+// act is Do, with another word than the table's for the action, "" for none, and what it was about.
+func (s Store) act(ctx context.Context, verb rights.Verb, action, name, what string,
+	f func() (n int, err error)) (n int, err error) {
+	if err = s.Who.May(verb, name); err == nil {
+		n, err = f()
+	}
+	s.by.note(ctx, s.Who, verb, audit.Entry{Action: action, What: what, Count: int64(n)}, name, err)
+	return n, err
+}
+
+// Refused has it audited that a client was not let do verb with name; err says why.
+func (c Client) Refused(ctx context.Context, who Who, verb rights.Verb, name string, err error) {
+	c.note(ctx, who, verb, audit.Entry{}, name, err)
+}
+
+// Login has it audited that the client showed who it is or, with err, something wrong. Of many alike few are.
+func (c Client) Login(ctx context.Context, who Who, err error) {
+	e := audit.Entry{Who: who.name(true), Door: c.Door, From: c.From, Outcome: audit.OK}
+	if err != nil {
+		e.Who, e.Outcome = nobody, string(glassq.CodeUnauthorized)
+	}
+	c.Frame.logins.Note(ctx, e)
+}
+
+func (c Client) note(ctx context.Context, who Who, verb rights.Verb, e audit.Entry, name string, err error) {
+	rule := &rights.Rules[verb]
+	if rule.Audit == "" || c.Frame == nil {
+		return
+	}
+	e.Action = cmp.Or(e.Action, rule.Audit)
+	e.Who, e.Door, e.From, e.Outcome = c.name(who, err), c.Door, c.From, outcomeOf(err)
+	name = name[:min(len(name), glassq.MaxName)]
+	if rule.Of == rights.OfRun {
+		e.Run = name
+	} else {
+		e.Queue = name
+	}
+	c.Frame.Audit.Note(ctx, e)
+}
+
+// name is whose action it was.
+func (c Client) name(who Who, err error) string {
+	if err != nil && who.may == 0 && glassq.CodeOf(err) == glassq.CodeUnauthorized {
+		return nobody
+	}
+	return who.name(c.Frame.Access.Locked())
+}
+
+func outcomeOf(err error) string {
+	if err == nil {
+		return audit.OK
+	}
+	return string(glassq.CodeOf(err))
+}
+
+// settingsOf is what a change sets, as JSON; of schemas, which may be long, no more than that.
+func settingsOf(c glassq.SettingsChange) string {
+	var schemas string
+	for name, s := range map[string]**glassq.Schema{"task_schema": &c.TaskSchema, "result_schema": &c.ResultSchema} {
+		if *s != nil {
+			schemas += " " + name
+			*s = nil
+		}
+	}
+	text, _ := json.Marshal(c) // numbers, texts and booleans cannot fail
+	return strings.TrimSpace(string(text) + schemas)
+}
+
+func statesOf(states []glassq.State) string {
+	var names []string
+	for _, s := range states {
+		names = append(names, s.String())
+	}
+	return strings.Join(names, " ")
+}
