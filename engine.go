@@ -5,37 +5,40 @@ import (
 	"time"
 )
 
-// An Engine stores tasks and hands them out. It keeps the promises P1 to P9 of docs/design.md, which
-// package enginetest states as laws.
+// An Engine stores tasks and hands them out. It keeps the promises P1 to P9 of docs/design.md,
+// which package enginetest states as laws.
 //
 // All verbs take batches. A batch costs one commit, shared with whatever else is committed at that
 // moment, and the verb returns when that commit is durable (by the engine's sync mode). A verb that
-// has begun its commit is not cancelled by ctx. Arguments have been checked by a [Broker]: an engine
-// may panic on names or sizes out of bounds. Slices passed in are not kept.
+// has begun its commit is not cancelled by ctx. Arguments have been checked by a [Broker]: an
+// engine may panic on names or sizes out of bounds. Slices passed in are not kept.
 //
-// All methods are safe for concurrent use. After Close they return an error with code closed, after a failed
-// write storage_failed, or unavailable for what was surely not done and outcome_unknown for what may be.
+// All methods are safe for concurrent use. After Close they return an error with code closed, after
+// a failed write storage_failed, or unavailable for what was surely not done and outcome_unknown
+// for what may be.
 type Engine interface {
 	// Put stores tasks, all or none, in order. Receipts correspond to tasks by index.
-	// Errors: queue_full, storage_full, run_conflict (a dense task of a sealed run beyond its total).
+	// Errors: queue_full, storage_full, run_conflict (a dense task of a sealed run beyond its
+	// total).
 	Put(ctx context.Context, tasks []Task) ([]Receipt, error)
 
-	// Reserve leases up to r.Max ready tasks, or fewer that make MaxAnswer bytes, highest priority first, then oldest
-	// put first: fewer than r.Max does not say that there are no more. It waits
+	// Reserve leases up to r.Max ready tasks, or fewer that make MaxAnswer bytes, highest priority
+	// first, then oldest put first: fewer than r.Max does not say that there are no more. It waits
 	// up to r.Wait for the first one, and returns none, without error, when there is none. Callers
-	// that wait are served in order of arrival. A cancelled Reserve leases nothing and counts no attempt.
+	// that wait are served in order of arrival. A cancelled Reserve leases nothing and counts no
+	// attempt.
 	Reserve(ctx context.Context, r Reserve) ([]Lease, error)
 
-	// Ack ends leases; errs correspond to acks by index and are nil, an UncheckedError, or have code
-	// lease_lost, queue_full or storage_full. Each ack is all or nothing. The second error is of the call as a
-	// whole: nothing is known of any ack then.
+	// Ack ends leases; errs correspond to acks by index and are nil, an UncheckedError, or have
+	// code lease_lost, queue_full or storage_full. Each ack is all or nothing. The second error is
+	// of the call as a whole: nothing is known of any ack then.
 	Ack(ctx context.Context, acks []Ack) (errs []error, err error)
 
 	// Nack gives leases back. errs as in Ack.
 	Nack(ctx context.Context, nacks []Nack) (errs []error, err error)
 
-	// Extend moves deadlines. On a disk it does not wait for a sync; an engine of several machines waits until
-	// they agree. errs as in Ack.
+	// Extend moves deadlines. On a disk it does not wait for a sync; an engine of several machines
+	// waits until they agree. errs as in Ack.
 	Extend(ctx context.Context, extends []Extend) (errs []error, err error)
 
 	// Stats tells what the engine has done since it was opened.
@@ -53,8 +56,9 @@ type Operator interface {
 	Queues(ctx context.Context, names ...string) ([]QueueInfo, error)
 	// Configure changes settings of a queue, which is made if need be.
 	Configure(ctx context.Context, queue string, change SettingsChange) (Settings, error)
-	// Peek shows up to max tasks of one state, or fewer that make MaxAnswer bytes, oldest first, after the cursor of
-	// an earlier page (0 for the first). The next cursor is 0 when there is no more.
+	// Peek shows up to max tasks of one state, or fewer that make MaxAnswer bytes, oldest first,
+	// after the cursor of an earlier page (0 for the first). The next cursor is 0 when there is no
+	// more.
 	Peek(ctx context.Context, queue string, state State, cursor uint64, max int) (tasks []Peeked, next uint64, err error)
 	// Purge ends the delayed and ready (or, with state Dead, drops the dead) tasks of a queue and
 	// returns how many. Zero states means delayed and ready.
@@ -62,8 +66,8 @@ type Operator interface {
 	// Redrive makes up to max dead tasks of a queue ready again, their attempts counted anew; max 0
 	// means all.
 	Redrive(ctx context.Context, queue string, max int) (int, error)
-	// Drop purges a queue and forgets it and its settings; it is refused with code bad_request while
-	// a task of it is leased.
+	// Drop purges a queue and forgets it and its settings; it is refused with code bad_request
+	// while a task of it is leased.
 	Drop(ctx context.Context, queue string) error
 }
 
@@ -93,23 +97,24 @@ type Store interface {
 }
 
 // Waits is the part of an engine that has calls wait for what other callers do: they are parked and
-// woken, and do not ask again and again. An engine may lack it; a [Broker] before such a one answers
-// unsupported.
+// woken, and do not ask again and again. An engine may lack it; a [Broker] before such a one
+// answers unsupported.
 type Waits interface {
-	// PutWait is Put, but waits up to wait (negative is for ever) for room in a full queue. Who waits
-	// for a queue is served in order of arrival, and before a PutWait that comes later. When the time is up it is refused
-	// with queue_full, and so it is at once when the tasks could never find room. A cancelled PutWait
-	// puts nothing, unless the put was decided before.
+	// PutWait is Put, but waits up to wait (negative is for ever) for room in a full queue. Who
+	// waits for a queue is served in order of arrival, and before a PutWait that comes later. When
+	// the time is up it is refused with queue_full, and so it is at once when the tasks could never
+	// find room. A cancelled PutWait puts nothing, unless the put was decided before.
 	PutWait(ctx context.Context, tasks []Task, wait time.Duration) ([]Receipt, error)
-	// AckWait is Ack of one lease, and waits in the same way for room for its result and follow-ups.
-	// The caller extends the lease meanwhile; a lease that ends is told as lease_lost when there is room.
+	// AckWait is Ack of one lease, and waits in the same way for room for its result and
+	// follow-ups. The caller extends the lease meanwhile; a lease that ends is told as lease_lost
+	// when there is room.
 	AckWait(ctx context.Context, ack Ack, wait time.Duration) error
-	// Held tells how much a queue holds. On a disk it never waits, and what is not durable yet counts; an engine
-	// of several machines waits until they agree.
-	// A queue that is not there holds nothing.
+	// Held tells how much a queue holds. On a disk it never waits, and what is not durable yet
+	// counts; an engine of several machines waits until they agree. A queue that is not there holds
+	// nothing.
 	Held(ctx context.Context, queue string) (Held, error)
-	// AwaitIdle waits up to wait (negative is for ever) until nothing in the queue is delayed, ready or
-	// leased, and returns whether that is so. What it tells is durable.
+	// AwaitIdle waits up to wait (negative is for ever) until nothing in the queue is delayed,
+	// ready or leased, and returns whether that is so. What it tells is durable.
 	AwaitIdle(ctx context.Context, queue string, wait time.Duration) (idle bool, err error)
 }
 

@@ -77,9 +77,10 @@ var (
 	ErrUnsupported = &Error{Code: CodeUnsupported, Message: "unsupported by this store"}
 )
 
-// An UncheckedError answers an ack whose Result was checked against another schema than the one its lease's queue has.
-// Nothing was done. The broker before the engine checks the result against Schema and repeats the ack; only the
-// engine knows the queue of a lease that is named by its number alone, and which settings are the newest.
+// An UncheckedError answers an ack whose Result was checked against another schema than the one its
+// lease's queue has. Nothing was done. The broker before the engine checks the result against
+// Schema and repeats the ack; only the engine knows the queue of a lease that is named by its
+// number alone, and which settings are the newest.
 type UncheckedError struct {
 	Queue  string // of the lease
 	Schema Schema // what results of its tasks must agree with now; "" for anything

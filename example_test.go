@@ -27,7 +27,8 @@ func reserve(queue store.Store, name string) glassq.Lease {
 	return must(queue.Reserve(context.Background(), glassq.Reserve{Queue: name, Wait: -1}))[0]
 }
 
-// Put hands tasks to queues, all or none. A task with an id is stored once, however often it is put.
+// Put hands tasks to queues, all or none. A task with an id is stored once, however often it is
+// put.
 func ExampleTask() {
 	ctx, queue := context.Background(), open()
 	defer queue.Close()
@@ -61,7 +62,8 @@ func ExampleLease() {
 	// too late: true
 }
 
-// A result goes with the ack, in the same commit. Its record says whether the task is booked as ok or failed.
+// A result goes with the ack, in the same commit. Its record says whether the task is booked as ok
+// or failed.
 func ExampleAck_result() {
 	ctx, queue := context.Background(), open()
 	defer queue.Close()
@@ -80,7 +82,8 @@ func ExampleAck_result() {
 	// put 1 = ok 1 + failed 0
 }
 
-// Follow-ups are put in the commit of the ack: the page is done and its links are tasks, or neither.
+// Follow-ups are put in the commit of the ack: the page is done and its links are tasks, or
+// neither.
 func ExampleAck_followUp() {
 	ctx, queue := context.Background(), open()
 	defer queue.Close()
@@ -110,7 +113,8 @@ func ExampleNack() {
 	// Output: ann@example.org, attempt 2
 }
 
-// A task that has used up its attempts is dead. It waits for a person, who has it tried again or purges it.
+// A task that has used up its attempts is dead. It waits for a person, who has it tried again or
+// purges it.
 func ExampleOperator_redrive() {
 	ctx, queue := context.Background(), open()
 	defer queue.Close()
@@ -133,7 +137,8 @@ func ExampleOperator_redrive() {
 	// attempt: 1
 }
 
-// A run is a label on tasks, with books that add up. It is complete when it is sealed and nothing is pending.
+// A run is a label on tasks, with books that add up. It is complete when it is sealed and nothing
+// is pending.
 func ExampleRun() {
 	ctx, queue := context.Background(), open()
 	defer queue.Close()

@@ -55,12 +55,12 @@ type Found struct {
 	Peeked // of FoundHeld
 }
 
-// A Finder is the part of an engine that finds single tasks without looking through queues. An engine may lack it; a
-// [Broker] before such a one answers unsupported.
+// A Finder is the part of an engine that finds single tasks without looking through queues. An
+// engine may lack it; a [Broker] before such a one answers unsupported.
 type Finder interface {
 	// Find finds a task by what is indexed. A queue or run that is not there is not_found.
 	Find(ctx context.Context, f Find) (Found, error)
-	// NextDelayed is how long until the next delayed task of a queue is ready. ok is false where there is none, or
-	// where it is not among the next hundred of all queues.
+	// NextDelayed is how long until the next delayed task of a queue is ready. ok is false where
+	// there is none, or where it is not among the next hundred of all queues.
 	NextDelayed(ctx context.Context, queue string) (in time.Duration, ok bool, err error)
 }

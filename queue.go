@@ -45,8 +45,8 @@ type Books struct {
 	Dead   DeadCounts `json:"dead_by"`
 }
 
-// DeadCounts says why tasks ended without an ack. Those of the first two reasons are kept and can be
-// redriven.
+// DeadCounts says why tasks ended without an ack. Those of the first two reasons are kept and can
+// be redriven.
 type DeadCounts struct {
 	Attempts  uint64 `json:"attempts"`  // the last try ended without an ack
 	Nacked    uint64 `json:"nacked"`    // a worker said so
@@ -63,8 +63,8 @@ func (d DeadCounts) Sum() uint64 {
 // Pending is what has no outcome yet: delayed, ready or leased.
 func (b Books) Pending() uint64 { return b.Put - b.OK - b.Failed - b.Dead.Sum() }
 
-// QueueInfo is what a queue holds now and has held. A results queue counts its results as puts here;
-// the books of a run never do.
+// QueueInfo is what a queue holds now and has held. A results queue counts its results as puts
+// here; the books of a run never do.
 type QueueInfo struct {
 	Name     string   `json:"name"`
 	Delayed  int64    `json:"delayed"`
@@ -88,27 +88,29 @@ type Settings struct {
 	MaxTasks int64   `json:"max_tasks"` // puts beyond are refused; 0 means no limit
 	MaxBytes int64   `json:"max_bytes"` // puts beyond are refused; 0 means no limit
 
-	// Unique says how long an id of a task without a position is taken: "" for DedupWindow from its put, UniquePending
-	// also for as long as its task is delayed, ready, leased or kept dead. Both end early when the task is purged,
-	// expired, cancelled or deleted. MaxUnique is how many ids of such tasks a queue with UniquePending holds: puts
-	// beyond are refused; 0 means DedupCount.
+	// Unique says how long an id of a task without a position is taken: "" for DedupWindow from its
+	// put, UniquePending also for as long as its task is delayed, ready, leased or kept dead. Both
+	// end early when the task is purged, expired, cancelled or deleted. MaxUnique is how many ids
+	// of such tasks a queue with UniquePending holds: puts beyond are refused; 0 means DedupCount.
 	Unique    string `json:"unique,omitempty"`
 	MaxUnique int64  `json:"max_unique,omitempty"`
 
-	// Stages is a schedule of rates that stands instead of Rate: "0..5000/30s,5000/1m" climbs to 5,000 a second
-	// in 30 s and stays there for a minute; the last stage's rate goes on after it. "" means none. StagesAt is when it began, in ms since 1970: the engine fills it in.
+	// Stages is a schedule of rates that stands instead of Rate: "0..5000/30s,5000/1m" climbs to
+	// 5,000 a second in 30 s and stays there for a minute; the last stage's rate goes on after it.
+	// "" means none. StagesAt is when it began, in ms since 1970: the engine fills it in.
 	Stages   string `json:"stages,omitempty"`
 	StagesAt int64  `json:"stages_at,omitempty"`
 
-	// Catchup is how many seconds of its schedule a queue catches up with in one burst when workers did
-	// not ask in time; what they missed beyond is not made good. 0 means next to nothing.
+	// Catchup is how many seconds of its schedule a queue catches up with in one burst when workers
+	// did not ask in time; what they missed beyond is not made good. 0 means next to nothing.
 	Catchup float64 `json:"catchup,omitempty"`
 
-	// Opaque lets Python programs put instances of classes of their own, which only Python getters see.
+	// Opaque lets Python programs put instances of classes of their own, which only Python getters
+	// see.
 	Opaque bool `json:"opaque,omitempty"`
 
-	// TaskSchema and ResultSchema are JSON Schemas (2020-12) that bodies put here, and results of tasks
-	// of this queue, must agree with; "" means anything goes.
+	// TaskSchema and ResultSchema are JSON Schemas (2020-12) that bodies put here, and results of
+	// tasks of this queue, must agree with; "" means anything goes.
 	TaskSchema   Schema `json:"task_schema,omitzero"`
 	ResultSchema Schema `json:"result_schema,omitzero"`
 }
@@ -144,7 +146,8 @@ func (s *Schema) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// SettingsChange changes the settings whose pointers are not nil. A rate ends stages, and stages a rate.
+// SettingsChange changes the settings whose pointers are not nil. A rate ends stages, and stages a
+// rate.
 type SettingsChange struct {
 	Paused   *bool    `json:"paused,omitempty"`
 	Rate     *float64 `json:"rate,omitempty"`

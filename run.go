@@ -17,11 +17,12 @@ type Run struct {
 	Created  time.Time `json:"created"`
 	Ended    time.Time `json:"ended,omitzero"` // when it was first complete
 
-	// The rate, or the stages, of the queue when a task of the run was last handed out; 0 and "" when there was none.
+	// The rate, or the stages, of the queue when a task of the run was last handed out; 0 and ""
+	// when there was none.
 	Rate   float64 `json:"rate,omitempty"`
 	Stages string  `json:"stages,omitempty"`
-	// GivenUp is how many tasks were due by that schedule while they were ready, were not asked for in time, and were
-	// not made good.
+	// GivenUp is how many tasks were due by that schedule while they were ready, were not asked for
+	// in time, and were not made good.
 	GivenUp uint64 `json:"given_up,omitempty"`
 
 	RetryOf string   `json:"retry_of,omitempty"` // the run whose tasks it puts again, at their old positions
@@ -39,9 +40,9 @@ type Job struct {
 	Pending uint64   `json:"pending"`
 }
 
-// RunChange makes or changes a run; zero fields change nothing. Source, Queue and Results can be set
-// once, another value is run_conflict. Sealed with Total says that nothing more is dispatched; sealing
-// again with another Total is run_conflict.
+// RunChange makes or changes a run; zero fields change nothing. Source, Queue and Results can be
+// set once, another value is run_conflict. Sealed with Total says that nothing more is dispatched;
+// sealing again with another Total is run_conflict.
 type RunChange struct {
 	Source  string `json:"source,omitempty"`
 	Queue   string `json:"queue,omitempty"`
@@ -49,11 +50,11 @@ type RunChange struct {
 	Sealed  bool   `json:"sealed,omitempty"`
 	Total   uint64 `json:"total,omitempty"`
 
-	// RetryOf says that the run puts tasks of another again; a retry of a retry is one of the first. It can be set once,
-	// before there are tasks. A run that is not there is not_found.
+	// RetryOf says that the run puts tasks of another again; a retry of a retry is one of the
+	// first. It can be set once, before there are tasks. A run that is not there is not_found.
 	RetryOf string `json:"retry_of,omitempty"`
-	// Reader says who takes the results of the run, for those who come later and find none: text for people, at most
-	// MaxReason bytes.
+	// Reader says who takes the results of the run, for those who come later and find none: text
+	// for people, at most MaxReason bytes.
 	Reader string `json:"reader,omitempty"`
 }
 

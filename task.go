@@ -13,8 +13,8 @@ const (
 	TypeOctets = "application/octet-stream"
 )
 
-// TraceHeader is the header of a task that names its trace (W3C trace context). An ack hands it on to the result and
-// the follow-ups that have none of their own.
+// TraceHeader is the header of a task that names its trace (W3C trace context). An ack hands it on
+// to the result and the follow-ups that have none of their own.
 const TraceHeader = "traceparent"
 
 // A Task is one unit of work. Only Queue and Body are needed; the zero value of every other field
@@ -25,9 +25,9 @@ type Task struct {
 	Type  string // content type of Body; "" means octets
 
 	// ID names the task and is its dedup key within Queue: a second put of the same id within
-	// DedupWindow is a duplicate and stores nothing, unless the task was purged, expired, cancelled or
-	// deleted since; see Settings.Unique. "" lets the engine name it. A task with Dense
-	// set has the id "<Run>/<Position>" and needs none.
+	// DedupWindow is a duplicate and stores nothing, unless the task was purged, expired, cancelled
+	// or deleted since; see Settings.Unique. "" lets the engine name it. A task with Dense set has
+	// the id "<Run>/<Position>" and needs none.
 	ID       string
 	Run      string // the run whose books count the task; "" books it on its queue alone
 	Position uint32 // in Run, from 0; only with Dense
@@ -45,12 +45,13 @@ type Task struct {
 	Headers map[string]string // passed through; see TraceHeader
 	Extra   []byte            // unknown envelope members as a JSON object, passed through; nil for none
 
-	// OfAttempt is set on results by the engine: the attempt of the task that this is the result of.
-	// A task with OfAttempt > 0 is a result: it is not a put in the books of its run.
+	// OfAttempt is set on results by the engine: the attempt of the task that this is the result
+	// of. A task with OfAttempt > 0 is a result: it is not a put in the books of its run.
 	OfAttempt int
 }
 
-// TaskID returns the task's id: ID, or "<Run>/<Position>" for a dense one, or "" if the engine is to name it.
+// TaskID returns the task's id: ID, or "<Run>/<Position>" for a dense one, or "" if the engine is
+// to name it.
 func (t *Task) TaskID() string {
 	if t.ID == "" && t.Dense {
 		return DenseID(t.Run, t.Position)
@@ -76,8 +77,8 @@ func ParseDenseID(id string) (run string, position uint32, ok bool) {
 	return id[:i], uint32(v), true
 }
 
-// A Priority is a level from 1 to 9 (highest), or Lowest for level 0; zero means PriorityDefault. Levels are strict: a
-// queue hands out nothing of a level while a higher one has a ready task.
+// A Priority is a level from 1 to 9 (highest), or Lowest for level 0; zero means PriorityDefault.
+// Levels are strict: a queue hands out nothing of a level while a higher one has a ready task.
 type Priority int8
 
 const (
@@ -116,8 +117,8 @@ func AssignedID(number uint64) string { return "~" + strconv.FormatUint(number, 
 
 // A Token proves one hand-out of one task. Its text is "<number>.<queue>".
 type Token struct {
-	// Queue is the queue of the task; with another one than the task's the token is not found. "" names
-	// the lease by its number alone, for protocols that carry nothing else: it has no text.
+	// Queue is the queue of the task; with another one than the task's the token is not found. ""
+	// names the lease by its number alone, for protocols that carry nothing else: it has no text.
 	Queue  string
 	Number uint64 // the lease number: below 2^53, grows, never used twice
 }
@@ -159,9 +160,9 @@ type Reserve struct {
 	// once, for clients whose protocol has no ack.
 	Take bool
 
-	// Look shows the task that would be handed out next, and leaves it where it is: the lease has no
-	// number, and its attempt is that of the last hand-out. Max is then 1, and a paused queue shows its
-	// tasks too. It excludes Take.
+	// Look shows the task that would be handed out next, and leaves it where it is: the lease has
+	// no number, and its attempt is that of the last hand-out. Max is then 1, and a paused queue
+	// shows its tasks too. It excludes Take.
 	Look bool
 }
 
@@ -173,7 +174,8 @@ const (
 	Failed                // booked as failed
 )
 
-// An Ack ends a lease: the task is done. Result and Put are stored in the same commit, or nothing is.
+// An Ack ends a lease: the task is done. Result and Put are stored in the same commit, or nothing
+// is.
 type Ack struct {
 	Token   Token
 	Outcome Outcome // set by the Broker from Result
@@ -181,11 +183,12 @@ type Ack struct {
 	// ID, Run, Position and OfAttempt are set by the engine from the lease.
 	Result *Task
 	Put    []Task // follow-ups; a Run of "" joins the run of the task that is acked
-	// Checked is the result schema that Result agrees with, set by the Broker. An engine stores a result only when
-	// that is the schema of the lease's queue as it is now, see UncheckedError.
+	// Checked is the result schema that Result agrees with, set by the Broker. An engine stores a
+	// result only when that is the schema of the lease's queue as it is now, see UncheckedError.
 	Checked Schema
-	// Within is asked about the queue of a lease that Token names by its number alone; where it says no, the lease is
-	// not found. nil is any queue. It must be quick, and call nothing of the engine.
+	// Within is asked about the queue of a lease that Token names by its number alone; where it
+	// says no, the lease is not found. nil is any queue. It must be quick, and call nothing of the
+	// engine.
 	Within func(queue string) bool
 }
 

@@ -26,7 +26,8 @@ var backlog = flag.String("backlog", "1000000,10000000,30000000",
 // child is the first argument of a process of this program that is measured from outside.
 const child = "child"
 
-// engineBacklogs shows the memory, the start and the disk space of backlogs, each in processes of its own.
+// engineBacklogs shows the memory, the start and the disk space of backlogs, each in processes of
+// its own.
 func engineBacklogs(b *bench) error {
 	for _, s := range strings.Split(*backlog, ",") {
 		tasks, err := strconv.Atoi(strings.TrimSpace(s))

@@ -30,9 +30,9 @@ type late struct {
 	took time.Duration
 }
 
-// steady puts at a constant rate, whether the puts before are answered or not, until more says no, which is
-// asked now and then. How long a put took counts from when it was due, so that nothing that holds
-// up the puts hides how long.
+// steady puts at a constant rate, whether the puts before are answered or not, until more says no,
+// which is asked now and then. How long a put took counts from when it was due, so that nothing
+// that holds up the puts hides how long.
 func steady(ctx context.Context, e *disk.Engine, more func() bool) ([]late, error) {
 	dues := make(chan time.Time, 1<<20)
 	taken := make([][]late, steadyMost)
@@ -76,8 +76,8 @@ func quantiles(all []late) (p50, p99, most time.Duration) {
 	return all[len(all)/2].took, all[len(all)*99/100].took, all[len(all)-1].took
 }
 
-// engineCompaction puts at a constant rate beside a log that needs no compaction, and then while it is
-// compacted: three quarters of what is in it ends at one stroke.
+// engineCompaction puts at a constant rate beside a log that needs no compaction, and then while it
+// is compacted: three quarters of what is in it ends at one stroke.
 func engineCompaction(ctx context.Context, dir string) error {
 	defer os.RemoveAll(dir)
 	e, err := disk.Open(dir, disk.Options{})

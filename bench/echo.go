@@ -16,9 +16,10 @@ import (
 	"sync"
 )
 
-// echo is a manager that does nothing: it lets everybody in and answers every call from a table, without
-// reading values, storing, or counting. What the script reaches with it is what its clients, the sockets and
-// the scheduler allow on this machine; no server that does something is faster.
+// echo is a manager that does nothing: it lets everybody in and answers every call from a table,
+// without reading values, storing, or counting. What the script reaches with it is what its
+// clients, the sockets and the scheduler allow on this machine; no server that does something is
+// faster.
 type echo struct {
 	ln    net.Listener
 	conns sync.WaitGroup

@@ -22,8 +22,8 @@ import (
 
 var seconds = flag.Float64("seconds", 3, "seconds that each speed of suite engine is measured for")
 
-// engineRows measures the embedded engine: speed with --sync always beside the disk's bare sync, put while
-// the log is compacted, then memory, start and disk space of backlogs.
+// engineRows measures the embedded engine: speed with --sync always beside the disk's bare sync,
+// put while the log is compacted, then memory, start and disk space of backlogs.
 func engineRows(b *bench) error {
 	fmt.Printf("embedded engine, %s, %d CPUs, sync always unless it says otherwise\n", runtime.Version(), runtime.NumCPU())
 	alone := 0.0

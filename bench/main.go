@@ -5,8 +5,9 @@
 //	go run ./bench -rounds 5 run    one of them
 //	go run ./bench -h               which there are
 //
-// It builds glassq, fetches what it compares with through the Go module proxy or names the package that
-// has it, starts servers as processes of their own on loopback, and ends everything that it started.
+// It builds glassq, fetches what it compares with through the Go module proxy or names the package
+// that has it, starts servers as processes of their own on loopback, and ends everything that it
+// started.
 package main
 
 import (

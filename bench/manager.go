@@ -38,8 +38,8 @@ if __name__ == '__main__':
     print(n*k / (max(x[1] for x in all) - min(x[0] for x in all)), n*k / (max(x[2] for x in all) - min(x[1] for x in all)))
 `
 
-// managerSuite compares the Python manager door with a manager of Python's own, and both with one that does
-// nothing, by the same script.
+// managerSuite compares the Python manager door with a manager of Python's own, and both with one
+// that does nothing, by the same script.
 func managerSuite(b *bench) error {
 	python, err := exec.LookPath("python3")
 	if err != nil {

@@ -26,8 +26,8 @@ type rival struct {
 	cmd     *exec.Cmd
 }
 
-// memcachedSuite drives the memcached door, Redis, beanstalkd and memcached with one load client: raw
-// sockets, requests made beforehand, answers counted by their lines.
+// memcachedSuite drives the memcached door, Redis, beanstalkd and memcached with one load client:
+// raw sockets, requests made beforehand, answers counted by their lines.
 func memcachedSuite(b *bench) error {
 	serve := func(sync string) func(dir, port string) []string {
 		return func(dir, port string) []string {
@@ -168,8 +168,8 @@ func (r *rival) start(b *bench) (stop func(), err error) {
 	}
 }
 
-// pipelined sends n requests over conns connections, depth at a time, and returns answers per second. An
-// answer has so many lines.
+// pipelined sends n requests over conns connections, depth at a time, and returns answers per
+// second. An answer has so many lines.
 func pipelined(addr string, request []byte, lines, conns, depth, n int) (float64, error) {
 	burst := bytes.Repeat(request, depth)
 	return each(addr, conns, n, func(c net.Conn, n int) error {
@@ -194,7 +194,8 @@ func pipelined(addr string, request []byte, lines, conns, depth, n int) (float64
 	})
 }
 
-// pairs takes a task, whose first line of answer has the key of the second request in a field, and deletes it.
+// pairs takes a task, whose first line of answer has the key of the second request in a field, and
+// deletes it.
 func pairs(addr string, conns, n int, take string, lines, field int, end string) (float64, error) {
 	return each(addr, conns, n, func(c net.Conn, n int) error {
 		in := bufio.NewReader(c)
@@ -248,7 +249,8 @@ func each(addr string, conns, n int, do func(c net.Conn, n int) error) (float64,
 	return float64(n/conns*conns) / time.Since(began).Seconds(), errors.Join(errs...)
 }
 
-// idleConnections opens 10,000 connections, each of which has put one task, and prints what they cost.
+// idleConnections opens 10,000 connections, each of which has put one task, and prints what they
+// cost.
 func idleConnections(b *bench, r *rival) error {
 	const conns = 10_000
 	stop, err := r.start(b)

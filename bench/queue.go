@@ -14,7 +14,8 @@ import (
 	"github.com/glassq/glassq/result"
 )
 
-// queueRows measures the queue over HTTP from another process: dispatch, and reserve + ack with results.
+// queueRows measures the queue over HTTP from another process: dispatch, and reserve + ack with
+// results.
 func queueRows(b *bench) error {
 	ctx, dir, bin := b.ctx, b.dir, b.glassq
 	server, err := start(ctx, bin, "serve", "--data", filepath.Join(dir, "serve"), "--http", "127.0.0.1:0",

@@ -92,8 +92,8 @@ func runSuite(b *bench) error {
 	return nil
 }
 
-// fourProcesses sends the same requests with a server, a worker and an output that run already, and a
-// dispatcher. It is timed from the dispatcher's start to the output's end.
+// fourProcesses sends the same requests with a server, a worker and an output that run already, and
+// a dispatcher. It is timed from the dispatcher's start to the output's end.
 func fourProcesses(b *bench, target string, round int) (time.Duration, error) {
 	server, err := start(b.ctx, b.glassq, "serve", "--data", filepath.Join(b.dir, fmt.Sprint("four", round)), "--http",
 		"127.0.0.1:0",

@@ -30,8 +30,8 @@ for line in sys.stdin:
 `
 
 // workSuite measures work pipe with a trivial Python child, and work exec beside what else starts a
-// process per line. The server is a process of its own; tasks are there before the clock starts, which
-// runs from the worker's start to its end.
+// process per line. The server is a process of its own; tasks are there before the clock starts,
+// which runs from the worker's start to its end.
 func workSuite(b *bench) error {
 	var tools [3]string
 	for i, name := range []string{"python3", "xargs", "parallel"} {

@@ -30,9 +30,10 @@ const (
 	partBytes    = 32 << 20
 )
 
-// ErrUnreachable: no connection to the server, or it broke before the answer. Its code is unavailable, so
-// errors.Is also matches a server that says so itself. When a call that changes something may have reached
-// the server, the code of the error is outcome_unknown, and it wraps ErrUnreachable.
+// ErrUnreachable: no connection to the server, or it broke before the answer. Its code is
+// unavailable, so errors.Is also matches a server that says so itself. When a call that changes
+// something may have reached the server, the code of the error is outcome_unknown, and it wraps
+// ErrUnreachable.
 var ErrUnreachable = &glassq.Error{Code: glassq.CodeUnavailable, Message: "server unreachable"}
 
 // Options tunes New. The zero value fits an open server on the same machine.
@@ -41,20 +42,22 @@ type Options struct {
 	CAFile string      // PEM file of authorities to trust beside the system's; "" for none
 	TLS    *tls.Config // nil is Go's default; CAFile is added to it
 
-	// Worker is how the server shows who calls, in lists of workers and in explanations, at most 100 bytes of printable
-	// ASCII; "" lets it take the address. Agent is the User-Agent, which says what program that is; "" is Go's own.
+	// Worker is how the server shows who calls, in lists of workers and in explanations, at most
+	// 100 bytes of printable ASCII; "" lets it take the address. Agent is the User-Agent, which
+	// says what program that is; "" is Go's own.
 	Worker, Agent string
 
-	// Transport sends the requests, for what a program wants to add to or see of them; nil is one of the client's
-	// own. It brings its own TLS configuration, so CAFile and TLS are refused beside it. An error with a
+	// Transport sends the requests, for what a program wants to add to or see of them; nil is one
+	// of the client's own. It brings its own TLS configuration, so CAFile and TLS are refused
+	// beside it. An error with a
 	// *net.OpError of a dial in it says that nothing was sent. Close leaves its connections open.
 	Transport http.RoundTripper
 
 	// Retry is how long a call waits for a server that cannot be reached or is stopping, counted
 	// from its first failure: 0 fails at once, negative waits for ever.
 	Retry time.Duration
-	// Notify is told when such a wait begins or goes on, at most once per 10 s. It may be called from
-	// several goroutines, never at the same time. nil tells nobody.
+	// Notify is told when such a wait begins or goes on, at most once per 10 s. It may be called
+	// from several goroutines, never at the same time. nil tells nobody.
 	Notify func(error)
 }
 
@@ -133,8 +136,8 @@ func newTransport(opt Options) (http.RoundTripper, error) {
 	}, nil
 }
 
-// Close ends calls under way with code closed, and closes idle connections, those of an Options.Transport
-// excepted. The server goes on.
+// Close ends calls under way with code closed, and closes idle connections, those of an
+// Options.Transport excepted. The server goes on.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -333,7 +333,8 @@ func TestNotOurServer(t *testing.T) {
 	}
 }
 
-// TestReserveWaits: a parked reserve gets the task that comes later, ends with ctx, and ends with Close.
+// TestReserveWaits: a parked reserve gets the task that comes later, ends with ctx, and ends with
+// Close.
 func TestReserveWaits(t *testing.T) {
 	c := pair(t)
 	var wg sync.WaitGroup
@@ -410,8 +411,8 @@ func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (d *direct) CloseIdleConnections() { d.idled++ }
 
-// TestTransport: a program's own transport sends every request, its errors are told as those of the client's own,
-// and it outlives the client.
+// TestTransport: a program's own transport sends every request, its errors are told as those of the
+// client's own, and it outlives the client.
 func TestTransport(t *testing.T) {
 	d := &direct{to: httpdoor.New(openStore(t), httpdoor.Options{})}
 	c := dial(t, "http://localhost", client.Options{Key: "k", Transport: d})
@@ -436,8 +437,9 @@ func TestTransport(t *testing.T) {
 	}
 }
 
-// TestLostAnswer: when the connection breaks after a put was sent, its outcome is unknown, and a client that
-// repeats gives the same ids again, so the server stores nothing twice. Without a connection nothing was done.
+// TestLostAnswer: when the connection breaks after a put was sent, its outcome is unknown, and a
+// client that repeats gives the same ids again, so the server stores nothing twice. Without a
+// connection nothing was done.
 func TestLostAnswer(t *testing.T) {
 	door := httpdoor.New(openStore(t), httpdoor.Options{})
 	var bodies [][]byte
@@ -474,7 +476,8 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// TestWarnings: a near miss among a task's own members comes back in its receipt, and a negative duration is refused.
+// TestWarnings: a near miss among a task's own members comes back in its receipt, and a negative
+// duration is refused.
 func TestWarnings(t *testing.T) {
 	c := pair(t)
 	own, near := []byte(`{"own":1}`), []byte(`{"prio":9}`)

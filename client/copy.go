@@ -16,8 +16,8 @@ var (
 	_ glassq.Archiver = (*Client)(nil)
 )
 
-// Copy passes on the files of a copy of the server's store, see [glassq.Copier]. It is not tried again when
-// the connection breaks.
+// Copy passes on the files of a copy of the server's store, see [glassq.Copier]. It is not tried
+// again when the connection breaks.
 func (c *Client) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
 	return c.backup(ctx, "", func(body io.Reader) error {
 		in := tar.NewReader(body)
@@ -36,8 +36,8 @@ func (c *Client) Copy(ctx context.Context, file func(name string, size int64, r 
 	})
 }
 
-// Archive writes an archive of the server's store, see [glassq.Archiver]. It is not tried again when the
-// connection breaks: what was written then is no archive.
+// Archive writes an archive of the server's store, see [glassq.Archiver]. It is not tried again
+// when the connection breaks: what was written then is no archive.
 func (c *Client) Archive(ctx context.Context, w io.Writer) error {
 	return c.backup(ctx, "?form=archive", func(body io.Reader) error {
 		_, err := io.Copy(w, &brokenOff{body})

@@ -50,8 +50,8 @@ func Example() {
 	// <nil> <nil>
 }
 
-// A client with Retry outlives its server: a call waits until there is one again, and a put that is sent twice is
-// stored once.
+// A client with Retry outlives its server: a call waits until there is one again, and a put that is
+// sent twice is stored once.
 func ExampleOptions_retry() {
 	handler, stop := serve() // over one store, as after a restart
 	defer stop()
@@ -88,7 +88,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// A transport of the program's own sees each request, to count or trace it, or to send it in its own way.
+// A transport of the program's own sees each request, to count or trace it, or to send it in its
+// own way.
 func ExampleOptions_transport() {
 	handler, stop := serve()
 	defer stop()

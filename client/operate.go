@@ -33,8 +33,8 @@ func (c *Client) Whoami(ctx context.Context) (me Identity, err error) {
 	return me, err
 }
 
-// Reload has the server read its settings again, as SIGHUP does. When a start with them would fail nothing changes,
-// and the error says why.
+// Reload has the server read its settings again, as SIGHUP does. When a start with them would fail
+// nothing changes, and the error says why.
 func (c *Client) Reload(ctx context.Context) (did glassq.Reloaded, err error) {
 	err = c.call(ctx, "POST", "/v1/reload", nil, &did)
 	return did, err

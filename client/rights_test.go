@@ -8,7 +8,8 @@ import (
 	"github.com/glassq/glassq/internal/rights"
 )
 
-// TestMethodsHaveRows: each method of a client is in the table of rights, and each name there is one.
+// TestMethodsHaveRows: each method of a client is in the table of rights, and each name there is
+// one.
 func TestMethodsHaveRows(t *testing.T) {
 	var names []string
 	for m := range reflect.TypeFor[*Client]().Methods() {

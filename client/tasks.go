@@ -16,17 +16,17 @@ import (
 )
 
 // Put stores tasks in order. Up to 10,000 tasks and 32 MiB of one queue are one request and stored
-// all or none; more, or tasks of several queues, are sent in parts, each all or none. When a part is
-// refused the error says how many tasks were stored before it.
+// all or none; more, or tasks of several queues, are sent in parts, each all or none. When a part
+// is refused the error says how many tasks were stored before it.
 //
-// With Options.Retry a part whose outcome is unknown is sent again. So that nothing is stored twice, a task
-// without an id gets one then, and a repeat is receipted as a duplicate at worst.
+// With Options.Retry a part whose outcome is unknown is sent again. So that nothing is stored
+// twice, a task without an id gets one then, and a repeat is receipted as a duplicate at worst.
 func (c *Client) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, error) {
 	return c.PutWait(ctx, tasks, 0)
 }
 
-// PutWait is Put, but each part waits up to wait, at most 10 minutes, for room in a full queue, and is
-// refused with queue_full after that. Who waits is served in order of arrival.
+// PutWait is Put, but each part waits up to wait, at most 10 minutes, for room in a full queue, and
+// is refused with queue_full after that. Who waits is served in order of arrival.
 func (c *Client) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
 	receipts := make([]glassq.Receipt, len(tasks))
 	var queues []string
@@ -186,7 +186,8 @@ func (c *Client) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 	return leases, err
 }
 
-// polls splits a wait into polls of at most maxPoll until one says done. A negative wait is for ever.
+// polls splits a wait into polls of at most maxPoll until one says done. A negative wait is for
+// ever.
 func polls(wait time.Duration, poll func(time.Duration) (done bool, err error)) error {
 	end := time.Now().Add(wait)
 	for {

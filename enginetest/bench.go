@@ -85,8 +85,8 @@ func reserveAndAck(ctx context.Context, s glassq.Store, batch int) error {
 	return nil
 }
 
-// spread does b.N times do, shared by callers, and reports tasks per second. It counts by b.N and not
-// by b.Loop, which serves one goroutine.
+// spread does b.N times do, shared by callers, and reports tasks per second. It counts by b.N and
+// not by b.Loop, which serves one goroutine.
 func spread(b *testing.B, callers, batch int, do func() error) {
 	var left atomic.Int64
 	left.Store(int64(b.N))

@@ -23,8 +23,9 @@ func commitLaws() []law {
 	}, perEnd("P6 an ack under way is done or not, with all it carries", ackUnderWay))
 }
 
-// checkedResult acks by number alone, by token, and with the schema of another time, one after the other and in one
-// call: what was not checked is told with the queue and its schema, and nothing of it is done.
+// checkedResult acks by number alone, by token, and with the schema of another time, one after the
+// other and in one call: what was not checked is told with the queue and its schema, and nothing of
+// it is done.
 func checkedResult(w *world) {
 	w.put(tasks("q", "a", "b", "c", "d")...)
 	w.put(tasks("free", "e")...)

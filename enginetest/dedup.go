@@ -66,7 +66,8 @@ func (w *world) taken(queue string, ids ...string) {
 	}
 }
 
-// ways in which a task ends without an ack, of which it is not kept. Each is given a task that is to be put.
+// ways in which a task ends without an ack, of which it is not kept. Each is given a task that is
+// to be put.
 var endings = []struct {
 	name string
 	end  func(w *world, t glassq.Task)

@@ -107,8 +107,8 @@ func settingsSurvive(w *world, end func()) {
 	w.want("q", "later")
 }
 
-// putUnderWay ends the engine while eight callers put: every put answered OK is there once, and nothing
-// is there twice or in half.
+// putUnderWay ends the engine while eight callers put: every put answered OK is there once, and
+// nothing is there twice or in half.
 func putUnderWay(w *world, end func()) {
 	const callers, before = 8, 40
 	var mu sync.Mutex

@@ -1,10 +1,10 @@
-// Package enginetest states the promises of a queue engine (P1 to P9 of docs/design.md, and the books)
-// as named laws, and measures engines.
+// Package enginetest states the promises of a queue engine (P1 to P9 of docs/design.md, and the
+// books) as named laws, and measures engines.
 //
-// An engine passes when Run passes over a [Harness] that can kill it and cut its power. The package knows
-// only what glassq.Store says; it does not know files, logs or clusters. Every law runs in a
-// testing/synctest bubble: time is fake, so the engine must take its time from package time, and must not
-// wait for anything outside of the bubble except for short system calls.
+// An engine passes when Run passes over a [Harness] that can kill it and cut its power. The package
+// knows only what glassq.Store says; it does not know files, logs or clusters. Every law runs in a
+// testing/synctest bubble: time is fake, so the engine must take its time from package time, and
+// must not wait for anything outside of the bubble except for short system calls.
 package enginetest
 
 import (
@@ -17,15 +17,16 @@ import (
 
 // A Harness makes engines for the laws.
 type Harness struct {
-	// Open makes an engine over a fresh, empty store. It is called inside of a bubble, once per law.
+	// Open makes an engine over a fresh, empty store. It is called inside of a bubble, once per
+	// law.
 	Open func(t testing.TB) System
 }
 
-// A System is one store, and the engine that is open on it now. After Kill, PowerCut and Restart a new
-// engine is open on what is left, and the one before is gone.
+// A System is one store, and the engine that is open on it now. After Kill, PowerCut and Restart a
+// new engine is open on what is left, and the one before is gone.
 //
-// Kill and PowerCut may come while calls are under way. What such a call answers then must hold: the
-// storage is cut off first, so that a call not yet durable cannot answer that it is.
+// Kill and PowerCut may come while calls are under way. What such a call answers then must hold:
+// the storage is cut off first, so that a call not yet durable cannot answer that it is.
 type System interface {
 	Store() glassq.Store
 	Kill(t testing.TB)     // the process dies: what was written is kept

@@ -55,8 +55,8 @@ func numbersGrow(w *world) {
 	}
 }
 
-// lostHandOut cuts the power between a hand-out and its sync. The engine may have kept the lease, and
-// then its ack is good; or not, and then the task is ready and the old number means nothing.
+// lostHandOut cuts the power between a hand-out and its sync. The engine may have kept the lease,
+// and then its ack is good; or not, and then the task is ready and the old number means nothing.
 func lostHandOut(w *world) {
 	w.put(tasks("q", numbered(20)...)...)
 	acked := uint64(0)

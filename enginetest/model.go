@@ -7,8 +7,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// A model is what an engine ought to hold, in plain maps. Its tasks are known by their bodies. Ready
-// stands for delayed as well: when a backoff ends is the engine's choice.
+// A model is what an engine ought to hold, in plain maps. Its tasks are known by their bodies.
+// Ready stands for delayed as well: when a backoff ends is the engine's choice.
 type model struct {
 	tasks     map[string]*modelTask
 	order     []string // bodies, as they were put

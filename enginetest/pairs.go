@@ -14,13 +14,15 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// Pairs runs every verb of an engine beside every verb, itself included, for the race detector: callers
-// goroutines of the one and as many of the other. All pairs together take about as long as took, in real
-// time and outside of a bubble, where goroutines run truly at once. What an engine returns is read and
-// written over, as callers may, and so is what it was given. At the end the books must balance. Then each
-// verb runs beside Close: it must end, with code closed, and so it does when it is called again later.
+// Pairs runs every verb of an engine beside every verb, itself included, for the race detector:
+// callers goroutines of the one and as many of the other. All pairs together take about as long as
+// took, in real time and outside of a bubble, where goroutines run truly at once. What an engine
+// returns is read and written over, as callers may, and so is what it was given. At the end the
+// books must balance. Then each verb runs beside Close: it must end, with code closed, and so it
+// does when it is called again later.
 //
-// open makes an engine over a fresh, empty store; Pairs closes it. One whose files roll often shows more.
+// open makes an engine over a fresh, empty store; Pairs closes it. One whose files roll often shows
+// more.
 func Pairs(t *testing.T, callers int, took time.Duration, open func(t testing.TB) glassq.Store) {
 	t.Run("verbs", func(t *testing.T) {
 		s := open(t)

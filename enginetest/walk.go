@@ -8,8 +8,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// P8: put = ok + failed + dead + pending, for every queue and run, after every step of a random walk
-// through all verbs and ends. The seed is in the law's name.
+// P8: put = ok + failed + dead + pending, for every queue and run, after every step of a random
+// walk through all verbs and ends. The seed is in the law's name.
 func walkLaws() []law {
 	var out []law
 	for seed := range uint64(8) {
@@ -26,8 +26,9 @@ func walkLaws() []law {
 	return out
 }
 
-// A walker takes random steps with an engine and its model. The test's time is always a whole second
-// and every deadline lies between two of them, so nothing hangs on the order within a moment.
+// A walker takes random steps with an engine and its model. The test's time is always a whole
+// second and every deadline lies between two of them, so nothing hangs on the order within a
+// moment.
 type walker struct {
 	*world
 	m      *model
@@ -67,8 +68,8 @@ func (k *walker) step() string {
 		k.ackStale()
 		return "stale ack"
 	case x < 91:
-		// What the engine need not have made durable by itself is before this put, so that only this
-		// moment's hand-outs can be lost by an end.
+		// What the engine need not have made durable by itself is before this put, so that only
+		// this moment's hand-outs can be lost by an end.
 		k.put(glassq.Task{Queue: "barrier"})
 		time.Sleep(time.Duration(1+k.rng.IntN(12)) * time.Second)
 		k.m.advance(time.Now())

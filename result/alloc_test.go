@@ -9,7 +9,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// TestResultAllocs needs a sync.Pool that keeps what it is given; the race detector's drops some of it.
+// TestResultAllocs needs a sync.Pool that keeps what it is given; the race detector's drops some of
+// it.
 func TestResultAllocs(t *testing.T) {
 	r := Record{OK: true, Took: time.Millisecond, Code: 200, Bytes: 9, Began: time.UnixMilli(1), Worker: "w", Attempt: 1}
 	in := []byte(`{"url":"http://x/"}`)

@@ -15,12 +15,12 @@ var (
 )
 
 // Complete appends record to dst with what it lacks: the input as member i (or b64), and in its
-// object o the members ok (1), rt, t, lag, w and a, from r. What the record has is kept byte for byte,
-// unknown members included, so that a worker in any language need only say {"o":{"ok":1}}.
+// object o the members ok (1), rt, t, lag, w and a, from r. What the record has is kept byte for
+// byte, unknown members included, so that a worker in any language need only say {"o":{"ok":1}}.
 //
 // The error says why record is no result record: it is not UTF-8, not one JSON object, or has no
-// object o. dst is returned as it was then. record must not hold a newline if the result is to be one
-// line.
+// object o. dst is returned as it was then. record must not hold a newline if the result is to be
+// one line.
 func Complete(dst, record, input []byte, inputType string, r *Record) ([]byte, error) {
 	if !utf8.Valid(record) {
 		return dst, errNotUTF8

@@ -10,8 +10,8 @@ import (
 	"github.com/glassq/glassq/internal/jsonline"
 )
 
-// Error classes: a closed set, so that summaries can count by them. A worker in another language uses the same
-// words.
+// Error classes: a closed set, so that summaries can count by them. A worker in another language
+// uses the same words.
 const (
 	ClassDNS            = "dns"             // the host name did not resolve
 	ClassRefused        = "refused"         // nobody listens there
@@ -58,9 +58,10 @@ type Record struct {
 	More    string        // further members of o, as JSON without braces: `"ph":{"dns":0.001}`
 }
 
-// Append appends the result record of a task whose body was input to dst, on one line without a newline. The
-// member i is a string when the body is text and JSON when it is JSON; octets are in b64. Members of o that
-// are zero are left out, except ok and rt. It allocates nothing but room in dst.
+// Append appends the result record of a task whose body was input to dst, on one line without a
+// newline. The member i is a string when the body is text and JSON when it is JSON; octets are in
+// b64. Members of o that are zero are left out, except ok and rt. It allocates nothing but room in
+// dst.
 func Append(dst []byte, input []byte, inputType string, r *Record) []byte {
 	dst = appendInput(append(dst, '{'), input, inputType)
 	if r.OK {
@@ -91,7 +92,8 @@ func Append(dst []byte, input []byte, inputType string, r *Record) []byte {
 // has says which circumstances an object o has already.
 type has struct{ t, lag, w, a bool }
 
-// appendCircumstances appends what a worker's surroundings know of the work: when, how late, where, which attempt.
+// appendCircumstances appends what a worker's surroundings know of the work: when, how late, where,
+// which attempt.
 func appendCircumstances(dst []byte, r *Record, h has) []byte {
 	if !h.t && !r.Began.IsZero() {
 		ms := time.Duration(r.Began.UnixMilli()) * time.Millisecond
@@ -123,9 +125,9 @@ func appendInput(dst, input []byte, typ string) []byte {
 	return jsonline.AppendBase64(append(dst, `"b64":`...), input)
 }
 
-// OutcomeOf decides how a task whose worker returned result is booked. The member o.ok 0 or false is Failed.
-// 1, true, absent, anything that is not a JSON object, a type that is neither JSON nor text, and no result
-// are OK. It does not allocate.
+// OutcomeOf decides how a task whose worker returned result is booked. The member o.ok 0 or false
+// is Failed. 1, true, absent, anything that is not a JSON object, a type that is neither JSON nor
+// text, and no result are OK. It does not allocate.
 func OutcomeOf(result []byte, contentType string) glassq.Outcome {
 	outcome := glassq.OK
 	if !mayFail(result) || !jsonline.HoldsRecord(result, contentType) {
@@ -141,8 +143,8 @@ func OutcomeOf(result []byte, contentType string) glassq.Outcome {
 	return outcome
 }
 
-// mayFail reports whether there may be a member ok in result that is 0 or false. Most results have none, and
-// need not be read for their outcome.
+// mayFail reports whether there may be a member ok in result that is 0 or false. Most results have
+// none, and need not be read for their outcome.
 func mayFail(result []byte) bool {
 	if bytes.Contains(result, []byte(`\u`)) {
 		return true // the name may be written with escapes
@@ -159,9 +161,8 @@ func mayFail(result []byte) bool {
 	}
 }
 
-// eachOfO calls member for every member of o, and begin before that with whether o is an object; where o comes twice,
-// for each. It reports
-// whether record is one JSON object.
+// eachOfO calls member for every member of o, and begin before that with whether o is an object;
+// where o comes twice, for each. It reports whether record is one JSON object.
 func eachOfO(record []byte, begin func(object bool), member func(key, value []byte)) bool {
 	c := jsonline.Read(record)
 	for c.Open('{', "a record"); c.More(); {
@@ -201,10 +202,10 @@ func outcomeOfValue(v []byte) glassq.Outcome {
 	return glassq.Failed
 }
 
-// Parse reads the member o of a result record into r: OK, Took, Code, Class, Bytes, Began, Lag and Attempt.
-// Message and Worker are left empty. An ok that is absent is true. It reports whether result is a JSON object
-// with an object o; members of other types than expected are taken as absent. It allocates only for a Class
-// outside of Classes.
+// Parse reads the member o of a result record into r: OK, Took, Code, Class, Bytes, Began, Lag and
+// Attempt. Message and Worker are left empty. An ok that is absent is true. It reports whether
+// result is a JSON object with an object o; members of other types than expected are taken as
+// absent. It allocates only for a Class outside of Classes.
 func Parse(result []byte, r *Record) bool {
 	*r = Record{OK: true}
 	found := false
@@ -215,9 +216,9 @@ func Parse(result []byte, r *Record) bool {
 	return whole && found
 }
 
-// Set reads one member of o into r, as Parse does, for those who walk through o themselves to find members of
-// their own: name is what its name says, and value its JSON value as it was written. A member that is none of
-// Parse's changes nothing.
+// Set reads one member of o into r, as Parse does, for those who walk through o themselves to find
+// members of their own: name is what its name says, and value its JSON value as it was written. A
+// member that is none of Parse's changes nothing.
 func (r *Record) Set(name, value []byte) {
 	switch string(name) {
 	case "ok":

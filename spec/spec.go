@@ -1,6 +1,6 @@
-// Package spec holds the documents that define what goes over the wire: JSON Schemas of task, lease and
-// result, the HTTP door as OpenAPI, samples, and cases for clients in any language. The server serves
-// them and glassq schema prints them; nothing at run time depends on what they say.
+// Package spec holds the documents that define what goes over the wire: JSON Schemas of task, lease
+// and result, the HTTP door as OpenAPI, samples, and cases for clients in any language. The server
+// serves them and glassq schema prints them; nothing at run time depends on what they say.
 package spec
 
 import "embed"

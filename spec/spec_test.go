@@ -13,7 +13,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// TestSamples holds each schema against samples that it must accept and samples that it must refuse.
+// TestSamples holds each schema against samples that it must accept and samples that it must
+// refuse.
 func TestSamples(t *testing.T) {
 	for _, name := range spec.Schemas() {
 		text, _ := spec.Schema(name)

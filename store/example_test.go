@@ -20,7 +20,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// A program with a queue of its own: what it put is there when it starts again, and a worker in it does the tasks.
+// A program with a queue of its own: what it put is there when it starts again, and a worker in it
+// does the tasks.
 func Example() {
 	ctx, dir := context.Background(), must(os.MkdirTemp("", "glassq-"))
 	defer os.RemoveAll(dir)

@@ -30,9 +30,9 @@ type Options struct {
 	Logger   *slog.Logger  // nil discards
 }
 
-// A Store is an open queue: the verbs and the operator's calls of glassq.Store, calls that wait for what others
-// do, and a copy while it is used. Names, sizes and schemas are checked as the server checks them.
-// It is safe for concurrent use.
+// A Store is an open queue: the verbs and the operator's calls of glassq.Store, calls that wait for
+// what others do, and a copy while it is used. Names, sizes and schemas are checked as the server
+// checks them. It is safe for concurrent use.
 type Store interface {
 	glassq.Store
 	glassq.Waits
@@ -41,13 +41,14 @@ type Store interface {
 	// Limits are the limits in force.
 	Limits() glassq.Limits
 
-	// Failed is closed when a write to the disk or a sync failed. Every call is refused from then on; what was
-	// answered before is there. The program should Close the store and end, or open it again when the disk is mended.
+	// Failed is closed when a write to the disk or a sync failed. Every call is refused from then
+	// on; what was answered before is there. The program should Close the store and end, or open it
+	// again when the disk is mended.
 	Failed() <-chan struct{}
 }
 
-// Open opens or creates the store in dir, which it locks against other processes, and replays its log.
-// The caller must Close the store, which makes everything durable.
+// Open opens or creates the store in dir, which it locks against other processes, and replays its
+// log. The caller must Close the store, which makes everything durable.
 //
 // Errors: code damaged with the file, the offset and what to do; storage_failed for what the disk
 // refuses; unavailable when another process has the directory; bad_request for a bad option.

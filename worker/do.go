@@ -12,8 +12,9 @@ import (
 	"github.com/glassq/glassq/result"
 )
 
-// Do is Run for work that is one function: it has tasks of q done by work, and makes their result records. The
-// function is called from Options.Concurrency goroutines at once; its ctx and lease are as in Handler.
+// Do is Run for work that is one function: it has tasks of q done by work, and makes their result
+// records. The function is called from Options.Concurrency goroutines at once; its ctx and lease
+// are as in Handler.
 //
 // What work returns decides how a task ends:
 //
@@ -28,7 +29,8 @@ import (
 //     member msg of o, and result.ClassError as err. So it is with a
 //     value that encoding/json refuses.
 //
-// Follow-ups, and records of one's own form, are for Run. When Do returns, and with what, is as with Run.
+// Follow-ups, and records of one's own form, are for Run. When Do returns, and with what, is as
+// with Run.
 func Do[V any](ctx context.Context, q Queue, opt Options,
 	work func(ctx context.Context, l *glassq.Lease) (V, error)) (Stats, error) {
 	return Run(ctx, q, opt, func(int) Handler {

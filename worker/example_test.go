@@ -86,8 +86,8 @@ func ExampleNackError() {
 	// Output: nacked 2, ok 1
 }
 
-// At its end a worker takes nothing more. What it has begun gets the time of Options.Drain; what is not done by
-// then goes back, the attempt not counted.
+// At its end a worker takes nothing more. What it has begun gets the time of Options.Drain; what is
+// not done by then goes back, the attempt not counted.
 func ExampleOptions_drain() {
 	queue := open("mail", "ann@example.org")
 	defer queue.Close()
@@ -108,7 +108,8 @@ func ExampleOptions_drain() {
 	// done 1, left 0
 }
 
-// A pipeline: what one worker puts as follow-ups, in the commit of its ack, is the work of the next.
+// A pipeline: what one worker puts as follow-ups, in the commit of its ack, is the work of the
+// next.
 func ExampleRun_pipeline() {
 	ctx, queue := context.Background(), open("lines", "to be", "or not to be")
 	defer queue.Close()

@@ -8,9 +8,9 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// extendAll extends every held lease when a third of its length is over, together with those at half
-// of that, until over is closed. Those that no handler has begun by then go back, unless Options.Prefetch says
-// how many to hold.
+// extendAll extends every held lease when a third of its length is over, together with those at
+// half of that, until over is closed. Those that no handler has begun by then go back, unless
+// Options.Prefetch says how many to hold.
 func (w *worker) extendAll(ctx context.Context, over <-chan struct{}) {
 	timer := time.NewTimer(0)
 	timer.Stop()
@@ -71,9 +71,9 @@ func (w *worker) due(batch []*held, calls []glassq.Extend) ([]*held, []glassq.Ex
 	return batch, calls
 }
 
-// extended notes the answers to an Extend. A lease that is lost is dropped: before its work, or with
-// its work cancelled. One whose ack is under way may be answered as lost because the ack was first;
-// the answer to the ack decides then.
+// extended notes the answers to an Extend. A lease that is lost is dropped: before its work, or
+// with its work cancelled. One whose ack is under way may be answered as lost because the ack was
+// first; the answer to the ack decides then.
 func (w *worker) extended(batch []*held, errs []error, ok bool, began time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

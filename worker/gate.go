@@ -1,20 +1,21 @@
 package worker
 
-// A Gate says when a handler may begin a task, for work whose room changes while it goes on. A handler
-// takes no lease before the gate has let it in; when it is done with the task its place is free again, or
-// earlier if the gate knows of that by itself.
+// A Gate says when a handler may begin a task, for work whose room changes while it goes on. A
+// handler takes no lease before the gate has let it in; when it is done with the task its place is
+// free again, or earlier if the gate knows of that by itself.
 type Gate interface {
-	// Enter lets handler i in if there is a place for it, and tells whether there is another place. It is
-	// called by the goroutine of handler i when a task is ready, which Handle is then called with, and with
-	// a lock of the worker held: it must not block.
+	// Enter lets handler i in if there is a place for it, and tells whether there is another place.
+	// It is called by the goroutine of handler i when a task is ready, which Handle is then called
+	// with, and with a lock of the worker held: it must not block.
 	Enter(i int) (ok, more bool)
 
-	// Places is how many places there are now, taken ones included; at least 1. It must not block. The
-	// adaptive prefetch goes by it.
+	// Places is how many places there are now, taken ones included; at least 1. It must not block.
+	// The adaptive prefetch goes by it.
 	Places() int
 }
 
-// begin returns a task for the handler of s, or nil when there is none or no place for it. w.mu is held.
+// begin returns a task for the handler of s, or nil when there is none or no place for it. w.mu is
+// held.
 func (w *worker) begin(s *slot) *held {
 	if !w.ready.any() || !w.admits() {
 		return nil

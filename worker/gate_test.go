@@ -65,8 +65,8 @@ func (q *memQueue) held() int {
 	return len(q.leases)
 }
 
-// A handler that is not let in holds no lease; when places are added they are all taken, and the prefetch
-// goes by them.
+// A handler that is not let in holds no lease; when places are added they are all taken, and the
+// prefetch goes by them.
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newMemQueue(2000)

@@ -50,8 +50,8 @@ func (h *held) unlink() {
 	}
 }
 
-// maxFree bounds how many helds, with their buffers, are kept for use again, and keepBody how large a
-// buffer is.
+// maxFree bounds how many helds, with their buffers, are kept for use again, and keepBody how large
+// a buffer is.
 const (
 	maxFree  = 4096
 	keepBody = 16 << 10

@@ -6,8 +6,9 @@ import (
 )
 
 // A worker that cannot keep up measures itself instead of its target. So it looks at itself every
-// loadEvery and says so: when tasks of a rate begin late because its handlers are all busy, and when the
-// process has no processor time left. Without a rate busy handlers are what a worker is for.
+// loadEvery and says so: when tasks of a rate begin late because its handlers are all busy, and
+// when the process has no processor time left. Without a rate busy handlers are what a worker is
+// for.
 
 const (
 	loadEvery = 10 * time.Second
@@ -33,8 +34,8 @@ func (l *load) add(paced bool, late, busy time.Duration) {
 	}
 }
 
-// behind tells whether handlers are what tasks waited for: most tasks of the window had a due moment, began
-// later after it than they took, and the handlers had hardly a pause.
+// behind tells whether handlers are what tasks waited for: most tasks of the window had a due
+// moment, began later after it than they took, and the handlers had hardly a pause.
 func (l *load) behind(handlers int, window time.Duration) bool {
 	if l.begun == 0 || 2*l.paced <= l.begun {
 		return false

@@ -64,7 +64,8 @@ func (q *lateQueue) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lea
 	return leases, err
 }
 
-// A worker that is too slow for a rate says so, once a minute; one that is as busy without a rate does not.
+// A worker that is too slow for a rate says so, once a minute; one that is as busy without a rate
+// does not.
 func TestBottleneck(t *testing.T) {
 	for _, late := range []time.Duration{0, 5 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {

@@ -7,13 +7,13 @@ import (
 )
 
 // How many leases wait for a handler. Few are fair to other workers and cheap to lose; many keep
-// handlers busy while a call to the queue is under way. So, unless Options.Prefetch fixes it, it begins
-// with twice the handlers, or the places of the gate, doubles when handlers ran out of work while the
-// queue had more, and halves when tasks waited here for longer than maxWaited.
+// handlers busy while a call to the queue is under way. So, unless Options.Prefetch fixes it, it
+// begins with twice the handlers, or the places of the gate, doubles when handlers ran out of work
+// while the queue had more, and halves when tasks waited here for longer than maxWaited.
 //
-// Leases that no handler has begun in a third of their length go back: all handlers are at work that takes
-// long, and another worker may be idle. The number halves, down to one lease, and no more are taken before a
-// handler is free.
+// Leases that no handler has begun in a third of their length go back: all handlers are at work
+// that takes long, and another worker may be idle. The number halves, down to one lease, and no
+// more are taken before a handler is free.
 
 const (
 	maxWaited    = time.Second
@@ -37,8 +37,8 @@ func newAhead(prefetch, places int) ahead {
 	return a
 }
 
-// atLeast notes how many tasks can be at work at once. Fewer than before lower the number only as tasks
-// wait too long.
+// atLeast notes how many tasks can be at work at once. Fewer than before lower the number only as
+// tasks wait too long.
 func (a *ahead) atLeast(places int) {
 	if a.fixed {
 		return

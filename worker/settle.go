@@ -30,8 +30,9 @@ type settler struct {
 	given []*held // by index of nacks
 }
 
-// settleLeases acks and nacks what has ended until the handlers are gone and nothing is left. While one
-// call is under way the next batch fills; an idle worker's first ending waits ackWait for others.
+// settleLeases acks and nacks what has ended until the handlers are gone and nothing is left. While
+// one call is under way the next batch fills; an idle worker's first ending waits ackWait for
+// others.
 func (w *worker) settleLeases(ctx context.Context) {
 	s := &settler{w: w, tasks: make([]glassq.Task, 0, ackBatch)}
 	wait := time.NewTimer(ackWait)
@@ -78,8 +79,8 @@ func (w *worker) settleLeases(ctx context.Context) {
 	}
 }
 
-// fill waits until a batch is full, its time is over, or the drain has begun. A call costs a sync at the
-// queue, so a busy worker waits for longer.
+// fill waits until a batch is full, its time is over, or the drain has begun. A call costs a sync
+// at the queue, so a busy worker waits for longer.
 func (w *worker) fill(wait *time.Timer) {
 	if w.fillFor(wait, ackWait) >= busyBatch {
 		w.fillFor(wait, busyWait)

@@ -9,12 +9,14 @@ import (
 	"github.com/glassq/glassq/internal/lack"
 )
 
-// A worker that lacks something of its own, such as open files, would fail every task that it takes, and the sooner
-// the more there are. So such tasks go back uncounted, nothing is begun for a moment, which grows while it does not
-// help, and then half as many tasks at once. After some time without trouble it is twice as many again.
+// A worker that lacks something of its own, such as open files, would fail every task that it
+// takes, and the sooner the more there are. So such tasks go back uncounted, nothing is begun for a
+// moment, which grows while it does not help, and then half as many tasks at once. After some time
+// without trouble it is twice as many again.
 //
-// Tasks that are put off, given back undone with a delay, would fill the queue's delays with what this worker
-// cannot do yet. So it takes no more while maxPutOff of them wait, until the first is due.
+// Tasks that are put off, given back undone with a delay, would fill the queue's delays with what
+// this worker cannot do yet. So it takes no more while maxPutOff of them wait, until the first is
+// due.
 
 const (
 	firstRest = 250 * time.Millisecond
@@ -25,7 +27,8 @@ const (
 	lackAgain = time.Minute // between two warnings of the same lack
 )
 
-// A strain is how far the worker is from what it was told to do at once. It is guarded by worker.mu.
+// A strain is how far the worker is from what it was told to do at once. It is guarded by
+// worker.mu.
 type strain struct {
 	limit  int                  // most handlers at work; 0 for no limit
 	busy   int                  // handlers at work
@@ -96,7 +99,8 @@ func (w *worker) admits() bool {
 	return s.busy < s.limit
 }
 
-// crowded reports whether maxPutOff tasks wait for the moment that they were put off to. w.mu is held.
+// crowded reports whether maxPutOff tasks wait for the moment that they were put off to. w.mu is
+// held.
 func (w *worker) crowded() bool {
 	s := &w.strain
 	if len(s.putOff) < maxPutOff {

@@ -15,8 +15,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// A worker that lacks files gives its tasks back uncounted and with a delay, does not spin, takes fewer at once, says so
-// once a minute, and does all once it has files again.
+// A worker that lacks files gives its tasks back uncounted and with a delay, does not spin, takes
+// fewer at once, says so once a minute, and does all once it has files again.
 func TestLack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 200

@@ -42,7 +42,8 @@ func (b *logbook) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// A handler that panics or fails is heard of, once a minute for each text, and its tasks go back with the reason.
+// A handler that panics or fails is heard of, once a minute for each text, and its tasks go back
+// with the reason.
 func TestHandlerTrouble(t *testing.T) {
 	var list []int
 	tests := []struct {

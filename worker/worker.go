@@ -15,8 +15,8 @@ import (
 // A Queue is what a worker needs of a queue server; *store.Store and *client.Client have it. It
 // must not keep the slices it is given, nor the bodies in them: they are used again.
 //
-// An error of a whole call ends the worker, that of Extend excepted. So a Queue that may be away for
-// a while waits and retries.
+// An error of a whole call ends the worker, that of Extend excepted. So a Queue that may be away
+// for a while waits and retries.
 type Queue interface {
 	Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error)
 	Ack(ctx context.Context, acks []glassq.Ack) ([]error, error)
@@ -29,8 +29,8 @@ type Queue interface {
 type Handler interface {
 	// Handle does the task of l and says in r what came out of it. After nil the task is acked with
 	// what r holds; an error gives it back: see NackError, any other error means after the queue's
-	// backoff, with the error's text as the reason. A panic is such an error, and the handler is called again
-	// with other tasks. Errors are logged, those of one text once a minute.
+	// backoff, with the error's text as the reason. A panic is such an error, and the handler is
+	// called again with other tasks. Errors are logged, those of one text once a minute.
 	//
 	// ctx is done when the lease is lost or the worker's grace period is over; Handle then returns
 	// soon, and with ctx's error unless the work got done. The same ctx serves many tasks. l and r
@@ -38,8 +38,9 @@ type Handler interface {
 	Handle(ctx context.Context, l *glassq.Lease, r *Reply) error
 }
 
-// A Shedder is a Handler that keeps something between tasks, such as connections. When the worker lacks files or the
-// like, Shed is called on those that have no task: it gives that back. It is never called beside Handle.
+// A Shedder is a Handler that keeps something between tasks, such as connections. When the worker
+// lacks files or the like, Shed is called on those that have no task: it gives that back. It is
+// never called beside Handle.
 type Shedder interface{ Shed() }
 
 // A HandlerFunc is a Handler without state of its own.
@@ -58,8 +59,8 @@ type Reply struct {
 	Type string        // content type of Body; "" means JSON
 	Put  []glassq.Task // follow-ups, put in the commit of the ack
 
-	// Judged says that Outcome is what Body says, so that the worker need not read Body for its Stats. The
-	// queue books the task by Body all the same.
+	// Judged says that Outcome is what Body says, so that the worker need not read Body for its
+	// Stats. The queue books the task by Body all the same.
 	Judged  bool
 	Outcome glassq.Outcome
 }
@@ -71,8 +72,9 @@ type NackError struct {
 	Undone bool          // back to its old place, the attempt not counted: at once, or after a Delay above 0
 	Err    error         // the reason, or nil
 
-	// Lack names what the worker itself has too little of, such as "open files"; "" for nothing. The worker takes
-	// fewer tasks at once for a while, and says so. It finds out by itself where Err is of files, memory or disk.
+	// Lack names what the worker itself has too little of, such as "open files"; "" for nothing.
+	// The worker takes fewer tasks at once for a while, and says so. It finds out by itself where
+	// Err is of files, memory or disk.
 	Lack string
 }
 
@@ -95,9 +97,9 @@ type Options struct {
 	Done        <-chan struct{} // when closed, the worker drains as if ctx were done; nil never
 	Logger      *slog.Logger    // nil discards
 
-	// Gate makes what lets handlers begin, once for a Run; nil lets them all. The gate calls wake when a place is
-	// free and no handler that held one is about to return from Handle; never while it holds a lock that Enter or
-	// Places takes. Calls after the end of Run do nothing.
+	// Gate makes what lets handlers begin, once for a Run; nil lets them all. The gate calls wake
+	// when a place is free and no handler that held one is about to return from Handle; never while
+	// it holds a lock that Enter or Places takes. Calls after the end of Run do nothing.
 	Gate func(wake func()) Gate
 }
 
@@ -160,8 +162,8 @@ func Run(ctx context.Context, q Queue, opt Options, newHandler func(i int) Handl
 	return w.run(ctx, newHandler)
 }
 
-// answerGrace is how long the answer of a reserve may take that is under way when the drain begins: leases
-// in it go back at once then, and not when they run out.
+// answerGrace is how long the answer of a reserve may take that is under way when the drain begins:
+// leases in it go back at once then, and not when they run out.
 const answerGrace = 100 * time.Millisecond
 
 // flushGrace is how long the last acks may take after the grace period of the work.
@@ -321,7 +323,8 @@ func (w *worker) reserve(ctx context.Context) {
 	}
 }
 
-// awaitRoom waits until leases are wanted and returns how many to ask for, 0 when there is nothing more to take.
+// awaitRoom waits until leases are wanted and returns how many to ask for, 0 when there is nothing
+// more to take.
 func (w *worker) awaitRoom() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -335,7 +338,8 @@ func (w *worker) awaitRoom() int {
 	return w.ahead.wants(w.ready.n)
 }
 
-// takeLeases hands leases, of which up to asked were wanted, to the handlers, or back if the drain has begun.
+// takeLeases hands leases, of which up to asked were wanted, to the handlers, or back if the drain
+// has begun.
 func (w *worker) takeLeases(leases []glassq.Lease, asked int) {
 	now := time.Now()
 	w.mu.Lock()

@@ -442,8 +442,8 @@ func TestDrainAwaitsAnswer(t *testing.T) {
 	})
 }
 
-// TestBusyWorkerSharesAcks: a call to the queue costs a sync there, so many endings share one; a single
-// ending waits for ackWait only.
+// TestBusyWorkerSharesAcks: a call to the queue costs a sync there, so many endings share one; a
+// single ending waits for ackWait only.
 func TestBusyWorkerSharesAcks(t *testing.T) {
 	for _, tt := range []struct {
 		name               string
@@ -484,7 +484,8 @@ func TestBusyWorkerSharesAcks(t *testing.T) {
 	}
 }
 
-// TestJudged: a handler that knows the outcome is believed for the counts, and only for the task it says it of.
+// TestJudged: a handler that knows the outcome is believed for the counts, and only for the task it
+// says it of.
 func TestJudged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newMemQueue(30)

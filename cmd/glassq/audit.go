@@ -75,7 +75,8 @@ func moment(text string, now time.Time) (time.Time, error) {
 	return now.Add(-time.Duration(ago)), nil
 }
 
-// describeEntry is an entry for people. What clients have chosen of it is shown without control characters.
+// describeEntry is an entry for people. What clients have chosen of it is shown without control
+// characters.
 func describeEntry(e *audit.Entry) string {
 	text := fmt.Sprintf("%s  %-12s %-12s", e.Time.Local().Format(time.DateTime), e.Who, e.Action)
 	for _, part := range []struct{ name, value string }{{"queue ", e.Queue}, {"run ", e.Run}, {"", e.What}} {

@@ -92,8 +92,8 @@ func isStore(dir string) error {
 	return nil
 }
 
-// writeArchive writes an archive into the new file to, and checks it; or to standard output, where a reader has to
-// do that.
+// writeArchive writes an archive into the new file to, and checks it; or to standard output, where
+// a reader has to do that.
 func (a *app) writeArchive(to string, asJSON bool, write func(io.Writer) error) error {
 	if to == "-" {
 		if asJSON {

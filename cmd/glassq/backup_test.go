@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestBackupRunning: a server is copied while clients put and ack; the copy is restored, a server starts on it,
-// and it has all that was answered before the copy began and was not over.
+// TestBackupRunning: a server is copied while clients put and ack; the copy is restored, a server
+// starts on it, and it has all that was answered before the copy began and was not over.
 func TestBackupRunning(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -95,8 +95,9 @@ func TestBackupRunning(t *testing.T) {
 	}
 }
 
-// TestBackupArchive: an archive of a running server and one of its folder, stopped, are restored, by their names and
-// from standard input; what is none is refused, and a file that is there is never replaced.
+// TestBackupArchive: an archive of a running server and one of its folder, stopped, are restored,
+// by their names and from standard input; what is none is refused, and a file that is there is
+// never replaced.
 func TestBackupArchive(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -157,7 +157,8 @@ func (a *app) checkWorker(opt check.Options, asJSON bool) (err error) {
 	return nil
 }
 
-// A checkRig is the private server of a check. Its first start picks the ports, the others keep them.
+// A checkRig is the private server of a check. Its first start picks the ports, the others keep
+// them.
 type checkRig struct {
 	dir  string
 	door string

@@ -105,8 +105,8 @@ func TestCheckFindsBrokenWorkers(t *testing.T) {
 	}
 }
 
-// TestCheckOwnFormat: a worker with tasks and results of its own passes when the kit is told what they look like, and
-// is found out when it says failed of what went well.
+// TestCheckOwnFormat: a worker with tasks and results of its own passes when the kit is told what
+// they look like, and is found out when it says failed of what went well.
 func TestCheckOwnFormat(t *testing.T) {
 	t.Parallel()
 	worker := []string{"--", "sh", "-c", `while read -r line; do

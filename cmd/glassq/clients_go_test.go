@@ -14,7 +14,8 @@ import (
 	"github.com/bradfitz/gomemcache/memcache"
 )
 
-// gomemcacheClient is Go's gomemcache as a whole client, for TestMemcachedClients: verbs, put N or work.
+// gomemcacheClient is Go's gomemcache as a whole client, for TestMemcachedClients: verbs, put N or
+// work.
 func gomemcacheClient(args []string) int {
 	c := memcache.New(os.Getenv("GLASSQ_MEMCACHED"))
 	c.Timeout = 20 * time.Second

@@ -15,8 +15,8 @@ import (
 	"github.com/glassq/glassq/internal/check"
 )
 
-// A stock is a client library for memcached, with programs that use it. $DIR is testdata/clients, $EXAMPLES is
-// examples, $NPM is where npm packages are.
+// A stock is a client library for memcached, with programs that use it. $DIR is testdata/clients,
+// $EXAMPLES is examples, $NPM is where npm packages are.
 type stock struct {
 	name    string
 	install string
@@ -79,8 +79,9 @@ func everyByte() []byte {
 // drained is how many tasks a client puts and works off.
 const drained = 10_000
 
-// TestMemcachedClients: each stock client goes through all verbs against a server of its own, puts 10,000 tasks
-// and works them off with three workers, nothing lost and nothing doubled, and is a worker of the kit.
+// TestMemcachedClients: each stock client goes through all verbs against a server of its own, puts
+// 10,000 tasks and works them off with three workers, nothing lost and nothing doubled, and is a
+// worker of the kit.
 func TestMemcachedClients(t *testing.T) {
 	for _, s := range stocks() {
 		t.Run(s.name, func(t *testing.T) {
@@ -127,8 +128,8 @@ func (s *stock) command(t *testing.T, args []string, env ...string) *exec.Cmd {
 	return cmd
 }
 
-// serveMemcached starts a server on a disk, and returns the variable that tells clients where it is, and
-// a view of it through another door.
+// serveMemcached starts a server on a disk, and returns the variable that tells clients where it
+// is, and a view of it through another door.
 func serveMemcached(t *testing.T) (env string, c *client.Client) {
 	t.Helper()
 	addr := freeAddress(t)

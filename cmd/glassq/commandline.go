@@ -16,8 +16,9 @@ var openHeaders = []string{"accept", "accept-encoding", "accept-language", "cont
 
 var userInfo = regexp.MustCompile(`://[^/@\s]*@`)
 
-// commandLine is how the program was called, as a POSIX shell would take it, for a report that others read: values of
-// request headers, and users with their passwords in URLs, are left out, and long arguments are cut.
+// commandLine is how the program was called, as a POSIX shell would take it, for a report that
+// others read: values of request headers, and users with their passwords in URLs, are left out, and
+// long arguments are cut.
 func commandLine(args []string) string {
 	words := []string{"glassq"}
 	header := false // the next argument is one

@@ -111,8 +111,8 @@ func (a *app) printSettings(cmd *cobra.Command, origins map[string]config.Origin
 // hidden stands for what is not printed.
 const hidden = "(hidden)"
 
-// shown is the value of a flag without what should stay secret: the values of headers, which may hold
-// credentials, bodies, and passwords in URLs.
+// shown is the value of a flag without what should stay secret: the values of headers, which may
+// hold credentials, bodies, and passwords in URLs.
 func shown(f *pflag.Flag) string {
 	value := f.Value.String()
 	switch f.Name {

@@ -34,7 +34,8 @@ func ask(t *testing.T, method, url, body string) string {
 	return string(b)
 }
 
-// damage flips a bit of text in one of the segments in dir and returns the file's name and new content.
+// damage flips a bit of text in one of the segments in dir and returns the file's name and new
+// content.
 func damage(t *testing.T, dir, text string) (name string, data []byte) {
 	t.Helper()
 	segments, err := filepath.Glob(filepath.Join(dir, "segment-*"))
@@ -57,10 +58,10 @@ func damage(t *testing.T, dir, text string) (name string, data []byte) {
 	return "", nil
 }
 
-// TestRepairDamaged is what a person lives through whose disk has lost a bit: the server refuses to start and
-// says where and what to do, repair shows what can be kept, --salvage makes a folder of it beside the
-// untouched original, the server starts there, and the books of the run lack what was lost, which the
-// same dispatch puts again.
+// TestRepairDamaged is what a person lives through whose disk has lost a bit: the server refuses to
+// start and says where and what to do, repair shows what can be kept, --salvage makes a folder of
+// it beside the untouched original, the server starts there, and the books of the run lack what was
+// lost, which the same dispatch puts again.
 func TestRepairDamaged(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "d")
@@ -136,7 +137,8 @@ func TestRepairDamaged(t *testing.T) {
 	}
 }
 
-// TestUnfitFolders: folders that no server can or may use end with one sentence that says what to do.
+// TestUnfitFolders: folders that no server can or may use end with one sentence that says what to
+// do.
 func TestUnfitFolders(t *testing.T) {
 	t.Parallel()
 	whole := func(t *testing.T) string {

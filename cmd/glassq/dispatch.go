@@ -164,8 +164,8 @@ func (a *app) dispatch(cmd *cobra.Command, f *dispatchFlags) error {
 	return a.dispatchTo(ctx, cmd, q, f)
 }
 
-// sameSource refuses ids of a run that was made of other tasks. A run that is forgotten, or came from a
-// stream, cannot be compared. known tells that the server has the run.
+// sameSource refuses ids of a run that was made of other tasks. A run that is forgotten, or came
+// from a stream, cannot be compared. known tells that the server has the run.
 func sameSource(ctx context.Context, q *client.Client, run, source string) (known bool, err error) {
 	r, err := q.Run(ctx, run)
 	if errors.Is(err, glassq.ErrNotFound) {
@@ -180,8 +180,8 @@ func sameSource(ctx context.Context, q *client.Client, run, source string) (know
 	return true, nil
 }
 
-// dispatchTo puts the tasks, with a rate if one was asked for, and waits for the run's end if that was.
-// With --out it takes the results meanwhile.
+// dispatchTo puts the tasks, with a rate if one was asked for, and waits for the run's end if that
+// was. With --out it takes the results meanwhile.
 func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Client, f *dispatchFlags) error {
 	named := f.opt.Run != ""
 	putting, fail := context.WithCancelCause(ctx) // ends too when results cannot be taken

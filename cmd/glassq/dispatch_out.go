@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// A taker is the output of dispatch --out: it takes the results of a run into a file while the tasks are
-// still being put, so that they need no room in the server.
+// A taker is the output of dispatch --out: it takes the results of a run into a file while the
+// tasks are still being put, so that they need no room in the server.
 type taker struct {
 	a      *app
 	path   string

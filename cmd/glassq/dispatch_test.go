@@ -129,7 +129,8 @@ func TestDispatchWait(t *testing.T) {
 		filepath.Join(f.dir, "r5"))
 }
 
-// Results are taken while tasks are still being put: a line that is typed has its result before the next.
+// Results are taken while tasks are still being put: a line that is typed has its result before the
+// next.
 func TestDispatchTakesMeanwhile(t *testing.T) {
 	t.Parallel()
 	f := newTestbed(t)
@@ -157,7 +158,8 @@ func TestDispatchTakesMeanwhile(t *testing.T) {
 	}
 }
 
-// Results that cannot be written end the dispatch, and stay in their queue for the same command again.
+// Results that cannot be written end the dispatch, and stay in their queue for the same command
+// again.
 func TestDispatchOutFull(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("left out: linux only (it has /dev/full)")
@@ -362,7 +364,8 @@ func TestRunsRetry(t *testing.T) {
 	}
 }
 
-// Dead tasks are redriven in place when all of the queue are the run's, else put again under a new name.
+// Dead tasks are redriven in place when all of the queue are the run's, else put again under a new
+// name.
 func TestRunsRetryDead(t *testing.T) {
 	t.Parallel()
 	f := newTestbed(t)

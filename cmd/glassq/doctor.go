@@ -100,7 +100,8 @@ func (d *doctor) say(level, what, format string, args ...any) {
 	d.a.printf("%-5s %-8s %s\n", level, what, text)
 }
 
-// config checks the settings that serve would have. settled is what is wrong with those of doctor itself.
+// config checks the settings that serve would have. settled is what is wrong with those of doctor
+// itself.
 func (d *doctor) config(cmd *cobra.Command, settled error) {
 	if settled != nil {
 		d.say("FAIL", "config", "%s", sentence(settled))

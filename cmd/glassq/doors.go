@@ -63,7 +63,8 @@ func (all doors) close() {
 	}
 }
 
-// announce says where each door is, with the first one where the data is, and what became of the manager door.
+// announce says where each door is, with the first one where the data is, and what became of the
+// manager door.
 func (all doors) announce(to *term.Console, f *serveFlags, store string) {
 	for i, d := range all {
 		said, keys := fmt.Sprintf("glassq serve: %s on %s", d.said, d.ln.Addr()), []any{"door", d.name, "addr", d.ln.Addr().String()}

@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// forDuration makes of --duration a number of tasks: what the rate hands out in that time or, without a rate, no end,
-// which a timedSource then sets; timed says so.
+// forDuration makes of --duration a number of tasks: what the rate hands out in that time or,
+// without a rate, no end, which a timedSource then sets; timed says so.
 func (p *paceFlags) forDuration(cmd *cobra.Command, s *sourceFlags) (timed bool, err error) {
 	switch {
 	case p.duration == 0:
@@ -34,8 +34,8 @@ func (p *paceFlags) forDuration(cmd *cobra.Command, s *sourceFlags) (timed bool,
 	return p.rate == 0, cmd.Flags().Set("count", strconv.FormatUint(count, 10))
 }
 
-// A timedSource ends after some time. Until then it keeps just so many tasks ahead of the worker that this has always
-// something to do, so that little is left to be done when the time is over.
+// A timedSource ends after some time. Until then it keeps just so many tasks ahead of the worker
+// that this has always something to do, so that little is left to be done when the time is over.
 type timedSource struct {
 	dispatch.Source
 	end   time.Time

@@ -107,7 +107,8 @@ func TestRunContinued(t *testing.T) {
 	}
 }
 
-// A folder whose queue has a result schema is continued with it: run stores no result that disagrees.
+// A folder whose queue has a result schema is continued with it: run stores no result that
+// disagrees.
 func TestRunSchema(t *testing.T) {
 	t.Parallel()
 	target := start(t, nil, "target", "--listen", "127.0.0.1:0")
@@ -159,8 +160,8 @@ func TestRunInterrupted(t *testing.T) {
 	}
 }
 
-// Failed requests are results, and the books balance. When not one task went well, that is the exit; one that
-// failed is only with --strict (decision 0132).
+// Failed requests are results, and the books balance. When not one task went well, that is the
+// exit; one that failed is only with --strict (decision 0132).
 func TestFailedAreBooked(t *testing.T) {
 	t.Parallel()
 	url := "http://" + freeAddress(t) + "/?q={0}"
@@ -190,7 +191,8 @@ func TestFailedAreBooked(t *testing.T) {
 	}
 }
 
-// TestNotOneWentWell: every program that sees the end of a run says with exit 4 that nothing of it went well.
+// TestNotOneWentWell: every program that sees the end of a run says with exit 4 that nothing of it
+// went well.
 func TestNotOneWentWell(t *testing.T) {
 	t.Parallel()
 	f := newTestbed(t)

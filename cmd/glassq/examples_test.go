@@ -67,8 +67,8 @@ var examples = []example{
 // least is how many examples must have run where everything was installed.
 const least = 8
 
-// TestExamples holds every example to the kit, with all cases that its door allows, and lets its producer
-// fill a queue. An example is at most 30 lines.
+// TestExamples holds every example to the kit, with all cases that its door allows, and lets its
+// producer fill a queue. An example is at most 30 lines.
 func TestExamples(t *testing.T) {
 	var mu sync.Mutex
 	var ran []string
@@ -182,7 +182,8 @@ func (e *example) short(t *testing.T, dir string) {
 	}
 }
 
-// TestEmbedTwice: the example with the queue inside ends each time, though the second time its task is done.
+// TestEmbedTwice: the example with the queue inside ends each time, though the second time its task
+// is done.
 func TestEmbedTwice(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -51,8 +51,9 @@ func exit(code int) error {
 	return &exitError{code: code}
 }
 
-// wentWell is how a program ends that has seen the end of a run: with an error when tasks of it failed or are
-// dead, all of them, or any with strict; a run that was retried counts with its retries. A run that is not complete yet may still go well.
+// wentWell is how a program ends that has seen the end of a run: with an error when tasks of it
+// failed or are dead, all of them, or any with strict; a run that was retried counts with its
+// retries. A run that is not complete yet may still go well.
 func wentWell(run *glassq.Run, strict bool) error {
 	b := run.Books
 	put, ok, bad, pending := b.Put, b.OK, b.Failed+b.Dead.Sum(), b.Pending()

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestExplain asks a server why a queue, a run and tasks are as they are, by the names that they have elsewhere.
+// TestExplain asks a server why a queue, a run and tasks are as they are, by the names that they
+// have elsewhere.
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, "serve", "--data", t.TempDir(), "--http", "127.0.0.1:0", "--memcached", "off", "--manager", "off")

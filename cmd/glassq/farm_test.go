@@ -225,7 +225,8 @@ func TestWorkExecJoblog(t *testing.T) {
 	}
 }
 
-// A rule of --halt ends the worker; what was not begun stays in the queue, and what is ended goes back.
+// A rule of --halt ends the worker; what was not begun stays in the queue, and what is ended goes
+// back.
 func TestWorkHalt(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t)
@@ -302,7 +303,8 @@ func TestWorkPipe(t *testing.T) {
 	}
 }
 
-// Every death of a child costs the task that it was at one attempt, however many lines it had ahead.
+// Every death of a child costs the task that it was at one attempt, however many lines it had
+// ahead.
 func TestWorkPipeDeaths(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t)
@@ -360,8 +362,8 @@ func TestWorkPipeGivesUp(t *testing.T) {
 	f.do(exitUsage, workOn("mute", "exec", "glassq-no-such-program")...)
 }
 
-// A script without an interpreter's line runs as a shell runs it; what does not start at all is said, and ends the
-// worker after ten times.
+// A script without an interpreter's line runs as a shell runs it; what does not start at all is
+// said, and ends the worker after ten times.
 func TestCommandThatDoesNotStart(t *testing.T) {
 	t.Parallel()
 	f := newFarm(t)

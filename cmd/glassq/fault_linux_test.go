@@ -40,8 +40,8 @@ func post(t *testing.T, url, body string) (status int, answer string) {
 	return r.StatusCode, b.String()
 }
 
-// TestSmallDisk: on a real disk of 64 MiB puts are refused with 507 when it is nearly full, tasks are
-// reserved and acked on, and puts are taken again by the same process.
+// TestSmallDisk: on a real disk of 64 MiB puts are refused with 507 when it is nearly full, tasks
+// are reserved and acked on, and puts are taken again by the same process.
 func TestSmallDisk(t *testing.T) {
 	t.Parallel()
 	dir := mountAt(t, "-t", "tmpfs", "-o", "size=64m", "tmpfs")
@@ -78,8 +78,9 @@ func TestSmallDisk(t *testing.T) {
 	}
 }
 
-// TestOutOfInodes: a file system that has bytes and no inodes is told apart from one that is full, by the server that
-// runs there, by a start, and by doctor; puts are taken again when there are some.
+// TestOutOfInodes: a file system that has bytes and no inodes is told apart from one that is full,
+// by the server that runs there, by a start, and by doctor; puts are taken again when there are
+// some.
 func TestOutOfInodes(t *testing.T) {
 	t.Parallel()
 	dir := mountAt(t, "-t", "tmpfs", "-o", "size=256m,nr_inodes=64", "tmpfs")
@@ -133,8 +134,8 @@ func TestOutOfInodes(t *testing.T) {
 	}
 }
 
-// TestDiskDies: the disk refuses everything from one moment on. The caller hears that the outcome is
-// unknown, and the server ends with exit code 8.
+// TestDiskDies: the disk refuses everything from one moment on. The caller hears that the outcome
+// is unknown, and the server ends with exit code 8.
 func TestDiskDies(t *testing.T) {
 	t.Parallel()
 	image := filepath.Join(t.TempDir(), "disk")

@@ -11,15 +11,16 @@ import (
 	"testing"
 )
 
-// smallFiles starts the program where no file may grow beyond about 6 MB: then a write of the log fails.
+// smallFiles starts the program where no file may grow beyond about 6 MB: then a write of the log
+// fails.
 func smallFiles(t *testing.T, args ...string) *process {
 	t.Helper()
 	return startCommand(t, nil, args[0], exec.Command("sh",
 		append([]string{"-c", `ulimit -f 12000; exec "$0" "$@"`, binary}, args...)...))
 }
 
-// TestServeWriteFails: after a write that fails the server ends with exit code 8 by itself, though a client waits
-// in a long poll, and the next one has what was answered OK.
+// TestServeWriteFails: after a write that fails the server ends with exit code 8 by itself, though
+// a client waits in a long poll, and the next one has what was answered OK.
 func TestServeWriteFails(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "d")
@@ -60,8 +61,8 @@ func TestServeWriteFails(t *testing.T) {
 	}
 }
 
-// TestRunWriteFails: run leaves with exit code 8 when its queue fails, though its requests hang, and says
-// how to go on; with room it does.
+// TestRunWriteFails: run leaves with exit code 8 when its queue fails, though its requests hang,
+// and says how to go on; with room it does.
 func TestRunWriteFails(t *testing.T) {
 	t.Parallel()
 	target := start(t, nil, "target", "--listen", "127.0.0.1:0", "--latency", "1h")

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// A disk that is full while results are written: nothing is acked that was not written, and with room
-// the same command ends the run with each result once.
+// A disk that is full while results are written: nothing is acked that was not written, and with
+// room the same command ends the run with each result once.
 func TestOutputDiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("left out: root only (it mounts a small tmpfs)")

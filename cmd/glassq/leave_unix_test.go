@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// A worker that leaves at once, at the second Ctrl-C, ends what it runs: its tasks are handed out again, and
-// must not be at work twice.
+// A worker that leaves at once, at the second Ctrl-C, ends what it runs: its tasks are handed out
+// again, and must not be at work twice.
 func TestLeavingEndsCommands(t *testing.T) {
 	t.Parallel()
 	f := newServerBed(t)
@@ -84,7 +84,8 @@ func TestHangupDrains(t *testing.T) {
 	}
 }
 
-// Behind | head, a reader that has what it wanted, work is drained: no command runs twice, no result is lost.
+// Behind | head, a reader that has what it wanted, work is drained: no command runs twice, no
+// result is lost.
 func TestReaderGone(t *testing.T) {
 	t.Parallel()
 	f := newServerBed(t)
@@ -134,8 +135,9 @@ func TestReaderGone(t *testing.T) {
 	})
 }
 
-// TestFolderRemovedUnderServer: the data folder is removed while clients put through two doors. Nothing that is sent
-// two seconds later is answered OK, the server says why and ends with exit code 8, and the folder is not made anew.
+// TestFolderRemovedUnderServer: the data folder is removed while clients put through two doors.
+// Nothing that is sent two seconds later is answered OK, the server says why and ends with exit
+// code 8, and the folder is not made anew.
 func TestFolderRemovedUnderServer(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "d")

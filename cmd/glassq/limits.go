@@ -7,7 +7,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// limitFlags bound what the clients of a server may have together; docs/limits.md has the table of all limits.
+// limitFlags bound what the clients of a server may have together; docs/limits.md has the table of
+// all limits.
 type limitFlags struct {
 	connections, perAddress, requests int64
 	queues, runs                      int

@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// TestLogKeepsSecrets: with --log-format json every line of a server is an object with stable keys, from the first to the
-// last, and at --log-level debug too no line has a key, a token or the body of a task.
+// TestLogKeepsSecrets: with --log-format json every line of a server is an object with stable keys,
+// from the first to the last, and at --log-level debug too no line has a key, a token or the body
+// of a task.
 func TestLogKeepsSecrets(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -100,7 +101,8 @@ func TestLogFlags(t *testing.T) {
 	}
 }
 
-// TestProfiler: the profiler is served on its own address, to those who call it by an address of this machine.
+// TestProfiler: the profiler is served on its own address, to those who call it by an address of
+// this machine.
 func TestProfiler(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil, "serve", "--store", "mem:", "--http", "127.0.0.1:0", "--pprof", "127.0.0.1:0")

@@ -1,8 +1,8 @@
-// Command glassq is a task queue that everyone can see through: a queue server, a dispatcher, workers
-// and an output in one binary.
+// Command glassq is a task queue that everyone can see through: a queue server, a dispatcher,
+// workers and an output in one binary.
 //
-// The commands are wiring: they turn flags, environment and signals into calls of the rooms below, and
-// errors into sentences and exit codes. One file holds one command.
+// The commands are wiring: they turn flags, environment and signals into calls of the rooms below,
+// and errors into sentences and exit codes. One file holds one command.
 package main
 
 import (

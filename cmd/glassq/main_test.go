@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// tooLong is how long nothing takes that comes to its end, on whatever machine: only what hangs is waited for
-// so long.
+// tooLong is how long nothing takes that comes to its end, on whatever machine: only what hangs is
+// waited for so long.
 const tooLong = 2 * time.Minute
 
 // binary is the program under test, built once.

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestManagerRedHat: Pythons whose handshake has SHA-256 in the place of MD5, without its name, are let in.
+// TestManagerRedHat: Pythons whose handshake has SHA-256 in the place of MD5, without its name, are
+// let in.
 func TestManagerRedHat(t *testing.T) {
 	t.Parallel()
 	for _, more := range [][]string{nil, {"--manager-strict"}} {
@@ -33,8 +34,8 @@ func TestManagerLarge(t *testing.T) {
 	}
 }
 
-// TestManagerLibrary: values of the standard library, named tuples and members of an Enum come back as they were, and
-// nothing that a class asks for is called.
+// TestManagerLibrary: values of the standard library, named tuples and members of an Enum come back
+// as they were, and nothing that a class asks for is called.
 func TestManagerLibrary(t *testing.T) {
 	t.Parallel()
 	addr, _ := managerServer(t)

@@ -18,7 +18,8 @@ func mixedTasks() int {
 	return 2_000
 }
 
-// TestManagerPythonGoPython: a dispatcher in Python, HTTP workers in Go, an output in Python, each a process.
+// TestManagerPythonGoPython: a dispatcher in Python, HTTP workers in Go, an output in Python, each
+// a process.
 func TestManagerPythonGoPython(t *testing.T) {
 	t.Parallel()
 	const dir = "../../examples/python-manager/"
@@ -52,8 +53,8 @@ func TestManagerPythonGoPython(t *testing.T) {
 	}
 }
 
-// TestManagerGoPythonGo: a dispatcher in Go, workers in Python, an output in Go. The run's results are in a
-// queue of its own, of which the workers know nothing.
+// TestManagerGoPythonGo: a dispatcher in Go, workers in Python, an output in Go. The run's results
+// are in a queue of its own, of which the workers know nothing.
 func TestManagerGoPythonGo(t *testing.T) {
 	t.Parallel()
 	all := pythons(t)

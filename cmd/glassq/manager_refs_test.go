@@ -44,8 +44,8 @@ func TestManagerReferences(t *testing.T) {
 	}
 }
 
-// TestManagerFamilies: programs that fork, copy, exit and are killed at random. An item is done only if its
-// last holder had finished it; every other one is there again, each hand-out counted.
+// TestManagerFamilies: programs that fork, copy, exit and are killed at random. An item is done
+// only if its last holder had finished it; every other one is there again, each hand-out counted.
 func TestManagerFamilies(t *testing.T) {
 	t.Parallel()
 	all := pythons(t)
@@ -71,7 +71,8 @@ func TestManagerFamilies(t *testing.T) {
 	}
 }
 
-// judgeFamily runs a family to the end of its last program and compares what it says with what the queue has.
+// judgeFamily runs a family to the end of its last program and compares what it says with what the
+// queue has.
 func judgeFamily(t *testing.T, c *client.Client, queue string, run *exec.Cmd) {
 	const items = 60
 	tasks := make([]glassq.Task, items)

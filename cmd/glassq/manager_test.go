@@ -42,8 +42,8 @@ func managerServer(t *testing.T) (string, *client.Client) {
 	return addr, c
 }
 
-// serveManager starts a server with the manager door at addr, and returns a client and the environment in
-// which other programs find the server.
+// serveManager starts a server with the manager door at addr, and returns a client and the
+// environment in which other programs find the server.
 func serveManager(t *testing.T, addr string, more ...string) (*client.Client, []string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -101,8 +101,8 @@ func TestManagerSurface(t *testing.T) {
 	}
 }
 
-// TestManagerExamples: the example programs print the same with a manager of Python's own and with ours,
-// and ours has it in the books.
+// TestManagerExamples: the example programs print the same with a manager of Python's own and with
+// ours, and ours has it in the books.
 func TestManagerExamples(t *testing.T) {
 	const dir = "../../examples/python-manager/"
 	session := func(path, addr string) string {
@@ -139,7 +139,8 @@ func TestManagerExamples(t *testing.T) {
 	}
 }
 
-// TestManagerKilled: what a killed program had taken and not confirmed, or waited for, is there for the next.
+// TestManagerKilled: what a killed program had taken and not confirmed, or waited for, is there for
+// the next.
 func TestManagerKilled(t *testing.T) {
 	addr, c := managerServer(t)
 	for _, path := range pythons(t) {

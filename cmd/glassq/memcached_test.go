@@ -15,8 +15,8 @@ import (
 	"github.com/glassq/glassq/internal/envelope"
 )
 
-// TestMemcachedDoor: what is put through either door comes out of the other as what it was, a result put
-// with cas is in the books, and kill -9 loses nothing that was answered.
+// TestMemcachedDoor: what is put through either door comes out of the other as what it was, a
+// result put with cas is in the books, and kill -9 loses nothing that was answered.
 func TestMemcachedDoor(t *testing.T) {
 	data, addr := t.TempDir(), freeAddress(t)
 	serve := []string{"serve", "--data", data, "--http", "127.0.0.1:0", "--memcached", addr}
@@ -80,7 +80,8 @@ func TestMemcachedDoor(t *testing.T) {
 	ask(fmt.Sprintf("delete q/%d\r\ndelete tasks/%d\r\n", leases[3].Number+1, leases[2].Number), "DELETED\r\nDELETED\r\n")
 }
 
-// TestMemcachedDrain: a server that is asked to stop answers what has arrived, ends waits, and leaves.
+// TestMemcachedDrain: a server that is asked to stop answers what has arrived, ends waits, and
+// leaves.
 func TestMemcachedDrain(t *testing.T) {
 	addr := freeAddress(t)
 	s := start(t, nil, "serve", "--store", "mem:", "--http", "off", "--memcached", addr)

@@ -15,8 +15,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// TestMemcachedTools: libmemcached's command line tools put 10,000 files, two of them at a time take them all
-// and none twice, and a lease from another door is extended and acked.
+// TestMemcachedTools: libmemcached's command line tools put 10,000 files, two of them at a time
+// take them all and none twice, and a lease from another door is extended and acked.
 func TestMemcachedTools(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"memcping", "memccp", "memccat", "memcrm", "memctouch", "memcstat"} {

@@ -18,8 +18,8 @@ const (
 	leastMemory = "256MiB"
 )
 
-// memoryLimit is how many bytes this process may have, and who says so: GOMEMLIMIT or its cgroup, whichever has
-// less. 0 is no limit.
+// memoryLimit is how many bytes this process may have, and who says so: GOMEMLIMIT or its cgroup,
+// whichever has less. 0 is no limit.
 func memoryLimit() (limit int64, from string) {
 	limit = math.MaxInt64
 	if n, err := memlimit.FromCgroup(); err == nil && n < math.MaxInt64 { // an error: there is no cgroup, or no limit

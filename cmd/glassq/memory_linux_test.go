@@ -18,8 +18,8 @@ import (
 	"github.com/glassq/glassq/internal/door"
 )
 
-// inCgroup makes a cgroup whose processes have limit bytes, and returns the file that takes them in; "" where the
-// machine does not allow that. It goes with the test, when they have ended.
+// inCgroup makes a cgroup whose processes have limit bytes, and returns the file that takes them
+// in; "" where the machine does not allow that. It goes with the test, when they have ended.
 func inCgroup(t *testing.T, limit int64) (procs string) {
 	own, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -62,8 +62,9 @@ func peak(t *testing.T, pid int) int64 {
 	return kib << 10
 }
 
-// TestLittleMemory: with the least memory a server takes eight puts of 15 MB at once, and serves others while ten clients of two
-// doors do not read what they have asked for; what was handed out to them is given back.
+// TestLittleMemory: with the least memory a server takes eight puts of 15 MB at once, and serves
+// others while ten clients of two doors do not read what they have asked for; what was handed out
+// to them is given back.
 func TestLittleMemory(t *testing.T) {
 	t.Parallel()
 	const limit = door.LeastMemory

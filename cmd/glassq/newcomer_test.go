@@ -39,7 +39,8 @@ func TestNewcomer(t *testing.T) {
 	}
 }
 
-// TestManualPages: what stands in angle brackets is taken for a tag by the renderer of the pages, and vanishes.
+// TestManualPages: what stands in angle brackets is taken for a tag by the renderer of the pages,
+// and vanishes.
 func TestManualPages(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -68,7 +69,8 @@ func TestManualPages(t *testing.T) {
 	}
 }
 
-// TestClientSection: server, key and CA stand once in the file for all commands that speak to a server.
+// TestClientSection: server, key and CA stand once in the file for all commands that speak to a
+// server.
 func TestClientSection(t *testing.T) {
 	t.Parallel()
 	f := newServerBed(t)

@@ -43,7 +43,8 @@ func TestBackupRestoreDoctor(t *testing.T) {
 	}
 }
 
-// doctor finds what is wrong with settings before a server does, and says what a sync mode gives up.
+// doctor finds what is wrong with settings before a server does, and says what a sync mode gives
+// up.
 func TestDoctorSettings(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -191,8 +191,8 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 	return a.finish(&f.sum, &rep, f.remote.absent(notWritten(err, where, &rep)))
 }
 
-// sayWaiting names the other runs of the job whose results nobody has taken yet; file is where those of run are, ""
-// for nowhere.
+// sayWaiting names the other runs of the job whose results nobody has taken yet; file is where
+// those of run are, "" for nowhere.
 func (a *app) sayWaiting(ctx context.Context, q *client.Client, run *glassq.Run, file string) {
 	if run.Job == nil {
 		return

@@ -127,7 +127,8 @@ func TestOutputRules(t *testing.T) {
 	}
 }
 
-// A run without any result: figures of nothing, a report that says so, and rules that cannot hold good.
+// A run without any result: figures of nothing, a report that says so, and rules that cannot hold
+// good.
 func TestOutputOfNothing(t *testing.T) {
 	t.Parallel()
 	f := newServerBed(t)
@@ -251,8 +252,8 @@ func TestOutputLists(t *testing.T) {
 	}
 }
 
-// CSV has a column for what the run was asked to record, whatever the first results were, and no cell does anything
-// to a spreadsheet unless it is asked for.
+// CSV has a column for what the run was asked to record, whatever the first results were, and no
+// cell does anything to a spreadsheet unless it is asked for.
 func TestRunCSV(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -306,7 +307,8 @@ func TestOutputOnly(t *testing.T) {
 	}
 }
 
-// Results are read once. A second output says who has them, and goes on with that file when it is told to.
+// Results are read once. A second output says who has them, and goes on with that file when it is
+// told to.
 func TestOutputOfWhatWasRead(t *testing.T) {
 	t.Parallel()
 	f := newServerBed(t)
@@ -335,7 +337,8 @@ func TestOutputOfWhatWasRead(t *testing.T) {
 	}
 }
 
-// A target that nobody listens at is one class of error with one message, however many requests fail.
+// A target that nobody listens at is one class of error with one message, however many requests
+// fail.
 func TestUnreachableTarget(t *testing.T) {
 	t.Parallel()
 	f := newServerBed(t)

@@ -103,8 +103,8 @@ func (p *paceFlags) set(ctx context.Context, q configurer, queue string) (*paced
 	return s, nil
 }
 
-// clear puts the queue's rate back as it was, unless somebody else has changed it meanwhile, and says
-// what the rate is now.
+// clear puts the queue's rate back as it was, unless somebody else has changed it meanwhile, and
+// says what the rate is now.
 func (s *paced) clear(ctx context.Context) (string, error) {
 	info, err := s.q.Queues(ctx, s.queue)
 	if err != nil || len(info) != 1 {

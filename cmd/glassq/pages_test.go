@@ -12,9 +12,10 @@ import (
 	"testing"
 )
 
-// A page of the documents is run as one script of bash, in an empty folder and on free ports: its blocks of shell in
-// their order, and what stands in comments that begin with "run". A comment that begins with "norun:" leaves out the
-// block behind it, with the reason. A page ends what it has started, and removes the data.
+// A page of the documents is run as one script of bash, in an empty folder and on free ports: its
+// blocks of shell in their order, and what stands in comments that begin with "run". A comment that
+// begins with "norun:" leaves out the block behind it, with the reason. A page ends what it has
+// started, and removes the data.
 const (
 	mostLeftOut = 10 // blocks of all pages
 	leastBlocks = 15 // that are run
@@ -68,7 +69,8 @@ func shellOf(page string) (s script) {
 	return s
 }
 
-// TestPages runs every shell block of the README and of docs/, each page from nothing, and in parallel.
+// TestPages runs every shell block of the README and of docs/, each page from nothing, and in
+// parallel.
 func TestPages(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the pages are for a POSIX shell")

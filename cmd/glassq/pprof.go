@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// checkProfiler refuses an address of --pprof that others can reach: profiles show what a server has in memory.
+// checkProfiler refuses an address of --pprof that others can reach: profiles show what a server
+// has in memory.
 func checkProfiler(addr string) error {
 	if addr == "" {
 		return nil

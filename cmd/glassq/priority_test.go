@@ -13,8 +13,8 @@ import (
 	"github.com/glassq/glassq/client"
 )
 
-// TestPriorityDoors: level 9, no level and level 0 mean the same through every door that can say them, and are
-// handed out in this order.
+// TestPriorityDoors: level 9, no level and level 0 mean the same through every door that can say
+// them, and are handed out in this order.
 func TestPriorityDoors(t *testing.T) {
 	t.Parallel()
 	addr := freeAddress(t)

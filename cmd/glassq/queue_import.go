@@ -76,8 +76,8 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 	return cmd
 }
 
-// importTasks puts tasks into queue and returns how many it put, and how many were there before. Of the warnings it says
-// the first.
+// importTasks puts tasks into queue and returns how many it put, and how many were there before. Of
+// the warnings it says the first.
 func (a *app) importTasks(cmd *cobra.Command, q *client.Client, queue string, in *dispatch.Tasks) (put, again uint64,
 	err error) {
 	batch := make([]glassq.Task, 2000)

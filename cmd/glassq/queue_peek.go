@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// eachPeeked calls fn for up to most tasks of a state, oldest first; most 0 is all. Pages are as large as
-// bodies allow.
+// eachPeeked calls fn for up to most tasks of a state, oldest first; most 0 is all. Pages are as
+// large as bodies allow.
 func eachPeeked(cmd *cobra.Command, q *client.Client, queue string, state glassq.State, most int,
 	fn func(*glassq.Peeked) error) error {
 	const pageBytes = 8 << 20

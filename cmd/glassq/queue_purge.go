@@ -60,7 +60,8 @@ be asked it needs --force.`,
 	return cmd
 }
 
-// mayEnd asks on the terminal whether tasks are to be ended; nil is yes, and also when there are none.
+// mayEnd asks on the terminal whether tasks are to be ended; nil is yes, and also when there are
+// none.
 func (a *app) mayEnd(cmd *cobra.Command, q *client.Client, queue string, states []glassq.State, no string) error {
 	list, err := q.Queues(cmd.Context(), queue)
 	if err != nil {

@@ -88,7 +88,8 @@ func TestQueueTasks(t *testing.T) {
 	}
 }
 
-// withoutTimes are the lines of an export in order, without what is left of delays and times to live.
+// withoutTimes are the lines of an export in order, without what is left of delays and times to
+// live.
 func withoutTimes(text string) []string {
 	var list []string
 	for line := range strings.Lines(text) {

@@ -31,8 +31,9 @@ func frozenTarget(t *testing.T, n int64, freeze time.Duration) string {
 	return srv.URL
 }
 
-// A target that freezes must not make the figures better: the tasks that were due meanwhile are late, and what of the
-// schedule is not made good is said, by run and by an output that comes when all is over.
+// A target that freezes must not make the figures better: the tasks that were due meanwhile are
+// late, and what of the schedule is not made good is said, by run and by an output that comes when
+// all is over.
 func TestFrozenTarget(t *testing.T) {
 	t.Parallel()
 	const freeze = 2 * time.Second

@@ -16,8 +16,8 @@ type runner interface {
 	SetRun(ctx context.Context, name string, c glassq.RunChange) (glassq.Run, error)
 }
 
-// introduce has opt tell the server who takes the results of its run, in words for those who come later and find none:
-// the file at path, or what else becomes of them.
+// introduce has opt tell the server who takes the results of its run, in words for those who come
+// later and find none: the file at path, or what else becomes of them.
 func introduce(opt *output.Options, q runner, path string) {
 	host, err := os.Hostname()
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/glassq/glassq/spec"
 )
 
-// Every member of the results of the built-in work stands in the schema of results, and agrees with it.
+// Every member of the results of the built-in work stands in the schema of results, and agrees with
+// it.
 func TestResultsAgreeWithTheirSchema(t *testing.T) {
 	t.Parallel()
 	text, ok := spec.Schema("result")

@@ -26,8 +26,9 @@ type running struct {
 	store  *stores.Store
 }
 
-// reloadable are the settings of serve that change while it runs, with how. Each takes what was read and checked
-// anew, cannot fail, and tells whether something is different now: a file may have other content under the same name.
+// reloadable are the settings of serve that change while it runs, with how. Each takes what was
+// read and checked anew, cannot fail, and tells whether something is different now: a file may have
+// other content under the same name.
 var reloadable = map[string]func(a *app, r *running, fresh *serveFlags) bool{
 	"log-level": func(a *app, _ *running, fresh *serveFlags) bool { return a.console.SetLevel(fresh.level) },
 	"key-file": func(_ *app, r *running, fresh *serveFlags) bool {
@@ -48,8 +49,8 @@ var reloadable = map[string]func(a *app, r *running, fresh *serveFlags) bool{
 	},
 }
 
-// needsRestart tells whether a setting that could change has become one, or ceased to be one, or is the name of a
-// file that is followed, or more than the memory was shared out for.
+// needsRestart tells whether a setting that could change has become one, or ceased to be one, or is
+// the name of a file that is followed, or more than the memory was shared out for.
 func (r *running) needsRestart(name, before, now string, fresh *serveFlags) bool {
 	switch name {
 	case "max-body":
@@ -88,8 +89,8 @@ func flagValues(cmd *cobra.Command) map[string]string {
 	return values
 }
 
-// reload reads the command line, the environment and the file as a start would, and the files that they name. When a
-// start would fail, nothing changes. The service manager and the log hear of it.
+// reload reads the command line, the environment and the file as a start would, and the files that
+// they name. When a start would fail, nothing changes. The service manager and the log hear of it.
 func (r *reloader) reload() (glassq.Reloaded, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// TestReload: SIGHUP and glassq reload read the settings again; neither ends the server, nor does a fault in the file.
+// TestReload: SIGHUP and glassq reload read the settings again; neither ends the server, nor does a
+// fault in the file.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "c.toml")
@@ -53,7 +54,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestReloadFiles: a reload reads the key again, and the limits; with a fault in one file nothing changes.
+// TestReloadFiles: a reload reads the key again, and the limits; with a fault in one file nothing
+// changes.
 func TestReloadFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -112,7 +112,8 @@ func (r *remote) absent(err error) error {
 // shortKey is the number of bytes below which a key can be guessed.
 const shortKey = 16
 
-// readKey reads a key file; line ends behind the key are not of it. The warnings are about keys that others can know.
+// readKey reads a key file; line ends behind the key are not of it. The warnings are about keys
+// that others can know.
 func readKey(path string) (key []byte, warnings []string, err error) {
 	if key, err = os.ReadFile(path); err != nil {
 		return nil, nil, usagef("read the key: %w", err)

@@ -28,8 +28,9 @@ const (
 	headBodies    = "Bodies of answers"
 )
 
-// requestFlags adds the options of requests to cmd: what a task says for task, and how it is done for work; each may be
-// nil. This is the one table of them: run has both, dispatch and runs retry the first, work http the second.
+// requestFlags adds the options of requests to cmd: what a task says for task, and how it is done
+// for work; each may be nil. This is the one table of them: run has both, dispatch and runs retry
+// the first, work http the second.
 func requestFlags(cmd *cobra.Command, task *taskFlags, work *fetchFlags) {
 	if t := task; t != nil {
 		heading(cmd, headRequests, func(fs *pflag.FlagSet) {
@@ -183,7 +184,8 @@ func (d *dataFlag) Set(s string) error {
 func (d *dataFlag) String() string { return "" }
 func (d *dataFlag) Type() string   { return "text" }
 
-// request is what the flags make of a URL, nil for nothing. stdin is what @- reads, nil when that has other uses.
+// request is what the flags make of a URL, nil for nothing. stdin is what @- reads, nil when that
+// has other uses.
 func (t *taskFlags) request(stdin *os.File) (*dispatch.Request, error) {
 	if t.method == "" && len(t.header) == 0 && !t.hasBody && len(t.data) == 0 && t.timeout == 0 {
 		return nil, nil

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// What the flags of requests make a target see, with spellings of curl and lists as people have them.
+// What the flags of requests make a target see, with spellings of curl and lists as people have
+// them.
 func TestRequestFlags(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -104,7 +105,8 @@ func TestBadRequestFlags(t *testing.T) {
 	}
 }
 
-// A host that takes so many requests a second and no more costs no task its tries, and run waits for it.
+// A host that takes so many requests a second and no more costs no task its tries, and run waits
+// for it.
 func TestBusyHost(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -138,7 +140,8 @@ func TestRuleWithoutAnswers(t *testing.T) {
 	}
 }
 
-// A run of a duration ends soon after it, all its tasks done; with a rate they are as many as that hands out.
+// A run of a duration ends soon after it, all its tasks done; with a rate they are as many as that
+// hands out.
 func TestDuration(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter,

@@ -229,8 +229,8 @@ func (j *job) openJob() error {
 		}
 		j.opt.Seen = j.results.seen
 	}
-	// A folder that is continued may hold the rate of another call. Its schedule begins anew: while nobody ran there
-	// was nothing to keep to.
+	// A folder that is continued may hold the rate of another call. Its schedule begins anew: while
+	// nobody ran there was nothing to keep to.
 	for _, pace := range []paceFlags{{}, j.f.pace} {
 		if _, err := j.store.Configure(context.Background(), glassq.DefaultQueue, pace.change()); err != nil {
 			return errors.Join(err, j.close())
@@ -256,8 +256,8 @@ func (j *job) close() error {
 	return err
 }
 
-// writer is where results go. What an earlier call wrote to the folder is printed again with --json,
-// so that what is printed is always whole.
+// writer is where results go. What an earlier call wrote to the folder is printed again with
+// --json, so that what is printed is always whole.
 func (j *job) writer() (io.Writer, func() error, error) {
 	switch {
 	case j.results == nil && j.f.json:

@@ -51,7 +51,8 @@ func document(name string) ([]byte, bool) {
 	return spec.Schema(name)
 }
 
-// readSchema reads a schema from a file; no file means none. What it says is checked before it is sent.
+// readSchema reads a schema from a file; no file means none. What it says is checked before it is
+// sent.
 func readSchema(file string) (glassq.Schema, error) {
 	if file == "" {
 		return "", nil

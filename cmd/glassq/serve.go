@@ -384,8 +384,8 @@ func background(work func(context.Context)) (end func()) {
 	}
 }
 
-// A predecessor that was killed holds its address and its folder for a moment longer: a server that is started
-// again at once is not to fail for that.
+// A predecessor that was killed holds its address and its folder for a moment longer: a server that
+// is started again at once is not to fail for that.
 const (
 	releaseTime  = 2 * time.Second
 	releasePause = 20 * time.Millisecond

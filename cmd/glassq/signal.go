@@ -11,13 +11,15 @@ import (
 	"time"
 )
 
-// sameSignal is how long after the first signal another one is the same: a shell and a wrapper such as
-// timeout may both send it.
+// sameSignal is how long after the first signal another one is the same: a shell and a wrapper such
+// as timeout may both send it.
 const sameSignal = 250 * time.Millisecond
 
-// interruptible returns a context that the first Ctrl-C ends, or SIGTERM, or the end of the terminal, with
-// cause errInterrupted; a.hangup, if it is set, is what the end of the terminal (SIGHUP) does instead. The second ends the program, after a.leave. Until stop, which the caller must call, a
-// reader of standard output or error that goes away ends no more than the write, which fails.
+// interruptible returns a context that the first Ctrl-C ends, or SIGTERM, or the end of the
+// terminal, with cause errInterrupted; a.hangup, if it is set, is what the end of the terminal
+// (SIGHUP) does instead. The second ends the program, after a.leave. Until stop, which the caller
+// must call, a reader of standard output or error that goes away ends no more than the write, which
+// fails.
 func (a *app) interruptible(name, drains string) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)

@@ -13,8 +13,8 @@ import (
 // isSocketPath tells whether an address is the path of a Unix socket.
 func isSocketPath(addr string) bool { return strings.ContainsRune(addr, '/') }
 
-// listenUnix listens on a Unix socket that only the user of this process may connect to. A socket that
-// nobody listens on any more is replaced; anything else at that path is left alone.
+// listenUnix listens on a Unix socket that only the user of this process may connect to. A socket
+// that nobody listens on any more is replaced; anything else at that path is left alone.
 func listenUnix(path string) (net.Listener, error) {
 	info, err := os.Lstat(path)
 	switch {

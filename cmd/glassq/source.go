@@ -109,7 +109,8 @@ func (s *sourceFlags) passOver(e error, say func(string)) {
 	}
 }
 
-// refused is what becomes of tasks that the queue refuses for good: with --skip-bad they are passed over.
+// refused is what becomes of tasks that the queue refuses for good: with --skip-bad they are passed
+// over.
 func (s *sourceFlags) refused(say func(string)) func(*dispatch.RefusedError) {
 	if !s.skipBad {
 		return nil

@@ -25,11 +25,13 @@ func openStore(ctx context.Context, where string, opt stores.Options) (*stores.S
 	return s, nil
 }
 
-// failedGrace is how long a program whose store failed goes on, so that those who wait can hear of it.
+// failedGrace is how long a program whose store failed goes on, so that those who wait can hear of
+// it.
 const failedGrace = 700 * time.Millisecond
 
-// watch ends the work of program with ErrStorage when the store fails, and the program itself soon after, saying
-// what to do next, though a client, a request under way or the disk keeps it. The caller must call over.
+// watch ends the work of program with ErrStorage when the store fails, and the program itself soon
+// after, saying what to do next, though a client, a request under way or the disk keeps it. The
+// caller must call over.
 func (a *app) watch(s *stores.Store, program, next string, fail context.CancelCauseFunc) (over func()) {
 	return s.Watch(func() {
 		time.AfterFunc(failedGrace, func() {

@@ -132,8 +132,8 @@ func (f *summaryFlags) close() error {
 	return err
 }
 
-// finish says what came out, writes the files that were asked for, and returns how the run ends; err
-// is how taking the results ended. Of several troubles the worst counts.
+// finish says what came out, writes the files that were asked for, and returns how the run ends;
+// err is how taking the results ended. Of several troubles the worst counts.
 func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
 	d := rep.Document(time.Now())
 	d.Program, d.Command = "glassq "+version(), commandLine(a.args)

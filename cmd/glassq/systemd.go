@@ -9,12 +9,13 @@ import (
 	"github.com/glassq/glassq/internal/broker"
 )
 
-// A serviceManager is told how the server is, by systemd's protocol (sd_notify(3)). Where there is none, as on other
-// systems and in a terminal, nothing is told.
+// A serviceManager is told how the server is, by systemd's protocol (sd_notify(3)). Where there is
+// none, as on other systems and in a terminal, nothing is told.
 type serviceManager struct{ done chan struct{} }
 
-// ready tells that the doors are open, and from then on, when a watchdog waits for it (WatchdogSec=), that the queue
-// answers: a server whose engine hangs is started again. When ctx ends it tells that the server stops.
+// ready tells that the doors are open, and from then on, when a watchdog waits for it
+// (WatchdogSec=), that the queue answers: a server whose engine hangs is started again. When ctx
+// ends it tells that the server stops.
 func ready(ctx context.Context, b *broker.Broker) *serviceManager {
 	tell(daemon.SdNotifyReady)
 	m := &serviceManager{make(chan struct{})}

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A service manager hears when the doors are open, that the queue answers, and that the server stops.
+// A service manager hears when the doors are open, that the queue answers, and that the server
+// stops.
 func TestServiceManager(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notify")
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})

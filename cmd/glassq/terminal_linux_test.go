@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openTerminal makes a terminal of so many columns, 0 for one that does not say, and returns both its ends.
+// openTerminal makes a terminal of so many columns, 0 for one that does not say, and returns both
+// its ends.
 func openTerminal(t *testing.T, columns uint16) (ours, theirs *os.File) {
 	t.Helper()
 	ours, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -63,8 +64,8 @@ func onTerminal(t *testing.T, columns uint16, env []string, args ...string) (sho
 	return b.String(), cmd.ProcessState.ExitCode()
 }
 
-// What a person sees on a terminal: a bar each for put, done and out; no colours, with NO_COLOR or without;
-// nothing but lines on one that cannot move its cursor, and neither with --quiet.
+// What a person sees on a terminal: a bar each for put, done and out; no colours, with NO_COLOR or
+// without; nothing but lines on one that cannot move its cursor, and neither with --quiet.
 func TestTerminal(t *testing.T) {
 	t.Parallel()
 	f := newTestbed(t)
@@ -119,8 +120,8 @@ func TestDispatchOnTerminal(t *testing.T) {
 	}
 }
 
-// TestTopKeys: on a terminal each frame takes the place of the one before, keys are taken and not shown, and the
-// terminal is as before at the end.
+// TestTopKeys: on a terminal each frame takes the place of the one before, keys are taken and not
+// shown, and the terminal is as before at the end.
 func TestTopKeys(t *testing.T) {
 	t.Parallel()
 	f := newServerBed(t)
@@ -179,7 +180,8 @@ func TestTopKeys(t *testing.T) {
 	}
 }
 
-// TestWorkerOnTerminal: a worker tells of failures as they come, on a terminal; elsewhere and with --quiet it does not.
+// TestWorkerOnTerminal: a worker tells of failures as they come, on a terminal; elsewhere and with
+// --quiet it does not.
 func TestWorkerOnTerminal(t *testing.T) {
 	t.Parallel()
 	f := newServerBed(t)

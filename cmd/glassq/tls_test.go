@@ -51,7 +51,8 @@ func serveTLS(t *testing.T, dir, name string, more ...string) (p *process, port 
 	return p, port
 }
 
-// TestCauses: each reason for which a client does not get on with a server has its sentence, and exit code 6.
+// TestCauses: each reason for which a client does not get on with a server has its sentence, and
+// exit code 6.
 func TestCauses(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -131,7 +132,8 @@ func TestKeyFileWarnings(t *testing.T) {
 	}
 }
 
-// TestCertificateIsChecked: serve and doctor say what is wrong with a certificate, and doctor fails where clients would.
+// TestCertificateIsChecked: serve and doctor say what is wrong with a certificate, and doctor fails
+// where clients would.
 func TestCertificateIsChecked(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -236,7 +238,8 @@ func TestTLSVersions(t *testing.T) {
 	}
 }
 
-// TestClientCertificates: the name of a client's certificate is that of its token, over HTTP and memcached.
+// TestClientCertificates: the name of a client's certificate is that of its token, over HTTP and
+// memcached.
 func TestClientCertificates(t *testing.T) {
 	t.Parallel()
 	dir := certs(t, "localhost", "--client", "ci", "--client", "nobody")
@@ -276,7 +279,8 @@ func TestClientCertificates(t *testing.T) {
 	}
 }
 
-// TestTunnel: Python programs reach the manager door over TLS, as ends of connections do; a revoked token ends them.
+// TestTunnel: Python programs reach the manager door over TLS, as ends of connections do; a revoked
+// token ends them.
 func TestTunnel(t *testing.T) {
 	t.Parallel()
 	pythons := pythons(t)

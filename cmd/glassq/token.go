@@ -58,7 +58,8 @@ func newSecretFile(path string) (*os.File, error) {
 	return f, nil
 }
 
-// writeSecret hands out a token; err is what went wrong with making it, and then the file goes away.
+// writeSecret hands out a token; err is what went wrong with making it, and then the file goes
+// away.
 func (a *app) writeSecret(f *os.File, text string, err error) error {
 	if f == nil {
 		if err != nil {

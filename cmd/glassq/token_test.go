@@ -164,7 +164,8 @@ func may(verb int, scope, name string) bool {
 	return r.Of == rights.OfNothing || strings.HasPrefix(name, "mine.")
 }
 
-// TestScopesHTTP: every route of the table, with every scope, on a queue of one's own and another's, which is there.
+// TestScopesHTTP: every route of the table, with every scope, on a queue of one's own and
+// another's, which is there.
 func TestScopesHTTP(t *testing.T) {
 	t.Parallel()
 	s := startTokenServer(t)
@@ -319,7 +320,8 @@ func TestForeignLease(t *testing.T) {
 	}
 }
 
-// TestRevoked: what is under way ends with its token, at each door, and what was leased goes to others.
+// TestRevoked: what is under way ends with its token, at each door, and what was leased goes to
+// others.
 func TestRevoked(t *testing.T) {
 	t.Parallel()
 	s := startTokenServer(t)
@@ -411,7 +413,8 @@ func TestTokenCommands(t *testing.T) {
 	do(0, "token", "revoke", "ci")
 }
 
-// TestCommandsHaveRows: each command that speaks to a server says in the table what it needs, and no other does.
+// TestCommandsHaveRows: each command that speaks to a server says in the table what it needs, and
+// no other does.
 func TestCommandsHaveRows(t *testing.T) {
 	a := &app{}
 	var names []string

@@ -60,7 +60,8 @@ func (l *look) rows(last *look) []row {
 	return list
 }
 
-// since is how far a counter has come. One that has gone back belongs to a queue that was dropped and made again.
+// since is how far a counter has come. One that has gone back belongs to a queue that was dropped
+// and made again.
 func since(was, is uint64) float64 {
 	if is < was {
 		return float64(is)
@@ -161,7 +162,8 @@ func (v *view) press(key term.Key) bool {
 	return true
 }
 
-// window is which of n rows a frame with room lines shows, and the line that says so when they are not all.
+// window is which of n rows a frame with room lines shows, and the line that says so when they are
+// not all.
 func (v *view) window(n, room int, what string) (from, to int, foot string) {
 	if v.page = room; n <= room {
 		v.from = 0
@@ -173,8 +175,8 @@ func (v *view) window(n, room int, what string) (from, to int, foot string) {
 		report.Comma(uint64(v.from+v.page)), report.Comma(uint64(n)))
 }
 
-// frame is what a screen of that size shows. Of more queues than it has lines for it keeps the busiest, until somebody
-// moves through them.
+// frame is what a screen of that size shows. Of more queues than it has lines for it keeps the
+// busiest, until somebody moves through them.
 func frame(rows []row, now *look, server, trouble string, width, height int, v *view) []string {
 	s := &now.stats
 	head := fmt.Sprintf("%s  %s  %s, %s, %s leased, %s waiting", now.at.Format(time.TimeOnly), server,

@@ -19,8 +19,8 @@ const (
 )
 
 // tune lets the collector of a program that moves many small things run less often, unless the
-// environment says otherwise: a small heap may grow to five times its size, a large one, which holds a
-// backlog, by a fixed number of bytes.
+// environment says otherwise: a small heap may grow to five times its size, a large one, which
+// holds a backlog, by a fixed number of bytes.
 func tune() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(mostPercent)
@@ -29,7 +29,8 @@ func tune() {
 	limitMemory()
 }
 
-// A pulse is garbage as soon as it is made, so that the collector calls it once in each of its rounds.
+// A pulse is garbage as soon as it is made, so that the collector calls it once in each of its
+// rounds.
 type pulse struct{ _ *byte }
 
 // beat sets by how much the heap may grow until the next collection.

@@ -34,7 +34,8 @@ func (f *farm) flags(cmd *cobra.Command, what string) {
 	fs.IntVar(&f.retries, "retries", 0, "further tries of a task that fails; it goes back to the queue in between")
 }
 
-// openFiles makes the halting rule and the job log. The caller must call done, which closes the log.
+// openFiles makes the halting rule and the job log. The caller must call done, which closes the
+// log.
 func (f *farm) openFiles(a *app, name string) (halt *processes.Halt, log *processes.Joblog, done func(), err error) {
 	if f.timeout < 0 || f.retries < 0 {
 		return nil, nil, nil, usagef("--timeout and --retries are not negative")

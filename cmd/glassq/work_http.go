@@ -30,7 +30,8 @@ type fetchFlags struct {
 	size        string
 }
 
-// fillIn fills in what the profile says and was not given, and reads what is a text on the command line.
+// fillIn fills in what the profile says and was not given, and reads what is a text on the command
+// line.
 func (f *fetchFlags) fillIn() (err error) {
 	base, err := fetch.Profile(f.profile)
 	if err != nil {
@@ -108,7 +109,8 @@ func (f *fetchFlags) rules(r *fetch.Rules) (err error) {
 	return nil
 }
 
-// newFetcher makes the fetcher; the caller must Close it. It tells say of what it chooses and lacks, once each.
+// newFetcher makes the fetcher; the caller must Close it. It tells say of what it chooses and
+// lacks, once each.
 func (f *fetchFlags) newFetcher(say func(string)) (*fetch.Fetcher, error) {
 	if err := f.fillIn(); err != nil {
 		return nil, usagef("%w", err)

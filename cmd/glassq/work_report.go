@@ -20,8 +20,9 @@ const (
 	mostFailures = 5                // failures that are told one by one between two lines
 )
 
-// A workReport tells a person at a terminal what a worker does: failures as they come, and a line every ten seconds
-// in which something happened. It watches the worker's queue, and is safe for concurrent use.
+// A workReport tells a person at a terminal what a worker does: failures as they come, and a line
+// every ten seconds in which something happened. It watches the worker's queue, and is safe for
+// concurrent use.
 type workReport struct {
 	worker.Queue
 	say func(string)

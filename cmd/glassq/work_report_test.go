@@ -26,7 +26,8 @@ func (q *answering) Ack(context.Context, []glassq.Ack) ([]error, error)       { 
 func (q *answering) Nack(context.Context, []glassq.Nack) ([]error, error)     { return q.errs, q.err }
 func (q *answering) Extend(context.Context, []glassq.Extend) ([]error, error) { return q.errs, q.err }
 
-// TestWorkReport: a line every ten seconds in which something happened, and failures as they come, up to five.
+// TestWorkReport: a line every ten seconds in which something happened, and failures as they come,
+// up to five.
 func TestWorkReport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, ctx := &answering{}, t.Context()

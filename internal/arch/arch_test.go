@@ -1,5 +1,5 @@
-// Package arch holds the house to its rules: who may import whom, how large a file may be, and how decisions are
-// written down.
+// Package arch holds the house to its rules: who may import whom, how large a file may be, and how
+// decisions are written down.
 package arch
 
 import (

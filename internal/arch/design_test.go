@@ -19,8 +19,8 @@ var (
 	nameIn  = regexp.MustCompile("`([\\w.]+)`")
 )
 
-// TestWhereItIsDecided follows the table of docs/design.md: each question is answered by at most three files,
-// and what the table names is declared in them.
+// TestWhereItIsDecided follows the table of docs/design.md: each question is answered by at most
+// three files, and what the table names is declared in them.
 func TestWhereItIsDecided(t *testing.T) {
 	root := filepath.Join("..", "..")
 	page, err := os.ReadFile(filepath.Join(root, "docs", "design.md"))

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// maxColumns is the longest line of code, a tab counted as one column. What a string in the line takes does not
-// count, for a sentence that is read by people is not broken; nor does a comment.
+// maxColumns is the longest line of code, a tab counted as one column. What a string in the line
+// takes does not count, for a sentence that is read by people is not broken; nor does a comment.
 const maxColumns = 120
 
 // checkColumns holds the code lines of a file to maxColumns.

@@ -1,9 +1,9 @@
-// Package audit keeps who did what to a server: a line of JSON for each action of a person or a token, in files beside the
-// data.
+// Package audit keeps who did what to a server: a line of JSON for each action of a person or a
+// token, in files beside the data.
 //
-// Nobody waits for a line: it is written after the action was answered, and synced by the system. A disk that is full
-// costs lines, which are counted, and never an action. Which actions there are is told by the table of package rights;
-// this package knows lines and files.
+// Nobody waits for a line: it is written after the action was answered, and synced by the system. A
+// disk that is full costs lines, which are counted, and never an action. Which actions there are is
+// told by the table of package rights; this package knows lines and files.
 package audit
 
 import (
@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	// FileName is the newest file; the one before it is OldName. Together they have at most 2*fileSize bytes.
+	// FileName is the newest file; the one before it is OldName. Together they have at most
+	// 2*fileSize bytes.
 	FileName = "audit.ndjson"
 	OldName  = "audit.1.ndjson"
 
@@ -56,7 +57,8 @@ type Options struct {
 	Heard  func(context.Context, *Entry) // hears of each entry at once; it must not block. nil for nobody
 }
 
-// A Log takes entries, and writes them while Run does. A nil Log takes none. It is safe for concurrent use.
+// A Log takes entries, and writes them while Run does. A nil Log takes none. It is safe for
+// concurrent use.
 type Log struct {
 	opt   Options
 	lines chan []byte
@@ -130,7 +132,8 @@ func (l *Log) Run(ctx context.Context) {
 	}
 }
 
-// writeLine writes a line, after one that tells of those that were lost. What cannot be written is lost.
+// writeLine writes a line, after one that tells of those that were lost. What cannot be written is
+// lost.
 func (l *Log) writeLine(line []byte) {
 	lost := l.lost.Swap(0)
 	if lost > 0 {
@@ -193,7 +196,8 @@ func (l *Log) open() error {
 	return nil
 }
 
-// wholeLines is how many bytes of f are whole lines. A last line that is longer than any of ours is left as it is.
+// wholeLines is how many bytes of f are whole lines. A last line that is longer than any of ours is
+// left as it is.
 func wholeLines(f *os.File) (int64, error) {
 	info, err := f.Stat()
 	if err != nil {

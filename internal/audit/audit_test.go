@@ -98,7 +98,8 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// TestDiskThatTakesNothing: it is said once, and when the disk takes lines again the audit has how many are lost.
+// TestDiskThatTakesNothing: it is said once, and when the disk takes lines again the audit has how
+// many are lost.
 func TestDiskThatTakesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "later")
 	var said bytes.Buffer
@@ -123,7 +124,8 @@ func TestDiskThatTakesNothing(t *testing.T) {
 	l.file.Close()
 }
 
-// TestNobodyWaits: with nobody who writes, as while a disk hangs, entries are taken, told, and counted as lost.
+// TestNobodyWaits: with nobody who writes, as while a disk hangs, entries are taken, told, and
+// counted as lost.
 func TestNobodyWaits(t *testing.T) {
 	heard := 0
 	l := New(Options{Folder: t.TempDir(), Heard: func(context.Context, *Entry) { heard++ }})

@@ -14,8 +14,9 @@ const (
 // ActionLogin is the action of a client that has shown a key or a token, or a wrong one.
 const ActionLogin = "login"
 
-// Logins takes logins, which programs do by the thousand: in ten minutes, each who, door, address and outcome is one line,
-// and all together are 1,000. The zero value with a Log is ready; it is safe for concurrent use.
+// Logins takes logins, which programs do by the thousand: in ten minutes, each who, door, address
+// and outcome is one line, and all together are 1,000. The zero value with a Log is ready; it is
+// safe for concurrent use.
 type Logins struct {
 	Log *Log
 

@@ -14,8 +14,9 @@ import (
 // maxLine bounds a line, in bytes: each text may be escaped to six times its length.
 const maxLine = 64 << 10
 
-// Read calls f with the entries of a folder, oldest first, until it returns an error, which Read returns. A server may write
-// meanwhile. bad counts lines that are none; a folder without files has no entries.
+// Read calls f with the entries of a folder, oldest first, until it returns an error, which Read
+// returns. A server may write meanwhile. bad counts lines that are none; a folder without files has
+// no entries.
 func Read(folder string, f func(*Entry) error) (bad int, err error) {
 	var files []*os.File
 	defer func() {

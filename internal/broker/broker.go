@@ -1,5 +1,6 @@
-// Package broker is the one set of rules before an engine: names, sizes and bounds, defaults, schemas, and
-// whether a result is booked as ok or failed. Every door and every embedded program calls it; it knows neither.
+// Package broker is the one set of rules before an engine: names, sizes and bounds, defaults,
+// schemas, and whether a result is booked as ok or failed. Every door and every embedded program
+// calls it; it knows neither.
 package broker
 
 import (
@@ -19,10 +20,10 @@ import (
 	"github.com/glassq/glassq/result"
 )
 
-// A Broker is the one set of rules before an engine: every door and every embedded program calls it.
-// It checks names, sizes and bounds, fills in defaults, and decides whether a result is booked as ok
-// or failed. It keeps no state but the compiled schemas of queues, and has all methods of the [glassq.Store] it
-// stands before. All of them are safe for concurrent use.
+// A Broker is the one set of rules before an engine: every door and every embedded program calls
+// it. It checks names, sizes and bounds, fills in defaults, and decides whether a result is booked
+// as ok or failed. It keeps no state but the compiled schemas of queues, and has all methods of the
+// [glassq.Store] it stands before. All of them are safe for concurrent use.
 //
 // Put and Ack fill in defaults in the tasks they are given.
 type Broker struct {
@@ -272,8 +273,8 @@ func (b *Broker) Extend(ctx context.Context, extends []glassq.Extend) ([]error, 
 	return Batch(extends, check, func(some []glassq.Extend) ([]error, error) { return b.store.Extend(ctx, some) })
 }
 
-// Batch calls do with those items that check accepts, and puts the answers back in their places: what check refuses
-// is answered for itself. More than glassq.MaxBatch items are code too_large.
+// Batch calls do with those items that check accepts, and puts the answers back in their places:
+// what check refuses is answered for itself. More than glassq.MaxBatch items are code too_large.
 func Batch[T any](items []T, check func(*T) error, do func([]T) ([]error, error)) ([]error, error) {
 	if len(items) == 0 {
 		return nil, nil
@@ -580,7 +581,8 @@ func (b *Broker) Copy(ctx context.Context, file func(name string, size int64, r 
 	return c.Copy(ctx, file)
 }
 
-// Find checks the names and finds a task, where the store is a [glassq.Finder]; any other is code unsupported.
+// Find checks the names and finds a task, where the store is a [glassq.Finder]; any other is code
+// unsupported.
 func (b *Broker) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
 	name := f.Queue
 	if f.Dense {

@@ -6,8 +6,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// TestPutWithoutQueue: an engine may panic on a task without a queue, so the broker lets none through,
-// at the front of a batch least of all.
+// TestPutWithoutQueue: an engine may panic on a task without a queue, so the broker lets none
+// through, at the front of a batch least of all.
 func TestPutWithoutQueue(t *testing.T) {
 	b := New(nil, glassq.Limits{})
 	for _, tasks := range [][]glassq.Task{{{}}, {{Queue: "q"}, {}}, {{}, {Queue: "q"}}} {

@@ -11,8 +11,8 @@ import (
 	"github.com/glassq/glassq/result"
 )
 
-// TestOneForm: every printer, and the check of schemas, gives a body the same form: leases and puts in envelopes,
-// the input in a result record, the result in an ack.
+// TestOneForm: every printer, and the check of schemas, gives a body the same form: leases and puts
+// in envelopes, the input in a result record, the result in an ack.
 func TestOneForm(t *testing.T) {
 	deep := strings.Repeat("[", 600) + strings.Repeat("]", 600)
 	tests := []struct {

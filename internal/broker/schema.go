@@ -8,8 +8,8 @@ import (
 	"github.com/glassq/glassq/internal/jsonline"
 )
 
-// A SchemaCompiler makes the check of bodies against a JSON Schema. A check is given a JSON text; its
-// error names the path of the fault.
+// A SchemaCompiler makes the check of bodies against a JSON Schema. A check is given a JSON text;
+// its error names the path of the fault.
 type SchemaCompiler func(text string) (check func(body []byte) error, err error)
 
 // checks are what the schemas of one queue demand; nil demands nothing.
@@ -18,8 +18,8 @@ type checks struct {
 	taskText, resultText glassq.Schema // what they were compiled from
 }
 
-// NewWithSchemas is New of a broker whose queues may have schemas, compiled by compile. It takes up those that
-// queues have already.
+// NewWithSchemas is New of a broker whose queues may have schemas, compiled by compile. It takes up
+// those that queues have already.
 //
 // The error, code bad_request, says that a stored schema does not compile; or it is the store's.
 func NewWithSchemas(ctx context.Context, s glassq.Store, lim glassq.Limits, compile SchemaCompiler) (*Broker, error) {
@@ -103,7 +103,8 @@ func (b *Broker) checksOf(queue string) *checks {
 	return (*m)[queue]
 }
 
-// ackChecked acks, and repeats those acks whose results the engine wants checked against another schema.
+// ackChecked acks, and repeats those acks whose results the engine wants checked against another
+// schema.
 func (b *Broker) ackChecked(ctx context.Context, acks []glassq.Ack) ([]error, error) {
 	errs, err := b.store.Ack(ctx, acks)
 	var again []glassq.Ack
@@ -130,8 +131,8 @@ func (b *Broker) ackChecked(ctx context.Context, acks []glassq.Ack) ([]error, er
 	return errs, nil
 }
 
-// checkResult holds the result of a to the schema that its queue has as far as the broker knows, and notes which
-// one that is. A schema that refuses it is looked up first: it may be an old one.
+// checkResult holds the result of a to the schema that its queue has as far as the broker knows,
+// and notes which one that is. A schema that refuses it is looked up first: it may be an old one.
 func (b *Broker) checkResult(ctx context.Context, a *glassq.Ack, queue string) error {
 	c := b.checksOf(queue)
 	err := c.agreesResult(a, queue)
@@ -183,7 +184,8 @@ func (c *checks) resultSchema() glassq.Schema {
 	return c.resultText
 }
 
-// agreesResult holds the result of a to the checks of a queue, which may be nil, and notes by which schema.
+// agreesResult holds the result of a to the checks of a queue, which may be nil, and notes by which
+// schema.
 func (c *checks) agreesResult(a *glassq.Ack, queue string) error {
 	a.Checked = c.resultSchema()
 	if a.Checked == "" {

@@ -1,7 +1,8 @@
-// Package cert makes, checks and follows the certificates of a server, and says what is wrong with one in a sentence.
+// Package cert makes, checks and follows the certificates of a server, and says what is wrong with
+// one in a sentence.
 //
-// It makes a private authority and certificates for a first cluster of machines; whoever has an authority of their
-// own needs none of that. It knows files and crypto/x509; it knows no door.
+// It makes a private authority and certificates for a first cluster of machines; whoever has an
+// authority of their own needs none of that. It knows files and crypto/x509; it knows no door.
 package cert
 
 import (
@@ -43,7 +44,8 @@ type Options struct {
 	Log       *slog.Logger // nil discards
 }
 
-// A Server is the certificate of a server, which is read again when its files change. It is safe for concurrent use.
+// A Server is the certificate of a server, which is read again when its files change. It is safe
+// for concurrent use.
 type Server struct {
 	clients *x509.CertPool // nil: none are demanded
 
@@ -98,7 +100,8 @@ func (s *Server) read() (pair *tls.Certificate, seen [2]time.Time, err error) {
 	return &p, seen, nil
 }
 
-// Config is what a door needs of it. A certificate whose files change is served from the next second on.
+// Config is what a door needs of it. A certificate whose files change is served from the next
+// second on.
 func (s *Server) Config() *tls.Config {
 	c := &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: s.get}
 	if s.opt.TLS12 {
@@ -110,8 +113,9 @@ func (s *Server) Config() *tls.Config {
 	return c
 }
 
-// Adopt serves the certificate of other, which was read from files of its own or the same, and goes by these from then on.
-// It returns false when it is the same certificate. The authorities of clients and the version of TLS stay.
+// Adopt serves the certificate of other, which was read from files of its own or the same, and goes
+// by these from then on. It returns false when it is the same certificate. The authorities of
+// clients and the version of TLS stay.
 func (s *Server) Adopt(other *Server) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,8 +142,8 @@ func (s *Server) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return s.pair, nil
 }
 
-// again reads files that have changed; the caller holds mu. Those that cannot be read, as one of a pair that is
-// being replaced, are tried again.
+// again reads files that have changed; the caller holds mu. Those that cannot be read, as one of a
+// pair that is being replaced, are tried again.
 func (s *Server) again(now time.Time) {
 	var seen [2]time.Time
 	for i, path := range []string{s.opt.Cert, s.opt.Key} {
@@ -178,8 +182,8 @@ type Finding struct {
 	Text  string
 }
 
-// Check says what is wrong with the certificate at a time, or soon will be. Of a Server in use it is called with mu
-// held; before that it needs none.
+// Check says what is wrong with the certificate at a time, or soon will be. Of a Server in use it
+// is called with mu held; before that it needs none.
 func (s *Server) Check(now time.Time) (found []Finding) {
 	add := func(fatal bool, format string, args ...any) {
 		found = append(found, Finding{fatal, fmt.Sprintf(format, args...)})
@@ -242,8 +246,8 @@ func namesOf(c *x509.Certificate) []string {
 	return names
 }
 
-// An Error is a connection that failed for want of TLS, or of trust: the sentence says the cause and the cure, and
-// trying again mends nothing.
+// An Error is a connection that failed for want of TLS, or of trust: the sentence says the cause
+// and the cure, and trying again mends nothing.
 type Error struct {
 	Text string
 	Err  error
@@ -252,8 +256,8 @@ type Error struct {
 func (e *Error) Error() string { return e.Text }
 func (e *Error) Unwrap() error { return e.Err }
 
-// Explain says why a client could not connect to a server with TLS; nil for other reasons. The cures name the flags
-// of the commands.
+// Explain says why a client could not connect to a server with TLS; nil for other reasons. The
+// cures name the flags of the commands.
 func Explain(err error) *Error {
 	say := func(format string, args ...any) *Error { return &Error{fmt.Sprintf(format, args...), err} }
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
@@ -301,8 +305,8 @@ func IsPlainOnTLS(status int, body []byte) bool {
 	return status == 400 && strings.Contains(string(body[:min(len(body), 200)]), "HTTP request to an HTTPS server")
 }
 
-// Trust returns a copy of c that trusts the authorities in a PEM file, too, beside those of c or, where it has none, of
-// the system. c may be nil, and "" is no file.
+// Trust returns a copy of c that trusts the authorities in a PEM file, too, beside those of c or,
+// where it has none, of the system. c may be nil, and "" is no file.
 func Trust(c *tls.Config, file string) (*tls.Config, error) {
 	c = c.Clone()
 	if file == "" {

@@ -92,8 +92,8 @@ func template(name string, now time.Time, life time.Duration) *x509.Certificate 
 		NotAfter:  now.Add(life)}
 }
 
-// ForHost makes the certificate of a server with names, the first of which the files are called by: <name>.pem and
-// <name>-key.pem. Those of before are replaced.
+// ForHost makes the certificate of a server with names, the first of which the files are called by:
+// <name>.pem and <name>-key.pem. Those of before are replaced.
 func (a *Authority) ForHost(dir string, names []string, now time.Time, life time.Duration) (certFile, keyFile string,
 	err error) {
 	t := template(names[0], now, life)

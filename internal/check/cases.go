@@ -218,7 +218,8 @@ func traced(l *lab) error {
 	if r == nil {
 		return errors.New("the task was acked without a result")
 	}
-	// The queue hands the trace on where the worker says none; a worker may name a span of its own in it.
+	// The queue hands the trace on where the worker says none; a worker may name a span of its own
+	// in it.
 	if got := r.Headers["traceparent"]; got != "" && !strings.HasPrefix(got, traceparent[:36]) {
 		return fmt.Errorf("the result's headers have traceparent %q, which is not of the task's trace, %q", got, traceparent)
 	}

@@ -1,5 +1,5 @@
-// Package check is the conformance kit: it starts a worker in any language against a private server, feeds
-// it cases, and tells which it failed and why.
+// Package check is the conformance kit: it starts a worker in any language against a private
+// server, feeds it cases, and tells which it failed and why.
 //
 // The worker under test does one small job, the same through every door:
 //
@@ -8,8 +8,9 @@
 //   - a sleep that is not a number fails, and the worker goes on;
 //   - any other body, of any type, succeeds at once.
 //
-// Each result echoes the body in i. The package watches from below the broker what the worker reserves,
-// acks, nacks and extends, so it sees all doors alike. It knows no doors and no engine: a Rig starts them.
+// Each result echoes the body in i. The package watches from below the broker what the worker
+// reserves, acks, nacks and extends, so it sees all doors alike. It knows no doors and no engine: a
+// Rig starts them.
 package check
 
 import (
@@ -34,7 +35,8 @@ const (
 // Doors lists them.
 func Doors() []string { return []string{DoorPipe, DoorHTTP, DoorMemcache, DoorManager} }
 
-// A Rig starts the private server, which keeps its data and its addresses from one start to the next.
+// A Rig starts the private server, which keeps its data and its addresses from one start to the
+// next.
 type Rig interface {
 	// Start opens the store and the doors. The doors' broker stands before watch(engine).
 	Start(watch func(glassq.Store) glassq.Store) error
@@ -44,8 +46,8 @@ type Rig interface {
 	Env() []string
 }
 
-// A Format is how the tasks and results of a worker look that does a job of its own. Its results may look as it likes,
-// and their i is not compared.
+// A Format is how the tasks and results of a worker look that does a job of its own. Its results
+// may look as it likes, and their i is not compared.
 type Format struct {
 	Body    string         // of a task that goes well; {n} is a number that no other has
 	Failing string         // of a task that fails; "" leaves out what needs one
@@ -73,7 +75,8 @@ type Verdict struct {
 	Took   time.Duration `json:"took_ns"`
 }
 
-// Cases lists the names of the cases that a door, and the worker's own format if it is not nil, allow, in order.
+// Cases lists the names of the cases that a door, and the worker's own format if it is not nil,
+// allow, in order.
 func Cases(door string, own *Format) []string {
 	var names []string
 	for _, c := range cases {
@@ -84,8 +87,8 @@ func Cases(door string, own *Format) []string {
 	return names
 }
 
-// Run runs the cases one after the other. A worker that ended is started anew for the next case. The
-// error says that the kit itself could not go on; what the worker did wrong is in the verdicts.
+// Run runs the cases one after the other. A worker that ended is started anew for the next case.
+// The error says that the kit itself could not go on; what the worker did wrong is in the verdicts.
 func Run(ctx context.Context, rig Rig, opt Options) (verdicts []Verdict, err error) {
 	if opt.Patience == 0 {
 		opt.Patience = 15 * time.Second

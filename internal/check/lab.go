@@ -159,8 +159,9 @@ func (f *Format) fill(t *glassq.Task, n int) {
 	}
 }
 
-// until waits until cond is true of the notes, which it is called with under the spy's lock; what says what
-// is waited for. As long as tasks are being done it goes on: how fast a worker is, is not asked.
+// until waits until cond is true of the notes, which it is called with under the spy's lock; what
+// says what is waited for. As long as tasks are being done it goes on: how fast a worker is, is not
+// asked.
 func (l *lab) until(what string, cond func(events []event) bool) error {
 	t := time.NewTimer(l.opt.Patience)
 	defer t.Stop()
@@ -252,8 +253,8 @@ func (l *lab) done() (map[string]event, error) {
 	return acks, nil
 }
 
-// results waits for all tasks and checks each result: it is a record of the right form, echoes its task,
-// and has the outcome wanted.
+// results waits for all tasks and checks each result: it is a record of the right form, echoes its
+// task, and has the outcome wanted.
 func (l *lab) results(want glassq.Outcome) error {
 	acks, err := l.done()
 	if err != nil {
@@ -321,8 +322,8 @@ func (l *lab) record(t *glassq.Task, e event, want glassq.Outcome) error {
 	return l.echo(t, r.I)
 }
 
-// echo compares i with the task's body. JSON may be left out, for languages whose reader rounds numbers,
-// and bytes that are no text must be in b64 or left out.
+// echo compares i with the task's body. JSON may be left out, for languages whose reader rounds
+// numbers, and bytes that are no text must be in b64 or left out.
 func (l *lab) echo(t *glassq.Task, i json.RawMessage) error {
 	if t.Type == glassq.TypeOctets {
 		if i != nil {

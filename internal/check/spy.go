@@ -7,7 +7,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// A spy stands between the broker and the engine, notes what the worker does, and plays tricks on it.
+// A spy stands between the broker and the engine, notes what the worker does, and plays tricks on
+// it.
 type spy struct {
 	glassq.Store // the engine of the present start
 

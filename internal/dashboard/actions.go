@@ -32,8 +32,8 @@ func (v *visit) done(what string, count int) error {
 	return nil
 }
 
-// doneTexts are what pages say after an action. The address only names one of them: nobody can make a page say
-// something else by a link.
+// doneTexts are what pages say after an action. The address only names one of them: nobody can make
+// a page say something else by a link.
 var doneTexts = map[string]string{
 	"settings":  "The settings are changed.",
 	"paused":    "The queue is paused: nothing is handed out.",
@@ -74,8 +74,8 @@ func (v *visit) setPaused(paused bool, what string) error {
 	return v.done(what, 0)
 }
 
-// changeSettings changes the rate and the limits. Only what differs from what the page showed is sent, so that two
-// who change different things do not undo each other.
+// changeSettings changes the rate and the limits. Only what differs from what the page showed is
+// sent, so that two who change different things do not undo each other.
 func (v *visit) changeSettings() error {
 	var c glassq.SettingsChange
 	changed := func(name string) (string, bool) {
@@ -155,8 +155,9 @@ func (v *visit) cancel() error {
 	return v.done("cancelled", n)
 }
 
-// redrive makes the oldest dead tasks ready, as many as the form says, or all of them: those in the background, by a
-// few at a time. A stop of the server ends that; what is still dead can be redriven again.
+// redrive makes the oldest dead tasks ready, as many as the form says, or all of them: those in the
+// background, by a few at a time. A stop of the server ends that; what is still dead can be
+// redriven again.
 func (v *visit) redrive() error {
 	queue := v.r.PathValue("queue")
 	if text := v.r.PostFormValue("max"); text != "" {
@@ -229,8 +230,8 @@ func (r *redrives) of(queue string) *progress {
 	return nil
 }
 
-// start redrives total tasks in the background by calling some again and again, unless that is under way; it returns
-// false when too many others are.
+// start redrives total tasks in the background by calling some again and again, unless that is
+// under way; it returns false when too many others are.
 func (r *redrives) start(queue string, total int64, some func(left int64) (int, error)) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

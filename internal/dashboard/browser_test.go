@@ -66,7 +66,8 @@ func tell[T any](t *testing.T, ctx context.Context, expression string) T {
 
 const hasText = `document.body.innerText.includes(%q)`
 
-// TestBrowserAsAPerson logs in and uses pages and actions by their forms, and sees changes without loading again.
+// TestBrowserAsAPerson logs in and uses pages and actions by their forms, and sees changes without
+// loading again.
 func TestBrowserAsAPerson(t *testing.T) {
 	s := newSite(t, func(o *httpdoor.Options) { o.Access = door.NewAccess([]byte("the key")) })
 	s.fill()
@@ -100,7 +101,8 @@ func TestBrowserAsAPerson(t *testing.T) {
 		chromedp.SendKeys(`.danger input[name=name]`, "work\r"), chromedp.WaitVisible(`p.note`),
 		until(fmt.Sprintf(hasText, "6 tasks were purged")))
 
-	// The server goes and comes back while the page is open: sessions end with it, so the page leads to the login.
+	// The server goes and comes back while the page is open: sessions end with it, so the page
+	// leads to the login.
 	do(t, ctx, "the page is live again", until(`document.getElementById("live").textContent == "live"`))
 	addr := strings.TrimPrefix(s.url, "http://")
 	s.stop()
@@ -146,8 +148,8 @@ func TestBrowserWithoutScripts(t *testing.T) {
 	}
 }
 
-// TestBrowserAccessible: no page breaks a rule of axe, in light and dark, and none reaches over the edge of a
-// telephone; nothing of a task ran.
+// TestBrowserAccessible: no page breaks a rule of axe, in light and dark, and none reaches over the
+// edge of a telephone; nothing of a task ran.
 func TestBrowserAccessible(t *testing.T) {
 	axe, err := os.ReadFile("../../.ci/npm/node_modules/axe-core/axe.min.js")
 	if err != nil {

@@ -1,12 +1,14 @@
-// Package dashboard shows a server to the people who run it: what is stuck, why, and the button that mends it.
+// Package dashboard shows a server to the people who run it: what is stuck, why, and the button
+// that mends it.
 //
-// It is HTML that a browser shows without scripts, and keeps up to date with one small script of its own: whenever
-// GET /v1/events tells of a change, the script asks for the same page again and replaces what it shows. A chart is
-// drawn from the table behind it. So each figure is made in one place, here. Text of tasks is never markup: all pages
-// are html/template, and the policy of their content lets nothing run but the files of the package.
+// It is HTML that a browser shows without scripts, and keeps up to date with one small script of
+// its own: whenever GET /v1/events tells of a change, the script asks for the same page again and
+// replaces what it shows. A chart is drawn from the table behind it. So each figure is made in one
+// place, here. Text of tasks is never markup: all pages are html/template, and the policy of their
+// content lets nothing run but the files of the package.
 //
-// The package decides nothing about tasks. Everybody is known by the door's Access, and each action asks for the same
-// right as its verb in the API.
+// The package decides nothing about tasks. Everybody is known by the door's Access, and each action
+// asks for the same right as its verb in the API.
 package dashboard
 
 import (
@@ -154,8 +156,8 @@ func (s *Server) routes() {
 	})
 }
 
-// handle routes a page or an action. Who is not known goes to the login; an action that comes without the token of a
-// form, or on a read-only dashboard, is refused.
+// handle routes a page or an action. Who is not known goes to the login; an action that comes
+// without the token of a form, or on a read-only dashboard, is refused.
 func (s *Server) handle(pattern string, verb rights.Verb, action bool, h func(*visit) error) {
 	s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
 		v := s.newVisit(rw, r)
@@ -246,7 +248,8 @@ func (s *Server) newVisit(rw http.ResponseWriter, r *http.Request) *visit {
 
 func (v *visit) ctx() context.Context { return v.r.Context() }
 
-// may tells whether the visitor may do something with a queue or a run, so that pages show no button that is refused.
+// may tells whether the visitor may do something with a queue or a run, so that pages show no
+// button that is refused.
 func (v *visit) may(verb rights.Verb, name string) bool {
 	return !v.opt.ReadOnly && v.who.May(verb, name) == nil
 }
@@ -261,7 +264,8 @@ type view struct {
 	Data  any
 }
 
-// render shows a page. It is made as a whole first, so that an error in the middle shows no half of it.
+// render shows a page. It is made as a whole first, so that an error in the middle shows no half of
+// it.
 func (v *visit) render(status int, name, title string, data any) error {
 	var page bytes.Buffer
 	if err := v.pages[name].ExecuteTemplate(&page, "layout.html", &view{v, title, name, data}); err != nil {
@@ -312,7 +316,8 @@ var menu = []struct{ Page, Title, Href string }{{"overview", "Overview", "/"}, {
 // Menu is for templates, as are the other exported methods.
 func (v *visit) Menu() any { return menu }
 
-// About is the query of the events that the page is about: a token may hear of its queues, but not of all.
+// About is the query of the events that the page is about: a token may hear of its queues, but not
+// of all.
 func (v *visit) About() string {
 	if queue := v.r.PathValue("queue"); queue != "" {
 		return url.Values{"queue": {queue}}.Encode()
@@ -349,7 +354,8 @@ func (v *visit) Here() string {
 	return v.r.URL.EscapedPath() + "?" + q.Encode()
 }
 
-// Link is the page with some values of its query set: pairs of name and value. "" takes a name away.
+// Link is the page with some values of its query set: pairs of name and value. "" takes a name
+// away.
 func (v *visit) Link(pairs ...any) string {
 	q := maps.Clone(v.r.URL.Query())
 	q.Del("done")

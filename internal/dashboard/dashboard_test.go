@@ -125,7 +125,8 @@ func (s *site) get(path string) (string, int) {
 	return string(text), r.StatusCode
 }
 
-// send posts a form to an action, as the page does, and returns the page that it leads to and its status.
+// send posts a form to an action, as the page does, and returns the page that it leads to and its
+// status.
 func (s *site) send(path, back string, form url.Values) (string, int) {
 	s.t.Helper()
 	page, _ := s.get(back)
@@ -167,7 +168,8 @@ var (
 		"/queues/work/tasks/~1", "/runs", "/runs/r1", "/dead", "/workers"}
 )
 
-// TestPages: each page says what it is for, as HTML that stands without scripts, and shows text of tasks as text.
+// TestPages: each page says what it is for, as HTML that stands without scripts, and shows text of
+// tasks as text.
 func TestPages(t *testing.T) {
 	s := newSite(t, nil)
 	s.fill()
@@ -269,8 +271,8 @@ func TestLongBodies(t *testing.T) {
 	}
 }
 
-// TestWeight: every page, with all files that it loads, takes less than 150 KB of the network, and says that nothing
-// else may run.
+// TestWeight: every page, with all files that it loads, takes less than 150 KB of the network, and
+// says that nothing else may run.
 func TestWeight(t *testing.T) {
 	s := newSite(t, nil)
 	s.fill()
@@ -356,8 +358,8 @@ func TestActions(t *testing.T) {
 	}
 }
 
-// TestRedriveAll: all dead tasks become ready in the background, and the page tells how far that is; two who ask get
-// it once.
+// TestRedriveAll: all dead tasks become ready in the background, and the page tells how far that
+// is; two who ask get it once.
 func TestRedriveAll(t *testing.T) {
 	s := newSite(t, nil)
 	const many = 3500
@@ -396,8 +398,8 @@ func TestRedriveAll(t *testing.T) {
 	}
 }
 
-// TestLogin: without a session every page leads to the login and back; a session reads by the API, and changes
-// something only by forms with its token.
+// TestLogin: without a session every page leads to the login and back; a session reads by the API,
+// and changes something only by forms with its token.
 func TestLogin(t *testing.T) {
 	key := []byte("a long enough key")
 	s := newSite(t, func(o *httpdoor.Options) { o.Access = door.NewAccess(key) })
@@ -429,7 +431,8 @@ func TestLogin(t *testing.T) {
 	if text, _ := s.post("/logout", url.Values{"form": {token}}); !strings.Contains(text, "Key or token") {
 		t.Error("the session goes on after the end of it")
 	}
-	// The session is over in the middle of an action: nothing is done, and the login leads back to the page.
+	// The session is over in the middle of an action: nothing is done, and the login leads back to
+	// the page.
 	text, _ = s.post("/queues/work/pause", url.Values{"form": {token}, "back": {"/queues/work"}})
 	if !strings.Contains(text, "not logged in any more") || !strings.Contains(text, `name="to" value="/queues/work"`) ||
 		s.queue("work").Settings.Paused {
@@ -443,7 +446,8 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// TestToken: a token sees and does by pages what it may by the API, and a revoked one ends its sessions.
+// TestToken: a token sees and does by pages what it may by the API, and a revoked one ends its
+// sessions.
 func TestToken(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "tokens")
 	var secret [2]string
@@ -490,7 +494,8 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// TestCookie: the session's cookie is out of reach of scripts and other sites, and of networks where there is TLS.
+// TestCookie: the session's cookie is out of reach of scripts and other sites, and of networks
+// where there is TLS.
 func TestCookie(t *testing.T) {
 	h := httpdoor.New(newSite(t, nil).broker, httpdoor.Options{Frame: door.Frame{Access: door.NewAccess([]byte("k"))}})
 	for _, scheme := range []string{"http", "https"} {
@@ -520,7 +525,8 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// TestChinese: the language is that of the browser, or as the visitor says; no text lacks its Chinese.
+// TestChinese: the language is that of the browser, or as the visitor says; no text lacks its
+// Chinese.
 func TestChinese(t *testing.T) {
 	s := newSite(t, nil)
 	s.fill()

@@ -34,8 +34,8 @@ type point struct {
 	Values []float64
 }
 
-// charts makes those of a series: of what happened each second, and of how long it took where that is known. Steps are
-// put together so that there are at most maxPoints.
+// charts makes those of a series: of what happened each second, and of how long it took where that
+// is known. Steps are put together so that there are at most maxPoints.
 func charts(s live.Series) []chart {
 	n := max(1, (len(s.Samples)+maxPoints-1)/maxPoints)
 	span := s.Step.Seconds() * float64(n)
@@ -126,8 +126,8 @@ func (v *visit) overview() error {
 	return v.render(200, "overview", v.T("Overview"), p)
 }
 
-// wanting are the queues that want somebody to look, with the reason, and how many more there are: those that stand
-// still first, then those with dead tasks, then those whose tasks wait longest.
+// wanting are the queues that want somebody to look, with the reason, and how many more there are:
+// those that stand still first, then those with dead tasks, then those whose tasks wait longest.
 func (v *visit) wanting(all []glassq.QueueInfo) (look []row, more int) {
 	urgent := func(q *glassq.QueueInfo, stands bool) float64 {
 		u := q.Oldest

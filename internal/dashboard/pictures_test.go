@@ -21,8 +21,8 @@ import (
 
 var pictures = flag.String("pictures", "", "folder that the pictures go to")
 
-// TestPictures puts a server under a load of tasks, results and failures, and writes a picture of each page in light
-// and dark: make pictures.
+// TestPictures puts a server under a load of tasks, results and failures, and writes a picture of
+// each page in light and dark: make pictures.
 func TestPictures(t *testing.T) {
 	if *pictures == "" {
 		t.Fatal("-pictures names no folder")

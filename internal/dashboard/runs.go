@@ -118,8 +118,8 @@ func (v *visit) run() error {
 	return v.render(200, "run", name, p)
 }
 
-// pace tells how fast the run goes and when it will be complete: by the last ten seconds of its queue, else by the
-// whole run.
+// pace tells how fast the run goes and when it will be complete: by the last ten seconds of its
+// queue, else by the whole run.
 func (p *runPage) pace(seen *live.Live) {
 	if p.Complete {
 		return
@@ -172,8 +172,8 @@ func (v *visit) lacking(run *glassq.Run) (list []glassq.Interval, more bool, err
 	return list, more, nil
 }
 
-// failures counts the classes of failures among the first results that wait: those that were taken are with whoever
-// took them.
+// failures counts the classes of failures among the first results that wait: those that were taken
+// are with whoever took them.
 func (v *visit) failures(p *runPage) error {
 	if p.Waiting == 0 || p.Books.Failed == 0 {
 		return nil

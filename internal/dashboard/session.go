@@ -20,8 +20,8 @@ const (
 	sessionIdle = 8 * time.Hour // without a request
 )
 
-// A session is a browser that has shown a key. A browser knows it by a random text, of which the server keeps a
-// digest. Sessions end with the server.
+// A session is a browser that has shown a key. A browser knows it by a random text, of which the
+// server keeps a digest. Sessions end with the server.
 type session struct {
 	who  door.Who
 	form string    // the token of its forms
@@ -33,7 +33,8 @@ type sessions struct {
 	all map[[sha256.Size]byte]*session
 }
 
-// cookieName has the port in it: browsers send a cookie to every port of a host, and there may be several servers.
+// cookieName has the port in it: browsers send a cookie to every port of a host, and there may be
+// several servers.
 func cookieName(r *http.Request) string {
 	if _, port, err := net.SplitHostPort(r.Host); err == nil {
 		return "glassq-session-" + port
@@ -89,8 +90,8 @@ func (s *sessions) end(r *http.Request) {
 	}
 }
 
-// Visitor is who has a session by the cookie of r. A door lets such a one read, and nothing else: what changes
-// something needs the token of a form.
+// Visitor is who has a session by the cookie of r. A door lets such a one read, and nothing else:
+// what changes something needs the token of a form.
 func (s *Server) Visitor(r *http.Request) (door.Who, bool) {
 	if found := s.sessions.find(r); found != nil {
 		return found.who, true
@@ -129,7 +130,8 @@ func (v *visit) readForm() error {
 	return nil
 }
 
-// toLogin sends the visitor to the login, and back to the page later. What an action was to do is not done.
+// toLogin sends the visitor to the login, and back to the page later. What an action was to do is
+// not done.
 func (v *visit) toLogin(action bool) {
 	q := url.Values{"to": {v.Here()}}
 	if action {
@@ -163,7 +165,8 @@ func (v *visit) showLogin(status int, p loginPage) {
 	}
 }
 
-// login takes a key, or a token. The answer leads over a page that the browser can only see with the cookie.
+// login takes a key, or a token. The answer leads over a page that the browser can only see with
+// the cookie.
 func (s *Server) login(rw http.ResponseWriter, r *http.Request) {
 	v := s.newVisit(rw, r)
 	if err := v.readForm(); err != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/glassq/glassq/internal/door"
 )
 
-// TestSessions: the one used least lately goes when there are too many, and one that is not used ends.
+// TestSessions: the one used least lately goes when there are too many, and one that is not used
+// ends.
 func TestSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := sessions{all: map[[sha256.Size]byte]*session{}}

@@ -10,8 +10,8 @@ import (
 
 func pointer[T any](v T) *T { return &v }
 
-// TestWhatIsStuck stages faults: the overview names the cause, and the button that cures it is on the page of the
-// queue, one click away.
+// TestWhatIsStuck stages faults: the overview names the cause, and the button that cures it is on
+// the page of the queue, one click away.
 func TestWhatIsStuck(t *testing.T) {
 	s := newSite(t, nil)
 	ctx := live.WithCaller(t.Context(), live.Caller{Door: "http", Worker: "host-7"})

@@ -8,8 +8,8 @@ import (
 
 const languageCookie = "glassq-lang"
 
-// languageOf tells whether the visitor reads Chinese: as the query lang says, which is remembered, else as the browser
-// does.
+// languageOf tells whether the visitor reads Chinese: as the query lang says, which is remembered,
+// else as the browser does.
 func languageOf(rw http.ResponseWriter, r *http.Request) bool {
 	lang := r.URL.Query().Get("lang")
 	if lang == "zh" || lang == "en" {
@@ -39,7 +39,8 @@ func (v *visit) Lang() string {
 	return "en"
 }
 
-// T is text in the language of the visitor, with args as fmt has them. What is not in the table stays English.
+// T is text in the language of the visitor, with args as fmt has them. What is not in the table
+// stays English.
 func (v *visit) T(text string, args ...any) string {
 	if v.chinese {
 		if zh, ok := chinese[text]; ok {

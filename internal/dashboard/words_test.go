@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestWords: every text of the pages, and every word that one shows, has its Chinese with the same places for values.
+// TestWords: every text of the pages, and every word that one shows, has its Chinese with the same
+// places for values.
 func TestWords(t *testing.T) {
 	said := regexp.MustCompile(`\.T "([^"]+)"`)
 	texts := []string{"Latencies, 99 of 100 below", "Tasks a second", "delayed", "ready", "leased", "dead", "ok", "low", "full", "json",

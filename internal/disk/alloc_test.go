@@ -12,8 +12,8 @@ import (
 // underRace: the race detector allocates for itself, and empties pools at random.
 var underRace bool
 
-// mallocs tells how many objects do allocates, on all goroutines. No collection runs meanwhile, because
-// what a collection takes out of pools is allocated again at a moment that nobody chose.
+// mallocs tells how many objects do allocates, on all goroutines. No collection runs meanwhile,
+// because what a collection takes out of pools is allocated again at a moment that nobody chose.
 func mallocs(do func()) float64 {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	var before, after runtime.MemStats
@@ -23,9 +23,9 @@ func mallocs(do func()) float64 {
 	return float64(after.Mallocs - before.Mallocs)
 }
 
-// TestPutAllocations: a batch costs two allocations at most, of which one is its receipts, whether it
-// shares its frame with others or has one of its own. What the log and the index need as they grow is in
-// it, on average over many batches.
+// TestPutAllocations: a batch costs two allocations at most, of which one is its receipts, whether
+// it shares its frame with others or has one of its own. What the log and the index need as they
+// grow is in it, on average over many batches.
 func TestPutAllocations(t *testing.T) {
 	if underRace {
 		t.Skip("left out: the race detector allocates for itself")
@@ -81,7 +81,8 @@ func TestPutAllocations(t *testing.T) {
 	}
 }
 
-// TestCacheOfSmallFrames: frames of one small task each take no more memory than the cache may have.
+// TestCacheOfSmallFrames: frames of one small task each take no more memory than the cache may
+// have.
 func TestCacheOfSmallFrames(t *testing.T) {
 	const frames, most = 20_000, 1 << 20
 	e := open(t, t.TempDir(), Options{Sync: SyncNever, CacheBytes: most})

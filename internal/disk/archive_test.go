@@ -63,7 +63,8 @@ func homes() []home {
 	return []home{{"disk", onDisk}, {"log in memory", inMemory(false)}, {"far log", inMemory(true)}}
 }
 
-// furnish gives a store a bit of everything, and returns tokens: of an ack that was, and of a lease that lives.
+// furnish gives a store a bit of everything, and returns tokens: of an ack that was, and of a lease
+// that lives.
 func furnish(t *testing.T, s glassq.Store) (acked, leased glassq.Token) {
 	t.Helper()
 	ctx := t.Context()
@@ -166,8 +167,9 @@ func describe(t *testing.T, s glassq.Store) string {
 	return b.String()
 }
 
-// TestArchive: a store of each kind comes out of its archive as a store of each kind: the same queues, runs, tasks
-// and bodies, ids that are still taken, acks that may be repeated, and leases that live.
+// TestArchive: a store of each kind comes out of its archive as a store of each kind: the same
+// queues, runs, tasks and bodies, ids that are still taken, acks that may be repeated, and leases
+// that live.
 func TestArchive(t *testing.T) {
 	for _, from := range homes() {
 		for _, to := range homes() {
@@ -244,8 +246,8 @@ func archive(t testing.TB) []byte {
 	return buf.Bytes()
 }
 
-// TestArchiveDamage: an archive that is cut, damaged, continued, of another kind or of another version is refused
-// with a sentence, and nothing is left of it.
+// TestArchiveDamage: an archive that is cut, damaged, continued, of another kind or of another
+// version is refused with a sentence, and nothing is left of it.
 func TestArchiveDamage(t *testing.T) {
 	whole := archive(t)
 	spoil := func(do func(b []byte) []byte) []byte { return do(bytes.Clone(whole)) }
@@ -290,7 +292,8 @@ func TestArchiveDamage(t *testing.T) {
 	}
 }
 
-// TestArchiveOfFolder: a stopped folder is archived without a change in it, and one with a body that rotted is refused.
+// TestArchiveOfFolder: a stopped folder is archived without a change in it, and one with a body
+// that rotted is refused.
 func TestArchiveOfFolder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
 	e, err := disk.Open(dir, disk.Options{SegmentSize: 64 << 10})
@@ -392,8 +395,8 @@ type writer func([]byte) (int, error)
 
 func (w writer) Write(b []byte) (int, error) { return w(b) }
 
-// FuzzArchive: no archive makes a start panic, and one that is taken holds as many tasks as it says. The checksums
-// are made right first, so that what they would find is not all that is tried.
+// FuzzArchive: no archive makes a start panic, and one that is taken holds as many tasks as it
+// says. The checksums are made right first, so that what they would find is not all that is tried.
 func FuzzArchive(f *testing.F) {
 	f.Add(archive(f))
 	f.Fuzz(func(t *testing.T, in []byte) {

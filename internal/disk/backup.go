@@ -19,13 +19,13 @@ type Copied struct {
 	Tasks         int64
 }
 
-// Copy copies the store in from, which no server may use meanwhile, into to, which is made or empty,
-// and then reads the copy as a start and as hand-outs would: every frame of it. Damage is code damaged,
-// a store in use is unavailable; a copy that does not check out is removed again.
+// Copy copies the store in from, which no server may use meanwhile, into to, which is made or
+// empty, and then reads the copy as a start and as hand-outs would: every frame of it. Damage is
+// code damaged, a store in use is unavailable; a copy that does not check out is removed again.
 func Copy(from, to string) (Copied, error) { return copyStore(from, to, false) }
 
-// Restore is Copy of a copy into the folder of a server. Numbers of leases that the original may have
-// handed out since are not used there. A from that is a file is an archive.
+// Restore is Copy of a copy into the folder of a server. Numbers of leases that the original may
+// have handed out since are not used there. A from that is a file is an archive.
 func Restore(from, to string) (Copied, error) {
 	if st, err := os.Stat(from); err != nil || st.IsDir() {
 		return copyStore(from, to, true)
@@ -59,8 +59,8 @@ func Unarchive(archive io.Reader, to string) (Copied, error) {
 	})
 }
 
-// Archive is Engine.Archive of the store in the folder from, which no server may use and of which nothing is
-// changed.
+// Archive is Engine.Archive of the store in the folder from, which no server may use and of which
+// nothing is changed.
 func Archive(ctx context.Context, from string, w io.Writer) error {
 	src := wal.DirFS(from)
 	lock, err := wal.LockDir(src)
@@ -117,8 +117,8 @@ func copyStore(from, to string, apart bool) (Copied, error) {
 	})
 }
 
-// Receive writes the files that from passes on, as a glassq.Copier does, into to, which is made or empty,
-// and then checks them as Copy does.
+// Receive writes the files that from passes on, as a glassq.Copier does, into to, which is made or
+// empty, and then checks them as Copy does.
 func Receive(to string, from func(file func(name string, size int64, r io.Reader) error) error) (Copied, error) {
 	return fill(to, func(dst wal.FS) (Copied, error) {
 		whole, files := false, 0
@@ -141,7 +141,8 @@ func Receive(to string, from func(file func(name string, size int64, r io.Reader
 	})
 }
 
-// fill has make a store in to. Until it is whole no start takes it, also when this process is killed.
+// fill has make a store in to. Until it is whole no start takes it, also when this process is
+// killed.
 func fill(to string, build func(dst wal.FS) (Copied, error)) (c Copied, err error) {
 	f, err := wal.Fill(to)
 	if err != nil {
@@ -153,7 +154,8 @@ func fill(to string, build func(dst wal.FS) (Copied, error)) (c Copied, err erro
 	return c, f.Done()
 }
 
-// check reads the copy in to as a start and as hand-outs would. apart leaves out lease numbers there.
+// check reads the copy in to as a start and as hand-outs would. apart leaves out lease numbers
+// there.
 func check(to string, files int, apart bool) (Copied, error) {
 	c := Copied{Files: files}
 	s, v, err := survey(wal.DirFS(to))
@@ -197,7 +199,8 @@ func (e *Engine) copied() (c Copied, err error) {
 	return c, err
 }
 
-// Copy passes on a copy of the store as it is after a checkpoint that it writes first; see glassq.Copier.
+// Copy passes on a copy of the store as it is after a checkpoint that it writes first; see
+// glassq.Copier.
 func (e *Engine) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
 	l := e.log
 	count := func(by int) {

@@ -13,8 +13,9 @@ import (
 	"github.com/glassq/glassq/internal/wal/waltest"
 )
 
-// TestClocks: what a wall clock may do to a queue with a task that is ready in 3 h and one that expires after 3 h. Each
-// step is a rest of the server, by the true time, and how far its wall clock is off at the start after that.
+// TestClocks: what a wall clock may do to a queue with a task that is ready in 3 h and one that
+// expires after 3 h. Each step is a rest of the server, by the true time, and how far its wall
+// clock is off at the start after that.
 func TestClocks(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	type step struct {

@@ -14,9 +14,9 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 )
 
-// TestCopyUnderLoad copies a store again and again while tasks are put and acked, segments roll, bodies move
-// and segments go. Every copy starts, its books balance, and it is the store at one moment: with all that
-// was answered before, and with nothing of what was over by then.
+// TestCopyUnderLoad copies a store again and again while tasks are put and acked, segments roll,
+// bodies move and segments go. Every copy starts, its books balance, and it is the store at one
+// moment: with all that was answered before, and with nothing of what was over by then.
 func TestCopyUnderLoad(t *testing.T) {
 	opt := disk.Options{SegmentSize: 8 << 10, CacheBytes: 1, MinFree: disk.Watermark{Bytes: -1}, Sync: disk.SyncNever}
 	e, err := disk.Open(filepath.Join(t.TempDir(), "d"), opt)
@@ -229,8 +229,8 @@ func TestCopyEnds(t *testing.T) {
 	}
 }
 
-// TestRestoreNumbers: a store that was restored hands out no lease number that the original may have handed
-// out after its copy.
+// TestRestoreNumbers: a store that was restored hands out no lease number that the original may
+// have handed out after its copy.
 func TestRestoreNumbers(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
 	e, err := disk.Open(dir, disk.Options{SegmentSize: 1 << 20})

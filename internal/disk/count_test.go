@@ -6,8 +6,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// TestCounts: what would make one queue or run too many is refused with quota and does nothing, whatever the verb; what
-// is there goes on, and what is deleted makes room.
+// TestCounts: what would make one queue or run too many is refused with quota and does nothing,
+// whatever the verb; what is there goes on, and what is deleted makes room.
 func TestCounts(t *testing.T) {
 	e, err := Open("mem:", Options{MaxQueues: 3, MaxRuns: 2})
 	if err != nil {

@@ -79,7 +79,8 @@ func TestOneJudge(t *testing.T) {
 	}
 }
 
-// TestFolderRemoved: a store whose folder is removed fails, and lets nobody else in while only LOCK is gone.
+// TestFolderRemoved: a store whose folder is removed fails, and lets nobody else in while only LOCK
+// is gone.
 func TestFolderRemoved(t *testing.T) {
 	dir := store(t)
 	e, err := disk.Open(dir, disk.Options{})

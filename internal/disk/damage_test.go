@@ -10,8 +10,8 @@ import (
 	"github.com/glassq/glassq/internal/wal"
 )
 
-// TestDamagedBody: a body that rotted on the disk is never handed out. Its task is kept dead, with file
-// and byte as the reason, and the tasks behind it are served.
+// TestDamagedBody: a body that rotted on the disk is never handed out. Its task is kept dead, with
+// file and byte as the reason, and the tasks behind it are served.
 func TestDamagedBody(t *testing.T) {
 	fs := wal.MemFS()
 	opt := disk.Options{FS: fs, CacheBytes: 1}
@@ -56,8 +56,8 @@ func TestDamagedBody(t *testing.T) {
 	}
 }
 
-// TestDamagedDead: a task that died of something else and rotted since is shown with where the damage is,
-// and not as one with an empty body.
+// TestDamagedDead: a task that died of something else and rotted since is shown with where the
+// damage is, and not as one with an empty body.
 func TestDamagedDead(t *testing.T) {
 	fs := wal.MemFS()
 	opt := disk.Options{FS: fs, CacheBytes: 1}
@@ -91,7 +91,8 @@ func TestDamagedDead(t *testing.T) {
 	}
 }
 
-// TestMaxBytes: what a queue counts and what max_bytes refuses is the same: bodies with what they carry.
+// TestMaxBytes: what a queue counts and what max_bytes refuses is the same: bodies with what they
+// carry.
 func TestMaxBytes(t *testing.T) {
 	e, err := disk.Open("mem:", disk.Options{})
 	if err != nil {

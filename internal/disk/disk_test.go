@@ -71,8 +71,8 @@ func harness(opt disk.Options) enginetest.Harness {
 	}}
 }
 
-// TestLaws runs every law of an engine, and again with segments so small that checkpoints, rolls and
-// removals happen all the time.
+// TestLaws runs every law of an engine, and again with segments so small that checkpoints, rolls
+// and removals happen all the time.
 func TestLaws(t *testing.T) {
 	var opt disk.Options
 	if testing.Short() {
@@ -85,7 +85,8 @@ func TestLaws(t *testing.T) {
 	})
 }
 
-// TestInterval: with puts alone, which wake nobody else, what was put is durable after the interval.
+// TestInterval: with puts alone, which wake nobody else, what was put is durable after the
+// interval.
 func TestInterval(t *testing.T) {
 	for _, interval := range []time.Duration{0, 20 * time.Millisecond, time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -133,8 +134,8 @@ func TestDelayAlone(t *testing.T) {
 	})
 }
 
-// TestSegmentsGo: segments whose tasks are all gone are deleted. The keeper works beside the callers, so it
-// may be behind at any moment, but not for ever.
+// TestSegmentsGo: segments whose tasks are all gone are deleted. The keeper works beside the
+// callers, so it may be behind at any moment, but not for ever.
 func TestSegmentsGo(t *testing.T) {
 	e, err := disk.Open(t.TempDir(), disk.Options{Sync: disk.SyncNever, SegmentSize: 64 << 10})
 	if err != nil {

@@ -1,9 +1,9 @@
-// Package disk is the embedded engine: the queue of internal/engine over the log of internal/wal, in one
-// directory, or in memory.
+// Package disk is the embedded engine: the queue of internal/engine over the log of internal/wal,
+// in one directory, or in memory.
 //
-// It opens, copies and repairs a directory, and is the engine's log: it says when a frame is durable, syncs
-// what nobody waits for, watches how much room the disk has, and frees segments. It knows files and frames;
-// of tasks it knows only what the engine tells it.
+// It opens, copies and repairs a directory, and is the engine's log: it says when a frame is
+// durable, syncs what nobody waits for, watches how much room the disk has, and frees segments. It
+// knows files and frames; of tasks it knows only what the engine tells it.
 package disk
 
 import (
@@ -66,11 +66,11 @@ var (
 	_ glassq.Archiver = (*Engine)(nil)
 )
 
-// Open opens or creates the store in dir, which it locks, and replays its log. A dir of "mem:" keeps
-// everything in memory. The caller must Close it.
+// Open opens or creates the store in dir, which it locks, and replays its log. A dir of "mem:"
+// keeps everything in memory. The caller must Close it.
 //
-// Errors: code damaged with the file, the offset and what to do; code storage_failed for what the disk
-// refuses; code unavailable when another process has the directory.
+// Errors: code damaged with the file, the offset and what to do; code storage_failed for what the
+// disk refuses; code unavailable when another process has the directory.
 func Open(dir string, opt Options) (*Engine, error) {
 	memory := dir == "mem:" && opt.FS == nil
 	switch opt.Sync {
@@ -173,7 +173,8 @@ func (l *log) recover() error {
 	return l.engine.Start()
 }
 
-// affected adds to damage the queues that there were before it: what is lost is of these, or of new ones.
+// affected adds to damage the queues that there were before it: what is lost is of these, or of new
+// ones.
 func affected(err error, names []string) error {
 	const most = 10
 	if len(names) == 0 {
@@ -185,8 +186,8 @@ func affected(err error, names []string) error {
 	return fmt.Errorf("%w; queues that may be affected: %s", err, strings.Join(names, ", "))
 }
 
-// Close makes everything durable, writes a checkpoint, and releases the directory. Reserves that wait
-// end with code closed.
+// Close makes everything durable, writes a checkpoint, and releases the directory. Reserves that
+// wait end with code closed.
 func (e *Engine) Close() error {
 	if e.closing.Swap(true) {
 		return nil

@@ -18,8 +18,8 @@ func open(tb testing.TB, dir string, opt Options) *Engine {
 	return e
 }
 
-// TestLife: a task is put, leased, acked with a result, and the result is taken; everything is there
-// after each of several restarts.
+// TestLife: a task is put, leased, acked with a result, and the result is taken; everything is
+// there after each of several restarts.
 func TestLife(t *testing.T) {
 	dir, ctx := t.TempDir(), t.Context()
 	e := open(t, dir, Options{})

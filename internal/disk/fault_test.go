@@ -20,9 +20,9 @@ func putOne(t *testing.T, e *disk.Engine, body string) error {
 	return err
 }
 
-// TestFailedLog: whichever call of the disk fails, everyone who waits hears storage_failed and that the
-// outcome is unknown, nothing is acked or handed out any more, no sync is tried again, and the next
-// start has all that was answered OK.
+// TestFailedLog: whichever call of the disk fails, everyone who waits hears storage_failed and that
+// the outcome is unknown, nothing is acked or handed out any more, no sync is tried again, and the
+// next start has all that was answered OK.
 func TestFailedLog(t *testing.T) {
 	for _, tt := range []struct {
 		op  string
@@ -93,7 +93,8 @@ func TestFailedLog(t *testing.T) {
 	}
 }
 
-// TestBackgroundFault: a failure that nobody waits for, here of the seal after a roll, ends the engine too.
+// TestBackgroundFault: a failure that nobody waits for, here of the seal after a roll, ends the
+// engine too.
 func TestBackgroundFault(t *testing.T) {
 	const sealAt = 2048
 	fsys := waltest.Faulty(waltest.NewFS(), func(c waltest.Call) error {
@@ -115,8 +116,8 @@ func TestBackgroundFault(t *testing.T) {
 	e.Close()
 }
 
-// TestDiskFull: below the watermark puts are refused and all else goes on, down to the last byte of the
-// disk; what is drained makes room, and puts are taken again without a restart.
+// TestDiskFull: below the watermark puts are refused and all else goes on, down to the last byte of
+// the disk; what is drained makes room, and puts are taken again without a restart.
 func TestDiskFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const total = 32 << 20

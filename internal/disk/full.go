@@ -93,7 +93,8 @@ func (v *volume) nextLook() time.Time {
 	return v.next
 }
 
-// SetMinFree changes how much of the disk stays free, at the next look at it, at most a second later.
+// SetMinFree changes how much of the disk stays free, at the next look at it, at most a second
+// later.
 func (e *Engine) SetMinFree(w Watermark) {
 	v := &e.log.volume
 	v.mu.Lock()
@@ -154,8 +155,8 @@ func (l *log) lookAtSpace() {
 	l.tellSpace(was, is, free, mark, few)
 }
 
-// lacksInodes tells whether the disk takes hardly another file, which the log needs for its next segment. After that
-// it has to take twice as many.
+// lacksInodes tells whether the disk takes hardly another file, which the log needs for its next
+// segment. After that it has to take twice as many.
 func (v *volume) lacksInodes() (bool, error) {
 	if v.inodes == nil {
 		return false, nil
@@ -215,8 +216,9 @@ func (l *log) afterAppend() {
 	}
 }
 
-// Room refuses what the disk has no room for: what grows the store below the watermark, and anything that the
-// log's reserve does not hold once that is in use. An ack with a result leaves a quarter of it.
+// Room refuses what the disk has no room for: what grows the store below the watermark, and
+// anything that the log's reserve does not hold once that is in use. An ack with a result leaves a
+// quarter of it.
 func (l *log) Room(kind engine.Kind, size int) error {
 	v := &l.volume
 	v.mu.Lock()

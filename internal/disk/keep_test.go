@@ -55,9 +55,10 @@ func TestLongLivedTask(t *testing.T) {
 	})
 }
 
-// TestFallsBackAfterRemoval: when the newest checkpoint does not read, the one before it and the log after
-// that are enough, however many segments went meanwhile. A store that is closed writes a checkpoint, so the
-// older of the two is then recent: only a killed one needs what the newer checkpoint could do without.
+// TestFallsBackAfterRemoval: when the newest checkpoint does not read, the one before it and the
+// log after that are enough, however many segments went meanwhile. A store that is closed writes a
+// checkpoint, so the older of the two is then recent: only a killed one needs what the newer
+// checkpoint could do without.
 func TestFallsBackAfterRemoval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fs, ctx := waltest.NewFS(), t.Context()

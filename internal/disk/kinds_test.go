@@ -17,8 +17,8 @@ import (
 
 var smallSegments = disk.Options{SegmentSize: 8 << 10, MinFree: disk.Watermark{Bytes: -1}}
 
-// worn makes a store with several segments and checkpoints, tasks that were done, and bodies in every segment.
-// Frames follow the newest checkpoint when it is not stopped cleanly.
+// worn makes a store with several segments and checkpoints, tasks that were done, and bodies in
+// every segment. Frames follow the newest checkpoint when it is not stopped cleanly.
 func worn(t *testing.T, clean bool) (dir string, tasks int) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "d")
@@ -65,9 +65,9 @@ func worn(t *testing.T, clean bool) (dir string, tasks int) {
 	return at, tasks
 }
 
-// TestKindsOfDamage: whatever is damaged, a start, repair and salvage agree: what a start refuses, repair says to be
-// refused, and names; what repair says can be salvaged, is; the outcome starts, whole; it has nothing that was not
-// put, and what is not named as lost is there.
+// TestKindsOfDamage: whatever is damaged, a start, repair and salvage agree: what a start refuses,
+// repair says to be refused, and names; what repair says can be salvaged, is; the outcome starts,
+// whole; it has nothing that was not put, and what is not named as lost is there.
 func TestKindsOfDamage(t *testing.T) {
 	foreign, _ := worn(t, true)
 	named := func(pattern string, which int, do func(name string) error) func(t *testing.T, dir string) error {
@@ -204,8 +204,8 @@ func TestKindsOfDamage(t *testing.T) {
 	}
 }
 
-// agree holds a start, repair and salvage of a damaged folder to each other, and tells whether it starts. A start has
-// at least kept tasks.
+// agree holds a start, repair and salvage of a damaged folder to each other, and tells whether it
+// starts. A start has at least kept tasks.
 func agree(t *testing.T, dir string, kept int) (starts bool) {
 	t.Helper()
 	before := contents(t, dir)
@@ -256,8 +256,8 @@ func agree(t *testing.T, dir string, kept int) (starts bool) {
 	return starts
 }
 
-// hold checks that a store has at least so many tasks, handed out or dead, and hands out none that was not put. It
-// closes the store.
+// hold checks that a store has at least so many tasks, handed out or dead, and hands out none that
+// was not put. It closes the store.
 func hold(t *testing.T, e *disk.Engine, atLeast int) {
 	t.Helper()
 	defer e.Close()

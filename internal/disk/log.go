@@ -15,8 +15,8 @@ import (
 // markAfter is how long the log is quiet until a mark witnesses what was synced.
 const markAfter = 50 * time.Millisecond
 
-// A log is the engine's log in a directory. A frame's id is its position by 8, which every position is a
-// multiple of. One frame is with it at a time, and Commit answers before it returns.
+// A log is the engine's log in a directory. A frame's id is its position by 8, which every position
+// is a multiple of. One frame is with it at a time, and Commit answers before it returns.
 type log struct {
 	wal         *wal.Log
 	engine      *engine.Engine
@@ -105,8 +105,9 @@ func (l *log) Commit(f *engine.Frame) {
 	f.Done(l.committed(synced))
 }
 
-// hereWithin is how long before an answer the folder has been seen, at least, whatever keeps the looks every second
-// from coming: what is put two seconds after it was removed is never answered OK.
+// hereWithin is how long before an answer the folder has been seen, at least, whatever keeps the
+// looks every second from coming: what is put two seconds after it was removed is never answered
+// OK.
 const hereWithin = 3 * spaceEvery / 2
 
 // here fails the log when somebody has removed its folder, by a look that is at most so old.
@@ -145,8 +146,8 @@ func (l *log) committed(synced bool) time.Time {
 	return l.nextLook()
 }
 
-// nextLook is when something that nobody waits for is due, but for looks at the disk's room. The caller
-// holds mu.
+// nextLook is when something that nobody waits for is due, but for looks at the disk's room. The
+// caller holds mu.
 func (l *log) nextLook() time.Time {
 	if l.dirtyAt.IsZero() {
 		return l.markAt
@@ -164,8 +165,8 @@ func soonest(times ...time.Time) (next time.Time) {
 	return next
 }
 
-// Idle looks at the disk's room, syncs what the interval is over for, and writes a mark when the log has been
-// quiet.
+// Idle looks at the disk's room, syncs what the interval is over for, and writes a mark when the
+// log has been quiet.
 func (l *log) Idle(now time.Time) time.Time {
 	due := func(at time.Time) bool { return !at.IsZero() && !at.After(now) }
 	if l.volume.disk != nil && !l.volume.nextLook().After(now) {
@@ -200,8 +201,8 @@ func (l *log) syncNow() {
 	}
 }
 
-// markNow writes a mark: without one, nothing after the last frame would tell a later start that the frame
-// was durable and not an unfinished write. A frame about to be written does as well.
+// markNow writes a mark: without one, nothing after the last frame would tell a later start that
+// the frame was durable and not an unfinished write. A frame about to be written does as well.
 func (l *log) markNow() {
 	l.mu.Lock()
 	l.markAt = time.Time{}
@@ -259,8 +260,8 @@ const (
 	slowFor  = 2       // times as long as a write took, nothing is written after it
 )
 
-// A slow writer leaves the disk to others for most of the time, until stop is closed. It counts what goes
-// through it.
+// A slow writer leaves the disk to others for most of the time, until stop is closed. It counts
+// what goes through it.
 type slow struct {
 	w    io.Writer
 	n    uint64
@@ -286,8 +287,8 @@ func (l *log) Extents() []engine.Extent { return extents(l.wal.Segments()) }
 func extents(segs []wal.Segment) []engine.Extent {
 	list := make([]engine.Extent, len(segs))
 	for i, s := range segs {
-		// The first page of a segment is not of its frames: moving bodies does not make it smaller, and in a small
-		// segment it would look like garbage for ever.
+		// The first page of a segment is not of its frames: moving bodies does not make it smaller,
+		// and in a small segment it would look like garbage for ever.
 		list[i] = engine.Extent{No: s.No, First: idOf(s.First), End: idOf(s.End), Frames: int64(s.End - s.First),
 			Bytes: s.Bytes, Sealed: s.Sealed}
 	}

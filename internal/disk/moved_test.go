@@ -75,8 +75,9 @@ func moveRecord(t *testing.T, n uint64, put int64, body string) []byte {
 	return rec
 }
 
-// TestMovedBehindGap: of bodies that were moved behind a gap, those of tasks that are known come back to them, those
-// of others are put again, once; a frame that does not apply is a gap like one that does not read.
+// TestMovedBehindGap: of bodies that were moved behind a gap, those of tasks that are known come
+// back to them, those of others are put again, once; a frame that does not apply is a gap like one
+// that does not read.
 func TestMovedBehindGap(t *testing.T) {
 	for _, gap := range []string{"rot", "a frame that does not apply"} {
 		t.Run(gap, func(t *testing.T) {
@@ -160,8 +161,8 @@ func tasksOf(t *testing.T, dir string) int64 {
 	return q[0].Ready + q[0].Dead
 }
 
-// TestSalvageAgain: what a salvage leaves that was killed is in nobody's way: not what it had made by half, and not
-// a whole outcome that had still to get its name. A folder of somebody else's is.
+// TestSalvageAgain: what a salvage leaves that was killed is in nobody's way: not what it had made
+// by half, and not a whole outcome that had still to get its name. A folder of somebody else's is.
 func TestSalvageAgain(t *testing.T) {
 	damaged := func(t *testing.T) string {
 		dir := store(t)

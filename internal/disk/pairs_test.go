@@ -12,8 +12,8 @@ import (
 var pairsFor = flag.Duration("pairs", 5*time.Second,
 	"how long TestPairs runs verbs side by side; a tenth without the race detector")
 
-// TestPairs runs every verb beside every other on a folder, with segments so small that checkpoints,
-// rolls and removals happen all the time. It is made for the race detector.
+// TestPairs runs every verb beside every other on a folder, with segments so small that
+// checkpoints, rolls and removals happen all the time. It is made for the race detector.
 func TestPairs(t *testing.T) {
 	took := *pairsFor
 	if !underRace {

@@ -37,16 +37,19 @@ type Salvage struct {
 // Whole tells that nothing is wrong.
 func (s *Salvage) Whole() bool { return s.Refusal == nil && len(s.Losses) == 0 }
 
-// Repair reads the store in dir, which no server may use, and tells what of it can be kept. Whether something is
-// wrong is what a start says, on an overlay of the folder, and whether it can be salvaged is what a start says of
-// the outcome, likewise; so a salvage that is announced works, but for the disk.
+// Repair reads the store in dir, which no server may use, and tells what of it can be kept. Whether
+// something is wrong is what a start says, on an overlay of the folder, and whether it can be
+// salvaged is what a start says of the outcome, likewise; so a salvage that is announced works, but
+// for the disk.
 //
-// With salvage it then makes a new store of what can be kept in dir, and the original is kept beside it under another
-// name. Up to the first loss after the last whole checkpoint everything is kept as it is. Tasks put after that are
-// put again, whether or not they were done since: the acks behind a gap cannot be matched with their tasks. Bodies
-// that were moved behind the gap are given back to their tasks.
+// With salvage it then makes a new store of what can be kept in dir, and the original is kept
+// beside it under another name. Up to the first loss after the last whole checkpoint everything is
+// kept as it is. Tasks put after that are put again, whether or not they were done since: the acks
+// behind a gap cannot be matched with their tasks. Bodies that were moved behind the gap are given
+// back to their tasks.
 //
-// A salvage that was killed is begun anew, or finished when only the folders had still to change their names.
+// A salvage that was killed is begun anew, or finished when only the folders had still to change
+// their names.
 func Repair(dir string, salvage bool) (*Salvage, error) {
 	fresh := dir + salvagedSuffix
 	if _, err := os.Stat(dir); err != nil {
@@ -178,8 +181,8 @@ func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
 	}
 }
 
-// surveyUpTo is survey that takes what comes from bad on, if that is not nil, as behind a gap. It returns a frame that
-// does not apply and has to be bad.
+// surveyUpTo is survey that takes what comes from bad on, if that is not nil, as behind a gap. It
+// returns a frame that does not apply and has to be bad.
 func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *wal.Loss, err error) {
 	v, err := wal.NewSurvey(fsys)
 	if err != nil {
@@ -274,8 +277,9 @@ func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *w
 
 var errFound = errors.New("a frame does not apply")
 
-// behind tells of frames behind a gap which bodies are of tasks to put again, and which are of tasks that are known.
-// A task of which both the put and a move of its body lie there is told of once.
+// behind tells of frames behind a gap which bodies are of tasks to put again, and which are of
+// tasks that are known. A task of which both the put and a move of its body lie there is told of
+// once.
 type behind struct {
 	st    *state.State
 	puts  map[[16]byte]int // bodies that were told of, by state.SameBody

@@ -38,7 +38,8 @@ func drain(t *testing.T, dir string) (got []string) {
 	}
 }
 
-// TestRepair: a damaged log is refused with a sentence, repair shows the loss and changes nothing, and
+// TestRepair: a damaged log is refused with a sentence, repair shows the loss and changes nothing,
+// and
 // --salvage keeps all but what lay in the damaged frame.
 func TestRepair(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
@@ -98,8 +99,8 @@ func TestRepair(t *testing.T) {
 	}
 }
 
-// TestFlippedAnywhere: one flipped bit in anything that matters is refused or does no harm: no start is
-// ever silently smaller.
+// TestFlippedAnywhere: one flipped bit in anything that matters is refused or does no harm: no
+// start is ever silently smaller.
 func TestFlippedAnywhere(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "d")
 	small := disk.Options{SegmentSize: 64 << 10} // it is copied for each flip
@@ -194,8 +195,9 @@ func TestCopy(t *testing.T) {
 	}
 }
 
-// TestRepairPage: the first page of a segment before the newest checkpoint is damaged. The start is refused,
-// and a salvage keeps every task whose body lies elsewhere; those in the segment are dead and say so.
+// TestRepairPage: the first page of a segment before the newest checkpoint is damaged. The start is
+// refused, and a salvage keeps every task whose body lies elsewhere; those in the segment are dead
+// and say so.
 func TestRepairPage(t *testing.T) {
 	for _, which := range []int{0, 1} {
 		for _, gone := range []bool{false, true} {
@@ -278,8 +280,8 @@ func repairPage(t *testing.T, which int, gone bool) {
 	}
 }
 
-// TestRepairFormat: a format file that cannot be read is a loss like any other, and salvage makes it anew; what
-// a newer program wrote is no damage, and neither a start nor a repair touches it.
+// TestRepairFormat: a format file that cannot be read is a loss like any other, and salvage makes
+// it anew; what a newer program wrote is no damage, and neither a start nor a repair touches it.
 func TestRepairFormat(t *testing.T) {
 	whole := filepath.Join(t.TempDir(), "d")
 	e, err := disk.Open(whole, disk.Options{})

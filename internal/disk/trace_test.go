@@ -8,8 +8,8 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 )
 
-// TestTraceAfterRestart: the trace of a task goes on to its result when the server was restarted meanwhile, from a
-// checkpoint, which does not say which tasks have headers.
+// TestTraceAfterRestart: the trace of a task goes on to its result when the server was restarted
+// meanwhile, from a checkpoint, which does not say which tasks have headers.
 func TestTraceAfterRestart(t *testing.T) {
 	dir := t.TempDir()
 	open := func() *disk.Engine {

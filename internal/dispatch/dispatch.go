@@ -4,8 +4,8 @@
 // positions 0, 1, 2 … of a run and seals the run. Dispatching the same source under the same name
 // again puts only what is missing: no task is put twice, whatever was interrupted.
 //
-// The package holds a few batches at any moment, however long the source is. It knows a queue's verbs;
-// it does not know servers, flags or terminals, and never looks into a body.
+// The package holds a few batches at any moment, however long the source is. It knows a queue's
+// verbs; it does not know servers, flags or terminals, and never looks into a body.
 package dispatch
 
 import (
@@ -51,8 +51,9 @@ type Options struct {
 	Lease    time.Duration
 	Headers  map[string]string // a task's own headers win
 
-	// Refused is told of a task that the queue will never take, such as one that is too large; the run goes on
-	// without it, and is sealed without it. Nil ends the run at the first. It is called by several goroutines.
+	// Refused is told of a task that the queue will never take, such as one that is too large; the
+	// run goes on without it, and is sealed without it. Nil ends the run at the first. It is called
+	// by several goroutines.
 	Refused func(e *RefusedError)
 
 	// Retry is how long a queue that cannot be reached is waited for; 0 means not at all. A full
@@ -87,11 +88,11 @@ func NewRunName(now time.Time) string {
 	return now.UTC().Format("r-20060102-150405-") + hex.EncodeToString(b[:])
 }
 
-// Run puts the tasks of opt.Source and seals the run. It blocks until all are put, ctx is done, or an
-// error; the report is valid in each case, and a run that was not sealed can be continued.
+// Run puts the tasks of opt.Source and seals the run. It blocks until all are put, ctx is done, or
+// an error; the report is valid in each case, and a run that was not sealed can be continued.
 //
-// A full queue or disk is waited for. Errors: run_conflict when the run has another source, queue or
-// total; a *LineError; a *RefusedError; the queue's.
+// A full queue or disk is waited for. Errors: run_conflict when the run has another source, queue
+// or total; a *LineError; a *RefusedError; the queue's.
 func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 	d, err := newDispatch(q, opt)
 	if err != nil {
@@ -101,8 +102,8 @@ func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 	return d.result(), err
 }
 
-// Preview returns the first tasks, at most max, as Run would put them into a run that does not exist
-// yet. An error comes with the tasks before it. Nothing is put, and q of Run is not needed.
+// Preview returns the first tasks, at most max, as Run would put them into a run that does not
+// exist yet. An error comes with the tasks before it. Nothing is put, and q of Run is not needed.
 func Preview(opt Options, max int) ([]glassq.Task, error) {
 	d, err := newDispatch(nil, opt)
 	if err != nil {
@@ -399,9 +400,9 @@ func (d *dispatch) dress(t *glassq.Task, pos uint32) error {
 	return nil
 }
 
-// ownID refuses to put a task with an id of its own where it might be there already and nobody would
-// know: a queue remembers such ids for glassq.DedupWindow and glassq.DedupCount only. Half of both is
-// allowed, for clocks that differ.
+// ownID refuses to put a task with an id of its own where it might be there already and nobody
+// would know: a queue remembers such ids for glassq.DedupWindow and glassq.DedupCount only. Half of
+// both is allowed, for clocks that differ.
 func (d *dispatch) ownID(id string, pos uint32) error {
 	age := d.start.Sub(d.rec.Created)
 	if d.rec.Books.Put == 0 || age.Abs() < glassq.DedupWindow/2 && d.rec.Books.Put < glassq.DedupCount/2 {

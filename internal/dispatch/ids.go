@@ -20,9 +20,9 @@ type Positions struct {
 	set roaring.Bitmap
 }
 
-// ReadIDs reads a list of ids, one "<run>/<n>" a line, as an output writes it, and returns the run and
-// the positions. A line may be a result as well, or a failed task as an output lists it. All must be of one run. A list
-// without ids has the run "".
+// ReadIDs reads a list of ids, one "<run>/<n>" a line, as an output writes it, and returns the run
+// and the positions. A line may be a result as well, or a failed task as an output lists it. All
+// must be of one run. A list without ids has the run "".
 //
 // A line that is no such id is a *LineError.
 func ReadIDs(r io.Reader) (run string, p *Positions, err error) {
@@ -64,11 +64,13 @@ func listedID(line []byte) string {
 	return cmp.Or(v.Failed.ID, v.ID)
 }
 
-// resultColumns begin the first line of a file of results that is CSV; each other line is a result then.
+// resultColumns begin the first line of a file of results that is CSV; each other line is a result
+// then.
 const resultColumns = "id,run,ok,"
 
-// ReadResultIDs reads which positions of a run a file of results has: JSON lines with an id, or the CSV that
-// an output writes. A last line without its end does not count. A line that is no JSON object is a
+// ReadResultIDs reads which positions of a run a file of results has: JSON lines with an id, or the
+// CSV that an output writes. A last line without its end does not count. A line that is no JSON
+// object is a
 // *LineError.
 func ReadResultIDs(r io.Reader, run string) (*Positions, error) {
 	p := new(Positions)

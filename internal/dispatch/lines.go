@@ -39,8 +39,8 @@ type LineOptions struct {
 	Request  *Request  // what becomes of a line or of what Template makes; nil: that is the body
 	Name     string    // of what is read, for a LineError; OpenFile has the path for ""
 
-	// SkipBad is told of a line that cannot be read, which then is passed over and takes no position;
-	// nil stops at the first one.
+	// SkipBad is told of a line that cannot be read, which then is passed over and takes no
+	// position; nil stops at the first one.
 	SkipBad func(*LineError)
 
 	Comments bool // lines that begin with # or // are skipped, and so are those of spaces alone
@@ -92,7 +92,8 @@ func (e *LineError) Error() string {
 
 func (e *LineError) Unwrap() error { return e.Err }
 
-// A lineReader cuts a stream into lines without their ends (\n or \r\n, or a byte 0) and skips empty ones.
+// A lineReader cuts a stream into lines without their ends (\n or \r\n, or a byte 0) and skips
+// empty ones.
 type lineReader struct {
 	r        *bufio.Reader
 	format   Format
@@ -173,8 +174,8 @@ func (l *lineReader) takeRecord(r *record) (err error) {
 
 // A recordReader reads records one after the other.
 type recordReader interface {
-	// takeRecord reads the next record, which is valid until the next call, or io.EOF. After a *LineError
-	// it can be called again.
+	// takeRecord reads the next record, which is valid until the next call, or io.EOF. After a
+	// *LineError it can be called again.
 	takeRecord(r *record) error
 	// at is the number of the line that the last record began at, from 1.
 	at() uint64
@@ -213,7 +214,8 @@ func (l *lines) lineOf(i int) uint64 { return l.numbers[i] }
 
 func (l *lines) name() string { return l.opt.Name }
 
-// NewLines makes a task of each line of r. In templates {line} is the line and {0} its position from
+// NewLines makes a task of each line of r. In templates {line} is the line and {0} its position
+// from
 // 0. It has no fingerprint: see Source.
 func NewLines(r io.Reader, opt LineOptions) (Source, error) {
 	if err := opt.check(); err != nil {
@@ -358,9 +360,9 @@ type File struct {
 	modified    time.Time
 }
 
-// OpenFile opens the file at path as a Source of its lines; see NewLines. A regular file is read once
-// from end to end for its fingerprint, which is its size and SHA-256 with the format and what is made of
-// lines but not its name, and for its total. A pipe or a device has neither.
+// OpenFile opens the file at path as a Source of its lines; see NewLines. A regular file is read
+// once from end to end for its fingerprint, which is its size and SHA-256 with the format and what
+// is made of lines but not its name, and for its total. A pipe or a device has neither.
 func OpenFile(path string, opt LineOptions) (*File, error) {
 	if err := opt.check(); err != nil {
 		return nil, err

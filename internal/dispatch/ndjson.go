@@ -20,8 +20,8 @@ import (
 //   - a string is a text body;
 //   - any other JSON value is the body itself.
 //
-// The run and n of an envelope, and an id made of them, say where it was taken from and are not kept;
-// any other id is, see dress. t may point into line.
+// The run and n of an envelope, and an id made of them, say where it was taken from and are not
+// kept; any other id is, see dress. t may point into line.
 func parseJSONLine(line []byte, t *glassq.Task) error {
 	if line[0] == '{' && isEnvelope(line) {
 		return envelope.ParseTask(line, t)
@@ -80,8 +80,8 @@ func lift(line []byte, t *glassq.Task) error {
 	return envelope.ParseTask(append(options, '}'), t) // which refuses what comes twice
 }
 
-// A checker checks tasks by the broker's rules, so that a bad one is named by its line and not by its
-// place in a batch. What only the server knows, such as its limit of bodies, it finds itself.
+// A checker checks tasks by the broker's rules, so that a bad one is named by its line and not by
+// its place in a batch. What only the server knows, such as its limit of bodies, it finds itself.
 type checker struct {
 	broker *broker.Broker
 	one    [1]glassq.Task

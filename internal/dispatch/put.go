@@ -16,7 +16,8 @@ const (
 )
 
 // putBatch puts tasks, and waits while there is no room for them. A put is all or nothing, so a
-// batch that does not fit is put in halves until the parts do, and so is one of which a task is refused for good.
+// batch that does not fit is put in halves until the parts do, and so is one of which a task is
+// refused for good.
 func (d *dispatch) putBatch(ctx context.Context, b batch) error {
 	tasks := b.tasks
 	some := len(tasks)
@@ -111,8 +112,9 @@ func (d *dispatch) count(receipts []glassq.Receipt) {
 	d.progress()
 }
 
-// again calls do until it no longer answers unavailable or outcome_unknown, for opt.Retry at most. Everything that is
-// repeated may have been done already: puts of positions are told from new ones by the run.
+// again calls do until it no longer answers unavailable or outcome_unknown, for opt.Retry at most.
+// Everything that is repeated may have been done already: puts of positions are told from new ones
+// by the run.
 func (d *dispatch) again(ctx context.Context, do func() error) error {
 	start := time.Now()
 	for wait := firstWait; ; wait = min(2*wait, longWait) {

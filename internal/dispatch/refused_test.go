@@ -24,8 +24,9 @@ func (q pickyQueue) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Rece
 	return q.fakeQueue.Put(ctx, tasks)
 }
 
-// Tasks that a queue refuses for good are passed over when somebody hears of them, and the run is sealed without
-// them; else the first ends the run, by its name. Putting the same again changes nothing.
+// Tasks that a queue refuses for good are passed over when somebody hears of them, and the run is
+// sealed without them; else the first ends the run, by its name. Putting the same again changes
+// nothing.
 func TestRefusedTasks(t *testing.T) {
 	var good []string
 	for n := range 500 {

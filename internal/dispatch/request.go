@@ -12,8 +12,9 @@ import (
 	"github.com/glassq/glassq/internal/jsonline"
 )
 
-// A Request makes of a task's URL a request with a method, headers, a body or a time-out: the task's
-// body is then {"url", "method", "header", "body", "timeout"} as JSON. It is read-only once made.
+// A Request makes of a task's URL a request with a method, headers, a body or a time-out: the
+// task's body is then {"url", "method", "header", "body", "timeout"} as JSON. It is read-only once
+// made.
 type Request struct {
 	Method  string // "" means GET
 	Header  []Field
@@ -27,7 +28,8 @@ type Field struct {
 	Value *Template
 }
 
-// ParseField reads "Name: value", where value is a template. The error has code bad_request, or is a
+// ParseField reads "Name: value", where value is a template. The error has code bad_request, or is
+// a
 // *TemplateError.
 func ParseField(s string) (Field, error) {
 	name, value, ok := strings.Cut(s, ":")
@@ -179,8 +181,8 @@ type pair struct {
 	value []byte
 }
 
-// appendRequest appends the body of a task that is a request. Fields of one name become a list, in their order. It ends soon
-// after glassq.HardMaxBody bytes.
+// appendRequest appends the body of a task that is a request. Fields of one name become a list, in
+// their order. It ends soon after glassq.HardMaxBody bytes.
 func appendRequest(dst, url []byte, method string, header []pair, body []byte) []byte {
 	end := len(dst) + glassq.HardMaxBody
 	dst = jsonline.AppendString(append(dst, `{"url":`...), url)

@@ -10,8 +10,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// TestSmallLines: short inputs whose bodies would be long are named, and batches end when their bodies are
-// long, not their lines.
+// TestSmallLines: short inputs whose bodies would be long are named, and batches end when their
+// bodies are long, not their lines.
 func TestSmallLines(t *testing.T) {
 	parse := func(s string) *Template {
 		tmpl, err := ParseTemplate(s)

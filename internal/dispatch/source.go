@@ -14,25 +14,27 @@ import (
 // MaxTasks is the most tasks one run can have: positions are 32 bits wide.
 const MaxTasks = 1 << 32
 
-// batchBytes is where a source ends a batch early. A batch holds more only when one body alone does.
+// batchBytes is where a source ends a batch early. A batch holds more only when one body alone
+// does.
 const batchBytes = 4 << 20
 
 // A Source is a stream of tasks in constant memory. The task returned k-th, from 0, has position k.
 // A Source is for one goroutine.
 type Source interface {
 	// Next fills dst from its start and returns how many tasks it filled, which may be fewer than
-	// len(dst) before the end: bodies of one call stay near 4 MiB. At the end it returns io.EOF, with
-	// the last tasks or without. Bodies belong to the caller; Run, Position and Queue are not set.
+	// len(dst) before the end: bodies of one call stay near 4 MiB. At the end it returns io.EOF,
+	// with the last tasks or without. Bodies belong to the caller; Run, Position and Queue are not
+	// set.
 	Next(dst []glassq.Task) (n int, err error)
 
-	// Fingerprint tells this source from others: equal texts mean equal tasks. It is "" for a stream
-	// that can be read only once, such as standard input. Then nothing can be compared: who continues
-	// a run from a stream feeds it the same lines from the first one on, and those at positions that
-	// were put already are skipped unread.
+	// Fingerprint tells this source from others: equal texts mean equal tasks. It is "" for a
+	// stream that can be read only once, such as standard input. Then nothing can be compared: who
+	// continues a run from a stream feeds it the same lines from the first one on, and those at
+	// positions that were put already are skipped unread.
 	Fingerprint() string
 
-	// Total is how many tasks there are in all, if that is known before the end; lines that turn out to
-	// be bad are counted.
+	// Total is how many tasks there are in all, if that is known before the end; lines that turn
+	// out to be bad are counted.
 	Total() (n uint64, known bool)
 }
 

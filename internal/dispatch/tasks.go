@@ -8,9 +8,9 @@ import (
 	"github.com/glassq/glassq/internal/envelope"
 )
 
-// Tasks reads lines of JSON that are tasks as they stood in a queue, as glassq queue export writes them:
-// envelopes whose id, run and n are kept. It is for one goroutine, and bounds its memory by what Next
-// is asked for and by 32 MiB.
+// Tasks reads lines of JSON that are tasks as they stood in a queue, as glassq queue export writes
+// them: envelopes whose id, run and n are kept. It is for one goroutine, and bounds its memory by
+// what Next is asked for and by 32 MiB.
 type Tasks struct {
 	in    *lineReader
 	check *checker
@@ -20,8 +20,9 @@ type Tasks struct {
 // NewTasks reads from r.
 func NewTasks(r io.Reader) *Tasks { return &Tasks{in: newLineReader(r, NDJSON), check: newChecker()} }
 
-// Next fills dst with the next tasks, whose bodies are the caller's, and returns how many there are. The
-// last ones come with io.EOF. A line that is no task is a *LineError; the n tasks before it are valid.
+// Next fills dst with the next tasks, whose bodies are the caller's, and returns how many there
+// are. The last ones come with io.EOF. A line that is no task is a *LineError; the n tasks before
+// it are valid.
 func (t *Tasks) Next(dst []glassq.Task) (n int, err error) {
 	size := 0
 	for n < len(dst) {

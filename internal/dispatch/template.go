@@ -17,10 +17,10 @@ import (
 //	{line}  the line of the file  {{ }}    a brace
 //	{col:name}  the column of that name in a row of CSV
 //
-// Values are escaped for use in a URL, wherever in it they stand: every byte but A-Z a-z 0-9 - _ . ~
-// becomes %XX. With an equals sign, {=0}, {=line} or {=col:name}, they are taken as they are; only in a string
-// of a template that is JSON do they become what JSON writes for them there, so that no value ends its string.
-// A Template is read-only once parsed.
+// Values are escaped for use in a URL, wherever in it they stand: every byte but A-Z a-z 0-9 - _ .
+// ~ becomes %XX. With an equals sign, {=0}, {=line} or {=col:name}, they are taken as they are;
+// only in a string of a template that is JSON do they become what JSON writes for them there, so
+// that no value ends its string. A Template is read-only once parsed.
 type Template struct {
 	text  string
 	parts []part
@@ -85,7 +85,8 @@ func Join(sep string, list []*Template) *Template {
 	return t
 }
 
-// ParseData reads a template in which all braces but those of values stand for themselves, as in JSON.
+// ParseData reads a template in which all braces but those of values stand for themselves, as in
+// JSON.
 func ParseData(s string) *Template {
 	t := &Template{text: s}
 	from := 0

@@ -13,10 +13,10 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// A targetReader reads vegeta's targets and makes requests of them, in both of its formats: a line that begins
-// with { is a target as JSON, whose body is base64; any other begins a target of several lines, which are a
-// method and a URL, headers, and @ with the path of a file for the body. An empty line or the next method ends
-// such a target; # begins a comment before one.
+// A targetReader reads vegeta's targets and makes requests of them, in both of its formats: a line
+// that begins with { is a target as JSON, whose body is base64; any other begins a target of
+// several lines, which are a method and a URL, headers, and @ with the path of a file for the body.
+// An empty line or the next method ends such a target; # begins a comment before one.
 type targetReader struct {
 	in    *lineReader
 	held  []byte // a line that was read and belongs to the next target; nil for none
@@ -132,7 +132,8 @@ func isMethod(line string) bool {
 	return ok && isToken(word) && strings.ToUpper(word) == word
 }
 
-// ReadBody reads the file at path, which is to be the body of requests and so at most glassq.HardMaxBody long.
+// ReadBody reads the file at path, which is to be the body of requests and so at most
+// glassq.HardMaxBody long.
 func ReadBody(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -16,8 +16,9 @@ import (
 	"github.com/glassq/glassq/internal/rights"
 )
 
-// Access decides who a client is. A server with keys or tokens knows those who have one of them; a server without
-// takes everybody as a guest. It is safe for concurrent use. A nil Access has no keys.
+// Access decides who a client is. A server with keys or tokens knows those who have one of them; a
+// server without takes everybody as a guest. It is safe for concurrent use. A nil Access has no
+// keys.
 type Access struct {
 	keys   atomic.Pointer[keyset] // nil for none
 	tokens *rights.Register       // nil for none
@@ -50,8 +51,9 @@ func newKeyset(keys [][]byte) *keyset {
 	return s
 }
 
-// SetKeys puts keys, at least one, in the place of those of before, of which there must have been some too. Clients with
-// one of those may do nothing more. It changes nothing, and returns false, when the keys are the same.
+// SetKeys puts keys, at least one, in the place of those of before, of which there must have been
+// some too. Clients with one of those may do nothing more. It changes nothing, and returns false,
+// when the keys are the same.
 func (a *Access) SetKeys(keys ...[]byte) bool {
 	old := a.keys.Load()
 	if slices.EqualFunc(old.keys, keys, bytes.Equal) {
@@ -62,7 +64,8 @@ func (a *Access) SetKeys(keys ...[]byte) bool {
 	return true
 }
 
-// WithTokens lets in those with a token, too, and returns a. nil changes nothing. It must be called before a is used.
+// WithTokens lets in those with a token, too, and returns a. nil changes nothing. It must be called
+// before a is used.
 func (a *Access) WithTokens(r *rights.Register) *Access {
 	a.tokens = r
 	return a
@@ -101,8 +104,9 @@ func (s *keyset) holder() Who {
 	return who
 }
 
-// WithKey is the client that sent key, the server's or a token. Hashes are compared, so that neither the length nor
-// the content of a key shows in the time it takes. Errors have code unauthorized.
+// WithKey is the client that sent key, the server's or a token. Hashes are compared, so that
+// neither the length nor the content of a key shows in the time it takes. Errors have code
+// unauthorized.
 func (a *Access) WithKey(key []byte) (Who, error) {
 	if a.tokens != nil {
 		if l, err := a.tokens.Find(key); l != nil || err != nil {
@@ -126,8 +130,8 @@ func (a *Access) WithKey(key []byte) (Who, error) {
 	return set.holder(), nil
 }
 
-// WithCertificate is the client that has shown a certificate with the name of a token. ok is false for one without a
-// certificate that was verified.
+// WithCertificate is the client that has shown a certificate with the name of a token. ok is false
+// for one without a certificate that was verified.
 func (a *Access) WithCertificate(state *tls.ConnectionState) (who Who, ok bool, err error) {
 	if state == nil || len(state.VerifiedChains) == 0 || a.tokens == nil {
 		return Who{}, false, nil
@@ -139,8 +143,8 @@ func (a *Access) WithCertificate(state *tls.ConnectionState) (who Who, ok bool, 
 	return Who{}, false, glassq.Errorf(glassq.CodeUnauthorized, "the client certificate is of %.60q, and no valid token has that name", name)
 }
 
-// WithProof returns the key that proves accepts, for clients that prove that they have one without sending it.
-// All keys are tried, whichever fits.
+// WithProof returns the key that proves accepts, for clients that prove that they have one without
+// sending it. All keys are tried, whichever fits.
 func (a *Access) WithProof(proves func(key []byte) bool) (key []byte, who Who, ok bool) {
 	if set := a.keys.Load(); set != nil {
 		for _, k := range set.keys {
@@ -161,8 +165,8 @@ func (a *Access) WithProof(proves func(key []byte) bool) (key []byte, who Who, o
 	return key, who, ok
 }
 
-// Guest is a client of a server without keys. One on this machine may do everything, one on another no more
-// than far. An address that is not of TCP is of this machine.
+// Guest is a client of a server without keys. One on this machine may do everything, one on another
+// no more than far. An address that is not of TCP is of this machine.
 func (a *Access) Guest(addr net.Addr, far rights.Scope) Who {
 	if isLocal(addr) {
 		return everything(rights.Any | rights.Admin)
@@ -170,9 +174,9 @@ func (a *Access) Guest(addr net.Addr, far rights.Scope) Who {
 	return everything(far)
 }
 
-// May returns nil where the client may do verb with name, a queue or a run, "" for none. Else the error has code
-// forbidden and tells the scope that is lacking; or unauthorized, when the client's token is over. It allocates
-// nothing where the client may.
+// May returns nil where the client may do verb with name, a queue or a run, "" for none. Else the
+// error has code forbidden and tells the scope that is lacking; or unauthorized, when the client's
+// token is over. It allocates nothing where the client may.
 func (w Who) May(verb rights.Verb, name string) error {
 	rule := &rights.Rules[verb]
 	if w.ended() {
@@ -185,7 +189,8 @@ func (w Who) May(verb rights.Verb, name string) error {
 	return w.lacks(rule, name)
 }
 
-// MayAtAll is May with a name that is still to come; that one is to be asked about when it is there.
+// MayAtAll is May with a name that is still to come; that one is to be asked about when it is
+// there.
 func (w Who) MayAtAll(verb rights.Verb) error {
 	if rule := &rights.Rules[verb]; rule.Of == rights.OfAll || w.may&rule.Needs == 0 || w.ended() {
 		return w.May(verb, "")
@@ -193,7 +198,8 @@ func (w Who) MayAtAll(verb rights.Verb) error {
 	return nil
 }
 
-// Over is the error with code unauthorized of a client whose token is revoked or has expired, and nil for others.
+// Over is the error with code unauthorized of a client whose token is revoked or has expired, and
+// nil for others.
 func (w Who) Over() error {
 	switch {
 	case !w.ended():

@@ -15,14 +15,16 @@ const (
 	brisk    = 64 << 10 // bytes that a reader takes in a moment to be waited for; less is slow while others wait
 	piece    = 64 << 10 // bytes of one write
 
-	// StallTimeout is how long 64 KiB of an answer may take to leave, and the longest silence within a command.
+	// StallTimeout is how long 64 KiB of an answer may take to leave, and the longest silence
+	// within a command.
 	StallTimeout = 60 * time.Second
 )
 
-// Answers bound the bytes of bodies that all doors of a server hold in answers that are on their way to those who
-// read them. Room is taken before bodies are read from the store. An answer waits only while it has none, in order of
-// arrival; small ones have an eighth of the room for themselves. Where one has waited for a second, the readers that
-// took less than 64 KiB in that time are cut, the slowest first, until there is room. Safe for concurrent use.
+// Answers bound the bytes of bodies that all doors of a server hold in answers that are on their
+// way to those who read them. Room is taken before bodies are read from the store. An answer waits
+// only while it has none, in order of arrival; small ones have an eighth of the room for
+// themselves. Where one has waited for a second, the readers that took less than 64 KiB in that
+// time are cut, the slowest first, until there is room. Safe for concurrent use.
 type Answers struct {
 	small, large *Budget
 	log          *slog.Logger
@@ -38,7 +40,8 @@ func NewAnswers(size int64, log *slog.Logger) *Answers {
 	return &Answers{small: NewBudget(size / 8), large: NewBudget(size - size/8), log: log, all: map[*Answer]struct{}{}}
 }
 
-// leastAnswers is the least size that has room for a body of maxBody bytes, twice: Python is sent a copy.
+// leastAnswers is the least size that has room for a body of maxBody bytes, twice: Python is sent a
+// copy.
 func leastAnswers(maxBody int64) int64 { return (2*maxBody + 1<<20) / 7 * 8 }
 
 // Taken is how many bytes are taken now.
@@ -46,8 +49,8 @@ func (s *Answers) Taken() int64 {
 	return s.small.size - s.small.Free() + s.large.size - s.large.Free()
 }
 
-// An Answer is on its way to one client. It is a room.Taker. Its methods are for one goroutine at a time, but for
-// what cuts it.
+// An Answer is on its way to one client. It is a room.Taker. Its methods are for one goroutine at a
+// time, but for what cuts it.
 type Answer struct {
 	of     *Answers
 	from   *Budget // that of its room; nil while all of it is part of its connection
@@ -62,8 +65,9 @@ type Answer struct {
 	over  bool      // it was cut; guarded by of.mu
 }
 
-// Begin is an answer to client without any room yet, whose bodies are held as often as times says. cut ends its
-// connection, and must not block; nil cuts nothing. The caller must call Done when the answer was sent.
+// Begin is an answer to client without any room yet, whose bodies are held as often as times says.
+// cut ends its connection, and must not block; nil cuts nothing. The caller must call Done when the
+// answer was sent.
 func (s *Answers) Begin(client any, times int, cut func()) *Answer {
 	return &Answer{of: s, times: int64(times), client: client, cut: cut}
 }
@@ -127,7 +131,8 @@ func (a *Answer) giveBack() {
 	a.from, a.has = nil, 0
 }
 
-// Take gives back the room that it has, of which nothing may be used, and waits for n bytes, or for ctx.
+// Take gives back the room that it has, of which nothing may be used, and waits for n bytes, or for
+// ctx.
 func (a *Answer) Take(ctx context.Context, n int64) error {
 	a.giveBack()
 	n = min(n*a.times, a.of.large.size)
@@ -180,15 +185,15 @@ func (a *Answer) Went(n int) {
 	a.Sends()
 }
 
-// A Receiver is the connection that an answer goes to. SetWriteDeadline is as that of net.Conn; one without
-// deadlines returns an error from it, and is waited for as long as it takes.
+// A Receiver is the connection that an answer goes to. SetWriteDeadline is as that of net.Conn; one
+// without deadlines returns an error from it, and is waited for as long as it takes.
 type Receiver interface {
 	io.Writer
 	SetWriteDeadline(t time.Time) error
 }
 
-// Send writes b, of which 64 KiB have to leave within StallTimeout. The write deadline is anything afterwards.
-// a may be nil, for what holds no bodies.
+// Send writes b, of which 64 KiB have to leave within StallTimeout. The write deadline is anything
+// afterwards. a may be nil, for what holds no bodies.
 func (a *Answer) Send(to Receiver, b []byte) error {
 	if a != nil {
 		a.Sends()

@@ -79,7 +79,8 @@ func TestAnswers(t *testing.T) {
 	})
 }
 
-// TestAnswerBeyondAll: a body that was stored under a higher limit has all there is, and nothing beside it.
+// TestAnswerBeyondAll: a body that was stored under a higher limit has all there is, and nothing
+// beside it.
 func TestAnswerBeyondAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewAnswers(8<<20, nil)

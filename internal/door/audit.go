@@ -14,8 +14,9 @@ import (
 // nobody is who has shown nothing that is known.
 const nobody = "unknown"
 
-// Do has f done, where the client may do verb with name, a queue or a run, "" for none; f says how many tasks it was
-// about. What the table of rights says is audited is audited here, done or refused, and nowhere else.
+// Do has f done, where the client may do verb with name, a queue or a run, "" for none; f says how
+// many tasks it was about. What the table of rights says is audited is audited here, done or
+// refused, and nowhere else.
 func (s Store) Do(ctx context.Context, verb rights.Verb, name string, f func() (n int, err error)) (int, error) {
 	return s.act(ctx, verb, "", name, "", f)
 }
@@ -35,7 +36,8 @@ func (c Client) Refused(ctx context.Context, who Who, verb rights.Verb, name str
 	c.note(ctx, who, verb, audit.Entry{}, name, err)
 }
 
-// Login has it audited that the client showed who it is or, with err, something wrong. Of many alike few are.
+// Login has it audited that the client showed who it is or, with err, something wrong. Of many
+// alike few are.
 func (c Client) Login(ctx context.Context, who Who, err error) {
 	e := audit.Entry{Who: who.name(true), Door: c.Door, From: c.From, Outcome: audit.OK}
 	if err != nil {

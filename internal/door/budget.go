@@ -7,9 +7,9 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// A Budget bounds the bytes that all who share it hold together. Who does not fit waits, in order of
-// arrival. It is taken all at once, so that two half-served callers cannot block each other for ever.
-// Safe for concurrent use.
+// A Budget bounds the bytes that all who share it hold together. Who does not fit waits, in order
+// of arrival. It is taken all at once, so that two half-served callers cannot block each other for
+// ever. Safe for concurrent use.
 type Budget struct {
 	size int64
 
@@ -43,8 +43,8 @@ func (b *Budget) Wanted() (n int64) {
 	return n
 }
 
-// Take waits for n bytes or ctx; on an error nothing is taken. More than the whole budget is refused
-// with code too_large.
+// Take waits for n bytes or ctx; on an error nothing is taken. More than the whole budget is
+// refused with code too_large.
 func (b *Budget) Take(ctx context.Context, n int64) error {
 	if n > b.size {
 		return glassq.Errorf(glassq.CodeTooLarge, "%d bytes at once; there are %d for all", n, b.size)

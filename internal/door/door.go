@@ -1,8 +1,9 @@
-// Package door is the frame of all doors: it lets connections in and sees them out, and holds what the doors
-// share: who may do what, TLS, the room for bodies, and the leases that are kept for clients. It knows bytes,
-// connections and leases; it does not know protocols.
+// Package door is the frame of all doors: it lets connections in and sees them out, and holds what
+// the doors share: who may do what, TLS, the room for bodies, and the leases that are kept for
+// clients. It knows bytes, connections and leases; it does not know protocols.
 //
-// A new door is a package below this one: New takes a broker and a Frame, and Run serves a listener with a Hall.
+// A new door is a package below this one: New takes a broker and a Frame, and Run serves a listener
+// with a Hall.
 package door
 
 import (
@@ -24,11 +25,13 @@ const (
 	// DrainFor is how long connections may finish when a server stops.
 	DrainFor = 10 * time.Second
 
-	// ManagerProtocol is what a client asks for, by ALPN, that wants the Python manager door on the HTTP door's port.
+	// ManagerProtocol is what a client asks for, by ALPN, that wants the Python manager door on the
+	// HTTP door's port.
 	ManagerProtocol = "glassq-manager"
 )
 
-// A Frame is what the doors of a server share. The zero value, filled, serves everyone who can connect.
+// A Frame is what the doors of a server share. The zero value, filled, serves everyone who can
+// connect.
 type Frame struct {
 	Access  *Access     // nil: nobody needs a key
 	TLS     *tls.Config // of the doors that know it; nil serves plain TCP
@@ -101,8 +104,8 @@ type Conn struct {
 	stay     func() bool     // has it outlive its token; nil where it has none. Guarded by hall.mu
 }
 
-// Peer names the other end of a connection that has no better name: its address without the port, which every
-// connection of one program has another of, and "local" for one that is not of TCP.
+// Peer names the other end of a connection that has no better name: its address without the port,
+// which every connection of one program has another of, and "local" for one that is not of TCP.
 func Peer(addr net.Addr) string {
 	if a, ok := addr.(*net.TCPAddr); ok {
 		return a.IP.String()
@@ -125,8 +128,8 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// Cut ends both directions of the connection under whoever has it, who finds its end and sees to the rest. It does not
-// block.
+// Cut ends both directions of the connection under whoever has it, who finds its end and sees to
+// the rest. It does not block.
 func (c *Conn) Cut() {
 	half, ok := c.Conn.(interface {
 		CloseRead() error
@@ -136,7 +139,8 @@ func (c *Conn) Cut() {
 		c.Conn.Close()
 		return
 	}
-	// Not closed: what polls its descriptor would never hear of it. One that has failed already is found anyway.
+	// Not closed: what polls its descriptor would never hear of it. One that has failed already is
+	// found anyway.
 	half.CloseRead()
 	half.CloseWrite()
 }
@@ -183,10 +187,10 @@ func (h *Hall) Go(f func()) { h.wg.Go(f) }
 // Draining tells whether the server stops.
 func (h *Hall) Draining() bool { return h.draining.Load() }
 
-// Run serves ln until ctx is done, then drains: no more connections are taken, all reads end, drained is
-// called, and what is left after DrainFor is cut. serve is called for each connection; it must not block, and
-// sees to it that the connection is closed in the end. When Run returns, ln and every connection are closed,
-// and no goroutine is left. A Hall is run once.
+// Run serves ln until ctx is done, then drains: no more connections are taken, all reads end,
+// drained is called, and what is left after DrainFor is cut. serve is called for each connection;
+// it must not block, and sees to it that the connection is closed in the end. When Run returns, ln
+// and every connection are closed, and no goroutine is left. A Hall is run once.
 func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Context, *Conn), drained func()) error {
 	defer h.wg.Wait()
 	life, cancel := context.WithCancel(ctx)
@@ -223,8 +227,9 @@ func (h *Hall) Run(ctx context.Context, ln net.Listener, serve func(context.Cont
 	}
 }
 
-// Admit has serve work on a connection that came another way than by the listener, and has a seat already. It blocks
-// until serve returns, and closes a connection that comes when the hall does not run.
+// Admit has serve work on a connection that came another way than by the listener, and has a seat
+// already. It blocks until serve returns, and closes a connection that comes when the hall does not
+// run.
 func (h *Hall) Admit(nc net.Conn, serve func(context.Context, *Conn)) {
 	c := &Conn{Conn: nc, frame: h.frame}
 	done := make(chan struct{})

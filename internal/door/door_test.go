@@ -140,8 +140,9 @@ func (r *rig) gone(all []net.Conn, want int) {
 	}
 }
 
-// TestStrangers: silence keeps nobody out. The oldest of those who are too many is cut: of the same machine where
-// that has a bound of its own, and else of the one that has sent most. Who has shown the key is not among them.
+// TestStrangers: silence keeps nobody out. The oldest of those who are too many is cut: of the same
+// machine where that has a bound of its own, and else of the one that has sent most. Who has shown
+// the key is not among them.
 func TestStrangers(t *testing.T) {
 	const here, far, farther = "127.0.0.1", "192.0.2.1", "192.0.2.2"
 	var log bytes.Buffer
@@ -198,7 +199,8 @@ func TestSeats(t *testing.T) {
 	})
 }
 
-// TestSeatsOfOne: another machine has no more than its share, and is told so; this one may have all.
+// TestSeatsOfOne: another machine has no more than its share, and is told so; this one may have
+// all.
 func TestSeatsOfOne(t *testing.T) {
 	var log bytes.Buffer
 	seats := NewSeats(10, 2, slog.New(slog.NewTextHandler(&log, nil)))

@@ -17,18 +17,20 @@ const (
 	moment    = time.Second
 )
 
-// ErrBusy refuses a body that came in slowly while others waited for room: less than 64 KiB in a second.
+// ErrBusy refuses a body that came in slowly while others waited for room: less than 64 KiB in a
+// second.
 var ErrBusy = &glassq.Error{Code: glassq.CodeUnavailable,
 	Message: "many bodies wait for room, and this one came in too slowly; send it again later, in one go"}
 
-// An Intake bounds the bytes of the bodies that all doors of a server hold while they are received and worked
-// on. Bytes are taken as they arrive: what a peer announces takes nothing. What finds no room is not read, so
-// that its sender waits.
+// An Intake bounds the bytes of the bodies that all doors of a server hold while they are received
+// and worked on. Bytes are taken as they arrive: what a peer announces takes nothing. What finds no
+// room is not read, so that its sender waits.
 //
-// Bodies up to 64 KiB have an eighth of it for themselves, and wait only for each other. Among those that share
-// room the oldest always gets what it needs, for which room is set aside, so that half-received bodies do not
-// lock each other out. Where others have waited for a second, a body that did not bring 64 KiB in that time
-// gives way: it is refused with ErrBusy. Safe for concurrent use.
+// Bodies up to 64 KiB have an eighth of it for themselves, and wait only for each other. Among
+// those that share room the oldest always gets what it needs, for which room is set aside, so that
+// half-received bodies do not lock each other out. Where others have waited for a second, a body
+// that did not bring 64 KiB in that time gives way: it is refused with ErrBusy. Safe for concurrent
+// use.
 type Intake struct {
 	small, large pool
 }
@@ -55,14 +57,15 @@ func (in *Intake) Taken() (n int64) {
 	return n
 }
 
-// Receive reads a body of size bytes, or with a size of -1 up to io.EOF and at most most bytes. It appends to
-// buf[:0], which may be nil and belongs to the caller's connection: its capacity is not taken from the room. The
-// caller must call done when it needs the body no more, even where it keeps the bytes; done may be called more
-// than once.
+// Receive reads a body of size bytes, or with a size of -1 up to io.EOF and at most most bytes. It
+// appends to buf[:0], which may be nil and belongs to the caller's connection: its capacity is not
+// taken from the room. The caller must call done when it needs the body no more, even where it
+// keeps the bytes; done may be called more than once.
 //
-// It blocks while the sender keeps its pace and while there is no room. On an error nothing is taken: ErrSlow,
-// ErrBusy, code too_large for more than most or more than there is for all, io.ErrUnexpectedEOF, ctx's error,
-// or that of the sender. The sender's read deadline is none afterwards; after an error it is anything.
+// It blocks while the sender keeps its pace and while there is no room. On an error nothing is
+// taken: ErrSlow, ErrBusy, code too_large for more than most or more than there is for all,
+// io.ErrUnexpectedEOF, ctx's error, or that of the sender. The sender's read deadline is none
+// afterwards; after an error it is anything.
 func (in *Intake) Receive(ctx context.Context, from Sender, buf []byte, size, most int) (
 	body []byte, done func(), err error) {
 	a := &arrival{in: in, ctx: ctx, pace: pace{from: from}, size: size}
@@ -153,8 +156,8 @@ func (a *arrival) room(to int64) error {
 		a.cancel(ErrBusy)
 		a.pace.from.SetReadDeadline(LongAgo)
 	}}
-	// A body that turns out to be large keeps its place among the small ones until it has one among the large, and
-	// gives way there as if it were still received.
+	// A body that turns out to be large keeps its place among the small ones until it has one among
+	// the large, and gives way there as if it were still received.
 	if err := s.takeRoom(a.ctx, to, a.pace.pause); err != nil {
 		s.release()
 		return err
@@ -269,9 +272,9 @@ func (s *share) release() {
 	}
 }
 
-// fits tells whether what a share wants can be granted; mu is held. The others have no more than common, and so
-// the oldest can always have the rest. A large want does not stop the smaller ones behind it: it is granted when
-// there happens to be room, or when all that are older have ended.
+// fits tells whether what a share wants can be granted; mu is held. The others have no more than
+// common, and so the oldest can always have the rest. A large want does not stop the smaller ones
+// behind it: it is granted when there happens to be room, or when all that are older have ended.
 func (p *pool) fits(s *share) bool {
 	return s.at == p.shares.Front() || p.taken+s.want <= p.common
 }

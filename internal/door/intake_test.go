@@ -77,7 +77,8 @@ func (p *peer) want(t *testing.T, what string, size int, err error) {
 	}
 }
 
-// smallIntake has room for 8 small bodies, and 4 MiB for large ones, of which one has at most 1 MiB.
+// smallIntake has room for 8 small bodies, and 4 MiB for large ones, of which one has at most 1
+// MiB.
 func smallIntake() *Intake {
 	in := new(Intake)
 	in.small.size, in.small.common = 8*smallBody, 7*smallBody

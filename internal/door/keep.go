@@ -10,8 +10,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// A Keeper extends the leases of clients that cannot do so themselves, while their connections live. Safe for
-// concurrent use.
+// A Keeper extends the leases of clients that cannot do so themselves, while their connections
+// live. Safe for concurrent use.
 type Keeper struct {
 	store glassq.Store
 	lease time.Duration
@@ -79,8 +79,9 @@ func (k *Keeper) parts() (parts [][]glassq.Extend) {
 	return parts
 }
 
-// GiveBack undoes leases that no client has received: their tasks go back to their old places, and no attempt is
-// counted. It does so even where ctx has ended with the client. Leases of a stopped store run out.
+// GiveBack undoes leases that no client has received: their tasks go back to their old places, and
+// no attempt is counted. It does so even where ctx has ended with the client. Leases of a stopped
+// store run out.
 func GiveBack(ctx context.Context, store glassq.Store, log *slog.Logger, tokens []glassq.Token) {
 	if len(tokens) == 0 {
 		return
@@ -94,10 +95,10 @@ func GiveBack(ctx context.Context, store glassq.Store, log *slog.Logger, tokens 
 	}
 }
 
-// Watched runs f, which may wait, and has an eye on the client of nc meanwhile. look reads from nc until the client
-// does what ends the wait, and says what that was; then f's context ends. look must return nil when its read meets the
-// deadline that ends the watch: f is over. Neither look nor a read deadline is left when Watched returns. gone is
-// what look said.
+// Watched runs f, which may wait, and has an eye on the client of nc meanwhile. look reads from nc
+// until the client does what ends the wait, and says what that was; then f's context ends. look
+// must return nil when its read meets the deadline that ends the watch: f is over. Neither look nor
+// a read deadline is left when Watched returns. gone is what look said.
 func Watched(ctx context.Context, nc interface{ SetReadDeadline(time.Time) error }, look func() error,
 	f func(context.Context) error) (gone, err error) {
 	ctx, cancel := context.WithCancel(ctx)

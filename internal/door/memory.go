@@ -3,7 +3,8 @@ package door
 import "github.com/glassq/glassq"
 
 const (
-	// LeastMemory is how many bytes a server needs whose bodies are as large as glassq.DefaultMaxBody lets them be.
+	// LeastMemory is how many bytes a server needs whose bodies are as large as
+	// glassq.DefaultMaxBody lets them be.
 	LeastMemory = 256 << 20
 
 	bodiesInFlight = 256 << 20 // bytes of bodies that are being received, at most
@@ -22,10 +23,11 @@ type Memory struct {
 // Fits tells whether a server whose memory is shared out so can have bodies of maxBody bytes.
 func (m Memory) Fits(maxBody int) bool { return m.Answers >= leastAnswers(int64(maxBody)) }
 
-// Share shares out limit, the most that the process may have; 0 is as much as it likes. Bodies have at most maxBody
-// bytes, 0 for glassq.DefaultMaxBody. What is left is for the index of the tasks, for the frames that are written, and
-// for garbage. A body that is received is held twice until it is durable, and the largest request and the largest
-// answer have to fit even where there is less than LeastMemory.
+// Share shares out limit, the most that the process may have; 0 is as much as it likes. Bodies have
+// at most maxBody bytes, 0 for glassq.DefaultMaxBody. What is left is for the index of the tasks,
+// for the frames that are written, and for garbage. A body that is received is held twice until it
+// is durable, and the largest request and the largest answer have to fit even where there is less
+// than LeastMemory.
 func Share(limit int64, maxBody int) Memory {
 	if maxBody == 0 {
 		maxBody = glassq.DefaultMaxBody

@@ -18,8 +18,9 @@ const (
 var ErrSlow = &glassq.Error{Code: glassq.CodeUnavailable,
 	Message: "the body came in with less than 1 KiB/s over 10s; send it again, in one go"}
 
-// A Sender is the connection that a body comes from. SetReadDeadline is as that of net.Conn, and safe for
-// concurrent use; a Sender without deadlines returns an error from it, and is waited for as long as it takes.
+// A Sender is the connection that a body comes from. SetReadDeadline is as that of net.Conn, and
+// safe for concurrent use; a Sender without deadlines returns an error from it, and is waited for
+// as long as it takes.
 type Sender interface {
 	io.Reader
 	SetReadDeadline(t time.Time) error
@@ -28,8 +29,8 @@ type Sender interface {
 // LongAgo is a deadline that has passed.
 var LongAgo = time.Unix(1, 0)
 
-// Discard reads past n bytes, as long as the sender keeps its pace. It returns ErrSlow, io.ErrUnexpectedEOF or
-// the sender's error. The read deadline is none afterwards.
+// Discard reads past n bytes, as long as the sender keeps its pace. It returns ErrSlow,
+// io.ErrUnexpectedEOF or the sender's error. The read deadline is none afterwards.
 func Discard(from Sender, n int64) error {
 	p := pace{from: from}
 	buf := make([]byte, min(n, inConn))

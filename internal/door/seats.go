@@ -22,7 +22,8 @@ type Seats struct {
 	many Line
 }
 
-// NewSeats makes seats for all connections, and for each of one other machine; 0 is AllSeats(), and half of all.
+// NewSeats makes seats for all connections, and for each of one other machine; 0 is AllSeats(), and
+// half of all.
 func NewSeats(all, each int64, log *slog.Logger) *Seats {
 	if all <= 0 {
 		all = AllSeats()
@@ -62,9 +63,10 @@ func (s *Seats) leave(address string) {
 	s.Give(1)
 }
 
-// Listen returns ln with the pauses and the seats of the frame: Accept waits while all seats are taken, and where the
-// system has no file descriptor left, until the listener is closed. Who comes from a machine that has too many
-// connections is told full, unless the door has TLS, and cut. Its connections are of type *Conn.
+// Listen returns ln with the pauses and the seats of the frame: Accept waits while all seats are
+// taken, and where the system has no file descriptor left, until the listener is closed. Who comes
+// from a machine that has too many connections is told full, unless the door has TLS, and cut. Its
+// connections are of type *Conn.
 func (f *Frame) Listen(ln net.Listener, full string) net.Listener {
 	l := &listener{Listener: ln, frame: f, told: full}
 	l.open, l.shut = context.WithCancel(context.Background()) // ended by Close
@@ -114,8 +116,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// accept takes one connection. Where there is no file descriptor it waits: connections that end make room, and those
-// that are there go on.
+// accept takes one connection. Where there is no file descriptor it waits: connections that end
+// make room, and those that are there go on.
 func (l *listener) accept() (net.Conn, error) {
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		nc, err := l.Listener.Accept()

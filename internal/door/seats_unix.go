@@ -4,8 +4,8 @@ package door
 
 import "syscall"
 
-// AllSeats is how many connections this process can have: three quarters of its file descriptors, so that the
-// store always has some.
+// AllSeats is how many connections this process can have: three quarters of its file descriptors,
+// so that the store always has some.
 func AllSeats() int64 {
 	var lim syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim) != nil || lim.Cur > 1<<30 {

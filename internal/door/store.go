@@ -11,8 +11,8 @@ import (
 	"github.com/glassq/glassq/internal/rights"
 )
 
-// A Store is a broker as one client may use it: every verb asks Who.May first, and what the client may not do has
-// code forbidden. Lists show what the client may see. It is safe for concurrent use.
+// A Store is a broker as one client may use it: every verb asks Who.May first, and what the client
+// may not do has code forbidden. Lists show what the client may see. It is safe for concurrent use.
 type Store struct {
 	broker *broker.Broker // never handed out: a verb that is no method of Store is no client's
 	Who    Who
@@ -29,8 +29,8 @@ type Client struct {
 // NewStore is b as who may use it.
 func NewStore(b *broker.Broker, who Who, by Client) Store { return Store{b, who, by} }
 
-// MayPut tells whether the client may put tasks: into their queues, into their runs, with results in the queues that
-// they name. It allocates nothing where the client may.
+// MayPut tells whether the client may put tasks: into their queues, into their runs, with results
+// in the queues that they name. It allocates nothing where the client may.
 func (w Who) MayPut(tasks []glassq.Task) error {
 	for i := range tasks {
 		t := &tasks[i]
@@ -63,8 +63,8 @@ func (w Who) MayPutTask(t *glassq.Task) error {
 	return nil
 }
 
-// MayAck tells whether the client may ack so. Of a lease that is named by its number alone the engine knows the
-// queue, and asks.
+// MayAck tells whether the client may ack so. Of a lease that is named by its number alone the
+// engine knows the queue, and asks.
 func (w Who) MayAck(a *glassq.Ack) error {
 	err := w.MayAtAll(rights.VerbAck)
 	if a.Token.Queue != "" {
@@ -169,8 +169,8 @@ func (s Store) AwaitIdle(ctx context.Context, queue string, wait time.Duration) 
 	return s.broker.AwaitIdle(ctx, queue, wait)
 }
 
-// Find is Broker.Find. What a lease number, or an id that is one of a run, names may be of another queue or run: it is
-// found only where the client may look at that, too.
+// Find is Broker.Find. What a lease number, or an id that is one of a run, names may be of another
+// queue or run: it is found only where the client may look at that, too.
 func (s Store) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
 	var err error
 	if f.Dense {
@@ -227,7 +227,8 @@ func (s Store) Purge(ctx context.Context, queue string, states ...glassq.State) 
 	})
 }
 
-// PurgeAll purges every queue, and says how many tasks that were. A queue that is dropped meanwhile has none.
+// PurgeAll purges every queue, and says how many tasks that were. A queue that is dropped meanwhile
+// has none.
 func (s Store) PurgeAll(ctx context.Context) (int, error) {
 	return s.Do(ctx, rights.VerbPurgeAll, "", func() (n int, err error) {
 		queues, err := s.broker.Queues(ctx)
@@ -290,8 +291,8 @@ func (s Store) RunIDs(ctx context.Context, name string, set glassq.IDSet, from u
 	return s.broker.RunIDs(ctx, name, set, from, max)
 }
 
-// SetRun is Broker.SetRun. The queues that a run names, and the run that it retries, must be the client's, too. Whoever
-// sees a run may say who reads it.
+// SetRun is Broker.SetRun. The queues that a run names, and the run that it retries, must be the
+// client's, too. Whoever sees a run may say who reads it.
 func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (run glassq.Run, err error) {
 	if c.Reader != "" && c == (glassq.RunChange{Reader: c.Reader}) && s.Who.May(rights.VerbSetRun, name) != nil {
 		if err = s.Who.May(rights.VerbReadRun, name); err == nil {

@@ -124,7 +124,8 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-// TestSetRun: what a change of a run names is looked at, and those who only read say so and no more.
+// TestSetRun: what a change of a run names is looked at, and those who only read say so and no
+// more.
 func TestSetRun(t *testing.T) {
 	for _, tt := range []struct {
 		name, may, run string

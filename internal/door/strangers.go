@@ -22,8 +22,8 @@ const (
 	LongestTurn = 10 * time.Second
 )
 
-// Strangers are the connections of all doors of a server that have not shown the key, and what they have tried. Safe
-// for concurrent use.
+// Strangers are the connections of all doors of a server that have not shown the key, and what they
+// have tried. Safe for concurrent use.
 type Strangers struct {
 	log *slog.Logger
 
@@ -39,8 +39,8 @@ func NewStrangers(log *slog.Logger) *Strangers {
 	return &Strangers{log: log, turns: map[string]time.Time{}}
 }
 
-// A Line is what is logged once a minute, with how often it happened since. The zero value is ready. Safe for
-// concurrent use.
+// A Line is what is logged once a minute, with how often it happened since. The zero value is
+// ready. Safe for concurrent use.
 type Line struct {
 	mu    sync.Mutex
 	next  time.Time
@@ -61,8 +61,8 @@ func (l *Line) Warn(log *slog.Logger, text string, args ...any) {
 	}
 }
 
-// Strange tells whether the connection is still one of those that have to show the key: its client has not done
-// so, and it was neither cut nor closed.
+// Strange tells whether the connection is still one of those that have to show the key: its client
+// has not done so, and it was neither cut nor closed.
 func (c *Conn) Strange() bool { return c.strange != nil && c.strange.Err() == nil }
 
 // Recognize notes that a client has shown who it is. Its connection ends when its token does.
@@ -93,9 +93,9 @@ func (s *Strangers) recognize(c *Conn) {
 	}
 }
 
-// Enter takes a stranger in, for as long as life lasts. Where there are too many, the oldest of those is cut that have
-// come from the same address, or else from the address that has sent most: silence keeps nobody else out. It is called
-// before the connection has another owner.
+// Enter takes a stranger in, for as long as life lasts. Where there are too many, the oldest of
+// those is cut that have come from the same address, or else from the address that has sent most:
+// silence keeps nobody else out. It is called before the connection has another owner.
 func (s *Strangers) Enter(life context.Context, c *Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,8 +127,8 @@ func (s *Strangers) oneTooMany(address string) *Conn {
 	return s.all[slices.IndexFunc(s.all, func(x *Conn) bool { return addressOf(x.RemoteAddr()) == most })]
 }
 
-// Turn waits until a key that came over c may be looked at, see Strangers.Turn. An error says that c was cut, or that
-// the hall stops.
+// Turn waits until a key that came over c may be looked at, see Strangers.Turn. An error says that
+// c was cut, or that the hall stops.
 func (h *Hall) Turn(c *Conn) error {
 	if c.Strange() {
 		h.frame.Strangers.Turn(c.strange, c.RemoteAddr())
@@ -139,15 +139,15 @@ func (h *Hall) Turn(c *Conn) error {
 	return nil
 }
 
-// Wrong notes that a wrong key came over c, for a reason, and waits until it is to be refused. It returns at once when
-// c is cut or the hall stops.
+// Wrong notes that a wrong key came over c, for a reason, and waits until it is to be refused. It
+// returns at once when c is cut or the hall stops.
 func (h *Hall) Wrong(c *Conn, reason error) {
 	h.frame.Strangers.Wrong(c.strange, c.RemoteAddr(), reason)
 }
 
-// Turn waits until a key from an address may be looked at, or until ctx is done: wrong keys of another machine are
-// refused one after the other, and none from there is looked at meanwhile. Those of this machine do not wait: one
-// program with a wrong key would keep the others out.
+// Turn waits until a key from an address may be looked at, or until ctx is done: wrong keys of
+// another machine are refused one after the other, and none from there is looked at meanwhile.
+// Those of this machine do not wait: one program with a wrong key would keep the others out.
 func (s *Strangers) Turn(ctx context.Context, from net.Addr) {
 	for address := addressOf(from); address != "" && ctx.Err() == nil; {
 		s.mu.Lock()
@@ -160,8 +160,9 @@ func (s *Strangers) Turn(ctx context.Context, from net.Addr) {
 	}
 }
 
-// Wrong notes that a wrong key came from an address, for a reason, and waits until it is to be refused, or until ctx is
-// done: those of one address are refused WrongPause apart, at most LongestTurn later.
+// Wrong notes that a wrong key came from an address, for a reason, and waits until it is to be
+// refused, or until ctx is done: those of one address are refused WrongPause apart, at most
+// LongestTurn later.
 func (s *Strangers) Wrong(ctx context.Context, from net.Addr, reason error) {
 	s.wrong.Warn(s.log, "a client was not let in", "client", from, "err", reason)
 	Rest(ctx, s.nextTurn(addressOf(from)))
@@ -188,9 +189,9 @@ func (s *Strangers) nextTurn(address string) time.Duration {
 	return at.Sub(now)
 }
 
-// addressOf is what the clients of one other machine have in common: its address, or with IPv6 that of its network,
-// all of which a machine may have. It is empty for this one, whose programs all come from the same address and may be
-// many.
+// addressOf is what the clients of one other machine have in common: its address, or with IPv6 that
+// of its network, all of which a machine may have. It is empty for this one, whose programs all
+// come from the same address and may be many.
 func addressOf(from net.Addr) string {
 	a, ok := from.(*net.TCPAddr)
 	if !ok || isLocal(from) {

@@ -28,9 +28,9 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 	return errs, e.wait(f)
 }
 
-// prepare makes the records of results and follow-ups. What a result says of its task comes from the lease, so
-// the leases are looked up first, the records are made outside of the lock, and a lease that ended meanwhile
-// is noticed when it counts. Those that are not live have Task 0.
+// prepare makes the records of results and follow-ups. What a result says of its task comes from
+// the lease, so the leases are looked up first, the records are made outside of the lock, and a
+// lease that ended meanwhile is noticed when it counts. Those that are not live have Task 0.
 func (e *Engine) prepare(acks []glassq.Ack, s *state.Records) ([]state.Leased, error) {
 	if err := e.begin(); err != nil {
 		return nil, err
@@ -49,7 +49,8 @@ func (e *Engine) prepare(acks []glassq.Ack, s *state.Records) ([]state.Leased, e
 	return leased, e.encodeAcks(acks, leased, s, moving)
 }
 
-// encodeAcks makes the records of results and follow-ups; those of leases that are not live have none.
+// encodeAcks makes the records of results and follow-ups; those of leases that are not live have
+// none.
 func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *state.Records, moving uint64) error {
 	ids := reading{c: e.cache}
 	for i := range leased {
@@ -89,7 +90,8 @@ func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *state.R
 	return nil
 }
 
-// trace has t go on with the trace of the task that it comes of, unless it names one, or has no room for it.
+// trace has t go on with the trace of the task that it comes of, unless it names one, or has no
+// room for it.
 func trace(t, of *glassq.Task) {
 	id := of.Headers[glassq.TraceHeader]
 	if id == "" || t.Headers[glassq.TraceHeader] != "" {
@@ -106,8 +108,9 @@ func trace(t, of *glassq.Task) {
 	}
 }
 
-// ackNow decides acks whose records are in s, and fills in errs. It returns what is to be waited for, and
-// the queue that was full for the last ack, if that may ever have room. The caller holds mu.
+// ackNow decides acks whose records are in s, and fills in errs. It returns what is to be waited
+// for, and the queue that was full for the last ack, if that may ever have room. The caller holds
+// mu.
 func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Records, errs []error) (_ uint64,
 	full *state.Queue) {
 	k := 0
@@ -227,8 +230,8 @@ func (e *Engine) Extend(_ context.Context, extends []glassq.Extend) ([]error, er
 	return errs, e.wait(f)
 }
 
-// lookUp is what becomes of the lease of an ack. One that is named by its number alone, and is of a queue that the
-// ack may not be of, is lost. The caller holds mu.
+// lookUp is what becomes of the lease of an ack. One that is named by its number alone, and is of a
+// queue that the ack may not be of, is lost. The caller holds mu.
 func (e *Engine) lookUp(a *glassq.Ack) state.Lookup {
 	look := e.st.Lease(a.Token)
 	if a.Within != nil && a.Token.Queue == "" && look != state.Lost && !a.Within(e.st.QueueOfLease(a.Token.Number).Name) {

@@ -14,16 +14,17 @@ import (
 	"github.com/glassq/glassq/internal/state"
 )
 
-// An archive is a store in a form that an engine over any log can read: the snapshot of its state, then one
-// move record for each living task. It begins with a head, which blocks follow:
+// An archive is a store in a form that an engine over any log can read: the snapshot of its state,
+// then one move record for each living task. It begins with a head, which blocks follow:
 //
 //	head 20:  magic 8, version of the archive 4, version of the records 4, CRC-32C of bytes 0 to 15 4
 //	block 12: kind 4, length of what follows 4, CRC-32C of the 8 bytes and what follows 4
 //
-// The checksum of a block goes on from that of the one before, or of the head, so a block that is missing, twice
-// there or in another place is found. First come blocks with the snapshot, cut anywhere; then blocks with whole
-// move records, by the number of their task; then one with how many these are, in 8 bytes, which is the end. All
-// numbers are little-endian. docs/archive.md says the same for readers of other programs.
+// The checksum of a block goes on from that of the one before, or of the head, so a block that is
+// missing, twice there or in another place is found. First come blocks with the snapshot, cut
+// anywhere; then blocks with whole move records, by the number of their task; then one with how
+// many these are, in 8 bytes, which is the end. All numbers are little-endian. docs/archive.md says
+// the same for readers of other programs.
 const (
 	archiveMagic   = "GQARCHIV"
 	archiveVersion = 1
@@ -41,8 +42,8 @@ const (
 // numbersApart is how many lease numbers are left out where a copy of a store begins.
 const numbersApart = 1 << 40
 
-// Apart is below which limit a copy of a store hands out no lease number, if those of the original were below
-// limit when it was copied: none that the original handed out later is handed out again.
+// Apart is below which limit a copy of a store hands out no lease number, if those of the original
+// were below limit when it was copied: none that the original handed out later is handed out again.
 func Apart(limit uint64) uint64 {
 	if limit+numbersApart >= 1<<53-numbersApart {
 		return limit
@@ -52,9 +53,10 @@ func Apart(limit uint64) uint64 {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Archive writes an archive of the store as it is at one moment after the call began. Everything answered OK
-// before the call is in it, and nothing by half. Other calls go on meanwhile; extents that became free are given
-// up after it. It ends with ctx, with the engine, and with the first error of w.
+// Archive writes an archive of the store as it is at one moment after the call began. Everything
+// answered OK before the call is in it, and nothing by half. Other calls go on meanwhile; extents
+// that became free are given up after it. It ends with ctx, with the engine, and with the first
+// error of w.
 //
 // A task that does not read makes it fail, with code damaged.
 func (e *Engine) Archive(ctx context.Context, w io.Writer) error {
@@ -297,8 +299,8 @@ func (a *archiveReader) snapshot(restore func(io.Reader) error) error {
 	return a.damage(err)
 }
 
-// moves reads the move records up to the end, and calls take for each task that is still there. Of so many that
-// live by the snapshot each has to come once.
+// moves reads the move records up to the end, and calls take for each task that is still there. Of
+// so many that live by the snapshot each has to come once.
 func (a *archiveReader) moves(st *state.State, living int64, take func(rec []byte) error) (tasks int64, err error) {
 	var last uint64
 	var listed int64
@@ -334,8 +336,8 @@ func (a *archiveReader) moves(st *state.State, living int64, take func(rec []byt
 	return tasks, nil
 }
 
-// CheckArchive reads an archive as StartFrom does, and tells how many queues and tasks are in it. It needs the memory
-// of the index of these, not of their bodies.
+// CheckArchive reads an archive as StartFrom does, and tells how many queues and tasks are in it.
+// It needs the memory of the index of these, not of their bodies.
 func CheckArchive(archive io.Reader) (queues int, tasks int64, err error) {
 	a, err := openArchive(archive)
 	if err != nil {
@@ -354,13 +356,14 @@ func CheckArchive(archive io.Reader) (queues int, tasks int64, err error) {
 	return len(st.Queues()), tasks, err
 }
 
-// StartFrom is Start with the state and the tasks of an archive, on a log in which there is nothing yet. It
-// returns how many tasks it took over. Those whose ttl is over by now are gone. Lease numbers go on far above those
-// of the original, see Apart.
+// StartFrom is Start with the state and the tasks of an archive, on a log in which there is nothing
+// yet. It returns how many tasks it took over. Those whose ttl is over by now are gone. Lease
+// numbers go on far above those of the original, see Apart.
 //
-// After an error the log is of no use: its owner gets rid of it and does not Close the engine. Errors: code damaged
-// for an archive that is cut or does not check out, bad_request for something else than an archive, unsupported
-// for one of another version, that of archive, and those of Start.
+// After an error the log is of no use: its owner gets rid of it and does not Close the engine.
+// Errors: code damaged for an archive that is cut or does not check out, bad_request for something
+// else than an archive, unsupported for one of another version, that of archive, and those of
+// Start.
 func (e *Engine) StartFrom(archive io.Reader) (tasks int64, err error) {
 	a, err := openArchive(archive)
 	if err != nil {
@@ -376,7 +379,8 @@ func (e *Engine) StartFrom(archive io.Reader) (tasks int64, err error) {
 	}); err != nil {
 		return 0, err
 	}
-	// The places that the snapshot names are of another log. Until its body is moved no task counts anywhere.
+	// The places that the snapshot names are of another log. Until its body is moved no task counts
+	// anywhere.
 	e.adopting = true
 	living := e.st.Tasks()
 	e.policy.Seen = nil // it is of the log, which is empty
@@ -395,7 +399,8 @@ func (e *Engine) StartFrom(archive io.Reader) (tasks int64, err error) {
 		return 0, err
 	}
 	e.adopting = false
-	// A start may fall back to the older of two checkpoints, and before the first the log makes no sense.
+	// A start may fall back to the older of two checkpoints, and before the first the log makes no
+	// sense.
 	for range 2 {
 		if err := e.Checkpoint(nil); err != nil {
 			return 0, err

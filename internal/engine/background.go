@@ -9,8 +9,8 @@ import (
 // reclaimEvery is how often the keeper is asked to make room while the log is tight.
 const reclaimEvery = time.Second
 
-// rests tells whether the background loop would sleep beyond at. While it is awake it looks at everything
-// anew before it sleeps. The caller holds mu.
+// rests tells whether the background loop would sleep beyond at. While it is awake it looks at
+// everything anew before it sleeps. The caller holds mu.
 func (e *Engine) rests(at time.Time) bool { return e.restUntil.IsZero() || e.restUntil.After(at) }
 
 func (e *Engine) nudge() { ring(e.kick) }
@@ -23,8 +23,8 @@ func ring(bell chan struct{}) {
 	}
 }
 
-// idleBy notes when the log wants Idle at the latest, and tells whether the background loop is to be nudged.
-// The caller holds mu.
+// idleBy notes when the log wants Idle at the latest, and tells whether the background loop is to
+// be nudged. The caller holds mu.
 func (e *Engine) idleBy(at time.Time) (kick bool) {
 	if at.IsZero() || !e.idleAt.IsZero() && !at.Before(e.idleAt) {
 		return false
@@ -102,9 +102,9 @@ func (e *Engine) background() {
 	}
 }
 
-// reclaim has the keeper write checkpoints for the extents that can go after them, now and then while the log
-// is tight: it hardly grows then, so that no checkpoint would be due. It tells whether the log is tight. The
-// caller holds mu.
+// reclaim has the keeper write checkpoints for the extents that can go after them, now and then
+// while the log is tight: it hardly grows then, so that no checkpoint would be due. It tells
+// whether the log is tight. The caller holds mu.
 func (e *Engine) reclaim(now time.Time) bool {
 	if e.err != nil || !e.tight.Load() {
 		return false

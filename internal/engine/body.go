@@ -33,8 +33,8 @@ func (r *reading) task(t *glassq.Task, frame uint64, offset uint32) (put int64, 
 	return put, nil
 }
 
-// pin keeps the extents of all places that are known now, and the log open, until unpin. The caller holds mu,
-// and the engine has not been closed.
+// pin keeps the extents of all places that are known now, and the log open, until unpin. The caller
+// holds mu, and the engine has not been closed.
 func (e *Engine) pin() (epoch int) {
 	e.reading.Add(1)
 	e.readers[e.epoch].Add(1)
@@ -46,9 +46,9 @@ func (e *Engine) unpin(epoch int) {
 	e.reading.Done()
 }
 
-// setAside makes a task dead whose body was found damaged when it was to be handed out: it is kept, with
-// the place of the damage as its reason, and the rest of its queue goes on. A task that was taken, not
-// leased, is over already. The error is what the caller hears if nothing else was left.
+// setAside makes a task dead whose body was found damaged when it was to be handed out: it is kept,
+// with the place of the damage as its reason, and the rest of its queue goes on. A task that was
+// taken, not leased, is over already. The error is what the caller hears if nothing else was left.
 func (e *Engine) setAside(queue string, g *grant, err error) error {
 	if !errors.Is(err, ErrDamaged) {
 		// The log did not answer: that may pass.

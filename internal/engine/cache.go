@@ -11,12 +11,12 @@ const (
 	frameCost = 64 // bytes that a frame takes in the index and in the list of its slab
 )
 
-// A cache keeps the payloads of frames lately written or read, so that a hand-out seldom reads the log.
-// What came first goes first. Safe for concurrent use.
+// A cache keeps the payloads of frames lately written or read, so that a hand-out seldom reads the
+// log. What came first goes first. Safe for concurrent use.
 //
-// Payloads are copied into slabs. A slab that goes is left to the collector and never used again, so who
-// reads in it may go on for as long as it likes. The index has no pointers: with many small frames the
-// collector would have more to do with it than with anything else.
+// Payloads are copied into slabs. A slab that goes is left to the collector and never used again,
+// so who reads in it may go on for as long as it likes. The index has no pointers: with many small
+// frames the collector would have more to do with it than with anything else.
 type cache struct {
 	read func(frame uint64) (Stored, error)
 	max  int64 // bytes, frameCost included; one frame may be larger
@@ -126,8 +126,9 @@ func (c *cache) drop() {
 	c.first++
 }
 
-// frame returns the payload of a committed frame, verified when it comes from the log. Callers that ask
-// for one frame at the same time share one read: they mostly follow each other through a backlog.
+// frame returns the payload of a committed frame, verified when it comes from the log. Callers that
+// ask for one frame at the same time share one read: they mostly follow each other through a
+// backlog.
 func (c *cache) frame(frame uint64) (payload, error) {
 	c.mu.Lock()
 	if at, ok := c.at[frame]; ok {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestCache: what came last is kept, up to the bound; a payload larger than the bound is kept alone.
+// TestCache: what came last is kept, up to the bound; a payload larger than the bound is kept
+// alone.
 func TestCache(t *testing.T) {
 	const most = 64 << 10
 	c := newCache(most, func(uint64) (Stored, error) { return Stored{}, errors.New("not kept") })

@@ -26,9 +26,10 @@ func (e *Engine) takeImage() *image {
 	return im
 }
 
-// Checkpoint commits what is open and writes a checkpoint, and then frees the extents that nobody needs any
-// more. Calls go on meanwhile; only taking the image holds the engine's lock. then, which may be nil, is
-// called with the id of the checkpoint before another one is written: a log's owner holds on to it there.
+// Checkpoint commits what is open and writes a checkpoint, and then frees the extents that nobody
+// needs any more. Calls go on meanwhile; only taking the image holds the engine's lock. then, which
+// may be nil, is called with the id of the checkpoint before another one is written: a log's owner
+// holds on to it there.
 func (e *Engine) Checkpoint(then func(at uint64) error) error {
 	e.tidying.Lock()
 	defer e.tidying.Unlock()
@@ -64,8 +65,8 @@ func (e *Engine) checkpoint(then func(at uint64) error) error {
 	return err
 }
 
-// free gives up the extents in which no task lay when the image was taken, unless a start that falls back to
-// the oldest checkpoint would replay them or somebody still reads in them.
+// free gives up the extents in which no task lay when the image was taken, unless a start that
+// falls back to the oldest checkpoint would replay them or somebody still reads in them.
 func (e *Engine) free(im *image, oldest uint64) error {
 	if im.epoch < 0 || e.readers[im.epoch].Load() != 0 {
 		return nil

@@ -7,12 +7,13 @@ import (
 	"github.com/glassq/glassq/internal/state"
 )
 
-// The time of the log. Delays, ttls, leases and windows are counted in it. It runs by a monotonic clock while an
-// engine is open, never goes back, and is the wall clock's at first. What passed while no engine was open is told by
-// whoever has seen the last frame, or else by the wall clock; then it has to be believed, and a clock that is far ahead
-// would end every ttl at once. So a start takes from the wall clock only how long it was away. How far that clock is
-// ahead of the log is remembered: a clock that was not believed, or was set back, is wrong for one start and not
-// for good.
+// The time of the log. Delays, ttls, leases and windows are counted in it. It runs by a monotonic
+// clock while an engine is open, never goes back, and is the wall clock's at first. What passed
+// while no engine was open is told by whoever has seen the last frame, or else by the wall clock;
+// then it has to be believed, and a clock that is far ahead would end every ttl at once. So a start
+// takes from the wall clock only how long it was away. How far that clock is ahead of the log is
+// remembered: a clock that was not believed, or was set back, is wrong for one start and not for
+// good.
 const (
 	mostAway  = 31 * 24 * time.Hour // that a cold start believes the wall clock, see Policy.MostAway
 	farOff    = time.Hour           // that a wall clock may differ from a known time without a word
@@ -20,9 +21,9 @@ const (
 	heartbeat = time.Hour           // at least this often the time is in the log
 )
 
-// resume says at which time the log goes on, and how far the wall clock is ahead of that then, as it is to be remembered.
-// last is the time of the log's end, 0 for an empty log, and ahead what was remembered; all in ms. said is what a person
-// should know, or "".
+// resume says at which time the log goes on, and how far the wall clock is ahead of that then, as
+// it is to be remembered. last is the time of the log's end, 0 for an empty log, and ahead what was
+// remembered; all in ms. said is what a person should know, or "".
 func (p *Policy) resume(last, ahead int64, wall time.Time) (now, nowAhead int64, said string) {
 	if last == 0 {
 		return wall.UnixMilli(), 0, ""
@@ -52,7 +53,8 @@ func (p *Policy) resume(last, ahead int64, wall time.Time) (now, nowAhead int64,
 	return last, wall.UnixMilli() - last, said
 }
 
-// startClock begins to count, and returns how far the wall clock is ahead when that is to be remembered anew.
+// startClock begins to count, and returns how far the wall clock is ahead when that is to be
+// remembered anew.
 func (e *Engine) startClock() (ahead int64, changed bool) {
 	wall := time.Now
 	if e.opt.Wall != nil {
@@ -67,8 +69,8 @@ func (e *Engine) startClock() (ahead int64, changed bool) {
 	return ahead, ahead != e.st.Ahead()
 }
 
-// beat appends the time when no frame has told it for long, so that a start after a crash knows when that was. The
-// caller holds mu.
+// beat appends the time when no frame has told it for long, so that a start after a crash knows
+// when that was. The caller holds mu.
 func (e *Engine) beat(now time.Time) {
 	if now.Sub(e.toldAt) < heartbeat {
 		return

@@ -9,8 +9,8 @@ import (
 	"github.com/glassq/glassq/internal/state"
 )
 
-// NumberBlock is how many lease numbers are reserved in the log at a time. A start leaves out what is left
-// of the block before.
+// NumberBlock is how many lease numbers are reserved in the log at a time. A start leaves out what
+// is left of the block before.
 const NumberBlock = 1 << 20
 
 const (
@@ -29,8 +29,8 @@ func (e *Engine) resetFrame(f *Frame, number, id uint64) {
 	e.toldAt = time.Now()
 }
 
-// begin starts a change of the state: it takes mu, waits while the open frame is full, and moves time
-// on. On error mu is not held.
+// begin starts a change of the state: it takes mu, waits while the open frame is full, and moves
+// time on. On error mu is not held.
 func (e *Engine) begin() error {
 	e.mu.Lock()
 	for e.err == nil && len(e.open.Buf) >= frameSoft {
@@ -48,7 +48,8 @@ func (e *Engine) begin() error {
 	return nil
 }
 
-// end matches waiting calls with what has become ready, sees to what nobody waits for, and lets mu go.
+// end matches waiting calls with what has become ready, sees to what nobody waits for, and lets mu
+// go.
 func (e *Engine) end() {
 	e.match()
 	kick := false
@@ -101,8 +102,8 @@ func (e *Engine) join() uint64 {
 	return e.open.number
 }
 
-// newest is the number of the frame that holds the newest records not yet committed, or 0. The caller
-// holds mu.
+// newest is the number of the frame that holds the newest records not yet committed, or 0. The
+// caller holds mu.
 func (e *Engine) newest() uint64 {
 	switch {
 	case e.open.Count > 0:
@@ -113,7 +114,8 @@ func (e *Engine) newest() uint64 {
 	return 0
 }
 
-// told is the number of the frame that a read waits for before it is answered, or 0. The caller holds mu.
+// told is the number of the frame that a read waits for before it is answered, or 0. The caller
+// holds mu.
 func (e *Engine) told() uint64 {
 	if !e.policy.ReadsWait {
 		return 0
@@ -121,8 +123,8 @@ func (e *Engine) told() uint64 {
 	return e.newest()
 }
 
-// unwritten returns the number of the frame with an id that the log may not be able to read yet, or 0. The
-// caller holds mu.
+// unwritten returns the number of the frame with an id that the log may not be able to read yet, or
+// 0. The caller holds mu.
 func (e *Engine) unwritten(id uint64) uint64 {
 	if id >= e.open.ID {
 		return e.open.number
@@ -141,8 +143,8 @@ func (e *Engine) wait(frame uint64) error { return e.turns.wait(frame, e.commitO
 // waitWritten returns when a frame is written: a killed process does not lose it.
 func (e *Engine) waitWritten(frame uint64) error { return e.turns.waitWritten(frame, e.commitOpen) }
 
-// commit gives the open frame to the log. The caller leads. With snapshot it returns the state as of the end
-// of the frame, which is durable when it is done.
+// commit gives the open frame to the log. The caller leads. With snapshot it returns the state as
+// of the end of the frame, which is durable when it is done.
 func (e *Engine) commit(snapshot bool) (*image, error) {
 	e.mu.Lock()
 	if e.err != nil && !errors.Is(e.err, glassq.ErrClosed) {
@@ -211,7 +213,8 @@ func (e *Engine) lives(at uint64, tasks, bytes int64) {
 	f.bytes += bytes
 }
 
-// roomOn refuses a change of size bytes of records for which the log has no room. The caller holds mu.
+// roomOn refuses a change of size bytes of records for which the log has no room. The caller holds
+// mu.
 func (e *Engine) roomOn(kind Kind, size int) error {
 	if !e.tight.Load() {
 		return nil

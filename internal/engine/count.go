@@ -25,8 +25,8 @@ func (c *counted) make(name string) error {
 	return nil
 }
 
-// mayMake refuses what would make more queues or runs than there may be. run is what tasks without a run join. The
-// caller holds mu.
+// mayMake refuses what would make more queues or runs than there may be. run is what tasks without
+// a run join. The caller holds mu.
 func (e *Engine) mayMake(tasks []glassq.Task, run string) error {
 	queues := counted{what: "queues", flag: "--max-queues", there: e.st.QueueCount(), may: e.opt.MaxQueues}
 	runs := counted{what: "runs", flag: "--max-runs", there: e.st.RunCount(), may: e.opt.MaxRuns}

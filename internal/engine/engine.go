@@ -1,11 +1,12 @@
-// Package engine is the queue over any log: it puts, hands out, acks, paces and waits, and keeps the pure
-// core of internal/state in step with a Log. It knows records and frames; it does not know disks, files or
-// other machines.
+// Package engine is the queue over any log: it puts, hands out, acks, paces and waits, and keeps
+// the pure core of internal/state in step with a Log. It knows records and frames; it does not know
+// disks, files or other machines.
 //
-// A mutex guards the state. A call appends its records to the open frame, applies them, and waits until the
-// frame is committed; a caller that waits and finds that nobody commits does it for all. So the state runs
-// ahead of the log by the frames not yet committed, and no answer leaves before the frames that it rests on
-// are. After a failed frame the engine refuses everything: the state is thrown away, never patched.
+// A mutex guards the state. A call appends its records to the open frame, applies them, and waits
+// until the frame is committed; a caller that waits and finds that nobody commits does it for all.
+// So the state runs ahead of the log by the frames not yet committed, and no answer leaves before
+// the frames that it rests on are. After a failed frame the engine refuses everything: the state is
+// thrown away, never patched.
 package engine
 
 import (
@@ -33,8 +34,9 @@ type Options struct {
 	Wall func() time.Time // the wall clock, which only Start reads; nil means time.Now
 }
 
-// An Engine is a queue over a log. It has the verbs of glassq.Store and glassq.Waits. The log's owner makes
-// it with New, gives it the newest checkpoint and the frames after that, and starts it with Start.
+// An Engine is a queue over a log. It has the verbs of glassq.Store and glassq.Waits. The log's
+// owner makes it with New, gives it the newest checkpoint and the frames after that, and starts it
+// with Start.
 type Engine struct {
 	log    Log
 	policy Policy
@@ -130,8 +132,9 @@ func (e *Engine) forget() {
 	})
 }
 
-// RestoreState begins with the state of a checkpoint: read passes it to the function that it is given. After
-// an error the state is empty, and another checkpoint may be tried. It is called before Start.
+// RestoreState begins with the state of a checkpoint: read passes it to the function that it is
+// given. After an error the state is empty, and another checkpoint may be tried. It is called
+// before Start.
 func (e *Engine) RestoreState(read func(restore func(io.Reader) error) error) error {
 	err := read(e.st.Restore)
 	if err != nil {
@@ -140,8 +143,8 @@ func (e *Engine) RestoreState(read func(restore func(io.Reader) error) error) er
 	return err
 }
 
-// ReplayFrame applies a frame of the log. It is called before Start, for the frames after the checkpoint, in
-// their order.
+// ReplayFrame applies a frame of the log. It is called before Start, for the frames after the
+// checkpoint, in their order.
 func (e *Engine) ReplayFrame(id uint64, f Stored) error {
 	e.st.Advance(f.Time)
 	if off, err := e.st.ApplyAll(f.Records, id); err != nil {
@@ -158,9 +161,9 @@ func (e *Engine) QueueNames() (names []string) {
 	return names
 }
 
-// Start begins to serve: it reserves lease numbers in the log and waits for that, so that no hand-out does.
-// The caller must Close the engine. Errors: ErrDamaged when tasks lie in extents that are not there, and
-// that of the frame.
+// Start begins to serve: it reserves lease numbers in the log and waits for that, so that no
+// hand-out does. The caller must Close the engine. Errors: ErrDamaged when tasks lie in extents
+// that are not there, and that of the frame.
 func (e *Engine) Start() error {
 	e.space.Know(e.log.Extents())
 	if e.space.Lost != 0 {
@@ -211,15 +214,15 @@ func (e *Engine) wake(q *state.Queue, w *waitList) {
 	}
 }
 
-// Failed is closed when a frame failed, or Fail was called: the engine refuses everything from then on, and
-// the server should exit.
+// Failed is closed when a frame failed, or Fail was called: the engine refuses everything from then
+// on, and the server should exit.
 func (e *Engine) Failed() <-chan struct{} { return e.failed }
 
 // now is the engine's clock in ms.
 func (e *Engine) now() int64 { return e.base + time.Since(e.start).Milliseconds() }
 
-// await waits until done is closed, ctx is done, or wait has passed, negative is for ever. It tells whether
-// done is.
+// await waits until done is closed, ctx is done, or wait has passed, negative is for ever. It tells
+// whether done is.
 func await(ctx context.Context, done <-chan struct{}, wait time.Duration) bool {
 	var timeout <-chan time.Time
 	if wait > 0 {
@@ -236,9 +239,10 @@ func await(ctx context.Context, done <-chan struct{}, wait time.Duration) bool {
 	return false
 }
 
-// Close commits everything and writes a checkpoint. Reserves that wait end with code closed. When it returns
-// no frame is with the log, and it is not called any more; the log's owner then closes it. A second Close
-// does nothing. The error is why the engine had failed, or that of the checkpoint.
+// Close commits everything and writes a checkpoint. Reserves that wait end with code closed. When
+// it returns no frame is with the log, and it is not called any more; the log's owner then closes
+// it. A second Close does nothing. The error is why the engine had failed, or that of the
+// checkpoint.
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	if e.closed {
@@ -286,8 +290,8 @@ func (e *Engine) wakeAll() {
 	e.turns.stop()
 }
 
-// Stats tells what the engine has done since it was started, of a failed one too. It never waits. The log's owner
-// adds what it knows.
+// Stats tells what the engine has done since it was started, of a failed one too. It never waits.
+// The log's owner adds what it knows.
 func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -303,8 +307,8 @@ func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
 	return s, nil
 }
 
-// SkipNumbers hands out no lease number below the one that skip returns for the limit below which they may
-// have been handed out so far. It waits for the commit.
+// SkipNumbers hands out no lease number below the one that skip returns for the limit below which
+// they may have been handed out so far. It waits for the commit.
 func (e *Engine) SkipNumbers(skip func(limit uint64) uint64) error {
 	return e.change(func() ([]byte, error) {
 		return state.AppendNumbers(nil, max(skip(e.st.Limit()), e.st.Limit())), nil

@@ -4,17 +4,18 @@ import "time"
 
 // What a log's owner calls, beside the answers of a frame. All of it is safe for concurrent use.
 
-// BetweenFrames calls do while no frame is with the log, and gives the log none until it returns. Other calls
-// go on meanwhile and fill the open frame.
+// BetweenFrames calls do while no frame is with the log, and gives the log none until it returns.
+// Other calls go on meanwhile and fill the open frame.
 func (e *Engine) BetweenFrames(do func()) {
 	e.turns.leadAlone()
 	defer e.turns.pass()
 	do()
 }
 
-// MoveOpen lets do write something to the log that is not a frame, after which Next is another one. It does
-// so only when the open frame is empty, and holds the engine's lock meanwhile, so do must be quick. It is
-// called within BetweenFrames. grown tells that there is a new extent; an error ends the engine.
+// MoveOpen lets do write something to the log that is not a frame, after which Next is another one.
+// It does so only when the open frame is empty, and holds the engine's lock meanwhile, so do must
+// be quick. It is called within BetweenFrames. grown tells that there is a new extent; an error
+// ends the engine.
 func (e *Engine) MoveOpen(do func() (grown bool, err error)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -33,7 +34,8 @@ func (e *Engine) MoveOpen(do func() (grown bool, err error)) {
 	e.Look() // there is time now
 }
 
-// ExtentsGrew tells that the log has a new extent. It is called before Done of the first frame in it.
+// ExtentsGrew tells that the log has a new extent. It is called before Done of the first frame in
+// it.
 func (e *Engine) ExtentsGrew() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -41,8 +43,8 @@ func (e *Engine) ExtentsGrew() {
 	e.Look()
 }
 
-// SetTight tells whether the log may have no room for something, so that Room is to be asked. While it is so
-// the engine also makes room more eagerly. It takes no lock.
+// SetTight tells whether the log may have no room for something, so that Room is to be asked. While
+// it is so the engine also makes room more eagerly. It takes no lock.
 func (e *Engine) SetTight(is bool) {
 	if e.tight.Swap(is) != is && is {
 		e.nudge()
@@ -66,7 +68,8 @@ func (e *Engine) Fail(err error) {
 	e.fail(err)
 }
 
-// Written tells that the frame survives the death of the process. Its tasks can be read from now on.
+// Written tells that the frame survives the death of the process. Its tasks can be read from now
+// on.
 func (f *Frame) Written() {
 	f.wrote = true
 	e := f.engine
@@ -76,8 +79,9 @@ func (f *Frame) Written() {
 	e.turns.wrote(f.number)
 }
 
-// Done tells that the frame is as durable as the log promises, or durable if Frame.Durable says so. Those who
-// wait for it are answered. idle is when the log wants Idle to be called at the latest; zero is not.
+// Done tells that the frame is as durable as the log promises, or durable if Frame.Durable says so.
+// Those who wait for it are answered. idle is when the log wants Idle to be called at the latest;
+// zero is not.
 func (f *Frame) Done(idle time.Time) {
 	if !f.wrote {
 		f.Written()
@@ -103,11 +107,11 @@ func (f *Frame) Done(idle time.Time) {
 	}
 }
 
-// Failed tells that the frame will not be done. The engine ends, and those who wait for the frame hear err.
-// Its code says what is known: unavailable, the frame is surely not in the log; outcome_unknown, it may be;
-// storage_failed, it may be, and nothing is done before somebody has mended the store. Callers that come
-// later, and those whose records are not with the log yet, hear err too, but unavailable in place of
-// outcome_unknown.
+// Failed tells that the frame will not be done. The engine ends, and those who wait for the frame
+// hear err. Its code says what is known: unavailable, the frame is surely not in the log;
+// outcome_unknown, it may be; storage_failed, it may be, and nothing is done before somebody has
+// mended the store. Callers that come later, and those whose records are not with the log yet, hear
+// err too, but unavailable in place of outcome_unknown.
 func (f *Frame) Failed(err error) {
 	e := f.engine
 	e.mu.Lock()

@@ -20,8 +20,8 @@ func (e *Engine) Look() {
 	ring(e.work)
 }
 
-// keep writes checkpoints, moves bodies out of mostly dead extents, and frees dead ones, whenever the
-// log has grown or has become quiet.
+// keep writes checkpoints, moves bodies out of mostly dead extents, and frees dead ones, whenever
+// the log has grown or has become quiet.
 func (e *Engine) keep() {
 	for {
 		select {
@@ -74,8 +74,8 @@ func (e *Engine) tidy() error {
 	return nil
 }
 
-// empty moves the bodies that live in an extent to the end of the log, in small steps. done is false when the
-// engine stops.
+// empty moves the bodies that live in an extent to the end of the log, in small steps. done is
+// false when the engine stops.
 func (e *Engine) empty(x Extent) (done bool, err error) {
 	timer := time.NewTimer(movePause)
 	defer timer.Stop()

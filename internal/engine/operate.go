@@ -11,8 +11,8 @@ import (
 	"github.com/glassq/glassq/internal/state"
 )
 
-// change appends the record that decide returns, if it returns one, and waits for its commit. decide runs under
-// the lock, and so does then, which may be nil, when the record is applied.
+// change appends the record that decide returns, if it returns one, and waits for its commit.
+// decide runs under the lock, and so does then, which may be nil, when the record is applied.
 func (e *Engine) change(decide func() ([]byte, error), then func()) error {
 	if err := e.begin(); err != nil {
 		return err
@@ -102,7 +102,8 @@ func (e *Engine) Configure(_ context.Context, queue string, c glassq.SettingsCha
 	return set, err
 }
 
-// Peek shows tasks of one state, oldest first. The room of ctx bounds their bodies, see package room.
+// Peek shows tasks of one state, oldest first. The room of ctx bounds their bodies, see package
+// room.
 func (e *Engine) Peek(ctx context.Context, queue string, want glassq.State, cursor uint64, most int) ([]glassq.Peeked,
 	uint64, error) {
 	for bodies := room.Of(ctx); ; {

@@ -7,9 +7,9 @@ import (
 	"github.com/glassq/glassq/internal/state"
 )
 
-// paceBatch is the least time between two hand-outs to those who wait for a rate. What is due within
-// it goes together: a reserve for each task would cost more than the tasks, and the timers of an idle
-// program are no finer. How late each task is, is told with its lease.
+// paceBatch is the least time between two hand-outs to those who wait for a rate. What is due
+// within it goes together: a reserve for each task would cost more than the tasks, and the timers
+// of an idle program are no finer. How late each task is, is told with its lease.
 const paceBatch = time.Millisecond
 
 // nanos is the engine's clock for rates, in ns of the same time as now's ms.
@@ -38,8 +38,8 @@ func (e *Engine) paceReady() {
 	e.paced, e.paceAt = e.paced[:0], time.Time{}
 }
 
-// pacer hands out what rates have held back, when it is due. It is a goroutine of its own because the
-// background loop waits for syncs.
+// pacer hands out what rates have held back, when it is due. It is a goroutine of its own because
+// the background loop waits for syncs.
 func (e *Engine) pacer() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()

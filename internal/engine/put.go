@@ -37,8 +37,8 @@ func (e *Engine) Put(_ context.Context, tasks []glassq.Task) ([]glassq.Receipt, 
 	return receipts, e.wait(f)
 }
 
-// putNow decides a put whose records are in s, and fills in receipts. It returns what is to be waited
-// for, or the queue that is full, if it may ever have room. The caller holds mu.
+// putNow decides a put whose records are in s, and fills in receipts. It returns what is to be
+// waited for, or the queue that is full, if it may ever have room. The caller holds mu.
 func (e *Engine) putNow(tasks []glassq.Task, s *state.Records, receipts []glassq.Receipt) (uint64, *state.Queue,
 	error) {
 	if err := e.roomOn(Grows, s.Size()); err != nil {
@@ -67,8 +67,8 @@ func (e *Engine) putNow(tasks []glassq.Task, s *state.Records, receipts []glassq
 	return f, nil, nil
 }
 
-// Move takes the body of a task from a move record of another log: that task's body in this one may be lost. is tells
-// whether the task is here. It does not wait for the commit.
+// Move takes the body of a task from a move record of another log: that task's body in this one may
+// be lost. is tells whether the task is here. It does not wait for the commit.
 func (e *Engine) Move(rec []byte) (is bool, err error) {
 	if err := e.begin(); err != nil {
 		return false, err

@@ -31,8 +31,8 @@ func waiters(q *state.Queue) *waitList {
 	return w
 }
 
-// A waiter is a reserve that waits. done is closed when it got leases, when it lacks room for one, or when the
-// engine stops; then it is in no list any more.
+// A waiter is a reserve that waits. done is closed when it got leases, when it lacks room for one,
+// or when the engine stops; then it is in no list any more.
 type waiter struct {
 	r        glassq.Reserve
 	room     room.Taker // for the bodies; nil does not bound them
@@ -44,7 +44,8 @@ type waiter struct {
 	done     chan struct{}
 }
 
-// fits tells whether a task of n bytes may go along with the others that w got. The caller holds mu.
+// fits tells whether a task of n bytes may go along with the others that w got. The caller holds
+// mu.
 func (w *waiter) fits(n int64) bool {
 	if w.room == nil || w.room.Try(n) {
 		return true
@@ -65,7 +66,8 @@ type grant struct {
 	late   time.Duration
 }
 
-// Reserve leases up to r.Max tasks; see glassq.Engine. The room of ctx bounds their bodies, see package room.
+// Reserve leases up to r.Max tasks; see glassq.Engine. The room of ctx bounds their bodies, see
+// package room.
 func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error) {
 	var end time.Time
 	if r.Wait > 0 {
@@ -143,8 +145,8 @@ func (e *Engine) undo(queue string, w *waiter) {
 	e.Nack(context.Background(), nacks) // what fails here expires by itself
 }
 
-// match hands tasks to those who wait for them, gives room to those who wait for that, and wakes those
-// who wait for the end of a queue or for runs. The caller holds mu.
+// match hands tasks to those who wait for them, gives room to those who wait for that, and wakes
+// those who wait for the end of a queue or for runs. The caller holds mu.
 func (e *Engine) match() {
 	e.paceReady()
 	for i := 0; i < len(e.woken); i++ {

@@ -10,11 +10,12 @@ import (
 	"github.com/glassq/glassq/internal/state"
 )
 
-// An attempt decides a call. full is the queue that has no room for it; f is what is to be waited for.
+// An attempt decides a call. full is the queue that has no room for it; f is what is to be waited
+// for.
 type attempt func() (f uint64, full *state.Queue, err error)
 
-// A parked call waits for room in a queue. try decides it under mu, as often as there may be room, until
-// it no longer names a full queue. done is closed then, or when the engine stops.
+// A parked call waits for room in a queue. try decides it under mu, as often as there may be room,
+// until it no longer names a full queue. done is closed then, or when the engine stops.
 type parked struct {
 	try   attempt
 	queue *state.Queue // in whose list it is; nil when it is in none
@@ -31,8 +32,8 @@ func (e *Engine) lowered(q *state.Queue) {
 	}
 }
 
-// admit lets those do their calls who wait for room in q, and ends the waits for its end. The caller
-// holds mu.
+// admit lets those do their calls who wait for room in q, and ends the waits for its end. The
+// caller holds mu.
 func (e *Engine) admit(q *state.Queue, w *waitList) {
 	for len(w.room) > 0 && e.err == nil {
 		if len(e.open.Buf) >= frameSoft {
@@ -64,9 +65,10 @@ func (e *Engine) admit(q *state.Queue, w *waitList) {
 	}
 }
 
-// whenRoom calls try under mu, now and whenever the queue that it names may have room, until it names none or
-// wait is over; negative waits for ever. behind is a queue whose line is to be joined without a try, or nil.
-// It returns what the last try did. The caller has begun; mu is free when it returns.
+// whenRoom calls try under mu, now and whenever the queue that it names may have room, until it
+// names none or wait is over; negative waits for ever. behind is a queue whose line is to be joined
+// without a try, or nil. It returns what the last try did. The caller has begun; mu is free when it
+// returns.
 func (e *Engine) whenRoom(ctx context.Context, wait time.Duration, behind *state.Queue, try attempt) (uint64, error) {
 	full := behind
 	var f uint64
@@ -122,7 +124,8 @@ func (e *Engine) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Dur
 	return receipts, e.wait(f)
 }
 
-// lineFor returns the first queue of tasks for which others wait already, or nil. The caller holds mu.
+// lineFor returns the first queue of tasks for which others wait already, or nil. The caller holds
+// mu.
 func (e *Engine) lineFor(tasks []glassq.Task) *state.Queue {
 	last := ""
 	for i := range tasks {

@@ -2,13 +2,14 @@ package engine
 
 import "sync"
 
-// A turns lets one goroutine at a time commit, and tells the others how far frames are committed. A frame
-// is known by its number, so it may be filled anew while those who waited for it are still on their way.
-// Frames are committed in the order of their numbers, which have no gaps while the log has not failed.
+// A turns lets one goroutine at a time commit, and tells the others how far frames are committed. A
+// frame is known by its number, so it may be filled anew while those who waited for it are still on
+// their way. Frames are committed in the order of their numbers, which have no gaps while the log
+// has not failed.
 //
-// At any time there is one frame that is filled and at most a window of them before it that are with the log,
-// so one place more than the window to wait at is enough to wake nobody in vain. Safe for concurrent use.
-// Where Engine.mu is held too, it is taken first.
+// At any time there is one frame that is filled and at most a window of them before it that are
+// with the log, so one place more than the window to wait at is enough to wake nobody in vain. Safe
+// for concurrent use. Where Engine.mu is held too, it is taken first.
 type turns struct {
 	mu      sync.Mutex // guards everything below; held for moments
 	leading bool       // somebody has the right to commit
@@ -74,8 +75,8 @@ func (t *turns) pass() {
 	t.wakeNext()
 }
 
-// wakeNext wakes one of each kind of those who may go on, if a commit may begin: whoever comes first leads,
-// and passes in turn. mu is held.
+// wakeNext wakes one of each kind of those who may go on, if a commit may begin: whoever comes
+// first leads, and passes in turn. mu is held.
 func (t *turns) wakeNext() {
 	if t.busy() {
 		return
@@ -87,8 +88,8 @@ func (t *turns) wakeNext() {
 	t.forLead.Signal()
 }
 
-// wait returns when the frame is as durable as the log promises, or with why it never will be. When nobody
-// commits, it does, by calling commit. Frame 0 is no frame.
+// wait returns when the frame is as durable as the log promises, or with why it never will be. When
+// nobody commits, it does, by calling commit. Frame 0 is no frame.
 func (t *turns) wait(frame uint64, commit func()) error {
 	return t.until(&t.done, &t.at(frame).done, frame, commit)
 }

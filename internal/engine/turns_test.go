@@ -8,9 +8,10 @@ import (
 	"testing/synctest"
 )
 
-// TestTurns: many wait for frames, some for them to be written, for room, or for the right to commit. All of
-// them go on, nobody before its frame is as far, no two commit at once, and no more frames than the window
-// are with the log. With a window of one the log answers within the commit, with a larger one later.
+// TestTurns: many wait for frames, some for them to be written, for room, or for the right to
+// commit. All of them go on, nobody before its frame is as far, no two commit at once, and no more
+// frames than the window are with the log. With a window of one the log answers within the commit,
+// with a larger one later.
 func TestTurns(t *testing.T) {
 	for _, window := range []int{1, 2, 4} {
 		t.Run(fmt.Sprint("window ", window), func(t *testing.T) {

@@ -27,8 +27,8 @@ func AppendAck(dst []byte, a *glassq.Ack) []byte {
 	return append(dst, '}')
 }
 
-// appendResult appends the members that say a result. A string, and a null, is a JSON result as it stands only
-// beside no type: a typed string is a text, and null is no result.
+// appendResult appends the members that say a result. A string, and a null, is a JSON result as it
+// stands only beside no type: a typed string is a text, and null is no result.
 func appendResult(dst []byte, t *glassq.Task) []byte {
 	if t.Queue != "" {
 		dst = appendString(dst, "queue", t.Queue)

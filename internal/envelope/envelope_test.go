@@ -14,7 +14,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// TestEndlessDurations: a duration that does not fit a Duration is the longest, so that who has bounds names them.
+// TestEndlessDurations: a duration that does not fit a Duration is the longest, so that who has
+// bounds names them.
 func TestEndlessDurations(t *testing.T) {
 	for _, long := range []string{"31536000000", "1e300", "1e999", "9223372036.9", "99999999999999999999", `"31536000000s"`,
 		`"9999999999999999999h"`, `"1h99999999999999.5h"`} {

@@ -36,8 +36,8 @@ func CutLease(dst []byte, l *glassq.Lease) ([]byte, Rest) {
 	return cutKept(dst, &l.Task, "}")
 }
 
-// cutKept appends the members of a task that an engine holds, which has a queue and an id, and leaves the rest, at
-// whose end is end.
+// cutKept appends the members of a task that an engine holds, which has a queue and an id, and
+// leaves the rest, at whose end is end.
 func cutKept(dst []byte, t *glassq.Task, end string) ([]byte, Rest) {
 	dst = append(append(append(jsonline.AppendKey(dst, "queue"), '"'), t.Queue...), '"') // a name has nothing to escape
 	if t.Dense {
@@ -55,7 +55,8 @@ func cutKept(dst []byte, t *glassq.Task, end string) ([]byte, Rest) {
 }
 
 // AppendReceipt appends the answer to one put task as one line of JSON: its id, duplicate when
-// it is one, and a warning if there is one. id is the task's own, or "" for the one the engine assigned.
+// it is one, and a warning if there is one. id is the task's own, or "" for the one the engine
+// assigned.
 func AppendReceipt(dst []byte, id string, r glassq.Receipt) []byte {
 	if id == "" {
 		id = glassq.AssignedID(r.Number)

@@ -7,7 +7,8 @@ import (
 	"github.com/glassq/glassq/internal/jsonline"
 )
 
-// near are names that people, coming from other queues, give to options of a put: without capitals, "-" and "_".
+// near are names that people, coming from other queues, give to options of a put: without capitals,
+// "-" and "_".
 var near = map[string]string{
 	"prio": "priority", "pri": "priority",
 	"retry": "attempts", "retries": "attempts", "tries": "attempts", "maxretries": "attempts", "maxattempts": "attempts",
@@ -21,8 +22,8 @@ var near = map[string]string{
 	"runid": "run", "position": "n", "base64": "b64",
 }
 
-// Near returns the option of a put that a member of another name probably means, or "" for none. Doors with
-// options of other names look them up here too.
+// Near returns the option of a put that a member of another name probably means, or "" for none.
+// Doors with options of other names look them up here too.
 func Near(member string) string {
 	if len(member) > 40 {
 		return ""
@@ -54,8 +55,8 @@ func oneApart(a, b string) bool {
 	return len(b)-len(a) == 1 && a[i:] == b[i+1:] || len(a) == len(b) && i < len(a) && a[i+1:] == b[i+1:]
 }
 
-// Warning says which members of a task's Extra are close to options, "" for none. The task is as good as any other:
-// members that the queue does not know are its producer's own.
+// Warning says which members of a task's Extra are close to options, "" for none. The task is as
+// good as any other: members that the queue does not know are its producer's own.
 func Warning(extra []byte) string {
 	c := jsonline.ReadText(extra)
 	for c.Open('{', "extra"); c.More(); {

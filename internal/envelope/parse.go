@@ -14,9 +14,9 @@ import (
 // Unknown members are kept in Extra; words that only a lease has, and members that come twice, are
 // refused. Run and n together make the task Dense; an id beside them must be their id.
 //
-// t is overwritten, but a string that is the same as before is kept and not allocated anew: a caller that
-// parses many may pass a copy of the task before. Body may alias line, with no spare capacity. The error
-// has code bad_request and names the byte offset in line.
+// t is overwritten, but a string that is the same as before is kept and not allocated anew: a
+// caller that parses many may pass a copy of the task before. Body may alias line, with no spare
+// capacity. The error has code bad_request and names the byte offset in line.
 func ParseTask(line []byte, t *glassq.Task) error {
 	c := jsonline.ReadText(line)
 	readTask(&c, line, t, nil)
@@ -33,7 +33,8 @@ func ParseLease(line []byte, l *glassq.Lease) error {
 	return c.Err()
 }
 
-// readTask takes one envelope; l is not nil when it is a lease's, and receives what only leases have.
+// readTask takes one envelope; l is not nil when it is a lease's, and receives what only leases
+// have.
 func readTask(c *jsonline.Cursor, line []byte, t *glassq.Task, l *glassq.Lease) {
 	old := *t
 	*t = glassq.Task{}

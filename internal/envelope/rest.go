@@ -8,8 +8,8 @@ import (
 	"github.com/glassq/glassq/internal/jsonline"
 )
 
-// A Rest is what is still to be printed of a task: its body and what follows. Large bodies are printed piece by piece,
-// so that nobody holds them twice.
+// A Rest is what is still to be printed of a task: its body and what follows. Large bodies are
+// printed piece by piece, so that nobody holds them twice.
 type Rest struct {
 	form  jsonline.Form
 	body  []byte
@@ -46,8 +46,8 @@ func appendAs(dst []byte, key string, form jsonline.Form, body []byte) []byte {
 	return rest.appendAll(dst)
 }
 
-// Append appends the next size bytes of the body or a few less, at most six times as long as they were, and tells
-// whether more is left. size is at least 4.
+// Append appends the next size bytes of the body or a few less, at most six times as long as they
+// were, and tells whether more is left. size is at least 4.
 func (r *Rest) Append(dst []byte, size int) (_ []byte, more bool) {
 	part := r.body
 	if len(part) > size {

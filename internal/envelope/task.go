@@ -1,8 +1,8 @@
-// Package envelope is the JSON form of tasks, leases and verbs, the same on every door: what a put takes and a
-// reserve prints.
+// Package envelope is the JSON form of tasks, leases and verbs, the same on every door: what a put
+// takes and a reserve prints.
 //
-// A line of it is one object. The package knows no door and no engine, and checks the form only: bounds of values
-// are the broker's business.
+// A line of it is one object. The package knows no door and no engine, and checks the form only:
+// bounds of values are the broker's business.
 package envelope
 
 import (
@@ -17,9 +17,10 @@ import (
 
 // AppendTask appends the put envelope of t, one line of JSON without a line break.
 //
-// The body is printed in its form (see jsonline.FormOf): text as a string, JSON as the value that it is, octets as
-// base64 in a member b64. The member type is printed only where the form does not imply it. Members of Extra that
-// are words of the envelope are left out, and an Extra that is not a JSON object is left out as a whole.
+// The body is printed in its form (see jsonline.FormOf): text as a string, JSON as the value that
+// it is, octets as base64 in a member b64. The member type is printed only where the form does not
+// imply it. Members of Extra that are words of the envelope are left out, and an Extra that is not
+// a JSON object is left out as a whole.
 func AppendTask(dst []byte, t *glassq.Task) []byte {
 	dst = append(dst, '{')
 	if t.Queue != "" {
@@ -69,8 +70,8 @@ func appendRun(dst []byte, t *glassq.Task) []byte {
 	return dst
 }
 
-// appendRest appends the members that puts and leases print alike, but for the body, which is the last one, and
-// for end, which follows it.
+// appendRest appends the members that puts and leases print alike, but for the body, which is the
+// last one, and for end, which follows it.
 func appendRest(dst []byte, t *glassq.Task, end string) ([]byte, Rest) {
 	if t.Priority != 0 && t.Priority != glassq.PriorityDefault {
 		dst = strconv.AppendInt(jsonline.AppendKey(dst, "priority"), int64(t.Priority.Level()), 10)

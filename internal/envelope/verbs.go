@@ -20,7 +20,8 @@ type nackLine struct {
 	Undone bool     `json:"undone,omitzero"`
 }
 
-// AppendNack appends a nack as one line of JSON. A Delay of 0, the queue's backoff, is left out; AtOnce is printed as 0.
+// AppendNack appends a nack as one line of JSON. A Delay of 0, the queue's backoff, is left out;
+// AtOnce is printed as 0.
 func AppendNack(dst []byte, n *glassq.Nack) []byte {
 	line := nackLine{Token: token(n.Token), Reason: n.Reason, Dead: n.Dead, Undone: n.Undone}
 	if n.Delay != 0 {
@@ -131,7 +132,8 @@ func appendRecord(dst []byte, line any) []byte {
 	return append(dst, text...)
 }
 
-// readRecord reads an object whose members are all known, each at most once; null is as good as absent.
+// readRecord reads an object whose members are all known, each at most once; null is as good as
+// absent.
 func readRecord(text []byte, line any, needed *token) error {
 	if err := json.Unmarshal(text, line, json.RejectUnknownMembers(true)); err != nil {
 		return badRecord(err)
@@ -142,7 +144,8 @@ func readRecord(text []byte, line any, needed *token) error {
 	return nil
 }
 
-// badRecord makes a sentence of an error of the decoder: what is wrong with which member, and where.
+// badRecord makes a sentence of an error of the decoder: what is wrong with which member, and
+// where.
 func badRecord(err error) error {
 	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return glassq.Errorf(glassq.CodeBadRequest, "not JSON: %v, at byte %d", e.Err, e.ByteOffset)

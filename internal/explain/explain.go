@@ -1,7 +1,8 @@
-// Package explain says in sentences why a queue, a run or a task is as it is: who holds it up, or what it waits for.
+// Package explain says in sentences why a queue, a run or a task is as it is: who holds it up, or
+// what it waits for.
 //
-// It looks at counters, at the head of a queue and at what internal/live knows, and never at tasks one by one, so that an
-// answer takes as long for a million tasks as for one. It changes nothing.
+// It looks at counters, at the head of a queue and at what internal/live knows, and never at tasks
+// one by one, so that an answer takes as long for a million tasks as for one. It changes nothing.
 package explain
 
 import (

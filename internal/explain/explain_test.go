@@ -295,7 +295,8 @@ func TestTask(t *testing.T) {
 	})
 }
 
-// TestNextDelayed: the next of a queue is found among those of others, as far as that is looked for.
+// TestNextDelayed: the next of a queue is found among those of others, as far as that is looked
+// for.
 func TestNextDelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, disk.Options{})

@@ -11,7 +11,8 @@ import (
 	"github.com/glassq/glassq/result"
 )
 
-// TestHeadersThatRepeat: a header like the one before is not parsed again, and one that only begins like it is.
+// TestHeadersThatRepeat: a header like the one before is not parsed again, and one that only begins
+// like it is.
 func TestHeadersThatRepeat(t *testing.T) {
 	answers := []string{
 		ok5, ok5,
@@ -54,7 +55,8 @@ func TestHeadersThatRepeat(t *testing.T) {
 	}
 }
 
-// TestClosedUnseen: a server has closed its connection after an answer, and nobody has looked at it since.
+// TestClosedUnseen: a server has closed its connection after an answer, and nobody has looked at it
+// since.
 func TestClosedUnseen(t *testing.T) {
 	closed := make(chan struct{})
 	addr, _ := raw(t, func(c net.Conn) {
@@ -72,7 +74,8 @@ func TestClosedUnseen(t *testing.T) {
 	}
 }
 
-// TestHalfClosedUnseen: a server that only says that it sends no more, and reads on, is noticed at once.
+// TestHalfClosedUnseen: a server that only says that it sends no more, and reads on, is noticed at
+// once.
 func TestHalfClosedUnseen(t *testing.T) {
 	closed := make(chan struct{})
 	addr, _ := raw(t, func(c net.Conn) {

@@ -10,9 +10,9 @@ import (
 	"net/textproto"
 )
 
-// How the fast engine reads an answer. What is usual goes to fasthttp's parser of headers. Where that
-// refuses, or is known to take more than net/http does, net/http reads the same bytes and has the last
-// word, so that both engines say the same of every server.
+// How the fast engine reads an answer. What is usual goes to fasthttp's parser of headers. Where
+// that refuses, or is known to take more than net/http does, net/http reads the same bytes and has
+// the last word, so that both engines say the same of every server.
 
 // maxHeader bounds the header of an answer, interim ones included, in both engines.
 const maxHeader = 256 << 10
@@ -83,7 +83,8 @@ func (e *fastEngine) values(name string) (list []string) {
 	return list
 }
 
-// parse reads the header that b, all that is there, begins with. slow means that net/http is to read it.
+// parse reads the header that b, all that is there, begins with. slow means that net/http is to
+// read it.
 func (e *fastEngine) parse(c *conn, b []byte) (slow bool, err error) {
 	e.same = e.same[:0]
 	end := plainHeader(b)
@@ -107,8 +108,8 @@ func (e *fastEngine) parse(c *conn, b []byte) (slow bool, err error) {
 	return false, nil
 }
 
-// plainHeader returns where the header ends that b begins with; -1 if it is not whole, or has what fasthttp
-// reads in another way than net/http: it takes "Content-Length : 5" for a length.
+// plainHeader returns where the header ends that b begins with; -1 if it is not whole, or has what
+// fasthttp reads in another way than net/http: it takes "Content-Length : 5" for a length.
 func plainHeader(b []byte) int {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < statusSize-1 || !plainStatus(b) {
@@ -212,8 +213,8 @@ func (f *Fetcher) readBody(r io.Reader, buf *bytes.Buffer, encoding string) (n i
 // errTrailer is of what follows the last chunk.
 var errTrailer = errors.New("suspiciously long trailer after a chunked body")
 
-// readTrailer reads what follows the last chunk: mostly an empty line. As in net/http the fields of a
-// trailer fit into 4 KiB.
+// readTrailer reads what follows the last chunk: mostly an empty line. As in net/http the fields of
+// a trailer fit into 4 KiB.
 func readTrailer(br *bufio.Reader) error {
 	b, err := br.Peek(2)
 	switch {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A worker that was killed leaves files that are not whole. The next one on that folder removes them, but not
-// those that another worker may be writing.
+// A worker that was killed leaves files that are not whole. The next one on that folder removes
+// them, but not those that another worker may be writing.
 func TestHalfSavedBodies(t *testing.T) {
 	dir := t.TempDir()
 	first, err := newCapture(&Options{Capture: CaptureFile, CaptureDir: dir})

@@ -45,8 +45,8 @@ func lackOf(err error) string {
 	if !ok || e.Addr == nil || !errors.Is(err, syscall.EADDRNOTAVAIL) && !errors.Is(err, syscall.EADDRINUSE) {
 		return ""
 	}
-	// Either there is no port left, or no way from here to such an address, as where IPv6 is off. Sockets of UDP have
-	// ports of their own, so one of them finds out.
+	// Either there is no port left, or no way from here to such an address, as where IPv6 is off.
+	// Sockets of UDP have ports of their own, so one of them finds out.
 	c, err := net.Dial("udp", e.Addr.String())
 	if err != nil {
 		return ""

@@ -474,8 +474,8 @@ func (tt *awkward) check(t *testing.T, engine string) {
 	}
 }
 
-// After an odd answer that has a clear end the connection is used again, and the next answer is read from
-// where it begins.
+// After an odd answer that has a clear end the connection is used again, and the next answer is
+// read from where it begins.
 func TestKeptAfterOddAnswers(t *testing.T) {
 	get, head := `{"url":"http://%s/"}`, `{"url":"http://%s/","method":"HEAD"}`
 	for _, tt := range []struct{ name, task, answer string }{

@@ -67,7 +67,8 @@ func decode(body []byte, encoding string, limit int64) ([]byte, error) {
 // zstdWindow is the largest window that HTTP allows (RFC 9659).
 const zstdWindow = 8 << 20
 
-// unzstd writes to w what body is. fasthttp's own allocates the window that a frame names, up to 512 MiB.
+// unzstd writes to w what body is. fasthttp's own allocates the window that a frame names, up to
+// 512 MiB.
 func unzstd(w io.Writer, body []byte, limit int64) error {
 	window := min(max(zstdWindow, uint64(limit)), zstd.MaxWindowSize)
 	r, err := zstd.NewReader(bytes.NewReader(body), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window))

@@ -11,7 +11,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// TestDecodeBounds: what a server has packed costs no more than the limit, whatever it says of itself.
+// TestDecodeBounds: what a server has packed costs no more than the limit, whatever it says of
+// itself.
 func TestDecodeBounds(t *testing.T) {
 	const limit = 1 << 20
 	zeros := make([]byte, 16*limit)

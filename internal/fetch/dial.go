@@ -15,7 +15,8 @@ import (
 // A detour sends connections for one host and port to another, as curl's --connect-to does.
 type detour struct{ host, port, toHost, toPort string } // "" stands for any, or for the same
 
-// parseDetour reads HOST:PORT:TOHOST:TOPORT; each part may be empty, an IPv6 address stands in brackets.
+// parseDetour reads HOST:PORT:TOHOST:TOPORT; each part may be empty, an IPv6 address stands in
+// brackets.
 func parseDetour(text string) (detour, error) {
 	var parts []string
 	for rest := text; ; {

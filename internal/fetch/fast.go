@@ -248,8 +248,8 @@ func (e *fastEngine) exchange(c *conn, req *request) answer {
 	return a
 }
 
-// write sends the request. If the body is large it is sent by a goroutine of its own, so that an answer
-// that comes before its end is seen; sent gets that one's error then.
+// write sends the request. If the body is large it is sent by a goroutine of its own, so that an
+// answer that comes before its end is seen; sent gets that one's error then.
 func (e *fastEngine) write(c *conn, req *request) (sent chan error, err error) {
 	b := e.buf[:0]
 	if req.method == "" {

@@ -1,11 +1,11 @@
 // Package fetch is the built-in HTTP work: a task is a request, its result says how that went.
 //
-// Every task has one result. Nothing is sent twice behind the worker's back: tries and redirects happen
-// here, if the options allow them, and the result counts them. No try takes longer than its timeout,
-// however slowly the server drips, and no answer more memory than its limit. Failures have a class of
-// result.Classes. The package has two engines that agree on every answer: fast speaks plain HTTP/1.1
-// on connections of its own, one per host and handler; std is net/http, for everything else. It does
-// not know queues; a [Fetcher] makes handlers for package worker.
+// Every task has one result. Nothing is sent twice behind the worker's back: tries and redirects
+// happen here, if the options allow them, and the result counts them. No try takes longer than its
+// timeout, however slowly the server drips, and no answer more memory than its limit. Failures have
+// a class of result.Classes. The package has two engines that agree on every answer: fast speaks
+// plain HTTP/1.1 on connections of its own, one per host and handler; std is net/http, for
+// everything else. It does not know queues; a [Fetcher] makes handlers for package worker.
 package fetch
 
 import (
@@ -29,7 +29,8 @@ const (
 	EngineStd  = "std"
 )
 
-// Options tunes New. The zero value measures: one request per task, its answer taken as it is; see Profile.
+// Options tunes New. The zero value measures: one request per task, its answer taken as it is; see
+// Profile.
 type Options struct {
 	Engine         string        // auto, fast or std; "" means auto
 	Timeout        time.Duration // most time for a try, connecting and redirects included; 0 means 30s
@@ -100,7 +101,8 @@ const (
 	ProfileFetch   = "fetch"
 )
 
-// Profile returns the options of a profile: measure changes nothing about a request, fetch wants the answer.
+// Profile returns the options of a profile: measure changes nothing about a request, fetch wants
+// the answer.
 func Profile(name string) (Options, error) {
 	switch name {
 	case ProfileMeasure:

@@ -244,8 +244,8 @@ func TestManyHosts(t *testing.T) {
 	}
 }
 
-// A server that reads a request on a used connection and closes must not make it go out twice, whatever
-// the method promises.
+// A server that reads a request on a used connection and closes must not make it go out twice,
+// whatever the method promises.
 func TestNoHiddenResend(t *testing.T) {
 	for _, engine := range []string{EngineFast, EngineStd} {
 		for _, more := range []string{"", `,"method":"HEAD"`, `,"method":"OPTIONS"`, `,"method":"POST"`,
@@ -275,7 +275,8 @@ func TestNoHiddenResend(t *testing.T) {
 	}
 }
 
-// A connection that the server closed while it was idle is not used: nothing was sent, so this is no try.
+// A connection that the server closed while it was idle is not used: nothing was sent, so this is
+// no try.
 func TestClosedWhileIdle(t *testing.T) {
 	if runtime.GOOS == "windows" || runtime.GOOS == "plan9" {
 		t.Skip("left out: a connection cannot be looked at here")

@@ -8,9 +8,10 @@ import (
 	"syscall"
 )
 
-// The guard keeps a worker from being sent to addresses that only it can reach. It looks at the address
-// of every connection just before it is made, so it holds for what a name resolves to at that moment,
-// for redirects, and for both engines. What is allowed wins over what is built in, what is denied over both.
+// The guard keeps a worker from being sent to addresses that only it can reach. It looks at the
+// address of every connection just before it is made, so it holds for what a name resolves to at
+// that moment, for redirects, and for both engines. What is allowed wins over what is built in,
+// what is denied over both.
 type guard struct {
 	on    bool // the built-in list
 	allow []netip.Prefix
@@ -35,8 +36,8 @@ type special struct {
 	name   string
 }
 
-// specials4 and specials6 follow the special-purpose registries of IANA. Metadata services lie in the
-// link-local, shared, protocol and unique local ranges, one of them at a public address.
+// specials4 and specials6 follow the special-purpose registries of IANA. Metadata services lie in
+// the link-local, shared, protocol and unique local ranges, one of them at a public address.
 var (
 	specials4 = []special{
 		{netip.MustParsePrefix("0.0.0.0/8"), "this network"},
@@ -124,7 +125,8 @@ func specialName(ip netip.Addr) string {
 	return ""
 }
 
-// control is a net.Dialer's: it is called with the address that a connection is about to be made to.
+// control is a net.Dialer's: it is called with the address that a connection is about to be made
+// to.
 func (g *guard) control(_, address string, _ syscall.RawConn) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -176,7 +178,8 @@ func newGuard(opt *Options) (*guard, error) {
 	return g, nil
 }
 
-// parsePrefix reads a range or a single address. That of an IPv4 address in IPv6 means the IPv4 one.
+// parsePrefix reads a range or a single address. That of an IPv4 address in IPv6 means the IPv4
+// one.
 func parsePrefix(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	if err != nil {

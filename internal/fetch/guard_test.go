@@ -191,8 +191,8 @@ func TestGuardRebinding(t *testing.T) {
 	}
 }
 
-// answerDNS answers one query over a stream with 127.0.0.<last()> if it is for an IPv4 address, else
-// with nothing.
+// answerDNS answers one query over a stream with 127.0.0.<last()> if it is for an IPv4 address,
+// else with nothing.
 func answerDNS(c net.Conn, last func() byte) {
 	defer c.Close()
 	for {

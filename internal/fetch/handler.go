@@ -72,8 +72,8 @@ type turn struct {
 // keepBuffer is the room that a handler keeps for bodies between tasks.
 const keepBuffer = 1 << 20
 
-// Handle does the request of l. It returns an error when ctx is done before the answer, or when the body
-// could not be kept.
+// Handle does the request of l. It returns an error when ctx is done before the answer, or when the
+// body could not be kept.
 func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) error {
 	start := time.Now()
 	began := start

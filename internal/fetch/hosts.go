@@ -12,8 +12,9 @@ import (
 	"github.com/glassq/glassq/worker"
 )
 
-// A host that asks for a pause, or has as many requests as it may, costs no task a try: tasks for it go back
-// uncounted, each with a delay after which it has a place. A few wait here instead, so that no place stays empty.
+// A host that asks for a pause, or has as many requests as it may, costs no task a try: tasks for
+// it go back uncounted, each with a delay after which it has a place. A few wait here instead, so
+// that no place stays empty.
 
 // A host is what a fetcher knows of one host.
 type host struct {
@@ -71,7 +72,8 @@ func (h *host) idle(now time.Time) bool {
 	return h.waiting == 0 && len(h.places) == 0 && h.next.Before(now) && h.closed.Before(now)
 }
 
-// enter waits until a request may go to req's host. The caller must then leave it. An error gives the task back.
+// enter waits until a request may go to req's host. The caller must then leave it. An error gives
+// the task back.
 func (f *Fetcher) enter(ctx context.Context, req *request) (*host, error) {
 	if f.hosts == nil {
 		return nil, nil
@@ -151,8 +153,9 @@ func (h *host) leave(d time.Duration) {
 	h.mu.Unlock()
 }
 
-// asked returns an error that gives the task back when the answer a asks for a pause. A host that has asked for so
-// long that nobody would wait on is taken at its word: the answer is one like others.
+// asked returns an error that gives the task back when the answer a asks for a pause. A host that
+// has asked for so long that nobody would wait on is taken at its word: the answer is one like
+// others.
 func (f *Fetcher) asked(name []byte, a *answer, now time.Time) error {
 	if f.hosts == nil || f.opt.Retries == 0 || a.err != "" {
 		return nil

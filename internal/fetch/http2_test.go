@@ -20,7 +20,8 @@ import (
 	"github.com/glassq/glassq/result"
 )
 
-// A peer is a connection to an HTTP/2 client, by hand: the library would not say what awkward servers say.
+// A peer is a connection to an HTTP/2 client, by hand: the library would not say what awkward
+// servers say.
 type peer struct {
 	net.Conn
 	first bool // of the test
@@ -53,8 +54,8 @@ func (p *peer) goAway(last, why uint32)   { p.frame(frameAway, 0, 0, code(last, 
 func (p *peer) begins(stream uint32)      { p.frame(frameHeaders, endHeaders, stream, []byte{0x88}) }
 func (p *peer) data(stream uint32, n int) { p.frame(frameData, 0, stream, make([]byte, n)) }
 
-// http2Server calls on for each request, when it is whole, until on returns false. A client that does not want HTTP/2
-// is answered in HTTP/1.1.
+// http2Server calls on for each request, when it is whole, until on returns false. A client that
+// does not want HTTP/2 is answered in HTTP/1.1.
 func http2Server(t *testing.T, cert tls.Certificate, on func(p *peer, stream uint32) bool) (addr string,
 	requests *atomic.Int32) {
 	requests = new(atomic.Int32)
@@ -100,8 +101,8 @@ func http2Server(t *testing.T, cert tls.Certificate, on func(p *peer, stream uin
 
 var streamID = regexp.MustCompile(`(?i)stream *id|\b(stream|last)[^"]*\d{1,3}\b`)
 
-// Awkward HTTP/2 servers: a request that the server did not process is sent again whatever its method is, within its
-// task, and each sending counts as a try. Nothing else is sent again.
+// Awkward HTTP/2 servers: a request that the server did not process is sent again whatever its
+// method is, within its task, and each sending counts as a try. Nothing else is sent again.
 func TestAwkwardHTTP2(t *testing.T) {
 	quietLog(t)
 	ca := newAuthority(t)
@@ -267,8 +268,8 @@ func TestHTTP2WithoutBody(t *testing.T) {
 	}
 }
 
-// TestNginxHTTP2: nginx ends a connection after a thousand requests and does not look at those that are on their
-// way to it. All of them are answered in the end.
+// TestNginxHTTP2: nginx ends a connection after a thousand requests and does not look at those that
+// are on their way to it. All of them are answered in the end.
 func TestNginxHTTP2(t *testing.T) {
 	if _, err := exec.LookPath("nginx"); err != nil {
 		t.Skip("needs nginx: apt-get install nginx")

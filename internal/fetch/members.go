@@ -1,6 +1,7 @@
 package fetch
 
-// Members names the members that results of these options may have in o, beside those that all have; see docs/work.md.
+// Members names the members that results of these options may have in o, beside those that all
+// have; see docs/work.md.
 func (f *Fetcher) Members() []string {
 	var names []string
 	if f.opt.Retries > 0 || f.opt.HTTP2 {

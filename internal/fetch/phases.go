@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A stopwatch takes the times of the phases of a request, and of those that redirects add to it. The
-// engines' callbacks may come from other goroutines, also when the request is over.
+// A stopwatch takes the times of the phases of a request, and of those that redirects add to it.
+// The engines' callbacks may come from other goroutines, also when the request is over.
 type stopwatch struct {
 	mu       sync.Mutex // guards everything below
 	began    time.Time  // of the try

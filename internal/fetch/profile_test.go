@@ -99,7 +99,8 @@ func TestAgain(t *testing.T) {
 	}
 }
 
-// A task whose host asks for pauses goes back for as long, uncounted, and so do others for that host.
+// A task whose host asks for pauses goes back for as long, uncounted, and so do others for that
+// host.
 func TestRetryAfterGivesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opt, _ := Profile(ProfileFetch)
@@ -173,7 +174,8 @@ func TestPausesWithoutEnd(t *testing.T) {
 	})
 }
 
-// No more requests at once, and no more a second, go to a host than it may have; none of its places stays empty.
+// No more requests at once, and no more a second, go to a host than it may have; none of its places
+// stays empty.
 func TestPerHost(t *testing.T) {
 	for _, tt := range []struct {
 		name string

@@ -24,8 +24,8 @@ func redirects(code int) bool {
 // credentials are headers that go only to the scheme, host and port they were meant for.
 var credentials = []string{"Authorization", "Cookie", "Cookie2", "Proxy-Authorization", "Www-Authenticate"}
 
-// next is the request that follows req when it was answered with code and location. As browsers do it,
-// 303 makes a GET of everything but HEAD, 301 and 302 of POST; 307 and 308 send the same again.
+// next is the request that follows req when it was answered with code and location. As browsers do
+// it, 303 makes a GET of everything but HEAD, 301 and 302 of POST; 307 and 308 send the same again.
 func (r *request) next(code int, location string) (*request, error) {
 	from, err := url.Parse(string(r.url))
 	if err != nil {
@@ -91,7 +91,8 @@ func (r *request) withCookies(jar http.CookieJar) *request {
 	return &n
 }
 
-// keepCookies puts into jar what the answer to r set. The jar is of one task, so it needs no list of public suffixes.
+// keepCookies puts into jar what the answer to r set. The jar is of one task, so it needs no list
+// of public suffixes.
 func keepCookies(jar http.CookieJar, r *request, lines []string) {
 	u, err := url.Parse(string(r.url))
 	if err != nil {
@@ -117,7 +118,8 @@ func without(fields []field, drop func(name string) bool) []field {
 	return kept
 }
 
-// chain sends req and goes where redirects lead, for up to Options.Redirects hops, and leaves the last answer in h.a.
+// chain sends req and goes where redirects lead, for up to Options.Redirects hops, and leaves the
+// last answer in h.a.
 func (h *handler) chain(t *turn, req *request) {
 	var jar http.CookieJar
 	for {

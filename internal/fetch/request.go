@@ -62,8 +62,8 @@ func (h *handler) parse(body []byte) (*request, error) {
 	return &h.req, h.req.parseJSON(body)
 }
 
-// setURL cuts the URL into what goes on the wire. Both engines send what it makes, so it alone decides what
-// is escaped; see escape.
+// setURL cuts the URL into what goes on the wire. Both engines send what it makes, so it alone
+// decides what is escaped; see escape.
 func (r *request) setURL(u []byte) error {
 	var rest []byte
 	switch {
@@ -119,9 +119,9 @@ func (r *request) setURL(u []byte) error {
 	return nil
 }
 
-// escape returns a part of a URL in which all is escaped that a URL cannot hold (RFC 3986), and nothing else
-// is touched: an escape stays as it was written, and what may stand as it is does. text itself is returned
-// when there is nothing to escape.
+// escape returns a part of a URL in which all is escaped that a URL cannot hold (RFC 3986), and
+// nothing else is touched: an escape stays as it was written, and what may stand as it is does.
+// text itself is returned when there is nothing to escape.
 func escape(text []byte) []byte {
 	n := 0
 	for _, c := range text {
@@ -200,9 +200,9 @@ func bare(err error) error {
 	return err
 }
 
-// parseJSON reads {"url", "method", "header", "body", "timeout"}, whose names may be in capitals. A header is a
-// string or a list of strings. A body is text, or any JSON to be sent as JSON; b64 holds one of bytes. What is
-// said twice is an error: nobody knows which was meant.
+// parseJSON reads {"url", "method", "header", "body", "timeout"}, whose names may be in capitals. A
+// header is a string or a list of strings. A body is text, or any JSON to be sent as JSON; b64
+// holds one of bytes. What is said twice is an error: nobody knows which was meant.
 func (r *request) parseJSON(body []byte) error {
 	var address, method string
 	var header, headers, text, timeout json.RawMessage
@@ -265,8 +265,8 @@ func (r *request) parseJSON(body []byte) error {
 	return r.setTimeout(timeout)
 }
 
-// members gives the members of a JSON object to each, in their order. Two names for which same returns one
-// text are an error; nil compares them as they are.
+// members gives the members of a JSON object to each, in their order. Two names for which same
+// returns one text are an error; nil compares them as they are.
 func members(object []byte, each func(name string, value json.RawMessage) error, same func(string) string) error {
 	dec := json.NewDecoder(bytes.NewReader(object))
 	if t, err := dec.Token(); err != nil {

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// again tells whether the request of a task is to be tried another time after the answer a to its try
-// number try, from 1 on, and how long to wait before. A failure that does not pass is not tried again. A
-// method that may not be repeated is, only if nothing was sent or the server says that it did nothing,
-// unless RetryUnsafe is set.
+// again tells whether the request of a task is to be tried another time after the answer a to its
+// try number try, from 1 on, and how long to wait before. A failure that does not pass is not tried
+// again. A method that may not be repeated is, only if nothing was sent or the server says that it
+// did nothing, unless RetryUnsafe is set.
 func (f *Fetcher) again(req *request, a *answer, try int, now time.Time) (wait time.Duration, again bool) {
 	if try > f.opt.Retries || a.final || a.err == "" && !f.opt.RetryOn.Has(a.code) {
 		return 0, false
@@ -30,8 +30,9 @@ func (f *Fetcher) again(req *request, a *answer, try int, now time.Time) (wait t
 	return wait, true
 }
 
-// backoff is the wait before try+1: first, doubled for each further try up to most, of which a random
-// part of a half is taken off, so that many workers do not come back in step. r is between 0 and 1.
+// backoff is the wait before try+1: first, doubled for each further try up to most, of which a
+// random part of a half is taken off, so that many workers do not come back in step. r is between 0
+// and 1.
 func backoff(first, most time.Duration, try int, r float64) time.Duration {
 	d := first
 	for i := 1; i < try && d < most; i++ {

@@ -55,8 +55,8 @@ func (c Codes) Has(code int) bool {
 	return false
 }
 
-// Rules say which answers count as success. The zero value takes every status from 200 to 399. Rules of
-// the body look at it decoded, if Options.Decode is set.
+// Rules say which answers count as success. The zero value takes every status from 200 to 399.
+// Rules of the body look at it decoded, if Options.Decode is set.
 type Rules struct {
 	Codes    Codes          // nil means 200 to 399
 	Contains []string       // the body has each of these

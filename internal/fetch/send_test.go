@@ -14,8 +14,9 @@ import (
 	"github.com/glassq/glassq/result"
 )
 
-// recorder answers requests with a status and a Location, and keeps each as it came: the request line, the
-// sorted lines of the header, the body. PATH answers for a request whose target is a key of it.
+// recorder answers requests with a status and a Location, and keeps each as it came: the request
+// line, the sorted lines of the header, the body. PATH answers for a request whose target is a key
+// of it.
 func recorder(t *testing.T, path map[string]string) (addr string, heads chan string) {
 	heads = make(chan string, 16)
 	addr, _ = raw(t, func(c net.Conn) {
@@ -40,8 +41,8 @@ func recorder(t *testing.T, path map[string]string) (addr string, heads chan str
 	return addr, heads
 }
 
-// Both engines send the same bytes for the same task: what was escaped in a URL stays so, and only what a
-// URL cannot hold is escaped.
+// Both engines send the same bytes for the same task: what was escaped in a URL stays so, and only
+// what a URL cannot hold is escaped.
 func TestEnginesSendTheSame(t *testing.T) {
 	const post = `{"url":"http://ADDR/","method":"POST"`
 	for _, tt := range []struct{ name, task, want string }{

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// A spreader dials names so that connections go to all addresses of an answer in turn. It tries the family that the
-// resolver puts first, and the other one beside it when that fails or takes fallbackDelay (RFC 8305, in short).
+// A spreader dials names so that connections go to all addresses of an answer in turn. It tries the
+// family that the resolver puts first, and the other one beside it when that fails or takes
+// fallbackDelay (RFC 8305, in short).
 type spreader struct {
 	dial   func(ctx context.Context, network, addr string) (net.Conn, error)
 	lookup func(ctx context.Context, network, host string) ([]netip.Addr, error)
@@ -77,7 +78,8 @@ func (s *spreader) inTurn(ctx context.Context, network string, list []string) (c
 	return nil, first
 }
 
-// race tries first, and second beside it when that fails or is slow. Nothing of it is under way when it returns.
+// race tries first, and second beside it when that fails or is slow. Nothing of it is under way
+// when it returns.
 func (s *spreader) race(ctx context.Context, network string, first, second []string) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

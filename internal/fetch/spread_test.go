@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// Connections go to all addresses of a name in turn; one that does not answer is passed over, and the other family is
-// tried beside a slow one.
+// Connections go to all addresses of a name in turn; one that does not answer is passed over, and
+// the other family is tried beside a slow one.
 func TestSpread(t *testing.T) {
 	const fast, slow, gone = "1", "2", "3" // last digits of addresses
 	for _, tt := range []struct {

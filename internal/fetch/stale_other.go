@@ -4,5 +4,6 @@ package fetch
 
 import "net"
 
-// stale is not known here: a request on a connection that was closed meanwhile ends as eof or reset.
+// stale is not known here: a request on a connection that was closed meanwhile ends as eof or
+// reset.
 func stale(net.Conn) bool { return false }

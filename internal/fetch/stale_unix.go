@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// stale reports whether the peer has closed nc, or said something unasked: either way no request belongs
-// on it. It does not block, and does not see what is still on its way.
+// stale reports whether the peer has closed nc, or said something unasked: either way no request
+// belongs on it. It does not block, and does not see what is still on its way.
 func stale(nc net.Conn) bool {
 	if tc, ok := nc.(*tls.Conn); ok {
 		nc = tc.NetConn()

@@ -25,7 +25,8 @@ func (f *Fetcher) newTransports() {
 	}
 }
 
-// closeIdle closes what is not in use; the rest is closed once it has been idle for a while. f.stdMu is held.
+// closeIdle closes what is not in use; the rest is closed once it has been idle for a while.
+// f.stdMu is held.
 func (f *Fetcher) closeIdle() {
 	f.std.CloseIdleConnections()
 	if f.http1 != nil {
@@ -33,8 +34,9 @@ func (f *Fetcher) closeIdle() {
 	}
 }
 
-// transport is that for the host:port of a URL. The connections of one are as old as it is at most, so it is replaced
-// when they are too old: net/http does not tell the age of a connection before it has taken it.
+// transport is that for the host:port of a URL. The connections of one are as old as it is at most,
+// so it is replaced when they are too old: net/http does not tell the age of a connection before it
+// has taken it.
 func (f *Fetcher) transport(host string) *http.Transport {
 	f.stdMu.Lock()
 	defer f.stdMu.Unlock()
@@ -50,8 +52,8 @@ func (f *Fetcher) transport(host string) *http.Transport {
 	return f.std
 }
 
-// newTransport makes the std engine: net/http without its surprises. There is no http.Client around it:
-// that would look at redirects.
+// newTransport makes the std engine: net/http without its surprises. There is no http.Client around
+// it: that would look at redirects.
 func (f *Fetcher) newTransport(proxy *url.URL, http2 bool) *http.Transport {
 	t := &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -134,7 +136,8 @@ func (f *Fetcher) newRequest(ctx context.Context, req *request) (*http.Request, 
 	return hr, nil
 }
 
-// lacksBody reports whether net/http takes noBody for no body with method. With others it would send it in chunks.
+// lacksBody reports whether net/http takes noBody for no body with method. With others it would
+// send it in chunks.
 func lacksBody(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodDelete, "PROPFIND", "SEARCH":
@@ -143,7 +146,8 @@ func lacksBody(method string) bool {
 	return false
 }
 
-// replayable reports whether the request says that it may be sent twice, which net/http takes at its word.
+// replayable reports whether the request says that it may be sent twice, which net/http takes at
+// its word.
 func replayable(r *http.Request) bool {
 	return r.Header["Idempotency-Key"] != nil || r.Header["X-Idempotency-Key"] != nil
 }
@@ -185,10 +189,10 @@ func (h *handler) doStd(t *turn, req *request) answer {
 // A requestError is of a request that cannot be made.
 type requestError struct{ error }
 
-// roundTrip sends req, and again for as long as an HTTP/2 server says that it has not looked at it: the
-// connection was about to end, or had too many requests. That is safe for every method. The first time it goes at
-// once, then with longer and longer pauses, so that whoever is overloaded is not hit harder. A server that demands
-// HTTP/1.1 is spoken to in that from then on.
+// roundTrip sends req, and again for as long as an HTTP/2 server says that it has not looked at it:
+// the connection was about to end, or had too many requests. That is safe for every method. The
+// first time it goes at once, then with longer and longer pauses, so that whoever is overloaded is
+// not hit harder. A server that demands HTTP/1.1 is spoken to in that from then on.
 func (f *Fetcher) roundTrip(ctx context.Context, req *request) (*http.Response, error) {
 	wait := time.Duration(0)
 	for try := 1; ; try++ {
@@ -211,16 +215,16 @@ func (f *Fetcher) roundTrip(ctx context.Context, req *request) (*http.Response, 
 	}
 }
 
-// maxUnprocessed is how often a request goes to an HTTP/2 server that does not process it: for two to three
-// seconds.
+// maxUnprocessed is how often a request goes to an HTTP/2 server that does not process it: for two
+// to three seconds.
 const maxUnprocessed = 10
 
 const demandsHTTP1 = "HTTP_1_1_REQUIRED"
 
-// unprocessed reports whether an HTTP/2 server said that it did nothing with a request: a GOAWAY that excludes it,
-// REFUSED_STREAM (RFC 9113, 8.7), or the demand for HTTP/1.1; or that there was no connection to send it on any
-// more, which net/http tells of as a body that it cannot rewind. err is RoundTrip's, so no answer had begun. net/http
-// has no types for these errors.
+// unprocessed reports whether an HTTP/2 server said that it did nothing with a request: a GOAWAY
+// that excludes it, REFUSED_STREAM (RFC 9113, 8.7), or the demand for HTTP/1.1; or that there was
+// no connection to send it on any more, which net/http tells of as a body that it cannot rewind.
+// err is RoundTrip's, so no answer had begun. net/http has no types for these errors.
 func unprocessed(err error) bool {
 	text := err.Error()
 	for _, sign := range []string{"graceful shutdown GOAWAY", "received GOAWAY from server", "cannot rewind body",

@@ -1,10 +1,10 @@
-// Package history judges what the clients of a queue saw: which tasks were put, handed out and acked,
-// and whether that fits the promises P1 to P7 of docs/design.md.
+// Package history judges what the clients of a queue saw: which tasks were put, handed out and
+// acked, and whether that fits the promises P1 to P7 of docs/design.md.
 //
-// Clients note every call with its start, its end and what came of it, in a process that outlives the
-// server. A call without an answer is Unknown: it may have happened or not, and both are accepted, but
-// never half of it. The package knows nothing of servers, files or doors. Check takes time in
-// proportion to the number of calls, but for sorting.
+// Clients note every call with its start, its end and what came of it, in a process that outlives
+// the server. A call without an answer is Unknown: it may have happened or not, and both are
+// accepted, but never half of it. The package knows nothing of servers, files or doors. Check takes
+// time in proportion to the number of calls, but for sorting.
 package history
 
 import (
@@ -244,7 +244,8 @@ func (c *checker) life(name string, l *life) {
 		if summed && h.Sum != sum {
 			add(&c.r.Changed, name)
 		}
-		// An ack answered OK ended the task: it was of a live lease, so no number can come after it.
+		// An ack answered OK ended the task: it was of a live lease, so no number can come after
+		// it.
 		if ended > 0 && h.Number > ended {
 			add(&c.r.Resurrected, name)
 		}
@@ -257,7 +258,8 @@ func (c *checker) life(name string, l *life) {
 	}
 }
 
-// explained tells whether something ended the lease before, or may have, when the next was handed out.
+// explained tells whether something ended the lease before, or may have, when the next was handed
+// out.
 func (c *checker) explained(l *life, before, next *Op) bool {
 	if before.Until-c.opt.Slack <= next.End {
 		return true // it had run out
@@ -273,8 +275,8 @@ func (c *checker) explained(l *life, before, next *Op) bool {
 
 // atomic judges an ack that gave tasks: all of it happened, or nothing did.
 func (c *checker) atomic(a *Op) {
-	// A gift that was handed out was there. One of which only acks are known may have been: its hand-out was
-	// not heard, and may be lost with it.
+	// A gift that was handed out was there. One of which only acks are known may have been: its
+	// hand-out was not heard, and may be lost with it.
 	seen, possible := 0, 0
 	for _, g := range a.Gives {
 		switch l := c.tasks[g]; {
@@ -300,7 +302,8 @@ func (c *checker) atomic(a *Op) {
 	for _, h := range l.leases {
 		later = later || h.Number > a.Number
 	}
-	// A task that nobody is known to have had, and whose put is not known either, may never have been.
+	// A task that nobody is known to have had, and whose put is not known either, may never have
+	// been.
 	was := len(l.leases) > 0 || slices.ContainsFunc(l.put, func(p *Op) bool { return p.Outcome == OK })
 	endedElse := false
 	for _, b := range l.acks {

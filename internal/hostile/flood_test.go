@@ -17,8 +17,8 @@ import (
 // A flood is what many clients do at once. It returns what lets go of them.
 type flood struct {
 	name string
-	// one is one of the many, over a connection of its own. It returns when it has done what there is to do, with the
-	// connection open, or when the door has ended that.
+	// one is one of the many, over a connection of its own. It returns when it has done what there
+	// is to do, with the connection open, or when the door has ended that.
 	one  func(s *server, nc net.Conn)
 	door func(s *server) string
 }
@@ -84,15 +84,16 @@ var floods = []flood{
 	}, doorHTTP},
 }
 
-// TestFloods: while many do what keeps a server busy, another client is served; afterwards nothing is left of them. The
-// times are measured in full only, and printed: they say much on a machine that has nothing else to do.
+// TestFloods: while many do what keeps a server busy, another client is served; afterwards nothing
+// is left of them. The times are measured in full only, and printed: they say much on a machine
+// that has nothing else to do.
 func TestFloods(t *testing.T) {
 	many, samples := 80, 20
 	if *full {
 		many, samples = 300, 2000
 	}
-	// beyond is how much more memory than its budgets the server may have: 256 MiB of bodies that come in, and as many
-	// that go out.
+	// beyond is how much more memory than its budgets the server may have: 256 MiB of bodies that
+	// come in, and as many that go out.
 	const budgets, beyond = 512 << 20, 64 << 20
 	s := start(t)
 	large := make([]glassq.Task, 20)
@@ -165,8 +166,9 @@ func p99(times []time.Duration) time.Duration {
 	return sorted[len(sorted)*99/100].Round(10 * time.Microsecond)
 }
 
-// shrinks waits until the server has given back what it had beyond what it held while it was calm, but for allowed
-// bytes, and returns what is left above that. A server gives back slowly: it is not asked to be calm at once.
+// shrinks waits until the server has given back what it had beyond what it held while it was calm,
+// but for allowed bytes, and returns what is left above that. A server gives back slowly: it is not
+// asked to be calm at once.
 func (s *server) shrinks(allowed float64) (left float64) {
 	s.t.Helper()
 	for end := time.Now().Add(5 * time.Minute); ; time.Sleep(time.Second) {

@@ -12,7 +12,8 @@ import (
 	"github.com/glassq/glassq/internal/rights"
 )
 
-// A credential is what somebody shows who is not to be let in, as an HTTP header and as the key of a login.
+// A credential is what somebody shows who is not to be let in, as an HTTP header and as the key of
+// a login.
 type credential struct{ name, header, key string }
 
 // foreign are such, among them a token that was revoked and one that has expired.
@@ -50,8 +51,8 @@ func (s *server) expired(args ...string) string {
 	}
 }
 
-// TestKeysHTTP: every route of the table, with every credential that is none, is refused with 401 before anything else
-// is looked at, and says nothing of what is there.
+// TestKeysHTTP: every route of the table, with every credential that is none, is refused with 401
+// before anything else is looked at, and says nothing of what is there.
 func TestKeysHTTP(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -103,7 +104,8 @@ var commands = map[string]string{
 	"gats Q/open": "gats 10 Q/open\r\n",
 }
 
-// TestKeysMemcached: no command of the table does anything before a login, and one wrong login ends a connection.
+// TestKeysMemcached: no command of the table does anything before a login, and one wrong login ends
+// a connection.
 func TestKeysMemcached(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -134,8 +136,8 @@ func TestKeysMemcached(t *testing.T) {
 				}
 				got := s.talk(s.lines, send, true)
 				cases.Add(1)
-				// A body after a command that is refused is taken for a command, which ends the connection.
-				// A set is taken for a login.
+				// A body after a command that is refused is taken for a command, which ends the
+				// connection. A set is taken for a login.
 				if !strings.HasPrefix(got, "CLIENT_ERROR unauthenticated") || strings.Contains(got, "STORED") ||
 					strings.Contains(got, "secret") {
 					t.Errorf("%s: %q = %q", c.name, send, got)
@@ -210,7 +212,8 @@ func TestKeysPython(t *testing.T) {
 			}
 		})
 	}
-	// The client's own challenge is not answered before it has shown the key: the door is nobody's oracle.
+	// The client's own challenge is not answered before it has shown the key: the door is nobody's
+	// oracle.
 	p := s.knock()
 	p.challenge()
 	p.send([]byte("#CHALLENGE#{sha256}0123456789012345678901234567890123456789"))
@@ -222,8 +225,8 @@ func TestKeysPython(t *testing.T) {
 	s.settles()
 }
 
-// TestMidConnection: what was let in by a token is cut when that is revoked, rotated away or expires, at each door, and what
-// it waits for ends.
+// TestMidConnection: what was let in by a token is cut when that is revoked, rotated away or
+// expires, at each door, and what it waits for ends.
 func TestMidConnection(t *testing.T) {
 	t.Parallel()
 	s := start(t)

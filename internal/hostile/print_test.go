@@ -11,12 +11,12 @@ import (
 	"github.com/glassq/glassq/internal/plain"
 )
 
-// evil is what a task, a worker or a reason may say: it clears a screen, sets a title in three ways, forges a line, and
-// would be calculated or run where it is taken for more than text.
+// evil is what a task, a worker or a reason may say: it clears a screen, sets a title in three
+// ways, forges a line, and would be calculated or run where it is taken for more than text.
 const evil = "=cmd|'/C calc'!A0\x1b[2J\x1b]0;title\x07\u009b31m\x7f\b\u202e\r\nFORGED ok $(touch PWNED) `touch PWNED` ;touch PWNED <script>alert(1)</script>"
 
-// TestPrinted: nothing that came from elsewhere does anything to a terminal, a table, a log, a page or a shell, wherever it
-// is printed.
+// TestPrinted: nothing that came from elsewhere does anything to a terminal, a table, a log, a page
+// or a shell, wherever it is printed.
 func TestPrinted(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -63,7 +63,8 @@ func (s *server) greet(key string) *python {
 	return s.shake(s.dial(s.python), key)
 }
 
-// shake is greet over a connection that is there. It closes that when the door does not let the client in.
+// shake is greet over a connection that is there. It closes that when the door does not let the
+// client in.
 func (s *server) shake(nc net.Conn, key string) *python {
 	p := &python{nc, bufio.NewReader(nc)}
 	c, err := p.challenge()

@@ -241,8 +241,8 @@ func (s *server) dial(addr string) *net.TCPConn {
 	return nc.(*net.TCPConn)
 }
 
-// talk sends bytes over a connection of its own and returns what comes until the end of it. The writer's half is closed
-// when done is set, as a client does that wants no more.
+// talk sends bytes over a connection of its own and returns what comes until the end of it. The
+// writer's half is closed when done is set, as a client does that wants no more.
 func (s *server) talk(addr, send string, done bool) string {
 	s.t.Helper()
 	nc := s.dial(addr)
@@ -299,8 +299,8 @@ func (s *server) figure(name string) float64 {
 	return 0
 }
 
-// settles waits until the server has no more goroutines than it had while it was calm, but for those of a few idle
-// connections of the tests' own.
+// settles waits until the server has no more goroutines than it had while it was calm, but for
+// those of a few idle connections of the tests' own.
 func (s *server) settles() {
 	s.t.Helper()
 	const own = 12

@@ -14,7 +14,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// TestSizes: what is too large, too many, too deep or no number is refused with a status and a sentence, at each door.
+// TestSizes: what is too large, too many, too deep or no number is refused with a status and a
+// sentence, at each door.
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-body", "1MiB")
@@ -124,7 +125,8 @@ func TestSizes(t *testing.T) {
 	s.settles()
 }
 
-// TestPickles: no hostile pickle of the manager door's own table is run, nor makes a real server grow.
+// TestPickles: no hostile pickle of the manager door's own table is run, nor makes a real server
+// grow.
 func TestPickles(t *testing.T) {
 	t.Parallel()
 	s := start(t)

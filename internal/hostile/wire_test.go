@@ -10,7 +10,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// answers are the status codes of the responses in a stream; the bodies of this server hold no such line.
+// answers are the status codes of the responses in a stream; the bodies of this server hold no such
+// line.
 func answers(stream string) (codes []string) {
 	for _, part := range strings.Split(stream, "HTTP/1.1 ")[1:] {
 		codes = append(codes, part[:min(3, len(part))])
@@ -18,8 +19,9 @@ func answers(stream string) (codes []string) {
 	return codes
 }
 
-// TestSmuggling: two readers of one stream of HTTP could not disagree about where a request ends: what is ambiguous is
-// refused, or done as the standard says and the last of its connection: what follows is never done.
+// TestSmuggling: two readers of one stream of HTTP could not disagree about where a request ends:
+// what is ambiguous is refused, or done as the standard says and the last of its connection: what
+// follows is never done.
 func TestSmuggling(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -88,7 +90,8 @@ func TestSmuggling(t *testing.T) {
 			}
 		})
 	}
-	// As the standard allows, a lone LF ends a line, and a fold is read as a space: no second request comes of it.
+	// As the standard allows, a lone LF ends a line, and a fold is read as a space: no second
+	// request comes of it.
 	for _, tt := range []struct{ name, send string }{
 		{"a folded header", post + "Content-Length: 4\r\nX-A: b\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r"},
 		{"lines that end with LF", strings.ReplaceAll(post, "\r\n", "\n") + "Content-Length: 4\n\nabcd"},
@@ -110,7 +113,8 @@ func TestSmuggling(t *testing.T) {
 	s.settles()
 }
 
-// TestConfusion: what speaks another protocol is refused or cut, before a login and after one, and none of it is done.
+// TestConfusion: what speaks another protocol is refused or cut, before a login and after one, and
+// none of it is done.
 func TestConfusion(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -210,7 +214,8 @@ func TestPaths(t *testing.T) {
 	s.settles()
 }
 
-// TestPages: no page in a browser gets at a queue, whatever name it came by, also on a server without a key.
+// TestPages: no page in a browser gets at a queue, whatever name it came by, also on a server
+// without a key.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	s := start(t)

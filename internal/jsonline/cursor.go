@@ -1,9 +1,9 @@
-// Package jsonline reads and writes the JSON of every door: one cursor that knows where an error lies, one
-// writer of strings, and one answer to the question what form a body has.
+// Package jsonline reads and writes the JSON of every door: one cursor that knows where an error
+// lies, one writer of strings, and one answer to the question what form a body has.
 //
-// The grammar is that of encoding/json/jsontext. The package adds what the doors have in common: values are
-// cut out as they were written, and errors have code bad_request and name the byte. It does not know
-// envelopes or result records.
+// The grammar is that of encoding/json/jsontext. The package adds what the doors have in common:
+// values are cut out as they were written, and errors have code bad_request and name the byte. It
+// does not know envelopes or result records.
 package jsonline
 
 import (
@@ -22,15 +22,17 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// Names may come twice, and a string may have half a surrogate pair, or bytes that are not UTF-8: what is
-// only passed on stays as it was written. The callers that mind look for themselves.
+// Names may come twice, and a string may have half a surrogate pair, or bytes that are not UTF-8:
+// what is only passed on stays as it was written. The callers that mind look for themselves.
 var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
-// A Cursor goes through one JSON text from its beginning to its end and builds nothing. The text was checked as
-// a whole before, so that the cursor need only find where values end. Its error is sticky: after the first one all
-// methods return zero values and all loops end. It is for one goroutine.
+// A Cursor goes through one JSON text from its beginning to its end and builds nothing. The text
+// was checked as a whole before, so that the cursor need only find where values end. Its error is
+// sticky: after the first one all methods return zero values and all loops end. It is for one
+// goroutine.
 //
-// What the methods return aliases the text wherever nothing had to be unescaped, with no spare capacity.
+// What the methods return aliases the text wherever nothing had to be unescaped, with no spare
+// capacity.
 type Cursor struct {
 	line  []byte
 	plain bool // nothing in line is escaped
@@ -122,7 +124,8 @@ func (c *Cursor) Open(b byte, what string) {
 	c.From, c.To = c.i-1, c.i
 }
 
-// More reports whether another member or element follows, and takes the end of the object or array if not.
+// More reports whether another member or element follows, and takes the end of the object or array
+// if not.
 func (c *Cursor) More() bool {
 	if c.err != nil {
 		return false
@@ -135,7 +138,8 @@ func (c *Cursor) More() bool {
 	return false
 }
 
-// Key takes the name of a member and returns what it says; halves of surrogate pairs are U+FFFD. Text refuses them.
+// Key takes the name of a member and returns what it says; halves of surrogate pairs are U+FFFD.
+// Text refuses them.
 func (c *Cursor) Key() []byte {
 	v := c.Value()
 	if c.plain && v != nil {
@@ -144,7 +148,8 @@ func (c *Cursor) Key() []byte {
 	return Plain(v)
 }
 
-// Value takes any value and returns it as it was written. The methods below say what the last one means.
+// Value takes any value and returns it as it was written. The methods below say what the last one
+// means.
 func (c *Cursor) Value() []byte {
 	if c.err != nil {
 		return nil

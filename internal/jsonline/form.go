@@ -68,20 +68,20 @@ func opens(b []byte) bool {
 	return len(b) > 0 && (b[0] == '{' || b[0] == '[')
 }
 
-// HoldsRecord reports whether a body may be a result record: an object of a type that does not exclude it. An
-// image is no record, whatever its bytes look like.
+// HoldsRecord reports whether a body may be a result record: an object of a type that does not
+// exclude it. An image is no record, whatever its bytes look like.
 func HoldsRecord(body []byte, contentType string) bool {
 	return opens(body) && (contentType == "" || contentType == glassq.TypeOctets || IsJSON(contentType) ||
 		isText(contentType))
 }
 
-// maxDepth is how deep a JSON body may be nested. The decoder takes 10,000, and what the doors and records put
-// around a body must find room beside it.
+// maxDepth is how deep a JSON body may be nested. The decoder takes 10,000, and what the doors and
+// records put around a body must find room beside it.
 const maxDepth = 9_900
 
-// Valid reports whether b is one JSON value in UTF-8, with or without space around it, nested at most 9,900
-// deep. Names may come twice, numbers may be of any size, and a string may escape half a surrogate pair: a
-// body is passed on as it was written.
+// Valid reports whether b is one JSON value in UTF-8, with or without space around it, nested at
+// most 9,900 deep. Names may come twice, numbers may be of any size, and a string may escape half a
+// surrogate pair: a body is passed on as it was written.
 func Valid(b []byte) bool {
 	if !utf8.Valid(b) {
 		return false

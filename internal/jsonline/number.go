@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Duration reads a JSON value that is a string like "250ms" or a number of seconds; it is not negative. One that is
-// too long for a Duration is the longest, as in ParseDuration.
+// Duration reads a JSON value that is a string like "250ms" or a number of seconds; it is not
+// negative. One that is too long for a Duration is the longest, as in ParseDuration.
 func Duration(v []byte) (time.Duration, bool) {
 	if len(v) > 0 && v[0] == '"' {
 		return ParseDuration(string(Plain(v)))
@@ -22,8 +22,8 @@ func Duration(v []byte) (time.Duration, bool) {
 	return d, ok
 }
 
-// ParseDuration reads text like "250ms". One that is longer than a Duration can be, 292 years, is that long: whoever
-// has bounds names them. A negative one is none.
+// ParseDuration reads text like "250ms". One that is longer than a Duration can be, 292 years, is
+// that long: whoever has bounds names them. A negative one is none.
 func ParseDuration(text string) (time.Duration, bool) {
 	d, err := time.ParseDuration(text)
 	if err == nil {
@@ -42,8 +42,8 @@ func ParseDuration(text string) (time.Duration, bool) {
 	return math.MaxInt64, err == nil && d >= 0 && short[0] != '-'
 }
 
-// Seconds reads a JSON number of seconds; up to nine decimals are exact. A value that is no number, is
-// negative or is too large for a Duration, 292 years, is none.
+// Seconds reads a JSON number of seconds; up to nine decimals are exact. A value that is no number,
+// is negative or is too large for a Duration, 292 years, is none.
 func Seconds(v []byte) (time.Duration, bool) {
 	var nanos uint64
 	decimals := -1
@@ -73,8 +73,8 @@ func Seconds(v []byte) (time.Duration, bool) {
 	return time.Duration(nanos), len(v) > 0
 }
 
-// Int reads a JSON number as an integer: decimals are cut off, and what is beyond an int64 is its bound.
-// A value that is no number is 0.
+// Int reads a JSON number as an integer: decimals are cut off, and what is beyond an int64 is its
+// bound. A value that is no number is 0.
 func Int(v []byte) int64 {
 	n, i := int64(0), 0
 	for i < min(len(v), 18) && v[i]-'0' <= 9 {

@@ -2,10 +2,10 @@ package jsonline
 
 import "bytes"
 
-// isPlain reports whether b surely is one JSON value (RFC 8259). It knows what the lines of a usual run are
-// made of and says no to all else, valid or not: an escape, an exponent, groups more than 16 deep. Of those the
-// library decides, which takes about three times as long a line. It may be stricter than JSON, never laxer:
-// FuzzPlain holds it against the library.
+// isPlain reports whether b surely is one JSON value (RFC 8259). It knows what the lines of a usual
+// run are made of and says no to all else, valid or not: an escape, an exponent, groups more than
+// 16 deep. Of those the library decides, which takes about three times as long a line. It may be
+// stricter than JSON, never laxer: FuzzPlain holds it against the library.
 func isPlain(b []byte) bool {
 	i := afterPlain(b, 0, 16)
 	return i >= 0 && afterSpace(b, i) == len(b)

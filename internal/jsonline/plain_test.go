@@ -6,8 +6,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// What isPlain takes, the library takes too. The lines of a usual run are plain, or the quick way would be no
-// way at all.
+// What isPlain takes, the library takes too. The lines of a usual run are plain, or the quick way
+// would be no way at all.
 func TestPlain(t *testing.T) {
 	plain := []string{
 		`{"body":"http://localhost:8888/?q=1"}`,

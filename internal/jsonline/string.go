@@ -19,8 +19,8 @@ func AppendBase64(dst, b []byte) []byte {
 	return append(dst, '"')
 }
 
-// AppendKey appends the name of a member, which needs no escapes, behind a comma unless it is the first one
-// of its object.
+// AppendKey appends the name of a member, which needs no escapes, behind a comma unless it is the
+// first one of its object.
 func AppendKey(dst []byte, name string) []byte {
 	if dst[len(dst)-1] != '{' {
 		dst = append(dst, ',')
@@ -29,8 +29,8 @@ func AppendKey(dst []byte, name string) []byte {
 	return append(dst, '"', ':')
 }
 
-// AppendLine appends a JSON value on one line: as it was written, and without the space between its tokens
-// if there is a line break among it.
+// AppendLine appends a JSON value on one line: as it was written, and without the space between its
+// tokens if there is a line break among it.
 func AppendLine(dst, value []byte) []byte {
 	value = bytes.Trim(value, " \t\r\n")
 	if bytes.IndexByte(value, '\n') < 0 && bytes.IndexByte(value, '\r') < 0 {
@@ -43,8 +43,8 @@ func AppendLine(dst, value []byte) []byte {
 	return out
 }
 
-// Plain is what a JSON string says, and any other JSON value as it is written. Halves of surrogate pairs are
-// U+FFFD. It aliases v if nothing is escaped.
+// Plain is what a JSON string says, and any other JSON value as it is written. Halves of surrogate
+// pairs are U+FFFD. It aliases v if nothing is escaped.
 func Plain(v []byte) []byte {
 	if len(v) < 2 || v[0] != '"' {
 		return v

@@ -1,4 +1,5 @@
-// Package lack tells errors that come of what this program itself has too little of, such as open files.
+// Package lack tells errors that come of what this program itself has too little of, such as open
+// files.
 package lack
 
 import (

@@ -23,8 +23,9 @@ var (
 	only    = flag.String("script", "", "play only the script of this name")
 )
 
-// budget is n, or a tenth under -short: the race detector, which runs so, needs the same paths, not the same
-// number of disks. Every script is played even then, and crashes at a tenth of its moments.
+// budget is n, or a tenth under -short: the race detector, which runs so, needs the same paths, not
+// the same number of disks. Every script is played even then, and crashes at a tenth of its
+// moments.
 func budget(n int) int {
 	if testing.Short() {
 		return (n + 9) / 10
@@ -32,8 +33,8 @@ func budget(n int) int {
 	return n
 }
 
-// variants is how many disks are tried of each moment, beside those of a killed process and of a power
-// cut that keeps nothing.
+// variants is how many disks are tried of each moment, beside those of a killed process and of a
+// power cut that keeps nothing.
 const variants = 6
 
 // tally counts over all scripts.
@@ -41,9 +42,9 @@ type tally struct {
 	scripts, points, crashes, again, drains atomic.Int64
 }
 
-// TestCrash plays every script, and more of them until the budget is reached. After every call of the
-// file system it crashes in many ways, also while recovering from a crash, twice; every disk that comes
-// of it must recover to a state that was promised, and go on from there.
+// TestCrash plays every script, and more of them until the budget is reached. After every call of
+// the file system it crashes in many ways, also while recovering from a crash, twice; every disk
+// that comes of it must recover to a state that was promised, and go on from there.
 func TestCrash(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a life is short and leaves much behind
 	start := time.Now()
@@ -153,8 +154,8 @@ func (x *explorer) point(ctx context.Context, p *point, steps []string) {
 	}
 }
 
-// crash makes the disk of variant v of a moment and recovers from it. Recoveries crash as well, to a
-// depth of two.
+// crash makes the disk of variant v of a moment and recovers from it. Recoveries crash as well, to
+// a depth of two.
 func (x *explorer) crash(ctx context.Context, at *point, v int, steps []string, path []int, drain bool) {
 	fs, from := x.disk(at, v)
 	x.hash.Reset()
@@ -205,8 +206,8 @@ func (x *explorer) crash(ctx context.Context, at *point, v int, steps []string, 
 // after are the steps that a recovered store takes.
 var after = strings.Fields("one put big reserve reserve ack result take nack die undo extend again stale ids dup restart")
 
-// disk makes variant v of a moment: 0 keeps what a killed process leaves, 1 only what was synced, the
-// others what chance says.
+// disk makes variant v of a moment: 0 keeps what a killed process leaves, 1 only what was synced,
+// the others what chance says.
 func (x *explorer) disk(p *point, v int) (*waltest.FS, cands) {
 	switch v {
 	case 0:

@@ -21,13 +21,13 @@ import (
 
 var flips = flag.Int("flips", 2500, "bytes to flip one at a time, spread evenly over the store; each of them once it has no more")
 
-// flipped is the life whose store is damaged: whole segments, checkpoints, bodies that were moved, leases,
-// results, runs, dead tasks, and a last segment. Its tasks need no clock.
+// flipped is the life whose store is damaged: whole segments, checkpoints, bodies that were moved,
+// leases, results, runs, dead tasks, and a last segment. Its tasks need no clock.
 var flipped = strings.Fields("big big reserve ack sleep ids put reserve result big reserve die set seal put big reserve allack sleep big put reserve ack sleep put")
 
-// TestFlipped flips one byte of a store that was closed, in turn. A start must refuse, or fall back to
-// something whole, or show exactly what was there but for bodies that it reports; it never hands out
-// other bytes, and never drops a task without saying so.
+// TestFlipped flips one byte of a store that was closed, in turn. A start must refuse, or fall back
+// to something whole, or show exactly what was there but for bodies that it reports; it never hands
+// out other bytes, and never drops a task without saying so.
 func TestFlipped(t *testing.T) {
 	rng := rand.New(rand.NewPCG(*seed, 9))
 	p := &play{fs: waltest.NewFS(), opt: disk.Options{SegmentSize: 8 << 10, CacheBytes: 1}, from: candsOf(newModel()),

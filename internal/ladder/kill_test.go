@@ -11,8 +11,8 @@ import (
 
 var kills = flag.Int("kills", 10, "times that TestKill kills the server")
 
-// TestKill kills a real server again and again while 8 writers and 9 workers are at it, drains it now
-// and then, and judges what they saw.
+// TestKill kills a real server again and again while 8 writers and 9 workers are at it, drains it
+// now and then, and judges what they saw.
 func TestKill(t *testing.T) {
 	start := time.Now()
 	s := newServer(t, build(t), t.TempDir())

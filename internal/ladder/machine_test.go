@@ -15,7 +15,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A tape lets rapid choose, which tries lives at random and makes a short one of a long one that fails.
+// A tape lets rapid choose, which tries lives at random and makes a short one of a long one that
+// fails.
 type tape struct{ t *rapid.T }
 
 // evenly is a number below n, each as likely: rapid's own ranges prefer small ones.
@@ -86,9 +87,10 @@ var busy = append(strings.Fields("wait look grab unpause hour expire reserve res
 
 var anyStep = rapid.Map(evenly(len(busy)), func(i int) string { return busy[i] })
 
-// TestMachine is one state machine of the whole engine: every verb with every option, clock moves, restarts,
-// and ends of the process or of the power in the middle of a step or of a recovery. After every step the
-// store must show what the model does. rapid drives it, and shrinks what fails to the choices that matter;
+// TestMachine is one state machine of the whole engine: every verb with every option, clock moves,
+// restarts, and ends of the process or of the power in the middle of a step or of a recovery. After
+// every step the store must show what the model does. rapid drives it, and shrinks what fails to
+// the choices that matter;
 // -rapid.checks, -rapid.steps and -rapid.seed are its flags.
 func TestMachine(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // what fails, fails again more often
@@ -144,8 +146,8 @@ func (x *machine) step() {
 	x.must(name, x.p.take(x.ctx, name))
 }
 
-// crash ends the life in the middle of a step, or after it, and starts the next one, which may end while
-// it recovers.
+// crash ends the life in the middle of a step, or after it, and starts the next one, which may end
+// while it recovers.
 func (x *machine) crash() {
 	name := anyStep.Draw(x.rt, "last step")
 	at, ok := x.during(func() {

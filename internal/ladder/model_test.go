@@ -9,8 +9,8 @@ import (
 	"github.com/glassq/glassq/internal/state"
 )
 
-// A model is what a store ought to hold, in plain slices and maps, and as slow as it likes. Times are
-// ms since 1970.
+// A model is what a store ought to hold, in plain slices and maps, and as slow as it likes. Times
+// are ms since 1970.
 type model struct {
 	now    int64
 	tasks  []mtask // those that are held, by number
@@ -562,7 +562,8 @@ func (m *model) cancel(name string) (n int) {
 	return n
 }
 
-// trace has t go on with the trace of the task that it comes of. Tasks of the ladder have room for it.
+// trace has t go on with the trace of the task that it comes of. Tasks of the ladder have room for
+// it.
 func trace(t, of *glassq.Task) {
 	id := of.Headers[glassq.TraceHeader]
 	if id == "" || t.Headers[glassq.TraceHeader] != "" {

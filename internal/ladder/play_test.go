@@ -15,8 +15,8 @@ import (
 	"github.com/glassq/glassq/internal/wal/waltest"
 )
 
-// A point is a moment of a life at which it may crash: an image of the disk, and the states of which
-// one must be there afterwards.
+// A point is a moment of a life at which it may crash: an image of the disk, and the states of
+// which one must be there afterwards.
 type point struct {
 	call   int // of the file system, from 1
 	image  *waltest.Image
@@ -98,7 +98,8 @@ type mark struct {
 	most        int // and that may be
 }
 
-// run plays, in a bubble of synctest. The error says which promise was broken. The engine is left open.
+// run plays, in a bubble of synctest. The error says which promise was broken. The engine is left
+// open.
 func (p *play) run(ctx context.Context) ([]point, error) {
 	start := p.fs.Calls()
 	if p.keep != nil {
@@ -151,8 +152,9 @@ func (p *play) begin(ctx context.Context) error {
 	return nil
 }
 
-// told finds among states that show the same the newest whose leases are live. A task that was given back and
-// handed out again within a millisecond looks as before, and has another lease number.
+// told finds among states that show the same the newest whose leases are live. A task that was
+// given back and handed out again within a millisecond looks as before, and has another lease
+// number.
 func (p *play) told(ctx context.Context, same []*model, now int64) (*model, error) {
 	for _, m := range same {
 		live := true
@@ -252,7 +254,8 @@ func (p *play) same(ctx context.Context) error {
 	return nil
 }
 
-// drain lets everything come to an end: all that is there is handed out once more, acked, and stays gone.
+// drain lets everything come to an end: all that is there is handed out once more, acked, and stays
+// gone.
 func (p *play) drain(ctx context.Context) error {
 	for _, queue := range queues[:2] {
 		if err := p.d.unpause(ctx, queue); err != nil {

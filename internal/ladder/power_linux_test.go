@@ -71,8 +71,8 @@ func (v *volume) umount() error {
 	return fmt.Errorf("umount: %w: %s", err, out)
 }
 
-// The request by which a file system goes down, as testers of ext4 and XFS use it: from then on every
-// call fails, and what lies in memory, the journal too, never reaches the disk.
+// The request by which a file system goes down, as testers of ext4 and XFS use it: from then on
+// every call fails, and what lies in memory, the journal too, never reaches the disk.
 const (
 	goingDown  = 0x8004587d // _IOR('X', 125, __u32)
 	noLogFlush = 2
@@ -92,8 +92,8 @@ func (v *volume) cut() error {
 	return nil
 }
 
-// cycle lets a crowd besiege the server for a while, cuts the power, and starts the server anew on what
-// the disk has kept.
+// cycle lets a crowd besiege the server for a while, cuts the power, and starts the server anew on
+// what the disk has kept.
 func (v *volume) cycle(s *server, x *siege, rng *rand.Rand, length time.Duration) error {
 	stop := x.crowd(rng.Uint64(), 8, 9, 2000)
 	time.Sleep(length)
@@ -109,8 +109,8 @@ func (v *volume) cycle(s *server, x *siege, rng *rand.Rand, length time.Duration
 	return s.start()
 }
 
-// TestPower cuts the power of a real file system under a real server, again and again. First the same
-// with --sync never, which must lose something: a test that cannot see a loss shows nothing.
+// TestPower cuts the power of a real file system under a real server, again and again. First the
+// same with --sync never, which must lose something: a test that cannot see a loss shows nothing.
 func TestPower(t *testing.T) {
 	binary := build(t)
 	rng := rand.New(rand.NewPCG(*seed, 5))

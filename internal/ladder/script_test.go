@@ -15,8 +15,8 @@ type script struct {
 	opt   disk.Options
 }
 
-// table are the lives that are always tried. Segments are as small as they may be, so that a handful of
-// big puts rolls, a roll makes a checkpoint due, and acked segments are emptied.
+// table are the lives that are always tried. Segments are as small as they may be, so that a
+// handful of big puts rolls, a roll makes a checkpoint due, and acked segments are emptied.
 var table = func() []script {
 	text := []struct{ name, steps string }{
 		{"first start", ""},

@@ -137,7 +137,8 @@ func (s *server) kill() {
 	s.cmd = nil
 }
 
-// A siege is a crowd of clients that put and work while the server comes and goes, and what they saw.
+// A siege is a crowd of clients that put and work while the server comes and goes, and what they
+// saw.
 type siege struct {
 	t      *testing.T
 	c      *client.Client
@@ -182,8 +183,8 @@ func (s *siege) sum(b []byte) uint64 { return maphash.Bytes(s.seed, b) }
 
 func name(b []byte) string { n, _, _ := bytes.Cut(b, []byte(" ")); return string(n) }
 
-// outcome of a call as a whole. What a client cannot tell, outcome_unknown and a server that was away alike,
-// may have been done.
+// outcome of a call as a whole. What a client cannot tell, outcome_unknown and a server that was
+// away alike, may have been done.
 func outcome(err error) history.Outcome {
 	switch {
 	case err == nil:
@@ -194,7 +195,8 @@ func outcome(err error) history.Outcome {
 	return history.Unknown
 }
 
-// pause keeps a client from spinning while the server is away; it is a pace, not a wait for anything.
+// pause keeps a client from spinning while the server is away; it is a pace, not a wait for
+// anything.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
@@ -257,8 +259,9 @@ func (s *siege) settle(ctx context.Context, rng *rand.Rand, queue string, leases
 	var ackOps []history.Op
 	for i := range leases {
 		l := &leases[i]
-		// The lease began at some moment of the call, and on a loaded machine its answer may have taken
-		// long: it is known to be live only until the earliest moment at which it can run out.
+		// The lease began at some moment of the call, and on a loaded machine its answer may have
+		// taken long: it is known to be live only until the earliest moment at which it can run
+		// out.
 		ops = append(ops, history.Op{Kind: history.Lease, Task: name(l.Body), Number: l.Number, Attempt: l.Attempt,
 			Start: began, End: ended, Until: began + int64(s.lease), Sum: s.sum(l.Body)})
 		switch p := rng.IntN(20); {
@@ -321,7 +324,8 @@ func (s *siege) crowd(seed uint64, writers, workers int, mostOpen int64) (stop f
 	return func() { cancel(); wg.Wait() }
 }
 
-// drain waits, with workers at work and nobody putting, until nothing is left, and checks the books.
+// drain waits, with workers at work and nobody putting, until nothing is left, and checks the
+// books.
 func (s *siege) drain() error {
 	s.paused.Store(true)
 	defer s.paused.Store(false)
@@ -353,10 +357,10 @@ func (s *siege) drain() error {
 	}
 }
 
-// unheard makes what clients heard after the power began to go, at the moment at, unknown to them: with a
-// real cut nobody hears anything from then on. The file system that goes down under a living kernel does let
-// a sync return as done whose data is lost, see docs/decisions/0021. It is called before the server starts
-// anew.
+// unheard makes what clients heard after the power began to go, at the moment at, unknown to them:
+// with a real cut nobody hears anything from then on. The file system that goes down under a living
+// kernel does let a sync return as done whose data is lost, see docs/decisions/0021. It is called
+// before the server starts anew.
 func (s *siege) unheard(at int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -371,8 +375,8 @@ func (s *siege) unheard(at int64) {
 	}
 }
 
-// keep writes a history that has faults to a file which outlives the test, one call a line, and says where.
-// mu is held.
+// keep writes a history that has faults to a file which outlives the test, one call a line, and
+// says where. mu is held.
 func (s *siege) keep() {
 	f, err := os.CreateTemp("", "glassq-history-*.ndjson")
 	if err != nil {

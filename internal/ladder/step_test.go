@@ -48,7 +48,8 @@ var duties = map[string]duty{
 	"take": written, "sleep": written, "expire": written, "hour": written,
 }
 
-// restful steps make sure that what came before them is written, though they change nothing themselves.
+// restful steps make sure that what came before them is written, though they change nothing
+// themselves.
 var restful = map[string]bool{"restart": true, "sleep": true, "expire": true, "hour": true}
 
 var queues = []string{"q0", "q1", glassq.DefaultResults}

@@ -68,8 +68,9 @@ var ways = []way{
 			if rng.IntN(4) > 0 {
 				return nil
 			}
-			// A store that is closed writes a checkpoint, so the older one of the two is then recent too: only of
-			// one that is killed does the older need the segments that the newer one has no use for.
+			// A store that is closed writes a checkpoint, so the older one of the two is then
+			// recent too: only of one that is killed does the older need the segments that the
+			// newer one has no use for.
 			end := w.restart
 			if rng.IntN(3) > 0 {
 				end = w.kill
@@ -111,7 +112,8 @@ func (w *twin) restart(between func(points []string) error) error {
 	return w.again(between)
 }
 
-// kill ends the process, but not the machine, and opens; between is told the checkpoints, the newest last.
+// kill ends the process, but not the machine, and opens; between is told the checkpoints, the
+// newest last.
 func (w *twin) kill(between func(points []string) error) error {
 	after := w.fs.Image().Kill()
 	w.fs.CrashAfter(0)
@@ -271,8 +273,8 @@ func live(ctx context.Context, v *way, steps []string, seed uint64) (said string
 	return w.said.String(), nil
 }
 
-// TestWays: the same steps lived in different ways have the same answers, and the same is there after each
-// step. Beyond the model's word, this holds two runs of the engine against each other.
+// TestWays: the same steps lived in different ways have the same answers, and the same is there
+// after each step. Beyond the model's word, this holds two runs of the engine against each other.
 func TestWays(t *testing.T) {
 	start := time.Now()
 	lives, taken := 0, 0

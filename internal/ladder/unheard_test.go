@@ -6,8 +6,8 @@ import (
 	"github.com/glassq/glassq/internal/history"
 )
 
-// TestUnheard: what was answered before the power went stands, and a loss of it is a fault; what was
-// answered while it went was heard by nobody.
+// TestUnheard: what was answered before the power went stands, and a loss of it is a fault; what
+// was answered while it went was heard by nobody.
 func TestUnheard(t *testing.T) {
 	put := func(task string, end int64) history.Op {
 		return history.Op{Kind: history.Put, Task: task, Start: end - 1, End: end}
@@ -22,7 +22,8 @@ func TestUnheard(t *testing.T) {
 		{Kind: history.Ack, Task: "one", Number: 4, Start: 13, End: 14},
 		{Kind: history.Lease, Task: "two", Number: 5, Start: 14, End: 14, Until: 1000},
 		{Kind: history.Ack, Task: "two", Number: 5, Start: 14, End: 14},
-		// Acked, a gift of it handed out and acked, nobody heard, and all of it lost: then it comes again.
+		// Acked, a gift of it handed out and acked, nobody heard, and all of it lost: then it comes
+		// again.
 		put("again", 9),
 		{Kind: history.Lease, Task: "again", Number: 6, Start: 9, End: 10, Until: 1000},
 		{Kind: history.Ack, Task: "again", Number: 6, Start: 10, End: 12, Gives: []string{"gone"}},

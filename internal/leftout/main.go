@@ -3,10 +3,10 @@
 //	go run ./internal/leftout -list FILE [-strict] -- [go test arguments]
 //	go run ./internal/leftout -list FILE -print
 //
-// It prints what go test prints without -v, and appends a line to FILE for every skipped test. A test that
-// lacks something a person could install skips with "needs NAME: how to get it"; with -strict such a test
-// counts as failed, so that a machine which is meant to have everything cannot pass without it. The
-// exit status is that of go test, or 1.
+// It prints what go test prints without -v, and appends a line to FILE for every skipped test. A
+// test that lacks something a person could install skips with "needs NAME: how to get it"; with
+// -strict such a test counts as failed, so that a machine which is meant to have everything cannot
+// pass without it. The exit status is that of go test, or 1.
 package main
 
 import (

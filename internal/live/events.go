@@ -86,8 +86,9 @@ func (e *Event) About(queue, run string) bool {
 		run != "" && (e.Run == run || slices.ContainsFunc(e.Runs, isRun))
 }
 
-// Only is e with the queues and runs of a tick that are asked for, "" for any. Who did something, and from where, is for
-// those who hear everything: a reader of one queue, whom a token of small rights lets in, is not told.
+// Only is e with the queues and runs of a tick that are asked for, "" for any. Who did something,
+// and from where, is for those who hear everything: a reader of one queue, whom a token of small
+// rights lets in, is not told.
 func (e *Event) Only(queue, run string) (o Event) {
 	o = *e
 	if queue != "" || run != "" {
@@ -154,10 +155,11 @@ func (l *Live) LastEvent() uint64 {
 	return l.events.last
 }
 
-// Events returns the events after id after, oldest first and up to most of them, and waits for the first one until ctx
-// is done, whose error it then returns. lost tells that there were others between after and the first one, which are
-// given up: about 4 MB are kept, and none over a restart. Readers are not known to the server, so a slow one costs
-// nothing. The events are shared: they must not be changed.
+// Events returns the events after id after, oldest first and up to most of them, and waits for the
+// first one until ctx is done, whose error it then returns. lost tells that there were others
+// between after and the first one, which are given up: about 4 MB are kept, and none over a
+// restart. Readers are not known to the server, so a slow one costs nothing. The events are shared:
+// they must not be changed.
 func (l *Live) Events(ctx context.Context, after uint64, most int) (list []*Event, lost bool, err error) {
 	v := &l.events
 	for {

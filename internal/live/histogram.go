@@ -2,7 +2,8 @@ package live
 
 import "time"
 
-// bounds are the upper bounds of the buckets of a histogram, in a sequence of 1, 2, 5; what is longer is in one more.
+// bounds are the upper bounds of the buckets of a histogram, in a sequence of 1, 2, 5; what is
+// longer is in one more.
 var bounds = makeBounds()
 
 func makeBounds() (b [25]time.Duration) {
@@ -59,8 +60,9 @@ func (h *Histogram) Since(before *Histogram) (d Histogram) {
 	return d
 }
 
-// Quantile is the duration below which a share q, 0 to 1, of all lie, interpolated within its bucket: it is good to the
-// width of that, and never more than the last bound. It is 0 when there are none.
+// Quantile is the duration below which a share q, 0 to 1, of all lie, interpolated within its
+// bucket: it is good to the width of that, and never more than the last bound. It is 0 when there
+// are none.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	all := h.Count()
 	if all == 0 {

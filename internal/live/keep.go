@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// keptFormat begins the file of series. What begins with anything else is of another program, and left out.
+// keptFormat begins the file of series. What begins with anything else is of another program, and
+// left out.
 const keptFormat = "glassq-live 1\n"
 
 // kept is the head of the file; as many series of queues follow as it says.
@@ -28,8 +29,8 @@ type keptQueue struct {
 	Active, Rest []*ring
 }
 
-// save writes the series to a new file and puts it in the place of the old one. It syncs nothing: what a power cut
-// takes are charts. The checksum at the end tells such a file.
+// save writes the series to a new file and puts it in the place of the old one. It syncs nothing:
+// what a power cut takes are charts. The checksum at the end tells such a file.
 func (l *Live) save() {
 	if l.opt.File == "" {
 		return
@@ -104,8 +105,8 @@ func (r *ring) clone() *ring {
 // maxKept bounds the file of series, which is read as a whole.
 const maxKept = 4 * maxRingBytes
 
-// load takes in the series of the run before. A file that does not read is left out, and the log says so: the queue
-// does not depend on it.
+// load takes in the series of the run before. A file that does not read is left out, and the log
+// says so: the queue does not depend on it.
 func (l *Live) load() {
 	if l.opt.File == "" {
 		return

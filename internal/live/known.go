@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// queueOf returns what is known of a queue, made if need be; nil when too many are known that leases are held of. The
-// caller holds mu.
+// queueOf returns what is known of a queue, made if need be; nil when too many are known that
+// leases are held of. The caller holds mu.
 func (l *Live) queueOf(name string, now time.Time) *queue {
 	q := l.lastQ
 	if q == nil || q.name != name {
@@ -164,7 +164,8 @@ func (l *Live) dropRings(q *queue) {
 	q.rest = nil
 }
 
-// runOf returns the index of a run and notes that it moved; 0 for none, and when too many are known.
+// runOf returns the index of a run and notes that it moved; 0 for none, and when too many are
+// known.
 func (l *Live) runOf(name string, now time.Time) uint32 {
 	if name == "" {
 		return 0
@@ -196,7 +197,8 @@ func (l *Live) runMoved(i uint32, now time.Time) {
 	}
 }
 
-// workerOf returns the index of who calls, and notes that it was seen; 0 for those beyond what is kept.
+// workerOf returns the index of who calls, and notes that it was seen; 0 for those beyond what is
+// kept.
 func (l *Live) workerOf(c *Caller, now time.Time) uint16 {
 	if c.Worker == "" {
 		return 0

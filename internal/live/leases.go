@@ -20,7 +20,8 @@ type leasedBlock struct {
 	all   [leaseBlock]leased
 }
 
-// leases are the live ones by number. Neighbours mostly follow each other, so the block last used is at hand.
+// leases are the live ones by number. Neighbours mostly follow each other, so the block last used
+// is at hand.
 type leases struct {
 	blocks map[uint64]*leasedBlock
 	live   int
@@ -80,8 +81,8 @@ func (t *leases) remove(number uint64) {
 	}
 }
 
-// expire calls gone for the leases whose deadline is before now, and forgets them. It looks into a block only when
-// something in it may have ended.
+// expire calls gone for the leases whose deadline is before now, and forgets them. It looks into a
+// block only when something in it may have ended.
 func (t *leases) expire(now uint32, gone func(l leased)) {
 	for k, b := range t.blocks {
 		if b.first >= now {

@@ -1,12 +1,15 @@
-// Package live knows what goes on in a store: counters, series of the last seconds to the last month, latencies, who
-// works, and events. It decorates a store, so that every door and every program before it is seen alike.
+// Package live knows what goes on in a store: counters, series of the last seconds to the last
+// month, latencies, who works, and events. It decorates a store, so that every door and every
+// program before it is seen alike.
 //
-// It is for those who watch: metrics, events, explanations, pages. They read it by the methods of [Live], and never
-// cost the store more than a look at counters. What is durable, the books above all, is told by the store itself.
+// It is for those who watch: metrics, events, explanations, pages. They read it by the methods of
+// [Live], and never cost the store more than a look at counters. What is durable, the books above
+// all, is told by the store itself.
 //
-// The package does its work with each call, in memory of a fixed size, and allocates nothing for a task. It never
-// looks at tasks that nobody has in hand: once a second it asks the store for the counters of those queues and runs
-// where something happened. It decides nothing and refuses nothing.
+// The package does its work with each call, in memory of a fixed size, and allocates nothing for a
+// task. It never looks at tasks that nobody has in hand: once a second it asks the store for the
+// counters of those queues and runs where something happened. It decides nothing and refuses
+// nothing.
 package live
 
 import (
@@ -88,8 +91,8 @@ type Live struct {
 // Counts are what happened since the server began.
 type Counts struct{ Put, Out, OK, Failed, Back, Expired, Died uint64 }
 
-// Durations are how long calls took, and tasks waited, since the server began. A reserve counts when a task was there
-// before it asked; waiting for one is no work of the server.
+// Durations are how long calls took, and tasks waited, since the server began. A reserve counts
+// when a task was there before it asked; waiting for one is no work of the server.
 type Durations struct {
 	Put, Reserve, Ack Histogram // of calls, with their commit
 	Sync              Histogram // of the log's syncs of the disk
@@ -103,7 +106,8 @@ type answerKey struct {
 
 type levels struct{ delayed, ready, leased, dead int64 }
 
-// A queue is what is known of one. It is in the list from oldestQ to newestQ, by the time of its last call.
+// A queue is what is known of one. It is in the list from oldestQ to newestQ, by the time of its
+// last call.
 type queue struct {
 	name       string
 	index      uint32
@@ -159,8 +163,8 @@ func New(opt Options) *Live {
 	return l
 }
 
-// Over has l watch the store under it, and returns what doors and rules go before. It is called once, before any verb,
-// and asks the store which queues hold tasks.
+// Over has l watch the store under it, and returns what doors and rules go before. It is called
+// once, before any verb, and asks the store which queues hold tasks.
 func (l *Live) Over(under glassq.Store) glassq.Store {
 	l.store, l.finder = full(under), under
 	l.know(context.Background())

@@ -260,7 +260,8 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// TestBounds: more queues, workers and leases than are kept cost no more memory, and what is kept is right.
+// TestBounds: more queues, workers and leases than are kept cost no more memory, and what is kept
+// is right.
 func TestBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, s := watched(t, live.Options{})
@@ -341,7 +342,8 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-// BenchmarkLive is put, reserve and ack of batches through a store in memory, with and without a Live before it.
+// BenchmarkLive is put, reserve and ack of batches through a store in memory, with and without a
+// Live before it.
 func BenchmarkLive(b *testing.B) {
 	for _, tt := range []struct {
 		name  string

@@ -18,8 +18,8 @@ type Sample struct {
 	Delayed, Ready, Leased, Dead uint32 // at the end of the step
 }
 
-// Latencies are quantiles of one step of the server, in seconds; in a coarser series the largest of its steps. 0 is
-// nothing to measure.
+// Latencies are quantiles of one step of the server, in seconds; in a coarser series the largest of
+// its steps. 0 is nothing to measure.
 type Latencies struct {
 	PutP50, PutP99, ReserveP99, AckP99, SyncP99, AgeP50, AgeP99, LagP99 float32
 }
@@ -64,8 +64,8 @@ const (
 	latencyBytes = 32
 )
 
-// A ring keeps the newest samples of one resolution. Slot i of it is for the steps whose number, since 1970, is i
-// modulo its length.
+// A ring keeps the newest samples of one resolution. Slot i of it is for the steps whose number,
+// since 1970, is i modulo its length.
 type ring struct {
 	Step    int64 // seconds
 	Last    int64 // number of the newest step; 0: nothing yet
@@ -83,8 +83,8 @@ func newRing(r Resolution, delays bool) *ring {
 
 func (r *ring) bytes() int { return len(r.Samples)*sampleBytes + len(r.Delays)*latencyBytes }
 
-// reach moves on to the step of second now: steps without a sample had the levels of the one before. A clock that went
-// back adds to the newest step.
+// reach moves on to the step of second now: steps without a sample had the levels of the one
+// before. A clock that went back adds to the newest step.
 func (r *ring) reach(now int64) int {
 	n, step := int64(len(r.Samples)), now/r.Step
 	if r.Last == 0 || step-r.Last > n {
@@ -111,8 +111,8 @@ func (r *ring) add(now int64, s *Sample, d *Latencies) {
 	}
 }
 
-// series is what is kept of r, oldest first, up to the step before that of second now, which is not over; since is the
-// earliest second wanted. The caller owns it.
+// series is what is kept of r, oldest first, up to the step before that of second now, which is not
+// over; since is the earliest second wanted. The caller owns it.
 func (r *ring) series(now, since int64) Series {
 	s := Series{Step: time.Duration(r.Step) * time.Second}
 	if r.Last == 0 {

@@ -14,8 +14,9 @@ const (
 	saveEvery = time.Minute
 )
 
-// Keep looks once a second at what changed, and keeps the series over a restart, until ctx is done; then it keeps them
-// for the last time. It is called once, after Over, and before the store is closed.
+// Keep looks once a second at what changed, and keeps the series over a restart, until ctx is done;
+// then it keeps them for the last time. It is called once, after Over, and before the store is
+// closed.
 func (l *Live) Keep(ctx context.Context) {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
@@ -60,7 +61,8 @@ func (l *Live) know(ctx context.Context) {
 	l.knowsAll = true
 }
 
-// tick ends a second: it asks the store for the counters of what changed, adds to the series, and tells events.
+// tick ends a second: it asks the store for the counters of what changed, adds to the series, and
+// tells events.
 func (l *Live) tick(ctx context.Context, now time.Time) {
 	l.mu.Lock()
 	l.held.expire(l.secs(now), func(d leased) {
@@ -158,8 +160,8 @@ func (l *Live) tick(ctx context.Context, now time.Time) {
 	}
 }
 
-// alsoBusy adds queues that hold tasks to those that were called: a delay ends, a lease and a ttl run out without a
-// call. When there are many, each has its turn. The caller holds mu.
+// alsoBusy adds queues that hold tasks to those that were called: a delay ends, a lease and a ttl
+// run out without a call. When there are many, each has its turn. The caller holds mu.
 func (l *Live) alsoBusy(queues []*queue) []*queue {
 	in := len(l.busy)
 	for range min(in, maxPolled) {
@@ -180,7 +182,8 @@ func (l *Live) alsoBusy(queues []*queue) []*queue {
 	return queues
 }
 
-// reach notes what q holds now and what happened to it in this second. changed is nil when that is nothing.
+// reach notes what q holds now and what happened to it in this second. changed is nil when that is
+// nothing.
 func (l *Live) reach(q *queue, held *glassq.Held, now int64) (died int64, changed *QueueNow) {
 	was := q.levels
 	is := levels{held.Delayed, held.Ready, held.Leased, held.Dead}

@@ -72,7 +72,8 @@ func (l *Live) put(ctx context.Context, tasks []glassq.Task, receipts []glassq.R
 	l.stored(tasks, receipts, now)
 }
 
-// stored notes tasks that were put; receipts is nil where duplicates are not told. The caller holds mu.
+// stored notes tasks that were put; receipts is nil where duplicates are not told. The caller holds
+// mu.
 func (l *Live) stored(tasks []glassq.Task, receipts []glassq.Receipt, now time.Time) {
 	lastRun := ""
 	for i := range tasks {
@@ -180,8 +181,8 @@ func (l *Live) let(d leased, now time.Time) *queue {
 	return l.queueOf(q.name, now)
 }
 
-// endOf forgets the lease of a token, and returns its queue and its run. Of a lease that is not known, of before the
-// start, that is the queue that the token names, if it does.
+// endOf forgets the lease of a token, and returns its queue and its run. Of a lease that is not
+// known, of before the start, that is the queue that the token names, if it does.
 func (l *Live) endOf(t glassq.Token, now time.Time) (q *queue, run uint32) {
 	if d := l.held.get(t.Number); d != nil {
 		gone := *d
@@ -263,8 +264,9 @@ func (l *Live) acked(ctx context.Context, acks []glassq.Ack, errs []error, err e
 	}
 }
 
-// resultsOf is the queue of a result. Where the ack does not say so, it is that of the tasks that the queue handed out
-// last, of the run, or the default: right wherever the tasks of a queue are alike.
+// resultsOf is the queue of a result. Where the ack does not say so, it is that of the tasks that
+// the queue handed out last, of the run, or the default: right wherever the tasks of a queue are
+// alike.
 func (l *Live) resultsOf(a *glassq.Ack, q *queue, run uint32, now time.Time) *queue {
 	name := a.Result.Queue
 	if name == "" && q != nil {

@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// What readers see. Every method returns a copy that belongs to the caller, costs no call of the store, and never
-// waits but for the moment in which another call is counted.
+// What readers see. Every method returns a copy that belongs to the caller, costs no call of the
+// store, and never waits but for the moment in which another call is counted.
 
-// A Worker is somebody who takes tasks or puts them, known by the name that it gave, else by its address.
+// A Worker is somebody who takes tasks or puts them, known by the name that it gave, else by its
+// address.
 type Worker struct {
 	Name     string    `json:"name"`
 	Door     string    `json:"door"`              // "" is the program itself
@@ -21,8 +22,8 @@ type Worker struct {
 	Seen     time.Time `json:"seen,omitzero"`     // when it last called, or a lease of it was extended
 }
 
-// A Series is what happened in equal steps, oldest first. Step k began at Start + k*Step; the step that is not over
-// yet is not in it.
+// A Series is what happened in equal steps, oldest first. Step k began at Start + k*Step; the step
+// that is not over yet is not in it.
 type Series struct {
 	Start     time.Time
 	Step      time.Duration
@@ -30,16 +31,18 @@ type Series struct {
 	Latencies []Latencies // as many as Samples for the server, nil for a queue
 }
 
-// ServerSeries is the series of the whole server over the last span, in the finest steps that reach so far back:
-// a second for 15 minutes, 10 s for 24 hours, 5 minutes for 30 days. 0 is all of the coarsest.
+// ServerSeries is the series of the whole server over the last span, in the finest steps that reach
+// so far back: a second for 15 minutes, 10 s for 24 hours, 5 minutes for 30 days. 0 is all of the
+// coarsest.
 func (l *Live) ServerSeries(span time.Duration) Series {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return pick(l.server, span)
 }
 
-// QueueSeries is the series of a queue: a second for 15 minutes and a minute for 24 hours, where it is among the 100
-// queues that were active last, else 5 minutes for 24 hours. ok is false where nothing is kept of it.
+// QueueSeries is the series of a queue: a second for 15 minutes and a minute for 24 hours, where it
+// is among the 100 queues that were active last, else 5 minutes for 24 hours. ok is false where
+// nothing is kept of it.
 func (l *Live) QueueSeries(name string, span time.Duration) (s Series, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -154,7 +157,8 @@ func (l *Live) Queue(name string) (v QueueView) {
 	return v
 }
 
-// Counts are what happened since the server began, by queue; those beyond 10,000 queues are in none.
+// Counts are what happened since the server began, by queue; those beyond 10,000 queues are in
+// none.
 func (l *Live) Counts() map[string]Counts {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -165,8 +169,8 @@ func (l *Live) Counts() map[string]Counts {
 	return all
 }
 
-// Holder tells who holds a lease, and until when if it is not extended; ok is false where that is not known: a lease of
-// before the server began, or none.
+// Holder tells who holds a lease, and until when if it is not extended; ok is false where that is
+// not known: a lease of before the server began, or none.
 func (l *Live) Holder(number uint64) (w Worker, until time.Time, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

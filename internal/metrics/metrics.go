@@ -1,8 +1,9 @@
-// Package metrics shows a store to Prometheus: what its books and its storage say, and what internal/live has counted.
+// Package metrics shows a store to Prometheus: what its books and its storage say, and what
+// internal/live has counted.
 //
-// Names and units follow the conventions of Prometheus. Labels are queue, door, reason, code and state, and nothing
-// else. At most MaxQueues queues are shown by name, the others together as "other". The package knows no key: its
-// Handler is for a door that asked for it.
+// Names and units follow the conventions of Prometheus. Labels are queue, door, reason, code and
+// state, and nothing else. At most MaxQueues queues are shown by name, the others together as
+// "other". The package knows no key: its Handler is for a door that asked for it.
 package metrics
 
 import (
@@ -27,7 +28,8 @@ const (
 	// other is the queue label of the rest.
 	other = "other"
 
-	// fresh is how long an answer is given again: however often somebody asks, the store is asked once in that time.
+	// fresh is how long an answer is given again: however often somebody asks, the store is asked
+	// once in that time.
 	fresh = time.Second
 	// patience is the longest that the store may take.
 	patience = 10 * time.Second
@@ -39,7 +41,8 @@ type Source interface {
 	Stats(ctx context.Context) (glassq.Stats, error)
 }
 
-// Handler answers with the metrics of store and l, in the form that the client asks for. It is safe for concurrent use.
+// Handler answers with the metrics of store and l, in the form that the client asks for. It is safe
+// for concurrent use.
 func Handler(store Source, l *live.Live) http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(&collector{store: store, live: l},

@@ -185,7 +185,8 @@ func (c countingStore) Queues(ctx context.Context, names ...string) ([]glassq.Qu
 	return c.manyQueues.Queues(ctx, names...)
 }
 
-// TestDeploy: the dashboard and the rules name metrics that there are, and the rules pass their tests.
+// TestDeploy: the dashboard and the rules name metrics that there are, and the rules pass their
+// tests.
 func TestDeploy(t *testing.T) {
 	s, l := worked(t)
 	text := scrape(t, s, l)

@@ -12,8 +12,8 @@ import (
 	"github.com/glassq/glassq/internal/jsonline"
 )
 
-// csvHeader names the columns that every CSV has. One line is one result, whatever it holds: line ends in a
-// text become spaces.
+// csvHeader names the columns that every CSV has. One line is one result, whatever it holds: line
+// ends in a text become spaces.
 const csvHeader = "id,run,ok,rt,lag,code,err,msg,bytes,t,worker,attempt,input"
 
 const (
@@ -26,8 +26,8 @@ var fixedMembers = []string{"ok", "rt", "lag", "code", "err", "msg", "n", "t", "
 
 var csvFields = strings.Count(csvHeader, ",") + 1
 
-// columns are those behind the fixed ones: members of o by name, and more. The zero value has none. They belong
-// to one goroutine.
+// columns are those behind the fixed ones: members of o by name, and more. The zero value has none.
+// They belong to one goroutine.
 type columns struct {
 	names []string
 	more  bool // a file of an earlier version has no column for the rest
@@ -37,7 +37,8 @@ type columns struct {
 	rest  []byte
 }
 
-// chooseColumns makes a column of each of names, and of each further member of o that the results have.
+// chooseColumns makes a column of each of names, and of each further member of o that the results
+// have.
 func chooseColumns(leases []glassq.Lease, names []string, raw bool) *columns {
 	c := &columns{more: true, raw: raw, names: slices.Clone(names)}
 	fixed := append(strings.Split(csvHeader, ","), moreColumn)
@@ -114,8 +115,8 @@ func (c *columns) append(dst []byte, r *record) []byte {
 	return c.appendText(dst, append(append([]byte{'{'}, c.rest...), '}'))
 }
 
-// members are the cells of a line as members of o, the inverse of append: what looks like a JSON value other than a
-// string is one.
+// members are the cells of a line as members of o, the inverse of append: what looks like a JSON
+// value other than a string is one.
 func (c *columns) members(cells []string) string {
 	var dst []byte
 	for i, name := range c.names {

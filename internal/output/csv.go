@@ -84,8 +84,8 @@ func appendField(dst, b []byte) []byte {
 	return append(dst, '"')
 }
 
-// appendText appends a text from elsewhere, unless the columns are raw so that nothing but reading it happens: no
-// spreadsheet takes it for a formula, and no terminal for a command. See harmless.
+// appendText appends a text from elsewhere, unless the columns are raw so that nothing but reading
+// it happens: no spreadsheet takes it for a formula, and no terminal for a command. See harmless.
 func (c *columns) appendText(dst, b []byte) []byte {
 	if !c.raw {
 		b = harmless(b)
@@ -93,8 +93,8 @@ func (c *columns) appendText(dst, b []byte) []byte {
 	return appendField(dst, b)
 }
 
-// harmless returns a text without control characters and the like, and with an apostrophe before what a spreadsheet
-// would calculate. text takes the apostrophe back.
+// harmless returns a text without control characters and the like, and with an apostrophe before
+// what a spreadsheet would calculate. text takes the apostrophe back.
 func harmless(b []byte) []byte {
 	harmless := true
 	for _, c := range b {
@@ -117,8 +117,8 @@ func harmless(b []byte) []byte {
 	return b
 }
 
-// isFormula reports whether a cell would be calculated: after any apostrophes and spaces it begins like a formula, as typed on
-// Western or on East Asian keyboards, and is no number.
+// isFormula reports whether a cell would be calculated: after any apostrophes and spaces it begins
+// like a formula, as typed on Western or on East Asian keyboards, and is no number.
 func isFormula(b []byte) bool {
 	b = bytes.TrimLeft(b, "' ")
 	r, _ := utf8.DecodeRune(b)

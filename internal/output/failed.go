@@ -9,8 +9,9 @@ import (
 	"github.com/glassq/glassq/internal/jsonline"
 )
 
-// A failedList writes failed tasks as lines that dispatch takes again: the body as it was put, and in a member of its
-// own the id and the error. Its zero value drops them. What cannot be written is told by close.
+// A failedList writes failed tasks as lines that dispatch takes again: the body as it was put, and
+// in a member of its own the id and the error. Its zero value drops them. What cannot be written is
+// told by close.
 type failedList struct {
 	w       *bufio.Writer
 	buf     []byte

@@ -18,8 +18,9 @@ type term struct {
 	value string
 }
 
-// ParseFilter reads conditions with commas between, all of which must hold: ok, failed, or KEY=VALUE with a key of
-// ParseBy. A code may end in xx, as 5xx; err=status is every status. The error has code bad_request.
+// ParseFilter reads conditions with commas between, all of which must hold: ok, failed, or
+// KEY=VALUE with a key of ParseBy. A code may end in xx, as 5xx; err=status is every status. The
+// error has code bad_request.
 func ParseFilter(s string) (*Filter, error) {
 	f := &Filter{text: s}
 	for part := range strings.SplitSeq(s, ",") {

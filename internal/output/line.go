@@ -10,10 +10,10 @@ import (
 )
 
 // appendLine appends the line of a result, with its end: the worker's object with id and run, from
-// the lease, in front. Members of these names that the worker sent are left out: who did what is the
-// queue's to say. The attempt goes into o as a, unless the worker said it. A body that is no object
-// becomes raw (or b64, when it is not UTF-8) beside {"ok":1}. body is l.Body on one line, and obj what its
-// scan found in it, nil for no object.
+// the lease, in front. Members of these names that the worker sent are left out: who did what is
+// the queue's to say. The attempt goes into o as a, unless the worker said it. A body that is no
+// object becomes raw (or b64, when it is not UTF-8) beside {"ok":1}. body is l.Body on one line,
+// and obj what its scan found in it, nil for no object.
 func appendLine(dst []byte, l *glassq.Lease, body []byte, obj *object) []byte {
 	dst = append(dst, `{"id":`...)
 	dst = appendID(dst, l)
@@ -47,8 +47,8 @@ func appendLine(dst []byte, l *glassq.Lease, body []byte, obj *object) []byte {
 	return append(dst, '\n')
 }
 
-// appendMembers appends the members of an object one by one, without its own id and run, and with an
-// outcome if it has none; then the closing brace.
+// appendMembers appends the members of an object one by one, without its own id and run, and with
+// an outcome if it has none; then the closing brace.
 func appendMembers(dst, body []byte, obj *object, attempt int) []byte {
 	seen := false
 	eachMember(body, func(name []byte, key, v span) {
@@ -116,8 +116,8 @@ func appendID(dst []byte, l *glassq.Lease) []byte {
 	return jsonline.AppendString(dst, l.TaskID())
 }
 
-// appendText appends the line of a result for people and cut(1): id, ok or failed, code, seconds and
-// error class, with tabs between and a dash for what is not there.
+// appendText appends the line of a result for people and cut(1): id, ok or failed, code, seconds
+// and error class, with tabs between and a dash for what is not there.
 func appendText(dst []byte, l *glassq.Lease, v *result.Record) []byte {
 	if l.ID == "" && l.Dense {
 		dst = append(dst, l.Run...)

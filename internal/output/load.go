@@ -24,11 +24,11 @@ type LoadOptions struct {
 	Failed io.Writer // gets failed tasks, as in Options; nil for nobody
 }
 
-// LoadSeen reads what an earlier output wrote, notes its results and counts them. It returns how many
-// bytes of r are whole lines: a last line without its end was torn by a crash, was never acked, and is
-// to be cut off before writing goes on. A whole line that is no result is an error that names the
-// line: then r is some other file. Other formats than ndjson and csv do not say enough to go on from;
-// their error has code bad_request.
+// LoadSeen reads what an earlier output wrote, notes its results and counts them. It returns how
+// many bytes of r are whole lines: a last line without its end was torn by a crash, was never
+// acked, and is to be cut off before writing goes on. A whole line that is no result is an error
+// that names the line: then r is some other file. Other formats than ndjson and csv do not say
+// enough to go on from; their error has code bad_request.
 func LoadSeen(r io.Reader, opt LoadOptions) (seen *Seen, valid int64, err error) {
 	f := &loader{opt: opt, seen: new(Seen), failed: newFailedList(opt.Failed)}
 	switch opt.Format {

@@ -80,8 +80,8 @@ func TestBatchFits(t *testing.T) {
 
 const hostile = `http://evil.test/"><script>alert(1)</script>&x='</style>`
 
-// sampleDocument is the document of a run of n results over about a minute: every tenth failed, one of them
-// with a hostile input that is also the slowest.
+// sampleDocument is the document of a run of n results over about a minute: every tenth failed, one
+// of them with a hostile input that is also the slowest.
 func sampleDocument(t *testing.T, n int) *report.Document {
 	t.Helper()
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -138,7 +138,8 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// Times of results that had no answer are left out, but those of time-outs, which an answer would have exceeded.
+// Times of results that had no answer are left out, but those of time-outs, which an answer would
+// have exceeded.
 func TestTimesAreOfAnswers(t *testing.T) {
 	for o, want := range map[string]bool{
 		`"ok":1,"rt":0.01,"code":200`: true, `"ok":1,"rt":0.01`: true, `"ok":0,"rt":0.01,"code":500,"err":"status"`: true,
@@ -158,8 +159,8 @@ func TestTimesAreOfAnswers(t *testing.T) {
 	}
 }
 
-// A file that is continued is measured as one: figures, tables, charts and the rate are of all its results, and the
-// pause between the calls is not of the rate.
+// A file that is continued is measured as one: figures, tables, charts and the rate are of all its
+// results, and the pause between the calls is not of the rate.
 func TestContinuedFileIsMeasuredAsOne(t *testing.T) {
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	line := func(n int, at time.Time) string {

@@ -17,10 +17,10 @@ const (
 	stallEvery     = 500 * time.Millisecond // how often it is asked why an earlier one does not come
 )
 
-// An order is the step between taking and writing that hands results on in the order of their positions.
-// Those that came before an earlier one wait here, leased, so that a crash loses none; the window that
-// they may fill is bounded, and beyond it order yields: the earlier one is written where it comes. It is
-// for one goroutine.
+// An order is the step between taking and writing that hands results on in the order of their
+// positions. Those that came before an earlier one wait here, leased, so that a crash loses none;
+// the window that they may fill is bounded, and beyond it order yields: the earlier one is written
+// where it comes. It is for one goroutine.
 type order struct {
 	o    *output
 	next uint64          // no position below it is waited for
@@ -149,9 +149,9 @@ func (d *order) isNext(n uint32) bool {
 	return passed == uint64(n)-d.next
 }
 
-// resolve finds positions from next on that will never have a result: those that are dead, those that
-// were never put, and, once the run is complete and only what waits here is left, all others. What cannot
-// be asked now is asked again.
+// resolve finds positions from next on that will never have a result: those that are dead, those
+// that were never put, and, once the run is complete and only what waits here is left, all others.
+// What cannot be asked now is asked again.
 func (d *order) resolve(ctx context.Context) {
 	name := d.o.opt.Run
 	rec, err := d.o.q.Run(ctx, name)
@@ -196,8 +196,8 @@ func (d *order) resolve(ctx context.Context) {
 	}
 }
 
-// extend makes the leases of what waits longer. One that is lost comes again: then its first result, which
-// is written in its place, is acked in vain, and the next one is a duplicate.
+// extend makes the leases of what waits longer. One that is lost comes again: then its first
+// result, which is written in its place, is acked in vain, and the next one is a duplicate.
 func (d *order) extend(ctx context.Context) {
 	all := make([]glassq.Extend, 0, glassq.MaxBatch)
 	for _, leases := range d.held {

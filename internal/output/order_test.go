@@ -14,7 +14,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// takeOrder takes a run in order while do changes the queue, and returns the positions as they were written.
+// takeOrder takes a run in order while do changes the queue, and returns the positions as they were
+// written.
 func takeOrder(t *testing.T, q *fakeQueue, ctx context.Context, opt Options, do func()) (rep Report, got string,
 	said []string, err error) {
 	t.Helper()
@@ -116,7 +117,8 @@ func TestKeepOrder(t *testing.T) {
 	}
 }
 
-// What waits is extended, and goes back when the output is interrupted, so that the file stays in order.
+// What waits is extended, and goes back when the output is interrupted, so that the file stays in
+// order.
 func TestKeepOrderInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFake()

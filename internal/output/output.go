@@ -1,11 +1,12 @@
-// Package output takes the results of a run, writes them, and proves at the end that none is missing.
+// Package output takes the results of a run, writes them, and proves at the end that none is
+// missing.
 //
 // A result is acked only when its line was written, flushed and synced, so a crash or a full disk
-// repeats results and loses none; a result taken again is counted and not written twice. Memory does
-// not grow with the results but for a bit for each position.
+// repeats results and loses none; a result taken again is counted and not written twice. Memory
+// does not grow with the results but for a bit for each position.
 //
-// The package knows a queue's verbs and the shape of result records; it does not know servers, files
-// or flags.
+// The package knows a queue's verbs and the shape of result records; it does not know servers,
+// files or flags.
 package output
 
 import (
@@ -66,33 +67,37 @@ type Options struct {
 	Batch    int           // most results in one reserve; 0 means 1,000
 	Lease    time.Duration // of a result while it is written; 0 means 10s
 	Seen     *Seen         // what W already has, see LoadSeen; nil for nothing. Run adds to it; after an error load it anew
-	// KeepOrder writes the results of Run in the order of their positions. Up to 32 MiB or 50,000 of them
-	// wait for an earlier one; beyond that the earlier one is written where it comes. When ctx is done
-	// those that wait are not written: they go back.
+	// KeepOrder writes the results of Run in the order of their positions. Up to 32 MiB or 50,000
+	// of them wait for an earlier one; beyond that the earlier one is written where it comes. When
+	// ctx is done those that wait are not written: they go back.
 	KeepOrder bool
 	window    int // that number of results, for tests; 0 means 50,000
 
 	By []By // groupings beside that by host; without effect when Seen was loaded, which has its own
 
-	// Only says which results are written; nil for all. The others are taken and counted like them, and are gone then.
+	// Only says which results are written; nil for all. The others are taken and counted like them,
+	// and are gone then.
 	Only *Filter
 
 	// Lists of ids, one on each line; nil for none.
 	Missing, Duplicate io.Writer
-	// Failed gets failed tasks as lines that dispatch takes again, those that LoadSeen found too; nil for nobody.
+	// Failed gets failed tasks as lines that dispatch takes again, those that LoadSeen found too;
+	// nil for nobody.
 	Failed io.Writer
 
 	// Retry is how long a queue that cannot be reached is waited for; 0 means not at all, negative
 	// without end.
 	Retry time.Duration
 
-	// Found is told of the run once it exists, before anything is taken; nil for nobody. With an error nothing is.
+	// Found is told of the run once it exists, before anything is taken; nil for nobody. With an
+	// error nothing is.
 	Found func(ctx context.Context, run glassq.Run) error
 	// Reader is what the run knows this output by, among its Readers.
 	Reader string
 	// Progress is told where things stand, every 200 ms; nil for nobody.
 	Progress func(Summary)
-	// Own says that the program of this output makes the run too: that it is not there yet is not worth a sentence.
+	// Own says that the program of this output makes the run too: that it is not there yet is not
+	// worth a sentence.
 	Own bool
 
 	// Notify is told sentences for people, such as why nothing moves; nil for nobody. It
@@ -135,7 +140,8 @@ func (r *Report) Summary() Summary {
 }
 
 // Balanced reports whether the books add up: every put task of the run is in exactly one column, no
-// result is missing or in another file, and a complete run has nothing pending. Without a run there are no books.
+// result is missing or in another file, and a complete run has nothing pending. Without a run there
+// are no books.
 func (r *Report) Balanced() bool {
 	b := r.Run.Books
 	return b.OK+b.Failed+b.Dead.Sum() <= b.Put &&
@@ -144,13 +150,13 @@ func (r *Report) Balanced() bool {
 		(!r.Run.Complete || b.Pending() == 0)
 }
 
-// Run takes results and writes them until the run is drained, ctx is done, or an error. It waits for
-// a run that does not exist yet. When ctx is done what was taken is written and acked first; with a
-// run the error is then ctx's, without one it is nil.
+// Run takes results and writes them until the run is drained, ctx is done, or an error. It waits
+// for a run that does not exist yet. When ctx is done what was taken is written and acked first;
+// with a run the error is then ctx's, without one it is nil.
 //
-// Nothing is acked that was not written: after a write error, such as a full disk, the results return
-// to their queue. The report is valid in each case; its Missing is found only
-// when there is a run and it could be asked.
+// Nothing is acked that was not written: after a write error, such as a full disk, the results
+// return to their queue. The report is valid in each case; its Missing is found only when there is
+// a run and it could be asked.
 func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 	o, err := newOutput(q, opt)
 	if err != nil {

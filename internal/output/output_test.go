@@ -184,7 +184,8 @@ func TestContinuedFile(t *testing.T) {
 	})
 }
 
-// TestResultsShareSyncs: lines are written as they come; their syncs and acks are shared while many come.
+// TestResultsShareSyncs: lines are written as they come; their syncs and acks are shared while many
+// come.
 func TestResultsShareSyncs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFake()

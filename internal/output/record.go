@@ -101,8 +101,8 @@ func (r *record) host() []byte {
 	return hostOf(jsonline.Plain(v))
 }
 
-// shown is the input as a report shows it: of a request its method and URL alone, for its headers and body may hold
-// what is nobody else's business.
+// shown is the input as a report shows it: of a request its method and URL alone, for its headers
+// and body may hold what is nobody else's business.
 func (r *record) shown() []byte {
 	in := r.input()
 	if len(in) == 0 || in[0] != '{' || !jsonline.Valid(in) {
@@ -194,13 +194,14 @@ func (r *record) ended() time.Time {
 	return r.out.Began.Add(r.out.Took)
 }
 
-// timed reports whether the result's time says something about answers. That of a connection which was refused does
-// not, and would make them look better. That of a time-out does: an answer would have taken as long at least.
+// timed reports whether the result's time says something about answers. That of a connection which
+// was refused does not, and would make them look better. That of a time-out does: an answer would
+// have taken as long at least.
 func (r *record) timed() bool {
 	return r.out.OK || r.out.Code != 0 || !report.Unanswered(r.out.Class) ||
 		r.out.Class == result.ClassTimeout || r.out.Class == result.ClassConnectTimeout
 }
 
-// hasDue reports whether the result says how long after its due moment the work began. A worker that
-// names the start and no lag says that there was none.
+// hasDue reports whether the result says how long after its due moment the work began. A worker
+// that names the start and no lag says that there was none.
 func (r *record) hasDue() bool { return r.out.Lag > 0 || !r.out.Began.IsZero() }

@@ -105,8 +105,8 @@ func (obj *object) takeOut(c *jsonline.Cursor, key span) {
 	obj.o.end = c.To
 }
 
-// eachMember calls f for the members of the object that v, a part of a body that was scanned, is. name is what
-// the key says, and key where it lies, with its quotes.
+// eachMember calls f for the members of the object that v, a part of a body that was scanned, is.
+// name is what the key says, and key where it lies, with its quotes.
 func eachMember(v []byte, f func(name []byte, key, value span)) {
 	c := jsonline.Read(v)
 	for c.Open('{', "an object"); c.More(); {

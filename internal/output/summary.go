@@ -52,8 +52,8 @@ func (s Summary) Line() string {
 	return b.String()
 }
 
-// Percentiles of the response times that results named, within 0.1 %. Times of an hour and more count
-// as an hour.
+// Percentiles of the response times that results named, within 0.1 %. Times of an hour and more
+// count as an hour.
 type Percentiles struct {
 	Count                    uint64
 	P50, P90, P99, P999, Max time.Duration

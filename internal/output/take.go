@@ -15,8 +15,9 @@ import (
 // errDrained ends the reserves: nothing more will come.
 var errDrained = errors.New("drained")
 
-// takeResults moves results from the queue to the writer in three steps that overlap: reserve, by two callers;
-// write and flush; sync and ack. With KeepOrder there is one more between the first two. A step ends when the one before it has, so what was taken is seen through.
+// takeResults moves results from the queue to the writer in three steps that overlap: reserve, by
+// two callers; write and flush; sync and ack. With KeepOrder there is one more between the first
+// two. A step ends when the one before it has, so what was taken is seen through.
 func (o *output) takeResults(ctx context.Context) error {
 	var (
 		taken   = make(chan []glassq.Lease, 1)
@@ -202,7 +203,8 @@ func tokens(leases []glassq.Lease) []glassq.Token {
 }
 
 // giveBack returns results to their queue at once, uncounted, also when ctx is done: they were not
-// written, and whoever comes next need not wait for leases to end. What cannot go back now does then.
+// written, and whoever comes next need not wait for leases to end. What cannot go back now does
+// then.
 func (o *output) giveBack(ctx context.Context, list []glassq.Token) {
 	if len(list) == 0 {
 		return
@@ -332,12 +334,12 @@ func (w *batchWriter) line(r *record) (err error) {
 	return err
 }
 
-// syncGap is the least time between the beginnings of two syncs. Lines are written before it, so nobody
-// who reads them waits; what comes meanwhile shares the sync and the ack.
+// syncGap is the least time between the beginnings of two syncs. Lines are written before it, so
+// nobody who reads them waits; what comes meanwhile shares the sync and the ack.
 const syncGap = 5 * time.Millisecond
 
-// ack syncs and acks what was written. What has piled up meanwhile shares a sync and a call. With an
-// error come the acks that it is about.
+// ack syncs and acks what was written. What has piled up meanwhile shares a sync and a call. With
+// an error come the acks that it is about.
 func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) ([]glassq.Ack, error) {
 	gap := time.NewTimer(0)
 	defer gap.Stop()
@@ -397,8 +399,9 @@ func away(err error) bool {
 	return code == glassq.CodeUnavailable || code == glassq.CodeUnknown
 }
 
-// again calls do until it no longer answers unavailable or outcome_unknown, for opt.Retry at most. Everything that is
-// repeated may have been done already: leases that got lost on the way end and come again.
+// again calls do until it no longer answers unavailable or outcome_unknown, for opt.Retry at most.
+// Everything that is repeated may have been done already: leases that got lost on the way end and
+// come again.
 func (o *output) again(ctx context.Context, do func() error) error {
 	start := time.Now()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
@@ -422,8 +425,8 @@ func (o *output) again(ctx context.Context, do func() error) error {
 	}
 }
 
-// mayRepeat reports whether it is time to say again that the queue is waited for; of callers at once
-// one may.
+// mayRepeat reports whether it is time to say again that the queue is waited for; of callers at
+// once one may.
 func (o *output) mayRepeat(now time.Time) bool {
 	last := o.said.Load()
 	return now.UnixNano()-last >= int64(10*time.Second) && o.said.CompareAndSwap(last, now.UnixNano())

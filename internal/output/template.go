@@ -42,8 +42,8 @@ type Row struct {
 func (r Row) Label(name string) string { return string(r.r.label(name)) }
 
 // ParseTemplate reads a template. A result is one line: a line end is added where the template has
-// none. It is tried on a sample, so that a misspelt field is found before results are taken. The error
-// has code bad_request.
+// none. It is tried on a sample, so that a misspelt field is found before results are taken. The
+// error has code bad_request.
 func ParseTemplate(text string) (*Template, error) {
 	if !strings.HasSuffix(text, "\n") {
 		text += "\n"

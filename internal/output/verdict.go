@@ -17,8 +17,8 @@ func (r *record) verdict() {
 	}
 }
 
-// position returns the run and the position in it that a result is of; ok is false for a result of a
-// task that has none.
+// position returns the run and the position in it that a result is of; ok is false for a result of
+// a task that has none.
 func position(l *glassq.Lease) (n uint32, ok bool) {
 	if l.Dense {
 		return l.Position, true

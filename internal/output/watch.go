@@ -32,8 +32,8 @@ func (o *output) tell(done <-chan struct{}) {
 	}
 }
 
-// watch asks now and then for what is only shown, until ctx is done: the total of the run and the rate
-// that its queue is set to; or, without a run, whether results of others lie elsewhere.
+// watch asks now and then for what is only shown, until ctx is done: the total of the run and the
+// rate that its queue is set to; or, without a run, whether results of others lie elsewhere.
 func (o *output) watch(ctx context.Context) {
 	every, look := askEvery, o.ask
 	if o.opt.Run == "" {
@@ -51,7 +51,8 @@ func (o *output) watch(ctx context.Context) {
 	}
 }
 
-// ask learns the total of the run and the rate of its queue. What cannot be had now is asked for again.
+// ask learns the total of the run and the rate of its queue. What cannot be had now is asked for
+// again.
 func (o *output) ask(ctx context.Context) {
 	o.tally.mu.Lock()
 	total, tasks := o.tally.total, o.tasks

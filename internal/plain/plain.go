@@ -1,5 +1,5 @@
-// Package plain makes text of what comes from elsewhere: what people see holds no character that does something to a
-// terminal or a page. It is the one place that knows which those are.
+// Package plain makes text of what comes from elsewhere: what people see holds no character that
+// does something to a terminal or a page. It is the one place that knows which those are.
 package plain
 
 import (
@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Text is a word from elsewhere as text: UTF-8, without control characters, and without those that turn the direction
-// of what follows. There is a question mark for each.
+// Text is a word from elsewhere as text: UTF-8, without control characters, and without those that
+// turn the direction of what follows. There is a question mark for each.
 func Text(word []byte) string {
 	return strings.Map(func(r rune) rune {
 		if Unprintable(r) {
@@ -19,14 +19,15 @@ func Text(word []byte) string {
 	}, strings.ToValidUTF8(string(word), "?"))
 }
 
-// Unprintable reports whether a character does something to a terminal or a page rather than to be seen: control
-// characters of both sets, line separators, and overrides of the direction.
+// Unprintable reports whether a character does something to a terminal or a page rather than to be
+// seen: control characters of both sets, line separators, and overrides of the direction.
 func Unprintable(r rune) bool {
 	return r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 
-// Writer returns a writer that makes text of all that it is given, but for the ends of lines and tabs, and writes it
-// to w. What it is given may end within a character, which it keeps until the rest comes. It is not safe for concurrent use.
+// Writer returns a writer that makes text of all that it is given, but for the ends of lines and
+// tabs, and writes it to w. What it is given may end within a character, which it keeps until the
+// rest comes. It is not safe for concurrent use.
 func Writer(w io.Writer) io.Writer { return &writer{w: w} }
 
 type writer struct {

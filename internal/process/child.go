@@ -28,8 +28,9 @@ type child struct {
 	killed bool       // none is started any more
 }
 
-// A proc is one process of a child. Writers hold wmu across queueing and writing, so that answers are
-// owed in the order of the lines; the reader takes mu only, so that it never waits for a writer.
+// A proc is one process of a child. Writers hold wmu across queueing and writing, so that answers
+// are owed in the order of the lines; the reader takes mu only, so that it never waits for a
+// writer.
 type proc struct {
 	c    *child
 	cmd  *exec.Cmd
@@ -48,7 +49,8 @@ type proc struct {
 	watch    *time.Timer // for Timeout; nil without
 }
 
-// ask gives a line to the child and waits until a is answered. With an error a may be answered later.
+// ask gives a line to the child and waits until a is answered. With an error a may be answered
+// later.
 func (c *child) ask(ctx context.Context, a *asked, line []byte) error {
 	p, err := c.running(ctx)
 	switch {
@@ -88,8 +90,8 @@ var (
 	errNotReading = errors.New("the child does not read its input")
 )
 
-// running returns the child's process, started if need be. One that is about to end is waited for, and a
-// child that keeps on ending without an answer is replaced ever more slowly.
+// running returns the child's process, started if need be. One that is about to end is waited for,
+// and a child that keeps on ending without an answer is replaced ever more slowly.
 func (c *child) running(ctx context.Context) (*proc, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -389,8 +391,8 @@ func (c *child) kill() {
 	}
 }
 
-// leave counts a handler that is gone. With the last one the child's input ends; it gets closeGrace to
-// end by itself.
+// leave counts a handler that is gone. With the last one the child's input ends; it gets closeGrace
+// to end by itself.
 func (c *child) leave() {
 	c.mu.Lock()
 	c.users--

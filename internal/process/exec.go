@@ -26,8 +26,8 @@ import (
 type ExecOptions struct {
 	// Command is the program and its arguments, in which {} stands for the task's body. Without {}
 	// the body is the standard input. With Shell it is one text for sh, in which {} stands for the
-	// body as one word wherever it stands; NewExec refuses a {} that no word can be made of, and one in
-	// the text of sh -c. Nothing in a body is ever run.
+	// body as one word wherever it stands; NewExec refuses a {} that no word can be made of, and
+	// one in the text of sh -c. Nothing in a body is ever run.
 	Command []string
 	Shell   bool
 	Timeout time.Duration // then the process group is ended; 0 means none
@@ -38,8 +38,8 @@ type ExecOptions struct {
 	Halt    *Halt         // told of every end; nil for none
 	Joblog  *Joblog       // nil for none
 
-	// Failed is called once when the command turns out not to start: ten times in a row, with none running. It
-	// should end the worker, and must not block. May be nil.
+	// Failed is called once when the command turns out not to start: ten times in a row, with none
+	// running. It should end the worker, and must not block. May be nil.
 	Failed func(error)
 }
 

@@ -199,7 +199,8 @@ func (e *Exec) count() int {
 	return len(e.running)
 }
 
-// What a command has started and left behind does not hold the worker up, and a time-out ends it too.
+// What a command has started and left behind does not hold the worker up, and a time-out ends it
+// too.
 func TestExecFamily(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("process groups are of unix")

@@ -12,7 +12,8 @@ import (
 	"github.com/glassq/glassq/worker"
 )
 
-// A stock is a queue of tasks without leases that run out: what is nacked comes again, counted unless undone.
+// A stock is a queue of tasks without leases that run out: what is nacked comes again, counted
+// unless undone.
 type stock struct {
 	mu       sync.Mutex
 	changed  sync.Cond
@@ -87,8 +88,8 @@ func (q *stock) Extend(_ context.Context, extends []glassq.Extend) ([]error, err
 	return make([]error, len(extends)), nil
 }
 
-// Three children of which one after the other dies do all tasks once, each death costs one attempt, and
-// nothing is left waiting, with any window.
+// Three children of which one after the other dies do all tasks once, each death costs one attempt,
+// and nothing is left waiting, with any window.
 func TestPipeFarm(t *testing.T) {
 	const tasks, deaths = 3000, 20
 	for _, window := range []int{0, 1, 5} {

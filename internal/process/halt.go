@@ -11,8 +11,8 @@ import (
 )
 
 // A Halt says when a worker has seen enough, in the words of GNU parallel's --halt: never, or when
-// (soon: what runs may end; now: it is ended), a comma, what (fail, success, done), "=", and a count or
-// a percentage of the tasks that were done. A percentage counts from the third task on.
+// (soon: what runs may end; now: it is ended), a comma, what (fail, success, done), "=", and a
+// count or a percentage of the tasks that were done. A percentage counts from the third task on.
 //
 // Safe for concurrent use.
 type Halt struct {
@@ -75,7 +75,8 @@ func (h *Halt) String() string {
 	return fmt.Sprintf("%d done, %d ok, %d failed", h.done, h.ok, h.fail)
 }
 
-// halted is what a task gets that comes when the rule holds: it goes back unbegun. A nil rule never holds.
+// halted is what a task gets that comes when the rule holds: it goes back unbegun. A nil rule never
+// holds.
 func (h *Halt) halted() error {
 	if h == nil {
 		return nil

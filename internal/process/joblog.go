@@ -12,9 +12,10 @@ import (
 	"github.com/glassq/glassq/internal/plain"
 )
 
-// A Joblog is a table of what was run, one line per task, in the columns of GNU parallel's --joblog:
-// sequence, host, start, run time, bytes sent and received, exit value, signal, command. The sequence
-// is the task's position in its run plus one, else its place in this log. Safe for concurrent use.
+// A Joblog is a table of what was run, one line per task, in the columns of GNU parallel's
+// --joblog: sequence, host, start, run time, bytes sent and received, exit value, signal, command.
+// The sequence is the task's position in its run plus one, else its place in this log. Safe for
+// concurrent use.
 type Joblog struct {
 	mu  sync.Mutex // guards the fields below
 	w   *bufio.Writer

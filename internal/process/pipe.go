@@ -32,8 +32,9 @@ type PipeOptions struct {
 	Halt     *Halt         // told of every answer; nil for none
 	Joblog   *Joblog       // nil for none
 
-	// Failed is called once, from a goroutine of its own, when the command turns out not to work: ten in a row
-	// did not start, or ended and none has ever answered. It should end the worker. May be nil.
+	// Failed is called once, from a goroutine of its own, when the command turns out not to work:
+	// ten in a row did not start, or ended and none has ever answered. It should end the worker.
+	// May be nil.
 	Failed func(error)
 }
 
@@ -42,8 +43,8 @@ const (
 	closeGrace = 10 * time.Second // for a child whose input has ended
 )
 
-// A Pipe keeps children and makes handlers that share them. With a fixed Window every child has that many
-// handlers of its own; else the gate gives a handler a child with each task.
+// A Pipe keeps children and makes handlers that share them. With a fixed Window every child has
+// that many handlers of its own; else the gate gives a handler a child with each task.
 type Pipe struct {
 	opt      PipeOptions
 	path     string
@@ -102,7 +103,8 @@ func NewPipe(opt PipeOptions) (*Pipe, error) {
 // Concurrency is how many handlers there are.
 func (p *Pipe) Concurrency() int { return len(p.handlers) }
 
-// Handler returns handler i of 0 to Concurrency-1, to be closed once. It has the signature that worker.Run wants.
+// Handler returns handler i of 0 to Concurrency-1, to be closed once. It has the signature that
+// worker.Run wants.
 func (p *Pipe) Handler(i int) worker.Handler { return p.handlers[i] }
 
 // Gate is the worker.Options.Gate that the handlers need; nil when they need none.
@@ -137,7 +139,8 @@ func (p *Pipe) Kill() {
 	}
 }
 
-// note takes in that a child has given its first answer, or has ended or did not start; why says so then.
+// note takes in that a child has given its first answer, or has ended or did not start; why says so
+// then.
 func (p *Pipe) note(answered, started bool, why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -211,8 +214,8 @@ func (h *pipeHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Rep
 	return h.c.reply(a, l, r)
 }
 
-// An asked is a line that was written to a child. The child's reader fills answer, err, began and took
-// before it sends on done.
+// An asked is a line that was written to a child. The child's reader fills answer, err, began and
+// took before it sends on done.
 type asked struct {
 	done   chan struct{} // capacity 1
 	size   int           // of the line
@@ -288,8 +291,8 @@ type answerNack struct {
 	} `json:"nack"`
 }
 
-// nackOf reads {"nack":{"delay":"5s","reason":"…","dead":false}}. Its result is a *worker.NackError if
-// that is what answer is, else any other error.
+// nackOf reads {"nack":{"delay":"5s","reason":"…","dead":false}}. Its result is a *worker.NackError
+// if that is what answer is, else any other error.
 func nackOf(answer []byte) error {
 	var n answerNack
 	if err := json.Unmarshal(answer, &n); err != nil {

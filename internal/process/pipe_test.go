@@ -20,7 +20,8 @@ import (
 	"github.com/glassq/glassq/worker"
 )
 
-// TestMain lets the test binary be the child that tests need: its first argument after "child" says which.
+// TestMain lets the test binary be the child that tests need: its first argument after "child" says
+// which.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "child" {
 		os.Exit(childMain(os.Args[2], os.Args[3:]))
@@ -225,8 +226,8 @@ func TestPipeTimeout(t *testing.T) {
 	}
 }
 
-// Window handlers share a child: the answers come in the order of the lines, the child's end gives all
-// of them back, and only the one that it was at counts an attempt.
+// Window handlers share a child: the answers come in the order of the lines, the child's end gives
+// all of them back, and only the one that it was at counts an attempt.
 func TestPipeWindow(t *testing.T) {
 	const window = 8
 	p, _ := newPipe(t, PipeOptions{Window: window}, "normal")

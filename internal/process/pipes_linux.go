@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// outPipe is os.Pipe for what a child writes. Its end is no business of the poller, which os.Pipe would
-// tell of it and, as a child wants it blocking, untell: a dozen system calls per process.
+// outPipe is os.Pipe for what a child writes. Its end is no business of the poller, which os.Pipe
+// would tell of it and, as a child wants it blocking, untell: a dozen system calls per process.
 func outPipe() (ours, theirs *os.File, err error) {
 	var p [2]int
 	if err := syscall.Pipe2(p[:], syscall.O_CLOEXEC); err != nil {
@@ -20,7 +20,8 @@ func outPipe() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(p[0]), "|0"), os.NewFile(uintptr(p[1]), "|1"), nil
 }
 
-// filledPipe is the reading end of a pipe that has body in it, which is at most smallBody, and no writer.
+// filledPipe is the reading end of a pipe that has body in it, which is at most smallBody, and no
+// writer.
 func filledPipe(body []byte) (*os.File, error) {
 	var p [2]int
 	if err := syscall.Pipe2(p[:], syscall.O_CLOEXEC); err != nil {

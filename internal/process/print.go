@@ -36,10 +36,10 @@ const (
 	printStep = 64 << 10 // bytes of lines with their tags that are written at once
 )
 
-// NewPrinter writes to w. With tag each line begins with the task's body, or its first 1,000 bytes, whose line
-// ends and tabs are written as \n, \r and \t, and a tab. With keepOrder output comes in the order of the
-// hand-outs, which Taken must be told of. When w fails nothing more is written and fail, unless nil, is called
-// once with the error; it must not block.
+// NewPrinter writes to w. With tag each line begins with the task's body, or its first 1,000 bytes,
+// whose line ends and tabs are written as \n, \r and \t, and a tab. With keepOrder output comes in
+// the order of the hand-outs, which Taken must be told of. When w fails nothing more is written and
+// fail, unless nil, is called once with the error; it must not block.
 func NewPrinter(w io.Writer, tag, keepOrder bool, fail func(error)) *Printer {
 	p := &Printer{w: w, fail: fail, tag: tag, keep: keepOrder, ready: map[uint64]printed{}, ended: map[uint64]bool{}}
 	p.room.L = &p.mu
@@ -83,7 +83,8 @@ func (p *Printer) set(number uint64, body, out []byte) {
 
 func (o printed) size() int { return len(o.tag) + len(o.out) }
 
-// print writes o, with its tag in pieces: many short lines are much longer with it. The caller holds mu.
+// print writes o, with its tag in pieces: many short lines are much longer with it. The caller
+// holds mu.
 func (p *Printer) print(o printed) {
 	if !p.tag {
 		p.write(o.out)

@@ -1,11 +1,11 @@
-// Package process is the built-in work that other programs do: a process per task (Exec), or children
-// that live long and take a line of JSON per task (Pipe).
+// Package process is the built-in work that other programs do: a process per task (Exec), or
+// children that live long and take a line of JSON per task (Pipe).
 //
-// A task's data reaches a command as its standard input, as one whole argument, as environment or as a
-// line; never as a part of a shell's text. Each child is the leader of a process group of its own: a
-// time-out ends the whole group, and a Ctrl-C at the terminal reaches the worker alone, which drains.
-// Nothing is lost by what a child does: a task that got no answer goes back to its queue. The package
-// does not know queues; it makes handlers for package worker.
+// A task's data reaches a command as its standard input, as one whole argument, as environment or
+// as a line; never as a part of a shell's text. Each child is the leader of a process group of its
+// own: a time-out ends the whole group, and a Ctrl-C at the terminal reaches the worker alone,
+// which drains. Nothing is lost by what a child does: a task that got no answer goes back to its
+// queue. The package does not know queues; it makes handlers for package worker.
 package process
 
 import (
@@ -28,11 +28,13 @@ import (
 // killAfter is how long a process group has between SIGTERM and SIGKILL.
 const killAfter = 2 * time.Second
 
-// maxFruitless is how many starts in a row come to nothing before the command is taken to be broken.
+// maxFruitless is how many starts in a row come to nothing before the command is taken to be
+// broken.
 const maxFruitless = 10
 
-// lookUp finds the program of a command and the arguments to start it with, the first of which is its name;
-// its error says what is missing. A script that does not name its interpreter is sh's, as for execvp.
+// lookUp finds the program of a command and the arguments to start it with, the first of which is
+// its name; its error says what is missing. A script that does not name its interpreter is sh's, as
+// for execvp.
 func lookUp(command []string) (path string, argv []string, err error) {
 	if len(command) == 0 || command[0] == "" {
 		return "", nil, errors.New("no command to run: name one, as in: /bin/true")
@@ -52,7 +54,8 @@ func lookUp(command []string) (path string, argv []string, err error) {
 
 const shell = "/bin/sh"
 
-// isBareScript tells whether a program is a text that does not begin with #!, which no system starts by itself.
+// isBareScript tells whether a program is a text that does not begin with #!, which no system
+// starts by itself.
 func isBareScript(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
@@ -67,8 +70,8 @@ func isBareScript(path string) bool {
 	return !bytes.HasPrefix(head[:n], []byte("#!")) && bytes.IndexByte(head[:n], 0) < 0
 }
 
-// taskEnv begins the names of the variables that tell a command about its task. They are not those of
-// glassq's own flags (GLASSQ_ID would be put --id), so that a command can call glassq.
+// taskEnv begins the names of the variables that tell a command about its task. They are not those
+// of glassq's own flags (GLASSQ_ID would be put --id), so that a command can call glassq.
 const taskEnv = "GLASSQ_TASK_"
 
 // maxEnvBody is the longest body that goes into the environment as well.
@@ -110,8 +113,8 @@ func ownEnv() []string {
 	})
 }
 
-// again gives a failed task back when it has tries left: retries is how many it has after the first. It returns
-// nil when there are none left.
+// again gives a failed task back when it has tries left: retries is how many it has after the
+// first. It returns nil when there are none left.
 func again(l *glassq.Lease, retries int, err string) error {
 	if l.Attempt > retries {
 		return nil

@@ -10,8 +10,8 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// shellBody is the variable that has the body in a text for sh. It is no parameter such as $1: a function
-// has parameters of its own, and set and shift change them.
+// shellBody is the variable that has the body in a text for sh. It is no parameter such as $1: a
+// function has parameters of its own, and set and shift change them.
 const shellBody = "glassq_body"
 
 // What is wrong with a {}, and what to write instead.
@@ -32,9 +32,10 @@ const (
 		`and {} as an argument of its own after it, as in: sh -c 'rm -v "$1"' sh {}`
 )
 
-// shellCommand makes the command that runs text by sh. Each {} in it becomes an expansion that is one word
-// and that no shell parses again; the last argument of the command is then the placeholder. The error says
-// where a {} stands that cannot be filled in like that, and what to write instead.
+// shellCommand makes the command that runs text by sh. Each {} in it becomes an expansion that is
+// one word and that no shell parses again; the last argument of the command is then the
+// placeholder. The error says where a {} stands that cannot be filled in like that, and what to
+// write instead.
 func shellCommand(text string) ([]string, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, errors.New("no command to run: give the shell a text, as in: --shell 'wc -c'")
@@ -57,7 +58,8 @@ type hole struct {
 
 // fillText returns text with an expansion for each {}.
 func fillText(text string) (string, error) {
-	// $1 is as long as {}, and the parser knows it as an expansion: the positions are those of text.
+	// $1 is as long as {}, and the parser knows it as an expansion: the positions are those of
+	// text.
 	marked := strings.ReplaceAll(text, placeholder, "$1")
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(marked), "")
 	if err != nil {
@@ -192,8 +194,8 @@ func (f *filler) checkCall(c *syntax.CallExpr) {
 
 var shells = []string{"sh", "ash", "bash", "dash", "fish", "ksh", "mksh", "yash", "zsh"}
 
-// programText returns the index of the argument that a shell runs as its text, as in sh -c TEXT, or -1. The
-// shell may itself be started by another command.
+// programText returns the index of the argument that a shell runs as its text, as in sh -c TEXT, or
+// -1. The shell may itself be started by another command.
 func programText(words []string) int {
 	for i, word := range words {
 		if !slices.Contains(shells, path.Base(word)) {

@@ -119,8 +119,8 @@ func checkShell(t *testing.T, body string) {
 	}
 }
 
-// A body is exactly one argument, byte for byte, wherever {} stands; nothing in it is run or taken for a
-// name of files.
+// A body is exactly one argument, byte for byte, wherever {} stands; nothing in it is run or taken
+// for a name of files.
 func TestShellWord(t *testing.T) {
 	eachShell(t, func(t *testing.T) {
 		for _, body := range shellBodies {

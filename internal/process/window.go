@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// How many lines a child may be ahead of its answers, unless PipeOptions.Window fixes it. With one line
-// in flight each answer waits for a turn of two processes, which costs more than a short task. With many,
-// a slow task holds up the lines behind it, which no other child can take any more. So a child has about
-// aheadFor of its own work ahead: one line at first, more while its answers come fast, and none behind a
-// task that it is at for longer than that.
+// How many lines a child may be ahead of its answers, unless PipeOptions.Window fixes it. With one
+// line in flight each answer waits for a turn of two processes, which costs more than a short task.
+// With many, a slow task holds up the lines behind it, which no other child can take any more. So a
+// child has about aheadFor of its own work ahead: one line at first, more while its answers come
+// fast, and none behind a task that it is at for longer than that.
 
 const (
 	aheadFor  = 5 * time.Millisecond // of work, by the mean of the latest answers
@@ -43,7 +43,8 @@ func (s *share) answered(took time.Duration, size int) {
 	s.window = max(min(lines, mostAhead), 1)
 }
 
-// A windows decides which child gets a task. It is safe for concurrent use; its lock is the innermost.
+// A windows decides which child gets a task. It is safe for concurrent use; its lock is the
+// innermost.
 type windows struct {
 	wake func() // see worker.Options.Gate; called without mu
 
@@ -80,8 +81,8 @@ func (w *windows) places() int {
 	return w.total
 }
 
-// enter gives a line to an idle child, else to the one with the fewest that is not at a slow task, and tells
-// whether there may be room for another. It returns -1 if there is no such child.
+// enter gives a line to an idle child, else to the one with the fewest that is not at a slow task,
+// and tells whether there may be room for another. It returns -1 if there is no such child.
 func (w *windows) enter() (c int, more bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -149,7 +150,8 @@ func (w *windows) abandon(a *asked) {
 	}
 }
 
-// ended takes the lines of a process of child c that has ended. Any idle child is asked before this one.
+// ended takes the lines of a process of child c that has ended. Any idle child is asked before this
+// one.
 func (w *windows) ended(c int, waiting []*asked) {
 	w.mu.Lock()
 	w.change(c, func(s *share) {

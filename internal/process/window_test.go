@@ -64,7 +64,8 @@ func TestShare(t *testing.T) {
 	}
 }
 
-// enters checks whom windows give the next lines to, and whether there may be more room after the last.
+// enters checks whom windows give the next lines to, and whether there may be more room after the
+// last.
 func enters(t *testing.T, w *windows, more bool, want ...int) {
 	t.Helper()
 	var got int
@@ -156,7 +157,8 @@ func TestWindows(t *testing.T) {
 	})
 }
 
-// fill gives the one child of p lines that it does not answer, until it has n of them, and returns where their ends come.
+// fill gives the one child of p lines that it does not answer, until it has n of them, and returns
+// where their ends come.
 func fill(ctx context.Context, t *testing.T, wg *sync.WaitGroup, p *Pipe, n int) chan error {
 	t.Helper()
 	results := make(chan error, n)
@@ -176,7 +178,8 @@ func fill(ctx context.Context, t *testing.T, wg *sync.WaitGroup, p *Pipe, n int)
 	return results
 }
 
-// A child whose window has grown dies: one attempt counts, and the next process begins with one line.
+// A child whose window has grown dies: one attempt counts, and the next process begins with one
+// line.
 func TestPipeAdaptiveDeath(t *testing.T) {
 	p, _ := newPipe(t, PipeOptions{}, "normal")
 	if p.Concurrency() != mostAhead || (gate{p}).Places() != 1 {
@@ -212,7 +215,8 @@ func TestPipeAdaptiveDeath(t *testing.T) {
 	}
 }
 
-// Lines that nobody waits for any more keep their places; the end of the worker ends the child all the same.
+// Lines that nobody waits for any more keep their places; the end of the worker ends the child all
+// the same.
 func TestPipeAdaptiveAbandon(t *testing.T) {
 	log := &safe{}
 	p, _ := newPipe(t, PipeOptions{Children: 2, Stderr: log}, "normal")
@@ -236,7 +240,8 @@ func TestPipeAdaptiveAbandon(t *testing.T) {
 	}
 }
 
-// With a handler that has no task left, the children that have none end; those at work are left alone.
+// With a handler that has no task left, the children that have none end; those at work are left
+// alone.
 func TestPipeAdaptiveClose(t *testing.T) {
 	p, _ := newPipe(t, PipeOptions{Children: 2, Stderr: io.Discard}, "normal")
 	ctx, cancel := context.WithCancel(t.Context())

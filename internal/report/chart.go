@@ -115,8 +115,8 @@ func (d *Document) askedOver() []float64 {
 	return values
 }
 
-// draw makes the lines and the axis of time. With whole a value of 0 is drawn too, unless all of the
-// line are; else it is a gap.
+// draw makes the lines and the axis of time. With whole a value of 0 is drawn too, unless all of
+// the line are; else it is a gap.
 func (c *chart) draw(s *Series, curves []curve, up func(float64) float64, whole bool) {
 	n := len(s.Points)
 	across := func(i int) float64 {

@@ -48,9 +48,9 @@ type ComparedRow struct {
 	Verdict string  `json:"verdict"`
 }
 
-// Compare puts two summaries side by side. Each difference is judged against the scatter within either
-// run, and nothing else: how much runs of the same thing differ from each other is not in a summary. The
-// error is that of a histogram that cannot be read.
+// Compare puts two summaries side by side. Each difference is judged against the scatter within
+// either run, and nothing else: how much runs of the same thing differ from each other is not in a
+// summary. The error is that of a histogram that cannot be read.
 func Compare(nameA string, a *Document, nameB string, b *Document) (*Comparison, error) {
 	c := &Comparison{A: nameA, B: nameB, Notes: []string{}}
 	c.add("results", "", float64(a.Results), float64(b.Results), Unjudged)
@@ -164,8 +164,8 @@ func (c *Comparison) times(prefix string, a, b *Latency) error {
 	return nil
 }
 
-// within is where the true quantile lies, at 99 %; ok is false when too few results lie beyond it, or the
-// whole distribution is not kept.
+// within is where the true quantile lies, at 99 %; ok is false when too few results lie beyond it,
+// or the whole distribution is not kept.
 func (l *Latency) within(q float64) (low, high float64, ok bool, err error) {
 	n := float64(l.Count)
 	if n*min(q, 1-q) < fewBeyond {

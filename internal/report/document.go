@@ -1,8 +1,8 @@
-// Package report is what is known of a run at its end, and how it is shown: figures, thresholds, comparisons of
-// two runs, and the page, JSON, JUnit and HdrHistogram forms of them.
+// Package report is what is known of a run at its end, and how it is shown: figures, thresholds,
+// comparisons of two runs, and the page, JSON, JUnit and HdrHistogram forms of them.
 //
-// A Document holds all of it in a size that does not depend on the number of results. The package knows no
-// queue and no result record; package output measures, and fills the Document.
+// A Document holds all of it in a size that does not depend on the number of results. The package
+// knows no queue and no result record; package output measures, and fills the Document.
 package report
 
 import (
@@ -20,9 +20,9 @@ const DocumentVersion = 1
 // maxDocument is the longest document that is read, in bytes.
 const maxDocument = 64 << 20
 
-// A Document is everything that an output found out, as --summary json prints it. Thresholds are judged
-// by it. Times are seconds, moments are seconds since the epoch, shares are 0
-// to 1. Its size does not depend on the number of results.
+// A Document is everything that an output found out, as --summary json prints it. Thresholds are
+// judged by it. Times are seconds, moments are seconds since the epoch, shares are 0 to 1. Its size
+// does not depend on the number of results.
 type Document struct {
 	Version int       `json:"glassq_summary"`
 	Run     string    `json:"run,omitempty"`
@@ -40,7 +40,8 @@ type Document struct {
 	Complete bool          `json:"complete"`
 	Balanced bool          `json:"balanced"`
 
-	// Results are all in the file, or printed: all figures below are of them, those of earlier calls included.
+	// Results are all in the file, or printed: all figures below are of them, those of earlier
+	// calls included.
 	Results    uint64 `json:"results"`
 	Before     uint64 `json:"before"` // of these, what a continued file had
 	OK         uint64 `json:"ok"`
@@ -67,15 +68,18 @@ type Document struct {
 
 // Rate is how fast it went, in results per second.
 type Rate struct {
-	// Asked is the highest rate that tasks of the run were handed out under, or that their queue was set to while this
-	// output ran; 0 for none. Stages is the schedule that it is of, "" for a flat rate.
+	// Asked is the highest rate that tasks of the run were handed out under, or that their queue
+	// was set to while this output ran; 0 for none. Stages is the schedule that it is of, "" for a
+	// flat rate.
 	Asked   float64     `json:"asked"`
 	Stages  string      `json:"stages,omitempty"`
 	Changes []AskedRate `json:"changes,omitempty"`
-	// GivenUp is how many tasks were due by the schedule, were not asked for in time, and were not made good.
+	// GivenUp is how many tasks were due by the schedule, were not asked for in time, and were not
+	// made good.
 	GivenUp uint64 `json:"given_up"`
-	// Reached is over the time from the first start to the last end that results name, without the pause before the
-	// call that continued them, or, when few name them, over the time that this output ran.
+	// Reached is over the time from the first start to the last end that results name, without the
+	// pause before the call that continued them, or, when few name them, over the time that this
+	// output ran.
 	Reached float64 `json:"reached"`
 	Span    float64 `json:"span"` // that time, in seconds
 	// Deviation is that of the whole seconds from their mean, relative; 0 when there are too few.

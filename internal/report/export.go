@@ -51,7 +51,8 @@ func (d *Document) WriteJUnit(w io.Writer) error {
 	return err
 }
 
-// WriteHgrm writes the percentiles of service time in the text form of HdrHistogram, in milliseconds.
+// WriteHgrm writes the percentiles of service time in the text form of HdrHistogram, in
+// milliseconds.
 func (d *Document) WriteHgrm(w io.Writer) error {
 	h, err := d.Service.histogram()
 	if err != nil {

@@ -86,7 +86,8 @@ func (d *Document) WriteHTML(w io.Writer) error {
 	return b.Flush()
 }
 
-// verdict is the first thing to know. It is good when nothing failed or died, and bad when more than a hundredth did.
+// verdict is the first thing to know. It is good when nothing failed or died, and bad when more
+// than a hundredth did.
 func (d *Document) verdict() verdictLine {
 	broken := 0
 	for i := range d.Rules {

@@ -18,8 +18,8 @@ import (
 
 const hostile = `http://evil.test/"><script>alert(1)</script>&x='</style>`
 
-// sample is the document of a run of n results over a minute, from three hosts: every tenth failed, and one
-// with a hostile input is the slowest.
+// sample is the document of a run of n results over a minute, from three hosts: every tenth failed,
+// and one with a hostile input is the slowest.
 func sample(n int) *Document {
 	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	failed := uint64((n + 9) / 10)
@@ -69,8 +69,8 @@ func pageOf(t *testing.T, d *Document) string {
 	return b.String()
 }
 
-// wellFormed reads the page as XML, so that every element is closed, and returns the elements by name
-// and all text outside of style.
+// wellFormed reads the page as XML, so that every element is closed, and returns the elements by
+// name and all text outside of style.
 func wellFormed(t *testing.T, text string) (elements map[string]int, words string) {
 	t.Helper()
 	elements = map[string]int{}
@@ -209,7 +209,8 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// What was measured without a rate says nothing of one; how the run was made, and what failed, is there.
+// What was measured without a rate says nothing of one; how the run was made, and what failed, is
+// there.
 func TestReportTells(t *testing.T) {
 	d := sample(600)
 	d.Rate.Asked, d.Rate.Changes = 0, nil

@@ -11,15 +11,16 @@ import (
 // maxRT is the longest time told apart, in microseconds; longer ones count as it.
 const maxRT = int64(time.Hour / time.Microsecond)
 
-// A Histogram counts times in microseconds, up to an hour. Percentiles are within its precision; the least and the most are what was
-// recorded, and no percentile is beyond them. It is for one goroutine.
+// A Histogram counts times in microseconds, up to an hour. Percentiles are within its precision;
+// the least and the most are what was recorded, and no percentile is beyond them. It is for one
+// goroutine.
 type Histogram struct {
 	hdr         *hdrhistogram.Histogram
 	least, most int64 // recorded; undefined when nothing was
 }
 
-// NewHistogram makes an empty one. Three digits keep times within 0.1 % in 200 kB, two within 1 % in
-// 26 kB, one within 6 % in 4 kB.
+// NewHistogram makes an empty one. Three digits keep times within 0.1 % in 200 kB, two within 1 %
+// in 26 kB, one within 6 % in 4 kB.
 func NewHistogram(digits int) *Histogram {
 	return &Histogram{hdrhistogram.New(1, maxRT, digits), maxRT, 0}
 }
@@ -87,8 +88,8 @@ type Latency struct {
 	P999   float64 `json:"p99.9"`
 	P9999  float64 `json:"p99.99"`
 	Max    float64 `json:"max"`
-	// Histogram is the whole distribution in microseconds: HdrHistogram V2, compressed, in base64. It
-	// is "" in groups, and when Count is 0.
+	// Histogram is the whole distribution in microseconds: HdrHistogram V2, compressed, in base64.
+	// It is "" in groups, and when Count is 0.
 	Histogram string `json:"histogram,omitempty"`
 }
 

@@ -2,8 +2,8 @@ package report
 
 import "math"
 
-// A Series is what happened when, by the workers' clocks where results name a time, else by the time
-// that they came here.
+// A Series is what happened when, by the workers' clocks where results name a time, else by the
+// time that they came here.
 type Series struct {
 	Start  float64 `json:"start"` // epoch seconds of the first interval
 	Width  float64 `json:"width"` // seconds of each
@@ -22,8 +22,8 @@ type Point struct {
 }
 
 // Deviation is the standard deviation of the results of each whole second, relative to their mean;
-// the first and the last second, which are cut, are left out. It is 0 when fewer than three are left
-// or the intervals do not make up seconds.
+// the first and the last second, which are cut, are left out. It is 0 when fewer than three are
+// left or the intervals do not make up seconds.
 func (s *Series) Deviation() float64 {
 	if s.Width > 1 || s.Width == 0 {
 		return 0

@@ -21,8 +21,8 @@ func FormatBooks(b glassq.Books, missing, duplicate uint64) string {
 		"   duplicate " + Comma(duplicate)
 }
 
-// RateLine says which rate was asked for and reached, and how long tasks took from their due moments; "" when there
-// was no rate.
+// RateLine says which rate was asked for and reached, and how long tasks took from their due
+// moments; "" when there was no rate.
 func (d *Document) RateLine() string {
 	if d.Rate.Asked == 0 {
 		return ""
@@ -54,7 +54,8 @@ func givenUp(n uint64) string {
 	return Comma(n) + " moments of the schedule were given up"
 }
 
-// FormatReadBefore goes on with the line of the books where results are in another file; "" where none are.
+// FormatReadBefore goes on with the line of the books where results are in another file; "" where
+// none are.
 func FormatReadBefore(n uint64) string {
 	if n == 0 {
 		return ""

@@ -19,22 +19,24 @@ import (
 )
 
 const (
-	// MaxManager is how many tokens may open the Python manager door: its challenge carries no name, so each
-	// answer is tried with all of them.
+	// MaxManager is how many tokens may open the Python manager door: its challenge carries no
+	// name, so each answer is tried with all of them.
 	MaxManager = 64
 
 	maxTokens = 100_000
 	maxFile   = 64 << 20 // bytes
 	maxLine   = 64 << 10
 
-	// rawSuffix is behind the name of the file for the file with the secrets of tokens for the manager door, whose
-	// challenge is answered with an HMAC: a digest of the secret cannot check that.
+	// rawSuffix is behind the name of the file for the file with the secrets of tokens for the
+	// manager door, whose challenge is answered with an HMAC: a digest of the secret cannot check
+	// that.
 	rawSuffix = ".manager"
 
 	lockWait = 5 * time.Second
 )
 
-// Load reads a file of tokens, which only its owner may read. One that is not there has code not_found.
+// Load reads a file of tokens, which only its owner may read. One that is not there has code
+// not_found.
 func Load(path string) ([]Token, error) {
 	text, err := readPrivate(path)
 	if err != nil {
@@ -106,7 +108,8 @@ func readPrivate(path string) ([]byte, error) {
 	return text, nil
 }
 
-// WiderThanOwner tells whether others than its owner may do something with a file, as far as its mode says.
+// WiderThanOwner tells whether others than its owner may do something with a file, as far as its
+// mode says.
 func WiderThanOwner(info fs.FileInfo) bool {
 	return runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0
 }
@@ -142,8 +145,8 @@ type Edit struct {
 	raw  map[string]string
 }
 
-// Change locks the file at path, which need not be there, has change work on it, and writes it anew if that has no
-// error. It waits for another Change for at most 5 s.
+// Change locks the file at path, which need not be there, has change work on it, and writes it anew
+// if that has no error. It waits for another Change for at most 5 s.
 func Change(path string, change func(*Edit) error) (err error) {
 	lock := path + ".lock"
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
@@ -174,8 +177,8 @@ func Change(path string, change func(*Edit) error) (err error) {
 	return e.write()
 }
 
-// New adds a token with all but its id and its secret, and returns what its holder sends. A name that a valid token
-// has is refused.
+// New adds a token with all but its id and its secret, and returns what its holder sends. A name
+// that a valid token has is refused.
 func (e *Edit) New(t Token) (text string, err error) {
 	if slices.ContainsFunc(e.Tokens, func(old Token) bool { return old.Name == t.Name && !old.Expired(t.Created) }) {
 		return "", glassq.Errorf(glassq.CodeBadRequest,
@@ -224,9 +227,9 @@ func (e *Edit) Revoke(name string) (n int) {
 	return n
 }
 
-// Rotate adds a token like the newest valid one of a name, which ends after overlap as all others of that name do,
-// and returns it with what its holder sends. expires is the end of the new one, zero for as long a time as the old
-// one had.
+// Rotate adds a token like the newest valid one of a name, which ends after overlap as all others
+// of that name do, and returns it with what its holder sends. expires is the end of the new one,
+// zero for as long a time as the old one had.
 func (e *Edit) Rotate(name string, now time.Time, overlap time.Duration, expires time.Time) (t Token, text string,
 	err error) {
 	found := false
@@ -255,8 +258,8 @@ func (e *Edit) Rotate(name string, now time.Time, overlap time.Duration, expires
 	return t, text, err
 }
 
-// write replaces the file. The secrets of the manager door come first when there are more of them: without their
-// tokens they are good for nothing.
+// write replaces the file. The secrets of the manager door come first when there are more of them:
+// without their tokens they are good for nothing.
 func (e *Edit) write() error {
 	var text, raw []byte
 	for i := range e.Tokens {

@@ -19,8 +19,8 @@ const lookEvery = 250 * time.Millisecond
 
 // A Register is a file of tokens as a running server sees it. It is safe for concurrent use.
 type Register struct {
-	// Changed hears of a token that came (ActionNew), is another one than before or has gone, by its name and id. It must not
-	// block, and is set before Run.
+	// Changed hears of a token that came (ActionNew), is another one than before or has gone, by
+	// its name and id. It must not block, and is set before Run.
 	Changed func(action, name, id string)
 
 	path string
@@ -59,7 +59,8 @@ type Live struct {
 // Done is closed when the token is revoked, changed or expired.
 func (l *Live) Done() <-chan struct{} { return l.over.Done() }
 
-// AfterDone has f called in a goroutine of its own once Done is closed, unless stop is called before.
+// AfterDone has f called in a goroutine of its own once Done is closed, unless stop is called
+// before.
 func (l *Live) AfterDone(f func()) (stop func() bool) { return context.AfterFunc(l.over, f) }
 
 // Over tells whether Done is closed.
@@ -83,8 +84,8 @@ func Open(path string) (*Register, error) {
 	return r, nil
 }
 
-// Run follows the file until ctx is done: what changes in it counts within half a second. A file that cannot be
-// read, or that others may read, changes nothing, and is said in the log.
+// Run follows the file until ctx is done: what changes in it counts within half a second. A file
+// that cannot be read, or that others may read, changes nothing, and is said in the log.
 func (r *Register) Run(ctx context.Context, log *slog.Logger) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -142,7 +143,8 @@ func (r *Register) changed() bool {
 	return false
 }
 
-// load reads the files, and ends the tokens that are no longer there. It keeps those that are as before.
+// load reads the files, and ends the tokens that are no longer there. It keeps those that are as
+// before.
 func (r *Register) load() error {
 	seen := r.stat() // before they are read: what is written meanwhile is seen as a change
 	list, err := Load(r.path)
@@ -238,8 +240,9 @@ func (r *Register) settleTokens(byID map[string]*Live, now time.Time) {
 	}
 }
 
-// Find is the token whose holder sent text, nil for none. One that has expired is an error with code unauthorized:
-// its holder may know. The token is looked up by its public id; the secret is compared as a digest, in constant time.
+// Find is the token whose holder sent text, nil for none. One that has expired is an error with
+// code unauthorized: its holder may know. The token is looked up by its public id; the secret is
+// compared as a digest, in constant time.
 func (r *Register) Find(text []byte) (*Live, error) {
 	id, secret, ok := split(text)
 	if !ok {

@@ -277,8 +277,8 @@ func TestTableIsWhole(t *testing.T) {
 	}
 }
 
-// TestAdministrationIsAudited: what takes the scope admin, and what makes or seals a run, has a word in the audit, and each
-// word is that of one verb.
+// TestAdministrationIsAudited: what takes the scope admin, and what makes or seals a run, has a
+// word in the audit, and each word is that of one verb.
 func TestAdministrationIsAudited(t *testing.T) {
 	words := map[string]Verb{}
 	for v := range Rules {

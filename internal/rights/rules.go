@@ -57,8 +57,8 @@ const (
 
 var ofTexts = [...]string{"", "the queue", "the run", "what is listed; the rest is left out", "every queue (`*`)"}
 
-// A Rule is one row: who may do a verb, and by which names each door knows it. In the names Q is a queue and L a lease
-// number.
+// A Rule is one row: who may do a verb, and by which names each door knows it. In the names Q is a
+// queue and L a lease number.
 type Rule struct {
 	Does      string // in words
 	Needs     Scope  // one of these; 0 for nothing but, where the server is locked, no more than that either
@@ -70,8 +70,8 @@ type Rule struct {
 	Audit     string   // the action in the audit, for what somebody does to queues, runs or the server; "" is not audited
 }
 
-// Rules is the table, by Verb. Doors look up what they ask for, a route or method without a row does not exist, and
-// docs/security.md shows it.
+// Rules is the table, by Verb. Doors look up what they ask for, a route or method without a row
+// does not exist, and docs/security.md shows it.
 var Rules = [verbs]Rule{
 	VerbAsk: {Does: "health and documents", HTTP: []string{"GET /livez", "GET /readyz", "GET /openapi.yaml",
 		"GET /schema/{name}"}, Memcached: []string{"quit"},
@@ -148,8 +148,8 @@ func Route(pattern string) Verb {
 	return v
 }
 
-// Method is the verb of a method of the manager door's proxies, or of a function of its server, whose shutdown is
-// written "shutdown()". ok is false for one without a row.
+// Method is the verb of a method of the manager door's proxies, or of a function of its server,
+// whose shutdown is written "shutdown()". ok is false for one without a row.
 func Method(name string) (v Verb, ok bool) {
 	return find(func(r *Rule) []string { return r.Manager }, name)
 }

@@ -1,9 +1,10 @@
-// Package rights keeps who may do what: tokens with scopes on queues, the file that holds them, and the table of
-// what each verb needs.
+// Package rights keeps who may do what: tokens with scopes on queues, the file that holds them, and
+// the table of what each verb needs.
 //
-// A token is a public id and a secret of 260 random bits. The file keeps the SHA-256 of the secret, so that a copy of
-// the file lets nobody in. A [Register] is the file as a running server sees it: a token that is revoked or expires
-// ends within a second, with whatever was let in by it. The package knows names and verbs; it knows no connection.
+// A token is a public id and a secret of 260 random bits. The file keeps the SHA-256 of the secret,
+// so that a copy of the file lets nobody in. A [Register] is the file as a running server sees it:
+// a token that is revoked or expires ends within a second, with whatever was let in by it. The
+// package knows names and verbs; it knows no connection.
 package rights
 
 import (
@@ -56,7 +57,8 @@ func (s Scope) String() string {
 	return strings.Join(names, "")
 }
 
-// ParseScopes reads the words of scopes, of which there must be one. The error has code bad_request.
+// ParseScopes reads the words of scopes, of which there must be one. The error has code
+// bad_request.
 func ParseScopes(names []string) (s Scope, err error) {
 	for _, name := range names {
 		i := slices.IndexFunc(scopeNames, func(n struct {
@@ -84,8 +86,9 @@ func (s Scope) full() Scope {
 	return s
 }
 
-// Patterns bound the names of queues and runs: each is a name, or the beginning of names and a star. What covers a
-// name covers the queue of results that a run of that name has by default, "results.<name>", too.
+// Patterns bound the names of queues and runs: each is a name, or the beginning of names and a
+// star. What covers a name covers the queue of results that a run of that name has by default,
+// "results.<name>", too.
 type Patterns []string
 
 const resultsOf = glassq.DefaultResults + "."

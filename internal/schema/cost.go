@@ -25,8 +25,8 @@ var (
 	errPatterns = fmt.Errorf("its patterns are too large: {n} repeats what stands before it n times, and together they may have %d parts", maxPatterns)
 )
 
-// A meter bounds what a schema does: short ones whose parts refer to each other twice take 2^n steps, and a
-// short pattern with {1000} is a large program.
+// A meter bounds what a schema does: short ones whose parts refer to each other twice take 2^n
+// steps, and a short pattern with {1000} is a large program.
 type meter struct{ left int }
 
 // within runs f, which spends at most n steps: else the error is over.
@@ -86,8 +86,8 @@ func sizeOf(re *syntax.Regexp) int {
 
 var schemaType = reflect.TypeFor[*jsonschema.Schema]()
 
-// count makes every schema that can be reached from v count the values that it is held against. The library
-// looks at the format first.
+// count makes every schema that can be reached from v count the values that it is held against. The
+// library looks at the format first.
 func (m *meter) count(v reflect.Value, seen map[*jsonschema.Schema]bool) {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -142,8 +142,8 @@ func (m *meter) hook(s *jsonschema.Schema) {
 	s.Format = &f
 }
 
-// survey counts the values of a JSON text, before they are made, and refuses numbers that take long to make.
-// What is no JSON passes: its reader says why.
+// survey counts the values of a JSON text, before they are made, and refuses numbers that take long
+// to make. What is no JSON passes: its reader says why.
 func survey(body []byte) (values int, err error) {
 	for i := 0; i < len(body); {
 		switch c := body[i]; {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestSmallSchemas: short schemas and bodies that would take long or much are refused, in a sentence.
+// TestSmallSchemas: short schemas and bodies that would take long or much are refused, in a
+// sentence.
 func TestSmallSchemas(t *testing.T) {
 	var nest strings.Builder // each refers twice to the next
 	for i := range 40 {

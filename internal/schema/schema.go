@@ -1,7 +1,8 @@
-// Package schema checks bodies against JSON Schemas (draft 2020-12, or the one that a schema names).
+// Package schema checks bodies against JSON Schemas (draft 2020-12, or the one that a schema
+// names).
 //
-// It knows JSON texts and nothing of tasks. A schema is a whole in itself: one that refers to another
-// document is refused, so that no file and no address is ever read on behalf of a client.
+// It knows JSON texts and nothing of tasks. A schema is a whole in itself: one that refers to
+// another document is refused, so that no file and no address is ever read on behalf of a client.
 package schema
 
 import (
@@ -23,9 +24,10 @@ const MaxSize = 256 << 10
 // maxFaults is how many faults of one body an error names.
 const maxFaults = 3
 
-// Compile reads a schema and returns what checks a JSON text against it. The check's error names the
-// path and the kind of the first faults; it is safe for concurrent use. Its time and memory are bounded by the
-// length of the body, whatever the schema makes of it: a check that takes more is an error.
+// Compile reads a schema and returns what checks a JSON text against it. The check's error names
+// the path and the kind of the first faults; it is safe for concurrent use. Its time and memory are
+// bounded by the length of the body, whatever the schema makes of it: a check that takes more is an
+// error.
 func Compile(text string) (func(body []byte) error, error) {
 	first, err := compile(text)
 	if err != nil {

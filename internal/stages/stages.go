@@ -9,14 +9,16 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// A Stage is a part of a queue's schedule: its rate goes from one value to another in a straight line.
+// A Stage is a part of a queue's schedule: its rate goes from one value to another in a straight
+// line.
 type Stage struct {
 	From, To float64       // hand-outs a second, 0 to glassq.MaxRate
 	For      time.Duration // more than 0
 }
 
-// Parse reads stages as glassq.Settings hold them: "0..5000/30s,5000/1m" climbs to 5,000 a second in 30
-// seconds and stays there for a minute. The empty text is no stages. The error has code bad_request.
+// Parse reads stages as glassq.Settings hold them: "0..5000/30s,5000/1m" climbs to 5,000 a second
+// in 30 seconds and stays there for a minute. The empty text is no stages. The error has code
+// bad_request.
 func Parse(s string) ([]Stage, error) {
 	if strings.TrimSpace(s) == "" {
 		return nil, nil

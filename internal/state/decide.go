@@ -40,7 +40,8 @@ func (s *State) Lease(t glassq.Token) Lookup {
 	return Lost
 }
 
-// QueueOfLease is the queue of a live or acked lease; nil when it is neither, or its queue was dropped.
+// QueueOfLease is the queue of a live or acked lease; nil when it is neither, or its queue was
+// dropped.
 func (s *State) QueueOfLease(number uint64) *Queue {
 	if l, ok := s.leases.get(number); ok {
 		if e := s.tasks.get(l.task); e != nil {
@@ -70,14 +71,15 @@ type Leased struct {
 	Headers  bool  // the task may have headers; false is certain, so that its record need not be read for them
 }
 
-// Stamp says of a result what its lease knows; ID stays empty for one that is not a position of a run.
+// Stamp says of a result what its lease knows; ID stays empty for one that is not a position of a
+// run.
 func (d *Leased) Stamp(t *glassq.Task) {
 	t.Queue = cmp.Or(t.Queue, d.Result)
 	t.Run, t.Position, t.Dense, t.ID, t.OfAttempt = d.Run, d.N, d.Dense, "", d.Attempt
 }
 
-// CheckResult tells, with a *glassq.UncheckedError, that the result of a live lease was not checked against the
-// schema that its queue has now.
+// CheckResult tells, with a *glassq.UncheckedError, that the result of a live lease was not checked
+// against the schema that its queue has now.
 func (d *Leased) CheckResult(checked glassq.Schema) error {
 	if want := d.Queue.settings.ResultSchema; checked != want {
 		return &glassq.UncheckedError{Queue: d.Queue.Name, Schema: want}
@@ -114,7 +116,8 @@ type Place struct {
 	Lease   int64 // ms the task asks for; 0 for none
 }
 
-// Length is how long a lease of the task lasts, in ms: as asked, else as the task says, else the default.
+// Length is how long a lease of the task lasts, in ms: as asked, else as the task says, else the
+// default.
 func (p Place) Length(asked time.Duration) int64 {
 	return cmp.Or(asked.Milliseconds(), p.Lease, glassq.DefaultLease.Milliseconds())
 }
@@ -174,8 +177,8 @@ func (s *State) Figures(f *glassq.Stats) {
 	}
 }
 
-// DueAt tells when tasks in a state are due, in ms: delayed ones are ready then, leased ones are handed out
-// again. It looks through all timers, so it is for people, not for every hand-out.
+// DueAt tells when tasks in a state are due, in ms: delayed ones are ready then, leased ones are
+// handed out again. It looks through all timers, so it is for people, not for every hand-out.
 func (s *State) DueAt(in glassq.State) map[uint64]int64 {
 	due := map[uint64]int64{}
 	switch in {

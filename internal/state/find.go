@@ -7,8 +7,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// Find tells where a task is, as glassq.Finder says. n is its number where it is held, and due when its lease ends, in
-// ms, where it was found by that. It looks at nothing but what is indexed.
+// Find tells where a task is, as glassq.Finder says. n is its number where it is held, and due when
+// its lease ends, in ms, where it was found by that. It looks at nothing but what is indexed.
 func (s *State) Find(f *glassq.Find) (n uint64, due int64, where string, err error) {
 	if f.Lease != 0 {
 		if l, ok := s.leases.get(f.Lease); ok {
@@ -80,12 +80,14 @@ func (s *State) StateOf(n uint64) glassq.State {
 // delaysSeen bounds how many delays NextDelayed looks at.
 const delaysSeen = 100
 
-// NextDelayed is when, in ms, the first delayed task of q is due, if that is among the next delays of all queues.
+// NextDelayed is when, in ms, the first delayed task of q is due, if that is among the next delays
+// of all queues.
 func (s *State) NextDelayed(q *Queue) (at int64, ok bool) {
 	if q.count[glassq.Delayed] == 0 {
 		return 0, false
 	}
-	// The heap is walked in the order of its moments: below a node that is done, its two children are next.
+	// The heap is walked in the order of its moments: below a node that is done, its two children
+	// are next.
 	var next timers
 	at0 := func(i int) {
 		if i < s.delays.n {

@@ -15,11 +15,13 @@ func hashID(id []byte) hash {
 	return hash(sum[:16])
 }
 
-// An idWindow remembers the ids of one queue that others chose. An id is remembered for glassq.DedupWindow from
-// its put, and no longer than until its task ended without an ack. With held set it is remembered for as long
-// as its task is there as well. Beside those whose tasks are there, the newest glassq.DedupCount are remembered.
+// An idWindow remembers the ids of one queue that others chose. An id is remembered for
+// glassq.DedupWindow from its put, and no longer than until its task ended without an ack. With
+// held set it is remembered for as long as its task is there as well. Beside those whose tasks are
+// there, the newest glassq.DedupCount are remembered.
 //
-// Task numbers and times grow, so the list is in the order of both: a task finds its id by a binary search.
+// Task numbers and times grow, so the list is in the order of both: a task finds its id by a binary
+// search.
 type idWindow struct {
 	seen   map[hash]uint64 // the task that an id was put with; 0 when it is not known
 	blocks []*idBlock
@@ -133,7 +135,8 @@ func (w *idWindow) prune(now int64) {
 	}
 }
 
-// sweep lets go of the list's front, and of what is no longer remembered when that is the most of it.
+// sweep lets go of the list's front, and of what is no longer remembered when that is the most of
+// it.
 func (w *idWindow) sweep() {
 	for w.head < w.next && w.at(w.head).at == idGone {
 		w.head++
@@ -215,8 +218,8 @@ func (im *idImage) write(e *encoder) {
 	})
 }
 
-// restore reads what write wrote. The first format did not know of tasks: its ids are remembered for their window,
-// whatever becomes of theirs.
+// restore reads what write wrote. The first format did not know of tasks: its ids are remembered
+// for their window, whatever becomes of theirs.
 func (w *idWindow) restore(d *decoder, format uint64) {
 	all, past := d.num(), uint64(0)
 	if format > 2 {

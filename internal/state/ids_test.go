@@ -13,8 +13,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// TestIDWindowForgetsTheOldPut: an id that is put again after its window has passed is remembered from then
-// on, also where nobody asked for it in between, as in a replay.
+// TestIDWindowForgetsTheOldPut: an id that is put again after its window has passed is remembered
+// from then on, also where nobody asked for it in between, as in a replay.
 func TestIDWindowForgetsTheOldPut(t *testing.T) {
 	var w idWindow
 	id := hashID([]byte("id1"))
@@ -29,8 +29,8 @@ func TestIDWindowForgetsTheOldPut(t *testing.T) {
 	}
 }
 
-// TestIDsLikeAModel: thousands of random puts, acks, ends and changes of the setting leave the same ids taken as a
-// list of all that ever happened says, and a snapshot in between changes nothing.
+// TestIDsLikeAModel: thousands of random puts, acks, ends and changes of the setting leave the same
+// ids taken as a list of all that ever happened says, and a snapshot in between changes nothing.
 func TestIDsLikeAModel(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -134,7 +134,8 @@ func TestIDsLikeAModel(t *testing.T) {
 	}
 }
 
-// TestRestoreIDsWithoutTasks: the ids of a snapshot of the format before are remembered for their window.
+// TestRestoreIDsWithoutTasks: the ids of a snapshot of the format before are remembered for their
+// window.
 func TestRestoreIDsWithoutTasks(t *testing.T) {
 	s := New(Hooks{})
 	s.Advance(1_000_000)
@@ -147,7 +148,8 @@ func TestRestoreIDsWithoutTasks(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := hashID([]byte("a"))
-	// One id, none past its window; the id; its task. The format before had neither of the numbers of this one.
+	// One id, none past its window; the id; its task. The format before had neither of the numbers
+	// of this one.
 	now := append([]byte{1, 0}, append(id[:], 1)...)
 	if !bytes.Contains(b.Bytes(), now) {
 		t.Fatal("the snapshot does not have the id where this test looks for it")

@@ -9,10 +9,10 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// An Image is a State as it was at one moment. Taking it copies almost nothing: it shares with the State
-// what neither changes any more, and the State copies a shared piece before its first change. So its
-// owner pauses for as long as it takes to note where the pieces are, and an image costs the memory of the
-// pieces that change while it is held.
+// An Image is a State as it was at one moment. Taking it copies almost nothing: it shares with the
+// State what neither changes any more, and the State copies a shared piece before its first change.
+// So its owner pauses for as long as it takes to note where the pieces are, and an image costs the
+// memory of the pieces that change while it is held.
 //
 // An Image is never changed; any goroutine may write it.
 type Image struct {

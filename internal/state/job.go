@@ -61,8 +61,8 @@ func (s *State) forgetRun(r *Run) {
 	}
 }
 
-// job is the books of a run and its retries as one, in which each position has the outcome of the last run that it
-// was put in; nil for a run without retries.
+// job is the books of a run and its retries as one, in which each position has the outcome of the
+// last run that it was put in; nil for a run without retries.
 func (s *State) job(r *Run) *glassq.Job {
 	first := s.firstOf(r)
 	if len(first.retries) == 0 {

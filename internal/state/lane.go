@@ -2,9 +2,9 @@ package state
 
 import "slices"
 
-// A lane orders task numbers. New tasks come in growing order and are kept as ranges; those that come
-// back (nacked, expired, due, redriven) go to a heap. Numbers leave in ascending order. Tasks that end
-// while in a lane are left in it and skipped by the caller.
+// A lane orders task numbers. New tasks come in growing order and are kept as ranges; those that
+// come back (nacked, expired, due, redriven) go to a heap. Numbers leave in ascending order. Tasks
+// that end while in a lane are left in it and skipped by the caller.
 type lane struct {
 	runs []span
 	head int // first of runs in use
@@ -89,8 +89,8 @@ func (l *lane) pop() {
 
 func (l *lane) reset() { *l = lane{} }
 
-// from calls fn for numbers >= n in ascending order until it returns false. It leaves the heap in ascending order, which
-// is a heap too, so that the next page of a million costs one look at each.
+// from calls fn for numbers >= n in ascending order until it returns false. It leaves the heap in
+// ascending order, which is a heap too, so that the next page of a million costs one look at each.
 func (l *lane) from(n uint64, fn func(uint64) bool) {
 	slices.Sort(l.back)
 	back := l.back

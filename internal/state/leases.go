@@ -9,8 +9,8 @@ type lease struct {
 
 const leaseBlockLen = 32
 
-// A leaseBlock holds the live leases among leaseBlockLen consecutive numbers. One that an Image holds is
-// copied before it is changed.
+// A leaseBlock holds the live leases among leaseBlockLen consecutive numbers. One that an Image
+// holds is copied before it is changed.
 type leaseBlock struct {
 	live   int32
 	shared bool

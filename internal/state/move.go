@@ -8,11 +8,12 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// A move record says that the body of a task lies here from now on: the task's number, the ms when it was
-// put, and its put record as it was. Nothing else of the task changes, so a log can be freed of what is
-// done without anyone noticing. Like a put it can be read without any other record.
+// A move record says that the body of a task lies here from now on: the task's number, the ms when
+// it was put, and its put record as it was. Nothing else of the task changes, so a log can be freed
+// of what is done without anyone noticing. Like a put it can be read without any other record.
 
-// recordWeight is about what a put record has beside its class and what the index counts as its size.
+// recordWeight is about what a put record has beside its class and what the index counts as its
+// size.
 const recordWeight = 16
 
 // weight is about how many bytes of the log a task keeps from being freed.
@@ -20,8 +21,8 @@ func (s *State) weight(e *entry) int64 {
 	return e.size() + int64(len(s.class[e.class].key)) + recordWeight
 }
 
-// AppendMove appends the move of task n, which was put at the time put in ms, with its record: the put or
-// the move that is to be replaced. ok is false when rec is neither.
+// AppendMove appends the move of task n, which was put at the time put in ms, with its record: the
+// put or the move that is to be replaced. ok is false when rec is neither.
 func AppendMove(dst []byte, n uint64, put int64, rec []byte) (out []byte, ok bool) {
 	p, at, err := unwrap(rec)
 	if err != nil {
@@ -100,8 +101,8 @@ func (s *State) moving(b []byte) (e *entry, size int, err error) {
 	return e, size, nil
 }
 
-// CheckMove tells whether the move record at the start of rec can be applied: whether its task is there, and is the
-// same.
+// CheckMove tells whether the move record at the start of rec can be applied: whether its task is
+// there, and is the same.
 func (s *State) CheckMove(rec []byte) error {
 	s.tasks.trim()
 	_, _, err := s.moving(rec)
@@ -133,8 +134,8 @@ type Lying struct {
 	Offset uint32
 }
 
-// Bodies calls fn with where the bodies of all living tasks lie, in the order of their numbers, some at a time.
-// An error of fn ends it.
+// Bodies calls fn with where the bodies of all living tasks lie, in the order of their numbers,
+// some at a time. An error of fn ends it.
 func (im *Image) Bodies(fn func([]Lying) error) error {
 	var own [chunkLen]entry
 	some := make([]Lying, 0, chunkLen)
@@ -164,9 +165,9 @@ const (
 	passed  = 4096 // how many it looks at
 )
 
-// Survivors appends tasks whose bodies lie in frames from first up to but not including end, in order of
-// number from the cursor on, and returns where to go on; done when nothing is left. One call does a small
-// piece of work, so that its caller can let others in between.
+// Survivors appends tasks whose bodies lie in frames from first up to but not including end, in
+// order of number from the cursor on, and returns where to go on; done when nothing is left. One
+// call does a small piece of work, so that its caller can let others in between.
 func (s *State) Survivors(dst []Lying, first, end, cursor uint64) (found []Lying, next uint64, done bool) {
 	t := &s.tasks
 	ci := max(cursor/chunkLen, t.base)

@@ -6,8 +6,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// What a person or a worker wants, as the record that does it. A record that is nil changes nothing. None of
-// these changes the state: applying the record does.
+// What a person or a worker wants, as the record that does it. A record that is nil changes
+// nothing. None of these changes the state: applying the record does.
 
 // NoQueue is the error of a queue that is not there.
 func NoQueue(name string) error {
@@ -100,8 +100,8 @@ func (s *State) DecideDrop(queue string) (rec []byte, err error) {
 	return AppendDrop(nil, queue), nil
 }
 
-// Show lists up to most tasks of q in a state, in order of number from cursor on, and the places of their
-// bodies, which are not read.
+// Show lists up to most tasks of q in a state, in order of number from cursor on, and the places of
+// their bodies, which are not read.
 func (s *State) Show(q *Queue, want glassq.State, cursor uint64, most int) (found []glassq.Peeked, places []Place) {
 	for _, n := range s.Peek(q, want, cursor, most) {
 		p, _ := s.Place(n)

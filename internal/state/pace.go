@@ -10,12 +10,14 @@ import (
 )
 
 // A Pace releases tasks on a schedule: the k-th is due when the integral of the rate over the time
-// since the schedule began has reached k. Nothing is released before it is due. When nobody asked for
-// longer than the slack, the schedule goes on from now instead of catching up in a burst: the moments
-// between are given up. Lateness is measured from the schedule that was asked, as if none had been.
+// since the schedule began has reached k. Nothing is released before it is due. When nobody asked
+// for longer than the slack, the schedule goes on from now instead of catching up in a burst: the
+// moments between are given up. Lateness is measured from the schedule that was asked, as if none
+// had been.
 //
 // It changes with the records of its queue alone, so that a restart knows where the schedule was.
-// Times are nanoseconds of the owner's clock, which never goes back and of which zero may lie anywhere.
+// Times are nanoseconds of the owner's clock, which never goes back and of which zero may lie
+// anywhere.
 type Pace struct {
 	sched Schedule
 	next  float64 // tasks of the schedule before the next one to be released
@@ -31,8 +33,8 @@ type GivenUp struct {
 // Any tells whether the schedule goes on from elsewhere.
 func (g GivenUp) Any() bool { return g.next > 0 }
 
-// A Schedule is a rate over time: flat, or stages one after the other. After the last stage its rate
-// goes on. The zero value is no limit.
+// A Schedule is a rate over time: flat, or stages one after the other. After the last stage its
+// rate goes on. The zero value is no limit.
 type Schedule struct {
 	Rate   float64        // per second; 0 means no limit, unless there are stages
 	Stages []stages.Stage // instead of Rate
@@ -71,7 +73,8 @@ func (p *Pace) Set(s Schedule, now int64) {
 	p.asked = p.next
 }
 
-// Wake says that there was nothing to release before now, so that nobody is to blame for what was not.
+// Wake says that there was nothing to release before now, so that nobody is to blame for what was
+// not.
 func (p *Pace) Wake(now int64) {
 	if !p.Limited() {
 		return
@@ -82,7 +85,8 @@ func (p *Pace) Wake(now int64) {
 	p.asked = p.next
 }
 
-// behind tells whether the schedule lags by more than may be caught up with, and how much is released by now.
+// behind tells whether the schedule lags by more than may be caught up with, and how much is
+// released by now.
 func (p *Pace) behind(now int64) (at float64, behind bool) {
 	at = p.sched.released(now)
 	return at, at-p.next > max(at-p.sched.released(now-int64(p.sched.Slack)), 1)
@@ -110,9 +114,9 @@ func (p *Pace) Now(now int64) float64 {
 	return p.sched.last()
 }
 
-// Ask decides how many of up to most tasks may go now, of ready that wait, and what of the schedule is to be
-// given up before. With none, wait is how long until the next is due, at most an hour. It changes nothing: GiveUp
-// and Release do.
+// Ask decides how many of up to most tasks may go now, of ready that wait, and what of the schedule
+// is to be given up before. With none, wait is how long until the next is due, at most an hour. It
+// changes nothing: GiveUp and Release do.
 func (p *Pace) Ask(now int64, most int, ready int64) (n int, up GivenUp, wait time.Duration) {
 	if !p.Limited() {
 		return most, up, 0
@@ -191,8 +195,8 @@ func (s *Schedule) released(now int64) float64 {
 	return sum + s.last()*t/1e9
 }
 
-// due is when, in ns since Start, task k from 0 is due: the inverse of released. It is infinite for a
-// task that never is.
+// due is when, in ns since Start, task k from 0 is due: the inverse of released. It is infinite for
+// a task that never is.
 func (s *Schedule) due(k float64) float64 {
 	if len(s.Stages) == 0 {
 		return k / s.Rate * 1e9

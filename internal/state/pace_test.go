@@ -159,7 +159,8 @@ func TestPaceLate(t *testing.T) {
 	}
 }
 
-// What is not made good stays late in the schedule that was asked, and is counted as far as there were tasks for it.
+// What is not made good stays late in the schedule that was asked, and is counted as far as there
+// were tasks for it.
 func TestPaceGivesUp(t *testing.T) {
 	tests := []struct {
 		name    string

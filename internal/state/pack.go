@@ -6,9 +6,10 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// A packed chunk is what a chunk's live entries need over those before them: neighbours were mostly put
-// by one caller in one batch, so most entries are one byte. A byte of bits says which of the following
-// differ from what the entry before predicts, and those that do come after it, in this order:
+// A packed chunk is what a chunk's live entries need over those before them: neighbours were mostly
+// put by one caller in one batch, so most entries are one byte. A byte of bits says which of the
+// following differ from what the entry before predicts, and those that do come after it, in this
+// order:
 //
 //	gap     its place minus the place before, when that is not 1
 //	frame   change of the frame, zigzag
@@ -94,8 +95,8 @@ func pack(dst []byte, all *[chunkLen]entry) []byte {
 	return dst
 }
 
-// unpack fills all, which is empty, from what pack wrote, and tells how many entries live and between
-// which frames they lie. ok is false when b was not written by pack.
+// unpack fills all, which is empty, from what pack wrote, and tells how many entries live and
+// between which frames they lie. ok is false when b was not written by pack.
 func unpack(b []byte, all *[chunkLen]entry) (live int, first, last uint64, ok bool) {
 	r := reader{b: b}
 	var prev entry

@@ -119,7 +119,8 @@ func (s *State) oneReady(q *Queue) {
 	q.count[glassq.Ready]++
 }
 
-// release counts a hand-out in the schedule of its queue, and notes with the run what was asked for.
+// release counts a hand-out in the schedule of its queue, and notes with the run what was asked
+// for.
 func (s *State) release(q *Queue, run *Run) {
 	if !q.Pace.Limited() {
 		return
@@ -144,7 +145,8 @@ func (s *State) applyGiveUp(r *reader) {
 	}
 }
 
-// each calls fn for every task of q in a state, in order of number; fn may end the task or change its state.
+// each calls fn for every task of q in a state, in order of number; fn may end the task or change
+// its state.
 func (s *State) each(q *Queue, want glassq.State, fn func(n uint64, e *entry)) {
 	if q.count[want] == 0 {
 		return
@@ -155,8 +157,8 @@ func (s *State) each(q *Queue, want glassq.State, fn func(n uint64, e *entry)) {
 	})
 }
 
-// pick calls fn for the tasks that want says yes to, in order of number, until it returns false; fn may
-// end the task, and nothing else.
+// pick calls fn for the tasks that want says yes to, in order of number, until it returns false; fn
+// may end the task, and nothing else.
 func (s *State) pick(want func(*entry) bool, fn func(n uint64, e *entry) bool) {
 	var found []uint64
 	for ci := s.tasks.base; ci < s.tasks.end(); ci++ {

@@ -142,8 +142,8 @@ func AppendPut(dst []byte, t *glassq.Task) []byte {
 	return dst
 }
 
-// Size is what t counts in its queue's bytes: its body and what is carried with it (type, key, headers and
-// unknown members), as they lie in its record.
+// Size is what t counts in its queue's bytes: its body and what is carried with it (type, key,
+// headers and unknown members), as they lie in its record.
 func Size(t *glassq.Task) int64 {
 	str := func(n int) int { return (bits.Len(uint(n)|1)+6)/7 + n }
 	n := len(t.Body)
@@ -269,15 +269,16 @@ func decodePut(b []byte) (p put, err error) {
 	return p, nil
 }
 
-// A Decoder reads tasks from their records. What tasks of one dispatch share is decoded once for those that
-// follow each other. Its zero value is ready.
+// A Decoder reads tasks from their records. What tasks of one dispatch share is decoded once for
+// those that follow each other. Its zero value is ready.
 type Decoder struct {
 	class  []byte      // encoded
 	shared glassq.Task // what it says
 }
 
-// Task reads the task of the put or the move at the start of rec into t. Its Body and Extra alias rec. A move
-// says when the task was put, in ms; otherwise put is 0, and the time of the frame is that of the put.
+// Task reads the task of the put or the move at the start of rec into t. Its Body and Extra alias
+// rec. A move says when the task was put, in ms; otherwise put is 0, and the time of the frame is
+// that of the put.
 func (d *Decoder) Task(t *glassq.Task, rec []byte) (put int64, err error) {
 	rec, put, err = unwrap(rec)
 	if err == nil {
@@ -466,7 +467,8 @@ func AppendCancel(dst []byte, run string) []byte {
 	return appendString(append(dst, byte(opCancel)), run)
 }
 
-// AppendGiveUp appends that a queue goes on behind what its pace gives up. run is that of the task which is next.
+// AppendGiveUp appends that a queue goes on behind what its pace gives up. run is that of the task
+// which is next.
 func AppendGiveUp(dst []byte, queue, run string, up GivenUp) []byte {
 	dst = appendString(appendString(append(dst, byte(opGiveUp)), queue), run)
 	return binary.AppendUvarint(binary.AppendUvarint(dst, up.Count), math.Float64bits(up.next))

@@ -7,7 +7,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// Records are encoded records, one behind the other, that wait to be applied. The zero value has none.
+// Records are encoded records, one behind the other, that wait to be applied. The zero value has
+// none.
 type Records struct {
 	buf  []byte
 	ends []int
@@ -25,8 +26,8 @@ func (r *Records) Put(t *glassq.Task) {
 	r.ends = append(r.ends, len(r.buf))
 }
 
-// PutAll adds the records of puts. It makes room for them at once: a new buffer would come to its size by
-// many small steps.
+// PutAll adds the records of puts. It makes room for them at once: a new buffer would come to its
+// size by many small steps.
 func (r *Records) PutAll(tasks []glassq.Task) {
 	size := 0
 	for i := range tasks {
@@ -64,7 +65,8 @@ type Mover struct {
 	records []byte
 }
 
-// Load makes the records of the first of some, until they have most bytes, and returns of how many it did.
+// Load makes the records of the first of some, until they have most bytes, and returns of how many
+// it did.
 func (m *Mover) Load(some []Lying, most int) (n int, err error) {
 	m.Reset()
 	for _, x := range some {

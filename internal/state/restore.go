@@ -154,7 +154,8 @@ func (s *State) restoreTasks(d *decoder) {
 	}
 }
 
-// maxHole is how many chunks without a task may lie between two with one: a table of pointers to them.
+// maxHole is how many chunks without a task may lie between two with one: a table of pointers to
+// them.
 const maxHole = 1 << 24
 
 // restoreTask books one entry of a restored chunk.
@@ -244,7 +245,8 @@ func (d *decoder) raw(b []byte) {
 	}
 }
 
-// str reads a string. A long one is read in steps, so that a damaged length does not allocate what it says.
+// str reads a string. A long one is read in steps, so that a damaged length does not allocate what
+// it says.
 func (d *decoder) str() string {
 	n := d.num()
 	if d.err != nil || n == 0 {

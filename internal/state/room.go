@@ -2,8 +2,8 @@ package state
 
 import "github.com/glassq/glassq"
 
-// RoomFor refuses tasks that a limited queue has no room for, or that a sealed run does not have. It
-// returns the queue that is full, if waiting for room makes sense.
+// RoomFor refuses tasks that a limited queue has no room for, or that a sealed run does not have.
+// It returns the queue that is full, if waiting for room makes sense.
 func (s *State) RoomFor(tasks []glassq.Task) (full *Queue, err error) {
 	type asked struct{ n, size, ids int64 }
 	var limited map[*Queue]*asked

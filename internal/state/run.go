@@ -139,8 +139,8 @@ func positions() *roaring.Bitmap {
 	return b
 }
 
-// forgetRuns makes room for a new run: those that ended long ago go, and the oldest ended ones beyond
-// glassq.RunsKept. A run whose results are not all taken stays.
+// forgetRuns makes room for a new run: those that ended long ago go, and the oldest ended ones
+// beyond glassq.RunsKept. A run whose results are not all taken stays.
 func (s *State) forgetRuns() {
 	over := len(s.runs) - glassq.RunsKept + 1
 	var ended []*Run

@@ -1,8 +1,9 @@
 package state
 
-// Puts calls fn for every body in the records of payload, without a state to apply them to: with the record of a put
-// and task 0, or with a move and the task whose body it holds. rec aliases payload. The error is of the first record
-// that does not decode; what came before was passed on. An error of fn ends it.
+// Puts calls fn for every body in the records of payload, without a state to apply them to: with
+// the record of a put and task 0, or with a move and the task whose body it holds. rec aliases
+// payload. The error is of the first record that does not decode; what came before was passed on.
+// An error of fn ends it.
 func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 	for len(payload) > 0 {
 		if o := op(payload[0]); o == opPut || o == opMove {
@@ -67,8 +68,8 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 	return nil
 }
 
-// ApplyAll applies the records of a frame, one behind the other. off is where the record began that it
-// refused.
+// ApplyAll applies the records of a frame, one behind the other. off is where the record began that
+// it refused.
 func (s *State) ApplyAll(records []byte, frame uint64) (off int, err error) {
 	for off < len(records) {
 		n, err := s.Apply(records[off:], frame, uint32(off))

@@ -13,8 +13,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// snapshotFormat is the version of what Write writes. Restore reads it and the one before, of which ids carry no
-// tasks, and the clock is not noted.
+// snapshotFormat is the version of what Write writes. Restore reads it and the one before, of which
+// ids carry no tasks, and the clock is not noted.
 const snapshotFormat = 3
 
 // Snapshot writes the whole state as it is now, for those who need no Image in between.
@@ -80,7 +80,8 @@ type runRecord struct {
 	Retries, Readers       []string
 }
 
-// writeTasks writes chunk by chunk: the entries, why they were nacked, and when they are due or end.
+// writeTasks writes chunk by chunk: the entries, why they were nacked, and when they are due or
+// end.
 func (im *Image) writeTasks(e *encoder) {
 	delays, ttls := im.delays.byRef(), im.ttls.byRef()
 	var buf []byte

@@ -11,9 +11,10 @@ type Extent struct {
 	Sealed     bool  // takes no more frames
 }
 
-// A Space counts what still lives in each extent of the log: the tasks whose bodies lie there. Records of
-// leases, acks and the like are never counted, so what an extent has beside live tasks is garbage. It is
-// kept up by Hooks.Live and Hooks.Dropped, and guarded by whoever guards the State.
+// A Space counts what still lives in each extent of the log: the tasks whose bodies lie there.
+// Records of leases, acks and the like are never counted, so what an extent has beside live tasks
+// is garbage. It is kept up by Hooks.Live and Hooks.Dropped, and guarded by whoever guards the
+// State.
 type Space struct {
 	list  []extentSpace // by position; the last one takes whatever comes after it
 	last  int           // the one used last: neighbours mostly follow each other
@@ -28,9 +29,9 @@ type extentSpace struct {
 	damaged bool // a body did not read: left alone
 }
 
-// Know takes over the extents of the log. Those that are new begin with no task; tasks that were counted
-// in the one before and lie in the new one must not exist. An extent is known by its first id: one
-// that a start wrote anew has another number and holds the same.
+// Know takes over the extents of the log. Those that are new begin with no task; tasks that were
+// counted in the one before and lie in the new one must not exist. An extent is known by its first
+// id: one that a start wrote anew has another number and holds the same.
 func (s *Space) Know(list []Extent) {
 	old := s.list
 	s.list = make([]extentSpace, 0, len(list))
@@ -91,14 +92,14 @@ func (s *Space) Idle() (list []Extent, bytes int64) {
 
 const (
 	sparse = 4 // an extent of which less than 1/sparse lives is always worth moving
-	// The whole log is kept below wasteNum/wasteDen of what lives in it, by moving the extents of which
-	// the least lives, as long as that frees more than mostLive leaves.
+	// The whole log is kept below wasteNum/wasteDen of what lives in it, by moving the extents of
+	// which the least lives, as long as that frees more than mostLive leaves.
 	wasteNum, wasteDen = 7, 4
 	mostLive           = 60 // per cent
 )
 
-// Next chooses an extent whose survivors are to be moved: a mostly dead one always, any other while the
-// log as a whole holds too much that is dead. ok is false when the log is fine as it is.
+// Next chooses an extent whose survivors are to be moved: a mostly dead one always, any other while
+// the log as a whole holds too much that is dead. ok is false when the log is fine as it is.
 func (s *Space) Next() (is Extent, ok bool) {
 	var total int64
 	best := -1

@@ -38,8 +38,8 @@ type State struct {
 
 // Hooks tell the owner of a State what a record changed. They must not call back.
 type Hooks struct {
-	// Live and Dropped tell that a task's body lies in a frame, or no longer. bytes is about what its
-	// record takes there, the same in both.
+	// Live and Dropped tell that a task's body lies in a frame, or no longer. bytes is about what
+	// its record takes there, the same in both.
 	Live, Dropped func(frame uint64, bytes int64)
 	// Ready is called when a queue has something to hand out that it had not.
 	Ready func(*Queue)
@@ -76,12 +76,13 @@ func New(h Hooks) *State {
 // Now is the time of the last record, in ms.
 func (s *State) Now() int64 { return s.now }
 
-// Ahead is how far, in ms, the wall clock was ahead of that when a start last noted it; 0 if none did.
+// Ahead is how far, in ms, the wall clock was ahead of that when a start last noted it; 0 if none
+// did.
 func (s *State) Ahead() int64 { return s.ahead }
 
-// Apply changes the state by the record at the start of b, whose place is (frame, offset), and returns
-// how long it is. An error means that b is not a record that could have been written in this state:
-// the log is damaged, or of another program, and the state is not to be used any more.
+// Apply changes the state by the record at the start of b, whose place is (frame, offset), and
+// returns how long it is. An error means that b is not a record that could have been written in
+// this state: the log is damaged, or of another program, and the state is not to be used any more.
 func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 	if len(b) == 0 {
 		return 0, recordErr("empty record")
@@ -558,8 +559,8 @@ func (s *State) applyExtend(number uint64, length int64) error {
 	return nil
 }
 
-// Advance moves time to now, in ms, and does what is due by then: leases and ttls expire, delays end.
-// A now in the past changes nothing.
+// Advance moves time to now, in ms, and does what is due by then: leases and ttls expire, delays
+// end. A now in the past changes nothing.
 func (s *State) Advance(now int64) {
 	if now <= s.now {
 		return

@@ -57,8 +57,8 @@ const (
 	spareMax = 64   // unpacked arrays kept for the next use
 )
 
-// A chunk holds the entries of chunkLen consecutive task numbers: unpacked while they are in use, packed
-// otherwise. What an Image holds is never changed: shared parts are copied before they are.
+// A chunk holds the entries of chunkLen consecutive task numbers: unpacked while they are in use,
+// packed otherwise. What an Image holds is never changed: shared parts are copied before they are.
 type chunk struct {
 	all         *[chunkLen]entry // nil when packed
 	packed      []byte           // never changed

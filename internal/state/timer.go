@@ -14,8 +14,8 @@ type timerBlock struct {
 	t      [timerBlockLen]timer
 }
 
-// timers is a heap of moments. A timer whose cause went away stays until it comes up or until half of
-// the heap is stale; valid tells which still count.
+// timers is a heap of moments. A timer whose cause went away stays until it comes up or until half
+// of the heap is stale; valid tells which still count.
 type timers struct {
 	blocks []*timerBlock
 	n      int

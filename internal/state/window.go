@@ -6,8 +6,8 @@ import "github.com/glassq/glassq"
 const ackedLen = 1024
 
 // An ackedWindow remembers which lease numbers were acked, and of which queue, for
-// glassq.AckedWindow and up to glassq.AckedCount (a block of ackedLen more at most). Numbers grow, so
-// they are kept by blocks, and the block acked longest ago is dropped first.
+// glassq.AckedWindow and up to glassq.AckedCount (a block of ackedLen more at most). Numbers grow,
+// so they are kept by blocks, and the block acked longest ago is dropped first.
 type ackedWindow struct {
 	blocks map[uint64]*ackedBlock
 	order  []uint64 // blocks in the order in which they were begun

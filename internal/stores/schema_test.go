@@ -11,8 +11,8 @@ import (
 	"github.com/glassq/glassq/internal/schema"
 )
 
-// TestOldSchema: a broker that knows an older result schema than the engine neither refuses nor stores a result by
-// it, and compiles the new one once.
+// TestOldSchema: a broker that knows an older result schema than the engine neither refuses nor
+// stores a result by it, and compiles the new one once.
 func TestOldSchema(t *testing.T) {
 	old, now, none := glassq.Schema(`{"required":["old"]}`), glassq.Schema(`{"required":["new"]}`), glassq.Schema("")
 	for _, tt := range []struct {

@@ -1,5 +1,6 @@
-// Package stores is the one place that makes a whole store: the engine that a folder or a URL names, and the rules
-// before it with the schemas of its queues compiled. It tells how the store is described, fails and is watched.
+// Package stores is the one place that makes a whole store: the engine that a folder or a URL
+// names, and the rules before it with the schemas of its queues compiled. It tells how the store is
+// described, fails and is watched.
 //
 // It knows which engines there are. It does not know doors, flags and exit codes.
 package stores
@@ -36,7 +37,8 @@ type Options struct {
 	Logger     *slog.Logger  // nil discards
 	Patience   time.Duration // how long to wait for a folder that another process has; 0 does not wait
 
-	// Between, if not nil, returns what stands between the rules and the engine, and sees every call.
+	// Between, if not nil, returns what stands between the rules and the engine, and sees every
+	// call.
 	Between func(glassq.Store) glassq.Store
 	// Synced, if not nil, is told how long each sync of the log took. It must not block.
 	Synced func(time.Duration)
@@ -50,7 +52,8 @@ type Store struct {
 	sync   string
 }
 
-// CheckURL refuses a URL that names no engine of this program, with code bad_request. Folders have no URL.
+// CheckURL refuses a URL that names no engine of this program, with code bad_request. Folders have
+// no URL.
 func CheckURL(url string) error {
 	if url == Memory {
 		return nil
@@ -58,12 +61,12 @@ func CheckURL(url string) error {
 	return glassq.Errorf(glassq.CodeBadRequest, "%s is not in this build; there is %s, or a folder", url, Memory)
 }
 
-// Open opens or creates the store in the folder where, which it locks against other processes, or the one that a
-// URL names. It waits for the replay of the log. The caller must Close the store.
+// Open opens or creates the store in the folder where, which it locks against other processes, or
+// the one that a URL names. It waits for the replay of the log. The caller must Close the store.
 //
-// Errors: code damaged with the file, the offset and what to do; storage_failed for what the disk refuses;
-// unavailable when another process has the folder; bad_request for a bad option, a URL that names no engine of this
-// program, or a stored schema that does not compile; or that of ctx.
+// Errors: code damaged with the file, the offset and what to do; storage_failed for what the disk
+// refuses; unavailable when another process has the folder; bad_request for a bad option, a URL
+// that names no engine of this program, or a stored schema that does not compile; or that of ctx.
 func Open(ctx context.Context, where string, opt Options) (*Store, error) {
 	if strings.Contains(where, "://") {
 		if err := CheckURL(where); err != nil {
@@ -88,7 +91,8 @@ func Open(ctx context.Context, where string, opt Options) (*Store, error) {
 // lookPause is between two tries for a folder that another process has.
 const lookPause = 20 * time.Millisecond
 
-// openDisk opens an engine on this machine. A predecessor that was killed holds its folder for a moment longer.
+// openDisk opens an engine on this machine. A predecessor that was killed holds its folder for a
+// moment longer.
 func openDisk(ctx context.Context, where string, opt Options) (*disk.Engine, error) {
 	began := time.Now()
 	for {
@@ -115,8 +119,8 @@ func (s *Store) Close() error { return s.engine.Close() }
 // Failed is closed when a write or sync failed: the store refuses everything from then on.
 func (s *Store) Failed() <-chan struct{} { return s.engine.Failed() }
 
-// Failure is what to say when the store has failed, with code storage_failed. next says what to do after the disk is
-// mended; "" means to start again.
+// Failure is what to say when the store has failed, with code storage_failed. next says what to do
+// after the disk is mended; "" means to start again.
 func (s *Store) Failure(next string) error {
 	if next == "" {
 		next = "start again"
@@ -124,8 +128,8 @@ func (s *Store) Failure(next string) error {
 	return glassq.Errorf(glassq.CodeStorage, "a write to %s failed, see above; what was answered OK is there, unless somebody removed the folder: mend the disk and %s", s.where, next)
 }
 
-// Watch calls failed, in a goroutine of its own, when the store has failed. The caller must call over, which waits for
-// a call under way.
+// Watch calls failed, in a goroutine of its own, when the store has failed. The caller must call
+// over, which waits for a call under way.
 func (s *Store) Watch(failed func()) (over func()) {
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() { // waited for by over

@@ -63,8 +63,8 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestSchemasOfAFolder: a store has the schemas that its queues had when it was closed, also behind what stands
-// between.
+// TestSchemasOfAFolder: a store has the schemas that its queues had when it was closed, also behind
+// what stands between.
 func TestSchemasOfAFolder(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, stores.Options{})

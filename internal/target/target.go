@@ -1,6 +1,6 @@
-// Package target is a web server to aim at: it answers after a chosen latency, with a chosen share of
-// errors and a chosen size, counts what it answered and can log it. It knows nothing of queues, so
-// that its count is evidence from outside.
+// Package target is a web server to aim at: it answers after a chosen latency, with a chosen share
+// of errors and a chosen size, counts what it answered and can log it. It knows nothing of queues,
+// so that its count is evidence from outside.
 //
 //	GET /?q=N    a small text that says N
 //	GET /count   {"count":1234}: requests so far, those for /count left out

@@ -1,8 +1,9 @@
-// Package tunnel carries connections of Python programs to the manager door of a server on another machine, over TLS.
-// The programs connect to an address of this machine and know nothing of it.
+// Package tunnel carries connections of Python programs to the manager door of a server on another
+// machine, over TLS. The programs connect to an address of this machine and know nothing of it.
 //
-// How one side ends is how the other side sees it end: what is closed in good order is closed so, and a program that
-// was killed breaks its connection off, because the server takes these for different things.
+// How one side ends is how the other side sees it end: what is closed in good order is closed so,
+// and a program that was killed breaks its connection off, because the server takes these for
+// different things.
 package tunnel
 
 import (
@@ -67,7 +68,8 @@ func (t *Tunnel) Check(ctx context.Context) error {
 	return c.Close()
 }
 
-// Run carries the connections of ln until ctx is done. When it returns, ln and every connection are closed.
+// Run carries the connections of ln until ctx is done. When it returns, ln and every connection are
+// closed.
 func (t *Tunnel) Run(ctx context.Context, ln net.Listener) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()

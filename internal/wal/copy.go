@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A Copying is a copy of a log that goes on meanwhile, as of a checkpoint: that, and the segments up
-// to it. It is used by one goroutine.
+// A Copying is a copy of a log that goes on meanwhile, as of a checkpoint: that, and the segments
+// up to it. It is used by one goroutine.
 type Copying struct {
 	l     *Log
 	pos   Pos
@@ -16,8 +16,8 @@ type Copying struct {
 	segs  []Segment
 }
 
-// BeginCopy makes the checkpoint at pos the end of a copy. Until Close the caller removes no segment;
-// the checkpoint may go. Safe for concurrent use.
+// BeginCopy makes the checkpoint at pos the end of a copy. Until Close the caller removes no
+// segment; the checkpoint may go. Safe for concurrent use.
 func (l *Log) BeginCopy(pos Pos) (*Copying, error) {
 	if err := l.usable(); err != nil {
 		return nil, err
@@ -36,7 +36,8 @@ func (l *Log) BeginCopy(pos Pos) (*Copying, error) {
 // Close ends the copy.
 func (c *Copying) Close() error { return c.point.Close() }
 
-// Files passes on the files of the copy; the format file is the last. The bytes are valid during a call.
+// Files passes on the files of the copy; the format file is the last. The bytes are valid during a
+// call.
 func (c *Copying) Files(file func(name string, size int64, r io.Reader) error) error {
 	size, err := c.point.Size()
 	if err != nil {
@@ -54,8 +55,8 @@ func (c *Copying) Files(file func(name string, size int64, r io.Reader) error) e
 	return file(formatName, int64(len(text)), strings.NewReader(text))
 }
 
-// segment passes on a segment: the last one up to the checkpoint, and without the seal that it may have got
-// since, which speaks of more.
+// segment passes on a segment: the last one up to the checkpoint, and without the seal that it may
+// have got since, which speaks of more.
 func (c *Copying) segment(s Segment, last bool, file func(string, int64, io.Reader) error) error {
 	end := s.End
 	if last {
@@ -117,8 +118,8 @@ func Size(fsys FS) (total int64, err error) {
 	return total, err
 }
 
-// Receive writes one file of a copy, synced; its name is durable after the next SyncDir. Names that are none
-// of a log's files are refused.
+// Receive writes one file of a copy, synced; its name is durable after the next SyncDir. Names that
+// are none of a log's files are refused.
 func Receive(to FS, name string, size int64, r io.Reader) error {
 	if !Copied(name) {
 		return fmt.Errorf("%.100q is not the name of a file of a copy", name)

@@ -50,8 +50,9 @@ func (d dirFS) Remove(name string) error {
 	if st, err := os.Stat(path); err != nil || st.Size() <= 2*removeStep {
 		return os.Remove(path)
 	}
-	// A large file goes bit by bit: while a file system frees 64 MiB at once, syncs of other files wait for
-	// it, 20 ms on ext4. First it gets a name that no start takes for a part of the log, durably.
+	// A large file goes bit by bit: while a file system frees 64 MiB at once, syncs of other files
+	// wait for it, 20 ms on ext4. First it gets a name that no start takes for a part of the log,
+	// durably.
 	dying := path + tmpSuffix
 	if err := os.Rename(path, dying); err != nil {
 		return err
@@ -65,8 +66,8 @@ func (d dirFS) Remove(name string) error {
 
 const removeStep = 1 << 20 // bytes of a file that are freed at a time
 
-// shrink frees what a file has in steps, each followed by a pause of twice its time. What fails is left to
-// who removes the file.
+// shrink frees what a file has in steps, each followed by a pause of twice its time. What fails is
+// left to who removes the file.
 func shrink(path string) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -137,8 +138,8 @@ func (l *dirLock) Close() error {
 	return err
 }
 
-// MakeDir is os.MkdirAll with every new name made durable, and that of path also when it is not new: a
-// process that was killed may have made it.
+// MakeDir is os.MkdirAll with every new name made durable, and that of path also when it is not
+// new: a process that was killed may have made it.
 func MakeDir(path string) error {
 	parent := filepath.Dir(path)
 	if st, err := os.Stat(path); err == nil && st.IsDir() {

@@ -8,7 +8,8 @@ import (
 	"slices"
 )
 
-// unfinishedName is a file in a directory that is still being filled with a copy: no start takes what is there.
+// unfinishedName is a file in a directory that is still being filled with a copy: no start takes
+// what is there.
 const unfinishedName = "unfinished"
 
 var (
@@ -18,16 +19,17 @@ var (
 	ErrNotEmpty = errors.New("is not empty")
 )
 
-// A Filling is a directory that is filled with a copy of a log. What it holds until Done is taken by no start, and
-// removed by the next Fill.
+// A Filling is a directory that is filled with a copy of a log. What it holds until Done is taken
+// by no start, and removed by the next Fill.
 type Filling struct {
 	path string
 	made bool // by Fill
 	mark *os.File
 }
 
-// Fill begins to fill the directory at path, which is absent, empty, or holds what a Fill left that was killed: that
-// is removed. The caller ends it with Done or Abort. Errors: ErrNotEmpty, ErrLocked when somebody fills it now.
+// Fill begins to fill the directory at path, which is absent, empty, or holds what a Fill left that
+// was killed: that is removed. The caller ends it with Done or Abort. Errors: ErrNotEmpty,
+// ErrLocked when somebody fills it now.
 func Fill(path string) (*Filling, error) {
 	_, err := os.Stat(path)
 	f := &Filling{path: path, made: errors.Is(err, os.ErrNotExist)}
@@ -57,7 +59,8 @@ func Fill(path string) (*Filling, error) {
 	return f, nil
 }
 
-// Vacant tells whether Fill would take the directory at path. left are the names that it would remove.
+// Vacant tells whether Fill would take the directory at path. left are the names that it would
+// remove.
 func Vacant(path string) (left []string, err error) {
 	entries, err := os.ReadDir(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {

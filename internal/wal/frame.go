@@ -15,8 +15,9 @@ import (
 //	16 position 8               48 CRC-32C of payload and padding 4
 //	24 durable position 8       52 CRC-32C of bytes 0 to 51, seeded with the segment's salt 4
 //
-// A frame without payload is a mark, written by the log itself. All numbers are little-endian. The salt and the segment number keep payloads that
-// imitate frames, and old bytes in recycled blocks, from passing for frames.
+// A frame without payload is a mark, written by the log itself. All numbers are little-endian. The
+// salt and the segment number keep payloads that imitate frames, and old bytes in recycled blocks,
+// from passing for frames.
 const (
 	frameMagic = 0x02465147 // "GQF" and version 2
 	frameAlign = 8

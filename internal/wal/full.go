@@ -11,12 +11,14 @@ type Spacer interface {
 	Space() (free, total int64, err error)
 }
 
-// An Inoder is an FS that knows how many files its disk still takes. A total of 0 means that there is no such end.
+// An Inoder is an FS that knows how many files its disk still takes. A total of 0 means that there
+// is no such end.
 type Inoder interface {
 	Inodes() (free, total int64, err error)
 }
 
-// ErrNoInodes is wrapped by errors that say that the disk has no room, when what it lacks is not bytes.
+// ErrNoInodes is wrapped by errors that say that the disk has no room, when what it lacks is not
+// bytes.
 var ErrNoInodes = errors.New("the file system has no inodes left, whatever bytes are free: remove files from it")
 
 // reserveName is a file of one segment's size that is allocated while there is room and
@@ -72,8 +74,8 @@ func (l *Log) Prepare(free int64) error {
 	return nil
 }
 
-// Here fails the log when its active segment has no name any more: somebody has removed the directory or what
-// is in it, and what is written goes nowhere. Safe for concurrent use.
+// Here fails the log when its active segment has no name any more: somebody has removed the
+// directory or what is in it, and what is written goes nowhere. Safe for concurrent use.
 func (l *Log) Here() error {
 	if err := l.usable(); err != nil {
 		return err

@@ -228,8 +228,8 @@ func TestMissingSegment(t *testing.T) {
 	}
 }
 
-// A checkpoint that was found damaged is no generation: the next one takes its place, and the whole one
-// before it stays to fall back to.
+// A checkpoint that was found damaged is no generation: the next one takes its place, and the whole
+// one before it stays to fall back to.
 func TestDamagedCheckpointIsReplaced(t *testing.T) {
 	fsys := MemFS()
 	l := open(t, fsys, minSegmentSize)

@@ -85,8 +85,8 @@ func (l *Log) load() error {
 	slices.Sort(numbers)
 	l.findReserve()
 	if len(names) > 0 {
-		// A process that was killed may have left names that are not durable yet. Nothing may rest on
-		// them before they are.
+		// A process that was killed may have left names that are not durable yet. Nothing may rest
+		// on them before they are.
 		if err := l.fs.SyncDir(); err != nil {
 			return fmt.Errorf("sync the directory: %w", err)
 		}

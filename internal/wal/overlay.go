@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// An Overlay is a directory that looks like another one, and keeps in memory what is changed in it. So a log can be
-// opened, and cut, without a change of what lies below. Nobody may change that meanwhile. Its memory is bounded by
-// what is written, in pages.
+// An Overlay is a directory that looks like another one, and keeps in memory what is changed in it.
+// So a log can be opened, and cut, without a change of what lies below. Nobody may change that
+// meanwhile. Its memory is bounded by what is written, in pages.
 type Overlay struct {
 	base FS
 

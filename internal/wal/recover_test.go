@@ -167,8 +167,9 @@ func (w writes) Create(name string) (File, error) { return written(w.FS.Create(n
 
 func written(f File, err error) (File, error) { return writtenFile{f}, err }
 
-// A last segment that was cut anywhere is damage, wherever the checkpoint lies: after a crash and after a
-// clean stop, in a file that grew and in one that did not, and where a file grows by being written only.
+// A last segment that was cut anywhere is damage, wherever the checkpoint lies: after a crash and
+// after a clean stop, in a file that grew and in one that did not, and where a file grows by being
+// written only.
 func TestCutLastSegment(t *testing.T) {
 	for _, tt := range []struct {
 		name         string

@@ -115,7 +115,8 @@ func NewSurvey(fsys FS) (*Survey, error) {
 	return v, nil
 }
 
-// mostOf is the name of a log: the one that most segments have, of equals the one that the format file has too.
+// mostOf is the name of a log: the one that most segments have, of equals the one that the format
+// file has too.
 func mostOf(uuids [][16]byte, format [16]byte) (most [16]byte) {
 	count := map[[16]byte]int{}
 	for _, u := range uuids {
@@ -278,11 +279,11 @@ func nextFrame(s *segment, w *window, pos Pos) (next Pos, used bool, err error) 
 	}
 }
 
-// Cut makes over, an overlay of the directory, a log of what lies before cut: segments, checkpoints and the format
-// file. A start there finds a log that ends at cut, and nothing wrong with it but what lies before its checkpoint
-// and does not read; a cut of 0 leaves no log. lost is the lowest position of a frame that is needed and in no
-// segment, or 0: then segments without frames stand in for those that are missing, so that each such frame is found
-// damaged when it is read.
+// Cut makes over, an overlay of the directory, a log of what lies before cut: segments, checkpoints
+// and the format file. A start there finds a log that ends at cut, and nothing wrong with it but
+// what lies before its checkpoint and does not read; a cut of 0 leaves no log. lost is the lowest
+// position of a frame that is needed and in no segment, or 0: then segments without frames stand in
+// for those that are missing, so that each such frame is found damaged when it is read.
 func (v *Survey) Cut(over *Overlay, cut, lost Pos) error {
 	kept := map[string]bool{}
 	l := &Log{fs: over, uuid: v.uuid, ended: make(chan struct{})}
@@ -375,8 +376,8 @@ func (l *Log) standIn(s *segment, end Pos) error {
 	})
 }
 
-// copyFile copies a file and syncs it. Long zeros are not written: they take no blocks where the file system has
-// holes.
+// copyFile copies a file and syncs it. Long zeros are not written: they take no blocks where the
+// file system has holes.
 func copyFile(from, to FS, name string) error {
 	src, err := from.Open(name)
 	if err != nil {
@@ -440,8 +441,8 @@ func (v *Survey) First() Pos {
 	return v.segs[0].first
 }
 
-// stretch makes the copy of a segment, which may have been cut, as long as its page and its frames say that
-// it was: else a start takes it for damage. The bytes are zeros.
+// stretch makes the copy of a segment, which may have been cut, as long as its page and its frames
+// say that it was: else a start takes it for damage. The bytes are zeros.
 func stretch(f File) error {
 	page := make([]byte, pageSize)
 	n, err := f.ReadAt(page, 0)

@@ -1,4 +1,5 @@
-// Command embed has a durable queue inside: no server. Run it twice: it goes on where it was killed.
+// Command embed has a durable queue inside: no server. Run it twice: it goes on where it was
+// killed.
 package main
 
 import (

@@ -1,6 +1,7 @@
 // Package config gives the flags of a command their values: those of the command line, else of the
-// environment, else of a configuration file, else their defaults; and it says which flag or section was
-// probably meant by a name that is none. It knows flags, not what they mean. Every error is one of usage.
+// environment, else of a configuration file, else their defaults; and it says which flag or section
+// was probably meant by a name that is none. It knows flags, not what they mean. Every error is one
+// of usage.
 package config
 
 import (
@@ -24,7 +25,8 @@ const (
 	maxFile  = 1 << 20 // bytes of a configuration file
 )
 
-// clientSection is a section for every command that speaks to a server; the command's own wins over it.
+// clientSection is a section for every command that speaks to a server; the command's own wins over
+// it.
 const clientSection = "client"
 
 // clientFlags are its settings.
@@ -41,8 +43,8 @@ var notConfigured = []string{"help", "config"}
 // commandLine marks flags that are like notConfigured, but only of their command.
 const commandLine = "command line"
 
-// CommandLineOnly has flags of cmd taken from the command line alone: what a token may do must not come from a variable
-// that was meant for another command.
+// CommandLineOnly has flags of cmd taken from the command line alone: what a token may do must not
+// come from a variable that was meant for another command.
 func CommandLineOnly(cmd *cobra.Command, flags ...string) {
 	for _, name := range flags {
 		cmd.Flags().SetAnnotation(name, commandLine, nil) // an error says that there is no such flag
@@ -54,8 +56,8 @@ func isConfigured(f *pflag.Flag) bool {
 	return !only && !slices.Contains(notConfigured, f.Name)
 }
 
-// A File is what a configuration file says: per command, by its path without the program's name, the
-// values of flags as text.
+// A File is what a configuration file says: per command, by its path without the program's name,
+// the values of flags as text.
 type File struct {
 	Path     string // "" when there is no file
 	commands map[string]map[string][]string
@@ -248,7 +250,8 @@ func valueAt(tree map[string]any, key toml.Key) any {
 	return v
 }
 
-// settingText is a value of a file as a flag takes it: several texts for a flag that may be repeated.
+// settingText is a value of a file as a flag takes it: several texts for a flag that may be
+// repeated.
 func settingText(f *pflag.Flag, v any) ([]string, error) {
 	_, repeats := f.Value.(pflag.SliceValue)
 	switch v := v.(type) {
@@ -340,8 +343,8 @@ func suggestion(name string, names []string) string {
 	return "; did you mean " + best + "?"
 }
 
-// lineOf finds the line of a key: the parser tells lines only of what it cannot read. It is the line of
-// the section when the key is not found under it, as in an inline table.
+// lineOf finds the line of a key: the parser tells lines only of what it cannot read. It is the
+// line of the section when the key is not found under it, as in an inline table.
 func lineOf(data []byte, key toml.Key) int {
 	section, at, found := "", 0, 1
 	want := key.String()

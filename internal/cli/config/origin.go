@@ -22,8 +22,8 @@ func environmentName(flag string) string {
 	return "GLASSQ_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// Fill sets the flags of cmd that were not given, from the environment, else from the file, and tells
-// where each has its value from.
+// Fill sets the flags of cmd that were not given, from the environment, else from the file, and
+// tells where each has its value from.
 func (c *File) Fill(cmd *cobra.Command, lookup func(string) (string, bool)) (map[string]Origin, error) {
 	var err error
 	origins := map[string]Origin{}

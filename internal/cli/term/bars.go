@@ -12,14 +12,14 @@ import (
 // barColumns is the width of a bar; on narrower terminals it is less, or none.
 const barColumns = 30
 
-// A screen is a terminal of 80 columns and 24 rows when it does not know its size, as behind a serial line
-// or in a container; there the bars would be cut to nothing.
+// A screen is a terminal of 80 columns and 24 rows when it does not know its size, as behind a
+// serial line or in a container; there the bars would be cut to nothing.
 type screen struct{ *cupwriter.Writer }
 
 func newScreen(w io.Writer) screen { return screen{cupwriter.New(w, false)} }
 
-// Flush is that of mpb.ConsoleWriter. It begins in the first column, wherever what is typed has left the cursor:
-// without, the ^C of a Ctrl-C leaves the first letters of a bar standing.
+// Flush is that of mpb.ConsoleWriter. It begins in the first column, wherever what is typed has
+// left the cursor: without, the ^C of a Ctrl-C leaves the first letters of a bar standing.
 func (s screen) Flush(lines int) error {
 	if err := s.Writer.Flush(lines); err != nil {
 		return err

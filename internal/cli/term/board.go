@@ -92,7 +92,8 @@ type Teller interface {
 	Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error)
 }
 
-// A board is the bars of a run. Figures are set by those who have them; the books it asks for itself.
+// A board is the bars of a run. Figures are set by those who have them; the books it asks for
+// itself.
 type board struct {
 	bars   *bars
 	q      Teller
@@ -109,7 +110,8 @@ type board struct {
 	sum   float64 // of the weights that rates are made of; nears 1
 }
 
-// newBoard starts to show the books of run, "" for one that begin will name. The caller must close it.
+// newBoard starts to show the books of run, "" for one that begin will name. The caller must close
+// it.
 func newBoard(b *bars, q Teller, run string) *board {
 	ctx, cancel := context.WithCancel(context.Background())
 	v := &board{bars: b, q: q, cancel: cancel, run: run, then: time.Now()}

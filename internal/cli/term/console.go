@@ -16,7 +16,8 @@ import (
 	"github.com/glassq/glassq/internal/report"
 )
 
-// A Console is standard error: lines for people, and at most one bar. It is safe for concurrent use.
+// A Console is standard error: lines for people, and at most one bar. It is safe for concurrent
+// use.
 type Console struct {
 	terminal bool
 	level    slog.LevelVar // least that a Logger logs
@@ -46,8 +47,8 @@ func IsTerminal(f *os.File) bool {
 	return err != nil || !os.SameFile(info, null)
 }
 
-// Write writes a whole line or more as plain text, before the bar if there is one. What cannot be shown is lost:
-// there is nowhere left to say so.
+// Write writes a whole line or more as plain text, before the bar if there is one. What cannot be
+// shown is lost: there is nowhere left to say so.
 func (c *Console) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,8 +72,8 @@ func (c *Console) Say(format string, args ...any) {
 	fmt.Fprintf(c, format+"\n", args...)
 }
 
-// Note tells of an event: to people as a line of text, whatever the level is, and where every line is JSON by the name
-// of the event and its keys.
+// Note tells of an event: to people as a line of text, whatever the level is, and where every line
+// is JSON by the name of the event and its keys.
 func (c *Console) Note(level slog.Level, said, event string, args ...any) {
 	if c.json {
 		c.Logger().Log(context.Background(), level, event, args...)
@@ -81,12 +82,12 @@ func (c *Console) Note(level slog.Level, said, event string, args ...any) {
 	c.Say("%s", said)
 }
 
-// SetJSON has every line be a JSON object from now on, for programs: those of Say too. It must be called before loggers
-// are made, and before others use the console.
+// SetJSON has every line be a JSON object from now on, for programs: those of Say too. It must be
+// called before loggers are made, and before others use the console.
 func (c *Console) SetJSON() { c.json = true }
 
-// SetLevel says what is logged at least, by loggers that were made before too; at first it is slog.LevelInfo. It returns
-// false when that is so already.
+// SetLevel says what is logged at least, by loggers that were made before too; at first it is
+// slog.LevelInfo. It returns false when that is so already.
 func (c *Console) SetLevel(l slog.Level) (changed bool) {
 	changed = c.level.Level() != l
 	c.level.Set(l)

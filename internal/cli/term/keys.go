@@ -21,9 +21,9 @@ const (
 	KeyCtrlC Key = 3
 )
 
-// Keys has f, a terminal, hand over each key as it is pressed, without showing it: Ctrl-C is a key too. Until restore
-// is called, which the caller must do, a line that is written has to end with "\r\n". The reading goes on until f or
-// the program ends, since nothing ends a read of a terminal.
+// Keys has f, a terminal, hand over each key as it is pressed, without showing it: Ctrl-C is a key
+// too. Until restore is called, which the caller must do, a line that is written has to end with
+// "\r\n". The reading goes on until f or the program ends, since nothing ends a read of a terminal.
 func Keys(f *os.File) (keys <-chan Key, restore func(), err error) {
 	before, err := term.MakeRaw(int(f.Fd()))
 	if err != nil {
@@ -92,7 +92,8 @@ func (s *Screen) Size() (width, height int) {
 	return width, height
 }
 
-// Draw puts lines as plain text in the place of those before. They end with "\r\n", for a terminal whose Keys are read.
+// Draw puts lines as plain text in the place of those before. They end with "\r\n", for a terminal
+// whose Keys are read.
 func (s *Screen) Draw(lines []string) error {
 	for _, line := range lines {
 		s.s.WriteString(plain.Text([]byte(line)) + "\r\n") // a bytes.Buffer takes all

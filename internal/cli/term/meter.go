@@ -25,7 +25,8 @@ func (o *MeterOptions) bar(c *Console) bool {
 	return c.terminal && (o.Data == nil || !IsTerminal(o.Data))
 }
 
-// Meter starts a meter: one line that is written anew where a bar may be drawn, else a line every ten seconds.
+// Meter starts a meter: one line that is written anew where a bar may be drawn, else a line every
+// ten seconds.
 func (c *Console) Meter(label string, opt MeterOptions) *Meter {
 	if opt.Quiet {
 		return &Meter{console: c}
@@ -38,8 +39,8 @@ func (c *Console) Meter(label string, opt MeterOptions) *Meter {
 // boardNames are the bars of a board.
 var boardNames = []string{"put", "done", "out"}
 
-// RunMeter is a meter that shows all of a run where bars may be drawn: what is put, done and out. It asks q
-// for the books; run is "" until Begin names it.
+// RunMeter is a meter that shows all of a run where bars may be drawn: what is put, done and out.
+// It asks q for the books; run is "" until Begin names it.
 func (c *Console) RunMeter(label string, opt MeterOptions, q Teller, run string) *Meter {
 	if opt.Quiet || !opt.bar(c) {
 		return c.Meter(label, opt)

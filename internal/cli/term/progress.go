@@ -19,9 +19,9 @@ const (
 	barWidth  = 24
 )
 
-// A progress shows how far something has come: on a terminal one line that is written anew, elsewhere
-// a plain line every ten seconds. It draws by its own clock, so set costs two atomic stores. All
-// methods are safe for concurrent use.
+// A progress shows how far something has come: on a terminal one line that is written anew,
+// elsewhere a plain line every ten seconds. It draws by its own clock, so set costs two atomic
+// stores. All methods are safe for concurrent use.
 type progress struct {
 	w        io.Writer
 	terminal bool
@@ -64,7 +64,8 @@ func (p *progress) set(done, total uint64) {
 	}
 }
 
-// setNote puts a text behind the figures, such as percentiles or what is waited for; "" takes it away.
+// setNote puts a text behind the figures, such as percentiles or what is waited for; "" takes it
+// away.
 func (p *progress) setNote(text string) { p.note.Store(&text) }
 
 // close shows the last figures, if there ever were any, and stops. A second close is a no-op.

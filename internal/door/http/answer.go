@@ -110,8 +110,8 @@ func send(rw http.ResponseWriter, status int, contentType string, body []byte) e
 	return write(rw, nil, body)
 }
 
-// write writes a piece of an answer and flushes it. answer is that of the bodies in it, nil for none: then it has room
-// of its own if it is large, as lists and receipts may be.
+// write writes a piece of an answer and flushes it. answer is that of the bodies in it, nil for
+// none: then it has room of its own if it is large, as lists and receipts may be.
 func write(rw http.ResponseWriter, answer *door.Answer, body []byte) error {
 	c := http.NewResponseController(rw)
 	if w, ok := rw.(*writer); ok && answer == nil && len(body) > printed {
@@ -153,7 +153,8 @@ const (
 	atATime = 32 << 10
 )
 
-// A page is an answer with bodies, which are printed and sent piece by piece. The caller must call Done.
+// A page is an answer with bodies, which are printed and sent piece by piece. The caller must call
+// Done.
 type page struct {
 	*door.Answer
 	rw    http.ResponseWriter

@@ -15,8 +15,9 @@ const (
 	typeArchive = "application/octet-stream"
 )
 
-// backup answers with a tar of the files of a copy of the store, or with an archive. A copy that fails half way breaks the
-// connection, so that nobody takes it for whole. POST, because a web page can send a GET to anyone.
+// backup answers with a tar of the files of a copy of the store, or with an archive. A copy that
+// fails half way breaks the connection, so that nobody takes it for whole. POST, because a web page
+// can send a GET to anyone.
 func (s *call) backup(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "form")
 	form := q.oneOf("form", "files", "archive")
@@ -55,8 +56,8 @@ func (s *call) copyTo(ctx context.Context, w io.Writer) error {
 	return out.Close()
 }
 
-// A steady writer has its reader keep the pace of all answers, and says before the first byte what comes, unless kind
-// is "". The caller must call done.
+// A steady writer has its reader keep the pace of all answers, and says before the first byte what
+// comes, unless kind is "". The caller must call done.
 type steady struct {
 	http.ResponseWriter
 	kind  string

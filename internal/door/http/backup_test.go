@@ -69,8 +69,8 @@ func TestBackupArchive(t *testing.T) {
 	}
 }
 
-// TestBackup: a copy over HTTP holds what was put; one that breaks off is never taken for whole, and a store that
-// has no copies says so.
+// TestBackup: a copy over HTTP holds what was put; one that breaks off is never taken for whole,
+// and a store that has no copies says so.
 func TestBackup(t *testing.T) {
 	store := openStore(t)
 	if _, err := store.Put(t.Context(), []glassq.Task{{Queue: "q", Body: []byte("one")},

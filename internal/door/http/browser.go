@@ -10,9 +10,9 @@ import (
 	"github.com/glassq/glassq/internal/dashboard"
 )
 
-// guard refuses what a web page may send from its visitor's browser: to a Host name that is not ours, or from another
-// site, unless it is a link that somebody follows; and changes in the content types that need no leave of ours.
-// No answer gives such leave: there is no CORS.
+// guard refuses what a web page may send from its visitor's browser: to a Host name that is not
+// ours, or from another site, unless it is a link that somebody follows; and changes in the content
+// types that need no leave of ours. No answer gives such leave: there is no CORS.
 func (s *Server) guard(r *http.Request) error {
 	if !s.hostAllowed(r.Host) {
 		return glassq.Errorf(glassq.CodeForbidden,
@@ -33,7 +33,8 @@ func (s *Server) guard(r *http.Request) error {
 	return nil
 }
 
-// isForm tells whether r is a form for the dashboard, which looks for the token that its pages put into it.
+// isForm tells whether r is a form for the dashboard, which looks for the token that its pages put
+// into it.
 func (s *Server) isForm(r *http.Request) bool {
 	if mediaType(r) != "application/x-www-form-urlencoded" {
 		return false
@@ -42,7 +43,8 @@ func (s *Server) isForm(r *http.Request) bool {
 	return slices.Contains(dashboard.Patterns, pattern)
 }
 
-// followsLink tells that a person goes to another page, and that its answer is shown as such, not within a frame.
+// followsLink tells that a person goes to another page, and that its answer is shown as such, not
+// within a frame.
 func followsLink(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" &&
 		r.Header.Get("Sec-Fetch-Dest") == "document"
@@ -54,7 +56,8 @@ func ofBrowser(r *http.Request) bool {
 	return h.Get("Origin") != "" || h.Get("Sec-Fetch-Site") != "" || strings.HasPrefix(h.Get("User-Agent"), "Mozilla/")
 }
 
-// asks tells whether the content type of r is one for which a browser asks for leave, if its page is of another site.
+// asks tells whether the content type of r is one for which a browser asks for leave, if its page
+// is of another site.
 func asks(r *http.Request) bool {
 	switch mediaType(r) {
 	case "":

@@ -224,8 +224,8 @@ func (c *contract) lease(queue string) string {
 	return l.Token
 }
 
-// TestContract drives every documented operation against a real server, and holds every answer, errors
-// included, to the documents.
+// TestContract drives every documented operation against a real server, and holds every answer,
+// errors included, to the documents.
 func TestContract(t *testing.T) {
 	c := newContract(t)
 	tasks := "/v1/queues/tasks/tasks"

@@ -17,8 +17,9 @@ const (
 	eventsRead  = 64               // events sent with one write
 )
 
-// events streams what happens as server-sent events until the client goes, the server stops or wait is over. Readers
-// hold nothing in the server: a slow one loses its place, is told and cut, and may come back with Last-Event-ID.
+// events streams what happens as server-sent events until the client goes, the server stops or wait
+// is over. Readers hold nothing in the server: a slow one loses its place, is told and cut, and may
+// come back with Last-Event-ID.
 func (s *call) events(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "queue", "run", "after", "wait")
 	queue, run := q.text("queue"), q.text("run")
@@ -57,7 +58,8 @@ func (s *call) events(rw http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// mayHear tells whether the client may be told what happens to a queue and a run or, where neither is named, to all.
+// mayHear tells whether the client may be told what happens to a queue and a run or, where neither
+// is named, to all.
 func (s *call) mayHear(queue, run string) error {
 	if queue == "" && run == "" {
 		return s.store.Who.May(rights.VerbAllEvents, "")

@@ -163,7 +163,8 @@ func TestEventsEndWithTheServer(t *testing.T) {
 	}
 }
 
-// TestEventsReaders: half of the readers never read; the others get what happens, and one more than may be is refused.
+// TestEventsReaders: half of the readers never read; the others get what happens, and one more than
+// may be is refused.
 func TestEventsReaders(t *testing.T) {
 	b, l := openLive(t)
 	s := New(b, Options{Live: l})

@@ -32,7 +32,8 @@ func (s *call) explainRun(rw http.ResponseWriter, r *http.Request) error {
 	return done(answer(rw, e))
 }
 
-// showTask shows a task by its id, ~number, or the number of its lease as a token, <number>.<queue>.
+// showTask shows a task by its id, ~number, or the number of its lease as a token,
+// <number>.<queue>.
 func (s *call) showTask(rw http.ResponseWriter, r *http.Request) error {
 	f := glassq.Find{Queue: r.PathValue("queue"), ID: r.PathValue("id")}
 	if t, err := glassq.ParseToken(f.ID); err == nil && t.Queue == f.Queue {

@@ -40,8 +40,8 @@ func inDoor(t *testing.T, s *Server) string {
 	return ln.Addr().String()
 }
 
-// TestPages: what a page can have its visitor's browser send to a server without a key is refused, on every route;
-// what our own page and what programs send is not.
+// TestPages: what a page can have its visitor's browser send to a server without a key is refused,
+// on every route; what our own page and what programs send is not.
 func TestPages(t *testing.T) {
 	const browser = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"
 	s := New(openStore(t), Options{})
@@ -111,8 +111,8 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestRebinding: a name of somebody else that leads to this machine reaches nothing, on any route, however the request
-// says it.
+// TestRebinding: a name of somebody else that leads to this machine reaches nothing, on any route,
+// however the request says it.
 func TestRebinding(t *testing.T) {
 	s := New(openStore(t), Options{})
 	addr := inDoor(t, s)
@@ -197,8 +197,8 @@ func TestOtherProtocols(t *testing.T) {
 	}
 }
 
-// TestWrongKeys: wrong keys are refused one after the other, right ones of the same machine wait meanwhile, those of
-// others do not; and the log says so once a minute.
+// TestWrongKeys: wrong keys are refused one after the other, right ones of the same machine wait
+// meanwhile, those of others do not; and the log says so once a minute.
 func TestWrongKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -257,7 +257,8 @@ func TestWrongKeys(t *testing.T) {
 	})
 }
 
-// TestTooManyRequests: beyond the requests that may be under way one is refused at once, and the next is served.
+// TestTooManyRequests: beyond the requests that may be under way one is refused at once, and the
+// next is served.
 func TestTooManyRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(openStore(t), Options{Requests: 1})
@@ -303,8 +304,9 @@ type farEnd struct{ net.Conn }
 
 func (farEnd) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.ParseIP("192.0.2.1"), Port: 1} }
 
-// TestKnownConnection: a connection that has shown the key does not wait for the wrong keys of others on its machine, as
-// a proxy's does not; and those that have not shown it are cut where they are too many.
+// TestKnownConnection: a connection that has shown the key does not wait for the wrong keys of
+// others on its machine, as a proxy's does not; and those that have not shown it are cut where they
+// are too many.
 func TestKnownConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(openStore(t), Options{Frame: door.Frame{Access: door.NewAccess([]byte("k"))}})

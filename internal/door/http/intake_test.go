@@ -99,7 +99,8 @@ func (r *pipeRig) want(what string, nc net.Conn, status int, part string, after 
 	}
 }
 
-// TestAnnouncedBodies: bodies that are announced and do not come stop nobody, and are cut after 10 s.
+// TestAnnouncedBodies: bodies that are announced and do not come stop nobody, and are cut after 10
+// s.
 func TestAnnouncedBodies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, stop := newPipeRig(t)
@@ -155,7 +156,8 @@ func TestAnnouncedBodies(t *testing.T) {
 	})
 }
 
-// TestBodiesThatTakeTheirTime: a sender that keeps its pace may take minutes, and then the connection goes on.
+// TestBodiesThatTakeTheirTime: a sender that keeps its pace may take minutes, and then the
+// connection goes on.
 func TestBodiesThatTakeTheirTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, stop := newPipeRig(t)

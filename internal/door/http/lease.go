@@ -11,9 +11,9 @@ import (
 	"github.com/glassq/glassq/internal/envelope"
 )
 
-// reserve hands out up to max tasks (default 1) as NDJSON leases, or answers 204 when there was none
-// within wait (default 0: answer at once; at most 10 minutes). lease is the length of the leases.
-// take=true acks the tasks as they are handed out.
+// reserve hands out up to max tasks (default 1) as NDJSON leases, or answers 204 when there was
+// none within wait (default 0: answer at once; at most 10 minutes). lease is the length of the
+// leases. take=true acks the tasks as they are handed out.
 //
 // A client that goes away while it waits is leased nothing; leases whose answer cannot be written
 // go back to their old places at once.
@@ -58,8 +58,8 @@ func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// held are the tokens of leases: with take only those of tasks that were too large to be taken as they were handed
-// out, and which the client does not hear of.
+// held are the tokens of leases: with take only those of tasks that were too large to be taken as
+// they were handed out, and which the client does not hear of.
 func held(leases []glassq.Lease, take bool) (tokens []glassq.Token) {
 	for i := range leases {
 		if leases[i].Number == 0 {
@@ -113,8 +113,8 @@ func (s *call) extend(rw http.ResponseWriter, r *http.Request) error {
 	return settle(s, rw, r, envelope.ParseExtend, s.store.Extend)
 }
 
-// settle serves ack, nack and extend: each line is answered for itself, also one that cannot be read.
-// With answer=errors only refused lines are answered, as {"line":k,"error":{…}}.
+// settle serves ack, nack and extend: each line is answered for itself, also one that cannot be
+// read. With answer=errors only refused lines are answered, as {"line":k,"error":{…}}.
 func settle[T any](s *call, rw http.ResponseWriter, r *http.Request,
 	parse func([]byte, *T) error,
 	do func(context.Context, []T) ([]error, error)) error {

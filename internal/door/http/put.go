@@ -20,9 +20,10 @@ import (
 // other content type, the body of one task whose options are query parameters. What it stores it
 // stores as a whole.
 //
-// The answer is a receipt for each task; with answer=count one line for all, see putCount, and with answer=errors a
-// batch that is stored is answered for what has a warning only. With wait a put
-// into a full queue is parked until there is room; a client that goes away meanwhile has put nothing.
+// The answer is a receipt for each task; with answer=count one line for all, see putCount, and with
+// answer=errors a batch that is stored is answered for what has a warning only. With wait a put
+// into a full queue is parked until there is room; a client that goes away meanwhile has put
+// nothing.
 func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 	body, done, err := s.readBody(rw, r, maxRequest)
 	if err != nil {
@@ -90,11 +91,12 @@ func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// maxTrace is the longest header traceparent that is taken. Version 00 has 55 bytes; later ones may be longer.
+// maxTrace is the longest header traceparent that is taken. Version 00 has 55 bytes; later ones may
+// be longer.
 const maxTrace = 200
 
-// traceTasks gives tasks without a trace of their own that of the request. One that cannot be one is left out, as the
-// recommendation says.
+// traceTasks gives tasks without a trace of their own that of the request. One that cannot be one
+// is left out, as the recommendation says.
 func traceTasks(tasks []glassq.Task, trace string) {
 	odd := func(c rune) bool { return c <= ' ' || c > '~' }
 	if trace == "" || len(trace) > maxTrace || strings.ContainsFunc(trace, odd) {
@@ -115,7 +117,8 @@ func traceTasks(tasks []glassq.Task, trace string) {
 	}
 }
 
-// putWait is a put that waits for room. done gives back what the request takes of the bodies in flight.
+// putWait is a put that waits for room. done gives back what the request takes of the bodies in
+// flight.
 func (s *call) putWait(ctx context.Context, tasks []glassq.Task, wait time.Duration, size int64,
 	done func()) ([]glassq.Receipt, error) {
 	if !s.frame.Parked.TryTake(size) {
@@ -164,7 +167,8 @@ func (s *Server) parseTasks(queue string, list []record, many bool) ([]glassq.Ta
 
 const typeForm = "application/x-www-form-urlencoded"
 
-// notLabelled refuses JSON objects and arrays that curl -d labelled as a form: they were meant as tasks.
+// notLabelled refuses JSON objects and arrays that curl -d labelled as a form: they were meant as
+// tasks.
 func notLabelled(media string, body []byte) error {
 	if media != typeForm {
 		return nil

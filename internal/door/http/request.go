@@ -18,8 +18,8 @@ import (
 	"github.com/glassq/glassq/internal/jsonline"
 )
 
-// readBody reads a request's body of at most most bytes, taking its room among all bodies in flight as it arrives.
-// The caller must call done when it needs the bytes no more.
+// readBody reads a request's body of at most most bytes, taking its room among all bodies in flight
+// as it arrives. The caller must call done when it needs the bytes no more.
 func (s *Server) readBody(rw http.ResponseWriter, r *http.Request, most int) (body []byte, done func(), err error) {
 	if r.ContentLength > int64(most) {
 		return nil, nil, tooLarge(most)
@@ -206,7 +206,8 @@ func (q *query) atLeast1(key string, def, limit uint64) uint64 {
 	return n
 }
 
-// duration reads "250ms" or a number of seconds; one that is too long for a Duration is the longest.
+// duration reads "250ms" or a number of seconds; one that is too long for a Duration is the
+// longest.
 func (q *query) duration(key string) time.Duration {
 	text := q.text(key)
 	if text == "" {

@@ -48,8 +48,8 @@ func TestLongLists(t *testing.T) {
 	})
 }
 
-// TestCutReaders: whoever does not read is cut while others wait for room, the log says so, and what was handed out is
-// ready again, with no attempt counted. Who reads gets everything.
+// TestCutReaders: whoever does not read is cut while others wait for room, the log says so, and
+// what was handed out is ready again, with no attempt counted. Who reads gets everything.
 func TestCutReaders(t *testing.T) {
 	const size = 6 << 20 // larger than what the sockets hold
 	var log bytes.Buffer
@@ -92,7 +92,8 @@ func TestCutReaders(t *testing.T) {
 	}
 }
 
-// TestTakenWhole: with take a large task is gone when it has left, and ready again when its client went away before.
+// TestTakenWhole: with take a large task is gone when it has left, and ready again when its client
+// went away before.
 func TestTakenWhole(t *testing.T) {
 	const size = 6 << 20
 	b := openStore(t)

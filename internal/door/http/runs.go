@@ -35,8 +35,8 @@ func (s *call) runs(rw http.ResponseWriter, r *http.Request) error {
 	return done(answer(rw, map[string]any{"runs": list}))
 }
 
-// showRun shows a run; with until it waits up to wait (at most 10 minutes) for that phase first, and
-// shows the run as it is then.
+// showRun shows a run; with until it waits up to wait (at most 10 minutes) for that phase first,
+// and shows the run as it is then.
 func (s *call) showRun(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "until", "wait")
 	phase := glassq.Phase(q.oneOf("until", "", string(glassq.PhaseExists), string(glassq.PhaseComplete),
@@ -154,7 +154,8 @@ func (s *call) stats(rw http.ResponseWriter, r *http.Request) error {
 	return done(answer(rw, st))
 }
 
-// showMetrics answers Prometheus. With a key, whoever asks needs it: names of queues are not for everybody.
+// showMetrics answers Prometheus. With a key, whoever asks needs it: names of queues are not for
+// everybody.
 func (s *call) showMetrics(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err

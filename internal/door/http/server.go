@@ -51,11 +51,12 @@ type Options struct {
 	Hosts      []string                        // allowed Host names besides localhost and IP addresses; "*" allows all
 	Requests   int64                           // most requests under way; 0 means DefaultRequests
 
-	// Manager serves, until it ends, a connection whose client has asked for door.ManagerProtocol instead of HTTP
-	// when it agreed on TLS; nil refuses such clients.
+	// Manager serves, until it ends, a connection whose client has asked for door.ManagerProtocol
+	// instead of HTTP when it agreed on TLS; nil refuses such clients.
 	Manager func(net.Conn)
 
-	// Live knows what goes on in the store under the broker; nil is one that knows nothing, for a door without it.
+	// Live knows what goes on in the store under the broker; nil is one that knows nothing, for a
+	// door without it.
 	Live *live.Live
 
 	ReadOnlyDashboard bool // nobody changes anything by a page
@@ -201,7 +202,8 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
-		// It may have had a length too, which net/http takes away unsaid: what follows may be meant as its body.
+		// It may have had a length too, which net/http takes away unsaid: what follows may be meant
+		// as its body.
 		rw.Header().Set("Connection", "close")
 	}
 	if r.ContentLength != 0 { // the body of a request that is refused unread is read past, before the answer
@@ -228,8 +230,8 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(&writer{rw, s, r}, r)
 }
 
-// admit decides who sent r, and whether that one may do verb with the queue or the run that the address names. What
-// else a request names is looked at by the door.Store that it uses.
+// admit decides who sent r, and whether that one may do verb with the queue or the run that the
+// address names. What else a request names is looked at by the door.Store that it uses.
 func (s *Server) admit(r *http.Request, verb rights.Verb, by door.Client) (door.Who, error) {
 	if rights.Rules[verb].Needs == 0 {
 		return door.Who{}, nil
@@ -265,8 +267,8 @@ func (s *Server) client(r *http.Request) door.Client {
 	return door.Client{Frame: &s.frame, Door: "http", From: host}
 }
 
-// known is the client by the key that it sends or, without one, by its certificate. Wrong keys have to wait, see
-// door.Strangers.
+// known is the client by the key that it sends or, without one, by its certificate. Wrong keys have
+// to wait, see door.Strangers.
 func (s *Server) known(r *http.Request) (door.Who, error) {
 	nc, ok := r.Context().Value(connKey{}).(*door.Conn)
 	header := r.Header.Get("Authorization")
@@ -315,8 +317,8 @@ func addrOf(r *http.Request) net.Addr {
 	return net.TCPAddrFromAddrPort(at)
 }
 
-// visitor is who reads by the session of the dashboard: a browser sends no key with a stream of events. Its connection
-// is none of a stranger's.
+// visitor is who reads by the session of the dashboard: a browser sends no key with a stream of
+// events. Its connection is none of a stranger's.
 func (s *Server) visitor(r *http.Request) (door.Who, bool) {
 	if r.Header.Get("Authorization") != "" || !s.frame.Access.Locked() {
 		return door.Who{}, false
@@ -357,8 +359,8 @@ func (s *call) noRoute(rw http.ResponseWriter, r *http.Request) error {
 }
 
 // Run serves ln until ctx is done, then drains: it takes no more connections, ends long polls, lets
-// requests finish for up to 10 s, and cancels what is left. When it returns, ln and every connection
-// are closed. Other Runs of the same Server drain with it.
+// requests finish for up to 10 s, and cancels what is left. When it returns, ln and every
+// connection are closed. Other Runs of the same Server drain with it.
 func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -427,7 +429,8 @@ func (s *Server) withConn(ctx context.Context, nc net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// passManager has srv hand over those connections that are not to be HTTP, which are strangers there then.
+// passManager has srv hand over those connections that are not to be HTTP, which are strangers
+// there then.
 func (s *Server) passManager(srv *http.Server) {
 	srv.TLSConfig = s.frame.TLS.Clone()
 	srv.TLSConfig.NextProtos = []string{"h2", "http/1.1", door.ManagerProtocol}

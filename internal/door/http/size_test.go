@@ -10,7 +10,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// TestSmallRequests: a request whose parts would take many times its own length is refused for that length.
+// TestSmallRequests: a request whose parts would take many times its own length is refused for that
+// length.
 func TestSmallRequests(t *testing.T) {
 	s := New(openStore(t), Options{})
 	long := strings.Repeat("1,", 2<<20)

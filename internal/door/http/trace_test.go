@@ -8,8 +8,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// TestTrace: the trace of a request goes to its tasks, and from a task to its result and follow-ups, whatever the
-// worker knows of it.
+// TestTrace: the trace of a request goes to its tasks, and from a task to its result and
+// follow-ups, whatever the worker knows of it.
 func TestTrace(t *testing.T) {
 	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	tests := []struct{ name, header, put, ack, result, next string }{

@@ -7,8 +7,9 @@ import (
 	"github.com/glassq/glassq/internal/door/manager/pickle"
 )
 
-// What is not a user's value is written in protocol 2 with the names of Python 2, which every newer Python
-// translates. The bytes are opcodes: 0x80 PROTO, 0x86 TUPLE2, 'c' GLOBAL, 'R' REDUCE, '.' STOP.
+// What is not a user's value is written in protocol 2 with the names of Python 2, which every newer
+// Python translates. The bytes are opcodes: 0x80 PROTO, 0x86 TUPLE2, 'c' GLOBAL, 'R' REDUCE, '.'
+// STOP.
 const (
 	head2    = "\x80\x02U\x07#RETURN"
 	head3    = "\x80\x03X\x07\x00\x00\x00#RETURN"
@@ -18,7 +19,8 @@ const (
 	tail     = "\x86."
 )
 
-// An exception is what Python raises: Empty, Full, ShutDown, or the name of a built-in one with a text.
+// An exception is what Python raises: Empty, Full, ShutDown, or the name of a built-in one with a
+// text.
 type exception struct{ name, text string }
 
 func (c *conn) reply(value func([]byte) []byte) error {

@@ -45,8 +45,8 @@ func mac(h func() hash.Hash, key, message []byte) []byte {
 	return m.Sum(nil)
 }
 
-// newChallenge is what every client from 2.7 on can answer: the new ones with SHA-256, the old ones with
-// MD5, for which the prefix is a part of the message like any other.
+// newChallenge is what every client from 2.7 on can answer: the new ones with SHA-256, the old ones
+// with MD5, for which the prefix is a part of the message like any other.
 func newChallenge() []byte {
 	b := append(make([]byte, 0, 8+randomBytes), "{sha256}"...)
 	b = b[:8+randomBytes]
@@ -54,7 +54,8 @@ func newChallenge() []byte {
 	return b
 }
 
-// A proof is how a client answered a challenge: the name of the digest, and whether that stood before it.
+// A proof is how a client answered a challenge: the name of the digest, and whether that stood
+// before it.
 type proof struct {
 	digest string // empty: none that is known
 	named  bool
@@ -71,8 +72,8 @@ func (p proof) String() string {
 	return p.digest + " without a name"
 }
 
-// bare are the digests without a name before them, by their bytes: MD5 of Python 3.11 and older, and the SHA-256
-// that systems of the Red Hat family have put in its place.
+// bare are the digests without a name before them, by their bytes: MD5 of Python 3.11 and older,
+// and the SHA-256 that systems of the Red Hat family have put in its place.
 var bare = map[int]string{md5.Size: "md5", sha256.Size: "sha256"}
 
 // proofOf splits an answer into what it says of itself and the digest.
@@ -98,8 +99,8 @@ func namedDigest(m []byte) (name string, rest []byte, ok bool) {
 	return string(m[1:end]), m[end+1:], ok
 }
 
-// checkAnswer returns the key with which the client answered challenge, whose that is, and how it was done. strict
-// refuses MD5.
+// checkAnswer returns the key with which the client answered challenge, whose that is, and how it
+// was done. strict refuses MD5.
 func checkAnswer(access *door.Access, challenge, answer []byte, strict bool) (key []byte, who door.Who, by proof,
 	err error) {
 	by, sum := proofOf(answer)
@@ -116,8 +117,9 @@ func checkAnswer(access *door.Access, challenge, answer []byte, strict bool) (ke
 	return key, who, by, nil
 }
 
-// answerTo answers the client's challenge, a whole message. One that names no digest is answered with the one
-// that the client used itself. It must not be called before the client has proven that it has the key.
+// answerTo answers the client's challenge, a whole message. One that names no digest is answered
+// with the one that the client used itself. It must not be called before the client has proven that
+// it has the key.
 func answerTo(key, message []byte, by proof, strict bool) (answer []byte, ok bool) {
 	m, found := bytes.CutPrefix(message, []byte(wordChallenge))
 	if !found {

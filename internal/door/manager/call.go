@@ -18,8 +18,8 @@ import (
 
 const forEver = time.Duration(-1)
 
-// call serves a method of a queue. Every call confirms the item that the connection got before, unless the
-// queue's Delivery is OnTaskDone.
+// call serves a method of a queue. Every call confirms the item that the connection got before,
+// unless the queue's Delivery is OnTaskDone.
 func (c *conn) call(queue string, r request) error {
 	verb, ok := rights.Method(r.method)
 	if !ok {
@@ -132,8 +132,9 @@ func (c *conn) join(ctx context.Context, queue string) error {
 	}
 }
 
-// put stores an item. The result of the item that the connection got before is stored with its ack, or not
-// at all: when the lease was lost, somebody else's result is the one that counts, and the put raises.
+// put stores an item. The result of the item that the connection got before is stored with its ack,
+// or not at all: when the lease was lost, somebody else's result is the one that counts, and the
+// put raises.
 func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	wait, e := waitOf(block, timeout)
 	if e != nil {
@@ -143,7 +144,8 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	if e != nil {
 		return c.raise(e)
 	}
-	// Programs know one queue of results. An item of a run may have another one, and its result belongs there.
+	// Programs know one queue of results. An item of a run may have another one, and its result
+	// belongs there.
 	of := c.only()
 	isResult := of != nil && (queue == glassq.DefaultResults || queue == of.ResultQueue) && item.Member("i") != nil &&
 		item.Member("o") != nil
@@ -270,7 +272,8 @@ func (c *conn) doneAnswering() {
 	c.answer = nil
 }
 
-// failed answers an error of a call that may have waited; the end of the server ends the connection.
+// failed answers an error of a call that may have waited; the end of the server ends the
+// connection.
 func (c *conn) failed(err error) error {
 	if c.ctx.Err() != nil || c.reset {
 		return err
@@ -278,12 +281,12 @@ func (c *conn) failed(err error) error {
 	return c.fault(err)
 }
 
-// errGivenUp is the end of a wait whose client has sent something else meanwhile: one that waits for a reply says
-// nothing, so that its program has left the call, by Ctrl-C as a rule.
+// errGivenUp is the end of a wait whose client has sent something else meanwhile: one that waits
+// for a reply says nothing, so that its program has left the call, by Ctrl-C as a rule.
 var errGivenUp = errors.New("the client waits for this reply no more")
 
-// left ends a call whose client has gone, or has given it up. In the latter case there is no reply: the client
-// would take it for that of its next call.
+// left ends a call whose client has gone, or has given it up. In the latter case there is no reply:
+// the client would take it for that of its next call.
 func (c *conn) left(gone error) error {
 	if gone == errGivenUp {
 		return nil
@@ -292,8 +295,8 @@ func (c *conn) left(gone error) error {
 	return gone
 }
 
-// watched runs f and has an eye on the client meanwhile: when it goes away or sends something, f's context ends
-// and gone says why. What the client sends stays in the buffer.
+// watched runs f and has an eye on the client meanwhile: when it goes away or sends something, f's
+// context ends and gone says why. What the client sends stays in the buffer.
 func (c *conn) watched(f func(context.Context) error) (gone, err error) {
 	return door.Watched(c.ctx, c.nc, func() error {
 		switch _, err := c.r.Peek(1); {
@@ -307,7 +310,8 @@ func (c *conn) watched(f func(context.Context) error) (gone, err error) {
 	}, f)
 }
 
-// bind puts arguments in the order of names. Missing ones are nil; item is needed, and is also called obj.
+// bind puts arguments in the order of names. Missing ones are nil; item is needed, and is also
+// called obj.
 func bind(r request, method string, names ...string) ([]*pickle.Value, *exception) {
 	out := make([]*pickle.Value, len(names))
 	if len(r.args) > len(names) {

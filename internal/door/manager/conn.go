@@ -35,7 +35,8 @@ const (
 var exposed = []string{"empty", "full", "get", "get_nowait", "join", "put", "put_nowait", "qsize", "task_done",
 	"close", "join_thread", "cancel_join_thread", "shutdown"}
 
-// A conn is one client; all of it belongs to its goroutine, but for nc's deadlines and what watch says.
+// A conn is one client; all of it belongs to its goroutine, but for nc's deadlines and what watch
+// says.
 type conn struct {
 	s       *Server
 	nc      *door.Conn
@@ -183,7 +184,8 @@ func (c *conn) run(ctx context.Context) {
 			}
 			continue
 		case err != nil:
-			// A client that ended with the reply on its way has closed in good order, and never saw it.
+			// A client that ended with the reply on its way has closed in good order, and never saw
+			// it.
 			c.reset = !errors.Is(err, io.EOF) || c.fresh && unacknowledged(c.raw)
 			if !errors.Is(err, io.EOF) && ctx.Err() == nil {
 				c.s.frame.Log.Info("manager: a client is cut, or has gone", "client", c.nc.RemoteAddr(), "err", err)

@@ -7,20 +7,22 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// A Delivery says when an item that a client has got is done. Under each of them a client that never saw the
-// reply has got nothing: the item goes back to its place, uncounted; and a result of the only item that a
-// client has ends it.
+// A Delivery says when an item that a client has got is done. Under each of them a client that
+// never saw the reply has got nothing: the item goes back to its place, uncounted; and a result of
+// the only item that a client has ends it.
 type Delivery string
 
 const (
-	// OnNextCall: with the next call on that connection. At its end, when the client let go of its proxies
-	// before, as far as the wire tells that (see refs.go); else the item goes back. It is what the zero value means.
+	// OnNextCall: with the next call on that connection. At its end, when the client let go of its
+	// proxies before, as far as the wire tells that (see refs.go); else the item goes back. It is
+	// what the zero value means.
 	OnNextCall Delivery = "on_next_call"
 	// OnRead: the same, and at the end in any case. A program that dies at work loses its item.
 	OnRead Delivery = "on_read"
 	// Strict: with the next call alone; at the end the item goes back in any case.
 	Strict Delivery = "strict"
-	// OnTaskDone: with task_done on that connection, first in, first out; at the end what is left goes back.
+	// OnTaskDone: with task_done on that connection, first in, first out; at the end what is left
+	// goes back.
 	OnTaskDone Delivery = "on_task_done"
 )
 
@@ -66,7 +68,8 @@ func (c *conn) takeLease(l *glassq.Lease, id string) {
 	c.held = &kept
 }
 
-// untake gives back an item whose client has left the call before the reply: it has never seen the item.
+// untake gives back an item whose client has left the call before the reply: it has never seen the
+// item.
 func (c *conn) untake(l *glassq.Lease) {
 	_, err := c.s.broker.Nack(context.WithoutCancel(c.ctx),
 		[]glassq.Nack{{Token: l.Token(), Delay: glassq.AtOnce, Undone: true,
@@ -123,8 +126,8 @@ func (c *conn) taskDone(queue string) error {
 	return nil
 }
 
-// ack ends an item without a result. That it was given to somebody else meanwhile is no error: what is done
-// with it is for that one to say.
+// ack ends an item without a result. That it was given to somebody else meanwhile is no error: what
+// is done with it is for that one to say.
 func (c *conn) ack(t glassq.Token) error {
 	errs, err := c.store.Ack(c.ctx, []glassq.Ack{{Token: t}})
 	if err == nil {
@@ -137,8 +140,8 @@ func (c *conn) ack(t glassq.Token) error {
 	return nil
 }
 
-// settleDelivery ends or gives back what the client has at the end of its connection. What it has read is counted
-// as a try, but for the end of the server.
+// settleDelivery ends or gives back what the client has at the end of its connection. What it has
+// read is counted as a try, but for the end of the server.
 func (c *conn) settleDelivery() {
 	letGo := c.s.ended(c)
 	unread := c.reset && c.fresh

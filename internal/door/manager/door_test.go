@@ -467,7 +467,8 @@ func TestJoin(t *testing.T) {
 	})
 }
 
-// TestLeaseLost: a result of an item that somebody else has meanwhile is refused, not stored beside.
+// TestLeaseLost: a result of an item that somebody else has meanwhile is refused, not stored
+// beside.
 func TestLeaseLost(t *testing.T) {
 	under(t, Options{}, func(h *house) {
 		a, id := h.serving("get_task_queue")
@@ -611,7 +612,8 @@ func (h *house) putOne() {
 	}
 }
 
-// TestParkedBodies: large values that wait for room are bounded, and do not keep out what makes room.
+// TestParkedBodies: large values that wait for room are bounded, and do not keep out what makes
+// room.
 func TestParkedBodies(t *testing.T) {
 	intake := door.NewIntake(32 << 20)
 	under(t, Options{Frame: door.Frame{Intake: intake}}, func(h *house) {

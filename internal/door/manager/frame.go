@@ -19,8 +19,8 @@ var errFrame = errors.New("bad length of a message")
 // errOversize is a message beyond the limit, which may be read past.
 var errOversize = errors.New("message over the limit")
 
-// readLength reads the head of a message: four bytes, big-endian and signed, or -1 and eight bytes. io.EOF
-// is the end between two messages.
+// readLength reads the head of a message: four bytes, big-endian and signed, or -1 and eight bytes.
+// io.EOF is the end between two messages.
 func readLength(r *bufio.Reader) (int64, error) {
 	var b [8]byte
 	if _, err := io.ReadFull(r, b[:4]); err != nil {

@@ -45,8 +45,8 @@ func (p *peer) still(id string, n string) {
 	p.want("#RETURN", n, id, "qsize")
 }
 
-// TestHostileAtDoor: every hostile pickle, as a call and as a first request, gets a refusal, costs little, and
-// the door serves on.
+// TestHostileAtDoor: every hostile pickle, as a call and as a first request, gets a refusal, costs
+// little, and the door serves on.
 func TestHostileAtDoor(t *testing.T) {
 	for _, row := range rows(t, "pickle/testdata/hostile.tsv") {
 		t.Run(row[0], func(t *testing.T) {
@@ -183,8 +183,8 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// TestStalledMessages: messages that are announced and do not come take nothing, and end their connection after
-// 10 s.
+// TestStalledMessages: messages that are announced and do not come take nothing, and end their
+// connection after 10 s.
 func TestStalledMessages(t *testing.T) {
 	for _, n := range []uint32{300, 15000, 60000, 15 << 20, 40 << 20} {
 		t.Run(strconv.Itoa(int(n)), func(t *testing.T) {
@@ -273,7 +273,8 @@ func TestUnknown(t *testing.T) {
 	})
 }
 
-// TestRunResult: the result of an item of a run goes to the run's results, which the program does not know.
+// TestRunResult: the result of an item of a run goes to the run's results, which the program does
+// not know.
 func TestRunResult(t *testing.T) {
 	under(t, Options{}, func(h *house) {
 		if _, err := h.broker.Put(t.Context(), []glassq.Task{{Queue: "tasks", Run: "r1", Dense: true,

@@ -7,8 +7,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// TestGivenUp: a client that says something else while it waits for a reply has left that call. The wait ends, and
-// the next reply is that of the next call.
+// TestGivenUp: a client that says something else while it waits for a reply has left that call. The
+// wait ends, and the next reply is that of the next call.
 func TestGivenUp(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -52,7 +52,8 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
-// TestGivenUpAtTheSameTime: an item that a get has taken when its client leaves it goes back, uncounted.
+// TestGivenUpAtTheSameTime: an item that a get has taken when its client leaves it goes back,
+// uncounted.
 func TestGivenUpAtTheSameTime(t *testing.T) {
 	for range 50 {
 		under(t, Options{}, func(h *house) {

@@ -59,7 +59,8 @@ func TestHandshakeVectors(t *testing.T) {
 	}
 }
 
-// FuzzFrame: a message is read back as it was written, and no length costs memory before its bytes come.
+// FuzzFrame: a message is read back as it was written, and no length costs memory before its bytes
+// come.
 func FuzzFrame(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 1, 'x'})
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 1, 'x'})

@@ -8,15 +8,16 @@ import (
 
 // What the end of a connection says about the work of its client.
 //
-// A Python program counts references to each ident that create returned: create makes the first one, incref
-// adds one, decref takes one away. A program sends an incref for each copy of a proxy, also for one that was
-// unpickled, and for each one that a child of multiprocessing inherits; and a decref for each that it lets
-// go of, as it does for all of them at a normal exit. A killed program sends none, so that its references
-// stay for ever. All of these come on connections of their own, which do not say whose they are.
+// A Python program counts references to each ident that create returned: create makes the first
+// one, incref adds one, decref takes one away. A program sends an incref for each copy of a proxy,
+// also for one that was unpickled, and for each one that a child of multiprocessing inherits; and a
+// decref for each that it lets go of, as it does for all of them at a normal exit. A killed program
+// sends none, so that its references stay for ever. All of these come on connections of their own,
+// which do not say whose they are.
 //
-// Hence a decref that leaves references explains nothing: of two programs that share an ident it may be
-// either's. The one to zero says that everybody has let go in good order. It speaks for the connection that
-// got an item through that ident if nothing contradicts:
+// Hence a decref that leaves references explains nothing: of two programs that share an ident it
+// may be either's. The one to zero says that everybody has let go in good order. It speaks for the
+// connection that got an item through that ident if nothing contradicts:
 //
 //   - It is the only open connection that has called through the ident. Of several one may belong to a child
 //     of os.fork, which is not counted.
@@ -35,14 +36,15 @@ const (
 	closeSoon = 2 * time.Second // longest time from the last decref to the end of the connection
 )
 
-// An ident is a queue's object as create named it, while references are left. All of it is guarded by the
-// server's mu.
+// An ident is a queue's object as create named it, while references are left. All of it is guarded
+// by the server's mu.
 type ident struct {
 	count int
 	users []*conn // open connections of main threads that have called through it
 }
 
-// A witness is what the server knows of a connection's references. All of it is guarded by the server's mu.
+// A witness is what the server knows of a connection's references. All of it is guarded by the
+// server's mu.
 type witness struct {
 	uses   map[string]bool // idents with references left that it has called through
 	blind  bool            // it has called through others, too
@@ -50,8 +52,8 @@ type witness struct {
 	letGo  time.Time       // when that ident was dropped and only this connection used it; zero when it was not
 }
 
-// created notes a new ident. When there are too many, another one is forgotten, if possible one that nobody
-// uses.
+// created notes a new ident. When there are too many, another one is forgotten, if possible one
+// that nobody uses.
 func (s *Server) created(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,8 +69,8 @@ func (s *Server) created(id string) {
 	s.idents[id] = &ident{count: 1}
 }
 
-// forget ends the count of an ident. From then on it shows nothing about those who use it. The caller holds
-// mu.
+// forget ends the count of an ident. From then on it shows nothing about those who use it. The
+// caller holds mu.
 func (s *Server) forget(id string) {
 	if i := s.idents[id]; i != nil {
 		for _, c := range i.users {
@@ -78,7 +80,8 @@ func (s *Server) forget(id string) {
 	}
 }
 
-// increfed notes one reference more. An ident that is not known stays so: its other references are not known.
+// increfed notes one reference more. An ident that is not known stays so: its other references are
+// not known.
 func (s *Server) increfed(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,6 +151,6 @@ func (s *Server) ended(c *conn) bool {
 	return !w.blind && len(w.uses) == 0 && !w.letGo.IsZero() && time.Since(w.letGo) <= closeSoon
 }
 
-// ofMainThread tells from the name that a client gives its connection whether that is its main thread's:
-// others append a bar and their own name.
+// ofMainThread tells from the name that a client gives its connection whether that is its main
+// thread's: others append a bar and their own name.
 func ofMainThread(name string) bool { return name != "" && !strings.Contains(name, "|") }

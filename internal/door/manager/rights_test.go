@@ -16,7 +16,8 @@ import (
 	"github.com/glassq/glassq/internal/rights"
 )
 
-// withTokens makes a token of each scope on mine.*, which "py" before its name opens this door with.
+// withTokens makes a token of each scope on mine.*, which "py" before its name opens this door
+// with.
 func withTokens(t *testing.T) (path string, register *rights.Register, texts map[string]string) {
 	t.Helper()
 	path, texts = filepath.Join(t.TempDir(), "tokens"), map[string]string{}
@@ -44,7 +45,8 @@ func withTokens(t *testing.T) (path string, register *rights.Register, texts map
 	return path, register, texts
 }
 
-// TestScopes: every method of the table, with every scope, on a queue of one's own and on another's.
+// TestScopes: every method of the table, with every scope, on a queue of one's own and on
+// another's.
 func TestScopes(t *testing.T) {
 	_, register, texts := withTokens(t)
 	access := door.NewAccess([]byte("secret")).WithTokens(register)

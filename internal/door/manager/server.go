@@ -1,9 +1,9 @@
-// Package manager is the door for Python programs that use multiprocessing.managers.BaseManager: they call
-// get_task_queue() and get_result_queue() of a manager and put and get through the proxies, unmodified, in
-// any Python from 2.7 on. docs/python.md is what they see.
+// Package manager is the door for Python programs that use multiprocessing.managers.BaseManager:
+// they call get_task_queue() and get_result_queue() of a manager and put and get through the
+// proxies, unmodified, in any Python from 2.7 on. docs/python.md is what they see.
 //
-// A connection is one goroutine; a second one watches it only while a call waits. Nothing that a client
-// sends is executed, see package pickle.
+// A connection is one goroutine; a second one watches it only while a call waits. Nothing that a
+// client sends is executed, see package pickle.
 package manager
 
 import (
@@ -45,7 +45,8 @@ type Server struct {
 	counts map[string]*count // by queue; guarded by mu
 }
 
-// A count is of task_done and shutdown, which are of this door alone and begin anew with the server.
+// A count is of task_done and shutdown, which are of this door alone and begin anew with the
+// server.
 type count struct {
 	taken, done int
 	even        chan struct{} // closed when done has caught up; nil when nobody waits for that
@@ -66,16 +67,16 @@ func New(b *broker.Broker, opt Options) *Server {
 	return s
 }
 
-// Run serves ln until ctx is done, then drains: it takes no more connections, ends waits, and gives back
-// what nobody confirmed. When it returns, ln and every connection are closed and no goroutine is left. A
-// Server is run once.
+// Run serves ln until ctx is done, then drains: it takes no more connections, ends waits, and gives
+// back what nobody confirmed. When it returns, ln and every connection are closed and no goroutine
+// is left. A Server is run once.
 func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	serve := func(ctx context.Context, nc *door.Conn) { s.hall.Go(func() { s.serve(ctx, nc) }) }
 	return s.hall.Run(ctx, ln, serve, func() {})
 }
 
-// Admit serves a connection that was let in by another door, where it was TLS, until either side ends it. One that
-// comes before Run, or when that drains, is closed.
+// Admit serves a connection that was let in by another door, where it was TLS, until either side
+// ends it. One that comes before Run, or when that drains, is closed.
 func (s *Server) Admit(nc net.Conn) { s.hall.Admit(nc, s.serve) }
 
 func (s *Server) serve(ctx context.Context, nc *door.Conn) {
@@ -131,7 +132,8 @@ func (s *Server) taskDone(queue string) bool {
 	return true
 }
 
-// allDone returns nil when every item of the queue was told done, and otherwise what is closed then.
+// allDone returns nil when every item of the queue was told done, and otherwise what is closed
+// then.
 func (s *Server) allDone(queue string) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()

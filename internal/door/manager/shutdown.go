@@ -9,9 +9,9 @@ import (
 	"github.com/glassq/glassq/internal/rights"
 )
 
-// shutdown ends a queue for the Python programs, as Queue.shutdown of Python 3.13 does: puts raise ShutDown, and so
-// do gets when nothing is ready, or with immediate at once. Items stay. It lasts until a put through a proxy that was
-// made later, or the end of the server.
+// shutdown ends a queue for the Python programs, as Queue.shutdown of Python 3.13 does: puts raise
+// ShutDown, and so do gets when nothing is ready, or with immediate at once. Items stay. It lasts
+// until a put through a proxy that was made later, or the end of the server.
 func (c *conn) shutdown(queue string, immediate *pickle.Value) error {
 	if err := c.confirm(); err != nil {
 		return c.fault(err)
@@ -44,7 +44,8 @@ func (s *Server) shutdowns(queue string) string {
 	return ".0"
 }
 
-// mayPut tells whether the queue is open for a put through an ident, which opens it if it is newer than the shutdown.
+// mayPut tells whether the queue is open for a put through an ident, which opens it if it is newer
+// than the shutdown.
 func (s *Server) mayPut(queue, id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,8 +97,8 @@ func (s *Server) untilShut(ctx context.Context, queue string, f func(context.Con
 	return err
 }
 
-// isShut is what a call on a queue that is shut down raises. Pythons before 3.12 have no such exception, and 3.12
-// says that it has none.
+// isShut is what a call on a queue that is shut down raises. Pythons before 3.12 have no such
+// exception, and 3.12 says that it has none.
 func (c *conn) isShut(queue string) *exception {
 	if c.by.named {
 		return &exception{"ShutDown", ""}

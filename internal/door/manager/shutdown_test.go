@@ -5,7 +5,8 @@ import (
 	"testing/synctest"
 )
 
-// TestShutdown: as of Python 3.13: puts raise, gets do when nothing is left, and who waits is woken.
+// TestShutdown: as of Python 3.13: puts raise, gets do when nothing is left, and who waits is
+// woken.
 func TestShutdown(t *testing.T) {
 	under(t, Options{}, func(h *house) {
 		p, id := h.serving("get_task_queue")

@@ -11,8 +11,8 @@ import (
 	"github.com/glassq/glassq/internal/door/manager/pickle"
 )
 
-// TestSharedPartsAtDoor: puts whose shared parts would be 10 GB written out are refused before anything is
-// written, and the connection and the queue serve on.
+// TestSharedPartsAtDoor: puts whose shared parts would be 10 GB written out are refused before
+// anything is written, and the connection and the queue serve on.
 func TestSharedPartsAtDoor(t *testing.T) {
 	shared := func(n, times int) *pickle.Value {
 		text := &pickle.Value{Kind: pickle.Text, Raw: bytes.Repeat([]byte("c"), n)}

@@ -37,8 +37,8 @@ func (h *house) from(address string) (*peer, []byte) {
 	return p, b
 }
 
-// TestWrongKeys: those of one machine are refused one after the other, with one line a minute; those with the key do
-// not wait, unless they come from another machine that sends wrong ones.
+// TestWrongKeys: those of one machine are refused one after the other, with one line a minute;
+// those with the key do not wait, unless they come from another machine that sends wrong ones.
 func TestWrongKeys(t *testing.T) {
 	var log bytes.Buffer
 	under(t, Options{Frame: door.Frame{Log: slog.New(slog.NewTextHandler(&log, nil))}}, func(h *house) {
@@ -93,7 +93,8 @@ func TestWrongKeys(t *testing.T) {
 	}
 }
 
-// TestSilence: a client with the key is served beside as many silent connections as there may be, and beyond.
+// TestSilence: a client with the key is served beside as many silent connections as there may be,
+// and beyond.
 func TestSilence(t *testing.T) {
 	under(t, Options{}, func(h *house) {
 		known, id := h.serving("get_task_queue")
@@ -126,7 +127,8 @@ func TestOthersAreNamed(t *testing.T) {
 	}
 }
 
-// TestSlowHead: the head of a message that has begun has ten seconds; a client that says nothing has as long as it likes.
+// TestSlowHead: the head of a message that has begun has ten seconds; a client that says nothing
+// has as long as it likes.
 func TestSlowHead(t *testing.T) {
 	under(t, Options{}, func(h *house) {
 		p, id := h.serving("get_task_queue")
@@ -140,8 +142,8 @@ func TestSlowHead(t *testing.T) {
 	})
 }
 
-// TestCutReader: a client that does not read the item that it has asked for is cut while another one waits for room; its
-// item is ready again, with no attempt counted, and the other one gets it.
+// TestCutReader: a client that does not read the item that it has asked for is cut while another
+// one waits for room; its item is ready again, with no attempt counted, and the other one gets it.
 func TestCutReader(t *testing.T) {
 	const size = 3 << 20
 	answers := door.NewAnswers(2*(size+1<<10)/7*8, slog.New(slog.DiscardHandler))

@@ -12,10 +12,12 @@ import (
 	"github.com/glassq/glassq/internal/jsonline"
 )
 
-// pyHeader carries the value as Python made it, where the body in text or JSON is not all there is to it.
+// pyHeader carries the value as Python made it, where the body in text or JSON is not all there is
+// to it.
 const pyHeader = "py"
 
-// toTask makes the body, the type and perhaps the header of a task of v. A refusal is of Python's kind.
+// toTask makes the body, the type and perhaps the header of a task of v. A refusal is of Python's
+// kind.
 func (c *conn) toTask(v *pickle.Value, queue string) (t glassq.Task, refused *exception) {
 	r, err := pickle.Check(v, pickle.Limits{})
 	if err != nil {

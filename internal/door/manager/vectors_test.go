@@ -51,8 +51,8 @@ func TestFramingVectors(t *testing.T) {
 	}
 }
 
-// TestReplyVectors: replies without a user's value are byte for byte those that every Python was seen to
-// read; the forms of the other dialect, which this door never writes, decode to the same.
+// TestReplyVectors: replies without a user's value are byte for byte those that every Python was
+// seen to read; the forms of the other dialect, which this door never writes, decode to the same.
 func TestReplyVectors(t *testing.T) {
 	names := func(b []byte) []byte {
 		return append(appendList(pickle.AppendText(b, "q-task~0a1b2c3d4e5f", pickle.Python2), []string{"empty", "full", "get",
@@ -107,7 +107,8 @@ func TestReplyVectors(t *testing.T) {
 	}
 }
 
-// TestExposedVectors: a proxy of ours can do what one of any queue of Python's own can, but stop it.
+// TestExposedVectors: a proxy of ours can do what one of any queue of Python's own can, but stop
+// it.
 func TestExposedVectors(t *testing.T) {
 	for _, row := range rows(t, "testdata/exposed.tsv") {
 		if !strings.Contains(strings.ToLower(row[1]), "queue") {
@@ -177,8 +178,8 @@ func (r *replay) ask(p *peer, request, theirs []byte) {
 	}
 }
 
-// TestSessionVectors: whole programs of five Pythons, and threads and forks, as they were captured with
-// Python's own manager, get the same answers from this door.
+// TestSessionVectors: whole programs of five Pythons, and threads and forks, as they were captured
+// with Python's own manager, get the same answers from this door.
 func TestSessionVectors(t *testing.T) {
 	type frame struct {
 		fromClient bool
@@ -234,8 +235,9 @@ func TestSessionVectors(t *testing.T) {
 	}
 }
 
-// inTurn puts connections that were open at the same time in an order in which they can be played one after
-// the other: proxies are made first, then the calls are made, the main thread's last, then proxies go.
+// inTurn puts connections that were open at the same time in an order in which they can be played
+// one after the other: proxies are made first, then the calls are made, the main thread's last,
+// then proxies go.
 func inTurn[C any](all []C, serving func(C) bool) []C {
 	var before, calls, after []C
 	for i, c := range all {

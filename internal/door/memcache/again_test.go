@@ -23,8 +23,8 @@ func (r *refuser) Put(_ context.Context, tasks []glassq.Task) ([]glassq.Receipt,
 	return nil, glassq.Errorf(r.code, "no")
 }
 
-// TestPutsAgain: a batch is repeated in halves only when it was refused for what is in it, by a connection and by
-// a loop alike.
+// TestPutsAgain: a batch is repeated in halves only when it was refused for what is in it, by a
+// connection and by a loop alike.
 func TestPutsAgain(t *testing.T) {
 	for _, tt := range []struct {
 		code   glassq.Code
@@ -76,7 +76,8 @@ func TestPutsAgain(t *testing.T) {
 	}
 }
 
-// TestLineIsParsedOnce: a command whose line lies elsewhere when the rest of it has come is done as it was read.
+// TestLineIsParsedOnce: a command whose line lies elsewhere when the rest of it has come is done as
+// it was read.
 func TestLineIsParsedOnce(t *testing.T) {
 	for _, line := range []string{"set q/id=a/run=r 1 2 5", "cas q/prio=3 0 0 5 77 noreply", "ms q 5",
 		"set q 0 0 5   noreply "} {

@@ -17,7 +17,8 @@ const (
 var errBinary = errors.New("the memcached door speaks the text protocol, and no binary one: " +
 	"set the client to text or meta")
 
-// refuseBinary answers a frame in its own protocol, so that the client says what is wrong, and ends the connection.
+// refuseBinary answers a frame in its own protocol, so that the client says what is wrong, and ends
+// the connection.
 func (c *conn) refuseBinary() error {
 	const text = "Unknown command"
 	c.settlePending()

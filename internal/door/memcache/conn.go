@@ -29,8 +29,8 @@ const (
 	moreIn   = 512       // bytes of room in a small one that are worth to wait for more input
 )
 
-// A conn is one client. All of it belongs to its owner, but for nc, which the hall also closes and sets deadlines
-// of, and for what watch says.
+// A conn is one client. All of it belongs to its owner, but for nc, which the hall also closes and
+// sets deadlines of, and for what watch says.
 type conn struct {
 	owner
 
@@ -232,8 +232,8 @@ func (c *conn) cutOther(err error) error {
 const notHTTP = "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" +
 	"this is glassq's memcached door; its HTTP door has another address\n"
 
-// parseLine parses the next line of the input, unless it was parsed before. It reports whether there is a whole
-// one. On an error the connection is to be ended: without a word for io.EOF.
+// parseLine parses the next line of the input, unless it was parsed before. It reports whether
+// there is a whole one. On an error the connection is to be ended: without a word for io.EOF.
 func (c *conn) parseLine() (whole bool, err error) {
 	in := c.in[c.r:c.w]
 	if c.head > 0 || len(in) == 0 {
@@ -289,8 +289,8 @@ func (c *conn) useLine(line []byte) error {
 
 var crLine = []byte{'\r'}
 
-// step does the next command of the input. done is false when there is no whole one. An io.EOF ends the
-// connection, any other error cuts it.
+// step does the next command of the input. done is false when there is no whole one. An io.EOF ends
+// the connection, any other error cuts it.
 func (c *conn) step() (done bool, err error) {
 	c.lacks, c.long = 0, false
 	whole, err := c.parseLine()
@@ -387,7 +387,8 @@ func (c *conn) lateBody(err error) error {
 	return errCut
 }
 
-// readBig reads the body of a command that a waiting connection has no buffer for, and does the command.
+// readBig reads the body of a command that a waiting connection has no buffer for, and does the
+// command.
 func (c *conn) readBig() error {
 	c.cmd.moved(bytes.Clone(c.in[c.r : c.r+c.head]))
 	size := c.cmd.size + 2
@@ -428,8 +429,8 @@ func (s sender) Read(b []byte) (int, error) {
 
 func (s sender) SetReadDeadline(t time.Time) error { return s.nc.SetReadDeadline(t) }
 
-// arrived reads what has arrived meanwhile, without waiting, so that a burst is one batch. It reports
-// whether there was anything.
+// arrived reads what has arrived meanwhile, without waiting, so that a burst is one batch. It
+// reports whether there was anything.
 func (c *conn) arrived() bool {
 	if c.raw == nil || c.large == nil && c.w < len(c.in) || c.desk == nil {
 		return false
@@ -481,19 +482,21 @@ func (c *conn) fill() error {
 	return err
 }
 
-// noteReset notes that what was written last was not read: the client ended with it, or was gone before.
+// noteReset notes that what was written last was not read: the client ended with it, or was gone
+// before.
 func (c *conn) noteReset(err error) {
 	if errors.Is(err, syscall.ECONNRESET) {
 		c.broken = true
 	}
 }
 
-// burstRoom is how many bytes of large buffers all connections have together. They are never waited for: where
-// there is none left, bursts are read in small pieces.
+// burstRoom is how many bytes of large buffers all connections have together. They are never waited
+// for: where there is none left, bursts are read in small pieces.
 const burstRoom = 32 << 20
 
-// grow moves to a large buffer, if there is one left. Only what has arrived fills it: who waits for the rest of
-// a command gives it back before. What is pending lies in the smaller buffer and stays there.
+// grow moves to a large buffer, if there is one left. Only what has arrived fills it: who waits for
+// the rest of a command gives it back before. What is pending lies in the smaller buffer and stays
+// there.
 func (c *conn) grow() bool {
 	if c.s.bursts.Add(largeIn) > burstRoom {
 		c.s.bursts.Add(-largeIn)
@@ -506,8 +509,8 @@ func (c *conn) grow() bool {
 	return true
 }
 
-// shrink goes to the beginning of the smallest buffer that can hold the command that has begun to arrive, or
-// nothing. Nothing else may be pending.
+// shrink goes to the beginning of the smallest buffer that can hold the command that has begun to
+// arrive, or nothing. Nothing else may be pending.
 func (c *conn) shrink() {
 	to, begun := c.small[:], c.in[c.r:c.w]
 	if len(begun) > 0 && max(c.lacks, len(begun)+moreIn) > smallIn {
@@ -615,8 +618,8 @@ func (c *conn) linger() {
 	}
 }
 
-// watch reads input while a command waits, to notice when the client goes away. It ends when the read deadline
-// passes, or when the buffer is full.
+// watch reads input while a command waits, to notice when the client goes away. It ends when the
+// read deadline passes, or when the buffer is full.
 func (c *conn) watch() (gone error) {
 	for c.w < len(c.in) {
 		n, err := c.nc.Read(c.in[c.w:])

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestDalli: Ruby's client goes through all verbs by meta commands; one that is too old for them and speaks the binary
-// protocol says what is wrong.
+// TestDalli: Ruby's client goes through all verbs by meta commands; one that is too old for them
+// and speaks the binary protocol says what is wrong.
 func TestDalli(t *testing.T) {
 	if exec.Command("ruby", "-e", `require "dalli"`).Run() != nil {
 		t.Skip("needs Dalli: install the package ruby-dalli")

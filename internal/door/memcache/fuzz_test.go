@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// FuzzStream sends any bytes, whole and in single bytes: the server must survive, give back all it took,
-// and answer the same both ways.
+// FuzzStream sends any bytes, whole and in single bytes: the server must survive, give back all it
+// took, and answer the same both ways.
 func FuzzStream(f *testing.F) {
 	for _, tr := range readTranscripts(f) {
 		var all []byte
@@ -44,8 +44,8 @@ func FuzzStream(f *testing.F) {
 					}
 					rest = rest[n:]
 				}
-				// A client that goes away within a wait is noticed only while there is room for what it sends. So
-				// it stays until no wait is left.
+				// A client that goes away within a wait is noticed only while there is room for
+				// what it sends. So it stays until no wait is left.
 				time.Sleep(time.Hour)
 				nc.Close()
 				answers[i] = <-got

@@ -10,8 +10,8 @@ import (
 	"github.com/glassq/glassq/internal/rights"
 )
 
-// get is get, gets, gat and gats: one task, or none, for each key. Keys are checked before anything is taken. length
-// is that of leases whose key names none, 0 for that of the task.
+// get is get, gets, gat and gats: one task, or none, for each key. Keys are checked before anything
+// is taken. length is that of leases whose key names none, 0 for that of the task.
 func (c *conn) get(keys []byte, cas bool, length time.Duration) error {
 	var t target
 	n := 0
@@ -185,8 +185,9 @@ func (c *conn) close(held glassq.Token, abort bool) error {
 	return first(errs, err)
 }
 
-// reserve asks at once, and then, if the client wants that, waits. While it waits it watches the client:
-// one that goes away takes nothing, and one that has closed its side for sending gets what there is.
+// reserve asks at once, and then, if the client wants that, waits. While it waits it watches the
+// client: one that goes away takes nothing, and one that has closed its side for sending gets what
+// there is.
 func (c *conn) reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error) {
 	wait := r.Wait
 	r.Wait = 0

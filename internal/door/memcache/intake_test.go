@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// TestAnnouncedBodies: commands that announce a body and do not send it stop nobody. A large body that comes in
-// with less than 1 KiB/s is cut after 10 s, with a word where one is wanted; one that has its buffer in the
-// connection may be typed.
+// TestAnnouncedBodies: commands that announce a body and do not send it stop nobody. A large body
+// that comes in with less than 1 KiB/s is cut after 10 s, with a word where one is wanted; one that
+// has its buffer in the connection may be typed.
 func TestAnnouncedBodies(t *testing.T) {
 	const slow = "SERVER_ERROR the body came in with less than 1 KiB/s over 10s; send it again, in one go\r\n"
 	for _, tt := range []struct {
@@ -62,8 +62,8 @@ func TestAnnouncedBodies(t *testing.T) {
 	}
 }
 
-// TestNoRoomForBursts: where no large buffer is left, bursts and long commands are read in small pieces, and are
-// answered all the same.
+// TestNoRoomForBursts: where no large buffer is left, bursts and long commands are read in small
+// pieces, and are answered all the same.
 func TestNoRoomForBursts(t *testing.T) {
 	var send, want strings.Builder
 	for i := range 500 {

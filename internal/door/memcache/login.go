@@ -11,8 +11,8 @@ import (
 // maxLogin is the largest body of a login, in bytes.
 const maxLogin = 4096
 
-// login takes set <any> <flags> <exptime> <n> with the body "user key" or "user:key"; any user will do. Everything
-// else is refused, and what is not a command at all ends the connection.
+// login takes set <any> <flags> <exptime> <n> with the body "user key" or "user:key"; any user will
+// do. Everything else is refused, and what is not a command at all ends the connection.
 func (c *conn) login(body []byte) error {
 	cmd := &c.cmd
 	switch {
@@ -38,7 +38,8 @@ func (c *conn) login(body []byte) error {
 	return nil
 }
 
-// loginKey is the key in the body of a login: behind the first space or, where there is none, the first colon.
+// loginKey is the key in the body of a login: behind the first space or, where there is none, the
+// first colon.
 func loginKey(body []byte) []byte {
 	_, key, ok := bytes.Cut(body, []byte{' '})
 	if !ok {

@@ -17,8 +17,9 @@ func namesMany(line []byte) bool {
 	return false
 }
 
-// readLong reads the rest of a long line, which has no room in the connection's buffers, and does the command. Long
-// lines of all connections share the room of s.lines, and none waits for a task in it.
+// readLong reads the rest of a long line, which has no room in the connection's buffers, and does
+// the command. Long lines of all connections share the room of s.lines, and none waits for a task
+// in it.
 func (c *conn) readLong() error {
 	c.release()
 	line, done, err := c.s.lines.Receive(c.ctx, &lineSender{sender: sender{c}}, nil, -1, maxKeys+2)

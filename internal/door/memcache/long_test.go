@@ -8,7 +8,8 @@ import (
 	"testing/synctest"
 )
 
-// TestLongLines: a get of 200 queues is one line, however it arrives, and what comes behind it is read as ever.
+// TestLongLines: a get of 200 queues is one line, however it arrives, and what comes behind it is
+// read as ever.
 func TestLongLines(t *testing.T) {
 	var puts []string
 	var want strings.Builder
@@ -52,8 +53,8 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
-// TestAfterLongLines: over TCP, where a line may have come whole although it was begun as a long one, the commands
-// behind it are done as ever.
+// TestAfterLongLines: over TCP, where a line may have come whole although it was begun as a long
+// one, the commands behind it are done as ever.
 func TestAfterLongLines(t *testing.T) {
 	r := openPort(t, setup{})
 	nc := r.dial()

@@ -17,10 +17,10 @@ const carefulFor = 1 << 10
 // noDeadline takes a deadline away.
 var noDeadline time.Time
 
-// A loop serves the connections whose clients send one short command at a time and wait for its answer,
-// and those that are idle. Where each had a goroutine of its own, waking it up would cost more than the
-// command. One goroutine reads what all of them have sent, takes the gets of a queue in one reserve and
-// puts or acks all else in one batch, and writes the answers.
+// A loop serves the connections whose clients send one short command at a time and wait for its
+// answer, and those that are idle. Where each had a goroutine of its own, waking it up would cost
+// more than the command. One goroutine reads what all of them have sent, takes the gets of a queue
+// in one reserve and puts or acks all else in one batch, and writes the answers.
 //
 // Where answers wait for a sync, one loop gathers the connections that put and ack; see together.
 //
@@ -56,8 +56,8 @@ type want struct {
 	cas  bool
 }
 
-// nextLoop is the loop of a new connection, in turn, or nil: then it is served by a goroutine alone. The
-// first call starts the loops, as many as make sense.
+// nextLoop is the loop of a new connection, in turn, or nil: then it is served by a goroutine
+// alone. The first call starts the loops, as many as make sense.
 func (s *Server) nextLoop() *loop {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,8 +111,8 @@ func (l *loop) run() {
 	l.poll.close()
 }
 
-// readAll takes in what is ready and reports whether there was anything. A client that sends more, or goes
-// away, before it has its answer is read in the next turn.
+// readAll takes in what is ready and reports whether there was anything. A client that sends more,
+// or goes away, before it has its answer is read in the next turn.
 func (l *loop) readAll() (any bool) {
 	for _, fd := range l.ready {
 		l.mu.Lock()
@@ -126,7 +126,8 @@ func (l *loop) readAll() (any bool) {
 	return any
 }
 
-// read takes in what a client has sent: a command for this turn, or something that is not for a loop.
+// read takes in what a client has sent: a command for this turn, or something that is not for a
+// loop.
 func (l *loop) read(c *conn) {
 	c.r, c.w, c.nRead = 0, 0, 0
 	if err := c.raw.Read(c.readRaw); err != nil || c.nRead <= 0 {
@@ -170,8 +171,8 @@ const (
 	singlePut              // a put or an ack
 )
 
-// single parses the input and tells whether it is one whole command that a loop can do. A get is described in w.
-// The command stays in the input.
+// single parses the input and tells whether it is one whole command that a loop can do. A get is
+// described in w. The command stays in the input.
 func (c *conn) single(w *want) kind {
 	if whole, err := c.parseLine(); !whole || err != nil || c.cmd.fault != "" {
 		return singleNone
@@ -294,8 +295,8 @@ func (l *loop) reserve() {
 	}
 }
 
-// put stores what the connections want to put in one batch. One that is refused is halved, until each
-// connection has its own answer.
+// put stores what the connections want to put in one batch. One that is refused is halved, until
+// each connection has its own answer.
 func (l *loop) put(conns []*conn) {
 	if len(conns) == 1 {
 		conns[0].settlePending()
@@ -344,8 +345,8 @@ func (l *loop) ack(conns []*conn) {
 	}
 }
 
-// answer sends a connection's answers; one that cannot take them at once waits on its own. It reports
-// whether the connection is still the loop's.
+// answer sends a connection's answers; one that cannot take them at once waits on its own. It
+// reports whether the connection is still the loop's.
 func (l *loop) answer(c *conn) bool {
 	c.pending = false
 	if len(c.desk.out) > 0 {

@@ -8,7 +8,8 @@ import (
 	"github.com/glassq/glassq/internal/door"
 )
 
-// A poll waits for input of many connections, by an epoll instance that itself waits in the runtime's.
+// A poll waits for input of many connections, by an epoll instance that itself waits in the
+// runtime's.
 type poll struct {
 	fd     int
 	file   *os.File

@@ -16,7 +16,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// TestTranscriptsTCP plays those transcripts over TCP that need neither fake time nor a second client.
+// TestTranscriptsTCP plays those transcripts over TCP that need neither fake time nor a second
+// client.
 func TestTranscriptsTCP(t *testing.T) {
 	played := 0
 	for _, tr := range readTranscripts(t) {
@@ -82,7 +83,8 @@ func (s *speaker) line() (string, error) {
 	return strings.TrimSuffix(line, "\r\n"), err
 }
 
-// value reads the rest of an answer that began with line, and returns the body and the lease number.
+// value reads the rest of an answer that began with line, and returns the body and the lease
+// number.
 func (s *speaker) value(line string) (body, lease string, err error) {
 	f := strings.Fields(line)
 	if len(f) < 4 || f[0] != "VALUE" {
@@ -180,9 +182,9 @@ func (s *speaker) speak(queue string, n int) error {
 	return nil
 }
 
-// TestLoopConservation has many clients send single commands, bursts, long bodies, waits and mistakes, so
-// that connections go to and fro between loops and goroutines, and, where answers wait for a sync, from loop to
-// loop: each task put is got once, by somebody.
+// TestLoopConservation has many clients send single commands, bursts, long bodies, waits and
+// mistakes, so that connections go to and fro between loops and goroutines, and, where answers wait
+// for a sync, from loop to loop: each task put is got once, by somebody.
 func TestLoopConservation(t *testing.T) {
 	t.Run("memory", func(t *testing.T) { conserves(t, "mem:") })
 	t.Run("sync always", func(t *testing.T) { conserves(t, t.TempDir()) })
@@ -235,7 +237,8 @@ func conserves(t *testing.T, dir string) {
 	}
 }
 
-// TestLoopGoesBack follows one connection: into a goroutine with a burst, and back with single commands.
+// TestLoopGoesBack follows one connection: into a goroutine with a burst, and back with single
+// commands.
 func TestLoopGoesBack(t *testing.T) {
 	if loops() == 0 {
 		t.Skip("left out: this system has no loops")
@@ -279,8 +282,8 @@ func TestLoopGoesBack(t *testing.T) {
 	t.Fatal("100 single commands did not bring the connection back to its loop")
 }
 
-// TestLoopGathers: of a store whose answers wait for a sync, one loop has the connections that put and ack,
-// and those that only get are where they were given at first.
+// TestLoopGathers: of a store whose answers wait for a sync, one loop has the connections that put
+// and ack, and those that only get are where they were given at first.
 func TestLoopGathers(t *testing.T) {
 	if loops() < 2 {
 		t.Skip("left out: this system has no loops, or one processor")

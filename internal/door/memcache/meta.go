@@ -13,7 +13,8 @@ import (
 // maxOpaque is the longest token that a meta command may want back, in bytes.
 const maxOpaque = 32
 
-// Which flags a meta command takes. What else memcached has is about a cache: it is refused, not passed over.
+// Which flags a meta command takes. What else memcached has is about a cache: it is refused, not
+// passed over.
 var metaFlags = map[byte]string{
 	'g': "bkOqvcfstT",
 	's': "bkOqcCFMT",
@@ -21,7 +22,8 @@ var metaFlags = map[byte]string{
 	'a': "bkOqvctCDEJMNT",
 }
 
-// metaCommand reads what follows m and its letter: <key> [<bytes>] <flag>…. The flags stay in c.rest.
+// metaCommand reads what follows m and its letter: <key> [<bytes>] <flag>…. The flags stay in
+// c.rest.
 func (c *command) metaCommand(letter byte) {
 	c.verb, c.quiet = verbMeta, false
 	if letter == 'n' {
@@ -174,7 +176,8 @@ func (c *conn) doMeta(body []byte) error {
 	return nil
 }
 
-// word is an answer in the words of the command: the classic one, or a meta code with what the client wants back.
+// word is an answer in the words of the command: the classic one, or a meta code with what the
+// client wants back.
 func (c *conn) word(classic, code string) string {
 	if c.cmd.does == verbNone {
 		return classic
@@ -189,7 +192,8 @@ func (c *conn) word(classic, code string) string {
 	return string(c.appendMeta([]byte(code), l)) + "\r\n"
 }
 
-// appendMeta appends what the client wants back, in its order. l is the task of the answer, nil for none.
+// appendMeta appends what the client wants back, in its order. l is the task of the answer, nil for
+// none.
 func (c *conn) appendMeta(out []byte, l *glassq.Lease) []byte {
 	for rest := c.cmd.rest; ; {
 		var flag []byte
@@ -223,8 +227,8 @@ func (c *conn) appendMeta(out []byte, l *glassq.Lease) []byte {
 	}
 }
 
-// metaGet is mg. With v it takes a task, as get does; with v and c it reserves one, whose lease number is the cas
-// value; without v it looks. With a lease number and T it extends that lease.
+// metaGet is mg. With v it takes a task, as get does; with v and c it reserves one, whose lease
+// number is the cas value; without v it looks. With a lease number and T it extends that lease.
 func (c *conn) metaGet() error {
 	cmd := &c.cmd
 	var t target

@@ -9,8 +9,8 @@ import (
 	"github.com/QuangTung97/go-memcache/memcache"
 )
 
-// TestMetaClient: a Go client that speaks nothing but meta commands puts, reserves, acks, and puts results, in
-// pipelines that it flushes when it wants the first answer.
+// TestMetaClient: a Go client that speaks nothing but meta commands puts, reserves, acks, and puts
+// results, in pipelines that it flushes when it wants the first answer.
 func TestMetaClient(t *testing.T) {
 	r := openPort(t, setup{MaxBody: 1 << 20})
 	client, err := memcache.New(r.addr, 2)

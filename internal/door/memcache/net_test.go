@@ -31,8 +31,8 @@ type netRig struct {
 	addr   string
 }
 
-// openPort starts a door, which the end of the test stops: then no goroutine of it may be left, and nothing
-// of the budgets be taken.
+// openPort starts a door, which the end of the test stops: then no goroutine of it may be left, and
+// nothing of the budgets be taken.
 func openPort(t *testing.T, opt setup) *netRig {
 	t.Helper()
 	return openPortWith(t, opt, 0)
@@ -108,7 +108,8 @@ func (r *netRig) dial() *net.TCPConn {
 	return nc.(*net.TCPConn)
 }
 
-// ask sends on a connection of its own, ends its side, and wants exactly this answer and then the end.
+// ask sends on a connection of its own, ends its side, and wants exactly this answer and then the
+// end.
 func (r *netRig) ask(send, want string) {
 	r.t.Helper()
 	nc := r.dial()
@@ -174,7 +175,8 @@ func (r *netRig) stat(name string, want func(n int64) bool) {
 
 func equals(n int64) func(int64) bool { return func(v int64) bool { return v == n } }
 
-// TestHalfClosed: a client that ends its side gets the answers to all it has sent, and a wait ends at once.
+// TestHalfClosed: a client that ends its side gets the answers to all it has sent, and a wait ends
+// at once.
 func TestHalfClosed(t *testing.T) {
 	r := openPort(t, setup{})
 	r.ask("set q 0 0 1\r\na\r\nset q 0 0 1\r\nb\r\nget q q q\r\nget q/t=3600000\r\n",
@@ -280,7 +282,8 @@ func TestBadInput(t *testing.T) {
 			go io.WriteString(nc, tt.send) // ends when the connection does
 			if strings.HasSuffix(tt.want, badVerb) || strings.HasSuffix(tt.want, endOf) ||
 				strings.Contains(tt.want, "bad queue name") || tt.send == "" {
-				// The connection goes on, until we end it. What cut it would come before the answers were whole.
+				// The connection goes on, until we end it. What cut it would come before the
+				// answers were whole.
 				got := make([]byte, len(tt.want))
 				if _, err := io.ReadFull(nc, got); err != nil || string(got) != tt.want {
 					t.Fatalf("%.80q = %q, %v; want %q", tt.send, got, err, tt.want)

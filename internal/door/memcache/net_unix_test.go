@@ -41,8 +41,8 @@ func (r *netRig) untouched(what string) {
 	}
 }
 
-// TestVanish: a client that goes away between its reserve and the reply leaves the task where it was, with no
-// attempt counted.
+// TestVanish: a client that goes away between its reserve and the reply leaves the task where it
+// was, with no attempt counted.
 func TestVanish(t *testing.T) {
 	r := openPort(t, setup{})
 	r.ask("set q 0 0 1\r\na\r\n", stored)
@@ -99,8 +99,8 @@ func TestVanish(t *testing.T) {
 	r.ask("get k\r\ndelete k/"+lease+"\r\n", "END\r\nDELETED\r\n")
 }
 
-// TestVanishInBody: a client that goes away in the middle of a large body has taken nothing, and neither has one
-// that waits for room.
+// TestVanishInBody: a client that goes away in the middle of a large body has taken nothing, and
+// neither has one that waits for room.
 func TestVanishInBody(t *testing.T) {
 	const size = 12 << 20
 	r := openPortWith(t, setup{}, size+size/2)
@@ -128,8 +128,8 @@ func TestVanishInBody(t *testing.T) {
 	}
 }
 
-// TestTakenWhole: a plain get of a large task has it gone when it has left, and ready again, with no attempt counted,
-// when its client went away before.
+// TestTakenWhole: a plain get of a large task has it gone when it has left, and ready again, with
+// no attempt counted, when its client went away before.
 func TestTakenWhole(t *testing.T) {
 	const size = 12 << 20
 	r := openPort(t, setup{})

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// fin ends every row of TestNoreply: both servers answer it alike, and where an answer came before it that
-// nobody waited for, every later one is shifted.
+// fin ends every row of TestNoreply: both servers answer it alike, and where an answer came before
+// it that nobody waited for, every later one is shifted.
 const (
 	fin       = "set fin 0 0 1\r\nz\r\nget fin\r\n"
 	finAnswer = "STORED\r\nVALUE fin 0 1\r\nz\r\nEND\r\n"
@@ -28,8 +28,8 @@ const (
 	queueCannot = "a queue cannot be purged later"
 )
 
-// TestNoreply sends what wants no answer, and some that does, to this door and to a real memcached. The two
-// say the same, or the row says why not.
+// TestNoreply sends what wants no answer, and some that does, to this door and to a real memcached.
+// The two say the same, or the row says why not.
 func TestNoreply(t *testing.T) {
 	const bad = "CLIENT_ERROR bad command line format\r\n"
 	rows := []struct {
@@ -137,8 +137,8 @@ func TestNoreply(t *testing.T) {
 	}
 }
 
-// answers sends the parts on a connection of their own, to a server that was emptied, and returns what came
-// before the answer to fin, or before the end, which is noted.
+// answers sends the parts on a connection of their own, to a server that was emptied, and returns
+// what came before the answer to fin, or before the end, which is noted.
 func answers(t *testing.T, network, addr string, parts []string) string {
 	nc, err := net.Dial(network, addr)
 	if err != nil {

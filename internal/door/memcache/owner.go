@@ -7,9 +7,10 @@ const (
 	homeAfter    = 64      // gets in a row after which one of them goes back to where it came from
 )
 
-// An owner says to whom a connection belongs. That is one goroutine at a time, which alone touches the connection:
-// its own, in run and work, or that of a loop, which is its home or gathers it. It changes hands by the methods
-// of this file alone; whoever calls one of them that says so has the connection no more.
+// An owner says to whom a connection belongs. That is one goroutine at a time, which alone touches
+// the connection: its own, in run and work, or that of a loop, which is its home or gathers it. It
+// changes hands by the methods of this file alone; whoever calls one of them that says so has the
+// connection no more.
 //
 //	own goroutine --- rejoin ---> loop --- leave ---> own goroutine
 //	home --- together ---> loop that gathers --- apart ---> home
@@ -35,8 +36,8 @@ func (o *owner) place() *loop {
 	return o.home
 }
 
-// toLoop hands an idle connection to its loop. When it is false the caller still has it: there is no loop, or it
-// has stopped.
+// toLoop hands an idle connection to its loop. When it is false the caller still has it: there is
+// no loop, or it has stopped.
 func (c *conn) toLoop() bool {
 	l := c.place()
 	if l == nil || c.fd == 0 && c.raw.Control(func(fd uintptr) { c.fd = int32(fd) }) != nil {
@@ -51,8 +52,8 @@ func (c *conn) toLoop() bool {
 	return true
 }
 
-// rejoin is asked by its own goroutine when everything has been answered: it hands the connection to its loop if
-// that suits. When it is false the caller still has it.
+// rejoin is asked by its own goroutine when everything has been answered: it hands the connection
+// to its loop if that suits. When it is false the caller still has it.
 func (c *conn) rejoin() bool {
 	if c.singles < c.enough || c.r != c.w || c.eof != nil || c.locked || c.place() == nil {
 		return false
@@ -65,9 +66,10 @@ func (c *conn) rejoin() bool {
 	return c.toLoop()
 }
 
-// together hands a connection that has put or acked, and waits for its client, to where the others that do so are.
-// What one loop commits shares a sync; two loops that wait for a sync each have twice as many of them, and a client
-// waits for its own and for the one before. Where no answer waits for a sync, all loops commit for themselves.
+// together hands a connection that has put or acked, and waits for its client, to where the others
+// that do so are. What one loop commits shares a sync; two loops that wait for a sync each have
+// twice as many of them, and a client waits for its own and for the one before. Where no answer
+// waits for a sync, all loops commit for themselves.
 func (l *loop) together(c *conn) {
 	c.gets = 0
 	if c.gathers != nil || !l.s.gathers {
@@ -83,8 +85,8 @@ func (l *loop) together(c *conn) {
 	}
 }
 
-// apart hands a connection that only gets, and waits for its client, back to where it was before it put or acked.
-// Gets wait for no sync, and have all loops.
+// apart hands a connection that only gets, and waits for its client, back to where it was before it
+// put or acked. Gets wait for no sync, and have all loops.
 func (l *loop) apart(c *conn) {
 	if c.gets++; c.gets >= homeAfter && c.ungather() {
 		l.moveOn(c)
@@ -112,7 +114,8 @@ func (l *loop) moveOn(c *conn) {
 	}
 }
 
-// leave hands a connection of l to a goroutine of its own; first, if not nil, is what that begins with.
+// leave hands a connection of l to a goroutine of its own; first, if not nil, is what that begins
+// with.
 func (l *loop) leave(c *conn, first func() error) {
 	l.drop(c)
 	c.alone(first)

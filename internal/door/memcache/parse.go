@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// maxLine is the longest command line, without its line end, in bytes; maxKeys is that of one that names many
-// queues: get, gets, gat and gats.
+// maxLine is the longest command line, without its line end, in bytes; maxKeys is that of one that
+// names many queues: get, gets, gat and gats.
 const (
 	maxLine = 2048
 	maxKeys = 64 << 10
@@ -126,8 +126,8 @@ func parseCommand(line []byte, c *command) {
 	}
 }
 
-// moved notes that the line, of which nothing has changed, lies at the beginning of to. An empty to is for a
-// command that is done.
+// moved notes that the line, of which nothing has changed, lies at the beginning of to. An empty to
+// is for a command that is done.
 func (c *command) moved(to []byte) {
 	if len(to) == 0 {
 		return
@@ -141,9 +141,10 @@ func (c *command) moved(to []byte) {
 	c.line = to[:len(c.line)]
 }
 
-// cutNoreply takes noreply off the end of a line, and reports whether it was there: then the client reads no
-// answer, whatever becomes of the command, and one that was sent all the same would be taken for that to its
-// next command. So this is asked before anything else of the line is looked at.
+// cutNoreply takes noreply off the end of a line, and reports whether it was there: then the client
+// reads no answer, whatever becomes of the command, and one that was sent all the same would be
+// taken for that to its next command. So this is asked before anything else of the line is looked
+// at.
 func cutNoreply(line []byte) (rest []byte, quiet bool) {
 	rest, quiet = bytes.CutSuffix(bytes.TrimRight(line, " "), wordNoreply)
 	if !quiet {

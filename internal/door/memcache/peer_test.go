@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestPeer sends what newer clients and monitors send to this door and to a real memcached, beyond what TestNoreply
-// does. The two say the same, or the row says why not.
+// TestPeer sends what newer clients and monitors send to this door and to a real memcached, beyond
+// what TestNoreply does. The two say the same, or the row says why not.
 func TestPeer(t *testing.T) {
 	const (
 		format     = "CLIENT_ERROR bad command line format\r\n"

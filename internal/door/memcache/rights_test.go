@@ -7,7 +7,8 @@ import (
 	"github.com/glassq/glassq/internal/rights"
 )
 
-// TestVerbsHaveRows: each verb that does something is in the table of rights, by a word that means it.
+// TestVerbsHaveRows: each verb that does something is in the table of rights, by a word that means
+// it.
 func TestVerbsHaveRows(t *testing.T) {
 	rows := map[verb]bool{}
 	for i := range rights.Rules {

@@ -25,13 +25,15 @@ func (l *loop) roomy(ctx context.Context) context.Context {
 	return room.With(ctx, atOnce{l.answered})
 }
 
-// answering begins an answer with bodies: until it is done, they have room under the context that it returns.
+// answering begins an answer with bodies: until it is done, they have room under the context that
+// it returns.
 func (c *conn) answering(ctx context.Context) context.Context {
 	c.answered = c.s.frame.Answers.Begin(c.nc.RemoteAddr(), 1, c.let.Cut)
 	return room.With(ctx, c.answered)
 }
 
-// hand answers one task. One that was too large to be taken as it was handed out is acked when it has left.
+// hand answers one task. One that was too large to be taken as it was handed out is acked when it
+// has left.
 func (c *conn) hand(key []byte, l *glassq.Lease, cas, take bool) error {
 	if !take || l.Number == 0 {
 		return c.value(key, l, cas)

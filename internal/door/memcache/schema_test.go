@@ -10,8 +10,8 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// TestResultSchema: a result that comes with a lease number, which tells no queue, is held to the schema of the
-// lease's queue, and the others of its burst are answered for themselves.
+// TestResultSchema: a result that comes with a lease number, which tells no queue, is held to the
+// schema of the lease's queue, and the others of its burst are answered for themselves.
 func TestResultSchema(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, setup{})

@@ -1,11 +1,11 @@
-// Package memcache is the memcached door: it speaks memcached's text protocol in memcacheq's dialect with
-// Kestrel's reliable reads, and adds leases by number, results and batches in verbs that stock clients
-// can send. docs/memcached.md is the dialect.
+// Package memcache is the memcached door: it speaks memcached's text protocol in memcacheq's
+// dialect with Kestrel's reliable reads, and adds leases by number, results and batches in verbs
+// that stock clients can send. docs/memcached.md is the dialect.
 //
-// A connection that sends bursts, long bodies or what may wait has a goroutine. It parses all that has
-// arrived, hands runs of puts or of acks to the broker as one batch, and writes the answers when its input
-// runs dry. Connections that send one short command at a time, and idle ones, share a few loops (see loop).
-// The package decides nothing about tasks.
+// A connection that sends bursts, long bodies or what may wait has a goroutine. It parses all that
+// has arrived, hands runs of puts or of acks to the broker as one batch, and writes the answers
+// when its input runs dry. Connections that send one short command at a time, and idle ones, share
+// a few loops (see loop). The package decides nothing about tasks.
 package memcache
 
 import (
@@ -56,9 +56,9 @@ func New(b *broker.Broker, f door.Frame) *Server {
 	return s
 }
 
-// Run serves ln until ctx is done, then drains: it takes no more connections, ends waits, answers the
-// commands that have arrived, and cuts what is left after 10 s. When it returns, ln and every connection
-// are closed and no goroutine is left. A Server is run once.
+// Run serves ln until ctx is done, then drains: it takes no more connections, ends waits, answers
+// the commands that have arrived, and cuts what is left after 10 s. When it returns, ln and every
+// connection are closed and no goroutine is left. A Server is run once.
 func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	return s.hall.Run(ctx, ln, s.serve, func() {
 		s.mu.Lock()

@@ -44,8 +44,9 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestSlowReaders: clients that ask for megabytes and read nothing hold no more than the room for answers, and are cut
-// while others wait for it; small answers go on; and who reads gets everything.
+// TestSlowReaders: clients that ask for megabytes and read nothing hold no more than the room for
+// answers, and are cut while others wait for it; small answers go on; and who reads gets
+// everything.
 func TestSlowReaders(t *testing.T) {
 	const (
 		readers = 10
@@ -109,8 +110,8 @@ func readBodies(nc net.Conn, key, body string, n int) error {
 	return nil
 }
 
-// TestStalls: a client that takes nothing of its answer for a minute is cut, and so is one whose body does not get
-// on, though a byte comes every now and then.
+// TestStalls: a client that takes nothing of its answer for a minute is cut, and so is one whose
+// body does not get on, though a byte comes every now and then.
 func TestStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, setup{})
@@ -148,7 +149,8 @@ func TestStalls(t *testing.T) {
 	})
 }
 
-// TestSlowLines: a line that comes a byte every now and then has a minute in all, and so has a login.
+// TestSlowLines: a line that comes a byte every now and then has a minute in all, and so has a
+// login.
 func TestSlowLines(t *testing.T) {
 	for _, tt := range []struct {
 		name, line string

@@ -123,7 +123,8 @@ func (c *conn) serverStats() {
 	c.say(endOf)
 }
 
-// settings are those of memcached's that a client or a monitor may want and that mean something here.
+// settings are those of memcached's that a client or a monitor may want and that mean something
+// here.
 func (c *conn) settings() {
 	c.stat("maxconns", c.s.frame.Seats.Most())
 	c.stat("item_size_max", c.s.broker.Limits().MaxBody)
@@ -135,8 +136,8 @@ func (c *conn) settings() {
 	c.say(endOf)
 }
 
-// queueStats gives memcacheq's line for each queue, <puts>/<gets> with the depth as their difference, and
-// below it what is not in there.
+// queueStats gives memcacheq's line for each queue, <puts>/<gets> with the depth as their
+// difference, and below it what is not in there.
 func (c *conn) queueStats() {
 	queues, err := c.operate().Queues(c.durably())
 	if err != nil {

@@ -370,7 +370,8 @@ func seconds(n int64, most time.Duration) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-// settlePending hands the pending puts or acks to the broker and answers them. Only one kind is pending at a time.
+// settlePending hands the pending puts or acks to the broker and answers them. Only one kind is
+// pending at a time.
 func (c *conn) settlePending() {
 	d := c.desk
 	if d == nil {
@@ -399,8 +400,8 @@ func (d *desk) clear() {
 	d.acks, d.endings = d.acks[:0], d.endings[:0]
 }
 
-// putAll puts the tasks of commands in one batch. A batch is stored as a whole or not at all; one that is
-// refused is halved, until each command has its own answer.
+// putAll puts the tasks of commands in one batch. A batch is stored as a whole or not at all; one
+// that is refused is halved, until each command has its own answer.
 func (c *conn) putAll(puts []put) {
 	tasks := c.desk.tasks[puts[0].first:puts[len(puts)-1].end]
 	receipts, err := c.s.broker.Put(c.durably(), tasks)
@@ -426,7 +427,8 @@ func (c *conn) failPuts(puts []put, err error) {
 	}
 }
 
-// answerPuts answers puts that were all stored; the receipts begin with that of the first one's task.
+// answerPuts answers puts that were all stored; the receipts begin with that of the first one's
+// task.
 func (c *conn) answerPuts(puts []put, receipts []glassq.Receipt) {
 	base := puts[0].first
 	for _, p := range puts {
@@ -444,8 +446,9 @@ func (c *conn) answerPuts(puts []put, receipts []glassq.Receipt) {
 	}
 }
 
-// refused tells whether a batch was not done for what is in it, so that a part of it may pass. After any other
-// error it is not known what was done, or nothing else would be either, and nothing is repeated.
+// refused tells whether a batch was not done for what is in it, so that a part of it may pass.
+// After any other error it is not known what was done, or nothing else would be either, and nothing
+// is repeated.
 func refused(err error) bool {
 	switch glassq.CodeOf(err) {
 	case glassq.CodeBadRequest, glassq.CodeBadName, glassq.CodeTooLarge, glassq.CodeQueueFull, glassq.CodeStorageFull,

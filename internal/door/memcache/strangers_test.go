@@ -42,8 +42,8 @@ func guarded(t *testing.T, test func(r *rig)) string {
 
 const rightKey = "set x 0 0 8\r\nu secret\r\n"
 
-// TestStrangersAreCut: connections that say nothing keep nobody out: the oldest are cut, and a client with the key
-// is served, and stays.
+// TestStrangersAreCut: connections that say nothing keep nobody out: the oldest are cut, and a
+// client with the key is served, and stays.
 func TestStrangersAreCut(t *testing.T) {
 	said := guarded(t, func(r *rig) {
 		known := r.from("192.0.2.1")
@@ -76,8 +76,8 @@ func TestStrangersAreCut(t *testing.T) {
 	}
 }
 
-// TestWrongKeysTakeTurns: those of one machine are refused one after the other, and none is looked at meanwhile; the
-// right key of another machine does not wait.
+// TestWrongKeysTakeTurns: those of one machine are refused one after the other, and none is looked
+// at meanwhile; the right key of another machine does not wait.
 func TestWrongKeysTakeTurns(t *testing.T) {
 	const refused = "CLIENT_ERROR unauthenticated\r\n"
 	said := guarded(t, func(r *rig) {
@@ -111,7 +111,8 @@ func TestWrongKeysTakeTurns(t *testing.T) {
 	}
 }
 
-// TestBinaryIsLogged: clients of the binary protocol are told so, with one line a minute, and before any key.
+// TestBinaryIsLogged: clients of the binary protocol are told so, with one line a minute, and
+// before any key.
 func TestBinaryIsLogged(t *testing.T) {
 	said := guarded(t, func(r *rig) {
 		for range 3 {

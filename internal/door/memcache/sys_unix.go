@@ -20,8 +20,8 @@ func (c *conn) writeSome(fd uintptr) bool {
 	return true
 }
 
-// vanished tells whether the client's end is gone altogether, and not only closed for sending: what it
-// was sent last was answered with a reset.
+// vanished tells whether the client's end is gone altogether, and not only closed for sending: what
+// it was sent last was answered with a reset.
 func (c *conn) vanished() bool {
 	if c.raw == nil {
 		return false

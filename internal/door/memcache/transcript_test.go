@@ -305,7 +305,8 @@ func (s *step) do(r *rig, nc *client, k int, cut chunks) error {
 	return nil
 }
 
-// TestTranscripts plays each transcript as it is, byte by byte, and cut in two at every byte of every send.
+// TestTranscripts plays each transcript as it is, byte by byte, and cut in two at every byte of
+// every send.
 func TestTranscripts(t *testing.T) {
 	for _, tr := range readTranscripts(t) {
 		t.Run(tr.name, func(t *testing.T) {

@@ -1,6 +1,6 @@
-// Package enginelog is a log in memory for tests of internal/engine: it may answer within Commit, as a disk
-// does, or later and for several frames at a time, as a log of several machines does; it may fail frames and
-// lose what was not durable.
+// Package enginelog is a log in memory for tests of internal/engine: it may answer within Commit,
+// as a disk does, or later and for several frames at a time, as a log of several machines does; it
+// may fail frames and lose what was not durable.
 package enginelog
 
 import (
@@ -104,11 +104,12 @@ func (l *Log) Close() error {
 	return err
 }
 
-// Seen is when the newest frame was stored, or a checkpoint after it: a start for a clock that follows the log.
+// Seen is when the newest frame was stored, or a checkpoint after it: a start for a clock that
+// follows the log.
 func (s *Store) Seen() time.Time { return s.seen }
 
-// Kill cuts the log off from its store, as the death of the process does: the frame that would be answered
-// next is stored, and nobody hears of it. power loses what is not durable, too.
+// Kill cuts the log off from its store, as the death of the process does: the frame that would be
+// answered next is stored, and nobody hears of it. power loses what is not durable, too.
 func (l *Log) Kill(power bool) {
 	s := l.store
 	s.mu.Lock()

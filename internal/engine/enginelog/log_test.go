@@ -70,8 +70,9 @@ func newSystem(far bool) *system {
 	return s
 }
 
-// TestLaws runs every law of an engine without a disk: over a log that answers at once and keeps one frame at
-// a time, and over one that answers later, with four, and of which nothing is told before it is done.
+// TestLaws runs every law of an engine without a disk: over a log that answers at once and keeps
+// one frame at a time, and over one that answers later, with four, and of which nothing is told
+// before it is done.
 func TestLaws(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -92,8 +93,8 @@ func put(s *system, body string) error {
 	return err
 }
 
-// TestFailures: callers hear whether their frame may be in the log, the engine ends, and a start finds what
-// they were told.
+// TestFailures: callers hear whether their frame may be in the log, the engine ends, and a start
+// finds what they were told.
 func TestFailures(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -165,8 +166,8 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestWaits: what waits for the commit, by the policy. The log is stopped meanwhile, so whoever is answered
-// did not wait.
+// TestWaits: what waits for the commit, by the policy. The log is stopped meanwhile, so whoever is
+// answered did not wait.
 func TestWaits(t *testing.T) {
 	for _, far := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {

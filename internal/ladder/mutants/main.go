@@ -1,7 +1,7 @@
-// Command mutants proves that the tests see bugs. Each patch beside it breaks the engine in one way; it is
-// applied to a copy of the tree, and the quick ladder must fail there, after it has passed on the copy as it
-// is. A patch that does not apply or does not compile is an error, not a bug that was caught. Anyone may add
-// one: a unified diff below the lines "room: " and "breaks: ".
+// Command mutants proves that the tests see bugs. Each patch beside it breaks the engine in one
+// way; it is applied to a copy of the tree, and the quick ladder must fail there, after it has
+// passed on the copy as it is. A patch that does not apply or does not compile is an error, not a
+// bug that was caught. Anyone may add one: a unified diff below the lines "room: " and "breaks: ".
 package main
 
 import (
@@ -41,8 +41,8 @@ func (r *rung) test(in func(string, ...string) ([]byte, error)) ([]byte, error) 
 		r.args...)...)
 }
 
-// firstMost is how long a rung may take without a mutant. With one it may take slower times as long as that
-// took, and grace: a bug may well show in a test that does not end.
+// firstMost is how long a rung may take without a mutant. With one it may take slower times as long
+// as that took, and grace: a bug may well show in a test that does not end.
 const (
 	firstMost = 20 * time.Minute
 	slower    = 4
@@ -60,7 +60,8 @@ func ladder(crashes int) []rung {
 	}
 }
 
-// copyTree copies what is or would be committed: neither the history nor what was installed or built.
+// copyTree copies what is or would be committed: neither the history nor what was installed or
+// built.
 func copyTree(dir string) error {
 	out, err := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
 	if err != nil {
@@ -84,15 +85,16 @@ func copyTree(dir string) error {
 	return nil
 }
 
-// What go test prints of a test that failed, of one that did not end, and of a panic outside of a test's
-// own goroutine.
+// What go test prints of a test that failed, of one that did not end, and of a panic outside of a
+// test's own goroutine.
 var (
 	failed   = regexp.MustCompile(`--- FAIL: (\S+)`)
 	timedOut = regexp.MustCompile(`panic: test timed out after \S+\n\s+running tests:\n\s+(\S+)`)
 	panicked = regexp.MustCompile(`(?m)^(panic: .{0,80})`)
 )
 
-// caughtBy tells from the output of a failed go test what failed, or "" when nothing did: it was not built.
+// caughtBy tells from the output of a failed go test what failed, or "" when nothing did: it was
+// not built.
 func caughtBy(out []byte) string {
 	if all := failed.FindAllSubmatch(out, -1); len(all) > 0 {
 		return string(all[len(all)-1][1])

@@ -1,6 +1,6 @@
 // Command reliability climbs the test ladder and writes what each rung counted into the table of
-// RELIABILITY.md. Only the lines between two marks are its own; what a person writes stands outside of them.
-// A rung that is climbed has its row replaced, and the other rows stay as they are.
+// RELIABILITY.md. Only the lines between two marks are its own; what a person writes stands outside
+// of them. A rung that is climbed has its row replaced, and the other rows stay as they are.
 package main
 
 import (
@@ -81,8 +81,8 @@ func run(list, vars []string) error {
 	return nil
 }
 
-// replaceRow puts the row of a rung into the table of text, in the order of the rungs. What is outside of the
-// marks stays as it is, byte for byte.
+// replaceRow puts the row of a rung into the table of text, in the order of the rungs. What is
+// outside of the marks stays as it is, byte for byte.
 func replaceRow(text, rung, counts, how string) (string, error) {
 	before, rest, ok := strings.Cut(text, begin)
 	table, after, ok2 := strings.Cut(rest, end)

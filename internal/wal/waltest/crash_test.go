@@ -216,8 +216,9 @@ func verify(t *testing.T, name string, fsys *waltest.FS, r *run) {
 	}
 }
 
-// TestNamesOfAKilledProcess: a process is killed when it has renamed a new segment and not yet synced the
-// directory. What its successor syncs into that segment survives a power cut that forgets the name.
+// TestNamesOfAKilledProcess: a process is killed when it has renamed a new segment and not yet
+// synced the directory. What its successor syncs into that segment survives a power cut that
+// forgets the name.
 func TestNamesOfAKilledProcess(t *testing.T) {
 	first := func(fsys *waltest.FS) *run {
 		r := &run{}

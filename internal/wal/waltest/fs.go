@@ -90,16 +90,17 @@ func (m *FS) Calls() int {
 	return m.calls
 }
 
-// FailWrite makes the next write to a file that was opened or created as name return ErrInjected after
-// half of its bytes. The log works on other files in the background, so the nth call of all is nobody's.
+// FailWrite makes the next write to a file that was opened or created as name return ErrInjected
+// after half of its bytes. The log works on other files in the background, so the nth call of all
+// is nobody's.
 func (m *FS) FailWrite(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.write = name
 }
 
-// FailSync makes the next sync of such a file return ErrInjected. What it should have made durable never
-// will be, though it can be read.
+// FailSync makes the next sync of such a file return ErrInjected. What it should have made durable
+// never will be, though it can be read.
 func (m *FS) FailSync(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

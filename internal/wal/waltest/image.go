@@ -17,16 +17,16 @@ const (
 	Garbage      // its bytes are neither the old nor the new ones
 )
 
-// OnCall has fn called after every changing call, by the goroutine that made the call and before the
-// call returns. fn may take an Image.
+// OnCall has fn called after every changing call, by the goroutine that made the call and before
+// the call returns. fn may take an Image.
 func (m *FS) OnCall(fn func(n int)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.onCall, m.told = fn, m.calls
 }
 
-// An Image is a file system as it was at one moment, what is durable and what is not yet. Any number
-// of disks can be made of it, at once.
+// An Image is a file system as it was at one moment, what is durable and what is not yet. Any
+// number of disks can be made of it, at once.
 type Image struct {
 	files map[string]*inode // durable names
 	names []nameOp          // not durable yet
@@ -83,8 +83,8 @@ func (im *Image) Pending() int {
 	return n
 }
 
-// Crash returns what a disk may hold after a power cut at the image's moment. fate is asked for every
-// change that was not durable, in an order that depends on nothing but the image.
+// Crash returns what a disk may hold after a power cut at the image's moment. fate is asked for
+// every change that was not durable, in an order that depends on nothing but the image.
 func (im *Image) Crash(fate func() Fate) *FS {
 	names := maps.Clone(im.files)
 	for _, op := range im.names {
@@ -183,8 +183,8 @@ func (m *FS) Hash(h *maphash.Hash) {
 	maphash.WriteComparable(h, len(m.names))
 }
 
-// Flip changes bits of one byte of a file for good, as a failing disk does. It reports false past the
-// end of the file.
+// Flip changes bits of one byte of a file for good, as a failing disk does. It reports false past
+// the end of the file.
 func (m *FS) Flip(name string, off int64, bits byte) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

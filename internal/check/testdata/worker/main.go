@@ -1,5 +1,5 @@
-// Command worker does the job of the conformance kit over HTTP with the standard library alone. -broken
-// breaks it in one way; the kit must find each of them.
+// Command worker does the job of the conformance kit over HTTP with the standard library alone.
+// -broken breaks it in one way; the kit must find each of them.
 package main
 
 import (

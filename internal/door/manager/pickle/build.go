@@ -166,8 +166,8 @@ func (d *Decoder) global(op byte) error {
 	return nil
 }
 
-// fold turns the calls that protocols write for plain values into those values: sets, byte arrays, and
-// the bytes of Python 3 in protocols that have none.
+// fold turns the calls that protocols write for plain values into those values: sets, byte arrays,
+// and the bytes of Python 3 in protocols that have none.
 func (d *Decoder) fold(v *Value) *Value {
 	f, args := v.Items[0], v.Items[1].Items
 	switch {
@@ -210,7 +210,8 @@ func (d *Decoder) fold(v *Value) *Value {
 			return d.node(Bytes)
 		}
 	case f.is("datetime", "datetime"), f.is("date", "datetime"), f.is("time", "datetime"):
-		// The first argument is packed bytes, which Python 2 writes as str and as such might pass for text.
+		// The first argument is packed bytes, which Python 2 writes as str and as such might pass
+		// for text.
 		if len(args) > 0 && args[0].Kind == Str {
 			b := d.node(Bytes)
 			b.Raw = args[0].Raw

@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// ErrTooDeep and ErrTooMany refuse a value whoever is to get it, ErrTooLong what would be printed of it.
+// ErrTooDeep and ErrTooMany refuse a value whoever is to get it, ErrTooLong what would be printed
+// of it.
 var (
 	ErrTooDeep = errors.New("containers within containers beyond the limit")
 	ErrTooMany = errors.New("more values than the limit, when shared ones are counted wherever they are")
@@ -17,23 +18,24 @@ var (
 
 // A Report tells what a value is made of.
 type Report struct {
-	// Foreign says why the value is not plain data: what is in it that only its own program understands,
-	// or that no getter could load. It is empty for plain data, to which some classes of the standard library belong
-	// (see known), and objects of the main program that are made of plain arguments alone, as named tuples are.
+	// Foreign says why the value is not plain data: what is in it that only its own program
+	// understands, or that no getter could load. It is empty for plain data, to which some classes
+	// of the standard library belong (see known), and objects of the main program that are made of
+	// plain arguments alone, as named tuples are.
 	Foreign string
-	// Members are calls of what the main program names, with one value: members of an Enum, as a rule. What goes to a
-	// getter that must not be made to call anything, goes after [Member].
+	// Members are calls of what the main program names, with one value: members of an Enum, as a
+	// rule. What goes to a getter that must not be made to call anything, goes after [Member].
 	Members []*Value
-	// Exact: the text or JSON of the value is all there is to it, for Python as well. Otherwise a getter
-	// in Python needs the pickle, or JSON made with exact.
+	// Exact: the text or JSON of the value is all there is to it, for Python as well. Otherwise a
+	// getter in Python needs the pickle, or JSON made with exact.
 	Exact bool
-	// Bytes is how long the texts and data of the value are, shared ones counted wherever they are. JSON of
-	// plain data is no shorter.
+	// Bytes is how long the texts and data of the value are, shared ones counted wherever they are.
+	// JSON of plain data is no shorter.
 	Bytes int64
 }
 
-// Check looks through v. It must be called once before v is encoded or printed as JSON. The error is
-// ErrTooDeep or ErrTooMany.
+// Check looks through v. It must be called once before v is encoded or printed as JSON. The error
+// is ErrTooDeep or ErrTooMany.
 func Check(v *Value, lim Limits) (Report, error) {
 	c := checker{lim: lim.withDefaults(), r: Report{Exact: true}}
 	if err := c.look(v, 1); err != nil {

@@ -60,9 +60,10 @@ type Decoder struct {
 	copied int // bytes and items that became part of a second value
 }
 
-// Decode reads b, which must be one whole pickle. The value and what it refers to is valid until the
-// next call, and aliases b. proto is what the pickle says of itself, 0 when nothing. An error is an
-// ErrPickle that names the byte; time and memory are bounded by the length of b and the limits.
+// Decode reads b, which must be one whole pickle. The value and what it refers to is valid until
+// the next call, and aliases b. proto is what the pickle says of itself, 0 when nothing. An error
+// is an ErrPickle that names the byte; time and memory are bounded by the length of b and the
+// limits.
 func (d *Decoder) Decode(b []byte) (v *Value, proto int, err error) {
 	d.Forget()
 	return d.run(b)
@@ -102,8 +103,8 @@ func (d *Decoder) run(b []byte) (v *Value, proto int, err error) {
 	return d.stack[0], d.proto, nil
 }
 
-// Forget ends the life of the value that was decoded last, and gives up most of the memory that a large
-// one took. Decode does it too.
+// Forget ends the life of the value that was decoded last, and gives up most of the memory that a
+// large one took. Decode does it too.
 func (d *Decoder) Forget() {
 	d.in = nil
 	if len(d.slabs) > keepSlabs {
@@ -132,8 +133,8 @@ func (d *Decoder) Forget() {
 	clear(d.memo[:cap(d.memo)])
 }
 
-// copies counts n bytes or items that become part of a second value. A pickler makes such values of parts
-// that belong to them alone, and so copies no more than it writes.
+// copies counts n bytes or items that become part of a second value. A pickler makes such values of
+// parts that belong to them alone, and so copies no more than it writes.
 func (d *Decoder) copies(n int) error {
 	if d.copied += n; d.copied > len(d.in)+maxCopied {
 		return d.fail("many objects made of the same parts, %d bytes so far", d.copied)
@@ -223,7 +224,8 @@ func (d *Decoder) uint(size int) (uint64, error) {
 	return binary.LittleEndian.Uint64(b), nil
 }
 
-// raw pushes a value whose bytes follow a length of size bytes; a signed length may not be negative.
+// raw pushes a value whose bytes follow a length of size bytes; a signed length may not be
+// negative.
 func (d *Decoder) raw(k Kind, size int, signed bool) error {
 	n, err := d.uint(size)
 	if err != nil {

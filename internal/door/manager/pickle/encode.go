@@ -27,17 +27,17 @@ const (
 	shareFrom = 32       // bytes of a text or data that is written once and then referred to
 )
 
-// Append appends v, which [Check] has looked at, as instructions without PROTO and STOP. Texts of Python
-// 3 and of JSON are str in either Python; a str of Python 2 is text in Python 3 when it is UTF-8, and
-// bytes otherwise; bytes are str in Python 2.
+// Append appends v, which [Check] has looked at, as instructions without PROTO and STOP. Texts of
+// Python 3 and of JSON are str in either Python; a str of Python 2 is text in Python 3 when it is
+// UTF-8, and bytes otherwise; bytes are str in Python 2.
 func Append(dst []byte, v *Value, to Dialect) ([]byte, error) {
 	e := encoder{out: dst, to: to}
 	err := e.value(v, 0)
 	return e.out, err
 }
 
-// Dump is Append for the neutral dialect, as a whole pickle that Decode reads. python2 says that v was
-// made by Python 2.
+// Dump is Append for the neutral dialect, as a whole pickle that Decode reads. python2 says that v
+// was made by Python 2.
 func Dump(v *Value, python2 bool) ([]byte, error) {
 	proto := byte(4)
 	if python2 {
@@ -183,7 +183,8 @@ func (e *encoder) fill(items []*Value, one, many byte, level int) error {
 	return nil
 }
 
-// tuple appends a tuple. One that contains itself was made while its items were: those are thrown away.
+// tuple appends a tuple. One that contains itself was made while its items were: those are thrown
+// away.
 func (e *encoder) tuple(v *Value, level int) error {
 	n := len(v.Items)
 	if n > 3 {

@@ -13,8 +13,8 @@ import (
 
 const maxExactInt = 1<<53 - 1 // the largest integer that every JSON reader keeps
 
-// AppendJSON appends v, which [Check] found plain, as JSON. What JSON has no form for is an object with
-// the member "$py":
+// AppendJSON appends v, which [Check] found plain, as JSON. What JSON has no form for is an object
+// with the member "$py":
 //
 //	{"$py":"int","v":"9007199254740993"}       {"$py":"float","v":"inf"}        {"$py":"bytes","b64":"AP8="}
 //	{"$py":"set","items":[1,2]}                {"$py":"dict","items":[[1,"x"]]}  other keys than text
@@ -24,11 +24,11 @@ const maxExactInt = 1<<53 - 1 // the largest integer that every JSON reader keep
 //	{"$py":"object","class":"__main__.Point","items":[1,2]}: a named tuple, or a member of an Enum by its value
 //
 // With exact nothing is simplified: tuples, frozen sets, byte arrays, and what is str or unicode in
-// Python 2 have tags of their own, and objects are {"$py":"pickle","b64":…}, so that [ParseJSON] makes the same
-// value again, except that an object in two places becomes two.
+// Python 2 have tags of their own, and objects are {"$py":"pickle","b64":…}, so that [ParseJSON]
+// makes the same value again, except that an object in two places becomes two.
 //
-// More than most bytes are refused with ErrTooLong: shared parts are written out wherever they are, so that
-// a short pickle may be long as JSON. Little more than that is ever held.
+// More than most bytes are refused with ErrTooLong: shared parts are written out wherever they are,
+// so that a short pickle may be long as JSON. Little more than that is ever held.
 func AppendJSON(dst []byte, v *Value, exact bool, most int) ([]byte, error) {
 	w := jsonWriter{out: dst, exact: exact, end: len(dst) + most}
 	err := w.value(v)
@@ -178,7 +178,8 @@ func (w *jsonWriter) float(f float64) {
 	}
 }
 
-// textKey reports whether v can be the name of a member of a JSON object that is read back as it was.
+// textKey reports whether v can be the name of a member of a JSON object that is read back as it
+// was.
 func (w *jsonWriter) textKey(v *Value) bool {
 	switch v.Kind {
 	case Text:
@@ -368,7 +369,8 @@ func dateText(name string, b []byte) (string, bool) {
 	return string(out), true
 }
 
-// textStep is how many bytes of a text are written at a time: escaped, they may be six times as long.
+// textStep is how many bytes of a text are written at a time: escaped, they may be six times as
+// long.
 const textStep = 64 << 10
 
 // text prints s as a JSON string. What goes beyond the end is left out: value refuses it.
@@ -390,10 +392,11 @@ func (w *jsonWriter) text(s []byte) {
 	}
 }
 
-// ParseJSON makes the value that JSON stands for; objects with "$py" are what [AppendJSON] says, and
-// otherwise plain dicts. It reports false for what is not JSON, is nested deeper than the limit, has more
-// values or a longer integer: such a body is text to Python. What is in a {"$py":"pickle"} must
-// be looked at with [Check], like everything that came from somebody else. The value may alias b.
+// ParseJSON makes the value that JSON stands for; objects with "$py" are what [AppendJSON] says,
+// and otherwise plain dicts. It reports false for what is not JSON, is nested deeper than the
+// limit, has more values or a longer integer: such a body is text to Python. What is in a
+// {"$py":"pickle"} must be looked at with [Check], like everything that came from somebody else.
+// The value may alias b.
 func ParseJSON(b []byte, lim Limits) (*Value, bool) {
 	if !jsonline.Valid(b) {
 		return nil, false

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// exceptions are the exceptions of the standard library that are values: by module, as any Python names it. Making
-// one has no effect but the object.
+// exceptions are the exceptions of the standard library that are values: by module, as any Python
+// names it. Making one has no effect but the object.
 var exceptions = map[string]string{
 	"builtins": ` ArithmeticError AssertionError AttributeError BaseException BaseExceptionGroup BlockingIOError BrokenPipeError
 		BufferError BytesWarning ChildProcessError ConnectionAbortedError ConnectionError ConnectionRefusedError
@@ -67,7 +67,8 @@ func isException(module, name string) bool {
 	return slices.Contains(strings.Fields(exceptions[module]), name)
 }
 
-// knownMore is known for what needs no more than its arguments to be judged; plain says that no class is among them.
+// knownMore is known for what needs no more than its arguments to be judged; plain says that no
+// class is among them.
 func knownMore(v *Value, module, name string, plain bool) bool {
 	args := v.Items[1].Items
 	if !plain {
@@ -115,8 +116,9 @@ func attributes(m *More) bool {
 	return true
 }
 
-// member reports whether v is made as pickles make a member of an Enum of the main program: by a call with its value.
-// So might be what any function returns, which is why it goes to Python as [Member] makes it.
+// member reports whether v is made as pickles make a member of an Enum of the main program: by a
+// call with its value. So might be what any function returns, which is why it goes to Python as
+// [Member] makes it.
 func member(v *Value) bool {
 	if module, name := v.Class(); module != "__main__" || strings.Contains(name, ".") || v.Kind != Reduce ||
 		v.More != nil {
@@ -126,8 +128,8 @@ func member(v *Value) bool {
 	return len(args) == 1 && (args[0].Kind < ByteArray || args[0].Kind == Tuple)
 }
 
-// Member makes a call of what [Check] listed among Members into the making of an object: Python looks a member of an
-// Enum up in that way too, and refuses what is no class.
+// Member makes a call of what [Check] listed among Members into the making of an object: Python
+// looks a member of an Enum up in that way too, and refuses what is no class.
 func Member(v *Value) { v.Kind = New }
 
 // fractionText is the usual text of a Fraction.
@@ -161,7 +163,8 @@ func fractionText(args []*Value) (string, bool) {
 	return parts[0] + "/" + parts[1], true
 }
 
-// pathText is the text of an object of pathlib: it has its parts, or in newer Pythons what it was made of.
+// pathText is the text of an object of pathlib: it has its parts, or in newer Pythons what it was
+// made of.
 func pathText(class string, args []*Value) (string, bool) {
 	sep := "/"
 	switch class {

@@ -83,7 +83,8 @@ func argument(t testing.TB, request []byte) *Value {
 	return v.Items[2].Items[0]
 }
 
-// TestValues: what CPython put is read, and printed as CPython was seen to read it as an equal value.
+// TestValues: what CPython put is read, and printed as CPython was seen to read it as an equal
+// value.
 func TestValues(t *testing.T) {
 	plain := []string{"set", "frozenset", "bytearray", "datetime", "decimal", "uuid", "odict", "defaultdict"}
 	for _, row := range rows(t, "values.tsv") {
@@ -99,7 +100,8 @@ func TestValues(t *testing.T) {
 			got2, got3 := encoded(Python2), encoded(Python3)
 			switch {
 			case name == "int2^63" || name == "int2^2100":
-				// Seen as decimal text, which newer Pythons refuse beyond 4300 digits: LONG1 and LONG4 here.
+				// Seen as decimal text, which newer Pythons refuse beyond 4300 digits: LONG1 and
+				// LONG4 here.
 				if v := argument(t, expand(t, row[2])); v.Kind != Big {
 					t.Errorf("kind %d, want a big integer", v.Kind)
 				}
@@ -142,8 +144,8 @@ func sameJSON(a, b string) bool {
 	return a == b || len(a) == len(b) && count(a) == count(b)
 }
 
-// TestRoundTrips: what Python put comes back the same for the same Python, by the pickle that is kept,
-// and by the text or JSON where that is said to be exact, or was made so.
+// TestRoundTrips: what Python put comes back the same for the same Python, by the pickle that is
+// kept, and by the text or JSON where that is said to be exact, or was made so.
 func TestRoundTrips(t *testing.T) {
 	for _, row := range rows(t, "values.tsv") {
 		python, name, request := row[0], row[1], expand(t, row[2])
@@ -338,8 +340,8 @@ func TestParseJSON(t *testing.T) {
 	}
 }
 
-// TestSharingByPath: a value whose shared parts would be too many when written out is refused, whatever
-// the order they are met in.
+// TestSharingByPath: a value whose shared parts would be too many when written out is refused,
+// whatever the order they are met in.
 func TestSharingByPath(t *testing.T) {
 	leaf := &Value{Kind: Int}
 	row := &Value{Kind: List, Items: slices.Repeat([]*Value{leaf}, 1000)}

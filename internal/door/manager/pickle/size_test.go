@@ -19,13 +19,15 @@ func allocated(f func()) uint64 {
 	return (after.TotalAlloc - before.TotalAlloc) >> 20
 }
 
-// longText is the instruction for a text of n letters, kept at place 0 of the memo, and then dropped.
+// longText is the instruction for a text of n letters, kept at place 0 of the memo, and then
+// dropped.
 func longText(n int) string {
 	return "X" + string(binary.LittleEndian.AppendUint32(nil, uint32(n))) + strings.Repeat("c", n) + "q\x000"
 }
 
-// TestSmallBecomesLarge: a pickle that is short because its parts are shared costs what it is long, not what
-// its parts would be side by side. The last column is what AppendJSON says of the value under 16 MiB.
+// TestSmallBecomesLarge: a pickle that is short because its parts are shared costs what it is long,
+// not what its parts would be side by side. The last column is what AppendJSON says of the value
+// under 16 MiB.
 func TestSmallBecomesLarge(t *testing.T) {
 	const mib = 1 << 20
 	latin1 := "X\x06\x00\x00\x00latin1q\x010"
@@ -98,8 +100,8 @@ func TestSmallBecomesLarge(t *testing.T) {
 	}
 }
 
-// TestSharedStaysShared: what is one object in the pickle that was read is one in the pickle that is
-// written, in each of several that hold it.
+// TestSharedStaysShared: what is one object in the pickle that was read is one in the pickle that
+// is written, in each of several that hold it.
 func TestSharedStaysShared(t *testing.T) {
 	class := &Value{Kind: Global, Raw: []byte("datetime\ntimedelta")}
 	one := &Value{Kind: Int, Num: 1}
@@ -141,8 +143,8 @@ func TestSharedStaysShared(t *testing.T) {
 	}
 }
 
-// TestRoundInCircles: an object that is among what makes it, beside much else, is refused before it fills
-// memory.
+// TestRoundInCircles: an object that is among what makes it, beside much else, is refused before it
+// fills memory.
 func TestRoundInCircles(t *testing.T) {
 	set := &Value{Kind: Set}
 	args := &Value{Kind: Tuple, Items: []*Value{set}}

@@ -1,12 +1,12 @@
 // Package pickle reads and writes Python pickles as data.
 //
-// A pickle is a program for a small machine that can call any function. Nothing of that happens here:
-// a [Decoder] accepts the instructions that build data, makes a tree of [Value]s, and turns what names a
-// class or a function into an inert record of the name and its arguments. Encoding prints the tree again,
-// in a form that either Python 2 or Python 3 reads.
+// A pickle is a program for a small machine that can call any function. Nothing of that happens
+// here: a [Decoder] accepts the instructions that build data, makes a tree of [Value]s, and turns
+// what names a class or a function into an inert record of the name and its arguments. Encoding
+// prints the tree again, in a form that either Python 2 or Python 3 reads.
 //
-// The package knows values and JSON; it does not know queues, sockets or requests. The opcodes are those
-// of CPython's pickletools, protocols 0 to 5.
+// The package knows values and JSON; it does not know queues, sockets or requests. The opcodes are
+// those of CPython's pickletools, protocols 0 to 5.
 package pickle
 
 import "bytes"
@@ -37,8 +37,9 @@ const (
 	mark           // on the decoder's stack only
 )
 
-// A Value is one node of a decoded pickle. Nodes may be shared, and a container may contain itself; after
-// [Check] found it plain it is a tree with sharing. A Value and what it refers to is used by one goroutine.
+// A Value is one node of a decoded pickle. Nodes may be shared, and a container may contain itself;
+// after [Check] found it plain it is a tree with sharing. A Value and what it refers to is used by
+// one goroutine.
 type Value struct {
 	Kind  Kind
 	state uint8 // of the check: unseen, open, done
@@ -62,8 +63,8 @@ type More struct {
 // record reports whether v stands for an object that Python would make by a call.
 func (v *Value) record() bool { return v.Kind >= Reduce && v.Kind <= Obj }
 
-// Class returns the module and name of a record's class or of a global; both are empty when v is neither,
-// or when what is called is not simply named.
+// Class returns the module and name of a record's class or of a global; both are empty when v is
+// neither, or when what is called is not simply named.
 func (v *Value) Class() (module, name string) {
 	g := v
 	if v.record() {
