@@ -119,7 +119,8 @@ func (a *app) writeArchive(to string, asJSON bool, write func(io.Writer) error) 
 	if asJSON {
 		return a.printJSON(map[string]any{"archive": to, "tasks": c.Tasks, "queues": c.Queues})
 	}
-	return a.printf("%s: %s tasks in %d queues, checked\n", to, report.Comma(uint64(c.Tasks)), c.Queues)
+	return a.printf("%s: %s in %s, checked\n", to, report.Plural(uint64(c.Tasks), "task", "tasks"),
+		report.Plural(uint64(c.Queues), "queue", "queues"))
 }
 
 // fileArchive writes an archive into a file, synced, and reads it again.

@@ -115,7 +115,7 @@ func TestBackupArchive(t *testing.T) {
 		}
 		return out
 	}
-	run("", 0, "20 tasks in 1 queues, checked", "backup", "--server", base, "--archive", in("running.gqa"))
+	run("", 0, "20 tasks in 1 queue, checked", "backup", "--server", base, "--archive", in("running.gqa"))
 	run("", exitUsage, "there already", "backup", "--server", base, "--archive", in("running.gqa"))
 	run("", exitServer, "--server", "backup", "--data", in("d"), "--archive", in("used.gqa"))
 	books := ask(t, "GET", base+"/v1/runs/r1", "")
@@ -123,9 +123,9 @@ func TestBackupArchive(t *testing.T) {
 	run("", 0, `"tasks":20`, "backup", "--data", in("d"), "--archive", in("stopped.gqa"), "--json")
 	bytes := run("", 0, "GQARCHIV", "backup", "--data", in("d"), "--archive", "-")
 
-	run("", 0, "20 tasks in 1 queues", "restore", in("running.gqa"), "--data", in("one"))
-	run("", 0, "20 tasks in 1 queues", "restore", in("stopped.gqa"), "--data", in("two"))
-	run(bytes, 0, "20 tasks in 1 queues", "restore", "-", "--data", in("three"))
+	run("", 0, "20 tasks in 1 queue", "restore", in("running.gqa"), "--data", in("one"))
+	run("", 0, "20 tasks in 1 queue", "restore", in("stopped.gqa"), "--data", in("two"))
+	run(bytes, 0, "20 tasks in 1 queue", "restore", "-", "--data", in("three"))
 	run(bytes[:len(bytes)-1], exitStorage, "cut short", "restore", "-", "--data", in("four"))
 	run("a text", exitUsage, "no archive", "restore", "-", "--data", in("four"))
 	run("", exitUsage, "not empty", "restore", in("stopped.gqa"), "--data", in("two"))

@@ -116,8 +116,8 @@ func TestWorkExecResults(t *testing.T) {
 				return r.O.OK != 1 || r.O.RU == nil || r.O.RU.User == nil || r.O.RU.Sys == nil || *r.O.RU.User+*r.O.RU.Sys <= 0 ||
 					*r.O.RU.User > r.O.RT+0.1 || r.O.RU.RSS != 0 || r.O.W == ""
 			}},
-		{"memory above our own", "x", []string{"sh", "-c", "head -c 100000000 /dev/zero | tail -n 1 >/dev/null"},
-			func(r *farmed) bool { return r.O.OK != 1 || r.O.RU == nil || r.O.RU.RSS < 90_000_000 }},
+		{"memory above our own", "x", []string{"sh", "-c", "head -c 300000000 /dev/zero | tail -n 1 >/dev/null"},
+			func(r *farmed) bool { return r.O.OK != 1 || r.O.RU == nil || r.O.RU.RSS < 290_000_000 }},
 		{"capped output", "x", []string{"--capture", "4", "printf", "123456789"},
 			func(r *farmed) bool { return r.O.Stdout != "1234" || r.O.StdoutCut != 5 || r.O.N != 9 }},
 		{"no output kept", "x", []string{"--capture", "0", "printf", "123456789"},

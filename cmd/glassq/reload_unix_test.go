@@ -4,6 +4,7 @@ package main
 
 import (
 	"net/http"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -14,6 +15,9 @@ import (
 // TestReload: SIGHUP and glassq reload read the settings again; neither ends the server, nor does a
 // fault in the file.
 func TestReload(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("SIGHUP is ignored, as under nohup, and so by what is started here")
+	}
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "c.toml")
 	write(t, file, "[serve]\nlog-level = \"warn\"\n")
@@ -57,6 +61,9 @@ func TestReload(t *testing.T) {
 // TestReloadFiles: a reload reads the key again, and the limits; with a fault in one file nothing
 // changes.
 func TestReloadFiles(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("SIGHUP is ignored, as under nohup, and so by what is started here")
+	}
 	t.Parallel()
 	dir := t.TempDir()
 	key, file := write(t, filepath.Join(dir, "key"), "the first key"), filepath.Join(dir, "c.toml")

@@ -264,8 +264,13 @@ func (s *server) served() {
 	if errs, err := s.admin.Ack(ctx, []glassq.Ack{{Token: l[0].Token()}}); err != nil || errs[0] != nil {
 		s.t.Errorf("another client: ack: %v, %v", errs, err)
 	}
-	if got := s.talk(s.lines, login(theKey)+"set calm2 0 0 1\r\nx\r\nget calm2\r\nquit\r\n", false); got !=
-		"STORED\r\nSTORED\r\nVALUE calm2 0 1\r\nx\r\nEND\r\n" {
+	got := ""
+	for range 5 { // among hundreds of strangers one that has not logged in yet may be cut, and comes again
+		if got = s.talk(s.lines, login(theKey)+"set calm2 0 0 1\r\nx\r\nget calm2\r\nquit\r\n", false); got != "" {
+			break
+		}
+	}
+	if got != "STORED\r\nSTORED\r\nVALUE calm2 0 1\r\nx\r\nEND\r\n" {
 		s.t.Errorf("another client of the memcached door got %q", got)
 	}
 	p := s.greet(theKey)

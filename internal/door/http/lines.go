@@ -15,6 +15,7 @@ const (
 		`{"error":{"code":"unavailable","message":"your machine has too many connections (serve --max-connections-per-address)"}}` +
 		"\n"
 	notLines = "SERVER_ERROR this is glassq's HTTP door; its memcached door has another address\r\n"
+	notTLS   = "HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\nthis port speaks HTTP without TLS: write http://\n"
 )
 
 // onlyHTTP is a listener whose clients are cut when they begin with something else than HTTP.
@@ -49,9 +50,14 @@ func (c *firstLook) Read(b []byte) (int, error) {
 	}
 	c.s.lines.Warn(c.s.frame.Log, "a client of the HTTP door was cut that does not speak HTTP", "client", c.RemoteAddr(),
 		"begins", fmt.Sprintf("%.20q", b[:n]))
-	if b[0] >= 'a' && b[0] <= 'z' {
-		c.SetWriteDeadline(time.Now().Add(time.Second))
-		io.WriteString(c.Conn, notLines)
+	said := ""
+	switch {
+	case b[0] == 0x16: // the first record of TLS (RFC 8446, section 5.1)
+		said = notTLS
+	case b[0] >= 'a' && b[0] <= 'z':
+		said = notLines
 	}
+	c.SetWriteDeadline(time.Now().Add(time.Second))
+	io.WriteString(c.Conn, said)
 	return 0, io.EOF
 }
