@@ -175,7 +175,7 @@ func TestOtherProtocols(t *testing.T) {
 		{"memcached", "get tasks\r\n", notLines},
 		{"memcached, binary", "\x80\x00\x00\x00", ""},
 		{"a Python manager", "\x00\x00\x00\x10#CHALLENGE#", ""},
-		{"TLS", "\x16\x03\x01\x00\xf0", ""},
+		{"TLS", "\x16\x03\x01\x00\xf0", notTLS},
 	} {
 		nc, err := net.Dial("tcp", addr)
 		if err != nil {
