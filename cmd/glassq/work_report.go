@@ -71,21 +71,30 @@ func (w *workReport) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Le
 
 func (w *workReport) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
 	errs, err := w.Queue.Ack(ctx, acks)
+	w.settled(errs, err, func(i int) {
+		if errs[i] != nil {
+			w.tell(func() string { return fmt.Sprintf("a result was refused: %v", errs[i]) })
+			return
+		}
+		w.now.done++
+		w.judge(&acks[i])
+	})
+	return errs, err
+}
+
+// settled notes the answers about some leases: it counts those that were lost, and calls each, with mu held,
+// for the others.
+func (w *workReport) settled(errs []error, err error, each func(i int)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.answered(err)
 	for i := range errs {
-		switch {
-		case glassq.CodeOf(errs[i]) == glassq.CodeLeaseLost:
+		if glassq.CodeOf(errs[i]) == glassq.CodeLeaseLost {
 			w.now.lost++
-		case errs[i] != nil:
-			w.tell(func() string { return fmt.Sprintf("a result was refused: %v", errs[i]) })
-		default:
-			w.now.done++
-			w.judge(&acks[i])
+		} else {
+			each(i)
 		}
 	}
-	return errs, err
 }
 
 // judge counts a result that is a failure, and tells the first ones.
@@ -135,33 +144,21 @@ func (w *workReport) tell(text func() string) {
 
 func (w *workReport) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
 	errs, err := w.Queue.Nack(ctx, nacks)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.answered(err)
-	for i := range errs {
-		switch {
-		case glassq.CodeOf(errs[i]) == glassq.CodeLeaseLost:
-			w.now.lost++
-		case errs[i] == nil:
-			w.now.back++
-			if nacks[i].Reason != "" && !nacks[i].Undone {
-				w.tell(func() string { return "given back: " + glance([]byte(nacks[i].Reason)) })
-			}
+	w.settled(errs, err, func(i int) {
+		if errs[i] != nil {
+			return
 		}
-	}
+		w.now.back++
+		if nacks[i].Reason != "" && !nacks[i].Undone {
+			w.tell(func() string { return "given back: " + glance([]byte(nacks[i].Reason)) })
+		}
+	})
 	return errs, err
 }
 
 func (w *workReport) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
 	errs, err := w.Queue.Extend(ctx, extends)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.answered(err)
-	for i := range errs {
-		if glassq.CodeOf(errs[i]) == glassq.CodeLeaseLost {
-			w.now.lost++
-		}
-	}
+	w.settled(errs, err, func(int) {})
 	return errs, err
 }
 
