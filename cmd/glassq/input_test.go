@@ -44,6 +44,7 @@ func TestBadInput(t *testing.T) {
 		{"flag far off", "serve --zzzzzz", "", "", 2, "there is no flag --zzzzzz"},
 		{"flag value", "dispatch x{0} -n many", "", "", 2, `--count "many": not a whole number from 0 on`},
 		{"flag value, endless", "put --delay 31536000000s x", "", "", 2, `--delay "31536000000s": longer than a duration can be, 292 years`},
+		{"flag value, no unit", "put --delay 10 x", "", "", 2, `--delay "10": not a duration like 250ms`},
 		{"flag value, duration", "work http --timeout soon", "", "", 2, `--timeout "soon": not a duration like 250ms`},
 		{"flag value, share", "dispatch x{0} -n 1 --rate fast", "", "", 2, `--rate "fast": not a number`},
 		{"argument", "serve d", "", "", 2, `"d" is one argument too many: there are only flags`},
