@@ -41,6 +41,9 @@ the server runs or not. The last 32 to 64 MiB are kept.`,
 		if err != nil {
 			return err
 		}
+		if err := isStore(dir); err != nil {
+			return err
+		}
 		bad, err := audit.Read(dir, func(e *audit.Entry) error {
 			if e.Time.Before(from) || len(who) > 0 && !slices.Contains(who, e.Who) ||
 				len(actions) > 0 && !slices.Contains(actions, e.Action) {
