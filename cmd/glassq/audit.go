@@ -87,7 +87,10 @@ func describeEntry(e *audit.Entry) string {
 			text += " " + part.name + part.value
 		}
 	}
-	if e.Count != 0 {
+	switch {
+	case e.Action == audit.ActionLost:
+		text += " " + report.Plural(uint64(e.Count), "line", "lines")
+	case e.Count != 0:
 		text += " " + report.Plural(uint64(e.Count), "task", "tasks")
 	}
 	if e.Door != "" {

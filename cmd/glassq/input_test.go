@@ -111,6 +111,7 @@ func TestBadInput(t *testing.T) {
 		{"full queue", "put --server S --queue full --wait 10ms x", "", "", 1, "queue full"},
 		{"wait for room", "put --server S --wait -1s x", "", "", 2, "--wait -1s is not between 0 and 10m"},
 		{"queue name", "put --server S --queue a/b x", "", "", 2, "bad name"},
+		{"queue name of dots", "put --server S --queue .. x", "", "", 2, `bad name "..": it means a folder in paths`},
 		{"unknown queue", "queue show nowhere --server S", "", "", 1, "nowhere"},
 		{"unknown run", "runs show none --server S", "", "", 1, "none"},
 		{"empty queue", "get --queue none --server S", "", "", 1, "no task ready"},
