@@ -251,7 +251,6 @@ func (f *serveFlags) certificate() error {
 	for _, found := range f.cert.Check(time.Now()) {
 		f.warnings = append(f.warnings, "certificate "+f.tlsCert+": "+found.Text)
 	}
-	f.hosts = append(f.hosts, f.cert.Names()...)
 	return nil
 }
 
