@@ -272,10 +272,7 @@ func (f *serveFlags) checkPublic(door, addr, like string) error {
 
 // checkManager is checkPublic for the manager door, whose clients know no TLS.
 func (f *serveFlags) checkManager() error {
-	if f.manager == closedDoor {
-		return nil
-	}
-	if isSocketPath(f.manager) {
+	if f.manager == closedDoor || isSocketPath(f.manager) {
 		return nil
 	}
 	host, _, err := net.SplitHostPort(f.manager)
