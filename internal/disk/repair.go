@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -366,6 +365,3 @@ func (s *Salvage) putAgain(e *Engine, tasks []glassq.Task) error {
 	}
 	return err
 }
-
-// QueueNames are the queues that a salvage puts tasks into again, in order.
-func (s *Salvage) QueueNames() []string { return slices.Sorted(maps.Keys(s.Again)) }
