@@ -49,6 +49,7 @@ type Options struct {
 	door.Frame                                 // its keys are bearer keys, for the routes that are not open to all
 	Reload     func() (glassq.Reloaded, error) // reads the settings again; nil: there are none to read
 	Hosts      []string                        // allowed Host names besides localhost and IP addresses; "*" allows all
+	Names      func() []string                 // those of the certificate, allowed too; nil: there is none
 	Requests   int64                           // most requests under way; 0 means DefaultRequests
 
 	// Manager serves, until it ends, a connection whose client has asked for door.ManagerProtocol
@@ -67,7 +68,8 @@ type Server struct {
 	broker *broker.Broker
 	frame  door.Frame
 	hosts  []string
-	other  func(net.Conn) // Options.Manager
+	names  func() []string // nil for none
+	other  func(net.Conn)  // Options.Manager
 	reread func() (glassq.Reloaded, error)
 	live   *live.Live
 	mux    *http.ServeMux
@@ -91,6 +93,7 @@ func New(b *broker.Broker, opt Options) *Server {
 		broker: b,
 		frame:  opt.Frame.Filled(),
 		hosts:  opt.Hosts,
+		names:  opt.Names,
 		other:  opt.Manager,
 		reread: opt.Reload,
 		live:   opt.Live,
