@@ -79,6 +79,26 @@ func TestAnswers(t *testing.T) {
 	})
 }
 
+// TestAnswerAgain: an answer that begins anew is not slow by what was sent before.
+func TestAnswerAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewAnswers(8<<20, slog.New(slog.DiscardHandler))
+		a := s.Begin("again", 1, func() {})
+		a.Try(1 << 10) // part of its connection
+		a.Sends()
+		a.Done()
+		time.Sleep(time.Minute)
+		if !a.Try(6 << 20) {
+			t.Fatal("no room")
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+		defer stop()
+		if err := s.Begin("waits", 1, nil).Take(ctx, 2<<20); err == nil || a.Cut() {
+			t.Errorf("the one that waits: %v; cut before anything was sent: %v", err, a.Cut())
+		}
+	})
+}
+
 // TestAnswerBeyondAll: a body that was stored under a higher limit has all there is, and nothing
 // beside it.
 func TestAnswerBeyondAll(t *testing.T) {

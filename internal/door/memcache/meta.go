@@ -299,7 +299,7 @@ func (c *conn) metaDebug() {
 	if !c.mayDo(c.who.May(rights.VerbQueue, c.queue)) {
 		return
 	}
-	queues, err := c.s.broker.Queues(c.durably(), c.queue)
+	queues, err := c.s.broker.Queues(c.durable, c.queue)
 	switch {
 	case err != nil && glassq.CodeOf(err) != glassq.CodeNotFound:
 		c.say(failure(err, notFound))
