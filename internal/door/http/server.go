@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -71,6 +72,7 @@ type Server struct {
 	reread func() (glassq.Reloaded, error)
 	live   *live.Live
 	mux    *http.ServeMux
+	header http.Header // of every answer, unless it says otherwise; its values are shared and never changed in place
 
 	explain  explain.Explainer
 	pages    *dashboard.Server
@@ -96,6 +98,16 @@ func New(b *broker.Broker, opt Options) *Server {
 		live:   opt.Live,
 		mux:    http.NewServeMux(),
 		origin: http.NewCrossOriginProtection(),
+		header: http.Header{
+			"Cache-Control":                {"no-store"},
+			"X-Content-Type-Options":       {"nosniff"},
+			"X-Frame-Options":              {"DENY"},
+			"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'"},
+			"Cross-Origin-Resource-Policy": {"same-origin"},
+		},
+	}
+	if w.frame.Version != "" {
+		w.header.Set("Server", "glassq/"+w.frame.Version)
 	}
 	w.requests = door.NewBudget(cmp.Or(opt.Requests, DefaultRequests))
 	if w.live == nil {
@@ -181,7 +193,7 @@ func (s *Server) let(rw http.ResponseWriter, r *http.Request, verb rights.Verb,
 	ctx, end := who.Within(r.Context())
 	defer end()
 	if verb != rights.VerbAsk {
-		ctx = live.WithCaller(ctx, callerOf(r))
+		ctx = live.WithCaller(ctx, callerOf(r, by.From))
 	}
 	err = h(&call{s, door.NewStore(s.broker, who, by)}, rw, r.WithContext(ctx))
 	if over := who.Over(); err != nil && over != nil {
@@ -209,15 +221,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 { // the body of a request that is refused unread is read past, before the answer
 		http.NewResponseController(rw).SetReadDeadline(time.Now().Add(bodyTimeout))
 	}
-	h := rw.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	if s.frame.Version != "" {
-		h.Set("Server", "glassq/"+s.frame.Version)
-	}
+	maps.Copy(rw.Header(), s.header)
 	if !s.requests.TryTake(1) {
 		refuse(rw, glassq.Errorf(glassq.CodeUnavailable, "too many requests are under way (serve --max-requests); try again later"))
 		return
@@ -330,13 +334,9 @@ func (s *Server) visitor(r *http.Request) (door.Who, bool) {
 	return who, ok && r.Method == http.MethodGet
 }
 
-// callerOf is who sent r: the name in its header Glassq-Worker, else its address.
-func callerOf(r *http.Request) live.Caller {
-	c := live.Caller{Door: "http", Worker: r.Header.Get("Glassq-Worker"), Version: r.UserAgent()}
-	if c.Worker == "" {
-		c.Worker, _, _ = net.SplitHostPort(r.RemoteAddr)
-	}
-	return c
+// callerOf is who sent r: the name in its header Glassq-Worker, else the address from.
+func callerOf(r *http.Request, from string) live.Caller {
+	return live.Caller{Door: "http", Worker: cmp.Or(r.Header.Get("Glassq-Worker"), from), Version: r.UserAgent()}
 }
 
 // noRoute answers what no route takes: 405 where the path has other methods, else 404.
