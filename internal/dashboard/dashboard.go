@@ -168,10 +168,7 @@ func (s *Server) handle(pattern string, verb rights.Verb, action bool, h func(*v
 		ctx, end := v.who.Within(v.r.Context())
 		defer end()
 		v.r = v.r.WithContext(ctx)
-		err := v.who.MayAtAll(verb)
-		if name := cmp.Or(r.PathValue("queue"), r.PathValue("run")); name != "" {
-			err = v.who.May(verb, name)
-		}
+		err := v.store().May(ctx, verb, cmp.Or(r.PathValue("queue"), r.PathValue("run")))
 		if err == nil && action {
 			err = v.checkForm()
 		}

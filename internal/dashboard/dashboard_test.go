@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/audit"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door"
@@ -464,7 +465,15 @@ func TestToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSite(t, func(o *httpdoor.Options) { o.Access = door.NewAccess().WithTokens(register) })
+	refused := make(chan string, 100)
+	s := newSite(t, func(o *httpdoor.Options) {
+		o.Access = door.NewAccess().WithTokens(register)
+		o.Audit = audit.New(audit.Options{Heard: func(_ context.Context, e *audit.Entry) {
+			if e.Outcome != audit.OK {
+				refused <- e.Who + " " + e.Action + " " + e.Queue + " " + e.Outcome
+			}
+		}})
+	})
 	s.fill()
 	if text, _ := s.post("/login", url.Values{"key": {secret[0]}, "to": {"/queues"}}); !strings.Contains(text, "/queues/work") ||
 		strings.Contains(text, "Az09") {
@@ -479,6 +488,14 @@ func TestToken(t *testing.T) {
 	}
 	if _, status := s.send("/queues/work/pause", "/queues/work", url.Values{}); status != 403 || s.queue("work").Settings.Paused {
 		t.Errorf("a token that may read pauses: %d", status)
+	}
+	select {
+	case got := <-refused:
+		if want := "read configure work forbidden"; got != want {
+			t.Errorf("audited: %q, want %q", got, want)
+		}
+	default:
+		t.Error("the refused action is not audited")
 	}
 	err = rights.Change(file, func(e *rights.Edit) error { e.Revoke("read"); return nil })
 	if err != nil {

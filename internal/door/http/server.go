@@ -190,12 +190,17 @@ func (s *Server) let(rw http.ResponseWriter, r *http.Request, verb rights.Verb,
 	if err != nil {
 		return err
 	}
+	store := door.NewStore(s.broker, who, by)
+	// What else a request names is looked at by the verbs of the store.
+	if err := store.May(r.Context(), verb, nameIn(r)); err != nil {
+		return err
+	}
 	ctx, end := who.Within(r.Context())
 	defer end()
 	if verb != rights.VerbAsk {
 		ctx = live.WithCaller(ctx, callerOf(r, by.From))
 	}
-	err = h(&call{s, door.NewStore(s.broker, who, by)}, rw, r.WithContext(ctx))
+	err = h(&call{s, store}, rw, r.WithContext(ctx))
 	if over := who.Over(); err != nil && over != nil {
 		return over
 	}
@@ -234,30 +239,23 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(&writer{rw, s, r}, r)
 }
 
-// admit decides who sent r, and whether that one may do verb with the queue or the run that the
-// address names. What else a request names is looked at by the door.Store that it uses.
+// nameIn is the queue or the run that the address of r names, "" for none.
+func nameIn(r *http.Request) string { return cmp.Or(r.PathValue("queue"), r.PathValue("run")) }
+
+// admit decides who sent r, where verb needs that.
 func (s *Server) admit(r *http.Request, verb rights.Verb, by door.Client) (door.Who, error) {
 	if rights.Rules[verb].Needs == 0 {
 		return door.Who{}, nil
 	}
-	who := s.frame.Access.Guest(nil, 0) // over HTTP, guests of all machines have the same rights
 	if visitor, ok := s.visitor(r); ok {
-		who = visitor
-	} else if s.frame.Access.Locked() {
-		var err error
-		if who, err = s.known(r); err != nil {
-			by.Login(r.Context(), who, err)
-			return who, err
-		}
+		return visitor, nil
 	}
-	name, err := cmp.Or(r.PathValue("queue"), r.PathValue("run")), error(nil)
-	if name != "" {
-		err = who.May(verb, name)
-	} else {
-		err = who.MayAtAll(verb)
+	if !s.frame.Access.Locked() {
+		return s.frame.Access.Guest(nil, 0), nil // over HTTP, guests of all machines have the same rights
 	}
+	who, err := s.known(r)
 	if err != nil {
-		by.Refused(r.Context(), who, verb, name, err)
+		by.Login(r.Context(), who, err)
 	}
 	return who, err
 }
