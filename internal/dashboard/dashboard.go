@@ -58,6 +58,7 @@ type Options struct {
 	Access   *door.Access                          // tells whether a key is needed
 	Known    func(*http.Request) (door.Who, error) // who sent a request with a key in its header, or a certificate
 	Client   func(*http.Request) door.Client       // how what is done is audited
+	Status   func(glassq.Code) int                 // of the answer to an error
 	Live     *live.Live
 	Explain  *explain.Explainer
 	Life     context.Context // when it is done, so are the redrives that are under way
@@ -293,11 +294,8 @@ var zips = sync.Pool{New: func() any {
 
 // fail shows an error as a page.
 func (v *visit) fail(err error) {
-	status := map[glassq.Code]int{glassq.CodeBadRequest: 400, glassq.CodeBadName: 400, glassq.CodeUnauthorized: 401,
-		glassq.CodeForbidden: 403, glassq.CodeNotFound: 404, glassq.CodeClosed: 503, glassq.CodeUnavailable: 503,
-		glassq.CodeUnsupported: 501}[glassq.CodeOf(err)]
-	if status == 0 {
-		status = 500
+	status := v.opt.Status(glassq.CodeOf(err))
+	if status == http.StatusInternalServerError {
 		v.opt.Log.Error("page not shown", "path", v.r.URL.Path, "error", err)
 	}
 	if err := v.render(status, "error", v.T("Not done"), err.Error()); err != nil {

@@ -511,6 +511,25 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// TestStatus: an error of the store is answered as the API answers it.
+func TestStatus(t *testing.T) {
+	s := newSite(t, nil)
+	s.stop()
+	engine, err := disk.Open("mem:", disk.Options{MaxQueues: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { engine.Close() })
+	s.broker = broker.New(engine, glassq.Limits{})
+	if _, err := s.broker.Put(t.Context(), []glassq.Task{{Queue: "work"}}); err != nil {
+		t.Fatal(err)
+	}
+	s.serve("127.0.0.1:0")
+	if text, status := s.send("/queues/another/pause", "/queues/work", url.Values{}); status != 429 {
+		t.Errorf("one queue too many: status %d, want 429: %.300s", status, text)
+	}
+}
+
 // TestCookie: the session's cookie is out of reach of scripts and other sites, and of networks
 // where there is TLS.
 func TestCookie(t *testing.T) {
