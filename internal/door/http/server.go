@@ -117,8 +117,8 @@ func New(b *broker.Broker, opt Options) *Server {
 	w.streams = door.NewBudget(maxWatchers)
 	w.metrics = metrics.Handler(b, w.live)
 	w.life, w.drain = context.WithCancel(context.Background())
-	w.pages = dashboard.New(b, dashboard.Options{Access: w.frame.Access, Known: w.known, Client: w.client, Status: statusOf,
-		Live: w.live, Explain: &w.explain, Life: w.life, ReadOnly: opt.ReadOnlyDashboard, Log: w.frame.Log})
+	w.pages = dashboard.New(b, dashboard.Options{Access: w.frame.Access, Known: w.known, Client: w.client,
+		Status: statusOf, Live: w.live, Explain: &w.explain, Life: w.life, ReadOnly: opt.ReadOnlyDashboard, Log: w.frame.Log})
 	w.routes()
 	return w
 }
