@@ -105,7 +105,7 @@ type queue struct {
 	n, before  Counts
 	at         int64 // second of the last call
 	levels     levels
-	set        glassq.Settings
+	paused     bool
 	polled     bool // levels have been asked for
 	touched    bool
 	busy       bool
