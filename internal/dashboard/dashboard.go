@@ -189,6 +189,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	r.Body = http.MaxBytesReader(rw, r.Body, maxForm) // for everybody: net/http reads forms by itself
 	s.mux.ServeHTTP(rw, r)
 }
 

@@ -1,9 +1,11 @@
 package dashboard_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
+	"mime/multipart"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -508,6 +510,28 @@ func TestToken(t *testing.T) {
 	s.post("/login", url.Values{"key": {secret[1]}, "to": {"/"}})
 	if _, status := s.send("/queues/work/pause", "/queues/work", url.Values{}); status != 200 || !s.queue("work").Settings.Paused {
 		t.Errorf("a token with admin does not pause: %d", status)
+	}
+}
+
+// TestLongForm: of a form that is too long no more is read than a form may have, whoever sends it
+// and whatever it is for.
+func TestLongForm(t *testing.T) {
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	f, _ := w.CreateFormFile("f", "f")
+	f.Write(make([]byte, 1<<20))
+	w.Close()
+	for _, access := range []*door.Access{nil, door.NewAccess([]byte("k"))} {
+		h := httpdoor.New(newSite(t, nil).broker, httpdoor.Options{Frame: door.Frame{Access: access}})
+		for _, path := range []string{"/queues/work/pause", "/queues/work/nothing", "/login", "/logout", "/runs"} {
+			left := bytes.NewReader(form.Bytes())
+			r := httptest.NewRequest("POST", "http://localhost"+path, left)
+			r.Header.Set("Content-Type", w.FormDataContentType())
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			if read := form.Len() - left.Len(); read > 128<<10 {
+				t.Errorf("POST %s, key needed %v: %d bytes were read", path, access != nil, read)
+			}
+		}
 	}
 }
 
