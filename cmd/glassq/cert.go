@@ -67,21 +67,19 @@ before are replaced, and a running server takes the new ones.`,
 		if ca.Made {
 			a.console.Say("glassq cert: made an authority, %s; keep its key ca-key.pem to yourself", ca.File)
 		}
-		for _, host := range hosts {
-			file, key, err := ca.ForHost(dir, strings.Split(host, ","), now, time.Duration(life))
+		say := func(file, key string, err error) error {
 			if err != nil {
 				return usagef("%w", err)
 			}
-			if err := a.printf("%s %s\n", file, key); err != nil {
+			return a.printf("%s %s\n", file, key)
+		}
+		for _, host := range hosts {
+			if err := say(ca.ForHost(dir, strings.Split(host, ","), now, time.Duration(life))); err != nil {
 				return err
 			}
 		}
 		for _, name := range clients {
-			file, key, err := ca.ForClient(dir, name, now, time.Duration(life))
-			if err != nil {
-				return usagef("%w", err)
-			}
-			if err := a.printf("%s %s\n", file, key); err != nil {
+			if err := say(ca.ForClient(dir, name, now, time.Duration(life))); err != nil {
 				return err
 			}
 		}

@@ -95,8 +95,9 @@ func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, sto
 	following.Go(func() { access.Run(ctx, f.logger) })
 	frame := door.Frame{Access: access, Audit: f.audit, Version: version(), Memory: f.memory,
 		Seats: door.NewSeats(f.limits.connections, f.limits.perAddress, f.logger), Log: f.logger}.Filled()
+	var names func() []string
 	if f.cert != nil {
-		frame.TLS = f.cert.Config()
+		frame.TLS, names = f.cert.Config(), f.cert.Names
 	}
 	python := slices.IndexFunc(all, func(d openDoor) bool { return d.name == "manager" })
 	var pass func(net.Conn) // by which the HTTP door hands over what comes through a tunnel
@@ -113,8 +114,8 @@ func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, sto
 		}
 		switch d.name {
 		case "http":
-			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Requests: f.limits.requests,
-				Manager: pass, Live: seen, Reload: settings.reload,
+			server = httpdoor.New(broker, httpdoor.Options{Frame: frame, Hosts: f.hosts, Names: names,
+				Requests: f.limits.requests, Manager: pass, Live: seen, Reload: settings.reload,
 				ReadOnlyDashboard: f.readOnlyPages})
 		case "memcached":
 			server = memcache.New(broker, frame)

@@ -11,11 +11,10 @@ import (
 )
 
 const (
-	softMemory  = 2 << 30 // bytes where the collector works harder, at most
-	ofCgroup    = 90      // per cent of a cgroup's limit where it does; the rest is for what is not Go's
-	fromGo      = "GOMEMLIMIT"
-	fromCgroup  = "its cgroup"
-	leastMemory = "256MiB"
+	softMemory = 2 << 30 // bytes where the collector works harder, at most
+	ofCgroup   = 90      // per cent of a cgroup's limit where it does; the rest is for what is not Go's
+	fromGo     = "GOMEMLIMIT"
+	fromCgroup = "its cgroup"
 )
 
 // memoryLimit is how many bytes this process may have, and who says so: GOMEMLIMIT or its cgroup,
@@ -50,9 +49,9 @@ func limitMemory() (limit int64, from string) {
 func shareMemory(to *term.Console, maxBody int) door.Memory {
 	limit, from := limitMemory()
 	if limit > 0 && limit < door.LeastMemory {
-		size := byteSize(limit >> 20 << 20)
+		size, least := byteSize(limit>>20<<20), byteSize(door.LeastMemory)
 		to.Say("glassq serve: %s lets this process have %s of memory, and it needs %s: several large bodies at once may end it; "+
-			"give it more, or lower --max-body", from, size.String(), leastMemory)
+			"give it more, or lower --max-body", from, size.String(), least.String())
 	}
 	return door.Share(limit, maxBody)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -35,7 +36,7 @@ func introduce(opt *output.Options, q runner, path string) {
 		what += ", at " + time.Now().UTC().Format("2006-01-02 15:04:05 UTC")
 	}
 	text := what + " on " + host
-	opt.Reader = text[max(0, len(text)-glassq.MaxReason):]
+	opt.Reader = strings.ToValidUTF8(text[max(0, len(text)-glassq.MaxReason):], "?") // as JSON brings it back
 	opt.Found = func(ctx context.Context, run glassq.Run) error {
 		if _, err := q.SetRun(ctx, run.Name, glassq.RunChange{Reader: opt.Reader}); err != nil {
 			return fmt.Errorf("note with run %s where its results go: %w", run.Name, err)

@@ -3,6 +3,9 @@
 package main
 
 import (
+	"context"
+	"crypto/tls"
+	"net"
 	"net/http"
 	"os/signal"
 	"path/filepath"
@@ -120,4 +123,53 @@ func TestReloadFiles(t *testing.T) {
 	if strings.Count(out, "\n") != 3 || strings.Count(out, ": bad_request\n") != 1 {
 		t.Errorf("audit:\n%swant three reloads, one of them refused", out)
 	}
+}
+
+// TestReloadCertificate: a reload takes a certificate from other files, and clients may call the
+// server by its names from then on, and by those of the old one no more.
+func TestReloadCertificate(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("SIGHUP is ignored, as under nohup, and so by what is started here")
+	}
+	t.Parallel()
+	dir := certs(t, "old.example", "new.example")
+	file := filepath.Join(t.TempDir(), "c.toml")
+	use := func(name string) {
+		base := filepath.Join(dir, name)
+		write(t, file, "[serve]\ntls-cert = \""+base+".pem\"\ntls-key = \""+base+"-key.pem\"\n")
+	}
+	use("old.example")
+	s := start(t, nil, "serve", "--store", "mem:", "--http", "127.0.0.1:0", "--config", file)
+	check := func(when, served string, wants map[string]int) {
+		t.Helper()
+		for name, want := range wants {
+			client := &http.Client{Transport: &http.Transport{
+				TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the name may be that of the other one
+				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					return new(net.Dialer).DialContext(ctx, "tcp", s.addr())
+				}}}
+			resp, err := client.Get("https://" + name + "/readyz")
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			client.CloseIdleConnections()
+			if got := resp.TLS.PeerCertificates[0].DNSNames[0]; resp.StatusCode != want || got != served {
+				t.Errorf("%s: GET from %s: status %d and the certificate of %s; want %d and %s", when, name,
+					resp.StatusCode, got, want, served)
+			}
+		}
+	}
+	check("at the start", "old.example", map[string]int{"old.example": 200, "new.example": 403})
+	use("new.example")
+	s.cmd.Process.Signal(syscall.SIGHUP)
+	for !strings.Contains(s.said(), "glassq serve: reload: ") {
+		select {
+		case <-s.done:
+			t.Fatalf("serve ended by SIGHUP: %s", s.said())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	check("after the reload", "new.example", map[string]int{"old.example": 403, "new.example": 200})
+	stopProcess(t, s)
 }

@@ -134,17 +134,17 @@ func (a *app) printSalvage(s *disk.Salvage) error {
 			return err
 		}
 	}
-	for _, q := range s.QueueNames() {
-		if err := a.printf("again    queue %s: %s tasks put after the damage, done since or not\n", q,
-			report.Comma(uint64(s.Again[q]))); err != nil {
+	for _, q := range sortedKeys(s.Again) {
+		if err := a.printf("again    queue %s: %s put after the damage, done since or not\n", q,
+			report.Plural(uint64(s.Again[q]), "task", "tasks")); err != nil {
 			return err
 		}
 	}
-	for run, n := range s.ByRun {
+	for _, run := range sortedKeys(s.ByRun) {
 		if run == "" {
 			continue
 		}
-		if err := a.printf("again    run %s: %s of them\n", run, report.Comma(uint64(n))); err != nil {
+		if err := a.printf("again    run %s: %s of them\n", run, report.Comma(uint64(s.ByRun[run]))); err != nil {
 			return err
 		}
 	}

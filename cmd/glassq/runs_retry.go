@@ -30,9 +30,10 @@ func (a *app) runsRetryCmd() *cobra.Command {
 		Use:   "retry RUN [TEMPLATE]",
 		Short: "Put failed, dead or missing tasks of a run again",
 		Long: `Put tasks of a run again, as a run of their own with the same positions: failed ones (--failed), dead
-ones (--dead), both by their last outcome when the run was retried before; those whose results a file lacks (--missing FILE), or those of a list (--ids FILE, as
-glassq output writes it). They are made anew of the run's source: a template with numbers is remembered by
-the server, a file must be given again, and is compared with the one before.
+ones (--dead), both by their last outcome when the run was retried before; those whose results a file
+lacks (--missing FILE), or those of a list (--ids FILE, as glassq output writes it). They are made anew of
+the run's source: a template with numbers is remembered by the server, a file must be given again, and is
+compared with the one before.
 
 Without any of these flags failed and dead ones are. Dead tasks without --as are redriven in their place,
 as tasks of the old run, when all dead tasks of the queue are this run's; nothing is made anew then.`,

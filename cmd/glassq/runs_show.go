@@ -45,8 +45,8 @@ func (a *app) showRun(n *glassq.Run, asJSON bool) error {
 		fmt.Fprintf(w, "job\t%s\n", report.FormatJob(n.Job))
 	}
 	if n.Rate > 0 || n.Stages != "" {
-		fmt.Fprintf(w, "rate\t%s, %s moments given up\n", rateLine(glassq.Settings{Rate: n.Rate, Stages: n.Stages}),
-			report.Comma(n.GivenUp))
+		fmt.Fprintf(w, "rate\t%s, %s given up\n", rateLine(glassq.Settings{Rate: n.Rate, Stages: n.Stages}),
+			report.Plural(n.GivenUp, "moment", "moments"))
 	}
 	fmt.Fprintf(w, "results\t%s in queue %s\n", report.Comma(n.Waiting), n.Results)
 	if n.Queue != "" {

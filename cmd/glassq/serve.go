@@ -251,7 +251,6 @@ func (f *serveFlags) certificate() error {
 	for _, found := range f.cert.Check(time.Now()) {
 		f.warnings = append(f.warnings, "certificate "+f.tlsCert+": "+found.Text)
 	}
-	f.hosts = append(f.hosts, f.cert.Names()...)
 	return nil
 }
 
@@ -273,10 +272,7 @@ func (f *serveFlags) checkPublic(door, addr, like string) error {
 
 // checkManager is checkPublic for the manager door, whose clients know no TLS.
 func (f *serveFlags) checkManager() error {
-	if f.manager == closedDoor {
-		return nil
-	}
-	if isSocketPath(f.manager) {
+	if f.manager == closedDoor || isSocketPath(f.manager) {
 		return nil
 	}
 	host, _, err := net.SplitHostPort(f.manager)

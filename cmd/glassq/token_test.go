@@ -410,7 +410,12 @@ func TestTokenCommands(t *testing.T) {
 	do(0, "token", "rotate", "ci", "--overlap", "1h", "--out", out+".new")
 	s.known(readText(t, out+".new"))
 	s.known(readText(t, out))
-	do(0, "token", "revoke", "ci")
+	do(0, "token", "new", "one", "--may", "read")
+	for name, want := range map[string]string{"ci": "ci: 2 tokens revoked\n", "one": "one: 1 token revoked\n"} {
+		if stdout, _ := do(0, "token", "revoke", name); stdout != want {
+			t.Errorf("token revoke = %q, want %q", stdout, want)
+		}
+	}
 }
 
 // TestCommandsHaveRows: each command that speaks to a server says in the table what it needs, and

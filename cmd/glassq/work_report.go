@@ -82,8 +82,8 @@ func (w *workReport) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error
 	return errs, err
 }
 
-// settled notes the answers about some leases: it counts those that were lost, and calls each, with mu held,
-// for the others.
+// settled notes the answers about some leases: it counts those that were lost, and calls each, with
+// mu held, for the others.
 func (w *workReport) settled(errs []error, err error, each func(i int)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -27,7 +27,7 @@ import (
 //
 // Put and Ack fill in defaults in the tasks they are given.
 type Broker struct {
-	store   glassq.Store
+	store   Store
 	maxBody atomic.Int64
 	compile SchemaCompiler // nil: schemas are refused
 
@@ -36,18 +36,11 @@ type Broker struct {
 	schemas  atomic.Pointer[map[string]*checks] // by queue, never changed in place; nil for none
 }
 
-var (
-	_ glassq.Store  = (*Broker)(nil)
-	_ glassq.Waits  = (*Broker)(nil)
-	_ glassq.Copier = (*Broker)(nil)
-	_ glassq.Finder = (*Broker)(nil)
-
-	_ glassq.Archiver = (*Broker)(nil)
-)
+var _ Store = (*Broker)(nil)
 
 // New stands before s. A MaxBody beyond HardMaxBody is taken as HardMaxBody.
 func New(s glassq.Store, lim glassq.Limits) *Broker {
-	b := &Broker{store: s}
+	b := &Broker{store: Full(s)}
 	b.SetLimits(lim)
 	return b
 }
@@ -326,11 +319,7 @@ func (b *Broker) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Dur
 	if err := b.checkTasks(ctx, tasks); err != nil {
 		return nil, err
 	}
-	w, ok := b.store.(glassq.Waits)
-	if !ok {
-		return nil, glassq.ErrUnsupported
-	}
-	receipts, err := w.PutWait(ctx, tasks, wait)
+	receipts, err := b.store.PutWait(ctx, tasks, wait)
 	return warned(tasks, receipts), err
 }
 
@@ -339,12 +328,8 @@ func (b *Broker) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 	if err := b.checkAck(ctx, &ack); err != nil {
 		return err
 	}
-	w, ok := b.store.(glassq.Waits)
-	if !ok {
-		return glassq.ErrUnsupported
-	}
 	for {
-		err := w.AckWait(ctx, ack, wait)
+		err := b.store.AckWait(ctx, ack, wait)
 		u, unchecked := errors.AsType[*glassq.UncheckedError](err)
 		if !unchecked {
 			return err
@@ -355,23 +340,12 @@ func (b *Broker) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 	}
 }
 
-// Held tells how much a queue holds. Of an engine without Waits it is what Queues says.
+// Held tells how much a queue holds.
 func (b *Broker) Held(ctx context.Context, queue string) (glassq.Held, error) {
 	if err := glassq.CheckName(queue); err != nil {
 		return glassq.Held{}, err
 	}
-	if w, ok := b.store.(glassq.Waits); ok {
-		return w.Held(ctx, queue)
-	}
-	all, err := b.store.Queues(ctx, queue)
-	if errors.Is(err, glassq.ErrNotFound) || err == nil && len(all) == 0 {
-		return glassq.Held{}, nil
-	}
-	if err != nil {
-		return glassq.Held{}, err
-	}
-	q := &all[0]
-	return glassq.Held{Delayed: q.Delayed, Ready: q.Ready, Leased: q.Leased, Dead: q.Dead, Settings: q.Settings}, nil
+	return b.store.Held(ctx, queue)
 }
 
 // AwaitIdle checks the name and waits.
@@ -379,11 +353,7 @@ func (b *Broker) AwaitIdle(ctx context.Context, queue string, wait time.Duration
 	if err := glassq.CheckName(queue); err != nil {
 		return false, err
 	}
-	w, ok := b.store.(glassq.Waits)
-	if !ok {
-		return false, glassq.ErrUnsupported
-	}
-	return w.AwaitIdle(ctx, queue, wait)
+	return b.store.AwaitIdle(ctx, queue, wait)
 }
 
 // Stats passes through.
@@ -571,18 +541,12 @@ func (b *Broker) CancelRun(ctx context.Context, name string) (int, error) {
 	return b.store.CancelRun(ctx, name)
 }
 
-// Copy passes through to a store that is a [glassq.Copier]; any other is code unsupported.
+// Copy passes through.
 func (b *Broker) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
-	c, ok := b.store.(glassq.Copier)
-	if !ok {
-		return glassq.Errorf(glassq.CodeUnsupported, "this store cannot be copied while it is used: %w",
-			glassq.ErrUnsupported)
-	}
-	return c.Copy(ctx, file)
+	return b.store.Copy(ctx, file)
 }
 
-// Find checks the names and finds a task, where the store is a [glassq.Finder]; any other is code
-// unsupported.
+// Find checks the names and finds a task.
 func (b *Broker) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
 	name := f.Queue
 	if f.Dense {
@@ -593,28 +557,13 @@ func (b *Broker) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) 
 			return glassq.Found{}, err
 		}
 	}
-	s, ok := b.store.(glassq.Finder)
-	if !ok {
-		return glassq.Found{}, glassq.ErrUnsupported
-	}
-	return s.Find(ctx, f)
+	return b.store.Find(ctx, f)
 }
 
-// NextDelayed passes through likewise.
+// NextDelayed passes through.
 func (b *Broker) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
-	s, ok := b.store.(glassq.Finder)
-	if !ok {
-		return 0, false, glassq.ErrUnsupported
-	}
-	return s.NextDelayed(ctx, queue)
+	return b.store.NextDelayed(ctx, queue)
 }
 
-// Archive passes through to a store that is a [glassq.Archiver]; any other is code unsupported.
-func (b *Broker) Archive(ctx context.Context, w io.Writer) error {
-	a, ok := b.store.(glassq.Archiver)
-	if !ok {
-		return glassq.Errorf(glassq.CodeUnsupported, "this store cannot be archived while it is used: %w",
-			glassq.ErrUnsupported)
-	}
-	return a.Archive(ctx, w)
-}
+// Archive passes through.
+func (b *Broker) Archive(ctx context.Context, w io.Writer) error { return b.store.Archive(ctx, w) }

@@ -90,6 +90,47 @@ func TestAgain(t *testing.T) {
 	}
 }
 
+// TestAdopt: a server takes the certificate of another one, says whether it is another, and follows
+// its files from then on.
+func TestAdopt(t *testing.T) {
+	s, other := made(t, Options{}, "a.example"), made(t, Options{}, "b.example")
+	again, err := Open(s.opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name    string
+		from    *Server
+		changed bool
+		serves  string
+	}{
+		{"the same files", again, false, "a.example"},
+		{"others", other, true, "b.example"},
+		{"the same others", other, false, "b.example"},
+		{"back", again, true, "a.example"},
+		{"others again", other, true, "b.example"},
+	} {
+		if changed := s.Adopt(tt.from); changed != tt.changed {
+			t.Errorf("%s: Adopt = %t, want %t", tt.name, changed, tt.changed)
+		}
+		s.look = time.Time{}
+		c, err := s.get(nil)
+		if err != nil || c.Leaf.DNSNames[0] != tt.serves || s.Names()[0] != tt.serves {
+			t.Errorf("%s: serves %v, %v, names %v; want %s", tt.name, c.Leaf.DNSNames, err, s.Names(), tt.serves)
+		}
+	}
+	third, future := made(t, Options{}, "c.example"), time.Now().Add(time.Hour)
+	for _, move := range []struct{ from, to string }{{third.opt.Cert, other.opt.Cert}, {third.opt.Key, other.opt.Key}} {
+		if err := errors.Join(os.Rename(move.from, move.to), os.Chtimes(move.to, future, future)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.look = time.Time{}
+	if c, err := s.get(nil); err != nil || c.Leaf.DNSNames[0] != "c.example" {
+		t.Errorf("after new files: serves %v, %v; want c.example", c.Leaf.DNSNames, err)
+	}
+}
+
 func TestAuthority(t *testing.T) {
 	dir := t.TempDir()
 	a, err := OpenAuthority(dir, time.Now())

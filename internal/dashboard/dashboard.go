@@ -58,6 +58,7 @@ type Options struct {
 	Access   *door.Access                          // tells whether a key is needed
 	Known    func(*http.Request) (door.Who, error) // who sent a request with a key in its header, or a certificate
 	Client   func(*http.Request) door.Client       // how what is done is audited
+	Status   func(glassq.Code) int                 // of the answer to an error
 	Live     *live.Live
 	Explain  *explain.Explainer
 	Life     context.Context // when it is done, so are the redrives that are under way
@@ -168,10 +169,7 @@ func (s *Server) handle(pattern string, verb rights.Verb, action bool, h func(*v
 		ctx, end := v.who.Within(v.r.Context())
 		defer end()
 		v.r = v.r.WithContext(ctx)
-		err := v.who.MayAtAll(verb)
-		if name := cmp.Or(r.PathValue("queue"), r.PathValue("run")); name != "" {
-			err = v.who.May(verb, name)
-		}
+		err := v.store().May(ctx, verb, cmp.Or(r.PathValue("queue"), r.PathValue("run")))
 		if err == nil && action {
 			err = v.checkForm()
 		}
@@ -191,6 +189,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	r.Body = http.MaxBytesReader(rw, r.Body, maxForm) // for everybody: net/http reads forms by itself
 	s.mux.ServeHTTP(rw, r)
 }
 
@@ -296,11 +295,8 @@ var zips = sync.Pool{New: func() any {
 
 // fail shows an error as a page.
 func (v *visit) fail(err error) {
-	status := map[glassq.Code]int{glassq.CodeBadRequest: 400, glassq.CodeBadName: 400, glassq.CodeUnauthorized: 401,
-		glassq.CodeForbidden: 403, glassq.CodeNotFound: 404, glassq.CodeClosed: 503, glassq.CodeUnavailable: 503,
-		glassq.CodeUnsupported: 501}[glassq.CodeOf(err)]
-	if status == 0 {
-		status = 500
+	status := v.opt.Status(glassq.CodeOf(err))
+	if status == http.StatusInternalServerError {
 		v.opt.Log.Error("page not shown", "path", v.r.URL.Path, "error", err)
 	}
 	if err := v.render(status, "error", v.T("Not done"), err.Error()); err != nil {

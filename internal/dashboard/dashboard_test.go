@@ -1,9 +1,11 @@
 package dashboard_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
+	"mime/multipart"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/audit"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door"
@@ -464,7 +467,15 @@ func TestToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSite(t, func(o *httpdoor.Options) { o.Access = door.NewAccess().WithTokens(register) })
+	refused := make(chan string, 100)
+	s := newSite(t, func(o *httpdoor.Options) {
+		o.Access = door.NewAccess().WithTokens(register)
+		o.Audit = audit.New(audit.Options{Heard: func(_ context.Context, e *audit.Entry) {
+			if e.Outcome != audit.OK {
+				refused <- e.Who + " " + e.Action + " " + e.Queue + " " + e.Outcome
+			}
+		}})
+	})
 	s.fill()
 	if text, _ := s.post("/login", url.Values{"key": {secret[0]}, "to": {"/queues"}}); !strings.Contains(text, "/queues/work") ||
 		strings.Contains(text, "Az09") {
@@ -480,6 +491,14 @@ func TestToken(t *testing.T) {
 	if _, status := s.send("/queues/work/pause", "/queues/work", url.Values{}); status != 403 || s.queue("work").Settings.Paused {
 		t.Errorf("a token that may read pauses: %d", status)
 	}
+	select {
+	case got := <-refused:
+		if want := "read configure work forbidden"; got != want {
+			t.Errorf("audited: %q, want %q", got, want)
+		}
+	default:
+		t.Error("the refused action is not audited")
+	}
 	err = rights.Change(file, func(e *rights.Edit) error { e.Revoke("read"); return nil })
 	if err != nil {
 		t.Fatal(err)
@@ -491,6 +510,47 @@ func TestToken(t *testing.T) {
 	s.post("/login", url.Values{"key": {secret[1]}, "to": {"/"}})
 	if _, status := s.send("/queues/work/pause", "/queues/work", url.Values{}); status != 200 || !s.queue("work").Settings.Paused {
 		t.Errorf("a token with admin does not pause: %d", status)
+	}
+}
+
+// TestLongForm: of a form that is too long no more is read than a form may have, whoever sends it
+// and whatever it is for.
+func TestLongForm(t *testing.T) {
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	f, _ := w.CreateFormFile("f", "f")
+	f.Write(make([]byte, 1<<20))
+	w.Close()
+	for _, access := range []*door.Access{nil, door.NewAccess([]byte("k"))} {
+		h := httpdoor.New(newSite(t, nil).broker, httpdoor.Options{Frame: door.Frame{Access: access}})
+		for _, path := range []string{"/queues/work/pause", "/queues/work/nothing", "/login", "/logout", "/runs"} {
+			left := bytes.NewReader(form.Bytes())
+			r := httptest.NewRequest("POST", "http://localhost"+path, left)
+			r.Header.Set("Content-Type", w.FormDataContentType())
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			if read := form.Len() - left.Len(); read > 128<<10 {
+				t.Errorf("POST %s, key needed %v: %d bytes were read", path, access != nil, read)
+			}
+		}
+	}
+}
+
+// TestStatus: an error of the store is answered as the API answers it.
+func TestStatus(t *testing.T) {
+	s := newSite(t, nil)
+	s.stop()
+	engine, err := disk.Open("mem:", disk.Options{MaxQueues: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { engine.Close() })
+	s.broker = broker.New(engine, glassq.Limits{})
+	if _, err := s.broker.Put(t.Context(), []glassq.Task{{Queue: "work"}}); err != nil {
+		t.Fatal(err)
+	}
+	s.serve("127.0.0.1:0")
+	if text, status := s.send("/queues/another/pause", "/queues/work", url.Values{}); status != 429 {
+		t.Errorf("one queue too many: status %d, want 429: %.300s", status, text)
 	}
 }
 

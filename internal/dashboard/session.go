@@ -123,7 +123,6 @@ func (v *visit) checkForm() error {
 }
 
 func (v *visit) readForm() error {
-	v.r.Body = http.MaxBytesReader(v.rw, v.r.Body, maxForm)
 	if err := v.r.ParseForm(); err != nil {
 		return glassq.Errorf(glassq.CodeBadRequest, "the form cannot be read: %w", err)
 	}
@@ -135,9 +134,6 @@ func (v *visit) readForm() error {
 func (v *visit) toLogin(action bool) {
 	q := url.Values{"to": {v.Here()}}
 	if action {
-		if v.readForm() == nil {
-			q.Set("to", local(v.r.PostFormValue("back")))
-		}
 		q.Set("over", "1")
 	}
 	http.Redirect(v.rw, v.r, "/login?"+q.Encode(), http.StatusSeeOther)

@@ -3,6 +3,7 @@ package disk_test
 import (
 	"bytes"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -131,4 +132,84 @@ func dueIn(t *testing.T, e *disk.Engine, queue string) time.Duration {
 		return 0
 	}
 	return p[0].Due
+}
+
+// TestOlderCheckpointTellsTime: a checkpoint has a segment freed in which everything has expired. A
+// start that falls back to the one before comes to the same, also where the clock is of no use:
+// that the time passed is in the log.
+func TestOlderCheckpointTellsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var off time.Duration
+		s := &system{fs: waltest.NewFS(), opt: smallSegments}
+		s.opt.Wall = func() time.Time { return time.Now().Add(off) }
+		s.open(t)
+		defer func() { s.Close(t) }()
+		put := func(n, size int, ttl time.Duration) {
+			t.Helper()
+			for range n {
+				if _, err := s.e.Put(t.Context(), []glassq.Task{{Queue: "q", TTL: ttl, Body: make([]byte, size)}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		checkpoint := func() {
+			t.Helper()
+			if err := s.e.Checkpoint(nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(4, 2000, 10*time.Minute) // fills the first segment
+		put(8, 2000, 0)
+		checkpoint()
+		put(1, 10, 0)
+		checkpoint()
+		put(1, 10, 0)
+		before := segments(t, s.fs)
+		time.Sleep(20 * time.Minute) // no frame tells the time yet, as one does every hour
+		checkpoint()
+		if after := segments(t, s.fs); after >= before {
+			t.Fatalf("%d segments, and %d when the first had nothing left; the test shows nothing", before, after)
+		}
+		names, err := s.fs.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := s.e
+		s.fs = s.fs.Kill()
+		old.Close()
+		if newest := slices.MaxFunc(names, byCheckpoint); !s.fs.Flip(newest, 70, 1) {
+			t.Fatalf("%s is too short to be damaged", newest)
+		}
+		off = -3 * time.Hour
+		s.open(t)
+		info, err := s.e.Queues(t.Context(), "q")
+		if err != nil || info[0].Ready != 10 {
+			t.Errorf("%d tasks are ready, %v; want the 10 without ttl", info[0].Ready, err)
+		}
+	})
+}
+
+// byCheckpoint orders names of files so that the newest checkpoint is the last.
+func byCheckpoint(a, b string) int {
+	is := func(name string) string {
+		if strings.HasPrefix(name, "checkpoint-") && !strings.HasSuffix(name, ".tmp") {
+			return name
+		}
+		return ""
+	}
+	return strings.Compare(is(a), is(b))
+}
+
+func segments(t *testing.T, fs *waltest.FS) (n int) {
+	t.Helper()
+	names, err := fs.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, "segment-") && strings.HasSuffix(name, ".log") {
+			n++
+		}
+	}
+	return n
 }

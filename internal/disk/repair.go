@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -199,24 +198,22 @@ func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *w
 		},
 		Dropped: func(f uint64, n int64) { sp.Add(f, -1, -n) },
 	}
-	sp.Know(extents(v.Segments()))
-	st := state.New(hooks)
+	var st *state.State
 	var from wal.Pos
-	for _, pos := range v.Checkpoints {
-		if bad != nil && pos > bad.From {
+	for _, from = range append(slices.Clip(v.Checkpoints), 0) { // without one, from the beginning
+		if bad != nil && from > bad.From {
 			continue
-		}
-		if err := v.ReadCheckpoint(pos, st.Restore); err == nil {
-			from = pos
-			break
 		}
 		sp, s.low = state.Space{}, 0
 		sp.Know(extents(v.Segments()))
 		st = state.New(hooks)
+		if from == 0 || v.ReadCheckpoint(from, st.Restore) == nil {
+			break
+		}
 	}
 	cut, gone := from, false
 	lost := int64(-1) // as of the cut
-	seen := behind{st: st}
+	seen := newBehind(st)
 	err = v.Frames(from, func(f wal.Frame, after bool) error {
 		if !after && !gone && (bad == nil || f.Pos < bad.From) {
 			st.Advance(f.Time)
@@ -287,14 +284,15 @@ type behind struct {
 	dec   state.Decoder
 }
 
+func newBehind(st *state.State) *behind {
+	return &behind{st: st, puts: map[[16]byte]int{}, moves: map[uint64]bool{}}
+}
+
 func (b *behind) each(f wal.Frame, again func(glassq.Task) error, known func(move []byte) error) error {
 	return state.Puts(f.Payload, func(n uint64, rec []byte) error {
 		key := state.SameBody(rec, f.Time)
 		switch {
 		case n == 0:
-			if b.puts == nil {
-				b.puts, b.moves = map[[16]byte]int{}, map[uint64]bool{}
-			}
 			b.puts[key]++
 		case n < b.st.NextTask():
 			if b.st.CheckMove(rec) != nil {
@@ -304,9 +302,6 @@ func (b *behind) each(f wal.Frame, again func(glassq.Task) error, known func(mov
 		case b.moves[n]:
 			return nil
 		default:
-			if b.moves == nil {
-				b.puts, b.moves = map[[16]byte]int{}, map[uint64]bool{}
-			}
 			if b.moves[n] = true; b.puts[key] > 0 {
 				b.puts[key]--
 				return nil
@@ -327,7 +322,7 @@ func (s *Salvage) build(v *wal.Survey, dir string) error {
 	if err != nil {
 		return err
 	}
-	seen := behind{st: s.st}
+	seen := newBehind(s.st)
 	err = e.SkipNumbers(func(uint64) uint64 { return s.limit })
 	if err == nil {
 		err = v.Frames(wal.Pos(s.Cut), func(f wal.Frame, _ bool) error {
@@ -370,6 +365,3 @@ func (s *Salvage) putAgain(e *Engine, tasks []glassq.Task) error {
 	}
 	return err
 }
-
-// QueueNames are the queues that a salvage puts tasks into again, in order.
-func (s *Salvage) QueueNames() []string { return slices.Sorted(maps.Keys(s.Again)) }

@@ -83,11 +83,14 @@ type LineError struct {
 	Name string // of what the line is in; "" when somebody else says it
 }
 
-func (e *LineError) Error() string {
-	if e.Name != "" {
-		return fmt.Sprintf("%s, line %d: %v", e.Name, e.Line, e.Err)
+func (e *LineError) Error() string { return atLine(e.Name, e.Line) + e.Err.Error() }
+
+// atLine is what comes before a sentence about a line of what is called name, if that is known.
+func atLine(name string, line uint64) string {
+	if name != "" {
+		name += ", "
 	}
-	return fmt.Sprintf("line %d: %v", e.Line, e.Err)
+	return fmt.Sprintf("%sline %d: ", name, line)
 }
 
 func (e *LineError) Unwrap() error { return e.Err }

@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -84,7 +83,7 @@ type RefusedError struct {
 func (e *RefusedError) Error() string {
 	where := ""
 	if e.Line > 0 {
-		where = (&LineError{Line: e.Line, Name: e.Name, Err: errors.New("")}).Error()
+		where = atLine(e.Name, e.Line)
 	}
 	return fmt.Sprintf("%stask %s, %q: %v", where, e.ID, e.Body, e.Err)
 }

@@ -92,7 +92,9 @@ type Who struct {
 
 var errKey = glassq.Errorf(glassq.CodeUnauthorized, "the key is none of this server's: it is wrong, or was revoked")
 
-func everything(may rights.Scope) Who { return Who{may: may, names: rights.Patterns{"*"}, all: true} }
+var allNames = rights.Patterns{"*"}
+
+func everything(may rights.Scope) Who { return Who{may: may, names: allNames, all: true} }
 
 func holder(l *rights.Live) Who {
 	return Who{may: l.Scope(), names: l.Queues, all: l.Queues.All(), live: l}

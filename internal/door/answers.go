@@ -169,8 +169,11 @@ func (a *Answer) Split(n int64, client any, cut func()) *Answer {
 	return b
 }
 
-// Sends notes that the client is waited for from now on.
+// Sends notes that the client is waited for from now on; without room nobody waits for it.
 func (a *Answer) Sends() {
+	if a.from == nil {
+		return
+	}
 	a.of.mu.Lock()
 	defer a.of.mu.Unlock()
 	a.since = time.Now()

@@ -39,7 +39,7 @@ func TestAnswers(t *testing.T) {
 				if _, err := io.ReadFull(*there, buf); err != nil {
 					return
 				}
-				time.Sleep(time.Second)
+				time.Sleep(moment / 2) // not a moment: a tick at the same time might come first
 			}
 		}()
 		synctest.Wait()
@@ -75,6 +75,26 @@ func TestAnswers(t *testing.T) {
 		synctest.Wait()
 		if s.Taken() != 0 || len(s.all) != 0 {
 			t.Errorf("%d bytes of %d answers are taken in the end", s.Taken(), len(s.all))
+		}
+	})
+}
+
+// TestAnswerAgain: an answer that begins anew is not slow by what was sent before.
+func TestAnswerAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewAnswers(8<<20, slog.New(slog.DiscardHandler))
+		a := s.Begin("again", 1, func() {})
+		a.Try(1 << 10) // part of its connection
+		a.Sends()
+		a.Done()
+		time.Sleep(time.Minute)
+		if !a.Try(6 << 20) {
+			t.Fatal("no room")
+		}
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+		defer stop()
+		if err := s.Begin("waits", 1, nil).Take(ctx, 2<<20); err == nil || a.Cut() {
+			t.Errorf("the one that waits: %v; cut before anything was sent: %v", err, a.Cut())
 		}
 	})
 }

@@ -31,9 +31,17 @@ func (s Store) act(ctx context.Context, verb rights.Verb, action, name, what str
 	return n, err
 }
 
-// Refused has it audited that a client was not let do verb with name; err says why.
-func (c Client) Refused(ctx context.Context, who Who, verb rights.Verb, name string, err error) {
-	c.note(ctx, who, verb, audit.Entry{}, name, err)
+// May is Who.May with name, or Who.MayAtAll where that is "", for a door that asks before it calls
+// a verb: a client that may not is audited.
+func (s Store) May(ctx context.Context, verb rights.Verb, name string) error {
+	err := s.Who.MayAtAll(verb)
+	if name != "" {
+		err = s.Who.May(verb, name)
+	}
+	if err != nil {
+		s.by.note(ctx, s.Who, verb, audit.Entry{}, name, err)
+	}
+	return err
 }
 
 // Login has it audited that the client showed who it is or, with err, something wrong. Of many

@@ -22,7 +22,6 @@ func (e *Engine) takeImage() *image {
 		im.epoch = e.epoch
 		e.epoch = 1 - e.epoch
 	}
-	e.lastImage = im.id
 	return im
 }
 

@@ -154,8 +154,10 @@ func (e *Engine) commit(snapshot bool) (*image, error) {
 	}
 	if snapshot {
 		e.tick() // what a checkpoint says is of the time when it was taken
-		if e.open.Count == 0 && e.open.ID == e.lastImage {
-			e.append(state.AppendTime(nil, 0)) // two checkpoints at one place would be one
+		if e.open.Count == 0 {
+			// The log has to tell that time too: an extent is freed when what lay in it has expired by
+			// then, and a start from an older checkpoint must come to the same.
+			e.append(state.AppendTime(nil, 0))
 		}
 	}
 	f := e.open

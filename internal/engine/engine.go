@@ -66,7 +66,6 @@ type Engine struct {
 	epoch     int    // of readers: where who reads bodies from now on is counted
 	limit     uint64 // lease numbers below it are reserved durably
 	frames    uint64 // committed
-	lastImage uint64 // id at which the last checkpoint was taken
 
 	tidying sync.Mutex // one writer of checkpoints
 

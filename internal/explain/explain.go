@@ -261,11 +261,10 @@ func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, e
 		s.add(NotSealed, "", "it is not sealed: whoever dispatches has not said that this was all")
 	}
 	if r.Pending > 0 && r.Queue != "" {
-		head, err := x.queue(ctx, r.Queue, &s)
+		_, err := x.queue(ctx, r.Queue, &s) // the run has its own count
 		if err != nil && !errors.Is(err, glassq.ErrNotFound) {
 			return glassq.Explanation{}, err
 		}
-		_ = head // the run has its own count
 	}
 	if dead := r.Books.Dead.Sum(); dead > 0 && r.Pending == 0 {
 		s.add(Dead, "", "%d ended without an ack", dead)

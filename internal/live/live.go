@@ -14,12 +14,12 @@ package live
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 )
 
 const (
@@ -31,15 +31,6 @@ const (
 	forgetAfter  = 10 * time.Minute
 )
 
-// A Store is what a Live stands before. An engine that cannot be copied or archived answers
-// that with code unsupported.
-type Store interface {
-	glassq.Store
-	glassq.Waits
-	glassq.Copier
-	glassq.Archiver
-}
-
 // Options tunes New. The zero value keeps everything in memory.
 type Options struct {
 	File   string       // where series are kept over a restart; "" keeps none
@@ -48,8 +39,7 @@ type Options struct {
 
 // A Live watches the store that Over is given, and has its verbs. It is safe for concurrent use.
 type Live struct {
-	store  Store
-	finder glassq.Store // what was given to Over
+	store  broker.Store
 	opt    Options
 	start  time.Time
 	events events
@@ -115,7 +105,7 @@ type queue struct {
 	n, before  Counts
 	at         int64 // second of the last call
 	levels     levels
-	set        glassq.Settings
+	paused     bool
 	polled     bool // levels have been asked for
 	touched    bool
 	busy       bool
@@ -144,7 +134,7 @@ type worker struct {
 	index uint16
 }
 
-var _ Store = (*Live)(nil)
+var _ broker.Store = (*Live)(nil)
 
 // New makes a Live that watches nothing yet: Over gives it a store, Keep keeps it going.
 func New(opt Options) *Live {
@@ -166,68 +156,7 @@ func New(opt Options) *Live {
 // Over has l watch the store under it, and returns what doors and rules go before. It is called
 // once, before any verb, and asks the store which queues hold tasks.
 func (l *Live) Over(under glassq.Store) glassq.Store {
-	l.store, l.finder = full(under), under
+	l.store = broker.Full(under)
 	l.know(context.Background())
 	return l
-}
-
-// full is under with all that a Store has.
-func full(under glassq.Store) Store {
-	if s, ok := under.(Store); ok {
-		return s
-	}
-	return partial{under}
-}
-
-// A partial store lacks Waits, Copier or Archiver, and says so.
-type partial struct{ glassq.Store }
-
-func (p partial) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
-	if w, ok := p.Store.(glassq.Waits); ok {
-		return w.PutWait(ctx, tasks, wait)
-	}
-	return nil, glassq.ErrUnsupported
-}
-
-func (p partial) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration) error {
-	if w, ok := p.Store.(glassq.Waits); ok {
-		return w.AckWait(ctx, ack, wait)
-	}
-	return glassq.ErrUnsupported
-}
-
-func (p partial) Held(ctx context.Context, queue string) (glassq.Held, error) {
-	if w, ok := p.Store.(glassq.Waits); ok {
-		return w.Held(ctx, queue)
-	}
-	all, err := p.Queues(ctx, queue)
-	if glassq.CodeOf(err) == glassq.CodeNotFound || err == nil && len(all) == 0 {
-		return glassq.Held{}, nil
-	}
-	if err != nil {
-		return glassq.Held{}, err
-	}
-	q := &all[0]
-	return glassq.Held{Delayed: q.Delayed, Ready: q.Ready, Leased: q.Leased, Dead: q.Dead, Settings: q.Settings}, nil
-}
-
-func (p partial) AwaitIdle(ctx context.Context, queue string, wait time.Duration) (bool, error) {
-	if w, ok := p.Store.(glassq.Waits); ok {
-		return w.AwaitIdle(ctx, queue, wait)
-	}
-	return false, glassq.ErrUnsupported
-}
-
-func (p partial) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
-	if c, ok := p.Store.(glassq.Copier); ok {
-		return c.Copy(ctx, file)
-	}
-	return glassq.ErrUnsupported
-}
-
-func (p partial) Archive(ctx context.Context, w io.Writer) error {
-	if a, ok := p.Store.(glassq.Archiver); ok {
-		return a.Archive(ctx, w)
-	}
-	return glassq.ErrUnsupported
 }

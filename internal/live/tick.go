@@ -52,9 +52,9 @@ func (l *Live) know(ctx context.Context) {
 		}
 		if info := &all[i]; info.Delayed+info.Ready+info.Leased+info.Dead > 0 {
 			if q := l.queueOf(info.Name, now); q != nil {
-				q.polled = true
-				l.depth.move(q.levels, levels{info.Delayed, info.Ready, info.Leased, info.Dead})
-				q.levels, q.set = levels{info.Delayed, info.Ready, info.Leased, info.Dead}, info.Settings
+				is := levels{info.Delayed, info.Ready, info.Leased, info.Dead}
+				l.depth.move(q.levels, is)
+				q.levels, q.paused, q.polled = is, info.Settings.Paused, true
 			}
 		}
 	}
@@ -172,7 +172,7 @@ func (l *Live) alsoBusy(queues []*queue) []*queue {
 			q.busy = false
 			continue
 		}
-		if l.queues[q.index] == q && q.levels.delayed+q.levels.ready+q.levels.leased > 0 {
+		if q.levels.delayed+q.levels.ready+q.levels.leased > 0 {
 			l.busy = append(l.busy, q)
 			queues = append(queues, q)
 		} else {
@@ -193,8 +193,8 @@ func (l *Live) reach(q *queue, held *glassq.Held, now int64) (died int64, change
 		q.n.Died += uint64(died)
 		l.total.Died += uint64(died)
 	}
-	same := q.polled && was == is && q.n == q.before && q.set.Paused == held.Settings.Paused
-	q.levels, q.set, q.polled = is, held.Settings, true
+	same := q.polled && was == is && q.n == q.before && q.paused == held.Settings.Paused
+	q.levels, q.paused, q.polled = is, held.Settings.Paused, true
 	if !q.busy && is.delayed+is.ready+is.leased > 0 {
 		q.busy = true
 		l.busy = append(l.busy, q)

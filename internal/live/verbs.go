@@ -449,20 +449,14 @@ func (l *Live) Copy(ctx context.Context, file func(name string, size int64, r io
 	return l.store.Copy(ctx, file)
 }
 
-// Find passes through to a store that is a glassq.Finder; any other is code unsupported.
+// Find passes through.
 func (l *Live) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
-	if s, ok := l.finder.(glassq.Finder); ok {
-		return s.Find(ctx, f)
-	}
-	return glassq.Found{}, glassq.ErrUnsupported
+	return l.store.Find(ctx, f)
 }
 
-// NextDelayed passes through likewise.
+// NextDelayed passes through.
 func (l *Live) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
-	if s, ok := l.finder.(glassq.Finder); ok {
-		return s.NextDelayed(ctx, queue)
-	}
-	return 0, false, glassq.ErrUnsupported
+	return l.store.NextDelayed(ctx, queue)
 }
 
 // Archive passes through.

@@ -32,18 +32,7 @@ func (c *codes) add(r *record) {
 	if *c == nil {
 		*c = codes{}
 	}
-	n := (*c)[code]
-	if n == nil && len(*c) >= maxCodes {
-		code = otherCode
-		n = (*c)[code]
-	}
-	if n == nil {
-		n = &report.CodeCount{Code: strconv.Itoa(code)}
-		if code == otherCode {
-			n.Code = otherKey
-		}
-		(*c)[code] = n
-	}
+	n := slot(*c, maxCodes, code, otherCode)
 	n.Count++
 	if !r.out.OK {
 		n.Failed++
@@ -53,7 +42,10 @@ func (c *codes) add(r *record) {
 // list returns them, most frequent first.
 func (c codes) list() []report.CodeCount {
 	list := make([]report.CodeCount, 0, len(c))
-	for _, n := range c {
+	for code, n := range c {
+		if n.Code = strconv.Itoa(code); code == otherCode {
+			n.Code = otherKey
+		}
 		list = append(list, *n)
 	}
 	slices.SortFunc(list, func(a, b report.CodeCount) int {

@@ -89,16 +89,23 @@ func newCounter(most int) counter { return counter{most, make(map[string]*uint64
 func (c *counter) add(word []byte) {
 	p := c.words[string(word)]
 	if p == nil {
-		if len(c.words) >= c.most {
-			word = []byte(otherKey)
-			p = c.words[otherKey]
-		}
-		if p == nil {
-			p = new(uint64)
-			c.words[plain.Text(word)] = p
-		}
+		p = slot(c.words, c.most, plain.Text(word), otherKey)
 	}
 	*p++
+}
+
+// slot is where key counts, made by its first use: with others when m has most keys already.
+func slot[K comparable, V any](m map[K]*V, most int, key, others K) *V {
+	v := m[key]
+	if v == nil && len(m) >= most {
+		key = others
+		v = m[key]
+	}
+	if v == nil {
+		v = new(V)
+		m[key] = v
+	}
+	return v
 }
 
 // list returns the words, most frequent first.
@@ -135,15 +142,10 @@ func (g *grouping) record(r *record) {
 	g.buf = g.by.key(g.buf[:0], r)
 	t := g.groups[string(g.buf)]
 	if t == nil {
-		key := plain.Text(g.buf)
-		if t = g.groups[key]; t == nil && len(g.groups) >= maxGroups {
-			key = otherKey
-			t = g.groups[key]
-		}
-		if t == nil {
-			t = &groupTally{rt: report.NewHistogram(2), classes: newCounter(maxClasses / 4)}
-			g.groups[key] = t
-		}
+		t = slot(g.groups, maxGroups, plain.Text(g.buf), otherKey)
+	}
+	if t.rt == nil {
+		t.rt, t.classes = report.NewHistogram(2), newCounter(maxClasses/4)
 	}
 	if r.out.Took > 0 && r.timed() {
 		t.rt.Record(r.out.Took)

@@ -2,6 +2,7 @@ package output
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +66,24 @@ func TestGroupsAreBounded(t *testing.T) {
 	}
 	if list := c.list(); len(list) != maxClasses+1 || list[0].Class != otherKey {
 		t.Errorf("%d classes, first %q; want %d and %q", len(list), list[0].Class, maxClasses+1, otherKey)
+	}
+}
+
+// Words that are shown as the same text count as one, however often they come.
+func TestCounterOfUnprintable(t *testing.T) {
+	c := newCounter(2)
+	for range 3 {
+		c.add([]byte("a\x1bb"))
+		c.add([]byte("a?b"))
+	}
+	for range 2 { // beyond the most, a known word still counts by itself
+		c.add([]byte("b"))
+		c.add([]byte("c"))
+		c.add([]byte("a\xffb"))
+	}
+	want := []report.ErrorCount{{Class: "a?b", Count: 8}, {Class: "b", Count: 2}, {Class: otherKey, Count: 2}}
+	if got := c.list(); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 

@@ -1,12 +1,14 @@
 package rights
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -203,16 +205,8 @@ func (r *Register) tell(action string, l *Live) {
 // same tells whether a token grants what it granted before.
 func (l *Live) same(other *Live) bool {
 	a, b := l.Token, other.Token
-	if a.sum != b.sum || a.Name != b.Name || a.may != b.may || len(a.Queues) != len(b.Queues) ||
-		!a.Expires.Equal(b.Expires) || string(l.Raw) != string(other.Raw) {
-		return false
-	}
-	for i := range a.Queues {
-		if a.Queues[i] != b.Queues[i] {
-			return false
-		}
-	}
-	return true
+	return a.sum == b.sum && a.Name == b.Name && a.may == b.may && slices.Equal(a.Queues, b.Queues) &&
+		a.Expires.Equal(b.Expires) && bytes.Equal(l.Raw, other.Raw)
 }
 
 // settleTokens makes tokens those that count, and ends those whose time is over.

@@ -23,7 +23,7 @@ func hashID(id []byte) hash {
 // Task numbers and times grow, so the list is in the order of both: a task finds its id by a binary
 // search.
 type idWindow struct {
-	seen   map[hash]uint64 // the task that an id was put with; 0 when it is not known
+	seen   map[hash]struct{}
 	blocks []*idBlock
 	head   int // the list is what lies from head up to end, counted from the first block on
 	next   int // those before it are past their window: only their tasks hold them
@@ -74,9 +74,9 @@ func (w *idWindow) add(id hash, task uint64, now int64) {
 
 func (w *idWindow) push(x seenID) {
 	if w.seen == nil {
-		w.seen = map[hash]uint64{}
+		w.seen = map[hash]struct{}{}
 	}
-	w.seen[x.id] = x.task
+	w.seen[x.id] = struct{}{}
 	if w.end == len(w.blocks)*idBlockLen {
 		w.blocks = append(w.blocks, &idBlock{})
 	}

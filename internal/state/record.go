@@ -287,13 +287,6 @@ func (d *Decoder) Task(t *glassq.Task, rec []byte) (put int64, err error) {
 	return put, err
 }
 
-// DecodePut reads the task of the opPut record at the start of rec. Its Body aliases rec.
-func DecodePut(rec []byte) (t glassq.Task, err error) {
-	var d Decoder
-	err = d.put(&t, rec)
-	return t, err
-}
-
 // use makes class the one of which shared is.
 func (d *Decoder) use(class []byte) error {
 	if len(d.class) > 0 && bytes.Equal(d.class, class) {

@@ -68,15 +68,6 @@ func New(opt Options) (*Server, error) {
 	return s, nil
 }
 
-// Serve is New and Run in one.
-func Serve(ctx context.Context, ln net.Listener, opt Options) error {
-	s, err := New(opt)
-	if err != nil {
-		return err
-	}
-	return s.Run(ctx, ln)
-}
-
 // Count returns how many requests have come so far, those for /count left out.
 func (s *Server) Count() uint64 { return s.count.Load() }
 

@@ -92,8 +92,8 @@ func TestLogError(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	for _, opt := range []Options{{Errors: 2}, {Errors: -1}, {Size: -1}, {Latency: -1}} {
-		if err := Serve(t.Context(), nil, opt); err == nil {
-			t.Errorf("Serve(%+v) = nil, want an error", opt)
+		if _, err := New(opt); err == nil {
+			t.Errorf("New(%+v) = nil, want an error", opt)
 		}
 	}
 }

@@ -82,7 +82,7 @@ func NewSurvey(fsys FS) (*Survey, error) {
 		if !ok {
 			continue
 		}
-		err := v.checkpoint(Pos(pos), func(io.Reader) error { return nil })
+		err := v.ReadCheckpoint(Pos(pos), func(io.Reader) error { return nil })
 		if c, ok := errors.AsType[*CorruptError](err); ok && !errors.Is(err, ErrFormat) {
 			v.Losses = append(v.Losses, Loss{File: name, Offset: c.Offset, Err: c.Err})
 		} else if err != nil {
@@ -136,7 +136,8 @@ func (v *Survey) Segments() []Segment {
 	return out
 }
 
-func (v *Survey) checkpoint(pos Pos, read func(io.Reader) error) error {
+// ReadCheckpoint calls read with the body of one of Checkpoints.
+func (v *Survey) ReadCheckpoint(pos Pos, read func(io.Reader) error) error {
 	f, err := v.fs.Open(checkpointName(pos))
 	if err != nil {
 		return err
@@ -160,11 +161,6 @@ func (v *Survey) checkpoint(pos Pos, read func(io.Reader) error) error {
 	}
 	v.uuid = uuid
 	return read(io.NewSectionReader(f, checkpointHead, size-checkpointHead-checkpointTrail))
-}
-
-// ReadCheckpoint calls read with the body of one of Checkpoints.
-func (v *Survey) ReadCheckpoint(pos Pos, read func(io.Reader) error) error {
-	return v.checkpoint(pos, read)
 }
 
 // Frames calls fn for every frame at or after from that reads, and notes in Losses what

@@ -63,17 +63,12 @@ func newBars(w io.Writer, names []string, opts ...mpb.ContainerOption) *bars {
 			}))))
 	}
 	b.foot = b.p.New(0, mpb.NopStyle(), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string {
-		return "     " +
-			textOf(&b.line)
+		if s := b.line.Load(); s != nil {
+			return "     " + *s
+		}
+		return ""
 	})))
 	return b
-}
-
-func textOf(p *atomic.Pointer[string]) string {
-	if s := p.Load(); s != nil {
-		return *s
-	}
-	return ""
 }
 
 // show sets what the next frame shows. There is a gauge for each bar.

@@ -70,7 +70,8 @@ func asks(r *http.Request) bool {
 
 // hostAllowed defends against DNS rebinding: a hostile page whose own name resolves to this machine
 // counts as same-origin in the browser, but its requests carry that name in Host. An address cannot
-// be rebound, so all addresses are fine; of names only localhost and those of Options.Hosts are.
+// be rebound, so all addresses are fine; of names only localhost, those of Options.Hosts and those
+// of the certificate are.
 func (s *Server) hostAllowed(hostport string) bool {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
@@ -81,7 +82,6 @@ func (s *Server) hostAllowed(hostport string) bool {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(addr) != nil {
 		return true
 	}
-	return slices.ContainsFunc(s.hosts, func(h string) bool {
-		return h == "*" || strings.EqualFold(h, host) || strings.EqualFold(h, hostport)
-	})
+	is := func(h string) bool { return h == "*" || strings.EqualFold(h, host) || strings.EqualFold(h, hostport) }
+	return slices.ContainsFunc(s.hosts, is) || s.names != nil && slices.ContainsFunc(s.names(), is)
 }

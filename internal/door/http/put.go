@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -29,7 +28,6 @@ func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	done = sync.OnceFunc(done)
 	defer done()
 	queue := r.PathValue("queue")
 	media := mediaType(r)

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -49,6 +50,7 @@ type Options struct {
 	door.Frame                                 // its keys are bearer keys, for the routes that are not open to all
 	Reload     func() (glassq.Reloaded, error) // reads the settings again; nil: there are none to read
 	Hosts      []string                        // allowed Host names besides localhost and IP addresses; "*" allows all
+	Names      func() []string                 // those of the certificate, allowed too; nil: there is none
 	Requests   int64                           // most requests under way; 0 means DefaultRequests
 
 	// Manager serves, until it ends, a connection whose client has asked for door.ManagerProtocol
@@ -67,10 +69,12 @@ type Server struct {
 	broker *broker.Broker
 	frame  door.Frame
 	hosts  []string
-	other  func(net.Conn) // Options.Manager
+	names  func() []string // nil for none
+	other  func(net.Conn)  // Options.Manager
 	reread func() (glassq.Reloaded, error)
 	live   *live.Live
 	mux    *http.ServeMux
+	header http.Header // of every answer, unless it says otherwise; its values are shared and never changed in place
 
 	explain  explain.Explainer
 	pages    *dashboard.Server
@@ -91,11 +95,22 @@ func New(b *broker.Broker, opt Options) *Server {
 		broker: b,
 		frame:  opt.Frame.Filled(),
 		hosts:  opt.Hosts,
+		names:  opt.Names,
 		other:  opt.Manager,
 		reread: opt.Reload,
 		live:   opt.Live,
 		mux:    http.NewServeMux(),
 		origin: http.NewCrossOriginProtection(),
+		header: http.Header{
+			"Cache-Control":                {"no-store"},
+			"X-Content-Type-Options":       {"nosniff"},
+			"X-Frame-Options":              {"DENY"},
+			"Content-Security-Policy":      {"default-src 'none'; frame-ancestors 'none'"},
+			"Cross-Origin-Resource-Policy": {"same-origin"},
+		},
+	}
+	if w.frame.Version != "" {
+		w.header.Set("Server", "glassq/"+w.frame.Version)
 	}
 	w.requests = door.NewBudget(cmp.Or(opt.Requests, DefaultRequests))
 	if w.live == nil {
@@ -105,8 +120,8 @@ func New(b *broker.Broker, opt Options) *Server {
 	w.streams = door.NewBudget(maxWatchers)
 	w.metrics = metrics.Handler(b, w.live)
 	w.life, w.drain = context.WithCancel(context.Background())
-	w.pages = dashboard.New(b, dashboard.Options{Access: w.frame.Access, Known: w.known, Client: w.client, Live: w.live,
-		Explain: &w.explain, Life: w.life, ReadOnly: opt.ReadOnlyDashboard, Log: w.frame.Log})
+	w.pages = dashboard.New(b, dashboard.Options{Access: w.frame.Access, Known: w.known, Client: w.client,
+		Status: statusOf, Live: w.live, Explain: &w.explain, Life: w.life, ReadOnly: opt.ReadOnlyDashboard, Log: w.frame.Log})
 	w.routes()
 	return w
 }
@@ -178,12 +193,17 @@ func (s *Server) let(rw http.ResponseWriter, r *http.Request, verb rights.Verb,
 	if err != nil {
 		return err
 	}
+	store := door.NewStore(s.broker, who, by)
+	// What else a request names is looked at by the verbs of the store.
+	if err := store.May(r.Context(), verb, nameIn(r)); err != nil {
+		return err
+	}
 	ctx, end := who.Within(r.Context())
 	defer end()
 	if verb != rights.VerbAsk {
-		ctx = live.WithCaller(ctx, callerOf(r))
+		ctx = live.WithCaller(ctx, callerOf(r, by.From))
 	}
-	err = h(&call{s, door.NewStore(s.broker, who, by)}, rw, r.WithContext(ctx))
+	err = h(&call{s, store}, rw, r.WithContext(ctx))
 	if over := who.Over(); err != nil && over != nil {
 		return over
 	}
@@ -209,15 +229,7 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 { // the body of a request that is refused unread is read past, before the answer
 		http.NewResponseController(rw).SetReadDeadline(time.Now().Add(bodyTimeout))
 	}
-	h := rw.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	if s.frame.Version != "" {
-		h.Set("Server", "glassq/"+s.frame.Version)
-	}
+	maps.Copy(rw.Header(), s.header)
 	if !s.requests.TryTake(1) {
 		refuse(rw, glassq.Errorf(glassq.CodeUnavailable, "too many requests are under way (serve --max-requests); try again later"))
 		return
@@ -230,30 +242,23 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(&writer{rw, s, r}, r)
 }
 
-// admit decides who sent r, and whether that one may do verb with the queue or the run that the
-// address names. What else a request names is looked at by the door.Store that it uses.
+// nameIn is the queue or the run that the address of r names, "" for none.
+func nameIn(r *http.Request) string { return cmp.Or(r.PathValue("queue"), r.PathValue("run")) }
+
+// admit decides who sent r, where verb needs that.
 func (s *Server) admit(r *http.Request, verb rights.Verb, by door.Client) (door.Who, error) {
 	if rights.Rules[verb].Needs == 0 {
 		return door.Who{}, nil
 	}
-	who := s.frame.Access.Guest(nil, 0) // over HTTP, guests of all machines have the same rights
 	if visitor, ok := s.visitor(r); ok {
-		who = visitor
-	} else if s.frame.Access.Locked() {
-		var err error
-		if who, err = s.known(r); err != nil {
-			by.Login(r.Context(), who, err)
-			return who, err
-		}
+		return visitor, nil
 	}
-	name, err := cmp.Or(r.PathValue("queue"), r.PathValue("run")), error(nil)
-	if name != "" {
-		err = who.May(verb, name)
-	} else {
-		err = who.MayAtAll(verb)
+	if !s.frame.Access.Locked() {
+		return s.frame.Access.Guest(nil, 0), nil // over HTTP, guests of all machines have the same rights
 	}
+	who, err := s.known(r)
 	if err != nil {
-		by.Refused(r.Context(), who, verb, name, err)
+		by.Login(r.Context(), who, err)
 	}
 	return who, err
 }
@@ -330,13 +335,9 @@ func (s *Server) visitor(r *http.Request) (door.Who, bool) {
 	return who, ok && r.Method == http.MethodGet
 }
 
-// callerOf is who sent r: the name in its header Glassq-Worker, else its address.
-func callerOf(r *http.Request) live.Caller {
-	c := live.Caller{Door: "http", Worker: r.Header.Get("Glassq-Worker"), Version: r.UserAgent()}
-	if c.Worker == "" {
-		c.Worker, _, _ = net.SplitHostPort(r.RemoteAddr)
-	}
-	return c
+// callerOf is who sent r: the name in its header Glassq-Worker, else the address from.
+func callerOf(r *http.Request, from string) live.Caller {
+	return live.Caller{Door: "http", Worker: cmp.Or(r.Header.Get("Glassq-Worker"), from), Version: r.UserAgent()}
 }
 
 // noRoute answers what no route takes: 405 where the path has other methods, else 404.

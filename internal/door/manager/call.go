@@ -28,8 +28,7 @@ func (c *conn) call(queue string, r request) error {
 	if verb == rights.VerbPut {
 		verb = rights.VerbResult // as it may be; c.store knows better
 	}
-	if err := c.store.Who.May(verb, queue); err != nil {
-		c.client().Refused(c.ctx, c.store.Who, verb, queue, err)
+	if err := c.store.May(c.ctx, verb, queue); err != nil {
 		return c.fault(err)
 	}
 	var e *exception

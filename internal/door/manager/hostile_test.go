@@ -273,6 +273,37 @@ func TestUnknown(t *testing.T) {
 	})
 }
 
+// TestNamesWithoutQueue: calls on names of queues that there are not leave nothing in the server.
+func TestNamesWithoutQueue(t *testing.T) {
+	under(t, Options{}, func(h *house) {
+		p, _ := h.serving("get_task_queue")
+		for _, tt := range []struct {
+			name, kind, want, method string
+			args                     []any
+		}{
+			{"one more than was got", "#ERROR", "ValueError", "task_done", nil},
+			{"nothing to wait for", "#RETURN", "null", "join", nil},
+			{"nothing comes", "#ERROR", "Empty", "get", []any{true, 1}},
+			{"the size", "#RETURN", "0", "qsize", nil},
+		} {
+			p.want(tt.kind, tt.want, "q-"+tt.method+"~0123456789ab", tt.method, tt.args...)
+			h.door.mu.Lock()
+			if n := len(h.door.counts); n != 0 {
+				h.t.Errorf("%s, %s: %d counts are kept", tt.method, tt.name, n)
+			}
+			clear(h.door.counts)
+			h.door.mu.Unlock()
+		}
+		for i := range maxCounts {
+			h.door.counts[strconv.Itoa(i)] = &count{shuts: 1}
+		}
+		if kind, v := p.ask("q-one-more~0123456789ab", "shutdown"); kind != "#ERROR" || len(h.door.counts) != maxCounts {
+			h.t.Errorf("one shutdown too many = %s %s; %d counts", kind, text(v), len(h.door.counts))
+		}
+		p.want("#RETURN", "null", "q-7~0123456789ab", "shutdown")
+	})
+}
+
 // TestRunResult: the result of an item of a run goes to the run's results, which the program does
 // not know.
 func TestRunResult(t *testing.T) {

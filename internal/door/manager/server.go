@@ -54,6 +54,7 @@ type count struct {
 	shuts     int           // shutdowns
 	down, now bool          // shut down, and at once; see shutdown
 	woken     chan struct{} // closed at a shutdown; nil when nobody waits for that
+	waits     int           // calls that wait for that
 }
 
 // New makes the door to b. It panics without a key.
@@ -121,8 +122,8 @@ func (s *Server) took(queue string) {
 func (s *Server) taskDone(queue string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.count(queue)
-	if n.done >= n.taken {
+	n := s.counts[queue]
+	if n == nil || n.done >= n.taken {
 		return false
 	}
 	if n.done++; n.done == n.taken && n.even != nil {
@@ -137,8 +138,8 @@ func (s *Server) taskDone(queue string) bool {
 func (s *Server) allDone(queue string) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.count(queue)
-	if n.done >= n.taken {
+	n := s.counts[queue]
+	if n == nil || n.done >= n.taken {
 		return nil
 	}
 	if n.even == nil {

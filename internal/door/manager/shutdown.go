@@ -5,9 +5,13 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door/manager/pickle"
 	"github.com/glassq/glassq/internal/rights"
 )
+
+// maxCounts is how many queues are counted when one more may be shut down, whatever its name.
+const maxCounts = 100_000
 
 // shutdown ends a queue for the Python programs, as Queue.shutdown of Python 3.13 does: puts raise
 // ShutDown, and so do gets when nothing is ready, or with immediate at once. Items stay. It lasts
@@ -19,6 +23,9 @@ func (c *conn) shutdown(queue string, immediate *pickle.Value) error {
 	_, err := c.store.Do(c.ctx, rights.VerbShutdown, queue, func() (int, error) {
 		c.s.mu.Lock()
 		defer c.s.mu.Unlock()
+		if len(c.s.counts) >= maxCounts && c.s.counts[queue] == nil {
+			return 0, glassq.Errorf(glassq.CodeQuota, "%d queues are in use or shut down already", maxCounts)
+		}
 		n := c.s.count(queue)
 		n.shuts++
 		n.down, n.now = true, n.now || immediate != nil && immediate.True()
@@ -78,6 +85,7 @@ func (s *Server) untilShut(ctx context.Context, queue string, f func(context.Con
 	if n.woken == nil {
 		n.woken = make(chan struct{})
 	}
+	n.waits++
 	woken := n.woken
 	if n.down {
 		cancel()
@@ -94,6 +102,11 @@ func (s *Server) untilShut(ctx context.Context, queue string, f func(context.Con
 	err := f(ctx)
 	cancel()
 	<-ended
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n.waits--; n.waits == 0 && n.taken == 0 && n.shuts == 0 {
+		delete(s.counts, queue) // whatever its name, there was nothing to count
+	}
 	return err
 }
 

@@ -40,6 +40,10 @@ type conn struct {
 	raw syscall.RawConn // of a TCP connection without TLS; nil otherwise
 	ctx context.Context // ends waits when the server stops, or the client's token is over
 
+	durable context.Context // of what is done even if the server stops meanwhile
+	roomy   context.Context // durable, with the room of bodies; nil before the first get
+	bodies  *door.Answer    // that room
+
 	over func() // ends what ctx has of its own; nil where that is nothing
 
 	in    []byte // small, mid or large
@@ -64,7 +68,7 @@ type conn struct {
 	cmd      command
 	queue    string                  // the last name of a queue that was checked
 	open     map[string]glassq.Token // Kestrel's open reads, by queue
-	answered *door.Answer            // while bodies are being sent, that of them
+	answered *door.Answer            // while bodies are being sent, that of them: bodies, or one that a loop has split
 	unsent   []glassq.Token          // leases handed out in answers that are not written yet
 	sent     []glassq.Token          // in those that were written, until the client says something
 	n        tally                   // since the last flush
@@ -93,8 +97,9 @@ var (
 var errCut = errors.New("connection cut")
 
 func newConn(ctx context.Context, s *Server, nc *door.Conn) *conn {
-	ctx = live.WithCaller(ctx, live.Caller{Door: "memcached", Worker: door.Peer(nc.RemoteAddr())})
-	c := &conn{s: s, let: nc, nc: nc, ctx: ctx, first: true, locked: s.frame.Access.Locked()}
+	by := live.Caller{Door: "memcached", Worker: door.Peer(nc.RemoteAddr())}
+	c := &conn{s: s, let: nc, nc: nc, ctx: live.WithCaller(ctx, by), first: true, locked: s.frame.Access.Locked()}
+	c.durable = live.WithCaller(context.WithoutCancel(ctx), by)
 	if !c.locked {
 		c.who = s.frame.Access.Guest(nc.RemoteAddr(), rights.Any)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/rights"
+	"github.com/glassq/glassq/internal/room"
 )
 
 // get is get, gets, gat and gats: one task, or none, for each key. Keys are checked before anything
@@ -145,9 +146,9 @@ func (c *conn) getOne(key []byte, t *target, cas bool) (outcome, error) {
 	case t.has&optOpen != 0:
 		r.Lease = t.length
 	}
-	ctx := c.answering(c.ctx)
+	c.answering()
 	defer c.doneAnswering()
-	leases, err := c.reserve(ctx, r)
+	leases, err := c.reserve(r)
 	if err != nil {
 		c.say(failure(err, notFound))
 		return gotRefused, nil
@@ -178,20 +179,20 @@ func (c *conn) close(held glassq.Token, abort bool) error {
 	delete(c.open, held.Queue)
 	c.s.hall.Kept.Drop(held)
 	if abort {
-		errs, err := c.s.broker.Nack(c.durably(), []glassq.Nack{{Token: held, Undone: true}})
+		errs, err := c.s.broker.Nack(c.durable, []glassq.Nack{{Token: held, Undone: true}})
 		return first(errs, err)
 	}
-	errs, err := c.s.broker.Ack(c.durably(), []glassq.Ack{{Token: held}})
+	errs, err := c.s.broker.Ack(c.durable, []glassq.Ack{{Token: held}})
 	return first(errs, err)
 }
 
 // reserve asks at once, and then, if the client wants that, waits. While it waits it watches the
 // client: one that goes away takes nothing, and one that has closed its side for sending gets what
 // there is.
-func (c *conn) reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error) {
+func (c *conn) reserve(r glassq.Reserve) ([]glassq.Lease, error) {
 	wait := r.Wait
 	r.Wait = 0
-	leases, err := c.s.broker.Reserve(context.WithoutCancel(ctx), r)
+	leases, err := c.s.broker.Reserve(c.roomy, r)
 	if err != nil || len(leases) > 0 || wait == 0 || c.eof != nil {
 		return leases, err
 	}
@@ -199,7 +200,7 @@ func (c *conn) reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 		return nil, nil // noticed again when the end is written
 	}
 	r.Wait = wait
-	gone, err := door.Watched(ctx, c.nc, c.watch, func(ctx context.Context) (err error) {
+	gone, err := door.Watched(room.With(c.ctx, c.bodies), c.nc, c.watch, func(ctx context.Context) (err error) {
 		leases, err = c.s.broker.Reserve(ctx, r)
 		return err
 	})

@@ -251,7 +251,7 @@ func (l *loop) reserve() {
 	l.careful = max(l.careful-1, 0)
 	clear(l.gets[len(rest):])
 	l.gets = rest
-	leases, err := l.s.broker.Reserve(l.roomy(first.c.durably()), glassq.Reserve{
+	leases, err := l.s.broker.Reserve(l.roomy(first.c.durable), glassq.Reserve{
 		Queue: queue, Max: len(same), Take: open == 0, Lease: first.t.length})
 	defer l.answered.Done()
 	for i, w := range same {
@@ -306,7 +306,7 @@ func (l *loop) put(conns []*conn) {
 	for _, c := range conns {
 		l.tasks = append(l.tasks, c.desk.tasks...)
 	}
-	receipts, err := l.s.broker.Put(conns[0].durably(), l.tasks)
+	receipts, err := l.s.broker.Put(conns[0].durable, l.tasks)
 	clear(l.tasks)
 	if err != nil && refused(err) {
 		l.put(conns[:len(conns)/2])
@@ -331,7 +331,7 @@ func (l *loop) ack(conns []*conn) {
 	for _, c := range conns {
 		l.ends = append(l.ends, c.desk.acks...)
 	}
-	errs, err := l.s.broker.Ack(context.WithoutCancel(conns[0].ctx), l.ends)
+	errs, err := l.s.broker.Ack(conns[0].durable, l.ends)
 	clear(l.ends)
 	for _, c := range conns {
 		n := len(c.desk.acks)

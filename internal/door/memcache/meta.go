@@ -237,6 +237,8 @@ func (c *conn) metaGet() error {
 	ends := t.has&(optClose|optAbort) != 0
 	switch {
 	case fault != "":
+	case cmd.exptime < 0: // of T
+		fault = badFormat
 	case t.has&optLease != 0:
 		if t.has != optLease || v || cas || cmd.has('f') || cmd.has('s') || cmd.has('t') || !cmd.has('T') {
 			c.clientError("a lease number in mg goes with T, which extends it, and tells nothing of its task")
@@ -299,7 +301,7 @@ func (c *conn) metaDebug() {
 	if !c.mayDo(c.who.May(rights.VerbQueue, c.queue)) {
 		return
 	}
-	queues, err := c.s.broker.Queues(c.durably(), c.queue)
+	queues, err := c.s.broker.Queues(c.durable, c.queue)
 	switch {
 	case err != nil && glassq.CodeOf(err) != glassq.CodeNotFound:
 		c.say(failure(err, notFound))

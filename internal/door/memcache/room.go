@@ -25,11 +25,13 @@ func (l *loop) roomy(ctx context.Context) context.Context {
 	return room.With(ctx, atOnce{l.answered})
 }
 
-// answering begins an answer with bodies: until it is done, they have room under the context that
-// it returns.
-func (c *conn) answering(ctx context.Context) context.Context {
-	c.answered = c.s.frame.Answers.Begin(c.nc.RemoteAddr(), 1, c.let.Cut)
-	return room.With(ctx, c.answered)
+// answering begins an answer with bodies.
+func (c *conn) answering() {
+	if c.bodies == nil {
+		c.bodies = c.s.frame.Answers.Begin(c.nc.RemoteAddr(), 1, c.let.Cut)
+		c.roomy = room.With(c.durable, c.bodies)
+	}
+	c.answered = c.bodies
 }
 
 // hand answers one task. One that was too large to be taken as it was handed out is acked when it
@@ -47,7 +49,7 @@ func (c *conn) hand(key []byte, l *glassq.Lease, cas, take bool) error {
 	}
 	same := func(x glassq.Token) bool { return x == t }
 	c.unsent, c.sent = slices.DeleteFunc(c.unsent, same), slices.DeleteFunc(c.sent, same)
-	if err := first(c.s.broker.Ack(c.durably(), []glassq.Ack{{Token: t}})); err != nil {
+	if err := first(c.s.broker.Ack(c.durable, []glassq.Ack{{Token: t}})); err != nil {
 		c.s.frame.Log.Warn("a large task was sent and may be handed out again", "queue", t.Queue, "err", err)
 	}
 	return nil

@@ -78,7 +78,7 @@ func (c *conn) stats(rest []byte) {
 }
 
 func (c *conn) serverStats() {
-	queues, err := c.s.broker.Queues(c.durably())
+	queues, err := c.s.broker.Queues(c.durable)
 	if err != nil {
 		c.say(failure(err, notFound))
 		return
@@ -139,7 +139,7 @@ func (c *conn) settings() {
 // queueStats gives memcacheq's line for each queue, <puts>/<gets> with the depth as their
 // difference, and below it what is not in there.
 func (c *conn) queueStats() {
-	queues, err := c.operate().Queues(c.durably())
+	queues, err := c.operate().Queues(c.durable)
 	if err != nil {
 		c.say(failure(err, notFound))
 		return

@@ -3,7 +3,6 @@ package memcache
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"io"
 	"time"
 
@@ -246,7 +245,7 @@ func (c *conn) nack(t *target, body []byte) {
 	if cmd.exptime >= 0 {
 		n.Delay = cmp.Or(seconds(cmd.exptime, glassq.MaxDelay), glassq.AtOnce)
 	}
-	errs, err := c.s.broker.Nack(c.durably(), []glassq.Nack{n})
+	errs, err := c.s.broker.Nack(c.durable, []glassq.Nack{n})
 	c.finish(first(errs, err), c.word(stored, "HD"), c.word(notStored, "NS"))
 }
 
@@ -274,7 +273,7 @@ func (c *conn) extend(lease uint64, lost string) {
 		return
 	}
 	x := glassq.Extend{Token: c.token(lease), Lease: seconds(c.cmd.exptime, glassq.MaxLease)}
-	errs, err := c.s.broker.Extend(c.durably(), []glassq.Extend{x})
+	errs, err := c.s.broker.Extend(c.durable, []glassq.Extend{x})
 	c.finish(first(errs, err), c.word(touched, "HD"), c.word(notFound, lost))
 }
 
@@ -292,7 +291,7 @@ func (c *conn) remove() error {
 		return nil
 	}
 	c.settlePending()
-	err := c.operate().Drop(c.durably(), c.queue)
+	err := c.operate().Drop(c.durable, c.queue)
 	lost := c.word(notFound, "NF")
 	if glassq.CodeOf(err) == glassq.CodeNotFound && err != nil {
 		c.answerFailure(cmd.quiet, lost)
@@ -310,7 +309,7 @@ func (c *conn) purge() {
 		return
 	}
 	c.settlePending()
-	_, err := c.operate().Purge(c.durably(), c.queue)
+	_, err := c.operate().Purge(c.durable, c.queue)
 	if err != nil && glassq.CodeOf(err) == glassq.CodeNotFound {
 		err = nil
 	}
@@ -319,7 +318,7 @@ func (c *conn) purge() {
 
 func (c *conn) purgeAll() {
 	c.settlePending()
-	_, err := c.operate().PurgeAll(c.durably())
+	_, err := c.operate().PurgeAll(c.durable)
 	c.finish(err, okay, notFound)
 }
 
@@ -352,9 +351,6 @@ func (c *conn) finish(err error, done, lost string) {
 // token names a lease together with its queue. No lease has number 0.
 func (c *conn) token(number uint64) glassq.Token { return glassq.Token{Queue: c.queue, Number: number} }
 
-// durably is the context of what is done even if the server stops meanwhile.
-func (c *conn) durably() context.Context { return context.WithoutCancel(c.ctx) }
-
 func first(errs []error, err error) error {
 	if err != nil {
 		return err
@@ -381,7 +377,7 @@ func (c *conn) settlePending() {
 		c.putAll(d.puts)
 	}
 	if len(d.endings) > 0 {
-		errs, err := c.s.broker.Ack(c.durably(), d.acks)
+		errs, err := c.s.broker.Ack(c.durable, d.acks)
 		c.answerAcks(errs, err)
 	}
 	d.clear()
@@ -404,7 +400,7 @@ func (d *desk) clear() {
 // that is refused is halved, until each command has its own answer.
 func (c *conn) putAll(puts []put) {
 	tasks := c.desk.tasks[puts[0].first:puts[len(puts)-1].end]
-	receipts, err := c.s.broker.Put(c.durably(), tasks)
+	receipts, err := c.s.broker.Put(c.durable, tasks)
 	switch {
 	case err == nil:
 		c.answerPuts(puts, receipts)

@@ -1,0 +1,93 @@
+package broker
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// A Store is all that an engine may do. What one cannot do it answers with code unsupported.
+type Store interface {
+	glassq.Store
+	glassq.Waits
+	glassq.Copier
+	glassq.Archiver
+	glassq.Finder
+}
+
+// Full is s with all methods of a Store: those that it lacks have code unsupported, and Held is
+// what Queues says.
+func Full(s glassq.Store) Store {
+	if full, ok := s.(Store); ok {
+		return full
+	}
+	return partial{s}
+}
+
+type partial struct{ glassq.Store }
+
+func (p partial) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
+	if w, ok := p.Store.(glassq.Waits); ok {
+		return w.PutWait(ctx, tasks, wait)
+	}
+	return nil, glassq.ErrUnsupported
+}
+
+func (p partial) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration) error {
+	if w, ok := p.Store.(glassq.Waits); ok {
+		return w.AckWait(ctx, ack, wait)
+	}
+	return glassq.ErrUnsupported
+}
+
+func (p partial) Held(ctx context.Context, queue string) (glassq.Held, error) {
+	if w, ok := p.Store.(glassq.Waits); ok {
+		return w.Held(ctx, queue)
+	}
+	all, err := p.Queues(ctx, queue)
+	if glassq.CodeOf(err) == glassq.CodeNotFound || err == nil && len(all) == 0 {
+		return glassq.Held{}, nil
+	}
+	if err != nil {
+		return glassq.Held{}, err
+	}
+	q := &all[0]
+	return glassq.Held{Delayed: q.Delayed, Ready: q.Ready, Leased: q.Leased, Dead: q.Dead, Settings: q.Settings}, nil
+}
+
+func (p partial) AwaitIdle(ctx context.Context, queue string, wait time.Duration) (bool, error) {
+	if w, ok := p.Store.(glassq.Waits); ok {
+		return w.AwaitIdle(ctx, queue, wait)
+	}
+	return false, glassq.ErrUnsupported
+}
+
+func (p partial) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
+	if c, ok := p.Store.(glassq.Copier); ok {
+		return c.Copy(ctx, file)
+	}
+	return glassq.Errorf(glassq.CodeUnsupported, "this store cannot be copied while it is used: %w", glassq.ErrUnsupported)
+}
+
+func (p partial) Archive(ctx context.Context, w io.Writer) error {
+	if a, ok := p.Store.(glassq.Archiver); ok {
+		return a.Archive(ctx, w)
+	}
+	return glassq.Errorf(glassq.CodeUnsupported, "this store cannot be archived while it is used: %w", glassq.ErrUnsupported)
+}
+
+func (p partial) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
+	if s, ok := p.Store.(glassq.Finder); ok {
+		return s.Find(ctx, f)
+	}
+	return glassq.Found{}, glassq.ErrUnsupported
+}
+
+func (p partial) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
+	if s, ok := p.Store.(glassq.Finder); ok {
+		return s.NextDelayed(ctx, queue)
+	}
+	return 0, false, glassq.ErrUnsupported
+}
