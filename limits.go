@@ -55,7 +55,10 @@ var nameByte = func() (t [256]bool) {
 // CheckName reports whether name can name a queue or a run: 1..200 bytes of A-Z a-z 0-9 . _ : + -
 // and neither "." nor "..". The error has code bad_name.
 func CheckName(name string) error {
-	if name == "" || len(name) > MaxName || name == "." || name == ".." {
+	if name == "." || name == ".." {
+		return Errorf(CodeBadName, "bad name %q: it means a folder in paths; take another one", name)
+	}
+	if name == "" || len(name) > MaxName {
 		return Errorf(CodeBadName, "bad name %.60q: a name has 1 to 200 bytes of A-Z a-z 0-9 . _ : + -", name)
 	}
 	for i := range len(name) {

@@ -41,6 +41,9 @@ the server runs or not. The last 32 to 64 MiB are kept.`,
 		if err != nil {
 			return err
 		}
+		if err := isStore(dir); err != nil {
+			return err
+		}
 		bad, err := audit.Read(dir, func(e *audit.Entry) error {
 			if e.Time.Before(from) || len(who) > 0 && !slices.Contains(who, e.Who) ||
 				len(actions) > 0 && !slices.Contains(actions, e.Action) {
@@ -84,7 +87,10 @@ func describeEntry(e *audit.Entry) string {
 			text += " " + part.name + part.value
 		}
 	}
-	if e.Count != 0 {
+	switch {
+	case e.Action == audit.ActionLost:
+		text += " " + report.Plural(uint64(e.Count), "line", "lines")
+	case e.Count != 0:
 		text += " " + report.Plural(uint64(e.Count), "task", "tasks")
 	}
 	if e.Door != "" {

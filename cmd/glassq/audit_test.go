@@ -137,3 +137,11 @@ func flushAll(t *testing.T, s *process, token string) {
 		}
 	}
 }
+
+// TestAuditLost: what was lost of the audit are lines, and not tasks.
+func TestAuditLost(t *testing.T) {
+	lost := audit.Entry{Action: audit.ActionLost, Who: "system", Count: 35, Outcome: audit.OK}
+	if text := describeEntry(&lost); !strings.HasSuffix(text, " 35 lines") {
+		t.Errorf("describeEntry = %q, want 35 lines", text)
+	}
+}

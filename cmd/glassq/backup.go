@@ -86,6 +86,9 @@ func (a *app) copyStore(from, to string, how func(from, to string) (disk.Copied,
 
 // isStore refuses a folder that holds no store.
 func isStore(dir string) error {
+	if _, err := os.Stat(dir); err != nil {
+		return usagef("%w", err)
+	}
 	if _, err := os.Stat(filepath.Join(dir, "format")); err != nil {
 		return usagef("%s is not the data of a server: %w", dir, err)
 	}

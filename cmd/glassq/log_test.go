@@ -53,7 +53,7 @@ func TestLogKeepsSecrets(t *testing.T) {
 	stopProcess(t, s)
 	lines := strings.Split(strings.TrimSpace(s.said()), "\n")
 	for _, line := range lines {
-		var l struct{ Time, Level, Msg string }
+		var l struct{ Time, Level, Msg, Client string }
 		if err := json.Unmarshal([]byte(line), &l); err != nil || l.Time == "" || l.Level == "" || l.Msg == "" {
 			t.Errorf("a line is no object with time, level and msg: %s", line)
 		}
@@ -64,7 +64,7 @@ func TestLogKeepsSecrets(t *testing.T) {
 		}
 	}
 	for _, event := range []string{`"msg":"door open","door":"http","addr":"127.0.0.1:`, `"msg":"door open","door":"memcached"`,
-		`"msg":"stopping"`} {
+		`"msg":"a client was not let in","client":"127.0.0.1:`, `"msg":"stopping"`} {
 		if !strings.Contains(s.said(), event) {
 			t.Errorf("no line with %s in\n%s", event, s.said())
 		}

@@ -96,7 +96,13 @@ func salvageJSON(s *disk.Salvage, dir string) map[string]any {
 
 func (a *app) printSalvage(s *disk.Salvage) error {
 	if s.Whole() {
-		return a.printf("nothing is damaged\n")
+		tasks := uint64(0)
+		for i := range s.Queues {
+			q := &s.Queues[i]
+			tasks += uint64(q.Ready + q.Delayed + q.Leased + q.Dead)
+		}
+		return a.printf("nothing is damaged: %s in %s\n", report.Plural(tasks, "task", "tasks"),
+			report.Plural(uint64(len(s.Queues)), "queue", "queues"))
 	}
 	if s.Refusal != nil {
 		if err := a.printf("start    refuses it: %v\n", s.Refusal); err != nil {

@@ -92,7 +92,8 @@ func (a *app) retry(cmd *cobra.Command, f *retryFlags, args []string) error {
 		}
 	}
 	if only.Count() == 0 {
-		a.console.Say("glassq runs retry: run %s has nothing of that kind", run.Name)
+		a.console.Say("glassq runs retry: run %s has nothing of that kind, or it was put again already: glassq runs show %s",
+			run.Name, run.Name)
 		if f.dispatch.json {
 			return a.printJSON(map[string]any{"run": "", "put": 0})
 		}

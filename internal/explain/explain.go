@@ -112,7 +112,7 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 		return "", err
 	}
 	if q.Ready > 0 && !q.Settings.Paused {
-		ready(q, &v, now, s)
+		ready(q, &v, now, x.taker(ctx, name), s)
 	}
 	if q.Delayed > 0 {
 		in, ok, err := x.Store.NextDelayed(ctx, name)
@@ -169,8 +169,23 @@ func (x *Explainer) results(ctx context.Context, q *glassq.QueueInfo, results st
 	return nil
 }
 
-// ready adds why tasks that are ready are not taken.
-func ready(q *glassq.QueueInfo, v *live.QueueView, now time.Time, s *say) {
+// taker is the command that takes what lies in a queue. A worker would end results as bad tasks.
+func (x *Explainer) taker(ctx context.Context, queue string) string {
+	if queue == glassq.DefaultResults {
+		return "glassq output"
+	}
+	run, ok := strings.CutPrefix(queue, glassq.DefaultResults+".")
+	if !ok {
+		return "glassq work http --queue " + queue
+	}
+	if r, err := x.Store.Run(ctx, run); err == nil && r.Results == queue {
+		return "glassq output --run " + run
+	}
+	return "glassq output --results " + queue
+}
+
+// ready adds why tasks that are ready are not taken; take is the command that takes them.
+func ready(q *glassq.QueueInfo, v *live.QueueView, now time.Time, take string, s *say) {
 	limited := q.Settings.Rate > 0 || q.Settings.Stages != ""
 	asks := q.Waiters > 0 || now.Sub(v.Asked) <= recently
 	there := slices.DeleteFunc(slices.Clone(v.Holders), func(h live.Holder) bool { return now.Sub(h.Seen) > silentAfter })
@@ -182,15 +197,13 @@ func ready(q *glassq.QueueInfo, v *live.QueueView, now time.Time, s *say) {
 	case len(there) > 0:
 		s.add(AtLimit, "", "%d ready, and the workers are at their limit: %s", q.Ready, holders(there))
 	case v.Asked.IsZero():
-		s.add(NoWorker, "glassq work http --queue "+q.Name, "%d ready and nobody asks (nobody has since the server began)",
-			q.Ready)
+		s.add(NoWorker, take, "%d ready and nobody asks (nobody has since the server began)", q.Ready)
 	default:
 		who := v.Asker
 		if who == "" {
 			who = "this program"
 		}
-		s.add(NoWorker, "glassq work http --queue "+q.Name, "%d ready and nobody asks (last %s, %s ago)", q.Ready, who,
-			ago(now.Sub(v.Asked)))
+		s.add(NoWorker, take, "%d ready and nobody asks (last %s, %s ago)", q.Ready, who, ago(now.Sub(v.Asked)))
 	}
 }
 
@@ -297,7 +310,7 @@ func (x *Explainer) Task(ctx context.Context, f glassq.Find) (t Task, err error)
 	case glassq.FoundAcked:
 		t.Text = "This lease was acked."
 	case glassq.FoundGone:
-		t.Text = "It was there and is no more: acked, expired, purged or cancelled, or its lease ran out."
+		t.Text = "It was there and is no more: acked, given back, expired, purged or cancelled, or its lease ran out."
 	case glassq.FoundWindow:
 		t.Text = "An id of your own is not indexed: it was put within the last 10 minutes, and a look into the queue tells whether it is there."
 		t.Do = "glassq queue peek " + f.Queue

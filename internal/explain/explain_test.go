@@ -232,6 +232,34 @@ func TestCauses(t *testing.T) {
 	}
 }
 
+// TestWhoTakes holds that nobody is told to work on results as if they were tasks, which would end them.
+func TestWhoTakes(t *testing.T) {
+	for _, tt := range []struct{ name, queue, do string }{
+		{"tasks", "q", "glassq work http --queue q"},
+		{"results", "results", "glassq output"},
+		{"results of a run", "results.r", "glassq output --run r"},
+		{"results of a run that has gone", "results.gone", "glassq output --results results.gone"},
+		{"results of a run that has others", "results.o", "glassq output --results results.o"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, disk.Options{})
+				for run, results := range map[string]string{"r": "results.r", "o": "others"} {
+					_, err := w.SetRun(w.ctx, run, glassq.RunChange{Queue: "q", Results: results})
+					w.must(err)
+				}
+				_, err := w.Put(w.ctx, []glassq.Task{{Queue: tt.queue, Body: []byte("{}")}})
+				w.must(err)
+				got, err := w.Explainer.Queue(w.ctx, tt.queue)
+				w.must(err)
+				if len(got.Causes) != 1 || got.Causes[0].Cause != explain.NoWorker || got.Causes[0].Do != tt.do {
+					t.Errorf("causes = %+v, want %s: %s", got.Causes, explain.NoWorker, tt.do)
+				}
+			})
+		})
+	}
+}
+
 func TestNotThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, disk.Options{})

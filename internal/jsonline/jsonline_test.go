@@ -86,6 +86,22 @@ func TestSeconds(t *testing.T) {
 	}
 }
 
+func TestDuration(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"0": 0, `"0"`: 0, "10": 10 * time.Second, "1e2": 100 * time.Second, "31536000000": math.MaxInt64, `"250ms"`: 250 * time.Millisecond,
+		`"1h30m"`: 90 * time.Minute, `"31536000000s"`: math.MaxInt64, `"99999999999999999999.5h"`: math.MaxInt64,
+	} {
+		if got, ok := Duration([]byte(text)); !ok || got != want {
+			t.Errorf("Duration(%s) = %v, %v; want %v", text, got, ok, want)
+		}
+	}
+	for _, text := range []string{`"10"`, `"100"`, `"+20"`, `"10.0"`, `"7"`, `"-5s"`, `"s"`, `""`, "-1", "null"} {
+		if got, ok := Duration([]byte(text)); ok {
+			t.Errorf("Duration(%s) = %v; want refusal", text, got)
+		}
+	}
+}
+
 func TestInt(t *testing.T) {
 	for text, want := range map[string]int64{
 		"7": 7, "-3": -3, "2.9": 2, "1e3": 1000, "1e99": math.MaxInt64, "-1e99": math.MinInt64, `"7"`: 0, "null": 0,

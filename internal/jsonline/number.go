@@ -38,8 +38,8 @@ func ParseDuration(text string) (time.Duration, bool) {
 			short = append(short, text[i])
 		}
 	}
-	d, err = time.ParseDuration(string(short))
-	return math.MaxInt64, err == nil && d >= 0 && short[0] != '-'
+	d, err = time.ParseDuration(string(short)) // which takes 0 alone without a unit
+	return math.MaxInt64, err == nil && d >= 0 && short[0] != '-' && short[len(short)-1] > '9'
 }
 
 // Seconds reads a JSON number of seconds; up to nine decimals are exact. A value that is no number,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -60,6 +61,38 @@ func reserve(t testing.TB, s glassq.Store, who, queue string, n int) []glassq.Le
 		t.Fatalf("reserve %d of %s = %d, %v", n, queue, len(leases), err)
 	}
 	return leases
+}
+
+// TestGivenUp holds that a wait which ends with its request is no fault of the server.
+func TestGivenUp(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		end  func(context.Context) (context.Context, context.CancelFunc)
+	}{
+		{"out of time", func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Second)
+		}},
+		{"cancelled", func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			return ctx, cancel
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, s := watched(t, live.Options{})
+				ctx, cancel := tt.end(by("ann"))
+				defer cancel()
+				if _, err := s.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 1, Wait: time.Minute}); err == nil {
+					t.Fatal("reserve of an ended request has no error")
+				}
+				want := []live.Answers{{Door: "http", Code: string(glassq.CodeUnavailable), N: 1}}
+				if got := l.Totals().Answers; !slices.Equal(got, want) {
+					t.Errorf("answers %v, want %v", got, want)
+				}
+			})
+		})
+	}
 }
 
 func TestCounts(t *testing.T) {

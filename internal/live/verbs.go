@@ -3,6 +3,7 @@ package live
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"math"
 	"time"
@@ -21,13 +22,17 @@ func seconds(d time.Duration) uint16 {
 	return uint16(min((d+time.Second-1)/time.Second, math.MaxUint16))
 }
 
-// count notes that n calls, or items of one, were answered. The caller holds mu.
+// count notes that n calls, or items of one, were answered. One that ended with its request counts as
+// unavailable, which is what its door says of it. The caller holds mu.
 func (l *Live) count(c *Caller, err error, n int) {
 	if n == 0 {
 		return
 	}
 	code := codeOK
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		code = glassq.CodeUnavailable
+	case err != nil:
 		code = glassq.CodeOf(err)
 	}
 	l.answers[answerKey{c.Door, code}] += uint64(n)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -96,11 +97,19 @@ func (c *Console) SetLevel(l slog.Level) (changed bool) {
 
 // Logger logs to the console.
 func (c *Console) Logger() *slog.Logger {
-	opt := &slog.HandlerOptions{Level: &c.level}
+	opt := &slog.HandlerOptions{Level: &c.level, ReplaceAttr: addressAsText}
 	if c.json {
 		return slog.New(slog.NewJSONHandler(c, opt))
 	}
 	return slog.New(slog.NewTextHandler(c, opt))
+}
+
+// addressAsText has an address be text in JSON, too, whatever its fields are.
+func addressAsText(_ []string, a slog.Attr) slog.Attr {
+	if addr, ok := a.Value.Any().(net.Addr); ok {
+		a.Value = slog.StringValue(addr.String())
+	}
+	return a
 }
 
 func (c *Console) setTop(w io.Writer) {

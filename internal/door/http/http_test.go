@@ -175,6 +175,8 @@ func TestLeases(t *testing.T) {
 		{"none for max 0", "GET", "/v1/queues/q", "", "", 200, `"leased":1`},
 		{"peek max 0", "GET", "/v1/queues/q/peek?max=0", "", "", 400, "max=0: want a whole number from 1 to 1000"},
 		{"lease too long", "POST", "/v1/queues/q/reserve?lease=31536000000", "", "", 400, "lease of over 292 years is not between 1s and 12h"},
+		{"lease in s", "POST", "/v1/queues/none/reserve?lease=10", "", "", 204, ""},
+		{"lease of 13 h in s", "POST", "/v1/queues/q/reserve?lease=46800", "", "", 400, "lease 13h0m0s is not between 1s and 12h"},
 		{"wait too long", "POST", "/v1/queues/q/reserve?wait=31536000000", "", "", 200, `"attempt"`},
 		{"nack delay in ms", "POST", "/v1/nack", typeJSON, `{"token":"` + tok[3] + `","delay":31536000000}`, 400, "delay of over 292 years"},
 		{"extend in ms", "POST", "/v1/extend", typeJSON, `{"token":"` + tok[3] + `","lease":31536000000}`, 400, "lease of over 292 years"},
