@@ -218,21 +218,15 @@ func (im *idImage) write(e *encoder) {
 	})
 }
 
-// restore reads what write wrote. The first format did not know of tasks: its ids are remembered
-// for their window, whatever becomes of theirs.
-func (w *idWindow) restore(d *decoder, format uint64) {
-	all, past := d.num(), uint64(0)
-	if format > 2 {
-		past = d.num()
-	}
+// restore reads what write wrote.
+func (w *idWindow) restore(d *decoder) {
+	all, past := d.num(), d.num()
 	task := uint64(0)
 	for k := uint64(0); k < all && d.err == nil; k++ {
 		var x seenID
 		d.raw(x.id[:])
-		if format > 2 {
-			x.task = d.num()
-		}
-		if x.at = int64(d.num()); x.at < 0 || x.task < task {
+		x.task, x.at = d.num(), int64(d.num())
+		if x.at < 0 || x.task < task {
 			d.fail("id")
 		}
 		task = x.task

@@ -2,7 +2,6 @@ package state
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -131,46 +130,6 @@ func TestIDsLikeAModel(t *testing.T) {
 		if q := s.Queue("q"); q != nil && pending && q.ids.live != live {
 			t.Fatalf("%d ids of tasks that are there; want %d", q.ids.live, live)
 		}
-	}
-}
-
-// TestRestoreIDsWithoutTasks: the ids of a snapshot of the format before are remembered for their
-// window.
-func TestRestoreIDsWithoutTasks(t *testing.T) {
-	s := New(Hooks{})
-	s.Advance(1_000_000)
-	task := glassq.Task{Queue: "q", ID: "a"}
-	if _, err := s.Apply(AppendPut(nil, &task), 1, 0); err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	if err := s.Snapshot(&b); err != nil {
-		t.Fatal(err)
-	}
-	id := hashID([]byte("a"))
-	// One id, none past its window; the id; its task. The format before had neither of the numbers
-	// of this one.
-	now := append([]byte{1, 0}, append(id[:], 1)...)
-	if !bytes.Contains(b.Bytes(), now) {
-		t.Fatal("the snapshot does not have the id where this test looks for it")
-	}
-	old := bytes.Replace(b.Bytes(), now, append([]byte{1}, id[:]...), 1)
-	old[0] = 2
-	at := 1 + len(binary.AppendUvarint(nil, uint64(s.now))) + 3 // after the format, the time and three small numbers
-	old = slices.Delete(old, at, at+1)                          // is how far the wall clock is ahead
-	r := New(Hooks{})
-	if err := r.Restore(bytes.NewReader(old)); err != nil {
-		t.Fatal(err)
-	}
-	if !r.IsDuplicate(&task) {
-		t.Error("the id is free after the restore")
-	}
-	if _, err := r.Apply(AppendPurge(nil, "q", glassq.Ready), 1, 0); err != nil {
-		t.Fatal(err)
-	}
-	r.Advance(r.now + glassq.DedupWindow.Milliseconds())
-	if r.IsDuplicate(&task) {
-		t.Error("the id is taken after its window")
 	}
 }
 

@@ -25,9 +25,7 @@ func (s *State) Restore(in io.Reader) error {
 	s.now = int64(d.num())
 	next := d.num()
 	s.next, s.limit = d.num(), d.num()
-	if format > 2 {
-		s.ahead = unzigzag(d.num())
-	}
+	s.ahead = unzigzag(d.num())
 	for k := d.num(); k > 0 && d.err == nil; k-- {
 		q := s.queue(d.str())
 		var rec queueRecord
@@ -36,7 +34,7 @@ func (s *State) Restore(in io.Reader) error {
 		q.settings = rec.Settings
 		q.Pace.Set(schedule(q.settings), s.nanos())
 		q.Pace.restore(rec.Pace)
-		q.ids.restore(&d, format)
+		q.ids.restore(&d)
 	}
 	retries := map[*Run][]string{}
 	for k := d.num(); k > 0 && d.err == nil; k-- {
@@ -101,7 +99,21 @@ func (s *State) Restore(in io.Reader) error {
 		s.leaseTimers.push(l.deadline, number)
 	}
 	s.restoreAcked(&d)
+	if format > 3 {
+		s.restoreSections(&d)
+	}
 	return d.err
+}
+
+func (s *State) restoreSections(d *decoder) {
+	for d.err == nil {
+		switch tag := d.num(); tag {
+		case sectionEnd:
+			return
+		default:
+			d.fail(fmt.Sprintf("section %d", tag))
+		}
+	}
 }
 
 const maxTask = 1 << 56

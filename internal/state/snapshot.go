@@ -13,9 +13,15 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// snapshotFormat is the version of what Write writes. Restore reads it and the one before, of which
-// ids carry no tasks, and the clock is not noted.
-const snapshotFormat = 3
+// snapshotFormat is the version of what Write writes. Restore reads it and the one before, which has
+// no sections.
+const snapshotFormat = 4
+
+// The sections of a snapshot, behind what every state has. Each begins with its tag and is there only
+// where there is something to say, so equal states still write equal bytes.
+const (
+	sectionEnd uint64 = iota // no more sections
+)
 
 // Snapshot writes the whole state as it is now, for those who need no Image in between.
 func (s *State) Snapshot(w io.Writer) error { return s.Image().Write(w) }
@@ -56,6 +62,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeTasks(&e)
 	im.writeLeases(&e)
 	im.writeAcked(&e)
+	e.num(sectionEnd)
 	if e.err != nil {
 		return e.err
 	}
