@@ -87,6 +87,10 @@ type Runs interface {
 	AwaitRun(ctx context.Context, name string, phase Phase, wait time.Duration) (Run, error)
 	// CancelRun ends the delayed and ready tasks of a run and seals it; it returns how many ended.
 	CancelRun(ctx context.Context, name string) (int, error)
+	// DropRun forgets a run and its books; one of its name begins anew. It is refused with code
+	// run_conflict unless the run is complete, its results are taken, none of its tasks is kept as
+	// dead, and it has no retries.
+	DropRun(ctx context.Context, name string) error
 }
 
 // A Store is an engine with everything that operators and runs need. The embedded engine is one.

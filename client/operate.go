@@ -127,10 +127,9 @@ func (c *Client) Redrive(ctx context.Context, queue string, max int) (int, error
 // Drop purges a queue and forgets it.
 func (c *Client) Drop(ctx context.Context, queue string) error {
 	path, err := queuePath(queue, "")
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = c.do(ctx, request{method: "DELETE", path: path})
 	}
-	_, err = c.do(ctx, request{method: "DELETE", path: path})
 	return err
 }
 
@@ -240,4 +239,13 @@ func (c *Client) CancelRun(ctx context.Context, name string) (int, error) {
 	}
 	err = c.call(ctx, "POST", path, nil, &a)
 	return a.Cancelled, err
+}
+
+// DropRun forgets a run that is over, and its books.
+func (c *Client) DropRun(ctx context.Context, name string) error {
+	path, err := runPath(name, "")
+	if err == nil {
+		_, err = c.do(ctx, request{method: "DELETE", path: path})
+	}
+	return err
 }

@@ -204,6 +204,7 @@ func verbsOf(s glassq.Store) []verb {
 		{"run ids", (*caller).runIDs},
 		{"await run", (*caller).awaitRun},
 		{"cancel run", (*caller).cancelRun},
+		{"drop run", (*caller).dropRun},
 		{"stats", (*caller).stats},
 	}
 	if w, ok := s.(glassq.Waits); ok {
@@ -436,6 +437,8 @@ func (c *caller) awaitRun() error {
 }
 
 func (c *caller) cancelRun() error { _, err := c.CancelRun(c.ctx, anyRun()); return err }
+
+func (c *caller) dropRun() error { return c.DropRun(c.ctx, anyRun()) }
 
 func (c *caller) stats() error {
 	got, err := c.Stats(c.ctx)

@@ -416,6 +416,30 @@ func TestRunsCancel(t *testing.T) {
 	f.do(exitUnexpected, "runs", "cancel", "none")
 }
 
+// A run goes when nothing of it is left, with its retries; what is still there is said.
+func TestRunsRm(t *testing.T) {
+	t.Parallel()
+	f := newTestbed(t)
+	f.do(0, "dispatch", f.url, "-n", "1", "--run", "r", "--quiet")
+	if _, errs := f.do(exitUsage, "runs", "rm", "r"); !strings.Contains(errs, "1 pending task; glassq runs wait r") {
+		t.Errorf("runs rm of a run that is not over said %s", errs)
+	}
+	f.do(0, "runs", "cancel", "r")
+	f.do(0, "runs", "retry", "r", "--as", "again", "--quiet")
+	f.do(0, "runs", "cancel", "again")
+	f.do(exitUnexpected, "runs", "rm", "again", "r", "none") // all or, of those that are not there, none
+	if _, errs := f.do(exitUsage, "runs", "rm", "r"); !strings.Contains(errs, "glassq runs rm r again removes the whole job") {
+		t.Errorf("runs rm of a retried run said %s", errs)
+	}
+	if out, _ := f.do(0, "runs", "rm", "r", "again", "r"); out != "again: removed\nr: removed\n" {
+		t.Errorf("runs rm printed %s", out)
+	}
+	if out, _ := f.do(0, "runs", "ls", "--json"); out != "" {
+		t.Errorf("runs ls after it printed %s", out)
+	}
+	f.do(0, "dispatch", "http://other/{0}", "-n", "1", "--run", "r", "--quiet") // another source: it is another run
+}
+
 // What a shell asks for to complete a word.
 func TestComplete(t *testing.T) {
 	t.Parallel()

@@ -541,6 +541,14 @@ func (b *Broker) CancelRun(ctx context.Context, name string) (int, error) {
 	return b.store.CancelRun(ctx, name)
 }
 
+// DropRun passes through.
+func (b *Broker) DropRun(ctx context.Context, name string) error {
+	if err := glassq.CheckName(name); err != nil {
+		return err
+	}
+	return b.store.DropRun(ctx, name)
+}
+
 // Copy passes through.
 func (b *Broker) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
 	return b.store.Copy(ctx, file)

@@ -330,6 +330,12 @@ func (s Store) CancelRun(ctx context.Context, name string) (int, error) {
 	return s.Do(ctx, rights.VerbCancelRun, name, func() (int, error) { return s.broker.CancelRun(ctx, name) })
 }
 
+// DropRun is Broker.DropRun.
+func (s Store) DropRun(ctx context.Context, name string) error {
+	_, err := s.Do(ctx, rights.VerbDropRun, name, func() (int, error) { return 0, s.broker.DropRun(ctx, name) })
+	return err
+}
+
 // Stats is Broker.Stats.
 func (s Store) Stats(ctx context.Context) (glassq.Stats, error) {
 	if err := s.Who.May(rights.VerbStats, ""); err != nil {

@@ -562,6 +562,15 @@ func (m *model) cancel(name string) (n int) {
 	return n
 }
 
+// forgetRun forgets a run that is over; it returns the code of the refusal, or nothing.
+func (m *model) forgetRun(name string) glassq.Code {
+	if !m.complete(m.runs[name]) || slices.ContainsFunc(m.tasks, func(t mtask) bool { return t.Run == name }) {
+		return glassq.CodeRunConflict
+	}
+	delete(m.runs, name)
+	return ""
+}
+
 // trace has t go on with the trace of the task that it comes of. Tasks of the ladder have room for
 // it.
 func trace(t, of *glassq.Task) {

@@ -44,7 +44,7 @@ var duties = map[string]duty{
 	"put": durable, "big": durable, "dup": durable, "ids": durable, "one": durable, "delay": durable,
 	"ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable,
 	"unpause": durable, "unique": durable, "purge": durable,
-	"bury": durable, "redrive": durable, "seal": durable, "cancel": durable, "drop": durable, "restart": durable,
+	"bury": durable, "redrive": durable, "seal": durable, "cancel": durable, "drop": durable, "forget": durable, "restart": durable,
 	"take": written, "sleep": written, "expire": written, "hour": written,
 }
 
@@ -273,6 +273,14 @@ func (d *driver) operate(ctx context.Context, name string) error {
 		}
 		d.runNo++
 		d.next = 0
+	case "forget":
+		name := fmt.Sprintf("run%d", d.rng.IntN(d.runNo+1))
+		if _, ok := d.m.runs[name]; !ok {
+			return nil
+		}
+		if err := differs(d.s.DropRun(ctx, name), d.m.forgetRun(name)); err != nil {
+			return fmt.Errorf("DropRun(%s): %w", name, err)
+		}
 	default:
 		panic("no step is called " + name)
 	}

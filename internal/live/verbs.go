@@ -368,6 +368,13 @@ func (l *Live) CancelRun(ctx context.Context, name string) (int, error) {
 	return n, err
 }
 
+// DropRun passes through.
+func (l *Live) DropRun(ctx context.Context, name string) error {
+	err := l.store.DropRun(ctx, name)
+	l.operated(ctx, "", "", err)
+	return err
+}
+
 // SetRun passes through.
 func (l *Live) SetRun(ctx context.Context, name string, change glassq.RunChange) (glassq.Run, error) {
 	run, err := l.store.SetRun(ctx, name, change)

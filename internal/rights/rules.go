@@ -32,6 +32,7 @@ const (
 	VerbReadRun
 	VerbSetRun
 	VerbCancelRun
+	VerbDropRun
 	VerbStats
 	VerbRunTask
 	VerbEvents
@@ -124,6 +125,8 @@ var Rules = [verbs]Rule{
 		Client: []string{"SetRun"}},
 	VerbCancelRun: {Does: "cancel a run", Audit: "cancel", Needs: Admin, Of: OfRun, HTTP: []string{"POST /v1/runs/{run}/cancel"},
 		Client: []string{"CancelRun"}},
+	VerbDropRun: {Does: "forget a run that is over", Audit: "drop_run", Needs: Admin, Of: OfRun,
+		HTTP: []string{"DELETE /v1/runs/{run}"}, Client: []string{"DropRun"}},
 	VerbStats: {Does: "figures of the server", Needs: Any, HTTP: []string{"GET /v1/stats"}, Memcached: []string{"stats"},
 		Client: []string{"Stats"}},
 	VerbRunTask: {Does: "look at a task of a run", Needs: Read, Of: OfRun, HTTP: []string{"GET /v1/runs/{run}/tasks/{n}"}},
@@ -197,6 +200,7 @@ var Commands = []Command{
 	{"runs show", []Verb{VerbRun}},
 	{"runs wait", []Verb{VerbRun}},
 	{"runs cancel", []Verb{VerbCancelRun}},
+	{"runs rm", []Verb{VerbRun, VerbDropRun}},
 	{"runs seal", []Verb{VerbSetRun, VerbRun}},
 	{"runs retry", []Verb{VerbRun, VerbPeek, VerbPut, VerbPutRun, VerbSetRun}},
 	{"explain", []Verb{VerbQueue, VerbRun, VerbPeek, VerbRunTask}},

@@ -35,6 +35,8 @@ const (
 	opMove                  // task, when it was put, its put: its body lies here now
 	opGiveUp                // queue, run, count, next: this much of a schedule is not made good
 	opClock                 // how far the wall clock is ahead, in ms, zigzag
+
+	opRunDrop op = 18 // run
 )
 
 const (
@@ -458,6 +460,11 @@ func AppendClock(dst []byte, ahead int64) []byte {
 // AppendCancel appends that a run is cancelled.
 func AppendCancel(dst []byte, run string) []byte {
 	return appendString(append(dst, byte(opCancel)), run)
+}
+
+// AppendRunDrop appends that a run is forgotten.
+func AppendRunDrop(dst []byte, run string) []byte {
+	return appendString(append(dst, byte(opRunDrop)), run)
 }
 
 // AppendGiveUp appends that a queue goes on behind what its pace gives up. run is that of the task

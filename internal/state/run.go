@@ -139,38 +139,6 @@ func positions() *roaring.Bitmap {
 	return b
 }
 
-// forgetRuns makes room for a new run: those that ended long ago go, and the oldest ended ones
-// beyond glassq.RunsKept. A run whose results are not all taken stays.
-func (s *State) forgetRuns() {
-	over := len(s.runs) - glassq.RunsKept + 1
-	var ended []*Run
-	for _, r := range s.runs {
-		if r.ended == 0 || r.results > 0 || s.inUse(r) {
-			continue
-		}
-		if s.now-r.ended >= glassq.RunKeptFor.Milliseconds() {
-			s.forgetRun(r)
-			over--
-		} else if over > 0 {
-			ended = append(ended, r)
-		}
-	}
-	slices.SortFunc(ended, func(a, b *Run) int { return int(a.ended - b.ended) })
-	for _, r := range ended[:min(max(over, 0), len(ended))] {
-		s.forgetRun(r)
-	}
-}
-
-// inUse tells whether tasks of the run, dead ones for instance, are still held.
-func (s *State) inUse(r *Run) bool {
-	for i := range s.class {
-		if s.class[i].run == r {
-			return true
-		}
-	}
-	return false
-}
-
 // CheckRun decides a change of a run: it returns what is to be logged, or why it is refused.
 func (s *State) CheckRun(name string, c glassq.RunChange) error {
 	if c.RetryOf != "" {

@@ -36,6 +36,7 @@ func TestPutsPassesOver(t *testing.T) {
 		{"drop", AppendDrop(nil, "q")},
 		{"run", AppendRun(nil, "r", glassq.RunChange{Source: "numbers 0..9"})},
 		{"cancel", AppendCancel(nil, "r")},
+		{"run drop", AppendRunDrop(nil, "r")},
 		{"move", move},
 		{"give-up", AppendGiveUp(nil, "q", "r", GivenUp{Count: 300, next: 1e9})},
 		{"give-up of no run", AppendGiveUp(nil, "q", "", GivenUp{Count: 1, next: 0.5})},
