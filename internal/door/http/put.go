@@ -204,7 +204,7 @@ func notLabelled(media string, body []byte) error {
 		"send Content-Type: application/json for a task with options (curl --json), application/x-ndjson for one a line, or text/plain for the text as it is")
 }
 
-// rawTask makes a task whose body is the request's. What curl -d sends is text.
+// rawTask makes a task whose body is the request's. A body that curl -d sends is text.
 func rawTask(queue, media string, r *http.Request, q *query, body []byte) (glassq.Task, error) {
 	if err := notLabelled(media, body); err != nil {
 		return glassq.Task{}, err
