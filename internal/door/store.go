@@ -248,6 +248,20 @@ func (s Store) Redrive(ctx context.Context, queue string, max int) (int, error) 
 	return s.Do(ctx, rights.VerbRedrive, queue, func() (int, error) { return s.broker.Redrive(ctx, queue, max) })
 }
 
+// RedriveSome is Broker.RedriveSome.
+func (s Store) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	return s.act(ctx, rights.VerbRedrive, "", queue, filterOf(f), func() (int, error) {
+		return s.broker.RedriveSome(ctx, queue, f)
+	})
+}
+
+// PurgeSome is Broker.PurgeSome.
+func (s Store) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	return s.act(ctx, rights.VerbPurge, "", queue, filterOf(f), func() (int, error) {
+		return s.broker.PurgeSome(ctx, queue, f)
+	})
+}
+
 // Drop is Broker.Drop.
 func (s Store) Drop(ctx context.Context, queue string) error {
 	_, err := s.Do(ctx, rights.VerbDrop, queue, func() (int, error) { return 0, s.broker.Drop(ctx, queue) })

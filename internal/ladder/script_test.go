@@ -49,6 +49,7 @@ var table = func() []script {
 		{"settings survive", "set restart put set restart"},
 		{"purge", "put put purge put reserve purge"},
 		{"purge of the dead", "put reserve die reserve die bury"},
+		{"some of the dead", "put put put reserve die die some redrive reserve die nack expire die some some restart some bury"},
 		{"drop", "put purge drop put drop restart put"},
 		{"drop and again", "put reserve allack drop again put reserve"},
 		{"seal", "put seal put seal reserve allack"},
@@ -117,7 +118,7 @@ func options(i int) disk.Options {
 // usual are steps as they come in a working queue; rare ones are rare.
 var usual = strings.Fields("put put put big big big one ids dup delay reserve reserve reserve reserve reserve reserve " +
 	"ack ack allack result result result take nack die undo extend extend again stale sleep sleep sleep expire " +
-	"set unique purge bury redrive seal cancel forget drop restart restart")
+	"set unique purge bury redrive some some seal cancel forget drop restart restart")
 
 func mixed(rng *rand.Rand, n int) []string {
 	out := make([]string, n)

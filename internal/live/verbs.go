@@ -354,6 +354,20 @@ func (l *Live) Redrive(ctx context.Context, queue string, most int) (int, error)
 	return n, err
 }
 
+// RedriveSome passes through.
+func (l *Live) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	n, err := l.store.RedriveSome(ctx, queue, f)
+	l.operated(ctx, queue, "", err)
+	return n, err
+}
+
+// PurgeSome passes through.
+func (l *Live) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	n, err := l.store.PurgeSome(ctx, queue, f)
+	l.operated(ctx, queue, "", err)
+	return n, err
+}
+
 // Drop passes through.
 func (l *Live) Drop(ctx context.Context, queue string) error {
 	err := l.store.Drop(ctx, queue)

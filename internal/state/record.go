@@ -36,7 +36,8 @@ const (
 	opGiveUp                // queue, run, count, next: this much of a schedule is not made good
 	opClock                 // how far the wall clock is ahead, in ms, zigzag
 
-	opRunDrop op = 18 // run
+	opRunDrop     op = 18 // run
+	opRedriveSome op = 19 // redrive or purge, queue, intervals of dead tasks
 )
 
 const (

@@ -52,6 +52,8 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 			r.uvarint()
 		case opDrop, opCancel, opRunDrop:
 			r.str()
+		case opRedriveSome:
+			someOf(&r, nil)
 		case opGiveUp:
 			r.str()
 			r.str()

@@ -37,6 +37,8 @@ func TestPutsPassesOver(t *testing.T) {
 		{"run", AppendRun(nil, "r", glassq.RunChange{Source: "numbers 0..9"})},
 		{"cancel", AppendCancel(nil, "r")},
 		{"run drop", AppendRunDrop(nil, "r")},
+		{"some redriven", appendSome(nil, false, "q", []uint64{1, 2, 7, 300, 301, 302})},
+		{"some purged", appendSome(nil, true, "q", []uint64{300})},
 		{"move", move},
 		{"give-up", AppendGiveUp(nil, "q", "r", GivenUp{Count: 300, next: 1e9})},
 		{"give-up of no run", AppendGiveUp(nil, "q", "", GivenUp{Count: 1, next: 0.5})},
