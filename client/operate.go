@@ -138,7 +138,8 @@ func (c *Client) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilte
 // namedAtOnce is how many tasks one request names: they are part of its URL.
 const namedAtOnce = 50
 
-func (c *Client) someDead(ctx context.Context, queue, verb string, q url.Values, f glassq.DeadFilter) (done int, err error) {
+func (c *Client) someDead(ctx context.Context, queue, verb string, q url.Values, f glassq.DeadFilter) (done int,
+	err error) {
 	path, err := queuePath(queue, verb)
 	if err != nil {
 		return 0, err

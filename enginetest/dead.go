@@ -142,7 +142,8 @@ func deadOnes(w *world) {
 	w.put(ts...)
 	w.setRun("r", glassq.RunChange{Sealed: true, Total: 4})
 	for i, l := range w.reserve("q", 9) {
-		w.nack(glassq.Nack{Token: l.Token(), Delay: glassq.AtOnce, Dead: i%2 == 1, Reason: []string{"no host", "refused: 410 gone"}[i/4%2]})
+		reason := []string{"no host", "refused: 410 gone"}[i/4%2]
+		w.nack(glassq.Nack{Token: l.Token(), Delay: glassq.AtOnce, Dead: i%2 == 1, Reason: reason})
 	}
 }
 

@@ -123,6 +123,10 @@ func (a *app) redrive(ctx context.Context, q *client.Client, f *dispatchFlags, r
 	n := 0
 	var err error
 	if run.Books.Dead.Attempts+run.Books.Dead.Nacked > 0 {
+		if run.Queue == "" {
+			return usagef("run %s was not dispatched, so it does not say in which queue its tasks are: glassq queue redrive QUEUE --run %s",
+				run.Name, run.Name)
+		}
 		if n, err = q.RedriveSome(ctx, run.Queue, glassq.DeadFilter{Run: run.Name}); err != nil {
 			return err
 		}
