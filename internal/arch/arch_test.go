@@ -51,7 +51,7 @@ var rules = []rule{
 	{"internal/broker", 2, []string{".", "internal/envelope", "internal/jsonline", "internal/stages", "result"}, true},
 	{"internal/disk", 3, []string{".", "internal/engine", "internal/state", "internal/wal"}, false},
 	{"internal/engine/enginelog", 3, []string{".", "internal/engine"}, true},
-	{"internal/engine", 2, []string{".", "internal/room", "internal/state"}, true},
+	{"internal/engine", 2, []string{".", "internal/envelope", "internal/room", "internal/state"}, true},
 	{"internal/live", 3, []string{".", "internal/audit", "internal/broker"}, true},
 	{"internal/explain", 3, []string{".", "internal/live"}, true},
 	{"internal/metrics", 3, []string{".", "internal/live"}, false},
