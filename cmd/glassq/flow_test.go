@@ -26,11 +26,13 @@ func TestPipeline(t *testing.T) {
 	f.do(0, "work", "exec", "--queue", "loads", "--until-done", "load", "--", "true")
 	out, _ = f.do(0, "get", "--queue", "reports", "--wait", "30s")
 	var end glassq.RunEnd
-	if err := json.Unmarshal([]byte(out), &end); err != nil || end.Run != "load" || end.End != 1 || !end.OK || end.Books.OK != 10 {
+	if err := json.Unmarshal([]byte(out), &end); err != nil || end.Run != "load" || end.End != 1 || !end.OK ||
+		end.Books.OK != 10 {
 		t.Errorf("get --queue reports = %q, %v; want the books of load", out, err)
 	}
 	run, err := f.q.Run(t.Context(), "load")
-	if err != nil || run.OnEnd != `{"queue":"reports"}` || run.OnFailed != `{"queue":"alarms","priority":9}` || run.Ends != 1 || run.After != "fetch" {
+	if err != nil || run.OnEnd != `{"queue":"reports"}` || run.OnFailed != `{"queue":"alarms","priority":9}` ||
+		run.Ends != 1 || run.After != "fetch" {
 		t.Errorf("run load = %+v, %v", run, err)
 	}
 
