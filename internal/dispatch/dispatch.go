@@ -233,6 +233,8 @@ func (d *dispatch) openRun(ctx context.Context) error {
 	switch {
 	case errors.Is(err, glassq.ErrRunConflict):
 		return glassq.Errorf(glassq.CodeRunConflict, "%w; take another --run, or leave it out for a new one", err)
+	case errors.Is(err, glassq.ErrNotFound): // the run that it comes after, or retries
+		return glassq.Errorf(glassq.CodeBadRequest, "make run %s: %w", d.name, err)
 	case err != nil:
 		return fmt.Errorf("make run %s: %w", d.name, err)
 	case source == "" && d.rec.Source != "":
