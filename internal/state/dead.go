@@ -218,7 +218,7 @@ func (s *State) revive(q *Queue, n uint64, e *entry) {
 	c := &s.class[e.class]
 	if run := s.booked(e); run != nil {
 		unbook(&run.books.Dead)
-		run.ended = 0
+		s.reopened(run)
 		if e.has(flagDense) {
 			run.dead.Remove(e.n)
 		}

@@ -11,13 +11,13 @@ import (
 
 // forgetRuns makes room for a new run: those that ended long ago go, and the oldest ended ones
 // beyond glassq.RunsKept. A run whose results are not all taken stays, and so does one whose
-// retries are there.
+// retries are there, or that others wait for.
 func (s *State) forgetRuns() {
 	over := len(s.runs) - glassq.RunsKept + 1
 	var ended []*Run
 	for _, r := range s.runs {
 		if r.ended != 0 && (over > 0 || s.now-r.ended >= glassq.RunKeptFor.Milliseconds()) && r.results <= 0 &&
-			len(r.retries) == 0 && !s.inUse(r) {
+			len(r.retries) == 0 && len(r.followers) == 0 && !s.inUse(r) {
 			ended = append(ended, r)
 		}
 	}
@@ -45,6 +45,8 @@ func (s *State) inUse(r *Run) bool {
 // forgetRun drops a run, and takes it off its job.
 func (s *State) forgetRun(r *Run) {
 	s.forgetLast(noClass) // the class of the last put may be of it
+	s.unfollow(r)
+	s.unreserve(r)
 	delete(s.runs, r.name)
 	if first := s.firstOf(r); first != r {
 		first.retries = slices.DeleteFunc(first.retries, func(x *Run) bool { return x == r })
@@ -72,12 +74,19 @@ func (s *State) holdsRun(r *Run) string {
 			count(pending, "pending task"), r.name)
 	case !r.sealed:
 		return fmt.Sprintf("it is not sealed, so more may be put to it; glassq runs seal %s says that nothing more comes", r.name)
+	case r.waits:
+		return fmt.Sprintf("it waits for the end of run %s; glassq runs cancel %s ends that", r.after, r.name)
+	case !r.complete():
+		return "its end is being written; try again"
 	case r.results > 0:
 		return fmt.Sprintf("%s of it in queue %s; glassq output --run %s takes them",
 			count(uint64(r.results), "result"), r.ResultsQueue(), r.name)
 	case len(r.retries) > 0:
 		again := strings.Join(names(r.retries), " ")
 		return fmt.Sprintf("it was retried as %s; glassq runs rm %s %[1]s removes the whole job", again, r.name)
+	}
+	if len(r.followers) > 0 {
+		return fmt.Sprintf("runs %s come after it; glassq runs cancel ends them", strings.Join(names(r.followers), " "))
 	}
 	var dead uint64
 	var queues []string

@@ -197,7 +197,7 @@ func (s *State) applyPurge(name string, states byte) {
 
 func (s *State) delayValid(t timer) bool {
 	e := s.tasks.look(t.ref)
-	return e != nil && e.state() == glassq.Delayed
+	return e != nil && e.state() == glassq.Delayed && !e.has(flagHeld)
 }
 
 func (s *State) applyRedrive(name string, most int) {

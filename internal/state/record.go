@@ -38,6 +38,8 @@ const (
 
 	opRunDrop     op = 18 // run
 	opRedriveSome op = 19 // redrive or purge, queue, intervals of dead tasks
+	opHook        op = 22 // run, kind, text, put: put when the run ends
+	opRunEnd      op = 23 // run, count: the run has come to this end; the put of its hook comes right after it
 )
 
 const (

@@ -54,6 +54,14 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 			r.str()
 		case opRedriveSome:
 			someOf(&r, nil)
+		case opHook:
+			r.str()
+			r.byte()
+			r.str()
+			r.str()
+		case opRunEnd:
+			r.str()
+			r.uvarint()
 		case opGiveUp:
 			r.str()
 			r.str()
