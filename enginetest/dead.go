@@ -206,7 +206,8 @@ func purgeSome(w *world) {
 	if n != 3 || err != nil {
 		w.Fatalf("PurgeSome of three named ones = %d, %v; want 3", n, err)
 	}
-	if n, err := w.store().PurgeSome(w.Context(), "q", glassq.DeadFilter{Why: glassq.DeadNacked, Max: 3}); n != 3 || err != nil {
+	n, err = w.store().PurgeSome(w.Context(), "q", glassq.DeadFilter{Why: glassq.DeadNacked, Max: 3})
+	if n != 3 || err != nil {
 		w.Fatalf("PurgeSome of three nacked ones = %d, %v; want 3", n, err)
 	}
 	w.sys.Kill(w.T)
