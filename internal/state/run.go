@@ -26,6 +26,7 @@ type Run struct {
 	retryOf                 string
 	retries                 []*Run // in their order; of the first run of a job
 	readers                 []string
+	going                   going
 	put, done, failed, dead *roaring.Bitmap
 }
 
@@ -64,6 +65,7 @@ func (s *State) RunInfo(r *Run) glassq.Run {
 		Waiting: uint64(max(0, r.results)), Complete: r.complete(), Created: time.UnixMilli(r.created),
 		Rate: r.rate, Stages: r.stages, GivenUp: r.givenUp,
 		RetryOf: r.retryOf, Job: s.job(r), Readers: slices.Clone(r.readers),
+		Progress: r.going.info(),
 	}
 	if r.ended != 0 {
 		info.Ended = time.UnixMilli(r.ended)
