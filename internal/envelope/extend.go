@@ -44,28 +44,48 @@ func AppendExtend(dst []byte, e *glassq.Extend) []byte {
 // members are refused, and so are members that come twice. What is said may alias text. The error is
 // like ParseTask's.
 func ParseExtend(text []byte, e *glassq.Extend) error {
+	return parseExtend(text, e, "an extend", "token, lease, seq, ")
+}
+
+// ParseSaying reads what a child process says of its task: an extend without token, lease and seq,
+// which are its worker's business. One that says nothing is refused.
+func ParseSaying(text []byte, e *glassq.Extend) error {
+	err := parseExtend(text, e, "a line of progress", "")
+	if err == nil && e.Progress == nil && len(e.Put) == 0 {
+		err = glassq.Errorf(glassq.CodeBadRequest, "a line of progress says progress, note, checkpoint or put, at byte 0")
+	}
+	return err
+}
+
+func parseExtend(text []byte, e *glassq.Extend, what, more string) error {
 	*e = glassq.Extend{}
 	c := jsonline.ReadText(text)
 	p := glassq.Progress{Done: -1}
 	var seen once
-	for c.Open('{', "an extend"); c.More(); {
+	for c.Open('{', what); c.More(); {
 		key := string(seen.key(&c))
 		if key == "put" && c.At('[') {
-			readPuts(&c, text, &e.Put, "an extend")
+			readPuts(&c, text, &e.Put, what)
 			continue
 		}
 		if c.Value(); c.Null() {
 			continue
 		}
-		switch key {
-		case "token":
+		switch {
+		case more == "":
+		case key == "token":
 			e.Token = readToken(&c)
-		case "lease":
+			continue
+		case key == "lease":
 			e.Lease = c.Duration("lease")
-		case "seq":
+			continue
+		case key == "seq":
 			if e.Seq = c.Integer("seq", math.MaxInt64); e.Seq == 0 {
 				c.Fail(c.From, "seq counts from 1")
 			}
+			continue
+		}
+		switch key {
 		case "progress":
 			done, err := strconv.ParseFloat(string(text[c.From:c.To]), 64)
 			if p.Done = done; err != nil || !(done >= 0 && done <= 1) {
@@ -75,7 +95,7 @@ func ParseExtend(text []byte, e *glassq.Extend) error {
 			p.Note = string(c.Text("note"))
 		case "checkpoint", "checkpoint_b64":
 			if p.Checkpoint != nil {
-				c.Fail(c.From, "an extend has either checkpoint or checkpoint_b64, not both")
+				c.Fail(c.From, "%s has either checkpoint or checkpoint_b64, not both", what)
 			}
 			if key == "checkpoint" {
 				p.Checkpoint = c.Text("checkpoint")
@@ -88,17 +108,16 @@ func ParseExtend(text []byte, e *glassq.Extend) error {
 		case "put":
 			c.Fail(c.From, "put must begin with [")
 		default:
-			c.Fail(c.From, "an extend has no member %.40q, only token, lease, seq, progress, note, checkpoint, checkpoint_b64, put",
-				key)
+			c.Fail(c.From, "%s has no member %.40q, only %sprogress, note, checkpoint, checkpoint_b64, put", what, key, more)
 		}
 	}
-	if c.Err() == nil && e.Token.Number == 0 {
+	if c.Err() == nil && more != "" && e.Token.Number == 0 {
 		c.Fail(0, needToken)
 	}
 	if p.Done >= 0 || p.Note != "" || p.Checkpoint != nil {
 		e.Progress = &p
 	}
-	if c.Err() == nil && e.Seq == 0 && (e.Progress != nil || len(e.Put) > 0) {
+	if c.Err() == nil && more != "" && e.Seq == 0 && (e.Progress != nil || len(e.Put) > 0) {
 		c.Fail(0, "an extend that says something needs seq: 1 for the first of its lease, then one more each time")
 	}
 	return c.Err()
