@@ -205,8 +205,8 @@ func (h *pipeHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Rep
 	if a == nil {
 		a = &asked{done: make(chan struct{}, 1), said: make(chan saying), left: make(chan struct{})}
 	}
-	*a = asked{done: a.done, said: a.said, left: a.left, answer: a.answer[:0], size: len(h.line), given: time.Now(), lease: l,
-		reply: r}
+	*a = asked{done: a.done, said: a.said, left: a.left, answer: a.answer[:0], size: len(h.line), given: time.Now(),
+		lease: l, reply: r}
 	h.asked = nil
 	if err := h.c.ask(ctx, a, h.line); err != nil {
 		return err

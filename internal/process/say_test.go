@@ -69,9 +69,8 @@ func (q *oneQueue) work(t *testing.T, body string, p *glassq.Progress, newHandle
 	q.lease, q.done = make(chan glassq.Lease, 1), make(chan struct{})
 	q.lease <- glassq.Lease{Task: glassq.Task{Queue: "q", ID: "i", Body: []byte(body), Type: glassq.TypeText}, Number: 7,
 		Attempt: 1, Length: time.Minute, Progress: p}
-	_, err := worker.Run(t.Context(), q, worker.Options{Queue: "q", Concurrency: 1, Lease: time.Minute, Done: q.done, Gate: gate},
-		newHandler)
-	if err != nil {
+	opt := worker.Options{Queue: "q", Concurrency: 1, Lease: time.Minute, Done: q.done, Gate: gate}
+	if _, err := worker.Run(t.Context(), q, opt, newHandler); err != nil {
 		t.Fatalf("worker.Run = %v", err)
 	}
 }
