@@ -152,6 +152,6 @@ func readPuts(c *jsonline.Cursor, line []byte, tasks *[]glassq.Task, what string
 			return
 		}
 		*tasks = append(*tasks, glassq.Task{})
-		readTask(c, line, &(*tasks)[len(*tasks)-1], nil)
+		readTask(c, line, &(*tasks)[len(*tasks)-1], needsBody, nil)
 	}
 }

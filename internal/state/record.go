@@ -36,6 +36,9 @@ const (
 	opGiveUp                // queue, run, count, next: this much of a schedule is not made good
 	opClock                 // how far the wall clock is ahead, in ms, zigzag
 
+	opHook   op = 22 // run, kind, text, put: put when the run ends
+	opRunEnd op = 23 // run, count: the run has come to this end; the put of its hook comes right after it
+
 	opProgress op = 26 // kind, see progress.go: what a worker said of its task
 )
 
