@@ -231,5 +231,6 @@ func (s *State) revive(q *Queue, n uint64, e *entry) {
 	q.count[glassq.Dead]--
 	q.count[glassq.Leased]++
 	e.setState(glassq.Leased) // as if its last try were given back
+	s.goes(e, s.tasks.mark(n), 1)
 	s.back(n, e, 0)
 }
