@@ -67,19 +67,15 @@ func CodeOf(err error) Code {
 
 // RetryAfter is after which time the call that err refused may pass, 0 where err does not say.
 func RetryAfter(err error) time.Duration {
-	for {
-		e, ok := errors.AsType[*Error](err)
-		if !ok || e.RetryAfter > 0 {
-			if !ok {
-				return 0
-			}
+	for e, ok := errors.AsType[*Error](err); ok; e, ok = errors.AsType[*Error](e.Err) {
+		if e.RetryAfter > 0 {
 			return e.RetryAfter
 		}
-		err = e.Err
 	}
+	return 0
 }
 
-// Sentinels for errors.Is. What an engine returns may carry a longer sentence.
+// Sentinels for errors.Is. An engine's errors may carry a longer sentence.
 var (
 	ErrLeaseLost   = &Error{Code: CodeLeaseLost, Message: "lease lost: the token is unknown, expired, or replaced by a newer hand-out"}
 	ErrNotFound    = &Error{Code: CodeNotFound, Message: "not found"}
