@@ -197,7 +197,7 @@ func (s *State) applyPurge(name string, states byte) {
 
 func (s *State) delayValid(t timer) bool {
 	e := s.tasks.look(t.ref)
-	return e != nil && e.state() == glassq.Delayed
+	return e != nil && e.state() == glassq.Delayed && !e.has(flagHeld)
 }
 
 func (s *State) applyRedrive(name string, most int) {
@@ -224,7 +224,7 @@ func (s *State) applyRedrive(name string, most int) {
 		c := &s.class[e.class]
 		if run := s.booked(e); run != nil {
 			unbook(&run.books.Dead)
-			run.ended = 0
+			s.reopened(run)
 			if e.has(flagDense) {
 				run.dead.Remove(e.n)
 			}

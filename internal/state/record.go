@@ -35,6 +35,9 @@ const (
 	opMove                  // task, when it was put, its put: its body lies here now
 	opGiveUp                // queue, run, count, next: this much of a schedule is not made good
 	opClock                 // how far the wall clock is ahead, in ms, zigzag
+
+	opHook   op = 22 // run, kind, text, put: put when the run ends
+	opRunEnd op = 23 // run, count: the run has come to this end; the put of its hook comes right after it
 )
 
 const (

@@ -52,6 +52,14 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 			r.uvarint()
 		case opDrop, opCancel:
 			r.str()
+		case opHook:
+			r.str()
+			r.byte()
+			r.str()
+			r.str()
+		case opRunEnd:
+			r.str()
+			r.uvarint()
 		case opGiveUp:
 			r.str()
 			r.str()

@@ -33,6 +33,9 @@ type State struct {
 	ttls        timers // ref: task
 	acked       ackedWindow
 
+	owing  []*Run               // have come to their ends, which are to be written
+	places map[string]hookPlace // reserved for hooks, by queue
+
 	hooks Hooks
 }
 
@@ -173,6 +176,13 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		}
 	case opGiveUp:
 		s.applyGiveUp(&r)
+	case opHook:
+		s.applyHook(&r)
+	case opRunEnd:
+		name, k := r.str(), r.uvarint()
+		if !r.bad {
+			err = s.applyRunEnd(name, k)
+		}
 	case opCancel:
 		name := r.str()
 		if !r.bad {
@@ -234,7 +244,7 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	if run != nil {
 		if p.of == 0 {
 			run.books.Put++
-			run.ended = 0
+			s.reopened(run)
 		} else {
 			run.results++
 		}
@@ -245,6 +255,9 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	if p.delay > 0 {
 		q.count[glassq.Delayed]++
 		s.delays.push(s.now+int64(p.delay), n)
+		return nil
+	}
+	if run != nil && run.waits && s.keepBack(s.tasks.get(n)) {
 		return nil
 	}
 	s.oneReady(q)
@@ -284,7 +297,11 @@ func (s *State) resultGone(run *Run) {
 
 // settled notes that a run may have come to its end.
 func (s *State) settled(run *Run) {
-	if run != nil && run.ended == 0 && run.complete() {
+	switch {
+	case run == nil || run.ended != 0 || !run.over():
+	case s.watched(run):
+		s.owe(run)
+	default:
 		run.ended = s.now
 		s.hooks.RunChanged()
 	}
@@ -491,6 +508,9 @@ func (s *State) back(n uint64, e *entry, delay int64) {
 		e.setState(glassq.Delayed)
 		q.count[glassq.Delayed]++
 		s.delays.push(s.now+delay, n)
+		return
+	}
+	if s.keepBack(e) {
 		return
 	}
 	e.setState(glassq.Ready)

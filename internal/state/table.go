@@ -22,6 +22,8 @@ const (
 	flagDeadNacked             // it is dead because it was nacked, not for its attempts
 	flagLapsed                 // its ttl passed while it was leased or dead: it ends when it comes back
 
+	flagHeld = flagDeadNacked // of a delayed task: it waits for another run, and has no timer
+
 	maxFrame  = 1<<56 - 1
 	maxOffset = 1<<27 - 1
 	maxSize   = 1<<25 - 1
