@@ -71,11 +71,12 @@ type QueueInfo struct {
 	Ready    int64    `json:"ready"`
 	Leased   int64    `json:"leased"`
 	Dead     int64    `json:"dead"`
-	Bytes    int64    `json:"bytes"`   // of bodies and what is carried with them (type, key, headers), in all states
+	Bytes    int64    `json:"bytes"`   // of bodies and what is carried with them (type, key, headers, note, checkpoint), in all states
 	Waiters  int      `json:"waiters"` // reserves that wait for it
 	Oldest   float64  `json:"oldest"`  // seconds since the oldest ready task was put; 0 when none
 	Books    Books    `json:"books"`
 	Pending  uint64   `json:"pending"`
+	Progress Going    `json:"progress,omitzero"`
 	Rate     float64  `json:"rate"` // hand-outs per second that its settings allow at the moment; 0 means no limit
 	Settings Settings `json:"settings"`
 }
@@ -202,4 +203,6 @@ type Peeked struct {
 	Age     time.Duration // since it was put
 	Due     time.Duration // Delayed: until ready. Leased: until the deadline
 	Reason  string        // Dead: why
+
+	Progress *Progress // what workers said of it; nil for nothing
 }

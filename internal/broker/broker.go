@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,7 @@ import (
 // as ok or failed. It keeps no state but the compiled schemas of queues, and has all methods of the
 // [glassq.Store] it stands before. All of them are safe for concurrent use.
 //
-// Put and Ack fill in defaults in the tasks they are given.
+// Put, Ack and Extend fill in defaults in the tasks they are given.
 type Broker struct {
 	store   Store
 	maxBody atomic.Int64
@@ -262,8 +263,37 @@ func (b *Broker) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error)
 
 // Extend checks extends and moves the deadlines; bad ones are answered for themselves.
 func (b *Broker) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
-	check := func(x *glassq.Extend) error { return checkLease(x.Lease) }
+	check := func(x *glassq.Extend) error { return b.checkExtend(ctx, x) }
 	return Batch(extends, check, func(some []glassq.Extend) ([]error, error) { return b.store.Extend(ctx, some) })
+}
+
+// checkExtend checks an extend, and cuts its note.
+func (b *Broker) checkExtend(ctx context.Context, x *glassq.Extend) error {
+	if err := checkLease(x.Lease); err != nil {
+		return err
+	}
+	if x.Seq == 0 {
+		if x.Progress != nil || len(x.Put) > 0 {
+			return glassq.Errorf(glassq.CodeBadRequest,
+				"an extend that says something needs seq: 1 for the first of its lease, then one more each time")
+		}
+		return nil
+	}
+	if p := x.Progress; p != nil {
+		switch {
+		case p.Done > 1 || math.IsNaN(p.Done):
+			return glassq.Errorf(glassq.CodeBadRequest, "progress %v is not 0 to 1, the share of the work that is done", p.Done)
+		case len(p.Checkpoint) > glassq.MaxCheckpoint:
+			return glassq.Errorf(glassq.CodeTooLarge,
+				"checkpoint of %d bytes; the limit is %d: keep what is larger elsewhere, and its place here", len(p.Checkpoint),
+				glassq.MaxCheckpoint)
+		case len(p.Note) > glassq.MaxNote || !utf8.ValidString(p.Note):
+			cut := *p
+			cut.Note = strings.ToValidUTF8(p.Note[:min(len(p.Note), glassq.MaxNote)], "")
+			x.Progress = &cut
+		}
+	}
+	return b.checkTasks(ctx, x.Put)
 }
 
 // Batch calls do with those items that check accepts, and puts the answers back in their places:

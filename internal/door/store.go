@@ -159,7 +159,12 @@ func (s Store) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
 
 // Extend is Broker.Extend, as Ack.
 func (s Store) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
-	may := func(x *glassq.Extend) error { return s.Who.May(rights.VerbExtend, x.Token.Queue) }
+	may := func(x *glassq.Extend) error {
+		if err := s.Who.May(rights.VerbExtend, x.Token.Queue); err != nil {
+			return err
+		}
+		return s.Who.MayPut(x.Put)
+	}
 	return broker.Batch(extends, may, func(some []glassq.Extend) ([]error, error) { return s.broker.Extend(ctx, some) })
 }
 

@@ -26,6 +26,7 @@ type Run struct {
 	retryOf                 string
 	retries                 []*Run // in their order; of the first run of a job
 	readers                 []string
+	going                   going
 	put, done, failed, dead *roaring.Bitmap
 
 	hooks     [2]hook // by their kind
@@ -76,7 +77,8 @@ func (s *State) RunInfo(r *Run) glassq.Run {
 		Waiting: uint64(max(0, r.results)), Complete: r.complete(), Created: time.UnixMilli(r.created),
 		Rate: r.rate, Stages: r.stages, GivenUp: r.givenUp,
 		RetryOf: r.retryOf, Job: s.job(r), Readers: slices.Clone(r.readers),
-		OnEnd: r.hooks[hookEnd].text, OnFailed: r.hooks[hookFailed].text, Ends: r.ends,
+		Progress: r.going.info(),
+		OnEnd:    r.hooks[hookEnd].text, OnFailed: r.hooks[hookFailed].text, Ends: r.ends,
 		After: r.after, AfterAny: r.afterAny, Held: r.waits,
 	}
 	if r.ended != 0 {
