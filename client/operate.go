@@ -25,6 +25,10 @@ type Identity struct {
 	May     []string  `json:"may"`              // scopes: put, work, read, admin
 	Queues  []string  `json:"queues"`           // names of queues and runs, or beginnings of names with a * behind
 	Expires time.Time `json:"expires,omitzero"` // zero: never
+
+	// What the holders of the token may put in a second; 0 is no bound.
+	PutsPerSecond  int64 `json:"puts_per_second,omitempty"`
+	BytesPerSecond int64 `json:"bytes_per_second,omitempty"`
 }
 
 // Whoami tells what the server lets this client do.
