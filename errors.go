@@ -17,7 +17,7 @@ const (
 	CodeLeaseLost    Code = "lease_lost"      // the token is unknown, expired, or replaced by a newer hand-out
 	CodeQueueFull    Code = "queue_full"      // the queue's max_tasks, max_bytes or max_unique
 	CodeQuota        Code = "quota"           // as many queues or runs as there may be; or more than a token may put in the time
-	CodeRunConflict  Code = "run_conflict"    // the run has another source, or is sealed
+	CodeRunConflict  Code = "run_conflict"    // the run has another source, or is sealed, or is not over
 	CodeSchema       Code = "schema_mismatch" // a body does not agree with the queue's schema
 	CodeUnsupported  Code = "unsupported"     // this engine cannot do that
 	CodeUnauthorized Code = "unauthorized"    // no key, or the wrong one

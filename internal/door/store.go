@@ -280,6 +280,20 @@ func (s Store) Redrive(ctx context.Context, queue string, max int) (int, error) 
 	return s.Do(ctx, rights.VerbRedrive, queue, func() (int, error) { return s.broker.Redrive(ctx, queue, max) })
 }
 
+// RedriveSome is Broker.RedriveSome.
+func (s Store) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	return s.act(ctx, rights.VerbRedrive, "", queue, filterOf(f), func() (int, error) {
+		return s.broker.RedriveSome(ctx, queue, f)
+	})
+}
+
+// PurgeSome is Broker.PurgeSome.
+func (s Store) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	return s.act(ctx, rights.VerbPurge, "", queue, filterOf(f), func() (int, error) {
+		return s.broker.PurgeSome(ctx, queue, f)
+	})
+}
+
 // Drop is Broker.Drop.
 func (s Store) Drop(ctx context.Context, queue string) error {
 	_, err := s.Do(ctx, rights.VerbDrop, queue, func() (int, error) { return 0, s.broker.Drop(ctx, queue) })
@@ -391,6 +405,12 @@ func (s Store) mayHook(ctx context.Context, c *glassq.RunChange) error {
 // CancelRun is Broker.CancelRun.
 func (s Store) CancelRun(ctx context.Context, name string) (int, error) {
 	return s.Do(ctx, rights.VerbCancelRun, name, func() (int, error) { return s.broker.CancelRun(ctx, name) })
+}
+
+// DropRun is Broker.DropRun.
+func (s Store) DropRun(ctx context.Context, name string) error {
+	_, err := s.Do(ctx, rights.VerbDropRun, name, func() (int, error) { return 0, s.broker.DropRun(ctx, name) })
+	return err
 }
 
 // Stats is Broker.Stats.

@@ -159,6 +159,7 @@ func (s *Server) routes() {
 	handle("GET /v1/runs", (*call).runs)
 	handle("GET /v1/runs/{run}", (*call).showRun)
 	handle("POST /v1/runs/{run}", (*call).setRun)
+	handle("DELETE /v1/runs/{run}", (*call).dropRun)
 	handle("GET /v1/runs/{run}/ids", (*call).runIDs)
 	handle("POST /v1/runs/{run}/cancel", (*call).cancelRun)
 
