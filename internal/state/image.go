@@ -25,6 +25,7 @@ type Image struct {
 	leases            leaseTable
 	delays, ttls      timers
 	acked             []ackedImage
+	schedules         []Timed
 	names             []string // of queues, by number; "" where one was dropped
 }
 
@@ -102,6 +103,9 @@ func (s *State) Image() *Image {
 		b := s.acked.blocks[k]
 		b.shared = true
 		im.acked = append(im.acked, ackedImage{k, b})
+	}
+	for _, x := range s.Schedules() {
+		im.schedules = append(im.schedules, *x)
 	}
 	return im
 }

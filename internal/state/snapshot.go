@@ -62,6 +62,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeTasks(&e)
 	im.writeLeases(&e)
 	im.writeAcked(&e)
+	im.writeSchedules(&e)
 	e.num(sectionEnd)
 	if e.err != nil {
 		return e.err
