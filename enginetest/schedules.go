@@ -44,8 +44,8 @@ func (w *world) due() (ids []string) {
 	return ids
 }
 
-// moment is the id of the task of a moment that is minutes from now, to the minute before.
-func moment(name string, minutes int) string {
+// dueID is the id of the task of a moment that is minutes from now, to the minute before.
+func dueID(name string, minutes int) string {
 	return name + "/" + time.Now().Truncate(time.Minute).Add(time.Duration(minutes)*time.Minute).UTC().Format(time.RFC3339)
 }
 
@@ -73,7 +73,7 @@ func scheduled(w *world) {
 	for range 3 {
 		atMinute(1)
 		l := w.one("due")
-		if l.ID != moment("m", 0) || string(l.Body) != "x" || l.Headers["a"] != "b" || l.Priority.Level() != 7 {
+		if l.ID != dueID("m", 0) || string(l.Body) != "x" || l.Headers["a"] != "b" || l.Priority.Level() != 7 {
 			w.Fatalf("task of a schedule = %+v", l)
 		}
 		w.ack(glassq.Ack{Token: l.Token()})
@@ -111,12 +111,14 @@ func schedulesChange(w *world) {
 		w.Errorf("resumed schedule = %+v; want what is next after now", s)
 	}
 	atMinute(1)
-	w.wantDue("after it was resumed", moment("m", 0))
+	w.wantDue("after it was resumed", dueID("m", 0))
 	w.setSchedule("m", glassq.ScheduleChange{Task: `{"queue":"due","body":2}`})
 	atMinute(1)
-	if l := w.one("due"); string(l.Body) != "2" {
+	l := w.one("due")
+	if string(l.Body) != "2" {
 		w.Errorf("body of a schedule that was changed = %q", l.Body)
 	}
+	w.ack(glassq.Ack{Token: l.Token()})
 	w.setSchedule("m", glassq.ScheduleChange{Cron: "0 0 1 1 *", Zone: "Asia/Shanghai"})
 	time.Sleep(5 * time.Minute)
 	w.wantDue("after its times were changed")
@@ -165,7 +167,8 @@ func scheduleSurvives(w *world, end func()) {
 	end()
 	atMinute(30)
 	end()
-	w.wantDue("after a minute", moment("a", 0), moment("n", 0), moment("o", 0))
+	time.Sleep(time.Second) // one that was not due before has what became due
+	w.wantDue("after a minute", dueID("a", 0), dueID("n", 0), dueID("o", 0))
 	end()
 	w.wantDue("once more")
 	atMinute(0)

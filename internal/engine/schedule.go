@@ -16,7 +16,7 @@ import (
 const (
 	lookAtWall = 15 * time.Second // at least this often while there are schedules: the wall clock may jump
 	tryAgain   = time.Second      // until the task of a due moment is tried again that found no room
-	mostDue    = 10_000           // due moments that are counted one by one; of more than that, those of the last day
+	mostDue    = 1_000_000        // due moments that are counted one by one, two years of minutes; of more, those of the last day
 )
 
 // A timetable is what the engine knows of a schedule beside the state.
@@ -182,6 +182,7 @@ func (e *Engine) putDue(x *state.Timed, moments []time.Time, more uint64, wall t
 	for i := range tasks {
 		e.append(records.At(i))
 	}
+	e.open.Durable = true // a moment that a power cut takes back would be late
 	return nil
 }
 
