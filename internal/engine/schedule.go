@@ -208,7 +208,8 @@ func (e *Engine) showSchedule(x *state.Timed) glassq.Schedule {
 }
 
 // SetSchedule makes a schedule or changes it.
-func (e *Engine) SetSchedule(_ context.Context, name string, c glassq.ScheduleChange) (info glassq.Schedule, err error) {
+func (e *Engine) SetSchedule(_ context.Context, name string, c glassq.ScheduleChange) (info glassq.Schedule,
+	err error) {
 	var task glassq.Task
 	if c.Task != "" {
 		if err := envelope.ParseTask([]byte(c.Task), &task); err != nil {
