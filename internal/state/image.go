@@ -24,6 +24,7 @@ type Image struct {
 	chunks            []chunkImage
 	leases            leaseTable
 	delays, ttls      timers
+	marks             int64
 	acked             []ackedImage
 	schedules         []Timed
 	names             []string // of queues, by number; "" where one was dropped
@@ -48,6 +49,7 @@ type chunkImage struct {
 	all     *[chunkLen]entry // nil: see packed
 	packed  []byte
 	reasons map[uint16]string
+	marks   map[uint16]*mark
 }
 
 type ackedImage struct {
@@ -71,6 +73,7 @@ func (s *State) Image() *Image {
 		classes: make([]string, len(s.class)),
 		chunks:  make([]chunkImage, 0, len(s.tasks.chunks)),
 		names:   make([]string, len(s.byNum)),
+		marks:   s.tasks.marks,
 	}
 	for _, q := range s.Queues() {
 		q.ids.prune(s.now)
@@ -95,8 +98,8 @@ func (s *State) Image() *Image {
 			continue
 		}
 		c.shared = c.all != nil
-		c.oldReasons = c.reasons != nil
-		im.chunks = append(im.chunks, chunkImage{s.tasks.base + uint64(i), c.all, c.packed, c.reasons})
+		c.oldReasons, c.oldMarks = c.reasons != nil, c.marks != nil
+		im.chunks = append(im.chunks, chunkImage{s.tasks.base + uint64(i), c.all, c.packed, c.reasons, c.marks})
 	}
 	im.leases, im.delays, im.ttls = s.leases.share(), s.delays.share(), s.ttls.share()
 	for _, k := range s.acked.order {

@@ -115,6 +115,8 @@ func (s *State) restoreSections(d *decoder) {
 			return
 		case sectionSchedules:
 			s.restoreSchedules(d)
+		case sectionProgress:
+			s.restoreProgress(d)
 		default:
 			d.fail(fmt.Sprintf("section %d", tag))
 		}

@@ -21,6 +21,8 @@ const snapshotFormat = 4
 // where there is something to say, so equal states still write equal bytes.
 const (
 	sectionEnd uint64 = iota // no more sections
+
+	sectionProgress uint64 = 4 // what was said of tasks
 )
 
 // Snapshot writes the whole state as it is now, for those who need no Image in between.
@@ -63,6 +65,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeLeases(&e)
 	im.writeAcked(&e)
 	im.writeSchedules(&e)
+	im.writeProgress(&e)
 	e.num(sectionEnd)
 	if e.err != nil {
 		return e.err
