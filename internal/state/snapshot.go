@@ -64,6 +64,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeTasks(&e)
 	im.writeLeases(&e)
 	im.writeAcked(&e)
+	im.writeSchedules(&e)
 	im.writeProgress(&e)
 	e.num(sectionEnd)
 	if e.err != nil {
