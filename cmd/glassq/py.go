@@ -318,20 +318,22 @@ func (f *pyFlags) startServer(folder, listen string, key []byte) (pid int, web s
 		cmd.Wait()
 		close(ended)
 	}()
-	for {
+	for over := false; ; {
 		said := make([]byte, 64<<10)
 		n, err := log.ReadAt(said, began)
 		if err != nil && err != io.EOF {
 			return 0, "", err
 		}
-		lines := string(said[:n])
-		if strings.Contains(lines, "Python manager on ") {
+		lines := strings.TrimSpace(string(said[:n]))
+		switch {
+		case strings.Contains(lines, "Python manager on "):
 			return cmd.Process.Pid, listening.FindString(lines), nil
+		case over:
+			return 0, "", fmt.Errorf("start a server: %s", lines[strings.LastIndexByte(lines, '\n')+1:])
 		}
 		select {
 		case <-ended:
-			last := strings.TrimSpace(lines)
-			return 0, "", fmt.Errorf("start a server: %s", last[strings.LastIndexByte(last, '\n')+1:])
+			over = true // and there is nothing more in the log after another look
 		case <-time.After(pyPause):
 		}
 	}
