@@ -22,7 +22,7 @@ CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|hostile|leftout|arch)/|/waltest/|/clustertest/|/enginelog/
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine build man packages demo lines \
+.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine challenge build man packages demo lines \
         pictures crash machine ways flips kill py power mutants reliability
 
 help: ## this list
@@ -118,6 +118,11 @@ bench-engine: ## the embedded engine: speed, memory, start, disk space
 bench: ## every benchmark for BENCHTIME (1s), then glassq beside what it is compared with
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 	$(GO) run ./bench
+
+URLS ?= 1000000
+SLOW ?= 100000
+challenge: ## URLS (1,000,000) asked for once while every part is killed ten times, beside others with SLOW (100,000)
+	$(GO) run ./bench/challenge -n $(URLS) -slow $(SLOW)
 
 build: ## bin/glassq
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/glassq ./cmd/glassq

@@ -234,18 +234,20 @@ func (a *app) serverFor(f *pyFlags, addr string) (reply []byte, err error) {
 		folder = filepath.Join(state, "py", name)
 	}
 	pidFile := filepath.Join(folder, "pid")
-	r.Ours = true
-	for !reaches(network, addr) {
-		pid, web, err := f.startServer(folder, listen, key)
-		if err != nil && !reaches(network, addr) { // another program may have been quicker
+	var pid int
+	var web string
+	started := false
+	if !reaches(network, addr) {
+		pid, web, err = f.startServer(folder, listen, key)
+		if started = err == nil; !started && !reaches(network, addr) { // another program may have been quicker
 			return nil, err
 		}
-		if err != nil {
-			break
-		}
+	}
+	if started {
 		if err := os.WriteFile(pidFile, []byte(strconv.Itoa(pid)), 0o600); err != nil {
 			return nil, err
 		}
+		r.Ours = true
 		r.Note = fmt.Sprintf("started glassq serve, process %d, for %s; its data, key and log are in %s. It goes on when the program ends; "+
 			"kill %d stops it. Dashboard: http://%s", pid, addr, folder, pid, web)
 		if closed {
@@ -254,8 +256,10 @@ func (a *app) serverFor(f *pyFlags, addr string) (reply []byte, err error) {
 		return json.Marshal(r)
 	}
 	text, err := os.ReadFile(pidFile)
-	pid, err2 := strconv.Atoi(string(text))
-	r.Ours = err == nil && err2 == nil && isRunning(pid)
+	if err == nil {
+		pid, err = strconv.Atoi(string(text))
+	}
+	r.Ours = err == nil && isRunning(pid)
 	r.Note = "uses the server that listens at " + addr
 	return json.Marshal(r)
 }
