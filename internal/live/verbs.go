@@ -320,6 +320,9 @@ func (l *Live) Extend(ctx context.Context, extends []glassq.Extend) ([]error, er
 	l.answered(c, errs)
 	for i := range extends {
 		x := &extends[i]
+		if errs[i] == nil { // a repeat is counted too: the store does not say that it is one
+			l.stored(x.Put, nil, now)
+		}
 		d := l.held.get(x.Token.Number)
 		if d == nil || errs[i] != nil {
 			continue
@@ -354,6 +357,20 @@ func (l *Live) Redrive(ctx context.Context, queue string, most int) (int, error)
 	return n, err
 }
 
+// RedriveSome passes through.
+func (l *Live) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	n, err := l.store.RedriveSome(ctx, queue, f)
+	l.operated(ctx, queue, "", err)
+	return n, err
+}
+
+// PurgeSome passes through.
+func (l *Live) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	n, err := l.store.PurgeSome(ctx, queue, f)
+	l.operated(ctx, queue, "", err)
+	return n, err
+}
+
 // Drop passes through.
 func (l *Live) Drop(ctx context.Context, queue string) error {
 	err := l.store.Drop(ctx, queue)
@@ -366,6 +383,13 @@ func (l *Live) CancelRun(ctx context.Context, name string) (int, error) {
 	n, err := l.store.CancelRun(ctx, name)
 	l.operated(ctx, "", name, err)
 	return n, err
+}
+
+// DropRun passes through.
+func (l *Live) DropRun(ctx context.Context, name string) error {
+	err := l.store.DropRun(ctx, name)
+	l.operated(ctx, "", "", err)
+	return err
 }
 
 // SetRun passes through.
@@ -457,6 +481,25 @@ func (l *Live) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
 // NextDelayed passes through.
 func (l *Live) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
 	return l.store.NextDelayed(ctx, queue)
+}
+
+// Schedules passes through.
+func (l *Live) Schedules(ctx context.Context) ([]glassq.Schedule, error) {
+	return l.store.Schedules(ctx)
+}
+
+// SetSchedule passes through.
+func (l *Live) SetSchedule(ctx context.Context, name string, c glassq.ScheduleChange) (glassq.Schedule, error) {
+	s, err := l.store.SetSchedule(ctx, name, c)
+	l.operated(ctx, "", "", err)
+	return s, err
+}
+
+// DropSchedule passes through.
+func (l *Live) DropSchedule(ctx context.Context, name string) error {
+	err := l.store.DropSchedule(ctx, name)
+	l.operated(ctx, "", "", err)
+	return err
 }
 
 // Archive passes through.

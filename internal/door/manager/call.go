@@ -203,7 +203,7 @@ func (c *conn) put(queue, id string, item, block, timeout *pickle.Value) error {
 		return err
 	}
 	err := store(c.ctx, 0)
-	if wait != 0 && errors.Is(err, glassq.ErrQueueFull) {
+	if wait != 0 && door.WorthWaiting(err) {
 		size := int64(0)
 		if c.taken != nil {
 			size = int64(len(c.in))
