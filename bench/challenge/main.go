@@ -87,7 +87,8 @@ func run(ctx context.Context) error {
 	}
 	var all []outcome
 	for i, s := range setups {
-		if *only != "" && !slices.ContainsFunc(strings.Split(*only, ","), func(p string) bool { return strings.HasPrefix(s.name, p) }) {
+		named := func(begin string) bool { return strings.HasPrefix(s.name, begin) }
+		if *only != "" && !slices.ContainsFunc(strings.Split(*only, ","), named) {
 			continue
 		}
 		urls := *slow
@@ -168,7 +169,8 @@ func (o *outcome) row() string {
 		parts = append(parts, fmt.Sprintf("%s %d", name, o.killed[name]))
 	}
 	return fmt.Sprintf("| %s | %s | %s | %v | %s | %s | %d MB | %d |", o.name, report.Comma(uint64(o.urls)),
-		strings.Join(parts, ", "), o.took.Round(time.Second), o.perMillion(o.lost), o.perMillion(o.twice), o.memory>>20, len(o.lines))
+		strings.Join(parts, ", "), o.took.Round(time.Second), o.perMillion(o.lost), o.perMillion(o.twice), o.memory>>20,
+		len(o.lines))
 }
 
 func table(all []outcome) string {
