@@ -155,9 +155,9 @@ func judge(log string, o *outcome) error {
 	return in.Err()
 }
 
-// perMillion is k of all URLs, for a million of them.
-func (o *outcome) perMillion(k int) string {
-	return report.Comma(uint64(float64(k)*1e6/float64(o.urls) + 0.5))
+// counted is k, and for a million URLs in brackets: fewer URLs with as many kills have more of both.
+func (o *outcome) counted(k int) string {
+	return fmt.Sprintf("%s (%s)", report.Comma(uint64(k)), report.Comma(uint64(float64(k)*1e6/float64(o.urls)+0.5)))
 }
 
 func (o *outcome) row() string {
@@ -169,13 +169,13 @@ func (o *outcome) row() string {
 		parts = append(parts, fmt.Sprintf("%s %d", name, o.killed[name]))
 	}
 	return fmt.Sprintf("| %s | %s | %s | %v | %s | %s | %d MB | %d |", o.name, report.Comma(uint64(o.urls)),
-		strings.Join(parts, ", "), o.took.Round(time.Second), o.perMillion(o.lost), o.perMillion(o.twice), o.memory>>20,
+		strings.Join(parts, ", "), o.took.Round(time.Second), o.counted(o.lost), o.counted(o.twice), o.memory>>20,
 		len(o.lines))
 }
 
 func table(all []outcome) string {
 	var b strings.Builder
-	b.WriteString("| set-up | URLs | killed | time | lost per million | twice per million | memory | lines |\n" +
+	b.WriteString("| set-up | URLs | killed | time | lost (per million) | twice (per million) | memory | lines |\n" +
 		"|---|---:|---|---:|---:|---:|---:|---:|\n")
 	for i := range all {
 		b.WriteString(all[i].row() + "\n")
