@@ -13,6 +13,8 @@ const (
 	MaxAttempts = 4000
 	MaxMeta     = 64 << 10 // bytes of headers and unknown members of one task
 
+	MaxPositions = 1 << 32 // of a run: they have 32 bits
+
 	DefaultMaxBody = 16 << 20 // Limits.MaxBody when not set
 	HardMaxBody    = 32 << 20 // the most that Limits.MaxBody may be
 

@@ -33,6 +33,10 @@ type Task struct {
 	Position uint32 // in Run, from 0; only with Dense
 	Dense    bool   // Position is meant, and the run's interval sets remember it for ever
 
+	// Range makes of the task many: the positions from Position on, put as one. nil is a task of its
+	// own.
+	Range *Range
+
 	Priority    Priority      // 1 to 9 (highest), or Lowest; 0 means PriorityDefault
 	Delay       time.Duration // not handed out before this has passed
 	TTL         time.Duration // goes dead (expired) when not leased by then; 0 never
@@ -48,6 +52,19 @@ type Task struct {
 	// OfAttempt is set on results by the engine: the attempt of the task that this is the result
 	// of. A task with OfAttempt > 0 is a result: it is not a put in the books of its run.
 	OfAttempt int
+}
+
+// A Range is tasks that are put as one: Count positions of a run, of which each becomes a task of
+// its own when it is handed out. Their bodies are made of one template, which is the Body of the
+// put: {0} in it is the number of the position, and {0:06} the same with at least six digits, zeros
+// in front. All other braces stand for themselves.
+//
+// Everything else of the task goes for each position, and nobody but who puts them sees a
+// difference: books, ids, deduplication and limits are those of Count tasks. Only Settings.MaxBytes
+// counts a range as what is stored, which is its template.
+type Range struct {
+	Count uint64 // from 1 to MaxPositions less the first position
+	Add   uint64 // what is added to a position to make its number
 }
 
 // TaskID returns the task's id: ID, or "<Run>/<Position>" for a dense one, or "" if the engine is

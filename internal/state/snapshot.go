@@ -20,7 +20,8 @@ const snapshotFormat = 4
 // The sections of a snapshot, behind what every state has. Each begins with its tag and is there only
 // where there is something to say, so equal states still write equal bytes.
 const (
-	sectionEnd uint64 = iota // no more sections
+	sectionEnd    uint64 = 0 // no more sections
+	sectionRanges uint64 = 6 // ranges of positions
 )
 
 // Snapshot writes the whole state as it is now, for those who need no Image in between.
@@ -62,6 +63,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeTasks(&e)
 	im.writeLeases(&e)
 	im.writeAcked(&e)
+	im.writeRanges(&e)
 	e.num(sectionEnd)
 	if e.err != nil {
 		return e.err
@@ -85,6 +87,20 @@ type runRecord struct {
 	GivenUp                uint64
 	RetryOf                string
 	Retries, Readers       []string
+	Whole                  *[4][]glassq.Interval `json:",omitempty"` // stretches of put, done, failed, dead
+}
+
+// wholeOf returns the stretches of sets, or nil when there are none.
+func wholeOf(sets ...*positionSet) *[4][]glassq.Interval {
+	var all [4][]glassq.Interval
+	some := false
+	for i, p := range sets {
+		all[i], some = p.whole, some || len(p.whole) > 0
+	}
+	if !some {
+		return nil
+	}
+	return &all
 }
 
 // writeTasks writes chunk by chunk: the entries, why they were nacked, and when they are due or

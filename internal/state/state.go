@@ -33,6 +33,12 @@ type State struct {
 	ttls        timers // ref: task
 	acked       ackedWindow
 
+	ranges                 []*taskRange // by number
+	untouched              uint64       // positions of them that were not handed out yet
+	rangeDelays, rangeTTLs timers       // ref: the first number of a range
+	shown                  entry        // what view returned of one of them
+	strays                 int64        // positions that a snapshot has entries of, until its ranges are known
+
 	hooks Hooks
 }
 
@@ -199,6 +205,9 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	c := &s.class[ci]
 	q, run := c.queue, c.run
 	q.headers = p.bits&putHeaders != 0 || q.headers && q.holds() > 0
+	if p.count > 0 {
+		return s.putRange(p, ci, frame, offset)
+	}
 	var flags uint64
 	switch {
 	case p.of > 0:
@@ -257,6 +266,10 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 // drop forgets task n. One that was not acked gives its id free.
 func (s *State) drop(n uint64, e *entry, acked bool) {
 	q, ci, frame, weight := s.class[e.class].queue, e.class, e.frame(), s.weight(e)
+	var of *taskRange
+	if frame == 0 {
+		of = s.rangeAt(n)
+	}
 	if !e.has(flagResult|flagDense) && (!acked || q.ids.held != nil) {
 		q.ids.ended(n, acked)
 	}
@@ -270,7 +283,11 @@ func (s *State) drop(n uint64, e *entry, acked bool) {
 		s.resultGone(run)
 	}
 	s.tasks.remove(n)
-	s.hooks.Dropped(frame, weight)
+	if of == nil {
+		s.hooks.Dropped(frame, weight)
+	} else {
+		s.letGo(of)
+	}
 	s.hooks.Lowered(q)
 	s.unref(ci)
 }
@@ -299,7 +316,7 @@ func (s *State) booked(e *entry) *Run {
 }
 
 func (s *State) applyLease(number, n uint64, length int64) error {
-	e := s.tasks.get(n)
+	e := s.taken(n)
 	if e == nil || e.state() != glassq.Ready {
 		return recordErr(fmt.Sprintf("lease %d of task %d, which is not ready", number, n))
 	}
@@ -318,6 +335,15 @@ func (s *State) applyLease(number, n uint64, length int64) error {
 		s.next = number + 1
 	}
 	return nil
+}
+
+// taken returns the entry of task n, which is to be handed out; a position of a range gets one. It
+// returns nil when the task is gone.
+func (s *State) taken(n uint64) *entry {
+	if e := s.tasks.get(n); e != nil {
+		return e
+	}
+	return s.unfold(n)
 }
 
 // unready takes task n, which is ready and the first of its lane, out of it.
@@ -341,10 +367,14 @@ func (s *State) first(q *Queue, priority int) (uint64, *entry) {
 			q.filled &^= 1 << priority
 			return 0, nil
 		}
-		if e := s.tasks.get(n); e != nil && e.state() == glassq.Ready {
+		e := s.tasks.get(n)
+		if e == nil {
+			e = s.untaken(n)
+		}
+		if e != nil && e.state() == glassq.Ready {
 			return n, e
 		}
-		l.pop()
+		l.drop(s.after(n))
 	}
 }
 
@@ -354,7 +384,7 @@ func (s *State) Head(q *Queue) (n uint64, p Place, ok bool) {
 	for q.filled != 0 {
 		priority := bits.Len16(q.filled) - 1
 		if n, e := s.first(q, priority); e != nil {
-			return n, s.placeOf(e), true
+			return n, s.placeOf(n, e), true
 		}
 	}
 	return 0, p, false
@@ -422,7 +452,7 @@ func (s *State) done(n uint64, e *entry, outcome glassq.Outcome, result bool) {
 }
 
 func (s *State) applyTake(n uint64) error {
-	e := s.tasks.get(n)
+	e := s.taken(n)
 	if e == nil || e.state() != glassq.Ready {
 		return recordErr(fmt.Sprintf("take of task %d, which is not ready", n))
 	}
@@ -592,6 +622,20 @@ func (s *State) Advance(now int64) {
 				continue
 			}
 			s.back(t.ref, s.tasks.get(t.ref), 0)
+		case &s.rangeDelays:
+			if !s.rangeDelayValid(t) {
+				which.stale = max(0, which.stale-1)
+				continue
+			}
+			r := s.rangeOf(t.ref)
+			s.class[r.class].queue.count[glassq.Delayed] -= int64(r.left)
+			s.rangeReady(r)
+		case &s.rangeTTLs:
+			if !s.rangeTTLValid(t) {
+				which.stale = max(0, which.stale-1)
+				continue
+			}
+			s.endRest(s.rangeOf(t.ref), func(d *glassq.DeadCounts, n uint64) { d.Expired += n })
 		default:
 			if !s.ttlValid(t) {
 				which.stale = max(0, which.stale-1)
@@ -614,7 +658,7 @@ func (s *State) Advance(now int64) {
 
 // earliest returns the next timer and the heap it is in; nil when there is none.
 func (s *State) earliest() (first timer, in *timers) {
-	for _, t := range []*timers{&s.leaseTimers, &s.delays, &s.ttls} {
+	for _, t := range []*timers{&s.leaseTimers, &s.delays, &s.rangeDelays, &s.ttls, &s.rangeTTLs} {
 		if t.n > 0 && (in == nil || t.get(0).at < first.at) {
 			first, in = t.get(0), t
 		}
