@@ -76,6 +76,24 @@ func (t *Task) TaskID() string {
 	return t.ID
 }
 
+// Tasks is how many tasks t is: the positions of its range, or one.
+func (t *Task) Tasks() uint64 {
+	if t.Range != nil {
+		return t.Range.Count
+	}
+	return 1
+}
+
+// Halves returns the two halves of a task with a range of more than one position.
+func (t *Task) Halves() [2]Task {
+	a, b := *t, *t
+	n := t.Range.Count / 2
+	a.Range = &Range{Count: n, Add: t.Range.Add}
+	b.Range = &Range{Count: t.Range.Count - n, Add: t.Range.Add}
+	b.Position += uint32(n)
+	return [2]Task{a, b}
+}
+
 // DenseID is the id of a position in a run: "<run>/<position>".
 func DenseID(run string, position uint32) string {
 	return run + "/" + strconv.FormatUint(uint64(position), 10)
@@ -124,8 +142,9 @@ func (p Priority) Level() int {
 
 // A Receipt answers one task of a put.
 type Receipt struct {
-	Number    uint64 // the engine's own number of the task, grows with every put; 0 for a duplicate
-	Duplicate bool   // the id was put before; nothing was stored
+	Number    uint64 // the engine's own number of the task, of a range of its first; grows with every put; 0 for a duplicate
+	Duplicate bool   // the id was put before, or all positions of the range; nothing was stored
+	Put       uint64 // of a range: how many of its positions were stored; the rest were put before
 	Warning   string // a member of Extra that is close to an option, "" for none; the task is stored all the same
 }
 

@@ -97,6 +97,10 @@ func (b *Broker) checkTasks(ctx context.Context, tasks []glassq.Task) error {
 			return atTask(i, len(tasks), err)
 		}
 		if c := b.checksOf(t.Queue); c != nil && c.task != nil {
+			if t.Range != nil {
+				return atTask(i, len(tasks), glassq.Errorf(glassq.CodeUnsupported,
+					"queue %s checks each task against its schema, which a range of them cannot be; put its positions one by one", t.Queue))
+			}
 			if err := ctx.Err(); err != nil { // checks take time: they end with the request
 				return err
 			}
@@ -144,6 +148,11 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 	}
 	if err := checkLease(t.Lease); err != nil {
 		return err
+	}
+	if t.Range != nil {
+		if err := b.checkRange(t); err != nil {
+			return err
+		}
 	}
 	if t.Run != "" {
 		if err := glassq.CheckName(t.Run); err != nil {
@@ -234,6 +243,9 @@ func (b *Broker) checkAck(ctx context.Context, a *glassq.Ack) error {
 			if err := glassq.CheckName(r.Queue); err != nil {
 				return err
 			}
+		}
+		if r.Range != nil {
+			return glassq.Errorf(glassq.CodeBadRequest, "a result is of one task and cannot be a range")
 		}
 		if err := b.checkTask(r); err != nil {
 			return err

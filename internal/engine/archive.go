@@ -15,14 +15,14 @@ import (
 )
 
 // An archive is a store in a form that an engine over any log can read: the snapshot of its state,
-// then one move record for each living task. It begins with a head, which blocks follow:
+// then one move record for each living task, and for each range of which something is left. It begins with a head, which blocks follow:
 //
 //	head 20:  magic 8, version of the archive 4, version of the records 4, CRC-32C of bytes 0 to 15 4
 //	block 12: kind 4, length of what follows 4, CRC-32C of the 8 bytes and what follows 4
 //
 // The checksum of a block goes on from that of the one before, or of the head, so a block that is
 // missing, twice there or in another place is found. First come blocks with the snapshot, cut
-// anywhere; then blocks with whole move records, by the number of their task; then one with how
+// anywhere; then blocks with whole move records, by the number of their task, of a range its first; then one with how
 // many these are, in 8 bytes, which is the end. All numbers are little-endian. docs/archive.md says
 // the same for readers of other programs.
 const (
@@ -299,11 +299,11 @@ func (a *archiveReader) snapshot(restore func(io.Reader) error) error {
 	return a.damage(err)
 }
 
-// moves reads the move records up to the end, and calls take for each task that is still there. Of
-// so many that live by the snapshot each has to come once.
+// moves reads the move records up to the end, and calls take for each task and each range that is
+// still there. Of so many that live by the snapshot each has to come once.
 func (a *archiveReader) moves(st *state.State, living int64, take func(rec []byte) error) (tasks int64, err error) {
 	var last uint64
-	var listed int64
+	var listed, taken int64
 	for a.kind == blockMoves {
 		for len(a.b) > 0 {
 			n, size, err := state.MoveOf(a.b)
@@ -313,11 +313,11 @@ func (a *archiveReader) moves(st *state.State, living int64, take func(rec []byt
 			if err != nil {
 				return 0, a.damage(err)
 			}
-			if _, ok := st.Place(n); ok { // else its ttl is over
+			if st.HasBody(n) { // else its ttl is over
 				if err := take(a.b[:size]); err != nil {
 					return 0, err
 				}
-				tasks++
+				taken++
 			}
 			last, listed, a.b = n, listed+1, a.b[size:]
 		}
@@ -325,15 +325,15 @@ func (a *archiveReader) moves(st *state.State, living int64, take func(rec []byt
 			return 0, err
 		}
 	}
-	if a.kind != blockEnd || binary.LittleEndian.Uint64(a.b) != uint64(listed) || listed != living || tasks != st.Tasks() {
-		return 0, a.damage(fmt.Errorf("it has %d tasks, and %d live", listed, living))
+	if a.kind != blockEnd || binary.LittleEndian.Uint64(a.b) != uint64(listed) || listed != living || taken != st.Bodies() {
+		return 0, a.damage(fmt.Errorf("it has the bodies of %d tasks and ranges, and %d live", listed, living))
 	}
 	if n, err := io.ReadFull(a.r, make([]byte, 1)); n > 0 {
 		return 0, a.damage(errors.New("there is more behind its end"))
 	} else if err != io.EOF {
 		return 0, a.lacking(err)
 	}
-	return tasks, nil
+	return st.Tasks(), nil
 }
 
 // CheckArchive reads an archive as StartFrom does, and tells how many queues and tasks are in it.
@@ -347,7 +347,7 @@ func CheckArchive(archive io.Reader) (queues int, tasks int64, err error) {
 	if err := a.snapshot(st.Restore); err != nil {
 		return 0, 0, err
 	}
-	tasks, err = a.moves(st, st.Tasks(), func(rec []byte) error {
+	tasks, err = a.moves(st, st.Bodies(), func(rec []byte) error {
 		if _, err := st.Apply(rec, 1, 0); err != nil {
 			return a.damage(err)
 		}
@@ -382,7 +382,7 @@ func (e *Engine) StartFrom(archive io.Reader) (tasks int64, err error) {
 	// The places that the snapshot names are of another log. Until its body is moved no task counts
 	// anywhere.
 	e.adopting = true
-	living := e.st.Tasks()
+	living := e.st.Bodies()
 	e.policy.Seen = nil // it is of the log, which is empty
 	e.firstFrame()
 	e.space = state.Space{}

@@ -77,7 +77,7 @@ func ParseValue(s string) (digits int, ok bool) {
 
 // AppendValue appends the text of a number with so many digits at least, as Parse reads it.
 func AppendValue(dst []byte, digits int) []byte {
-	if digits == 0 {
+	if digits <= 1 {
 		return append(dst, "{0}"...)
 	}
 	return fmt.Appendf(dst, "{0:0%d}", digits)
