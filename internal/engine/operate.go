@@ -318,7 +318,7 @@ func (e *Engine) wakeRuns() {
 	}
 }
 
-// AwaitRun waits until the run has reached phase. What it tells is durable.
+// AwaitRun waits until the run has reached phase. The answer is durable.
 func (e *Engine) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run,
 	error) {
 	if err := e.begin(); err != nil {

@@ -111,7 +111,8 @@ func (s *State) holdIDs(q *Queue) {
 // nanos is the time of the last record on the clock of a Pace.
 func (s *State) nanos() int64 { return s.now * int64(time.Millisecond) }
 
-// oneReady counts one more task that is ready. What was due while there was none is nobody's.
+// oneReady counts one more task that is ready. Hand-outs that were due while there was none are
+// nobody's.
 func (s *State) oneReady(q *Queue) {
 	if q.count[glassq.Ready] == 0 {
 		q.Pace.Wake(s.nanos())

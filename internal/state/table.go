@@ -59,7 +59,8 @@ const (
 )
 
 // A chunk holds the entries of chunkLen consecutive task numbers: unpacked while they are in use,
-// packed otherwise. What an Image holds is never changed: shared parts are copied before they are.
+// packed otherwise. An array that an Image holds is never changed: shared parts are copied before
+// they are.
 type chunk struct {
 	all         *[chunkLen]entry // nil when packed
 	packed      []byte           // never changed
