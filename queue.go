@@ -71,7 +71,7 @@ type QueueInfo struct {
 	Ready    int64    `json:"ready"`
 	Leased   int64    `json:"leased"`
 	Dead     int64    `json:"dead"`
-	Bytes    int64    `json:"bytes"`   // of bodies and what is carried with them (type, key, headers), in all states
+	Bytes    int64    `json:"bytes"`   // of bodies and what is carried with them (type, key, headers), in all states; of a range those of its template, once
 	Waiters  int      `json:"waiters"` // reserves that wait for it
 	Oldest   float64  `json:"oldest"`  // seconds since the oldest ready task was put; 0 when none
 	Books    Books    `json:"books"`
