@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/dispatch"
 )
 
 // rangeRows measures a range of a billion tasks, and a run of URLs as a range beside the same one by
@@ -153,7 +153,8 @@ func rangeStart(ctx context.Context, dir string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	_, err = e.Put(ctx, []glassq.Task{{Queue: "q", Run: "r", Dense: true, Body: []byte("{0}"), Range: &glassq.Range{Count: uint64(*n)}}})
+	_, err = e.Put(ctx, []glassq.Task{{Queue: "q", Run: "r", Dense: true, Body: []byte("{0}"),
+		Range: &glassq.Range{Count: uint64(*n)}}})
 	for done := 0; done < *n/2 && err == nil; {
 		var leases []glassq.Lease
 		if leases, err = e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 1000}); err != nil || len(leases) == 0 {

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -175,18 +176,21 @@ func TestRange(t *testing.T) {
 	}{
 		{"no run", glassq.Task{Queue: "a", Dense: true, Range: &glassq.Range{Count: 1}}, glassq.CodeBadRequest},
 		{"no positions", glassq.Task{Queue: "a", Run: "r", Dense: true, Range: &glassq.Range{}}, glassq.CodeBadRequest},
-		{"beyond", glassq.Task{Queue: "a", Run: "r", Position: 1, Dense: true, Range: &glassq.Range{Count: 1 << 32}}, glassq.CodeBadRequest},
-		{"numbers beyond", glassq.Task{Queue: "a", Run: "r", Dense: true, Range: &glassq.Range{Count: 2, Add: 1<<64 - 1}}, glassq.CodeBadRequest},
+		{"beyond", glassq.Task{Queue: "a", Run: "r", Position: 1, Dense: true, Range: &glassq.Range{Count: 1 << 32}},
+			glassq.CodeBadRequest},
+		{"numbers beyond", glassq.Task{Queue: "a", Run: "r", Dense: true, Range: &glassq.Range{Count: 2, Add: 1<<64 - 1}},
+			glassq.CodeBadRequest},
 	} {
 		if _, err := c.Put(ctx, []glassq.Task{tt.task}); glassq.CodeOf(err) != tt.code {
 			t.Errorf("%s: Put = %v; want %s", tt.name, err, tt.code)
 		}
 	}
-	if _, err := c.Ack(ctx, []glassq.Ack{{Token: leases[0].Token(), Put: put[1:2], Result: &glassq.Task{Body: []byte("1")}}}); err != nil {
-		t.Errorf("Ack that puts the range again = %v", err)
+	ack := glassq.Ack{Token: leases[0].Token(), Put: put[1:2], Result: &glassq.Task{Body: []byte("1")}}
+	if errs, err := c.Ack(ctx, []glassq.Ack{ack}); err != nil || errs[0] != nil {
+		t.Errorf("Ack that puts the range again = %v, %v", errs, err)
 	}
-	long := strings.Repeat("x", glassq.DefaultMaxBody-1)
-	_, err = c.Put(ctx, []glassq.Task{{Queue: "a", Run: "s", Dense: true, Range: &glassq.Range{Count: 11}, Body: []byte(long + "{0}"),
+	long := strings.Repeat("x", glassq.DefaultMaxBody-8)
+	_, err = c.Put(ctx, []glassq.Task{{Queue: "a", Run: "s", Dense: true, Range: &glassq.Range{Count: 11}, Body: []byte(long + "{0:020}"),
 		Type: glassq.TypeText}})
 	if glassq.CodeOf(err) != glassq.CodeTooLarge || !strings.Contains(err.Error(), "the last body of the range has") {
 		t.Errorf("Put of a range whose last body is too large = %v", err)

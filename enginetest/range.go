@@ -150,7 +150,8 @@ func rangeIsItsTasks(w *world, end func()) {
 		switch name {
 		case "put":
 			t := glassq.Task{Queue: "q", Run: fmt.Sprint("r", rng.IntN(2)), Dense: true, Position: rng.Uint32N(60),
-				Priority: glassq.Level(4 + rng.IntN(2)), Attempts: 1 + rng.IntN(2), Range: &glassq.Range{Count: 1 + rng.Uint64N(20)}}
+				Priority: glassq.Level(4 + rng.IntN(2)), Attempts: 1 + rng.IntN(2),
+				Range: &glassq.Range{Count: 1 + rng.Uint64N(20)}}
 			if rng.IntN(3) == 0 {
 				t.Delay = time.Duration(rng.IntN(9))*time.Second + 750*time.Millisecond
 			}
@@ -180,7 +181,8 @@ func rangeIsItsTasks(w *world, end func()) {
 			}
 		case "reserve":
 			k := 1 + rng.IntN(4)
-			a, b := w.reserveFor(one("q"), k, 7*time.Second+500*time.Millisecond), w.reserveFor(many("q"), k, 7*time.Second+500*time.Millisecond)
+			const lease = 7*time.Second + 500*time.Millisecond
+			a, b := w.reserveFor(one("q"), k, lease), w.reserveFor(many("q"), k, lease)
 			for i := range min(len(a), len(b)) {
 				held = append(held, [2]glassq.Token{a[i].Token(), b[i].Token()})
 			}

@@ -338,7 +338,8 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 	}
 	makers.Go(func() {
 		j.put, putErr = dispatch.Run(working, j.store, dispatch.Options{
-			Source: j.src, Run: j.f.name, Only: j.f.only, Single: j.f.single, Parallel: 1, Notify: say, Refused: j.f.source.refused(say),
+			Source: j.src, Run: j.f.name, Only: j.f.only, Single: j.f.single, Parallel: 1, Notify: say,
+			Refused: j.f.source.refused(say),
 		})
 		if putErr != nil {
 			halt(putErr)

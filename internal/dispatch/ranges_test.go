@@ -81,7 +81,8 @@ func TestRangesGoOn(t *testing.T) {
 		q.tasks[glassq.DenseID("r", n)] = glassq.Task{}
 	}
 	var notes []string
-	rep, err := Run(t.Context(), q, Options{Run: "r", Source: counterOf(t, "{0}", 0, 1000), Notify: func(s string) { notes = append(notes, s) }})
+	rep, err := Run(t.Context(), q, Options{Run: "r", Source: counterOf(t, "{0}", 0, 1000),
+		Notify: func(s string) { notes = append(notes, s) }})
 	if err != nil || rep.Put != 750 || rep.Skipped != 250 || rep.Total != 1000 || q.ranges != 1 || len(notes) > 0 {
 		t.Errorf("Run = %+v, %v, %d ranges, said %q; want 750 put, 250 skipped", rep, err, q.ranges, notes)
 	}

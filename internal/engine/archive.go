@@ -325,7 +325,8 @@ func (a *archiveReader) moves(st *state.State, living int64, take func(rec []byt
 			return 0, err
 		}
 	}
-	if a.kind != blockEnd || binary.LittleEndian.Uint64(a.b) != uint64(listed) || listed != living || taken != st.Bodies() {
+	if a.kind != blockEnd || binary.LittleEndian.Uint64(a.b) != uint64(listed) || listed != living ||
+		taken != st.Bodies() {
 		return 0, a.damage(fmt.Errorf("it has the bodies of %d tasks and ranges, and %d live", listed, living))
 	}
 	if n, err := io.ReadFull(a.r, make([]byte, 1)); n > 0 {

@@ -104,7 +104,8 @@ func (l *lane) popBack() {
 
 // insert puts numbers that were in no lane where they belong.
 func (l *lane) insert(s span) {
-	i, _ := slices.BinarySearchFunc(l.runs[l.head:], s.first, func(r span, n uint64) int { return cmp.Compare(r.first, n) })
+	i, _ := slices.BinarySearchFunc(l.runs[l.head:], s.first,
+		func(r span, n uint64) int { return cmp.Compare(r.first, n) })
 	l.runs = slices.Insert(l.runs, l.head+i, s)
 }
 

@@ -377,7 +377,8 @@ func (s *State) restoreRanges(d *decoder) {
 		least = r.end
 		n := r.first
 		for k := d.num(); k > 0 && d.err == nil; k-- {
-			x := stretch{first: n + min(d.num(), glassq.MaxPositions), from: uint32(min(d.num(), math.MaxUint32)), count: d.num()}
+			x := stretch{first: n + min(d.num(), glassq.MaxPositions)}
+			x.from, x.count = uint32(min(d.num(), math.MaxUint32)), d.num()
 			if x.first < n || x.count == 0 || x.count > r.end-r.first || x.first+x.count > r.end ||
 				uint64(x.from)+x.count > glassq.MaxPositions {
 				d.fail("positions of a range")

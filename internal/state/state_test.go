@@ -524,8 +524,8 @@ func dump(s *State) string {
 		fmt.Fprintln(&b, s.RunInfo(r), r.put.all(), r.done.all(), r.failed.all(), r.dead.all())
 	}
 	for _, r := range s.ranges {
-		fmt.Fprintln(&b, r.first, r.end, r.rest, r.left, r.held, r.state, s.class[r.class].key, r.frame, r.offset, r.size, r.body,
-			r.due, r.expires)
+		fmt.Fprintln(&b, r.first, r.end, r.rest, r.left, r.held, r.state, s.class[r.class].key, r.frame, r.offset, r.size,
+			r.body, r.due, r.expires)
 	}
 	s.pick(func(*entry) bool { return true }, func(n uint64, e *entry) bool {
 		fmt.Fprintln(&b, n, e.w0, e.w1, e.n, s.class[e.class].key, s.Reason(n))
