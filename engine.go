@@ -38,7 +38,8 @@ type Engine interface {
 	Nack(ctx context.Context, nacks []Nack) (errs []error, err error)
 
 	// Extend moves deadlines. On a disk it does not wait for a sync; an engine of several machines
-	// waits until they agree. errs as in Ack.
+	// waits until they agree. What an extend says, see Extend.Seq, is durable when it is answered,
+	// all of it or nothing. errs as in Ack.
 	Extend(ctx context.Context, extends []Extend) (errs []error, err error)
 
 	// Stats tells what the engine has done since it was opened.

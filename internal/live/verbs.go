@@ -324,6 +324,9 @@ func (l *Live) Extend(ctx context.Context, extends []glassq.Extend) ([]error, er
 	l.answered(c, errs)
 	for i := range extends {
 		x := &extends[i]
+		if errs[i] == nil { // a repeat is counted too: the store does not say that it is one
+			l.stored(x.Put, nil, now)
+		}
 		d := l.held.get(x.Token.Number)
 		if d == nil || errs[i] != nil {
 			continue

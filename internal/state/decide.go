@@ -110,11 +110,31 @@ func (s *State) Leased(number uint64) Leased {
 type Place struct {
 	Frame   uint64
 	Offset  uint32
-	Size    int64 // bytes of the body and what is carried with it
+	Size    int64 // bytes of the body and what is carried with it, the checkpoint included
 	Attempt int   // hand-outs so far
 	Lease   int64 // ms the task asks for; 0 for none
 
 	Position uint32 // in its run; what of a range's record it is
+
+	said *mark
+}
+
+// Said is what was said of the task, without the bytes of its checkpoint; nil for nothing.
+func (p *Place) Said() *glassq.Progress { return p.said.progress() }
+
+// Checkpoint is where the checkpoint of the task lies, in a record that Checkpoint reads; ok is
+// false when it has none.
+func (p *Place) Checkpoint() (frame uint64, offset uint32, ok bool) {
+	if p.said == nil || p.said.size == 0 {
+		return 0, 0, false
+	}
+	return p.said.frame, p.said.offset, true
+}
+
+// Last is the newest frame that a hand-out reads.
+func (p *Place) Last() uint64 {
+	frame, _, _ := p.Checkpoint()
+	return max(p.Frame, frame)
 }
 
 // Length is how long a lease of the task lasts, in ms: as asked, else as the task says, else the
@@ -141,10 +161,13 @@ func (s *State) Tasks() int64 { return s.tasks.live + int64(s.untouched) }
 
 func (s *State) placeOf(n uint64, e *entry) Place {
 	p := Place{Frame: e.frame(), Offset: e.offset(), Size: e.size(), Attempt: e.attempts(),
-		Lease: s.class[e.class].lease, Position: e.n}
+		Lease: s.class[e.class].lease, Position: e.n, said: s.tasks.mark(n)}
 	if p.Frame == 0 {
 		r := s.rangeAt(n)
 		p.Frame, p.Offset, p.Size = r.frame, r.offset, r.body
+	}
+	if p.said != nil {
+		p.Size += p.said.held()
 	}
 	return p
 }

@@ -87,7 +87,7 @@ func (s *State) NextDelayed(q *Queue) (at int64, ok bool) {
 		return 0, false
 	}
 	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
-		if r.state == glassq.Delayed && (!ok || r.due < at) {
+		if r.state == glassq.Delayed && r.due > 0 && (!ok || r.due < at) {
 			at, ok = r.due, true
 		}
 	}

@@ -22,8 +22,12 @@ func (s *State) weight(e *entry) int64 {
 }
 
 // AppendMove appends the move of task n, which was put at the time put in ms, with its record: the
-// put or the move that is to be replaced. ok is false when rec is neither.
+// put or the move that is to be replaced. Where rec holds a checkpoint of the task it is the move of
+// that. ok is false when rec is neither.
 func AppendMove(dst []byte, n uint64, put int64, rec []byte) (out []byte, ok bool) {
+	if IsCheckpoint(rec) {
+		return appendMoved(dst, n, rec)
+	}
 	p, at, err := unwrap(rec)
 	if err != nil {
 		return dst, false
@@ -42,6 +46,13 @@ func AppendMove(dst []byte, n uint64, put int64, rec []byte) (out []byte, ok boo
 
 // MoveOf returns the task of the move record at the start of rec, and how long that is.
 func MoveOf(rec []byte) (n uint64, size int, err error) {
+	if IsCheckpoint(rec) {
+		d, err := decodeProgress(rec)
+		if err == nil && d.kind != progressMoved {
+			err = recordErr("move")
+		}
+		return d.number, d.size, err
+	}
 	n, _, size, err = decodeMove(rec)
 	return n, size, err
 }
@@ -118,17 +129,15 @@ func (s *State) moving(b []byte) (e *entry, r *taskRange, size int, err error) {
 // there, and is the same.
 func (s *State) CheckMove(rec []byte) error {
 	s.tasks.trim()
+	if IsCheckpoint(rec) {
+		d, err := decodeProgress(rec)
+		if err == nil {
+			_, err = s.movingCheckpoint(&d)
+		}
+		return err
+	}
 	_, _, _, err := s.moving(rec)
 	return err
-}
-
-// Lies tells whether a body is still where it lay.
-func (s *State) Lies(l Lying) bool {
-	if r := s.rangeOf(l.Task); r != nil {
-		return r.frame == l.Frame && r.offset == l.Offset
-	}
-	e := s.tasks.get(l.Task)
-	return e != nil && e.frame() == l.Frame && e.offset() == l.Offset
 }
 
 // HasBody tells whether there is a task, or a range, whose body a move may hold under that number.
@@ -164,15 +173,15 @@ func SameBody(rec []byte, put int64) (key [16]byte) {
 	return [16]byte(h.Sum(nil))
 }
 
-// A Lying is where the body of a task lies, or that of a range.
+// A Lying is where the body of a task lies, or its checkpoint, or the body of a range.
 type Lying struct {
 	Task   uint64 // of a range its first
 	Frame  uint64
 	Offset uint32
 }
 
-// Bodies calls fn with where the bodies of all living tasks and ranges lie, in the order of their numbers,
-// some at a time. An error of fn ends it.
+// Bodies calls fn with where the bodies of all living tasks and ranges lie, and right behind that of a
+// task its checkpoint, in the order of their numbers, some at a time. An error of fn ends it.
 func (im *Image) Bodies(fn func([]Lying) error) error {
 	var own [chunkLen]entry
 	some := make([]Lying, 0, chunkLen)
@@ -199,6 +208,9 @@ func (im *Image) Bodies(fn func([]Lying) error) error {
 				if e.frame() != 0 {
 					some = append(some, Lying{n, e.frame(), e.offset()})
 				}
+				if m := c.marks[uint16(k)]; m != nil && m.size > 0 {
+					some = append(some, Lying{n, m.frame, m.offset})
+				}
 			}
 		}
 		if err := fn(some); err != nil {
@@ -215,7 +227,7 @@ const (
 	passed  = 4096 // how many it looks at
 )
 
-// Survivors appends tasks whose bodies lie in frames from first up to but not including end, in
+// Survivors appends tasks whose bodies, or checkpoints, lie in frames from first up to but not including end, in
 // order of number from the cursor on, and returns where to go on; done when nothing is left. One
 // call does a small piece of work, so that its caller can let others in between.
 func (s *State) Survivors(dst []Lying, first, end, cursor uint64) (found []Lying, next uint64, done bool) {
@@ -233,15 +245,21 @@ func (s *State) Survivors(dst []Lying, first, end, cursor uint64) (found []Lying
 			return dst, ci * chunkLen, false
 		}
 		looked++
-		if c.live == 0 || c.all == nil && (c.last < first || c.first >= end) {
+		if c.live == 0 || c.all == nil && c.marks == nil && (c.last < first || c.first >= end) {
 			continue
 		}
 		work++
 		all := t.entries(c)
 		for i := range all {
 			e := &all[i]
-			if f := e.frame(); e.state() != glassq.Gone && f != 0 && f >= first && f < end {
+			if e.state() == glassq.Gone {
+				continue
+			}
+			if f := e.frame(); f != 0 && f >= first && f < end {
 				dst = append(dst, Lying{ci*chunkLen + uint64(i), f, e.offset()})
+			}
+			if m := c.marks[uint16(i)]; m != nil && m.size > 0 && m.frame >= first && m.frame < end {
+				dst = append(dst, Lying{ci*chunkLen + uint64(i), m.frame, m.offset})
 			}
 		}
 	}

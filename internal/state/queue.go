@@ -26,6 +26,7 @@ type Queue struct {
 	filled   uint16 // bit p: lane p may hold something
 	dead     lane
 	ids      idWindow
+	going    going
 	headers  bool // a task of it may have headers; it is not part of the state, see Leased.Headers
 }
 
@@ -45,7 +46,7 @@ func (q *Queue) Info() glassq.QueueInfo {
 	return glassq.QueueInfo{
 		Name: q.Name, Delayed: q.count[glassq.Delayed], Ready: q.count[glassq.Ready],
 		Leased: q.count[glassq.Leased], Dead: q.count[glassq.Dead], Bytes: q.bytes,
-		Books: q.books, Pending: q.books.Pending(), Settings: q.settings,
+		Books: q.books, Pending: q.books.Pending(), Progress: q.going.info(), Settings: q.settings,
 	}
 }
 
@@ -202,7 +203,7 @@ func (s *State) applyPurge(name string, states byte) {
 
 func (s *State) delayValid(t timer) bool {
 	e := s.tasks.look(t.ref)
-	return e != nil && e.state() == glassq.Delayed
+	return e != nil && e.state() == glassq.Delayed && !e.has(flagHeld)
 }
 
 func (s *State) applyRedrive(name string, most int) {
@@ -229,7 +230,7 @@ func (s *State) applyRedrive(name string, most int) {
 		c := &s.class[e.class]
 		if run := s.booked(e); run != nil {
 			unbook(&run.books.Dead)
-			run.ended = 0
+			s.reopened(run)
 			if e.has(flagDense) {
 				run.dead.Remove(e.n)
 			}
@@ -242,6 +243,7 @@ func (s *State) applyRedrive(name string, most int) {
 		q.count[glassq.Dead]--
 		q.count[glassq.Leased]++
 		e.setState(glassq.Leased) // as if its last try were given back
+		s.goes(e, s.tasks.mark(n), 1)
 		s.back(n, e, 0)
 	}
 }

@@ -25,7 +25,7 @@ type taskRange struct {
 	offset     uint32
 	size       int64 // as its queue counts it
 	body       int64 // most bytes of one position's body and what is carried with it
-	due        int64 // ms, when those that are delayed are ready
+	due        int64 // ms, when those that are delayed are ready; 0 when their run waits for another
 	expires    int64 // ms, when those left end; 0 never
 }
 
@@ -145,7 +145,7 @@ func (s *State) putRange(p *put, ci uint32, frame uint64, offset uint32) error {
 	q.books.Put += r.left
 	q.bytes += r.size
 	run.books.Put += r.left
-	run.ended = 0
+	s.reopened(run)
 	if p.ttl > 0 {
 		r.expires = s.now + int64(p.ttl)
 		s.rangeTTLs.push(r.expires, r.first)
@@ -160,14 +160,30 @@ func (s *State) putRange(p *put, ci uint32, frame uint64, offset uint32) error {
 	return nil
 }
 
+// begins has the ranges of a run handed out that waited for nothing but another run.
+func (s *State) begins(run *Run) {
+	for _, r := range s.rangesOf(func(c *class) bool { return c.run == run }) {
+		if r.state == glassq.Delayed && r.due == 0 {
+			s.class[r.class].queue.count[glassq.Delayed] -= int64(r.left)
+			s.rangeReady(r)
+		}
+	}
+}
+
 func (s *State) rangeWeight(r *taskRange) int64 {
 	return r.size + int64(len(s.class[r.class].key)) + recordWeight
 }
 
-// rangeReady has what is left of r handed out, which counts nowhere yet.
+// rangeReady has what is left of r handed out, which counts nowhere yet, or keeps it delayed while its
+// run waits for another.
 func (s *State) rangeReady(r *taskRange) {
 	c := &s.class[r.class]
 	q := c.queue
+	if r.due = 0; c.run.waits {
+		r.state = glassq.Delayed
+		q.count[glassq.Delayed] += int64(r.left)
+		return
+	}
 	r.state = glassq.Ready
 	s.oneReady(q)
 	q.count[glassq.Ready] += int64(r.left) - 1
@@ -176,6 +192,31 @@ func (s *State) rangeReady(r *taskRange) {
 	}
 	q.filled |= 1 << c.priority
 	s.hooks.Ready(q)
+}
+
+// rangeDue does what is due with what is left of a range: its delay, or its ttl, has passed. It
+// returns false for a timer whose cause went away.
+func (s *State) rangeDue(t timer, ttl bool) bool {
+	if ttl && !s.rangeTTLValid(t) || !ttl && !s.rangeDelayValid(t) {
+		return false
+	}
+	r := s.rangeOf(t.ref)
+	if ttl {
+		s.endRest(r, func(d *glassq.DeadCounts, n uint64) { d.Expired += n })
+	} else {
+		s.class[r.class].queue.count[glassq.Delayed] -= int64(r.left)
+		s.rangeReady(r)
+	}
+	return true
+}
+
+// taken returns the entry of task n, which is to be handed out; a position of a range gets one. It
+// returns nil when the task is gone.
+func (s *State) taken(n uint64) *entry {
+	if e := s.tasks.get(n); e != nil {
+		return e
+	}
+	return s.unfold(n)
 }
 
 // unfold makes an entry of task n, if it is the next position of a range that is ready; else it
@@ -258,7 +299,7 @@ func (s *State) rangeOver(r *taskRange) {
 
 func (s *State) rangeDelayValid(t timer) bool {
 	r := s.rangeOf(t.ref)
-	return r != nil && r.left > 0 && r.state == glassq.Delayed
+	return r != nil && r.left > 0 && r.state == glassq.Delayed && r.due == t.at
 }
 
 func (s *State) rangeTTLValid(t timer) bool {
@@ -421,7 +462,9 @@ func (s *State) restoreRange(r *taskRange) {
 	}
 	if r.state == glassq.Delayed {
 		q.count[glassq.Delayed] += int64(r.left)
-		s.rangeDelays.push(r.due, r.first)
+		if r.due > 0 {
+			s.rangeDelays.push(r.due, r.first)
+		}
 		return
 	}
 	q.count[glassq.Ready] += int64(r.left)

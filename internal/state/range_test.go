@@ -57,7 +57,7 @@ func (p *pair) puts(t glassq.Task) {
 
 func (p *pair) step() {
 	queue := fmt.Sprintf("q%d", p.rnd.IntN(2))
-	run := fmt.Sprintf("r%d", p.rnd.IntN(3))
+	run := fmt.Sprintf("r%d", p.rnd.IntN(5))
 	if p.rnd.IntN(3) == 0 {
 		p.advance(p.one.now + p.rnd.Int64N(2500))
 	}
@@ -125,6 +125,16 @@ func (p *pair) step() {
 			if q := p.one.Queue(queue); q != nil && q.Count(glassq.Leased) == 0 {
 				p.both(AppendDrop(nil, queue))
 			}
+		case 10, 11: // all of a run waits for the end of another
+			after := fmt.Sprintf("r%d", p.rnd.IntN(3))
+			if c := (glassq.RunChange{After: after, AfterAny: true}); p.one.checkRun(run, c) == nil {
+				if err := p.many.checkRun(run, c); err != nil {
+					p.t.Fatalf("checkRun = nil one by one, %v as a range", err)
+				}
+				p.both(AppendRun(nil, run, c))
+			}
+		case 12, 13:
+			p.both(AppendRun(nil, run, glassq.RunChange{Sealed: true}))
 		case 8: // the one with ranges goes on from its snapshot
 			var b bytes.Buffer
 			if err := p.many.Snapshot(&b); err != nil {
@@ -143,6 +153,21 @@ func (p *pair) step() {
 				}
 			}
 		}
+	}
+}
+
+// end writes the ends of runs that have come to them.
+func (p *pair) end() {
+	for {
+		rec, _, ok := p.one.DecideEnd()
+		also, _, too := p.many.DecideEnd()
+		if ok != too || !bytes.Equal(rec, also) {
+			p.t.Fatalf("an end % x, %v one by one; % x, %v as a range", rec, ok, also, too)
+		}
+		if !ok {
+			return
+		}
+		p.both(rec)
 	}
 }
 
@@ -193,6 +218,7 @@ func TestRangeIsItsTasks(t *testing.T) {
 			p.advance(1_700_000_000_000)
 			for i := range steps {
 				p.step()
+				p.end()
 				one, many := strings.Split(told(p.one), "\n"), strings.Split(told(p.many), "\n")
 				for k := range min(len(one), len(many)) {
 					if one[k] != many[k] {

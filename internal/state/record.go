@@ -36,6 +36,11 @@ const (
 	opMove                  // task, when it was put, its put: its body lies here now
 	opGiveUp                // queue, run, count, next: this much of a schedule is not made good
 	opClock                 // how far the wall clock is ahead, in ms, zigzag
+
+	opHook   op = 22 // run, kind, text, put: put when the run ends
+	opRunEnd op = 23 // run, count: the run has come to this end; the put of its hook comes right after it
+
+	opProgress op = 26 // kind, see progress.go: what a worker said of its task
 )
 
 const (
@@ -188,6 +193,13 @@ func Size(t *glassq.Task) int64 {
 
 func ceilMS(d time.Duration) uint64 {
 	return uint64((d + time.Millisecond - 1) / time.Millisecond)
+}
+
+func appendNums(dst []byte, vs ...uint64) []byte {
+	for _, v := range vs {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	return dst
 }
 
 func appendString(dst []byte, s string) []byte {

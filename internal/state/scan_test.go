@@ -17,10 +17,22 @@ func TestPutsPassesOver(t *testing.T) {
 	if !ok {
 		t.Fatal("no move of a put")
 	}
+	say := &glassq.Extend{Token: glassq.Token{Number: 300}, Seq: 2}
+	nothing := AppendProgress(nil, say, 10_000)
+	say.Progress = &glassq.Progress{Done: 0.4, Note: "page 40", Checkpoint: []byte("at 40")}
+	said := AppendProgress(nil, say, 10_000)
+	moved, ok := AppendMove(nil, 7, 1000, said)
+	if !ok {
+		t.Fatal("no move of a checkpoint")
+	}
 	tests := []struct {
 		name string
 		rec  []byte
 	}{
+		{"progress", said},
+		{"progress of nothing", nothing},
+		{"a checkpoint moved", moved},
+		{"a checkpoint forgotten", AppendForget(nil, 7)},
 		{"time", AppendTime(nil, 300)},
 		{"put", put},
 		{"lease", AppendLease(nil, 300, 7, 10_000)},
@@ -39,6 +51,8 @@ func TestPutsPassesOver(t *testing.T) {
 		{"move", move},
 		{"give-up", AppendGiveUp(nil, "q", "r", GivenUp{Count: 300, next: 1e9})},
 		{"give-up of no run", AppendGiveUp(nil, "q", "", GivenUp{Count: 1, next: 0.5})},
+		{"hook", appendHook(nil, "r", hookEnd, &Hooked{Text: "{}", Task: glassq.Task{Queue: "q"}})},
+		{"end of a run", appendRunEnd(nil, "r", 300)},
 		{"clock", AppendClock(nil, time.Hour.Milliseconds())},
 		{"clock, set back", AppendClock(nil, -time.Hour.Milliseconds())},
 	}

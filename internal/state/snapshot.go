@@ -20,8 +20,10 @@ const snapshotFormat = 4
 // The sections of a snapshot, behind what every state has. Each begins with its tag and is there only
 // where there is something to say, so equal states still write equal bytes.
 const (
-	sectionEnd    uint64 = 0 // no more sections
-	sectionRanges uint64 = 6 // ranges of positions
+	sectionEnd uint64 = iota // no more sections
+
+	sectionProgress uint64 = 4 // what was said of tasks
+	sectionRanges   uint64 = 6 // ranges of positions
 )
 
 // Snapshot writes the whole state as it is now, for those who need no Image in between.
@@ -63,6 +65,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeTasks(&e)
 	im.writeLeases(&e)
 	im.writeAcked(&e)
+	im.writeProgress(&e)
 	im.writeRanges(&e)
 	e.num(sectionEnd)
 	if e.err != nil {
@@ -87,7 +90,15 @@ type runRecord struct {
 	GivenUp                uint64
 	RetryOf                string
 	Retries, Readers       []string
-	Whole                  *[4][]glassq.Interval `json:",omitempty"` // stretches of put, done, failed, dead
+
+	OnEnd    hookRecord `json:",omitzero"`
+	OnFailed hookRecord `json:",omitzero"`
+	Ends     uint64     `json:",omitempty"`
+	After    string     `json:",omitempty"`
+	AfterAny bool       `json:",omitempty"`
+	Waits    bool       `json:",omitempty"`
+
+	Whole *[4][]glassq.Interval `json:",omitempty"` // stretches of put, done, failed, dead
 }
 
 // wholeOf returns the stretches of sets, or nil when there are none.
@@ -101,6 +112,11 @@ func wholeOf(sets ...*positionSet) *[4][]glassq.Interval {
 		return nil
 	}
 	return &all
+}
+
+type hookRecord struct {
+	Text string
+	Put  []byte
 }
 
 // writeTasks writes chunk by chunk: the entries, why they were nacked, and when they are due or
@@ -132,7 +148,7 @@ func (im *Image) writeTasks(e *encoder) {
 			list  *[]timer
 			valid func(*entry) bool
 		}{
-			{&delays, func(e *entry) bool { return e.state() == glassq.Delayed }},
+			{&delays, func(e *entry) bool { return e.state() == glassq.Delayed && !e.has(flagHeld) }},
 			{&ttls, func(e *entry) bool { return e.has(flagTTL) && e.state() != glassq.Gone }},
 		} {
 			for len(*t.list) > 0 && (*t.list)[0].ref < c.ci*chunkLen {

@@ -32,6 +32,10 @@ type State struct {
 	delays      timers // ref: task
 	ttls        timers // ref: task
 	acked       ackedWindow
+	checkpoints int64 // tasks that have one
+
+	owing  []*Run               // have come to their ends, which are to be written
+	places map[string]hookPlace // reserved for hooks, by queue
 
 	ranges                 []*taskRange // by number
 	untouched              uint64       // positions of them that were not handed out yet
@@ -44,8 +48,8 @@ type State struct {
 
 // Hooks tell the owner of a State what a record changed. They must not call back.
 type Hooks struct {
-	// Live and Dropped tell that a task's body lies in a frame, or no longer. bytes is about what
-	// its record takes there, the same in both.
+	// Live and Dropped tell that a task's body, or its checkpoint, lies in a frame, or no longer.
+	// bytes is about what its record takes there, the same in both.
 	Live, Dropped func(frame uint64, bytes int64)
 	// Ready is called when a queue has something to hand out that it had not.
 	Ready func(*Queue)
@@ -172,6 +176,8 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		}
 	case opMove:
 		return s.applyMove(b, frame, offset)
+	case opProgress:
+		return s.applyProgress(b, frame, offset)
 	case opClock:
 		ahead := unzigzag(r.uvarint())
 		if !r.bad {
@@ -179,6 +185,13 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		}
 	case opGiveUp:
 		s.applyGiveUp(&r)
+	case opHook:
+		s.applyHook(&r)
+	case opRunEnd:
+		name, k := r.str(), r.uvarint()
+		if !r.bad {
+			err = s.applyRunEnd(name, k)
+		}
 	case opCancel:
 		name := r.str()
 		if !r.bad {
@@ -243,7 +256,7 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	if run != nil {
 		if p.of == 0 {
 			run.books.Put++
-			run.ended = 0
+			s.reopened(run)
 		} else {
 			run.results++
 		}
@@ -254,6 +267,9 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	if p.delay > 0 {
 		q.count[glassq.Delayed]++
 		s.delays.push(s.now+int64(p.delay), n)
+		return nil
+	}
+	if run != nil && run.waits && s.keepBack(s.tasks.get(n)) {
 		return nil
 	}
 	s.oneReady(q)
@@ -270,6 +286,7 @@ func (s *State) drop(n uint64, e *entry, acked bool) {
 	if frame == 0 {
 		of = s.rangeAt(n)
 	}
+	s.remark(n, e, nil)
 	if !e.has(flagResult|flagDense) && (!acked || q.ids.held != nil) {
 		q.ids.ended(n, acked)
 	}
@@ -301,7 +318,11 @@ func (s *State) resultGone(run *Run) {
 
 // settled notes that a run may have come to its end.
 func (s *State) settled(run *Run) {
-	if run != nil && run.ended == 0 && run.complete() {
+	switch {
+	case run == nil || run.ended != 0 || !run.over():
+	case s.watched(run):
+		s.owe(run)
+	default:
 		run.ended = s.now
 		s.hooks.RunChanged()
 	}
@@ -335,15 +356,6 @@ func (s *State) applyLease(number, n uint64, length int64) error {
 		s.next = number + 1
 	}
 	return nil
-}
-
-// taken returns the entry of task n, which is to be handed out; a position of a range gets one. It
-// returns nil when the task is gone.
-func (s *State) taken(n uint64) *entry {
-	if e := s.tasks.get(n); e != nil {
-		return e
-	}
-	return s.unfold(n)
 }
 
 // unready takes task n, which is ready and the first of its lane, out of it.
@@ -523,6 +535,9 @@ func (s *State) back(n uint64, e *entry, delay int64) {
 		s.delays.push(s.now+delay, n)
 		return
 	}
+	if s.keepBack(e) {
+		return
+	}
 	e.setState(glassq.Ready)
 	s.oneReady(q)
 	q.lanes[c.priority].giveBack(n)
@@ -544,6 +559,7 @@ func (s *State) die(n uint64, e *entry, bump func(*glassq.DeadCounts)) {
 			run.dead.Add(e.n)
 		}
 	}
+	s.goes(e, s.tasks.mark(n), -1)
 	q.count[e.state()]--
 	e.setState(glassq.Dead)
 	q.count[glassq.Dead]++
@@ -622,20 +638,10 @@ func (s *State) Advance(now int64) {
 				continue
 			}
 			s.back(t.ref, s.tasks.get(t.ref), 0)
-		case &s.rangeDelays:
-			if !s.rangeDelayValid(t) {
+		case &s.rangeDelays, &s.rangeTTLs:
+			if !s.rangeDue(t, which == &s.rangeTTLs) {
 				which.stale = max(0, which.stale-1)
-				continue
 			}
-			r := s.rangeOf(t.ref)
-			s.class[r.class].queue.count[glassq.Delayed] -= int64(r.left)
-			s.rangeReady(r)
-		case &s.rangeTTLs:
-			if !s.rangeTTLValid(t) {
-				which.stale = max(0, which.stale-1)
-				continue
-			}
-			s.endRest(s.rangeOf(t.ref), func(d *glassq.DeadCounts, n uint64) { d.Expired += n })
 		default:
 			if !s.ttlValid(t) {
 				which.stale = max(0, which.stale-1)

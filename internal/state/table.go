@@ -23,6 +23,8 @@ const (
 	flagDeadNacked             // it is dead because it was nacked, not for its attempts
 	flagLapsed                 // its ttl passed while it was leased or dead: it ends when it comes back
 
+	flagHeld = flagDeadNacked // of a delayed task: it waits for another run, and has no timer
+
 	maxFrame  = 1<<56 - 1
 	maxOffset = 1<<27 - 1
 	maxSize   = 1<<25 - 1
@@ -65,12 +67,14 @@ type chunk struct {
 	all         *[chunkLen]entry // nil when packed
 	packed      []byte           // never changed
 	reasons     map[uint16]string
-	first, last uint64 // frames between which the packed entries lie
+	marks       map[uint16]*mark // what was said of tasks; nil for nothing
+	first, last uint64           // frames between which the packed entries lie
 	live        int32
 	used        bool // since the sweep last came by
 	open        bool // positions of a range become tasks in it: it stays though none lives
 	shared      bool // an Image holds all
 	oldReasons  bool // an Image holds reasons
+	oldMarks    bool // an Image holds marks
 }
 
 // A table maps task numbers to entries. Numbers grow; chunks without a task go. The positions of a
@@ -82,6 +86,7 @@ type table struct {
 	chunks  int      // on all of them
 	next    uint64   // the next task number
 	live    int64
+	marks   int64    // of all chunks
 	hot     []uint64 // unpacked chunks in the order of the sweep
 	hotMost int
 	spares  []*[chunkLen]entry
