@@ -98,10 +98,6 @@ func (b *Broker) checkTasks(ctx context.Context, tasks []glassq.Task) error {
 			return atTask(i, len(tasks), err)
 		}
 		if c := b.checksOf(t.Queue); c != nil && c.task != nil {
-			if t.Range != nil {
-				return atTask(i, len(tasks), glassq.Errorf(glassq.CodeUnsupported,
-					"queue %s checks each task against its schema, which a range of them cannot be; put its positions one by one", t.Queue))
-			}
 			if err := ctx.Err(); err != nil { // checks take time: they end with the request
 				return err
 			}

@@ -242,13 +242,19 @@ func TestRunWaitsForItsRate(t *testing.T) {
 			q.refuse[2+i] = fmt.Errorf("put: %w", &glassq.Error{Code: glassq.CodeQuota, Message: "too fast", RetryAfter: wait})
 		}
 		var notes []string
-		rep, err := Run(t.Context(), q, Options{Source: counterOf(t, "{0}", 0, 1000), Batch: 100, Parallel: 1,
+		rep, err := Run(t.Context(), q, Options{Source: counterOf(t, "{0}", 0, 1000), Batch: 100, Parallel: 1, Single: true,
 			Notify: func(s string) { notes = append(notes, s) }})
 		if err != nil || rep.Put != 1000 || rep.Took != 3*time.Hour+time.Minute || q.puts != 12 {
 			t.Errorf("Run = %+v, %v, %d puts; want 1000 tasks in 3h1m and 12 puts", rep, err, q.puts)
 		}
 		if len(notes) != 2 || !strings.Contains(notes[0], "too fast (100 put") {
 			t.Errorf("notes %q", notes)
+		}
+		q = newFake()
+		q.refuse[1] = &glassq.Error{Code: glassq.CodeQuota, Message: "too fast", RetryAfter: time.Hour}
+		rep, err = Run(t.Context(), q, Options{Source: counterOf(t, "{0}", 0, 1000)})
+		if err != nil || rep.Put != 1000 || rep.Took != time.Hour || q.puts != 2 {
+			t.Errorf("Run of a range = %+v, %v, %d puts; want 1000 tasks in 1h and 2 puts", rep, err, q.puts)
 		}
 		q = newFake()
 		q.refuse[1] = &glassq.Error{Code: glassq.CodeQuota, Message: "too many queues"}

@@ -97,6 +97,11 @@ func (d *dispatch) putRange(ctx context.Context, t glassq.Task) (left bool, err 
 			t.Range = &glassq.Range{Count: t.Range.Count - some, Add: t.Range.Add}
 			some *= 2
 			wait = firstWait
+		case code == glassq.CodeQuota && glassq.RetryAfter(err) > 0:
+			d.say("waiting for the rate of the token: %v (%d put so far)", err, d.put.Load())
+			if err := sleep(ctx, glassq.RetryAfter(err)); err != nil {
+				return false, err
+			}
 		case code == glassq.CodeUnsupported || forGood(code):
 			if d.opt.Notify != nil {
 				d.opt.Notify(fmt.Sprintf("the queue does not take the tasks as a range, so they are put one by one: %v", err))

@@ -277,8 +277,14 @@ func (s *State) endRest(r *taskRange, bump func(d *glassq.DeadCounts, n uint64))
 	s.settled(run)
 }
 
-// letGo notes that the entry of a position of r is gone.
-func (s *State) letGo(r *taskRange) {
+// bodyGone notes that nobody wants the body of task n any more, which lay in frame; in 0 it is that of
+// its range.
+func (s *State) bodyGone(n, frame uint64, weight int64) {
+	if frame != 0 {
+		s.hooks.Dropped(frame, weight)
+		return
+	}
+	r := s.rangeAt(n)
 	r.held--
 	s.rangeOver(r)
 }

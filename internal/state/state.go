@@ -289,10 +289,6 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 // drop forgets task n. One that was not acked gives its id free.
 func (s *State) drop(n uint64, e *entry, acked bool) {
 	q, ci, frame, weight := s.class[e.class].queue, e.class, e.frame(), s.weight(e)
-	var of *taskRange
-	if frame == 0 {
-		of = s.rangeAt(n)
-	}
 	s.remark(n, e, nil)
 	if !e.has(flagResult|flagDense) && (!acked || q.ids.held != nil) {
 		q.ids.ended(n, acked)
@@ -307,11 +303,7 @@ func (s *State) drop(n uint64, e *entry, acked bool) {
 		s.resultGone(run)
 	}
 	s.tasks.remove(n)
-	if of == nil {
-		s.hooks.Dropped(frame, weight)
-	} else {
-		s.letGo(of)
-	}
+	s.bodyGone(n, frame, weight)
 	s.hooks.Lowered(q)
 	s.unref(ci)
 }
