@@ -487,5 +487,24 @@ func (l *Live) NextDelayed(ctx context.Context, queue string) (time.Duration, bo
 	return l.store.NextDelayed(ctx, queue)
 }
 
+// Schedules passes through.
+func (l *Live) Schedules(ctx context.Context) ([]glassq.Schedule, error) {
+	return l.store.Schedules(ctx)
+}
+
+// SetSchedule passes through.
+func (l *Live) SetSchedule(ctx context.Context, name string, c glassq.ScheduleChange) (glassq.Schedule, error) {
+	s, err := l.store.SetSchedule(ctx, name, c)
+	l.operated(ctx, "", "", err)
+	return s, err
+}
+
+// DropSchedule passes through.
+func (l *Live) DropSchedule(ctx context.Context, name string) error {
+	err := l.store.DropSchedule(ctx, name)
+	l.operated(ctx, "", "", err)
+	return err
+}
+
 // Archive passes through.
 func (l *Live) Archive(ctx context.Context, w io.Writer) error { return l.store.Archive(ctx, w) }

@@ -27,6 +27,7 @@ type Image struct {
 	marks             int64
 	acked             []ackedImage
 	ranges            []taskRange
+	schedules         []Timed
 	names             []string // of queues, by number; "" where one was dropped
 }
 
@@ -108,6 +109,9 @@ func (s *State) Image() *Image {
 		b := s.acked.blocks[k]
 		b.shared = true
 		im.acked = append(im.acked, ackedImage{k, b})
+	}
+	for _, x := range s.Schedules() {
+		im.schedules = append(im.schedules, *x)
 	}
 	return im
 }

@@ -115,6 +115,8 @@ func (s *State) restoreSections(d *decoder) {
 		switch tag := d.num(); tag {
 		case sectionEnd:
 			return
+		case sectionSchedules:
+			s.restoreSchedules(d)
 		case sectionProgress:
 			s.restoreProgress(d)
 		case sectionRanges:

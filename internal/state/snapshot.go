@@ -65,6 +65,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeTasks(&e)
 	im.writeLeases(&e)
 	im.writeAcked(&e)
+	im.writeSchedules(&e)
 	im.writeProgress(&e)
 	im.writeRanges(&e)
 	e.num(sectionEnd)

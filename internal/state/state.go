@@ -37,6 +37,8 @@ type State struct {
 	owing  []*Run               // have come to their ends, which are to be written
 	places map[string]hookPlace // reserved for hooks, by queue
 
+	schedules map[string]*Timed
+
 	ranges                 []*taskRange // by number
 	untouched              uint64       // positions of them that were not handed out yet
 	rangeDelays, rangeTTLs timers       // ref: the first number of a range
@@ -187,6 +189,10 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		s.applyGiveUp(&r)
 	case opHook:
 		s.applyHook(&r)
+	case opSchedule:
+		s.applySchedule(&r)
+	case opDue:
+		err = s.applyDue(&r)
 	case opRunEnd:
 		name, k := r.str(), r.uvarint()
 		if !r.bad {
