@@ -77,7 +77,8 @@ func (v *visit) changeSettings() error {
 	bad := func(name, text string) error {
 		return glassq.Errorf(glassq.CodeBadRequest, "nothing was changed: %s %.40q is not a number", name, text)
 	}
-	for name, dst := range map[string]**float64{"rate": &c.Rate, "catchup": &c.Catchup} {
+	for i, dst := range []**float64{&c.Rate, &c.Catchup} {
+		name := []string{"rate", "catchup"}[i]
 		if text, ok := changed(name); ok {
 			n, err := strconv.ParseFloat(text, 64)
 			if err != nil {
@@ -86,7 +87,8 @@ func (v *visit) changeSettings() error {
 			*dst = &n
 		}
 	}
-	for name, dst := range map[string]**int64{"max_tasks": &c.MaxTasks, "max_bytes": &c.MaxBytes} {
+	for i, dst := range []**int64{&c.MaxTasks, &c.MaxBytes} {
+		name := []string{"max_tasks", "max_bytes"}[i]
 		if text, ok := changed(name); ok {
 			n, err := strconv.ParseInt(text, 10, 64)
 			if err != nil {
