@@ -438,7 +438,8 @@ func LockDir(fsys FS) (io.Closer, error) {
 		return nil, err
 	}
 	if !slices.ContainsFunc(names, func(name string) bool {
-		return name == formatName || name == unfinishedName || strings.HasPrefix(name, "segment-") || strings.HasPrefix(name, "checkpoint-")
+		return name == formatName || name == unfinishedName || strings.HasPrefix(name, "segment-") ||
+			strings.HasPrefix(name, "checkpoint-")
 	}) {
 		return nil, ErrNoLog
 	}
