@@ -53,6 +53,9 @@ func (a *app) showQueue(n *glassq.QueueInfo) error {
 	}
 	fmt.Fprintf(w, "waiting\t%d reserves; the oldest ready task for %s\n", n.Waiters,
 		report.Short(time.Duration(n.Oldest*float64(time.Second))))
+	if n.Progress.Tasks > 0 {
+		fmt.Fprintf(w, "progress\t%s\n", n.Progress)
+	}
 	fmt.Fprintf(w, "settings\t%s\n", settingsLine(n.Settings))
 	return w.Flush()
 }

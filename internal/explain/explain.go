@@ -363,5 +363,8 @@ func (x *Explainer) held(f *glassq.Peeked, lease uint64) string {
 	if f.State == glassq.Dead && f.Reason != "" {
 		text += " " + f.Reason
 	}
+	if said := f.Progress.String(); said != "" {
+		text += " Its workers said: " + said + "."
+	}
 	return text
 }

@@ -33,7 +33,10 @@ type mtask struct {
 	lease   uint64
 	length  int64
 	reason  string
-	nacked  bool // Dead because it was nacked
+	nacked  bool             // Dead because it was nacked
+	said    *glassq.Progress // what was said of it, never changed; nil for nothing
+	sayer   uint64           // the lease of the last saying, and its number
+	seq     uint64
 }
 
 // A mid is an id that a task was put with.
@@ -185,10 +188,65 @@ func (m *model) held(queue string, states ...glassq.State) (n int64) {
 func (m *model) bytes(queue string) (n int64) {
 	for i := range m.tasks {
 		if t := &m.tasks[i]; t.Queue == queue {
-			n += state.Size(&t.Task)
+			if n += state.Size(&t.Task); t.said != nil {
+				n += int64(len(t.said.Note) + t.said.Size)
+			}
 		}
 	}
 	return n
+}
+
+// say does what an extend says; it returns the code of the refusal, or nothing.
+func (m *model) say(x *glassq.Extend) glassq.Code {
+	t := m.leased(x.Token)
+	if t == nil {
+		return glassq.CodeLeaseLost
+	}
+	last := uint64(0)
+	if t.sayer == x.Token.Number {
+		last = t.seq
+	}
+	switch {
+	case x.Seq <= last:
+		return ""
+	case x.Seq > last+1:
+		return glassq.CodeBadRequest
+	}
+	if code := m.refuses(x.Put); code != "" {
+		return code
+	}
+	p := glassq.Progress{Done: -1}
+	if t.said != nil {
+		p = *t.said
+	}
+	before := int64(len(p.Note) + p.Size)
+	if x.Progress.Done >= 0 {
+		p.Done = x.Progress.Done
+	}
+	p.Note = cmp.Or(x.Progress.Note, p.Note)
+	if x.Progress.Checkpoint != nil {
+		p.Checkpoint, p.Size = x.Progress.Checkpoint, len(x.Progress.Checkpoint)
+	}
+	if more := int64(len(p.Note)+p.Size) - before; more > 0 {
+		for i := range x.Put {
+			if x.Put[i].Queue == t.Queue {
+				more += state.Size(&x.Put[i])
+			}
+		}
+		if most := m.queues[t.Queue].set.MaxBytes; most > 0 && m.bytes(t.Queue)+more > most {
+			return glassq.CodeQueueFull
+		}
+	}
+	t.said, t.sayer, t.seq, t.at = &p, x.Token.Number, x.Seq, m.now+x.Lease.Milliseconds()
+	of := t.Task
+	for _, f := range x.Put {
+		if f.Run == "" && of.OfAttempt == 0 {
+			f.Run = of.Run
+		}
+		trace(&f, &of)
+		m.put(f)
+	}
+	return ""
 }
 
 // refuses is the code by which a put is to be refused, or nothing.

@@ -26,12 +26,13 @@ func (v *view) queue(name string, set glassq.Settings, b glassq.Books, bytes int
 	fmt.Fprintf(v, "queue %s %v %v %d bytes, held %v\n", name, set, b, bytes, held)
 }
 
-func (v *view) task(num uint64, st glassq.State, t *glassq.Task, id string, attempt int, at int64, reason string) {
+func (v *view) task(num uint64, st glassq.State, t *glassq.Task, id string, attempt int, at int64, reason string,
+	said *glassq.Progress) {
 	h := fnv.New32a()
 	h.Write(t.Body)
 	short := t.Body[:min(len(t.Body), 24)]
-	fmt.Fprintf(v, " %d %v %q+%d/%x id %q run %q of %d level %d attempt %d at %d %q\n",
-		num, st, short, len(t.Body), h.Sum32(), id, t.Run, t.OfAttempt, t.Priority.Level(), attempt, at, reason)
+	fmt.Fprintf(v, " %d %v %q+%d/%x id %q run %q of %d level %d attempt %d at %d %q %v\n",
+		num, st, short, len(t.Body), h.Sum32(), id, t.Run, t.OfAttempt, t.Priority.Level(), attempt, at, reason, said)
 }
 
 func (v *view) run(name string, c glassq.RunChange, b glassq.Books, waiting uint64, created, ended int64) {
@@ -69,7 +70,7 @@ func observe(ctx context.Context, s glassq.Store, now int64) (string, error) {
 				if st == glassq.Delayed || st == glassq.Leased {
 					at = now + p.Due.Milliseconds()
 				}
-				v.task(p.Number, st, &p.Task, p.TaskID(), p.Attempt, at, p.Reason)
+				v.task(p.Number, st, &p.Task, p.TaskID(), p.Attempt, at, p.Reason, p.Progress)
 			}
 		}
 	}
@@ -122,7 +123,7 @@ func (m *model) view() string {
 				if id == "" {
 					id = glassq.AssignedID(t.num)
 				}
-				v.task(t.num, st, &t.Task, id, t.attempt, at, t.reason)
+				v.task(t.num, st, &t.Task, id, t.attempt, at, t.reason, t.said)
 			}
 		}
 	}
