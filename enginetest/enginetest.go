@@ -56,7 +56,7 @@ func Run(t *testing.T, h Harness) {
 
 func laws() []law {
 	return slices.Concat(durableLaws(), deliveryLaws(), leaseLaws(), orderLaws(), commitLaws(),
-		progressLaws(), crashLaws(), waitLaws(), roomLaws(), deadLaws(), runLaws(), hookLaws(), dedupLaws(),
+		progressLaws(), haltLaws(), crashLaws(), waitLaws(), roomLaws(), deadLaws(), runLaws(), hookLaws(), dedupLaws(),
 		limitLaws(), walkLaws())
 }
 

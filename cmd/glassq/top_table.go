@@ -94,6 +94,8 @@ func (r *row) text() []string {
 	name := r.Name
 	if r.Settings.Paused {
 		name += " (paused)"
+	} else if r.Halted.Now() {
+		name += " (halted)"
 	} else if r.Rate > 0 {
 		name += fmt.Sprintf(" (at most %.4g/s)", r.Rate)
 	}

@@ -437,6 +437,9 @@ func (b *Broker) Configure(ctx context.Context, queue string, c glassq.SettingsC
 			return glassq.Settings{}, err
 		}
 	}
+	if err := checkHalt(&c); err != nil {
+		return glassq.Settings{}, err
+	}
 	b.settings.Lock()
 	defer b.settings.Unlock()
 	if _, err := b.compileSchemas(queue, c.Apply(glassq.Settings{})); err != nil {
@@ -447,6 +450,19 @@ func (b *Broker) Configure(ctx context.Context, queue string, c glassq.SettingsC
 		return s, err
 	}
 	return s, b.setSchemas(queue, s)
+}
+
+// checkHalt checks the rule by which a queue halts.
+func checkHalt(c *glassq.SettingsChange) error {
+	if c.Halt != nil {
+		if _, err := glassq.ParseHalt(*c.Halt); err != nil {
+			return err
+		}
+	}
+	if r := c.HaltResume; r != nil && !(*r == 0 || *r >= 1 && *r <= glassq.MaxDelay.Seconds()) {
+		return glassq.Errorf(glassq.CodeBadRequest, "halt_resume %v is neither 0 (not by itself) nor 1 or more seconds", *r)
+	}
+	return nil
 }
 
 // Peek checks the page and peeks; max 0 means 100, and at most 1,000 are shown.

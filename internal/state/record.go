@@ -40,6 +40,7 @@ const (
 	opRunEnd op = 23 // run, count: the run has come to this end; the put of its hook comes right after it
 
 	opProgress op = 26 // kind, see progress.go: what a worker said of its task
+	opHalt     op = 27 // queue: its halt has ended
 )
 
 const (

@@ -32,6 +32,7 @@ func (s *State) Restore(in io.Reader) error {
 		d.json(&rec)
 		d.json(&q.books)
 		q.settings = rec.Settings
+		s.setHalt(q)
 		q.Pace.Set(schedule(q.settings), s.nanos())
 		q.Pace.restore(rec.Pace)
 		q.ids.restore(&d)
@@ -115,6 +116,8 @@ func (s *State) restoreSections(d *decoder) {
 			return
 		case sectionProgress:
 			s.restoreProgress(d)
+		case sectionHalts:
+			s.restoreHalts(d)
 		default:
 			d.fail(fmt.Sprintf("section %d", tag))
 		}

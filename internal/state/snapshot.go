@@ -23,6 +23,7 @@ const (
 	sectionEnd uint64 = iota // no more sections
 
 	sectionProgress uint64 = 4 // what was said of tasks
+	sectionHalts    uint64 = 5 // endings that rules of queues count
 )
 
 // Snapshot writes the whole state as it is now, for those who need no Image in between.
@@ -65,6 +66,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeLeases(&e)
 	im.writeAcked(&e)
 	im.writeProgress(&e)
+	im.writeHalts(&e)
 	e.num(sectionEnd)
 	if e.err != nil {
 		return e.err

@@ -31,6 +31,7 @@ type State struct {
 	leaseTimers timers // ref: lease number
 	delays      timers // ref: task
 	ttls        timers // ref: task
+	halts       timers // ref: number of a queue
 	acked       ackedWindow
 	checkpoints int64 // tasks that have one
 
@@ -186,6 +187,11 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		if !r.bad {
 			err = s.applyRunEnd(name, k)
 		}
+	case opHalt:
+		name := r.str()
+		if q := s.queues[name]; !r.bad && q != nil {
+			s.resume(q)
+		}
 	case opCancel:
 		name := r.str()
 		if !r.bad {
@@ -333,6 +339,7 @@ func (s *State) applyLease(number, n uint64, length int64) error {
 	e.setAttempts(e.attempts() + 1)
 	c.queue.count[glassq.Ready]--
 	c.queue.count[glassq.Leased]++
+	c.queue.haltOut(number)
 	s.leases.set(number, lease{task: n, deadline: s.now + length, length: length})
 	s.leaseTimers.push(s.now+length, number)
 	if number >= s.next {
@@ -412,6 +419,7 @@ func (s *State) applyAck(number uint64, outcome glassq.Outcome, result bool) err
 	}
 	q := s.class[e.class].queue
 	s.acked.add(number, q.num, s.now)
+	s.haltEnd(q, number, outcome == glassq.Failed)
 	s.done(l.task, e, outcome, result)
 	return nil
 }
@@ -452,6 +460,7 @@ func (s *State) applyTake(n uint64) error {
 		return err
 	}
 	s.release(c.queue, s.booked(e))
+	s.haltEnd(c.queue, 0, false)
 	s.done(n, e, glassq.OK, false)
 	return nil
 }
@@ -463,6 +472,11 @@ func (s *State) applyNack(number uint64, kind byte, delay int64, reason string) 
 	}
 	if reason != "" {
 		s.tasks.setReason(l.task, reason)
+	}
+	if q := s.class[e.class].queue; kind == nackUndone || kind == nackPutOff {
+		s.haltBack(q, number)
+	} else {
+		s.haltEnd(q, number, true)
 	}
 	switch kind {
 	case nackUndone:
@@ -609,6 +623,7 @@ func (s *State) Advance(now int64) {
 			n := l.task
 			s.leases.remove(t.ref)
 			if e := s.tasks.get(n); e != nil && e.state() == glassq.Leased {
+				s.haltEnd(s.class[e.class].queue, t.ref, true)
 				s.retry(n, e, Backoff(n, e.attempts()-1))
 			}
 		case &s.delays:
@@ -617,6 +632,14 @@ func (s *State) Advance(now int64) {
 				continue
 			}
 			s.back(t.ref, s.tasks.get(t.ref), 0)
+		case &s.halts:
+			if !s.haltValid(t) {
+				which.stale = max(0, which.stale-1)
+				continue
+			}
+			if q := s.byNum[t.ref]; q.count[glassq.Ready] > 0 {
+				s.hooks.Ready(q)
+			}
 		default:
 			if !s.ttlValid(t) {
 				which.stale = max(0, which.stale-1)
@@ -639,7 +662,7 @@ func (s *State) Advance(now int64) {
 
 // earliest returns the next timer and the heap it is in; nil when there is none.
 func (s *State) earliest() (first timer, in *timers) {
-	for _, t := range []*timers{&s.leaseTimers, &s.delays, &s.ttls} {
+	for _, t := range []*timers{&s.leaseTimers, &s.delays, &s.ttls, &s.halts} {
 		if t.n > 0 && (in == nil || t.get(0).at < first.at) {
 			first, in = t.get(0), t
 		}
