@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/state"
@@ -48,6 +49,54 @@ type mid struct {
 type mqueue struct {
 	set   glassq.Settings
 	books glassq.Books
+	halt  mhalt
+}
+
+// A mhalt is what a queue counts for its rule.
+type mhalt struct {
+	last   string // of the last endings, a letter each: f for failed
+	halted bool
+	until  int64
+	probe  uint64
+}
+
+// ended counts an ending of a task of queue.
+func (m *model) ended(queue string, lease uint64, failed bool) {
+	q := m.queues[queue]
+	rule, _ := glassq.ParseHalt(q.set.Halt)
+	h := &q.halt
+	switch {
+	case rule.Of == 0, h.halted && lease != h.probe:
+		return
+	case h.halted && !failed:
+		*h = mhalt{}
+	case h.halted:
+		m.probeLater(&q)
+	default:
+		h.last += map[bool]string{true: "f", false: "k"}[failed]
+		h.last = h.last[max(0, len(h.last)-rule.Of):]
+		bad := strings.Count(h.last, "f")
+		if len(h.last) == rule.Of && float64(bad)*100 > rule.Percent*float64(rule.Of) {
+			h.halted = true
+			m.probeLater(&q)
+		}
+	}
+	m.queues[queue] = q
+}
+
+func (m *model) probeLater(q *mqueue) {
+	q.halt.probe, q.halt.until = 0, 0
+	if q.set.HaltResume > 0 {
+		q.halt.until = m.now + int64(q.set.HaltResume*1000)
+	}
+}
+
+// probeBack notes that a lease of queue came back without an ending.
+func (m *model) probeBack(queue string, lease uint64) {
+	if q := m.queues[queue]; q.halt.halted && q.halt.probe == lease {
+		q.halt.probe = 0
+		m.queues[queue] = q
+	}
 }
 
 type mrun struct {
@@ -170,7 +219,14 @@ func (m *model) unique(queue string) (n int64) {
 func (m *model) configure(queue string, c glassq.SettingsChange) glassq.Settings {
 	m.forgetIDs(queue)
 	q := m.queues[queue]
+	was := q.set
 	q.set = c.Apply(q.set)
+	switch {
+	case q.set.Halt != was.Halt, q.halt.halted && c.Paused != nil && !*c.Paused:
+		q.halt = mhalt{}
+	case q.set.HaltResume != was.HaltResume && q.halt.halted && q.halt.probe == 0:
+		m.probeLater(&q)
+	}
 	m.queues[queue] = q
 	m.forgetIDs(queue)
 	return q.set
@@ -312,8 +368,15 @@ func (m *model) put(p glassq.Task) glassq.Receipt {
 
 // heads are the tasks that a reserve hands out, in order.
 func (m *model) heads(queue string, most int) []uint64 {
-	if m.queues[queue].set.Paused {
+	q := m.queues[queue]
+	if q.set.Paused {
 		return nil
+	}
+	if h := q.halt; h.halted {
+		if h.until == 0 || m.now < h.until || h.probe != 0 {
+			return nil
+		}
+		most = min(most, 1)
 	}
 	return m.first(queue, most)
 }
@@ -347,6 +410,10 @@ func (m *model) handOut(num, lease uint64, length int64) {
 	t := m.find(num)
 	t.state, t.lease, t.length, t.at = glassq.Leased, lease, length, m.now+length
 	t.attempt++
+	if q := m.queues[t.Queue]; q.halt.halted {
+		q.halt.probe = lease
+		m.queues[t.Queue] = q
+	}
 	m.high = max(m.high, lease)
 }
 
@@ -354,6 +421,7 @@ func (t *mtask) token() glassq.Token { return glassq.Token{Queue: t.Queue, Numbe
 
 // done books an acked task and forgets it.
 func (m *model) done(t mtask, outcome glassq.Outcome, result bool) {
+	m.ended(t.Queue, t.lease, outcome == glassq.Failed)
 	m.book(&t, func(b *glassq.Books) {
 		if outcome == glassq.Failed {
 			b.Failed++
@@ -420,6 +488,11 @@ func (m *model) nack(n *glassq.Nack) glassq.Code {
 	m.lost = append(m.lost, n.Token)
 	if n.Reason != "" {
 		t.reason = n.Reason
+	}
+	if n.Undone {
+		m.probeBack(t.Queue, t.lease)
+	} else {
+		m.ended(t.Queue, t.lease, true)
 	}
 	switch {
 	case n.Undone:
@@ -521,6 +594,7 @@ func (m *model) advance(now int64) {
 		switch {
 		case first.state == glassq.Leased:
 			m.lost = append(m.lost, first.token())
+			m.ended(first.Queue, first.lease, true)
 			m.retry(first, state.Backoff(first.num, first.attempt-1))
 		case first.ttl == at:
 			m.end(first, func(d *glassq.DeadCounts) { d.Expired++ })

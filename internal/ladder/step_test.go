@@ -43,7 +43,7 @@ const (
 var duties = map[string]duty{
 	"put": durable, "big": durable, "dup": durable, "ids": durable, "one": durable, "delay": durable,
 	"say": durable, "ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable,
-	"unpause": durable, "unique": durable, "purge": durable,
+	"unpause": durable, "halt": durable, "unique": durable, "purge": durable,
 	"bury": durable, "redrive": durable, "seal": durable, "cancel": durable, "drop": durable, "restart": durable,
 	"take": written, "sleep": written, "expire": written, "hour": written,
 }
@@ -226,6 +226,12 @@ func (d *driver) operate(ctx context.Context, name string) error {
 			unique = glassq.UniquePending
 		}
 		return d.configure(ctx, "q0", glassq.SettingsChange{Unique: &unique, MaxUnique: &most})
+	case "halt":
+		rule, resume := "", float64(d.rng.IntN(3)*20) // 0 is by hand
+		if d.rng.IntN(4) > 0 {
+			rule = fmt.Sprintf("failed>%d%% of %d", 30*d.rng.IntN(3), 1+d.rng.IntN(5))
+		}
+		return d.configure(ctx, queue, glassq.SettingsChange{Halt: &rule, HaltResume: &resume})
 	case "unpause":
 		return d.unpause(ctx, queue)
 	case "purge":
@@ -329,7 +335,9 @@ func (d *driver) handed(queue string, most int, length time.Duration, take bool,
 		case !sameSaid(l.Progress, t.said):
 			return fmt.Errorf("Reserve from %s: task %d says %+v; want %+v", queue, t.num, l.Progress, t.said)
 		case take:
-			d.m.done(*t, glassq.OK, false)
+			taken := *t
+			taken.lease = 0 // that of a hand-out before
+			d.m.done(taken, glassq.OK, false)
 			continue
 		case l.Number <= max(d.m.high, d.floor):
 			return fmt.Errorf("Reserve from %s: lease number %d; %d was handed out before", queue, l.Number,
