@@ -208,6 +208,24 @@ func set[T any](dst *T, v *T) {
 	}
 }
 
+// What DeadFilter.Why says.
+const (
+	DeadAttempts = "attempts" // the last try ended without an ack
+	DeadNacked   = "nacked"   // a worker said so
+)
+
+// A DeadFilter says which dead tasks of a queue are meant: those that agree with all that is set;
+// the zero value means all of them.
+type DeadFilter struct {
+	// Tasks are ids: ~ and the number of a task, RUN/N, or another id for as long as it is taken,
+	// see Settings.Unique. At most MaxBatch; none means any.
+	Tasks  []string
+	Why    string // DeadAttempts or DeadNacked; "" means either
+	Reason string // a part of what the last nack said; "" means any
+	Run    string // that the task, or the result, is of; "" means any
+	Max    int    // most tasks, the oldest first; 0 means no limit
+}
+
 // A Peeked task is shown, not handed out.
 type Peeked struct {
 	Task

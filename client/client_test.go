@@ -244,6 +244,12 @@ func TestOperator(t *testing.T) {
 	if run, err := c.AwaitRun(ctx, "r", glassq.PhaseDrained, time.Minute); err != nil || !run.Complete {
 		t.Errorf("AwaitRun(r, drained) = %+v, %v", run, err)
 	}
+	if err := c.DropRun(ctx, "r"); err != nil {
+		t.Errorf("DropRun = %v", err)
+	}
+	if err := c.DropRun(ctx, "r2"); !errors.Is(err, glassq.ErrRunConflict) {
+		t.Errorf("DropRun of a run that is not sealed = %v", err)
+	}
 	if n, err := c.Redrive(ctx, "q", 3); err != nil || n != 0 {
 		t.Errorf("Redrive = %d, %v", n, err)
 	}

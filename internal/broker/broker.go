@@ -504,6 +504,44 @@ func (b *Broker) Redrive(ctx context.Context, queue string, max int) (int, error
 	return b.store.Redrive(ctx, queue, max)
 }
 
+// RedriveSome checks the filter and makes dead tasks ready again.
+func (b *Broker) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	if err := checkFilter(queue, &f); err != nil {
+		return 0, err
+	}
+	return b.store.RedriveSome(ctx, queue, f)
+}
+
+// PurgeSome checks the filter and drops dead tasks.
+func (b *Broker) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	if err := checkFilter(queue, &f); err != nil {
+		return 0, err
+	}
+	return b.store.PurgeSome(ctx, queue, f)
+}
+
+func checkFilter(queue string, f *glassq.DeadFilter) error {
+	if err := glassq.CheckName(queue); err != nil {
+		return err
+	}
+	if f.Run != "" {
+		if err := glassq.CheckName(f.Run); err != nil {
+			return err
+		}
+	}
+	switch {
+	case f.Why != "" && f.Why != glassq.DeadAttempts && f.Why != glassq.DeadNacked:
+		return glassq.Errorf(glassq.CodeBadRequest, "why %.40q is not one of attempts, nacked", f.Why)
+	case f.Max < 0:
+		return glassq.Errorf(glassq.CodeBadRequest, "max %d is negative", f.Max)
+	case len(f.Reason) > glassq.MaxReason:
+		return glassq.Errorf(glassq.CodeBadRequest, "reason is longer than the %d bytes that are kept of one", glassq.MaxReason)
+	case len(f.Tasks) > glassq.MaxBatch:
+		return glassq.Errorf(glassq.CodeTooLarge, "%d tasks are named; at most %d may be", len(f.Tasks), glassq.MaxBatch)
+	}
+	return nil
+}
+
 // Drop forgets a queue.
 func (b *Broker) Drop(ctx context.Context, queue string) error {
 	if err := glassq.CheckName(queue); err != nil {
@@ -628,6 +666,14 @@ func (b *Broker) CancelRun(ctx context.Context, name string) (int, error) {
 		return 0, err
 	}
 	return b.store.CancelRun(ctx, name)
+}
+
+// DropRun passes through.
+func (b *Broker) DropRun(ctx context.Context, name string) error {
+	if err := glassq.CheckName(name); err != nil {
+		return err
+	}
+	return b.store.DropRun(ctx, name)
 }
 
 // Copy passes through.

@@ -217,32 +217,7 @@ func (s *State) applyRedrive(name string, most int) {
 			continue
 		}
 		most--
-		unbook := func(d *glassq.DeadCounts) {
-			if e.has(flagDeadNacked) {
-				d.Nacked--
-			} else {
-				d.Attempts--
-			}
-		}
-		unbook(&q.books.Dead)
-		c := &s.class[e.class]
-		if run := s.booked(e); run != nil {
-			unbook(&run.books.Dead)
-			s.reopened(run)
-			if e.has(flagDense) {
-				run.dead.Remove(e.n)
-			}
-		} else if c.run != nil {
-			c.run.results++
-		}
-		e.w0 &^= flagDeadNacked
-		e.setAttempts(0)
-		s.tasks.setReason(n, "")
-		q.count[glassq.Dead]--
-		q.count[glassq.Leased]++
-		e.setState(glassq.Leased) // as if its last try were given back
-		s.goes(e, s.tasks.mark(n), 1)
-		s.back(n, e, 0)
+		s.revive(q, n, e)
 	}
 }
 
@@ -274,7 +249,14 @@ func (s *State) Peek(q *Queue, want glassq.State, cursor uint64, most int) []uin
 	switch {
 	case q.count[want] == 0:
 	case want == glassq.Dead:
-		from(&q.dead)
+		last := uint64(0)
+		q.dead.from(cursor, func(n uint64) bool {
+			if e := s.tasks.look(n); n != last && e != nil && e.state() == want {
+				found = append(found, n)
+			}
+			last = n
+			return len(found) < most
+		})
 	case want == glassq.Ready:
 		for p := range q.lanes {
 			from(&q.lanes[p])

@@ -36,8 +36,10 @@ const (
 	opGiveUp                // queue, run, count, next: this much of a schedule is not made good
 	opClock                 // how far the wall clock is ahead, in ms, zigzag
 
-	opHook   op = 22 // run, kind, text, put: put when the run ends
-	opRunEnd op = 23 // run, count: the run has come to this end; the put of its hook comes right after it
+	opRunDrop     op = 18 // run
+	opRedriveSome op = 19 // redrive or purge, queue, intervals of dead tasks
+	opHook        op = 22 // run, kind, text, put: put when the run ends
+	opRunEnd      op = 23 // run, count: the run has come to this end; the put of its hook comes right after it
 
 	opProgress op = 26 // kind, see progress.go: what a worker said of its task
 	opHalt     op = 27 // queue: its halt has ended
@@ -471,6 +473,11 @@ func AppendClock(dst []byte, ahead int64) []byte {
 // AppendCancel appends that a run is cancelled.
 func AppendCancel(dst []byte, run string) []byte {
 	return appendString(append(dst, byte(opCancel)), run)
+}
+
+// AppendRunDrop appends that a run is forgotten.
+func AppendRunDrop(dst []byte, run string) []byte {
+	return appendString(append(dst, byte(opRunDrop)), run)
 }
 
 // AppendGiveUp appends that a queue goes on behind what its pace gives up. run is that of the task

@@ -155,42 +155,6 @@ func positions() *roaring.Bitmap {
 	return b
 }
 
-// forgetRuns makes room for a new run: those that ended long ago go, and the oldest ended ones
-// beyond glassq.RunsKept. A run whose results are not all taken stays.
-func (s *State) forgetRuns() {
-	over := len(s.runs) - glassq.RunsKept + 1
-	var ended []*Run
-	for _, r := range s.runs {
-		if r.ended == 0 || r.results > 0 || s.inUse(r) {
-			continue
-		}
-		if s.now-r.ended >= glassq.RunKeptFor.Milliseconds() {
-			s.forgetRun(r)
-			over--
-		} else if over > 0 {
-			ended = append(ended, r)
-		}
-	}
-	slices.SortFunc(ended, func(a, b *Run) int { return int(a.ended - b.ended) })
-	for _, r := range ended[:min(max(over, 0), len(ended))] {
-		s.forgetRun(r)
-	}
-}
-
-// inUse tells whether tasks of the run, dead ones for instance, are still held, or other runs wait
-// for it.
-func (s *State) inUse(r *Run) bool {
-	if len(r.followers) > 0 {
-		return true
-	}
-	for i := range s.class {
-		if s.class[i].run == r {
-			return true
-		}
-	}
-	return false
-}
-
 // DecideRun decides a change of a run, whose hooks are parsed, nil for none: it returns the records
 // of it, in their order, or why it is refused.
 func (s *State) DecideRun(name string, c glassq.RunChange, hooks [2]*Hooked) ([][]byte, error) {

@@ -61,8 +61,10 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 		case opRedrive:
 			r.str()
 			r.uvarint()
-		case opDrop, opCancel, opHalt:
+		case opDrop, opCancel, opRunDrop, opHalt:
 			r.str()
+		case opRedriveSome:
+			someOf(&r, nil)
 		case opHook:
 			r.str()
 			r.byte()

@@ -197,6 +197,13 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		if !r.bad {
 			s.applyCancel(name)
 		}
+	case opRedriveSome:
+		err = s.applySome(&r)
+	case opRunDrop:
+		name := r.str()
+		if !r.bad {
+			s.applyRunDrop(name)
+		}
 	default:
 		return 0, recordErr(fmt.Sprintf("unknown record %d", b[0]))
 	}

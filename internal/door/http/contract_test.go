@@ -299,6 +299,10 @@ func TestContract(t *testing.T) {
 	c.call("GET", "/v1/runs/r1/ids?state=x", "", "", 400)
 	c.call("POST", "/v1/runs/r1/cancel", "", "", 200)
 	c.call("POST", "/v1/runs/nowhere/cancel", "", "", 404)
+	c.call("DELETE", "/v1/runs/r2", "", "", 409)
+	c.call("POST", "/v1/runs/r2/cancel", "", "", 200)
+	c.call("DELETE", "/v1/runs/r2", "", "", 200)
+	c.call("DELETE", "/v1/runs/nowhere", "", "", 404)
 
 	c.call("GET", "/v1/stats", "", "", 200)
 	c.call("GET", "/v1/whoami", "", "", 200)
