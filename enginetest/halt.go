@@ -75,7 +75,8 @@ func haltsAtOnce(w *world) {
 	w.ack(withResult(late, glassq.OK, "late")) // a lease that is out goes on, and counts for nothing
 	w.halted()
 	w.books("q", glassq.Books{Put: 20, OK: 4, Failed: 5})
-	if got, err := w.store().Reserve(w.Context(), glassq.Reserve{Queue: "q", Max: 1, Look: true}); err != nil || len(got) != 1 {
+	got, err := w.store().Reserve(w.Context(), glassq.Reserve{Queue: "q", Max: 1, Look: true})
+	if err != nil || len(got) != 1 {
 		w.Errorf("a look at a halted queue = %d tasks, %v; want one", len(got), err)
 	}
 }

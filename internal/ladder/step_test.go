@@ -386,7 +386,8 @@ func sameSaid(got, want *glassq.Progress) bool {
 	if got == nil || want == nil {
 		return got == want
 	}
-	return got.Done == want.Done && got.Note == want.Note && got.Size == want.Size && bytes.Equal(got.Checkpoint, want.Checkpoint)
+	return got.Done == want.Done && got.Note == want.Note && got.Size == want.Size &&
+		bytes.Equal(got.Checkpoint, want.Checkpoint)
 }
 
 // sameOptions compares what a hand-out carries beside body and id with what was put.
