@@ -78,6 +78,10 @@ type QueueInfo struct {
 	Pending  uint64   `json:"pending"`
 	Rate     float64  `json:"rate"` // hand-outs per second that its settings allow at the moment; 0 means no limit
 	Settings Settings `json:"settings"`
+
+	// Keys is nil for a queue that does not look at keys: one without Fair and limits of keys, where
+	// no key was held.
+	Keys *KeyCounts `json:"keys,omitempty"`
 }
 
 // Settings of a queue. The zero value is the default.
@@ -104,6 +108,12 @@ type Settings struct {
 	// Catchup is how many seconds of its schedule a queue catches up with in one burst when workers
 	// did not ask in time; what they missed beyond is not made good. 0 means next to nothing.
 	Catchup float64 `json:"catchup,omitempty"`
+
+	// Fair has hand-outs go round among the keys of the tasks, by weight, and Keys says more of
+	// them. With either, first deliveries follow the puts within one key. Tasks without a key are
+	// one key, without limits.
+	Fair bool      `json:"fair,omitempty"`
+	Keys *KeyRules `json:"keys,omitempty"` // never changed in place
 
 	// Opaque lets Python programs put instances of classes of their own, which only Python getters
 	// see.
@@ -159,6 +169,9 @@ type SettingsChange struct {
 	Catchup  *float64 `json:"catchup,omitempty"`
 	Opaque   *bool    `json:"opaque,omitempty"`
 
+	Fair *bool     `json:"fair,omitempty"`
+	Keys *KeyRules `json:"keys,omitempty"` // see KeyRules.Merge
+
 	MaxUnique    *int64  `json:"max_unique,omitempty"`
 	TaskSchema   *Schema `json:"task_schema,omitempty"`
 	ResultSchema *Schema `json:"result_schema,omitempty"`
@@ -176,6 +189,8 @@ func (c SettingsChange) Apply(s Settings) Settings {
 	set(&s.Stages, c.Stages)
 	set(&s.Catchup, c.Catchup)
 	set(&s.Opaque, c.Opaque)
+	set(&s.Fair, c.Fair)
+	s.Keys = s.Keys.Merge(c.Keys)
 	set(&s.TaskSchema, c.TaskSchema)
 	set(&s.ResultSchema, c.ResultSchema)
 	switch {

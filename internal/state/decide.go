@@ -114,6 +114,7 @@ type Place struct {
 	Size    int64 // bytes of the body and what is carried with it
 	Attempt int   // hand-outs so far
 	Lease   int64 // ms the task asks for; 0 for none
+	Waits   bool  // its key has a limit: a hand-out is told when it is durable
 }
 
 // Length is how long a lease of the task lasts, in ms: as asked, else as the task says, else the

@@ -34,6 +34,9 @@ type queueImage struct {
 	pace     paceImage
 	books    glassq.Books
 	ids      idImage
+	keyed    bool // it looks at keys for the sake of a hold
+	idle     marks
+	active   []mark
 }
 
 type runImage struct {
@@ -47,6 +50,7 @@ type chunkImage struct {
 	all     *[chunkLen]entry // nil: see packed
 	packed  []byte
 	reasons map[uint16]string
+	costs   []uint32
 }
 
 type ackedImage struct {
@@ -73,7 +77,11 @@ func (s *State) Image() *Image {
 	}
 	for _, q := range s.Queues() {
 		q.ids.prune(s.now)
-		im.queues = append(im.queues, queueImage{q.Name, q.settings, q.Pace.image(), q.books, q.ids.share()})
+		qi := queueImage{name: q.Name, settings: q.settings, pace: q.Pace.image(), books: q.books, ids: q.ids.share()}
+		if q.ring != nil {
+			qi.keyed, qi.idle, qi.active = !q.ring.rules.on, q.ring.marks.share(), q.ring.active(s.now)
+		}
+		im.queues = append(im.queues, qi)
 		im.names[q.num] = q.Name
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.runs)) {
@@ -85,7 +93,7 @@ func (s *State) Image() *Image {
 	}
 	for i := range s.class {
 		if s.class[i].refs > 0 { // else unused, or at hand only for the next put of its kind
-			im.classes[i] = s.class[i].key
+			im.classes[i] = s.class[i].enc
 		}
 	}
 	for i, c := range s.tasks.chunks {
@@ -94,7 +102,7 @@ func (s *State) Image() *Image {
 		}
 		c.shared = c.all != nil
 		c.oldReasons = c.reasons != nil
-		im.chunks = append(im.chunks, chunkImage{s.tasks.base + uint64(i), c.all, c.packed, c.reasons})
+		im.chunks = append(im.chunks, chunkImage{s.tasks.base + uint64(i), c.all, c.packed, c.reasons, c.costs})
 	}
 	im.leases, im.delays, im.ttls = s.leases.share(), s.delays.share(), s.ttls.share()
 	for _, k := range s.acked.order {

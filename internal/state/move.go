@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/glassq/glassq"
 )
@@ -18,7 +19,7 @@ const recordWeight = 16
 
 // weight is about how many bytes of the log a task keeps from being freed.
 func (s *State) weight(e *entry) int64 {
-	return e.size() + int64(len(s.class[e.class].key)) + recordWeight
+	return e.size() + int64(len(s.class[e.class].enc)) + recordWeight
 }
 
 // AppendMove appends the move of task n, which was put at the time put in ms, with its record: the
@@ -95,7 +96,7 @@ func (s *State) moving(b []byte) (e *entry, size int, err error) {
 	if e = s.tasks.get(n); e == nil {
 		return nil, 0, recordErr(fmt.Sprintf("move of task %d, which is gone", n))
 	}
-	if e.size() != int64(min(len(d.rest), maxSize)) || s.class[e.class].key != string(d.class) {
+	if e.size() != int64(min(len(d.rest), maxSize)) || !strings.HasPrefix(s.class[e.class].enc, string(d.class)) {
 		return nil, 0, recordErr(fmt.Sprintf("move of task %d, which is another", n))
 	}
 	return e, size, nil

@@ -23,7 +23,8 @@ type Queue struct {
 	count    [5]int64 // by glassq.State
 	bytes    int64
 	lanes    [10]lane
-	filled   uint16 // bit p: lane p may hold something
+	filled   uint16   // bit p: lane p may hold something
+	ring     *keyring // instead of lanes and filled, while the queue looks at keys; else nil
 	dead     lane
 	ids      idWindow
 	headers  bool // a task of it may have headers; it is not part of the state, see Leased.Headers
@@ -46,6 +47,7 @@ func (q *Queue) Info() glassq.QueueInfo {
 		Name: q.Name, Delayed: q.count[glassq.Delayed], Ready: q.count[glassq.Ready],
 		Leased: q.count[glassq.Leased], Dead: q.count[glassq.Dead], Bytes: q.bytes,
 		Books: q.books, Pending: q.books.Pending(), Settings: q.settings,
+		Keys: q.keyCounts(),
 	}
 }
 
@@ -91,6 +93,7 @@ func (s *State) applySettings(name string, set glassq.Settings) {
 		s.holdIDs(q)
 	}
 	q.Pace.Set(schedule(set), s.nanos())
+	s.setKeyRules(q)
 	if was.Paused && !set.Paused {
 		q.Pace.Wake(s.nanos())
 	}
@@ -236,6 +239,7 @@ func (s *State) applyRedrive(name string, most int) {
 		q.count[glassq.Dead]--
 		q.count[glassq.Leased]++
 		e.setState(glassq.Leased) // as if its last try were given back
+		s.keyMoved(c, n, glassq.Dead, glassq.Leased)
 		s.back(n, e, 0)
 	}
 }
@@ -269,7 +273,7 @@ func (s *State) Peek(q *Queue, want glassq.State, cursor uint64, most int) []uin
 	case q.count[want] == 0:
 	case want == glassq.Dead:
 		from(&q.dead)
-	case want == glassq.Ready:
+	case want == glassq.Ready && q.ring == nil:
 		for p := range q.lanes {
 			from(&q.lanes[p])
 		}

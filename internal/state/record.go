@@ -35,6 +35,9 @@ const (
 	opMove                  // task, when it was put, its put: its body lies here now
 	opGiveUp                // queue, run, count, next: this much of a schedule is not made good
 	opClock                 // how far the wall clock is ahead, in ms, zigzag
+
+	opHold    op = 20 // queue, key, length in ms, why: the key is held; a length of 0 ends that
+	opKeyCost op = 21 // number, cost: what the task of a lease really cost
 )
 
 const (
@@ -61,6 +64,7 @@ const (
 	putHeaders
 	putExtra
 	putOf
+	putCost
 )
 
 // AppendPut appends the record of t. The caller has checked t against the limits.
@@ -94,6 +98,7 @@ func AppendPut(dst []byte, t *glassq.Task) []byte {
 	set(len(t.Headers) > 0, putHeaders)
 	set(len(t.Extra) > 0, putExtra)
 	set(t.OfAttempt > 0, putOf)
+	set(t.Cost > 1, putCost)
 	dst = binary.AppendUvarint(dst, bits)
 	if t.Dense {
 		dst = binary.AppendUvarint(dst, uint64(t.Position))
@@ -109,6 +114,9 @@ func AppendPut(dst []byte, t *glassq.Task) []byte {
 	}
 	if t.Flags != 0 {
 		dst = binary.AppendUvarint(dst, uint64(t.Flags))
+	}
+	if t.Cost > 1 {
+		dst = binary.AppendUvarint(dst, uint64(t.Cost))
 	}
 	if t.ID != "" {
 		dst = appendString(dst, t.ID)
@@ -224,6 +232,7 @@ type put struct {
 	of         int
 	delay, ttl uint64 // ms
 	flags      uint32
+	cost       uint32 // 0 for the default
 	id         []byte
 	rest       []byte // type, key, headers, extra, body
 	size       int    // bytes of the whole record
@@ -259,14 +268,33 @@ func decodePut(b []byte) (p put, err error) {
 	if p.bits&putFlags != 0 {
 		p.flags = uint32(r.uvarint())
 	}
+	if p.bits&putCost != 0 {
+		cost := r.uvarint()
+		r.bad = r.bad || cost > math.MaxUint32
+		p.cost = uint32(cost)
+	}
 	if p.bits&putID != 0 {
 		p.id = r.bytes(r.uvarint())
 	}
 	p.rest = r.b
-	if r.bad || p.bits >= putOf<<1 {
+	if r.bad || p.bits >= putCost<<1 {
 		return p, recordErr("put")
 	}
 	return p, nil
+}
+
+// key returns the key of a put that has one.
+func (p *put) key() (key []byte, ok bool) {
+	r := reader{b: p.rest}
+	if p.bits&putType != 0 {
+		if n := r.uvarint(); n == 0 {
+			r.byte() // one of the types that the doors give
+		} else {
+			r.bytes(n)
+		}
+	}
+	key = r.bytes(r.uvarint())
+	return key, !r.bad
 }
 
 // A Decoder reads tasks from their records. What tasks of one dispatch share is decoded once for
@@ -317,6 +345,7 @@ func (d *Decoder) put(t *glassq.Task, rec []byte) error {
 	*t = d.shared
 	r := reader{b: p.rest}
 	t.ID, t.Position, t.Dense, t.OfAttempt, t.Flags = string(p.id), p.n, p.bits&putDense != 0, p.of, p.flags
+	t.Cost = p.cost
 	t.Delay = time.Duration(p.delay) * time.Millisecond
 	t.TTL = time.Duration(p.ttl) * time.Millisecond
 	if p.bits&putType != 0 {

@@ -17,6 +17,8 @@ import (
 // Restore fills an empty state from a snapshot. An error means that the snapshot is damaged or of
 // another format.
 func (s *State) Restore(in io.Reader) error {
+	s.filling = true
+	defer func() { s.filling = false }()
 	d := decoder{r: bufio.NewReaderSize(in, 64<<10)}
 	format := d.num()
 	if d.err == nil && (format > snapshotFormat || format < snapshotFormat-1) {
@@ -34,6 +36,9 @@ func (s *State) Restore(in io.Reader) error {
 		q.settings = rec.Settings
 		q.Pace.Set(schedule(q.settings), s.nanos())
 		q.Pace.restore(rec.Pace)
+		if rules := newKeyRules(&q.settings); rules.on || rec.Keyed {
+			s.keysOn(q, rules)
+		}
 		q.ids.restore(&d)
 	}
 	retries := map[*Run][]string{}
@@ -102,6 +107,7 @@ func (s *State) Restore(in io.Reader) error {
 	if format > 3 {
 		s.restoreSections(&d)
 	}
+	s.placeKeys()
 	return d.err
 }
 
@@ -110,6 +116,8 @@ func (s *State) restoreSections(d *decoder) {
 		switch tag := d.num(); tag {
 		case sectionEnd:
 			return
+		case sectionKeys:
+			s.restoreKeys(d)
 		default:
 			d.fail(fmt.Sprintf("section %d", tag))
 		}
@@ -188,8 +196,11 @@ func (s *State) restoreTask(n uint64, e *entry) bool {
 	}
 	switch e.state() {
 	case glassq.Ready:
-		q.lanes[c.priority].push(n)
+		s.laneOf(c).push(n)
 		q.filled |= 1 << c.priority
+		s.keyMoved(c, n, glassq.Gone, glassq.Ready)
+	case glassq.Leased:
+		s.keyMoved(c, n, glassq.Gone, glassq.Leased)
 	case glassq.Dead:
 		q.dead.push(n)
 	}

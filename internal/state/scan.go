@@ -52,6 +52,14 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 			r.uvarint()
 		case opDrop, opCancel:
 			r.str()
+		case opHold:
+			r.str()
+			r.str()
+			r.uvarint()
+			r.str()
+		case opKeyCost:
+			r.uvarint()
+			r.uvarint()
 		case opGiveUp:
 			r.str()
 			r.str()

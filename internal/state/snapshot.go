@@ -20,7 +20,8 @@ const snapshotFormat = 4
 // The sections of a snapshot, behind what every state has. Each begins with its tag and is there only
 // where there is something to say, so equal states still write equal bytes.
 const (
-	sectionEnd uint64 = iota // no more sections
+	sectionEnd  uint64 = iota // no more sections
+	sectionKeys               // what is remembered of keys, and what tasks cost
 )
 
 // Snapshot writes the whole state as it is now, for those who need no Image in between.
@@ -37,7 +38,7 @@ func (im *Image) Write(w io.Writer) error {
 	for i := range im.queues {
 		q := &im.queues[i]
 		e.str(q.name)
-		e.json(queueRecord{q.settings, q.pace})
+		e.json(queueRecord{q.settings, q.pace, q.keyed})
 		e.json(q.books)
 		q.ids.write(&e)
 	}
@@ -62,6 +63,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeTasks(&e)
 	im.writeLeases(&e)
 	im.writeAcked(&e)
+	im.writeKeys(&e)
 	e.num(sectionEnd)
 	if e.err != nil {
 		return e.err
@@ -71,7 +73,8 @@ func (im *Image) Write(w io.Writer) error {
 
 type queueRecord struct {
 	glassq.Settings
-	Pace paceImage `json:"pace,omitzero"`
+	Pace  paceImage `json:"pace,omitzero"`
+	Keyed bool      `json:"keyed,omitempty"`
 }
 
 type runRecord struct {

@@ -3,6 +3,7 @@ package state
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/bits"
 	"time"
 
@@ -24,14 +25,20 @@ type State struct {
 	classes map[string]uint32
 	class   []class
 	free    []uint32 // unused places of class
-	lastKey []byte   // the class key of the last put, and its number:
+	lastEnc []byte   // the encoded class of the last put, and its number:
 	lastNum uint32   // batches are mostly of one class
 	named   *Queue   // the queue last looked up by its name
 
 	leaseTimers timers // ref: lease number
 	delays      timers // ref: task
 	ttls        timers // ref: task
+	keyTimers   timers // ref: key.num, or a queue with sweepRef
 	acked       ackedWindow
+
+	byKey     []*key // by key.num
+	spareKeys []*key // of them, those that are none
+	scratch   []byte
+	filling   bool // Restore is under way
 
 	hooks Hooks
 }
@@ -173,6 +180,16 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		}
 	case opGiveUp:
 		s.applyGiveUp(&r)
+	case opHold:
+		queue, key, length, why := r.str(), r.str(), r.small(), r.str()
+		if !r.bad {
+			s.applyHold(queue, key, int64(length), why)
+		}
+	case opKeyCost:
+		number, cost := r.uvarint(), r.uvarint()
+		if r.bad = r.bad || cost > math.MaxUint32; !r.bad {
+			err = s.applyKeyCost(number, uint32(cost))
+		}
 	case opCancel:
 		name := r.str()
 		if !r.bad {
@@ -192,7 +209,7 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 func (s *State) AfterRestart() { s.next = max(s.next, s.limit) }
 
 func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
-	ci, err := s.intern(p.class)
+	ci, err := s.classOf(p)
 	if err != nil {
 		return err
 	}
@@ -224,6 +241,9 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 		e.setState(glassq.Ready)
 	}
 	n := s.tasks.add(e)
+	if p.cost > 0 {
+		s.tasks.setCost(n, p.cost)
+	}
 	if len(p.id) > 0 && flags&(flagResult|flagDense) == 0 {
 		q.ids.add(hashID(p.id), n, s.now)
 	}
@@ -248,15 +268,16 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 		return nil
 	}
 	s.oneReady(q)
-	q.lanes[c.priority].push(n)
+	s.laneOf(c).push(n)
 	q.filled |= 1 << c.priority
+	s.keyMoved(c, n, glassq.Gone, glassq.Ready)
 	s.hooks.Ready(q)
 	return nil
 }
 
 // drop forgets task n. One that was not acked gives its id free.
 func (s *State) drop(n uint64, e *entry, acked bool) {
-	q, ci, frame, weight := s.class[e.class].queue, e.class, e.frame(), s.weight(e)
+	q, ci, frame, weight, from := s.class[e.class].queue, e.class, e.frame(), s.weight(e), e.state()
 	if !e.has(flagResult|flagDense) && (!acked || q.ids.held != nil) {
 		q.ids.ended(n, acked)
 	}
@@ -270,6 +291,7 @@ func (s *State) drop(n uint64, e *entry, acked bool) {
 		s.resultGone(run)
 	}
 	s.tasks.remove(n)
+	s.keyMoved(&s.class[ci], n, from, glassq.Gone)
 	s.hooks.Dropped(frame, weight)
 	s.hooks.Lowered(q)
 	s.unref(ci)
@@ -312,6 +334,8 @@ func (s *State) applyLease(number, n uint64, length int64) error {
 	e.setAttempts(e.attempts() + 1)
 	c.queue.count[glassq.Ready]--
 	c.queue.count[glassq.Leased]++
+	s.keyLeased(c, n)
+	s.keyMoved(c, n, glassq.Ready, glassq.Leased)
 	s.leases.set(number, lease{task: n, deadline: s.now + length, length: length})
 	s.leaseTimers.push(s.now+length, number)
 	if number >= s.next {
@@ -322,9 +346,9 @@ func (s *State) applyLease(number, n uint64, length int64) error {
 
 // unready takes task n, which is ready and the first of its lane, out of it.
 func (s *State) unready(c *class, n uint64) error {
-	l := &c.queue.lanes[c.priority]
+	l := s.laneOf(c)
 	if first, ok := l.first(); !ok || first != n { // else those before it ended
-		if first, e := s.first(c.queue, int(c.priority)); e == nil || first != n {
+		if first, e := s.firstIn(l); e == nil || first != n {
 			return recordErr(fmt.Sprintf("task %d is not the first of its lane", n))
 		}
 	}
@@ -332,13 +356,11 @@ func (s *State) unready(c *class, n uint64) error {
 	return nil
 }
 
-// first returns the first ready task of a lane, and clears away those that ended in it.
-func (s *State) first(q *Queue, priority int) (uint64, *entry) {
-	l := &q.lanes[priority]
+// firstIn returns the first ready task of a lane, and clears away those that ended in it.
+func (s *State) firstIn(l *lane) (uint64, *entry) {
 	for {
 		n, ok := l.first()
 		if !ok {
-			q.filled &^= 1 << priority
 			return 0, nil
 		}
 		if e := s.tasks.get(n); e != nil && e.state() == glassq.Ready {
@@ -348,14 +370,19 @@ func (s *State) first(q *Queue, priority int) (uint64, *entry) {
 	}
 }
 
-// Head returns the task that is to be handed out next, whatever the settings say.
+// Head returns the task that is to be handed out next, whatever the settings say but for those of
+// keys.
 func (s *State) Head(q *Queue) (n uint64, p Place, ok bool) {
 	s.tasks.trim()
+	if q.ring != nil {
+		return s.keyHead(q.ring)
+	}
 	for q.filled != 0 {
 		priority := bits.Len16(q.filled) - 1
-		if n, e := s.first(q, priority); e != nil {
+		if n, e := s.firstIn(&q.lanes[priority]); e != nil {
 			return n, s.placeOf(e), true
 		}
+		q.filled &^= 1 << priority
 	}
 	return 0, p, false
 }
@@ -431,6 +458,7 @@ func (s *State) applyTake(n uint64) error {
 		return err
 	}
 	s.release(c.queue, s.booked(e))
+	s.keyLeased(c, n)
 	s.done(n, e, glassq.OK, false)
 	return nil
 }
@@ -442,6 +470,9 @@ func (s *State) applyNack(number uint64, kind byte, delay int64, reason string) 
 	}
 	if reason != "" {
 		s.tasks.setReason(l.task, reason)
+	}
+	if kind == nackUndone || kind == nackPutOff {
+		s.settleCost(&s.class[e.class], l.task, 0) // the rate stays used: it counts hand-outs
 	}
 	switch kind {
 	case nackUndone:
@@ -486,17 +517,20 @@ func (s *State) back(n uint64, e *entry, delay int64) {
 		s.expire(n, e)
 		return
 	}
-	q.count[e.state()]--
+	from := e.state()
+	q.count[from]--
 	if delay > 0 {
 		e.setState(glassq.Delayed)
 		q.count[glassq.Delayed]++
 		s.delays.push(s.now+delay, n)
+		s.keyMoved(c, n, from, glassq.Delayed)
 		return
 	}
 	e.setState(glassq.Ready)
 	s.oneReady(q)
-	q.lanes[c.priority].giveBack(n)
+	s.laneOf(c).giveBack(n)
 	q.filled |= 1 << c.priority
+	s.keyMoved(c, n, from, glassq.Ready)
 	s.hooks.Ready(q)
 }
 
@@ -514,10 +548,12 @@ func (s *State) die(n uint64, e *entry, bump func(*glassq.DeadCounts)) {
 			run.dead.Add(e.n)
 		}
 	}
-	q.count[e.state()]--
+	from := e.state()
+	q.count[from]--
 	e.setState(glassq.Dead)
 	q.count[glassq.Dead]++
 	q.dead.giveBack(n)
+	s.keyMoved(&s.class[e.class], n, from, glassq.Dead)
 	s.hooks.Lowered(q)
 	if c := &s.class[e.class]; c.run != nil && e.has(flagResult) {
 		s.resultGone(c.run)
@@ -586,6 +622,12 @@ func (s *State) Advance(now int64) {
 			if e := s.tasks.get(n); e != nil && e.state() == glassq.Leased {
 				s.retry(n, e, Backoff(n, e.attempts()-1))
 			}
+		case &s.keyTimers:
+			if !s.keyTimerValid(t) {
+				which.stale = max(0, which.stale-1)
+				continue
+			}
+			s.keyTimerDue(t.ref)
 		case &s.delays:
 			if !s.delayValid(t) {
 				which.stale = max(0, which.stale-1)
@@ -614,7 +656,7 @@ func (s *State) Advance(now int64) {
 
 // earliest returns the next timer and the heap it is in; nil when there is none.
 func (s *State) earliest() (first timer, in *timers) {
-	for _, t := range []*timers{&s.leaseTimers, &s.delays, &s.ttls} {
+	for _, t := range [...]*timers{&s.leaseTimers, &s.delays, &s.ttls, &s.keyTimers} {
 		if t.n > 0 && (in == nil || t.get(0).at < first.at) {
 			first, in = t.get(0), t
 		}

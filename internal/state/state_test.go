@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -119,6 +120,12 @@ func (w *walker) step() {
 		case 1:
 			t.ID = fmt.Sprint("id", w.rnd.IntN(5000))
 		}
+		if w.rnd.IntN(3) > 0 {
+			t.Key = fmt.Sprint("key", w.rnd.IntN(6))
+		}
+		if w.rnd.IntN(3) == 0 {
+			t.Cost = uint32(w.rnd.IntN(5))
+		}
 		if w.rnd.IntN(4) == 0 {
 			t.Delay = time.Duration(w.rnd.IntN(5000)) * time.Millisecond
 		}
@@ -146,6 +153,11 @@ func (w *walker) step() {
 		if _, ok := w.s.leases.get(number); !ok {
 			w.held = append(w.held[:i], w.held[i+1:]...)
 			return
+		}
+		if d := w.s.Leased(number); w.rnd.IntN(8) == 0 {
+			w.add(AppendHold(nil, d.Queue.Name, fmt.Sprint("key", w.rnd.IntN(6)), w.rnd.Int64N(9000), "why"))
+		} else if w.rnd.IntN(4) == 0 {
+			w.add(AppendKeyCost(nil, number, uint32(w.rnd.IntN(9))))
 		}
 		switch w.rnd.IntN(6) {
 		case 0:
@@ -181,7 +193,7 @@ func (w *walker) step() {
 		case 6:
 			w.add(AppendRun(nil, fmt.Sprintf("r%d", w.rnd.IntN(3)), glassq.RunChange{Source: "s"}))
 		case 7:
-			w.add(AppendQueue(nil, queue, glassq.Settings{Attempts: w.rnd.IntN(5)}))
+			w.add(AppendQueue(nil, queue, glassq.Settings{Attempts: w.rnd.IntN(5), Fair: w.rnd.IntN(2) == 0, Keys: w.rules()}))
 		case 8:
 			if q != nil && q.Count(glassq.Leased) == 0 {
 				w.add(AppendDrop(nil, queue))
@@ -190,6 +202,30 @@ func (w *walker) step() {
 			w.add(AppendNumbers(nil, w.s.Limit()+10))
 		}
 	}
+}
+
+// rules draws rules of keys, mostly none.
+func (w *walker) rules() *glassq.KeyRules {
+	if w.rnd.IntN(3) == 0 {
+		return nil
+	}
+	limits := func() (l glassq.KeyLimits) {
+		if w.rnd.IntN(2) == 0 {
+			l.Concurrency = new(1 + w.rnd.IntN(3))
+		}
+		if w.rnd.IntN(2) == 0 {
+			l.Rate = new(glassq.KeyRate(fmt.Sprintf("%d/m", 1+w.rnd.IntN(200))))
+		}
+		if w.rnd.IntN(3) == 0 {
+			l.CostRate = new(glassq.KeyRate(fmt.Sprint(1 + w.rnd.IntN(3))))
+			l.CostBurst = new(float64(1 + w.rnd.IntN(9)))
+		}
+		if w.rnd.IntN(3) == 0 {
+			l.Weight = new(1 + w.rnd.IntN(4))
+		}
+		return l
+	}
+	return &glassq.KeyRules{KeyLimits: limits(), Overrides: map[string]glassq.KeyLimits{"key1": limits(), "key*": limits()}}
 }
 
 // check compares every count with what the table says, and balances the books.
@@ -228,6 +264,7 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 			w.t.Fatalf("books of queue %s: %+v: pending %d, want %d", q.Name, q.books, q.books.Pending(), open)
 		}
 	}
+	checkKeys(w.t, s)
 	for _, r := range s.runs {
 		if r.books.Pending() != pending[r] {
 			w.t.Fatalf("books of run %s: %+v: pending %d, want %d", r.name, r.books, r.books.Pending(), pending[r])
@@ -481,13 +518,17 @@ func dump(s *State) string {
 	for _, q := range s.Queues() {
 		q.ids.prune(s.now)
 		n, _, ok := s.Head(q)
-		fmt.Fprintln(&b, q.Info(), len(q.ids.seen), n, ok)
+		if q.ring != nil {
+			n = 0 // the order within a ring is not part of the state
+		}
+		info, _ := json.Marshal(q.Info())
+		fmt.Fprintln(&b, string(info), len(q.ids.seen), n, ok)
 	}
 	for _, r := range s.Runs() {
 		fmt.Fprintln(&b, s.RunInfo(r), r.put, r.done, r.failed, r.dead)
 	}
 	s.pick(func(*entry) bool { return true }, func(n uint64, e *entry) bool {
-		fmt.Fprintln(&b, n, e.w0, e.w1, e.n, s.class[e.class].key, s.Reason(n))
+		fmt.Fprintln(&b, n, e.w0, e.w1, e.n, s.class[e.class].enc, s.Reason(n))
 		return true
 	})
 	for _, t := range []*timers{&s.delays, &s.ttls, &s.leaseTimers} {

@@ -63,7 +63,8 @@ type chunk struct {
 	all         *[chunkLen]entry // nil when packed
 	packed      []byte           // never changed
 	reasons     map[uint16]string
-	first, last uint64 // frames between which the packed entries lie
+	costs       []uint32 // by place, those that were put with one; nothing in it changes, it only grows
+	first, last uint64   // frames between which the packed entries lie
 	live        int32
 	used        bool // since the sweep last came by
 	shared      bool // an Image holds all
@@ -303,6 +304,23 @@ func (t *table) setReason(n uint64, reason string) {
 	} else if delete(c.reasons, k); len(c.reasons) == 0 {
 		c.reasons = nil
 	}
+}
+
+// cost is what task n said it costs.
+func (t *table) cost(n uint64) uint32 {
+	if c := t.chunk(n / chunkLen); c != nil && n%chunkLen < uint64(len(c.costs)) {
+		return max(c.costs[n%chunkLen], 1)
+	}
+	return 1
+}
+
+// setCost notes what task n costs, which is newer than all that have one.
+func (t *table) setCost(n uint64, cost uint32) {
+	c := t.chunk(n / chunkLen)
+	for uint64(len(c.costs)) < n%chunkLen {
+		c.costs = append(c.costs, 0)
+	}
+	c.costs = append(c.costs, cost)
 }
 
 // end is the number after that of the last chunk.
