@@ -136,9 +136,12 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 		return glassq.Errorf(glassq.CodeBadRequest, "attempts %d is not 1 to %d", t.Attempts, glassq.MaxAttempts)
 	case len(t.ID) > glassq.MaxID || !utf8.ValidString(t.ID):
 		return glassq.Errorf(glassq.CodeBadRequest, "id %.60q is not UTF-8 of at most %d bytes", t.ID, glassq.MaxID)
-	case len(t.Type) > glassq.MaxName || len(t.Key) > glassq.MaxID:
-		return glassq.Errorf(glassq.CodeBadRequest, "type is longer than %d bytes or key longer than %d", glassq.MaxName,
-			glassq.MaxID)
+	case len(t.Type) > glassq.MaxName:
+		return glassq.Errorf(glassq.CodeBadRequest, "type is longer than %d bytes", glassq.MaxName)
+	case len(t.Key) > glassq.MaxKey || !utf8.ValidString(t.Key):
+		return glassq.Errorf(glassq.CodeBadRequest, "key %.60q is not UTF-8 of at most %d bytes; use a hash of what is longer", t.Key, glassq.MaxKey)
+	case t.Cost > glassq.MaxCost:
+		return glassq.Errorf(glassq.CodeBadRequest, "cost %d is not 1 to %d", t.Cost, glassq.MaxCost)
 	case t.Dense && t.Run == "":
 		return glassq.Errorf(glassq.CodeBadRequest, "n without run: a position needs the run it is a position in")
 	}
@@ -229,6 +232,9 @@ func (b *Broker) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
 // checkAck checks an ack and decides its outcome.
 func (b *Broker) checkAck(ctx context.Context, a *glassq.Ack) error {
 	a.Outcome, a.Checked = glassq.OK, ""
+	if a.Cost != nil && *a.Cost > glassq.MaxCost {
+		return glassq.Errorf(glassq.CodeBadRequest, "cost %d is not 0 to %d", *a.Cost, glassq.MaxCost)
+	}
 	if r := a.Result; r != nil {
 		if r.Queue != "" {
 			if err := glassq.CheckName(r.Queue); err != nil {
@@ -252,6 +258,9 @@ func (b *Broker) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error)
 	return Batch(nacks, func(n *glassq.Nack) error {
 		if n.Delay > glassq.MaxDelay {
 			return outside("delay", n.Delay, 0, glassq.MaxDelay)
+		}
+		if n.Hold < 0 || n.Hold > glassq.MaxHold {
+			return outside("hold", n.Hold, 0, glassq.MaxHold)
 		}
 		if len(n.Reason) > glassq.MaxReason {
 			n.Reason = n.Reason[:glassq.MaxReason]
@@ -412,6 +421,15 @@ func (b *Broker) Configure(ctx context.Context, queue string, c glassq.SettingsC
 	if _, err := b.compileSchemas(queue, c.Apply(glassq.Settings{})); err != nil {
 		return glassq.Settings{}, err
 	}
+	if c.Keys != nil {
+		held, err := b.store.Held(ctx, queue)
+		if err != nil {
+			return glassq.Settings{}, err
+		}
+		if err := c.Apply(held.Settings).Keys.Check(); err != nil {
+			return glassq.Settings{}, err
+		}
+	}
 	s, err := b.store.Configure(ctx, queue, c)
 	if err != nil {
 		return s, err
@@ -558,6 +576,28 @@ func (b *Broker) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) 
 		}
 	}
 	return b.store.Find(ctx, f)
+}
+
+// Keys checks the page and lists keys; max 0 means 100, and at most 1,000 are shown.
+func (b *Broker) Keys(ctx context.Context, queue, after string, max int) ([]glassq.KeyInfo, error) {
+	if err := glassq.CheckName(queue); err != nil {
+		return nil, err
+	}
+	if max <= 0 {
+		max = 100
+	}
+	return b.store.Keys(ctx, queue, after, min(max, 1000))
+}
+
+// ReleaseKey checks the names and ends a hold.
+func (b *Broker) ReleaseKey(ctx context.Context, queue, key string) error {
+	if err := glassq.CheckName(queue); err != nil {
+		return err
+	}
+	if key == "" || len(key) > glassq.MaxKey {
+		return glassq.Errorf(glassq.CodeBadRequest, "key %.60q is not 1 to %d bytes", key, glassq.MaxKey)
+	}
+	return b.store.ReleaseKey(ctx, queue, key)
 }
 
 // NextDelayed passes through.

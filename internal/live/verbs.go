@@ -459,5 +459,15 @@ func (l *Live) NextDelayed(ctx context.Context, queue string) (time.Duration, bo
 	return l.store.NextDelayed(ctx, queue)
 }
 
+// Keys passes through.
+func (l *Live) Keys(ctx context.Context, queue, after string, most int) ([]glassq.KeyInfo, error) {
+	return l.store.Keys(ctx, queue, after, most)
+}
+
+// ReleaseKey passes through.
+func (l *Live) ReleaseKey(ctx context.Context, queue, key string) error {
+	return l.store.ReleaseKey(ctx, queue, key)
+}
+
 // Archive passes through.
 func (l *Live) Archive(ctx context.Context, w io.Writer) error { return l.store.Archive(ctx, w) }

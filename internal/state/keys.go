@@ -616,13 +616,12 @@ func (q *Queue) keyCounts() *glassq.KeyCounts {
 }
 
 // Eldest is the ready task of q with the lowest number.
-func (s *State) Eldest(q *Queue) (p Place, ok bool) {
+func (s *State) Eldest(q *Queue) (n uint64, p Place, ok bool) {
 	if q.count[glassq.Ready] == 0 {
-		return p, false
+		return 0, p, false
 	}
 	if q.ring == nil {
-		_, p, ok = s.Head(q)
-		return p, ok
+		return s.Head(q)
 	}
 	var some []uint64
 	for ci := max(s.tasks.base, q.ring.low/chunkLen); ci < s.tasks.end(); ci++ {
@@ -631,11 +630,11 @@ func (s *State) Eldest(q *Queue) (p Place, ok bool) {
 		})
 		if len(some) > 0 {
 			q.ring.low = some[0]
-			return s.placeOf(s.tasks.look(some[0])), true
+			return some[0], s.placeOf(s.tasks.look(some[0])), true
 		}
 		q.ring.low = (ci + 1) * chunkLen
 	}
-	return p, false
+	return 0, p, false
 }
 
 // AppendHold appends that a key is held for length ms; 0 ends a hold.

@@ -64,8 +64,8 @@ func checkKeys(t *testing.T, s *State) {
 				}
 			}
 		}
-		if p, ok := s.Eldest(q); ok != (q.count[glassq.Ready] > 0) {
-			t.Fatalf("queue %s: eldest %v, %t with %d ready", q.Name, p, ok, q.count[glassq.Ready])
+		if n, p, ok := s.Eldest(q); ok != (q.count[glassq.Ready] > 0) {
+			t.Fatalf("queue %s: eldest %d, %v, %t with %d ready", q.Name, n, p, ok, q.count[glassq.Ready])
 		}
 	}
 }
