@@ -56,7 +56,7 @@ func Run(t *testing.T, h Harness) {
 
 func laws() []law {
 	return slices.Concat(durableLaws(), deliveryLaws(), leaseLaws(), orderLaws(), commitLaws(),
-		crashLaws(), waitLaws(), roomLaws(), deadLaws(), runLaws(), dedupLaws(), limitLaws(), walkLaws())
+		crashLaws(), waitLaws(), roomLaws(), deadLaws(), runLaws(), dedupLaws(), limitLaws(), keyLaws(), walkLaws())
 }
 
 // perEnd makes a law of each way in which an engine can end.
