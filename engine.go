@@ -114,7 +114,7 @@ type Waits interface {
 	// nothing.
 	Held(ctx context.Context, queue string) (Held, error)
 	// AwaitIdle waits up to wait (negative is for ever) until nothing in the queue is delayed,
-	// ready or leased, and returns whether that is so. What it tells is durable.
+	// ready or leased, and returns whether that is so. The answer is durable.
 	AwaitIdle(ctx context.Context, queue string, wait time.Duration) (idle bool, err error)
 }
 

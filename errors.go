@@ -62,7 +62,7 @@ func CodeOf(err error) Code {
 	return CodeInternal
 }
 
-// Sentinels for errors.Is. What an engine returns may carry a longer sentence.
+// Sentinels for errors.Is. An engine's errors may carry a longer sentence.
 var (
 	ErrLeaseLost   = &Error{Code: CodeLeaseLost, Message: "lease lost: the token is unknown, expired, or replaced by a newer hand-out"}
 	ErrNotFound    = &Error{Code: CodeNotFound, Message: "not found"}

@@ -26,7 +26,7 @@ func (c *Client) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt
 }
 
 // PutWait is Put, but each part waits up to wait, at most 10 minutes, for room in a full queue, and
-// is refused with queue_full after that. Who waits is served in order of arrival.
+// is refused with queue_full after that. Waiting puts are served in order of arrival.
 func (c *Client) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
 	receipts := make([]glassq.Receipt, len(tasks))
 	var queues []string

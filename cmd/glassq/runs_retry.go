@@ -44,6 +44,7 @@ as tasks of the old run, when all dead tasks of the queue are this run's; nothin
 	}
 	d := &f.dispatch
 	d.remote.flags(cmd)
+	cmd.Flags().BoolVar(&d.opt.Flow.Hooks, "hooks", false, "put the hooks of the run at the end of the new one, too")
 	d.source.flags(cmd)
 	requestFlags(cmd, &d.source.task, nil)
 	fs := cmd.Flags()
@@ -113,7 +114,8 @@ func (a *app) retry(cmd *cobra.Command, f *retryFlags, args []string) error {
 		}
 	}
 	f.dispatch.name, f.dispatch.naming = cmd.CommandPath(), "as"
-	f.dispatch.opt = dispatch.Options{Source: src, Only: only, Run: f.as, Queue: run.Queue, RetryOf: run.Name}
+	f.dispatch.opt = dispatch.Options{Source: src, Only: only, Run: f.as, Queue: run.Queue, RetryOf: run.Name,
+		Flow: f.dispatch.opt.Flow}
 	return a.dispatchTo(ctx, cmd, q, &f.dispatch)
 }
 

@@ -502,7 +502,7 @@ func (b *Broker) Run(ctx context.Context, name string) (glassq.Run, error) {
 
 // SetRun checks the names and makes or changes a run.
 func (b *Broker) SetRun(ctx context.Context, name string, c glassq.RunChange) (glassq.Run, error) {
-	for _, s := range []string{name, c.Queue, c.Results, c.RetryOf} {
+	for _, s := range []string{name, c.Queue, c.Results, c.RetryOf, c.After} {
 		if s == "" && name != "" {
 			continue
 		}
@@ -516,7 +516,50 @@ func (b *Broker) SetRun(ctx context.Context, name string, c glassq.RunChange) (g
 	if len(c.Source) > glassq.MaxReason {
 		return glassq.Run{}, glassq.Errorf(glassq.CodeBadRequest, "source is longer than %d bytes", glassq.MaxReason)
 	}
+	switch {
+	case c.Hooks && c.RetryOf == "":
+		return glassq.Run{}, glassq.Errorf(glassq.CodeBadRequest, "hooks are those of the run that is retried: name it in retry_of")
+	case c.AfterAny && c.After == "":
+		return glassq.Run{}, glassq.Errorf(glassq.CodeBadRequest, "after_any needs after: the run whose end is waited for")
+	}
+	for _, hook := range []*glassq.Hook{&c.OnEnd, &c.OnFailed} {
+		if err := b.checkHook(name, hook); err != nil {
+			return glassq.Run{}, err
+		}
+	}
 	return b.store.SetRun(ctx, name, c)
+}
+
+// checkHook checks a hook of a run, "" for none, and brings it into its one form.
+func (b *Broker) checkHook(run string, hook *glassq.Hook) error {
+	if *hook == "" {
+		return nil
+	}
+	t, err := HookTask(*hook)
+	if err == nil {
+		err = glassq.CheckName(t.Queue)
+	}
+	if err == nil {
+		err = b.checkTask(&t)
+	}
+	if err != nil {
+		return err
+	}
+	if t.Run == run {
+		return glassq.Errorf(glassq.CodeBadRequest,
+			"a hook of run %s would put its task into the run itself, and so open it again; leave run out of the hook", run)
+	}
+	*hook = glassq.Hook(envelope.AppendHook(nil, &t))
+	if len(*hook) > glassq.MaxHook {
+		return glassq.Errorf(glassq.CodeTooLarge, "a hook of %d bytes; the limit is %d", len(*hook), glassq.MaxHook)
+	}
+	return nil
+}
+
+// HookTask is the task that a hook puts, without its id and body.
+func HookTask(hook glassq.Hook) (t glassq.Task, err error) {
+	err = envelope.ParseHook(hook, &t)
+	return t, err
 }
 
 // RunIDs checks the set's name; max 0 means 10,000 intervals, which is also the most.

@@ -39,8 +39,8 @@ func (v *visit) Lang() string {
 	return "en"
 }
 
-// T is text in the language of the visitor, with args as fmt has them. What is not in the table
-// stays English.
+// T is text in the language of the visitor, with args as fmt has them. Text that is not in the
+// table stays English.
 func (v *visit) T(text string, args ...any) string {
 	if v.chinese {
 		if zh, ok := chinese[text]; ok {

@@ -307,8 +307,8 @@ func (s Store) RunIDs(ctx context.Context, name string, set glassq.IDSet, from u
 	return s.broker.RunIDs(ctx, name, set, from, max)
 }
 
-// SetRun is Broker.SetRun. The queues that a run names, and the run that it retries, must be the
-// client's, too. Whoever sees a run may say who reads it.
+// SetRun is Broker.SetRun. The queues that a run and its hooks name, and the runs that it retries,
+// waits for or has hooks put into, must be the client's, too. Whoever sees a run may say who reads it.
 func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (run glassq.Run, err error) {
 	if c.Reader != "" && c == (glassq.RunChange{Reader: c.Reader}) && s.Who.May(rights.VerbSetRun, name) != nil {
 		if err = s.Who.May(rights.VerbReadRun, name); err == nil {
@@ -333,12 +333,43 @@ func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (run
 		if err == nil && c.RetryOf != "" {
 			err = s.Who.May(rights.VerbSetRun, c.RetryOf)
 		}
+		if err == nil && c.After != "" {
+			err = s.Who.May(rights.VerbRun, c.After)
+		}
+		if err == nil {
+			err = s.mayHook(ctx, &c)
+		}
 		if err == nil {
 			run, err = s.broker.SetRun(ctx, name, c)
 		}
 		return 0, err
 	})
 	return run, err
+}
+
+// mayHook tells whether the client may have the hooks of a change put: it may put such tasks itself.
+func (s Store) mayHook(ctx context.Context, c *glassq.RunChange) error {
+	hooks := []glassq.Hook{c.OnEnd, c.OnFailed}
+	if c.Hooks && c.RetryOf != "" {
+		of, err := s.broker.Run(ctx, c.RetryOf)
+		if err != nil {
+			return err
+		}
+		hooks = append(hooks, of.OnEnd, of.OnFailed)
+	}
+	for _, hook := range hooks {
+		if hook == "" {
+			continue
+		}
+		t, err := broker.HookTask(hook)
+		if err == nil {
+			err = s.Who.MayPutTask(&t)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CancelRun is Broker.CancelRun.

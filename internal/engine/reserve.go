@@ -149,6 +149,7 @@ func (e *Engine) undo(queue string, w *waiter) {
 // match hands tasks to those who wait for them, gives room to those who wait for that, and wakes
 // those who wait for the end of a queue or for runs. The caller holds mu.
 func (e *Engine) match() {
+	e.endRuns()
 	e.paceReady()
 	for i := 0; i < len(e.woken); i++ {
 		q := e.woken[i]
@@ -166,6 +167,9 @@ func (e *Engine) match() {
 		e.admit(q, wl)
 	}
 	e.woken = e.woken[:0]
+	if e.endRuns() { // by what was handed out and acked at once, or by an ack that waited
+		e.match()
+	}
 	if e.runsOn {
 		e.runsOn = false
 		e.wakeRuns()

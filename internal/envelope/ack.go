@@ -146,6 +146,6 @@ func readPuts(c *jsonline.Cursor, line []byte, a *glassq.Ack) {
 			return
 		}
 		a.Put = append(a.Put, glassq.Task{})
-		readTask(c, line, &a.Put[len(a.Put)-1], nil)
+		readTask(c, line, &a.Put[len(a.Put)-1], needsBody, nil)
 	}
 }

@@ -175,7 +175,7 @@ func (c *child) start() (*proc, error) {
 // mayBlock is how many bytes a pipe takes at least without anybody reading.
 const mayBlock = 32 << 10
 
-// send queues a and writes its line. What goes wrong is told through a.
+// send queues a and writes its line. Errors are told through a.
 func (p *proc) send(ctx context.Context, a *asked, line []byte) {
 	p.wmu.Lock()
 	defer p.wmu.Unlock()

@@ -88,7 +88,8 @@ func (s *State) Image() *Image {
 		r := s.runs[name]
 		im.runs = append(im.runs, runImage{name,
 			runRecord{r.source, r.queue, r.resultsQ, r.sealed, r.total, r.books, r.created, r.ended,
-				r.rate, r.stages, r.givenUp, r.retryOf, names(r.retries), slices.Clone(r.readers)},
+				r.rate, r.stages, r.givenUp, r.retryOf, names(r.retries), slices.Clone(r.readers),
+				r.hooks[hookEnd].record(), r.hooks[hookFailed].record(), r.ends, r.after, r.afterAny, r.waits},
 			[4]*roaring.Bitmap{r.put.Clone(), r.done.Clone(), r.failed.Clone(), r.dead.Clone()}})
 	}
 	for i := range s.class {

@@ -114,7 +114,8 @@ func (s *State) holdIDs(q *Queue) {
 // nanos is the time of the last record on the clock of a Pace.
 func (s *State) nanos() int64 { return s.now * int64(time.Millisecond) }
 
-// oneReady counts one more task that is ready. What was due while there was none is nobody's.
+// oneReady counts one more task that is ready. Hand-outs that were due while there was none are
+// nobody's.
 func (s *State) oneReady(q *Queue) {
 	if q.count[glassq.Ready] == 0 {
 		q.Pace.Wake(s.nanos())
@@ -199,7 +200,7 @@ func (s *State) applyPurge(name string, states byte) {
 
 func (s *State) delayValid(t timer) bool {
 	e := s.tasks.look(t.ref)
-	return e != nil && e.state() == glassq.Delayed
+	return e != nil && e.state() == glassq.Delayed && !e.has(flagHeld)
 }
 
 func (s *State) applyRedrive(name string, most int) {
@@ -226,7 +227,7 @@ func (s *State) applyRedrive(name string, most int) {
 		c := &s.class[e.class]
 		if run := s.booked(e); run != nil {
 			unbook(&run.books.Dead)
-			run.ended = 0
+			s.reopened(run)
 			if e.has(flagDense) {
 				run.dead.Remove(e.n)
 			}

@@ -38,6 +38,8 @@ const (
 
 	opHold    op = 20 // queue, key, length in ms, why: the key is held; a length of 0 ends that
 	opKeyCost op = 21 // number, cost: what the task of a lease really cost
+	opHook    op = 22 // run, kind, text, put: put when the run ends
+	opRunEnd  op = 23 // run, count: the run has come to this end; the put of its hook comes right after it
 )
 
 const (

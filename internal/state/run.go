@@ -27,9 +27,21 @@ type Run struct {
 	retries                 []*Run // in their order; of the first run of a job
 	readers                 []string
 	put, done, failed, dead *roaring.Bitmap
+
+	hooks     [2]hook // by their kind
+	ends      uint64  // that were recorded
+	owed      bool    // it has come to its end, and that is not recorded yet: it is in State.owing
+	reserves  bool    // places of its hooks are in State.places
+	after     string  // the run that it comes after
+	afterAny  bool
+	waits     bool   // for the end of that
+	followers []*Run // that wait for the end of this one
 }
 
-func (r *Run) complete() bool { return r.sealed && r.books.Pending() == 0 }
+// over tells that nothing is left to do.
+func (r *Run) over() bool { return r.sealed && r.books.Pending() == 0 && !r.waits }
+
+func (r *Run) complete() bool { return r.over() && !r.owed }
 
 // ResultsQueue is where the results of the run go.
 func (r *Run) ResultsQueue() string {
@@ -64,6 +76,8 @@ func (s *State) RunInfo(r *Run) glassq.Run {
 		Waiting: uint64(max(0, r.results)), Complete: r.complete(), Created: time.UnixMilli(r.created),
 		Rate: r.rate, Stages: r.stages, GivenUp: r.givenUp,
 		RetryOf: r.retryOf, Job: s.job(r), Readers: slices.Clone(r.readers),
+		OnEnd: r.hooks[hookEnd].text, OnFailed: r.hooks[hookFailed].text, Ends: r.ends,
+		After: r.after, AfterAny: r.afterAny, Held: r.waits,
 	}
 	if r.ended != 0 {
 		info.Ended = time.UnixMilli(r.ended)
@@ -161,8 +175,12 @@ func (s *State) forgetRuns() {
 	}
 }
 
-// inUse tells whether tasks of the run, dead ones for instance, are still held.
+// inUse tells whether tasks of the run, dead ones for instance, are still held, or other runs wait
+// for it.
 func (s *State) inUse(r *Run) bool {
+	if len(r.followers) > 0 {
+		return true
+	}
 	for i := range s.class {
 		if s.class[i].run == r {
 			return true
@@ -171,8 +189,40 @@ func (s *State) inUse(r *Run) bool {
 	return false
 }
 
-// CheckRun decides a change of a run: it returns what is to be logged, or why it is refused.
-func (s *State) CheckRun(name string, c glassq.RunChange) error {
+// DecideRun decides a change of a run, whose hooks are parsed, nil for none: it returns the records
+// of it, in their order, or why it is refused.
+func (s *State) DecideRun(name string, c glassq.RunChange, hooks [2]*Hooked) ([][]byte, error) {
+	if err := s.checkRun(name, c); err != nil {
+		return nil, err
+	}
+	if err := s.checkHooks(name, &hooks); err != nil {
+		return nil, err
+	}
+	var recs [][]byte
+	r := s.runs[name]
+	for kind, h := range hooks { // first, since the change may seal what has nothing to do
+		if h != nil && (r == nil || r.hooks[kind].text != h.Text) {
+			recs = append(recs, appendHook(nil, name, byte(kind), h))
+		}
+	}
+	c.OnEnd, c.OnFailed, c.Hooks = "", "", false
+	return append(recs, AppendRun(nil, name, c)), nil
+}
+
+// Hooks are the hooks of a run as texts.
+func (s *State) Hooks(run string) (onEnd, onFailed glassq.Hook) {
+	if r := s.runs[run]; r != nil {
+		onEnd, onFailed = r.hooks[hookEnd].text, r.hooks[hookFailed].text
+	}
+	return onEnd, onFailed
+}
+
+func (s *State) checkRun(name string, c glassq.RunChange) error {
+	if c.After != "" {
+		if err := s.checkAfter(name, c.After, c.AfterAny); err != nil {
+			return err
+		}
+	}
 	if c.RetryOf != "" {
 		if err := s.checkRetry(name, c.RetryOf); err != nil {
 			return err
@@ -215,6 +265,9 @@ func (s *State) applyRun(name string, c glassq.RunChange) {
 			*f.dst = f.v
 		}
 	}
+	if c.After != "" && r.after == "" {
+		s.follow(r, c.After, c.AfterAny)
+	}
 	if c.Sealed && !r.sealed {
 		r.sealed, r.total = true, c.Total
 	}
@@ -233,6 +286,7 @@ func (s *State) applyCancel(name string) {
 	if r == nil {
 		return
 	}
+	s.unfollow(r)
 	s.pick(func(e *entry) bool {
 		return s.booked(e) == r && (e.state() == glassq.Ready || e.state() == glassq.Delayed)
 	}, func(n uint64, e *entry) bool {

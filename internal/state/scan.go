@@ -60,6 +60,14 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 		case opKeyCost:
 			r.uvarint()
 			r.uvarint()
+		case opHook:
+			r.str()
+			r.byte()
+			r.str()
+			r.str()
+		case opRunEnd:
+			r.str()
+			r.uvarint()
 		case opGiveUp:
 			r.str()
 			r.str()

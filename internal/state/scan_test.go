@@ -39,6 +39,8 @@ func TestPutsPassesOver(t *testing.T) {
 		{"move", move},
 		{"give-up", AppendGiveUp(nil, "q", "r", GivenUp{Count: 300, next: 1e9})},
 		{"give-up of no run", AppendGiveUp(nil, "q", "", GivenUp{Count: 1, next: 0.5})},
+		{"hook", appendHook(nil, "r", hookEnd, &Hooked{Text: "{}", Task: glassq.Task{Queue: "q"}})},
+		{"end of a run", appendRunEnd(nil, "r", 300)},
 		{"clock", AppendClock(nil, time.Hour.Milliseconds())},
 		{"hold", AppendHold(nil, "q", "host", time.Hour.Milliseconds(), "status 429")},
 		{"cost of a key", AppendKeyCost(nil, 300, glassq.MaxCost)},

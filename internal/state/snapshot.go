@@ -88,6 +88,18 @@ type runRecord struct {
 	GivenUp                uint64
 	RetryOf                string
 	Retries, Readers       []string
+
+	OnEnd    hookRecord `json:",omitzero"`
+	OnFailed hookRecord `json:",omitzero"`
+	Ends     uint64     `json:",omitempty"`
+	After    string     `json:",omitempty"`
+	AfterAny bool       `json:",omitempty"`
+	Waits    bool       `json:",omitempty"`
+}
+
+type hookRecord struct {
+	Text string
+	Put  []byte
 }
 
 // writeTasks writes chunk by chunk: the entries, why they were nacked, and when they are due or
@@ -119,7 +131,7 @@ func (im *Image) writeTasks(e *encoder) {
 			list  *[]timer
 			valid func(*entry) bool
 		}{
-			{&delays, func(e *entry) bool { return e.state() == glassq.Delayed }},
+			{&delays, func(e *entry) bool { return e.state() == glassq.Delayed && !e.has(flagHeld) }},
 			{&ttls, func(e *entry) bool { return e.has(flagTTL) && e.state() != glassq.Gone }},
 		} {
 			for len(*t.list) > 0 && (*t.list)[0].ref < c.ci*chunkLen {

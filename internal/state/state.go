@@ -40,6 +40,9 @@ type State struct {
 	scratch   []byte
 	filling   bool // Restore is under way
 
+	owing  []*Run               // have come to their ends, which are to be written
+	places map[string]hookPlace // reserved for hooks, by queue
+
 	hooks Hooks
 }
 
@@ -190,6 +193,13 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		if r.bad = r.bad || cost > math.MaxUint32; !r.bad {
 			err = s.applyKeyCost(number, uint32(cost))
 		}
+	case opHook:
+		s.applyHook(&r)
+	case opRunEnd:
+		name, k := r.str(), r.uvarint()
+		if !r.bad {
+			err = s.applyRunEnd(name, k)
+		}
 	case opCancel:
 		name := r.str()
 		if !r.bad {
@@ -254,7 +264,7 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	if run != nil {
 		if p.of == 0 {
 			run.books.Put++
-			run.ended = 0
+			s.reopened(run)
 		} else {
 			run.results++
 		}
@@ -265,6 +275,9 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	if p.delay > 0 {
 		q.count[glassq.Delayed]++
 		s.delays.push(s.now+int64(p.delay), n)
+		return nil
+	}
+	if run != nil && run.waits && s.keepBack(s.tasks.get(n)) {
 		return nil
 	}
 	s.oneReady(q)
@@ -306,7 +319,11 @@ func (s *State) resultGone(run *Run) {
 
 // settled notes that a run may have come to its end.
 func (s *State) settled(run *Run) {
-	if run != nil && run.ended == 0 && run.complete() {
+	switch {
+	case run == nil || run.ended != 0 || !run.over():
+	case s.watched(run):
+		s.owe(run)
+	default:
 		run.ended = s.now
 		s.hooks.RunChanged()
 	}
@@ -523,6 +540,10 @@ func (s *State) back(n uint64, e *entry, delay int64) {
 		e.setState(glassq.Delayed)
 		q.count[glassq.Delayed]++
 		s.delays.push(s.now+delay, n)
+		s.keyMoved(c, n, from, glassq.Delayed)
+		return
+	}
+	if s.keepBack(e) {
 		s.keyMoved(c, n, from, glassq.Delayed)
 		return
 	}

@@ -22,6 +22,8 @@ const (
 	flagDeadNacked             // it is dead because it was nacked, not for its attempts
 	flagLapsed                 // its ttl passed while it was leased or dead: it ends when it comes back
 
+	flagHeld = flagDeadNacked // of a delayed task: it waits for another run, and has no timer
+
 	maxFrame  = 1<<56 - 1
 	maxOffset = 1<<27 - 1
 	maxSize   = 1<<25 - 1
@@ -58,7 +60,8 @@ const (
 )
 
 // A chunk holds the entries of chunkLen consecutive task numbers: unpacked while they are in use,
-// packed otherwise. What an Image holds is never changed: shared parts are copied before they are.
+// packed otherwise. An array that an Image holds is never changed: shared parts are copied before
+// they are.
 type chunk struct {
 	all         *[chunkLen]entry // nil when packed
 	packed      []byte           // never changed

@@ -132,7 +132,8 @@ func settle[T any](s *call, rw http.ResponseWriter, r *http.Request,
 	if !isNDJSON(media) {
 		media = typeJSON // curl -d does not say
 	}
-	list, single, err := records(media, body)
+	var list records
+	single, err := list.split(media, body)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -41,15 +43,16 @@ func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	var tasks []glassq.Task
+	b := batches.Get().(*batch)
+	defer b.release()
 	many := false
 	if envelopes {
-		list, single, err := records(media, body)
+		single, err := b.split(media, body)
 		if err != nil {
 			return err
 		}
 		many = !single
-		if tasks, err = s.parseTasks(queue, list, many); err != nil {
+		if err := b.parse(queue, many); err != nil {
 			return err
 		}
 	} else {
@@ -57,8 +60,9 @@ func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		tasks = []glassq.Task{t}
+		b.tasks = append(b.tasks, t)
 	}
+	tasks := b.tasks
 	if len(tasks) == 0 {
 		return glassq.Errorf(glassq.CodeBadRequest, "no tasks in the body")
 	}
@@ -133,14 +137,30 @@ func (s *call) putWait(ctx context.Context, tasks []glassq.Task, wait time.Durat
 	return receipts, err
 }
 
-// parseTasks reads envelopes and bounds their bodies.
-func (s *Server) parseTasks(queue string, list []record, many bool) ([]glassq.Task, error) {
-	tasks := make([]glassq.Task, len(list))
+// A batch is the tasks of one put while it is parsed and stored. A store keeps nothing of them, so
+// batches are used again: to clear the memory of thousands of tasks takes longer than to read them.
+type batch struct {
+	records
+	tasks []glassq.Task
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func (b *batch) release() {
+	clear(b.records)
+	clear(b.tasks)
+	b.records, b.tasks = b.records[:0], b.tasks[:0]
+	batches.Put(b)
+}
+
+// parse reads the records as envelopes and bounds their bodies.
+func (b *batch) parse(queue string, many bool) error {
+	b.tasks = slices.Grow(b.tasks, len(b.records))[:len(b.records)]
 	bodies := 0
-	for i, rec := range list {
-		t := &tasks[i]
+	for i, rec := range b.records {
+		t := &b.tasks[i]
 		if i > 0 { // strings that repeat are shared
-			prev := &tasks[i-1]
+			prev := &b.tasks[i-1]
 			t.Run, t.Type, t.ResultQueue, t.Key = prev.Run, prev.Type, prev.ResultQueue, prev.Key
 		}
 		err := envelope.ParseTask(rec.text, t)
@@ -153,14 +173,14 @@ func (s *Server) parseTasks(queue string, list []record, many bool) ([]glassq.Ta
 			if many {
 				err = inLine(err, rec.line)
 			}
-			return nil, err
+			return err
 		}
 		t.Queue = queue
 		if bodies += len(t.Body); bodies > glassq.MaxPutBytes {
-			return nil, tooLarge(maxRequest)
+			return tooLarge(maxRequest)
 		}
 	}
-	return tasks, nil
+	return nil
 }
 
 const typeForm = "application/x-www-form-urlencoded"
@@ -184,7 +204,7 @@ func notLabelled(media string, body []byte) error {
 		"send Content-Type: application/json for a task with options (curl --json), application/x-ndjson for one a line, or text/plain for the text as it is")
 }
 
-// rawTask makes a task whose body is the request's. What curl -d sends is text.
+// rawTask makes a task whose body is the request's. A body that curl -d sends is text.
 func rawTask(queue, media string, r *http.Request, q *query, body []byte) (glassq.Task, error) {
 	if err := notLabelled(media, body); err != nil {
 		return glassq.Task{}, err

@@ -29,7 +29,7 @@ func (s *Server) readBody(rw http.ResponseWriter, r *http.Request, most int) (bo
 	if err == nil {
 		return body, done, nil
 	}
-	// What is left of the body is not waited for.
+	// The rest of the body is not waited for.
 	from.SetReadDeadline(door.LongAgo)
 	rw.Header().Set("Connection", "close")
 	switch glassq.CodeOf(err) {
@@ -67,39 +67,40 @@ func isNDJSON(media string) bool {
 	return media == typeNDJSON || media == "application/ndjson" || media == "application/jsonl"
 }
 
-// records splits a body: NDJSON by lines, JSON into an array's elements or the one object.
-// single tells that it was one object.
-func records(contentType string, body []byte) (list []record, single bool, err error) {
+// Records are the JSON texts of a body.
+type records []record
+
+// split splits a body and appends what it has: NDJSON by lines, JSON into an array's elements or
+// the one object. single tells that it was one object.
+func (list *records) split(contentType string, body []byte) (single bool, err error) {
 	if isNDJSON(contentType) {
-		list = make([]record, 0, min(bytes.Count(body, []byte{'\n'})+1, glassq.MaxBatch))
+		*list = slices.Grow(*list, min(bytes.Count(body, []byte{'\n'})+1, glassq.MaxBatch))
 		for line := 1; len(body) > 0; line++ {
 			text, rest, _ := bytes.Cut(body, []byte{'\n'})
 			body = rest
 			if text = bytes.TrimSpace(text); len(text) == 0 {
 				continue
 			}
-			if len(list) == glassq.MaxBatch {
-				return nil, false, tooLarge(maxRequest)
+			if len(*list) == glassq.MaxBatch {
+				return false, tooLarge(maxRequest)
 			}
-			list = append(list, record{line, text})
+			*list = append(*list, record{line, text})
 		}
-		return list, false, nil
+		return false, nil
 	}
 	body = bytes.TrimSpace(body)
 	if len(body) == 0 || body[0] != '[' {
-		return []record{{1, body}}, true, nil
+		*list = append(*list, record{1, body})
+		return true, nil
 	}
 	c := jsonline.Read(body)
 	for c.Open('[', "a batch"); c.More(); {
-		if len(list) == glassq.MaxBatch {
-			return nil, false, tooLarge(maxRequest)
+		if len(*list) == glassq.MaxBatch {
+			return false, tooLarge(maxRequest)
 		}
-		list = append(list, record{len(list) + 1, c.Value()})
+		*list = append(*list, record{len(*list) + 1, c.Value()})
 	}
-	if c.Err() != nil {
-		return nil, false, c.Err()
-	}
-	return list, false, nil
+	return false, c.Err()
 }
 
 func badJSON(err error) error {

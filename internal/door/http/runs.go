@@ -177,7 +177,7 @@ func (s *call) readyz(rw http.ResponseWriter, r *http.Request) error {
 		return errDraining
 	}
 	if _, err := s.broker.Stats(r.Context()); err != nil {
-		// What is wrong is told to those who have the key, by the routes that fail.
+		// The routes that fail tell those who have the key what is wrong.
 		return glassq.Errorf(glassq.CodeUnavailable, "the store does not answer: %s", glassq.CodeOf(err))
 	}
 	return done(answer(rw, map[string]bool{"ok": true}))

@@ -196,7 +196,7 @@ func (s *Server) let(rw http.ResponseWriter, r *http.Request, verb rights.Verb,
 		return err
 	}
 	store := door.NewStore(s.broker, who, by)
-	// What else a request names is looked at by the verbs of the store.
+	// The verbs of the store look at whatever else a request names.
 	if err := store.May(r.Context(), verb, nameIn(r)); err != nil {
 		return err
 	}

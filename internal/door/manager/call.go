@@ -295,7 +295,7 @@ func (c *conn) left(gone error) error {
 }
 
 // watched runs f and has an eye on the client meanwhile: when it goes away or sends something, f's
-// context ends and gone says why. What the client sends stays in the buffer.
+// context ends and gone says why. Bytes that the client sends stay in the buffer.
 func (c *conn) watched(f func(context.Context) error) (gone, err error) {
 	return door.Watched(c.ctx, c.nc, func() error {
 		switch _, err := c.r.Peek(1); {

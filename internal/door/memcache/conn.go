@@ -500,7 +500,7 @@ func (c *conn) noteReset(err error) {
 const burstRoom = 32 << 20
 
 // grow moves to a large buffer, if there is one left. Only what has arrived fills it: who waits for
-// the rest of a command gives it back before. What is pending lies in the smaller buffer and stays
+// the rest of a command gives it back before. Pending bytes lie in the smaller buffer and stay
 // there.
 func (c *conn) grow() bool {
 	if c.s.bursts.Add(largeIn) > burstRoom {

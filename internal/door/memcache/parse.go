@@ -12,7 +12,8 @@ const (
 	maxKeys = 64 << 10
 )
 
-// maxSkip is the largest body that is read past when it is refused. Who announces more is cut off.
+// maxSkip is the largest body that is read past when it is refused. A client that announces more is
+// cut off.
 const maxSkip = 1 << 30
 
 // A verb is the first word of a line.
@@ -66,7 +67,7 @@ const (
 	badName   = "bad queue name: it has 1 to 200 bytes of A-Z a-z 0-9 . _ : + -"
 )
 
-// parseCommand reads a line without its line end. What is wrong with it is in c.fault and c.cut; a
+// parseCommand reads a line without its line end. Its faults are in c.fault and c.cut; a
 // command that is not known has verbNone. Whatever is wrong, c.quiet is right.
 func parseCommand(line []byte, c *command) {
 	args, quiet := cutNoreply(line)
