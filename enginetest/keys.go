@@ -305,7 +305,8 @@ func keyChanges(w *world) {
 	}
 	waits := w.ask(glassq.Reserve{Queue: "q", Max: 9, Wait: -1, Lease: leaseTime})
 	synctest.Wait()
-	w.configure("q", glassq.SettingsChange{Keys: &glassq.KeyRules{Overrides: map[string]glassq.KeyLimits{"a": {Concurrency: new(0)}}}})
+	free := map[string]glassq.KeyLimits{"a": {Concurrency: new(0)}}
+	w.configure("q", glassq.SettingsChange{Keys: &glassq.KeyRules{Overrides: free}})
 	<-waits.done
 	if len(waits.leases) != 3 {
 		w.Fatalf("%d hand-outs when the limit of a was lifted; want 3", len(waits.leases))

@@ -166,7 +166,8 @@ func (b *keysBench) leases(most int) string {
 func (b *keysBench) after(d time.Duration) { b.s.Advance(b.s.now + d.Milliseconds()) }
 
 func TestFairKeysTakeTurns(t *testing.T) {
-	b := newKeysBench(t, glassq.Settings{Fair: true, Keys: &glassq.KeyRules{Overrides: map[string]glassq.KeyLimits{"big": {Weight: new(2)}}}})
+	big := map[string]glassq.KeyLimits{"big": {Weight: new(2)}}
+	b := newKeysBench(t, glassq.Settings{Fair: true, Keys: &glassq.KeyRules{Overrides: big}})
 	for range 6 {
 		b.put("big", 0)
 	}
@@ -294,7 +295,8 @@ func TestHold(t *testing.T) {
 		t.Errorf("while a is held: %q, want b", got)
 	}
 	shown := b.s.Keys(b.s.Queue("q"), "", 9)
-	if len(shown) != 2 || shown[0].Why != glassq.KeyHeld || shown[0].HeldFor != "429" || shown[0].Ready != 3 || shown[1].Leased != 1 {
+	if len(shown) != 2 || shown[0].Why != glassq.KeyHeld || shown[0].HeldFor != "429" || shown[0].Ready != 3 ||
+		shown[1].Leased != 1 {
 		t.Errorf("keys: %+v", shown)
 	}
 	b.apply(AppendHold(nil, "q", "a", 1000, "shorter"))
@@ -325,7 +327,8 @@ func TestHold(t *testing.T) {
 
 // TestIdleKeysAreForgotten: a key without tasks is in mind while its bucket fills, and no longer.
 func TestIdleKeysAreForgotten(t *testing.T) {
-	b := newKeysBench(t, glassq.Settings{Keys: &glassq.KeyRules{KeyLimits: glassq.KeyLimits{Rate: new(glassq.KeyRate("2/h"))}}})
+	limits := glassq.KeyLimits{Rate: new(glassq.KeyRate("2/h"))}
+	b := newKeysBench(t, glassq.Settings{Keys: &glassq.KeyRules{KeyLimits: limits}})
 	for i := range 1000 {
 		b.put(fmt.Sprint("host", i), 0)
 		number, _ := b.lease()
@@ -333,8 +336,8 @@ func TestIdleKeysAreForgotten(t *testing.T) {
 	}
 	b.put("other", 0)
 	q := b.s.Queue("q")
-	if len(q.ring.keys) != 1 || q.ring.marks.n != 1000 || len(b.s.Keys(q, "host5", 2000)) != 555 {
-		t.Errorf("%d keys, %d marks, %d shown behind host5", len(q.ring.keys), q.ring.marks.n, len(b.s.Keys(q, "host5", 2000)))
+	if shown := len(b.s.Keys(q, "host5", 2000)); len(q.ring.keys) != 1 || q.ring.marks.n != 1000 || shown != 555 {
+		t.Errorf("%d keys, %d marks, %d shown behind host5", len(q.ring.keys), q.ring.marks.n, shown)
 	}
 	b.put("host7", 0)
 	if got := b.leases(9); got != "other" {
@@ -391,7 +394,8 @@ func TestKeyRulesAreFound(t *testing.T) {
 	n := func(c int) glassq.KeyLimits { return glassq.KeyLimits{Concurrency: new(c)} }
 	set := glassq.Settings{Keys: &glassq.KeyRules{
 		KeyLimits: glassq.KeyLimits{Concurrency: new(1), Rate: new(glassq.KeyRate("5"))},
-		Overrides: map[string]glassq.KeyLimits{"api.*": n(2), "api.big.*": n(3), "api.big.com": {Weight: new(7)}, "free": n(0), "*": {Weight: new(2)}},
+		Overrides: map[string]glassq.KeyLimits{"api.*": n(2), "api.big.*": n(3), "api.big.com": {Weight: new(7)},
+			"free": n(0), "*": {Weight: new(2)}},
 	}}
 	r := newKeyRules(&set)
 	for _, tt := range []struct {

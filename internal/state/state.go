@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"time"
 
 	"github.com/glassq/glassq"
 )
@@ -689,19 +688,4 @@ func (s *State) earliest() (first timer, in *timers) {
 func (s *State) Due() (at int64, ok bool) {
 	t, in := s.earliest()
 	return t.at, in != nil
-}
-
-// Backoff is how long, in ms, a task waits after its attempt-th try failed: 1 s doubled with every
-// try, at most 10 minutes, changed by up to a fifth either way so that tasks which failed together
-// do not come back together. Zero attempts wait for nothing.
-func Backoff(task uint64, attempt int) int64 {
-	if attempt <= 0 {
-		return 0
-	}
-	ms := int64(10 * time.Minute / time.Millisecond)
-	if attempt <= 10 {
-		ms = min(ms, 1000<<(attempt-1))
-	}
-	h := (task*0x9e3779b97f4a7c15 + uint64(attempt)) * 0xbf58476d1ce4e5b9
-	return ms*4/5 + int64(h>>33)%(ms*2/5+1)
 }
