@@ -14,6 +14,9 @@ const (
 	MaxAttempts = 4000
 	MaxMeta     = 64 << 10 // bytes of headers and unknown members of one task
 
+	MaxCheckpoint = 64 << 10 // bytes of a checkpoint
+	MaxNote       = 200      // bytes of a note that are kept
+
 	DefaultMaxBody = 16 << 20 // Limits.MaxBody when not set
 	HardMaxBody    = 32 << 20 // the most that Limits.MaxBody may be
 

@@ -14,6 +14,7 @@ type Run struct {
 	Pending  uint64    `json:"pending"`
 	Waiting  uint64    `json:"waiting_results"` // tasks in its results queue, leased ones included
 	Complete bool      `json:"complete"`        // sealed, and pending is 0
+	Progress Going     `json:"progress,omitzero"`
 	Created  time.Time `json:"created"`
 	Ended    time.Time `json:"ended,omitzero"` // when it was first complete
 

@@ -56,7 +56,7 @@ func Run(t *testing.T, h Harness) {
 
 func laws() []law {
 	return slices.Concat(durableLaws(), deliveryLaws(), leaseLaws(), orderLaws(), commitLaws(),
-		crashLaws(), waitLaws(), roomLaws(), deadLaws(), runLaws(), hookLaws(), dedupLaws(),
+		progressLaws(), crashLaws(), waitLaws(), roomLaws(), deadLaws(), runLaws(), hookLaws(), dedupLaws(),
 		limitLaws(), keyLaws(), walkLaws())
 }
 

@@ -284,8 +284,7 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 		run, end = a.awaitEnd(ctx, q, f, rep.Run.Name, bar)
 	}
 	if f.json {
-		b := run.Books
-		done["complete"], done["ok"], done["failed"], done["dead"], done["pending"] = run.Complete, b.OK, b.Failed, b.Dead.Sum(), b.Pending()
+		addBooks(done, &run)
 		if err := a.printJSON(done); end == nil {
 			end = err
 		}
@@ -303,6 +302,17 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 	}
 	a.console.Say("%s: %s", f.name, said)
 	return end
+}
+
+// addBooks adds the books of a run to what is printed as JSON, and those of the job when it was
+// retried.
+func addBooks(done map[string]any, run *glassq.Run) {
+	b := run.Books
+	done["complete"], done["ok"], done["failed"], done["dead"], done["pending"] = run.Complete, b.OK, b.Failed, b.Dead.Sum(),
+		b.Pending()
+	if run.Job != nil {
+		done["job"] = run.Job
+	}
 }
 
 // sayPace says that a rate stays, and how to get rid of it.

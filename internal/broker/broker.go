@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,7 @@ import (
 // as ok or failed. It keeps no state but the compiled schemas of queues, and has all methods of the
 // [glassq.Store] it stands before. All of them are safe for concurrent use.
 //
-// Put and Ack fill in defaults in the tasks they are given.
+// Put, Ack and Extend fill in defaults in the tasks they are given.
 type Broker struct {
 	store   Store
 	maxBody atomic.Int64
@@ -271,8 +272,37 @@ func (b *Broker) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error)
 
 // Extend checks extends and moves the deadlines; bad ones are answered for themselves.
 func (b *Broker) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
-	check := func(x *glassq.Extend) error { return checkLease(x.Lease) }
+	check := func(x *glassq.Extend) error { return b.checkExtend(ctx, x) }
 	return Batch(extends, check, func(some []glassq.Extend) ([]error, error) { return b.store.Extend(ctx, some) })
+}
+
+// checkExtend checks an extend, and cuts its note.
+func (b *Broker) checkExtend(ctx context.Context, x *glassq.Extend) error {
+	if err := checkLease(x.Lease); err != nil {
+		return err
+	}
+	if x.Seq == 0 {
+		if x.Progress != nil || len(x.Put) > 0 {
+			return glassq.Errorf(glassq.CodeBadRequest,
+				"an extend that says something needs seq: 1 for the first of its lease, then one more each time")
+		}
+		return nil
+	}
+	if p := x.Progress; p != nil {
+		switch {
+		case p.Done > 1 || math.IsNaN(p.Done):
+			return glassq.Errorf(glassq.CodeBadRequest, "progress %v is not 0 to 1, the share of the work that is done", p.Done)
+		case len(p.Checkpoint) > glassq.MaxCheckpoint:
+			return glassq.Errorf(glassq.CodeTooLarge,
+				"checkpoint of %d bytes; the limit is %d: keep what is larger elsewhere, and its place here", len(p.Checkpoint),
+				glassq.MaxCheckpoint)
+		case len(p.Note) > glassq.MaxNote || !utf8.ValidString(p.Note):
+			cut := *p
+			cut.Note = strings.ToValidUTF8(p.Note[:min(len(p.Note), glassq.MaxNote)], "")
+			x.Progress = &cut
+		}
+	}
+	return b.checkTasks(ctx, x.Put)
 }
 
 // Batch calls do with those items that check accepts, and puts the answers back in their places:
@@ -421,14 +451,8 @@ func (b *Broker) Configure(ctx context.Context, queue string, c glassq.SettingsC
 	if _, err := b.compileSchemas(queue, c.Apply(glassq.Settings{})); err != nil {
 		return glassq.Settings{}, err
 	}
-	if c.Keys != nil {
-		held, err := b.store.Held(ctx, queue)
-		if err != nil {
-			return glassq.Settings{}, err
-		}
-		if err := c.Apply(held.Settings).Keys.Check(); err != nil {
-			return glassq.Settings{}, err
-		}
+	if err := b.checkKeys(ctx, queue, c); err != nil {
+		return glassq.Settings{}, err
 	}
 	s, err := b.store.Configure(ctx, queue, c)
 	if err != nil {
@@ -474,6 +498,44 @@ func (b *Broker) Redrive(ctx context.Context, queue string, max int) (int, error
 		return 0, glassq.Errorf(glassq.CodeBadRequest, "max %d is negative", max)
 	}
 	return b.store.Redrive(ctx, queue, max)
+}
+
+// RedriveSome checks the filter and makes dead tasks ready again.
+func (b *Broker) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	if err := checkFilter(queue, &f); err != nil {
+		return 0, err
+	}
+	return b.store.RedriveSome(ctx, queue, f)
+}
+
+// PurgeSome checks the filter and drops dead tasks.
+func (b *Broker) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	if err := checkFilter(queue, &f); err != nil {
+		return 0, err
+	}
+	return b.store.PurgeSome(ctx, queue, f)
+}
+
+func checkFilter(queue string, f *glassq.DeadFilter) error {
+	if err := glassq.CheckName(queue); err != nil {
+		return err
+	}
+	if f.Run != "" {
+		if err := glassq.CheckName(f.Run); err != nil {
+			return err
+		}
+	}
+	switch {
+	case f.Why != "" && f.Why != glassq.DeadAttempts && f.Why != glassq.DeadNacked:
+		return glassq.Errorf(glassq.CodeBadRequest, "why %.40q is not one of attempts, nacked", f.Why)
+	case f.Max < 0:
+		return glassq.Errorf(glassq.CodeBadRequest, "max %d is negative", f.Max)
+	case len(f.Reason) > glassq.MaxReason:
+		return glassq.Errorf(glassq.CodeBadRequest, "reason is longer than the %d bytes that are kept of one", glassq.MaxReason)
+	case len(f.Tasks) > glassq.MaxBatch:
+		return glassq.Errorf(glassq.CodeTooLarge, "%d tasks are named; at most %d may be", len(f.Tasks), glassq.MaxBatch)
+	}
+	return nil
 }
 
 // Drop forgets a queue.
@@ -602,6 +664,14 @@ func (b *Broker) CancelRun(ctx context.Context, name string) (int, error) {
 	return b.store.CancelRun(ctx, name)
 }
 
+// DropRun passes through.
+func (b *Broker) DropRun(ctx context.Context, name string) error {
+	if err := glassq.CheckName(name); err != nil {
+		return err
+	}
+	return b.store.DropRun(ctx, name)
+}
+
 // Copy passes through.
 func (b *Broker) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
 	return b.store.Copy(ctx, file)
@@ -619,28 +689,6 @@ func (b *Broker) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) 
 		}
 	}
 	return b.store.Find(ctx, f)
-}
-
-// Keys checks the page and lists keys; max 0 means 100, and at most 1,000 are shown.
-func (b *Broker) Keys(ctx context.Context, queue, after string, max int) ([]glassq.KeyInfo, error) {
-	if err := glassq.CheckName(queue); err != nil {
-		return nil, err
-	}
-	if max <= 0 {
-		max = 100
-	}
-	return b.store.Keys(ctx, queue, after, min(max, 1000))
-}
-
-// ReleaseKey checks the names and ends a hold.
-func (b *Broker) ReleaseKey(ctx context.Context, queue, key string) error {
-	if err := glassq.CheckName(queue); err != nil {
-		return err
-	}
-	if key == "" || len(key) > glassq.MaxKey {
-		return glassq.Errorf(glassq.CodeBadRequest, "key %.60q is not 1 to %d bytes", key, glassq.MaxKey)
-	}
-	return b.store.ReleaseKey(ctx, queue, key)
 }
 
 // NextDelayed passes through.

@@ -187,6 +187,7 @@ var chinese = map[string]string{
 	"oldest":                                                   "最久",
 	"oldest ready":                                             "最久就绪",
 	"for example":                                              "例如",
+	"not sealed":                                               "未封",
 	"open":                                                     "开放",
 	"out":                                                      "出",
 	"out of attempts":                                          "次数用尽",

@@ -203,6 +203,40 @@ func (e *Engine) Redrive(_ context.Context, queue string, most int) (n int, err 
 	return n, err
 }
 
+// RedriveSome makes those dead tasks ready again that f means.
+func (e *Engine) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	return e.someDead(ctx, queue, f, false)
+}
+
+// PurgeSome drops those dead tasks that f means.
+func (e *Engine) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	return e.someDead(ctx, queue, f, true)
+}
+
+// someDead goes through the dead tasks of a queue in pieces, and waits for the commit of each.
+func (e *Engine) someDead(ctx context.Context, queue string, f glassq.DeadFilter, purge bool) (done int, err error) {
+	var pick *state.DeadPick
+	for last := false; !last; {
+		n := 0
+		err := e.change(func() (rec []byte, err error) {
+			if pick == nil {
+				if pick, err = e.st.PickDead(queue, f, purge); err != nil {
+					return nil, err
+				}
+			}
+			rec, n, last, err = pick.Next(e.st)
+			return rec, err
+		}, nil)
+		if err != nil {
+			return done, err
+		}
+		if done += n; ctx.Err() != nil && !last {
+			return done, ctx.Err()
+		}
+	}
+	return done, nil
+}
+
 // Drop forgets a queue. Calls that wait for it go on waiting for the new one of its name.
 func (e *Engine) Drop(_ context.Context, queue string) error {
 	var w *waitList

@@ -148,6 +148,11 @@ func (e *Engine) CancelRun(_ context.Context, name string) (n int, err error) {
 	return n, err
 }
 
+// DropRun forgets a run that is over.
+func (e *Engine) DropRun(_ context.Context, name string) error {
+	return e.change(func() ([]byte, error) { return e.st.DecideRunDrop(name) }, nil)
+}
+
 // A runWaiter waits for a run to reach a phase.
 type runWaiter struct {
 	name  string

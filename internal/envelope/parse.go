@@ -170,6 +170,8 @@ func readMember(c *jsonline.Cursor, line []byte, word uint32, t, old *glassq.Tas
 		l.Age = c.Duration("age")
 	case wordLate:
 		l.Late = c.Duration("late")
+	case wordSaid:
+		l.Progress = readSaid(c, line[c.From:c.To])
 	case wordOf:
 		t.OfAttempt = int(c.Integer("of", 1<<31-1))
 	}

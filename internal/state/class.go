@@ -20,24 +20,28 @@ const noClass = ^uint32(0)
 
 // classOf returns the number of the class of a put, made by its first use.
 func (s *State) classOf(p *put) (uint32, error) {
+	enc := s.encOf(p)
+	if enc == nil {
+		return 0, recordErr("key of a put")
+	}
+	return s.intern(enc)
+}
+
+// encOf is how the class of a put is encoded: as in its record, and the key behind it if it has one.
+// It is good until the next call; nil for a key that does not decode.
+func (s *State) encOf(p *put) []byte {
 	if p.bits&putKey == 0 {
-		return s.intern(p.class)
+		return p.class
 	}
 	key, ok := p.key()
 	if !ok {
-		return 0, recordErr("key of a put")
+		return nil
 	}
-	s.scratch = appendClass(s.scratch[:0], p.class, key)
-	return s.intern(s.scratch)
-}
-
-// appendClass appends the encoding of a class: as it is in a record, and the key if there is one.
-func appendClass(dst, class, key []byte) []byte {
-	dst = append(dst, class...)
+	s.scratch = append(s.scratch[:0], p.class...)
 	if len(key) > 0 {
-		dst = append(binary.AppendUvarint(dst, uint64(len(key))), key...)
+		s.scratch = append(binary.AppendUvarint(s.scratch, uint64(len(key))), key...)
 	}
-	return dst
+	return s.scratch
 }
 
 // intern returns the number of the class with this encoding, made by its first use.

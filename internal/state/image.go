@@ -24,6 +24,7 @@ type Image struct {
 	chunks            []chunkImage
 	leases            leaseTable
 	delays, ttls      timers
+	marks             int64
 	acked             []ackedImage
 	names             []string // of queues, by number; "" where one was dropped
 }
@@ -35,8 +36,8 @@ type queueImage struct {
 	books    glassq.Books
 	ids      idImage
 	keyed    bool // it looks at keys for the sake of a hold
-	idle     marks
-	active   []mark
+	idle     keyMarks
+	active   []keyMark
 }
 
 type runImage struct {
@@ -51,6 +52,7 @@ type chunkImage struct {
 	packed  []byte
 	reasons map[uint16]string
 	costs   []uint32
+	marks   map[uint16]*mark
 }
 
 type ackedImage struct {
@@ -74,6 +76,7 @@ func (s *State) Image() *Image {
 		classes: make([]string, len(s.class)),
 		chunks:  make([]chunkImage, 0, len(s.tasks.chunks)),
 		names:   make([]string, len(s.byNum)),
+		marks:   s.tasks.marks,
 	}
 	for _, q := range s.Queues() {
 		q.ids.prune(s.now)
@@ -102,8 +105,8 @@ func (s *State) Image() *Image {
 			continue
 		}
 		c.shared = c.all != nil
-		c.oldReasons = c.reasons != nil
-		im.chunks = append(im.chunks, chunkImage{s.tasks.base + uint64(i), c.all, c.packed, c.reasons, c.costs})
+		c.oldReasons, c.oldMarks = c.reasons != nil, c.marks != nil
+		im.chunks = append(im.chunks, chunkImage{s.tasks.base + uint64(i), c.all, c.packed, c.reasons, c.costs, c.marks})
 	}
 	im.leases, im.delays, im.ttls = s.leases.share(), s.delays.share(), s.ttls.share()
 	for _, k := range s.acked.order {

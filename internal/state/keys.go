@@ -37,7 +37,7 @@ var standingNames = [keyStandings]string{keyHeld: glassq.KeyHeld, keyFull: glass
 type keyring struct {
 	rules  *keyRules
 	keys   map[string]*key // those that a class names
-	marks  marks           // those that none does
+	marks  keyMarks        // those that none does
 	rings  [10]*key        // the key whose turn it is
 	filled uint16          // bit p: ring p holds something
 	counts [keyStandings]int64
@@ -47,7 +47,7 @@ type keyring struct {
 
 // A key is a key of which there are tasks.
 type key struct {
-	mark
+	keyMark
 	q          *Queue
 	lim        *limits
 	num        uint32 // names it in State.keyTimers
@@ -271,7 +271,7 @@ func (s *State) keyHead(r *keyring) (n uint64, p Place, ok bool) {
 	if e == nil {
 		return 0, p, false
 	}
-	p = s.placeOf(e)
+	p = s.placeOf(n, e)
 	p.Waits = k.lim.bounded()
 	return n, p, true
 }
@@ -287,7 +287,7 @@ func (s *State) keyOf(q *Queue, name string) *key {
 			k = &key{num: uint32(len(s.byKey))}
 			s.byKey = append(s.byKey, k)
 		}
-		k.mark = r.marks.take(name)
+		k.keyMark = r.marks.take(name)
 		k.name, k.q, k.lim = name, q, r.rules.of(name)
 		r.keys[name] = k
 		r.counts[keyIdle]++
@@ -304,8 +304,8 @@ func (s *State) unrefKey(k *key) {
 	r := k.q.ring
 	delete(r.keys, k.name)
 	r.counts[k.stands]--
-	if k.mark.stands(s.now) {
-		r.marks.put(k.mark)
+	if k.keyMark.stands(s.now) {
+		r.marks.put(k.keyMark)
 		s.sweepLater(k.q)
 	}
 	lanes := k.lanes[:0]
@@ -394,7 +394,7 @@ func (s *State) setKeyRules(q *Queue) {
 	old := q.ring.rules
 	q.ring.rules = rules
 	ns := s.nanos()
-	move := func(m *mark) {
+	move := func(m *keyMark) {
 		from, to := old.of(m.name), rules.of(m.name)
 		m.rate = from.rate.moved(m.rate, ns, &to.rate)
 		m.cost = from.cost.moved(m.cost, ns, &to.cost)
@@ -404,7 +404,7 @@ func (s *State) setKeyRules(q *Queue) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(q.ring.keys)) {
 		k := q.ring.keys[name]
-		move(&k.mark)
+		move(&k.keyMark)
 		k.lim = rules.of(name)
 		k.credit = min(k.credit, k.lim.weight)
 		s.placeKey(k)
@@ -479,9 +479,9 @@ func (s *State) applyHold(queue, name string, length int64, why string) {
 	}
 	r := q.ring
 	k := r.keys[name]
-	var m mark
+	var m keyMark
 	if k != nil {
-		m = k.mark
+		m = k.keyMark
 	} else {
 		m = r.marks.take(name)
 	}
@@ -497,7 +497,7 @@ func (s *State) applyHold(queue, name string, length int64, why string) {
 	m.name = name
 	switch {
 	case k != nil:
-		k.mark = m
+		k.keyMark = m
 		s.placeKey(k)
 	case m.stands(s.now):
 		r.marks.put(m)
@@ -559,7 +559,7 @@ func (s *State) Keys(q *Queue, after string, most int) []glassq.KeyInfo {
 		}
 	}
 	for name, k := range q.ring.keys {
-		if k.ready+k.leased > 0 || k.mark.stands(s.now) {
+		if k.ready+k.leased > 0 || k.keyMark.stands(s.now) {
 			add(name)
 		}
 	}
@@ -581,11 +581,11 @@ func (s *State) keyInfo(q *Queue, name string) glassq.KeyInfo {
 	info := glassq.KeyInfo{Key: strings.Clone(name), Weight: int(lim.weight), Concurrency: int(lim.concurrency)}
 	m := q.ring.marks.get(name)
 	if k := q.ring.keys[name]; k != nil {
-		m = &k.mark
+		m = &k.keyMark
 		info.Ready, info.Leased, info.Why = k.ready, k.leased, standingNames[k.stands]
 	}
 	if m == nil {
-		m = &mark{}
+		m = &keyMark{}
 	}
 	if m.held > s.now {
 		info.HeldUntil, info.Why = m.held+s.ahead, glassq.KeyHeld
@@ -630,7 +630,7 @@ func (s *State) Eldest(q *Queue) (n uint64, p Place, ok bool) {
 		})
 		if len(some) > 0 {
 			q.ring.low = some[0]
-			return some[0], s.placeOf(s.tasks.look(some[0])), true
+			return some[0], s.placeOf(some[0], s.tasks.look(some[0])), true
 		}
 		q.ring.low = (ci + 1) * chunkLen
 	}

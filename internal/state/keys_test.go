@@ -78,7 +78,7 @@ func TestMarks(t *testing.T) {
 	}
 	t.Logf("-seed %d", sd)
 	rnd := rand.New(rand.NewPCG(sd, 2))
-	var m marks
+	var m keyMarks
 	want := map[string]int64{}
 	most := 10
 	for i := range 200_000 {
@@ -95,7 +95,7 @@ func TestMarks(t *testing.T) {
 			}
 			delete(want, name)
 		} else if rnd.IntN(2) == 0 || len(want) < most/2 {
-			m.put(mark{name: name, held: int64(i)})
+			m.put(keyMark{name: name, held: int64(i)})
 			want[name] = int64(i)
 		} else if got := m.get(name); got != nil {
 			t.Fatalf("get(%q) = %+v, want none", name, got)

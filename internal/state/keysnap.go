@@ -6,10 +6,10 @@ import (
 )
 
 // active are the marks of the keys that a class names, where there is something to remember.
-func (r *keyring) active(now int64) (list []mark) {
+func (r *keyring) active(now int64) (list []keyMark) {
 	for _, k := range r.keys {
-		if k.mark.stands(now) {
-			list = append(list, k.mark)
+		if k.keyMark.stands(now) {
+			list = append(list, k.keyMark)
 		}
 	}
 	return list
@@ -35,7 +35,7 @@ func (im *Image) writeKeys(e *encoder) {
 		if len(list) == 0 {
 			continue
 		}
-		slices.SortFunc(list, func(a, b mark) int { return strings.Compare(a.name, b.name) })
+		slices.SortFunc(list, func(a, b keyMark) int { return strings.Compare(a.name, b.name) })
 		tag()
 		e.str(q.name)
 		e.num(uint64(len(list)))
@@ -78,13 +78,13 @@ func (s *State) restoreKeys(d *decoder) {
 			return
 		}
 		for k := d.num(); k > 0 && d.err == nil; k-- {
-			m := mark{name: d.str()}
+			m := keyMark{name: d.str()}
 			m.rate, m.cost, m.held = ahead(s.nanos(), d.num()), ahead(s.nanos(), d.num()), ahead(s.now, d.num())
 			if why := d.str(); why != "" {
 				m.why = &why
 			}
 			if k := q.ring.keys[m.name]; k != nil {
-				k.mark = m
+				k.keyMark = m
 			} else if q.ring.marks.get(m.name) != nil {
 				d.fail("key")
 			} else {

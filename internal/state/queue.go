@@ -27,6 +27,7 @@ type Queue struct {
 	ring     *keyring // instead of lanes and filled, while the queue looks at keys; else nil
 	dead     lane
 	ids      idWindow
+	going    going
 	headers  bool // a task of it may have headers; it is not part of the state, see Leased.Headers
 }
 
@@ -46,7 +47,7 @@ func (q *Queue) Info() glassq.QueueInfo {
 	return glassq.QueueInfo{
 		Name: q.Name, Delayed: q.count[glassq.Delayed], Ready: q.count[glassq.Ready],
 		Leased: q.count[glassq.Leased], Dead: q.count[glassq.Dead], Bytes: q.bytes,
-		Books: q.books, Pending: q.books.Pending(), Settings: q.settings,
+		Books: q.books, Pending: q.books.Pending(), Progress: q.going.info(), Settings: q.settings,
 		Keys: q.keyCounts(),
 	}
 }
@@ -216,32 +217,7 @@ func (s *State) applyRedrive(name string, most int) {
 			continue
 		}
 		most--
-		unbook := func(d *glassq.DeadCounts) {
-			if e.has(flagDeadNacked) {
-				d.Nacked--
-			} else {
-				d.Attempts--
-			}
-		}
-		unbook(&q.books.Dead)
-		c := &s.class[e.class]
-		if run := s.booked(e); run != nil {
-			unbook(&run.books.Dead)
-			s.reopened(run)
-			if e.has(flagDense) {
-				run.dead.Remove(e.n)
-			}
-		} else if c.run != nil {
-			c.run.results++
-		}
-		e.w0 &^= flagDeadNacked
-		e.setAttempts(0)
-		s.tasks.setReason(n, "")
-		q.count[glassq.Dead]--
-		q.count[glassq.Leased]++
-		e.setState(glassq.Leased) // as if its last try were given back
-		s.keyMoved(c, n, glassq.Dead, glassq.Leased)
-		s.back(n, e, 0)
+		s.revive(q, n, e)
 	}
 }
 
@@ -273,7 +249,14 @@ func (s *State) Peek(q *Queue, want glassq.State, cursor uint64, most int) []uin
 	switch {
 	case q.count[want] == 0:
 	case want == glassq.Dead:
-		from(&q.dead)
+		last := uint64(0)
+		q.dead.from(cursor, func(n uint64) bool {
+			if e := s.tasks.look(n); n != last && e != nil && e.state() == want {
+				found = append(found, n)
+			}
+			last = n
+			return len(found) < most
+		})
 	case want == glassq.Ready && q.ring == nil:
 		for p := range q.lanes {
 			from(&q.lanes[p])

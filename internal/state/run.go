@@ -26,6 +26,7 @@ type Run struct {
 	retryOf                 string
 	retries                 []*Run // in their order; of the first run of a job
 	readers                 []string
+	going                   going
 	put, done, failed, dead *roaring.Bitmap
 
 	hooks     [2]hook // by their kind
@@ -76,7 +77,8 @@ func (s *State) RunInfo(r *Run) glassq.Run {
 		Waiting: uint64(max(0, r.results)), Complete: r.complete(), Created: time.UnixMilli(r.created),
 		Rate: r.rate, Stages: r.stages, GivenUp: r.givenUp,
 		RetryOf: r.retryOf, Job: s.job(r), Readers: slices.Clone(r.readers),
-		OnEnd: r.hooks[hookEnd].text, OnFailed: r.hooks[hookFailed].text, Ends: r.ends,
+		Progress: r.going.info(),
+		OnEnd:    r.hooks[hookEnd].text, OnFailed: r.hooks[hookFailed].text, Ends: r.ends,
 		After: r.after, AfterAny: r.afterAny, Held: r.waits,
 	}
 	if r.ended != 0 {
@@ -151,42 +153,6 @@ func positions() *roaring.Bitmap {
 	b := roaring.New()
 	b.SetCopyOnWrite(true)
 	return b
-}
-
-// forgetRuns makes room for a new run: those that ended long ago go, and the oldest ended ones
-// beyond glassq.RunsKept. A run whose results are not all taken stays.
-func (s *State) forgetRuns() {
-	over := len(s.runs) - glassq.RunsKept + 1
-	var ended []*Run
-	for _, r := range s.runs {
-		if r.ended == 0 || r.results > 0 || s.inUse(r) {
-			continue
-		}
-		if s.now-r.ended >= glassq.RunKeptFor.Milliseconds() {
-			s.forgetRun(r)
-			over--
-		} else if over > 0 {
-			ended = append(ended, r)
-		}
-	}
-	slices.SortFunc(ended, func(a, b *Run) int { return int(a.ended - b.ended) })
-	for _, r := range ended[:min(max(over, 0), len(ended))] {
-		s.forgetRun(r)
-	}
-}
-
-// inUse tells whether tasks of the run, dead ones for instance, are still held, or other runs wait
-// for it.
-func (s *State) inUse(r *Run) bool {
-	if len(r.followers) > 0 {
-		return true
-	}
-	for i := range s.class {
-		if s.class[i].run == r {
-			return true
-		}
-	}
-	return false
 }
 
 // DecideRun decides a change of a run, whose hooks are parsed, nil for none: it returns the records

@@ -20,8 +20,10 @@ const snapshotFormat = 4
 // The sections of a snapshot, behind what every state has. Each begins with its tag and is there only
 // where there is something to say, so equal states still write equal bytes.
 const (
-	sectionEnd  uint64 = iota // no more sections
-	sectionKeys               // what is remembered of keys, and what tasks cost
+	sectionEnd uint64 = iota // no more sections
+
+	sectionKeys     uint64 = 1 // what is remembered of keys, and what tasks cost
+	sectionProgress uint64 = 4 // what was said of tasks
 )
 
 // Snapshot writes the whole state as it is now, for those who need no Image in between.
@@ -64,6 +66,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeLeases(&e)
 	im.writeAcked(&e)
 	im.writeKeys(&e)
+	im.writeProgress(&e)
 	e.num(sectionEnd)
 	if e.err != nil {
 		return e.err

@@ -33,6 +33,7 @@ type State struct {
 	ttls        timers // ref: task
 	keyTimers   timers // ref: key.num, or a queue with sweepRef
 	acked       ackedWindow
+	checkpoints int64 // tasks that have one
 
 	byKey     []*key // by key.num
 	spareKeys []*key // of them, those that are none
@@ -47,8 +48,8 @@ type State struct {
 
 // Hooks tell the owner of a State what a record changed. They must not call back.
 type Hooks struct {
-	// Live and Dropped tell that a task's body lies in a frame, or no longer. bytes is about what
-	// its record takes there, the same in both.
+	// Live and Dropped tell that a task's body, or its checkpoint, lies in a frame, or no longer.
+	// bytes is about what its record takes there, the same in both.
 	Live, Dropped func(frame uint64, bytes int64)
 	// Ready is called when a queue has something to hand out that it had not.
 	Ready func(*Queue)
@@ -175,6 +176,8 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		}
 	case opMove:
 		return s.applyMove(b, frame, offset)
+	case opProgress:
+		return s.applyProgress(b, frame, offset)
 	case opClock:
 		ahead := unzigzag(r.uvarint())
 		if !r.bad {
@@ -203,6 +206,13 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		name := r.str()
 		if !r.bad {
 			s.applyCancel(name)
+		}
+	case opRedriveSome:
+		err = s.applySome(&r)
+	case opRunDrop:
+		name := r.str()
+		if !r.bad {
+			s.applyRunDrop(name)
 		}
 	default:
 		return 0, recordErr(fmt.Sprintf("unknown record %d", b[0]))
@@ -290,6 +300,7 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 // drop forgets task n. One that was not acked gives its id free.
 func (s *State) drop(n uint64, e *entry, acked bool) {
 	q, ci, frame, weight, from := s.class[e.class].queue, e.class, e.frame(), s.weight(e), e.state()
+	s.remark(n, e, nil)
 	if !e.has(flagResult|flagDense) && (!acked || q.ids.held != nil) {
 		q.ids.ended(n, acked)
 	}
@@ -396,7 +407,7 @@ func (s *State) Head(q *Queue) (n uint64, p Place, ok bool) {
 	for q.filled != 0 {
 		priority := bits.Len16(q.filled) - 1
 		if n, e := s.firstIn(&q.lanes[priority]); e != nil {
-			return n, s.placeOf(e), true
+			return n, s.placeOf(n, e), true
 		}
 		q.filled &^= 1 << priority
 	}
@@ -568,6 +579,7 @@ func (s *State) die(n uint64, e *entry, bump func(*glassq.DeadCounts)) {
 			run.dead.Add(e.n)
 		}
 	}
+	s.goes(e, s.tasks.mark(n), -1)
 	from := e.state()
 	q.count[from]--
 	e.setState(glassq.Dead)
@@ -682,10 +694,4 @@ func (s *State) earliest() (first timer, in *timers) {
 		}
 	}
 	return first, in
-}
-
-// Due returns when Advance next has something to do; ok is false for never.
-func (s *State) Due() (at int64, ok bool) {
-	t, in := s.earliest()
-	return t.at, in != nil
 }

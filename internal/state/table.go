@@ -66,12 +66,14 @@ type chunk struct {
 	all         *[chunkLen]entry // nil when packed
 	packed      []byte           // never changed
 	reasons     map[uint16]string
-	costs       []uint32 // by place, those that were put with one; nothing in it changes, it only grows
-	first, last uint64   // frames between which the packed entries lie
+	costs       []uint32         // by place, those that were put with one; nothing in it changes, it only grows
+	marks       map[uint16]*mark // what was said of tasks; nil for nothing
+	first, last uint64           // frames between which the packed entries lie
 	live        int32
 	used        bool // since the sweep last came by
 	shared      bool // an Image holds all
 	oldReasons  bool // an Image holds reasons
+	oldMarks    bool // an Image holds marks
 }
 
 // A table maps task numbers to entries. Numbers grow; the front of the table goes as its tasks do.
@@ -82,6 +84,7 @@ type table struct {
 	base    uint64 // number of chunks dropped from the front
 	next    uint64 // the next task number
 	live    int64
+	marks   int64    // of all chunks
 	hot     []uint64 // unpacked chunks in the order of the sweep
 	hotMost int
 	spares  []*[chunkLen]entry

@@ -125,3 +125,9 @@ func (t *timers) share() timers {
 	}
 	return timers{blocks: append([]*timerBlock(nil), t.blocks...), n: t.n}
 }
+
+// Due returns when Advance next has something to do; ok is false for never.
+func (s *State) Due() (at int64, ok bool) {
+	t, in := s.earliest()
+	return t.at, in != nil
+}

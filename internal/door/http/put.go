@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/envelope"
 )
 
@@ -68,7 +68,7 @@ func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 	}
 	traceTasks(tasks, r.Header.Get(glassq.TraceHeader))
 	receipts, err := s.store.Put(r.Context(), tasks)
-	if wait > 0 && errors.Is(err, glassq.ErrQueueFull) {
+	if wait > 0 && door.WorthWaiting(err) {
 		receipts, err = s.putWait(r.Context(), tasks, min(wait, maxPoll), int64(len(body)), done)
 	}
 	if err != nil {

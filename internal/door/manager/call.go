@@ -177,7 +177,7 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 		return err
 	}
 	err := store(c.ctx, 0)
-	if wait != 0 && errors.Is(err, glassq.ErrQueueFull) {
+	if wait != 0 && door.WorthWaiting(err) {
 		size := int64(0)
 		if c.taken != nil {
 			size = int64(len(c.in))

@@ -2,8 +2,8 @@ package state
 
 import "hash/maphash"
 
-// A mark is what a queue has to remember of a key, whether there are tasks of it or not.
-type mark struct {
+// A keyMark is what a queue has to remember of a key, whether there are tasks of it or not.
+type keyMark struct {
 	name       string
 	rate, cost int64   // ns: when its buckets are full again
 	held       int64   // ms: when its hold ends
@@ -11,45 +11,45 @@ type mark struct {
 }
 
 // stands tells whether there is anything to remember at a moment in ms.
-func (m *mark) stands(now int64) bool {
+func (m *keyMark) stands(now int64) bool {
 	return m.held > now || m.rate > now*1e6 || m.cost > now*1e6
 }
 
-const markBlockLen = 256
+const keyMarkBlockLen = 256
 
-// A markBlock is a piece of marks. One that an Image holds is copied before it is changed.
-type markBlock struct {
+// A keyMarkBlock is a piece of marks. One that an Image holds is copied before it is changed.
+type keyMarkBlock struct {
 	shared bool
-	m      [markBlockLen]mark
+	m      [keyMarkBlockLen]keyMark
 }
 
-// marks are those of the keys without tasks: a table of 48 bytes a key, and an index of at most 11
+// keyMarks are those of the keys without tasks: a table of 48 bytes a key, and an index of at most 11
 // bytes a key. Its zero value is ready.
-type marks struct {
+type keyMarks struct {
 	index  []uint32 // by hash, linear: 1 and the place in blocks; 0 is free
-	blocks []*markBlock
+	blocks []*keyMarkBlock
 	n      int // the places of blocks in use, without a gap
 	seed   maphash.Seed
 }
 
-func (t *marks) at(i int) *mark { return &t.blocks[i/markBlockLen].m[i%markBlockLen] }
+func (t *keyMarks) at(i int) *keyMark { return &t.blocks[i/keyMarkBlockLen].m[i%keyMarkBlockLen] }
 
 // writable is at, for a change.
-func (t *marks) writable(i int) *mark {
-	b := t.blocks[i/markBlockLen]
+func (t *keyMarks) writable(i int) *keyMark {
+	b := t.blocks[i/keyMarkBlockLen]
 	if b.shared {
-		b = &markBlock{m: b.m}
-		t.blocks[i/markBlockLen] = b
+		b = &keyMarkBlock{m: b.m}
+		t.blocks[i/keyMarkBlockLen] = b
 	}
-	return &b.m[i%markBlockLen]
+	return &b.m[i%keyMarkBlockLen]
 }
 
-func (t *marks) home(name string) int {
+func (t *keyMarks) home(name string) int {
 	return int(maphash.String(t.seed, name) & uint64(len(t.index)-1))
 }
 
 // find returns the place in index of a key that is there.
-func (t *marks) find(name string) (slot int, ok bool) {
+func (t *keyMarks) find(name string) (slot int, ok bool) {
 	if t.n == 0 {
 		return 0, false
 	}
@@ -64,7 +64,7 @@ func (t *marks) find(name string) (slot int, ok bool) {
 }
 
 // get returns the mark of a key, for reading.
-func (t *marks) get(name string) *mark {
+func (t *keyMarks) get(name string) *keyMark {
 	if i, ok := t.find(name); ok {
 		return t.at(int(t.index[i]) - 1)
 	}
@@ -72,12 +72,12 @@ func (t *marks) get(name string) *mark {
 }
 
 // put keeps the mark of a key that has none.
-func (t *marks) put(m mark) {
+func (t *keyMarks) put(m keyMark) {
 	if (t.n+1)*4 > len(t.index)*3 {
 		t.grow(max(2*len(t.index), 64))
 	}
-	if t.n == len(t.blocks)*markBlockLen {
-		t.blocks = append(t.blocks, &markBlock{})
+	if t.n == len(t.blocks)*keyMarkBlockLen {
+		t.blocks = append(t.blocks, &keyMarkBlock{})
 	}
 	*t.writable(t.n) = m
 	t.n++
@@ -85,7 +85,7 @@ func (t *marks) put(m mark) {
 }
 
 // point has the index say where a key is.
-func (t *marks) point(name string, place int) {
+func (t *keyMarks) point(name string, place int) {
 	i := t.home(name)
 	for t.index[i] != 0 {
 		i = (i + 1) & (len(t.index) - 1)
@@ -93,7 +93,7 @@ func (t *marks) point(name string, place int) {
 	t.index[i] = uint32(place)
 }
 
-func (t *marks) grow(size int) {
+func (t *keyMarks) grow(size int) {
 	if t.index == nil {
 		t.seed = maphash.MakeSeed()
 	}
@@ -104,7 +104,7 @@ func (t *marks) grow(size int) {
 }
 
 // take returns the mark of a key and forgets it; the zero mark is that of a key that has none.
-func (t *marks) take(name string) (m mark) {
+func (t *keyMarks) take(name string) (m keyMark) {
 	slot, ok := t.find(name)
 	if !ok {
 		return m
@@ -118,8 +118,8 @@ func (t *marks) take(name string) (m mark) {
 		t.index[i] = uint32(place + 1)
 		*t.writable(place) = last
 	}
-	*t.writable(t.n) = mark{}
-	for len(t.blocks) > t.n/markBlockLen+2 {
+	*t.writable(t.n) = keyMark{}
+	for len(t.blocks) > t.n/keyMarkBlockLen+2 {
 		t.blocks[len(t.blocks)-1] = nil
 		t.blocks = t.blocks[:len(t.blocks)-1]
 	}
@@ -130,7 +130,7 @@ func (t *marks) take(name string) (m mark) {
 }
 
 // findPlace returns where in index a place is named.
-func (t *marks) findPlace(name string, place int) (slot int, ok bool) {
+func (t *keyMarks) findPlace(name string, place int) (slot int, ok bool) {
 	for i := t.home(name); t.index[i] != 0; i = (i + 1) & (len(t.index) - 1) {
 		if t.index[i] == uint32(place) {
 			return i, true
@@ -140,7 +140,7 @@ func (t *marks) findPlace(name string, place int) (slot int, ok bool) {
 }
 
 // free empties a slot of index, and closes the gap in what was put behind it.
-func (t *marks) free(slot int) {
+func (t *keyMarks) free(slot int) {
 	mask := len(t.index) - 1
 	for i := slot; ; {
 		i = (i + 1) & mask
@@ -156,9 +156,9 @@ func (t *marks) free(slot int) {
 }
 
 // share returns the marks as they are now, for somebody else to read in the order of their places.
-func (t *marks) share() marks {
+func (t *keyMarks) share() keyMarks {
 	for _, b := range t.blocks {
 		b.shared = true
 	}
-	return marks{blocks: append([]*markBlock(nil), t.blocks...), n: t.n}
+	return keyMarks{blocks: append([]*keyMarkBlock(nil), t.blocks...), n: t.n}
 }
