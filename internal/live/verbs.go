@@ -490,7 +490,28 @@ func (l *Live) Keys(ctx context.Context, queue, after string, most int) ([]glass
 
 // ReleaseKey passes through.
 func (l *Live) ReleaseKey(ctx context.Context, queue, key string) error {
-	return l.store.ReleaseKey(ctx, queue, key)
+	err := l.store.ReleaseKey(ctx, queue, key)
+	l.operated(ctx, queue, "", err)
+	return err
+}
+
+// Schedules passes through.
+func (l *Live) Schedules(ctx context.Context) ([]glassq.Schedule, error) {
+	return l.store.Schedules(ctx)
+}
+
+// SetSchedule passes through.
+func (l *Live) SetSchedule(ctx context.Context, name string, c glassq.ScheduleChange) (glassq.Schedule, error) {
+	s, err := l.store.SetSchedule(ctx, name, c)
+	l.operated(ctx, "", "", err)
+	return s, err
+}
+
+// DropSchedule passes through.
+func (l *Live) DropSchedule(ctx context.Context, name string) error {
+	err := l.store.DropSchedule(ctx, name)
+	l.operated(ctx, "", "", err)
+	return err
 }
 
 // Archive passes through.

@@ -26,6 +26,7 @@ type Image struct {
 	delays, ttls      timers
 	marks             int64
 	acked             []ackedImage
+	schedules         []Timed
 	names             []string // of queues, by number; "" where one was dropped
 }
 
@@ -113,6 +114,9 @@ func (s *State) Image() *Image {
 		b := s.acked.blocks[k]
 		b.shared = true
 		im.acked = append(im.acked, ackedImage{k, b})
+	}
+	for _, x := range s.Schedules() {
+		im.schedules = append(im.schedules, *x)
 	}
 	return im
 }

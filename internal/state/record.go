@@ -42,8 +42,9 @@ const (
 	opKeyCost     op = 21 // number, cost: what the task of a lease really cost
 	opHook        op = 22 // run, kind, text, put: put when the run ends
 	opRunEnd      op = 23 // run, count: the run has come to this end; the put of its hook comes right after it
-
-	opProgress op = 26 // kind, see progress.go: what a worker said of its task
+	opSchedule    op = 24 // schedule, settings, put, moment: from that on; without settings it is forgotten
+	opDue         op = 25 // schedule, moment, tasks, missed: done with up to that; the puts come right after it
+	opProgress    op = 26 // kind, see progress.go: what a worker said of its task
 )
 
 const (

@@ -121,6 +121,8 @@ func (s *State) restoreSections(d *decoder) {
 			return
 		case sectionKeys:
 			s.restoreKeys(d)
+		case sectionSchedules:
+			s.restoreSchedules(d)
 		case sectionProgress:
 			s.restoreProgress(d)
 		default:

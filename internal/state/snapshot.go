@@ -66,6 +66,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeLeases(&e)
 	im.writeAcked(&e)
 	im.writeKeys(&e)
+	im.writeSchedules(&e)
 	im.writeProgress(&e)
 	e.num(sectionEnd)
 	if e.err != nil {

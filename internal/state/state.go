@@ -43,6 +43,8 @@ type State struct {
 	owing  []*Run               // have come to their ends, which are to be written
 	places map[string]hookPlace // reserved for hooks, by queue
 
+	schedules map[string]*Timed
+
 	hooks Hooks
 }
 
@@ -197,6 +199,10 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		}
 	case opHook:
 		s.applyHook(&r)
+	case opSchedule:
+		s.applySchedule(&r)
+	case opDue:
+		err = s.applyDue(&r)
 	case opRunEnd:
 		name, k := r.str(), r.uvarint()
 		if !r.bad {
