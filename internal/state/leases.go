@@ -1,6 +1,10 @@
 package state
 
-import "time"
+import (
+	"time"
+
+	"github.com/glassq/glassq"
+)
 
 // A lease is a live hand-out.
 type lease struct {
@@ -126,4 +130,15 @@ func Backoff(task uint64, attempt int) int64 {
 	}
 	h := (task*0x9e3779b97f4a7c15 + uint64(attempt)) * 0xbf58476d1ce4e5b9
 	return ms*4/5 + int64(h>>33)%(ms*2/5+1)
+}
+
+func (s *State) maxAttempts(e *entry) int {
+	c := &s.class[e.class]
+	switch {
+	case c.attempts > 0:
+		return c.attempts
+	case c.queue.settings.Attempts > 0:
+		return c.queue.settings.Attempts
+	}
+	return glassq.DefaultAttempts
 }

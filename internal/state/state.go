@@ -531,17 +531,6 @@ func (s *State) retry(n uint64, e *entry, delay int64) {
 	s.back(n, e, delay)
 }
 
-func (s *State) maxAttempts(e *entry) int {
-	c := &s.class[e.class]
-	switch {
-	case c.attempts > 0:
-		return c.attempts
-	case c.queue.settings.Attempts > 0:
-		return c.queue.settings.Attempts
-	}
-	return glassq.DefaultAttempts
-}
-
 // back makes a leased or dead task ready in its old place, after delay ms.
 func (s *State) back(n uint64, e *entry, delay int64) {
 	c := &s.class[e.class]
@@ -690,14 +679,4 @@ func (s *State) Advance(now int64) {
 		}
 	}
 	s.now = now
-}
-
-// earliest returns the next timer and the heap it is in; nil when there is none.
-func (s *State) earliest() (first timer, in *timers) {
-	for _, t := range [...]*timers{&s.leaseTimers, &s.delays, &s.ttls, &s.keyTimers} {
-		if t.n > 0 && (in == nil || t.get(0).at < first.at) {
-			first, in = t.get(0), t
-		}
-	}
-	return first, in
 }
