@@ -149,6 +149,11 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 	if err := checkLease(t.Lease); err != nil {
 		return err
 	}
+	if t.Range != nil {
+		if err := b.checkRange(t); err != nil {
+			return err
+		}
+	}
 	if t.Run != "" {
 		if err := glassq.CheckName(t.Run); err != nil {
 			return err
@@ -241,6 +246,9 @@ func (b *Broker) checkAck(ctx context.Context, a *glassq.Ack) error {
 			if err := glassq.CheckName(r.Queue); err != nil {
 				return err
 			}
+		}
+		if r.Range != nil {
+			return glassq.Errorf(glassq.CodeBadRequest, "a result is of one task and cannot be a range")
 		}
 		if err := b.checkTask(r); err != nil {
 			return err
@@ -598,6 +606,9 @@ func (b *Broker) checkHook(run string, hook *glassq.Hook) error {
 		return nil
 	}
 	t, err := HookTask(*hook)
+	if err == nil && t.Range != nil {
+		err = glassq.Errorf(glassq.CodeBadRequest, "a hook of run %s is one task, and cannot be a range", run)
+	}
 	if err == nil {
 		err = glassq.CheckName(t.Queue)
 	}
@@ -675,25 +686,6 @@ func (b *Broker) DropRun(ctx context.Context, name string) error {
 // Copy passes through.
 func (b *Broker) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
 	return b.store.Copy(ctx, file)
-}
-
-// Find checks the names and finds a task.
-func (b *Broker) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
-	name := f.Queue
-	if f.Dense {
-		name = f.Run
-	}
-	if f.Lease == 0 {
-		if err := glassq.CheckName(name); err != nil {
-			return glassq.Found{}, err
-		}
-	}
-	return b.store.Find(ctx, f)
-}
-
-// NextDelayed passes through.
-func (b *Broker) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
-	return b.store.NextDelayed(ctx, queue)
 }
 
 // Archive passes through.

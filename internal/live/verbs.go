@@ -86,9 +86,13 @@ func (l *Live) stored(tasks []glassq.Task, receipts []glassq.Receipt, now time.T
 		if receipts != nil && receipts[i].Duplicate {
 			continue
 		}
-		l.total.Put++
+		n := t.Tasks()
+		if receipts != nil && t.Range != nil {
+			n = receipts[i].Put
+		}
+		l.total.Put += n
 		if q := l.queueOf(t.Queue, now); q != nil {
-			q.n.Put++
+			q.n.Put += n
 		}
 		if t.Run != lastRun {
 			lastRun = t.Run

@@ -132,12 +132,8 @@ func (s *State) keyMoved(c *class, n uint64, from, to glassq.State) {
 	if k == nil {
 		return
 	}
-	l := k.lane(c.priority)
 	if from == glassq.Ready {
-		k.ready--
-		if l.ready--; l.ready == 0 {
-			l.lane.reset() // what is left in it ended
-		}
+		s.keyReady(c, n, -1)
 	}
 	switch glassq.Leased {
 	case from:
@@ -146,11 +142,39 @@ func (s *State) keyMoved(c *class, n uint64, from, to glassq.State) {
 		k.leased++
 	}
 	if to == glassq.Ready {
-		k.ready++
-		l.ready++
-		k.q.ring.low = min(k.q.ring.low, n)
+		s.keyReady(c, n, 1)
 	}
 	s.placeKey(k)
+}
+
+// keyReady counts that so many tasks, n the first of them, are ready that were not; below 0 that they
+// are not any more.
+func (s *State) keyReady(c *class, n uint64, count int64) {
+	k := c.key
+	l := k.lane(c.priority)
+	k.ready += count
+	if l.ready += count; l.ready == 0 {
+		l.lane.reset() // what is left in it ended
+	}
+	k.q.ring.low = min(k.q.ring.low, n)
+}
+
+// keyCounts is keyMoved of count tasks that become ready, n the first of them, or below 0 that end.
+func (s *State) keyCounts(c *class, n uint64, count int64) {
+	if c.key != nil {
+		s.keyReady(c, n, count)
+		s.placeKey(c.key)
+	}
+}
+
+// costOf is what task n said it costs.
+func (s *State) costOf(n uint64) uint32 {
+	if len(s.rangeCosts) > 0 {
+		if r := s.rangeAt(n); r != nil {
+			return max(s.rangeCosts[r.first], 1)
+		}
+	}
+	return s.tasks.cost(n)
 }
 
 // placeKey has a key stand where it belongs.
@@ -205,7 +229,7 @@ func (s *State) standing(k *key) (standing, int64) {
 	}
 	if k.lim.cost.on() {
 		if n, e := s.firstIn(&k.top().lane); e != nil {
-			if due := k.lim.cost.due(k.cost, float64(s.tasks.cost(n))); due > ns {
+			if due := k.lim.cost.due(k.cost, float64(s.costOf(n))); due > ns {
 				return keyCosts, ceilMs(due)
 			}
 		}
@@ -223,7 +247,7 @@ func (s *State) keyLeased(c *class, n uint64) {
 		k.rate = k.lim.rate.take(k.rate, s.nanos(), 1)
 	}
 	if k.lim.cost.on() {
-		k.cost = k.lim.cost.take(k.cost, s.nanos(), float64(s.tasks.cost(n)))
+		k.cost = k.lim.cost.take(k.cost, s.nanos(), float64(s.costOf(n)))
 	}
 	if k.stands != keyOpen {
 		return
@@ -246,7 +270,7 @@ func (s *State) settleCost(c *class, n uint64, real uint32) {
 	if k == nil || !k.lim.cost.on() {
 		return
 	}
-	k.cost = k.lim.cost.take(k.cost, s.nanos(), float64(real)-float64(s.tasks.cost(n)))
+	k.cost = k.lim.cost.take(k.cost, s.nanos(), float64(real)-float64(s.costOf(n)))
 	s.placeKey(k)
 }
 
@@ -426,6 +450,12 @@ func (s *State) keysOn(q *Queue, rules *keyRules) {
 		}
 		s.keyMoved(c, n, glassq.Gone, in)
 	})
+	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
+		if c := &s.class[r.class]; r.state == glassq.Ready {
+			s.enlist(r, s.laneOf(c))
+			s.keyCounts(c, r.next(), int64(r.left))
+		}
+	}
 	if !rules.on {
 		s.sweepLater(q)
 	}
@@ -450,13 +480,19 @@ func (s *State) keysOff(q *Queue) {
 			q.filled |= 1 << c.priority
 		}
 	})
+	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
+		if c := &s.class[r.class]; r.state == glassq.Ready {
+			s.enlist(r, &q.lanes[c.priority])
+			q.filled |= 1 << c.priority
+		}
+	}
 }
 
 // relane calls fn for the ready and the leased tasks of q, in the order of their numbers.
 func (s *State) relane(q *Queue, fn func(n uint64, c *class, in glassq.State)) {
 	left := q.count[glassq.Ready] + q.count[glassq.Leased]
 	var some []uint64
-	for ci := s.tasks.base; ci < s.tasks.end() && left > 0; ci++ {
+	for ci, c := s.tasks.from(0); c != nil && left > 0; ci, c = s.tasks.from(ci + 1) {
 		some = s.tasks.numbers(some[:0], ci, func(e *entry) bool {
 			return (e.state() == glassq.Ready || e.state() == glassq.Leased) && s.class[e.class].queue == q
 		})
@@ -623,18 +659,29 @@ func (s *State) Eldest(q *Queue) (n uint64, p Place, ok bool) {
 	if q.ring == nil {
 		return s.Head(q)
 	}
+	n = uint64(math.MaxUint64)
+	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
+		if r.state == glassq.Ready {
+			n = r.next()
+			break
+		}
+	}
 	var some []uint64
-	for ci := max(s.tasks.base, q.ring.low/chunkLen); ci < s.tasks.end(); ci++ {
+	for ci, c := s.tasks.from(q.ring.low / chunkLen); c != nil && ci*chunkLen < n; ci, c = s.tasks.from(ci + 1) {
 		some = s.tasks.numbers(some[:0], ci, func(e *entry) bool {
 			return e.state() == glassq.Ready && s.class[e.class].queue == q
 		})
 		if len(some) > 0 {
-			q.ring.low = some[0]
-			return some[0], s.placeOf(some[0], s.tasks.look(some[0])), true
+			n = min(n, some[0])
+			break
 		}
 		q.ring.low = (ci + 1) * chunkLen
 	}
-	return 0, p, false
+	e := s.view(n)
+	if e == nil {
+		return 0, p, false
+	}
+	return n, s.placeOf(n, e), true
 }
 
 // AppendHold appends that a key is held for length ms; 0 ends a hold.

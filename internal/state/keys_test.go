@@ -30,6 +30,11 @@ func checkKeys(t *testing.T, s *State) {
 		}
 		return true
 	})
+	for _, r := range s.ranges {
+		if k := s.class[r.class].key; k != nil && r.state == glassq.Ready {
+			ready[k] += int64(r.left)
+		}
+	}
 	for _, q := range s.Queues() {
 		if q.ring == nil {
 			continue

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -54,6 +55,9 @@ func (im *Image) writeKeys(e *encoder) {
 			tag()
 		}
 	}
+	if len(im.rangeCosts) > 0 {
+		tag()
+	}
 	if !tagged {
 		return
 	}
@@ -67,6 +71,10 @@ func (im *Image) writeKeys(e *encoder) {
 		}
 	}
 	e.num(0) // no more chunks
+	e.num(uint64(len(im.rangeCosts)))
+	for _, first := range slices.Sorted(maps.Keys(im.rangeCosts)) {
+		e.num(first, uint64(im.rangeCosts[first]))
+	}
 }
 
 // restoreKeys reads what writeKeys wrote behind its tag.
@@ -104,6 +112,10 @@ func (s *State) restoreKeys(d *decoder) {
 		for i := range c.costs {
 			c.costs[i] = uint32(d.num())
 		}
+	}
+	for k := d.num(); k > 0 && d.err == nil; k-- {
+		first := d.num()
+		s.rangeCosts[first] = uint32(d.num())
 	}
 }
 

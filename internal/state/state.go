@@ -45,6 +45,13 @@ type State struct {
 
 	schedules map[string]*Timed
 
+	ranges                 []*taskRange      // by number
+	rangeCosts             map[uint64]uint32 // by first number, of those that were put with one
+	untouched              uint64            // positions of them that were not handed out yet
+	rangeDelays, rangeTTLs timers            // ref: the first number of a range
+	shown                  entry             // what view returned of one of them
+	strays                 int64             // positions that a snapshot has entries of, until its ranges are known
+
 	hooks Hooks
 }
 
@@ -80,7 +87,7 @@ func New(h Hooks) *State {
 		h.RunChanged = func() {}
 	}
 	s := &State{hooks: h, next: 1, limit: 1, lastNum: noClass,
-		queues: map[string]*Queue{}, runs: map[string]*Run{}, classes: map[string]uint32{}}
+		queues: map[string]*Queue{}, runs: map[string]*Run{}, classes: map[string]uint32{}, rangeCosts: map[uint64]uint32{}}
 	s.tasks.next, s.tasks.hotMost = 1, hotMost
 	return s
 }
@@ -241,6 +248,9 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	c := &s.class[ci]
 	q, run := c.queue, c.run
 	q.headers = p.bits&putHeaders != 0 || q.headers && q.holds() > 0
+	if p.count > 0 {
+		return s.putRange(p, ci, frame, offset)
+	}
 	var flags uint64
 	switch {
 	case p.of > 0:
@@ -321,7 +331,7 @@ func (s *State) drop(n uint64, e *entry, acked bool) {
 	}
 	s.tasks.remove(n)
 	s.keyMoved(&s.class[ci], n, from, glassq.Gone)
-	s.hooks.Dropped(frame, weight)
+	s.bodyGone(n, frame, weight)
 	s.hooks.Lowered(q)
 	s.unref(ci)
 }
@@ -354,7 +364,7 @@ func (s *State) booked(e *entry) *Run {
 }
 
 func (s *State) applyLease(number, n uint64, length int64) error {
-	e := s.tasks.get(n)
+	e := s.taken(n)
 	if e == nil || e.state() != glassq.Ready {
 		return recordErr(fmt.Sprintf("lease %d of task %d, which is not ready", number, n))
 	}
@@ -396,10 +406,14 @@ func (s *State) firstIn(l *lane) (uint64, *entry) {
 		if !ok {
 			return 0, nil
 		}
-		if e := s.tasks.get(n); e != nil && e.state() == glassq.Ready {
+		e := s.tasks.get(n)
+		if e == nil {
+			e = s.untaken(n)
+		}
+		if e != nil && e.state() == glassq.Ready {
 			return n, e
 		}
-		l.pop()
+		l.drop(s.after(n))
 	}
 }
 
@@ -482,7 +496,7 @@ func (s *State) done(n uint64, e *entry, outcome glassq.Outcome, result bool) {
 }
 
 func (s *State) applyTake(n uint64) error {
-	e := s.tasks.get(n)
+	e := s.taken(n)
 	if e == nil || e.state() != glassq.Ready {
 		return recordErr(fmt.Sprintf("take of task %d, which is not ready", n))
 	}
@@ -661,6 +675,10 @@ func (s *State) Advance(now int64) {
 				continue
 			}
 			s.back(t.ref, s.tasks.get(t.ref), 0)
+		case &s.rangeDelays, &s.rangeTTLs:
+			if !s.rangeDue(t, which == &s.rangeTTLs) {
+				which.stale = max(0, which.stale-1)
+			}
 		default:
 			if !s.ttlValid(t) {
 				which.stale = max(0, which.stale-1)

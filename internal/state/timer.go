@@ -134,7 +134,7 @@ func (s *State) Due() (at int64, ok bool) {
 
 // earliest returns the next timer and the heap it is in; nil when there is none.
 func (s *State) earliest() (first timer, in *timers) {
-	for _, t := range [...]*timers{&s.leaseTimers, &s.delays, &s.ttls, &s.keyTimers} {
+	for _, t := range [...]*timers{&s.leaseTimers, &s.delays, &s.rangeDelays, &s.ttls, &s.rangeTTLs, &s.keyTimers} {
 		if t.n > 0 && (in == nil || t.get(0).at < first.at) {
 			first, in = t.get(0), t
 		}
