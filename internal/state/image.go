@@ -41,6 +41,7 @@ type queueImage struct {
 	keyed    bool // it looks at keys for the sake of a hold
 	idle     keyMarks
 	active   []keyMark
+	breaker  *breaker // a copy
 }
 
 type runImage struct {
@@ -86,6 +87,10 @@ func (s *State) Image() *Image {
 		qi := queueImage{name: q.Name, settings: q.settings, pace: q.Pace.image(), books: q.books, ids: q.ids.share()}
 		if q.ring != nil {
 			qi.keyed, qi.idle, qi.active = !q.ring.rules.on, q.ring.marks.share(), q.ring.active(s.now)
+		}
+		if q.breaker != nil {
+			b := *q.breaker
+			qi.breaker = &b
 		}
 		im.queues = append(im.queues, qi)
 		im.names[q.num] = q.Name

@@ -416,3 +416,27 @@ func TestKeyRulesAreFound(t *testing.T) {
 		t.Errorf("lengths %v", r.lengths)
 	}
 }
+
+// rules draws rules of keys, mostly none.
+func (w *walker) rules() *glassq.KeyRules {
+	if w.rnd.IntN(3) == 0 {
+		return nil
+	}
+	limits := func() (l glassq.KeyLimits) {
+		if w.rnd.IntN(2) == 0 {
+			l.Concurrency = new(1 + w.rnd.IntN(3))
+		}
+		if w.rnd.IntN(2) == 0 {
+			l.Rate = new(glassq.KeyRate(fmt.Sprintf("%d/m", 1+w.rnd.IntN(200))))
+		}
+		if w.rnd.IntN(3) == 0 {
+			l.CostRate = new(glassq.KeyRate(fmt.Sprint(1 + w.rnd.IntN(3))))
+			l.CostBurst = new(float64(1 + w.rnd.IntN(9)))
+		}
+		if w.rnd.IntN(3) == 0 {
+			l.Weight = new(1 + w.rnd.IntN(4))
+		}
+		return l
+	}
+	return &glassq.KeyRules{KeyLimits: limits(), Overrides: map[string]glassq.KeyLimits{"key1": limits(), "key*": limits()}}
+}

@@ -28,7 +28,8 @@ type Queue struct {
 	dead     lane
 	ids      idWindow
 	going    going
-	headers  bool // a task of it may have headers; it is not part of the state, see Leased.Headers
+	breaker  *breaker // nil without a rule
+	headers  bool     // a task of it may have headers; it is not part of the state, see Leased.Headers
 }
 
 // Settings returns the queue's settings.
@@ -47,8 +48,9 @@ func (q *Queue) Info() glassq.QueueInfo {
 	return glassq.QueueInfo{
 		Name: q.Name, Delayed: q.count[glassq.Delayed], Ready: q.count[glassq.Ready],
 		Leased: q.count[glassq.Leased], Dead: q.count[glassq.Dead], Bytes: q.bytes,
-		Books: q.books, Pending: q.books.Pending(), Progress: q.going.info(), Settings: q.settings,
-		Keys: q.keyCounts(),
+		Books: q.books, Pending: q.books.Pending(), Progress: q.going.info(), Halted: q.Halted(),
+		Settings: q.settings,
+		Keys:     q.keyCounts(),
 	}
 }
 
@@ -93,6 +95,7 @@ func (s *State) applySettings(name string, set glassq.Settings) {
 		q.ids.prune(s.now) // as it was until now
 		s.holdIDs(q)
 	}
+	s.setHalt(q)
 	q.Pace.Set(schedule(set), s.nanos())
 	s.setKeyRules(q)
 	if was.Paused && !set.Paused {

@@ -32,6 +32,7 @@ func (s *State) Restore(in io.Reader) error {
 		d.json(&rec)
 		d.json(&q.books)
 		q.settings = rec.Settings
+		s.setHalt(q)
 		q.Pace.Set(schedule(q.settings), s.nanos())
 		q.Pace.restore(rec.Pace)
 		if rules := newKeyRules(&q.settings); rules.on || rec.Keyed {
@@ -127,6 +128,8 @@ func (s *State) restoreSections(d *decoder) {
 			s.restoreSchedules(d)
 		case sectionProgress:
 			s.restoreProgress(d)
+		case sectionHalts:
+			s.restoreHalts(d)
 		case sectionRanges:
 			s.restoreRanges(d)
 		default:

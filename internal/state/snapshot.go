@@ -24,6 +24,7 @@ const (
 
 	sectionKeys     uint64 = 1 // what is remembered of keys, and what tasks cost
 	sectionProgress uint64 = 4 // what was said of tasks
+	sectionHalts    uint64 = 5 // endings that rules of queues count
 	sectionRanges   uint64 = 6 // ranges of positions
 )
 
@@ -69,6 +70,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeKeys(&e)
 	im.writeSchedules(&e)
 	im.writeProgress(&e)
+	im.writeHalts(&e)
 	im.writeRanges(&e)
 	e.num(sectionEnd)
 	if e.err != nil {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"math/bits"
 
 	"github.com/glassq/glassq"
 )
@@ -32,6 +31,7 @@ type State struct {
 	delays      timers // ref: task
 	ttls        timers // ref: task
 	keyTimers   timers // ref: key.num, or a queue with sweepRef
+	halts       timers // ref: number of a queue
 	acked       ackedWindow
 	checkpoints int64 // tasks that have one
 
@@ -215,6 +215,11 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		if !r.bad {
 			err = s.applyRunEnd(name, k)
 		}
+	case opHalt:
+		name := r.str()
+		if q := s.queues[name]; !r.bad && q != nil {
+			s.resume(q)
+		}
 	case opCancel:
 		name := r.str()
 		if !r.bad {
@@ -379,6 +384,7 @@ func (s *State) applyLease(number, n uint64, length int64) error {
 	c.queue.count[glassq.Leased]++
 	s.keyLeased(c, n)
 	s.keyMoved(c, n, glassq.Ready, glassq.Leased)
+	c.queue.haltOut(number)
 	s.leases.set(number, lease{task: n, deadline: s.now + length, length: length})
 	s.leaseTimers.push(s.now+length, number)
 	if number >= s.next {
@@ -397,41 +403,6 @@ func (s *State) unready(c *class, n uint64) error {
 	}
 	l.pop()
 	return nil
-}
-
-// firstIn returns the first ready task of a lane, and clears away those that ended in it.
-func (s *State) firstIn(l *lane) (uint64, *entry) {
-	for {
-		n, ok := l.first()
-		if !ok {
-			return 0, nil
-		}
-		e := s.tasks.get(n)
-		if e == nil {
-			e = s.untaken(n)
-		}
-		if e != nil && e.state() == glassq.Ready {
-			return n, e
-		}
-		l.drop(s.after(n))
-	}
-}
-
-// Head returns the task that is to be handed out next, whatever the settings say but for those of
-// keys.
-func (s *State) Head(q *Queue) (n uint64, p Place, ok bool) {
-	s.tasks.trim()
-	if q.ring != nil {
-		return s.keyHead(q.ring)
-	}
-	for q.filled != 0 {
-		priority := bits.Len16(q.filled) - 1
-		if n, e := s.firstIn(&q.lanes[priority]); e != nil {
-			return n, s.placeOf(n, e), true
-		}
-		q.filled &^= 1 << priority
-	}
-	return 0, p, false
 }
 
 func (s *State) endLease(number uint64) (lease, *entry, error) {
@@ -465,6 +436,7 @@ func (s *State) applyAck(number uint64, outcome glassq.Outcome, result bool) err
 	}
 	q := s.class[e.class].queue
 	s.acked.add(number, q.num, s.now)
+	s.haltEnd(q, number, outcome == glassq.Failed)
 	s.done(l.task, e, outcome, result)
 	return nil
 }
@@ -506,6 +478,7 @@ func (s *State) applyTake(n uint64) error {
 	}
 	s.release(c.queue, s.booked(e))
 	s.keyLeased(c, n)
+	s.haltEnd(c.queue, 0, false)
 	s.done(n, e, glassq.OK, false)
 	return nil
 }
@@ -520,6 +493,11 @@ func (s *State) applyNack(number uint64, kind byte, delay int64, reason string) 
 	}
 	if kind == nackUndone || kind == nackPutOff {
 		s.settleCost(&s.class[e.class], l.task, 0) // the rate stays used: it counts hand-outs
+	}
+	if q := s.class[e.class].queue; kind == nackUndone || kind == nackPutOff {
+		s.haltBack(q, number)
+	} else {
+		s.haltEnd(q, number, true)
 	}
 	switch kind {
 	case nackUndone:
@@ -661,6 +639,7 @@ func (s *State) Advance(now int64) {
 			n := l.task
 			s.leases.remove(t.ref)
 			if e := s.tasks.get(n); e != nil && e.state() == glassq.Leased {
+				s.haltEnd(s.class[e.class].queue, t.ref, true)
 				s.retry(n, e, Backoff(n, e.attempts()-1))
 			}
 		case &s.keyTimers:
@@ -675,6 +654,14 @@ func (s *State) Advance(now int64) {
 				continue
 			}
 			s.back(t.ref, s.tasks.get(t.ref), 0)
+		case &s.halts:
+			if !s.haltValid(t) {
+				which.stale = max(0, which.stale-1)
+				continue
+			}
+			if q := s.byNum[t.ref]; q.count[glassq.Ready] > 0 {
+				s.hooks.Ready(q)
+			}
 		case &s.rangeDelays, &s.rangeTTLs:
 			if !s.rangeDue(t, which == &s.rangeTTLs) {
 				which.stale = max(0, which.stale-1)

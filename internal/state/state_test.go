@@ -198,7 +198,7 @@ func (w *walker) step() {
 			return
 		}
 		number, _ := w.s.NextLease()
-		if n, _, ok := w.s.Head(q); ok {
+		if n, _, ok := w.s.Head(q); ok && w.s.MayHandOut(q) > 0 {
 			w.add(AppendLease(nil, number, n, 1000+w.rnd.Int64N(5000)))
 			w.held = append(w.held, number)
 		}
@@ -253,7 +253,15 @@ func (w *walker) step() {
 		case 6:
 			w.add(AppendRun(nil, fmt.Sprintf("r%d", w.rnd.IntN(3)), glassq.RunChange{Source: "s"}))
 		case 7:
-			w.add(AppendQueue(nil, queue, glassq.Settings{Attempts: w.rnd.IntN(5), Fair: w.rnd.IntN(2) == 0, Keys: w.rules()}))
+			set := glassq.Settings{Attempts: w.rnd.IntN(5), Fair: w.rnd.IntN(2) == 0, Keys: w.rules()}
+			if w.rnd.IntN(2) == 0 {
+				set.Halt, set.HaltResume = "failed>30% of 7", float64(w.rnd.IntN(3))
+			}
+			w.add(AppendQueue(nil, queue, set))
+		case 10:
+			if rec := w.s.DecideResume(queue); rec != nil {
+				w.add(rec)
+			}
 		case 8:
 			if q != nil && q.Count(glassq.Leased) == 0 {
 				w.add(AppendDrop(nil, queue))
@@ -262,30 +270,6 @@ func (w *walker) step() {
 			w.add(AppendNumbers(nil, w.s.Limit()+10))
 		}
 	}
-}
-
-// rules draws rules of keys, mostly none.
-func (w *walker) rules() *glassq.KeyRules {
-	if w.rnd.IntN(3) == 0 {
-		return nil
-	}
-	limits := func() (l glassq.KeyLimits) {
-		if w.rnd.IntN(2) == 0 {
-			l.Concurrency = new(1 + w.rnd.IntN(3))
-		}
-		if w.rnd.IntN(2) == 0 {
-			l.Rate = new(glassq.KeyRate(fmt.Sprintf("%d/m", 1+w.rnd.IntN(200))))
-		}
-		if w.rnd.IntN(3) == 0 {
-			l.CostRate = new(glassq.KeyRate(fmt.Sprint(1 + w.rnd.IntN(3))))
-			l.CostBurst = new(float64(1 + w.rnd.IntN(9)))
-		}
-		if w.rnd.IntN(3) == 0 {
-			l.Weight = new(1 + w.rnd.IntN(4))
-		}
-		return l
-	}
-	return &glassq.KeyRules{KeyLimits: limits(), Overrides: map[string]glassq.KeyLimits{"key1": limits(), "key*": limits()}}
 }
 
 // check compares every count with what the table says, and balances the books.
@@ -647,6 +631,9 @@ func dump(s *State) string {
 		}
 		info, _ := json.Marshal(q.Info())
 		fmt.Fprintln(&b, string(info), len(q.ids.seen), n, ok)
+		if q.breaker != nil {
+			fmt.Fprintln(&b, *q.breaker)
+		}
 	}
 	for _, r := range s.Runs() {
 		fmt.Fprintln(&b, s.RunInfo(r), r.put.all(), r.done.all(), r.failed.all(), r.dead.all())

@@ -126,18 +126,19 @@ func (t *timers) share() timers {
 	return timers{blocks: append([]*timerBlock(nil), t.blocks...), n: t.n}
 }
 
-// Due returns when Advance next has something to do; ok is false for never.
-func (s *State) Due() (at int64, ok bool) {
-	t, in := s.earliest()
-	return t.at, in != nil
-}
-
 // earliest returns the next timer and the heap it is in; nil when there is none.
 func (s *State) earliest() (first timer, in *timers) {
-	for _, t := range [...]*timers{&s.leaseTimers, &s.delays, &s.rangeDelays, &s.ttls, &s.rangeTTLs, &s.keyTimers} {
+	for _, t := range [...]*timers{&s.leaseTimers, &s.delays, &s.rangeDelays, &s.ttls, &s.rangeTTLs, &s.halts,
+		&s.keyTimers} {
 		if t.n > 0 && (in == nil || t.get(0).at < first.at) {
 			first, in = t.get(0), t
 		}
 	}
 	return first, in
+}
+
+// Due returns when Advance next has something to do; ok is false for never.
+func (s *State) Due() (at int64, ok bool) {
+	t, in := s.earliest()
+	return t.at, in != nil
 }
