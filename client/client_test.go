@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -110,6 +111,21 @@ func TestTasks(t *testing.T) {
 	if err != nil || !errors.Is(errs[0], glassq.ErrLeaseLost) || errs[1] != nil {
 		t.Errorf("Extend = %v, %v", errs, err)
 	}
+	say := glassq.Extend{Token: leases[0].Token(), Lease: time.Minute, Seq: 1,
+		Progress: &glassq.Progress{Done: 0.4, Note: "n", Checkpoint: []byte{0, 255}},
+		Put:      []glassq.Task{{Queue: "partials", Body: []byte("p"), Type: glassq.TypeText}}}
+	errs, err = c.Extend(ctx, []glassq.Extend{say, say})
+	if err != nil || errs[0] != nil || errs[1] != nil {
+		t.Errorf("Extend that says something, twice = %v, %v", errs, err)
+	}
+	shown, _, err := c.Peek(ctx, "a", glassq.Leased, 0, 10)
+	if want := (&glassq.Progress{Done: 0.4, Note: "n", Size: 2}); err != nil || len(shown) != 2 ||
+		!reflect.DeepEqual(shown[0].Progress, want) {
+		t.Errorf("Peek = %+v, %v; want %+v said of the first", shown, err, want)
+	}
+	if q, err := c.Queues(ctx, "a", "partials"); err != nil || q[0].Progress.Done != 0.4 || q[1].Ready != 1 {
+		t.Errorf("Queues = %+v, %v; want 0.4 done in a, one in partials", q, err)
+	}
 	errs, err = c.Ack(ctx, []glassq.Ack{
 		{Token: leases[1].Token(), Result: &glassq.Task{Body: []byte(`{"i":1,"o":{"ok":0}}`), Type: glassq.TypeJSON},
 			Put: []glassq.Task{{Queue: "next", Body: []byte("n"), Type: glassq.TypeText}}},
@@ -140,6 +156,59 @@ func TestTasks(t *testing.T) {
 	}
 	if _, err := c.Put(ctx, []glassq.Task{{Queue: "a/b"}}); !errors.Is(err, glassq.ErrBadName) {
 		t.Errorf("Put to a/b = %v; want bad_name", err)
+	}
+}
+
+func TestRange(t *testing.T) {
+	ctx := t.Context()
+	c := pair(t)
+	put := []glassq.Task{
+		{Queue: "a", Run: "r", Position: 4, Dense: true, Body: []byte("x"), Type: glassq.TypeText},
+		{Queue: "a", Run: "r", Position: 2, Dense: true, Range: &glassq.Range{Count: 1_000_000_000, Add: 10},
+			Body: []byte(`{"u":"{0:04}"}`), Type: glassq.TypeJSON, Priority: glassq.Level(9)},
+		{Queue: "a", Body: []byte("y"), Type: glassq.TypeText},
+		{Queue: "a", Run: "r", Position: 7, Dense: true, Range: &glassq.Range{Count: 100}, Body: []byte("{0}")},
+	}
+	receipts, err := c.Put(ctx, put)
+	if err != nil || receipts[0].Number != 1 || receipts[1] != (glassq.Receipt{Number: 2, Put: 999_999_999}) ||
+		receipts[2].Number != 1_000_000_001 || !receipts[3].Duplicate {
+		t.Fatalf("Put = %+v, %v", receipts, err)
+	}
+	leases, err := c.Reserve(ctx, glassq.Reserve{Queue: "a", Max: 3})
+	if err != nil || len(leases) != 3 {
+		t.Fatalf("Reserve = %+v, %v; want 3", leases, err)
+	}
+	for i, n := range []uint32{2, 3, 5} {
+		if l := leases[i]; l.TaskID() != glassq.DenseID("r", n) || string(l.Body) != fmt.Sprintf(`{"u":"%04d"}`, n+10) ||
+			l.Type != glassq.TypeJSON || l.Range != nil {
+			t.Errorf("lease %d = %+v; want position %d", i, l, n)
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		task glassq.Task
+		code glassq.Code
+	}{
+		{"no run", glassq.Task{Queue: "a", Dense: true, Range: &glassq.Range{Count: 1}}, glassq.CodeBadRequest},
+		{"no positions", glassq.Task{Queue: "a", Run: "r", Dense: true, Range: &glassq.Range{}}, glassq.CodeBadRequest},
+		{"beyond", glassq.Task{Queue: "a", Run: "r", Position: 1, Dense: true, Range: &glassq.Range{Count: 1 << 32}},
+			glassq.CodeBadRequest},
+		{"numbers beyond", glassq.Task{Queue: "a", Run: "r", Dense: true, Range: &glassq.Range{Count: 2, Add: 1<<64 - 1}},
+			glassq.CodeBadRequest},
+	} {
+		if _, err := c.Put(ctx, []glassq.Task{tt.task}); glassq.CodeOf(err) != tt.code {
+			t.Errorf("%s: Put = %v; want %s", tt.name, err, tt.code)
+		}
+	}
+	ack := glassq.Ack{Token: leases[0].Token(), Put: put[1:2], Result: &glassq.Task{Body: []byte("1")}}
+	if errs, err := c.Ack(ctx, []glassq.Ack{ack}); err != nil || errs[0] != nil {
+		t.Errorf("Ack that puts the range again = %v, %v", errs, err)
+	}
+	long := strings.Repeat("x", glassq.DefaultMaxBody-8)
+	_, err = c.Put(ctx, []glassq.Task{{Queue: "a", Run: "s", Dense: true, Range: &glassq.Range{Count: 11}, Body: []byte(long + "{0:020}"),
+		Type: glassq.TypeText}})
+	if glassq.CodeOf(err) != glassq.CodeTooLarge || !strings.Contains(err.Error(), "the last body of the range has") {
+		t.Errorf("Put of a range whose last body is too large = %v", err)
 	}
 }
 
@@ -228,6 +297,12 @@ func TestOperator(t *testing.T) {
 	}
 	if run, err := c.AwaitRun(ctx, "r", glassq.PhaseDrained, time.Minute); err != nil || !run.Complete {
 		t.Errorf("AwaitRun(r, drained) = %+v, %v", run, err)
+	}
+	if err := c.DropRun(ctx, "r"); err != nil {
+		t.Errorf("DropRun = %v", err)
+	}
+	if err := c.DropRun(ctx, "r2"); !errors.Is(err, glassq.ErrRunConflict) {
+		t.Errorf("DropRun of a run that is not sealed = %v", err)
 	}
 	if n, err := c.Redrive(ctx, "q", 3); err != nil || n != 0 {
 		t.Errorf("Redrive = %d, %v", n, err)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,8 +26,9 @@ func (c *Client) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt
 	return c.PutWait(ctx, tasks, 0)
 }
 
-// PutWait is Put, but each part waits up to wait, at most 10 minutes, for room in a full queue, and
-// is refused with queue_full after that. Waiting puts are served in order of arrival.
+// PutWait is Put, but each part waits up to wait, at most 10 minutes, for room in a full queue or for
+// the rate of the client's token, and is refused with queue_full or quota after that. Puts that wait
+// for room are served in order of arrival.
 func (c *Client) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
 	receipts := make([]glassq.Receipt, len(tasks))
 	var queues []string
@@ -63,7 +65,11 @@ func afterSome(err error, stored, of int) error {
 // putQueue puts those tasks whose indexes are in at, and returns how many were stored.
 func (c *Client) putQueue(ctx context.Context, queue string, tasks []glassq.Task, at []int, receipts []glassq.Receipt,
 	wait time.Duration) (stored int, err error) {
-	path, err := queuePath(queue, "/tasks?answer=count")
+	answer := "/tasks?answer=count"
+	if slices.ContainsFunc(at, func(k int) bool { return tasks[k].Range != nil }) {
+		answer = "/tasks?answer=ranges" // a server that knows none refuses it, and puts nothing
+	}
+	path, err := queuePath(queue, answer)
 	if err != nil {
 		return 0, err
 	}
@@ -119,7 +125,11 @@ func readCount(answer []byte, at []int, receipts []glassq.Receipt) error {
 		First        uint64   `json:"first"`
 		DuplicatesAt []int    `json:"duplicates_at"`
 		Numbers      []uint64 `json:"numbers"`
-		Warnings     []struct {
+		Ranges       []struct {
+			At  int    `json:"at"`
+			Put uint64 `json:"put"`
+		} `json:"ranges"`
+		Warnings []struct {
 			At      int    `json:"at"`
 			Warning string `json:"warning"`
 		} `json:"warnings"`
@@ -136,6 +146,12 @@ func readCount(answer []byte, at []int, receipts []glassq.Receipt) error {
 			return badAnswer(fmt.Errorf("a duplicate at %d of %d tasks", i, len(at)))
 		}
 		receipts[at[i]].Duplicate = true
+	}
+	for _, r := range a.Ranges {
+		if r.At < 0 || r.At >= len(at) {
+			return badAnswer(fmt.Errorf("a range at %d of %d tasks", r.At, len(at)))
+		}
+		receipts[at[r.At]].Put = r.Put
 	}
 	for _, w := range a.Warnings {
 		if w.At >= 0 && w.At < len(at) {

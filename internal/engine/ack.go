@@ -41,7 +41,7 @@ func (e *Engine) prepare(acks []glassq.Ack, s *state.Records) ([]state.Leased, e
 	for i := range acks {
 		if e.lookUp(&acks[i]) == state.Live {
 			leased[i] = e.st.Leased(acks[i].Token.Number)
-			last = max(last, leased[i].Frame)
+			last = max(last, leased[i].Place.Frame)
 		}
 	}
 	moving := e.unwritten(last) // has to be written before their bodies can be read
@@ -63,7 +63,7 @@ func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *state.R
 			if err := e.waitWritten(moving); err != nil {
 				return err
 			}
-			if _, err := ids.task(&src, d.Frame, d.Offset); err != nil {
+			if _, err := ids.task(&src, d.Place); err != nil {
 				return err
 			}
 		}
@@ -199,31 +199,6 @@ func (e *Engine) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error) {
 	}
 	var f uint64
 	if wait {
-		f = e.join()
-	}
-	e.end()
-	return errs, e.wait(f)
-}
-
-// Extend moves deadlines. It waits for the commit only where the policy says so.
-func (e *Engine) Extend(_ context.Context, extends []glassq.Extend) ([]error, error) {
-	errs := make([]error, len(extends))
-	if err := e.begin(); err != nil {
-		return nil, err
-	}
-	var rec []byte
-	before := e.open.Count
-	for i := range extends {
-		x := &extends[i]
-		if errs[i] = e.roomOn(Shrinks, 0); errs[i] != nil {
-			continue
-		}
-		if rec, errs[i] = e.st.DecideExtend(rec[:0], x); errs[i] == nil {
-			e.append(rec)
-		}
-	}
-	var f uint64
-	if e.policy.ExtendsWait && e.open.Count > before {
 		f = e.join()
 	}
 	e.end()

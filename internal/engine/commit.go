@@ -84,6 +84,7 @@ func (e *Engine) tick() {
 		e.open.Buf = state.AppendTime(e.open.Buf, now-last)
 	}
 	e.st.Advance(now)
+	e.endRuns()
 }
 
 // append adds a record to the open frame and applies it. The caller holds mu.

@@ -36,11 +36,14 @@ func (e *Engine) Find(_ context.Context, f glassq.Find) (found glassq.Found, err
 		found.Due = time.Duration(max(0, due-now)) * time.Millisecond
 	}
 	r := reading{c: e.cache}
-	put, err := r.task(&found.Task, place.Frame, place.Offset)
+	put, err := r.task(&found.Task, place)
 	if err != nil {
 		return found, err
 	}
 	found.Body, found.Extra = slices.Clone(found.Body), slices.Clone(found.Extra)
+	if found.Progress, err = r.said(&place); err != nil {
+		return found, err
+	}
 	if found.ID == "" && !found.Dense {
 		found.ID = glassq.AssignedID(n)
 	}

@@ -64,7 +64,15 @@ func appendRun(dst []byte, t *glassq.Task) []byte {
 	if t.Run != "" {
 		dst = appendString(dst, "run", t.Run)
 	}
-	if t.Dense {
+	if r := t.Range; r != nil {
+		dst = append(jsonline.AppendKey(dst, "range"), `{"from":`...)
+		dst = strconv.AppendUint(dst, uint64(t.Position), 10)
+		dst = strconv.AppendUint(append(dst, `,"count":`...), r.Count, 10)
+		if r.Add > 0 {
+			dst = strconv.AppendUint(append(dst, `,"add":`...), r.Add, 10)
+		}
+		dst = append(dst, '}')
+	} else if t.Dense {
 		dst = strconv.AppendUint(jsonline.AppendKey(dst, "n"), uint64(t.Position), 10)
 	}
 	return dst
@@ -150,13 +158,15 @@ const (
 	wordHeaders
 	wordKey
 	wordFlags
+	wordRange
 	wordToken // this and the following are words of a lease
 	wordAttempt
 	wordAge
 	wordLate
 	wordOf
+	wordSaid
 
-	leaseWords = wordToken | wordAttempt | wordAge | wordLate | wordOf
+	leaseWords = wordToken | wordAttempt | wordAge | wordLate | wordOf | wordSaid
 )
 
 // envelopeWord returns the bit of a member that has a meaning here, 0 for an unknown one.
@@ -194,6 +204,8 @@ func envelopeWord(key []byte) uint32 {
 		return wordKey
 	case "flags":
 		return wordFlags
+	case "range":
+		return wordRange
 	case "token":
 		return wordToken
 	case "attempt":
@@ -204,6 +216,8 @@ func envelopeWord(key []byte) uint32 {
 		return wordLate
 	case "of":
 		return wordOf
+	case "said":
+		return wordSaid
 	}
 	return 0
 }

@@ -42,6 +42,10 @@ var table = func() []script {
 		{"delays come due", "delay delay sleep expire reserve ack"},
 		{"ttl", "put put put expire expire reserve"},
 		{"positions", "put dup dup put reserve result dup"},
+		{"ranges", "range range reserve reserve result range restart reserve ack range allack"},
+		{"ranges come back", "range reserve nack undo die restart redrive reserve expire reserve allack"},
+		{"ranges end", "range reserve purge range reserve restart cancel range expire allack"},
+		{"ranges under compaction", "range reserve big big reserve ack ack sleep big big reserve ack sleep restart range grab allack"},
 		{"ids", "ids ids ids reserve allack ids"},
 		{"ids after a restart", "ids restart ids reserve restart ids"},
 		{"ids after their window", "ids hour ids"},
@@ -49,12 +53,15 @@ var table = func() []script {
 		{"settings survive", "set restart put set restart"},
 		{"purge", "put put purge put reserve purge"},
 		{"purge of the dead", "put reserve die reserve die bury"},
+		{"some of the dead", "put put put reserve die die some redrive reserve die nack expire die some some restart some bury"},
 		{"drop", "put purge drop put drop restart put"},
 		{"drop and again", "put reserve allack drop again put reserve"},
 		{"seal", "put seal put seal reserve allack"},
 		{"sealed run ends", "put reserve result seal take"},
 		{"cancel", "put put cancel reserve put cancel"},
 		{"cancel with leases", "put reserve cancel allack"},
+		{"runs go", "put seal forget reserve result forget cancel forget take bury forget put"},
+		{"runs go and begin anew", "put cancel forget put restart seal forget big big sleep cancel forget restart put"},
 		{"roll", "big big big big"},
 		{"roll and read", "big big big reserve big ack big"},
 		{"roll under leases", "big reserve big big ack big big"},
@@ -113,9 +120,9 @@ func options(i int) disk.Options {
 }
 
 // usual are steps as they come in a working queue; rare ones are rare.
-var usual = strings.Fields("put put put big big big one ids dup delay reserve reserve reserve reserve reserve reserve " +
+var usual = strings.Fields("put put put range big big big one ids dup delay reserve reserve reserve reserve reserve reserve " +
 	"ack ack allack result result result take nack die undo extend extend again stale sleep sleep sleep expire " +
-	"set unique purge bury redrive seal cancel drop restart restart")
+	"set unique purge bury redrive some some seal cancel forget drop restart restart")
 
 func mixed(rng *rand.Rand, n int) []string {
 	out := make([]string, n)

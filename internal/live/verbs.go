@@ -86,9 +86,13 @@ func (l *Live) stored(tasks []glassq.Task, receipts []glassq.Receipt, now time.T
 		if receipts != nil && receipts[i].Duplicate {
 			continue
 		}
-		l.total.Put++
+		n := t.Tasks()
+		if receipts != nil && t.Range != nil {
+			n = receipts[i].Put
+		}
+		l.total.Put += n
 		if q := l.queueOf(t.Queue, now); q != nil {
-			q.n.Put++
+			q.n.Put += n
 		}
 		if t.Run != lastRun {
 			lastRun = t.Run
@@ -320,6 +324,9 @@ func (l *Live) Extend(ctx context.Context, extends []glassq.Extend) ([]error, er
 	l.answered(c, errs)
 	for i := range extends {
 		x := &extends[i]
+		if errs[i] == nil { // a repeat is counted too: the store does not say that it is one
+			l.stored(x.Put, nil, now)
+		}
 		d := l.held.get(x.Token.Number)
 		if d == nil || errs[i] != nil {
 			continue
@@ -354,6 +361,20 @@ func (l *Live) Redrive(ctx context.Context, queue string, most int) (int, error)
 	return n, err
 }
 
+// RedriveSome passes through.
+func (l *Live) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	n, err := l.store.RedriveSome(ctx, queue, f)
+	l.operated(ctx, queue, "", err)
+	return n, err
+}
+
+// PurgeSome passes through.
+func (l *Live) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	n, err := l.store.PurgeSome(ctx, queue, f)
+	l.operated(ctx, queue, "", err)
+	return n, err
+}
+
 // Drop passes through.
 func (l *Live) Drop(ctx context.Context, queue string) error {
 	err := l.store.Drop(ctx, queue)
@@ -366,6 +387,13 @@ func (l *Live) CancelRun(ctx context.Context, name string) (int, error) {
 	n, err := l.store.CancelRun(ctx, name)
 	l.operated(ctx, "", name, err)
 	return n, err
+}
+
+// DropRun passes through.
+func (l *Live) DropRun(ctx context.Context, name string) error {
+	err := l.store.DropRun(ctx, name)
+	l.operated(ctx, "", "", err)
+	return err
 }
 
 // SetRun passes through.
@@ -457,6 +485,25 @@ func (l *Live) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
 // NextDelayed passes through.
 func (l *Live) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
 	return l.store.NextDelayed(ctx, queue)
+}
+
+// Schedules passes through.
+func (l *Live) Schedules(ctx context.Context) ([]glassq.Schedule, error) {
+	return l.store.Schedules(ctx)
+}
+
+// SetSchedule passes through.
+func (l *Live) SetSchedule(ctx context.Context, name string, c glassq.ScheduleChange) (glassq.Schedule, error) {
+	s, err := l.store.SetSchedule(ctx, name, c)
+	l.operated(ctx, "", "", err)
+	return s, err
+}
+
+// DropSchedule passes through.
+func (l *Live) DropSchedule(ctx context.Context, name string) error {
+	err := l.store.DropSchedule(ctx, name)
+	l.operated(ctx, "", "", err)
+	return err
 }
 
 // Archive passes through.

@@ -32,6 +32,10 @@ const (
 	VerbReadRun
 	VerbSetRun
 	VerbCancelRun
+	VerbSchedules
+	VerbSetSchedule
+	VerbDropSchedule
+	VerbDropRun
 	VerbStats
 	VerbRunTask
 	VerbEvents
@@ -94,7 +98,7 @@ var Rules = [verbs]Rule{
 	VerbNack: {Does: "nack", Needs: Work, Of: OfQueue, HTTP: []string{"POST /v1/nack"},
 		Memcached: []string{"set Q/L/nack", "ms Q/L/nack"}, Client: []string{"Nack"}},
 	VerbExtend: {Does: "extend", Needs: Work, Of: OfQueue, HTTP: []string{"POST /v1/extend"},
-		Memcached: []string{"touch Q/L", "mg Q/L T"}, Client: []string{"Extend"}},
+		Memcached: []string{"touch Q/L", "mg Q/L T"}, Manager: []string{"hold"}, Client: []string{"Extend"}},
 	VerbQueues: {Does: "list queues", Needs: Any, Of: OfEach, HTTP: []string{"GET /v1/queues"},
 		Memcached: []string{"stats queue"}, Manager: []string{"number_of_objects"}, Client: []string{"Queues"}},
 	VerbQueue: {Does: "see how much a queue holds", Needs: Any, Of: OfQueue,
@@ -108,10 +112,10 @@ var Rules = [verbs]Rule{
 	VerbConfigure: {Does: "change the settings of a queue", Audit: "configure", Needs: Admin, Of: OfQueue,
 		HTTP: []string{"PATCH /v1/queues/{queue}"}, Client: []string{"Configure"}},
 	VerbPurge: {Does: "purge", Audit: "purge", Needs: Admin, Of: OfQueue, HTTP: []string{"POST /v1/queues/{queue}/purge"},
-		Memcached: []string{"flush Q"}, Client: []string{"Purge"}},
+		Memcached: []string{"flush Q"}, Client: []string{"Purge", "PurgeSome"}},
 	VerbPurgeAll: {Does: "purge everything", Audit: "purge_all", Needs: Admin, Of: OfAll, Memcached: []string{"flush_all"}},
 	VerbRedrive: {Does: "redrive", Audit: "redrive", Needs: Admin, Of: OfQueue, HTTP: []string{"POST /v1/queues/{queue}/redrive"},
-		Client: []string{"Redrive"}},
+		Client: []string{"Redrive", "RedriveSome"}},
 	VerbDrop: {Does: "drop a queue", Audit: "drop", Needs: Admin, Of: OfQueue, HTTP: []string{"DELETE /v1/queues/{queue}"},
 		Memcached: []string{"delete Q", "md Q"}, Client: []string{"Drop"}},
 	VerbRuns: {Does: "list runs", Needs: Any, Of: OfEach, HTTP: []string{"GET /v1/runs"}, Client: []string{"Runs"}},
@@ -124,6 +128,13 @@ var Rules = [verbs]Rule{
 		Client: []string{"SetRun"}},
 	VerbCancelRun: {Does: "cancel a run", Audit: "cancel", Needs: Admin, Of: OfRun, HTTP: []string{"POST /v1/runs/{run}/cancel"},
 		Client: []string{"CancelRun"}},
+	VerbSchedules: {Does: "list schedules, with their tasks", Needs: Read, Of: OfEach, HTTP: []string{"GET /v1/schedules"}, Client: []string{"Schedules"}},
+	VerbSetSchedule: {Does: "make or change a schedule; its task needs what a put needs", Audit: "set_schedule", Needs: Put, Of: OfQueue,
+		HTTP: []string{"POST /v1/schedules/{schedule}"}, Client: []string{"SetSchedule"}},
+	VerbDropSchedule: {Does: "forget a schedule", Audit: "drop_schedule", Needs: Put, Of: OfQueue,
+		HTTP: []string{"DELETE /v1/schedules/{schedule}"}, Client: []string{"DropSchedule"}},
+	VerbDropRun: {Does: "forget a run that is over", Audit: "drop_run", Needs: Admin, Of: OfRun,
+		HTTP: []string{"DELETE /v1/runs/{run}"}, Client: []string{"DropRun"}},
 	VerbStats: {Does: "figures of the server", Needs: Any, HTTP: []string{"GET /v1/stats"}, Memcached: []string{"stats"},
 		Client: []string{"Stats"}},
 	VerbRunTask: {Does: "look at a task of a run", Needs: Read, Of: OfRun, HTTP: []string{"GET /v1/runs/{run}/tasks/{n}"}},
@@ -197,8 +208,14 @@ var Commands = []Command{
 	{"runs show", []Verb{VerbRun}},
 	{"runs wait", []Verb{VerbRun}},
 	{"runs cancel", []Verb{VerbCancelRun}},
+	{"runs rm", []Verb{VerbRun, VerbDropRun}},
 	{"runs seal", []Verb{VerbSetRun, VerbRun}},
 	{"runs retry", []Verb{VerbRun, VerbPeek, VerbPut, VerbPutRun, VerbSetRun}},
+	{"schedule ls", []Verb{VerbSchedules}},
+	{"schedule set", []Verb{VerbSetSchedule}},
+	{"schedule pause", []Verb{VerbSetSchedule}},
+	{"schedule resume", []Verb{VerbSetSchedule}},
+	{"schedule rm", []Verb{VerbDropSchedule}},
 	{"explain", []Verb{VerbQueue, VerbRun, VerbPeek, VerbRunTask}},
 	{"token whoami", []Verb{VerbWhoami}},
 	{"tunnel", nil},

@@ -26,6 +26,7 @@ type Queue struct {
 	filled   uint16 // bit p: lane p may hold something
 	dead     lane
 	ids      idWindow
+	going    going
 	headers  bool // a task of it may have headers; it is not part of the state, see Leased.Headers
 }
 
@@ -45,7 +46,7 @@ func (q *Queue) Info() glassq.QueueInfo {
 	return glassq.QueueInfo{
 		Name: q.Name, Delayed: q.count[glassq.Delayed], Ready: q.count[glassq.Ready],
 		Leased: q.count[glassq.Leased], Dead: q.count[glassq.Dead], Bytes: q.bytes,
-		Books: q.books, Pending: q.books.Pending(), Settings: q.settings,
+		Books: q.books, Pending: q.books.Pending(), Progress: q.going.info(), Settings: q.settings,
 	}
 }
 
@@ -162,7 +163,7 @@ func (s *State) each(q *Queue, want glassq.State, fn func(n uint64, e *entry)) {
 // may end the task, and nothing else.
 func (s *State) pick(want func(*entry) bool, fn func(n uint64, e *entry) bool) {
 	var found []uint64
-	for ci := s.tasks.base; ci < s.tasks.end(); ci++ {
+	for ci, c := s.tasks.from(0); c != nil; ci, c = s.tasks.from(ci + 1) {
 		found = s.tasks.numbers(found[:0], ci, want)
 		for _, n := range found {
 			if !fn(n, s.tasks.get(n)) {
@@ -182,6 +183,11 @@ func (s *State) applyPurge(name string, states byte) {
 		if states>>st&1 == 0 {
 			continue
 		}
+		for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
+			if r.state == st {
+				s.endRest(r, func(d *glassq.DeadCounts, n uint64) { d.Purged += n })
+			}
+		}
 		s.each(q, st, func(n uint64, e *entry) {
 			s.end(n, e, func(d *glassq.DeadCounts) { d.Purged++ })
 			if st == glassq.Delayed {
@@ -197,7 +203,7 @@ func (s *State) applyPurge(name string, states byte) {
 
 func (s *State) delayValid(t timer) bool {
 	e := s.tasks.look(t.ref)
-	return e != nil && e.state() == glassq.Delayed
+	return e != nil && e.state() == glassq.Delayed && !e.has(flagHeld)
 }
 
 func (s *State) applyRedrive(name string, most int) {
@@ -213,31 +219,7 @@ func (s *State) applyRedrive(name string, most int) {
 			continue
 		}
 		most--
-		unbook := func(d *glassq.DeadCounts) {
-			if e.has(flagDeadNacked) {
-				d.Nacked--
-			} else {
-				d.Attempts--
-			}
-		}
-		unbook(&q.books.Dead)
-		c := &s.class[e.class]
-		if run := s.booked(e); run != nil {
-			unbook(&run.books.Dead)
-			run.ended = 0
-			if e.has(flagDense) {
-				run.dead.Remove(e.n)
-			}
-		} else if c.run != nil {
-			c.run.results++
-		}
-		e.w0 &^= flagDeadNacked
-		e.setAttempts(0)
-		s.tasks.setReason(n, "")
-		q.count[glassq.Dead]--
-		q.count[glassq.Leased]++
-		e.setState(glassq.Leased) // as if its last try were given back
-		s.back(n, e, 0)
+		s.revive(q, n, e)
 	}
 }
 
@@ -258,18 +240,31 @@ func (s *State) Peek(q *Queue, want glassq.State, cursor uint64, most int) []uin
 	var found []uint64
 	from := func(l *lane) {
 		k := 0
-		l.from(cursor, func(n uint64) bool {
-			if e := s.tasks.look(n); e != nil && e.state() == want {
+		l.from(cursor, func(n uint64) uint64 {
+			if e := s.view(n); e == nil {
+				return s.after(n)
+			} else if e.state() == want {
 				found = append(found, n)
-				k++
+				if k++; k == most {
+					return 0
+				}
 			}
-			return k < most
+			return n + 1
 		})
 	}
 	switch {
 	case q.count[want] == 0:
 	case want == glassq.Dead:
-		from(&q.dead)
+		last := uint64(0)
+		q.dead.from(cursor, func(n uint64) uint64 {
+			if e := s.tasks.look(n); n != last && e != nil && e.state() == want {
+				found = append(found, n)
+			}
+			if last = n; len(found) == most {
+				return 0
+			}
+			return n + 1
+		})
 	case want == glassq.Ready:
 		for p := range q.lanes {
 			from(&q.lanes[p])
@@ -278,7 +273,7 @@ func (s *State) Peek(q *Queue, want glassq.State, cursor uint64, most int) []uin
 		found = slices.Compact(found)
 	default:
 		var some []uint64
-		for ci := max(s.tasks.base, cursor/chunkLen); ci < s.tasks.end() && len(found) < most; ci++ {
+		for ci, c := s.tasks.from(cursor / chunkLen); c != nil && len(found) < most; ci, c = s.tasks.from(ci + 1) {
 			some = s.tasks.numbers(some[:0], ci, func(e *entry) bool { return e.state() == want && s.class[e.class].queue == q })
 			for _, n := range some {
 				if n >= cursor {
@@ -286,6 +281,8 @@ func (s *State) Peek(q *Queue, want glassq.State, cursor uint64, most int) []uin
 				}
 			}
 		}
+		found = s.restIn(found, q, want, cursor, most)
+		slices.Sort(found)
 	}
 	return found[:min(most, len(found))]
 }

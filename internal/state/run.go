@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"github.com/glassq/glassq"
 )
 
@@ -26,10 +24,23 @@ type Run struct {
 	retryOf                 string
 	retries                 []*Run // in their order; of the first run of a job
 	readers                 []string
-	put, done, failed, dead *roaring.Bitmap
+	going                   going
+	put, done, failed, dead *positionSet
+
+	hooks     [2]hook // by their kind
+	ends      uint64  // that were recorded
+	owed      bool    // it has come to its end, and that is not recorded yet: it is in State.owing
+	reserves  bool    // places of its hooks are in State.places
+	after     string  // the run that it comes after
+	afterAny  bool
+	waits     bool   // for the end of that
+	followers []*Run // that wait for the end of this one
 }
 
-func (r *Run) complete() bool { return r.sealed && r.books.Pending() == 0 }
+// over tells that nothing is left to do.
+func (r *Run) over() bool { return r.sealed && r.books.Pending() == 0 && !r.waits }
+
+func (r *Run) complete() bool { return r.over() && !r.owed }
 
 // ResultsQueue is where the results of the run go.
 func (r *Run) ResultsQueue() string {
@@ -50,11 +61,22 @@ func (r *Run) Reached(p glassq.Phase) bool {
 	return r.complete() && r.results == 0
 }
 
-// HasPut tells whether position n was put.
-func (r *Run) HasPut(n uint32) bool { return r.put.Contains(n) }
-
-// Beyond tells whether position n may not be put any more: the run is sealed with fewer.
-func (r *Run) Beyond(n uint32) bool { return r.sealed && r.total > 0 && uint64(n) >= r.total }
+// beyond returns a position of t that may not be put any more: the run is sealed with fewer, and it
+// was not put before.
+func (r *Run) beyond(t *glassq.Task) (n uint32, is bool) {
+	last := uint64(t.Position)
+	if t.Range != nil {
+		last += t.Range.Count - 1
+	}
+	if !r.sealed || r.total == 0 || last < r.total {
+		return 0, false
+	}
+	missing := r.put.missing(uint32(max(uint64(t.Position), r.total)), uint32(last))
+	if len(missing) == 0 {
+		return 0, false
+	}
+	return missing[0].First, true
+}
 
 // RunInfo describes a run.
 func (s *State) RunInfo(r *Run) glassq.Run {
@@ -64,6 +86,9 @@ func (s *State) RunInfo(r *Run) glassq.Run {
 		Waiting: uint64(max(0, r.results)), Complete: r.complete(), Created: time.UnixMilli(r.created),
 		Rate: r.rate, Stages: r.stages, GivenUp: r.givenUp,
 		RetryOf: r.retryOf, Job: s.job(r), Readers: slices.Clone(r.readers),
+		Progress: r.going.info(),
+		OnEnd:    r.hooks[hookEnd].text, OnFailed: r.hooks[hookFailed].text, Ends: r.ends,
+		After: r.after, AfterAny: r.afterAny, Held: r.waits,
 	}
 	if r.ended != 0 {
 		info.Ended = time.UnixMilli(r.ended)
@@ -73,34 +98,12 @@ func (s *State) RunInfo(r *Run) glassq.Run {
 
 // IDs returns up to most intervals of a set, from position from on.
 func (r *Run) IDs(set glassq.IDSet, from uint32, most int) []glassq.Interval {
-	b := map[glassq.IDSet]*roaring.Bitmap{glassq.IDsPut: r.put, glassq.IDsDone: r.done,
+	p := map[glassq.IDSet]*positionSet{glassq.IDsPut: r.put, glassq.IDsDone: r.done,
 		glassq.IDsFailed: r.failed, glassq.IDsDead: r.dead}[set]
-	if b == nil {
+	if p == nil {
 		return nil
 	}
-	var out []glassq.Interval
-	it := b.ManyIterator()
-	if from > 0 {
-		c := b.Clone()
-		c.RemoveRange(0, uint64(from))
-		it = c.ManyIterator()
-	}
-	buf := make([]uint32, 4096)
-	for {
-		k := it.NextMany(buf)
-		if k == 0 {
-			return out
-		}
-		for _, n := range buf[:k] {
-			if j := len(out) - 1; j >= 0 && uint64(out[j].Last)+1 == uint64(n) {
-				out[j].Last = n
-			} else if len(out) == most {
-				return out
-			} else {
-				out = append(out, glassq.Interval{First: n, Last: n})
-			}
-		}
-	}
+	return p.intervals(from, most)
 }
 
 // Run returns the run of that name, or nil.
@@ -125,54 +128,48 @@ func (s *State) run(name string) *Run {
 	r := s.runs[name]
 	if r == nil {
 		s.forgetRuns()
-		r = &Run{name: name, created: s.now, put: positions(), done: positions(), failed: positions(), dead: positions()}
+		r = &Run{name: name, created: s.now, put: newPositions(), done: newPositions(), failed: newPositions(),
+			dead: newPositions()}
 		s.runs[name] = r
 		s.hooks.RunChanged()
 	}
 	return r
 }
 
-// positions returns an empty set whose clones are cheap: they share what neither changes.
-func positions() *roaring.Bitmap {
-	b := roaring.New()
-	b.SetCopyOnWrite(true)
-	return b
-}
-
-// forgetRuns makes room for a new run: those that ended long ago go, and the oldest ended ones
-// beyond glassq.RunsKept. A run whose results are not all taken stays.
-func (s *State) forgetRuns() {
-	over := len(s.runs) - glassq.RunsKept + 1
-	var ended []*Run
-	for _, r := range s.runs {
-		if r.ended == 0 || r.results > 0 || s.inUse(r) {
-			continue
-		}
-		if s.now-r.ended >= glassq.RunKeptFor.Milliseconds() {
-			s.forgetRun(r)
-			over--
-		} else if over > 0 {
-			ended = append(ended, r)
+// DecideRun decides a change of a run, whose hooks are parsed, nil for none: it returns the records
+// of it, in their order, or why it is refused.
+func (s *State) DecideRun(name string, c glassq.RunChange, hooks [2]*Hooked) ([][]byte, error) {
+	if err := s.checkRun(name, c); err != nil {
+		return nil, err
+	}
+	if err := s.checkHooks(name, &hooks); err != nil {
+		return nil, err
+	}
+	var recs [][]byte
+	r := s.runs[name]
+	for kind, h := range hooks { // first, since the change may seal what has nothing to do
+		if h != nil && (r == nil || r.hooks[kind].text != h.Text) {
+			recs = append(recs, appendHook(nil, name, byte(kind), h))
 		}
 	}
-	slices.SortFunc(ended, func(a, b *Run) int { return int(a.ended - b.ended) })
-	for _, r := range ended[:min(max(over, 0), len(ended))] {
-		s.forgetRun(r)
-	}
+	c.OnEnd, c.OnFailed, c.Hooks = "", "", false
+	return append(recs, AppendRun(nil, name, c)), nil
 }
 
-// inUse tells whether tasks of the run, dead ones for instance, are still held.
-func (s *State) inUse(r *Run) bool {
-	for i := range s.class {
-		if s.class[i].run == r {
-			return true
+// Hooks are the hooks of a run as texts.
+func (s *State) Hooks(run string) (onEnd, onFailed glassq.Hook) {
+	if r := s.runs[run]; r != nil {
+		onEnd, onFailed = r.hooks[hookEnd].text, r.hooks[hookFailed].text
+	}
+	return onEnd, onFailed
+}
+
+func (s *State) checkRun(name string, c glassq.RunChange) error {
+	if c.After != "" {
+		if err := s.checkAfter(name, c.After, c.AfterAny); err != nil {
+			return err
 		}
 	}
-	return false
-}
-
-// CheckRun decides a change of a run: it returns what is to be logged, or why it is refused.
-func (s *State) CheckRun(name string, c glassq.RunChange) error {
 	if c.RetryOf != "" {
 		if err := s.checkRetry(name, c.RetryOf); err != nil {
 			return err
@@ -215,6 +212,9 @@ func (s *State) applyRun(name string, c glassq.RunChange) {
 			*f.dst = f.v
 		}
 	}
+	if c.After != "" && r.after == "" {
+		s.follow(r, c.After, c.AfterAny)
+	}
 	if c.Sealed && !r.sealed {
 		r.sealed, r.total = true, c.Total
 	}
@@ -232,6 +232,10 @@ func (s *State) applyCancel(name string) {
 	r := s.runs[name]
 	if r == nil {
 		return
+	}
+	s.unfollow(r)
+	for _, x := range s.rangesOf(func(c *class) bool { return c.run == r }) {
+		s.endRest(x, func(d *glassq.DeadCounts, n uint64) { d.Cancelled += n })
 	}
 	s.pick(func(e *entry) bool {
 		return s.booked(e) == r && (e.state() == glassq.Ready || e.state() == glassq.Delayed)
@@ -256,7 +260,7 @@ func (s *State) NextRun(q *Queue) string {
 	if !ok {
 		return ""
 	}
-	if run := s.booked(s.tasks.look(n)); run != nil {
+	if run := s.booked(s.view(n)); run != nil {
 		return run.name
 	}
 	return ""

@@ -21,6 +21,9 @@ const snapshotFormat = 4
 // where there is something to say, so equal states still write equal bytes.
 const (
 	sectionEnd uint64 = iota // no more sections
+
+	sectionProgress uint64 = 4 // what was said of tasks
+	sectionRanges   uint64 = 6 // ranges of positions
 )
 
 // Snapshot writes the whole state as it is now, for those who need no Image in between.
@@ -62,6 +65,9 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeTasks(&e)
 	im.writeLeases(&e)
 	im.writeAcked(&e)
+	im.writeSchedules(&e)
+	im.writeProgress(&e)
+	im.writeRanges(&e)
 	e.num(sectionEnd)
 	if e.err != nil {
 		return e.err
@@ -85,6 +91,33 @@ type runRecord struct {
 	GivenUp                uint64
 	RetryOf                string
 	Retries, Readers       []string
+
+	OnEnd    hookRecord `json:",omitzero"`
+	OnFailed hookRecord `json:",omitzero"`
+	Ends     uint64     `json:",omitempty"`
+	After    string     `json:",omitempty"`
+	AfterAny bool       `json:",omitempty"`
+	Waits    bool       `json:",omitempty"`
+
+	Whole *[4][]glassq.Interval `json:",omitempty"` // stretches of put, done, failed, dead
+}
+
+// wholeOf returns the stretches of sets, or nil when there are none.
+func wholeOf(sets ...*positionSet) *[4][]glassq.Interval {
+	var all [4][]glassq.Interval
+	some := false
+	for i, p := range sets {
+		all[i], some = p.whole, some || len(p.whole) > 0
+	}
+	if !some {
+		return nil
+	}
+	return &all
+}
+
+type hookRecord struct {
+	Text string
+	Put  []byte
 }
 
 // writeTasks writes chunk by chunk: the entries, why they were nacked, and when they are due or
@@ -116,7 +149,7 @@ func (im *Image) writeTasks(e *encoder) {
 			list  *[]timer
 			valid func(*entry) bool
 		}{
-			{&delays, func(e *entry) bool { return e.state() == glassq.Delayed }},
+			{&delays, func(e *entry) bool { return e.state() == glassq.Delayed && !e.has(flagHeld) }},
 			{&ttls, func(e *entry) bool { return e.has(flagTTL) && e.state() != glassq.Gone }},
 		} {
 			for len(*t.list) > 0 && (*t.list)[0].ref < c.ci*chunkLen {

@@ -32,14 +32,26 @@ type State struct {
 	delays      timers // ref: task
 	ttls        timers // ref: task
 	acked       ackedWindow
+	checkpoints int64 // tasks that have one
+
+	owing  []*Run               // have come to their ends, which are to be written
+	places map[string]hookPlace // reserved for hooks, by queue
+
+	schedules map[string]*Timed
+
+	ranges                 []*taskRange // by number
+	untouched              uint64       // positions of them that were not handed out yet
+	rangeDelays, rangeTTLs timers       // ref: the first number of a range
+	shown                  entry        // what view returned of one of them
+	strays                 int64        // positions that a snapshot has entries of, until its ranges are known
 
 	hooks Hooks
 }
 
 // Hooks tell the owner of a State what a record changed. They must not call back.
 type Hooks struct {
-	// Live and Dropped tell that a task's body lies in a frame, or no longer. bytes is about what
-	// its record takes there, the same in both.
+	// Live and Dropped tell that a task's body, or its checkpoint, lies in a frame, or no longer.
+	// bytes is about what its record takes there, the same in both.
 	Live, Dropped func(frame uint64, bytes int64)
 	// Ready is called when a queue has something to hand out that it had not.
 	Ready func(*Queue)
@@ -166,6 +178,8 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		}
 	case opMove:
 		return s.applyMove(b, frame, offset)
+	case opProgress:
+		return s.applyProgress(b, frame, offset)
 	case opClock:
 		ahead := unzigzag(r.uvarint())
 		if !r.bad {
@@ -173,10 +187,28 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		}
 	case opGiveUp:
 		s.applyGiveUp(&r)
+	case opHook:
+		s.applyHook(&r)
+	case opSchedule:
+		s.applySchedule(&r)
+	case opDue:
+		err = s.applyDue(&r)
+	case opRunEnd:
+		name, k := r.str(), r.uvarint()
+		if !r.bad {
+			err = s.applyRunEnd(name, k)
+		}
 	case opCancel:
 		name := r.str()
 		if !r.bad {
 			s.applyCancel(name)
+		}
+	case opRedriveSome:
+		err = s.applySome(&r)
+	case opRunDrop:
+		name := r.str()
+		if !r.bad {
+			s.applyRunDrop(name)
 		}
 	default:
 		return 0, recordErr(fmt.Sprintf("unknown record %d", b[0]))
@@ -199,6 +231,9 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	c := &s.class[ci]
 	q, run := c.queue, c.run
 	q.headers = p.bits&putHeaders != 0 || q.headers && q.holds() > 0
+	if p.count > 0 {
+		return s.putRange(p, ci, frame, offset)
+	}
 	var flags uint64
 	switch {
 	case p.of > 0:
@@ -234,7 +269,7 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	if run != nil {
 		if p.of == 0 {
 			run.books.Put++
-			run.ended = 0
+			s.reopened(run)
 		} else {
 			run.results++
 		}
@@ -247,6 +282,9 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 		s.delays.push(s.now+int64(p.delay), n)
 		return nil
 	}
+	if run != nil && run.waits && s.keepBack(s.tasks.get(n)) {
+		return nil
+	}
 	s.oneReady(q)
 	q.lanes[c.priority].push(n)
 	q.filled |= 1 << c.priority
@@ -257,6 +295,7 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 // drop forgets task n. One that was not acked gives its id free.
 func (s *State) drop(n uint64, e *entry, acked bool) {
 	q, ci, frame, weight := s.class[e.class].queue, e.class, e.frame(), s.weight(e)
+	s.remark(n, e, nil)
 	if !e.has(flagResult|flagDense) && (!acked || q.ids.held != nil) {
 		q.ids.ended(n, acked)
 	}
@@ -270,7 +309,7 @@ func (s *State) drop(n uint64, e *entry, acked bool) {
 		s.resultGone(run)
 	}
 	s.tasks.remove(n)
-	s.hooks.Dropped(frame, weight)
+	s.bodyGone(n, frame, weight)
 	s.hooks.Lowered(q)
 	s.unref(ci)
 }
@@ -284,7 +323,11 @@ func (s *State) resultGone(run *Run) {
 
 // settled notes that a run may have come to its end.
 func (s *State) settled(run *Run) {
-	if run != nil && run.ended == 0 && run.complete() {
+	switch {
+	case run == nil || run.ended != 0 || !run.over():
+	case s.watched(run):
+		s.owe(run)
+	default:
 		run.ended = s.now
 		s.hooks.RunChanged()
 	}
@@ -299,7 +342,7 @@ func (s *State) booked(e *entry) *Run {
 }
 
 func (s *State) applyLease(number, n uint64, length int64) error {
-	e := s.tasks.get(n)
+	e := s.taken(n)
 	if e == nil || e.state() != glassq.Ready {
 		return recordErr(fmt.Sprintf("lease %d of task %d, which is not ready", number, n))
 	}
@@ -341,10 +384,14 @@ func (s *State) first(q *Queue, priority int) (uint64, *entry) {
 			q.filled &^= 1 << priority
 			return 0, nil
 		}
-		if e := s.tasks.get(n); e != nil && e.state() == glassq.Ready {
+		e := s.tasks.get(n)
+		if e == nil {
+			e = s.untaken(n)
+		}
+		if e != nil && e.state() == glassq.Ready {
 			return n, e
 		}
-		l.pop()
+		l.drop(s.after(n))
 	}
 }
 
@@ -354,7 +401,7 @@ func (s *State) Head(q *Queue) (n uint64, p Place, ok bool) {
 	for q.filled != 0 {
 		priority := bits.Len16(q.filled) - 1
 		if n, e := s.first(q, priority); e != nil {
-			return n, s.placeOf(e), true
+			return n, s.placeOf(n, e), true
 		}
 	}
 	return 0, p, false
@@ -422,7 +469,7 @@ func (s *State) done(n uint64, e *entry, outcome glassq.Outcome, result bool) {
 }
 
 func (s *State) applyTake(n uint64) error {
-	e := s.tasks.get(n)
+	e := s.taken(n)
 	if e == nil || e.state() != glassq.Ready {
 		return recordErr(fmt.Sprintf("take of task %d, which is not ready", n))
 	}
@@ -493,6 +540,9 @@ func (s *State) back(n uint64, e *entry, delay int64) {
 		s.delays.push(s.now+delay, n)
 		return
 	}
+	if s.keepBack(e) {
+		return
+	}
 	e.setState(glassq.Ready)
 	s.oneReady(q)
 	q.lanes[c.priority].giveBack(n)
@@ -514,6 +564,7 @@ func (s *State) die(n uint64, e *entry, bump func(*glassq.DeadCounts)) {
 			run.dead.Add(e.n)
 		}
 	}
+	s.goes(e, s.tasks.mark(n), -1)
 	q.count[e.state()]--
 	e.setState(glassq.Dead)
 	q.count[glassq.Dead]++
@@ -592,6 +643,10 @@ func (s *State) Advance(now int64) {
 				continue
 			}
 			s.back(t.ref, s.tasks.get(t.ref), 0)
+		case &s.rangeDelays, &s.rangeTTLs:
+			if !s.rangeDue(t, which == &s.rangeTTLs) {
+				which.stale = max(0, which.stale-1)
+			}
 		default:
 			if !s.ttlValid(t) {
 				which.stale = max(0, which.stale-1)
@@ -614,7 +669,7 @@ func (s *State) Advance(now int64) {
 
 // earliest returns the next timer and the heap it is in; nil when there is none.
 func (s *State) earliest() (first timer, in *timers) {
-	for _, t := range []*timers{&s.leaseTimers, &s.delays, &s.ttls} {
+	for _, t := range []*timers{&s.leaseTimers, &s.delays, &s.rangeDelays, &s.ttls, &s.rangeTTLs} {
 		if t.n > 0 && (in == nil || t.get(0).at < first.at) {
 			first, in = t.get(0), t
 		}

@@ -64,6 +64,10 @@ func (w *walker) move() {
 			continue
 		}
 		f := w.frames[x.Frame-1]
+		if IsCheckpoint(f.recs[x.Offset:]) {
+			w.moveCheckpoint(x, f.recs[x.Offset:])
+			continue
+		}
 		before, put, err := decodeTask(f.recs[x.Offset:])
 		if err != nil {
 			w.t.Fatalf("task %d at frame %d, %d: %v", x.Task, x.Frame, x.Offset, err)
@@ -77,10 +81,61 @@ func (w *walker) move() {
 		}
 		w.add(rec)
 		p, _ := w.s.Place(x.Task)
+		if r := w.s.rangeOf(x.Task); r != nil {
+			p = Place{Frame: r.frame, Offset: r.offset}
+		}
 		after, at, err := decodeTask(w.frames[p.Frame-1].recs[p.Offset:])
-		if err != nil || at != put || fmt.Sprint(after) != fmt.Sprint(before) {
+		if err != nil || at != put || shown(after) != shown(before) {
 			w.t.Fatalf("task %d of %d moved: %+v became %+v of %d, %v", x.Task, put, before, after, at, err)
 		}
+	}
+}
+
+// moveCheckpoint moves the checkpoint of a task, and reads it where it lies then.
+func (w *walker) moveCheckpoint(x Lying, rec []byte) {
+	before, err := Checkpoint(rec)
+	moved, ok := AppendMove(nil, x.Task, 0, rec)
+	if err != nil || !ok || w.s.CheckMove(moved) != nil {
+		w.t.Fatalf("the checkpoint of task %d at frame %d, %d does not move: %v", x.Task, x.Frame, x.Offset, err)
+	}
+	w.add(moved)
+	p, _ := w.s.Place(x.Task)
+	frame, offset, _ := p.Checkpoint()
+	after, err := Checkpoint(w.frames[frame-1].recs[offset:])
+	if w.s.Lies(x) || !w.s.Lies(Lying{x.Task, frame, offset}) || !bytes.Equal(after, before) {
+		w.t.Fatalf("the checkpoint of task %d moved: %q became %q, %v", x.Task, before, after, err)
+	}
+}
+
+// say has a worker say something, and repeat itself.
+func (w *walker) say(number uint64) {
+	x := glassq.Extend{Token: glassq.Token{Number: number}, Seq: w.s.lastSaid(number, w.s.Leased(number).Task) + 1}
+	p := &glassq.Progress{Done: w.rnd.Float64()*2 - 1}
+	if w.rnd.IntN(2) == 0 {
+		p.Note = fmt.Sprint("page ", w.rnd.IntN(1000))
+	}
+	if w.rnd.IntN(2) == 0 {
+		p.Checkpoint = bytes.Repeat([]byte("x"), w.rnd.IntN(300))
+	}
+	if w.rnd.IntN(8) > 0 {
+		x.Progress = p
+	}
+	rec, err := w.s.DecideExtend(nil, &x)
+	if err != nil {
+		w.t.Fatalf("DecideExtend(%+v) = %v", x, err)
+	}
+	w.add(rec)
+	if rec, err := w.s.DecideExtend(nil, &x); err != nil || len(rec) > 0 {
+		w.t.Fatalf("DecideExtend(%+v) again = % x, %v; want nothing", x, rec, err)
+	}
+	if x.Seq += 2; x.Seq > 0 {
+		if _, err := w.s.DecideExtend(nil, &x); glassq.CodeOf(err) != glassq.CodeBadRequest {
+			w.t.Fatalf("DecideExtend(%+v), out of turn = %v; want bad_request", x, err)
+		}
+	}
+	task := w.s.Leased(number).Task
+	if m := w.s.tasks.mark(task); m.size > 0 && w.rnd.IntN(30) == 0 {
+		w.add(AppendForget(nil, task))
 	}
 }
 
@@ -125,6 +180,9 @@ func (w *walker) step() {
 		if w.rnd.IntN(4) == 0 {
 			t.TTL = time.Duration(1+w.rnd.IntN(9000)) * time.Millisecond
 		}
+		if t.Dense && w.rnd.IntN(4) == 0 {
+			t.Range, t.Body = &glassq.Range{Count: 1 + w.rnd.Uint64N(700), Add: 5}, []byte("body {0}")
+		}
 		if !w.s.IsDuplicate(&t) {
 			w.add(AppendPut(nil, &t))
 		}
@@ -147,7 +205,9 @@ func (w *walker) step() {
 			w.held = append(w.held[:i], w.held[i+1:]...)
 			return
 		}
-		switch w.rnd.IntN(6) {
+		switch w.rnd.IntN(9) {
+		case 6, 7, 8:
+			w.say(number)
 		case 0:
 			w.add(AppendNack(nil, number, &glassq.Nack{Reason: "why"}, w.rnd.Int64N(2000)))
 		case 1:
@@ -198,25 +258,75 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 	count := map[*Queue]*[5]int64{}
 	pending := map[*Run]uint64{}
 	frames := map[uint64]weigh{}
+	held := map[*taskRange]int64{}
 	total := int64(0)
+	bytes, queues, runs := map[*Queue]int64{}, map[*Queue]going{}, map[*Run]going{}
+	var marks, checkpoints int64
 	s.pick(func(*entry) bool { return true }, func(n uint64, e *entry) bool {
 		q := s.class[e.class].queue
 		if count[q] == nil {
 			count[q] = new([5]int64)
 		}
 		count[q][e.state()]++
-		f := frames[e.frame()]
-		frames[e.frame()] = weigh{f.tasks + 1, f.bytes + s.weight(e)}
+		if e.frame() != 0 {
+			f := frames[e.frame()]
+			frames[e.frame()] = weigh{f.tasks + 1, f.bytes + s.weight(e)}
+		} else {
+			held[s.rangeAt(n)]++
+		}
 		if r := s.booked(e); r != nil && e.state() != glassq.Dead {
 			pending[r]++
+		}
+		bytes[q] += e.size()
+		if m := s.tasks.mark(n); m != nil {
+			marks++
+			if bytes[q] += m.held(); m.size > 0 {
+				checkpoints++
+				f := frames[m.frame]
+				frames[m.frame] = weigh{f.tasks + 1, f.bytes + m.kept()}
+			}
+			if m.done != noDone && e.state() != glassq.Dead {
+				queues[q] = going{queues[q].tasks + 1, queues[q].done + int64(m.done)}
+				if r := s.booked(e); r != nil {
+					runs[r] = going{runs[r].tasks + 1, runs[r].done + int64(m.done)}
+				}
+			}
 		}
 		total++
 		return true
 	})
-	if total != s.tasks.live {
-		w.t.Fatalf("%d tasks in the table, %d counted", total, s.tasks.live)
+	for _, r := range s.ranges {
+		if r.held != held[r] {
+			w.t.Fatalf("range at %d counts %d entries, the table has %d", r.first, r.held, held[r])
+		}
+		left := uint64(0)
+		for _, x := range r.rest {
+			left += x.count
+		}
+		if left != r.left || left == 0 && r.held == 0 {
+			w.t.Fatalf("range at %d counts %d left, it has %d, and %d entries", r.first, r.left, left, r.held)
+		}
+		f := frames[r.frame]
+		frames[r.frame] = weigh{f.tasks + 1, f.bytes + s.rangeWeight(r)}
+		c := &s.class[r.class]
+		if count[c.queue] == nil {
+			count[c.queue] = new([5]int64)
+		}
+		count[c.queue][r.state] += int64(left)
+		bytes[c.queue] += r.size
+		pending[c.run] += left
+		total += int64(left)
+	}
+	if total != s.Tasks() {
+		w.t.Fatalf("%d tasks in the table and in ranges, %d counted", total, s.Tasks())
+	}
+	if s.tasks.marks != marks || s.checkpoints != checkpoints {
+		w.t.Fatalf("%d marks and %d checkpoints counted, the table has %d and %d", s.tasks.marks, s.checkpoints, marks, checkpoints)
 	}
 	for _, q := range s.Queues() {
+		if q.bytes != bytes[q] || q.going != queues[q] {
+			w.t.Fatalf("queue %s has %d bytes and is going %v; the table has %d and %v", q.Name, q.bytes, q.going, bytes[q], queues[q])
+		}
 		want := count[q]
 		if want == nil {
 			want = new([5]int64)
@@ -229,6 +339,9 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 		}
 	}
 	for _, r := range s.runs {
+		if r.going != runs[r] {
+			w.t.Fatalf("run %s is going %v; the table has %v", r.name, r.going, runs[r])
+		}
 		if r.books.Pending() != pending[r] {
 			w.t.Fatalf("books of run %s: %+v: pending %d, want %d", r.name, r.books, r.books.Pending(), pending[r])
 		}
@@ -240,7 +353,7 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 	}
 }
 
-func snapshot(t *testing.T, s *State) []byte {
+func snapshot(t testing.TB, s *State) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	if err := s.Snapshot(&b); err != nil {
@@ -331,6 +444,8 @@ func TestWalk(t *testing.T) {
 // FuzzApply: no bytes make Apply panic or claim more than it was given.
 func FuzzApply(f *testing.F) {
 	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Position: 7, Dense: true, Body: []byte("x")}))
+	f.Add(AppendLease(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Position: 7, Dense: true, TTL: time.Second,
+		Range: &glassq.Range{Count: 1 << 31}, Body: []byte("x{0}")}), 1, 1, 1000))
 	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", ID: "a", Type: glassq.TypeText, Headers: map[string]string{"a": "b"},
 		TTL: time.Second}))
 	f.Add(AppendRun(AppendQueue(nil, "q", glassq.Settings{Rate: 1}), "r", glassq.RunChange{Sealed: true}))
@@ -340,6 +455,10 @@ func FuzzApply(f *testing.F) {
 	}
 	f.Add(AppendCancel(AppendDrop(AppendRedrive(AppendPurge(nil, "q", glassq.Ready), "q", 3), "q"), "r"))
 	f.Add(AppendAck(AppendLease(AppendPut(nil, &glassq.Task{Queue: "q"}), 1, 1, 1000), 1, glassq.OK, false))
+	said := AppendProgress(AppendLease(AppendPut(nil, &glassq.Task{Queue: "q"}), 1, 1, 1000), &glassq.Extend{
+		Token: glassq.Token{Number: 1}, Seq: 1, Progress: &glassq.Progress{Done: 0.5, Note: "n", Checkpoint: []byte("c")}}, 1000)
+	f.Add(said)
+	f.Add(AppendForget(said, 1))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		s := New(Hooks{})
 		for off := 0; off < len(in); {
@@ -402,13 +521,15 @@ func FuzzMove(f *testing.F) {
 func FuzzPut(f *testing.F) {
 	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Position: 7, Dense: true, Type: "x/y", Key: "k", Flags: 3,
 		OfAttempt: 2, Body: []byte("x")}))
+	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Position: 7, Dense: true, Type: "x/y",
+		Range: &glassq.Range{Count: 1 << 31, Add: 9}, Body: []byte("x{0:03}")}))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var d Decoder
 		var task, again glassq.Task
 		if _, err := d.Task(&task, in); err != nil || task.Queue == "" {
 			return
 		}
-		if _, err := d.Task(&again, AppendPut(nil, &task)); err != nil || fmt.Sprint(again) != fmt.Sprint(task) {
+		if _, err := d.Task(&again, AppendPut(nil, &task)); err != nil || shown(again) != shown(task) {
 			t.Fatalf("%+v became %+v, %v", task, again, err)
 		}
 	})
@@ -418,16 +539,19 @@ func FuzzPut(f *testing.F) {
 func FuzzRestore(f *testing.F) {
 	s := New(Hooks{})
 	for _, task := range []glassq.Task{{Queue: "a", Body: []byte("x")},
-		{Queue: "b", Run: "r", Dense: true, TTL: time.Hour}, {Queue: "b", ID: "i", Delay: time.Hour}} {
+		{Queue: "b", Run: "r", Dense: true, TTL: time.Hour}, {Queue: "b", ID: "i", Delay: time.Hour},
+		{Queue: "b", Run: "r", Dense: true, Position: 9, Range: &glassq.Range{Count: 1 << 20}}} {
 		if _, err := s.Apply(AppendPut(nil, &task), 1, 0); err != nil {
 			f.Fatal(err)
 		}
 	}
-	var b bytes.Buffer
-	if err := s.Snapshot(&b); err != nil {
+	f.Add(snapshot(f, s))
+	rec := AppendProgress(AppendLease(nil, 1, 1, 1000), &glassq.Extend{Token: glassq.Token{Number: 1}, Seq: 1,
+		Progress: &glassq.Progress{Done: 0.5, Note: "n", Checkpoint: []byte("c")}}, 1000)
+	if _, err := s.ApplyAll(rec, 2); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(b.Bytes())
+	f.Add(snapshot(f, s))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if err := New(Hooks{}).Restore(bytes.NewReader(in)); err != nil {
 			return
@@ -484,14 +608,22 @@ func dump(s *State) string {
 		fmt.Fprintln(&b, q.Info(), len(q.ids.seen), n, ok)
 	}
 	for _, r := range s.Runs() {
-		fmt.Fprintln(&b, s.RunInfo(r), r.put, r.done, r.failed, r.dead)
+		fmt.Fprintln(&b, s.RunInfo(r), r.put.all(), r.done.all(), r.failed.all(), r.dead.all())
+	}
+	for _, r := range s.ranges {
+		fmt.Fprintln(&b, r.first, r.end, r.rest, r.left, r.held, r.state, s.class[r.class].key, r.frame, r.offset, r.size,
+			r.body, r.due, r.expires)
 	}
 	s.pick(func(*entry) bool { return true }, func(n uint64, e *entry) bool {
 		fmt.Fprintln(&b, n, e.w0, e.w1, e.n, s.class[e.class].key, s.Reason(n))
+		if m := s.tasks.mark(n); m != nil {
+			fmt.Fprintln(&b, *m)
+		}
 		return true
 	})
-	for _, t := range []*timers{&s.delays, &s.ttls, &s.leaseTimers} {
-		valid := map[*timers]func(timer) bool{&s.delays: s.delayValid, &s.ttls: s.ttlValid, &s.leaseTimers: s.leaseValid}[t]
+	for _, t := range []*timers{&s.delays, &s.ttls, &s.leaseTimers, &s.rangeDelays, &s.rangeTTLs} {
+		valid := map[*timers]func(timer) bool{&s.delays: s.delayValid, &s.ttls: s.ttlValid, &s.leaseTimers: s.leaseValid,
+			&s.rangeDelays: s.rangeDelayValid, &s.rangeTTLs: s.rangeTTLValid}[t]
 		for _, x := range t.byRef() {
 			if valid(x) {
 				fmt.Fprintln(&b, x)
@@ -506,6 +638,12 @@ func dump(s *State) string {
 		}
 	}
 	return b.String()
+}
+
+func shown(t glassq.Task) string {
+	r := t.Range
+	t.Range = nil
+	return fmt.Sprint(t, r)
 }
 
 func decodeTask(rec []byte) (t glassq.Task, put int64, err error) {

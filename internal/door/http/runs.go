@@ -123,6 +123,16 @@ func (s *call) cancelRun(rw http.ResponseWriter, r *http.Request) error {
 	return done(answer(rw, map[string]int{"cancelled": n}))
 }
 
+func (s *call) dropRun(rw http.ResponseWriter, r *http.Request) error {
+	if q := parseQuery(r); q.err != nil {
+		return q.err
+	}
+	if err := s.store.DropRun(r.Context(), r.PathValue("run")); err != nil {
+		return err
+	}
+	return done(answer(rw, map[string]bool{"ok": true}))
+}
+
 func (s *call) reload(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err

@@ -118,7 +118,7 @@ func New(b *broker.Broker, opt Options) *Server {
 	}
 	w.explain = explain.Explainer{Store: b, Live: w.live, Stopping: w.isDraining}
 	w.streams = door.NewBudget(maxWatchers)
-	w.metrics = metrics.Handler(b, w.live)
+	w.metrics = metrics.Handler(b, w.live, w.frame.Access.Refused)
 	w.life, w.drain = context.WithCancel(context.Background())
 	w.pages = dashboard.New(b, dashboard.Options{Access: w.frame.Access, Known: w.known, Client: w.client,
 		Status: statusOf, Live: w.live, Explain: &w.explain, Life: w.life, ReadOnly: opt.ReadOnlyDashboard, Log: w.frame.Log})
@@ -159,8 +159,13 @@ func (s *Server) routes() {
 	handle("GET /v1/runs", (*call).runs)
 	handle("GET /v1/runs/{run}", (*call).showRun)
 	handle("POST /v1/runs/{run}", (*call).setRun)
+	handle("DELETE /v1/runs/{run}", (*call).dropRun)
 	handle("GET /v1/runs/{run}/ids", (*call).runIDs)
 	handle("POST /v1/runs/{run}/cancel", (*call).cancelRun)
+
+	handle("GET /v1/schedules", (*call).schedules)
+	handle("POST /v1/schedules/{schedule}", (*call).setSchedule)
+	handle("DELETE /v1/schedules/{schedule}", (*call).dropSchedule)
 
 	handle("GET /v1/whoami", (*call).whoami)
 	handle("GET /v1/stats", (*call).stats)

@@ -29,12 +29,23 @@ func (c *conn) reply(value func([]byte) []byte) error {
 }
 
 func (c *conn) replyValue(t *glassq.Task) error {
-	head := head3
-	if c.python2 {
-		head = head2
-	}
-	c.out = append(c.appendValue(append(beginFrame(c.out), head...), t), tail...)
+	c.out = append(c.appendValue(append(beginFrame(c.out), c.head()...), t), tail...)
 	return c.flush()
+}
+
+// replyItem answers (value, receipt).
+func (c *conn) replyItem(l *glassq.Lease) error {
+	b := c.appendValue(append(beginFrame(c.out), c.head()...), &l.Task)
+	c.out = append(append(appendReceipt(b, l), 0x86), tail...)
+	return c.flush()
+}
+
+// head begins a reply with a user's value.
+func (c *conn) head() string {
+	if c.python2 {
+		return head2
+	}
+	return head3
 }
 
 func (c *conn) raise(e *exception) error {
@@ -65,6 +76,10 @@ func (c *conn) fault(err error) error {
 		return c.raise(&exception{"ValueError", err.Error()})
 	case glassq.CodeQueueFull:
 		return c.raise(&exception{"Full", ""})
+	case glassq.CodeQuota:
+		if glassq.RetryAfter(err) > 0 { // the rate of a token: as where there is no room, a program tries again
+			return c.raise(&exception{"Full", ""})
+		}
 	}
 	return c.raise(&exception{"RuntimeError", err.Error()})
 }

@@ -315,8 +315,9 @@ func signed(b []byte) (int64, bool) {
 	return int64(n), true
 }
 
-// looksHTTP tells whether the first line of a connection is that of an HTTP request, or one of its
-// headers: a web page that was made to talk to this port must not get far enough to put anything.
+// looksHTTP tells whether a line is the first one of an HTTP request, or its header Host: a web page
+// that was made to talk to this port must not get far enough to put anything. In the first line of
+// a connection it may have the word of a command.
 func looksHTTP(line []byte) bool {
 	if len(line) >= 5 && bytes.EqualFold(line[:5], []byte("host:")) {
 		return true
