@@ -72,8 +72,9 @@ func check(t *testing.T, dir string) {
 			}
 			for i := range leases {
 				l := &leases[i]
-				if n := acked + failed + dead + i; string(l.Body) != body(n) || l.Position != uint32(n) || l.Type != glassq.TypeText ||
-					l.Attempt != 1 || len(l.Headers) != 1 {
+				n := acked + failed + dead + i
+				if string(l.Body) != body(n) || l.Position != uint32(n) || l.Type != glassq.TypeText || l.Attempt != 1 ||
+					len(l.Headers) != 1 {
 					t.Errorf("lease %d: %+v", i, l)
 				}
 			}
