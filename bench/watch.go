@@ -241,7 +241,7 @@ func (w *watch) pass(span time.Duration, do func(context.Context) error) (p pass
 		}
 	})
 	pid := w.server.cmd.Process.Pid
-	cpu := processor(pid)
+	cpu := processorOf(pid)
 	began := time.Now()
 	var n atomic.Int64
 	took := make([][][3]time.Duration, loadCallers)
@@ -274,7 +274,7 @@ func (w *watch) pass(span time.Duration, do func(context.Context) error) (p pass
 	}
 	load.Wait()
 	spent := time.Since(began).Seconds()
-	p.rate, p.core = float64(n.Load())/spent, (processor(pid)-cpu).Seconds()/spent
+	p.rate, p.core = float64(n.Load())/spent, (processorOf(pid)-cpu).Seconds()/spent
 	p.resident = float64(status(pid, "VmRSS:"))
 	cancel()
 	wg.Wait()

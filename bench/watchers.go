@@ -257,7 +257,7 @@ func (w *watch) doorCost(dir string, seen *live.Live, batch int) (time.Duration,
 	}
 	h := httpdoor.New(broker.New(store, glassq.Limits{}), httpdoor.Options{Live: seen})
 	tasks := bytes.Repeat([]byte(`{"body":"http://localhost:8888/?q=12345"}`+"\n"), batch)
-	cpu, began := processor(os.Getpid()), time.Now()
+	cpu, began := processor(), time.Now()
 	var n atomic.Int64
 	err = inTurn(loadCallers, loadCallers, func(i int) error {
 		queue := fmt.Sprint("/v1/queues/q", i)
@@ -285,7 +285,7 @@ func (w *watch) doorCost(dir string, seen *live.Live, batch int) (time.Duration,
 	if n.Load() == 0 {
 		return 0, fmt.Errorf("no task passed: %w", err)
 	}
-	return (processor(os.Getpid()) - cpu) / time.Duration(n.Load()), err
+	return (processor() - cpu) / time.Duration(n.Load()), err
 }
 
 var leaseToken = regexp.MustCompile(`"token":"[^"]+"`)
@@ -317,9 +317,9 @@ func ask(h http.Handler, path string, lines []byte) ([]byte, error) {
 	return a.Bytes(), nil
 }
 
-// processor is the processor time that a process has taken, in steps of 10 ms; 0 where the system
+// processorOf is the processor time that a process has taken, in steps of 10 ms; 0 where the system
 // does not tell.
-func processor(pid int) time.Duration {
+func processorOf(pid int) time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
