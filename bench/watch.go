@@ -197,7 +197,8 @@ type passed struct {
 
 func (p passed) String() string {
 	return fmt.Sprintf("%.0f tasks/s, server %.1f %% of a core and %.0f MB, p99 put %v reserve %v ack %v",
-		p.rate, p.core*100, p.resident, p.put.Round(time.Microsecond), p.reserve.Round(time.Microsecond), p.ack.Round(time.Microsecond))
+		p.rate, p.core*100, p.resident, p.put.Round(time.Microsecond),
+		p.reserve.Round(time.Microsecond), p.ack.Round(time.Microsecond))
 }
 
 func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
