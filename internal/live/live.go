@@ -106,7 +106,8 @@ type queue struct {
 	at         uint32 // when the last call was, as leases keep it
 	levels     levels
 	paused     bool
-	polled     bool // levels have been asked for
+	halted     string // why
+	polled     bool   // levels have been asked for
 	touched    bool
 	busy       bool
 	asked      time.Time      // of the last reserve
