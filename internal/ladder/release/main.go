@@ -38,7 +38,7 @@ const (
 	late    = 5 * 365 * 24 * time.Hour
 )
 
-var settings = glassq.Settings{Rate: 1e6, Attempts: 7, MaxTasks: 1000}
+var settings = glassq.Settings{MaxBytes: 1 << 30, Attempts: 7, MaxTasks: 1000}
 
 func body(n int) string { return fmt.Sprintf("to person %d", n) }
 
@@ -54,7 +54,7 @@ func write(dir string) (err error) {
 	defer func() { err = errors.Join(err, e.Close()) }()
 	ctx := context.Background()
 	if _, err := e.Configure(ctx, queue, glassq.SettingsChange{
-		Rate: &settings.Rate, Attempts: &settings.Attempts, MaxTasks: &settings.MaxTasks}); err != nil {
+		MaxBytes: &settings.MaxBytes, Attempts: &settings.Attempts, MaxTasks: &settings.MaxTasks}); err != nil {
 		return err
 	}
 	if _, err := e.SetRun(ctx, run, glassq.RunChange{Source: "list:1", Queue: queue, Results: "answers"}); err != nil {
@@ -73,6 +73,9 @@ func write(dir string) (err error) {
 		return err
 	}
 	leases, err := e.Reserve(ctx, glassq.Reserve{Queue: queue, Max: acked + failed + dead})
+	if err == nil && len(leases) != acked+failed+dead {
+		err = fmt.Errorf("%d leases", len(leases))
+	}
 	if err != nil {
 		return err
 	}

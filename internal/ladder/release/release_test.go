@@ -50,7 +50,7 @@ func check(t *testing.T, dir string) {
 			t.Errorf("%s: %d ready, %d delayed, %d dead, %d leased", life, q.Ready, q.Delayed, q.Dead, q.Leased)
 		}
 		s := q.Settings
-		if s.Rate != settings.Rate || s.Attempts != settings.Attempts || s.MaxTasks != settings.MaxTasks {
+		if s.MaxBytes != settings.MaxBytes || s.Attempts != settings.Attempts || s.MaxTasks != settings.MaxTasks {
 			t.Errorf("%s: settings %+v", life, s)
 		}
 		r, err := e.Run(ctx, run)
