@@ -239,3 +239,17 @@ func (e *Engine) lookUp(a *glassq.Ack) state.Lookup {
 	}
 	return look
 }
+
+// QueuesOf are the queues of leases that are live or whose acks are remembered; "" is of any other.
+func (e *Engine) QueuesOf(numbers []uint64) (names []string, err error) {
+	err = e.read(func() error {
+		names = make([]string, len(numbers))
+		for i, n := range numbers {
+			if e.st.Lease(glassq.Token{Number: n}) != state.Lost {
+				names[i] = e.st.QueueOfLease(n).Name
+			}
+		}
+		return nil
+	})
+	return names, err
+}

@@ -79,3 +79,47 @@ func (e *Engine) beat(now time.Time) {
 		e.append(state.AppendTime(nil, 0))
 	}
 }
+
+// now is the engine's clock in ms. It stops while the log owes an answer for longer than
+// Policy.Stops. The caller holds mu.
+func (e *Engine) now() int64 {
+	at := time.Now()
+	if stop := e.owedAt.Add(e.policy.Stops); e.policy.Stops > 0 && !e.owedAt.IsZero() && at.After(stop) {
+		at = stop
+	}
+	return e.base + at.Sub(e.start).Milliseconds()
+}
+
+// answered notes that the log has answered a frame, and the gap if it was long in coming. The
+// caller holds mu, and has taken the frame off those that are flying.
+func (e *Engine) answered() {
+	if stopped := e.now(); e.gap == 0 {
+		e.gapAt = stopped
+	}
+	e.doneAt = time.Now()
+	if e.policy.Stops > 0 {
+		e.gap += max(0, e.doneAt.Sub(e.owedAt)-e.policy.Stops)
+	}
+	e.owedAt = time.Time{}
+	if len(e.flying) > 0 {
+		e.owedAt = e.doneAt
+	}
+}
+
+// prove commits an empty frame when the last answer of the log is too old for others to be told
+// what is in the state, and returns its number, or 0.
+func (e *Engine) prove() uint64 {
+	if e.policy.Fresh == 0 {
+		return 0
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if time.Since(e.doneAt) < e.policy.Fresh || e.err != nil || e.closed {
+		return 0
+	}
+	if e.open.Count == 0 {
+		e.tick()
+		e.append(state.AppendTime(nil, 0))
+	}
+	return e.join()
+}

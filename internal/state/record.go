@@ -35,6 +35,8 @@ const (
 	opMove                  // task, when it was put, its put: its body lies here now
 	opGiveUp                // queue, run, count, next: this much of a schedule is not made good
 	opClock                 // how far the wall clock is ahead, in ms, zigzag
+
+	opGap op = 30 // ms in which nobody could reach the log
 )
 
 const (

@@ -24,7 +24,7 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 		}
 		r := reader{b: payload[1:]}
 		switch op(payload[0]) {
-		case opTime, opTake, opNumbers, opClock:
+		case opTime, opTake, opNumbers, opClock, opGap:
 			r.uvarint()
 		case opLease:
 			r.uvarint()

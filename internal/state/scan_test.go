@@ -40,6 +40,7 @@ func TestPutsPassesOver(t *testing.T) {
 		{"give-up", AppendGiveUp(nil, "q", "r", GivenUp{Count: 300, next: 1e9})},
 		{"give-up of no run", AppendGiveUp(nil, "q", "", GivenUp{Count: 1, next: 0.5})},
 		{"clock", AppendClock(nil, time.Hour.Milliseconds())},
+		{"gap", AppendGap(nil, 300)},
 		{"clock, set back", AppendClock(nil, -time.Hour.Milliseconds())},
 	}
 	var known [256]bool

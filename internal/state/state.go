@@ -171,6 +171,11 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		if !r.bad {
 			s.ahead = ahead
 		}
+	case opGap:
+		ms := r.small()
+		if !r.bad {
+			s.applyGap(int64(ms))
+		}
 	case opGiveUp:
 		s.applyGiveUp(&r)
 	case opCancel:

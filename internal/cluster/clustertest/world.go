@@ -119,6 +119,13 @@ func (w *World) drop(i int) {
 	w.log = w.log[:i]
 }
 
+// Forget forgets a hint.
+func (w *World) Forget(key string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.hints, key)
+}
+
 // Delete deletes the log, and with bucket the objects too.
 func (w *World) Delete(log, bucket bool) {
 	w.mu.Lock()

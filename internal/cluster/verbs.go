@@ -1,0 +1,177 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/engine"
+)
+
+// What the verbs take and give, where that is more than one value.
+type (
+	putArgs struct {
+		Tasks tasks          `json:"tasks"`
+		Wait  *time.Duration `json:"wait,omitempty"` // nil does not wait, for a Put
+	}
+	ackArgs struct {
+		Acks acks           `json:"acks"`
+		Wait *time.Duration `json:"wait,omitempty"` // for an AckWait
+	}
+	queueArgs struct {
+		Queue  string                `json:"queue"`
+		Change glassq.SettingsChange `json:"change,omitzero"`
+		States []glassq.State        `json:"states,omitempty"`
+		Most   int                   `json:"most,omitempty"`
+		Wait   time.Duration         `json:"wait,omitempty"`
+	}
+	peekArgs struct {
+		Queue  string       `json:"queue"`
+		State  glassq.State `json:"state"`
+		Cursor uint64       `json:"cursor,omitempty"`
+		Most   int          `json:"most"`
+	}
+	peekGives struct {
+		Tasks peeked `json:"tasks"`
+		Next  uint64 `json:"next,omitempty"`
+	}
+	runArgs struct {
+		Run    string           `json:"run"`
+		Change glassq.RunChange `json:"change,omitzero"`
+		Set    glassq.IDSet     `json:"set,omitempty"`
+		From   uint32           `json:"from,omitempty"`
+		Most   int              `json:"most,omitempty"`
+		Phase  glassq.Phase     `json:"phase,omitempty"`
+		Wait   time.Duration    `json:"wait,omitempty"`
+	}
+	runGives struct { // a run that comes with an error is told too
+		Run glassq.Run `json:"run"`
+	}
+	foundGives struct {
+		Where string `json:"where"`
+		Found peeked `json:"found"`
+	}
+	delayedGives struct {
+		In time.Duration `json:"in"`
+		OK bool          `json:"ok"`
+	}
+)
+
+var (
+	putVerb = verb[putArgs, []glassq.Receipt]{name: "put", waits: true,
+		do: func(ctx context.Context, e *engine.Engine, a putArgs) ([]glassq.Receipt, error) {
+			if a.Wait == nil {
+				return e.Put(ctx, a.Tasks)
+			}
+			return e.PutWait(ctx, a.Tasks, *a.Wait)
+		}}
+	reserveVerb = verb[glassq.Reserve, leases]{name: "reserve", waits: true,
+		do: func(ctx context.Context, e *engine.Engine, r glassq.Reserve) (leases, error) {
+			return e.Reserve(ctx, r)
+		},
+		undo: func(e *engine.Engine, ls leases) {
+			nacks := make([]glassq.Nack, len(ls))
+			for i := range ls {
+				nacks[i] = glassq.Nack{Token: ls[i].Token(), Undone: true}
+			}
+			e.Nack(context.Background(), nacks) // what fails here expires by itself
+		}}
+	ackVerb = verb[ackArgs, errorList]{name: "ack", waits: true,
+		do: func(ctx context.Context, e *engine.Engine, a ackArgs) (errorList, error) {
+			if a.Wait == nil {
+				return e.Ack(ctx, a.Acks)
+			}
+			return errorList{e.AckWait(ctx, a.Acks[0], *a.Wait)}, nil
+		}}
+	nackVerb = verb[[]glassq.Nack, errorList]{name: "nack",
+		do: func(ctx context.Context, e *engine.Engine, n []glassq.Nack) (errorList, error) { return e.Nack(ctx, n) }}
+	extendVerb = verb[[]glassq.Extend, errorList]{name: "extend",
+		do: func(ctx context.Context, e *engine.Engine, x []glassq.Extend) (errorList, error) {
+			return e.Extend(ctx, x)
+		}}
+	leasedVerb = verb[[]uint64, []string]{name: "leased",
+		do: func(_ context.Context, e *engine.Engine, numbers []uint64) ([]string, error) {
+			return e.QueuesOf(numbers)
+		}}
+
+	queuesVerb = verb[[]string, []glassq.QueueInfo]{name: "queues",
+		do: func(ctx context.Context, e *engine.Engine, names []string) ([]glassq.QueueInfo, error) {
+			return e.Queues(ctx, names...)
+		}}
+	configureVerb = verb[queueArgs, glassq.Settings]{name: "configure",
+		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (glassq.Settings, error) {
+			return e.Configure(ctx, a.Queue, a.Change)
+		}}
+	peekVerb = verb[peekArgs, peekGives]{name: "peek",
+		do: func(ctx context.Context, e *engine.Engine, a peekArgs) (g peekGives, err error) {
+			g.Tasks, g.Next, err = e.Peek(ctx, a.Queue, a.State, a.Cursor, a.Most)
+			return g, err
+		}}
+	purgeVerb = verb[queueArgs, int]{name: "purge",
+		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (int, error) {
+			return e.Purge(ctx, a.Queue, a.States...)
+		}}
+	redriveVerb = verb[queueArgs, int]{name: "redrive",
+		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (int, error) {
+			return e.Redrive(ctx, a.Queue, a.Most)
+		}}
+	dropVerb = verb[queueArgs, struct{}]{name: "drop",
+		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (struct{}, error) {
+			return struct{}{}, e.Drop(ctx, a.Queue)
+		}}
+	heldVerb = verb[queueArgs, glassq.Held]{name: "held",
+		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (glassq.Held, error) {
+			return e.Held(ctx, a.Queue)
+		}}
+	idleVerb = verb[queueArgs, bool]{name: "idle", waits: true,
+		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (bool, error) {
+			return e.AwaitIdle(ctx, a.Queue, a.Wait)
+		}}
+	delayedVerb = verb[queueArgs, delayedGives]{name: "delayed",
+		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (g delayedGives, err error) {
+			g.In, g.OK, err = e.NextDelayed(ctx, a.Queue)
+			return g, err
+		}}
+
+	runsVerb = verb[struct{}, []glassq.Run]{name: "runs",
+		do: func(ctx context.Context, e *engine.Engine, _ struct{}) ([]glassq.Run, error) { return e.Runs(ctx) }}
+	runVerb = verb[runArgs, runGives]{name: "run",
+		do: func(ctx context.Context, e *engine.Engine, a runArgs) (g runGives, err error) {
+			g.Run, err = e.Run(ctx, a.Run)
+			return g, err
+		}}
+	setRunVerb = verb[runArgs, runGives]{name: "set-run",
+		do: func(ctx context.Context, e *engine.Engine, a runArgs) (g runGives, err error) {
+			g.Run, err = e.SetRun(ctx, a.Run, a.Change)
+			return g, err
+		}}
+	runIDsVerb = verb[runArgs, []glassq.Interval]{name: "run-ids",
+		do: func(ctx context.Context, e *engine.Engine, a runArgs) ([]glassq.Interval, error) {
+			return e.RunIDs(ctx, a.Run, a.Set, a.From, a.Most)
+		}}
+	awaitRunVerb = verb[runArgs, runGives]{name: "await-run", waits: true,
+		do: func(ctx context.Context, e *engine.Engine, a runArgs) (g runGives, err error) {
+			g.Run, err = e.AwaitRun(ctx, a.Run, a.Phase, a.Wait)
+			return g, err
+		}}
+	cancelRunVerb = verb[runArgs, int]{name: "cancel-run",
+		do: func(ctx context.Context, e *engine.Engine, a runArgs) (int, error) { return e.CancelRun(ctx, a.Run) }}
+	findVerb = verb[glassq.Find, foundGives]{name: "find",
+		do: func(ctx context.Context, e *engine.Engine, f glassq.Find) (foundGives, error) {
+			found, err := e.Find(ctx, f)
+			if found.Where != glassq.FoundHeld {
+				return foundGives{Where: found.Where}, err
+			}
+			return foundGives{found.Where, peeked{found.Peeked}}, err
+		}}
+)
+
+// servers are the verbs by their names.
+func servers() map[string]server {
+	return map[string]server{putVerb.name: &putVerb, reserveVerb.name: &reserveVerb, ackVerb.name: &ackVerb,
+		nackVerb.name: &nackVerb, extendVerb.name: &extendVerb, leasedVerb.name: &leasedVerb, queuesVerb.name: &queuesVerb,
+		configureVerb.name: &configureVerb, peekVerb.name: &peekVerb, purgeVerb.name: &purgeVerb, redriveVerb.name: &redriveVerb,
+		dropVerb.name: &dropVerb, heldVerb.name: &heldVerb, idleVerb.name: &idleVerb, delayedVerb.name: &delayedVerb,
+		runsVerb.name: &runsVerb, runVerb.name: &runVerb, setRunVerb.name: &setRunVerb, runIDsVerb.name: &runIDsVerb,
+		awaitRunVerb.name: &awaitRunVerb, cancelRunVerb.name: &cancelRunVerb, findVerb.name: &findVerb}
+}
