@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	askEvery  = 2 * time.Second // a caller that has heard nothing asks whether its call is still there
+	askEvery  = 2 // beats, before a caller that has heard nothing asks whether its call is still there
 	busyPause = 20 * time.Millisecond
-	asksMost  = 4 // without a reply, of an owner that has been replaced
+
+	replacedFor = 3 * time.Second // that an owner has to answer what it was asked when another one is known
 )
 
 var (
@@ -62,7 +63,7 @@ func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool,
 	if err := c.send(ctx, owner, id, data, changed); err != nil {
 		return nil, err
 	}
-	silent := 0
+	var given <-chan time.Time // closed when an owner that was replaced has had its time
 	for {
 		select {
 		case <-w.done:
@@ -75,8 +76,14 @@ func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool,
 			c.wg.Go(func() { c.ask(owner, id, pieceCancel) })
 			return nil, ctx.Err()
 		case <-changed:
-			changed = nil // the old owner may still know
-		case <-time.After(askEvery):
+			var now string
+			if now, _, changed = c.s.heardOwner(); given == nil && now != "" && now != owner {
+				given = time.After(replacedFor) // it may still say what became of the call
+			}
+			continue
+		case <-given:
+			return nil, errLost
+		case <-time.After(askEvery * c.s.opt.Beat):
 		}
 		reply, err := c.ask(owner, id, pieceAsk)
 		select {
@@ -84,18 +91,8 @@ func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool,
 			continue
 		default:
 		}
-		switch {
-		case err == nil && reply == receiptHeard:
-			silent = 0
-		case err == nil || errors.Is(err, ErrNobody):
+		if err == nil && reply != receiptHeard || errors.Is(err, ErrNobody) {
 			return nil, errLost
-		default:
-			if now, _ := c.s.heardOwner(); now != owner {
-				silent++
-			}
-			if silent >= asksMost {
-				return nil, errLost
-			}
 		}
 	}
 }
@@ -123,7 +120,9 @@ func (c *calls) send(ctx context.Context, owner string, id callID, data []byte, 
 		select {
 		case <-time.After(busyPause):
 		case <-changed:
-			if now, _ := c.s.heardOwner(); now != owner {
+			if now, _, next := c.s.heardOwner(); now == owner {
+				changed = next
+			} else {
 				return moved
 			}
 		case <-ctx.Done():

@@ -27,11 +27,11 @@ func (s *Store) where() (own *reign, owner string, changed <-chan struct{}, err 
 	return s.reign, owner, s.changed, s.err
 }
 
-// heardOwner is the owner as far as heard.
-func (s *Store) heardOwner() (owner string, epoch uint64) {
+// heardOwner is the owner as far as heard; changed is closed when that changes.
+func (s *Store) heardOwner() (owner string, epoch uint64, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.owner, s.epoch
+	return s.owner, s.epoch, s.changed
 }
 
 // serving is the reign of this gateway, or nil.

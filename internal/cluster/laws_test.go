@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"log/slog"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ type system struct {
 	gateways []*cluster.Store
 	members  []*clustertest.Member
 	use      int
+	rand     *rand.Rand // nil: calls go to the gateway in use, and the owner stays
 }
 
 func newSystem(t testing.TB, opt clustertest.Options, gateways, use int) *system {
@@ -52,7 +54,17 @@ func (s *system) join(t testing.TB, i int) {
 	s.gateways[i] = g
 }
 
-func (s *system) Store() glassq.Store { return s.gateways[s.use] }
+// Store is the gateway in use. With chance it is any, and now and then another one takes over
+// from an owner that goes on believing in itself.
+func (s *system) Store() glassq.Store {
+	if s.rand == nil {
+		return s.gateways[s.use]
+	}
+	if s.rand.IntN(10) == 0 {
+		s.gateways[s.rand.IntN(len(s.gateways))].Steal()
+	}
+	return s.gateways[s.rand.IntN(len(s.gateways))]
+}
 
 func (s *system) Kill(t testing.TB) {
 	t.Helper()
@@ -88,14 +100,21 @@ func TestLaws(t *testing.T) {
 		name          string
 		opt           clustertest.Options
 		gateways, use int
+		moves         bool
 	}{
-		{"at the owner", clustertest.Options{}, 1, 0},
-		{"at another gateway", clustertest.Options{}, 2, 1},
-		{"far apart", clustertest.Options{Delay: 3 * time.Millisecond, Hop: time.Millisecond}, 3, 2},
+		{"at the owner", clustertest.Options{}, 1, 0, false},
+		{"at another gateway", clustertest.Options{}, 2, 1, false},
+		{"far apart", clustertest.Options{Delay: 3 * time.Millisecond, Hop: time.Millisecond}, 3, 2, false},
+		{"at any gateway, and the owner moves", clustertest.Options{Faults: clustertest.Faults{Refused: 0.05, Stale: 0.1,
+			Skipped: 0.01, Rotten: 0.01}}, 3, 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			enginetest.Run(t, enginetest.Harness{Open: func(t testing.TB) enginetest.System {
-				return newSystem(t, tt.opt, tt.gateways, tt.use)
+				s := newSystem(t, tt.opt, tt.gateways, tt.use)
+				if tt.moves {
+					s.rand = rand.New(rand.NewPCG(1, 1))
+				}
+				return s
 			}})
 		})
 	}

@@ -86,7 +86,7 @@ type reign struct {
 	answers []answer
 	sentTo  point             // the last message sent
 	sure    point             // the last message confirmed
-	sureAt  time.Time         // when it was
+	stuckAt time.Time         // since when the log has not answered; zero: it does
 	extents []engine.Extent   // the last one takes what comes
 	cut     int64             // bytes of an extent that takes no more
 	writers []writer          // who wrote which messages, by the first of them
@@ -278,7 +278,7 @@ func (r *reign) confirm() {
 	r.flying = r.flying[1:]
 	grew := false
 	r.mu.Lock()
-	r.sure, r.sureAt = point{m.number, m.chain}, time.Now()
+	r.sure, r.stuckAt = point{m.number, m.chain}, time.Time{}
 	if f := m.end; f != nil {
 		grew = slices.ContainsFunc(r.extents, func(x engine.Extent) bool { return x.First == f.ID })
 	}
@@ -296,6 +296,11 @@ func (r *reign) confirm() {
 // other message is sent meanwhile. It returns nil when all of them are confirmed or sent again, or
 // why the reign is over.
 func (r *reign) resolve() error {
+	r.mu.Lock()
+	if r.stuckAt.IsZero() {
+		r.stuckAt = time.Now()
+	}
+	r.mu.Unlock()
 	for len(r.flying) > 0 {
 		m := r.flying[0]
 		msg, err := tryRead(r.log, m.number, r.quit)
@@ -362,6 +367,13 @@ func (r *reign) abandon() { r.once.Do(func() { close(r.quit) }) }
 func (r *reign) stop() {
 	r.abandon()
 	<-r.over
+}
+
+// stuck tells whether the log has not answered for longer than d.
+func (r *reign) stuck(d time.Duration) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.stuckAt.IsZero() && time.Since(r.stuckAt) > d
 }
 
 // sureOf is the last message confirmed.

@@ -247,6 +247,9 @@ func (s *Store) heed(x sign, now bool) {
 			s.logNow = x.Now
 		}
 	}
+	if r := s.reign; r != nil && x.Epoch > r.epoch && s.err == nil {
+		s.wg.Go(func() { s.doubt(r) })
+	}
 	owner := x.From
 	if s.left = x.Kind == leaves; x.Kind != owns {
 		owner = ""
@@ -255,6 +258,16 @@ func (s *Store) heed(x sign, now bool) {
 		s.epoch, s.owner = x.Epoch, owner
 		s.change()
 	}
+}
+
+// doubt has a reign find out whether it is over, as another gateway says. One that cannot reach the
+// log leaves what it has with it as it is.
+func (s *Store) doubt(r *reign) {
+	if r.stuck(tryFor) {
+		r.abandon()
+	}
+	defer time.AfterFunc(late+tryFor, r.abandon).Stop()
+	r.engine.Prove()
 }
 
 // change wakes those who wait for another owner; mu is held.
@@ -271,6 +284,7 @@ func (s *Store) change() {
 func (s *Store) run(ctx context.Context) {
 	var revision uint64  // of the hint, when it was last looked at
 	silent := time.Now() // since when nobody has shown signs of life
+	reached := true      // the log, when it was last tried
 	for first := true; ctx.Err() == nil; {
 		// What gateways do not hear of each other stands in the hint too.
 		text, at, err := s.hint(ctx)
@@ -291,7 +305,7 @@ func (s *Store) run(ctx context.Context) {
 		free := s.left || revision == 0
 		s.mu.Unlock()
 		patience := ownerLost*s.opt.Beat + time.Duration(mrand.Int64N(int64(s.opt.Beat)))
-		if err == nil && (free || time.Since(silent) > patience) {
+		if err == nil && (free || time.Since(silent) > patience) && s.reaches(ctx, &reached) {
 			s.mu.Lock()
 			s.revision = revision
 			s.mu.Unlock()
@@ -307,6 +321,28 @@ func (s *Store) run(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// reaches tells whether the log answers. One that has just come back is left to its owner for some
+// beats more.
+func (s *Store) reaches(ctx context.Context, before *bool) bool {
+	try, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	_, err := s.ground.Log.Info(try)
+	if err != nil && !errors.Is(err, ErrGone) {
+		s.say("the log does not answer", err)
+		*before = false
+		return false
+	}
+	if !*before {
+		*before = true
+		select {
+		case <-time.After(2 * s.opt.Beat):
+		case <-ctx.Done():
+		}
+		return false
+	}
+	return true
 }
 
 // hint reads the hint of who is the owner.
@@ -362,12 +398,12 @@ func (s *Store) beat(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		s.mu.Lock()
 		kind := takes
-		if s.reign != nil {
-			kind = owns
+		if r := s.serving(); r != nil {
+			if kind = owns; r.stuck(s.opt.Beat) {
+				continue // whoever reaches the log may take over
+			}
 		}
-		s.mu.Unlock()
 		if err := s.sign(ctx, kind); err != nil { // another one wants it, perhaps: the log decides
 			if _, at, err := s.hint(ctx); err == nil {
 				s.mu.Lock()
@@ -501,7 +537,10 @@ func (s *Store) depose(r *reign) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reign == r {
-		s.reign, s.owner = nil, ""
+		s.reign = nil
+		if s.owner == s.name {
+			s.owner = ""
+		}
 		s.change()
 	}
 }

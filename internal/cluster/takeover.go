@@ -295,7 +295,7 @@ func (t *taker) claim(ctx context.Context) (won bool, err error) {
 		r.epoch, r.writer = h.epoch, h.writer
 		r.writers = append(r.writers, writer{h.number, h.epoch, h.writer})
 		r.count(len(msg), h.number)
-		r.sentTo, r.sure, r.sureAt = at, at, time.Now()
+		r.sentTo, r.sure = at, at
 		return true, nil
 	}
 }

@@ -276,7 +276,8 @@ func (v *verb[A, R]) call(ctx context.Context, s *Store, a A, once bool) (r R, r
 			return r, false, err
 		case own != nil:
 			r, err = v.do(ctx, own.engine, a)
-			if !again(err) && (glassq.CodeOf(err) != glassq.CodeClosed || s.isClosed()) {
+			unknown := glassq.CodeOf(err) == glassq.CodeUnknown && !once
+			if !again(err) && !unknown && glassq.CodeOf(err) != glassq.CodeClosed || s.isClosed() {
 				return r, false, err
 			}
 			s.depose(own)
@@ -290,10 +291,10 @@ func (v *verb[A, R]) call(ctx context.Context, s *Store, a A, once bool) (r R, r
 			answer, err := s.calls.make(ctx, owner, data, v.waits, changed)
 			switch {
 			case err == nil:
-				if r, err = decode[R](answer); !again(err) {
+				if r, err = decode[R](answer); !again(err) && (once || glassq.CodeOf(err) != glassq.CodeUnknown) {
 					return r, true, err
 				}
-				// The call was not done: there will be another owner.
+				// The call was not done, or may be made twice: there will be another owner.
 				s.disown(owner)
 				continue
 			case errors.Is(err, errMoved), errors.Is(err, errLost) && !once && ctx.Err() == nil:

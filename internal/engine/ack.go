@@ -25,7 +25,7 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 	}
 	f, _ := e.ackNow(acks, leased, s, errs)
 	e.end()
-	return errs, e.wait(f)
+	return errs, e.toldOf(errs, f)
 }
 
 // prepare makes the records of results and follow-ups. What a result says of its task comes from
@@ -202,7 +202,7 @@ func (e *Engine) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error) {
 		f = e.join()
 	}
 	e.end()
-	return errs, e.wait(f)
+	return errs, e.toldOf(errs, f)
 }
 
 // Extend moves deadlines. It waits for the commit only where the policy says so.
@@ -227,7 +227,7 @@ func (e *Engine) Extend(_ context.Context, extends []glassq.Extend) ([]error, er
 		f = e.join()
 	}
 	e.end()
-	return errs, e.wait(f)
+	return errs, e.toldOf(errs, f)
 }
 
 // lookUp is what becomes of the lease of an ack. One that is named by its number alone, and is of a

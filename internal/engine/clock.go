@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/state"
 )
 
@@ -106,15 +109,15 @@ func (e *Engine) answered() {
 	}
 }
 
-// prove commits an empty frame when the last answer of the log is too old for others to be told
-// what is in the state, and returns its number, or 0.
-func (e *Engine) prove() uint64 {
+// prove commits an empty frame when the last answer of the log is older than fresh, before others
+// are told what is in the state, and returns the frame's number, or 0.
+func (e *Engine) prove(fresh time.Duration) uint64 {
 	if e.policy.Fresh == 0 {
 		return 0
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if time.Since(e.doneAt) < e.policy.Fresh || e.err != nil || e.closed {
+	if time.Since(e.doneAt) < fresh || e.err != nil || e.closed {
 		return 0
 	}
 	if e.open.Count == 0 {
@@ -122,4 +125,16 @@ func (e *Engine) prove() uint64 {
 		e.append(state.AppendTime(nil, 0))
 	}
 	return e.join()
+}
+
+// Prove waits until a frame that begins now is done: then the log has had no other writer so far.
+func (e *Engine) Prove() error { return e.wait(e.prove(0)) }
+
+// toldOf waits for what acks, nacks or extends rest on. That a lease is lost is never told by an
+// engine that may have been replaced: the next one may have granted it.
+func (e *Engine) toldOf(errs []error, frame uint64) error {
+	if slices.ContainsFunc(errs, func(err error) bool { return errors.Is(err, glassq.ErrLeaseLost) }) {
+		frame = max(frame, e.prove(0))
+	}
+	return e.wait(frame)
 }

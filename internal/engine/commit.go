@@ -149,7 +149,7 @@ func (e *Engine) unwritten(id uint64) uint64 {
 // may have another writer by now, see Policy.Fresh.
 func (e *Engine) wait(frame uint64) error {
 	if frame == 0 {
-		frame = e.prove()
+		frame = e.prove(e.policy.Fresh)
 	}
 	return e.turns.wait(frame, e.commitOpen)
 }

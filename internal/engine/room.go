@@ -164,7 +164,7 @@ func (e *Engine) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 		return f, full, errs[0]
 	})
 	if err != nil {
-		return err
+		return cmp.Or(e.toldOf([]error{err}, 0), err)
 	}
 	return e.wait(f)
 }
