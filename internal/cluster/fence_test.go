@@ -219,12 +219,24 @@ func TestTakeOver(t *testing.T) {
 					members, gateways = append(members, m), append(gateways, g)
 					putTo(t, g, "before")
 				}
-				lease, err := gateways[1].Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1, Lease: 2 * time.Second})
+				lease, err := gateways[1].Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1, Lease: 3 * time.Second})
 				if err != nil || len(lease) != 1 {
 					t.Fatalf("reserve = %v, %v", lease, err)
 				}
 				if !gateways[0].Owns() {
 					t.Fatal("the first gateway does not own the store")
+				}
+				synctest.Wait()
+				time.Sleep(2 * time.Second) // signs of life
+				x := []glassq.Extend{{Token: lease[0].Token(), Lease: 2 * time.Second}}
+				if errs, err := gateways[1].Extend(t.Context(), x); err != nil || errs[0] != nil {
+					t.Fatalf("extend = %v, %v", errs, err)
+				}
+				at, _ := gateways[0].Stats(t.Context())
+				away, _ := gateways[1].Stats(t.Context())
+				if at.Cluster.Role != glassq.RoleOwner || away.Cluster.Role != glassq.RoleGateway ||
+					away.Cluster.Owner != at.Cluster.Gateway || away.Leases != 1 || away.Cluster.AsOf.IsZero() {
+					t.Errorf("stats at the owner %+v, at the other gateway %+v %+v", at.Cluster, away.Cluster, away)
 				}
 				tt.end(world, members[0], gateways[0])
 				began := time.Now()

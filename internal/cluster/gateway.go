@@ -365,16 +365,36 @@ func (s *Store) CancelRun(ctx context.Context, name string) (int, error) {
 	return n, err
 }
 
-// Stats tells what this gateway knows. It never waits: figures of the engine are there at the owner
-// only, or as they were.
-func (s *Store) Stats(ctx context.Context) (glassq.Stats, error) {
+// Stats tells what this gateway knows; see glassq.ClusterStats. It never waits.
+func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
 	s.mu.Lock()
-	r, err := s.reign, s.err
+	r, asOf := s.reign, s.heardAt
+	stats, err = s.stats, s.err
 	s.mu.Unlock()
-	if err != nil || r == nil {
-		return glassq.Stats{Storage: glassq.StorageOK, AnswersWait: true}, err
+	if err != nil {
+		return glassq.Stats{}, err
 	}
-	stats, err := r.engine.Stats(ctx)
-	stats.AnswersWait = true
-	return stats, err
+	c := glassq.ClusterStats{AsOf: asOf}
+	if stats.Cluster != nil {
+		c = *stats.Cluster
+		c.AsOf = asOf
+	}
+	c.Role = glassq.RoleGateway
+	if r != nil {
+		if stats, err = r.engine.Stats(ctx); err != nil {
+			return stats, err
+		}
+		r.mu.Lock()
+		c = glassq.ClusterStats{Role: glassq.RoleOwner, Message: r.sure.number, Replicas: r.info.Replicas,
+			InStep: r.info.InStep, Leader: r.info.Leader, AsOf: time.Now()}
+		r.mu.Unlock()
+	}
+	s.mu.Lock()
+	c.Gateway, c.Owner, c.Epoch, c.Message = s.name, s.owner, s.epoch, max(c.Message, s.high.number)
+	s.mu.Unlock()
+	stats.AnswersWait, stats.Cluster = true, &c
+	if stats.Storage == "" {
+		stats.Storage = glassq.StorageOK
+	}
+	return stats, nil
 }

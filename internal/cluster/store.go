@@ -59,6 +59,7 @@ type Store struct {
 	high    witness       // the newest point heard of
 	logNow  int64         // the owner's time of the log, ms, when it was last heard
 	heardAt time.Time     // when that was; zero: never
+	stats   glassq.Stats  // the owner's, as of heardAt
 	left    bool          // the owner said that it goes
 	err     error         // why every call is refused: closed, or the log is lost
 	closed  bool          // Close was called
@@ -91,6 +92,8 @@ type sign struct {
 	Number uint64 `json:"number"` // the newest message confirmed
 	Chain  uint64 `json:"chain"`
 	Now    int64  `json:"now"` // the time of the log, ms; 0 where it does not run
+
+	Stats *glassq.Stats `json:"stats,omitempty"` // the owner's
 }
 
 const (
@@ -241,6 +244,9 @@ func (s *Store) heed(x sign, now bool) {
 	if x.Epoch < s.epoch {
 		return
 	}
+	if x.Stats != nil {
+		s.stats = *x.Stats
+	}
 	if now {
 		s.heardAt = time.Now()
 		if x.Now > 0 {
@@ -359,15 +365,19 @@ func (s *Store) sign(ctx context.Context, kind string) error {
 	r := s.reign
 	s.mu.Unlock()
 	now := int64(0)
+	var stats *glassq.Stats
 	if r != nil {
 		now = r.engine.LogTime()
+		if is, err := s.Stats(ctx); err == nil {
+			stats = &is
+		}
 	}
 	s.mu.Lock()
 	if r != nil {
 		s.high, s.logNow, s.heardAt = witness{r.sureOf(), "this gateway"}, now, time.Now()
 	}
 	text, err := json.Marshal(sign{Store: hex.EncodeToString(s.id[:]), Kind: kind, From: s.name, Epoch: s.epoch,
-		Number: s.high.number, Chain: s.high.chain, Now: now})
+		Number: s.high.number, Chain: s.high.chain, Now: now, Stats: stats})
 	revision := s.revision
 	s.mu.Unlock()
 	if err != nil {

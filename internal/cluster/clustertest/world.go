@@ -108,6 +108,11 @@ func (w *World) Elect(pause time.Duration) {
 func (w *World) Lose(last uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if last < w.first {
+		w.drop(0)
+		w.first = last + 1
+		return
+	}
 	w.drop(int(last + 1 - w.first))
 }
 
