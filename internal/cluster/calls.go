@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -10,8 +11,7 @@ import (
 const (
 	askEvery  = 2 // beats, before a caller that has heard nothing asks whether its call is still there
 	busyPause = 20 * time.Millisecond
-
-	replacedFor = 3 * time.Second // that an owner has to answer what it was asked when another one is known
+	ownerHas  = 3 * time.Second // to say what became of a call that was cancelled, or when there is another owner
 )
 
 var (
@@ -25,9 +25,11 @@ var (
 type calls struct {
 	s     *Store
 	ended ended
-	wg    sync.WaitGroup // cancels under way
+	wg    sync.WaitGroup // calls under way
+	over  chan struct{}  // closed by close
 
 	mu      sync.Mutex // guards everything below
+	closed  bool
 	next    uint64
 	bytes   int // of answers that are coming in
 	waiting map[uint64]*waiting
@@ -39,17 +41,31 @@ type waiting struct {
 	done chan struct{} // closed when the answer is whole
 }
 
-func newCalls(s *Store) *calls { return &calls{s: s, waiting: map[uint64]*waiting{}} }
+func newCalls(s *Store) *calls {
+	return &calls{s: s, over: make(chan struct{}), waiting: map[uint64]*waiting{}}
+}
 
-// close waits for what the ends of calls still send.
-func (c *calls) close() { c.wg.Wait() }
+// close ends all calls: those that wait are cancelled, and what becomes of the others is waited for.
+func (c *calls) close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	close(c.over)
+	c.wg.Wait()
+}
 
-// make has the owner do a call and returns its answer. A call that waits ends with ctx, and is
-// cancelled; the end of ctx leaves any other with errLost. The errors are errMoved, errLost, and
-// that of ctx.
+// make has the owner do a call and returns its answer. A call that waits is cancelled at the end of
+// ctx, and its answer says whether it was done before; the end of ctx leaves any other with errLost.
+// The errors are errMoved, errLost, and that of ctx.
 func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool, changed <-chan struct{}) ([]byte, error) {
 	w := &waiting{done: make(chan struct{})}
 	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil, errMoved
+	}
+	c.wg.Add(1)
+	defer c.wg.Done()
 	c.next++
 	id := callID{c.s.name, c.next}
 	c.waiting[id.id] = w
@@ -63,36 +79,44 @@ func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool,
 	if err := c.send(ctx, owner, id, data, changed); err != nil {
 		return nil, err
 	}
-	var given <-chan time.Time // closed when an owner that was replaced has had its time
+	var ends <-chan time.Time // when the owner has had its time to say what became of the call
+	over, done, kind := c.over, ctx.Done(), byte(pieceAsk)
 	for {
 		select {
 		case <-w.done:
 			c.ended.add(id)
 			return w.join(), nil
-		case <-ctx.Done():
+		case <-ends:
+			return nil, cmp.Or(ctx.Err(), errLost)
+		case <-changed:
+			var now string
+			if now, _, changed = c.s.heardOwner(); ends == nil && now != "" && now != owner {
+				ends = time.After(ownerHas)
+			}
+			continue
+		case <-done:
 			if !waits {
 				return nil, errLost
 			}
-			c.wg.Go(func() { c.ask(owner, id, pieceCancel) })
-			return nil, ctx.Err()
-		case <-changed:
-			var now string
-			if now, _, changed = c.s.heardOwner(); given == nil && now != "" && now != owner {
-				given = time.After(replacedFor) // it may still say what became of the call
+			done, ends, kind = nil, time.After(ownerHas), pieceCancel
+		case <-over:
+			if c.s.atOnce.Load() {
+				return nil, errLost
 			}
-			continue
-		case <-given:
-			return nil, errLost
+			over, ends = nil, time.After(ownerHas)
+			if waits {
+				kind = pieceCancel
+			}
 		case <-time.After(askEvery * c.s.opt.Beat):
 		}
-		reply, err := c.ask(owner, id, pieceAsk)
+		reply, err := c.request(owner, &piece{kind: kind, parts: 1, callID: id})
 		select {
 		case <-w.done: // meanwhile
 			continue
 		default:
 		}
 		if err == nil && reply != receiptHeard || errors.Is(err, ErrNobody) {
-			return nil, errLost
+			return nil, cmp.Or(ctx.Err(), errLost)
 		}
 	}
 }
@@ -125,6 +149,8 @@ func (c *calls) send(ctx context.Context, owner string, id callID, data []byte, 
 			} else {
 				return moved
 			}
+		case <-c.over:
+			return moved
 		case <-ctx.Done():
 			if maybe {
 				return errLost
@@ -133,10 +159,6 @@ func (c *calls) send(ctx context.Context, owner string, id callID, data []byte, 
 		}
 	}
 	return nil
-}
-
-func (c *calls) ask(owner string, id callID, kind byte) (byte, error) {
-	return c.request(owner, &piece{kind: kind, parts: 1, callID: id})
 }
 
 // request sends a piece and returns the receipt.

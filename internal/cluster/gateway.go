@@ -2,13 +2,14 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/room"
 )
+
+const statsFor = 200 * time.Millisecond // that Stats waits for the owner
 
 var (
 	_ glassq.Store  = (*Store)(nil)
@@ -63,18 +64,18 @@ func (s *Store) disown(owner string) {
 // serve does a call of another gateway, as the owner. undo, if not nil, is for an answer that
 // nobody heard.
 func (s *Store) serve(ctx context.Context, data []byte) (answer []byte, undo func()) {
-	var x request
-	if err := json.Unmarshal(data, &x); err != nil {
-		return refuse(glassq.Errorf(glassq.CodeInternal, "a call of another gateway does not read: %w", err)), nil
+	if len(data) == 0 || len(data) < 1+int(data[0]) {
+		return refuse(glassq.Errorf(glassq.CodeInternal, "a call of another gateway does not read")), nil
 	}
-	v, r := servers()[x.Verb], s.serving()
+	name, args := string(data[1:1+data[0]]), data[1+data[0]:]
+	v, r := servers()[name], s.serving()
 	switch {
 	case r == nil:
 		return refuse(&deposed{by: "it stopped"}), nil
 	case v == nil:
-		return refuse(glassq.Errorf(glassq.CodeUnsupported, "the gateway that owns the store does not know %q: let all gateways be of one version", x.Verb)), nil
+		return refuse(glassq.Errorf(glassq.CodeUnsupported, "the gateway that owns the store does not know %q: let all gateways be of one version", name)), nil
 	}
-	return v.serve(ctx, r.engine, x.Args)
+	return v.serve(ctx, r.engine, args)
 }
 
 // Put stores tasks; see glassq.Engine. When the owner dies meanwhile a put of which all tasks have
@@ -83,7 +84,7 @@ func (s *Store) Put(ctx context.Context, ts []glassq.Task) ([]glassq.Receipt, er
 	if len(ts) == 0 {
 		return nil, nil
 	}
-	return s.put(ctx, putArgs{Tasks: ts})
+	return s.put(ctx, putArgs{tasks: ts})
 }
 
 // PutWait is Put that waits for room; see glassq.Waits.
@@ -91,11 +92,11 @@ func (s *Store) PutWait(ctx context.Context, ts []glassq.Task, wait time.Duratio
 	if err := ctx.Err(); err != nil || len(ts) == 0 {
 		return nil, err
 	}
-	return s.put(ctx, putArgs{Tasks: ts, Wait: &wait})
+	return s.put(ctx, putArgs{ts, &wait})
 }
 
 func (s *Store) put(ctx context.Context, a putArgs) ([]glassq.Receipt, error) {
-	nameless := slices.ContainsFunc(a.Tasks, func(t glassq.Task) bool { return t.TaskID() == "" })
+	nameless := slices.ContainsFunc(a.tasks, func(t glassq.Task) bool { return t.TaskID() == "" })
 	receipts, _, err := putVerb.call(ctx, s, a, nameless)
 	return receipts, err
 }
@@ -116,6 +117,12 @@ func (s *Store) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, 
 		ls, remote, err := reserveVerb.call(ctx, s, there, false)
 		if err != nil || !remote || len(ls) == 0 {
 			return ls, err
+		}
+		if ctx.Err() != nil { // it came when nobody waited any more
+			if !r.Look {
+				s.undo(ctx, ls)
+			}
+			return nil, ctx.Err()
 		}
 		fits := 0
 		for bodies != nil && fits < len(ls) && bodies.Try(bytesOf(&ls[fits].Task)) {
@@ -213,7 +220,7 @@ func (s *Store) ack(ctx context.Context, list []glassq.Ack, wait *time.Duration)
 		return nil, err
 	}
 	errs := make([]error, len(list))
-	var may acks
+	var may []glassq.Ack
 	var at []int
 	for i, a := range list {
 		if asks(a) && (queues[i] == "" || !a.Within(queues[i])) {
@@ -267,17 +274,17 @@ func (s *Store) Peek(ctx context.Context, queue string, state glassq.State, curs
 	uint64, error) {
 	for bodies := room.Of(ctx); ; {
 		g, remote, err := peekVerb.call(ctx, s, peekArgs{queue, state, cursor, most}, false)
-		if err != nil || !remote || bodies == nil || len(g.Tasks) == 0 {
-			return g.Tasks, g.Next, err
+		if err != nil || !remote || bodies == nil || len(g.tasks) == 0 {
+			return g.tasks, g.next, err
 		}
-		i := slices.IndexFunc(g.Tasks, func(p glassq.Peeked) bool { return !bodies.Try(bytesOf(&p.Task)) })
+		i := slices.IndexFunc(g.tasks, func(p glassq.Peeked) bool { return !bodies.Try(bytesOf(&p.Task)) })
 		switch {
 		case i < 0:
-			return g.Tasks, g.Next, nil
+			return g.tasks, g.next, nil
 		case i > 0:
-			return g.Tasks[:i], g.Tasks[i].Number, nil // this one begins the next page
+			return g.tasks[:i], g.tasks[i].Number, nil // this one begins the next page
 		}
-		if err := bodies.Take(ctx, bytesOf(&g.Tasks[0].Task)); err != nil {
+		if err := bodies.Take(ctx, bytesOf(&g.tasks[0].Task)); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -322,9 +329,9 @@ func (s *Store) NextDelayed(ctx context.Context, queue string) (time.Duration, b
 // Find finds one task; see glassq.Finder.
 func (s *Store) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
 	g, _, err := findVerb.call(ctx, s, f, false)
-	found := glassq.Found{Where: g.Where}
-	if len(g.Found) > 0 {
-		found.Peeked = g.Found[0]
+	found := glassq.Found{Where: g.where}
+	if len(g.tasks) > 0 {
+		found.Peeked = g.tasks[0]
 	}
 	return found, err
 }
@@ -365,31 +372,35 @@ func (s *Store) CancelRun(ctx context.Context, name string) (int, error) {
 	return n, err
 }
 
-// Stats tells what this gateway knows; see glassq.ClusterStats. It never waits.
+// Stats tells what the owner knows, or told last when it does not answer at once; see
+// glassq.ClusterStats.
 func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
-	s.mu.Lock()
-	r, asOf := s.reign, s.heardAt
-	stats, err = s.stats, s.err
-	s.mu.Unlock()
-	if err != nil {
-		return glassq.Stats{}, err
+	if err := s.refused(); err != nil {
+		return stats, err
 	}
-	c := glassq.ClusterStats{AsOf: asOf}
+	asOf := time.Now()
+	if s.serving() == nil {
+		var ok bool
+		if stats, ok = s.ownersStats(ctx); !ok {
+			s.mu.Lock()
+			stats, asOf = s.stats, s.heardAt
+			s.mu.Unlock()
+		}
+	} else if stats, _, err = statsVerb.call(ctx, s, struct{}{}, false); err != nil {
+		return stats, err
+	}
+	var c glassq.ClusterStats
 	if stats.Cluster != nil {
 		c = *stats.Cluster
-		c.AsOf = asOf
 	}
-	c.Role = glassq.RoleGateway
-	if r != nil {
-		if stats, err = r.engine.Stats(ctx); err != nil {
-			return stats, err
-		}
+	c.Role, c.AsOf = glassq.RoleGateway, asOf
+	s.mu.Lock()
+	if r := s.reign; r != nil {
+		c.Role = glassq.RoleOwner
 		r.mu.Lock()
-		c = glassq.ClusterStats{Role: glassq.RoleOwner, Message: r.sure.number, Replicas: r.info.Replicas,
-			InStep: r.info.InStep, Leader: r.info.Leader, AsOf: time.Now()}
+		c.Message, c.Replicas, c.InStep, c.Leader = r.sure.number, r.info.Replicas, r.info.InStep, r.info.Leader
 		r.mu.Unlock()
 	}
-	s.mu.Lock()
 	c.Gateway, c.Owner, c.Epoch, c.Message = s.name, s.owner, s.epoch, max(c.Message, s.high.number)
 	s.mu.Unlock()
 	stats.AnswersWait, stats.Cluster = true, &c
@@ -397,4 +408,19 @@ func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
 		stats.Storage = glassq.StorageOK
 	}
 	return stats, nil
+}
+
+// ownersStats asks the owner, for a moment.
+func (s *Store) ownersStats(ctx context.Context) (glassq.Stats, bool) {
+	ctx, cancel := context.WithTimeout(ctx, statsFor)
+	defer cancel()
+	stats, _, err := statsVerb.call(ctx, s, struct{}{}, false)
+	return stats, err == nil
+}
+
+// refused is why every call is refused, or nil.
+func (s *Store) refused() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -40,6 +41,7 @@ func (s *system) open(t testing.TB) {
 		s.join(t, i)
 		if i == 0 {
 			s.gateways[0].Runs(t.Context()) // it is the owner
+			synctest.Wait()                 // and has told so
 		}
 	}
 }

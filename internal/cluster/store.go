@@ -610,10 +610,10 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	s.cancel()
 	s.wg.Wait()
+	s.calls.close()
+	s.served.close()
 	for _, stop := range s.stops {
 		stop()
 	}
-	s.served.close()
-	s.calls.close()
 	return errors.Join(failed, s.remember())
 }

@@ -10,14 +10,6 @@ import (
 
 // What the verbs take and give, where that is more than one value.
 type (
-	putArgs struct {
-		Tasks tasks          `json:"tasks"`
-		Wait  *time.Duration `json:"wait,omitempty"` // nil does not wait, for a Put
-	}
-	ackArgs struct {
-		Acks acks           `json:"acks"`
-		Wait *time.Duration `json:"wait,omitempty"` // for an AckWait
-	}
 	queueArgs struct {
 		Queue  string                `json:"queue"`
 		Change glassq.SettingsChange `json:"change,omitzero"`
@@ -31,10 +23,6 @@ type (
 		Cursor uint64       `json:"cursor,omitempty"`
 		Most   int          `json:"most"`
 	}
-	peekGives struct {
-		Tasks peeked `json:"tasks"`
-		Next  uint64 `json:"next,omitempty"`
-	}
 	runArgs struct {
 		Run    string           `json:"run"`
 		Change glassq.RunChange `json:"change,omitzero"`
@@ -47,10 +35,6 @@ type (
 	runGives struct { // a run that comes with an error is told too
 		Run glassq.Run `json:"run"`
 	}
-	foundGives struct {
-		Where string `json:"where"`
-		Found peeked `json:"found"`
-	}
 	delayedGives struct {
 		In time.Duration `json:"in"`
 		OK bool          `json:"ok"`
@@ -60,10 +44,10 @@ type (
 var (
 	putVerb = verb[putArgs, []glassq.Receipt]{name: "put", waits: true,
 		do: func(ctx context.Context, e *engine.Engine, a putArgs) ([]glassq.Receipt, error) {
-			if a.Wait == nil {
-				return e.Put(ctx, a.Tasks)
+			if a.wait == nil {
+				return e.Put(ctx, a.tasks)
 			}
-			return e.PutWait(ctx, a.Tasks, *a.Wait)
+			return e.PutWait(ctx, a.tasks, *a.wait)
 		}}
 	reserveVerb = verb[glassq.Reserve, leases]{name: "reserve", waits: true,
 		do: func(ctx context.Context, e *engine.Engine, r glassq.Reserve) (leases, error) {
@@ -78,10 +62,10 @@ var (
 		}}
 	ackVerb = verb[ackArgs, errorList]{name: "ack", waits: true,
 		do: func(ctx context.Context, e *engine.Engine, a ackArgs) (errorList, error) {
-			if a.Wait == nil {
-				return e.Ack(ctx, a.Acks)
+			if a.wait == nil {
+				return e.Ack(ctx, a.acks)
 			}
-			return errorList{e.AckWait(ctx, a.Acks[0], *a.Wait)}, nil
+			return errorList{e.AckWait(ctx, a.acks[0], *a.wait)}, nil
 		}}
 	nackVerb = verb[[]glassq.Nack, errorList]{name: "nack",
 		do: func(ctx context.Context, e *engine.Engine, n []glassq.Nack) (errorList, error) { return e.Nack(ctx, n) }}
@@ -94,6 +78,8 @@ var (
 			return e.QueuesOf(numbers)
 		}}
 
+	statsVerb = verb[struct{}, glassq.Stats]{name: "stats",
+		do: func(ctx context.Context, e *engine.Engine, _ struct{}) (glassq.Stats, error) { return e.Stats(ctx) }}
 	queuesVerb = verb[[]string, []glassq.QueueInfo]{name: "queues",
 		do: func(ctx context.Context, e *engine.Engine, names []string) ([]glassq.QueueInfo, error) {
 			return e.Queues(ctx, names...)
@@ -102,9 +88,9 @@ var (
 		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (glassq.Settings, error) {
 			return e.Configure(ctx, a.Queue, a.Change)
 		}}
-	peekVerb = verb[peekArgs, peekGives]{name: "peek",
-		do: func(ctx context.Context, e *engine.Engine, a peekArgs) (g peekGives, err error) {
-			g.Tasks, g.Next, err = e.Peek(ctx, a.Queue, a.State, a.Cursor, a.Most)
+	peekVerb = verb[peekArgs, shown]{name: "peek",
+		do: func(ctx context.Context, e *engine.Engine, a peekArgs) (g shown, err error) {
+			g.tasks, g.next, err = e.Peek(ctx, a.Queue, a.State, a.Cursor, a.Most)
 			return g, err
 		}}
 	purgeVerb = verb[queueArgs, int]{name: "purge",
@@ -156,20 +142,20 @@ var (
 		}}
 	cancelRunVerb = verb[runArgs, int]{name: "cancel-run",
 		do: func(ctx context.Context, e *engine.Engine, a runArgs) (int, error) { return e.CancelRun(ctx, a.Run) }}
-	findVerb = verb[glassq.Find, foundGives]{name: "find",
-		do: func(ctx context.Context, e *engine.Engine, f glassq.Find) (foundGives, error) {
+	findVerb = verb[glassq.Find, shown]{name: "find",
+		do: func(ctx context.Context, e *engine.Engine, f glassq.Find) (shown, error) {
 			found, err := e.Find(ctx, f)
 			if found.Where != glassq.FoundHeld {
-				return foundGives{Where: found.Where}, err
+				return shown{where: found.Where}, err
 			}
-			return foundGives{found.Where, peeked{found.Peeked}}, err
+			return shown{tasks: []glassq.Peeked{found.Peeked}, where: found.Where}, err
 		}}
 )
 
 // servers are the verbs by their names.
 func servers() map[string]server {
 	return map[string]server{putVerb.name: &putVerb, reserveVerb.name: &reserveVerb, ackVerb.name: &ackVerb,
-		nackVerb.name: &nackVerb, extendVerb.name: &extendVerb, leasedVerb.name: &leasedVerb, queuesVerb.name: &queuesVerb,
+		nackVerb.name: &nackVerb, extendVerb.name: &extendVerb, leasedVerb.name: &leasedVerb, statsVerb.name: &statsVerb, queuesVerb.name: &queuesVerb,
 		configureVerb.name: &configureVerb, peekVerb.name: &peekVerb, purgeVerb.name: &purgeVerb, redriveVerb.name: &redriveVerb,
 		dropVerb.name: &dropVerb, heldVerb.name: &heldVerb, idleVerb.name: &idleVerb, delayedVerb.name: &delayedVerb,
 		runsVerb.name: &runsVerb, runVerb.name: &runVerb, setRunVerb.name: &setRunVerb, runIDsVerb.name: &runIDsVerb,

@@ -1,8 +1,9 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
-	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,35 +14,75 @@ import (
 	"github.com/glassq/glassq/internal/state"
 )
 
-// A call is JSON, with tasks in it as the records that the log holds, in base64.
+// A call, or an answer, is the length of its JSON in 4 bytes, JSON, and behind it the tasks in the
+// order in which the JSON counts them, as the records that the log holds.
 
-// tasks travel as records.
-type tasks []glassq.Task
+// A packer collects the tasks of what is packed.
+type packer struct{ records []byte }
 
-func (ts tasks) MarshalJSON() ([]byte, error) {
-	var records []byte
-	for i := range ts {
-		records = state.AppendPut(records, &ts[i])
-	}
-	text := append(make([]byte, 0, base64.StdEncoding.EncodedLen(len(records))+2), '"')
-	return append(base64.StdEncoding.AppendEncode(text, records), '"'), nil
+func (p *packer) task(t *glassq.Task) { p.records = state.AppendPut(p.records, t) }
+
+// An unpacker gives them back. After an error its tasks are empty.
+type unpacker struct {
+	records []byte
+	decoder state.Decoder
+	err     error
 }
 
-func (ts *tasks) UnmarshalJSON(text []byte) error {
-	if len(text) < 2 || text[0] != '"' {
-		return errors.New("tasks are no string")
+func (u *unpacker) task(t *glassq.Task) {
+	if u.err != nil {
+		return
 	}
-	records, err := base64.StdEncoding.AppendDecode(nil, text[1:len(text)-1])
+	size, err := state.PutSize(u.records)
+	if err == nil {
+		_, err = u.decoder.Task(t, u.records[:size])
+	}
+	if u.err = err; err == nil {
+		u.records = u.records[size:]
+	}
+}
+
+// tasks gives n tasks back, each of which takes some bytes at least.
+func (u *unpacker) tasks(n int) []glassq.Task {
+	if n < 0 || n > len(u.records) {
+		u.err = errors.New("tasks are missing")
+		return nil
+	}
+	list := make([]glassq.Task, n)
+	for i := range list {
+		u.task(&list[i])
+	}
+	return list
+}
+
+// pack writes v, which may be one that packs its tasks apart.
+func pack(v any) ([]byte, error) {
+	var p packer
+	if x, ok := v.(interface{ pack(*packer) any }); ok {
+		v = x.pack(&p)
+	}
+	text, err := json.Marshal(v)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var d state.Decoder
-	*ts = nil
-	return state.Puts(records, func(_ uint64, rec []byte) error {
-		*ts = append(*ts, glassq.Task{})
-		_, err := d.Task(&(*ts)[len(*ts)-1], rec)
-		return err
-	})
+	data := make([]byte, 4, 4+len(text)+len(p.records))
+	binary.LittleEndian.PutUint32(data, uint32(len(text)))
+	return append(append(data, text...), p.records...), nil
+}
+
+// unpack reads what pack wrote.
+func unpack(data []byte, into any) error {
+	if len(data) < 4 || uint64(len(data)-4) < uint64(binary.LittleEndian.Uint32(data)) {
+		return errors.New("it is cut short")
+	}
+	n := 4 + binary.LittleEndian.Uint32(data)
+	text, u := data[4:n], unpacker{records: data[n:]}
+	if x, ok := into.(interface {
+		unpack(text []byte, u *unpacker) error
+	}); ok {
+		return errors.Join(x.unpack(text, &u), u.err)
+	}
+	return json.Unmarshal(text, into)
 }
 
 // A wireError is an error that travels.
@@ -49,6 +90,7 @@ type wireError struct {
 	Code    glassq.Code    `json:"code,omitempty"`
 	Message string         `json:"message,omitempty"`
 	Deposed bool           `json:"deposed,omitempty"` // surely not done, the next owner may do it
+	Ended   bool           `json:"ended,omitempty"`   // the caller cancelled it
 	Queue   string         `json:"queue,omitempty"`   // of a glassq.UncheckedError
 	Schema  *glassq.Schema `json:"schema,omitempty"`  // of one
 }
@@ -61,7 +103,8 @@ func toWire(err error) *wireError {
 	if u, ok := errors.AsType[*glassq.UncheckedError](err); ok {
 		return &wireError{Queue: u.Queue, Schema: &u.Schema}
 	}
-	return &wireError{Code: glassq.CodeOf(err), Message: err.Error(), Deposed: again(err)}
+	return &wireError{Code: glassq.CodeOf(err), Message: err.Error(), Deposed: again(err),
+		Ended: errors.Is(err, context.Canceled)}
 }
 
 func (w *wireError) err() error {
@@ -70,6 +113,8 @@ func (w *wireError) err() error {
 		return nil
 	case w.Deposed:
 		return &deposed{by: w.Message}
+	case w.Ended:
+		return context.Canceled
 	case w.Schema != nil:
 		return &glassq.UncheckedError{Queue: w.Queue, Schema: *w.Schema}
 	}
@@ -115,42 +160,29 @@ type wireLease struct {
 	Late    time.Duration `json:"late,omitempty"`
 }
 
-type wireLeases struct {
-	Tasks  tasks       `json:"tasks"`
-	Leases []wireLease `json:"leases"`
-}
-
-func (l leases) MarshalJSON() ([]byte, error) {
-	var w wireLeases
+func (l leases) pack(p *packer) any {
+	list := make([]wireLease, len(l))
 	for i := range l {
 		x := &l[i]
-		w.Tasks = append(w.Tasks, x.Task)
-		w.Leases = append(w.Leases, wireLease{x.Number, x.Attempt, time.Until(x.Deadline), x.Length, x.Age, x.Late})
+		p.task(&x.Task)
+		list[i] = wireLease{x.Number, x.Attempt, time.Until(x.Deadline), x.Length, x.Age, x.Late}
 	}
-	return json.Marshal(w)
+	return list
 }
 
-func (l *leases) UnmarshalJSON(text []byte) error {
-	var w wireLeases
-	if err := json.Unmarshal(text, &w); err != nil || len(w.Tasks) != len(w.Leases) {
-		return errors.Join(err, errors.New("leases without tasks"))
+func (l *leases) unpack(text []byte, u *unpacker) error {
+	var list []wireLease
+	err := json.Unmarshal(text, &list)
+	*l = make(leases, len(list))
+	for i, x := range list {
+		(*l)[i] = glassq.Lease{Number: x.Number, Attempt: x.Attempt, Deadline: time.Now().Add(x.Left), Length: x.Length,
+			Age: x.Age, Late: x.Late}
+		u.task(&(*l)[i].Task)
 	}
-	*l = nil
-	for i, x := range w.Leases {
-		*l = append(*l, glassq.Lease{Task: w.Tasks[i], Number: x.Number, Attempt: x.Attempt, Deadline: time.Now().Add(x.Left),
-			Length: x.Length, Age: x.Age, Late: x.Late})
-	}
-	return nil
+	return err
 }
 
-// peeked are tasks that are shown.
-type peeked []glassq.Peeked
-
-type wirePeeked struct {
-	Tasks tasks       `json:"tasks"`
-	Shown []wireShown `json:"shown"`
-}
-
+// A wireShown is a task that is shown.
 type wireShown struct {
 	Number  uint64        `json:"number"`
 	State   glassq.State  `json:"state"`
@@ -160,59 +192,111 @@ type wireShown struct {
 	Reason  string        `json:"reason,omitempty"`
 }
 
-func (l peeked) MarshalJSON() ([]byte, error) {
-	var w wirePeeked
-	for i := range l {
-		x := &l[i]
-		w.Tasks = append(w.Tasks, x.Task)
-		w.Shown = append(w.Shown, wireShown{x.Number, x.State, x.Attempt, x.Age, x.Due, x.Reason})
-	}
-	return json.Marshal(w)
+// shown is a page of tasks, or the one that was found and where.
+type shown struct {
+	tasks []glassq.Peeked
+	next  uint64
+	where string
 }
 
-func (l *peeked) UnmarshalJSON(text []byte) error {
-	var w wirePeeked
-	if err := json.Unmarshal(text, &w); err != nil || len(w.Tasks) != len(w.Shown) {
-		return errors.Join(err, errors.New("tasks are missing"))
-	}
-	*l = nil
-	for i, x := range w.Shown {
-		*l = append(*l, glassq.Peeked{Task: w.Tasks[i], Number: x.Number, State: x.State, Attempt: x.Attempt, Age: x.Age,
-			Due: x.Due, Reason: x.Reason})
-	}
-	return nil
+type wirePage struct {
+	Tasks []wireShown `json:"tasks"`
+	Next  uint64      `json:"next,omitempty"`
+	Where string      `json:"where,omitempty"`
 }
 
-// acks travel without Within, which the gateway of the caller has asked.
-type acks []glassq.Ack
+func (s shown) pack(p *packer) any {
+	w := wirePage{Tasks: make([]wireShown, len(s.tasks)), Next: s.next, Where: s.where}
+	for i := range s.tasks {
+		x := &s.tasks[i]
+		p.task(&x.Task)
+		w.Tasks[i] = wireShown{x.Number, x.State, x.Attempt, x.Age, x.Due, x.Reason}
+	}
+	return w
+}
+
+func (s *shown) unpack(text []byte, u *unpacker) error {
+	var w wirePage
+	err := json.Unmarshal(text, &w)
+	*s = shown{make([]glassq.Peeked, len(w.Tasks)), w.Next, w.Where}
+	for i, x := range w.Tasks {
+		s.tasks[i] = glassq.Peeked{Number: x.Number, State: x.State, Attempt: x.Attempt, Age: x.Age, Due: x.Due, Reason: x.Reason}
+		u.task(&s.tasks[i].Task)
+	}
+	return err
+}
+
+// putArgs are of a Put, or with a wait of a PutWait.
+type putArgs struct {
+	tasks []glassq.Task
+	wait  *time.Duration
+}
+
+type wirePut struct {
+	Tasks int            `json:"tasks"`
+	Wait  *time.Duration `json:"wait,omitempty"`
+}
+
+func (a putArgs) pack(p *packer) any {
+	for i := range a.tasks {
+		p.task(&a.tasks[i])
+	}
+	return wirePut{len(a.tasks), a.wait}
+}
+
+func (a *putArgs) unpack(text []byte, u *unpacker) error {
+	var w wirePut
+	err := json.Unmarshal(text, &w)
+	a.tasks, a.wait = u.tasks(w.Tasks), w.Wait
+	return err
+}
+
+// ackArgs are of an Ack, or with a wait of an AckWait. They travel without Within, which the gateway
+// of the caller has asked.
+type ackArgs struct {
+	acks []glassq.Ack
+	wait *time.Duration
+}
 
 type wireAck struct {
 	Token   glassq.Token   `json:"token"`
 	Outcome glassq.Outcome `json:"outcome,omitempty"`
-	Result  tasks          `json:"result,omitempty"` // none or one
-	Put     tasks          `json:"put,omitempty"`
+	Result  bool           `json:"result,omitempty"`
+	Put     int            `json:"put,omitempty"`
 	Checked glassq.Schema  `json:"checked,omitzero"`
 }
 
-func (l acks) MarshalJSON() ([]byte, error) {
-	list := make([]wireAck, len(l))
-	for i, a := range l {
-		list[i] = wireAck{Token: a.Token, Outcome: a.Outcome, Put: a.Put, Checked: a.Checked}
-		if a.Result != nil {
-			list[i].Result = tasks{*a.Result}
-		}
-	}
-	return json.Marshal(list)
+type wireAcks struct {
+	Acks []wireAck      `json:"acks"`
+	Wait *time.Duration `json:"wait,omitempty"`
 }
 
-func (l *acks) UnmarshalJSON(text []byte) error {
-	var list []wireAck
-	err := json.Unmarshal(text, &list)
-	*l = make(acks, len(list))
-	for i, a := range list {
-		(*l)[i] = glassq.Ack{Token: a.Token, Outcome: a.Outcome, Put: a.Put, Checked: a.Checked}
-		if len(a.Result) > 0 {
-			(*l)[i].Result = &a.Result[0]
+func (a ackArgs) pack(p *packer) any {
+	w := wireAcks{make([]wireAck, len(a.acks)), a.wait}
+	for i, x := range a.acks {
+		w.Acks[i] = wireAck{x.Token, x.Outcome, x.Result != nil, len(x.Put), x.Checked}
+		if x.Result != nil {
+			p.task(x.Result)
+		}
+		for k := range x.Put {
+			p.task(&x.Put[k])
+		}
+	}
+	return w
+}
+
+func (a *ackArgs) unpack(text []byte, u *unpacker) error {
+	var w wireAcks
+	err := json.Unmarshal(text, &w)
+	*a = ackArgs{make([]glassq.Ack, len(w.Acks)), w.Wait}
+	for i, x := range w.Acks {
+		a.acks[i] = glassq.Ack{Token: x.Token, Outcome: x.Outcome, Checked: x.Checked}
+		if x.Result {
+			a.acks[i].Result = new(glassq.Task)
+			u.task(a.acks[i].Result)
+		}
+		if x.Put > 0 {
+			a.acks[i].Put = u.tasks(x.Put)
 		}
 	}
 	return err
@@ -226,15 +310,16 @@ type verb[A, R any] struct {
 	undo  func(e *engine.Engine, r R) // of an answer that nobody heard, or nil
 }
 
-// request and reply are what goes over the bus.
-type request struct {
-	Verb string          `json:"verb"`
-	Args json.RawMessage `json:"args"`
+// A reply is its JSON with the length before it, and what the verb gave.
+type reply struct {
+	Error  *wireError `json:"error,omitempty"`
+	result []byte     // what pack wrote
 }
 
-type reply struct {
-	Result json.RawMessage `json:"result,omitempty"`
-	Error  *wireError      `json:"error,omitempty"`
+func (r reply) bytes() []byte {
+	text, _ := json.Marshal(r) // strings
+	data := binary.LittleEndian.AppendUint32(nil, uint32(len(text)))
+	return append(append(data, text...), r.result...)
 }
 
 // server is a verb without its types.
@@ -244,15 +329,15 @@ type server interface {
 
 func (v *verb[A, R]) serve(ctx context.Context, e *engine.Engine, args []byte) ([]byte, func()) {
 	var a A
-	if err := json.Unmarshal(args, &a); err != nil {
+	if err := unpack(args, &a); err != nil {
 		return refuse(glassq.Errorf(glassq.CodeInternal, "a call of another gateway does not read: %w", err)), nil
 	}
 	r, err := v.do(ctx, e, a)
-	result, encodeErr := json.Marshal(r)
-	data, encodeErr2 := json.Marshal(reply{result, toWire(err)})
-	if err := errors.Join(encodeErr, encodeErr2); err != nil {
-		return refuse(fmt.Errorf("an answer for another gateway cannot be written: %w", err)), nil
+	result, packErr := pack(r)
+	if packErr != nil {
+		return refuse(fmt.Errorf("an answer for another gateway cannot be written: %w", packErr)), nil
 	}
+	data := reply{toWire(err), result}.bytes()
 	if v.undo == nil || err != nil {
 		return data, nil
 	}
@@ -260,10 +345,7 @@ func (v *verb[A, R]) serve(ctx context.Context, e *engine.Engine, args []byte) (
 }
 
 // refuse is the reply with an error.
-func refuse(err error) []byte {
-	data, _ := json.Marshal(reply{Error: toWire(err)}) // a struct of strings
-	return data
-}
+func refuse(err error) []byte { return reply{Error: toWire(err)}.bytes() }
 
 // call does the verb where the owner is, and waits for one. remote tells that another gateway did
 // it.
@@ -291,7 +373,12 @@ func (v *verb[A, R]) call(ctx context.Context, s *Store, a A, once bool) (r R, r
 			answer, err := s.calls.make(ctx, owner, data, v.waits, changed)
 			switch {
 			case err == nil:
-				if r, err = decode[R](answer); !again(err) && (once || glassq.CodeOf(err) != glassq.CodeUnknown) {
+				r, err = decode[R](answer)
+				ended := errors.Is(err, context.Canceled)
+				if why := cmp.Or(ctx.Err(), s.refused()); ended && why != nil {
+					return r, true, why
+				}
+				if !ended && !again(err) && (once || glassq.CodeOf(err) != glassq.CodeUnknown) {
 					return r, true, err
 				}
 				// The call was not done, or may be made twice: there will be another owner.
@@ -314,18 +401,19 @@ func (v *verb[A, R]) call(ctx context.Context, s *Store, a A, once bool) (r R, r
 	}
 }
 
+// encode makes a call: the length of the verb's name, the name, the arguments.
 func encode(name string, args any) ([]byte, error) {
-	text, err := json.Marshal(args)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(request{name, text})
+	data, err := pack(args)
+	return append(append([]byte{byte(len(name))}, name...), data...), err
 }
 
 func decode[R any](data []byte) (r R, err error) {
 	var x reply
-	if err = json.Unmarshal(data, &x); err == nil && len(x.Result) > 0 {
-		err = json.Unmarshal(x.Result, &r)
+	if err = unpack(data, &x); err == nil {
+		x.result = data[4+binary.LittleEndian.Uint32(data):]
+		if len(x.result) > 0 {
+			err = unpack(x.result, &r)
+		}
 	}
 	if err != nil {
 		return r, glassq.Errorf(glassq.CodeUnknown, "the answer of another gateway does not read, so the call may be done or not: %w", err)

@@ -80,3 +80,9 @@ func (s *State) ApplyAll(records []byte, frame uint64) (off int, err error) {
 	}
 	return off, nil
 }
+
+// PutSize is how many bytes the record of a put at the start of b takes.
+func PutSize(b []byte) (int, error) {
+	p, err := decodePut(b)
+	return p.size, err
+}
