@@ -38,7 +38,8 @@ type Engine interface {
 	Nack(ctx context.Context, nacks []Nack) (errs []error, err error)
 
 	// Extend moves deadlines. On a disk it does not wait for a sync; an engine of several machines
-	// waits until they agree. errs as in Ack.
+	// waits until they agree. What an extend says, see Extend.Seq, is durable when it is answered,
+	// all of it or nothing. errs as in Ack.
 	Extend(ctx context.Context, extends []Extend) (errs []error, err error)
 
 	// Stats tells what the engine has done since it was opened.
@@ -66,6 +67,12 @@ type Operator interface {
 	// Redrive makes up to max dead tasks of a queue ready again, their attempts counted anew; max 0
 	// means all.
 	Redrive(ctx context.Context, queue string, max int) (int, error)
+	// RedriveSome is Redrive, and PurgeSome the purge, of those dead tasks that f means. They go on
+	// in pieces, each of which is one commit, so that other calls get their turn: after an error,
+	// which may come between two of them, the number says how many were done. An id by which a task
+	// cannot be found is not_found; one whose task is not dead is passed over.
+	RedriveSome(ctx context.Context, queue string, f DeadFilter) (int, error)
+	PurgeSome(ctx context.Context, queue string, f DeadFilter) (int, error)
 	// Drop purges a queue and forgets it and its settings; it is refused with code bad_request
 	// while a task of it is leased.
 	Drop(ctx context.Context, queue string) error
@@ -87,6 +94,10 @@ type Runs interface {
 	AwaitRun(ctx context.Context, name string, phase Phase, wait time.Duration) (Run, error)
 	// CancelRun ends the delayed and ready tasks of a run and seals it; it returns how many ended.
 	CancelRun(ctx context.Context, name string) (int, error)
+	// DropRun forgets a run and its books; one of its name begins anew. It is refused with code
+	// run_conflict unless the run is complete, its results are taken, none of its tasks is kept as
+	// dead, and it has no retries.
+	DropRun(ctx context.Context, name string) error
 }
 
 // A Store is an engine with everything that operators and runs need. The embedded engine is one.
@@ -114,7 +125,7 @@ type Waits interface {
 	// nothing.
 	Held(ctx context.Context, queue string) (Held, error)
 	// AwaitIdle waits up to wait (negative is for ever) until nothing in the queue is delayed,
-	// ready or leased, and returns whether that is so. What it tells is durable.
+	// ready or leased, and returns whether that is so. The answer is durable.
 	AwaitIdle(ctx context.Context, queue string, wait time.Duration) (idle bool, err error)
 }
 

@@ -3,6 +3,7 @@ package glassq
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // A Code is the word by which every door names an error.
@@ -15,8 +16,8 @@ const (
 	CodeNotFound     Code = "not_found"       // no such queue or run
 	CodeLeaseLost    Code = "lease_lost"      // the token is unknown, expired, or replaced by a newer hand-out
 	CodeQueueFull    Code = "queue_full"      // the queue's max_tasks, max_bytes or max_unique
-	CodeQuota        Code = "quota"           // as many queues or runs as there may be
-	CodeRunConflict  Code = "run_conflict"    // the run has another source, or is sealed
+	CodeQuota        Code = "quota"           // as many queues or runs as there may be; or more than a token may put in the time
+	CodeRunConflict  Code = "run_conflict"    // the run has another source, or is sealed, or is not over
 	CodeSchema       Code = "schema_mismatch" // a body does not agree with the queue's schema
 	CodeUnsupported  Code = "unsupported"     // this engine cannot do that
 	CodeUnauthorized Code = "unauthorized"    // no key, or the wrong one
@@ -36,6 +37,8 @@ type Error struct {
 	Code    Code
 	Message string
 	Err     error // what it wraps, or nil
+
+	RetryAfter time.Duration // after which the same call may pass; 0 where nobody knows
 }
 
 // Errorf makes an Error; a %w in format is kept as what it wraps.
@@ -62,7 +65,17 @@ func CodeOf(err error) Code {
 	return CodeInternal
 }
 
-// Sentinels for errors.Is. What an engine returns may carry a longer sentence.
+// RetryAfter is after which time the call that err refused may pass, 0 where err does not say.
+func RetryAfter(err error) time.Duration {
+	for e, ok := errors.AsType[*Error](err); ok; e, ok = errors.AsType[*Error](e.Err) {
+		if e.RetryAfter > 0 {
+			return e.RetryAfter
+		}
+	}
+	return 0
+}
+
+// Sentinels for errors.Is. An engine's errors may carry a longer sentence.
 var (
 	ErrLeaseLost   = &Error{Code: CodeLeaseLost, Message: "lease lost: the token is unknown, expired, or replaced by a newer hand-out"}
 	ErrNotFound    = &Error{Code: CodeNotFound, Message: "not found"}

@@ -10,8 +10,12 @@ const (
 	MaxBatch    = 10_000   // tasks in one put, leases in one reserve, acks in one call
 	MaxPutBytes = 32 << 20 // bytes of bodies in one put
 	MaxAnswer   = 32 << 20 // bytes of tasks in one reserve or page of peek; one that is alone may have more
+	MaxHook     = 2 << 10  // bytes of a hook of a run
 	MaxAttempts = 4000
 	MaxMeta     = 64 << 10 // bytes of headers and unknown members of one task
+
+	MaxCheckpoint = 64 << 10 // bytes of a checkpoint
+	MaxNote       = 200      // bytes of a note that are kept
 
 	DefaultMaxBody = 16 << 20 // Limits.MaxBody when not set
 	HardMaxBody    = 32 << 20 // the most that Limits.MaxBody may be

@@ -71,11 +71,12 @@ type QueueInfo struct {
 	Ready    int64    `json:"ready"`
 	Leased   int64    `json:"leased"`
 	Dead     int64    `json:"dead"`
-	Bytes    int64    `json:"bytes"`   // of bodies and what is carried with them (type, key, headers), in all states
+	Bytes    int64    `json:"bytes"`   // of bodies and what is carried with them (type, key, headers, note, checkpoint), in all states
 	Waiters  int      `json:"waiters"` // reserves that wait for it
 	Oldest   float64  `json:"oldest"`  // seconds since the oldest ready task was put; 0 when none
 	Books    Books    `json:"books"`
 	Pending  uint64   `json:"pending"`
+	Progress Going    `json:"progress,omitzero"`
 	Rate     float64  `json:"rate"` // hand-outs per second that its settings allow at the moment; 0 means no limit
 	Settings Settings `json:"settings"`
 }
@@ -193,6 +194,24 @@ func set[T any](dst *T, v *T) {
 	}
 }
 
+// What DeadFilter.Why says.
+const (
+	DeadAttempts = "attempts" // the last try ended without an ack
+	DeadNacked   = "nacked"   // a worker said so
+)
+
+// A DeadFilter says which dead tasks of a queue are meant: those that agree with all that is set;
+// the zero value means all of them.
+type DeadFilter struct {
+	// Tasks are ids: ~ and the number of a task, RUN/N, or another id for as long as it is taken,
+	// see Settings.Unique. At most MaxBatch; none means any.
+	Tasks  []string
+	Why    string // DeadAttempts or DeadNacked; "" means either
+	Reason string // a part of what the last nack said; "" means any
+	Run    string // that the task, or the result, is of; "" means any
+	Max    int    // most tasks, the oldest first; 0 means no limit
+}
+
 // A Peeked task is shown, not handed out.
 type Peeked struct {
 	Task
@@ -202,4 +221,6 @@ type Peeked struct {
 	Age     time.Duration // since it was put
 	Due     time.Duration // Delayed: until ready. Leased: until the deadline
 	Reason  string        // Dead: why
+
+	Progress *Progress // what workers said of it; nil for nothing
 }

@@ -14,6 +14,7 @@ type Run struct {
 	Pending  uint64    `json:"pending"`
 	Waiting  uint64    `json:"waiting_results"` // tasks in its results queue, leased ones included
 	Complete bool      `json:"complete"`        // sealed, and pending is 0
+	Progress Going     `json:"progress,omitzero"`
 	Created  time.Time `json:"created"`
 	Ended    time.Time `json:"ended,omitzero"` // when it was first complete
 
@@ -28,6 +29,39 @@ type Run struct {
 	RetryOf string   `json:"retry_of,omitempty"` // the run whose tasks it puts again, at their old positions
 	Job     *Job     `json:"job,omitempty"`      // of a run that was retried, and of its retries
 	Readers []string `json:"readers,omitempty"`  // who took its results, as SetRun was told: the last 8
+
+	OnEnd    Hook   `json:"on_end,omitzero"`
+	OnFailed Hook   `json:"on_failed,omitzero"`
+	Ends     uint64 `json:"ends,omitempty"` // how often it ended since it has hooks, or another run waits for it
+
+	After    string `json:"after,omitempty"`     // the run that it comes after, as SetRun was told
+	AfterAny bool   `json:"after_any,omitempty"` // and whether that may end in any way
+	Held     bool   `json:"held,omitempty"`      // it waits for that: its tasks are delayed
+}
+
+// A Hook is a task that the engine puts when a run ends, in the commit that ends it: the JSON
+// envelope of a task without a body, such as {"queue":"nightly"}. "" is none. The task has the id
+// "<run>/end.<k>", k counts the ends from 1, and its body is a RunEnd. In JSON a Hook stands as the
+// envelope itself.
+type Hook string
+
+// MarshalJSON returns the envelope itself.
+func (h Hook) MarshalJSON() ([]byte, error) { return Schema(h).MarshalJSON() }
+
+// UnmarshalJSON keeps the text as it came, without the white space between its tokens.
+func (h *Hook) UnmarshalJSON(b []byte) error { return (*Schema)(h).UnmarshalJSON(b) }
+
+// A RunEnd is the body of a hook's task: the books of the run as of its end.
+type RunEnd struct {
+	Run     string    `json:"run"`
+	End     uint64    `json:"end"` // counts from 1; a run that is redriven ends again
+	OK      bool      `json:"ok"`  // nothing of it failed or is dead
+	Books   Books     `json:"books"`
+	Total   uint64    `json:"total"`
+	Results string    `json:"results"` // the queue of its results
+	RetryOf string    `json:"retry_of,omitempty"`
+	Created time.Time `json:"created"`
+	Ended   time.Time `json:"ended"`
 }
 
 // A Job is a run and its retries as one: each task counts once, with its last outcome.
@@ -53,6 +87,23 @@ type RunChange struct {
 	// RetryOf says that the run puts tasks of another again; a retry of a retry is one of the
 	// first. It can be set once, before there are tasks. A run that is not there is not_found.
 	RetryOf string `json:"retry_of,omitempty"`
+	// OnEnd is put each time that the run ends, and OnFailed instead of it where tasks of the run
+	// failed or are dead. A later value stands instead of an earlier one. A hook names a queue, and
+	// may name another run that its task joins, but not one whose own hook leads back to this run
+	// (run_conflict). Its place in the queue is reserved from now on; a queue that is full refuses
+	// the change (queue_full), and no end. A run that has ended already refuses a hook (run_conflict).
+	OnEnd    Hook `json:"on_end,omitzero"`
+	OnFailed Hook `json:"on_failed,omitzero"`
+	// Hooks gives a retry the hooks of the run that it is a retry of; only with RetryOf.
+	Hooks bool `json:"hooks,omitempty"`
+
+	// After keeps the tasks of the run delayed until another run has ended with nothing failed or
+	// dead, retries included, or with AfterAny has ended in any way. It can be set once, before there
+	// are tasks. A run that is not there is not_found, and one that waits for this one run_conflict.
+	// What the other run does later changes nothing.
+	After    string `json:"after,omitempty"`
+	AfterAny bool   `json:"after_any,omitempty"`
+
 	// Reader says who takes the results of the run, for those who come later and find none: text
 	// for people, at most MaxReason bytes.
 	Reader string `json:"reader,omitempty"`

@@ -144,6 +144,7 @@ type Lease struct {
 	Length   time.Duration // the granted length
 	Age      time.Duration // time spent in the queue since it was first ready
 	Late     time.Duration // how long after the pacer's release moment; 0 without a rate
+	Progress *Progress     // what was said of the task under earlier leases; nil for nothing
 }
 
 // Token returns what ack, nack and extend need.
@@ -204,8 +205,32 @@ type Nack struct {
 	Undone bool          // back to its old place, the attempt not counted: at once, or after a Delay above 0
 }
 
-// An Extend moves the deadline of a lease to Lease from now.
+// An Extend moves the deadline of a lease to Lease from now. One with a Seq also says how far the
+// work is, which is durable when it is answered, as an ack is.
 type Extend struct {
 	Token Token
 	Lease time.Duration // 1s to 12h; 0 means the length it was granted with
+
+	// Seq counts what is said under a lease: 1, then one more each time. What was said is kept with
+	// the task and goes with its next hand-out; saying the same Seq again changes nothing. A Seq
+	// that leaves one out is bad_request. 0 says nothing: Progress and Put are empty then.
+	Seq      uint64
+	Progress *Progress // nil says nothing of it
+	Put      []Task    // partial results, in the same commit: tasks like the follow-ups of an ack
+}
+
+// A Progress is what workers say of a task on the way.
+type Progress struct {
+	Done float64 // share of the work that is done, 0 to 1, kept to a millionth; negative where that was not said
+	Note string  // for people, at most MaxNote bytes; "" where none was said
+	// Checkpoint is what the next worker needs to go on, at most MaxCheckpoint bytes. In an Extend
+	// nil keeps the one before, and one that is empty forgets it. It is nil in lists of tasks.
+	Checkpoint []byte
+	Size       int // bytes of the checkpoint that is kept; not looked at in an Extend
+}
+
+// A Going is how far the tasks of a queue or a run are that said so and are not dead.
+type Going struct {
+	Tasks int64   `json:"tasks"`
+	Done  float64 `json:"done"` // their mean, 0 to 1
 }

@@ -17,9 +17,9 @@ import (
 )
 
 // echo is a manager that does nothing: it lets everybody in and answers every call from a table,
-// without reading values, storing, or counting. What the script reaches with it is what its
-// clients, the sockets and the scheduler allow on this machine; no server that does something is
-// faster.
+// without reading values, storing, or counting. The rate that the script reaches with it is what
+// its clients, the sockets and the scheduler allow on this machine; no server that does something
+// is faster.
 type echo struct {
 	ln    net.Listener
 	conns sync.WaitGroup

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ const (
 	lastBackoff  = 5 * time.Second
 	maxAnswer    = 2 << 30 // bytes of one answer
 	partBytes    = 32 << 20
+	longestPause = 1 << 30 // seconds that a server may ask for
 )
 
 // ErrUnreachable: no connection to the server, or it broke before the answer. Its code is
@@ -347,7 +349,11 @@ func refusal(resp *http.Response, body []byte) error {
 		Error failure `json:"error"`
 	}
 	if json.Unmarshal(body, &a) == nil && a.Error.Code != "" {
-		return a.Error.err()
+		err := a.Error.err()
+		if s, bad := strconv.Atoi(resp.Header.Get("Retry-After")); bad == nil && s > 0 {
+			err.RetryAfter = time.Duration(min(s, longestPause)) * time.Second
+		}
+		return err
 	}
 	code := glassq.CodeInternal
 	switch resp.StatusCode {

@@ -110,6 +110,21 @@ func TestTasks(t *testing.T) {
 	if err != nil || !errors.Is(errs[0], glassq.ErrLeaseLost) || errs[1] != nil {
 		t.Errorf("Extend = %v, %v", errs, err)
 	}
+	say := glassq.Extend{Token: leases[0].Token(), Lease: time.Minute, Seq: 1,
+		Progress: &glassq.Progress{Done: 0.4, Note: "n", Checkpoint: []byte{0, 255}},
+		Put:      []glassq.Task{{Queue: "partials", Body: []byte("p"), Type: glassq.TypeText}}}
+	errs, err = c.Extend(ctx, []glassq.Extend{say, say})
+	if err != nil || errs[0] != nil || errs[1] != nil {
+		t.Errorf("Extend that says something, twice = %v, %v", errs, err)
+	}
+	shown, _, err := c.Peek(ctx, "a", glassq.Leased, 0, 10)
+	if want := (&glassq.Progress{Done: 0.4, Note: "n", Size: 2}); err != nil || len(shown) != 2 ||
+		!reflect.DeepEqual(shown[0].Progress, want) {
+		t.Errorf("Peek = %+v, %v; want %+v said of the first", shown, err, want)
+	}
+	if q, err := c.Queues(ctx, "a", "partials"); err != nil || q[0].Progress.Done != 0.4 || q[1].Ready != 1 {
+		t.Errorf("Queues = %+v, %v; want 0.4 done in a, one in partials", q, err)
+	}
 	errs, err = c.Ack(ctx, []glassq.Ack{
 		{Token: leases[1].Token(), Result: &glassq.Task{Body: []byte(`{"i":1,"o":{"ok":0}}`), Type: glassq.TypeJSON},
 			Put: []glassq.Task{{Queue: "next", Body: []byte("n"), Type: glassq.TypeText}}},
@@ -228,6 +243,12 @@ func TestOperator(t *testing.T) {
 	}
 	if run, err := c.AwaitRun(ctx, "r", glassq.PhaseDrained, time.Minute); err != nil || !run.Complete {
 		t.Errorf("AwaitRun(r, drained) = %+v, %v", run, err)
+	}
+	if err := c.DropRun(ctx, "r"); err != nil {
+		t.Errorf("DropRun = %v", err)
+	}
+	if err := c.DropRun(ctx, "r2"); !errors.Is(err, glassq.ErrRunConflict) {
+		t.Errorf("DropRun of a run that is not sealed = %v", err)
 	}
 	if n, err := c.Redrive(ctx, "q", 3); err != nil || n != 0 {
 		t.Errorf("Redrive = %d, %v", n, err)

@@ -15,8 +15,8 @@
 // # What to know
 //
 // New does not connect. A call fails at once when the server cannot be reached, or waits for it, by
-// Options.Retry. What is repeated after a broken connection may have been done before. Acks and
-// extends are safe to repeat, and so are puts: with Retry a task without an id gets one. Leases
+// Options.Retry. A call that is repeated after a broken connection may have been done before. Acks
+// and extends are safe to repeat, and so are puts: with Retry a task without an id gets one. Leases
 // that were handed out into the broken connection come back when they run out. Without Retry the
 // code of an error tells: unavailable was not done, outcome_unknown may be.
 //

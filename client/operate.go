@@ -25,6 +25,10 @@ type Identity struct {
 	May     []string  `json:"may"`              // scopes: put, work, read, admin
 	Queues  []string  `json:"queues"`           // names of queues and runs, or beginnings of names with a * behind
 	Expires time.Time `json:"expires,omitzero"` // zero: never
+
+	// What the holders of the token may put in a second; 0 is no bound.
+	PutsPerSecond  int64 `json:"puts_per_second,omitempty"`
+	BytesPerSecond int64 `json:"bytes_per_second,omitempty"`
 }
 
 // Whoami tells what the server lets this client do.
@@ -124,13 +128,53 @@ func (c *Client) Redrive(ctx context.Context, queue string, max int) (int, error
 	return a.Redriven, err
 }
 
+// RedriveSome makes those dead tasks ready again that f means. Many named tasks are several
+// requests.
+func (c *Client) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	return c.someDead(ctx, queue, "/redrive", url.Values{}, f)
+}
+
+// PurgeSome drops those dead tasks that f means, likewise.
+func (c *Client) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	return c.someDead(ctx, queue, "/purge", url.Values{"state": {glassq.Dead.String()}}, f)
+}
+
+// namedAtOnce is how many tasks one request names: they are part of its URL.
+const namedAtOnce = 50
+
+func (c *Client) someDead(ctx context.Context, queue, verb string, q url.Values, f glassq.DeadFilter) (done int,
+	err error) {
+	path, err := queuePath(queue, verb)
+	if err != nil {
+		return 0, err
+	}
+	for name, v := range map[string]string{"why": f.Why, "reason": f.Reason, "run": f.Run} {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
+	for tasks := f.Tasks; ; {
+		n := min(len(tasks), namedAtOnce)
+		q["task"], tasks = tasks[:n], tasks[n:]
+		if f.Max != 0 {
+			q.Set("max", strconv.Itoa(f.Max-done))
+		}
+		var a struct{ Redriven, Purged int }
+		if err := c.call(ctx, "POST", path+"?"+q.Encode(), nil, &a); err != nil {
+			return done, err
+		}
+		if done += a.Redriven + a.Purged; len(tasks) == 0 || f.Max > 0 && done >= f.Max {
+			return done, nil
+		}
+	}
+}
+
 // Drop purges a queue and forgets it.
 func (c *Client) Drop(ctx context.Context, queue string) error {
 	path, err := queuePath(queue, "")
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = c.do(ctx, request{method: "DELETE", path: path})
 	}
-	_, err = c.do(ctx, request{method: "DELETE", path: path})
 	return err
 }
 
@@ -240,4 +284,13 @@ func (c *Client) CancelRun(ctx context.Context, name string) (int, error) {
 	}
 	err = c.call(ctx, "POST", path, nil, &a)
 	return a.Cancelled, err
+}
+
+// DropRun forgets a run that is over, and its books.
+func (c *Client) DropRun(ctx context.Context, name string) error {
+	path, err := runPath(name, "")
+	if err == nil {
+		_, err = c.do(ctx, request{method: "DELETE", path: path})
+	}
+	return err
 }

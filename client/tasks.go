@@ -25,8 +25,9 @@ func (c *Client) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt
 	return c.PutWait(ctx, tasks, 0)
 }
 
-// PutWait is Put, but each part waits up to wait, at most 10 minutes, for room in a full queue, and
-// is refused with queue_full after that. Who waits is served in order of arrival.
+// PutWait is Put, but each part waits up to wait, at most 10 minutes, for room in a full queue or for
+// the rate of the client's token, and is refused with queue_full or quota after that. Puts that wait
+// for room are served in order of arrival.
 func (c *Client) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
 	receipts := make([]glassq.Receipt, len(tasks))
 	var queues []string

@@ -81,7 +81,7 @@ func resultEnvelope(w *world) {
 	w.nack(glassq.Nack{Token: w.one("q").Token(), Delay: glassq.AtOnce})
 	for _, l := range w.reserve("q", 3) {
 		a := withResult(&l, glassq.OK, "of "+string(l.Body))
-		// What a worker claims about the task does not count.
+		// The worker's claims about the task do not count.
 		a.Result.ID, a.Result.Run, a.Result.Position, a.Result.Dense, a.Result.OfAttempt = "forged", "forged", 99, true, 88
 		a.Result.Type, a.Result.Headers = glassq.TypeJSON, map[string]string{"k": "v"}
 		w.ack(a)

@@ -14,6 +14,8 @@ func deadLaws() []law {
 		{"P8 the queue's attempts hold for tasks that name none", attemptsOfQueue},
 		{"P8 a task nacked as dead keeps its reason", nackedDead},
 		{"P8 redrive makes dead tasks pending again, their tries counted anew", redrive},
+		{"P8 redrive of some touches those that the filter means, and no others", redriveSome},
+		{"P8 purge of some drops those that the filter means, and no others", purgeSome},
 		{"P8 ttl ends what is delayed or ready", ttlEnds},
 		{"P8 ttl lets a leased task finish", ttlLeased},
 		{"P8 purge ends what is delayed or ready", purge},
@@ -127,6 +129,97 @@ func redrive(w *world) {
 	if n, err := w.store().Redrive(w.Context(), "q", 0); n != 0 || err != nil {
 		w.Errorf("Redrive of none = %d, %v; want 0", n, err)
 	}
+}
+
+// deadOnes makes nine dead tasks: of run r the positions 0 to 3, of which the odd ones were nacked, of
+// no run those numbered 5 to 8, of which the even ones were nacked, and one with the id "own".
+func deadOnes(w *world) {
+	ts := append(dense("q", "r", 4), tasks("q", "five", "six", "seven", "eight")...)
+	ts = append(ts, glassq.Task{Queue: "q", ID: "own", Body: []byte("own")})
+	for i := range ts {
+		ts[i].Attempts = 1
+	}
+	w.put(ts...)
+	w.setRun("r", glassq.RunChange{Sealed: true, Total: 4})
+	for i, l := range w.reserve("q", 9) {
+		reason := []string{"no host", "refused: 410 gone"}[i/4%2]
+		w.nack(glassq.Nack{Token: l.Token(), Delay: glassq.AtOnce, Dead: i%2 == 1, Reason: reason})
+	}
+}
+
+func redriveSome(w *world) {
+	deadOnes(w)
+	left := glassq.Books{Put: 9, Dead: glassq.DeadCounts{Attempts: 5, Nacked: 4}}
+	w.books("q", left)
+	for _, c := range []struct {
+		name   string
+		f      glassq.DeadFilter
+		want   []string
+		nacked uint64 // of want
+		err    glassq.Code
+	}{
+		{name: "a task that is not dead", f: glassq.DeadFilter{Tasks: []string{"~99", "r/7", "none/1"}}},
+		{name: "an id that nobody has", f: glassq.DeadFilter{Tasks: []string{"nobody"}}, err: glassq.CodeNotFound},
+		{name: "another run", f: glassq.DeadFilter{Run: "s"}},
+		{name: "a number", f: glassq.DeadFilter{Tasks: []string{"~6"}}, want: []string{"six"}, nacked: 1},
+		{name: "a position", f: glassq.DeadFilter{Tasks: []string{"r/1"}}, want: []string{"1"}, nacked: 1},
+		{name: "an id of its own", f: glassq.DeadFilter{Tasks: []string{"own"}}, want: []string{"own"}},
+		{name: "of a run, one that is nacked", f: glassq.DeadFilter{Run: "r", Why: glassq.DeadNacked}, want: []string{"3"}, nacked: 1},
+		{name: "by reason, the oldest", f: glassq.DeadFilter{Reason: "410", Max: 1}, want: []string{"five"}},
+		{name: "of a run", f: glassq.DeadFilter{Run: "r"}, want: []string{"0", "2"}},
+		{name: "all", want: []string{"seven", "eight"}, nacked: 1},
+	} {
+		n, err := w.store().RedriveSome(w.Context(), "q", c.f)
+		if c.err != "" {
+			w.code("RedriveSome of "+c.name, err, c.err)
+			continue
+		}
+		if err != nil || n != len(c.want) {
+			w.Fatalf("RedriveSome of %s = %d, %v; want %d", c.name, n, err, len(c.want))
+		}
+		if w.sys.Restart(w.T); len(c.want) == 0 {
+			w.none("q")
+			continue
+		}
+		ls := w.want("q", c.want...)
+		for _, l := range ls {
+			if l.Attempt != 1 {
+				w.Errorf("attempt after the redrive of %s = %d; want 1", c.name, l.Attempt)
+			}
+		}
+		w.none("q")
+		w.ack(acksOf(ls)...)
+		left.OK += uint64(len(ls))
+		left.Dead.Nacked -= c.nacked
+		left.Dead.Attempts -= uint64(len(ls)) - c.nacked
+		w.books("q", left)
+	}
+	w.runBooks("r", glassq.Books{Put: 4, OK: 4})
+	w.ids("r", glassq.IDsDead)
+	_, err := w.store().RedriveSome(w.Context(), "no-such", glassq.DeadFilter{})
+	w.code("RedriveSome of an unknown queue", err, glassq.CodeNotFound)
+}
+
+func purgeSome(w *world) {
+	deadOnes(w)
+	n, err := w.store().PurgeSome(w.Context(), "q", glassq.DeadFilter{Tasks: []string{"~5", "own", "r/0"}})
+	if n != 3 || err != nil {
+		w.Fatalf("PurgeSome of three named ones = %d, %v; want 3", n, err)
+	}
+	n, err = w.store().PurgeSome(w.Context(), "q", glassq.DeadFilter{Why: glassq.DeadNacked, Max: 3})
+	if n != 3 || err != nil {
+		w.Fatalf("PurgeSome of three nacked ones = %d, %v; want 3", n, err)
+	}
+	w.sys.Kill(w.T)
+	w.held("q", 0, 0, 0, 3)
+	w.books("q", glassq.Books{Put: 9, Dead: glassq.DeadCounts{Attempts: 5, Nacked: 4}}) // they stay booked
+	w.runBooks("r", glassq.Books{Put: 4, Dead: glassq.DeadCounts{Attempts: 2, Nacked: 2}})
+	w.put(glassq.Task{Queue: "q", ID: "own", Body: []byte("again")}) // its id is free
+	w.want("q", "again")
+	if n, err := w.store().Redrive(w.Context(), "q", 0); n != 3 || err != nil {
+		w.Errorf("Redrive of the others = %d, %v; want 3", n, err)
+	}
+	w.want("q", "2", "seven", "eight")
 }
 
 func ttlEnds(w *world) {

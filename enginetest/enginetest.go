@@ -25,7 +25,7 @@ type Harness struct {
 // A System is one store, and the engine that is open on it now. After Kill, PowerCut and Restart a
 // new engine is open on what is left, and the one before is gone.
 //
-// Kill and PowerCut may come while calls are under way. What such a call answers then must hold:
+// Kill and PowerCut may come while calls are under way. The answer of such a call must hold:
 // the storage is cut off first, so that a call not yet durable cannot answer that it is.
 type System interface {
 	Store() glassq.Store
@@ -56,7 +56,8 @@ func Run(t *testing.T, h Harness) {
 
 func laws() []law {
 	return slices.Concat(durableLaws(), deliveryLaws(), leaseLaws(), orderLaws(), commitLaws(),
-		crashLaws(), waitLaws(), roomLaws(), deadLaws(), runLaws(), dedupLaws(), limitLaws(), walkLaws())
+		progressLaws(), crashLaws(), waitLaws(), roomLaws(), deadLaws(), runLaws(), hookLaws(), dedupLaws(),
+		limitLaws(), walkLaws())
 }
 
 // perEnd makes a law of each way in which an engine can end.

@@ -47,7 +47,7 @@ func priorities(w *world) {
 		}
 		all = all[n:]
 	}
-	// What is put now with a higher level goes first.
+	// A task of a higher level that is put now goes first.
 	w.put(glassq.Task{Queue: "q", Body: []byte("urgent"), Priority: glassq.Level(9)})
 	w.want("q", append([]string{"urgent"}, all...)...)
 }

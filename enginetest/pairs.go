@@ -197,6 +197,8 @@ func verbsOf(s glassq.Store) []verb {
 		{"peek", (*caller).peek},
 		{"purge", (*caller).purge},
 		{"redrive", (*caller).redrive},
+		{"redrive some", (*caller).redriveSome},
+		{"purge some", (*caller).purgeSome},
 		{"drop", (*caller).drop},
 		{"runs", (*caller).runs},
 		{"run", (*caller).run},
@@ -204,6 +206,7 @@ func verbsOf(s glassq.Store) []verb {
 		{"run ids", (*caller).runIDs},
 		{"await run", (*caller).awaitRun},
 		{"cancel run", (*caller).cancelRun},
+		{"drop run", (*caller).dropRun},
 		{"stats", (*caller).stats},
 	}
 	if w, ok := s.(glassq.Waits); ok {
@@ -397,7 +400,15 @@ func (c *caller) peek() error {
 
 func (c *caller) purge() error   { _, err := c.Purge(c.ctx, shared); return err }
 func (c *caller) redrive() error { _, err := c.Redrive(c.ctx, shared, 1); return err }
-func (c *caller) drop() error    { return c.Drop(c.ctx, shared) }
+func (c *caller) redriveSome() error {
+	_, err := c.RedriveSome(c.ctx, shared, glassq.DeadFilter{Run: anyRun(), Max: 2})
+	return err
+}
+func (c *caller) purgeSome() error {
+	_, err := c.PurgeSome(c.ctx, shared, glassq.DeadFilter{Why: glassq.DeadNacked, Reason: "reason", Max: 2})
+	return err
+}
+func (c *caller) drop() error { return c.Drop(c.ctx, shared) }
 
 func (c *caller) runs() error {
 	got, err := c.Runs(c.ctx)
@@ -436,6 +447,8 @@ func (c *caller) awaitRun() error {
 }
 
 func (c *caller) cancelRun() error { _, err := c.CancelRun(c.ctx, anyRun()); return err }
+
+func (c *caller) dropRun() error { return c.DropRun(c.ctx, anyRun()) }
 
 func (c *caller) stats() error {
 	got, err := c.Stats(c.ctx)

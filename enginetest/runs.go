@@ -23,7 +23,8 @@ func runLaws() []law {
 		{"AwaitRun ends when its time is up", awaitInVain},
 		{"runs are listed newest first", listRuns},
 	}, perEnd("P8 the books of runs and queues survive", booksSurvive),
-		perEnd("P8 a run and its retries are one job", retriesAreOneJob))
+		perEnd("P8 a run and its retries are one job", retriesAreOneJob),
+		perEnd("P8 a run that is over is forgotten, and no other", runsGo))
 }
 
 func resultsBooked(w *world) {
@@ -291,4 +292,53 @@ func retriesAreOneJob(w *world, end func()) {
 	w.setRun("other", glassq.RunChange{Source: "o"})
 	_, err := w.store().SetRun(w.Context(), "r.2", glassq.RunChange{RetryOf: "other"})
 	w.code("SetRun with another RetryOf", err, glassq.CodeRunConflict)
+}
+
+// runsGo: a run goes when nothing of it is left, and one of its name begins anew.
+func runsGo(w *world, end func()) {
+	refused := func(run, why string) {
+		w.Helper()
+		before := w.run(run)
+		w.code("DropRun while "+why, w.store().DropRun(w.Context(), run), glassq.CodeRunConflict)
+		end()
+		if r := w.run(run); r.Books != before.Books {
+			w.Errorf("books after a refused DropRun = %+v; want %+v", r.Books, before.Books)
+		}
+	}
+	w.code("DropRun of an unknown run", w.store().DropRun(w.Context(), "r"), glassq.CodeNotFound)
+	w.setRun("r", glassq.RunChange{Source: "a", Results: "res"})
+	refused("r", "it is not sealed")
+	w.put(dense("q", "r", 2)...)
+	w.setRun("r", glassq.RunChange{Sealed: true, Total: 2})
+	refused("r", "two tasks are ready")
+	ls := w.reserve("q", 2)
+	w.nack(glassq.Nack{Token: ls[0].Token(), Dead: true})
+	w.code("DropRun while one is leased", w.store().DropRun(w.Context(), "r"), glassq.CodeRunConflict)
+	w.ack(withResult(&ls[1], glassq.OK, "x"))
+	refused("r", "its result is not taken")
+	w.ack(glassq.Ack{Token: w.one("res").Token()})
+	refused("r", "a dead task is kept")
+	w.setRun("r.2", glassq.RunChange{RetryOf: "r", Sealed: true})
+	if n, err := w.store().Purge(w.Context(), "q", glassq.Dead); n != 1 || err != nil {
+		w.Fatalf("Purge of the dead = %d, %v; want 1", n, err)
+	}
+	refused("r", "its retry is there")
+	w.ok("DropRun of the retry", w.store().DropRun(w.Context(), "r.2"))
+	end()
+	if r := w.run("r"); r.Job != nil {
+		w.Errorf("job of a run whose retry is forgotten = %+v; want none", r.Job)
+	}
+	w.ok("DropRun", w.store().DropRun(w.Context(), "r"))
+	end()
+	w.code("DropRun again", w.store().DropRun(w.Context(), "r"), glassq.CodeNotFound)
+	_, err := w.store().Run(w.Context(), "r")
+	w.code("Run of one that is forgotten", err, glassq.CodeNotFound)
+	w.books("q", glassq.Books{Put: 2, OK: 1, Dead: glassq.DeadCounts{Nacked: 1}})
+	w.put(dense("q", "r", 1)...) // no duplicate: its positions are forgotten with it
+	w.runBooks("r", glassq.Books{Put: 1})
+	w.ids("r", glassq.IDsPut, glassq.Interval{})
+	if r := w.run("r"); r.Source != "" || r.Sealed || r.Results != glassq.DefaultResults {
+		w.Errorf("a run made anew = %+v; want nothing of the old one", r)
+	}
+	w.want("q", "0")
 }

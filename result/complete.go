@@ -15,8 +15,9 @@ var (
 )
 
 // Complete appends record to dst with what it lacks: the input as member i (or b64), and in its
-// object o the members ok (1), rt, t, lag, w and a, from r. What the record has is kept byte for
-// byte, unknown members included, so that a worker in any language need only say {"o":{"ok":1}}.
+// object o the members ok (1), rt, t, lag, w and a, from r. Members that the record has are kept
+// byte for byte, unknown members included, so that a worker in any language need only say
+// {"o":{"ok":1}}.
 //
 // The error says why record is no result record: it is not UTF-8, not one JSON object, or has no
 // object o. dst is returned as it was then. record must not hold a newline if the result is to be

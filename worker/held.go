@@ -17,7 +17,7 @@ const (
 )
 
 // A held is a lease in the worker's hands, from Reserve until the queue has been told of its end.
-// Its handler owns lease, reply, end, nack, lack and failed; the rest is guarded by worker.mu.
+// Its handler owns what stands before since; the rest is guarded by worker.mu.
 type held struct {
 	lease  glassq.Lease
 	reply  Reply
@@ -26,6 +26,9 @@ type held struct {
 	failed bool // with endAck: booked as failed
 	nack   glassq.Nack
 	lack   string // what the worker lacked, "" for nothing
+	w      *worker
+	seq    uint64         // of what was said last
+	unsure *glassq.Extend // said, and not known to be done
 
 	since      time.Time          // when the lease was granted or last extended
 	cancel     context.CancelFunc // ends the work; nil when no handler is at it

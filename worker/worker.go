@@ -63,6 +63,8 @@ type Reply struct {
 	// Stats. The queue books the task by Body all the same.
 	Judged  bool
 	Outcome glassq.Outcome
+
+	by *held // whose ack it goes with; nil outside of Run
 }
 
 // A NackError returned by a Handler says how the task is given back.
@@ -349,6 +351,7 @@ func (w *worker) takeLeases(leases []glassq.Lease, asked int) {
 		h := w.newHeld()
 		h.lease = leases[i]
 		h.since, h.taken = now, now
+		h.w, h.reply.by = w, h
 		w.order.push(h)
 		if w.stopped {
 			w.giveBack(h)

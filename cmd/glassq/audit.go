@@ -78,7 +78,7 @@ func moment(text string, now time.Time) (time.Time, error) {
 	return now.Add(-time.Duration(ago)), nil
 }
 
-// describeEntry is an entry for people. What clients have chosen of it is shown without control
+// describeEntry is an entry for people. Text that clients have chosen is shown without control
 // characters.
 func describeEntry(e *audit.Entry) string {
 	text := fmt.Sprintf("%s  %-12s %-12s", e.Time.Local().Format(time.DateTime), e.Who, e.Action)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/check"
 	"github.com/glassq/glassq/internal/fetch"
@@ -28,6 +29,7 @@ var flagWords = map[string][]string{
 	"summary":  {"text", "json"},
 	"sync":     {"always", "interval", "never"},
 	"tls-min":  {"1.2", "1.3"},
+	"why":      {glassq.DeadAttempts, glassq.DeadNacked},
 	"until":    {"exists", "complete", "drained"},
 }
 

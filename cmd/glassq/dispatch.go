@@ -51,13 +51,18 @@ of its targets as JSON.
 
 --rate and --stages belong to the queue: the server keeps them at the lease, over all workers together.
 They are set before the first put, go on when this program dies, and are cleared at the end of the run,
-for which it waits.`,
+for which it waits.
+
+--on-end and --on-failed put a task when the run ends, in the commit that ends it, exactly once: its
+body is the books of the run as JSON. They take the name of a queue, or a task as JSON without a body.
+--after keeps the tasks of the run delayed until another run has ended well.`,
 		Example: `  glassq dispatch 'http://127.0.0.1:8888/?q={0}' -n 100000 --run r1
   glassq dispatch --file urls.txt
   glassq dispatch 'https://{=col:host}/u/{col:id}' --file users.csv --method POST --header 'X-Id: {=col:id}'
   seq 100 | glassq dispatch 'http://127.0.0.1:8888/{line}' --wait --out results.ndjson
   glassq dispatch 'http://127.0.0.1:8888/?q={0}' -n 400000 --stages 0..5000/30s,5000/1m
-  glassq dispatch 'http://127.0.0.1:8888/?q={0}' -n 100000 --ids failed.ids --run r2`,
+  glassq dispatch 'http://127.0.0.1:8888/?q={0}' -n 100000 --ids failed.ids --run r2
+  glassq dispatch --file pages.txt --run load --after fetch --on-end reports --on-failed '{"queue":"alarms","priority":9}'`,
 		Args: arguments(0, 1),
 	}
 	f.remote.flags(cmd)
@@ -74,6 +79,7 @@ for which it waits.`,
 	fs.StringVar(&f.opt.Run, "run", "", "`name` of the run; default a new one, which is printed")
 	fs.StringVar(&f.opt.Queue, "queue", glassq.DefaultQueue, "`queue` to put to")
 	fs.StringVar(&f.opt.Results, "results", "", "`queue` for the results; default results.RUN with --run, else results")
+	flowFlags(fs, &f.opt.Flow)
 	fs.IntVar(&f.opt.Batch, "batch", 2000, "most tasks in one put")
 	fs.IntVar(&f.priority, "priority", 4, "priority of the tasks, 0 lowest to 9 highest")
 	fs.DurationVar(&f.opt.Delay, "delay", 0, "time before a task is handed out")
@@ -95,6 +101,9 @@ for which it waits.`,
 			if err := glassq.CheckName(name); name != "" && err != nil {
 				return usagef("--%s: %w", flag, err)
 			}
+		}
+		if err := checkFlow(&f.opt.Flow); err != nil {
+			return err
 		}
 		if f.out != "" && !f.wait || f.strict && !f.wait && !f.pace.asked() {
 			return usagef("--out and --strict are about the end of the run: give --wait too")
@@ -275,8 +284,7 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 		run, end = a.awaitEnd(ctx, q, f, rep.Run.Name, bar)
 	}
 	if f.json {
-		b := run.Books
-		done["complete"], done["ok"], done["failed"], done["dead"], done["pending"] = run.Complete, b.OK, b.Failed, b.Dead.Sum(), b.Pending()
+		addBooks(done, &run)
 		if err := a.printJSON(done); end == nil {
 			end = err
 		}
@@ -294,6 +302,17 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 	}
 	a.console.Say("%s: %s", f.name, said)
 	return end
+}
+
+// addBooks adds the books of a run to what is printed as JSON, and those of the job when it was
+// retried.
+func addBooks(done map[string]any, run *glassq.Run) {
+	b := run.Books
+	done["complete"], done["ok"], done["failed"], done["dead"], done["pending"] = run.Complete, b.OK, b.Failed, b.Dead.Sum(),
+		b.Pending()
+	if run.Job != nil {
+		done["job"] = run.Job
+	}
 }
 
 // sayPace says that a rate stays, and how to get rid of it.

@@ -364,8 +364,7 @@ func TestRunsRetry(t *testing.T) {
 	}
 }
 
-// Dead tasks are redriven in place when all of the queue are the run's, else put again under a new
-// name.
+// Dead tasks of a run are redriven in place, and those of another one stay; one of them by its id.
 func TestRunsRetryDead(t *testing.T) {
 	t.Parallel()
 	f := newTestbed(t)
@@ -390,8 +389,41 @@ func TestRunsRetryDead(t *testing.T) {
 	if n := f.queue("q").Ready; n != 3 {
 		t.Errorf("after the redrive %d tasks are ready, want 3", n)
 	}
-	start(t, f.env, "work", "http", "--queue", "q")
+	w := start(t, f.env, "work", "http", "--queue", "q")
 	f.do(0, "runs", "wait", "a", "--strict")
+	w.kill()
+	kill("b")
+	kill("c")
+	f.do(0, "queue", "pause", "q")
+	for _, tt := range []struct {
+		name string
+		code int
+		args []string
+		want string // on either output
+	}{
+		{"an unset variable", exitUsage, []string{"queue", "redrive", "q", "--run", ""}, "--run is empty"},
+		{"one of many ids unset", exitUsage, []string{"queue", "purge", "q", "--task", "b/1", "--task", "", "--force"}, "--task is empty"},
+		{"a wrong word", exitUsage, []string{"queue", "redrive", "q", "--why", "expired"}, "not one of attempts, nacked"},
+		{"not among the dead", exitUsage, []string{"queue", "purge", "q", "--state", "ready", "--run", "b", "--force"}, "among dead tasks"},
+		{"nobody to ask", exitUsage, []string{"queue", "purge", "q", "--task", "b/1"}, "those of 6 tasks of queue q (dead) that are meant"},
+		{"by id", 0, []string{"queue", "purge", "q", "--task", "b/1", "--force"}, "q: 1 task purged"},
+		{"by why and run", 0, []string{"queue", "redrive", "q", "--why", "nacked", "--run", "b", "-n", "1"}, "q: 1 task redriven"},
+		{"by reason", 0, []string{"queue", "redrive", "q", "--reason", "no such"}, "q: 0 tasks redriven"},
+		{"a run's", 0, []string{"runs", "retry", "b", "--dead"}, "b: 1 task redriven"},
+	} {
+		if out, errs := f.do(tt.code, tt.args...); !strings.Contains(out+errs, tt.want) {
+			t.Errorf("%s: %q said %s%s; want %s", tt.name, tt.args, out, errs, tt.want)
+		}
+	}
+	if n := f.queue("q").Dead; n != 3 {
+		t.Errorf("%d tasks are dead; want the 3 of run c", n)
+	}
+	f.do(0, "queue", "resume", "q")
+	start(t, f.env, "work", "http", "--queue", "q")
+	if out, _ := f.do(0, "runs", "retry", "c", "--dead", "--wait", "--json", "--quiet"); !strings.Contains(out, `"complete":true`) ||
+		!strings.Contains(out, `"redriven":3`) || !strings.Contains(out, `"ok":3`) {
+		t.Errorf("runs retry --dead --wait --json printed %s", out)
+	}
 }
 
 func TestRunsCancel(t *testing.T) {
@@ -414,6 +446,30 @@ func TestRunsCancel(t *testing.T) {
 		t.Errorf("the cancelled, put again, are %+v, %v; want 9", r, err)
 	}
 	f.do(exitUnexpected, "runs", "cancel", "none")
+}
+
+// A run goes when nothing of it is left, with its retries; what is still there is said.
+func TestRunsRm(t *testing.T) {
+	t.Parallel()
+	f := newTestbed(t)
+	f.do(0, "dispatch", f.url, "-n", "1", "--run", "r", "--quiet")
+	if _, errs := f.do(exitUsage, "runs", "rm", "r"); !strings.Contains(errs, "1 pending task; glassq runs wait r") {
+		t.Errorf("runs rm of a run that is not over said %s", errs)
+	}
+	f.do(0, "runs", "cancel", "r")
+	f.do(0, "runs", "retry", "r", "--as", "again", "--quiet")
+	f.do(0, "runs", "cancel", "again")
+	f.do(exitUnexpected, "runs", "rm", "again", "r", "none") // all or, of those that are not there, none
+	if _, errs := f.do(exitUsage, "runs", "rm", "r"); !strings.Contains(errs, "glassq runs rm r again removes the whole job") {
+		t.Errorf("runs rm of a retried run said %s", errs)
+	}
+	if out, _ := f.do(0, "runs", "rm", "r", "again", "r"); out != "again: removed\nr: removed\n" {
+		t.Errorf("runs rm printed %s", out)
+	}
+	if out, _ := f.do(0, "runs", "ls", "--json"); out != "" {
+		t.Errorf("runs ls after it printed %s", out)
+	}
+	f.do(0, "dispatch", "http://other/{0}", "-n", "1", "--run", "r", "--quiet") // another source: it is another run
 }
 
 // What a shell asks for to complete a word.

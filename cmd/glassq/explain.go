@@ -42,7 +42,7 @@ A task is named by RUN/N, by the token of its lease, or with --queue by its id.`
 }
 
 // explain asks for what name may be: a task of queue if that is given, else a queue, a run, or a
-// task. What it returns is a glassq.Explanation or a glassq.Whereabouts.
+// task. It returns a glassq.Explanation or a glassq.Whereabouts.
 func explain(ctx context.Context, q *client.Client, name, queue string) (any, error) {
 	if queue != "" {
 		return q.ExplainTask(ctx, glassq.Find{Queue: queue, ID: name})

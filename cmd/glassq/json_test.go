@@ -40,6 +40,7 @@ func TestJSON(t *testing.T) {
 		{"queue redrive tasks --json", []string{"queue", "redriven"}},
 		{"runs retry a --json", []string{"run", "put"}},
 		{"runs cancel a --json", []string{"run", "cancelled"}},
+		{"runs rm a --json", []string{"run", "removed"}},
 		{"config work http --json", []string{"name", "value", "from"}},
 		{"backup --data D/d D/copy --json", []string{"folder", "files", "tasks", "queues"}},
 		{"restore D/copy --data D/again --json", []string{"folder", "files", "tasks", "queues"}},

@@ -17,20 +17,25 @@ import (
 func (a *app) queuePurgeCmd() *cobra.Command {
 	var r remote
 	var texts []string
+	var f deadFlags
 	var force, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "purge QUEUE",
 		Short: "End tasks of a queue for good",
 		Long: `End the delayed and ready tasks of a queue, or those of --state, for good. In the books they are dead,
 purged; nothing brings them back. Leased ones finish. It says how many there are and asks; where nobody can
-be asked it needs --force.`,
+be asked it needs --force.
+
+With --task, --why, --reason, --run or -n only those dead tasks end that agree with every flag that is given.`,
 		Example: `  glassq queue purge tasks
-  glassq queue purge tasks --state dead --force`,
+  glassq queue purge tasks --state dead --force
+  glassq queue purge tasks --task r1/17 --force`,
 		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
 	fs.StringSliceVar(&texts, "state", []string{"delayed", "ready"}, "which: delayed, ready or dead; may be repeated")
+	f.flags(cmd, "how many dead tasks at most, oldest first; 0 all")
 	fs.BoolVar(&force, "force", false, "do not ask")
 	fs.BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -41,13 +46,29 @@ be asked it needs --force.`,
 		if len(states) == 0 || slices.Contains(states, glassq.Leased) {
 			return usagef("--state is one of delayed, ready, dead; a leased task finishes")
 		}
+		some, err := f.given(cmd)
+		if err != nil {
+			return err
+		}
+		dead := []glassq.State{glassq.Dead}
+		if some && cmd.Flags().Changed("state") && !slices.Equal(states, dead) {
+			return usagef("--task, --why, --reason, --run and -n choose among dead tasks, not among --state %s", joinStates(states))
+		}
+		if some {
+			states = dead
+		}
 		return a.oneShot(cmd, &r, func(q *client.Client) error {
 			if !force {
-				if err := a.mayEnd(cmd, q, args[0], states, "not purged"); err != nil {
+				if err := a.mayEnd(cmd, q, args[0], states, some, "not purged"); err != nil {
 					return err
 				}
 			}
-			n, err := q.Purge(cmd.Context(), args[0], states...)
+			n, err := 0, error(nil)
+			if some {
+				n, err = q.PurgeSome(cmd.Context(), args[0], f.DeadFilter)
+			} else {
+				n, err = q.Purge(cmd.Context(), args[0], states...)
+			}
 			if err != nil {
 				return err
 			}
@@ -61,8 +82,9 @@ be asked it needs --force.`,
 }
 
 // mayEnd asks on the terminal whether tasks are to be ended; nil is yes, and also when there are
-// none.
-func (a *app) mayEnd(cmd *cobra.Command, q *client.Client, queue string, states []glassq.State, no string) error {
+// none. some says that not all of them are meant.
+func (a *app) mayEnd(cmd *cobra.Command, q *client.Client, queue string, states []glassq.State, some bool,
+	no string) error {
 	list, err := q.Queues(cmd.Context(), queue)
 	if err != nil {
 		return err
@@ -79,6 +101,9 @@ func (a *app) mayEnd(cmd *cobra.Command, q *client.Client, queue string, states 
 		return nil
 	}
 	what := fmt.Sprintf("%s of queue %s (%s)", report.Plural(uint64(n), "task", "tasks"), queue, joinStates(states))
+	if some {
+		what = fmt.Sprintf("those of %s that are meant", what)
+	}
 	if !term.IsTerminal(a.in) {
 		return usagef("%s would be ended for good, and there is nobody to ask: give --force", what)
 	}

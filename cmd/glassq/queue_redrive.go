@@ -8,25 +8,29 @@ import (
 
 func (a *app) queueRedriveCmd() *cobra.Command {
 	var r remote
-	var count int
+	var f deadFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "redrive QUEUE",
 		Short: "Make dead tasks of a queue ready again",
+		Long: `Make dead tasks of a queue ready again, their attempts counted anew: all of them, or those that agree with
+every flag that is given.`,
 		Example: `  glassq queue redrive tasks
-  glassq queue redrive tasks -n 10`,
+  glassq queue redrive tasks -n 10
+  glassq queue redrive tasks --task r1/17 --task '~4711'
+  glassq queue redrive tasks --run r1 --reason 'no such host'`,
 		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
-	fs := cmd.Flags()
-	fs.IntVarP(&count, "count", "n", 0, "how many at most, oldest first; 0 all")
-	fs.BoolVar(&asJSON, "json", false, "print JSON")
+	f.flags(cmd, "how many at most, oldest first; 0 all")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if count < 0 {
-			return usagef("-n %d is negative", count)
+		some, err := f.given(cmd)
+		if err != nil {
+			return err
 		}
 		return a.oneShot(cmd, &r, func(q *client.Client) error {
-			n, err := q.Redrive(cmd.Context(), args[0], count)
+			n, err := f.redrive(cmd, q, args[0], some)
 			if err != nil {
 				return err
 			}

@@ -29,7 +29,7 @@ asked it needs --force. A queue without tasks is removed without a question.`,
 		return a.oneShot(cmd, &r, func(q *client.Client) error {
 			if !force {
 				states := []glassq.State{glassq.Delayed, glassq.Ready, glassq.Dead}
-				if err := a.mayEnd(cmd, q, args[0], states, "not removed"); err != nil {
+				if err := a.mayEnd(cmd, q, args[0], states, false, "not removed"); err != nil {
 					return err
 				}
 			}

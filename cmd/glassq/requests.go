@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Headings of the help of commands with many flags, in their order. What has none comes first.
+// Headings of the help of commands with many flags, in their order. Flags without one come first.
 const (
 	headTasks     = "What tasks are made of"
 	headPace      = "Rate and time"

@@ -256,7 +256,8 @@ func (j *job) close() error {
 	return err
 }
 
-// writer is where results go. What an earlier call wrote to the folder is printed again with
+// writer is where results go. Results that an earlier call wrote to the folder are printed again
+// with
 // --json, so that what is printed is always whole.
 func (j *job) writer() (io.Writer, func() error, error) {
 	switch {

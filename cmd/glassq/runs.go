@@ -5,6 +5,7 @@ import (
 )
 
 func (a *app) runsCmd() *cobra.Command {
-	return group("runs", "Show runs and their books, end them, and put again what failed",
-		a.runsLsCmd(), a.runsShowCmd(), a.runsWaitCmd(), a.runsSealCmd(), a.runsCancelCmd(), a.runsRetryCmd())
+	return group("runs", "Show runs and their books, end and forget them, and put again what failed",
+		a.runsLsCmd(), a.runsShowCmd(), a.runsWaitCmd(), a.runsSealCmd(), a.runsCancelCmd(), a.runsRetryCmd(),
+		a.runsRmCmd())
 }

@@ -36,7 +36,7 @@ the run's source: a template with numbers is remembered by the server, a file mu
 compared with the one before.
 
 Without any of these flags failed and dead ones are. Dead tasks without --as are redriven in their place,
-as tasks of the old run, when all dead tasks of the queue are this run's; nothing is made anew then.`,
+as tasks of the old run; nothing is made anew then.`,
 		Example: `  glassq runs retry r1 --failed
   glassq runs retry r1 --missing r1.ndjson --file urls.txt --as r1b
   glassq runs retry r1 --dead`,
@@ -44,6 +44,7 @@ as tasks of the old run, when all dead tasks of the queue are this run's; nothin
 	}
 	d := &f.dispatch
 	d.remote.flags(cmd)
+	cmd.Flags().BoolVar(&d.opt.Flow.Hooks, "hooks", false, "put the hooks of the run at the end of the new one, too")
 	d.source.flags(cmd)
 	requestFlags(cmd, &d.source.task, nil)
 	fs := cmd.Flags()
@@ -76,7 +77,7 @@ func (a *app) retry(cmd *cobra.Command, f *retryFlags, args []string) error {
 		f.failed, f.dead = true, true
 	}
 	if f.dead && !f.failed && f.missing == "" && f.dispatch.source.ids == "" && f.as == "" {
-		return f.dispatch.remote.absent(a.redrive(ctx, q, &run, f.dispatch.json))
+		return f.dispatch.remote.absent(a.redrive(ctx, q, &f.dispatch, &run))
 	}
 	only, err := f.positions(ctx, q, &run)
 	if err != nil {
@@ -113,31 +114,45 @@ func (a *app) retry(cmd *cobra.Command, f *retryFlags, args []string) error {
 		}
 	}
 	f.dispatch.name, f.dispatch.naming = cmd.CommandPath(), "as"
-	f.dispatch.opt = dispatch.Options{Source: src, Only: only, Run: f.as, Queue: run.Queue, RetryOf: run.Name}
+	f.dispatch.opt = dispatch.Options{Source: src, Only: only, Run: f.as, Queue: run.Queue, RetryOf: run.Name,
+		Flow: f.dispatch.opt.Flow}
 	return a.dispatchTo(ctx, cmd, q, &f.dispatch)
 }
 
-// redrive makes the dead tasks of a run ready again, in their queue.
-func (a *app) redrive(ctx context.Context, q *client.Client, run *glassq.Run, asJSON bool) error {
-	kept := run.Books.Dead.Attempts + run.Books.Dead.Nacked
+// redrive makes the dead tasks of a run ready again, in their queue, and waits for their end if that
+// was asked for.
+func (a *app) redrive(ctx context.Context, q *client.Client, f *dispatchFlags, run *glassq.Run) error {
 	n := 0
-	if kept > 0 {
-		queues, err := q.Queues(ctx, run.Queue)
-		if err != nil {
-			return err
+	var err error
+	if run.Books.Dead.Attempts+run.Books.Dead.Nacked > 0 {
+		if run.Queue == "" {
+			return usagef("run %s was not dispatched, so it does not say in which queue its tasks are: glassq queue redrive QUEUE --run %s",
+				run.Name, run.Name)
 		}
-		if held := uint64(queues[0].Dead); held != kept {
-			return usagef("queue %s holds %s dead tasks, of which %s are of run %s: glassq queue redrive %s makes all of them ready, and --as NAME puts this run's again as a new run",
-				run.Queue, report.Comma(held), report.Comma(kept), run.Name, run.Queue)
-		}
-		if n, err = q.Redrive(ctx, run.Queue, 0); err != nil {
+		if n, err = q.RedriveSome(ctx, run.Queue, glassq.DeadFilter{Run: run.Name}); err != nil {
 			return err
 		}
 	}
-	if asJSON {
-		return a.printJSON(map[string]any{"run": run.Name, "redriven": n})
+	done := map[string]any{"run": run.Name, "redriven": n}
+	if !f.json {
+		if err := a.printf("%s: %s redriven\n", run.Name, report.Plural(uint64(n), "task", "tasks")); err != nil {
+			return err
+		}
 	}
-	return a.printf("%s: %s redriven\n", run.Name, report.Plural(uint64(n), "task", "tasks"))
+	var end error
+	if f.wait {
+		bar := a.runMeter("retry", f.quiet, false, q, "")
+		defer bar.Close()
+		var last glassq.Run
+		last, end = a.awaitEnd(ctx, q, f, run.Name, bar)
+		addBooks(done, &last)
+	}
+	if f.json {
+		if err := a.printJSON(done); end == nil {
+			end = err
+		}
+	}
+	return end
 }
 
 // positions collects what is to be put again.

@@ -51,7 +51,7 @@ func document(name string) ([]byte, bool) {
 	return spec.Schema(name)
 }
 
-// readSchema reads a schema from a file; no file means none. What it says is checked before it is
+// readSchema reads a schema from a file; no file means none. The text is checked before it is
 // sent.
 func readSchema(file string) (glassq.Schema, error) {
 	if file == "" {

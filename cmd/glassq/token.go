@@ -15,7 +15,7 @@ import (
 
 func (a *app) tokenCmd() *cobra.Command {
 	cmd := group("token", "Make, list and end tokens: keys that may do some things with some queues",
-		a.tokenNewCmd(), a.tokenLsCmd(), a.tokenRevokeCmd(), a.tokenRotateCmd(), a.tokenWhoamiCmd())
+		a.tokenNewCmd(), a.tokenSetCmd(), a.tokenLsCmd(), a.tokenRevokeCmd(), a.tokenRotateCmd(), a.tokenWhoamiCmd())
 	cmd.Long = `Make, list and end tokens. A token is a key that may do some things (put, work, read, admin) with some queues and
 runs, until it expires or is revoked. Tokens lie in a file on the server's machine, which serve reads with
 --token-file and follows: what changes there counts within a second, on open connections, too. The file has

@@ -32,7 +32,7 @@ func (a *app) tokenLsCmd() *cobra.Command {
 		now := time.Now()
 		w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
 		if !asJSON {
-			fmt.Fprintln(w, "NAME\tID\tMAY\tQUEUES\tEXPIRES\tPYTHON")
+			fmt.Fprintln(w, "NAME\tID\tMAY\tQUEUES\tEXPIRES\tPYTHON\tPUTS/S\tBYTES/S")
 		}
 		for i := range tokens {
 			t := &tokens[i]
@@ -50,8 +50,8 @@ func (a *app) tokenLsCmd() *cobra.Command {
 			if t.Manager {
 				python = "yes"
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", t.Name, t.ID, strings.Join(t.May, ","),
-				strings.Join(t.Queues, ","), end, python)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.Name, t.ID, strings.Join(t.May, ","),
+				strings.Join(t.Queues, ","), end, python, rateText(t.Puts), rateText(t.Bytes))
 		}
 		return w.Flush()
 	}

@@ -25,7 +25,10 @@ beginnings of names with a * behind. Whoever may use a run has its queue of resu
 
 The token of a Python program that uses the manager door needs --manager: there, a client proves that it has
 the key by a digest of key and challenge, so the server keeps these tokens as they are, in a file of their own,
-and there are at most 64.`,
+and there are at most 64.
+
+--puts-per-second and --bytes-per-second bound what all holders of the token put together; what is more is
+refused with quota, or waits. glassq token set changes them.`,
 		Example: `  glassq token new ci --may put --queue 'team-a.*' --expires 90d --token-file tokens --out ci.key`,
 		Args:    arguments(1, 1),
 	}
@@ -34,11 +37,15 @@ and there are at most 64.`,
 	f.StringSliceVar(&queues, "queue", []string{"*"}, "`names` of queues and runs, or beginnings with a * behind")
 	f.Var(&expires, "expires", "after which time it ends, like 90d or 12h")
 	f.BoolVar(&t.Manager, "manager", false, "let it open the Python manager door, too")
+	rateFlags(cmd, &t.Rates)
 	tokenFileFlag(cmd, &file)
 	secretFlag(cmd, &out)
-	config.CommandLineOnly(cmd, "may", "queue", "manager", "expires", "out")
+	config.CommandLineOnly(cmd, "may", "queue", "manager", "expires", "out", ratePuts, rateBytes)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		if err := needTokenFile(file); err != nil {
+			return err
+		}
+		if err := checkRates(t.Rates); err != nil {
 			return err
 		}
 		if len(t.May) == 0 {
@@ -58,8 +65,8 @@ and there are at most 64.`,
 		if err := a.writeSecret(secret, text, err); err != nil {
 			return err
 		}
-		a.console.Say("glassq token: %s may %s on %s, expires: %s", t.Name, strings.Join(t.May, ", "),
-			strings.Join(t.Queues, ", "), until(t.Expires))
+		a.console.Say("glassq token: %s may %s on %s, expires: %s%s", t.Name, strings.Join(t.May, ", "),
+			strings.Join(t.Queues, ", "), until(t.Expires), atMost(t.Rates))
 		return nil
 	}
 	return cmd

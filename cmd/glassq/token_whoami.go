@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/rights"
 	"github.com/spf13/cobra"
 )
 
@@ -27,8 +28,9 @@ func (a *app) tokenWhoamiCmd() *cobra.Command {
 			if asJSON {
 				return a.printJSON(me)
 			}
-			return a.printf("%s may %s on %s, expires: %s\n", me.Name, strings.Join(me.May, ", "),
-				strings.Join(me.Queues, ", "), until(me.Expires))
+			return a.printf("%s may %s on %s, expires: %s%s\n", me.Name, strings.Join(me.May, ", "),
+				strings.Join(me.Queues, ", "), until(me.Expires),
+				atMost(rights.Rates{Puts: me.PutsPerSecond, Bytes: me.BytesPerSecond}))
 		})
 	}
 	return cmd

@@ -53,7 +53,7 @@ var rules = []rule{
 	{"internal/cluster/clustertest", 3, []string{"internal/cluster"}, true},
 	{"internal/cluster", 3, []string{".", "internal/engine", "internal/room", "internal/state"}, true},
 	{"internal/engine/enginelog", 3, []string{".", "internal/engine"}, true},
-	{"internal/engine", 2, []string{".", "internal/room", "internal/state"}, true},
+	{"internal/engine", 2, []string{".", "internal/envelope", "internal/room", "internal/state"}, true},
 	{"internal/live", 3, []string{".", "internal/audit", "internal/broker"}, true},
 	{"internal/explain", 3, []string{".", "internal/live"}, true},
 	{"internal/metrics", 3, []string{".", "internal/live"}, false},

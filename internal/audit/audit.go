@@ -132,8 +132,8 @@ func (l *Log) Run(ctx context.Context) {
 	}
 }
 
-// writeLine writes a line, after one that tells of those that were lost. What cannot be written is
-// lost.
+// writeLine writes a line, after one that tells of those that were lost. A line that cannot be
+// written is lost.
 func (l *Log) writeLine(line []byte) {
 	lost := l.lost.Swap(0)
 	if lost > 0 {

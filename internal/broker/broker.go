@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,7 @@ import (
 // as ok or failed. It keeps no state but the compiled schemas of queues, and has all methods of the
 // [glassq.Store] it stands before. All of them are safe for concurrent use.
 //
-// Put and Ack fill in defaults in the tasks they are given.
+// Put, Ack and Extend fill in defaults in the tasks they are given.
 type Broker struct {
 	store   Store
 	maxBody atomic.Int64
@@ -262,8 +263,37 @@ func (b *Broker) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error)
 
 // Extend checks extends and moves the deadlines; bad ones are answered for themselves.
 func (b *Broker) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
-	check := func(x *glassq.Extend) error { return checkLease(x.Lease) }
+	check := func(x *glassq.Extend) error { return b.checkExtend(ctx, x) }
 	return Batch(extends, check, func(some []glassq.Extend) ([]error, error) { return b.store.Extend(ctx, some) })
+}
+
+// checkExtend checks an extend, and cuts its note.
+func (b *Broker) checkExtend(ctx context.Context, x *glassq.Extend) error {
+	if err := checkLease(x.Lease); err != nil {
+		return err
+	}
+	if x.Seq == 0 {
+		if x.Progress != nil || len(x.Put) > 0 {
+			return glassq.Errorf(glassq.CodeBadRequest,
+				"an extend that says something needs seq: 1 for the first of its lease, then one more each time")
+		}
+		return nil
+	}
+	if p := x.Progress; p != nil {
+		switch {
+		case p.Done > 1 || math.IsNaN(p.Done):
+			return glassq.Errorf(glassq.CodeBadRequest, "progress %v is not 0 to 1, the share of the work that is done", p.Done)
+		case len(p.Checkpoint) > glassq.MaxCheckpoint:
+			return glassq.Errorf(glassq.CodeTooLarge,
+				"checkpoint of %d bytes; the limit is %d: keep what is larger elsewhere, and its place here", len(p.Checkpoint),
+				glassq.MaxCheckpoint)
+		case len(p.Note) > glassq.MaxNote || !utf8.ValidString(p.Note):
+			cut := *p
+			cut.Note = strings.ToValidUTF8(p.Note[:min(len(p.Note), glassq.MaxNote)], "")
+			x.Progress = &cut
+		}
+	}
+	return b.checkTasks(ctx, x.Put)
 }
 
 // Batch calls do with those items that check accepts, and puts the answers back in their places:
@@ -458,6 +488,44 @@ func (b *Broker) Redrive(ctx context.Context, queue string, max int) (int, error
 	return b.store.Redrive(ctx, queue, max)
 }
 
+// RedriveSome checks the filter and makes dead tasks ready again.
+func (b *Broker) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	if err := checkFilter(queue, &f); err != nil {
+		return 0, err
+	}
+	return b.store.RedriveSome(ctx, queue, f)
+}
+
+// PurgeSome checks the filter and drops dead tasks.
+func (b *Broker) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	if err := checkFilter(queue, &f); err != nil {
+		return 0, err
+	}
+	return b.store.PurgeSome(ctx, queue, f)
+}
+
+func checkFilter(queue string, f *glassq.DeadFilter) error {
+	if err := glassq.CheckName(queue); err != nil {
+		return err
+	}
+	if f.Run != "" {
+		if err := glassq.CheckName(f.Run); err != nil {
+			return err
+		}
+	}
+	switch {
+	case f.Why != "" && f.Why != glassq.DeadAttempts && f.Why != glassq.DeadNacked:
+		return glassq.Errorf(glassq.CodeBadRequest, "why %.40q is not one of attempts, nacked", f.Why)
+	case f.Max < 0:
+		return glassq.Errorf(glassq.CodeBadRequest, "max %d is negative", f.Max)
+	case len(f.Reason) > glassq.MaxReason:
+		return glassq.Errorf(glassq.CodeBadRequest, "reason is longer than the %d bytes that are kept of one", glassq.MaxReason)
+	case len(f.Tasks) > glassq.MaxBatch:
+		return glassq.Errorf(glassq.CodeTooLarge, "%d tasks are named; at most %d may be", len(f.Tasks), glassq.MaxBatch)
+	}
+	return nil
+}
+
 // Drop forgets a queue.
 func (b *Broker) Drop(ctx context.Context, queue string) error {
 	if err := glassq.CheckName(queue); err != nil {
@@ -484,7 +552,7 @@ func (b *Broker) Run(ctx context.Context, name string) (glassq.Run, error) {
 
 // SetRun checks the names and makes or changes a run.
 func (b *Broker) SetRun(ctx context.Context, name string, c glassq.RunChange) (glassq.Run, error) {
-	for _, s := range []string{name, c.Queue, c.Results, c.RetryOf} {
+	for _, s := range []string{name, c.Queue, c.Results, c.RetryOf, c.After} {
 		if s == "" && name != "" {
 			continue
 		}
@@ -498,7 +566,50 @@ func (b *Broker) SetRun(ctx context.Context, name string, c glassq.RunChange) (g
 	if len(c.Source) > glassq.MaxReason {
 		return glassq.Run{}, glassq.Errorf(glassq.CodeBadRequest, "source is longer than %d bytes", glassq.MaxReason)
 	}
+	switch {
+	case c.Hooks && c.RetryOf == "":
+		return glassq.Run{}, glassq.Errorf(glassq.CodeBadRequest, "hooks are those of the run that is retried: name it in retry_of")
+	case c.AfterAny && c.After == "":
+		return glassq.Run{}, glassq.Errorf(glassq.CodeBadRequest, "after_any needs after: the run whose end is waited for")
+	}
+	for _, hook := range []*glassq.Hook{&c.OnEnd, &c.OnFailed} {
+		if err := b.checkHook(name, hook); err != nil {
+			return glassq.Run{}, err
+		}
+	}
 	return b.store.SetRun(ctx, name, c)
+}
+
+// checkHook checks a hook of a run, "" for none, and brings it into its one form.
+func (b *Broker) checkHook(run string, hook *glassq.Hook) error {
+	if *hook == "" {
+		return nil
+	}
+	t, err := HookTask(*hook)
+	if err == nil {
+		err = glassq.CheckName(t.Queue)
+	}
+	if err == nil {
+		err = b.checkTask(&t)
+	}
+	if err != nil {
+		return err
+	}
+	if t.Run == run {
+		return glassq.Errorf(glassq.CodeBadRequest,
+			"a hook of run %s would put its task into the run itself, and so open it again; leave run out of the hook", run)
+	}
+	*hook = glassq.Hook(envelope.AppendHook(nil, &t))
+	if len(*hook) > glassq.MaxHook {
+		return glassq.Errorf(glassq.CodeTooLarge, "a hook of %d bytes; the limit is %d", len(*hook), glassq.MaxHook)
+	}
+	return nil
+}
+
+// HookTask is the task that a hook puts, without its id and body.
+func HookTask(hook glassq.Hook) (t glassq.Task, err error) {
+	err = envelope.ParseHook(hook, &t)
+	return t, err
 }
 
 // RunIDs checks the set's name; max 0 means 10,000 intervals, which is also the most.
@@ -539,6 +650,14 @@ func (b *Broker) CancelRun(ctx context.Context, name string) (int, error) {
 		return 0, err
 	}
 	return b.store.CancelRun(ctx, name)
+}
+
+// DropRun passes through.
+func (b *Broker) DropRun(ctx context.Context, name string) error {
+	if err := glassq.CheckName(name); err != nil {
+		return err
+	}
+	return b.store.DropRun(ctx, name)
 }
 
 // Copy passes through.

@@ -8,7 +8,7 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// A Store is all that an engine may do. What one cannot do it answers with code unsupported.
+// A Store is all that an engine may do. It answers code unsupported to what it cannot do.
 type Store interface {
 	glassq.Store
 	glassq.Waits

@@ -281,7 +281,7 @@ func Explain(err error) *Error {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return say("the server does not speak TLS on this port: write http:// instead of https://")
 	}
-	// What a server says is of a type that crypto/tls keeps for itself.
+	// The alert of a server is of a type that crypto/tls keeps for itself.
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "remote error" {
 		switch e.Err.Error() {
 		case "tls: certificate required":

@@ -246,7 +246,7 @@ func sigterm(l *lab) error {
 	if err := l.ensureWorker(); err != nil {
 		return err
 	}
-	// What the first worker still holds comes back when its leases run out.
+	// Tasks that the first worker still holds come back when their leases run out.
 	patience := l.opt.Patience
 	l.opt.Patience = max(patience, glassq.DefaultLease+5*time.Second)
 	defer func() { l.opt.Patience = patience }()

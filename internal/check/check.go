@@ -141,7 +141,7 @@ func (l *lab) run(ctx context.Context, c *testCase) Verdict {
 		if exited := l.workerEnded(); exited != "" {
 			v.Reason += "; " + exited
 		}
-		// What is left of the case must not reach the next one.
+		// Tasks left of the case must not reach the next one.
 		l.stopWorker()
 	}
 	l.spy.reset()

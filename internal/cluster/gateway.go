@@ -302,6 +302,18 @@ func (s *Store) Redrive(ctx context.Context, queue string, most int) (int, error
 	return n, err
 }
 
+// RedriveSome is Redrive of some dead tasks; see glassq.Operator.
+func (s *Store) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	n, _, err := redriveSomeVerb.call(ctx, s, someArgs{queue, f}, true)
+	return n, err
+}
+
+// PurgeSome is the purge of some dead tasks; see glassq.Operator.
+func (s *Store) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	n, _, err := purgeSomeVerb.call(ctx, s, someArgs{queue, f}, true)
+	return n, err
+}
+
 // Drop forgets a queue; see glassq.Operator.
 func (s *Store) Drop(ctx context.Context, queue string) error {
 	_, _, err := dropVerb.call(ctx, s, queueArgs{Queue: queue}, true)
@@ -423,4 +435,10 @@ func (s *Store) refused() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
+}
+
+// DropRun forgets a run; see glassq.Runs.
+func (s *Store) DropRun(ctx context.Context, name string) error {
+	_, _, err := dropRunVerb.call(ctx, s, runArgs{Run: name}, true)
+	return err
 }

@@ -23,6 +23,10 @@ type (
 		Cursor uint64       `json:"cursor,omitempty"`
 		Most   int          `json:"most"`
 	}
+	someArgs struct {
+		Queue  string            `json:"queue"`
+		Filter glassq.DeadFilter `json:"filter"`
+	}
 	runArgs struct {
 		Run    string           `json:"run"`
 		Change glassq.RunChange `json:"change,omitzero"`
@@ -101,6 +105,18 @@ var (
 		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (int, error) {
 			return e.Redrive(ctx, a.Queue, a.Most)
 		}}
+	redriveSomeVerb = verb[someArgs, int]{name: "redrive-some",
+		do: func(ctx context.Context, e *engine.Engine, a someArgs) (int, error) {
+			return e.RedriveSome(ctx, a.Queue, a.Filter)
+		}}
+	purgeSomeVerb = verb[someArgs, int]{name: "purge-some",
+		do: func(ctx context.Context, e *engine.Engine, a someArgs) (int, error) {
+			return e.PurgeSome(ctx, a.Queue, a.Filter)
+		}}
+	dropRunVerb = verb[runArgs, struct{}]{name: "drop-run",
+		do: func(ctx context.Context, e *engine.Engine, a runArgs) (struct{}, error) {
+			return struct{}{}, e.DropRun(ctx, a.Run)
+		}}
 	dropVerb = verb[queueArgs, struct{}]{name: "drop",
 		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (struct{}, error) {
 			return struct{}{}, e.Drop(ctx, a.Queue)
@@ -157,6 +173,7 @@ func servers() map[string]server {
 	return map[string]server{putVerb.name: &putVerb, reserveVerb.name: &reserveVerb, ackVerb.name: &ackVerb,
 		nackVerb.name: &nackVerb, extendVerb.name: &extendVerb, leasedVerb.name: &leasedVerb, statsVerb.name: &statsVerb, queuesVerb.name: &queuesVerb,
 		configureVerb.name: &configureVerb, peekVerb.name: &peekVerb, purgeVerb.name: &purgeVerb, redriveVerb.name: &redriveVerb,
+		redriveSomeVerb.name: &redriveSomeVerb, purgeSomeVerb.name: &purgeSomeVerb, dropRunVerb.name: &dropRunVerb,
 		dropVerb.name: &dropVerb, heldVerb.name: &heldVerb, idleVerb.name: &idleVerb, delayedVerb.name: &delayedVerb,
 		runsVerb.name: &runsVerb, runVerb.name: &runVerb, setRunVerb.name: &setRunVerb, runIDsVerb.name: &runIDsVerb,
 		awaitRunVerb.name: &awaitRunVerb, cancelRunVerb.name: &cancelRunVerb, findVerb.name: &findVerb}

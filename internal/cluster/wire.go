@@ -90,6 +90,7 @@ type wireError struct {
 	Code    glassq.Code    `json:"code,omitempty"`
 	Message string         `json:"message,omitempty"`
 	Deposed bool           `json:"deposed,omitempty"` // surely not done, the next owner may do it
+	After   time.Duration  `json:"after,omitempty"`   // glassq.Error.RetryAfter
 	Ended   bool           `json:"ended,omitempty"`   // the caller cancelled it
 	Queue   string         `json:"queue,omitempty"`   // of a glassq.UncheckedError
 	Schema  *glassq.Schema `json:"schema,omitempty"`  // of one
@@ -104,7 +105,7 @@ func toWire(err error) *wireError {
 		return &wireError{Queue: u.Queue, Schema: &u.Schema}
 	}
 	return &wireError{Code: glassq.CodeOf(err), Message: err.Error(), Deposed: again(err),
-		Ended: errors.Is(err, context.Canceled)}
+		After: glassq.RetryAfter(err), Ended: errors.Is(err, context.Canceled)}
 }
 
 func (w *wireError) err() error {
@@ -118,7 +119,7 @@ func (w *wireError) err() error {
 	case w.Schema != nil:
 		return &glassq.UncheckedError{Queue: w.Queue, Schema: *w.Schema}
 	}
-	return &glassq.Error{Code: w.Code, Message: w.Message}
+	return &glassq.Error{Code: w.Code, Message: w.Message, RetryAfter: w.After}
 }
 
 // again tells whether a call was surely not done because its owner is none any more.
@@ -158,6 +159,8 @@ type wireLease struct {
 	Length  time.Duration `json:"length"`
 	Age     time.Duration `json:"age"`
 	Late    time.Duration `json:"late,omitempty"`
+
+	Progress *glassq.Progress `json:"progress,omitempty"`
 }
 
 func (l leases) pack(p *packer) any {
@@ -165,7 +168,7 @@ func (l leases) pack(p *packer) any {
 	for i := range l {
 		x := &l[i]
 		p.task(&x.Task)
-		list[i] = wireLease{x.Number, x.Attempt, time.Until(x.Deadline), x.Length, x.Age, x.Late}
+		list[i] = wireLease{x.Number, x.Attempt, time.Until(x.Deadline), x.Length, x.Age, x.Late, x.Progress}
 	}
 	return list
 }
@@ -176,7 +179,7 @@ func (l *leases) unpack(text []byte, u *unpacker) error {
 	*l = make(leases, len(list))
 	for i, x := range list {
 		(*l)[i] = glassq.Lease{Number: x.Number, Attempt: x.Attempt, Deadline: time.Now().Add(x.Left), Length: x.Length,
-			Age: x.Age, Late: x.Late}
+			Age: x.Age, Late: x.Late, Progress: x.Progress}
 		u.task(&(*l)[i].Task)
 	}
 	return err
@@ -190,6 +193,8 @@ type wireShown struct {
 	Age     time.Duration `json:"age"`
 	Due     time.Duration `json:"due"`
 	Reason  string        `json:"reason,omitempty"`
+
+	Progress *glassq.Progress `json:"progress,omitempty"`
 }
 
 // shown is a page of tasks, or the one that was found and where.
@@ -210,7 +215,7 @@ func (s shown) pack(p *packer) any {
 	for i := range s.tasks {
 		x := &s.tasks[i]
 		p.task(&x.Task)
-		w.Tasks[i] = wireShown{x.Number, x.State, x.Attempt, x.Age, x.Due, x.Reason}
+		w.Tasks[i] = wireShown{x.Number, x.State, x.Attempt, x.Age, x.Due, x.Reason, x.Progress}
 	}
 	return w
 }
@@ -220,7 +225,8 @@ func (s *shown) unpack(text []byte, u *unpacker) error {
 	err := json.Unmarshal(text, &w)
 	*s = shown{make([]glassq.Peeked, len(w.Tasks)), w.Next, w.Where}
 	for i, x := range w.Tasks {
-		s.tasks[i] = glassq.Peeked{Number: x.Number, State: x.State, Attempt: x.Attempt, Age: x.Age, Due: x.Due, Reason: x.Reason}
+		s.tasks[i] = glassq.Peeked{Number: x.Number, State: x.State, Attempt: x.Attempt, Age: x.Age, Due: x.Due, Reason: x.Reason,
+			Progress: x.Progress}
 		u.task(&s.tasks[i].Task)
 	}
 	return err

@@ -157,8 +157,8 @@ func (s *Server) routes() {
 	})
 }
 
-// handle routes a page or an action. Who is not known goes to the login; an action that comes
-// without the token of a form, or on a read-only dashboard, is refused.
+// handle routes a page or an action. A visitor who is not known goes to the login; an action that
+// comes without the token of a form, or on a read-only dashboard, is refused.
 func (s *Server) handle(pattern string, verb rights.Verb, action bool, h func(*visit) error) {
 	s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
 		v := s.newVisit(rw, r)

@@ -127,7 +127,8 @@ func (v *visit) overview() error {
 }
 
 // wanting are the queues that want somebody to look, with the reason, and how many more there are:
-// those that stand still first, then those with dead tasks, then those whose tasks wait longest.
+// those that stand still first, then those with dead tasks, then those whose tasks wait longest, and
+// last those whose tasks are all delayed or leased, by a worker that may be silent.
 func (v *visit) wanting(all []glassq.QueueInfo) (look []row, more int) {
 	urgent := func(q *glassq.QueueInfo, stands bool) float64 {
 		u := q.Oldest
@@ -145,7 +146,7 @@ func (v *visit) wanting(all []glassq.QueueInfo) (look []row, more int) {
 	}
 	var order []entry // small, for there may be many queues
 	for i := range all {
-		if q := &all[i]; q.Ready > 0 || q.Dead > 0 {
+		if q := &all[i]; q.Delayed+q.Ready+q.Leased+q.Dead > 0 {
 			order = append(order, entry{urgent(q, false), i})
 		}
 	}

@@ -52,7 +52,7 @@ func (r runRow) State() string {
 	case r.Sealed:
 		return "sealed"
 	}
-	return "open"
+	return "not sealed"
 }
 
 func (v *visit) runs() error {

@@ -183,7 +183,7 @@ func bodyOf(b []byte, kind string) body {
 }
 
 // visible is text with the pictures of its control characters instead of them, but for line ends
-// and tabs. What turns the direction of text, or has no width, is shown as its number.
+// and tabs. A character that turns the direction of text, or has no width, is shown as its number.
 func visible(text string) string {
 	var b strings.Builder
 	for _, r := range strings.ToValidUTF8(text, "�") {

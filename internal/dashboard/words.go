@@ -39,8 +39,8 @@ func (v *visit) Lang() string {
 	return "en"
 }
 
-// T is text in the language of the visitor, with args as fmt has them. What is not in the table
-// stays English.
+// T is text in the language of the visitor, with args as fmt has them. Text that is not in the
+// table stays English.
 func (v *visit) T(text string, args ...any) string {
 	if v.chinese {
 		if zh, ok := chinese[text]; ok {
@@ -187,6 +187,7 @@ var chinese = map[string]string{
 	"oldest":                                                   "最久",
 	"oldest ready":                                             "最久就绪",
 	"for example":                                              "例如",
+	"not sealed":                                               "未封",
 	"open":                                                     "开放",
 	"out":                                                      "出",
 	"out of attempts":                                          "次数用尽",

@@ -12,7 +12,7 @@ import (
 func TestWords(t *testing.T) {
 	said := regexp.MustCompile(`\.T "([^"]+)"`)
 	texts := []string{"Latencies, 99 of 100 below", "Tasks a second", "delayed", "ready", "leased", "dead", "ok", "low", "full", "json",
-		"text", "hex", "complete", "complete, results wait", "sealed", "open", "put", "reserve", "ack", "sync", "handed out", "failed"}
+		"text", "hex", "complete", "complete, results wait", "sealed", "not sealed", "open", "put", "reserve", "ack", "sync", "handed out", "failed"}
 	for _, text := range doneTexts {
 		texts = append(texts, text)
 	}

@@ -166,7 +166,7 @@ func check(to string, files int, apart bool) (Copied, error) {
 		return c, glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %s; glassq repair shows what can be kept",
 			s.Losses[0])
 	}
-	// What lies before the checkpoint was not read by that.
+	// Frames before the checkpoint were not read by that.
 	if first := v.First(); first > 0 {
 		if err := v.Frames(first, func(wal.Frame, bool) error { return nil }); err != nil {
 			return c, err

@@ -294,6 +294,8 @@ func (b *behind) each(f wal.Frame, again func(glassq.Task) error, known func(mov
 		switch {
 		case n == 0:
 			b.puts[key]++
+		case n >= b.st.NextTask() && state.IsCheckpoint(rec):
+			return nil // its task begins anew
 		case n < b.st.NextTask():
 			if b.st.CheckMove(rec) != nil {
 				return nil // it was over before the gap

@@ -40,6 +40,10 @@ type Options struct {
 	Batch    int    // most tasks in one put; 0 means 2,000
 	Parallel int    // puts under way at once; 0 means 2
 
+	// Flow is what else the run is made with: its hooks, and the run that it comes after. The other
+	// members are the dispatch's own.
+	Flow glassq.RunChange
+
 	// Only puts those positions of the source alone; nil puts all. They keep their numbers.
 	Only *Positions
 
@@ -221,13 +225,16 @@ func (d *dispatch) openRun(ctx context.Context) error {
 		source += " only " + d.opt.Only.describe()
 	}
 	err := d.again(ctx, func() (err error) {
-		d.rec, err = d.q.SetRun(ctx, d.name, glassq.RunChange{Source: source, Queue: d.opt.Queue, Results: d.opt.Results,
-			RetryOf: d.opt.RetryOf})
+		change := d.opt.Flow
+		change.Source, change.Queue, change.Results, change.RetryOf = source, d.opt.Queue, d.opt.Results, d.opt.RetryOf
+		d.rec, err = d.q.SetRun(ctx, d.name, change)
 		return err
 	})
 	switch {
 	case errors.Is(err, glassq.ErrRunConflict):
 		return glassq.Errorf(glassq.CodeRunConflict, "%w; take another --run, or leave it out for a new one", err)
+	case errors.Is(err, glassq.ErrNotFound): // the run that it comes after, or retries
+		return glassq.Errorf(glassq.CodeBadRequest, "make run %s: %w", d.name, err)
 	case err != nil:
 		return fmt.Errorf("make run %s: %w", d.name, err)
 	case source == "" && d.rec.Source != "":

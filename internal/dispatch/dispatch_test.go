@@ -207,6 +207,30 @@ func TestRunWaitsForRoom(t *testing.T) {
 	})
 }
 
+// TestRunWaitsForItsRate: a dispatch waits as long as it is told to.
+func TestRunWaitsForItsRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newFake()
+		for i, wait := range []time.Duration{time.Minute, 3 * time.Hour} {
+			q.refuse[2+i] = fmt.Errorf("put: %w", &glassq.Error{Code: glassq.CodeQuota, Message: "too fast", RetryAfter: wait})
+		}
+		var notes []string
+		rep, err := Run(t.Context(), q, Options{Source: counterOf(t, "{0}", 0, 1000), Batch: 100, Parallel: 1,
+			Notify: func(s string) { notes = append(notes, s) }})
+		if err != nil || rep.Put != 1000 || rep.Took != 3*time.Hour+time.Minute || q.puts != 12 {
+			t.Errorf("Run = %+v, %v, %d puts; want 1000 tasks in 3h1m and 12 puts", rep, err, q.puts)
+		}
+		if len(notes) != 2 || !strings.Contains(notes[0], "too fast (100 put") {
+			t.Errorf("notes %q", notes)
+		}
+		q = newFake()
+		q.refuse[1] = &glassq.Error{Code: glassq.CodeQuota, Message: "too many queues"}
+		if _, err := Run(t.Context(), q, Options{Source: counterOf(t, "{0}", 0, 10)}); glassq.CodeOf(err) != glassq.CodeQuota {
+			t.Errorf("a quota without an end: %v; want that it is said at once", err)
+		}
+	})
+}
+
 func TestRunCancelledAndUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFake()

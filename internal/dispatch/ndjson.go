@@ -81,7 +81,7 @@ func lift(line []byte, t *glassq.Task) error {
 }
 
 // A checker checks tasks by the broker's rules, so that a bad one is named by its line and not by
-// its place in a batch. What only the server knows, such as its limit of bodies, it finds itself.
+// its place in a batch. The server finds what only it knows, such as its limit of bodies.
 type checker struct {
 	broker *broker.Broker
 	one    [1]glassq.Task

@@ -34,6 +34,11 @@ func (d *dispatch) putBatch(ctx context.Context, b batch) error {
 			tasks = tasks[some:]
 			some *= 2
 			wait = firstWait
+		case code == glassq.CodeQuota && glassq.RetryAfter(err) > 0:
+			d.say("waiting for the rate of the token: %v (%d put so far)", err, d.put.Load())
+			if err := sleep(ctx, glassq.RetryAfter(err)); err != nil {
+				return err
+			}
 		case !full(code) && !forGood(code):
 			return fmt.Errorf("put %d tasks: %w", some, err)
 		case some > 1:

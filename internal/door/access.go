@@ -78,6 +78,15 @@ func (a *Access) Run(ctx context.Context, log *slog.Logger) {
 	}
 }
 
+// Refused counts the puts that the rates of tokens refused: for their number, and for their bytes.
+func (a *Access) Refused() (puts, bytes uint64) {
+	if a == nil || a.tokens == nil {
+		return 0, 0
+	}
+	r := a.tokens.Refused()
+	return r.Puts.Load(), r.Bytes.Load()
+}
+
 // Locked tells whether clients need a key.
 func (a *Access) Locked() bool { return a != nil && (a.keys.Load() != nil || a.tokens != nil) }
 
@@ -255,13 +264,14 @@ type Identity struct {
 	May     []string        `json:"may"`
 	Queues  rights.Patterns `json:"queues"`
 	Expires time.Time       `json:"expires,omitzero"`
+	rights.Rates
 }
 
 // Identity says who the client is, on a server that is locked or not.
 func (w Who) Identity(locked bool) Identity {
 	i := Identity{Name: w.name(locked), May: w.may.Names(), Queues: w.names}
 	if w.live != nil {
-		i.ID, i.Expires = w.live.ID, w.live.Expires
+		i.ID, i.Expires, i.Rates = w.live.ID, w.live.Expires, w.live.Rates()
 	}
 	return i
 }

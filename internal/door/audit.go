@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/glassq/glassq"
@@ -104,4 +105,21 @@ func statesOf(states []glassq.State) string {
 		names = append(names, s.String())
 	}
 	return strings.Join(names, " ")
+}
+
+// filterOf is which dead tasks are meant, in short.
+func filterOf(f glassq.DeadFilter) string {
+	parts := []string{"dead"}
+	switch n := len(f.Tasks); {
+	case n == 1:
+		parts = append(parts, "task "+f.Tasks[0])
+	case n > 1:
+		parts = append(parts, strconv.Itoa(n)+" named tasks")
+	}
+	for _, m := range [][2]string{{"why", f.Why}, {"run", f.Run}, {"reason", f.Reason}} {
+		if m[1] != "" {
+			parts = append(parts, m[0]+" "+m[1])
+		}
+	}
+	return strings.Join(parts, " ")
 }

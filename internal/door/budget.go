@@ -7,9 +7,9 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// A Budget bounds the bytes that all who share it hold together. Who does not fit waits, in order
-// of arrival. It is taken all at once, so that two half-served callers cannot block each other for
-// ever. Safe for concurrent use.
+// A Budget bounds the bytes that all who share it hold together. A caller that does not fit waits,
+// in order of arrival. It is taken all at once, so that two half-served callers cannot block each
+// other for ever. Safe for concurrent use.
 type Budget struct {
 	size int64
 

@@ -24,7 +24,7 @@ type Memory struct {
 func (m Memory) Fits(maxBody int) bool { return m.Answers >= leastAnswers(int64(maxBody)) }
 
 // Share shares out limit, the most that the process may have; 0 is as much as it likes. Bodies have
-// at most maxBody bytes, 0 for glassq.DefaultMaxBody. What is left is for the index of the tasks,
+// at most maxBody bytes, 0 for glassq.DefaultMaxBody. The rest is for the index of the tasks,
 // for the frames that are written, and for garbage. A body that is received is held twice until it
 // is durable, and the largest request and the largest answer have to fit even where there is less
 // than LeastMemory.

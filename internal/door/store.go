@@ -83,20 +83,35 @@ func (w Who) MayAck(a *glassq.Ack) error {
 	return w.MayPut(a.Put)
 }
 
-// Put is Broker.Put.
+// Put is Broker.Put, within the rates of the client's token.
 func (s Store) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, error) {
 	if err := s.Who.MayPut(tasks); err != nil {
 		return nil, err
 	}
-	return s.broker.Put(ctx, tasks)
+	if err := s.Who.Spend(tasks); err != nil {
+		return nil, err
+	}
+	receipts, err := s.broker.Put(ctx, tasks)
+	if err != nil {
+		s.Who.Unspend(tasks)
+	}
+	return receipts, err
 }
 
-// PutWait is Broker.PutWait.
+// PutWait is Broker.PutWait, which waits for the rates of the client's token, too.
 func (s Store) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
 	if err := s.Who.MayPut(tasks); err != nil {
 		return nil, err
 	}
-	return s.broker.PutWait(ctx, tasks, wait)
+	wait, err := s.Who.await(ctx, tasks, wait)
+	if err != nil {
+		return nil, err
+	}
+	receipts, err := s.broker.PutWait(ctx, tasks, wait)
+	if err != nil {
+		s.Who.Unspend(tasks)
+	}
+	return receipts, err
 }
 
 // Reserve is Broker.Reserve.
@@ -113,7 +128,15 @@ func (s Store) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 
 // Ack is Broker.Ack; what the client may not ack is answered for itself.
 func (s Store) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
-	return broker.Batch(acks, s.Who.MayAck, func(some []glassq.Ack) ([]error, error) { return s.broker.Ack(ctx, some) })
+	return broker.Batch(acks, s.Who.MayAck, func(some []glassq.Ack) ([]error, error) {
+		errs, err := s.broker.Ack(ctx, some)
+		for i := range errs {
+			if errs[i] == nil {
+				s.Who.Owe(&some[i])
+			}
+		}
+		return errs, err
+	})
 }
 
 // AckWait is Broker.AckWait.
@@ -121,7 +144,11 @@ func (s Store) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration) 
 	if err := s.Who.MayAck(&ack); err != nil {
 		return err
 	}
-	return s.broker.AckWait(ctx, ack, wait)
+	err := s.broker.AckWait(ctx, ack, wait)
+	if err == nil {
+		s.Who.Owe(&ack)
+	}
+	return err
 }
 
 // Nack is Broker.Nack, as Ack.
@@ -132,7 +159,12 @@ func (s Store) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
 
 // Extend is Broker.Extend, as Ack.
 func (s Store) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
-	may := func(x *glassq.Extend) error { return s.Who.May(rights.VerbExtend, x.Token.Queue) }
+	may := func(x *glassq.Extend) error {
+		if err := s.Who.May(rights.VerbExtend, x.Token.Queue); err != nil {
+			return err
+		}
+		return s.Who.MayPut(x.Put)
+	}
 	return broker.Batch(extends, may, func(some []glassq.Extend) ([]error, error) { return s.broker.Extend(ctx, some) })
 }
 
@@ -248,6 +280,20 @@ func (s Store) Redrive(ctx context.Context, queue string, max int) (int, error) 
 	return s.Do(ctx, rights.VerbRedrive, queue, func() (int, error) { return s.broker.Redrive(ctx, queue, max) })
 }
 
+// RedriveSome is Broker.RedriveSome.
+func (s Store) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	return s.act(ctx, rights.VerbRedrive, "", queue, filterOf(f), func() (int, error) {
+		return s.broker.RedriveSome(ctx, queue, f)
+	})
+}
+
+// PurgeSome is Broker.PurgeSome.
+func (s Store) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	return s.act(ctx, rights.VerbPurge, "", queue, filterOf(f), func() (int, error) {
+		return s.broker.PurgeSome(ctx, queue, f)
+	})
+}
+
 // Drop is Broker.Drop.
 func (s Store) Drop(ctx context.Context, queue string) error {
 	_, err := s.Do(ctx, rights.VerbDrop, queue, func() (int, error) { return 0, s.broker.Drop(ctx, queue) })
@@ -291,8 +337,8 @@ func (s Store) RunIDs(ctx context.Context, name string, set glassq.IDSet, from u
 	return s.broker.RunIDs(ctx, name, set, from, max)
 }
 
-// SetRun is Broker.SetRun. The queues that a run names, and the run that it retries, must be the
-// client's, too. Whoever sees a run may say who reads it.
+// SetRun is Broker.SetRun. The queues that a run and its hooks name, and the runs that it retries,
+// waits for or has hooks put into, must be the client's, too. Whoever sees a run may say who reads it.
 func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (run glassq.Run, err error) {
 	if c.Reader != "" && c == (glassq.RunChange{Reader: c.Reader}) && s.Who.May(rights.VerbSetRun, name) != nil {
 		if err = s.Who.May(rights.VerbReadRun, name); err == nil {
@@ -317,6 +363,12 @@ func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (run
 		if err == nil && c.RetryOf != "" {
 			err = s.Who.May(rights.VerbSetRun, c.RetryOf)
 		}
+		if err == nil && c.After != "" {
+			err = s.Who.May(rights.VerbRun, c.After)
+		}
+		if err == nil {
+			err = s.mayHook(ctx, &c)
+		}
 		if err == nil {
 			run, err = s.broker.SetRun(ctx, name, c)
 		}
@@ -325,9 +377,40 @@ func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (run
 	return run, err
 }
 
+// mayHook tells whether the client may have the hooks of a change put: it may put such tasks itself.
+func (s Store) mayHook(ctx context.Context, c *glassq.RunChange) error {
+	hooks := []glassq.Hook{c.OnEnd, c.OnFailed}
+	if c.Hooks && c.RetryOf != "" {
+		of, err := s.broker.Run(ctx, c.RetryOf)
+		if err != nil {
+			return err
+		}
+		hooks = append(hooks, of.OnEnd, of.OnFailed)
+	}
+	for _, hook := range hooks {
+		if hook == "" {
+			continue
+		}
+		t, err := broker.HookTask(hook)
+		if err == nil {
+			err = s.Who.MayPutTask(&t)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // CancelRun is Broker.CancelRun.
 func (s Store) CancelRun(ctx context.Context, name string) (int, error) {
 	return s.Do(ctx, rights.VerbCancelRun, name, func() (int, error) { return s.broker.CancelRun(ctx, name) })
+}
+
+// DropRun is Broker.DropRun.
+func (s Store) DropRun(ctx context.Context, name string) error {
+	_, err := s.Do(ctx, rights.VerbDropRun, name, func() (int, error) { return 0, s.broker.DropRun(ctx, name) })
+	return err
 }
 
 // Stats is Broker.Stats.

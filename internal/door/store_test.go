@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,7 +93,7 @@ func TestStoreNames(t *testing.T) {
 
 // TestCheckIsCheap: to know a client and to ask what it may do allocates nothing.
 func TestCheckIsCheap(t *testing.T) {
-	a, text := held(t, rights.Token{May: []string{"put"}, Queues: rights.Patterns{"mine.*"}})
+	a, text := held(t, rights.Token{May: []string{"put"}, Queues: rights.Patterns{"mine.*"}, Rates: rights.Rates{Puts: 1 << 50}})
 	tasks := []glassq.Task{{Queue: "mine.q", Run: "mine.r"}}
 	if n := testing.AllocsPerRun(1000, func() {
 		who, err := a.WithKey(text)
@@ -101,6 +102,9 @@ func TestCheckIsCheap(t *testing.T) {
 		}
 		if err == nil {
 			err = who.May(rights.VerbPut, "mine.q")
+		}
+		if err == nil {
+			err = who.Spend(tasks)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -138,6 +142,18 @@ func TestSetRun(t *testing.T) {
 		{"in another's queue", "put", "mine.r", glassq.RunChange{Queue: "q"}, glassq.CodeForbidden},
 		{"with results in another's queue", "put", "mine.r", glassq.RunChange{Results: "results"}, glassq.CodeForbidden},
 		{"as a retry of another's", "put", "mine.r", glassq.RunChange{RetryOf: "r"}, glassq.CodeForbidden},
+		{"after another's", "put", "mine.r", glassq.RunChange{After: "r"}, glassq.CodeForbidden},
+		{"with a hook", "put", "mine.r", glassq.RunChange{OnEnd: `{"queue":"mine.q","run":"mine.s"}`}, ""},
+		{"with a hook into another's queue", "put", "mine.r", glassq.RunChange{OnFailed: `{"queue":"q"}`}, glassq.CodeForbidden},
+		{"with a hook into another's run", "put", "mine.r", glassq.RunChange{OnEnd: `{"queue":"mine.q","run":"s"}`}, glassq.CodeForbidden},
+		{"with a hook whose result goes elsewhere", "put", "mine.r", glassq.RunChange{OnEnd: `{"queue":"mine.q","result":"s"}`},
+			glassq.CodeForbidden},
+		{"with the hooks of a retry", "put", "mine.r", glassq.RunChange{RetryOf: "mine.there", Hooks: true}, glassq.CodeForbidden},
+		{"with a hook into itself", "put", "mine.r", glassq.RunChange{OnEnd: `{"queue":"mine.q","run":"mine.r"}`}, glassq.CodeBadRequest},
+		{"with hooks of nothing", "put", "mine.r", glassq.RunChange{Hooks: true}, glassq.CodeBadRequest},
+		{"after any end of nothing", "put", "mine.r", glassq.RunChange{AfterAny: true}, glassq.CodeBadRequest},
+		{"with a hook that is too long", "put", "mine.r", glassq.RunChange{OnEnd: glassq.Hook(`{"queue":"mine.q","x":"` +
+			strings.Repeat("x", glassq.MaxHook) + `"}`)}, glassq.CodeTooLarge},
 		{"a reader of one that is there", "read", "mine.there", glassq.RunChange{Reader: "me"}, ""},
 		{"a reader of one that is not", "read", "mine.r", glassq.RunChange{Reader: "me"}, glassq.CodeNotFound},
 		{"a reader of another's", "read", "there", glassq.RunChange{Reader: "me"}, glassq.CodeForbidden},
@@ -162,7 +178,7 @@ func (*runs) Run(_ context.Context, name string) (glassq.Run, error) {
 	if name != "mine.there" {
 		return glassq.Run{}, glassq.ErrNotFound
 	}
-	return glassq.Run{Name: name}, nil
+	return glassq.Run{Name: name, OnEnd: `{"queue":"q"}`}, nil
 }
 
 func (*runs) SetRun(context.Context, string, glassq.RunChange) (glassq.Run, error) {

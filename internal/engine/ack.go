@@ -205,31 +205,6 @@ func (e *Engine) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error) {
 	return errs, e.toldOf(errs, f)
 }
 
-// Extend moves deadlines. It waits for the commit only where the policy says so.
-func (e *Engine) Extend(_ context.Context, extends []glassq.Extend) ([]error, error) {
-	errs := make([]error, len(extends))
-	if err := e.begin(); err != nil {
-		return nil, err
-	}
-	var rec []byte
-	before := e.open.Count
-	for i := range extends {
-		x := &extends[i]
-		if errs[i] = e.roomOn(Shrinks, 0); errs[i] != nil {
-			continue
-		}
-		if rec, errs[i] = e.st.DecideExtend(rec[:0], x); errs[i] == nil {
-			e.append(rec)
-		}
-	}
-	var f uint64
-	if e.policy.ExtendsWait && e.open.Count > before {
-		f = e.join()
-	}
-	e.end()
-	return errs, e.toldOf(errs, f)
-}
-
 // lookUp is what becomes of the lease of an ack. One that is named by its number alone, and is of a
 // queue that the ack may not be of, is lost. The caller holds mu.
 func (e *Engine) lookUp(a *glassq.Ack) state.Lookup {

@@ -15,7 +15,8 @@ import (
 )
 
 // An archive is a store in a form that an engine over any log can read: the snapshot of its state,
-// then one move record for each living task. It begins with a head, which blocks follow:
+// then one move record for each living task, behind which that of its checkpoint comes if it has one.
+// It begins with a head, which blocks follow:
 //
 //	head 20:  magic 8, version of the archive 4, version of the records 4, CRC-32C of bytes 0 to 15 4
 //	block 12: kind 4, length of what follows 4, CRC-32C of the 8 bytes and what follows 4
@@ -23,7 +24,7 @@ import (
 // The checksum of a block goes on from that of the one before, or of the head, so a block that is
 // missing, twice there or in another place is found. First come blocks with the snapshot, cut
 // anywhere; then blocks with whole move records, by the number of their task; then one with how
-// many these are, in 8 bytes, which is the end. All numbers are little-endian. docs/archive.md says
+// many of these there are, in 8 bytes, which is the end. All numbers are little-endian. docs/archive.md says
 // the same for readers of other programs.
 const (
 	archiveMagic   = "GQARCHIV"
@@ -100,7 +101,7 @@ func (e *Engine) Archive(ctx context.Context, w io.Writer) error {
 				return err
 			}
 			for i := range n {
-				if err := out.move(m.At(i)); err != nil {
+				if err := out.add(m.At(i)); err != nil {
 					return err
 				}
 			}
@@ -119,7 +120,7 @@ type archiveWriter struct {
 	write func([]byte) error
 	sum   uint32
 	buf   []byte // the block that is filled, room for its head included
-	tasks uint64
+	moves uint64 // records
 	begun bool
 }
 
@@ -150,14 +151,14 @@ func (a *archiveWriter) flush(kind uint32) error {
 	return err
 }
 
-func (a *archiveWriter) move(rec []byte) error {
+func (a *archiveWriter) add(rec []byte) error {
 	if len(a.buf) > blockHead && len(a.buf)+len(rec) > blockSize {
 		if err := a.flush(blockMoves); err != nil {
 			return err
 		}
 	}
 	a.buf = append(a.buf, rec...)
-	a.tasks++
+	a.moves++
 	return nil
 }
 
@@ -167,7 +168,7 @@ func (a *archiveWriter) end() error {
 			return err
 		}
 	}
-	a.buf = binary.LittleEndian.AppendUint64(a.buf, a.tasks)
+	a.buf = binary.LittleEndian.AppendUint64(a.buf, a.moves)
 	return a.flush(blockEnd)
 }
 
@@ -299,16 +300,20 @@ func (a *archiveReader) snapshot(restore func(io.Reader) error) error {
 	return a.damage(err)
 }
 
-// moves reads the move records up to the end, and calls take for each task that is still there. Of
-// so many that live by the snapshot each has to come once.
+// moves reads the move records up to the end, and calls take for those of each task that is still
+// there. Of so many bodies and checkpoints that live by the snapshot each has to come once.
 func (a *archiveReader) moves(st *state.State, living int64, take func(rec []byte) error) (tasks int64, err error) {
-	var last uint64
+	var last uint64 // twice the number of a task, and one more for its checkpoint
 	var listed int64
 	for a.kind == blockMoves {
 		for len(a.b) > 0 {
 			n, size, err := state.MoveOf(a.b)
-			if err == nil && n <= last {
-				err = fmt.Errorf("task %d comes after task %d", n, last)
+			at, is := 2*n, state.IsCheckpoint(a.b)
+			if is {
+				at++
+			}
+			if err == nil && (at <= last || is && at != last+1) {
+				err = fmt.Errorf("task %d comes after task %d", n, last/2)
 			}
 			if err != nil {
 				return 0, a.damage(err)
@@ -317,16 +322,18 @@ func (a *archiveReader) moves(st *state.State, living int64, take func(rec []byt
 				if err := take(a.b[:size]); err != nil {
 					return 0, err
 				}
-				tasks++
+				if !is {
+					tasks++
+				}
 			}
-			last, listed, a.b = n, listed+1, a.b[size:]
+			last, listed, a.b = at, listed+1, a.b[size:]
 		}
 		if err := a.next(); err != nil {
 			return 0, err
 		}
 	}
 	if a.kind != blockEnd || binary.LittleEndian.Uint64(a.b) != uint64(listed) || listed != living || tasks != st.Tasks() {
-		return 0, a.damage(fmt.Errorf("it has %d tasks, and %d live", listed, living))
+		return 0, a.damage(fmt.Errorf("it has %d tasks and checkpoints, and %d live", listed, living))
 	}
 	if n, err := io.ReadFull(a.r, make([]byte, 1)); n > 0 {
 		return 0, a.damage(errors.New("there is more behind its end"))
@@ -347,7 +354,7 @@ func CheckArchive(archive io.Reader) (queues int, tasks int64, err error) {
 	if err := a.snapshot(st.Restore); err != nil {
 		return 0, 0, err
 	}
-	tasks, err = a.moves(st, st.Tasks(), func(rec []byte) error {
+	tasks, err = a.moves(st, st.Tasks()+st.Checkpoints(), func(rec []byte) error {
 		if _, err := st.Apply(rec, 1, 0); err != nil {
 			return a.damage(err)
 		}
@@ -382,7 +389,7 @@ func (e *Engine) StartFrom(archive io.Reader) (tasks int64, err error) {
 	// The places that the snapshot names are of another log. Until its body is moved no task counts
 	// anywhere.
 	e.adopting = true
-	living := e.st.Tasks()
+	living := e.st.Tasks() + e.st.Checkpoints()
 	e.policy.Seen = nil // it is of the log, which is empty
 	e.firstFrame()
 	e.space = state.Space{}

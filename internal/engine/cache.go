@@ -12,7 +12,7 @@ const (
 )
 
 // A cache keeps the payloads of frames lately written or read, so that a hand-out seldom reads the
-// log. What came first goes first. Safe for concurrent use.
+// log. The oldest goes first. Safe for concurrent use.
 //
 // Payloads are copied into slabs. A slab that goes is left to the collector and never used again,
 // so who reads in it may go on for as long as it likes. The index has no pointers: with many small

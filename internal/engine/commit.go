@@ -92,6 +92,7 @@ func (e *Engine) tickTo(now int64) {
 		e.open.Buf = state.AppendTime(e.open.Buf, now-last)
 	}
 	e.st.Advance(now)
+	e.endRuns()
 }
 
 // append adds a record to the open frame and applies it. The caller holds mu.

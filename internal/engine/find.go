@@ -41,6 +41,9 @@ func (e *Engine) Find(_ context.Context, f glassq.Find) (found glassq.Found, err
 		return found, err
 	}
 	found.Body, found.Extra = slices.Clone(found.Body), slices.Clone(found.Extra)
+	if found.Progress, err = r.said(&place); err != nil {
+		return found, err
+	}
 	if found.ID == "" && !found.Dense {
 		found.ID = glassq.AssignedID(n)
 	}

@@ -113,7 +113,7 @@ func (e *Engine) empty(x Extent) (done bool, err error) {
 		}
 		for i, l := range some[:k] {
 			// Those that ended meanwhile need no move.
-			if p, ok := e.st.Place(l.Task); ok && p.Frame == l.Frame && p.Offset == l.Offset {
+			if e.st.Lies(l) {
 				e.append(m.At(i))
 			}
 		}

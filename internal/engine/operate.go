@@ -203,6 +203,40 @@ func (e *Engine) Redrive(_ context.Context, queue string, most int) (n int, err 
 	return n, err
 }
 
+// RedriveSome makes those dead tasks ready again that f means.
+func (e *Engine) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	return e.someDead(ctx, queue, f, false)
+}
+
+// PurgeSome drops those dead tasks that f means.
+func (e *Engine) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	return e.someDead(ctx, queue, f, true)
+}
+
+// someDead goes through the dead tasks of a queue in pieces, and waits for the commit of each.
+func (e *Engine) someDead(ctx context.Context, queue string, f glassq.DeadFilter, purge bool) (done int, err error) {
+	var pick *state.DeadPick
+	for last := false; !last; {
+		n := 0
+		err := e.change(func() (rec []byte, err error) {
+			if pick == nil {
+				if pick, err = e.st.PickDead(queue, f, purge); err != nil {
+					return nil, err
+				}
+			}
+			rec, n, last, err = pick.Next(e.st)
+			return rec, err
+		}, nil)
+		if err != nil {
+			return done, err
+		}
+		if done += n; ctx.Err() != nil && !last {
+			return done, ctx.Err()
+		}
+	}
+	return done, nil
+}
+
 // Drop forgets a queue. Calls that wait for it go on waiting for the new one of its name.
 func (e *Engine) Drop(_ context.Context, queue string) error {
 	var w *waitList
@@ -236,116 +270,4 @@ func (e *Engine) read(look func() error) error {
 		return err
 	}
 	return e.wait(f)
-}
-
-// Runs lists all runs, newest first.
-func (e *Engine) Runs(context.Context) (out []glassq.Run, err error) {
-	err = e.read(func() error {
-		for _, r := range e.st.Runs() {
-			out = append(out, e.st.RunInfo(r))
-		}
-		return nil
-	})
-	return out, err
-}
-
-// readRun is read of one run.
-func (e *Engine) readRun(name string, look func(r *state.Run)) error {
-	return e.read(func() error {
-		r := e.st.Run(name)
-		if r == nil {
-			return state.NoRun(name)
-		}
-		look(r)
-		return nil
-	})
-}
-
-// Run shows one run.
-func (e *Engine) Run(_ context.Context, name string) (info glassq.Run, err error) {
-	err = e.readRun(name, func(r *state.Run) { info = e.st.RunInfo(r) })
-	return info, err
-}
-
-// SetRun makes a run or changes it.
-func (e *Engine) SetRun(_ context.Context, name string, c glassq.RunChange) (info glassq.Run, err error) {
-	err = e.change(func() ([]byte, error) {
-		if err := e.mayMake([]glassq.Task{{Run: name}}, ""); err != nil {
-			return nil, err
-		}
-		return state.AppendRun(nil, name, c), e.st.CheckRun(name, c)
-	}, nil)
-	if err != nil {
-		return info, err
-	}
-	return e.Run(context.Background(), name)
-}
-
-// RunIDs returns positions of a run as intervals.
-func (e *Engine) RunIDs(_ context.Context, name string, set glassq.IDSet, from uint32,
-	most int) (ids []glassq.Interval, err error) {
-	err = e.readRun(name, func(r *state.Run) { ids = r.IDs(set, from, most) })
-	return ids, err
-}
-
-// CancelRun ends the tasks of a run that nobody works on, and seals it.
-func (e *Engine) CancelRun(_ context.Context, name string) (n int, err error) {
-	cancelled := func() int { return int(e.st.RunInfo(e.st.Run(name)).Books.Dead.Cancelled) }
-	err = e.change(func() ([]byte, error) {
-		if e.st.Run(name) == nil {
-			return nil, state.NoRun(name)
-		}
-		n = -cancelled()
-		return state.AppendCancel(nil, name), nil
-	}, func() { n += cancelled() })
-	return n, err
-}
-
-// A runWaiter waits for a run to reach a phase.
-type runWaiter struct {
-	name  string
-	phase glassq.Phase
-	done  chan struct{}
-}
-
-// wakeRuns wakes those whose run has reached its phase. The caller holds mu.
-func (e *Engine) wakeRuns() {
-	for w := range e.runWait {
-		if r := e.st.Run(w.name); r != nil && r.Reached(w.phase) {
-			delete(e.runWait, w)
-			close(w.done)
-		}
-	}
-}
-
-// AwaitRun waits until the run has reached phase. What it tells is durable.
-func (e *Engine) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run,
-	error) {
-	if err := e.begin(); err != nil {
-		return glassq.Run{}, err
-	}
-	w := &runWaiter{name: name, phase: phase, done: make(chan struct{})}
-	if r := e.st.Run(name); (r == nil || !r.Reached(phase)) && wait != 0 {
-		e.runWait[w] = struct{}{}
-		e.end()
-		await(ctx, w.done, wait)
-		if err := e.begin(); err != nil {
-			return glassq.Run{}, err
-		}
-		delete(e.runWait, w)
-	}
-	var info glassq.Run
-	r := e.st.Run(name)
-	if r != nil {
-		info = e.st.RunInfo(r)
-	}
-	f := e.newest()
-	e.end()
-	switch {
-	case ctx.Err() != nil:
-		return info, ctx.Err()
-	case r == nil:
-		return info, state.NoRun(name)
-	}
-	return info, e.wait(f)
 }

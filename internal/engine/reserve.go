@@ -148,6 +148,7 @@ func (e *Engine) undo(queue string, w *waiter) {
 // match hands tasks to those who wait for them, gives room to those who wait for that, and wakes
 // those who wait for the end of a queue or for runs. The caller holds mu.
 func (e *Engine) match() {
+	e.endRuns()
 	e.paceReady()
 	for i := 0; i < len(e.woken); i++ {
 		q := e.woken[i]
@@ -165,6 +166,9 @@ func (e *Engine) match() {
 		e.admit(q, wl)
 	}
 	e.woken = e.woken[:0]
+	if e.endRuns() { // by what was handed out and acked at once, or by an ack that waited
+		e.match()
+	}
 	if e.runsOn {
 		e.runsOn = false
 		e.wakeRuns()
@@ -234,9 +238,9 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		e.open.Durable = e.open.Durable || w.reserves
 		return
 	}
-	last := w.granted[0].place.Frame
+	last := uint64(0)
 	for _, g := range w.granted {
-		last = max(last, g.place.Frame)
+		last = max(last, g.place.Last())
 	}
 	w.f = e.unwritten(last)
 }
@@ -249,7 +253,7 @@ func (e *Engine) show(q *state.Queue, w *waiter) {
 	}
 	w.granted = []grant{{task: task, place: p, at: e.st.Now()}}
 	w.pin = e.pin()
-	w.f = e.unwritten(p.Frame)
+	w.f = e.unwritten(p.Last())
 }
 
 // deliver waits until what w got may be told, reads the bodies, and makes the leases.
@@ -275,12 +279,16 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 		leases = leases[:len(leases)+1]
 		l := &leases[len(leases)-1]
 		put, err := r.task(&l.Task, g.place.Frame, g.place.Offset)
+		body := err == nil
+		if body {
+			l.Progress, err = r.said(&g.place)
+		}
 		if err != nil {
 			if w.r.Look {
 				return nil, err
 			}
 			leases = leases[:len(leases)-1]
-			bad = append(bad, e.setAside(queue, g, err))
+			bad = append(bad, e.setAside(queue, g, body, err))
 			continue
 		}
 		l.Number, l.Attempt = g.number, g.place.Attempt

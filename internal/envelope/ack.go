@@ -14,17 +14,21 @@ func AppendAck(dst []byte, a *glassq.Ack) []byte {
 	if a.Result != nil {
 		dst = appendResult(dst, a.Result)
 	}
-	if len(a.Put) > 0 {
-		dst = append(jsonline.AppendKey(dst, "put"), '[')
-		for i := range a.Put {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = AppendTask(dst, &a.Put[i])
-		}
-		dst = append(dst, ']')
+	return append(appendPuts(dst, a.Put), '}')
+}
+
+func appendPuts(dst []byte, tasks []glassq.Task) []byte {
+	if len(tasks) == 0 {
+		return dst
 	}
-	return append(dst, '}')
+	dst = append(jsonline.AppendKey(dst, "put"), '[')
+	for i := range tasks {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = AppendTask(dst, &tasks[i])
+	}
+	return append(dst, ']')
 }
 
 // appendResult appends the members that say a result. A string, and a null, is a JSON result as it
@@ -61,22 +65,12 @@ func ParseAck(line []byte, a *glassq.Ack) error {
 	var r glassq.Task
 	var raw []byte // the result as it was written
 	at, b64 := 0, false
-	var seen [7][]byte
-	n := 0
+	var seen once
 	for c.Open('{', "an ack"); c.More(); {
-		key := c.Key()
-		for _, k := range seen[:n] {
-			if string(k) == string(key) {
-				c.Fail(c.From, "member %q comes twice", key)
-			}
-		}
-		if n < len(seen) {
-			seen[n] = key
-			n++
-		}
+		key := seen.key(&c)
 		switch word := string(key); {
 		case word == "put" && c.At('['):
-			readPuts(&c, line, a)
+			readPuts(&c, line, &a.Put, "an ack")
 			continue
 		case word == "headers" && c.At('{'):
 			r.Headers = readHeaders(&c)
@@ -131,13 +125,33 @@ func ParseAck(line []byte, a *glassq.Ack) error {
 
 const needToken = "a token is needed, as it came with the lease"
 
-func readPuts(c *jsonline.Cursor, line []byte, a *glassq.Ack) {
+// A once has the keys of an object, each of which may be there once.
+type once struct {
+	seen [8][]byte // as many as any object may have that is read so
+	n    int
+}
+
+func (o *once) key(c *jsonline.Cursor) []byte {
+	key := c.Key()
+	for _, k := range o.seen[:o.n] {
+		if string(k) == string(key) {
+			c.Fail(c.From, "member %q comes twice", key)
+		}
+	}
+	if o.n < len(o.seen) {
+		o.seen[o.n] = key
+		o.n++
+	}
+	return key
+}
+
+func readPuts(c *jsonline.Cursor, line []byte, tasks *[]glassq.Task, what string) {
 	for c.Open('[', "put"); c.More(); {
-		if len(a.Put) == glassq.MaxBatch {
-			c.Fail(c.To, "an ack puts at most %d tasks", glassq.MaxBatch)
+		if len(*tasks) == glassq.MaxBatch {
+			c.Fail(c.To, "%s puts at most %d tasks", what, glassq.MaxBatch)
 			return
 		}
-		a.Put = append(a.Put, glassq.Task{})
-		readTask(c, line, &a.Put[len(a.Put)-1], nil)
+		*tasks = append(*tasks, glassq.Task{})
+		readTask(c, line, &(*tasks)[len(*tasks)-1], needsBody, nil)
 	}
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // AppendLease appends a lease as one line of JSON: token, attempt, lease (the granted length in
-// seconds), age, late (absent when 0), of (results only), and the task with its queue, id and body
-// as in AppendTask. Age and late are printed to the microsecond. A task that was taken, not leased,
+// seconds), age, late (absent when 0), said (what was said of it under earlier leases, in the words of an
+// extend), of (results only), and the task with its queue, id and body as in AppendTask. Age and late are printed to the microsecond. A task that was taken, not leased,
 // has no number and no token.
 func AppendLease(dst []byte, l *glassq.Lease) []byte {
 	dst, rest := CutLease(dst, l)
@@ -33,7 +33,7 @@ func CutLease(dst []byte, l *glassq.Lease) ([]byte, Rest) {
 	if l.Late >= time.Microsecond {
 		dst = appendSeconds(dst, "late", l.Late.Truncate(time.Microsecond))
 	}
-	return cutKept(dst, &l.Task, "}")
+	return cutKept(appendSaid(dst, l.Progress), &l.Task, "}")
 }
 
 // cutKept appends the members of a task that an engine holds, which has a queue and an id, and

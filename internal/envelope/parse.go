@@ -19,7 +19,7 @@ import (
 // capacity. The error has code bad_request and names the byte offset in line.
 func ParseTask(line []byte, t *glassq.Task) error {
 	c := jsonline.ReadText(line)
-	readTask(&c, line, t, nil)
+	readTask(&c, line, t, needsBody, nil)
 	return c.Err()
 }
 
@@ -28,14 +28,20 @@ func ParseTask(line []byte, t *glassq.Task) error {
 func ParseLease(line []byte, l *glassq.Lease) error {
 	*l = glassq.Lease{Task: l.Task}
 	c := jsonline.ReadText(line)
-	readTask(&c, line, &l.Task, l)
+	readTask(&c, line, &l.Task, needsBody, l)
 	l.Deadline = time.Now().Add(l.Length)
 	return c.Err()
 }
 
+// Whether an envelope must have a body.
+const (
+	needsBody = true
+	needsNone = false
+)
+
 // readTask takes one envelope; l is not nil when it is a lease's, and receives what only leases
 // have.
-func readTask(c *jsonline.Cursor, line []byte, t *glassq.Task, l *glassq.Lease) {
+func readTask(c *jsonline.Cursor, line []byte, t *glassq.Task, body bool, l *glassq.Lease) {
 	old := *t
 	*t = glassq.Task{}
 	c.Open('{', "a task")
@@ -80,11 +86,11 @@ func readTask(c *jsonline.Cursor, line []byte, t *glassq.Task, l *glassq.Lease) 
 	if len(extra) > 0 {
 		t.Extra = append(extra, '}')
 	}
-	switch seen & (wordBody | wordB64) {
-	case 0:
+	switch have := seen & (wordBody | wordB64); {
+	case have == 0 && body:
 		c.Fail(at, "a task needs a member body or b64; JSON data goes in as {\"body\": …}")
 		return
-	case wordBody | wordB64:
+	case have == wordBody|wordB64:
 		c.Fail(at, "a task has either body or b64, not both")
 		return
 	}
@@ -160,6 +166,8 @@ func readMember(c *jsonline.Cursor, line []byte, word uint32, t, old *glassq.Tas
 		l.Age = c.Duration("age")
 	case wordLate:
 		l.Late = c.Duration("late")
+	case wordSaid:
+		l.Progress = readSaid(c, line[c.From:c.To])
 	case wordOf:
 		t.OfAttempt = int(c.Integer("of", 1<<31-1))
 	}

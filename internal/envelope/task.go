@@ -155,8 +155,9 @@ const (
 	wordAge
 	wordLate
 	wordOf
+	wordSaid
 
-	leaseWords = wordToken | wordAttempt | wordAge | wordLate | wordOf
+	leaseWords = wordToken | wordAttempt | wordAge | wordLate | wordOf | wordSaid
 )
 
 // envelopeWord returns the bit of a member that has a meaning here, 0 for an unknown one.
@@ -204,6 +205,8 @@ func envelopeWord(key []byte) uint32 {
 		return wordLate
 	case "of":
 		return wordOf
+	case "said":
+		return wordSaid
 	}
 	return 0
 }

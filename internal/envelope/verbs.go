@@ -44,28 +44,6 @@ func ParseNack(text []byte, n *glassq.Nack) error {
 	return err
 }
 
-type extendLine struct {
-	Token token   `json:"token"`
-	Lease seconds `json:"lease,omitzero"`
-}
-
-// AppendExtend appends an extend as one line of JSON; a Lease of 0 is left out.
-func AppendExtend(dst []byte, e *glassq.Extend) []byte {
-	dst = appendString(append(dst, '{'), "token", e.Token.String())
-	if e.Lease != 0 {
-		dst = appendAsked(dst, "lease", e.Lease)
-	}
-	return append(dst, '}')
-}
-
-// ParseExtend reads an extend. Without a lease, Lease is 0: the length it was granted with.
-func ParseExtend(text []byte, e *glassq.Extend) error {
-	var line extendLine
-	err := readRecord(text, &line, &line.Token)
-	*e = glassq.Extend{Token: glassq.Token(line.Token), Lease: time.Duration(line.Lease)}
-	return err
-}
-
 type peekedLine struct {
 	Number  uint64  `json:"number"`
 	State   string  `json:"state"`
@@ -73,10 +51,11 @@ type peekedLine struct {
 	Age     seconds `json:"age"`
 	Due     seconds `json:"due,omitzero"`
 	Reason  string  `json:"reason,omitzero"`
+	Said    *said   `json:"said,omitzero"`
 }
 
 // AppendPeeked appends a shown task as one line of JSON: number, state, attempt, age, due, reason,
-// and the task in a member of its own.
+// said as in AppendLease, and the task in a member of its own.
 func AppendPeeked(dst []byte, p *glassq.Peeked) []byte {
 	dst, rest := CutPeeked(dst, p)
 	return rest.appendAll(dst)
@@ -84,7 +63,8 @@ func AppendPeeked(dst []byte, p *glassq.Peeked) []byte {
 
 // CutPeeked is AppendPeeked without the rest.
 func CutPeeked(dst []byte, p *glassq.Peeked) ([]byte, Rest) {
-	dst = appendRecord(dst, &peekedLine{p.Number, p.State.String(), p.Attempt, seconds(p.Age), seconds(p.Due), p.Reason})
+	dst = appendRecord(dst, &peekedLine{p.Number, p.State.String(), p.Attempt, seconds(p.Age), seconds(p.Due), p.Reason,
+		saidOf(p.Progress)})
 	dst = append(jsonline.AppendKey(dst[:len(dst)-1], "task"), '{')
 	if p.Lease != 0 {
 		dst = appendSeconds(dst, "lease", p.Lease)
@@ -115,7 +95,7 @@ func ParsePeeked(text []byte, p *glassq.Peeked) error {
 	}
 	*p = glassq.Peeked{
 		Number: line.Number, State: state, Attempt: line.Attempt,
-		Age: time.Duration(line.Age), Due: time.Duration(line.Due), Reason: line.Reason,
+		Age: time.Duration(line.Age), Due: time.Duration(line.Due), Reason: line.Reason, Progress: line.Said.progress(),
 	}
 	var l glassq.Lease // a result's "of" is a word of leases
 	err = ParseLease(line.Task, &l)

@@ -32,6 +32,7 @@ const (
 	ResultsFull  = "results_full"      // acks are refused since the queue of their results is full
 	Dead         = "dead"              // tasks wait for a person
 	NotSealed    = "not_sealed"        // more tasks of the run may come
+	After        = "after"             // the run waits for the end of another
 	ResultsStay  = "results_not_taken" // the run is complete, and its results lie where they are
 	AllDone      = "done"              // nothing is left to do
 	Moving       = "moving"            // tasks are ready and workers ask for them
@@ -260,7 +261,11 @@ func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, e
 	if !r.Sealed {
 		s.add(NotSealed, "", "it is not sealed: whoever dispatches has not said that this was all")
 	}
-	if r.Pending > 0 && r.Queue != "" {
+	if r.Held {
+		if err := x.after(ctx, &r, &s); err != nil {
+			return glassq.Explanation{}, err
+		}
+	} else if r.Pending > 0 && r.Queue != "" {
 		_, err := x.queue(ctx, r.Queue, &s) // the run has its own count
 		if err != nil && !errors.Is(err, glassq.ErrNotFound) {
 			return glassq.Explanation{}, err
@@ -278,6 +283,31 @@ func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, e
 	b := &r.Books
 	head := fmt.Sprintf("put %d = ok %d + failed %d + dead %d + pending %d: ", b.Put, b.OK, b.Failed, b.Dead.Sum(), r.Pending)
 	return s.explanation("run "+name, head), nil
+}
+
+// after adds which run another one waits for, and why it still does.
+func (x *Explainer) after(ctx context.Context, r *glassq.Run, s *say) error {
+	first, err := x.Store.Run(ctx, r.After)
+	if errors.Is(err, glassq.ErrNotFound) {
+		s.add(After, "glassq runs cancel "+r.Name, "it waits for the end of run %s, which is not there any more", r.After)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b, do := &first.Books, "glassq explain run "+first.Name
+	switch {
+	case first.Complete:
+		s.add(After, "glassq runs retry "+first.Name, "it waits for the success of run %s, which ended with %d failed and %d dead",
+			first.Name, b.Failed, b.Dead.Sum())
+	case first.Held:
+		s.add(After, do, "it waits for the end of run %s, which waits for run %s", first.Name, first.After)
+	case !first.Sealed:
+		s.add(After, do, "it waits for the end of run %s, which is not sealed and has %d pending", first.Name, first.Pending)
+	default:
+		s.add(After, do, "it waits for the end of run %s, which has %d pending", first.Name, first.Pending)
+	}
+	return nil
 }
 
 // A Task is where one task is, in words, and the task where it is held.

@@ -94,20 +94,22 @@ func (w *world) ack(l glassq.Lease, body string) {
 
 func ptr[T any](v T) *T { return &v }
 
+type causeTest struct {
+	name  string
+	opt   disk.Options
+	make  func(w *world)
+	run   string // "" explains the queue q
+	cause string
+	text  string // in the text of that cause
+}
+
 // TestCauses makes each cause real, and wants it named, with what it is about.
 func TestCauses(t *testing.T) {
 	noRoom, err := disk.ParseWatermark("100000GiB")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tests := []struct {
-		name  string
-		opt   disk.Options
-		make  func(w *world)
-		run   string // "" explains the queue q
-		cause string
-		text  string // in the text of that cause
-	}{
+	tests := []causeTest{
 		{"paused", disk.Options{}, func(w *world) {
 			w.put(glassq.Task{})
 			w.set("q", glassq.SettingsChange{Paused: ptr(true)})
@@ -196,6 +198,24 @@ func TestCauses(t *testing.T) {
 			w.must(err)
 		}, "r", explain.AllDone, "everything is done"},
 	}
+	hold := func(w *world, change glassq.RunChange) {
+		_, err := w.SetRun(w.ctx, "first", change)
+		w.must(err)
+		_, err = w.SetRun(w.ctx, "r", glassq.RunChange{Queue: "q", After: "first"})
+		w.must(err)
+		w.put(glassq.Task{Run: "r"})
+	}
+	tests = append(tests, []causeTest{
+		{"a run that is under way comes first", disk.Options{}, func(w *world) {
+			w.put(make([]glassq.Task, 2)...)
+			hold(w, glassq.RunChange{Source: "s"})
+		}, "r", explain.After, "waits for the end of run first, which is not sealed and has 0 pending"},
+		{"a run that failed comes first", disk.Options{}, func(w *world) {
+			w.put(glassq.Task{Run: "first"})
+			w.ack(w.reserve("ann", 1, 0)[0], `{"o":{"ok":0}}`)
+			hold(w, glassq.RunChange{Sealed: true, Total: 1})
+		}, "r", explain.After, "waits for the success of run first, which ended with 1 failed and 0 dead"},
+	}...)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"net/textproto"
 )
 
-// How the fast engine reads an answer. What is usual goes to fasthttp's parser of headers. Where
+// How the fast engine reads an answer. Usual answers go to fasthttp's parser of headers. Where
 // that refuses, or is known to take more than net/http does, net/http reads the same bytes and has
 // the last word, so that both engines say the same of every server.
 

@@ -10,8 +10,8 @@ import (
 
 // The guard keeps a worker from being sent to addresses that only it can reach. It looks at the
 // address of every connection just before it is made, so it holds for what a name resolves to at
-// that moment, for redirects, and for both engines. What is allowed wins over what is built in,
-// what is denied over both.
+// that moment, for redirects, and for both engines. Allowed addresses win over what is built in,
+// denied ones over both.
 type guard struct {
 	on    bool // the built-in list
 	allow []netip.Prefix

@@ -202,7 +202,7 @@ func bare(err error) error {
 
 // parseJSON reads {"url", "method", "header", "body", "timeout"}, whose names may be in capitals. A
 // header is a string or a list of strings. A body is text, or any JSON to be sent as JSON; b64
-// holds one of bytes. What is said twice is an error: nobody knows which was meant.
+// holds one of bytes. A member that comes twice is an error: nobody knows which was meant.
 func (r *request) parseJSON(body []byte) error {
 	var address, method string
 	var header, headers, text, timeout json.RawMessage

@@ -31,7 +31,7 @@ var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.Allo
 // sticky: after the first one all methods return zero values and all loops end. It is for one
 // goroutine.
 //
-// What the methods return aliases the text wherever nothing had to be unescaped, with no spare
+// Results of the methods alias the text wherever nothing had to be unescaped, with no spare
 // capacity.
 type Cursor struct {
 	line  []byte

@@ -29,7 +29,7 @@ func ParseDuration(text string) (time.Duration, bool) {
 	if err == nil {
 		return d, d >= 0
 	}
-	// What reads with one digit for each number is well formed, and was too long.
+	// Text that reads with one digit for each number is well formed, and was too long.
 	short := make([]byte, 0, len(text))
 	for i := range len(text) {
 		if last := len(short) - 1; last >= 0 && text[i]-'0' <= 9 && short[last]-'0' <= 9 {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/state"
@@ -484,7 +485,11 @@ func (m *model) numbers(queue string, states ...glassq.State) []uint64 {
 }
 
 func (m *model) purge(queue string, states ...glassq.State) int {
-	all := m.numbers(queue, states...)
+	return m.bury(m.numbers(queue, states...))
+}
+
+// bury ends tasks for good.
+func (m *model) bury(all []uint64) int {
 	for _, num := range all {
 		if t := m.find(num); t.state == glassq.Dead {
 			m.free(t)
@@ -496,11 +501,27 @@ func (m *model) purge(queue string, states ...glassq.State) int {
 	return len(all)
 }
 
-func (m *model) redrive(queue string, most int) int {
-	all := m.numbers(queue, glassq.Dead)
-	if most > 0 {
-		all = all[:min(most, len(all))]
+// meant are the dead tasks that a filter means.
+func (m *model) meant(queue string, f glassq.DeadFilter) (all []uint64) {
+	for _, num := range m.numbers(queue, glassq.Dead) {
+		t := m.find(num)
+		if (len(f.Tasks) == 0 || slices.Contains(f.Tasks, glassq.AssignedID(num))) && (f.Run == "" || t.Run == f.Run) &&
+			(f.Why == "" || t.nacked == (f.Why == glassq.DeadNacked)) && strings.Contains(t.reason, f.Reason) {
+			all = append(all, num)
+		}
 	}
+	if f.Max > 0 {
+		all = all[:min(f.Max, len(all))]
+	}
+	return all
+}
+
+func (m *model) redrive(queue string, most int) int {
+	return m.revive(m.meant(queue, glassq.DeadFilter{Max: most}))
+}
+
+// revive makes dead tasks ready.
+func (m *model) revive(all []uint64) int {
 	for _, num := range all {
 		t := m.find(num)
 		m.book(t, func(b *glassq.Books) {
@@ -560,6 +581,15 @@ func (m *model) cancel(name string) (n int) {
 	m.runs[name] = r
 	m.settle(name)
 	return n
+}
+
+// forgetRun forgets a run that is over; it returns the code of the refusal, or nothing.
+func (m *model) forgetRun(name string) glassq.Code {
+	if !m.complete(m.runs[name]) || slices.ContainsFunc(m.tasks, func(t mtask) bool { return t.Run == name }) {
+		return glassq.CodeRunConflict
+	}
+	delete(m.runs, name)
+	return ""
 }
 
 // trace has t go on with the trace of the task that it comes of. Tasks of the ladder have room for

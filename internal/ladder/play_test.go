@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing/synctest"
@@ -146,7 +147,11 @@ func (p *play) begin(ctx context.Context) error {
 
 	p.d = &driver{s: p.e, m: m, rng: p.rng, prefix: p.pre, floor: p.floor}
 	if len(m.runs) > 0 { // no run of before goes on
-		p.d.runNo = 1 + len(m.runs)
+		for name := range m.runs { // some may be forgotten, so that their number says nothing
+			if n, err := strconv.Atoi(strings.TrimPrefix(name, "run")); err == nil {
+				p.d.runNo = max(p.d.runNo, n+1)
+			}
+		}
 	}
 	p.before = m.view()
 	return nil

@@ -49,12 +49,15 @@ var table = func() []script {
 		{"settings survive", "set restart put set restart"},
 		{"purge", "put put purge put reserve purge"},
 		{"purge of the dead", "put reserve die reserve die bury"},
+		{"some of the dead", "put put put reserve die die some redrive reserve die nack expire die some some restart some bury"},
 		{"drop", "put purge drop put drop restart put"},
 		{"drop and again", "put reserve allack drop again put reserve"},
 		{"seal", "put seal put seal reserve allack"},
 		{"sealed run ends", "put reserve result seal take"},
 		{"cancel", "put put cancel reserve put cancel"},
 		{"cancel with leases", "put reserve cancel allack"},
+		{"runs go", "put seal forget reserve result forget cancel forget take bury forget put"},
+		{"runs go and begin anew", "put cancel forget put restart seal forget big big sleep cancel forget restart put"},
 		{"roll", "big big big big"},
 		{"roll and read", "big big big reserve big ack big"},
 		{"roll under leases", "big reserve big big ack big big"},
@@ -115,7 +118,7 @@ func options(i int) disk.Options {
 // usual are steps as they come in a working queue; rare ones are rare.
 var usual = strings.Fields("put put put big big big one ids dup delay reserve reserve reserve reserve reserve reserve " +
 	"ack ack allack result result result take nack die undo extend extend again stale sleep sleep sleep expire " +
-	"set unique purge bury redrive seal cancel drop restart restart")
+	"set unique purge bury redrive some some seal cancel forget drop restart restart")
 
 func mixed(rng *rand.Rand, n int) []string {
 	out := make([]string, n)

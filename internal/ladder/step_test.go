@@ -44,7 +44,7 @@ var duties = map[string]duty{
 	"put": durable, "big": durable, "dup": durable, "ids": durable, "one": durable, "delay": durable,
 	"ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable,
 	"unpause": durable, "unique": durable, "purge": durable,
-	"bury": durable, "redrive": durable, "seal": durable, "cancel": durable, "drop": durable, "restart": durable,
+	"bury": durable, "redrive": durable, "some": durable, "seal": durable, "cancel": durable, "drop": durable, "forget": durable, "restart": durable,
 	"take": written, "sleep": written, "expire": written, "hour": written,
 }
 
@@ -236,6 +236,26 @@ func (d *driver) operate(ctx context.Context, name string) error {
 		most := d.rng.IntN(3)
 		n, err := d.s.Redrive(ctx, queue, most)
 		return count("Redrive", n, err, exists, func() int { return d.m.redrive(queue, most) })
+	case "some":
+		f := glassq.DeadFilter{Max: d.rng.IntN(3)}
+		switch d.rng.IntN(4) {
+		case 0:
+			f.Run = fmt.Sprintf("run%d", d.rng.IntN(d.runNo+1))
+		case 1:
+			f.Why = []string{glassq.DeadAttempts, glassq.DeadNacked}[d.rng.IntN(2)]
+		case 2:
+			f.Reason = []string{"again", "host"}[d.rng.IntN(2)]
+		default:
+			if all := d.m.numbers(queue, glassq.Dead); len(all) > 0 {
+				f.Tasks = []string{glassq.AssignedID(all[d.rng.IntN(len(all))]), glassq.AssignedID(all[d.rng.IntN(len(all))])}
+			}
+		}
+		if d.one(3) {
+			n, err := d.s.PurgeSome(ctx, queue, f)
+			return count("PurgeSome", n, err, exists, func() int { return d.m.bury(d.m.meant(queue, f)) })
+		}
+		n, err := d.s.RedriveSome(ctx, queue, f)
+		return count("RedriveSome", n, err, exists, func() int { return d.m.revive(d.m.meant(queue, f)) })
 	case "drop":
 		err := d.s.Drop(ctx, queue)
 		switch {
@@ -273,6 +293,14 @@ func (d *driver) operate(ctx context.Context, name string) error {
 		}
 		d.runNo++
 		d.next = 0
+	case "forget":
+		name := fmt.Sprintf("run%d", d.rng.IntN(d.runNo+1))
+		if _, ok := d.m.runs[name]; !ok {
+			return nil
+		}
+		if err := differs(d.s.DropRun(ctx, name), d.m.forgetRun(name)); err != nil {
+			return fmt.Errorf("DropRun(%s): %w", name, err)
+		}
 	default:
 		panic("no step is called " + name)
 	}

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// keptFormat begins the file of series. What begins with anything else is of another program, and
-// left out.
+// keptFormat begins the file of series. A file that begins with anything else is of another
+// program, and left out.
 const keptFormat = "glassq-live 1\n"
 
 // kept is the head of the file; as many series of queues follow as it says.

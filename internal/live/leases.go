@@ -37,7 +37,7 @@ func (t *leases) block(number uint64) *leasedBlock {
 	return t.last
 }
 
-// get is nil for a lease that is not known. What it points to is good until the next set or remove.
+// get is nil for a lease that is not known. The pointer is good until the next set or remove.
 func (t *leases) get(number uint64) *leased {
 	b := t.block(number)
 	if b == nil || b.all[number%leaseBlock].deadline == 0 {

@@ -320,6 +320,9 @@ func (l *Live) Extend(ctx context.Context, extends []glassq.Extend) ([]error, er
 	l.answered(c, errs)
 	for i := range extends {
 		x := &extends[i]
+		if errs[i] == nil { // a repeat is counted too: the store does not say that it is one
+			l.stored(x.Put, nil, now)
+		}
 		d := l.held.get(x.Token.Number)
 		if d == nil || errs[i] != nil {
 			continue
@@ -354,6 +357,20 @@ func (l *Live) Redrive(ctx context.Context, queue string, most int) (int, error)
 	return n, err
 }
 
+// RedriveSome passes through.
+func (l *Live) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	n, err := l.store.RedriveSome(ctx, queue, f)
+	l.operated(ctx, queue, "", err)
+	return n, err
+}
+
+// PurgeSome passes through.
+func (l *Live) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
+	n, err := l.store.PurgeSome(ctx, queue, f)
+	l.operated(ctx, queue, "", err)
+	return n, err
+}
+
 // Drop passes through.
 func (l *Live) Drop(ctx context.Context, queue string) error {
 	err := l.store.Drop(ctx, queue)
@@ -366,6 +383,13 @@ func (l *Live) CancelRun(ctx context.Context, name string) (int, error) {
 	n, err := l.store.CancelRun(ctx, name)
 	l.operated(ctx, "", name, err)
 	return n, err
+}
+
+// DropRun passes through.
+func (l *Live) DropRun(ctx context.Context, name string) error {
+	err := l.store.DropRun(ctx, name)
+	l.operated(ctx, "", "", err)
+	return err
 }
 
 // SetRun passes through.

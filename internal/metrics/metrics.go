@@ -41,11 +41,12 @@ type Source interface {
 	Stats(ctx context.Context) (glassq.Stats, error)
 }
 
-// Handler answers with the metrics of store and l, in the form that the client asks for. It is safe
+// Handler answers with the metrics of store and l, in the form that the client asks for. refused
+// counts the puts that the rates of tokens refused, and is nil where nobody counts them. It is safe
 // for concurrent use.
-func Handler(store Source, l *live.Live) http.Handler {
+func Handler(store Source, l *live.Live, refused func() (puts, bytes uint64)) http.Handler {
 	r := prometheus.NewRegistry()
-	r.MustRegister(&collector{store: store, live: l},
+	r.MustRegister(&collector{store: store, live: l, refused: refused},
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		collectors.NewGoCollector(collectors.WithGoCollectorMemStatsMetricsDisabled())) // goroutines, above all
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError})
@@ -55,6 +56,8 @@ func Handler(store Source, l *live.Live) http.Handler {
 type collector struct {
 	store Source
 	live  *live.Live
+
+	refused func() (puts, bytes uint64) // nil for nobody
 
 	mu   sync.Mutex // guards what follows; held while the store is asked
 	at   time.Time
@@ -81,7 +84,9 @@ var (
 	nackedTasks  = desc("tasks_nacked_total", "Tasks given back since the server began.", "queue")
 	expiredTasks = desc("leases_expired_total", "Leases that ran out since the server began.", "queue")
 
-	answers   = desc("answers_total", "Answers since the server began; each item of an ack, nack or extend is one.", "door", "code")
+	answers     = desc("answers_total", "Answers since the server began; each item of an ack, nack or extend is one.", "door", "code")
+	refusedPuts = desc("token_refused_puts_total", "Puts refused for the rate of a token since the server began, by rate.", "reason")
+
 	workers   = desc("workers", "Workers that were seen within the last minute.")
 	inFlight  = desc("leases_in_flight", "Live leases.")
 	waiting   = desc("waiting_reserves", "Calls that wait for a task.")
@@ -162,6 +167,11 @@ func (c *collector) collect(ctx context.Context) (page, error) {
 		p.queue(&q)
 	}
 	p.server(&stats, c.live)
+	if c.refused != nil {
+		puts, bytes := c.refused()
+		p.counter(refusedPuts, puts, "puts")
+		p.counter(refusedPuts, bytes, "bytes")
+	}
 	return p, nil
 }
 

@@ -56,7 +56,7 @@ func worked(t *testing.T) (glassq.Store, *live.Live) {
 func scrape(t *testing.T, s metrics.Source, l *live.Live) string {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	metrics.Handler(s, l).ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	metrics.Handler(s, l, func() (puts, bytes uint64) { return 3, 4 }).ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
 	body, _ := io.ReadAll(rec.Body)
 	if rec.Code != 200 {
 		t.Fatalf("GET /metrics = %d: %s", rec.Code, body)
@@ -168,7 +168,7 @@ func (failing) Queues(context.Context, ...string) ([]glassq.QueueInfo, error) {
 
 func TestStoreGone(t *testing.T) {
 	rec := httptest.NewRecorder()
-	metrics.Handler(failing{}, live.New(live.Options{})).ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	metrics.Handler(failing{}, live.New(live.Options{}), nil).ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
 	if rec.Code != 500 || !strings.Contains(rec.Body.String(), "the store does not answer") {
 		t.Errorf("GET /metrics of a store that is closed = %d %q", rec.Code, rec.Body)
 	}
@@ -232,7 +232,7 @@ func TestDeploy(t *testing.T) {
 // TestOften: a scrape every moment asks the store once a second at most.
 func TestOften(t *testing.T) {
 	asked := 0
-	h := metrics.Handler(countingStore{manyQueues{3}, &asked}, live.New(live.Options{}))
+	h := metrics.Handler(countingStore{manyQueues{3}, &asked}, live.New(live.Options{}), nil)
 	for range 50 {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))

@@ -14,7 +14,7 @@ import (
 	"github.com/glassq/glassq/result"
 )
 
-// appendCSV appends the line of a result. What it does not say is empty.
+// appendCSV appends the line of a result. Cells without a value are empty.
 func appendCSV(dst []byte, r *record, c *columns) []byte {
 	l, o := r.lease, &r.out
 	field := func(b []byte) { dst = append(c.appendText(dst, b), ',') }

@@ -10,7 +10,7 @@ import (
 )
 
 // An idList writes ids, one on each line, as dispatch --ids reads them. Its zero value drops them.
-// What cannot be written is told by close: the ids are in the results, too.
+// close tells which could not be written: the ids are in the results, too.
 type idList struct {
 	what string
 	w    *bufio.Writer

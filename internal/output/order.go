@@ -151,7 +151,7 @@ func (d *order) isNext(n uint32) bool {
 
 // resolve finds positions from next on that will never have a result: those that are dead, those
 // that were never put, and, once the run is complete and only what waits here is left, all others.
-// What cannot be asked now is asked again.
+// A question that fails now is asked again.
 func (d *order) resolve(ctx context.Context) {
 	name := d.o.opt.Run
 	rec, err := d.o.q.Run(ctx, name)
@@ -214,7 +214,7 @@ func (d *order) extend(ctx context.Context) {
 }
 
 // giveBack ends the order: what waits goes back to its queue, so that a file stays in order that is
-// continued. What cannot go back now does when its lease ends.
+// continued. A task that cannot go back now does when its lease ends.
 func (d *order) giveBack(ctx context.Context) {
 	if d.late > 0 {
 		d.o.say("%s results came too late for their place in the order", report.Comma(d.late))

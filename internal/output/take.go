@@ -203,7 +203,7 @@ func tokens(leases []glassq.Lease) []glassq.Token {
 }
 
 // giveBack returns results to their queue at once, uncounted, also when ctx is done: they were not
-// written, and whoever comes next need not wait for leases to end. What cannot go back now does
+// written, and whoever comes next need not wait for leases to end. Tasks that cannot go back now do
 // then.
 func (o *output) giveBack(ctx context.Context, list []glassq.Token) {
 	if len(list) == 0 {
@@ -338,8 +338,8 @@ func (w *batchWriter) line(r *record) (err error) {
 // nobody who reads them waits; what comes meanwhile shares the sync and the ack.
 const syncGap = 5 * time.Millisecond
 
-// ack syncs and acks what was written. What has piled up meanwhile shares a sync and a call. With
-// an error come the acks that it is about.
+// ack syncs and acks what was written. Results that piled up meanwhile share a sync and a call.
+// With an error come the acks that it is about.
 func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) ([]glassq.Ack, error) {
 	gap := time.NewTimer(0)
 	defer gap.Stop()

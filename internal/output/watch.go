@@ -51,8 +51,8 @@ func (o *output) watch(ctx context.Context) {
 	}
 }
 
-// ask learns the total of the run and the rate of its queue. What cannot be had now is asked for
-// again.
+// ask learns the total of the run and the rate of its queue. A figure that cannot be had now is
+// asked for again.
 func (o *output) ask(ctx context.Context) {
 	o.tally.mu.Lock()
 	total, tasks := o.tally.total, o.tasks

@@ -26,7 +26,7 @@ func Unprintable(r rune) bool {
 }
 
 // Writer returns a writer that makes text of all that it is given, but for the ends of lines and
-// tabs, and writes it to w. What it is given may end within a character, which it keeps until the
+// tabs, and writes it to w. A write may end within a character, which is kept until the
 // rest comes. It is not safe for concurrent use.
 func Writer(w io.Writer) io.Writer { return &writer{w: w} }
 

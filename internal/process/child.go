@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/envelope"
 	"github.com/glassq/glassq/worker"
 )
 
@@ -62,10 +64,16 @@ func (c *child) ask(ctx context.Context, a *asked, line []byte) error {
 		return &worker.NackError{Undone: errors.Is(err, errKilled), Err: err}
 	}
 	p.send(ctx, a, line)
-	select {
-	case <-a.done:
-		return nil
-	case <-ctx.Done():
+	for ctx.Err() == nil {
+		select {
+		case <-a.done:
+			return nil
+		case s := <-a.said:
+			if err := tell(ctx, c.p.opt.Logger, a.lease, a.reply, &s.x); err != nil {
+				s.p.fail(fmt.Errorf("what the child said of its task is refused: %w", err))
+			}
+		case <-ctx.Done():
+		}
 	}
 	select {
 	case <-a.done: // answered just now
@@ -74,6 +82,7 @@ func (c *child) ask(ctx context.Context, a *asked, line []byte) error {
 		if w := c.p.windows; w != nil {
 			w.abandon(a)
 		}
+		close(a.left)
 		return ctx.Err()
 	}
 }
@@ -175,7 +184,7 @@ func (c *child) start() (*proc, error) {
 // mayBlock is how many bytes a pipe takes at least without anybody reading.
 const mayBlock = 32 << 10
 
-// send queues a and writes its line. What goes wrong is told through a.
+// send queues a and writes its line. Errors are told through a.
 func (p *proc) send(ctx context.Context, a *asked, line []byte) {
 	p.wmu.Lock()
 	defer p.wmu.Unlock()
@@ -270,12 +279,56 @@ func (p *proc) answer(line []byte) error {
 		return nil
 	}
 	wrong := checkAnswer(line)
+	if wrong != nil {
+		if x, err := readSaying(line); x != nil {
+			return p.say(x)
+		} else if err != nil {
+			wrong = err
+		}
+	}
 	now := time.Now()
 	wake, err := p.takeLine(line, wrong, now)
 	if wake {
 		p.c.p.windows.wake()
 	}
 	return err
+}
+
+// readSaying reads a line of progress. It returns nil for any other line, with an error for one that
+// is meant to be.
+func readSaying(line []byte) (*glassq.Extend, error) {
+	var x glassq.Extend
+	err := envelope.ParseSaying(line, &x)
+	switch {
+	case err == nil: // what is read may alias the line
+		if x.Progress != nil {
+			x.Progress.Checkpoint = bytes.Clone(x.Progress.Checkpoint)
+		}
+		for i := range x.Put {
+			x.Put[i].Body, x.Put[i].Extra = bytes.Clone(x.Put[i].Body), bytes.Clone(x.Put[i].Extra)
+		}
+		return &x, nil
+	case bytes.Contains(line, []byte(`"progress"`)):
+		return nil, err
+	}
+	return nil, nil
+}
+
+// say hands what the child says of its next task to whoever waits for that. The child's answer is
+// read after it.
+func (p *proc) say(x *glassq.Extend) error {
+	p.mu.Lock()
+	if len(p.waiting) == 0 {
+		p.mu.Unlock()
+		return errors.New("the child wrote a line of progress, and has no task")
+	}
+	a := p.waiting[0]
+	p.mu.Unlock()
+	select {
+	case a.said <- saying{p, *x}:
+	case <-a.left:
+	}
+	return nil
 }
 
 // takeLine is answer of a line that is wrong, or nil; wake is for the gate.

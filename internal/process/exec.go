@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strconv"
@@ -37,6 +38,7 @@ type ExecOptions struct {
 	Print   *Printer      // gets the captured standard output; nil for none
 	Halt    *Halt         // told of every end; nil for none
 	Joblog  *Joblog       // nil for none
+	Logger  *slog.Logger  // nil discards
 
 	// Failed is called once when the command turns out not to start: ten times in a row, with none
 	// running. It should end the worker, and must not block. May be nil.
@@ -58,6 +60,7 @@ type Exec struct {
 	holes []int // arguments with a placeholder
 	env   []string
 	null  *os.File // standard input of those that need none
+	dir   string   // of journals
 
 	mu      sync.Mutex // guards the fields below
 	running map[*os.Process]bool
@@ -99,8 +102,14 @@ func NewExec(opt ExecOptions) (*Exec, error) {
 			}
 		}
 	}
+	if e.opt.Logger == nil {
+		e.opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if e.dir, err = os.MkdirTemp("", "glassq-exec-"); err != nil {
+		return nil, fmt.Errorf("make a folder for what commands say of their tasks: %w", err)
+	}
 	if e.null, err = os.Open(os.DevNull); err != nil {
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(e.dir))
 	}
 	return e, nil
 }
@@ -109,7 +118,7 @@ func NewExec(opt ExecOptions) (*Exec, error) {
 func (e *Exec) Handler(i int) worker.Handler { return &execHandler{e: e} }
 
 // Close frees what the handlers shared.
-func (e *Exec) Close() error { return e.null.Close() }
+func (e *Exec) Close() error { return errors.Join(e.null.Close(), os.RemoveAll(e.dir)) }
 
 // Kill ends all that runs at once; their tasks go back.
 func (e *Exec) Kill() {
@@ -173,7 +182,7 @@ func (h *execHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Rep
 		return err
 	}
 	res := result.Record{Began: time.Now(), Lag: l.Late, Worker: opt.Worker, Attempt: l.Attempt}
-	end, err := h.run(ctx, l, &res)
+	end, err := h.run(ctx, l, r, &res)
 	if err != nil {
 		return err
 	}
@@ -203,12 +212,17 @@ func (h *execHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Rep
 }
 
 // run fills res. Its error means that there is nothing to say of the task: it goes back.
-func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *result.Record) (ending, error) {
+func (h *execHandler) run(ctx context.Context, l *glassq.Lease, r *worker.Reply, res *result.Record) (ending, error) {
 	e := h.e
 	if !h.arguments(l.Body, res) {
 		return ending{}, nil
 	}
-	h.env = appendEnv(append(h.env[:0], e.env...), l)
+	j, err := newJournal(e.dir, e.opt.Logger, l, r)
+	if err != nil {
+		return ending{}, err
+	}
+	defer j.remove()
+	h.env = j.env(appendEnv(append(h.env[:0], e.env...), l))
 	h.out.reset(e.opt.Capture)
 	h.err.reset(e.opt.Capture)
 	p, pipes, err := h.start(l)
@@ -221,6 +235,7 @@ func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *result.Reco
 	}
 	e.note(p)
 	stop := context.AfterFunc(ctx, func() { kill(p) })
+	j.follow(ctx)
 	var deadline *deadline
 	if e.opt.Timeout > 0 {
 		deadline = newDeadline(p, e.opt.Timeout)
@@ -231,6 +246,7 @@ func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *result.Reco
 	stop()
 	pipes.finish()
 	killed := e.forget(p)
+	refused := j.finish(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return ending{}, ctx.Err()
@@ -238,6 +254,8 @@ func (h *execHandler) run(ctx context.Context, l *glassq.Lease, res *result.Reco
 		return ending{}, &worker.NackError{Undone: true, Err: errKilled}
 	case err != nil:
 		return ending{}, fmt.Errorf("wait for %s: %w", e.argv[0], err)
+	case refused != nil:
+		return ending{}, refused
 	}
 	end := endingOf(state)
 	h.judge(res, end, late)

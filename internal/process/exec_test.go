@@ -30,6 +30,12 @@ func execMain(args []string) int {
 		for _, name := range args[1:] {
 			fmt.Printf("%s=%s;", name, os.Getenv(name))
 		}
+	case "say": // appends each argument as a line, and then prints the checkpoint that it was given
+		f, _ := os.OpenFile(os.Getenv("GLASSQ_TASK_PROGRESS"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		f.WriteString(strings.Join(args[1:], "\n"))
+		f.Close()
+		b, _ := os.ReadFile(os.Getenv("GLASSQ_TASK_CHECKPOINT"))
+		os.Stdout.Write(b)
 	case "exit":
 		fmt.Fprint(os.Stderr, "bad luck")
 		n, _ := strconv.Atoi(args[1])

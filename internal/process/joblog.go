@@ -72,7 +72,7 @@ func (j *Joblog) add(l jobLine) {
 	}
 }
 
-// Close tells the first error of any write. What the log was given to write to stays open.
+// Close tells the first error of any write. The file that it writes to stays open.
 func (j *Joblog) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -203,9 +203,10 @@ func (h *pipeHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Rep
 	h.line = append(envelope.AppendLease(h.line[:0], l), '\n')
 	a := h.asked
 	if a == nil {
-		a = &asked{done: make(chan struct{}, 1)}
+		a = &asked{done: make(chan struct{}, 1), said: make(chan saying), left: make(chan struct{})}
 	}
-	*a = asked{done: a.done, answer: a.answer[:0], size: len(h.line), given: time.Now()}
+	*a = asked{done: a.done, said: a.said, left: a.left, answer: a.answer[:0], size: len(h.line), given: time.Now(),
+		lease: l, reply: r}
 	h.asked = nil
 	if err := h.c.ask(ctx, a, h.line); err != nil {
 		return err
@@ -218,7 +219,11 @@ func (h *pipeHandler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Rep
 // took before it sends on done.
 type asked struct {
 	done   chan struct{} // capacity 1
-	size   int           // of the line
+	said   chan saying   // what the child says before it answers
+	left   chan struct{} // closed when nobody waits for the answer any more
+	lease  *glassq.Lease
+	reply  *worker.Reply
+	size   int // of the line
 	answer []byte
 	err    error         // why there is no answer
 	given  time.Time     // when the handler got it
@@ -228,6 +233,12 @@ type asked struct {
 	late   bool          // not answered in time
 
 	freed, gone bool // the child has its place back; nobody waits for it. Both are guarded by windows.mu
+}
+
+// A saying is what a child said of its task.
+type saying struct {
+	p *proc
+	x glassq.Extend
 }
 
 // reply makes the reply out of an answer: a result, a nack, or the end of the child.

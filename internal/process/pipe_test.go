@@ -73,6 +73,8 @@ func childMain(mode string, args []string) int {
 			fmt.Println(`{"i":"mine","o":{"ok":0}}`)
 		case "say":
 			fmt.Println(rest)
+		case "lines":
+			fmt.Println(strings.ReplaceAll(rest, "|", "\n"))
 		case "bytes":
 			n, _ := strconv.Atoi(rest)
 			fmt.Printf("{\"o\":{\"ok\":1,\"long\":\"%s\"}}\n", strings.Repeat("x", n))

@@ -227,6 +227,17 @@ func (e *Edit) Revoke(name string) (n int) {
 	return n
 }
 
+// SetRates changes the rates of the tokens with a name, and returns how many there were.
+func (e *Edit) SetRates(name string, change func(*Rates)) (n int) {
+	for i := range e.Tokens {
+		if t := &e.Tokens[i]; t.Name == name {
+			change(&t.Rates)
+			n++
+		}
+	}
+	return n
+}
+
 // Rotate adds a token like the newest valid one of a name, which ends after overlap as all others
 // of that name do, and returns it with what its holder sends. expires is the end of the new one,
 // zero for as long a time as the old one had.

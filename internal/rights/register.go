@@ -25,8 +25,9 @@ type Register struct {
 	// its name and id. It must not block, and is set before Run.
 	Changed func(action, name, id string)
 
-	path string
-	now  atomic.Pointer[tokens] // never changed in place
+	path    string
+	now     atomic.Pointer[tokens] // never changed in place
+	refused Refused
 
 	mu   sync.Mutex // of reload
 	seen [2]fs.FileInfo
@@ -53,9 +54,10 @@ type Live struct {
 	Token
 	Raw []byte // what its holder sends, for a challenge; only of tokens for the manager door
 
-	over context.Context
-	end  context.CancelFunc
-	dead atomic.Bool
+	meter *Meter
+	over  context.Context
+	end   context.CancelFunc
+	dead  atomic.Bool
 }
 
 // Done is closed when the token is revoked, changed or expired.
@@ -176,6 +178,7 @@ func (r *Register) load() error {
 		l.over, l.end = context.WithCancel(context.Background()) // ended by finish
 		byID[t.ID] = l
 	}
+	paced := r.pace(list, byID, old)
 	r.settleTokens(byID, time.Now())
 	for id, l := range old {
 		if byID[id] != l {
@@ -189,12 +192,44 @@ func (r *Register) load() error {
 		switch before := old[id]; {
 		case before == nil:
 			r.tell(ActionNew, l)
-		case before != l:
+		case before != l || paced[l.Name]:
 			r.tell(ActionChange, l)
 		}
 	}
 	return nil
 }
+
+// pace gives tokens their meters, one to each name, with the rates of the newest token of that
+// name. A name that had one keeps it, so that whoever makes a new token starts no new second. It
+// returns the names with other rates than before.
+func (r *Register) pace(list []Token, byID, old map[string]*Live) (paced map[string]bool) {
+	meters, newest := make(map[string]*Meter, len(list)), make(map[string]*Token, len(list))
+	for _, l := range old {
+		meters[l.Name] = l.meter
+	}
+	for i := range list {
+		t := &list[i]
+		if n := newest[t.Name]; n == nil || t.Created.After(n.Created) {
+			newest[t.Name] = t
+		}
+	}
+	paced = map[string]bool{}
+	for name, t := range newest {
+		if meters[name] == nil {
+			meters[name] = newMeter(&r.refused)
+		}
+		paced[name] = meters[name].set(t.Rates)
+	}
+	for _, l := range byID {
+		if l.meter == nil { // one of before has its own, which others read
+			l.meter = meters[l.Name]
+		}
+	}
+	return paced
+}
+
+// Refused counts the puts that the rates of tokens refused.
+func (r *Register) Refused() *Refused { return &r.refused }
 
 func (r *Register) tell(action string, l *Live) {
 	if r.Changed != nil {

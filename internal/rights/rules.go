@@ -32,6 +32,7 @@ const (
 	VerbReadRun
 	VerbSetRun
 	VerbCancelRun
+	VerbDropRun
 	VerbStats
 	VerbRunTask
 	VerbEvents
@@ -108,10 +109,10 @@ var Rules = [verbs]Rule{
 	VerbConfigure: {Does: "change the settings of a queue", Audit: "configure", Needs: Admin, Of: OfQueue,
 		HTTP: []string{"PATCH /v1/queues/{queue}"}, Client: []string{"Configure"}},
 	VerbPurge: {Does: "purge", Audit: "purge", Needs: Admin, Of: OfQueue, HTTP: []string{"POST /v1/queues/{queue}/purge"},
-		Memcached: []string{"flush Q"}, Client: []string{"Purge"}},
+		Memcached: []string{"flush Q"}, Client: []string{"Purge", "PurgeSome"}},
 	VerbPurgeAll: {Does: "purge everything", Audit: "purge_all", Needs: Admin, Of: OfAll, Memcached: []string{"flush_all"}},
 	VerbRedrive: {Does: "redrive", Audit: "redrive", Needs: Admin, Of: OfQueue, HTTP: []string{"POST /v1/queues/{queue}/redrive"},
-		Client: []string{"Redrive"}},
+		Client: []string{"Redrive", "RedriveSome"}},
 	VerbDrop: {Does: "drop a queue", Audit: "drop", Needs: Admin, Of: OfQueue, HTTP: []string{"DELETE /v1/queues/{queue}"},
 		Memcached: []string{"delete Q", "md Q"}, Client: []string{"Drop"}},
 	VerbRuns: {Does: "list runs", Needs: Any, Of: OfEach, HTTP: []string{"GET /v1/runs"}, Client: []string{"Runs"}},
@@ -124,6 +125,8 @@ var Rules = [verbs]Rule{
 		Client: []string{"SetRun"}},
 	VerbCancelRun: {Does: "cancel a run", Audit: "cancel", Needs: Admin, Of: OfRun, HTTP: []string{"POST /v1/runs/{run}/cancel"},
 		Client: []string{"CancelRun"}},
+	VerbDropRun: {Does: "forget a run that is over", Audit: "drop_run", Needs: Admin, Of: OfRun,
+		HTTP: []string{"DELETE /v1/runs/{run}"}, Client: []string{"DropRun"}},
 	VerbStats: {Does: "figures of the server", Needs: Any, HTTP: []string{"GET /v1/stats"}, Memcached: []string{"stats"},
 		Client: []string{"Stats"}},
 	VerbRunTask: {Does: "look at a task of a run", Needs: Read, Of: OfRun, HTTP: []string{"GET /v1/runs/{run}/tasks/{n}"}},
@@ -197,6 +200,7 @@ var Commands = []Command{
 	{"runs show", []Verb{VerbRun}},
 	{"runs wait", []Verb{VerbRun}},
 	{"runs cancel", []Verb{VerbCancelRun}},
+	{"runs rm", []Verb{VerbRun, VerbDropRun}},
 	{"runs seal", []Verb{VerbSetRun, VerbRun}},
 	{"runs retry", []Verb{VerbRun, VerbPeek, VerbPut, VerbPutRun, VerbSetRun}},
 	{"explain", []Verb{VerbQueue, VerbRun, VerbPeek, VerbRunTask}},

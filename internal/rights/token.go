@@ -145,6 +145,7 @@ type Token struct {
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires,omitzero"` // zero: never
 	Manager bool      `json:"manager,omitempty"`
+	Rates
 
 	may Scope
 	sum [sha256.Size]byte
@@ -167,6 +168,9 @@ func (t *Token) check() (err error) {
 	}
 	if len(t.ID) != idLength || strings.ContainsRune(t.ID, '_') {
 		return glassq.Errorf(glassq.CodeBadRequest, "id %.40q is not one of %d letters and digits", t.ID, idLength)
+	}
+	if err := t.Rates.check(); err != nil {
+		return err
 	}
 	return t.Queues.check()
 }

@@ -143,7 +143,7 @@ func (m *meter) hook(s *jsonschema.Schema) {
 }
 
 // survey counts the values of a JSON text, before they are made, and refuses numbers that take long
-// to make. What is no JSON passes: its reader says why.
+// to make. A body that is not JSON passes: its reader says why.
 func survey(body []byte) (values int, err error) {
 	for i := 0; i < len(body); {
 		switch c := body[i]; {

@@ -111,9 +111,29 @@ func (s *State) Leased(number uint64) Leased {
 type Place struct {
 	Frame   uint64
 	Offset  uint32
-	Size    int64 // bytes of the body and what is carried with it
+	Size    int64 // bytes of the body and what is carried with it, the checkpoint included
 	Attempt int   // hand-outs so far
 	Lease   int64 // ms the task asks for; 0 for none
+
+	said *mark
+}
+
+// Said is what was said of the task, without the bytes of its checkpoint; nil for nothing.
+func (p *Place) Said() *glassq.Progress { return p.said.progress() }
+
+// Checkpoint is where the checkpoint of the task lies, in a record that Checkpoint reads; ok is
+// false when it has none.
+func (p *Place) Checkpoint() (frame uint64, offset uint32, ok bool) {
+	if p.said == nil || p.said.size == 0 {
+		return 0, 0, false
+	}
+	return p.said.frame, p.said.offset, true
+}
+
+// Last is the newest frame that a hand-out reads.
+func (p *Place) Last() uint64 {
+	frame, _, _ := p.Checkpoint()
+	return max(p.Frame, frame)
 }
 
 // Length is how long a lease of the task lasts, in ms: as asked, else as the task says, else the
@@ -129,15 +149,19 @@ func (s *State) Place(n uint64) (p Place, ok bool) {
 	if e == nil {
 		return p, false
 	}
-	return s.placeOf(e), true
+	return s.placeOf(n, e), true
 }
 
 // Tasks is how many tasks there are, dead ones included.
 func (s *State) Tasks() int64 { return s.tasks.live }
 
-func (s *State) placeOf(e *entry) Place {
-	return Place{Frame: e.frame(), Offset: e.offset(), Size: e.size(), Attempt: e.attempts(),
-		Lease: s.class[e.class].lease}
+func (s *State) placeOf(n uint64, e *entry) Place {
+	p := Place{Frame: e.frame(), Offset: e.offset(), Size: e.size(), Attempt: e.attempts(),
+		Lease: s.class[e.class].lease, said: s.tasks.mark(n)}
+	if p.said != nil {
+		p.Size += p.said.held()
+	}
+	return p
 }
 
 // Reason is why task n was nacked, as the worker said.

@@ -62,6 +62,20 @@ func (w *idWindow) has(id hash, now int64) bool {
 	return ok
 }
 
+// number is the task that id was put with, as far as the id is remembered. It looks through all that
+// are, so it is for people.
+func (w *idWindow) number(id hash) (task uint64, ok bool) {
+	if _, ok := w.seen[id]; !ok {
+		return 0, false
+	}
+	for i := w.end - 1; i >= w.head; i-- {
+		if x := w.at(i); x.id == id && x.at != idGone {
+			return x.task, true
+		}
+	}
+	return 0, false
+}
+
 // add remembers an id that task was put with.
 func (w *idWindow) add(id hash, task uint64, now int64) {
 	w.prune(now) // before: an earlier put of the same id must not take this one with it

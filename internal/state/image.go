@@ -24,6 +24,7 @@ type Image struct {
 	chunks            []chunkImage
 	leases            leaseTable
 	delays, ttls      timers
+	marks             int64
 	acked             []ackedImage
 	names             []string // of queues, by number; "" where one was dropped
 }
@@ -47,6 +48,7 @@ type chunkImage struct {
 	all     *[chunkLen]entry // nil: see packed
 	packed  []byte
 	reasons map[uint16]string
+	marks   map[uint16]*mark
 }
 
 type ackedImage struct {
@@ -70,6 +72,7 @@ func (s *State) Image() *Image {
 		classes: make([]string, len(s.class)),
 		chunks:  make([]chunkImage, 0, len(s.tasks.chunks)),
 		names:   make([]string, len(s.byNum)),
+		marks:   s.tasks.marks,
 	}
 	for _, q := range s.Queues() {
 		q.ids.prune(s.now)
@@ -80,7 +83,8 @@ func (s *State) Image() *Image {
 		r := s.runs[name]
 		im.runs = append(im.runs, runImage{name,
 			runRecord{r.source, r.queue, r.resultsQ, r.sealed, r.total, r.books, r.created, r.ended,
-				r.rate, r.stages, r.givenUp, r.retryOf, names(r.retries), slices.Clone(r.readers)},
+				r.rate, r.stages, r.givenUp, r.retryOf, names(r.retries), slices.Clone(r.readers),
+				r.hooks[hookEnd].record(), r.hooks[hookFailed].record(), r.ends, r.after, r.afterAny, r.waits},
 			[4]*roaring.Bitmap{r.put.Clone(), r.done.Clone(), r.failed.Clone(), r.dead.Clone()}})
 	}
 	for i := range s.class {
@@ -93,8 +97,8 @@ func (s *State) Image() *Image {
 			continue
 		}
 		c.shared = c.all != nil
-		c.oldReasons = c.reasons != nil
-		im.chunks = append(im.chunks, chunkImage{s.tasks.base + uint64(i), c.all, c.packed, c.reasons})
+		c.oldReasons, c.oldMarks = c.reasons != nil, c.marks != nil
+		im.chunks = append(im.chunks, chunkImage{s.tasks.base + uint64(i), c.all, c.packed, c.reasons, c.marks})
 	}
 	im.leases, im.delays, im.ttls = s.leases.share(), s.delays.share(), s.ttls.share()
 	for _, k := range s.acked.order {

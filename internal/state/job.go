@@ -53,14 +53,6 @@ func (s *State) checkRetry(name, of string) error {
 	return nil
 }
 
-// forgetRun drops a run, and takes it off its job.
-func (s *State) forgetRun(r *Run) {
-	delete(s.runs, r.name)
-	if first := s.firstOf(r); first != r {
-		first.retries = slices.DeleteFunc(first.retries, func(x *Run) bool { return x == r })
-	}
-}
-
 // job is the books of a run and its retries as one, in which each position has the outcome of the
 // last run that it was put in; nil for a run without retries.
 func (s *State) job(r *Run) *glassq.Job {

@@ -87,6 +87,28 @@ func (l *lane) pop() {
 	}
 }
 
+// tidy drops those that keep says no to, and what is there twice, once they are more than those that
+// count: tasks that left the lane elsewhere than at its beginning, and came back.
+func (l *lane) tidy(count int64, keep func(uint64) bool) {
+	size := len(l.back)
+	for _, r := range l.runs[l.head:] {
+		size += int(r.end - r.first)
+	}
+	if int64(size) <= 2*count+1024 {
+		return
+	}
+	var tidied lane
+	last := uint64(0)
+	l.from(0, func(n uint64) bool {
+		if n != last && keep(n) {
+			tidied.push(n)
+			last = n
+		}
+		return true
+	})
+	*l = tidied
+}
+
 func (l *lane) reset() { *l = lane{} }
 
 // from calls fn for numbers >= n in ascending order until it returns false. It leaves the heap in

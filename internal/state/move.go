@@ -22,8 +22,12 @@ func (s *State) weight(e *entry) int64 {
 }
 
 // AppendMove appends the move of task n, which was put at the time put in ms, with its record: the
-// put or the move that is to be replaced. ok is false when rec is neither.
+// put or the move that is to be replaced. Where rec holds a checkpoint of the task it is the move of
+// that. ok is false when rec is neither.
 func AppendMove(dst []byte, n uint64, put int64, rec []byte) (out []byte, ok bool) {
+	if IsCheckpoint(rec) {
+		return appendMoved(dst, n, rec)
+	}
 	p, at, err := unwrap(rec)
 	if err != nil {
 		return dst, false
@@ -42,6 +46,13 @@ func AppendMove(dst []byte, n uint64, put int64, rec []byte) (out []byte, ok boo
 
 // MoveOf returns the task of the move record at the start of rec, and how long that is.
 func MoveOf(rec []byte) (n uint64, size int, err error) {
+	if IsCheckpoint(rec) {
+		d, err := decodeProgress(rec)
+		if err == nil && d.kind != progressMoved {
+			err = recordErr("move")
+		}
+		return d.number, d.size, err
+	}
 	n, _, size, err = decodeMove(rec)
 	return n, size, err
 }
@@ -105,6 +116,13 @@ func (s *State) moving(b []byte) (e *entry, size int, err error) {
 // there, and is the same.
 func (s *State) CheckMove(rec []byte) error {
 	s.tasks.trim()
+	if IsCheckpoint(rec) {
+		d, err := decodeProgress(rec)
+		if err == nil {
+			_, err = s.movingCheckpoint(&d)
+		}
+		return err
+	}
 	_, _, err := s.moving(rec)
 	return err
 }
@@ -127,15 +145,15 @@ func SameBody(rec []byte, put int64) (key [16]byte) {
 	return [16]byte(h.Sum(nil))
 }
 
-// A Lying is where the body of a task lies.
+// A Lying is where the body of a task lies, or its checkpoint.
 type Lying struct {
 	Task   uint64
 	Frame  uint64
 	Offset uint32
 }
 
-// Bodies calls fn with where the bodies of all living tasks lie, in the order of their numbers,
-// some at a time. An error of fn ends it.
+// Bodies calls fn with where the bodies of all living tasks lie, and right behind each the
+// checkpoint of its task, in the order of their numbers, some at a time. An error of fn ends it.
 func (im *Image) Bodies(fn func([]Lying) error) error {
 	var own [chunkLen]entry
 	some := make([]Lying, 0, chunkLen)
@@ -151,6 +169,9 @@ func (im *Image) Bodies(fn func([]Lying) error) error {
 		for k := range all {
 			if e := &all[k]; e.state() != glassq.Gone {
 				some = append(some, Lying{c.ci*chunkLen + uint64(k), e.frame(), e.offset()})
+				if m := c.marks[uint16(k)]; m != nil && m.size > 0 {
+					some = append(some, Lying{c.ci*chunkLen + uint64(k), m.frame, m.offset})
+				}
 			}
 		}
 		if err := fn(some); err != nil {
@@ -165,7 +186,7 @@ const (
 	passed  = 4096 // how many it looks at
 )
 
-// Survivors appends tasks whose bodies lie in frames from first up to but not including end, in
+// Survivors appends tasks whose bodies, or checkpoints, lie in frames from first up to but not including end, in
 // order of number from the cursor on, and returns where to go on; done when nothing is left. One
 // call does a small piece of work, so that its caller can let others in between.
 func (s *State) Survivors(dst []Lying, first, end, cursor uint64) (found []Lying, next uint64, done bool) {
@@ -176,15 +197,21 @@ func (s *State) Survivors(dst []Lying, first, end, cursor uint64) (found []Lying
 			return dst, ci * chunkLen, false
 		}
 		c := t.chunk(ci)
-		if c == nil || c.live == 0 || c.all == nil && (c.last < first || c.first >= end) {
+		if c == nil || c.live == 0 || c.all == nil && c.marks == nil && (c.last < first || c.first >= end) {
 			continue
 		}
 		work++
 		all := t.entries(c)
 		for i := range all {
 			e := &all[i]
-			if f := e.frame(); e.state() != glassq.Gone && f >= first && f < end {
+			if e.state() == glassq.Gone {
+				continue
+			}
+			if f := e.frame(); f >= first && f < end {
 				dst = append(dst, Lying{ci*chunkLen + uint64(i), f, e.offset()})
+			}
+			if m := c.marks[uint16(i)]; m != nil && m.size > 0 && m.frame >= first && m.frame < end {
+				dst = append(dst, Lying{ci*chunkLen + uint64(i), m.frame, m.offset})
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -32,14 +33,27 @@ func (s *State) DecideNack(dst []byte, n *glassq.Nack) ([]byte, error) {
 	return AppendNack(dst, n.Token.Number, n, delay), nil
 }
 
-// DecideExtend appends the record of an extend to dst. A lease that does not hold is lease_lost.
+// DecideExtend appends the record of an extend to dst; none when it repeats one that was applied. A
+// lease that does not hold is lease_lost, and a sequence number out of turn bad_request.
 func (s *State) DecideExtend(dst []byte, x *glassq.Extend) ([]byte, error) {
 	if s.Lease(x.Token) != Live {
 		return dst, glassq.ErrLeaseLost
 	}
-	length := x.Lease.Milliseconds()
-	if length == 0 {
-		length = s.Leased(x.Token.Number).Length
+	d := s.Leased(x.Token.Number)
+	length := cmp.Or(x.Lease.Milliseconds(), d.Length)
+	if x.Seq > 0 {
+		last := s.lastSaid(x.Token.Number, d.Task)
+		if x.Seq <= last {
+			return dst, nil
+		}
+		if x.Seq > last+1 {
+			return dst, glassq.Errorf(glassq.CodeBadRequest,
+				"seq %d is out of turn: the next one of this lease is %d; repeat what was not answered, in order", x.Seq, last+1)
+		}
+		if err := s.RoomForPartials(x); err != nil {
+			return dst, err
+		}
+		return AppendProgress(dst, x, length), nil
 	}
 	return AppendExtend(dst, x.Token.Number, length), nil
 }
@@ -106,7 +120,8 @@ func (s *State) Show(q *Queue, want glassq.State, cursor uint64, most int) (foun
 	for _, n := range s.Peek(q, want, cursor, most) {
 		p, _ := s.Place(n)
 		places = append(places, p)
-		found = append(found, glassq.Peeked{Number: n, State: want, Attempt: p.Attempt, Reason: s.Reason(n)})
+		found = append(found, glassq.Peeked{Number: n, State: want, Attempt: p.Attempt, Reason: s.Reason(n),
+			Progress: p.Said()})
 	}
 	if len(found) > 0 {
 		due := s.DueAt(want)

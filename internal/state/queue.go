@@ -26,6 +26,7 @@ type Queue struct {
 	filled   uint16 // bit p: lane p may hold something
 	dead     lane
 	ids      idWindow
+	going    going
 	headers  bool // a task of it may have headers; it is not part of the state, see Leased.Headers
 }
 
@@ -45,7 +46,7 @@ func (q *Queue) Info() glassq.QueueInfo {
 	return glassq.QueueInfo{
 		Name: q.Name, Delayed: q.count[glassq.Delayed], Ready: q.count[glassq.Ready],
 		Leased: q.count[glassq.Leased], Dead: q.count[glassq.Dead], Bytes: q.bytes,
-		Books: q.books, Pending: q.books.Pending(), Settings: q.settings,
+		Books: q.books, Pending: q.books.Pending(), Progress: q.going.info(), Settings: q.settings,
 	}
 }
 
@@ -111,7 +112,8 @@ func (s *State) holdIDs(q *Queue) {
 // nanos is the time of the last record on the clock of a Pace.
 func (s *State) nanos() int64 { return s.now * int64(time.Millisecond) }
 
-// oneReady counts one more task that is ready. What was due while there was none is nobody's.
+// oneReady counts one more task that is ready. Hand-outs that were due while there was none are
+// nobody's.
 func (s *State) oneReady(q *Queue) {
 	if q.count[glassq.Ready] == 0 {
 		q.Pace.Wake(s.nanos())
@@ -196,7 +198,7 @@ func (s *State) applyPurge(name string, states byte) {
 
 func (s *State) delayValid(t timer) bool {
 	e := s.tasks.look(t.ref)
-	return e != nil && e.state() == glassq.Delayed
+	return e != nil && e.state() == glassq.Delayed && !e.has(flagHeld)
 }
 
 func (s *State) applyRedrive(name string, most int) {
@@ -212,31 +214,7 @@ func (s *State) applyRedrive(name string, most int) {
 			continue
 		}
 		most--
-		unbook := func(d *glassq.DeadCounts) {
-			if e.has(flagDeadNacked) {
-				d.Nacked--
-			} else {
-				d.Attempts--
-			}
-		}
-		unbook(&q.books.Dead)
-		c := &s.class[e.class]
-		if run := s.booked(e); run != nil {
-			unbook(&run.books.Dead)
-			run.ended = 0
-			if e.has(flagDense) {
-				run.dead.Remove(e.n)
-			}
-		} else if c.run != nil {
-			c.run.results++
-		}
-		e.w0 &^= flagDeadNacked
-		e.setAttempts(0)
-		s.tasks.setReason(n, "")
-		q.count[glassq.Dead]--
-		q.count[glassq.Leased]++
-		e.setState(glassq.Leased) // as if its last try were given back
-		s.back(n, e, 0)
+		s.revive(q, n, e)
 	}
 }
 
@@ -268,7 +246,14 @@ func (s *State) Peek(q *Queue, want glassq.State, cursor uint64, most int) []uin
 	switch {
 	case q.count[want] == 0:
 	case want == glassq.Dead:
-		from(&q.dead)
+		last := uint64(0)
+		q.dead.from(cursor, func(n uint64) bool {
+			if e := s.tasks.look(n); n != last && e != nil && e.state() == want {
+				found = append(found, n)
+			}
+			last = n
+			return len(found) < most
+		})
 	case want == glassq.Ready:
 		for p := range q.lanes {
 			from(&q.lanes[p])

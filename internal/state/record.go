@@ -36,6 +36,13 @@ const (
 	opGiveUp                // queue, run, count, next: this much of a schedule is not made good
 	opClock                 // how far the wall clock is ahead, in ms, zigzag
 
+	opRunDrop     op = 18 // run
+	opRedriveSome op = 19 // redrive or purge, queue, intervals of dead tasks
+	opHook        op = 22 // run, kind, text, put: put when the run ends
+	opRunEnd      op = 23 // run, count: the run has come to this end; the put of its hook comes right after it
+
+	opProgress op = 26 // kind, see progress.go: what a worker said of its task
+
 	opGap op = 30 // ms in which nobody could reach the log
 )
 
@@ -173,6 +180,13 @@ func Size(t *glassq.Task) int64 {
 
 func ceilMS(d time.Duration) uint64 {
 	return uint64((d + time.Millisecond - 1) / time.Millisecond)
+}
+
+func appendNums(dst []byte, vs ...uint64) []byte {
+	for _, v := range vs {
+		dst = binary.AppendUvarint(dst, v)
+	}
+	return dst
 }
 
 func appendString(dst []byte, s string) []byte {
@@ -460,6 +474,11 @@ func AppendClock(dst []byte, ahead int64) []byte {
 // AppendCancel appends that a run is cancelled.
 func AppendCancel(dst []byte, run string) []byte {
 	return appendString(append(dst, byte(opCancel)), run)
+}
+
+// AppendRunDrop appends that a run is forgotten.
+func AppendRunDrop(dst []byte, run string) []byte {
+	return appendString(append(dst, byte(opRunDrop)), run)
 }
 
 // AppendGiveUp appends that a queue goes on behind what its pace gives up. run is that of the task

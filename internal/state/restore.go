@@ -44,7 +44,9 @@ func (s *State) Restore(in io.Reader) error {
 		r := &Run{name: name, source: rec.Source, queue: rec.Queue, resultsQ: rec.Results, sealed: rec.Sealed,
 			total: rec.Total, books: rec.Books, created: rec.Created, ended: rec.Ended,
 			rate: rec.Rate, stages: rec.Stages, givenUp: rec.GivenUp, retryOf: rec.RetryOf,
-			readers: rec.Readers}
+			readers: rec.Readers,
+			hooks:   [2]hook{d.hook(rec.OnEnd), d.hook(rec.OnFailed)}, ends: rec.Ends,
+			after: rec.After, afterAny: rec.AfterAny, waits: rec.Waits}
 		retries[r] = rec.Retries
 		for _, set := range []**roaring.Bitmap{&r.put, &r.done, &r.failed, &r.dead} {
 			*set = positions()
@@ -65,6 +67,7 @@ func (s *State) Restore(in io.Reader) error {
 			first.retries = append(first.retries, r)
 		}
 	}
+	s.restoreWaits()
 	classes := d.num()
 	for i := uint64(0); i < classes && d.err == nil; i++ {
 		key := d.str()
@@ -110,6 +113,8 @@ func (s *State) restoreSections(d *decoder) {
 		switch tag := d.num(); tag {
 		case sectionEnd:
 			return
+		case sectionProgress:
+			s.restoreProgress(d)
 		default:
 			d.fail(fmt.Sprintf("section %d", tag))
 		}

@@ -1,6 +1,10 @@
 package state
 
-import "github.com/glassq/glassq"
+import (
+	"fmt"
+
+	"github.com/glassq/glassq"
+)
 
 // RoomFor refuses tasks that a limited queue has no room for, or that a sealed run does not have.
 // It returns the queue that is full, if waiting for room makes sense.
@@ -49,7 +53,7 @@ func (s *State) RoomFor(tasks []glassq.Task) (full *Queue, err error) {
 				return q, err
 			}
 		}
-		if err := roomIn(q, a.n, a.size); err != nil {
+		if err := s.roomIn(q, a.n, a.size); err != nil {
 			if set := q.Settings(); set.MaxTasks > 0 && a.n > set.MaxTasks || set.MaxBytes > 0 && a.size > set.MaxBytes {
 				return nil, err // not even if it were empty
 			}
@@ -59,15 +63,19 @@ func (s *State) RoomFor(tasks []glassq.Task) (full *Queue, err error) {
 	return nil, nil
 }
 
-// roomIn refuses n tasks of size bytes together that q has no room for.
-func roomIn(q *Queue, n, size int64) error {
-	s, held := q.Settings(), q.Info()
-	all := held.Delayed + held.Ready + held.Leased + held.Dead
+// roomIn refuses n tasks of size bytes together that q has no room for, beside the places of hooks.
+func (s *State) roomIn(q *Queue, n, size int64) error {
+	set, all, bytes := &q.settings, q.holds(), q.bytes
+	kept := s.places[q.Name]
+	and := ""
+	if kept.tasks > 0 {
+		and = fmt.Sprintf(", has places for %d hooks of runs (%d bytes),", kept.tasks, kept.bytes)
+	}
 	switch {
-	case s.MaxTasks > 0 && all+n > s.MaxTasks:
-		return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %d tasks and may hold %d (max_tasks); try again when some are done", q.Name, all, s.MaxTasks)
-	case s.MaxBytes > 0 && held.Bytes+size > s.MaxBytes:
-		return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %d bytes and may hold %d (max_bytes); try again when some are done", q.Name, held.Bytes, s.MaxBytes)
+	case set.MaxTasks > 0 && all+kept.tasks+n > set.MaxTasks:
+		return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %d tasks%s and may hold %d (max_tasks); try again when some are done", q.Name, all, and, set.MaxTasks)
+	case set.MaxBytes > 0 && bytes+kept.bytes+size > set.MaxBytes:
+		return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %d bytes%s and may hold %d (max_bytes); try again when some are done", q.Name, bytes, and, set.MaxBytes)
 	}
 	return nil
 }

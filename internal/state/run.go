@@ -26,10 +26,23 @@ type Run struct {
 	retryOf                 string
 	retries                 []*Run // in their order; of the first run of a job
 	readers                 []string
+	going                   going
 	put, done, failed, dead *roaring.Bitmap
+
+	hooks     [2]hook // by their kind
+	ends      uint64  // that were recorded
+	owed      bool    // it has come to its end, and that is not recorded yet: it is in State.owing
+	reserves  bool    // places of its hooks are in State.places
+	after     string  // the run that it comes after
+	afterAny  bool
+	waits     bool   // for the end of that
+	followers []*Run // that wait for the end of this one
 }
 
-func (r *Run) complete() bool { return r.sealed && r.books.Pending() == 0 }
+// over tells that nothing is left to do.
+func (r *Run) over() bool { return r.sealed && r.books.Pending() == 0 && !r.waits }
+
+func (r *Run) complete() bool { return r.over() && !r.owed }
 
 // ResultsQueue is where the results of the run go.
 func (r *Run) ResultsQueue() string {
@@ -64,6 +77,9 @@ func (s *State) RunInfo(r *Run) glassq.Run {
 		Waiting: uint64(max(0, r.results)), Complete: r.complete(), Created: time.UnixMilli(r.created),
 		Rate: r.rate, Stages: r.stages, GivenUp: r.givenUp,
 		RetryOf: r.retryOf, Job: s.job(r), Readers: slices.Clone(r.readers),
+		Progress: r.going.info(),
+		OnEnd:    r.hooks[hookEnd].text, OnFailed: r.hooks[hookFailed].text, Ends: r.ends,
+		After: r.after, AfterAny: r.afterAny, Held: r.waits,
 	}
 	if r.ended != 0 {
 		info.Ended = time.UnixMilli(r.ended)
@@ -139,40 +155,40 @@ func positions() *roaring.Bitmap {
 	return b
 }
 
-// forgetRuns makes room for a new run: those that ended long ago go, and the oldest ended ones
-// beyond glassq.RunsKept. A run whose results are not all taken stays.
-func (s *State) forgetRuns() {
-	over := len(s.runs) - glassq.RunsKept + 1
-	var ended []*Run
-	for _, r := range s.runs {
-		if r.ended == 0 || r.results > 0 || s.inUse(r) {
-			continue
-		}
-		if s.now-r.ended >= glassq.RunKeptFor.Milliseconds() {
-			s.forgetRun(r)
-			over--
-		} else if over > 0 {
-			ended = append(ended, r)
+// DecideRun decides a change of a run, whose hooks are parsed, nil for none: it returns the records
+// of it, in their order, or why it is refused.
+func (s *State) DecideRun(name string, c glassq.RunChange, hooks [2]*Hooked) ([][]byte, error) {
+	if err := s.checkRun(name, c); err != nil {
+		return nil, err
+	}
+	if err := s.checkHooks(name, &hooks); err != nil {
+		return nil, err
+	}
+	var recs [][]byte
+	r := s.runs[name]
+	for kind, h := range hooks { // first, since the change may seal what has nothing to do
+		if h != nil && (r == nil || r.hooks[kind].text != h.Text) {
+			recs = append(recs, appendHook(nil, name, byte(kind), h))
 		}
 	}
-	slices.SortFunc(ended, func(a, b *Run) int { return int(a.ended - b.ended) })
-	for _, r := range ended[:min(max(over, 0), len(ended))] {
-		s.forgetRun(r)
-	}
+	c.OnEnd, c.OnFailed, c.Hooks = "", "", false
+	return append(recs, AppendRun(nil, name, c)), nil
 }
 
-// inUse tells whether tasks of the run, dead ones for instance, are still held.
-func (s *State) inUse(r *Run) bool {
-	for i := range s.class {
-		if s.class[i].run == r {
-			return true
-		}
+// Hooks are the hooks of a run as texts.
+func (s *State) Hooks(run string) (onEnd, onFailed glassq.Hook) {
+	if r := s.runs[run]; r != nil {
+		onEnd, onFailed = r.hooks[hookEnd].text, r.hooks[hookFailed].text
 	}
-	return false
+	return onEnd, onFailed
 }
 
-// CheckRun decides a change of a run: it returns what is to be logged, or why it is refused.
-func (s *State) CheckRun(name string, c glassq.RunChange) error {
+func (s *State) checkRun(name string, c glassq.RunChange) error {
+	if c.After != "" {
+		if err := s.checkAfter(name, c.After, c.AfterAny); err != nil {
+			return err
+		}
+	}
 	if c.RetryOf != "" {
 		if err := s.checkRetry(name, c.RetryOf); err != nil {
 			return err
@@ -215,6 +231,9 @@ func (s *State) applyRun(name string, c glassq.RunChange) {
 			*f.dst = f.v
 		}
 	}
+	if c.After != "" && r.after == "" {
+		s.follow(r, c.After, c.AfterAny)
+	}
 	if c.Sealed && !r.sealed {
 		r.sealed, r.total = true, c.Total
 	}
@@ -233,6 +252,7 @@ func (s *State) applyCancel(name string) {
 	if r == nil {
 		return
 	}
+	s.unfollow(r)
 	s.pick(func(e *entry) bool {
 		return s.booked(e) == r && (e.state() == glassq.Ready || e.state() == glassq.Delayed)
 	}, func(n uint64, e *entry) bool {

@@ -1,7 +1,7 @@
 package state
 
 // Puts calls fn for every body in the records of payload, without a state to apply them to: with
-// the record of a put and task 0, or with a move and the task whose body it holds. rec aliases
+// the record of a put and task 0, or with a move and the task whose body or checkpoint it holds. rec aliases
 // payload. The error is of the first record that does not decode; what came before was passed on.
 // An error of fn ends it.
 func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
@@ -20,6 +20,17 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 				return err
 			}
 			payload = payload[size:]
+			continue
+		}
+		if op(payload[0]) == opProgress {
+			d, err := decodeProgress(payload)
+			if err == nil && d.kind == progressMoved {
+				err = fn(d.number, payload[:d.size])
+			}
+			if err != nil {
+				return err
+			}
+			payload = payload[d.size:]
 			continue
 		}
 		r := reader{b: payload[1:]}
@@ -50,8 +61,18 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 		case opRedrive:
 			r.str()
 			r.uvarint()
-		case opDrop, opCancel:
+		case opDrop, opCancel, opRunDrop:
 			r.str()
+		case opRedriveSome:
+			someOf(&r, nil)
+		case opHook:
+			r.str()
+			r.byte()
+			r.str()
+			r.str()
+		case opRunEnd:
+			r.str()
+			r.uvarint()
 		case opGiveUp:
 			r.str()
 			r.str()

@@ -17,10 +17,22 @@ func TestPutsPassesOver(t *testing.T) {
 	if !ok {
 		t.Fatal("no move of a put")
 	}
+	say := &glassq.Extend{Token: glassq.Token{Number: 300}, Seq: 2}
+	nothing := AppendProgress(nil, say, 10_000)
+	say.Progress = &glassq.Progress{Done: 0.4, Note: "page 40", Checkpoint: []byte("at 40")}
+	said := AppendProgress(nil, say, 10_000)
+	moved, ok := AppendMove(nil, 7, 1000, said)
+	if !ok {
+		t.Fatal("no move of a checkpoint")
+	}
 	tests := []struct {
 		name string
 		rec  []byte
 	}{
+		{"progress", said},
+		{"progress of nothing", nothing},
+		{"a checkpoint moved", moved},
+		{"a checkpoint forgotten", AppendForget(nil, 7)},
 		{"time", AppendTime(nil, 300)},
 		{"put", put},
 		{"lease", AppendLease(nil, 300, 7, 10_000)},
@@ -36,9 +48,14 @@ func TestPutsPassesOver(t *testing.T) {
 		{"drop", AppendDrop(nil, "q")},
 		{"run", AppendRun(nil, "r", glassq.RunChange{Source: "numbers 0..9"})},
 		{"cancel", AppendCancel(nil, "r")},
+		{"run drop", AppendRunDrop(nil, "r")},
+		{"some redriven", appendSome(nil, false, "q", []uint64{1, 2, 7, 300, 301, 302})},
+		{"some purged", appendSome(nil, true, "q", []uint64{300})},
 		{"move", move},
 		{"give-up", AppendGiveUp(nil, "q", "r", GivenUp{Count: 300, next: 1e9})},
 		{"give-up of no run", AppendGiveUp(nil, "q", "", GivenUp{Count: 1, next: 0.5})},
+		{"hook", appendHook(nil, "r", hookEnd, &Hooked{Text: "{}", Task: glassq.Task{Queue: "q"}})},
+		{"end of a run", appendRunEnd(nil, "r", 300)},
 		{"clock", AppendClock(nil, time.Hour.Milliseconds())},
 		{"gap", AppendGap(nil, 300)},
 		{"clock, set back", AppendClock(nil, -time.Hour.Milliseconds())},

@@ -21,6 +21,8 @@ const snapshotFormat = 4
 // where there is something to say, so equal states still write equal bytes.
 const (
 	sectionEnd uint64 = iota // no more sections
+
+	sectionProgress uint64 = 4 // what was said of tasks
 )
 
 // Snapshot writes the whole state as it is now, for those who need no Image in between.
@@ -62,6 +64,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeTasks(&e)
 	im.writeLeases(&e)
 	im.writeAcked(&e)
+	im.writeProgress(&e)
 	e.num(sectionEnd)
 	if e.err != nil {
 		return e.err
@@ -85,6 +88,18 @@ type runRecord struct {
 	GivenUp                uint64
 	RetryOf                string
 	Retries, Readers       []string
+
+	OnEnd    hookRecord `json:",omitzero"`
+	OnFailed hookRecord `json:",omitzero"`
+	Ends     uint64     `json:",omitempty"`
+	After    string     `json:",omitempty"`
+	AfterAny bool       `json:",omitempty"`
+	Waits    bool       `json:",omitempty"`
+}
+
+type hookRecord struct {
+	Text string
+	Put  []byte
 }
 
 // writeTasks writes chunk by chunk: the entries, why they were nacked, and when they are due or
@@ -116,7 +131,7 @@ func (im *Image) writeTasks(e *encoder) {
 			list  *[]timer
 			valid func(*entry) bool
 		}{
-			{&delays, func(e *entry) bool { return e.state() == glassq.Delayed }},
+			{&delays, func(e *entry) bool { return e.state() == glassq.Delayed && !e.has(flagHeld) }},
 			{&ttls, func(e *entry) bool { return e.has(flagTTL) && e.state() != glassq.Gone }},
 		} {
 			for len(*t.list) > 0 && (*t.list)[0].ref < c.ci*chunkLen {

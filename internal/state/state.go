@@ -32,14 +32,18 @@ type State struct {
 	delays      timers // ref: task
 	ttls        timers // ref: task
 	acked       ackedWindow
+	checkpoints int64 // tasks that have one
+
+	owing  []*Run               // have come to their ends, which are to be written
+	places map[string]hookPlace // reserved for hooks, by queue
 
 	hooks Hooks
 }
 
 // Hooks tell the owner of a State what a record changed. They must not call back.
 type Hooks struct {
-	// Live and Dropped tell that a task's body lies in a frame, or no longer. bytes is about what
-	// its record takes there, the same in both.
+	// Live and Dropped tell that a task's body, or its checkpoint, lies in a frame, or no longer.
+	// bytes is about what its record takes there, the same in both.
 	Live, Dropped func(frame uint64, bytes int64)
 	// Ready is called when a queue has something to hand out that it had not.
 	Ready func(*Queue)
@@ -166,6 +170,8 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		}
 	case opMove:
 		return s.applyMove(b, frame, offset)
+	case opProgress:
+		return s.applyProgress(b, frame, offset)
 	case opClock:
 		ahead := unzigzag(r.uvarint())
 		if !r.bad {
@@ -178,10 +184,24 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		}
 	case opGiveUp:
 		s.applyGiveUp(&r)
+	case opHook:
+		s.applyHook(&r)
+	case opRunEnd:
+		name, k := r.str(), r.uvarint()
+		if !r.bad {
+			err = s.applyRunEnd(name, k)
+		}
 	case opCancel:
 		name := r.str()
 		if !r.bad {
 			s.applyCancel(name)
+		}
+	case opRedriveSome:
+		err = s.applySome(&r)
+	case opRunDrop:
+		name := r.str()
+		if !r.bad {
+			s.applyRunDrop(name)
 		}
 	default:
 		return 0, recordErr(fmt.Sprintf("unknown record %d", b[0]))
@@ -239,7 +259,7 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	if run != nil {
 		if p.of == 0 {
 			run.books.Put++
-			run.ended = 0
+			s.reopened(run)
 		} else {
 			run.results++
 		}
@@ -252,6 +272,9 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 		s.delays.push(s.now+int64(p.delay), n)
 		return nil
 	}
+	if run != nil && run.waits && s.keepBack(s.tasks.get(n)) {
+		return nil
+	}
 	s.oneReady(q)
 	q.lanes[c.priority].push(n)
 	q.filled |= 1 << c.priority
@@ -262,6 +285,7 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 // drop forgets task n. One that was not acked gives its id free.
 func (s *State) drop(n uint64, e *entry, acked bool) {
 	q, ci, frame, weight := s.class[e.class].queue, e.class, e.frame(), s.weight(e)
+	s.remark(n, e, nil)
 	if !e.has(flagResult|flagDense) && (!acked || q.ids.held != nil) {
 		q.ids.ended(n, acked)
 	}
@@ -289,7 +313,11 @@ func (s *State) resultGone(run *Run) {
 
 // settled notes that a run may have come to its end.
 func (s *State) settled(run *Run) {
-	if run != nil && run.ended == 0 && run.complete() {
+	switch {
+	case run == nil || run.ended != 0 || !run.over():
+	case s.watched(run):
+		s.owe(run)
+	default:
 		run.ended = s.now
 		s.hooks.RunChanged()
 	}
@@ -359,7 +387,7 @@ func (s *State) Head(q *Queue) (n uint64, p Place, ok bool) {
 	for q.filled != 0 {
 		priority := bits.Len16(q.filled) - 1
 		if n, e := s.first(q, priority); e != nil {
-			return n, s.placeOf(e), true
+			return n, s.placeOf(n, e), true
 		}
 	}
 	return 0, p, false
@@ -498,6 +526,9 @@ func (s *State) back(n uint64, e *entry, delay int64) {
 		s.delays.push(s.now+delay, n)
 		return
 	}
+	if s.keepBack(e) {
+		return
+	}
 	e.setState(glassq.Ready)
 	s.oneReady(q)
 	q.lanes[c.priority].giveBack(n)
@@ -519,6 +550,7 @@ func (s *State) die(n uint64, e *entry, bump func(*glassq.DeadCounts)) {
 			run.dead.Add(e.n)
 		}
 	}
+	s.goes(e, s.tasks.mark(n), -1)
 	q.count[e.state()]--
 	e.setState(glassq.Dead)
 	q.count[glassq.Dead]++

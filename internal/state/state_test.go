@@ -64,6 +64,10 @@ func (w *walker) move() {
 			continue
 		}
 		f := w.frames[x.Frame-1]
+		if IsCheckpoint(f.recs[x.Offset:]) {
+			w.moveCheckpoint(x, f.recs[x.Offset:])
+			continue
+		}
 		before, put, err := decodeTask(f.recs[x.Offset:])
 		if err != nil {
 			w.t.Fatalf("task %d at frame %d, %d: %v", x.Task, x.Frame, x.Offset, err)
@@ -81,6 +85,54 @@ func (w *walker) move() {
 		if err != nil || at != put || fmt.Sprint(after) != fmt.Sprint(before) {
 			w.t.Fatalf("task %d of %d moved: %+v became %+v of %d, %v", x.Task, put, before, after, at, err)
 		}
+	}
+}
+
+// moveCheckpoint moves the checkpoint of a task, and reads it where it lies then.
+func (w *walker) moveCheckpoint(x Lying, rec []byte) {
+	before, err := Checkpoint(rec)
+	moved, ok := AppendMove(nil, x.Task, 0, rec)
+	if err != nil || !ok || w.s.CheckMove(moved) != nil {
+		w.t.Fatalf("the checkpoint of task %d at frame %d, %d does not move: %v", x.Task, x.Frame, x.Offset, err)
+	}
+	w.add(moved)
+	p, _ := w.s.Place(x.Task)
+	frame, offset, _ := p.Checkpoint()
+	after, err := Checkpoint(w.frames[frame-1].recs[offset:])
+	if w.s.Lies(x) || !w.s.Lies(Lying{x.Task, frame, offset}) || !bytes.Equal(after, before) {
+		w.t.Fatalf("the checkpoint of task %d moved: %q became %q, %v", x.Task, before, after, err)
+	}
+}
+
+// say has a worker say something, and repeat itself.
+func (w *walker) say(number uint64) {
+	x := glassq.Extend{Token: glassq.Token{Number: number}, Seq: w.s.lastSaid(number, w.s.Leased(number).Task) + 1}
+	p := &glassq.Progress{Done: w.rnd.Float64()*2 - 1}
+	if w.rnd.IntN(2) == 0 {
+		p.Note = fmt.Sprint("page ", w.rnd.IntN(1000))
+	}
+	if w.rnd.IntN(2) == 0 {
+		p.Checkpoint = bytes.Repeat([]byte("x"), w.rnd.IntN(300))
+	}
+	if w.rnd.IntN(8) > 0 {
+		x.Progress = p
+	}
+	rec, err := w.s.DecideExtend(nil, &x)
+	if err != nil {
+		w.t.Fatalf("DecideExtend(%+v) = %v", x, err)
+	}
+	w.add(rec)
+	if rec, err := w.s.DecideExtend(nil, &x); err != nil || len(rec) > 0 {
+		w.t.Fatalf("DecideExtend(%+v) again = % x, %v; want nothing", x, rec, err)
+	}
+	if x.Seq += 2; x.Seq > 0 {
+		if _, err := w.s.DecideExtend(nil, &x); glassq.CodeOf(err) != glassq.CodeBadRequest {
+			w.t.Fatalf("DecideExtend(%+v), out of turn = %v; want bad_request", x, err)
+		}
+	}
+	task := w.s.Leased(number).Task
+	if m := w.s.tasks.mark(task); m.size > 0 && w.rnd.IntN(30) == 0 {
+		w.add(AppendForget(nil, task))
 	}
 }
 
@@ -147,7 +199,9 @@ func (w *walker) step() {
 			w.held = append(w.held[:i], w.held[i+1:]...)
 			return
 		}
-		switch w.rnd.IntN(6) {
+		switch w.rnd.IntN(9) {
+		case 6, 7, 8:
+			w.say(number)
 		case 0:
 			w.add(AppendNack(nil, number, &glassq.Nack{Reason: "why"}, w.rnd.Int64N(2000)))
 		case 1:
@@ -199,6 +253,8 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 	pending := map[*Run]uint64{}
 	frames := map[uint64]weigh{}
 	total := int64(0)
+	bytes, queues, runs := map[*Queue]int64{}, map[*Queue]going{}, map[*Run]going{}
+	var marks, checkpoints int64
 	s.pick(func(*entry) bool { return true }, func(n uint64, e *entry) bool {
 		q := s.class[e.class].queue
 		if count[q] == nil {
@@ -210,13 +266,34 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 		if r := s.booked(e); r != nil && e.state() != glassq.Dead {
 			pending[r]++
 		}
+		bytes[q] += e.size()
+		if m := s.tasks.mark(n); m != nil {
+			marks++
+			if bytes[q] += m.held(); m.size > 0 {
+				checkpoints++
+				f := frames[m.frame]
+				frames[m.frame] = weigh{f.tasks + 1, f.bytes + m.kept()}
+			}
+			if m.done != noDone && e.state() != glassq.Dead {
+				queues[q] = going{queues[q].tasks + 1, queues[q].done + int64(m.done)}
+				if r := s.booked(e); r != nil {
+					runs[r] = going{runs[r].tasks + 1, runs[r].done + int64(m.done)}
+				}
+			}
+		}
 		total++
 		return true
 	})
 	if total != s.tasks.live {
 		w.t.Fatalf("%d tasks in the table, %d counted", total, s.tasks.live)
 	}
+	if s.tasks.marks != marks || s.checkpoints != checkpoints {
+		w.t.Fatalf("%d marks and %d checkpoints counted, the table has %d and %d", s.tasks.marks, s.checkpoints, marks, checkpoints)
+	}
 	for _, q := range s.Queues() {
+		if q.bytes != bytes[q] || q.going != queues[q] {
+			w.t.Fatalf("queue %s has %d bytes and is going %v; the table has %d and %v", q.Name, q.bytes, q.going, bytes[q], queues[q])
+		}
 		want := count[q]
 		if want == nil {
 			want = new([5]int64)
@@ -229,6 +306,9 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 		}
 	}
 	for _, r := range s.runs {
+		if r.going != runs[r] {
+			w.t.Fatalf("run %s is going %v; the table has %v", r.name, r.going, runs[r])
+		}
 		if r.books.Pending() != pending[r] {
 			w.t.Fatalf("books of run %s: %+v: pending %d, want %d", r.name, r.books, r.books.Pending(), pending[r])
 		}
@@ -240,7 +320,7 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 	}
 }
 
-func snapshot(t *testing.T, s *State) []byte {
+func snapshot(t testing.TB, s *State) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	if err := s.Snapshot(&b); err != nil {
@@ -340,6 +420,10 @@ func FuzzApply(f *testing.F) {
 	}
 	f.Add(AppendCancel(AppendDrop(AppendRedrive(AppendPurge(nil, "q", glassq.Ready), "q", 3), "q"), "r"))
 	f.Add(AppendAck(AppendLease(AppendPut(nil, &glassq.Task{Queue: "q"}), 1, 1, 1000), 1, glassq.OK, false))
+	said := AppendProgress(AppendLease(AppendPut(nil, &glassq.Task{Queue: "q"}), 1, 1, 1000), &glassq.Extend{
+		Token: glassq.Token{Number: 1}, Seq: 1, Progress: &glassq.Progress{Done: 0.5, Note: "n", Checkpoint: []byte("c")}}, 1000)
+	f.Add(said)
+	f.Add(AppendForget(said, 1))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		s := New(Hooks{})
 		for off := 0; off < len(in); {
@@ -423,11 +507,13 @@ func FuzzRestore(f *testing.F) {
 			f.Fatal(err)
 		}
 	}
-	var b bytes.Buffer
-	if err := s.Snapshot(&b); err != nil {
+	f.Add(snapshot(f, s))
+	rec := AppendProgress(AppendLease(nil, 1, 1, 1000), &glassq.Extend{Token: glassq.Token{Number: 1}, Seq: 1,
+		Progress: &glassq.Progress{Done: 0.5, Note: "n", Checkpoint: []byte("c")}}, 1000)
+	if _, err := s.ApplyAll(rec, 2); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(b.Bytes())
+	f.Add(snapshot(f, s))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if err := New(Hooks{}).Restore(bytes.NewReader(in)); err != nil {
 			return
@@ -488,6 +574,9 @@ func dump(s *State) string {
 	}
 	s.pick(func(*entry) bool { return true }, func(n uint64, e *entry) bool {
 		fmt.Fprintln(&b, n, e.w0, e.w1, e.n, s.class[e.class].key, s.Reason(n))
+		if m := s.tasks.mark(n); m != nil {
+			fmt.Fprintln(&b, *m)
+		}
 		return true
 	})
 	for _, t := range []*timers{&s.delays, &s.ttls, &s.leaseTimers} {

@@ -22,6 +22,8 @@ const (
 	flagDeadNacked             // it is dead because it was nacked, not for its attempts
 	flagLapsed                 // its ttl passed while it was leased or dead: it ends when it comes back
 
+	flagHeld = flagDeadNacked // of a delayed task: it waits for another run, and has no timer
+
 	maxFrame  = 1<<56 - 1
 	maxOffset = 1<<27 - 1
 	maxSize   = 1<<25 - 1
@@ -58,16 +60,19 @@ const (
 )
 
 // A chunk holds the entries of chunkLen consecutive task numbers: unpacked while they are in use,
-// packed otherwise. What an Image holds is never changed: shared parts are copied before they are.
+// packed otherwise. An array that an Image holds is never changed: shared parts are copied before
+// they are.
 type chunk struct {
 	all         *[chunkLen]entry // nil when packed
 	packed      []byte           // never changed
 	reasons     map[uint16]string
-	first, last uint64 // frames between which the packed entries lie
+	marks       map[uint16]*mark // what was said of tasks; nil for nothing
+	first, last uint64           // frames between which the packed entries lie
 	live        int32
 	used        bool // since the sweep last came by
 	shared      bool // an Image holds all
 	oldReasons  bool // an Image holds reasons
+	oldMarks    bool // an Image holds marks
 }
 
 // A table maps task numbers to entries. Numbers grow; the front of the table goes as its tasks do.
@@ -78,6 +83,7 @@ type table struct {
 	base    uint64 // number of chunks dropped from the front
 	next    uint64 // the next task number
 	live    int64
+	marks   int64    // of all chunks
 	hot     []uint64 // unpacked chunks in the order of the sweep
 	hotMost int
 	spares  []*[chunkLen]entry

@@ -8,7 +8,7 @@ import (
 )
 
 // BareSync measures the disk under dir: the median time of writing 4 KiB into a preallocated file
-// and syncing it, over some hundred times. What the log promises per commit cannot be faster. It
+// and syncing it, over some hundred times. A commit of the log cannot be faster. It
 // takes about as many syncs as it says, and leaves nothing behind.
 func BareSync(dir string) (time.Duration, error) {
 	p50, _, err := SyncTimes(dir)

@@ -140,7 +140,7 @@ func (l *Log) WriteCheckpoint(pos Pos, write func(w io.Writer) error) error {
 	}
 	err := l.writeFile(checkpointName(pos), fill)
 	if isNoSpace(err) && l.dropReserve() {
-		// What makes segments removable may use the reserve; Prepare makes it anew.
+		// A checkpoint makes segments removable, so it may use the reserve; Prepare makes it anew.
 		l.full.Store(true)
 		err = l.writeFile(checkpointName(pos), fill)
 	}

@@ -66,8 +66,8 @@ func (d dirFS) Remove(name string) error {
 
 const removeStep = 1 << 20 // bytes of a file that are freed at a time
 
-// shrink frees what a file has in steps, each followed by a pause of twice its time. What fails is
-// left to who removes the file.
+// shrink frees what a file has in steps, each followed by a pause of twice its time. A file that
+// fails is left to who removes the file.
 func shrink(path string) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {

@@ -19,7 +19,7 @@ var (
 	ErrNotEmpty = errors.New("is not empty")
 )
 
-// A Filling is a directory that is filled with a copy of a log. What it holds until Done is taken
+// A Filling is a directory that is filled with a copy of a log. Its content until Done is taken
 // by no start, and removed by the next Fill.
 type Filling struct {
 	path string

@@ -34,7 +34,7 @@ type Survey struct {
 }
 
 // NewSurvey looks at the files of a log: which segments and checkpoints are whole. The
-// caller keeps others from the directory. What a newer program wrote is no damage, but
+// caller keeps others from the directory. A newer program's log is not damaged, but
 // ErrFormat.
 func NewSurvey(fsys FS) (*Survey, error) {
 	names, err := fsys.List()

@@ -35,7 +35,7 @@ const (
 )
 
 var (
-	// ErrFailed: a write or a sync of the log did not succeed. What it left on the
+	// ErrFailed: a write or a sync of the log did not succeed. The state it left on the
 	// disk is unknown, so the log takes and gives nothing more until it is reopened.
 	ErrFailed = errors.New("log failed")
 	// ErrLocked: another process holds the directory.

@@ -72,7 +72,13 @@ func refuseStatus(rw http.ResponseWriter, status int, err error) {
 	case http.StatusUnauthorized:
 		rw.Header().Set("WWW-Authenticate", `Bearer realm="glassq"`)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		rw.Header().Set("Retry-After", "1")
+		after := int64(1)
+		if wait := glassq.RetryAfter(err); wait > 0 {
+			after = int64((wait + time.Second - 1) / time.Second)
+		} else if glassq.CodeOf(err) == glassq.CodeQuota {
+			break // what is full of queues or runs stays so
+		}
+		rw.Header().Set("Retry-After", strconv.FormatInt(after, 10))
 	}
 	send(rw, status, typeJSON, append(appendError(nil, err), '\n'))
 }

@@ -186,6 +186,42 @@ func TestLeases(t *testing.T) {
 	})
 }
 
+// TestExtendSays: what a worker says goes with the next hand-out, once, and only from whoever has the
+// lease.
+func TestExtendSays(t *testing.T) {
+	s := New(openStore(t), Options{})
+	ask(s, "POST", "/v1/queues/q/tasks?run=r&n=0", form, "x")
+	lease := func() string {
+		_, got := ask(s, "POST", "/v1/queues/q/reserve", "", "")
+		var l glassq.Lease
+		if err := envelope.ParseLease([]byte(got), &l); err != nil {
+			t.Fatalf("lease %s: %v", got, err)
+		}
+		return l.Token().String()
+	}
+	tok := lease()
+	say := func(tok, members string) string { return `{"token":"` + tok + `",` + members + `}` }
+	long := strings.Repeat("x", glassq.MaxCheckpoint+1)
+	runSteps(t, s, []step{
+		{"say", "POST", "/v1/extend", typeJSON, say(tok, `"seq":1,"progress":0.4,"note":"page 40","checkpoint":"at 40","put":[{"queue":"p","body":"one"}]`), 200, `{"ok":true}`},
+		{"say again", "POST", "/v1/extend", typeJSON, say(tok, `"seq":1,"progress":0.4,"note":"page 40","checkpoint":"at 40","put":[{"queue":"p","body":"one"}]`), 200, `{"ok":true}`},
+		{"out of turn", "POST", "/v1/extend", typeJSON, say(tok, `"seq":3,"progress":0.5`), 400, "the next one of this lease is 2"},
+		{"without seq", "POST", "/v1/extend", typeJSON, say(tok, `"progress":0.5`), 400, "needs seq"},
+		{"too large", "POST", "/v1/extend", typeJSON, say(tok, `"seq":2,"checkpoint":"`+long+`"`), 413, "checkpoint of 65537 bytes; the limit is 65536"},
+		{"a bad partial result", "POST", "/v1/extend", typeJSON, say(tok, `"seq":2,"put":[{"body":1}]`), 400, "bad_name"},
+		{"of nobody", "POST", "/v1/extend", typeJSON, say("99999.q", `"seq":1,"progress":0.5`), 409, "lease_lost"},
+		{"in the list", "GET", "/v1/queues/q/peek?state=leased", "", "", 200, `"said":{"progress":0.4,"note":"page 40","checkpoint_bytes":5}`},
+		{"of the task", "GET", "/v1/runs/r/tasks/0", "", "", 200, `"where":"pending"`},
+		{"by its lease", "GET", "/v1/queues/q/tasks/" + tok, "", "", 200, `"said":{"progress":0.4,"note":"page 40","checkpoint":"at 40"}`},
+		{"of the queue", "GET", "/v1/queues/q", "", "", 200, `"progress":{"tasks":1,"done":0.4}`},
+		{"of the run", "GET", "/v1/runs/r", "", "", 200, `"progress":{"tasks":1,"done":0.4}`},
+		{"one partial result", "GET", "/v1/queues/p", "", "", 200, `"ready":1`},
+		{"give back", "POST", "/v1/nack", typeJSON, say(tok, `"undone":true`), 200, `{"ok":true}`},
+		{"next", "POST", "/v1/queues/q/reserve", "", "", 200, `"said":{"progress":0.4,"note":"page 40","checkpoint":"at 40"}`},
+		{"too late", "POST", "/v1/extend", typeJSON, say(tok, `"seq":2,"progress":0.9`), 409, "lease_lost"},
+	})
+}
+
 func TestQueuesAndRuns(t *testing.T) {
 	s := New(openStore(t), Options{})
 	for n := range 6 {

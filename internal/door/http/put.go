@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/envelope"
 )
 
@@ -68,7 +68,7 @@ func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 	}
 	traceTasks(tasks, r.Header.Get(glassq.TraceHeader))
 	receipts, err := s.store.Put(r.Context(), tasks)
-	if wait > 0 && errors.Is(err, glassq.ErrQueueFull) {
+	if wait > 0 && door.WorthWaiting(err) {
 		receipts, err = s.putWait(r.Context(), tasks, min(wait, maxPoll), int64(len(body)), done)
 	}
 	if err != nil {
@@ -204,7 +204,7 @@ func notLabelled(media string, body []byte) error {
 		"send Content-Type: application/json for a task with options (curl --json), application/x-ndjson for one a line, or text/plain for the text as it is")
 }
 
-// rawTask makes a task whose body is the request's. What curl -d sends is text.
+// rawTask makes a task whose body is the request's. A body that curl -d sends is text.
 func rawTask(queue, media string, r *http.Request, q *query, body []byte) (glassq.Task, error) {
 	if err := notLabelled(media, body); err != nil {
 		return glassq.Task{}, err

@@ -2,6 +2,7 @@ package httpdoor
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/envelope"
@@ -106,9 +107,28 @@ func (s *call) peek(rw http.ResponseWriter, r *http.Request) error {
 	return done(p.end())
 }
 
-// purge ends the tasks of the given states, delayed and ready when none is given.
+// filterNames are the parameters of a filter of dead tasks.
+var filterNames = []string{"task", "why", "reason", "run", "max"}
+
+// filter reads which dead tasks are meant; is tells that anything but max was asked for.
+func (q *query) filter() (f glassq.DeadFilter, is bool) {
+	f = glassq.DeadFilter{Tasks: q.values["task"], Why: q.oneOf("why", "", glassq.DeadAttempts, glassq.DeadNacked),
+		Reason: q.values.Get("reason"), Run: q.values.Get("run"), Max: int(q.number("max", 0, 1<<31-1))}
+	for _, name := range filterNames {
+		switch list := q.values[name]; {
+		case name != "task" && len(list) > 1:
+			q.fail("%s is there more than once", name)
+		case slices.Contains(list, ""): // as of a variable that is not set: it would mean any
+			q.fail("%s is empty", name)
+		}
+	}
+	return f, len(f.Tasks) > 0 || f.Why != "" || f.Reason != "" || f.Run != ""
+}
+
+// purge ends the tasks of the given states, delayed and ready when none is given; with a filter, the
+// dead ones that it means.
 func (s *call) purge(rw http.ResponseWriter, r *http.Request) error {
-	q := parseQuery(r, "state")
+	q := parseQuery(r, append([]string{"state"}, filterNames...)...)
 	var states []glassq.State
 	for _, text := range q.values["state"] {
 		state, err := glassq.ParseState(text)
@@ -117,24 +137,41 @@ func (s *call) purge(rw http.ResponseWriter, r *http.Request) error {
 		}
 		states = append(states, state)
 	}
+	f, some := q.filter()
+	if some = some || f.Max > 0; some && !slices.Equal(states, []glassq.State{glassq.Dead}) {
+		q.fail("task, why, reason, run and max choose among dead tasks: state=dead")
+	}
 	if q.err != nil {
 		return q.err
 	}
-	n, err := s.store.Purge(r.Context(), r.PathValue("queue"), states...)
+	var n int
+	var err error
+	if some {
+		n, err = s.store.PurgeSome(r.Context(), r.PathValue("queue"), f)
+	} else {
+		n, err = s.store.Purge(r.Context(), r.PathValue("queue"), states...)
+	}
 	if err != nil {
 		return err
 	}
 	return done(answer(rw, map[string]int{"purged": n}))
 }
 
-// redrive makes up to max dead tasks ready again, all when max is not given.
+// redrive makes up to max dead tasks ready again, all when max is not given, or those that a filter
+// means.
 func (s *call) redrive(rw http.ResponseWriter, r *http.Request) error {
-	q := parseQuery(r, "max")
-	limit := int(q.number("max", 0, 1<<31-1))
+	q := parseQuery(r, filterNames...)
+	f, some := q.filter()
 	if q.err != nil {
 		return q.err
 	}
-	n, err := s.store.Redrive(r.Context(), r.PathValue("queue"), limit)
+	var n int
+	var err error
+	if some {
+		n, err = s.store.RedriveSome(r.Context(), r.PathValue("queue"), f)
+	} else {
+		n, err = s.store.Redrive(r.Context(), r.PathValue("queue"), f.Max)
+	}
 	if err != nil {
 		return err
 	}

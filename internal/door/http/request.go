@@ -29,7 +29,7 @@ func (s *Server) readBody(rw http.ResponseWriter, r *http.Request, most int) (bo
 	if err == nil {
 		return body, done, nil
 	}
-	// What is left of the body is not waited for.
+	// The rest of the body is not waited for.
 	from.SetReadDeadline(door.LongAgo)
 	rw.Header().Set("Connection", "close")
 	switch glassq.CodeOf(err) {

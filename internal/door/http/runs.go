@@ -123,6 +123,16 @@ func (s *call) cancelRun(rw http.ResponseWriter, r *http.Request) error {
 	return done(answer(rw, map[string]int{"cancelled": n}))
 }
 
+func (s *call) dropRun(rw http.ResponseWriter, r *http.Request) error {
+	if q := parseQuery(r); q.err != nil {
+		return q.err
+	}
+	if err := s.store.DropRun(r.Context(), r.PathValue("run")); err != nil {
+		return err
+	}
+	return done(answer(rw, map[string]bool{"ok": true}))
+}
+
 func (s *call) reload(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
@@ -177,7 +187,7 @@ func (s *call) readyz(rw http.ResponseWriter, r *http.Request) error {
 		return errDraining
 	}
 	if _, err := s.broker.Stats(r.Context()); err != nil {
-		// What is wrong is told to those who have the key, by the routes that fail.
+		// The routes that fail tell those who have the key what is wrong.
 		return glassq.Errorf(glassq.CodeUnavailable, "the store does not answer: %s", glassq.CodeOf(err))
 	}
 	return done(answer(rw, map[string]bool{"ok": true}))

@@ -118,7 +118,7 @@ func New(b *broker.Broker, opt Options) *Server {
 	}
 	w.explain = explain.Explainer{Store: b, Live: w.live, Stopping: w.isDraining}
 	w.streams = door.NewBudget(maxWatchers)
-	w.metrics = metrics.Handler(b, w.live)
+	w.metrics = metrics.Handler(b, w.live, w.frame.Access.Refused)
 	w.life, w.drain = context.WithCancel(context.Background())
 	w.pages = dashboard.New(b, dashboard.Options{Access: w.frame.Access, Known: w.known, Client: w.client,
 		Status: statusOf, Live: w.live, Explain: &w.explain, Life: w.life, ReadOnly: opt.ReadOnlyDashboard, Log: w.frame.Log})
@@ -159,6 +159,7 @@ func (s *Server) routes() {
 	handle("GET /v1/runs", (*call).runs)
 	handle("GET /v1/runs/{run}", (*call).showRun)
 	handle("POST /v1/runs/{run}", (*call).setRun)
+	handle("DELETE /v1/runs/{run}", (*call).dropRun)
 	handle("GET /v1/runs/{run}/ids", (*call).runIDs)
 	handle("POST /v1/runs/{run}/cancel", (*call).cancelRun)
 
@@ -194,7 +195,7 @@ func (s *Server) let(rw http.ResponseWriter, r *http.Request, verb rights.Verb,
 		return err
 	}
 	store := door.NewStore(s.broker, who, by)
-	// What else a request names is looked at by the verbs of the store.
+	// The verbs of the store look at whatever else a request names.
 	if err := store.May(r.Context(), verb, nameIn(r)); err != nil {
 		return err
 	}

@@ -65,6 +65,10 @@ func (c *conn) fault(err error) error {
 		return c.raise(&exception{"ValueError", err.Error()})
 	case glassq.CodeQueueFull:
 		return c.raise(&exception{"Full", ""})
+	case glassq.CodeQuota:
+		if glassq.RetryAfter(err) > 0 { // the rate of a token: as where there is no room, a program tries again
+			return c.raise(&exception{"Full", ""})
+		}
 	}
 	return c.raise(&exception{"RuntimeError", err.Error()})
 }

@@ -177,7 +177,7 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 		return err
 	}
 	err := store(c.ctx, 0)
-	if wait != 0 && errors.Is(err, glassq.ErrQueueFull) {
+	if wait != 0 && door.WorthWaiting(err) {
 		size := int64(0)
 		if c.taken != nil {
 			size = int64(len(c.in))
@@ -295,7 +295,7 @@ func (c *conn) left(gone error) error {
 }
 
 // watched runs f and has an eye on the client meanwhile: when it goes away or sends something, f's
-// context ends and gone says why. What the client sends stays in the buffer.
+// context ends and gone says why. Bytes that the client sends stay in the buffer.
 func (c *conn) watched(f func(context.Context) error) (gone, err error) {
 	return door.Watched(c.ctx, c.nc, func() error {
 		switch _, err := c.r.Peek(1); {

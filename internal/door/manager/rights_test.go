@@ -136,3 +136,39 @@ func TestRevoked(t *testing.T) {
 		h.held("mine.q", 1, 0)
 	})
 }
+
+// TestTokenRate: put waits for the rate of its token, as it does for room, and put_nowait raises
+// Full.
+func TestTokenRate(t *testing.T) {
+	path, register, _ := withTokens(t)
+	access := door.NewAccess([]byte("secret")).WithTokens(register)
+	limited(t, Options{Frame: door.Frame{Access: access}}, 0, func(h *house) {
+		key := ""
+		if err := rights.Change(path, func(e *rights.Edit) (err error) {
+			key, err = e.New(rights.Token{Name: "slow", May: []string{"put", "read"}, Queues: rights.Patterns{"mine.*"},
+				Created: time.Now(), Manager: true, Rates: rights.Rates{Puts: 1}})
+			return err
+		}); err != nil {
+			h.t.Fatal(err)
+		}
+		register.Look(slog.New(slog.DiscardHandler))
+		p := h.connectWith(key)
+		id := h.proxy("get_mine.q_queue")
+		p.want("#RETURN", "null", nil, "accept_connection", "MainProcess")
+		if kind, _ := p.ask(id, "put_nowait", "a"); kind != "#RETURN" {
+			h.t.Fatalf("the first put = %s", kind)
+		}
+		kind, v := p.ask(id, "put_nowait", "b")
+		if module, name := v.Class(); kind != "#ERROR" || name != "Full" {
+			h.t.Errorf("put_nowait beyond the rate = %s %s.%s, want Full", kind, module, name)
+		}
+		began := time.Now()
+		if kind, _ := p.ask(id, "put", "c"); kind != "#RETURN" || time.Since(began) != time.Second {
+			h.t.Errorf("put beyond the rate = %s after %v, want that it waits a second", kind, time.Since(began))
+		}
+		if kind, v := p.ask(id, "put", "d", true, 0.5); kind != "#ERROR" {
+			h.t.Errorf("put with a short timeout = %s %s", kind, text(v))
+		}
+		h.held("mine.q", 2, 0)
+	})
+}

@@ -56,7 +56,7 @@ type conn struct {
 	large *[largeIn]byte // of the pool, counted in the room for bursts; nil for none
 	desk  *desk          // while commands are worked on
 
-	first    bool // no line was read yet
+	first    bool // no line was read yet, or none since the login
 	locked   bool // has to log in
 	who      door.Who
 	stalling bool      // a read deadline is set
@@ -226,6 +226,7 @@ var (
 
 // cutOther ends such a client's connection, and says to what speaks HTTP what this is.
 func (c *conn) cutOther(err error) error {
+	c.settlePending()
 	c.s.others.Warn(c.s.frame.Log, "a client of the memcached door was cut that does not speak memcached", "client",
 		c.nc.RemoteAddr(), "err", err)
 	if err == errHTTP {
@@ -245,7 +246,7 @@ func (c *conn) parseLine() (whole bool, err error) {
 		return c.head > 0, nil
 	}
 	switch {
-	case in[0] == 0x16 && c.first:
+	case in[0] == 0x16: // no command begins so
 		return false, errTLS
 	case in[0] == binaryRequest:
 		if len(in) < binaryHead {
@@ -289,6 +290,9 @@ func (c *conn) useLine(line []byte) error {
 		return errLong
 	}
 	parseCommand(line, &c.cmd)
+	if c.cmd.verb == verbNone && looksHTTP(line[:min(len(line), maxLine)]) {
+		return errHTTP // whenever it comes: what follows may be the body of a web page's request
+	}
 	return nil
 }
 
@@ -500,7 +504,7 @@ func (c *conn) noteReset(err error) {
 const burstRoom = 32 << 20
 
 // grow moves to a large buffer, if there is one left. Only what has arrived fills it: who waits for
-// the rest of a command gives it back before. What is pending lies in the smaller buffer and stays
+// the rest of a command gives it back before. Pending bytes lie in the smaller buffer and stay
 // there.
 func (c *conn) grow() bool {
 	if c.s.bursts.Add(largeIn) > burstRoom {

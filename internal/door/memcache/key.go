@@ -150,7 +150,7 @@ func printable(b []byte) string {
 }
 
 // ttlOf reads memcached's exptime: 0 never, up to 30 days seconds from now, else seconds since
-// 1970. What has passed already, or is negative, ends at once.
+// 1970. A moment that has passed, or is negative, ends at once.
 func ttlOf(exptime int64, now time.Time) time.Duration {
 	const relative = 30 * 24 * 60 * 60
 	switch {

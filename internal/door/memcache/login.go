@@ -50,7 +50,7 @@ func loginKey(body []byte) []byte {
 
 // letIn notes who the client is. Its waits end when its token does.
 func (c *conn) letIn(who door.Who) {
-	c.who, c.locked = who, false
+	c.who, c.locked, c.first = who, false, true
 	c.ctx, c.over = who.Within(c.ctx)
 	c.s.hall.Recognize(c.let, who)
 	c.client().Login(c.ctx, who, nil)

@@ -24,8 +24,8 @@ var noDeadline time.Time
 //
 // Where answers wait for a sync, one loop gathers the connections that put and ack; see together.
 //
-// What may wait, or is long, or comes in bursts, is not for a loop: the connection goes on with a
-// goroutine of its own and comes back when its client sends single commands again.
+// A command that may wait, is long, or comes in bursts is not for a loop: the connection goes on
+// with a goroutine of its own and comes back when its client sends single commands again.
 type loop struct {
 	s    *Server
 	poll *poll

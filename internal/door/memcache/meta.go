@@ -13,8 +13,8 @@ import (
 // maxOpaque is the longest token that a meta command may want back, in bytes.
 const maxOpaque = 32
 
-// Which flags a meta command takes. What else memcached has is about a cache: it is refused, not
-// passed over.
+// Which flags a meta command takes. The other flags of memcached are about a cache: they are
+// refused, not passed over.
 var metaFlags = map[byte]string{
 	'g': "bkOqvcfstT",
 	's': "bkOqcCFMT",

@@ -67,7 +67,7 @@ func (c *conn) rejoin() bool {
 }
 
 // together hands a connection that has put or acked, and waits for its client, to where the others
-// that do so are. What one loop commits shares a sync; two loops that wait for a sync each have
+// that do so are. Commits of one loop share a sync; two loops that wait for a sync each have
 // twice as many of them, and a client waits for its own and for the one before. Where no answer
 // waits for a sync, all loops commit for themselves.
 func (l *loop) together(c *conn) {

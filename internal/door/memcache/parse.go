@@ -12,7 +12,8 @@ const (
 	maxKeys = 64 << 10
 )
 
-// maxSkip is the largest body that is read past when it is refused. Who announces more is cut off.
+// maxSkip is the largest body that is read past when it is refused. A client that announces more is
+// cut off.
 const maxSkip = 1 << 30
 
 // A verb is the first word of a line.
@@ -66,7 +67,7 @@ const (
 	badName   = "bad queue name: it has 1 to 200 bytes of A-Z a-z 0-9 . _ : + -"
 )
 
-// parseCommand reads a line without its line end. What is wrong with it is in c.fault and c.cut; a
+// parseCommand reads a line without its line end. Its faults are in c.fault and c.cut; a
 // command that is not known has verbNone. Whatever is wrong, c.quiet is right.
 func parseCommand(line []byte, c *command) {
 	args, quiet := cutNoreply(line)
@@ -314,8 +315,9 @@ func signed(b []byte) (int64, bool) {
 	return int64(n), true
 }
 
-// looksHTTP tells whether the first line of a connection is that of an HTTP request, or one of its
-// headers: a web page that was made to talk to this port must not get far enough to put anything.
+// looksHTTP tells whether a line is the first one of an HTTP request, or its header Host: a web page
+// that was made to talk to this port must not get far enough to put anything. In the first line of
+// a connection it may have the word of a command.
 func looksHTTP(line []byte) bool {
 	if len(line) >= 5 && bytes.EqualFold(line[:5], []byte("host:")) {
 		return true

@@ -176,12 +176,13 @@ func (c *conn) put(t *target, body []byte) {
 	if !c.mayDo(c.who.MayPutTask(&task)) {
 		return
 	}
+	if t.has&optBatch != 0 {
+		c.settlePending()
+	}
 	first := len(d.tasks)
 	if t.has&optBatch == 0 {
 		d.tasks = append(d.tasks, task)
 	} else {
-		c.settlePending()
-		first = 0
 		for line := range bytes.Lines(body) {
 			if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
 				task.Body = line
@@ -191,6 +192,12 @@ func (c *conn) put(t *target, body []byte) {
 				break // refused as a whole
 			}
 		}
+	}
+	if err := c.who.Spend(d.tasks[first:]); err != nil {
+		clear(d.tasks[first:])
+		d.tasks = d.tasks[:first]
+		c.mayDo(err)
+		return
 	}
 	p := put{first: first, end: len(d.tasks), add: c.cmd.verb == verbAdd, quiet: c.cmd.quiet}
 	if c.cmd.does != verbNone {
@@ -415,6 +422,7 @@ func (c *conn) putAll(puts []put) {
 // failPuts answers puts of which none was stored, as far as err says.
 func (c *conn) failPuts(puts []put, err error) {
 	for _, p := range puts {
+		c.who.Unspend(c.desk.tasks[p.first:p.end])
 		text := failure(err, notStored)
 		if p.meta != nil && text == notStored {
 			text = p.meta.not
@@ -462,6 +470,7 @@ func (c *conn) answerAcks(errs []error, err error) {
 			why = errs[i]
 		}
 		if why == nil {
+			c.who.Owe(&c.desk.acks[i])
 			c.answer(e.quiet, e.done)
 			continue
 		}

@@ -126,7 +126,7 @@ func run(only string, crashes int) error {
 		cmd.Dir = dir
 		return cmd.CombinedOutput()
 	}
-	// What fails on the tree as it is catches nothing.
+	// A test that fails on the tree as it is catches nothing.
 	rungs := ladder(crashes)
 	for i := range rungs {
 		r := &rungs[i]

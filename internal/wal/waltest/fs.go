@@ -99,8 +99,8 @@ func (m *FS) FailWrite(name string) {
 	m.write = name
 }
 
-// FailSync makes the next sync of such a file return ErrInjected. What it should have made durable
-// never will be, though it can be read.
+// FailSync makes the next sync of such a file return ErrInjected. Bytes that it should have made
+// durable never will be, though it can be read.
 func (m *FS) FailSync(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -120,7 +120,7 @@ func (m *FS) Crash(seed uint64) *FS {
 func (m *FS) CrashAll() *FS { return m.crash(func() bool { return false }) }
 
 // Kill stops the file system and returns it with all that was written: the process
-// died, the machine did not. What was not synced stays so.
+// died, the machine did not. Bytes that were not synced stay so.
 func (m *FS) Kill() *FS {
 	m.mu.Lock()
 	defer m.mu.Unlock()

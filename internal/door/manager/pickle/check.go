@@ -24,7 +24,7 @@ type Report struct {
 	// plain arguments alone, as named tuples are.
 	Foreign string
 	// Members are calls of what the main program names, with one value: members of an Enum, as a
-	// rule. What goes to a getter that must not be made to call anything, goes after [Member].
+	// rule. A value for a getter that must not be made to call anything goes after [Member].
 	Members []*Value
 	// Exact: the text or JSON of the value is all there is to it, for Python as well. Otherwise a
 	// getter in Python needs the pickle, or JSON made with exact.

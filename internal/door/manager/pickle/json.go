@@ -373,7 +373,7 @@ func dateText(name string, b []byte) (string, bool) {
 // long.
 const textStep = 64 << 10
 
-// text prints s as a JSON string. What goes beyond the end is left out: value refuses it.
+// text prints s as a JSON string. Text beyond the end is left out: value refuses it.
 func (w *jsonWriter) text(s []byte) {
 	for first := true; first || len(s) > 0 && len(w.out) <= w.end; first = false {
 		n := min(len(s), textStep)

@@ -1,0 +1,121 @@
+package state
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/glassq/glassq"
+)
+
+// forgetRuns makes room for a new run: those that ended long ago go, and the oldest ended ones
+// beyond glassq.RunsKept. A run whose results are not all taken stays, and so does one whose
+// retries are there, or that others wait for.
+func (s *State) forgetRuns() {
+	over := len(s.runs) - glassq.RunsKept + 1
+	var ended []*Run
+	for _, r := range s.runs {
+		if r.ended != 0 && (over > 0 || s.now-r.ended >= glassq.RunKeptFor.Milliseconds()) && r.results <= 0 &&
+			len(r.retries) == 0 && len(r.followers) == 0 && !s.inUse(r) {
+			ended = append(ended, r)
+		}
+	}
+	slices.SortFunc(ended, func(a, b *Run) int {
+		return cmp.Or(cmp.Compare(a.ended, b.ended), strings.Compare(a.name, b.name))
+	})
+	for _, r := range ended {
+		if s.now-r.ended >= glassq.RunKeptFor.Milliseconds() || over > 0 {
+			s.forgetRun(r)
+			over--
+		}
+	}
+}
+
+// inUse tells whether tasks of the run, dead ones for instance, are still held.
+func (s *State) inUse(r *Run) bool {
+	for i := range s.class {
+		if c := &s.class[i]; c.run == r && c.refs > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// forgetRun drops a run, and takes it off its job.
+func (s *State) forgetRun(r *Run) {
+	s.forgetLast(noClass) // the class of the last put may be of it
+	s.unfollow(r)
+	s.unreserve(r)
+	delete(s.runs, r.name)
+	if first := s.firstOf(r); first != r {
+		first.retries = slices.DeleteFunc(first.retries, func(x *Run) bool { return x == r })
+	}
+}
+
+// DecideRunDrop forgets a run that is over. The refusal says what is still there, and what ends it.
+func (s *State) DecideRunDrop(name string) (rec []byte, err error) {
+	r := s.runs[name]
+	if r == nil {
+		return nil, NoRun(name)
+	}
+	if is := s.holdsRun(r); is != "" {
+		return nil, glassq.Errorf(glassq.CodeRunConflict, "run %s is not over: %s", name, is)
+	}
+	return AppendRunDrop(nil, name), nil
+}
+
+// holdsRun says why a run is not to be forgotten; "" when nothing speaks against it.
+func (s *State) holdsRun(r *Run) string {
+	pending := r.books.Pending()
+	switch {
+	case pending > 0:
+		return fmt.Sprintf("it has %s; glassq runs wait %s waits for the end, glassq runs cancel %[2]s ends what nobody works on",
+			count(pending, "pending task"), r.name)
+	case !r.sealed:
+		return fmt.Sprintf("it is not sealed, so more may be put to it; glassq runs seal %s says that nothing more comes", r.name)
+	case r.waits:
+		return fmt.Sprintf("it waits for the end of run %s; glassq runs cancel %s ends that", r.after, r.name)
+	case !r.complete():
+		return "its end is being written; try again"
+	case r.results > 0:
+		return fmt.Sprintf("%s of it in queue %s; glassq output --run %s takes them",
+			count(uint64(r.results), "result"), r.ResultsQueue(), r.name)
+	case len(r.retries) > 0:
+		again := strings.Join(names(r.retries), " ")
+		return fmt.Sprintf("it was retried as %s; glassq runs rm %s %[1]s removes the whole job", again, r.name)
+	}
+	if len(r.followers) > 0 {
+		return fmt.Sprintf("runs %s come after it; glassq runs cancel ends them", strings.Join(names(r.followers), " "))
+	}
+	var dead uint64
+	var queues []string
+	for i := range s.class {
+		if c := &s.class[i]; c.run == r && c.refs > 0 {
+			dead += uint64(c.refs)
+			if !slices.Contains(queues, c.queue.Name) {
+				queues = append(queues, c.queue.Name)
+			}
+		}
+	}
+	if dead == 0 {
+		return ""
+	}
+	slices.Sort(queues)
+	return fmt.Sprintf("%s of it in queue %s; glassq queue redrive %s makes them ready, glassq queue purge %[3]s --state dead ends them",
+		count(dead, "dead task"), strings.Join(queues, ", "), queues[0])
+}
+
+// count is n of what, in words.
+func count(n uint64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func (s *State) applyRunDrop(name string) {
+	if r := s.runs[name]; r != nil {
+		s.forgetRun(r)
+	}
+}
