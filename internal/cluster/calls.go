@@ -57,7 +57,7 @@ func (c *calls) close() {
 // make has the owner do a call and returns its answer. A call that waits is cancelled at the end of
 // ctx, and its answer says whether it was done before; the end of ctx leaves any other with errLost.
 // The errors are errMoved, errLost, and that of ctx.
-func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool, changed <-chan struct{}) ([]byte, error) {
+func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool, changed <-chan struct{}) (*joiner, error) {
 	w := &waiting{done: make(chan struct{})}
 	c.mu.Lock()
 	if c.closed {
@@ -85,7 +85,7 @@ func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool,
 		select {
 		case <-w.done:
 			c.ended.add(id)
-			return w.join(), nil
+			return &w.joiner, nil
 		case <-ends:
 			return nil, cmp.Or(ctx.Err(), errLost)
 		case <-changed:
@@ -109,7 +109,7 @@ func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool,
 			}
 		case <-time.After(askEvery * c.s.opt.Beat):
 		}
-		reply, err := c.request(owner, &piece{kind: kind, parts: 1, callID: id})
+		reply, err := c.request(owner, &piece{kind: kind, parts: 1, callID: id, made: time.Now()})
 		select {
 		case <-w.done: // meanwhile
 			continue

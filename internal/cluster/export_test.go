@@ -13,7 +13,7 @@ func (s *Store) Owns() bool { return s.serving() != nil }
 
 // Steal has the gateway take over at once, whoever is the owner, and returns when it is.
 func (s *Store) Steal() {
-	for !s.Owns() && !s.isClosed() {
+	for wait := time.Microsecond; !s.Owns() && !s.isClosed(); wait = min(2*wait, 10*time.Millisecond) {
 		s.mu.Lock()
 		s.left = true
 		s.mu.Unlock()
@@ -21,6 +21,6 @@ func (s *Store) Steal() {
 		case s.kick <- struct{}{}:
 		default:
 		}
-		time.Sleep(time.Microsecond)
+		time.Sleep(wait)
 	}
 }

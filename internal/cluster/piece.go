@@ -10,8 +10,10 @@ import (
 // piece that was lost is sent again, what comes twice is known, and an owner knows whether its
 // answer was heard.
 //
-//	kind 1, part 4, parts 4, id 8, from 16, bytes
-const pieceHead = 33
+//	kind 1, part 4, parts 4, id 8, from 16, age 4, bytes
+//
+// The age is how many ms ago the whole was made: leases have less time left by then.
+const pieceHead = 37
 
 const (
 	pieceCall   = 'c' // of a call
@@ -39,6 +41,7 @@ type piece struct {
 	kind        byte
 	part, parts uint32 // from 0
 	callID
+	made  time.Time // here, as far as its age says
 	bytes []byte
 }
 
@@ -48,6 +51,7 @@ func (p *piece) append(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, p.parts)
 	dst = binary.LittleEndian.AppendUint64(dst, p.id)
 	dst = append(dst, p.from[:16]...)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(time.Since(p.made).Milliseconds()))
 	return append(dst, p.bytes...)
 }
 
@@ -57,6 +61,7 @@ func openPiece(msg []byte) (p piece, ok bool) {
 	}
 	p = piece{kind: msg[0], part: binary.LittleEndian.Uint32(msg[1:]), parts: binary.LittleEndian.Uint32(msg[5:]),
 		callID: callID{string(msg[17:33]), binary.LittleEndian.Uint64(msg[9:])}, bytes: msg[pieceHead:]}
+	p.made = time.Now().Add(-time.Duration(binary.LittleEndian.Uint32(msg[33:])) * time.Millisecond)
 	return p, p.part < p.parts && p.parts <= mostParts
 }
 
@@ -75,7 +80,7 @@ func cutPieces(kind byte, id callID, data []byte, size int) (list []piece) {
 		}
 	}
 	for i := range list {
-		list[i].parts = uint32(len(list))
+		list[i].parts, list[i].made = uint32(len(list)), time.Now()
 	}
 	return list
 }
@@ -85,6 +90,7 @@ type joiner struct {
 	parts [][]byte
 	have  int
 	size  int
+	made  time.Time
 }
 
 // add takes a piece, and tells whether all are there.
@@ -95,6 +101,7 @@ func (j *joiner) add(p piece) (whole bool) {
 	if int(p.part) < len(j.parts) && j.parts[p.part] == nil {
 		j.parts[p.part] = append([]byte{}, p.bytes...)
 		j.have++
+		j.made = p.made
 		j.size += len(p.bytes)
 	}
 	return j.have == len(j.parts)

@@ -185,6 +185,13 @@ func (l *leases) unpack(text []byte, u *unpacker) error {
 	return err
 }
 
+// older has less time left by what passed since the answer was made.
+func (l leases) older(by time.Duration) {
+	for i := range l {
+		l[i].Deadline = l[i].Deadline.Add(-by)
+	}
+}
+
 // A wireShown is a task that is shown.
 type wireShown struct {
 	Number  uint64        `json:"number"`
@@ -379,7 +386,10 @@ func (v *verb[A, R]) call(ctx context.Context, s *Store, a A, once bool) (r R, r
 			answer, err := s.calls.make(ctx, owner, data, v.waits, changed)
 			switch {
 			case err == nil:
-				r, err = decode[R](answer)
+				r, err = decode[R](answer.join())
+				if x, ok := any(r).(leases); ok {
+					x.older(time.Since(answer.made))
+				}
 				ended := errors.Is(err, context.Canceled)
 				if why := cmp.Or(ctx.Err(), s.refused()); ended && why != nil {
 					return r, true, why

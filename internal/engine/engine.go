@@ -67,7 +67,7 @@ type Engine struct {
 	limit     uint64 // lease numbers below it are reserved durably
 	frames    uint64 // committed
 
-	tidying sync.Mutex // one writer of checkpoints
+	tidying chan struct{} // full: somebody writes a checkpoint, which may take long
 
 	readers [2]atomic.Int64 // who may read bodies at places learned in that epoch
 	reading sync.WaitGroup  // all of them; Close waits for it
@@ -110,7 +110,7 @@ func New(log Log, policy Policy, opt Options) *Engine {
 	e := &Engine{log: log, policy: policy, opt: opt, head: make([]byte, log.Head()),
 		open: &Frame{}, runWait: map[*runWaiter]struct{}{}, cache: newCache(opt.CacheBytes, log.Read),
 		kick: make(chan struct{}, 1), pace: make(chan struct{}, 1), work: make(chan struct{}, 1),
-		failed: make(chan struct{}), stop: make(chan struct{})}
+		failed: make(chan struct{}), stop: make(chan struct{}), tidying: make(chan struct{}, 1)}
 	for range policy.Window {
 		e.spare = append(e.spare, &Frame{})
 	}
@@ -268,9 +268,9 @@ func (e *Engine) Close() error {
 	e.wg.Wait()
 	err := failed
 	if err == nil {
-		e.tidying.Lock()
+		e.tidying <- struct{}{}
 		err = e.checkpoint(nil)
-		e.tidying.Unlock()
+		<-e.tidying
 	}
 	e.BetweenFrames(func() {})
 	e.reading.Wait()
