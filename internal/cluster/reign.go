@@ -327,9 +327,11 @@ func (r *reign) resolve() error {
 		switch {
 		case err != nil:
 			continue
-		case info.Last < m.number-1 || info.First > m.number:
-			return lost("the log has messages %d to %d, and %s was stored: the machines have lost what they confirmed",
-				info.First, info.Last, r.surely())
+		case info.Last < m.number-1:
+			return lost("the log ends with message %d, and %s was stored: the machines have lost what they confirmed",
+				info.Last, r.surely())
+		case info.First > m.number: // by another owner, who has read what was there
+			return glassq.Errorf(glassq.CodeUnknown, "message %d of the log was purged before this gateway heard of it: the call may be done or not", m.number)
 		case info.Last >= m.number: // it has come since
 			continue
 		case m.heard && errors.Is(m.told, ErrFull):

@@ -111,16 +111,7 @@ const (
 // Errors: code damaged when the store was made and its log is not there, or what is there was made
 // by something else; or that of ctx.
 func Open(ctx context.Context, g Ground, opt Options) (*Store, error) {
-	if opt.Logger == nil {
-		opt.Logger = slog.New(slog.DiscardHandler)
-	}
-	if opt.Wall == nil {
-		opt.Wall = time.Now
-	}
-	opt.Beat = cmp.Or(opt.Beat, time.Second)
-	opt.CacheBytes = cmp.Or(opt.CacheBytes, 32<<20)
-	opt.ExtentBytes = cmp.Or(opt.ExtentBytes, 16<<20)
-	s := &Store{ground: g, opt: opt, changed: make(chan struct{}), failed: make(chan struct{}),
+	s := &Store{ground: g, opt: opt.withDefaults(), changed: make(chan struct{}), failed: make(chan struct{}),
 		kick: make(chan struct{}, 1)}
 	s.name = fmt.Sprintf("%016x", chance(rand.Read))
 	for {
@@ -158,6 +149,24 @@ func Open(ctx context.Context, g Ground, opt Options) (*Store, error) {
 	return s, nil
 }
 
+func (opt Options) withDefaults() Options {
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opt.Wall == nil {
+		opt.Wall = time.Now
+	}
+	opt.Beat = cmp.Or(opt.Beat, time.Second)
+	opt.CacheBytes = cmp.Or(opt.CacheBytes, 32<<20)
+	opt.ExtentBytes = cmp.Or(opt.ExtentBytes, 16<<20)
+	return opt
+}
+
+func newID() (id storeID) {
+	rand.Read(id[:]) // never fails
+	return id
+}
+
 // identify learns which store this is, or makes one where there is neither a log nor a hint.
 func (s *Store) identify(ctx context.Context) error {
 	try, cancel := context.WithTimeout(ctx, 4*tryFor)
@@ -175,15 +184,8 @@ func (s *Store) identify(ctx context.Context) error {
 	case text == nil && info.Last > 0:
 		return lost("there is a log of %d messages, and nothing that says which store it is of: the hints were deleted", info.Last)
 	case text == nil:
-		id := storeID(make([]byte, 16))
-		rand.Read(id[:])
-		text, err = json.Marshal(identity{Store: hex.EncodeToString(id[:]), Format: formatNow, Shards: 1, Made: s.opt.Wall().UTC()})
-		if err == nil {
-			_, err = s.ground.Hints.Set(try, storeKey, text, revision)
-		}
-		if err != nil {
-			return err // another one made it, perhaps
-		}
+		s.id = newID()
+		return s.found(try, revision) // after an error another one has, perhaps
 	}
 	var is identity
 	id, hexErr := []byte(nil), json.Unmarshal(text, &is)
@@ -506,14 +508,19 @@ func (s *Store) look(ctx context.Context) {
 	}
 }
 
+// taker is for one take-over.
+func (s *Store) taker(witnesses []witness) *taker {
+	return &taker{log: s.ground.Log, bucket: s.ground.Bucket, store: s.id, cut: s.opt.ExtentBytes, witnesses: witnesses,
+		seen: s.seen, opt: engine.Options{CacheBytes: s.opt.CacheBytes, CheckpointEvery: s.opt.CheckpointEvery,
+			MaxQueues: s.opt.MaxQueues, MaxRuns: s.opt.MaxRuns, Logger: s.opt.Logger, Wall: s.opt.Wall}}
+}
+
 // takeOver reads the log, claims it and starts an engine.
 func (s *Store) takeOver(ctx context.Context) (*reign, error) {
 	s.mu.Lock()
 	witnesses := []witness{s.high}
 	s.mu.Unlock()
-	t := taker{log: s.ground.Log, bucket: s.ground.Bucket, store: s.id, cut: s.opt.ExtentBytes, witnesses: witnesses,
-		seen: s.seen, opt: engine.Options{CacheBytes: s.opt.CacheBytes, CheckpointEvery: s.opt.CheckpointEvery,
-			MaxQueues: s.opt.MaxQueues, MaxRuns: s.opt.MaxRuns, Logger: s.opt.Logger, Wall: s.opt.Wall}}
+	t := s.taker(witnesses)
 	r, err := t.take(ctx)
 	if err != nil {
 		return nil, err

@@ -21,6 +21,9 @@ const scanMost = 1000 // messages of one scan
 // errDiverged: a machine showed another log than the one that orders messages.
 var errDiverged = errors.New("a machine holds another log than the rest")
 
+// errPurged: the log was purged while it was read.
+var errPurged = errors.New("the log was purged meanwhile")
+
 // A taker reads the log up to its end and begins a reign there.
 type taker struct {
 	log    FencedLog
@@ -61,10 +64,13 @@ func (t *taker) take(ctx context.Context) (*reign, error) {
 			}
 			err = claimErr
 		}
-		if !errors.Is(err, errDiverged) || t.strict {
+		switch {
+		case errors.Is(err, errPurged):
+		case errors.Is(err, errDiverged) && !t.strict:
+			t.strict = true
+		default:
 			return nil, err
 		}
-		t.strict = true
 	}
 }
 
@@ -190,6 +196,9 @@ func (t *taker) read(ctx context.Context) error {
 		msg, err := t.log.Read(ctx, n)
 		switch {
 		case errors.Is(err, ErrNoMessage):
+			if now, err := t.log.Info(ctx); err != nil || now.First > n {
+				return errPurged // an owner that still lives has a newer checkpoint
+			}
 			return lost("message %d of the log is missing, and the log goes on to %d", n, info.Last)
 		case err != nil:
 			return gone(err)
