@@ -14,6 +14,7 @@ const (
 	MaxAttempts = 4000
 	MaxMeta     = 64 << 10 // bytes of headers and unknown members of one task
 
+	MaxPositions  = 1 << 32  // of a run: they have 32 bits
 	MaxCheckpoint = 64 << 10 // bytes of a checkpoint
 	MaxNote       = 200      // bytes of a note that are kept
 

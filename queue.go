@@ -66,12 +66,14 @@ func (b Books) Pending() uint64 { return b.Put - b.OK - b.Failed - b.Dead.Sum() 
 // QueueInfo is what a queue holds now and has held. A results queue counts its results as puts
 // here; the books of a run never do.
 type QueueInfo struct {
-	Name     string   `json:"name"`
-	Delayed  int64    `json:"delayed"`
-	Ready    int64    `json:"ready"`
-	Leased   int64    `json:"leased"`
-	Dead     int64    `json:"dead"`
-	Bytes    int64    `json:"bytes"`   // of bodies and what is carried with them (type, key, headers, note, checkpoint), in all states
+	Name    string `json:"name"`
+	Delayed int64  `json:"delayed"`
+	Ready   int64  `json:"ready"`
+	Leased  int64  `json:"leased"`
+	Dead    int64  `json:"dead"`
+	// Bytes are those of bodies and what is carried with them (type, key, headers, note, checkpoint),
+	// in all states; of a range those of its template, once.
+	Bytes    int64    `json:"bytes"`
 	Waiters  int      `json:"waiters"` // reserves that wait for it
 	Oldest   float64  `json:"oldest"`  // seconds since the oldest ready task was put; 0 when none
 	Books    Books    `json:"books"`

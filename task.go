@@ -33,6 +33,10 @@ type Task struct {
 	Position uint32 // in Run, from 0; only with Dense
 	Dense    bool   // Position is meant, and the run's interval sets remember it for ever
 
+	// Range makes of the task many: the positions from Position on, put as one. nil is a task of its
+	// own.
+	Range *Range
+
 	Priority    Priority      // 1 to 9 (highest), or Lowest; 0 means PriorityDefault
 	Delay       time.Duration // not handed out before this has passed
 	TTL         time.Duration // goes dead (expired) when not leased by then; 0 never
@@ -50,6 +54,19 @@ type Task struct {
 	OfAttempt int
 }
 
+// A Range is tasks that are put as one: Count positions of a run, of which each becomes a task of
+// its own when it is handed out. Their bodies are made of one template, which is the Body of the
+// put: {0} in it is the number of the position, and {0:06} the same with at least six digits, zeros
+// in front. All other braces stand for themselves.
+//
+// Everything else of the task goes for each position, and nobody but who puts them sees a
+// difference: books, ids, deduplication and limits are those of Count tasks. Only Settings.MaxBytes
+// counts a range as what is stored, which is its template.
+type Range struct {
+	Count uint64 // from 1 to MaxPositions less the first position
+	Add   uint64 // what is added to a position to make its number
+}
+
 // TaskID returns the task's id: ID, or "<Run>/<Position>" for a dense one, or "" if the engine is
 // to name it.
 func (t *Task) TaskID() string {
@@ -57,6 +74,24 @@ func (t *Task) TaskID() string {
 		return DenseID(t.Run, t.Position)
 	}
 	return t.ID
+}
+
+// Tasks is how many tasks t is: the positions of its range, or one.
+func (t *Task) Tasks() uint64 {
+	if t.Range != nil {
+		return t.Range.Count
+	}
+	return 1
+}
+
+// Halves returns the two halves of a task with a range of more than one position.
+func (t *Task) Halves() [2]Task {
+	a, b := *t, *t
+	n := t.Range.Count / 2
+	a.Range = &Range{Count: n, Add: t.Range.Add}
+	b.Range = &Range{Count: t.Range.Count - n, Add: t.Range.Add}
+	b.Position += uint32(n)
+	return [2]Task{a, b}
 }
 
 // DenseID is the id of a position in a run: "<run>/<position>".
@@ -107,8 +142,9 @@ func (p Priority) Level() int {
 
 // A Receipt answers one task of a put.
 type Receipt struct {
-	Number    uint64 // the engine's own number of the task, grows with every put; 0 for a duplicate
-	Duplicate bool   // the id was put before; nothing was stored
+	Number    uint64 // the engine's own number of the task, of a range of its first; grows with every put; 0 for a duplicate
+	Duplicate bool   // the id was put before, or all positions of the range; nothing was stored
+	Put       uint64 // of a range: how many of its positions were stored; the rest were put before
 	Warning   string // a member of Extra that is close to an option, "" for none; the task is stored all the same
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 // residentMost is the most memory that a process which has ended held at one time.
@@ -20,4 +21,13 @@ func residentMost(p *os.ProcessState) string {
 		bytes *= 1024
 	}
 	return fmt.Sprintf("%.1f MB", bytes/1e6)
+}
+
+// processor is how much processor time this program has used.
+func processor() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -155,6 +156,59 @@ func TestTasks(t *testing.T) {
 	}
 	if _, err := c.Put(ctx, []glassq.Task{{Queue: "a/b"}}); !errors.Is(err, glassq.ErrBadName) {
 		t.Errorf("Put to a/b = %v; want bad_name", err)
+	}
+}
+
+func TestRange(t *testing.T) {
+	ctx := t.Context()
+	c := pair(t)
+	put := []glassq.Task{
+		{Queue: "a", Run: "r", Position: 4, Dense: true, Body: []byte("x"), Type: glassq.TypeText},
+		{Queue: "a", Run: "r", Position: 2, Dense: true, Range: &glassq.Range{Count: 1_000_000_000, Add: 10},
+			Body: []byte(`{"u":"{0:04}"}`), Type: glassq.TypeJSON, Priority: glassq.Level(9)},
+		{Queue: "a", Body: []byte("y"), Type: glassq.TypeText},
+		{Queue: "a", Run: "r", Position: 7, Dense: true, Range: &glassq.Range{Count: 100}, Body: []byte("{0}")},
+	}
+	receipts, err := c.Put(ctx, put)
+	if err != nil || receipts[0].Number != 1 || receipts[1] != (glassq.Receipt{Number: 2, Put: 999_999_999}) ||
+		receipts[2].Number != 1_000_000_001 || !receipts[3].Duplicate {
+		t.Fatalf("Put = %+v, %v", receipts, err)
+	}
+	leases, err := c.Reserve(ctx, glassq.Reserve{Queue: "a", Max: 3})
+	if err != nil || len(leases) != 3 {
+		t.Fatalf("Reserve = %+v, %v; want 3", leases, err)
+	}
+	for i, n := range []uint32{2, 3, 5} {
+		if l := leases[i]; l.TaskID() != glassq.DenseID("r", n) || string(l.Body) != fmt.Sprintf(`{"u":"%04d"}`, n+10) ||
+			l.Type != glassq.TypeJSON || l.Range != nil {
+			t.Errorf("lease %d = %+v; want position %d", i, l, n)
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		task glassq.Task
+		code glassq.Code
+	}{
+		{"no run", glassq.Task{Queue: "a", Dense: true, Range: &glassq.Range{Count: 1}}, glassq.CodeBadRequest},
+		{"no positions", glassq.Task{Queue: "a", Run: "r", Dense: true, Range: &glassq.Range{}}, glassq.CodeBadRequest},
+		{"beyond", glassq.Task{Queue: "a", Run: "r", Position: 1, Dense: true, Range: &glassq.Range{Count: 1 << 32}},
+			glassq.CodeBadRequest},
+		{"numbers beyond", glassq.Task{Queue: "a", Run: "r", Dense: true, Range: &glassq.Range{Count: 2, Add: 1<<64 - 1}},
+			glassq.CodeBadRequest},
+	} {
+		if _, err := c.Put(ctx, []glassq.Task{tt.task}); glassq.CodeOf(err) != tt.code {
+			t.Errorf("%s: Put = %v; want %s", tt.name, err, tt.code)
+		}
+	}
+	ack := glassq.Ack{Token: leases[0].Token(), Put: put[1:2], Result: &glassq.Task{Body: []byte("1")}}
+	if errs, err := c.Ack(ctx, []glassq.Ack{ack}); err != nil || errs[0] != nil {
+		t.Errorf("Ack that puts the range again = %v, %v", errs, err)
+	}
+	long := strings.Repeat("x", glassq.DefaultMaxBody-8)
+	_, err = c.Put(ctx, []glassq.Task{{Queue: "a", Run: "s", Dense: true, Range: &glassq.Range{Count: 11}, Body: []byte(long + "{0:020}"),
+		Type: glassq.TypeText}})
+	if glassq.CodeOf(err) != glassq.CodeTooLarge || !strings.Contains(err.Error(), "the last body of the range has") {
+		t.Errorf("Put of a range whose last body is too large = %v", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -64,7 +65,11 @@ func afterSome(err error, stored, of int) error {
 // putQueue puts those tasks whose indexes are in at, and returns how many were stored.
 func (c *Client) putQueue(ctx context.Context, queue string, tasks []glassq.Task, at []int, receipts []glassq.Receipt,
 	wait time.Duration) (stored int, err error) {
-	path, err := queuePath(queue, "/tasks?answer=count")
+	answer := "/tasks?answer=count"
+	if slices.ContainsFunc(at, func(k int) bool { return tasks[k].Range != nil }) {
+		answer = "/tasks?answer=ranges" // a server that knows none refuses it, and puts nothing
+	}
+	path, err := queuePath(queue, answer)
 	if err != nil {
 		return 0, err
 	}
@@ -120,7 +125,11 @@ func readCount(answer []byte, at []int, receipts []glassq.Receipt) error {
 		First        uint64   `json:"first"`
 		DuplicatesAt []int    `json:"duplicates_at"`
 		Numbers      []uint64 `json:"numbers"`
-		Warnings     []struct {
+		Ranges       []struct {
+			At  int    `json:"at"`
+			Put uint64 `json:"put"`
+		} `json:"ranges"`
+		Warnings []struct {
 			At      int    `json:"at"`
 			Warning string `json:"warning"`
 		} `json:"warnings"`
@@ -137,6 +146,12 @@ func readCount(answer []byte, at []int, receipts []glassq.Receipt) error {
 			return badAnswer(fmt.Errorf("a duplicate at %d of %d tasks", i, len(at)))
 		}
 		receipts[at[i]].Duplicate = true
+	}
+	for _, r := range a.Ranges {
+		if r.At < 0 || r.At >= len(at) {
+			return badAnswer(fmt.Errorf("a range at %d of %d tasks", r.At, len(at)))
+		}
+		receipts[at[r.At]].Put = r.Put
 	}
 	for _, w := range a.Warnings {
 		if w.At >= 0 && w.At < len(at) {

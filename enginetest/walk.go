@@ -133,6 +133,11 @@ func (k *walker) putSome(queue string) {
 			} else if k.next++; k.one(5) {
 				k.next++ // leaves a gap
 			}
+			if k.one(3) {
+				t.Range = &glassq.Range{Count: 1 + k.rng.Uint64N(6)}
+				t.Body = append(t.Body, " {0}"...)
+				k.next = max(k.next, t.Position+uint32(t.Range.Count))
+			}
 		}
 		switch k.rng.IntN(5) {
 		case 0:
@@ -154,6 +159,21 @@ func (k *walker) putSome(queue string) {
 		}
 	}
 	for i, r := range k.put(ts...) {
+		if t := ts[i]; t.Range != nil {
+			stored := uint64(0)
+			for n := range t.Range.Count {
+				x := t
+				x.Range, x.Position = nil, t.Position+uint32(n)
+				x.Body = append(t.Body[:len(t.Body)-len("{0}"):len(t.Body)-len("{0}")], fmt.Sprint(x.Position)...)
+				if k.m.add(&x, now) {
+					stored++
+				}
+			}
+			if r.Put != stored || r.Duplicate != (stored == 0) {
+				k.Errorf("Put of a range = %+v; want %d stored", r, stored)
+			}
+			continue
+		}
 		if stored := k.m.add(&ts[i], now); stored == r.Duplicate {
 			k.Errorf("Put of %q (id %q) = %+v; want duplicate %v", ts[i].Body, ts[i].TaskID(), r, !stored)
 		}

@@ -81,6 +81,7 @@ body is the books of the run as JSON. They take the name of a queue, or a task a
 	fs.StringVar(&f.opt.Results, "results", "", "`queue` for the results; default results.RUN with --run, else results")
 	flowFlags(fs, &f.opt.Flow)
 	fs.IntVar(&f.opt.Batch, "batch", 2000, "most tasks in one put")
+	fs.BoolVar(&f.opt.Single, "single", false, "put each number by itself; by default those of a template are one record")
 	fs.IntVar(&f.priority, "priority", 4, "priority of the tasks, 0 lowest to 9 highest")
 	fs.DurationVar(&f.opt.Delay, "delay", 0, "time before a task is handed out")
 	fs.DurationVar(&f.opt.TTL, "ttl", 0, "time after which a task that nobody took is dead; 0 never")

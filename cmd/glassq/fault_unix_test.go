@@ -67,8 +67,8 @@ func TestRunWriteFails(t *testing.T) {
 	t.Parallel()
 	target := start(t, nil, "target", "--listen", "127.0.0.1:0", "--latency", "1h")
 	data := filepath.Join(t.TempDir(), "d")
-	s := smallFiles(t, "run", "http://"+target.addr()+"/?q={0}", "-n", "300000", "-c", "4", "--timeout", "1h", "--data",
-		data, "--quiet")
+	s := smallFiles(t, "run", "http://"+target.addr()+"/?q={0}", "-n", "300000", "--single", "-c", "4", "--timeout", "1h",
+		"--data", data, "--quiet")
 	if code := s.ends(); code != exitStorage || !strings.Contains(s.said(), "--data "+data) {
 		t.Errorf("run whose queue fails: exit %d: %s; want 8, and how to go on", code, s.said())
 	}

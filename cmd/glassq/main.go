@@ -94,7 +94,8 @@ program that has no end of its own, such as serve, ends with 0 when it is stoppe
 	root.PersistentFlags().String("config", "", "`file` with settings, by command; default $XDG_CONFIG_HOME/glassq/config.toml")
 	root.AddCommand(
 		a.serveCmd(), a.dispatchCmd(), a.workCmd(), a.outputCmd(), a.compareCmd(), a.runCmd(), a.targetCmd(), a.demoCmd(),
-		a.queueCmd(), a.runsCmd(), a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(), a.configCmd(),
+		a.queueCmd(), a.runsCmd(), a.scheduleCmd(),
+		a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(), a.configCmd(),
 		a.manCmd(),
 		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(), a.topCmd(), a.tokenCmd(), a.certCmd(), a.tunnelCmd(),
 		a.explainCmd(), a.reloadCmd(), a.auditCmd(),

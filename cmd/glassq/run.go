@@ -32,7 +32,8 @@ type runFlags struct {
 	source                sourceFlags
 	pace                  paceFlags
 	only                  *dispatch.Positions // nil for all
-	timed                 *timedSource        // nil without --duration, or with a rate
+	single                bool
+	timed                 *timedSource // nil without --duration, or with a rate
 	fetch                 fetchFlags
 	data, sync, name, out string
 	concurrency           int
@@ -64,6 +65,7 @@ and --json the results are only summed up.`,
 	fs.StringVar(&f.data, "data", "", "`folder` that keeps the queue, to continue in")
 	fs.StringVar(&f.sync, "sync", disk.SyncAlways, "when a step counts as done: always (synced), interval or never")
 	fs.StringVar(&f.name, "run", "", "`name` of the run; default run with --data, else a new one")
+	fs.BoolVar(&f.single, "single", false, "put each number by itself; by default those of a template are one record")
 	fs.StringVar(&f.out, "out", "", "`file` for the results, CSV if its name ends in .csv, else JSON lines; one that exists is continued")
 	fs.BoolVar(&f.json, "json", false, "print the results as JSON lines")
 	f.sum.flags(cmd)
@@ -336,7 +338,8 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 	}
 	makers.Go(func() {
 		j.put, putErr = dispatch.Run(working, j.store, dispatch.Options{
-			Source: j.src, Run: j.f.name, Only: j.f.only, Parallel: 1, Notify: say, Refused: j.f.source.refused(say),
+			Source: j.src, Run: j.f.name, Only: j.f.only, Single: j.f.single, Parallel: 1, Notify: say,
+			Refused: j.f.source.refused(say),
 		})
 		if putErr != nil {
 			halt(putErr)

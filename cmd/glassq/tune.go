@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"runtime/pprof"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -16,6 +17,9 @@ const (
 	mostPercent  = 400       // of the live heap that may be garbage, while that is little
 	mostGarbage  = 128 << 20 // bytes of garbage between two collections, once the live heap is large
 	leastGarbage = 25        // per cent of the live heap that may be garbage however large it is
+
+	restEvery = 20 * time.Second // a program that collected nothing for that long is idle
+	mostIdle  = 48 << 20         // bytes that an idle one may have beyond those it had when it last gave some back
 )
 
 // tune lets the collector of a program that moves many small things run less often, unless the
@@ -27,6 +31,29 @@ func tune() {
 		new(pulse).beat()
 	}
 	limitMemory()
+	go giveBack()
+}
+
+// giveBack returns memory to the system while the program is idle. Left alone, Go keeps what a burst
+// took until the next collection, of which an idle program has one in two minutes, and afterwards
+// keeps as much as the heap may grow to.
+func giveBack() {
+	figures := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/memory/classes/total:bytes"},
+		{Name: "/memory/classes/heap/released:bytes"}}
+	look := func() (cycles, resident uint64) {
+		metrics.Read(figures)
+		return figures[0].Value.Uint64(), figures[1].Value.Uint64() - figures[2].Value.Uint64()
+	}
+	before, kept := look()
+	for range time.Tick(restEvery) {
+		cycles, resident := look()
+		kept = min(kept, resident)
+		if idle := cycles == before; idle && resident > kept+mostIdle {
+			debug.FreeOSMemory()
+			cycles, kept = look()
+		}
+		before = cycles
+	}
 }
 
 // A pulse is garbage as soon as it is made, so that the collector calls it once in each of its

@@ -48,12 +48,13 @@ var rules = []rule{
 	{"internal/stores", 5, []string{".", "internal/broker", "internal/disk", "internal/schema", "internal/wal"}, false},
 	{"internal/check/...", 5, []string{".", "internal/schema", "spec"}, false},
 
-	{"internal/broker", 2, []string{".", "internal/envelope", "internal/jsonline", "internal/stages", "result"}, true},
+	{"internal/broker", 2, []string{".", "internal/cron", "internal/envelope", "internal/jsonline", "internal/stages",
+		"internal/template", "result"}, true},
 	{"internal/disk", 3, []string{".", "internal/engine", "internal/state", "internal/wal"}, false},
 	{"internal/cluster/clustertest", 3, []string{"internal/cluster"}, true},
 	{"internal/cluster", 3, []string{".", "internal/engine", "internal/room", "internal/state"}, true},
 	{"internal/engine/enginelog", 3, []string{".", "internal/engine"}, true},
-	{"internal/engine", 2, []string{".", "internal/envelope", "internal/room", "internal/state"}, true},
+	{"internal/engine", 2, []string{".", "internal/cron", "internal/envelope", "internal/room", "internal/state"}, true},
 	{"internal/live", 3, []string{".", "internal/audit", "internal/broker"}, true},
 	{"internal/explain", 3, []string{".", "internal/live"}, true},
 	{"internal/metrics", 3, []string{".", "internal/live"}, false},
@@ -69,7 +70,7 @@ var rules = []rule{
 	{"internal/door/manager/pickle", 4, []string{".", "internal/jsonline"}, false},
 	{"client/...", 4, []string{".", "internal/cert", "internal/envelope"}, true},
 	{"worker/...", 4, []string{".", "internal/lack", "result"}, true},
-	{"internal/dispatch/...", 4, []string{".", "internal/broker", "internal/envelope", "internal/jsonline"}, false},
+	{"internal/dispatch/...", 4, []string{".", "internal/broker", "internal/envelope", "internal/jsonline", "internal/template"}, false},
 	{"internal/output/...", 4, []string{".", "internal/jsonline", "internal/plain", "internal/report", "internal/stages", "result"}, false},
 	{"internal/report", 4, []string{".", "internal/plain", "result"}, false},
 	{"internal/tunnel", 4, []string{"internal/cert", "internal/door"}, true},
@@ -77,7 +78,7 @@ var rules = []rule{
 
 	{"internal/wal/waltest", 1, []string{"internal/wal"}, true},
 	{"internal/wal", 1, nil, false},
-	{"internal/state", 1, []string{".", "internal/stages"}, false},
+	{"internal/state", 1, []string{".", "internal/stages", "internal/template"}, false},
 	{"internal/history", 1, nil, true},
 	{"internal/rights", 1, []string{"."}, true},
 	{"internal/audit", 1, nil, true},
@@ -90,11 +91,13 @@ var rules = []rule{
 	{"internal/arch", 0, nil, true},
 	{"internal/leftout", 0, nil, true}, // a tool of make test
 	{"spec", 0, nil, true},             // embedded files
+	{"internal/cron", 0, []string{"."}, false},
 	{"internal/jsonline", 0, []string{"."}, false},
 	{"internal/lack", 0, nil, true},
 	{"internal/plain", 0, nil, true},
 	{"internal/room", 0, nil, false},
 	{"internal/stages", 0, []string{"."}, true},
+	{"internal/template", 0, nil, true},
 	{".", 0, nil, true},
 }
 

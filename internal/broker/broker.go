@@ -146,6 +146,11 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 	if err := checkLease(t.Lease); err != nil {
 		return err
 	}
+	if t.Range != nil {
+		if err := b.checkRange(t); err != nil {
+			return err
+		}
+	}
 	if t.Run != "" {
 		if err := glassq.CheckName(t.Run); err != nil {
 			return err
@@ -235,6 +240,9 @@ func (b *Broker) checkAck(ctx context.Context, a *glassq.Ack) error {
 			if err := glassq.CheckName(r.Queue); err != nil {
 				return err
 			}
+		}
+		if r.Range != nil {
+			return glassq.Errorf(glassq.CodeBadRequest, "a result is of one task and cannot be a range")
 		}
 		if err := b.checkTask(r); err != nil {
 			return err
@@ -586,6 +594,9 @@ func (b *Broker) checkHook(run string, hook *glassq.Hook) error {
 		return nil
 	}
 	t, err := HookTask(*hook)
+	if err == nil && t.Range != nil {
+		err = glassq.Errorf(glassq.CodeBadRequest, "a hook of run %s is one task, and cannot be a range", run)
+	}
 	if err == nil {
 		err = glassq.CheckName(t.Queue)
 	}

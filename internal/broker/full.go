@@ -15,6 +15,7 @@ type Store interface {
 	glassq.Copier
 	glassq.Archiver
 	glassq.Finder
+	glassq.Schedules
 }
 
 // Full is s with all methods of a Store: those that it lacks have code unsupported, and Held is
@@ -83,6 +84,27 @@ func (p partial) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) 
 		return s.Find(ctx, f)
 	}
 	return glassq.Found{}, glassq.ErrUnsupported
+}
+
+func (p partial) Schedules(ctx context.Context) ([]glassq.Schedule, error) {
+	if s, ok := p.Store.(glassq.Schedules); ok {
+		return s.Schedules(ctx)
+	}
+	return nil, glassq.ErrUnsupported
+}
+
+func (p partial) SetSchedule(ctx context.Context, name string, c glassq.ScheduleChange) (glassq.Schedule, error) {
+	if s, ok := p.Store.(glassq.Schedules); ok {
+		return s.SetSchedule(ctx, name, c)
+	}
+	return glassq.Schedule{}, glassq.ErrUnsupported
+}
+
+func (p partial) DropSchedule(ctx context.Context, name string) error {
+	if s, ok := p.Store.(glassq.Schedules); ok {
+		return s.DropSchedule(ctx, name)
+	}
+	return glassq.ErrUnsupported
 }
 
 func (p partial) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {

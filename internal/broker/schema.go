@@ -197,6 +197,10 @@ func (c *checks) agreesResult(a *glassq.Ack, queue string) error {
 // agrees holds the body of t, as JSON, to check. Bytes that are neither text nor JSON agree with no
 // schema.
 func agrees(t *glassq.Task, check func([]byte) error, what, queue string) error {
+	if t.Range != nil {
+		return glassq.Errorf(glassq.CodeUnsupported,
+			"queue %s checks each task against its schema, which a range of them cannot be; put its positions one by one", queue)
+	}
 	var err error
 	switch jsonline.FormOf(t.Body, t.Type) {
 	case jsonline.Text:

@@ -15,6 +15,8 @@ var (
 	_ glassq.Store  = (*Store)(nil)
 	_ glassq.Waits  = (*Store)(nil)
 	_ glassq.Finder = (*Store)(nil)
+
+	_ glassq.Schedules = (*Store)(nil)
 )
 
 // where says who does calls now: this gateway, or the one named owner, or nobody before changed is
@@ -440,5 +442,23 @@ func (s *Store) refused() error {
 // DropRun forgets a run; see glassq.Runs.
 func (s *Store) DropRun(ctx context.Context, name string) error {
 	_, _, err := dropRunVerb.call(ctx, s, runArgs{Run: name}, true)
+	return err
+}
+
+// Schedules lists all schedules; see glassq.Schedules.
+func (s *Store) Schedules(ctx context.Context) ([]glassq.Schedule, error) {
+	list, _, err := schedulesVerb.call(ctx, s, struct{}{}, false)
+	return list, err
+}
+
+// SetSchedule makes a schedule or changes it; see glassq.Schedules.
+func (s *Store) SetSchedule(ctx context.Context, name string, c glassq.ScheduleChange) (glassq.Schedule, error) {
+	x, _, err := setScheduleVerb.call(ctx, s, scheduleArgs{name, c}, false)
+	return x, err
+}
+
+// DropSchedule forgets a schedule; see glassq.Schedules.
+func (s *Store) DropSchedule(ctx context.Context, name string) error {
+	_, _, err := dropScheduleVerb.call(ctx, s, scheduleArgs{Schedule: name}, true)
 	return err
 }

@@ -39,6 +39,10 @@ type (
 	runGives struct { // a run that comes with an error is told too
 		Run glassq.Run `json:"run"`
 	}
+	scheduleArgs struct {
+		Schedule string                `json:"schedule"`
+		Change   glassq.ScheduleChange `json:"change"`
+	}
 	delayedGives struct {
 		In time.Duration `json:"in"`
 		OK bool          `json:"ok"`
@@ -158,6 +162,18 @@ var (
 		}}
 	cancelRunVerb = verb[runArgs, int]{name: "cancel-run",
 		do: func(ctx context.Context, e *engine.Engine, a runArgs) (int, error) { return e.CancelRun(ctx, a.Run) }}
+	schedulesVerb = verb[struct{}, []glassq.Schedule]{name: "schedules",
+		do: func(ctx context.Context, e *engine.Engine, _ struct{}) ([]glassq.Schedule, error) {
+			return e.Schedules(ctx)
+		}}
+	setScheduleVerb = verb[scheduleArgs, glassq.Schedule]{name: "set-schedule",
+		do: func(ctx context.Context, e *engine.Engine, a scheduleArgs) (glassq.Schedule, error) {
+			return e.SetSchedule(ctx, a.Schedule, a.Change)
+		}}
+	dropScheduleVerb = verb[scheduleArgs, struct{}]{name: "drop-schedule",
+		do: func(ctx context.Context, e *engine.Engine, a scheduleArgs) (struct{}, error) {
+			return struct{}{}, e.DropSchedule(ctx, a.Schedule)
+		}}
 	findVerb = verb[glassq.Find, shown]{name: "find",
 		do: func(ctx context.Context, e *engine.Engine, f glassq.Find) (shown, error) {
 			found, err := e.Find(ctx, f)
@@ -176,5 +192,6 @@ func servers() map[string]server {
 		redriveSomeVerb.name: &redriveSomeVerb, purgeSomeVerb.name: &purgeSomeVerb, dropRunVerb.name: &dropRunVerb,
 		dropVerb.name: &dropVerb, heldVerb.name: &heldVerb, idleVerb.name: &idleVerb, delayedVerb.name: &delayedVerb,
 		runsVerb.name: &runsVerb, runVerb.name: &runVerb, setRunVerb.name: &setRunVerb, runIDsVerb.name: &runIDsVerb,
-		awaitRunVerb.name: &awaitRunVerb, cancelRunVerb.name: &cancelRunVerb, findVerb.name: &findVerb}
+		awaitRunVerb.name: &awaitRunVerb, cancelRunVerb.name: &cancelRunVerb, findVerb.name: &findVerb,
+		schedulesVerb.name: &schedulesVerb, setScheduleVerb.name: &setScheduleVerb, dropScheduleVerb.name: &dropScheduleVerb}
 }

@@ -127,7 +127,7 @@ func (s *Server) load() {
 }
 
 // Patterns are what a door gives to ServeHTTP.
-var Patterns = []string{"GET /{$}", "/queues", "/queues/", "/runs", "/runs/", "/dead", "/workers", "/login", "/logout",
+var Patterns = []string{"GET /{$}", "/queues", "/queues/", "/runs", "/runs/", "/schedules", "/dead", "/workers", "/login", "/logout",
 	"GET /assets/"}
 
 func (s *Server) routes() {
@@ -140,6 +140,7 @@ func (s *Server) routes() {
 	page("GET /queues/{queue}/tasks/{id}", rights.VerbPeek, (*visit).task)
 	page("GET /runs", rights.VerbRuns, (*visit).runs)
 	page("GET /runs/{run}", rights.VerbRun, (*visit).run)
+	page("GET /schedules", rights.VerbSchedules, (*visit).schedules)
 	page("GET /dead", rights.VerbQueues, (*visit).dead)
 	page("GET /workers", rights.VerbMetrics, (*visit).workers)
 	act("POST /queues/{queue}/settings", rights.VerbConfigure, (*visit).changeSettings)
@@ -307,7 +308,8 @@ func (v *visit) fail(err error) {
 
 // names of the menu, in its order, and where they lead.
 var menu = []struct{ Page, Title, Href string }{{"overview", "Overview", "/"}, {"queues", "Queues", "/queues"},
-	{"runs", "Runs", "/runs"}, {"dead", "Dead", "/dead"}, {"workers", "Workers", "/workers"}}
+	{"runs", "Runs", "/runs"},
+	{"schedules", "Schedules", "/schedules"}, {"dead", "Dead", "/dead"}, {"workers", "Workers", "/workers"}}
 
 // Menu is for templates, as are the other exported methods.
 func (v *visit) Menu() any { return menu }

@@ -228,8 +228,8 @@ func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *w
 			gone, lost = true, sp.Lost
 		}
 		err := seen.each(f, func(t glassq.Task) error {
-			s.Again[t.Queue]++
-			s.ByRun[t.Run]++
+			s.Again[t.Queue] += int(t.Tasks())
+			s.ByRun[t.Run] += int(t.Tasks())
 			return nil
 		}, func(rec []byte) error { // its body is there
 			_, err := st.Apply(rec, idOf(f.Pos), 0)
@@ -357,12 +357,23 @@ func (s *Salvage) putAgain(e *Engine, tasks []glassq.Task) error {
 		return nil
 	}
 	if errors.Is(err, glassq.ErrRunConflict) || errors.Is(err, glassq.ErrQueueFull) {
+		t := &tasks[0]
+		if t.Tasks() > 1 { // a part may find room
+			for _, half := range t.Halves() {
+				if err := s.putAgain(e, []glassq.Task{half}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
 		s.Refused++
 		return nil
 	}
-	for _, r := range receipts {
+	for i, r := range receipts {
 		if r.Duplicate {
-			s.Refused++
+			s.Refused += int(tasks[i].Tasks())
+		} else if t := &tasks[i]; t.Range != nil {
+			s.Refused += int(t.Range.Count - r.Put)
 		}
 	}
 	return err

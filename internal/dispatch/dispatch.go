@@ -40,6 +40,10 @@ type Options struct {
 	Batch    int    // most tasks in one put; 0 means 2,000
 	Parallel int    // puts under way at once; 0 means 2
 
+	// Single puts each task by itself. Otherwise those of a Source of numbers are put as ranges,
+	// where the queue takes them; see glassq.Range.
+	Single bool
+
 	// Flow is what else the run is made with: its hooks, and the run that it comes after. The other
 	// members are the dispatch's own.
 	Flow glassq.RunChange
@@ -205,7 +209,11 @@ func (d *dispatch) run(ctx context.Context) error {
 	if d.opt.Started != nil {
 		d.opt.Started(d.rec)
 	}
-	if err := d.putAll(ctx); err != nil {
+	whole, err := d.putRanges(ctx)
+	if err == nil && !whole {
+		err = d.putAll(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	return d.again(ctx, func() error {

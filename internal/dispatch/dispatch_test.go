@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/template"
 )
 
 // A fakeQueue keeps one run's tasks in memory.
@@ -24,6 +25,9 @@ type fakeQueue struct {
 	puts   int           // calls of Put
 	refuse map[int]error // by number of the call, from 1
 	paged  int
+
+	ranges   int   // ranges that were put
+	noRanges error // why they are refused
 }
 
 func newFake() *fakeQueue {
@@ -37,11 +41,34 @@ func (q *fakeQueue) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Rece
 	if err := q.refuse[q.puts]; err != nil {
 		return nil, err
 	}
-	if len(tasks) > q.room {
+	n := 0
+	for i := range tasks {
+		n += int(tasks[i].Tasks())
+		if tasks[i].Range != nil && q.noRanges != nil {
+			return nil, q.noRanges
+		}
+	}
+	if n > q.room {
 		return nil, glassq.ErrQueueFull
 	}
 	receipts := make([]glassq.Receipt, len(tasks))
 	for i, t := range tasks {
+		if r := t.Range; r != nil {
+			q.ranges++
+			made := template.Parse(t.Body)
+			for k := range r.Count {
+				x := t
+				x.Range, x.Position = nil, t.Position+uint32(k)
+				x.Body = made.Append(nil, uint64(x.Position)+r.Add)
+				if _, ok := q.tasks[x.TaskID()]; !ok {
+					q.tasks[x.TaskID()] = x
+					q.room--
+					receipts[i].Put++
+				}
+			}
+			receipts[i].Duplicate = receipts[i].Put == 0
+			continue
+		}
 		id := t.TaskID()
 		if _, ok := q.tasks[id]; ok {
 			receipts[i].Duplicate = true
@@ -139,7 +166,7 @@ func TestRun(t *testing.T) {
 func TestRunResumes(t *testing.T) {
 	q := newFake()
 	q.refuse[4] = glassq.ErrStorage
-	opt := Options{Run: "r1", Batch: 100, Parallel: 1}
+	opt := Options{Run: "r1", Batch: 100, Parallel: 1, Single: true}
 	opt.Source = counterOf(t, "{0}", 0, 1000)
 	rep, err := Run(t.Context(), q, opt)
 	if !errors.Is(err, glassq.ErrStorage) || rep.Put != 300 || rep.Run.Sealed {
@@ -177,7 +204,7 @@ func TestSkippingManyPages(t *testing.T) {
 	for n := uint32(0); n < 5000; n += 2 {
 		q.tasks[glassq.DenseID("r1", n)] = glassq.Task{}
 	}
-	rep, err := Run(t.Context(), q, Options{Run: "r1", Source: counterOf(t, "{0}", 0, 5000)})
+	rep, err := Run(t.Context(), q, Options{Run: "r1", Single: true, Source: counterOf(t, "{0}", 0, 5000)})
 	if err != nil || rep.Put != 2500 || rep.Skipped != 2500 || rep.Duplicates != 0 || q.paged < 3 {
 		t.Errorf("Run = %+v, %v, %d pages; want 2500 put, 2500 skipped, 3 pages", rep, err, q.paged)
 	}
@@ -215,13 +242,19 @@ func TestRunWaitsForItsRate(t *testing.T) {
 			q.refuse[2+i] = fmt.Errorf("put: %w", &glassq.Error{Code: glassq.CodeQuota, Message: "too fast", RetryAfter: wait})
 		}
 		var notes []string
-		rep, err := Run(t.Context(), q, Options{Source: counterOf(t, "{0}", 0, 1000), Batch: 100, Parallel: 1,
+		rep, err := Run(t.Context(), q, Options{Source: counterOf(t, "{0}", 0, 1000), Batch: 100, Parallel: 1, Single: true,
 			Notify: func(s string) { notes = append(notes, s) }})
 		if err != nil || rep.Put != 1000 || rep.Took != 3*time.Hour+time.Minute || q.puts != 12 {
 			t.Errorf("Run = %+v, %v, %d puts; want 1000 tasks in 3h1m and 12 puts", rep, err, q.puts)
 		}
 		if len(notes) != 2 || !strings.Contains(notes[0], "too fast (100 put") {
 			t.Errorf("notes %q", notes)
+		}
+		q = newFake()
+		q.refuse[1] = &glassq.Error{Code: glassq.CodeQuota, Message: "too fast", RetryAfter: time.Hour}
+		rep, err = Run(t.Context(), q, Options{Source: counterOf(t, "{0}", 0, 1000)})
+		if err != nil || rep.Put != 1000 || rep.Took != time.Hour || q.puts != 2 {
+			t.Errorf("Run of a range = %+v, %v, %d puts; want 1000 tasks in 1h and 2 puts", rep, err, q.puts)
 		}
 		q = newFake()
 		q.refuse[1] = &glassq.Error{Code: glassq.CodeQuota, Message: "too many queues"}

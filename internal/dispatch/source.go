@@ -12,7 +12,7 @@ import (
 )
 
 // MaxTasks is the most tasks one run can have: positions are 32 bits wide.
-const MaxTasks = 1 << 32
+const MaxTasks = glassq.MaxPositions
 
 // batchBytes is where a source ends a batch early. A batch holds more only when one body alone
 // does.

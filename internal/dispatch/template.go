@@ -9,6 +9,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/internal/template"
 )
 
 // A Template makes bodies from numbers and lines:
@@ -49,7 +50,7 @@ const (
 	partCol                    // {col:name}
 )
 
-const maxPad = 20 // digits of the largest number
+const maxPad = template.MaxDigits
 
 // A TemplateError tells where a template stopped making sense.
 type TemplateError struct {
@@ -236,6 +237,7 @@ func (t *Template) bind(header []string) (*Template, error) {
 // A record is what one task is made of.
 type record struct {
 	number uint64   // for {0}
+	symbol bool     // {0} stays as it is: the body becomes the template of a range
 	line   []byte   // for {line}
 	row    []string // for {col:name}
 }
@@ -258,7 +260,11 @@ func (t *Template) Append(dst []byte, r *record) []byte {
 		}
 		switch p.kind {
 		case partNumber:
-			dst = appendPadded(dst, r.number, p.pad)
+			if r.symbol {
+				dst = template.AppendValue(dst, p.pad)
+			} else {
+				dst = template.AppendNumber(dst, r.number, p.pad)
+			}
 		case partLine:
 			dst = appendValue(dst, r.line, p)
 		case partCol:
@@ -277,19 +283,6 @@ func appendValue[T string | []byte](dst []byte, v T, p *part) []byte {
 		return append(dst, v...)
 	}
 	return appendEscaped(dst, v)
-}
-
-func appendPadded(dst []byte, n uint64, pad int) []byte {
-	if pad > 1 {
-		digits := 1
-		for v := n; v >= 10; v /= 10 {
-			digits++
-		}
-		for ; digits < pad; digits++ {
-			dst = append(dst, '0')
-		}
-	}
-	return strconv.AppendUint(dst, n, 10)
 }
 
 // appendEscaped escapes for any place in a URL: a space is %20, which a path and a query both read.

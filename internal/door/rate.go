@@ -14,7 +14,7 @@ func (w Who) Spend(tasks []glassq.Task) error {
 	if w.live == nil || w.live.Rates() == (rights.Rates{}) {
 		return nil
 	}
-	return w.live.Take(int64(len(tasks)), bytesOf(tasks))
+	return w.live.Take(countOf(tasks), bytesOf(tasks))
 }
 
 // Unspend gives back what Spend has counted, for a put that was refused.
@@ -35,8 +35,16 @@ func (w Who) Owe(a *glassq.Ack) {
 
 func (w Who) owe(times int64, tasks []glassq.Task) {
 	if w.live != nil && w.live.Rates() != (rights.Rates{}) {
-		w.live.Owe(times*int64(len(tasks)), times*bytesOf(tasks))
+		w.live.Owe(times*countOf(tasks), times*bytesOf(tasks))
 	}
+}
+
+// countOf counts tasks; a range is as many as it has positions.
+func countOf(tasks []glassq.Task) (n int64) {
+	for i := range tasks {
+		n += int64(tasks[i].Tasks())
+	}
+	return n
 }
 
 // bytesOf counts what can be large of tasks: bodies, headers and unknown members.

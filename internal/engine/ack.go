@@ -41,7 +41,7 @@ func (e *Engine) prepare(acks []glassq.Ack, s *state.Records) ([]state.Leased, e
 	for i := range acks {
 		if e.lookUp(&acks[i]) == state.Live {
 			leased[i] = e.st.Leased(acks[i].Token.Number)
-			last = max(last, leased[i].Frame)
+			last = max(last, leased[i].Place.Frame)
 		}
 	}
 	moving := e.unwritten(last) // has to be written before their bodies can be read
@@ -63,7 +63,7 @@ func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *state.R
 			if err := e.waitWritten(moving); err != nil {
 				return err
 			}
-			if _, err := ids.task(&src, d.Frame, d.Offset); err != nil {
+			if _, err := ids.task(&src, d.Place); err != nil {
 				return err
 			}
 		}

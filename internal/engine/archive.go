@@ -15,16 +15,18 @@ import (
 )
 
 // An archive is a store in a form that an engine over any log can read: the snapshot of its state,
-// then one move record for each living task, behind which that of its checkpoint comes if it has one.
-// It begins with a head, which blocks follow:
+// then one move record for each living task, and for each range of which something is left; behind
+// that of a task comes that of its checkpoint if it has one. It begins with a head, which blocks
+// follow:
 //
 //	head 20:  magic 8, version of the archive 4, version of the records 4, CRC-32C of bytes 0 to 15 4
 //	block 12: kind 4, length of what follows 4, CRC-32C of the 8 bytes and what follows 4
 //
 // The checksum of a block goes on from that of the one before, or of the head, so a block that is
 // missing, twice there or in another place is found. First come blocks with the snapshot, cut
-// anywhere; then blocks with whole move records, by the number of their task; then one with how
-// many of these there are, in 8 bytes, which is the end. All numbers are little-endian. docs/archive.md says
+// anywhere; then blocks with whole move records, by the number of their task, of a range its first;
+// then one with how many of these there are, in 8 bytes, which is the end. All numbers are
+// little-endian. docs/archive.md says
 // the same for readers of other programs.
 const (
 	archiveMagic   = "GQARCHIV"
@@ -300,11 +302,12 @@ func (a *archiveReader) snapshot(restore func(io.Reader) error) error {
 	return a.damage(err)
 }
 
-// moves reads the move records up to the end, and calls take for those of each task that is still
-// there. Of so many bodies and checkpoints that live by the snapshot each has to come once.
+// moves reads the move records up to the end, and calls take for those of each task and each range
+// that are still there. Of so many bodies and checkpoints that live by the snapshot each has to come
+// once.
 func (a *archiveReader) moves(st *state.State, living int64, take func(rec []byte) error) (tasks int64, err error) {
 	var last uint64 // twice the number of a task, and one more for its checkpoint
-	var listed int64
+	var listed, taken int64
 	for a.kind == blockMoves {
 		for len(a.b) > 0 {
 			n, size, err := state.MoveOf(a.b)
@@ -312,18 +315,22 @@ func (a *archiveReader) moves(st *state.State, living int64, take func(rec []byt
 			if is {
 				at++
 			}
-			if err == nil && (at <= last || is && at != last+1) {
+			if err == nil && (at <= last || is && at != last+1 && st.HasBody(n)) {
 				err = fmt.Errorf("task %d comes after task %d", n, last/2)
 			}
 			if err != nil {
 				return 0, a.damage(err)
 			}
-			if _, ok := st.Place(n); ok { // else its ttl is over
+			there := st.HasBody(n)
+			if is {
+				_, there = st.Place(n)
+			}
+			if there { // else its ttl is over
 				if err := take(a.b[:size]); err != nil {
 					return 0, err
 				}
 				if !is {
-					tasks++
+					taken++
 				}
 			}
 			last, listed, a.b = at, listed+1, a.b[size:]
@@ -332,15 +339,16 @@ func (a *archiveReader) moves(st *state.State, living int64, take func(rec []byt
 			return 0, err
 		}
 	}
-	if a.kind != blockEnd || binary.LittleEndian.Uint64(a.b) != uint64(listed) || listed != living || tasks != st.Tasks() {
-		return 0, a.damage(fmt.Errorf("it has %d tasks and checkpoints, and %d live", listed, living))
+	if a.kind != blockEnd || binary.LittleEndian.Uint64(a.b) != uint64(listed) || listed != living ||
+		taken != st.Bodies() {
+		return 0, a.damage(fmt.Errorf("it has %d bodies and checkpoints, and %d live", listed, living))
 	}
 	if n, err := io.ReadFull(a.r, make([]byte, 1)); n > 0 {
 		return 0, a.damage(errors.New("there is more behind its end"))
 	} else if err != io.EOF {
 		return 0, a.lacking(err)
 	}
-	return tasks, nil
+	return st.Tasks(), nil
 }
 
 // CheckArchive reads an archive as StartFrom does, and tells how many queues and tasks are in it.
@@ -354,7 +362,7 @@ func CheckArchive(archive io.Reader) (queues int, tasks int64, err error) {
 	if err := a.snapshot(st.Restore); err != nil {
 		return 0, 0, err
 	}
-	tasks, err = a.moves(st, st.Tasks()+st.Checkpoints(), func(rec []byte) error {
+	tasks, err = a.moves(st, st.Bodies()+st.Checkpoints(), func(rec []byte) error {
 		if _, err := st.Apply(rec, 1, 0); err != nil {
 			return a.damage(err)
 		}
@@ -389,7 +397,7 @@ func (e *Engine) StartFrom(archive io.Reader) (tasks int64, err error) {
 	// The places that the snapshot names are of another log. Until its body is moved no task counts
 	// anywhere.
 	e.adopting = true
-	living := e.st.Tasks() + e.st.Checkpoints()
+	living := e.st.Bodies() + e.st.Checkpoints()
 	e.policy.Seen = nil // it is of the log, which is empty
 	e.firstFrame()
 	e.space = state.Space{FrontOnly: e.policy.FreesFront}

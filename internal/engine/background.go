@@ -47,6 +47,7 @@ func (e *Engine) background() {
 	defer timer.Stop()
 	for {
 		now := time.Now()
+		schedules := e.runSchedules(now)
 		e.mu.Lock()
 		failed := e.err != nil
 		if !failed {
@@ -69,6 +70,7 @@ func (e *Engine) background() {
 		write := !e.lazyAt.IsZero() && !e.lazyAt.After(now)
 		soonest(e.lazyAt)
 		soonest(e.toldAt.Add(heartbeat))
+		soonest(schedules)
 		idle := !e.idleAt.IsZero() && !e.idleAt.After(now)
 		soonest(e.idleAt)
 		if idle {

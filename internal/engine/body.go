@@ -18,15 +18,15 @@ type reading struct {
 }
 
 // task reads the task at a place into t, which aliases the cache. put is the ms when it was put.
-func (r *reading) task(t *glassq.Task, frame uint64, offset uint32) (put int64, err error) {
-	if r.last.frame != frame {
-		if r.last, err = r.c.frame(frame); err != nil {
+func (r *reading) task(t *glassq.Task, p state.Place) (put int64, err error) {
+	if r.last.frame != p.Frame {
+		if r.last, err = r.c.frame(p.Frame); err != nil {
 			return 0, unread(err)
 		}
 	}
-	put, err = r.dec.Task(t, r.last.bytes[min(uint64(offset), uint64(len(r.last.bytes))):])
+	put, err = r.dec.Position(t, r.last.bytes[min(uint64(p.Offset), uint64(len(r.last.bytes))):], p.Position)
 	if err != nil {
-		return 0, unread(Damaged(fmt.Errorf("frame %d, record at %d: %w", frame, offset, err)))
+		return 0, unread(Damaged(fmt.Errorf("frame %d, record at %d: %w", p.Frame, p.Offset, err)))
 	}
 	if put == 0 {
 		put = r.last.time

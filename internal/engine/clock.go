@@ -59,12 +59,8 @@ func (p *Policy) resume(last, ahead int64, wall time.Time) (now, nowAhead int64,
 // startClock begins to count, and returns how far the wall clock is ahead when that is to be
 // remembered anew.
 func (e *Engine) startClock() (ahead int64, changed bool) {
-	wall := time.Now
-	if e.opt.Wall != nil {
-		wall = e.opt.Wall
-	}
 	last := e.st.Now()
-	base, ahead, said := e.policy.resume(last, e.st.Ahead(), wall())
+	base, ahead, said := e.policy.resume(last, e.st.Ahead(), e.wall())
 	if said != "" {
 		e.opt.Logger.Warn("the clock is not used", "why", said)
 	}

@@ -31,7 +31,7 @@ type Options struct {
 	MaxRuns         int          // most runs, those included that have ended and are kept; 0 means glassq.DefaultMaxRuns
 	Logger          *slog.Logger // nil discards
 
-	Wall func() time.Time // the wall clock, which only Start reads; nil means time.Now
+	Wall func() time.Time // the wall clock, for Start and for schedules; nil means time.Now
 }
 
 // An Engine is a queue over a log. It has the verbs of glassq.Store and glassq.Waits. The log's
@@ -43,29 +43,31 @@ type Engine struct {
 	opt    Options
 	head   []byte // Log.Head zeros
 
-	mu        sync.Mutex // guards everything down to the next gap
-	st        *state.State
-	adopting  bool           // StartFrom: bodies come from another log, where they are not counted
-	open      *Frame         // being filled; never nil
-	flying    []*Frame       // with the log, oldest first
-	spare     []*Frame       // to be filled next
-	err       error          // why every call is refused: closed, or failed
-	closed    bool           // Close was called
-	woken     []*state.Queue // have tasks, or room, and somebody who waits for that
-	later     []*state.Queue // have room, but the open frame had none
-	paced     []*state.Queue // whose rate lets nobody go before paceAt
-	runsOn    bool           // a run may have reached a phase
-	runWait   map[*runWaiter]struct{}
-	parked    int64
-	lazyAt    time.Time // when the open frame is to be written though nobody waits; zero: not
-	restUntil time.Time // when the background loop looks again at the latest; zero: when it is kicked
-	paceAt    time.Time // when rates next let waiting reserves go; zero: no one waits for that
-	idleAt    time.Time // when the log wants Idle; zero: it does not
-	reclaimAt time.Time // while the log is tight: when the keeper is next asked to make room
-	space     state.Space
-	epoch     int    // of readers: where who reads bodies from now on is counted
-	limit     uint64 // lease numbers below it are reserved durably
-	frames    uint64 // committed
+	mu          sync.Mutex // guards everything down to the next gap
+	st          *state.State
+	adopting    bool           // StartFrom: bodies come from another log, where they are not counted
+	open        *Frame         // being filled; never nil
+	flying      []*Frame       // with the log, oldest first
+	spare       []*Frame       // to be filled next
+	err         error          // why every call is refused: closed, or failed
+	closed      bool           // Close was called
+	woken       []*state.Queue // have tasks, or room, and somebody who waits for that
+	later       []*state.Queue // have room, but the open frame had none
+	paced       []*state.Queue // whose rate lets nobody go before paceAt
+	runsOn      bool           // a run may have reached a phase
+	runWait     map[*runWaiter]struct{}
+	parked      int64
+	lazyAt      time.Time             // when the open frame is to be written though nobody waits; zero: not
+	restUntil   time.Time             // when the background loop looks again at the latest; zero: when it is kicked
+	paceAt      time.Time             // when rates next let waiting reserves go; zero: no one waits for that
+	idleAt      time.Time             // when the log wants Idle; zero: it does not
+	schedulesAt time.Time             // when schedules are next looked at; zero: at once
+	tables      map[string]*timetable // of schedules, by name
+	reclaimAt   time.Time             // while the log is tight: when the keeper is next asked to make room
+	space       state.Space
+	epoch       int    // of readers: where who reads bodies from now on is counted
+	limit       uint64 // lease numbers below it are reserved durably
+	frames      uint64 // committed
 
 	tidying chan struct{} // full: somebody writes a checkpoint, which may take long
 

@@ -82,7 +82,7 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 	var t glassq.Task
 	for i, h := range heads {
 		if h.Frame != 0 {
-			if put, err := r.task(&t, h.Frame, h.Offset); err == nil {
+			if put, err := r.task(&t, h); err == nil {
 				infos[i].Oldest = float64(max(0, now-put)) / 1000
 			}
 		}
@@ -159,7 +159,7 @@ func (e *Engine) peek(queue string, want glassq.State, cursor uint64, most int, 
 	r := reading{c: e.cache}
 	for i, p := range found {
 		var t glassq.Task
-		put, err := r.task(&t, places[i].Frame, places[i].Offset)
+		put, err := r.task(&t, places[i])
 		if err != nil {
 			if want != glassq.Dead {
 				return nil, 0, 0, err

@@ -56,6 +56,9 @@ func (e *Engine) putNow(tasks []glassq.Task, s *state.Records, receipts []glassq
 			receipts[i].Duplicate = true
 			continue
 		}
+		if tasks[i].Range != nil {
+			receipts[i].Put = e.st.NewOf(&tasks[i])
+		}
 		receipts[i].Number = e.st.NextTask()
 		e.append(s.At(i))
 		stored = true

@@ -278,7 +278,7 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 		g := &w.granted[i]
 		leases = leases[:len(leases)+1]
 		l := &leases[len(leases)-1]
-		put, err := r.task(&l.Task, g.place.Frame, g.place.Offset)
+		put, err := r.task(&l.Task, g.place)
 		body := err == nil
 		if body {
 			l.Progress, err = r.said(&g.place)

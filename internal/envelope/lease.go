@@ -65,6 +65,9 @@ func AppendReceipt(dst []byte, id string, r glassq.Receipt) []byte {
 	if r.Duplicate {
 		dst = append(dst, `,"duplicate":true`...)
 	}
+	if r.Put > 0 {
+		dst = strconv.AppendUint(jsonline.AppendKey(dst, "put"), r.Put, 10)
+	}
 	if r.Warning != "" {
 		dst = appendString(dst, "warning", r.Warning)
 	}

@@ -12,7 +12,8 @@ import (
 // ParseTask reads what AppendTask prints and what people write: a JSON object with body (a string
 // or any JSON value) or b64, and optional members. A null member is an absent one, except body.
 // Unknown members are kept in Extra; words that only a lease has, and members that come twice, are
-// refused. Run and n together make the task Dense; an id beside them must be their id.
+// refused. Run and n together make the task Dense; an id beside them must be their id. Run and range
+// make it many, see glassq.Range; a lease has none.
 //
 // t is overwritten, but a string that is the same as before is kept and not allocated anew: a
 // caller that parses many may pass a copy of the task before. Body may alias line, with no spare
@@ -56,7 +57,7 @@ func readTask(c *jsonline.Cursor, line []byte, t *glassq.Task, body bool, l *gla
 		word := envelopeWord(key)
 		name := line[c.From:c.To]
 		switch {
-		case word == 0:
+		case word == 0, word == wordRange && l != nil:
 			extra = appendMember(extra, name, c.Value())
 			continue
 		case seen&word != 0:
@@ -68,6 +69,11 @@ func readTask(c *jsonline.Cursor, line []byte, t *glassq.Task, body bool, l *gla
 		}
 		if word == wordHeaders && c.At('{') {
 			t.Headers = readHeaders(c)
+			seen |= word
+			continue
+		}
+		if word == wordRange && c.At('{') {
+			readRange(c, t)
 			seen |= word
 			continue
 		}
@@ -92,6 +98,15 @@ func readTask(c *jsonline.Cursor, line []byte, t *glassq.Task, body bool, l *gla
 		return
 	case have == wordBody|wordB64:
 		c.Fail(at, "a task has either body or b64, not both")
+		return
+	}
+	if seen&wordRange != 0 {
+		switch {
+		case t.Run == "":
+			c.Fail(at, "range needs a run")
+		case seen&wordN != 0 || id != nil:
+			c.Fail(at, "range says the positions and ids of its tasks; leave out n and id")
+		}
 		return
 	}
 	if seen&wordN == 0 {
@@ -151,6 +166,8 @@ func readMember(c *jsonline.Cursor, line []byte, word uint32, t, old *glassq.Tas
 		t.ResultQueue = keep(old.ResultQueue, c.Text("result"))
 	case wordHeaders:
 		c.Fail(c.From, "headers must begin with {")
+	case wordRange:
+		c.Fail(c.From, "range must be like {\"from\":0,\"count\":1000}")
 	case wordKey:
 		t.Key = keep(old.Key, c.Text("key"))
 	case wordFlags:
@@ -204,6 +221,34 @@ func readHeaders(c *jsonline.Cursor) map[string]string {
 		headers[string(key)] = string(value)
 	}
 	return headers
+}
+
+// readRange takes the member range: from and add are 0 where they are not said.
+func readRange(c *jsonline.Cursor, t *glassq.Task) {
+	r := &glassq.Range{}
+	at := c.From
+	for c.Open('{', "range"); c.More(); {
+		key := string(c.Key())
+		name := c.From
+		c.Value()
+		switch key {
+		case "from":
+			t.Position = uint32(c.Integer("from", glassq.MaxPositions-1))
+		case "count":
+			r.Count = c.Integer("count", glassq.MaxPositions)
+		case "add":
+			r.Add = c.Integer("add", 1<<63)
+		default:
+			c.Fail(name, "range has no member %q; it has from, count and add", key)
+		}
+	}
+	switch {
+	case r.Count == 0:
+		c.Fail(at, "range needs a count of 1 or more")
+	case uint64(t.Position)+r.Count > glassq.MaxPositions:
+		c.Fail(at, "range goes beyond position %d, the last that a run can have", uint64(glassq.MaxPositions-1))
+	}
+	t.Dense, t.Range = true, r
 }
 
 func readToken(c *jsonline.Cursor) glassq.Token {

@@ -64,7 +64,15 @@ func appendRun(dst []byte, t *glassq.Task) []byte {
 	if t.Run != "" {
 		dst = appendString(dst, "run", t.Run)
 	}
-	if t.Dense {
+	if r := t.Range; r != nil {
+		dst = append(jsonline.AppendKey(dst, "range"), `{"from":`...)
+		dst = strconv.AppendUint(dst, uint64(t.Position), 10)
+		dst = strconv.AppendUint(append(dst, `,"count":`...), r.Count, 10)
+		if r.Add > 0 {
+			dst = strconv.AppendUint(append(dst, `,"add":`...), r.Add, 10)
+		}
+		dst = append(dst, '}')
+	} else if t.Dense {
 		dst = strconv.AppendUint(jsonline.AppendKey(dst, "n"), uint64(t.Position), 10)
 	}
 	return dst
@@ -150,6 +158,7 @@ const (
 	wordHeaders
 	wordKey
 	wordFlags
+	wordRange
 	wordToken // this and the following are words of a lease
 	wordAttempt
 	wordAge
@@ -195,6 +204,8 @@ func envelopeWord(key []byte) uint32 {
 		return wordKey
 	case "flags":
 		return wordFlags
+	case "range":
+		return wordRange
 	case "token":
 		return wordToken
 	case "attempt":

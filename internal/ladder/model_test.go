@@ -1,7 +1,9 @@
 package ladder
 
 import (
+	"bytes"
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -34,7 +36,9 @@ type mtask struct {
 	lease   uint64
 	length  int64
 	reason  string
-	nacked  bool // Dead because it was nacked
+	nacked  bool   // Dead because it was nacked
+	of      uint64 // the first number of the range that it was put with; 0 for none
+	size    int64  // that the range counts once, for as long as one of its tasks is there
 }
 
 // A mid is an id that a task was put with.
@@ -184,26 +188,54 @@ func (m *model) held(queue string, states ...glassq.State) (n int64) {
 }
 
 func (m *model) bytes(queue string) (n int64) {
+	last := uint64(0)
 	for i := range m.tasks {
-		if t := &m.tasks[i]; t.Queue == queue {
+		t := &m.tasks[i]
+		switch {
+		case t.Queue != queue:
+		case t.of == 0:
 			n += state.Size(&t.Task)
+		case t.of != last: // the tasks of a range have numbers in a row
+			last = t.of
+			n += t.size
 		}
 	}
 	return n
+}
+
+// positions are the tasks that a put of t is: one, or those of its range.
+func positions(t *glassq.Task) []glassq.Task {
+	if t.Range == nil {
+		return []glassq.Task{*t}
+	}
+	var all []glassq.Task
+	for i := range t.Range.Count {
+		x := *t
+		x.Range, x.Position = nil, t.Position+uint32(i)
+		x.Body = bytes.ReplaceAll(t.Body, []byte("{0:03}"), fmt.Appendf(nil, "%03d", uint64(x.Position)+t.Range.Add))
+		all = append(all, x)
+	}
+	return all
 }
 
 // refuses is the code by which a put is to be refused, or nothing.
 func (m *model) refuses(ts []glassq.Task) glassq.Code {
 	add, size, ids := map[string]int64{}, map[string]int64{}, map[string]int64{}
 	for i := range ts {
-		t := &ts[i]
-		if r, ok := m.runs[t.Run]; t.Dense && ok && r.change.Sealed && r.change.Total > 0 &&
-			uint64(t.Position) >= r.change.Total && !r.put[t.Position] {
-			return glassq.CodeRunConflict
-		}
-		if !m.duplicate(t) {
+		whole := state.Size(&ts[i])
+		for _, t := range positions(&ts[i]) {
+			if r, ok := m.runs[t.Run]; t.Dense && ok && r.change.Sealed && r.change.Total > 0 &&
+				uint64(t.Position) >= r.change.Total && !r.put[t.Position] {
+				return glassq.CodeRunConflict
+			}
+			if m.duplicate(&t) {
+				continue
+			}
 			add[t.Queue]++
-			size[t.Queue] += state.Size(t)
+			size[t.Queue] += whole
+			if ts[i].Range != nil {
+				whole = 0
+			}
 			if t.ID != "" && !t.Dense && t.OfAttempt == 0 {
 				ids[t.Queue]++
 			}
@@ -221,12 +253,26 @@ func (m *model) refuses(ts []glassq.Task) glassq.Code {
 	return ""
 }
 
-// put stores a task and returns its receipt.
+// put stores a task, or those of a range, and returns its receipt.
 func (m *model) put(p glassq.Task) glassq.Receipt {
+	if p.Range == nil {
+		return m.putOne(p, 0, 0)
+	}
+	out := glassq.Receipt{Duplicate: true}
+	first, size := m.next, state.Size(&p)
+	for _, t := range positions(&p) {
+		if r := m.putOne(t, first, size); !r.Duplicate {
+			out = glassq.Receipt{Number: first, Put: out.Put + 1}
+		}
+	}
+	return out
+}
+
+func (m *model) putOne(p glassq.Task, of uint64, size int64) glassq.Receipt {
 	if m.duplicate(&p) {
 		return glassq.Receipt{Duplicate: true}
 	}
-	t := mtask{Task: p, num: m.next, state: glassq.Ready}
+	t := mtask{Task: p, num: m.next, state: glassq.Ready, of: of, size: size}
 	m.next++
 	switch {
 	case p.OfAttempt > 0:

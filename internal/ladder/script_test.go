@@ -42,6 +42,10 @@ var table = func() []script {
 		{"delays come due", "delay delay sleep expire reserve ack"},
 		{"ttl", "put put put expire expire reserve"},
 		{"positions", "put dup dup put reserve result dup"},
+		{"ranges", "range range reserve reserve result range restart reserve ack range allack"},
+		{"ranges come back", "range reserve nack undo die restart redrive reserve expire reserve allack"},
+		{"ranges end", "range reserve purge range reserve restart cancel range expire allack"},
+		{"ranges under compaction", "range reserve big big reserve ack ack sleep big big reserve ack sleep restart range grab allack"},
 		{"ids", "ids ids ids reserve allack ids"},
 		{"ids after a restart", "ids restart ids reserve restart ids"},
 		{"ids after their window", "ids hour ids"},
@@ -116,7 +120,7 @@ func options(i int) disk.Options {
 }
 
 // usual are steps as they come in a working queue; rare ones are rare.
-var usual = strings.Fields("put put put big big big one ids dup delay reserve reserve reserve reserve reserve reserve " +
+var usual = strings.Fields("put put put range big big big one ids dup delay reserve reserve reserve reserve reserve reserve " +
 	"ack ack allack result result result take nack die undo extend extend again stale sleep sleep sleep expire " +
 	"set unique purge bury redrive some some seal cancel forget drop restart restart")
 

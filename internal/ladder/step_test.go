@@ -41,7 +41,7 @@ const (
 
 // duties are those of the steps that are not lazy.
 var duties = map[string]duty{
-	"put": durable, "big": durable, "dup": durable, "ids": durable, "one": durable, "delay": durable,
+	"put": durable, "big": durable, "dup": durable, "ids": durable, "range": durable, "one": durable, "delay": durable,
 	"ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable,
 	"unpause": durable, "unique": durable, "purge": durable,
 	"bury": durable, "redrive": durable, "some": durable, "seal": durable, "cancel": durable, "drop": durable, "forget": durable, "restart": durable,
@@ -97,6 +97,19 @@ func (d *driver) task(size int) glassq.Task {
 	return t
 }
 
+// span makes a range, some positions of which may be put already.
+func (d *driver) span() glassq.Task {
+	t := d.task(20)
+	t.ID, t.Run, t.Dense = "", d.runOf(), true
+	t.Position, t.Range = d.next, &glassq.Range{Count: 1 + uint64(d.rng.IntN(6)), Add: uint64(d.rng.IntN(3))}
+	if d.next > 2 && d.one(2) {
+		t.Position = d.next - 2
+	}
+	t.Body = append(t.Body, "{0:03}"...)
+	d.next = max(d.next, t.Position+uint32(t.Range.Count))
+	return t
+}
+
 // step takes the step of that name. An error says what was wrong with the store's answer.
 func (d *driver) step(ctx context.Context, name string) error {
 	d.m.advance(time.Now().UnixMilli())
@@ -125,6 +138,8 @@ func (d *driver) step(ctx context.Context, name string) error {
 			ts[i] = glassq.Task{Queue: "q0", Body: d.body(20), ID: fmt.Sprintf("id%d", d.rng.IntN(6))}
 		}
 		return d.put(ctx, ts...)
+	case "range":
+		return d.put(ctx, d.span(), d.task(20))
 	case "dup":
 		t := glassq.Task{Queue: d.queue(), Body: d.body(20), Run: d.runOf(), Dense: true}
 		if d.next > 0 {

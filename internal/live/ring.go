@@ -84,13 +84,20 @@ func newRing(r Resolution, delays bool) *ring {
 func (r *ring) bytes() int { return len(r.Samples)*sampleBytes + len(r.Delays)*latencyBytes }
 
 // reach moves on to the step of second now: steps without a sample had the levels of the one
-// before. A clock that went back adds to the newest step.
+// before. Where the clock went back, the steps that are ahead of it now are given up: else nothing
+// new would be seen until it is there again.
 func (r *ring) reach(now int64) int {
 	n, step := int64(len(r.Samples)), now/r.Step
-	if r.Last == 0 || step-r.Last > n {
+	if r.Last == 0 || step-r.Last > n || r.Last-step > n {
 		clear(r.Samples)
 		clear(r.Delays)
 		r.Last = step
+	}
+	for ; r.Last > step; r.Last-- {
+		r.Samples[r.Last%n] = Sample{}
+		if r.Delays != nil {
+			r.Delays[r.Last%n] = Latencies{}
+		}
 	}
 	for ; r.Last < step; r.Last++ {
 		s := r.Samples[r.Last%n]

@@ -86,9 +86,13 @@ func (l *Live) stored(tasks []glassq.Task, receipts []glassq.Receipt, now time.T
 		if receipts != nil && receipts[i].Duplicate {
 			continue
 		}
-		l.total.Put++
+		n := t.Tasks()
+		if receipts != nil && t.Range != nil {
+			n = receipts[i].Put
+		}
+		l.total.Put += n
 		if q := l.queueOf(t.Queue, now); q != nil {
-			q.n.Put++
+			q.n.Put += n
 		}
 		if t.Run != lastRun {
 			lastRun = t.Run
@@ -481,6 +485,25 @@ func (l *Live) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
 // NextDelayed passes through.
 func (l *Live) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
 	return l.store.NextDelayed(ctx, queue)
+}
+
+// Schedules passes through.
+func (l *Live) Schedules(ctx context.Context) ([]glassq.Schedule, error) {
+	return l.store.Schedules(ctx)
+}
+
+// SetSchedule passes through.
+func (l *Live) SetSchedule(ctx context.Context, name string, c glassq.ScheduleChange) (glassq.Schedule, error) {
+	s, err := l.store.SetSchedule(ctx, name, c)
+	l.operated(ctx, "", "", err)
+	return s, err
+}
+
+// DropSchedule passes through.
+func (l *Live) DropSchedule(ctx context.Context, name string) error {
+	err := l.store.DropSchedule(ctx, name)
+	l.operated(ctx, "", "", err)
+	return err
 }
 
 // Archive passes through.

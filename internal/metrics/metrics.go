@@ -8,6 +8,7 @@ package metrics
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -39,6 +40,7 @@ const (
 type Source interface {
 	Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error)
 	Stats(ctx context.Context) (glassq.Stats, error)
+	Schedules(ctx context.Context) ([]glassq.Schedule, error)
 }
 
 // Handler answers with the metrics of store and l, in the form that the client asks for. refused
@@ -98,6 +100,12 @@ var (
 	syncTime    = desc("sync_duration_seconds", "How long syncs of the log took.")
 	ageTime     = desc("task_age_seconds", "Time between ready and hand-out.")
 	lagTime     = desc("task_lag_seconds", "Time between due, by the rate of the queue, and hand-out.")
+
+	scheduledTasks = desc("schedule_tasks_put_total", "Due moments of the schedule that had their tasks.", "schedule")
+	missedMoments  = desc("schedule_moments_missed_total", "Due moments of the schedule that had no task.", "schedule")
+	scheduleLast   = desc("schedule_last_timestamp_seconds", "The last due moment that is done with.", "schedule")
+	scheduleNext   = desc("schedule_next_timestamp_seconds", "The next due moment; absent while it is paused.", "schedule")
+	scheduleWaits  = desc("schedule_waiting", "1 where a moment is due and its task finds no room.", "schedule")
 
 	storageState = desc("storage_state", "1 for what the storage is.", "state")
 	storageFree  = desc("storage_free_bytes", "Bytes that the disk has left.")
@@ -167,6 +175,13 @@ func (c *collector) collect(ctx context.Context) (page, error) {
 		p.queue(&q)
 	}
 	p.server(&stats, c.live)
+	schedules, err := c.store.Schedules(ctx)
+	if err != nil && !errors.Is(err, glassq.ErrUnsupported) {
+		return nil, err
+	}
+	for i := range schedules {
+		p.schedule(&schedules[i])
+	}
 	if c.refused != nil {
 		puts, bytes := c.refused()
 		p.counter(refusedPuts, puts, "puts")
@@ -248,6 +263,22 @@ func (p *page) queue(q *row) {
 	p.counter(handedTasks, q.counts.Out, q.Name)
 	p.counter(nackedTasks, q.counts.Back, q.Name)
 	p.counter(expiredTasks, q.counts.Expired, q.Name)
+}
+
+func (p *page) schedule(s *glassq.Schedule) {
+	p.counter(scheduledTasks, s.Puts, s.Name)
+	p.counter(missedMoments, s.Lost, s.Name)
+	if !s.Last.IsZero() {
+		p.gauge(scheduleLast, float64(s.Last.Unix()), s.Name)
+	}
+	if !s.Next.IsZero() {
+		p.gauge(scheduleNext, float64(s.Next.Unix()), s.Name)
+	}
+	waits := 0.0
+	if s.Waits != "" {
+		waits = 1
+	}
+	p.gauge(scheduleWaits, waits, s.Name)
 }
 
 func (p *page) server(s *glassq.Stats, l *live.Live) {

@@ -16,13 +16,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/live"
 	"github.com/glassq/glassq/internal/metrics"
 )
 
 // worked is a store with something of everything in its books, and the Live before it.
-func worked(t *testing.T) (glassq.Store, *live.Live) {
+func worked(t *testing.T) (broker.Store, *live.Live) {
 	t.Helper()
 	l := live.New(live.Options{})
 	e, err := disk.Open(t.TempDir(), disk.Options{Synced: l.Synced})
@@ -30,7 +31,7 @@ func worked(t *testing.T) (glassq.Store, *live.Live) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.Close() })
-	s := l.Over(e)
+	s := broker.Full(l.Over(e))
 	ctx := live.WithCaller(t.Context(), live.Caller{Door: "http", Worker: "ann"})
 	tasks := make([]glassq.Task, 5)
 	for i := range tasks {
@@ -48,6 +49,10 @@ func worked(t *testing.T) (glassq.Store, *live.Live) {
 		t.Fatal(err)
 	}
 	if _, err := s.Nack(ctx, []glassq.Nack{{Token: leases[2].Token(), Dead: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.SetSchedule(ctx, "nightly", glassq.ScheduleChange{Cron: "30 2 * * *",
+		Task: `{"queue":"q","body":1}`}); err != nil {
 		t.Fatal(err)
 	}
 	return s, l
@@ -76,12 +81,15 @@ func TestMetrics(t *testing.T) {
 		`glassq_queue_tasks{queue="q",state="dead"} 1`,
 		`glassq_queue_books_difference_tasks{queue="q"} 0`,
 		`glassq_answers_total{code="lease_lost",door="http"} 1`,
-		`glassq_answers_total{code="ok",door="http"} 5`,
+		`glassq_answers_total{code="ok",door="http"} 6`,
 		`glassq_workers 1`,
 		`glassq_leases_in_flight 1`,
 		`glassq_put_duration_seconds_count 1`,
 		`glassq_task_age_seconds_count 4`,
 		`glassq_storage_state{state="ok"} 1`,
+		`glassq_schedule_tasks_put_total{schedule="nightly"} 0`,
+		`glassq_schedule_moments_missed_total{schedule="nightly"} 0`,
+		`glassq_schedule_waiting{schedule="nightly"} 0`,
 	} {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("no line %s", want)
@@ -112,7 +120,7 @@ func TestMetrics(t *testing.T) {
 			continue
 		}
 		for _, m := range label.FindAllStringSubmatch(line, -1) {
-			if !slices.Contains([]string{"queue", "door", "reason", "code", "state", "le"}, m[1]) {
+			if !slices.Contains([]string{"queue", "door", "reason", "code", "state", "schedule", "le"}, m[1]) {
 				t.Errorf("label %s in %s", m[1], line)
 			}
 		}
@@ -127,6 +135,10 @@ func (m manyQueues) Queues(context.Context, ...string) (all []glassq.QueueInfo, 
 		all = append(all, glassq.QueueInfo{Name: fmt.Sprintf("a%06d", i), Ready: 1, Pending: 1, Books: glassq.Books{Put: 2}})
 	}
 	return append(all, glassq.QueueInfo{Name: "other", Ready: 1, Pending: 1, Books: glassq.Books{Put: 2}}), nil
+}
+
+func (manyQueues) Schedules(context.Context) ([]glassq.Schedule, error) {
+	return nil, glassq.ErrUnsupported
 }
 
 func (manyQueues) Stats(context.Context) (glassq.Stats, error) {

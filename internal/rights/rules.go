@@ -32,6 +32,9 @@ const (
 	VerbReadRun
 	VerbSetRun
 	VerbCancelRun
+	VerbSchedules
+	VerbSetSchedule
+	VerbDropSchedule
 	VerbDropRun
 	VerbStats
 	VerbRunTask
@@ -125,6 +128,11 @@ var Rules = [verbs]Rule{
 		Client: []string{"SetRun"}},
 	VerbCancelRun: {Does: "cancel a run", Audit: "cancel", Needs: Admin, Of: OfRun, HTTP: []string{"POST /v1/runs/{run}/cancel"},
 		Client: []string{"CancelRun"}},
+	VerbSchedules: {Does: "list schedules, with their tasks", Needs: Read, Of: OfEach, HTTP: []string{"GET /v1/schedules"}, Client: []string{"Schedules"}},
+	VerbSetSchedule: {Does: "make or change a schedule; its task needs what a put needs", Audit: "set_schedule", Needs: Put, Of: OfQueue,
+		HTTP: []string{"POST /v1/schedules/{schedule}"}, Client: []string{"SetSchedule"}},
+	VerbDropSchedule: {Does: "forget a schedule", Audit: "drop_schedule", Needs: Put, Of: OfQueue,
+		HTTP: []string{"DELETE /v1/schedules/{schedule}"}, Client: []string{"DropSchedule"}},
 	VerbDropRun: {Does: "forget a run that is over", Audit: "drop_run", Needs: Admin, Of: OfRun,
 		HTTP: []string{"DELETE /v1/runs/{run}"}, Client: []string{"DropRun"}},
 	VerbStats: {Does: "figures of the server", Needs: Any, HTTP: []string{"GET /v1/stats"}, Memcached: []string{"stats"},
@@ -203,6 +211,11 @@ var Commands = []Command{
 	{"runs rm", []Verb{VerbRun, VerbDropRun}},
 	{"runs seal", []Verb{VerbSetRun, VerbRun}},
 	{"runs retry", []Verb{VerbRun, VerbPeek, VerbPut, VerbPutRun, VerbSetRun}},
+	{"schedule ls", []Verb{VerbSchedules}},
+	{"schedule set", []Verb{VerbSetSchedule}},
+	{"schedule pause", []Verb{VerbSetSchedule}},
+	{"schedule resume", []Verb{VerbSetSchedule}},
+	{"schedule rm", []Verb{VerbDropSchedule}},
 	{"explain", []Verb{VerbQueue, VerbRun, VerbPeek, VerbRunTask}},
 	{"token whoami", []Verb{VerbWhoami}},
 	{"tunnel", nil},

@@ -116,13 +116,15 @@ func (p *DeadPick) Next(s *State) (rec []byte, n int, last bool, err error) {
 		}
 	} else {
 		looked := 0
-		q.dead.from(p.cursor, func(k uint64) bool {
+		q.dead.from(p.cursor, func(k uint64) uint64 {
 			if k < p.cursor {
-				return true // once more in the lane
+				return k + 1 // once more in the lane
 			}
 			looked++
-			last = looked <= deadLooked && look(k)
-			return last
+			if last = looked <= deadLooked && look(k); !last {
+				return 0
+			}
+			return k + 1
 		})
 	}
 	n = len(found)

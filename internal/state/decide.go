@@ -59,8 +59,7 @@ func (s *State) QueueOfLease(number uint64) *Queue {
 type Leased struct {
 	Task     uint64
 	Queue    *Queue // of the task
-	Frame    uint64
-	Offset   uint32
+	Place    Place
 	Attempt  int
 	Run      string
 	N        uint32
@@ -92,7 +91,7 @@ func (s *State) Leased(number uint64) Leased {
 	l, _ := s.leases.get(number)
 	e := s.tasks.get(l.task)
 	c := &s.class[e.class]
-	d := Leased{Task: l.task, Queue: c.queue, Frame: e.frame(), Offset: e.offset(), Attempt: e.attempts(),
+	d := Leased{Task: l.task, Queue: c.queue, Place: s.placeOf(l.task, e), Attempt: e.attempts(),
 		N: e.n, Dense: e.has(flagDense), Result: c.result, IsResult: e.has(flagResult), Length: l.length,
 		Headers: c.queue.headers}
 	if c.run != nil {
@@ -114,6 +113,8 @@ type Place struct {
 	Size    int64 // bytes of the body and what is carried with it, the checkpoint included
 	Attempt int   // hand-outs so far
 	Lease   int64 // ms the task asks for; 0 for none
+
+	Position uint32 // in its run; what of a range's record it is
 
 	said *mark
 }
@@ -147,17 +148,24 @@ func (s *State) Place(n uint64) (p Place, ok bool) {
 	s.tasks.trim()
 	e := s.tasks.get(n)
 	if e == nil {
+		e = s.untaken(n)
+	}
+	if e == nil {
 		return p, false
 	}
 	return s.placeOf(n, e), true
 }
 
 // Tasks is how many tasks there are, dead ones included.
-func (s *State) Tasks() int64 { return s.tasks.live }
+func (s *State) Tasks() int64 { return s.tasks.live + int64(s.untouched) }
 
 func (s *State) placeOf(n uint64, e *entry) Place {
 	p := Place{Frame: e.frame(), Offset: e.offset(), Size: e.size(), Attempt: e.attempts(),
-		Lease: s.class[e.class].lease, said: s.tasks.mark(n)}
+		Lease: s.class[e.class].lease, Position: e.n, said: s.tasks.mark(n)}
+	if p.Frame == 0 {
+		r := s.rangeAt(n)
+		p.Frame, p.Offset, p.Size = r.frame, r.offset, r.body
+	}
 	if p.said != nil {
 		p.Size += p.said.held()
 	}
@@ -180,6 +188,8 @@ func (s *State) IsDuplicate(t *glassq.Task) bool {
 	switch {
 	case t.OfAttempt > 0:
 		return false
+	case t.Range != nil:
+		return s.NewOf(t) == 0
 	case t.Dense:
 		r := s.runs[t.Run]
 		return r != nil && r.put.Contains(t.Position)
@@ -195,7 +205,7 @@ func (s *State) NextTask() uint64 { return s.tasks.next }
 
 // Figures fills in what the state knows of the engine's figures.
 func (s *State) Figures(f *glassq.Stats) {
-	f.Tasks, f.Leases, f.Acked = s.tasks.live, int64(s.leases.live), int64(s.acked.count)
+	f.Tasks, f.Leases, f.Acked = s.Tasks(), int64(s.leases.live), int64(s.acked.count)
 	for _, q := range s.queues {
 		f.Dedup += int64(len(q.ids.seen))
 	}

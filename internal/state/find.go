@@ -60,7 +60,7 @@ func (s *State) Find(f *glassq.Find) (n uint64, due int64, where string, err err
 }
 
 func (s *State) findNumber(q *Queue, n uint64) (uint64, int64, string, error) {
-	if e := s.tasks.get(n); e != nil && s.class[e.class].queue == q {
+	if e := s.view(n); e != nil && s.class[e.class].queue == q {
 		return n, 0, glassq.FoundHeld, nil
 	}
 	if n > 0 && n < s.tasks.next {
@@ -71,7 +71,7 @@ func (s *State) findNumber(q *Queue, n uint64) (uint64, int64, string, error) {
 
 // StateOf is the state of a task that is held.
 func (s *State) StateOf(n uint64) glassq.State {
-	if e := s.tasks.get(n); e != nil {
+	if e := s.view(n); e != nil {
 		return e.state()
 	}
 	return glassq.Gone
@@ -85,6 +85,11 @@ const delaysSeen = 100
 func (s *State) NextDelayed(q *Queue) (at int64, ok bool) {
 	if q.count[glassq.Delayed] == 0 {
 		return 0, false
+	}
+	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
+		if r.state == glassq.Delayed && r.due > 0 && (!ok || r.due < at) {
+			at, ok = r.due, true
+		}
 	}
 	// The heap is walked in the order of its moments: below a node that is done, its two children
 	// are next.
@@ -100,11 +105,14 @@ func (s *State) NextDelayed(q *Queue) (at int64, ok bool) {
 		t := s.delays.get(i)
 		if s.delayValid(t) {
 			if e := s.tasks.look(t.ref); s.class[e.class].queue == q {
-				return t.at, true
+				if !ok {
+					return t.at, true
+				}
+				return min(at, t.at), true
 			}
 		}
 		at0(2*i + 1)
 		at0(2*i + 2)
 	}
-	return 0, false
+	return at, ok
 }

@@ -98,6 +98,11 @@ func (s *State) holdsRun(r *Run) string {
 			}
 		}
 	}
+	for _, x := range s.ranges { // each is a reference beside those of its tasks
+		if s.class[x.class].run == r {
+			dead--
+		}
+	}
 	if dead == 0 {
 		return ""
 	}

@@ -247,6 +247,7 @@ func (s *State) unfollow(r *Run) {
 // begin makes the tasks of a run ready that wait for nothing but another run, and begins it.
 func (s *State) begin(r *Run) {
 	s.unfollow(r)
+	s.begins(r)
 	s.pick(func(e *entry) bool {
 		return e.state() == glassq.Delayed && e.has(flagHeld) && s.booked(e) == r
 	}, func(n uint64, e *entry) bool {

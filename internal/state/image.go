@@ -26,6 +26,8 @@ type Image struct {
 	delays, ttls      timers
 	marks             int64
 	acked             []ackedImage
+	ranges            []taskRange
+	schedules         []Timed
 	names             []string // of queues, by number; "" where one was dropped
 }
 
@@ -40,7 +42,7 @@ type queueImage struct {
 type runImage struct {
 	name string
 	rec  runRecord
-	sets [4]*roaring.Bitmap
+	sets [4]*roaring.Bitmap // beside what the record says of them
 }
 
 type chunkImage struct {
@@ -70,7 +72,7 @@ func (s *State) Image() *Image {
 		queues:  make([]queueImage, 0, len(s.queues)),
 		runs:    make([]runImage, 0, len(s.runs)),
 		classes: make([]string, len(s.class)),
-		chunks:  make([]chunkImage, 0, len(s.tasks.chunks)),
+		chunks:  make([]chunkImage, 0, s.tasks.chunks),
 		names:   make([]string, len(s.byNum)),
 		marks:   s.tasks.marks,
 	}
@@ -84,27 +86,32 @@ func (s *State) Image() *Image {
 		im.runs = append(im.runs, runImage{name,
 			runRecord{r.source, r.queue, r.resultsQ, r.sealed, r.total, r.books, r.created, r.ended,
 				r.rate, r.stages, r.givenUp, r.retryOf, names(r.retries), slices.Clone(r.readers),
-				r.hooks[hookEnd].record(), r.hooks[hookFailed].record(), r.ends, r.after, r.afterAny, r.waits},
-			[4]*roaring.Bitmap{r.put.Clone(), r.done.Clone(), r.failed.Clone(), r.dead.Clone()}})
+				r.hooks[hookEnd].record(), r.hooks[hookFailed].record(), r.ends, r.after, r.afterAny, r.waits,
+				wholeOf(r.put, r.done, r.failed, r.dead)},
+			[4]*roaring.Bitmap{r.put.bits.Clone(), r.done.bits.Clone(), r.failed.bits.Clone(), r.dead.bits.Clone()}})
 	}
 	for i := range s.class {
 		if s.class[i].refs > 0 { // else unused, or at hand only for the next put of its kind
 			im.classes[i] = s.class[i].key
 		}
 	}
-	for i, c := range s.tasks.chunks {
-		if c == nil || c.live == 0 {
+	for ci, c := s.tasks.from(0); c != nil; ci, c = s.tasks.from(ci + 1) {
+		if c.live == 0 {
 			continue
 		}
 		c.shared = c.all != nil
 		c.oldReasons, c.oldMarks = c.reasons != nil, c.marks != nil
-		im.chunks = append(im.chunks, chunkImage{s.tasks.base + uint64(i), c.all, c.packed, c.reasons, c.marks})
+		im.chunks = append(im.chunks, chunkImage{ci, c.all, c.packed, c.reasons, c.marks})
 	}
+	im.ranges = s.shareRanges()
 	im.leases, im.delays, im.ttls = s.leases.share(), s.delays.share(), s.ttls.share()
 	for _, k := range s.acked.order {
 		b := s.acked.blocks[k]
 		b.shared = true
 		im.acked = append(im.acked, ackedImage{k, b})
+	}
+	for _, x := range s.Schedules() {
+		im.schedules = append(im.schedules, *x)
 	}
 	return im
 }

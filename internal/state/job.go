@@ -65,16 +65,17 @@ func (s *State) job(r *Run) *glassq.Job {
 	later := roaring.New() // positions that were put again
 	for i, r := range slices.Backward(runs) {
 		j.Runs[i] = r.name
-		again := roaring.And(r.put, later)
-		failed := again.AndCardinality(r.failed)
-		dead := again.AndCardinality(r.dead)
-		done := roaring.And(again, r.done)
-		done.Or(roaring.And(again, r.failed))
+		put := r.put.all()
+		again := roaring.And(put, later)
+		failed := again.AndCardinality(r.failed.all())
+		dead := again.AndCardinality(r.dead.all())
+		done := roaring.And(again, r.done.all())
+		done.Or(roaring.And(again, r.failed.all()))
 		j.Put += r.books.Put - again.GetCardinality()
 		j.OK += r.books.OK - min(done.GetCardinality()-failed, r.books.OK)
 		j.Failed += r.books.Failed - min(failed, r.books.Failed)
 		j.Dead += r.books.Dead.Sum() - min(dead, r.books.Dead.Sum())
-		later.Or(r.put)
+		later.Or(put)
 	}
 	j.Pending = j.Put - min(j.OK+j.Failed+j.Dead, j.Put)
 	return j

@@ -1,6 +1,9 @@
 package state
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // A lane orders task numbers. New tasks come in growing order and are kept as ranges; those that
 // come back (nacked, expired, due, redriven) go to a heap. Numbers leave in ascending order. Tasks
@@ -52,39 +55,58 @@ func (l *lane) first() (uint64, bool) {
 
 // pop drops the lowest number.
 func (l *lane) pop() {
-	fifo := l.head < len(l.runs)
-	if len(l.back) > 0 && (!fifo || l.back[0] < l.runs[l.head].first) {
-		last := len(l.back) - 1
-		l.back[0] = l.back[last]
-		l.back = l.back[:last]
-		for i := 0; ; {
-			c := 2*i + 1
-			if c >= last {
-				break
-			}
-			if c+1 < last && l.back[c+1] < l.back[c] {
-				c++
-			}
-			if l.back[i] <= l.back[c] {
-				break
-			}
-			l.back[i], l.back[c] = l.back[c], l.back[i]
-			i = c
-		}
-		if last == 0 {
-			l.back = nil
-		}
-		return
+	if n, ok := l.first(); ok {
+		l.drop(n + 1)
 	}
-	r := &l.runs[l.head]
-	if r.first++; r.first == r.end {
-		if l.head++; l.head == len(l.runs) {
-			l.runs, l.head = l.runs[:0], 0
-			if cap(l.runs) > 1024 {
-				l.runs = nil
-			}
-		}
+}
+
+// drop drops all numbers below n.
+func (l *lane) drop(n uint64) {
+	for len(l.back) > 0 && l.back[0] < n {
+		l.popBack()
 	}
+	for l.head < len(l.runs) {
+		if r := &l.runs[l.head]; r.end > n {
+			r.first = max(r.first, n)
+			return
+		}
+		l.head++
+	}
+	l.runs, l.head = l.runs[:0], 0
+	if cap(l.runs) > 1024 {
+		l.runs = nil
+	}
+}
+
+// popBack drops the lowest of those that came back.
+func (l *lane) popBack() {
+	last := len(l.back) - 1
+	l.back[0] = l.back[last]
+	l.back = l.back[:last]
+	for i := 0; ; {
+		c := 2*i + 1
+		if c >= last {
+			break
+		}
+		if c+1 < last && l.back[c+1] < l.back[c] {
+			c++
+		}
+		if l.back[i] <= l.back[c] {
+			break
+		}
+		l.back[i], l.back[c] = l.back[c], l.back[i]
+		i = c
+	}
+	if last == 0 {
+		l.back = nil
+	}
+}
+
+// insert puts numbers that were in no lane where they belong.
+func (l *lane) insert(s span) {
+	i, _ := slices.BinarySearchFunc(l.runs[l.head:], s.first,
+		func(r span, n uint64) int { return cmp.Compare(r.first, n) })
+	l.runs = slices.Insert(l.runs, l.head+i, s)
 }
 
 // tidy drops those that keep says no to, and what is there twice, once they are more than those that
@@ -99,38 +121,39 @@ func (l *lane) tidy(count int64, keep func(uint64) bool) {
 	}
 	var tidied lane
 	last := uint64(0)
-	l.from(0, func(n uint64) bool {
+	l.from(0, func(n uint64) uint64 {
 		if n != last && keep(n) {
 			tidied.push(n)
 			last = n
 		}
-		return true
+		return n + 1
 	})
 	*l = tidied
 }
 
 func (l *lane) reset() { *l = lane{} }
 
-// from calls fn for numbers >= n in ascending order until it returns false. It leaves the heap in
-// ascending order, which is a heap too, so that the next page of a million costs one look at each.
-func (l *lane) from(n uint64, fn func(uint64) bool) {
+// from calls fn for numbers >= n in ascending order; fn says from which one on the next may be, and
+// 0 for no more. It leaves the heap in ascending order, which is a heap too, so that the next page
+// of a million costs one look at each.
+func (l *lane) from(n uint64, fn func(uint64) (next uint64)) {
 	slices.Sort(l.back)
 	back := l.back
 	b, _ := slices.BinarySearch(back, n)
 	for _, r := range l.runs[l.head:] {
-		for k := max(r.first, n); k < r.end; k++ {
+		for k := max(r.first, n); k < r.end; k = n {
 			for ; b < len(back) && back[b] < k; b++ {
-				if !fn(back[b]) {
+				if fn(back[b]) == 0 {
 					return
 				}
 			}
-			if !fn(k) {
+			if n = fn(k); n == 0 {
 				return
 			}
 		}
 	}
 	for ; b < len(back); b++ {
-		if !fn(back[b]) {
+		if fn(back[b]) == 0 {
 			return
 		}
 	}

@@ -25,12 +25,12 @@ func TestLaneShowsAndGoesOn(t *testing.T) {
 		}
 		if n%100 == 0 {
 			after, last := uint64(n), -1
-			l.from(after, func(k uint64) bool {
+			l.from(after, func(k uint64) uint64 {
 				if k < after || int64(k) <= int64(last) {
 					t.Fatalf("seed %d: %d came after %d", seed, k, last)
 				}
 				last = int(k)
-				return true
+				return k + 1
 			})
 		}
 	}

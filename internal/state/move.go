@@ -86,9 +86,16 @@ func unwrap(rec []byte) (p []byte, put int64, err error) {
 }
 
 func (s *State) applyMove(b []byte, frame uint64, offset uint32) (int, error) {
-	e, size, err := s.moving(b)
+	e, r, size, err := s.moving(b)
 	if err != nil {
 		return 0, err
+	}
+	if r != nil {
+		w := s.rangeWeight(r)
+		s.hooks.Live(frame, w)
+		s.hooks.Dropped(r.frame, w)
+		r.frame, r.offset = frame, offset
+		return size, nil
 	}
 	w := s.weight(e)
 	s.hooks.Live(frame, w)
@@ -97,19 +104,25 @@ func (s *State) applyMove(b []byte, frame uint64, offset uint32) (int, error) {
 	return size, nil
 }
 
-// moving returns the task whose body the move record at the start of b holds, and how long that is.
-func (s *State) moving(b []byte) (e *entry, size int, err error) {
+// moving returns the task or the range whose body the move record at the start of b holds, and how
+// long that is. A range is named by its first number.
+func (s *State) moving(b []byte) (e *entry, r *taskRange, size int, err error) {
 	n, d, size, err := decodeMove(b)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
-	if e = s.tasks.get(n); e == nil {
-		return nil, 0, recordErr(fmt.Sprintf("move of task %d, which is gone", n))
+	had, class := int64(0), uint32(0)
+	if r = s.rangeOf(n); d.count > 0 && r != nil {
+		had, class = r.size, r.class
+	} else if e = s.tasks.get(n); d.count == 0 && e != nil && e.frame() != 0 {
+		r, had, class = nil, e.size(), e.class
+	} else {
+		return nil, nil, 0, recordErr(fmt.Sprintf("move of task %d, which is gone", n))
 	}
-	if e.size() != int64(min(len(d.rest), maxSize)) || s.class[e.class].key != string(d.class) {
-		return nil, 0, recordErr(fmt.Sprintf("move of task %d, which is another", n))
+	if had != int64(min(len(d.rest), maxSize)) || s.class[class].key != string(d.class) {
+		return nil, nil, 0, recordErr(fmt.Sprintf("move of task %d, which is another", n))
 	}
-	return e, size, nil
+	return e, r, size, nil
 }
 
 // CheckMove tells whether the move record at the start of rec can be applied: whether its task is
@@ -123,8 +136,23 @@ func (s *State) CheckMove(rec []byte) error {
 		}
 		return err
 	}
-	_, _, err := s.moving(rec)
+	_, _, _, err := s.moving(rec)
 	return err
+}
+
+// HasBody tells whether there is a task, or a range, whose body a move may hold under that number.
+func (s *State) HasBody(n uint64) bool {
+	e := s.tasks.get(n)
+	return s.rangeOf(n) != nil || e != nil && e.frame() != 0
+}
+
+// Bodies is how many bodies there are: one for each task, and one for each range.
+func (s *State) Bodies() int64 {
+	n := s.tasks.live + int64(len(s.ranges))
+	for _, r := range s.ranges {
+		n -= r.held
+	}
+	return n
 }
 
 // SameBody is a key that is equal for a put, made at the ms put, and for a move of it.
@@ -145,18 +173,25 @@ func SameBody(rec []byte, put int64) (key [16]byte) {
 	return [16]byte(h.Sum(nil))
 }
 
-// A Lying is where the body of a task lies, or its checkpoint.
+// A Lying is where the body of a task lies, or its checkpoint, or the body of a range.
 type Lying struct {
-	Task   uint64
+	Task   uint64 // of a range its first
 	Frame  uint64
 	Offset uint32
 }
 
-// Bodies calls fn with where the bodies of all living tasks lie, and right behind each the
-// checkpoint of its task, in the order of their numbers, some at a time. An error of fn ends it.
+// Bodies calls fn with where the bodies of all living tasks and ranges lie, and right behind that of a
+// task its checkpoint, in the order of their numbers, some at a time. An error of fn ends it.
 func (im *Image) Bodies(fn func([]Lying) error) error {
 	var own [chunkLen]entry
 	some := make([]Lying, 0, chunkLen)
+	ranges := im.ranges
+	upTo := func(n uint64) {
+		for len(ranges) > 0 && ranges[0].first <= n {
+			some = append(some, Lying{ranges[0].first, ranges[0].frame, ranges[0].offset})
+			ranges = ranges[1:]
+		}
+	}
 	for i := range im.chunks {
 		c := &im.chunks[i]
 		all := c.all
@@ -168,9 +203,13 @@ func (im *Image) Bodies(fn func([]Lying) error) error {
 		some = some[:0]
 		for k := range all {
 			if e := &all[k]; e.state() != glassq.Gone {
-				some = append(some, Lying{c.ci*chunkLen + uint64(k), e.frame(), e.offset()})
+				n := c.ci*chunkLen + uint64(k)
+				upTo(n)
+				if e.frame() != 0 {
+					some = append(some, Lying{n, e.frame(), e.offset()})
+				}
 				if m := c.marks[uint16(k)]; m != nil && m.size > 0 {
-					some = append(some, Lying{c.ci*chunkLen + uint64(k), m.frame, m.offset})
+					some = append(some, Lying{n, m.frame, m.offset})
 				}
 			}
 		}
@@ -178,7 +217,9 @@ func (im *Image) Bodies(fn func([]Lying) error) error {
 			return err
 		}
 	}
-	return nil
+	some = some[:0]
+	upTo(maxTask)
+	return fn(some)
 }
 
 const (
@@ -191,13 +232,20 @@ const (
 // call does a small piece of work, so that its caller can let others in between.
 func (s *State) Survivors(dst []Lying, first, end, cursor uint64) (found []Lying, next uint64, done bool) {
 	t := &s.tasks
-	ci := max(cursor/chunkLen, t.base)
-	for work, stop := 0, ci+passed; ci < t.end(); ci++ {
-		if work >= scanned || ci == stop {
+	if cursor == 0 {
+		for _, r := range s.ranges {
+			if r.frame >= first && r.frame < end {
+				dst = append(dst, Lying{r.first, r.frame, r.offset})
+			}
+		}
+	}
+	looked, work := 0, 0
+	for ci, c := t.from(cursor / chunkLen); c != nil; ci, c = t.from(ci + 1) {
+		if work >= scanned || looked == passed {
 			return dst, ci * chunkLen, false
 		}
-		c := t.chunk(ci)
-		if c == nil || c.live == 0 || c.all == nil && c.marks == nil && (c.last < first || c.first >= end) {
+		looked++
+		if c.live == 0 || c.all == nil && c.marks == nil && (c.last < first || c.first >= end) {
 			continue
 		}
 		work++
@@ -207,7 +255,7 @@ func (s *State) Survivors(dst []Lying, first, end, cursor uint64) (found []Lying
 			if e.state() == glassq.Gone {
 				continue
 			}
-			if f := e.frame(); f >= first && f < end {
+			if f := e.frame(); f != 0 && f >= first && f < end {
 				dst = append(dst, Lying{ci*chunkLen + uint64(i), f, e.offset()})
 			}
 			if m := c.marks[uint16(i)]; m != nil && m.size > 0 && m.frame >= first && m.frame < end {
@@ -215,5 +263,5 @@ func (s *State) Survivors(dst []Lying, first, end, cursor uint64) (found []Lying
 			}
 		}
 	}
-	return dst, ci * chunkLen, true
+	return dst, 0, true
 }

@@ -126,7 +126,11 @@ func (s *State) Show(q *Queue, want glassq.State, cursor uint64, most int) (foun
 	if len(found) > 0 {
 		due := s.DueAt(want)
 		for i := range found {
-			if at, ok := due[found[i].Number]; ok {
+			at, ok := due[found[i].Number]
+			if r := s.rangeAt(found[i].Number); r != nil && !ok && want == glassq.Delayed {
+				at, ok = r.due, r.due > 0
+			}
+			if ok {
 				found[i].Due = time.Duration(max(0, at-s.now)) * time.Millisecond
 			}
 		}

@@ -276,9 +276,12 @@ func (m *mark) progress() *glassq.Progress {
 	return p
 }
 
-// Lies tells whether the body of its task, or its checkpoint, is still where x says.
+// Lies tells whether the body of its task or range, or its checkpoint, is still where x says.
 func (s *State) Lies(x Lying) bool {
 	s.tasks.trim()
+	if r := s.rangeOf(x.Task); r != nil && r.frame == x.Frame && r.offset == x.Offset {
+		return true
+	}
 	e := s.tasks.get(x.Task)
 	if e == nil {
 		return false

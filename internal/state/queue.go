@@ -163,7 +163,7 @@ func (s *State) each(q *Queue, want glassq.State, fn func(n uint64, e *entry)) {
 // may end the task, and nothing else.
 func (s *State) pick(want func(*entry) bool, fn func(n uint64, e *entry) bool) {
 	var found []uint64
-	for ci := s.tasks.base; ci < s.tasks.end(); ci++ {
+	for ci, c := s.tasks.from(0); c != nil; ci, c = s.tasks.from(ci + 1) {
 		found = s.tasks.numbers(found[:0], ci, want)
 		for _, n := range found {
 			if !fn(n, s.tasks.get(n)) {
@@ -182,6 +182,11 @@ func (s *State) applyPurge(name string, states byte) {
 	for _, st := range []glassq.State{glassq.Delayed, glassq.Ready} {
 		if states>>st&1 == 0 {
 			continue
+		}
+		for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
+			if r.state == st {
+				s.endRest(r, func(d *glassq.DeadCounts, n uint64) { d.Purged += n })
+			}
 		}
 		s.each(q, st, func(n uint64, e *entry) {
 			s.end(n, e, func(d *glassq.DeadCounts) { d.Purged++ })
@@ -235,24 +240,30 @@ func (s *State) Peek(q *Queue, want glassq.State, cursor uint64, most int) []uin
 	var found []uint64
 	from := func(l *lane) {
 		k := 0
-		l.from(cursor, func(n uint64) bool {
-			if e := s.tasks.look(n); e != nil && e.state() == want {
+		l.from(cursor, func(n uint64) uint64 {
+			if e := s.view(n); e == nil {
+				return s.after(n)
+			} else if e.state() == want {
 				found = append(found, n)
-				k++
+				if k++; k == most {
+					return 0
+				}
 			}
-			return k < most
+			return n + 1
 		})
 	}
 	switch {
 	case q.count[want] == 0:
 	case want == glassq.Dead:
 		last := uint64(0)
-		q.dead.from(cursor, func(n uint64) bool {
+		q.dead.from(cursor, func(n uint64) uint64 {
 			if e := s.tasks.look(n); n != last && e != nil && e.state() == want {
 				found = append(found, n)
 			}
-			last = n
-			return len(found) < most
+			if last = n; len(found) == most {
+				return 0
+			}
+			return n + 1
 		})
 	case want == glassq.Ready:
 		for p := range q.lanes {
@@ -262,7 +273,7 @@ func (s *State) Peek(q *Queue, want glassq.State, cursor uint64, most int) []uin
 		found = slices.Compact(found)
 	default:
 		var some []uint64
-		for ci := max(s.tasks.base, cursor/chunkLen); ci < s.tasks.end() && len(found) < most; ci++ {
+		for ci, c := s.tasks.from(cursor / chunkLen); c != nil && len(found) < most; ci, c = s.tasks.from(ci + 1) {
 			some = s.tasks.numbers(some[:0], ci, func(e *entry) bool { return e.state() == want && s.class[e.class].queue == q })
 			for _, n := range some {
 				if n >= cursor {
@@ -270,6 +281,8 @@ func (s *State) Peek(q *Queue, want glassq.State, cursor uint64, most int) []uin
 				}
 			}
 		}
+		found = s.restIn(found, q, want, cursor, most)
+		slices.Sort(found)
 	}
 	return found[:min(most, len(found))]
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/template"
 )
 
 // Op is the first byte of a record.
@@ -40,10 +41,10 @@ const (
 	opRedriveSome op = 19 // redrive or purge, queue, intervals of dead tasks
 	opHook        op = 22 // run, kind, text, put: put when the run ends
 	opRunEnd      op = 23 // run, count: the run has come to this end; the put of its hook comes right after it
-
-	opProgress op = 26 // kind, see progress.go: what a worker said of its task
-
-	opGap op = 30 // ms in which nobody could reach the log
+	opSchedule    op = 24 // schedule, settings, put, moment: from that on; without settings it is forgotten
+	opDue         op = 25 // schedule, moment, tasks, missed: done with up to that; the puts come right after it
+	opProgress    op = 26 // kind, see progress.go: what a worker said of its task
+	opGap         op = 30 // ms in which nobody could reach the log
 )
 
 const (
@@ -70,6 +71,9 @@ const (
 	putHeaders
 	putExtra
 	putOf
+
+	putRange = 1 << 12
+	putKnown = putOf<<1 - 1 | putRange
 )
 
 // AppendPut appends the record of t. The caller has checked t against the limits.
@@ -103,9 +107,13 @@ func AppendPut(dst []byte, t *glassq.Task) []byte {
 	set(len(t.Headers) > 0, putHeaders)
 	set(len(t.Extra) > 0, putExtra)
 	set(t.OfAttempt > 0, putOf)
+	set(t.Range != nil, putRange)
 	dst = binary.AppendUvarint(dst, bits)
 	if t.Dense {
 		dst = binary.AppendUvarint(dst, uint64(t.Position))
+	}
+	if t.Range != nil {
+		dst = binary.AppendUvarint(dst, t.Range.Count)
 	}
 	if t.OfAttempt > 0 {
 		dst = binary.AppendUvarint(dst, uint64(t.OfAttempt))
@@ -146,7 +154,12 @@ func AppendPut(dst []byte, t *glassq.Task) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(t.Extra)))
 		dst = append(dst, t.Extra...)
 	}
-	dst = append(dst, t.Body...)
+	if t.Range != nil {
+		made := template.Parse(t.Body)
+		dst = made.AppendRecord(dst, t.Range.Add)
+	} else {
+		dst = append(dst, t.Body...)
+	}
 	binary.LittleEndian.PutUint32(dst[start-4:], uint32(len(dst)-start))
 	return dst
 }
@@ -156,6 +169,10 @@ func AppendPut(dst []byte, t *glassq.Task) []byte {
 func Size(t *glassq.Task) int64 {
 	str := func(n int) int { return (bits.Len(uint(n)|1)+6)/7 + n }
 	n := len(t.Body)
+	if t.Range != nil {
+		made := template.Parse(t.Body)
+		n = len(made.AppendRecord(nil, t.Range.Add))
+	}
 	switch t.Type {
 	case "":
 	case glassq.TypeText, glassq.TypeJSON:
@@ -237,6 +254,7 @@ type put struct {
 	class      []byte // the encoded class, aliases the record
 	bits       uint64
 	n          uint32
+	count      uint64 // of a range; 0 for none
 	of         int
 	delay, ttl uint64 // ms
 	flags      uint32
@@ -263,6 +281,11 @@ func decodePut(b []byte) (p put, err error) {
 		r.bad = r.bad || n > math.MaxUint32
 		p.n = uint32(n)
 	}
+	if p.bits&putRange != 0 {
+		p.count = r.uvarint()
+		r.bad = r.bad || p.bits&putDense == 0 || p.bits&(putOf|putID) != 0 || p.count == 0 ||
+			p.count > glassq.MaxPositions-uint64(p.n)
+	}
 	if p.bits&putOf != 0 {
 		p.of = int(r.small() & 0xffff)
 	}
@@ -279,7 +302,7 @@ func decodePut(b []byte) (p put, err error) {
 		p.id = r.bytes(r.uvarint())
 	}
 	p.rest = r.b
-	if r.bad || p.bits >= putOf<<1 {
+	if r.bad || p.bits&^putKnown != 0 {
 		return p, recordErr("put")
 	}
 	return p, nil
@@ -290,17 +313,46 @@ func decodePut(b []byte) (p put, err error) {
 type Decoder struct {
 	class  []byte      // encoded
 	shared glassq.Task // what it says
+	made   []byte      // bodies of positions of ranges
 }
 
-// Task reads the task of the put or the move at the start of rec into t. Its Body and Extra alias
-// rec. A move says when the task was put, in ms; otherwise put is 0, and the time of the frame is
-// that of the put.
+// Task reads the task of the put or the move at the start of rec into t, or the range that it was
+// put as. Its Body and Extra alias rec. A move says when the task was put, in ms; otherwise put is
+// 0, and the time of the frame is that of the put.
 func (d *Decoder) Task(t *glassq.Task, rec []byte) (put int64, err error) {
 	rec, put, err = unwrap(rec)
 	if err == nil {
 		err = d.put(t, rec)
 	}
-	return put, err
+	if err != nil || t.Range == nil {
+		return put, err
+	}
+	made, add, ok := template.Read(t.Body)
+	if t.Range.Add = add; !ok {
+		return put, recordErr("template of a range")
+	}
+	t.Body = made.AppendText(nil)
+	return put, nil
+}
+
+// Position is Task, and of a range the task at a position. Its Body lies in memory of d, which
+// leaves it alone.
+func (d *Decoder) Position(t *glassq.Task, rec []byte, position uint32) (put int64, err error) {
+	rec, put, err = unwrap(rec)
+	if err == nil {
+		err = d.put(t, rec)
+	}
+	if err != nil || t.Range == nil {
+		return put, err
+	}
+	start := len(d.made)
+	made, ok := template.AppendBody(d.made, t.Body, position)
+	if !ok {
+		return put, recordErr("template of a range")
+	}
+	d.made = made
+	t.Body, t.Position, t.Range = made[start:len(made):len(made)], position, nil
+	return put, nil
 }
 
 // use makes class the one of which shared is.
@@ -331,7 +383,16 @@ func (d *Decoder) put(t *glassq.Task, rec []byte) error {
 		return err
 	}
 	*t = d.shared
+	return p.unpack(t)
+}
+
+// unpack reads what of a put is not its class into t. The Body of a range is its template as it
+// stands in the record.
+func (p *put) unpack(t *glassq.Task) error {
 	r := reader{b: p.rest}
+	if p.count > 0 {
+		t.Range = &glassq.Range{Count: p.count}
+	}
 	t.ID, t.Position, t.Dense, t.OfAttempt, t.Flags = string(p.id), p.n, p.bits&putDense != 0, p.of, p.flags
 	t.Delay = time.Duration(p.delay) * time.Millisecond
 	t.TTL = time.Duration(p.ttl) * time.Millisecond

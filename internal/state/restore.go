@@ -9,8 +9,6 @@ import (
 	"io"
 	"slices"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"github.com/glassq/glassq"
 )
 
@@ -48,12 +46,15 @@ func (s *State) Restore(in io.Reader) error {
 			hooks:   [2]hook{d.hook(rec.OnEnd), d.hook(rec.OnFailed)}, ends: rec.Ends,
 			after: rec.After, afterAny: rec.AfterAny, waits: rec.Waits}
 		retries[r] = rec.Retries
-		for _, set := range []**roaring.Bitmap{&r.put, &r.done, &r.failed, &r.dead} {
-			*set = positions()
-			if err := (*set).UnmarshalBinary([]byte(d.str())); err != nil && d.err == nil {
+		for i, set := range []**positionSet{&r.put, &r.done, &r.failed, &r.dead} {
+			*set = newPositions()
+			if err := (*set).bits.UnmarshalBinary([]byte(d.str())); err != nil && d.err == nil {
 				d.err = fmt.Errorf("positions of run %s: %w", name, err)
 			}
-			(*set).SetCopyOnWrite(true) // reading it has reset that
+			(*set).bits.SetCopyOnWrite(true) // reading it has reset that
+			if rec.Whole != nil {
+				(*set).whole = rec.Whole[i]
+			}
 		}
 		s.runs[name] = r
 	}
@@ -105,6 +106,7 @@ func (s *State) Restore(in io.Reader) error {
 	if format > 3 {
 		s.restoreSections(&d)
 	}
+	s.checkRanges(&d)
 	return d.err
 }
 
@@ -113,8 +115,12 @@ func (s *State) restoreSections(d *decoder) {
 		switch tag := d.num(); tag {
 		case sectionEnd:
 			return
+		case sectionSchedules:
+			s.restoreSchedules(d)
 		case sectionProgress:
 			s.restoreProgress(d)
+		case sectionRanges:
+			s.restoreRanges(d)
 		default:
 			d.fail(fmt.Sprintf("section %d", tag))
 		}
@@ -126,6 +132,7 @@ const maxTask = 1 << 56
 // restoreTasks reads the chunks and keeps them packed.
 func (s *State) restoreTasks(d *decoder) {
 	all := new([chunkLen]entry)
+	least := uint64(0) // the next chunk
 	for k := d.num(); k > 0 && d.err == nil; k-- {
 		ci := d.num()
 		c := s.tasks.newChunk()
@@ -133,14 +140,11 @@ func (s *State) restoreTasks(d *decoder) {
 		*all = [chunkLen]entry{}
 		live, first, last, ok := unpack(c.packed, all)
 		if d.err != nil || !ok || live == 0 || ci > maxTask/chunkLen || ci == 0 && all[0].state() != glassq.Gone ||
-			len(s.tasks.chunks) > 0 && (ci < s.tasks.end() || ci-s.tasks.base > maxTask/chunkLen) {
+			ci < least {
 			d.fail("tasks")
 			return
 		}
-		if len(s.tasks.chunks) > 0 && ci-s.tasks.end() > maxHole {
-			d.fail("task numbers")
-			return
-		}
+		least = ci + 1
 		c.live, c.first, c.last = int32(live), first, last
 		s.tasks.place(ci, c)
 		s.tasks.live += int64(live)
@@ -171,10 +175,6 @@ func (s *State) restoreTasks(d *decoder) {
 	}
 }
 
-// maxHole is how many chunks without a task may lie between two with one: a table of pointers to
-// them.
-const maxHole = 1 << 24
-
 // restoreTask books one entry of a restored chunk.
 func (s *State) restoreTask(n uint64, e *entry) bool {
 	if e.class >= uint32(len(s.class)) || s.class[e.class].queue == nil {
@@ -187,7 +187,11 @@ func (s *State) restoreTask(n uint64, e *entry) bool {
 	q.count[e.state()]++
 	q.headers = true // which of them have some, a checkpoint does not say
 	q.bytes += e.size()
-	s.hooks.Live(e.frame(), s.weight(e))
+	if e.frame() != 0 { // else its body is that of its range
+		s.hooks.Live(e.frame(), s.weight(e))
+	} else {
+		s.strays++
+	}
 	if e.has(flagResult) && c.run != nil && e.state() != glassq.Dead {
 		c.run.results++
 	}

@@ -16,9 +16,16 @@ func (s *State) RoomFor(tasks []glassq.Task) (full *Queue, err error) {
 	for i := range tasks {
 		t := &tasks[i]
 		if t.Dense {
-			if r := s.Run(t.Run); r != nil && r.Beyond(t.Position) && !r.HasPut(t.Position) {
-				return nil, glassq.Errorf(glassq.CodeRunConflict, "run %s is sealed with %d tasks, and has no position %d", t.Run,
-					r.total, t.Position)
+			if r := s.Run(t.Run); r != nil {
+				if n, beyond := r.beyond(t); beyond {
+					return nil, glassq.Errorf(glassq.CodeRunConflict, "run %s is sealed with %d tasks, and has no position %d", t.Run,
+						r.total, n)
+				}
+			}
+		}
+		if t.Range != nil {
+			if err := s.checkNumbers(t); err != nil {
+				return nil, err
 			}
 		}
 		if t.Queue != last {
@@ -40,7 +47,11 @@ func (s *State) RoomFor(tasks []glassq.Task) (full *Queue, err error) {
 			a = &asked{}
 			limited[q] = a
 		}
-		a.n++
+		if t.Range != nil {
+			a.n += int64(s.NewOf(t))
+		} else {
+			a.n++
+		}
 		a.size += Size(t)
 		if set := &q.settings; set.Unique != "" && t.ID != "" && !t.Dense && t.OfAttempt == 0 {
 			a.ids++

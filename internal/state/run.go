@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"github.com/glassq/glassq"
 )
 
@@ -27,7 +25,7 @@ type Run struct {
 	retries                 []*Run // in their order; of the first run of a job
 	readers                 []string
 	going                   going
-	put, done, failed, dead *roaring.Bitmap
+	put, done, failed, dead *positionSet
 
 	hooks     [2]hook // by their kind
 	ends      uint64  // that were recorded
@@ -63,11 +61,22 @@ func (r *Run) Reached(p glassq.Phase) bool {
 	return r.complete() && r.results == 0
 }
 
-// HasPut tells whether position n was put.
-func (r *Run) HasPut(n uint32) bool { return r.put.Contains(n) }
-
-// Beyond tells whether position n may not be put any more: the run is sealed with fewer.
-func (r *Run) Beyond(n uint32) bool { return r.sealed && r.total > 0 && uint64(n) >= r.total }
+// beyond returns a position of t that may not be put any more: the run is sealed with fewer, and it
+// was not put before.
+func (r *Run) beyond(t *glassq.Task) (n uint32, is bool) {
+	last := uint64(t.Position)
+	if t.Range != nil {
+		last += t.Range.Count - 1
+	}
+	if !r.sealed || r.total == 0 || last < r.total {
+		return 0, false
+	}
+	missing := r.put.missing(uint32(max(uint64(t.Position), r.total)), uint32(last))
+	if len(missing) == 0 {
+		return 0, false
+	}
+	return missing[0].First, true
+}
 
 // RunInfo describes a run.
 func (s *State) RunInfo(r *Run) glassq.Run {
@@ -89,34 +98,12 @@ func (s *State) RunInfo(r *Run) glassq.Run {
 
 // IDs returns up to most intervals of a set, from position from on.
 func (r *Run) IDs(set glassq.IDSet, from uint32, most int) []glassq.Interval {
-	b := map[glassq.IDSet]*roaring.Bitmap{glassq.IDsPut: r.put, glassq.IDsDone: r.done,
+	p := map[glassq.IDSet]*positionSet{glassq.IDsPut: r.put, glassq.IDsDone: r.done,
 		glassq.IDsFailed: r.failed, glassq.IDsDead: r.dead}[set]
-	if b == nil {
+	if p == nil {
 		return nil
 	}
-	var out []glassq.Interval
-	it := b.ManyIterator()
-	if from > 0 {
-		c := b.Clone()
-		c.RemoveRange(0, uint64(from))
-		it = c.ManyIterator()
-	}
-	buf := make([]uint32, 4096)
-	for {
-		k := it.NextMany(buf)
-		if k == 0 {
-			return out
-		}
-		for _, n := range buf[:k] {
-			if j := len(out) - 1; j >= 0 && uint64(out[j].Last)+1 == uint64(n) {
-				out[j].Last = n
-			} else if len(out) == most {
-				return out
-			} else {
-				out = append(out, glassq.Interval{First: n, Last: n})
-			}
-		}
-	}
+	return p.intervals(from, most)
 }
 
 // Run returns the run of that name, or nil.
@@ -141,18 +128,12 @@ func (s *State) run(name string) *Run {
 	r := s.runs[name]
 	if r == nil {
 		s.forgetRuns()
-		r = &Run{name: name, created: s.now, put: positions(), done: positions(), failed: positions(), dead: positions()}
+		r = &Run{name: name, created: s.now, put: newPositions(), done: newPositions(), failed: newPositions(),
+			dead: newPositions()}
 		s.runs[name] = r
 		s.hooks.RunChanged()
 	}
 	return r
-}
-
-// positions returns an empty set whose clones are cheap: they share what neither changes.
-func positions() *roaring.Bitmap {
-	b := roaring.New()
-	b.SetCopyOnWrite(true)
-	return b
 }
 
 // DecideRun decides a change of a run, whose hooks are parsed, nil for none: it returns the records
@@ -253,6 +234,9 @@ func (s *State) applyCancel(name string) {
 		return
 	}
 	s.unfollow(r)
+	for _, x := range s.rangesOf(func(c *class) bool { return c.run == r }) {
+		s.endRest(x, func(d *glassq.DeadCounts, n uint64) { d.Cancelled += n })
+	}
 	s.pick(func(e *entry) bool {
 		return s.booked(e) == r && (e.state() == glassq.Ready || e.state() == glassq.Delayed)
 	}, func(n uint64, e *entry) bool {
@@ -276,7 +260,7 @@ func (s *State) NextRun(q *Queue) string {
 	if !ok {
 		return ""
 	}
-	if run := s.booked(s.tasks.look(n)); run != nil {
+	if run := s.booked(s.view(n)); run != nil {
 		return run.name
 	}
 	return ""

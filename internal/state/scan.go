@@ -70,6 +70,16 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 			r.byte()
 			r.str()
 			r.str()
+		case opSchedule:
+			r.str()
+			r.str()
+			r.str()
+			r.uvarint()
+		case opDue:
+			r.str()
+			r.uvarint()
+			r.uvarint()
+			r.uvarint()
 		case opRunEnd:
 			r.str()
 			r.uvarint()

@@ -23,6 +23,7 @@ const (
 	sectionEnd uint64 = iota // no more sections
 
 	sectionProgress uint64 = 4 // what was said of tasks
+	sectionRanges   uint64 = 6 // ranges of positions
 )
 
 // Snapshot writes the whole state as it is now, for those who need no Image in between.
@@ -64,7 +65,9 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeTasks(&e)
 	im.writeLeases(&e)
 	im.writeAcked(&e)
+	im.writeSchedules(&e)
 	im.writeProgress(&e)
+	im.writeRanges(&e)
 	e.num(sectionEnd)
 	if e.err != nil {
 		return e.err
@@ -95,6 +98,21 @@ type runRecord struct {
 	After    string     `json:",omitempty"`
 	AfterAny bool       `json:",omitempty"`
 	Waits    bool       `json:",omitempty"`
+
+	Whole *[4][]glassq.Interval `json:",omitempty"` // stretches of put, done, failed, dead
+}
+
+// wholeOf returns the stretches of sets, or nil when there are none.
+func wholeOf(sets ...*positionSet) *[4][]glassq.Interval {
+	var all [4][]glassq.Interval
+	some := false
+	for i, p := range sets {
+		all[i], some = p.whole, some || len(p.whole) > 0
+	}
+	if !some {
+		return nil
+	}
+	return &all
 }
 
 type hookRecord struct {

@@ -37,6 +37,14 @@ type State struct {
 	owing  []*Run               // have come to their ends, which are to be written
 	places map[string]hookPlace // reserved for hooks, by queue
 
+	schedules map[string]*Timed
+
+	ranges                 []*taskRange // by number
+	untouched              uint64       // positions of them that were not handed out yet
+	rangeDelays, rangeTTLs timers       // ref: the first number of a range
+	shown                  entry        // what view returned of one of them
+	strays                 int64        // positions that a snapshot has entries of, until its ranges are known
+
 	hooks Hooks
 }
 
@@ -186,6 +194,10 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		s.applyGiveUp(&r)
 	case opHook:
 		s.applyHook(&r)
+	case opSchedule:
+		s.applySchedule(&r)
+	case opDue:
+		err = s.applyDue(&r)
 	case opRunEnd:
 		name, k := r.str(), r.uvarint()
 		if !r.bad {
@@ -224,6 +236,9 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	c := &s.class[ci]
 	q, run := c.queue, c.run
 	q.headers = p.bits&putHeaders != 0 || q.headers && q.holds() > 0
+	if p.count > 0 {
+		return s.putRange(p, ci, frame, offset)
+	}
 	var flags uint64
 	switch {
 	case p.of > 0:
@@ -299,7 +314,7 @@ func (s *State) drop(n uint64, e *entry, acked bool) {
 		s.resultGone(run)
 	}
 	s.tasks.remove(n)
-	s.hooks.Dropped(frame, weight)
+	s.bodyGone(n, frame, weight)
 	s.hooks.Lowered(q)
 	s.unref(ci)
 }
@@ -332,7 +347,7 @@ func (s *State) booked(e *entry) *Run {
 }
 
 func (s *State) applyLease(number, n uint64, length int64) error {
-	e := s.tasks.get(n)
+	e := s.taken(n)
 	if e == nil || e.state() != glassq.Ready {
 		return recordErr(fmt.Sprintf("lease %d of task %d, which is not ready", number, n))
 	}
@@ -374,10 +389,14 @@ func (s *State) first(q *Queue, priority int) (uint64, *entry) {
 			q.filled &^= 1 << priority
 			return 0, nil
 		}
-		if e := s.tasks.get(n); e != nil && e.state() == glassq.Ready {
+		e := s.tasks.get(n)
+		if e == nil {
+			e = s.untaken(n)
+		}
+		if e != nil && e.state() == glassq.Ready {
 			return n, e
 		}
-		l.pop()
+		l.drop(s.after(n))
 	}
 }
 
@@ -455,7 +474,7 @@ func (s *State) done(n uint64, e *entry, outcome glassq.Outcome, result bool) {
 }
 
 func (s *State) applyTake(n uint64) error {
-	e := s.tasks.get(n)
+	e := s.taken(n)
 	if e == nil || e.state() != glassq.Ready {
 		return recordErr(fmt.Sprintf("take of task %d, which is not ready", n))
 	}
@@ -629,6 +648,10 @@ func (s *State) Advance(now int64) {
 				continue
 			}
 			s.back(t.ref, s.tasks.get(t.ref), 0)
+		case &s.rangeDelays, &s.rangeTTLs:
+			if !s.rangeDue(t, which == &s.rangeTTLs) {
+				which.stale = max(0, which.stale-1)
+			}
 		default:
 			if !s.ttlValid(t) {
 				which.stale = max(0, which.stale-1)
@@ -651,7 +674,7 @@ func (s *State) Advance(now int64) {
 
 // earliest returns the next timer and the heap it is in; nil when there is none.
 func (s *State) earliest() (first timer, in *timers) {
-	for _, t := range []*timers{&s.leaseTimers, &s.delays, &s.ttls} {
+	for _, t := range []*timers{&s.leaseTimers, &s.delays, &s.rangeDelays, &s.ttls, &s.rangeTTLs} {
 		if t.n > 0 && (in == nil || t.get(0).at < first.at) {
 			first, in = t.get(0), t
 		}

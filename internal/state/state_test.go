@@ -81,8 +81,11 @@ func (w *walker) move() {
 		}
 		w.add(rec)
 		p, _ := w.s.Place(x.Task)
+		if r := w.s.rangeOf(x.Task); r != nil {
+			p = Place{Frame: r.frame, Offset: r.offset}
+		}
 		after, at, err := decodeTask(w.frames[p.Frame-1].recs[p.Offset:])
-		if err != nil || at != put || fmt.Sprint(after) != fmt.Sprint(before) {
+		if err != nil || at != put || shown(after) != shown(before) {
 			w.t.Fatalf("task %d of %d moved: %+v became %+v of %d, %v", x.Task, put, before, after, at, err)
 		}
 	}
@@ -177,6 +180,9 @@ func (w *walker) step() {
 		if w.rnd.IntN(4) == 0 {
 			t.TTL = time.Duration(1+w.rnd.IntN(9000)) * time.Millisecond
 		}
+		if t.Dense && w.rnd.IntN(4) == 0 {
+			t.Range, t.Body = &glassq.Range{Count: 1 + w.rnd.Uint64N(700), Add: 5}, []byte("body {0}")
+		}
 		if !w.s.IsDuplicate(&t) {
 			w.add(AppendPut(nil, &t))
 		}
@@ -252,6 +258,7 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 	count := map[*Queue]*[5]int64{}
 	pending := map[*Run]uint64{}
 	frames := map[uint64]weigh{}
+	held := map[*taskRange]int64{}
 	total := int64(0)
 	bytes, queues, runs := map[*Queue]int64{}, map[*Queue]going{}, map[*Run]going{}
 	var marks, checkpoints int64
@@ -261,8 +268,12 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 			count[q] = new([5]int64)
 		}
 		count[q][e.state()]++
-		f := frames[e.frame()]
-		frames[e.frame()] = weigh{f.tasks + 1, f.bytes + s.weight(e)}
+		if e.frame() != 0 {
+			f := frames[e.frame()]
+			frames[e.frame()] = weigh{f.tasks + 1, f.bytes + s.weight(e)}
+		} else {
+			held[s.rangeAt(n)]++
+		}
 		if r := s.booked(e); r != nil && e.state() != glassq.Dead {
 			pending[r]++
 		}
@@ -284,8 +295,30 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 		total++
 		return true
 	})
-	if total != s.tasks.live {
-		w.t.Fatalf("%d tasks in the table, %d counted", total, s.tasks.live)
+	for _, r := range s.ranges {
+		if r.held != held[r] {
+			w.t.Fatalf("range at %d counts %d entries, the table has %d", r.first, r.held, held[r])
+		}
+		left := uint64(0)
+		for _, x := range r.rest {
+			left += x.count
+		}
+		if left != r.left || left == 0 && r.held == 0 {
+			w.t.Fatalf("range at %d counts %d left, it has %d, and %d entries", r.first, r.left, left, r.held)
+		}
+		f := frames[r.frame]
+		frames[r.frame] = weigh{f.tasks + 1, f.bytes + s.rangeWeight(r)}
+		c := &s.class[r.class]
+		if count[c.queue] == nil {
+			count[c.queue] = new([5]int64)
+		}
+		count[c.queue][r.state] += int64(left)
+		bytes[c.queue] += r.size
+		pending[c.run] += left
+		total += int64(left)
+	}
+	if total != s.Tasks() {
+		w.t.Fatalf("%d tasks in the table and in ranges, %d counted", total, s.Tasks())
 	}
 	if s.tasks.marks != marks || s.checkpoints != checkpoints {
 		w.t.Fatalf("%d marks and %d checkpoints counted, the table has %d and %d", s.tasks.marks, s.checkpoints, marks, checkpoints)
@@ -411,6 +444,8 @@ func TestWalk(t *testing.T) {
 // FuzzApply: no bytes make Apply panic or claim more than it was given.
 func FuzzApply(f *testing.F) {
 	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Position: 7, Dense: true, Body: []byte("x")}))
+	f.Add(AppendLease(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Position: 7, Dense: true, TTL: time.Second,
+		Range: &glassq.Range{Count: 1 << 31}, Body: []byte("x{0}")}), 1, 1, 1000))
 	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", ID: "a", Type: glassq.TypeText, Headers: map[string]string{"a": "b"},
 		TTL: time.Second}))
 	f.Add(AppendRun(AppendQueue(nil, "q", glassq.Settings{Rate: 1}), "r", glassq.RunChange{Sealed: true}))
@@ -486,13 +521,15 @@ func FuzzMove(f *testing.F) {
 func FuzzPut(f *testing.F) {
 	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Position: 7, Dense: true, Type: "x/y", Key: "k", Flags: 3,
 		OfAttempt: 2, Body: []byte("x")}))
+	f.Add(AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Position: 7, Dense: true, Type: "x/y",
+		Range: &glassq.Range{Count: 1 << 31, Add: 9}, Body: []byte("x{0:03}")}))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var d Decoder
 		var task, again glassq.Task
 		if _, err := d.Task(&task, in); err != nil || task.Queue == "" {
 			return
 		}
-		if _, err := d.Task(&again, AppendPut(nil, &task)); err != nil || fmt.Sprint(again) != fmt.Sprint(task) {
+		if _, err := d.Task(&again, AppendPut(nil, &task)); err != nil || shown(again) != shown(task) {
 			t.Fatalf("%+v became %+v, %v", task, again, err)
 		}
 	})
@@ -502,7 +539,8 @@ func FuzzPut(f *testing.F) {
 func FuzzRestore(f *testing.F) {
 	s := New(Hooks{})
 	for _, task := range []glassq.Task{{Queue: "a", Body: []byte("x")},
-		{Queue: "b", Run: "r", Dense: true, TTL: time.Hour}, {Queue: "b", ID: "i", Delay: time.Hour}} {
+		{Queue: "b", Run: "r", Dense: true, TTL: time.Hour}, {Queue: "b", ID: "i", Delay: time.Hour},
+		{Queue: "b", Run: "r", Dense: true, Position: 9, Range: &glassq.Range{Count: 1 << 20}}} {
 		if _, err := s.Apply(AppendPut(nil, &task), 1, 0); err != nil {
 			f.Fatal(err)
 		}
@@ -570,7 +608,11 @@ func dump(s *State) string {
 		fmt.Fprintln(&b, q.Info(), len(q.ids.seen), n, ok)
 	}
 	for _, r := range s.Runs() {
-		fmt.Fprintln(&b, s.RunInfo(r), r.put, r.done, r.failed, r.dead)
+		fmt.Fprintln(&b, s.RunInfo(r), r.put.all(), r.done.all(), r.failed.all(), r.dead.all())
+	}
+	for _, r := range s.ranges {
+		fmt.Fprintln(&b, r.first, r.end, r.rest, r.left, r.held, r.state, s.class[r.class].key, r.frame, r.offset, r.size,
+			r.body, r.due, r.expires)
 	}
 	s.pick(func(*entry) bool { return true }, func(n uint64, e *entry) bool {
 		fmt.Fprintln(&b, n, e.w0, e.w1, e.n, s.class[e.class].key, s.Reason(n))
@@ -579,8 +621,9 @@ func dump(s *State) string {
 		}
 		return true
 	})
-	for _, t := range []*timers{&s.delays, &s.ttls, &s.leaseTimers} {
-		valid := map[*timers]func(timer) bool{&s.delays: s.delayValid, &s.ttls: s.ttlValid, &s.leaseTimers: s.leaseValid}[t]
+	for _, t := range []*timers{&s.delays, &s.ttls, &s.leaseTimers, &s.rangeDelays, &s.rangeTTLs} {
+		valid := map[*timers]func(timer) bool{&s.delays: s.delayValid, &s.ttls: s.ttlValid, &s.leaseTimers: s.leaseValid,
+			&s.rangeDelays: s.rangeDelayValid, &s.rangeTTLs: s.rangeTTLValid}[t]
 		for _, x := range t.byRef() {
 			if valid(x) {
 				fmt.Fprintln(&b, x)
@@ -595,6 +638,12 @@ func dump(s *State) string {
 		}
 	}
 	return b.String()
+}
+
+func shown(t glassq.Task) string {
+	r := t.Range
+	t.Range = nil
+	return fmt.Sprint(t, r)
 }
 
 func decodeTask(rec []byte) (t glassq.Task, put int64, err error) {

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -9,7 +10,7 @@ import (
 
 // An entry is what the index keeps of a task: 24 bytes, no pointers.
 type entry struct {
-	w0    uint64 // frame 56 bits, state 3, flags 5
+	w0    uint64 // frame 56 bits, 0 for a position of a range, whose body is that of the range; state 3, flags 5
 	w1    uint64 // offset in the frame 27 bits, size 25, attempts 12
 	class uint32
 	n     uint32
@@ -70,18 +71,20 @@ type chunk struct {
 	first, last uint64           // frames between which the packed entries lie
 	live        int32
 	used        bool // since the sweep last came by
+	open        bool // positions of a range become tasks in it: it stays though none lives
 	shared      bool // an Image holds all
 	oldReasons  bool // an Image holds reasons
 	oldMarks    bool // an Image holds marks
 }
 
-// A table maps task numbers to entries. Numbers grow; the front of the table goes as its tasks do.
+// A table maps task numbers to entries. Numbers grow; chunks without a task go. The positions of a
+// range have numbers, and an entry once they were handed out.
 //
 // A pointer that get returned is good until the next trim.
 type table struct {
-	chunks  []*chunk
-	base    uint64 // number of chunks dropped from the front
-	next    uint64 // the next task number
+	shelves []*shelf // by number
+	chunks  int      // on all of them
+	next    uint64   // the next task number
 	live    int64
 	marks   int64    // of all chunks
 	hot     []uint64 // unpacked chunks in the order of the sweep
@@ -94,16 +97,64 @@ type table struct {
 	read    []byte           // what scratch was unpacked from
 }
 
-func (t *table) chunk(ci uint64) *chunk {
-	if ci < t.base || ci-t.base >= uint64(len(t.chunks)) {
-		return nil
-	}
-	return t.chunks[ci-t.base]
+const shelfLen = 512 // chunks of a shelf
+
+// A shelf holds the chunks of shelfLen consecutive numbers that are there.
+type shelf struct {
+	no     uint64
+	count  int
+	chunks [shelfLen]*chunk
 }
 
+// shelf returns the place of shelf no, or the one where it belongs.
+func (t *table) shelf(no uint64) (i int, ok bool) {
+	if len(t.shelves) == 0 || no < t.shelves[0].no {
+		return 0, false
+	}
+	// Mostly none is missing between the first and the last.
+	if k := no - t.shelves[0].no; k < uint64(len(t.shelves)) && t.shelves[k].no == no {
+		return int(k), true
+	}
+	return slices.BinarySearchFunc(t.shelves, no, func(s *shelf, no uint64) int { return cmp.Compare(s.no, no) })
+}
+
+func (t *table) chunk(ci uint64) *chunk {
+	i, ok := t.shelf(ci / shelfLen)
+	if !ok {
+		return nil
+	}
+	return t.shelves[i].chunks[ci%shelfLen]
+}
+
+// from returns the first chunk at number ci or behind; nil when there is none.
+func (t *table) from(ci uint64) (uint64, *chunk) {
+	i, ok := t.shelf(ci / shelfLen)
+	k := ci % shelfLen
+	if !ok {
+		k = 0
+	}
+	for ; i < len(t.shelves); i++ {
+		s := t.shelves[i]
+		for ; k < shelfLen; k++ {
+			if c := s.chunks[k]; c != nil {
+				return s.no*shelfLen + k, c
+			}
+		}
+		k = 0
+	}
+	return 0, nil
+}
+
+// add keeps a task under the next number.
 func (t *table) add(e entry) uint64 {
 	n := t.next
 	t.next++
+	t.set(n, e)
+	return n
+}
+
+// set keeps a task under a number below next that has none.
+func (t *table) set(n uint64, e entry) *entry {
 	ci := n / chunkLen
 	c := t.chunk(ci)
 	if c == nil {
@@ -111,14 +162,20 @@ func (t *table) add(e entry) uint64 {
 		t.place(ci, c)
 		c.all = t.array()
 		t.hot = append(t.hot, ci)
-		if ci > 0 {
-			t.full(ci - 1)
-		}
 	}
-	t.openChunk(ci, c)[n%chunkLen] = e
+	at := &t.openChunk(ci, c)[n%chunkLen]
+	*at = e
 	c.live++
 	t.live++
-	return n
+	return at
+}
+
+// pass leaves out count numbers.
+func (t *table) pass(count uint64) {
+	last := t.next / chunkLen
+	if t.next += count; t.next/chunkLen > last {
+		t.shut(last)
+	}
 }
 
 const (
@@ -150,20 +207,24 @@ func (t *table) keep(packed []byte) []byte {
 	return t.page[start:len(t.page):len(t.page)]
 }
 
-// place puts c at chunk number ci, which is past all others.
+// place puts c at chunk number ci, which is not there.
 func (t *table) place(ci uint64, c *chunk) {
-	if len(t.chunks) == 0 {
-		t.base = ci
+	i, ok := t.shelf(ci / shelfLen)
+	if !ok {
+		t.shelves = slices.Insert(t.shelves, i, &shelf{no: ci / shelfLen})
 	}
-	for t.base+uint64(len(t.chunks)) <= ci {
-		t.chunks = append(t.chunks, nil)
-	}
-	t.chunks[ci-t.base] = c
+	t.shelves[i].chunks[ci%shelfLen] = c
+	t.shelves[i].count++
+	t.chunks++
 }
 
-// full notes that a chunk gets no more tasks.
-func (t *table) full(ci uint64) {
-	if c := t.chunk(ci); c != nil && c.live == 0 {
+// shut notes that a chunk need not stay when no task in it lives.
+func (t *table) shut(ci uint64) {
+	c := t.chunk(ci)
+	if c == nil {
+		return
+	}
+	if c.open = false; c.live == 0 && ci < t.next/chunkLen {
 		t.forget(ci, c)
 	}
 }
@@ -264,7 +325,7 @@ func (t *table) remove(n uint64) {
 	t.setReason(n, "")
 	c.live--
 	t.live--
-	if c.live == 0 && ci < t.next/chunkLen {
+	if c.live == 0 && !c.open && ci < t.next/chunkLen {
 		t.forget(ci, c)
 	}
 }
@@ -273,13 +334,12 @@ func (t *table) forget(ci uint64, c *chunk) {
 	if c.all != nil {
 		t.release(c)
 	}
-	t.chunks[ci-t.base] = nil
-	for len(t.chunks) > 0 && t.chunks[0] == nil {
-		t.chunks = t.chunks[1:]
-		t.base++
-	}
-	if len(t.chunks) == 0 {
-		t.chunks = nil
+	i, _ := t.shelf(ci / shelfLen)
+	s := t.shelves[i]
+	s.chunks[ci%shelfLen] = nil
+	t.chunks--
+	if s.count--; s.count == 0 {
+		t.shelves = slices.Delete(t.shelves, i, i+1)
 	}
 }
 
@@ -310,9 +370,6 @@ func (t *table) setReason(n uint64, reason string) {
 		c.reasons = nil
 	}
 }
-
-// end is the number after that of the last chunk.
-func (t *table) end() uint64 { return t.base + uint64(len(t.chunks)) }
 
 // entries returns the entries of a chunk for reading, until the next call of any method.
 func (t *table) entries(c *chunk) *[chunkLen]entry {

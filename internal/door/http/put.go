@@ -21,8 +21,8 @@ import (
 // other content type, the body of one task whose options are query parameters. What it stores it
 // stores as a whole.
 //
-// The answer is a receipt for each task; with answer=count one line for all, see putCount, and with
-// answer=errors a batch that is stored is answered for what has a warning only. With wait a put
+// The answer is a receipt for each task; with answer=count or ranges one line for all, see putCount, and
+// with answer=errors a batch that is stored is answered for what has a warning only. With wait a put
 // into a full queue is parked until there is room; a client that goes away meanwhile has put
 // nothing.
 func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
@@ -39,7 +39,7 @@ func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 		words = append(words, "id", "run", "n", "priority", "delay", "ttl", "attempts", "lease", "result", "key")
 	}
 	q := parseQuery(r, words...)
-	wait, told := q.duration("wait"), q.oneOf("answer", "each", "count", "errors")
+	wait, told := q.duration("wait"), q.oneOf("answer", "each", "count", "errors", "ranges")
 	if q.err != nil {
 		return q.err
 	}
@@ -74,8 +74,8 @@ func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if told == "count" {
-		sendCount(rw, receipts)
+	if told == "count" || told == "ranges" {
+		sendCount(rw, receipts, told == "ranges")
 		return nil
 	}
 	var out []byte
@@ -255,7 +255,17 @@ type putCount struct {
 	DuplicatesAt []int    `json:"duplicates_at,omitempty"` // indexes from 0
 	Numbers      []uint64 `json:"numbers,omitempty"`       // of all tasks, 0 for duplicates
 
+	// Ranges says of each range of which some was put how much that was. It is there with
+	// answer=ranges, which a server that knows no ranges refuses.
+	Ranges []putRange `json:"ranges,omitempty"`
+
 	Warnings []putWarning `json:"warnings,omitempty"` // the first maxWarnings
+}
+
+// A putRange is how many positions of one range were put.
+type putRange struct {
+	At  int    `json:"at"` // index from 0
+	Put uint64 `json:"put"`
 }
 
 // A putWarning is the warning of one task of several.
@@ -266,7 +276,7 @@ type putWarning struct {
 
 const maxWarnings = 10
 
-func sendCount(rw http.ResponseWriter, receipts []glassq.Receipt) {
+func sendCount(rw http.ResponseWriter, receipts []glassq.Receipt, ranges bool) {
 	var c putCount
 	consecutive := true
 	for i, r := range receipts {
@@ -277,6 +287,9 @@ func sendCount(rw http.ResponseWriter, receipts []glassq.Receipt) {
 			c.Duplicates++
 			c.DuplicatesAt = append(c.DuplicatesAt, i)
 			continue
+		}
+		if ranges && r.Put > 0 {
+			c.Ranges = append(c.Ranges, putRange{i, r.Put})
 		}
 		if c.Put == 0 {
 			c.First = r.Number

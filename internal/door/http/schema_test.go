@@ -30,6 +30,7 @@ func TestQueueSchemas(t *testing.T) {
 		{"text is no object", "POST", urls + "/tasks", typeJSON, `{"body":"x"}`, 422,
 			`"code":"schema_mismatch","message":"the body does not agree with the schema of queue urls: at the top: got string, want object"`},
 		{"octets", "POST", urls + "/tasks", typeJSON, `{"b64":"AP8="}`, 422, "wants text or JSON"},
+		{"a range", "POST", urls + "/tasks", typeJSON, `{"run":"r","range":{"count":9},"body":{"url":"{0}"}}`, 501, "put its positions one by one"},
 		{"one of two", "POST", urls + "/tasks", typeNDJSON, "{\"body\":{\"url\":1}}\n{\"body\":{}}\n", 422,
 			"task 1: the body"},
 		{"nothing was stored", "GET", urls, "", "", 200, `"ready":0`},

@@ -163,6 +163,10 @@ func (s *Server) routes() {
 	handle("GET /v1/runs/{run}/ids", (*call).runIDs)
 	handle("POST /v1/runs/{run}/cancel", (*call).cancelRun)
 
+	handle("GET /v1/schedules", (*call).schedules)
+	handle("POST /v1/schedules/{schedule}", (*call).setSchedule)
+	handle("DELETE /v1/schedules/{schedule}", (*call).dropSchedule)
+
 	handle("GET /v1/whoami", (*call).whoami)
 	handle("GET /v1/stats", (*call).stats)
 	handle("GET /v1/queues/{queue}/explain", (*call).explainQueue)
