@@ -57,7 +57,8 @@ func (c *calls) close() {
 // make has the owner do a call and returns its answer. A call that waits is cancelled at the end of
 // ctx, and its answer says whether it was done before; the end of ctx leaves any other with errLost.
 // The errors are errMoved, errLost, and that of ctx.
-func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool, changed <-chan struct{}) (*joiner, error) {
+func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool, changed <-chan struct{}) (*joiner,
+	error) {
 	w := &waiting{done: make(chan struct{})}
 	c.mu.Lock()
 	if c.closed {

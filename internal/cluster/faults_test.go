@@ -97,7 +97,8 @@ func faults(t *testing.T, seed uint64) {
 		defer mu.Unlock()
 		return gateways[r.IntN(len(gateways))]
 	}
-	j := &judge{t: t, put: map[string]bool{}, acked: map[string]uint64{}, numbers: map[uint64]string{}, until: map[string]time.Time{}}
+	j := &judge{t: t, put: map[string]bool{}, acked: map[string]uint64{}, numbers: map[uint64]string{},
+		until: map[string]time.Time{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
 	for p := range 2 {

@@ -369,7 +369,8 @@ func (s *Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (gl
 }
 
 // RunIDs returns positions of a run; see glassq.Runs.
-func (s *Store) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, most int) ([]glassq.Interval, error) {
+func (s *Store) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, most int) ([]glassq.Interval,
+	error) {
 	ids, _, err := runIDsVerb.call(ctx, s, runArgs{Run: name, Set: set, From: from, Most: most}, false)
 	return ids, err
 }

@@ -159,11 +159,12 @@ func (r *follower) next(n uint64, msg []byte) (f *frame, void bool, err error) {
 		return nil, false, fmt.Errorf("message %d does not follow what is before it: its link is %016x, the chain is %016x", n,
 			h.link, r.at.chain)
 	}
-	if claim := h.records == 0; claim == (h.epoch == r.epoch) || claim && h.epoch < r.epoch || !claim && h.writer != r.writer {
+	claims := h.records == 0
+	if claims && h.epoch <= r.epoch || !claims && (h.epoch != r.epoch || h.writer != r.writer) {
 		return nil, false, fmt.Errorf("message %d is of epoch %d, in epoch %d", n, h.epoch, r.epoch)
 	}
 	r.store, r.at, r.seen = h.store, point{n, chainOf(msg)}, time.Now()
-	if h.records == 0 {
+	if claims {
 		r.epoch, r.writer, r.want = h.epoch, h.writer, 0
 		return nil, false, nil
 	}

@@ -64,7 +64,8 @@ var _ glassq.Archiver = (*Store)(nil)
 
 // found writes down which store this is: from then on there is one.
 func (s *Store) found(ctx context.Context, revision uint64) error {
-	text, err := json.Marshal(identity{Store: hex.EncodeToString(s.id[:]), Format: formatNow, Shards: 1, Made: s.opt.Wall().UTC()})
+	text, err := json.Marshal(identity{Store: hex.EncodeToString(s.id[:]), Format: formatNow, Shards: 1,
+		Made: s.opt.Wall().UTC()})
 	if err == nil {
 		_, err = s.ground.Hints.Set(ctx, storeKey, text, revision)
 	}

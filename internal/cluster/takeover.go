@@ -118,8 +118,8 @@ func (t *taker) load(ctx context.Context) error {
 
 // begin makes a reign that has read nothing.
 func (t *taker) begin() {
-	t.r = &reign{log: t.log, bucket: t.bucket, store: t.store, given: make(chan *engine.Frame), heard: make(chan struct{}, 1),
-		quit: make(chan struct{}), over: make(chan struct{}), cut: t.cut, marks: map[uint64]uint64{},
+	t.r = &reign{log: t.log, bucket: t.bucket, store: t.store,
+		given: make(chan *engine.Frame), heard: make(chan struct{}, 1), quit: make(chan struct{}), over: make(chan struct{}), cut: t.cut, marks: map[uint64]uint64{},
 		extents: []engine.Extent{{First: 1, End: 1}}}
 	t.f = follower{store: t.store}
 	t.last = 0
@@ -141,7 +141,8 @@ func (t *taker) restore(ctx context.Context, p point) error {
 	if err == nil {
 		err = json.Unmarshal(line, &c)
 	}
-	if err == nil && (c.Number != p.number || c.Chain != p.chain || c.Store != hex.EncodeToString(t.store[:]) || len(c.Extents) == 0) {
+	same := c.Number == p.number && c.Chain == p.chain && c.Store == hex.EncodeToString(t.store[:])
+	if err == nil && (!same || len(c.Extents) == 0) {
 		err = errors.New("it is of something else")
 	}
 	if err != nil {
@@ -268,8 +269,8 @@ func (t *taker) feed(n uint64, msg []byte) error {
 // then the log is to be read on.
 func (t *taker) claim(ctx context.Context) (won bool, err error) {
 	r := t.r
-	h := head{store: t.store, link: t.f.at.chain, number: t.f.at.number + 1, epoch: t.f.epoch + 1, writer: chance(rand.Read),
-		time: t.f.time, first: t.f.at.number + 1, part: 1, parts: 1}
+	h := head{store: t.store, link: t.f.at.chain, number: t.f.at.number + 1, epoch: t.f.epoch + 1,
+		writer: chance(rand.Read), time: t.f.time, first: t.f.at.number + 1, part: 1, parts: 1}
 	msg := make([]byte, headSize)
 	at := point{h.number, h.seal(msg)}
 	for {

@@ -186,12 +186,35 @@ var (
 
 // servers are the verbs by their names.
 func servers() map[string]server {
-	return map[string]server{putVerb.name: &putVerb, reserveVerb.name: &reserveVerb, ackVerb.name: &ackVerb,
-		nackVerb.name: &nackVerb, extendVerb.name: &extendVerb, leasedVerb.name: &leasedVerb, statsVerb.name: &statsVerb, queuesVerb.name: &queuesVerb,
-		configureVerb.name: &configureVerb, peekVerb.name: &peekVerb, purgeVerb.name: &purgeVerb, redriveVerb.name: &redriveVerb,
-		redriveSomeVerb.name: &redriveSomeVerb, purgeSomeVerb.name: &purgeSomeVerb, dropRunVerb.name: &dropRunVerb,
-		dropVerb.name: &dropVerb, heldVerb.name: &heldVerb, idleVerb.name: &idleVerb, delayedVerb.name: &delayedVerb,
-		runsVerb.name: &runsVerb, runVerb.name: &runVerb, setRunVerb.name: &setRunVerb, runIDsVerb.name: &runIDsVerb,
-		awaitRunVerb.name: &awaitRunVerb, cancelRunVerb.name: &cancelRunVerb, findVerb.name: &findVerb,
-		schedulesVerb.name: &schedulesVerb, setScheduleVerb.name: &setScheduleVerb, dropScheduleVerb.name: &dropScheduleVerb}
+	return map[string]server{
+		putVerb.name:          &putVerb,
+		reserveVerb.name:      &reserveVerb,
+		ackVerb.name:          &ackVerb,
+		nackVerb.name:         &nackVerb,
+		extendVerb.name:       &extendVerb,
+		leasedVerb.name:       &leasedVerb,
+		statsVerb.name:        &statsVerb,
+		queuesVerb.name:       &queuesVerb,
+		configureVerb.name:    &configureVerb,
+		peekVerb.name:         &peekVerb,
+		purgeVerb.name:        &purgeVerb,
+		redriveVerb.name:      &redriveVerb,
+		redriveSomeVerb.name:  &redriveSomeVerb,
+		purgeSomeVerb.name:    &purgeSomeVerb,
+		dropRunVerb.name:      &dropRunVerb,
+		dropVerb.name:         &dropVerb,
+		heldVerb.name:         &heldVerb,
+		idleVerb.name:         &idleVerb,
+		delayedVerb.name:      &delayedVerb,
+		runsVerb.name:         &runsVerb,
+		runVerb.name:          &runVerb,
+		setRunVerb.name:       &setRunVerb,
+		runIDsVerb.name:       &runIDsVerb,
+		awaitRunVerb.name:     &awaitRunVerb,
+		cancelRunVerb.name:    &cancelRunVerb,
+		findVerb.name:         &findVerb,
+		schedulesVerb.name:    &schedulesVerb,
+		setScheduleVerb.name:  &setScheduleVerb,
+		dropScheduleVerb.name: &dropScheduleVerb,
+	}
 }

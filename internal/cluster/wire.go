@@ -232,7 +232,8 @@ func (s *shown) unpack(text []byte, u *unpacker) error {
 	err := json.Unmarshal(text, &w)
 	*s = shown{make([]glassq.Peeked, len(w.Tasks)), w.Next, w.Where}
 	for i, x := range w.Tasks {
-		s.tasks[i] = glassq.Peeked{Number: x.Number, State: x.State, Attempt: x.Attempt, Age: x.Age, Due: x.Due, Reason: x.Reason,
+		s.tasks[i] = glassq.Peeked{Number: x.Number, State: x.State, Attempt: x.Attempt, Age: x.Age, Due: x.Due,
+			Reason:   x.Reason,
 			Progress: x.Progress}
 		u.task(&s.tasks[i].Task)
 	}

@@ -9,7 +9,11 @@ func AppendGap(dst []byte, ms int64) []byte {
 	return binary.AppendUvarint(append(dst, byte(opGap)), uint64(ms))
 }
 
-func (s *State) applyGap(ms int64) {
+func (s *State) applyGap(r *reader) {
+	ms := int64(r.small())
+	if r.bad {
+		return
+	}
 	s.leaseTimers = timers{}
 	var moved []uint64
 	s.leases.each(func(number uint64, _ lease) { moved = append(moved, number) })

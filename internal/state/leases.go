@@ -110,3 +110,7 @@ func (t *leaseTable) share() leaseTable {
 	}
 	return out
 }
+
+// AfterRestart is called once when the log was replayed: numbers that were reserved may have been
+// handed out and forgotten by a power cut, so none of them is used again.
+func (s *State) AfterRestart() { s.next = max(s.next, s.limit) }

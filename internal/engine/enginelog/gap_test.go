@@ -100,7 +100,8 @@ func TestGapAtStart(t *testing.T) {
 		if err := put(s, "c"); err != nil {
 			t.Fatal(err)
 		}
-		if n, least := s.reserve(t, "q", time.Minute)[0].Number, uint64(time.Now().Add(-time.Minute).UnixMilli())*1024; n < least {
+		least := uint64(time.Now().Add(-time.Minute).UnixMilli()) * 1024
+		if n := s.reserve(t, "q", time.Minute)[0].Number; n < least {
 			t.Errorf("lease number %d, want %d at least", n, least)
 		}
 	})
