@@ -70,7 +70,7 @@ func (s *Store) serve(ctx context.Context, data []byte) (answer []byte, undo fun
 		return refuse(glassq.Errorf(glassq.CodeInternal, "a call of another gateway does not read")), nil
 	}
 	name, args := string(data[1:1+data[0]]), data[1+data[0]:]
-	v, r := servers()[name], s.serving()
+	v, r := s.served.verbs[name], s.serving()
 	switch {
 	case r == nil:
 		return refuse(&deposed{by: "it stopped"}), nil

@@ -12,6 +12,7 @@ const deliverFor = 10 * time.Second // that an owner tries to have its answer he
 // served are the calls of other gateways that this one does, or did, as the owner.
 type served struct {
 	s      *Store
+	verbs  map[string]server // never changed
 	ended  ended
 	ctx    context.Context // of all calls; done by close
 	cancel context.CancelFunc
@@ -32,7 +33,7 @@ type incoming struct {
 }
 
 func newServed(s *Store) *served {
-	v := &served{s: s, open: map[callID]*incoming{}}
+	v := &served{s: s, verbs: servers(), open: map[callID]*incoming{}}
 	v.ctx, v.cancel = context.WithCancel(context.Background())
 	return v
 }

@@ -118,9 +118,9 @@ func (t *taker) load(ctx context.Context) error {
 
 // begin makes a reign that has read nothing.
 func (t *taker) begin() {
-	t.r = &reign{log: t.log, bucket: t.bucket, store: t.store,
-		given: make(chan *engine.Frame), heard: make(chan struct{}, 1), quit: make(chan struct{}), over: make(chan struct{}), cut: t.cut, marks: map[uint64]uint64{},
-		extents: []engine.Extent{{First: 1, End: 1}}}
+	t.r = &reign{log: t.log, bucket: t.bucket, store: t.store, cut: t.cut, marks: map[uint64]uint64{},
+		extents: []engine.Extent{{First: 1, End: 1}}, given: make(chan *engine.Frame), heard: make(chan struct{}, 1),
+		quit: make(chan struct{}), over: make(chan struct{})}
 	t.f = follower{store: t.store}
 	t.last = 0
 	t.r.engine = engine.New(t.r, policy(func() (time.Duration, bool) { return t.seen(t.f.time) }), t.opt)
