@@ -22,8 +22,8 @@ CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|hostile|leftout|arch)/|/waltest/|/clustertest/|/enginelog/
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine build man packages demo lines \
-        pictures crash machine ways flips kill power mutants reliability
+.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine challenge build man packages demo lines \
+        pictures crash machine ways flips kill py power mutants reliability
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -119,6 +119,11 @@ bench: ## every benchmark for BENCHTIME (1s), then glassq beside what it is comp
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 	$(GO) run ./bench
 
+URLS ?= 1000000
+SLOW ?= 100000
+challenge: ## URLS (1,000,000) asked for once while every part is killed ten times, beside others with SLOW (100,000)
+	$(GO) run ./bench/challenge -n $(URLS) -slow $(SLOW)
+
 build: ## bin/glassq
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/glassq ./cmd/glassq
 
@@ -142,6 +147,7 @@ MACHINES ?= $(if $(filter full,$(BUDGET)),5000,500)
 WAYS    ?= $(if $(filter full,$(BUDGET)),2000,500)
 KILLS   ?= $(if $(filter full,$(BUDGET)),500,50)
 FLIPS   ?= $(if $(filter full,$(BUDGET)),1000000,2500)
+PYKILLS ?= 100
 CUTS    ?= $(if $(filter full,$(BUDGET)),100,12)
 LADDER   = $(GO) test -count=1 -v -timeout 60m ./internal/ladder -seed $(SEED)
 
@@ -160,6 +166,9 @@ flips: ## one flipped byte of a closed store at a time (FLIPS, SEED)
 
 kill: ## kill -9 of a real server under load (KILLS, SEED)
 	$(LADDER) -run '^TestKill$$' -kills $(KILLS)
+
+py: ## Python's own master and workers while the server is killed PYKILLS (100) times
+	$(GO) test -count=1 -v -timeout 60m ./cmd/glassq -run '^TestPyKilled$$' -py.kills $(PYKILLS)
 
 power: ## power cuts of a real file system; root only (CUTS, SEED)
 	$(LADDER) -run '^TestPower$$' -cuts $(CUTS)

@@ -133,6 +133,7 @@ type Waits interface {
 type Held struct {
 	Delayed, Ready, Leased, Dead int64
 	Settings                     Settings
+	Halted                       Halted
 }
 
 // What Stats.Storage says.

@@ -79,6 +79,7 @@ type QueueInfo struct {
 	Books    Books    `json:"books"`
 	Pending  uint64   `json:"pending"`
 	Progress Going    `json:"progress,omitzero"`
+	Halted   Halted   `json:"halted,omitzero"`
 	Rate     float64  `json:"rate"` // hand-outs per second that its settings allow at the moment; 0 means no limit
 	Settings Settings `json:"settings"`
 }
@@ -107,6 +108,15 @@ type Settings struct {
 	// Catchup is how many seconds of its schedule a queue catches up with in one burst when workers
 	// did not ask in time; what they missed beyond is not made good. 0 means next to nothing.
 	Catchup float64 `json:"catchup,omitempty"`
+
+	// Halt pauses hand-outs when too many tasks fail: "failed>30% of 200" when more than 30 % of the
+	// last 200 endings did, as soon as there are so many; "" never does. Acks that are booked as
+	// failed, nacks that count an attempt, and leases that run out are endings that failed. Leases
+	// that are out go on. HaltResume is how many seconds later one task goes out as a probe: when
+	// it succeeds hand-outs go on, else they pause for as long again. 0 waits for a person, who
+	// sets Paused to false.
+	Halt       string  `json:"halt,omitempty"`
+	HaltResume float64 `json:"halt_resume,omitempty"`
 
 	// Opaque lets Python programs put instances of classes of their own, which only Python getters
 	// see.
@@ -161,10 +171,12 @@ type SettingsChange struct {
 	Stages   *string  `json:"stages,omitempty"`
 	Catchup  *float64 `json:"catchup,omitempty"`
 	Opaque   *bool    `json:"opaque,omitempty"`
+	Halt     *string  `json:"halt,omitempty"`
 
-	MaxUnique    *int64  `json:"max_unique,omitempty"`
-	TaskSchema   *Schema `json:"task_schema,omitempty"`
-	ResultSchema *Schema `json:"result_schema,omitempty"`
+	HaltResume   *float64 `json:"halt_resume,omitempty"`
+	MaxUnique    *int64   `json:"max_unique,omitempty"`
+	TaskSchema   *Schema  `json:"task_schema,omitempty"`
+	ResultSchema *Schema  `json:"result_schema,omitempty"`
 }
 
 // Apply returns s changed by c.
@@ -179,6 +191,8 @@ func (c SettingsChange) Apply(s Settings) Settings {
 	set(&s.Stages, c.Stages)
 	set(&s.Catchup, c.Catchup)
 	set(&s.Opaque, c.Opaque)
+	set(&s.Halt, c.Halt)
+	set(&s.HaltResume, c.HaltResume)
 	set(&s.TaskSchema, c.TaskSchema)
 	set(&s.ResultSchema, c.ResultSchema)
 	switch {

@@ -1,6 +1,8 @@
 package glassq
 
 import (
+	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -263,6 +265,44 @@ type Progress struct {
 	// nil keeps the one before, and one that is empty forgets it. It is nil in lists of tasks.
 	Checkpoint []byte
 	Size       int // bytes of the checkpoint that is kept; not looked at in an Extend
+}
+
+// String says it for people, such as "40% done, page 40, checkpoint of 812 bytes".
+func (p *Progress) String() string {
+	if p == nil {
+		return ""
+	}
+	var parts []string
+	if p.Done >= 0 {
+		parts = append(parts, percent(p.Done)+" done")
+	}
+	if p.Note != "" {
+		parts = append(parts, p.Note)
+	}
+	if p.Size > 0 {
+		parts = append(parts, fmt.Sprintf("checkpoint of %d bytes", p.Size))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// percent never says that all is done, or nothing, before that is so.
+func percent(share float64) string {
+	n := math.Floor(share * 100)
+	if n == 0 && share > 0 {
+		return "<1%"
+	}
+	return strconv.Itoa(int(n)) + "%"
+}
+
+// String says it for people, such as "45% done, the mean of 3 tasks"; "" when there is none.
+func (g Going) String() string {
+	switch g.Tasks {
+	case 0:
+		return ""
+	case 1:
+		return percent(g.Done) + " done, of 1 task"
+	}
+	return fmt.Sprintf("%s done, the mean of %d tasks", percent(g.Done), g.Tasks)
 }
 
 // A Going is how far the tasks of a queue or a run are that said so and are not dead.

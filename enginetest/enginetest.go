@@ -56,8 +56,8 @@ func Run(t *testing.T, h Harness) {
 
 func laws() []law {
 	return slices.Concat(durableLaws(), deliveryLaws(), leaseLaws(), orderLaws(), commitLaws(),
-		progressLaws(), crashLaws(), waitLaws(), roomLaws(), deadLaws(), runLaws(), hookLaws(), scheduleLaws(),
-		dedupLaws(), limitLaws(), rangeLaws(), walkLaws())
+		progressLaws(), haltLaws(), crashLaws(), waitLaws(), roomLaws(), deadLaws(), runLaws(), hookLaws(),
+		scheduleLaws(), dedupLaws(), limitLaws(), rangeLaws(), walkLaws())
 }
 
 // perEnd makes a law of each way in which an engine can end.

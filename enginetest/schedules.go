@@ -107,7 +107,8 @@ func schedulesChange(w *world) {
 	}
 	time.Sleep(5 * time.Minute)
 	w.wantDue("while it is paused")
-	if s := w.setSchedule("m", glassq.ScheduleChange{Paused: &no}); s.Paused || !s.Next.After(time.Now()) {
+	s := w.setSchedule("m", glassq.ScheduleChange{Paused: &no})
+	if s.Paused || !s.Next.After(time.Now()) || !s.Last.IsZero() {
 		w.Errorf("resumed schedule = %+v; want what is next after now", s)
 	}
 	atMinute(1)

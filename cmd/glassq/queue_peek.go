@@ -102,6 +102,9 @@ func (a *app) queuePeekCmd() *cobra.Command {
 				if p.Reason != "" {
 					body += "   (" + glance([]byte(p.Reason)) + ")"
 				}
+				if said := p.Progress.String(); said != "" {
+					body += "   [" + glance([]byte(said)) + "]"
+				}
 				_, err := fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", glance([]byte(p.TaskID())), report.Short(p.Age), p.Attempt,
 					p.Priority.Level(), due, body)
 				return err

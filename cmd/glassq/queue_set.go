@@ -13,13 +13,14 @@ func (a *app) queueSetCmd() *cobra.Command {
 	var s glassq.Settings
 	var maxBytes byteSize
 	var catchup time.Duration
-	var taskSchema, resultSchema string
+	var taskSchema, resultSchema, resume string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "set QUEUE",
 		Short: "Change settings of a queue",
 		Example: `  glassq queue set tasks --rate 500
   glassq queue set tasks --stages 0..5000/30s,5000/1m
+  glassq queue set api --halt 'failed>30% of 200' --resume 60s
   glassq queue set urls --task-schema t.json --result-schema r.json`,
 		Args: arguments(1, 1),
 	}
@@ -33,6 +34,8 @@ func (a *app) queueSetCmd() *cobra.Command {
 	fs.Var(&maxBytes, "max-bytes", "puts beyond that much are refused; 0 no limit")
 	fs.StringVar(&s.Unique, "unique", "", "`pending`: an id of its own is taken for as long as its task is there; empty: for ten minutes from its put")
 	fs.Int64Var(&s.MaxUnique, "max-unique", 0, "with --unique pending, puts beyond that many ids are refused; 0 for 1,000,000")
+	fs.StringVar(&s.Halt, "halt", "", "pause hand-outs by a `rule` like 'failed>30% of 200': of the last 200 endings; empty never")
+	fs.StringVar(&resume, "resume", "manual", "with --halt, `when` one task goes out as a probe, like 60s after the halt; manual waits for queue resume")
 	fs.StringVar(&taskSchema, "task-schema", "", "`file` with a JSON Schema that bodies must agree with; empty takes it away")
 	fs.StringVar(&resultSchema, "result-schema", "", "`file` with a JSON Schema that results must agree with; empty takes it away")
 	fs.BoolVar(&s.Opaque, "opaque", false, "let Python programs put instances of their own classes, which only Python getters see; =false ends that")
@@ -65,6 +68,19 @@ func (a *app) queueSetCmd() *cobra.Command {
 		if fs.Changed("max-unique") {
 			c.MaxUnique = &s.MaxUnique
 		}
+		if fs.Changed("halt") {
+			c.Halt = &s.Halt
+		}
+		if fs.Changed("resume") {
+			if resume != "manual" {
+				after, err := time.ParseDuration(resume)
+				if err != nil || after < time.Second {
+					return usagef("--resume %q is neither manual nor a duration of 1s or more", resume)
+				}
+				s.HaltResume = after.Seconds()
+			}
+			c.HaltResume = &s.HaltResume
+		}
 		if fs.Changed("opaque") {
 			c.Opaque = &s.Opaque
 		}
@@ -81,7 +97,7 @@ func (a *app) queueSetCmd() *cobra.Command {
 			c.ResultSchema = &s.ResultSchema
 		}
 		if c == (glassq.SettingsChange{}) {
-			return usagef("nothing to set: give --rate, --stages, --catchup, --attempts, --max-tasks, --max-bytes, --unique, --max-unique, --task-schema, --result-schema or --opaque")
+			return usagef("nothing to set: give --rate, --stages, --catchup, --attempts, --max-tasks, --max-bytes, --unique, --max-unique, --halt, --resume, --task-schema, --result-schema or --opaque")
 		}
 		return a.configure(cmd, &r, args[0], c, asJSON)
 	}

@@ -53,6 +53,12 @@ func (a *app) showQueue(n *glassq.QueueInfo) error {
 	}
 	fmt.Fprintf(w, "waiting\t%d reserves; the oldest ready task for %s\n", n.Waiters,
 		report.Short(time.Duration(n.Oldest*float64(time.Second))))
+	if n.Progress.Tasks > 0 {
+		fmt.Fprintf(w, "progress\t%s\n", n.Progress)
+	}
+	if n.Halted.Now() {
+		fmt.Fprintf(w, "halted\t%s\n", n.Halted)
+	}
 	fmt.Fprintf(w, "settings\t%s\n", settingsLine(n.Settings))
 	return w.Flush()
 }
@@ -72,6 +78,14 @@ func settingsLine(s glassq.Settings) string {
 		s.Paused, rateLine(s), attempts, orNone(float64(s.MaxTasks)), orNone(float64(s.MaxBytes)))
 	if s.Unique != "" {
 		line += fmt.Sprintf(", unique %s of %d", s.Unique, s.MostUnique())
+	}
+	if s.Halt != "" {
+		line += ", halt " + s.Halt + ", resume "
+		if s.HaltResume > 0 {
+			line += time.Duration(s.HaltResume * float64(time.Second)).String()
+		} else {
+			line += "manual"
+		}
 	}
 	if s.TaskSchema != "" {
 		line += ", task-schema"

@@ -38,6 +38,9 @@ func (a *app) showRun(n *glassq.Run, asJSON bool) error {
 	w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "run\t%s, %s\n", n.Name, stateOf(n))
 	fmt.Fprintf(w, "books\t%s\n", booksLine(n.Books))
+	if n.Progress.Tasks > 0 {
+		fmt.Fprintf(w, "progress\t%s\n", n.Progress)
+	}
 	if n.RetryOf != "" {
 		fmt.Fprintf(w, "retry of\t%s\n", n.RetryOf)
 	}

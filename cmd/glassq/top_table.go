@@ -94,8 +94,13 @@ func (r *row) text() []string {
 	name := r.Name
 	if r.Settings.Paused {
 		name += " (paused)"
+	} else if r.Halted.Now() {
+		name += " (halted)"
 	} else if r.Rate > 0 {
 		name += fmt.Sprintf(" (at most %.4g/s)", r.Rate)
+	}
+	if said := r.Progress.String(); said != "" {
+		name += " (" + said + ")"
 	}
 	return []string{report.Comma(uint64(r.Ready)), report.Comma(uint64(r.Delayed)), report.Comma(uint64(r.Leased)),
 		report.Comma(uint64(r.Dead)),
@@ -254,7 +259,11 @@ func runTable(runs []glassq.Run) []string {
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "RUN\tSTATE\tBOOKS")
 	for i := range runs {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", runs[i].Name, stateOf(&runs[i]), booksLine(runs[i].Books))
+		books := booksLine(runs[i].Books)
+		if said := runs[i].Progress.String(); said != "" {
+			books += "; " + said
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", runs[i].Name, stateOf(&runs[i]), books)
 	}
 	w.Flush() // a strings.Builder takes all
 	return strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")

@@ -106,6 +106,10 @@ func (s *site) fill() {
 	if err != nil || len(leases) != 3 {
 		s.t.Fatal(leases, err)
 	}
+	if errs, err := s.broker.Extend(ctx, []glassq.Extend{{Token: leases[2].Token(), Seq: 1,
+		Progress: &glassq.Progress{Done: 0.4, Note: "page <40>", Checkpoint: []byte("x")}}}); err != nil || errs[0] != nil {
+		s.t.Fatal(errs, err)
+	}
 	for _, l := range leases[:2] {
 		if _, err := s.broker.Nack(ctx, []glassq.Nack{{Token: l.Token(), Dead: true, Reason: "bad <u>input</u>"}}); err != nil {
 			s.t.Fatal(err)
@@ -185,12 +189,13 @@ func TestPages(t *testing.T) {
 		{"/queues", 200, []string{"2 queues", oddName}},
 		{"/queues?name=nix", 200, []string{"No queue fits"}},
 		{"/queues?has=dead&sort=oldest&page=99", 200, []string{"1 queues"}},
-		{"/queues/work", 200, []string{"put 6 = ok 0 + failed 0 + dead 2 + pending 4", "&lt;i&gt;w&lt;/i&gt;", "Purge"}},
+		{"/queues/work", 200, []string{"put 6 = ok 0 + failed 0 + dead 2 + pending 4", "&lt;i&gt;w&lt;/i&gt;", "Purge", "40% done, of 1 task"}},
 		{"/queues/" + oddName, 200, []string{"put 1 ="}},
 		{"/queues/work/tasks", 200, []string{"~1", "&lt;script&gt;"}},
 		{"/queues/work/tasks?state=dead", 200, []string{"r1/0", "bad &lt;u&gt;input&lt;/u&gt;"}},
 		{"/queues/work/tasks?state=dead&reason=nix", 200, []string{"No task fits"}},
-		{"/queues/work/tasks?state=leased", 200, []string{"r1/2"}},
+		{"/queues/work/tasks?state=leased", 200, []string{"r1/2", "40% done, page &lt;40&gt;"}},
+		{"/queues/work/tasks/~7", 200, []string{"40% done, page &lt;40&gt;, checkpoint of 1 bytes"}},
 		{"/queues/work/tasks?state=nix", 400, []string{"not one of delayed"}},
 		{"/queues/work/tasks?from=x", 400, []string{"not a number"}},
 		{"/queues/work/tasks/~1", 200, []string{"text, ", "&lt;script&gt;", "\u2400", "\u241b", "\\u{202e}"}},
@@ -201,7 +206,7 @@ func TestPages(t *testing.T) {
 		{"/queues/work/tasks/r1%2F1", 200, []string{"r1"}},
 		{"/queues/nix", 404, []string{"there is no queue nix"}},
 		{"/runs", 200, []string{"r1", "put 3 = ok 0 + failed 0 + dead 2 + pending 1"}},
-		{"/runs/r1", 200, []string{"2–4", "sealed"}},
+		{"/runs/r1", 200, []string{"2–4", "sealed", "40% done, of 1 task"}},
 		{"/runs/nix", 404, []string{"there is no run nix"}},
 		{"/dead", 200, []string{"2 dead tasks in 1 queues"}},
 		{"/workers", 200, []string{"&lt;i&gt;w&lt;/i&gt;"}},

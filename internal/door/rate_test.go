@@ -56,7 +56,13 @@ func TestRates(t *testing.T) {
 		if err != nil || len(leases) != 2 {
 			t.Fatal(leases, err)
 		}
-		errs, err := s.Ack(ctx, []glassq.Ack{{Token: leases[0].Token(), Result: &glassq.Task{Body: []byte("{}")},
+		say := glassq.Extend{Token: leases[0].Token(), Seq: 1, Put: []glassq.Task{{Queue: "q"}}}
+		errs, err := s.Extend(ctx, []glassq.Extend{say, {Token: leases[1].Token(), Seq: 1}})
+		if err != nil || errs[1] != nil {
+			t.Fatal(errs, err)
+		}
+		want("a partial result", errs[0], glassq.CodeQuota, 100*time.Millisecond)
+		errs, err = s.Ack(ctx, []glassq.Ack{{Token: leases[0].Token(), Result: &glassq.Task{Body: []byte("{}")},
 			Put: []glassq.Task{{Queue: "q"}, {Queue: "q"}}}})
 		if err != nil || errs[0] != nil {
 			t.Errorf("an ack with follow-ups of a token that is over its rate: %v, %v", errs, err)

@@ -157,15 +157,27 @@ func (s Store) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
 	return broker.Batch(nacks, may, func(some []glassq.Nack) ([]error, error) { return s.broker.Nack(ctx, some) })
 }
 
-// Extend is Broker.Extend, as Ack.
+// Extend is Broker.Extend, as Ack. Partial results are within the rates of the client's token: the
+// work is not done, so they can be refused and said again.
 func (s Store) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
 	may := func(x *glassq.Extend) error {
 		if err := s.Who.May(rights.VerbExtend, x.Token.Queue); err != nil {
 			return err
 		}
-		return s.Who.MayPut(x.Put)
+		if err := s.Who.MayPut(x.Put); err != nil || len(x.Put) == 0 {
+			return err
+		}
+		return s.Who.Spend(x.Put)
 	}
-	return broker.Batch(extends, may, func(some []glassq.Extend) ([]error, error) { return s.broker.Extend(ctx, some) })
+	return broker.Batch(extends, may, func(some []glassq.Extend) ([]error, error) {
+		errs, err := s.broker.Extend(ctx, some)
+		for i := range some {
+			if x := &some[i]; len(x.Put) > 0 && (err != nil || errs[i] != nil) {
+				s.Who.Unspend(x.Put)
+			}
+		}
+		return errs, err
+	})
 }
 
 // Queues is Broker.Queues, of those queues that the client may see.

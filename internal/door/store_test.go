@@ -185,6 +185,59 @@ func (*runs) SetRun(context.Context, string, glassq.RunChange) (glassq.Run, erro
 	return glassq.Run{}, nil
 }
 
+// TestSchedules: a schedule is of the queue that it puts into.
+func TestSchedules(t *testing.T) {
+	task := glassq.Envelope(`{"queue":"mine.q","body":1}`)
+	for _, tt := range []struct {
+		name, may, schedule string
+		change              glassq.ScheduleChange
+		want                glassq.Code
+	}{
+		{"make", "put", "new", glassq.ScheduleChange{Cron: "@daily", Task: task}, ""},
+		{"make without put", "work", "new", glassq.ScheduleChange{Cron: "@daily", Task: task}, glassq.CodeForbidden},
+		{"make in another's queue", "put", "new", glassq.ScheduleChange{Cron: "@daily", Task: `{"queue":"q","body":1}`}, glassq.CodeForbidden},
+		{"make in another's run", "put", "new", glassq.ScheduleChange{Cron: "@daily", Task: `{"queue":"mine.q","run":"r","body":1}`},
+			glassq.CodeForbidden},
+		{"change", "put", "mine", glassq.ScheduleChange{Missed: "all"}, ""},
+		{"change another's", "put", "theirs", glassq.ScheduleChange{Missed: "all"}, glassq.CodeForbidden},
+		{"take another's", "put", "theirs", glassq.ScheduleChange{Task: task}, glassq.CodeForbidden},
+		{"give it away", "put", "mine", glassq.ScheduleChange{Task: `{"queue":"q","body":1}`}, glassq.CodeForbidden},
+		{"forget", "put", "mine", glassq.ScheduleChange{}, ""},
+		{"forget another's", "put", "theirs", glassq.ScheduleChange{}, glassq.CodeForbidden},
+	} {
+		a, text := held(t, rights.Token{May: []string{tt.may, "read"}, Queues: rights.Patterns{"mine.*"}})
+		who, err := a.WithKey(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := NewStore(broker.New(&schedules{}, glassq.Limits{}), who, Client{})
+		if tt.change == (glassq.ScheduleChange{}) {
+			err = s.DropSchedule(t.Context(), tt.schedule)
+		} else {
+			_, err = s.SetSchedule(t.Context(), tt.schedule, tt.change)
+		}
+		if err != nil && glassq.CodeOf(err) != tt.want || err == nil && tt.want != "" {
+			t.Errorf("%s: %v; want %s", tt.name, err, tt.want)
+		}
+		if list, err := s.Schedules(t.Context()); err != nil || len(list) != 1 || list[0].Name != "mine" {
+			t.Errorf("Schedules = %+v, %v; want the client's own", list, err)
+		}
+	}
+}
+
+// schedules is a store with two of them.
+type schedules struct{ glassq.Store }
+
+func (*schedules) Schedules(context.Context) ([]glassq.Schedule, error) {
+	return []glassq.Schedule{{Name: "mine", Task: `{"queue":"mine.q","body":1}`}, {Name: "theirs", Task: `{"queue":"q","body":1}`}}, nil
+}
+
+func (*schedules) SetSchedule(context.Context, string, glassq.ScheduleChange) (glassq.Schedule, error) {
+	return glassq.Schedule{}, nil
+}
+
+func (*schedules) DropSchedule(context.Context, string) error { return nil }
+
 // TestFind: a task is found through what is the client's own alone, whatever else names it.
 func TestFind(t *testing.T) {
 	a, text := held(t, rights.Token{May: []string{"read"}, Queues: rights.Patterns{"mine.*"}})

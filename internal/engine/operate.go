@@ -98,7 +98,14 @@ func (e *Engine) Configure(_ context.Context, queue string, c glassq.SettingsCha
 		}
 		rec, set = e.st.DecideSettings(queue, c)
 		return rec, nil
-	}, func() { e.lowered(e.st.Queue(queue)) }) // a limit may be higher
+	}, func() {
+		if c.Paused != nil && !*c.Paused { // a person has looked at it
+			if rec := e.st.DecideResume(queue); rec != nil {
+				e.append(rec)
+			}
+		}
+		e.lowered(e.st.Queue(queue)) // a limit may be higher
+	})
 	return set, err
 }
 

@@ -186,7 +186,7 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		return // without room for a lease nothing is handed out
 	}
 	ready := q.Count(glassq.Ready)
-	n := int(min(int64(w.r.Max), ready))
+	n := min(int(min(int64(w.r.Max), ready)), e.st.MayHandOut(q))
 	if n == 0 {
 		return
 	}

@@ -43,7 +43,7 @@ func (e *Engine) table(x *state.Timed) *timetable {
 		return t
 	}
 	t = &timetable{of: x}
-	last := time.UnixMilli(x.Last)
+	last := time.UnixMilli(x.DoneTo())
 	if t.spec, t.err = cron.Parse(x.Set.Cron, x.Set.Zone, last); t.err != nil {
 		t.why = t.err.Error()
 		e.opt.Logger.Error("a schedule is never due", "schedule", x.Name, "err", t.err)
@@ -87,7 +87,7 @@ func (e *Engine) runSchedules(now time.Time) (again time.Time) {
 		switch in := time.Duration(t.next-wall.UnixMilli()) * time.Millisecond; {
 		case x.Set.Paused || t.next == 0:
 		case in <= 0:
-			all = append(all, due{x, t.spec, x.Last})
+			all = append(all, due{x, t.spec, x.DoneTo()})
 		default:
 			again = sooner(again, now.Add(min(in, lookAtWall)))
 		}
@@ -100,14 +100,14 @@ func (e *Engine) runSchedules(now time.Time) (again time.Time) {
 	for _, d := range all { // counted without the lock: after a long time there are many
 		moments, more := dueMoments(d.spec, time.UnixMilli(d.last), wall)
 		e.mu.Lock()
-		if e.err == nil && e.st.Schedule(d.x.Name) == d.x && d.x.Last == d.last {
+		if e.err == nil && e.st.Schedule(d.x.Name) == d.x && d.x.DoneTo() == d.last {
 			e.tick()
 			t := e.table(d.x)
 			if err := e.putDue(d.x, moments, more, wall); err != nil {
 				t.why = err.Error()
 				again = sooner(again, now.Add(tryAgain))
 			} else {
-				t.why, t.next = "", millis(t.spec.Next(time.UnixMilli(d.x.Last)))
+				t.why, t.next = "", millis(t.spec.Next(time.UnixMilli(d.x.DoneTo())))
 				again = sooner(again, now.Add(tryAgain)) // to find what is next
 			}
 			e.match()

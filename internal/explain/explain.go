@@ -22,6 +22,7 @@ const (
 	Stopping     = "stopping"          // the server stops
 	DiskLow      = "disk_low"          // puts are refused for want of room on the disk
 	Paused       = "paused"            // the queue hands out nothing
+	Halted       = "halted"            // the queue hands out nothing, as too many of its tasks failed
 	Rate         = "rate"              // workers wait because the rate of the queue lets no more go
 	NoWorker     = "no_worker"         // tasks are ready, and nobody asks for them
 	AtLimit      = "workers_at_limit"  // tasks are ready, and those who work hold as many as they want
@@ -112,7 +113,10 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 	if err := x.results(ctx, q, v.Results, s); err != nil {
 		return "", err
 	}
-	if q.Ready > 0 && !q.Settings.Paused {
+	if q.Halted.Now() {
+		s.add(Halted, "glassq queue resume "+name, "it is %s", q.Halted)
+	}
+	if q.Ready > 0 && !q.Settings.Paused && !q.Halted.Now() {
 		ready(q, &v, now, x.taker(ctx, name), s)
 	}
 	if q.Delayed > 0 {
@@ -362,6 +366,9 @@ func (x *Explainer) held(f *glassq.Peeked, lease uint64) string {
 	}
 	if f.State == glassq.Dead && f.Reason != "" {
 		text += " " + f.Reason
+	}
+	if said := f.Progress.String(); said != "" {
+		text += " Its workers said: " + said + "."
 	}
 	return text
 }

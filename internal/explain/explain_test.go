@@ -114,6 +114,13 @@ func TestCauses(t *testing.T) {
 			w.put(glassq.Task{})
 			w.set("q", glassq.SettingsChange{Paused: ptr(true)})
 		}, "", explain.Paused, "it is paused"},
+		{"halted", disk.Options{}, func(w *world) {
+			w.set("q", glassq.SettingsChange{Halt: ptr("failed>0% of 1"), HaltResume: ptr(60.0)})
+			w.put(make([]glassq.Task, 2)...)
+			leases := w.reserve("ann", 1, 0)
+			_, err := w.Nack(w.as("ann"), []glassq.Nack{{Token: leases[0].Token(), Dead: true}})
+			w.must(err)
+		}, "", explain.Halted, "it is halted, a probe goes out at 00:01:00 UTC: 1 of the last 1 endings failed (failed>0% of 1)"},
 		{"rate", disk.Options{}, func(w *world) {
 			w.set("q", glassq.SettingsChange{Rate: ptr(0.01)})
 			w.put(make([]glassq.Task, 5)...)

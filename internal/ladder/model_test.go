@@ -36,7 +36,10 @@ type mtask struct {
 	lease   uint64
 	length  int64
 	reason  string
-	nacked  bool   // Dead because it was nacked
+	nacked  bool             // Dead because it was nacked
+	said    *glassq.Progress // what was said of it, never changed; nil for nothing
+	sayer   uint64           // the lease of the last saying, and its number
+	seq     uint64
 	of      uint64 // the first number of the range that it was put with; 0 for none
 	size    int64  // that the range counts once, for as long as one of its tasks is there
 }
@@ -50,6 +53,7 @@ type mid struct {
 type mqueue struct {
 	set   glassq.Settings
 	books glassq.Books
+	halt  mhalt
 }
 
 type mrun struct {
@@ -172,7 +176,14 @@ func (m *model) unique(queue string) (n int64) {
 func (m *model) configure(queue string, c glassq.SettingsChange) glassq.Settings {
 	m.forgetIDs(queue)
 	q := m.queues[queue]
+	was := q.set
 	q.set = c.Apply(q.set)
+	switch {
+	case q.set.Halt != was.Halt, q.halt.halted && c.Paused != nil && !*c.Paused:
+		q.halt = mhalt{}
+	case q.set.HaltResume != was.HaltResume && q.halt.halted && q.halt.probe == 0:
+		m.probeLater(&q)
+	}
 	m.queues[queue] = q
 	m.forgetIDs(queue)
 	return q.set
@@ -198,6 +209,9 @@ func (m *model) bytes(queue string) (n int64) {
 		case t.of != last: // the tasks of a range have numbers in a row
 			last = t.of
 			n += t.size
+		}
+		if t.Queue == queue && t.said != nil {
+			n += int64(len(t.said.Note) + t.said.Size)
 		}
 	}
 	return n
@@ -301,8 +315,15 @@ func (m *model) putOne(p glassq.Task, of uint64, size int64) glassq.Receipt {
 
 // heads are the tasks that a reserve hands out, in order.
 func (m *model) heads(queue string, most int) []uint64 {
-	if m.queues[queue].set.Paused {
+	q := m.queues[queue]
+	if q.set.Paused {
 		return nil
+	}
+	if h := q.halt; h.halted {
+		if h.until == 0 || m.now < h.until || h.probe != 0 {
+			return nil
+		}
+		most = min(most, 1)
 	}
 	return m.first(queue, most)
 }
@@ -336,6 +357,10 @@ func (m *model) handOut(num, lease uint64, length int64) {
 	t := m.find(num)
 	t.state, t.lease, t.length, t.at = glassq.Leased, lease, length, m.now+length
 	t.attempt++
+	if q := m.queues[t.Queue]; q.halt.halted {
+		q.halt.probe = lease
+		m.queues[t.Queue] = q
+	}
 	m.high = max(m.high, lease)
 }
 
@@ -343,6 +368,7 @@ func (t *mtask) token() glassq.Token { return glassq.Token{Queue: t.Queue, Numbe
 
 // done books an acked task and forgets it.
 func (m *model) done(t mtask, outcome glassq.Outcome, result bool) {
+	m.ended(t.Queue, t.lease, outcome == glassq.Failed)
 	m.book(&t, func(b *glassq.Books) {
 		if outcome == glassq.Failed {
 			b.Failed++
@@ -409,6 +435,11 @@ func (m *model) nack(n *glassq.Nack) glassq.Code {
 	m.lost = append(m.lost, n.Token)
 	if n.Reason != "" {
 		t.reason = n.Reason
+	}
+	if n.Undone {
+		m.probeBack(t.Queue, t.lease)
+	} else {
+		m.ended(t.Queue, t.lease, true)
 	}
 	switch {
 	case n.Undone:
@@ -510,6 +541,7 @@ func (m *model) advance(now int64) {
 		switch {
 		case first.state == glassq.Leased:
 			m.lost = append(m.lost, first.token())
+			m.ended(first.Queue, first.lease, true)
 			m.retry(first, state.Backoff(first.num, first.attempt-1))
 		case first.ttl == at:
 			m.end(first, func(d *glassq.DeadCounts) { d.Expired++ })

@@ -262,12 +262,12 @@ func (p *play) same(ctx context.Context) error {
 // drain lets everything come to an end: all that is there is handed out once more, acked, and stays
 // gone.
 func (p *play) drain(ctx context.Context) error {
-	for _, queue := range queues[:2] {
-		if err := p.d.unpause(ctx, queue); err != nil {
-			return err
-		}
-	}
 	for range 40 {
+		for _, queue := range queues[:2] { // acks of before may have halted it again
+			if err := p.d.unpause(ctx, queue); err != nil {
+				return err
+			}
+		}
 		for _, q := range append(queues[:3:3], "next") {
 			p.d.m.advance(time.Now().UnixMilli())
 			if err := p.d.reserve(ctx, q, 100, false); err != nil {

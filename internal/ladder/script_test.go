@@ -35,6 +35,14 @@ var table = func() []script {
 		{"nack to dead", "put reserve die redrive reserve ack"},
 		{"undone", "put reserve undo reserve ack"},
 		{"extend", "put reserve extend sleep ack"},
+		{"progress", "put reserve say say say sleep say undo reserve say nack expire reserve ack"},
+		{"progress past a restart", "put reserve say restart say expire reserve say restart reserve take"},
+		{"progress of the dead", "put reserve say die redrive reserve say allack"},
+		{"checkpoints under compaction", "one reserve say big big say sleep big reserve allack big sleep say restart expire reserve"},
+		{"checkpoints move", "put reserve say say big reserve ack big reserve ack sleep big big reserve ack sleep undo undo reserve"},
+		{"halt", "halt put put reserve allack reserve result put reserve nack expire reserve ack"},
+		{"halt past a restart", "halt halt put reserve nack restart put reserve ack expire reserve restart result expire reserve"},
+		{"halt and by hand", "halt put reserve nack reserve die halt reserve nack unpause reserve allack unpause take"},
 		{"extend past a restart", "put reserve extend restart expire reserve"},
 		{"expired lease", "put reserve expire stale reserve ack"},
 		{"attempts used up", "put put reserve expire reserve expire redrive reserve ack"},
@@ -121,8 +129,8 @@ func options(i int) disk.Options {
 
 // usual are steps as they come in a working queue; rare ones are rare.
 var usual = strings.Fields("put put put range big big big one ids dup delay reserve reserve reserve reserve reserve reserve " +
-	"ack ack allack result result result take nack die undo extend extend again stale sleep sleep sleep expire " +
-	"set unique purge bury redrive some some seal cancel forget drop restart restart")
+	"ack ack allack result result result take nack die undo extend extend say say say again stale sleep sleep sleep expire " +
+	"set halt halt unpause unique purge bury redrive some some seal cancel forget drop restart restart")
 
 func mixed(rng *rand.Rand, n int) []string {
 	out := make([]string, n)

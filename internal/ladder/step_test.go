@@ -42,9 +42,10 @@ const (
 // duties are those of the steps that are not lazy.
 var duties = map[string]duty{
 	"put": durable, "big": durable, "dup": durable, "ids": durable, "range": durable, "one": durable, "delay": durable,
-	"ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable,
-	"unpause": durable, "unique": durable, "purge": durable,
-	"bury": durable, "redrive": durable, "some": durable, "seal": durable, "cancel": durable, "drop": durable, "forget": durable, "restart": durable,
+	"say": durable, "ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable,
+	"unpause": durable, "halt": durable, "unique": durable, "purge": durable,
+	"bury": durable, "redrive": durable, "some": durable, "seal": durable, "cancel": durable, "drop": durable,
+	"forget": durable, "restart": durable,
 	"take": written, "sleep": written, "expire": written, "hour": written,
 }
 
@@ -174,6 +175,8 @@ func (d *driver) step(ctx context.Context, name string) error {
 		return d.nack(ctx, glassq.Nack{Undone: true})
 	case "extend":
 		return d.extend(ctx)
+	case "say":
+		return d.say(ctx)
 	case "sleep":
 		time.Sleep(time.Duration(1+d.rng.IntN(4)) * time.Second)
 	case "expire":
@@ -239,6 +242,12 @@ func (d *driver) operate(ctx context.Context, name string) error {
 			unique = glassq.UniquePending
 		}
 		return d.configure(ctx, "q0", glassq.SettingsChange{Unique: &unique, MaxUnique: &most})
+	case "halt":
+		rule, resume := "", float64(d.rng.IntN(3)*20) // 0 is by hand
+		if d.rng.IntN(4) > 0 {
+			rule = fmt.Sprintf("failed>%d%% of %d", 30*d.rng.IntN(3), 1+d.rng.IntN(5))
+		}
+		return d.configure(ctx, queue, glassq.SettingsChange{Halt: &rule, HaltResume: &resume})
 	case "unpause":
 		return d.unpause(ctx, queue)
 	case "purge":
@@ -367,8 +376,12 @@ func (d *driver) handed(queue string, most int, length time.Duration, take bool,
 			return fmt.Errorf("Reserve from %s: attempt %d of task %d; want %d", queue, l.Attempt, t.num, t.attempt+1)
 		case !sameOptions(&l.Task, &t.Task):
 			return fmt.Errorf("Reserve from %s: task %d came as %+v; it was put as %+v", queue, t.num, l.Task, t.Task)
+		case !sameSaid(l.Progress, t.said):
+			return fmt.Errorf("Reserve from %s: task %d says %+v; want %+v", queue, t.num, l.Progress, t.said)
 		case take:
-			d.m.done(*t, glassq.OK, false)
+			taken := *t
+			taken.lease = 0 // that of a hand-out before
+			d.m.done(taken, glassq.OK, false)
 			continue
 		case l.Number <= max(d.m.high, d.floor):
 			return fmt.Errorf("Reserve from %s: lease number %d; %d was handed out before", queue, l.Number,
@@ -381,6 +394,15 @@ func (d *driver) handed(queue string, most int, length time.Duration, take bool,
 		d.m.handOut(t.num, l.Number, granted.Milliseconds())
 	}
 	return nil
+}
+
+// sameSaid compares what a hand-out says of its task with what was said.
+func sameSaid(got, want *glassq.Progress) bool {
+	if got == nil || want == nil {
+		return got == want
+	}
+	return got.Done == want.Done && got.Note == want.Note && got.Size == want.Size &&
+		bytes.Equal(got.Checkpoint, want.Checkpoint)
 }
 
 // sameOptions compares what a hand-out carries beside body and id with what was put.
@@ -546,5 +568,39 @@ func (d *driver) extend(ctx context.Context) error {
 	}
 	t := d.m.leased(some[0])
 	t.at = d.m.now + length.Milliseconds()
+	return nil
+}
+
+// say says something under a lease, sometimes again or out of turn, or under one that is lost.
+func (d *driver) say(ctx context.Context) error {
+	some := d.some(1)
+	if len(d.m.lost) > 0 && d.one(6) {
+		some = []glassq.Token{d.m.lost[d.rng.IntN(len(d.m.lost))]}
+	}
+	if len(some) == 0 {
+		return nil
+	}
+	p := &glassq.Progress{Done: float64(d.rng.IntN(5))/4 - 0.25} // the first keeps what was said
+	if d.one(2) {
+		p.Note = fmt.Sprintf("page %d", d.rng.IntN(200))
+	}
+	if !d.one(3) {
+		p.Checkpoint = d.body(d.rng.IntN(2) * d.rng.IntN(2500))[d.rng.IntN(2):]
+	}
+	x := glassq.Extend{Token: some[0], Lease: time.Duration(40+d.rng.IntN(100))*time.Second + 500*time.Millisecond,
+		Seq: 1, Progress: p}
+	if t := d.m.leased(some[0]); t != nil && t.sayer == some[0].Number {
+		x.Seq = t.seq + uint64(d.rng.IntN(5)+3)/4 // mostly the next one
+	}
+	if d.one(3) {
+		x.Put = []glassq.Task{{Queue: "next", Body: d.body(15)}, {Queue: d.queue(), Body: d.body(15)}}
+	}
+	errs, err := d.s.Extend(ctx, []glassq.Extend{x})
+	if err != nil || len(errs) != 1 {
+		return fmt.Errorf("Extend with seq %d = %v, %v", x.Seq, errs, err)
+	}
+	if err := differs(errs[0], d.m.say(&x)); err != nil {
+		return fmt.Errorf("Extend(%v) with seq %d: %w", x.Token, x.Seq, err)
+	}
 	return nil
 }

@@ -19,19 +19,21 @@ var (
 // A view is everything that a store shows, as text: one line for each queue, task and run.
 type view struct{ strings.Builder }
 
-func (v *view) queue(name string, set glassq.Settings, b glassq.Books, bytes int64, held [4]int64) {
+func (v *view) queue(name string, set glassq.Settings, b glassq.Books, bytes int64, held [4]int64,
+	halted bool, until int64) {
 	if b == (glassq.Books{}) && set == (glassq.Settings{}) && held == [4]int64{} {
 		return // made by a reserve that found nothing: no promise is about it
 	}
-	fmt.Fprintf(v, "queue %s %v %v %d bytes, held %v\n", name, set, b, bytes, held)
+	fmt.Fprintf(v, "queue %s %v %v %d bytes, held %v, halted %v until %d\n", name, set, b, bytes, held, halted, until)
 }
 
-func (v *view) task(num uint64, st glassq.State, t *glassq.Task, id string, attempt int, at int64, reason string) {
+func (v *view) task(num uint64, st glassq.State, t *glassq.Task, id string, attempt int, at int64, reason string,
+	said *glassq.Progress) {
 	h := fnv.New32a()
 	h.Write(t.Body)
 	short := t.Body[:min(len(t.Body), 24)]
-	fmt.Fprintf(v, " %d %v %q+%d/%x id %q run %q of %d level %d attempt %d at %d %q\n",
-		num, st, short, len(t.Body), h.Sum32(), id, t.Run, t.OfAttempt, t.Priority.Level(), attempt, at, reason)
+	fmt.Fprintf(v, " %d %v %q+%d/%x id %q run %q of %d level %d attempt %d at %d %q %v\n",
+		num, st, short, len(t.Body), h.Sum32(), id, t.Run, t.OfAttempt, t.Priority.Level(), attempt, at, reason, said)
 }
 
 func (v *view) run(name string, c glassq.RunChange, b glassq.Books, waiting uint64, created, ended int64) {
@@ -52,7 +54,11 @@ func observe(ctx context.Context, s glassq.Store, now int64) (string, error) {
 				q.Name, q.Books, q.Pending, q.Delayed, q.Ready, q.Leased)
 		}
 		held := [4]int64{q.Delayed, q.Ready, q.Leased, q.Dead}
-		v.queue(q.Name, q.Settings, q.Books, q.Bytes, held)
+		until := int64(0)
+		if !q.Halted.Until.IsZero() {
+			until = q.Halted.Until.UnixMilli()
+		}
+		v.queue(q.Name, q.Settings, q.Books, q.Bytes, held, q.Halted.Now(), until)
 		for k, st := range allStates {
 			if held[k] == 0 {
 				continue
@@ -69,7 +75,7 @@ func observe(ctx context.Context, s glassq.Store, now int64) (string, error) {
 				if st == glassq.Delayed || st == glassq.Leased {
 					at = now + p.Due.Milliseconds()
 				}
-				v.task(p.Number, st, &p.Task, p.TaskID(), p.Attempt, at, p.Reason)
+				v.task(p.Number, st, &p.Task, p.TaskID(), p.Attempt, at, p.Reason, p.Progress)
 			}
 		}
 	}
@@ -107,7 +113,7 @@ func (m *model) view() string {
 			held[k] = m.held(name, st)
 		}
 		q := m.queues[name]
-		v.queue(name, q.set, q.books, m.bytes(name), held)
+		v.queue(name, q.set, q.books, m.bytes(name), held, q.halt.halted, q.halt.until)
 		for _, st := range allStates {
 			for i := range m.tasks {
 				t := &m.tasks[i]
@@ -122,7 +128,7 @@ func (m *model) view() string {
 				if id == "" {
 					id = glassq.AssignedID(t.num)
 				}
-				v.task(t.num, st, &t.Task, id, t.attempt, at, t.reason)
+				v.task(t.num, st, &t.Task, id, t.attempt, at, t.reason, t.said)
 			}
 		}
 	}

@@ -15,6 +15,7 @@ import (
 const (
 	KindTick    = "tick"    // once a second in which something changed: the server, queues and runs
 	KindDead    = "dead"    // tasks of a queue came to be dead
+	KindHalt    = "halt"    // hand-outs of a queue pause since too many tasks failed, or go on
 	KindStorage = "storage" // the storage is ok, low or full from now on
 	KindAction  = "action"  // somebody did, or was refused, what is audited
 )
@@ -24,7 +25,7 @@ type Event struct {
 	ID      uint64     `json:"id"` // grows, over a restart too, unless the clock went back
 	Time    time.Time  `json:"time"`
 	Kind    string     `json:"kind"`
-	Queue   string     `json:"queue,omitempty"`   // of KindDead and KindAction; "" is of none in particular
+	Queue   string     `json:"queue,omitempty"`   // of KindDead, KindHalt and KindAction; "" is of none in particular
 	Run     string     `json:"run,omitempty"`     // of KindAction
 	Count   int64      `json:"count,omitempty"`   // tasks that it is about
 	Action  string     `json:"action,omitempty"`  // of KindAction: the word of the audit
@@ -32,7 +33,7 @@ type Event struct {
 	Door    string     `json:"door,omitempty"`    // of KindAction: through which door
 	Who     string     `json:"who,omitempty"`     // of KindAction: whose token, or key, guest, unknown, system
 	From    string     `json:"from,omitempty"`    // of KindAction: address
-	What    string     `json:"what,omitempty"`    // of KindAction: settings, states, or the name of a token
+	What    string     `json:"what,omitempty"`    // of KindAction: settings, states, or the name of a token. Of KindHalt: why, "" where they go on
 	Outcome string     `json:"outcome,omitempty"` // of KindAction: ok, or the code of the error
 	Storage string     `json:"storage,omitempty"` // of KindStorage
 	Queues  []QueueNow `json:"queues,omitempty"`  // of KindTick: the queues that changed, up to 1,000

@@ -106,7 +106,8 @@ type queue struct {
 	at         int64 // second of the last call
 	levels     levels
 	paused     bool
-	polled     bool // levels have been asked for
+	halted     string // why
+	polled     bool   // levels have been asked for
 	touched    bool
 	busy       bool
 	asked      time.Time      // of the last reserve

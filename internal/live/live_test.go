@@ -223,6 +223,39 @@ func TestEvents(t *testing.T) {
 	})
 }
 
+// TestHaltEvents: a halt is told once, and its end.
+func TestHaltEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, s := watched(t, live.Options{})
+		rule, no := "failed>0% of 1", false
+		if _, err := s.Configure(t.Context(), "q", glassq.SettingsChange{Halt: &rule}); err != nil {
+			t.Fatal(err)
+		}
+		from := l.LastEvent()
+		put(t, s, "q", 2)
+		d := reserve(t, s, "ann", "q", 1)
+		if _, err := s.Nack(by("ann"), []glassq.Nack{{Token: d[0].Token(), Delay: time.Hour}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		if _, err := s.Configure(by("ann"), "q", glassq.SettingsChange{Paused: &no}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		list, _, err := l.Events(t.Context(), from, 100)
+		var halts []string
+		for _, e := range list {
+			if e.Kind == live.KindHalt && e.Queue == "q" {
+				halts = append(halts, e.What)
+			}
+		}
+		want := []string{"halted until somebody resumes it: 1 of the last 1 endings failed (failed>0% of 1)", ""}
+		if err != nil || !slices.Equal(halts, want) {
+			t.Errorf("events of halts = %q, %v; want %q", halts, err, want)
+		}
+	})
+}
+
 // TestSlowReader: what is given up is told.
 func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

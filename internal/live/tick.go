@@ -120,7 +120,7 @@ func (l *Live) tick(ctx context.Context, now time.Time) {
 	}
 
 	l.mu.Lock()
-	var dead []*Event
+	var dead, halts []*Event
 	e := &Event{Time: now.UTC(), Kind: KindTick, Runs: told}
 	for i, q := range queues {
 		if l.byName[q.name] != q {
@@ -129,6 +129,10 @@ func (l *Live) tick(ctx context.Context, now time.Time) {
 		died, changed := l.reach(q, &held[i], now.Unix())
 		if died > 0 {
 			dead = append(dead, &Event{Time: now.UTC(), Kind: KindDead, Queue: q.name, Count: died})
+		}
+		if why := held[i].Halted.String(); why != q.halted {
+			q.halted = why
+			halts = append(halts, &Event{Time: now.UTC(), Kind: KindHalt, Queue: q.name, What: why})
 		}
 		if changed != nil && len(e.Queues) < maxTold {
 			e.Queues = append(e.Queues, *changed)
@@ -152,7 +156,7 @@ func (l *Live) tick(ctx context.Context, now time.Time) {
 	if len(e.Queues)+len(e.Runs) > 0 {
 		l.events.tell(e)
 	}
-	for _, d := range dead {
+	for _, d := range append(halts, dead...) {
 		l.events.tell(d)
 	}
 	if stats.Storage != was && (was != "" || stats.Storage != glassq.StorageOK) {

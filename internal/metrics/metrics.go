@@ -76,6 +76,7 @@ var (
 	queueOldest  = desc("queue_oldest_ready_seconds", "Time since the next task of the queue was put.", "queue")
 	queueWaiters = desc("queue_waiting_reserves", "Calls that wait for a task of the queue.", "queue")
 	queuePaused  = desc("queue_paused", "1 where the queue hands out nothing.", "queue")
+	queueHalted  = desc("queue_halted", "1 where hand-outs pause because too many tasks failed.", "queue")
 	queueOff     = desc("queue_books_difference_tasks",
 		"Tasks by which the books of the queue do not fit what it holds: 0, or a bug.", "queue")
 	putTasks     = desc("tasks_put_total", "Tasks put, results among them.", "queue")
@@ -195,6 +196,7 @@ type row struct {
 	glassq.QueueInfo
 	counts live.Counts
 	paused int
+	halted int
 }
 
 // gather makes the rows of queues, which are in the order of their names.
@@ -214,6 +216,9 @@ func gather(queues []glassq.QueueInfo, counts map[string]live.Counts) []row {
 		if q.Settings.Paused {
 			q.paused = 1
 		}
+		if q.Halted.Now() {
+			q.halted = 1
+		}
 		switch {
 		case i < MaxQueues:
 			rows = append(rows, q)
@@ -231,6 +236,7 @@ func gather(queues []glassq.QueueInfo, counts map[string]live.Counts) []row {
 func (r *row) add(q *row) {
 	r.Delayed, r.Ready, r.Leased, r.Dead = r.Delayed+q.Delayed, r.Ready+q.Ready, r.Leased+q.Leased, r.Dead+q.Dead
 	r.Bytes, r.Waiters, r.paused = r.Bytes+q.Bytes, r.Waiters+q.Waiters, r.paused+q.paused
+	r.halted += q.halted
 	r.Oldest = max(r.Oldest, q.Oldest)
 	r.Pending += q.Pending
 	b, o := &r.Books, &q.Books
@@ -252,6 +258,7 @@ func (p *page) queue(q *row) {
 	p.gauge(queueOldest, q.Oldest, q.Name)
 	p.gauge(queueWaiters, float64(q.Waiters), q.Name)
 	p.gauge(queuePaused, float64(q.paused), q.Name)
+	p.gauge(queueHalted, float64(q.halted), q.Name)
 	p.gauge(queueOff, float64(q.Pending)-float64(q.Delayed+q.Ready+q.Leased), q.Name)
 	p.counter(putTasks, q.Books.Put, q.Name)
 	p.counter(ackedTasks, q.Books.OK, q.Name, "ok")

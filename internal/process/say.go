@@ -20,14 +20,14 @@ func tell(ctx context.Context, log *slog.Logger, l *glassq.Lease, r *worker.Repl
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return nil
-		case glassq.CodeOf(err) == glassq.CodeQueueFull, glassq.CodeOf(err) == glassq.CodeStorageFull:
+		case glassq.CodeOf(err) == glassq.CodeQueueFull, glassq.CodeOf(err) == glassq.CodeStorageFull,
+			glassq.CodeOf(err) == glassq.CodeQuota:
 			if first {
 				log.Warn("no room for what a task says of itself, waiting", "task", l.TaskID(), "err", err)
 			}
 		case glassq.CodeOf(err) == glassq.CodeBadRequest, glassq.CodeOf(err) == glassq.CodeTooLarge,
 			glassq.CodeOf(err) == glassq.CodeBadName, glassq.CodeOf(err) == glassq.CodeForbidden,
-			glassq.CodeOf(err) == glassq.CodeSchema, glassq.CodeOf(err) == glassq.CodeRunConflict,
-			glassq.CodeOf(err) == glassq.CodeQuota:
+			glassq.CodeOf(err) == glassq.CodeSchema, glassq.CodeOf(err) == glassq.CodeRunConflict:
 			return err
 		default:
 			log.Warn("what a task says of itself is not known to be kept", "task", l.TaskID(), "err", err)

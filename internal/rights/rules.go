@@ -98,7 +98,7 @@ var Rules = [verbs]Rule{
 	VerbNack: {Does: "nack", Needs: Work, Of: OfQueue, HTTP: []string{"POST /v1/nack"},
 		Memcached: []string{"set Q/L/nack", "ms Q/L/nack"}, Client: []string{"Nack"}},
 	VerbExtend: {Does: "extend", Needs: Work, Of: OfQueue, HTTP: []string{"POST /v1/extend"},
-		Memcached: []string{"touch Q/L", "mg Q/L T"}, Client: []string{"Extend"}},
+		Memcached: []string{"touch Q/L", "mg Q/L T"}, Manager: []string{"hold"}, Client: []string{"Extend"}},
 	VerbQueues: {Does: "list queues", Needs: Any, Of: OfEach, HTTP: []string{"GET /v1/queues"},
 		Memcached: []string{"stats queue"}, Manager: []string{"number_of_objects"}, Client: []string{"Queues"}},
 	VerbQueue: {Does: "see how much a queue holds", Needs: Any, Of: OfQueue,

@@ -37,6 +37,7 @@ type queueImage struct {
 	pace     paceImage
 	books    glassq.Books
 	ids      idImage
+	breaker  *breaker // a copy
 }
 
 type runImage struct {
@@ -78,7 +79,12 @@ func (s *State) Image() *Image {
 	}
 	for _, q := range s.Queues() {
 		q.ids.prune(s.now)
-		im.queues = append(im.queues, queueImage{q.Name, q.settings, q.Pace.image(), q.books, q.ids.share()})
+		var halt *breaker
+		if q.breaker != nil {
+			b := *q.breaker
+			halt = &b
+		}
+		im.queues = append(im.queues, queueImage{q.Name, q.settings, q.Pace.image(), q.books, q.ids.share(), halt})
 		im.names[q.num] = q.Name
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.runs)) {

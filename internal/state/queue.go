@@ -27,7 +27,8 @@ type Queue struct {
 	dead     lane
 	ids      idWindow
 	going    going
-	headers  bool // a task of it may have headers; it is not part of the state, see Leased.Headers
+	breaker  *breaker // nil without a rule
+	headers  bool     // a task of it may have headers; it is not part of the state, see Leased.Headers
 }
 
 // Settings returns the queue's settings.
@@ -46,7 +47,8 @@ func (q *Queue) Info() glassq.QueueInfo {
 	return glassq.QueueInfo{
 		Name: q.Name, Delayed: q.count[glassq.Delayed], Ready: q.count[glassq.Ready],
 		Leased: q.count[glassq.Leased], Dead: q.count[glassq.Dead], Bytes: q.bytes,
-		Books: q.books, Pending: q.books.Pending(), Progress: q.going.info(), Settings: q.settings,
+		Books: q.books, Pending: q.books.Pending(), Progress: q.going.info(), Halted: q.Halted(),
+		Settings: q.settings,
 	}
 }
 
@@ -91,6 +93,7 @@ func (s *State) applySettings(name string, set glassq.Settings) {
 		q.ids.prune(s.now) // as it was until now
 		s.holdIDs(q)
 	}
+	s.setHalt(q)
 	q.Pace.Set(schedule(set), s.nanos())
 	if was.Paused && !set.Paused {
 		q.Pace.Wake(s.nanos())

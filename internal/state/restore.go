@@ -30,6 +30,7 @@ func (s *State) Restore(in io.Reader) error {
 		d.json(&rec)
 		d.json(&q.books)
 		q.settings = rec.Settings
+		s.setHalt(q)
 		q.Pace.Set(schedule(q.settings), s.nanos())
 		q.Pace.restore(rec.Pace)
 		q.ids.restore(&d)
@@ -119,6 +120,8 @@ func (s *State) restoreSections(d *decoder) {
 			s.restoreSchedules(d)
 		case sectionProgress:
 			s.restoreProgress(d)
+		case sectionHalts:
+			s.restoreHalts(d)
 		case sectionRanges:
 			s.restoreRanges(d)
 		default:

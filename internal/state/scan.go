@@ -61,7 +61,7 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 		case opRedrive:
 			r.str()
 			r.uvarint()
-		case opDrop, opCancel, opRunDrop:
+		case opDrop, opCancel, opRunDrop, opHalt:
 			r.str()
 		case opRedriveSome:
 			someOf(&r, nil)

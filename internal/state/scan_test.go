@@ -32,6 +32,7 @@ func TestPutsPassesOver(t *testing.T) {
 		{"progress", said},
 		{"progress of nothing", nothing},
 		{"a checkpoint moved", moved},
+		{"the end of a halt", AppendResume(nil, "q")},
 		{"a checkpoint forgotten", AppendForget(nil, 7)},
 		{"time", AppendTime(nil, 300)},
 		{"put", put},

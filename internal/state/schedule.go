@@ -15,10 +15,14 @@ type Timed struct {
 	Name   string
 	Set    ScheduleSet
 	put    []byte // the put record of its task, without id
-	Last   int64  // ms of the wall clock: the last due moment that is done with, or when it began
+	from   int64  // ms of the wall clock: moments up to that are not due
+	last   int64  // ms of the wall clock: the last due moment that is done with; 0 for none
 	puts   uint64
 	missed uint64
 }
+
+// DoneTo is the moment, in ms of the wall clock, behind which the next due one is.
+func (x *Timed) DoneTo() int64 { return max(x.from, x.last) }
 
 // A ScheduleSet is what somebody wants of a schedule.
 type ScheduleSet struct {
@@ -34,8 +38,8 @@ type ScheduleSet struct {
 func (x *Timed) Info() glassq.Schedule {
 	info := glassq.Schedule{Name: x.Name, Cron: x.Set.Cron, Zone: x.Set.Zone, Task: x.Set.Task, Missed: x.Set.Missed,
 		Paused: x.Set.Paused, Created: time.UnixMilli(x.Set.Created).UTC(), Puts: x.puts, Lost: x.missed}
-	if x.puts+x.missed > 0 {
-		info.Last = time.UnixMilli(x.Last).UTC()
+	if x.last > 0 {
+		info.Last = time.UnixMilli(x.last).UTC()
 	}
 	return info
 }
@@ -68,14 +72,15 @@ func NoSchedule(name string) error {
 }
 
 // mostAhead is how far the last due moment of a schedule may be ahead of a wall clock that was set
-// back, for moments until then to count as done with when the schedule begins anew.
+// back: when the schedule begins anew, moments until then count as done with. A clock that was further
+// ahead was wrong.
 const mostAhead = 24 * time.Hour
 
 // DecideSchedule changes a schedule, or makes it, at a time of the wall clock in ms. task is that of
 // the change; its Queue is "" for none.
 func (s *State) DecideSchedule(name string, c glassq.ScheduleChange, task *glassq.Task, wall int64) ([]byte, error) {
 	x := s.schedules[name]
-	set, put, last := ScheduleSet{Zone: "UTC", Missed: glassq.MissedOnce, Created: wall}, []byte(nil), wall
+	set, put, from := ScheduleSet{Zone: "UTC", Missed: glassq.MissedOnce, Created: wall}, []byte(nil), wall
 	switch {
 	case x == nil && (c.Cron == "" || task.Queue == ""):
 		return nil, NoSchedule(name)
@@ -85,8 +90,8 @@ func (s *State) DecideSchedule(name string, c glassq.ScheduleChange, task *glass
 	case x != nil:
 		set, put = x.Set, x.put
 		begins := c.Cron != "" || c.Zone != "" || c.Paused != nil && !*c.Paused && set.Paused
-		if !begins || x.Last > wall && x.Last-wall < mostAhead.Milliseconds() {
-			last = x.Last
+		if !begins {
+			from = x.DoneTo()
 		}
 	}
 	for _, f := range []struct {
@@ -103,14 +108,14 @@ func (s *State) DecideSchedule(name string, c glassq.ScheduleChange, task *glass
 	if task.Queue != "" {
 		set.Task, put = c.Task, AppendPut(nil, task)
 	}
-	return appendSchedule(nil, name, &set, put, last), nil
+	return appendSchedule(nil, name, &set, put, from), nil
 }
 
 // appendSchedule appends a schedule as it is from now on.
-func appendSchedule(dst []byte, name string, set *ScheduleSet, put []byte, last int64) []byte {
+func appendSchedule(dst []byte, name string, set *ScheduleSet, put []byte, from int64) []byte {
 	dst = appendJSON(dst, opSchedule, name, set)
 	dst = appendString(dst, string(put))
-	return binary.AppendUvarint(dst, uint64(last))
+	return binary.AppendUvarint(dst, uint64(from))
 }
 
 // AppendDropSchedule appends that a schedule is forgotten.
@@ -132,7 +137,7 @@ func AppendDue(dst []byte, name string, last int64, puts, missed uint64) []byte 
 func (s *State) applySchedule(r *reader) {
 	x := &Timed{Name: r.str()}
 	js, put := r.bytes(r.uvarint()), r.bytes(r.uvarint())
-	x.Last = int64(r.uvarint())
+	x.from = int64(r.uvarint())
 	if r.bad {
 		return
 	}
@@ -146,6 +151,9 @@ func (s *State) applySchedule(r *reader) {
 	}
 	if was := s.schedules[x.Name]; was != nil {
 		x.puts, x.missed = was.puts, was.missed
+		if was.last-x.from < mostAhead.Milliseconds() {
+			x.last = was.last
+		}
 	}
 	x.put = slices.Clone(put)
 	s.keepSchedule(x)
@@ -164,10 +172,10 @@ func (s *State) applyDue(r *reader) error {
 	if r.bad {
 		return nil
 	}
-	if x == nil || last <= x.Last {
+	if x == nil || last <= x.DoneTo() {
 		return recordErr("due moment of schedule " + name + ", which is done with")
 	}
-	x.Last, x.puts, x.missed = last, x.puts+puts, x.missed+missed
+	x.last, x.puts, x.missed = last, x.puts+puts, x.missed+missed
 	return nil
 }
 
@@ -182,8 +190,8 @@ func (im *Image) writeSchedules(e *encoder) {
 	e.num(sectionSchedules, uint64(len(im.schedules)))
 	for i := range im.schedules {
 		x := &im.schedules[i]
-		e.bytes(appendSchedule(nil, x.Name, &x.Set, x.put, x.Last))
-		e.num(x.puts, x.missed)
+		e.bytes(appendSchedule(nil, x.Name, &x.Set, x.put, x.from))
+		e.num(uint64(x.last), x.puts, x.missed)
 	}
 }
 
@@ -203,6 +211,7 @@ func (s *State) restoreSchedules(d *decoder) {
 			d.fail("schedule")
 			return
 		}
+		x.last = int64(d.num())
 		x.puts, x.missed = d.num(), d.num()
 	}
 }

@@ -23,6 +23,7 @@ const (
 	sectionEnd uint64 = iota // no more sections
 
 	sectionProgress uint64 = 4 // what was said of tasks
+	sectionHalts    uint64 = 5 // endings that rules of queues count
 	sectionRanges   uint64 = 6 // ranges of positions
 )
 
@@ -67,6 +68,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeAcked(&e)
 	im.writeSchedules(&e)
 	im.writeProgress(&e)
+	im.writeHalts(&e)
 	im.writeRanges(&e)
 	e.num(sectionEnd)
 	if e.err != nil {

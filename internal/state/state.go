@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/bits"
-	"time"
 
 	"github.com/glassq/glassq"
 )
@@ -31,6 +30,7 @@ type State struct {
 	leaseTimers timers // ref: lease number
 	delays      timers // ref: task
 	ttls        timers // ref: task
+	halts       timers // ref: number of a queue
 	acked       ackedWindow
 	checkpoints int64 // tasks that have one
 
@@ -200,6 +200,11 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		if !r.bad {
 			err = s.applyRunEnd(name, k)
 		}
+	case opHalt:
+		name := r.str()
+		if q := s.queues[name]; !r.bad && q != nil {
+			s.resume(q)
+		}
 	case opCancel:
 		name := r.str()
 		if !r.bad {
@@ -353,6 +358,7 @@ func (s *State) applyLease(number, n uint64, length int64) error {
 	e.setAttempts(e.attempts() + 1)
 	c.queue.count[glassq.Ready]--
 	c.queue.count[glassq.Leased]++
+	c.queue.haltOut(number)
 	s.leases.set(number, lease{task: n, deadline: s.now + length, length: length})
 	s.leaseTimers.push(s.now+length, number)
 	if number >= s.next {
@@ -436,6 +442,7 @@ func (s *State) applyAck(number uint64, outcome glassq.Outcome, result bool) err
 	}
 	q := s.class[e.class].queue
 	s.acked.add(number, q.num, s.now)
+	s.haltEnd(q, number, outcome == glassq.Failed)
 	s.done(l.task, e, outcome, result)
 	return nil
 }
@@ -476,6 +483,7 @@ func (s *State) applyTake(n uint64) error {
 		return err
 	}
 	s.release(c.queue, s.booked(e))
+	s.haltEnd(c.queue, 0, false)
 	s.done(n, e, glassq.OK, false)
 	return nil
 }
@@ -487,6 +495,11 @@ func (s *State) applyNack(number uint64, kind byte, delay int64, reason string) 
 	}
 	if reason != "" {
 		s.tasks.setReason(l.task, reason)
+	}
+	if q := s.class[e.class].queue; kind == nackUndone || kind == nackPutOff {
+		s.haltBack(q, number)
+	} else {
+		s.haltEnd(q, number, true)
 	}
 	switch kind {
 	case nackUndone:
@@ -633,6 +646,7 @@ func (s *State) Advance(now int64) {
 			n := l.task
 			s.leases.remove(t.ref)
 			if e := s.tasks.get(n); e != nil && e.state() == glassq.Leased {
+				s.haltEnd(s.class[e.class].queue, t.ref, true)
 				s.retry(n, e, Backoff(n, e.attempts()-1))
 			}
 		case &s.delays:
@@ -641,6 +655,14 @@ func (s *State) Advance(now int64) {
 				continue
 			}
 			s.back(t.ref, s.tasks.get(t.ref), 0)
+		case &s.halts:
+			if !s.haltValid(t) {
+				which.stale = max(0, which.stale-1)
+				continue
+			}
+			if q := s.byNum[t.ref]; q.count[glassq.Ready] > 0 {
+				s.hooks.Ready(q)
+			}
 		case &s.rangeDelays, &s.rangeTTLs:
 			if !s.rangeDue(t, which == &s.rangeTTLs) {
 				which.stale = max(0, which.stale-1)
@@ -663,35 +685,4 @@ func (s *State) Advance(now int64) {
 		}
 	}
 	s.now = now
-}
-
-// earliest returns the next timer and the heap it is in; nil when there is none.
-func (s *State) earliest() (first timer, in *timers) {
-	for _, t := range []*timers{&s.leaseTimers, &s.delays, &s.rangeDelays, &s.ttls, &s.rangeTTLs} {
-		if t.n > 0 && (in == nil || t.get(0).at < first.at) {
-			first, in = t.get(0), t
-		}
-	}
-	return first, in
-}
-
-// Due returns when Advance next has something to do; ok is false for never.
-func (s *State) Due() (at int64, ok bool) {
-	t, in := s.earliest()
-	return t.at, in != nil
-}
-
-// Backoff is how long, in ms, a task waits after its attempt-th try failed: 1 s doubled with every
-// try, at most 10 minutes, changed by up to a fifth either way so that tasks which failed together
-// do not come back together. Zero attempts wait for nothing.
-func Backoff(task uint64, attempt int) int64 {
-	if attempt <= 0 {
-		return 0
-	}
-	ms := int64(10 * time.Minute / time.Millisecond)
-	if attempt <= 10 {
-		ms = min(ms, 1000<<(attempt-1))
-	}
-	h := (task*0x9e3779b97f4a7c15 + uint64(attempt)) * 0xbf58476d1ce4e5b9
-	return ms*4/5 + int64(h>>33)%(ms*2/5+1)
 }

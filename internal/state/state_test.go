@@ -191,7 +191,7 @@ func (w *walker) step() {
 			return
 		}
 		number, _ := w.s.NextLease()
-		if n, _, ok := w.s.Head(q); ok {
+		if n, _, ok := w.s.Head(q); ok && w.s.MayHandOut(q) > 0 {
 			w.add(AppendLease(nil, number, n, 1000+w.rnd.Int64N(5000)))
 			w.held = append(w.held, number)
 		}
@@ -241,7 +241,15 @@ func (w *walker) step() {
 		case 6:
 			w.add(AppendRun(nil, fmt.Sprintf("r%d", w.rnd.IntN(3)), glassq.RunChange{Source: "s"}))
 		case 7:
-			w.add(AppendQueue(nil, queue, glassq.Settings{Attempts: w.rnd.IntN(5)}))
+			set := glassq.Settings{Attempts: w.rnd.IntN(5)}
+			if w.rnd.IntN(2) == 0 {
+				set.Halt, set.HaltResume = "failed>30% of 7", float64(w.rnd.IntN(3))
+			}
+			w.add(AppendQueue(nil, queue, set))
+		case 10:
+			if rec := w.s.DecideResume(queue); rec != nil {
+				w.add(rec)
+			}
 		case 8:
 			if q != nil && q.Count(glassq.Leased) == 0 {
 				w.add(AppendDrop(nil, queue))
@@ -606,6 +614,9 @@ func dump(s *State) string {
 		q.ids.prune(s.now)
 		n, _, ok := s.Head(q)
 		fmt.Fprintln(&b, q.Info(), len(q.ids.seen), n, ok)
+		if q.breaker != nil {
+			fmt.Fprintln(&b, *q.breaker)
+		}
 	}
 	for _, r := range s.Runs() {
 		fmt.Fprintln(&b, s.RunInfo(r), r.put.all(), r.done.all(), r.failed.all(), r.dead.all())

@@ -29,12 +29,23 @@ func (c *conn) reply(value func([]byte) []byte) error {
 }
 
 func (c *conn) replyValue(t *glassq.Task) error {
-	head := head3
-	if c.python2 {
-		head = head2
-	}
-	c.out = append(c.appendValue(append(beginFrame(c.out), head...), t), tail...)
+	c.out = append(c.appendValue(append(beginFrame(c.out), c.head()...), t), tail...)
 	return c.flush()
+}
+
+// replyItem answers (value, receipt).
+func (c *conn) replyItem(l *glassq.Lease) error {
+	b := c.appendValue(append(beginFrame(c.out), c.head()...), &l.Task)
+	c.out = append(append(appendReceipt(b, l), 0x86), tail...)
+	return c.flush()
+}
+
+// head begins a reply with a user's value.
+func (c *conn) head() string {
+	if c.python2 {
+		return head2
+	}
+	return head3
 }
 
 func (c *conn) raise(e *exception) error {

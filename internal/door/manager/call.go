@@ -31,34 +31,44 @@ func (c *conn) call(queue string, r request) error {
 	if err := c.store.May(c.ctx, verb, queue); err != nil {
 		return c.fault(err)
 	}
-	var e *exception
+	a, e := r.aside()
+	if e != nil {
+		return c.raise(e)
+	}
+	if err := c.resume(a.of, r.ident); err != nil {
+		return c.fault(err)
+	}
 	if strings.HasPrefix(r.method, "put") && !c.s.mayPut(queue, r.ident) {
 		return c.raise(c.isShut(queue))
 	}
 	switch r.method {
 	case "put":
-		var a []*pickle.Value
-		if a, e = bind(r, "put", "item", "block", "timeout"); e == nil {
-			return c.put(queue, a[0], a[1], a[2])
+		var v []*pickle.Value
+		if v, e = bind(r, "put", "item", "block", "timeout"); e == nil {
+			return c.put(queue, a.id, v[0], v[1], v[2])
 		}
 	case "put_nowait":
-		var a []*pickle.Value
-		if a, e = bind(r, "put_nowait", "item"); e == nil {
-			return c.put(queue, a[0], &pickle.Value{Kind: pickle.Bool}, nil)
+		var v []*pickle.Value
+		if v, e = bind(r, "put_nowait", "item"); e == nil {
+			return c.put(queue, a.id, v[0], &pickle.Value{Kind: pickle.Bool}, nil)
 		}
 	case "get":
-		var a []*pickle.Value
-		if a, e = bind(r, "get", "block", "timeout"); e == nil {
-			return c.get(queue, r.ident, a[0], a[1])
+		var v []*pickle.Value
+		if v, e = bind(r, "get", "block", "timeout"); e == nil {
+			return c.get(queue, r.ident, a.asks, v[0], v[1])
 		}
 	case "get_nowait":
 		if _, e = bind(r, "get_nowait"); e == nil {
-			return c.get(queue, r.ident, &pickle.Value{Kind: pickle.Bool}, nil)
+			return c.get(queue, r.ident, a.asks, &pickle.Value{Kind: pickle.Bool}, nil)
 		}
 	case "shutdown":
-		var a []*pickle.Value
-		if a, e = bind(r, "shutdown", "immediate"); e == nil {
-			return c.shutdown(queue, a[0])
+		var v []*pickle.Value
+		if v, e = bind(r, "shutdown", "immediate"); e == nil {
+			return c.shutdown(queue, v[0])
+		}
+	case "hold":
+		if _, e = bind(r, "hold"); e == nil {
+			return c.hold(a.of)
 		}
 	case "#GETVALUE":
 		return c.text(headUns, "a queue cannot be copied")
@@ -131,10 +141,12 @@ func (c *conn) join(ctx context.Context, queue string) error {
 	}
 }
 
-// put stores an item. The result of the item that the connection got before is stored with its ack,
-// or not at all: when the lease was lost, somebody else's result is the one that counts, and the
-// put raises.
-func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
+// put stores an item under an id, "" for none. What the call confirms is acked in the same commit,
+// so that a crash does not end an item whose follow-up it takes; not so an item of a run, whose
+// books are not for what programs put beside it. The result of the item that the connection got
+// before is stored with its ack, or not at all: when the lease was lost, somebody else's result is
+// the one that counts, and the put raises.
+func (c *conn) put(queue, id string, item, block, timeout *pickle.Value) error {
 	wait, e := waitOf(block, timeout)
 	if e != nil {
 		return c.raise(e)
@@ -146,29 +158,43 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	// Programs know one queue of results. An item of a run may have another one, and its result
 	// belongs there.
 	of := c.only()
+	if of == nil {
+		of = c.late
+	}
 	isResult := of != nil && (queue == glassq.DefaultResults || queue == of.ResultQueue) && item.Member("i") != nil &&
 		item.Member("o") != nil
+	together := !isResult && c.held != nil && c.held.Run == ""
 	var token glassq.Token
-	if isResult {
+	switch {
+	case isResult:
 		token = of.Token()
-	} else {
+	case together:
+		token = c.held.Token()
+	default:
 		if err := c.confirm(); err != nil {
 			return c.fault(err)
 		}
 	}
+	if !isResult {
+		task.ID = id
+	}
 	store := func(ctx context.Context, wait time.Duration) (err error) {
 		t := task // a store fills in what is not said
+		ack := glassq.Ack{Token: token}
 		if isResult {
 			t.Queue = "" // the item's own
+			ack.Result = &t
+		} else {
+			ack.Put = []glassq.Task{t}
 		}
-		switch {
-		case isResult && wait == 0:
+		switch acks := isResult || together; {
+		case acks && wait == 0:
 			var errs []error
-			if errs, err = c.store.Ack(ctx, []glassq.Ack{{Token: token, Result: &t}}); err == nil {
+			if errs, err = c.store.Ack(ctx, []glassq.Ack{ack}); err == nil {
 				err = errs[0]
 			}
-		case isResult:
-			err = c.store.AckWait(ctx, glassq.Ack{Token: token, Result: &t}, wait)
+		case acks:
+			err = c.store.AckWait(ctx, ack, wait)
 		case wait == 0:
 			_, err = c.store.Put(ctx, []glassq.Task{t})
 		default:
@@ -193,17 +219,19 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 			return c.s.untilShut(ctx, queue, func(ctx context.Context) error { return store(ctx, wait) })
 		})
 		if gone != nil {
-			if isResult && err == nil {
+			if (isResult || together) && err == nil {
 				c.letGo(token)
 			}
 			return c.left(gone)
 		}
 	}
 	lost := errors.Is(err, glassq.ErrLeaseLost)
-	if isResult && (err == nil || lost) {
+	if (isResult || together) && (err == nil || lost) {
 		c.letGo(token)
 	}
 	switch {
+	case together && lost: // what is done with the item is for somebody else to say; this is stored by itself
+		return c.put(queue, id, item, block, timeout)
 	case isResult && lost:
 		return c.raise(&exception{"RuntimeError", "lease lost: the item was handed to somebody else meanwhile, and this result of it is not stored"})
 	case errors.Is(err, context.Canceled) && c.ctx.Err() == nil:
@@ -214,7 +242,9 @@ func (c *conn) put(queue string, item, block, timeout *pickle.Value) error {
 	return c.reply(appendNone)
 }
 
-func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
+// get hands out an item. With asks the reply says how the item is named, and the lease is a short
+// one until the client says that it has it.
+func (c *conn) get(queue, id string, asks bool, block, timeout *pickle.Value) error {
 	wait, e := waitOf(block, timeout)
 	if e != nil {
 		return c.raise(e)
@@ -230,6 +260,9 @@ func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
 		return c.raise(c.isShut(queue))
 	}
 	r := glassq.Reserve{Queue: queue, Max: 1, Lease: leaseLength}
+	if asks {
+		r.Lease = receiptTime
+	}
 	c.answer = c.s.frame.Answers.Begin(c.nc.RemoteAddr(), heldTwice, c.nc.Cut)
 	defer c.doneAnswering()
 	leases, err := c.store.Reserve(room.With(c.ctx, c.answer), r)
@@ -258,8 +291,11 @@ func (c *conn) get(queue, id string, block, timeout *pickle.Value) error {
 	case len(leases) == 0:
 		return c.raise(&exception{"Empty", ""})
 	}
-	c.takeLease(&leases[0], id)
+	c.takeLease(&leases[0], id, !asks)
 	c.s.took(queue)
+	if asks {
+		return c.replyItem(&leases[0])
+	}
 	return c.replyValue(&leases[0].Task)
 }
 

@@ -54,6 +54,7 @@ type conn struct {
 	answer  *door.Answer   // while an item is handed out
 	held    *glassq.Lease  // handed out, without its body, and not yet confirmed by another call
 	undone  []glassq.Lease // handed out, without their bodies, and not yet told done, where that is what confirms; oldest first
+	late    *glassq.Lease  // what the client says it got before, which is over or somebody else's; nil for none
 	fresh   bool           // the last of them came with the last reply, and nothing has come from the client since
 	serving bool
 	reset   bool // the connection did not end in good order

@@ -55,9 +55,12 @@ func (s *Server) delivery(queue string) Delivery {
 // maxUndone is how many items a connection may have that are not told done.
 const maxUndone = 10_000
 
-// takeLease notes an item that goes to the client.
-func (c *conn) takeLease(l *glassq.Lease, id string) {
-	c.s.hold(c, l.Token(), id)
+// takeLease notes an item that goes to the client, and with keep has its lease extended.
+func (c *conn) takeLease(l *glassq.Lease, id string, keep bool) {
+	if keep {
+		c.s.hall.Kept.Keep(l.Token())
+	}
+	c.s.heldBy(c, id)
 	c.fresh = true
 	kept := *l
 	kept.Body, kept.Extra, kept.Headers = nil, nil, nil

@@ -93,9 +93,8 @@ func (s *Server) serve(ctx context.Context, nc *door.Conn) {
 	c.run(ctx)
 }
 
-// hold notes an item that goes to c, by a get through an ident.
-func (s *Server) hold(c *conn, t glassq.Token, id string) {
-	s.hall.Kept.Keep(t)
+// heldBy notes the ident of the get that hands an item to c.
+func (s *Server) heldBy(c *conn, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.refs.heldBy = id
