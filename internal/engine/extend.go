@@ -64,6 +64,9 @@ func (e *Engine) Extend(_ context.Context, extends []glassq.Extend) ([]error, er
 		}
 	}
 	e.end()
+	if err := e.waitLive(f); err != nil {
+		return nil, err
+	}
 	return errs, e.toldOf(errs, f)
 }
 

@@ -262,7 +262,7 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 		return nil, nil
 	}
 	defer e.unpin(w.pin)
-	wait := e.wait
+	wait := e.waitLive
 	if w.r.Take && !w.reserves && !e.policy.HandOutsWait {
 		wait = e.waitWritten
 	}
