@@ -22,7 +22,7 @@ CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|hostile|leftout|arch)/|/waltest/|/clustertest/|/enginelog/
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine challenge build man packages demo lines \
+.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine challenge build man packages demo lines weigh \
         pictures crash machine ways flips kill py power mutants reliability
 
 help: ## this list
@@ -68,6 +68,12 @@ left-out:
 	@echo "  running on darwin and windows: built for, not run"
 	@$(if $(CAN_RACE),:,echo "  the race detector: it needs a C compiler (and CGO_ENABLED=1)")
 	@echo "Everything else ran.$(if $(FULL),, INSTALL=1 make test installs what is missing and runs the rest.)"
+
+weigh: ## the size of the stripped program, and the code and tables of each module in it
+	@dir=$$(mktemp -d) && $(GO) build -trimpath -ldflags='-s -w' -o $$dir/stripped ./cmd/glassq && $(GO) build -o $$dir/whole ./cmd/glassq && \
+	printf '%10d bytes, the stripped program\n' $$(wc -c <$$dir/stripped) && $(GO) tool nm -size $$dir/whole | \
+	awk '$$3 ~ /[TtRrDd]/ && split($$4, a, "/") > 2 && a[1] ~ /^[a-z0-9.-]+[.][a-z]+$$/ {sub(/[.].*/, "", a[3]); s[a[1] "/" a[2] "/" a[3]] += $$2} \
+	END {for (m in s) printf "%10d %s\n", s[m], m}' | sort -k1,1nr -k2; rm -r $$dir
 
 lines: ## how many lines the product has, by folder
 	@git ls-files --cached --others --exclude-standard '*.go' | grep -vE '$(NO_PRODUCT)' | while read -r f; do \

@@ -100,7 +100,7 @@ func runChild(args []string) error {
 	}
 	took := time.Since(began)
 	fmt.Printf("%d ready, put in %.1f s: resident %d MB, at most %d MB; asked for 10 million: below 400\n", tasks,
-		took.Seconds(), status("VmRSS:"), status("VmHWM:"))
+		took.Seconds(), status(os.Getpid(), "VmRSS:"), status(os.Getpid(), "VmHWM:"))
 	_, err = io.Copy(io.Discard, os.Stdin) // killed meanwhile
 	return err
 }
@@ -121,7 +121,7 @@ func useBacklog(ctx context.Context, dir string, tasks int) error {
 		return fmt.Errorf("%d of %d tasks are ready after the start", infos[0].Ready, tasks)
 	}
 	fmt.Printf("    start after kill -9: %.2f s, resident %d MB; asked for 10 million: below 5 s\n", took.Seconds(),
-		status("VmRSS:"))
+		status(os.Getpid(), "VmRSS:"))
 
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var back []glassq.Nack

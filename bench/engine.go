@@ -20,7 +20,7 @@ import (
 	"github.com/glassq/glassq/internal/wal"
 )
 
-var seconds = flag.Float64("seconds", 3, "seconds that each speed of suite engine is measured for")
+var seconds = flag.Float64("seconds", 3, "seconds that each speed of suite engine, and each row of watch, is measured for")
 
 // engineRows measures the embedded engine: speed with --sync always beside the disk's bare sync,
 // put while the log is compacted, then memory, start and disk space of backlogs.
@@ -221,9 +221,9 @@ func engineDrain(ctx context.Context, dir string, callers int) (got speed, err e
 	return got, err
 }
 
-// status reads a line of the process's status in MB; 0 where there is none.
-func status(name string) int {
-	b, err := os.ReadFile("/proc/self/status")
+// status reads a line of a process's status in MB; 0 where there is none.
+func status(pid int, name string) int {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}

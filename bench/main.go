@@ -50,6 +50,7 @@ var suites = []suite{
 	{"memcached", "the memcached door beside Redis, beanstalkd and memcached", memcachedSuite},
 	{"http", "dispatch, and reserve + ack, over HTTP", queueRows},
 	{"output", "output of results that wait in a server: rate and memory", outputSuite},
+	{"watch", "pages, events, metrics, redrive and counting, beside tasks that pass", watchSuite},
 	{"manager", "the Python manager door beside a manager of Python's own", managerSuite},
 	{"ranges", "a range of a billion tasks; run of URLs as a range beside one by one", rangeRows},
 	{"rate", "a rate of 5,000/s over two workers for 20 s", rateSuite},

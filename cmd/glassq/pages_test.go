@@ -84,30 +84,40 @@ func TestPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
+	var pages []string
+	for _, of := range []string{"README*.md", "docs/*.md", "docs/zh/*.md"} {
+		some, err := filepath.Glob(filepath.Join(root, of))
+		if err != nil || len(some) == 0 {
+			t.Fatalf("%s: %d pages, %v", of, len(some), err)
+		}
+		pages = append(pages, some...)
 	}
-	says := map[string][]string{"README.md": {"put 10,000 = ok 10,000 + failed 0", `"hello"`}}
+	says := map[string][]string{
+		"README.md":           {"put 10,000 = ok 10,000 + failed 0", `"hello"`},
+		"README.zh-CN.md":     {"put 10,000 = ok 10,000 + failed 0"},
+		"docs/tutorial.md":    {"ok 200\n", "put 200 = ok 200 + failed 0 + dead 0 + pending 0"},
+		"docs/zh/tutorial.md": {"ok 200\n", "put 200 = ok 200 + failed 0 + dead 0 + pending 0"},
+	}
 	var ran, left atomic.Int64
 	t.Run("each", func(t *testing.T) {
-		for _, path := range append(pages, filepath.Join(root, "README.md")) {
+		for _, path := range pages {
 			text, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
+			name, _ := filepath.Rel(root, path)
 			s := shellOf(string(text))
 			for _, why := range s.reasons {
-				t.Logf("%s: left out: %s", filepath.Base(path), why)
+				t.Logf("%s: left out: %s", name, why)
 			}
 			if left.Add(int64(len(s.reasons))); s.blocks == 0 {
 				continue
 			}
 			ran.Add(int64(s.blocks))
-			t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				out := s.run(t, root)
-				for _, want := range says[filepath.Base(path)] {
+				for _, want := range says[name] {
 					if !strings.Contains(out, want) {
 						t.Errorf("the page does not show %q", want)
 					}
@@ -125,8 +135,10 @@ func TestPages(t *testing.T) {
 // run runs the script and returns all that it showed.
 func (s *script) run(t *testing.T, root string) string {
 	dir := t.TempDir()
-	target, server, memcached := freeAddress(t), freeAddress(t), freeAddress(t)
+	target, server, memcached, manager := freeAddress(t), freeAddress(t), freeAddress(t), freeAddress(t)
+	_, port, _ := strings.Cut(manager, ":")
 	ports := strings.NewReplacer("127.0.0.1:8888", target, "127.0.0.1:5080", server, "127.0.0.1:22201", memcached,
+		"127.0.0.1:5000", manager, `("127.0.0.1", 5000)`, `("127.0.0.1", `+port+`)`,
 		"go build -o bin/glassq ./cmd/glassq", "mkdir bin; cp "+binary+" bin/glassq", "go run ./cmd/glassq", "glassq")
 	text := listens.ReplaceAllStringFunc(ports.Replace(s.text), func(line string) string {
 		addr := server
@@ -142,7 +154,8 @@ func (s *script) run(t *testing.T, root string) string {
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", text)
 	cmd.Dir = dir
 	cmd.Env = append(environment(t, "GLASSQ_SERVER=http://"+server, "GLASSQ_HTTP="+server, "GLASSQ_LISTEN="+target,
-		"GLASSQ_MEMCACHED="+memcached, "GLASSQ_QUIET=true"), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+		"GLASSQ_MEMCACHED="+memcached, "GLASSQ_MANAGER="+manager, "GLASSQ_QUIET=true"),
+		"PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v: %s\n%s", err, text, out)

@@ -159,13 +159,16 @@ func (l *Live) LastEvent() uint64 {
 // Events returns the events after id after, oldest first and up to most of them, and waits for the
 // first one until ctx is done, whose error it then returns. lost tells that there were others
 // between after and the first one, which are given up: about 4 MB are kept, and none over a
-// restart. Readers are not known to the server, so a slow one costs nothing. The events are shared:
-// they must not be changed.
+// restart. An id that is not given yet is one of another start, at which the clock was ahead: what
+// is kept is new to its reader. Readers are not known to the server, so a slow one costs nothing.
+// The events are shared: they must not be changed.
 func (l *Live) Events(ctx context.Context, after uint64, most int) (list []*Event, lost bool, err error) {
 	v := &l.events
 	for {
 		v.mu.Lock()
-		lost = after < v.gone
+		if lost = after < v.gone || after > v.last; after > v.last {
+			after = v.gone
+		}
 		i, _ := slices.BinarySearchFunc(v.list, after+1, func(e *Event, id uint64) int { return cmp.Compare(e.ID, id) })
 		list = slices.Clone(v.list[i:min(len(v.list), i+most)])
 		news := v.news

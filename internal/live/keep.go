@@ -25,7 +25,6 @@ type kept struct {
 
 type keptQueue struct {
 	Name         string
-	At           int64
 	Active, Rest []*ring
 }
 
@@ -77,7 +76,6 @@ func (l *Live) write(name string) (err error) {
 		k := keptQueue{Name: name}
 		l.mu.Lock()
 		if q := l.byName[name]; q != nil {
-			k.At = q.at
 			for _, r := range q.active {
 				k.Active = append(k.Active, r.clone())
 			}
@@ -176,7 +174,7 @@ func (l *Live) takeIn(k *keptQueue) {
 		return
 	}
 	q := l.newQueue(k.Name)
-	q.at, q.rest = k.At, k.Rest
+	q.rest = k.Rest
 	for _, r := range q.rest {
 		l.bytes += r.bytes()
 	}

@@ -21,7 +21,7 @@ func (l *Live) queueOf(name string, now time.Time) *queue {
 	if !q.touched {
 		q.touched = true
 		l.touched = append(l.touched, q)
-		q.at = now.Unix()
+		q.at = l.secs(now)
 		l.toNewest(q)
 	}
 	return q
@@ -113,7 +113,7 @@ func (l *Live) giveRings(q *queue) {
 	if q.active == nil {
 		if len(l.active) >= maxActive {
 			old := slices.MinFunc(l.active, func(a, b *queue) int { return cmp.Compare(a.at, b.at) })
-			if q.at-old.at > idleActive {
+			if q.at > old.at+idleActive {
 				l.dropActive(old)
 			}
 		}
@@ -192,7 +192,7 @@ func (l *Live) runOf(name string, now time.Time) uint32 {
 
 func (l *Live) runMoved(i uint32, now time.Time) {
 	if r := l.runs[i]; r != nil && !r.moved {
-		r.moved, r.at = true, now.Unix()
+		r.moved, r.at = true, l.secs(now)
 		l.moved = append(l.moved, r)
 	}
 }
@@ -238,7 +238,7 @@ func (l *Live) forgetOld(now time.Time) {
 		}
 	}
 	for name, i := range l.byRun {
-		if r := l.runs[i]; r.held == 0 && !r.moved && now.Unix()-r.at > int64(forgetAfter/time.Second) {
+		if r := l.runs[i]; r.held == 0 && !r.moved && l.secs(now)-r.at > uint32(forgetAfter/time.Second) {
 			delete(l.byRun, name)
 			l.runs[i] = nil
 			l.freeR = append(l.freeR, i)

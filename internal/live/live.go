@@ -103,7 +103,7 @@ type queue struct {
 	index      uint32
 	next, prev *queue
 	n, before  Counts
-	at         int64 // second of the last call
+	at         uint32 // when the last call was, as leases keep it
 	levels     levels
 	paused     bool
 	halted     string // why
@@ -123,7 +123,7 @@ type run struct {
 	index uint32
 	held  int // leases
 	moved bool
-	at    int64 // second of the last call
+	at    uint32 // when the last call was, as leases keep it
 
 	results string // its results queue, "" until it is known
 }

@@ -87,7 +87,7 @@ func (r *ring) bytes() int { return len(r.Samples)*sampleBytes + len(r.Delays)*l
 // before. Where the clock went back, the steps that are ahead of it now are given up: else nothing
 // new would be seen until it is there again.
 func (r *ring) reach(now int64) int {
-	n, step := int64(len(r.Samples)), now/r.Step
+	n, step := int64(len(r.Samples)), max(now, 0)/r.Step
 	if r.Last == 0 || step-r.Last > n || r.Last-step > n {
 		clear(r.Samples)
 		clear(r.Delays)
@@ -127,7 +127,7 @@ func (r *ring) series(now, since int64) Series {
 	}
 	r.reach(now)
 	n := int64(len(r.Samples))
-	first := max(r.Last-n+1, (since+r.Step-1)/r.Step)
+	first := max(r.Last-n+1, (since+r.Step-1)/r.Step, 0) // a clock that nobody set begins in 1970
 	for k := first; k < r.Last; k++ {
 		s.Samples = append(s.Samples, r.Samples[k%n])
 		if r.Delays != nil {

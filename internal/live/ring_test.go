@@ -43,3 +43,27 @@ func TestClockJumps(t *testing.T) {
 		})
 	}
 }
+
+// TestClockNotSet: a machine without a clock of its own begins in 1970, or before it.
+func TestClockNotSet(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		ticks []int64 // seconds since 1970
+		want  int     // samples of the last minute
+	}{
+		{"in 1970", []int64{1, 2, 3, 4}, 4},
+		{"before 1970", []int64{-5, -4, -3}, 0},
+		{"into 1970", []int64{-1, 0, 1, 2, 3}, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRing(Resolution{time.Second, 8}, true)
+			for _, at := range tt.ticks {
+				r.add(at, &Sample{Put: 1}, &Latencies{})
+			}
+			now := tt.ticks[len(tt.ticks)-1]
+			if got := len(r.series(now, now-60).Samples); got != tt.want {
+				t.Errorf("%d samples, want %d", got, tt.want)
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package enginelog_test
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,8 +41,8 @@ func TestScheduleClocks(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var jumped time.Duration
-				opt := engine.Options{Wall: func() time.Time { return time.Now().Add(jumped) }}
+				var jumped atomic.Int64 // ns
+				opt := engine.Options{Wall: func() time.Time { return time.Now().Add(time.Duration(jumped.Load())) }}
 				store := enginelog.NewStore()
 				open := func() *enginelog.Log {
 					log, err := enginelog.Open(store, enginelog.Options{}, opt)
@@ -62,7 +63,7 @@ func TestScheduleClocks(t *testing.T) {
 						log.Kill(true)
 						log.Close()
 					}
-					jumped += s.jump
+					jumped.Add(int64(s.jump))
 					time.Sleep(s.pass)
 					if s.down {
 						log = open()
