@@ -22,6 +22,7 @@ type judge struct {
 	acked    map[string]uint64    // by which lease
 	numbers  map[uint64]string    // of which task
 	until    map[string]time.Time // the live lease of a task, as far as told
+	live     map[string]uint64    // its number
 	unknown  int
 	handouts int
 }
@@ -34,13 +35,17 @@ func (j *judge) handed(l *glassq.Lease, sent time.Time) {
 		j.t.Errorf("lease number %d of task %s was used for %s before", l.Number, l.ID, of)
 	}
 	j.numbers[l.Number] = l.ID
+	if !l.Deadline.After(sent) {
+		return // it was over before it was told, and its worker knows
+	}
 	if by, ok := j.acked[l.ID]; ok {
 		j.t.Errorf("task %s is handed out again as %d, and its ack by %d was answered OK", l.ID, l.Number, by)
 	}
 	if u, ok := j.until[l.ID]; ok && sent.Before(u) {
-		j.t.Errorf("task %s is handed out as %d at %v, and has a lease until %v", l.ID, l.Number, sent, u)
+		j.t.Errorf("task %s is handed out as %d, attempt %d, at %v, and has lease %d until %v", l.ID, l.Number, l.Attempt,
+			sent, j.live[l.ID], u)
 	}
-	j.until[l.ID] = l.Deadline
+	j.until[l.ID], j.live[l.ID] = l.Deadline, l.Number
 }
 
 func (j *judge) done(l *glassq.Lease) {
@@ -98,7 +103,7 @@ func faults(t *testing.T, seed uint64) {
 		return gateways[r.IntN(len(gateways))]
 	}
 	j := &judge{t: t, put: map[string]bool{}, acked: map[string]uint64{}, numbers: map[uint64]string{},
-		until: map[string]time.Time{}}
+		until: map[string]time.Time{}, live: map[string]uint64{}}
 	ctx, cancel := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
 	for p := range 2 {

@@ -98,7 +98,7 @@ func (v *served) forget() {
 func (v *served) do(ctx context.Context, id callID, c *incoming) {
 	defer c.cancel()
 	data, undo := v.s.serve(ctx, c.join())
-	if heard := v.deliver(id, data); !heard && undo != nil {
+	if v.unheard(id, data) && undo != nil {
 		undo()
 	}
 	v.ended.add(id)
@@ -108,8 +108,10 @@ func (v *served) do(ctx context.Context, id callID, c *incoming) {
 	delete(v.open, id)
 }
 
-// deliver sends an answer, and tells whether its caller has it.
-func (v *served) deliver(id callID, data []byte) bool {
+// unheard sends an answer, and tells whether its caller surely does not have it: a gateway may have
+// taken it, passed it on, and gone before its receipt was here.
+func (v *served) unheard(id callID, data []byte) bool {
+	maybe := false
 	pieces := cutPieces(pieceAnswer, id, data, v.s.ground.Bus.MaxMessage())
 	for began := time.Now(); len(pieces) > 0; {
 		reply, err := v.s.calls.request(id.from, &pieces[0])
@@ -117,20 +119,22 @@ func (v *served) deliver(id callID, data []byte) bool {
 		case err == nil && reply == receiptHeard:
 			pieces = pieces[1:]
 			continue
-		case err == nil && reply != receiptBusy || errors.Is(err, ErrNobody):
-			return false
+		case err == nil && reply != receiptBusy:
+			return true
+		case errors.Is(err, ErrNobody):
+			return !maybe
 		}
-		if time.Since(began) > deliverFor {
-			return false
+		if maybe = maybe || err != nil && len(pieces) == 1; time.Since(began) > deliverFor {
+			return !maybe
 		}
 		select {
 		case <-time.After(busyPause):
 		case <-v.ctx.Done():
 			if time.Since(began) > 2*tryFor {
-				return false
+				return !maybe
 			}
 			time.Sleep(busyPause)
 		}
 	}
-	return true
+	return false
 }
