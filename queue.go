@@ -82,6 +82,10 @@ type QueueInfo struct {
 	Halted   Halted   `json:"halted,omitzero"`
 	Rate     float64  `json:"rate"` // hand-outs per second that its settings allow at the moment; 0 means no limit
 	Settings Settings `json:"settings"`
+
+	// Keys is nil for a queue that does not look at keys: one without Fair and limits of keys, where
+	// no key was held.
+	Keys *KeyCounts `json:"keys,omitempty"`
 }
 
 // Settings of a queue. The zero value is the default.
@@ -109,6 +113,11 @@ type Settings struct {
 	// did not ask in time; what they missed beyond is not made good. 0 means next to nothing.
 	Catchup float64 `json:"catchup,omitempty"`
 
+	// Fair has hand-outs go round among the keys of the tasks, by weight, and Keys says more of
+	// them. With either, first deliveries follow the puts within one key. Tasks without a key are
+	// one key, without limits.
+	Fair bool      `json:"fair,omitempty"`
+	Keys *KeyRules `json:"keys,omitempty"` // never changed in place
 	// Halt pauses hand-outs when too many tasks fail: "failed>30% of 200" when more than 30 % of the
 	// last 200 endings did, as soon as there are so many; "" never does. Acks that are booked as
 	// failed, nacks that count an attempt, and leases that run out are endings that failed. Leases
@@ -173,10 +182,12 @@ type SettingsChange struct {
 	Opaque   *bool    `json:"opaque,omitempty"`
 	Halt     *string  `json:"halt,omitempty"`
 
-	HaltResume   *float64 `json:"halt_resume,omitempty"`
-	MaxUnique    *int64   `json:"max_unique,omitempty"`
-	TaskSchema   *Schema  `json:"task_schema,omitempty"`
-	ResultSchema *Schema  `json:"result_schema,omitempty"`
+	Fair         *bool     `json:"fair,omitempty"`
+	Keys         *KeyRules `json:"keys,omitempty"` // see KeyRules.Merge
+	HaltResume   *float64  `json:"halt_resume,omitempty"`
+	MaxUnique    *int64    `json:"max_unique,omitempty"`
+	TaskSchema   *Schema   `json:"task_schema,omitempty"`
+	ResultSchema *Schema   `json:"result_schema,omitempty"`
 }
 
 // Apply returns s changed by c.
@@ -191,6 +202,8 @@ func (c SettingsChange) Apply(s Settings) Settings {
 	set(&s.Stages, c.Stages)
 	set(&s.Catchup, c.Catchup)
 	set(&s.Opaque, c.Opaque)
+	set(&s.Fair, c.Fair)
+	s.Keys = s.Keys.Merge(c.Keys)
 	set(&s.Halt, c.Halt)
 	set(&s.HaltResume, c.HaltResume)
 	set(&s.TaskSchema, c.TaskSchema)

@@ -46,7 +46,8 @@ type Task struct {
 	Lease       time.Duration // lease length when the reserve names none; 0 means DefaultLease
 	ResultQueue string        // queue for its result; "" means the run's, then DefaultResults
 
-	Key     string            // host or tenant; carried, reserved for limits per key
+	Key     string            // host, tenant or account, at most MaxKey bytes; see Settings.Fair
+	Cost    uint32            // against the cost_rate of its key, 1 to MaxCost; 0 means 1
 	Flags   uint32            // memcached flags, kept and given back
 	Headers map[string]string // passed through; see TraceHeader
 	Extra   []byte            // unknown envelope members as a JSON object, passed through; nil for none
@@ -222,6 +223,9 @@ type Ack struct {
 	// ID, Run, Position and OfAttempt are set by the engine from the lease.
 	Result *Task
 	Put    []Task // follow-ups; a Run of "" joins the run of the task that is acked
+	// Cost is what the task really cost, 0 to MaxCost: the bucket of its key is settled by it. nil
+	// is what the task said.
+	Cost *uint32
 	// Checked is the result schema that Result agrees with, set by the Broker. An engine stores a
 	// result only when that is the schema of the lease's queue as it is now, see UncheckedError.
 	Checked Schema
@@ -241,6 +245,9 @@ type Nack struct {
 	Reason string        // for people; kept with a dead task, at most MaxReason bytes
 	Dead   bool          // straight to dead (nacked)
 	Undone bool          // back to its old place, the attempt not counted: at once, or after a Delay above 0
+	// Hold stops the key of the task for everybody, for so long from now, at most MaxHold; 0 does
+	// not. A hold that ends later stays. Reason is shown with it.
+	Hold time.Duration
 }
 
 // An Extend moves the deadline of a lease to Lease from now. One with a Seq also says how far the

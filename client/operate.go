@@ -128,6 +128,33 @@ func (c *Client) Redrive(ctx context.Context, queue string, max int) (int, error
 	return a.Redriven, err
 }
 
+// Keys lists keys of a queue after the key after. The server shows at most 1,000 at a time.
+func (c *Client) Keys(ctx context.Context, queue, after string, max int) ([]glassq.KeyInfo, error) {
+	path, err := queuePath(queue, "/keys")
+	if err != nil {
+		return nil, err
+	}
+	q := url.Values{"max": {strconv.Itoa(min(max, 1000))}}
+	if after != "" {
+		q.Set("cursor", after)
+	}
+	var a struct {
+		Keys []glassq.KeyInfo `json:"keys"`
+	}
+	err = c.call(ctx, "GET", path+"?"+q.Encode(), nil, &a)
+	return a.Keys, err
+}
+
+// ReleaseKey ends the hold of a key.
+func (c *Client) ReleaseKey(ctx context.Context, queue, key string) error {
+	path, err := queuePath(queue, "/release")
+	if err != nil {
+		return err
+	}
+	_, err = c.do(ctx, request{method: "POST", path: path + "?" + url.Values{"key": {key}}.Encode()})
+	return err
+}
+
 // RedriveSome makes those dead tasks ready again that f means. Many named tasks are several
 // requests.
 func (c *Client) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {

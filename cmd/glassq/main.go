@@ -98,7 +98,7 @@ program that has no end of its own, such as serve, ends with 0 when it is stoppe
 		a.putCmd(), a.getCmd(), a.schemaCmd(), a.checkCmd(), a.versionCmd(), a.configCmd(),
 		a.manCmd(),
 		a.repairCmd(), a.backupCmd(), a.restoreCmd(), a.doctorCmd(), a.topCmd(), a.tokenCmd(), a.certCmd(), a.tunnelCmd(),
-		a.explainCmd(), a.reloadCmd(), a.auditCmd(), a.pyCmd(),
+		a.explainCmd(), a.reloadCmd(), a.auditCmd(), a.keysCmd(), a.pyCmd(),
 	)
 	a.completeNames(root)
 	completionExamples(root)

@@ -14,11 +14,13 @@ func (a *app) queueSetCmd() *cobra.Command {
 	var maxBytes byteSize
 	var catchup time.Duration
 	var taskSchema, resultSchema, resume string
+	var keys keyFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "set QUEUE",
 		Short: "Change settings of a queue",
 		Example: `  glassq queue set tasks --rate 500
+  glassq queue set tasks --key-concurrency 4 --key-rate 60/m --key-rate 'slow.example.com=6/m'
   glassq queue set tasks --stages 0..5000/30s,5000/1m
   glassq queue set api --halt 'failed>30% of 200' --resume 60s
   glassq queue set urls --task-schema t.json --result-schema r.json`,
@@ -39,6 +41,7 @@ func (a *app) queueSetCmd() *cobra.Command {
 	fs.StringVar(&taskSchema, "task-schema", "", "`file` with a JSON Schema that bodies must agree with; empty takes it away")
 	fs.StringVar(&resultSchema, "result-schema", "", "`file` with a JSON Schema that results must agree with; empty takes it away")
 	fs.BoolVar(&s.Opaque, "opaque", false, "let Python programs put instances of their own classes, which only Python getters see; =false ends that")
+	keys.flags(fs)
 	fs.BoolVar(&asJSON, "json", false, "print the settings as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		s.MaxBytes = int64(maxBytes)
@@ -96,8 +99,11 @@ func (a *app) queueSetCmd() *cobra.Command {
 			}
 			c.ResultSchema = &s.ResultSchema
 		}
+		if err := keys.change(fs, &c); err != nil {
+			return err
+		}
 		if c == (glassq.SettingsChange{}) {
-			return usagef("nothing to set: give --rate, --stages, --catchup, --attempts, --max-tasks, --max-bytes, --unique, --max-unique, --halt, --resume, --task-schema, --result-schema or --opaque")
+			return usagef("nothing to set: give --fair, one of --key-…, --rate, --stages, --catchup, --attempts, --max-tasks, --max-bytes, --unique, --max-unique, --halt, --resume, --task-schema, --result-schema or --opaque")
 		}
 		return a.configure(cmd, &r, args[0], c, asJSON)
 	}

@@ -96,5 +96,5 @@ func settingsLine(s glassq.Settings) string {
 	if s.Opaque {
 		line += ", opaque"
 	}
-	return line
+	return line + keysLine(s)
 }

@@ -22,6 +22,7 @@ type sourceFlags struct {
 	format   string
 	task     taskFlags
 	ids      string
+	key      string
 	skipBad  bool
 	renumber bool
 	comments bool
@@ -40,6 +41,7 @@ func (s *sourceFlags) table(f *pflag.FlagSet) {
 	f.StringVar(&s.file, "file", "", "`file` with a task on each line; - is standard input")
 	f.StringVar(&s.format, "format", "", "what a line is: text, csv, ndjson or vegeta; default by the file's name, else text")
 	f.StringVar(&s.ids, "ids", "", "`file` with ids, RUN/N on each line: only those positions of the source are put")
+	f.StringVar(&s.key, "key", "", "`key` of the tasks for the limits per key: host is that of the task's URL, and a template like '{col:tenant}' says another")
 	f.BoolVar(&s.skipBad, "skip-bad", false, "name, count and pass over lines that cannot be read and tasks that the queue refuses for good, instead of stopping")
 	f.BoolVar(&s.renumber, "renumber", false, "replace ids that lines of ndjson have by positions of the run")
 	f.BoolVar(&s.comments, "comments", false, "skip lines that begin with # or //, and those of blanks alone")
@@ -80,7 +82,14 @@ func (s *sourceFlags) openSource(cmd *cobra.Command, args []string, stdin *os.Fi
 	default:
 		src, done, err = s.lines(tmpl, req, stdin, say)
 	}
+	if err == nil && s.key != "" {
+		var k *dispatch.Key
+		if k, err = dispatch.ParseKey(s.key); err == nil {
+			err = dispatch.SetKey(src, k)
+		}
+	}
 	if err != nil {
+		done()
 		return nil, func() {}, usagef("%w", err)
 	}
 	return src, done, nil

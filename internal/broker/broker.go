@@ -136,9 +136,12 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 		return glassq.Errorf(glassq.CodeBadRequest, "attempts %d is not 1 to %d", t.Attempts, glassq.MaxAttempts)
 	case len(t.ID) > glassq.MaxID || !utf8.ValidString(t.ID):
 		return glassq.Errorf(glassq.CodeBadRequest, "id %.60q is not UTF-8 of at most %d bytes", t.ID, glassq.MaxID)
-	case len(t.Type) > glassq.MaxName || len(t.Key) > glassq.MaxID:
-		return glassq.Errorf(glassq.CodeBadRequest, "type is longer than %d bytes or key longer than %d", glassq.MaxName,
-			glassq.MaxID)
+	case len(t.Type) > glassq.MaxName:
+		return glassq.Errorf(glassq.CodeBadRequest, "type is longer than %d bytes", glassq.MaxName)
+	case len(t.Key) > glassq.MaxKey || !utf8.ValidString(t.Key):
+		return glassq.Errorf(glassq.CodeBadRequest, "key %.60q is not UTF-8 of at most %d bytes; use a hash of what is longer", t.Key, glassq.MaxKey)
+	case t.Cost > glassq.MaxCost:
+		return glassq.Errorf(glassq.CodeBadRequest, "cost %d is not 1 to %d", t.Cost, glassq.MaxCost)
 	case t.Dense && t.Run == "":
 		return glassq.Errorf(glassq.CodeBadRequest, "n without run: a position needs the run it is a position in")
 	}
@@ -234,6 +237,9 @@ func (b *Broker) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
 // checkAck checks an ack and decides its outcome.
 func (b *Broker) checkAck(ctx context.Context, a *glassq.Ack) error {
 	a.Outcome, a.Checked = glassq.OK, ""
+	if a.Cost != nil && *a.Cost > glassq.MaxCost {
+		return glassq.Errorf(glassq.CodeBadRequest, "cost %d is not 0 to %d", *a.Cost, glassq.MaxCost)
+	}
 	if r := a.Result; r != nil {
 		if r.Queue != "" {
 			if err := glassq.CheckName(r.Queue); err != nil {
@@ -260,6 +266,9 @@ func (b *Broker) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error)
 	return Batch(nacks, func(n *glassq.Nack) error {
 		if n.Delay > glassq.MaxDelay {
 			return outside("delay", n.Delay, 0, glassq.MaxDelay)
+		}
+		if n.Hold < 0 || n.Hold > glassq.MaxHold {
+			return outside("hold", n.Hold, 0, glassq.MaxHold)
 		}
 		if len(n.Reason) > glassq.MaxReason {
 			n.Reason = n.Reason[:glassq.MaxReason]
@@ -415,6 +424,9 @@ func (b *Broker) Configure(ctx context.Context, queue string, c glassq.SettingsC
 	b.settings.Lock()
 	defer b.settings.Unlock()
 	if _, err := b.compileSchemas(queue, c.Apply(glassq.Settings{})); err != nil {
+		return glassq.Settings{}, err
+	}
+	if err := b.checkKeys(ctx, queue, c); err != nil {
 		return glassq.Settings{}, err
 	}
 	s, err := b.store.Configure(ctx, queue, c)
@@ -641,25 +653,6 @@ func (b *Broker) DropRun(ctx context.Context, name string) error {
 // Copy passes through.
 func (b *Broker) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
 	return b.store.Copy(ctx, file)
-}
-
-// Find checks the names and finds a task.
-func (b *Broker) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
-	name := f.Queue
-	if f.Dense {
-		name = f.Run
-	}
-	if f.Lease == 0 {
-		if err := glassq.CheckName(name); err != nil {
-			return glassq.Found{}, err
-		}
-	}
-	return b.store.Find(ctx, f)
-}
-
-// NextDelayed passes through.
-func (b *Broker) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
-	return b.store.NextDelayed(ctx, queue)
 }
 
 // Archive passes through.

@@ -15,6 +15,7 @@ type Store interface {
 	glassq.Copier
 	glassq.Archiver
 	glassq.Finder
+	glassq.Keys
 	glassq.Schedules
 }
 
@@ -112,4 +113,18 @@ func (p partial) NextDelayed(ctx context.Context, queue string) (time.Duration, 
 		return s.NextDelayed(ctx, queue)
 	}
 	return 0, false, glassq.ErrUnsupported
+}
+
+func (p partial) Keys(ctx context.Context, queue, after string, most int) ([]glassq.KeyInfo, error) {
+	if k, ok := p.Store.(glassq.Keys); ok {
+		return k.Keys(ctx, queue, after, most)
+	}
+	return nil, glassq.ErrUnsupported
+}
+
+func (p partial) ReleaseKey(ctx context.Context, queue, key string) error {
+	if k, ok := p.Store.(glassq.Keys); ok {
+		return k.ReleaseKey(ctx, queue, key)
+	}
+	return glassq.ErrUnsupported
 }

@@ -325,7 +325,7 @@ func (l *lines) task(t *glassq.Task, arena []byte) ([]byte, error) {
 		*t = glassq.Task{}
 		if l.opt.Format == Vegeta {
 			t.Body, t.Type = line, glassq.TypeJSON
-			return arena, nil
+			return arena, l.make.key(t, &l.rec)
 		}
 		if err := parseJSONLine(line, t); err != nil {
 			return arena, err
@@ -336,6 +336,9 @@ func (l *lines) task(t *glassq.Task, arena []byte) ([]byte, error) {
 		if l.check == nil {
 			l.check = newChecker()
 		}
+		if err := l.make.key(t, &l.rec); err != nil {
+			return arena, err
+		}
 		return arena, l.check.task(t)
 	}
 	l.rec.number = l.pos
@@ -345,7 +348,7 @@ func (l *lines) task(t *glassq.Task, arena []byte) ([]byte, error) {
 	}
 	body := arena[start:len(arena):len(arena)]
 	*t = glassq.Task{Body: body, Type: l.make.contentType(body)}
-	return arena, nil
+	return arena, l.make.key(t, &l.rec)
 }
 
 func (l *lines) Fingerprint() string { return "" }

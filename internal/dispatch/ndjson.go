@@ -46,7 +46,7 @@ func parseJSONLine(line []byte, t *glassq.Task) error {
 }
 
 // lifted are the members of a request that say how its task is queued.
-var lifted = []string{"id", "priority", "delay", "ttl", "attempts", "lease", "result", "key"}
+var lifted = []string{"id", "priority", "delay", "ttl", "attempts", "lease", "result", "key", "cost"}
 
 // lift takes the options of a task from an object that has url. They stay in the body as well.
 func lift(line []byte, t *glassq.Task) error {

@@ -43,6 +43,23 @@ func (c *counter) asRange() (t glassq.Task, ok bool) {
 	return t, true
 }
 
+// oneKey is the key of all tasks of c; ok is false when they differ.
+func (c *counter) oneKey() (key string, ok bool) {
+	for i, n := range []uint64{c.first, c.first + c.count - 1} { // a number is never the same in both
+		r := record{number: n}
+		body, err := c.make.append(nil, &r)
+		if err != nil {
+			return "", false
+		}
+		t := glassq.Task{Body: body}
+		if err := c.make.key(&t, &r); err != nil || i > 0 && t.Key != key {
+			return "", false
+		}
+		key = t.Key
+	}
+	return key, true
+}
+
 // numbers is how many numbers the template has.
 func (t *Template) numbers() (n int) {
 	for i := range t.parts {
@@ -63,6 +80,12 @@ func (d *dispatch) putRanges(ctx context.Context) (whole bool, err error) {
 	}
 	all, ok := src.asRange()
 	if !ok {
+		return false, nil
+	}
+	if all.Key, ok = src.oneKey(); !ok {
+		if d.opt.Notify != nil {
+			d.opt.Notify("the key is not the same for all tasks, so they are put one by one")
+		}
 		return false, nil
 	}
 	if err := d.dress(&all, 0); err != nil {

@@ -64,6 +64,8 @@ type maker struct {
 	tmpl    *Template // nil: the line, or the row as a JSON object
 	req     *Request  // nil: the body is a URL, or whatever the template says
 	columns []string  // of CSV
+	keys    *Key      // nil: tasks have no keys but their own
+	last    string    // the last key
 	scratch []byte
 	fields  []pair // likewise
 }

@@ -116,6 +116,9 @@ func (c *counter) Next(dst []glassq.Task) (int, error) {
 		if c.make.req != nil {
 			dst[i].Type = glassq.TypeJSON
 		}
+		if err := c.make.key(&dst[i], &r); err != nil {
+			return i, err
+		}
 		c.next++
 	}
 	if c.next == c.count {

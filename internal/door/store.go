@@ -292,6 +292,22 @@ func (s Store) Redrive(ctx context.Context, queue string, max int) (int, error) 
 	return s.Do(ctx, rights.VerbRedrive, queue, func() (int, error) { return s.broker.Redrive(ctx, queue, max) })
 }
 
+// Keys is Broker.Keys.
+func (s Store) Keys(ctx context.Context, queue, after string, max int) ([]glassq.KeyInfo, error) {
+	if err := s.Who.May(rights.VerbKeys, queue); err != nil {
+		return nil, err
+	}
+	return s.broker.Keys(ctx, queue, after, max)
+}
+
+// ReleaseKey is Broker.ReleaseKey.
+func (s Store) ReleaseKey(ctx context.Context, queue, key string) error {
+	_, err := s.act(ctx, rights.VerbReleaseKey, "", queue, key, func() (int, error) {
+		return 0, s.broker.ReleaseKey(ctx, queue, key)
+	})
+	return err
+}
+
 // RedriveSome is Broker.RedriveSome.
 func (s Store) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
 	return s.act(ctx, rights.VerbRedrive, "", queue, filterOf(f), func() (int, error) {

@@ -159,6 +159,9 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Recor
 		if full, errs[i] = e.st.RoomForAck(a, d); errs[i] != nil {
 			continue
 		}
+		if a.Cost != nil {
+			e.append(state.AppendKeyCost(rec[:0], a.Token.Number, *a.Cost))
+		}
 		e.append(state.AppendAck(rec[:0], a.Token.Number, a.Outcome, a.Result != nil))
 		wrote = true
 		if a.Result != nil {
@@ -191,11 +194,18 @@ func (e *Engine) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error) {
 		if errs[i] = e.roomOn(Shrinks, len(n.Reason)); errs[i] != nil {
 			continue
 		}
+		var hold []byte
+		if hold, errs[i] = e.st.DecideHold(nil, n); errs[i] != nil {
+			continue
+		}
 		if rec, errs[i] = e.st.DecideNack(rec[:0], n); errs[i] != nil {
 			continue
 		}
+		if hold != nil { // first, or the task would be handed out once more
+			e.append(hold)
+		}
 		e.append(rec)
-		wait = wait || !n.Undone
+		wait = wait || !n.Undone || hold != nil
 	}
 	var f uint64
 	if wait {

@@ -69,7 +69,7 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 		if w, ok := q.Waiters.(*waitList); ok {
 			infos[i].Waiters = len(w.list)
 		}
-		_, heads[i], _ = e.st.Head(q)
+		_, heads[i], _ = e.st.Eldest(q)
 	}
 	f, told := e.newest(), e.told()
 	now := e.st.Now()

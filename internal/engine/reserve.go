@@ -40,6 +40,7 @@ type waiter struct {
 	granted  []grant
 	f        uint64 // frame to be waited for before the bodies are read
 	reserves bool   // that frame reserves the numbers of its leases
+	durable  bool   // a hand-out uses up what its key may: it is told when it is durable
 	pin      int    // with granted: what deliver unpins
 	done     chan struct{}
 }
@@ -190,6 +191,9 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 	if n == 0 {
 		return
 	}
+	if _, _, ok := e.st.Head(q); !ok {
+		return // keys keep all of them back, which is no fault of who asks
+	}
 	clock := e.nanos()
 	n, up, wait := q.Pace.Ask(clock, n, ready)
 	if up.Any() {
@@ -215,6 +219,7 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		g := grant{task: task, place: p, at: e.st.Now(), length: p.Length(w.r.Lease)}
 		g.place.Attempt++
 		g.late = q.Pace.Late(clock)
+		w.durable = w.durable || p.Waits
 		if w.r.Take && (w.room == nil || p.Size <= room.Small) {
 			e.append(state.AppendTake(rec[:0], task))
 		} else {
@@ -228,7 +233,7 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		return
 	}
 	w.pin = e.pin()
-	if e.policy.HandOutsWait {
+	if w.durable = w.durable || e.policy.HandOutsWait; w.durable {
 		w.f = e.join()
 		return
 	}
@@ -248,6 +253,9 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 // show lets w see the task that comes next. The caller holds mu.
 func (e *Engine) show(q *state.Queue, w *waiter) {
 	task, p, ok := e.st.Head(q)
+	if !ok { // or keys keep all of them back
+		task, p, ok = e.st.Eldest(q)
+	}
 	if !ok || e.err != nil || !w.fits(p.Size) {
 		return
 	}
@@ -263,7 +271,7 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 	}
 	defer e.unpin(w.pin)
 	wait := e.waitLive
-	if w.r.Take && !w.reserves && !e.policy.HandOutsWait {
+	if w.r.Take && !w.reserves && !w.durable {
 		wait = e.waitWritten
 	}
 	if err := wait(w.f); err != nil {

@@ -1,11 +1,13 @@
 package envelope
 
 import (
+	"strconv"
+
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/jsonline"
 )
 
-// AppendAck appends an ack as one line of JSON: token, result, put (an array of put envelopes with
+// AppendAck appends an ack as one line of JSON: token, result, cost, put (an array of put envelopes with
 // their queues). A JSON result is printed as it is; a text one as a string beside its type; any
 // other as b64 beside its type. A result's Queue is the member queue. Outcome is not printed: the
 // broker at the other end decides it.
@@ -13,6 +15,9 @@ func AppendAck(dst []byte, a *glassq.Ack) []byte {
 	dst = appendString(append(dst, '{'), "token", a.Token.String())
 	if a.Result != nil {
 		dst = appendResult(dst, a.Result)
+	}
+	if a.Cost != nil {
+		dst = strconv.AppendUint(jsonline.AppendKey(dst, "cost"), uint64(*a.Cost), 10)
 	}
 	return append(appendPuts(dst, a.Put), '}')
 }
@@ -91,12 +96,15 @@ func ParseAck(line []byte, a *glassq.Ack) error {
 			r.Body, b64 = c.Base64("b64"), true
 		case "queue":
 			r.Queue = string(c.Text("queue"))
+		case "cost":
+			cost := uint32(c.Integer("cost", glassq.MaxCost))
+			a.Cost = &cost
 		case "headers":
 			c.Fail(c.From, "headers must begin with {")
 		case "put":
 			c.Fail(c.From, "put must begin with [")
 		default:
-			c.Fail(c.From, "an ack has no member %.40q, only token, result, type, b64, queue, headers, put", key)
+			c.Fail(c.From, "an ack has no member %.40q, only token, result, type, b64, queue, headers, cost, put", key)
 		}
 	}
 	if c.Err() == nil && a.Token.Number == 0 {

@@ -170,6 +170,10 @@ func readMember(c *jsonline.Cursor, line []byte, word uint32, t, old *glassq.Tas
 		c.Fail(c.From, "range must be like {\"from\":0,\"count\":1000}")
 	case wordKey:
 		t.Key = keep(old.Key, c.Text("key"))
+	case wordCost:
+		if t.Cost = uint32(c.Integer("cost", glassq.MaxCost)); t.Cost == 0 {
+			c.Fail(c.From, "cost must be a whole number from 1 to %d", glassq.MaxCost)
+		}
 	case wordFlags:
 		t.Flags = uint32(c.Integer("flags", 1<<32-1))
 	case wordToken:

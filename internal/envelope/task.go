@@ -93,6 +93,9 @@ func appendRest(dst []byte, t *glassq.Task, end string) ([]byte, Rest) {
 	if t.Key != "" {
 		dst = appendString(dst, "key", t.Key)
 	}
+	if t.Cost > 1 {
+		dst = strconv.AppendUint(jsonline.AppendKey(dst, "cost"), uint64(t.Cost), 10)
+	}
 	if t.Flags != 0 {
 		dst = strconv.AppendUint(jsonline.AppendKey(dst, "flags"), uint64(t.Flags), 10)
 	}
@@ -158,6 +161,7 @@ const (
 	wordHeaders
 	wordKey
 	wordFlags
+	wordCost
 	wordRange
 	wordToken // this and the following are words of a lease
 	wordAttempt
@@ -204,6 +208,8 @@ func envelopeWord(key []byte) uint32 {
 		return wordKey
 	case "flags":
 		return wordFlags
+	case "cost":
+		return wordCost
 	case "range":
 		return wordRange
 	case "token":

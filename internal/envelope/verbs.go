@@ -18,12 +18,13 @@ type nackLine struct {
 	Reason string   `json:"reason,omitzero"`
 	Dead   bool     `json:"dead,omitzero"`
 	Undone bool     `json:"undone,omitzero"`
+	Hold   seconds  `json:"hold,omitzero"`
 }
 
 // AppendNack appends a nack as one line of JSON. A Delay of 0, the queue's backoff, is left out;
 // AtOnce is printed as 0.
 func AppendNack(dst []byte, n *glassq.Nack) []byte {
-	line := nackLine{Token: token(n.Token), Reason: n.Reason, Dead: n.Dead, Undone: n.Undone}
+	line := nackLine{Token: token(n.Token), Reason: n.Reason, Dead: n.Dead, Undone: n.Undone, Hold: seconds(n.Hold)}
 	if n.Delay != 0 {
 		delay := seconds(max(n.Delay, 0))
 		line.Delay = &delay
@@ -35,7 +36,8 @@ func AppendNack(dst []byte, n *glassq.Nack) []byte {
 func ParseNack(text []byte, n *glassq.Nack) error {
 	var line nackLine
 	err := readRecord(text, &line, &line.Token)
-	*n = glassq.Nack{Token: glassq.Token(line.Token), Reason: line.Reason, Dead: line.Dead, Undone: line.Undone}
+	*n = glassq.Nack{Token: glassq.Token(line.Token), Reason: line.Reason, Dead: line.Dead, Undone: line.Undone,
+		Hold: time.Duration(line.Hold)}
 	if line.Delay != nil {
 		if n.Delay = time.Duration(*line.Delay); n.Delay == 0 {
 			n.Delay = glassq.AtOnce

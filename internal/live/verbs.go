@@ -487,6 +487,18 @@ func (l *Live) NextDelayed(ctx context.Context, queue string) (time.Duration, bo
 	return l.store.NextDelayed(ctx, queue)
 }
 
+// Keys passes through.
+func (l *Live) Keys(ctx context.Context, queue, after string, most int) ([]glassq.KeyInfo, error) {
+	return l.store.Keys(ctx, queue, after, most)
+}
+
+// ReleaseKey passes through.
+func (l *Live) ReleaseKey(ctx context.Context, queue, key string) error {
+	err := l.store.ReleaseKey(ctx, queue, key)
+	l.operated(ctx, queue, "", err)
+	return err
+}
+
 // Schedules passes through.
 func (l *Live) Schedules(ctx context.Context) ([]glassq.Schedule, error) {
 	return l.store.Schedules(ctx)

@@ -26,6 +26,8 @@ const (
 	VerbPurge
 	VerbPurgeAll
 	VerbRedrive
+	VerbKeys
+	VerbReleaseKey
 	VerbDrop
 	VerbRuns
 	VerbRun
@@ -116,6 +118,10 @@ var Rules = [verbs]Rule{
 	VerbPurgeAll: {Does: "purge everything", Audit: "purge_all", Needs: Admin, Of: OfAll, Memcached: []string{"flush_all"}},
 	VerbRedrive: {Does: "redrive", Audit: "redrive", Needs: Admin, Of: OfQueue, HTTP: []string{"POST /v1/queues/{queue}/redrive"},
 		Client: []string{"Redrive", "RedriveSome"}},
+	VerbKeys: {Does: "look at keys", Needs: Read, Of: OfQueue, HTTP: []string{"GET /v1/queues/{queue}/keys"},
+		Client: []string{"Keys"}},
+	VerbReleaseKey: {Does: "end the hold of a key", Audit: "release_key", Needs: Admin, Of: OfQueue,
+		HTTP: []string{"POST /v1/queues/{queue}/release"}, Client: []string{"ReleaseKey"}},
 	VerbDrop: {Does: "drop a queue", Audit: "drop", Needs: Admin, Of: OfQueue, HTTP: []string{"DELETE /v1/queues/{queue}"},
 		Memcached: []string{"delete Q", "md Q"}, Client: []string{"Drop"}},
 	VerbRuns: {Does: "list runs", Needs: Any, Of: OfEach, HTTP: []string{"GET /v1/runs"}, Client: []string{"Runs"}},
@@ -204,6 +210,7 @@ var Commands = []Command{
 	{"queue rm", []Verb{VerbDrop}},
 	{"queue export", []Verb{VerbPeek}},
 	{"queue import", []Verb{VerbPut}},
+	{"keys", []Verb{VerbKeys, VerbReleaseKey}},
 	{"runs ls", []Verb{VerbRuns}},
 	{"runs show", []Verb{VerbRun}},
 	{"runs wait", []Verb{VerbRun}},

@@ -1,5 +1,7 @@
 package state
 
+import "encoding/binary"
+
 // A class is what tasks of one dispatch share.
 type class struct {
 	queue    *Queue
@@ -9,26 +11,59 @@ type class struct {
 	lease    int64 // ms, 0 for none
 	priority int8
 	refs     int64
-	key      string
+	enc      string // how it is encoded: as in a record, and the key of its tasks behind it if they have one
+	name     string // the key of its tasks; "" for none
+	key      *key   // while its queue looks at keys
 }
 
 const noClass = ^uint32(0)
 
+// classOf returns the number of the class of a put, made by its first use.
+func (s *State) classOf(p *put) (uint32, error) {
+	enc := s.encOf(p)
+	if enc == nil {
+		return 0, recordErr("key of a put")
+	}
+	return s.intern(enc)
+}
+
+// encOf is how the class of a put is encoded: as in its record, and the key behind it if it has one.
+// It is good until the next call; nil for a key that does not decode.
+func (s *State) encOf(p *put) []byte {
+	if p.bits&putKey == 0 {
+		return p.class
+	}
+	key, ok := p.key()
+	if !ok {
+		return nil
+	}
+	s.scratch = append(s.scratch[:0], p.class...)
+	if len(key) > 0 {
+		s.scratch = append(binary.AppendUvarint(s.scratch, uint64(len(key))), key...)
+	}
+	return s.scratch
+}
+
 // intern returns the number of the class with this encoding, made by its first use.
-func (s *State) intern(key []byte) (uint32, error) {
-	if s.lastNum != noClass && string(s.lastKey) == string(key) {
+func (s *State) intern(enc []byte) (uint32, error) {
+	if s.lastNum != noClass && string(s.lastEnc) == string(enc) {
 		return s.lastNum, nil
 	}
-	ci, ok := s.classes[string(key)]
+	ci, ok := s.classes[string(enc)]
 	if !ok {
-		r := reader{b: key}
+		r := reader{b: enc}
 		queue, run, result := r.str(), r.str(), r.str()
 		c := class{result: result, priority: int8(r.byte()), attempts: int(r.small()), lease: int64(r.small()),
-			key: string(key)}
+			enc: string(enc)}
+		if len(r.b) > 0 {
+			c.name = c.enc[len(c.enc)-len(r.bytes(r.uvarint())):] // it is the last
+		}
 		if r.bad || len(r.b) > 0 || queue == "" || c.priority < 0 || c.priority > 9 {
 			return 0, recordErr("class of a put")
 		}
-		c.queue = s.queue(queue)
+		if c.queue = s.queue(queue); c.queue.ring != nil {
+			c.key = s.keyOf(c.queue, c.name)
+		}
 		if run != "" {
 			c.run = s.run(run)
 		}
@@ -39,10 +74,10 @@ func (s *State) intern(key []byte) (uint32, error) {
 			ci = uint32(len(s.class))
 			s.class = append(s.class, c)
 		}
-		s.classes[c.key] = ci
+		s.classes[c.enc] = ci
 	}
 	s.forgetLast(ci)
-	s.lastKey, s.lastNum = append(s.lastKey[:0], key...), ci
+	s.lastEnc, s.lastNum = append(s.lastEnc[:0], enc...), ci
 	return ci, nil
 }
 
@@ -56,7 +91,10 @@ func (s *State) forgetLast(next uint32) {
 }
 
 func (s *State) freeClass(ci uint32) {
-	delete(s.classes, s.class[ci].key)
+	delete(s.classes, s.class[ci].enc)
+	if k := s.class[ci].key; k != nil {
+		s.unrefKey(k)
+	}
 	s.class[ci] = class{}
 	s.free = append(s.free, ci)
 }

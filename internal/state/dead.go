@@ -234,5 +234,6 @@ func (s *State) revive(q *Queue, n uint64, e *entry) {
 	q.count[glassq.Leased]++
 	e.setState(glassq.Leased) // as if its last try were given back
 	s.goes(e, s.tasks.mark(n), 1)
+	s.keyMoved(c, n, glassq.Dead, glassq.Leased)
 	s.back(n, e, 0)
 }

@@ -113,6 +113,7 @@ type Place struct {
 	Size    int64 // bytes of the body and what is carried with it, the checkpoint included
 	Attempt int   // hand-outs so far
 	Lease   int64 // ms the task asks for; 0 for none
+	Waits   bool  // its key has a limit: a hand-out is told when it is durable
 
 	Position uint32 // in its run; what of a range's record it is
 

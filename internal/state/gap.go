@@ -31,3 +31,7 @@ func (s *State) Deadline(number uint64) (at int64, ok bool) {
 	l, ok := s.leases.get(number)
 	return l.deadline, ok
 }
+
+// AfterRestart is called once when the log was replayed: numbers that were reserved may have been
+// handed out and forgotten by a power cut, so none of them is used again.
+func (s *State) AfterRestart() { s.next = max(s.next, s.limit) }

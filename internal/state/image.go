@@ -26,6 +26,7 @@ type Image struct {
 	delays, ttls      timers
 	marks             int64
 	acked             []ackedImage
+	rangeCosts        map[uint64]uint32
 	ranges            []taskRange
 	schedules         []Timed
 	names             []string // of queues, by number; "" where one was dropped
@@ -37,6 +38,9 @@ type queueImage struct {
 	pace     paceImage
 	books    glassq.Books
 	ids      idImage
+	keyed    bool // it looks at keys for the sake of a hold
+	idle     keyMarks
+	active   []keyMark
 	breaker  *breaker // a copy
 }
 
@@ -51,6 +55,7 @@ type chunkImage struct {
 	all     *[chunkLen]entry // nil: see packed
 	packed  []byte
 	reasons map[uint16]string
+	costs   []uint32
 	marks   map[uint16]*mark
 }
 
@@ -79,12 +84,15 @@ func (s *State) Image() *Image {
 	}
 	for _, q := range s.Queues() {
 		q.ids.prune(s.now)
-		var halt *breaker
+		qi := queueImage{name: q.Name, settings: q.settings, pace: q.Pace.image(), books: q.books, ids: q.ids.share()}
+		if q.ring != nil {
+			qi.keyed, qi.idle, qi.active = !q.ring.rules.on, q.ring.marks.share(), q.ring.active(s.now)
+		}
 		if q.breaker != nil {
 			b := *q.breaker
-			halt = &b
+			qi.breaker = &b
 		}
-		im.queues = append(im.queues, queueImage{q.Name, q.settings, q.Pace.image(), q.books, q.ids.share(), halt})
+		im.queues = append(im.queues, qi)
 		im.names[q.num] = q.Name
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.runs)) {
@@ -98,7 +106,7 @@ func (s *State) Image() *Image {
 	}
 	for i := range s.class {
 		if s.class[i].refs > 0 { // else unused, or at hand only for the next put of its kind
-			im.classes[i] = s.class[i].key
+			im.classes[i] = s.class[i].enc
 		}
 	}
 	for ci, c := s.tasks.from(0); c != nil; ci, c = s.tasks.from(ci + 1) {
@@ -107,9 +115,9 @@ func (s *State) Image() *Image {
 		}
 		c.shared = c.all != nil
 		c.oldReasons, c.oldMarks = c.reasons != nil, c.marks != nil
-		im.chunks = append(im.chunks, chunkImage{ci, c.all, c.packed, c.reasons, c.marks})
+		im.chunks = append(im.chunks, chunkImage{ci, c.all, c.packed, c.reasons, c.costs, c.marks})
 	}
-	im.ranges = s.shareRanges()
+	im.ranges, im.rangeCosts = s.shareRanges(), maps.Clone(s.rangeCosts)
 	im.leases, im.delays, im.ttls = s.leases.share(), s.delays.share(), s.ttls.share()
 	for _, k := range s.acked.order {
 		b := s.acked.blocks[k]

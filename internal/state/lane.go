@@ -2,7 +2,10 @@ package state
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
+
+	"github.com/glassq/glassq"
 )
 
 // A lane orders task numbers. New tasks come in growing order and are kept as ranges; those that
@@ -157,4 +160,39 @@ func (l *lane) from(n uint64, fn func(uint64) (next uint64)) {
 			return
 		}
 	}
+}
+
+// firstIn returns the first ready task of a lane, and clears away those that ended in it.
+func (s *State) firstIn(l *lane) (uint64, *entry) {
+	for {
+		n, ok := l.first()
+		if !ok {
+			return 0, nil
+		}
+		e := s.tasks.get(n)
+		if e == nil {
+			e = s.untaken(n)
+		}
+		if e != nil && e.state() == glassq.Ready {
+			return n, e
+		}
+		l.drop(s.after(n))
+	}
+}
+
+// Head returns the task that is to be handed out next, whatever the settings say but for those of
+// keys.
+func (s *State) Head(q *Queue) (n uint64, p Place, ok bool) {
+	s.tasks.trim()
+	if q.ring != nil {
+		return s.keyHead(q.ring)
+	}
+	for q.filled != 0 {
+		priority := bits.Len16(q.filled) - 1
+		if n, e := s.firstIn(&q.lanes[priority]); e != nil {
+			return n, s.placeOf(n, e), true
+		}
+		q.filled &^= 1 << priority
+	}
+	return 0, p, false
 }

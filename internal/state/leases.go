@@ -1,5 +1,11 @@
 package state
 
+import (
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
 // A lease is a live hand-out.
 type lease struct {
 	task     uint64 // 0: none
@@ -111,6 +117,28 @@ func (t *leaseTable) share() leaseTable {
 	return out
 }
 
-// AfterRestart is called once when the log was replayed: numbers that were reserved may have been
-// handed out and forgotten by a power cut, so none of them is used again.
-func (s *State) AfterRestart() { s.next = max(s.next, s.limit) }
+// Backoff is how long, in ms, a task waits after its attempt-th try failed: 1 s doubled with every
+// try, at most 10 minutes, changed by up to a fifth either way so that tasks which failed together
+// do not come back together. Zero attempts wait for nothing.
+func Backoff(task uint64, attempt int) int64 {
+	if attempt <= 0 {
+		return 0
+	}
+	ms := int64(10 * time.Minute / time.Millisecond)
+	if attempt <= 10 {
+		ms = min(ms, 1000<<(attempt-1))
+	}
+	h := (task*0x9e3779b97f4a7c15 + uint64(attempt)) * 0xbf58476d1ce4e5b9
+	return ms*4/5 + int64(h>>33)%(ms*2/5+1)
+}
+
+func (s *State) maxAttempts(e *entry) int {
+	c := &s.class[e.class]
+	switch {
+	case c.attempts > 0:
+		return c.attempts
+	case c.queue.settings.Attempts > 0:
+		return c.queue.settings.Attempts
+	}
+	return glassq.DefaultAttempts
+}

@@ -23,7 +23,8 @@ type Queue struct {
 	count    [5]int64 // by glassq.State
 	bytes    int64
 	lanes    [10]lane
-	filled   uint16 // bit p: lane p may hold something
+	filled   uint16   // bit p: lane p may hold something
+	ring     *keyring // instead of lanes and filled, while the queue looks at keys; else nil
 	dead     lane
 	ids      idWindow
 	going    going
@@ -49,6 +50,7 @@ func (q *Queue) Info() glassq.QueueInfo {
 		Leased: q.count[glassq.Leased], Dead: q.count[glassq.Dead], Bytes: q.bytes,
 		Books: q.books, Pending: q.books.Pending(), Progress: q.going.info(), Halted: q.Halted(),
 		Settings: q.settings,
+		Keys:     q.keyCounts(),
 	}
 }
 
@@ -95,6 +97,7 @@ func (s *State) applySettings(name string, set glassq.Settings) {
 	}
 	s.setHalt(q)
 	q.Pace.Set(schedule(set), s.nanos())
+	s.setKeyRules(q)
 	if was.Paused && !set.Paused {
 		q.Pace.Wake(s.nanos())
 	}
@@ -268,7 +271,7 @@ func (s *State) Peek(q *Queue, want glassq.State, cursor uint64, most int) []uin
 			}
 			return n + 1
 		})
-	case want == glassq.Ready:
+	case want == glassq.Ready && q.ring == nil:
 		for p := range q.lanes {
 			from(&q.lanes[p])
 		}

@@ -140,6 +140,9 @@ func (s *State) putRange(p *put, ci uint32, frame uint64, offset uint32) error {
 	s.tasks.pass(r.left)
 	s.ranges = append(s.ranges, r)
 	s.untouched += r.left
+	if p.cost > 0 {
+		s.rangeCosts[r.first] = p.cost
+	}
 	c.refs++
 	s.hooks.Live(frame, s.rangeWeight(r))
 	q.books.Put += r.left
@@ -171,7 +174,7 @@ func (s *State) begins(run *Run) {
 }
 
 func (s *State) rangeWeight(r *taskRange) int64 {
-	return r.size + int64(len(s.class[r.class].key)) + recordWeight
+	return r.size + int64(len(s.class[r.class].enc)) + recordWeight
 }
 
 // rangeReady has what is left of r handed out, which counts nowhere yet, or keeps it delayed while its
@@ -187,11 +190,17 @@ func (s *State) rangeReady(r *taskRange) {
 	r.state = glassq.Ready
 	s.oneReady(q)
 	q.count[glassq.Ready] += int64(r.left) - 1
-	for _, x := range r.rest {
-		q.lanes[c.priority].insert(span{x.first, x.first + x.count})
-	}
+	s.enlist(r, s.laneOf(c))
 	q.filled |= 1 << c.priority
+	s.keyCounts(c, r.next(), int64(r.left))
 	s.hooks.Ready(q)
+}
+
+// enlist puts what is left of r into a lane.
+func (s *State) enlist(r *taskRange, l *lane) {
+	for _, x := range r.rest {
+		l.insert(span{x.first, x.first + x.count})
+	}
 }
 
 // rangeDue does what is due with what is left of a range: its delay, or its ttl, has passed. It
@@ -264,8 +273,12 @@ func (s *State) endRest(r *taskRange, bump func(d *glassq.DeadCounts, n uint64))
 	q.count[r.state] -= int64(r.left)
 	s.untouched -= r.left
 	ci := r.next() / chunkLen
+	gone, left := r.rest[0], r.left
 	r.left, r.rest = 0, nil
 	s.tasks.shut(ci)
+	if r.state == glassq.Ready {
+		s.keyCounts(c, gone.first, -int64(left))
+	}
 	if r.due > 0 {
 		s.rangeDelays.drop(s.rangeDelayValid)
 	}
@@ -296,6 +309,7 @@ func (s *State) rangeOver(r *taskRange) {
 	}
 	i := sort.Search(len(s.ranges), func(i int) bool { return s.ranges[i].first >= r.first })
 	s.ranges = slices.Delete(s.ranges, i, i+1)
+	delete(s.rangeCosts, r.first)
 	q := s.class[r.class].queue
 	q.bytes -= r.size
 	s.hooks.Dropped(r.frame, s.rangeWeight(r))
@@ -474,10 +488,9 @@ func (s *State) restoreRange(r *taskRange) {
 		return
 	}
 	q.count[glassq.Ready] += int64(r.left)
-	for _, x := range r.rest {
-		q.lanes[c.priority].insert(span{x.first, x.first + x.count})
-	}
+	s.enlist(r, s.laneOf(c))
 	q.filled |= 1 << c.priority
+	s.keyCounts(c, r.next(), int64(r.left))
 }
 
 // checkRanges refuses a snapshot with tasks of ranges that it does not have, or the reverse.

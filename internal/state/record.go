@@ -39,6 +39,8 @@ const (
 
 	opRunDrop     op = 18 // run
 	opRedriveSome op = 19 // redrive or purge, queue, intervals of dead tasks
+	opHold        op = 20 // queue, key, length in ms, why: the key is held; a length of 0 ends that
+	opKeyCost     op = 21 // number, cost: what the task of a lease really cost
 	opHook        op = 22 // run, kind, text, put: put when the run ends
 	opRunEnd      op = 23 // run, count: the run has come to this end; the put of its hook comes right after it
 	opSchedule    op = 24 // schedule, settings, put, moment: from that on; without settings it is forgotten
@@ -72,9 +74,10 @@ const (
 	putHeaders
 	putExtra
 	putOf
+	putCost
 
 	putRange = 1 << 12
-	putKnown = putOf<<1 - 1 | putRange
+	putKnown = putCost<<1 - 1 | putRange
 )
 
 // AppendPut appends the record of t. The caller has checked t against the limits.
@@ -108,6 +111,7 @@ func AppendPut(dst []byte, t *glassq.Task) []byte {
 	set(len(t.Headers) > 0, putHeaders)
 	set(len(t.Extra) > 0, putExtra)
 	set(t.OfAttempt > 0, putOf)
+	set(t.Cost > 1, putCost)
 	set(t.Range != nil, putRange)
 	dst = binary.AppendUvarint(dst, bits)
 	if t.Dense {
@@ -127,6 +131,9 @@ func AppendPut(dst []byte, t *glassq.Task) []byte {
 	}
 	if t.Flags != 0 {
 		dst = binary.AppendUvarint(dst, uint64(t.Flags))
+	}
+	if t.Cost > 1 {
+		dst = binary.AppendUvarint(dst, uint64(t.Cost))
 	}
 	if t.ID != "" {
 		dst = appendString(dst, t.ID)
@@ -259,6 +266,7 @@ type put struct {
 	of         int
 	delay, ttl uint64 // ms
 	flags      uint32
+	cost       uint32 // 0 for the default
 	id         []byte
 	rest       []byte // type, key, headers, extra, body
 	size       int    // bytes of the whole record
@@ -299,6 +307,11 @@ func decodePut(b []byte) (p put, err error) {
 	if p.bits&putFlags != 0 {
 		p.flags = uint32(r.uvarint())
 	}
+	if p.bits&putCost != 0 {
+		cost := r.uvarint()
+		r.bad = r.bad || cost > math.MaxUint32
+		p.cost = uint32(cost)
+	}
 	if p.bits&putID != 0 {
 		p.id = r.bytes(r.uvarint())
 	}
@@ -307,6 +320,20 @@ func decodePut(b []byte) (p put, err error) {
 		return p, recordErr("put")
 	}
 	return p, nil
+}
+
+// key returns the key of a put that has one.
+func (p *put) key() (key []byte, ok bool) {
+	r := reader{b: p.rest}
+	if p.bits&putType != 0 {
+		if n := r.uvarint(); n == 0 {
+			r.byte() // one of the types that the doors give
+		} else {
+			r.bytes(n)
+		}
+	}
+	key = r.bytes(r.uvarint())
+	return key, !r.bad
 }
 
 // A Decoder reads tasks from their records. What tasks of one dispatch share is decoded once for
@@ -395,6 +422,7 @@ func (p *put) unpack(t *glassq.Task) error {
 		t.Range = &glassq.Range{Count: p.count}
 	}
 	t.ID, t.Position, t.Dense, t.OfAttempt, t.Flags = string(p.id), p.n, p.bits&putDense != 0, p.of, p.flags
+	t.Cost = p.cost
 	t.Delay = time.Duration(p.delay) * time.Millisecond
 	t.TTL = time.Duration(p.ttl) * time.Millisecond
 	if p.bits&putType != 0 {

@@ -15,6 +15,8 @@ import (
 // Restore fills an empty state from a snapshot. An error means that the snapshot is damaged or of
 // another format.
 func (s *State) Restore(in io.Reader) error {
+	s.filling = true
+	defer func() { s.filling = false }()
 	d := decoder{r: bufio.NewReaderSize(in, 64<<10)}
 	format := d.num()
 	if d.err == nil && (format > snapshotFormat || format < snapshotFormat-1) {
@@ -33,6 +35,9 @@ func (s *State) Restore(in io.Reader) error {
 		s.setHalt(q)
 		q.Pace.Set(schedule(q.settings), s.nanos())
 		q.Pace.restore(rec.Pace)
+		if rules := newKeyRules(&q.settings); rules.on || rec.Keyed {
+			s.keysOn(q, rules)
+		}
 		q.ids.restore(&d)
 	}
 	retries := map[*Run][]string{}
@@ -108,6 +113,7 @@ func (s *State) Restore(in io.Reader) error {
 		s.restoreSections(&d)
 	}
 	s.checkRanges(&d)
+	s.placeKeys()
 	return d.err
 }
 
@@ -116,6 +122,8 @@ func (s *State) restoreSections(d *decoder) {
 		switch tag := d.num(); tag {
 		case sectionEnd:
 			return
+		case sectionKeys:
+			s.restoreKeys(d)
 		case sectionSchedules:
 			s.restoreSchedules(d)
 		case sectionProgress:
@@ -200,8 +208,11 @@ func (s *State) restoreTask(n uint64, e *entry) bool {
 	}
 	switch e.state() {
 	case glassq.Ready:
-		q.lanes[c.priority].push(n)
+		s.laneOf(c).push(n)
 		q.filled |= 1 << c.priority
+		s.keyMoved(c, n, glassq.Gone, glassq.Ready)
+	case glassq.Leased:
+		s.keyMoved(c, n, glassq.Gone, glassq.Leased)
 	case glassq.Dead:
 		q.dead.push(n)
 	}

@@ -63,6 +63,14 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 			r.uvarint()
 		case opDrop, opCancel, opRunDrop, opHalt:
 			r.str()
+		case opHold:
+			r.str()
+			r.str()
+			r.uvarint()
+			r.str()
+		case opKeyCost:
+			r.uvarint()
+			r.uvarint()
 		case opRedriveSome:
 			someOf(&r, nil)
 		case opHook:

@@ -22,6 +22,7 @@ const snapshotFormat = 4
 const (
 	sectionEnd uint64 = iota // no more sections
 
+	sectionKeys     uint64 = 1 // what is remembered of keys, and what tasks cost
 	sectionProgress uint64 = 4 // what was said of tasks
 	sectionHalts    uint64 = 5 // endings that rules of queues count
 	sectionRanges   uint64 = 6 // ranges of positions
@@ -41,7 +42,7 @@ func (im *Image) Write(w io.Writer) error {
 	for i := range im.queues {
 		q := &im.queues[i]
 		e.str(q.name)
-		e.json(queueRecord{q.settings, q.pace})
+		e.json(queueRecord{q.settings, q.pace, q.keyed})
 		e.json(q.books)
 		q.ids.write(&e)
 	}
@@ -66,6 +67,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeTasks(&e)
 	im.writeLeases(&e)
 	im.writeAcked(&e)
+	im.writeKeys(&e)
 	im.writeSchedules(&e)
 	im.writeProgress(&e)
 	im.writeHalts(&e)
@@ -79,7 +81,8 @@ func (im *Image) Write(w io.Writer) error {
 
 type queueRecord struct {
 	glassq.Settings
-	Pace paceImage `json:"pace,omitzero"`
+	Pace  paceImage `json:"pace,omitzero"`
+	Keyed bool      `json:"keyed,omitempty"`
 }
 
 type runRecord struct {

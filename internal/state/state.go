@@ -3,7 +3,7 @@ package state
 import (
 	"encoding/json"
 	"fmt"
-	"math/bits"
+	"math"
 
 	"github.com/glassq/glassq"
 )
@@ -23,27 +23,34 @@ type State struct {
 	classes map[string]uint32
 	class   []class
 	free    []uint32 // unused places of class
-	lastKey []byte   // the class key of the last put, and its number:
+	lastEnc []byte   // the encoded class of the last put, and its number:
 	lastNum uint32   // batches are mostly of one class
 	named   *Queue   // the queue last looked up by its name
 
 	leaseTimers timers // ref: lease number
 	delays      timers // ref: task
 	ttls        timers // ref: task
+	keyTimers   timers // ref: key.num, or a queue with sweepRef
 	halts       timers // ref: number of a queue
 	acked       ackedWindow
 	checkpoints int64 // tasks that have one
+
+	byKey     []*key // by key.num
+	spareKeys []*key // of them, those that are none
+	scratch   []byte
+	filling   bool // Restore is under way
 
 	owing  []*Run               // have come to their ends, which are to be written
 	places map[string]hookPlace // reserved for hooks, by queue
 
 	schedules map[string]*Timed
 
-	ranges                 []*taskRange // by number
-	untouched              uint64       // positions of them that were not handed out yet
-	rangeDelays, rangeTTLs timers       // ref: the first number of a range
-	shown                  entry        // what view returned of one of them
-	strays                 int64        // positions that a snapshot has entries of, until its ranges are known
+	ranges                 []*taskRange      // by number
+	rangeCosts             map[uint64]uint32 // by first number, of those that were put with one
+	untouched              uint64            // positions of them that were not handed out yet
+	rangeDelays, rangeTTLs timers            // ref: the first number of a range
+	shown                  entry             // what view returned of one of them
+	strays                 int64             // positions that a snapshot has entries of, until its ranges are known
 
 	hooks Hooks
 }
@@ -80,7 +87,7 @@ func New(h Hooks) *State {
 		h.RunChanged = func() {}
 	}
 	s := &State{hooks: h, next: 1, limit: 1, lastNum: noClass,
-		queues: map[string]*Queue{}, runs: map[string]*Run{}, classes: map[string]uint32{}}
+		queues: map[string]*Queue{}, runs: map[string]*Run{}, classes: map[string]uint32{}, rangeCosts: map[uint64]uint32{}}
 	s.tasks.next, s.tasks.hotMost = 1, hotMost
 	return s
 }
@@ -189,6 +196,16 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		s.applyGap(&r)
 	case opGiveUp:
 		s.applyGiveUp(&r)
+	case opHold:
+		queue, key, length, why := r.str(), r.str(), r.small(), r.str()
+		if !r.bad {
+			s.applyHold(queue, key, int64(length), why)
+		}
+	case opKeyCost:
+		number, cost := r.uvarint(), r.uvarint()
+		if r.bad = r.bad || cost > math.MaxUint32; !r.bad {
+			err = s.applyKeyCost(number, uint32(cost))
+		}
 	case opHook:
 		s.applyHook(&r)
 	case opSchedule:
@@ -227,7 +244,7 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 }
 
 func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
-	ci, err := s.intern(p.class)
+	ci, err := s.classOf(p)
 	if err != nil {
 		return err
 	}
@@ -262,6 +279,9 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 		e.setState(glassq.Ready)
 	}
 	n := s.tasks.add(e)
+	if p.cost > 0 {
+		s.tasks.setCost(n, p.cost)
+	}
 	if len(p.id) > 0 && flags&(flagResult|flagDense) == 0 {
 		q.ids.add(hashID(p.id), n, s.now)
 	}
@@ -289,15 +309,16 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 		return nil
 	}
 	s.oneReady(q)
-	q.lanes[c.priority].push(n)
+	s.laneOf(c).push(n)
 	q.filled |= 1 << c.priority
+	s.keyMoved(c, n, glassq.Gone, glassq.Ready)
 	s.hooks.Ready(q)
 	return nil
 }
 
 // drop forgets task n. One that was not acked gives its id free.
 func (s *State) drop(n uint64, e *entry, acked bool) {
-	q, ci, frame, weight := s.class[e.class].queue, e.class, e.frame(), s.weight(e)
+	q, ci, frame, weight, from := s.class[e.class].queue, e.class, e.frame(), s.weight(e), e.state()
 	s.remark(n, e, nil)
 	if !e.has(flagResult|flagDense) && (!acked || q.ids.held != nil) {
 		q.ids.ended(n, acked)
@@ -312,6 +333,7 @@ func (s *State) drop(n uint64, e *entry, acked bool) {
 		s.resultGone(run)
 	}
 	s.tasks.remove(n)
+	s.keyMoved(&s.class[ci], n, from, glassq.Gone)
 	s.bodyGone(n, frame, weight)
 	s.hooks.Lowered(q)
 	s.unref(ci)
@@ -358,6 +380,8 @@ func (s *State) applyLease(number, n uint64, length int64) error {
 	e.setAttempts(e.attempts() + 1)
 	c.queue.count[glassq.Ready]--
 	c.queue.count[glassq.Leased]++
+	s.keyLeased(c, n)
+	s.keyMoved(c, n, glassq.Ready, glassq.Leased)
 	c.queue.haltOut(number)
 	s.leases.set(number, lease{task: n, deadline: s.now + length, length: length})
 	s.leaseTimers.push(s.now+length, number)
@@ -369,46 +393,14 @@ func (s *State) applyLease(number, n uint64, length int64) error {
 
 // unready takes task n, which is ready and the first of its lane, out of it.
 func (s *State) unready(c *class, n uint64) error {
-	l := &c.queue.lanes[c.priority]
+	l := s.laneOf(c)
 	if first, ok := l.first(); !ok || first != n { // else those before it ended
-		if first, e := s.first(c.queue, int(c.priority)); e == nil || first != n {
+		if first, e := s.firstIn(l); e == nil || first != n {
 			return recordErr(fmt.Sprintf("task %d is not the first of its lane", n))
 		}
 	}
 	l.pop()
 	return nil
-}
-
-// first returns the first ready task of a lane, and clears away those that ended in it.
-func (s *State) first(q *Queue, priority int) (uint64, *entry) {
-	l := &q.lanes[priority]
-	for {
-		n, ok := l.first()
-		if !ok {
-			q.filled &^= 1 << priority
-			return 0, nil
-		}
-		e := s.tasks.get(n)
-		if e == nil {
-			e = s.untaken(n)
-		}
-		if e != nil && e.state() == glassq.Ready {
-			return n, e
-		}
-		l.drop(s.after(n))
-	}
-}
-
-// Head returns the task that is to be handed out next, whatever the settings say.
-func (s *State) Head(q *Queue) (n uint64, p Place, ok bool) {
-	s.tasks.trim()
-	for q.filled != 0 {
-		priority := bits.Len16(q.filled) - 1
-		if n, e := s.first(q, priority); e != nil {
-			return n, s.placeOf(n, e), true
-		}
-	}
-	return 0, p, false
 }
 
 func (s *State) endLease(number uint64) (lease, *entry, error) {
@@ -483,6 +475,7 @@ func (s *State) applyTake(n uint64) error {
 		return err
 	}
 	s.release(c.queue, s.booked(e))
+	s.keyLeased(c, n)
 	s.haltEnd(c.queue, 0, false)
 	s.done(n, e, glassq.OK, false)
 	return nil
@@ -495,6 +488,9 @@ func (s *State) applyNack(number uint64, kind byte, delay int64, reason string) 
 	}
 	if reason != "" {
 		s.tasks.setReason(l.task, reason)
+	}
+	if kind == nackUndone || kind == nackPutOff {
+		s.settleCost(&s.class[e.class], l.task, 0) // the rate stays used: it counts hand-outs
 	}
 	if q := s.class[e.class].queue; kind == nackUndone || kind == nackPutOff {
 		s.haltBack(q, number)
@@ -525,17 +521,6 @@ func (s *State) retry(n uint64, e *entry, delay int64) {
 	s.back(n, e, delay)
 }
 
-func (s *State) maxAttempts(e *entry) int {
-	c := &s.class[e.class]
-	switch {
-	case c.attempts > 0:
-		return c.attempts
-	case c.queue.settings.Attempts > 0:
-		return c.queue.settings.Attempts
-	}
-	return glassq.DefaultAttempts
-}
-
 // back makes a leased or dead task ready in its old place, after delay ms.
 func (s *State) back(n uint64, e *entry, delay int64) {
 	c := &s.class[e.class]
@@ -544,20 +529,24 @@ func (s *State) back(n uint64, e *entry, delay int64) {
 		s.expire(n, e)
 		return
 	}
-	q.count[e.state()]--
+	from := e.state()
+	q.count[from]--
 	if delay > 0 {
 		e.setState(glassq.Delayed)
 		q.count[glassq.Delayed]++
 		s.delays.push(s.now+delay, n)
+		s.keyMoved(c, n, from, glassq.Delayed)
 		return
 	}
 	if s.keepBack(e) {
+		s.keyMoved(c, n, from, glassq.Delayed)
 		return
 	}
 	e.setState(glassq.Ready)
 	s.oneReady(q)
-	q.lanes[c.priority].giveBack(n)
+	s.laneOf(c).giveBack(n)
 	q.filled |= 1 << c.priority
+	s.keyMoved(c, n, from, glassq.Ready)
 	s.hooks.Ready(q)
 }
 
@@ -576,10 +565,12 @@ func (s *State) die(n uint64, e *entry, bump func(*glassq.DeadCounts)) {
 		}
 	}
 	s.goes(e, s.tasks.mark(n), -1)
-	q.count[e.state()]--
+	from := e.state()
+	q.count[from]--
 	e.setState(glassq.Dead)
 	q.count[glassq.Dead]++
 	q.dead.giveBack(n)
+	s.keyMoved(&s.class[e.class], n, from, glassq.Dead)
 	s.hooks.Lowered(q)
 	if c := &s.class[e.class]; c.run != nil && e.has(flagResult) {
 		s.resultGone(c.run)
@@ -649,6 +640,12 @@ func (s *State) Advance(now int64) {
 				s.haltEnd(s.class[e.class].queue, t.ref, true)
 				s.retry(n, e, Backoff(n, e.attempts()-1))
 			}
+		case &s.keyTimers:
+			if !s.keyTimerValid(t) {
+				which.stale = max(0, which.stale-1)
+				continue
+			}
+			s.keyTimerDue(t.ref)
 		case &s.delays:
 			if !s.delayValid(t) {
 				which.stale = max(0, which.stale-1)

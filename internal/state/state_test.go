@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -174,6 +175,12 @@ func (w *walker) step() {
 		case 1:
 			t.ID = fmt.Sprint("id", w.rnd.IntN(5000))
 		}
+		if w.rnd.IntN(3) > 0 {
+			t.Key = fmt.Sprint("key", w.rnd.IntN(6))
+		}
+		if w.rnd.IntN(3) == 0 {
+			t.Cost = uint32(w.rnd.IntN(5))
+		}
 		if w.rnd.IntN(4) == 0 {
 			t.Delay = time.Duration(w.rnd.IntN(5000)) * time.Millisecond
 		}
@@ -204,6 +211,11 @@ func (w *walker) step() {
 		if _, ok := w.s.leases.get(number); !ok {
 			w.held = append(w.held[:i], w.held[i+1:]...)
 			return
+		}
+		if d := w.s.Leased(number); w.rnd.IntN(8) == 0 {
+			w.add(AppendHold(nil, d.Queue.Name, fmt.Sprint("key", w.rnd.IntN(6)), w.rnd.Int64N(9000), "why"))
+		} else if w.rnd.IntN(4) == 0 {
+			w.add(AppendKeyCost(nil, number, uint32(w.rnd.IntN(9))))
 		}
 		switch w.rnd.IntN(9) {
 		case 6, 7, 8:
@@ -241,7 +253,7 @@ func (w *walker) step() {
 		case 6:
 			w.add(AppendRun(nil, fmt.Sprintf("r%d", w.rnd.IntN(3)), glassq.RunChange{Source: "s"}))
 		case 7:
-			set := glassq.Settings{Attempts: w.rnd.IntN(5)}
+			set := glassq.Settings{Attempts: w.rnd.IntN(5), Fair: w.rnd.IntN(2) == 0, Keys: w.rules()}
 			if w.rnd.IntN(2) == 0 {
 				set.Halt, set.HaltResume = "failed>30% of 7", float64(w.rnd.IntN(3))
 			}
@@ -346,6 +358,7 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 			w.t.Fatalf("books of queue %s: %+v: pending %d, want %d", q.Name, q.books, q.books.Pending(), open)
 		}
 	}
+	checkKeys(w.t, s)
 	for _, r := range s.runs {
 		if r.going != runs[r] {
 			w.t.Fatalf("run %s is going %v; the table has %v", r.name, r.going, runs[r])
@@ -613,7 +626,11 @@ func dump(s *State) string {
 	for _, q := range s.Queues() {
 		q.ids.prune(s.now)
 		n, _, ok := s.Head(q)
-		fmt.Fprintln(&b, q.Info(), len(q.ids.seen), n, ok)
+		if q.ring != nil {
+			n = 0 // the order within a ring is not part of the state
+		}
+		info, _ := json.Marshal(q.Info())
+		fmt.Fprintln(&b, string(info), len(q.ids.seen), n, ok)
 		if q.breaker != nil {
 			fmt.Fprintln(&b, *q.breaker)
 		}
@@ -622,11 +639,11 @@ func dump(s *State) string {
 		fmt.Fprintln(&b, s.RunInfo(r), r.put.all(), r.done.all(), r.failed.all(), r.dead.all())
 	}
 	for _, r := range s.ranges {
-		fmt.Fprintln(&b, r.first, r.end, r.rest, r.left, r.held, r.state, s.class[r.class].key, r.frame, r.offset, r.size,
+		fmt.Fprintln(&b, r.first, r.end, r.rest, r.left, r.held, r.state, s.class[r.class].enc, r.frame, r.offset, r.size,
 			r.body, r.due, r.expires)
 	}
 	s.pick(func(*entry) bool { return true }, func(n uint64, e *entry) bool {
-		fmt.Fprintln(&b, n, e.w0, e.w1, e.n, s.class[e.class].key, s.Reason(n))
+		fmt.Fprintln(&b, n, e.w0, e.w1, e.n, s.class[e.class].enc, s.Reason(n))
 		if m := s.tasks.mark(n); m != nil {
 			fmt.Fprintln(&b, *m)
 		}

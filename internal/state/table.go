@@ -67,6 +67,7 @@ type chunk struct {
 	all         *[chunkLen]entry // nil when packed
 	packed      []byte           // never changed
 	reasons     map[uint16]string
+	costs       []uint32         // by place, those that were put with one; nothing in it changes, it only grows
 	marks       map[uint16]*mark // what was said of tasks; nil for nothing
 	first, last uint64           // frames between which the packed entries lie
 	live        int32
@@ -369,6 +370,23 @@ func (t *table) setReason(n uint64, reason string) {
 	} else if delete(c.reasons, k); len(c.reasons) == 0 {
 		c.reasons = nil
 	}
+}
+
+// cost is what task n said it costs.
+func (t *table) cost(n uint64) uint32 {
+	if c := t.chunk(n / chunkLen); c != nil && n%chunkLen < uint64(len(c.costs)) {
+		return max(c.costs[n%chunkLen], 1)
+	}
+	return 1
+}
+
+// setCost notes what task n costs, which is newer than all that have one.
+func (t *table) setCost(n uint64, cost uint32) {
+	c := t.chunk(n / chunkLen)
+	for uint64(len(c.costs)) < n%chunkLen {
+		c.costs = append(c.costs, 0)
+	}
+	c.costs = append(c.costs, cost)
 }
 
 // entries returns the entries of a chunk for reading, until the next call of any method.

@@ -1,7 +1,5 @@
 package state
 
-import "time"
-
 // A timer is a moment in ms and what it is for: a task number or a lease number.
 type timer struct {
 	at  int64
@@ -130,7 +128,8 @@ func (t *timers) share() timers {
 
 // earliest returns the next timer and the heap it is in; nil when there is none.
 func (s *State) earliest() (first timer, in *timers) {
-	for _, t := range []*timers{&s.leaseTimers, &s.delays, &s.rangeDelays, &s.ttls, &s.rangeTTLs, &s.halts} {
+	for _, t := range [...]*timers{&s.leaseTimers, &s.delays, &s.rangeDelays, &s.ttls, &s.rangeTTLs, &s.halts,
+		&s.keyTimers} {
 		if t.n > 0 && (in == nil || t.get(0).at < first.at) {
 			first, in = t.get(0), t
 		}
@@ -142,19 +141,4 @@ func (s *State) earliest() (first timer, in *timers) {
 func (s *State) Due() (at int64, ok bool) {
 	t, in := s.earliest()
 	return t.at, in != nil
-}
-
-// Backoff is how long, in ms, a task waits after its attempt-th try failed: 1 s doubled with every
-// try, at most 10 minutes, changed by up to a fifth either way so that tasks which failed together
-// do not come back together. Zero attempts wait for nothing.
-func Backoff(task uint64, attempt int) int64 {
-	if attempt <= 0 {
-		return 0
-	}
-	ms := int64(10 * time.Minute / time.Millisecond)
-	if attempt <= 10 {
-		ms = min(ms, 1000<<(attempt-1))
-	}
-	h := (task*0x9e3779b97f4a7c15 + uint64(attempt)) * 0xbf58476d1ce4e5b9
-	return ms*4/5 + int64(h>>33)%(ms*2/5+1)
 }

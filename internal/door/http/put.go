@@ -36,7 +36,7 @@ func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 	words := []string{"answer", "wait"}
 	envelopes := isNDJSON(media) || media == typeJSON
 	if !envelopes {
-		words = append(words, "id", "run", "n", "priority", "delay", "ttl", "attempts", "lease", "result", "key")
+		words = append(words, "id", "run", "n", "priority", "delay", "ttl", "attempts", "lease", "result", "key", "cost")
 	}
 	q := parseQuery(r, words...)
 	wait, told := q.duration("wait"), q.oneOf("answer", "each", "count", "errors", "ranges")
@@ -221,6 +221,7 @@ func rawTask(queue, media string, r *http.Request, q *query, body []byte) (glass
 		Lease:       q.duration("lease"),
 		ResultQueue: q.text("result"),
 		Key:         q.text("key"),
+		Cost:        uint32(q.atLeast1("cost", 1, glassq.MaxCost)),
 	}
 	switch media {
 	case typeForm:

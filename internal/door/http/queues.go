@@ -177,3 +177,38 @@ func (s *call) redrive(rw http.ResponseWriter, r *http.Request) error {
 	}
 	return done(answer(rw, map[string]int{"redriven": n}))
 }
+
+// keys shows up to max keys (default 100) after the cursor, which is a key.
+func (s *call) keys(rw http.ResponseWriter, r *http.Request) error {
+	q := parseQuery(r, "cursor", "max")
+	limit := int(q.atLeast1("max", 100, maxPeek))
+	if q.err != nil {
+		return q.err
+	}
+	list, err := s.store.Keys(r.Context(), r.PathValue("queue"), q.text("cursor"), limit)
+	if err != nil {
+		return err
+	}
+	a := struct {
+		Keys []glassq.KeyInfo `json:"keys"`
+		Next string           `json:"next,omitempty"`
+	}{Keys: list}
+	if list == nil {
+		a.Keys = []glassq.KeyInfo{}
+	} else if len(list) == limit {
+		a.Next = list[limit-1].Key
+	}
+	return done(answer(rw, a))
+}
+
+// releaseKey ends the hold of a key.
+func (s *call) releaseKey(rw http.ResponseWriter, r *http.Request) error {
+	q := parseQuery(r, "key")
+	if q.err != nil {
+		return q.err
+	}
+	if err := s.store.ReleaseKey(r.Context(), r.PathValue("queue"), q.text("key")); err != nil {
+		return err
+	}
+	return done(answer(rw, map[string]bool{"ok": true}))
+}

@@ -155,6 +155,8 @@ func (s *Server) routes() {
 	handle("GET /v1/queues/{queue}/peek", (*call).peek)
 	handle("POST /v1/queues/{queue}/purge", (*call).purge)
 	handle("POST /v1/queues/{queue}/redrive", (*call).redrive)
+	handle("GET /v1/queues/{queue}/keys", (*call).keys)
+	handle("POST /v1/queues/{queue}/release", (*call).releaseKey)
 
 	handle("GET /v1/runs", (*call).runs)
 	handle("GET /v1/runs/{run}", (*call).showRun)

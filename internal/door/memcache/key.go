@@ -18,6 +18,7 @@ const (
 	optPrio
 	optRun
 	optKey
+	optCost // cost=<n>
 	optType
 	optBatch
 	optAck
@@ -31,7 +32,7 @@ const (
 
 // Which options a command takes.
 const (
-	optsPut    = optID | optDelay | optPrio | optRun | optKey | optType | optBatch
+	optsPut    = optID | optDelay | optPrio | optRun | optKey | optCost | optType | optBatch
 	optsResult = optDelay | optPrio | optKey | optType
 	optsSet    = optsPut | optAck | optLease | optNack
 	optsGet    = optOpen | optClose | optAbort | optPeek | optWait
@@ -53,15 +54,16 @@ type target struct {
 	delay, length time.Duration
 	wait          time.Duration
 	prio          glassq.Priority
+	cost          uint32
 }
 
 var optionWords = map[string]option{
 	"nack": optNack, "batch": optBatch, "open": optOpen, "close": optClose, "abort": optAbort, "peek": optPeek,
-	"id": optID, "delay": optDelay, "prio": optPrio, "run": optRun, "key": optKey, "type": optType, "ack": optAck,
+	"id": optID, "delay": optDelay, "prio": optPrio, "run": optRun, "key": optKey, "cost": optCost, "type": optType, "ack": optAck,
 	"t": optWait, "lease": optLength,
 }
 
-const valued = optID | optDelay | optPrio | optRun | optKey | optType | optAck | optWait | optLength
+const valued = optID | optDelay | optPrio | optRun | optKey | optCost | optType | optAck | optWait | optLength
 
 // parseKey reads key into t and returns what is wrong with it, or "".
 func parseKey(key []byte, may option, t *target) (fault string) {
@@ -123,6 +125,9 @@ func (t *target) value(o option, v []byte) bool {
 		case optPrio:
 			t.prio = glassq.Level(int(min(n, 10)))
 			return ok && n <= 9
+		case optCost:
+			t.cost = uint32(n)
+			return ok && n > 0 && n <= glassq.MaxCost
 		case optDelay:
 			t.delay = ms
 			return ok && n <= uint64(glassq.MaxDelay/time.Millisecond)

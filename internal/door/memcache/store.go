@@ -165,7 +165,7 @@ func (c *conn) put(t *target, body []byte) {
 	}
 	task := glassq.Task{
 		Queue: c.queue, Body: body, Type: t.contentType, Flags: c.cmd.flags,
-		Priority: t.prio, Delay: t.delay,
+		Priority: t.prio, Delay: t.delay, Cost: t.cost,
 	}
 	if c.cmd.exptime != 0 {
 		task.TTL = ttlOf(c.cmd.exptime, time.Now())

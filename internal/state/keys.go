@@ -1,0 +1,696 @@
+package state
+
+import (
+	"encoding/binary"
+	"maps"
+	"math"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"github.com/glassq/glassq"
+)
+
+// A standing is what a key of a keyring waits for.
+type standing uint8
+
+const (
+	keyIdle  standing = iota // no task of it is ready
+	keyOpen                  // its turn: it is in a ring
+	keyHeld                  // the end of a hold
+	keyFull                  // the end of a lease
+	keyPaced                 // a token
+	keyCosts                 // tokens for the cost of its next task
+	keyStandings
+)
+
+var standingNames = [keyStandings]string{keyHeld: glassq.KeyHeld, keyFull: glassq.KeyFull, keyPaced: glassq.KeyPaced,
+	keyCosts: glassq.KeyCost}
+
+// A keyring hands the tasks of a queue out by their keys. The keys that may go are in a ring for
+// each priority, and each has a turn of as many hand-outs as its weight, so between two hand-outs
+// of a key that stays in its ring every other gets at most its weight. A key is in the ring of its
+// most urgent ready task only. One that may not go is in no ring: it comes back when a lease ends
+// or at a moment in State.keyTimers. So nothing is looked for among keys.
+//
+// The order within a ring is not part of the state: a start makes it anew from the tasks.
+type keyring struct {
+	rules  *keyRules
+	keys   map[string]*key // those that a class names
+	marks  keyMarks        // those that none does
+	rings  [10]*key        // the key whose turn it is
+	filled uint16          // bit p: ring p holds something
+	counts [keyStandings]int64
+	low    uint64 // no ready task has a lower number
+	swept  bool   // a timer for sweep is set
+}
+
+// A key is a key of which there are tasks.
+type key struct {
+	keyMark
+	q          *Queue
+	lim        *limits
+	num        uint32 // names it in State.keyTimers
+	refs       int32  // classes that name it
+	leased     int64
+	ready      int64
+	due        int64 // ms: when a timer looks at it again; 0 for none
+	credit     int32 // hand-outs left of its turn
+	stands     standing
+	level      int8 // with keyOpen: the ring
+	next, prev *key // in the ring
+	lanes      []keyLane
+}
+
+// A keyLane holds the ready tasks of one key and priority.
+type keyLane struct {
+	priority int8
+	ready    int64
+	lane     lane
+}
+
+// lane returns the lane of a priority, made by its first use. Lanes are sorted, most urgent first.
+func (k *key) lane(priority int8) *keyLane {
+	i := 0
+	for i < len(k.lanes) && k.lanes[i].priority > priority {
+		i++
+	}
+	if i == len(k.lanes) || k.lanes[i].priority != priority {
+		k.lanes = slices.Insert(k.lanes, i, keyLane{priority: priority})
+	}
+	return &k.lanes[i]
+}
+
+// top is the most urgent lane with a ready task. There must be one.
+func (k *key) top() *keyLane {
+	for i := range k.lanes {
+		if k.lanes[i].ready > 0 {
+			return &k.lanes[i]
+		}
+	}
+	panic("state: a key with ready tasks has none in its lanes")
+}
+
+func (r *keyring) link(k *key, level int8) {
+	k.level = level
+	head := r.rings[level]
+	if head == nil {
+		r.rings[level] = k
+		r.filled |= 1 << level
+		k.next, k.prev = k, k
+		return
+	}
+	k.next, k.prev = head, head.prev
+	head.prev.next, head.prev = k, k
+}
+
+func (r *keyring) unlink(k *key) {
+	if k.next == k {
+		r.rings[k.level] = nil
+		r.filled &^= 1 << k.level
+	} else {
+		k.next.prev, k.prev.next = k.prev, k.next
+		if r.rings[k.level] == k {
+			r.rings[k.level] = k.next
+		}
+	}
+	k.next, k.prev = nil, nil
+}
+
+// laneOf is the lane of a class.
+func (s *State) laneOf(c *class) *lane {
+	if c.key != nil {
+		return &c.key.lane(c.priority).lane
+	}
+	return &c.queue.lanes[c.priority]
+}
+
+// keyMoved counts that a task went from one state to another; Gone is none. Its entry and lane are
+// as they are after that.
+func (s *State) keyMoved(c *class, n uint64, from, to glassq.State) {
+	k := c.key
+	if k == nil {
+		return
+	}
+	if from == glassq.Ready {
+		s.keyReady(c, n, -1)
+	}
+	switch glassq.Leased {
+	case from:
+		k.leased--
+	case to:
+		k.leased++
+	}
+	if to == glassq.Ready {
+		s.keyReady(c, n, 1)
+	}
+	s.placeKey(k)
+}
+
+// keyReady counts that so many tasks, n the first of them, are ready that were not; below 0 that they
+// are not any more.
+func (s *State) keyReady(c *class, n uint64, count int64) {
+	k := c.key
+	l := k.lane(c.priority)
+	k.ready += count
+	if l.ready += count; l.ready == 0 {
+		l.lane.reset() // what is left in it ended
+	}
+	k.q.ring.low = min(k.q.ring.low, n)
+}
+
+// keyCounts is keyMoved of count tasks that become ready, n the first of them, or below 0 that end.
+func (s *State) keyCounts(c *class, n uint64, count int64) {
+	if c.key != nil {
+		s.keyReady(c, n, count)
+		s.placeKey(c.key)
+	}
+}
+
+// costOf is what task n said it costs.
+func (s *State) costOf(n uint64) uint32 {
+	if len(s.rangeCosts) > 0 {
+		if r := s.rangeAt(n); r != nil {
+			return max(s.rangeCosts[r.first], 1)
+		}
+	}
+	return s.tasks.cost(n)
+}
+
+// placeKey has a key stand where it belongs.
+func (s *State) placeKey(k *key) {
+	r := k.q.ring
+	stands, due := s.standing(k)
+	var level int8
+	if stands == keyOpen {
+		level = k.top().priority
+	}
+	if stands == k.stands && due == k.due && (stands != keyOpen || level == k.level) {
+		return
+	}
+	if k.stands == keyOpen {
+		r.unlink(k)
+	}
+	r.counts[k.stands]--
+	r.counts[stands]++
+	was := k.due
+	k.stands, k.due = stands, due
+	if was != 0 {
+		s.keyTimers.drop(s.keyTimerValid)
+	}
+	if due != 0 {
+		s.keyTimers.push(due, uint64(k.num))
+	}
+	if stands == keyOpen {
+		if r.filled == 0 && !s.filling {
+			k.q.Pace.Wake(s.nanos()) // until now keys kept everything back
+		}
+		k.credit = k.lim.weight
+		r.link(k, level)
+		s.hooks.Ready(k.q)
+	}
+}
+
+// standing tells what a key waits for, and until when, in ms, if a moment ends it.
+func (s *State) standing(k *key) (standing, int64) {
+	ns := s.nanos()
+	switch {
+	case k.ready == 0:
+		return keyIdle, 0
+	case k.held > s.now:
+		return keyHeld, k.held
+	case k.lim.concurrency > 0 && k.leased >= k.lim.concurrency:
+		return keyFull, 0
+	}
+	if k.lim.rate.on() {
+		if due := k.lim.rate.due(k.rate, 1); due > ns {
+			return keyPaced, ceilMs(due)
+		}
+	}
+	if k.lim.cost.on() {
+		if n, e := s.firstIn(&k.top().lane); e != nil {
+			if due := k.lim.cost.due(k.cost, float64(s.costOf(n))); due > ns {
+				return keyCosts, ceilMs(due)
+			}
+		}
+	}
+	return keyOpen, 0
+}
+
+// keyLeased counts the hand-out of task n against what its key may.
+func (s *State) keyLeased(c *class, n uint64) {
+	k := c.key
+	if k == nil {
+		return
+	}
+	if k.lim.rate.on() {
+		k.rate = k.lim.rate.take(k.rate, s.nanos(), 1)
+	}
+	if k.lim.cost.on() {
+		k.cost = k.lim.cost.take(k.cost, s.nanos(), float64(s.costOf(n)))
+	}
+	if k.stands != keyOpen {
+		return
+	}
+	if k.credit--; k.credit > 0 {
+		return
+	}
+	k.credit = k.lim.weight
+	if r := k.q.ring; r.rings[k.level] == k {
+		r.rings[k.level] = k.next
+	} else {
+		r.unlink(k)
+		r.link(k, k.level)
+	}
+}
+
+// settleCost has task n have cost what it did, and not what it said.
+func (s *State) settleCost(c *class, n uint64, real uint32) {
+	k := c.key
+	if k == nil || !k.lim.cost.on() {
+		return
+	}
+	k.cost = k.lim.cost.take(k.cost, s.nanos(), float64(real)-float64(s.costOf(n)))
+	s.placeKey(k)
+}
+
+// applyKeyCost settles the cost of the task of a lease, which ends in the next record.
+func (s *State) applyKeyCost(number uint64, real uint32) error {
+	l, _ := s.leases.get(number)
+	e := s.tasks.get(l.task)
+	if e == nil || e.state() != glassq.Leased {
+		return recordErr("cost of a lease that is not live")
+	}
+	s.settleCost(&s.class[e.class], l.task, real)
+	return nil
+}
+
+// keyHead returns the task that is to be handed out next.
+func (s *State) keyHead(r *keyring) (n uint64, p Place, ok bool) {
+	if r.filled == 0 {
+		return 0, p, false
+	}
+	k := r.rings[bits.Len16(r.filled)-1]
+	n, e := s.firstIn(&k.top().lane)
+	if e == nil {
+		return 0, p, false
+	}
+	p = s.placeOf(n, e)
+	p.Waits = k.lim.bounded()
+	return n, p, true
+}
+
+// keyOf returns the key of that name, for one more class.
+func (s *State) keyOf(q *Queue, name string) *key {
+	r := q.ring
+	k := r.keys[name]
+	if k == nil {
+		if last := len(s.spareKeys) - 1; last >= 0 {
+			k, s.spareKeys = s.spareKeys[last], s.spareKeys[:last]
+		} else {
+			k = &key{num: uint32(len(s.byKey))}
+			s.byKey = append(s.byKey, k)
+		}
+		k.keyMark = r.marks.take(name)
+		k.name, k.q, k.lim = name, q, r.rules.of(name)
+		r.keys[name] = k
+		r.counts[keyIdle]++
+	}
+	k.refs++
+	return k
+}
+
+// unrefKey notes that a class less names a key, and forgets it with the last one but for its mark.
+func (s *State) unrefKey(k *key) {
+	if k.refs--; k.refs > 0 {
+		return
+	}
+	r := k.q.ring
+	delete(r.keys, k.name)
+	r.counts[k.stands]--
+	if k.keyMark.stands(s.now) {
+		r.marks.put(k.keyMark)
+		s.sweepLater(k.q)
+	}
+	lanes := k.lanes[:0]
+	clear(k.lanes)
+	*k = key{num: k.num}
+	if cap(lanes) == 1 {
+		k.lanes = lanes
+	}
+	s.spareKeys = append(s.spareKeys, k)
+}
+
+// keySweep is how long, in ms, what a key need not remember any more may be kept.
+const keySweep = 60_000
+
+// sweepRef marks a timer that is for a queue's sweep, and not for a key.
+const sweepRef = 1 << 63
+
+func (s *State) sweepLater(q *Queue) {
+	if !q.ring.swept {
+		q.ring.swept = true
+		s.keyTimers.push((s.now/keySweep+1)*keySweep, sweepRef|uint64(q.num)) // the same moment after a start
+	}
+}
+
+// keyTimerDue does what a timer of a key or of a queue's sweep says.
+func (s *State) keyTimerDue(ref uint64) {
+	if ref&sweepRef == 0 {
+		k := s.byKey[ref]
+		k.due = 0
+		s.placeKey(k)
+		return
+	}
+	q := s.byNum[ref&^sweepRef]
+	r := q.ring
+	r.swept = false
+	for i := r.marks.n - 1; i >= 0; i-- {
+		if m := r.marks.at(i); !m.stands(s.now) {
+			r.marks.take(m.name)
+		}
+	}
+	if !r.rules.on && q.count[glassq.Ready]+q.count[glassq.Leased] == 0 && !r.holds(s.now) {
+		s.keysOff(q) // it looked at keys for the sake of a hold
+		return
+	}
+	if r.marks.n > 0 || !r.rules.on {
+		s.sweepLater(q)
+	}
+}
+
+func (s *State) keyTimerValid(t timer) bool {
+	if t.ref&sweepRef != 0 {
+		q := s.byNum[t.ref&^sweepRef]
+		return q != nil && q.ring != nil && q.ring.swept
+	}
+	return s.byKey[t.ref].due == t.at
+}
+
+// holds tells whether any hold stands.
+func (r *keyring) holds(now int64) bool {
+	for i := range r.marks.n {
+		if r.marks.at(i).held > now {
+			return true
+		}
+	}
+	for _, k := range r.keys {
+		if k.held > now {
+			return true
+		}
+	}
+	return false
+}
+
+// setKeyRules has a queue look at keys as its settings say, or not at all.
+func (s *State) setKeyRules(q *Queue) {
+	rules := newKeyRules(&q.settings)
+	if q.ring == nil {
+		if rules.on {
+			s.keysOn(q, rules)
+		}
+		return
+	}
+	if !rules.on && !q.ring.holds(s.now) {
+		s.keysOff(q)
+		return
+	}
+	old := q.ring.rules
+	q.ring.rules = rules
+	ns := s.nanos()
+	move := func(m *keyMark) {
+		from, to := old.of(m.name), rules.of(m.name)
+		m.rate = from.rate.moved(m.rate, ns, &to.rate)
+		m.cost = from.cost.moved(m.cost, ns, &to.cost)
+	}
+	for i := range q.ring.marks.n {
+		move(q.ring.marks.writable(i))
+	}
+	for _, name := range slices.Sorted(maps.Keys(q.ring.keys)) {
+		k := q.ring.keys[name]
+		move(&k.keyMark)
+		k.lim = rules.of(name)
+		k.credit = min(k.credit, k.lim.weight)
+		s.placeKey(k)
+	}
+}
+
+// keysOn begins to look at keys: the ready tasks of q are put into lanes by key, in one pass.
+func (s *State) keysOn(q *Queue, rules *keyRules) {
+	q.ring = &keyring{rules: rules, keys: map[string]*key{}, low: math.MaxUint64}
+	for i := range s.class {
+		if c := &s.class[i]; c.queue == q {
+			c.key = s.keyOf(q, c.name)
+		}
+	}
+	q.lanes, q.filled = [10]lane{}, 0
+	s.relane(q, func(n uint64, c *class, in glassq.State) {
+		if in == glassq.Ready {
+			s.laneOf(c).push(n)
+		}
+		s.keyMoved(c, n, glassq.Gone, in)
+	})
+	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
+		if c := &s.class[r.class]; r.state == glassq.Ready {
+			s.enlist(r, s.laneOf(c))
+			s.keyCounts(c, r.next(), int64(r.left))
+		}
+	}
+	if !rules.on {
+		s.sweepLater(q)
+	}
+}
+
+// keysOff ends that.
+func (s *State) keysOff(q *Queue) {
+	for i := range s.class {
+		if c := &s.class[i]; c.queue == q && c.key != nil {
+			k := c.key
+			if c.key = nil; k.stands == keyOpen && k.refs == 1 {
+				q.ring.unlink(k)
+			}
+			k.due = 0
+			s.unrefKey(k)
+		}
+	}
+	q.ring = nil
+	s.relane(q, func(n uint64, c *class, in glassq.State) {
+		if in == glassq.Ready {
+			q.lanes[c.priority].push(n)
+			q.filled |= 1 << c.priority
+		}
+	})
+	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
+		if c := &s.class[r.class]; r.state == glassq.Ready {
+			s.enlist(r, &q.lanes[c.priority])
+			q.filled |= 1 << c.priority
+		}
+	}
+}
+
+// relane calls fn for the ready and the leased tasks of q, in the order of their numbers.
+func (s *State) relane(q *Queue, fn func(n uint64, c *class, in glassq.State)) {
+	left := q.count[glassq.Ready] + q.count[glassq.Leased]
+	var some []uint64
+	for ci, c := s.tasks.from(0); c != nil && left > 0; ci, c = s.tasks.from(ci + 1) {
+		some = s.tasks.numbers(some[:0], ci, func(e *entry) bool {
+			return (e.state() == glassq.Ready || e.state() == glassq.Leased) && s.class[e.class].queue == q
+		})
+		for _, n := range some {
+			e := s.tasks.look(n)
+			fn(n, &s.class[e.class], e.state())
+			left--
+		}
+	}
+}
+
+// applyHold holds a key for length ms from now, unless it is held for longer; 0 ends a hold.
+func (s *State) applyHold(queue, name string, length int64, why string) {
+	q := s.queues[queue]
+	if q == nil || q.ring == nil && length == 0 {
+		return
+	}
+	if q.ring == nil {
+		s.keysOn(q, newKeyRules(&q.settings))
+	}
+	r := q.ring
+	k := r.keys[name]
+	var m keyMark
+	if k != nil {
+		m = k.keyMark
+	} else {
+		m = r.marks.take(name)
+	}
+	switch until := s.now + length; {
+	case length == 0:
+		m.held, m.why = 0, nil
+	case until > m.held:
+		m.held, m.why = until, nil
+		if why != "" {
+			m.why = &why
+		}
+	}
+	m.name = name
+	switch {
+	case k != nil:
+		k.keyMark = m
+		s.placeKey(k)
+	case m.stands(s.now):
+		r.marks.put(m)
+		s.sweepLater(q)
+	}
+}
+
+// DecideHold appends the record by which a nack holds the key of its task; nil for none.
+func (s *State) DecideHold(dst []byte, n *glassq.Nack) ([]byte, error) {
+	if n.Hold <= 0 {
+		return nil, nil
+	}
+	if s.Lease(n.Token) != Live {
+		return nil, glassq.ErrLeaseLost
+	}
+	l, _ := s.leases.get(n.Token.Number)
+	c := &s.class[s.tasks.get(l.task).class]
+	if c.name == "" {
+		return nil, glassq.Errorf(glassq.CodeBadRequest,
+			"the task has no key that could be held; nack it with a delay instead, or put it with a key")
+	}
+	return AppendHold(dst, c.queue.Name, c.name, int64(ceilMS(n.Hold)), n.Reason), nil
+}
+
+// DecideRelease appends the record that ends the hold of a key.
+func (s *State) DecideRelease(dst []byte, queue, name string) ([]byte, error) {
+	q := s.Queue(queue)
+	if q == nil {
+		return nil, NoQueue(queue)
+	}
+	if q.ring != nil {
+		if k := q.ring.keys[name]; k != nil && k.held > s.now {
+			return AppendHold(dst, queue, name, 0, ""), nil
+		}
+		if m := q.ring.marks.get(name); m != nil && m.held > s.now {
+			return AppendHold(dst, queue, name, 0, ""), nil
+		}
+	}
+	return nil, glassq.Errorf(glassq.CodeNotFound, "queue %s holds no key %q", queue, name)
+}
+
+// Keys lists keys of q, as glassq.Keys says.
+func (s *State) Keys(q *Queue, after string, most int) []glassq.KeyInfo {
+	if q.ring == nil {
+		return nil
+	}
+	// The first names behind after, which tasks without a key never are; beyond twice as many the rest is cut off.
+	var names []string
+	cut := func() {
+		slices.Sort(names)
+		names = names[:min(most, len(names))]
+	}
+	add := func(name string) {
+		if name <= after || len(names) >= most && len(names) == 2*most && name > names[most-1] {
+			return
+		}
+		if names = append(names, name); len(names) > 2*most {
+			cut()
+		}
+	}
+	for name, k := range q.ring.keys {
+		if k.ready+k.leased > 0 || k.keyMark.stands(s.now) {
+			add(name)
+		}
+	}
+	for i := range q.ring.marks.n {
+		if m := q.ring.marks.at(i); m.stands(s.now) {
+			add(m.name)
+		}
+	}
+	cut()
+	out := make([]glassq.KeyInfo, len(names))
+	for i, name := range names {
+		out[i] = s.keyInfo(q, name)
+	}
+	return out
+}
+
+func (s *State) keyInfo(q *Queue, name string) glassq.KeyInfo {
+	lim := q.ring.rules.of(name)
+	info := glassq.KeyInfo{Key: strings.Clone(name), Weight: int(lim.weight), Concurrency: int(lim.concurrency)}
+	m := q.ring.marks.get(name)
+	if k := q.ring.keys[name]; k != nil {
+		m = &k.keyMark
+		info.Ready, info.Leased, info.Why = k.ready, k.leased, standingNames[k.stands]
+	}
+	if m == nil {
+		m = &keyMark{}
+	}
+	if m.held > s.now {
+		info.HeldUntil, info.Why = m.held+s.ahead, glassq.KeyHeld
+		if m.why != nil {
+			info.HeldFor = *m.why
+		}
+	}
+	tokens := func(b *bucket, full int64) *float64 {
+		if !b.on() {
+			return nil
+		}
+		left := b.left(full, s.nanos())
+		return &left
+	}
+	info.Tokens, info.CostTokens = tokens(&lim.rate, m.rate), tokens(&lim.cost, m.cost)
+	return info
+}
+
+// keyCounts is nil for a queue that does not look at keys.
+func (q *Queue) keyCounts() *glassq.KeyCounts {
+	if q.ring == nil {
+		return nil
+	}
+	n := &q.ring.counts
+	c := &glassq.KeyCounts{Held: n[keyHeld], Full: n[keyFull], Paced: n[keyPaced] + n[keyCosts]}
+	c.Waiting = n[keyOpen] + c.Held + c.Full + c.Paced
+	return c
+}
+
+// Eldest is the ready task of q with the lowest number.
+func (s *State) Eldest(q *Queue) (n uint64, p Place, ok bool) {
+	if q.count[glassq.Ready] == 0 {
+		return 0, p, false
+	}
+	if q.ring == nil {
+		return s.Head(q)
+	}
+	n = uint64(math.MaxUint64)
+	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
+		if r.state == glassq.Ready {
+			n = r.next()
+			break
+		}
+	}
+	var some []uint64
+	for ci, c := s.tasks.from(q.ring.low / chunkLen); c != nil && ci*chunkLen < n; ci, c = s.tasks.from(ci + 1) {
+		some = s.tasks.numbers(some[:0], ci, func(e *entry) bool {
+			return e.state() == glassq.Ready && s.class[e.class].queue == q
+		})
+		if len(some) > 0 {
+			n = min(n, some[0])
+			break
+		}
+		q.ring.low = (ci + 1) * chunkLen
+	}
+	e := s.view(n)
+	if e == nil {
+		return 0, p, false
+	}
+	return n, s.placeOf(n, e), true
+}
+
+// AppendHold appends that a key is held for length ms; 0 ends a hold.
+func AppendHold(dst []byte, queue, key string, length int64, why string) []byte {
+	dst = appendString(appendString(append(dst, byte(opHold)), queue), key)
+	return appendString(binary.AppendUvarint(dst, uint64(length)), why)
+}
+
+// AppendKeyCost appends what the task of a lease really cost, right before its ack.
+func AppendKeyCost(dst []byte, number uint64, cost uint32) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(append(dst, byte(opKeyCost)), number), uint64(cost))
+}
