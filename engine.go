@@ -157,6 +157,28 @@ type Stats struct {
 	// AnswersWait: an answer waits for stable storage, so that calls made together share one wait.
 	AnswersWait bool       `json:"answers_wait"`
 	Disk        *DiskStats `json:"disk,omitempty"` // nil for an engine that keeps nothing on a disk of its own
+	// Cluster is nil for an engine of one machine. At a gateway that does not own the store all
+	// figures are the owner's, as of Cluster.AsOf.
+	Cluster *ClusterStats `json:"cluster,omitempty"`
+}
+
+// What ClusterStats.Role says.
+const (
+	RoleOwner   = "owner"   // this gateway decides and writes
+	RoleGateway = "gateway" // this gateway hands calls to the owner
+)
+
+// ClusterStats are the figures of a store that several machines keep.
+type ClusterStats struct {
+	Role     string    `json:"role"`     // owner or gateway
+	Gateway  string    `json:"gateway"`  // the name of this one, another with each start
+	Owner    string    `json:"owner"`    // the name of the gateway that owns the store; "" while there is none
+	Epoch    uint64    `json:"epoch"`    // grows with each owner
+	Message  uint64    `json:"message"`  // of the log, the newest that is known to be stored
+	Replicas int       `json:"replicas"` // machines that keep the log
+	InStep   int       `json:"in_step"`  // those of them that are not behind
+	Leader   string    `json:"leader"`   // the machine that orders the log
+	AsOf     time.Time `json:"as_of"`    // when the owner told its figures
 }
 
 // DiskStats are the figures of an engine's disk.

@@ -25,7 +25,7 @@ func (e *Engine) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 	}
 	f, _ := e.ackNow(acks, leased, s, errs)
 	e.end()
-	return errs, e.wait(f)
+	return errs, e.toldOf(errs, f)
 }
 
 // prepare makes the records of results and follow-ups. What a result says of its task comes from
@@ -212,7 +212,7 @@ func (e *Engine) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error) {
 		f = e.join()
 	}
 	e.end()
-	return errs, e.wait(f)
+	return errs, e.toldOf(errs, f)
 }
 
 // lookUp is what becomes of the lease of an ack. One that is named by its number alone, and is of a
@@ -223,4 +223,18 @@ func (e *Engine) lookUp(a *glassq.Ack) state.Lookup {
 		return state.Lost
 	}
 	return look
+}
+
+// QueuesOf are the queues of leases that are live or whose acks are remembered; "" is of any other.
+func (e *Engine) QueuesOf(numbers []uint64) (names []string, err error) {
+	err = e.read(func() error {
+		names = make([]string, len(numbers))
+		for i, n := range numbers {
+			if e.st.Lease(glassq.Token{Number: n}) != state.Lost {
+				names[i] = e.st.QueueOfLease(n).Name
+			}
+		}
+		return nil
+	})
+	return names, err
 }

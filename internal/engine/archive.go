@@ -400,7 +400,7 @@ func (e *Engine) StartFrom(archive io.Reader) (tasks int64, err error) {
 	living := e.st.Bodies() + e.st.Checkpoints()
 	e.policy.Seen = nil // it is of the log, which is empty
 	e.firstFrame()
-	e.space = state.Space{}
+	e.space = state.Space{FrontOnly: e.policy.FreesFront}
 	e.space.Know(e.log.Extents())
 	e.append(state.AppendNumbers(nil, Apart(e.st.Limit())))
 	e.st.AfterRestart()

@@ -30,8 +30,8 @@ func (e *Engine) takeImage() *image {
 // may be nil, is called with the id of the checkpoint before another one is written: a log's owner
 // holds on to it there.
 func (e *Engine) Checkpoint(then func(at uint64) error) error {
-	e.tidying.Lock()
-	defer e.tidying.Unlock()
+	e.tidying <- struct{}{}
+	defer func() { <-e.tidying }()
 	e.mu.Lock()
 	err := e.err
 	e.mu.Unlock()

@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/state"
 )
 
@@ -74,4 +77,72 @@ func (e *Engine) beat(now time.Time) {
 	if e.toldAt = now; e.open.Count == 0 && e.roomOn(Shrinks, 16) == nil {
 		e.append(state.AppendTime(nil, 0))
 	}
+}
+
+// now is the engine's clock in ms. It stops while the log owes an answer for longer than
+// Policy.Stops. The caller holds mu.
+func (e *Engine) now() int64 {
+	at := time.Now()
+	if stop := e.owedAt.Add(e.policy.Stops); e.policy.Stops > 0 && !e.owedAt.IsZero() && at.After(stop) {
+		at = stop
+	}
+	return e.base + at.Sub(e.start).Milliseconds()
+}
+
+// answered notes that the log has answered a frame, and the gap if it was long in coming. The
+// caller holds mu, and has taken the frame off those that are flying.
+func (e *Engine) answered() {
+	if stopped := e.now(); e.gap == 0 {
+		e.gapAt = stopped
+	}
+	e.doneAt = time.Now()
+	if e.policy.Stops > 0 {
+		e.gap += max(0, e.doneAt.Sub(e.owedAt)-e.policy.Stops)
+	}
+	e.owedAt = time.Time{}
+	if len(e.flying) > 0 {
+		e.owedAt = e.doneAt
+	}
+}
+
+// prove commits an empty frame when the last answer of the log is older than fresh, before others
+// are told what is in the state, and returns the frame's number, or 0.
+func (e *Engine) prove(fresh time.Duration) uint64 {
+	if e.policy.Fresh == 0 {
+		return 0
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if time.Since(e.doneAt) < fresh || e.err != nil || e.closed {
+		return 0
+	}
+	if e.open.Count == 0 {
+		e.tick()
+		e.append(state.AppendTime(nil, 0))
+	}
+	return e.join()
+}
+
+// Prove waits until a frame that begins now is done: then the log has had no other writer so far.
+func (e *Engine) Prove() error { return e.wait(e.prove(0)) }
+
+// waitLive is wait for what tells a deadline. One that took longer than the time of the log goes on
+// by itself is proved by another frame: the deadline that was moved over the gap is not in the log
+// before, and the next owner may have another one.
+func (e *Engine) waitLive(frame uint64) error {
+	began := time.Now()
+	err := e.wait(frame)
+	if err == nil && e.policy.Stops > 0 && time.Since(began) > e.policy.Stops {
+		err = e.Prove()
+	}
+	return err
+}
+
+// toldOf waits for what acks, nacks or extends rest on. That a lease is lost is never told by an
+// engine that may have been replaced: the next one may have granted it.
+func (e *Engine) toldOf(errs []error, frame uint64) error {
+	if slices.ContainsFunc(errs, func(err error) bool { return errors.Is(err, glassq.ErrLeaseLost) }) {
+		frame = max(frame, e.prove(0))
+	}
+	return e.wait(frame)
 }

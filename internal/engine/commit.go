@@ -14,7 +14,7 @@ import (
 const NumberBlock = 1 << 20
 
 const (
-	frameSoft = 1 << 20              // an open frame of this size takes no more until it is written
+	frameSoft = 1 << 20              // Policy.FrameBytes where it says nothing
 	frameKept = 4 << 20              // largest buffer of a frame that is used again
 	lazyWrite = 5 * time.Millisecond // longest time a record nobody waits for stays unwritten
 )
@@ -33,7 +33,7 @@ func (e *Engine) resetFrame(f *Frame, number, id uint64) {
 // time on. On error mu is not held.
 func (e *Engine) begin() error {
 	e.mu.Lock()
-	for e.err == nil && len(e.open.Buf) >= frameSoft {
+	for e.err == nil && len(e.open.Buf) >= e.policy.FrameBytes {
 		full := e.open.number
 		e.mu.Unlock()
 		e.turns.room(full, e.commitOpen)
@@ -70,9 +70,17 @@ func (e *Engine) end() {
 	}
 }
 
-// tick moves the state's time to now. The caller holds mu.
+// tick moves the state's time to now, over a gap if there was one. The caller holds mu.
 func (e *Engine) tick() {
-	now := e.now()
+	if gap := e.gap.Milliseconds(); gap > 0 {
+		e.gap = 0
+		e.tickTo(e.gapAt)
+		e.append(state.AppendGap(nil, gap))
+	}
+	e.tickTo(e.now())
+}
+
+func (e *Engine) tickTo(now int64) {
 	last := e.st.Now()
 	if now <= last {
 		now = last
@@ -138,8 +146,14 @@ func (e *Engine) unwritten(id uint64) uint64 {
 	return 0
 }
 
-// wait returns when a frame is as durable as the log promises; 0 waits for nothing.
-func (e *Engine) wait(frame uint64) error { return e.turns.wait(frame, e.commitOpen) }
+// wait returns when a frame is as durable as the log promises. 0 waits for nothing, unless the log
+// may have another writer by now, see Policy.Fresh.
+func (e *Engine) wait(frame uint64) error {
+	if frame == 0 {
+		frame = e.prove(e.policy.Fresh)
+	}
+	return e.turns.wait(frame, e.commitOpen)
+}
 
 // waitWritten returns when a frame is written: a killed process does not lose it.
 func (e *Engine) waitWritten(frame uint64) error { return e.turns.waitWritten(frame, e.commitOpen) }
@@ -168,7 +182,9 @@ func (e *Engine) commit(snapshot bool) (*image, error) {
 		f.Durable = f.Durable || snapshot
 		f.cached = f.bodies           // which lives changes while f is with the log
 		f.Buf = slices.Grow(f.Buf, 8) // for padding
-		e.flying = append(e.flying, f)
+		if e.flying = append(e.flying, f); e.owedAt.IsZero() {
+			e.owedAt = time.Now()
+		}
 		last := len(e.spare) - 1
 		e.open, e.spare = e.spare[last], e.spare[:last]
 		e.resetFrame(e.open, f.number+1, e.log.After(f.ID, len(f.Buf)-len(e.head)))

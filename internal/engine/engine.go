@@ -69,7 +69,7 @@ type Engine struct {
 	limit       uint64 // lease numbers below it are reserved durably
 	frames      uint64 // committed
 
-	tidying sync.Mutex // one writer of checkpoints
+	tidying chan struct{} // full: somebody writes a checkpoint, which may take long
 
 	readers [2]atomic.Int64 // who may read bodies at places learned in that epoch
 	reading sync.WaitGroup  // all of them; Close waits for it
@@ -91,7 +91,11 @@ type Engine struct {
 	start time.Time // with base: the engine's clock, which no change of the wall clock moves
 	base  int64
 
-	toldAt time.Time // when a frame last told the time, or beat tried to have one do so; mu
+	owedAt time.Time     // since when the log has owed an answer; zero: it owes none; mu
+	doneAt time.Time     // of the last answer of the log; mu
+	gapAt  int64         // ms, where the time of the log stood when the gap began; mu
+	gap    time.Duration // that passed beyond Policy.Stops and is not in a record yet; mu
+	toldAt time.Time     // when a frame last told the time, or beat tried to have one do so; mu
 }
 
 // New makes an engine with an empty state over a log, which is open and has listed its extents.
@@ -104,10 +108,11 @@ func New(log Log, policy Policy, opt Options) *Engine {
 	opt.MaxRuns = cmp.Or(max(opt.MaxRuns, 0), glassq.DefaultMaxRuns)
 	opt.CheckpointEvery = cmp.Or(max(opt.CheckpointEvery, 0), 64<<20)
 	policy.Window = max(policy.Window, 1)
+	policy.FrameBytes = cmp.Or(policy.FrameBytes, frameSoft)
 	e := &Engine{log: log, policy: policy, opt: opt, head: make([]byte, log.Head()),
 		open: &Frame{}, runWait: map[*runWaiter]struct{}{}, cache: newCache(opt.CacheBytes, log.Read),
 		kick: make(chan struct{}, 1), pace: make(chan struct{}, 1), work: make(chan struct{}, 1),
-		failed: make(chan struct{}), stop: make(chan struct{})}
+		failed: make(chan struct{}), stop: make(chan struct{}), tidying: make(chan struct{}, 1)}
 	for range policy.Window {
 		e.spare = append(e.spare, &Frame{})
 	}
@@ -118,7 +123,7 @@ func New(log Log, policy Policy, opt Options) *Engine {
 
 // forget begins with an empty state.
 func (e *Engine) forget() {
-	e.space = state.Space{}
+	e.space = state.Space{FrontOnly: e.policy.FreesFront}
 	e.space.Know(e.log.Extents())
 	e.st = state.New(state.Hooks{
 		Live: func(f uint64, n int64) { e.lives(f, 1, n) },
@@ -178,8 +183,13 @@ func (e *Engine) Start() error {
 func (e *Engine) firstFrame() {
 	e.st.AfterRestart()
 	e.limit = e.st.Limit()
+	last := e.st.Now()
 	ahead, changed := e.startClock()
 	e.resetFrame(e.open, 1, e.log.Next())
+	if e.policy.Stops > 0 && last > 0 {
+		e.open.Time = last
+		e.append(state.AppendGap(nil, e.base-last))
+	}
 	e.tick()
 	if changed {
 		e.append(state.AppendClock(nil, ahead))
@@ -189,6 +199,10 @@ func (e *Engine) firstFrame() {
 // begun reserves lease numbers and begins to serve.
 func (e *Engine) begun() error {
 	e.tick()
+	if first := uint64(e.st.Now()) * 1024; e.policy.NumbersByTime && first > e.st.Limit() {
+		e.append(state.AppendNumbers(nil, first))
+		e.st.AfterRestart()
+	}
 	e.append(state.AppendNumbers(nil, e.st.Limit()+NumberBlock))
 	e.open.Durable = true
 	if err := e.wait(e.open.number); err != nil {
@@ -218,9 +232,6 @@ func (e *Engine) wake(q *state.Queue, w *waitList) {
 // Failed is closed when a frame failed, or Fail was called: the engine refuses everything from then
 // on, and the server should exit.
 func (e *Engine) Failed() <-chan struct{} { return e.failed }
-
-// now is the engine's clock in ms.
-func (e *Engine) now() int64 { return e.base + time.Since(e.start).Milliseconds() }
 
 // await waits until done is closed, ctx is done, or wait has passed, negative is for ever. It tells
 // whether done is.
@@ -259,9 +270,9 @@ func (e *Engine) Close() error {
 	e.wg.Wait()
 	err := failed
 	if err == nil {
-		e.tidying.Lock()
+		e.tidying <- struct{}{}
 		err = e.checkpoint(nil)
-		e.tidying.Unlock()
+		<-e.tidying
 	}
 	e.BetweenFrames(func() {})
 	e.reading.Wait()

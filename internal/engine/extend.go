@@ -64,7 +64,10 @@ func (e *Engine) Extend(_ context.Context, extends []glassq.Extend) ([]error, er
 		}
 	}
 	e.end()
-	return errs, e.wait(f)
+	if err := e.waitLive(f); err != nil {
+		return nil, err
+	}
+	return errs, e.toldOf(errs, f)
 }
 
 // roomFor refuses an extend for which the log has no room. partials is how many bytes the records of

@@ -61,6 +61,13 @@ func (e *Engine) CallIdle(at time.Time) {
 	}
 }
 
+// LogTime is the time of the log, in ms.
+func (e *Engine) LogTime() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.now()
+}
+
 // Fail ends the engine for a fault that is not of one frame. err is what callers hear from now on.
 func (e *Engine) Fail(err error) {
 	e.mu.Lock()
@@ -89,13 +96,14 @@ func (f *Frame) Done(idle time.Time) {
 	e := f.engine
 	e.mu.Lock()
 	e.landed(f)
+	e.answered()
 	e.space.Add(f.ID, f.tasks, f.bytes)
 	if f.Durable {
 		e.limit = f.limit
 	}
 	e.frames++
 	written := e.written.Add(uint64(len(f.Buf)))
-	kick := e.idleBy(idle)
+	kick := e.idleBy(idle) || e.gap > 0
 	number := f.number
 	e.mu.Unlock()
 	e.turns.did(number)

@@ -129,6 +129,22 @@ type Policy struct {
 	// Start goes on from; ok is false when that is not known. Then the start is a cold one: the
 	// wall clock says how long the log was at rest, see resume. nil is never known.
 	Seen func() (ago time.Duration, ok bool)
+	// Stops is how long the time of the log goes on while the log owes the answer of a frame, for a
+	// log that may be out of reach. What passes beyond, and what passed before a start, is a gap: it
+	// moves the deadlines of live leases too. 0 never stops it.
+	Stops time.Duration
+	// Fresh is how old the answer of a frame may be on which a call rests that has no frame of its
+	// own, for a log that may have another writer by now: an older one has an empty frame committed
+	// first. 0 means any age.
+	Fresh time.Duration
+	// NumbersByTime: a start hands out no lease number below the log's time in ms times 1024, so
+	// that none is used twice when a log went back unseen.
+	NumbersByTime bool
+	// FrameBytes is when the open frame takes no more records until it is with the log; 0 means
+	// 1 MiB.
+	FrameBytes int
+	// FreesFront: the log gives back only its oldest extent.
+	FreesFront bool
 	// MostAway is the longest rest that the wall clock of a cold start is believed; 0 means 31
 	// days.
 	MostAway time.Duration

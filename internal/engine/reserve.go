@@ -270,7 +270,7 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 		return nil, nil
 	}
 	defer e.unpin(w.pin)
-	wait := e.wait
+	wait := e.waitLive
 	if w.r.Take && !w.reserves && !w.durable {
 		wait = e.waitWritten
 	}
@@ -281,6 +281,7 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 	var bad []error
 	r := reading{c: e.cache}
 	size := 0
+	deadlines := e.deadlines(w)
 	for i := range w.granted {
 		g := &w.granted[i]
 		leases = leases[:len(leases)+1]
@@ -301,6 +302,9 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 		l.Number, l.Attempt = g.number, g.place.Attempt
 		l.Length = time.Duration(g.length) * time.Millisecond
 		l.Deadline = e.start.Add(time.Duration(g.at-e.base+g.length) * time.Millisecond)
+		if deadlines != nil && deadlines[i] != 0 {
+			l.Deadline = e.start.Add(time.Duration(deadlines[i]-e.base) * time.Millisecond)
+		}
 		l.Age = max(0, time.Duration(g.at-put)*time.Millisecond-l.Delay)
 		l.Late = min(g.late, l.Age+time.Millisecond) // a task is not due before it is put
 		if l.ID == "" && !l.Dense {
@@ -328,6 +332,23 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 		l.Extra, all = own(l.Extra, all)
 	}
 	return leases, nil
+}
+
+// deadlines are those of the leases that w got as they are now, in ms, 0 for one that has ended;
+// nil where the time of the log never stops, and they are as they were.
+func (e *Engine) deadlines(w *waiter) []int64 {
+	if e.policy.Stops == 0 {
+		return nil
+	}
+	if e.begin() != nil {
+		return nil
+	}
+	defer e.end()
+	out := make([]int64, len(w.granted))
+	for i, g := range w.granted {
+		out[i], _ = e.st.Deadline(g.number)
+	}
+	return out
 }
 
 // own moves b to the end of all, which has room for it.

@@ -36,7 +36,7 @@ func (e *Engine) lowered(q *state.Queue) {
 // caller holds mu.
 func (e *Engine) admit(q *state.Queue, w *waitList) {
 	for len(w.room) > 0 && e.err == nil {
-		if len(e.open.Buf) >= frameSoft {
+		if len(e.open.Buf) >= e.policy.FrameBytes {
 			w.woken = true
 			e.later = append(e.later, q)
 			return
@@ -164,7 +164,7 @@ func (e *Engine) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 		return f, full, errs[0]
 	})
 	if err != nil {
-		return err
+		return cmp.Or(e.toldOf([]error{err}, 0), err)
 	}
 	return e.wait(f)
 }

@@ -171,7 +171,7 @@ func (s *State) applyProgress(b []byte, frame uint64, offset uint32) (int, error
 	}
 	now := *m
 	if now.frame, now.offset = frame, offset; d.kind == progressForget {
-		now.size = 0
+		now.noCheckpoint()
 	}
 	s.remark(d.number, s.tasks.get(d.number), &now)
 	return d.size, nil
@@ -203,11 +203,16 @@ func (s *State) applySaid(d *saying, frame uint64, offset uint32) error {
 		now.note = string(d.note)
 	}
 	if d.bits&saidCheckpoint != 0 {
-		now.frame, now.offset, now.size = frame, offset, uint32(len(d.checkpoint))
+		if now.frame, now.offset, now.size = frame, offset, uint32(len(d.checkpoint)); now.size == 0 {
+			now.noCheckpoint()
+		}
 	}
 	s.remark(l.task, s.tasks.get(l.task), &now)
 	return s.applyExtend(d.number, d.length)
 }
+
+// noCheckpoint forgets the checkpoint, and where it lay: an empty one lies nowhere.
+func (m *mark) noCheckpoint() { m.frame, m.offset, m.size = 0, 0, 0 }
 
 // lastSaid is the sequence number of the last saying under a lease of task n; 0 for none.
 func (s *State) lastSaid(number, n uint64) uint64 {

@@ -47,6 +47,7 @@ const (
 	opDue         op = 25 // schedule, moment, tasks, missed: done with up to that; the puts come right after it
 	opProgress    op = 26 // kind, see progress.go: what a worker said of its task
 	opHalt        op = 27 // queue: its halt has ended
+	opGap         op = 30 // ms in which nobody could reach the log
 )
 
 const (

@@ -35,7 +35,7 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 		}
 		r := reader{b: payload[1:]}
 		switch op(payload[0]) {
-		case opTime, opTake, opNumbers, opClock:
+		case opTime, opTake, opNumbers, opClock, opGap:
 			r.uvarint()
 		case opLease:
 			r.uvarint()
@@ -118,4 +118,10 @@ func (s *State) ApplyAll(records []byte, frame uint64) (off int, err error) {
 		off += n
 	}
 	return off, nil
+}
+
+// PutSize is how many bytes the record of a put at the start of b takes.
+func PutSize(b []byte) (int, error) {
+	p, err := decodePut(b)
+	return p.size, err
 }

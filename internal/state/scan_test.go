@@ -61,6 +61,7 @@ func TestPutsPassesOver(t *testing.T) {
 		{"due", AppendDue(nil, "s", 300, 1, 300)},
 		{"end of a run", appendRunEnd(nil, "r", 300)},
 		{"clock", AppendClock(nil, time.Hour.Milliseconds())},
+		{"gap", AppendGap(nil, 300)},
 		{"hold", AppendHold(nil, "q", "host", time.Hour.Milliseconds(), "status 429")},
 		{"cost of a key", AppendKeyCost(nil, 300, glassq.MaxCost)},
 		{"clock, set back", AppendClock(nil, -time.Hour.Milliseconds())},

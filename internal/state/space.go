@@ -20,6 +20,10 @@ type Space struct {
 	last  int           // the one used last: neighbours mostly follow each other
 	Bytes int64         // live in all of them
 	Lost  int64         // tasks in no extent, see Add
+
+	// FrontOnly: an extent can be freed only when those before it are. It is set before the first
+	// use.
+	FrontOnly bool
 }
 
 type extentSpace struct {
@@ -79,12 +83,14 @@ func (s *Space) Add(frame uint64, tasks, bytes int64) {
 	x.bytes += bytes
 }
 
-// Idle tells which sealed extents have no task.
+// Idle tells which sealed extents have no task and can be freed.
 func (s *Space) Idle() (list []Extent, bytes int64) {
 	for i := range s.list {
 		if x := &s.list[i]; x.Sealed && x.tasks == 0 {
 			list = append(list, x.Extent)
 			bytes += x.Bytes
+		} else if s.FrontOnly {
+			break
 		}
 	}
 	return list, bytes
@@ -98,9 +104,28 @@ const (
 	mostLive           = 60 // per cent
 )
 
+// front chooses the oldest extent while the log is larger than twice what lives in it.
+func (s *Space) front() (is Extent, ok bool) {
+	var total int64
+	for i := range s.list {
+		total += s.list[i].Frames
+	}
+	for i := range s.list {
+		if x := &s.list[i]; x.Sealed && x.tasks > 0 {
+			return x.Extent, total > 2*s.Bytes && !x.damaged
+		} else if !x.Sealed {
+			break
+		}
+	}
+	return is, false
+}
+
 // Next chooses an extent whose survivors are to be moved: a mostly dead one always, any other while
 // the log as a whole holds too much that is dead. ok is false when the log is fine as it is.
 func (s *Space) Next() (is Extent, ok bool) {
+	if s.FrontOnly {
+		return s.front()
+	}
 	var total int64
 	best := -1
 	share := func(i int) int64 { return s.list[i].bytes * 100 / max(s.list[i].Frames, 1) }

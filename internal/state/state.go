@@ -192,6 +192,8 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		if !r.bad {
 			s.ahead = ahead
 		}
+	case opGap:
+		s.applyGap(&r)
 	case opGiveUp:
 		s.applyGiveUp(&r)
 	case opHold:
@@ -240,10 +242,6 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 	}
 	return len(b) - len(r.b), err
 }
-
-// AfterRestart is called once when the log was replayed: numbers that were reserved may have been
-// handed out and forgotten by a power cut, so none of them is used again.
-func (s *State) AfterRestart() { s.next = max(s.next, s.limit) }
 
 func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 	ci, err := s.classOf(p)

@@ -108,6 +108,11 @@ func (w *World) Elect(pause time.Duration) {
 func (w *World) Lose(last uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if last < w.first {
+		w.drop(0)
+		w.first = last + 1
+		return
+	}
 	w.drop(int(last + 1 - w.first))
 }
 
@@ -117,6 +122,13 @@ func (w *World) drop(i int) {
 		w.bytes -= int64(len(m.data))
 	}
 	w.log = w.log[:i]
+}
+
+// Forget forgets a hint.
+func (w *World) Forget(key string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.hints, key)
 }
 
 // Delete deletes the log, and with bucket the objects too.

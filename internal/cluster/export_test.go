@@ -1,0 +1,26 @@
+package cluster
+
+import "time"
+
+// Abort ends a gateway as the death of its process does: what is with the log stays as it is.
+func (s *Store) Abort() {
+	s.atOnce.Store(true)
+	s.Close()
+}
+
+// Owns tells whether the gateway is the owner.
+func (s *Store) Owns() bool { return s.serving() != nil }
+
+// Steal has the gateway take over at once, whoever is the owner, and returns when it is.
+func (s *Store) Steal() {
+	for wait := time.Microsecond; !s.Owns() && !s.isClosed(); wait = min(2*wait, 10*time.Millisecond) {
+		s.mu.Lock()
+		s.left = true
+		s.mu.Unlock()
+		select {
+		case s.kick <- struct{}{}:
+		default:
+		}
+		time.Sleep(wait)
+	}
+}
