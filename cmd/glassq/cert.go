@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -56,20 +57,26 @@ before are replaced, and a running server takes the new ones.`,
 				return usagef("--client: %w", err)
 			}
 		}
+		wrong := func(err error) error {
+			if exitCode(err) == exitStorage { // the disk is full, or fails: no other flag helps
+				return err
+			}
+			return usagef("%w", err)
+		}
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return usagef("--dir: %w", err)
+			return wrong(fmt.Errorf("--dir: %w", err))
 		}
 		now := time.Now()
 		ca, err := cert.OpenAuthority(dir, now)
 		if err != nil {
-			return usagef("%w", err)
+			return wrong(err)
 		}
 		if ca.Made {
 			a.console.Say("glassq cert: made an authority, %s; keep its key ca-key.pem to yourself", ca.File)
 		}
 		say := func(file, key string, err error) error {
 			if err != nil {
-				return usagef("%w", err)
+				return wrong(err)
 			}
 			return a.printf("%s %s\n", file, key)
 		}

@@ -98,9 +98,9 @@ body is the books of the run as JSON. They take the name of a queue, or a task a
 		if err := f.pace.check(); err != nil {
 			return err
 		}
-		for flag, name := range map[string]string{"run": f.opt.Run, "queue": f.opt.Queue, "results": f.opt.Results} {
-			if err := glassq.CheckName(name); name != "" && err != nil {
-				return usagef("--%s: %w", flag, err)
+		for _, name := range [][2]string{{"run", f.opt.Run}, {"queue", f.opt.Queue}, {"results", f.opt.Results}} {
+			if err := glassq.CheckName(name[1]); name[1] != "" && err != nil {
+				return usagef("--%s: %w", name[0], err)
 			}
 		}
 		if err := checkFlow(&f.opt.Flow); err != nil {

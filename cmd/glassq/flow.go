@@ -27,10 +27,11 @@ func checkFlow(c *glassq.RunChange) error {
 			return usagef("--after: %w", err)
 		}
 	}
-	for flag, hook := range map[string]*glassq.Hook{"on-end": &c.OnEnd, "on-failed": &c.OnFailed} {
-		if err := hookOf(hook); err != nil {
-			return usagef("--%s: %w", flag, err)
-		}
+	if err := hookOf(&c.OnEnd); err != nil {
+		return usagef("--on-end: %w", err)
+	}
+	if err := hookOf(&c.OnFailed); err != nil {
+		return usagef("--on-failed: %w", err)
 	}
 	return nil
 }

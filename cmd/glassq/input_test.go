@@ -166,7 +166,7 @@ func TestDamagedData(t *testing.T) {
 	s := start(t, nil, "serve", "--data", dir, "--http", "127.0.0.1:0")
 	server := "http://" + s.addr()
 	for range 3 {
-		if _, errs, code := invoke(t, "", nil, "dispatch", "--server", server, "body{0}", "-n", "1000"); code != 0 {
+		if _, errs, code := invoke(t, "", nil, "dispatch", "--server", server, "--single", "body{0}", "-n", "1000"); code != 0 {
 			t.Fatalf("dispatch: exit %d: %s", code, errs)
 		}
 	}

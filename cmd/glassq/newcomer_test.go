@@ -87,6 +87,8 @@ func TestClientSection(t *testing.T) {
 			"queue ls", 0, "a"},
 		{"no other setting", "[client]\nqueue = \"x\"\n", "queue ls", exitUsage, "line 2: there is no setting queue in [client]"},
 		{"misspelt", "[client]\nsever = \"x\"\n", "queue ls", exitUsage, "there is no setting sever in [client]; did you mean server?"},
+		{"a certificate", "[client]\nclient-cert = \"c.pem\"\nclient-key = \"k.pem\"\n", "config work http", 0, `client-cert c.pem file`},
+		{"a tunnel", "[client]\nserver = \"https://queue.example\"\n", "config tunnel", 0, `server https://queue.example file`},
 		{"not of serve", "[client]\nkey-file = \"none\"\n", "config serve", 0, `key-file "" default`},
 	} {
 		args := strings.Fields(tt.args)

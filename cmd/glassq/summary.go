@@ -71,8 +71,8 @@ func (f *summaryFlags) check(printed bool) error {
 	case f.summary == "json" && printed:
 		return usagef("--summary json and the results would both be printed; add --out FILE or --format none, or take --summary-out FILE")
 	}
-	for flag, path := range map[string]string{"report": f.report, "summary-out": f.summaryOut, "hgrm": f.hgrm,
-		"junit": f.junit} {
+	for _, out := range [][2]string{{"report", f.report}, {"summary-out", f.summaryOut}, {"hgrm", f.hgrm}, {"junit", f.junit}} {
+		flag, path := out[0], out[1]
 		if path == "" {
 			continue
 		}

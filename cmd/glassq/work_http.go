@@ -56,9 +56,9 @@ func (f *fetchFlags) fillIn() (err error) {
 	if !given("guard") {
 		f.opt.Guard = base.Guard
 	}
-	for name, d := range map[string]time.Duration{"timeout": f.opt.Timeout, "connect-timeout": f.opt.ConnectTimeout} {
+	for i, d := range []time.Duration{f.opt.Timeout, f.opt.ConnectTimeout} {
 		if d <= 0 {
-			return fmt.Errorf("--%s %v: every try has an end; name the most time for it", name, d)
+			return fmt.Errorf("--%s %v: every try has an end; name the most time for it", []string{"timeout", "connect-timeout"}[i], d)
 		}
 	}
 	f.opt.RetryOn = base.RetryOn

@@ -1,21 +1,12 @@
 package dashboard
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/glassq/glassq"
-)
-
-const (
-	redriveAt   = 1000 // dead tasks made ready by one call, so that others get their turn
-	redriveRest = 3    // times as long as such a call took nothing is done, for the same reason
-	maxRedrives = 64   // of which the progress is known
 )
 
 // done leads back to the page of a form, which says what was done.
@@ -41,6 +32,7 @@ var doneTexts = map[string]string{
 	"purged":    "%s tasks were purged.",
 	"redriven":  "%s tasks are ready again.",
 	"redriving": "Dead tasks are made ready again; this page shows how far that is.",
+	"deleting":  "Dead tasks are deleted; this page shows how far that is.",
 	"cancelled": "The run is cancelled; %s tasks ended with it.",
 }
 
@@ -85,7 +77,8 @@ func (v *visit) changeSettings() error {
 	bad := func(name, text string) error {
 		return glassq.Errorf(glassq.CodeBadRequest, "nothing was changed: %s %.40q is not a number", name, text)
 	}
-	for name, dst := range map[string]**float64{"rate": &c.Rate, "catchup": &c.Catchup} {
+	for i, dst := range []**float64{&c.Rate, &c.Catchup} {
+		name := []string{"rate", "catchup"}[i]
 		if text, ok := changed(name); ok {
 			n, err := strconv.ParseFloat(text, 64)
 			if err != nil {
@@ -94,7 +87,8 @@ func (v *visit) changeSettings() error {
 			*dst = &n
 		}
 	}
-	for name, dst := range map[string]**int64{"max_tasks": &c.MaxTasks, "max_bytes": &c.MaxBytes} {
+	for i, dst := range []**int64{&c.MaxTasks, &c.MaxBytes} {
+		name := []string{"max_tasks", "max_bytes"}[i]
 		if text, ok := changed(name); ok {
 			n, err := strconv.ParseInt(text, 10, 64)
 			if err != nil {
@@ -136,6 +130,13 @@ func (v *visit) purge() error {
 	if len(states) == 0 {
 		return glassq.Errorf(glassq.CodeBadRequest, "nothing was changed: choose which tasks to purge")
 	}
+	if f := v.filter(); !isAll(f) {
+		if len(states) != 1 || states[0] != glassq.Dead {
+			return glassq.Errorf(glassq.CodeBadRequest,
+				"nothing was changed: only dead tasks are told apart by task, reason or run")
+		}
+		return v.changeDead(queue, f, true)
+	}
 	n, err := v.store().Purge(v.ctx(), queue, states...)
 	if err != nil {
 		return err
@@ -153,116 +154,4 @@ func (v *visit) cancel() error {
 		return err
 	}
 	return v.done("cancelled", n)
-}
-
-// redrive makes the oldest dead tasks ready, as many as the form says, or all of them: those in the
-// background, by a few at a time. A stop of the server ends that; what is still dead can be
-// redriven again.
-func (v *visit) redrive() error {
-	queue := v.r.PathValue("queue")
-	if text := v.r.PostFormValue("max"); text != "" {
-		most, err := strconv.Atoi(text)
-		if err != nil || most < 1 || most > redriveAt {
-			return glassq.Errorf(glassq.CodeBadRequest, "nothing was changed: %.40q is not 1 to %d", text, redriveAt)
-		}
-		n, err := v.store().Redrive(v.ctx(), queue, most)
-		if err != nil {
-			return err
-		}
-		return v.done("redriven", n)
-	}
-	list, err := v.store().Queues(v.ctx(), queue)
-	if err != nil {
-		return err
-	}
-	if len(list) == 0 || list[0].Dead == 0 {
-		return v.done("redriven", 0)
-	}
-	life := v.opt.Life
-	if life == nil {
-		life = context.Background()
-	}
-	store, ctx := v.store(), context.WithoutCancel(v.ctx())
-	if !v.redrives.start(queue, list[0].Dead, func(n int64) (int, error) {
-		began := time.Now()
-		done, err := store.Redrive(ctx, queue, int(min(n, redriveAt)))
-		if err != nil {
-			return done, err
-		}
-		pause := time.NewTimer(redriveRest * time.Since(began))
-		defer pause.Stop()
-		select {
-		case <-pause.C:
-			return done, nil
-		case <-life.Done():
-			return done, glassq.Errorf(glassq.CodeClosed, "the server is stopping")
-		}
-	}) {
-		return glassq.Errorf(glassq.CodeUnavailable, "%d redrives are under way already; try again later", maxRedrives)
-	}
-	return v.done("redriving", 0)
-}
-
-// redrives are those of all dead tasks of a queue: one a queue at a time, and the last one of each.
-type redrives struct {
-	wg  sync.WaitGroup
-	mu  sync.Mutex
-	all map[string]*redrive
-}
-
-type redrive struct{ progress }
-
-// A progress is how far a redrive is.
-type progress struct {
-	Done, Total int64
-	Over        bool
-	Err         string
-}
-
-// of is the progress of the redrive of a queue, nil where there was none.
-func (r *redrives) of(queue string) *progress {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if at := r.all[queue]; at != nil {
-		p := at.progress
-		return &p
-	}
-	return nil
-}
-
-// start redrives total tasks in the background by calling some again and again, unless that is
-// under way; it returns false when too many others are.
-func (r *redrives) start(queue string, total int64, some func(left int64) (int, error)) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if at := r.all[queue]; at != nil && !at.Over {
-		return true // two who ask for the same get it once
-	}
-	for name, at := range r.all {
-		if len(r.all) >= maxRedrives && at.Over {
-			delete(r.all, name)
-		}
-	}
-	if len(r.all) >= maxRedrives {
-		return false
-	}
-	at := &redrive{progress{Total: total}}
-	r.all[queue] = at
-	r.wg.Go(func() {
-		for left := total; ; {
-			n, err := some(left)
-			left -= int64(n)
-			r.mu.Lock()
-			at.Done += int64(n)
-			if at.Over = err != nil || n == 0 || left <= 0; err != nil {
-				at.Err = err.Error()
-			}
-			over := at.Over
-			r.mu.Unlock()
-			if over {
-				return
-			}
-		}
-	})
-	return true
 }

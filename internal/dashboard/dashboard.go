@@ -61,7 +61,7 @@ type Options struct {
 	Status   func(glassq.Code) int                 // of the answer to an error
 	Live     *live.Live
 	Explain  *explain.Explainer
-	Life     context.Context // when it is done, so are the redrives that are under way
+	Life     context.Context // when it is done, so are the changes of dead tasks that are under way
 	ReadOnly bool            // nobody may change anything by a page
 	Log      *slog.Logger    // nil discards
 }
@@ -76,7 +76,7 @@ type Server struct {
 	version  string // of the assets
 	sessions sessions
 	guest    string // the token of forms for those who need no session
-	redrives redrives
+	changes  changes
 }
 
 type asset struct {
@@ -92,7 +92,7 @@ func New(b *broker.Broker, opt Options) *Server {
 	s := &Server{broker: b, opt: opt, mux: http.NewServeMux(), pages: map[string]*template.Template{},
 		assets: map[string]*asset{}, guest: rand.Text()}
 	s.sessions.all = map[[sha256.Size]byte]*session{}
-	s.redrives.all = map[string]*redrive{}
+	s.changes.all = map[string]*progress{}
 	s.load()
 	s.routes()
 	return s
@@ -194,8 +194,8 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(rw, r)
 }
 
-// Wait waits until no redrive is under way any more; Options.Life must be done.
-func (s *Server) Wait() { s.redrives.wg.Wait() }
+// Wait waits until no change of dead tasks is under way any more; Options.Life must be done.
+func (s *Server) Wait() { s.changes.wg.Wait() }
 
 func (s *Server) asset(rw http.ResponseWriter, r *http.Request) {
 	a := s.assets[r.PathValue("name")]

@@ -366,46 +366,6 @@ func TestActions(t *testing.T) {
 	}
 }
 
-// TestRedriveAll: all dead tasks become ready in the background, and the page tells how far that
-// is; two who ask get it once.
-func TestRedriveAll(t *testing.T) {
-	s := newSite(t, nil)
-	const many = 3500
-	tasks := make([]glassq.Task, many)
-	for i := range tasks {
-		tasks[i] = glassq.Task{Queue: "q"}
-	}
-	if _, err := s.broker.Put(t.Context(), tasks); err != nil {
-		t.Fatal(err)
-	}
-	leases, err := s.broker.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: many})
-	if err != nil || len(leases) != many {
-		t.Fatal(len(leases), err)
-	}
-	nacks := make([]glassq.Nack, many)
-	for i := range nacks {
-		nacks[i] = glassq.Nack{Token: leases[i].Token(), Dead: true}
-	}
-	if _, err := s.broker.Nack(t.Context(), nacks); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if _, status := s.send("/queues/q/redrive", "/queues/q", url.Values{}); status != 200 {
-			t.Fatalf("status %d", status)
-		}
-	}
-	for ready := 0; ready < many; {
-		leases, err := s.broker.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: many, Wait: -1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ready += len(leases)
-	}
-	if page, _ := s.get("/queues/q"); !strings.Contains(page, "Redriven: ") {
-		t.Error("the page does not tell how far the redrive is")
-	}
-}
-
 // TestLogin: without a session every page leads to the login and back; a session reads by the API,
 // and changes something only by forms with its token.
 func TestLogin(t *testing.T) {

@@ -255,11 +255,11 @@ func (v *visit) queues() error {
 
 type queuePage struct {
 	row
-	May     bool
-	Why     glassq.Explanation
-	Charts  []chart
-	Redrive *progress
-	States  []stateCount
+	May    bool
+	Why    glassq.Explanation
+	Charts []chart
+	Change *progress
+	States []stateCount
 }
 
 type stateCount struct {
@@ -280,7 +280,7 @@ func (v *visit) queue() error {
 		return glassq.Errorf(glassq.CodeNotFound, "there is no queue %s; a queue is made by its first use", name)
 	}
 	q := list[0]
-	p := queuePage{row: v.rowOf(q), May: v.may(rights.VerbConfigure, name), Redrive: v.redrives.of(name),
+	p := queuePage{row: v.rowOf(q), May: v.may(rights.VerbConfigure, name), Change: v.changes.of(name),
 		States: []stateCount{{"delayed", q.Delayed}, {"ready", q.Ready}, {"leased", q.Leased}, {"dead", q.Dead}}}
 	if p.Why, err = v.opt.Explain.Queue(v.ctx(), name); err != nil {
 		return err

@@ -32,25 +32,26 @@ type shown struct {
 }
 
 type tasksPage struct {
-	Queue   string
-	State   string
-	States  []string
-	Tasks   []shown
-	Next    uint64
-	May     bool
-	Looked  int // tasks that were looked through for Reason
-	Reason  string
-	Redrive *progress
+	Queue  string
+	State  string
+	States []string
+	Tasks  []shown
+	Next   uint64
+	May    bool
+	Looked int // tasks that were looked through for Reason and Of
+	Reason string
+	Of     string // a run
+	Change *progress
 }
 
 // tasks lists those of a queue in one state.
 func (v *visit) tasks() error {
 	p := tasksPage{Queue: v.r.PathValue("queue"), State: v.Query("state"),
-		States: []string{"ready", "delayed", "leased", "dead"}, Reason: v.Query("reason")}
+		States: []string{"ready", "delayed", "leased", "dead"}, Reason: v.Query("reason"), Of: v.Query("run")}
 	if p.State == "" {
 		p.State = "ready"
 	}
-	p.May, p.Redrive = v.may(rights.VerbRedrive, p.Queue), v.redrives.of(p.Queue)
+	p.May, p.Change = v.may(rights.VerbRedrive, p.Queue), v.changes.of(p.Queue)
 	state, err := glassq.ParseState(p.State)
 	if err != nil {
 		return err
@@ -60,7 +61,7 @@ func (v *visit) tasks() error {
 	}
 	for range maxScan {
 		most := perTasks
-		if p.Reason != "" {
+		if p.Some() {
 			most = scanPage
 		}
 		list, next, err := v.store().Peek(v.ctx(), p.Queue, state, p.Next, most)
@@ -69,7 +70,7 @@ func (v *visit) tasks() error {
 		}
 		p.Next, p.Looked = next, p.Looked+len(list)
 		for i := range list {
-			if !strings.Contains(list[i].Reason, p.Reason) {
+			if !strings.Contains(list[i].Reason, p.Reason) || p.Of != "" && list[i].Run != p.Of {
 				continue
 			}
 			if len(p.Tasks) == perTasks {
@@ -78,12 +79,18 @@ func (v *visit) tasks() error {
 			}
 			p.Tasks = append(p.Tasks, shown{list[i], short(list[i].Body, list[i].Type)})
 		}
-		if p.Next == 0 || len(p.Tasks) == perTasks || p.Reason == "" {
+		if p.Next == 0 || len(p.Tasks) == perTasks || !p.Some() {
 			break
 		}
 	}
 	return v.render(200, "tasks", p.Queue+": "+v.T(p.State), p)
 }
+
+// Some tells whether only some tasks of the state are asked for.
+func (p tasksPage) Some() bool { return p.Reason != "" || p.Of != "" }
+
+// Acts tells whether the tasks can be redriven and deleted here.
+func (p tasksPage) Acts() bool { return p.May && p.State == "dead" && len(p.Tasks) > 0 }
 
 // number reads a number of the query, 0 for none.
 func (v *visit) number(name, text string) (uint64, error) {
@@ -127,6 +134,7 @@ func (v *visit) dead() error {
 type taskPage struct {
 	explain.Task
 	Held bool // it is there, with its body
+	May  bool // it is dead, and the visitor may redrive or delete it
 	Body body
 }
 
@@ -140,6 +148,7 @@ func (v *visit) task() error {
 	p, status := taskPage{Task: t, Held: t.Where == glassq.FoundHeld}, http.StatusOK
 	if p.Held {
 		p.Body = bodyOf(t.Body, t.Type)
+		p.May = t.State == glassq.Dead && v.may(rights.VerbRedrive, t.Queue)
 	} else if t.Where == glassq.FoundNever {
 		status = http.StatusNotFound
 	}

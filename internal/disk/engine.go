@@ -118,6 +118,9 @@ func openErr(err error) error {
 	if _, ok := errors.AsType[*glassq.Error](err); ok {
 		return err
 	}
+	if errors.Is(err, wal.ErrNoLog) {
+		return glassq.Errorf(glassq.CodeBadRequest, "%w; name the folder that serve was given with --data", err)
+	}
 	if errors.Is(err, wal.ErrUnfinished) {
 		return glassq.Errorf(glassq.CodeStorage, "%w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 )
 
 // A Loss is a stretch of the log that does not read.
@@ -426,8 +427,24 @@ func Copy(from, to FS) (files int, err error) {
 	return files, to.SyncDir()
 }
 
-// LockDir takes a log's directory as Open does, for who copies or repairs it.
-func LockDir(fsys FS) (io.Closer, error) { return fsys.Lock(lockName) }
+// ErrNoLog: the directory holds no log.
+var ErrNoLog = errors.New("the folder holds no store")
+
+// LockDir takes a log's directory as Open does, for who copies or repairs it. Where there is no log,
+// nothing is left in it. Errors: ErrNoLog, ErrLocked, or those of files.
+func LockDir(fsys FS) (io.Closer, error) {
+	names, err := fsys.List()
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(names, func(name string) bool {
+		return name == formatName || name == unfinishedName || strings.HasPrefix(name, "segment-") ||
+			strings.HasPrefix(name, "checkpoint-")
+	}) {
+		return nil, ErrNoLog
+	}
+	return fsys.Lock(lockName)
+}
 
 // First is the first position of the oldest segment that is there, or 0.
 func (v *Survey) First() Pos {

@@ -30,11 +30,12 @@ const (
 const clientSection = "client"
 
 // clientFlags are its settings.
-var clientFlags = []string{"server", "key-file", "ca"}
+var clientFlags = []string{"server", "key-file", "ca", "client-cert", "client-key"}
 
-// isClient tells a command that speaks to a server.
+// isClient tells a command that speaks to a server: serve has --client-ca, but neither of these. A tunnel
+// has no key of its own.
 func isClient(cmd *cobra.Command) bool {
-	return !slices.ContainsFunc(clientFlags, func(name string) bool { return cmd.Flags().Lookup(name) == nil })
+	return cmd.Flags().Lookup("server") != nil && cmd.Flags().Lookup("client-cert") != nil
 }
 
 // notConfigured are flags that mean something only on the command line.
@@ -188,8 +189,8 @@ func (c *File) takeClientKey(root *cobra.Command, value any, key toml.Key, wrong
 		return wrong("there is no setting %s in [%s]%s", key[1], clientSection, suggestion(key[1], clientFlags))
 	}
 	for _, cmd := range root.Commands() {
-		if isClient(cmd) {
-			return c.keep(clientSection, cmd.Flags().Lookup(key[1]), value, wrong)
+		if flag := cmd.Flags().Lookup(key[1]); isClient(cmd) && flag != nil {
+			return c.keep(clientSection, flag, value, wrong)
 		}
 	}
 	return nil // no command speaks to a server

@@ -234,7 +234,7 @@ func TestLargeBodies(t *testing.T) {
 // TestBadInput sends what is no command: each has its answer, and then the end or the next command.
 func TestBadInput(t *testing.T) {
 	const (
-		wrongName = "CLIENT_ERROR bad queue name: it has 1 to 200 bytes of A-Z a-z 0-9 . _ : + -\r\n"
+		wrongName = "CLIENT_ERROR bad queue name: it has 1 to 200 bytes of A-Z a-z 0-9 . _ : + -, and is neither . nor ..\r\n"
 		noOption  = "CLIENT_ERROR unknown option ..\r\n"
 		tooLong   = "CLIENT_ERROR line too long: it has at most 2048 bytes, that of a get or gets 65536\r\n"
 	)

@@ -64,7 +64,7 @@ type command struct {
 
 const (
 	badFormat = "bad command line format"
-	badName   = "bad queue name: it has 1 to 200 bytes of A-Z a-z 0-9 . _ : + -"
+	badName   = "bad queue name: it has 1 to 200 bytes of A-Z a-z 0-9 . _ : + -, and is neither . nor .."
 )
 
 // parseCommand reads a line without its line end. Its faults are in c.fault and c.cut; a
