@@ -23,7 +23,7 @@ NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladd
 
 .DEFAULT_GOAL := help
 .PHONY: help check fmt vet staticcheck unit layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine challenge build man packages demo lines weigh \
-        pictures crash machine ways flips kill py power mutants reliability
+        pictures crash machine ways flips kill owners py power mutants reliability
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -178,6 +178,9 @@ py: ## Python's own master and workers while the server is killed PYKILLS (100) 
 
 power: ## power cuts of a real file system; root only (CUTS, SEED)
 	$(LADDER) -run '^TestPower$$' -cuts $(CUTS)
+
+owners: ## owners of one queue on several machines, that come, go, and meet faults by chance
+	$(GO) test -count=1 -timeout 60m ./internal/cluster -run 'FenceAlone|Faults' -rounds 10000 -seeds 200
 
 mutants: ## every seeded bug of internal/ladder/mutants must be caught
 	$(GO) run ./internal/ladder/mutants

@@ -153,7 +153,7 @@ func putBack(h *held, err error) {
 	h.nack = glassq.Nack{Reason: reason(err)}
 	h.lack = lack.Of(err)
 	if ne, ok := errors.AsType[*NackError](err); ok {
-		h.nack.Delay, h.nack.Dead, h.nack.Undone = ne.Delay, ne.Dead, ne.Undone
+		h.nack.Delay, h.nack.Dead, h.nack.Undone, h.nack.Hold = ne.Delay, ne.Dead, ne.Undone, ne.Hold
 		if ne.Lack != "" {
 			h.lack = ne.Lack
 		}

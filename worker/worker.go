@@ -74,6 +74,10 @@ type NackError struct {
 	Undone bool          // back to its old place, the attempt not counted: at once, or after a Delay above 0
 	Err    error         // the reason, or nil
 
+	// Hold stops the key of the task for all workers, for so long, at most glassq.MaxHold; 0 does
+	// not. It is for a task with a Key.
+	Hold time.Duration
+
 	// Lack names what the worker itself has too little of, such as "open files"; "" for nothing.
 	// The worker takes fewer tasks at once for a while, and says so. It finds out by itself where
 	// Err is of files, memory or disk.

@@ -534,7 +534,7 @@ func TestCompleteInBash(t *testing.T) {
 		{"output --run night", "night-1 night-2"},
 		{"work http --until-done night-2", "night-2"},
 		{"dispatch --stag", "--stages"},
-		{"runs ", "cancel ls retry seal show wait"},
+		{"runs ", "cancel ls retry rm seal show wait"},
 	} {
 		script := "source " + functions + `; source <(glassq completion bash --no-descriptions)
 line="glassq $1"; COMP_LINE=$line; COMP_POINT=${#line}; COMP_TYPE=9; COMP_KEY=9

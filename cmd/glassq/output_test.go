@@ -80,7 +80,7 @@ func TestOutputFormats(t *testing.T) {
 			}
 		}
 		for _, want := range []string{"put 6 = ok 4 + failed 2 + dead 0 + pending 0    missing 0   duplicate 0",
-			"1 results are no JSON objects", "failed: 1  refused", "failed: 1  status 503"} {
+			"1 result is no JSON object", "failed: 1  refused", "failed: 1  status 503"} {
 			if !strings.Contains(errs, want) {
 				t.Errorf("output %q said %s; want %q in it", tt.args, errs, want)
 			}
@@ -318,7 +318,7 @@ func TestOutputOfWhatWasRead(t *testing.T) {
 	for _, args := range [][]string{{"--json"}, {"--out", filepath.Join(f.dir, "second.ndjson")}} {
 		_, errs := f.do(exitUnbalanced, append([]string{"output", "--run", "r"}, args...)...)
 		for _, want := range []string{"read before into " + file + " on ", "missing 0   duplicate 0   read before 6",
-			"6 results of run r are not here"} {
+			"not here: 6 results of run r, read before"} {
 			if !strings.Contains(errs, want) {
 				t.Errorf("output %q said %s; want %q", args, errs, want)
 			}

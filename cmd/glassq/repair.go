@@ -115,14 +115,14 @@ func (a *app) printSalvage(s *disk.Salvage) error {
 		}
 	}
 	if s.Lost > 0 {
-		if err := a.printf("lost     the bodies of %s tasks: each goes dead when it is to be handed out\n",
-			report.Comma(uint64(s.Lost))); err != nil {
+		if err := a.printf("lost     the bodies of %s: each goes dead when it is to be handed out\n",
+			report.Plural(uint64(s.Lost), "task", "tasks")); err != nil {
 			return err
 		}
 	}
 	for _, q := range s.Queues {
-		if err := a.printf("kept     queue %s: %s tasks (ready %s, delayed %s, leased %s, dead %s)\n", q.Name,
-			report.Comma(uint64(q.Ready+q.Delayed+q.Leased+q.Dead)), report.Comma(uint64(q.Ready)),
+		if err := a.printf("kept     queue %s: %s (ready %s, delayed %s, leased %s, dead %s)\n", q.Name,
+			report.Plural(uint64(q.Ready+q.Delayed+q.Leased+q.Dead), "task", "tasks"), report.Comma(uint64(q.Ready)),
 			report.Comma(uint64(q.Delayed)),
 			report.Comma(uint64(q.Leased)), report.Comma(uint64(q.Dead))); err != nil {
 			return err

@@ -214,8 +214,8 @@ func (a *app) balanced(rep *output.Report) error {
 			a.console.Say("  read before into %s", plain.Text([]byte(r)))
 		}
 		return &exitError{exitUnbalanced, glassq.Errorf(glassq.CodeInternal,
-			"%s results of run %s are not here: they were read before; with --out and the file that has them the same command goes on with it",
-			report.Comma(rep.ReadBefore), rep.Run.Name)}
+			"not here: %s of run %s, read before; with --out and the file that has them the same command goes on with it",
+			report.Plural(rep.ReadBefore, "result", "results"), rep.Run.Name)}
 	}
 	for i, iv := range rep.MissingIDs {
 		if i == 5 {
@@ -229,8 +229,8 @@ func (a *app) balanced(rep *output.Report) error {
 		a.console.Say("  missing: %s", text)
 	}
 	return &exitError{exitUnbalanced, glassq.Errorf(glassq.CodeInternal,
-		"the books of run %s do not balance: %s results are missing here; another output may have taken them", rep.Run.Name,
-		report.Comma(rep.Missing))}
+		"the books of run %s do not balance: %s missing here; another output may have taken them", rep.Run.Name,
+		report.Plural(rep.Missing, "result is", "results are"))}
 }
 
 // sayResults tells what was taken, and the books; f is nil for a command without such flags.
@@ -248,8 +248,8 @@ func (a *app) sayResults(rep *output.Report, f *summaryFlags) {
 		a.console.Say("  failed tasks are in %s; %s puts them as a new run", f.failed, again)
 	}
 	if rep.NoRecord > 0 {
-		a.console.Say("  %s results are no JSON objects: they count as ok, and are kept in raw or b64",
-			report.Comma(rep.NoRecord))
+		a.console.Say("  %s no JSON object: counted as ok, and kept in raw or b64",
+			report.Plural(rep.NoRecord, "result is", "results are"))
 	}
 	if rep.Run.Name != "" {
 		a.console.Say("%s%s", report.FormatBooks(rep.Run.Books, rep.Missing, rep.Duplicates),
@@ -284,10 +284,10 @@ func notWritten(err error, where string, rep *output.Report) error {
 	}
 	if outputClosed(w.Err) {
 		return &exitError{exitInterrupted, fmt.Errorf(
-			"whoever read the output has closed it; %s results were written by this output, and what was not acked stays in queue %s",
-			report.Comma(rep.Written), rep.Queue)}
+			"whoever read the output has closed it; %s written by this output, and what was not acked stays in queue %s",
+			report.Plural(rep.Written, "result was", "results were"), rep.Queue)}
 	}
 	return &exitError{exitStorage, fmt.Errorf(
-		"write results to %s: %w; %s were written by this output, and what was not acked stays in queue %s: make room and give the same command again",
-		where, w.Err, report.Comma(rep.Written), rep.Queue)}
+		"write results to %s: %w; %s written by this output, and what was not acked stays in queue %s: make room and give the same command again",
+		where, w.Err, report.Plural(rep.Written, "was", "were"), rep.Queue)}
 }

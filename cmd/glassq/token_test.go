@@ -187,6 +187,10 @@ func TestScopesHTTP(t *testing.T) {
 						if _, err := s.admin.Put(t.Context(), []glassq.Task{{Queue: q + ".q", Run: q + ".r"}}); err != nil {
 							t.Fatal(err)
 						}
+						if _, err := s.admin.SetSchedule(t.Context(), q+".s", glassq.ScheduleChange{Cron: "@yearly",
+							Task: glassq.Envelope(`{"queue":"` + q + `.q","body":1}`)}); err != nil {
+							t.Fatal(err)
+						}
 					}
 					of := path
 					body := ""
@@ -196,15 +200,19 @@ func TestScopesHTTP(t *testing.T) {
 					if path == "/v1/events" {
 						of += "?wait=1ms&queue=" + owner + ".q"
 					}
-					if verb == int(rights.VerbReadRun) {
+					switch verb {
+					case int(rights.VerbReadRun):
 						body = `{"reader":"me"}`
+					case int(rights.VerbSetSchedule):
+						body = `{"paused":true}`
 					}
 					if path == "/v1/queues" && method == "GET" {
 						of += "?name=" + owner + ".q"
 					}
-					of = strings.NewReplacer("{queue}", owner+".q", "{run}", owner+".r", "{name}", "task.json", "{id}", "~1", "{n}", "0").Replace(of)
+					of = strings.NewReplacer("{queue}", owner+".q", "{run}", owner+".r", "{schedule}", owner+".s",
+						"{name}", "task.json", "{id}", "~1", "{n}", "0").Replace(of)
 					want := may(verb, scope, owner+".q")
-					if of == "/v1/runs" { // a list, which shows what may be seen
+					if of == "/v1/runs" || of == "/v1/schedules" { // a list, which shows what may be seen
 						want = may(verb, scope, "mine.r")
 					}
 					status, answer := s.request(keys[scope], method, of, body)

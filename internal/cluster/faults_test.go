@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -58,13 +59,15 @@ func (j *judge) done(l *glassq.Lease) {
 	delete(j.until, l.ID)
 }
 
+var faultSeeds = flag.Uint64("seeds", 6, "worlds of TestFaults")
+
 // TestFaults: messages, answers and reads go wrong by chance, owners die, are cut off and robbed,
 // and the machines elect, while producers and workers go on. Nothing is lost, done twice or handed
 // out twice.
 func TestFaults(t *testing.T) {
-	seeds := uint64(20)
+	seeds := *faultSeeds
 	if testing.Short() {
-		seeds = 3
+		seeds = min(seeds, 3)
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {

@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -129,12 +130,14 @@ func drained(t *testing.T, s *cluster.Store, queue string) map[string]int {
 	}
 }
 
+var fenceRounds = flag.Int("rounds", 100, "hand-overs of TestFenceAlone")
+
 // TestFenceAlone: owners come and go, and each believes in itself until the log refuses it. Every
 // task is done once.
 func TestFenceAlone(t *testing.T) {
-	rounds := 2000
+	rounds := *fenceRounds
 	if testing.Short() {
-		rounds = 50
+		rounds = min(rounds, 50)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		world := clustertest.New(clustertest.Options{})

@@ -29,11 +29,11 @@ var doneTexts = map[string]string{
 	"settings":  "The settings are changed.",
 	"paused":    "The queue is paused: nothing is handed out.",
 	"resumed":   "The queue goes on.",
-	"purged":    "%s tasks were purged.",
-	"redriven":  "%s tasks are ready again.",
+	"purged":    "%s purged.",
+	"redriven":  "%s ready again.",
 	"redriving": "Dead tasks are made ready again; this page shows how far that is.",
 	"deleting":  "Dead tasks are deleted; this page shows how far that is.",
-	"cancelled": "The run is cancelled; %s tasks ended with it.",
+	"cancelled": "The run is cancelled; %s ended with it.",
 }
 
 // Done is what the last action did, "" for none.
@@ -43,7 +43,7 @@ func (v *visit) Done() string {
 		return ""
 	}
 	n, _ := strconv.Atoi(v.Query("count"))
-	return strings.Replace(v.T(text), "%s", num(n), 1)
+	return strings.Replace(v.T(text), "%s", v.Count(n, "task", "tasks"), 1)
 }
 
 // named checks that the visitor typed the name of what is to be destroyed.

@@ -99,7 +99,7 @@ func TestBrowserAsAPerson(t *testing.T) {
 	}
 	do(t, ctx, "purge", chromedp.Navigate(s.url+"/queues/work"), chromedp.Click(`input[value=ready]`),
 		chromedp.SendKeys(`.danger input[name=name]`, "work\r"), chromedp.WaitVisible(`p.note`),
-		until(fmt.Sprintf(hasText, "6 tasks were purged")))
+		until(fmt.Sprintf(hasText, "6 tasks purged")))
 
 	// The server goes and comes back while the page is open: sessions end with it, so the page
 	// leads to the login.

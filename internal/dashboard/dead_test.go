@@ -29,11 +29,11 @@ func TestOneDead(t *testing.T) {
 		t.Errorf("delete of a ready one: status %d", status)
 	}
 	text, status = s.send("/queues/work/redrive", list, url.Values{"task": {"~5"}})
-	if status != 200 || !strings.Contains(text, "1 tasks are ready again") || strings.Contains(text, `value="~5"`) || !strings.Contains(text, `value="~6"`) {
+	if status != 200 || !strings.Contains(text, "1 task ready again") || strings.Contains(text, `value="~5"`) || !strings.Contains(text, `value="~6"`) {
 		t.Errorf("redrive: status %d", status)
 	}
 	text, status = s.send("/queues/work/purge", list, url.Values{"state": {"dead"}, "task": {"~6"}, "name": {"work"}})
-	if status != 200 || !strings.Contains(text, "1 tasks were purged") {
+	if status != 200 || !strings.Contains(text, "1 task purged") {
 		t.Errorf("delete: status %d", status)
 	}
 	if q := s.queue("work"); q.Dead != 0 || q.Ready != 4 {

@@ -10,6 +10,7 @@ import (
 // TestWords: every text of the pages, and every word that one shows, has its Chinese with the same
 // places for values.
 func TestWords(t *testing.T) {
+	counted := regexp.MustCompile(`\.Count \S+ "[^"]+" "([^"]+)"`)
 	said := regexp.MustCompile(`\.T "([^"]+)"`)
 	texts := []string{"Latencies, 99 of 100 below", "Tasks a second", "delayed", "ready", "leased", "dead", "ok", "low", "full", "json",
 		"text", "hex", "complete", "complete, results wait", "sealed", "not sealed", "open", "put", "reserve", "ack", "sync", "handed out", "failed"}
@@ -27,6 +28,9 @@ func TestWords(t *testing.T) {
 		page, _ := files.ReadFile(name)
 		for _, m := range said.FindAllStringSubmatch(string(page), -1) {
 			texts = append(texts, m[1])
+		}
+		for _, m := range counted.FindAllStringSubmatch(string(page), -1) {
+			texts = append(texts, "%s "+m[1])
 		}
 	}
 	for _, text := range texts {

@@ -24,6 +24,7 @@ const (
 	Paused       = "paused"            // the queue hands out nothing
 	Halted       = "halted"            // the queue hands out nothing, as too many of its tasks failed
 	Rate         = "rate"              // workers wait because the rate of the queue lets no more go
+	Keys         = "keys"              // keys are held, at their concurrency, or wait for their rate
 	NoWorker     = "no_worker"         // tasks are ready, and nobody asks for them
 	AtLimit      = "workers_at_limit"  // tasks are ready, and those who work hold as many as they want
 	Silent       = "silent_worker"     // leases are held by somebody who has not been heard of
@@ -116,7 +117,8 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 	if q.Halted.Now() {
 		s.add(Halted, "glassq queue resume "+name, "it is %s", q.Halted)
 	}
-	if q.Ready > 0 && !q.Settings.Paused && !q.Halted.Now() {
+	open := keys(q, s)
+	if q.Ready > 0 && open && !q.Settings.Paused && !q.Halted.Now() {
 		ready(q, &v, now, x.taker(ctx, name), s)
 	}
 	if q.Delayed > 0 {
@@ -187,6 +189,26 @@ func (x *Explainer) taker(ctx context.Context, queue string) string {
 		return "glassq output --run " + run
 	}
 	return "glassq output --results " + queue
+}
+
+// keys adds what stops keys of a queue, and tells whether the key of some ready task may go.
+func keys(q *glassq.QueueInfo, s *say) (open bool) {
+	k := q.Keys
+	if k == nil || k.Held+k.Full+k.Paced == 0 {
+		return true
+	}
+	var why []string
+	for _, x := range []struct {
+		n    int64
+		what string
+	}{{k.Held, "held"}, {k.Full, "at the concurrency it may have"}, {k.Paced, "waiting for the rate"}} {
+		if x.n > 0 {
+			why = append(why, fmt.Sprintf("%d %s", x.n, x.what))
+		}
+	}
+	s.add(Keys, "glassq keys "+q.Name, "%d ready; of %d keys with ready tasks some may not go: %s", q.Ready, k.Waiting,
+		strings.Join(why, ", "))
+	return k.Held+k.Full+k.Paced < k.Waiting
 }
 
 // ready adds why tasks that are ready are not taken; take is the command that takes them.

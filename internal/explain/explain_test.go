@@ -121,6 +121,13 @@ func TestCauses(t *testing.T) {
 			_, err := w.Nack(w.as("ann"), []glassq.Nack{{Token: leases[0].Token(), Dead: true}})
 			w.must(err)
 		}, "", explain.Halted, "it is halted, a probe goes out at 00:01:00 UTC: 1 of the last 1 endings failed (failed>0% of 1)"},
+		{"keys", disk.Options{}, func(w *world) {
+			w.set("q", glassq.SettingsChange{Keys: &glassq.KeyRules{KeyLimits: glassq.KeyLimits{Concurrency: ptr(1)}}})
+			w.put(glassq.Task{Key: "a"}, glassq.Task{Key: "a"}, glassq.Task{Key: "b"})
+			leases := w.reserve("ann", 2, 0)
+			_, err := w.Nack(w.as("ann"), []glassq.Nack{{Token: leases[1].Token(), Undone: true, Hold: time.Minute}})
+			w.must(err)
+		}, "", explain.Keys, "2 ready; of 2 keys with ready tasks some may not go: 1 held, 1 at the concurrency it may have"},
 		{"rate", disk.Options{}, func(w *world) {
 			w.set("q", glassq.SettingsChange{Rate: ptr(0.01)})
 			w.put(make([]glassq.Task, 5)...)

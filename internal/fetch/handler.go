@@ -91,7 +91,7 @@ func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) 
 		}
 		place, err := h.f.enter(ctx, req)
 		if err != nil {
-			return err
+			return forAll(err, l.Key, req.host)
 		}
 		if place != nil {
 			defer func() { place.leave(rt) }()
@@ -118,7 +118,7 @@ func (h *handler) Handle(ctx context.Context, l *glassq.Lease, r *worker.Reply) 
 				return &worker.NackError{Undone: true, Lack: a.lack, Err: errors.New(a.msg)}
 			}
 			if err := h.f.asked(t.host, a, now); err != nil {
-				return err
+				return forAll(err, l.Key, t.host)
 			}
 			wait, again := h.f.again(req, a, tries, now)
 			if !again {

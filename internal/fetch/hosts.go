@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/worker"
 )
 
@@ -136,6 +138,16 @@ func (f *Fetcher) enter(ctx context.Context, req *request) (*host, error) {
 
 func putOff(wait time.Duration, why error) error {
 	return &worker.NackError{Undone: true, Delay: max(wait, time.Millisecond), Err: why}
+}
+
+// forAll has a pause that a host asked for hold its key in the queue, for all workers, where the host
+// is the key of the task. The task itself goes back to its place.
+func forAll(err error, key string, name []byte) error {
+	ne, ok := errors.AsType[*worker.NackError](err)
+	if ok && errors.Is(err, errPause) && key != "" && strings.EqualFold(key, string(name)) {
+		ne.Hold, ne.Delay = min(ne.Delay, glassq.MaxHold), 0
+	}
+	return err
 }
 
 // leave frees the place of a request that took d.

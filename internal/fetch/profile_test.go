@@ -151,6 +151,37 @@ func TestRetryAfterGivesBack(t *testing.T) {
 	})
 }
 
+// A pause that a host asks for holds its key for all workers, and a task that has it goes back to its
+// place; one with another key, or none, waits by itself.
+func TestPauseHoldsKey(t *testing.T) {
+	for _, tt := range []struct {
+		key, url    string
+		hold, delay time.Duration
+	}{
+		{"x", "http://x/", 30 * time.Second, 0},
+		{"x:8080", "http://X:8080/", 30 * time.Second, 0},
+		{"tenant", "http://x/", 0, 30 * time.Second},
+		{"", "http://x/", 0, 30 * time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFetcher(t, Options{Engine: EngineFast, Retries: 1, RetryOn: Codes{{429, 429}}})
+			f.connect = func(context.Context, string, string) (net.Conn, error) {
+				return newScripted([]byte("HTTP/1.1 429 Slow\r\nRetry-After: 30\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")), nil
+			}
+			h := f.newHandler()
+			defer h.Close()
+			l := glassq.Lease{Task: glassq.Task{Body: []byte(tt.url), Key: tt.key}}
+			for _, what := range []string{"the first task", "one that was here already"} {
+				err := h.Handle(t.Context(), &l, &worker.Reply{})
+				nack, ok := errors.AsType[*worker.NackError](err)
+				if !ok || nack.Hold != tt.hold || nack.Delay != tt.delay || !nack.Undone {
+					t.Errorf("key %q, %s: %+v; want hold %v, delay %v", tt.key, what, err, tt.hold, tt.delay)
+				}
+			}
+		})
+	}
+}
+
 // A host that does nothing but ask for pauses is given up in the end.
 func TestPausesWithoutEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

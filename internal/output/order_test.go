@@ -174,7 +174,7 @@ func TestKeepOrderWindow(t *testing.T) {
 			t.Errorf("0 comes as number %d, and within batches the order falls %d times: %v", zero, falls, list)
 		}
 		if len(said) != 2 || !strings.Contains(said[0], "r1/0 is not here yet") ||
-			!strings.Contains(said[1], "1 results came too late") {
+			!strings.Contains(said[1], "1 result came too late") {
 			t.Errorf("said %q", said)
 		}
 	})

@@ -91,8 +91,8 @@ func (o *output) elsewhere() func(context.Context) {
 				o.say("more runs have results in queues of their own; glassq runs ls lists them")
 				return
 			}
-			o.say("run %s: %s results wait in queue %s, not in %s; take them with glassq output --run %s",
-				r.Name, report.Comma(r.Waiting), r.Results, o.queue, r.Name)
+			o.say("run %s: %s waiting in queue %s, not in %s; take them with glassq output --run %s",
+				r.Name, report.Plural(r.Waiting, "result", "results"), r.Results, o.queue, r.Name)
 		}
 	}
 }

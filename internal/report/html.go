@@ -97,17 +97,17 @@ func (d *Document) verdict() verdictLine {
 	}
 	switch {
 	case d.Books != nil && d.ReadBefore > 0:
-		return verdictLine{"bad", "The results are not all here: " + Comma(d.ReadBefore) + " were read before, by another output."}
+		return verdictLine{"bad", "The results are not all here: " + Plural(d.ReadBefore, "was", "were") + " read before, by another output."}
 	case d.Books != nil && !d.Balanced:
-		return verdictLine{"bad", "The books do not balance: " + Comma(d.Missing) + " results are missing here."}
+		return verdictLine{"bad", "The books do not balance: " + Plural(d.Missing, "result is", "results are") + " missing here."}
 	case broken > 0:
 		return verdictLine{"bad", fmt.Sprintf("%d of %d rules are broken.", broken, len(d.Rules))}
 	case d.Books != nil && !d.Complete:
-		return verdictLine{"bad", "The run is not complete: " + Comma(d.Pending) + " tasks are pending, or more may be put."}
+		return verdictLine{"bad", "The run is not complete: " + Plural(d.Pending, "task is", "tasks are") + " pending, or more may be put."}
 	case d.Results == 0:
 		return verdictLine{"bad", "There are no results."}
 	}
-	v := verdictLine{"good", Comma(d.Results) + " results were taken; without a run there are no books."}
+	v := verdictLine{"good", Plural(d.Results, "result was", "results were") + " taken; without a run there are no books."}
 	all, lost := d.Results, d.Failed
 	if d.Books != nil {
 		v.Text = "The run is complete and the books balance."
