@@ -38,8 +38,8 @@ type keysBench struct {
 
 // keysSuite measures what shares and limits of keys cost.
 func keysSuite(b *bench) error {
-	k := &keysBench{bench: b, tasks: 2_000_000, keys: 10_000, idle: 999_000, busy: 1000, quiet: 100, backlog: *tenantBacklog,
-		span:        time.Duration(*tenantSeconds * float64(time.Second)),
+	k := &keysBench{bench: b, tasks: 2_000_000, keys: 10_000, idle: 999_000, busy: 1000, quiet: 100,
+		backlog: *tenantBacklog, span: time.Duration(*tenantSeconds * float64(time.Second)),
 		interleaved: *interleaved, rounds: *rounds, workers: drainCallers, atOnce: drainBatch}
 	if *small {
 		k.shrink(2 * time.Second)
