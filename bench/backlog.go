@@ -78,17 +78,21 @@ func engineBacklog(b *bench, tasks int) error {
 	return use.Run()
 }
 
-// runChild is what a child does: fill a store and wait for the end, or start on what is there.
+// runChild is what a child does: fill a store and wait for the end, start on what is there, or fill one
+// with tasks of many keys.
 func runChild(args []string) error {
 	if len(args) != 4 {
-		return fmt.Errorf("%s fill|use DIR TASKS", child)
+		return fmt.Errorf("%s fill|use|keys DIR TASKS", child)
 	}
 	tasks, err := strconv.Atoi(args[3])
 	if err != nil {
 		return err
 	}
-	if args[1] == "use" {
+	switch args[1] {
+	case "use":
 		return useBacklog(context.Background(), args[2], tasks)
+	case "keys":
+		return keysFill(context.Background(), args[2], tasks)
 	}
 	e, err := disk.Open(args[2], disk.Options{Sync: disk.SyncInterval})
 	if err != nil {

@@ -50,7 +50,7 @@ func engineRows(b *bench) error {
 			fmt.Printf("    %.1f times one caller; asked: 10\n", got.rate/alone)
 		}
 	}
-	for _, callers := range []int{16, 1} {
+	for _, callers := range []int{drainCallers, 1} {
 		got, err := engineDrain(b.ctx, filepath.Join(b.dir, fmt.Sprint("drain", callers)), callers)
 		if err != nil {
 			return err
@@ -164,7 +164,10 @@ func engineFill(ctx context.Context, e *disk.Engine, tasks int) error {
 	return nil
 }
 
-const drainBatch = 100
+const (
+	drainCallers = 16
+	drainBatch   = 100
+)
 
 // engineDrain reserves and acks a full queue for a while, or until it is empty.
 func engineDrain(ctx context.Context, dir string, callers int) (got speed, err error) {
@@ -186,39 +189,55 @@ func engineDrain(ctx context.Context, dir string, callers int) (got speed, err e
 			}
 		}
 		s0, _ := e.Stats(ctx)
-		began := time.Now()
-		var n, batches atomic.Int64
-		errs := make([]error, callers)
-		var wg sync.WaitGroup
-		for c := range errs {
-			wg.Go(func() {
-				for time.Since(began).Seconds() < *seconds {
-					leases, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: drainBatch})
-					if err != nil || len(leases) == 0 {
-						errs[c] = err
-						return
-					}
-					acks := make([]glassq.Ack, len(leases))
-					for i := range leases {
-						acks[i].Token = leases[i].Token()
-					}
-					each, err := e.Ack(ctx, acks)
-					if err = errors.Join(err, errors.Join(each...)); err != nil {
-						errs[c] = err
-						return
-					}
-					n.Add(int64(len(leases)))
-					batches.Add(1)
-				}
-			})
-		}
-		wg.Wait()
-		got.rate = float64(n.Load()) / time.Since(began).Seconds()
+		rate, batches, err := drainAll(ctx, e, callers)
+		got.rate = rate
 		s1, _ := e.Stats(ctx)
-		got.syncs = float64(s1.Disk.Syncs-s0.Disk.Syncs) / float64(batches.Load())
-		return errors.Join(errs...)
+		got.syncs = float64(s1.Disk.Syncs-s0.Disk.Syncs) / float64(batches)
+		return err
 	})
 	return got, err
+}
+
+// drainAll has callers reserve and ack for a while, or until the queue is empty, and returns tasks per
+// second and how many batches it were.
+func drainAll(ctx context.Context, e *disk.Engine, callers int) (rate float64, batches int64, err error) {
+	began := time.Now()
+	var n, all atomic.Int64
+	errs := make([]error, callers)
+	var wg sync.WaitGroup
+	for c := range errs {
+		wg.Go(func() {
+			for time.Since(began).Seconds() < *seconds {
+				acked, err := reserveAck(ctx, e, glassq.Reserve{Queue: "q", Max: drainBatch})
+				if err != nil || acked == 0 {
+					errs[c] = err
+					return
+				}
+				n.Add(int64(acked))
+				all.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	return float64(n.Load()) / time.Since(began).Seconds(), all.Load(), errors.Join(errs...)
+}
+
+// reserveAck acks what it reserves, and returns how many these were.
+func reserveAck(ctx context.Context, e *disk.Engine, r glassq.Reserve) (int, error) {
+	leases, err := e.Reserve(ctx, r)
+	if err != nil || len(leases) == 0 {
+		return 0, err
+	}
+	return len(leases), ackAll(ctx, e, leases)
+}
+
+func ackAll(ctx context.Context, e *disk.Engine, leases []glassq.Lease) error {
+	acks := make([]glassq.Ack, len(leases))
+	for i := range leases {
+		acks[i].Token = leases[i].Token()
+	}
+	each, err := e.Ack(ctx, acks)
+	return errors.Join(err, errors.Join(each...))
 }
 
 // status reads a line of a process's status in MB; 0 where there is none.

@@ -53,6 +53,7 @@ var suites = []suite{
 	{"watch", "pages, events, metrics, redrive and counting, beside tasks that pass", watchSuite},
 	{"manager", "the Python manager door beside a manager of Python's own", managerSuite},
 	{"ranges", "a range of a billion tasks; run of URLs as a range beside one by one", rangeRows},
+	{"keys", "limits of 10,000 and of a million keys; a tenant's backlog beside quiet tenants; memory", keysSuite},
 	{"rate", "a rate of 5,000/s over two workers for 20 s", rateSuite},
 }
 

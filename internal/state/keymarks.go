@@ -1,6 +1,9 @@
 package state
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"strings"
+)
 
 // A keyMark is what a queue has to remember of a key, whether there are tasks of it or not.
 type keyMark struct {
@@ -15,7 +18,8 @@ func (m *keyMark) stands(now int64) bool {
 	return m.held > now || m.rate > now*1e6 || m.cost > now*1e6
 }
 
-const keyMarkBlockLen = 256
+// keyMarkBlockLen makes a block just fit in a size class of the allocator, of 12,288 bytes.
+const keyMarkBlockLen = 255
 
 // A keyMarkBlock is a piece of marks. One that an Image holds is copied before it is changed.
 type keyMarkBlock struct {
@@ -71,8 +75,10 @@ func (t *keyMarks) get(name string) *keyMark {
 	return nil
 }
 
-// put keeps the mark of a key that has none.
+// put keeps the mark of a key that has none, with a copy of its name: the name that a task brought is
+// a piece of its class, which is longer and ends with it.
 func (t *keyMarks) put(m keyMark) {
+	m.name = strings.Clone(m.name)
 	if (t.n+1)*4 > len(t.index)*3 {
 		t.grow(max(2*len(t.index), 64))
 	}
