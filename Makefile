@@ -10,10 +10,6 @@ STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Packages with shared state: the race detector runs over these.
 RACE = . ./enginetest/... ./worker/... ./client/... ./internal/...
 
-# Not yet under the race detector in make test: the laws of the cluster end without a word there, and
-# the walks through the browser run into their time limit. make race has them.
-NO_RACE = /internal/(cluster|dashboard)$$
-
 # With CI=true or INSTALL=1 what the fuller tests need is installed, and a test that lacks it fails.
 FULL     = $(filter-out 0 false,$(CI) $(INSTALL))
 LEFT_OUT = .ci/left-out
@@ -55,7 +51,7 @@ cross: ## it builds for the other systems
 	GOOS=windows GOARCH=amd64 $(GO) build ./...
 
 test: install check ## all that this machine can run, and what it left out
-	$(if $(CAN_RACE),$(TEST) -timeout 20m -race -short $$($(GO) list $(RACE) | grep -vE '$(NO_RACE)'))
+	$(if $(CAN_RACE),$(TEST) -timeout 20m -race -short $(RACE))
 	@$(MAKE) --no-print-directory left-out
 
 install: # what the fuller tests need, where this is wanted; else nothing
@@ -70,7 +66,6 @@ left-out:
 	@echo "  long fuzzing: go test ran the seeds of every fuzz test; make fuzz searches for more"
 	@echo "  benchmarks: they measure and cannot fail; make bench"
 	@echo "  running on darwin and windows: built for, not run"
-	@$(if $(CAN_RACE),echo "  the race detector over internal/cluster and internal/dashboard; make race",:)
 	@$(if $(CAN_RACE),:,echo "  the race detector: it needs a C compiler (and CGO_ENABLED=1)")
 	@echo "Everything else ran.$(if $(FULL),, INSTALL=1 make test installs what is missing and runs the rest.)"
 

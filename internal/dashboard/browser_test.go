@@ -64,6 +64,26 @@ func tell[T any](t *testing.T, ctx context.Context, expression string) T {
 	return v
 }
 
+// press presses a key on the first element that fits, once it has the focus. A mouse would miss what
+// a page that is brought up to date moves between the look and the press; what has the focus stays.
+func press(sel, key string) chromedp.Action[chromedp.Void] {
+	focus := until(fmt.Sprintf(`(e => { e?.focus(); return !!e && document.activeElement === e })(document.querySelector(%q))`, sel))
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		for {
+			_, err := focus(ctx, t)
+			if err == nil {
+				_, err = chromedp.KeyEvent(key)(ctx, t)
+				return err
+			}
+			if ctx.Err() != nil { // else the page before has just gone
+				return err
+			}
+		}
+	})
+}
+
+const enter = "\r"
+
 const hasText = `document.body.innerText.includes(%q)`
 
 // TestBrowserAsAPerson logs in and uses pages and actions by their forms, and sees changes without
@@ -81,23 +101,23 @@ func TestBrowserAsAPerson(t *testing.T) {
 	}
 	do(t, ctx, "a put shows by itself", until(fmt.Sprintf(hasText, "put 7 = ok 0 + failed 0 + dead 2 + pending 5")))
 
-	do(t, ctx, "pause", chromedp.Click(`form[action$="/pause"] button`), chromedp.WaitVisible(`form[action$="/resume"] button`),
+	do(t, ctx, "pause", press(`form[action$="/pause"] button`, enter), chromedp.WaitVisible(`form[action$="/resume"] button`),
 		until(fmt.Sprintf(hasText, "The queue is paused")))
-	do(t, ctx, "resume", chromedp.Click(`form[action$="/resume"] button`), chromedp.WaitVisible(`form[action$="/pause"] button`))
-	do(t, ctx, "set a rate", chromedp.SetValue(`input[name=rate]`, "12.5"), chromedp.Click(`form[action$="/settings"] button`),
+	do(t, ctx, "resume", press(`form[action$="/resume"] button`, enter), chromedp.WaitVisible(`form[action$="/pause"] button`))
+	do(t, ctx, "set a rate", chromedp.SetValue(`input[name=rate]`, "12.5"), press(`form[action$="/settings"] button`, enter),
 		chromedp.WaitReady(`input[name=was_rate][value="12.5"]`))
 	if q := s.queue("work"); q.Settings.Rate != 12.5 || q.Settings.Paused {
 		t.Errorf("settings are %+v", q.Settings)
 	}
-	do(t, ctx, "redrive all", chromedp.Navigate(s.url+"/dead"), chromedp.Click(`a[href="/queues/work/tasks?state=dead"]`),
-		chromedp.WaitVisible(`form[action$="/redrive"] button`), chromedp.Click(`form[action$="/redrive"] button`),
+	do(t, ctx, "redrive all", chromedp.Navigate(s.url+"/dead"), press(`a[href="/queues/work/tasks?state=dead"]`, enter),
+		chromedp.WaitVisible(`form[action$="/redrive"] button`), press(`form[action$="/redrive"] button`, enter),
 		chromedp.WaitVisible(`p.note`), until(fmt.Sprintf(hasText, "Redriven: 2 of 2")))
-	do(t, ctx, "purge the wrong name", chromedp.Navigate(s.url+"/queues/work"), chromedp.Click(`input[value=ready]`),
+	do(t, ctx, "purge the wrong name", chromedp.Navigate(s.url+"/queues/work"), press(`input[value=ready]`, " "),
 		chromedp.SendKeys(`.danger input[name=name]`, "wrok\r"), chromedp.WaitVisible(`p.note.bad`))
 	if q := s.queue("work"); q.Ready != 6 {
 		t.Errorf("%d tasks are ready after the purge of another name", q.Ready)
 	}
-	do(t, ctx, "purge", chromedp.Navigate(s.url+"/queues/work"), chromedp.Click(`input[value=ready]`),
+	do(t, ctx, "purge", chromedp.Navigate(s.url+"/queues/work"), press(`input[value=ready]`, " "),
 		chromedp.SendKeys(`.danger input[name=name]`, "work\r"), chromedp.WaitVisible(`p.note`),
 		until(fmt.Sprintf(hasText, "6 tasks purged")))
 
@@ -126,7 +146,7 @@ func TestBrowserReconnects(t *testing.T) {
 	s.serve(addr)
 	do(t, ctx, "back", until(`document.getElementById("live").textContent == "live"`), until(fmt.Sprintf(hasText, "put 7 =")))
 	// A form of before is refused, says why, and leads back.
-	do(t, ctx, "an old form", chromedp.Click(`form[action$="/pause"] button`), chromedp.WaitVisible(`p.note.bad`),
+	do(t, ctx, "an old form", press(`form[action$="/pause"] button`, enter), chromedp.WaitVisible(`p.note.bad`),
 		until(fmt.Sprintf(hasText, "nothing was changed")))
 }
 

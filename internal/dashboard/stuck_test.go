@@ -141,7 +141,7 @@ func TestBrowserWhatIsStuck(t *testing.T) {
 	ctx := browse(t)
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
-			link := func(path string) chromedp.Action[chromedp.Void] { return chromedp.Click(`a[href="` + path + `"]`) }
+			link := func(path string) chromedp.Action[chromedp.Void] { return press(`a[href="`+path+`"]`, enter) }
 			do(t, ctx, "the overview", chromedp.Navigate(s.url+"/"), chromedp.WaitVisible(`#figures`))
 			if f.at != "" {
 				do(t, ctx, "the page of the cause", link(f.at), chromedp.WaitVisible(`#list`))
@@ -159,7 +159,7 @@ func TestBrowserWhatIsStuck(t *testing.T) {
 			if f.fill != "" {
 				do(t, ctx, "fill in", chromedp.SetValue(form+`input[name=`+f.fill+`]`, f.value))
 			}
-			do(t, ctx, "press the button", chromedp.Click(form+`button`))
+			do(t, ctx, "press the button", press(form+`button`, enter))
 			reach(t, ctx, "cured", f.cured+` && document.readyState == "complete"`)
 		})
 	}

@@ -6,7 +6,9 @@
 // It prints what go test prints without -v, and appends a line to FILE for every skipped test. A
 // test that lacks something a person could install skips with "needs NAME: how to get it"; with
 // -strict such a test counts as failed, so that a machine which is meant to have everything cannot
-// pass without it. The exit status is that of go test, or 1.
+// pass without it. A package in which no test failed, but the race detector itself broke down, is
+// run once more (golang/go issue 78156, of bubbles of testing/synctest). The exit status is that of
+// go test, or 1.
 package main
 
 import (
@@ -15,6 +17,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"regexp"
@@ -45,23 +48,16 @@ func main() {
 
 // run runs go test and returns the status to exit with.
 func run(list string, strict bool, args []string) (int, error) {
-	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+	code, told, err := goTest(args)
+	skips := told.skips
+	if again := told.again(); err == nil && code != 0 && len(again) > 0 {
+		fmt.Printf("leftout: the race detector itself broke down in %s; once more\n", strings.Join(again, ", "))
+		flags := args[:slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, ".") || strings.Contains(a, "/") })]
+		code, told, err = goTest(slices.Concat(flags, again))
+		skips = append(skips, told.skips...)
+	}
 	if err != nil {
-		return 1, err
-	}
-	if err := cmd.Start(); err != nil {
-		return 1, err
-	}
-	skips, readErr := follow(out, os.Stdout)
-	if readErr != nil {
-		io.Copy(io.Discard, out)
-	}
-	cmd.Wait()
-	code := cmd.ProcessState.ExitCode()
-	if readErr != nil {
-		return max(code, 1), readErr
+		return max(code, 1), err
 	}
 	if list != "" {
 		f, err := os.OpenFile(list, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
@@ -86,6 +82,45 @@ func run(list string, strict bool, args []string) (int, error) {
 	return code, nil
 }
 
+// goTest runs go test once.
+func goTest(args []string) (code int, told outcome, err error) {
+	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return 1, told, err
+	}
+	if err := cmd.Start(); err != nil {
+		return 1, told, err
+	}
+	told, err = follow(out, os.Stdout)
+	if err != nil {
+		io.Copy(io.Discard, out)
+	}
+	cmd.Wait()
+	return cmd.ProcessState.ExitCode(), told, err
+}
+
+// An outcome is what go test told.
+type outcome struct {
+	skips  []skip
+	failed map[string]bool // packages and their tests
+	broken map[string]bool // packages in which the race detector broke down
+}
+
+// detectorBroke is what the race detector says when it breaks down: no race, and no failure of a test.
+const detectorBroke = "ThreadSanitizer: CHECK failed"
+
+// again is the packages to run once more, where nothing but the race detector failed.
+func (o *outcome) again() []string {
+	for name := range o.failed {
+		if !o.broken[name] { // a test, or a package with another reason
+			return nil
+		}
+	}
+	return slices.Sorted(maps.Keys(o.failed))
+}
+
 // A skip is a test that said why it does not run.
 type skip struct{ pkg, test, reason string }
 
@@ -96,9 +131,9 @@ type event struct {
 
 var reasonLine = regexp.MustCompile(`^\s+\S+\.go:\d+: (.*)`)
 
-// follow prints what go test would have printed, and returns the skips.
-func follow(in io.Reader, out io.Writer) ([]skip, error) {
-	var skips []skip
+// follow prints what go test would have printed, and returns what it told.
+func follow(in io.Reader, out io.Writer) (outcome, error) {
+	told := outcome{failed: map[string]bool{}, broken: map[string]bool{}}
 	held := map[string][]string{} // output of tests whose end is not yet known
 	r := bufio.NewReader(in)
 	for {
@@ -109,6 +144,12 @@ func follow(in io.Reader, out io.Writer) ([]skip, error) {
 				out.Write(line)
 			} else {
 				key := e.Package + " " + e.Test
+				if strings.Contains(e.Output, detectorBroke) {
+					told.broken[e.Package] = true
+				}
+				if e.Action == "fail" {
+					told.failed[strings.TrimSpace(key)] = true
+				}
 				switch {
 				case e.Action == "output" && e.Test == "", e.Action == "build-output":
 					if e.Output != "PASS\n" {
@@ -123,7 +164,7 @@ func follow(in io.Reader, out io.Writer) ([]skip, error) {
 					}
 					delete(held, key)
 				case e.Action == "skip":
-					skips = append(skips, skip{e.Package, e.Test, reasonOf(held[key])})
+					told.skips = append(told.skips, skip{e.Package, e.Test, reasonOf(held[key])})
 					delete(held, key)
 				case e.Action == "pass":
 					delete(held, key)
@@ -137,10 +178,10 @@ func follow(in io.Reader, out io.Writer) ([]skip, error) {
 					io.WriteString(out, s)
 				}
 			}
-			return skips, nil
+			return told, nil
 		}
 		if err != nil {
-			return skips, err
+			return told, err
 		}
 	}
 }

@@ -23,10 +23,11 @@ not json
 
 func TestFollow(t *testing.T) {
 	var out strings.Builder
-	skips, err := follow(strings.NewReader(events), &out)
+	told, err := follow(strings.NewReader(events), &out)
 	if err != nil {
 		t.Fatal(err)
 	}
+	skips := told.skips
 	want := skip{"p", "TestA", "needs php: apt-get install php-cli"}
 	if len(skips) != 1 || skips[0] != want {
 		t.Errorf("skips = %v, want %v", skips, want)
@@ -38,5 +39,26 @@ func TestFollow(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "quiet") {
 		t.Errorf("output of a passed test was printed:\n%s", out.String())
+	}
+}
+
+// TestAgain: a package is run once more where the race detector broke down and nothing else failed.
+func TestAgain(t *testing.T) {
+	const broke = `{"Action":"output","Package":"q","Test":"TestA","Output":"ThreadSanitizer: CHECK failed: tsan_rtl.cpp:346\n"}
+{"Action":"output","Package":"q","Output":"FAIL\tq\t0.1s\n"}
+{"Action":"fail","Package":"q"}
+`
+	for _, tt := range []struct{ name, events, want string }{
+		{"the detector", broke, "q"},
+		{"the detector, and a test elsewhere", broke + events, ""},
+		{"the detector, after a test of the package", `{"Action":"fail","Package":"q","Test":"TestB"}` + "\n" + broke, ""},
+		{"a data race", strings.Replace(broke, "ThreadSanitizer: CHECK failed", "WARNING: DATA RACE", 1), ""},
+		{"nothing", `{"Action":"pass","Package":"q"}`, ""},
+	} {
+		var out strings.Builder
+		told, err := follow(strings.NewReader(tt.events), &out)
+		if got := strings.Join(told.again(), " "); err != nil || got != tt.want {
+			t.Errorf("%s: again %q, %v; want %q", tt.name, got, err, tt.want)
+		}
 	}
 }

@@ -31,17 +31,23 @@
   }
   addEventListener("resize", () => plots.forEach((p, figure) => p.setSize({ width: figure.clientWidth, height: 220 })));
 
+  // What a pointer goes for stays where it is: nothing is replaced until it has rested, or for long.
+  let aimed = -Infinity;
+  for (const kind of ["pointermove", "pointerdown"]) addEventListener(kind, () => { aimed = performance.now(); }, { passive: true });
+
   let asking = false, again = false, next = 0, timer = 0;
+  const rest = () => Math.min(aimed + 500, next + 3000) - performance.now();
   async function refresh() {
     if (document.hidden || asking) { again = true; return; }
-    const wait = next - performance.now();
+    const wait = Math.max(next - performance.now(), rest());
     if (wait > 0) { clearTimeout(timer); timer = setTimeout(refresh, wait); return; }
     asking = true; again = false;
     const began = performance.now();
     try {
       const answer = await fetch(location.href, { redirect: "manual", credentials: "same-origin" });
       if (answer.type === "opaqueredirect") { location.reload(); return; } // the session is over
-      if (answer.ok) {
+      if (answer.ok && rest() > 0) again = true;
+      else if (answer.ok) {
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
         for (const part of parts()) {
           const now = fresh.getElementById(part.id);
