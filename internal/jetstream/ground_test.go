@@ -29,6 +29,7 @@ var (
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	dying.Wait()
 	if shared != nil {
 		shared.Stop()
 	}

@@ -209,6 +209,7 @@ func (c *Cluster) Stop() {
 func (n *Node) Start() error {
 	n.cmd = exec.Command(n.binary, "-c", n.conf)
 	n.cmd.Stdout, n.cmd.Stderr = &n.said, &n.said
+	n.cmd.SysProcAttr = withParent()
 	if err := n.cmd.Start(); err != nil {
 		n.cmd = nil
 		return err
