@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -107,6 +108,11 @@ func final(err error) bool {
 
 // connect connects to one of the servers.
 func connect(at Location, opt Options) (*Ground, error) {
+	for _, file := range []string{at.Creds, at.CA, at.Cert, at.Key} {
+		if _, err := os.Stat(file); file != "" && err != nil {
+			return nil, glassq.Errorf(glassq.CodeBadRequest, "the URL of the store names a file that cannot be read: %w", err)
+		}
+	}
 	g := &Ground{at: at, opt: opt}
 	set := []nats.Option{
 		nats.Name("glassq " + at.Name),
