@@ -144,7 +144,7 @@ func connect(at Location, opt Options) (*Ground, error) {
 	}
 	nc, err := nats.Connect(strings.Join(at.Servers, ","), set...)
 	switch {
-	case errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked):
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return nil, glassq.Errorf(glassq.CodeUnauthorized,
 			"the servers of %s refuse the user: give one in the URL, as nats://USER:PASSWORD@…, or a file of credentials with ?creds=FILE (%w)", at, err)
 	case errors.Is(err, nats.ErrNoServers):

@@ -139,8 +139,8 @@ func (l *log) Scan(ctx context.Context, first uint64, most int, each func(n uint
 }
 
 // scan is Scan of one batch. last is 0 when each has had enough.
-func (l *log) scan(ctx context.Context, first uint64, most int, each func(uint64, []byte) bool) (last uint64, passed int,
-	err error) {
+func (l *log) scan(ctx context.Context, first uint64, most int, each func(uint64, []byte) bool) (last uint64,
+	passed int, err error) {
 	inbox := nats.NewInbox()
 	batch := make(chan *nats.Msg, most+1) // and one that ends it
 	sub, err := l.nc.ChanSubscribe(inbox, batch)
