@@ -95,7 +95,7 @@ and --json the results are only summed up.`,
 			return err
 		}
 		defer stop()
-		tune()
+		defer tune()()
 		if timed {
 			f.timed = newTimedSource(src, f.pace.duration, f.concurrency)
 			src = f.timed

@@ -46,7 +46,7 @@ func (a *app) targetCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		tune()
+		defer tune()()
 		a.console.Say("glassq target: http on %s", ln.Addr())
 		err = server.Run(ctx, ln)
 		a.console.Say("glassq target: answered %s", report.Plural(server.Count(), "request", "requests"))
