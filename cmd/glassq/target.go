@@ -3,7 +3,7 @@ package main
 import (
 	"os"
 
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/target"
 	"github.com/spf13/cobra"
 )
@@ -49,7 +49,7 @@ func (a *app) targetCmd() *cobra.Command {
 		defer tune()()
 		a.console.Say("glassq target: http on %s", ln.Addr())
 		err = server.Run(ctx, ln)
-		a.console.Say("glassq target: answered %s", report.Plural(server.Count(), "request", "requests"))
+		a.console.Say("glassq target: answered %s", plain.Plural(server.Count(), "request", "requests"))
 		return err
 	}
 	return cmd
