@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"encoding/binary"
 	"maps"
 	"math"
@@ -188,6 +189,7 @@ func (s *State) placeKey(k *key) {
 	if stands == k.stands && due == k.due && (stands != keyOpen || level == k.level) {
 		return
 	}
+	kept := r.filled == 0 // until now keys kept everything back
 	if k.stands == keyOpen {
 		r.unlink(k)
 	}
@@ -202,8 +204,8 @@ func (s *State) placeKey(k *key) {
 		s.keyTimers.push(due, uint64(k.num))
 	}
 	if stands == keyOpen {
-		if r.filled == 0 && !s.filling {
-			k.q.Pace.Wake(s.nanos()) // until now keys kept everything back
+		if kept && !s.filling {
+			k.q.Pace.Wake(s.nanos())
 		}
 		k.credit = k.lim.weight
 		r.link(k, level)
@@ -444,18 +446,8 @@ func (s *State) keysOn(q *Queue, rules *keyRules) {
 		}
 	}
 	q.lanes, q.filled = [10]lane{}, 0
-	s.relane(q, func(n uint64, c *class, in glassq.State) {
-		if in == glassq.Ready {
-			s.laneOf(c).push(n)
-		}
-		s.keyMoved(c, n, glassq.Gone, in)
-	})
-	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
-		if c := &s.class[r.class]; r.state == glassq.Ready {
-			s.enlist(r, s.laneOf(c))
-			s.keyCounts(c, r.next(), int64(r.left))
-		}
-	}
+	s.relane(q)
+	s.orderRings(q.ring)
 	if !rules.on {
 		s.sweepLater(q)
 	}
@@ -474,22 +466,12 @@ func (s *State) keysOff(q *Queue) {
 		}
 	}
 	q.ring = nil
-	s.relane(q, func(n uint64, c *class, in glassq.State) {
-		if in == glassq.Ready {
-			q.lanes[c.priority].push(n)
-			q.filled |= 1 << c.priority
-		}
-	})
-	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
-		if c := &s.class[r.class]; r.state == glassq.Ready {
-			s.enlist(r, &q.lanes[c.priority])
-			q.filled |= 1 << c.priority
-		}
-	}
+	s.relane(q)
 }
 
-// relane calls fn for the ready and the leased tasks of q, in the order of their numbers.
-func (s *State) relane(q *Queue, fn func(n uint64, c *class, in glassq.State)) {
+// relane puts the ready tasks of q into the lanes where they belong, which are empty, and counts them
+// and the leased ones with their keys.
+func (s *State) relane(q *Queue) {
 	left := q.count[glassq.Ready] + q.count[glassq.Leased]
 	var some []uint64
 	for ci, c := s.tasks.from(0); c != nil && left > 0; ci, c = s.tasks.from(ci + 1) {
@@ -498,9 +480,48 @@ func (s *State) relane(q *Queue, fn func(n uint64, c *class, in glassq.State)) {
 		})
 		for _, n := range some {
 			e := s.tasks.look(n)
-			fn(n, &s.class[e.class], e.state())
+			s.inLane(n, e)
 			left--
 		}
+	}
+	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
+		if r.state == glassq.Ready {
+			s.restInLane(r)
+		}
+	}
+}
+
+// inLane puts task n, which is new to its key, into its lane if it is ready.
+func (s *State) inLane(n uint64, e *entry) {
+	c := &s.class[e.class]
+	if e.state() == glassq.Ready {
+		s.laneOf(c).push(n)
+		c.queue.filled |= 1 << c.priority
+	}
+	s.keyMoved(c, n, glassq.Gone, e.state())
+}
+
+// orderRings has the keys in each ring in the order of the tasks that come next: so they came there,
+// unless tasks of ranges were counted behind all others.
+func (s *State) orderRings(r *keyring) {
+	if len(s.ranges) == 0 {
+		return
+	}
+	type turn struct {
+		k    *key
+		next uint64
+	}
+	var turns []turn
+	for _, k := range r.keys {
+		if k.stands == keyOpen {
+			n, _ := k.top().lane.first()
+			turns = append(turns, turn{k, n})
+		}
+	}
+	slices.SortFunc(turns, func(a, b turn) int { return cmp.Compare(a.next, b.next) })
+	for _, t := range turns {
+		r.unlink(t.k)
+		r.link(t.k, t.k.level)
 	}
 }
 

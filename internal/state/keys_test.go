@@ -281,6 +281,20 @@ func TestKeyLimits(t *testing.T) {
 	})
 }
 
+// TestKeysKeepToTheSchedule: a key whose next task has another priority was never kept back, so the queue
+// is as late as it was.
+func TestKeysKeepToTheSchedule(t *testing.T) {
+	b := newKeysBench(t, glassq.Settings{Fair: true, Rate: 1})
+	for _, level := range []int{5, 4} {
+		b.apply(AppendPut(nil, &glassq.Task{Queue: "q", Key: "a", Priority: glassq.Level(level)}))
+	}
+	b.after(10 * time.Second)
+	b.lease()
+	if got := b.s.Queue("q").Pace.Late(b.s.nanos()); got != 9*time.Second {
+		t.Errorf("the second task is %v late, want 9s", got)
+	}
+}
+
 func TestHold(t *testing.T) {
 	b := newKeysBench(t, glassq.Settings{})
 	for range 3 {

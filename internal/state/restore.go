@@ -206,14 +206,7 @@ func (s *State) restoreTask(n uint64, e *entry) bool {
 	if e.has(flagResult) && c.run != nil && e.state() != glassq.Dead {
 		c.run.results++
 	}
-	switch e.state() {
-	case glassq.Ready:
-		s.laneOf(c).push(n)
-		q.filled |= 1 << c.priority
-		s.keyMoved(c, n, glassq.Gone, glassq.Ready)
-	case glassq.Leased:
-		s.keyMoved(c, n, glassq.Gone, glassq.Leased)
-	case glassq.Dead:
+	if s.inLane(n, e); e.state() == glassq.Dead {
 		q.dead.push(n)
 	}
 	return true
