@@ -15,8 +15,8 @@ import (
 // Restore fills an empty state from a snapshot. An error means that the snapshot is damaged or of
 // another format.
 func (s *State) Restore(in io.Reader) error {
-	s.filling = true
-	defer func() { s.filling = false }()
+	s.bulk = true
+	defer func() { s.bulk = false }()
 	d := decoder{r: bufio.NewReaderSize(in, 64<<10)}
 	format := d.num()
 	if d.err == nil && (format > snapshotFormat || format < snapshotFormat-1) {
