@@ -350,7 +350,7 @@ func (s *State) resultGone(run *Run) {
 func (s *State) settled(run *Run) {
 	switch {
 	case run == nil || run.ended != 0 || !run.over():
-	case s.watched(run):
+	case run.owed || s.watched(run):
 		s.owe(run)
 	default:
 		run.ended = s.now
