@@ -16,6 +16,8 @@ var (
 	_ glassq.Waits  = (*Store)(nil)
 	_ glassq.Finder = (*Store)(nil)
 
+	_ glassq.Archiver  = (*Store)(nil)
+	_ glassq.Keys      = (*Store)(nil)
 	_ glassq.Schedules = (*Store)(nil)
 )
 
@@ -314,6 +316,18 @@ func (s *Store) RedriveSome(ctx context.Context, queue string, f glassq.DeadFilt
 func (s *Store) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
 	n, _, err := purgeSomeVerb.call(ctx, s, someArgs{queue, f}, true)
 	return n, err
+}
+
+// Keys lists keys of a queue; see glassq.Keys.
+func (s *Store) Keys(ctx context.Context, queue, after string, most int) ([]glassq.KeyInfo, error) {
+	keys, _, err := keysVerb.call(ctx, s, keysArgs{queue, after, most}, false)
+	return keys, err
+}
+
+// ReleaseKey ends the hold of a key; see glassq.Keys.
+func (s *Store) ReleaseKey(ctx context.Context, queue, key string) error {
+	_, _, err := releaseKeyVerb.call(ctx, s, keysArgs{Queue: queue, Key: key}, true)
+	return err
 }
 
 // Drop forgets a queue; see glassq.Operator.
