@@ -119,7 +119,7 @@ func (a *app) serveCmd() *cobra.Command {
 			return err
 		}
 		defer stop()
-		tune()
+		defer tune()()
 		a.console.SetLevel(f.level)
 		a.hangup = settings.hangup
 		return a.serve(&f, settings)
