@@ -81,7 +81,8 @@ func (a *app) restoreInto(ctx context.Context, from, url string, nats jetstream.
 		}
 		in = f
 	}
-	n, err := stores.Restore(ctx, url, bufio.NewReaderSize(in, 1<<20), stores.Options{NATS: nats, Logger: a.console.Logger()})
+	opt := stores.Options{NATS: nats, Logger: a.console.Logger()}
+	n, err := stores.Restore(ctx, url, bufio.NewReaderSize(in, 1<<20), opt)
 	if err != nil {
 		return fmt.Errorf("restore %s to %s: %w", from, stores.Show(url), err)
 	}
