@@ -49,7 +49,7 @@ func monitors(ctx context.Context, urls []string) (s syncs, err error) {
 		}
 		ids[is.ID] = true
 		// The answer was made at some moment of the call.
-		ahead, behind := is.Now.Sub(time.Now()), is.Now.Sub(began)
+		ahead, behind := time.Until(is.Now), is.Now.Sub(began)
 		first, last = min(first, behind), max(last, ahead)
 		s.seen, s.size = s.seen+1, max(s.size, is.Meta.Size)
 		if !is.Config.SyncAlways {
