@@ -316,7 +316,7 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	f.memory = shareMemory(a.console, int(f.maxBody))
 	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody),
 		CacheBytes: f.memory.Cache, MaxQueues: f.limits.queues, MaxRuns: f.limits.runs, Logger: f.logger,
-		Between: seen.Over, Synced: seen.Synced})
+		Between: seen.Over, Synced: seen.Synced, PutItself: seen.PutItself})
 	if err != nil {
 		return err
 	}

@@ -66,6 +66,7 @@ type Live struct {
 	touched []*queue // where something happened since the last tick
 	moved   []*run
 	busy    []*queue // hold tasks that may move without a call
+	going   []*run   // have pending tasks, which may end without a call
 	lastQ   *queue   // the queue last looked up
 
 	total   Counts
@@ -123,6 +124,8 @@ type run struct {
 	index uint32
 	held  int // leases
 	moved bool
+	going bool   // it has pending tasks
+	told  RunNow // by the last event about it
 	at    uint32 // when the last call was, as leases keep it
 
 	results string // its results queue, "" until it is known
