@@ -75,7 +75,10 @@ type Live struct {
 	server  []*ring
 	dur     Durations
 	durThen Durations // at the last tick
-	answers map[answerKey]uint64
+	answers map[answerKey]*uint64
+	answer  answerKey // the one counted last
+	answerN *uint64   // how many there are of it
+	ending  ending    // leases that end in the call under way
 	storage string
 }
 
@@ -146,7 +149,7 @@ func New(opt Options) *Live {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
 	l := &Live{opt: opt, start: time.Now(), queues: []*queue{nil}, byName: map[string]*queue{}, runs: []*run{nil},
-		byRun: map[string]uint32{}, byWork: map[workerKey]uint16{}, answers: map[answerKey]uint64{}}
+		byRun: map[string]uint32{}, byWork: map[workerKey]uint16{}, answers: map[answerKey]*uint64{}}
 	l.workers = []*worker{{Worker: Worker{Name: "others"}}}
 	for _, r := range serverRings {
 		n := newRing(r, true)

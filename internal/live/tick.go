@@ -81,6 +81,7 @@ func (l *Live) tick(ctx context.Context, now time.Time) {
 			q.n.Expired++
 		}
 	})
+	l.ended()
 	if now.Unix()%10 == 0 {
 		l.forgetOld(now)
 	}
