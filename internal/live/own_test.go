@@ -41,7 +41,8 @@ func (s *idle) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) { retu
 func BenchmarkOwn(b *testing.B) {
 	for _, batch := range []int{1, 100} {
 		b.Run(fmt.Sprint(batch), func(b *testing.B) {
-			under := &idle{receipts: make([]glassq.Receipt, batch), leases: make([]glassq.Lease, batch), errs: make([]error, batch)}
+			under := &idle{receipts: make([]glassq.Receipt, batch), leases: make([]glassq.Lease, batch),
+				errs: make([]error, batch)}
 			tasks, acks, result := make([]glassq.Task, batch), make([]glassq.Ack, batch), glassq.Task{Body: []byte("{}")}
 			for i := range batch {
 				tasks[i] = glassq.Task{Queue: "q", Run: "r"}

@@ -48,6 +48,7 @@ func (s *State) forgetRun(r *Run) {
 	s.forgetLast(noClass) // the class of the last put may be of it
 	s.unfollow(r)
 	s.unreserve(r)
+	s.disown(r)
 	delete(s.runs, r.name)
 	if first := s.firstOf(r); first != r {
 		first.retries = slices.DeleteFunc(first.retries, func(x *Run) bool { return x == r })
