@@ -37,6 +37,8 @@ type Options struct {
 	Logger          *slog.Logger  // nil discards
 
 	Wall func() time.Time // the wall clock; nil means time.Now
+
+	PutItself func(queue, run string) // see engine.Options; told where this gateway is the owner
 }
 
 // A Store is one gateway to a store of several machines. At most one gateway, the owner, runs the
@@ -171,12 +173,13 @@ func newID() (id storeID) {
 func (s *Store) identify(ctx context.Context) error {
 	try, cancel := context.WithTimeout(ctx, 4*tryFor)
 	defer cancel()
+	// In this order: another gateway that makes the store says so before it writes to the log.
+	info, infoErr := s.ground.Log.Info(try)
 	text, revision, err := s.ground.Hints.Get(try, storeKey)
 	if err != nil {
 		return err
 	}
-	info, err := s.ground.Log.Info(try)
-	switch {
+	switch err := infoErr; {
 	case errors.Is(err, ErrGone):
 		return lost("there is no log where the store should be: %w", err)
 	case err != nil:
@@ -512,7 +515,8 @@ func (s *Store) look(ctx context.Context) {
 func (s *Store) taker(witnesses []witness) *taker {
 	return &taker{log: s.ground.Log, bucket: s.ground.Bucket, store: s.id, cut: s.opt.ExtentBytes, witnesses: witnesses,
 		seen: s.seen, opt: engine.Options{CacheBytes: s.opt.CacheBytes, CheckpointEvery: s.opt.CheckpointEvery,
-			MaxQueues: s.opt.MaxQueues, MaxRuns: s.opt.MaxRuns, Logger: s.opt.Logger, Wall: s.opt.Wall}}
+			MaxQueues: s.opt.MaxQueues, MaxRuns: s.opt.MaxRuns, Logger: s.opt.Logger, Wall: s.opt.Wall,
+			PutItself: s.opt.PutItself}}
 }
 
 // takeOver reads the log, claims it and starts an engine.
@@ -600,6 +604,8 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	if r != nil && failed == nil && !s.atOnce.Load() {
 		// The state is in the bucket before anybody has to wait.
+		abandon := time.AfterFunc(closeFor, r.abandon)
+		defer abandon.Stop()
 		if err := r.engine.Checkpoint(nil); err != nil {
 			s.opt.Logger.Warn("no checkpoint was written before this gateway goes", "err", err)
 		}

@@ -35,7 +35,9 @@ func (s *idle) Reserve(_ context.Context, r glassq.Reserve) ([]glassq.Lease, err
 	return s.leases[:r.Max], nil
 }
 
-func (s *idle) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) { return s.errs[:len(acks)], nil }
+func (s *idle) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
+	return s.errs[:len(acks)], nil
+}
 
 // BenchmarkOwn is what a Live costs a task that is put, handed out and acked with a result.
 func BenchmarkOwn(b *testing.B) {

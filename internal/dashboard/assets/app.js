@@ -72,17 +72,17 @@
     } catch { /* the stream of events says that the server is away */ }
     asking = false;
     next = Math.max(next, began + 1000);
-    if (again) refresh();
+    if (again || document.querySelector("[data-going]")) refresh(); // no event tells how far a change is
   }
   document.addEventListener("visibilitychange", () => { if (!document.hidden && again) refresh(); });
 
   draw();
   if (!parts().length) return;
-  let lost = false;
   const events = new EventSource("/v1/events" + (say.dataset.of ? "?" + say.dataset.of : ""));
-  events.onopen = () => { say.textContent = say.dataset.live; say.className = ""; if (lost) { lost = false; refresh(); } };
+  // What changed before the stream was open, or while it was lost, no event tells.
+  events.onopen = () => { say.textContent = say.dataset.live; say.className = ""; refresh(); };
   events.onerror = () => {
-    lost = true; say.className = "bad";
+    say.className = "bad";
     say.textContent = events.readyState === EventSource.CLOSED ? say.dataset.off : say.dataset.lost;
     if (events.readyState === EventSource.CLOSED) setInterval(refresh, 5000);
   };
