@@ -39,3 +39,31 @@ func TestCloseCutOff(t *testing.T) {
 		}
 	})
 }
+
+// TestOwnerGoesUnheard: a put that the owner did, and of which the receipt was lost, is not done
+// again at the next owner when it has no id.
+func TestOwnerGoesUnheard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSystem(t, clustertest.Options{Hop: 10 * time.Millisecond}, 2, 1)
+		defer s.gateways[1].Close()
+		time.Sleep(time.Second)
+		put := make(chan error, 1)
+		go func() {
+			_, err := s.gateways[1].Put(t.Context(), []glassq.Task{{Queue: "q"}})
+			put <- err
+		}()
+		time.Sleep(15 * time.Millisecond) // the owner has it, and its receipt is on the way
+		s.members[1].Cut(false, true, false)
+		time.Sleep(6 * time.Millisecond)
+		s.members[1].Cut(false, false, false)
+		time.Sleep(time.Millisecond)
+		if err := s.gateways[0].Close(); err != nil {
+			t.Error(err)
+		}
+		err := <-put
+		n := drained(t, s.gateways[1], "q")[""]
+		if n > 1 || err == nil && n != 1 || err != nil && glassq.CodeOf(err) != glassq.CodeUnknown {
+			t.Errorf("put = %v, and there are %d tasks; want one, or outcome_unknown", err, n)
+		}
+	})
+}
