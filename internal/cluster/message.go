@@ -18,7 +18,7 @@ import (
 //	32  number                 8  its own in the log
 //	40  epoch                  8  grows with each owner
 //	48  writer                 8  by chance, another for each reign
-//	56  time                   8  ms since 1970, of the first record
+//	56  time                   8  ms since 1970, of the first record; 0 in a claim
 //	64  first                  8  number of the frame's first message
 //	72  part, parts            4, 4  from 1; all messages of a frame follow each other
 //	80  records                4  of the frame; 0 is a claim
@@ -131,7 +131,6 @@ type follower struct {
 	at     point
 	epoch  uint64    // of the newest claim
 	writer uint64    // of it
-	time   int64     // of the last frame
 	seen   time.Time // when the last message was read
 	open   frame     // parts of a frame so far
 	want   uint32    // the part that comes next; 0: a new frame
@@ -180,6 +179,6 @@ func (r *follower) next(n uint64, msg []byte) (f *frame, void bool, err error) {
 		return nil, false, nil
 	}
 	whole := r.open
-	r.open, r.want, r.time = frame{}, 0, h.time
+	r.open, r.want = frame{}, 0
 	return &whole, false, nil
 }
