@@ -32,7 +32,9 @@ import (
 // A claim begins the reign of an owner. A message whose link is not the chain's value is void if an
 // owner of an earlier epoch wrote it, or one that lost the race for this one: it sent several at
 // once, the first one came too late, and the next found the new owner's message where it expected
-// its own. Nobody was told that it was stored. Any other wrong link is damage.
+// its own. Nobody was told that it was stored. Where a void message has taken the number of one that
+// the present owner had on its way, that one is refused, and those sent behind it are void as well:
+// the owner steps down. Any other wrong link is damage.
 const (
 	magic    = 'G' | 'Q'<<8 | 'C'<<16 | 1<<24
 	headSize = 108
@@ -132,6 +134,7 @@ type follower struct {
 	epoch  uint64    // of the newest claim
 	writer uint64    // of it
 	seen   time.Time // when the last message was read
+	broken bool      // a void message came behind the newest claim
 	open   frame     // parts of a frame so far
 	want   uint32    // the part that comes next; 0: a new frame
 }
@@ -151,8 +154,8 @@ func (r *follower) next(n uint64, msg []byte) (f *frame, void bool, err error) {
 	case h.number != n:
 		return nil, false, fmt.Errorf("message %d was written as %d", n, h.number)
 	case h.link != r.at.chain:
-		if h.epoch < r.epoch || h.epoch == r.epoch && h.writer != r.writer {
-			r.at.number = n
+		if h.epoch < r.epoch || h.epoch == r.epoch && (h.writer != r.writer || r.broken) {
+			r.at.number, r.broken = n, true
 			return nil, true, nil
 		}
 		return nil, false, fmt.Errorf("message %d does not follow what is before it: its link is %016x, the chain is %016x", n,
@@ -164,7 +167,7 @@ func (r *follower) next(n uint64, msg []byte) (f *frame, void bool, err error) {
 	}
 	r.store, r.at, r.seen = h.store, point{n, chainOf(msg)}, time.Now()
 	if claims {
-		r.epoch, r.writer, r.want = h.epoch, h.writer, 0
+		r.epoch, r.writer, r.want, r.broken = h.epoch, h.writer, 0, false
 		return nil, false, nil
 	}
 	switch {
