@@ -104,14 +104,14 @@ func (c *course) run() (cells []cell, err error) {
 	for _, w := range works {
 		got, err := c.cell(w)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w%s", w.What, err, c.server.said())
+			return cells, fmt.Errorf("%s: %w%s", w.What, err, c.server.said())
 		}
 		got.Setting, got.Work, got.N = c.Name, w.ID, c.n
 		cells = append(cells, got)
 		if w.ID == "pipelined" && c.first {
 			got, err := c.backlog(dir, empty)
 			if err != nil {
-				return nil, fmt.Errorf("backlog: %w%s", err, c.server.said())
+				return cells, fmt.Errorf("backlog: %w%s", err, c.server.said())
 			}
 			cells = append(cells, got)
 		}
@@ -125,7 +125,7 @@ func (c *course) begin(dir string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		k, err := c.dial(c.ctx, s, queue, false)
 		if err == nil {
 			k.Close()
@@ -149,12 +149,11 @@ func (c *course) backlog(dir string, empty int64) (cell, error) {
 		return got, err
 	}
 	c.server = s
-	taken, err := c.takes(1, 1, 1, time.Minute, queue)
+	taken, err := c.takes(1, 1, 1, min(time.Minute, 5*c.most), queue)
 	got.Ready = time.Since(began)
-	if err == nil && taken.Did == 0 {
-		got.Ready = 0 // it has forgotten all
+	if c.held -= taken.Did; taken.Did == 0 {
+		got.Ready, c.held = 0, 0 // it has forgotten all
 	}
-	c.held -= taken.Did
 	return got, err
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
+	"log"
 	"time"
 
 	"github.com/nsqio/go-nsq"
@@ -21,6 +23,9 @@ func nsqSetting(program string) *setting {
 		}}
 }
 
+// unheard drops what go-nsq would print.
+var unheard = log.New(io.Discard, "", 0)
+
 type topic struct {
 	p    *nsq.Producer
 	name string
@@ -31,7 +36,7 @@ func dialNSQ(_ context.Context, s *server, queue string, _ bool) (conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.SetLoggerLevel(nsq.LogLevelMax)
+	p.SetLogger(unheard, nsq.LogLevelMax)
 	t := &topic{p, queue}
 	if err := p.Ping(); err != nil {
 		t.Close()
@@ -63,7 +68,7 @@ func drainNSQ(ctx context.Context, s *server, queue string, conns, batch int, re
 		if to, err = nsq.NewProducer(s.addr, nsq.NewConfig()); err != nil {
 			return err
 		}
-		to.SetLoggerLevel(nsq.LogLevelMax)
+		to.SetLogger(unheard, nsq.LogLevelMax)
 		defer to.Stop()
 	}
 	for range conns {
@@ -75,7 +80,7 @@ func drainNSQ(ctx context.Context, s *server, queue string, conns, batch int, re
 			break
 		}
 		all = append(all, c)
-		c.SetLoggerLevel(nsq.LogLevelMax)
+		c.SetLogger(unheard, nsq.LogLevelMax)
 		c.AddConcurrentHandlers(nsq.HandlerFunc(func(*nsq.Message) error {
 			if result {
 				if err := to.Publish(results, []byte(answer)); err != nil {

@@ -41,7 +41,7 @@ type riverArgs struct {
 	URL string `json:"url"`
 }
 
-func (riverArgs) Kind() string { return "t" }
+func (riverArgs) Kind() string { return "task" }
 
 type riverQueue struct {
 	client *river.Client[pgx.Tx]

@@ -171,8 +171,8 @@ func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.text = append(t.text, p...)
-	if len(t.text) > 8<<10 {
-		t.text = append(t.text[:0], t.text[len(t.text)-4<<10:]...)
+	if len(t.text) > 2<<10 {
+		t.text = append(t.text[:0], t.text[len(t.text)-1<<10:]...)
 	}
 	return len(p), nil
 }

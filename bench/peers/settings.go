@@ -41,13 +41,17 @@ func (e *env) settings() (all []*setting, missing []string, err error) {
 			missing = append(missing, "Debian's "+p.name+": apt-get install "+p.name)
 		}
 	}
-	glassq := filepath.Join(e.dir, "glassq")
+	bin, err := filepath.Abs(filepath.Join(*root, "bin", "peers")) // kept, so that the following run need not link again
+	if err != nil {
+		return nil, nil, err
+	}
+	glassq := filepath.Join(bin, "glassq")
 	if err := e.build(*root, glassq, "./cmd/glassq"); err != nil {
 		return nil, nil, err
 	}
 	built := map[string]string{}
 	for _, t := range tools {
-		path := filepath.Join(e.dir, filepath.Base(strings.TrimSuffix(t, "/v2")))
+		path := filepath.Join(bin, filepath.Base(strings.TrimSuffix(t, "/v2")))
 		if err := e.build(".", path, t); err != nil {
 			missing = append(missing, err.Error())
 			continue
