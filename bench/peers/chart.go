@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -29,10 +30,11 @@ func (f *figures) chart(path string, w work, all []*row) error {
 	}
 	all = slices.Clone(all)
 	slices.Reverse(all) // a chart begins at its lower end
+	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
 	p := plot.New()
 	p.Title.Text = capital(w.What)
 	p.Title.Padding = vg.Points(8)
-	p.X.Label.Text = fmt.Sprintf("tasks per second, median of %d, logarithmic. Dark: on stable storage when a put is answered",
+	p.X.Label.Text = fmt.Sprintf("tasks/s, median of %d, logarithmic; dark: on stable storage when a put is answered",
 		f.Rounds)
 	low, high := math.Inf(1), 0.0
 	names := make([]string, len(all))
@@ -42,12 +44,14 @@ func (f *figures) chart(path string, w work, all []*row) error {
 	}
 	// Bars begin at a power of ten below the smallest figure.
 	floor := math.Pow(10, math.Floor(math.Log10(max(1, low/2))))
-	p.Add(&bars{rows: all, floor: floor})
+	grid := plotter.NewGrid()
+	grid.Horizontal.Color = nil
+	p.Add(grid, &bars{rows: all, floor: floor})
 	p.NominalY(names...)
+	p.Y.Padding = vg.Points(14) // other fonts are wider
 	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades{}
 	p.X.Min, p.X.Max = floor, high*4 // room for the figure beside the longest bar
 	p.Y.Min, p.Y.Max = -0.6, float64(len(all))-0.4
-	p.Add(plotter.NewGrid())
 
 	c := vgsvg.New(vg.Points(720), vg.Points(float64(70+22*len(all))))
 	p.Draw(draw.New(c))
@@ -55,7 +59,10 @@ func (f *figures) chart(path string, w work, all []*row) error {
 	if _, err := c.WriteTo(&out); err != nil {
 		return err
 	}
-	return os.WriteFile(path, out.Bytes(), 0o644)
+	// Whoever looks at it may lack the font by which it was laid out.
+	text := bytes.ReplaceAll(out.Bytes(), []byte("font-family:Liberation Sans"),
+		[]byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif"))
+	return os.WriteFile(path, text, 0o644)
 }
 
 // bars draws a bar for each row, from the floor, with its figure beside it.

@@ -100,6 +100,10 @@ func (c *course) run() (cells []cell, err error) {
 			return nil, fmt.Errorf("prepare: %w%s", err, c.server.said())
 		}
 	}
+	// Files are made and code is read before the first cell.
+	if _, err := c.puts(1, c.depth, c.depth, paced, false); err != nil {
+		return nil, fmt.Errorf("warm up: %w%s", err, c.server.said())
+	}
 	empty := diskUse(dir)
 	for _, w := range works {
 		got, err := c.cell(w)

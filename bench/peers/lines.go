@@ -14,7 +14,7 @@ func glassqSetting(e *env, program, sync string) *setting {
 	if sync == "interval" {
 		s.Stored, s.Synced = "what is older than the last sync, 100 ms at most", false
 	}
-	s.Version = said(program, "version")
+	s.Version = revision()
 	s.start = func(e *env, dir string) (*server, error) {
 		r := &server{addr: freeAddr()}
 		return r, r.run(dir, nil, program, "serve", "--data", dir, "--sync", sync, "--http", "off", "--manager", "off",

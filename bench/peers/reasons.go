@@ -28,6 +28,9 @@ var why = map[string]string{
 // whyLate is the reason where single puts are answered sooner.
 const whyLate = "the answer is written in the thread that read the command; Glassq's passes through its committer, which gathers the puts of all connections."
 
+// whyCheap is the reason where neither side waits for a disk.
+const whyCheap = "the processors are the bound: a put costs it less than it costs Glassq, whose put has options, books and a committer."
+
 // whyUnsaid is printed where nobody has found the reason yet.
 const whyUnsaid = "not explained yet."
 
@@ -40,6 +43,9 @@ func reason(w work, r *row) string {
 	}
 	if text, ok := why[w.ID+"/"+r.Peer]; ok {
 		return text
+	}
+	if w.kind == put && w.batch == 1 && !r.Synced {
+		return whyCheap
 	}
 	return whyUnsaid
 }

@@ -134,6 +134,15 @@ func said(program string, arg string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// revision is the commit that is measured, with a plus where the folder has changes.
+func revision() string {
+	out, err := exec.Command("git", "-C", *root, "describe", "--tags", "--always", "--dirty=+").Output()
+	if err != nil {
+		return "this tree"
+	}
+	return strings.TrimSpace(string(out))
+}
+
 func packageVersion(name string) string {
 	out, err := exec.Command("dpkg-query", "-W", "-f", "${Version}", name).Output()
 	if err != nil {
