@@ -28,7 +28,6 @@ type faktoryQueue struct {
 	*faktory.Client
 	queue string
 	alive time.Time // when the server last heard that this worker lives
-	fetch bool
 }
 
 func dialFaktory(_ context.Context, s *server, queue string, _ bool) (conn, error) {

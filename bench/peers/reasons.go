@@ -35,7 +35,7 @@ const whyCheap = "the processors are the bound: a put costs it less than it cost
 const whyUnsaid = "not explained yet."
 
 func reason(w work, r *row) string {
-	if r.Synced == false && r.Peer == "Python" {
+	if !r.Synced && r.Peer == "Python" {
 		return "memory only."
 	}
 	if w.kind == latency {
