@@ -126,9 +126,9 @@ bench: ## every benchmark for BENCHTIME (1s), then glassq beside what it is comp
 	$(GO) run ./bench
 
 # Servers of others are Debian packages or modules that bench/peers/go.mod pins; INSTALL=1 installs the packages.
-PEERS_TIME ?= 7m
+PEERS_TIME ?= 6m
 PEERS = cd bench/peers && $(GO) vet . && $(GO) build -o ../../bin/peers/bench . && ../../bin/peers/bench $(if $(FULL),-install)
-bench-peers: ## Glassq beside other queues: what fits into PEERS_TIME (7m; all of it takes 25m), into bench/RESULTS.md
+bench-peers: ## Glassq beside other queues: what fits into PEERS_TIME (6m; cells of 5 s need 25m), into bench/RESULTS.md
 	$(PEERS) -budget $(PEERS_TIME)
 
 bench-peers-long: ## the same with 1 and 10 million tasks, one round, into bench/RESULTS-long.md; takes hours

@@ -1,7 +1,7 @@
 // Command peers measures Glassq beside the queues that people use instead, all in one run on one machine.
 //
-//	make bench-peers                       what fits into 7 minutes: three rounds, bench/RESULTS.md and charts
-//	make bench-peers PEERS_TIME=25m        all of it
+//	make bench-peers                       what fits into 6 minutes: three rounds, bench/RESULTS.md and charts
+//	make bench-peers PEERS_TIME=25m        cells of up to 5 s
 //	make bench-peers-long                  1 and 10 million tasks, one round, bench/RESULTS-long.md
 //	go run . -h                            in this folder: every flag
 //
@@ -107,27 +107,28 @@ func run(ctx context.Context) error {
 	return f.write(*root, *out)
 }
 
-// share is how long a cell may take so that all of them fit. Starts of servers are taken out first. A budget too small
-// for a second each leaves the last cells out.
-func share(all []*setting, began time.Time) time.Duration {
+// share is how long a cell may take so that the rounds that are left fit into the budget. Some cells end early, so
+// it gives a third more than there is for all; the rounds after it take what is left then.
+func share(all []*setting, rounds int, began time.Time) time.Duration {
 	if *budget == 0 {
 		return *limit
 	}
 	left := *budget - time.Since(began)
 	for _, s := range all {
-		left -= s.slowStart * time.Duration(*rounds+1)
+		left -= (s.slowStart + 2*time.Second) * time.Duration(rounds)
 	}
-	// Fast cells end by their number of tasks; a third of the time of all is what they leave to the others.
-	cells := len(all) * (len(works) + 2) * *rounds
-	return max(time.Second, min(*limit, left*3/2/time.Duration(max(1, cells))))
+	cells := len(all) * (len(works) + 2) * rounds // two of them fill their queue first
+	return max(least, min(*limit, left*4/3/time.Duration(max(1, cells))))
 }
+
+const least = 400 * time.Millisecond // of a cell, to say anything
 
 // measure has every setting do all works with n tasks, in rounds, and keeps what they did.
 func (f *figures) measure(e *env, all []*setting, n int, began time.Time) error {
-	most := share(all, began)
-	f.Limit = most
-	fmt.Printf("\n%d tasks or %v a cell, %d rounds, %d settings\n", n, most, *rounds, len(all))
 	for round := range *rounds {
+		most := share(all, *rounds-round, began)
+		f.Limits = append(f.Limits, most)
+		fmt.Printf("\nround %d of %d: %d settings, %d tasks or %v a cell\n", round+1, *rounds, len(all), n, most)
 		for _, s := range all {
 			if f.find(s.Name) == nil {
 				f.Settings = append(f.Settings, s.about)

@@ -16,8 +16,8 @@ type figures struct {
 	Took             time.Duration
 	Go, System       string
 	CPUs, Rounds     int
-	Limit            time.Duration // of a cell
-	Busy             float64       // share of the processors that other programs used before the first cell
+	Limits           []time.Duration // of a cell, by round
+	Busy             float64         // share of the processors that other programs used before the first cell
 	BareP50, BareP99 time.Duration
 	Settings         []about
 	Cells            []cell
@@ -147,13 +147,25 @@ func (f *figures) head(b *strings.Builder, out string) {
 		"Bodies and results have 32 bytes. Shown are the median and, beside it, the least and the most. *Of Glassq* divides by "+
 		"Glassq's row with the same promise: `always` where a task is on stable storage when its put is answered, "+
 		"`interval` for the others. A peer that is ahead is printed in bold, with the reason below the table. "+
-		"Absolute figures belong to this machine: read the ratios, and their spread.\n", f.Rounds, f.Limit)
+		"Absolute figures belong to this machine: read the ratios, and their spread.\n", f.Rounds, limits(f.Limits))
 	fmt.Fprintf(b, "\n## What is on stable storage when a put is answered\n\n"+
 		"| setting | version | synced | what is stored | a result | client; settings |\n|---|---|---|---|---|---|\n")
 	for _, s := range f.Settings {
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s; %s |\n", s.Name, s.Version, yes(s.Synced), s.Stored, s.Kept, s.Client,
 			strings.TrimSpace(s.Set))
 	}
+}
+
+// limits are the times of a cell, from the shortest to the longest.
+func limits(all []time.Duration) string {
+	if len(all) == 0 {
+		return "its time"
+	}
+	low, high := slices.Min(all).Round(10*time.Millisecond), slices.Max(all).Round(10*time.Millisecond)
+	if low == high {
+		return low.String()
+	}
+	return fmt.Sprintf("%v to %v", low, high)
 }
 
 func yes(b bool) string {
