@@ -134,7 +134,10 @@ func (f *figures) measure(e *env, all []*setting, n int, began time.Time) error 
 				f.Settings = append(f.Settings, s.about)
 			}
 			if *budget > 0 && time.Since(began) > *budget-most {
-				f.Left = append(f.Left, fmt.Sprintf("%s, round %d", s.Name, round+1))
+				if f.Skipped == nil {
+					f.Skipped = map[string]int{}
+				}
+				f.Skipped[s.Name]++
 				continue
 			}
 			fmt.Printf("round %d  %s\n", round+1, s.Name)

@@ -21,7 +21,8 @@ type figures struct {
 	BareP50, BareP99 time.Duration
 	Settings         []about
 	Cells            []cell
-	Missing, Left    []string // what is not installed; what did not fit, or failed
+	Missing, Left    []string       // what is not installed; what failed
+	Skipped          map[string]int // rounds for which there was no time, by setting
 }
 
 func (f *figures) find(name string) *about {
@@ -101,7 +102,13 @@ func (f *figures) write(root, out string) error {
 		}
 		f.backlogs(&b, n)
 	}
-	list(&b, "Not measured", append(slices.Clone(f.Missing), f.Left...))
+	left := append(slices.Clone(f.Missing), f.Left...)
+	for _, s := range f.Settings {
+		if n := f.Skipped[s.Name]; n > 0 {
+			left = append(left, fmt.Sprintf("%s: %d of %d rounds, for which there was no time", s.Name, n, f.Rounds))
+		}
+	}
+	list(&b, "Not measured", left)
 	charts := strings.TrimSuffix(strings.ToLower(filepath.Base(out)), ".md")
 	dir := filepath.Join(root, filepath.Dir(out), "charts")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
