@@ -57,8 +57,11 @@ func (r *KeyRate) UnmarshalJSON(b []byte) error {
 
 // PerSecond is the rate per second; 0 for none. The error has code bad_request.
 func (r KeyRate) PerSecond() (float64, error) {
+	if r == "" {
+		return 0, nil
+	}
 	text, unit, _ := strings.Cut(string(r), "/")
-	n, err := strconv.ParseFloat(cmp.Or(text, "0"), 64)
+	n, err := strconv.ParseFloat(text, 64)
 	switch unit {
 	case "", "s":
 	case "m":

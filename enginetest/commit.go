@@ -63,9 +63,7 @@ func checkedResult(w *world) {
 	if err := errors.Join(errs[1], errs[3], errs[4]); err != nil {
 		w.Errorf("what was checked, or has no result: %v", err)
 	}
-	if waits, ok := w.store().(glassq.Waits); ok {
-		unchecked(waits.AckWait(w.Context(), of(b, older), -1), "q", newer)
-	}
+	unchecked(w.waits().AckWait(w.Context(), of(b, older), -1), "q", newer)
 	w.want("results", "of a", "of c", "of e")
 	w.books("q", glassq.Books{Put: 4, OK: 3})
 	none := glassq.Schema("")

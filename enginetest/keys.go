@@ -27,9 +27,8 @@ func keyLaws() []law {
 	for i := range laws {
 		body := laws[i].body
 		laws[i].body = func(w *world) {
-			if _, ok := w.store().(glassq.Keys); ok {
-				body(w)
-			}
+			part[glassq.Keys](w)
+			body(w)
 		}
 	}
 	return laws
@@ -255,7 +254,7 @@ func keyHold(w *world) {
 	if keysOf(got) != "b b" {
 		w.Fatalf("while a is held: hand-outs of %q; want b b", keysOf(got))
 	}
-	keys, err := w.store().(glassq.Keys).Keys(w.Context(), "q", "", 10)
+	keys, err := part[glassq.Keys](w).Keys(w.Context(), "q", "", 10)
 	if err != nil || len(keys) == 0 || keys[0].Key != "a" || keys[0].Why != glassq.KeyHeld || keys[0].HeldFor != "status 429" ||
 		keys[0].HeldUntil == 0 || keys[0].Ready != 2 {
 		w.Errorf("Keys = %+v, %v; want a, held for status 429", keys, err)
@@ -269,11 +268,11 @@ func keyHold(w *world) {
 	if n := len(w.reserve("q", 10)); n != 0 {
 		w.Errorf("%d hand-outs while a is held; want none", n)
 	}
-	w.ok("ReleaseKey", w.store().(glassq.Keys).ReleaseKey(w.Context(), "q", "a"))
+	w.ok("ReleaseKey", part[glassq.Keys](w).ReleaseKey(w.Context(), "q", "a"))
 	if n := len(w.reserve("q", 10)); n != 1 {
 		w.Errorf("%d hand-outs when a was released; want 1", n)
 	}
-	w.code("ReleaseKey", w.store().(glassq.Keys).ReleaseKey(w.Context(), "q", "a"), glassq.CodeNotFound)
+	w.code("ReleaseKey", part[glassq.Keys](w).ReleaseKey(w.Context(), "q", "a"), glassq.CodeNotFound)
 	w.put(tasks("p", "no key")...)
 	p := w.one("p")
 	w.code("Nack", w.tryNack(glassq.Nack{Token: p.Token(), Hold: time.Second}), glassq.CodeBadRequest)

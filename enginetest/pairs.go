@@ -216,6 +216,22 @@ func verbsOf(s glassq.Store) []verb {
 			verb{"held", func(c *caller) error { return c.held(w) }},
 			verb{"await idle", func(c *caller) error { return c.awaitIdle(w) }})
 	}
+	if k, ok := s.(glassq.Keys); ok {
+		verbs = append(verbs,
+			verb{"keys", func(c *caller) error { return c.keys(k) }},
+			verb{"release key", func(c *caller) error { return k.ReleaseKey(c.ctx, shared, "no key") }})
+	}
+	if f, ok := s.(glassq.Finder); ok {
+		verbs = append(verbs,
+			verb{"find", func(c *caller) error { return c.find(f) }},
+			verb{"next delayed", func(c *caller) error { return c.nextDelayed(f) }})
+	}
+	if x, ok := s.(glassq.Schedules); ok {
+		verbs = append(verbs,
+			verb{"schedules", func(c *caller) error { return c.schedules(x) }},
+			verb{"set schedule", func(c *caller) error { return c.setSchedule(x) }},
+			verb{"drop schedule", func(c *caller) error { return x.DropSchedule(c.ctx, "none") }})
+	}
 	if k, ok := s.(glassq.Copier); ok {
 		verbs = append(verbs, verb{"copy", func(c *caller) error { return c.copied(k) }})
 	}
@@ -480,6 +496,35 @@ func (c *caller) held(w glassq.Waits) error {
 
 func (c *caller) awaitIdle(w glassq.Waits) error {
 	_, err := w.AwaitIdle(c.ctx, shared, moment)
+	return err
+}
+
+func (c *caller) keys(k glassq.Keys) error {
+	got, err := k.Keys(c.ctx, shared, "", 10)
+	c.read(got)
+	return err
+}
+
+func (c *caller) find(f glassq.Finder) error {
+	got, err := f.Find(c.ctx, glassq.Find{Queue: shared, ID: "no id"})
+	c.read(got)
+	return err
+}
+
+func (c *caller) nextDelayed(f glassq.Finder) error {
+	_, _, err := f.NextDelayed(c.ctx, shared)
+	return err
+}
+
+func (c *caller) schedules(x glassq.Schedules) error {
+	got, err := x.Schedules(c.ctx)
+	c.read(got)
+	return err
+}
+
+func (c *caller) setSchedule(x glassq.Schedules) error {
+	got, err := x.SetSchedule(c.ctx, "s", glassq.ScheduleChange{Cron: "0 0 1 1 *", Task: `{"queue":"due","body":1}`})
+	c.read(got)
 	return err
 }
 

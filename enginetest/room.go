@@ -25,11 +25,7 @@ func roomLaws() []law {
 
 func (w *world) waits() glassq.Waits {
 	w.Helper()
-	s, ok := w.store().(glassq.Waits)
-	if !ok {
-		w.Skip("left out: the engine does not wait for room")
-	}
-	return s
+	return part[glassq.Waits](w)
 }
 
 func (w *world) limit(queue string, tasks int64) {

@@ -7,7 +7,7 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// Schedules: one task per due moment, exactly once over any end. An engine that keeps none passes.
+// Schedules: one task per due moment, exactly once over any end.
 func scheduleLaws() []law {
 	return slices.Concat([]law{
 		{"a schedule puts one task per due moment", scheduled},
@@ -16,10 +16,9 @@ func scheduleLaws() []law {
 	}, perEnd("a due moment has one task, whatever ends", scheduleSurvives))
 }
 
-// schedules is the store as far as it keeps schedules; nil for one that does not.
 func (w *world) schedules() glassq.Schedules {
-	s, _ := w.store().(glassq.Schedules)
-	return s
+	w.Helper()
+	return part[glassq.Schedules](w)
 }
 
 func (w *world) setSchedule(name string, c glassq.ScheduleChange) glassq.Schedule {
@@ -59,9 +58,6 @@ func (w *world) wantDue(when string, want ...string) {
 const everyMinute = "* * * * *"
 
 func scheduled(w *world) {
-	if w.schedules() == nil {
-		return
-	}
 	atMinute(30)
 	s := w.setSchedule("m", glassq.ScheduleChange{Cron: everyMinute,
 		Task: `{"queue":"due","headers":{"a":"b"},"priority":7,"body":"x"}`})
@@ -91,9 +87,6 @@ func scheduled(w *world) {
 }
 
 func schedulesChange(w *world) {
-	if w.schedules() == nil {
-		return
-	}
 	yes, no := true, false
 	_, err := w.schedules().SetSchedule(w.Context(), "m", glassq.ScheduleChange{Paused: &yes})
 	w.code("SetSchedule of one that is not there", err, glassq.CodeNotFound)
@@ -131,9 +124,6 @@ func schedulesChange(w *world) {
 }
 
 func scheduleFull(w *world) {
-	if w.schedules() == nil {
-		return
-	}
 	most := int64(1)
 	_, err := w.store().Configure(w.Context(), "due", glassq.SettingsChange{MaxTasks: &most})
 	w.ok("Configure", err)
@@ -157,9 +147,6 @@ func scheduleFull(w *world) {
 }
 
 func scheduleSurvives(w *world, end func()) {
-	if w.schedules() == nil {
-		return
-	}
 	atMinute(30)
 	for name, missed := range map[string]string{"a": glassq.MissedAll, "n": glassq.MissedNone, "o": ""} {
 		w.setSchedule(name, glassq.ScheduleChange{Cron: everyMinute, Missed: missed,

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"fmt"
 	"math/rand/v2"
+	"testing"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -95,17 +96,25 @@ func (k *walker) step() string {
 	case x < 96:
 		return k.cancelOne()
 	case x < 98:
-		k.sys.Kill(k.T)
-		k.reconcile()
+		k.end(k.sys.Kill)
 		return "kill"
 	case x < 99:
-		k.sys.PowerCut(k.T)
-		k.reconcile()
+		k.end(k.sys.PowerCut)
 		return "power cut"
 	}
-	k.sys.Restart(k.T)
-	k.reconcile()
+	k.end(k.sys.Restart)
 	return "restart"
+}
+
+// end ends the engine and opens it again. That must take no time: what the engine does by its clock
+// meanwhile, the model would not know.
+func (k *walker) end(how func(testing.TB)) {
+	before := time.Now()
+	how(k.T)
+	k.reconcile()
+	if took := time.Since(before); took != 0 {
+		k.Fatalf("the engine was away for %v; want no time", took)
+	}
 }
 
 // exists accepts not_found of a queue that was never used.

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -21,6 +22,16 @@ type world struct {
 }
 
 func (w *world) store() glassq.Store { return w.sys.Store() }
+
+// part is the store as a part of an engine that it may lack. The law of it is skipped then.
+func part[P any](w *world) P {
+	w.Helper()
+	p, ok := w.store().(P)
+	if !ok {
+		w.Skipf("left out: the engine is no %v", reflect.TypeFor[P]())
+	}
+	return p
+}
 
 // tasks makes one task of each body.
 func tasks(queue string, bodies ...string) []glassq.Task {

@@ -30,7 +30,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 )
 
 var (
@@ -157,7 +157,7 @@ func judge(log string, o *outcome) error {
 
 // counted is k, and for a million URLs in brackets: fewer URLs with as many kills have more of both.
 func (o *outcome) counted(k int) string {
-	return fmt.Sprintf("%s (%s)", report.Comma(uint64(k)), report.Comma(uint64(float64(k)*1e6/float64(o.urls)+0.5)))
+	return fmt.Sprintf("%s (%s)", plain.Comma(uint64(k)), plain.Comma(uint64(float64(k)*1e6/float64(o.urls)+0.5)))
 }
 
 func (o *outcome) row() string {
@@ -168,7 +168,7 @@ func (o *outcome) row() string {
 	for _, name := range slices.Sorted(maps.Keys(o.killed)) {
 		parts = append(parts, fmt.Sprintf("%s %d", name, o.killed[name]))
 	}
-	return fmt.Sprintf("| %s | %s | %s | %v | %s | %s | %d MB | %d |", o.name, report.Comma(uint64(o.urls)),
+	return fmt.Sprintf("| %s | %s | %s | %v | %s | %s | %d MB | %d |", o.name, plain.Comma(uint64(o.urls)),
 		strings.Join(parts, ", "), o.took.Round(time.Second), o.counted(o.lost), o.counted(o.twice), o.memory>>20,
 		len(o.lines))
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/disk"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/wal"
 	"github.com/spf13/cobra"
 )
@@ -122,8 +122,8 @@ func (a *app) writeArchive(to string, asJSON bool, write func(io.Writer) error) 
 	if asJSON {
 		return a.printJSON(map[string]any{"archive": to, "tasks": c.Tasks, "queues": c.Queues})
 	}
-	return a.printf("%s: %s in %s, checked\n", to, report.Plural(uint64(c.Tasks), "task", "tasks"),
-		report.Plural(uint64(c.Queues), "queue", "queues"))
+	return a.printf("%s: %s in %s, checked\n", to, plain.Plural(uint64(c.Tasks), "task", "tasks"),
+		plain.Plural(uint64(c.Queues), "queue", "queues"))
 }
 
 // fileArchive writes an archive into a file, synced, and reads it again.
@@ -173,6 +173,6 @@ func (a *app) sayCopied(to string, c disk.Copied, asJSON bool) error {
 	if asJSON {
 		return a.printJSON(map[string]any{"folder": to, "files": c.Files, "tasks": c.Tasks, "queues": c.Queues})
 	}
-	return a.printf("%s: %s, %s in %s, checked\n", to, report.Plural(uint64(c.Files), "file", "files"),
-		report.Plural(uint64(c.Tasks), "task", "tasks"), report.Plural(uint64(c.Queues), "queue", "queues"))
+	return a.printf("%s: %s, %s in %s, checked\n", to, plain.Plural(uint64(c.Files), "file", "files"),
+		plain.Plural(uint64(c.Tasks), "task", "tasks"), plain.Plural(uint64(c.Queues), "queue", "queues"))
 }

@@ -21,6 +21,7 @@ import (
 	httpdoor "github.com/glassq/glassq/internal/door/http"
 	"github.com/glassq/glassq/internal/door/manager"
 	"github.com/glassq/glassq/internal/door/memcache"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/internal/stores"
 	"github.com/spf13/cobra"
@@ -149,7 +150,7 @@ func (a *app) checkWorker(opt check.Options, asJSON bool) (err error) {
 			failed++
 		}
 	}
-	a.console.Say("glassq check: %s through the door %s, %d passed, %d failed", report.Plural(uint64(len(verdicts)), "case", "cases"), opt.Door,
+	a.console.Say("glassq check: %s through the door %s, %d passed, %d failed", plain.Plural(uint64(len(verdicts)), "case", "cases"), opt.Door,
 		len(verdicts)-failed, failed)
 	if failed > 0 {
 		return exit(exitUnexpected)

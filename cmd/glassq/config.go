@@ -7,7 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/glassq/glassq/internal/cli/config"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -74,7 +74,7 @@ func (a *app) printConfig(c *config.File, path string) error {
 	sections := c.Sections()
 	for _, name := range sortedKeys(sections) {
 		if err := a.printf("  [%s]  %s\n", strings.ReplaceAll(name, " ", "."),
-			report.Plural(uint64(sections[name]), "setting", "settings")); err != nil {
+			plain.Plural(uint64(sections[name]), "setting", "settings")); err != nil {
 			return err
 		}
 	}

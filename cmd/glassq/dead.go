@@ -18,8 +18,7 @@ func (f *deadFlags) flags(cmd *cobra.Command, count string) {
 	fs.IntVarP(&f.Max, "count", "n", 0, count)
 }
 
-// given tells whether any of the flags was, and refuses one that is empty: a variable of a shell that
-// is not set would mean every task.
+// given tells whether any of the flags was.
 func (f *deadFlags) given(cmd *cobra.Command) (bool, error) {
 	if f.Max < 0 {
 		return false, usagef("-n %d is negative", f.Max)
@@ -28,29 +27,12 @@ func (f *deadFlags) given(cmd *cobra.Command) (bool, error) {
 	for _, name := range []string{"task", "why", "reason", "run"} {
 		any = any || fs.Changed(name)
 	}
-	for _, x := range []struct {
-		name  string
-		empty bool
-	}{{"task", hasEmpty(f.Tasks)}, {"why", f.Why == ""}, {"reason", f.Reason == ""}, {"run", f.Run == ""}} {
-		if fs.Changed(x.name) && x.empty {
-			return false, usagef("--%s is empty", x.name)
-		}
-	}
 	switch f.Why {
 	case "", glassq.DeadAttempts, glassq.DeadNacked:
 	default:
 		return false, usagef("--why %q is not one of attempts, nacked", f.Why)
 	}
 	return any || fs.Changed("count"), nil
-}
-
-func hasEmpty(texts []string) bool {
-	for _, s := range texts {
-		if s == "" {
-			return true
-		}
-	}
-	return len(texts) == 0
 }
 
 // redrive makes dead tasks ready, those that some chooses or all.

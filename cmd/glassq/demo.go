@@ -20,7 +20,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 )
 
@@ -290,19 +290,19 @@ func (s *show) check(ctx context.Context, count uint64, results string, took tim
 		return err
 	}
 	if err := s.a.printf("%s results of %s tasks in %v: %s lines in the file, %s distinct ids\n",
-		report.Comma(r.Books.OK+r.Books.Failed), report.Comma(r.Books.Put), took.Round(10*time.Millisecond),
-		report.Comma(lines), report.Comma(ids)); err != nil {
+		plain.Comma(r.Books.OK+r.Books.Failed), plain.Comma(r.Books.Put), took.Round(10*time.Millisecond),
+		plain.Comma(lines), plain.Comma(ids)); err != nil {
 		return err
 	}
 	if err := s.a.printf("the target answered %s requests for %s distinct URLs: a task in the hands of a killed process is done again\n",
-		report.Comma(requests), report.Comma(asked)); err != nil {
+		plain.Comma(requests), plain.Comma(asked)); err != nil {
 		return err
 	}
 	if !r.Complete || r.Books.Put != count || r.Pending != 0 || ids != count || lines != count || asked != count {
 		return &exitError{exitUnbalanced, errors.New("the books do not balance")}
 	}
-	return s.a.printf("put %s = ok %s + failed %s + dead %s + pending %s: the books balance\n", report.Comma(r.Books.Put),
-		report.Comma(r.Books.OK), report.Comma(r.Books.Failed), report.Comma(r.Books.Dead.Sum()), report.Comma(r.Pending))
+	return s.a.printf("put %s = ok %s + failed %s + dead %s + pending %s: the books balance\n", plain.Comma(r.Books.Put),
+		plain.Comma(r.Books.OK), plain.Comma(r.Books.Failed), plain.Comma(r.Books.Dead.Sum()), plain.Comma(r.Pending))
 }
 
 // distinct counts the lines of a file and the different numbers that pattern finds in them.

@@ -13,6 +13,7 @@ import (
 	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/glassq/glassq/internal/envelope"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
@@ -254,7 +255,7 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 	if err != nil {
 		if name := rep.Run.Name; name != "" {
 			a.console.Say("%s: put %s so far, run %s is not sealed; the same command with --%s %s continues it",
-				f.name, report.Comma(rep.Put), name, f.naming, name)
+				f.name, plain.Comma(rep.Put), name, f.naming, name)
 		}
 		a.sayPace(f, pace)
 		return f.remote.absent(err)
@@ -352,12 +353,12 @@ func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, 
 }
 
 func describeDispatch(rep *dispatch.Report) string {
-	s := fmt.Sprintf("put %s in %s (%s/s)", report.Plural(rep.Put, "task", "tasks"), report.Short(rep.Took),
+	s := fmt.Sprintf("put %s in %s (%s/s)", plain.Plural(rep.Put, "task", "tasks"), report.Short(rep.Took),
 		term.PerSecond(rep.Put, rep.Took))
 	if rep.Skipped+rep.Duplicates > 0 {
-		s += fmt.Sprintf(", %s were there before", report.Comma(rep.Skipped+rep.Duplicates))
+		s += fmt.Sprintf(", %s were there before", plain.Comma(rep.Skipped+rep.Duplicates))
 	}
-	return s + fmt.Sprintf("; run %s is sealed with %s", rep.Run.Name, report.Comma(rep.Total))
+	return s + fmt.Sprintf("; run %s is sealed with %s", rep.Run.Name, plain.Comma(rep.Total))
 }
 
 // printJSON prints v on one line.

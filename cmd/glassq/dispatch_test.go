@@ -401,8 +401,6 @@ func TestRunsRetryDead(t *testing.T) {
 		args []string
 		want string // on either output
 	}{
-		{"an unset variable", exitUsage, []string{"queue", "redrive", "q", "--run", ""}, "--run is empty"},
-		{"one of many ids unset", exitUsage, []string{"queue", "purge", "q", "--task", "b/1", "--task", "", "--force"}, "--task is empty"},
 		{"a wrong word", exitUsage, []string{"queue", "redrive", "q", "--why", "expired"}, "not one of attempts, nacked"},
 		{"not among the dead", exitUsage, []string{"queue", "purge", "q", "--state", "ready", "--run", "b", "--force"}, "among dead tasks"},
 		{"nobody to ask", exitUsage, []string{"queue", "purge", "q", "--task", "b/1"}, "those of 6 tasks of queue q (dead) that are meant"},

@@ -13,6 +13,7 @@ import (
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/cli/config"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/internal/stores"
 	"github.com/glassq/glassq/internal/wal"
@@ -232,7 +233,7 @@ func (d *doctor) server(cmd *cobra.Command, q *client.Client) error {
 	if err != nil {
 		return err
 	}
-	d.say("ok", "server", "answers, %s", report.Plural(uint64(len(queues)), "queue", "queues"))
+	d.say("ok", "server", "answers, %s", plain.Plural(uint64(len(queues)), "queue", "queues"))
 	st, err := q.Stats(cmd.Context())
 	if err != nil {
 		return err
@@ -246,7 +247,7 @@ func (d *doctor) server(cmd *cobra.Command, q *client.Client) error {
 	for i := range queues {
 		n := &queues[i]
 		if strings.HasPrefix(n.Name, "results") && n.Ready > 100_000 && n.Books.OK+n.Books.Failed == 0 {
-			d.say("warn", "results", "queue %s holds %s results that nobody reads; glassq output reads them, or set its max_bytes", n.Name, report.Comma(uint64(n.Ready)))
+			d.say("warn", "results", "queue %s holds %s results that nobody reads; glassq output reads them, or set its max_bytes", n.Name, plain.Comma(uint64(n.Ready)))
 		}
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/dispatch"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/wal"
 )
 
@@ -62,10 +62,10 @@ func wentWell(run *glassq.Run, strict bool) error {
 	}
 	switch {
 	case bad > 0 && run.Complete && pending == 0 && ok == 0:
-		return &exitError{exitNotWell, fmt.Errorf("not one of %s went well", report.Plural(bad, "task", "tasks"))}
+		return &exitError{exitNotWell, fmt.Errorf("not one of %s went well", plain.Plural(bad, "task", "tasks"))}
 	case bad > 0 && strict:
-		return &exitError{exitNotWell, fmt.Errorf("--strict: %s of %s failed or dead", report.Comma(bad),
-			report.Plural(put, "task", "tasks"))}
+		return &exitError{exitNotWell, fmt.Errorf("--strict: %s of %s failed or dead", plain.Comma(bad),
+			plain.Plural(put, "task", "tasks"))}
 	}
 	return nil
 }

@@ -76,18 +76,18 @@ func (k *keyFlags) change(fs *pflag.FlagSet, c *glassq.SettingsChange) error {
 		{"key-cost-burst", k.costBurst, func(l *glassq.KeyLimits, v string) (err error) { l.CostBurst, err = number(v); return }},
 	} {
 		for _, text := range f.list {
-			key, value := "", text
+			key, value, one := "", text, false
 			if i := strings.LastIndexByte(text, '='); i >= 0 {
-				key, value = text[:i], text[i+1:]
+				key, value, one = text[:i], text[i+1:], true
 			}
 			l := rules.KeyLimits
-			if key != "" {
+			if one {
 				l = rules.Overrides[key]
 			}
-			if err := f.set(&l, value); err != nil {
+			if err := f.set(&l, value); err != nil || value == "" || one && key == "" {
 				return usagef("--%s %s: want a value like those of --help, or KEY=VALUE", f.name, text)
 			}
-			if key != "" {
+			if one {
 				rules.Overrides[key] = l
 			} else {
 				rules.KeyLimits = l

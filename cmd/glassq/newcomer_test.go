@@ -39,6 +39,47 @@ func TestNewcomer(t *testing.T) {
 	}
 }
 
+// TestUnsetVariables: a variable of a shell that is not set chooses nothing, and never something else.
+func TestUnsetVariables(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string // and exit code 2; "" for the server, which is not there
+	}{
+		{"dead tasks of a run", []string{"queue", "redrive", "q", "--run", ""}, "--run is empty"},
+		{"one of many ids", []string{"queue", "purge", "q", "--task", "b/1", "--task", "", "--force"}, "--task is empty"},
+		{"the hold of a key", []string{"keys", "q", "--release", ""}, "--release is empty"},
+		{"a key to forget", []string{"queue", "set", "q", "--key-reset", ""}, "--key-reset is empty"},
+		{"a limit", []string{"queue", "set", "q", "--key-rate", ""}, "--key-rate is empty"},
+		{"the limit of a key", []string{"queue", "set", "q", "--key-rate", "a="}, "--key-rate a=: "},
+		{"the key of a limit", []string{"queue", "set", "q", "--key-concurrency", "=5"}, "--key-concurrency =5: "},
+		{"the amount of a rate", []string{"queue", "set", "q", "--key-cost-rate", "/m"}, "--key-cost-rate /m: "},
+		{"a run to continue", []string{"dispatch", "x{0}", "-n", "1", "--run", ""}, "--run is empty"},
+		{"a run to wait for", []string{"dispatch", "x{0}", "-n", "1", "--after", ""}, "--after is empty"},
+		{"a hook", []string{"dispatch", "x{0}", "-n", "1", "--on-failed", ""}, "--on-failed is empty"},
+		{"a key of tasks", []string{"dispatch", "x{0}", "-n", "1", "--key", ""}, "--key is empty"},
+		{"a list of ids", []string{"dispatch", "x{0}", "-n", "1", "--ids", ""}, "--ids is empty"},
+		{"a queue", []string{"dispatch", "x{0}", "-n", "1", "--queue", ""}, "--queue is empty"},
+		{"an end", []string{"work", "http", "--until-done", ""}, "--until-done is empty"},
+		{"the results of a run", []string{"output", "--run", ""}, "--run is empty"},
+		{"results that are there", []string{"runs", "retry", "r", "--missing", ""}, "--missing is empty"},
+		{"an id", []string{"put", "q", "x", "--id", ""}, "--id is empty"},
+		{"moments", []string{"schedule", "set", "s", "", "x"}, "CRON is empty"},
+		{"a queue to take from", []string{"get", ""}, "QUEUE is empty"},
+		{"a rule that is taken away", []string{"queue", "set", "q", "--halt", ""}, ""},
+		{"a body of nothing", []string{"put", "q", "", "--retry", "0"}, ""},
+	} {
+		code, want := exitUsage, tt.want
+		if want == "" {
+			code, want = exitServer, "no answer from a server"
+		}
+		if _, errs, got := invoke(t, "", nil, append(tt.args, "--server", "http://127.0.0.1:1")...); got != code || !strings.Contains(errs, want) {
+			t.Errorf("%s: glassq %q: exit %d, %q; want %d, %q", tt.name, tt.args, got, errs, code, want)
+		}
+	}
+}
+
 // TestManualPages: what stands in angle brackets is taken for a tag by the renderer of the pages,
 // and vanishes.
 func TestManualPages(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/output"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 )
 
@@ -185,7 +185,7 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 	bar.Close()
 	a.sayResults(&rep, &f.sum)
 	if f.only != "" {
-		a.console.Say("  %s written: --only %s", report.Plural(rep.Passed, "of them was", "of them were"), f.only)
+		a.console.Say("  %s written: --only %s", plain.Plural(rep.Passed, "of them was", "of them were"), f.only)
 	}
 	a.sayWaiting(cmd.Context(), q, &rep.Run, f.out)
 	return a.finish(&f.sum, &rep, f.remote.absent(notWritten(err, where, &rep)))
@@ -206,6 +206,6 @@ func (a *app) sayWaiting(ctx context.Context, q *client.Client, run *glassq.Run,
 		if file != "" {
 			take += " --out " + file
 		}
-		a.console.Say("  run %s has %s waiting: %s", name, report.Plural(other.Waiting, "result", "results"), take)
+		a.console.Say("  run %s has %s waiting: %s", name, plain.Plural(other.Waiting, "result", "results"), take)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/envelope"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 )
 
@@ -80,12 +80,12 @@ func (a *app) export(cmd *cobra.Command, q *client.Client, queue string, states 
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	a.console.Say("glassq queue export: %s of queue %s (%s)", report.Plural(n, "task", "tasks"), queue, joinStates(states))
+	a.console.Say("glassq queue export: %s of queue %s (%s)", plain.Plural(n, "task", "tasks"), queue, joinStates(states))
 	if leased > 0 {
-		a.console.Say("  %s of them are leased: a worker is at them", report.Comma(leased))
+		a.console.Say("  %s of them are leased: a worker is at them", plain.Comma(leased))
 	}
 	if expired > 0 {
-		a.console.Say("  %s more are past their ttl and were left out", report.Comma(expired))
+		a.console.Say("  %s more are past their ttl and were left out", plain.Comma(expired))
 	}
 	return nil
 }

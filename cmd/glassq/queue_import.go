@@ -11,7 +11,7 @@ import (
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/dispatch"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 )
 
@@ -58,7 +58,7 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 		defer q.Close()
 		put, again, err := a.importTasks(cmd, q, args[0], dispatch.NewTasks(in))
 		if err != nil {
-			a.console.Say("glassq queue import: put %s so far; the same command again goes on", report.Comma(put))
+			a.console.Say("glassq queue import: put %s so far; the same command again goes on", plain.Comma(put))
 			if _, ok := errors.AsType[*dispatch.LineError](err); ok {
 				return usagef("%s: %w", name, err)
 			}
@@ -67,9 +67,9 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 		if asJSON {
 			return a.printJSON(map[string]any{"queue": args[0], "put": put, "duplicates": again})
 		}
-		text := fmt.Sprintf("%s: %s put", args[0], report.Plural(put, "task", "tasks"))
+		text := fmt.Sprintf("%s: %s put", args[0], plain.Plural(put, "task", "tasks"))
 		if again > 0 {
-			text += fmt.Sprintf(", %s were there before", report.Comma(again))
+			text += fmt.Sprintf(", %s were there before", plain.Comma(again))
 		}
 		return a.printf("%s\n", text)
 	}

@@ -5,7 +5,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/glassq/glassq/client"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 )
 
@@ -37,10 +37,10 @@ func (a *app) queueLsCmd() *cobra.Command {
 				if n.Settings.Paused {
 					name += " (paused)"
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t  %s\n", report.Comma(uint64(n.Ready)),
-					report.Comma(uint64(n.Delayed)),
-					report.Comma(uint64(n.Leased)), report.Comma(uint64(n.Dead)), report.Comma(n.Books.Put),
-					report.Comma(n.Books.OK), report.Comma(n.Books.Failed), n.Waiters, name)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t  %s\n", plain.Comma(uint64(n.Ready)),
+					plain.Comma(uint64(n.Delayed)),
+					plain.Comma(uint64(n.Leased)), plain.Comma(uint64(n.Dead)), plain.Comma(n.Books.Put),
+					plain.Comma(n.Books.OK), plain.Comma(n.Books.Failed), n.Waiters, name)
 			}
 			return w.Flush()
 		})

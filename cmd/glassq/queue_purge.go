@@ -10,7 +10,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/cli/term"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 )
 
@@ -75,7 +75,7 @@ With --task, --why, --reason, --run or -n only those dead tasks end that agree w
 			if asJSON {
 				return a.printJSON(map[string]any{"queue": args[0], "purged": n})
 			}
-			return a.printf("%s: %s purged\n", args[0], report.Plural(uint64(n), "task", "tasks"))
+			return a.printf("%s: %s purged\n", args[0], plain.Plural(uint64(n), "task", "tasks"))
 		})
 	}
 	return cmd
@@ -100,7 +100,7 @@ func (a *app) mayEnd(cmd *cobra.Command, q *client.Client, queue string, states 
 	if n == 0 {
 		return nil
 	}
-	what := fmt.Sprintf("%s of queue %s (%s)", report.Plural(uint64(n), "task", "tasks"), queue, joinStates(states))
+	what := fmt.Sprintf("%s of queue %s (%s)", plain.Plural(uint64(n), "task", "tasks"), queue, joinStates(states))
 	if some {
 		what = fmt.Sprintf("those of %s that are meant", what)
 	}

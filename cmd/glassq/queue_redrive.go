@@ -2,7 +2,7 @@ package main
 
 import (
 	"github.com/glassq/glassq/client"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 )
 
@@ -37,7 +37,7 @@ every flag that is given.`,
 			if asJSON {
 				return a.printJSON(map[string]any{"queue": args[0], "redriven": n})
 			}
-			return a.printf("%s: %s redriven\n", args[0], report.Plural(uint64(n), "task", "tasks"))
+			return a.printf("%s: %s redriven\n", args[0], plain.Plural(uint64(n), "task", "tasks"))
 		})
 	}
 	return cmd

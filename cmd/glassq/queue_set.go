@@ -5,6 +5,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/cli/config"
 	"github.com/spf13/cobra"
 )
 
@@ -42,6 +43,7 @@ func (a *app) queueSetCmd() *cobra.Command {
 	fs.StringVar(&resultSchema, "result-schema", "", "`file` with a JSON Schema that results must agree with; empty takes it away")
 	fs.BoolVar(&s.Opaque, "opaque", false, "let Python programs put instances of their own classes, which only Python getters see; =false ends that")
 	keys.flags(fs)
+	config.MayBeEmpty(cmd, "stages", "unique", "halt", "task-schema", "result-schema")
 	fs.BoolVar(&asJSON, "json", false, "print the settings as JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		s.MaxBytes = int64(maxBytes)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
@@ -42,14 +43,14 @@ func (a *app) queueShowCmd() *cobra.Command {
 func (a *app) showQueue(n *glassq.QueueInfo) error {
 	w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "queue\t%s\n", n.Name)
-	fmt.Fprintf(w, "tasks\tready %s, delayed %s, leased %s, dead %s; %s bytes\n", report.Comma(uint64(n.Ready)),
-		report.Comma(uint64(n.Delayed)), report.Comma(uint64(n.Leased)), report.Comma(uint64(n.Dead)),
-		report.Comma(uint64(n.Bytes)))
+	fmt.Fprintf(w, "tasks\tready %s, delayed %s, leased %s, dead %s; %s bytes\n", plain.Comma(uint64(n.Ready)),
+		plain.Comma(uint64(n.Delayed)), plain.Comma(uint64(n.Leased)), plain.Comma(uint64(n.Dead)),
+		plain.Comma(uint64(n.Bytes)))
 	fmt.Fprintf(w, "books\t%s\n", booksLine(n.Books))
 	if d := n.Books.Dead; d.Sum() > 0 {
 		fmt.Fprintf(w, "dead by\tattempts %s, nacked %s, expired %s, purged %s, cancelled %s\n",
-			report.Comma(d.Attempts), report.Comma(d.Nacked), report.Comma(d.Expired), report.Comma(d.Purged),
-			report.Comma(d.Cancelled))
+			plain.Comma(d.Attempts), plain.Comma(d.Nacked), plain.Comma(d.Expired), plain.Comma(d.Purged),
+			plain.Comma(d.Cancelled))
 	}
 	fmt.Fprintf(w, "waiting\t%d reserves; the oldest ready task for %s\n", n.Waiters,
 		report.Short(time.Duration(n.Oldest*float64(time.Second))))

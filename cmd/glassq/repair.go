@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/glassq/glassq/internal/disk"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 )
 
@@ -101,8 +101,8 @@ func (a *app) printSalvage(s *disk.Salvage) error {
 			q := &s.Queues[i]
 			tasks += uint64(q.Ready + q.Delayed + q.Leased + q.Dead)
 		}
-		return a.printf("nothing is damaged: %s in %s\n", report.Plural(tasks, "task", "tasks"),
-			report.Plural(uint64(len(s.Queues)), "queue", "queues"))
+		return a.printf("nothing is damaged: %s in %s\n", plain.Plural(tasks, "task", "tasks"),
+			plain.Plural(uint64(len(s.Queues)), "queue", "queues"))
 	}
 	if s.Refusal != nil {
 		if err := a.printf("start    refuses it: %v\n", s.Refusal); err != nil {
@@ -116,27 +116,27 @@ func (a *app) printSalvage(s *disk.Salvage) error {
 	}
 	if s.Lost > 0 {
 		if err := a.printf("lost     the bodies of %s: each goes dead when it is to be handed out\n",
-			report.Plural(uint64(s.Lost), "task", "tasks")); err != nil {
+			plain.Plural(uint64(s.Lost), "task", "tasks")); err != nil {
 			return err
 		}
 	}
 	for _, q := range s.Queues {
 		if err := a.printf("kept     queue %s: %s (ready %s, delayed %s, leased %s, dead %s)\n", q.Name,
-			report.Plural(uint64(q.Ready+q.Delayed+q.Leased+q.Dead), "task", "tasks"), report.Comma(uint64(q.Ready)),
-			report.Comma(uint64(q.Delayed)),
-			report.Comma(uint64(q.Leased)), report.Comma(uint64(q.Dead))); err != nil {
+			plain.Plural(uint64(q.Ready+q.Delayed+q.Leased+q.Dead), "task", "tasks"), plain.Comma(uint64(q.Ready)),
+			plain.Comma(uint64(q.Delayed)),
+			plain.Comma(uint64(q.Leased)), plain.Comma(uint64(q.Dead))); err != nil {
 			return err
 		}
 	}
 	for _, r := range s.Runs {
-		if err := a.printf("kept     run %s: put %s, ok %s, failed %s, pending %s\n", r.Name, report.Comma(r.Books.Put),
-			report.Comma(r.Books.OK), report.Comma(r.Books.Failed), report.Comma(r.Books.Pending())); err != nil {
+		if err := a.printf("kept     run %s: put %s, ok %s, failed %s, pending %s\n", r.Name, plain.Comma(r.Books.Put),
+			plain.Comma(r.Books.OK), plain.Comma(r.Books.Failed), plain.Comma(r.Books.Pending())); err != nil {
 			return err
 		}
 	}
 	for _, q := range sortedKeys(s.Again) {
 		if err := a.printf("again    queue %s: %s put after the damage, done since or not\n", q,
-			report.Plural(uint64(s.Again[q]), "task", "tasks")); err != nil {
+			plain.Plural(uint64(s.Again[q]), "task", "tasks")); err != nil {
 			return err
 		}
 	}
@@ -144,13 +144,13 @@ func (a *app) printSalvage(s *disk.Salvage) error {
 		if run == "" {
 			continue
 		}
-		if err := a.printf("again    run %s: %s of them\n", run, report.Comma(uint64(s.ByRun[run]))); err != nil {
+		if err := a.printf("again    run %s: %s of them\n", run, plain.Comma(uint64(s.ByRun[run]))); err != nil {
 			return err
 		}
 	}
 	if s.Refused > 0 {
 		return a.printf("refused  %s of these were there already, or beyond the end of their run\n",
-			report.Comma(uint64(s.Refused)))
+			plain.Comma(uint64(s.Refused)))
 	}
 	return nil
 }

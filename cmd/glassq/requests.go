@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/cli/config"
 	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/glassq/glassq/internal/fetch"
 	"github.com/spf13/cobra"
@@ -45,6 +46,7 @@ func requestFlags(cmd *cobra.Command, task *taskFlags, work *fetchFlags) {
 				fs.DurationVar(&t.timeout, "timeout", 0, "time-out of the requests, written into each task")
 			}
 		})
+		config.MayBeEmpty(cmd, "body")
 	}
 	f := work
 	if f == nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/glassq/glassq/internal/dispatch"
 	"github.com/glassq/glassq/internal/fetch"
 	"github.com/glassq/glassq/internal/output"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/internal/stores"
 	"github.com/glassq/glassq/worker"
@@ -95,7 +96,7 @@ and --json the results are only summed up.`,
 			return err
 		}
 		defer stop()
-		tune()
+		defer tune()()
 		if timed {
 			f.timed = newTimedSource(src, f.pace.duration, f.concurrency)
 			src = f.timed
@@ -297,7 +298,7 @@ func (j *job) do() error {
 	defer j.a.watch(j.store, name, fmt.Sprintf("go on with the same command and --data %s --run %s", j.f.data, j.f.name),
 		fail)()
 	say := func(s string) { j.a.console.Say("%s: %s", name, s) }
-	say(fmt.Sprintf("run %s, %s at once, %s, data %s, sync %s", j.f.name, report.Plural(uint64(j.f.concurrency), "request", "requests"),
+	say(fmt.Sprintf("run %s, %s at once, %s, data %s, sync %s", j.f.name, plain.Plural(uint64(j.f.concurrency), "request", "requests"),
 		j.f.fetch.describe(j.fetcher), j.f.data, j.f.sync))
 	j.bar = j.a.runMeter("run", j.f.quiet, j.f.json, j.store, j.f.name)
 	defer j.bar.Close()
@@ -390,6 +391,6 @@ func (j *job) report() {
 		return // the engine failed; that is said already
 	}
 	say("this call took %s, sync %s: %s syncs, %s frames, %s bytes appended", report.Short(took),
-		st.Disk.Sync, report.Comma(st.Disk.Syncs-j.before.Disk.Syncs), report.Comma(st.Frames-j.before.Frames),
-		report.Comma(st.Bytes-j.before.Bytes))
+		st.Disk.Sync, plain.Comma(st.Disk.Syncs-j.before.Disk.Syncs), plain.Comma(st.Frames-j.before.Frames),
+		plain.Comma(st.Bytes-j.before.Bytes))
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"github.com/glassq/glassq/client"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 )
 
@@ -27,7 +27,7 @@ nothing more can be dispatched to it.`,
 			if asJSON {
 				return a.printJSON(map[string]any{"run": args[0], "cancelled": n})
 			}
-			return a.printf("%s: %s cancelled\n", args[0], report.Plural(uint64(n), "task", "tasks"))
+			return a.printf("%s: %s cancelled\n", args[0], plain.Plural(uint64(n), "task", "tasks"))
 		})
 	}
 	return cmd

@@ -5,7 +5,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/glassq/glassq/client"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 )
 
@@ -33,7 +33,7 @@ func (a *app) runsLsCmd() *cobra.Command {
 			fmt.Fprintln(w, "RUN\tSTATE\tRESULTS\tBOOKS")
 			for i := range runs {
 				n := &runs[i]
-				fmt.Fprintf(w, "%s\t%s\t%s waiting\t%s\n", n.Name, stateOf(n), report.Comma(n.Waiting), booksLine(n.Books))
+				fmt.Fprintf(w, "%s\t%s\t%s waiting\t%s\n", n.Name, stateOf(n), plain.Comma(n.Waiting), booksLine(n.Books))
 			}
 			return w.Flush()
 		})

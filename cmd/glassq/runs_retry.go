@@ -13,7 +13,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/dispatch"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 )
 
@@ -135,7 +135,7 @@ func (a *app) redrive(ctx context.Context, q *client.Client, f *dispatchFlags, r
 	}
 	done := map[string]any{"run": run.Name, "redriven": n}
 	if !f.json {
-		if err := a.printf("%s: %s redriven\n", run.Name, report.Plural(uint64(n), "task", "tasks")); err != nil {
+		if err := a.printf("%s: %s redriven\n", run.Name, plain.Plural(uint64(n), "task", "tasks")); err != nil {
 			return err
 		}
 	}

@@ -49,9 +49,9 @@ func (a *app) showRun(n *glassq.Run, asJSON bool) error {
 	}
 	if n.Rate > 0 || n.Stages != "" {
 		fmt.Fprintf(w, "rate\t%s, %s given up\n", rateLine(glassq.Settings{Rate: n.Rate, Stages: n.Stages}),
-			report.Plural(n.GivenUp, "moment", "moments"))
+			plain.Plural(n.GivenUp, "moment", "moments"))
 	}
-	fmt.Fprintf(w, "results\t%s in queue %s\n", report.Comma(n.Waiting), n.Results)
+	fmt.Fprintf(w, "results\t%s in queue %s\n", plain.Comma(n.Waiting), n.Results)
 	if n.Queue != "" {
 		fmt.Fprintf(w, "queue\t%s\n", n.Queue)
 	}
@@ -75,7 +75,7 @@ func stateOf(n *glassq.Run) string {
 	case n.Complete:
 		return "complete"
 	case n.Sealed:
-		return "sealed with " + report.Comma(n.Total)
+		return "sealed with " + plain.Comma(n.Total)
 	}
 	return "open"
 }

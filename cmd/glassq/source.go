@@ -9,7 +9,7 @@ import (
 
 	"github.com/glassq/glassq/internal/cli/term"
 	"github.com/glassq/glassq/internal/dispatch"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -130,7 +130,7 @@ func (s *sourceFlags) refused(say func(string)) func(*dispatch.RefusedError) {
 // bad is the line about what was passed over; "" for nothing.
 func (s *sourceFlags) bad() string {
 	if n := s.skipped.Load(); n > 0 {
-		return report.Plural(n, "bad task was", "bad tasks were") + " passed over and is no part of the run"
+		return plain.Plural(n, "bad task was", "bad tasks were") + " passed over and is no part of the run"
 	}
 	return ""
 }

@@ -215,7 +215,7 @@ func (a *app) balanced(rep *output.Report) error {
 		}
 		return &exitError{exitUnbalanced, glassq.Errorf(glassq.CodeInternal,
 			"not here: %s of run %s, read before; with --out and the file that has them the same command goes on with it",
-			report.Plural(rep.ReadBefore, "result", "results"), rep.Run.Name)}
+			plain.Plural(rep.ReadBefore, "result", "results"), rep.Run.Name)}
 	}
 	for i, iv := range rep.MissingIDs {
 		if i == 5 {
@@ -230,7 +230,7 @@ func (a *app) balanced(rep *output.Report) error {
 	}
 	return &exitError{exitUnbalanced, glassq.Errorf(glassq.CodeInternal,
 		"the books of run %s do not balance: %s missing here; another output may have taken them", rep.Run.Name,
-		report.Plural(rep.Missing, "result is", "results are"))}
+		plain.Plural(rep.Missing, "result is", "results are"))}
 }
 
 // sayResults tells what was taken, and the books; f is nil for a command without such flags.
@@ -249,7 +249,7 @@ func (a *app) sayResults(rep *output.Report, f *summaryFlags) {
 	}
 	if rep.NoRecord > 0 {
 		a.console.Say("  %s no JSON object: counted as ok, and kept in raw or b64",
-			report.Plural(rep.NoRecord, "result is", "results are"))
+			plain.Plural(rep.NoRecord, "result is", "results are"))
 	}
 	if rep.Run.Name != "" {
 		a.console.Say("%s%s", report.FormatBooks(rep.Run.Books, rep.Missing, rep.Duplicates),
@@ -269,10 +269,10 @@ func (a *app) sayJob(run *glassq.Run) {
 func (a *app) sayErrors(rep *output.Report) {
 	for i, e := range rep.Errors {
 		if i == 5 {
-			a.console.Say("  and %s", report.Plural(uint64(len(rep.Errors)-i), "more kind", "more kinds"))
+			a.console.Say("  and %s", plain.Plural(uint64(len(rep.Errors)-i), "more kind", "more kinds"))
 			return
 		}
-		a.console.Say("  failed: %s  %s", report.Comma(e.Count), e.Class)
+		a.console.Say("  failed: %s  %s", plain.Comma(e.Count), e.Class)
 	}
 }
 
@@ -285,9 +285,9 @@ func notWritten(err error, where string, rep *output.Report) error {
 	if outputClosed(w.Err) {
 		return &exitError{exitInterrupted, fmt.Errorf(
 			"whoever read the output has closed it; %s written by this output, and what was not acked stays in queue %s",
-			report.Plural(rep.Written, "result was", "results were"), rep.Queue)}
+			plain.Plural(rep.Written, "result was", "results were"), rep.Queue)}
 	}
 	return &exitError{exitStorage, fmt.Errorf(
 		"write results to %s: %w; %s written by this output, and what was not acked stays in queue %s: make room and give the same command again",
-		where, w.Err, report.Plural(rep.Written, "was", "were"), rep.Queue)}
+		where, w.Err, plain.Plural(rep.Written, "was", "were"), rep.Queue)}
 }

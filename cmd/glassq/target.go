@@ -3,7 +3,7 @@ package main
 import (
 	"os"
 
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/target"
 	"github.com/spf13/cobra"
 )
@@ -46,10 +46,10 @@ func (a *app) targetCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		tune()
+		defer tune()()
 		a.console.Say("glassq target: http on %s", ln.Addr())
 		err = server.Run(ctx, ln)
-		a.console.Say("glassq target: answered %s", report.Plural(server.Count(), "request", "requests"))
+		a.console.Say("glassq target: answered %s", plain.Plural(server.Count(), "request", "requests"))
 		return err
 	}
 	return cmd

@@ -2,7 +2,7 @@ package main
 
 import (
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/rights"
 	"github.com/spf13/cobra"
 )
@@ -32,7 +32,7 @@ cut within a second; what these had leased goes to others when the leases run ou
 		if err != nil {
 			return err
 		}
-		return a.printf("%s: %s revoked\n", args[0], report.Plural(uint64(n), "token", "tokens"))
+		return a.printf("%s: %s revoked\n", args[0], plain.Plural(uint64(n), "token", "tokens"))
 	}
 	return cmd
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/cli/term"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 )
 
@@ -85,7 +86,7 @@ func busy(a, b row) int {
 func (r *row) text() []string {
 	put, done := "-", "-"
 	if r.Rates != nil {
-		put, done = report.Comma(uint64(math.Round(r.Rates.Put))), report.Comma(uint64(math.Round(r.Rates.Done)))
+		put, done = plain.Comma(uint64(math.Round(r.Rates.Put))), plain.Comma(uint64(math.Round(r.Rates.Done)))
 	}
 	oldest := "-"
 	if r.Oldest > 0 {
@@ -102,8 +103,8 @@ func (r *row) text() []string {
 	if said := r.Progress.String(); said != "" {
 		name += " (" + said + ")"
 	}
-	return []string{report.Comma(uint64(r.Ready)), report.Comma(uint64(r.Delayed)), report.Comma(uint64(r.Leased)),
-		report.Comma(uint64(r.Dead)),
+	return []string{plain.Comma(uint64(r.Ready)), plain.Comma(uint64(r.Delayed)), plain.Comma(uint64(r.Leased)),
+		plain.Comma(uint64(r.Dead)),
 		put, done, oldest, fmt.Sprint(r.Waiters), name}
 }
 
@@ -176,8 +177,8 @@ func (v *view) window(n, room int, what string) (from, to int, foot string) {
 	}
 	v.page = max(room-1, 0)
 	v.from = min(v.from, n-v.page)
-	return v.from, v.from + v.page, fmt.Sprintf("%s %s to %s of %s", what, report.Comma(uint64(v.from+1)),
-		report.Comma(uint64(v.from+v.page)), report.Comma(uint64(n)))
+	return v.from, v.from + v.page, fmt.Sprintf("%s %s to %s of %s", what, plain.Comma(uint64(v.from+1)),
+		plain.Comma(uint64(v.from+v.page)), plain.Comma(uint64(n)))
 }
 
 // frame is what a screen of that size shows. Of more queues than it has lines for it keeps the
@@ -185,8 +186,8 @@ func (v *view) window(n, room int, what string) (from, to int, foot string) {
 func frame(rows []row, now *look, server, trouble string, width, height int, v *view) []string {
 	s := &now.stats
 	head := fmt.Sprintf("%s  %s  %s, %s, %s leased, %s waiting", now.at.Format(time.TimeOnly), server,
-		report.Plural(uint64(len(rows)), "queue", "queues"), report.Plural(uint64(s.Tasks), "task", "tasks"),
-		report.Comma(uint64(s.Leases)), report.Comma(uint64(s.Waiters)))
+		plain.Plural(uint64(len(rows)), "queue", "queues"), plain.Plural(uint64(s.Tasks), "task", "tasks"),
+		plain.Comma(uint64(s.Leases)), plain.Comma(uint64(s.Waiters)))
 	if d := s.Disk; d != nil {
 		head += "; sync " + d.Sync
 		if d.LastSync > 0 {
@@ -245,7 +246,7 @@ func queueLines(rows []row, room int, v *view) []string {
 		}
 		lines := table(rows)
 		if left > 0 {
-			lines = append(lines, fmt.Sprintf("and %s less busy queues", report.Comma(uint64(left))))
+			lines = append(lines, fmt.Sprintf("and %s less busy queues", plain.Comma(uint64(left))))
 		}
 		return lines
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"runtime/pprof"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,20 +26,28 @@ const (
 
 // tune lets the collector of a program that moves many small things run less often, unless the
 // environment says otherwise: a small heap may grow to five times its size, a large one, which
-// holds a backlog, by a fixed number of bytes.
-func tune() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(mostPercent)
-		new(pulse).beat()
-	}
+// holds a backlog, by a fixed number of bytes. While the program is idle, it gives memory back; the
+// caller must call stop, which ends that.
+func tune() (stop func()) {
 	limitMemory()
-	go giveBack()
+	if os.Getenv("GOGC") != "" {
+		return func() {}
+	}
+	debug.SetGCPercent(mostPercent)
+	new(pulse).beat()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { giveBack(ctx) })
+	return func() {
+		cancel()
+		wg.Wait()
+	}
 }
 
-// giveBack returns memory to the system while the program is idle. Left alone, Go keeps what a burst
-// took until the next collection, of which an idle program has one in two minutes, and afterwards
-// keeps as much as the heap may grow to.
-func giveBack() {
+// giveBack returns memory to the system while the program is idle, until ctx is done. Left alone, Go
+// keeps what a burst took until the next collection, of which an idle program has one in two minutes,
+// and afterwards keeps as much as the heap may grow to.
+func giveBack(ctx context.Context) {
 	figures := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/memory/classes/total:bytes"},
 		{Name: "/memory/classes/heap/released:bytes"}}
 	look := func() (cycles, resident uint64) {
@@ -45,15 +55,28 @@ func giveBack() {
 		return figures[0].Value.Uint64(), figures[1].Value.Uint64() - figures[2].Value.Uint64()
 	}
 	before, kept := look()
-	for range time.Tick(restEvery) {
+	rest := time.NewTicker(restEvery)
+	defer rest.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-rest.C:
+		}
 		cycles, resident := look()
 		kept = min(kept, resident)
-		if idle := cycles == before; idle && resident > kept+mostIdle {
+		if idle := cycles == before; idle && isMuch(resident, kept) {
 			debug.FreeOSMemory()
 			cycles, kept = look()
 		}
 		before = cycles
 	}
+}
+
+// isMuch tells whether giving back is worth a collection, which looks at all that is live: a large
+// heap that grows slowly, as a backlog does, is collected no more often than without it.
+func isMuch(resident, kept uint64) bool {
+	return resident > kept+max(mostIdle, kept/100*leastGarbage)
 }
 
 // A pulse is garbage as soon as it is made, so that the collector calls it once in each of its

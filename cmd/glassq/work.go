@@ -11,6 +11,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/cli/term"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/worker"
 	"github.com/spf13/cobra"
@@ -186,13 +187,13 @@ var errHalted = errors.New("halted")
 var _ worker.Queue = (*client.Client)(nil)
 
 func describeWork(s worker.Stats, took time.Duration) string {
-	text := fmt.Sprintf("done %s (ok %s, failed %s) in %s, %s/s", report.Comma(s.Done), report.Comma(s.OK),
-		report.Comma(s.Failed), report.Short(took), term.PerSecond(s.Done, took))
+	text := fmt.Sprintf("done %s (ok %s, failed %s) in %s, %s/s", plain.Comma(s.Done), plain.Comma(s.OK),
+		plain.Comma(s.Failed), report.Short(took), term.PerSecond(s.Done, took))
 	if back := s.Nacked + s.Undone; back > 0 {
-		text += fmt.Sprintf("; %s given back", report.Comma(back))
+		text += fmt.Sprintf("; %s given back", plain.Comma(back))
 	}
 	if s.Lost > 0 {
-		text += fmt.Sprintf("; %s lost", report.Plural(s.Lost, "lease", "leases"))
+		text += fmt.Sprintf("; %s lost", plain.Plural(s.Lost, "lease", "leases"))
 	}
 	return text
 }

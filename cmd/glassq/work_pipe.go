@@ -3,8 +3,8 @@ package main
 import (
 	"fmt"
 
+	"github.com/glassq/glassq/internal/plain"
 	processes "github.com/glassq/glassq/internal/process"
-	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
 
@@ -44,7 +44,7 @@ docs/pipe.md has the protocol. Flags stand before the command.`,
 			return usagef("%w", err)
 		}
 		f.work.opt.Concurrency, f.work.opt.Gate = farm.Concurrency(), farm.Gate()
-		what := report.Plural(uint64(opt.Children), "child", "children")
+		what := plain.Plural(uint64(opt.Children), "child", "children")
 		if opt.Window > 1 {
 			what += fmt.Sprintf(", %d lines ahead", opt.Window)
 		}

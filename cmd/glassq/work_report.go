@@ -10,7 +10,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/cli/term"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/result"
 	"github.com/glassq/glassq/worker"
 )
@@ -189,25 +189,25 @@ func (w *workReport) line() string {
 			return ""
 		}
 		w.idle = true
-		return fmt.Sprintf("%s done, waiting for tasks", report.Comma(n.done))
+		return fmt.Sprintf("%s done, waiting for tasks", plain.Comma(n.done))
 	}
 	w.idle = false
-	text := fmt.Sprintf("%s done, %s/s", report.Comma(n.done), term.PerSecond(n.done-was.done, workEvery))
+	text := fmt.Sprintf("%s done, %s/s", plain.Comma(n.done), term.PerSecond(n.done-was.done, workEvery))
 	if n.failed > 0 {
 		var kinds []string
 		for _, class := range sortedKeys(n.classes) {
-			kinds = append(kinds, fmt.Sprintf("%s %s", class, report.Comma(n.classes[class])))
+			kinds = append(kinds, fmt.Sprintf("%s %s", class, plain.Comma(n.classes[class])))
 		}
-		text += fmt.Sprintf(", failed %s (%s)", report.Comma(n.failed), strings.Join(kinds, ", "))
+		text += fmt.Sprintf(", failed %s (%s)", plain.Comma(n.failed), strings.Join(kinds, ", "))
 	}
 	if n.back > 0 {
-		text += fmt.Sprintf(", %s given back", report.Comma(n.back))
+		text += fmt.Sprintf(", %s given back", plain.Comma(n.back))
 	}
 	if n.lost > 0 {
-		text += fmt.Sprintf(", %s lost", report.Plural(n.lost, "lease", "leases"))
+		text += fmt.Sprintf(", %s lost", plain.Plural(n.lost, "lease", "leases"))
 	}
 	if w.told > mostFailures {
-		text += fmt.Sprintf("; %s more failures since the last line are not told one by one", report.Comma(uint64(w.told-mostFailures)))
+		text += fmt.Sprintf("; %s more failures since the last line are not told one by one", plain.Comma(uint64(w.told-mostFailures)))
 	}
 	if !w.absent.IsZero() {
 		text += ", server away since " + w.absent.Format(time.TimeOnly)

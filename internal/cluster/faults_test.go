@@ -36,11 +36,11 @@ func (j *judge) handed(l *glassq.Lease, sent time.Time) {
 		j.t.Errorf("lease number %d of task %s was used for %s before", l.Number, l.ID, of)
 	}
 	j.numbers[l.Number] = l.ID
-	if !l.Deadline.After(sent) {
-		return // it was over before it was told, and its worker knows
-	}
 	if by, ok := j.acked[l.ID]; ok {
 		j.t.Errorf("task %s is handed out again as %d, and its ack by %d was answered OK", l.ID, l.Number, by)
+	}
+	if !l.Deadline.After(sent) {
+		return // it was over before it was told, and its worker knows: it overlaps nothing
 	}
 	if u, ok := j.until[l.ID]; ok && sent.Before(u) {
 		j.t.Errorf("task %s is handed out as %d, attempt %d, at %v, and has lease %d until %v", l.ID, l.Number, l.Attempt,

@@ -16,6 +16,8 @@ var (
 	_ glassq.Waits  = (*Store)(nil)
 	_ glassq.Finder = (*Store)(nil)
 
+	_ glassq.Archiver  = (*Store)(nil)
+	_ glassq.Keys      = (*Store)(nil)
 	_ glassq.Schedules = (*Store)(nil)
 )
 
@@ -316,6 +318,18 @@ func (s *Store) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter
 	return n, err
 }
 
+// Keys lists keys of a queue; see glassq.Keys.
+func (s *Store) Keys(ctx context.Context, queue, after string, most int) ([]glassq.KeyInfo, error) {
+	keys, _, err := keysVerb.call(ctx, s, keysArgs{queue, after, most}, false)
+	return keys, err
+}
+
+// ReleaseKey ends the hold of a key; see glassq.Keys.
+func (s *Store) ReleaseKey(ctx context.Context, queue, key string) error {
+	_, _, err := releaseKeyVerb.call(ctx, s, keysArgs{Queue: queue, Key: key}, true)
+	return err
+}
+
 // Drop forgets a queue; see glassq.Operator.
 func (s *Store) Drop(ctx context.Context, queue string) error {
 	_, _, err := dropVerb.call(ctx, s, queueArgs{Queue: queue}, true)
@@ -396,11 +410,14 @@ func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
 	asOf := time.Now()
 	if s.serving() == nil {
 		var ok bool
-		if stats, ok = s.ownersStats(ctx); !ok {
-			s.mu.Lock()
-			stats, asOf = s.stats, s.heardAt
-			s.mu.Unlock()
+		stats, ok = s.ownersStats(ctx)
+		s.mu.Lock()
+		if told := s.stats; !ok {
+			stats, asOf = told, s.heardAt
+		} else if stats.Cluster == nil {
+			stats.Cluster = told.Cluster // how the log is, which an engine does not know
 		}
+		s.mu.Unlock()
 	} else if stats, _, err = statsVerb.call(ctx, s, struct{}{}, false); err != nil {
 		return stats, err
 	}

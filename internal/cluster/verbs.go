@@ -39,6 +39,11 @@ type (
 	runGives struct { // a run that comes with an error is told too
 		Run glassq.Run `json:"run"`
 	}
+	keysArgs struct {
+		Queue string `json:"queue"`
+		Key   string `json:"key"`
+		Most  int    `json:"most,omitempty"`
+	}
 	scheduleArgs struct {
 		Schedule string                `json:"schedule"`
 		Change   glassq.ScheduleChange `json:"change"`
@@ -116,6 +121,14 @@ var (
 	purgeSomeVerb = verb[someArgs, int]{name: "purge-some",
 		do: func(ctx context.Context, e *engine.Engine, a someArgs) (int, error) {
 			return e.PurgeSome(ctx, a.Queue, a.Filter)
+		}}
+	keysVerb = verb[keysArgs, []glassq.KeyInfo]{name: "keys",
+		do: func(ctx context.Context, e *engine.Engine, a keysArgs) ([]glassq.KeyInfo, error) {
+			return e.Keys(ctx, a.Queue, a.Key, a.Most)
+		}}
+	releaseKeyVerb = verb[keysArgs, struct{}]{name: "release-key",
+		do: func(ctx context.Context, e *engine.Engine, a keysArgs) (struct{}, error) {
+			return struct{}{}, e.ReleaseKey(ctx, a.Queue, a.Key)
 		}}
 	dropRunVerb = verb[runArgs, struct{}]{name: "drop-run",
 		do: func(ctx context.Context, e *engine.Engine, a runArgs) (struct{}, error) {
@@ -201,6 +214,8 @@ func servers() map[string]server {
 		redriveVerb.name:      &redriveVerb,
 		redriveSomeVerb.name:  &redriveSomeVerb,
 		purgeSomeVerb.name:    &purgeSomeVerb,
+		keysVerb.name:         &keysVerb,
+		releaseKeyVerb.name:   &releaseKeyVerb,
 		dropRunVerb.name:      &dropRunVerb,
 		dropVerb.name:         &dropVerb,
 		heldVerb.name:         &heldVerb,

@@ -277,6 +277,7 @@ type wireAck struct {
 	Outcome glassq.Outcome `json:"outcome,omitempty"`
 	Result  bool           `json:"result,omitempty"`
 	Put     int            `json:"put,omitempty"`
+	Cost    *uint32        `json:"cost,omitempty"`
 	Checked glassq.Schema  `json:"checked,omitzero"`
 }
 
@@ -288,7 +289,7 @@ type wireAcks struct {
 func (a ackArgs) pack(p *packer) any {
 	w := wireAcks{make([]wireAck, len(a.acks)), a.wait}
 	for i, x := range a.acks {
-		w.Acks[i] = wireAck{x.Token, x.Outcome, x.Result != nil, len(x.Put), x.Checked}
+		w.Acks[i] = wireAck{x.Token, x.Outcome, x.Result != nil, len(x.Put), x.Cost, x.Checked}
 		if x.Result != nil {
 			p.task(x.Result)
 		}
@@ -304,7 +305,7 @@ func (a *ackArgs) unpack(text []byte, u *unpacker) error {
 	err := json.Unmarshal(text, &w)
 	*a = ackArgs{make([]glassq.Ack, len(w.Acks)), w.Wait}
 	for i, x := range w.Acks {
-		a.acks[i] = glassq.Ack{Token: x.Token, Outcome: x.Outcome, Checked: x.Checked}
+		a.acks[i] = glassq.Ack{Token: x.Token, Outcome: x.Outcome, Cost: x.Cost, Checked: x.Checked}
 		if x.Result {
 			a.acks[i].Result = new(glassq.Task)
 			u.task(a.acks[i].Result)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 )
 
 // How figures are shown.
@@ -29,24 +29,24 @@ func num(n any) string {
 	case int64:
 		return signed(n)
 	case uint64:
-		return report.Comma(n)
+		return plain.Comma(n)
 	case uint32:
-		return report.Comma(uint64(n))
+		return plain.Comma(uint64(n))
 	}
 	return fmt.Sprint(n)
 }
 
 func signed(n int64) string {
 	if n < 0 {
-		return "-" + report.Comma(uint64(-n))
+		return "-" + plain.Comma(uint64(-n))
 	}
-	return report.Comma(uint64(n))
+	return plain.Comma(uint64(n))
 }
 
 // rate is a number a second, with a digit behind the point where it is small.
 func rate(n float64) string {
 	if n >= 10 || n == 0 {
-		return report.Comma(uint64(n + 0.5))
+		return plain.Comma(uint64(n + 0.5))
 	}
 	return strconv.FormatFloat(n, 'f', 1, 64)
 }

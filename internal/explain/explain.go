@@ -15,6 +15,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/live"
+	"github.com/glassq/glassq/internal/plain"
 )
 
 // Causes, as words for programs.
@@ -206,8 +207,8 @@ func keys(q *glassq.QueueInfo, s *say) (open bool) {
 			why = append(why, fmt.Sprintf("%d %s", x.n, x.what))
 		}
 	}
-	s.add(Keys, "glassq keys "+q.Name, "%d ready; of %d keys with ready tasks some may not go: %s", q.Ready, k.Waiting,
-		strings.Join(why, ", "))
+	s.add(Keys, "glassq keys "+q.Name, "%d ready; of %s with ready tasks some may not go: %s", q.Ready,
+		plain.Plural(uint64(k.Waiting), "key", "keys"), strings.Join(why, ", "))
 	return k.Held+k.Full+k.Paced < k.Waiting
 }
 
@@ -247,7 +248,7 @@ func leased(q *glassq.QueueInfo, v *live.QueueView, now time.Time, s *say) {
 		}
 	}
 	if n := len(v.Holders) - namedHolders; n > 0 {
-		s.add(Working, "glassq top", "more leased by %d others or more", n)
+		s.add(Working, "glassq top", "more leased by at least %s", plain.Plural(uint64(n), "other", "others"))
 	}
 	if n := q.Leased - int64(v.Known); n > 0 {
 		s.add(Working, "", "%d leased by clients of before the server began", n)
@@ -302,7 +303,8 @@ func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, e
 	}
 	switch {
 	case r.Complete && r.Waiting > 0:
-		s.add(ResultsStay, "glassq output --run "+name, "it is complete, and %d results lie in %s", r.Waiting, r.Results)
+		s.add(ResultsStay, "glassq output --run "+name, "it is complete, and %s in %s",
+			plain.Plural(r.Waiting, "result lies", "results lie"), r.Results)
 	case r.Complete:
 		s.add(AllDone, "", "everything is done")
 	}
@@ -382,7 +384,8 @@ func (x *Explainer) Task(ctx context.Context, f glassq.Find) (t Task, err error)
 
 // held says how a task is that is there.
 func (x *Explainer) held(f *glassq.Peeked, lease uint64) string {
-	text := fmt.Sprintf("It is %s, put %s ago and handed out %d times.", f.State, ago(f.Age), f.Attempt)
+	text := fmt.Sprintf("It is %s, put %s ago and handed out %s.", f.State, ago(f.Age),
+		plain.Plural(uint64(f.Attempt), "time", "times"))
 	if w, until, ok := x.Live.Holder(lease); ok && f.State == glassq.Leased {
 		text += fmt.Sprintf(" %s holds it until %s.", w.Name, until.UTC().Format("15:04:05"))
 	}

@@ -206,7 +206,7 @@ func TestCauses(t *testing.T) {
 			_, err := w.SetRun(w.ctx, "r", glassq.RunChange{Queue: "q", Sealed: true, Total: 1})
 			w.must(err)
 			w.ack(w.reserve("ann", 1, 0)[0], `{"o":{"ok":1}}`)
-		}, "r", explain.ResultsStay, "it is complete, and 1 results lie in results"},
+		}, "r", explain.ResultsStay, "it is complete, and 1 result lies in results"},
 		{"run done", disk.Options{}, func(w *world) {
 			_, err := w.SetRun(w.ctx, "r", glassq.RunChange{Queue: "q", Sealed: true})
 			w.must(err)

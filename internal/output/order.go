@@ -8,7 +8,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 )
 
 const (
@@ -217,7 +217,7 @@ func (d *order) extend(ctx context.Context) {
 // continued. A task that cannot go back now does when its lease ends.
 func (d *order) giveBack(ctx context.Context) {
 	if d.late > 0 {
-		d.o.say("%s came too late to be in order", report.Plural(d.late, "result", "results"))
+		d.o.say("%s came too late to be in order", plain.Plural(d.late, "result", "results"))
 	}
 	var list []glassq.Token
 	for _, leases := range d.held {

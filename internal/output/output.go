@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 )
 
@@ -182,7 +183,7 @@ func Run(ctx context.Context, q Queue, opt Options) (Report, error) {
 	}
 	if n := o.failed.unknown + o.seen.unknown; n > 0 {
 		o.say("%s failed results do not say what their tasks were, and are not in the list of failed tasks",
-			report.Comma(n))
+			plain.Comma(n))
 	}
 	return rep, err
 }

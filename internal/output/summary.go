@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 )
 
@@ -34,17 +35,17 @@ func (s *Summary) Rate() float64 {
 // Line is the summary on one line, and a second one that tells its scope when a file was continued.
 func (s Summary) Line() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  ok %s  failed %s  duplicate %s", report.Plural(s.OK+s.Failed, "result", "results"), report.Comma(s.OK),
-		report.Comma(s.Failed), report.Comma(s.Duplicates))
+	fmt.Fprintf(&b, "%s  ok %s  failed %s  duplicate %s", plain.Plural(s.OK+s.Failed, "result", "results"), plain.Comma(s.OK),
+		plain.Comma(s.Failed), plain.Comma(s.Duplicates))
 	again := s.OK+s.Failed > s.Written
 	if s.Took > 0 && !again {
-		fmt.Fprintf(&b, "  %s/s", report.Comma(uint64(s.Rate()+0.5)))
+		fmt.Fprintf(&b, "  %s/s", plain.Comma(uint64(s.Rate()+0.5)))
 	}
 	if s.RT.Count > 0 {
 		fmt.Fprintf(&b, "  p50 %s  p99 %s  max %s", report.Short(s.RT.P50), report.Short(s.RT.P99), report.Short(s.RT.Max))
 	}
 	if again {
-		fmt.Fprintf(&b, "\n  of all calls together; this one added %s", report.Comma(s.Written))
+		fmt.Fprintf(&b, "\n  of all calls together; this one added %s", plain.Comma(s.Written))
 		if s.Took > 0 {
 			fmt.Fprintf(&b, " in %s", report.Short(s.Took))
 		}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 )
 
 // errDrained ends the reserves: nothing more will come.
@@ -218,7 +218,7 @@ func (o *output) giveBack(ctx context.Context, list []glassq.Token) {
 			nacks = append(nacks, glassq.Nack{Token: t, Undone: true})
 		}
 		if _, err := o.q.Nack(ctx, nacks); err != nil {
-			o.say("%s results that were not written come back when their leases end: %v", report.Comma(uint64(len(list))), err)
+			o.say("%s results that were not written come back when their leases end: %v", plain.Comma(uint64(len(list))), err)
 			return
 		}
 	}

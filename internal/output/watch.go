@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/glassq/glassq/internal/report"
+	"github.com/glassq/glassq/internal/plain"
 )
 
 const (
@@ -92,7 +92,7 @@ func (o *output) elsewhere() func(context.Context) {
 				return
 			}
 			o.say("run %s: %s waiting in queue %s, not in %s; take them with glassq output --run %s",
-				r.Name, report.Plural(r.Waiting, "result", "results"), r.Results, o.queue, r.Name)
+				r.Name, plain.Plural(r.Waiting, "result", "results"), r.Results, o.queue, r.Name)
 		}
 	}
 }

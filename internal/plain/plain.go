@@ -1,5 +1,6 @@
 // Package plain makes text of what comes from elsewhere: what people see holds no character that
-// does something to a terminal or a page. It is the one place that knows which those are.
+// does something to a terminal or a page. It is the one place that knows which those are. It writes
+// numbers with their nouns, too.
 package plain
 
 import (

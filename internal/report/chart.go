@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/glassq/glassq/internal/plain"
 )
 
 // The size of a chart and of what lies around its plot, in the units of its viewBox.
@@ -182,5 +184,5 @@ func tickNumber(v float64) string {
 	if v != math.Trunc(v) {
 		return strconv.FormatFloat(v, 'g', 3, 64)
 	}
-	return Comma(uint64(v))
+	return plain.Comma(uint64(v))
 }

@@ -279,5 +279,5 @@ func (r *ComparedRow) show(v float64) string {
 	case "share":
 		return showShare(v)
 	}
-	return Comma(uint64(v))
+	return plain.Comma(uint64(v))
 }

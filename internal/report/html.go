@@ -7,13 +7,15 @@ import (
 	"html/template"
 	"io"
 	"time"
+
+	"github.com/glassq/glassq/internal/plain"
 )
 
 //go:embed page/report.html page/report.css
 var reportFiles embed.FS
 
 var reportTemplate = template.Must(template.New("report.html").Funcs(template.FuncMap{
-	"comma": Comma, "time": showSeconds, "moment": showMoment,
+	"comma": plain.Comma, "time": showSeconds, "moment": showMoment,
 }).ParseFS(reportFiles, "page/report.html"))
 
 // maxRows is how many rows the table beside a chart has at most.
@@ -97,17 +99,17 @@ func (d *Document) verdict() verdictLine {
 	}
 	switch {
 	case d.Books != nil && d.ReadBefore > 0:
-		return verdictLine{"bad", "The results are not all here: " + Plural(d.ReadBefore, "was", "were") + " read before, by another output."}
+		return verdictLine{"bad", "The results are not all here: " + plain.Plural(d.ReadBefore, "was", "were") + " read before, by another output."}
 	case d.Books != nil && !d.Balanced:
-		return verdictLine{"bad", "The books do not balance: " + Plural(d.Missing, "result is", "results are") + " missing here."}
+		return verdictLine{"bad", "The books do not balance: " + plain.Plural(d.Missing, "result is", "results are") + " missing here."}
 	case broken > 0:
 		return verdictLine{"bad", fmt.Sprintf("%d of %d rules are broken.", broken, len(d.Rules))}
 	case d.Books != nil && !d.Complete:
-		return verdictLine{"bad", "The run is not complete: " + Plural(d.Pending, "task is", "tasks are") + " pending, or more may be put."}
+		return verdictLine{"bad", "The run is not complete: " + plain.Plural(d.Pending, "task is", "tasks are") + " pending, or more may be put."}
 	case d.Results == 0:
 		return verdictLine{"bad", "There are no results."}
 	}
-	v := verdictLine{"good", Plural(d.Results, "result was", "results were") + " taken; without a run there are no books."}
+	v := verdictLine{"good", plain.Plural(d.Results, "result was", "results were") + " taken; without a run there are no books."}
 	all, lost := d.Results, d.Failed
 	if d.Books != nil {
 		v.Text = "The run is complete and the books balance."
@@ -118,20 +120,20 @@ func (d *Document) verdict() verdictLine {
 		if float64(lost) > tolerated*float64(all) {
 			v.Class = "bad"
 		}
-		v.Text += " " + Comma(lost) + " of " + Comma(all) + " failed" + share(lost, all) + "."
+		v.Text += " " + plain.Comma(lost) + " of " + plain.Comma(all) + " failed" + share(lost, all) + "."
 	}
 	return v
 }
 
 func (d *Document) facts() []fact {
 	facts := []fact{
-		{"results", Comma(d.Results)},
-		{"ok", Comma(d.OK) + share(d.OK, d.Results)},
-		{"failed", Comma(d.Failed) + share(d.Failed, d.Results)},
+		{"results", plain.Comma(d.Results)},
+		{"ok", plain.Comma(d.OK) + share(d.OK, d.Results)},
+		{"failed", plain.Comma(d.Failed) + share(d.Failed, d.Results)},
 		{"rate reached", showRate(d.Rate.Reached)},
 	}
 	if d.Rate.Asked > 0 {
-		facts = append(facts, fact{"rate asked", d.askedText()}, fact{"moments of it given up", Comma(d.Rate.GivenUp)})
+		facts = append(facts, fact{"rate asked", d.askedText()}, fact{"moments of it given up", plain.Comma(d.Rate.GivenUp)})
 	}
 	if d.Rate.Deviation > 0 {
 		facts = append(facts, fact{"results of a second differ from their mean by (standard deviation)",
@@ -139,16 +141,16 @@ func (d *Document) facts() []fact {
 	}
 	facts = append(facts, fact{"over", showSeconds(d.Rate.Span)})
 	if d.Due.Count > 0 && d.Rate.Asked > 0 {
-		facts = append(facts, fact{"began late (over 10 ms)", Comma(d.Rate.Late) + share(d.Rate.Late, d.Results)})
+		facts = append(facts, fact{"began late (over 10 ms)", plain.Comma(d.Rate.Late) + share(d.Rate.Late, d.Results)})
 	}
 	if d.Bytes > 0 {
 		facts = append(facts, fact{"received", showBytes(d.Bytes)})
 	}
 	if d.NoRecord > 0 {
-		facts = append(facts, fact{"no JSON objects", Comma(d.NoRecord)})
+		facts = append(facts, fact{"no JSON objects", plain.Comma(d.NoRecord)})
 	}
 	if d.Before > 0 {
-		facts = append(facts, fact{"of these, from earlier calls", Comma(d.Before)})
+		facts = append(facts, fact{"of these, from earlier calls", plain.Comma(d.Before)})
 	}
 	return facts
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/result"
 )
 
@@ -182,7 +183,7 @@ func (r *Rule) show(value float64) string {
 	case r.metric == "rate":
 		return strconv.FormatFloat(value, 'f', 1, 64) + "/s"
 	}
-	return Comma(uint64(value))
+	return plain.Comma(uint64(value))
 }
 
 // Unanswered reports whether a result of this error class came of work that had no answer.

@@ -6,19 +6,20 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/plain"
 )
 
 // FormatBooks is the line that ends every run:
 //
 //	put 1,000,000 = ok 999,874 + failed 126 + dead 0 + pending 0    missing 0   duplicate 0
 func FormatBooks(b glassq.Books, missing, duplicate uint64) string {
-	return "put " + Comma(b.Put) +
-		" = ok " + Comma(b.OK) +
-		" + failed " + Comma(b.Failed) +
-		" + dead " + Comma(b.Dead.Sum()) +
-		" + pending " + Comma(b.Pending()) +
-		"    missing " + Comma(missing) +
-		"   duplicate " + Comma(duplicate)
+	return "put " + plain.Comma(b.Put) +
+		" = ok " + plain.Comma(b.OK) +
+		" + failed " + plain.Comma(b.Failed) +
+		" + dead " + plain.Comma(b.Dead.Sum()) +
+		" + pending " + plain.Comma(b.Pending()) +
+		"    missing " + plain.Comma(missing) +
+		"   duplicate " + plain.Comma(duplicate)
 }
 
 // RateLine says which rate was asked for and reached, and how long tasks took from their due
@@ -51,7 +52,7 @@ func givenUp(n uint64) string {
 	if n == 1 {
 		return "1 moment of the schedule was given up"
 	}
-	return Comma(n) + " moments of the schedule were given up"
+	return plain.Comma(n) + " moments of the schedule were given up"
 }
 
 // FormatReadBefore goes on with the line of the books where results are in another file; "" where
@@ -60,28 +61,15 @@ func FormatReadBefore(n uint64) string {
 	if n == 0 {
 		return ""
 	}
-	return "   read before " + Comma(n)
+	return "   read before " + plain.Comma(n)
 }
 
 // FormatJob is the line about a run and its retries as one:
 //
 //	crawl with crawl.2: put 1,000 = ok 990 + failed 10 + dead 0 + pending 0
 func FormatJob(j *glassq.Job) string {
-	return j.Runs[0] + " with " + strings.Join(j.Runs[1:], ", ") + ": put " + Comma(j.Put) + " = ok " + Comma(j.OK) +
-		" + failed " + Comma(j.Failed) + " + dead " + Comma(j.Dead) + " + pending " + Comma(j.Pending)
-}
-
-// Comma writes n with a comma before every three digits.
-func Comma(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	out := make([]byte, 0, len(s)+len(s)/3)
-	for i := range len(s) {
-		if i > 0 && (len(s)-i)%3 == 0 {
-			out = append(out, ',')
-		}
-		out = append(out, s[i])
-	}
-	return string(out)
+	return j.Runs[0] + " with " + strings.Join(j.Runs[1:], ", ") + ": put " + plain.Comma(j.Put) + " = ok " + plain.Comma(j.OK) +
+		" + failed " + plain.Comma(j.Failed) + " + dead " + plain.Comma(j.Dead) + " + pending " + plain.Comma(j.Pending)
 }
 
 // Short writes a duration with about three digits.
@@ -123,7 +111,7 @@ func showRate(r float64) string {
 	if r < 100 {
 		return strconv.FormatFloat(r, 'f', 1, 64) + "/s"
 	}
-	return Comma(uint64(r+0.5)) + "/s"
+	return plain.Comma(uint64(r+0.5)) + "/s"
 }
 
 func showMoment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
@@ -136,15 +124,7 @@ func showBytes(n uint64) string {
 		v /= step
 	}
 	if i == 0 {
-		return Comma(n) + " bytes"
+		return plain.Comma(n) + " bytes"
 	}
 	return strconv.FormatFloat(v, 'f', 1, 64) + " " + units[i]
-}
-
-// Plural is a number and what it counts, in the form that fits.
-func Plural(n uint64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return Comma(n) + " " + many
 }

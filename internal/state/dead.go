@@ -234,6 +234,8 @@ func (s *State) revive(q *Queue, n uint64, e *entry) {
 	q.count[glassq.Leased]++
 	e.setState(glassq.Leased) // as if its last try were given back
 	s.goes(e, s.tasks.mark(n), 1)
-	s.keyMoved(c, n, glassq.Dead, glassq.Leased)
+	if c.key != nil {
+		c.key.leased++ // its place comes with that of the task
+	}
 	s.back(n, e, 0)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/plain"
 )
 
 // forgetRuns makes room for a new run: those that ended long ago go, and the oldest ended ones
@@ -47,6 +48,7 @@ func (s *State) forgetRun(r *Run) {
 	s.forgetLast(noClass) // the class of the last put may be of it
 	s.unfollow(r)
 	s.unreserve(r)
+	s.disown(r)
 	delete(s.runs, r.name)
 	if first := s.firstOf(r); first != r {
 		first.retries = slices.DeleteFunc(first.retries, func(x *Run) bool { return x == r })
@@ -71,7 +73,7 @@ func (s *State) holdsRun(r *Run) string {
 	switch {
 	case pending > 0:
 		return fmt.Sprintf("it has %s; glassq runs wait %s waits for the end, glassq runs cancel %[2]s ends what nobody works on",
-			count(pending, "pending task"), r.name)
+			plain.Plural(pending, "pending task", "pending tasks"), r.name)
 	case !r.sealed:
 		return fmt.Sprintf("it is not sealed, so more may be put to it; glassq runs seal %s says that nothing more comes", r.name)
 	case r.waits:
@@ -80,7 +82,7 @@ func (s *State) holdsRun(r *Run) string {
 		return "its end is being written; try again"
 	case r.results > 0:
 		return fmt.Sprintf("%s of it in queue %s; glassq output --run %s takes them",
-			count(uint64(r.results), "result"), r.ResultsQueue(), r.name)
+			plain.Plural(uint64(r.results), "result", "results"), r.ResultsQueue(), r.name)
 	case len(r.retries) > 0:
 		again := strings.Join(names(r.retries), " ")
 		return fmt.Sprintf("it was retried as %s; glassq runs rm %s %[1]s removes the whole job", again, r.name)
@@ -108,15 +110,7 @@ func (s *State) holdsRun(r *Run) string {
 	}
 	slices.Sort(queues)
 	return fmt.Sprintf("%s of it in queue %s; glassq queue redrive %s makes them ready, glassq queue purge %[3]s --state dead ends them",
-		count(dead, "dead task"), strings.Join(queues, ", "), queues[0])
-}
-
-// count is n of what, in words.
-func count(n uint64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
+		plain.Plural(dead, "dead task", "dead tasks"), strings.Join(queues, ", "), queues[0])
 }
 
 func (s *State) applyRunDrop(name string) {

@@ -95,7 +95,7 @@ func (s *State) watched(r *Run) bool {
 
 // reserve takes the places for the hooks of a run, of which each end uses one at most.
 func (s *State) reserve(r *Run) {
-	if r.ended != 0 || r.reserves {
+	if r.ended != 0 || r.reserves || !r.hooked() {
 		return
 	}
 	r.reserves = true
@@ -131,8 +131,9 @@ func (s *State) count(r *Run, times int64) {
 	}
 }
 
-// reopened notes that a run has something to do again, after it may have ended.
+// reopened notes that a run has something to do again, after it may have come to its end.
 func (s *State) reopened(r *Run) {
+	s.disown(r)
 	if r.ended != 0 {
 		r.ended = 0
 		s.reserve(r)
@@ -280,40 +281,43 @@ func (s *State) owe(r *Run) {
 	}
 }
 
+// disown notes that a run is not owed its end any more.
+func (s *State) disown(r *Run) {
+	if r.owed {
+		r.owed = false
+		s.owing = slices.DeleteFunc(s.owing, func(x *Run) bool { return x == r })
+	}
+}
+
 // DecideEnd is the end of a run that is to be written now: its record, and that of its hook's put,
 // nil for none. Both go into one frame. ok is false where no run has come to its end.
 func (s *State) DecideEnd() (end, put []byte, ok bool) {
-	for len(s.owing) > 0 {
-		r := s.owing[0]
-		if s.runs[r.name] != r || r.ended != 0 || !r.over() {
-			r.owed = false // it has more to do: it is owed its end when that is done
-			s.owing = s.owing[1:]
-			continue
-		}
-		end = appendRunEnd(nil, r.name, r.ends+1)
-		failed := r.books.Failed+r.books.Dead.Sum() > 0
-		h := &r.hooks[hookEnd]
-		if failed && r.hooks[hookFailed].put != nil {
-			h = &r.hooks[hookFailed]
-		}
-		if h.put == nil {
-			return end, nil, true
-		}
-		body, err := json.Marshal(glassq.RunEnd{Run: r.name, End: r.ends + 1, OK: !failed, Books: r.books, Total: r.total,
-			Results: r.ResultsQueue(), RetryOf: r.retryOf, Created: time.UnixMilli(r.created).UTC(),
-			Ended: time.UnixMilli(s.now).UTC()})
-		if err != nil {
-			panic("state: " + err.Error()) // numbers and names
-		}
-		var d Decoder
-		var t glassq.Task
-		if _, err := d.Task(&t, h.put); err != nil {
-			panic("state: " + err.Error()) // it was decoded when it was set
-		}
-		t.ID, t.Body = EndID(r.name, r.ends+1), body
-		return end, AppendPut(nil, &t), true
+	if len(s.owing) == 0 {
+		return nil, nil, false
 	}
-	return nil, nil, false
+	r := s.owing[0]
+	end = appendRunEnd(nil, r.name, r.ends+1)
+	failed := r.books.Failed+r.books.Dead.Sum() > 0
+	h := &r.hooks[hookEnd]
+	if failed && r.hooks[hookFailed].put != nil {
+		h = &r.hooks[hookFailed]
+	}
+	if h.put == nil {
+		return end, nil, true
+	}
+	body, err := json.Marshal(glassq.RunEnd{Run: r.name, End: r.ends + 1, OK: !failed, Books: r.books, Total: r.total,
+		Results: r.ResultsQueue(), RetryOf: r.retryOf, Created: time.UnixMilli(r.created).UTC(),
+		Ended: time.UnixMilli(s.now).UTC()})
+	if err != nil {
+		panic("state: " + err.Error()) // numbers and names
+	}
+	var d Decoder
+	var t glassq.Task
+	if _, err := d.Task(&t, h.put); err != nil {
+		panic("state: " + err.Error()) // it was decoded when it was set
+	}
+	t.ID, t.Body = EndID(r.name, r.ends+1), body
+	return end, AppendPut(nil, &t), true
 }
 
 // EndID is the id of the hook's task of the k-th end of a run.
@@ -331,10 +335,7 @@ func (s *State) applyRunEnd(name string, k uint64) error {
 	}
 	r.ends, r.ended = k, s.now
 	s.unreserve(r)
-	if r.owed {
-		r.owed = false
-		s.owing = slices.DeleteFunc(s.owing, func(x *Run) bool { return x == r })
-	}
+	s.disown(r)
 	for _, on := range []*Run{r, s.firstOf(r)} {
 		for _, f := range slices.Clone(on.followers) {
 			if s.lets(on, f.afterAny) {
@@ -370,7 +371,7 @@ func (s *State) restoreWaits() {
 		if r.hooked() {
 			s.reserve(r)
 		}
-		if r.ended == 0 && r.over() && s.watched(r) {
+		if r.ended == 0 && r.over() {
 			s.owe(r)
 		}
 	}

@@ -2,7 +2,6 @@ package state
 
 import (
 	"encoding/binary"
-	"maps"
 	"math"
 	"math/bits"
 	"slices"
@@ -188,6 +187,7 @@ func (s *State) placeKey(k *key) {
 	if stands == k.stands && due == k.due && (stands != keyOpen || level == k.level) {
 		return
 	}
+	kept := r.filled == 0 // until now keys kept everything back
 	if k.stands == keyOpen {
 		r.unlink(k)
 	}
@@ -202,8 +202,8 @@ func (s *State) placeKey(k *key) {
 		s.keyTimers.push(due, uint64(k.num))
 	}
 	if stands == keyOpen {
-		if r.filled == 0 && !s.filling {
-			k.q.Pace.Wake(s.nanos()) // until now keys kept everything back
+		if kept && !s.bulk {
+			k.q.Pace.Wake(s.nanos())
 		}
 		k.credit = k.lim.weight
 		r.link(k, level)
@@ -341,240 +341,6 @@ func (s *State) unrefKey(k *key) {
 	s.spareKeys = append(s.spareKeys, k)
 }
 
-// keySweep is how long, in ms, what a key need not remember any more may be kept.
-const keySweep = 60_000
-
-// sweepRef marks a timer that is for a queue's sweep, and not for a key.
-const sweepRef = 1 << 63
-
-func (s *State) sweepLater(q *Queue) {
-	if !q.ring.swept {
-		q.ring.swept = true
-		s.keyTimers.push((s.now/keySweep+1)*keySweep, sweepRef|uint64(q.num)) // the same moment after a start
-	}
-}
-
-// keyTimerDue does what a timer of a key or of a queue's sweep says.
-func (s *State) keyTimerDue(ref uint64) {
-	if ref&sweepRef == 0 {
-		k := s.byKey[ref]
-		k.due = 0
-		s.placeKey(k)
-		return
-	}
-	q := s.byNum[ref&^sweepRef]
-	r := q.ring
-	r.swept = false
-	for i := r.marks.n - 1; i >= 0; i-- {
-		if m := r.marks.at(i); !m.stands(s.now) {
-			r.marks.take(m.name)
-		}
-	}
-	if !r.rules.on && q.count[glassq.Ready]+q.count[glassq.Leased] == 0 && !r.holds(s.now) {
-		s.keysOff(q) // it looked at keys for the sake of a hold
-		return
-	}
-	if r.marks.n > 0 || !r.rules.on {
-		s.sweepLater(q)
-	}
-}
-
-func (s *State) keyTimerValid(t timer) bool {
-	if t.ref&sweepRef != 0 {
-		q := s.byNum[t.ref&^sweepRef]
-		return q != nil && q.ring != nil && q.ring.swept
-	}
-	return s.byKey[t.ref].due == t.at
-}
-
-// holds tells whether any hold stands.
-func (r *keyring) holds(now int64) bool {
-	for i := range r.marks.n {
-		if r.marks.at(i).held > now {
-			return true
-		}
-	}
-	for _, k := range r.keys {
-		if k.held > now {
-			return true
-		}
-	}
-	return false
-}
-
-// setKeyRules has a queue look at keys as its settings say, or not at all.
-func (s *State) setKeyRules(q *Queue) {
-	rules := newKeyRules(&q.settings)
-	if q.ring == nil {
-		if rules.on {
-			s.keysOn(q, rules)
-		}
-		return
-	}
-	if !rules.on && !q.ring.holds(s.now) {
-		s.keysOff(q)
-		return
-	}
-	old := q.ring.rules
-	q.ring.rules = rules
-	ns := s.nanos()
-	move := func(m *keyMark) {
-		from, to := old.of(m.name), rules.of(m.name)
-		m.rate = from.rate.moved(m.rate, ns, &to.rate)
-		m.cost = from.cost.moved(m.cost, ns, &to.cost)
-	}
-	for i := range q.ring.marks.n {
-		move(q.ring.marks.writable(i))
-	}
-	for _, name := range slices.Sorted(maps.Keys(q.ring.keys)) {
-		k := q.ring.keys[name]
-		move(&k.keyMark)
-		k.lim = rules.of(name)
-		k.credit = min(k.credit, k.lim.weight)
-		s.placeKey(k)
-	}
-}
-
-// keysOn begins to look at keys: the ready tasks of q are put into lanes by key, in one pass.
-func (s *State) keysOn(q *Queue, rules *keyRules) {
-	q.ring = &keyring{rules: rules, keys: map[string]*key{}, low: math.MaxUint64}
-	for i := range s.class {
-		if c := &s.class[i]; c.queue == q {
-			c.key = s.keyOf(q, c.name)
-		}
-	}
-	q.lanes, q.filled = [10]lane{}, 0
-	s.relane(q, func(n uint64, c *class, in glassq.State) {
-		if in == glassq.Ready {
-			s.laneOf(c).push(n)
-		}
-		s.keyMoved(c, n, glassq.Gone, in)
-	})
-	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
-		if c := &s.class[r.class]; r.state == glassq.Ready {
-			s.enlist(r, s.laneOf(c))
-			s.keyCounts(c, r.next(), int64(r.left))
-		}
-	}
-	if !rules.on {
-		s.sweepLater(q)
-	}
-}
-
-// keysOff ends that.
-func (s *State) keysOff(q *Queue) {
-	for i := range s.class {
-		if c := &s.class[i]; c.queue == q && c.key != nil {
-			k := c.key
-			if c.key = nil; k.stands == keyOpen && k.refs == 1 {
-				q.ring.unlink(k)
-			}
-			k.due = 0
-			s.unrefKey(k)
-		}
-	}
-	q.ring = nil
-	s.relane(q, func(n uint64, c *class, in glassq.State) {
-		if in == glassq.Ready {
-			q.lanes[c.priority].push(n)
-			q.filled |= 1 << c.priority
-		}
-	})
-	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
-		if c := &s.class[r.class]; r.state == glassq.Ready {
-			s.enlist(r, &q.lanes[c.priority])
-			q.filled |= 1 << c.priority
-		}
-	}
-}
-
-// relane calls fn for the ready and the leased tasks of q, in the order of their numbers.
-func (s *State) relane(q *Queue, fn func(n uint64, c *class, in glassq.State)) {
-	left := q.count[glassq.Ready] + q.count[glassq.Leased]
-	var some []uint64
-	for ci, c := s.tasks.from(0); c != nil && left > 0; ci, c = s.tasks.from(ci + 1) {
-		some = s.tasks.numbers(some[:0], ci, func(e *entry) bool {
-			return (e.state() == glassq.Ready || e.state() == glassq.Leased) && s.class[e.class].queue == q
-		})
-		for _, n := range some {
-			e := s.tasks.look(n)
-			fn(n, &s.class[e.class], e.state())
-			left--
-		}
-	}
-}
-
-// applyHold holds a key for length ms from now, unless it is held for longer; 0 ends a hold.
-func (s *State) applyHold(queue, name string, length int64, why string) {
-	q := s.queues[queue]
-	if q == nil || q.ring == nil && length == 0 {
-		return
-	}
-	if q.ring == nil {
-		s.keysOn(q, newKeyRules(&q.settings))
-	}
-	r := q.ring
-	k := r.keys[name]
-	var m keyMark
-	if k != nil {
-		m = k.keyMark
-	} else {
-		m = r.marks.take(name)
-	}
-	switch until := s.now + length; {
-	case length == 0:
-		m.held, m.why = 0, nil
-	case until > m.held:
-		m.held, m.why = until, nil
-		if why != "" {
-			m.why = &why
-		}
-	}
-	m.name = name
-	switch {
-	case k != nil:
-		k.keyMark = m
-		s.placeKey(k)
-	case m.stands(s.now):
-		r.marks.put(m)
-		s.sweepLater(q)
-	}
-}
-
-// DecideHold appends the record by which a nack holds the key of its task; nil for none.
-func (s *State) DecideHold(dst []byte, n *glassq.Nack) ([]byte, error) {
-	if n.Hold <= 0 {
-		return nil, nil
-	}
-	if s.Lease(n.Token) != Live {
-		return nil, glassq.ErrLeaseLost
-	}
-	l, _ := s.leases.get(n.Token.Number)
-	c := &s.class[s.tasks.get(l.task).class]
-	if c.name == "" {
-		return nil, glassq.Errorf(glassq.CodeBadRequest,
-			"the task has no key that could be held; nack it with a delay instead, or put it with a key")
-	}
-	return AppendHold(dst, c.queue.Name, c.name, int64(ceilMS(n.Hold)), n.Reason), nil
-}
-
-// DecideRelease appends the record that ends the hold of a key.
-func (s *State) DecideRelease(dst []byte, queue, name string) ([]byte, error) {
-	q := s.Queue(queue)
-	if q == nil {
-		return nil, NoQueue(queue)
-	}
-	if q.ring != nil {
-		if k := q.ring.keys[name]; k != nil && k.held > s.now {
-			return AppendHold(dst, queue, name, 0, ""), nil
-		}
-		if m := q.ring.marks.get(name); m != nil && m.held > s.now {
-			return AppendHold(dst, queue, name, 0, ""), nil
-		}
-	}
-	return nil, glassq.Errorf(glassq.CodeNotFound, "queue %s holds no key %q", queue, name)
-}
-
 // Keys lists keys of q, as glassq.Keys says.
 func (s *State) Keys(q *Queue, after string, most int) []glassq.KeyInfo {
 	if q.ring == nil {
@@ -682,12 +448,6 @@ func (s *State) Eldest(q *Queue) (n uint64, p Place, ok bool) {
 		return 0, p, false
 	}
 	return n, s.placeOf(n, e), true
-}
-
-// AppendHold appends that a key is held for length ms; 0 ends a hold.
-func AppendHold(dst []byte, queue, key string, length int64, why string) []byte {
-	dst = appendString(appendString(append(dst, byte(opHold)), queue), key)
-	return appendString(binary.AppendUvarint(dst, uint64(length)), why)
 }
 
 // AppendKeyCost appends what the task of a lease really cost, right before its ack.

@@ -281,6 +281,77 @@ func TestKeyLimits(t *testing.T) {
 	})
 }
 
+// TestKeysKeepToTheSchedule: a queue is as late as it is while some key may go, and is not while keys keep
+// everything back.
+func TestKeysKeepToTheSchedule(t *testing.T) {
+	const rate = 1
+	fair := glassq.Settings{Rate: rate, Fair: true}
+	limits := func(a, b int) glassq.Settings {
+		return glassq.Settings{Rate: rate, Keys: &glassq.KeyRules{Overrides: map[string]glassq.KeyLimits{
+			"a": {Concurrency: new(a)}, "b": {Concurrency: new(b)}}}}
+	}
+	put := func(b *keysBench, key string, level int) {
+		b.apply(AppendPut(nil, &glassq.Task{Queue: "q", Key: key, Priority: glassq.Level(level)}))
+	}
+	for _, tt := range []struct {
+		name       string
+		set        glassq.Settings
+		begin, end func(b *keysBench) // ten seconds lie between them
+		late       time.Duration
+	}{
+		{"its next task has another priority", fair, func(b *keysBench) { put(b, "a", 5); put(b, "a", 4) },
+			func(b *keysBench) { b.lease() }, 9 * time.Second},
+		{"a redrive beside the limit", limits(1, 0), func(b *keysBench) {
+			put(b, "a", 4)
+			put(b, "a", 4)
+			number, _ := b.lease()
+			b.apply(AppendNack(nil, number, &glassq.Nack{Dead: true}, 0))
+		}, func(b *keysBench) { b.apply(AppendRedrive(nil, "q", 1)) }, 9 * time.Second},
+		{"keys come on", glassq.Settings{Rate: rate}, func(b *keysBench) { put(b, "a", 4) },
+			func(b *keysBench) { b.apply(AppendQueue(nil, "q", fair)) }, 10 * time.Second},
+		{"keys go off", fair, func(b *keysBench) { put(b, "a", 4) },
+			func(b *keysBench) { b.apply(AppendQueue(nil, "q", glassq.Settings{Rate: rate})) }, 10 * time.Second},
+		{"another key is held", glassq.Settings{Rate: rate}, func(b *keysBench) { put(b, "a", 4) },
+			func(b *keysBench) { b.apply(AppendHold(nil, "q", "b", 1000, "")) }, 10 * time.Second},
+		{"one key may go for another", limits(2, 1), func(b *keysBench) {
+			for range 2 {
+				put(b, "a", 4)
+				put(b, "b", 4)
+			}
+			b.leases(2)
+		}, func(b *keysBench) { b.apply(AppendQueue(nil, "q", limits(1, 2))) }, 8 * time.Second},
+		{"the limit of all goes up", limits(1, 1), func(b *keysBench) { put(b, "a", 4); put(b, "a", 4); b.lease() },
+			func(b *keysBench) { b.apply(AppendQueue(nil, "q", limits(2, 1))) }, 0},
+		{"the limit of all goes", limits(1, 1), func(b *keysBench) { put(b, "a", 4); put(b, "a", 4); b.lease() },
+			func(b *keysBench) { b.apply(AppendQueue(nil, "q", glassq.Settings{Rate: rate})) }, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newKeysBench(t, tt.set)
+			tt.begin(b)
+			b.after(10 * time.Second)
+			tt.end(b)
+			if got := b.s.Queue("q").Pace.Late(b.s.nanos()); got != tt.late {
+				t.Errorf("the next task is %v late, want %v", got, tt.late)
+			}
+		})
+	}
+}
+
+// TestKeysGoOff: a queue that looked at keys for the sake of a hold does so no longer than need be.
+func TestKeysGoOff(t *testing.T) {
+	b := newKeysBench(t, glassq.Settings{Fair: true})
+	b.put("a", 0)
+	b.apply(AppendHold(nil, "q", "a", 1000, ""))
+	b.apply(AppendQueue(nil, "q", glassq.Settings{}))
+	b.after(time.Second)
+	number, _ := b.lease()
+	b.apply(AppendAck(nil, number, glassq.OK, false))
+	b.after(2 * time.Minute)
+	if b.s.Queue("q").ring != nil {
+		t.Error("two minutes after the hold the queue still looks at keys")
+	}
+}
+
 func TestHold(t *testing.T) {
 	b := newKeysBench(t, glassq.Settings{})
 	for range 3 {

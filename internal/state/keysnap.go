@@ -134,4 +134,9 @@ func (s *State) placeKeys() {
 			s.placeKey(k)
 		}
 	}
+	for _, q := range s.queues {
+		if q.ring != nil {
+			s.orderRings(q.ring)
+		}
+	}
 }

@@ -97,7 +97,7 @@ func (s *State) applySettings(name string, set glassq.Settings) {
 	}
 	s.setHalt(q)
 	q.Pace.Set(schedule(set), s.nanos())
-	s.setKeyRules(q)
+	s.atOnce(q, func() { s.setKeyRules(q) })
 	if was.Paused && !set.Paused {
 		q.Pace.Wake(s.nanos())
 	}

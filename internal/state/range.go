@@ -190,17 +190,19 @@ func (s *State) rangeReady(r *taskRange) {
 	r.state = glassq.Ready
 	s.oneReady(q)
 	q.count[glassq.Ready] += int64(r.left) - 1
-	s.enlist(r, s.laneOf(c))
-	q.filled |= 1 << c.priority
-	s.keyCounts(c, r.next(), int64(r.left))
+	s.restInLane(r)
 	s.hooks.Ready(q)
 }
 
-// enlist puts what is left of r into a lane.
-func (s *State) enlist(r *taskRange, l *lane) {
+// restInLane puts what is left of r, which is ready and new to its key, into its lane.
+func (s *State) restInLane(r *taskRange) {
+	c := &s.class[r.class]
+	l := s.laneOf(c)
 	for _, x := range r.rest {
 		l.insert(span{x.first, x.first + x.count})
 	}
+	c.queue.filled |= 1 << c.priority
+	s.keyCounts(c, r.next(), int64(r.left))
 }
 
 // rangeDue does what is due with what is left of a range: its delay, or its ttl, has passed. It
@@ -488,9 +490,7 @@ func (s *State) restoreRange(r *taskRange) {
 		return
 	}
 	q.count[glassq.Ready] += int64(r.left)
-	s.enlist(r, s.laneOf(c))
-	q.filled |= 1 << c.priority
-	s.keyCounts(c, r.next(), int64(r.left))
+	s.restInLane(r)
 }
 
 // checkRanges refuses a snapshot with tasks of ranges that it does not have, or the reverse.

@@ -15,8 +15,8 @@ import (
 // Restore fills an empty state from a snapshot. An error means that the snapshot is damaged or of
 // another format.
 func (s *State) Restore(in io.Reader) error {
-	s.filling = true
-	defer func() { s.filling = false }()
+	s.bulk = true
+	defer func() { s.bulk = false }()
 	d := decoder{r: bufio.NewReaderSize(in, 64<<10)}
 	format := d.num()
 	if d.err == nil && (format > snapshotFormat || format < snapshotFormat-1) {
@@ -206,14 +206,7 @@ func (s *State) restoreTask(n uint64, e *entry) bool {
 	if e.has(flagResult) && c.run != nil && e.state() != glassq.Dead {
 		c.run.results++
 	}
-	switch e.state() {
-	case glassq.Ready:
-		s.laneOf(c).push(n)
-		q.filled |= 1 << c.priority
-		s.keyMoved(c, n, glassq.Gone, glassq.Ready)
-	case glassq.Leased:
-		s.keyMoved(c, n, glassq.Gone, glassq.Leased)
-	case glassq.Dead:
+	if s.inLane(n, e); e.state() == glassq.Dead {
 		q.dead.push(n)
 	}
 	return true

@@ -38,7 +38,7 @@ type State struct {
 	byKey     []*key // by key.num
 	spareKeys []*key // of them, those that are none
 	scratch   []byte
-	filling   bool // Restore is under way
+	bulk      bool // many keys are placed, by one record or by Restore
 
 	owing  []*Run               // have come to their ends, which are to be written
 	places map[string]hookPlace // reserved for hooks, by queue
@@ -350,7 +350,7 @@ func (s *State) resultGone(run *Run) {
 func (s *State) settled(run *Run) {
 	switch {
 	case run == nil || run.ended != 0 || !run.over():
-	case s.watched(run):
+	case run.owed || s.watched(run):
 		s.owe(run)
 	default:
 		run.ended = s.now

@@ -198,7 +198,7 @@ func (w *walker) step() {
 			return
 		}
 		number, _ := w.s.NextLease()
-		if n, _, ok := w.s.Head(q); ok && w.s.MayHandOut(q) > 0 {
+		if n, _, ok := w.s.Head(q); ok && w.s.MayHandOut(q) > 0 && w.paced(q) {
 			w.add(AppendLease(nil, number, n, 1000+w.rnd.Int64N(5000)))
 			w.held = append(w.held, number)
 		}
@@ -241,7 +241,9 @@ func (w *walker) step() {
 			}
 		}
 	default:
-		switch w.rnd.IntN(12) {
+		switch w.rnd.IntN(16) {
+		default:
+			w.flow(queue)
 		case 0:
 			w.add(AppendPurge(nil, queue, glassq.Ready))
 		case 1:
@@ -253,7 +255,8 @@ func (w *walker) step() {
 		case 6:
 			w.add(AppendRun(nil, fmt.Sprintf("r%d", w.rnd.IntN(3)), glassq.RunChange{Source: "s"}))
 		case 7:
-			set := glassq.Settings{Attempts: w.rnd.IntN(5), Fair: w.rnd.IntN(2) == 0, Keys: w.rules()}
+			set := glassq.Settings{Attempts: w.rnd.IntN(5), Fair: w.rnd.IntN(2) == 0, Keys: w.rules(),
+				Rate: float64(w.rnd.IntN(3))}
 			if w.rnd.IntN(2) == 0 {
 				set.Halt, set.HaltResume = "failed>30% of 7", float64(w.rnd.IntN(3))
 			}
@@ -359,6 +362,7 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 		}
 	}
 	checkKeys(w.t, s)
+	w.checkFlow(s)
 	for _, r := range s.runs {
 		if r.going != runs[r] {
 			w.t.Fatalf("run %s is going %v; the table has %v", r.name, r.going, runs[r])
@@ -405,6 +409,7 @@ func TestWalk(t *testing.T) {
 			var imageLen int
 			for i := range steps {
 				w.step()
+				w.ends()
 				if i%50 == 0 {
 					w.check(w.s, w.live)
 				}
@@ -635,8 +640,10 @@ func dump(s *State) string {
 			fmt.Fprintln(&b, *q.breaker)
 		}
 	}
+	dumpFlow(&b, s)
 	for _, r := range s.Runs() {
-		fmt.Fprintln(&b, s.RunInfo(r), r.put.all(), r.done.all(), r.failed.all(), r.dead.all())
+		info, _ := json.Marshal(s.RunInfo(r))
+		fmt.Fprintln(&b, string(info), r.put.all(), r.done.all(), r.failed.all(), r.dead.all())
 	}
 	for _, r := range s.ranges {
 		fmt.Fprintln(&b, r.first, r.end, r.rest, r.left, r.held, r.state, s.class[r.class].enc, r.frame, r.offset, r.size,

@@ -52,6 +52,29 @@ func CommandLineOnly(cmd *cobra.Command, flags ...string) {
 	}
 }
 
+// mayBeEmpty marks flags whose empty value means something.
+const mayBeEmpty = "may be empty"
+
+// MayBeEmpty has an empty value of these flags of cmd taken for what it is. On a command line, that of
+// any other is refused: it comes from a variable of a shell that is not set.
+func MayBeEmpty(cmd *cobra.Command, flags ...string) {
+	for _, name := range flags {
+		cmd.Flags().SetAnnotation(name, mayBeEmpty, nil)
+	}
+}
+
+// isEmpty reports whether the command line gave a flag an empty text that means nothing.
+func isEmpty(f *pflag.Flag) bool {
+	if _, ok := f.Annotations[mayBeEmpty]; ok || f.Name == "config" {
+		return false
+	}
+	if list, ok := f.Value.(pflag.SliceValue); ok {
+		texts := list.GetSlice()
+		return len(texts) == 0 || slices.Contains(texts, "")
+	}
+	return f.Value.Type() == "string" && f.Value.String() == ""
+}
+
 func isConfigured(f *pflag.Flag) bool {
 	_, only := f.Annotations[commandLine]
 	return !only && !slices.Contains(notConfigured, f.Name)

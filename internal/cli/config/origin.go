@@ -23,7 +23,7 @@ func environmentName(flag string) string {
 }
 
 // Fill sets the flags of cmd that were not given, from the environment, else from the file, and
-// tells where each has its value from.
+// tells where each has its value from. One that was given with nothing is refused.
 func (c *File) Fill(cmd *cobra.Command, lookup func(string) (string, bool)) (map[string]Origin, error) {
 	var err error
 	origins := map[string]Origin{}
@@ -33,6 +33,9 @@ func (c *File) Fill(cmd *cobra.Command, lookup func(string) (string, bool)) (map
 		origins[f.Name] = fromDefault
 		if f.Changed {
 			origins[f.Name] = fromFlag
+			if err == nil && isEmpty(f) {
+				err = fmt.Errorf("--%s is empty: give it a value, or leave it out", f.Name)
+			}
 			return
 		}
 		if f.Name == "help" || err != nil || f.Name != "config" && !isConfigured(f) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/output"
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 )
 
@@ -54,14 +55,17 @@ func (s *snapshot) gauges(rates [3]float64) []gauge {
 
 // figures is the text behind a bar: as much of it as fits into so many columns.
 func (g *gauge) figures(columns int) string {
-	text, share := report.Comma(g.done), ""
+	text, share := plain.Comma(g.done), ""
 	if g.total > 0 {
 		share = fmt.Sprintf("%d%%", min(100, int(float64(g.done)/float64(g.total)*100)))
-		text += " of " + report.Comma(g.total) + " (" + share + ")"
+		text += " of " + plain.Comma(g.total) + " (" + share + ")"
 	}
-	speed := "  " + report.Comma(uint64(math.Round(g.rate))) + "/s"
+	speed := "  " + plain.Comma(uint64(math.Round(g.rate))) + "/s"
 	if g.left > 0 {
 		speed += "  " + g.left.Round(time.Second).String() + " left"
+	}
+	if g.total > 0 && g.done >= g.total {
+		speed = "" // of what is over, the average only fades
 	}
 	switch {
 	case share == "" || len(text)+len(speed) <= columns:
@@ -82,7 +86,7 @@ func (s *snapshot) line() string {
 	if s.p99 > 0 {
 		parts = append(parts, "p50 "+report.Short(s.p50), "p99 "+report.Short(s.p99))
 	}
-	parts = append(parts, "leased "+report.Comma(s.leased), "dead "+report.Comma(s.dead))
+	parts = append(parts, "leased "+plain.Comma(s.leased), "dead "+plain.Comma(s.dead))
 	return strings.Join(parts, "  ")
 }
 

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/glassq/glassq/internal/plain"
-	"github.com/glassq/glassq/internal/report"
 )
 
 // A Console is standard error: lines for people, and at most one bar. It is safe for concurrent
@@ -138,5 +137,5 @@ func PerSecond(n uint64, d time.Duration) string {
 	if d <= 0 {
 		return "0"
 	}
-	return report.Comma(uint64(float64(n)/d.Seconds() + 0.5))
+	return plain.Comma(uint64(float64(n)/d.Seconds() + 0.5))
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 )
 
@@ -135,11 +136,11 @@ func (p *progress) line(now time.Time, last bool) string {
 		fmt.Fprintf(&b, " [%s%s]", strings.Repeat("#", full), strings.Repeat(".", barWidth-full))
 	}
 	b.WriteByte(' ')
-	b.WriteString(report.Comma(done))
+	b.WriteString(plain.Comma(done))
 	if total > 0 {
-		fmt.Fprintf(&b, " of %s (%d%%)", report.Comma(total), min(100, int(float64(done)/float64(total)*100)))
+		fmt.Fprintf(&b, " of %s (%d%%)", plain.Comma(total), min(100, int(float64(done)/float64(total)*100)))
 	}
-	fmt.Fprintf(&b, "  %s/s", report.Comma(uint64(math.Round(rate))))
+	fmt.Fprintf(&b, "  %s/s", plain.Comma(uint64(math.Round(rate))))
 	switch {
 	case last:
 		fmt.Fprintf(&b, "  in %s", report.Short(elapsed))

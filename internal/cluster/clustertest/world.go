@@ -229,16 +229,17 @@ func (m *Member) Cut(log, bus, rest bool) {
 
 // Kill cuts everything for ever: nothing that the program still does has an effect, and what it has
 // sent is in the log or not.
-func (m *Member) Kill() {
-	m.world.mu.Lock()
-	defer m.world.mu.Unlock()
-	m.dead, m.cutLog, m.cutBus, m.cutRest = true, true, true, true
-	for name, by := range m.world.serving {
-		if by == m {
-			delete(m.world.serving, name)
-		}
+func (m *Member) Kill() { m.world.Kill(m) }
+
+// Kill kills members in one moment: none of them sees another one gone.
+func (w *World) Kill(members ...*Member) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range members {
+		m.dead, m.cutLog, m.cutBus, m.cutRest = true, true, true, true
+		maps.DeleteFunc(w.serving, func(_ string, by *Member) bool { return by == m })
+		m.hear = nil
 	}
-	m.hear = nil
 }
 
 var (

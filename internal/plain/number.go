@@ -1,0 +1,24 @@
+package plain
+
+import "strconv"
+
+// Comma writes n with a comma before every three digits.
+func Comma(n uint64) string {
+	s := strconv.FormatUint(n, 10)
+	out := make([]byte, 0, len(s)+len(s)/3)
+	for i := range len(s) {
+		if i > 0 && (len(s)-i)%3 == 0 {
+			out = append(out, ',')
+		}
+		out = append(out, s[i])
+	}
+	return string(out)
+}
+
+// Plural is a number and what it counts, in the form that fits.
+func Plural(n uint64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return Comma(n) + " " + many
+}

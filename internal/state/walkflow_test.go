@@ -1,0 +1,192 @@
+package state
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/glassq/glassq"
+)
+
+// decided adds what was decided, if it was.
+func (w *walker) decided(recs [][]byte, err error) {
+	for _, rec := range recs {
+		if err == nil && rec != nil {
+			w.add(rec)
+		}
+	}
+}
+
+// flow does something with runs, hooks, schedules, some of the dead, or lost time.
+func (w *walker) flow(queue string) {
+	run, other := fmt.Sprintf("r%d", w.rnd.IntN(3)), fmt.Sprintf("r%d", w.rnd.IntN(4))
+	switch w.rnd.IntN(8) {
+	case 0, 1: // hooks put results of no run, or tasks of another run
+		var hooks [2]*Hooked
+		task := glassq.Task{Queue: queue, Key: fmt.Sprint("key", w.rnd.IntN(6)), Cost: uint32(w.rnd.IntN(3))}
+		if w.rnd.IntN(3) == 0 {
+			task.Run = other
+		}
+		hooks[w.rnd.IntN(2)] = &Hooked{Text: glassq.Hook(fmt.Sprintf(`{"queue":%q,"run":%q,"key":%q}`, queue, task.Run, task.Key)), Task: task}
+		w.decided(w.s.DecideRun(run, glassq.RunChange{}, hooks))
+	case 2, 3:
+		c := glassq.RunChange{Sealed: w.rnd.IntN(2) == 0, Total: 5000}
+		switch w.rnd.IntN(4) {
+		case 0:
+			c.RetryOf = other
+		case 1:
+			c.After, c.AfterAny = other, w.rnd.IntN(2) == 0
+		}
+		w.decided(w.s.DecideRun(run, c, [2]*Hooked{}))
+	case 4:
+		rec, err := w.s.DecideRunDrop(run)
+		w.decided([][]byte{rec}, err)
+	case 5:
+		pick, err := w.s.PickDead(queue, glassq.DeadFilter{Run: run, Max: 1 + w.rnd.IntN(9)}, w.rnd.IntN(3) == 0)
+		for last := err != nil; !last; {
+			var rec []byte
+			if rec, _, last, err = pick.Next(w.s); err != nil {
+				w.t.Fatal(err)
+			}
+			w.decided([][]byte{rec}, nil)
+		}
+	case 6:
+		w.schedule(fmt.Sprint("s", w.rnd.IntN(2)), queue)
+	case 7:
+		ms := w.rnd.Int64N(2000)
+		w.add(AppendGap(nil, ms))
+		w.now += ms
+	}
+}
+
+// schedule sets a schedule, has it put something, or drops it.
+func (w *walker) schedule(name, queue string) {
+	x, wall := w.s.Schedule(name), w.now
+	switch {
+	case x == nil || w.rnd.IntN(4) == 0:
+		task := glassq.Task{Queue: queue, Key: "key1", Body: []byte("due")}
+		rec, err := w.s.DecideSchedule(name, glassq.ScheduleChange{Cron: "* * * * *"}, &task, wall)
+		w.decided([][]byte{rec}, err)
+	case w.rnd.IntN(5) == 0:
+		w.add(AppendDropSchedule(nil, name))
+	case wall > x.DoneTo():
+		w.add(AppendDue(nil, name, wall, 1, w.rnd.Uint64N(3)))
+		task := x.Task(time.UnixMilli(wall))
+		if !w.s.IsDuplicate(&task) {
+			w.add(AppendPut(nil, &task))
+		}
+	}
+}
+
+// ends writes the ends of runs that have come to them, and their hooks.
+func (w *walker) ends() {
+	for {
+		end, put, ok := w.s.DecideEnd()
+		if !ok {
+			return
+		}
+		w.add(end)
+		w.decided([][]byte{put}, nil)
+	}
+}
+
+// paced has a queue give up what of its schedule nobody asked for, as a reserve does. It tells whether a
+// task may go.
+func (w *walker) paced(q *Queue) bool {
+	n, up, _ := q.Pace.Ask(w.s.nanos(), 1, q.count[glassq.Ready])
+	if up.Any() {
+		w.add(AppendGiveUp(nil, q.Name, w.s.NextRun(q), up))
+	}
+	return n > 0
+}
+
+// checkFlow compares what follows from runs and hooks with what is kept of it.
+func (w *walker) checkFlow(s *State) {
+	w.t.Helper()
+	places := map[string]hookPlace{}
+	for _, r := range s.runs {
+		for i := range r.hooks {
+			if h := &r.hooks[i]; h.put != nil && r.reserves {
+				name, p := h.queue()
+				places[name] = hookPlace{places[name].tasks + p.tasks, places[name].bytes + p.bytes}
+			}
+		}
+		if r.hooked() && r.ended == 0 && !r.reserves {
+			w.t.Fatalf("run %s has hooks, has not ended, and reserves no place", r.name)
+		}
+		if r.ended != 0 && (r.reserves || !r.over()) {
+			w.t.Fatalf("run %s has ended; it reserves: %t, is over: %t", r.name, r.reserves, r.over())
+		}
+		if r.over() && r.ended == 0 && !r.owed {
+			w.t.Fatalf("run %s is over, has not ended, and is not owed its end", r.name)
+		}
+		if first := s.runs[r.after]; r.waits && first != nil {
+			n := 0
+			for _, f := range first.followers {
+				if f == r {
+					n++
+				}
+			}
+			if n != 1 || s.lets(first, r.afterAny) {
+				w.t.Fatalf("run %s waits for %s, which has it %d times among its followers, and lets it begin: %t", r.name, first.name, n,
+					s.lets(first, r.afterAny))
+			}
+		}
+	}
+	if fmt.Sprint(places) != fmt.Sprint(s.places) {
+		w.t.Fatalf("hooks have places %v, want %v", s.places, places)
+	}
+}
+
+// dumpFlow tells what a state keeps of keys, halts, schedules and hooks.
+func dumpFlow(b io.Writer, s *State) {
+	for _, q := range s.Queues() {
+		fmt.Fprintln(b, q.Name, s.MayHandOut(q), q.Pace.image())
+		if q.ring == nil {
+			continue
+		}
+		for _, k := range append(s.Keys(q, "", 99), s.keyInfo(q, "")) {
+			js, _ := json.Marshal(k)
+			fmt.Fprintf(b, "%s\n", js)
+		}
+	}
+	for _, x := range s.Schedules() {
+		fmt.Fprintln(b, *x, bytes.NewBuffer(x.put))
+	}
+	for _, r := range s.Runs() {
+		fmt.Fprintln(b, r.name, r.owed, r.reserves, r.ended, len(r.followers))
+	}
+	fmt.Fprintln(b, s.places)
+}
+
+// TestReplayBeginsWhatBegan: a run whose last ack put one more task has not come to its end, also where a
+// replay does not ask for ends in between.
+func TestReplayBeginsWhatBegan(t *testing.T) {
+	task := func(n uint32) []byte { return AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Dense: true, Position: n}) }
+	log := [][]byte{task(0), AppendRun(nil, "r", glassq.RunChange{Sealed: true}),
+		AppendRun(nil, "follower", glassq.RunChange{After: "r"}), AppendLease(nil, 1, 1, 1000),
+		append(AppendAck(nil, 1, glassq.OK, false), task(1)...),
+		AppendCancel(nil, "follower"), AppendLease(nil, 2, 2, 1000), AppendAck(nil, 2, glassq.OK, false),
+		AppendRun(nil, "next", glassq.RunChange{After: "r"})}
+	for _, replay := range []bool{false, true} {
+		s := New(Hooks{})
+		s.Advance(1000)
+		for _, frame := range log {
+			if _, err := s.ApplyAll(frame, 1); err != nil {
+				t.Fatal(err)
+			}
+			if replay {
+				continue
+			}
+			if _, _, ok := s.DecideEnd(); ok {
+				t.Fatal("run r comes to an end that is a record")
+			}
+		}
+		if info := s.RunInfo(s.Run("next")); info.Held {
+			t.Errorf("in a replay, %t: run next waits for one that has ended: %+v", replay, s.RunInfo(s.Run("r")))
+		}
+	}
+}
