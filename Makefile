@@ -139,8 +139,8 @@ packages: ## a release, built twice and tried with the tools that install it
 man: ## bin/man, the manual pages
 	$(GO) run ./cmd/glassq man bin/man
 
-pictures: ## pictures of the dashboard under a load, into docs/img; needs chromium
-	$(GO) test -count=1 -tags pictures -run TestPictures ./internal/dashboard -pictures $(CURDIR)/docs/img
+pictures: ## pictures of the dashboard under a load, and of a run, into docs/img; needs chromium
+	$(GO) test -count=1 -tags pictures -run TestPicture ./internal/dashboard -pictures $(CURDIR)/docs/img
 
 demo: ## the four programs and a target on free ports, 100,000 URLs, and the books
 	$(GO) run ./cmd/glassq demo

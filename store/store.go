@@ -53,6 +53,10 @@ type Store interface {
 // Errors: code damaged with the file, the offset and what to do; storage_failed for what the disk
 // refuses; unavailable when another process has the directory; bad_request for a bad option.
 func Open(ctx context.Context, dir string, opt Options) (Store, error) {
+	if stores.Remote(dir) {
+		return nil, glassq.Errorf(glassq.CodeBadRequest,
+			"%s is a store of several machines: run glassq serve --store, and let the program be its client", stores.Show(dir))
+	}
 	s, err := stores.Open(ctx, dir, stores.Options{
 		Sync: string(opt.Sync), Interval: opt.Interval, MaxBody: opt.MaxBody, Logger: opt.Logger,
 	})

@@ -17,7 +17,7 @@ type Gate interface {
 // begin returns a task for the handler of s, or nil when there is none or no place for it. w.mu is
 // held.
 func (w *worker) begin(s *slot) *held {
-	if !w.ready.any() || !w.admits() {
+	if w.unacked > maxUnacked || !w.ready.any() || !w.admits() {
 		return nil
 	}
 	h := w.enter(s)

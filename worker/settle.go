@@ -14,7 +14,7 @@ const (
 	ackWait    = time.Millisecond // how long a batch waits for others to share its call
 	busyBatch  = 8                // endings in ackWait that make a worker busy: nobody waits for a single one of them
 	busyWait   = 4 * ackWait      // how long the batch of a busy worker waits on
-	maxUnacked = 10 * ackBatch    // endings not told above which no more leases are taken
+	maxUnacked = 2 * ackBatch     // endings not told above which nothing is begun: they are done again if the worker dies
 	fullWait   = time.Second      // until an ack is tried again that found the results queue full
 )
 
@@ -117,8 +117,7 @@ func (w *worker) discard() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, h := range w.ended {
-		w.unacked--
-		w.drop(h)
+		w.told(h)
 	}
 	w.ended = w.ended[:0]
 }
@@ -191,8 +190,7 @@ func (s *settler) forget(hs []*held) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	for _, h := range hs {
-		s.w.unacked--
-		s.w.drop(h)
+		s.w.told(h)
 	}
 }
 
@@ -229,8 +227,7 @@ func (s *settler) booked(errs []error) {
 			s.given = append(s.given, h)
 			continue
 		}
-		w.unacked--
-		w.drop(h)
+		w.told(h)
 	}
 	w.room.Signal()
 }
@@ -250,8 +247,7 @@ func (s *settler) givenBack(errs []error) {
 		default:
 			w.stats.Nacked++
 		}
-		w.unacked--
-		w.drop(h)
+		w.told(h)
 	}
 	w.room.Signal()
 }

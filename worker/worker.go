@@ -335,7 +335,7 @@ func (w *worker) awaitRoom() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.ahead.atLeast(w.places())
-	for !w.stopped && (w.ahead.wants(w.ready.n) == 0 || w.unacked > maxUnacked || w.crowded()) {
+	for !w.stopped && (w.ahead.wants(w.ready.n) == 0 || w.crowded()) {
 		w.room.Wait()
 	}
 	if w.stopped {
@@ -515,4 +515,13 @@ func (w *worker) end(h *held) {
 	h.ended = true
 	w.unacked++
 	w.ended = append(w.ended, h)
+}
+
+// told drops h, of whose end the queue knows or will never be told. w.mu is held.
+func (w *worker) told(h *held) {
+	w.unacked--
+	w.drop(h)
+	if w.unacked == maxUnacked {
+		w.work.Broadcast()
+	}
 }

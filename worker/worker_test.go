@@ -201,6 +201,46 @@ func TestDoesAll(t *testing.T) {
 	})
 }
 
+// silentQueue answers no ack before a moment.
+type silentQueue struct {
+	*memQueue
+	until time.Time
+}
+
+func (q *silentQueue) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
+	time.Sleep(time.Until(q.until))
+	return q.memQueue.Ack(ctx, acks)
+}
+
+// TestDoneTwiceIsBounded: while a queue does not answer, work stops soon: if the worker died, all of
+// it would be done again.
+func TestDoneTwiceIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, concurrency = 10_000, 8
+		q := &silentQueue{newMemQueue(n), time.Now().Add(20 * time.Second)}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Minute, cancel)
+		before := 0
+		var mu sync.Mutex
+		opt := Options{Concurrency: concurrency, Prefetch: n}
+		stats, err := Run(ctx, q, opt, each(func(ctx context.Context, l *glassq.Lease, r *Reply) error {
+			mu.Lock()
+			if time.Now().Before(q.until) {
+				before++
+			}
+			mu.Unlock()
+			time.Sleep(time.Millisecond)
+			return ok(ctx, l, r)
+		}))
+		if want := (Stats{Done: n, OK: n}); err != nil || stats != want {
+			t.Errorf("Run = %+v, %v; want %+v", stats, err, want)
+		}
+		if before < maxUnacked || before > maxUnacked+concurrency {
+			t.Errorf("%d tasks were begun while no ack was answered; want %d, and one a handler", before, maxUnacked)
+		}
+	})
+}
+
 func TestIdleIsParked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newMemQueue(0)

@@ -21,6 +21,7 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager"
+	"github.com/glassq/glassq/internal/jetstream"
 	"github.com/glassq/glassq/internal/live"
 	"github.com/glassq/glassq/internal/rights"
 	"github.com/glassq/glassq/internal/stores"
@@ -38,6 +39,10 @@ const (
 
 type serveFlags struct {
 	data, store, sync        string
+	own                      string // the folder of a gateway to a store of several machines, "" for none; read from data
+	monitors                 []string
+	acceptLazy               bool
+	ofDisk                   func() string // the first flag that was given and is of a disk only; "" for none
 	http, memcached, manager string
 	managerStrict            bool
 	managerQueues            map[string]string
@@ -75,8 +80,10 @@ func (a *app) serveCmd() *cobra.Command {
 		Args: arguments(0, 0),
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&f.data, "data", "", "`folder` that keeps the queues; default $XDG_STATE_HOME/glassq")
-	fs.StringVar(&f.store, "store", "", "mem: keeps everything in memory")
+	fs.StringVar(&f.data, "data", "", "`folder` that keeps the queues; default $XDG_STATE_HOME/glassq. With --store nats:// what this gateway keeps for itself, or nothing")
+	fs.StringVar(&f.store, "store", "", "`URL` of another place for the queues: nats://host:4222,host:4222,host:4222/NAME is one of several machines, mem: keeps everything in memory")
+	fs.StringSliceVar(&f.monitors, "nats-monitor", nil, "`URL` of the monitoring port of each NATS server, such as http://host:8222: a store is made where they sync what they confirm")
+	fs.BoolVar(&f.acceptLazy, "accept-lazy-sync", false, "make a store on NATS servers that do not sync what they confirm: a power cut of all of them may lose everything")
 	fs.StringVar(&f.sync, "sync", disk.SyncAlways, "when an answer may leave: always (synced), interval or never")
 	fs.StringVar(&f.http, "http", "127.0.0.1:5080", "`address` of the HTTP door; off closes it, port 0 takes a free one")
 	fs.StringVar(&f.memcached, "memcached", defaultMemcached,
@@ -105,6 +112,14 @@ func (a *app) serveCmd() *cobra.Command {
 	fs.StringVar(&f.logFormat, "log-format", formatText, "how lines are logged: text, or json, an object a line")
 	fs.StringVar(&f.pprof, "pprof", "", "`address` of this machine for Go's profiler, such as 127.0.0.1:6060; without it there is none")
 	cpu := profileFlag(cmd)
+	f.ofDisk = func() string {
+		for _, name := range []string{"sync", "min-free"} {
+			if fs.Changed(name) {
+				return name
+			}
+		}
+		return ""
+	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if f.logFormat == formatJSON {
 			a.console.SetJSON()
@@ -152,6 +167,13 @@ func (f *serveFlags) check() error {
 	switch {
 	case f.store != "" && stores.CheckURL(f.store) != nil:
 		return usagef("--store %w with --data", stores.CheckURL(f.store))
+	case stores.Remote(f.store):
+		if name := f.ofDisk(); name != "" {
+			return usagef("--%s is of a disk of this machine; a store on NATS is kept as its servers are configured: leave it out", name)
+		}
+		if err := f.ownFolder(); err != nil {
+			return err
+		}
 	case f.store != "" && f.data != "" && f.data != f.store:
 		return usagef("--store %s and --data %s are two places; leave one out", f.store, f.data)
 	case f.store != "":
@@ -218,6 +240,18 @@ func (f *serveFlags) check() error {
 		return err
 	}
 	return f.checkManager()
+}
+
+// ownFolder takes --data as what a gateway keeps for itself.
+func (f *serveFlags) ownFolder() error {
+	f.own, f.data = f.data, f.store
+	if f.own == "" {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(f.own, "format")); err == nil {
+		return usagef("--data %s holds queues of its own; name another folder, or leave out --store", f.own)
+	}
+	return nil
 }
 
 // locked tells whether clients need a key or a token.
@@ -314,9 +348,15 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 		a.console.Note(slog.LevelWarn, "glassq serve: warning: "+text, "what was read is doubtful", "err", text)
 	}
 	f.memory = shareMemory(a.console, int(f.maxBody))
+	if f.own != "" {
+		if err := os.MkdirAll(f.own, 0o700); err != nil {
+			return usagef("--data: %w", err)
+		}
+	}
 	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody),
 		CacheBytes: f.memory.Cache, MaxQueues: f.limits.queues, MaxRuns: f.limits.runs, Logger: f.logger,
-		Between: seen.Over, Synced: seen.Synced})
+		Between: seen.Over, Synced: seen.Synced, Folder: f.own,
+		NATS: jetstream.Options{Monitors: f.monitors, AcceptLazySync: f.acceptLazy}})
 	if err != nil {
 		return err
 	}
@@ -345,10 +385,13 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	return err
 }
 
-// folder is where the data is; "" for a store without a folder.
+// folder is where the data is, or what a gateway keeps for itself; "" for a store without a folder.
 func (f *serveFlags) folder() string {
-	if f.data == stores.Memory {
+	switch {
+	case f.data == stores.Memory:
 		return ""
+	case stores.Remote(f.data):
+		return f.own
 	}
 	return f.data
 }

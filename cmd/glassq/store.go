@@ -16,6 +16,9 @@ func openStore(ctx context.Context, where string, opt stores.Options) (*stores.S
 	opt.Patience = releaseTime
 	s, err := stores.Open(ctx, where, opt)
 	if err != nil {
+		if stores.Remote(where) { // what went wrong names the store by itself
+			return nil, err
+		}
 		err = fmt.Errorf("%s: %w", where, err)
 		if glassq.CodeOf(err) == glassq.CodeUnavailable {
 			err = &exitError{exitUnexpected, err}

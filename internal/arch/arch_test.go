@@ -46,7 +46,8 @@ var rules = []rule{
 		"result", "worker"}, false},
 
 	{"store", 5, []string{".", "internal/disk", "internal/stores"}, false},
-	{"internal/stores", 5, []string{".", "internal/broker", "internal/disk", "internal/schema", "internal/wal"}, false},
+	{"internal/stores", 5, []string{".", "internal/broker", "internal/cluster", "internal/disk", "internal/jetstream",
+		"internal/schema", "internal/wal"}, false},
 	{"internal/check/...", 5, []string{".", "internal/schema", "spec"}, false},
 
 	{"internal/broker", 2, []string{".", "internal/cron", "internal/envelope", "internal/jsonline", "internal/stages",
@@ -54,6 +55,8 @@ var rules = []rule{
 	{"internal/disk", 3, []string{".", "internal/engine", "internal/state", "internal/wal"}, false},
 	{"internal/cluster/clustertest", 3, []string{"internal/cluster"}, true},
 	{"internal/cluster", 3, []string{".", "internal/engine", "internal/room", "internal/state"}, true},
+	{"internal/jetstream/natstest", 3, nil, true},
+	{"internal/jetstream", 4, []string{".", "internal/cluster"}, false},
 	{"internal/engine/enginelog", 3, []string{".", "internal/engine"}, true},
 	{"internal/engine", 2, []string{".", "internal/cron", "internal/envelope", "internal/room", "internal/state"}, true},
 	{"internal/live", 3, []string{".", "internal/audit", "internal/broker"}, true},

@@ -410,11 +410,14 @@ func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
 	asOf := time.Now()
 	if s.serving() == nil {
 		var ok bool
-		if stats, ok = s.ownersStats(ctx); !ok {
-			s.mu.Lock()
-			stats, asOf = s.stats, s.heardAt
-			s.mu.Unlock()
+		stats, ok = s.ownersStats(ctx)
+		s.mu.Lock()
+		if told := s.stats; !ok {
+			stats, asOf = told, s.heardAt
+		} else if stats.Cluster == nil {
+			stats.Cluster = told.Cluster // how the log is, which an engine does not know
 		}
+		s.mu.Unlock()
 	} else if stats, _, err = statsVerb.call(ctx, s, struct{}{}, false); err != nil {
 		return stats, err
 	}

@@ -171,12 +171,13 @@ func newID() (id storeID) {
 func (s *Store) identify(ctx context.Context) error {
 	try, cancel := context.WithTimeout(ctx, 4*tryFor)
 	defer cancel()
+	// In this order: another gateway that makes the store says so before it writes to the log.
+	info, infoErr := s.ground.Log.Info(try)
 	text, revision, err := s.ground.Hints.Get(try, storeKey)
 	if err != nil {
 		return err
 	}
-	info, err := s.ground.Log.Info(try)
-	switch {
+	switch err := infoErr; {
 	case errors.Is(err, ErrGone):
 		return lost("there is no log where the store should be: %w", err)
 	case err != nil:
@@ -600,6 +601,8 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	if r != nil && failed == nil && !s.atOnce.Load() {
 		// The state is in the bucket before anybody has to wait.
+		abandon := time.AfterFunc(closeFor, r.abandon)
+		defer abandon.Stop()
 		if err := r.engine.Checkpoint(nil); err != nil {
 			s.opt.Logger.Warn("no checkpoint was written before this gateway goes", "err", err)
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"github.com/glassq/glassq"
@@ -28,7 +29,9 @@ func browse(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()))...)
+		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()),
+		// Else a key that comes before a page is first drawn, which takes long beside busy processes, is dropped.
+		chromedp.Flag("allow-pre-commit-input", true))...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(func() {
@@ -129,6 +132,25 @@ func TestBrowserAsAPerson(t *testing.T) {
 	do(t, ctx, "the page says that the server is away", until(`document.getElementById("live").className == "bad"`))
 	s.serve(addr)
 	do(t, ctx, "and leads to the login", chromedp.WaitVisible(`input[name=key]`))
+}
+
+// TestBrowserMissesNothing: what changed after a page was made, and before its stream of events was
+// open, shows.
+func TestBrowserMissesNothing(t *testing.T) {
+	s := newSite(t, nil)
+	s.fill()
+	ctx := browse(t)
+	late := chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+			Source: `window.EventSource = function () { const s = new EventTarget(); window.opened = () => s.onopen(); return s }`})
+		return err
+	})
+	do(t, ctx, "a page whose stream is not open", late, chromedp.Navigate(s.url+"/queues/work"), until(`window.opened`),
+		until(fmt.Sprintf(hasText, "put 6 =")))
+	if _, err := s.broker.Put(t.Context(), []glassq.Task{{Queue: "work"}}); err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx, "it opens", chromedp.Evaluate[chromedp.Void](`opened(); 0`), until(fmt.Sprintf(hasText, "put 7 =")))
 }
 
 // TestBrowserReconnects: a page of a server without keys goes on by itself when the server is back.

@@ -6,9 +6,14 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"html"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,4 +121,40 @@ func TestPictures(t *testing.T) {
 	}
 	stop()
 	<-worked
+}
+
+// TestPictureOfATerminal writes a picture of a terminal at the end of a run, which is run for it.
+func TestPictureOfATerminal(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "glassq")
+	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/glassq").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	slow := func(http.ResponseWriter, *http.Request) { time.Sleep(20 * time.Millisecond) }
+	target := httptest.NewServer(http.HandlerFunc(slow))
+	defer target.Close()
+	const said = "glassq run 'http://127.0.0.1:8888/?q={0}' -n 20000"
+	run := strings.NewReplacer("glassq", program, "http://127.0.0.1:8888", target.URL).Replace(said)
+	run = "stty cols 110; " + run + " --out " + os.DevNull + " --data " + dir + "/d"
+	out, err := exec.Command("script", "-qec", run, os.DevNull).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen := string(out[strings.LastIndex(string(out), "\x1b[J")+len("\x1b[J"):]) // the last one, with what follows
+	page := filepath.Join(dir, "terminal.html")
+	const style = `<body style="margin:0"><pre style="display:inline-block;margin:0;padding:16px 20px;background:#16181d;` +
+		`color:#e8e8e8;font:15px/1.45 monospace">$ `
+	screen = style + html.EscapeString(said+"\n"+strings.TrimSpace(screen))
+	if err := os.WriteFile(page, []byte(screen), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctx := browse(t)
+	do(t, ctx, "draw", chromedp.EmulateViewport(1280, 400), chromedp.Navigate("file://"+page))
+	png, err := chromedp.Run(ctx, chromedp.Screenshot("pre"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(*pictures, "terminal.png"), png, 0o644); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -157,7 +157,8 @@ func TestBrowserWhatIsStuck(t *testing.T) {
 			}
 			form := `form[action="` + f.cure + `"] `
 			if f.fill != "" {
-				do(t, ctx, "fill in", chromedp.SetValue(form+`input[name=`+f.fill+`]`, f.value))
+				fill := `(e => { if (e) { e.focus(); e.value = %q } return !!e })(document.querySelector(%q))`
+				do(t, ctx, "fill in", until(fmt.Sprintf(fill, f.value, form+`input[name=`+f.fill+`]`)))
 			}
 			do(t, ctx, "press the button", press(form+`button`, enter))
 			reach(t, ctx, "cured", f.cured+` && document.readyState == "complete"`)

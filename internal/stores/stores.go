@@ -10,13 +10,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
+	"github.com/glassq/glassq/internal/cluster"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/jetstream"
 	"github.com/glassq/glassq/internal/schema"
 	"github.com/glassq/glassq/internal/wal"
 )
@@ -37,6 +41,12 @@ type Options struct {
 	Logger     *slog.Logger  // nil discards
 	Patience   time.Duration // how long to wait for a folder that another process has; 0 does not wait
 
+	// NATS says under which conditions a store on NATS is made. Its Logger is not used.
+	NATS jetstream.Options
+	// Folder is where a gateway to a store of several machines keeps what it has heard of the log, so
+	// that it knows when that went back; "" keeps nothing.
+	Folder string
+
 	// Between, if not nil, returns what stands between the rules and the engine, and sees every
 	// call.
 	Between func(glassq.Store) glassq.Store
@@ -47,45 +57,119 @@ type Options struct {
 // A Store is an open store, with the verbs of its broker. It is safe for concurrent use.
 type Store struct {
 	*broker.Broker
-	engine *disk.Engine
+	engine engine
 	where  string
 	sync   string
+	ground *jetstream.Ground // of a store on NATS, else nil
+}
+
+// An engine is one of this machine or of several.
+type engine interface {
+	glassq.Store
+	Close() error
+	Failed() <-chan struct{}
 }
 
 // CheckURL refuses a URL that names no engine of this program, with code bad_request. Folders have
 // no URL.
 func CheckURL(url string) error {
-	if url == Memory {
+	switch {
+	case url == Memory:
 		return nil
+	case Remote(url):
+		_, err := jetstream.Parse(url)
+		return err
 	}
-	return glassq.Errorf(glassq.CodeBadRequest, "%s is not in this build; there is %s, or a folder", url, Memory)
+	return glassq.Errorf(glassq.CodeBadRequest, "%s is not in this build; there is %s, %shost:4222,host:4222,host:4222/NAME, or a folder",
+		url, Memory, jetstream.Scheme)
+}
+
+// Remote tells whether where is the URL of a store of several machines.
+func Remote(where string) bool { return strings.HasPrefix(where, jetstream.Scheme) }
+
+// Show is where without what is secret in a URL.
+func Show(where string) string {
+	if at, err := jetstream.Parse(where); err == nil {
+		return at.String()
+	}
+	return where
 }
 
 // Open opens or creates the store in the folder where, which it locks against other processes, or
-// the one that a URL names. It waits for the replay of the log. The caller must Close the store.
+// the one that a URL names. It waits for the replay of the log, and for machines that are away. The
+// caller must Close the store.
 //
 // Errors: code damaged with the file, the offset and what to do; storage_failed for what the disk
 // refuses; unavailable when another process has the folder; bad_request for a bad option, a URL
-// that names no engine of this program, or a stored schema that does not compile; or that of ctx.
+// that names no engine of this program, or a stored schema that does not compile; those of
+// jetstream.Open; or that of ctx.
 func Open(ctx context.Context, where string, opt Options) (*Store, error) {
 	if strings.Contains(where, "://") {
 		if err := CheckURL(where); err != nil {
 			return nil, err
 		}
 	}
-	e, err := openDisk(ctx, where, opt)
+	s := &Store{where: where, sync: cmp.Or(opt.Sync, disk.SyncAlways)}
+	var err error
+	if Remote(where) {
+		err = s.openCluster(ctx, opt)
+	} else {
+		s.engine, err = openDisk(ctx, where, opt)
+	}
 	if err != nil {
 		return nil, err
 	}
-	var engine glassq.Store = e
+	var engine glassq.Store = s.engine
 	if opt.Between != nil {
-		engine = opt.Between(e)
+		engine = opt.Between(engine)
 	}
-	b, err := broker.NewWithSchemas(ctx, engine, glassq.Limits{MaxBody: opt.MaxBody}, schema.Compile)
+	s.Broker, err = broker.NewWithSchemas(ctx, engine, glassq.Limits{MaxBody: opt.MaxBody}, schema.Compile)
 	if err != nil {
-		return nil, errors.Join(err, e.Close())
+		return nil, errors.Join(err, s.Close())
 	}
-	return &Store{b, e, where, cmp.Or(opt.Sync, disk.SyncAlways)}, nil
+	return s, nil
+}
+
+// openCluster opens a gateway.
+func (s *Store) openCluster(ctx context.Context, opt Options) error {
+	ground, err := join(ctx, s.where, opt)
+	if err != nil {
+		return err
+	}
+	set := cluster.Options{CacheBytes: opt.CacheBytes, MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns, Logger: opt.Logger}
+	if opt.Folder != "" {
+		set.HintFile = filepath.Join(opt.Folder, "seen")
+	}
+	gateway, err := cluster.Open(ctx, ground.Ground(), set)
+	if err != nil {
+		ground.Close()
+		return err
+	}
+	s.engine, s.ground = gateway, ground
+	return nil
+}
+
+// join connects to the machines of a URL.
+func join(ctx context.Context, url string, opt Options) (*jetstream.Ground, error) {
+	at, err := jetstream.Parse(url)
+	if err != nil {
+		return nil, err
+	}
+	opt.NATS.Logger = opt.Logger
+	return jetstream.Open(ctx, at, opt.NATS)
+}
+
+// Restore makes the store of a URL of several machines from an archive, where there is none, and
+// returns how many tasks it has taken over.
+//
+// Errors: those of cluster.Restore and jetstream.Open.
+func Restore(ctx context.Context, url string, from io.Reader, opt Options) (int64, error) {
+	ground, err := join(ctx, url, opt)
+	if err != nil {
+		return 0, err
+	}
+	defer ground.Close()
+	return cluster.Restore(ctx, ground.Ground(), from, cluster.Options{Logger: opt.Logger})
 }
 
 // lookPause is between two tries for a folder that another process has.
@@ -110,18 +194,35 @@ func openDisk(ctx context.Context, where string, opt Options) (*disk.Engine, err
 	}
 }
 
-// SetMinFree changes how much of the disk stays free, a second later at most.
-func (s *Store) SetMinFree(w disk.Watermark) { s.engine.SetMinFree(w) }
+// SetMinFree changes how much of the disk stays free, a second later at most. A store of several
+// machines has no disk.
+func (s *Store) SetMinFree(w disk.Watermark) {
+	if e, ok := s.engine.(*disk.Engine); ok {
+		e.SetMinFree(w)
+	}
+}
 
-// Close closes the engine and makes everything durable. A second Close does nothing.
-func (s *Store) Close() error { return s.engine.Close() }
+// Close closes the engine and makes everything durable. The owner of a store of several machines
+// hands it over. A second Close does nothing.
+func (s *Store) Close() error {
+	err := s.engine.Close()
+	if s.ground != nil {
+		s.ground.Close()
+	}
+	return err
+}
 
-// Failed is closed when a write or sync failed: the store refuses everything from then on.
+// Failed is closed when a write or sync failed, or several machines have lost what they confirmed:
+// the store refuses everything from then on.
 func (s *Store) Failed() <-chan struct{} { return s.engine.Failed() }
 
-// Failure is what to say when the store has failed, with code storage_failed. next says what to do
-// after the disk is mended; "" means to start again.
+// Failure is what to say when the store has failed, with code storage_failed or damaged. next says
+// what to do after a disk is mended; "" means to start again.
 func (s *Store) Failure(next string) error {
+	if g, ok := s.engine.(*cluster.Store); ok {
+		return glassq.Errorf(glassq.CodeDamaged, "%s: %w; no gateway goes on from there, docs/cluster.md says what to do",
+			Show(s.where), g.Failure())
+	}
 	if next == "" {
 		next = "start again"
 	}
@@ -148,6 +249,9 @@ func (s *Store) Watch(failed func()) (over func()) {
 
 // Describe says where the data goes and what a sync of it costs, which it tries: it waits for one.
 func (s *Store) Describe() string {
+	if Remote(s.where) {
+		return "store " + Show(s.where)
+	}
 	if s.where == Memory {
 		return "data in memory"
 	}

@@ -38,7 +38,7 @@ func TestOpen(t *testing.T) {
 		{"a folder", dir, stores.Options{}, t.Context(), "data " + dir + ", sync always (a sync takes ", ""},
 		{"a sync mode", dir, stores.Options{Sync: disk.SyncNever}, t.Context(), "data " + dir + ", sync never", ""},
 		{"no sync mode", dir, stores.Options{Sync: "often"}, t.Context(), "sync mode", glassq.CodeBadRequest},
-		{"no engine of that name", "etcd://x/y", stores.Options{}, t.Context(), "there is mem:, or a folder",
+		{"no engine of that name", "etcd://x/y", stores.Options{}, t.Context(), "there is mem:, nats:",
 			glassq.CodeBadRequest},
 		{"a folder that is taken", taken, stores.Options{Patience: time.Millisecond}, t.Context(), "",
 			glassq.CodeUnavailable},

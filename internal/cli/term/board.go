@@ -64,6 +64,9 @@ func (g *gauge) figures(columns int) string {
 	if g.left > 0 {
 		speed += "  " + g.left.Round(time.Second).String() + " left"
 	}
+	if g.total > 0 && g.done >= g.total {
+		speed = "" // of what is over, the average only fades
+	}
 	switch {
 	case share == "" || len(text)+len(speed) <= columns:
 		return text + speed

@@ -61,17 +61,17 @@
     asking = false;
     const now = performance.now();
     next = now + Math.max(1000, 5 * (now - began)); // a slow server is asked less
-    if (again) refresh();
+    if (again || document.querySelector("[data-going]")) refresh(); // no event tells how far a change is
   }
   document.addEventListener("visibilitychange", () => { if (!document.hidden && again) refresh(); });
 
   draw();
   if (!parts().length) return;
-  let lost = false;
   const events = new EventSource("/v1/events" + (say.dataset.of ? "?" + say.dataset.of : ""));
-  events.onopen = () => { say.textContent = say.dataset.live; say.className = ""; if (lost) { lost = false; refresh(); } };
+  // What changed before the stream was open, or while it was lost, no event tells.
+  events.onopen = () => { say.textContent = say.dataset.live; say.className = ""; refresh(); };
   events.onerror = () => {
-    lost = true; say.className = "bad";
+    say.className = "bad";
     say.textContent = events.readyState === EventSource.CLOSED ? say.dataset.off : say.dataset.lost;
     if (events.readyState === EventSource.CLOSED) setInterval(refresh, 5000);
   };

@@ -1,0 +1,189 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/glassq/glassq/internal/cluster"
+	"github.com/nats-io/nats.go"
+	natsjs "github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	scanMessages = 256     // of one batch
+	scanBytes    = 4 << 20 // of one batch
+	mostWaiting  = 256     // answers that are waited for; the owner has a few messages on their way
+)
+
+// A log is the stream of a store. It publishes by itself and not with the client library, which
+// sends a message again by itself when nobody answers, and so changes the order.
+type log struct {
+	*Ground
+	inbox   string // answers to message n come to inbox + n, in base 36
+	answers *nats.Subscription
+
+	mu      sync.Mutex // guards everything below
+	calls   uint64
+	waiting map[uint64]func(error)
+	missed  time.Time // since when the servers say that there is no such stream
+	missing time.Time // when they said so last
+}
+
+func newLog(g *Ground) (*log, error) {
+	l := &log{Ground: g, inbox: nats.NewInbox() + ".", waiting: map[uint64]func(error){}}
+	var err error
+	l.answers, err = g.nc.Subscribe(l.inbox+"*", l.heard)
+	return l, err
+}
+
+// Append sends the message. A server that takes nothing more from its connection, as one that is
+// stopped, holds it for 2 s at most.
+func (l *log) Append(after uint64, msg []byte, answer func(error)) {
+	l.mu.Lock()
+	l.calls++
+	call := l.calls
+	l.waiting[call] = answer
+	delete(l.waiting, call-mostWaiting) // of which nothing was ever heard
+	l.mu.Unlock()
+	err := l.nc.PublishMsg(&nats.Msg{Subject: l.at.logSubject(), Reply: l.inbox + strconv.FormatUint(call, 36), Data: msg,
+		Header: nats.Header{"Nats-Expected-Last-Sequence": {strconv.FormatUint(after, 10)}}})
+	if err != nil {
+		l.tell(call, err)
+	}
+}
+
+// heard takes the answer to a message.
+func (l *log) heard(msg *nats.Msg) {
+	call, err := strconv.ParseUint(strings.TrimPrefix(msg.Subject, l.inbox), 36, 64)
+	if err != nil {
+		return
+	}
+	if msg.Header.Get("Status") == "503" {
+		err = nats.ErrNoResponders // the stream has no leader now, or there is none
+	} else {
+		_, err = readStored(msg.Data)
+	}
+	l.tell(call, err)
+}
+
+func (l *log) tell(call uint64, err error) {
+	l.mu.Lock()
+	answer := l.waiting[call]
+	delete(l.waiting, call)
+	l.mu.Unlock()
+	if answer != nil {
+		answer(err)
+	}
+}
+
+// seen turns the answer that there is no such stream into ErrGone, once it was given for a while:
+// a server that has just started and leads says so of streams which it has not read yet.
+func (l *log) seen(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch now := time.Now(); {
+	case err == nil || errors.Is(err, cluster.ErrNoMessage):
+		l.missed = time.Time{}
+	case !coded(err, natsjs.JSErrCodeStreamNotFound):
+	case l.missed.IsZero() || now.Sub(l.missing) > goneFor/2:
+		l.missed, l.missing = now, now
+	default:
+		if l.missing = now; now.Sub(l.missed) >= goneFor {
+			return fmt.Errorf("stream %s: %w", l.at.logStream(), cluster.ErrGone)
+		}
+	}
+	return err
+}
+
+func (l *log) Info(ctx context.Context) (cluster.Info, error) {
+	is, err := l.info(ctx, l.at.logStream(), "")
+	if err = l.seen(err); err != nil {
+		return cluster.Info{}, err
+	}
+	info := cluster.Info{First: is.State.FirstSeq, Last: is.State.LastSeq, Bytes: int64(is.State.Bytes),
+		MaxBytes: max(0, is.Config.MaxBytes), Replicas: is.Config.Replicas, InStep: 1}
+	if is.State.Msgs == 0 {
+		info.First = info.Last + 1
+	}
+	if is.Cluster != nil {
+		info.Leader = is.Cluster.Leader
+		for _, peer := range is.Cluster.Replicas {
+			if peer.Current && !peer.Offline {
+				info.InStep++
+			}
+		}
+	}
+	return info, nil
+}
+
+func (l *log) Read(ctx context.Context, n uint64) ([]byte, error) {
+	msg, err := l.read(ctx, l.at.logStream(), wanted{Seq: n})
+	return msg.Data, l.seen(err)
+}
+
+// Scan asks whichever server is near, in batches. It leaves out what that server does not have.
+func (l *log) Scan(ctx context.Context, first uint64, most int, each func(n uint64, msg []byte) bool) error {
+	for most > 0 {
+		last, passed, err := l.scan(ctx, first, min(most, scanMessages), each)
+		if err != nil || passed == 0 || last == 0 {
+			return err
+		}
+		first, most = last+1, most-passed
+	}
+	return nil
+}
+
+// scan is Scan of one batch. last is 0 when each has had enough.
+func (l *log) scan(ctx context.Context, first uint64, most int, each func(uint64, []byte) bool) (last uint64,
+	passed int, err error) {
+	inbox := nats.NewInbox()
+	batch := make(chan *nats.Msg, most+1) // and one that ends it
+	sub, err := l.nc.ChanSubscribe(inbox, batch)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer sub.Unsubscribe()
+	err = l.nc.PublishRequest("$JS.API.DIRECT.GET."+l.at.logStream(), inbox,
+		fmt.Appendf(nil, `{"seq":%d,"batch":%d,"max_bytes":%d}`, first, most, scanBytes))
+	if err != nil {
+		return 0, 0, err
+	}
+	late := time.NewTimer(tryFor)
+	defer late.Stop()
+	for {
+		select {
+		case msg := <-batch:
+			switch status := msg.Header.Get("Status"); status {
+			case "":
+			case "204", "404": // the end of the batch, or of the stream
+				return last, passed, nil
+			default:
+				return last, passed, fmt.Errorf("read from message %d on: NATS answers %s %s", first, status,
+					msg.Header.Get("Description"))
+			}
+			n, err := strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64)
+			if err != nil {
+				return last, passed, fmt.Errorf("read from message %d on: an answer has no number", first)
+			}
+			if last, passed = n, passed+1; !each(n, msg.Data) {
+				return 0, passed, nil
+			}
+			late.Reset(tryFor)
+		case <-late.C:
+			return last, passed, fmt.Errorf("read from message %d on: no server answers", first)
+		case <-ctx.Done():
+			return last, passed, ctx.Err()
+		}
+	}
+}
+
+func (l *log) Purge(ctx context.Context, first uint64) error {
+	return l.seen(l.api(ctx, "STREAM.PURGE."+l.at.logStream(), map[string]uint64{"seq": first}, nil))
+}
+
+func (l *log) MaxMessage() int { return l.most }
