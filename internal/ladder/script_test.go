@@ -136,7 +136,7 @@ var usual = strings.Fields("put put put range big big big one ids dup delay rese
 	"ack ack allack result result result take nack die undo extend extend say say say again stale sleep sleep sleep expire " +
 	"set halt halt unpause unique purge bury redrive some some seal cancel forget drop restart restart")
 
-// turns are steps of which the order of keys depends on, that a start makes anew: no two ways are the same.
+// turns are those and steps with keys. Whose turn it is a start decides anew, so lives are not alike in all ways.
 var turns = append(strings.Fields("keys keys keys hold hold release grab"), usual...)
 
 func mixed(rng *rand.Rand, n int) []string {
