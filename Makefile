@@ -19,11 +19,11 @@ TEST     = $(GO) run ./internal/leftout -list $(LEFT_OUT) $(if $(FULL),-strict) 
 CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 
 # What make lines does not count: tests, and what only they use.
-NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|hostile|leftout|arch)/|/waltest/|/clustertest/|/enginelog/
+NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|hostile|leftout|arch)/|/waltest/|/clustertest/|/natstest/|/enginelog/
 
 .DEFAULT_GOAL := help
 .PHONY: help check fmt vet staticcheck unit layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine challenge build man packages demo lines weigh \
-        pictures crash machine ways flips kill owners py power mutants reliability
+        pictures crash machine ways flips kill cluster cluster-test owners py power mutants reliability
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -178,6 +178,14 @@ py: ## Python's own master and workers while the server is killed PYKILLS (100) 
 
 power: ## power cuts of a real file system; root only (CUTS, SEED)
 	$(LADDER) -run '^TestPower$$' -cuts $(CUTS)
+
+cluster: build ## three NATS servers and two gateways on loopback; the programs run through any of them while one of each is killed
+	$(GO) run ./internal/ladder/cluster -glassq bin/glassq
+
+ROUNDS ?= 3
+cluster-test: ## everything on real NATS servers: the laws, what is refused, and each fault row ROUNDS (3) times, with LAZY=1 as servers sync by default
+	$(GO) test -count=1 -timeout 20m ./internal/jetstream/...
+	$(LADDER) -run '^TestCluster$$' -every-row -rounds $(ROUNDS) $(if $(LAZY),-lazy)
 
 owners: ## owners of one queue on several machines, that come, go, and meet faults by chance
 	$(GO) test -count=1 -timeout 60m ./internal/cluster -run 'FenceAlone|Faults' -rounds 10000 -seeds 200

@@ -355,7 +355,7 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	}
 	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody),
 		CacheBytes: f.memory.Cache, MaxQueues: f.limits.queues, MaxRuns: f.limits.runs, Logger: f.logger,
-		Between: seen.Over, Synced: seen.Synced, Folder: f.own,
+		Between: seen.Over, Synced: seen.Synced, PutItself: seen.PutItself, Folder: f.own,
 		NATS: jetstream.Options{Monitors: f.monitors, AcceptLazySync: f.acceptLazy}})
 	if err != nil {
 		return err

@@ -37,6 +37,8 @@ type Options struct {
 	Logger          *slog.Logger  // nil discards
 
 	Wall func() time.Time // the wall clock; nil means time.Now
+
+	PutItself func(queue, run string) // see engine.Options; told where this gateway is the owner
 }
 
 // A Store is one gateway to a store of several machines. At most one gateway, the owner, runs the
@@ -513,7 +515,8 @@ func (s *Store) look(ctx context.Context) {
 func (s *Store) taker(witnesses []witness) *taker {
 	return &taker{log: s.ground.Log, bucket: s.ground.Bucket, store: s.id, cut: s.opt.ExtentBytes, witnesses: witnesses,
 		seen: s.seen, opt: engine.Options{CacheBytes: s.opt.CacheBytes, CheckpointEvery: s.opt.CheckpointEvery,
-			MaxQueues: s.opt.MaxQueues, MaxRuns: s.opt.MaxRuns, Logger: s.opt.Logger, Wall: s.opt.Wall}}
+			MaxQueues: s.opt.MaxQueues, MaxRuns: s.opt.MaxRuns, Logger: s.opt.Logger, Wall: s.opt.Wall,
+			PutItself: s.opt.PutItself}}
 }
 
 // takeOver reads the log, claims it and starts an engine.

@@ -172,6 +172,46 @@ func TestBrowserReconnects(t *testing.T) {
 		until(fmt.Sprintf(hasText, "nothing was changed")))
 }
 
+// TestBrowserInHand: a pointer that goes for something finds it in its place, and one that never rests
+// keeps nothing from the page.
+func TestBrowserInHand(t *testing.T) {
+	ctx := browse(t)
+	const watch = `var asked = 0, rested = false, moves = () => {}; { const real = fetch; fetch = (...a) => { asked++; moves(); ` +
+		`return real(...a).finally(() => setTimeout(() => rested = true, 1000)) } }`
+	const point = `dispatchEvent(new PointerEvent(%q, {buttons: %d, bubbles: true}))`
+	for _, tt := range []struct {
+		name  string
+		begin string // on the page; then a task is put
+		wait  string // until this, at which the page must say what it did; "" does not wait
+		end   string
+	}{
+		{"it moves whenever the page is asked for", `moves = () => ` + fmt.Sprintf(point, "pointermove", 0), "", "0"},
+		{"it never rests", `setInterval(() => ` + fmt.Sprintf(point, "pointermove", 0) + `, 20)`, "", "0"},
+		{"a finger lies on it", fmt.Sprintf(point, "pointerdown", 1), "rested", fmt.Sprintf(point, "pointerup", 0)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite(t, nil)
+			s.fill()
+			do(t, ctx, "live", chromedp.Navigate(s.url+"/queues/work"), until(`document.getElementById("live").textContent == "live"`))
+			do(t, ctx, "begin", chromedp.Evaluate[chromedp.Void](watch+tt.begin+";0"))
+			if _, err := s.broker.Put(t.Context(), []glassq.Task{{Queue: "work"}}); err != nil {
+				t.Fatal(err)
+			}
+			shows := fmt.Sprintf(hasText, "put 7 =")
+			if tt.wait != "" {
+				do(t, ctx, "wait", until(tt.wait))
+				if tell[bool](t, ctx, shows) {
+					t.Error("the page was replaced under the finger")
+				}
+			}
+			do(t, ctx, "a put shows", chromedp.Evaluate[chromedp.Void](tt.end+";0"), until(shows))
+			if n := tell[int](t, ctx, `asked`); n > 3 {
+				t.Errorf("the page was asked for %d times until one answer counted", n)
+			}
+		})
+	}
+}
+
 // TestBrowserWithoutScripts: pages and actions need none.
 func TestBrowserWithoutScripts(t *testing.T) {
 	s := newSite(t, nil)

@@ -43,8 +43,10 @@ type Options struct {
 	FS          wal.FS        // nil means the directory that Open is given
 	Logger      *slog.Logger  // nil discards
 
-	Wall   func() time.Time    // the wall clock, which only Open reads; nil means time.Now
+	Wall   func() time.Time    // the wall clock, for Open and for schedules; nil means time.Now
 	Synced func(time.Duration) // told how long each sync of the log took; it must not block. nil tells nobody
+
+	PutItself func(queue, run string) // see engine.Options
 
 	filling bool      // the folder is filled by who opens it, see wal.Fill
 	from    io.Reader // an archive to begin with, in a folder without a log; nil for none
@@ -104,7 +106,7 @@ func Open(dir string, opt Options) (*Engine, error) {
 	// Small segments want checkpoints as often as they are filled.
 	l.engine = engine.New(l, engine.Policy{}, engine.Options{CacheBytes: opt.CacheBytes,
 		MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns,
-		CheckpointEvery: min(opt.SegmentSize, 64<<20), Logger: opt.Logger, Wall: opt.Wall})
+		CheckpointEvery: min(opt.SegmentSize, 64<<20), Logger: opt.Logger, Wall: opt.Wall, PutItself: opt.PutItself})
 	if err := l.recover(); err != nil {
 		l.wal.Close()
 		return nil, openErr(err)

@@ -32,6 +32,10 @@ type Options struct {
 	Logger          *slog.Logger // nil discards
 
 	Wall func() time.Time // the wall clock, for Start and for schedules; nil means time.Now
+
+	// PutItself is told of each task that the engine puts without a call, for a schedule or as the
+	// hook of a run, "" for none. It must neither block nor call the engine. nil tells nobody.
+	PutItself func(queue, run string)
 }
 
 // An Engine is a queue over a log. It has the verbs of glassq.Store and glassq.Waits. The log's

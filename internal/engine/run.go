@@ -16,13 +16,21 @@ import (
 // mu.
 func (e *Engine) endRuns() (wrote bool) {
 	for e.err == nil {
-		end, put, ok := e.st.DecideEnd()
-		if !ok || e.roomOn(Shrinks, len(end)+len(put)) != nil {
+		end, task, ok := e.st.DecideEnd()
+		if !ok {
+			break
+		}
+		var put []byte
+		if task != nil {
+			put = state.AppendPut(nil, task)
+		}
+		if e.roomOn(Shrinks, len(end)+len(put)) != nil {
 			break
 		}
 		e.append(end)
 		if put != nil {
 			e.append(put)
+			e.putItself(task)
 		}
 		wrote = true
 	}

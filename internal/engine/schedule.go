@@ -181,9 +181,17 @@ func (e *Engine) putDue(x *state.Timed, moments []time.Time, more uint64, wall t
 	e.append(state.AppendDue(nil, x.Name, last.UnixMilli(), uint64(len(put)), missed))
 	for i := range tasks {
 		e.append(records.At(i))
+		e.putItself(&tasks[i])
 	}
 	e.open.Durable = true // a moment that a power cut takes back would be late
 	return nil
+}
+
+// putItself tells who watches of a task that no call has put. The caller holds mu.
+func (e *Engine) putItself(t *glassq.Task) {
+	if e.opt.PutItself != nil {
+		e.opt.PutItself(t.Queue, t.Run)
+	}
 }
 
 // Schedules lists all schedules in the order of their names.

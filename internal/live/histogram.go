@@ -32,6 +32,9 @@ func (h *Histogram) add(d time.Duration, n uint64) {
 	d = max(d, 0)
 	// A power of ten in three steps: the search of a sorted array, without its calls.
 	low, high := 0, len(bounds)
+	if d <= bounds[0] {
+		high = 0 // above all, a task without a rate is never late
+	}
 	for low < high {
 		if mid := (low + high) / 2; bounds[mid] < d {
 			low = mid + 1

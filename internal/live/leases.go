@@ -1,8 +1,9 @@
 package live
 
 const (
-	leaseBlock = 256     // lease numbers of one block
-	maxLeases  = 1 << 20 // leases that are known at a time; what is handed out beyond has no holder
+	leaseBlock  = 256     // lease numbers of one block
+	spareBlocks = 16      // that are kept for the next ones
+	maxLeases   = 1 << 20 // leases that are known at a time; what is handed out beyond has no holder
 )
 
 // A leased is what is known of one live lease: 16 bytes, no pointers. Deadline 0 is no lease.
@@ -27,7 +28,7 @@ type leases struct {
 	live   int
 	last   *leasedBlock
 	lastK  uint64
-	spare  *leasedBlock
+	spare  []*leasedBlock // up to spareBlocks
 }
 
 func (t *leases) block(number uint64) *leasedBlock {
@@ -53,7 +54,9 @@ func (t *leases) set(number uint64, l leased) bool {
 	}
 	b := t.block(number)
 	if b == nil {
-		if b, t.spare = t.spare, nil; b == nil {
+		if n := len(t.spare); n > 0 {
+			b, t.spare = t.spare[n-1], t.spare[:n-1]
+		} else {
 			b = &leasedBlock{}
 		}
 		if t.blocks == nil {
@@ -77,7 +80,9 @@ func (t *leases) remove(number uint64) {
 	t.live--
 	if b.live--; b.live == 0 {
 		delete(t.blocks, number/leaseBlock)
-		t.last, t.spare = nil, b
+		if t.last = nil; len(t.spare) < spareBlocks {
+			t.spare = append(t.spare, b)
+		}
 	}
 }
 

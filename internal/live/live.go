@@ -66,6 +66,7 @@ type Live struct {
 	touched []*queue // where something happened since the last tick
 	moved   []*run
 	busy    []*queue // hold tasks that may move without a call
+	going   []*run   // have pending tasks, which may end without a call
 	lastQ   *queue   // the queue last looked up
 
 	total   Counts
@@ -74,7 +75,10 @@ type Live struct {
 	server  []*ring
 	dur     Durations
 	durThen Durations // at the last tick
-	answers map[answerKey]uint64
+	answers map[answerKey]*uint64
+	answer  answerKey // the one counted last
+	answerN *uint64   // how many there are of it
+	ending  ending    // leases that end in the call under way
 	storage string
 }
 
@@ -123,6 +127,8 @@ type run struct {
 	index uint32
 	held  int // leases
 	moved bool
+	going bool   // it has pending tasks
+	told  RunNow // by the last event about it
 	at    uint32 // when the last call was, as leases keep it
 
 	results string // its results queue, "" until it is known
@@ -143,7 +149,7 @@ func New(opt Options) *Live {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
 	l := &Live{opt: opt, start: time.Now(), queues: []*queue{nil}, byName: map[string]*queue{}, runs: []*run{nil},
-		byRun: map[string]uint32{}, byWork: map[workerKey]uint16{}, answers: map[answerKey]uint64{}}
+		byRun: map[string]uint32{}, byWork: map[workerKey]uint16{}, answers: map[answerKey]*uint64{}}
 	l.workers = []*worker{{Worker: Worker{Name: "others"}}}
 	for _, r := range serverRings {
 		n := newRing(r, true)

@@ -2,6 +2,7 @@ package live_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,7 +22,7 @@ import (
 func watched(t testing.TB, opt live.Options) (*live.Live, glassq.Store) {
 	t.Helper()
 	l := live.New(opt)
-	e, err := disk.Open("mem:", disk.Options{Synced: l.Synced})
+	e, err := disk.Open("mem:", disk.Options{Synced: l.Synced, PutItself: l.PutItself})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,6 +220,129 @@ func TestEvents(t *testing.T) {
 		defer cancel()
 		if list, _, err := l.Events(ctx, l.LastEvent(), 1); err == nil {
 			t.Errorf("an idle minute has the event %+v", list[0])
+		}
+	})
+}
+
+// TestPutItself: what a store puts by itself, without a call, is seen as any put is.
+func TestPutItself(t *testing.T) {
+	ok := func(t *testing.T, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ack := func(t *testing.T, s glassq.Store, queue string) {
+		t.Helper()
+		errs, err := s.Ack(by("ann"), []glassq.Ack{{Token: reserve(t, s, "ann", queue, 1)[0].Token()}})
+		ok(t, errors.Join(append(errs, err)...))
+	}
+	hooked := func(t *testing.T, s glassq.Store, ttl time.Duration) {
+		_, err := s.SetRun(by("ann"), "r", glassq.RunChange{OnEnd: `{"queue":"hooked"}`})
+		ok(t, err)
+		_, err = s.Put(by("ann"), []glassq.Task{{Queue: "q", Run: "r", TTL: ttl}})
+		ok(t, err)
+		_, err = s.SetRun(by("ann"), "r", glassq.RunChange{Sealed: true})
+		ok(t, err)
+	}
+	for _, tt := range []struct {
+		name  string
+		make  func(*testing.T, glassq.Store)
+		queue string
+		want  uint64
+	}{
+		{"a schedule", func(t *testing.T, s glassq.Store) {
+			_, err := s.(glassq.Schedules).SetSchedule(by("ann"), "s", glassq.ScheduleChange{Cron: "* * * * *",
+				Task: `{"queue":"due","run":"r","body":"x"}`})
+			ok(t, err)
+		}, "due", 2},
+		{"a hook", func(t *testing.T, s glassq.Store) {
+			hooked(t, s, 0)
+			ack(t, s, "q")
+		}, "hooked", 1},
+		{"a hook of a run whose task expires", func(t *testing.T, s glassq.Store) {
+			hooked(t, s, 30*time.Second)
+		}, "hooked", 1},
+		{"a range", func(t *testing.T, s glassq.Store) {
+			_, err := s.Put(by("ann"), []glassq.Task{{Queue: "ranged", Run: "r",
+				Range: &glassq.Range{Count: 1000}, Dense: true, Body: []byte("x{0}")}})
+			ok(t, err)
+		}, "ranged", 1000},
+		{"a range of an ack", func(t *testing.T, s glassq.Store) {
+			put(t, s, "q", 1)
+			errs, err := s.Ack(by("ann"), []glassq.Ack{{Token: reserve(t, s, "ann", "q", 1)[0].Token(), Put: []glassq.Task{
+				{Queue: "ranged", Run: "r", Dense: true, Range: &glassq.Range{Count: 1000}, Body: []byte("x{0}")}}}})
+			ok(t, errors.Join(append(errs, err)...))
+		}, "ranged", 1000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, s := watched(t, live.Options{})
+				from := l.LastEvent()
+				tt.make(t, s)
+				time.Sleep(2*time.Minute + 10*time.Second)
+				synctest.Wait()
+				if got := l.Counts()[tt.queue].Put; got != tt.want {
+					t.Errorf("put of %s = %d, want %d", tt.queue, got, tt.want)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				list, _, err := l.Events(ctx, from, 1000)
+				ok(t, err)
+				var told uint64
+				var run glassq.Run
+				for _, e := range list {
+					for _, q := range e.Queues {
+						if q.Name == tt.queue {
+							told += uint64(q.Put)
+						}
+					}
+					for _, r := range e.Runs {
+						if r.Name == "r" {
+							run.Books = r.Books
+						}
+					}
+				}
+				if told != tt.want {
+					t.Errorf("events tell of %d puts into %s, want %d", told, tt.queue, tt.want)
+				}
+				if now, err := s.Run(t.Context(), "r"); err != nil || run.Books != now.Books {
+					t.Errorf("events tell %+v of the run, it is %+v, %v", run.Books, now.Books, err)
+				}
+			})
+		})
+	}
+}
+
+// TestKnownAtStart: what was there before is told of as it changes, though nobody calls.
+func TestKnownAtStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := live.New(live.Options{})
+		e, err := disk.Open("mem:", disk.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		if _, err := e.Put(t.Context(), []glassq.Task{{Queue: "q", Run: "r", TTL: time.Minute}}); err != nil {
+			t.Fatal(err)
+		}
+		l.Over(e)
+		ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer stop()
+		from := l.LastEvent()
+		l.Keep(ctx)
+		list, _, err := l.Events(t.Context(), from, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var books []glassq.Books
+		for _, e := range list {
+			for _, r := range e.Runs {
+				books = append(books, r.Books)
+			}
+		}
+		if n := len(books); n != 2 || books[0] != (glassq.Books{Put: 1}) || books[1].Dead.Expired != 1 {
+			t.Errorf("events tell of books %+v, want one task put, then expired", books)
 		}
 	})
 }

@@ -36,16 +36,25 @@ func (l *Live) Keep(ctx context.Context) {
 	}
 }
 
-// know learns at the start which queues hold tasks, up to maxQueues of them.
+// know learns at the start which queues and runs hold tasks, up to maxQueues and maxRuns of them.
 func (l *Live) know(ctx context.Context) {
 	all, err := l.store.Queues(ctx)
 	if err != nil {
 		l.opt.Logger.Warn("queues not read", "err", err)
 		return
 	}
+	runs, err := l.store.Runs(ctx)
+	if err != nil {
+		l.opt.Logger.Warn("runs not read", "err", err)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
+	for i := range runs {
+		if runs[i].Pending > 0 {
+			l.runOf(runs[i].Name, now)
+		}
+	}
 	for i := range all {
 		if len(l.byName) == maxQueues {
 			return
@@ -72,25 +81,20 @@ func (l *Live) tick(ctx context.Context, now time.Time) {
 			q.n.Expired++
 		}
 	})
+	l.ended()
 	if now.Unix()%10 == 0 {
 		l.forgetOld(now)
 	}
-	queues, runs := l.touched, l.moved
+	queues, runs := l.alsoBusy(l.touched), l.alsoGoing(l.moved)
+	called := len(l.moved) // of runs
 	l.touched, l.moved = nil, nil
-	for _, q := range queues {
-		q.touched = false
-	}
-	for _, r := range runs {
-		r.moved = false
-	}
-	queues = l.alsoBusy(queues)
 	names := make([]string, len(queues))
 	for i, q := range queues {
-		names[i] = q.name
+		q.touched, names[i] = false, q.name
 	}
-	runNames := make([]string, min(len(runs), maxPolled))
-	for i := range runNames {
-		runNames[i] = runs[i].name
+	runNames := make([]string, len(runs))
+	for i, r := range runs {
+		r.moved, runNames[i] = false, r.name
 	}
 	l.mu.Unlock()
 
@@ -107,12 +111,13 @@ func (l *Live) tick(ctx context.Context, now time.Time) {
 		if err != nil {
 			continue // it was never made, or is forgotten
 		}
+		is := RunNow{r.Name, r.Queue, r.Books, r.Pending, r.Waiting, r.Sealed, r.Complete}
 		l.mu.Lock()
-		runs[i].results = r.Results
-		l.mu.Unlock()
-		if len(told) < maxRunsIn {
-			told = append(told, RunNow{r.Name, r.Queue, r.Books, r.Pending, r.Waiting, r.Sealed, r.Complete})
+		if l.reachRun(runs[i], r.Results, is, i < called, now) && len(told) < maxRunsIn {
+			runs[i].told = is
+			told = append(told, is)
 		}
+		l.mu.Unlock()
 	}
 	stats, err := l.store.Stats(ctx)
 	if err != nil {
@@ -172,18 +177,47 @@ func (l *Live) alsoBusy(queues []*queue) []*queue {
 		q := l.busy[0]
 		l.busy[0] = nil
 		l.busy = l.busy[1:]
-		if !q.busy || l.byName[q.name] != q {
-			q.busy = false
+		if q.busy = q.busy && l.byName[q.name] == q && q.levels.delayed+q.levels.ready+q.levels.leased > 0; !q.busy {
 			continue
 		}
-		if q.levels.delayed+q.levels.ready+q.levels.leased > 0 {
-			l.busy = append(l.busy, q)
+		l.busy = append(l.busy, q)
+		if !q.touched {
 			queues = append(queues, q)
-		} else {
-			q.busy = false
 		}
 	}
 	return queues
+}
+
+// alsoGoing is alsoBusy of runs.
+func (l *Live) alsoGoing(runs []*run) []*run {
+	for range min(len(l.going), maxPolled) {
+		r := l.going[0]
+		l.going[0] = nil
+		l.going = l.going[1:]
+		if l.runs[r.index] != r {
+			continue // forgotten
+		}
+		r.going = false // until it is seen that it still does
+		if !r.moved {
+			runs = append(runs, r)
+		}
+	}
+	return runs
+}
+
+// reachRun notes what a run is now, and reports whether that is to be told: something was called, or
+// its books are not what was told. The caller holds mu.
+func (l *Live) reachRun(r *run, results string, is RunNow, called bool, now time.Time) bool {
+	r.results = results
+	changed := r.told != is
+	if changed {
+		r.at = l.secs(now)
+	}
+	if !r.going && is.Pending > 0 {
+		r.going = true
+		l.going = append(l.going, r)
+	}
+	return called || changed
 }
 
 // reach notes what q holds now and what happened to it in this second. changed is nil when that is
@@ -235,6 +269,15 @@ func (d *Durations) since(before *Durations) Latencies {
 	q := func(h *Histogram, of float64) float32 { return float32(h.Quantile(of).Seconds()) }
 	return Latencies{q(&put, .5), q(&put, .99), q(&reserve, .99), q(&ack, .99), q(&sync, .99), q(&age, .5), q(&age, .99),
 		q(&lag, .99)}
+}
+
+// PutItself notes a task that the store put without a call, for a schedule or as a hook; run is ""
+// for none. The store calls it.
+func (l *Live) PutItself(queue, run string) {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stored([]glassq.Task{{Queue: queue, Run: run}}, nil, now)
 }
 
 // Synced notes how long a sync of the log took. The log calls it.

@@ -35,7 +35,13 @@ func (l *Live) count(c *Caller, err error, n int) {
 	case err != nil:
 		code = glassq.CodeOf(err)
 	}
-	l.answers[answerKey{c.Door, code}] += uint64(n)
+	if k := (answerKey{c.Door, code}); l.answerN == nil || l.answer != k {
+		if l.answers[k] == nil {
+			l.answers[k] = new(uint64)
+		}
+		l.answer, l.answerN = k, l.answers[k]
+	}
+	*l.answerN += uint64(n)
 }
 
 // codeOK is the code of an answer that is no error.
@@ -140,6 +146,7 @@ func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 		q.n.Out += n
 	}
 	lastRun, run, runHeld := "", uint32(0), 0
+	lastLength, length, at := time.Duration(0), uint16(0), l.secs(now)
 	for i := range leases {
 		d := &leases[i]
 		l.dur.Age.add(d.Age, 1)
@@ -159,9 +166,11 @@ func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 			continue
 		}
 		q.results = d.ResultQueue
-		length := seconds(d.Length)
-		if l.held.set(d.Number, leased{queue: q.index, run: run, worker: worker,
-			length: length, deadline: l.secs(now) + uint32(length)}) {
+		if d.Length != lastLength {
+			lastLength, length = d.Length, seconds(d.Length)
+		}
+		if l.held.set(d.Number, leased{queue: q.index, run: run, worker: worker, length: length,
+			deadline: at + uint32(length)}) {
 			kept++
 			runHeld++
 		}
@@ -179,19 +188,42 @@ func (l *Live) runHolds(run uint32, n int) {
 	}
 }
 
-// let ends what a lease held, and returns its queue.
+// An ending is what leases held that end one after the other, and are mostly of one queue, run and
+// worker: what is known of these is brought up to date once.
+type ending struct {
+	queue  *queue
+	run    uint32
+	worker uint16
+	n      int
+}
+
+// let ends what a lease held, and returns its queue. The caller calls ended before mu is free.
 func (l *Live) let(d leased, now time.Time) *queue {
-	q := l.queues[d.queue]
-	l.hold(q, d.worker, -1)
-	if d.run != 0 {
-		l.runs[d.run].held--
-		l.runMoved(d.run, now)
+	e := &l.ending
+	if q := l.queues[d.queue]; e.n == 0 || e.queue != q || e.run != d.run || e.worker != d.worker {
+		l.ended()
+		*e = ending{queue: l.queueOf(q.name, now), run: d.run, worker: d.worker}
+		if d.run != 0 {
+			l.runMoved(d.run, now)
+		}
 	}
-	return l.queueOf(q.name, now)
+	e.n++
+	return e.queue
+}
+
+// ended brings up to date what the leases held that let ended.
+func (l *Live) ended() {
+	e := &l.ending
+	if e.n > 0 {
+		l.hold(e.queue, e.worker, -e.n)
+		l.runHolds(e.run, -e.n)
+		e.n = 0
+	}
 }
 
 // endOf forgets the lease of a token, and returns its queue and its run. Of a lease that is not
-// known, of before the start, that is the queue that the token names, if it does.
+// known, of before the start, that is the queue that the token names, if it does. The caller calls
+// ended before mu is free.
 func (l *Live) endOf(t glassq.Token, now time.Time) (q *queue, run uint32) {
 	if d := l.held.get(t.Number); d != nil {
 		gone := *d
@@ -271,6 +303,7 @@ func (l *Live) acked(ctx context.Context, acks []glassq.Ack, errs []error, err e
 		}
 		l.stored(a.Put, nil, now)
 	}
+	l.ended()
 }
 
 // resultsOf is the queue of a result. Where the ack does not say so, it is that of the tasks that
@@ -309,6 +342,7 @@ func (l *Live) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
 			}
 		}
 	}
+	l.ended()
 	return errs, err
 }
 

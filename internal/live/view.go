@@ -96,7 +96,7 @@ func (l *Live) Totals() Totals {
 		}
 	}
 	for k, n := range l.answers {
-		t.Answers = append(t.Answers, Answers{k.door, string(k.code), n})
+		t.Answers = append(t.Answers, Answers{k.door, string(k.code), *n})
 	}
 	slices.SortFunc(t.Answers, func(a, b Answers) int {
 		return cmp.Or(cmp.Compare(a.Door, b.Door), cmp.Compare(a.Code, b.Code))

@@ -289,9 +289,9 @@ func (s *State) disown(r *Run) {
 	}
 }
 
-// DecideEnd is the end of a run that is to be written now: its record, and that of its hook's put,
-// nil for none. Both go into one frame. ok is false where no run has come to its end.
-func (s *State) DecideEnd() (end, put []byte, ok bool) {
+// DecideEnd is the end of a run that is to be written now: its record, and the task of its hook, nil
+// for none, whose put goes into the same frame. ok is false where no run has come to its end.
+func (s *State) DecideEnd() (end []byte, put *glassq.Task, ok bool) {
 	if len(s.owing) == 0 {
 		return nil, nil, false
 	}
@@ -312,12 +312,12 @@ func (s *State) DecideEnd() (end, put []byte, ok bool) {
 		panic("state: " + err.Error()) // numbers and names
 	}
 	var d Decoder
-	var t glassq.Task
-	if _, err := d.Task(&t, h.put); err != nil {
+	put = new(glassq.Task)
+	if _, err := d.Task(put, h.put); err != nil {
 		panic("state: " + err.Error()) // it was decoded when it was set
 	}
-	t.ID, t.Body = EndID(r.name, r.ends+1), body
-	return end, AppendPut(nil, &t), true
+	put.ID, put.Body = EndID(r.name, r.ends+1), body
+	return end, put, true
 }
 
 // EndID is the id of the hook's task of the k-th end of a run.

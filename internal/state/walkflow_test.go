@@ -89,7 +89,9 @@ func (w *walker) ends() {
 			return
 		}
 		w.add(end)
-		w.decided([][]byte{put}, nil)
+		if put != nil {
+			w.decided([][]byte{AppendPut(nil, put)}, nil)
+		}
 	}
 }
 

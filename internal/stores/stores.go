@@ -52,6 +52,9 @@ type Options struct {
 	Between func(glassq.Store) glassq.Store
 	// Synced, if not nil, is told how long each sync of the log took. It must not block.
 	Synced func(time.Duration)
+	// PutItself, if not nil, is told of each task that the engine puts without a call, for a schedule
+	// or as the hook of a run, "" for none. It must neither block nor call the store.
+	PutItself func(queue, run string)
 }
 
 // A Store is an open store, with the verbs of its broker. It is safe for concurrent use.
@@ -136,7 +139,8 @@ func (s *Store) openCluster(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
-	set := cluster.Options{CacheBytes: opt.CacheBytes, MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns, Logger: opt.Logger}
+	set := cluster.Options{CacheBytes: opt.CacheBytes, MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns, Logger: opt.Logger,
+		PutItself: opt.PutItself}
 	if opt.Folder != "" {
 		set.HintFile = filepath.Join(opt.Folder, "seen")
 	}
@@ -182,7 +186,7 @@ func openDisk(ctx context.Context, where string, opt Options) (*disk.Engine, err
 	for {
 		e, err := disk.Open(where, disk.Options{Sync: opt.Sync, Interval: opt.Interval, MinFree: opt.MinFree,
 			CacheBytes: opt.CacheBytes, MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns, Logger: opt.Logger,
-			Synced: opt.Synced})
+			Synced: opt.Synced, PutItself: opt.PutItself})
 		if glassq.CodeOf(err) != glassq.CodeUnavailable || time.Since(began) >= opt.Patience {
 			return e, err
 		}

@@ -31,27 +31,39 @@
   }
   addEventListener("resize", () => plots.forEach((p, figure) => p.setSize({ width: figure.clientWidth, height: 220 })));
 
-  // What a pointer goes for stays where it is: nothing is replaced until it has rested, or for long.
-  let aimed = -Infinity;
-  for (const kind of ["pointermove", "pointerdown"]) addEventListener(kind, () => { aimed = performance.now(); }, { passive: true });
+  // What a pointer goes for stays where it is: an answer waits until the pointer has rested, or a press has ended. It
+  // does not wait for long, as some never rest, and the end of a press may be lost.
+  let aimed = -Infinity, pressed = false;
+  for (const kind of ["pointermove", "pointerdown", "pointerup", "pointercancel"]) {
+    addEventListener(kind, e => { aimed = performance.now(); pressed = e.buttons > 0; }, { passive: true });
+  }
+  async function rest() {
+    const from = performance.now();
+    for (;;) {
+      const now = performance.now(), wait = pressed ? from + 30000 - now : Math.min(aimed + 500, from + 3000) - now;
+      if (wait <= 0) return;
+      await new Promise(done => setTimeout(done, Math.min(wait, 100)));
+    }
+  }
 
   let asking = false, again = false, next = 0, timer = 0;
-  const rest = () => Math.min(aimed + 500, next + 3000) - performance.now();
   async function refresh() {
     if (document.hidden || asking) { again = true; return; }
-    const wait = Math.max(next - performance.now(), rest());
+    const wait = next - performance.now();
     if (wait > 0) { clearTimeout(timer); timer = setTimeout(refresh, wait); return; }
     asking = true; again = false;
     const began = performance.now();
     try {
-      const answer = await fetch(location.href, { redirect: "manual", credentials: "same-origin" });
+      const answer = await fetch(location.href, { redirect: "manual", credentials: "same-origin", signal: AbortSignal.timeout(30000) });
       if (answer.type === "opaqueredirect") { location.reload(); return; } // the session is over
-      if (answer.ok && rest() > 0) again = true;
-      else if (answer.ok) {
-        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const text = await answer.text();
+      next = performance.now() + Math.max(1000, 5 * (performance.now() - began)); // a slow server is asked less
+      if (answer.ok) {
+        await rest();
+        const fresh = new DOMParser().parseFromString(text, "text/html");
         for (const part of parts()) {
           const now = fresh.getElementById(part.id);
-          const held = part.contains(document.activeElement) && part !== document.activeElement;
+          const held = part.querySelector(":focus-visible"); // one that a pointer left there holds nothing
           const marked = getSelection().toString() && part.contains(getSelection().anchorNode);
           if (now && !held && !marked && part.innerHTML !== now.innerHTML) part.innerHTML = now.innerHTML;
         }
@@ -59,8 +71,7 @@
       }
     } catch { /* the stream of events says that the server is away */ }
     asking = false;
-    const now = performance.now();
-    next = now + Math.max(1000, 5 * (now - began)); // a slow server is asked less
+    next = Math.max(next, began + 1000);
     if (again || document.querySelector("[data-going]")) refresh(); // no event tells how far a change is
   }
   document.addEventListener("visibilitychange", () => { if (!document.hidden && again) refresh(); });
@@ -75,5 +86,5 @@
     say.textContent = events.readyState === EventSource.CLOSED ? say.dataset.off : say.dataset.lost;
     if (events.readyState === EventSource.CLOSED) setInterval(refresh, 5000);
   };
-  for (const kind of ["tick", "dead", "storage", "action", "lost"]) events.addEventListener(kind, refresh);
+  for (const kind of ["tick", "dead", "halt", "storage", "action", "lost"]) events.addEventListener(kind, refresh);
 })();
