@@ -19,11 +19,11 @@ TEST     = $(GO) run ./internal/leftout -list $(LEFT_OUT) $(if $(FULL),-strict) 
 CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 
 # What make lines does not count: tests, and what only they use.
-NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|hostile|leftout|arch)/|/waltest/|/clustertest/|/enginelog/
+NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|hostile|leftout|arch)/|/waltest/|/clustertest/|/natstest/|/enginelog/
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine challenge build man packages demo lines weigh \
-        pictures crash machine ways flips kill owners py power mutants reliability
+.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine bench-peers bench-peers-long challenge build man packages demo lines weigh \
+        pictures crash machine ways flips kill cluster cluster-test owners py power mutants reliability
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,12 +118,21 @@ fuzz-long: ## the log, pickle and memcached for HOUR (60m) each, every other fuz
 		done; \
 	done
 
-bench-engine: ## the embedded engine: speed, memory, start, disk space
-	$(GO) run ./bench engine
+bench-engine: ## the embedded engine: speed, memory, start, disk space, compaction
+	$(GO) run ./bench engine compaction
 
 bench: ## every benchmark for BENCHTIME (1s), then glassq beside what it is compared with
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 	$(GO) run ./bench
+
+# Servers of others are Debian packages or modules that bench/peers/go.mod pins; INSTALL=1 installs the packages.
+PEERS_TIME ?= 6m
+PEERS = cd bench/peers && $(GO) vet . && $(GO) build -o ../../bin/peers/bench . && ../../bin/peers/bench $(if $(FULL),-install)
+bench-peers: ## Glassq beside other queues: what fits into PEERS_TIME (6m; cells of 5 s need 25m), into bench/RESULTS.md
+	$(PEERS) -budget $(PEERS_TIME)
+
+bench-peers-long: ## the same with 1 and 10 million tasks, one round, into bench/RESULTS-long.md; takes hours
+	$(PEERS) -n 1000000,10000000 -rounds 1 -limit 120s -out bench/RESULTS-long.md
 
 URLS ?= 1000000
 SLOW ?= 100000
@@ -178,6 +187,14 @@ py: ## Python's own master and workers while the server is killed PYKILLS (100) 
 
 power: ## power cuts of a real file system; root only (CUTS, SEED)
 	$(LADDER) -run '^TestPower$$' -cuts $(CUTS)
+
+cluster: build ## three NATS servers and two gateways on loopback; the programs run through any of them while one of each is killed
+	$(GO) run ./internal/ladder/cluster -glassq bin/glassq
+
+ROUNDS ?= 3
+cluster-test: ## everything on real NATS servers: the laws, what is refused, and each fault row ROUNDS (3) times, with LAZY=1 as servers sync by default
+	$(GO) test -count=1 -timeout 20m ./internal/jetstream/...
+	$(LADDER) -run '^TestCluster$$' -every-row -rounds $(ROUNDS) $(if $(LAZY),-lazy)
 
 owners: ## owners of one queue on several machines, that come, go, and meet faults by chance
 	$(GO) test -count=1 -timeout 60m ./internal/cluster -run 'FenceAlone|Faults' -rounds 10000 -seeds 200

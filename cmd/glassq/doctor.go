@@ -13,6 +13,7 @@ import (
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/cli/config"
 	"github.com/glassq/glassq/internal/disk"
+	"github.com/glassq/glassq/internal/jetstream"
 	"github.com/glassq/glassq/internal/plain"
 	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/internal/stores"
@@ -24,7 +25,8 @@ import (
 const slowSync = 20 * time.Millisecond
 
 func (a *app) doctorCmd() *cobra.Command {
-	var data, minFree string
+	var data, minFree, store string
+	var watch []string
 	var r remote
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -33,13 +35,18 @@ func (a *app) doctorCmd() *cobra.Command {
 		Long: `Check what a server needs: whether serve accepts its settings, from the configuration file and the
 environment; how fast the disk syncs, the room on it, the number of files, ports and the clock; with
 --server also what a running server says and whether its queues of results are read. Without --data it is
-the folder of those settings; where no server has run the disk is left out. Prints a line per check: ok, warn or FAIL.
+the folder of those settings; where no server has run the disk is left out. With --store nats://…, or where
+the settings have one, the NATS servers are looked at instead of a disk: whether they answer, sync what they
+confirm (with --nats-monitor), and how the streams of the store are set. Prints a line per check: ok, warn or FAIL.
 
 Exit codes: 0 no check failed, 1 one did.`,
-		Example: "  glassq doctor --data d\n  glassq doctor --data d --server http://127.0.0.1:5080",
-		Args:    arguments(0, 0),
+		Example: "  glassq doctor --data d\n  glassq doctor --data d --server http://127.0.0.1:5080\n" +
+			"  glassq doctor --store nats://a:4222,b:4222,c:4222/main --nats-monitor http://a:8222,http://b:8222,http://c:8222",
+		Args: arguments(0, 0),
 	}
 	cmd.Flags().StringVar(&data, "data", "", "`folder` of the data; default $XDG_STATE_HOME/glassq")
+	cmd.Flags().StringVar(&store, "store", "", "`URL` of a store of several machines, as given to serve")
+	cmd.Flags().StringSliceVar(&watch, "nats-monitor", nil, "`URL` of the monitoring port of each NATS server")
 	cmd.Flags().StringVar(&minFree, "min-free", "", "`size` or share as given to serve")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per check")
 	r.flags(cmd)
@@ -52,6 +59,15 @@ Exit codes: 0 no check failed, 1 one did.`,
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		d := doctor{a: a, json: asJSON}
 		d.config(cmd, settled)
+		if store == "" && data == "" && stores.Remote(a.serving.data) {
+			store = a.serving.data
+		}
+		if len(watch) == 0 {
+			watch = a.serving.monitors
+		}
+		if store != "" {
+			return d.cluster(cmd, store, watch, &r)
+		}
 		if data == "" && a.serving.data != stores.Memory {
 			data = a.serving.data
 		}
@@ -71,18 +87,35 @@ Exit codes: 0 no check failed, 1 one did.`,
 		} else {
 			d.disk(dir, mark)
 		}
-		d.system()
-		if cmd.Flags().Changed("server") {
-			if err := a.oneShot(cmd, &r, func(q *client.Client) error { return d.server(cmd, q) }); err != nil {
-				d.say("FAIL", "server", "%s", sentence(err))
-			}
-		}
-		if d.failed {
-			return exit(exitUnexpected)
-		}
-		return nil
+		return d.rest(cmd, &r)
 	}
 	return cmd
+}
+
+// rest looks at the system and a server, and returns the verdict.
+func (d *doctor) rest(cmd *cobra.Command, r *remote) error {
+	d.system()
+	if cmd.Flags().Changed("server") {
+		if err := d.a.oneShot(cmd, r, func(q *client.Client) error { return d.server(cmd, q) }); err != nil {
+			d.say("FAIL", "server", "%s", sentence(err))
+		}
+	}
+	if d.failed {
+		return exit(exitUnexpected)
+	}
+	return nil
+}
+
+// cluster looks at a store of several machines instead of a disk.
+func (d *doctor) cluster(cmd *cobra.Command, url string, monitors []string, r *remote) error {
+	at, err := jetstream.Parse(url)
+	if err != nil {
+		return usagef("--store: %w", err)
+	}
+	for _, f := range jetstream.Examine(cmd.Context(), at, jetstream.Options{Monitors: monitors}) {
+		d.say(f.Level, f.What, "%s", f.Text)
+	}
+	return d.rest(cmd, r)
 }
 
 type doctor struct {

@@ -39,6 +39,7 @@ var rules = []rule{
 		"internal/wal/..."}, false},
 	{"internal/ladder/mutants", 6, nil, true},
 	{"internal/ladder/reliability", 6, nil, true},
+	{"internal/ladder/cluster", 6, []string{"internal/jetstream/natstest"}, true},
 	{"internal/ladder/release", 6, []string{".", "internal/disk"}, true},
 	{"internal/hostile", 6, []string{"..."}, false},
 	{"internal/fetch/...", 5, []string{".", "internal/jsonline", "internal/lack", "result", "worker"}, false},

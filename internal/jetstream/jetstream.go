@@ -66,9 +66,7 @@ type Ground struct {
 // unauthorized and forbidden for credentials and rights; damaged where a part of a store is left;
 // or that of ctx.
 func Open(ctx context.Context, at Location, opt Options) (*Ground, error) {
-	if opt.Logger == nil {
-		opt.Logger = slog.New(slog.DiscardHandler)
-	}
+	opt = opt.withDefaults()
 	var said time.Time
 	for {
 		g, err := connect(at, opt)
@@ -95,6 +93,13 @@ func Open(ctx context.Context, at Location, opt Options) (*Ground, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+func (opt Options) withDefaults() Options {
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	return opt
 }
 
 // final tells whether waiting is of no use.

@@ -18,16 +18,20 @@ type syncs struct {
 	seen int      // servers
 	size int      // of the cluster; 0: a single server
 	lazy []string // what is said of each that does not sync always
+
+	apart time.Duration // the most that two clocks differ, this machine's among them
 }
 
 // monitors asks each server's monitoring port how it syncs. The error has code bad_request: an URL
 // that does not answer is one that was named wrongly, or a server of which nothing is known.
 func monitors(ctx context.Context, urls []string) (s syncs, err error) {
 	ids := map[string]bool{}
+	var first, last time.Duration // of the clocks, as seen from this one
 	for _, u := range urls {
 		var is struct {
-			ID       string `json:"server_id"`
-			Disabled bool   `json:"disabled"`
+			ID       string    `json:"server_id"`
+			Now      time.Time `json:"now"`
+			Disabled bool      `json:"disabled"`
 			Config   struct {
 				SyncInterval time.Duration `json:"sync_interval"`
 				SyncAlways   bool          `json:"sync_always"`
@@ -36,6 +40,7 @@ func monitors(ctx context.Context, urls []string) (s syncs, err error) {
 				Size int `json:"cluster_size"`
 			} `json:"meta_cluster"`
 		}
+		began := time.Now()
 		if err := fetch(ctx, u, &is); err != nil {
 			return s, glassq.Errorf(glassq.CodeBadRequest, "the monitoring port %s: %w; name the http ports of the servers with --nats-monitor, as http://host:8222", u, err)
 		}
@@ -43,12 +48,16 @@ func monitors(ctx context.Context, urls []string) (s syncs, err error) {
 			continue
 		}
 		ids[is.ID] = true
+		// The answer was made at some moment of the call.
+		ahead, behind := time.Until(is.Now), is.Now.Sub(began)
+		first, last = min(first, behind), max(last, ahead)
 		s.seen, s.size = s.seen+1, max(s.size, is.Meta.Size)
 		if !is.Config.SyncAlways {
 			s.lazy = append(s.lazy, fmt.Sprintf("the server at %s syncs every %s", u,
 				cmp.Or(is.Config.SyncInterval, 2*time.Minute)))
 		}
 	}
+	s.apart = last - first
 	return s, nil
 }
 

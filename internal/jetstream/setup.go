@@ -265,13 +265,8 @@ func (g *Ground) checkStreams(ctx context.Context) error {
 		case is == nil:
 			continue // it was deleted, which is told where it is read
 		}
-		text := is.Config.Metadata[formatKey]
-		if text == "" {
-			return glassq.Errorf(glassq.CodeBadRequest, "stream %s of %s was made by something else: take another NAME in the URL",
-				want.Name, g.at)
-		}
-		if n, err := strconv.Atoi(text); err != nil || n > formatNow {
-			return glassq.Errorf(glassq.CodeDamaged, "stream %s has format %s, this program knows %d: use a newer one", want.Name, text, formatNow)
+		if err := ours(want.Name, g.at, is); err != nil {
+			return err
 		}
 		for _, d := range compare(is.Config, want) {
 			if d.harms {
@@ -283,6 +278,19 @@ func (g *Ground) checkStreams(ctx context.Context) error {
 			g.opt.Logger.Warn("the store has one copy: a broken disk of one server ends it; nats stream edit --replicas=3 mends that",
 				"stream", want.Name)
 		}
+	}
+	return nil
+}
+
+// ours refuses a stream that others have made, or a newer program.
+func ours(name string, at Location, is *natsjs.StreamInfo) error {
+	text := is.Config.Metadata[formatKey]
+	if text == "" {
+		return glassq.Errorf(glassq.CodeBadRequest, "stream %s of %s was made by something else: take another NAME in the URL",
+			name, at)
+	}
+	if n, err := strconv.Atoi(text); err != nil || n > formatNow {
+		return glassq.Errorf(glassq.CodeDamaged, "stream %s has format %s, this program knows %d: use a newer one", name, text, formatNow)
 	}
 	return nil
 }

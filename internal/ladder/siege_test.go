@@ -46,6 +46,8 @@ type server struct {
 	addr string
 	cmd  *exec.Cmd
 	said transcript // of all its lives
+
+	ended chan struct{} // closed when cmd has ended
 }
 
 // A transcript keeps what a process says while it is said.
@@ -104,6 +106,7 @@ func (s *server) start() error {
 		return err
 	}
 	ended := make(chan struct{})
+	s.ended = ended
 	go func(cmd *exec.Cmd) { // ends with the process, which kill ends
 		cmd.Wait()
 		close(ended)
@@ -137,11 +140,11 @@ func (s *server) kill() {
 	s.cmd = nil
 }
 
-// A siege is a crowd of clients that put and work while the server comes and goes, and what they
-// saw.
+// A siege is a crowd of clients that put and work while servers come and go, and what they saw.
+// Each call goes to any of the servers.
 type siege struct {
 	t      *testing.T
-	c      *client.Client
+	all    []*client.Client
 	lease  time.Duration
 	start  time.Time
 	seed   maphash.Seed
@@ -154,14 +157,21 @@ type siege struct {
 	ops []history.Op
 }
 
-func newSiege(t *testing.T, addr string) *siege {
-	c, err := client.New("http://"+addr, client.Options{})
-	if err != nil {
-		t.Fatal(err)
+func newSiege(t *testing.T, addrs ...string) *siege {
+	s := &siege{t: t, lease: time.Second, start: time.Now(), seed: maphash.MakeSeed()}
+	for _, addr := range addrs {
+		c, err := client.New("http://"+addr, client.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		s.all = append(s.all, c)
 	}
-	t.Cleanup(func() { c.Close() })
-	return &siege{t: t, c: c, lease: time.Second, start: time.Now(), seed: maphash.MakeSeed()}
+	return s
 }
+
+// client is that of any server.
+func (s *siege) client(rng *rand.Rand) *client.Client { return s.all[rng.IntN(len(s.all))] }
 
 func (s *siege) now() int64 { return int64(time.Since(s.start)) }
 
@@ -219,7 +229,7 @@ func (s *siege) write(ctx context.Context, rng *rand.Rand, mostOpen int64) {
 			ops[i] = history.Op{Kind: history.Put, Task: name(ts[i].Body), Lane: fmt.Sprint(level), Sum: s.sum(ts[i].Body)}
 		}
 		began := s.now()
-		receipts, err := s.c.Put(context.WithoutCancel(ctx), ts)
+		receipts, err := s.client(rng).Put(context.WithoutCancel(ctx), ts)
 		ended := s.now()
 		for i := range ops {
 			ops[i].Start, ops[i].End, ops[i].Outcome = began, ended, outcome(err)
@@ -241,7 +251,7 @@ func (s *siege) write(ctx context.Context, rng *rand.Rand, mostOpen int64) {
 func (s *siege) work(ctx context.Context, rng *rand.Rand, queue string) {
 	for ctx.Err() == nil {
 		began := s.now()
-		leases, err := s.c.Reserve(context.WithoutCancel(ctx),
+		leases, err := s.client(rng).Reserve(context.WithoutCancel(ctx),
 			glassq.Reserve{Queue: queue, Max: 1 + rng.IntN(20), Lease: s.lease, Wait: 100 * time.Millisecond})
 		ended := s.now()
 		if err != nil {
@@ -269,7 +279,7 @@ func (s *siege) settle(ctx context.Context, rng *rand.Rand, queue string, leases
 		case p == 1 && !s.paused.Load():
 			n := glassq.Nack{Token: l.Token(), Delay: glassq.AtOnce, Undone: rng.IntN(2) == 0}
 			op := history.Op{Kind: history.Nack, Task: name(l.Body), Number: l.Number, Undone: n.Undone, Start: s.now()}
-			errs, err := s.c.Nack(context.WithoutCancel(ctx), []glassq.Nack{n})
+			errs, err := s.client(rng).Nack(context.WithoutCancel(ctx), []glassq.Nack{n})
 			if err == nil {
 				err = errs[0]
 			}
@@ -291,7 +301,7 @@ func (s *siege) settle(ctx context.Context, rng *rand.Rand, queue string, leases
 		return
 	}
 	at := s.now()
-	errs, err := s.c.Ack(context.WithoutCancel(ctx), acks)
+	errs, err := s.client(rng).Ack(context.WithoutCancel(ctx), acks)
 	end := s.now()
 	for i := range ackOps {
 		op := &ackOps[i]
@@ -336,7 +346,7 @@ func (s *siege) drain() error {
 	for {
 		left := int64(0)
 		for _, q := range siegeQueues {
-			qs, err := s.c.Queues(ctx, q)
+			qs, err := s.all[0].Queues(ctx, q)
 			if errors.Is(err, glassq.ErrNotFound) {
 				continue
 			}

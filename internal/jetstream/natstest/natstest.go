@@ -119,7 +119,7 @@ func Start(binary, dir string, n int, opt Options) (*Cluster, error) {
 	c := &Cluster{}
 	var routes []string
 	for i := range n {
-		ports, err := freePorts(3)
+		ports, err := FreePorts(3)
 		if err != nil {
 			return nil, err
 		}
@@ -158,8 +158,8 @@ func Start(binary, dir string, n int, opt Options) (*Cluster, error) {
 	return c, nil
 }
 
-// freePorts returns addresses of loopback that were free a moment ago.
-func freePorts(n int) (addrs []string, err error) {
+// FreePorts returns addresses of loopback that were free a moment ago.
+func FreePorts(n int) (addrs []string, err error) {
 	for range n {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/glassq/glassq/internal/jetstream/natstest"
+)
+
+// TestClusterStore: a gateway to a store on NATS serves, its archive becomes a store of either kind,
+// and doctor says how the servers are.
+func TestClusterStore(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a NATS server, which is slow with the race detector")
+	}
+	nats := natstest.New(t, 1, natstest.Options{})
+	lazy := natstest.New(t, 1, natstest.Options{Lazy: true})
+	monitor := nats.Monitors()[0]
+	dir := t.TempDir()
+	url := func(name string) string { return nats.URL(name) + "?replicas=1" }
+	s := start(t, nil, "serve", "--store", url("main"), "--nats-monitor", monitor, "--http", "127.0.0.1:0", "--memcached", "off",
+		"--data", filepath.Join(dir, "own"))
+	server := "http://" + s.addr()
+	archive := filepath.Join(dir, "a.gqa")
+	done := func(want string, args ...string) {
+		t.Helper()
+		out, errs, code := invoke(t, "", nil, args...)
+		if code != 0 || !strings.Contains(out, want) {
+			t.Fatalf("%q: exit %d: %s%s; want 0 and %q", args, code, out, errs, want)
+		}
+	}
+	done("", "put", "one", "--server", server)
+	done("", "put", "two", "--server", server)
+	done("one", "get", "--server", server)
+	done("1 task", "backup", "--server", server, "--archive", archive)
+	done("1 task", "restore", archive, "--store", url("copy"), "--nats-monitor", monitor)
+	done("1 task", "restore", archive, "--data", filepath.Join(dir, "folder"))
+	again := start(t, nil, "serve", "--store", url("copy"), "--http", "127.0.0.1:0", "--memcached", "off")
+	done("two", "get", "--server", "http://"+again.addr())
+	if _, err := os.Stat(filepath.Join(dir, "own", "seen")); err != nil {
+		t.Errorf("the gateway keeps nothing of the log: %v", err)
+	}
+
+	for _, tt := range []struct {
+		name string
+		args []string
+		code int
+		has  string
+	}{
+		{"a doctor", []string{"doctor", "--store", url("main"), "--nats-monitor", monitor, "--server", server}, 0, "1 servers sync what they confirm"},
+		{"a doctor of streams", []string{"doctor", "--store", url("main")}, 0, "stream GLASSQ_main_0: "},
+		{"a doctor who cannot see", []string{"doctor", "--store", url("main")}, 0, "warn  sync     it is not known"},
+		{"a doctor of one copy", []string{"doctor", "--store", url("main")}, 0, "the log has 1 copies"},
+		{"a doctor of a lazy server", []string{"doctor", "--store", lazy.URL("main"), "--nats-monitor", lazy.Monitors()[0]}, exitUnexpected, "FAIL  sync     the server at " + lazy.Monitors()[0] + " syncs every 2m0s"},
+		{"a doctor of nobody", []string{"doctor", "--store", "nats://" + freeAddress(t) + "/main"}, exitUnexpected, "FAIL  nats     no server of"},
+		{"a lazy server", []string{"serve", "--store", lazy.URL("main") + "?replicas=1", "--nats-monitor", lazy.Monitors()[0]}, exitUsage, "--accept-lazy-sync"},
+		{"a sync mode", []string{"serve", "--store", url("main"), "--sync", "always"}, exitUsage, "--sync is of a disk"},
+		{"room of a disk", []string{"serve", "--store", url("main"), "--min-free", "1GiB"}, exitUsage, "--min-free is of a disk"},
+		{"a folder of queues", []string{"serve", "--store", url("main"), "--data", filepath.Join(dir, "folder")}, exitUsage, "holds queues of its own"},
+		{"a bad URL", []string{"serve", "--store", "nats://a/b.c"}, exitUsage, "the name of a store"},
+		{"a restore over a store", []string{"restore", archive, "--store", url("main")}, exitUsage, "there is a store already"},
+		{"a restore of a folder", []string{"restore", filepath.Join(dir, "folder"), "--store", url("x")}, exitUsage, "only an archive"},
+		{"a restore to two places", []string{"restore", archive, "--store", url("x"), "--data", dir}, exitUsage, "two places"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, errs, code := invoke(t, "", nil, tt.args...)
+			if code != tt.code || !strings.Contains(out+errs, tt.has) {
+				t.Errorf("exit %d: %s%s; want %d and %q", code, out, errs, tt.code, tt.has)
+			}
+		})
+	}
+}
