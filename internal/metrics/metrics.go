@@ -81,11 +81,14 @@ var (
 		"queue", "state")
 	queueOff = desc("queue_books_difference_tasks",
 		"Tasks by which the books of the queue do not fit what it holds: 0, or a bug.", "queue")
-	putTasks     = desc("tasks_put_total", "Tasks put, results among them.", "queue")
-	ackedTasks   = desc("tasks_acked_total", "Tasks acked, by outcome.", "queue", "state")
-	endedTasks   = desc("tasks_ended_total", "Tasks that ended without an ack and were not kept, by reason.", "queue", "reason")
-	deadTasks    = desc("tasks_died_total", "Tasks that came to be dead and are kept, since the server began.", "queue")
-	handedTasks  = desc("tasks_handed_out_total", "Tasks handed out since the server began.", "queue")
+	putTasks    = desc("tasks_put_total", "Tasks put, results among them.", "queue")
+	ackedTasks  = desc("tasks_acked_total", "Tasks acked, by outcome.", "queue", "state")
+	endedTasks  = desc("tasks_ended_total", "Tasks that ended without an ack and were not kept, by reason.", "queue", "reason")
+	deadTasks   = desc("tasks_died_total", "Tasks that came to be dead and are kept, since the server began.", "queue")
+	handedTasks = desc("tasks_handed_out_total", "Tasks handed out since the server began.", "queue")
+	handedAge   = desc("tasks_handed_out_age_seconds_total", "Time between ready and hand-out, summed over the tasks handed out.", "queue")
+	handedLag   = desc("tasks_handed_out_lag_seconds_total",
+		"Time between due, by the rate of the queue, and hand-out, summed over the tasks handed out.", "queue")
 	nackedTasks  = desc("tasks_nacked_total", "Tasks given back since the server began.", "queue")
 	expiredTasks = desc("leases_expired_total", "Leases that ran out since the server began.", "queue")
 
@@ -152,6 +155,10 @@ func (p *page) gauge(d *prometheus.Desc, v float64, labels ...string) {
 
 func (p *page) counter(d *prometheus.Desc, v uint64, labels ...string) {
 	*p = append(*p, prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...))
+}
+
+func (p *page) seconds(d *prometheus.Desc, t time.Duration, labels ...string) {
+	*p = append(*p, prometheus.MustNewConstMetric(d, prometheus.CounterValue, t.Seconds(), labels...))
 }
 
 func (p *page) histogram(d *prometheus.Desc, h *live.Histogram) {
@@ -249,6 +256,7 @@ func (r *row) add(q *row) {
 	b.Dead.Expired, b.Dead.Purged = b.Dead.Expired+o.Dead.Expired, b.Dead.Purged+o.Dead.Purged
 	b.Dead.Cancelled += o.Dead.Cancelled
 	n, m := &r.counts, &q.counts
+	n.Age, n.Lag = n.Age+m.Age, n.Lag+m.Lag
 	n.Out, n.Back, n.Expired, n.Died = n.Out+m.Out, n.Back+m.Back, n.Expired+m.Expired, n.Died+m.Died
 }
 
@@ -290,6 +298,8 @@ func (p *page) queue(q *row) {
 	p.counter(endedTasks, q.Books.Dead.Cancelled, q.Name, "cancelled")
 	p.counter(deadTasks, q.counts.Died, q.Name)
 	p.counter(handedTasks, q.counts.Out, q.Name)
+	p.seconds(handedAge, q.counts.Age, q.Name)
+	p.seconds(handedLag, q.counts.Lag, q.Name)
 	p.counter(nackedTasks, q.counts.Back, q.Name)
 	p.counter(expiredTasks, q.counts.Expired, q.Name)
 }

@@ -77,6 +77,7 @@ func TestMetrics(t *testing.T) {
 		`glassq_tasks_acked_total{queue="q",state="ok"} 1`,
 		`glassq_tasks_acked_total{queue="q",state="failed"} 1`,
 		`glassq_tasks_handed_out_total{queue="q"} 4`,
+		`glassq_tasks_handed_out_lag_seconds_total{queue="q"} 0`,
 		`glassq_queue_tasks{queue="q",state="leased"} 1`,
 		`glassq_queue_tasks{queue="q",state="dead"} 1`,
 		`glassq_queue_books_difference_tasks{queue="q"} 0`,
