@@ -22,7 +22,7 @@ CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|hostile|leftout|arch)/|/waltest/|/clustertest/|/natstest/|/enginelog/
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine challenge build man packages demo lines weigh \
+.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine bench-peers bench-peers-long challenge build man packages demo lines weigh \
         pictures crash machine ways flips kill cluster cluster-test owners py power mutants reliability
 
 help: ## this list
@@ -118,12 +118,21 @@ fuzz-long: ## the log, pickle and memcached for HOUR (60m) each, every other fuz
 		done; \
 	done
 
-bench-engine: ## the embedded engine: speed, memory, start, disk space
-	$(GO) run ./bench engine
+bench-engine: ## the embedded engine: speed, memory, start, disk space, compaction
+	$(GO) run ./bench engine compaction
 
 bench: ## every benchmark for BENCHTIME (1s), then glassq beside what it is compared with
 	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
 	$(GO) run ./bench
+
+# Servers of others are Debian packages or modules that bench/peers/go.mod pins; INSTALL=1 installs the packages.
+PEERS_TIME ?= 6m
+PEERS = cd bench/peers && $(GO) vet . && $(GO) build -o ../../bin/peers/bench . && ../../bin/peers/bench $(if $(FULL),-install)
+bench-peers: ## Glassq beside other queues: what fits into PEERS_TIME (6m; cells of 5 s need 25m), into bench/RESULTS.md
+	$(PEERS) -budget $(PEERS_TIME)
+
+bench-peers-long: ## the same with 1 and 10 million tasks, one round, into bench/RESULTS-long.md; takes hours
+	$(PEERS) -n 1000000,10000000 -rounds 1 -limit 120s -out bench/RESULTS-long.md
 
 URLS ?= 1000000
 SLOW ?= 100000

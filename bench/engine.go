@@ -63,9 +63,6 @@ func engineRows(b *bench) error {
 				got.rate*got.bare.Seconds()/drainBatch, drainBatch, got.bare)
 		}
 	}
-	if err := engineCompaction(b.ctx, filepath.Join(b.dir, "compaction")); err != nil {
-		return err
-	}
 	return engineBacklogs(b)
 }
 

@@ -46,7 +46,10 @@ type suite struct {
 var suites = []suite{
 	{"run", "glassq run, and the four programs as processes, beside hey, vegeta and wrk", runSuite},
 	{"work", "work pipe with a Python child; work exec beside xargs and GNU parallel", workSuite},
-	{"engine", "the embedded engine: speed, put during compaction; memory, start, disk space", engineRows},
+	{"engine", "the embedded engine: speed; memory, start, disk space", engineRows},
+	{"compaction", "puts while the log is compacted and while it is not, in turn", func(b *bench) error {
+		return engineCompaction(b.ctx, filepath.Join(b.dir, "compaction"))
+	}},
 	{"memcached", "the memcached door beside Redis, beanstalkd and memcached", memcachedSuite},
 	{"http", "dispatch, and reserve + ack, over HTTP", queueRows},
 	{"output", "output of results that wait in a server: rate and memory", outputSuite},

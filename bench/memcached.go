@@ -11,10 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/glassq/glassq/internal/wal"
 )
 
 // A rival is a server that the same load client drives.
@@ -43,6 +46,7 @@ func memcachedSuite(b *bench) error {
 	}
 	always, interval := &rival{name: "glassq always", args: serve("always")}, &rival{name: "glassq interval",
 		args: serve("interval")}
+	never := &rival{name: "glassq never", args: serve("never")}
 	everysec, redisAlways := &rival{name: "redis everysec", program: "redis-server",
 		args: redis("everysec")}, &rival{name: "redis always", program: "redis-server", args: redis("always")}
 	beanstalkd := &rival{name: "beanstalkd -b", program: "beanstalkd", args: func(dir, port string) []string {
@@ -77,20 +81,21 @@ func memcachedSuite(b *bench) error {
 		what   string
 		rivals []*rival
 		load   func(*rival) (float64, error)
+		single int // clients that put one at a time: what the disk allows them is printed
 	}{
 		{"set, 1 connection, depth 2,048", []*rival{always, interval, everysec, redisAlways, beanstalkd},
-			sets(1, 2048, 400_000)},
-		{"set, 8 connections, depth 256", []*rival{always, everysec}, sets(8, 256, 400_000)},
-		{"set, 1 connection, depth 256", []*rival{always}, sets(1, 256, 200_000)},
-		{"set, 16 connections, one at a time", []*rival{always, interval, beanstalkd}, sets(16, 1, 60_000)},
-		{"set, 64 connections, one at a time", []*rival{always, interval, beanstalkd}, sets(64, 1, 60_000)},
+			sets(1, 2048, 400_000), 0},
+		{"set, 8 connections, depth 256", []*rival{always, everysec}, sets(8, 256, 400_000), 0},
+		{"set, 1 connection, depth 256", []*rival{always}, sets(1, 256, 200_000), 0},
+		{"set, 16 connections, one at a time", []*rival{always, never, interval}, sets(16, 1, 60_000), 16},
+		{"set, 64 connections, one at a time", []*rival{always, never, interval}, sets(64, 1, 60_000), 64},
 		{"get, 16 connections, one at a time", []*rival{always, memcached}, func(r *rival) (float64, error) {
 			const n = 100_000
 			if _, err := pipelined(r.addr, set, 1, 1, 1000, n); err != nil {
 				return 0, err
 			}
 			return pipelined(r.addr, []byte("get q\r\n"), 3, 16, 1, n)
-		}},
+		}, 0},
 		{"reserve + delete, 16 connections", []*rival{always, beanstalkd}, func(r *rival) (float64, error) {
 			const n = 40_000
 			if r == beanstalkd {
@@ -103,11 +108,17 @@ func memcachedSuite(b *bench) error {
 				return 0, err
 			}
 			return pairs(r.addr, 16, n, "gets q/open\r\n", 3, 4, "delete q/%s\r\n")
-		}},
+		}, 0},
 	} {
 		fmt.Printf("\n%s\n", row.what)
 		rates := make([][]float64, len(row.rivals))
+		var bare []time.Duration // of each round, measured beside it
 		for range *rounds {
+			p50, err := wal.BareSync(b.dir)
+			if err != nil {
+				return err
+			}
+			bare = append(bare, p50)
 			for i, r := range row.rivals {
 				rate, err := r.round(b, row.load)
 				if err != nil {
@@ -117,7 +128,16 @@ func memcachedSuite(b *bench) error {
 			}
 		}
 		for i, r := range row.rivals {
-			fmt.Printf("  %-16s %s/s\n", r.name, spreadOf(rates[i]))
+			fmt.Printf("  %-16s %s/s\n", r.name, spreadOf(rates[i])) // which sorts them
+		}
+		if row.single > 0 {
+			slices.Sort(bare)
+			sync := bare[len(bare)/2]
+			disk, cpus := float64(row.single)/(2*sync.Seconds()), rates[1][len(rates[1])/2]
+			fmt.Printf("  the disk allows  %.0f/s: %d clients ÷ (2 × bare sync of %v); the processors %.0f/s: never\n",
+				disk, row.single, sync, cpus)
+			fmt.Printf("  always           %.2f of the smaller; asked: 0.9\n",
+				rates[0][len(rates[0])/2]/min(disk, cpus))
 		}
 	}
 	return idleConnections(b, always)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -85,7 +86,12 @@ type machine struct {
 // busy are the steps of a life that rapid chooses from: each as often as it stands there.
 var busy = append(strings.Fields("wait look grab unpause hour expire reserve reserve put"), usual...)
 
-var anyStep = rapid.Map(evenly(len(busy)), func(i int) string { return busy[i] })
+// anyStep is one of those, and anyTurn one of those with keys too.
+var (
+	anyStep = rapid.Map(evenly(len(busy)), func(i int) string { return busy[i] })
+	anyTurn = rapid.Map(evenly(len(both)), func(i int) string { return both[i] })
+	both    = slices.Concat(busy, turns)
+)
 
 // TestMachine is one state machine of the whole engine: every verb with every option, clock moves,
 // restarts, and ends of the process or of the power in the middle of a step or of a recovery. After
@@ -140,7 +146,7 @@ func (x *machine) must(what string, err error) {
 }
 
 func (x *machine) step() {
-	name := anyStep.Draw(x.rt, "step")
+	name := anyTurn.Draw(x.rt, "step")
 	x.steps++
 	x.log = append(x.log, name)
 	x.must(name, x.p.take(x.ctx, name))
@@ -149,7 +155,7 @@ func (x *machine) step() {
 // crash ends the life in the middle of a step, or after it, and starts the next one, which may end
 // while it recovers.
 func (x *machine) crash() {
-	name := anyStep.Draw(x.rt, "last step")
+	name := anyTurn.Draw(x.rt, "last step")
 	at, ok := x.during(func() {
 		x.steps++
 		x.log = append(x.log, name)

@@ -22,8 +22,9 @@ type model struct {
 	runs   map[string]mrun
 	ids    map[[2]string]mid // by queue and id: those that are taken, or were until their window passed
 	acked  map[glassq.Token]int64
-	lost   []glassq.Token // ended without an ack
-	high   uint64         // the highest lease number handed out
+	lost   []glassq.Token     // ended without an ack
+	keys   map[[2]string]mkey // by queue and key
+	high   uint64             // the highest lease number handed out
 }
 
 type mtask struct {
@@ -54,6 +55,7 @@ type mqueue struct {
 	set   glassq.Settings
 	books glassq.Books
 	halt  mhalt
+	keyed bool // it may have looked at keys: whose turn it is nobody promises
 }
 
 type mrun struct {
@@ -65,14 +67,14 @@ type mrun struct {
 
 func newModel() *model {
 	return &model{next: 1, queues: map[string]mqueue{}, runs: map[string]mrun{}, ids: map[[2]string]mid{},
-		acked: map[glassq.Token]int64{}}
+		acked: map[glassq.Token]int64{}, keys: map[[2]string]mkey{}}
 }
 
 func (m *model) clone() *model {
 	c := *m
 	c.tasks, c.lost = slices.Clone(m.tasks), slices.Clone(m.lost)
 	c.queues, c.ids, c.acked = maps.Clone(m.queues), maps.Clone(m.ids), maps.Clone(m.acked)
-	c.runs = maps.Clone(m.runs)
+	c.runs, c.keys = maps.Clone(m.runs), maps.Clone(m.keys)
 	for name, r := range c.runs {
 		r.put, r.done, r.failed, r.dead = maps.Clone(r.put), maps.Clone(r.done), maps.Clone(r.failed), maps.Clone(r.dead)
 		c.runs[name] = r
@@ -184,7 +186,9 @@ func (m *model) configure(queue string, c glassq.SettingsChange) glassq.Settings
 	case q.set.HaltResume != was.HaltResume && q.halt.halted && q.halt.probe == 0:
 		m.probeLater(&q)
 	}
+	before := m.queues[queue]
 	m.queues[queue] = q
+	m.changeKeys(queue, before)
 	m.forgetIDs(queue)
 	return q.set
 }
@@ -313,19 +317,22 @@ func (m *model) putOne(p glassq.Task, of uint64, size int64) glassq.Receipt {
 	return glassq.Receipt{Number: t.num}
 }
 
-// heads are the tasks that a reserve hands out, in order.
-func (m *model) heads(queue string, most int) []uint64 {
+// heads are the tasks that a reserve hands out, in order, where no keys count.
+func (m *model) heads(queue string, most int) []uint64 { return m.first(queue, m.may(queue, most)) }
+
+// may is how many of most tasks a queue hands out, for all it is paused or halted.
+func (m *model) may(queue string, most int) int {
 	q := m.queues[queue]
 	if q.set.Paused {
-		return nil
+		return 0
 	}
 	if h := q.halt; h.halted {
 		if h.until == 0 || m.now < h.until || h.probe != 0 {
-			return nil
+			return 0
 		}
 		most = min(most, 1)
 	}
-	return m.first(queue, most)
+	return most
 }
 
 // first are the ready tasks in the order in which they are handed out.
@@ -433,6 +440,9 @@ func (m *model) nack(n *glassq.Nack) glassq.Code {
 		return glassq.CodeLeaseLost
 	}
 	m.lost = append(m.lost, n.Token)
+	if n.Hold > 0 {
+		m.hold(t, n.Hold, n.Reason)
+	}
 	if n.Reason != "" {
 		t.reason = n.Reason
 	}
@@ -624,6 +634,7 @@ func (m *model) drop(queue string) {
 	m.purge(queue, glassq.Delayed, glassq.Ready, glassq.Dead)
 	delete(m.queues, queue)
 	maps.DeleteFunc(m.ids, func(k [2]string, _ mid) bool { return k[0] == queue })
+	maps.DeleteFunc(m.keys, func(k [2]string, _ mkey) bool { return k[0] == queue })
 	maps.DeleteFunc(m.acked, func(t glassq.Token, _ int64) bool { return t.Queue == queue })
 }
 

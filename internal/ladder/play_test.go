@@ -199,11 +199,15 @@ func (p *play) take(ctx context.Context, name string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.models = append(p.models, p.d.m.clone())
+	must := duties[name]
+	if p.d.firm {
+		must, p.d.firm = durable, false
+	}
 	after := p.d.m.view()
 	changed := after != p.before || restful[name]
 	p.before = after
 	for want := range p.sure {
-		if changed && duties[name] >= p.worth(name, duty(want)) {
+		if changed && must >= p.worth(name, duty(want)) {
 			p.sure[want] = p.begun
 		}
 	}
@@ -264,7 +268,7 @@ func (p *play) same(ctx context.Context) error {
 func (p *play) drain(ctx context.Context) error {
 	for range 40 {
 		for _, queue := range queues[:2] { // acks of before may have halted it again
-			if err := p.d.unpause(ctx, queue); err != nil {
+			if err := p.d.free(ctx, queue); err != nil {
 				return err
 			}
 		}

@@ -43,6 +43,10 @@ var table = func() []script {
 		{"halt", "halt put put reserve allack reserve result put reserve nack expire reserve ack"},
 		{"halt past a restart", "halt halt put reserve nack restart put reserve ack expire reserve restart result expire reserve"},
 		{"halt and by hand", "halt put reserve nack reserve die halt reserve nack unpause reserve allack unpause take"},
+		{"keys", "keys put put put grab keys ack reserve result restart reserve nack reserve keys grab hold wait reserve release grab"},
+		{"keys past a restart", "keys put put reserve take restart reserve ack restart sleep reserve hold restart wait keys restart grab"},
+		{"keys under compaction", "keys put big big reserve ack big hold sleep big big reserve ack sleep restart grab release keys take"},
+		{"holds", "put put grab hold hold reserve restart look release grab hold expire wait"},
 		{"extend past a restart", "put reserve extend restart expire reserve"},
 		{"expired lease", "put reserve expire stale reserve ack"},
 		{"attempts used up", "put put reserve expire reserve expire redrive reserve ack"},
@@ -132,10 +136,13 @@ var usual = strings.Fields("put put put range big big big one ids dup delay rese
 	"ack ack allack result result result take nack die undo extend extend say say say again stale sleep sleep sleep expire " +
 	"set halt halt unpause unique purge bury redrive some some seal cancel forget drop restart restart")
 
+// turns are those and steps with keys. Whose turn it is a start decides anew, so lives are not alike in all ways.
+var turns = append(strings.Fields("keys keys keys hold hold release grab"), usual...)
+
 func mixed(rng *rand.Rand, n int) []string {
 	out := make([]string, n)
 	for i := range out {
-		out[i] = usual[rng.IntN(len(usual))]
+		out[i] = turns[rng.IntN(len(turns))]
 	}
 	return out
 }

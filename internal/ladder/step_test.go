@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -27,6 +28,7 @@ type driver struct {
 	bodies int
 	next   uint32 // the next position of the current run
 	runNo  int
+	firm   bool   // the step handed out what a crash must not forget
 	floor  uint64 // a lease number must be above it: it was handed out before a crash
 }
 
@@ -43,7 +45,7 @@ const (
 var duties = map[string]duty{
 	"put": durable, "big": durable, "dup": durable, "ids": durable, "range": durable, "one": durable, "delay": durable,
 	"say": durable, "ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable,
-	"unpause": durable, "halt": durable, "unique": durable, "purge": durable,
+	"unpause": durable, "halt": durable, "keys": durable, "hold": durable, "release": durable, "unique": durable, "purge": durable,
 	"bury": durable, "redrive": durable, "some": durable, "seal": durable, "cancel": durable, "drop": durable,
 	"forget": durable, "restart": durable,
 	"take": written, "sleep": written, "expire": written, "hour": written,
@@ -81,6 +83,9 @@ func (d *driver) task(size int) glassq.Task {
 		if d.next++; d.one(5) {
 			d.next++ // leaves a gap
 		}
+	}
+	if d.one(2) {
+		t.Key = []string{"a", "b"}[d.rng.IntN(2)]
 	}
 	switch d.rng.IntN(6) {
 	case 0:
@@ -173,6 +178,8 @@ func (d *driver) step(ctx context.Context, name string) error {
 		return d.nack(ctx, glassq.Nack{Dead: true, Reason: "no such host"})
 	case "undo":
 		return d.nack(ctx, glassq.Nack{Undone: true})
+	case "hold":
+		return d.hold(ctx)
 	case "extend":
 		return d.extend(ctx)
 	case "say":
@@ -198,7 +205,7 @@ func (d *driver) unpause(ctx context.Context, queue string) error {
 
 func (d *driver) configure(ctx context.Context, queue string, c glassq.SettingsChange) error {
 	want := d.m.configure(queue, c)
-	if got, err := d.s.Configure(ctx, queue, c); err != nil || got != want {
+	if got, err := d.s.Configure(ctx, queue, c); err != nil || !reflect.DeepEqual(got, want) {
 		return fmt.Errorf("Configure(%s) = %+v, %v; want %+v", queue, got, err, want)
 	}
 	return nil
@@ -248,6 +255,10 @@ func (d *driver) operate(ctx context.Context, name string) error {
 			rule = fmt.Sprintf("failed>%d%% of %d", 30*d.rng.IntN(3), 1+d.rng.IntN(5))
 		}
 		return d.configure(ctx, queue, glassq.SettingsChange{Halt: &rule, HaltResume: &resume})
+	case "keys":
+		return d.keys(ctx, queue)
+	case "release":
+		return d.release(ctx, queue)
 	case "unpause":
 		return d.unpause(ctx, queue)
 	case "purge":
@@ -362,12 +373,15 @@ func (d *driver) reserve(ctx context.Context, queue string, most int, take bool)
 
 // handed compares what a reserve gave with what it ought to give now.
 func (d *driver) handed(queue string, most int, length time.Duration, take bool, got []glassq.Lease, err error) error {
-	want := d.m.heads(queue, most)
-	if err != nil || len(got) != len(want) {
-		return fmt.Errorf("Reserve of %d from %s = %d leases, %v; want %d", most, queue, len(got), err, len(want))
+	may := d.m.may(queue, most)
+	if want := len(d.m.heads(queue, most)); err != nil || len(got) > may || !d.m.queues[queue].keyed && len(got) != want {
+		return fmt.Errorf("Reserve of %d from %s = %d leases, %v; want %d", most, queue, len(got), err, want)
 	}
 	for i := range got {
-		l, t := &got[i], d.m.find(want[i])
+		l, t := &got[i], d.m.heir(queue, got[i].Body)
+		if t == nil {
+			return fmt.Errorf("Reserve from %s: hand-out %d is %q, whose key may not go", queue, i, l.Body[:min(20, len(l.Body))])
+		}
 		switch {
 		case !bytes.Equal(l.Body, t.Body):
 			return fmt.Errorf("Reserve from %s: hand-out %d is %q; want %q, task %d", queue, i, l.Body[:min(20, len(l.Body))],
@@ -378,6 +392,10 @@ func (d *driver) handed(queue string, most int, length time.Duration, take bool,
 			return fmt.Errorf("Reserve from %s: task %d came as %+v; it was put as %+v", queue, t.num, l.Task, t.Task)
 		case !sameSaid(l.Progress, t.said):
 			return fmt.Errorf("Reserve from %s: task %d says %+v; want %+v", queue, t.num, l.Progress, t.said)
+		}
+		d.firm = d.firm || d.m.limited(queue, t.Key)
+		d.m.spend(t)
+		switch {
 		case take:
 			taken := *t
 			taken.lease = 0 // that of a hand-out before
@@ -392,6 +410,9 @@ func (d *driver) handed(queue string, most int, length time.Duration, take bool,
 			return fmt.Errorf("Reserve from %s: task %d is leased for %v; want %v", queue, t.num, l.Length, granted)
 		}
 		d.m.handOut(t.num, l.Number, granted.Milliseconds())
+	}
+	if left := d.m.eligible(queue); len(got) < may && len(left) > 0 {
+		return fmt.Errorf("Reserve of %d from %s = %d leases; task %d may go too", most, queue, len(got), left[0])
 	}
 	return nil
 }
@@ -422,7 +443,7 @@ func (d *driver) wait(ctx context.Context, queue string, most int) error {
 	now := time.Now().UnixMilli()
 	if now > start { // nothing was ready a moment ago, or it would have come then
 		before.advance(now - 1)
-		if w := before.heads(queue, most); len(w) > 0 {
+		if w := before.eligible(queue); before.may(queue, most) > 0 && len(w) > 0 {
 			return fmt.Errorf("Reserve from %s came back after %d ms; %d tasks were ready before", queue, now-start, len(w))
 		}
 	}
@@ -437,12 +458,12 @@ func (d *driver) wait(ctx context.Context, queue string, most int) error {
 func (d *driver) look(ctx context.Context, queue string) error {
 	got, err := d.s.Reserve(ctx, glassq.Reserve{Queue: queue, Max: 1, Look: true})
 	paused := d.m.queues[queue].set.Paused
-	want := d.m.first(queue, 1)
-	if err != nil || len(got) != len(want) {
-		return fmt.Errorf("Look at %s (paused %v) = %d leases, %w; want %d", queue, paused, len(got), err, len(want))
+	want := d.m.eligible(queue)
+	if err != nil || len(got) != min(1, len(want)) {
+		return fmt.Errorf("Look at %s (paused %v) = %d leases, %w; want one of %d", queue, paused, len(got), err, len(want))
 	}
 	if len(got) == 1 {
-		t := d.m.find(want[0])
+		t := d.m.heir(queue, got[0].Body)
 		if !bytes.Equal(got[0].Body, t.Body) || got[0].Number != 0 || got[0].Attempt != t.attempt {
 			return fmt.Errorf("Look at %s shows %q, number %d, attempt %d; want %q, no number, attempt %d",
 				queue, got[0].Body[:min(20, len(got[0].Body))], got[0].Number, got[0].Attempt, t.Body[:min(20,
@@ -546,6 +567,10 @@ func (d *driver) nack(ctx context.Context, n glassq.Nack) error {
 		return nil
 	}
 	n.Token = some[0]
+	return d.nackThis(ctx, n)
+}
+
+func (d *driver) nackThis(ctx context.Context, n glassq.Nack) error {
 	errs, err := d.s.Nack(ctx, []glassq.Nack{n})
 	if err != nil {
 		return fmt.Errorf("Nack(%+v) = %v", n, err)

@@ -2,6 +2,7 @@ package ladder
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -24,7 +25,9 @@ func (v *view) queue(name string, set glassq.Settings, b glassq.Books, bytes int
 	if b == (glassq.Books{}) && set == (glassq.Settings{}) && held == [4]int64{} {
 		return // made by a reserve that found nothing: no promise is about it
 	}
-	fmt.Fprintf(v, "queue %s %v %v %d bytes, held %v, halted %v until %d\n", name, set, b, bytes, held, halted, until)
+	keys, _ := json.Marshal(set.Keys)
+	set.Keys = nil
+	fmt.Fprintf(v, "queue %s %v %s %v %d bytes, held %v, halted %v until %d\n", name, set, keys, b, bytes, held, halted, until)
 }
 
 func (v *view) task(num uint64, st glassq.State, t *glassq.Task, id string, attempt int, at int64, reason string,
@@ -59,6 +62,9 @@ func observe(ctx context.Context, s glassq.Store, now int64) (string, error) {
 			until = q.Halted.Until.UnixMilli()
 		}
 		v.queue(q.Name, q.Settings, q.Books, q.Bytes, held, q.Halted.Now(), until)
+		if err := v.observeKeys(ctx, s.(glassq.Keys), q.Name); err != nil {
+			return "", err
+		}
 		for k, st := range allStates {
 			if held[k] == 0 {
 				continue
@@ -114,6 +120,7 @@ func (m *model) view() string {
 		}
 		q := m.queues[name]
 		v.queue(name, q.set, q.books, m.bytes(name), held, q.halt.halted, q.halt.until)
+		m.viewKeys(&v, name)
 		for _, st := range allStates {
 			for i := range m.tasks {
 				t := &m.tasks[i]

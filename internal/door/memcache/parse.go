@@ -279,8 +279,10 @@ func token(b []byte) (word, rest []byte) {
 	for len(b) > 0 && b[0] == ' ' {
 		b = b[1:]
 	}
-	if i := bytes.IndexByte(b, ' '); i >= 0 {
-		return b[:i], b[i+1:]
+	for i, c := range b { // words are short: a call to look for their end costs more
+		if c == ' ' {
+			return b[:i], b[i+1:]
+		}
 	}
 	return b, nil
 }

@@ -157,46 +157,32 @@ func (c *conn) store(body []byte) {
 	}
 }
 
-// put adds to the pending puts.
+// put adds to the pending puts. The task is made where it stays: a burst has thousands of them.
 func (c *conn) put(t *target, body []byte) {
 	d := c.desk
-	if len(d.endings) > 0 || len(d.tasks) >= batchTasks {
+	if len(d.endings) > 0 || len(d.tasks) >= batchTasks || t.has&optBatch != 0 {
 		c.settlePending()
 	}
-	task := glassq.Task{
-		Queue: c.queue, Body: body, Type: t.contentType, Flags: c.cmd.flags,
-		Priority: t.prio, Delay: t.delay, Cost: t.cost,
-	}
+	first := len(d.tasks)
+	d.tasks = append(d.tasks, glassq.Task{})
+	task := &d.tasks[first]
+	task.Queue, task.Body, task.Type, task.Flags = c.queue, body, t.contentType, c.cmd.flags
+	task.Priority, task.Delay, task.Cost = t.prio, t.delay, t.cost
 	if c.cmd.exptime != 0 {
 		task.TTL = ttlOf(c.cmd.exptime, time.Now())
 	}
 	if t.has&(optID|optRun|optKey) != 0 {
 		task.ID, task.Run, task.Key = string(t.id), string(t.run), string(t.tag)
 	}
-	if !c.mayDo(c.who.MayPutTask(&task)) {
+	if err := c.who.MayPutTask(task); err != nil {
+		c.takeBack(first, err)
 		return
 	}
 	if t.has&optBatch != 0 {
-		c.settlePending()
-	}
-	first := len(d.tasks)
-	if t.has&optBatch == 0 {
-		d.tasks = append(d.tasks, task)
-	} else {
-		for line := range bytes.Lines(body) {
-			if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
-				task.Body = line
-				d.tasks = append(d.tasks, task)
-			}
-			if len(d.tasks) > glassq.MaxBatch {
-				break // refused as a whole
-			}
-		}
+		c.split(first, body)
 	}
 	if err := c.who.Spend(d.tasks[first:]); err != nil {
-		clear(d.tasks[first:])
-		d.tasks = d.tasks[:first]
-		c.mayDo(err)
+		c.takeBack(first, err)
 		return
 	}
 	p := put{first: first, end: len(d.tasks), add: c.cmd.verb == verbAdd, quiet: c.cmd.quiet}
@@ -204,6 +190,31 @@ func (c *conn) put(t *target, body []byte) {
 		p.meta = &metaPut{done: c.word("", "HD"), not: c.word("", "NS")}
 	}
 	d.puts = append(d.puts, p)
+}
+
+// split makes of the task at first one for each line of body.
+func (c *conn) split(first int, body []byte) {
+	d := c.desk
+	task := d.tasks[first]
+	clear(d.tasks[first:])
+	d.tasks = d.tasks[:first]
+	for line := range bytes.Lines(body) {
+		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 {
+			task.Body = line
+			d.tasks = append(d.tasks, task)
+		}
+		if len(d.tasks) > glassq.MaxBatch {
+			return // refused as a whole
+		}
+	}
+}
+
+// takeBack takes the tasks from first on off the pending ones, and answers for err.
+func (c *conn) takeBack(first int, err error) {
+	d := c.desk
+	clear(d.tasks[first:])
+	d.tasks = d.tasks[:first]
+	c.mayDo(err)
 }
 
 // result adds a result and the ack that it is for to the pending acks.
