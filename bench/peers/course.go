@@ -215,25 +215,32 @@ func (c *course) puts(conns, depth, n int, queue string, keep bool) (cell, error
 // each opens conns connections, then calls do with each at one time, and says when that began.
 func (c *course) each(conns int, queue string, keep bool, do func(context.Context, conn) error,
 	at func(time.Time)) (time.Time, error) {
-	var open []conn
+	open, errs := make([]conn, conns), make([]error, conns)
 	defer func() {
 		for _, k := range open {
-			k.Close()
+			if k != nil {
+				k.Close()
+			}
 		}
 	}()
-	for range conns {
-		k, err := c.dial(c.ctx, c.server, queue, keep)
-		if err != nil {
-			return time.Now(), fmt.Errorf("connect: %w", err)
-		}
-		open = append(open, k)
+	var wg sync.WaitGroup
+	for i := range open {
+		wg.Go(func() { // at one time: some of them are programs
+			k, err := c.dial(c.ctx, c.server, queue, keep)
+			if err != nil {
+				errs[i] = fmt.Errorf("connect: %w", err)
+				return
+			}
+			open[i] = k
+		})
+	}
+	if wg.Wait(); errors.Join(errs...) != nil {
+		return time.Now(), errors.Join(errs...)
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, c.most+time.Minute)
 	defer cancel()
-	errs := make([]error, conns)
 	began := time.Now()
 	at(began)
-	var wg sync.WaitGroup
 	for i, k := range open {
 		wg.Go(func() {
 			if errs[i] = do(ctx, k); errs[i] != nil {
@@ -276,13 +283,15 @@ func (c *course) takes(conns, batch, n int, most time.Duration, queue string) (c
 
 func (c *course) drained(conns, batch, n int, most time.Duration, queue string, result bool,
 	beside func(context.Context) error) (cell, error) {
-	ctx, cancel := context.WithTimeout(c.ctx, most)
+	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	t := &tally{n: int64(n), enough: cancel}
 	var wg sync.WaitGroup
 	var quiet, put error
 	start := func(began time.Time) {
 		t.began = began
+		end := time.AfterFunc(most, cancel) // not before all are connected
+		wg.Go(func() { <-ctx.Done(); end.Stop() })
 		wg.Go(func() { // ends the turns when the queue is empty
 			for ctx.Err() == nil {
 				time.Sleep(moment)

@@ -66,5 +66,5 @@ func pythonSetting() *setting {
 		dial: dialPython, start: func(_ *env, dir string) (*server, error) {
 			r := &server{addr: freeAddr()}
 			return r, r.run(dir, []string{"PYTHONDONTWRITEBYTECODE=1"}, "python3", "-c", pythonServer, port(r.addr))
-		}, slowStart: time.Second}
+		}, slowStart: 6 * time.Second}
 }

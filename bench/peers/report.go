@@ -197,7 +197,7 @@ func (f *figures) table(b *strings.Builder, w work, n int) {
 	var why []string
 	for _, r := range all {
 		ours, ratio, ahead := against(all, r), "", false
-		if ours != nil && ours != r {
+		if ours != nil && ours != r && ours.median() > 0 {
 			of := r.median() / ours.median()
 			if w.kind == latency {
 				of = float64(r.p50) / float64(ours.p50)
