@@ -106,6 +106,9 @@ func (c *course) run() (cells []cell, err error) {
 	}
 	empty := diskUse(dir)
 	for _, w := range works {
+		if c.atMost > 0 && w.conns > c.atMost {
+			continue
+		}
 		got, err := c.cell(w)
 		if err != nil {
 			return cells, fmt.Errorf("%s: %w%s", w.What, err, c.server.said())
