@@ -77,7 +77,9 @@ var (
 	queueWaiters = desc("queue_waiting_reserves", "Calls that wait for a task of the queue.", "queue")
 	queuePaused  = desc("queue_paused", "1 where the queue hands out nothing.", "queue")
 	queueHalted  = desc("queue_halted", "1 where hand-outs pause because too many tasks failed.", "queue")
-	queueOff     = desc("queue_books_difference_tasks",
+	queueKeys    = desc("queue_keys", "Keys of ready tasks in a queue that looks at keys, by what stops them; open for nothing.",
+		"queue", "state")
+	queueOff = desc("queue_books_difference_tasks",
 		"Tasks by which the books of the queue do not fit what it holds: 0, or a bug.", "queue")
 	putTasks    = desc("tasks_put_total", "Tasks put, results among them.", "queue")
 	ackedTasks  = desc("tasks_acked_total", "Tasks acked, by outcome.", "queue", "state")
@@ -204,6 +206,7 @@ type row struct {
 	counts live.Counts
 	paused int
 	halted int
+	keys   *glassq.KeyCounts // of its own; nil where none look at keys
 }
 
 // gather makes the rows of queues, which are in the order of their names.
@@ -226,6 +229,7 @@ func gather(queues []glassq.QueueInfo, counts map[string]live.Counts) []row {
 		if q.Halted.Now() {
 			q.halted = 1
 		}
+		q.addKeys(q.Keys)
 		switch {
 		case i < MaxQueues:
 			rows = append(rows, q)
@@ -244,6 +248,7 @@ func (r *row) add(q *row) {
 	r.Delayed, r.Ready, r.Leased, r.Dead = r.Delayed+q.Delayed, r.Ready+q.Ready, r.Leased+q.Leased, r.Dead+q.Dead
 	r.Bytes, r.Waiters, r.paused = r.Bytes+q.Bytes, r.Waiters+q.Waiters, r.paused+q.paused
 	r.halted += q.halted
+	r.addKeys(q.keys)
 	r.Oldest = max(r.Oldest, q.Oldest)
 	r.Pending += q.Pending
 	b, o := &r.Books, &q.Books
@@ -253,6 +258,17 @@ func (r *row) add(q *row) {
 	n, m := &r.counts, &q.counts
 	n.Age, n.Lag = n.Age+m.Age, n.Lag+m.Lag
 	n.Out, n.Back, n.Expired, n.Died = n.Out+m.Out, n.Back+m.Back, n.Expired+m.Expired, n.Died+m.Died
+}
+
+func (r *row) addKeys(k *glassq.KeyCounts) {
+	if k == nil {
+		return
+	}
+	if r.keys == nil {
+		r.keys = &glassq.KeyCounts{}
+	}
+	r.keys.Waiting, r.keys.Held = r.keys.Waiting+k.Waiting, r.keys.Held+k.Held
+	r.keys.Full, r.keys.Paced = r.keys.Full+k.Full, r.keys.Paced+k.Paced
 }
 
 func (p *page) queue(q *row) {
@@ -267,6 +283,12 @@ func (p *page) queue(q *row) {
 	p.gauge(queueWaiters, float64(q.Waiters), q.Name)
 	p.gauge(queuePaused, float64(q.paused), q.Name)
 	p.gauge(queueHalted, float64(q.halted), q.Name)
+	if k := q.keys; k != nil {
+		p.gauge(queueKeys, float64(k.Waiting-k.Held-k.Full-k.Paced), q.Name, "open")
+		p.gauge(queueKeys, float64(k.Held), q.Name, glassq.KeyHeld)
+		p.gauge(queueKeys, float64(k.Full), q.Name, glassq.KeyFull)
+		p.gauge(queueKeys, float64(k.Paced), q.Name, glassq.KeyPaced)
+	}
 	p.gauge(queueOff, float64(q.Pending)-float64(q.Delayed+q.Ready+q.Leased), q.Name)
 	p.counter(putTasks, q.Books.Put, q.Name)
 	p.counter(ackedTasks, q.Books.OK, q.Name, "ok")
