@@ -130,7 +130,7 @@ func (v *served) unheard(id callID, data []byte) bool {
 		select {
 		case <-time.After(busyPause):
 		case <-v.ctx.Done():
-			if time.Since(began) > 2*tryFor {
+			if v.s.atOnce.Load() || time.Since(began) > 2*tryFor {
 				return !maybe
 			}
 			time.Sleep(busyPause)

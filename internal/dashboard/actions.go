@@ -26,14 +26,16 @@ func (v *visit) done(what string, count int) error {
 // doneTexts are what pages say after an action. The address only names one of them: nobody can make
 // a page say something else by a link.
 var doneTexts = map[string]string{
-	"settings":  "The settings are changed.",
-	"paused":    "The queue is paused: nothing is handed out.",
-	"resumed":   "The queue goes on.",
-	"purged":    "%s purged.",
-	"redriven":  "%s ready again.",
-	"redriving": "Dead tasks are made ready again; this page shows how far that is.",
-	"deleting":  "Dead tasks are deleted; this page shows how far that is.",
-	"cancelled": "The run is cancelled; %s ended with it.",
+	"settings":         "The settings are changed.",
+	"paused":           "The queue is paused: nothing is handed out.",
+	"resumed":          "The queue goes on.",
+	"schedule-paused":  "The schedule is paused: it puts nothing.",
+	"schedule-resumed": "The schedule goes on.",
+	"purged":           "%s purged.",
+	"redriven":         "%s ready again.",
+	"redriving":        "Dead tasks are made ready again; this page shows how far that is.",
+	"deleting":         "Dead tasks are deleted; this page shows how far that is.",
+	"cancelled":        "The run is cancelled; %s ended with it.",
 }
 
 // Done is what the last action did, "" for none.

@@ -115,6 +115,10 @@ func TestBrowserAsAPerson(t *testing.T) {
 	do(t, ctx, "redrive all", chromedp.Navigate(s.url+"/dead"), press(`a[href="/queues/work/tasks?state=dead"]`, enter),
 		chromedp.WaitVisible(`form[action$="/redrive"] button`), press(`form[action$="/redrive"] button`, enter),
 		chromedp.WaitVisible(`p.note`), until(fmt.Sprintf(hasText, "Redriven: 2 of 2")))
+	do(t, ctx, "pause a schedule", chromedp.Navigate(s.url+"/schedules"), press(`form[action="/schedules/nightly/pause"] button`, enter),
+		chromedp.WaitVisible(`form[action="/schedules/nightly/resume"] button`), until(fmt.Sprintf(hasText, "The schedule is paused")))
+	do(t, ctx, "it goes on", press(`form[action="/schedules/nightly/resume"] button`, enter),
+		chromedp.WaitVisible(`form[action="/schedules/nightly/pause"] button`))
 	do(t, ctx, "purge the wrong name", chromedp.Navigate(s.url+"/queues/work"), press(`input[value=ready]`, " "),
 		chromedp.SendKeys(`.danger input[name=name]`, "wrok\r"), chromedp.WaitVisible(`p.note.bad`))
 	if q := s.queue("work"); q.Ready != 6 {

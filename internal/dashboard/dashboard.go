@@ -127,7 +127,7 @@ func (s *Server) load() {
 }
 
 // Patterns are what a door gives to ServeHTTP.
-var Patterns = []string{"GET /{$}", "/queues", "/queues/", "/runs", "/runs/", "/schedules", "/dead", "/workers", "/login", "/logout",
+var Patterns = []string{"GET /{$}", "/queues", "/queues/", "/runs", "/runs/", "/schedules", "/schedules/", "/dead", "/workers", "/login", "/logout",
 	"GET /assets/"}
 
 func (s *Server) routes() {
@@ -148,6 +148,8 @@ func (s *Server) routes() {
 	act("POST /queues/{queue}/resume", rights.VerbConfigure, (*visit).resume)
 	act("POST /queues/{queue}/purge", rights.VerbPurge, (*visit).purge)
 	act("POST /queues/{queue}/redrive", rights.VerbRedrive, (*visit).redrive)
+	act("POST /schedules/{schedule}/pause", rights.VerbSetSchedule, (*visit).pauseSchedule)
+	act("POST /schedules/{schedule}/resume", rights.VerbSetSchedule, (*visit).resumeSchedule)
 	act("POST /runs/{run}/cancel", rights.VerbCancelRun, (*visit).cancel)
 	s.mux.HandleFunc("GET /login", s.showLogin)
 	s.mux.HandleFunc("POST /login", s.login)

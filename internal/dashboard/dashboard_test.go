@@ -102,6 +102,10 @@ func (s *site) fill() {
 	if _, err := s.broker.SetRun(ctx, "r1", glassq.RunChange{Queue: "work", Sealed: true, Total: 5}); err != nil {
 		s.t.Fatal(err)
 	}
+	if _, err := s.broker.SetSchedule(ctx, "nightly", glassq.ScheduleChange{Cron: "0 3 1 1 *",
+		Task: `{"queue":"work","body":"x"}`}); err != nil {
+		s.t.Fatal(err)
+	}
 	leases, err := s.broker.Reserve(live.WithCaller(ctx, live.Caller{Door: "http", Worker: "<i>w</i>"}), glassq.Reserve{Queue: "work", Max: 3})
 	if err != nil || len(leases) != 3 {
 		s.t.Fatal(leases, err)
@@ -172,7 +176,7 @@ func (s *site) queue(name string) glassq.QueueInfo {
 var (
 	formToken = regexp.MustCompile(`name="form" value="([^"]+)"`)
 	pagePaths = []string{"/", "/queues", "/queues/work", "/queues/" + oddName, "/queues/work/tasks?state=dead",
-		"/queues/work/tasks/~1", "/runs", "/runs/r1", "/dead", "/workers"}
+		"/queues/work/tasks/~1", "/runs", "/runs/r1", "/schedules", "/dead", "/workers"}
 )
 
 // TestPages: each page says what it is for, as HTML that stands without scripts, and shows text of

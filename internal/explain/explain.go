@@ -137,7 +137,7 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 		leased(q, &v, now, s)
 	}
 	if q.Dead > 0 {
-		s.add(Dead, "glassq queue redrive "+name, "%d dead wait for a person", q.Dead)
+		s.add(Dead, "glassq queue redrive "+name, "%s for a person", plain.Plural(uint64(q.Dead), "dead waits", "dead wait"))
 	}
 	if isFull(q) {
 		s.add(Full, "glassq queue set "+name+" --max-tasks 0 --max-bytes 0", "it is full, so puts are refused or wait")

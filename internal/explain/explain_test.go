@@ -184,7 +184,7 @@ func TestCauses(t *testing.T) {
 			w.put(glassq.Task{})
 			_, err := w.Nack(w.ctx, []glassq.Nack{{Token: w.reserve("ann", 1, 0)[0].Token(), Dead: true}})
 			w.must(err)
-		}, "", explain.Dead, "1 dead wait for a person"},
+		}, "", explain.Dead, "1 dead waits for a person"},
 		{"everything done", disk.Options{}, func(w *world) {
 			w.put(glassq.Task{})
 			w.ack(w.reserve("ann", 1, 0)[0], `{}`)

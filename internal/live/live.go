@@ -83,7 +83,11 @@ type Live struct {
 }
 
 // Counts are what happened since the server began.
-type Counts struct{ Put, Out, OK, Failed, Back, Expired, Died uint64 }
+type Counts struct {
+	Put, Out, OK, Failed, Back, Expired, Died uint64
+
+	Age, Lag time.Duration // of all that were handed out, summed: since ready, and since due by the queue's rate
+}
 
 // Durations are how long calls took, and tasks waited, since the server began. A reserve counts
 // when a task was there before it asked; waiting for one is no work of the server.
@@ -116,6 +120,7 @@ type queue struct {
 	busy       bool
 	asked      time.Time      // of the last reserve
 	asker      string         // who that was
+	age, lag   time.Duration  // means of the last second in which tasks were handed out
 	holders    map[uint16]int // leases by worker
 	results    string         // the queue that the last task handed out names for its result
 	active     []*ring        // nil but for active queues

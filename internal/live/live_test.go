@@ -224,6 +224,31 @@ func TestEvents(t *testing.T) {
 	})
 }
 
+// TestWaited: how long tasks waited, and how late they are by the rate of their queue, is known by queue.
+func TestWaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, s := watched(t, live.Options{})
+		rate, catchup := 0.1, 60.0
+		if _, err := s.Configure(by("ann"), "q", glassq.SettingsChange{Rate: &rate, Catchup: &catchup}); err != nil {
+			t.Fatal(err)
+		}
+		put(t, s, "q", 2)
+		put(t, s, "other", 2)
+		time.Sleep(30 * time.Second)
+		reserve(t, s, "ann", "q", 2)
+		reserve(t, s, "ann", "other", 2)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		q, other := l.Queue("q"), l.Queue("other")
+		if q.Age != 30*time.Second || other.Age != 30*time.Second || other.Lag != 0 || q.Lag <= 0 || q.Lag > 30*time.Second {
+			t.Errorf("q waited %v and is late by %v, the other %v and %v; want 30s, and only q late", q.Age, q.Lag, other.Age, other.Lag)
+		}
+		if q.Counts.Age != time.Minute || q.Counts.Lag != 2*q.Lag {
+			t.Errorf("sums of q are %v and %v", q.Counts.Age, q.Counts.Lag)
+		}
+	})
+}
+
 // TestPutItself: what a store puts by itself, without a call, is seen as any put is.
 func TestPutItself(t *testing.T) {
 	ok := func(t *testing.T, err error) {

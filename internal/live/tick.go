@@ -240,6 +240,9 @@ func (l *Live) reach(q *queue, held *glassq.Held, now int64) (died int64, change
 	if same {
 		return 0, nil
 	}
+	if out := time.Duration(q.n.Out - q.before.Out); out > 0 {
+		q.age, q.lag = (q.n.Age-q.before.Age)/out, (q.n.Lag-q.before.Lag)/out
+	}
 	s := q.n.since(&q.before)
 	q.before = q.n
 	s.Delayed, s.Ready, s.Leased, s.Dead = small(is.delayed), small(is.ready), small(is.leased), small(is.dead)

@@ -146,11 +146,13 @@ func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 		q.n.Out += n
 	}
 	lastRun, run, runHeld := "", uint32(0), 0
+	var age, lag time.Duration
 	lastLength, length, at := time.Duration(0), uint16(0), l.secs(now)
 	for i := range leases {
 		d := &leases[i]
 		l.dur.Age.add(d.Age, 1)
 		l.dur.Lag.add(d.Late, 1)
+		age, lag = age+max(d.Age, 0), lag+max(d.Late, 0)
 		if d.Run != lastRun {
 			l.runHolds(run, runHeld)
 			lastRun, run, runHeld = d.Run, l.runOf(d.Run, now), 0
@@ -176,6 +178,10 @@ func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 		}
 	}
 	l.runHolds(run, runHeld)
+	l.total.Age, l.total.Lag = l.total.Age+age, l.total.Lag+lag
+	if q != nil {
+		q.n.Age, q.n.Lag = q.n.Age+age, q.n.Lag+lag
+	}
 	if kept > 0 {
 		l.hold(q, worker, kept)
 	}

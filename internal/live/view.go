@@ -124,11 +124,13 @@ func (l *Live) Workers(most int) []Worker {
 // A QueueView is what is known of a queue beside its books.
 type QueueView struct {
 	Counts  Counts
-	Asked   time.Time // when somebody last asked for tasks of it; zero: not since the server began, or forgotten
-	Asker   string    // who that was
-	Holders []Holder  // who holds leases of it, the most first, at most 10
-	Known   int       // leases in flight that are known
-	Results string    // the queue that the last task handed out names for its result; "" is the run's or the default
+	Asked   time.Time     // when somebody last asked for tasks of it; zero: not since the server began, or forgotten
+	Asker   string        // who that was
+	Holders []Holder      // who holds leases of it, the most first, at most 10
+	Known   int           // leases in flight that are known
+	Age     time.Duration // mean between ready and hand-out, of the last second in which tasks were handed out
+	Lag     time.Duration // mean between due, by the queue's rate, and hand-out, of the same
+	Results string        // the queue that the last task handed out names for its result; "" is the run's or the default
 }
 
 // A Holder is a worker with leases of one queue.
@@ -145,7 +147,7 @@ func (l *Live) Queue(name string) (v QueueView) {
 	if q == nil {
 		return v
 	}
-	v = QueueView{Counts: q.n, Asked: q.asked, Asker: q.asker, Results: q.results}
+	v = QueueView{Counts: q.n, Asked: q.asked, Asker: q.asker, Age: q.age, Lag: q.lag, Results: q.results}
 	for i, n := range q.holders {
 		v.Known += n
 		v.Holders = append(v.Holders, Holder{l.workers[i].Worker, n})

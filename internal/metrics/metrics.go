@@ -77,13 +77,18 @@ var (
 	queueWaiters = desc("queue_waiting_reserves", "Calls that wait for a task of the queue.", "queue")
 	queuePaused  = desc("queue_paused", "1 where the queue hands out nothing.", "queue")
 	queueHalted  = desc("queue_halted", "1 where hand-outs pause because too many tasks failed.", "queue")
-	queueOff     = desc("queue_books_difference_tasks",
+	queueKeys    = desc("queue_keys", "Keys of ready tasks in a queue that looks at keys, by what stops them; open for nothing.",
+		"queue", "state")
+	queueOff = desc("queue_books_difference_tasks",
 		"Tasks by which the books of the queue do not fit what it holds: 0, or a bug.", "queue")
-	putTasks     = desc("tasks_put_total", "Tasks put, results among them.", "queue")
-	ackedTasks   = desc("tasks_acked_total", "Tasks acked, by outcome.", "queue", "state")
-	endedTasks   = desc("tasks_ended_total", "Tasks that ended without an ack and were not kept, by reason.", "queue", "reason")
-	deadTasks    = desc("tasks_died_total", "Tasks that came to be dead and are kept, since the server began.", "queue")
-	handedTasks  = desc("tasks_handed_out_total", "Tasks handed out since the server began.", "queue")
+	putTasks    = desc("tasks_put_total", "Tasks put, results among them.", "queue")
+	ackedTasks  = desc("tasks_acked_total", "Tasks acked, by outcome.", "queue", "state")
+	endedTasks  = desc("tasks_ended_total", "Tasks that ended without an ack and were not kept, by reason.", "queue", "reason")
+	deadTasks   = desc("tasks_died_total", "Tasks that came to be dead and are kept, since the server began.", "queue")
+	handedTasks = desc("tasks_handed_out_total", "Tasks handed out since the server began.", "queue")
+	handedAge   = desc("tasks_handed_out_age_seconds_total", "Time between ready and hand-out, summed over the tasks handed out.", "queue")
+	handedLag   = desc("tasks_handed_out_lag_seconds_total",
+		"Time between due, by the rate of the queue, and hand-out, summed over the tasks handed out.", "queue")
 	nackedTasks  = desc("tasks_nacked_total", "Tasks given back since the server began.", "queue")
 	expiredTasks = desc("leases_expired_total", "Leases that ran out since the server began.", "queue")
 
@@ -152,6 +157,10 @@ func (p *page) counter(d *prometheus.Desc, v uint64, labels ...string) {
 	*p = append(*p, prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...))
 }
 
+func (p *page) seconds(d *prometheus.Desc, t time.Duration, labels ...string) {
+	*p = append(*p, prometheus.MustNewConstMetric(d, prometheus.CounterValue, t.Seconds(), labels...))
+}
+
 func (p *page) histogram(d *prometheus.Desc, h *live.Histogram) {
 	buckets, sum := make(map[float64]uint64, len(live.Bounds())), uint64(0)
 	for i, b := range live.Bounds() {
@@ -197,6 +206,7 @@ type row struct {
 	counts live.Counts
 	paused int
 	halted int
+	keys   *glassq.KeyCounts // of its own; nil where none look at keys
 }
 
 // gather makes the rows of queues, which are in the order of their names.
@@ -219,6 +229,7 @@ func gather(queues []glassq.QueueInfo, counts map[string]live.Counts) []row {
 		if q.Halted.Now() {
 			q.halted = 1
 		}
+		q.addKeys(q.Keys)
 		switch {
 		case i < MaxQueues:
 			rows = append(rows, q)
@@ -237,6 +248,7 @@ func (r *row) add(q *row) {
 	r.Delayed, r.Ready, r.Leased, r.Dead = r.Delayed+q.Delayed, r.Ready+q.Ready, r.Leased+q.Leased, r.Dead+q.Dead
 	r.Bytes, r.Waiters, r.paused = r.Bytes+q.Bytes, r.Waiters+q.Waiters, r.paused+q.paused
 	r.halted += q.halted
+	r.addKeys(q.keys)
 	r.Oldest = max(r.Oldest, q.Oldest)
 	r.Pending += q.Pending
 	b, o := &r.Books, &q.Books
@@ -244,7 +256,19 @@ func (r *row) add(q *row) {
 	b.Dead.Expired, b.Dead.Purged = b.Dead.Expired+o.Dead.Expired, b.Dead.Purged+o.Dead.Purged
 	b.Dead.Cancelled += o.Dead.Cancelled
 	n, m := &r.counts, &q.counts
+	n.Age, n.Lag = n.Age+m.Age, n.Lag+m.Lag
 	n.Out, n.Back, n.Expired, n.Died = n.Out+m.Out, n.Back+m.Back, n.Expired+m.Expired, n.Died+m.Died
+}
+
+func (r *row) addKeys(k *glassq.KeyCounts) {
+	if k == nil {
+		return
+	}
+	if r.keys == nil {
+		r.keys = &glassq.KeyCounts{}
+	}
+	r.keys.Waiting, r.keys.Held = r.keys.Waiting+k.Waiting, r.keys.Held+k.Held
+	r.keys.Full, r.keys.Paced = r.keys.Full+k.Full, r.keys.Paced+k.Paced
 }
 
 func (p *page) queue(q *row) {
@@ -259,6 +283,12 @@ func (p *page) queue(q *row) {
 	p.gauge(queueWaiters, float64(q.Waiters), q.Name)
 	p.gauge(queuePaused, float64(q.paused), q.Name)
 	p.gauge(queueHalted, float64(q.halted), q.Name)
+	if k := q.keys; k != nil {
+		p.gauge(queueKeys, float64(k.Waiting-k.Held-k.Full-k.Paced), q.Name, "open")
+		p.gauge(queueKeys, float64(k.Held), q.Name, glassq.KeyHeld)
+		p.gauge(queueKeys, float64(k.Full), q.Name, glassq.KeyFull)
+		p.gauge(queueKeys, float64(k.Paced), q.Name, glassq.KeyPaced)
+	}
 	p.gauge(queueOff, float64(q.Pending)-float64(q.Delayed+q.Ready+q.Leased), q.Name)
 	p.counter(putTasks, q.Books.Put, q.Name)
 	p.counter(ackedTasks, q.Books.OK, q.Name, "ok")
@@ -268,6 +298,8 @@ func (p *page) queue(q *row) {
 	p.counter(endedTasks, q.Books.Dead.Cancelled, q.Name, "cancelled")
 	p.counter(deadTasks, q.counts.Died, q.Name)
 	p.counter(handedTasks, q.counts.Out, q.Name)
+	p.seconds(handedAge, q.counts.Age, q.Name)
+	p.seconds(handedLag, q.counts.Lag, q.Name)
 	p.counter(nackedTasks, q.counts.Back, q.Name)
 	p.counter(expiredTasks, q.counts.Expired, q.Name)
 }

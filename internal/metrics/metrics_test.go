@@ -77,6 +77,7 @@ func TestMetrics(t *testing.T) {
 		`glassq_tasks_acked_total{queue="q",state="ok"} 1`,
 		`glassq_tasks_acked_total{queue="q",state="failed"} 1`,
 		`glassq_tasks_handed_out_total{queue="q"} 4`,
+		`glassq_tasks_handed_out_lag_seconds_total{queue="q"} 0`,
 		`glassq_queue_tasks{queue="q",state="leased"} 1`,
 		`glassq_queue_tasks{queue="q",state="dead"} 1`,
 		`glassq_queue_books_difference_tasks{queue="q"} 0`,
@@ -131,10 +132,14 @@ func TestMetrics(t *testing.T) {
 type manyQueues struct{ n int }
 
 func (m manyQueues) Queues(context.Context, ...string) (all []glassq.QueueInfo, err error) {
+	q := glassq.QueueInfo{Ready: 1, Pending: 1, Books: glassq.Books{Put: 2},
+		Keys: &glassq.KeyCounts{Waiting: 7, Held: 1, Full: 2, Paced: 1}}
 	for i := range m.n {
-		all = append(all, glassq.QueueInfo{Name: fmt.Sprintf("a%06d", i), Ready: 1, Pending: 1, Books: glassq.Books{Put: 2}})
+		q.Name = fmt.Sprintf("a%06d", i)
+		all = append(all, q)
 	}
-	return append(all, glassq.QueueInfo{Name: "other", Ready: 1, Pending: 1, Books: glassq.Books{Put: 2}}), nil
+	q.Name = "other"
+	return append(all, q), nil
 }
 
 func (manyQueues) Schedules(context.Context) ([]glassq.Schedule, error) {
@@ -163,6 +168,12 @@ func TestManyQueues(t *testing.T) {
 			}
 			if want := fmt.Sprintf(`glassq_queue_tasks{queue="other",state="ready"} %d`, tt.other); !strings.Contains(text, want) {
 				t.Errorf("no line %s", want)
+			}
+			for state, n := range map[string]int{"open": 3, "held": 1, "concurrency": 2, "rate": 1} {
+				want := fmt.Sprintf(`glassq_queue_keys{queue="other",state="%s"} %d`, state, n*tt.other)
+				if !strings.Contains(text, want) {
+					t.Errorf("no line %s", want)
+				}
 			}
 			if strings.Contains(text, `glassq_queue_books_difference_tasks{queue="other"} 0`) == false {
 				t.Error("the books of the others do not fit")

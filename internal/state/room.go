@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/plain"
 )
 
 // RoomFor refuses tasks that a limited queue has no room for, or that a sealed run does not have.
@@ -18,8 +19,8 @@ func (s *State) RoomFor(tasks []glassq.Task) (full *Queue, err error) {
 		if t.Dense {
 			if r := s.Run(t.Run); r != nil {
 				if n, beyond := r.beyond(t); beyond {
-					return nil, glassq.Errorf(glassq.CodeRunConflict, "run %s is sealed with %d tasks, and has no position %d", t.Run,
-						r.total, n)
+					return nil, glassq.Errorf(glassq.CodeRunConflict, "run %s is sealed with %s, and has no position %d", t.Run,
+						plain.Plural(r.total, "task", "tasks"), n)
 				}
 			}
 		}
@@ -57,7 +58,8 @@ func (s *State) RoomFor(tasks []glassq.Task) (full *Queue, err error) {
 			a.ids++
 			if most := set.MostUnique(); int64(q.ids.live)+a.ids > most {
 				err := glassq.Errorf(glassq.CodeQueueFull,
-					"queue %s holds tasks with %d ids of their own and may hold %d (max_unique); try again when some are done", q.Name, q.ids.live, most)
+					"queue %s holds tasks with %s of their own and may hold %d (max_unique); try again when some are done", q.Name,
+					plain.Plural(uint64(q.ids.live), "id", "ids"), most)
 				if a.ids > most {
 					return nil, err
 				}
@@ -80,13 +82,16 @@ func (s *State) roomIn(q *Queue, n, size int64) error {
 	kept := s.places[q.Name]
 	and := ""
 	if kept.tasks > 0 {
-		and = fmt.Sprintf(", has places for %d hooks of runs (%d bytes),", kept.tasks, kept.bytes)
+		and = fmt.Sprintf(", has places for %s of runs (%s),", plain.Plural(uint64(kept.tasks), "hook", "hooks"),
+			plain.Plural(uint64(kept.bytes), "byte", "bytes"))
 	}
 	switch {
 	case set.MaxTasks > 0 && all+kept.tasks+n > set.MaxTasks:
-		return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %d tasks%s and may hold %d (max_tasks); try again when some are done", q.Name, all, and, set.MaxTasks)
+		return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %s%s and may hold %d (max_tasks); try again when some are done",
+			q.Name, plain.Plural(uint64(all), "task", "tasks"), and, set.MaxTasks)
 	case set.MaxBytes > 0 && bytes+kept.bytes+size > set.MaxBytes:
-		return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %d bytes%s and may hold %d (max_bytes); try again when some are done", q.Name, bytes, and, set.MaxBytes)
+		return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %s%s and may hold %d (max_bytes); try again when some are done",
+			q.Name, plain.Plural(uint64(bytes), "byte", "bytes"), and, set.MaxBytes)
 	}
 	return nil
 }

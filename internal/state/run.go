@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/plain"
 )
 
 // A Run is one run of a State.
@@ -196,8 +197,8 @@ func (s *State) checkRun(name string, c glassq.RunChange) error {
 		return err
 	}
 	if c.Sealed && r.sealed && c.Total != r.total {
-		return glassq.Errorf(glassq.CodeRunConflict, "run %s was sealed with %d tasks, not %d; use another run name", name,
-			r.total, c.Total)
+		return glassq.Errorf(glassq.CodeRunConflict, "run %s was sealed with %s, not %d; use another run name", name,
+			plain.Plural(r.total, "task", "tasks"), c.Total)
 	}
 	return nil
 }

@@ -23,6 +23,16 @@ func (b *bus) hop(ctx context.Context) error {
 	}
 }
 
+// silence is what comes of a call that nobody answers; a program that was killed does not wait.
+func (b *bus) silence(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-b.killed:
+		return errCut
+	}
+}
+
 func (b *bus) Request(ctx context.Context, to string, msg []byte) ([]byte, error) {
 	w := b.world
 	if err := b.hop(ctx); err != nil {
@@ -39,15 +49,13 @@ func (b *bus) Request(ctx context.Context, to string, msg []byte) ([]byte, error
 	w.mu.Unlock()
 	switch {
 	case lost:
-		<-ctx.Done()
-		return nil, ctx.Err()
+		return nil, b.silence(ctx)
 	case handle == nil:
 		return nil, cluster.ErrNobody
 	}
 	reply := bytes.Clone(handle(bytes.Clone(msg)))
 	if unheard {
-		<-ctx.Done()
-		return nil, ctx.Err()
+		return nil, b.silence(ctx)
 	}
 	if err := b.hop(ctx); err != nil {
 		return nil, err

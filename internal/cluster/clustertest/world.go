@@ -198,8 +198,8 @@ func (w *World) Objects() []string {
 type Member struct {
 	world *World
 
-	cutLog, cutBus, cutRest bool // World.mu
-	dead                    bool // World.mu
+	cutLog, cutBus, cutRest bool          // World.mu
+	killed                  chan struct{} // closed by Kill
 	handle                  map[string]func([]byte) []byte
 	hear                    map[int]func([]byte)
 	hears                   int
@@ -207,7 +207,8 @@ type Member struct {
 
 // Join adds a program.
 func (w *World) Join() *Member {
-	m := &Member{world: w, handle: map[string]func([]byte) []byte{}, hear: map[int]func([]byte){}}
+	m := &Member{world: w, killed: make(chan struct{}), handle: map[string]func([]byte) []byte{},
+		hear: map[int]func([]byte){}}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.members = append(w.members, m)
@@ -228,7 +229,7 @@ func (m *Member) Cut(log, bus, rest bool) {
 }
 
 // Kill cuts everything for ever: nothing that the program still does has an effect, and what it has
-// sent is in the log or not.
+// sent is in the log or not. It is called once.
 func (m *Member) Kill() { m.world.Kill(m) }
 
 // Kill kills members in one moment: none of them sees another one gone.
@@ -236,7 +237,8 @@ func (w *World) Kill(members ...*Member) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, m := range members {
-		m.dead, m.cutLog, m.cutBus, m.cutRest = true, true, true, true
+		m.cutLog, m.cutBus, m.cutRest = true, true, true
+		close(m.killed)
 		maps.DeleteFunc(w.serving, func(_ string, by *Member) bool { return by == m })
 		m.hear = nil
 	}
