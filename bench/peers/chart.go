@@ -33,6 +33,9 @@ func (f *figures) chart(path string, w work, all []*row) error {
 	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
 	p := plot.New()
 	p.Title.Text = capital(w.What)
+	if f.Busy > quietEnough {
+		p.Title.Text += " (a busy machine: function only)"
+	}
 	p.Title.Padding = vg.Points(8)
 	p.X.Label.Text = fmt.Sprintf("tasks/s, median of %d, logarithmic; dark: on stable storage when a put is answered",
 		f.Rounds)

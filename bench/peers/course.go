@@ -106,6 +106,9 @@ func (c *course) run() (cells []cell, err error) {
 	}
 	empty := diskUse(dir)
 	for _, w := range works {
+		if c.atMost > 0 && w.conns > c.atMost {
+			continue
+		}
 		got, err := c.cell(w)
 		if err != nil {
 			return cells, fmt.Errorf("%s: %w%s", w.What, err, c.server.said())
@@ -192,9 +195,19 @@ func (c *course) cell(w work) (cell, error) {
 
 // puts has conns connections put depth tasks at a time until n are answered or the time is over.
 func (c *course) puts(conns, depth, n int, queue string, keep bool) (cell, error) {
+	open, close, err := c.open(conns, queue, keep)
+	defer close()
+	if err != nil {
+		return cell{}, err
+	}
+	return c.putsBy(open, depth, n)
+}
+
+// putsBy is puts for connections that are open.
+func (c *course) putsBy(open []conn, depth, n int) (cell, error) {
 	var next, did atomic.Int64
 	var end time.Time
-	began, err := c.each(conns, queue, keep, func(ctx context.Context, k conn) error {
+	began, err := c.all(open, func(ctx context.Context, k conn) error {
 		for time.Now().Before(end) && ctx.Err() == nil {
 			// Shares are taken from one counter, so that a slow connection does not keep the others waiting.
 			at := int(next.Add(int64(depth)))
@@ -212,28 +225,51 @@ func (c *course) puts(conns, depth, n int, queue string, keep bool) (cell, error
 	return cell{Did: int(did.Load()), Took: time.Since(began)}, err
 }
 
+// open makes conns connections, which close ends.
+func (c *course) open(conns int, queue string, keep bool) (open []conn, close func(), err error) {
+	open = make([]conn, conns)
+	close = func() {
+		for _, k := range open {
+			if k != nil {
+				k.Close()
+			}
+		}
+	}
+	errs := make([]error, conns)
+	var wg sync.WaitGroup
+	for i := range open {
+		wg.Go(func() { // at one time: some of them are programs
+			k, err := c.dial(c.ctx, c.server, queue, keep)
+			if err != nil {
+				errs[i] = fmt.Errorf("connect: %w", err)
+				return
+			}
+			open[i] = k
+		})
+	}
+	wg.Wait()
+	return open, close, errors.Join(errs...)
+}
+
 // each opens conns connections, then calls do with each at one time, and says when that began.
 func (c *course) each(conns int, queue string, keep bool, do func(context.Context, conn) error,
 	at func(time.Time)) (time.Time, error) {
-	var open []conn
-	defer func() {
-		for _, k := range open {
-			k.Close()
-		}
-	}()
-	for range conns {
-		k, err := c.dial(c.ctx, c.server, queue, keep)
-		if err != nil {
-			return time.Now(), fmt.Errorf("connect: %w", err)
-		}
-		open = append(open, k)
+	open, close, err := c.open(conns, queue, keep)
+	defer close()
+	if err != nil {
+		return time.Now(), err
 	}
+	return c.all(open, do, at)
+}
+
+// all is each for connections that are open.
+func (c *course) all(open []conn, do func(context.Context, conn) error, at func(time.Time)) (time.Time, error) {
+	var wg sync.WaitGroup
+	errs := make([]error, len(open))
 	ctx, cancel := context.WithTimeout(c.ctx, c.most+time.Minute)
 	defer cancel()
-	errs := make([]error, conns)
 	began := time.Now()
 	at(began)
-	var wg sync.WaitGroup
 	for i, k := range open {
 		wg.Go(func() {
 			if errs[i] = do(ctx, k); errs[i] != nil {
@@ -276,13 +312,15 @@ func (c *course) takes(conns, batch, n int, most time.Duration, queue string) (c
 
 func (c *course) drained(conns, batch, n int, most time.Duration, queue string, result bool,
 	beside func(context.Context) error) (cell, error) {
-	ctx, cancel := context.WithTimeout(c.ctx, most)
+	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	t := &tally{n: int64(n), enough: cancel}
 	var wg sync.WaitGroup
 	var quiet, put error
 	start := func(began time.Time) {
 		t.began = began
+		end := time.AfterFunc(most, cancel) // not before all are connected
+		wg.Go(func() { <-ctx.Done(); end.Stop() })
 		wg.Go(func() { // ends the turns when the queue is empty
 			for ctx.Err() == nil {
 				time.Sleep(moment)
@@ -322,8 +360,13 @@ func (c *course) drained(conns, batch, n int, most time.Duration, queue string, 
 
 // through puts n tasks while workers take them, end them, and store a result for each.
 func (c *course) through(w work) (cell, error) {
+	open, close, err := c.open(4, through, true)
+	defer close()
+	if err != nil {
+		return cell{}, err
+	}
 	return c.drained(w.conns, w.batch, c.n, c.most, through, true, func(context.Context) error {
-		_, err := c.puts(4, w.batch, c.n, through, true)
+		_, err := c.putsBy(open, w.batch, c.n)
 		return err
 	})
 }

@@ -12,6 +12,7 @@ type setting struct {
 	depth     int           // how many tasks a pipelined put has under way
 	stride    int           // a put of this many is one at a time anyhow, since its client does so; 0 is 1
 	slowStart time.Duration // what a start takes beyond a moment
+	atMost    int           // connections, where each is a program of its own; works with more are left out. 0 is any
 
 	// start runs the server in dir, and again after a kill.
 	start func(e *env, dir string) (*server, error)

@@ -34,6 +34,9 @@ func (f *figures) find(name string) *about {
 	return nil
 }
 
+// quietEnough is the share of the processors that other programs may use before figures count for nothing.
+const quietEnough = 0.1
+
 // A row is what the rounds of one setting made of one work.
 type row struct {
 	about
@@ -145,7 +148,7 @@ func (f *figures) head(b *strings.Builder, out string) {
 		f.Began.UTC().Format("2006-01-02"), f.Took.Round(time.Second))
 	fmt.Fprintf(b, "%d CPUs, %s, %s; bare sync (pwrite + fdatasync of 4 KiB, preallocated) p50 %v, p99 %v.\n\n", f.CPUs,
 		f.System, f.Go, f.BareP50.Round(time.Microsecond), f.BareP99.Round(time.Microsecond))
-	if f.Busy > 0.1 {
+	if f.Busy > quietEnough {
 		fmt.Fprintf(b, "**Other programs used %.0f %% of the processors when this began: these figures show that the command works, "+
 			"and nothing else.**\n\n", 100*f.Busy)
 	}
@@ -197,7 +200,7 @@ func (f *figures) table(b *strings.Builder, w work, n int) {
 	var why []string
 	for _, r := range all {
 		ours, ratio, ahead := against(all, r), "", false
-		if ours != nil && ours != r {
+		if ours != nil && ours != r && ours.median() > 0 {
 			of := r.median() / ours.median()
 			if w.kind == latency {
 				of = float64(r.p50) / float64(ours.p50)

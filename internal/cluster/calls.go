@@ -78,7 +78,13 @@ func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool,
 		c.mu.Unlock()
 	}()
 	if err := c.send(ctx, owner, id, data, changed); err != nil {
-		return nil, err
+		select {
+		case <-w.done: // it was heard after all
+			c.ended.add(id)
+			return &w.joiner, nil
+		default:
+			return nil, err
+		}
 	}
 	var ends <-chan time.Time // when the owner has had its time to say what became of the call
 	over, done, kind := c.over, ctx.Done(), byte(pieceAsk)
@@ -126,19 +132,21 @@ func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool,
 func (c *calls) send(ctx context.Context, owner string, id callID, data []byte, changed <-chan struct{}) error {
 	pieces := cutPieces(pieceCall, id, data, c.s.ground.Bus.MaxMessage())
 	maybe := false // the last piece may have arrived
+	moved := func() error {
+		if maybe {
+			return errLost
+		}
+		return errMoved
+	}
 	for i := 0; i < len(pieces); {
 		reply, err := c.request(owner, &pieces[i])
-		moved := errMoved
-		if maybe {
-			moved = errLost
-		}
 		switch {
 		case err == nil && reply == receiptHeard:
 			i++
 			continue
 		case err == nil && reply == receiptBusy:
 		case err == nil || errors.Is(err, ErrNobody):
-			return moved
+			return moved()
 		default:
 			maybe = maybe || i == len(pieces)-1
 		}
@@ -148,10 +156,10 @@ func (c *calls) send(ctx context.Context, owner string, id callID, data []byte, 
 			if now, _, next := c.s.heardOwner(); now == owner {
 				changed = next
 			} else {
-				return moved
+				return moved()
 			}
 		case <-c.over:
-			return moved
+			return moved()
 		case <-ctx.Done():
 			if maybe {
 				return errLost

@@ -24,7 +24,6 @@ type checkpoint struct {
 	Chain   uint64          `json:"chain"`
 	Epoch   uint64          `json:"epoch"`
 	Writer  uint64          `json:"writer"`
-	Time    int64           `json:"time"` // of the last frame
 	Extents []engine.Extent `json:"extents"`
 	Writers []writer        `json:"writers"`
 }

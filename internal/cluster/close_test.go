@@ -39,3 +39,72 @@ func TestCloseCutOff(t *testing.T) {
 		}
 	})
 }
+
+// TestOwnerGoesUnheard: a put that the owner did, and of which the receipt was lost, is not done
+// again at the next owner when it has no id.
+func TestOwnerGoesUnheard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSystem(t, clustertest.Options{Hop: 10 * time.Millisecond}, 2, 1)
+		defer s.gateways[1].Close()
+		time.Sleep(time.Second)
+		put := make(chan error, 1)
+		go func() {
+			_, err := s.gateways[1].Put(t.Context(), []glassq.Task{{Queue: "q"}})
+			put <- err
+		}()
+		time.Sleep(15 * time.Millisecond) // the owner has it, and its receipt is on the way
+		s.members[1].Cut(false, true, false)
+		time.Sleep(6 * time.Millisecond)
+		s.members[1].Cut(false, false, false)
+		time.Sleep(time.Millisecond)
+		if err := s.gateways[0].Close(); err != nil {
+			t.Error(err)
+		}
+		err := <-put
+		n := drained(t, s.gateways[1], "q")[""]
+		if n > 1 || err == nil && n != 1 || err != nil && glassq.CodeOf(err) != glassq.CodeUnknown {
+			t.Errorf("put = %v, and there are %d tasks; want one, or outcome_unknown", err, n)
+		}
+	})
+}
+
+// TestTimeOfHandOver: the time of the log goes on where it was when a gateway takes over from a
+// checkpoint with nothing behind it: what is delayed stays so, and ids are remembered.
+func TestTimeOfHandOver(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		end  func(s *system)
+	}{
+		{"planned", func(s *system) { s.gateways[0].Close() }},
+		{"by death", func(s *system) { s.members[0].Kill(); s.gateways[0].Abort() }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSystem(t, clustertest.Options{}, 2, 1)
+				defer s.gateways[1].Close()
+				task := glassq.Task{Queue: "q", ID: "a", Delay: 24 * time.Hour}
+				if _, err := s.gateways[0].Put(t.Context(), []glassq.Task{task}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(30 * time.Minute) // signs of life, and a checkpoint
+				if err := s.gateways[0].Checkpoint(); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(20 * time.Minute)
+				tt.end(s)
+				qs, err := s.gateways[1].Queues(t.Context(), "q")
+				if err != nil || qs[0].Delayed != 1 {
+					t.Errorf("after the hand-over %+v, %v; want one that is delayed", qs, err)
+				}
+				task.ID = "b"
+				if _, err := s.gateways[1].Put(t.Context(), []glassq.Task{task}); err != nil {
+					t.Fatal(err)
+				}
+				receipts, err := s.gateways[1].Put(t.Context(), []glassq.Task{task})
+				if err != nil || !receipts[0].Duplicate {
+					t.Errorf("a repeated put = %+v, %v; want a duplicate", receipts, err)
+				}
+			})
+		})
+	}
+}

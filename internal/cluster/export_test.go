@@ -24,3 +24,6 @@ func (s *Store) Steal() {
 		time.Sleep(wait)
 	}
 }
+
+// Checkpoint writes a checkpoint, as the owner.
+func (s *Store) Checkpoint() error { return s.serving().engine.Checkpoint(nil) }

@@ -18,7 +18,7 @@ import (
 //	32  number                 8  its own in the log
 //	40  epoch                  8  grows with each owner
 //	48  writer                 8  by chance, another for each reign
-//	56  time                   8  ms since 1970, of the first record
+//	56  time                   8  ms since 1970, of the first record; 0 in a claim
 //	64  first                  8  number of the frame's first message
 //	72  part, parts            4, 4  from 1; all messages of a frame follow each other
 //	80  records                4  of the frame; 0 is a claim
@@ -32,7 +32,9 @@ import (
 // A claim begins the reign of an owner. A message whose link is not the chain's value is void if an
 // owner of an earlier epoch wrote it, or one that lost the race for this one: it sent several at
 // once, the first one came too late, and the next found the new owner's message where it expected
-// its own. Nobody was told that it was stored. Any other wrong link is damage.
+// its own. Nobody was told that it was stored. Where a void message has taken the number of one that
+// the present owner had on its way, that one is refused, and those sent behind it are void as well:
+// the owner steps down. Any other wrong link is damage.
 const (
 	magic    = 'G' | 'Q'<<8 | 'C'<<16 | 1<<24
 	headSize = 108
@@ -131,8 +133,8 @@ type follower struct {
 	at     point
 	epoch  uint64    // of the newest claim
 	writer uint64    // of it
-	time   int64     // of the last frame
 	seen   time.Time // when the last message was read
+	broken bool      // a void message came behind the newest claim
 	open   frame     // parts of a frame so far
 	want   uint32    // the part that comes next; 0: a new frame
 }
@@ -152,8 +154,8 @@ func (r *follower) next(n uint64, msg []byte) (f *frame, void bool, err error) {
 	case h.number != n:
 		return nil, false, fmt.Errorf("message %d was written as %d", n, h.number)
 	case h.link != r.at.chain:
-		if h.epoch < r.epoch || h.epoch == r.epoch && h.writer != r.writer {
-			r.at.number = n
+		if h.epoch < r.epoch || h.epoch == r.epoch && (h.writer != r.writer || r.broken) {
+			r.at.number, r.broken = n, true
 			return nil, true, nil
 		}
 		return nil, false, fmt.Errorf("message %d does not follow what is before it: its link is %016x, the chain is %016x", n,
@@ -165,7 +167,7 @@ func (r *follower) next(n uint64, msg []byte) (f *frame, void bool, err error) {
 	}
 	r.store, r.at, r.seen = h.store, point{n, chainOf(msg)}, time.Now()
 	if claims {
-		r.epoch, r.writer, r.want = h.epoch, h.writer, 0
+		r.epoch, r.writer, r.want, r.broken = h.epoch, h.writer, 0, false
 		return nil, false, nil
 	}
 	switch {
@@ -180,6 +182,6 @@ func (r *follower) next(n uint64, msg []byte) (f *frame, void bool, err error) {
 		return nil, false, nil
 	}
 	whole := r.open
-	r.open, r.want, r.time = frame{}, 0, h.time
+	r.open, r.want = frame{}, 0
 	return &whole, false, nil
 }

@@ -25,7 +25,7 @@ const (
 )
 
 // policy is what a log of several machines needs of the engine.
-func policy(seen func() (time.Duration, bool)) engine.Policy {
+func policy(seen func(last int64) (time.Duration, bool)) engine.Policy {
 	return engine.Policy{Window: window, HandOutsWait: true, ExtendsWait: true, ReadsWait: true, Seen: seen,
 		Stops: time.Second, Fresh: time.Second, NumbersByTime: true, FreesFront: true, FrameBytes: frameSoft,
 		MostAway: time.Hour}

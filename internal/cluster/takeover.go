@@ -34,7 +34,7 @@ type taker struct {
 
 	// witnesses are points that the log has had: it is not right without them.
 	witnesses []witness
-	// seen is engine.Policy.Seen, given the time of the log's end.
+	// seen is engine.Policy.Seen.
 	seen func(last int64) (time.Duration, bool)
 
 	strict bool // read only from the machine that orders messages
@@ -123,7 +123,7 @@ func (t *taker) begin() {
 		quit: make(chan struct{}), over: make(chan struct{})}
 	t.f = follower{store: t.store}
 	t.last = 0
-	t.r.engine = engine.New(t.r, policy(func() (time.Duration, bool) { return t.seen(t.f.time) }), t.opt)
+	t.r.engine = engine.New(t.r, policy(t.seen), t.opt)
 }
 
 // restore reads a checkpoint.
@@ -153,7 +153,7 @@ func (t *taker) restore(ctx context.Context, p point) error {
 	if err := t.r.engine.RestoreState(func(restore func(io.Reader) error) error { return restore(b) }); err != nil {
 		return fmt.Errorf("checkpoint %s: %w", p, err)
 	}
-	t.f.at, t.f.epoch, t.f.writer, t.f.time = p, c.Epoch, c.Writer, c.Time
+	t.f.at, t.f.epoch, t.f.writer = p, c.Epoch, c.Writer
 	t.last = p.chain
 	return nil
 }
@@ -270,7 +270,7 @@ func (t *taker) feed(n uint64, msg []byte) error {
 func (t *taker) claim(ctx context.Context) (won bool, err error) {
 	r := t.r
 	h := head{store: t.store, link: t.f.at.chain, number: t.f.at.number + 1, epoch: t.f.epoch + 1,
-		writer: chance(rand.Read), time: t.f.time, first: t.f.at.number + 1, part: 1, parts: 1}
+		writer: chance(rand.Read), first: t.f.at.number + 1, part: 1, parts: 1}
 	msg := make([]byte, headSize)
 	at := point{h.number, h.seal(msg)}
 	for {

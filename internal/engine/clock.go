@@ -37,7 +37,7 @@ func (p *Policy) resume(last, ahead int64, wall time.Time) (now, nowAhead int64,
 		most = mostAway
 	}
 	if p.Seen != nil {
-		if ago, ok := p.Seen(); ok {
+		if ago, ok := p.Seen(last); ok {
 			now = last + ago.Milliseconds()
 			if off := past - ago; off > farOff || off < -farOff {
 				return now, wall.UnixMilli() - now, fmt.Sprintf("the clock of this machine says %s, %v from what this program has seen; it is not used", wall.UTC().Format(time.RFC3339), off)

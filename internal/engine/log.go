@@ -126,9 +126,10 @@ type Policy struct {
 	// frames that are still to be. Stats never wait.
 	ReadsWait bool
 	// Seen says how long ago, by this process's monotonic clock, the last frame was stored that
-	// Start goes on from; ok is false when that is not known. Then the start is a cold one: the
-	// wall clock says how long the log was at rest, see resume. nil is never known.
-	Seen func() (ago time.Duration, ok bool)
+	// Start goes on from; last is the time of the log then, in ms. ok is false when that is not
+	// known. Then the start is a cold one: the wall clock says how long the log was at rest, see
+	// resume. nil is never known.
+	Seen func(last int64) (ago time.Duration, ok bool)
 	// Stops is how long the time of the log goes on while the log owes the answer of a frame, for a
 	// log that may be out of reach. What passes beyond, and what passed before a start, is a gap: it
 	// moves the deadlines of live leases too. 0 never stops it.

@@ -63,7 +63,7 @@
         const fresh = new DOMParser().parseFromString(text, "text/html");
         for (const part of parts()) {
           const now = fresh.getElementById(part.id);
-          const held = part.querySelector(":focus-visible"); // one that a pointer left there holds nothing
+          const held = part.contains(document.activeElement) && part !== document.activeElement;
           const marked = getSelection().toString() && part.contains(getSelection().anchorNode);
           if (now && !held && !marked && part.innerHTML !== now.innerHTML) part.innerHTML = now.innerHTML;
         }

@@ -65,7 +65,7 @@ func newSystem(far bool) *system {
 		s.opt = enginelog.Options{Later: true, Policy: engine.Policy{
 			Window: 4, HandOutsWait: true, ExtendsWait: true, ReadsWait: true,
 			Stops: time.Second, Fresh: time.Second, NumbersByTime: true, FrameBytes: 64 << 10,
-			Seen: func() (time.Duration, bool) { return time.Since(s.store.Seen()), true },
+			Seen: func(int64) (time.Duration, bool) { return time.Since(s.store.Seen()), true },
 		}}
 	}
 	return s
