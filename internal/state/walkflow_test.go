@@ -167,7 +167,9 @@ func dumpFlow(b io.Writer, s *State) {
 // TestReplayBeginsWhatBegan: a run whose last ack put one more task has not come to its end, also where a
 // replay does not ask for ends in between.
 func TestReplayBeginsWhatBegan(t *testing.T) {
-	task := func(n uint32) []byte { return AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Dense: true, Position: n}) }
+	task := func(n uint32) []byte {
+		return AppendPut(nil, &glassq.Task{Queue: "q", Run: "r", Dense: true, Position: n})
+	}
 	log := [][]byte{task(0), AppendRun(nil, "r", glassq.RunChange{Sealed: true}),
 		AppendRun(nil, "follower", glassq.RunChange{After: "r"}), AppendLease(nil, 1, 1, 1000),
 		append(AppendAck(nil, 1, glassq.OK, false), task(1)...),
