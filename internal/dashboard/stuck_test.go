@@ -10,7 +10,6 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/live"
 )
 
@@ -45,7 +44,7 @@ type fault struct {
 	cured string // an expression about the page that follows
 }
 
-// TestBrowserWhatIsStuck stages thirteen faults: the overview, or a page that is one click away, names
+// TestBrowserWhatIsStuck stages eleven faults: the overview, or a page that is one click away, names
 // the cause, and the button that cures it is pressed after two clicks at most. No page can start a
 // worker, or read results: there it says the command.
 func TestBrowserWhatIsStuck(t *testing.T) {
@@ -142,25 +141,11 @@ func TestBrowserWhatIsStuck(t *testing.T) {
 				run("unsealed", glassq.RunChange{Queue: "of-run"})
 				put(1, glassq.Task{Queue: "of-run", Run: "unsealed", Dense: true})
 			}},
-		// The last one: until it is looked at, the worker has been silent for a while, and the page says so by itself.
-		{name: "silent", cause: "1 leased by host-9, silent for", to: "/workers", value: "host-9", stage: func() {
-			put(1, glassq.Task{Queue: "silent"})
-			leases, err := s.broker.Reserve(live.WithCaller(t.Context(), live.Caller{Door: "http", Worker: "host-9"}),
-				glassq.Reserve{Queue: "silent", Lease: time.Hour})
-			if err != nil || len(leases) != 1 {
-				t.Fatal(leases, err)
-			}
-		}},
 	}
 	for _, f := range faults {
 		f.stage()
 	}
 	ctx := browse(t)
-	t.Run("disk low", func(t *testing.T) {
-		low := newSiteOn(t, t.TempDir(), disk.Options{MinFree: disk.Watermark{Bytes: 1 << 60}}, nil)
-		do(t, ctx, "the overview", chromedp.Navigate(low.url+"/"), chromedp.WaitVisible(`#figures`))
-		reach(t, ctx, "the cause", in("The storage is low: puts are refused until there is room."))
-	})
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			link := func(path string) chromedp.Action[chromedp.Void] { return press(`a[href="`+path+`"]`, enter) }
