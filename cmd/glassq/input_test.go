@@ -68,7 +68,7 @@ func TestBadInput(t *testing.T) {
 			"not one of on_next_call, on_read, strict, on_task_done"},
 		{"manager, delivery of a queue", "serve --data D --manager-delivery a/b=strict", "", "", 2,
 			"--manager-delivery a/b=strict: bad name"},
-		{"store", "serve --store nats://127.0.0.1", "", "", 2, "not in this build"},
+		{"store", "serve --store redis://127.0.0.1", "", "", 2, "not in this build"},
 		{"sync", "serve --data D --sync often", "", "", 2, "not one of always, interval, never"},
 		{"body limit", "serve --data D --max-body 33MiB", "", "", 2, "not between 1 and 32MiB"},
 		{"certificate alone", "serve --data D --tls-cert c", "", "", 2, "go together"},

@@ -57,7 +57,7 @@ var rules = []rule{
 	{"internal/cluster/clustertest", 3, []string{"internal/cluster"}, true},
 	{"internal/cluster", 3, []string{".", "internal/engine", "internal/room", "internal/state"}, true},
 	{"internal/jetstream/natstest", 3, nil, true},
-	{"internal/jetstream", 4, []string{".", "internal/cluster"}, false},
+	{"internal/jetstream", 4, []string{".", "internal/cluster", "internal/plain"}, false},
 	{"internal/engine/enginelog", 3, []string{".", "internal/engine"}, true},
 	{"internal/engine", 2, []string{".", "internal/cron", "internal/envelope", "internal/room", "internal/state"}, true},
 	{"internal/live", 3, []string{".", "internal/audit", "internal/broker"}, true},

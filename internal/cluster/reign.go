@@ -21,6 +21,7 @@ const (
 	late      = 1500 * time.Millisecond // an answer that has not come by then is looked for in the log
 	tryFor    = 500 * time.Millisecond  // one read of the log
 	tryPause  = 50 * time.Millisecond   // before the next one
+	envelope  = 128                     // bytes that the log's machines keep beside each message, about
 	fullPause = time.Second             // before a message is sent again for which there was no room
 )
 
@@ -93,6 +94,7 @@ type reign struct {
 	marks   map[uint64]uint64 // chain by number, at the ends of frames that a checkpoint may be of
 	points  []point           // of which there are checkpoints, oldest first; two at most
 	info    Info              // as of the last look
+	grown   [2]int64          // bytes sent since that, and between the look before and that: it may lack these too
 	leaving bool              // no checkpoint is written any more
 
 	flying []*sent // run only
@@ -216,12 +218,14 @@ func (r *reign) send(f *engine.Frame) {
 		}
 		made = append(made, m)
 		r.count(len(msg), at.number)
+		r.grown[0] += int64(len(msg)) + envelope
 	}
 	if f.Durable {
 		r.marks[at.number] = at.chain
 	}
 	r.sentTo = at
 	r.mu.Unlock()
+	r.tighten()
 	r.flying = append(r.flying, made...)
 	for _, m := range made {
 		r.append(m)
@@ -466,11 +470,24 @@ func (r *reign) wrote(h *head) bool {
 	return len(r.writers) == 0
 }
 
+// held is the log as of the last look, with the bytes that it may have now.
+func (r *reign) held() Info {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	info := r.info
+	info.Bytes += r.grown[0] + r.grown[1]
+	return info
+}
+
+// tighten has the engine ask for room once there is little.
+func (r *reign) tighten() {
+	info := r.held()
+	r.engine.SetTight(info.MaxBytes > 0 && info.Bytes > info.MaxBytes/100*85)
+}
+
 // Room keeps a tenth of the log's room for what makes room.
 func (r *reign) Room(kind engine.Kind, size int) error {
-	r.mu.Lock()
-	info := r.info
-	r.mu.Unlock()
+	info := r.held()
 	share := map[engine.Kind]int64{engine.Grows: 90, engine.Answers: 97, engine.Shrinks: 100}[kind]
 	if info.MaxBytes == 0 || info.Bytes+int64(size) <= info.MaxBytes/100*share {
 		return nil
@@ -482,9 +499,9 @@ func (r *reign) Room(kind engine.Kind, size int) error {
 // look asks how full the log is.
 func (r *reign) look(info Info) {
 	r.mu.Lock()
-	r.info = info
+	r.info, r.grown = info, [2]int64{0, r.grown[0]}
 	r.mu.Unlock()
-	r.engine.SetTight(info.MaxBytes > 0 && info.Bytes > info.MaxBytes/100*85)
+	r.tighten()
 }
 
 func (r *reign) Extents() []engine.Extent {

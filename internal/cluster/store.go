@@ -529,6 +529,7 @@ func (s *Store) takeOver(ctx context.Context) (*reign, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.tighten()
 	go r.run()
 	stop := context.AfterFunc(ctx, r.abandon)
 	err = r.engine.Start()

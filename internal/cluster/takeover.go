@@ -172,6 +172,7 @@ func (t *taker) read(ctx context.Context) error {
 	if err != nil {
 		return gone(err)
 	}
+	t.r.info = info // there may be no room for what comes before the first look
 	for t.f.at.number < info.Last {
 		var bad error
 		before := t.f.at.number

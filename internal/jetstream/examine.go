@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/glassq/glassq/internal/plain"
 )
 
 // bestVersion is the one from which on a commit costs one sync of each server.
@@ -58,7 +60,7 @@ func (g *Ground) examineSync(ctx context.Context) []Finding {
 	case len(s.lazy) > 0:
 		return []Finding{{"FAIL", "sync", strings.Join(s.lazy, ", ") + "; " + cure}}
 	}
-	list := []Finding{{"ok", "sync", fmt.Sprintf("%d servers sync what they confirm", s.seen)}}
+	list := []Finding{{"ok", "sync", "what they confirm is synced by " + plain.Plural(uint64(s.seen), "server", "servers")}}
 	if s.seen < s.size {
 		list = append(list, Finding{"warn", "sync", fmt.Sprintf("the cluster has %d servers, and --nats-monitor names %d of them", s.size, s.seen)})
 	}
@@ -88,7 +90,7 @@ func (g *Ground) examineStore(ctx context.Context) (found []Finding) {
 					behind++
 				}
 			}
-			text += fmt.Sprintf(", leader %s, %d copies", c.Leader, is.Config.Replicas)
+			text += fmt.Sprintf(", leader %s, %s", c.Leader, plain.Plural(uint64(is.Config.Replicas), "copy", "copies"))
 			if behind > 0 {
 				level, text = "warn", text+fmt.Sprintf(", %d of them behind or away", behind)
 			}
@@ -108,7 +110,7 @@ func (g *Ground) examineStore(ctx context.Context) (found []Finding) {
 			continue
 		}
 		if is.Config.Replicas < 3 {
-			found = append(found, Finding{"warn", "store", fmt.Sprintf("the log has %d copies: with fewer than three, one broken disk or one server that is away ends or stops the store; nats stream edit %s --replicas=3", is.Config.Replicas, want.Name)})
+			found = append(found, Finding{"warn", "store", fmt.Sprintf("the log has %s: with fewer than three, one broken disk or one server that is away ends or stops the store; nats stream edit %s --replicas=3", plain.Plural(uint64(is.Config.Replicas), "copy", "copies"), want.Name)})
 		}
 		if most := is.Config.MaxBytes; most <= 0 {
 			found = append(found, Finding{"warn", "store", "the log has no max_bytes: a server whose disk it fills switches JetStream off; nats stream edit " + want.Name + " --max-bytes=20GB, below what the disks have"})
