@@ -11,9 +11,11 @@ func (s *Store) Abort() {
 // Owns tells whether the gateway is the owner.
 func (s *Store) Owns() bool { return s.serving() != nil }
 
-// Steal has the gateway take over at once, whoever is the owner, and returns when it is.
+// Steal has the gateway take over at once, whoever is the owner, and returns when it is, or has
+// failed.
 func (s *Store) Steal() {
-	for wait := time.Microsecond; !s.Owns() && !s.isClosed(); wait = min(2*wait, 10*time.Millisecond) {
+	over := func() bool { return s.Owns() || s.isClosed() || s.Failure() != nil }
+	for wait := time.Microsecond; !over(); wait = min(2*wait, 10*time.Millisecond) {
 		s.mu.Lock()
 		s.left = true
 		s.mu.Unlock()

@@ -128,10 +128,11 @@ func faults(t *testing.T, seed uint64) {
 		})
 	}
 	work := func(ctx context.Context, r *rand.Rand) (some bool) {
-		ls, err := anyOf(r).Reserve(ctx, glassq.Reserve{Queue: "q", Max: 3, Wait: 5 * time.Second, Lease: 4 * time.Second})
+		g := anyOf(r)
+		ls, err := g.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 3, Wait: 5 * time.Second, Lease: 4 * time.Second})
 		if err != nil {
 			time.Sleep(100 * time.Millisecond)
-			return ctx.Err() == nil
+			return ctx.Err() == nil && g.Failure() == nil // else it is said at the end
 		}
 		for i := range ls {
 			j.handed(&ls[i], time.Now())

@@ -197,11 +197,18 @@ func TestBrowserInHand(t *testing.T) {
 			s := newSite(t, nil)
 			s.fill()
 			do(t, ctx, "live", chromedp.Navigate(s.url+"/queues/work"), until(`document.getElementById("live").textContent == "live"`))
-			do(t, ctx, "begin", chromedp.Evaluate[chromedp.Void](watch+tt.begin+";0"))
-			if _, err := s.broker.Put(t.Context(), []glassq.Task{{Queue: "work"}}); err != nil {
-				t.Fatal(err)
+			put := func() {
+				t.Helper()
+				if _, err := s.broker.Put(t.Context(), []glassq.Task{{Queue: "work"}}); err != nil {
+					t.Fatal(err)
+				}
 			}
-			shows := fmt.Sprintf(hasText, "put 7 =")
+			do(t, ctx, "watch", chromedp.Evaluate[chromedp.Void](watch+"0"))
+			put()
+			do(t, ctx, "it is watched", until(fmt.Sprintf(hasText, "put 7 ="))) // what was asked for before is here
+			do(t, ctx, "begin", chromedp.Evaluate[chromedp.Void]("asked = 0; rested = false; "+tt.begin+";0"))
+			put()
+			shows := fmt.Sprintf(hasText, "put 8 =")
 			if tt.wait != "" {
 				do(t, ctx, "wait", until(tt.wait))
 				if tell[bool](t, ctx, shows) {
