@@ -86,23 +86,12 @@ type machine struct {
 // busy are the steps of a life that rapid chooses from: each as often as it stands there.
 var busy = append(strings.Fields("wait look grab unpause hour expire reserve reserve put"), usual...)
 
-// withKeys adds steps with keys. They find a difference between engine and model that is not understood:
-// -run TestMachine -keys -rapid.seed=11913820751689674743.
-var withKeys = flag.Bool("keys", false, "TestMachine draws steps with keys too, and finds a difference that is not understood")
-
 // anyStep is one of those, and anyTurn one of those with keys too.
 var (
 	anyStep = rapid.Map(evenly(len(busy)), func(i int) string { return busy[i] })
 	anyTurn = rapid.Map(evenly(len(both)), func(i int) string { return both[i] })
 	both    = slices.Concat(busy, turns)
 )
-
-func stepOf() *rapid.Generator[string] {
-	if *withKeys {
-		return anyTurn
-	}
-	return anyStep
-}
 
 // TestMachine is one state machine of the whole engine: every verb with every option, clock moves,
 // restarts, and ends of the process or of the power in the middle of a step or of a recovery. After
@@ -157,7 +146,7 @@ func (x *machine) must(what string, err error) {
 }
 
 func (x *machine) step() {
-	name := stepOf().Draw(x.rt, "step")
+	name := anyTurn.Draw(x.rt, "step")
 	x.steps++
 	x.log = append(x.log, name)
 	x.must(name, x.p.take(x.ctx, name))
@@ -166,7 +155,7 @@ func (x *machine) step() {
 // crash ends the life in the middle of a step, or after it, and starts the next one, which may end
 // while it recovers.
 func (x *machine) crash() {
-	name := stepOf().Draw(x.rt, "last step")
+	name := anyTurn.Draw(x.rt, "last step")
 	at, ok := x.during(func() {
 		x.steps++
 		x.log = append(x.log, name)
