@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -454,16 +455,19 @@ func (d *driver) wait(ctx context.Context, queue string, most int) error {
 	return d.handed(queue, most, time.Minute, false, got, err)
 }
 
-// look shows the next task and takes nothing.
+// look shows the next task and takes nothing: the eldest one where keys keep all of them back.
 func (d *driver) look(ctx context.Context, queue string) error {
 	got, err := d.s.Reserve(ctx, glassq.Reserve{Queue: queue, Max: 1, Look: true})
 	paused := d.m.queues[queue].set.Paused
-	want := d.m.eligible(queue)
-	if err != nil || len(got) != min(1, len(want)) {
-		return fmt.Errorf("Look at %s (paused %v) = %d leases, %w; want one of %d", queue, paused, len(got), err, len(want))
+	ready := d.m.first(queue, len(d.m.tasks))
+	if err != nil || len(got) != min(1, len(ready)) {
+		return fmt.Errorf("Look at %s (paused %v) = %d leases, %w; want one of %d", queue, paused, len(got), err, len(ready))
 	}
 	if len(got) == 1 {
 		t := d.m.heir(queue, got[0].Body)
+		if t == nil {
+			t = d.m.find(slices.Min(ready))
+		}
 		if !bytes.Equal(got[0].Body, t.Body) || got[0].Number != 0 || got[0].Attempt != t.attempt {
 			return fmt.Errorf("Look at %s shows %q, number %d, attempt %d; want %q, no number, attempt %d",
 				queue, got[0].Body[:min(20, len(got[0].Body))], got[0].Number, got[0].Attempt, t.Body[:min(20,
