@@ -13,7 +13,7 @@ import (
 // and doctor says how the servers are.
 func TestClusterStore(t *testing.T) {
 	if testing.Short() {
-		t.Skip("needs a NATS server, which is slow with the race detector")
+		t.Skip("left out by -short: a NATS server is slow beside the race detector")
 	}
 	nats := natstest.New(t, 1, natstest.Options{})
 	lazy := natstest.New(t, 1, natstest.Options{Lazy: true})

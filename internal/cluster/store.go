@@ -43,8 +43,8 @@ type Options struct {
 
 // A Store is one gateway to a store of several machines. At most one gateway, the owner, runs the
 // engine; the others hand their calls to it, and one of them takes over when it is gone. Calls wait
-// while there is no owner. It has the verbs of glassq.Store and of every part of an engine but glassq.Copier. Safe
-// for concurrent use.
+// while there is no owner. It has the verbs of glassq.Store and of every part of an engine but
+// glassq.Copier. Safe for concurrent use.
 type Store struct {
 	ground Ground
 	opt    Options

@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 func servers(t testing.TB) *natstest.Cluster {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("needs three NATS servers, which is slow with the race detector")
+		t.Skip("left out by -short: three NATS servers are slow beside the race detector")
 	}
 	once.Do(func() {
 		binary, err := natstest.Binary()

@@ -214,7 +214,7 @@ func longest(ops []history.Op) time.Duration {
 // a repeat: a hand-out is in the log before it is told.
 func TestCluster(t *testing.T) {
 	if testing.Short() {
-		t.Skip("needs three NATS servers and three gateways, which is slow with the race detector")
+		t.Skip("left out by -short: three NATS servers and three gateways are slow beside the race detector")
 	}
 	run := rows
 	if !*everyRow {
