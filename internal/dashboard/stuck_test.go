@@ -44,7 +44,7 @@ type fault struct {
 	cured string // an expression about the page that follows
 }
 
-// TestBrowserWhatIsStuck stages ten faults: the overview, or a page that is one click away, names
+// TestBrowserWhatIsStuck stages eleven faults: the overview, or a page that is one click away, names
 // the cause, and the button that cures it is pressed after two clicks at most. No page can start a
 // worker, or read results: there it says the command.
 func TestBrowserWhatIsStuck(t *testing.T) {
@@ -93,6 +93,13 @@ func TestBrowserWhatIsStuck(t *testing.T) {
 			stage: func() {
 				put(1, glassq.Task{Queue: "paused"})
 				set("paused", glassq.SettingsChange{Paused: pointer(true)})
+			}},
+		{name: "halted", cause: "it is halted", to: "/queues/halted", cure: "/queues/halted/resume", cured: gone("it is halted"),
+			stage: func() {
+				set("halted", glassq.SettingsChange{Halt: pointer("failed>0% of 1"), Fair: pointer(true)})
+				put(2, glassq.Task{Queue: "halted", Key: "a"})
+				_, err := s.broker.Ack(worker, []glassq.Ack{{Token: reserve("halted"), Outcome: glassq.Failed}})
+				must(err)
 			}},
 		{name: "rated", cause: "let go at 0.001 a second", to: "/queues/rated", fill: "rate", value: "0",
 			cure: "/queues/rated/settings", cured: gone("let go at"), stage: func() {
