@@ -98,7 +98,8 @@ func TestBrowserWhatIsStuck(t *testing.T) {
 			stage: func() {
 				set("halted", glassq.SettingsChange{Halt: pointer("failed>0% of 1"), Fair: pointer(true)})
 				put(2, glassq.Task{Queue: "halted", Key: "a"})
-				_, err := s.broker.Ack(worker, []glassq.Ack{{Token: reserve("halted"), Outcome: glassq.Failed}})
+				failed := glassq.Task{Body: []byte(`{"i":"x","o":{"ok":0}}`), Type: glassq.TypeJSON}
+				_, err := s.broker.Ack(worker, []glassq.Ack{{Token: reserve("halted"), Result: &failed}})
 				must(err)
 			}},
 		{name: "rated", cause: "let go at 0.001 a second", to: "/queues/rated", fill: "rate", value: "0",
