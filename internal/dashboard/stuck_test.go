@@ -42,6 +42,7 @@ type fault struct {
 	value string
 	cure  string // the action of the form; "" where the cure is a command, which the page to says as value
 	cured string // an expression about the page that follows
+	end   func() // if not nil, makes room on the overview, which shows ten
 }
 
 // TestBrowserWhatIsStuck stages eleven faults: the overview, or a page that is one click away, names
@@ -100,6 +101,9 @@ func TestBrowserWhatIsStuck(t *testing.T) {
 				put(2, glassq.Task{Queue: "halted", Key: "a"})
 				failed := glassq.Task{Body: []byte(`{"i":"x","o":{"ok":0}}`), Type: glassq.TypeJSON}
 				_, err := s.broker.Ack(worker, []glassq.Ack{{Token: reserve("halted"), Result: &failed}})
+				must(err)
+			}, end: func() {
+				_, err := s.broker.Purge(worker, "halted")
 				must(err)
 			}},
 		{name: "rated", cause: "let go at 0.001 a second", to: "/queues/rated", fill: "rate", value: "0",
@@ -170,6 +174,9 @@ func TestBrowserWhatIsStuck(t *testing.T) {
 			}
 			do(t, ctx, "press the button", press(form+`button`, enter))
 			reach(t, ctx, "cured", f.cured+` && document.readyState == "complete"`)
+			if f.end != nil {
+				f.end()
+			}
 		})
 	}
 }
