@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/live"
 )
 
@@ -151,6 +152,11 @@ func TestBrowserWhatIsStuck(t *testing.T) {
 		f.stage()
 	}
 	ctx := browse(t)
+	t.Run("disk low", func(t *testing.T) {
+		low := newSiteOn(t, t.TempDir(), disk.Options{MinFree: disk.Watermark{Bytes: 1 << 60}}, nil)
+		do(t, ctx, "the overview", chromedp.Navigate(low.url+"/"), chromedp.WaitVisible(`#figures`))
+		reach(t, ctx, "the cause", in("The storage is low: puts are refused until there is room."))
+	})
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			link := func(path string) chromedp.Action[chromedp.Void] { return press(`a[href="`+path+`"]`, enter) }
