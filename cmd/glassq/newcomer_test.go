@@ -64,6 +64,7 @@ func TestUnsetVariables(t *testing.T) {
 		{"an end", []string{"work", "http", "--until-done", ""}, "--until-done is empty"},
 		{"the results of a run", []string{"output", "--run", ""}, "--run is empty"},
 		{"results that are there", []string{"runs", "retry", "r", "--missing", ""}, "--missing is empty"},
+		{"the key of a task", []string{"put", "q", "x", "--key", ""}, "--key is empty"},
 		{"an id", []string{"put", "q", "x", "--id", ""}, "--id is empty"},
 		{"moments", []string{"schedule", "set", "s", "", "x"}, "CRON is empty"},
 		{"a queue to take from", []string{"get", ""}, "QUEUE is empty"},

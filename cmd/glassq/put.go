@@ -32,6 +32,8 @@ func (a *app) putCmd() *cobra.Command {
 	fs.StringVar(&t.ID, "id", "", "id of the task; a second put of it stores nothing")
 	fs.StringVar(&t.Run, "run", "", "`name` of the run that counts it")
 	fs.StringVar(&t.Type, "type", "", "content type of the body")
+	fs.StringVar(&t.Key, "key", "", "`key` of the task, by which the queue shares and limits")
+	fs.Uint32Var(&t.Cost, "cost", 0, "what it counts against the cost rate of its key; 0 is 1")
 	fs.IntVar(&priority, "priority", 4, "0 lowest to 9 highest")
 	fs.DurationVar(&t.Delay, "delay", 0, "time before it is handed out")
 	fs.DurationVar(&t.TTL, "ttl", 0, "time after which it is dead if nobody took it; 0 never")

@@ -43,10 +43,16 @@ type site struct {
 	stop   func()       // ends the door, and returns when it has
 }
 
-// newSite serves a store on a free port; change may change the options of the door.
+// newSite serves a store in memory on a free port; change may change the options of the door.
 func newSite(t *testing.T, change func(*httpdoor.Options)) *site {
 	t.Helper()
-	engine, err := disk.Open("mem:", disk.Options{})
+	return newSiteOn(t, "mem:", disk.Options{}, change)
+}
+
+// newSiteOn is newSite with the store in the folder where.
+func newSiteOn(t *testing.T, where string, opt disk.Options, change func(*httpdoor.Options)) *site {
+	t.Helper()
+	engine, err := disk.Open(where, opt)
 	if err != nil {
 		t.Fatal(err)
 	}

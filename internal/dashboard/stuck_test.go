@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/live"
 )
 
@@ -42,9 +43,10 @@ type fault struct {
 	value string
 	cure  string // the action of the form; "" where the cure is a command, which the page to says as value
 	cured string // an expression about the page that follows
+	end   func() // if not nil, makes room on the overview, which shows ten
 }
 
-// TestBrowserWhatIsStuck stages ten faults: the overview, or a page that is one click away, names
+// TestBrowserWhatIsStuck stages eleven faults: the overview, or a page that is one click away, names
 // the cause, and the button that cures it is pressed after two clicks at most. No page can start a
 // worker, or read results: there it says the command.
 func TestBrowserWhatIsStuck(t *testing.T) {
@@ -94,6 +96,17 @@ func TestBrowserWhatIsStuck(t *testing.T) {
 				put(1, glassq.Task{Queue: "paused"})
 				set("paused", glassq.SettingsChange{Paused: pointer(true)})
 			}},
+		{name: "halted", cause: "it is halted", to: "/queues/halted", cure: "/queues/halted/resume", cured: gone("it is halted"),
+			stage: func() {
+				set("halted", glassq.SettingsChange{Halt: pointer("failed>0% of 1"), Fair: pointer(true)})
+				put(2, glassq.Task{Queue: "halted", Key: "a"})
+				failed := glassq.Task{Body: []byte(`{"i":"x","o":{"ok":0}}`), Type: glassq.TypeJSON}
+				_, err := s.broker.Ack(worker, []glassq.Ack{{Token: reserve("halted"), Result: &failed}})
+				must(err)
+			}, end: func() {
+				_, err := s.broker.Purge(worker, "halted")
+				must(err)
+			}},
 		{name: "rated", cause: "let go at 0.001 a second", to: "/queues/rated", fill: "rate", value: "0",
 			cure: "/queues/rated/settings", cured: gone("let go at"), stage: func() {
 				set("rated", glassq.SettingsChange{Rate: pointer(0.001)})
@@ -139,6 +152,11 @@ func TestBrowserWhatIsStuck(t *testing.T) {
 		f.stage()
 	}
 	ctx := browse(t)
+	t.Run("disk low", func(t *testing.T) {
+		low := newSiteOn(t, t.TempDir(), disk.Options{MinFree: disk.Watermark{Bytes: 1 << 60}}, nil)
+		do(t, ctx, "the overview", chromedp.Navigate(low.url+"/"), chromedp.WaitVisible(`#figures`))
+		reach(t, ctx, "the cause", in("The storage is low: puts are refused until there is room."))
+	})
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			link := func(path string) chromedp.Action[chromedp.Void] { return press(`a[href="`+path+`"]`, enter) }
@@ -162,6 +180,9 @@ func TestBrowserWhatIsStuck(t *testing.T) {
 			}
 			do(t, ctx, "press the button", press(form+`button`, enter))
 			reach(t, ctx, "cured", f.cured+` && document.readyState == "complete"`)
+			if f.end != nil {
+				f.end()
+			}
 		})
 	}
 }

@@ -186,8 +186,13 @@ func (w *twin) Put(ctx context.Context, ts []glassq.Task) (out []glassq.Receipt,
 }
 
 func (w *twin) Reserve(ctx context.Context, r glassq.Reserve) (out []glassq.Lease, err error) {
+	single := w.way.single
+	if single && r.Take { // a probe that is taken is done at once, and ends the halt before the next single one
+		held, err := w.Store.(glassq.Waits).Held(ctx, r.Queue)
+		single = err != nil || !held.Halted.Now()
+	}
 	for most := r.Max; most > 0; {
-		if w.way.single {
+		if single {
 			r.Max = 1
 		}
 		var some []glassq.Lease

@@ -86,5 +86,6 @@
     say.textContent = events.readyState === EventSource.CLOSED ? say.dataset.off : say.dataset.lost;
     if (events.readyState === EventSource.CLOSED) setInterval(refresh, 5000);
   };
+  setInterval(refresh, 10000); // what stands still changes too: it waits for longer
   for (const kind of ["tick", "dead", "halt", "storage", "action", "lost"]) events.addEventListener(kind, refresh);
 })();
