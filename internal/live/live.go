@@ -115,6 +115,7 @@ type queue struct {
 	levels     levels
 	paused     bool
 	halted     string // why
+	haltedKeys glassq.HaltedKeys
 	polled     bool   // levels have been asked for
 	touched    bool
 	busy       bool
