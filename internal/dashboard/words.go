@@ -253,7 +253,7 @@ var chinese = map[string]string{
 	"workers":                                                  "工作者",
 	"waited, mean":                                             "平均等待",
 	"late, mean":                                               "平均延迟",
-	"The schedule is paused: it puts nothing.":                                      "计划已暂停：不会放入任务。",
+	"The schedule is paused: it puts nothing.":                                                 "计划已暂停：不会放入任务。",
 	"Keys with ready tasks: %s; held %s, halted %s, at their concurrency %s, at their rate %s": "有就绪任务的键：%s；被扣留 %s，已叫停 %s，并发已满 %s，限速中 %s",
 	"The schedule goes on.":                       "计划已恢复。",
 	"The settings are changed.":                   "设置已更改。",

@@ -65,7 +65,9 @@ func (h *mhalt) later(now int64, set *glassq.Settings) {
 }
 
 // stops tells whether nothing may be handed out.
-func (h *mhalt) stops(now int64) bool { return h.halted && (h.until == 0 || now < h.until || h.probe != 0) }
+func (h *mhalt) stops(now int64) bool {
+	return h.halted && (h.until == 0 || now < h.until || h.probe != 0)
+}
 
 // probed notes the lease of a task that was handed out, and probeBack that it came back without an ending.
 func (m *model) probed(t *mtask, lease uint64) {

@@ -116,7 +116,7 @@ type queue struct {
 	paused     bool
 	halted     string // why
 	haltedKeys glassq.HaltedKeys
-	polled     bool   // levels have been asked for
+	polled     bool // levels have been asked for
 	touched    bool
 	busy       bool
 	asked      time.Time      // of the last reserve

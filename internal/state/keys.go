@@ -14,13 +14,13 @@ import (
 type standing uint8
 
 const (
-	keyIdle  standing = iota // no task of it is ready
-	keyOpen                  // its turn: it is in a ring
-	keyHeld                  // the end of a hold
-	keyFull                  // the end of a lease
-	keyPaced                 // a token
-	keyCosts                 // tokens for the cost of its next task
-	keyHalted                // a probe
+	keyIdle   standing = iota // no task of it is ready
+	keyOpen                   // its turn: it is in a ring
+	keyHeld                   // the end of a hold
+	keyFull                   // the end of a lease
+	keyPaced                  // a token
+	keyCosts                  // tokens for the cost of its next task
+	keyHalted                 // a probe
 	keyStandings
 )
 
@@ -57,8 +57,8 @@ type key struct {
 	due        int64 // ms: when a timer looks at it again; 0 for none
 	credit     int32 // hand-outs left of its turn
 	stands     standing
-	level      int8 // with keyOpen: the ring
-	next, prev *key // in the ring
+	level      int8        // with keyOpen: the ring
+	next, prev *key        // in the ring
 	halt       *keyBreaker // nil while nothing is counted of it
 	lanes      []keyLane
 }
