@@ -40,7 +40,8 @@ func (c *Client) Import(ctx context.Context, tasks []glassq.Task) ([]glassq.Rece
 }
 
 // put is PutWait, with more words in the address.
-func (c *Client) put(ctx context.Context, tasks []glassq.Task, wait time.Duration, words string) ([]glassq.Receipt, error) {
+func (c *Client) put(ctx context.Context, tasks []glassq.Task, wait time.Duration, words string) ([]glassq.Receipt,
+	error) {
 	receipts := make([]glassq.Receipt, len(tasks))
 	var queues []string
 	byQueue := make(map[string][]int)

@@ -286,8 +286,8 @@ func TestChangesAreAudited(t *testing.T) {
 		works          // it moves tasks, thousands a second
 	)
 	kinds := map[Verb]int{
-		VerbAsk: reads, VerbWhoami: reads, VerbQueues: reads, VerbQueue: reads, VerbPeek: reads, VerbKeys: reads, VerbRuns: reads,
-		VerbRun: reads, VerbSchedules: reads, VerbStats: reads, VerbRunTask: reads, VerbEvents: reads, VerbAllEvents: reads,
+		VerbAsk: reads, VerbWhoami: reads, VerbQueues: reads, VerbQueue: reads, VerbPeek: reads, VerbKeys: reads,
+		VerbRuns: reads, VerbRun: reads, VerbSchedules: reads, VerbStats: reads, VerbRunTask: reads, VerbEvents: reads, VerbAllEvents: reads,
 		VerbMetrics: reads,
 		VerbPut:     works, VerbPutRun: works, VerbResult: works, VerbReserve: works, VerbAck: works, VerbNack: works,
 		VerbExtend: works, VerbReadRun: works, // each output says so as it begins
