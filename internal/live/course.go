@@ -219,7 +219,8 @@ func (l *Live) takeInCourses(all []keptCourse) {
 		if k.Failed == nil {
 			k.Failed = map[string]uint64{}
 		}
-		l.courses[k.Run] = &course{first: int64(k.First.Sub(l.start) / time.Second), step: k.Step, steps: k.Steps, failed: k.Failed}
+		l.courses[k.Run] = &course{first: int64(k.First.Sub(l.start) / time.Second), step: k.Step, steps: k.Steps,
+			failed: k.Failed}
 		l.bytes += courseBytes
 	}
 }

@@ -90,7 +90,8 @@ func TestCourse(t *testing.T) {
 		for _, x := range c.Steps {
 			sum += x.Tasks
 		}
-		if c.Step != 16*time.Second || len(c.Steps) > 60 || sum != 101 || c.Steps[0].Tasks != 100 || c.Steps[len(c.Steps)-1].Tasks != 1 {
+		if c.Step != 16*time.Second || len(c.Steps) > 60 || sum != 101 || c.Steps[0].Tasks != 100 ||
+			c.Steps[len(c.Steps)-1].Tasks != 1 {
 			t.Errorf("after ten minutes the course is %+v", c)
 		}
 	})

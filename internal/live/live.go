@@ -158,7 +158,8 @@ func New(opt Options) *Live {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
 	l := &Live{opt: opt, start: time.Now(), queues: []*queue{nil}, byName: map[string]*queue{}, runs: []*run{nil},
-		byRun: map[string]uint16{}, courses: map[string]*course{}, byWork: map[workerKey]uint16{}, answers: map[answerKey]*uint64{}}
+		byRun: map[string]uint16{}, courses: map[string]*course{}, byWork: map[workerKey]uint16{},
+		answers: map[answerKey]*uint64{}}
 	l.workers = []*worker{{Worker: Worker{Name: "others"}}}
 	for _, r := range serverRings {
 		n := newRing(r, true)
