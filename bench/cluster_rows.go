@@ -105,7 +105,8 @@ func (k *clusterBench) take(g *gateway) func(int) (int, error) {
 		acks := make([]glassq.Ack, len(leases))
 		for i := range leases {
 			acks[i] = glassq.Ack{Token: leases[i].Token(), Result: &glassq.Task{Type: glassq.TypeJSON,
-				Body: result.Append(nil, leases[i].Body, leases[i].Type, &result.Record{OK: true, Took: time.Millisecond, Code: 200})}}
+				Body: result.Append(nil, leases[i].Body, leases[i].Type,
+					&result.Record{OK: true, Took: time.Millisecond, Code: 200})}}
 		}
 		each, err := g.c.Ack(k.ctx, acks)
 		return len(leases), errors.Join(err, errors.Join(each...))
@@ -344,7 +345,8 @@ func (k *clusterBench) cleaned() error {
 		if err := k.putMany(once); err != nil {
 			return err
 		}
-		if err := inTurn(clusterCallers, once/clusterBatch, func(int) error { _, err := k.takeOnly(owner); return err }); err != nil {
+		err := inTurn(clusterCallers, once/clusterBatch, func(int) error { _, err := k.takeOnly(owner); return err })
+		if err != nil {
 			return err
 		}
 	}
