@@ -288,13 +288,14 @@ func (k *clusterBench) stream() (jetstream.Consumer, error) {
 	if err := k.js.DeleteStream(k.ctx, plainStream); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, err
 	}
-	s, err := k.js.CreateStream(k.ctx, jetstream.StreamConfig{Name: plainStream, Subjects: []string{plainStream}, Replicas: 3,
-		Storage: jetstream.FileStorage, Retention: jetstream.WorkQueuePolicy})
+	s, err := k.js.CreateStream(k.ctx, jetstream.StreamConfig{Name: plainStream, Subjects: []string{plainStream},
+		Replicas: 3,
+		Storage:  jetstream.FileStorage, Retention: jetstream.WorkQueuePolicy})
 	if err != nil {
 		return nil, err
 	}
-	return s.CreateConsumer(k.ctx, jetstream.ConsumerConfig{Durable: "w", AckPolicy: jetstream.AckExplicitPolicy, Replicas: 3,
-		AckWait: time.Minute, MaxAckPending: 100_000})
+	return s.CreateConsumer(k.ctx, jetstream.ConsumerConfig{Durable: "w", AckPolicy: jetstream.AckExplicitPolicy,
+		Replicas: 3, AckWait: time.Minute, MaxAckPending: 100_000})
 }
 
 // publishAll publishes without waiting for each, and waits for all.

@@ -1,8 +1,11 @@
 package cluster_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,6 +147,39 @@ func TestTimeAfterAttempt(t *testing.T) {
 		}
 		if want := delay - time.Since(began); ps[0].Due != want {
 			t.Errorf("%v after a put with a delay of %v the task is due in %v; want %v", time.Since(began), delay, ps[0].Due, want)
+		}
+	})
+}
+
+// TestDeposedIsNoError: an owner that was cut off and finds another one says who it is now, and does
+// not report a failed log.
+func TestDeposedIsNoError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := clustertest.New(clustertest.Options{})
+		var said bytes.Buffer
+		opt := often(t)
+		opt.Logger, opt.Beat = slog.New(slog.NewTextHandler(&said, nil)), time.Second
+		first := world.Join()
+		a, err := cluster.Open(t.Context(), first.Ground(), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		putTo(t, a, "one")
+		opt.Logger = nil
+		b, err := cluster.Open(t.Context(), world.Join().Ground(), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		first.Cut(true, true, true)
+		putTo(t, b, "two")
+		first.Cut(false, false, false)
+		putTo(t, a, "three")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if text := said.String(); strings.Contains(text, "level=ERROR") || !strings.Contains(text, "owns the store no more") {
+			t.Errorf("it said %s", text)
 		}
 	})
 }

@@ -71,14 +71,15 @@ type seat struct {
 }
 
 func newCrew(t *testing.T, seed uint64) *crew {
-	return &crew{t: t, ctx: t.Context(), rng: rand.New(rand.NewPCG(seed, 30)), world: clustertest.New(clustertest.Options{Seed: seed})}
+	return &crew{t: t, ctx: t.Context(), rng: rand.New(rand.NewPCG(seed, 30)),
+		world: clustertest.New(clustertest.Options{Seed: seed})}
 }
 
 // join adds a gateway.
 func (c *crew) join() error {
 	m := c.world.Join()
-	s, err := cluster.Open(c.ctx, m.Ground(), cluster.Options{CacheBytes: 1, CheckpointEvery: 32 << 10, ExtentBytes: 16 << 10,
-		Beat: ownerBeat})
+	s, err := cluster.Open(c.ctx, m.Ground(), cluster.Options{CacheBytes: 1, CheckpointEvery: 32 << 10,
+		ExtentBytes: 16 << 10, Beat: ownerBeat})
 	if err == nil {
 		c.seats = append(c.seats, seat{s, m})
 	}
@@ -282,7 +283,8 @@ func (c *crew) harm(name string) error {
 			return err
 		}
 	case "faults": // while another one takes over
-		c.world.SetFaults(clustertest.Faults{Lost: .05, Unanswered: .05, Refused: .05, Stale: .2, Skipped: .02, Rotten: .02, ReadFails: .05})
+		c.world.SetFaults(clustertest.Faults{Lost: .05, Unanswered: .05, Refused: .05, Stale: .2, Skipped: .02,
+			Rotten: .02, ReadFails: .05})
 		c.kill(i)
 		if err := c.join(); err != nil {
 			return err

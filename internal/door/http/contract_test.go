@@ -236,6 +236,8 @@ func TestContract(t *testing.T) {
 		"{\"body\":\"d\",\"id\":\"own\"}\n{\"body\":\"c\",\"run\":\"r1\",\"n\":2}\n", 200)
 	c.call("POST", tasks+"?id=raw&run=r1&priority=4&delay=1h&ttl=2h&attempts=3&lease=10s&result=elsewhere&key=k",
 		"text/plain", "raw", 200)
+	c.call("POST", "/v1/queues/moved/tasks?import=true", typeJSON, `{"body":"a"}`, 200)
+	c.call("POST", "/v1/queues/moved/tasks?import=true&wait=1s", typeJSON, `{"body":"a"}`, 400)
 	c.call("POST", tasks, typeJSON, `{"body":"a","priority":10}`, 400)
 	c.call("POST", "/v1/queues/a%20b/tasks", typeJSON, `{"body":"a"}`, 400)
 	c.call("POST", tasks, typeJSON, `{"body":"`+strings.Repeat("x", glassq.DefaultMaxBody+1)+`"}`, 413)
