@@ -324,7 +324,7 @@ func (s *Store) Keys(ctx context.Context, queue, after string, most int) ([]glas
 	return keys, err
 }
 
-// ReleaseKey ends the hold of a key; see glassq.Keys.
+// ReleaseKey ends the hold and the halt of a key; see glassq.Keys.
 func (s *Store) ReleaseKey(ctx context.Context, queue, key string) error {
 	_, _, err := releaseKeyVerb.call(ctx, s, keysArgs{Queue: queue, Key: key}, true)
 	return err
