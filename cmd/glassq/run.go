@@ -298,7 +298,7 @@ func (j *job) do() error {
 	defer j.a.watch(j.store, name, fmt.Sprintf("go on with the same command and --data %s --run %s", j.f.data, j.f.name),
 		fail)()
 	say := func(s string) { j.a.console.Say("%s: %s", name, s) }
-	say(fmt.Sprintf("run %s, %s at once, %s, data %s, sync %s", j.f.name, plain.Plural(uint64(j.f.concurrency), "request", "requests"),
+	say(fmt.Sprintf("run %s, %s at once, %s, data %s, sync %s", j.f.name, plain.Plural(j.f.concurrency, "request", "requests"),
 		j.f.fetch.describe(j.fetcher), j.f.data, j.f.sync))
 	j.bar = j.a.runMeter("run", j.f.quiet, j.f.json, j.store, j.f.name)
 	defer j.bar.Close()

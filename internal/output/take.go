@@ -218,7 +218,7 @@ func (o *output) giveBack(ctx context.Context, list []glassq.Token) {
 			nacks = append(nacks, glassq.Nack{Token: t, Undone: true})
 		}
 		if _, err := o.q.Nack(ctx, nacks); err != nil {
-			o.say("%s results that were not written come back when their leases end: %v", plain.Comma(uint64(len(list))), err)
+			o.say("%s results that were not written come back when their leases end: %v", plain.Comma(len(list)), err)
 			return
 		}
 	}
