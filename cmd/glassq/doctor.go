@@ -78,7 +78,7 @@ Exit codes: 0 no check failed, 1 one did.`,
 		usual, _ := dataFolder("") // without a home folder there is none
 		var mark disk.Watermark
 		if minFree != "" {
-			if mark, err = disk.ParseWatermark(minFree); err != nil {
+			if mark, err = parseWatermark(minFree); err != nil {
 				return usagef("--min-free: %w", err)
 			}
 		}

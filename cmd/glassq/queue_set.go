@@ -43,7 +43,8 @@ func (a *app) queueSetCmd() *cobra.Command {
 	fs.BoolVar(&s.Opaque, "opaque", false, "let Python programs put instances of their own classes, which only Python getters see; =false ends that")
 	keys.flags(fs)
 	config.MayBeEmpty(cmd, "stages", "unique", "halt", "task-schema", "result-schema")
-	return a.asks(cmd, "print the settings as JSON", func(ctx context.Context, q *client.Client, args []string, asJSON bool) (err error) {
+	return a.asks(cmd, "print the settings as JSON", func(ctx context.Context,
+		q *client.Client, args []string, asJSON bool) (err error) {
 		var c glassq.SettingsChange
 		change(fs, "rate", &c.Rate, &s.Rate)
 		change(fs, "stages", &c.Stages, &s.Stages)
@@ -95,7 +96,8 @@ func change[T any](fs *pflag.FlagSet, flag string, setting **T, value *T) bool {
 func (a *app) queueChangeCmd(use, short string, c glassq.SettingsChange) *cobra.Command {
 	cmd := &cobra.Command{Use: use + " QUEUE", Short: short, Example: "  glassq queue " + use + " tasks",
 		Args: arguments(1, 1)}
-	return a.asks(cmd, "print the settings as JSON", func(ctx context.Context, q *client.Client, args []string, asJSON bool) error {
+	return a.asks(cmd, "print the settings as JSON", func(ctx context.Context,
+		q *client.Client, args []string, asJSON bool) error {
 		return a.configure(ctx, q, args[0], c, asJSON)
 	})
 }

@@ -46,7 +46,8 @@ The body is the argument, or all of standard input.`,
 	fs.DurationVar(&t.TTL, "ttl", 0, "time after which a task is dead if nobody took it; 0 never")
 	fs.IntVar(&t.Attempts, "attempts", 0, "most tries; default the queue's, 20")
 	fs.StringVar(&t.ResultQueue, "results", "", "`queue` for the results")
-	return a.asks(cmd, "print the schedule as JSON", func(ctx context.Context, q *client.Client, args []string, asJSON bool) (err error) {
+	return a.asks(cmd, "print the schedule as JSON", func(ctx context.Context,
+		q *client.Client, args []string, asJSON bool) (err error) {
 		if priority < 0 || priority > 9 {
 			return usagef("--priority %d is not 0 to 9", priority)
 		}
@@ -93,7 +94,8 @@ func momentOf(s *glassq.Schedule, t time.Time) string {
 
 func (a *app) scheduleLsCmd() *cobra.Command {
 	cmd := &cobra.Command{Use: "ls", Short: "List schedules", Example: "  glassq schedule ls", Args: arguments(0, 0)}
-	return a.asks(cmd, "print one JSON object per schedule", func(ctx context.Context, q *client.Client, _ []string, asJSON bool) error {
+	return a.asks(cmd, "print one JSON object per schedule", func(ctx context.Context,
+		q *client.Client, _ []string, asJSON bool) error {
 		list, err := q.Schedules(ctx)
 		if err != nil {
 			return err
@@ -114,7 +116,8 @@ func (a *app) scheduleLsCmd() *cobra.Command {
 func (a *app) schedulePauseCmd(use, short string, paused bool) *cobra.Command {
 	cmd := &cobra.Command{Use: use + " NAME", Short: short, Example: "  glassq schedule " + use + " reports",
 		Args: arguments(1, 1)}
-	return a.asks(cmd, "print the schedule as JSON", func(ctx context.Context, q *client.Client, args []string, asJSON bool) error {
+	return a.asks(cmd, "print the schedule as JSON", func(ctx context.Context,
+		q *client.Client, args []string, asJSON bool) error {
 		return a.setSchedule(ctx, q, args[0], glassq.ScheduleChange{Paused: &paused}, asJSON)
 	})
 }
