@@ -102,7 +102,8 @@ func (a *app) queueChangeCmd(use, short string, c glassq.SettingsChange) *cobra.
 	})
 }
 
-func (a *app) configure(ctx context.Context, q *client.Client, queue string, c glassq.SettingsChange, asJSON bool) error {
+func (a *app) configure(ctx context.Context, q *client.Client, queue string,
+	c glassq.SettingsChange, asJSON bool) error {
 	s, err := q.Configure(ctx, queue, c)
 	if err != nil {
 		return err

@@ -61,7 +61,8 @@ The body is the argument, or all of standard input.`,
 }
 
 // setSchedule changes a schedule and says what is next.
-func (a *app) setSchedule(ctx context.Context, q *client.Client, name string, c glassq.ScheduleChange, asJSON bool) error {
+func (a *app) setSchedule(ctx context.Context, q *client.Client, name string,
+	c glassq.ScheduleChange, asJSON bool) error {
 	s, err := q.SetSchedule(ctx, name, c)
 	if err != nil {
 		return err
