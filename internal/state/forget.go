@@ -82,7 +82,7 @@ func (s *State) holdsRun(r *Run) string {
 		return "its end is being written; try again"
 	case r.results > 0:
 		return fmt.Sprintf("%s of it in queue %s; glassq output --run %s takes them",
-			plain.Plural(r.results, "result", "results"), r.ResultsQueue(), r.name)
+			plain.Plural(uint64(r.results), "result", "results"), r.ResultsQueue(), r.name)
 	case len(r.retries) > 0:
 		again := strings.Join(names(r.retries), " ")
 		return fmt.Sprintf("it was retried as %s; glassq runs rm %s %[1]s removes the whole job", again, r.name)
