@@ -119,14 +119,14 @@ func (a *app) keysCmd() *cobra.Command {
 		Use:   "keys QUEUE",
 		Short: "Show the keys of a queue, and what holds them back",
 		Long: `Show the keys of a queue: how many of its tasks are ready and leased, what is left in the buckets of
-its rates, until when it is held and why. A key without tasks is shown while a hold, a debt or a bucket
-that fills is remembered.`,
+its rates, until when it is held or halted, and why. A key without tasks is shown while a hold, a halt, a
+debt or a bucket that fills is remembered.`,
 		Example: `  glassq keys tasks
   glassq keys tasks --release api.example.com`,
 		Args: arguments(1, 1),
 	}
 	fs := cmd.Flags()
-	fs.StringVar(&release, "release", "", "end the hold of this `key`")
+	fs.StringVar(&release, "release", "", "end the hold and the halt of this `key`")
 	fs.IntVarP(&count, "count", "n", 100, "how many at most; 0 all")
 	return a.asks(cmd, "print one JSON object per key", func(ctx context.Context, q *client.Client, args []string, asJSON bool) error {
 		queue := args[0]
@@ -137,8 +137,8 @@ that fills is remembered.`,
 			if err := q.ReleaseKey(ctx, queue, release); err != nil {
 				return err
 			}
-			return a.answer(asJSON, map[string]any{"queue": queue, "released": release}, "%s: %s is not held any more", queue,
-				plain.Text([]byte(release)))
+			return a.answer(asJSON, map[string]any{"queue": queue, "released": release}, "%s: nothing holds or halts %s any more",
+				queue, plain.Text([]byte(release)))
 		}
 		return lister[glassq.KeyInfo]{
 			each: func(one func(*glassq.KeyInfo) error) error { return eachKey(ctx, q, queue, count, one) },
@@ -192,6 +192,9 @@ func left(tokens *float64) string {
 
 // keyWaits is what a key waits for, for people.
 func keyWaits(k *glassq.KeyInfo) string {
+	if k.HeldUntil == 0 && k.Halted.Now() {
+		return glance([]byte(k.Halted.String()))
+	}
 	if k.HeldUntil == 0 {
 		return k.Why
 	}

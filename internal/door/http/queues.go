@@ -154,7 +154,7 @@ func (s *call) keys(r *http.Request, q *query) (any, error) {
 	return a, err
 }
 
-// releaseKey ends the hold of a key.
+// releaseKey ends the hold and the halt of a key.
 func (s *call) releaseKey(r *http.Request, q *query) (any, error) {
 	return okay, s.store.ReleaseKey(r.Context(), r.PathValue("queue"), q.text("key"))
 }
