@@ -210,7 +210,6 @@ type job struct {
 	bar     *term.Meter
 
 	put   dispatch.Report
-	done  worker.Stats
 	taken output.Report
 }
 
@@ -351,7 +350,7 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 		if j.f.timed != nil {
 			handler = j.f.timed.handler(handler)
 		}
-		j.done, workErr = worker.Run(working, j.store, worker.Options{
+		_, workErr = worker.Run(working, j.store, worker.Options{
 			Concurrency: j.f.concurrency, Lease: j.f.lease, Done: drained, Logger: j.a.console.Logger(),
 		}, handler)
 		if workErr != nil {
