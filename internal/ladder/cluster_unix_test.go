@@ -32,8 +32,8 @@ type fleet struct {
 	x        *siege
 }
 
-func newFleet(t *testing.T) *fleet {
-	f := &fleet{t: t, nodes: natstest.New(t, 3, natstest.Options{Lazy: *lazyNodes})}
+func newFleet(t *testing.T, opt natstest.Options) *fleet {
+	f := &fleet{t: t, nodes: natstest.New(t, 3, opt)}
 	binary := build(t)
 	var addrs []string
 	for range 3 {
@@ -221,7 +221,7 @@ func TestCluster(t *testing.T) {
 		run = rows[:3]
 		t.Logf("3 of %d rows; make cluster-test runs all", len(rows))
 	}
-	f := newFleet(t)
+	f := newFleet(t, natstest.Options{Lazy: *lazyNodes})
 	rng := rand.New(rand.NewPCG(*seed, 20))
 	for _, row := range run {
 		t.Run(row.name, func(t *testing.T) {

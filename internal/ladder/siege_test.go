@@ -48,6 +48,7 @@ type server struct {
 	said transcript // of all its lives
 
 	ended chan struct{} // closed when cmd has ended
+	code  int           // with which it ended; read after ended
 }
 
 // A transcript keeps what a process says while it is said.
@@ -109,6 +110,7 @@ func (s *server) start() error {
 	s.ended = ended
 	go func(cmd *exec.Cmd) { // ends with the process, which kill ends
 		cmd.Wait()
+		s.code = cmd.ProcessState.ExitCode()
 		close(ended)
 	}(s.cmd)
 	for range 3000 {

@@ -143,6 +143,14 @@ func (w *World) Delete(log, bucket bool) {
 	}
 }
 
+// Vanish forgets everything, as a power cut of machines that have never synced does.
+func (w *World) Vanish() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.log, w.first, w.bytes, w.gone = nil, 1, 0, false
+	w.hints, w.objects = map[string]hint{}, map[string][]byte{}
+}
+
 // Spoil changes one stored message for all readers.
 func (w *World) Spoil(n uint64, change func([]byte) []byte) {
 	w.mu.Lock()
