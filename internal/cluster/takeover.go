@@ -91,6 +91,13 @@ func (t *taker) load(ctx context.Context) error {
 			return lost("the log ends with message %d, and there is a checkpoint of message %s: the machines have lost what they confirmed",
 				info.Last, p)
 		}
+		if p.number+1 < info.First && said == nil {
+			return lost("the log begins with message %d, and the newest checkpoint is of message %s: what is between was purged by somebody else",
+				info.First, p)
+		}
+		if p.number+1 < info.First {
+			break
+		}
 		if p.number >= info.First {
 			msg, err := t.log.Read(ctx, p.number)
 			if err != nil {
@@ -300,6 +307,9 @@ func (t *taker) claim(ctx context.Context) (won bool, err error) {
 			case errors.Is(readErr, ErrGone):
 				return false, t.gone(readErr)
 			default:
+				if is, err := t.log.Info(ctx); err == nil && is.First > h.number {
+					return false, errPurged // another one came first, and it is gone already
+				}
 				select {
 				case <-time.After(tryPause):
 					continue

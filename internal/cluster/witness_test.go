@@ -40,6 +40,10 @@ func TestLost(t *testing.T) {
 			_, all := w.Messages()
 			w.Spoil(w.Last()-1, func([]byte) []byte { return all[len(all)-3] })
 		}, false, false, "was written as"},
+		{"all was purged by hand", func(w *clustertest.World) { w.Purge(w.Last() + 1) }, true, false, "was purged by somebody else"},
+		{"all was purged by hand, a gateway starts", func(w *clustertest.World) { w.Purge(w.Last() + 1) }, false, false,
+			"was purged by somebody else"},
+		{"the newest was not purged", func(w *clustertest.World) { w.Purge(w.Last()) }, false, false, "was purged by somebody else"},
 		{"the log was deleted", func(w *clustertest.World) { w.Delete(true, false) }, true, false, "is not there any more"},
 		{"the log was deleted, a gateway starts", func(w *clustertest.World) { w.Delete(true, false) }, false, false, "there is no log"},
 		{"the checkpoints were deleted", func(w *clustertest.World) { w.Delete(false, true) }, false, false, "no checkpoint"},

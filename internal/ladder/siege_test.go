@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -76,7 +77,12 @@ func newServer(t *testing.T, binary, data string, more ...string) *server {
 	}
 	addr := ln.Addr().String()
 	ln.Close()
-	args := append([]string{binary, "serve", "--data", data, "--http", addr}, more...)
+	return newServerAt(t, addr, nil, binary, data, more...)
+}
+
+// newServerAt is newServer at an address, run by a command such as ip netns exec g1.
+func newServerAt(t *testing.T, addr string, under []string, binary, data string, more ...string) *server {
+	args := slices.Concat(under, []string{binary, "serve", "--data", data, "--http", addr}, more)
 	help, err := exec.Command(binary, "serve", "--help").CombinedOutput()
 	if err != nil {
 		t.Fatalf("serve --help: %v", err)
