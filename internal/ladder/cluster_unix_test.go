@@ -21,6 +21,7 @@ import (
 var (
 	rounds    = flag.Int("rounds", 1, "rounds of each row of TestCluster")
 	everyRow  = flag.Bool("every-row", false, "TestCluster runs all rows, not three")
+	soak      = flag.Duration("soak", 0, "how long TestClusterSoak has a fault a minute; 0 leaves it out")
 	lazyNodes = flag.Bool("lazy", false, "the NATS servers of TestCluster sync as they do when nothing is set")
 )
 

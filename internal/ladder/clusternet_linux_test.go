@@ -218,3 +218,36 @@ func TestClusterNet(t *testing.T) {
 	l, at := newLan(t, 6)
 	newFleet(t, natstest.Options{Lazy: *lazyNodes, Places: at[:3]}, at[3:]...).suffer(t, partitions(l))
 }
+
+// TestClusterSoak: for a long time something goes wrong by chance once a minute, with processes or
+// with the network; between the faults clients go on. What they saw is judged after each.
+func TestClusterSoak(t *testing.T) {
+	if *soak == 0 {
+		t.Skip("left out: -soak says for how long; make cluster-test SOAK=60m")
+	}
+	l, at := newLan(t, 6)
+	f := newFleet(t, natstest.Options{Lazy: *lazyNodes, Places: at[:3]}, at[3:]...)
+	list := slices.Concat(rows, partitions(l))
+	rng := rand.New(rand.NewPCG(*seed, 23))
+	var total sums
+	gap, faults, began := time.Duration(0), 0, time.Now()
+	for ; time.Since(began) < *soak; faults++ {
+		minute := time.After(time.Minute)
+		row := list[rng.IntN(len(list))]
+		t.Logf("minute %d: %s", faults+1, row.name)
+		f.round(row, rng, &total, &gap)
+		stop := f.x.crowd(rng.Uint64(), 1, 3, 300)
+		<-minute
+		stop()
+		if err := f.x.drain(); err != nil {
+			t.Error(err)
+		}
+		r := f.x.judge()
+		total.add(r)
+		if r.Faults() > 0 {
+			t.Error(r)
+		}
+	}
+	stdout("rung=cluster row=%q faults_made=%d %v pause=%.1fs lazy=%v seed=%d seconds=%.0f failed=%v", "a fault a minute", faults,
+		&total, gap.Seconds(), *lazyNodes, *seed, time.Since(began).Seconds(), t.Failed())
+}
