@@ -95,7 +95,11 @@ func (k *keysBench) quietTenants(backlog int) (waits []time.Duration, passed int
 				return
 			case <-room:
 			}
-			for n := min(gone.Load()-put, int64(len(big))); n > 0; n = min(gone.Load()-put, int64(len(big))) {
+			for putting.Err() == nil {
+				n := min(gone.Load()-put, int64(len(big)))
+				if n <= 0 {
+					break
+				}
 				if _, err := e.Put(k.ctx, big[:n]); err != nil {
 					errs <- err
 					return

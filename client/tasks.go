@@ -30,6 +30,18 @@ func (c *Client) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt
 // the rate of the client's token, and is refused with queue_full or quota after that. Puts that wait
 // for room are served in order of arrival.
 func (c *Client) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
+	return c.put(ctx, tasks, wait, "")
+}
+
+// Import is Put of tasks that were exported, as queue export of the program writes them. The audit
+// of the server notes it, with how many were stored.
+func (c *Client) Import(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, error) {
+	return c.put(ctx, tasks, 0, "&import=true")
+}
+
+// put is PutWait, with more words in the address.
+func (c *Client) put(ctx context.Context, tasks []glassq.Task, wait time.Duration, words string) ([]glassq.Receipt,
+	error) {
 	receipts := make([]glassq.Receipt, len(tasks))
 	var queues []string
 	byQueue := make(map[string][]int)
@@ -40,9 +52,12 @@ func (c *Client) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Dur
 		}
 		byQueue[q] = append(byQueue[q], i)
 	}
+	if wait = min(wait, maxWait); wait > 0 {
+		words += "&wait=" + wait.String()
+	}
 	stored := 0
 	for _, q := range queues {
-		n, err := c.putQueue(ctx, q, tasks, byQueue[q], receipts, min(wait, maxWait))
+		n, err := c.putQueue(ctx, q, tasks, byQueue[q], receipts, wait, words)
 		if stored += n; err != nil {
 			return nil, afterSome(err, stored, len(tasks))
 		}
@@ -64,7 +79,7 @@ func afterSome(err error, stored, of int) error {
 
 // putQueue puts those tasks whose indexes are in at, and returns how many were stored.
 func (c *Client) putQueue(ctx context.Context, queue string, tasks []glassq.Task, at []int, receipts []glassq.Receipt,
-	wait time.Duration) (stored int, err error) {
+	wait time.Duration, words string) (stored int, err error) {
 	answer := "/tasks?answer=count"
 	if slices.ContainsFunc(at, func(k int) bool { return tasks[k].Range != nil }) {
 		answer = "/tasks?answer=ranges" // a server that knows none refuses it, and puts nothing
@@ -73,9 +88,7 @@ func (c *Client) putQueue(ctx context.Context, queue string, tasks []glassq.Task
 	if err != nil {
 		return 0, err
 	}
-	if wait > 0 {
-		path += "&wait=" + wait.String()
-	}
+	path += words
 	var body, line []byte
 	ids := "" // what this call's own ids begin with
 	from := 0

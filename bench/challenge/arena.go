@@ -130,7 +130,7 @@ func (a *arena) play(ctx context.Context, o *outcome) (err error) {
 		}
 		if finished := a.done(); finished || time.Since(a.changed) > quiet {
 			o.took = time.Since(began)
-			if !finished {
+			if o.stood = !finished; o.stood {
 				o.took = a.changed.Sub(began)
 			}
 			if a.said != nil {

@@ -62,6 +62,7 @@ type outcome struct {
 	memory            uint64         // the most that all parts had at a time, in bytes, shared pages once
 	killed            map[string]int // by part
 	said              string         // its own last word
+	stood             bool           // nothing more was asked for, and it was not done
 	left              string         // why it was left out
 }
 
@@ -185,6 +186,9 @@ func table(all []outcome) string {
 	for i := range all {
 		if all[i].said != "" {
 			fmt.Fprintf(&b, " %s itself said: `%s`.", all[i].name, all[i].said)
+		}
+		if all[i].stood {
+			fmt.Fprintf(&b, " %s stood still: in %v nothing more was asked for, and what was left counts as lost.", all[i].name, quiet)
 		}
 	}
 	return b.String() + "\n"

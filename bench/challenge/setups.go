@@ -90,7 +90,8 @@ func glassq(a *arena, work []string) error {
 		a.part("worker", append([]string{a.glassq, "work", "http", "--server", server, "-c", strconv.Itoa(inFlight / 2), "--quiet"},
 			work...)...)
 	}
-	dispatch := a.part("dispatcher", a.glassq, "dispatch", "--server", server, "--run", "c", a.url+"{0}", "-n", strconv.Itoa(a.urls), "--quiet")
+	// One by one: a range is put in a moment, in which nobody can be killed.
+	dispatch := a.part("dispatcher", a.glassq, "dispatch", "--server", server, "--run", "c", a.url+"{0}", "-n", strconv.Itoa(a.urls), "--single", "--quiet")
 	dispatch.puts, dispatch.ends = true, true
 	output := a.part("output", a.glassq, "output", "--server", server, "--run", "c", "--out", "results.ndjson", "--quiet")
 	output.ends = true

@@ -150,4 +150,5 @@ take:
 	return n, last.Ack(true)
 }
 
-func (r *rabbit) Close() { r.nc.Close() }
+// Close gives the server five seconds to say that it has heard: now and then it never does.
+func (r *rabbit) Close() { r.nc.CloseDeadline(time.Now().Add(5 * time.Second)) }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,6 +47,14 @@ func TestAudit(t *testing.T) {
 		}
 	}
 	call(ci, "POST", "/v1/queues/mails/tasks", `{"body":"a"}`, 200)
+	secret := filepath.Join(dir, "ci.key")
+	if err := os.WriteFile(secret, []byte(ci), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lines := "{\"id\":\"1\",\"body\":\"b\"}\n{\"id\":\"2\",\"body\":\"c\"}\n{\"id\":\"2\",\"body\":\"c\"}\n"
+	if _, errs, code := invoke(t, lines, nil, "queue", "import", "mails", "--server", url, "--key-file", secret); code != 0 {
+		t.Fatalf("queue import: exit %d, %s", code, errs)
+	}
 	call(boss, "PATCH", "/v1/queues/mails", `{"paused":true}`, 200)
 	call(boss, "PATCH", "/v1/queues/mails", `{"paused":false}`, 200)
 	call(boss, "PATCH", "/v1/queues/mails", `{"rate":5}`, 200)
@@ -75,11 +84,12 @@ func TestAudit(t *testing.T) {
 		got = append(got, fmt.Sprint(e.Who, " ", e.Door, " ", e.Action, " ", e.Queue+e.Run, " ", e.What, " ", e.Count, " ", e.Outcome))
 	}
 	want := []string{
+		`ci http import mails  2 ok`,
 		`boss http pause mails {"paused":true} 0 ok`,
 		`boss http resume mails {"paused":false} 0 ok`,
 		`boss http configure mails {"rate":5} 0 ok`,
 		`ci http purge mails  0 forbidden`,
-		`boss http purge mails  1 ok`,
+		`boss http purge mails  3 ok`,
 		`boss http redrive mails  0 ok`,
 		`ci http seal r1  0 ok`,
 		`boss http cancel r1  0 ok`,
@@ -100,7 +110,7 @@ func TestAudit(t *testing.T) {
 		lines      int
 	}{
 		{"who", "forbidden", []string{"--who", "ci", "--action", "purge"}, 1},
-		{"action", "1 task by http from 127.0.0.1", []string{"--who", "boss", "--action", "purge"}, 1},
+		{"action", "3 tasks by http from 127.0.0.1", []string{"--who", "boss", "--action", "purge"}, 1},
 		{"since", "boss", []string{"--since", "1h"}, len(want)},
 		{"later", "", []string{"--since", "2126-01-01T00:00:00Z"}, 0},
 	} {

@@ -88,7 +88,7 @@ func (a *app) importTasks(cmd *cobra.Command, q *client.Client, queue string, in
 			batch[i].Queue = queue
 		}
 		if n > 0 {
-			receipts, err := q.Put(cmd.Context(), batch[:n])
+			receipts, err := q.Import(cmd.Context(), batch[:n])
 			if err != nil {
 				return put, again, err
 			}

@@ -60,7 +60,7 @@ var rules = []rule{
 	{"internal/jetstream", 4, []string{".", "internal/cluster", "internal/plain"}, false},
 	{"internal/engine/enginelog", 3, []string{".", "internal/engine"}, true},
 	{"internal/engine", 2, []string{".", "internal/cron", "internal/envelope", "internal/room", "internal/state"}, true},
-	{"internal/live", 3, []string{".", "internal/audit", "internal/broker"}, true},
+	{"internal/live", 3, []string{".", "internal/audit", "internal/broker", "result"}, true},
 	{"internal/explain", 3, []string{".", "internal/live", "internal/plain"}, true},
 	{"internal/metrics", 3, []string{".", "internal/live"}, false},
 	{"internal/door", 3, []string{".", "internal/audit", "internal/broker", "internal/rights"}, true},

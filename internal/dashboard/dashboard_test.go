@@ -266,10 +266,18 @@ func TestRunFailures(t *testing.T) {
 	}
 	page, _ := s.get("/runs/r")
 	for _, want := range []string{"put 3 = ok 1 &#43; failed 1 &#43; dead 0 &#43; pending 1", "2 of 3 have an outcome", "left",
-		"Of the first 2 results", `<th scope="row">timeout</th><td class="n">1</td><td><a href="/queues/results/tasks/~5">r/1</a>`} {
+		"half below ", `data-table="course"`, "<th scope=\"col\" class=\"n\">99 of 100 below ms</th>",
+		`<th scope="row">timeout</th><td class="n">1</td><td><a href="/queues/results/tasks/~5">r/1</a>`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}
+	}
+	if _, err := s.broker.Reserve(ctx, glassq.Reserve{Queue: "results", Max: 2, Take: true}); err != nil {
+		t.Fatal(err)
+	}
+	want := `<th scope="row">timeout</th><td class="n">1</td><td>–</td>`
+	if page, _ := s.get("/runs/r"); !strings.Contains(page, want) {
+		t.Errorf("when the results are taken the page lacks %q", want)
 	}
 }
 

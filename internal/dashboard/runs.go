@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +15,7 @@ import (
 const (
 	maxLacking = 20     // intervals of positions that are shown
 	maxIDs     = 10_000 // intervals that are looked at
-	maxResults = 1000   // results whose failures are counted
+	maxResults = 100    // results that are looked at for examples of failures
 )
 
 // booksLine is the line that everybody knows, without what only an output can tell.
@@ -81,15 +80,15 @@ type runPage struct {
 	Speed    float64       // outcomes a second
 	Lacking  []glassq.Interval
 	More     bool // there is more of Lacking
+	Took     live.Took
 	Failures []failures
-	Looked   int // results that were looked at for Failures
+	Told     uint64 // how many failures are in Failures
 	Charts   []chart
 }
 
 type failures struct {
-	Class  string
-	Count  int
-	Number uint64 // of one of them, in the results queue
+	live.Failures
+	Number uint64 // of an example, in the results queue; 0 for none
 	ID     string // its task
 }
 
@@ -100,9 +99,15 @@ func (v *visit) run() error {
 		return err
 	}
 	p := runPage{runRow: runRow{run}, May: v.may(rights.VerbCancelRun, name)}
+	if c, ok := v.opt.Live.RunCourse(name); ok {
+		p.Took, p.Charts = c.Whole, []chart{courseChart(&c)}
+		for _, f := range c.Failures {
+			p.Failures, p.Told = append(p.Failures, failures{Failures: f}), p.Told+f.Tasks
+		}
+	}
 	if run.Queue != "" {
 		if s, ok := v.opt.Live.QueueSeries(run.Queue, spans[v.Query("span")]); ok {
-			p.Charts = charts(s)
+			p.Charts = append(p.Charts, charts(s)...)
 		}
 	}
 	if p.Why, err = v.opt.Explain.Run(v.ctx(), name); err != nil {
@@ -112,7 +117,7 @@ func (v *visit) run() error {
 	if p.Lacking, p.More, err = v.lacking(&run); err != nil {
 		return err
 	}
-	if err := v.failures(&p); err != nil {
+	if err := v.examples(&p); err != nil {
 		return err
 	}
 	return v.render(200, "run", name, p)
@@ -172,10 +177,20 @@ func (v *visit) lacking(run *glassq.Run) (list []glassq.Interval, more bool, err
 	return list, more, nil
 }
 
-// failures counts the classes of failures among the first results that wait: those that were taken
-// are with whoever took them.
-func (v *visit) failures(p *runPage) error {
-	if p.Waiting == 0 || p.Books.Failed == 0 {
+// courseChart is how long the tasks of a run took, over its life.
+func courseChart(c *live.Course) chart {
+	took := chart{ID: "course", Title: "From hand-out to ack", Unit: "ms", Lines: []string{"half below", "99 of 100 below"}}
+	for i, x := range c.Steps {
+		took.Rows = append(took.Rows, point{c.Start.Add(time.Duration(i) * c.Step),
+			[]float64{x.P50.Seconds() * 1000, x.P99.Seconds() * 1000}})
+	}
+	return took
+}
+
+// examples finds failures of the classes that are shown among the first results that wait: those that
+// were taken are with whoever took them.
+func (v *visit) examples(p *runPage) error {
+	if p.Waiting == 0 || len(p.Failures) == 0 {
 		return nil
 	}
 	tasks, _, err := v.store().Peek(v.ctx(), p.Results, glassq.Ready, 0, maxResults)
@@ -185,27 +200,15 @@ func (v *visit) failures(p *runPage) error {
 	if err != nil {
 		return err
 	}
-	at := map[string]int{}
 	for i := range tasks {
 		t := &tasks[i]
-		if t.Run != p.Name {
+		if t.Run != p.Name || result.OutcomeOf(t.Body, t.Type) == glassq.OK {
 			continue
 		}
-		p.Looked++
-		if result.OutcomeOf(t.Body, t.Type) == glassq.OK {
-			continue
+		k := slices.IndexFunc(p.Failures, func(f failures) bool { return f.Class == live.ClassOf(t.Body) })
+		if k >= 0 && p.Failures[k].Number == 0 {
+			p.Failures[k].Number, p.Failures[k].ID = t.Number, t.TaskID()
 		}
-		var r result.Record
-		result.Parse(t.Body, &r)
-		class := cmp.Or(r.Class, "failed")
-		k, ok := at[class]
-		if !ok {
-			k = len(p.Failures)
-			at[class] = k
-			p.Failures = append(p.Failures, failures{Class: class, Number: t.Number, ID: t.TaskID()})
-		}
-		p.Failures[k].Count++
 	}
-	slices.SortStableFunc(p.Failures, func(a, b failures) int { return b.Count - a.Count })
 	return nil
 }

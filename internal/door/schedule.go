@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/audit"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/rights"
 )
@@ -30,7 +31,7 @@ func (s Store) Schedules(ctx context.Context) ([]glassq.Schedule, error) {
 // SetSchedule is Broker.SetSchedule. The queue that the schedule puts into, and the one that it is to
 // put into, must be the client's.
 func (s Store) SetSchedule(ctx context.Context, name string, c glassq.ScheduleChange) (x glassq.Schedule, err error) {
-	was, err := s.scheduled(ctx, name)
+	was, err := s.scheduled(ctx, rights.VerbSetSchedule, name)
 	if err != nil {
 		return x, err
 	}
@@ -54,7 +55,7 @@ func (s Store) SetSchedule(ctx context.Context, name string, c glassq.ScheduleCh
 
 // DropSchedule is Broker.DropSchedule.
 func (s Store) DropSchedule(ctx context.Context, name string) error {
-	was, err := s.scheduled(ctx, name)
+	was, err := s.scheduled(ctx, rights.VerbDropSchedule, name)
 	if err == nil {
 		_, err = s.act(ctx, rights.VerbDropSchedule, "", was, "schedule "+name, func() (int, error) {
 			return 0, s.broker.DropSchedule(ctx, name)
@@ -63,9 +64,11 @@ func (s Store) DropSchedule(ctx context.Context, name string) error {
 	return err
 }
 
-// scheduled is the queue that a schedule puts into; "" for one that is not there.
-func (s Store) scheduled(ctx context.Context, name string) (queue string, err error) {
-	if err := s.Who.MayAtAll(rights.VerbSetSchedule); err != nil {
+// scheduled is the queue that a schedule puts into; "" for one that is not there. A client that may
+// not do verb with any is audited.
+func (s Store) scheduled(ctx context.Context, verb rights.Verb, name string) (queue string, err error) {
+	if err := s.Who.MayAtAll(verb); err != nil {
+		s.by.note(ctx, s.Who, verb, audit.Entry{What: "schedule " + name}, "", err)
 		return "", err
 	}
 	list, err := s.broker.Schedules(ctx)

@@ -98,6 +98,23 @@ func (s Store) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, 
 	return receipts, err
 }
 
+// Import is Put of tasks of one queue that were exported, and is audited with how many were stored.
+func (s Store) Import(ctx context.Context, queue string, tasks []glassq.Task) (receipts []glassq.Receipt, err error) {
+	_, err = s.Do(ctx, rights.VerbImport, queue, func() (n int, err error) {
+		receipts, err = s.Put(ctx, tasks)
+		for i := range receipts {
+			switch r := &receipts[i]; {
+			case tasks[i].Range != nil:
+				n += int(r.Put)
+			case !r.Duplicate:
+				n++
+			}
+		}
+		return n, err
+	})
+	return receipts, err
+}
+
 // PutWait is Broker.PutWait, which waits for the rates of the client's token, too.
 func (s Store) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
 	if err := s.Who.MayPut(tasks); err != nil {

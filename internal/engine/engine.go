@@ -342,7 +342,9 @@ func (e *Engine) fail(err error) {
 		err = glassq.Errorf(glassq.CodeUnavailable, "the store has stopped: %w", err)
 	}
 	e.err = err
-	e.opt.Logger.Error("the log failed, the store stops", "err", err)
+	if glassq.CodeOf(err) != glassq.CodeUnavailable { // another one owns the log: it is in order, and the owner tells
+		e.opt.Logger.Error("the log failed, the store stops", "err", err)
+	}
 	e.wakeAll()
 	close(e.failed)
 	e.turns.fail(err) // those who wait for the frame being filled hear of it too

@@ -46,6 +46,14 @@ func (h *Histogram) add(d time.Duration, n uint64) {
 	h.Sum += d * time.Duration(n)
 }
 
+// join adds what another one counted.
+func (h *Histogram) join(other *Histogram) {
+	for i := range h.Counts {
+		h.Counts[i] += other.Counts[i]
+	}
+	h.Sum += other.Sum
+}
+
 // Count is how many durations there are.
 func (h *Histogram) Count() (n uint64) {
 	for _, c := range h.Counts {

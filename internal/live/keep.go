@@ -18,9 +18,10 @@ const keptFormat = "glassq-live 1\n"
 
 // kept is the head of the file; as many series of queues follow as it says.
 type kept struct {
-	Saved  time.Time
-	Server []*ring
-	Queues int
+	Saved   time.Time
+	Server  []*ring
+	Queues  int
+	Courses []keptCourse
 }
 
 type keptQueue struct {
@@ -57,7 +58,7 @@ func (l *Live) write(name string) (err error) {
 
 	// One ring is copied at a time, so that calls wait for moments only.
 	l.mu.Lock()
-	head := kept{Saved: time.Now()}
+	head := kept{Saved: time.Now(), Courses: l.keepCourses()}
 	for _, r := range l.server {
 		head.Server = append(head.Server, r.clone())
 	}
@@ -156,6 +157,7 @@ func (l *Live) read(name string) error {
 	if fits(head.Server, serverRings, true) {
 		l.server = head.Server
 	}
+	l.takeInCourses(head.Courses)
 	for range head.Queues {
 		var k keptQueue
 		if err := in.Decode(&k); err != nil {

@@ -45,7 +45,7 @@ func (l *Live) newQueue(name string) *queue {
 		q.index, l.freeQ = l.freeQ[n-1], l.freeQ[:n-1]
 		l.queues[q.index] = q
 	} else {
-		q.index = uint32(len(l.queues))
+		q.index = uint16(len(l.queues))
 		l.queues = append(l.queues, q)
 	}
 	l.byName[name] = q
@@ -166,7 +166,7 @@ func (l *Live) dropRings(q *queue) {
 
 // runOf returns the index of a run and notes that it moved; 0 for none, and when too many are
 // known.
-func (l *Live) runOf(name string, now time.Time) uint32 {
+func (l *Live) runOf(name string, now time.Time) uint16 {
 	if name == "" {
 		return 0
 	}
@@ -180,7 +180,7 @@ func (l *Live) runOf(name string, now time.Time) uint32 {
 			i, l.freeR = l.freeR[n-1], l.freeR[:n-1]
 			l.runs[i] = r
 		} else {
-			i = uint32(len(l.runs))
+			i = uint16(len(l.runs))
 			l.runs = append(l.runs, r)
 		}
 		r.index = i
@@ -190,7 +190,7 @@ func (l *Live) runOf(name string, now time.Time) uint32 {
 	return i
 }
 
-func (l *Live) runMoved(i uint32, now time.Time) {
+func (l *Live) runMoved(i uint16, now time.Time) {
 	if r := l.runs[i]; r != nil && !r.moved {
 		r.moved, r.at = true, l.secs(now)
 		l.moved = append(l.moved, r)

@@ -9,8 +9,9 @@ const (
 // A leased is what is known of one live lease: 16 bytes, no pointers. Deadline 0 is no lease.
 type leased struct {
 	deadline uint32 // seconds since the Live was made
-	queue    uint32 // index of Live.queues
-	run      uint32 // index of Live.runs; 0 is none
+	out      uint32 // when it was handed out, see Live.ms
+	queue    uint16 // index of Live.queues
+	run      uint16 // index of Live.runs; 0 is none
 	worker   uint16 // index of Live.workers
 	length   uint16 // seconds, as it was last granted
 }

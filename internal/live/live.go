@@ -47,7 +47,7 @@ type Live struct {
 	mu      sync.Mutex // guards the rest; held for moments only
 	queues  []*queue   // by index; nil where one was forgotten
 	byName  map[string]*queue
-	freeQ   []uint32
+	freeQ   []uint16
 	oldestQ *queue // the queue touched least lately, and the newest: a list
 	newestQ *queue
 
@@ -57,8 +57,9 @@ type Live struct {
 	active  []*queue
 	bytes   int // of all rings
 	runs    []*run
-	byRun   map[string]uint32
-	freeR   []uint32
+	byRun   map[string]uint16
+	freeR   []uint16
+	courses map[string]*course
 	workers []*worker // 0 is all those beyond maxWorkers
 	byWork  map[workerKey]uint16
 	freeW   []uint16
@@ -108,14 +109,15 @@ type levels struct{ delayed, ready, leased, dead int64 }
 // last call.
 type queue struct {
 	name       string
-	index      uint32
+	index      uint16
 	next, prev *queue
 	n, before  Counts
 	at         uint32 // when the last call was, as leases keep it
 	levels     levels
 	paused     bool
 	halted     string // why
-	polled     bool   // levels have been asked for
+	haltedKeys glassq.HaltedKeys
+	polled     bool // levels have been asked for
 	touched    bool
 	busy       bool
 	asked      time.Time      // of the last reserve
@@ -129,7 +131,7 @@ type queue struct {
 
 type run struct {
 	name  string
-	index uint32
+	index uint16
 	held  int // leases
 	moved bool
 	going bool   // it has pending tasks
@@ -137,6 +139,9 @@ type run struct {
 	at    uint32 // when the last call was, as leases keep it
 
 	results string // its results queue, "" until it is known
+
+	course  *course // nil until a task of it is acked, or where it is not kept
+	refused uint32  // when it was last not to be kept, as leases keep it
 }
 
 type workerKey struct{ door, name string }
@@ -154,7 +159,8 @@ func New(opt Options) *Live {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
 	l := &Live{opt: opt, start: time.Now(), queues: []*queue{nil}, byName: map[string]*queue{}, runs: []*run{nil},
-		byRun: map[string]uint32{}, byWork: map[workerKey]uint16{}, answers: map[answerKey]*uint64{}}
+		byRun: map[string]uint16{}, courses: map[string]*course{}, byWork: map[workerKey]uint16{},
+		answers: map[answerKey]*uint64{}}
 	l.workers = []*worker{{Worker: Worker{Name: "others"}}}
 	for _, r := range serverRings {
 		n := newRing(r, true)

@@ -145,9 +145,9 @@ func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 	if q != nil {
 		q.n.Out += n
 	}
-	lastRun, run, runHeld := "", uint32(0), 0
+	lastRun, run, runHeld := "", uint16(0), 0
 	var age, lag time.Duration
-	lastLength, length, at := time.Duration(0), uint16(0), l.secs(now)
+	lastLength, length, at, out := time.Duration(0), uint16(0), l.secs(now), l.ms(now)
 	for i := range leases {
 		d := &leases[i]
 		l.dur.Age.add(d.Age, 1)
@@ -172,7 +172,7 @@ func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 			lastLength, length = d.Length, seconds(d.Length)
 		}
 		if l.held.set(d.Number, leased{queue: q.index, run: run, worker: worker, length: length,
-			deadline: at + uint32(length)}) {
+			deadline: at + uint32(length), out: out}) {
 			kept++
 			runHeld++
 		}
@@ -188,7 +188,7 @@ func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 	return leases, nil
 }
 
-func (l *Live) runHolds(run uint32, n int) {
+func (l *Live) runHolds(run uint16, n int) {
 	if run != 0 {
 		l.runs[run].held += n
 	}
@@ -198,7 +198,7 @@ func (l *Live) runHolds(run uint32, n int) {
 // worker: what is known of these is brought up to date once.
 type ending struct {
 	queue  *queue
-	run    uint32
+	run    uint16
 	worker uint16
 	n      int
 }
@@ -227,20 +227,20 @@ func (l *Live) ended() {
 	}
 }
 
-// endOf forgets the lease of a token, and returns its queue and its run. Of a lease that is not
+// endOf forgets the lease of a token, and returns it and its queue. Of a lease that is not
 // known, of before the start, that is the queue that the token names, if it does. The caller calls
 // ended before mu is free.
-func (l *Live) endOf(t glassq.Token, now time.Time) (q *queue, run uint32) {
+func (l *Live) endOf(t glassq.Token, now time.Time) (q *queue, gone leased) {
 	if d := l.held.get(t.Number); d != nil {
-		gone := *d
+		gone = *d
 		l.held.remove(t.Number)
 		l.workers[gone.worker].Seen = now
-		return l.let(gone, now), gone.run
+		return l.let(gone, now), gone
 	}
 	if t.Queue == "" {
-		return nil, 0
+		return nil, gone
 	}
-	return l.queueOf(t.Queue, now), 0
+	return l.queueOf(t.Queue, now), gone
 }
 
 // answered counts the answers of a batch.
@@ -273,6 +273,10 @@ func (l *Live) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration) 
 
 // acked notes acks; began is zero where their time is not to count.
 func (l *Live) acked(ctx context.Context, acks []glassq.Ack, errs []error, err error, began time.Time) {
+	var classes []string
+	if err == nil {
+		classes = classesOf(acks)
+	}
 	c, now := l.begin(ctx)
 	defer l.mu.Unlock()
 	if err != nil {
@@ -288,7 +292,14 @@ func (l *Live) acked(ctx context.Context, acks []glassq.Ack, errs []error, err e
 		if errs[i] != nil {
 			continue
 		}
-		q, run := l.endOf(a.Token, now)
+		q, gone := l.endOf(a.Token, now)
+		if gone.run != 0 {
+			class := ""
+			if classes != nil {
+				class = classes[i]
+			}
+			l.went(&gone, class, now)
+		}
 		if a.Outcome == glassq.Failed {
 			l.total.Failed++
 		} else {
@@ -303,7 +314,7 @@ func (l *Live) acked(ctx context.Context, acks []glassq.Ack, errs []error, err e
 		}
 		if a.Result != nil {
 			l.total.Put++
-			if r := l.resultsOf(a, q, run, now); r != nil {
+			if r := l.resultsOf(a, q, gone.run, now); r != nil {
 				r.n.Put++
 			}
 		}
@@ -315,7 +326,7 @@ func (l *Live) acked(ctx context.Context, acks []glassq.Ack, errs []error, err e
 // resultsOf is the queue of a result. Where the ack does not say so, it is that of the tasks that
 // the queue handed out last, of the run, or the default: right wherever the tasks of a queue are
 // alike.
-func (l *Live) resultsOf(a *glassq.Ack, q *queue, run uint32, now time.Time) *queue {
+func (l *Live) resultsOf(a *glassq.Ack, q *queue, run uint16, now time.Time) *queue {
 	name := a.Result.Queue
 	if name == "" && q != nil {
 		name = q.results

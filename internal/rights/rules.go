@@ -13,6 +13,7 @@ const (
 	VerbAsk Verb = iota
 	VerbWhoami
 	VerbPut
+	VerbImport
 	VerbPutRun
 	VerbResult
 	VerbReserve
@@ -88,6 +89,7 @@ var Rules = [verbs]Rule{
 	VerbPut: {Does: "put tasks", Needs: Put, Of: OfQueue, HTTP: []string{"POST /v1/queues/{queue}/tasks"},
 		Memcached: []string{"set Q", "add Q", "ms Q"},
 		Manager:   []string{"put", "put_nowait"}, Client: []string{"Put", "PutWait"}},
+	VerbImport: {Does: "put what was exported (`import=true`)", Audit: "import", Needs: Put, Of: OfQueue, Client: []string{"Import"}},
 	VerbPutRun: {Does: "name a run in a put", Needs: Put, Of: OfRun, Memcached: []string{"set Q/run=R"}},
 	VerbResult: {Does: "name a queue for results, in a put, an ack or a run", Needs: Put | Work, Of: OfQueue},
 	VerbReserve: {Does: "reserve and take tasks", Needs: Work, Of: OfQueue,
@@ -120,7 +122,7 @@ var Rules = [verbs]Rule{
 		Client: []string{"Redrive", "RedriveSome"}},
 	VerbKeys: {Does: "look at keys", Needs: Read, Of: OfQueue, HTTP: []string{"GET /v1/queues/{queue}/keys"},
 		Client: []string{"Keys"}},
-	VerbReleaseKey: {Does: "end the hold of a key", Audit: "release_key", Needs: Admin, Of: OfQueue,
+	VerbReleaseKey: {Does: "end the hold and the halt of a key", Audit: "release_key", Needs: Admin, Of: OfQueue,
 		HTTP: []string{"POST /v1/queues/{queue}/release"}, Client: []string{"ReleaseKey"}},
 	VerbDrop: {Does: "drop a queue", Audit: "drop", Needs: Admin, Of: OfQueue, HTTP: []string{"DELETE /v1/queues/{queue}"},
 		Memcached: []string{"delete Q", "md Q"}, Client: []string{"Drop"}},
@@ -209,7 +211,7 @@ var Commands = []Command{
 	{"queue redrive", []Verb{VerbRedrive}},
 	{"queue rm", []Verb{VerbDrop}},
 	{"queue export", []Verb{VerbPeek}},
-	{"queue import", []Verb{VerbPut}},
+	{"queue import", []Verb{VerbImport}},
 	{"keys", []Verb{VerbKeys, VerbReleaseKey}},
 	{"runs ls", []Verb{VerbRuns}},
 	{"runs show", []Verb{VerbRun}},

@@ -24,7 +24,7 @@ import (
 // The answer is a receipt for each task; with answer=count or ranges one line for all, see putCount, and
 // with answer=errors a batch that is stored is answered for what has a warning only. With wait a put
 // into a full queue is parked until there is room; a client that goes away meanwhile has put
-// nothing.
+// nothing. With import it is audited.
 func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 	body, done, err := s.readBody(rw, r, maxRequest)
 	if err != nil {
@@ -33,13 +33,16 @@ func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 	defer done()
 	queue := r.PathValue("queue")
 	media := mediaType(r)
-	words := []string{"answer", "wait"}
+	words := []string{"answer", "wait", "import"}
 	envelopes := isNDJSON(media) || media == typeJSON
 	if !envelopes {
 		words = append(words, "id", "run", "n", "priority", "delay", "ttl", "attempts", "lease", "result", "key", "cost")
 	}
 	q := parseQuery(r, words...)
-	wait, told := q.duration("wait"), q.oneOf("answer", "each", "count", "errors", "ranges")
+	wait, imported, told := q.duration("wait"), q.flag("import"), q.oneOf("answer", "each", "count", "errors", "ranges")
+	if imported && wait > 0 {
+		q.fail("import=true and wait: an import does not wait; leave one out")
+	}
 	if q.err != nil {
 		return q.err
 	}
@@ -67,7 +70,12 @@ func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 		return glassq.Errorf(glassq.CodeBadRequest, "no tasks in the body")
 	}
 	traceTasks(tasks, r.Header.Get(glassq.TraceHeader))
-	receipts, err := s.store.Put(r.Context(), tasks)
+	var receipts []glassq.Receipt
+	if imported {
+		receipts, err = s.store.Import(r.Context(), queue, tasks)
+	} else {
+		receipts, err = s.store.Put(r.Context(), tasks)
+	}
 	if wait > 0 && door.WorthWaiting(err) {
 		receipts, err = s.putWait(r.Context(), tasks, min(wait, maxPoll), int64(len(body)), done)
 	}
