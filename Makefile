@@ -196,8 +196,10 @@ cluster-test: ## everything on real NATS servers: the laws, what is refused, and
 	$(GO) test -count=1 -timeout 20m ./internal/jetstream/...
 	$(LADDER) -run '^TestCluster$$' -every-row -rounds $(ROUNDS) $(if $(LAZY),-lazy)
 
-owners: ## owners of one queue on several machines, that come, go, and meet faults by chance
+STEPS   ?= 1000000
+owners: ## owners of one queue on several machines, that come, go, and meet faults by chance; STEPS (1,000,000) beside the model
 	$(GO) test -count=1 -timeout 60m ./internal/cluster -run 'FenceAlone|Faults' -rounds 10000 -seeds 200
+	$(GO) test -count=1 -v -timeout 300m ./internal/ladder -seed $(SEED) -run '^TestOwners$$' -owners $(STEPS)
 
 mutants: ## every seeded bug of internal/ladder/mutants must be caught
 	$(GO) run ./internal/ladder/mutants

@@ -134,6 +134,7 @@ type Held struct {
 	Delayed, Ready, Leased, Dead int64
 	Settings                     Settings
 	Halted                       Halted
+	HaltedKeys                   HaltedKeys
 }
 
 // What Stats.Storage says.

@@ -6,6 +6,15 @@ import (
 	"time"
 )
 
+// Whose endings a rule of Settings.Halt counts together, see Settings.HaltPer.
+const (
+	HaltPerQueue = "queue"
+	HaltPerKey   = "key"
+)
+
+// HaltsKeys tells whether each key is halted alone.
+func (s *Settings) HaltsKeys() bool { return s.Halt != "" && s.HaltPer == HaltPerKey }
+
 // MaxHalt is the most endings that a rule of Settings.Halt looks at.
 const MaxHalt = 200
 
@@ -60,4 +69,22 @@ func (h Halted) String() string {
 		return "halted until somebody resumes it: " + h.Why
 	}
 	return "halted, a probe goes out at " + h.Until.UTC().Format(time.TimeOnly) + " UTC: " + h.Why
+}
+
+// HaltedKeys says of a queue with HaltPer which keys are halted; its zero value says none.
+type HaltedKeys struct {
+	Count  int64  `json:"count"`
+	Last   string `json:"last"`   // the one that was halted last
+	Halted Halted `json:"halted"` // why that is
+}
+
+// String says it for people; "" for none.
+func (h HaltedKeys) String() string {
+	switch h.Count {
+	case 0:
+		return ""
+	case 1:
+		return "key " + strconv.Quote(h.Last) + " is " + h.Halted.String()
+	}
+	return strconv.FormatInt(h.Count, 10) + " keys are halted; the last, " + strconv.Quote(h.Last) + ", is " + h.Halted.String()
 }

@@ -170,11 +170,12 @@ type KeyInfo struct {
 	Ready  int64  `json:"ready"`
 	Leased int64  `json:"leased"`
 
-	// What stops it now: "", KeyHeld, KeyFull, KeyPaced or KeyCost.
+	// What stops it now: "", KeyHeld, KeyHalted, KeyFull, KeyPaced or KeyCost.
 	Why string `json:"why,omitempty"`
 	// Until when it is held, in ms since 1970, and why; 0 and "" when it is not.
 	HeldUntil int64  `json:"held_until,omitempty"`
 	HeldFor   string `json:"held_for,omitempty"`
+	Halted    Halted `json:"halted,omitzero"` // with HaltPer: since when, and why
 
 	Weight      int `json:"weight"`
 	Concurrency int `json:"concurrency,omitempty"` // most leases; 0 means no limit
@@ -185,10 +186,11 @@ type KeyInfo struct {
 
 // What stops a key.
 const (
-	KeyHeld  = "held"        // a hold stands
-	KeyFull  = "concurrency" // as many of its tasks are leased as may be
-	KeyPaced = "rate"
-	KeyCost  = "cost"
+	KeyHeld   = "held"        // a hold stands
+	KeyHalted = "halted"      // too many of its tasks failed
+	KeyFull   = "concurrency" // as many of its tasks are leased as may be
+	KeyPaced  = "rate"
+	KeyCost   = "cost"
 )
 
 // KeyCounts tells of how many keys of a queue tasks are ready, and how many of these are stopped.
@@ -197,15 +199,19 @@ type KeyCounts struct {
 	Held    int64 `json:"held"`        // by a hold
 	Full    int64 `json:"concurrency"` // by their concurrency
 	Paced   int64 `json:"rate"`        // by a rate, of hand-outs or of cost
+	Halted  int64 `json:"halted"`      // since too many of their tasks failed
 }
+
+// Stopped is how many of them are stopped.
+func (k *KeyCounts) Stopped() int64 { return k.Held + k.Full + k.Paced + k.Halted }
 
 // Keys is the part of an engine that shows keys. An engine may lack it; a [Broker] before such a
 // one answers unsupported.
 type Keys interface {
 	// Keys lists keys of a queue in their order, after the key after ("" is from the first on), at
-	// most max: those with ready or leased tasks, and those that a hold, a debt or an unfilled
-	// bucket keeps in mind. A queue that neither shares nor limits has none.
+	// most max: those with ready or leased tasks, and those that a hold, a halt, a debt or an
+	// unfilled bucket keeps in mind. A queue that neither shares nor limits nor halts them has none.
 	Keys(ctx context.Context, queue, after string, max int) ([]KeyInfo, error)
-	// ReleaseKey ends a hold. A key that is not held is not_found.
+	// ReleaseKey ends a hold and a halt. A key that has neither is not_found.
 	ReleaseKey(ctx context.Context, queue, key string) error
 }

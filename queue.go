@@ -83,8 +83,10 @@ type QueueInfo struct {
 	Rate     float64  `json:"rate"` // hand-outs per second that its settings allow at the moment; 0 means no limit
 	Settings Settings `json:"settings"`
 
-	// Keys is nil for a queue that does not look at keys: one without Fair and limits of keys, where
-	// no key was held.
+	HaltedKeys HaltedKeys `json:"halted_keys,omitzero"` // with HaltPer: those that are
+
+	// Keys is nil for a queue that does not look at keys: one without Fair, limits of keys and a rule
+	// that halts keys, where no key was held.
 	Keys *KeyCounts `json:"keys,omitempty"`
 }
 
@@ -126,6 +128,10 @@ type Settings struct {
 	// sets Paused to false.
 	Halt       string  `json:"halt,omitempty"`
 	HaltResume float64 `json:"halt_resume,omitempty"`
+	// HaltPer says whose endings count together: "" those of the queue, HaltPerKey those of each key,
+	// which is then halted alone. Tasks without a key are not. A key is counted anew a day after its
+	// last ending, and when 100,000 others had one since.
+	HaltPer string `json:"halt_per,omitempty"`
 
 	// Opaque lets Python programs put instances of classes of their own, which only Python getters
 	// see.
@@ -181,6 +187,7 @@ type SettingsChange struct {
 	Catchup  *float64 `json:"catchup,omitempty"`
 	Opaque   *bool    `json:"opaque,omitempty"`
 	Halt     *string  `json:"halt,omitempty"`
+	HaltPer  *string  `json:"halt_per,omitempty"` // HaltPerKey, or HaltPerQueue, which is kept as ""
 
 	Fair         *bool     `json:"fair,omitempty"`
 	Keys         *KeyRules `json:"keys,omitempty"` // see KeyRules.Merge
@@ -206,6 +213,11 @@ func (c SettingsChange) Apply(s Settings) Settings {
 	s.Keys = s.Keys.Merge(c.Keys)
 	set(&s.Halt, c.Halt)
 	set(&s.HaltResume, c.HaltResume)
+	if c.HaltPer != nil {
+		if s.HaltPer = *c.HaltPer; s.HaltPer == HaltPerQueue {
+			s.HaltPer = ""
+		}
+	}
 	set(&s.TaskSchema, c.TaskSchema)
 	set(&s.ResultSchema, c.ResultSchema)
 	switch {

@@ -58,6 +58,7 @@ var suites = []suite{
 	{"manager", "the Python manager door beside a manager of Python's own", managerSuite},
 	{"ranges", "a range of a billion tasks; run of URLs as a range beside one by one", rangeRows},
 	{"keys", "limits of 10,000 and of a million keys; a tenant's backlog beside quiet tenants; memory", keysSuite},
+	{"cluster", "a store on three NATS servers beside plain JetStream on the same; pauses, memory", clusterSuite},
 	{"rate", "a rate of 5,000/s over two workers for 20 s", rateSuite},
 }
 

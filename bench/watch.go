@@ -23,7 +23,7 @@ import (
 	"github.com/glassq/glassq/client"
 )
 
-var small = flag.Bool("small", false, "suites watch and keys with a few thousand tasks, 2 s a row: to see that they work")
+var small = flag.Bool("small", false, "suites watch, keys and cluster with a few thousand tasks, 2 s a row: to see that they work")
 
 // A watch is a server that is watched while tasks pass, and how much of everything there is.
 type watch struct {

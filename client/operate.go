@@ -145,7 +145,7 @@ func (c *Client) Keys(ctx context.Context, queue, after string, max int) ([]glas
 	return a.Keys, err
 }
 
-// ReleaseKey ends the hold of a key.
+// ReleaseKey ends the hold and the halt of a key.
 func (c *Client) ReleaseKey(ctx context.Context, queue, key string) error {
 	path, err := queuePath(queue, "/release")
 	if err != nil {

@@ -17,7 +17,25 @@ func haltLaws() []law {
 		{"after a halt one probe goes out; it ends the halt or halts again", haltProbes},
 		{"a halt without a probe ends by hand, and so does any", haltByHand},
 		{"a new rule counts anew, and none ends a halt", haltRules},
-	}, perEnd("a halt and its count survive", haltSurvives))
+	}, perEnd("a halt and its count survive", haltSurvives), keyHaltLaws())
+}
+
+// keyHaltLaws are those of glassq.Settings.HaltPer. An engine without glassq.Keys passes over them.
+func keyHaltLaws() []law {
+	laws := slices.Concat([]law{
+		{"keys: one that fails is halted, and no other", keyHalts},
+		{"keys: each halted one sends one probe; it ends the halt or halts again", keyProbes},
+		{"keys: a halt ends by hand, of one or of all", keyHaltByHand},
+		{"keys: what is counted for one goes with the rule, and after a day", keyHaltForgets},
+	}, perEnd("keys: a halt and its count survive", keyHaltSurvives))
+	for i := range laws {
+		body := laws[i].body
+		laws[i].body = func(w *world) {
+			part[glassq.Keys](w)
+			body(w)
+		}
+	}
+	return laws
 }
 
 // rule sets the rule of queue q; resume is 0 for by hand.
@@ -200,4 +218,181 @@ func haltSurvives(w *world, end func()) {
 	end()
 	w.notHalted()
 	w.finish(3, glassq.OK)
+}
+
+// keyRule sets the rule of the keys of q.
+func (w *world) keyRule(rule string, resume time.Duration) {
+	w.Helper()
+	seconds := resume.Seconds()
+	w.configure("q", glassq.SettingsChange{Halt: &rule, HaltPer: new(glassq.HaltPerKey), HaltResume: &seconds})
+}
+
+// failKey puts n tasks of a key, and acks them as failed.
+func (w *world) failKey(key string, n int) {
+	w.Helper()
+	for range n {
+		w.put(keyed("q", key, "x")...)
+		l := w.one("q")
+		if l.Key != key {
+			w.Fatalf("a task of %q came; want one of %q", l.Key, key)
+		}
+		w.ack(withResult(l, glassq.Failed, "no"))
+	}
+}
+
+// haltedKeys checks which keys are halted, the last of them at the end.
+func (w *world) haltedKeys(want ...string) {
+	w.Helper()
+	keys, err := part[glassq.Keys](w).Keys(w.Context(), "q", "", 100)
+	if err != nil {
+		w.Fatal(err)
+	}
+	var got []string
+	for _, k := range keys {
+		if k.Halted.Now() {
+			got = append(got, k.Key)
+		}
+	}
+	info := w.queue("q").HaltedKeys
+	last := ""
+	if len(want) > 0 {
+		last = want[len(want)-1]
+	}
+	if slices.Sort(want); !slices.Equal(got, want) || info.Count != int64(len(want)) || info.Last != last {
+		w.Fatalf("halted keys %q, and the queue says %+v; want %q, the last %q", got, info, want, last)
+	}
+}
+
+func keyHalts(w *world) {
+	w.keyRule("failed>40% of 5", 0)
+	for range 3 {
+		w.failKey("bad", 1)
+		w.put(keyed("q", "good", "x")...)
+		w.finish(1, glassq.OK)
+		w.failKey("", 2) // tasks without a key are no key
+	}
+	w.haltedKeys()
+	w.put(keyed("q", "bad", "a", "b", "c")...)
+	w.finish(1, glassq.OK)
+	out := w.one("q")
+	w.finish(1, glassq.OK)
+	w.haltedKeys("bad") // three of five, and nothing of it is ready or leased but one
+	w.ack(withResult(out, glassq.OK, "late"))
+	w.put(keyed("q", "bad", "d")...)
+	w.none("q")
+	w.haltedKeys("bad")
+	w.put(keyed("q", "good", "e")...)
+	w.put(keyed("q", "", "f")...)
+	w.finish(2, glassq.OK)
+	w.none("q")
+	if why := w.queue("q").HaltedKeys.Halted.Why; why != "3 of the last 5 endings failed (failed>40% of 5)" {
+		w.Errorf("bad is halted: %q", why)
+	}
+	if n := w.queue("q").Keys; n == nil || n.Halted != 1 || n.Waiting != 1 {
+		w.Errorf("counts of keys %+v; want one that waits and is halted", n)
+	}
+}
+
+func keyProbes(w *world) {
+	w.keyRule("failed>0% of 1", time.Minute)
+	w.configure("q", glassq.SettingsChange{Keys: &glassq.KeyRules{KeyLimits: glassq.KeyLimits{Weight: new(5)}}})
+	w.failKey("a", 1)
+	w.failKey("b", 1)
+	w.haltedKeys("a", "b")
+	w.put(keyed("q", "a", "1", "2", "3")...)
+	w.put(keyed("q", "b", "1", "2", "3")...)
+	a := w.ask(glassq.Reserve{Queue: "q", Max: 10, Wait: time.Hour, Lease: 10 * time.Second})
+	<-a.done
+	if got := keysOf(a.leases); len(a.leases) != 2 || a.leases[0].Key == a.leases[1].Key || a.took != time.Minute {
+		w.Fatalf("probes of %q after %v; want one of each key after a minute", got, a.took)
+	}
+	w.none("q")
+	if a.leases[0].Key == "b" {
+		slices.Reverse(a.leases)
+	}
+	w.nack(glassq.Nack{Token: a.leases[0].Token(), Undone: true}) // another may go
+	w.ack(withResult(&a.leases[1], glassq.Failed, "no"))
+	w.haltedKeys("a", "b")
+	if l := w.one("q"); l.Key != "a" {
+		w.Errorf("the probe is of %q; want a", l.Key)
+	}
+	time.Sleep(leaseTime + time.Second) // one that expires counts as failed
+	w.haltedKeys("a", "b")
+	time.Sleep(2 * time.Minute)
+	w.finish(2, glassq.OK)
+	w.haltedKeys()
+	w.finish(3, glassq.OK)
+}
+
+func keyHaltByHand(w *world) {
+	w.keyRule("failed>0% of 1", 0)
+	for _, key := range []string{"a", "b", "c"} {
+		w.failKey(key, 1)
+	}
+	w.put(keyed("q", "b", "1")...)
+	w.put(keyed("q", "c", "1")...)
+	time.Sleep(48 * time.Hour)
+	w.haltedKeys("a", "b", "c")
+	keys := part[glassq.Keys](w)
+	for _, key := range []string{"c", "a"} {
+		if err := keys.ReleaseKey(w.Context(), "q", key); err != nil {
+			w.Fatalf("ReleaseKey(%s): %v", key, err)
+		}
+	}
+	if err := keys.ReleaseKey(w.Context(), "q", "a"); glassq.CodeOf(err) != glassq.CodeNotFound {
+		w.Errorf("a second release = %v; want not_found", err)
+	}
+	w.haltedKeys("b")
+	w.finish(1, glassq.OK)
+	w.none("q")
+	w.failKey("c", 1)
+	w.configure("q", glassq.SettingsChange{Paused: new(false)})
+	w.haltedKeys()
+	w.finish(1, glassq.OK)
+}
+
+func keyHaltForgets(w *world) {
+	w.keyRule("failed>50% of 4", 0)
+	w.failKey("a", 3)
+	w.keyRule("failed>40% of 4", 0)
+	w.failKey("a", 3)
+	time.Sleep(23 * time.Hour)
+	w.failKey("a", 1)
+	w.haltedKeys("a")
+	w.keyRule("failed>50% of 4", 0)
+	w.haltedKeys()
+	w.failKey("a", 3)
+	time.Sleep(24 * time.Hour)
+	w.failKey("b", 1)
+	w.failKey("a", 3)
+	w.haltedKeys()
+	w.failKey("a", 1)
+	w.haltedKeys("a")
+	w.put(keyed("q", "a", "x")...)
+	w.configure("q", glassq.SettingsChange{HaltPer: new(glassq.HaltPerQueue)})
+	w.haltedKeys()
+	w.finish(1, glassq.OK)
+}
+
+func keyHaltSurvives(w *world, end func()) {
+	w.keyRule("failed>50% of 4", time.Hour)
+	w.failKey("a", 2)
+	w.failKey("b", 4)
+	w.put(keyed("q", "b", "1", "2", "3")...)
+	end()
+	w.haltedKeys("b")
+	w.none("q")
+	w.failKey("a", 2)
+	end()
+	w.haltedKeys("b", "a")
+	time.Sleep(2 * time.Hour)
+	w.ack(withResult(w.one("q"), glassq.Failed, "no"))
+	end()
+	w.none("q")
+	w.haltedKeys("b", "a")
+	time.Sleep(2 * time.Hour)
+	w.finish(1, glassq.OK)
+	end()
+	w.haltedKeys("a")
+	w.finish(1, glassq.OK)
 }

@@ -122,15 +122,15 @@ func (a *app) keysCmd() *cobra.Command {
 		Use:   "keys QUEUE",
 		Short: "Show the keys of a queue, and what holds them back",
 		Long: `Show the keys of a queue: how many of its tasks are ready and leased, what is left in the buckets of
-its rates, until when it is held and why. A key without tasks is shown while a hold, a debt or a bucket
-that fills is remembered.`,
+its rates, until when it is held or halted, and why. A key without tasks is shown while a hold, a halt, a
+debt or a bucket that fills is remembered.`,
 		Example: `  glassq keys tasks
   glassq keys tasks --release api.example.com`,
 		Args: arguments(1, 1),
 	}
 	r.flags(cmd)
 	fs := cmd.Flags()
-	fs.StringVar(&release, "release", "", "end the hold of this `key`")
+	fs.StringVar(&release, "release", "", "end the hold and the halt of this `key`")
 	fs.IntVarP(&count, "count", "n", 100, "how many at most; 0 all")
 	fs.BoolVar(&asJSON, "json", false, "print one JSON object per key")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -145,7 +145,7 @@ that fills is remembered.`,
 				if asJSON {
 					return a.printJSON(map[string]any{"queue": args[0], "released": release})
 				}
-				return a.printf("%s: %s is not held any more\n", args[0], plain.Text([]byte(release)))
+				return a.printf("%s: nothing holds or halts %s any more\n", args[0], plain.Text([]byte(release)))
 			}
 			if asJSON {
 				return eachKey(cmd, q, args[0], count, func(k *glassq.KeyInfo) error { return a.printJSON(k) })
@@ -207,6 +207,9 @@ func left(tokens *float64) string {
 
 // keyWaits is what a key waits for, for people.
 func keyWaits(k *glassq.KeyInfo) string {
+	if k.HeldUntil == 0 && k.Halted.Now() {
+		return glance([]byte(k.Halted.String()))
+	}
 	if k.HeldUntil == 0 {
 		return k.Why
 	}

@@ -21,6 +21,9 @@ func TestKeysByHand(t *testing.T) {
 		{"queue peek q --json", 0, `"cost":3`},
 		{"get q", 0, "one"},
 		{"keys q", 0, "a"},
+		{"queue set h --halt failed>0%of1 --halt-per key --resume 1m", 0, "halt failed>0%of1 per key, resume 1m0s"},
+		{"queue set h --halt-per host", 2, "neither queue nor key"},
+		{"keys h --release a", 1, "neither holds nor halts"},
 	} {
 		out, errs, code := invoke(t, "", nil, append(strings.Fields(tt.args), "--server", "http://"+s.addr())...)
 		if code != tt.code || !strings.Contains(out+errs, tt.has) {

@@ -38,7 +38,8 @@ func (a *app) queueSetCmd() *cobra.Command {
 	fs.StringVar(&s.Unique, "unique", "", "`pending`: an id of its own is taken for as long as its task is there; empty: for ten minutes from its put")
 	fs.Int64Var(&s.MaxUnique, "max-unique", 0, "with --unique pending, puts beyond that many ids are refused; 0 for 1,000,000")
 	fs.StringVar(&s.Halt, "halt", "", "pause hand-outs by a `rule` like 'failed>30% of 200': of the last 200 endings; empty never")
-	fs.StringVar(&resume, "resume", "manual", "with --halt, `when` one task goes out as a probe, like 60s after the halt; manual waits for queue resume")
+	fs.StringVar(&s.HaltPer, "halt-per", glassq.HaltPerQueue, "with --halt, `what` is counted and paused: the queue as a whole, or each key alone")
+	fs.StringVar(&resume, "resume", "manual", "with --halt, `when` one task goes out as a probe, like 60s after the halt; manual waits for queue resume, or keys --release")
 	fs.StringVar(&taskSchema, "task-schema", "", "`file` with a JSON Schema that bodies must agree with; empty takes it away")
 	fs.StringVar(&resultSchema, "result-schema", "", "`file` with a JSON Schema that results must agree with; empty takes it away")
 	fs.BoolVar(&s.Opaque, "opaque", false, "let Python programs put instances of their own classes, which only Python getters see; =false ends that")
@@ -76,6 +77,12 @@ func (a *app) queueSetCmd() *cobra.Command {
 		if fs.Changed("halt") {
 			c.Halt = &s.Halt
 		}
+		if fs.Changed("halt-per") {
+			if s.HaltPer != glassq.HaltPerQueue && s.HaltPer != glassq.HaltPerKey {
+				return usagef("--halt-per %s is neither queue nor key", s.HaltPer)
+			}
+			c.HaltPer = &s.HaltPer
+		}
 		if fs.Changed("resume") {
 			if resume != "manual" {
 				after, err := time.ParseDuration(resume)
@@ -105,7 +112,7 @@ func (a *app) queueSetCmd() *cobra.Command {
 			return err
 		}
 		if c == (glassq.SettingsChange{}) {
-			return usagef("nothing to set: give --fair, one of --key-…, --rate, --stages, --catchup, --attempts, --max-tasks, --max-bytes, --unique, --max-unique, --halt, --resume, --task-schema, --result-schema or --opaque")
+			return usagef("nothing to set: give --fair, one of --key-…, --rate, --stages, --catchup, --attempts, --max-tasks, --max-bytes, --unique, --max-unique, --halt, --halt-per, --resume, --task-schema, --result-schema or --opaque")
 		}
 		return a.configure(cmd, &r, args[0], c, asJSON)
 	}

@@ -60,6 +60,9 @@ func (a *app) showQueue(n *glassq.QueueInfo) error {
 	if n.Halted.Now() {
 		fmt.Fprintf(w, "halted\t%s\n", n.Halted)
 	}
+	if n.HaltedKeys.Count > 0 {
+		fmt.Fprintf(w, "halted\t%s\n", n.HaltedKeys)
+	}
 	fmt.Fprintf(w, "settings\t%s\n", settingsLine(n.Settings))
 	return w.Flush()
 }
@@ -81,7 +84,11 @@ func settingsLine(s glassq.Settings) string {
 		line += fmt.Sprintf(", unique %s of %d", s.Unique, s.MostUnique())
 	}
 	if s.Halt != "" {
-		line += ", halt " + s.Halt + ", resume "
+		line += ", halt " + s.Halt
+		if s.HaltsKeys() {
+			line += " per key"
+		}
+		line += ", resume "
 		if s.HaltResume > 0 {
 			line += time.Duration(s.HaltResume * float64(time.Second)).String()
 		} else {

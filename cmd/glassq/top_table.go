@@ -97,6 +97,8 @@ func (r *row) text() []string {
 		name += " (paused)"
 	} else if r.Halted.Now() {
 		name += " (halted)"
+	} else if n := r.HaltedKeys.Count; n > 0 {
+		name += " (" + plain.Plural(uint64(n), "key", "keys") + " halted)"
 	} else if r.Rate > 0 {
 		name += fmt.Sprintf(" (at most %.4g/s)", r.Rate)
 	}

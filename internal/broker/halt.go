@@ -9,6 +9,9 @@ func checkHalt(c *glassq.SettingsChange) error {
 			return err
 		}
 	}
+	if per := c.HaltPer; per != nil && *per != "" && *per != glassq.HaltPerQueue && *per != glassq.HaltPerKey {
+		return glassq.Errorf(glassq.CodeBadRequest, "halt_per %.40q is neither queue nor key", *per)
+	}
 	if r := c.HaltResume; r != nil && !(*r == 0 || *r >= 1 && *r <= glassq.MaxDelay.Seconds()) {
 		return glassq.Errorf(glassq.CodeBadRequest, "halt_resume %v is neither 0 (not by itself) nor 1 or more seconds", *r)
 	}

@@ -324,7 +324,7 @@ func (s *Store) Keys(ctx context.Context, queue, after string, most int) ([]glas
 	return keys, err
 }
 
-// ReleaseKey ends the hold of a key; see glassq.Keys.
+// ReleaseKey ends the hold and the halt of a key; see glassq.Keys.
 func (s *Store) ReleaseKey(ctx context.Context, queue, key string) error {
 	_, _, err := releaseKeyVerb.call(ctx, s, keysArgs{Queue: queue, Key: key}, true)
 	return err
@@ -413,7 +413,7 @@ func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
 		stats, ok = s.ownersStats(ctx)
 		s.mu.Lock()
 		if told := s.stats; !ok {
-			stats, asOf = told, s.heardAt
+			stats, asOf = told, s.toldAt
 		} else if stats.Cluster == nil {
 			stats.Cluster = told.Cluster // how the log is, which an engine does not know
 		}

@@ -59,9 +59,11 @@ type Store struct {
 	epoch   uint64        // of it
 	changed chan struct{} // closed when any of the three above changes
 	high    witness       // the newest point heard of
-	logNow  int64         // the owner's time of the log, ms, when it was last heard
-	heardAt time.Time     // when that was; zero: never
-	stats   glassq.Stats  // the owner's, as of heardAt
+	heardAt time.Time     // when somebody last showed signs of life; zero: never
+	logNow  int64         // the time of the log, ms, as an owner told it
+	logAt   time.Time     // when that was
+	stats   glassq.Stats  // the owner's
+	toldAt  time.Time     // when they were told; zero: never
 	left    bool          // the owner said that it goes
 	err     error         // why every call is refused: closed, or the log is lost
 	closed  bool          // Close was called
@@ -254,8 +256,11 @@ func (s *Store) heed(x sign, now bool) {
 	}
 	if now {
 		s.heardAt = time.Now()
-		if x.Now > 0 {
-			s.logNow = x.Now
+		if x.Stats != nil { // not one who only tries to take over
+			s.toldAt = s.heardAt
+		}
+		if x.Now > 0 && x.Now >= s.logTime() { // else it was told before, and heard late
+			s.logNow, s.logAt = x.Now, s.heardAt
 		}
 	}
 	if r := s.reign; r != nil && x.Epoch > r.epoch && s.err == nil {
@@ -379,7 +384,8 @@ func (s *Store) sign(ctx context.Context, kind string) error {
 	}
 	s.mu.Lock()
 	if r != nil {
-		s.high, s.logNow, s.heardAt = witness{r.sureOf(), "this gateway"}, now, time.Now()
+		s.high, s.heardAt = witness{r.sureOf(), "this gateway"}, time.Now()
+		s.logNow, s.logAt, s.toldAt = now, s.heardAt, s.heardAt
 	}
 	text, err := json.Marshal(sign{Store: hex.EncodeToString(s.id[:]), Kind: kind, From: s.name, Epoch: s.epoch,
 		Number: s.high.number, Chain: s.high.chain, Now: now, Stats: stats})
@@ -543,15 +549,22 @@ func (s *Store) takeOver(ctx context.Context) (*reign, error) {
 	return r, nil
 }
 
-// seen is how long ago the log's time was last, by what this gateway has heard of its owner since.
+// seen is how long ago the log's time was last, by what this gateway has heard of its owners since.
 func (s *Store) seen(last int64) (ago time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.logNow == 0 {
 		return 0, false
 	}
-	now := s.logNow + time.Since(s.heardAt).Milliseconds()
-	return max(0, time.Duration(now-last)*time.Millisecond), true
+	return max(0, time.Duration(s.logTime()-last)*time.Millisecond), true
+}
+
+// logTime is the time of the log by what owners told of it, in ms; mu is held.
+func (s *Store) logTime() int64 {
+	if s.logNow == 0 {
+		return 0
+	}
+	return s.logNow + time.Since(s.logAt).Milliseconds()
 }
 
 // depose has calls wait for the next owner, if r is still served.

@@ -20,7 +20,7 @@ func (e *Engine) Keys(_ context.Context, queue, after string, most int) (keys []
 	return keys, err
 }
 
-// ReleaseKey ends the hold of a key.
+// ReleaseKey ends the hold and the halt of a key.
 func (e *Engine) ReleaseKey(_ context.Context, queue, key string) error {
 	return e.change(func() ([]byte, error) { return e.st.DecideRelease(nil, queue, key) }, nil)
 }

@@ -23,9 +23,9 @@ const (
 	Stopping     = "stopping"          // the server stops
 	DiskLow      = "disk_low"          // puts are refused for want of room on the disk
 	Paused       = "paused"            // the queue hands out nothing
-	Halted       = "halted"            // the queue hands out nothing, as too many of its tasks failed
+	Halted       = "halted"            // the queue, or a key of it, hands out nothing, as too many tasks failed
 	Rate         = "rate"              // workers wait because the rate of the queue lets no more go
-	Keys         = "keys"              // keys are held, at their concurrency, or wait for their rate
+	Keys         = "keys"              // keys are held, halted, at their concurrency, or wait for their rate
 	NoWorker     = "no_worker"         // tasks are ready, and nobody asks for them
 	AtLimit      = "workers_at_limit"  // tasks are ready, and those who work hold as many as they want
 	Silent       = "silent_worker"     // leases are held by somebody who has not been heard of
@@ -195,21 +195,24 @@ func (x *Explainer) taker(ctx context.Context, queue string) string {
 // keys adds what stops keys of a queue, and tells whether the key of some ready task may go.
 func keys(q *glassq.QueueInfo, s *say) (open bool) {
 	k := q.Keys
-	if k == nil || k.Held+k.Full+k.Paced == 0 {
+	if k == nil || k.Stopped() == 0 {
 		return true
 	}
 	var why []string
 	for _, x := range []struct {
 		n    int64
 		what string
-	}{{k.Held, "held"}, {k.Full, "at the concurrency it may have"}, {k.Paced, "waiting for the rate"}} {
+	}{{k.Held, "held"}, {k.Halted, "halted"}, {k.Full, "at the concurrency it may have"}, {k.Paced, "waiting for the rate"}} {
 		if x.n > 0 {
 			why = append(why, fmt.Sprintf("%d %s", x.n, x.what))
 		}
 	}
 	s.add(Keys, "glassq keys "+q.Name, "%d ready; of %s with ready tasks some may not go: %s", q.Ready,
 		plain.Plural(uint64(k.Waiting), "key", "keys"), strings.Join(why, ", "))
-	return k.Held+k.Full+k.Paced < k.Waiting
+	if h := q.HaltedKeys; h.Count > 0 {
+		s.add(Halted, "glassq keys "+q.Name, "%s", plain.Text([]byte(h.String())))
+	}
+	return k.Stopped() < k.Waiting
 }
 
 // ready adds why tasks that are ready are not taken; take is the command that takes them.

@@ -121,6 +121,13 @@ func TestCauses(t *testing.T) {
 			_, err := w.Nack(w.as("ann"), []glassq.Nack{{Token: leases[0].Token(), Dead: true}})
 			w.must(err)
 		}, "", explain.Halted, "it is halted, a probe goes out at 00:01:00 UTC: 1 of the last 1 endings failed (failed>0% of 1)"},
+		{"a halted key", disk.Options{}, func(w *world) {
+			w.set("q", glassq.SettingsChange{Halt: ptr("failed>0% of 1"), HaltPer: ptr(glassq.HaltPerKey)})
+			w.put(glassq.Task{Key: "a"}, glassq.Task{Key: "a"}, glassq.Task{Key: "b"})
+			leases := w.reserve("ann", 1, 0)
+			_, err := w.Nack(w.as("ann"), []glassq.Nack{{Token: leases[0].Token(), Dead: true}})
+			w.must(err)
+		}, "", explain.Halted, `key "a" is halted until somebody resumes it: 1 of the last 1 endings failed (failed>0% of 1)`},
 		{"keys", disk.Options{}, func(w *world) {
 			w.set("q", glassq.SettingsChange{Keys: &glassq.KeyRules{KeyLimits: glassq.KeyLimits{Concurrency: ptr(1)}}})
 			w.put(glassq.Task{Key: "a"}, glassq.Task{Key: "a"}, glassq.Task{Key: "b"})

@@ -8,7 +8,7 @@ import (
 	"github.com/glassq/glassq/internal/state"
 )
 
-// A mhalt is what a queue counts for its rule.
+// A mhalt is what a queue, or a key of it, counts for its rule.
 type mhalt struct {
 	last   string // of the last endings, a letter each: f for failed
 	halted bool
@@ -16,42 +16,93 @@ type mhalt struct {
 	probe  uint64
 }
 
-// ended counts an ending of a task of queue.
-func (m *model) ended(queue string, lease uint64, failed bool) {
-	q := m.queues[queue]
-	rule, _ := glassq.ParseHalt(q.set.Halt)
-	h := &q.halt
+// haltOf is what counts for a task, and put keeps what became of it; nil for a task that nothing counts.
+func (m *model) haltOf(t *mtask) (h *mhalt, put func()) {
+	q := m.queues[t.Queue]
+	if !q.set.HaltsKeys() {
+		return &q.halt, func() { m.queues[t.Queue] = q }
+	}
+	if t.Key == "" {
+		return nil, nil
+	}
+	at := [2]string{t.Queue, t.Key}
+	k := m.keys[at]
+	return &k.halt, func() { m.keys[at] = k }
+}
+
+// ended counts an ending of a task.
+func (m *model) ended(t *mtask, lease uint64, failed bool) {
+	set := m.queues[t.Queue].set
+	rule, _ := glassq.ParseHalt(set.Halt)
+	h, put := m.haltOf(t)
 	switch {
+	case h == nil:
+		return
 	case rule.Of == 0, h.halted && lease != h.probe:
 		return
 	case h.halted && !failed:
 		*h = mhalt{}
 	case h.halted:
-		m.probeLater(&q)
+		h.later(m.now, &set)
 	default:
 		h.last += map[bool]string{true: "f", false: "k"}[failed]
 		h.last = h.last[max(0, len(h.last)-rule.Of):]
 		bad := strings.Count(h.last, "f")
 		if len(h.last) == rule.Of && float64(bad)*100 > rule.Percent*float64(rule.Of) {
 			h.halted = true
-			m.probeLater(&q)
+			h.later(m.now, &set)
 		}
 	}
-	m.queues[queue] = q
+	put()
 }
 
-func (m *model) probeLater(q *mqueue) {
-	q.halt.probe, q.halt.until = 0, 0
-	if q.set.HaltResume > 0 {
-		q.halt.until = m.now + int64(q.set.HaltResume*1000)
+// later sets when the next probe goes out.
+func (h *mhalt) later(now int64, set *glassq.Settings) {
+	h.probe, h.until = 0, 0
+	if set.HaltResume > 0 {
+		h.until = now + int64(set.HaltResume*1000)
 	}
 }
 
-// probeBack notes that a lease of queue came back without an ending.
-func (m *model) probeBack(queue string, lease uint64) {
-	if q := m.queues[queue]; q.halt.halted && q.halt.probe == lease {
-		q.halt.probe = 0
-		m.queues[queue] = q
+// stops tells whether nothing may be handed out.
+func (h *mhalt) stops(now int64) bool {
+	return h.halted && (h.until == 0 || now < h.until || h.probe != 0)
+}
+
+// probed notes the lease of a task that was handed out, and probeBack that it came back without an ending.
+func (m *model) probed(t *mtask, lease uint64) {
+	if h, put := m.haltOf(t); h != nil && h.halted {
+		h.probe = lease
+		put()
+	}
+}
+
+func (m *model) probeBack(t *mtask) {
+	if h, put := m.haltOf(t); h != nil && h.halted && h.probe == t.lease {
+		h.probe = 0
+		put()
+	}
+}
+
+// changeHalts notes that the settings of a queue changed, by c.
+func (m *model) changeHalts(queue string, was glassq.Settings, c *glassq.SettingsChange) {
+	q := m.queues[queue]
+	anew := q.set.Halt != was.Halt || q.set.HaltsKeys() != was.HaltsKeys()
+	change := func(h *mhalt) {
+		switch {
+		case anew, h.halted && c.Paused != nil && !*c.Paused:
+			*h = mhalt{}
+		case q.set.HaltResume != was.HaltResume && h.halted && h.probe == 0:
+			h.later(m.now, &q.set)
+		}
+	}
+	change(&q.halt)
+	m.queues[queue] = q
+	for at, k := range m.keys {
+		if at[0] == queue {
+			change(&k.halt)
+			m.keys[at] = k
+		}
 	}
 }
 

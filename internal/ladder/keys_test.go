@@ -15,10 +15,11 @@ import (
 const keyEvery = 5000
 
 // A mkey is what a queue remembers of a key: when its bucket is full again, until when it is held, in ms,
-// and why.
+// and why, and how its tasks ended.
 type mkey struct {
 	full, held int64
 	why        string
+	halt       mhalt
 }
 
 // A mkeyRule is what every key of a queue may, but for "".
@@ -67,6 +68,8 @@ func (m *model) stopped(queue, key string) string {
 		return glassq.KeyHeld
 	case key == "":
 		return ""
+	case k.halt.stops(m.now):
+		return glassq.KeyHalted
 	case r.concurrency > 0 && m.ofKey(queue, key, glassq.Leased) >= r.concurrency:
 		return glassq.KeyFull
 	case r.rate && k.full-(r.burst-1)*keyEvery > m.now:
@@ -128,7 +131,7 @@ func (m *model) heir(queue string, body []byte) *mtask {
 func (m *model) changeKeys(queue string, was mqueue) {
 	q := m.queues[queue]
 	from, to := was.keyRule(), q.keyRule()
-	q.keyed = q.keyed || q.set.Fair || to.concurrency > 0 || to.rate
+	q.keyed = q.keyed || q.set.Fair || q.set.HaltsKeys() || to.concurrency > 0 || to.rate
 	m.queues[queue] = q
 	if from.rate && !to.rate {
 		for at, k := range m.keys {
@@ -154,9 +157,10 @@ func (m *model) hold(t *mtask, length time.Duration, why string) {
 }
 
 // key shows a key that there is something to say of.
-func (v *view) key(queue, key string, ready, leased int64, why string, held int64, heldFor string, tokens float64) {
-	fmt.Fprintf(v, " %s key %q ready %d leased %d stopped by %q held until %d %q tokens %.4f\n", queue, key, ready, leased, why, held,
-		heldFor, tokens)
+func (v *view) key(queue, key string, ready, leased int64, why string, held int64, heldFor string, tokens float64,
+	halted bool, until int64) {
+	fmt.Fprintf(v, " %s key %q ready %d leased %d stopped by %q held until %d %q tokens %.4f halted %v until %d\n", queue, key, ready,
+		leased, why, held, heldFor, tokens, halted, until)
 }
 
 // observeKeys reads what a store shows of the keys of a queue; those that are only counted are left out.
@@ -171,8 +175,12 @@ func (v *view) observeKeys(ctx context.Context, s glassq.Keys, queue string) err
 		if k.Tokens != nil {
 			tokens = *k.Tokens
 		}
-		if k.Concurrency > 0 || k.Tokens != nil || k.HeldUntil > 0 {
-			v.key(queue, k.Key, k.Ready, k.Leased, k.Why, k.HeldUntil, k.HeldFor, tokens)
+		until := int64(0)
+		if !k.Halted.Until.IsZero() {
+			until = k.Halted.Until.UnixMilli()
+		}
+		if k.Concurrency > 0 || k.Tokens != nil || k.HeldUntil > 0 || k.Halted.Now() {
+			v.key(queue, k.Key, k.Ready, k.Leased, k.Why, k.HeldUntil, k.HeldFor, tokens, k.Halted.Now(), until)
 		}
 	}
 	return nil
@@ -187,7 +195,7 @@ func (m *model) viewKeys(v *view, queue string) {
 		}
 	}
 	for at, k := range m.keys {
-		if at[0] == queue && (k.held > m.now || k.full > m.now) {
+		if at[0] == queue && (k.held > m.now || k.full > m.now || k.halt.halted) {
 			names[at[1]] = true
 		}
 	}
@@ -199,7 +207,9 @@ func (m *model) viewKeys(v *view, queue string) {
 		ready, leased := m.ofKey(queue, name, glassq.Ready), m.ofKey(queue, name, glassq.Leased)
 		why, held, heldFor, tokens := m.stopped(queue, name), int64(0), "", -1.0
 		if ready == 0 && why != glassq.KeyHeld {
-			why = ""
+			if why = ""; k.halt.halted {
+				why = glassq.KeyHalted
+			}
 		}
 		if k.held > m.now {
 			held, heldFor = k.held, k.why
@@ -207,8 +217,8 @@ func (m *model) viewKeys(v *view, queue string) {
 		if r.rate {
 			tokens = float64(r.burst) - float64(max(k.full-m.now, 0))/keyEvery
 		}
-		if m.limited(queue, name) || held > 0 {
-			v.key(queue, name, ready, leased, why, held, heldFor, tokens)
+		if m.limited(queue, name) || held > 0 || k.halt.halted {
+			v.key(queue, name, ready, leased, why, held, heldFor, tokens, k.halt.halted, k.halt.until)
 		}
 	}
 }
@@ -221,7 +231,11 @@ func (d *driver) keys(ctx context.Context, queue string) error {
 	if d.one(2) {
 		*rules.Rate = "12/m"
 	}
-	return d.configure(ctx, queue, glassq.SettingsChange{Fair: &fair, Keys: rules})
+	per := glassq.HaltPerQueue
+	if d.one(2) {
+		per = glassq.HaltPerKey
+	}
+	return d.configure(ctx, queue, glassq.SettingsChange{Fair: &fair, Keys: rules, HaltPer: &per})
 }
 
 // hold nacks a task whose key is then held.
@@ -239,8 +253,10 @@ func (d *driver) hold(ctx context.Context) error {
 func (d *driver) release(ctx context.Context, queue string) error {
 	key := []string{"a", "b", "host"}[d.rng.IntN(3)]
 	k, want := d.m.keys[[2]string{queue, key}], glassq.CodeNotFound
-	if k.held > d.m.now {
-		k.held, want = 0, ""
+	if k.held > d.m.now || k.halt.halted {
+		if k.held, want = 0, ""; k.halt.halted {
+			k.halt = mhalt{}
+		}
 		d.m.keys[[2]string{queue, key}] = k
 	}
 	if err := differs(d.s.(glassq.Keys).ReleaseKey(ctx, queue, key), want); err != nil {

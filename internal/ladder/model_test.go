@@ -180,14 +180,9 @@ func (m *model) configure(queue string, c glassq.SettingsChange) glassq.Settings
 	q := m.queues[queue]
 	was := q.set
 	q.set = c.Apply(q.set)
-	switch {
-	case q.set.Halt != was.Halt, q.halt.halted && c.Paused != nil && !*c.Paused:
-		q.halt = mhalt{}
-	case q.set.HaltResume != was.HaltResume && q.halt.halted && q.halt.probe == 0:
-		m.probeLater(&q)
-	}
 	before := m.queues[queue]
 	m.queues[queue] = q
+	m.changeHalts(queue, was, &c)
 	m.changeKeys(queue, before)
 	m.forgetIDs(queue)
 	return q.set
@@ -326,10 +321,10 @@ func (m *model) may(queue string, most int) int {
 	if q.set.Paused {
 		return 0
 	}
-	if h := q.halt; h.halted {
-		if h.until == 0 || m.now < h.until || h.probe != 0 {
-			return 0
-		}
+	if q.halt.stops(m.now) {
+		return 0
+	}
+	if q.halt.halted {
 		most = min(most, 1)
 	}
 	return most
@@ -364,10 +359,7 @@ func (m *model) handOut(num, lease uint64, length int64) {
 	t := m.find(num)
 	t.state, t.lease, t.length, t.at = glassq.Leased, lease, length, m.now+length
 	t.attempt++
-	if q := m.queues[t.Queue]; q.halt.halted {
-		q.halt.probe = lease
-		m.queues[t.Queue] = q
-	}
+	m.probed(t, lease)
 	m.high = max(m.high, lease)
 }
 
@@ -375,7 +367,7 @@ func (t *mtask) token() glassq.Token { return glassq.Token{Queue: t.Queue, Numbe
 
 // done books an acked task and forgets it.
 func (m *model) done(t mtask, outcome glassq.Outcome, result bool) {
-	m.ended(t.Queue, t.lease, outcome == glassq.Failed)
+	m.ended(&t, t.lease, outcome == glassq.Failed)
 	m.book(&t, func(b *glassq.Books) {
 		if outcome == glassq.Failed {
 			b.Failed++
@@ -447,9 +439,9 @@ func (m *model) nack(n *glassq.Nack) glassq.Code {
 		t.reason = n.Reason
 	}
 	if n.Undone {
-		m.probeBack(t.Queue, t.lease)
+		m.probeBack(t)
 	} else {
-		m.ended(t.Queue, t.lease, true)
+		m.ended(t, t.lease, true)
 	}
 	switch {
 	case n.Undone:
@@ -551,7 +543,7 @@ func (m *model) advance(now int64) {
 		switch {
 		case first.state == glassq.Leased:
 			m.lost = append(m.lost, first.token())
-			m.ended(first.Queue, first.lease, true)
+			m.ended(first, first.lease, true)
 			m.retry(first, state.Backoff(first.num, first.attempt-1))
 		case first.ttl == at:
 			m.end(first, func(d *glassq.DeadCounts) { d.Expired++ })

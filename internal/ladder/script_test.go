@@ -43,6 +43,8 @@ var table = func() []script {
 		{"halt", "halt put put reserve allack reserve result put reserve nack expire reserve ack"},
 		{"halt past a restart", "halt halt put reserve nack restart put reserve ack expire reserve restart result expire reserve"},
 		{"halt and by hand", "halt put reserve nack reserve die halt reserve nack unpause reserve allack unpause take"},
+		{"halted keys", "keys halt put put reserve nack reserve result reserve die reserve nack release expire reserve ack unpause grab"},
+		{"halted keys past a restart", "keys halt put put reserve nack reserve die restart nack put sleep restart reserve expire release reserve"},
 		{"keys", "keys put put put grab keys ack reserve result restart reserve nack reserve keys grab hold wait reserve release grab"},
 		{"keys past a restart", "keys put put reserve take restart reserve ack restart sleep reserve hold restart wait keys restart grab"},
 		{"keys under compaction", "keys put big big reserve ack big hold sleep big big reserve ack sleep restart grab release keys take"},

@@ -15,7 +15,7 @@ import (
 const (
 	KindTick    = "tick"    // once a second in which something changed: the server, queues and runs
 	KindDead    = "dead"    // tasks of a queue came to be dead
-	KindHalt    = "halt"    // hand-outs of a queue pause since too many tasks failed, or go on
+	KindHalt    = "halt"    // hand-outs of a queue, or of keys of it, pause since too many tasks failed, or go on
 	KindStorage = "storage" // the storage is ok, low or full from now on
 	KindAction  = "action"  // somebody did, or was refused, what is audited
 )
@@ -27,7 +27,7 @@ type Event struct {
 	Kind    string     `json:"kind"`
 	Queue   string     `json:"queue,omitempty"`   // of KindDead, KindHalt and KindAction; "" is of none in particular
 	Run     string     `json:"run,omitempty"`     // of KindAction
-	Count   int64      `json:"count,omitempty"`   // tasks that it is about
+	Count   int64      `json:"count,omitempty"`   // tasks that it is about; of KindHalt: keys that are halted
 	Action  string     `json:"action,omitempty"`  // of KindAction: the word of the audit
 	Worker  string     `json:"worker,omitempty"`  // of KindAction: how the client calls itself
 	Door    string     `json:"door,omitempty"`    // of KindAction: through which door

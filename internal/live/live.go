@@ -116,7 +116,8 @@ type queue struct {
 	levels     levels
 	paused     bool
 	halted     string // why
-	polled     bool   // levels have been asked for
+	haltedKeys glassq.HaltedKeys
+	polled     bool // levels have been asked for
 	touched    bool
 	busy       bool
 	asked      time.Time      // of the last reserve

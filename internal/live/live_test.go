@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -399,6 +400,47 @@ func TestHaltEvents(t *testing.T) {
 			}
 		}
 		want := []string{"halted until somebody resumes it: 1 of the last 1 endings failed (failed>0% of 1)", ""}
+		if err != nil || !slices.Equal(halts, want) {
+			t.Errorf("events of halts = %q, %v; want %q", halts, err, want)
+		}
+	})
+}
+
+// TestKeyHaltEvents: a key that is halted is told once, whatever its probes do, and the end of all.
+func TestKeyHaltEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, s := watched(t, live.Options{})
+		change := glassq.SettingsChange{Halt: new("failed>0% of 1"), HaltPer: new(glassq.HaltPerKey), HaltResume: new(5.0)}
+		if _, err := s.Configure(t.Context(), "q", change); err != nil {
+			t.Fatal(err)
+		}
+		from := l.LastEvent()
+		fail := func(key string) {
+			if _, err := s.Put(by("ann"), []glassq.Task{{Queue: "q", Key: key}}); err != nil {
+				t.Fatal(err)
+			}
+			d := reserve(t, s, "ann", "q", 1)
+			if _, err := s.Nack(by("ann"), []glassq.Nack{{Token: d[0].Token(), Dead: true}}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		fail("a")
+		fail("a") // the probe
+		fail("b")
+		if _, err := s.Configure(by("ann"), "q", glassq.SettingsChange{Paused: new(false)}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		list, _, err := l.Events(t.Context(), from, 100)
+		var halts []string
+		for _, e := range list {
+			if e.Kind == live.KindHalt && e.Queue == "q" {
+				text, _, _ := strings.Cut(e.What, " halted, a probe")
+				halts = append(halts, fmt.Sprint(e.Count, " ", text))
+			}
+		}
+		want := []string{`1 key "a" is`, `2 2 keys are halted; the last, "b", is`, "0 "}
 		if err != nil || !slices.Equal(halts, want) {
 			t.Errorf("events of halts = %q, %v; want %q", halts, err, want)
 		}

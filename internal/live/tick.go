@@ -139,6 +139,11 @@ func (l *Live) tick(ctx context.Context, now time.Time) {
 			q.halted = why
 			halts = append(halts, &Event{Time: now.UTC(), Kind: KindHalt, Queue: q.name, What: why})
 		}
+		keys, was := held[i].HaltedKeys, q.haltedKeys
+		if keys.Count != was.Count || keys.Last != was.Last || !keys.Halted.Since.Equal(was.Halted.Since) {
+			q.haltedKeys = keys
+			halts = append(halts, &Event{Time: now.UTC(), Kind: KindHalt, Queue: q.name, Count: keys.Count, What: keys.String()})
+		}
 		if changed != nil && len(e.Queues) < maxTold {
 			e.Queues = append(e.Queues, *changed)
 		}

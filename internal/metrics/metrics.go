@@ -268,7 +268,7 @@ func (r *row) addKeys(k *glassq.KeyCounts) {
 		r.keys = &glassq.KeyCounts{}
 	}
 	r.keys.Waiting, r.keys.Held = r.keys.Waiting+k.Waiting, r.keys.Held+k.Held
-	r.keys.Full, r.keys.Paced = r.keys.Full+k.Full, r.keys.Paced+k.Paced
+	r.keys.Full, r.keys.Paced, r.keys.Halted = r.keys.Full+k.Full, r.keys.Paced+k.Paced, r.keys.Halted+k.Halted
 }
 
 func (p *page) queue(q *row) {
@@ -284,8 +284,9 @@ func (p *page) queue(q *row) {
 	p.gauge(queuePaused, float64(q.paused), q.Name)
 	p.gauge(queueHalted, float64(q.halted), q.Name)
 	if k := q.keys; k != nil {
-		p.gauge(queueKeys, float64(k.Waiting-k.Held-k.Full-k.Paced), q.Name, "open")
+		p.gauge(queueKeys, float64(k.Waiting-k.Stopped()), q.Name, "open")
 		p.gauge(queueKeys, float64(k.Held), q.Name, glassq.KeyHeld)
+		p.gauge(queueKeys, float64(k.Halted), q.Name, glassq.KeyHalted)
 		p.gauge(queueKeys, float64(k.Full), q.Name, glassq.KeyFull)
 		p.gauge(queueKeys, float64(k.Paced), q.Name, glassq.KeyPaced)
 	}

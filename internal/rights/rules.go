@@ -122,7 +122,7 @@ var Rules = [verbs]Rule{
 		Client: []string{"Redrive", "RedriveSome"}},
 	VerbKeys: {Does: "look at keys", Needs: Read, Of: OfQueue, HTTP: []string{"GET /v1/queues/{queue}/keys"},
 		Client: []string{"Keys"}},
-	VerbReleaseKey: {Does: "end the hold of a key", Audit: "release_key", Needs: Admin, Of: OfQueue,
+	VerbReleaseKey: {Does: "end the hold and the halt of a key", Audit: "release_key", Needs: Admin, Of: OfQueue,
 		HTTP: []string{"POST /v1/queues/{queue}/release"}, Client: []string{"ReleaseKey"}},
 	VerbDrop: {Does: "drop a queue", Audit: "drop", Needs: Admin, Of: OfQueue, HTTP: []string{"DELETE /v1/queues/{queue}"},
 		Memcached: []string{"delete Q", "md Q"}, Client: []string{"Drop"}},

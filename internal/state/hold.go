@@ -6,7 +6,7 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// applyHold holds a key for length ms from now, unless it is held for longer; 0 ends a hold.
+// applyHold holds a key for length ms from now, unless it is held for longer; 0 ends a hold, and a halt.
 func (s *State) applyHold(queue, name string, length int64, why string) {
 	q := s.queues[queue]
 	if q == nil || q.ring == nil && length == 0 {
@@ -26,6 +26,9 @@ func (s *State) applyHold(queue, name string, length int64, why string) {
 	switch until := s.now + length; {
 	case length == 0:
 		m.held, m.why = 0, nil
+		if q.keyHalted(name).Now() {
+			s.forgetHalt(q, q.halting.keys.by[name])
+		}
 	case until > m.held:
 		m.held, m.why = until, nil
 		if why != "" {
@@ -60,13 +63,16 @@ func (s *State) DecideHold(dst []byte, n *glassq.Nack) ([]byte, error) {
 	return AppendHold(dst, c.queue.Name, c.name, int64(ceilMS(n.Hold)), n.Reason), nil
 }
 
-// DecideRelease appends the record that ends the hold of a key.
+// DecideRelease appends the record that ends the hold of a key, and its halt.
 func (s *State) DecideRelease(dst []byte, queue, name string) ([]byte, error) {
 	q := s.Queue(queue)
 	if q == nil {
 		return nil, NoQueue(queue)
 	}
 	if q.ring != nil {
+		if q.keyHalted(name).Now() {
+			return AppendHold(dst, queue, name, 0, ""), nil
+		}
 		if k := q.ring.keys[name]; k != nil && k.held > s.now {
 			return AppendHold(dst, queue, name, 0, ""), nil
 		}
@@ -74,10 +80,10 @@ func (s *State) DecideRelease(dst []byte, queue, name string) ([]byte, error) {
 			return AppendHold(dst, queue, name, 0, ""), nil
 		}
 	}
-	return nil, glassq.Errorf(glassq.CodeNotFound, "queue %s holds no key %q", queue, name)
+	return nil, glassq.Errorf(glassq.CodeNotFound, "queue %s neither holds nor halts a key %q", queue, name)
 }
 
-// AppendHold appends that a key is held for length ms; 0 ends a hold.
+// AppendHold appends that a key is held for length ms; 0 ends a hold and a halt.
 func AppendHold(dst []byte, queue, key string, length int64, why string) []byte {
 	dst = appendString(appendString(append(dst, byte(opHold)), queue), key)
 	return appendString(binary.AppendUvarint(dst, uint64(length)), why)

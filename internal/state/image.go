@@ -41,7 +41,8 @@ type queueImage struct {
 	keyed    bool // it looks at keys for the sake of a hold
 	idle     keyMarks
 	active   []keyMark
-	breaker  *breaker // a copy
+	breaker  *breaker    // a copy
+	halts    []haltImage // of its keys
 }
 
 type runImage struct {
@@ -88,8 +89,12 @@ func (s *State) Image() *Image {
 		if q.ring != nil {
 			qi.keyed, qi.idle, qi.active = !q.ring.rules.on, q.ring.marks.share(), q.ring.active(s.now)
 		}
-		if q.breaker != nil {
-			b := *q.breaker
+		switch h := q.halting; {
+		case h == nil:
+		case h.keys != nil:
+			qi.halts = h.keys.image()
+		default:
+			b := h.breaker
 			qi.breaker = &b
 		}
 		im.queues = append(im.queues, qi)

@@ -85,7 +85,7 @@ type keyRules struct {
 var noKey = &limits{weight: 1}
 
 func newKeyRules(set *glassq.Settings) *keyRules {
-	r := &keyRules{on: set.Fair, exact: map[string]*limits{}, prefixes: map[string]*limits{}}
+	r := &keyRules{on: set.Fair || set.HaltsKeys(), exact: map[string]*limits{}, prefixes: map[string]*limits{}}
 	under := func(l glassq.KeyLimits) *limits {
 		out := &limits{weight: 1, rate: newBucket(l.Rate, l.Burst), cost: newBucket(l.CostRate, l.CostBurst)}
 		if l.Weight != nil {

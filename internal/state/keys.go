@@ -14,17 +14,18 @@ import (
 type standing uint8
 
 const (
-	keyIdle  standing = iota // no task of it is ready
-	keyOpen                  // its turn: it is in a ring
-	keyHeld                  // the end of a hold
-	keyFull                  // the end of a lease
-	keyPaced                 // a token
-	keyCosts                 // tokens for the cost of its next task
+	keyIdle   standing = iota // no task of it is ready
+	keyOpen                   // its turn: it is in a ring
+	keyHeld                   // the end of a hold
+	keyFull                   // the end of a lease
+	keyPaced                  // a token
+	keyCosts                  // tokens for the cost of its next task
+	keyHalted                 // a probe
 	keyStandings
 )
 
 var standingNames = [keyStandings]string{keyHeld: glassq.KeyHeld, keyFull: glassq.KeyFull, keyPaced: glassq.KeyPaced,
-	keyCosts: glassq.KeyCost}
+	keyCosts: glassq.KeyCost, keyHalted: glassq.KeyHalted}
 
 // A keyring hands the tasks of a queue out by their keys. The keys that may go are in a ring for
 // each priority, and each has a turn of as many hand-outs as its weight, so between two hand-outs
@@ -56,8 +57,9 @@ type key struct {
 	due        int64 // ms: when a timer looks at it again; 0 for none
 	credit     int32 // hand-outs left of its turn
 	stands     standing
-	level      int8 // with keyOpen: the ring
-	next, prev *key // in the ring
+	level      int8        // with keyOpen: the ring
+	next, prev *key        // in the ring
+	halt       *keyBreaker // nil while nothing is counted of it
 	lanes      []keyLane
 }
 
@@ -187,6 +189,9 @@ func (s *State) placeKey(k *key) {
 	if stands == k.stands && due == k.due && (stands != keyOpen || level == k.level) {
 		return
 	}
+	if due != 0 && due <= s.now {
+		panic("state: a key waits for a moment that has passed")
+	}
 	kept := r.filled == 0 // until now keys kept everything back
 	if k.stands == keyOpen {
 		r.unlink(k)
@@ -219,6 +224,11 @@ func (s *State) standing(k *key) (standing, int64) {
 		return keyIdle, 0
 	case k.held > s.now:
 		return keyHeld, k.held
+	case k.halt != nil && k.halt.halted && !k.halt.mayProbe(s.now):
+		if k.halt.probe == 0 {
+			return keyHalted, k.halt.until
+		}
+		return keyHalted, 0
 	case k.lim.concurrency > 0 && k.leased >= k.lim.concurrency:
 		return keyFull, 0
 	}
@@ -313,6 +323,9 @@ func (s *State) keyOf(q *Queue, name string) *key {
 		}
 		k.keyMark = r.marks.take(name)
 		k.name, k.q, k.lim = name, q, r.rules.of(name)
+		if h := q.halting; h != nil && h.keys != nil {
+			k.halt = h.keys.by[name]
+		}
 		r.keys[name] = k
 		r.counts[keyIdle]++
 	}
@@ -361,13 +374,20 @@ func (s *State) Keys(q *Queue, after string, most int) []glassq.KeyInfo {
 		}
 	}
 	for name, k := range q.ring.keys {
-		if k.ready+k.leased > 0 || k.keyMark.stands(s.now) {
+		if k.ready+k.leased > 0 || k.keyMark.stands(s.now) || k.halt != nil && k.halt.halted {
 			add(name)
 		}
 	}
 	for i := range q.ring.marks.n {
 		if m := q.ring.marks.at(i); m.stands(s.now) {
 			add(m.name)
+		}
+	}
+	if h := q.halting; h != nil && h.keys != nil {
+		for b := range h.keys.halted.all() {
+			if m := q.ring.marks.get(b.name); q.ring.keys[b.name] == nil && (m == nil || !m.stands(s.now)) {
+				add(b.name)
+			}
 		}
 	}
 	cut()
@@ -395,6 +415,10 @@ func (s *State) keyInfo(q *Queue, name string) glassq.KeyInfo {
 			info.HeldFor = *m.why
 		}
 	}
+	info.Halted = q.keyHalted(name)
+	if info.Halted.Now() && info.Why == "" && info.Ready == 0 {
+		info.Why = glassq.KeyHalted
+	}
 	tokens := func(b *bucket, full int64) *float64 {
 		if !b.on() {
 			return nil
@@ -412,8 +436,8 @@ func (q *Queue) keyCounts() *glassq.KeyCounts {
 		return nil
 	}
 	n := &q.ring.counts
-	c := &glassq.KeyCounts{Held: n[keyHeld], Full: n[keyFull], Paced: n[keyPaced] + n[keyCosts]}
-	c.Waiting = n[keyOpen] + c.Held + c.Full + c.Paced
+	c := &glassq.KeyCounts{Held: n[keyHeld], Full: n[keyFull], Paced: n[keyPaced] + n[keyCosts], Halted: n[keyHalted]}
+	c.Waiting = n[keyOpen] + c.Stopped()
 	return c
 }
 

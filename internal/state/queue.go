@@ -28,7 +28,7 @@ type Queue struct {
 	dead     lane
 	ids      idWindow
 	going    going
-	breaker  *breaker // nil without a rule
+	halting  *halting // nil without a rule
 	headers  bool     // a task of it may have headers; it is not part of the state, see Leased.Headers
 }
 
@@ -48,7 +48,7 @@ func (q *Queue) Info() glassq.QueueInfo {
 	return glassq.QueueInfo{
 		Name: q.Name, Delayed: q.count[glassq.Delayed], Ready: q.count[glassq.Ready],
 		Leased: q.count[glassq.Leased], Dead: q.count[glassq.Dead], Bytes: q.bytes,
-		Books: q.books, Pending: q.books.Pending(), Progress: q.going.info(), Halted: q.Halted(),
+		Books: q.books, Pending: q.books.Pending(), Progress: q.going.info(), Halted: q.Halted(), HaltedKeys: q.HaltedKeys(),
 		Settings: q.settings,
 		Keys:     q.keyCounts(),
 	}

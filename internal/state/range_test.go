@@ -141,6 +141,9 @@ func (p *pair) step() {
 			}
 			if p.rnd.IntN(3) == 0 {
 				set.Halt, set.HaltResume = "failed>30% of 7", float64(p.rnd.IntN(3))
+				if p.rnd.IntN(2) == 0 {
+					set.HaltPer = glassq.HaltPerKey
+				}
 			}
 			p.both(AppendQueue(nil, queue, set))
 		case 7:

@@ -39,14 +39,14 @@ const (
 
 	opRunDrop     op = 18 // run
 	opRedriveSome op = 19 // redrive or purge, queue, intervals of dead tasks
-	opHold        op = 20 // queue, key, length in ms, why: the key is held; a length of 0 ends that
+	opHold        op = 20 // queue, key, length in ms, why: the key is held; a length of 0 ends that, and a halt
 	opKeyCost     op = 21 // number, cost: what the task of a lease really cost
 	opHook        op = 22 // run, kind, text, put: put when the run ends
 	opRunEnd      op = 23 // run, count: the run has come to this end; the put of its hook comes right after it
 	opSchedule    op = 24 // schedule, settings, put, moment: from that on; without settings it is forgotten
 	opDue         op = 25 // schedule, moment, tasks, missed: done with up to that; the puts come right after it
 	opProgress    op = 26 // kind, see progress.go: what a worker said of its task
-	opHalt        op = 27 // queue: its halt has ended
+	opHalt        op = 27 // queue: its halt has ended, or those of its keys
 	opGap         op = 30 // ms in which nobody could reach the log
 )
 

@@ -132,6 +132,8 @@ func (s *State) restoreSections(d *decoder) {
 			s.restoreHalts(d)
 		case sectionRanges:
 			s.restoreRanges(d)
+		case sectionKeyHalts:
+			s.restoreKeyHalts(d)
 		default:
 			d.fail(fmt.Sprintf("section %d", tag))
 		}

@@ -124,7 +124,7 @@ func (q *Queue) Held() glassq.Held {
 		return glassq.Held{}
 	}
 	return glassq.Held{Delayed: q.Count(glassq.Delayed), Ready: q.Count(glassq.Ready), Leased: q.Count(glassq.Leased),
-		Dead: q.Count(glassq.Dead), Settings: q.Settings(), Halted: q.Halted()}
+		Dead: q.Count(glassq.Dead), Settings: q.Settings(), Halted: q.Halted(), HaltedKeys: q.HaltedKeys()}
 }
 
 // Idle tells that nothing in the queue is delayed, ready or leased; one that is nil is idle.

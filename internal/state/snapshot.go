@@ -26,6 +26,7 @@ const (
 	sectionProgress uint64 = 4 // what was said of tasks
 	sectionHalts    uint64 = 5 // endings that rules of queues count
 	sectionRanges   uint64 = 6 // ranges of positions
+	sectionKeyHalts uint64 = 7 // endings that rules of queues count key by key
 )
 
 // Snapshot writes the whole state as it is now, for those who need no Image in between.
@@ -72,6 +73,7 @@ func (im *Image) Write(w io.Writer) error {
 	im.writeProgress(&e)
 	im.writeHalts(&e)
 	im.writeRanges(&e)
+	im.writeKeyHalts(&e)
 	e.num(sectionEnd)
 	if e.err != nil {
 		return e.err

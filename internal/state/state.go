@@ -381,8 +381,8 @@ func (s *State) applyLease(number, n uint64, length int64) error {
 	c.queue.count[glassq.Ready]--
 	c.queue.count[glassq.Leased]++
 	s.keyLeased(c, n)
+	c.haltOut(number)
 	s.keyMoved(c, n, glassq.Ready, glassq.Leased)
-	c.queue.haltOut(number)
 	s.leases.set(number, lease{task: n, deadline: s.now + length, length: length})
 	s.leaseTimers.push(s.now+length, number)
 	if number >= s.next {
@@ -432,9 +432,9 @@ func (s *State) applyAck(number uint64, outcome glassq.Outcome, result bool) err
 	if err != nil {
 		return err
 	}
-	q := s.class[e.class].queue
-	s.acked.add(number, q.num, s.now)
-	s.haltEnd(q, number, outcome == glassq.Failed)
+	c := &s.class[e.class]
+	s.acked.add(number, c.queue.num, s.now)
+	s.haltEnd(c, number, outcome == glassq.Failed)
 	s.done(l.task, e, outcome, result)
 	return nil
 }
@@ -476,7 +476,7 @@ func (s *State) applyTake(n uint64) error {
 	}
 	s.release(c.queue, s.booked(e))
 	s.keyLeased(c, n)
-	s.haltEnd(c.queue, 0, false)
+	s.haltEnd(c, 0, false)
 	s.done(n, e, glassq.OK, false)
 	return nil
 }
@@ -492,10 +492,10 @@ func (s *State) applyNack(number uint64, kind byte, delay int64, reason string) 
 	if kind == nackUndone || kind == nackPutOff {
 		s.settleCost(&s.class[e.class], l.task, 0) // the rate stays used: it counts hand-outs
 	}
-	if q := s.class[e.class].queue; kind == nackUndone || kind == nackPutOff {
-		s.haltBack(q, number)
+	if c := &s.class[e.class]; kind == nackUndone || kind == nackPutOff {
+		c.haltBack(number)
 	} else {
-		s.haltEnd(q, number, true)
+		s.haltEnd(c, number, true)
 	}
 	switch kind {
 	case nackUndone:
@@ -637,7 +637,7 @@ func (s *State) Advance(now int64) {
 			n := l.task
 			s.leases.remove(t.ref)
 			if e := s.tasks.get(n); e != nil && e.state() == glassq.Leased {
-				s.haltEnd(s.class[e.class].queue, t.ref, true)
+				s.haltEnd(&s.class[e.class], t.ref, true)
 				s.retry(n, e, Backoff(n, e.attempts()-1))
 			}
 		case &s.keyTimers:

@@ -259,6 +259,9 @@ func (w *walker) step() {
 				Rate: float64(w.rnd.IntN(3))}
 			if w.rnd.IntN(2) == 0 {
 				set.Halt, set.HaltResume = "failed>30% of 7", float64(w.rnd.IntN(3))
+				if w.rnd.IntN(2) == 0 {
+					set.Halt, set.HaltPer = "failed>30% of 2", glassq.HaltPerKey
+				}
 			}
 			w.add(AppendQueue(nil, queue, set))
 		case 10:
@@ -636,8 +639,11 @@ func dump(s *State) string {
 		}
 		info, _ := json.Marshal(q.Info())
 		fmt.Fprintln(&b, string(info), len(q.ids.seen), n, ok)
-		if q.breaker != nil {
-			fmt.Fprintln(&b, *q.breaker)
+		if q.halting != nil {
+			fmt.Fprintln(&b, q.halting.breaker, q.HaltedKeys())
+			if h := q.halting.keys; h != nil {
+				fmt.Fprintln(&b, h.image())
+			}
 		}
 	}
 	dumpFlow(&b, s)

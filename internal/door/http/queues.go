@@ -201,7 +201,7 @@ func (s *call) keys(rw http.ResponseWriter, r *http.Request) error {
 	return done(answer(rw, a))
 }
 
-// releaseKey ends the hold of a key.
+// releaseKey ends the hold and the halt of a key.
 func (s *call) releaseKey(rw http.ResponseWriter, r *http.Request) error {
 	q := parseQuery(r, "key")
 	if q.err != nil {
