@@ -55,7 +55,8 @@ func TestNames(t *testing.T) {
 		if form == nil {
 			t.Fatalf("%s has no form", at)
 		}
-		if _, status := s.send(html.UnescapeString(form[1]), at, url.Values{}); status != 200 || !s.queue(name).Settings.Paused {
+		_, status = s.send(html.UnescapeString(form[1]), at, url.Values{})
+		if status != 200 || !s.queue(name).Settings.Paused {
 			t.Errorf("%s: status %d, and the queue is not paused", form[1], status)
 		}
 		if _, status := s.get(at + "/tasks?state=ready"); status != 200 {
@@ -107,7 +108,8 @@ func TestManyQueues(t *testing.T) {
 		if err != nil || len(leases) != 1 {
 			t.Fatal(leases, err)
 		}
-		if _, err := s.broker.Nack(t.Context(), []glassq.Nack{{Token: leases[0].Token(), Dead: true, Reason: tasks[i].Queue}}); err != nil {
+		dead := []glassq.Nack{{Token: leases[0].Token(), Dead: true, Reason: tasks[i].Queue}}
+		if _, err := s.broker.Nack(t.Context(), dead); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -124,7 +126,8 @@ func TestManyQueues(t *testing.T) {
 		"/dead":                     {100, "300 dead tasks in 300 queues"},
 	} {
 		text, status := s.get(path)
-		if got := len(rows.FindAllString(text, -1)); status != 200 || got != want.rows || !strings.Contains(text, want.says) || len(text) > 1<<20 {
+		got := len(rows.FindAllString(text, -1))
+		if status != 200 || got != want.rows || !strings.Contains(text, want.says) || len(text) > 1<<20 {
 			t.Errorf("%s: status %d, %d bytes, %d rows, want %d and %q", path, status, len(text), got, want.rows, want.says)
 		}
 	}
