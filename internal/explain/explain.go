@@ -47,6 +47,7 @@ const (
 // A Source is the store that is explained.
 type Source interface {
 	Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error)
+	Runs(ctx context.Context) ([]glassq.Run, error)
 	Run(ctx context.Context, name string) (glassq.Run, error)
 	Stats(ctx context.Context) (glassq.Stats, error)
 	glassq.Finder
@@ -109,6 +110,9 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 		return "", err
 	}
 	q, v, now := &all[0], x.Live.Queue(name), time.Now()
+	if q.Leased == 0 {
+		v.Holders = nil // a lease that ran out is known to be over a second or two later
+	}
 	if q.Settings.Paused {
 		s.add(Paused, "glassq queue resume "+name, "it is paused, nothing is handed out")
 	}
@@ -130,6 +134,9 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 		case err == nil || errors.Is(err, glassq.ErrUnsupported):
 			s.add(Delayed, "", "%d delayed", q.Delayed)
 		default:
+			return "", err
+		}
+		if err := x.waiting(ctx, name, s); err != nil {
 			return "", err
 		}
 	}
@@ -295,7 +302,7 @@ func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, e
 		s.add(NotSealed, "", "it is not sealed: whoever dispatches has not said that this was all")
 	}
 	if r.Held {
-		if err := x.after(ctx, &r, &s); err != nil {
+		if err := x.after(ctx, &r, "it", &s); err != nil {
 			return glassq.Explanation{}, err
 		}
 	} else if r.Pending > 0 && r.Queue != "" {
@@ -319,11 +326,30 @@ func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, e
 	return s.explanation("run "+name, head), nil
 }
 
-// after adds which run another one waits for, and why it still does.
-func (x *Explainer) after(ctx context.Context, r *glassq.Run, s *say) error {
+// waiting adds which runs of a queue have tasks that are delayed until another run has ended.
+func (x *Explainer) waiting(ctx context.Context, queue string, s *say) error {
+	list, err := x.Store.Runs(ctx)
+	if err != nil {
+		return err
+	}
+	list = slices.DeleteFunc(list, func(r glassq.Run) bool { return !r.Held || r.Pending == 0 || r.Queue != queue })
+	for i := range list[:min(len(list), namedHolders)] {
+		if err := x.after(ctx, &list[i], "run "+list[i].Name, s); err != nil {
+			return err
+		}
+	}
+	if n := len(list) - namedHolders; n > 0 {
+		s.add(After, "glassq runs ls", "%s for other runs, too", plain.Plural(uint64(n), "more run waits", "more runs wait"))
+	}
+	return nil
+}
+
+// after adds which run another one waits for, and why it still does; who is the other one, as a
+// sentence begins.
+func (x *Explainer) after(ctx context.Context, r *glassq.Run, who string, s *say) error {
 	first, err := x.Store.Run(ctx, r.After)
 	if errors.Is(err, glassq.ErrNotFound) {
-		s.add(After, "glassq runs cancel "+r.Name, "it waits for the end of run %s, which is not there any more", r.After)
+		s.add(After, "glassq runs cancel "+r.Name, "%s waits for the end of run %s, which is not there any more", who, r.After)
 		return nil
 	}
 	if err != nil {
@@ -332,14 +358,14 @@ func (x *Explainer) after(ctx context.Context, r *glassq.Run, s *say) error {
 	b, do := &first.Books, "glassq explain run "+first.Name
 	switch {
 	case first.Complete:
-		s.add(After, "glassq runs retry "+first.Name, "it waits for the success of run %s, which ended with %d failed and %d dead",
-			first.Name, b.Failed, b.Dead.Sum())
+		s.add(After, "glassq runs retry "+first.Name, "%s waits for the success of run %s, which ended with %d failed and %d dead",
+			who, first.Name, b.Failed, b.Dead.Sum())
 	case first.Held:
-		s.add(After, do, "it waits for the end of run %s, which waits for run %s", first.Name, first.After)
+		s.add(After, do, "%s waits for the end of run %s, which waits for run %s", who, first.Name, first.After)
 	case !first.Sealed:
-		s.add(After, do, "it waits for the end of run %s, which is not sealed and has %d pending", first.Name, first.Pending)
+		s.add(After, do, "%s waits for the end of run %s, which is not sealed and has %d pending", who, first.Name, first.Pending)
 	default:
-		s.add(After, do, "it waits for the end of run %s, which has %d pending", first.Name, first.Pending)
+		s.add(After, do, "%s waits for the end of run %s, which has %d pending", who, first.Name, first.Pending)
 	}
 	return nil
 }

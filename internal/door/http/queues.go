@@ -114,14 +114,6 @@ var filterNames = []string{"task", "why", "reason", "run", "max"}
 func (q *query) filter() (f glassq.DeadFilter, is bool) {
 	f = glassq.DeadFilter{Tasks: q.values["task"], Why: q.oneOf("why", "", glassq.DeadAttempts, glassq.DeadNacked),
 		Reason: q.values.Get("reason"), Run: q.values.Get("run"), Max: int(q.number("max", 0, 1<<31-1))}
-	for _, name := range filterNames {
-		switch list := q.values[name]; {
-		case name != "task" && len(list) > 1:
-			q.fail("%s is there more than once", name)
-		case slices.Contains(list, ""): // as of a variable that is not set: it would mean any
-			q.fail("%s is empty", name)
-		}
-	}
 	return f, len(f.Tasks) > 0 || f.Why != "" || f.Reason != "" || f.Run != ""
 }
 
