@@ -141,7 +141,7 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 		}
 	}
 	if q.Leased > 0 {
-		leased(q, &v, now, s)
+		leased(q, &v, now, x.taker(ctx, name), s)
 	}
 	if q.Dead > 0 {
 		s.add(Dead, "glassq queue redrive "+name, "%s for a person", plain.Plural(q.Dead, "dead waits", "dead wait"))
@@ -233,7 +233,7 @@ func ready(q *glassq.QueueInfo, v *live.QueueView, now time.Time, take string, s
 	case asks && (q.Waiters > 0 || len(there) == 0):
 		s.add(Moving, "", "%d ready, and workers ask for them", q.Ready)
 	case len(there) > 0:
-		s.add(AtLimit, "", "%d ready, and the workers are at their limit: %s", q.Ready, holders(there))
+		s.add(AtLimit, take, "%d ready, and the workers are at their limit: %s", q.Ready, holders(there))
 	case v.Asked.IsZero():
 		s.add(NoWorker, take, "%d ready and nobody asks (nobody has since the server began)", q.Ready)
 	default:
@@ -245,14 +245,17 @@ func ready(q *glassq.QueueInfo, v *live.QueueView, now time.Time, take string, s
 	}
 }
 
-// leased adds who holds the leases.
-func leased(q *glassq.QueueInfo, v *live.QueueView, now time.Time, s *say) {
+// leased adds who holds the leases; take is the command that takes what a silent worker gives back.
+func leased(q *glassq.QueueInfo, v *live.QueueView, now time.Time, take string, s *say) {
+	if q.Waiters > 0 {
+		take = "" // somebody will
+	}
 	for _, h := range v.Holders[:min(len(v.Holders), namedHolders)] {
 		switch seen := now.Sub(h.Seen); {
 		case h.Name == "others":
 			s.add(Working, "", "%d leased by clients without a name", h.Leases)
 		case seen > silentAfter:
-			s.add(Silent, "", "%d leased by %s, silent for %s; they come back when their leases run out", h.Leases, h.Name, ago(seen))
+			s.add(Silent, take, "%d leased by %s, silent for %s; they come back when their leases run out", h.Leases, h.Name, ago(seen))
 		default:
 			s.add(Working, "", "%d leased by %s, heard of %s ago", h.Leases, h.Name, ago(seen))
 		}
