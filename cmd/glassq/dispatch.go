@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -363,17 +362,6 @@ func describeDispatch(rep *dispatch.Report) string {
 	}
 	return s + fmt.Sprintf("; run %s is sealed with %s", rep.Run.Name, plain.Comma(rep.Total))
 }
-
-// printJSON prints v on one line.
-func (a *app) printJSON(v any) error {
-	line, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	_, err = a.data().Write(append(line, '\n'))
-	return err
-}
-
 // checkTaskFlags refuses options that no queue takes, before there is a run of theirs.
 func checkTaskFlags(o *dispatch.Options) error {
 	switch {
