@@ -362,6 +362,7 @@ func describeDispatch(rep *dispatch.Report) string {
 	}
 	return s + fmt.Sprintf("; run %s is sealed with %s", rep.Run.Name, plain.Comma(rep.Total))
 }
+
 // checkTaskFlags refuses options that no queue takes, before there is a run of theirs.
 func checkTaskFlags(o *dispatch.Options) error {
 	switch {
