@@ -141,10 +141,10 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 		}
 	}
 	if q.Leased > 0 {
-		leased(q, &v, now, s)
+		leased(q, &v, now, x.taker(ctx, name), s)
 	}
 	if q.Dead > 0 {
-		s.add(Dead, "glassq queue redrive "+name, "%s for a person", plain.Plural(uint64(q.Dead), "dead waits", "dead wait"))
+		s.add(Dead, "glassq queue redrive "+name, "%s for a person", plain.Plural(q.Dead, "dead waits", "dead wait"))
 	}
 	if isFull(q) {
 		s.add(Full, "glassq queue set "+name+" --max-tasks 0 --max-bytes 0", "it is full, so puts are refused or wait")
@@ -215,7 +215,7 @@ func keys(q *glassq.QueueInfo, s *say) (open bool) {
 		}
 	}
 	s.add(Keys, "glassq keys "+q.Name, "%d ready; of %s with ready tasks some may not go: %s", q.Ready,
-		plain.Plural(uint64(k.Waiting), "key", "keys"), strings.Join(why, ", "))
+		plain.Plural(k.Waiting, "key", "keys"), strings.Join(why, ", "))
 	if h := q.HaltedKeys; h.Count > 0 {
 		s.add(Halted, "glassq keys "+q.Name, "%s", plain.Text([]byte(h.String())))
 	}
@@ -233,7 +233,7 @@ func ready(q *glassq.QueueInfo, v *live.QueueView, now time.Time, take string, s
 	case asks && (q.Waiters > 0 || len(there) == 0):
 		s.add(Moving, "", "%d ready, and workers ask for them", q.Ready)
 	case len(there) > 0:
-		s.add(AtLimit, "", "%d ready, and the workers are at their limit: %s", q.Ready, holders(there))
+		s.add(AtLimit, take, "%d ready, and the workers are at their limit: %s", q.Ready, holders(there))
 	case v.Asked.IsZero():
 		s.add(NoWorker, take, "%d ready and nobody asks (nobody has since the server began)", q.Ready)
 	default:
@@ -245,20 +245,23 @@ func ready(q *glassq.QueueInfo, v *live.QueueView, now time.Time, take string, s
 	}
 }
 
-// leased adds who holds the leases.
-func leased(q *glassq.QueueInfo, v *live.QueueView, now time.Time, s *say) {
+// leased adds who holds the leases; take is the command that takes what a silent worker gives back.
+func leased(q *glassq.QueueInfo, v *live.QueueView, now time.Time, take string, s *say) {
+	if q.Waiters > 0 {
+		take = "" // somebody will
+	}
 	for _, h := range v.Holders[:min(len(v.Holders), namedHolders)] {
 		switch seen := now.Sub(h.Seen); {
 		case h.Name == "others":
 			s.add(Working, "", "%d leased by clients without a name", h.Leases)
 		case seen > silentAfter:
-			s.add(Silent, "", "%d leased by %s, silent for %s; they come back when their leases run out", h.Leases, h.Name, ago(seen))
+			s.add(Silent, take, "%d leased by %s, silent for %s; they come back when their leases run out", h.Leases, h.Name, ago(seen))
 		default:
 			s.add(Working, "", "%d leased by %s, heard of %s ago", h.Leases, h.Name, ago(seen))
 		}
 	}
 	if n := len(v.Holders) - namedHolders; n > 0 {
-		s.add(Working, "glassq top", "more leased by at least %s", plain.Plural(uint64(n), "other", "others"))
+		s.add(Working, "glassq top", "more leased by at least %s", plain.Plural(n, "other", "others"))
 	}
 	if n := q.Leased - int64(v.Known); n > 0 {
 		s.add(Working, "", "%d leased by clients of before the server began", n)
@@ -414,7 +417,7 @@ func (x *Explainer) Task(ctx context.Context, f glassq.Find) (t Task, err error)
 // held says how a task is that is there.
 func (x *Explainer) held(f *glassq.Peeked, lease uint64) string {
 	text := fmt.Sprintf("It is %s, put %s ago and handed out %s.", f.State, ago(f.Age),
-		plain.Plural(uint64(f.Attempt), "time", "times"))
+		plain.Plural(f.Attempt, "time", "times"))
 	if w, until, ok := x.Live.Holder(lease); ok && f.State == glassq.Leased {
 		text += fmt.Sprintf(" %s holds it until %s.", w.Name, until.UTC().Format("15:04:05"))
 	}
