@@ -70,6 +70,7 @@ type Store struct {
 	said    time.Time     // when trouble was last logged
 
 	revision uint64 // of the hint "shard.0", as this gateway left it or found it
+	written  uint64 // the number in the hint file; for remember
 
 	failed chan struct{} // closed when the log is lost
 	atOnce atomic.Bool   // a reign ends as it is
@@ -118,8 +119,12 @@ func Open(ctx context.Context, g Ground, opt Options) (*Store, error) {
 	s := &Store{ground: g, opt: opt.withDefaults(), changed: make(chan struct{}), failed: make(chan struct{}),
 		kick: make(chan struct{}, 1)}
 	s.name = fmt.Sprintf("%016x", chance(rand.Read))
+	known, err := s.recall()
+	if err != nil {
+		return nil, err
+	}
 	for {
-		err := s.identify(ctx)
+		err := s.identify(ctx, known)
 		if err == nil {
 			break
 		}
@@ -132,9 +137,6 @@ func Open(ctx context.Context, g Ground, opt Options) (*Store, error) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-	}
-	if err := s.recall(); err != nil {
-		return nil, err
 	}
 	s.calls, s.served = newCalls(s), newServed(s)
 	for _, serve := range []func() (func(), error){
@@ -171,8 +173,9 @@ func newID() (id storeID) {
 	return id
 }
 
-// identify learns which store this is, or makes one where there is neither a log nor a hint.
-func (s *Store) identify(ctx context.Context) error {
+// identify learns which store this is, or makes one where there is neither a log nor a hint, and
+// nothing is known of one.
+func (s *Store) identify(ctx context.Context, known remembered) error {
 	try, cancel := context.WithTimeout(ctx, 4*tryFor)
 	defer cancel()
 	// In this order: another gateway that makes the store says so before it writes to the log.
@@ -188,6 +191,8 @@ func (s *Store) identify(ctx context.Context) error {
 		return err
 	case text == nil && info.Last > 0:
 		return lost("there is a log of %d messages, and nothing that says which store it is of: the hints were deleted", info.Last)
+	case known.Store != "" && s.same(text, info.Last, known.Store) != nil:
+		return s.same(text, info.Last, known.Store)
 	case text == nil:
 		s.id = newID()
 		return s.found(try, revision) // after an error another one has, perhaps
@@ -236,10 +241,13 @@ func (s *Store) request(msg []byte) []byte {
 // hear takes what owners tell.
 func (s *Store) hear(msg []byte) {
 	var x sign
-	if json.Unmarshal(msg, &x) == nil && x.Store == hex.EncodeToString(s.id[:]) && x.From != s.name {
+	if json.Unmarshal(msg, &x) == nil && s.ours(x) && x.From != s.name {
 		s.heed(x, true)
 	}
 }
+
+// ours tells whether a sign is of this store.
+func (s *Store) ours(x sign) bool { return x.Store == hex.EncodeToString(s.id[:]) }
 
 // heed learns from a sign of another gateway. now says that it is not older than a moment.
 func (s *Store) heed(x sign, now bool) {
@@ -305,14 +313,27 @@ func (s *Store) run(ctx context.Context) {
 		// What gateways do not hear of each other stands in the hint too.
 		text, at, err := s.hint(ctx)
 		var x sign
+		mine := json.Unmarshal(text, &x) == nil && s.ours(x)
+		if err == nil && !mine {
+			err = s.stays(ctx)
+		}
 		switch {
+		case fatal(err), errors.Is(err, ErrGone):
+			s.mu.Lock()
+			high := s.high
+			s.mu.Unlock()
+			s.fail(s.taker([]witness{high}).gone(err))
+			return
 		case err != nil:
 			s.say("the hints do not answer", err)
 		case at != revision || first:
-			if silent = time.Now(); json.Unmarshal(text, &x) == nil && x.From != s.name {
+			if silent = time.Now(); mine && x.From != s.name {
 				s.heed(x, !first)
 			}
 			revision, first = at, false
+		}
+		if err := s.remember(); err != nil {
+			s.say("the hint file is not written", err)
 		}
 		s.mu.Lock()
 		if s.heardAt.After(silent) {
