@@ -39,7 +39,8 @@ func (s *slowest) offer(r *record) {
 	if !r.out.Began.IsZero() {
 		show.Start = float64(r.out.Began.UnixMilli()) / 1000
 	}
-	at, _ := slices.BinarySearchFunc(*s, r.out.Took, func(x slowResult, rt time.Duration) int { return cmp.Compare(x.rt, rt) })
+	at, _ := slices.BinarySearchFunc(*s, r.out.Took,
+		func(x slowResult, rt time.Duration) int { return cmp.Compare(x.rt, rt) })
 	*s = slices.Insert(*s, at, slowResult{r.out.Took, show})
 	if len(*s) > maxSlow {
 		*s = slices.Delete(*s, 0, 1)
