@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -593,15 +595,30 @@ func TestLane(t *testing.T) {
 	var l lane
 	in := map[uint64]bool{}
 	next := uint64(1)
+	var holes []span // numbers that come later than others above them, as those of a range do
 	for range 20000 {
-		switch rnd.IntN(5) {
+		switch rnd.IntN(6) {
+		case 5:
+			if size := uint64(rnd.IntN(4)); rnd.IntN(2) == 0 && len(holes) > 0 {
+				h := holes[0]
+				holes = holes[1:]
+				l.insert(h)
+				for n := h.first; n < h.end; n++ {
+					in[n] = true
+				}
+			} else if size > 0 {
+				holes = append(holes, span{next, next + size})
+				next += size
+			}
 		case 0, 1:
 			next += uint64(rnd.IntN(2))
 			l.push(next)
 			in[next] = true
 			next++
 		case 2:
-			if n := uint64(rnd.Int64N(int64(next))) + 1; n < next && !in[n] {
+			n := uint64(rnd.Int64N(int64(next))) + 1
+			hole := slices.ContainsFunc(holes, func(h span) bool { return h.first <= n && n < h.end })
+			if n < next && !in[n] && !hole {
 				l.giveBack(n)
 				in[n] = true
 			}
@@ -621,8 +638,13 @@ func TestLane(t *testing.T) {
 			l.pop()
 			delete(in, n)
 		}
+		var all []uint64
+		l.from(0, func(n uint64) uint64 { all = append(all, n); return n + 1 })
+		if want := slices.Sorted(maps.Keys(in)); !slices.Equal(all, want) {
+			t.Fatalf("from(0) = %v, want %v", all, want)
+		}
 		if len(in) > 300 {
-			l, in = lane{}, map[uint64]bool{}
+			l, in, holes = lane{}, map[uint64]bool{}, nil
 		}
 	}
 }
