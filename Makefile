@@ -192,12 +192,15 @@ cluster: build ## three NATS servers and two gateways on loopback; the programs 
 	$(GO) run ./internal/ladder/cluster -glassq bin/glassq
 
 ROUNDS ?= 3
-cluster-test: ## everything on real NATS servers: the laws, what is refused, and each fault row ROUNDS (3) times, with LAZY=1 as servers sync by default
-	$(GO) test -count=1 -timeout 20m ./internal/jetstream/...
-	$(LADDER) -run '^TestCluster$$' -every-row -rounds $(ROUNDS) $(if $(LAZY),-lazy)
+SOAK   ?= 0
+cluster-test: ## real NATS servers: the laws, what is refused, each fault row ROUNDS (3) times, 10 power cuts, SOAK (0, or 60m) of faults by chance; LAZY=1 syncs as by default; ROW is a test or one row of it
+	$(if $(ROW),,$(GO) test -count=1 -timeout 20m ./internal/jetstream/...)
+	$(GO) test -count=1 -v -timeout 3h ./internal/ladder -seed $(SEED) -run '$(or $(ROW),^TestCluster)' -every-row -rounds $(ROUNDS) -cuts 10 -soak $(SOAK) $(if $(LAZY),-lazy)
 
-owners: ## owners of one queue on several machines, that come, go, and meet faults by chance
+STEPS   ?= 1000000
+owners: ## owners of one queue on several machines, that come, go, and meet faults by chance; STEPS (1,000,000) beside the model
 	$(GO) test -count=1 -timeout 60m ./internal/cluster -run 'FenceAlone|Faults' -rounds 10000 -seeds 200
+	$(GO) test -count=1 -v -timeout 300m ./internal/ladder -seed $(SEED) -run '^TestOwners$$' -owners $(STEPS)
 
 mutants: ## every seeded bug of internal/ladder/mutants must be caught
 	$(GO) run ./internal/ladder/mutants

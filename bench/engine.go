@@ -20,7 +20,7 @@ import (
 	"github.com/glassq/glassq/internal/wal"
 )
 
-var seconds = flag.Float64("seconds", 3, "seconds that each speed of suite engine, and each row of watch, is measured for")
+var seconds = flag.Float64("seconds", 3, "seconds that each speed of suite engine, and each row of watch and counting, is measured for")
 
 // engineRows measures the embedded engine: speed with --sync always beside the disk's bare sync,
 // put while the log is compacted, then memory, start and disk space of backlogs.

@@ -54,9 +54,11 @@ var suites = []suite{
 	{"http", "dispatch, and reserve + ack, over HTTP", queueRows},
 	{"output", "output of results that wait in a server: rate and memory", outputSuite},
 	{"watch", "pages, events, metrics, redrive and counting, beside tasks that pass", watchSuite},
+	{"counting", "what internal/live costs a task: the last row of watch", countSuite},
 	{"manager", "the Python manager door beside a manager of Python's own", managerSuite},
 	{"ranges", "a range of a billion tasks; run of URLs as a range beside one by one", rangeRows},
 	{"keys", "limits of 10,000 and of a million keys; a tenant's backlog beside quiet tenants; memory", keysSuite},
+	{"cluster", "a store on three NATS servers beside plain JetStream on the same; pauses, memory", clusterSuite},
 	{"rate", "a rate of 5,000/s over two workers for 20 s", rateSuite},
 }
 

@@ -11,3 +11,5 @@ import (
 func residentMost(*os.ProcessState) string { return "unknown memory" }
 
 func processor() time.Duration { return 0 }
+
+func userTime() time.Duration { return 0 }

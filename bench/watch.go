@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -22,7 +23,7 @@ import (
 	"github.com/glassq/glassq/client"
 )
 
-var small = flag.Bool("small", false, "suites watch and keys with a few thousand tasks, 2 s a row: to see that they work")
+var small = flag.Bool("small", false, "suites watch, keys and cluster with a few thousand tasks, 2 s a row: to see that they work")
 
 // A watch is a server that is watched while tasks pass, and how much of everything there is.
 type watch struct {
@@ -376,9 +377,14 @@ func (w *watch) pages() error {
 	if err != nil || len(peeked) == 0 {
 		return fmt.Errorf("peek of %s = %d tasks: %w", deadQueue, len(peeked), err)
 	}
+	big, err := w.c.Put(w.ctx, []glassq.Task{{Queue: "big", Type: glassq.TypeOctets,
+		Body: bytes.Repeat([]byte{1}, glassq.DefaultMaxBody)}})
+	if err != nil {
+		return err
+	}
 	for _, path := range []string{"/", "/queues", "/queues/" + deadQueue, "/queues/" + deadQueue + "/tasks?state=dead",
 		fmt.Sprintf("/queues/%s/tasks/%s", deadQueue, url.PathEscape(peeked[0].ID)),
-		"/runs", "/runs/watched", "/dead", "/workers"} {
+		"/queues/big/tasks/" + glassq.AssignedID(big[0].Number), "/runs", "/runs/watched", "/dead", "/workers"} {
 		if err := w.page(path); err != nil {
 			return err
 		}

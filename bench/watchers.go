@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -205,61 +204,95 @@ func (w *watch) manyQueues() error {
 	return nil
 }
 
+// countSuite is the row of suite watch about internal/live alone.
+func countSuite(b *bench) error {
+	w := &watch{bench: b, span: time.Duration(*seconds * float64(time.Second)), rounds: *rounds}
+	return w.liveCost()
+}
+
 // liveCost compares the processor time a task of the HTTP door, in process, with and without the
-// counting of internal/live. What calls the door is the same on both sides, and counts too.
+// counting of internal/live. What calls the door counts too.
 func (w *watch) liveCost() error {
 	for _, batch := range []int{1, loadBatch} {
-		var without, with []time.Duration
-		sides := []*[]time.Duration{&without, &with}
-		for range w.rounds {
-			for _, list := range sides {
-				var seen *live.Live
-				if list == &with {
-					seen = live.New(live.Options{})
-				}
-				cost, err := w.doorCost(filepath.Join(w.dir, "cost"), seen, batch)
-				if err != nil {
-					return err
-				}
-				*list = append(*list, cost)
-			}
-			slices.Reverse(sides)
+		if err := w.countCost(batch); err != nil {
+			return err
 		}
-		same := func(d time.Duration) time.Duration { return d }
-		a, z := median(without, same), median(with, same)
-		fmt.Printf("internal/live, batches of %3d: processor time a task %v without, %v with: %+.1f %%, "+
-			"asked: at most 3 %%\n", batch, a, z, (ratio(z, a)-1)*100)
 	}
 	return nil
 }
 
-// doorCost puts, reserves and acks through a handler for a while, and returns this process's
-// processor time a task.
-func (w *watch) doorCost(dir string, seen *live.Live, batch int) (time.Duration, error) {
+// countCost prints the row of one size of batch. Both servers are there all the time, and have their turns in short
+// slices, so that what else the machine does falls on both. Counting makes no system call, so the system's
+// time, which syncs and other programs move most, is taken as the mean of both.
+func (w *watch) countCost(batch int) error {
+	const slices = 10         // of each side, a round
+	var doors [2]http.Handler // without, with
+	for i, seen := range []*live.Live{nil, live.New(live.Options{})} {
+		h, end, err := openDoor(w.ctx, filepath.Join(w.dir, fmt.Sprint("cost", i)), seen)
+		if err != nil {
+			return err
+		}
+		defer end()
+		doors[i] = h
+	}
+	var without, more []float64 // µs a task; % of it
+	for range w.rounds {
+		var user, system [2]float64
+		var tasks [2]float64
+		for k := range 2 * slices {
+			i := (k + k/2) % 2 // 0 1 1 0: neither always comes second
+			cpu, of := processor(), userTime()
+			n, err := w.passDoor(doors[i], batch, w.span/slices)
+			if err != nil {
+				return err
+			}
+			of = userTime() - of
+			user[i] += float64(of.Microseconds())
+			system[i] += float64((processor() - cpu - of).Microseconds())
+			tasks[i] += float64(n)
+		}
+		all := user[0]/tasks[0] + (system[0]+system[1])/(tasks[0]+tasks[1])
+		without = append(without, all)
+		more = append(more, (user[1]/tasks[1]-user[0]/tasks[0])/all*100)
+	}
+	same := func(f float64) float64 { return f }
+	fmt.Printf("internal/live, batches of %3d: processor time a task %.2f µs, with counting %+.1f %% (median of %d, from %+.1f to %+.1f), "+
+		"asked: at most 3 %%\n", batch, median(without, same), median(more, same), w.rounds, quantile(more, 0, same), quantile(more, 1, same))
+	return nil
+}
+
+// openDoor opens a store of its own, with or without counting before it, and the HTTP door; end closes
+// them.
+func openDoor(ctx context.Context, dir string, seen *live.Live) (h http.Handler, end func(), err error) {
 	opt := disk.Options{Sync: *syncs}
 	if seen != nil {
 		opt.Synced = seen.Synced
 	}
 	e, err := disk.Open(dir, opt)
 	if err != nil {
-		return 0, err
+		return nil, nil, err
 	}
-	defer os.RemoveAll(dir)
-	defer e.Close()
 	var store glassq.Store = e
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
 	if seen != nil {
 		store = seen.Over(e)
-		ctx, cancel := context.WithCancel(w.ctx)
-		var wg sync.WaitGroup
 		wg.Go(func() { seen.Keep(ctx) })
-		defer wg.Wait()
-		defer cancel()
 	}
-	h := httpdoor.New(broker.New(store, glassq.Limits{}), httpdoor.Options{Live: seen})
-	tasks := bytes.Repeat([]byte(`{"body":"http://localhost:8888/?q=12345"}`+"\n"), batch)
-	cpu, began := processor(), time.Now()
+	return httpdoor.New(broker.New(store, glassq.Limits{}), httpdoor.Options{Live: seen}), func() {
+		cancel()
+		wg.Wait()
+		e.Close()
+		os.RemoveAll(dir)
+	}, nil
+}
+
+// passDoor puts, reserves and acks tasks of a run through a handler for a while, and returns how many passed.
+func (w *watch) passDoor(h http.Handler, batch int, span time.Duration) (int64, error) {
+	tasks := bytes.Repeat([]byte(`{"body":"http://localhost:8888/?q=12345","run":"r"}`+"\n"), batch)
+	began := time.Now()
 	var n atomic.Int64
-	err = inTurn(loadCallers, loadCallers, func(i int) error {
+	err := inTurn(loadCallers, loadCallers, func(i int) error {
 		queue := fmt.Sprint("/v1/queues/q", i)
 		for {
 			if _, err := ask(h, queue+"/tasks", tasks); err != nil {
@@ -277,7 +310,7 @@ func (w *watch) doorCost(dir string, seen *live.Live, batch int) (time.Duration,
 			if _, err := ask(h, "/v1/ack", acks); err != nil {
 				return err
 			}
-			if time.Since(began) > w.span || w.ctx.Err() != nil {
+			if time.Since(began) > span || w.ctx.Err() != nil {
 				return w.ctx.Err()
 			}
 		}
@@ -285,7 +318,7 @@ func (w *watch) doorCost(dir string, seen *live.Live, batch int) (time.Duration,
 	if n.Load() == 0 {
 		return 0, fmt.Errorf("no task passed: %w", err)
 	}
-	return (processor() - cpu) / time.Duration(n.Load()), err
+	return n.Load(), err
 }
 
 var leaseToken = regexp.MustCompile(`"token":"[^"]+"`)

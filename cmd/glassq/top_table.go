@@ -105,8 +105,8 @@ func (r *row) text() []string {
 	if said := r.Progress.String(); said != "" {
 		name += " (" + said + ")"
 	}
-	return []string{plain.Comma(uint64(r.Ready)), plain.Comma(uint64(r.Delayed)), plain.Comma(uint64(r.Leased)),
-		plain.Comma(uint64(r.Dead)),
+	return []string{plain.Comma(r.Ready), plain.Comma(r.Delayed), plain.Comma(r.Leased),
+		plain.Comma(r.Dead),
 		put, done, oldest, fmt.Sprint(r.Waiters), name}
 }
 

@@ -2,6 +2,8 @@ package cluster_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -110,6 +112,43 @@ func TestTimeOfHandOver(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTimeAfterAttempt: a gateway that tries to take over and dies shows a sign of life, but tells no time: the
+// next owner goes on from what the last one told.
+func TestTimeAfterAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSystem(t, clustertest.Options{}, 2, 1)
+		defer s.gateways[1].Close()
+		const delay = 24 * time.Hour
+		began := time.Now()
+		if _, err := s.gateways[0].Put(t.Context(), []glassq.Task{{Queue: "q", Delay: delay}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(25 * time.Minute) // signs of life
+		s.members[0].Kill()
+		s.gateways[0].Abort()
+		time.Sleep(15 * time.Minute)
+		ground := s.world.Join().Ground()
+		text, _, err := ground.Hints.Get(t.Context(), "store")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var is struct{ Store string }
+		if err := json.Unmarshal(text, &is); err != nil {
+			t.Fatal(err)
+		}
+		if err := ground.Bus.Tell(fmt.Appendf(nil, `{"store":%q,"kind":"takes","from":"another","epoch":1}`, is.Store)); err != nil {
+			t.Fatal(err)
+		}
+		ps, _, err := s.gateways[1].Peek(t.Context(), "q", glassq.Delayed, 0, 1)
+		if err != nil || len(ps) != 1 {
+			t.Fatalf("Peek = %d tasks, %v", len(ps), err)
+		}
+		if want := delay - time.Since(began); ps[0].Due != want {
+			t.Errorf("%v after a put with a delay of %v the task is due in %v; want %v", time.Since(began), delay, ps[0].Due, want)
+		}
+	})
 }
 
 // TestDeposedIsNoError: an owner that was cut off and finds another one says who it is now, and does

@@ -413,7 +413,7 @@ func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
 		stats, ok = s.ownersStats(ctx)
 		s.mu.Lock()
 		if told := s.stats; !ok {
-			stats, asOf = told, s.heardAt
+			stats, asOf = told, s.toldAt
 		} else if stats.Cluster == nil {
 			stats.Cluster = told.Cluster // how the log is, which an engine does not know
 		}

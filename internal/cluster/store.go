@@ -59,15 +59,18 @@ type Store struct {
 	epoch   uint64        // of it
 	changed chan struct{} // closed when any of the three above changes
 	high    witness       // the newest point heard of
-	logNow  int64         // the owner's time of the log, ms, when it was last heard
-	heardAt time.Time     // when that was; zero: never
-	stats   glassq.Stats  // the owner's, as of heardAt
+	heardAt time.Time     // when somebody last showed signs of life; zero: never
+	logNow  int64         // the time of the log, ms, as an owner told it
+	logAt   time.Time     // when that was
+	stats   glassq.Stats  // the owner's
+	toldAt  time.Time     // when they were told; zero: never
 	left    bool          // the owner said that it goes
 	err     error         // why every call is refused: closed, or the log is lost
 	closed  bool          // Close was called
 	said    time.Time     // when trouble was last logged
 
 	revision uint64 // of the hint "shard.0", as this gateway left it or found it
+	written  uint64 // the number in the hint file; for remember
 
 	failed chan struct{} // closed when the log is lost
 	atOnce atomic.Bool   // a reign ends as it is
@@ -116,8 +119,12 @@ func Open(ctx context.Context, g Ground, opt Options) (*Store, error) {
 	s := &Store{ground: g, opt: opt.withDefaults(), changed: make(chan struct{}), failed: make(chan struct{}),
 		kick: make(chan struct{}, 1)}
 	s.name = fmt.Sprintf("%016x", chance(rand.Read))
+	known, err := s.recall()
+	if err != nil {
+		return nil, err
+	}
 	for {
-		err := s.identify(ctx)
+		err := s.identify(ctx, known)
 		if err == nil {
 			break
 		}
@@ -130,9 +137,6 @@ func Open(ctx context.Context, g Ground, opt Options) (*Store, error) {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-	}
-	if err := s.recall(); err != nil {
-		return nil, err
 	}
 	s.calls, s.served = newCalls(s), newServed(s)
 	for _, serve := range []func() (func(), error){
@@ -169,8 +173,9 @@ func newID() (id storeID) {
 	return id
 }
 
-// identify learns which store this is, or makes one where there is neither a log nor a hint.
-func (s *Store) identify(ctx context.Context) error {
+// identify learns which store this is, or makes one where there is neither a log nor a hint, and
+// nothing is known of one.
+func (s *Store) identify(ctx context.Context, known remembered) error {
 	try, cancel := context.WithTimeout(ctx, 4*tryFor)
 	defer cancel()
 	// In this order: another gateway that makes the store says so before it writes to the log.
@@ -186,6 +191,8 @@ func (s *Store) identify(ctx context.Context) error {
 		return err
 	case text == nil && info.Last > 0:
 		return lost("there is a log of %d messages, and nothing that says which store it is of: the hints were deleted", info.Last)
+	case known.Store != "" && s.same(text, info.Last, known.Store) != nil:
+		return s.same(text, info.Last, known.Store)
 	case text == nil:
 		s.id = newID()
 		return s.found(try, revision) // after an error another one has, perhaps
@@ -234,10 +241,13 @@ func (s *Store) request(msg []byte) []byte {
 // hear takes what owners tell.
 func (s *Store) hear(msg []byte) {
 	var x sign
-	if json.Unmarshal(msg, &x) == nil && x.Store == hex.EncodeToString(s.id[:]) && x.From != s.name {
+	if json.Unmarshal(msg, &x) == nil && s.ours(x) && x.From != s.name {
 		s.heed(x, true)
 	}
 }
+
+// ours tells whether a sign is of this store.
+func (s *Store) ours(x sign) bool { return x.Store == hex.EncodeToString(s.id[:]) }
 
 // heed learns from a sign of another gateway. now says that it is not older than a moment.
 func (s *Store) heed(x sign, now bool) {
@@ -254,8 +264,11 @@ func (s *Store) heed(x sign, now bool) {
 	}
 	if now {
 		s.heardAt = time.Now()
-		if x.Now > 0 {
-			s.logNow = x.Now
+		if x.Stats != nil { // not one who only tries to take over
+			s.toldAt = s.heardAt
+		}
+		if x.Now > 0 && x.Now >= s.logTime() { // else it was told before, and heard late
+			s.logNow, s.logAt = x.Now, s.heardAt
 		}
 	}
 	if r := s.reign; r != nil && x.Epoch > r.epoch && s.err == nil {
@@ -300,14 +313,27 @@ func (s *Store) run(ctx context.Context) {
 		// What gateways do not hear of each other stands in the hint too.
 		text, at, err := s.hint(ctx)
 		var x sign
+		mine := json.Unmarshal(text, &x) == nil && s.ours(x)
+		if err == nil && !mine {
+			err = s.stays(ctx)
+		}
 		switch {
+		case fatal(err), errors.Is(err, ErrGone):
+			s.mu.Lock()
+			high := s.high
+			s.mu.Unlock()
+			s.fail(s.taker([]witness{high}).gone(err))
+			return
 		case err != nil:
 			s.say("the hints do not answer", err)
 		case at != revision || first:
-			if silent = time.Now(); json.Unmarshal(text, &x) == nil && x.From != s.name {
+			if silent = time.Now(); mine && x.From != s.name {
 				s.heed(x, !first)
 			}
 			revision, first = at, false
+		}
+		if err := s.remember(); err != nil {
+			s.say("the hint file is not written", err)
 		}
 		s.mu.Lock()
 		if s.heardAt.After(silent) {
@@ -379,7 +405,8 @@ func (s *Store) sign(ctx context.Context, kind string) error {
 	}
 	s.mu.Lock()
 	if r != nil {
-		s.high, s.logNow, s.heardAt = witness{r.sureOf(), "this gateway"}, now, time.Now()
+		s.high, s.heardAt = witness{r.sureOf(), "this gateway"}, time.Now()
+		s.logNow, s.logAt, s.toldAt = now, s.heardAt, s.heardAt
 	}
 	text, err := json.Marshal(sign{Store: hex.EncodeToString(s.id[:]), Kind: kind, From: s.name, Epoch: s.epoch,
 		Number: s.high.number, Chain: s.high.chain, Now: now, Stats: stats})
@@ -543,15 +570,22 @@ func (s *Store) takeOver(ctx context.Context) (*reign, error) {
 	return r, nil
 }
 
-// seen is how long ago the log's time was last, by what this gateway has heard of its owner since.
+// seen is how long ago the log's time was last, by what this gateway has heard of its owners since.
 func (s *Store) seen(last int64) (ago time.Duration, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.logNow == 0 {
 		return 0, false
 	}
-	now := s.logNow + time.Since(s.heardAt).Milliseconds()
-	return max(0, time.Duration(now-last)*time.Millisecond), true
+	return max(0, time.Duration(s.logTime()-last)*time.Millisecond), true
+}
+
+// logTime is the time of the log by what owners told of it, in ms; mu is held.
+func (s *Store) logTime() int64 {
+	if s.logNow == 0 {
+		return 0
+	}
+	return s.logNow + time.Since(s.logAt).Milliseconds()
 }
 
 // depose has calls wait for the next owner, if r is still served.

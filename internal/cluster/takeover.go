@@ -78,11 +78,11 @@ func (t *taker) take(ctx context.Context) (*reign, error) {
 func (t *taker) load(ctx context.Context) error {
 	info, err := t.log.Info(ctx)
 	if err != nil {
-		return gone(err)
+		return t.gone(err)
 	}
 	names, err := t.bucket.Names(ctx)
 	if err != nil {
-		return gone(err)
+		return t.gone(err)
 	}
 	points := pointsIn(names)
 	var said error
@@ -91,10 +91,17 @@ func (t *taker) load(ctx context.Context) error {
 			return lost("the log ends with message %d, and there is a checkpoint of message %s: the machines have lost what they confirmed",
 				info.Last, p)
 		}
+		if p.number+1 < info.First && said == nil {
+			return lost("the log begins with message %d, and the newest checkpoint is of message %s: what is between was purged by somebody else",
+				info.First, p)
+		}
+		if p.number+1 < info.First {
+			break
+		}
 		if p.number >= info.First {
 			msg, err := t.log.Read(ctx, p.number)
 			if err != nil {
-				return gone(err)
+				return t.gone(err)
 			}
 			if len(msg) < headSize || chainOf(msg) != p.chain {
 				return lost("message %d of the log is not the one that the checkpoint of message %s follows: the log went back and went on", p.number, p)
@@ -158,19 +165,24 @@ func (t *taker) restore(ctx context.Context, p point) error {
 	return nil
 }
 
-// gone says what it means that log or bucket is not there.
-func gone(err error) error {
-	if errors.Is(err, ErrGone) {
-		return lost("the store was made, and its log or its bucket is not there any more: %w", err)
+// gone says what it means that log, hints or bucket are not there.
+func (t *taker) gone(err error) error {
+	if !errors.Is(err, ErrGone) {
+		return err
 	}
-	return err
+	for _, w := range t.witnesses {
+		if w.number > 0 {
+			return lost("the store was made, %s has seen message %s of its log, and a part of it is not there any more: %w", w.who, w.point, err)
+		}
+	}
+	return lost("the store was made, and a part of it is not there any more: %w", err)
 }
 
 // read reads on to the end of the log as the machine says that orders messages.
 func (t *taker) read(ctx context.Context) error {
 	info, err := t.log.Info(ctx)
 	if err != nil {
-		return gone(err)
+		return t.gone(err)
 	}
 	t.r.info = info // there may be no room for what comes before the first look
 	for t.f.at.number < info.Last {
@@ -203,7 +215,7 @@ func (t *taker) read(ctx context.Context) error {
 			}
 			return lost("message %d of the log is missing, and the log goes on to %d", n, info.Last)
 		case err != nil:
-			return gone(err)
+			return t.gone(err)
 		}
 		if err := t.feed(n, msg); err != nil {
 			if !t.strict && !fatal(err) {
@@ -215,7 +227,7 @@ func (t *taker) read(ctx context.Context) error {
 	if !t.strict && info.Last > 0 { // what other machines have shown may be another log
 		msg, err := t.log.Read(ctx, info.Last)
 		if err != nil {
-			return gone(err)
+			return t.gone(err)
 		}
 		if len(msg) < headSize || t.f.at.number == info.Last && chainOf(msg) != t.last {
 			return errDiverged
@@ -293,8 +305,11 @@ func (t *taker) claim(ctx context.Context) (won bool, err error) {
 				return false, nil
 			case readErr == nil:
 			case errors.Is(readErr, ErrGone):
-				return false, gone(readErr)
+				return false, t.gone(readErr)
 			default:
+				if is, err := t.log.Info(ctx); err == nil && is.First > h.number {
+					return false, errPurged // another one came first, and it is gone already
+				}
 				select {
 				case <-time.After(tryPause):
 					continue

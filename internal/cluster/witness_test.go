@@ -1,7 +1,9 @@
 package cluster_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,6 +31,8 @@ func TestLost(t *testing.T) {
 		{"back, with a hint", func(w *clustertest.World) { w.Lose(w.Last() - 5) }, false, false, "has seen message"},
 		{"back behind a checkpoint", func(w *clustertest.World) { w.Forget("shard.0"); w.Lose(w.Last() / 2) }, false, false,
 			"there is a checkpoint of message"},
+		{"all is gone, a gateway lived", func(w *clustertest.World) { w.Vanish() }, true, false, "this gateway has seen message"},
+		{"all is gone, with a hint file", func(w *clustertest.World) { w.Vanish() }, false, true, "the log ends with message 0, and the hint file"},
 		{"a message rotted everywhere", func(w *clustertest.World) {
 			w.Spoil(w.Last()-1, func(b []byte) []byte { b[len(b)-1] ^= 1; return b })
 		}, false, false, "its checksum is wrong"},
@@ -36,6 +40,10 @@ func TestLost(t *testing.T) {
 			_, all := w.Messages()
 			w.Spoil(w.Last()-1, func([]byte) []byte { return all[len(all)-3] })
 		}, false, false, "was written as"},
+		{"all was purged by hand", func(w *clustertest.World) { w.Purge(w.Last() + 1) }, true, false, "was purged by somebody else"},
+		{"all was purged by hand, a gateway starts", func(w *clustertest.World) { w.Purge(w.Last() + 1) }, false, false,
+			"was purged by somebody else"},
+		{"the newest was not purged", func(w *clustertest.World) { w.Purge(w.Last()) }, false, false, "was purged by somebody else"},
 		{"the log was deleted", func(w *clustertest.World) { w.Delete(true, false) }, true, false, "is not there any more"},
 		{"the log was deleted, a gateway starts", func(w *clustertest.World) { w.Delete(true, false) }, false, false, "there is no log"},
 		{"the checkpoints were deleted", func(w *clustertest.World) { w.Delete(false, true) }, false, false, "no checkpoint"},
@@ -102,6 +110,97 @@ func TestLost(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAnotherStore: machines that lost everything are made a store anew by a gateway that knows of
+// nothing. Those that do know hand it no call, and it goes on.
+func TestAnotherStore(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		lives bool // the gateway lived through it; else it starts afterwards, and has a hint file
+	}{{"a gateway lived", true}, {"a gateway with a hint file starts", false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				world := clustertest.New(clustertest.Options{})
+				first := world.Join()
+				owner, err := cluster.Open(t.Context(), first.Ground(), often(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				putTo(t, owner, "first")
+				opt := often(t)
+				opt.HintFile = filepath.Join(t.TempDir(), "hint")
+				g, err := cluster.Open(t.Context(), world.Join().Ground(), opt)
+				if err != nil {
+					t.Fatal(err)
+				}
+				putTo(t, g, "second")
+				time.Sleep(5 * time.Second) // signs of life
+				first.Kill()
+				owner.Abort()
+				if !tt.lives {
+					g.Abort()
+				}
+				world.Vanish()
+				fresh, err := cluster.Open(t.Context(), world.Join().Ground(), often(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer fresh.Close()
+				putTo(t, fresh, "third")
+				if !tt.lives {
+					g, err = cluster.Open(t.Context(), world.Join().Ground(), opt)
+				} else if _, err = g.Put(t.Context(), []glassq.Task{{Queue: "q"}}); err != nil {
+					err = g.Failure()
+				}
+				if err == nil || !strings.Contains(err.Error(), "another store") || glassq.CodeOf(err) != glassq.CodeDamaged {
+					t.Errorf("the gateway says %v; want damaged, and that there is another store", err)
+				}
+				t.Log(err)
+				if g != nil {
+					g.Close()
+				}
+				time.Sleep(5 * time.Second)
+				if got := drained(t, fresh, "q"); fresh.Failure() != nil || len(got) != 1 {
+					t.Errorf("the new store has the tasks %v, and says %v; want the one that was put into it", got, fresh.Failure())
+				}
+			})
+		})
+	}
+}
+
+// TestRemembered: a gateway that only hands its calls on keeps what it hears of the log in its hint
+// file too: it may be the one that starts first when all have lost power.
+func TestRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := clustertest.New(clustertest.Options{})
+		opt := often(t)
+		opt.Beat = 0
+		owner, err := cluster.Open(t.Context(), world.Join().Ground(), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer owner.Close()
+		putTo(t, owner, "first")
+		opt.HintFile = filepath.Join(t.TempDir(), "hint")
+		other, err := cluster.Open(t.Context(), world.Join().Ground(), opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		for i := range 9 {
+			putTo(t, other, fmt.Sprint(i))
+		}
+		time.Sleep(5 * time.Second) // signs of life
+		text, err := os.ReadFile(opt.HintFile)
+		var is struct{ Number uint64 }
+		if err == nil {
+			err = json.Unmarshal(text, &is)
+		}
+		if err != nil || is.Number != world.Last() {
+			t.Errorf("the hint file says message %d, %v; want %d", is.Number, err, world.Last())
+		}
+	})
 }
 
 // newest is the message that the newest checkpoint is of.

@@ -3,6 +3,7 @@ package dashboard_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +14,8 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/live"
 )
+
+const isLive = `document.getElementById("live").textContent == "live"`
 
 func pointer[T any](v T) *T { return &v }
 
@@ -46,7 +49,7 @@ type fault struct {
 	end   func() // if not nil, makes room on the overview, which shows ten
 }
 
-// TestBrowserWhatIsStuck stages eleven faults: the overview, or a page that is one click away, names
+// TestBrowserWhatIsStuck stages fourteen faults: the overview, or a page that is one click away, names
 // the cause, and the button that cures it is pressed after two clicks at most. No page can start a
 // worker, or read results: there it says the command.
 func TestBrowserWhatIsStuck(t *testing.T) {
@@ -136,7 +139,7 @@ func TestBrowserWhatIsStuck(t *testing.T) {
 				put(2, glassq.Task{Queue: "unread", ResultQueue: "unread.results"})
 				reserve("unread")
 			}},
-		{name: "held", cause: "at their limit: host-7 holds 1", to: "/workers", value: "host-7",
+		{name: "held", cause: "at their limit: host-7 holds 1", to: "/queues/held", value: "glassq work http --queue held",
 			stage: func() { put(2, glassq.Task{Queue: "held"}); reserve("held") }},
 		{name: "leased", cause: "1 leased by host-7", to: "/workers", value: "host-7",
 			stage: func() { put(1, glassq.Task{Queue: "leased"}); reserve("leased") }},
@@ -147,6 +150,16 @@ func TestBrowserWhatIsStuck(t *testing.T) {
 				run("unsealed", glassq.RunChange{Queue: "of-run"})
 				put(1, glassq.Task{Queue: "of-run", Run: "unsealed", Dense: true})
 			}},
+		// The last one: until it is looked at its worker has been silent for a while, and the page says so by itself.
+		{name: "silent", cause: "1 leased by host-9, silent for", to: "/queues/silent", value: "glassq work http --queue silent",
+			stage: func() {
+				put(1, glassq.Task{Queue: "silent"})
+				gone := live.WithCaller(t.Context(), live.Caller{Door: "http", Worker: "host-9"})
+				leases, err := s.broker.Reserve(gone, glassq.Reserve{Queue: "silent", Lease: time.Hour})
+				if err != nil || len(leases) != 1 {
+					t.Fatal(leases, err)
+				}
+			}},
 	}
 	for _, f := range faults {
 		f.stage()
@@ -156,6 +169,15 @@ func TestBrowserWhatIsStuck(t *testing.T) {
 		low := newSiteOn(t, t.TempDir(), disk.Options{MinFree: disk.Watermark{Bytes: 1 << 60}}, nil)
 		do(t, ctx, "the overview", chromedp.Navigate(low.url+"/"), chromedp.WaitVisible(`#figures`))
 		reach(t, ctx, "the cause", in("The storage is low: puts are refused until there is room."))
+	})
+	t.Run("stopping", func(t *testing.T) {
+		stops := newSite(t, nil)
+		do(t, ctx, "the overview", chromedp.Navigate(stops.url+"/"), until(isLive))
+		addr := strings.TrimPrefix(stops.url, "http://")
+		stops.stop()
+		reach(t, ctx, "the cause", in("The server was stopped; this page goes on when it runs again."))
+		stops.serve(addr)
+		reach(t, ctx, "cured", isLive)
 	})
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {

@@ -139,11 +139,11 @@ func readMember(c *jsonline.Cursor, line []byte, word uint32, t, old *glassq.Tas
 			t.Type = glassq.TypeOctets
 		}
 	case wordQueue:
-		t.Queue = keep(old.Queue, c.Text("queue"))
+		t.Queue = readName(c, "queue", old.Queue)
 	case wordN:
 		t.Position = uint32(c.Integer("n", 1<<32-1))
 	case wordRun:
-		t.Run = keep(old.Run, c.Text("run"))
+		t.Run = readName(c, "run", old.Run)
 	case wordType:
 		if typ := c.Text("type"); len(typ) > 0 {
 			t.Type = keepType(old.Type, typ)
@@ -163,7 +163,7 @@ func readMember(c *jsonline.Cursor, line []byte, word uint32, t, old *glassq.Tas
 			t.Lease = d
 		}
 	case wordResult:
-		t.ResultQueue = keep(old.ResultQueue, c.Text("result"))
+		t.ResultQueue = readName(c, "result", old.ResultQueue)
 	case wordHeaders:
 		c.Fail(c.From, "headers must begin with {")
 	case wordRange:
@@ -192,6 +192,16 @@ func readMember(c *jsonline.Cursor, line []byte, word uint32, t, old *glassq.Tas
 	case wordOf:
 		t.OfAttempt = int(c.Integer("of", 1<<31-1))
 	}
+}
+
+// readName takes a name. An empty one is none: it comes of a variable that is not set, and a task
+// without its run would be in no book that anybody looks at.
+func readName(c *jsonline.Cursor, key, old string) string {
+	text := c.Text(key)
+	if len(text) == 0 {
+		c.Fail(c.From, "%s is empty; name one, or leave the member out", key)
+	}
+	return keep(old, text)
 }
 
 // readBody takes the member body; a type said before it stays.

@@ -3,6 +3,8 @@ package envelope
 import (
 	"errors"
 	"fmt"
+	"reflect"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -126,6 +128,16 @@ func readRecord(text []byte, line any, needed *token) error {
 	return nil
 }
 
+// ParseChange reads an object of settings into v, which points to a struct of package glassq. Members
+// that v does not have are refused, and so are members that come twice. The error is like
+// ParseTask's.
+func ParseChange(text []byte, v any) error {
+	if err := json.Unmarshal(text, v, json.RejectUnknownMembers(true)); err != nil {
+		return badRecord(err)
+	}
+	return nil
+}
+
 // badRecord makes a sentence of an error of the decoder: what is wrong with which member, and
 // where.
 func badRecord(err error) error {
@@ -137,10 +149,37 @@ func badRecord(err error) error {
 		return glassq.Errorf(glassq.CodeBadRequest, "not a record: %w", err)
 	}
 	why := e.Err
-	if why == nil {
+	switch want := wanted(e.GoType); {
+	case errors.Is(why, json.ErrUnknownName):
+		why = errors.New("there is none of this name here")
+	case want != "" && (why == nil || errors.Is(why, strconv.ErrRange) || errors.Is(why, strconv.ErrSyntax)):
+		why = errors.New("want " + want)
+	case why == nil:
 		why = fmt.Errorf("a JSON %s is not what is wanted there", e.JSONKind)
 	}
 	return glassq.Errorf(glassq.CodeBadRequest, "member %q: %w, at byte %d", e.JSONPointer.LastToken(), why, e.ByteOffset)
+}
+
+// wanted is what the JSON of a value of type t looks like, in words; "" where that is not simple.
+func wanted(t reflect.Type) string {
+	if t == nil {
+		return ""
+	}
+	switch k := t.Kind(); {
+	case k == reflect.Bool:
+		return "true or false"
+	case k >= reflect.Int && k <= reflect.Int64:
+		return "a whole number"
+	case k >= reflect.Uint && k <= reflect.Uint64:
+		return "a whole number, not negative"
+	case k == reflect.Float64:
+		return "a number"
+	case k == reflect.String:
+		return "a string"
+	case k == reflect.Struct, k == reflect.Map:
+		return "an object"
+	}
+	return ""
 }
 
 // A token is a glassq.Token as JSON: its text.

@@ -47,6 +47,7 @@ const (
 // A Source is the store that is explained.
 type Source interface {
 	Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error)
+	Runs(ctx context.Context) ([]glassq.Run, error)
 	Run(ctx context.Context, name string) (glassq.Run, error)
 	Stats(ctx context.Context) (glassq.Stats, error)
 	glassq.Finder
@@ -109,6 +110,9 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 		return "", err
 	}
 	q, v, now := &all[0], x.Live.Queue(name), time.Now()
+	if q.Leased == 0 {
+		v.Holders = nil // a lease that ran out is known to be over a second or two later
+	}
 	if q.Settings.Paused {
 		s.add(Paused, "glassq queue resume "+name, "it is paused, nothing is handed out")
 	}
@@ -132,12 +136,15 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 		default:
 			return "", err
 		}
+		if err := x.waiting(ctx, name, s); err != nil {
+			return "", err
+		}
 	}
 	if q.Leased > 0 {
-		leased(q, &v, now, s)
+		leased(q, &v, now, x.taker(ctx, name), s)
 	}
 	if q.Dead > 0 {
-		s.add(Dead, "glassq queue redrive "+name, "%s for a person", plain.Plural(uint64(q.Dead), "dead waits", "dead wait"))
+		s.add(Dead, "glassq queue redrive "+name, "%s for a person", plain.Plural(q.Dead, "dead waits", "dead wait"))
 	}
 	if isFull(q) {
 		s.add(Full, "glassq queue set "+name+" --max-tasks 0 --max-bytes 0", "it is full, so puts are refused or wait")
@@ -208,7 +215,7 @@ func keys(q *glassq.QueueInfo, s *say) (open bool) {
 		}
 	}
 	s.add(Keys, "glassq keys "+q.Name, "%d ready; of %s with ready tasks some may not go: %s", q.Ready,
-		plain.Plural(uint64(k.Waiting), "key", "keys"), strings.Join(why, ", "))
+		plain.Plural(k.Waiting, "key", "keys"), strings.Join(why, ", "))
 	if h := q.HaltedKeys; h.Count > 0 {
 		s.add(Halted, "glassq keys "+q.Name, "%s", plain.Text([]byte(h.String())))
 	}
@@ -226,7 +233,7 @@ func ready(q *glassq.QueueInfo, v *live.QueueView, now time.Time, take string, s
 	case asks && (q.Waiters > 0 || len(there) == 0):
 		s.add(Moving, "", "%d ready, and workers ask for them", q.Ready)
 	case len(there) > 0:
-		s.add(AtLimit, "", "%d ready, and the workers are at their limit: %s", q.Ready, holders(there))
+		s.add(AtLimit, take, "%d ready, and the workers are at their limit: %s", q.Ready, holders(there))
 	case v.Asked.IsZero():
 		s.add(NoWorker, take, "%d ready and nobody asks (nobody has since the server began)", q.Ready)
 	default:
@@ -238,20 +245,23 @@ func ready(q *glassq.QueueInfo, v *live.QueueView, now time.Time, take string, s
 	}
 }
 
-// leased adds who holds the leases.
-func leased(q *glassq.QueueInfo, v *live.QueueView, now time.Time, s *say) {
+// leased adds who holds the leases; take is the command that takes what a silent worker gives back.
+func leased(q *glassq.QueueInfo, v *live.QueueView, now time.Time, take string, s *say) {
+	if q.Waiters > 0 {
+		take = "" // somebody will
+	}
 	for _, h := range v.Holders[:min(len(v.Holders), namedHolders)] {
 		switch seen := now.Sub(h.Seen); {
 		case h.Name == "others":
 			s.add(Working, "", "%d leased by clients without a name", h.Leases)
 		case seen > silentAfter:
-			s.add(Silent, "", "%d leased by %s, silent for %s; they come back when their leases run out", h.Leases, h.Name, ago(seen))
+			s.add(Silent, take, "%d leased by %s, silent for %s; they come back when their leases run out", h.Leases, h.Name, ago(seen))
 		default:
 			s.add(Working, "", "%d leased by %s, heard of %s ago", h.Leases, h.Name, ago(seen))
 		}
 	}
 	if n := len(v.Holders) - namedHolders; n > 0 {
-		s.add(Working, "glassq top", "more leased by at least %s", plain.Plural(uint64(n), "other", "others"))
+		s.add(Working, "glassq top", "more leased by at least %s", plain.Plural(n, "other", "others"))
 	}
 	if n := q.Leased - int64(v.Known); n > 0 {
 		s.add(Working, "", "%d leased by clients of before the server began", n)
@@ -292,7 +302,7 @@ func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, e
 		s.add(NotSealed, "", "it is not sealed: whoever dispatches has not said that this was all")
 	}
 	if r.Held {
-		if err := x.after(ctx, &r, &s); err != nil {
+		if err := x.after(ctx, &r, "it", &s); err != nil {
 			return glassq.Explanation{}, err
 		}
 	} else if r.Pending > 0 && r.Queue != "" {
@@ -316,11 +326,30 @@ func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, e
 	return s.explanation("run "+name, head), nil
 }
 
-// after adds which run another one waits for, and why it still does.
-func (x *Explainer) after(ctx context.Context, r *glassq.Run, s *say) error {
+// waiting adds which runs of a queue have tasks that are delayed until another run has ended.
+func (x *Explainer) waiting(ctx context.Context, queue string, s *say) error {
+	list, err := x.Store.Runs(ctx)
+	if err != nil {
+		return err
+	}
+	list = slices.DeleteFunc(list, func(r glassq.Run) bool { return !r.Held || r.Pending == 0 || r.Queue != queue })
+	for i := range list[:min(len(list), namedHolders)] {
+		if err := x.after(ctx, &list[i], "run "+list[i].Name, s); err != nil {
+			return err
+		}
+	}
+	if n := len(list) - namedHolders; n > 0 {
+		s.add(After, "glassq runs ls", "%s for other runs, too", plain.Plural(uint64(n), "more run waits", "more runs wait"))
+	}
+	return nil
+}
+
+// after adds which run another one waits for, and why it still does; who is the other one, as a
+// sentence begins.
+func (x *Explainer) after(ctx context.Context, r *glassq.Run, who string, s *say) error {
 	first, err := x.Store.Run(ctx, r.After)
 	if errors.Is(err, glassq.ErrNotFound) {
-		s.add(After, "glassq runs cancel "+r.Name, "it waits for the end of run %s, which is not there any more", r.After)
+		s.add(After, "glassq runs cancel "+r.Name, "%s waits for the end of run %s, which is not there any more", who, r.After)
 		return nil
 	}
 	if err != nil {
@@ -329,14 +358,14 @@ func (x *Explainer) after(ctx context.Context, r *glassq.Run, s *say) error {
 	b, do := &first.Books, "glassq explain run "+first.Name
 	switch {
 	case first.Complete:
-		s.add(After, "glassq runs retry "+first.Name, "it waits for the success of run %s, which ended with %d failed and %d dead",
-			first.Name, b.Failed, b.Dead.Sum())
+		s.add(After, "glassq runs retry "+first.Name, "%s waits for the success of run %s, which ended with %d failed and %d dead",
+			who, first.Name, b.Failed, b.Dead.Sum())
 	case first.Held:
-		s.add(After, do, "it waits for the end of run %s, which waits for run %s", first.Name, first.After)
+		s.add(After, do, "%s waits for the end of run %s, which waits for run %s", who, first.Name, first.After)
 	case !first.Sealed:
-		s.add(After, do, "it waits for the end of run %s, which is not sealed and has %d pending", first.Name, first.Pending)
+		s.add(After, do, "%s waits for the end of run %s, which is not sealed and has %d pending", who, first.Name, first.Pending)
 	default:
-		s.add(After, do, "it waits for the end of run %s, which has %d pending", first.Name, first.Pending)
+		s.add(After, do, "%s waits for the end of run %s, which has %d pending", who, first.Name, first.Pending)
 	}
 	return nil
 }
@@ -388,7 +417,7 @@ func (x *Explainer) Task(ctx context.Context, f glassq.Find) (t Task, err error)
 // held says how a task is that is there.
 func (x *Explainer) held(f *glassq.Peeked, lease uint64) string {
 	text := fmt.Sprintf("It is %s, put %s ago and handed out %s.", f.State, ago(f.Age),
-		plain.Plural(uint64(f.Attempt), "time", "times"))
+		plain.Plural(f.Attempt, "time", "times"))
 	if w, until, ok := x.Live.Holder(lease); ok && f.State == glassq.Leased {
 		text += fmt.Sprintf(" %s holds it until %s.", w.Name, until.UTC().Format("15:04:05"))
 	}

@@ -105,10 +105,7 @@ type causeTest struct {
 
 // TestCauses makes each cause real, and wants it named, with what it is about.
 func TestCauses(t *testing.T) {
-	noRoom, err := disk.ParseWatermark("100000GiB")
-	if err != nil {
-		t.Fatal(err)
-	}
+	noRoom := disk.Watermark{Bytes: 100_000 << 30}
 	tests := []causeTest{
 		{"paused", disk.Options{}, func(w *world) {
 			w.put(glassq.Task{})
@@ -160,6 +157,21 @@ func TestCauses(t *testing.T) {
 		{"delayed", disk.Options{}, func(w *world) {
 			w.put(glassq.Task{Delay: time.Hour}, glassq.Task{Delay: 10 * time.Minute})
 		}, "", explain.Delayed, "2 delayed, the next until 00:10:00"},
+		{"delayed until another run has ended", disk.Options{}, func(w *world) {
+			for _, run := range []struct {
+				name   string
+				change glassq.RunChange
+			}{{"fetch", glassq.RunChange{Queue: "pages"}}, {"load", glassq.RunChange{Queue: "q", After: "fetch"}}} {
+				_, err := w.SetRun(w.ctx, run.name, run.change)
+				w.must(err)
+			}
+			w.put(glassq.Task{Run: "load", Dense: true})
+		}, "", explain.After, "run load waits for the end of run fetch, which is not sealed and has 0 pending"},
+		{"leases that have just run out", disk.Options{}, func(w *world) {
+			w.put(make([]glassq.Task, 3)...)
+			w.reserve("host-7", 2, time.Second)
+			time.Sleep(1100 * time.Millisecond)
+		}, "", explain.Moving, "3 ready, and workers ask for them"},
 		{"leased by a worker that is there", disk.Options{}, func(w *world) {
 			w.put(make([]glassq.Task, 2)...)
 			w.reserve("host-7", 2, time.Minute)

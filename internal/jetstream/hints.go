@@ -16,7 +16,7 @@ type hints Ground
 
 func (h *hints) Get(ctx context.Context, key string) ([]byte, uint64, error) {
 	msg, err := (*Ground)(h).read(ctx, h.at.hintStream(), wanted{Last: h.at.hintSubject() + key})
-	switch {
+	switch err = h.hinted.seen(h.at.hintStream(), err); {
 	case errors.Is(err, cluster.ErrNoMessage):
 		return nil, 0, nil
 	case err != nil:

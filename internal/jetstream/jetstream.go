@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -56,6 +57,7 @@ type Ground struct {
 	most   int                    // bytes of one message, as of the first connection
 	denied atomic.Pointer[string] // what the servers refused last for lack of rights
 	log    *log
+	hinted absence // of the bucket of hints
 }
 
 // Open connects to the servers of a store and makes what the store needs where there is nothing. It
@@ -180,6 +182,32 @@ func (g *Ground) orDenied(err error) error {
 	if text := g.denied.Load(); text != nil && err != nil {
 		return glassq.Errorf(glassq.CodeForbidden, "the user of %s lacks a right: %s; docs/cluster.md lists what a gateway needs",
 			g.at, *text)
+	}
+	return err
+}
+
+// An absence is how long the servers have said of a stream that it is not there.
+type absence struct {
+	mu     sync.Mutex
+	missed time.Time // since when; zero: they do not
+	last   time.Time // when they said so last
+}
+
+// seen turns the answer that there is no such stream into ErrGone, once it was given for a while: a
+// server that has just started and leads says so of streams which it has not read yet.
+func (a *absence) seen(stream string, err error) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch now := time.Now(); {
+	case err == nil || errors.Is(err, cluster.ErrNoMessage):
+		a.missed = time.Time{}
+	case !coded(err, natsjs.JSErrCodeStreamNotFound):
+	case a.missed.IsZero() || now.Sub(a.last) > goneFor/2:
+		a.missed, a.last = now, now
+	default:
+		if a.last = now; now.Sub(a.missed) >= goneFor {
+			return fmt.Errorf("stream %s: %w", stream, cluster.ErrGone)
+		}
 	}
 	return err
 }

@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/glassq/glassq/internal/cluster"
 	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
 )
 
 const (
@@ -26,12 +24,11 @@ type log struct {
 	*Ground
 	inbox   string // answers to message n come to inbox + n, in base 36
 	answers *nats.Subscription
+	absent  absence
 
 	mu      sync.Mutex // guards everything below
 	calls   uint64
 	waiting map[uint64]func(error)
-	missed  time.Time // since when the servers say that there is no such stream
-	missing time.Time // when they said so last
 }
 
 func newLog(g *Ground) (*log, error) {
@@ -81,24 +78,7 @@ func (l *log) tell(call uint64, err error) {
 	}
 }
 
-// seen turns the answer that there is no such stream into ErrGone, once it was given for a while:
-// a server that has just started and leads says so of streams which it has not read yet.
-func (l *log) seen(err error) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch now := time.Now(); {
-	case err == nil || errors.Is(err, cluster.ErrNoMessage):
-		l.missed = time.Time{}
-	case !coded(err, natsjs.JSErrCodeStreamNotFound):
-	case l.missed.IsZero() || now.Sub(l.missing) > goneFor/2:
-		l.missed, l.missing = now, now
-	default:
-		if l.missing = now; now.Sub(l.missed) >= goneFor {
-			return fmt.Errorf("stream %s: %w", l.at.logStream(), cluster.ErrGone)
-		}
-	}
-	return err
-}
+func (l *log) seen(err error) error { return l.absent.seen(l.at.logStream(), err) }
 
 func (l *log) Info(ctx context.Context) (cluster.Info, error) {
 	is, err := l.info(ctx, l.at.logStream(), "")

@@ -279,3 +279,47 @@ accounts {
 		t.Errorf("open of nothing = %v, and it says %q", err, said)
 	}
 }
+
+// TestByHand: a single message of the log cannot be deleted, and a log that was purged is refused by
+// the gateway that reads it next.
+func TestByHand(t *testing.T) {
+	t.Parallel()
+	c := servers(t)
+	js := manager(t, "nats://"+c.Nodes[0].Addr)
+	g := open(t, c, "byhand")
+	s, err := cluster.Open(patience(t), g.Ground(), cluster.Options{Beat: beat})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if _, err := s.Put(patience(t), []glassq.Task{{Queue: "q", Body: []byte("kept")}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stream, err := js.Stream(patience(t), "GLASSQ_byhand_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.DeleteMsg(patience(t), 2); err == nil {
+		t.Error("a message of the log can be deleted")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(patience(t)); err != nil {
+		t.Fatal(err)
+	}
+	again, err := cluster.Open(patience(t), open(t, c, "byhand").Ground(), cluster.Options{Beat: beat})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	select {
+	case <-again.Failed():
+	case <-patience(t).Done():
+		t.Fatal("the gateway goes on")
+	}
+	if err := again.Failure(); glassq.CodeOf(err) != glassq.CodeDamaged || !strings.Contains(err.Error(), "the log begins with message") {
+		t.Errorf("failure = %v, want damaged, and where the log begins", err)
+	}
+}

@@ -21,6 +21,7 @@ import (
 var (
 	rounds    = flag.Int("rounds", 1, "rounds of each row of TestCluster")
 	everyRow  = flag.Bool("every-row", false, "TestCluster runs all rows, not three")
+	soak      = flag.Duration("soak", 0, "how long TestClusterSoak has a fault a minute; 0 leaves it out")
 	lazyNodes = flag.Bool("lazy", false, "the NATS servers of TestCluster sync as they do when nothing is set")
 )
 
@@ -32,12 +33,19 @@ type fleet struct {
 	x        *siege
 }
 
-func newFleet(t *testing.T) *fleet {
-	f := &fleet{t: t, nodes: natstest.New(t, 3, natstest.Options{Lazy: *lazyNodes})}
+// newFleet starts one. The gateways are at the places given, as natstest.Options has them of servers.
+func newFleet(t *testing.T, opt natstest.Options, at ...natstest.Place) *fleet {
+	f := &fleet{t: t, nodes: natstest.New(t, 3, opt)}
 	binary := build(t)
 	var addrs []string
-	for range 3 {
-		g := newServer(t, binary, t.TempDir(), "--store", f.nodes.URL("siege"), "--accept-lazy-sync")
+	for i := range 3 {
+		store := []string{"--store", f.nodes.URL("siege"), "--accept-lazy-sync"}
+		var g *server
+		if i < len(at) {
+			g = newServerAt(t, at[i].Host+":5080", at[i].Under, binary, t.TempDir(), append(store, "--insecure", "http")...)
+		} else {
+			g = newServer(t, binary, t.TempDir(), store...)
+		}
 		f.gateways, addrs = append(f.gateways, g), append(addrs, g.addr)
 		f.start(g)
 	}
@@ -100,11 +108,14 @@ func (f *fleet) back(nodes ...*natstest.Node) {
 
 const away = 2 * time.Second // what is killed
 
-// rows are what goes wrong while clients are at it. The first three are those of a short run.
-var rows = []struct {
+// A row is something that goes wrong while clients are at it.
+type row struct {
 	name string
 	harm func(f *fleet, rng *rand.Rand)
-}{
+}
+
+// rows are what goes wrong with processes. The first three are those of a short run.
+var rows = []row{
 	{"owner killed", func(f *fleet, _ *rand.Rand) {
 		g := f.owner()
 		g.kill()
@@ -221,35 +232,51 @@ func TestCluster(t *testing.T) {
 		run = rows[:3]
 		t.Logf("3 of %d rows; make cluster-test runs all", len(rows))
 	}
-	f := newFleet(t)
+	newFleet(t, natstest.Options{Lazy: *lazyNodes}).suffer(t, run)
+}
+
+// suffer lives through rows, each of them rounds times.
+func (f *fleet) suffer(t *testing.T, list []row) {
 	rng := rand.New(rand.NewPCG(*seed, 20))
-	for _, row := range run {
+	for _, row := range list {
 		t.Run(row.name, func(t *testing.T) {
 			f.t = t
 			var total sums
 			began, gap := time.Now(), time.Duration(0)
 			for range *rounds {
-				f.owner()
-				stop := f.x.crowd(rng.Uint64(), 2, 6, 300)
-				f.acks(20)
-				row.harm(f, rng)
-				f.acks(20)
-				stop()
-				if err := f.x.drain(); err != nil {
-					t.Error(err)
-				}
-				gap = max(gap, longest(f.x.ops))
-				r := f.x.judge()
-				total.add(r)
-				if r.Faults() > 0 {
-					t.Errorf("%v", r)
-				}
+				f.round(row, rng, &total, &gap)
 			}
 			stdout("rung=cluster row=%q rounds=%d %v pause=%.1fs lazy=%v seed=%d seconds=%.0f failed=%v", row.name, *rounds, &total,
 				gap.Seconds(), *lazyNodes, *seed, time.Since(began).Seconds(), t.Failed())
 		})
 	}
 	f.t = t
+}
+
+// round lives through a row once, and judges what clients saw.
+func (f *fleet) round(row row, rng *rand.Rand, total *sums, gap *time.Duration) {
+	f.owner()
+	stop := f.x.crowd(rng.Uint64(), 2, 6, 300)
+	f.acks(20)
+	row.harm(f, rng)
+	f.acks(20)
+	stop()
+	if err := f.x.drain(); err != nil {
+		f.t.Error(err)
+	}
+	*gap = max(*gap, longest(f.x.ops))
+	r := f.x.judge()
+	total.add(r)
+	if r.Faults() > 0 {
+		f.t.Errorf("%v", r)
+	}
+}
+
+// meanwhile lets something that goes wrong last, and says what was done in that time.
+func (f *fleet) meanwhile(d time.Duration) {
+	before := f.x.acked.Load()
+	time.Sleep(d)
+	f.t.Logf("meanwhile %d acks", f.x.acked.Load()-before)
 }
 
 // acks waits until clients have acked n tasks more.

@@ -17,13 +17,15 @@ import (
 	"github.com/glassq/glassq/internal/history"
 )
 
-var cuts = flag.Int("cuts", 3, "times that TestPower cuts the power")
+var cuts = flag.Int("cuts", 3, "times that TestPower and TestClusterPower cut the power")
+
+const diskSize = 512 << 20
 
 // A volume is an ext4 file system in an image file.
 type volume struct{ image, dir, options string }
 
-// newVolume makes a file system of 512 MiB, or skips the test where that is not possible.
-func newVolume(t *testing.T, options string) *volume {
+// newVolume makes a file system of size bytes, or skips the test where that is not possible.
+func newVolume(t *testing.T, size int64, options string) *volume {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("left out: root only (it mounts an image); run make power as root")
@@ -36,7 +38,7 @@ func newVolume(t *testing.T, options string) *volume {
 	v := &volume{image: filepath.Join(t.TempDir(), "disk.img"), dir: filepath.Join(t.TempDir(), "mnt"), options: options}
 	f, err := os.Create(v.image)
 	if err == nil {
-		err = errors.Join(f.Truncate(512<<20), f.Close(), os.Mkdir(v.dir, 0o700))
+		err = errors.Join(f.Truncate(size), f.Close(), os.Mkdir(v.dir, 0o700))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +119,7 @@ func TestPower(t *testing.T) {
 	t.Logf("-seed %d", *seed)
 	control := 0
 	t.Run("control", func(t *testing.T) {
-		v := newVolume(t, "commit=300")
+		v := newVolume(t, diskSize, "commit=300")
 		s := newServer(t, binary, filepath.Join(v.dir, "data"), "--sync", "never")
 		if err := s.start(); err != nil {
 			t.Fatal(err)
@@ -150,7 +152,7 @@ func TestPower(t *testing.T) {
 			if i < *cuts%3 {
 				n++
 			}
-			v := newVolume(t, options)
+			v := newVolume(t, diskSize, options)
 			s := newServer(t, binary, filepath.Join(v.dir, "a", "data"))
 			if err := s.start(); err != nil {
 				t.Fatal(err)

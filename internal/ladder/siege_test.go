@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -48,6 +49,7 @@ type server struct {
 	said transcript // of all its lives
 
 	ended chan struct{} // closed when cmd has ended
+	code  int           // with which it ended; read after ended
 }
 
 // A transcript keeps what a process says while it is said.
@@ -75,7 +77,12 @@ func newServer(t *testing.T, binary, data string, more ...string) *server {
 	}
 	addr := ln.Addr().String()
 	ln.Close()
-	args := append([]string{binary, "serve", "--data", data, "--http", addr}, more...)
+	return newServerAt(t, addr, nil, binary, data, more...)
+}
+
+// newServerAt is newServer at an address, run by a command such as ip netns exec g1.
+func newServerAt(t *testing.T, addr string, under []string, binary, data string, more ...string) *server {
+	args := slices.Concat(under, []string{binary, "serve", "--data", data, "--http", addr}, more)
 	help, err := exec.Command(binary, "serve", "--help").CombinedOutput()
 	if err != nil {
 		t.Fatalf("serve --help: %v", err)
@@ -109,6 +116,7 @@ func (s *server) start() error {
 	s.ended = ended
 	go func(cmd *exec.Cmd) { // ends with the process, which kill ends
 		cmd.Wait()
+		s.code = cmd.ProcessState.ExitCode()
 		close(ended)
 	}(s.cmd)
 	for range 3000 {

@@ -29,8 +29,16 @@ type driver struct {
 	bodies int
 	next   uint32 // the next position of the current run
 	runNo  int
-	firm   bool   // the step handed out what a crash must not forget
-	floor  uint64 // a lease number must be above it: it was handed out before a crash
+	firm   bool         // the step handed out what a crash must not forget
+	floor  uint64       // a lease number must be above it: it was handed out before a crash
+	clock  func() int64 // the time of the log in ms; nil: that of the machine
+}
+
+func (d *driver) now() int64 {
+	if d.clock != nil {
+		return d.clock()
+	}
+	return time.Now().UnixMilli()
 }
 
 // How much of a step's effect must survive, once it was answered.
@@ -119,7 +127,7 @@ func (d *driver) span() glassq.Task {
 
 // step takes the step of that name. An error says what was wrong with the store's answer.
 func (d *driver) step(ctx context.Context, name string) error {
-	d.m.advance(time.Now().UnixMilli())
+	d.m.advance(d.now())
 	switch name {
 	case "one":
 		return d.put(ctx, d.task(20))
@@ -194,7 +202,7 @@ func (d *driver) step(ctx context.Context, name string) error {
 	default:
 		return d.operate(ctx, name)
 	}
-	d.m.advance(time.Now().UnixMilli())
+	d.m.advance(d.now())
 	return nil
 }
 
@@ -439,9 +447,9 @@ func sameOptions(got, put *glassq.Task) bool {
 // wait reserves and waits for the first task, which time may make ready.
 func (d *driver) wait(ctx context.Context, queue string, most int) error {
 	wait := time.Duration(1+d.rng.IntN(30)) * time.Second
-	before, start := d.m.clone(), time.Now().UnixMilli()
+	before, start := d.m.clone(), d.now()
 	got, err := d.s.Reserve(ctx, glassq.Reserve{Queue: queue, Max: most, Wait: wait, Lease: time.Minute})
-	now := time.Now().UnixMilli()
+	now := d.now()
 	if now > start { // nothing was ready a moment ago, or it would have come then
 		before.advance(now - 1)
 		if w := before.eligible(queue); before.may(queue, most) > 0 && len(w) > 0 {
@@ -484,7 +492,7 @@ func (d *driver) look(ctx context.Context, queue string) error {
 func (d *driver) some(n int) []glassq.Token {
 	var all []glassq.Token
 	for i := range d.m.tasks {
-		if t := &d.m.tasks[i]; t.state == glassq.Leased {
+		if t := &d.m.tasks[i]; t.state == glassq.Leased && t.Queue != clockQueue {
 			all = append(all, t.token())
 		}
 	}

@@ -143,6 +143,29 @@ func (w *World) Delete(log, bucket bool) {
 	}
 }
 
+// Purge removes the messages below first, as somebody does by hand; first may be one above the last.
+func (w *World) Purge(first uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.purge(first)
+}
+
+// purge is Purge; mu is held.
+func (w *World) purge(first uint64) {
+	for w.first < first {
+		w.bytes -= int64(len(w.log[0].data))
+		w.log, w.first = w.log[1:], w.first+1
+	}
+}
+
+// Vanish forgets everything, as a power cut of machines that have never synced does.
+func (w *World) Vanish() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.log, w.first, w.bytes, w.gone = nil, 1, 0, false
+	w.hints, w.objects = map[string]hint{}, map[string][]byte{}
+}
+
 // Spoil changes one stored message for all readers.
 func (w *World) Spoil(n uint64, change func([]byte) []byte) {
 	w.mu.Lock()
@@ -416,10 +439,7 @@ func (l *log) Purge(_ context.Context, first uint64) error {
 	if first > w.last() {
 		panic("clustertest: the last message is to stay")
 	}
-	for w.first < first {
-		w.bytes -= int64(len(w.log[0].data))
-		w.log, w.first = w.log[1:], w.first+1
-	}
+	w.purge(first)
 	return nil
 }
 

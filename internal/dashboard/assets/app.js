@@ -79,11 +79,14 @@
   draw();
   if (!parts().length) return;
   const events = new EventSource("/v1/events" + (say.dataset.of ? "?" + say.dataset.of : ""));
+  let stopped = false;
+  events.addEventListener("bye", () => { stopped = true; });
   // What changed before the stream was open, or while it was lost, no event tells.
-  events.onopen = () => { say.textContent = say.dataset.live; say.className = ""; refresh(); };
+  events.onopen = () => { stopped = false; say.textContent = say.dataset.live; say.className = ""; refresh(); };
   events.onerror = () => {
     say.className = "bad";
-    say.textContent = events.readyState === EventSource.CLOSED ? say.dataset.off : say.dataset.lost;
+    const data = say.dataset;
+    say.textContent = events.readyState === EventSource.CLOSED ? data.off : stopped ? data.stopped : data.lost;
     if (events.readyState === EventSource.CLOSED) setInterval(refresh, 5000);
   };
   setInterval(refresh, 10000); // what stands still changes too: it waits for longer

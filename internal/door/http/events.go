@@ -51,6 +51,9 @@ func (s *call) events(rw http.ResponseWriter, r *http.Request) error {
 	}
 	rw.Header().Set("Content-Type", "text/event-stream")
 	rw.Header().Set("X-Accel-Buffering", "no") // proxies are to pass each event on
+	if r.Method == http.MethodHead {
+		return nil // its answer has no body, and so would have no end
+	}
 	if err := write(rw, nil, []byte("retry: 1000\n\n")); err != nil {
 		return nil
 	}

@@ -191,3 +191,12 @@ func TestEventsReaders(t *testing.T) {
 		}
 	}
 }
+
+// A HEAD of a stream has no body, so it has an end.
+func TestHeadOfEvents(t *testing.T) {
+	b, l := openLive(t)
+	s := New(b, Options{Live: l})
+	if status, body := ask(s, "HEAD", "/v1/events", "", ""); status != 200 || body != "" {
+		t.Errorf("HEAD /v1/events = %d %q, want 200 and nothing", status, body)
+	}
+}

@@ -74,6 +74,8 @@ func TestPut(t *testing.T) {
 		{"image", "POST", tasks, "image/png", "\x89", 200, `{"id":"~`},
 		{"raw with options", "POST", tasks + "?id=a&priority=9&delay=0.5&ttl=1h&attempts=3&lease=10s&result=r&key=k",
 			"text/plain", "x", 200, `{"id":"a"}`},
+		{"raw of an empty run", "POST", tasks + "?run=", "text/plain", "x", 400, `\"run\" is empty; give it a value, or leave it out`},
+		{"raw of an empty id", "POST", tasks + "?id=&priority=9", "text/plain", "x", 400, `\"id\" is empty`},
 		{"raw duplicate", "POST", tasks + "?id=a", "text/plain", "x", 200, `{"id":"a","duplicate":true}`},
 		{"raw dense", "POST", tasks + "?run=r1&n=7", form, "x", 200, `{"id":"r1/7"}`},
 		{"envelope", "POST", tasks, typeJSON, `{"id":"b","body":{"x":1}}`, 200, `{"id":"b"}`},
@@ -222,6 +224,20 @@ func TestExtendSays(t *testing.T) {
 	})
 }
 
+// A body that is packed would come out as another one.
+func TestPackedBodies(t *testing.T) {
+	s := New(openStore(t), Options{})
+	for coding, status := range map[string]int{"gzip": 400, "br, gzip": 400, "identity": 200, "": 200} {
+		r := httptest.NewRequest("POST", "http://localhost/v1/queues/q/tasks", strings.NewReader("x"))
+		r.Header.Set("Content-Encoding", coding)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != status || status == 400 && !strings.Contains(w.Body.String(), "send the body as it is") {
+			t.Errorf("a put with Content-Encoding %q = %d %s, want %d", coding, w.Code, w.Body, status)
+		}
+	}
+}
+
 func TestQueuesAndRuns(t *testing.T) {
 	s := New(openStore(t), Options{})
 	for n := range 6 {
@@ -240,9 +256,14 @@ func TestQueuesAndRuns(t *testing.T) {
 		{"show none", "GET", "/v1/queues/none", "", "", 404, "not_found"},
 		{"set", "PATCH", "/v1/queues/q", typeJSON, `{"paused":true,"rate":2.5}`, 200, `"paused":true,"rate":2.5`},
 		{"unset", "PATCH", "/v1/queues/q", typeJSON, `{"paused":false,"rate":0}`, 200, `"paused":false`},
-		{"set unknown", "PATCH", "/v1/queues/q", typeJSON, `{"pause":true}`, 400, "unknown field"},
-		{"set badly", "PATCH", "/v1/queues/q", typeJSON, `{"paused":1}`, 400, "bad_request"},
-		{"set twice", "PATCH", "/v1/queues/q", typeJSON, `{} {}`, 400, "something follows"},
+		{"set unknown", "PATCH", "/v1/queues/q", typeJSON, `{"pause":true}`, 400, `member \"pause\": there is none of this name here, at byte 1`},
+		{"set in other letters", "PATCH", "/v1/queues/q", typeJSON, `{"Paused":true}`, 400, "none of this name"},
+		{"set badly", "PATCH", "/v1/queues/q", typeJSON, `{"paused":1}`, 400, `member \"paused\": want true or false, at byte 10`},
+		{"set a word as a number", "PATCH", "/v1/queues/q", typeJSON, `{"rate":"5/s"}`, 400, "want a number"},
+		{"set too much", "PATCH", "/v1/queues/q", typeJSON, `{"max_tasks":18446744073709551616}`, 400, "want a whole number, at byte"},
+		{"set a member twice", "PATCH", "/v1/queues/q", typeJSON, `{"paused":true,"paused":false}`, 400, "duplicate"},
+		{"set a list", "PATCH", "/v1/queues/q", typeJSON, `[]`, 400, "want an object"},
+		{"set twice", "PATCH", "/v1/queues/q", typeJSON, `{} {}`, 400, "after top-level value"},
 		{"peek", "GET", "/v1/queues/q/peek?max=1", "", "", 200, `"state":"ready"`},
 		{"peek dead", "GET", "/v1/queues/q/peek?state=dead", "", "", 200, `"reason":"why"`},
 		{"peek wrong", "GET", "/v1/queues/q/peek?state=gone", "", "", 400, "state=gone"},
@@ -252,12 +273,15 @@ func TestQueuesAndRuns(t *testing.T) {
 		{"dead ids", "GET", "/v1/runs/r/ids?state=dead", "", "", 200, `{"intervals":[[0,0]]}`},
 		{"bad ids", "GET", "/v1/runs/r/ids?state=ok", "", "", 400, "state=ok"},
 		{"redrive", "POST", "/v1/queues/q/redrive?max=5", "", "", 200, `{"redriven":1}`},
+		{"redrive two", "POST", "/v1/queues/q/redrive?task=r/0&task=r/2", "", "", 200, `{"redriven":0}`},
+		{"redrive of no name", "POST", "/v1/queues/q/redrive?task=r/0&task=", "", "", 400, `\"task\" is empty`},
 		{"runs", "GET", "/v1/runs", "", "", 200, `{"runs":[{"run":"r"`},
 		{"run", "GET", "/v1/runs/r", "", "", 200, `"pending":6`},
 		{"no run", "GET", "/v1/runs/none", "", "", 404, "not_found"},
 		{"make run", "POST", "/v1/runs/r2", typeJSON, `{"source":"s","queue":"q"}`, 200, `"source":"s"`},
 		{"conflict", "POST", "/v1/runs/r2", typeJSON, `{"source":"t"}`, 409, "run_conflict"},
-		{"bad run", "POST", "/v1/runs/r2", typeJSON, `{"sealed":3}`, 400, "bad_request"},
+		{"bad run", "POST", "/v1/runs/r2", typeJSON, `{"sealed":3}`, 400, "want true or false"},
+		{"bad total", "POST", "/v1/runs/r2", typeJSON, `{"total":-1}`, 400, "want a whole number, not negative"},
 		{"await", "GET", "/v1/runs/r2?until=exists&wait=10s", "", "", 200, `"run":"r2"`},
 		{"await short", "GET", "/v1/runs/r?until=complete&wait=1ms", "", "", 200, `"complete":false`},
 		{"await nothing", "GET", "/v1/runs/r?wait=1s", "", "", 400, "wait needs until"},

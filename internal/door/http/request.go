@@ -2,8 +2,6 @@ package httpdoor
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -15,12 +13,17 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/envelope"
 	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // readBody reads a request's body of at most most bytes, taking its room among all bodies in flight
 // as it arrives. The caller must call done when it needs the bytes no more.
 func (s *Server) readBody(rw http.ResponseWriter, r *http.Request, most int) (body []byte, done func(), err error) {
+	if c := r.Header.Get("Content-Encoding"); c != "" && !strings.EqualFold(c, "identity") {
+		// Kept as it is it would be another body, and nothing that comes out says how to unpack it.
+		return nil, nil, glassq.Errorf(glassq.CodeBadRequest, "Content-Encoding %.40q is not known here; send the body as it is, without", c)
+	}
 	if r.ContentLength > int64(most) {
 		return nil, nil, tooLarge(most)
 	}
@@ -103,37 +106,22 @@ func (list *records) split(contentType string, body []byte) (single bool, err er
 	return false, c.Err()
 }
 
-func badJSON(err error) error {
-	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return glassq.Errorf(glassq.CodeBadRequest, "%v, at byte %d", e, e.Offset)
-	}
-	return glassq.Errorf(glassq.CodeBadRequest, "%s", strings.TrimPrefix(err.Error(), "json: "))
-}
-
 // inLine names the line of an error about one record of several.
 func inLine(err error, line int) error {
 	return &glassq.Error{Code: glassq.CodeOf(err), Message: "line " + strconv.Itoa(line) + ": " + err.Error(), Err: err}
 }
 
-// readJSON reads a small JSON object into v. Members that v does not have are refused.
+// readJSON reads a small JSON object into v; see envelope.ParseChange.
 func (s *Server) readJSON(rw http.ResponseWriter, r *http.Request, v any) error {
 	body, done, err := s.readBody(rw, r, maxSettings)
 	if err != nil {
 		return err
 	}
 	defer done()
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil // an empty body changes nothing
-		}
-		return badJSON(err)
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil // an empty body changes nothing
 	}
-	if d.More() {
-		return glassq.Errorf(glassq.CodeBadRequest, "one JSON object is wanted, something follows it")
-	}
-	return nil
+	return envelope.ParseChange(body, v)
 }
 
 // mediaType returns the bare, lower-case type of a request's body.
@@ -152,8 +140,9 @@ type query struct {
 	err    error
 }
 
-// parseQuery refuses parameters that are not in words, and those that come twice but for "name" and
-// "state", of which there may be several.
+// parseQuery refuses parameters that are not in words, and those that come twice but for "name",
+// "state" and "task", of which there may be several. One that is empty, as by a variable of a shell that is not
+// set, is refused too, but for the cursor of a first page.
 func parseQuery(r *http.Request, words ...string) *query {
 	q := new(query)
 	if r.URL.RawQuery == "" {
@@ -169,8 +158,10 @@ func parseQuery(r *http.Request, words ...string) *query {
 			q.fail("query parameter %.40q is not known here; there are none", k)
 		case !slices.Contains(words, k):
 			q.fail("query parameter %.40q is not known here; there are: %s", k, strings.Join(words, ", "))
-		case len(v) > 1 && k != "name" && k != "state":
+		case len(v) > 1 && k != "name" && k != "state" && k != "task":
 			q.fail("query parameter %q comes twice", k)
+		case k != "cursor" && slices.Contains(v, ""):
+			q.fail("query parameter %q is empty; give it a value, or leave it out", k)
 		}
 	}
 	return q

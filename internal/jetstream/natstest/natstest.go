@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +32,15 @@ type Options struct {
 	Lazy  bool   // the servers do not sync what they confirm, as they do when nothing is set
 	Store string // largest store of a server, such as 64MB; "" is 10GB
 	More  string // lines for the configuration of each server
+
+	Places []Place // of the servers, in their order; those behind the last are on loopback
+}
+
+// A Place is where a server runs. The zero value is loopback, and a folder of its own.
+type Place struct {
+	Folder string   // of its data; "" is one below that of all
+	Host   string   // its address, of which it takes the usual ports of NATS; "" is loopback and free ports
+	Under  []string // the command that runs the server, such as ip netns exec n1
 }
 
 // A Cluster is some servers that know each other.
@@ -41,8 +51,9 @@ type Cluster struct {
 // A Node is one server as a process, always at the same ports. It is for one goroutine at a time.
 type Node struct {
 	Name         string
-	Addr, Http   string // of clients and of the monitoring port
-	Folder       string // of its data
+	Addr, Http   string   // of clients and of the monitoring port
+	Folder       string   // of its data
+	Under        []string // the command that runs the server at its next start, if any
 	routes       string
 	binary, conf string
 	cmd          *exec.Cmd
@@ -119,13 +130,20 @@ func Start(binary, dir string, n int, opt Options) (*Cluster, error) {
 	c := &Cluster{}
 	var routes []string
 	for i := range n {
-		ports, err := FreePorts(3)
-		if err != nil {
-			return nil, err
+		var at Place
+		if i < len(opt.Places) {
+			at = opt.Places[i]
 		}
-		node := &Node{Name: fmt.Sprint("n", i+1), Addr: ports[0], Http: ports[1], routes: ports[2], binary: binary,
-			Folder: filepath.Join(dir, fmt.Sprint("n", i+1))}
-		node.conf = node.Folder + ".conf"
+		ports := []string{at.Host + ":4222", at.Host + ":8222", at.Host + ":6222"}
+		if at.Host == "" {
+			var err error
+			if ports, err = FreePorts(3); err != nil {
+				return nil, err
+			}
+		}
+		name := fmt.Sprint("n", i+1)
+		node := &Node{Name: name, Addr: ports[0], Http: ports[1], routes: ports[2], binary: binary, Under: at.Under,
+			Folder: cmp.Or(at.Folder, filepath.Join(dir, name)), conf: filepath.Join(dir, name+".conf")}
 		c.Nodes = append(c.Nodes, node)
 		routes = append(routes, "nats://"+ports[2])
 	}
@@ -207,7 +225,8 @@ func (c *Cluster) Stop() {
 
 // Start starts the server, which is not ready yet when it returns.
 func (n *Node) Start() error {
-	n.cmd = exec.Command(n.binary, "-c", n.conf)
+	args := append(slices.Clone(n.Under), n.binary, "-c", n.conf)
+	n.cmd = exec.Command(args[0], args[1:]...)
 	n.cmd.Stdout, n.cmd.Stderr = &n.said, &n.said
 	n.cmd.SysProcAttr = withParent()
 	if err := n.cmd.Start(); err != nil {
