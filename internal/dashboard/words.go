@@ -235,6 +235,7 @@ var chinese = map[string]string{
 	"reserve":                                                       "租取",
 	"keys halted":                                                   "有键已叫停",
 	"Keys with ready tasks: %s; held %s, halted %s, at their concurrency %s, at their rate %s": "有就绪任务的键：%s；被扣留 %s，已叫停 %s，并发已满 %s，限速中 %s",
+	"Over the life of the run":   "整个批次期间",
 	"tasks":                      "任务",
 	"results":                    "结果",
 	"results taken by":           "结果取走者",
