@@ -38,8 +38,8 @@ type Engine interface {
 	Nack(ctx context.Context, nacks []Nack) (errs []error, err error)
 
 	// Extend moves deadlines. On a disk it does not wait for a sync; an engine of several machines
-	// waits until they agree. What an extend says, see Extend.Seq, is durable when it is answered,
-	// all of it or nothing. errs as in Ack.
+	// waits until they agree. An extend with a Seq is durable when it is answered, all of it or
+	// nothing. errs as in Ack.
 	Extend(ctx context.Context, extends []Extend) (errs []error, err error)
 
 	// Stats tells what the engine has done since it was opened.
@@ -111,14 +111,14 @@ type Store interface {
 // woken, and do not ask again and again. An engine may lack it; a [Broker] before such a one
 // answers unsupported.
 type Waits interface {
-	// PutWait is Put, but waits up to wait (negative is for ever) for room in a full queue. Who
-	// waits for a queue is served in order of arrival, and before a PutWait that comes later. When
-	// the time is up it is refused with queue_full, and so it is at once when the tasks could never
-	// find room. A cancelled PutWait puts nothing, unless the put was decided before.
+	// PutWait is Put, but waits up to wait (negative is for ever) for room in a full queue. Callers
+	// that wait are served in order of arrival. A PutWait is refused with queue_full when the time
+	// is up, and at once when its tasks could never find room. A cancelled PutWait puts nothing,
+	// unless the put was decided before.
 	PutWait(ctx context.Context, tasks []Task, wait time.Duration) ([]Receipt, error)
 	// AckWait is Ack of one lease, and waits in the same way for room for its result and
-	// follow-ups. The caller extends the lease meanwhile; a lease that ends is told as lease_lost
-	// when there is room.
+	// follow-ups. The caller extends the lease meanwhile; when the lease has ended by the time that
+	// there is room, the answer is lease_lost.
 	AckWait(ctx context.Context, ack Ack, wait time.Duration) error
 	// Held tells how much a queue holds. On a disk it never waits, and what is not durable yet
 	// counts; an engine of several machines waits until they agree. A queue that is not there holds
@@ -137,7 +137,7 @@ type Held struct {
 	HaltedKeys                   HaltedKeys
 }
 
-// What Stats.Storage says.
+// Values of Stats.Storage.
 const (
 	StorageOK   = "ok"
 	StorageLow  = "low"  // puts are refused with storage_full until there is room
@@ -163,7 +163,7 @@ type Stats struct {
 	Cluster *ClusterStats `json:"cluster,omitempty"`
 }
 
-// What ClusterStats.Role says.
+// Values of ClusterStats.Role.
 const (
 	RoleOwner   = "owner"   // this gateway decides and writes
 	RoleGateway = "gateway" // this gateway hands calls to the owner
@@ -178,6 +178,7 @@ type ClusterStats struct {
 	Message  uint64    `json:"message"`  // of the log, the newest that is known to be stored
 	Replicas int       `json:"replicas"` // machines that keep the log
 	InStep   int       `json:"in_step"`  // those of them that are not behind
+	Lag      uint64    `json:"lag"`      // messages that the last of them is behind, as far as the leader knows
 	Leader   string    `json:"leader"`   // the machine that orders the log
 	AsOf     time.Time `json:"as_of"`    // when the owner told its figures
 }

@@ -41,7 +41,7 @@ type Error struct {
 	RetryAfter time.Duration // after which the same call may pass; 0 where nobody knows
 }
 
-// Errorf makes an Error; a %w in format is kept as what it wraps.
+// Errorf makes an Error. The error of a %w in format becomes its Err.
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Code: code, Message: err.Error(), Err: errors.Unwrap(err)}
@@ -65,7 +65,7 @@ func CodeOf(err error) Code {
 	return CodeInternal
 }
 
-// RetryAfter is after which time the call that err refused may pass, 0 where err does not say.
+// RetryAfter returns after which time the refused call may pass, or 0 when err does not say.
 func RetryAfter(err error) time.Duration {
 	for e, ok := errors.AsType[*Error](err); ok; e, ok = errors.AsType[*Error](e.Err) {
 		if e.RetryAfter > 0 {

@@ -12,7 +12,7 @@ type Explanation struct {
 	Causes []Cause `json:"causes"` // what holds it up or what it waits for, the most important first
 }
 
-// A Cause is one thing that holds tasks up, or that there is none.
+// A Cause is one thing that holds tasks up, or says that nothing does.
 type Cause struct {
 	Cause string `json:"cause"`        // the word for programs, as docs/watching.md lists them
 	Text  string `json:"text"`         // the sentence for people
@@ -36,7 +36,7 @@ type Find struct {
 	Lease    uint64 // a lease number
 }
 
-// What Find tells of a task.
+// Values of Found.Where and Whereabouts.Where.
 const (
 	FoundHeld    = "held"        // it is there, Found.Peeked says how
 	FoundPending = "pending"     // it has no outcome yet; where it is among the others is not indexed

@@ -35,9 +35,9 @@ type KeyLimits struct {
 	CostBurst *float64 `json:"cost_burst,omitempty"`
 }
 
-// KeyRules are what a queue says of the keys of its tasks. A key that Overrides name has what they
-// say, else what the longest prefix says that fits, else what stands beside them; each member for
-// itself. A prefix is written with * at its end.
+// KeyRules are the limits of the keys of a queue. Each limit of a key is looked up by itself: in
+// the override of that name, then in the override of the longest prefix that fits, then in
+// KeyLimits. A prefix is written with a * at its end.
 type KeyRules struct {
 	KeyLimits
 	Overrides map[string]KeyLimits `json:"overrides,omitempty"`
@@ -170,21 +170,24 @@ type KeyInfo struct {
 	Ready  int64  `json:"ready"`
 	Leased int64  `json:"leased"`
 
-	// What stops it now: "", KeyHeld, KeyHalted, KeyFull, KeyPaced or KeyCost.
+	// Why is the reason that its tasks are not handed out now: KeyHeld, KeyHalted, KeyFull, KeyPaced
+	// or KeyCost; "" for none.
 	Why string `json:"why,omitempty"`
-	// Until when it is held, in ms since 1970, and why; 0 and "" when it is not.
+	// HeldUntil is the end of its hold, in ms since 1970, and HeldFor the reason of that; 0 and ""
+	// without a hold.
 	HeldUntil int64  `json:"held_until,omitempty"`
 	HeldFor   string `json:"held_for,omitempty"`
 	Halted    Halted `json:"halted,omitzero"` // with HaltPer: since when, and why
 
 	Weight      int `json:"weight"`
 	Concurrency int `json:"concurrency,omitempty"` // most leases; 0 means no limit
-	// What the buckets of its rates hold now; absent without a rate. A debt of cost is below 0.
+	// Tokens and CostTokens are in the buckets of its rates now; nil without a rate. A debt of cost
+	// is below 0.
 	Tokens     *float64 `json:"tokens,omitempty"`
 	CostTokens *float64 `json:"cost_tokens,omitempty"`
 }
 
-// What stops a key.
+// Values of KeyInfo.Why.
 const (
 	KeyHeld   = "held"        // a hold stands
 	KeyHalted = "halted"      // too many of its tasks failed
@@ -193,7 +196,8 @@ const (
 	KeyCost   = "cost"
 )
 
-// KeyCounts tells of how many keys of a queue tasks are ready, and how many of these are stopped.
+// KeyCounts are the numbers of keys of a queue that have ready tasks, and of those among them that
+// are stopped.
 type KeyCounts struct {
 	Waiting int64 `json:"waiting"`     // keys with ready tasks, stopped ones included
 	Held    int64 `json:"held"`        // by a hold

@@ -45,8 +45,8 @@ type Books struct {
 	Dead   DeadCounts `json:"dead_by"`
 }
 
-// DeadCounts says why tasks ended without an ack. Those of the first two reasons are kept and can
-// be redriven.
+// DeadCounts says why tasks ended without an ack. Tasks that are dead for the first two reasons are
+// kept and can be redriven.
 type DeadCounts struct {
 	Attempts  uint64 `json:"attempts"`  // the last try ended without an ack
 	Nacked    uint64 `json:"nacked"`    // a worker said so
@@ -60,7 +60,7 @@ func (d DeadCounts) Sum() uint64 {
 	return d.Attempts + d.Nacked + d.Expired + d.Purged + d.Cancelled
 }
 
-// Pending is what has no outcome yet: delayed, ready or leased.
+// Pending counts the tasks without an outcome: those delayed, ready or leased.
 func (b Books) Pending() uint64 { return b.Put - b.OK - b.Failed - b.Dead.Sum() }
 
 // QueueInfo is what a queue holds now and has held. A results queue counts its results as puts
@@ -143,7 +143,7 @@ type Settings struct {
 	ResultSchema Schema `json:"result_schema,omitzero"`
 }
 
-// UniquePending is a Unique of Settings: a task holds its id for as long as it is there.
+// UniquePending is a value of Settings.Unique: a task holds its id for as long as it is there.
 const UniquePending = "pending"
 
 // MostUnique is how many ids of tasks that are there the queue holds at most, with UniquePending.
@@ -235,7 +235,7 @@ func set[T any](dst *T, v *T) {
 	}
 }
 
-// What DeadFilter.Why says.
+// Values of DeadFilter.Why.
 const (
 	DeadAttempts = "attempts" // the last try ended without an ack
 	DeadNacked   = "nacked"   // a worker said so

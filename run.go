@@ -22,8 +22,8 @@ type Run struct {
 	// when there was none.
 	Rate   float64 `json:"rate,omitempty"`
 	Stages string  `json:"stages,omitempty"`
-	// GivenUp is how many tasks were due by that schedule while they were ready, were not asked for
-	// in time, and were not made good.
+	// GivenUp counts the moments of that schedule for which a task was ready and no worker asked in
+	// time, and with which the queue did not catch up.
 	GivenUp uint64 `json:"given_up,omitempty"`
 
 	RetryOf string   `json:"retry_of,omitempty"` // the run whose tasks it puts again, at their old positions
@@ -98,9 +98,9 @@ type RunChange struct {
 	Hooks bool `json:"hooks,omitempty"`
 
 	// After keeps the tasks of the run delayed until another run has ended with nothing failed or
-	// dead, retries included, or with AfterAny has ended in any way. It can be set once, before there
-	// are tasks. A run that is not there is not_found, and one that waits for this one run_conflict.
-	// What the other run does later changes nothing.
+	// dead, retries included, or with AfterAny has ended in any way. It can be set once, before
+	// there are tasks. A run that is not there is not_found, and one that waits for this one
+	// run_conflict. Nothing that the other run does later changes that.
 	After    string `json:"after,omitempty"`
 	AfterAny bool   `json:"after_any,omitempty"`
 

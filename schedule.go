@@ -13,7 +13,8 @@ const (
 	ScheduleOnTime = time.Minute // a due moment that is later than this was missed
 )
 
-// What becomes of moments that were missed, while no server ran, a queue was full or a clock jumped.
+// Values of Schedule.Missed, about moments that were missed because no server ran, a queue was
+// full, or a clock jumped.
 const (
 	MissedOnce = "once" // of all that are due, the last one has its task; the default
 	MissedAll  = "all"  // a task for each, the last MaxMissed at most
@@ -47,7 +48,7 @@ type Schedule struct {
 }
 
 // ScheduleChange makes or changes a schedule; zero fields change nothing. A new one needs Cron and
-// Task. What is named with Cron or with Paused false begins now: moments before are not due.
+// Task. A change that names Cron, or Paused as false, begins now: moments before it are not due.
 type ScheduleChange struct {
 	Cron   string   `json:"cron,omitempty"`
 	Zone   string   `json:"zone,omitempty"` // "" of a new schedule is UTC

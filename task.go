@@ -35,8 +35,8 @@ type Task struct {
 	Position uint32 // in Run, from 0; only with Dense
 	Dense    bool   // Position is meant, and the run's interval sets remember it for ever
 
-	// Range makes of the task many: the positions from Position on, put as one. nil is a task of its
-	// own.
+	// Range makes many tasks of this one: the positions from Position on, put as one record. nil
+	// puts one task.
 	Range *Range
 
 	Priority    Priority      // 1 to 9 (highest), or Lowest; 0 means PriorityDefault
@@ -62,9 +62,9 @@ type Task struct {
 // put: {0} in it is the number of the position, and {0:06} the same with at least six digits, zeros
 // in front. All other braces stand for themselves.
 //
-// Everything else of the task goes for each position, and nobody but who puts them sees a
-// difference: books, ids, deduplication and limits are those of Count tasks. Only Settings.MaxBytes
-// counts a range as what is stored, which is its template.
+// Everything else of the task holds for each position. Only the caller of Put sees a difference
+// from single tasks: books, ids, deduplication and limits are those of Count tasks.
+// Settings.MaxBytes counts the template once, as it is stored.
 type Range struct {
 	Count uint64 // from 1 to MaxPositions less the first position
 	Add   uint64 // what is added to a position to make its number
@@ -156,8 +156,8 @@ func AssignedID(number uint64) string { return "~" + strconv.FormatUint(number, 
 
 // A Token proves one hand-out of one task. Its text is "<number>.<queue>".
 type Token struct {
-	// Queue is the queue of the task; with another one than the task's the token is not found. ""
-	// names the lease by its number alone, for protocols that carry nothing else: it has no text.
+	// Queue is the queue of the task; a token with another queue is not found. "" names the lease
+	// by its number alone, for protocols that carry nothing else; such a token has no text.
 	Queue  string
 	Number uint64 // the lease number: below 2^53, grows, never used twice
 }
@@ -223,8 +223,8 @@ type Ack struct {
 	// ID, Run, Position and OfAttempt are set by the engine from the lease.
 	Result *Task
 	Put    []Task // follow-ups; a Run of "" joins the run of the task that is acked
-	// Cost is what the task really cost, 0 to MaxCost: the bucket of its key is settled by it. nil
-	// is what the task said.
+	// Cost is the real cost of the task, 0 to MaxCost, by which the bucket of its key is settled;
+	// nil means the Cost of the task.
 	Cost *uint32
 	// Checked is the result schema that Result agrees with, set by the Broker. An engine stores a
 	// result only when that is the schema of the lease's queue as it is now, see UncheckedError.
@@ -245,20 +245,20 @@ type Nack struct {
 	Reason string        // for people; kept with a dead task, at most MaxReason bytes
 	Dead   bool          // straight to dead (nacked)
 	Undone bool          // back to its old place, the attempt not counted: at once, or after a Delay above 0
-	// Hold stops the key of the task for everybody, for so long from now, at most MaxHold; 0 does
-	// not. A hold that ends later stays. Reason is shown with it.
+	// Hold stops the key of the task for every worker, for this long from now, at most MaxHold; 0
+	// holds nothing. An earlier hold that ends later stays. Reason is shown with the hold.
 	Hold time.Duration
 }
 
-// An Extend moves the deadline of a lease to Lease from now. One with a Seq also says how far the
-// work is, which is durable when it is answered, as an ack is.
+// An Extend moves the deadline of a lease to Lease from now. An Extend with a Seq also says how far
+// the work is; that is durable when the call is answered, as an ack is.
 type Extend struct {
 	Token Token
 	Lease time.Duration // 1s to 12h; 0 means the length it was granted with
 
-	// Seq counts what is said under a lease: 1, then one more each time. What was said is kept with
-	// the task and goes with its next hand-out; saying the same Seq again changes nothing. A Seq
-	// that leaves one out is bad_request. 0 says nothing: Progress and Put are empty then.
+	// Seq numbers the reports under a lease: 1, then one more each time. A report is kept with the
+	// task and goes with its next hand-out; the same Seq again changes nothing. A Seq that leaves
+	// one out is bad_request. 0 reports nothing: Progress and Put are empty then.
 	Seq      uint64
 	Progress *Progress // nil says nothing of it
 	Put      []Task    // partial results, in the same commit: tasks like the follow-ups of an ack
@@ -312,7 +312,8 @@ func (g Going) String() string {
 	return fmt.Sprintf("%s done, the mean of %d tasks", percent(g.Done), g.Tasks)
 }
 
-// A Going is how far the tasks of a queue or a run are that said so and are not dead.
+// A Going says how far the work of a queue or a run is. It counts the tasks that reported progress
+// and are not dead.
 type Going struct {
 	Tasks int64   `json:"tasks"`
 	Done  float64 `json:"done"` // their mean, 0 to 1

@@ -44,15 +44,15 @@ type Options struct {
 	CAFile string      // PEM file of authorities to trust beside the system's; "" for none
 	TLS    *tls.Config // nil is Go's default; CAFile is added to it
 
-	// Worker is how the server shows who calls, in lists of workers and in explanations, at most
-	// 100 bytes of printable ASCII; "" lets it take the address. Agent is the User-Agent, which
-	// says what program that is; "" is Go's own.
+	// Worker is the name of this client in the server's lists of workers and in explanations, at
+	// most 100 bytes of printable ASCII; "" means its address. Agent is the User-Agent, the name
+	// and version of the program; "" is Go's own.
 	Worker, Agent string
 
-	// Transport sends the requests, for what a program wants to add to or see of them; nil is one
-	// of the client's own. It brings its own TLS configuration, so CAFile and TLS are refused
-	// beside it. An error with a
-	// *net.OpError of a dial in it says that nothing was sent. Close leaves its connections open.
+	// Transport sends the requests, for programs that add something to them or observe them; nil is
+	// one of the client's own. A Transport has its own TLS configuration: CAFile and TLS are
+	// refused beside it. When its error wraps a *net.OpError of a dial, nothing was sent. Close
+	// leaves its connections open.
 	Transport http.RoundTripper
 
 	// Retry is how long a call waits for a server that cannot be reached or is stopping, counted

@@ -18,7 +18,7 @@ func (c *Client) Stats(ctx context.Context) (st glassq.Stats, err error) {
 	return st, err
 }
 
-// An Identity is what a server says of who sends a key.
+// An Identity is what a server knows of the holder of a key.
 type Identity struct {
 	Name    string    `json:"name"`             // of the token; "key" with the server's key, "guest" without any
 	ID      string    `json:"id,omitempty"`     // of the token
@@ -26,7 +26,8 @@ type Identity struct {
 	Queues  []string  `json:"queues"`           // names of queues and runs, or beginnings of names with a * behind
 	Expires time.Time `json:"expires,omitzero"` // zero: never
 
-	// What the holders of the token may put in a second; 0 is no bound.
+	// PutsPerSecond and BytesPerSecond bound the puts of all holders of the token together; 0 is no
+	// bound.
 	PutsPerSecond  int64 `json:"puts_per_second,omitempty"`
 	BytesPerSecond int64 `json:"bytes_per_second,omitempty"`
 }
@@ -161,7 +162,7 @@ func (c *Client) RedriveSome(ctx context.Context, queue string, f glassq.DeadFil
 	return c.someDead(ctx, queue, "/redrive", url.Values{}, f)
 }
 
-// PurgeSome drops those dead tasks that f means, likewise.
+// PurgeSome ends those dead tasks for good that f means. Many named tasks are several requests.
 func (c *Client) PurgeSome(ctx context.Context, queue string, f glassq.DeadFilter) (int, error) {
 	return c.someDead(ctx, queue, "/purge", url.Values{"state": {glassq.Dead.String()}}, f)
 }

@@ -262,7 +262,7 @@ func (c *Client) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error)
 	return settle(ctx, c, "/v1/nack?answer=errors", nacks, envelope.AppendNack)
 }
 
-// Extend moves deadlines.
+// Extend moves deadlines, and reports progress; see glassq.Extend. Repeating an extend is safe.
 func (c *Client) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
 	return settle(ctx, c, "/v1/extend?answer=errors", extends, envelope.AppendExtend)
 }

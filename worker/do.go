@@ -16,7 +16,7 @@ import (
 // records. The function is called from Options.Concurrency goroutines at once; its ctx and lease
 // are as in Handler.
 //
-// What work returns decides how a task ends:
+// The return values of work decide how a task ends:
 //
 //   - A value and no error: done, booked as ok. The record holds the value, as encoding/json prints it, as
 //     member v of o; nil, or what else is printed as null, is left out.
@@ -29,8 +29,8 @@ import (
 //     member msg of o, and result.ClassError as err. So it is with a
 //     value that encoding/json refuses.
 //
-// Follow-ups, and records of one's own form, are for Run. When Do returns, and with what, is as
-// with Run.
+// Follow-ups, and records of another form, need Run. Do returns when Run does, with the same
+// errors.
 func Do[V any](ctx context.Context, q Queue, opt Options,
 	work func(ctx context.Context, l *glassq.Lease) (V, error)) (Stats, error) {
 	return Run(ctx, q, opt, func(int) Handler {

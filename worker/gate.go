@@ -5,8 +5,8 @@ package worker
 // free again, or earlier if the gate knows of that by itself.
 type Gate interface {
 	// Enter lets handler i in if there is a place for it, and tells whether there is another place.
-	// It is called by the goroutine of handler i when a task is ready, which Handle is then called
-	// with, and with a lock of the worker held: it must not block.
+	// The goroutine of handler i calls it when a task is ready, and then calls Handle with that
+	// task. A lock of the worker is held: Enter must not block.
 	Enter(i int) (ok, more bool)
 
 	// Places is how many places there are now, taken ones included; at least 1. It must not block.

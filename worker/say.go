@@ -11,18 +11,18 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// Extend says how far the work is, and puts partial results in the same commit. When it returns nil
-// that is durable: whoever gets the task next, if this worker dies, finds it in its Lease.Progress.
-// p says what changed, see glassq.Extend; nil says nothing of progress. What it is given may be used
-// again after it has returned.
+// Extend says how far the work is, and puts partial results in the same commit. When it returns
+// nil, both are durable: if this worker dies, the next one finds them in Lease.Progress. p says
+// what changed, see glassq.Extend; nil says nothing of progress. The caller may use p and put again
+// after the return.
 //
-// Leases are extended by themselves, so there is no need for it where there is nothing to say. It
-// waits for the queue, so say something every few seconds, not with every step.
+// The worker extends leases by itself, so a handler without progress to report need not call
+// Extend. A call waits for the queue: report every few seconds, not with every step.
 //
 // Errors: lease_lost, and ctx of Handle is done then; queue_full and storage_full when a checkpoint
-// or a partial result finds no room: nothing of p and put is kept, and the work may go on; that of
-// the call as a whole, when it is not known whether it is done. The next Extend finds out first, and
-// what was said is done once. It is called by the handler until Handle returns, once at a time.
+// or a partial result finds no room: nothing of p and put is kept, and the work may go on. Any
+// other error is of the whole call, which may be done or not: the next Extend finds out first, and
+// the report is kept once. Only the handler calls Extend, until Handle returns, one call at a time.
 func (r *Reply) Extend(ctx context.Context, p *glassq.Progress, put ...glassq.Task) error {
 	h := r.by
 	if h == nil {

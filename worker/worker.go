@@ -39,8 +39,8 @@ type Handler interface {
 }
 
 // A Shedder is a Handler that keeps something between tasks, such as connections. When the worker
-// lacks files or the like, Shed is called on those that have no task: it gives that back. It is
-// never called beside Handle.
+// lacks files or the like, it calls Shed on the handlers without a task, which then close what they
+// keep. Shed never runs beside Handle of the same handler.
 type Shedder interface{ Shed() }
 
 // A HandlerFunc is a Handler without state of its own.
@@ -74,8 +74,8 @@ type NackError struct {
 	Undone bool          // back to its old place, the attempt not counted: at once, or after a Delay above 0
 	Err    error         // the reason, or nil
 
-	// Hold stops the key of the task for all workers, for so long, at most glassq.MaxHold; 0 does
-	// not. It is for a task with a Key.
+	// Hold stops the key of the task for all workers, for this long from now, at most
+	// glassq.MaxHold; 0 holds nothing. It is for a task with a Key.
 	Hold time.Duration
 
 	// Lack names what the worker itself has too little of, such as "open files"; "" for nothing.

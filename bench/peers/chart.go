@@ -62,7 +62,7 @@ func (f *figures) chart(path string, w work, all []*row) error {
 	if _, err := c.WriteTo(&out); err != nil {
 		return err
 	}
-	// Whoever looks at it may lack the font by which it was laid out.
+	// A viewer may lack the font by which it was laid out.
 	text := bytes.ReplaceAll(out.Bytes(), []byte("font-family:Liberation Sans"),
 		[]byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif"))
 	return os.WriteFile(path, text, 0o644)

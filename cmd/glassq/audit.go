@@ -55,7 +55,7 @@ the server runs or not. The last 32 to 64 MiB are kept.`,
 			return a.printf("%s\n", describeEntry(e))
 		})
 		if bad > 0 {
-			a.console.Say("glassq audit: %s in %s could not be read and were left out", plain.Plural(uint64(bad), "line", "lines"), dir)
+			a.console.Say("glassq audit: %s in %s could not be read and were left out", plain.Plural(bad, "line", "lines"), dir)
 		}
 		return err
 	}
@@ -88,9 +88,9 @@ func describeEntry(e *audit.Entry) string {
 	}
 	switch {
 	case e.Action == audit.ActionLost:
-		text += " " + plain.Plural(uint64(e.Count), "line", "lines")
+		text += " " + plain.Plural(e.Count, "line", "lines")
 	case e.Count != 0:
-		text += " " + plain.Plural(uint64(e.Count), "task", "tasks")
+		text += " " + plain.Plural(e.Count, "task", "tasks")
 	}
 	if e.Door != "" {
 		text += fmt.Sprintf(" by %s from %s", e.Door, e.From)

@@ -119,11 +119,8 @@ func (a *app) writeArchive(to string, asJSON bool, write func(io.Writer) error) 
 		os.Remove(part)
 		return fmt.Errorf("archive to %s: %w", to, err)
 	}
-	if asJSON {
-		return a.printJSON(map[string]any{"archive": to, "tasks": c.Tasks, "queues": c.Queues})
-	}
-	return a.printf("%s: %s in %s, checked\n", to, plain.Plural(uint64(c.Tasks), "task", "tasks"),
-		plain.Plural(uint64(c.Queues), "queue", "queues"))
+	return a.answer(asJSON, map[string]any{"archive": to, "tasks": c.Tasks, "queues": c.Queues}, "%s: %s in %s, checked", to, plain.Plural(c.Tasks, "task", "tasks"),
+		plain.Plural(c.Queues, "queue", "queues"))
 }
 
 // fileArchive writes an archive into a file, synced, and reads it again.
@@ -170,9 +167,6 @@ func (a *app) copyServer(cmd *cobra.Command, r *remote, to string, asJSON bool) 
 }
 
 func (a *app) sayCopied(to string, c disk.Copied, asJSON bool) error {
-	if asJSON {
-		return a.printJSON(map[string]any{"folder": to, "files": c.Files, "tasks": c.Tasks, "queues": c.Queues})
-	}
-	return a.printf("%s: %s, %s in %s, checked\n", to, plain.Plural(uint64(c.Files), "file", "files"),
-		plain.Plural(uint64(c.Tasks), "task", "tasks"), plain.Plural(uint64(c.Queues), "queue", "queues"))
+	return a.answer(asJSON, map[string]any{"folder": to, "files": c.Files, "tasks": c.Tasks, "queues": c.Queues}, "%s: %s, %s in %s, checked", to, plain.Plural(c.Files, "file", "files"),
+		plain.Plural(c.Tasks, "task", "tasks"), plain.Plural(c.Queues, "queue", "queues"))
 }

@@ -150,7 +150,7 @@ func (a *app) checkWorker(opt check.Options, asJSON bool) (err error) {
 			failed++
 		}
 	}
-	a.console.Say("glassq check: %s through the door %s, %d passed, %d failed", plain.Plural(uint64(len(verdicts)), "case", "cases"), opt.Door,
+	a.console.Say("glassq check: %s through the door %s, %d passed, %d failed", plain.Plural(len(verdicts), "case", "cases"), opt.Door,
 		len(verdicts)-failed, failed)
 	if failed > 0 {
 		return exit(exitUnexpected)

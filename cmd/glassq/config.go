@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"net/url"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/glassq/glassq/internal/cli/config"
 	"github.com/glassq/glassq/internal/plain"
@@ -74,38 +74,30 @@ func (a *app) printConfig(c *config.File, path string) error {
 	sections := c.Sections()
 	for _, name := range sortedKeys(sections) {
 		if err := a.printf("  [%s]  %s\n", strings.ReplaceAll(name, " ", "."),
-			plain.Plural(uint64(sections[name]), "setting", "settings")); err != nil {
+			plain.Plural(sections[name], "setting", "settings")); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// A setting is a flag of a command with its value.
+type setting struct {
+	Name  string        `json:"name"`
+	Value string        `json:"value"`
+	From  config.Origin `json:"from"`
+}
+
 func (a *app) printSettings(cmd *cobra.Command, origins map[string]config.Origin, asJSON bool) error {
-	w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
-	var err error
+	var list []setting
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if f.Hidden || f.Name == "help" || f.Name == "config" || err != nil {
-			return
+		if !f.Hidden && f.Name != "help" && f.Name != "config" {
+			list = append(list, setting{f.Name, shown(f), origins[f.Name]})
 		}
-		value := shown(f)
-		if asJSON {
-			err = a.printJSON(struct {
-				Name  string        `json:"name"`
-				Value string        `json:"value"`
-				From  config.Origin `json:"from"`
-			}{f.Name, value, origins[f.Name]})
-			return
-		}
-		if value == "" {
-			value = `""`
-		}
-		_, err = w.Write([]byte(f.Name + "\t" + value + "\t" + string(origins[f.Name]) + "\n"))
 	})
-	if err != nil {
-		return err
-	}
-	return w.Flush()
+	return lister[setting]{each: eachOf(list), row: func(s *setting) []any {
+		return []any{s.Name, cmp.Or(s.Value, `""`), s.From}
+	}}.print(a, asJSON)
 }
 
 // hidden stands for what is not printed.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -359,14 +358,4 @@ func describeDispatch(rep *dispatch.Report) string {
 		s += fmt.Sprintf(", %s were there before", plain.Comma(rep.Skipped+rep.Duplicates))
 	}
 	return s + fmt.Sprintf("; run %s is sealed with %s", rep.Run.Name, plain.Comma(rep.Total))
-}
-
-// printJSON prints v on one line.
-func (a *app) printJSON(v any) error {
-	line, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	_, err = a.data().Write(append(line, '\n'))
-	return err
 }

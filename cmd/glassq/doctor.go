@@ -78,7 +78,7 @@ Exit codes: 0 no check failed, 1 one did.`,
 		usual, _ := dataFolder("") // without a home folder there is none
 		var mark disk.Watermark
 		if minFree != "" {
-			if mark, err = disk.ParseWatermark(minFree); err != nil {
+			if mark, err = parseWatermark(minFree); err != nil {
 				return usagef("--min-free: %w", err)
 			}
 		}
@@ -266,7 +266,7 @@ func (d *doctor) server(cmd *cobra.Command, q *client.Client) error {
 	if err != nil {
 		return err
 	}
-	d.say("ok", "server", "answers, %s", plain.Plural(uint64(len(queues)), "queue", "queues"))
+	d.say("ok", "server", "answers, %s", plain.Plural(len(queues), "queue", "queues"))
 	st, err := q.Stats(cmd.Context())
 	if err != nil {
 		return err
@@ -280,7 +280,7 @@ func (d *doctor) server(cmd *cobra.Command, q *client.Client) error {
 	for i := range queues {
 		n := &queues[i]
 		if strings.HasPrefix(n.Name, "results") && n.Ready > 100_000 && n.Books.OK+n.Books.Failed == 0 {
-			d.say("warn", "results", "queue %s holds %s results that nobody reads; glassq output reads them, or set its max_bytes", n.Name, plain.Comma(uint64(n.Ready)))
+			d.say("warn", "results", "queue %s holds %s results that nobody reads; glassq output reads them, or set its max_bytes", n.Name, plain.Comma(n.Ready))
 		}
 	}
 	return nil

@@ -11,8 +11,6 @@ import (
 )
 
 func (a *app) explainCmd() *cobra.Command {
-	var r remote
-	var asJSON bool
 	var queue string
 	cmd := &cobra.Command{
 		Use:   "explain QUEUE|RUN|TASK",
@@ -26,19 +24,14 @@ A task is named by RUN/N, by the token of its lease, or with --queue by its id.`
   glassq explain '~812' --queue tasks`,
 		Args: arguments(1, 1),
 	}
-	r.flags(cmd)
 	cmd.Flags().StringVar(&queue, "queue", "", "`queue` of the task whose id is given")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.oneShot(cmd, &r, func(q *client.Client) error {
-			said, err := explain(cmd.Context(), q, args[0], queue)
-			if err != nil {
-				return err
-			}
-			return a.printExplanation(said, asJSON)
-		})
-	}
-	return cmd
+	return a.asks(cmd, "print JSON", func(ctx context.Context, q *client.Client, args []string, asJSON bool) error {
+		said, err := explain(ctx, q, args[0], queue)
+		if err != nil {
+			return err
+		}
+		return a.printExplanation(said, asJSON)
+	})
 }
 
 // explain asks for what name may be: a task of queue if that is given, else a queue, a run, or a

@@ -252,3 +252,20 @@ func TestByteSize(t *testing.T) {
 		}
 	}
 }
+
+func TestWatermark(t *testing.T) {
+	for _, tt := range []struct {
+		in    string
+		total int64
+		want  int64
+		ok    bool
+	}{
+		{"5%", 1000, 50, true}, {"0", 1000, 0, true}, {"2MiB", 1000, 2 << 20, true}, {"12", 99, 12, true},
+		{"-1", 0, 0, false}, {"200%", 0, 0, false}, {"", 0, 0, false}, {"NaN%", 0, 0, false}, {"9999999GiB", 0, 0, false},
+	} {
+		w, err := parseWatermark(tt.in)
+		if (err == nil) != tt.ok || tt.ok && w.Of(tt.total) != tt.want {
+			t.Errorf("parseWatermark(%q) of %d = %d, %v; want %d, ok %v", tt.in, tt.total, w.Of(tt.total), err, tt.want, tt.ok)
+		}
+	}
+}

@@ -1,11 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -114,10 +113,8 @@ func keysLine(s glassq.Settings) string {
 }
 
 func (a *app) keysCmd() *cobra.Command {
-	var r remote
 	var release string
 	var count int
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "keys QUEUE",
 		Short: "Show the keys of a queue, and what holds them back",
@@ -128,53 +125,41 @@ debt or a bucket that fills is remembered.`,
   glassq keys tasks --release api.example.com`,
 		Args: arguments(1, 1),
 	}
-	r.flags(cmd)
 	fs := cmd.Flags()
 	fs.StringVar(&release, "release", "", "end the hold and the halt of this `key`")
 	fs.IntVarP(&count, "count", "n", 100, "how many at most; 0 all")
-	fs.BoolVar(&asJSON, "json", false, "print one JSON object per key")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	return a.asks(cmd, "print one JSON object per key", func(ctx context.Context, q *client.Client, args []string, asJSON bool) error {
+		queue := args[0]
 		if count < 0 {
 			return usagef("-n %d is negative", count)
 		}
-		return a.oneShot(cmd, &r, func(q *client.Client) error {
-			if release != "" {
-				if err := q.ReleaseKey(cmd.Context(), args[0], release); err != nil {
-					return err
-				}
-				if asJSON {
-					return a.printJSON(map[string]any{"queue": args[0], "released": release})
-				}
-				return a.printf("%s: nothing holds or halts %s any more\n", args[0], plain.Text([]byte(release)))
-			}
-			if asJSON {
-				return eachKey(cmd, q, args[0], count, func(k *glassq.KeyInfo) error { return a.printJSON(k) })
-			}
-			w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "READY\tLEASED\tOF\tTOKENS\tCOST\tWAITS FOR\tKEY")
-			err := eachKey(cmd, q, args[0], count, func(k *glassq.KeyInfo) error {
-				_, err := fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%s\t%s\t%s\n", k.Ready, k.Leased, most(k.Concurrency), left(k.Tokens),
-					left(k.CostTokens), keyWaits(k), plain.Text([]byte(k.Key)))
-				return err
-			})
-			if err != nil {
+		if release != "" {
+			if err := q.ReleaseKey(ctx, queue, release); err != nil {
 				return err
 			}
-			return w.Flush()
-		})
-	}
-	return cmd
+			return a.answer(asJSON, map[string]any{"queue": queue, "released": release}, "%s: nothing holds or halts %s any more",
+				queue, plain.Text([]byte(release)))
+		}
+		return lister[glassq.KeyInfo]{
+			each: func(one func(*glassq.KeyInfo) error) error { return eachKey(ctx, q, queue, count, one) },
+			head: "READY\tLEASED\tOF\tTOKENS\tCOST\tWAITS FOR\tKEY",
+			row: func(k *glassq.KeyInfo) []any {
+				return []any{k.Ready, k.Leased, most(k.Concurrency), left(k.Tokens), left(k.CostTokens), keyWaits(k),
+					plain.Text([]byte(k.Key))}
+			},
+		}.print(a, asJSON)
+	})
 }
 
 // eachKey calls fn for up to most keys of a queue, in their order; most 0 is all.
-func eachKey(cmd *cobra.Command, q *client.Client, queue string, most int, fn func(*glassq.KeyInfo) error) error {
+func eachKey(ctx context.Context, q *client.Client, queue string, most int, fn func(*glassq.KeyInfo) error) error {
 	const page = 1000
 	for after, n := "", 0; most == 0 || n < most; {
 		size := page
 		if most > 0 {
 			size = min(size, most-n)
 		}
-		keys, err := q.Keys(cmd.Context(), queue, after, size)
+		keys, err := q.Keys(ctx, queue, after, size)
 		if err != nil {
 			return err
 		}

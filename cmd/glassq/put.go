@@ -59,17 +59,9 @@ func (a *app) putCmd() *cobra.Command {
 		if err := glassq.CheckName(t.Queue); err != nil {
 			return err
 		}
-		if len(args) == 1 {
-			t.Body = []byte(args[0])
-		} else {
-			if term.IsTerminal(a.in) {
-				return usagef("nothing to put: give the body as an argument or on standard input")
-			}
-			body, err := io.ReadAll(io.LimitReader(a.in, glassq.HardMaxBody+1))
-			if err != nil {
-				return usagef("read standard input: %w", err)
-			}
-			t.Body = body
+		var err error
+		if t.Body, err = a.body(args, glassq.HardMaxBody); err != nil {
+			return err
 		}
 		if len(t.Body) > glassq.HardMaxBody {
 			return usagef("the body has more than %d bytes", glassq.HardMaxBody)
@@ -91,10 +83,23 @@ func (a *app) putCmd() *cobra.Command {
 		if duplicate {
 			a.console.Say("glassq put: %s was put before; nothing was stored", strconv.Quote(given))
 		}
-		if asJSON {
-			return a.printJSON(map[string]any{"id": t.ID, "queue": t.Queue, "duplicate": duplicate})
-		}
-		return a.printf("%s\n", t.ID)
+		return a.answer(asJSON, map[string]any{"id": t.ID, "queue": t.Queue, "duplicate": duplicate}, "%s", t.ID)
 	}
 	return cmd
+}
+
+// body is what a task is given by hand: the argument, or else all of standard input, of which at most
+// one byte beyond most is read.
+func (a *app) body(args []string, most int64) ([]byte, error) {
+	if len(args) == 1 {
+		return []byte(args[0]), nil
+	}
+	if term.IsTerminal(a.in) {
+		return nil, usagef("nothing to put: give the body as an argument or on standard input")
+	}
+	body, err := io.ReadAll(io.LimitReader(a.in, most+1))
+	if err != nil {
+		return nil, usagef("read standard input: %w", err)
+	}
+	return body, nil
 }

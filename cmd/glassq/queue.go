@@ -2,7 +2,6 @@ package main
 
 import (
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/client"
 	"github.com/spf13/cobra"
 )
 
@@ -14,14 +13,4 @@ func (a *app) queueCmd() *cobra.Command {
 		a.queueChangeCmd("resume", "Hand out tasks of a queue again", glassq.SettingsChange{Paused: &off}),
 		a.queuePeekCmd(), a.queuePurgeCmd(), a.queueRmCmd(), a.queueRedriveCmd(), a.queueExportCmd(), a.queueImportCmd(),
 	)
-}
-
-// oneShot runs do with a client that fails at once when the server is away.
-func (a *app) oneShot(cmd *cobra.Command, r *remote, do func(*client.Client) error) error {
-	q, err := a.dial(cmd, r, 0)
-	if err != nil {
-		return err
-	}
-	defer q.Close()
-	return r.absent(do(q))
 }

@@ -53,7 +53,7 @@ func (a *app) export(cmd *cobra.Command, q *client.Client, queue string, states 
 	var line []byte
 	n, leased, expired := uint64(0), uint64(0), uint64(0)
 	for _, state := range states {
-		err := eachPeeked(cmd, q, queue, state, 0, func(p *glassq.Peeked) error {
+		err := eachPeeked(cmd.Context(), q, queue, state, 0, func(p *glassq.Peeked) error {
 			t := &p.Task
 			t.Queue, t.Delay = "", 0
 			if state == glassq.Delayed {

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
-	"fmt"
+	"context"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
@@ -16,7 +14,7 @@ import (
 
 // eachPeeked calls fn for up to most tasks of a state, oldest first; most 0 is all. Pages are as
 // large as bodies allow.
-func eachPeeked(cmd *cobra.Command, q *client.Client, queue string, state glassq.State, most int,
+func eachPeeked(ctx context.Context, q *client.Client, queue string, state glassq.State, most int,
 	fn func(*glassq.Peeked) error) error {
 	const pageBytes = 8 << 20
 	page, cursor := 16, uint64(0)
@@ -24,7 +22,7 @@ func eachPeeked(cmd *cobra.Command, q *client.Client, queue string, state glassq
 		if most > 0 {
 			page = min(page, most-n)
 		}
-		tasks, next, err := q.Peek(cmd.Context(), queue, state, cursor, page)
+		tasks, next, err := q.Peek(ctx, queue, state, cursor, page)
 		if err != nil {
 			return err
 		}
@@ -60,10 +58,8 @@ func parseStates(texts []string) ([]glassq.State, error) {
 }
 
 func (a *app) queuePeekCmd() *cobra.Command {
-	var r remote
 	var text string
 	var count int
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "peek QUEUE",
 		Short: "Look at tasks of a queue without taking them",
@@ -71,12 +67,10 @@ func (a *app) queuePeekCmd() *cobra.Command {
   glassq queue peek tasks --state dead -n 100 --json`,
 		Args: arguments(1, 1),
 	}
-	r.flags(cmd)
 	fs := cmd.Flags()
 	fs.StringVar(&text, "state", "ready", "which: ready, delayed, leased or dead")
 	fs.IntVarP(&count, "count", "n", 20, "how many at most; 0 all")
-	fs.BoolVar(&asJSON, "json", false, "print one JSON object per task")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	return a.asks(cmd, "print one JSON object per task", func(ctx context.Context, q *client.Client, args []string, asJSON bool) error {
 		states, err := parseStates([]string{text})
 		if err != nil {
 			return err
@@ -84,35 +78,28 @@ func (a *app) queuePeekCmd() *cobra.Command {
 		if count < 0 {
 			return usagef("-n %d is negative", count)
 		}
-		return a.oneShot(cmd, &r, func(q *client.Client) error {
-			if asJSON {
-				return eachPeeked(cmd, q, args[0], states[0], count, func(p *glassq.Peeked) error {
-					_, err := a.data().Write(append(envelope.AppendPeeked(nil, p), '\n'))
-					return err
-				})
-			}
-			w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "ID\tAGE\tTRIES\tPRIORITY\tDUE\tBODY")
-			err := eachPeeked(cmd, q, args[0], states[0], count, func(p *glassq.Peeked) error {
-				due := ""
-				if p.Due > 0 {
-					due = report.Short(p.Due)
-				}
-				body := glance(p.Body)
-				if p.Reason != "" {
-					body += "   (" + glance([]byte(p.Reason)) + ")"
-				}
-				if said := p.Progress.String(); said != "" {
-					body += "   [" + glance([]byte(said)) + "]"
-				}
-				_, err := fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\n", glance([]byte(p.TaskID())), report.Short(p.Age), p.Attempt,
-					p.Priority.Level(), due, body)
+		each := func(one func(*glassq.Peeked) error) error { return eachPeeked(ctx, q, args[0], states[0], count, one) }
+		if asJSON {
+			return each(func(p *glassq.Peeked) error {
+				_, err := a.data().Write(append(envelope.AppendPeeked(nil, p), '\n'))
 				return err
 			})
-			return errors.Join(err, w.Flush())
-		})
-	}
-	return cmd
+		}
+		return lister[glassq.Peeked]{each: each, head: "ID\tAGE\tTRIES\tPRIORITY\tDUE\tBODY", row: func(p *glassq.Peeked) []any {
+			due := ""
+			if p.Due > 0 {
+				due = report.Short(p.Due)
+			}
+			body := glance(p.Body)
+			if p.Reason != "" {
+				body += "   (" + glance([]byte(p.Reason)) + ")"
+			}
+			if said := p.Progress.String(); said != "" {
+				body += "   [" + glance([]byte(said)) + "]"
+			}
+			return []any{glance([]byte(p.TaskID())), report.Short(p.Age), p.Attempt, p.Priority.Level(), due, body}
+		}}.print(a, false)
+	})
 }
 
 // glance is the beginning of a text on one line.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -15,10 +16,9 @@ import (
 )
 
 func (a *app) queuePurgeCmd() *cobra.Command {
-	var r remote
 	var texts []string
 	var f deadFlags
-	var force, asJSON bool
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "purge QUEUE",
 		Short: "End tasks of a queue for good",
@@ -32,13 +32,11 @@ With --task, --why, --reason, --run or -n only those dead tasks end that agree w
   glassq queue purge tasks --task r1/17 --force`,
 		Args: arguments(1, 1),
 	}
-	r.flags(cmd)
 	fs := cmd.Flags()
 	fs.StringSliceVar(&texts, "state", []string{"delayed", "ready"}, "which: delayed, ready or dead; may be repeated")
 	f.flags(cmd, "how many dead tasks at most, oldest first; 0 all")
 	fs.BoolVar(&force, "force", false, "do not ask")
-	fs.BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	return a.asks(cmd, "print JSON", func(ctx context.Context, q *client.Client, args []string, asJSON bool) error {
 		states, err := parseStates(texts)
 		if err != nil {
 			return err
@@ -57,28 +55,22 @@ With --task, --why, --reason, --run or -n only those dead tasks end that agree w
 		if some {
 			states = dead
 		}
-		return a.oneShot(cmd, &r, func(q *client.Client) error {
-			if !force {
-				if err := a.mayEnd(cmd, q, args[0], states, some, "not purged"); err != nil {
-					return err
-				}
-			}
-			n, err := 0, error(nil)
-			if some {
-				n, err = q.PurgeSome(cmd.Context(), args[0], f.DeadFilter)
-			} else {
-				n, err = q.Purge(cmd.Context(), args[0], states...)
-			}
-			if err != nil {
+		if !force {
+			if err := a.mayEnd(cmd, q, args[0], states, some, "not purged"); err != nil {
 				return err
 			}
-			if asJSON {
-				return a.printJSON(map[string]any{"queue": args[0], "purged": n})
-			}
-			return a.printf("%s: %s purged\n", args[0], plain.Plural(uint64(n), "task", "tasks"))
-		})
-	}
-	return cmd
+		}
+		n, err := 0, error(nil)
+		if some {
+			n, err = q.PurgeSome(ctx, args[0], f.DeadFilter)
+		} else {
+			n, err = q.Purge(ctx, args[0], states...)
+		}
+		if err != nil {
+			return err
+		}
+		return a.answer(asJSON, map[string]any{"queue": args[0], "purged": n}, "%s: %s purged", args[0], plain.Plural(n, "task", "tasks"))
+	})
 }
 
 // mayEnd asks on the terminal whether tasks are to be ended; nil is yes, and also when there are
@@ -100,7 +92,7 @@ func (a *app) mayEnd(cmd *cobra.Command, q *client.Client, queue string, states 
 	if n == 0 {
 		return nil
 	}
-	what := fmt.Sprintf("%s of queue %s (%s)", plain.Plural(uint64(n), "task", "tasks"), queue, joinStates(states))
+	what := fmt.Sprintf("%s of queue %s (%s)", plain.Plural(n, "task", "tasks"), queue, joinStates(states))
 	if some {
 		what = fmt.Sprintf("those of %s that are meant", what)
 	}

@@ -1,22 +1,22 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/cli/config"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func (a *app) queueSetCmd() *cobra.Command {
-	var r remote
 	var s glassq.Settings
 	var maxBytes byteSize
 	var catchup time.Duration
 	var taskSchema, resultSchema, resume string
 	var keys keyFlags
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "set QUEUE",
 		Short: "Change settings of a queue",
@@ -27,7 +27,6 @@ func (a *app) queueSetCmd() *cobra.Command {
   glassq queue set urls --task-schema t.json --result-schema r.json`,
 		Args: arguments(1, 1),
 	}
-	r.flags(cmd)
 	fs := cmd.Flags()
 	fs.Float64Var(&s.Rate, "rate", 0, "most hand-outs a second; 0 no limit")
 	fs.StringVar(&s.Stages, "stages", "", "`rates` over time instead, like 0..5000/30s,5000/1m; they begin at once, the last one goes on")
@@ -45,68 +44,40 @@ func (a *app) queueSetCmd() *cobra.Command {
 	fs.BoolVar(&s.Opaque, "opaque", false, "let Python programs put instances of their own classes, which only Python getters see; =false ends that")
 	keys.flags(fs)
 	config.MayBeEmpty(cmd, "stages", "unique", "halt", "task-schema", "result-schema")
-	fs.BoolVar(&asJSON, "json", false, "print the settings as JSON")
-	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		s.MaxBytes = int64(maxBytes)
+	return a.asks(cmd, "print the settings as JSON", func(ctx context.Context,
+		q *client.Client, args []string, asJSON bool) (err error) {
 		var c glassq.SettingsChange
-		if fs.Changed("rate") {
-			c.Rate = &s.Rate
+		change(fs, "rate", &c.Rate, &s.Rate)
+		change(fs, "stages", &c.Stages, &s.Stages)
+		s.Catchup, s.MaxBytes = catchup.Seconds(), int64(maxBytes)
+		change(fs, "catchup", &c.Catchup, &s.Catchup)
+		change(fs, "attempts", &c.Attempts, &s.Attempts)
+		change(fs, "max-tasks", &c.MaxTasks, &s.MaxTasks)
+		change(fs, "max-bytes", &c.MaxBytes, &s.MaxBytes)
+		change(fs, "unique", &c.Unique, &s.Unique)
+		change(fs, "max-unique", &c.MaxUnique, &s.MaxUnique)
+		change(fs, "halt", &c.Halt, &s.Halt)
+		halts := s.HaltPer == glassq.HaltPerQueue || s.HaltPer == glassq.HaltPerKey
+		if change(fs, "halt-per", &c.HaltPer, &s.HaltPer) && !halts {
+			return usagef("--halt-per %s is neither queue nor key", s.HaltPer)
 		}
-		if fs.Changed("stages") {
-			c.Stages = &s.Stages
-		}
-		if fs.Changed("catchup") {
-			s.Catchup = catchup.Seconds()
-			c.Catchup = &s.Catchup
-		}
-		if fs.Changed("attempts") {
-			c.Attempts = &s.Attempts
-		}
-		if fs.Changed("max-tasks") {
-			c.MaxTasks = &s.MaxTasks
-		}
-		if fs.Changed("max-bytes") {
-			c.MaxBytes = &s.MaxBytes
-		}
-		if fs.Changed("unique") {
-			c.Unique = &s.Unique
-		}
-		if fs.Changed("max-unique") {
-			c.MaxUnique = &s.MaxUnique
-		}
-		if fs.Changed("halt") {
-			c.Halt = &s.Halt
-		}
-		if fs.Changed("halt-per") {
-			if s.HaltPer != glassq.HaltPerQueue && s.HaltPer != glassq.HaltPerKey {
-				return usagef("--halt-per %s is neither queue nor key", s.HaltPer)
+		change(fs, "opaque", &c.Opaque, &s.Opaque)
+		if change(fs, "resume", &c.HaltResume, &s.HaltResume) && resume != "manual" {
+			after, err := time.ParseDuration(resume)
+			if err != nil || after < time.Second {
+				return usagef("--resume %q is neither manual nor a duration of 1s or more", resume)
 			}
-			c.HaltPer = &s.HaltPer
+			s.HaltResume = after.Seconds()
 		}
-		if fs.Changed("resume") {
-			if resume != "manual" {
-				after, err := time.ParseDuration(resume)
-				if err != nil || after < time.Second {
-					return usagef("--resume %q is neither manual nor a duration of 1s or more", resume)
-				}
-				s.HaltResume = after.Seconds()
-			}
-			c.HaltResume = &s.HaltResume
-		}
-		if fs.Changed("opaque") {
-			c.Opaque = &s.Opaque
-		}
-		if fs.Changed("task-schema") {
+		if change(fs, "task-schema", &c.TaskSchema, &s.TaskSchema) {
 			if s.TaskSchema, err = readSchema(taskSchema); err != nil {
 				return err
 			}
-			c.TaskSchema = &s.TaskSchema
 		}
-		if fs.Changed("result-schema") {
+		if change(fs, "result-schema", &c.ResultSchema, &s.ResultSchema) {
 			if s.ResultSchema, err = readSchema(resultSchema); err != nil {
 				return err
 			}
-			c.ResultSchema = &s.ResultSchema
 		}
 		if err := keys.change(fs, &c); err != nil {
 			return err
@@ -114,32 +85,33 @@ func (a *app) queueSetCmd() *cobra.Command {
 		if c == (glassq.SettingsChange{}) {
 			return usagef("nothing to set: give --fair, one of --key-…, --rate, --stages, --catchup, --attempts, --max-tasks, --max-bytes, --unique, --max-unique, --halt, --halt-per, --resume, --task-schema, --result-schema or --opaque")
 		}
-		return a.configure(cmd, &r, args[0], c, asJSON)
+		return a.configure(ctx, q, args[0], c, asJSON)
+	})
+}
+
+// change has a setting be what its flag says, if the flag was given, and tells whether it was.
+func change[T any](fs *pflag.FlagSet, flag string, setting **T, value *T) bool {
+	if fs.Changed(flag) {
+		*setting = value
 	}
-	return cmd
+	return fs.Changed(flag)
 }
 
 // queueChangeCmd is a command that makes one change.
 func (a *app) queueChangeCmd(use, short string, c glassq.SettingsChange) *cobra.Command {
-	var r remote
-	var asJSON bool
 	cmd := &cobra.Command{Use: use + " QUEUE", Short: short, Example: "  glassq queue " + use + " tasks",
 		Args: arguments(1, 1)}
-	r.flags(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the settings as JSON")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.configure(cmd, &r, args[0], c, asJSON) }
-	return cmd
+	return a.asks(cmd, "print the settings as JSON", func(ctx context.Context,
+		q *client.Client, args []string, asJSON bool) error {
+		return a.configure(ctx, q, args[0], c, asJSON)
+	})
 }
 
-func (a *app) configure(cmd *cobra.Command, r *remote, queue string, c glassq.SettingsChange, asJSON bool) error {
-	return a.oneShot(cmd, r, func(q *client.Client) error {
-		s, err := q.Configure(cmd.Context(), queue, c)
-		if err != nil {
-			return err
-		}
-		if asJSON {
-			return a.printJSON(s)
-		}
-		return a.printf("%s: %s\n", queue, settingsLine(s))
-	})
+func (a *app) configure(ctx context.Context, q *client.Client, queue string,
+	c glassq.SettingsChange, asJSON bool) error {
+	s, err := q.Configure(ctx, queue, c)
+	if err != nil {
+		return err
+	}
+	return a.answer(asJSON, s, "%s: %s", queue, settingsLine(s))
 }

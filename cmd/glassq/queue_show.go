@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -13,39 +14,32 @@ import (
 )
 
 func (a *app) queueShowCmd() *cobra.Command {
-	var r remote
-	var asJSON bool
 	cmd := &cobra.Command{Use: "show QUEUE", Short: "Show a queue", Example: "  glassq queue show tasks",
 		Args: arguments(1, 1)}
-	r.flags(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.oneShot(cmd, &r, func(q *client.Client) error {
-			if err := glassq.CheckName(args[0]); err != nil {
-				return err
-			}
-			queues, err := q.Queues(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			if len(queues) != 1 {
-				return glassq.Errorf(glassq.CodeNotFound, "there is no queue %s; glassq queue ls lists them", args[0])
-			}
-			if asJSON {
-				return a.printJSON(&queues[0])
-			}
-			return a.showQueue(&queues[0])
-		})
-	}
-	return cmd
+	return a.asks(cmd, "print JSON", func(ctx context.Context, q *client.Client, args []string, asJSON bool) error {
+		if err := glassq.CheckName(args[0]); err != nil {
+			return err
+		}
+		queues, err := q.Queues(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		if len(queues) != 1 {
+			return glassq.Errorf(glassq.CodeNotFound, "there is no queue %s; glassq queue ls lists them", args[0])
+		}
+		if asJSON {
+			return a.printJSON(&queues[0])
+		}
+		return a.showQueue(&queues[0])
+	})
 }
 
 func (a *app) showQueue(n *glassq.QueueInfo) error {
 	w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "queue\t%s\n", n.Name)
-	fmt.Fprintf(w, "tasks\tready %s, delayed %s, leased %s, dead %s; %s bytes\n", plain.Comma(uint64(n.Ready)),
-		plain.Comma(uint64(n.Delayed)), plain.Comma(uint64(n.Leased)), plain.Comma(uint64(n.Dead)),
-		plain.Comma(uint64(n.Bytes)))
+	fmt.Fprintf(w, "tasks\tready %s, delayed %s, leased %s, dead %s; %s bytes\n", plain.Comma(n.Ready),
+		plain.Comma(n.Delayed), plain.Comma(n.Leased), plain.Comma(n.Dead),
+		plain.Comma(n.Bytes))
 	fmt.Fprintf(w, "books\t%s\n", booksLine(n.Books))
 	if d := n.Books.Dead; d.Sum() > 0 {
 		fmt.Fprintf(w, "dead by\tattempts %s, nacked %s, expired %s, purged %s, cancelled %s\n",

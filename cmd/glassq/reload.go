@@ -173,8 +173,6 @@ func parseLevel(text string) (level slog.Level, err error) {
 }
 
 func (a *app) reloadCmd() *cobra.Command {
-	var r remote
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Have a running server read its settings again",
@@ -185,19 +183,11 @@ a start would fail, nothing changes, and the fault is told.`,
 		Example: `  glassq reload`,
 		Args:    arguments(0, 0),
 	}
-	r.flags(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return a.oneShot(cmd, &r, func(q *client.Client) error {
-			did, err := q.Reload(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return a.printJSON(did)
-			}
-			return a.printf("%s\n", describeReload(did))
-		})
-	}
-	return cmd
+	return a.asks(cmd, "print JSON", func(ctx context.Context, q *client.Client, _ []string, asJSON bool) error {
+		did, err := q.Reload(ctx)
+		if err != nil {
+			return err
+		}
+		return a.answer(asJSON, did, "%s", describeReload(did))
+	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/plain"
@@ -96,61 +97,44 @@ func salvageJSON(s *disk.Salvage, dir string) map[string]any {
 
 func (a *app) printSalvage(s *disk.Salvage) error {
 	if s.Whole() {
-		tasks := uint64(0)
+		tasks := int64(0)
 		for i := range s.Queues {
 			q := &s.Queues[i]
-			tasks += uint64(q.Ready + q.Delayed + q.Leased + q.Dead)
+			tasks += q.Ready + q.Delayed + q.Leased + q.Dead
 		}
 		return a.printf("nothing is damaged: %s in %s\n", plain.Plural(tasks, "task", "tasks"),
-			plain.Plural(uint64(len(s.Queues)), "queue", "queues"))
+			plain.Plural(len(s.Queues), "queue", "queues"))
 	}
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	if s.Refusal != nil {
-		if err := a.printf("start    refuses it: %v\n", s.Refusal); err != nil {
-			return err
-		}
+		line("start    refuses it: %v", s.Refusal)
 	}
 	for _, l := range s.Losses {
-		if err := a.printf("lost     %s\n", l); err != nil {
-			return err
-		}
+		line("lost     %s", l)
 	}
 	if s.Lost > 0 {
-		if err := a.printf("lost     the bodies of %s: each goes dead when it is to be handed out\n",
-			plain.Plural(uint64(s.Lost), "task", "tasks")); err != nil {
-			return err
-		}
+		line("lost     the bodies of %s: each goes dead when it is to be handed out", plain.Plural(s.Lost, "task", "tasks"))
 	}
 	for _, q := range s.Queues {
-		if err := a.printf("kept     queue %s: %s (ready %s, delayed %s, leased %s, dead %s)\n", q.Name,
-			plain.Plural(uint64(q.Ready+q.Delayed+q.Leased+q.Dead), "task", "tasks"), plain.Comma(uint64(q.Ready)),
-			plain.Comma(uint64(q.Delayed)),
-			plain.Comma(uint64(q.Leased)), plain.Comma(uint64(q.Dead))); err != nil {
-			return err
-		}
+		line("kept     queue %s: %s (ready %s, delayed %s, leased %s, dead %s)", q.Name,
+			plain.Plural(q.Ready+q.Delayed+q.Leased+q.Dead, "task", "tasks"), plain.Comma(q.Ready),
+			plain.Comma(q.Delayed), plain.Comma(q.Leased), plain.Comma(q.Dead))
 	}
 	for _, r := range s.Runs {
-		if err := a.printf("kept     run %s: put %s, ok %s, failed %s, pending %s\n", r.Name, plain.Comma(r.Books.Put),
-			plain.Comma(r.Books.OK), plain.Comma(r.Books.Failed), plain.Comma(r.Books.Pending())); err != nil {
-			return err
-		}
+		line("kept     run %s: put %s, ok %s, failed %s, pending %s", r.Name, plain.Comma(r.Books.Put),
+			plain.Comma(r.Books.OK), plain.Comma(r.Books.Failed), plain.Comma(r.Books.Pending()))
 	}
 	for _, q := range sortedKeys(s.Again) {
-		if err := a.printf("again    queue %s: %s put after the damage, done since or not\n", q,
-			plain.Plural(uint64(s.Again[q]), "task", "tasks")); err != nil {
-			return err
-		}
+		line("again    queue %s: %s put after the damage, done since or not", q, plain.Plural(s.Again[q], "task", "tasks"))
 	}
 	for _, run := range sortedKeys(s.ByRun) {
-		if run == "" {
-			continue
-		}
-		if err := a.printf("again    run %s: %s of them\n", run, plain.Comma(uint64(s.ByRun[run]))); err != nil {
-			return err
+		if run != "" {
+			line("again    run %s: %s of them", run, plain.Comma(s.ByRun[run]))
 		}
 	}
 	if s.Refused > 0 {
-		return a.printf("refused  %s of these were there already, or beyond the end of their run\n",
-			plain.Comma(uint64(s.Refused)))
+		line("refused  %s of these were there already, or beyond the end of their run", plain.Comma(s.Refused))
 	}
-	return nil
+	return a.printf("%s", b.String())
 }

@@ -86,8 +86,5 @@ func (a *app) restoreInto(ctx context.Context, from, url string, nats jetstream.
 	if err != nil {
 		return fmt.Errorf("restore %s to %s: %w", from, stores.Show(url), err)
 	}
-	if asJSON {
-		return a.printJSON(map[string]any{"store": stores.Show(url), "tasks": n})
-	}
-	return a.printf("%s: %s\n", stores.Show(url), plain.Plural(uint64(n), "task", "tasks"))
+	return a.answer(asJSON, map[string]any{"store": stores.Show(url), "tasks": n}, "%s: %s", stores.Show(url), plain.Plural(n, "task", "tasks"))
 }

@@ -210,7 +210,6 @@ type job struct {
 	bar     *term.Meter
 
 	put   dispatch.Report
-	done  worker.Stats
 	taken output.Report
 }
 
@@ -298,7 +297,7 @@ func (j *job) do() error {
 	defer j.a.watch(j.store, name, fmt.Sprintf("go on with the same command and --data %s --run %s", j.f.data, j.f.name),
 		fail)()
 	say := func(s string) { j.a.console.Say("%s: %s", name, s) }
-	say(fmt.Sprintf("run %s, %s at once, %s, data %s, sync %s", j.f.name, plain.Plural(uint64(j.f.concurrency), "request", "requests"),
+	say(fmt.Sprintf("run %s, %s at once, %s, data %s, sync %s", j.f.name, plain.Plural(j.f.concurrency, "request", "requests"),
 		j.f.fetch.describe(j.fetcher), j.f.data, j.f.sync))
 	j.bar = j.a.runMeter("run", j.f.quiet, j.f.json, j.store, j.f.name)
 	defer j.bar.Close()
@@ -351,7 +350,7 @@ func (j *job) parts(ctx context.Context, opt output.Options, say func(string)) e
 		if j.f.timed != nil {
 			handler = j.f.timed.handler(handler)
 		}
-		j.done, workErr = worker.Run(working, j.store, worker.Options{
+		_, workErr = worker.Run(working, j.store, worker.Options{
 			Concurrency: j.f.concurrency, Lease: j.f.lease, Done: drained, Logger: j.a.console.Logger(),
 		}, handler)
 		if workErr != nil {

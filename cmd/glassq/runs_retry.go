@@ -135,7 +135,7 @@ func (a *app) redrive(ctx context.Context, q *client.Client, f *dispatchFlags, r
 	}
 	done := map[string]any{"run": run.Name, "redriven": n}
 	if !f.json {
-		if err := a.printf("%s: %s redriven\n", run.Name, plain.Plural(uint64(n), "task", "tasks")); err != nil {
+		if err := a.printf("%s: %s redriven\n", run.Name, plain.Plural(n, "task", "tasks")); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"slices"
 
 	"github.com/glassq/glassq/client"
@@ -8,8 +9,6 @@ import (
 )
 
 func (a *app) runsRmCmd() *cobra.Command {
-	var r remote
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "rm RUN…",
 		Short: "Forget runs that are over, and their books",
@@ -21,38 +20,29 @@ retries, or after them. Its queue of results stays: glassq queue rm.`,
   glassq runs rm r1 r1.2 r1.3`,
 		Args: arguments(1, -1),
 	}
-	r.flags(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per run")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.oneShot(cmd, &r, func(q *client.Client) error {
-			var retries, firsts []string
-			for _, name := range args {
-				run, err := q.Run(cmd.Context(), name)
-				switch {
-				case err != nil:
-					return err
-				case slices.Contains(retries, name), slices.Contains(firsts, name):
-				case run.RetryOf != "":
-					retries = append(retries, name)
-				default:
-					firsts = append(firsts, name)
-				}
+	return a.asks(cmd, "print one JSON object per run", func(ctx context.Context, q *client.Client, args []string, asJSON bool) error {
+		var retries, firsts []string
+		for _, name := range args {
+			run, err := q.Run(ctx, name)
+			switch {
+			case err != nil:
+				return err
+			case slices.Contains(retries, name), slices.Contains(firsts, name):
+			case run.RetryOf != "":
+				retries = append(retries, name)
+			default:
+				firsts = append(firsts, name)
 			}
-			for _, name := range append(retries, firsts...) {
-				err := q.DropRun(cmd.Context(), name)
-				switch {
-				case err != nil:
-				case asJSON:
-					err = a.printJSON(map[string]any{"run": name, "removed": true})
-				default:
-					err = a.printf("%s: removed\n", name)
-				}
-				if err != nil {
-					return err
-				}
+		}
+		for _, name := range append(retries, firsts...) {
+			err := q.DropRun(ctx, name)
+			if err == nil {
+				err = a.answer(asJSON, map[string]any{"run": name, "removed": true}, "%s: removed", name)
 			}
-			return nil
-		})
-	}
-	return cmd
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -14,21 +15,14 @@ import (
 )
 
 func (a *app) runsShowCmd() *cobra.Command {
-	var r remote
-	var asJSON bool
 	cmd := &cobra.Command{Use: "show RUN", Short: "Show a run", Example: "  glassq runs show r1", Args: arguments(1, 1)}
-	r.flags(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.oneShot(cmd, &r, func(q *client.Client) error {
-			run, err := q.Run(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			return a.showRun(&run, asJSON)
-		})
-	}
-	return cmd
+	return a.asks(cmd, "print JSON", func(ctx context.Context, q *client.Client, args []string, asJSON bool) error {
+		run, err := q.Run(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		return a.showRun(&run, asJSON)
+	})
 }
 
 func (a *app) showRun(n *glassq.Run, asJSON bool) error {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -199,7 +198,7 @@ func (f *serveFlags) check() error {
 		return err
 	}
 	if f.minFree != "" {
-		if f.watermark, err = disk.ParseWatermark(f.minFree); err != nil {
+		if f.watermark, err = parseWatermark(f.minFree); err != nil {
 			return usagef("--min-free: %w", err)
 		}
 	}
@@ -443,41 +442,6 @@ func listen(addr string) (net.Listener, error) {
 		}
 	}
 }
-
-// A byteSize is a flag like 16MiB or 1000.
-type byteSize int64
-
-var byteUnits = []struct {
-	name string
-	size int64
-}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
-
-func (b *byteSize) String() string {
-	for _, u := range byteUnits {
-		if n := int64(*b); n != 0 && n%u.size == 0 && u.size > 1 {
-			return strconv.FormatInt(n/u.size, 10) + u.name
-		}
-	}
-	return strconv.FormatInt(int64(*b), 10)
-}
-
-func (b *byteSize) Set(s string) error {
-	digits, unit := s, int64(1)
-	for _, u := range byteUnits {
-		if d, ok := strings.CutSuffix(s, u.name); ok {
-			digits, unit = d, u.size
-			break
-		}
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
-	if err != nil || n < 0 || n > 1<<62/unit {
-		return errors.New("not a size like 16MiB or 100000")
-	}
-	*b = byteSize(n * unit)
-	return nil
-}
-
-func (b *byteSize) Type() string { return "size" }
 
 // removeAll removes a folder and says so when it cannot.
 func (a *app) removeAll(dir string) {

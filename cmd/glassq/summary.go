@@ -269,7 +269,7 @@ func (a *app) sayJob(run *glassq.Run) {
 func (a *app) sayErrors(rep *output.Report) {
 	for i, e := range rep.Errors {
 		if i == 5 {
-			a.console.Say("  and %s", plain.Plural(uint64(len(rep.Errors)-i), "more kind", "more kinds"))
+			a.console.Say("  and %s", plain.Plural(len(rep.Errors)-i, "more kind", "more kinds"))
 			return
 		}
 		a.console.Say("  failed: %s  %s", plain.Comma(e.Count), e.Class)

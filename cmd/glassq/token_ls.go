@@ -1,9 +1,7 @@
 package main
 
 import (
-	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/glassq/glassq/internal/rights"
@@ -29,31 +27,24 @@ func (a *app) tokenLsCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		now := time.Now()
-		w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
-		if !asJSON {
-			fmt.Fprintln(w, "NAME\tID\tMAY\tQUEUES\tEXPIRES\tPYTHON\tPUTS/S\tBYTES/S")
-		}
 		for i := range tokens {
-			t := &tokens[i]
-			if asJSON {
-				t.Sum = "" // good for nothing but to try secrets
-				if err := a.printJSON(t); err != nil {
-					return err
-				}
-				continue
-			}
-			end, python := until(t.Expires), "no"
-			if t.Expired(now) {
-				end = "expired"
-			}
-			if t.Manager {
-				python = "yes"
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.Name, t.ID, strings.Join(t.May, ","),
-				strings.Join(t.Queues, ","), end, python, rateText(t.Puts), rateText(t.Bytes))
+			tokens[i].Sum = "" // good for nothing but to try secrets
 		}
-		return w.Flush()
+		now := time.Now()
+		return lister[rights.Token]{
+			each: eachOf(tokens), head: "NAME\tID\tMAY\tQUEUES\tEXPIRES\tPYTHON\tPUTS/S\tBYTES/S",
+			row: func(t *rights.Token) []any {
+				end, python := until(t.Expires), "no"
+				if t.Expired(now) {
+					end = "expired"
+				}
+				if t.Manager {
+					python = "yes"
+				}
+				return []any{t.Name, t.ID, strings.Join(t.May, ","), strings.Join(t.Queues, ","), end, python,
+					rateText(t.Puts), rateText(t.Bytes)}
+			},
+		}.print(a, asJSON)
 	}
 	return cmd
 }

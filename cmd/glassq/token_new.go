@@ -21,7 +21,7 @@ func (a *app) tokenNewCmd() *cobra.Command {
 
 --may says what it may do: put tasks; work on tasks (reserve, ack, nack, extend); read (look at tasks); admin
 (settings, purge, redrive, drop, cancel, and the others). --queue says with which queues and runs: names, or
-beginnings of names with a * behind. Whoever may use a run has its queue of results, results.<run>, too.
+beginnings of names with a * behind. A token that may use a run may use its queue of results, results.<run>, too.
 
 The token of a Python program that uses the manager door needs --manager: there, a client proves that it has
 the key by a digest of key and challenge, so the server keeps these tokens as they are, in a file of their own,

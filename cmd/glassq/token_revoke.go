@@ -32,7 +32,7 @@ cut within a second; what these had leased goes to others when the leases run ou
 		if err != nil {
 			return err
 		}
-		return a.printf("%s: %s revoked\n", args[0], plain.Plural(uint64(n), "token", "tokens"))
+		return a.printf("%s: %s revoked\n", args[0], plain.Plural(n, "token", "tokens"))
 	}
 	return cmd
 }

@@ -44,7 +44,7 @@ docs/pipe.md has the protocol. Flags stand before the command.`,
 			return usagef("%w", err)
 		}
 		f.work.opt.Concurrency, f.work.opt.Gate = farm.Concurrency(), farm.Gate()
-		what := plain.Plural(uint64(opt.Children), "child", "children")
+		what := plain.Plural(opt.Children, "child", "children")
 		if opt.Window > 1 {
 			what += fmt.Sprintf(", %d lines ahead", opt.Window)
 		}

@@ -207,7 +207,7 @@ func (w *workReport) line() string {
 		text += fmt.Sprintf(", %s lost", plain.Plural(n.lost, "lease", "leases"))
 	}
 	if w.told > mostFailures {
-		text += fmt.Sprintf("; %s more failures since the last line are not told one by one", plain.Comma(uint64(w.told-mostFailures)))
+		text += fmt.Sprintf("; %s more failures since the last line are not told one by one", plain.Comma(w.told-mostFailures))
 	}
 	if !w.absent.IsZero() {
 		text += ", server away since " + w.absent.Format(time.TimeOnly)

@@ -97,7 +97,10 @@ func Run(ctx context.Context, rig Rig, opt Options) (verdicts []Verdict, err err
 	if err := rig.Start(l.spy.watch); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, l.stopWorker(), rig.Stop()) }()
+	defer func() {
+		l.stopWorker()
+		err = errors.Join(err, rig.Stop())
+	}()
 	for i := range cases {
 		c := &cases[i]
 		if !c.allows(opt.Door, opt.Own) || !selected(opt.Only, c.name) {

@@ -88,12 +88,11 @@ func (p *process) terminate() error {
 	}
 }
 
-func (l *lab) stopWorker() error {
+func (l *lab) stopWorker() {
 	if l.worker != nil {
 		l.worker.terminate()
 		l.worker = nil
 	}
-	return nil
 }
 
 // workerEnded says how the worker ended, or nothing while it runs.
@@ -411,9 +410,4 @@ func (l *lab) clear() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// body is a JSON body.
-func body(format string, args ...any) json.RawMessage {
-	return json.RawMessage(fmt.Sprintf(strings.TrimSpace(format), args...))
 }

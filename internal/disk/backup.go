@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/engine"
@@ -162,20 +163,18 @@ func check(to string, files int, apart bool) (Copied, error) {
 	if err != nil {
 		return c, err
 	}
-	if !s.Whole() {
-		return c, glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %s; glassq repair shows what can be kept",
-			s.Losses[0])
-	}
-	// Frames before the checkpoint were not read by that.
-	if first := v.First(); first > 0 {
+	losses := s.Losses
+	if first := v.First(); s.Whole() && first > 0 { // frames before the checkpoint were not read by that
 		if err := v.Frames(first, func(wal.Frame, bool) error { return nil }); err != nil {
 			return c, err
 		}
-		for _, l := range v.Losses {
-			if l.Offset > 0 { // not a segment that was removed because nothing in it is needed
-				return c, glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %s; glassq repair shows what can be kept", l)
-			}
-		}
+		losses = slices.DeleteFunc(v.Losses, func(l wal.Loss) bool {
+			return l.Offset <= 0 // a segment that was removed because nothing in it is needed
+		})
+	}
+	if len(losses) > 0 {
+		return c, glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %s; glassq repair shows what can be kept",
+			losses[0])
 	}
 	e, err := Open(to, Options{MinFree: Watermark{Bytes: -1}, filling: true})
 	if err != nil {
@@ -203,15 +202,10 @@ func (e *Engine) copied() (c Copied, err error) {
 // glassq.Copier.
 func (e *Engine) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
 	l := e.log
-	count := func(by int) {
-		l.mu.Lock()
-		l.copies += by
-		l.mu.Unlock()
-	}
 	var c *wal.Copying
 	err := e.Checkpoint(func(at uint64) (err error) {
 		if c, err = l.wal.BeginCopy(posOf(at)); err == nil {
-			count(1)
+			l.copies.Add(1)
 		}
 		return err
 	})
@@ -220,7 +214,7 @@ func (e *Engine) Copy(ctx context.Context, file func(name string, size int64, r 
 	}
 	defer func() {
 		c.Close()
-		count(-1)
+		l.copies.Add(-1)
 		e.Look()
 	}()
 	return c.Files(func(name string, size int64, r io.Reader) error {
@@ -236,12 +230,11 @@ type copyReader struct {
 }
 
 func (c *copyReader) Read(b []byte) (int, error) {
-	select {
-	case <-c.ctx.Done():
-		return 0, c.ctx.Err()
-	case <-c.e.log.stop:
+	if c.e.closing.Load() {
 		return 0, glassq.ErrClosed
-	default:
-		return c.r.Read(b)
 	}
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(b)
 }

@@ -7,6 +7,7 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ type Options struct {
 	from    io.Reader // an archive to begin with, in a folder without a log; nil for none
 }
 
-// An Engine is an open store. It implements glassq.Store.
+// An Engine is an open store. It has the verbs of engine.Engine, and is a glassq.Copier.
 type Engine struct {
 	*engine.Engine
 	log     *log
@@ -60,13 +61,7 @@ type Engine struct {
 	closing atomic.Bool
 }
 
-var (
-	_ glassq.Store  = (*Engine)(nil)
-	_ glassq.Waits  = (*Engine)(nil)
-	_ glassq.Copier = (*Engine)(nil)
-
-	_ glassq.Archiver = (*Engine)(nil)
-)
+var _ glassq.Copier = (*Engine)(nil)
 
 // Open opens or creates the store in dir, which it locks, and replays its log. A dir of "mem:"
 // keeps everything in memory. The caller must Close it.
@@ -120,26 +115,21 @@ func openErr(err error) error {
 	if _, ok := errors.AsType[*glassq.Error](err); ok {
 		return err
 	}
-	if errors.Is(err, wal.ErrNoLog) {
+	_, corrupt := errors.AsType[*wal.CorruptError](err)
+	switch newer := errors.Is(err, wal.ErrFormat); {
+	case errors.Is(err, wal.ErrNoLog):
 		return glassq.Errorf(glassq.CodeBadRequest, "%w; name the folder that serve was given with --data", err)
-	}
-	if errors.Is(err, wal.ErrUnfinished) {
+	case errors.Is(err, wal.ErrUnfinished):
 		return glassq.Errorf(glassq.CodeStorage, "%w", err)
-	}
-	newer := errors.Is(err, wal.ErrFormat)
-	if _, ok := errors.AsType[*wal.CorruptError](err); !newer &&
-		(ok || errors.Is(err, state.ErrRecord) || errors.Is(err, engine.ErrDamaged)) {
+	case !newer && (corrupt || errors.Is(err, state.ErrRecord) || errors.Is(err, engine.ErrDamaged)):
 		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %w; nothing was changed; glassq repair shows what is lost and salvages the rest, or restore a backup", err)
-	}
-	switch {
 	case errors.Is(err, syscall.EROFS):
 		return glassq.Errorf(glassq.CodeStorage, "the disk is mounted read-only, and a queue cannot live on that: %w; mount it writable, or name another --data", err)
 	case errors.Is(err, fs.ErrPermission):
 		return glassq.Errorf(glassq.CodeStorage, "%w; run as the user whose folder it is, or name another --data", err)
 	case newer:
 		return glassq.Errorf(glassq.CodeStorage, "%w; use the newer program, nothing was changed", err)
-	}
-	if errors.Is(err, wal.ErrLocked) {
+	case errors.Is(err, wal.ErrLocked):
 		return glassq.Errorf(glassq.CodeUnavailable, "%w; stop the other server, or name another --data", err)
 	}
 	return glassq.Errorf(glassq.CodeStorage, "open the store: %w", err)
@@ -199,12 +189,7 @@ func (e *Engine) Close() error {
 	}
 	close(e.log.stop)
 	e.log.wg.Wait()
-	err := e.Engine.Close()
-	closed := e.log.wal.Close()
-	if err != nil {
-		return err
-	}
-	return closed
+	return cmp.Or(e.Engine.Close(), e.log.wal.Close())
 }
 
 // Stats tells what the engine has done since it was opened.

@@ -191,20 +191,6 @@ func TestDiskFull(t *testing.T) {
 }
 
 func TestWatermark(t *testing.T) {
-	for _, tt := range []struct {
-		in    string
-		total int64
-		want  int64
-		ok    bool
-	}{
-		{"5%", 1000, 50, true}, {"0", 1000, 0, true}, {"2MiB", 1000, 2 << 20, true}, {"12", 99, 12, true},
-		{"-1", 0, 0, false}, {"200%", 0, 0, false}, {"", 0, 0, false}, {"NaN%", 0, 0, false}, {"9999999GiB", 0, 0, false},
-	} {
-		w, err := disk.ParseWatermark(tt.in)
-		if (err == nil) != tt.ok || tt.ok && w.Of(tt.total) != tt.want {
-			t.Errorf("ParseWatermark(%q) of %d = %d, %v; want %d, ok %v", tt.in, tt.total, w.Of(tt.total), err, tt.want, tt.ok)
-		}
-	}
 	for total, want := range map[int64]int64{64 << 20: 16 << 20, 8 << 30: 1 << 30, 100 << 30: 5 << 30} {
 		if got := (disk.Watermark{}).Of(total); got != want {
 			t.Errorf("default watermark of %d = %d, want %d", total, got, want)

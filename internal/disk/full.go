@@ -1,9 +1,6 @@
 package disk
 
 import (
-	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,36 +22,6 @@ const (
 type Watermark struct {
 	Bytes   int64   // used when it is not 0; negative means none
 	Percent float64 // of the disk; used when it is not 0
-}
-
-// ParseWatermark reads a size in bytes, a size like 512MiB, a percentage like 5%, or 0
-// for none.
-func ParseWatermark(s string) (Watermark, error) {
-	if p, ok := strings.CutSuffix(s, "%"); ok {
-		v, err := strconv.ParseFloat(strings.TrimSpace(p), 64)
-		if err != nil || !(v > 0 && v <= 90) {
-			return Watermark{}, fmt.Errorf("%q is not a share between 0%% and 90%%", s)
-		}
-		return Watermark{Percent: v}, nil
-	}
-	digits, unit := s, int64(1)
-	for _, u := range []struct {
-		name string
-		size int64
-	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}} {
-		if d, ok := strings.CutSuffix(s, u.name); ok {
-			digits, unit = strings.TrimSpace(d), u.size
-			break
-		}
-	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 0 || n > 1<<50/unit {
-		return Watermark{}, fmt.Errorf("%q is not a size like 512MiB or a share like 5%%", s)
-	}
-	if n == 0 {
-		n = -1
-	}
-	return Watermark{Bytes: n * unit}, nil
 }
 
 // Of is the watermark of a disk of total bytes, in bytes; 0 means none.
@@ -117,11 +84,8 @@ func (v *volume) storage() string {
 // One goroutine at a time calls it.
 func (l *log) lookAtSpace() {
 	v := &l.volume
-	if v.disk == nil {
+	if v.disk == nil || l.here(0) != nil { // Failed tells
 		return
-	}
-	if l.here(0) != nil {
-		return // Failed tells
 	}
 	free, total, err := v.disk.Space()
 	if err != nil {

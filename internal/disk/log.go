@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -27,8 +28,9 @@ type log struct {
 	mu      sync.Mutex // guards down to the next gap; a leaf, like volume.mu
 	dirtyAt time.Time  // with SyncInterval, when what is not synced began to be written; zero: all is synced
 	markAt  time.Time  // when the log has been quiet long enough for a mark; zero: it holds one
-	copies  int        // under way: no segment goes
-	hereAt  time.Time  // when the folder was last seen to be there
+
+	copies atomic.Int32              // under way: no segment goes
+	hereAt atomic.Pointer[time.Time] // when the folder was last seen to be there; nil for never
 
 	volume volume
 	stop   chan struct{} // closed by Close
@@ -116,19 +118,15 @@ func (l *log) here(old time.Duration) error {
 		return nil // in memory
 	}
 	now := time.Now()
-	l.mu.Lock()
-	seen := now.Sub(l.hereAt) <= old
-	l.mu.Unlock()
-	if seen {
+	if seen := l.hereAt.Load(); seen != nil && now.Sub(*seen) <= old {
 		return nil
 	}
-	if err := l.wal.Here(); err != nil {
-		return err
+	err := l.wal.Here()
+	if err == nil {
+		seen := now // only this one goes to the heap
+		l.hereAt.Store(&seen)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.hereAt = now
-	return nil
+	return err
 }
 
 // committed notes that a frame was written, and returns when Idle is to look.
@@ -219,9 +217,6 @@ func (l *log) markNow() {
 }
 
 func failure(err error) error {
-	if err == nil {
-		return nil
-	}
 	return glassq.Errorf(glassq.CodeStorage, "the log could not be written, the outcome is unknown: %w", err)
 }
 
@@ -255,13 +250,11 @@ func (l *log) Checkpoint(at uint64, write func(io.Writer) error) (oldest, size u
 	return idOf(kept[len(kept)-1]), out.n, nil
 }
 
-const (
-	slowFrom = 1 << 20 // bytes that a slow writer writes at once
-	slowFor  = 2       // times as long as a write took, nothing is written after it
-)
+// slowFrom is how many bytes a slow writer writes at once.
+const slowFrom = 1 << 20
 
-// A slow writer leaves the disk to others for most of the time, until stop is closed. It counts
-// what goes through it.
+// A slow writer writes nothing for twice as long as each write took, so that others have the disk, until
+// stop is closed. It counts what goes through it.
 type slow struct {
 	w    io.Writer
 	n    uint64
@@ -274,7 +267,7 @@ func (c *slow) Write(b []byte) (int, error) {
 	c.n += uint64(n)
 	if took := time.Since(began); c.n > slowFrom && took > time.Millisecond/2 {
 		select {
-		case <-time.After(slowFor * took):
+		case <-time.After(2 * took):
 		case <-c.stop:
 		}
 	}
@@ -297,10 +290,7 @@ func extents(segs []wal.Segment) []engine.Extent {
 
 // Free deletes a segment, unless a copy is under way.
 func (l *log) Free(x engine.Extent) error {
-	l.mu.Lock()
-	copies := l.copies
-	l.mu.Unlock()
-	if copies > 0 {
+	if l.copies.Load() > 0 {
 		return nil
 	}
 	if err := l.wal.Remove(x.No); err != nil {

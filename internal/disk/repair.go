@@ -166,22 +166,22 @@ func roomBeside(dir string, over wal.FS) error {
 }
 
 // survey looks at what is there, as far as it reads.
-func survey(fsys wal.FS) (*Salvage, *wal.Survey, error) {
+func survey(fsys wal.FS) (s *Salvage, v *wal.Survey, err error) {
 	var bad *wal.Loss // a frame that does not apply
-	for {
-		s, v, found, err := surveyUpTo(fsys, bad)
-		if err != nil {
-			return nil, nil, openErr(err)
-		}
-		if found == nil {
-			return s, v, nil
-		}
-		bad = found
+	for err = errFound; errors.Is(err, errFound); {
+		s, v, bad, err = surveyUpTo(fsys, bad)
 	}
+	if err != nil {
+		return nil, nil, openErr(err)
+	}
+	return s, v, nil
 }
 
+// errFound is that of a frame which does not apply.
+var errFound = errors.New("a frame does not apply")
+
 // surveyUpTo is survey that takes what comes from bad on, if that is not nil, as behind a gap. It
-// returns a frame that does not apply and has to be bad.
+// returns a frame that does not apply and has to be bad, with errFound.
 func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *wal.Loss, err error) {
 	v, err := wal.NewSurvey(fsys)
 	if err != nil {
@@ -213,7 +213,7 @@ func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *w
 	}
 	cut, gone := from, false
 	lost := int64(-1) // as of the cut
-	seen := newBehind(st)
+	seen := state.NewBehind(st)
 	err = v.Frames(from, func(f wal.Frame, after bool) error {
 		if !after && !gone && (bad == nil || f.Pos < bad.From) {
 			st.Advance(f.Time)
@@ -227,7 +227,7 @@ func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *w
 		if !gone {
 			gone, lost = true, sp.Lost
 		}
-		err := seen.each(f, func(t glassq.Task) error {
+		err := seen.Each(f.Payload, f.Time, func(t glassq.Task) error {
 			s.Again[t.Queue] += int(t.Tasks())
 			s.ByRun[t.Run] += int(t.Tasks())
 			return nil
@@ -240,11 +240,8 @@ func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *w
 		}
 		return nil
 	})
-	if found != nil {
-		return nil, nil, found, nil
-	}
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, found, err
 	}
 	if bad != nil {
 		v.Losses = append(v.Losses, *bad)
@@ -272,51 +269,6 @@ func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *w
 	return s, v, nil, nil
 }
 
-var errFound = errors.New("a frame does not apply")
-
-// behind tells of frames behind a gap which bodies are of tasks to put again, and which are of
-// tasks that are known. A task of which both the put and a move of its body lie there is told of
-// once.
-type behind struct {
-	st    *state.State
-	puts  map[[16]byte]int // bodies that were told of, by state.SameBody
-	moves map[uint64]bool  // tasks that are not known, and of which a move was told
-	dec   state.Decoder
-}
-
-func newBehind(st *state.State) *behind {
-	return &behind{st: st, puts: map[[16]byte]int{}, moves: map[uint64]bool{}}
-}
-
-func (b *behind) each(f wal.Frame, again func(glassq.Task) error, known func(move []byte) error) error {
-	return state.Puts(f.Payload, func(n uint64, rec []byte) error {
-		key := state.SameBody(rec, f.Time)
-		switch {
-		case n == 0:
-			b.puts[key]++
-		case n >= b.st.NextTask() && state.IsCheckpoint(rec):
-			return nil // its task begins anew
-		case n < b.st.NextTask():
-			if b.st.CheckMove(rec) != nil {
-				return nil // it was over before the gap
-			}
-			return known(rec)
-		case b.moves[n]:
-			return nil
-		default:
-			if b.moves[n] = true; b.puts[key] > 0 {
-				b.puts[key]--
-				return nil
-			}
-		}
-		var t glassq.Task
-		if _, err := b.dec.Task(&t, rec); err != nil {
-			return err
-		}
-		return again(t)
-	})
-}
-
 // build adds to the copy in dir what lies behind the gap.
 func (s *Salvage) build(v *wal.Survey, dir string) error {
 	// Nothing of it counts before all is there, and Close syncs.
@@ -324,12 +276,12 @@ func (s *Salvage) build(v *wal.Survey, dir string) error {
 	if err != nil {
 		return err
 	}
-	seen := newBehind(s.st)
+	seen := state.NewBehind(s.st)
 	err = e.SkipNumbers(func(uint64) uint64 { return s.limit })
 	if err == nil {
 		err = v.Frames(wal.Pos(s.Cut), func(f wal.Frame, _ bool) error {
 			var tasks []glassq.Task
-			bad := seen.each(f, func(t glassq.Task) error {
+			bad := seen.Each(f.Payload, f.Time, func(t glassq.Task) error {
 				tasks = append(tasks, t)
 				return nil
 			}, func(rec []byte) error {
@@ -348,25 +300,21 @@ func (s *Salvage) build(v *wal.Survey, dir string) error {
 // putAgain puts tasks, and leaves out those that the store refuses.
 func (s *Salvage) putAgain(e *Engine, tasks []glassq.Task) error {
 	receipts, err := e.Put(context.Background(), tasks)
-	if (errors.Is(err, glassq.ErrRunConflict) || errors.Is(err, glassq.ErrQueueFull)) && len(tasks) > 1 {
-		for i := range tasks {
-			if err := s.putAgain(e, tasks[i:i+1]); err != nil {
+	if errors.Is(err, glassq.ErrRunConflict) || errors.Is(err, glassq.ErrQueueFull) {
+		parts := tasks // some of which may find room
+		if len(tasks) == 1 {
+			if parts = nil; tasks[0].Tasks() > 1 {
+				halves := tasks[0].Halves()
+				parts = halves[:]
+			} else {
+				s.Refused++
+			}
+		}
+		for i := range parts {
+			if err := s.putAgain(e, parts[i:i+1]); err != nil {
 				return err
 			}
 		}
-		return nil
-	}
-	if errors.Is(err, glassq.ErrRunConflict) || errors.Is(err, glassq.ErrQueueFull) {
-		t := &tasks[0]
-		if t.Tasks() > 1 { // a part may find room
-			for _, half := range t.Halves() {
-				if err := s.putAgain(e, []glassq.Task{half}); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-		s.Refused++
 		return nil
 	}
 	for i, r := range receipts {

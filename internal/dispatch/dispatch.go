@@ -64,10 +64,6 @@ type Options struct {
 	// by several goroutines.
 	Refused func(e *RefusedError)
 
-	// Retry is how long a queue that cannot be reached is waited for; 0 means not at all. A full
-	// queue or disk is waited for until ctx is done.
-	Retry time.Duration
-
 	// Started is told the run's name and record before the first put; nil for nobody.
 	Started func(glassq.Run)
 	// Progress is told how many positions are done with, put now or before, of how many (0 when not
@@ -216,14 +212,12 @@ func (d *dispatch) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.again(ctx, func() error {
-		r, err := d.q.SetRun(ctx, d.name, glassq.RunChange{Sealed: true, Total: d.taken - d.refused.Load()})
-		if err != nil {
-			return fmt.Errorf("seal run %s: %w", d.name, err)
-		}
-		d.rec = r
-		return nil
-	})
+	r, err := d.q.SetRun(ctx, d.name, glassq.RunChange{Sealed: true, Total: d.taken - d.refused.Load()})
+	if err != nil {
+		return fmt.Errorf("seal run %s: %w", d.name, err)
+	}
+	d.rec = r
+	return nil
 }
 
 // openRun makes the run, or makes sure that it is of this source.
@@ -232,12 +226,10 @@ func (d *dispatch) openRun(ctx context.Context) error {
 	if source != "" && d.opt.Only != nil {
 		source += " only " + d.opt.Only.describe()
 	}
-	err := d.again(ctx, func() (err error) {
-		change := d.opt.Flow
-		change.Source, change.Queue, change.Results, change.RetryOf = source, d.opt.Queue, d.opt.Results, d.opt.RetryOf
-		d.rec, err = d.q.SetRun(ctx, d.name, change)
-		return err
-	})
+	change := d.opt.Flow
+	change.Source, change.Queue, change.Results, change.RetryOf = source, d.opt.Queue, d.opt.Results, d.opt.RetryOf
+	var err error
+	d.rec, err = d.q.SetRun(ctx, d.name, change)
 	switch {
 	case errors.Is(err, glassq.ErrRunConflict):
 		return glassq.Errorf(glassq.CodeRunConflict, "%w; take another --run, or leave it out for a new one", err)
@@ -461,11 +453,8 @@ func (p *putBefore) has(ctx context.Context, pos uint32) (bool, error) {
 		if p.last {
 			return false, nil
 		}
-		err := p.d.again(ctx, func() (err error) {
-			p.page, err = p.d.q.RunIDs(ctx, p.d.name, glassq.IDsPut, pos, intervalPage)
-			return err
-		})
-		if err != nil {
+		var err error
+		if p.page, err = p.d.q.RunIDs(ctx, p.d.name, glassq.IDsPut, pos, intervalPage); err != nil {
 			return false, fmt.Errorf("ask what was put: %w", err)
 		}
 		p.last = len(p.page) < intervalPage

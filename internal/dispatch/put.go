@@ -23,11 +23,7 @@ func (d *dispatch) putBatch(ctx context.Context, b batch) error {
 	wait := firstWait
 	for len(tasks) > 0 {
 		some = min(some, len(tasks))
-		var receipts []glassq.Receipt
-		err := d.again(ctx, func() (err error) {
-			receipts, err = d.q.Put(ctx, tasks[:some])
-			return err
-		})
+		receipts, err := d.q.Put(ctx, tasks[:some])
 		switch code := glassq.CodeOf(err); {
 		case err == nil:
 			d.count(receipts)
@@ -114,29 +110,6 @@ func (d *dispatch) count(receipts []glassq.Receipt) {
 	d.duplicates.Add(dup)
 	d.put.Add(uint64(len(receipts)) - dup)
 	d.progress()
-}
-
-// again calls do until it no longer answers unavailable or outcome_unknown, for opt.Retry at most.
-// Everything that is repeated may have been done already: puts of positions are told from new ones
-// by the run.
-func (d *dispatch) again(ctx context.Context, do func() error) error {
-	start := time.Now()
-	for wait := firstWait; ; wait = min(2*wait, longWait) {
-		err := do()
-		if err == nil || ctx.Err() != nil || !away(err) || time.Since(start)+wait > d.opt.Retry {
-			return err
-		}
-		d.say("waiting for the queue: %v", err)
-		if err := sleep(ctx, wait); err != nil {
-			return err
-		}
-	}
-}
-
-// away tells that the queue may answer the same call later.
-func away(err error) bool {
-	code := glassq.CodeOf(err)
-	return code == glassq.CodeUnavailable || code == glassq.CodeUnknown
 }
 
 // say tells opt.Notify why nothing moves, not more often than every ten seconds.

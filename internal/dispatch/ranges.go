@@ -104,11 +104,7 @@ func (d *dispatch) putRange(ctx context.Context, t glassq.Task) (left bool, err 
 		some = min(some, t.Range.Count)
 		part := t
 		part.Range = &glassq.Range{Count: some, Add: t.Range.Add}
-		var receipts []glassq.Receipt
-		err := d.again(ctx, func() (err error) {
-			receipts, err = d.q.Put(ctx, []glassq.Task{part})
-			return err
-		})
+		receipts, err := d.q.Put(ctx, []glassq.Task{part})
 		switch code := glassq.CodeOf(err); {
 		case err == nil:
 			d.put.Add(receipts[0].Put)

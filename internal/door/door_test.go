@@ -141,8 +141,8 @@ func (r *rig) gone(all []net.Conn, want int) {
 }
 
 // TestStrangers: silence keeps nobody out. The oldest of those who are too many is cut: of the same
-// machine where that has a bound of its own, and else of the one that has sent most. Who has shown
-// the key is not among them.
+// machine where that has a bound of its own, and else of the one that has sent most. A client that
+// has shown the key is not among them.
 func TestStrangers(t *testing.T) {
 	const here, far, farther = "127.0.0.1", "192.0.2.1", "192.0.2.2"
 	var log bytes.Buffer

@@ -9,7 +9,7 @@ import (
 )
 
 // Spend counts tasks that the client is about to put, against the rates of its token. Its error has
-// code quota and says when to try again. Whoever does not put them after all calls Unspend.
+// code quota and says when to try again. A caller that does not put them after all calls Unspend.
 func (w Who) Spend(tasks []glassq.Task) error {
 	if w.live == nil || w.live.Rates() == (rights.Rates{}) {
 		return nil

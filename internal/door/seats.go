@@ -64,8 +64,8 @@ func (s *Seats) leave(address string) {
 }
 
 // Listen returns ln with the pauses and the seats of the frame: Accept waits while all seats are
-// taken, and where the system has no file descriptor left, until the listener is closed. Who comes
-// from a machine that has too many connections is told full, unless the door has TLS, and cut. Its
+// taken, and where the system has no file descriptor left, until the listener is closed. A client
+// of a machine that has too many connections is told full, unless the door has TLS, and cut. Its
 // connections are of type *Conn.
 func (f *Frame) Listen(ln net.Listener, full string) net.Listener {
 	l := &listener{Listener: ln, frame: f, told: full}

@@ -383,7 +383,8 @@ func (s Store) RunIDs(ctx context.Context, name string, set glassq.IDSet, from u
 }
 
 // SetRun is Broker.SetRun. The queues that a run and its hooks name, and the runs that it retries,
-// waits for or has hooks put into, must be the client's, too. Whoever sees a run may say who reads it.
+// waits for or has hooks put into, must be the client's, too. A client that may see a run may say
+// who reads it.
 func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (run glassq.Run, err error) {
 	if c.Reader != "" && c == (glassq.RunChange{Reader: c.Reader}) && s.Who.May(rights.VerbSetRun, name) != nil {
 		if err = s.Who.May(rights.VerbReadRun, name); err == nil {

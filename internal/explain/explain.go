@@ -159,7 +159,7 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 		leased(q, &v, now, x.taker(ctx, name), s)
 	}
 	if q.Dead > 0 {
-		s.add(Dead, "glassq queue redrive "+name, "%s for a person", plain.Plural(uint64(q.Dead), "dead waits", "dead wait"))
+		s.add(Dead, "glassq queue redrive "+name, "%s for a person", plain.Plural(q.Dead, "dead waits", "dead wait"))
 	}
 	if isFull(q) {
 		s.add(Full, "glassq queue set "+name+" --max-tasks 0 --max-bytes 0", "it is full, so puts are refused or wait")
@@ -230,7 +230,7 @@ func keys(q *glassq.QueueInfo, s *say) (open bool) {
 		}
 	}
 	s.add(Keys, "glassq keys "+q.Name, "%v ready; of %s with ready tasks some may not go: %s", q.Ready,
-		plain.Plural(uint64(k.Waiting), "key", "keys"), strings.Join(why, ", "))
+		plain.Plural(k.Waiting, "key", "keys"), strings.Join(why, ", "))
 	if h := q.HaltedKeys; h.Count > 0 {
 		s.add(Halted, "glassq keys "+q.Name, "%s", plain.Text([]byte(h.String())))
 	}
@@ -276,7 +276,7 @@ func leased(q *glassq.QueueInfo, v *live.QueueView, now time.Time, take string, 
 		}
 	}
 	if n := len(v.Holders) - namedHolders; n > 0 {
-		s.add(Working, "glassq top", "more leased by at least %s", plain.Plural(uint64(n), "other", "others"))
+		s.add(Working, "glassq top", "more leased by at least %s", plain.Plural(n, "other", "others"))
 	}
 	if n := q.Leased - int64(v.Known); n > 0 {
 		s.add(Working, "", "%v leased by clients of before the server began", n)
@@ -432,7 +432,7 @@ func (x *Explainer) Task(ctx context.Context, f glassq.Find) (t Task, err error)
 // held says how a task is that is there.
 func (x *Explainer) held(f *glassq.Peeked, lease uint64) string {
 	text := fmt.Sprintf("It is %s, put %s ago and handed out %s.", f.State, ago(f.Age),
-		plain.Plural(uint64(f.Attempt), "time", "times"))
+		plain.Plural(f.Attempt, "time", "times"))
 	if w, until, ok := x.Live.Holder(lease); ok && f.State == glassq.Leased {
 		text += fmt.Sprintf(" %s holds it until %s.", w.Name, until.UTC().Format("15:04:05"))
 	}

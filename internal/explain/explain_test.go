@@ -105,10 +105,7 @@ type causeTest struct {
 
 // TestCauses makes each cause real, and wants it named, with what it is about.
 func TestCauses(t *testing.T) {
-	noRoom, err := disk.ParseWatermark("100000GiB")
-	if err != nil {
-		t.Fatal(err)
-	}
+	noRoom := disk.Watermark{Bytes: 100_000 << 30}
 	tests := []causeTest{
 		{"paused", disk.Options{}, func(w *world) {
 			w.put(glassq.Task{})

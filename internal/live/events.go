@@ -87,9 +87,9 @@ func (e *Event) About(queue, run string) bool {
 		run != "" && (e.Run == run || slices.ContainsFunc(e.Runs, isRun))
 }
 
-// Only is e with the queues and runs of a tick that are asked for, "" for any. Who did something,
-// and from where, is for those who hear everything: a reader of one queue, whom a token of small
-// rights lets in, is not told.
+// Only is e with the queues and runs of a tick that are asked for, "" for any. Only those who hear
+// everything are told who did something, and from where: a reader of one queue, whom a token of
+// small rights lets in, is not told.
 func (e *Event) Only(queue, run string) (o Event) {
 	o = *e
 	if queue != "" || run != "" {

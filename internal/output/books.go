@@ -17,11 +17,7 @@ const (
 func (o *output) findMissing(ctx context.Context) (count uint64, ids []glassq.Interval, err error) {
 	run, bits := o.opt.Run, o.seen.of(o.opt.Run)
 	for from := uint32(0); ; {
-		var page []glassq.Interval
-		err := o.again(ctx, func() (err error) {
-			page, err = o.q.RunIDs(ctx, run, glassq.IDsDone, from, intervalPage)
-			return err
-		})
+		page, err := o.q.RunIDs(ctx, run, glassq.IDsDone, from, intervalPage)
 		if err != nil {
 			return count, ids, fmt.Errorf("ask what is done: %w", err)
 		}

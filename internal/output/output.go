@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync/atomic"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -85,10 +84,6 @@ type Options struct {
 	// Failed gets failed tasks as lines that dispatch takes again, those that LoadSeen found too;
 	// nil for nobody.
 	Failed io.Writer
-
-	// Retry is how long a queue that cannot be reached is waited for; 0 means not at all, negative
-	// without end.
-	Retry time.Duration
 
 	// Found is told of the run once it exists, before anything is taken; nil for nobody. With an
 	// error nothing is.
@@ -197,8 +192,7 @@ type output struct {
 	seen    *Seen
 	columns *columns // of CSV; nil before its first line
 	tally   *tally
-	passed  uint64       // results that opt.Only let pass; tally.mu guards it
-	said    atomic.Int64 // when it was last said that the queue is waited for, in nanoseconds
+	passed  uint64 // results that opt.Only let pass; tally.mu guards it
 
 	missing, duplicate *idList
 	failed             *failedList
@@ -283,7 +277,7 @@ func (o *output) run(ctx context.Context) error {
 			return err
 		}
 		if o.opt.Found != nil {
-			if err := o.again(ctx, func() error { return o.opt.Found(ctx, rec) }); err != nil {
+			if err := o.opt.Found(ctx, rec); err != nil {
 				return err
 			}
 		}
@@ -312,11 +306,7 @@ func (o *output) say(format string, args ...any) {
 // await waits for a phase of the run, however long it takes.
 func (o *output) await(ctx context.Context, phase glassq.Phase) (glassq.Run, error) {
 	for {
-		var rec glassq.Run
-		err := o.again(ctx, func() (err error) {
-			rec, err = o.q.AwaitRun(ctx, o.opt.Run, phase, longWait)
-			return err
-		})
+		rec, err := o.q.AwaitRun(ctx, o.opt.Run, phase, longWait)
 		switch {
 		case ctx.Err() != nil:
 			return rec, ctx.Err()
@@ -360,11 +350,7 @@ func (o *output) balance(ctx context.Context, rep *Report) error {
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), graceTime)
 		defer cancel()
 	}
-	var rec glassq.Run
-	err := o.again(ctx, func() (err error) {
-		rec, err = o.q.Run(ctx, o.opt.Run)
-		return err
-	})
+	rec, err := o.q.Run(ctx, o.opt.Run)
 	if errors.Is(err, glassq.ErrNotFound) {
 		return nil // it never came to be: there is nothing to balance
 	}

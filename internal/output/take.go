@@ -147,11 +147,7 @@ func (o *output) reserveAll(ctx context.Context, taken chan<- []glassq.Lease) er
 func (o *output) reserve(ctx context.Context, queue string, taken chan<- []glassq.Lease) error {
 	r := glassq.Reserve{Queue: queue, Max: o.opt.Batch, Wait: longWait, Lease: o.opt.Lease}
 	for {
-		var leases []glassq.Lease
-		err := o.again(ctx, func() (err error) {
-			leases, err = o.q.Reserve(ctx, r)
-			return err
-		})
+		leases, err := o.q.Reserve(ctx, r)
 		if len(leases) > 0 {
 			r.Max = o.fitting(leases)
 			taken <- leases
@@ -218,7 +214,7 @@ func (o *output) giveBack(ctx context.Context, list []glassq.Token) {
 			nacks = append(nacks, glassq.Nack{Token: t, Undone: true})
 		}
 		if _, err := o.q.Nack(ctx, nacks); err != nil {
-			o.say("%s results that were not written come back when their leases end: %v", plain.Comma(uint64(len(list))), err)
+			o.say("%s results that were not written come back when their leases end: %v", plain.Comma(len(list)), err)
 			return
 		}
 	}
@@ -344,14 +340,10 @@ func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) ([]glassq
 	gap := time.NewTimer(0)
 	defer gap.Stop()
 	for acks := range written {
-		due := false
-	more:
-		for len(acks)+o.opt.Batch <= glassq.MaxBatch {
+		for due, open := false, true; open && len(acks)+o.opt.Batch <= glassq.MaxBatch; {
+			var next []glassq.Ack
 			select {
-			case next, ok := <-written:
-				if !ok {
-					break more
-				}
+			case next, open = <-written:
 				acks = append(acks, next...)
 				continue
 			default:
@@ -360,10 +352,7 @@ func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) ([]glassq
 				break
 			}
 			select {
-			case next, ok := <-written:
-				if !ok {
-					break more
-				}
+			case next, open = <-written:
 				acks = append(acks, next...)
 			case <-gap.C:
 				due = true
@@ -375,11 +364,7 @@ func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) ([]glassq
 				return acks, &WriteError{fmt.Errorf("sync: %w", err)}
 			}
 		}
-		var errs []error
-		err := o.again(ctx, func() (err error) {
-			errs, err = o.q.Ack(ctx, acks)
-			return err
-		})
+		errs, err := o.q.Ack(ctx, acks)
 		if err != nil {
 			return acks, fmt.Errorf("ack %d results: %w", len(acks), err)
 		}
@@ -397,37 +382,4 @@ func (o *output) ack(ctx context.Context, written <-chan []glassq.Ack) ([]glassq
 func away(err error) bool {
 	code := glassq.CodeOf(err)
 	return code == glassq.CodeUnavailable || code == glassq.CodeUnknown
-}
-
-// again calls do until it no longer answers unavailable or outcome_unknown, for opt.Retry at most.
-// Everything that is repeated may have been done already: leases that got lost on the way end and
-// come again.
-func (o *output) again(ctx context.Context, do func() error) error {
-	start := time.Now()
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		err := do()
-		if err == nil || ctx.Err() != nil || !away(err) {
-			return err
-		}
-		if o.opt.Retry >= 0 && time.Since(start)+wait > o.opt.Retry {
-			return err
-		}
-		if o.opt.Notify != nil && o.mayRepeat(time.Now()) {
-			o.opt.Notify("waiting for the queue: " + err.Error())
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return err
-		}
-	}
-}
-
-// mayRepeat reports whether it is time to say again that the queue is waited for; of callers at
-// once one may.
-func (o *output) mayRepeat(now time.Time) bool {
-	last := o.said.Load()
-	return now.UnixNano()-last >= int64(10*time.Second) && o.said.CompareAndSwap(last, now.UnixNano())
 }

@@ -15,7 +15,7 @@ import (
 var reportFiles embed.FS
 
 var reportTemplate = template.Must(template.New("report.html").Funcs(template.FuncMap{
-	"comma": plain.Comma, "time": showSeconds, "moment": showMoment,
+	"comma": plain.Comma[uint64], "time": showSeconds, "moment": showMoment,
 }).ParseFS(reportFiles, "page/report.html"))
 
 // maxRows is how many rows the table beside a chart has at most.

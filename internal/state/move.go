@@ -156,8 +156,8 @@ func (s *State) Bodies() int64 {
 	return n
 }
 
-// SameBody is a key that is equal for a put, made at the ms put, and for a move of it.
-func SameBody(rec []byte, put int64) (key [16]byte) {
+// sameBody is a key that is equal for a put, made at the ms put, and for a move of it.
+func sameBody(rec []byte, put int64) (key [16]byte) {
 	p, at, err := unwrap(rec)
 	if err != nil {
 		return key

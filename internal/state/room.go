@@ -59,7 +59,7 @@ func (s *State) RoomFor(tasks []glassq.Task) (full *Queue, err error) {
 			if most := set.MostUnique(); int64(q.ids.live)+a.ids > most {
 				err := glassq.Errorf(glassq.CodeQueueFull,
 					"queue %s holds tasks with %s of their own and may hold %d (max_unique); try again when some are done", q.Name,
-					plain.Plural(uint64(q.ids.live), "id", "ids"), most)
+					plain.Plural(q.ids.live, "id", "ids"), most)
 				if a.ids > most {
 					return nil, err
 				}
@@ -82,16 +82,16 @@ func (s *State) roomIn(q *Queue, n, size int64) error {
 	kept := s.places[q.Name]
 	and := ""
 	if kept.tasks > 0 {
-		and = fmt.Sprintf(", has places for %s of runs (%s),", plain.Plural(uint64(kept.tasks), "hook", "hooks"),
-			plain.Plural(uint64(kept.bytes), "byte", "bytes"))
+		and = fmt.Sprintf(", has places for %s of runs (%s),", plain.Plural(kept.tasks, "hook", "hooks"),
+			plain.Plural(kept.bytes, "byte", "bytes"))
 	}
 	switch {
 	case set.MaxTasks > 0 && all+kept.tasks+n > set.MaxTasks:
 		return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %s%s and may hold %d (max_tasks); try again when some are done",
-			q.Name, plain.Plural(uint64(all), "task", "tasks"), and, set.MaxTasks)
+			q.Name, plain.Plural(all, "task", "tasks"), and, set.MaxTasks)
 	case set.MaxBytes > 0 && bytes+kept.bytes+size > set.MaxBytes:
 		return glassq.Errorf(glassq.CodeQueueFull, "queue %s holds %s%s and may hold %d (max_bytes); try again when some are done",
-			q.Name, plain.Plural(uint64(bytes), "byte", "bytes"), and, set.MaxBytes)
+			q.Name, plain.Plural(bytes, "byte", "bytes"), and, set.MaxBytes)
 	}
 	return nil
 }

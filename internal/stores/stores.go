@@ -73,6 +73,8 @@ type engine interface {
 	Failed() <-chan struct{}
 }
 
+var _ broker.Store = (*disk.Engine)(nil) // nothing is lacking
+
 // CheckURL refuses a URL that names no engine of this program, with code bad_request. Folders have
 // no URL.
 func CheckURL(url string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -204,15 +205,7 @@ func (p *page) end() error {
 	return write(p.rw, p.Answer, p.out)
 }
 
-// gone wraps an error of the connection: no answer can be given any more.
-func gone(err error) error { return &goneError{err} }
+// errGone is that of a connection: no answer can be given any more.
+var errGone = errors.New("write answer")
 
-type goneError struct{ err error }
-
-func (e *goneError) Error() string { return "write answer: " + e.err.Error() }
-func (e *goneError) Unwrap() error { return e.err }
-
-func isGone(err error) bool {
-	_, ok := errors.AsType[*goneError](err)
-	return ok
-}
+func gone(err error) error { return fmt.Errorf("%w: %w", errGone, err) }

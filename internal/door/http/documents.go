@@ -12,7 +12,7 @@ func (s *call) openAPI(rw http.ResponseWriter, r *http.Request) error {
 	if q := parseQuery(r); q.err != nil {
 		return q.err
 	}
-	return done(send(rw, http.StatusOK, "application/yaml", spec.OpenAPI()))
+	return send(rw, http.StatusOK, "application/yaml", spec.OpenAPI())
 }
 
 // schema serves a JSON Schema by its file name, such as task.json.
@@ -26,5 +26,5 @@ func (s *call) schema(rw http.ResponseWriter, r *http.Request) error {
 		return glassq.Errorf(glassq.CodeNotFound, "no schema %.40q; there are %s", r.PathValue("name"),
 			strings.Join(spec.Schemas(), ".json, ")+".json")
 	}
-	return done(send(rw, http.StatusOK, "application/schema+json", text))
+	return send(rw, http.StatusOK, "application/schema+json", text)
 }

@@ -10,26 +10,12 @@ import (
 	"github.com/glassq/glassq/internal/jsonline"
 )
 
-func (s *call) explainQueue(rw http.ResponseWriter, r *http.Request) error {
-	if q := parseQuery(r); q.err != nil {
-		return q.err
-	}
-	e, err := s.explain.Queue(r.Context(), r.PathValue("queue"))
-	if err != nil {
-		return err
-	}
-	return done(answer(rw, e))
+func (s *call) explainQueue(r *http.Request, _ *query) (any, error) {
+	return s.explain.Queue(r.Context(), r.PathValue("queue"))
 }
 
-func (s *call) explainRun(rw http.ResponseWriter, r *http.Request) error {
-	if q := parseQuery(r); q.err != nil {
-		return q.err
-	}
-	e, err := s.explain.Run(r.Context(), r.PathValue("run"))
-	if err != nil {
-		return err
-	}
-	return done(answer(rw, e))
+func (s *call) explainRun(r *http.Request, _ *query) (any, error) {
+	return s.explain.Run(r.Context(), r.PathValue("run"))
 }
 
 // showTask shows a task by its id, ~number, or the number of its lease as a token,
@@ -66,5 +52,5 @@ func (s *call) tellTask(rw http.ResponseWriter, r *http.Request, f glassq.Find) 
 	if t.Where == glassq.FoundHeld {
 		out = envelope.AppendPeeked(jsonline.AppendKey(out, "task"), &t.Peeked)
 	}
-	return done(send(rw, http.StatusOK, typeJSON, append(out, '}', '\n')))
+	return send(rw, http.StatusOK, typeJSON, append(out, '}', '\n'))
 }

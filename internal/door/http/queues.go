@@ -11,58 +11,28 @@ import (
 // maxPeek bounds one page of peek.
 const maxPeek = 1000
 
-func (s *call) queues(rw http.ResponseWriter, r *http.Request) error {
-	q := parseQuery(r, "name")
-	if q.err != nil {
-		return q.err
-	}
+func (s *call) queues(r *http.Request, q *query) (any, error) {
 	list, err := s.store.Queues(r.Context(), q.values["name"]...)
-	if err != nil {
-		return err
-	}
-	if list == nil {
-		list = []glassq.QueueInfo{}
-	}
-	return done(answer(rw, map[string]any{"queues": list}))
+	return listed("queues", list), err
 }
 
-func (s *call) showQueue(rw http.ResponseWriter, r *http.Request) error {
-	if q := parseQuery(r); q.err != nil {
-		return q.err
-	}
+func (s *call) showQueue(r *http.Request, _ *query) (any, error) {
 	list, err := s.store.Queues(r.Context(), r.PathValue("queue"))
+	if err == nil && len(list) == 0 {
+		err = glassq.Errorf(glassq.CodeNotFound, "no queue %q", r.PathValue("queue"))
+	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if len(list) == 0 {
-		return glassq.Errorf(glassq.CodeNotFound, "no queue %q", r.PathValue("queue"))
-	}
-	return done(answer(rw, list[0]))
+	return list[0], nil
 }
 
-func (s *call) configure(rw http.ResponseWriter, r *http.Request) error {
-	if q := parseQuery(r); q.err != nil {
-		return q.err
-	}
-	var change glassq.SettingsChange
-	if err := s.readJSON(rw, r, &change); err != nil {
-		return err
-	}
-	settings, err := s.store.Configure(r.Context(), r.PathValue("queue"), change)
-	if err != nil {
-		return err
-	}
-	return done(answer(rw, settings))
+func (s *call) configure(r *http.Request, c *glassq.SettingsChange) (any, error) {
+	return s.store.Configure(r.Context(), r.PathValue("queue"), *c)
 }
 
-func (s *call) drop(rw http.ResponseWriter, r *http.Request) error {
-	if q := parseQuery(r); q.err != nil {
-		return q.err
-	}
-	if err := s.store.Drop(r.Context(), r.PathValue("queue")); err != nil {
-		return err
-	}
-	return done(answer(rw, map[string]bool{"ok": true}))
+func (s *call) drop(r *http.Request, _ *query) (any, error) {
+	return okay, s.store.Drop(r.Context(), r.PathValue("queue"))
 }
 
 // peek shows up to max tasks (default 20) of one state (default ready) after cursor.
@@ -95,7 +65,7 @@ func (s *call) peek(rw http.ResponseWriter, r *http.Request) error {
 		var rest envelope.Rest
 		p.out, rest = envelope.CutPeeked(p.out, &tasks[i])
 		if err := p.print(rest); err != nil {
-			return done(err)
+			return err
 		}
 	}
 	p.out = append(p.out, ']')
@@ -104,7 +74,7 @@ func (s *call) peek(rw http.ResponseWriter, r *http.Request) error {
 		p.out = appendUint(p.out, next)
 	}
 	p.out = append(p.out, '}', '\n')
-	return done(p.end())
+	return p.end()
 }
 
 // filterNames are the parameters of a filter of dead tasks.
@@ -119,13 +89,12 @@ func (q *query) filter() (f glassq.DeadFilter, is bool) {
 
 // purge ends the tasks of the given states, delayed and ready when none is given; with a filter, the
 // dead ones that it means.
-func (s *call) purge(rw http.ResponseWriter, r *http.Request) error {
-	q := parseQuery(r, append([]string{"state"}, filterNames...)...)
+func (s *call) purge(r *http.Request, q *query) (any, error) {
 	var states []glassq.State
 	for _, text := range q.values["state"] {
 		state, err := glassq.ParseState(text)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		states = append(states, state)
 	}
@@ -134,7 +103,7 @@ func (s *call) purge(rw http.ResponseWriter, r *http.Request) error {
 		q.fail("task, why, reason, run and max choose among dead tasks: state=dead")
 	}
 	if q.err != nil {
-		return q.err
+		return nil, q.err
 	}
 	var n int
 	var err error
@@ -143,19 +112,15 @@ func (s *call) purge(rw http.ResponseWriter, r *http.Request) error {
 	} else {
 		n, err = s.store.Purge(r.Context(), r.PathValue("queue"), states...)
 	}
-	if err != nil {
-		return err
-	}
-	return done(answer(rw, map[string]int{"purged": n}))
+	return map[string]int{"purged": n}, err
 }
 
 // redrive makes up to max dead tasks ready again, all when max is not given, or those that a filter
 // means.
-func (s *call) redrive(rw http.ResponseWriter, r *http.Request) error {
-	q := parseQuery(r, filterNames...)
+func (s *call) redrive(r *http.Request, q *query) (any, error) {
 	f, some := q.filter()
 	if q.err != nil {
-		return q.err
+		return nil, q.err
 	}
 	var n int
 	var err error
@@ -164,43 +129,24 @@ func (s *call) redrive(rw http.ResponseWriter, r *http.Request) error {
 	} else {
 		n, err = s.store.Redrive(r.Context(), r.PathValue("queue"), f.Max)
 	}
-	if err != nil {
-		return err
-	}
-	return done(answer(rw, map[string]int{"redriven": n}))
+	return map[string]int{"redriven": n}, err
 }
 
 // keys shows up to max keys (default 100) after the cursor, which is a key.
-func (s *call) keys(rw http.ResponseWriter, r *http.Request) error {
-	q := parseQuery(r, "cursor", "max")
+func (s *call) keys(r *http.Request, q *query) (any, error) {
 	limit := int(q.atLeast1("max", 100, maxPeek))
 	if q.err != nil {
-		return q.err
+		return nil, q.err
 	}
 	list, err := s.store.Keys(r.Context(), r.PathValue("queue"), q.text("cursor"), limit)
-	if err != nil {
-		return err
+	a := listed("keys", list)
+	if len(list) == limit {
+		a["next"] = list[limit-1].Key
 	}
-	a := struct {
-		Keys []glassq.KeyInfo `json:"keys"`
-		Next string           `json:"next,omitempty"`
-	}{Keys: list}
-	if list == nil {
-		a.Keys = []glassq.KeyInfo{}
-	} else if len(list) == limit {
-		a.Next = list[limit-1].Key
-	}
-	return done(answer(rw, a))
+	return a, err
 }
 
 // releaseKey ends the hold and the halt of a key.
-func (s *call) releaseKey(rw http.ResponseWriter, r *http.Request) error {
-	q := parseQuery(r, "key")
-	if q.err != nil {
-		return q.err
-	}
-	if err := s.store.ReleaseKey(r.Context(), r.PathValue("queue"), q.text("key")); err != nil {
-		return err
-	}
-	return done(answer(rw, map[string]bool{"ok": true}))
+func (s *call) releaseKey(r *http.Request, q *query) (any, error) {
+	return okay, s.store.ReleaseKey(r.Context(), r.PathValue("queue"), q.text("key"))
 }

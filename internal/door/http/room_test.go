@@ -49,7 +49,7 @@ func TestLongLists(t *testing.T) {
 }
 
 // TestCutReaders: whoever does not read is cut while others wait for room, the log says so, and
-// what was handed out is ready again, with no attempt counted. Who reads gets everything.
+// what was handed out is ready again, with no attempt counted. A client that reads gets everything.
 func TestCutReaders(t *testing.T) {
 	const size = 6 << 20 // larger than what the sockets hold
 	var log bytes.Buffer

@@ -13,32 +13,14 @@ const maxIntervals = 100_000
 
 func appendUint(dst []byte, n uint64) []byte { return strconv.AppendUint(dst, n, 10) }
 
-// done drops the error of an answer that could not be written: its reader is gone.
-func done(err error) error {
-	if isGone(err) {
-		return nil
-	}
-	return err
-}
-
-func (s *call) runs(rw http.ResponseWriter, r *http.Request) error {
-	if q := parseQuery(r); q.err != nil {
-		return q.err
-	}
+func (s *call) runs(r *http.Request, _ *query) (any, error) {
 	list, err := s.store.Runs(r.Context())
-	if err != nil {
-		return err
-	}
-	if list == nil {
-		list = []glassq.Run{}
-	}
-	return done(answer(rw, map[string]any{"runs": list}))
+	return listed("runs", list), err
 }
 
 // showRun shows a run; with until it waits up to wait (at most 10 minutes) for that phase first,
 // and shows the run as it is then.
-func (s *call) showRun(rw http.ResponseWriter, r *http.Request) error {
-	q := parseQuery(r, "until", "wait")
+func (s *call) showRun(r *http.Request, q *query) (any, error) {
 	phase := glassq.Phase(q.oneOf("until", "", string(glassq.PhaseExists), string(glassq.PhaseComplete),
 		string(glassq.PhaseDrained)))
 	wait := min(q.duration("wait"), maxPoll)
@@ -46,37 +28,18 @@ func (s *call) showRun(rw http.ResponseWriter, r *http.Request) error {
 		q.fail("wait needs until=exists, complete or drained")
 	}
 	if q.err != nil {
-		return q.err
+		return nil, q.err
 	}
-	name := r.PathValue("run")
-	var run glassq.Run
-	var err error
 	if phase == "" {
-		run, err = s.store.Run(r.Context(), name)
-	} else {
-		ctx, end := s.longPoll(r.Context())
-		defer end()
-		run, err = s.store.AwaitRun(ctx, name, phase, wait)
+		return s.store.Run(r.Context(), r.PathValue("run"))
 	}
-	if err != nil {
-		return err
-	}
-	return done(answer(rw, run))
+	ctx, end := s.longPoll(r.Context())
+	defer end()
+	return s.store.AwaitRun(ctx, r.PathValue("run"), phase, wait)
 }
 
-func (s *call) setRun(rw http.ResponseWriter, r *http.Request) error {
-	if q := parseQuery(r); q.err != nil {
-		return q.err
-	}
-	var change glassq.RunChange
-	if err := s.readJSON(rw, r, &change); err != nil {
-		return err
-	}
-	run, err := s.store.SetRun(r.Context(), r.PathValue("run"), change)
-	if err != nil {
-		return err
-	}
-	return done(answer(rw, run))
+func (s *call) setRun(r *http.Request, c *glassq.RunChange) (any, error) {
+	return s.store.SetRun(r.Context(), r.PathValue("run"), *c)
 }
 
 // runIDs answers which positions are in a set (default put), as [first,last] pairs from position
@@ -109,36 +72,21 @@ func (s *call) runIDs(rw http.ResponseWriter, r *http.Request) error {
 	if len(list) >= limit && list[len(list)-1].Last < 1<<32-1 {
 		out = appendUint(append(out, `,"next":`...), uint64(list[len(list)-1].Last)+1)
 	}
-	return done(send(rw, http.StatusOK, typeJSON, append(out, '}', '\n')))
+	return send(rw, http.StatusOK, typeJSON, append(out, '}', '\n'))
 }
 
-func (s *call) cancelRun(rw http.ResponseWriter, r *http.Request) error {
-	if q := parseQuery(r); q.err != nil {
-		return q.err
-	}
+func (s *call) cancelRun(r *http.Request, _ *query) (any, error) {
 	n, err := s.store.CancelRun(r.Context(), r.PathValue("run"))
-	if err != nil {
-		return err
-	}
-	return done(answer(rw, map[string]int{"cancelled": n}))
+	return map[string]int{"cancelled": n}, err
 }
 
-func (s *call) dropRun(rw http.ResponseWriter, r *http.Request) error {
-	if q := parseQuery(r); q.err != nil {
-		return q.err
-	}
-	if err := s.store.DropRun(r.Context(), r.PathValue("run")); err != nil {
-		return err
-	}
-	return done(answer(rw, map[string]bool{"ok": true}))
+func (s *call) dropRun(r *http.Request, _ *query) (any, error) {
+	return okay, s.store.DropRun(r.Context(), r.PathValue("run"))
 }
 
-func (s *call) reload(rw http.ResponseWriter, r *http.Request) error {
-	if q := parseQuery(r); q.err != nil {
-		return q.err
-	}
+func (s *call) reload(r *http.Request, _ *query) (any, error) {
 	if s.reread == nil {
-		return glassq.Errorf(glassq.CodeUnsupported, "this server has no settings that it could read again")
+		return nil, glassq.Errorf(glassq.CodeUnsupported, "this server has no settings that it could read again")
 	}
 	var did glassq.Reloaded
 	_, err := s.store.Do(r.Context(), rights.VerbReload, "", func() (_ int, err error) {
@@ -147,22 +95,10 @@ func (s *call) reload(rw http.ResponseWriter, r *http.Request) error {
 		}
 		return 0, err
 	})
-	if err != nil {
-		return err
-	}
-	return done(answer(rw, did))
+	return did, err
 }
 
-func (s *call) stats(rw http.ResponseWriter, r *http.Request) error {
-	if q := parseQuery(r); q.err != nil {
-		return q.err
-	}
-	st, err := s.store.Stats(r.Context())
-	if err != nil {
-		return err
-	}
-	return done(answer(rw, st))
-}
+func (s *call) stats(r *http.Request, _ *query) (any, error) { return s.store.Stats(r.Context()) }
 
 // showMetrics answers Prometheus. With a key, whoever asks needs it: names of queues are not for
 // everybody.
@@ -177,9 +113,7 @@ func (s *call) showMetrics(rw http.ResponseWriter, r *http.Request) error {
 }
 
 // livez says that the process answers.
-func (s *call) livez(rw http.ResponseWriter, r *http.Request) error {
-	return done(answer(rw, map[string]bool{"ok": true}))
-}
+func (s *call) livez(rw http.ResponseWriter, _ *http.Request) error { return answer(rw, okay) }
 
 // readyz says that the store works and the server is not stopping.
 func (s *call) readyz(rw http.ResponseWriter, r *http.Request) error {
@@ -190,13 +124,10 @@ func (s *call) readyz(rw http.ResponseWriter, r *http.Request) error {
 		// The routes that fail tell those who have the key what is wrong.
 		return glassq.Errorf(glassq.CodeUnavailable, "the store does not answer: %s", glassq.CodeOf(err))
 	}
-	return done(answer(rw, map[string]bool{"ok": true}))
+	return answer(rw, okay)
 }
 
 // whoami says what the client may do.
-func (s *call) whoami(rw http.ResponseWriter, r *http.Request) error {
-	if q := parseQuery(r); q.err != nil {
-		return q.err
-	}
-	return done(answer(rw, s.store.Who.Identity(s.frame.Access.Locked())))
+func (s *call) whoami(*http.Request, *query) (any, error) {
+	return s.store.Who.Identity(s.frame.Access.Locked()), nil
 }

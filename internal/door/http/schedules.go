@@ -6,41 +6,15 @@ import (
 	"github.com/glassq/glassq"
 )
 
-func (s *call) schedules(rw http.ResponseWriter, r *http.Request) error {
-	if q := parseQuery(r); q.err != nil {
-		return q.err
-	}
+func (s *call) schedules(r *http.Request, _ *query) (any, error) {
 	list, err := s.store.Schedules(r.Context())
-	if err != nil {
-		return err
-	}
-	if list == nil {
-		list = []glassq.Schedule{}
-	}
-	return done(answer(rw, map[string]any{"schedules": list}))
+	return listed("schedules", list), err
 }
 
-func (s *call) setSchedule(rw http.ResponseWriter, r *http.Request) error {
-	if q := parseQuery(r); q.err != nil {
-		return q.err
-	}
-	var change glassq.ScheduleChange
-	if err := s.readJSON(rw, r, &change); err != nil {
-		return err
-	}
-	schedule, err := s.store.SetSchedule(r.Context(), r.PathValue("schedule"), change)
-	if err != nil {
-		return err
-	}
-	return done(answer(rw, schedule))
+func (s *call) setSchedule(r *http.Request, c *glassq.ScheduleChange) (any, error) {
+	return s.store.SetSchedule(r.Context(), r.PathValue("schedule"), *c)
 }
 
-func (s *call) dropSchedule(rw http.ResponseWriter, r *http.Request) error {
-	if q := parseQuery(r); q.err != nil {
-		return q.err
-	}
-	if err := s.store.DropSchedule(r.Context(), r.PathValue("schedule")); err != nil {
-		return err
-	}
-	return done(answer(rw, map[string]bool{"ok": true}))
+func (s *call) dropSchedule(r *http.Request, _ *query) (any, error) {
+	return okay, s.store.DropSchedule(r.Context(), r.PathValue("schedule"))
 }

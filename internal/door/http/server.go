@@ -132,8 +132,50 @@ type call struct {
 	store door.Store // as the client may use it
 }
 
+// A handler answers a call, or returns why there is no answer.
+type handler func(*call, http.ResponseWriter, *http.Request) error
+
+// told is a handler whose answer is JSON, for a request with the parameters words.
+func told(h func(*call, *http.Request, *query) (any, error), words ...string) handler {
+	return func(s *call, rw http.ResponseWriter, r *http.Request) error {
+		q := parseQuery(r, words...)
+		if q.err != nil {
+			return q.err
+		}
+		v, err := h(s, r, q)
+		if err != nil {
+			return err
+		}
+		return answer(rw, v)
+	}
+}
+
+// changes is told for a request whose body is a change.
+func changes[C any](h func(*call, *http.Request, *C) (any, error)) handler {
+	return func(s *call, rw http.ResponseWriter, r *http.Request) error {
+		c := new(C)
+		return told(func(s *call, r *http.Request, _ *query) (any, error) {
+			if err := s.readJSON(rw, r, c); err != nil {
+				return nil, err
+			}
+			return h(s, r, c)
+		})(s, rw, r)
+	}
+}
+
+// okay answers a verb that has nothing to tell.
+var okay = map[string]bool{"ok": true}
+
+// listed is the answer that has a list; a list that is nil is empty.
+func listed[T any](name string, list []T) map[string]any {
+	if list == nil {
+		list = []T{}
+	}
+	return map[string]any{name: list}
+}
+
 func (s *Server) routes() {
-	handle := func(pattern string, h func(*call, http.ResponseWriter, *http.Request) error) {
+	handle := func(pattern string, h handler) {
 		verb := rights.Route(pattern)
 		s.patterns = append(s.patterns, pattern)
 		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
@@ -148,37 +190,37 @@ func (s *Server) routes() {
 	handle("POST /v1/nack", (*call).nack)
 	handle("POST /v1/extend", (*call).extend)
 
-	handle("GET /v1/queues", (*call).queues)
-	handle("GET /v1/queues/{queue}", (*call).showQueue)
-	handle("PATCH /v1/queues/{queue}", (*call).configure)
-	handle("DELETE /v1/queues/{queue}", (*call).drop)
+	handle("GET /v1/queues", told((*call).queues, "name"))
+	handle("GET /v1/queues/{queue}", told((*call).showQueue))
+	handle("PATCH /v1/queues/{queue}", changes((*call).configure))
+	handle("DELETE /v1/queues/{queue}", told((*call).drop))
 	handle("GET /v1/queues/{queue}/peek", (*call).peek)
-	handle("POST /v1/queues/{queue}/purge", (*call).purge)
-	handle("POST /v1/queues/{queue}/redrive", (*call).redrive)
-	handle("GET /v1/queues/{queue}/keys", (*call).keys)
-	handle("POST /v1/queues/{queue}/release", (*call).releaseKey)
+	handle("POST /v1/queues/{queue}/purge", told((*call).purge, append([]string{"state"}, filterNames...)...))
+	handle("POST /v1/queues/{queue}/redrive", told((*call).redrive, filterNames...))
+	handle("GET /v1/queues/{queue}/keys", told((*call).keys, "cursor", "max"))
+	handle("POST /v1/queues/{queue}/release", told((*call).releaseKey, "key"))
 
-	handle("GET /v1/runs", (*call).runs)
-	handle("GET /v1/runs/{run}", (*call).showRun)
-	handle("POST /v1/runs/{run}", (*call).setRun)
-	handle("DELETE /v1/runs/{run}", (*call).dropRun)
+	handle("GET /v1/runs", told((*call).runs))
+	handle("GET /v1/runs/{run}", told((*call).showRun, "until", "wait"))
+	handle("POST /v1/runs/{run}", changes((*call).setRun))
+	handle("DELETE /v1/runs/{run}", told((*call).dropRun))
 	handle("GET /v1/runs/{run}/ids", (*call).runIDs)
-	handle("POST /v1/runs/{run}/cancel", (*call).cancelRun)
+	handle("POST /v1/runs/{run}/cancel", told((*call).cancelRun))
 
-	handle("GET /v1/schedules", (*call).schedules)
-	handle("POST /v1/schedules/{schedule}", (*call).setSchedule)
-	handle("DELETE /v1/schedules/{schedule}", (*call).dropSchedule)
+	handle("GET /v1/schedules", told((*call).schedules))
+	handle("POST /v1/schedules/{schedule}", changes((*call).setSchedule))
+	handle("DELETE /v1/schedules/{schedule}", told((*call).dropSchedule))
 
-	handle("GET /v1/whoami", (*call).whoami)
-	handle("GET /v1/stats", (*call).stats)
-	handle("GET /v1/queues/{queue}/explain", (*call).explainQueue)
+	handle("GET /v1/whoami", told((*call).whoami))
+	handle("GET /v1/stats", told((*call).stats))
+	handle("GET /v1/queues/{queue}/explain", told((*call).explainQueue))
 	handle("GET /v1/queues/{queue}/tasks/{id}", (*call).showTask)
-	handle("GET /v1/runs/{run}/explain", (*call).explainRun)
+	handle("GET /v1/runs/{run}/explain", told((*call).explainRun))
 	handle("GET /v1/runs/{run}/tasks/{n}", (*call).showRunTask)
 	handle("GET /v1/events", (*call).events)
 	handle("GET /metrics", (*call).showMetrics)
 	handle("POST /v1/backup", (*call).backup)
-	handle("POST /v1/reload", (*call).reload)
+	handle("POST /v1/reload", told((*call).reload))
 	handle("GET /livez", (*call).livez)
 	handle("GET /readyz", (*call).readyz)
 	handle("GET /openapi.yaml", (*call).openAPI)
@@ -193,8 +235,7 @@ func (s *Server) routes() {
 }
 
 // let has h serve r if whoever sent it may do verb. It ends when the sender's token does.
-func (s *Server) let(rw http.ResponseWriter, r *http.Request, verb rights.Verb,
-	h func(*call, http.ResponseWriter, *http.Request) error) error {
+func (s *Server) let(rw http.ResponseWriter, r *http.Request, verb rights.Verb, h handler) error {
 	by := s.client(r)
 	who, err := s.admit(r, verb, by)
 	if err != nil {
@@ -211,6 +252,9 @@ func (s *Server) let(rw http.ResponseWriter, r *http.Request, verb rights.Verb,
 		ctx = live.WithCaller(ctx, callerOf(r, by.From))
 	}
 	err = h(&call{s, store}, rw, r.WithContext(ctx))
+	if errors.Is(err, errGone) {
+		err = nil // whoever would read an answer is gone
+	}
 	if over := who.Over(); err != nil && over != nil {
 		return over
 	}

@@ -83,14 +83,8 @@ func (c *conn) dialect() pickle.Dialect {
 	return pickle.Python3
 }
 
-// within sets the time for the next reads; 0 sets none.
-func (c *conn) within(d time.Duration) {
-	var t time.Time
-	if d > 0 {
-		t = time.Now().Add(d)
-	}
-	c.nc.SetReadDeadline(t)
-}
+// soon gives the next reads handshakeTime.
+func (c *conn) soon() { c.nc.SetReadDeadline(time.Now().Add(handshakeTime)) }
 
 func (c *conn) sendRaw(words ...string) error {
 	b := beginFrame(c.out)
@@ -115,7 +109,7 @@ var errOther = errors.New("it does not speak as Python's managers do; HTTP, memc
 
 // shakeHands has both sides prove that they have the key, the client first.
 func (c *conn) shakeHands() error {
-	c.within(handshakeTime)
+	c.soon()
 	read := func() (b []byte, err error) {
 		quickAck(c.raw)
 		c.in, err = readFrame(c.r, c.in, maxHandshake)
@@ -145,7 +139,7 @@ func (c *conn) shakeHands() error {
 	}
 	c.by, c.store = by, door.NewStore(c.s.broker, who, c.client())
 	c.client().Login(context.Background(), who, nil)
-	c.within(handshakeTime) // anew, for it may have waited
+	c.soon() // anew, for it may have waited
 	if err := c.sendRaw(wordWelcome); err != nil {
 		return err
 	}
@@ -174,7 +168,7 @@ func (c *conn) run(ctx context.Context) {
 	defer over()
 	c.ctx = live.WithCaller(ctx, live.Caller{Door: "manager", Worker: door.Peer(c.nc.RemoteAddr()), Version: "Python"})
 	defer c.end()
-	c.within(handshakeTime)
+	c.soon()
 	limit := int64(firstRequest)
 	for {
 		err := c.read(limit)
@@ -219,7 +213,7 @@ func (c *conn) read(limit int64) error {
 	}
 	c.fresh = false // a client that says something has read the last reply
 	if c.r.Buffered() < maxHead {
-		c.within(handshakeTime) // the head that has begun; its body keeps a pace
+		c.soon() // the head that has begun; its body keeps a pace
 	}
 	n, err := readLength(c.r)
 	if err != nil {
