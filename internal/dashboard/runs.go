@@ -82,7 +82,7 @@ type runPage struct {
 	More     bool // there is more of Lacking
 	Took     live.Took
 	Failures []failures
-	Told     uint64 // how many failures are in Failures
+	Told     uint64  // how many failures are in Failures
 	Course   []chart // over the life of the run
 	Charts   []chart
 }
