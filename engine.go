@@ -178,6 +178,7 @@ type ClusterStats struct {
 	Message  uint64    `json:"message"`  // of the log, the newest that is known to be stored
 	Replicas int       `json:"replicas"` // machines that keep the log
 	InStep   int       `json:"in_step"`  // those of them that are not behind
+	Lag      uint64    `json:"lag"`      // messages that the last of them is behind, as far as the leader knows
 	Leader   string    `json:"leader"`   // the machine that orders the log
 	AsOf     time.Time `json:"as_of"`    // when the owner told its figures
 }

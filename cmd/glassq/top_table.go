@@ -196,6 +196,9 @@ func frame(rows []row, now *look, server, trouble string, width, height int, v *
 			head += " " + report.Short(d.LastSync)
 		}
 	}
+	if c := s.Cluster; c != nil {
+		head += "; " + clusterText(c, now.at)
+	}
 	if s.Storage != "" && s.Storage != "ok" {
 		head += "; storage " + s.Storage
 	}
@@ -231,6 +234,26 @@ func frame(rows []row, now *look, server, trouble string, width, height int, v *
 		}
 	}
 	return lines
+}
+
+// clusterText is who keeps a store of several machines, as of when.
+func clusterText(c *glassq.ClusterStats, at time.Time) string {
+	text := "at the owner"
+	switch {
+	case c.Role == glassq.RoleOwner:
+	case c.Owner == "":
+		text = "no gateway owns the store"
+	default:
+		text = "owner " + c.Owner
+	}
+	if text += fmt.Sprintf(" (epoch %d", c.Epoch); !c.AsOf.IsZero() {
+		text += ", as of " + report.Short(max(0, at.Sub(c.AsOf))) + " ago"
+	}
+	text += fmt.Sprintf("), %d of %d replicas in step", c.InStep, c.Replicas)
+	if c.Lag > 0 {
+		text += fmt.Sprintf(", %s behind", plain.Comma(c.Lag))
+	}
+	return text
 }
 
 func queueLines(rows []row, room int, v *view) []string {

@@ -71,6 +71,18 @@ func TestTopFrame(t *testing.T) {
 			t.Errorf("line %d is %q, want %q", i, got, want)
 		}
 	}
+	for want, c := range map[string]glassq.ClusterStats{
+		"; at the owner (epoch 3, as of 0s ago), 3 of 3 replicas in step": {Role: glassq.RoleOwner, Owner: "a", Epoch: 3, Replicas: 3,
+			InStep: 3, AsOf: now.at},
+		"; owner a (epoch 3, as of 1s ago), 2 of 3 replicas in step, 1,234 behind": {Role: glassq.RoleGateway, Owner: "a", Epoch: 3,
+			Replicas: 3, InStep: 2, Lag: 1234, AsOf: at},
+		"; no gateway owns the store (epoch 3), 0 of 0 replicas in step": {Role: glassq.RoleGateway, Epoch: 3},
+	} {
+		gateway := look{at: now.at, stats: glassq.Stats{Cluster: &c}}
+		if got := frame(nil, &gateway, "http://h:1", "", 200, 9, &view{})[0]; !strings.HasSuffix(got, "0 waiting"+want) {
+			t.Errorf("of %+v it says %q; want %q", c, got, want)
+		}
+	}
 	few := frame(rows, &now, "http://h:1", "no answer", 20, 6, &view{})
 	if len(few) != 6 || few[1] != "no answer" || few[5] != "and 6 less busy queu" ||
 		slices.ContainsFunc(few, func(l string) bool { return len(l) > 20 }) {

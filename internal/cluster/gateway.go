@@ -430,7 +430,8 @@ func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
 	if r := s.reign; r != nil {
 		c.Role = glassq.RoleOwner
 		r.mu.Lock()
-		c.Message, c.Replicas, c.InStep, c.Leader = r.sure.number, r.info.Replicas, r.info.InStep, r.info.Leader
+		c.Message, c.Replicas, c.InStep, c.Lag, c.Leader = r.sure.number, r.info.Replicas, r.info.InStep, r.info.Lag,
+			r.info.Leader
 		r.mu.Unlock()
 	}
 	c.Gateway, c.Owner, c.Epoch, c.Message = s.name, s.owner, s.epoch, max(c.Message, s.high.number)

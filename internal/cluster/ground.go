@@ -71,6 +71,7 @@ type Info struct {
 	Leader          string // the machine that orders messages, for people
 	Replicas        int    // machines that keep the log
 	InStep          int    // those of them that are not behind
+	Lag             uint64 // messages that the last of them is behind
 }
 
 var (

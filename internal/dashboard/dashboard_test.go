@@ -57,8 +57,14 @@ func newSiteOn(t *testing.T, where string, opt disk.Options, change func(*httpdo
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { engine.Close() })
+	return newSiteOver(t, engine, change)
+}
+
+// newSiteOver is newSite with that store.
+func newSiteOver(t *testing.T, store glassq.Store, change func(*httpdoor.Options)) *site {
+	t.Helper()
 	seen := live.New(live.Options{})
-	s := &site{t: t, live: seen, broker: broker.New(seen.Over(engine), glassq.Limits{})}
+	s := &site{t: t, live: seen, broker: broker.New(seen.Over(store), glassq.Limits{})}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { seen.Keep(ctx); close(ended) }()

@@ -294,7 +294,8 @@ func (v *visit) queue() error {
 type workersPage struct {
 	Workers []worker
 	Totals  live.Totals
-	Cut     int // workers that are not shown
+	Cut     int                  // workers that are not shown
+	Cluster *glassq.ClusterStats // nil where the store is this server's own
 }
 
 type worker struct {
@@ -311,5 +312,8 @@ func (v *visit) workers() error {
 		p.Workers = append(p.Workers, worker{w, ago, w.InFlight > 0 && ago > time.Minute})
 	}
 	p.Cut = max(0, p.Totals.Workers-len(p.Workers))
+	if stats, err := v.store().Stats(v.ctx()); err == nil { // else it is not said whose workers they are
+		p.Cluster = stats.Cluster
+	}
 	return v.render(200, "workers", v.T("Workers"), p)
 }

@@ -16,6 +16,7 @@ var funcs = template.FuncMap{
 	"rate":  rate,
 	"bytes": size,
 	"secs":  seconds,
+	"since": func(t time.Time) string { return seconds(max(0, time.Since(t).Round(time.Millisecond))) },
 	"stamp": func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 	"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"plain": func(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) },

@@ -96,6 +96,7 @@ func (l *log) Info(ctx context.Context) (cluster.Info, error) {
 			if peer.Current && !peer.Offline {
 				info.InStep++
 			}
+			info.Lag = max(info.Lag, peer.Lag)
 		}
 	}
 	return info, nil

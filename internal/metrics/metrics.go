@@ -113,6 +113,14 @@ var (
 	scheduleNext   = desc("schedule_next_timestamp_seconds", "The next due moment; absent while it is paused.", "schedule")
 	scheduleWaits  = desc("schedule_waiting", "1 where a moment is due and its task finds no room.", "schedule")
 
+	clusterInfo = desc("cluster_info", "1; of a store that several machines keep: this gateway, its role, and who owns and leads.",
+		"gateway", "role", "owner", "leader")
+	clusterEpoch    = desc("cluster_epoch", "How often the store had another owner.")
+	clusterReplicas = desc("cluster_replicas", "Machines that keep the log.")
+	clusterInStep   = desc("cluster_replicas_in_step", "Those of them that are not behind.")
+	clusterLag      = desc("cluster_lag_messages", "Messages of the log that the last of them is behind.")
+	clusterAsOf     = desc("cluster_as_of_timestamp_seconds", "When the owner told its figures.")
+
 	storageState = desc("storage_state", "1 for what the storage is.", "state")
 	storageFree  = desc("storage_free_bytes", "Bytes that the disk has left.")
 	storageMin   = desc("storage_min_free_bytes", "Bytes that are to stay free; below, puts are refused.")
@@ -352,6 +360,16 @@ func (p *page) server(s *glassq.Stats, l *live.Live) {
 	p.counter(logWritten, s.Bytes)
 	p.counter(logCommits, s.Frames)
 	p.gauge(started, float64(t.Since.UnixMilli())/1000)
+	if c := s.Cluster; c != nil {
+		p.gauge(clusterInfo, 1, c.Gateway, c.Role, c.Owner, c.Leader)
+		p.gauge(clusterEpoch, float64(c.Epoch))
+		p.gauge(clusterReplicas, float64(c.Replicas))
+		p.gauge(clusterInStep, float64(c.InStep))
+		p.gauge(clusterLag, float64(c.Lag))
+		if !c.AsOf.IsZero() {
+			p.gauge(clusterAsOf, float64(c.AsOf.UnixMilli())/1000)
+		}
+	}
 	if s.Disk == nil {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
@@ -265,5 +266,26 @@ func TestOften(t *testing.T) {
 	}
 	if asked > 10 { // each asks anew only when a second has passed
 		t.Errorf("50 scrapes asked the store %d times", asked)
+	}
+}
+
+// kept is a store that several machines keep.
+type kept struct{ manyQueues }
+
+func (kept) Stats(context.Context) (glassq.Stats, error) {
+	return glassq.Stats{Storage: "ok", Cluster: &glassq.ClusterStats{Role: glassq.RoleGateway, Gateway: "b", Owner: "a",
+		Epoch: 3, Replicas: 3, InStep: 2, Lag: 7, Leader: "n1", AsOf: time.UnixMilli(1500)}}, nil
+}
+
+func TestClusterMetrics(t *testing.T) {
+	text := scrape(t, kept{}, live.New(live.Options{}))
+	for _, want := range []string{
+		`glassq_cluster_info{gateway="b",leader="n1",owner="a",role="gateway"} 1`,
+		"glassq_cluster_epoch 3", "glassq_cluster_replicas 3", "glassq_cluster_replicas_in_step 2", "glassq_cluster_lag_messages 7",
+		"glassq_cluster_as_of_timestamp_seconds 1.5",
+	} {
+		if !strings.Contains(text, want+"\n") {
+			t.Errorf("no line %q", want)
+		}
 	}
 }
