@@ -104,7 +104,7 @@ func (all doors) run(ctx context.Context, f *serveFlags, settings *reloader, sto
 	var proxies *manager.Server
 	if python >= 0 {
 		proxies = manager.New(broker, manager.Options{Frame: frame, Strict: f.managerStrict,
-			Queues: f.managerQueues, Delivery: f.delivery})
+			Queues: f.managerQueues, Delivery: f.delivery, Keys: f.keySources})
 		pass = proxies.Admit
 	}
 	ended := make(chan error, len(all))

@@ -21,6 +21,7 @@ import (
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager"
 	"github.com/glassq/glassq/internal/jetstream"
+	"github.com/glassq/glassq/internal/jsonline"
 	"github.com/glassq/glassq/internal/live"
 	"github.com/glassq/glassq/internal/rights"
 	"github.com/glassq/glassq/internal/stores"
@@ -45,6 +46,8 @@ type serveFlags struct {
 	http, memcached, manager string
 	managerStrict            bool
 	managerQueues            map[string]string
+	managerKeys              map[string]string
+	keySources               map[string]jsonline.KeySource // managerKeys
 	managerDelivery          []string
 	delivery                 map[string]manager.Delivery // read from managerDelivery
 	keyFile, tlsCert, tlsKey string
@@ -93,6 +96,8 @@ func (a *app) serveCmd() *cobra.Command {
 		"refuse Pythons before 3.12, which answer with MD5, at the manager door")
 	fs.StringToStringVar(&f.managerQueues, "manager-queue", nil,
 		"`name=queue` that Python programs may ask for beside get_QUEUE_queue")
+	fs.StringToStringVar(&f.managerKeys, "manager-key", nil,
+		"`queue=key` for the keys of what Python programs put there: host of its URL, or the name of a member like {tenant}")
 	fs.StringVar(&f.keyFile, "key-file", "", "`file` with the key that clients must have")
 	fs.StringVar(&f.tokenFile, "token-file", "", "`file` of tokens, which glassq token makes: keys that may do some things with some queues")
 	fs.StringVar(&f.tlsCert, "tls-cert", "", "PEM `file` with the certificate of the HTTP and memcached doors")
@@ -147,6 +152,17 @@ func (f *serveFlags) check() error {
 		if err := glassq.CheckName(queue); name == "" || err != nil {
 			return usagef("--manager-queue %s=%s: write the registered name, = and the name of a queue", name, queue)
 		}
+	}
+	f.keySources = map[string]jsonline.KeySource{}
+	for queue, text := range f.managerKeys {
+		source, err := jsonline.ParseKeySource(text)
+		if err == nil {
+			err = glassq.CheckName(queue)
+		}
+		if err != nil {
+			return usagef("--manager-key %s=%s: %w", queue, text, err)
+		}
+		f.keySources[queue] = source
 	}
 	f.delivery = map[string]manager.Delivery{}
 	for _, text := range f.managerDelivery {

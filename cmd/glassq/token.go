@@ -26,16 +26,16 @@ of the memcached door. What each scope may do is told in docs/security.md.`
 	return cmd
 }
 
-// tokenFileFlag is the flag that names the file of tokens.
-func tokenFileFlag(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVar(path, "token-file", "", "`file` of tokens, the one that serve has")
-}
-
-func needTokenFile(path string) error {
-	if path == "" {
-		return usagef("--token-file is missing: name the file of tokens, the one that serve --token-file has")
+// withTokens makes cmd a command about a file of tokens, with the flag that names it. It returns cmd.
+func withTokens(cmd *cobra.Command, do func(file string, args []string) error) *cobra.Command {
+	file := cmd.Flags().String("token-file", "", "`file` of tokens, the one that serve has")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		if *file == "" {
+			return usagef("--token-file is missing: name the file of tokens, the one that serve --token-file has")
+		}
+		return do(*file, args)
 	}
-	return nil
+	return cmd
 }
 
 // secretFlag is the flag that names a file for a token.

@@ -9,7 +9,6 @@ import (
 )
 
 func (a *app) tokenLsCmd() *cobra.Command {
-	var file string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "ls",
@@ -17,12 +16,8 @@ func (a *app) tokenLsCmd() *cobra.Command {
 		Example: "  glassq token ls --token-file tokens",
 		Args:    arguments(0, 0),
 	}
-	tokenFileFlag(cmd, &file)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per token")
-	cmd.RunE = func(_ *cobra.Command, _ []string) error {
-		if err := needTokenFile(file); err != nil {
-			return err
-		}
+	return withTokens(cmd, func(file string, _ []string) error {
 		tokens, err := rights.Load(file)
 		if err != nil {
 			return err
@@ -45,6 +40,5 @@ func (a *app) tokenLsCmd() *cobra.Command {
 					rateText(t.Puts), rateText(t.Bytes)}
 			},
 		}.print(a, asJSON)
-	}
-	return cmd
+	})
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) tokenNewCmd() *cobra.Command {
-	var file, out string
+	var out string
 	t := rights.Token{}
 	var queues []string
 	expires := lifetime(0)
@@ -38,13 +38,9 @@ refused with quota, or waits. glassq token set changes them.`,
 	f.Var(&expires, "expires", "after which time it ends, like 90d or 12h")
 	f.BoolVar(&t.Manager, "manager", false, "let it open the Python manager door, too")
 	rateFlags(cmd, &t.Rates)
-	tokenFileFlag(cmd, &file)
 	secretFlag(cmd, &out)
 	config.CommandLineOnly(cmd, "may", "queue", "manager", "expires", "out", ratePuts, rateBytes)
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		if err := needTokenFile(file); err != nil {
-			return err
-		}
+	return withTokens(cmd, func(file string, args []string) error {
 		if err := checkRates(t.Rates); err != nil {
 			return err
 		}
@@ -68,6 +64,5 @@ refused with quota, or waits. glassq token set changes them.`,
 		a.console.Say("glassq token: %s may %s on %s, expires: %s%s", t.Name, strings.Join(t.May, ", "),
 			strings.Join(t.Queues, ", "), until(t.Expires), atMost(t.Rates))
 		return nil
-	}
-	return cmd
+	})
 }

@@ -8,7 +8,6 @@ import (
 )
 
 func (a *app) tokenRevokeCmd() *cobra.Command {
-	var file string
 	cmd := &cobra.Command{
 		Use:   "revoke NAME",
 		Short: "End tokens by their name or id; their connections are cut within a second",
@@ -17,11 +16,7 @@ cut within a second; what these had leased goes to others when the leases run ou
 		Example: `  glassq token revoke ci --token-file tokens`,
 		Args:    arguments(1, 1),
 	}
-	tokenFileFlag(cmd, &file)
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		if err := needTokenFile(file); err != nil {
-			return err
-		}
+	return withTokens(cmd, func(file string, args []string) error {
 		n := 0
 		err := rights.Change(file, func(e *rights.Edit) error {
 			if n = e.Revoke(args[0]); n == 0 {
@@ -33,6 +28,5 @@ cut within a second; what these had leased goes to others when the leases run ou
 			return err
 		}
 		return a.printf("%s: %s revoked\n", args[0], plain.Plural(n, "token", "tokens"))
-	}
-	return cmd
+	})
 }

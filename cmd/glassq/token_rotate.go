@@ -9,7 +9,7 @@ import (
 )
 
 func (a *app) tokenRotateCmd() *cobra.Command {
-	var file, out string
+	var out string
 	overlap, expires := lifetime(24*time.Hour), lifetime(0)
 	cmd := &cobra.Command{
 		Use:   "rotate NAME",
@@ -21,13 +21,9 @@ func (a *app) tokenRotateCmd() *cobra.Command {
 	}
 	cmd.Flags().Var(&overlap, "overlap", "for which time the old one stays valid, like 24h or 7d")
 	cmd.Flags().Var(&expires, "expires", "after which time the new one ends, like 90d or 12h")
-	tokenFileFlag(cmd, &file)
 	secretFlag(cmd, &out)
 	config.CommandLineOnly(cmd, "overlap", "expires", "out")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		if err := needTokenFile(file); err != nil {
-			return err
-		}
+	return withTokens(cmd, func(file string, args []string) error {
 		if overlap == 0 {
 			return usagef("--overlap never: the old token must end; name a time like 24h")
 		}
@@ -48,6 +44,5 @@ func (a *app) tokenRotateCmd() *cobra.Command {
 		a.console.Say("glassq token: %s is new, expires: %s; the old one ends by %s", t.Name, until(t.Expires),
 			until(now.Add(time.Duration(overlap))))
 		return nil
-	}
-	return cmd
+	})
 }

@@ -16,7 +16,6 @@ const (
 )
 
 func (a *app) tokenSetCmd() *cobra.Command {
-	var file string
 	var rates rights.Rates
 	cmd := &cobra.Command{
 		Use:   "set NAME",
@@ -27,13 +26,9 @@ within a second, and no connection is cut. What else a token may do does not cha
 		Args:    arguments(1, 1),
 	}
 	rateFlags(cmd, &rates)
-	tokenFileFlag(cmd, &file)
 	config.CommandLineOnly(cmd, ratePuts, rateBytes)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	return withTokens(cmd, func(file string, args []string) error {
 		puts, bytes := cmd.Flags().Changed(ratePuts), cmd.Flags().Changed(rateBytes)
-		if err := needTokenFile(file); err != nil {
-			return err
-		}
 		if !puts && !bytes {
 			return usagef("nothing to set: name --%s or --%s", ratePuts, rateBytes)
 		}
@@ -61,8 +56,7 @@ within a second, and no connection is cut. What else a token may do does not cha
 		}
 		a.console.Say("glassq token: %s may put %s tasks and %s bytes a second", args[0], rateText(now.Puts), rateText(now.Bytes))
 		return nil
-	}
-	return cmd
+	})
 }
 
 // rateFlags are the flags for the rates of a token.

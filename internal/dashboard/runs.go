@@ -15,7 +15,7 @@ import (
 const (
 	maxLacking = 20     // intervals of positions that are shown
 	maxIDs     = 10_000 // intervals that are looked at
-	maxResults = 100    // results that are looked at for examples of failures
+	maxResults = 1000   // results that are looked at for examples of failures
 )
 
 // booksLine is the line that everybody knows, without what only an output can tell.
@@ -82,7 +82,8 @@ type runPage struct {
 	More     bool // there is more of Lacking
 	Took     live.Took
 	Failures []failures
-	Told     uint64 // how many failures are in Failures
+	Told     uint64  // how many failures are in Failures
+	Course   []chart // over the life of the run
 	Charts   []chart
 }
 
@@ -100,14 +101,14 @@ func (v *visit) run() error {
 	}
 	p := runPage{runRow: runRow{run}, May: v.may(rights.VerbCancelRun, name)}
 	if c, ok := v.opt.Live.RunCourse(name); ok {
-		p.Took, p.Charts = c.Whole, []chart{courseChart(&c)}
+		p.Took, p.Course = c.Whole, []chart{courseChart(&c)}
 		for _, f := range c.Failures {
 			p.Failures, p.Told = append(p.Failures, failures{Failures: f}), p.Told+f.Tasks
 		}
 	}
 	if run.Queue != "" {
 		if s, ok := v.opt.Live.QueueSeries(run.Queue, spans[v.Query("span")]); ok {
-			p.Charts = append(p.Charts, charts(s)...)
+			p.Charts = charts(s)
 		}
 	}
 	if p.Why, err = v.opt.Explain.Run(v.ctx(), name); err != nil {
@@ -179,7 +180,7 @@ func (v *visit) lacking(run *glassq.Run) (list []glassq.Interval, more bool, err
 
 // courseChart is how long the tasks of a run took, over its life.
 func courseChart(c *live.Course) chart {
-	took := chart{ID: "course", Title: "From hand-out to ack", Unit: "ms", Lines: []string{"half below", "99 of 100 below"}}
+	took := chart{ID: "course", Title: "Over the life of the run", Unit: "ms", Lines: []string{"half below", "99 of 100 below"}}
 	for i, x := range c.Steps {
 		took.Rows = append(took.Rows, point{c.Start.Add(time.Duration(i) * c.Step),
 			[]float64{x.P50.Seconds() * 1000, x.P99.Seconds() * 1000}})

@@ -14,7 +14,7 @@ func TestWords(t *testing.T) {
 	said := regexp.MustCompile(`\.T "([^"]+)"`)
 	texts := []string{"Latencies, 99 of 100 below", "Tasks a second", "delayed", "ready", "leased", "dead", "ok", "low", "full", "json",
 		"text", "hex", "complete", "complete, results wait", "sealed", "not sealed", "open", "put", "reserve", "ack", "sync", "handed out", "failed",
-		"From hand-out to ack", "half below", "99 of 100 below"}
+		"Over the life of the run", "half below", "99 of 100 below"}
 	for _, text := range doneTexts {
 		texts = append(texts, text)
 	}

@@ -1,8 +1,6 @@
 package dispatch
 
 import (
-	"bytes"
-	"net/url"
 	"slices"
 
 	"github.com/glassq/glassq"
@@ -69,7 +67,7 @@ func (m *maker) key(t *glassq.Task, r *record) error {
 		return nil
 	}
 	if m.keys.tmpl == nil {
-		t.Key = hostOf(t.Body)
+		t.Key = jsonline.Host(t.Body)
 	} else {
 		m.scratch = m.keys.tmpl.Append(m.scratch[:0], r)
 		if string(m.scratch) != m.last { // tasks that follow each other mostly have the same
@@ -81,28 +79,4 @@ func (m *maker) key(t *glassq.Task, r *record) error {
 		return glassq.Errorf(glassq.CodeBadRequest, "key %.60q has more than %d bytes", t.Key, glassq.MaxKey)
 	}
 	return nil
-}
-
-// hostOf is the host, with the port if one is named, of the URL that a body is, or has as its member
-// url; "" for none.
-func hostOf(body []byte) string {
-	text := string(body)
-	if b := bytes.TrimLeft(body, " \t\r\n"); len(b) > 0 && b[0] == '{' {
-		text = ""
-		c := jsonline.ReadText(b)
-		for c.Open('{', "a task"); c.More(); {
-			name := c.Key()
-			if c.Value(); string(name) == "url" {
-				text = string(c.Text("url"))
-			}
-		}
-		if c.Err() != nil {
-			return ""
-		}
-	}
-	u, err := url.Parse(text)
-	if err != nil {
-		return ""
-	}
-	return u.Host
 }

@@ -64,7 +64,22 @@ type Explainer struct {
 type say []glassq.Cause
 
 func (s *say) add(cause, do, format string, args ...any) {
-	*s = append(*s, glassq.Cause{Cause: cause, Text: fmt.Sprintf(format, args...), Do: do})
+	*s = append(*s, glassq.Cause{Cause: cause, Text: sentence(format, args...), Do: do})
+}
+
+// sentence is fmt.Sprintf for people: %v of a count has commas.
+func sentence(format string, args ...any) string {
+	for i, a := range args {
+		switch n := a.(type) {
+		case int:
+			args[i] = plain.Comma(uint64(n))
+		case int64:
+			args[i] = plain.Comma(uint64(n))
+		case uint64:
+			args[i] = plain.Comma(n)
+		}
+	}
+	return fmt.Sprintf(format, args...)
 }
 
 func (s say) explanation(of, head string) glassq.Explanation {
@@ -130,9 +145,9 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 		in, ok, err := x.Store.NextDelayed(ctx, name)
 		switch {
 		case ok:
-			s.add(Delayed, "", "%d delayed, the next until %s", q.Delayed, now.Add(in).UTC().Format("15:04:05"))
+			s.add(Delayed, "", "%v delayed, the next until %s", q.Delayed, now.Add(in).UTC().Format("15:04:05"))
 		case err == nil || errors.Is(err, glassq.ErrUnsupported):
-			s.add(Delayed, "", "%d delayed", q.Delayed)
+			s.add(Delayed, "", "%v delayed", q.Delayed)
 		default:
 			return "", err
 		}
@@ -153,7 +168,7 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 	if pending == 0 && q.Dead == 0 {
 		s.add(AllDone, "", "nothing is left to do")
 	}
-	return fmt.Sprintf("%d pending: ", pending), nil
+	return sentence("%v pending: ", pending), nil
 }
 
 // isFull tells whether one more task of no size finds no room.
@@ -211,10 +226,10 @@ func keys(q *glassq.QueueInfo, s *say) (open bool) {
 		what string
 	}{{k.Held, "held"}, {k.Halted, "halted"}, {k.Full, "at the concurrency it may have"}, {k.Paced, "waiting for the rate"}} {
 		if x.n > 0 {
-			why = append(why, fmt.Sprintf("%d %s", x.n, x.what))
+			why = append(why, sentence("%v %s", x.n, x.what))
 		}
 	}
-	s.add(Keys, "glassq keys "+q.Name, "%d ready; of %s with ready tasks some may not go: %s", q.Ready,
+	s.add(Keys, "glassq keys "+q.Name, "%v ready; of %s with ready tasks some may not go: %s", q.Ready,
 		plain.Plural(k.Waiting, "key", "keys"), strings.Join(why, ", "))
 	if h := q.HaltedKeys; h.Count > 0 {
 		s.add(Halted, "glassq keys "+q.Name, "%s", plain.Text([]byte(h.String())))
@@ -229,19 +244,19 @@ func ready(q *glassq.QueueInfo, v *live.QueueView, now time.Time, take string, s
 	there := slices.DeleteFunc(slices.Clone(v.Holders), func(h live.Holder) bool { return now.Sub(h.Seen) > silentAfter })
 	switch {
 	case limited && (q.Waiters > 0 || q.Rate == 0):
-		s.add(Rate, "glassq queue set "+q.Name+" --rate 0", "%d ready, let go at %.4g a second", q.Ready, q.Rate)
+		s.add(Rate, "glassq queue set "+q.Name+" --rate 0", "%v ready, let go at %.4g a second", q.Ready, q.Rate)
 	case asks && (q.Waiters > 0 || len(there) == 0):
-		s.add(Moving, "", "%d ready, and workers ask for them", q.Ready)
+		s.add(Moving, "", "%v ready, and workers ask for them", q.Ready)
 	case len(there) > 0:
-		s.add(AtLimit, take, "%d ready, and the workers are at their limit: %s", q.Ready, holders(there))
+		s.add(AtLimit, take, "%v ready, and the workers are at their limit: %s", q.Ready, holders(there))
 	case v.Asked.IsZero():
-		s.add(NoWorker, take, "%d ready and nobody asks (nobody has since the server began)", q.Ready)
+		s.add(NoWorker, take, "%v ready and nobody asks (nobody has since the server began)", q.Ready)
 	default:
 		who := v.Asker
 		if who == "" {
 			who = "this program"
 		}
-		s.add(NoWorker, take, "%d ready and nobody asks (last %s, %s ago)", q.Ready, who, ago(now.Sub(v.Asked)))
+		s.add(NoWorker, take, "%v ready and nobody asks (last %s, %s ago)", q.Ready, who, ago(now.Sub(v.Asked)))
 	}
 }
 
@@ -253,18 +268,18 @@ func leased(q *glassq.QueueInfo, v *live.QueueView, now time.Time, take string, 
 	for _, h := range v.Holders[:min(len(v.Holders), namedHolders)] {
 		switch seen := now.Sub(h.Seen); {
 		case h.Name == "others":
-			s.add(Working, "", "%d leased by clients without a name", h.Leases)
+			s.add(Working, "", "%v leased by clients without a name", h.Leases)
 		case seen > silentAfter:
-			s.add(Silent, take, "%d leased by %s, silent for %s; they come back when their leases run out", h.Leases, h.Name, ago(seen))
+			s.add(Silent, take, "%v leased by %s, silent for %s; they come back when their leases run out", h.Leases, h.Name, ago(seen))
 		default:
-			s.add(Working, "", "%d leased by %s, heard of %s ago", h.Leases, h.Name, ago(seen))
+			s.add(Working, "", "%v leased by %s, heard of %s ago", h.Leases, h.Name, ago(seen))
 		}
 	}
 	if n := len(v.Holders) - namedHolders; n > 0 {
 		s.add(Working, "glassq top", "more leased by at least %s", plain.Plural(n, "other", "others"))
 	}
 	if n := q.Leased - int64(v.Known); n > 0 {
-		s.add(Working, "", "%d leased by clients of before the server began", n)
+		s.add(Working, "", "%v leased by clients of before the server began", n)
 	}
 }
 
@@ -272,7 +287,7 @@ func leased(q *glassq.QueueInfo, v *live.QueueView, now time.Time, take string, 
 func holders(all []live.Holder) string {
 	var names []string
 	for _, h := range all[:min(len(all), namedHolders)] {
-		names = append(names, fmt.Sprintf("%s holds %d", h.Name, h.Leases))
+		names = append(names, sentence("%s holds %v", h.Name, h.Leases))
 	}
 	return strings.Join(names, ", ")
 }
@@ -312,7 +327,7 @@ func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, e
 		}
 	}
 	if dead := r.Books.Dead.Sum(); dead > 0 && r.Pending == 0 {
-		s.add(Dead, "", "%d ended without an ack", dead)
+		s.add(Dead, "", "%v ended without an ack", dead)
 	}
 	switch {
 	case r.Complete && r.Waiting > 0:
@@ -322,7 +337,7 @@ func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, e
 		s.add(AllDone, "", "everything is done")
 	}
 	b := &r.Books
-	head := fmt.Sprintf("put %d = ok %d + failed %d + dead %d + pending %d: ", b.Put, b.OK, b.Failed, b.Dead.Sum(), r.Pending)
+	head := sentence("put %v = ok %v + failed %v + dead %v + pending %v: ", b.Put, b.OK, b.Failed, b.Dead.Sum(), r.Pending)
 	return s.explanation("run "+name, head), nil
 }
 
@@ -358,14 +373,14 @@ func (x *Explainer) after(ctx context.Context, r *glassq.Run, who string, s *say
 	b, do := &first.Books, "glassq explain run "+first.Name
 	switch {
 	case first.Complete:
-		s.add(After, "glassq runs retry "+first.Name, "%s waits for the success of run %s, which ended with %d failed and %d dead",
+		s.add(After, "glassq runs retry "+first.Name, "%s waits for the success of run %s, which ended with %v failed and %v dead",
 			who, first.Name, b.Failed, b.Dead.Sum())
 	case first.Held:
 		s.add(After, do, "%s waits for the end of run %s, which waits for run %s", who, first.Name, first.After)
 	case !first.Sealed:
-		s.add(After, do, "%s waits for the end of run %s, which is not sealed and has %d pending", who, first.Name, first.Pending)
+		s.add(After, do, "%s waits for the end of run %s, which is not sealed and has %v pending", who, first.Name, first.Pending)
 	default:
-		s.add(After, do, "%s waits for the end of run %s, which has %d pending", who, first.Name, first.Pending)
+		s.add(After, do, "%s waits for the end of run %s, which has %v pending", who, first.Name, first.Pending)
 	}
 	return nil
 }

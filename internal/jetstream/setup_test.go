@@ -223,6 +223,43 @@ func TestGone(t *testing.T) {
 	}
 }
 
+// TestGoneHints: hints that are deleted under a gateway which does not own the store end it: it could
+// never take over.
+func TestGoneHints(t *testing.T) {
+	t.Parallel()
+	c := servers(t)
+	owner, err := cluster.Open(patience(t), open(t, c, "gonehints").Ground(), cluster.Options{Beat: beat})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	if _, err := owner.Put(patience(t), []glassq.Task{{Queue: "q"}}); err != nil {
+		t.Fatal(err)
+	}
+	other, err := cluster.Open(patience(t), open(t, c, "gonehints").Ground(), cluster.Options{Beat: beat})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := other.Put(patience(t), []glassq.Task{{Queue: "q"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := manager(t, "nats://"+c.Nodes[0].Addr).DeleteStream(patience(t), "KV_GLASSQ_gonehints"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-other.Failed():
+	case <-patience(t).Done():
+		t.Fatal("the gateway goes on")
+	}
+	if err := other.Failure(); glassq.CodeOf(err) != glassq.CodeDamaged || !strings.Contains(err.Error(), "this gateway has seen message") {
+		t.Errorf("failure = %v, want damaged, and what it has seen", err)
+	}
+	if _, err := owner.Put(patience(t), []glassq.Task{{Queue: "q"}}); err != nil {
+		t.Errorf("the owner, whose log is whole, does not go on: %v", err)
+	}
+}
+
 // TestRefusals: one server with several accounts, for what a single server and rights refuse.
 func TestRefusals(t *testing.T) {
 	t.Parallel()

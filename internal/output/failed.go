@@ -1,8 +1,6 @@
 package output
 
 import (
-	"bufio"
-	"fmt"
 	"io"
 	"strconv"
 
@@ -13,17 +11,12 @@ import (
 // in a member of its own the id and the error. Its zero value drops them. What cannot be written is
 // told by close.
 type failedList struct {
-	w       *bufio.Writer
-	buf     []byte
+	list
 	unknown uint64 // results that do not say what the task was; they are left out
 }
 
 func newFailedList(w io.Writer) *failedList {
-	l := &failedList{}
-	if w != nil {
-		l.w = bufio.NewWriterSize(w, 64<<10)
-	}
-	return l
+	return &failedList{list: newList("failed tasks", w)}
 }
 
 func (l *failedList) add(r *record) {
@@ -51,14 +44,4 @@ func (l *failedList) add(r *record) {
 	}
 	l.buf = append(b, "}}\n"...)
 	l.w.Write(l.buf) // the error stays until close
-}
-
-func (l *failedList) close() error {
-	if l.w == nil {
-		return nil
-	}
-	if err := l.w.Flush(); err != nil {
-		return fmt.Errorf("write the list of failed tasks: %w", err)
-	}
-	return nil
 }

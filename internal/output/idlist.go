@@ -12,17 +12,12 @@ import (
 // An idList writes ids, one on each line, as dispatch --ids reads them. Its zero value drops them.
 // close tells which could not be written: the ids are in the results, too.
 type idList struct {
-	what string
-	w    *bufio.Writer
+	list
 	seen *Seen // positions that were listed; nil lists an id as often as it is added
-	buf  []byte
 }
 
 func newIDList(what string, w io.Writer, once bool) *idList {
-	l := &idList{what: what}
-	if w != nil {
-		l.w = bufio.NewWriterSize(w, 64<<10)
-	}
+	l := &idList{list: newList(what+" ids", w)}
 	if once {
 		l.seen = new(Seen)
 	}
@@ -53,12 +48,27 @@ func (l *idList) interval(run string, iv glassq.Interval) {
 	}
 }
 
-func (l *idList) close() error {
+// A list is what lists of failed tasks and of ids share. Without w it drops everything.
+type list struct {
+	what string
+	w    *bufio.Writer
+	buf  []byte
+}
+
+func newList(what string, w io.Writer) list {
+	if w == nil {
+		return list{}
+	}
+	return list{what: what, w: bufio.NewWriterSize(w, 64<<10)}
+}
+
+// close tells whether all was written.
+func (l *list) close() error {
 	if l.w == nil {
 		return nil
 	}
 	if err := l.w.Flush(); err != nil {
-		return fmt.Errorf("write the list of %s ids: %w", l.what, err)
+		return fmt.Errorf("write the list of %s: %w", l.what, err)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package output
 
 import (
 	"bytes"
-	"container/heap"
 	"context"
 	"time"
 
@@ -28,7 +27,7 @@ type order struct {
 
 	most  int                       // results in held
 	held  map[uint32][]glassq.Lease // by position; those after the first came again, and have no body
-	heap  positions                 // those in held
+	queue *roaring.Bitmap           // positions in held
 	bytes int                       // of bodies in held
 
 	late uint64 // handed on after a later one
@@ -41,7 +40,8 @@ func newOrder(o *output) *order {
 	if most == 0 {
 		most = maxHeldResults
 	}
-	return &order{o: o, most: most, past: o.seen.of(o.opt.Run).Clone(), held: map[uint32][]glassq.Lease{}}
+	return &order{o: o, most: most, past: o.seen.of(o.opt.Run).Clone(), held: map[uint32][]glassq.Lease{},
+		queue: roaring.New()}
 }
 
 // run passes results from in to out, in order, until in is closed; what still waits then goes back.
@@ -92,7 +92,7 @@ func (d *order) add(leases []glassq.Lease) (now []glassq.Lease) {
 		l.Body = bytes.Clone(l.Body) // else it would hold on to all that came with it
 		d.held[n] = []glassq.Lease{*l}
 		d.bytes += len(l.Body)
-		heap.Push(&d.heap, n)
+		d.queue.Add(n)
 	}
 	return now
 }
@@ -101,8 +101,8 @@ func (d *order) add(leases []glassq.Lease) (now []glassq.Lease) {
 func (d *order) emit(out chan<- []glassq.Lease) {
 	var batch []glassq.Lease
 	yield := false // until there is some room again
-	for len(d.heap) > 0 {
-		n := d.heap[0]
+	for !d.queue.IsEmpty() {
+		n := d.queue.Minimum()
 		all := d.held[n]
 		if d.bytes > maxHeldBytes || len(d.held) > d.most {
 			yield = true
@@ -119,7 +119,7 @@ func (d *order) emit(out chan<- []glassq.Lease) {
 					glassq.DenseID(d.o.opt.Run, uint32(d.next)), len(d.held))
 			}
 		}
-		heap.Pop(&d.heap)
+		d.queue.Remove(n)
 		delete(d.held, n)
 		d.bytes -= len(all[0].Body)
 		d.past.Add(n)
@@ -224,19 +224,4 @@ func (d *order) giveBack(ctx context.Context) {
 		list = append(list, tokens(leases)...)
 	}
 	d.o.giveBack(ctx, list)
-}
-
-// positions is a heap of them, the least first.
-type positions []uint32
-
-func (p positions) Len() int           { return len(p) }
-func (p positions) Less(i, j int) bool { return p[i] < p[j] }
-func (p positions) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
-func (p *positions) Push(v any)        { *p = append(*p, v.(uint32)) }
-
-func (p *positions) Pop() any {
-	old := *p
-	n := old[len(old)-1]
-	*p = old[:len(old)-1]
-	return n
 }

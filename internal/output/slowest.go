@@ -2,7 +2,6 @@ package output
 
 import (
 	"cmp"
-	"container/heap"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +15,7 @@ const (
 	maxInput = 300 // bytes of the input of one
 )
 
-// slowest keeps the results that took longest; the quickest of them is at index 0.
+// slowest keeps the results that took longest, the quickest of them first.
 type slowest []slowResult
 
 type slowResult struct {
@@ -24,23 +23,10 @@ type slowResult struct {
 	show report.Slow
 }
 
-func (s slowest) Len() int           { return len(s) }
-func (s slowest) Less(i, j int) bool { return s[i].rt < s[j].rt }
-func (s slowest) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
-func (s *slowest) Push(x any)        { *s = append(*s, x.(slowResult)) }
-func (s *slowest) Pop() any {
-	last := (*s)[len(*s)-1]
-	*s = (*s)[:len(*s)-1]
-	return last
-}
-
 // offer keeps r if it is one of the slowest so far.
 func (s *slowest) offer(r *record) {
 	if r.out.Took <= 0 || len(*s) == maxSlow && r.out.Took <= (*s)[0].rt {
 		return
-	}
-	if len(*s) == maxSlow {
-		heap.Pop(s)
 	}
 	show := report.Slow{
 		ID: plain.Text([]byte(r.lease.TaskID())), Input: shorten(r.shown()),
@@ -53,7 +39,12 @@ func (s *slowest) offer(r *record) {
 	if !r.out.Began.IsZero() {
 		show.Start = float64(r.out.Began.UnixMilli()) / 1000
 	}
-	heap.Push(s, slowResult{r.out.Took, show})
+	at, _ := slices.BinarySearchFunc(*s, r.out.Took,
+		func(x slowResult, rt time.Duration) int { return cmp.Compare(x.rt, rt) })
+	*s = slices.Insert(*s, at, slowResult{r.out.Took, show})
+	if len(*s) > maxSlow {
+		*s = slices.Delete(*s, 0, 1)
+	}
 }
 
 func shorten(b []byte) string {

@@ -49,10 +49,7 @@ func (d *Document) askedText() string {
 
 // givenUp says what a schedule lost.
 func givenUp(n uint64) string {
-	if n == 1 {
-		return "1 moment of the schedule was given up"
-	}
-	return plain.Comma(n) + " moments of the schedule were given up"
+	return plain.Plural(n, "moment of the schedule was", "moments of the schedule were") + " given up"
 }
 
 // FormatReadBefore goes on with the line of the books where results are in another file; "" where

@@ -321,7 +321,7 @@ func TestDocument(t *testing.T) {
 	if !ok || !ok2 {
 		t.Fatal("docs/security.md has no place for the table")
 	}
-	want := before + "<!-- rights -->\n" + Table() + "<!-- /rights -->\n" + after
+	want := before + "<!-- rights -->\n" + rulesTable() + "<!-- /rights -->\n" + after
 	if want == string(text) {
 		return
 	}

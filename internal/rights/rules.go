@@ -1,9 +1,7 @@
 package rights
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 )
 
 // A Verb is what a client wants to do, a row of the table.
@@ -61,8 +59,6 @@ const (
 	OfEach              // what is listed: the rest is left out
 	OfAll               // every queue: only a token with the pattern * may
 )
-
-var ofTexts = [...]string{"", "the queue", "the run", "what is listed; the rest is left out", "every queue (`*`)"}
 
 // A Rule is one row: who may do a verb, and by which names each door knows it. In the names Q is a
 // queue and L a lease number.
@@ -228,37 +224,4 @@ var Commands = []Command{
 	{"explain", []Verb{VerbQueue, VerbRun, VerbPeek, VerbRunTask}},
 	{"token whoami", []Verb{VerbWhoami}},
 	{"tunnel", nil},
-}
-
-// Table is the table as Markdown.
-func Table() string {
-	var b strings.Builder
-	b.WriteString("| what | scope | on | HTTP | memcached | Python | audited as |\n|---|---|---|---|---|---|---|\n")
-	for v := range Rules {
-		r := &Rules[v]
-		needs := "everybody"
-		if r.Needs != 0 {
-			needs = r.Needs.String()
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", r.Does, needs, ofTexts[r.Of], quoted(r.HTTP),
-			quoted(r.Memcached), quoted(r.Manager), r.Audit)
-	}
-	b.WriteString("\n| command | scopes |\n|---|---|\n")
-	for _, c := range Commands {
-		var needs []string
-		for _, v := range c.Verbs {
-			if s := Rules[v].Needs.String(); !slices.Contains(needs, s) {
-				needs = append(needs, s)
-			}
-		}
-		fmt.Fprintf(&b, "| `glassq %s` | %s |\n", c.Name, strings.Join(needs, "; "))
-	}
-	return b.String()
-}
-
-func quoted(names []string) string {
-	if len(names) == 0 {
-		return ""
-	}
-	return "`" + strings.Join(names, "` `") + "`"
 }

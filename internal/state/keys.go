@@ -45,29 +45,31 @@ type keyring struct {
 	swept  bool   // a timer for sweep is set
 }
 
-// A key is a key of which there are tasks.
+// A key is a key of which there are tasks. What each hand-out looks at stands first, and together:
+// with many keys it is far away in memory.
 type key struct {
-	keyMark
-	q          *Queue
+	next, prev *key // in the ring
 	lim        *limits
-	num        uint32 // names it in State.keyTimers
-	refs       int32  // classes that name it
-	leased     int64
+	halt       *keyBreaker // nil while nothing is counted of it
 	ready      int64
+	leased     int64
 	due        int64 // ms: when a timer looks at it again; 0 for none
 	credit     int32 // hand-outs left of its turn
 	stands     standing
-	level      int8        // with keyOpen: the ring
-	next, prev *key        // in the ring
-	halt       *keyBreaker // nil while nothing is counted of it
+	level      int8 // with keyOpen: the ring
 	lanes      []keyLane
+	one        [1]keyLane // of lanes, while there is no more than one
+	keyMark
+	q    *Queue
+	num  uint32 // names it in State.keyTimers
+	refs int32  // classes that name it
 }
 
 // A keyLane holds the ready tasks of one key and priority.
 type keyLane struct {
-	priority int8
 	ready    int64
 	lane     lane
+	priority int8
 }
 
 // lane returns the lane of a priority, made by its first use. Lanes are sorted, most urgent first.
@@ -77,6 +79,9 @@ func (k *key) lane(priority int8) *keyLane {
 		i++
 	}
 	if i == len(k.lanes) || k.lanes[i].priority != priority {
+		if k.lanes == nil {
+			k.lanes = k.one[:0]
+		}
 		k.lanes = slices.Insert(k.lanes, i, keyLane{priority: priority})
 	}
 	return &k.lanes[i]
@@ -345,12 +350,7 @@ func (s *State) unrefKey(k *key) {
 		r.marks.put(k.keyMark)
 		s.sweepLater(k.q)
 	}
-	lanes := k.lanes[:0]
-	clear(k.lanes)
 	*k = key{num: k.num}
-	if cap(lanes) == 1 {
-		k.lanes = lanes
-	}
 	s.spareKeys = append(s.spareKeys, k)
 }
 

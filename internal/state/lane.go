@@ -2,33 +2,88 @@ package state
 
 import (
 	"cmp"
+	"encoding/binary"
 	"math/bits"
 	"slices"
 
 	"github.com/glassq/glassq"
 )
 
-// A lane orders task numbers. New tasks come in growing order and are kept as ranges; those that
+// A lane orders task numbers. New tasks come in growing order and are kept as spans; those that
 // come back (nacked, expired, due, redriven) go to a heap. Numbers leave in ascending order. Tasks
 // that end while in a lane are left in it and skipped by the caller.
+//
+// Where many keys take turns a lane has a span for each task, so only the first and the last are
+// at hand. Those between take a byte or two for the gap before them and one for their length.
 type lane struct {
-	runs []span
-	head int // first of runs in use
-	back []uint64
+	cur, tail span   // the first, and the last unless that is the first; empty where there is none
+	rest      []byte // those between: uvarints of the gap to the end of the one before, and of the length
+	off       int    // what was read of rest
+	end       uint64 // of the last one in rest
+	back      []uint64
 }
 
 type span struct{ first, end uint64 } // end is excluded
 
-func (l *lane) push(n uint64) {
-	if k := len(l.runs); k > l.head && l.runs[k-1].end == n {
-		l.runs[k-1].end++
+func (s span) empty() bool { return s.first >= s.end }
+
+func (l *lane) push(n uint64) { l.add(span{n, n + 1}) }
+
+// add puts a span behind all others.
+func (l *lane) add(s span) {
+	switch {
+	case l.cur.empty():
+		l.cur = s
+	case l.tail.empty() && l.cur.end == s.first:
+		l.cur.end = s.end
+	case l.tail.empty():
+		l.tail, l.end = s, l.cur.end
+	case l.tail.end == s.first:
+		l.tail.end = s.end
+	default:
+		if l.off > 1024 && l.off > len(l.rest)/2 {
+			l.rest, l.off = slices.Delete(l.rest, 0, l.off), 0
+		}
+		l.rest = binary.AppendUvarint(binary.AppendUvarint(l.rest, l.tail.first-l.end), l.tail.end-l.tail.first)
+		l.tail, l.end = s, l.tail.end
+	}
+}
+
+// next drops the first span.
+func (l *lane) next() {
+	if l.off == len(l.rest) {
+		l.cur, l.tail = l.tail, span{}
 		return
 	}
-	if l.head > 64 && l.head > len(l.runs)/2 {
-		l.runs = slices.Delete(l.runs, 0, l.head)
-		l.head = 0
+	l.cur, l.off = between(l.rest, l.off, l.cur.end)
+	if l.off == len(l.rest) {
+		if l.rest, l.off = l.rest[:0], 0; cap(l.rest) > 16<<10 {
+			l.rest = nil
+		}
 	}
-	l.runs = append(l.runs, span{n, n + 1})
+}
+
+// between reads a span of lane.rest, behind one that ends at end, and where the next one is.
+func between(rest []byte, off int, end uint64) (span, int) {
+	gap, k := binary.Uvarint(rest[off:])
+	length, n := binary.Uvarint(rest[off+k:])
+	return span{end + gap, end + gap + length}, off + k + n
+}
+
+// spans are all spans, the first one first.
+func (l *lane) spans(yield func(span) bool) {
+	if l.cur.empty() || !yield(l.cur) {
+		return
+	}
+	s := l.cur
+	for off := l.off; off < len(l.rest); {
+		if s, off = between(l.rest, off, s.end); !yield(s) {
+			return
+		}
+	}
+	if !l.tail.empty() {
+		yield(l.tail)
+	}
 }
 
 func (l *lane) giveBack(n uint64) {
@@ -46,14 +101,10 @@ func (l *lane) giveBack(n uint64) {
 
 // first returns the lowest number.
 func (l *lane) first() (uint64, bool) {
-	fifo := l.head < len(l.runs)
-	if len(l.back) > 0 && (!fifo || l.back[0] < l.runs[l.head].first) {
+	if len(l.back) > 0 && (l.cur.empty() || l.back[0] < l.cur.first) {
 		return l.back[0], true
 	}
-	if fifo {
-		return l.runs[l.head].first, true
-	}
-	return 0, false
+	return l.cur.first, !l.cur.empty()
 }
 
 // pop drops the lowest number.
@@ -68,16 +119,12 @@ func (l *lane) drop(n uint64) {
 	for len(l.back) > 0 && l.back[0] < n {
 		l.popBack()
 	}
-	for l.head < len(l.runs) {
-		if r := &l.runs[l.head]; r.end > n {
-			r.first = max(r.first, n)
+	for !l.cur.empty() {
+		if l.cur.end > n {
+			l.cur.first = max(l.cur.first, n)
 			return
 		}
-		l.head++
-	}
-	l.runs, l.head = l.runs[:0], 0
-	if cap(l.runs) > 1024 {
-		l.runs = nil
+		l.next()
 	}
 }
 
@@ -106,17 +153,30 @@ func (l *lane) popBack() {
 }
 
 // insert puts numbers that were in no lane where they belong.
-func (l *lane) insert(s span) {
-	i, _ := slices.BinarySearchFunc(l.runs[l.head:], s.first,
-		func(r span, n uint64) int { return cmp.Compare(r.first, n) })
-	l.runs = slices.Insert(l.runs, l.head+i, s)
+func (l *lane) insert(in span) {
+	if last := cmp.Or(l.tail.end, l.cur.end); in.first >= last {
+		l.add(in)
+		return
+	}
+	anew := lane{back: l.back}
+	for s := range l.spans {
+		if !in.empty() && in.first < s.first {
+			anew.add(in)
+			in = span{}
+		}
+		anew.add(s)
+	}
+	if !in.empty() {
+		anew.add(in)
+	}
+	*l = anew
 }
 
 // tidy drops those that keep says no to, and what is there twice, once they are more than those that
 // count: tasks that left the lane elsewhere than at its beginning, and came back.
 func (l *lane) tidy(count int64, keep func(uint64) bool) {
 	size := len(l.back)
-	for _, r := range l.runs[l.head:] {
+	for r := range l.spans {
 		size += int(r.end - r.first)
 	}
 	if int64(size) <= 2*count+1024 {
@@ -143,7 +203,7 @@ func (l *lane) from(n uint64, fn func(uint64) (next uint64)) {
 	slices.Sort(l.back)
 	back := l.back
 	b, _ := slices.BinarySearch(back, n)
-	for _, r := range l.runs[l.head:] {
+	for r := range l.spans {
 		for k := max(r.first, n); k < r.end; k = n {
 			for ; b < len(back) && back[b] < k; b++ {
 				if fn(back[b]) == 0 {

@@ -588,45 +588,6 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
-func TestLane(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(1, 2))
-	var l lane
-	in := map[uint64]bool{}
-	next := uint64(1)
-	for range 20000 {
-		switch rnd.IntN(5) {
-		case 0, 1:
-			next += uint64(rnd.IntN(2))
-			l.push(next)
-			in[next] = true
-			next++
-		case 2:
-			if n := uint64(rnd.Int64N(int64(next))) + 1; n < next && !in[n] {
-				l.giveBack(n)
-				in[n] = true
-			}
-		default:
-			n, ok := l.first()
-			if ok != (len(in) > 0) {
-				t.Fatalf("first() = %d, %v with %d in it", n, ok, len(in))
-			}
-			if !ok {
-				continue
-			}
-			for k := range in {
-				if k < n {
-					t.Fatalf("first() = %d, but %d is in it", n, k)
-				}
-			}
-			l.pop()
-			delete(in, n)
-		}
-		if len(in) > 300 {
-			l, in = lane{}, map[uint64]bool{}
-		}
-	}
-}
-
 // dump tells everything that a state promises to keep; the numbers of classes are its own.
 func dump(s *State) string {
 	var b strings.Builder

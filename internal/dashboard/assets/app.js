@@ -19,13 +19,21 @@
       const old = plots.get(figure);
       if (old) { old.setData(data); continue; }
       const axis = { stroke: fg, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 } };
+      // As the tables and the pages: 24 hours, in UTC. A step of the axis, its text, and what a change of the year, month,
+      // day, hour or minute adds.
+      const day = "{YYYY}-{MM}-{DD}";
+      const times = [[86400, day, null, null, null, null, null, null, 1],
+        [60, "{HH}:{mm}", "\n" + day, null, "\n" + day, null, null, null, 1],
+        [1, ":{ss}", "\n" + day + " {HH}:{mm}", null, "\n" + day + " {HH}:{mm}", null, "\n{HH}:{mm}", null, 1]];
+      const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 604800];
       const box = figure.insertBefore(document.createElement("div"), figure.querySelector("details"));
       box.setAttribute("aria-hidden", "true"); // the table says the same
       plots.set(figure, new uPlot({
         width: figure.clientWidth, height: 220, cursor: { drag: { x: false, y: false } },
+        tzDate: s => uPlot.tzDate(new Date(s * 1000), "Etc/UTC"),
         scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
-        series: [{}].concat(heads.map((h, i) => ({ label: h.textContent, stroke: colors[i], dash: dashes[i], width: 2 }))),
-        axes: [axis, { ...axis, size: 70 }],
+        series: [{ label: table.tHead.rows[0].cells[0].textContent + " (UTC)", value: day + " {HH}:{mm}:{ss}" }].concat(heads.map((h, i) => ({ label: h.textContent, stroke: colors[i], dash: dashes[i], width: 2 }))),
+        axes: [{ ...axis, values: times, incrs: steps }, { ...axis, size: 70 }],
       }, data, box));
     }
   }

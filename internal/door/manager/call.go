@@ -177,6 +177,9 @@ func (c *conn) put(queue, id string, item, block, timeout *pickle.Value) error {
 	}
 	if !isResult {
 		task.ID = id
+		if k, ok := c.s.opt.Keys[queue]; ok {
+			task.Key = k.Of(task.Body)
+		}
 	}
 	store := func(ctx context.Context, wait time.Duration) (err error) {
 		t := task // a store fills in what is not said

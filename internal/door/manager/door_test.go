@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,6 +20,7 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/door/manager/pickle"
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 // pipes is a listener whose connections are in memory.
@@ -430,6 +432,29 @@ func TestResultWaits(t *testing.T) {
 		h.held("tasks", 0, 0)
 		if q := h.info("tasks"); q.Books != (glassq.Books{Put: 2, OK: 2}) {
 			t.Errorf("books %+v; want put 2, ok 2", q.Books)
+		}
+	})
+}
+
+// TestKeys: what is put has the key that the options say, and a result none.
+func TestKeys(t *testing.T) {
+	under(t, Options{Keys: map[string]jsonline.KeySource{"tasks": "{tenant}", "results": "{i}"}}, func(h *house) {
+		a, id := h.serving("get_task_queue")
+		idR := h.proxy("get_result_queue")
+		item := value(keywords{"tenant": "gold", "n": 1})
+		a.want("#RETURN", "null", id, "put", item)
+		a.want("#RETURN", "null", id, "put", "text")
+		a.want("#ERROR", "ValueError", id, "put", value(keywords{"tenant": strings.Repeat("k", 129)}))
+		got, err := h.broker.Reserve(t.Context(), glassq.Reserve{Queue: "tasks", Max: 2})
+		if err != nil || len(got) != 2 || got[0].Key != "gold" || got[1].Key != "" {
+			t.Errorf("tasks %+v, %v; want the keys gold and none", got, err)
+		}
+		a.want("#RETURN", "null", id, "put", item)
+		a.ask(id, "get")
+		a.want("#RETURN", "null", idR, "put", result("one"))
+		got, err = h.broker.Reserve(t.Context(), glassq.Reserve{Queue: "results", Max: 1})
+		if err != nil || len(got) != 1 || got[0].Key != "" {
+			t.Errorf("results %+v, %v; want one without a key", got, err)
 		}
 	})
 }

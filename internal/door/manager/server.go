@@ -17,6 +17,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/jsonline"
 )
 
 const (
@@ -26,10 +27,11 @@ const (
 
 // Options tunes New.
 type Options struct {
-	door.Frame                     // with at least one key; its TLS is not for this door
-	Strict     bool                // refuse the MD5 answers of Python 3.11 and older
-	Queues     map[string]string   // registered names beside get_<x>_queue: name to queue
-	Delivery   map[string]Delivery // by queue, "" for all others; nil means OnNextCall
+	door.Frame                               // with at least one key; its TLS is not for this door
+	Strict     bool                          // refuse the MD5 answers of Python 3.11 and older
+	Queues     map[string]string             // registered names beside get_<x>_queue: name to queue
+	Delivery   map[string]Delivery           // by queue, "" for all others; nil means OnNextCall
+	Keys       map[string]jsonline.KeySource // by queue: the keys of what is put there; nil means none
 }
 
 // A Server is the manager door of one broker. It is safe for concurrent use.
