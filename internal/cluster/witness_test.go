@@ -44,6 +44,13 @@ func TestLost(t *testing.T) {
 		{"all was purged by hand, a gateway starts", func(w *clustertest.World) { w.Purge(w.Last() + 1) }, false, false,
 			"was purged by somebody else"},
 		{"the newest was not purged", func(w *clustertest.World) { w.Purge(w.Last()) }, false, false, "was purged by somebody else"},
+		{"back to a checkpoint and on", func(w *clustertest.World) {
+			w.Forget("shard.0")
+			names, n := w.Objects(), uint64(0)
+			fmt.Sscanf(names[len(names)-1], "state-%020d-", &n)
+			w.Lose(n)
+			w.Spoil(n, forked)
+		}, false, false, "is not the one that the checkpoint"},
 		{"the log was deleted", func(w *clustertest.World) { w.Delete(true, false) }, true, false, "is not there any more"},
 		{"the log was deleted, a gateway starts", func(w *clustertest.World) { w.Delete(true, false) }, false, false, "there is no log"},
 		{"the checkpoints were deleted", func(w *clustertest.World) { w.Delete(false, true) }, false, false, "no checkpoint"},

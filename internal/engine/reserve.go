@@ -261,7 +261,7 @@ func (e *Engine) show(q *state.Queue, w *waiter) {
 	}
 	w.granted = []grant{{task: task, place: p, at: e.st.Now()}}
 	w.pin = e.pin()
-	w.f = e.unwritten(p.Last())
+	w.f = max(e.unwritten(p.Last()), e.told())
 }
 
 // deliver waits until what w got may be told, reads the bodies, and makes the leases.

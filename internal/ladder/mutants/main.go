@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -57,6 +58,14 @@ func ladder(crashes int) []rung {
 		{[]string{"./internal/ladder", "-run", "^(TestMachine|TestWays)$", "-short", "-rapid.nofailfile",
 			"-rapid.shrinktime", "1s"}, firstMost},
 		{[]string{"./internal/engine/...", "./internal/disk"}, firstMost},
+	}
+}
+
+// owners are the rungs of bugs whose names begin with "cluster-": those of one machine do not see them.
+func owners() []rung {
+	return []rung{
+		{[]string{"./internal/cluster", "-short"}, firstMost},
+		{[]string{"./internal/ladder", "-run", "^TestOwners$", "-owners", "4000"}, firstMost},
 	}
 }
 
@@ -127,9 +136,25 @@ func run(only string, crashes int) error {
 		return cmd.CombinedOutput()
 	}
 	// A test that fails on the tree as it is catches nothing.
-	rungs := ladder(crashes)
-	for i := range rungs {
-		r := &rungs[i]
+	one, many := ladder(crashes), owners()
+	wanted := func(name string) []rung {
+		if strings.HasPrefix(name, "cluster-") {
+			return many
+		}
+		return one
+	}
+	var control []*rung
+	for _, rungs := range [][]rung{one, many} {
+		used := slices.ContainsFunc(patches, func(path string) bool {
+			return strings.Contains(path, only) && &wanted(filepath.Base(path))[0] == &rungs[0]
+		})
+		for i := range rungs {
+			if used {
+				control = append(control, &rungs[i])
+			}
+		}
+	}
+	for _, r := range control {
 		began := time.Now()
 		if out, err := r.test(in); err != nil {
 			return fmt.Errorf("%v fails without a mutant: %s", r, out)
@@ -153,10 +178,10 @@ func run(only string, crashes int) error {
 		if out, err := in("git", "apply", "--unsafe-paths", "--recount", patch); err != nil {
 			return fmt.Errorf("%s does not apply: %s", name, out)
 		}
-		if out, err := in("go", "build", "./internal/wal", "./internal/state", "./internal/disk"); err != nil {
+		if out, err := in("go", "build", "./internal/wal", "./internal/state", "./internal/disk", "./internal/cluster"); err != nil {
 			return fmt.Errorf("%s does not compile: %s", name, out)
 		}
-		by := ""
+		by, rungs := "", wanted(name)
 		for i := range rungs {
 			r := &rungs[i]
 			out, err := r.test(in)
