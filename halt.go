@@ -67,6 +67,8 @@ func (h Halted) String() string {
 		return ""
 	case h.Until.IsZero():
 		return "halted until somebody resumes it: " + h.Why
+	case !h.Until.After(time.Now()):
+		return "halted, its probe is out, or goes to the next who asks: " + h.Why
 	}
 	return "halted, a probe goes out at " + h.Until.UTC().Format(time.TimeOnly) + " UTC: " + h.Why
 }

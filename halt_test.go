@@ -1,6 +1,11 @@
 package glassq
 
-import "testing"
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
 
 func TestParseHalt(t *testing.T) {
 	for _, tt := range []struct {
@@ -26,4 +31,22 @@ func TestParseHalt(t *testing.T) {
 			t.Errorf("ParseHalt(%q) = %+v, %v; want %+v, fine: %v", tt.text, got, err, tt.want, tt.ok)
 		}
 	}
+}
+
+func TestHaltedString(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			name, want string
+			until      time.Time
+		}{
+			{"for a person", "halted until somebody resumes it: why", time.Time{}},
+			{"before the probe", "halted, a probe goes out at 00:01:00 UTC: why", time.Now().Add(time.Minute)},
+			{"the moment of the probe", "halted, its probe is out, or goes to the next who asks: why", time.Now()},
+			{"long after", "its probe is out, or goes", time.Now().Add(-time.Hour)},
+		} {
+			if got := (Halted{Why: "why", Until: tt.until}).String(); !strings.Contains(got, tt.want) {
+				t.Errorf("%s: %q, want %q in it", tt.name, got, tt.want)
+			}
+		}
+	})
 }

@@ -94,6 +94,9 @@ body is the books of the run as JSON. They take the name of a queue, or a task a
 		if f.priority < 0 || f.priority > 9 {
 			return usagef("--priority %d is not 0 to 9", f.priority)
 		}
+		if err := checkTaskFlags(&f.opt); err != nil {
+			return err
+		}
 		f.opt.Priority, f.opt.Headers = glassq.Level(f.priority), f.headers
 		if err := f.pace.check(); err != nil {
 			return err
@@ -358,4 +361,17 @@ func describeDispatch(rep *dispatch.Report) string {
 		s += fmt.Sprintf(", %s were there before", plain.Comma(rep.Skipped+rep.Duplicates))
 	}
 	return s + fmt.Sprintf("; run %s is sealed with %s", rep.Run.Name, plain.Comma(rep.Total))
+}
+
+// checkTaskFlags refuses options that no queue takes, before there is a run of theirs.
+func checkTaskFlags(o *dispatch.Options) error {
+	switch {
+	case o.Delay < 0 || o.TTL < 0:
+		return usagef("--delay and --ttl are not negative")
+	case o.Attempts < 0 || o.Attempts > glassq.MaxAttempts:
+		return usagef("--attempts %d is not 1 to %d, or 0 for the queue's", o.Attempts, glassq.MaxAttempts)
+	case o.Lease != 0:
+		return checkLease(o.Lease)
+	}
+	return nil
 }

@@ -12,7 +12,7 @@ func TestExplain(t *testing.T) {
 	s := start(t, nil, "serve", "--data", t.TempDir(), "--http", "127.0.0.1:0", "--memcached", "off", "--manager", "off")
 	env := []string{"GLASSQ_SERVER=http://" + s.addr()}
 	for _, args := range [][]string{{"put", "one"}, {"dispatch", "x{0}", "-n", "2", "--queue", "jobs", "--run", "r1"},
-		{"queue", "pause", "jobs"}} {
+		{"dispatch", "y{0}", "-n", "2", "--queue", "later", "--run", "r2", "--after", "r1"}, {"queue", "pause", "jobs"}} {
 		if out, errs, code := invoke(t, "", env, args...); code != 0 {
 			t.Fatalf("%v: exit %d: %s%s", args, code, out, errs)
 		}
@@ -25,6 +25,8 @@ func TestExplain(t *testing.T) {
 	}{
 		{"queue", []string{"tasks"}, 0, []string{"queue tasks: 1 pending: 1 ready and nobody asks", "no_worker: glassq work"}},
 		{"run", []string{"r1"}, 0, []string{"run r1: put 2 = ok 0 + failed 0 + dead 0 + pending 2: it is paused"}},
+		{"run that waits", []string{"r2"}, 0, []string{"it waits for the end of run r1, which has 2 pending", "after: glassq explain r1\n"}},
+		{"queue of a run that waits", []string{"later"}, 0, []string{"2 delayed; run r2 waits for the end of run r1", "after: glassq explain r1\n"}},
 		{"position", []string{"r1/1"}, 0, []string{"It is pending", "glassq queue peek jobs"}},
 		{"id", []string{"~1", "--queue", "tasks"}, 0, []string{"It is ready"}},
 		{"token", []string{"7.tasks"}, 0, []string{"No such task"}},

@@ -36,6 +36,9 @@ func (c *csvReader) header() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if isUTF16([]byte(r.row[0])) {
+		return nil, errUTF16
+	}
 	names := slices.Clone(r.row)
 	names[0] = strings.TrimPrefix(names[0], "\ufeff")
 	seen := make(map[string]bool, len(names))

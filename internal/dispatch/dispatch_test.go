@@ -407,3 +407,32 @@ func BenchmarkLines(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)*2000/b.Elapsed().Seconds(), "tasks/s")
 }
+
+// What Windows programs call Unicode is refused as a whole: none of its lines is text.
+func TestUTF16(t *testing.T) {
+	for _, tt := range []struct {
+		name, begin string
+		format      Format
+	}{
+		{"text", "\xff\xfea\x00\n\x00", Text},
+		{"big end first", "\xfe\xff\x00a\x00\n", Text},
+		{"lines of JSON", "\xff\xfe{\x00}\x00\n\x00", NDJSON},
+		{"columns", "\xff\xfea\x00,\x00b\x00\n\x00", CSV},
+		{"targets", "\xff\xfeG\x00E\x00T\x00\n\x00", Vegeta},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "in")
+			if err := os.WriteFile(path, []byte(tt.begin), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			src, err := OpenFile(path, LineOptions{Format: tt.format, SkipBad: func(*LineError) {}})
+			if err == nil {
+				defer src.Close()
+				_, err = Run(t.Context(), newFake(), Options{Source: src, Run: "r", Parallel: 1})
+			}
+			if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "it is UTF-16") {
+				t.Errorf("a file of UTF-16: %v, want an error that names it", err)
+			}
+		})
+	}
+}

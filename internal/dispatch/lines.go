@@ -135,7 +135,20 @@ func isComment(line []byte) bool {
 	return len(line) == 0 || line[0] == '#' || bytes.HasPrefix(line, []byte("//"))
 }
 
+// errUTF16 refuses a file as Windows programs write it: as it is, its lines are no text.
+var errUTF16 = glassq.Errorf(glassq.CodeBadRequest, "it is UTF-16, and UTF-8 is wanted: iconv -f UTF-16 -t UTF-8 makes it that")
+
+// isUTF16 tells whether a stream begins as UTF-16 does, of which there is no UTF-8.
+func isUTF16(begin []byte) bool {
+	return bytes.HasPrefix(begin, []byte("\xff\xfe")) || bytes.HasPrefix(begin, []byte("\xfe\xff"))
+}
+
 func (l *lineReader) read() ([]byte, error) {
+	if l.line == 0 {
+		if begin, _ := l.r.Peek(2); isUTF16(begin) {
+			return nil, errUTF16
+		}
+	}
 	l.long = l.long[:0]
 	size := 0
 	for {

@@ -370,7 +370,7 @@ func (x *Explainer) after(ctx context.Context, r *glassq.Run, who string, s *say
 	if err != nil {
 		return err
 	}
-	b, do := &first.Books, "glassq explain run "+first.Name
+	b, do := &first.Books, "glassq explain "+first.Name
 	switch {
 	case first.Complete:
 		s.add(After, "glassq runs retry "+first.Name, "%s waits for the success of run %s, which ended with %v failed and %v dead",
