@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/output"
 )
 
 // finish acks the tasks of a queue in their order with the given results, "" for none.
@@ -216,6 +217,11 @@ func TestOutputLists(t *testing.T) {
 	}
 	file := write(t, filepath.Join(f.dir, "r.ndjson"),
 		`{"id":"r/2","run":"r","i":"http://b/3","o":{"ok":1,"rt":0.03}}`+"\n")
+	var wrote output.Options
+	introduce(&wrote, f.q, file)
+	if err := wrote.Found(t.Context(), glassq.Run{Name: "r"}); err != nil {
+		t.Fatal(err)
+	}
 	list := func(name string) string { return filepath.Join(f.dir, name) }
 	_, errs := f.do(exitUnbalanced, "output", "--run", "r", "--out", file, "--missing-out", list("missing"),
 		"--failed-out", list("failed"), "--duplicate-out", list("duplicate"))
@@ -334,6 +340,30 @@ func TestOutputOfWhatWasRead(t *testing.T) {
 	if out, _ := f.do(0, "runs", "show", "r"); !strings.Contains(out, file+" on ") || !strings.Contains(out,
 		"standard output, at ") {
 		t.Errorf("runs show said %s; want who read the results", out)
+	}
+}
+
+// A file of results is not gone on with for a run of the same name on another server: its results
+// would be taken for repeats, and lost.
+func TestOutputOfAnotherRun(t *testing.T) {
+	t.Parallel()
+	first, second := newServerBed(t), newServerBed(t)
+	first.made("r")
+	second.made("r")
+	file := filepath.Join(first.dir, "r.ndjson")
+	first.do(0, "output", "--run", "r", "--out", file)
+	if _, errs := second.do(exitUsage, "output", "--run", "r", "--out", file); !strings.Contains(errs, file+" has 6 results of another run named r") {
+		t.Errorf("output said %s; want whose results are in the file", errs)
+	}
+	if _, errs := second.do(0, "output", "--run", "r", "--out", filepath.Join(second.dir, "r.ndjson")); !strings.Contains(errs, "6 results") {
+		t.Errorf("output to a new file said %s; want all 6", errs)
+	}
+	moved := filepath.Join(second.dir, "moved.ndjson")
+	if err := os.Rename(file, moved); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs := first.do(0, "output", "--run", "r", "--out", moved); !strings.Contains(errs, "6 results") {
+		t.Errorf("the file under another name: %s", errs)
 	}
 }
 

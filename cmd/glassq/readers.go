@@ -10,6 +10,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/output"
+	"github.com/glassq/glassq/internal/plain"
 )
 
 // A runner makes and changes runs: a client or a broker.
@@ -38,6 +39,10 @@ func introduce(opt *output.Options, q runner, path string) {
 	text := what + " on " + host
 	opt.Reader = strings.ToValidUTF8(text[max(0, len(text)-glassq.MaxReason):], "?") // as JSON brings it back
 	opt.Found = func(ctx context.Context, run glassq.Run) error {
+		if opt.Seen != nil && opt.Seen.Count(run.Name) > 0 && len(run.Readers) == 0 {
+			return usagef("%s has %s of another run named %s: nobody has taken any of this one yet, and those at the same positions would be taken for repeats; name another --out",
+				path, plain.Plural(opt.Seen.Count(run.Name), "result", "results"), run.Name)
+		}
 		if _, err := q.SetRun(ctx, run.Name, glassq.RunChange{Reader: opt.Reader}); err != nil {
 			return fmt.Errorf("note with run %s where its results go: %w", run.Name, err)
 		}

@@ -293,6 +293,6 @@ func (f *fleet) acks(n int64) {
 // end sends the process a signal and waits for its end.
 func (s *server) end(sig os.Signal) {
 	s.cmd.Process.Signal(sig)
-	<-s.ended
+	<-s.life.over
 	s.cmd = nil
 }

@@ -185,8 +185,8 @@ func (f *fleet) anew() (refused string) {
 	for ctx.Err() == nil {
 		for i, g := range f.gateways {
 			select {
-			case <-g.ended:
-				return fmt.Sprintf("exit code %d: %s", g.code, lastLine(g.said.String()))
+			case <-g.life.over:
+				return fmt.Sprintf("exit code %d: %s", g.life.code, lastLine(g.said.String()))
 			default:
 			}
 			one, end := context.WithTimeout(ctx, time.Second)

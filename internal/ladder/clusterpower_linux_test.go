@@ -180,13 +180,10 @@ func lazyBlackout(t *testing.T) {
 
 // exit waits until the process has ended by itself, and returns its exit code.
 func (s *server) exit(most time.Duration) (code int, err error) {
-	if s.cmd == nil {
-		return s.code, nil
-	}
 	select {
-	case <-s.ended:
+	case <-s.life.over:
 		s.cmd = nil
-		return s.code, nil
+		return s.life.code, nil
 	case <-time.After(most):
 		return 0, fmt.Errorf("it still runs after %v", most)
 	}

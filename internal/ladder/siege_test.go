@@ -48,8 +48,13 @@ type server struct {
 	cmd  *exec.Cmd
 	said transcript // of all its lives
 
-	ended chan struct{} // closed when cmd has ended
-	code  int           // with which it ended; read after ended
+	life *life // of cmd, or of the last one
+}
+
+// A life is one process of a server.
+type life struct {
+	over chan struct{} // closed when it has ended
+	code int           // its exit code, once it is over
 }
 
 // A transcript keeps what a process says while it is said.
@@ -112,12 +117,12 @@ func (s *server) start() error {
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
-	ended := make(chan struct{})
-	s.ended = ended
+	now := &life{over: make(chan struct{})}
+	s.life = now
 	go func(cmd *exec.Cmd) { // ends with the process, which kill ends
 		cmd.Wait()
-		s.code = cmd.ProcessState.ExitCode()
-		close(ended)
+		now.code = cmd.ProcessState.ExitCode()
+		close(now.over)
 	}(s.cmd)
 	for range 3000 {
 		conn, err := net.DialTimeout("tcp", s.addr, time.Second)
@@ -126,7 +131,7 @@ func (s *server) start() error {
 			return nil
 		}
 		select {
-		case <-ended:
+		case <-now.over:
 			s.cmd = nil
 			return fmt.Errorf("the server ended at its start: %s", s.said.String())
 		case <-time.After(10 * time.Millisecond):

@@ -187,9 +187,9 @@ func (w *twin) Put(ctx context.Context, ts []glassq.Task) (out []glassq.Receipt,
 
 func (w *twin) Reserve(ctx context.Context, r glassq.Reserve) (out []glassq.Lease, err error) {
 	single := w.way.single
-	if single && r.Take { // a probe that is taken is done at once, and ends the halt before the next single one
-		held, err := w.Store.(glassq.Waits).Held(ctx, r.Queue)
-		single = err != nil || !held.Halted.Now()
+	if single && r.Take { // what is taken is an ending at once: it may halt the queue, or end its halt, before the next single one
+		qs, err := w.Store.Queues(ctx, r.Queue)
+		single = err != nil || len(qs) == 0 || qs[0].Settings.Halt == ""
 	}
 	for most := r.Max; most > 0; {
 		if single {
