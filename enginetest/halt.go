@@ -22,20 +22,12 @@ func haltLaws() []law {
 
 // keyHaltLaws are those of glassq.Settings.HaltPer. An engine without glassq.Keys passes over them.
 func keyHaltLaws() []law {
-	laws := slices.Concat([]law{
+	return lawsOf[glassq.Keys](slices.Concat([]law{
 		{"keys: one that fails is halted, and no other", keyHalts},
 		{"keys: each halted one sends one probe; it ends the halt or halts again", keyProbes},
 		{"keys: a halt ends by hand, of one or of all", keyHaltByHand},
 		{"keys: what is counted for one goes with the rule, and after a day", keyHaltForgets},
-	}, perEnd("keys: a halt and its count survive", keyHaltSurvives))
-	for i := range laws {
-		body := laws[i].body
-		laws[i].body = func(w *world) {
-			part[glassq.Keys](w)
-			body(w)
-		}
-	}
-	return laws
+	}, perEnd("keys: a halt and its count survive", keyHaltSurvives)))
 }
 
 // rule sets the rule of queue q; resume is 0 for by hand.

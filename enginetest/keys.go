@@ -13,7 +13,7 @@ import (
 
 // What a queue keeps of the keys of its tasks. An engine without glassq.Keys passes over them.
 func keyLaws() []law {
-	laws := slices.Concat([]law{
+	return lawsOf[glassq.Keys](slices.Concat([]law{
 		{"keys: between two hand-outs of a key that waits every other gets at most its weight", fairKeys},
 		{"keys: within a key the order is that of the puts, and priorities are strict", keyOrder},
 		{"keys: no eligible task waits while a worker waits", keysWake},
@@ -23,15 +23,7 @@ func keyLaws() []law {
 		{"keys: limits change while tasks are leased", keyChanges},
 	}, perEnd("keys: the concurrency of a key is never exceeded", keyConcurrency),
 		perEnd("keys: a rate that was used up stays so", keyRateStays),
-		perEnd("keys: a hold that was told stays", keyHoldStays))
-	for i := range laws {
-		body := laws[i].body
-		laws[i].body = func(w *world) {
-			part[glassq.Keys](w)
-			body(w)
-		}
-	}
-	return laws
+		perEnd("keys: a hold that was told stays", keyHoldStays)))
 }
 
 func keyed(queue, key string, bodies ...string) []glassq.Task {

@@ -33,6 +33,18 @@ func part[P any](w *world) P {
 	return p
 }
 
+// lawsOf has laws be skipped where the engine lacks the part P.
+func lawsOf[P any](laws []law) []law {
+	for i := range laws {
+		body := laws[i].body
+		laws[i].body = func(w *world) {
+			part[P](w)
+			body(w)
+		}
+	}
+	return laws
+}
+
 // tasks makes one task of each body.
 func tasks(queue string, bodies ...string) []glassq.Task {
 	out := make([]glassq.Task, len(bodies))

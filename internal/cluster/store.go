@@ -191,8 +191,10 @@ func (s *Store) identify(ctx context.Context, known remembered) error {
 		return err
 	case text == nil && info.Last > 0:
 		return lost("there is a log of %d messages, and nothing that says which store it is of: the hints were deleted", info.Last)
-	case known.Store != "" && s.same(text, info.Last, known.Store) != nil:
-		return s.same(text, info.Last, known.Store)
+	case known.Store != "":
+		if err := s.same(text, info.Last, known.Store); err != nil {
+			return err
+		}
 	case text == nil:
 		s.id = newID()
 		return s.found(try, revision) // after an error another one has, perhaps

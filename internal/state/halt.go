@@ -55,7 +55,7 @@ func (s *State) setHalt(q *Queue) {
 		s.haltUntil(q)
 	}
 	if moved && was.keys != nil {
-		for b := range was.keys.halted.all() {
+		for b := range breakers(&was.keys.halted) {
 			if b.probe == 0 {
 				b.wait(resume, s.now)
 			}
@@ -75,7 +75,7 @@ func (s *State) dropHalts(q *Queue) {
 			k.halt = nil
 		}
 	}
-	for b := range h.keys.halted.all() {
+	for b := range breakers(&h.keys.halted) {
 		s.placeHalted(q, b)
 	}
 }
@@ -207,7 +207,7 @@ func (s *State) resume(q *Queue) {
 		return
 	}
 	if h.keys != nil {
-		for b := range h.keys.halted.all() {
+		for b := range breakers(&h.keys.halted) {
 			s.forgetHalt(q, b)
 		}
 		return

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"container/list"
 	"iter"
 	"strings"
 
@@ -19,70 +20,41 @@ const (
 // last task.
 type keyBreaker struct {
 	breaker
-	name       string
-	last       int64       // ms: of its last ending
-	next, prev *keyBreaker // in its list
+	name string
+	last int64         // ms: of its last ending
+	at   *list.Element // in its list
 }
 
 // keyHalts are the breakers of the keys of a queue: those that count, by their last ending, and those
 // that halt, by when they began to.
 type keyHalts struct {
 	by             map[string]*keyBreaker
-	counts, halted haltList
+	counts, halted list.List
 }
 
 func newKeyHalts() *keyHalts { return &keyHalts{by: map[string]*keyBreaker{}} }
 
-// A haltList is a list of breakers. Its zero value is empty.
-type haltList struct {
-	first, last *keyBreaker
-	n           int
-}
-
-func (l *haltList) push(b *keyBreaker) {
-	if b.prev = l.last; b.prev != nil {
-		b.prev.next = b
-	} else {
-		l.first = b
-	}
-	l.last = b
-	l.n++
-}
-
-func (l *haltList) remove(b *keyBreaker) {
-	if b.prev != nil {
-		b.prev.next = b.next
-	} else {
-		l.first = b.next
-	}
-	if b.next != nil {
-		b.next.prev = b.prev
-	} else {
-		l.last = b.prev
-	}
-	b.next, b.prev = nil, nil
-	l.n--
-}
-
-// all are the breakers of l; one that is at hand may be removed.
-func (l *haltList) all() iter.Seq[*keyBreaker] {
+// breakers are those of a list; the one at hand may be removed.
+func breakers(l *list.List) iter.Seq[*keyBreaker] {
 	return func(yield func(*keyBreaker) bool) {
-		for b := l.first; b != nil; {
-			next := b.next
-			if !yield(b) {
+		for e := l.Front(); e != nil; {
+			b := e.Value.(*keyBreaker)
+			if e = e.Next(); !yield(b) {
 				return
 			}
-			b = next
 		}
 	}
 }
 
-func (h *keyHalts) list(b *keyBreaker) *haltList {
+func (h *keyHalts) list(b *keyBreaker) *list.List {
 	if b.halted {
 		return &h.halted
 	}
 	return &h.counts
 }
+
+// push puts b behind all others of its list.
+func (h *keyHalts) push(b *keyBreaker) { b.at = h.list(b).PushBack(b) }
 
 // keyEnded counts an ending of a task of a key. Tasks without one are never halted.
 func (s *State) keyEnded(c *class, number uint64, failed bool) {
@@ -91,14 +63,17 @@ func (s *State) keyEnded(c *class, number uint64, failed bool) {
 		return
 	}
 	h := q.halting.keys
-	for b := h.counts.first; b != nil && b.last+haltKeep <= s.now; b = h.counts.first {
+	for b := range breakers(&h.counts) {
+		if b.last+haltKeep > s.now {
+			break
+		}
 		s.forgetHalt(q, b)
 	}
 	b := k.halt
 	if b == nil {
 		b = &keyBreaker{name: strings.Clone(k.name)}
 		k.halt, h.by[b.name] = b, b
-		h.counts.push(b)
+		h.push(b)
 	}
 	from := h.list(b)
 	switch b.count(q.halting.rule, number, failed) {
@@ -113,10 +88,9 @@ func (s *State) keyEnded(c *class, number uint64, failed bool) {
 	}
 	b.last = s.now
 	if to := h.list(b); to != from || !b.halted {
-		from.remove(b)
-		to.push(b)
-		if to.n > haltKeys {
-			s.forgetHalt(q, to.first)
+		from.Remove(b.at)
+		if h.push(b); to.Len() > haltKeys {
+			s.forgetHalt(q, to.Front().Value.(*keyBreaker))
 		}
 	}
 }
@@ -124,7 +98,7 @@ func (s *State) keyEnded(c *class, number uint64, failed bool) {
 // forgetHalt forgets what is counted of a key, and its halt.
 func (s *State) forgetHalt(q *Queue, b *keyBreaker) {
 	h := q.halting.keys
-	h.list(b).remove(b)
+	h.list(b).Remove(b.at)
 	delete(h.by, b.name)
 	if k := q.ring.keys[b.name]; k != nil {
 		k.halt = nil
@@ -155,8 +129,9 @@ func (q *Queue) HaltedKeys() (h glassq.HaltedKeys) {
 	if q == nil || q.halting == nil || q.halting.keys == nil {
 		return h
 	}
-	if l := &q.halting.keys.halted; l.n > 0 {
-		h = glassq.HaltedKeys{Count: int64(l.n), Last: strings.Clone(l.last.name), Halted: l.last.why(q)}
+	if l := &q.halting.keys.halted; l.Len() > 0 {
+		last := l.Back().Value.(*keyBreaker)
+		h = glassq.HaltedKeys{Count: int64(l.Len()), Last: strings.Clone(last.name), Halted: last.why(q)}
 	}
 	return h
 }
@@ -170,9 +145,9 @@ type haltImage struct {
 
 // image returns those that count, and behind them those that halt.
 func (h *keyHalts) image() []haltImage {
-	out := make([]haltImage, 0, h.counts.n+h.halted.n)
-	for _, l := range []*haltList{&h.counts, &h.halted} {
-		for b := range l.all() {
+	out := make([]haltImage, 0, h.counts.Len()+h.halted.Len())
+	for _, l := range []*list.List{&h.counts, &h.halted} {
+		for b := range breakers(l) {
 			out = append(out, haltImage{b.breaker, b.name, b.last})
 		}
 	}
@@ -222,7 +197,7 @@ func (s *State) restoreKeyHalts(d *decoder) {
 				return
 			}
 			h.by[b.name] = b
-			h.list(b).push(b)
+			h.push(b)
 			if k := q.ring.keys[b.name]; k != nil {
 				k.halt = b
 			}

@@ -26,8 +26,8 @@ func TestKeyHaltsAreBounded(t *testing.T) {
 				b.apply(AppendAck(nil, number, glassq.Failed, false))
 			}
 			h := b.s.Queue("q").halting.keys
-			if len(h.by) != haltKeys || h.counts.n != tt.counts || h.halted.n != tt.halted {
-				t.Errorf("%d keys, %d count, %d halted; want %d, %d, %d", len(h.by), h.counts.n, h.halted.n, haltKeys, tt.counts, tt.halted)
+			if len(h.by) != haltKeys || h.counts.Len() != tt.counts || h.halted.Len() != tt.halted {
+				t.Errorf("%d keys, %d count, %d halted; want %d, %d, %d", len(h.by), h.counts.Len(), h.halted.Len(), haltKeys, tt.counts, tt.halted)
 			}
 			if h.by["k2"] != nil || h.by["k3"] == nil {
 				t.Errorf("k2 is kept: %v, k3: %v; want the first three to be gone", h.by["k2"] != nil, h.by["k3"] != nil)

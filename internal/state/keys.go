@@ -384,7 +384,7 @@ func (s *State) Keys(q *Queue, after string, most int) []glassq.KeyInfo {
 		}
 	}
 	if h := q.halting; h != nil && h.keys != nil {
-		for b := range h.keys.halted.all() {
+		for b := range breakers(&h.keys.halted) {
 			if m := q.ring.marks.get(b.name); q.ring.keys[b.name] == nil && (m == nil || !m.stands(s.now)) {
 				add(b.name)
 			}

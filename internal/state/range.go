@@ -197,10 +197,7 @@ func (s *State) rangeReady(r *taskRange) {
 // restInLane puts what is left of r, which is ready and new to its key, into its lane.
 func (s *State) restInLane(r *taskRange) {
 	c := &s.class[r.class]
-	l := s.laneOf(c)
-	for _, x := range r.rest {
-		l.insert(span{x.first, x.first + x.count})
-	}
+	s.laneOf(c).insert(span{r.next(), r.end}) // what is left has consecutive numbers
 	c.queue.filled |= 1 << c.priority
 	s.keyCounts(c, r.next(), int64(r.left))
 }
