@@ -496,7 +496,7 @@ func (s *State) applyNack(number uint64, kind byte, delay int64, reason string) 
 		s.settleCost(&s.class[e.class], l.task, 0) // the rate stays used: it counts hand-outs
 	}
 	if c := &s.class[e.class]; kind == nackUndone || kind == nackPutOff {
-		c.haltBack(number)
+		s.haltBack(c, number)
 	} else {
 		s.haltEnd(c, number, true)
 	}
