@@ -272,7 +272,7 @@ func (p *play) drain(ctx context.Context) error {
 				return err
 			}
 		}
-		for _, q := range append(queues[:3:3], "next") {
+		for _, q := range append(slices.Clip(queues), "next") {
 			p.d.m.advance(time.Now().UnixMilli())
 			if err := p.d.reserve(ctx, q, 100, false); err != nil {
 				return fmt.Errorf("drain: %w", err)

@@ -56,7 +56,7 @@ var duties = map[string]duty{
 	"say": durable, "ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable,
 	"unpause": durable, "halt": durable, "keys": durable, "hold": durable, "release": durable, "unique": durable, "purge": durable,
 	"bury": durable, "redrive": durable, "some": durable, "seal": durable, "cancel": durable, "drop": durable,
-	"forget": durable, "restart": durable,
+	"forget": durable, "restart": durable, "hook": durable, "hookroom": durable, "after": durable, "retry": durable,
 	"take": written, "sleep": written, "expire": written, "hour": written,
 }
 
@@ -64,10 +64,11 @@ var duties = map[string]duty{
 // themselves.
 var restful = map[string]bool{"restart": true, "sleep": true, "expire": true, "hour": true}
 
-var queues = []string{"q0", "q1", glassq.DefaultResults}
+var queues = []string{"q0", "q1", glassq.DefaultResults, hookQueue}
 
 func (d *driver) queue() string  { return queues[d.rng.IntN(2)] }
-func (d *driver) runOf() string  { return fmt.Sprintf("run%d", d.runNo) }
+func (d *driver) shelf() string  { return queues[d.rng.IntN(7)/2] } // seldom the last of them
+func (d *driver) runOf() string  { return runName(d.runNo) }
 func (d *driver) one(n int) bool { return d.rng.IntN(n) == 0 }
 
 func (d *driver) body(size int) []byte {
@@ -128,6 +129,12 @@ func (d *driver) span() glassq.Task {
 // step takes the step of that name. An error says what was wrong with the store's answer.
 func (d *driver) step(ctx context.Context, name string) error {
 	d.m.advance(d.now())
+	err := d.take(ctx, name)
+	d.m.endRuns()
+	return err
+}
+
+func (d *driver) take(ctx context.Context, name string) error {
 	switch name {
 	case "one":
 		return d.put(ctx, d.task(20))
@@ -162,15 +169,15 @@ func (d *driver) step(ctx context.Context, name string) error {
 		}
 		return d.put(ctx, t)
 	case "reserve":
-		return d.reserve(ctx, queues[d.rng.IntN(3)], 1+d.rng.IntN(4), false)
+		return d.reserve(ctx, d.shelf(), 1+d.rng.IntN(4), false)
 	case "grab": // everything in a queue
-		return d.reserve(ctx, queues[d.rng.IntN(3)], 100, false)
+		return d.reserve(ctx, d.shelf(), 100, false)
 	case "wait":
-		return d.wait(ctx, queues[d.rng.IntN(3)], 1+d.rng.IntN(2))
+		return d.wait(ctx, d.shelf(), 1+d.rng.IntN(2))
 	case "look":
-		return d.look(ctx, queues[d.rng.IntN(3)])
+		return d.look(ctx, d.shelf())
 	case "take":
-		return d.reserve(ctx, queues[d.rng.IntN(3)], 1+d.rng.IntN(3), true)
+		return d.reserve(ctx, d.shelf(), 1+d.rng.IntN(3), true)
 	case "ack":
 		return d.ack(ctx, 1+d.rng.IntN(3), false)
 	case "allack":
@@ -270,6 +277,14 @@ func (d *driver) operate(ctx context.Context, name string) error {
 		return d.release(ctx, queue)
 	case "unpause":
 		return d.unpause(ctx, queue)
+	case "hook":
+		return d.hook(ctx)
+	case "hookroom":
+		return d.hookRoom(ctx)
+	case "after":
+		return d.after(ctx)
+	case "retry":
+		return d.retry(ctx)
 	case "purge":
 		n, err := d.s.Purge(ctx, queue)
 		return count("Purge", n, err, exists, func() int { return d.m.purge(queue, glassq.Delayed, glassq.Ready) })
@@ -284,7 +299,7 @@ func (d *driver) operate(ctx context.Context, name string) error {
 		f := glassq.DeadFilter{Max: d.rng.IntN(3)}
 		switch d.rng.IntN(4) {
 		case 0:
-			f.Run = fmt.Sprintf("run%d", d.rng.IntN(d.runNo+1))
+			f.Run = runName(d.rng.IntN(d.runNo + 1))
 		case 1:
 			f.Why = []string{glassq.DeadAttempts, glassq.DeadNacked}[d.rng.IntN(2)]
 		case 2:
@@ -320,10 +335,9 @@ func (d *driver) operate(ctx context.Context, name string) error {
 			c.Results = glassq.DefaultResults
 		}
 		name := d.runOf()
-		if _, err := d.s.SetRun(ctx, name, c); err != nil {
-			return fmt.Errorf("SetRun(%s, %+v) = %v", name, c, err)
+		if err := d.setRun(ctx, name, c); err != nil {
+			return err
 		}
-		d.m.seal(name, c)
 		d.runNo++
 		d.next = 0
 	case "cancel":
@@ -338,7 +352,7 @@ func (d *driver) operate(ctx context.Context, name string) error {
 		d.runNo++
 		d.next = 0
 	case "forget":
-		name := fmt.Sprintf("run%d", d.rng.IntN(d.runNo+1))
+		name := runName(d.rng.IntN(d.runNo + 1))
 		if _, ok := d.m.runs[name]; !ok {
 			return nil
 		}
@@ -387,7 +401,9 @@ func (d *driver) handed(queue string, most int, length time.Duration, take bool,
 		return fmt.Errorf("Reserve of %d from %s = %d leases, %v; want %d", most, queue, len(got), err, want)
 	}
 	for i := range got {
-		l, t := &got[i], d.m.heir(queue, got[i].Body)
+		l := &got[i]
+		l.Body, _ = timeless(l.Body)
+		t := d.m.heir(queue, l.Body)
 		if t == nil {
 			return fmt.Errorf("Reserve from %s: hand-out %d is %q, whose key may not go", queue, i, l.Body[:min(20, len(l.Body))])
 		}
@@ -475,6 +491,7 @@ func (d *driver) look(ctx context.Context, queue string) error {
 		return fmt.Errorf("Look at %s (paused %v) = %d leases, %w; want one of %d", queue, paused, len(got), err, len(ready))
 	}
 	if len(got) == 1 {
+		got[0].Body, _ = timeless(got[0].Body)
 		t := d.m.heir(queue, got[0].Body)
 		if t == nil {
 			t = d.m.find(slices.Min(ready))
