@@ -263,9 +263,14 @@ func (p *play) same(ctx context.Context) error {
 	return nil
 }
 
-// drain lets everything come to an end: all that is there is handed out once more, acked, and stays
-// gone.
+// drain lets everything come to an end: runs that wait for others are cancelled, all that is there is handed out
+// once more, acked, and stays gone.
 func (p *play) drain(ctx context.Context) error {
+	for _, name := range p.d.m.runsThat(func(r mrun) bool { return r.waits }) { // for what may never end
+		if err := p.d.cancel(ctx, name); err != nil {
+			return fmt.Errorf("drain: %w", err)
+		}
+	}
 	for range 40 {
 		for _, queue := range queues[:2] { // acks of before may have halted it again
 			if err := p.d.free(ctx, queue); err != nil {

@@ -367,8 +367,12 @@ func (m *model) forgetRun(name string) glassq.Code {
 // someRun is a run of before, the current one, or the next.
 func (d *driver) someRun() string { return runName(d.rng.IntN(d.runNo + 2)) }
 
-// young is the current run, or the next one, which has no tasks yet.
-func (d *driver) young() string { return runName(d.runNo + d.rng.IntN(2)) }
+// young is the current run, or the next one, which has no tasks yet. No run comes after a later one: those that
+// wait for the same run have the order of their names, which a restart makes.
+func (d *driver) young() string {
+	d.youngest = max(d.youngest, d.runNo+d.rng.IntN(4)/3)
+	return runName(d.youngest)
+}
 
 // hook has a run put a task at its end, or other ones where it failed.
 func (d *driver) hook(ctx context.Context) error {
@@ -415,6 +419,15 @@ func (d *driver) setRun(ctx context.Context, name string, c glassq.RunChange) er
 	}
 	if code == "" {
 		d.m.setRun(name, c)
+	}
+	return nil
+}
+
+func (d *driver) cancel(ctx context.Context, name string) error {
+	n, err := d.s.CancelRun(ctx, name)
+	want := d.m.cancel(name)
+	if d.m.endRuns(); err != nil || n != want {
+		return fmt.Errorf("CancelRun(%s) = %d, %v; want %d", name, n, err, want)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package ladder
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/glassq/glassq/internal/disk"
@@ -144,11 +145,14 @@ func options(i int) disk.Options {
 // usual are steps as they come in a working queue; rare ones are rare.
 var usual = strings.Fields("put put put range big big big one ids dup delay reserve reserve reserve reserve reserve reserve " +
 	"ack ack allack result result result take nack die undo extend extend say say say again stale sleep sleep sleep expire " +
-	"set halt halt unpause unique purge bury redrive some some seal seal cancel forget drop hook hook after retry " +
-	"hookroom restart restart")
+	"set halt halt unpause unique purge bury redrive some some seal cancel forget drop restart restart")
+
+// pipeline are steps of short runs that end, with what their ends bring.
+var pipeline = strings.Fields("hook hook hook hook hook hook after after after retry one one range seal seal cancel grab grab allack allack allack result die " +
+	"redrive redrive expire hookroom forget")
 
 // turns are those and steps with keys. Whose turn it is a start decides anew, so lives are not alike in all ways.
-var turns = append(strings.Fields("keys keys keys hold hold release grab"), usual...)
+var turns = slices.Concat(strings.Fields("keys keys keys hold hold release grab"), pipeline, usual)
 
 func mixed(rng *rand.Rand, n int) []string {
 	out := make([]string, n)
