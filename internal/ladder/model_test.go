@@ -378,6 +378,9 @@ func (m *model) ack(a *glassq.Ack) glassq.Code {
 	}
 	t := *p
 	m.acked[a.Token] = m.now
+	if a.Cost != nil {
+		m.settleCost(&t, int64(*a.Cost))
+	}
 	m.done(t, a.Outcome, a.Result != nil)
 	if a.Result != nil {
 		r := *a.Result
@@ -414,6 +417,7 @@ func (m *model) nack(n *glassq.Nack) glassq.Code {
 		t.reason = n.Reason
 	}
 	if n.Undone {
+		m.settleCost(t, 0)
 		m.probeBack(t)
 	} else {
 		m.ended(t, t.lease, true)

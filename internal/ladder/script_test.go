@@ -57,6 +57,8 @@ var table = func() []script {
 		{"keys", "keys put put put grab keys ack reserve result restart reserve nack reserve keys grab hold wait reserve release grab"},
 		{"keys past a restart", "keys put put reserve take restart reserve ack restart sleep reserve hold restart wait keys restart grab"},
 		{"keys under compaction", "keys put big big reserve ack big hold sleep big big reserve ack sleep restart grab release keys take"},
+		{"costs", "keys put put put grab ack allack reserve undo grab restart reserve result sleep grab allack keys grab expire grab"},
+		{"costs past compaction", "keys put range keys big grab undo grab allack big big sleep grab ack sleep restart reserve allack sleep grab"},
 		{"holds", "put put grab hold hold reserve restart look release grab hold expire wait"},
 		{"extend past a restart", "put reserve extend restart expire reserve"},
 		{"expired lease", "put reserve expire stale reserve ack"},

@@ -98,6 +98,9 @@ func (d *driver) task(size int) glassq.Task {
 	if d.one(2) {
 		t.Key = []string{"a", "b"}[d.rng.IntN(2)]
 	}
+	if d.one(3) {
+		t.Cost = uint32(1 + d.rng.IntN(6))
+	}
 	switch d.rng.IntN(6) {
 	case 0:
 		t.TTL = time.Duration(20+d.rng.IntN(100))*time.Second + 250*time.Millisecond
@@ -453,7 +456,7 @@ func sameSaid(got, want *glassq.Progress) bool {
 
 // sameOptions compares what a hand-out carries beside body and id with what was put.
 func sameOptions(got, put *glassq.Task) bool {
-	return got.Type == put.Type && got.Key == put.Key && got.Flags == put.Flags && got.Run == put.Run &&
+	return got.Type == put.Type && got.Key == put.Key && costOf(got) == costOf(put) && got.Flags == put.Flags && got.Run == put.Run &&
 		got.Position == put.Position &&
 		got.Dense == put.Dense && got.OfAttempt == put.OfAttempt && got.ResultQueue == put.ResultQueue &&
 		got.Priority.Level() == put.Priority.Level() &&
@@ -521,6 +524,9 @@ func (d *driver) ack(ctx context.Context, n int, results bool) error {
 	var acks []glassq.Ack
 	for _, tok := range d.some(n) {
 		a := glassq.Ack{Token: tok, Outcome: glassq.Outcome(d.rng.IntN(2))}
+		if d.one(3) {
+			a.Cost = new(uint32(d.rng.IntN(12)))
+		}
 		if results && tok.Queue != glassq.DefaultResults {
 			a.Result = &glassq.Task{Body: d.body(25 + d.rng.IntN(400))}
 			if d.one(2) {
@@ -566,7 +572,7 @@ func (d *driver) ackAgain(ctx context.Context) error {
 	if newest.Number == 0 || d.m.now-d.m.acked[newest] >= glassq.AckedWindow.Milliseconds() {
 		return nil // for how much longer it is remembered nobody promises
 	}
-	a := glassq.Ack{Token: newest, Outcome: glassq.Failed, Result: &glassq.Task{Body: d.body(20)}}
+	a := glassq.Ack{Token: newest, Outcome: glassq.Failed, Result: &glassq.Task{Body: d.body(20)}, Cost: new(uint32(9))}
 	errs, err := d.s.Ack(ctx, []glassq.Ack{a})
 	if err != nil {
 		return fmt.Errorf("repeated Ack of %v = %v", newest, err)
