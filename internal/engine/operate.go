@@ -202,12 +202,8 @@ func (e *Engine) Purge(_ context.Context, queue string, states ...glassq.State) 
 }
 
 // Redrive makes dead tasks ready again.
-func (e *Engine) Redrive(_ context.Context, queue string, most int) (n int, err error) {
-	err = e.change(func() (rec []byte, err error) {
-		rec, n, err = e.st.DecideRedrive(queue, most)
-		return rec, err
-	}, nil)
-	return n, err
+func (e *Engine) Redrive(ctx context.Context, queue string, most int) (int, error) {
+	return e.RedriveSome(ctx, queue, glassq.DeadFilter{Max: most})
 }
 
 // RedriveSome makes those dead tasks ready again that f means.

@@ -183,12 +183,16 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		return
 	}
 	set := q.Settings()
-	if set.Paused || e.err != nil || e.roomOn(Shrinks, 32*w.r.Max) != nil {
-		return // without room for a lease nothing is handed out
+	if set.Paused || e.err != nil {
+		return
 	}
 	ready := q.Count(glassq.Ready)
 	n := min(int(min(int64(w.r.Max), ready)), e.st.MayHandOut(q))
 	if n == 0 {
+		return
+	}
+	if e.roomOn(Shrinks, 32*w.r.Max) != nil { // without room for a lease nothing is handed out
+		e.paceLater(q, reclaimEvery)
 		return
 	}
 	if _, _, ok := e.st.Head(q); !ok {

@@ -546,7 +546,8 @@ func AppendPurge(dst []byte, queue string, states ...glassq.State) []byte {
 	return append(appendString(append(dst, byte(opPurge)), queue), bits)
 }
 
-// AppendRedrive appends that up to max dead tasks of queue are ready again.
+// AppendRedrive appends that up to max dead tasks of queue are ready again: a record of logs of
+// before, which name no tasks.
 func AppendRedrive(dst []byte, queue string, max int) []byte {
 	return binary.AppendUvarint(appendString(append(dst, byte(opRedrive)), queue), uint64(max))
 }

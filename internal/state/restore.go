@@ -209,7 +209,7 @@ func (s *State) restoreTask(n uint64, e *entry) bool {
 		c.run.results++
 	}
 	if s.inLane(n, e); e.state() == glassq.Dead {
-		q.dead.push(n)
+		q.dead.add(n)
 	}
 	return true
 }

@@ -332,6 +332,9 @@ func (s *State) drop(n uint64, e *entry, acked bool) {
 	if run := s.class[ci].run; run != nil && e.has(flagResult) && e.state() != glassq.Dead {
 		s.resultGone(run)
 	}
+	if from == glassq.Dead {
+		q.dead.remove(n)
+	}
 	s.tasks.remove(n)
 	s.keyMoved(&s.class[ci], n, from, glassq.Gone)
 	s.bodyGone(n, frame, weight)
@@ -493,7 +496,7 @@ func (s *State) applyNack(number uint64, kind byte, delay int64, reason string) 
 		s.settleCost(&s.class[e.class], l.task, 0) // the rate stays used: it counts hand-outs
 	}
 	if c := &s.class[e.class]; kind == nackUndone || kind == nackPutOff {
-		c.haltBack(number)
+		s.haltBack(c, number)
 	} else {
 		s.haltEnd(c, number, true)
 	}
@@ -569,7 +572,7 @@ func (s *State) die(n uint64, e *entry, bump func(*glassq.DeadCounts)) {
 	q.count[from]--
 	e.setState(glassq.Dead)
 	q.count[glassq.Dead]++
-	q.dead.giveBack(n)
+	q.dead.add(n)
 	s.keyMoved(&s.class[e.class], n, from, glassq.Dead)
 	s.hooks.Lowered(q)
 	if c := &s.class[e.class]; c.run != nil && e.has(flagResult) {
