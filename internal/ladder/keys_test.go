@@ -190,8 +190,8 @@ func (m *model) hold(t *mtask, length time.Duration, why string) {
 }
 
 // key shows a key that there is something to say of.
-func (v *view) key(queue, key string, ready, leased int64, why string, held int64, heldFor string, tokens, costs float64,
-	halted bool, until int64) {
+func (v *view) key(queue, key string, ready, leased int64, why string, held int64, heldFor string, tokens,
+	costs float64, halted bool, until int64) {
 	fmt.Fprintf(v, " %s key %q ready %d leased %d stopped by %q held until %d %q tokens %.4f, %.4f halted %v until %d\n", queue, key, ready,
 		leased, why, held, heldFor, tokens, costs, halted, until)
 }

@@ -72,8 +72,8 @@ func (m *model) clone() *model {
 	c.queues, c.ids, c.acked = maps.Clone(m.queues), maps.Clone(m.ids), maps.Clone(m.acked)
 	c.runs, c.keys = maps.Clone(m.runs), maps.Clone(m.keys)
 	for name, r := range c.runs {
-		r.put, r.done, r.failed, r.dead, r.ok = maps.Clone(r.put), maps.Clone(r.done), maps.Clone(r.failed), maps.Clone(r.dead),
-			maps.Clone(r.ok)
+		r.put, r.done, r.failed = maps.Clone(r.put), maps.Clone(r.done), maps.Clone(r.failed)
+		r.dead, r.ok = maps.Clone(r.dead), maps.Clone(r.ok)
 		c.runs[name] = r
 	}
 	return &c
@@ -227,7 +227,8 @@ func (m *model) refuses(ts []glassq.Task) glassq.Code {
 	}
 	for name, n := range add {
 		set := m.queues[name].set
-		if set.MaxTasks > 0 && m.held(name)+m.places(name)+n > set.MaxTasks || set.MaxBytes > 0 && m.bytes(name)+size[name] > set.MaxBytes {
+		if set.MaxTasks > 0 && m.held(name)+m.places(name)+n > set.MaxTasks ||
+			set.MaxBytes > 0 && m.bytes(name)+size[name] > set.MaxBytes {
 			return glassq.CodeQueueFull
 		}
 		if set.Unique == glassq.UniquePending && ids[name] > 0 && m.unique(name)+ids[name] > set.MostUnique() {

@@ -456,8 +456,8 @@ func sameSaid(got, want *glassq.Progress) bool {
 
 // sameOptions compares what a hand-out carries beside body and id with what was put.
 func sameOptions(got, put *glassq.Task) bool {
-	return got.Type == put.Type && got.Key == put.Key && costOf(got) == costOf(put) && got.Flags == put.Flags && got.Run == put.Run &&
-		got.Position == put.Position &&
+	return got.Type == put.Type && got.Key == put.Key && costOf(got) == costOf(put) && got.Flags == put.Flags &&
+		got.Run == put.Run && got.Position == put.Position &&
 		got.Dense == put.Dense && got.OfAttempt == put.OfAttempt && got.ResultQueue == put.ResultQueue &&
 		got.Priority.Level() == put.Priority.Level() &&
 		maps.Equal(got.Headers, put.Headers) && bytes.Equal(got.Extra, put.Extra)
