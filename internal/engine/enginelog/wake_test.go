@@ -53,6 +53,61 @@ func TestArchiveEndsRun(t *testing.T) {
 	})
 }
 
+// TestDropWhileFramesAreFull: puts that wait for room in a queue are looked at in its successor, also
+// where the open frame has no room for them when it is dropped, and the successor is full in turn.
+func TestDropWhileFramesAreFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{}) // of the background loop, which would be first
+		close(gate)
+		opt := enginelog.Options{Policy: engine.Policy{FrameBytes: 5}} // full with the first record
+		wall := func() time.Time { <-gate; return time.Now() }
+		l, err := enginelog.Open(enginelog.NewStore(), opt, engine.Options{Wall: wall})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		e, ctx, one := l.Engine, t.Context(), int64(1)
+		limit := func() {
+			if _, err := e.Configure(ctx, "q", glassq.SettingsChange{MaxTasks: &one}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		limit()
+		const waiting = 3
+		done := make(chan error, waiting+1)
+		for range waiting + 1 {
+			go func() {
+				_, err := e.PutWait(ctx, []glassq.Task{{Queue: "q"}}, -1)
+				done <- err
+			}()
+			synctest.Wait()
+		}
+		gate = make(chan struct{})
+		if err := e.Drop(ctx, "q"); err != nil {
+			t.Fatal(err)
+		}
+		limit()
+		reserve := func(queue string) {
+			if _, err := e.Reserve(ctx, glassq.Reserve{Queue: queue, Max: 1, Take: true}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		for range 3 {
+			reserve("another") // whatever call has those looked at who wait
+		}
+		for len(done) <= waiting {
+			reserve("q")
+		}
+		close(gate)
+		for range waiting + 1 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // TestRoomAgain: a reserve that waits while the log has no room for a hand-out gets its task when it
 // has some again.
 func TestRoomAgain(t *testing.T) {
