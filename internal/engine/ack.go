@@ -229,7 +229,8 @@ func (e *Engine) lookUp(a *glassq.Ack) state.Lookup {
 	return look
 }
 
-// QueuesOf are the queues of leases that are live or whose acks are remembered; "" is of any other.
+// QueuesOf are the queues of leases that are live or whose acks are remembered; "" is of any other, which
+// is lost, see toldOf.
 func (e *Engine) QueuesOf(numbers []uint64) (names []string, err error) {
 	err = e.read(func() error {
 		names = make([]string, len(numbers))
@@ -240,5 +241,8 @@ func (e *Engine) QueuesOf(numbers []uint64) (names []string, err error) {
 		}
 		return nil
 	})
+	if err == nil && slices.Contains(names, "") {
+		err = e.Prove()
+	}
 	return names, err
 }

@@ -29,9 +29,10 @@ func (e *Engine) change(decide func() ([]byte, error), then func()) error {
 			}
 		}
 	}
+	told := e.told()
 	e.end()
 	if err != nil {
-		return err
+		return e.refused(told, err)
 	}
 	return e.wait(f)
 }
@@ -53,8 +54,9 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 	for _, name := range names {
 		q := e.st.Queue(name)
 		if q == nil {
+			told := e.told()
 			e.end()
-			return nil, state.NoQueue(name)
+			return nil, e.refused(told, state.NoQueue(name))
 		}
 		queues = append(queues, q)
 	}
@@ -132,8 +134,9 @@ func (e *Engine) peek(queue string, want glassq.State, cursor uint64, most int, 
 	}
 	q := e.st.Queue(queue)
 	if q == nil {
+		told := e.told()
 		e.end()
-		return nil, 0, 0, state.NoQueue(queue)
+		return nil, 0, 0, e.refused(told, state.NoQueue(queue))
 	}
 	found, places := e.st.Show(q, want, cursor, most+1)
 	f, told, now := e.newest(), e.told(), e.st.Now()
@@ -277,8 +280,5 @@ func (e *Engine) read(look func() error) error {
 	err := look()
 	f := e.told()
 	e.end()
-	if err != nil {
-		return err
-	}
-	return e.wait(f)
+	return e.refused(f, err)
 }
