@@ -2,6 +2,7 @@ package enginelog_test
 
 import (
 	"bytes"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,10 +58,12 @@ func TestArchiveEndsRun(t *testing.T) {
 // where the open frame has no room for them when it is dropped, and the successor is full in turn.
 func TestDropWhileFramesAreFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gate := make(chan struct{}) // of the background loop, which would be first
-		close(gate)
+		var gate atomic.Pointer[chan struct{}] // of the background loop, which would be first
+		open, shut := make(chan struct{}), make(chan struct{})
+		close(open)
+		gate.Store(&open)
 		opt := enginelog.Options{Policy: engine.Policy{FrameBytes: 5}} // full with the first record
-		wall := func() time.Time { <-gate; return time.Now() }
+		wall := func() time.Time { <-*gate.Load(); return time.Now() }
 		l, err := enginelog.Open(enginelog.NewStore(), opt, engine.Options{Wall: wall})
 		if err != nil {
 			t.Fatal(err)
@@ -82,7 +85,7 @@ func TestDropWhileFramesAreFull(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		gate = make(chan struct{})
+		gate.Store(&shut)
 		if err := e.Drop(ctx, "q"); err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +102,7 @@ func TestDropWhileFramesAreFull(t *testing.T) {
 		for len(done) <= waiting {
 			reserve("q")
 		}
-		close(gate)
+		close(shut)
 		for range waiting + 1 {
 			if err := <-done; err != nil {
 				t.Error(err)
@@ -112,9 +115,9 @@ func TestDropWhileFramesAreFull(t *testing.T) {
 // has some again.
 func TestRoomAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		full := false
+		var full atomic.Bool
 		opt := enginelog.Options{Room: func() error {
-			if full {
+			if full.Load() {
 				return glassq.Errorf(glassq.CodeStorageFull, "the disk is full")
 			}
 			return nil
@@ -127,7 +130,7 @@ func TestRoomAgain(t *testing.T) {
 		if _, err := l.Engine.Put(t.Context(), []glassq.Task{{Queue: "q"}}); err != nil {
 			t.Fatal(err)
 		}
-		full = true
+		full.Store(true)
 		l.Engine.SetTight(true)
 		type answer struct {
 			leases []glassq.Lease
@@ -139,7 +142,7 @@ func TestRoomAgain(t *testing.T) {
 			got <- answer{leases, err}
 		}()
 		time.Sleep(time.Minute)
-		full = false
+		full.Store(false)
 		l.Engine.SetTight(false)
 		began := time.Now()
 		if a := <-got; a.err != nil || len(a.leases) != 1 || time.Since(began) > time.Minute {
