@@ -250,10 +250,11 @@ func (e *Engine) someDead(ctx context.Context, queue string, f glassq.DeadFilter
 
 // Drop forgets a queue. Calls that wait for it go on waiting for the new one of its name.
 func (e *Engine) Drop(_ context.Context, queue string) error {
+	var old *state.Queue
 	var w *waitList
 	return e.change(func() ([]byte, error) {
-		if q := e.st.Queue(queue); q != nil {
-			w, _ = q.Waiters.(*waitList)
+		if old = e.st.Queue(queue); old != nil {
+			w, _ = old.Waiters.(*waitList)
 		}
 		return e.st.DecideDrop(queue)
 	}, func() {
@@ -264,6 +265,13 @@ func (e *Engine) Drop(_ context.Context, queue string) error {
 		now.Waiters = w
 		for _, p := range w.room {
 			p.queue = now
+		}
+		for _, list := range [][]*state.Queue{e.woken, e.later, e.paced} {
+			for i := range list {
+				if list[i] == old {
+					list[i] = now
+				}
+			}
 		}
 		e.lowered(now)
 	})
