@@ -437,6 +437,7 @@ func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
 			r.info.Leader
 		r.mu.Unlock()
 	}
+	c.Gateways = s.gateways()
 	c.Gateway, c.Owner, c.Epoch, c.Message = s.name, s.owner, s.epoch, max(c.Message, s.high.number)
 	s.mu.Unlock()
 	stats.AnswersWait, stats.Cluster = true, &c
