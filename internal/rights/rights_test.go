@@ -164,7 +164,6 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
-// TestRegister: what a change of the file does to those who are let in by it.
 // TestDigest: two readers of one file have the same digest, and each change of it changes the digest.
 func TestDigest(t *testing.T) {
 	path, _ := file(t, named("one", "put"), named("two", "put"))
@@ -204,6 +203,7 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+// TestRegister: what a change of the file does to those who are let in by it.
 func TestRegister(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	path, texts := file(t, named("kept", "put"), named("gone", "put"), named("old", "work"))
