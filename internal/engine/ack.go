@@ -82,6 +82,10 @@ func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *state.R
 			t := &a.Put[k]
 			if t.Run == "" && !d.IsResult {
 				t.Run = d.Run
+				// "<run>/<n>" is the id of a position, however it was said: the Broker knew no run.
+				if run, n, ok := glassq.ParseDenseID(t.ID); ok && run == t.Run {
+					t.ID, t.Position, t.Dense = "", n, true
+				}
 			}
 			trace(t, &src)
 			s.Put(t)

@@ -63,6 +63,11 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 	if len(names) == 0 {
 		queues = e.st.Queues()
 	}
+	return e.describe(queues)
+}
+
+// describe says all of queues. The caller has begun to read, which it ends.
+func (e *Engine) describe(queues []*state.Queue) ([]glassq.QueueInfo, error) {
 	infos := make([]glassq.QueueInfo, len(queues))
 	heads := make([]state.Place, len(queues)) // of the next tasks; Frame 0 is none
 	for i, q := range queues {
@@ -245,10 +250,11 @@ func (e *Engine) someDead(ctx context.Context, queue string, f glassq.DeadFilter
 
 // Drop forgets a queue. Calls that wait for it go on waiting for the new one of its name.
 func (e *Engine) Drop(_ context.Context, queue string) error {
+	var old *state.Queue
 	var w *waitList
 	return e.change(func() ([]byte, error) {
-		if q := e.st.Queue(queue); q != nil {
-			w, _ = q.Waiters.(*waitList)
+		if old = e.st.Queue(queue); old != nil {
+			w, _ = old.Waiters.(*waitList)
 		}
 		return e.st.DecideDrop(queue)
 	}, func() {
@@ -259,6 +265,13 @@ func (e *Engine) Drop(_ context.Context, queue string) error {
 		now.Waiters = w
 		for _, p := range w.room {
 			p.queue = now
+		}
+		for _, list := range [][]*state.Queue{e.woken, e.later, e.paced} {
+			for i := range list {
+				if list[i] == old {
+					list[i] = now
+				}
+			}
 		}
 		e.lowered(now)
 	})

@@ -2,6 +2,7 @@ package enginelog_test
 
 import (
 	"bytes"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,13 +54,70 @@ func TestArchiveEndsRun(t *testing.T) {
 	})
 }
 
+// TestDropWhileFramesAreFull: puts that wait for room in a queue are looked at in its successor, also
+// where the open frame has no room for them when it is dropped, and the successor is full in turn.
+func TestDropWhileFramesAreFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var gate atomic.Pointer[chan struct{}] // of the background loop, which would be first
+		open, shut := make(chan struct{}), make(chan struct{})
+		close(open)
+		gate.Store(&open)
+		opt := enginelog.Options{Policy: engine.Policy{FrameBytes: 5}} // full with the first record
+		wall := func() time.Time { <-*gate.Load(); return time.Now() }
+		l, err := enginelog.Open(enginelog.NewStore(), opt, engine.Options{Wall: wall})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		e, ctx, one := l.Engine, t.Context(), int64(1)
+		limit := func() {
+			if _, err := e.Configure(ctx, "q", glassq.SettingsChange{MaxTasks: &one}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		limit()
+		const waiting = 3
+		done := make(chan error, waiting+1)
+		for range waiting + 1 {
+			go func() {
+				_, err := e.PutWait(ctx, []glassq.Task{{Queue: "q"}}, -1)
+				done <- err
+			}()
+			synctest.Wait()
+		}
+		gate.Store(&shut)
+		if err := e.Drop(ctx, "q"); err != nil {
+			t.Fatal(err)
+		}
+		limit()
+		reserve := func(queue string) {
+			if _, err := e.Reserve(ctx, glassq.Reserve{Queue: queue, Max: 1, Take: true}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		for range 3 {
+			reserve("another") // whatever call has those looked at who wait
+		}
+		for len(done) <= waiting {
+			reserve("q")
+		}
+		close(shut)
+		for range waiting + 1 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // TestRoomAgain: a reserve that waits while the log has no room for a hand-out gets its task when it
 // has some again.
 func TestRoomAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		full := false
+		var full atomic.Bool
 		opt := enginelog.Options{Room: func() error {
-			if full {
+			if full.Load() {
 				return glassq.Errorf(glassq.CodeStorageFull, "the disk is full")
 			}
 			return nil
@@ -72,7 +130,7 @@ func TestRoomAgain(t *testing.T) {
 		if _, err := l.Engine.Put(t.Context(), []glassq.Task{{Queue: "q"}}); err != nil {
 			t.Fatal(err)
 		}
-		full = true
+		full.Store(true)
 		l.Engine.SetTight(true)
 		type answer struct {
 			leases []glassq.Lease
@@ -84,7 +142,7 @@ func TestRoomAgain(t *testing.T) {
 			got <- answer{leases, err}
 		}()
 		time.Sleep(time.Minute)
-		full = false
+		full.Store(false)
 		l.Engine.SetTight(false)
 		began := time.Now()
 		if a := <-got; a.err != nil || len(a.leases) != 1 || time.Since(began) > time.Minute {
