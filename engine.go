@@ -200,7 +200,8 @@ func DifferentSettings(list []GatewaySettings) (names []string) {
 	differ := map[string]bool{}
 	for i := range list {
 		for name, value := range list[i].Settings {
-			differ[name] = differ[name] || slices.ContainsFunc(list, func(g GatewaySettings) bool { return g.Settings[name] != value })
+			other := func(g GatewaySettings) bool { return g.Settings[name] != value }
+			differ[name] = differ[name] || slices.ContainsFunc(list, other)
 		}
 	}
 	maps.DeleteFunc(differ, func(_ string, is bool) bool { return !is })

@@ -54,7 +54,8 @@ func TestPeers(t *testing.T) {
 			for _, g := range stats.Cluster.Gateways {
 				got = append(got, g.Host)
 			}
-			if d := glassq.DifferentSettings(stats.Cluster.Gateways); strings.Join(got, "") != hosts || strings.Join(d, "") != differ {
+			d := glassq.DifferentSettings(stats.Cluster.Gateways)
+			if strings.Join(got, "") != hosts || strings.Join(d, "") != differ {
 				t.Errorf("gateways %v with different %v, want %s and %q", got, d, hosts, differ)
 			}
 		}
