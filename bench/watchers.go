@@ -154,6 +154,19 @@ func (w *watch) redrive() error {
 	return nil
 }
 
+// redriveSuite is the row of suite watch about dead tasks alone.
+func redriveSuite(b *bench) error {
+	w := &watch{bench: b, queues: 100, dead: *n, rate: 20_000, span: time.Duration(*seconds * float64(time.Second))}
+	if err := w.begin("redrive", *syncs); err != nil {
+		return err
+	}
+	defer func() { w.server.stop() }()
+	if err := w.kill(deadQueue, w.dead); err != nil {
+		return err
+	}
+	return w.redrive()
+}
+
 // press sends the form of a queue's page.
 func (w *watch) press(ctx context.Context) error {
 	page, err := w.get(ctx, "/queues/"+deadQueue)

@@ -25,7 +25,7 @@ type Queue struct {
 	lanes    [10]lane
 	filled   uint16   // bit p: lane p may hold something
 	ring     *keyring // instead of lanes and filled, while the queue looks at keys; else nil
-	dead     lane
+	dead     deadSet
 	ids      idWindow
 	going    going
 	halting  *halting // nil without a rule
@@ -202,8 +202,10 @@ func (s *State) applyPurge(name string, states byte) {
 		})
 	}
 	if states>>glassq.Dead&1 != 0 {
-		s.each(q, glassq.Dead, func(n uint64, e *entry) { s.drop(n, e, false) }) // booked when they died
-		q.dead.reset()
+		for _, n := range q.dead.all() {
+			s.drop(n, s.tasks.get(n), false) // booked when it died
+			s.tasks.trim()
+		}
 	}
 }
 
@@ -214,18 +216,10 @@ func (s *State) delayValid(t timer) bool {
 
 func (s *State) applyRedrive(name string, most int) {
 	q := s.queues[name]
-	for q != nil && most > 0 {
-		n, ok := q.dead.first()
-		if !ok {
-			return
-		}
-		q.dead.pop()
-		e := s.tasks.get(n)
-		if e == nil || e.state() != glassq.Dead {
-			continue
-		}
+	for q != nil && most > 0 && q.count[glassq.Dead] > 0 {
+		n := q.dead.first()
+		s.revive(q, n, s.tasks.get(n))
 		most--
-		s.revive(q, n, e)
 	}
 }
 
@@ -261,16 +255,11 @@ func (s *State) Peek(q *Queue, want glassq.State, cursor uint64, most int) []uin
 	switch {
 	case q.count[want] == 0:
 	case want == glassq.Dead:
-		last := uint64(0)
-		q.dead.from(cursor, func(n uint64) uint64 {
-			if e := s.tasks.look(n); n != last && e != nil && e.state() == want {
-				found = append(found, n)
+		for n := range q.dead.from(cursor) {
+			if found = append(found, n); len(found) == most {
+				break
 			}
-			if last = n; len(found) == most {
-				return 0
-			}
-			return n + 1
-		})
+		}
 	case want == glassq.Ready && q.ring == nil:
 		for p := range q.lanes {
 			from(&q.lanes[p])
