@@ -16,6 +16,7 @@ var (
 	_ glassq.Store  = (*Store)(nil)
 	_ glassq.Waits  = (*Store)(nil)
 	_ glassq.Finder = (*Store)(nil)
+	_ glassq.Lister = (*Store)(nil)
 
 	_ glassq.Archiver  = (*Store)(nil)
 	_ glassq.Keys      = (*Store)(nil)
@@ -266,6 +267,12 @@ func (s *Store) Extend(ctx context.Context, extends []glassq.Extend) ([]error, e
 func (s *Store) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error) {
 	infos, _, err := queuesVerb.call(ctx, s, names, false)
 	return infos, err
+}
+
+// List lists queues; see glassq.Lister.
+func (s *Store) List(ctx context.Context, q glassq.QueueQuery) (glassq.QueueList, error) {
+	l, _, err := listVerb.call(ctx, s, q, false)
+	return l, err
 }
 
 // Configure changes settings of a queue; see glassq.Operator.

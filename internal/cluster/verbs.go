@@ -118,6 +118,10 @@ var (
 		do: func(ctx context.Context, e *engine.Engine, names []string) ([]glassq.QueueInfo, error) {
 			return e.Queues(ctx, names...)
 		}}
+	listVerb = verb[glassq.QueueQuery, glassq.QueueList]{name: "list",
+		do: func(ctx context.Context, e *engine.Engine, q glassq.QueueQuery) (glassq.QueueList, error) {
+			return e.List(ctx, q)
+		}}
 	configureVerb = verb[queueArgs, glassq.Settings]{name: "configure",
 		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (glassq.Settings, error) {
 			return e.Configure(ctx, a.Queue, a.Change)
@@ -237,6 +241,7 @@ func servers() map[string]server {
 		leasedVerb.name:       &leasedVerb,
 		statsVerb.name:        &statsVerb,
 		queuesVerb.name:       &queuesVerb,
+		listVerb.name:         &listVerb,
 		configureVerb.name:    &configureVerb,
 		peekVerb.name:         &peekVerb,
 		purgeVerb.name:        &purgeVerb,

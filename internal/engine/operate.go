@@ -63,6 +63,11 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 	if len(names) == 0 {
 		queues = e.st.Queues()
 	}
+	return e.describe(queues)
+}
+
+// describe says all of queues. The caller has begun to read, which it ends.
+func (e *Engine) describe(queues []*state.Queue) ([]glassq.QueueInfo, error) {
 	infos := make([]glassq.QueueInfo, len(queues))
 	heads := make([]state.Place, len(queues)) // of the next tasks; Frame 0 is none
 	for i, q := range queues {

@@ -19,6 +19,8 @@ type State struct {
 
 	queues  map[string]*Queue
 	byNum   []*Queue // by Queue.num; nil where one was dropped
+	byName  []*Queue // all, in the order of their names
+	idCount int      // ids that they remember
 	runs    map[string]*Run
 	classes map[string]uint32
 	class   []class
