@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -55,8 +56,8 @@ func (u *unpacker) tasks(n int) []glassq.Task {
 	return list
 }
 
-// pack writes v, which may be one that packs its tasks apart.
-func pack(v any) ([]byte, error) {
+// pack appends v to dst. v may be one that packs its tasks apart.
+func pack(dst []byte, v any) ([]byte, error) {
 	var p packer
 	if x, ok := v.(interface{ pack(*packer) any }); ok {
 		v = x.pack(&p)
@@ -65,9 +66,9 @@ func pack(v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := make([]byte, 4, 4+len(text)+len(p.records))
-	binary.LittleEndian.PutUint32(data, uint32(len(text)))
-	return append(append(data, text...), p.records...), nil
+	dst = slices.Grow(dst, 4+len(text)+len(p.records))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(text)))
+	return append(append(dst, text...), p.records...), nil
 }
 
 // unpack reads what pack wrote.
@@ -354,7 +355,7 @@ func (v *verb[A, R]) serve(ctx context.Context, s *Store, e *engine.Engine, args
 	if glassq.CodeOf(err) == glassq.CodeClosed { // here, and not for who waits at another gateway
 		err = &deposed{by: "it stopped"}
 	}
-	result, packErr := pack(r)
+	result, packErr := pack(nil, r)
 	if packErr != nil {
 		return refuse(fmt.Errorf("an answer for another gateway cannot be written: %w", packErr)), nil
 	}
@@ -455,8 +456,7 @@ func sooner(wait, passed time.Duration) time.Duration {
 
 // encode makes a call: the length of the verb's name, the name, the arguments.
 func encode(name string, args any) ([]byte, error) {
-	data, err := pack(args)
-	return append(append([]byte{byte(len(name))}, name...), data...), err
+	return pack(append([]byte{byte(len(name))}, name...), args)
 }
 
 func decode[R any](data []byte) (r R, err error) {
