@@ -42,6 +42,7 @@ type loop struct {
 	tasks []glassq.Task
 	ends  []glassq.Ack
 
+	patience patience
 	answered *door.Answer // of what it hands out; nil before the first
 	careful  int          // reserves that are still to be of one task each, lest many large bodies come at once
 
@@ -92,7 +93,7 @@ func (l *loop) run() {
 		}
 		l.readAll()
 		for len(l.puts)+len(l.acks) > 0 { // a sync is dear: what arrives meanwhile goes along
-			if l.ready, err = l.poll.more(l.ready[:0]); err != nil || !l.readAll() {
+			if l.ready, err = l.poll.more(l.ready[:0]); err != nil || !l.readAll() && !l.waits() {
 				break
 			}
 		}
@@ -109,6 +110,16 @@ func (l *loop) run() {
 		l.leave(c, nil)
 	}
 	l.poll.close()
+}
+
+// waits lets others run for a moment, if connections that are likely to put or ack are waited for.
+func (l *loop) waits() bool {
+	if !l.s.gathers || l.patience.over(len(l.puts)+len(l.acks), time.Now()) {
+		return false
+	}
+	l.reserveAll()
+	l.poll.yield()
+	return true
 }
 
 // readAll takes in what is ready and reports whether there was anything. A client that sends more,
@@ -211,9 +222,11 @@ var wordBatch, wordNack = []byte("/batch"), []byte("/nack")
 
 // turn does what the clients have asked for. Tasks are handed out first: that waits for no sync.
 func (l *loop) turn() {
-	for len(l.gets) > 0 {
-		l.reserve()
+	l.reserveAll()
+	if len(l.puts)+len(l.acks) == 0 {
+		return
 	}
+	began := time.Now()
 	if len(l.puts) > 0 && len(l.acks) > 0 {
 		var both sync.WaitGroup
 		both.Go(func() { l.ack(l.acks) })
@@ -221,9 +234,10 @@ func (l *loop) turn() {
 		both.Wait()
 	} else if len(l.puts) > 0 {
 		l.put(l.puts)
-	} else if len(l.acks) > 0 {
+	} else {
 		l.ack(l.acks)
 	}
+	l.patience.committed(time.Since(began), l.puts, l.acks)
 	for _, list := range []*[]*conn{&l.puts, &l.acks} {
 		for _, c := range *list {
 			if l.answer(c) {
@@ -232,6 +246,13 @@ func (l *loop) turn() {
 		}
 		clear(*list)
 		*list = (*list)[:0]
+	}
+}
+
+// reserveAll does the gets.
+func (l *loop) reserveAll() {
+	for len(l.gets) > 0 {
+		l.reserve()
 	}
 }
 

@@ -22,6 +22,8 @@ type owner struct {
 	// Of a loop:
 	pending bool // its command is for the next turn
 	gets    int  // since its last put or ack
+	commit  int  // the last one of the loop that it was in; see patience
+	quick   bool // it came to that at once
 
 	// Of its own goroutine:
 	singles int // reads in a row that brought one short command
@@ -109,6 +111,7 @@ func (l *loop) moveOn(c *conn) {
 		return
 	}
 	l.drop(c)
+	c.commit, c.quick = 0, false
 	if !c.toLoop() {
 		c.alone(nil) // it has stopped
 	}
