@@ -86,13 +86,6 @@ func (p *poll) remove(fd int32) {
 	syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_DEL, int(fd), &e)
 }
 
-// yield lets goroutines and threads run that can, before the caller goes on. It does not sleep: the
-// system's shortest sleep is longer than what is waited for.
-func (*poll) yield() {
-	runtime.Gosched()
-	syscall.Syscall(syscall.SYS_SCHED_YIELD, 0, 0, 0)
-}
-
 // wake ends wait for good.
 func (p *poll) wake() { p.file.SetReadDeadline(door.LongAgo) }
 

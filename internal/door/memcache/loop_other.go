@@ -14,6 +14,5 @@ func (*poll) wait(to []int32) ([]int32, error) { return nil, errors.ErrUnsupport
 func (*poll) more(to []int32) ([]int32, error) { return nil, errors.ErrUnsupported }
 func (*poll) add(int32) error                  { return errors.ErrUnsupported }
 func (*poll) remove(int32)                     {}
-func (*poll) yield()                           {}
 func (*poll) wake()                            {}
 func (*poll) close()                           {}

@@ -22,8 +22,6 @@ type owner struct {
 	// Of a loop:
 	pending bool // its command is for the next turn
 	gets    int  // since its last put or ack
-	commit  int  // the last one of the loop that it was in; see patience
-	quick   bool // it came to that at once
 
 	// Of its own goroutine:
 	singles int // reads in a row that brought one short command
@@ -111,7 +109,6 @@ func (l *loop) moveOn(c *conn) {
 		return
 	}
 	l.drop(c)
-	c.commit, c.quick = 0, false
 	if !c.toLoop() {
 		c.alone(nil) // it has stopped
 	}
