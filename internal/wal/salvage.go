@@ -196,6 +196,49 @@ func (v *Survey) Frames(from Pos, fn func(f Frame, after bool) error) error {
 	return nil
 }
 
+// Unread lists what does not read of the frames before upTo, a checkpoint, which a start leaves
+// alone: ascending, each with its end. Segments that were removed are no part of it.
+func (v *Survey) Unread(upTo Pos) ([]Loss, error) {
+	known := v.Losses
+	defer func() { v.Losses = known }()
+	v.Losses = nil
+	for i, s := range v.segs {
+		if s.first >= upTo {
+			break
+		}
+		f, err := v.fs.Open(s.name())
+		if err != nil {
+			return nil, err
+		}
+		end := upTo
+		if i+1 < len(v.segs) {
+			end = min(end, v.ends[i])
+		}
+		size, err := f.Size()
+		if err == nil {
+			_, _, err = v.segment(s, f, size, s.first, false, func(f Frame, _ bool) error {
+				if f.Pos >= upTo {
+					return errEnough
+				}
+				return nil
+			})
+		}
+		f.Close()
+		if err != nil && !errors.Is(err, errEnough) {
+			return nil, err
+		}
+		for j := range v.Losses {
+			if l := &v.Losses[j]; l.To == 0 {
+				l.To = max(end, l.From)
+			}
+		}
+	}
+	return slices.DeleteFunc(v.Losses, func(l Loss) bool { return l.From >= upTo }), nil
+}
+
+// errEnough ends a reading of frames where no more are wanted.
+var errEnough = errors.New("enough frames")
+
 // Lost makes a loss of a frame that reads.
 func (v *Survey) Lost(pos Pos, err error) *Loss {
 	l := &Loss{From: pos, Err: err}
