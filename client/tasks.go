@@ -277,10 +277,12 @@ func settle[T any](ctx context.Context, c *Client, path string, items []T, print
 			return nil
 		}
 		answer, err := c.do(ctx, request{method: "POST", path: path, body: body, ndjson: true})
-		if err != nil {
-			return err
+		if err == nil {
+			err = readErrors(answer, errs[from:to])
+		} else if to-from == 1 && glassq.CodeOf(err) == glassq.CodeTooLarge {
+			errs[from], err = err, nil // it is refused for itself
 		}
-		if err := readErrors(answer, errs[from:to]); err != nil {
+		if err != nil {
 			return err
 		}
 		from, body = to, body[:0]

@@ -172,28 +172,6 @@ func (l *lane) insert(in span) {
 	*l = anew
 }
 
-// tidy drops those that keep says no to, and what is there twice, once they are more than those that
-// count: tasks that left the lane elsewhere than at its beginning, and came back.
-func (l *lane) tidy(count int64, keep func(uint64) bool) {
-	size := len(l.back)
-	for r := range l.spans {
-		size += int(r.end - r.first)
-	}
-	if int64(size) <= 2*count+1024 {
-		return
-	}
-	var tidied lane
-	last := uint64(0)
-	l.from(0, func(n uint64) uint64 {
-		if n != last && keep(n) {
-			tidied.push(n)
-			last = n
-		}
-		return n + 1
-	})
-	*l = tidied
-}
-
 func (l *lane) reset() { *l = lane{} }
 
 // from calls fn for numbers >= n in ascending order; fn says from which one on the next may be, and
@@ -247,12 +225,21 @@ func (s *State) Head(q *Queue) (n uint64, p Place, ok bool) {
 	if q.ring != nil {
 		return s.keyHead(q.ring)
 	}
+	n, e := s.headIn(q)
+	if e == nil {
+		return 0, p, false
+	}
+	return n, s.placeOf(n, e), true
+}
+
+// headIn is Head of a queue that does not look at keys; nil when there is none.
+func (s *State) headIn(q *Queue) (uint64, *entry) {
 	for q.filled != 0 {
 		priority := bits.Len16(q.filled) - 1
 		if n, e := s.firstIn(&q.lanes[priority]); e != nil {
-			return n, s.placeOf(n, e), true
+			return n, e
 		}
 		q.filled &^= 1 << priority
 	}
-	return 0, p, false
+	return 0, nil
 }

@@ -46,7 +46,8 @@ type Options struct {
 	Delay  time.Duration               // with Later: how long each takes
 	Fail   func(f *engine.Frame) error // why a frame fails, or nil; outcome_unknown stores it all the same
 	Policy engine.Policy
-	From   io.Reader // an archive to start from, for a store in which there is nothing; nil is none
+	From   io.Reader    // an archive to start from, for a store in which there is nothing; nil is none
+	Room   func() error // asked while the engine is told that the log is tight; nil has room
 }
 
 // A Log is a log in a Store, and the engine over it.
@@ -203,7 +204,12 @@ func (l *Log) Read(id uint64) (engine.Stored, error) {
 	return f, nil
 }
 
-func (l *Log) Room(engine.Kind, int) error { return nil }
+func (l *Log) Room(engine.Kind, int) error {
+	if l.opt.Room == nil {
+		return nil
+	}
+	return l.opt.Room()
+}
 
 func (l *Log) Checkpoint(at uint64, write func(io.Writer) error) (oldest, size uint64, err error) {
 	var b bytes.Buffer
