@@ -59,10 +59,10 @@ Exit codes: 0 nothing is damaged, or it was salvaged; 8 something is damaged.`,
 		switch {
 		case err != nil:
 			return err
-		case s.Whole() && s.Rotten() > 0:
+		case s.Whole() && s.Unread.Needed() > 0:
 			return &exitError{exitStorage, fmt.Errorf("%s is damaged: %s whose bodies do not read, and no salvage brings them back; "+
 				"serve takes the rest: each of them goes dead when it is to be handed out, with the place as its reason, and a purge of "+
-				"dead tasks ends it", dir, plain.Plural(s.Rotten(), "task", "tasks"))}
+				"dead tasks ends it", dir, plain.Plural(s.Unread.Needed(), "task", "tasks"))}
 		case s.Whole():
 			return nil
 		case s.Kept != "" && asJSON:
@@ -85,10 +85,10 @@ func salvageJSON(s *disk.Salvage, dir string) map[string]any {
 		losses = append(losses, l.String())
 	}
 	for _, u := range s.Unread {
-		unread = append(unread, map[string]any{"at": u.Loss.String(), "bodies_lost": u.Tasks})
+		unread = append(unread, map[string]any{"at": u.String(), "bodies_lost": u.Needed})
 	}
-	v := map[string]any{"folder": dir, "damaged": !s.Whole() || s.Rotten() > 0, "losses": losses, "unread": unread,
-		"bodies_lost": s.Lost + s.Rotten(),
+	v := map[string]any{"folder": dir, "damaged": !s.Whole() || s.Unread.Needed() > 0, "losses": losses, "unread": unread,
+		"bodies_lost": s.Lost + s.Unread.Needed(),
 		"queues":      s.Queues, "runs": s.Runs,
 		"again": s.Again, "again_by_run": s.ByRun, "refused": s.Refused}
 	if s.Kept != "" {
@@ -125,10 +125,10 @@ func (a *app) printSalvage(s *disk.Salvage) error {
 		line("lost     %s", l)
 	}
 	for _, u := range s.Unread {
-		if u.Tasks == 0 {
-			line("unread   %s; nothing that lies there is needed", u.Loss)
+		if u.Needed == 0 {
+			line("unread   %s; nothing that lies there is needed", u)
 		} else {
-			line("lost     the bodies of %s: %s", plain.Plural(u.Tasks, "task", "tasks"), u.Loss)
+			line("lost     the bodies of %s: %s", plain.Plural(u.Needed, "task", "tasks"), u)
 		}
 	}
 	if s.Whole() {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/engine"
@@ -20,8 +21,8 @@ type Copied struct {
 }
 
 // Copy copies the store in from, which no server may use meanwhile, into to, which is made or
-// empty, and then reads the copy as a start and as hand-outs would: every frame of it. Damage to
-// what is needed is code damaged, a store in use is unavailable; a copy that does not check out is removed again.
+// empty, and then reads the copy as a start and as hand-outs would. Damage to what is needed is
+// code damaged, a store in use is unavailable; a copy that does not check out is removed again.
 func Copy(from, to string) (Copied, error) { return copyStore(from, to, false) }
 
 // Restore is Copy of a copy into the folder of a server. Numbers of leases that the original may
@@ -162,14 +163,10 @@ func check(to string, files int, apart bool) (Copied, error) {
 	if err != nil {
 		return c, err
 	}
-	const damaged = "stored data is damaged: %s; glassq repair shows what can be kept"
-	if len(s.Losses) > 0 {
-		return c, glassq.Errorf(glassq.CodeDamaged, damaged, s.Losses[0])
-	}
-	for _, u := range s.Unread {
-		if u.Tasks > 0 { // else nothing that lies there is needed
-			return c, glassq.Errorf(glassq.CodeDamaged, damaged, u.Loss)
-		}
+	losses := append(s.Losses, slices.DeleteFunc(s.Unread, func(l wal.Loss) bool { return l.Needed == 0 })...)
+	if len(losses) > 0 {
+		return c, glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %s; glassq repair shows what can be kept",
+			losses[0])
 	}
 	e, err := Open(to, Options{MinFree: Watermark{Bytes: -1}, filling: true})
 	if err != nil {

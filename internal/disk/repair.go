@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,41 +27,15 @@ type Salvage struct {
 	ByRun   map[string]int     // the same by run; "" for none
 	Refused int                // of these, refused as duplicates or beyond their run; known after the salvage
 	Lost    int64              // tasks kept without their bodies: each goes dead when it is to be handed out
-	Unread  []Unread           // stretches before Cut that a start leaves alone, and that do not read
+	Unread  wal.Unread         // before Cut; needed are bodies of tasks, which go dead when they are to be handed out
 	Kept    string             // where the original is, when it was salvaged
-	from    wal.Pos            // the checkpoint that was read; 0 for none
 	limit   uint64             // lease numbers below it may have been used
 	low     wal.Pos            // lowest place of a body in no segment, as of Cut; 0 for none
 	st      *state.State       // as of Cut
 }
 
-// An Unread is a stretch of the log before a checkpoint that does not read.
-type Unread struct {
-	wal.Loss
-	Tasks int64 // whose bodies lie there, as of Cut: each goes dead when it is to be handed out
-}
-
-// Whole tells that a start takes everything. Bodies may be lost all the same, see Rotten, and no
-// salvage brings them back.
+// Whole tells that a start takes everything. No salvage brings bodies back that are Unread.
 func (s *Salvage) Whole() bool { return s.Refusal == nil && len(s.Losses) == 0 }
-
-// Rotten is how many tasks have bodies that do not read.
-func (s *Salvage) Rotten() (n int64) {
-	for i := range s.Unread {
-		n += s.Unread[i].Tasks
-	}
-	return n
-}
-
-// unread is the stretch that a frame lies in, or nil.
-func (s *Salvage) unread(frame uint64) *Unread {
-	pos := posOf(frame)
-	i, _ := slices.BinarySearchFunc(s.Unread, pos, func(u Unread, pos wal.Pos) int { return cmp.Compare(u.To, pos+1) })
-	if i < len(s.Unread) && s.Unread[i].From <= pos {
-		return &s.Unread[i]
-	}
-	return nil
-}
 
 // Repair reads the store in dir, which no server may use, and tells what of it can be kept. Whether
 // something is wrong is what a start says, on an overlay of the folder, and whether it can be
@@ -195,15 +168,9 @@ func roomBeside(dir string, over wal.FS) error {
 
 // survey looks at what is there, as far as it reads.
 func survey(fsys wal.FS) (s *Salvage, v *wal.Survey, err error) {
-	var bad, found *wal.Loss // a frame that does not apply
-	for err = errFound; errors.Is(err, errFound); bad = cmp.Or(found, bad) {
-		s, v, found, err = surveyUpTo(fsys, bad, nil)
-	}
-	if err == nil && s.from > 0 {
-		var unread []wal.Loss
-		if unread, err = v.Unread(s.from); err == nil && len(unread) > 0 {
-			s, v, _, err = surveyUpTo(fsys, bad, unread)
-		}
+	var bad *wal.Loss // a frame that does not apply
+	for err = errFound; errors.Is(err, errFound); {
+		s, v, bad, err = surveyUpTo(fsys, bad)
 	}
 	if err != nil {
 		return nil, nil, openErr(err)
@@ -215,34 +182,23 @@ func survey(fsys wal.FS) (s *Salvage, v *wal.Survey, err error) {
 var errFound = errors.New("a frame does not apply")
 
 // surveyUpTo is survey that takes what comes from bad on, if that is not nil, as behind a gap. It
-// returns a frame that does not apply and has to be bad, with errFound. Of what is unread it counts
-// the tasks.
-func surveyUpTo(fsys wal.FS, bad *wal.Loss, unread []wal.Loss) (_ *Salvage, _ *wal.Survey, found *wal.Loss, err error) {
+// returns a frame that does not apply and has to be bad, with errFound.
+func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *wal.Loss, err error) {
 	v, err := wal.NewSurvey(fsys)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	s := &Salvage{Again: map[string]int{}, ByRun: map[string]int{}}
-	for _, l := range unread {
-		s.Unread = append(s.Unread, Unread{Loss: l})
-	}
 	var sp state.Space
 	hooks := state.Hooks{
 		Live: func(f uint64, n int64) {
-			if u := s.unread(f); u != nil {
-				u.Tasks++
-			}
+			s.Unread.Count(posOf(f), 1)
 			before := sp.Lost
 			if sp.Add(f, 1, n); sp.Lost > before && (s.low == 0 || posOf(f) < s.low) {
 				s.low = posOf(f)
 			}
 		},
-		Dropped: func(f uint64, n int64) {
-			if u := s.unread(f); u != nil {
-				u.Tasks--
-			}
-			sp.Add(f, -1, -n)
-		},
+		Dropped: func(f uint64, n int64) { s.Unread.Count(posOf(f), -1); sp.Add(f, -1, -n) },
 	}
 	var st *state.State
 	var from wal.Pos
@@ -251,8 +207,8 @@ func surveyUpTo(fsys wal.FS, bad *wal.Loss, unread []wal.Loss) (_ *Salvage, _ *w
 			continue
 		}
 		sp, s.low = state.Space{}, 0
-		for i := range s.Unread {
-			s.Unread[i].Tasks = 0
+		if s.Unread, err = v.Unread(from); err != nil {
+			return nil, nil, nil, err
 		}
 		sp.Know(extents(v.Segments()))
 		st = state.New(hooks)
@@ -260,7 +216,6 @@ func surveyUpTo(fsys wal.FS, bad *wal.Loss, unread []wal.Loss) (_ *Salvage, _ *w
 			break
 		}
 	}
-	s.from = from
 	cut, gone := from, false
 	lost := int64(-1) // as of the cut
 	seen := state.NewBehind(st)

@@ -305,7 +305,8 @@ func TestRunsAfter(t *testing.T) {
 		}
 		got, err := w.Explainer.Run(w.ctx, "first")
 		w.must(err)
-		if strings.Contains(got.Text, "second") || slices.ContainsFunc(got.Causes, func(c glassq.Cause) bool { return c.Cause == explain.After }) {
+		after := func(c glassq.Cause) bool { return c.Cause == explain.After }
+		if strings.Contains(got.Text, "second") || slices.ContainsFunc(got.Causes, after) {
 			t.Errorf("%+v; want nothing of the run that waits for it", got)
 		}
 	})

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,6 +16,26 @@ type Loss struct {
 	Offset   int64 // bytes from the start of File
 	From, To Pos   // To is 0 when the end is not known
 	Err      error
+	Needed   int64 // how much lies there that somebody needs, see Unread
+}
+
+// Unread are stretches that do not read and have an end, ascending.
+type Unread []Loss
+
+// Count adds n to what is needed of the stretch that pos lies in, if there is one.
+func (u Unread) Count(pos Pos, n int64) {
+	i, _ := slices.BinarySearchFunc(u, pos, func(l Loss, pos Pos) int { return cmp.Compare(l.To, pos+1) })
+	if i < len(u) && u[i].From <= pos {
+		u[i].Needed += n
+	}
+}
+
+// Needed is how much is needed of all stretches.
+func (u Unread) Needed() (n int64) {
+	for i := range u {
+		n += u[i].Needed
+	}
+	return n
 }
 
 func (l Loss) String() string {
@@ -197,8 +218,8 @@ func (v *Survey) Frames(from Pos, fn func(f Frame, after bool) error) error {
 }
 
 // Unread lists what does not read of the frames before upTo, a checkpoint, which a start leaves
-// alone: ascending, each with its end. Segments that were removed are no part of it.
-func (v *Survey) Unread(upTo Pos) ([]Loss, error) {
+// alone. Segments that were removed are no part of it.
+func (v *Survey) Unread(upTo Pos) (Unread, error) {
 	known := v.Losses
 	defer func() { v.Losses = known }()
 	v.Losses = nil
@@ -487,14 +508,6 @@ func LockDir(fsys FS) (io.Closer, error) {
 		return nil, ErrNoLog
 	}
 	return fsys.Lock(lockName)
-}
-
-// First is the first position of the oldest segment that is there, or 0.
-func (v *Survey) First() Pos {
-	if len(v.segs) == 0 {
-		return 0
-	}
-	return v.segs[0].first
 }
 
 // stretch makes the copy of a segment, which may have been cut, as long as its page and its frames
