@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -57,6 +58,18 @@ func (w *waiter) fits(n int64) bool {
 	return false
 }
 
+// waitersKept are waiters for the next use, with room for as many grants as they had.
+var waitersKept = sync.Pool{New: func() any { return new(waiter) }}
+
+// keep makes w one for the next use. It is in no list.
+func (w *waiter) keep() {
+	if cap(w.granted) <= glassq.MaxBatch {
+		clear(w.granted)
+		*w = waiter{granted: w.granted[:0]}
+		waitersKept.Put(w)
+	}
+}
+
 // A grant is a hand-out decided and logged; its body is still to be read.
 type grant struct {
 	number uint64
@@ -74,8 +87,10 @@ func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 	if r.Wait > 0 {
 		end = time.Now().Add(r.Wait)
 	}
+	w := waitersKept.Get().(*waiter)
+	defer w.keep()
 	for {
-		w := &waiter{r: r, room: room.Of(ctx)}
+		w.r, w.room, w.lacks = r, room.Of(ctx), 0
 		leases, err := e.reserve(ctx, w)
 		if err != nil || w.lacks == 0 {
 			return leases, err
@@ -205,7 +220,7 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		return
 	}
 	number, _ := e.st.NextLease()
-	w.granted = make([]grant, 0, n)
+	w.granted = slices.Grow(w.granted, n)
 	var rec [32]byte
 	var size int64
 	for len(w.granted) < n {
@@ -259,7 +274,7 @@ func (e *Engine) show(q *state.Queue, w *waiter) {
 	if !ok || e.err != nil || !w.fits(p.Size) {
 		return
 	}
-	w.granted = []grant{{task: task, place: p, at: e.st.Now()}}
+	w.granted = append(w.granted, grant{task: task, place: p, at: e.st.Now()})
 	w.pin = e.pin()
 	w.f = max(e.unwritten(p.Last()), e.told())
 }

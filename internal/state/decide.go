@@ -92,7 +92,7 @@ func (s *State) Leased(number uint64) Leased {
 	e := s.tasks.get(l.task)
 	c := &s.class[e.class]
 	d := Leased{Task: l.task, Queue: c.queue, Place: s.placeOf(l.task, e), Attempt: e.attempts(),
-		N: e.n, Dense: e.has(flagDense), Result: c.result, IsResult: e.has(flagResult), Length: l.length,
+		N: e.n, Dense: e.has(flagDense), Result: c.resultQueue(), IsResult: e.has(flagResult), Length: l.length,
 		Headers: c.queue.headers}
 	if c.run != nil {
 		d.Run = c.run.name
@@ -162,7 +162,7 @@ func (s *State) Tasks() int64 { return s.tasks.live + int64(s.untouched) }
 
 func (s *State) placeOf(n uint64, e *entry) Place {
 	p := Place{Frame: e.frame(), Offset: e.offset(), Size: e.size(), Attempt: e.attempts(),
-		Lease: s.class[e.class].lease, Position: e.n, said: s.tasks.mark(n)}
+		Lease: int64(s.class[e.class].lease), Position: e.n, said: s.tasks.mark(n)}
 	if p.Frame == 0 {
 		r := s.rangeAt(n)
 		p.Frame, p.Offset, p.Size = r.frame, r.offset, r.body

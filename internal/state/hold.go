@@ -56,11 +56,11 @@ func (s *State) DecideHold(dst []byte, n *glassq.Nack) ([]byte, error) {
 	}
 	l, _ := s.leases.get(n.Token.Number)
 	c := &s.class[s.tasks.get(l.task).class]
-	if c.name == "" {
+	if c.named == 0 {
 		return nil, glassq.Errorf(glassq.CodeBadRequest,
 			"the task has no key that could be held; nack it with a delay instead, or put it with a key")
 	}
-	return AppendHold(dst, c.queue.Name, c.name, int64(ceilMS(n.Hold)), n.Reason), nil
+	return AppendHold(dst, c.queue.Name, c.name(), int64(ceilMS(n.Hold)), n.Reason), nil
 }
 
 // DecideRelease appends the record that ends the hold of a key, and its halt.

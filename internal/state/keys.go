@@ -45,53 +45,58 @@ type keyring struct {
 	swept  bool   // a timer for sweep is set
 }
 
-// A key is a key of which there are tasks. What each hand-out looks at stands first, and together:
-// with many keys it is far away in memory.
+// A key is a key of which there are tasks. It is three lines of the processor's cache: with many
+// keys it is far away in memory at each hand-out.
 type key struct {
 	next, prev *key // in the ring
 	lim        *limits
 	halt       *keyBreaker // nil while nothing is counted of it
 	ready      int64
-	leased     int64
-	due        int64 // ms: when a timer looks at it again; 0 for none
-	credit     int32 // hand-outs left of its turn
+	leased     int32
+	credit     int16 // hand-outs left of its turn
 	stands     standing
-	level      int8 // with keyOpen: the ring
-	lanes      []keyLane
-	one        [1]keyLane // of lanes, while there is no more than one
+	level      int8  // with keyOpen: the ring
+	due        int64 // ms: when a timer looks at it again; 0 for none
+	q          *Queue
+	lanes      keyLane // by priority, the most urgent first
 	keyMark
-	q    *Queue
 	num  uint32 // names it in State.keyTimers
 	refs int32  // classes that name it
 }
 
 // A keyLane holds the ready tasks of one key and priority.
 type keyLane struct {
+	priority int8
 	ready    int64
 	lane     lane
-	priority int8
+	next     *keyLane
 }
 
-// lane returns the lane of a priority, made by its first use. Lanes are sorted, most urgent first.
+// lane returns the lane of a priority, made by its first use.
 func (k *key) lane(priority int8) *keyLane {
-	i := 0
-	for i < len(k.lanes) && k.lanes[i].priority > priority {
-		i++
+	l := &k.lanes
+	for l.priority > priority && l.next != nil {
+		l = l.next
 	}
-	if i == len(k.lanes) || k.lanes[i].priority != priority {
-		if k.lanes == nil {
-			k.lanes = k.one[:0]
-		}
-		k.lanes = slices.Insert(k.lanes, i, keyLane{priority: priority})
+	switch {
+	case l.priority == priority:
+	case l.ready == 0 && l.lane.empty(): // no task is in it
+		l.priority = priority
+	case l.priority > priority:
+		l.next = &keyLane{priority: priority}
+		l = l.next
+	default:
+		lower := *l
+		*l = keyLane{priority: priority, next: &lower}
 	}
-	return &k.lanes[i]
+	return l
 }
 
 // top is the most urgent lane with a ready task. There must be one.
 func (k *key) top() *keyLane {
-	for i := range k.lanes {
-		if k.lanes[i].ready > 0 {
-			return &k.lanes[i]
+	for l := &k.lanes; l != nil; l = l.next {
+		if l.ready > 0 {
+			return l
 		}
 	}
 	panic("state: a key with ready tasks has none in its lanes")
@@ -234,7 +239,7 @@ func (s *State) standing(k *key) (standing, int64) {
 			return keyHalted, k.halt.until
 		}
 		return keyHalted, 0
-	case k.lim.concurrency > 0 && k.leased >= k.lim.concurrency:
+	case k.lim.concurrency > 0 && int64(k.leased) >= k.lim.concurrency:
 		return keyFull, 0
 	}
 	if k.lim.rate.on() {
@@ -374,7 +379,7 @@ func (s *State) Keys(q *Queue, after string, most int) []glassq.KeyInfo {
 		}
 	}
 	for name, k := range q.ring.keys {
-		if k.ready+k.leased > 0 || k.keyMark.stands(s.now) || k.halt != nil && k.halt.halted {
+		if k.ready > 0 || k.leased > 0 || k.keyMark.stands(s.now) || k.halt != nil && k.halt.halted {
 			add(name)
 		}
 	}
@@ -404,7 +409,7 @@ func (s *State) keyInfo(q *Queue, name string) glassq.KeyInfo {
 	m := q.ring.marks.get(name)
 	if k := q.ring.keys[name]; k != nil {
 		m = &k.keyMark
-		info.Ready, info.Leased, info.Why = k.ready, k.leased, standingNames[k.stands]
+		info.Ready, info.Leased, info.Why = k.ready, int64(k.leased), standingNames[k.stands]
 	}
 	if m == nil {
 		m = &keyMark{}

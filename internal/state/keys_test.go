@@ -18,8 +18,8 @@ func checkKeys(t *testing.T, s *State) {
 	ready, leased := map[*key]int64{}, map[*key]int64{}
 	s.pick(func(*entry) bool { return true }, func(n uint64, e *entry) bool {
 		c := &s.class[e.class]
-		if (c.key != nil) != (c.queue.ring != nil) || c.key != nil && (c.key.name != c.name || c.key.q != c.queue) {
-			t.Fatalf("task %d of key %q has the key %+v", n, c.name, c.key)
+		if (c.key != nil) != (c.queue.ring != nil) || c.key != nil && (c.key.name != c.name() || c.key.q != c.queue) {
+			t.Fatalf("task %d of key %q has the key %+v", n, c.name(), c.key)
 		}
 		switch {
 		case c.key == nil:
@@ -41,7 +41,7 @@ func checkKeys(t *testing.T, s *State) {
 		}
 		var counts [keyStandings]int64
 		for _, k := range q.ring.keys {
-			if k.ready != ready[k] || k.leased != leased[k] {
+			if k.ready != ready[k] || int64(k.leased) != leased[k] {
 				t.Fatalf("queue %s, key %q counts %d ready, %d leased; the table has %d, %d", q.Name, k.name, k.ready, k.leased,
 					ready[k], leased[k])
 			}
@@ -151,7 +151,7 @@ func (b *keysBench) lease() (number uint64, key string) {
 		return 0, "-"
 	}
 	b.apply(AppendLease(nil, number, n, 3_600_000))
-	return number, b.s.class[b.s.tasks.get(n).class].name
+	return number, b.s.class[b.s.tasks.get(n).class].name()
 }
 
 // leases hands out until nothing may go, and returns the keys.

@@ -128,7 +128,7 @@ func (s *State) keysOn(q *Queue, rules *keyRules) {
 	q.ring = &keyring{rules: rules, keys: map[string]*key{}, low: math.MaxUint64}
 	for i := range s.class {
 		if c := &s.class[i]; c.queue == q {
-			c.key = s.keyOf(q, c.name)
+			c.key = s.keyOf(q, c.name())
 		}
 	}
 	q.lanes, q.filled = [10]lane{}, 0
