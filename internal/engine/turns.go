@@ -1,6 +1,9 @@
 package engine
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+)
 
 // A turns lets one goroutine at a time commit, and tells the others how far frames are committed. A
 // frame is known by its number, so it may be filled anew while those who waited for it are still on
@@ -121,7 +124,8 @@ func (t *turns) until(reached *uint64, cond *sync.Cond, frame uint64, commit fun
 	}
 }
 
-// ledBy calls commit with the right to; mu is held before and after.
+// ledBy calls commit with the right to; mu is held before and after. Then it lets whoever leads next
+// go first: the log is not to rest while this one does what its answer is for.
 func (t *turns) ledBy(commit func()) {
 	t.leading = true
 	t.mu.Unlock()
@@ -129,6 +133,9 @@ func (t *turns) ledBy(commit func()) {
 	t.mu.Lock()
 	t.leading = false
 	t.wakeNext()
+	t.mu.Unlock()
+	runtime.Gosched()
+	t.mu.Lock()
 }
 
 // room returns when the frame takes no more records, or when nobody is to wait any more.
