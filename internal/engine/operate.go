@@ -69,7 +69,7 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 		if w, ok := q.Waiters.(*waitList); ok {
 			infos[i].Waiters = len(w.list)
 		}
-		_, heads[i], _ = e.st.Eldest(q)
+		e.st.Eldest(q, &heads[i])
 	}
 	f, told := e.newest(), e.told()
 	now := e.st.Now()
@@ -80,8 +80,8 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 	}
 	r := reading{c: e.cache}
 	var t glassq.Task
-	for i, h := range heads {
-		if h.Frame != 0 {
+	for i := range heads {
+		if h := &heads[i]; h.Frame != 0 {
 			if put, err := r.task(&t, h); err == nil {
 				infos[i].Oldest = float64(max(0, now-put)) / 1000
 			}
@@ -166,7 +166,7 @@ func (e *Engine) peek(queue string, want glassq.State, cursor uint64, most int, 
 	r := reading{c: e.cache}
 	for i, p := range found {
 		var t glassq.Task
-		put, err := r.task(&t, places[i])
+		put, err := r.task(&t, &places[i])
 		if err != nil {
 			if want != glassq.Dead {
 				return nil, 0, 0, err

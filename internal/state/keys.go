@@ -306,18 +306,11 @@ func (s *State) applyKeyCost(number uint64, real uint32) error {
 }
 
 // keyHead returns the task that is to be handed out next.
-func (s *State) keyHead(r *keyring) (n uint64, p Place, ok bool) {
+func (s *State) keyHead(r *keyring) (uint64, *entry) {
 	if r.filled == 0 {
-		return 0, p, false
+		return 0, nil
 	}
-	k := r.rings[bits.Len16(r.filled)-1]
-	n, e := s.firstIn(&k.top().lane)
-	if e == nil {
-		return 0, p, false
-	}
-	p = s.placeOf(n, e)
-	p.Waits = k.lim.bounded()
-	return n, p, true
+	return s.firstIn(&r.rings[bits.Len16(r.filled)-1].top().lane)
 }
 
 // keyOf returns the key of that name, for one more class.
@@ -446,13 +439,13 @@ func (q *Queue) keyCounts() *glassq.KeyCounts {
 	return c
 }
 
-// Eldest is the ready task of q with the lowest number.
-func (s *State) Eldest(q *Queue) (n uint64, p Place, ok bool) {
+// Eldest is the ready task of q with the lowest number; it fills in its place.
+func (s *State) Eldest(q *Queue, p *Place) (n uint64, ok bool) {
 	if q.count[glassq.Ready] == 0 {
-		return 0, p, false
+		return 0, false
 	}
 	if q.ring == nil {
-		return s.Head(q)
+		return s.Head(q, p)
 	}
 	n = uint64(math.MaxUint64)
 	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
@@ -474,9 +467,10 @@ func (s *State) Eldest(q *Queue) (n uint64, p Place, ok bool) {
 	}
 	e := s.view(n)
 	if e == nil {
-		return 0, p, false
+		return 0, false
 	}
-	return n, s.placeOf(n, e), true
+	s.place(p, n, e)
+	return n, true
 }
 
 // AppendKeyCost appends what the task of a lease really cost, right before its ack.

@@ -69,8 +69,8 @@ func checkKeys(t *testing.T, s *State) {
 				}
 			}
 		}
-		if n, p, ok := s.Eldest(q); ok != (q.count[glassq.Ready] > 0) {
-			t.Fatalf("queue %s: eldest %d, %v, %t with %d ready", q.Name, n, p, ok, q.count[glassq.Ready])
+		if n, ok := s.Eldest(q, new(Place)); ok != (q.count[glassq.Ready] > 0) {
+			t.Fatalf("queue %s: eldest %d, %t with %d ready", q.Name, n, ok, q.count[glassq.Ready])
 		}
 	}
 }
@@ -146,7 +146,7 @@ func (b *keysBench) put(key string, cost uint32) {
 func (b *keysBench) lease() (number uint64, key string) {
 	b.t.Helper()
 	number, _ = b.s.NextLease()
-	n, _, ok := b.s.Head(b.s.Queue("q"))
+	n, ok := b.s.Head(b.s.Queue("q"), nil)
 	if !ok {
 		return 0, "-"
 	}
@@ -444,7 +444,7 @@ func TestFairnessOverRandomSteps(t *testing.T) {
 			b.put(fmt.Sprint("key", rnd.IntN(4)), 0)
 			continue
 		}
-		n, _, ok := b.s.Head(b.s.Queue("q"))
+		n, ok := b.s.Head(b.s.Queue("q"), nil)
 		if !ok {
 			continue
 		}

@@ -308,18 +308,26 @@ func (s *State) firstIn(l *lane) (uint64, *entry) {
 }
 
 // Head returns the task that is to be handed out next, whatever the settings say but for those of
-// keys.
-func (s *State) Head(q *Queue) (n uint64, p Place, ok bool) {
+// keys, and fills in its place if p is not nil.
+func (s *State) Head(q *Queue, p *Place) (n uint64, ok bool) {
 	s.tasks.trim()
+	n, e := s.head(q)
+	if e != nil && p != nil {
+		s.place(p, n, e)
+	}
+	return n, e != nil
+}
+
+func (s *State) head(q *Queue) (uint64, *entry) {
 	if q.ring != nil {
 		return s.keyHead(q.ring)
 	}
 	for q.filled != 0 {
 		priority := bits.Len16(q.filled) - 1
 		if n, e := s.firstIn(&q.lanes[priority]); e != nil {
-			return n, s.placeOf(n, e), true
+			return n, e
 		}
 		q.filled &^= 1 << priority
 	}
-	return 0, p, false
+	return 0, nil
 }

@@ -276,9 +276,12 @@ func (t *table) openChunk(ci uint64, c *chunk) *[chunkLen]entry {
 
 // trim packs chunks that were not used lately, so that no more than hotMost are unpacked.
 func (t *table) trim() {
-	if len(t.hot) <= t.hotMost {
-		return
+	if len(t.hot) > t.hotMost {
+		t.packSome()
 	}
+}
+
+func (t *table) packSome() {
 	filling := t.next / chunkLen
 	k := 0
 	for ; len(t.hot)-k > t.hotMost; k++ {
