@@ -19,7 +19,7 @@ func (s *State) applyHold(queue, name string, length int64, why string) {
 	k := r.keys[name]
 	var m keyMark
 	if k != nil {
-		m = k.keyMark
+		m = k.mark()
 	} else {
 		m = r.marks.take(name)
 	}
@@ -38,7 +38,7 @@ func (s *State) applyHold(queue, name string, length int64, why string) {
 	m.name = name
 	switch {
 	case k != nil:
-		k.keyMark = m
+		k.setMark(m)
 		s.placeKey(k)
 	case m.stands(s.now):
 		r.marks.put(m)

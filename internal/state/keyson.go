@@ -113,7 +113,9 @@ func (s *State) setKeyRules(q *Queue) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(q.ring.keys)) {
 		k := q.ring.keys[name]
-		move(&k.keyMark)
+		m := k.mark()
+		move(&m)
+		k.setMark(m)
 		k.lim = rules.of(name)
 		k.credit = min(k.credit, k.lim.weight)
 		s.placeKey(k)
