@@ -22,13 +22,13 @@ CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|hostile|leftout|arch)/|/waltest/|/clustertest/|/natstest/|/enginelog/
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet staticcheck unit layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine bench-peers bench-peers-long challenge build man packages demo lines weigh \
+.PHONY: help check fmt vet staticcheck unit peers layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine bench-peers bench-peers-long challenge build man packages demo lines weigh \
         pictures crash machine ways flips kill cluster cluster-test owners py power mutants reliability
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-check: fmt vet staticcheck cross unit ## format, vet, staticcheck, builds for other systems, tests, layers
+check: fmt vet staticcheck cross unit peers ## format, vet, staticcheck, builds for other systems, tests, layers
 
 fmt: ## gofmt has nothing to say
 	@out=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')) || exit 1; \
@@ -45,6 +45,10 @@ unit: ## every test, without the race detector
 
 layers: ## who may import whom
 	$(GO) test -count=1 ./internal/arch
+
+# Its modules are many and no part of the product, so they are fetched only where everything is wanted.
+peers: # the bench beside other queues, a module of its own, still builds and passes
+	$(if $(FULL),cd bench/peers && $(GO) vet . && $(GO) test -count=1 .)
 
 cross: ## it builds for the other systems
 	GOOS=darwin GOARCH=arm64 $(GO) build ./...
@@ -66,6 +70,7 @@ left-out:
 	@echo "  long fuzzing: go test ran the seeds of every fuzz test; make fuzz searches for more"
 	@echo "  benchmarks: they measure and cannot fail; make bench"
 	@echo "  running on darwin and windows: built for, not run"
+	@$(if $(FULL),:,echo "  bench/peers, a module of its own: INSTALL=1 make test, or make bench-peers")
 	@$(if $(CAN_RACE),:,echo "  the race detector: it needs a C compiler (and CGO_ENABLED=1)")
 	@echo "Everything else ran.$(if $(FULL),, INSTALL=1 make test installs what is missing and runs the rest.)"
 

@@ -65,7 +65,7 @@ type Operator interface {
 	// returns how many. Zero states means delayed and ready.
 	Purge(ctx context.Context, queue string, states ...State) (int, error)
 	// Redrive makes up to max dead tasks of a queue ready again, their attempts counted anew; max 0
-	// means all.
+	// means all. It goes on in pieces as RedriveSome does.
 	Redrive(ctx context.Context, queue string, max int) (int, error)
 	// RedriveSome is Redrive, and PurgeSome the purge, of those dead tasks that f means. They go on
 	// in pieces, each of which is one commit, so that other calls get their turn: after an error,

@@ -154,6 +154,29 @@ func (w *watch) redrive() error {
 	return nil
 }
 
+// redriveSuite is the row of suite watch about dead tasks alone.
+func redriveSuite(b *bench) error {
+	w := &watch{bench: b, queues: 100, dead: *n, rate: 20_000, span: time.Duration(*seconds * float64(time.Second))}
+	if err := w.begin("redrive", *syncs); err != nil {
+		return err
+	}
+	defer func() { w.server.stop() }()
+	if err := w.kill(deadQueue, w.dead); err != nil {
+		return err
+	}
+	return w.redrive()
+}
+
+// manySuite is the row of suite watch about very many queues alone.
+func manySuite(b *bench) error {
+	w := &watch{bench: b, queues: 100, many: 100_000, rate: 2000, span: time.Duration(*seconds * float64(time.Second))}
+	if err := w.begin("watch", *syncs); err != nil {
+		return err
+	}
+	defer func() { w.server.stop() }()
+	return w.manyQueues()
+}
+
 // press sends the form of a queue's page.
 func (w *watch) press(ctx context.Context) error {
 	page, err := w.get(ctx, "/queues/"+deadQueue)

@@ -15,6 +15,7 @@ func haltLaws() []law {
 		{"what counts as failed are failed acks, counted nacks and leases that run out", haltCounts},
 		{"only the last endings count", haltForgets},
 		{"after a halt one probe goes out; it ends the halt or halts again", haltProbes},
+		{"a reserve that waits gets the next probe when one is put off", haltPutOff},
 		{"a halt without a probe ends by hand, and so does any", haltByHand},
 		{"a new rule counts anew, and none ends a halt", haltRules},
 	}, perEnd("a halt and its count survive", haltSurvives), keyHaltLaws())
@@ -148,6 +149,27 @@ func haltProbes(w *world) {
 	w.notHalted()
 	w.finish(3, glassq.OK)
 	w.fail(1) // it counts anew
+	w.halted()
+}
+
+func haltPutOff(w *world) {
+	w.rule("failed>0% of 1", time.Minute)
+	w.put(tasks("q", numbered(3)...)...)
+	w.fail(1)
+	w.halted()
+	time.Sleep(time.Minute)
+	probe := w.one("q")
+	a := w.ask(glassq.Reserve{Queue: "q", Max: 1, Wait: time.Hour, Lease: 10 * time.Second})
+	time.Sleep(time.Second)
+	synctest.Wait()
+	if a.over() {
+		w.Fatalf("two probes are out: %v, %v", a.leases, a.err)
+	}
+	w.nack(glassq.Nack{Token: probe.Token(), Undone: true, Delay: 10 * time.Minute})
+	<-a.done
+	if len(a.leases) != 1 || a.took > 5*time.Second {
+		w.Fatalf("the next probe = %d tasks, %v, after %v; want one when the first was put off", len(a.leases), a.err, a.took)
+	}
 	w.halted()
 }
 

@@ -19,6 +19,7 @@ func runLaws() []law {
 		{"P8 a sealed run keeps its total and takes nothing beyond it", sealed},
 		{"P8 a run is complete when it is sealed and nothing is pending", completes},
 		{"P8 cancel ends what nobody works on, and seals", cancelRun},
+		{"P8 a job counts what was done without a result", jobWithoutResults},
 		{"AwaitRun waits until the run exists, is complete, is drained", awaitPhases},
 		{"AwaitRun ends when its time is up", awaitInVain},
 		{"runs are listed newest first", listRuns},
@@ -238,6 +239,18 @@ func booksSurvive(w *world, end func()) {
 	}
 	if _, err := w.store().Run(w.Context(), "no-such"); !errors.Is(err, glassq.ErrNotFound) {
 		w.Errorf("Run of an unknown name = %v; want not_found", err)
+	}
+}
+
+func jobWithoutResults(w *world) {
+	w.put(dense("q", "r", 3)...)
+	w.setRun("r", glassq.RunChange{Sealed: true, Total: 3})
+	w.ack(acksOf(w.reserve("q", 3))...)
+	w.setRun("r.2", glassq.RunChange{RetryOf: "r"})
+	w.put(dense("q", "r.2", 2)...)
+	want := glassq.Job{Runs: []string{"r", "r.2"}, Put: 3, OK: 1, Pending: 2}
+	if r := w.run("r"); !reflect.DeepEqual(r.Job, &want) {
+		w.Errorf("job with two positions that are put again = %+v; want %+v", r.Job, want)
 	}
 }
 

@@ -138,7 +138,11 @@ func (a *app) serveCmd() *cobra.Command {
 			return err
 		}
 		defer stop()
-		defer tune()()
+		garbage := uint64(mostGarbage)
+		if stores.Remote(f.data) {
+			garbage = gatewayMost
+		}
+		defer tune(garbage)()
 		a.console.SetLevel(f.level)
 		a.hangup = settings.hangup
 		return a.serve(&f, settings)

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -15,6 +16,7 @@ var (
 	_ glassq.Store  = (*Store)(nil)
 	_ glassq.Waits  = (*Store)(nil)
 	_ glassq.Finder = (*Store)(nil)
+	_ glassq.Lister = (*Store)(nil)
 
 	_ glassq.Archiver  = (*Store)(nil)
 	_ glassq.Keys      = (*Store)(nil)
@@ -22,14 +24,14 @@ var (
 )
 
 // where says who does calls now: this gateway, or the one named owner, or nobody before changed is
-// closed.
-func (s *Store) where() (own *reign, owner string, changed <-chan struct{}, err error) {
+// closed, since lone.
+func (s *Store) where() (own *reign, owner string, changed <-chan struct{}, lone time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if owner = s.owner; owner == s.name {
 		owner = ""
 	}
-	return s.reign, owner, s.changed, s.err
+	return s.reign, owner, s.changed, s.loneAt, s.err
 }
 
 // heardOwner is the owner as far as heard; changed is closed when that changes.
@@ -267,6 +269,12 @@ func (s *Store) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo
 	return infos, err
 }
 
+// List lists queues; see glassq.Lister.
+func (s *Store) List(ctx context.Context, q glassq.QueueQuery) (glassq.QueueList, error) {
+	l, _, err := listVerb.call(ctx, s, q, false)
+	return l, err
+}
+
 // Configure changes settings of a queue; see glassq.Operator.
 func (s *Store) Configure(ctx context.Context, queue string, c glassq.SettingsChange) (glassq.Settings, error) {
 	set, _, err := configureVerb.call(ctx, s, queueArgs{Queue: queue, Change: c}, false)
@@ -402,13 +410,14 @@ func (s *Store) CancelRun(ctx context.Context, name string) (int, error) {
 }
 
 // Stats tells what the owner knows, or told last when it does not answer at once; see
-// glassq.ClusterStats.
+// glassq.ClusterStats. Where there has been no owner for long the error has code unavailable.
 func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
-	if err := s.refused(); err != nil {
+	if err := cmp.Or(s.refused(), s.lone()); err != nil {
 		return stats, err
 	}
 	asOf := time.Now()
-	if s.serving() == nil {
+	r := s.serving()
+	if r == nil {
 		var ok bool
 		stats, ok = s.ownersStats(ctx)
 		s.mu.Lock()
@@ -418,8 +427,11 @@ func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
 			stats.Cluster = told.Cluster // how the log is, which an engine does not know
 		}
 		s.mu.Unlock()
-	} else if stats, _, err = statsVerb.call(ctx, s, struct{}{}, false); err != nil {
-		return stats, err
+	} else {
+		if stats, _, err = statsVerb.call(ctx, s, struct{}{}, false); err != nil {
+			return stats, err
+		}
+		asOf = r.engine.Sole()
 	}
 	var c glassq.ClusterStats
 	if stats.Cluster != nil {
@@ -427,6 +439,9 @@ func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
 	}
 	c.Role, c.AsOf = glassq.RoleGateway, asOf
 	s.mu.Lock()
+	if r != nil && s.shownAt.After(asOf) {
+		c.AsOf = s.shownAt
+	}
 	if r := s.reign; r != nil {
 		c.Role = glassq.RoleOwner
 		r.mu.Lock()
@@ -456,6 +471,17 @@ func (s *Store) refused() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
+}
+
+// lone is the error of a store that has had no owner for long, as far as this gateway has heard; or nil.
+func (s *Store) lone() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.loneAt.IsZero() || time.Since(s.loneAt) < patience*s.opt.Beat {
+		return nil
+	}
+	return glassq.Errorf(glassq.CodeUnavailable, "this gateway has heard of no owner of the store for %v: see whether its NATS servers reach each other, or ask another gateway",
+		time.Since(s.loneAt).Round(time.Second))
 }
 
 // DropRun forgets a run; see glassq.Runs.

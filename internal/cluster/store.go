@@ -20,6 +20,7 @@ import (
 
 const (
 	ownerLost = 3                // beats without a sign of life, before another gateway takes over
+	patience  = 20               // beats without a word of the log, or of an owner, before calls are told so
 	sayEvery  = 10 * time.Second // between two lines about the same trouble
 	closeFor  = 10 * time.Second // that Close waits for the log
 	formatNow = 1                // of the hint "store" and what it stands for
@@ -58,6 +59,8 @@ type Store struct {
 	owner   string        // who the owner is, as far as heard; "" is nobody
 	epoch   uint64        // of it
 	changed chan struct{} // closed when any of the three above changes
+	loneAt  time.Time     // since when the owner is nobody; zero: it is not
+	shownAt time.Time     // when the last sign began that this gateway left in the hint as the owner
 	high    witness       // the newest point heard of
 	heardAt time.Time     // when somebody last showed signs of life; zero: never
 	logNow  int64         // the time of the log, ms, as an owner told it
@@ -117,7 +120,7 @@ const (
 // by something else; or that of ctx.
 func Open(ctx context.Context, g Ground, opt Options) (*Store, error) {
 	s := &Store{ground: g, opt: opt.withDefaults(), changed: make(chan struct{}), failed: make(chan struct{}),
-		kick: make(chan struct{}, 1)}
+		kick: make(chan struct{}, 1), loneAt: time.Now()}
 	s.name = fmt.Sprintf("%016x", chance(rand.Read))
 	known, err := s.recall()
 	if err != nil {
@@ -298,6 +301,11 @@ func (s *Store) doubt(r *reign) {
 
 // change wakes those who wait for another owner; mu is held.
 func (s *Store) change() {
+	if s.owner != "" {
+		s.loneAt = time.Time{}
+	} else if s.loneAt.IsZero() {
+		s.loneAt = time.Now()
+	}
 	close(s.changed)
 	s.changed = make(chan struct{})
 	select {
@@ -422,11 +430,14 @@ func (s *Store) sign(ctx context.Context, kind string) error {
 	}
 	try, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
+	began := time.Now()
 	if revision, err = s.ground.Hints.Set(try, shardKey, text, revision); err != nil {
 		return err
 	}
 	s.mu.Lock()
-	s.revision = revision
+	if s.revision = revision; kind == owns {
+		s.shownAt = began
+	}
 	s.mu.Unlock()
 	if kind != owns {
 		s.ground.Bus.Tell(text)
@@ -442,13 +453,23 @@ func (s *Store) beat(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		kind := takes
-		if r := s.serving(); r != nil {
-			if kind = owns; r.stuck(s.opt.Beat) {
+		kind, r := takes, s.serving()
+		if r != nil {
+			kind = owns
+			if r.stuck(patience * s.opt.Beat) {
+				r.abandon()
+			}
+			if r.stuck(s.opt.Beat) {
 				continue // whoever reaches the log may take over
 			}
 		}
 		if err := s.sign(ctx, kind); err != nil { // another one wants it, perhaps: the log decides
+			if r != nil && r.doubts.CompareAndSwap(false, true) {
+				s.wg.Go(func() {
+					r.engine.Prove()
+					r.doubts.Store(false)
+				})
+			}
 			if _, at, err := s.hint(ctx); err == nil {
 				s.mu.Lock()
 				s.revision = at
@@ -598,6 +619,9 @@ func (s *Store) depose(r *reign) {
 		s.reign = nil
 		if s.owner == s.name {
 			s.owner = ""
+			r.mu.Lock()
+			s.loneAt = r.stuckAt // zero: now
+			r.mu.Unlock()
 		}
 		s.change()
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"time"
 
@@ -100,9 +101,12 @@ func (e *Engine) empty(x Extent) (done bool, err error) {
 		}
 		began := time.Now()
 		k, err := m.Load(some, moveStep)
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrDamaged) || errors.Is(err, state.ErrRecord):
 			e.leave(x, err)
 			return true, nil
+		case err != nil:
+			return false, err // it may pass
 		}
 		if err := e.begin(); err != nil {
 			return false, err

@@ -85,13 +85,14 @@ type Frame struct {
 	Durable bool   // it is done when it is durable, whatever the log promises for others
 
 	engine *Engine
-	number uint64 // from 1 on: who waits for the frame knows only that
-	limit  uint64 // lease numbers reserved once it is durable
-	bodies bool   // tasks can be read from it; Engine.mu
-	cached bool   // the same, as of when it was given to the log
-	wrote  bool   // Written was called
-	tasks  int64  // whose bodies lie in it, until it is known in which extent it is; Engine.mu
-	bytes  int64  // of them; Engine.mu
+	number uint64    // from 1 on: who waits for the frame knows only that
+	limit  uint64    // lease numbers reserved once it is durable
+	bodies bool      // tasks can be read from it; Engine.mu
+	cached bool      // the same, as of when it was given to the log
+	wrote  bool      // Written was called
+	given  time.Time // to the log; Engine.mu
+	tasks  int64     // whose bodies lie in it, until it is known in which extent it is; Engine.mu
+	bytes  int64     // of them; Engine.mu
 }
 
 // A Stored is a frame as it was read.
@@ -134,9 +135,9 @@ type Policy struct {
 	// log that may be out of reach. What passes beyond, and what passed before a start, is a gap: it
 	// moves the deadlines of live leases too. 0 never stops it.
 	Stops time.Duration
-	// Fresh is how old the answer of a frame may be on which a call rests that has no frame of its
-	// own, for a log that may have another writer by now: an older one has an empty frame committed
-	// first. 0 means any age.
+	// Fresh is how long ago the frame may have been given to the log on which a call rests that has no
+	// frame of its own, a refusal and an empty answer too, for a log that may have another writer by
+	// now: where it is longer an empty frame is committed first. 0 means any time.
 	Fresh time.Duration
 	// NumbersByTime: a start hands out no lease number below the log's time in ms times 1024, so
 	// that none is used twice when a log went back unseen.

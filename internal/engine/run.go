@@ -12,10 +12,10 @@ import (
 
 // endRuns writes down the ends of runs that have come to them, with the puts of their hooks, in the
 // open frame: that of the ack that ended the run, or the next one where a ttl did. It tells whether
-// it wrote any. Without room on the log a run is not complete until there is some. The caller holds
-// mu.
+// it wrote any. Without room on the log a run is not complete until there is some, and while an
+// archive is read until all of it is: what a hook puts is not in that. The caller holds mu.
 func (e *Engine) endRuns() (wrote bool) {
-	for e.err == nil {
+	for e.err == nil && !e.adopting {
 		end, task, ok := e.st.DecideEnd()
 		if !ok {
 			break
@@ -205,7 +205,7 @@ func (e *Engine) AwaitRun(ctx context.Context, name string, phase glassq.Phase, 
 	case ctx.Err() != nil:
 		return info, ctx.Err()
 	case r == nil:
-		return info, state.NoRun(name)
+		return info, e.refused(f, state.NoRun(name))
 	}
 	return info, e.wait(f)
 }

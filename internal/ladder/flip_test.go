@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -129,7 +130,7 @@ func openFlipped(ctx context.Context, fs *waltest.FS, p *play) (how string, err 
 	case got != m.view():
 		return how, fmt.Errorf("started with another state:\n%s", diff(got, m.view()))
 	}
-	for _, q := range append(queues[:3:3], "next") {
+	for _, q := range append(slices.Clip(queues), "next") {
 		want := m.heads(q, 1000)
 		missing := 0
 		for {

@@ -11,22 +11,22 @@ import (
 	"github.com/glassq/glassq"
 )
 
-// keyEvery is how many ms a rate of a key in the ladder lets pass for a token.
-const keyEvery = 5000
+// keyEvery and costEvery are how many ms a rate, and a cost rate, of a key in the ladder let pass for a token.
+const keyEvery, costEvery = 5000, 2000
 
-// A mkey is what a queue remembers of a key: when its bucket is full again, until when it is held, in ms,
-// and why, and how its tasks ended.
+// A mkey is what a queue remembers of a key: when its buckets are full again, of hand-outs and of cost, until
+// when it is held, in ms, and why, and how its tasks ended.
 type mkey struct {
-	full, held int64
-	why        string
-	halt       mhalt
+	full, cost, held int64
+	why              string
+	halt             mhalt
 }
 
 // A mkeyRule is what every key of a queue may, but for "".
 type mkeyRule struct {
-	concurrency int64
-	rate        bool
-	burst       int64
+	concurrency      int64
+	rate, cost       bool
+	burst, costBurst int64
 }
 
 func (q *mqueue) keyRule() (r mkeyRule) {
@@ -35,8 +35,12 @@ func (q *mqueue) keyRule() (r mkeyRule) {
 			r.concurrency = int64(*k.Concurrency)
 		}
 		r.rate = k.Rate != nil && *k.Rate != ""
+		r.cost = k.CostRate != nil && *k.CostRate != ""
 		if k.Burst != nil {
 			r.burst = int64(*k.Burst)
+		}
+		if k.CostBurst != nil {
+			r.costBurst = int64(*k.CostBurst)
 		}
 	}
 	return r
@@ -46,15 +50,33 @@ func (q *mqueue) keyRule() (r mkeyRule) {
 func (m *model) limited(queue, key string) bool {
 	q := m.queues[queue]
 	r := q.keyRule()
-	return key != "" && (r.concurrency > 0 || r.rate)
+	return key != "" && (r.concurrency > 0 || r.rate || r.cost)
 }
+
+// costOf is what a task says that it costs.
+func costOf(t *glassq.Task) int64 { return int64(max(t.Cost, 1)) }
 
 // spend books the hand-out of a task with its key.
 func (m *model) spend(t *mtask) {
 	q := m.queues[t.Queue]
-	if at := [2]string{t.Queue, t.Key}; t.Key != "" && q.keyRule().rate {
+	at := [2]string{t.Queue, t.Key}
+	if k, r := m.keys[at], q.keyRule(); t.Key != "" && (r.rate || r.cost) {
+		if r.rate {
+			k.full = max(k.full, m.now) + keyEvery
+		}
+		if r.cost {
+			k.cost = max(k.cost, m.now) + costOf(&t.Task)*costEvery
+		}
+		m.keys[at] = k
+	}
+}
+
+// settleCost has a task have cost what it did, and not what it said.
+func (m *model) settleCost(t *mtask, real int64) {
+	q := m.queues[t.Queue]
+	if at := [2]string{t.Queue, t.Key}; t.Key != "" && q.keyRule().cost {
 		k := m.keys[at]
-		k.full = max(k.full, m.now) + keyEvery
+		k.cost = max(k.cost, m.now) + (real-costOf(&t.Task))*costEvery
 		m.keys[at] = k
 	}
 }
@@ -74,6 +96,14 @@ func (m *model) stopped(queue, key string) string {
 		return glassq.KeyFull
 	case r.rate && k.full-(r.burst-1)*keyEvery > m.now:
 		return glassq.KeyPaced
+	}
+	for _, num := range m.first(queue, len(m.tasks)) { // the first of the key's
+		if t := m.find(num); r.cost && t.Key == key {
+			if k.cost-max(r.costBurst-costOf(&t.Task), 0)*costEvery > m.now {
+				return glassq.KeyCost
+			}
+			break
+		}
 	}
 	return ""
 }
@@ -131,14 +161,17 @@ func (m *model) heir(queue string, body []byte) *mtask {
 func (m *model) changeKeys(queue string, was mqueue) {
 	q := m.queues[queue]
 	from, to := was.keyRule(), q.keyRule()
-	q.keyed = q.keyed || q.set.Fair || q.set.HaltsKeys() || to.concurrency > 0 || to.rate
+	q.keyed = q.keyed || q.set.Fair || q.set.HaltsKeys() || to.concurrency > 0 || to.rate || to.cost
 	m.queues[queue] = q
-	if from.rate && !to.rate {
-		for at, k := range m.keys {
-			if at[0] == queue {
+	for at, k := range m.keys {
+		if at[0] == queue {
+			if from.rate && !to.rate {
 				k.full = 0
-				m.keys[at] = k
 			}
+			if from.cost && !to.cost {
+				k.cost = 0
+			}
+			m.keys[at] = k
 		}
 	}
 }
@@ -157,10 +190,10 @@ func (m *model) hold(t *mtask, length time.Duration, why string) {
 }
 
 // key shows a key that there is something to say of.
-func (v *view) key(queue, key string, ready, leased int64, why string, held int64, heldFor string, tokens float64,
-	halted bool, until int64) {
-	fmt.Fprintf(v, " %s key %q ready %d leased %d stopped by %q held until %d %q tokens %.4f halted %v until %d\n", queue, key, ready,
-		leased, why, held, heldFor, tokens, halted, until)
+func (v *view) key(queue, key string, ready, leased int64, why string, held int64, heldFor string, tokens,
+	costs float64, halted bool, until int64) {
+	fmt.Fprintf(v, " %s key %q ready %d leased %d stopped by %q held until %d %q tokens %.4f, %.4f halted %v until %d\n", queue, key, ready,
+		leased, why, held, heldFor, tokens, costs, halted, until)
 }
 
 // observeKeys reads what a store shows of the keys of a queue; those that are only counted are left out.
@@ -171,16 +204,19 @@ func (v *view) observeKeys(ctx context.Context, s glassq.Keys, queue string) err
 	}
 	for i := range all {
 		k := &all[i]
-		tokens := -1.0
+		tokens, costs := -1.0, -99.0
 		if k.Tokens != nil {
 			tokens = *k.Tokens
+		}
+		if k.CostTokens != nil {
+			costs = *k.CostTokens
 		}
 		until := int64(0)
 		if !k.Halted.Until.IsZero() {
 			until = k.Halted.Until.UnixMilli()
 		}
-		if k.Concurrency > 0 || k.Tokens != nil || k.HeldUntil > 0 || k.Halted.Now() {
-			v.key(queue, k.Key, k.Ready, k.Leased, k.Why, k.HeldUntil, k.HeldFor, tokens, k.Halted.Now(), until)
+		if k.Concurrency > 0 || k.Tokens != nil || k.CostTokens != nil || k.HeldUntil > 0 || k.Halted.Now() {
+			v.key(queue, k.Key, k.Ready, k.Leased, k.Why, k.HeldUntil, k.HeldFor, tokens, costs, k.Halted.Now(), until)
 		}
 	}
 	return nil
@@ -195,7 +231,7 @@ func (m *model) viewKeys(v *view, queue string) {
 		}
 	}
 	for at, k := range m.keys {
-		if at[0] == queue && (k.held > m.now || k.full > m.now || k.halt.halted) {
+		if at[0] == queue && (k.held > m.now || k.full > m.now || k.cost > m.now || k.halt.halted) {
 			names[at[1]] = true
 		}
 	}
@@ -205,7 +241,7 @@ func (m *model) viewKeys(v *view, queue string) {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		k := m.keys[[2]string{queue, name}]
 		ready, leased := m.ofKey(queue, name, glassq.Ready), m.ofKey(queue, name, glassq.Leased)
-		why, held, heldFor, tokens := m.stopped(queue, name), int64(0), "", -1.0
+		why, held, heldFor, tokens, costs := m.stopped(queue, name), int64(0), "", -1.0, -99.0
 		if ready == 0 && why != glassq.KeyHeld {
 			if why = ""; k.halt.halted {
 				why = glassq.KeyHalted
@@ -217,8 +253,11 @@ func (m *model) viewKeys(v *view, queue string) {
 		if r.rate {
 			tokens = float64(r.burst) - float64(max(k.full-m.now, 0))/keyEvery
 		}
+		if r.cost {
+			costs = float64(r.costBurst) - float64(max(k.cost-m.now, 0))/costEvery
+		}
 		if m.limited(queue, name) || held > 0 || k.halt.halted {
-			v.key(queue, name, ready, leased, why, held, heldFor, tokens, k.halt.halted, k.halt.until)
+			v.key(queue, name, ready, leased, why, held, heldFor, tokens, costs, k.halt.halted, k.halt.until)
 		}
 	}
 }
@@ -227,9 +266,12 @@ func (m *model) viewKeys(v *view, queue string) {
 func (d *driver) keys(ctx context.Context, queue string) error {
 	fair := d.one(3)
 	rules := &glassq.KeyRules{KeyLimits: glassq.KeyLimits{Concurrency: new(d.rng.IntN(3)), Rate: new(glassq.KeyRate("")),
-		Burst: new(float64(1 + d.rng.IntN(3)))}}
+		Burst: new(float64(1 + d.rng.IntN(3))), CostRate: new(glassq.KeyRate("")), CostBurst: new(float64(1 + d.rng.IntN(6)))}}
 	if d.one(2) {
 		*rules.Rate = "12/m"
+	}
+	if d.one(2) {
+		*rules.CostRate = "30/m"
 	}
 	per := glassq.HaltPerQueue
 	if d.one(2) {
@@ -268,6 +310,7 @@ func (d *driver) release(ctx context.Context, queue string) error {
 // free has a queue hand out what it has, but for keys that are held.
 func (d *driver) free(ctx context.Context, queue string) error {
 	paused, fair := false, false
-	none := &glassq.KeyRules{KeyLimits: glassq.KeyLimits{Concurrency: new(0), Rate: new(glassq.KeyRate(""))}}
+	none := &glassq.KeyRules{KeyLimits: glassq.KeyLimits{Concurrency: new(0), Rate: new(glassq.KeyRate("")),
+		CostRate: new(glassq.KeyRate(""))}}
 	return d.configure(ctx, queue, glassq.SettingsChange{Paused: &paused, Fair: &fair, Keys: none})
 }

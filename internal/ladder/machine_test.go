@@ -84,7 +84,7 @@ type machine struct {
 }
 
 // busy are the steps of a life that rapid chooses from: each as often as it stands there.
-var busy = append(strings.Fields("wait look grab unpause hour expire reserve reserve put"), usual...)
+var busy = slices.Concat(strings.Fields("wait look grab unpause hour expire reserve reserve put"), pipeline, usual)
 
 // anyStep is one of those, and anyTurn one of those with keys too.
 var (

@@ -25,6 +25,7 @@ type model struct {
 	lost   []glassq.Token     // ended without an ack
 	keys   map[[2]string]mkey // by queue and key
 	high   uint64             // the highest lease number handed out
+	owing  []string           // runs that have come to their ends, which are to be written
 }
 
 type mtask struct {
@@ -43,6 +44,8 @@ type mtask struct {
 	seq     uint64
 	of      uint64 // the first number of the range that it was put with; 0 for none
 	size    int64  // that the range counts once, for as long as one of its tasks is there
+	taken   bool   // it was handed out
+	held    bool   // Delayed: its run waits for another
 }
 
 // A mid is an id that a task was put with.
@@ -58,13 +61,6 @@ type mqueue struct {
 	keyed bool // it may have looked at keys: whose turn it is nobody promises
 }
 
-type mrun struct {
-	change                  glassq.RunChange
-	books                   glassq.Books
-	created, ended          int64
-	put, done, failed, dead map[uint32]bool
-}
-
 func newModel() *model {
 	return &model{next: 1, queues: map[string]mqueue{}, runs: map[string]mrun{}, ids: map[[2]string]mid{},
 		acked: map[glassq.Token]int64{}, keys: map[[2]string]mkey{}}
@@ -72,11 +68,12 @@ func newModel() *model {
 
 func (m *model) clone() *model {
 	c := *m
-	c.tasks, c.lost = slices.Clone(m.tasks), slices.Clone(m.lost)
+	c.tasks, c.lost, c.owing = slices.Clone(m.tasks), slices.Clone(m.lost), slices.Clone(m.owing)
 	c.queues, c.ids, c.acked = maps.Clone(m.queues), maps.Clone(m.ids), maps.Clone(m.acked)
 	c.runs, c.keys = maps.Clone(m.runs), maps.Clone(m.keys)
 	for name, r := range c.runs {
-		r.put, r.done, r.failed, r.dead = maps.Clone(r.put), maps.Clone(r.done), maps.Clone(r.failed), maps.Clone(r.dead)
+		r.put, r.done, r.failed = maps.Clone(r.put), maps.Clone(r.done), maps.Clone(r.failed)
+		r.dead, r.ok = maps.Clone(r.dead), maps.Clone(r.ok)
 		c.runs[name] = r
 	}
 	return &c
@@ -94,16 +91,6 @@ func (m *model) forget(num uint64) {
 	m.tasks = slices.DeleteFunc(m.tasks, func(t mtask) bool { return t.num == num })
 }
 
-func (m *model) run(name string) mrun {
-	r, ok := m.runs[name]
-	if !ok {
-		r = mrun{created: m.now, put: map[uint32]bool{}, done: map[uint32]bool{}, failed: map[uint32]bool{},
-			dead: map[uint32]bool{}}
-		m.runs[name] = r
-	}
-	return r
-}
-
 // book changes the books that count t: its queue's, and its run's unless it is a result.
 func (m *model) book(t *mtask, fn func(*glassq.Books)) {
 	q := m.queues[t.Queue]
@@ -113,22 +100,6 @@ func (m *model) book(t *mtask, fn func(*glassq.Books)) {
 		r := m.run(t.Run)
 		fn(&r.books)
 		m.runs[t.Run] = r
-	}
-}
-
-func (m *model) complete(r mrun) bool { return r.change.Sealed && r.books.Pending() == 0 }
-
-func (m *model) settle(name string) {
-	r, ok := m.runs[name]
-	if ok && r.ended == 0 && m.complete(r) {
-		r.ended = m.now
-		m.runs[name] = r
-	}
-}
-
-func (m *model) settleOf(t *mtask) {
-	if t.OfAttempt == 0 {
-		m.settle(t.Run)
 	}
 }
 
@@ -256,7 +227,8 @@ func (m *model) refuses(ts []glassq.Task) glassq.Code {
 	}
 	for name, n := range add {
 		set := m.queues[name].set
-		if set.MaxTasks > 0 && m.held(name)+n > set.MaxTasks || set.MaxBytes > 0 && m.bytes(name)+size[name] > set.MaxBytes {
+		if set.MaxTasks > 0 && m.held(name)+m.places(name)+n > set.MaxTasks ||
+			set.MaxBytes > 0 && m.bytes(name)+size[name] > set.MaxBytes {
 			return glassq.CodeQueueFull
 		}
 		if set.Unique == glassq.UniquePending && ids[name] > 0 && m.unique(name)+ids[name] > set.MostUnique() {
@@ -301,11 +273,13 @@ func (m *model) putOne(p glassq.Task, of uint64, size int64) glassq.Receipt {
 		t.state, t.at = glassq.Delayed, m.now+p.Delay.Milliseconds()
 	}
 	if p.Run != "" {
-		r := m.run(p.Run)
+		m.run(p.Run)
 		if p.OfAttempt == 0 {
-			r.ended = 0
+			m.reopen(p.Run)
 		}
-		m.runs[p.Run] = r
+	}
+	if t.state == glassq.Ready {
+		m.keepBack(&t)
 	}
 	m.book(&t, func(b *glassq.Books) { b.Put++ })
 	m.tasks = append(m.tasks, t)
@@ -357,7 +331,7 @@ func (m *model) leased(tok glassq.Token) *mtask {
 
 func (m *model) handOut(num, lease uint64, length int64) {
 	t := m.find(num)
-	t.state, t.lease, t.length, t.at = glassq.Leased, lease, length, m.now+length
+	t.state, t.lease, t.length, t.at, t.taken = glassq.Leased, lease, length, m.now+length, true
 	t.attempt++
 	m.probed(t, lease)
 	m.high = max(m.high, lease)
@@ -382,6 +356,8 @@ func (m *model) done(t mtask, outcome glassq.Outcome, result bool) {
 		}
 		if outcome == glassq.Failed {
 			r.failed[t.Position] = true
+		} else {
+			r.ok[t.Position] = true
 		}
 	}
 	m.forget(t.num)
@@ -403,6 +379,9 @@ func (m *model) ack(a *glassq.Ack) glassq.Code {
 	}
 	t := *p
 	m.acked[a.Token] = m.now
+	if a.Cost != nil {
+		m.settleCost(&t, int64(*a.Cost))
+	}
 	m.done(t, a.Outcome, a.Result != nil)
 	if a.Result != nil {
 		r := *a.Result
@@ -439,6 +418,7 @@ func (m *model) nack(n *glassq.Nack) glassq.Code {
 		t.reason = n.Reason
 	}
 	if n.Undone {
+		m.settleCost(t, 0)
 		m.probeBack(t)
 	} else {
 		m.ended(t, t.lease, true)
@@ -482,6 +462,7 @@ func (m *model) back(t *mtask, delay int64) {
 		t.state, t.at = glassq.Delayed, m.now+delay
 	default:
 		t.state = glassq.Ready
+		m.keepBack(t)
 	}
 }
 
@@ -521,20 +502,9 @@ func (m *model) end(p *mtask, why func(*glassq.DeadCounts)) {
 // advance lets what is due by now happen, one thing after the other.
 func (m *model) advance(now int64) {
 	for {
-		var first *mtask
-		at := int64(0)
-		for i := range m.tasks {
-			t := &m.tasks[i]
-			due := int64(0)
-			if t.state == glassq.Delayed || t.state == glassq.Leased {
-				due = t.at
-			}
-			if t.ttl != 0 && (t.state == glassq.Ready || t.state == glassq.Delayed) && (due == 0 || t.ttl < due) {
-				due = t.ttl
-			}
-			if due != 0 && due <= now && (first == nil || due < at) {
-				first, at = t, due
-			}
+		first, at := m.due(now)
+		if (first == nil || at > m.now) && m.endRuns() {
+			continue // that may have let tasks go
 		}
 		if first == nil {
 			break
@@ -554,6 +524,24 @@ func (m *model) advance(now int64) {
 	m.now = max(m.now, now)
 }
 
+// due is the task to which something happens first, and when; nil when nothing does by now.
+func (m *model) due(now int64) (first *mtask, at int64) {
+	for i := range m.tasks {
+		t := &m.tasks[i]
+		due := int64(0)
+		if t.state == glassq.Delayed && !t.held || t.state == glassq.Leased {
+			due = t.at
+		}
+		if t.ttl != 0 && (t.state == glassq.Ready || t.state == glassq.Delayed) && (due == 0 || t.ttl < due) {
+			due = t.ttl
+		}
+		if due != 0 && due <= now && (first == nil || due < at) {
+			first, at = t, due
+		}
+	}
+	return first, at
+}
+
 func (m *model) numbers(queue string, states ...glassq.State) []uint64 {
 	var out []uint64
 	for i := range m.tasks {
@@ -565,7 +553,17 @@ func (m *model) numbers(queue string, states ...glassq.State) []uint64 {
 }
 
 func (m *model) purge(queue string, states ...glassq.State) int {
-	return m.bury(m.numbers(queue, states...))
+	all := m.numbers(queue, states...)
+	rank := func(num uint64) int { // delayed ones first, and of each state what is left of ranges
+		t := m.find(num)
+		n := map[glassq.State]int{glassq.Delayed: 0, glassq.Ready: 2, glassq.Dead: 4}[t.state]
+		if t.of == 0 || t.taken {
+			n++
+		}
+		return n
+	}
+	slices.SortStableFunc(all, func(a, b uint64) int { return rank(a) - rank(b) })
+	return m.bury(all)
 }
 
 // bury ends tasks for good.
@@ -611,9 +609,8 @@ func (m *model) revive(all []uint64) int {
 				b.Dead.Attempts--
 			}
 		})
-		if r, ok := m.runs[t.Run]; ok && t.OfAttempt == 0 {
-			r.ended = 0
-			m.runs[t.Run] = r
+		if t.OfAttempt == 0 {
+			m.reopen(t.Run)
 		}
 		m.markDead(t, false)
 		t.nacked, t.attempt, t.reason = false, 0, ""
@@ -628,49 +625,6 @@ func (m *model) drop(queue string) {
 	maps.DeleteFunc(m.ids, func(k [2]string, _ mid) bool { return k[0] == queue })
 	maps.DeleteFunc(m.keys, func(k [2]string, _ mkey) bool { return k[0] == queue })
 	maps.DeleteFunc(m.acked, func(t glassq.Token, _ int64) bool { return t.Queue == queue })
-}
-
-func (m *model) seal(name string, c glassq.RunChange) {
-	r := m.run(name)
-	if c.Source != "" {
-		r.change.Source = c.Source
-	}
-	if c.Queue != "" {
-		r.change.Queue = c.Queue
-	}
-	if c.Results != "" {
-		r.change.Results = c.Results
-	}
-	if c.Sealed && !r.change.Sealed {
-		r.change.Sealed, r.change.Total = true, c.Total
-	}
-	m.runs[name] = r
-	m.settle(name)
-}
-
-func (m *model) cancel(name string) (n int) {
-	for _, t := range slices.Clone(m.tasks) {
-		if t.Run == name && t.OfAttempt == 0 && (t.state == glassq.Ready || t.state == glassq.Delayed) {
-			m.end(m.find(t.num), func(d *glassq.DeadCounts) { d.Cancelled++ })
-			n++
-		}
-	}
-	r := m.run(name)
-	if !r.change.Sealed {
-		r.change.Sealed, r.change.Total = true, r.books.Put
-	}
-	m.runs[name] = r
-	m.settle(name)
-	return n
-}
-
-// forgetRun forgets a run that is over; it returns the code of the refusal, or nothing.
-func (m *model) forgetRun(name string) glassq.Code {
-	if !m.complete(m.runs[name]) || slices.ContainsFunc(m.tasks, func(t mtask) bool { return t.Run == name }) {
-		return glassq.CodeRunConflict
-	}
-	delete(m.runs, name)
-	return ""
 }
 
 // trace has t go on with the trace of the task that it comes of. Tasks of the ladder have room for

@@ -361,6 +361,7 @@ func (c *crew) under(i int) error {
 			return fmt.Errorf("an ack of a live lease of before: the model says %s", code)
 		}
 	}
+	m.endRuns()
 	return nil
 }
 

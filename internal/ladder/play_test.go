@@ -263,16 +263,21 @@ func (p *play) same(ctx context.Context) error {
 	return nil
 }
 
-// drain lets everything come to an end: all that is there is handed out once more, acked, and stays
-// gone.
+// drain lets everything come to an end: runs that wait for others are cancelled, all that is there is handed out
+// once more, acked, and stays gone.
 func (p *play) drain(ctx context.Context) error {
+	for _, name := range p.d.m.runsThat(func(r mrun) bool { return r.waits }) { // for what may never end
+		if err := p.d.cancel(ctx, name); err != nil {
+			return fmt.Errorf("drain: %w", err)
+		}
+	}
 	for range 40 {
 		for _, queue := range queues[:2] { // acks of before may have halted it again
 			if err := p.d.free(ctx, queue); err != nil {
 				return err
 			}
 		}
-		for _, q := range append(queues[:3:3], "next") {
+		for _, q := range append(slices.Clip(queues), "next") {
 			p.d.m.advance(time.Now().UnixMilli())
 			if err := p.d.reserve(ctx, q, 100, false); err != nil {
 				return fmt.Errorf("drain: %w", err)

@@ -3,6 +3,7 @@ package ladder
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/glassq/glassq/internal/disk"
@@ -45,9 +46,19 @@ var table = func() []script {
 		{"halt and by hand", "halt put reserve nack reserve die halt reserve nack unpause reserve allack unpause take"},
 		{"halted keys", "keys halt put put reserve nack reserve result reserve die reserve nack release expire reserve ack unpause grab"},
 		{"halted keys past a restart", "keys halt put put reserve nack reserve die restart nack put sleep restart reserve expire release reserve"},
+		{"hooks", "hook put seal reserve result allack grab allack reserve allack restart reserve allack grab"},
+		{"hooks of a run that is redriven", "hook hook put seal grab die allack grab allack redrive grab allack redrive grab restart allack grab"},
+		{"hooks at a ttl", "hook put hook put seal expire expire expire restart grab reserve expire hookroom grab"},
+		{"hooks of seal and cancel", "hook seal hook cancel put hook after cancel hook take seal take restart hookroom put seal grab"},
+		{"hooks have places", "hookroom hook hook hookroom put seal restart hook grab allack purge hook hookroom redrive purge seal"},
+		{"runs after others", "one after after range put seal put restart seal grab result expire allack grab cancel grab allack"},
+		{"runs after others past compaction", "one after big after big seal big seal sleep reserve allack big sleep restart grab allack sleep grab"},
+		{"retries", "hook put seal grab allack retry retry after put seal grab die allack restart grab allack redrive grab allack forget"},
 		{"keys", "keys put put put grab keys ack reserve result restart reserve nack reserve keys grab hold wait reserve release grab"},
 		{"keys past a restart", "keys put put reserve take restart reserve ack restart sleep reserve hold restart wait keys restart grab"},
 		{"keys under compaction", "keys put big big reserve ack big hold sleep big big reserve ack sleep restart grab release keys take"},
+		{"costs", "keys put put put grab ack allack reserve undo grab restart reserve result sleep grab allack keys grab expire grab"},
+		{"costs past compaction", "keys put range keys big grab undo grab allack big big sleep grab ack sleep restart reserve allack sleep grab"},
 		{"holds", "put put grab hold hold reserve restart look release grab hold expire wait"},
 		{"extend past a restart", "put reserve extend restart expire reserve"},
 		{"expired lease", "put reserve expire stale reserve ack"},
@@ -138,8 +149,12 @@ var usual = strings.Fields("put put put range big big big one ids dup delay rese
 	"ack ack allack result result result take nack die undo extend extend say say say again stale sleep sleep sleep expire " +
 	"set halt halt unpause unique purge bury redrive some some seal cancel forget drop restart restart")
 
+// pipeline are steps of short runs that end, with what their ends bring.
+var pipeline = strings.Fields("hook hook hook hook hook hook after after after retry one one range seal seal cancel grab grab allack allack allack result die " +
+	"redrive redrive expire hookroom forget")
+
 // turns are those and steps with keys. Whose turn it is a start decides anew, so lives are not alike in all ways.
-var turns = append(strings.Fields("keys keys keys hold hold release grab"), usual...)
+var turns = slices.Concat(strings.Fields("keys keys keys hold hold release grab"), pipeline, usual)
 
 func mixed(rng *rand.Rand, n int) []string {
 	out := make([]string, n)

@@ -22,16 +22,17 @@ type chooser interface {
 
 // A driver takes one step after the other with a store and its model, and compares every answer.
 type driver struct {
-	s      glassq.Store
-	m      *model
-	rng    chooser
-	prefix string // of the bodies, so that every body is put once
-	bodies int
-	next   uint32 // the next position of the current run
-	runNo  int
-	firm   bool         // the step handed out what a crash must not forget
-	floor  uint64       // a lease number must be above it: it was handed out before a crash
-	clock  func() int64 // the time of the log in ms; nil: that of the machine
+	s        glassq.Store
+	m        *model
+	rng      chooser
+	prefix   string // of the bodies, so that every body is put once
+	bodies   int
+	next     uint32 // the next position of the current run
+	runNo    int
+	youngest int          // the number of the newest run that something was said of
+	firm     bool         // the step handed out what a crash must not forget
+	floor    uint64       // a lease number must be above it: it was handed out before a crash
+	clock    func() int64 // the time of the log in ms; nil: that of the machine
 }
 
 func (d *driver) now() int64 {
@@ -56,7 +57,7 @@ var duties = map[string]duty{
 	"say": durable, "ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable,
 	"unpause": durable, "halt": durable, "keys": durable, "hold": durable, "release": durable, "unique": durable, "purge": durable,
 	"bury": durable, "redrive": durable, "some": durable, "seal": durable, "cancel": durable, "drop": durable,
-	"forget": durable, "restart": durable,
+	"forget": durable, "restart": durable, "hook": durable, "hookroom": durable, "after": durable, "retry": durable,
 	"take": written, "sleep": written, "expire": written, "hour": written,
 }
 
@@ -64,10 +65,11 @@ var duties = map[string]duty{
 // themselves.
 var restful = map[string]bool{"restart": true, "sleep": true, "expire": true, "hour": true}
 
-var queues = []string{"q0", "q1", glassq.DefaultResults}
+var queues = []string{"q0", "q1", glassq.DefaultResults, hookQueue}
 
 func (d *driver) queue() string  { return queues[d.rng.IntN(2)] }
-func (d *driver) runOf() string  { return fmt.Sprintf("run%d", d.runNo) }
+func (d *driver) shelf() string  { return queues[d.rng.IntN(7)/2] } // seldom the last of them
+func (d *driver) runOf() string  { return runName(d.runNo) }
 func (d *driver) one(n int) bool { return d.rng.IntN(n) == 0 }
 
 func (d *driver) body(size int) []byte {
@@ -95,6 +97,9 @@ func (d *driver) task(size int) glassq.Task {
 	}
 	if d.one(2) {
 		t.Key = []string{"a", "b"}[d.rng.IntN(2)]
+	}
+	if d.one(3) {
+		t.Cost = uint32(1 + d.rng.IntN(6))
 	}
 	switch d.rng.IntN(6) {
 	case 0:
@@ -128,6 +133,12 @@ func (d *driver) span() glassq.Task {
 // step takes the step of that name. An error says what was wrong with the store's answer.
 func (d *driver) step(ctx context.Context, name string) error {
 	d.m.advance(d.now())
+	err := d.take(ctx, name)
+	d.m.endRuns()
+	return err
+}
+
+func (d *driver) take(ctx context.Context, name string) error {
 	switch name {
 	case "one":
 		return d.put(ctx, d.task(20))
@@ -162,15 +173,15 @@ func (d *driver) step(ctx context.Context, name string) error {
 		}
 		return d.put(ctx, t)
 	case "reserve":
-		return d.reserve(ctx, queues[d.rng.IntN(3)], 1+d.rng.IntN(4), false)
+		return d.reserve(ctx, d.shelf(), 1+d.rng.IntN(4), false)
 	case "grab": // everything in a queue
-		return d.reserve(ctx, queues[d.rng.IntN(3)], 100, false)
+		return d.reserve(ctx, d.shelf(), 100, false)
 	case "wait":
-		return d.wait(ctx, queues[d.rng.IntN(3)], 1+d.rng.IntN(2))
+		return d.wait(ctx, d.shelf(), 1+d.rng.IntN(2))
 	case "look":
-		return d.look(ctx, queues[d.rng.IntN(3)])
+		return d.look(ctx, d.shelf())
 	case "take":
-		return d.reserve(ctx, queues[d.rng.IntN(3)], 1+d.rng.IntN(3), true)
+		return d.reserve(ctx, d.shelf(), 1+d.rng.IntN(3), true)
 	case "ack":
 		return d.ack(ctx, 1+d.rng.IntN(3), false)
 	case "allack":
@@ -270,6 +281,14 @@ func (d *driver) operate(ctx context.Context, name string) error {
 		return d.release(ctx, queue)
 	case "unpause":
 		return d.unpause(ctx, queue)
+	case "hook":
+		return d.hook(ctx)
+	case "hookroom":
+		return d.hookRoom(ctx)
+	case "after":
+		return d.after(ctx)
+	case "retry":
+		return d.retry(ctx)
 	case "purge":
 		n, err := d.s.Purge(ctx, queue)
 		return count("Purge", n, err, exists, func() int { return d.m.purge(queue, glassq.Delayed, glassq.Ready) })
@@ -284,7 +303,7 @@ func (d *driver) operate(ctx context.Context, name string) error {
 		f := glassq.DeadFilter{Max: d.rng.IntN(3)}
 		switch d.rng.IntN(4) {
 		case 0:
-			f.Run = fmt.Sprintf("run%d", d.rng.IntN(d.runNo+1))
+			f.Run = runName(d.rng.IntN(d.runNo + 1))
 		case 1:
 			f.Why = []string{glassq.DeadAttempts, glassq.DeadNacked}[d.rng.IntN(2)]
 		case 2:
@@ -320,10 +339,9 @@ func (d *driver) operate(ctx context.Context, name string) error {
 			c.Results = glassq.DefaultResults
 		}
 		name := d.runOf()
-		if _, err := d.s.SetRun(ctx, name, c); err != nil {
-			return fmt.Errorf("SetRun(%s, %+v) = %v", name, c, err)
+		if err := d.setRun(ctx, name, c); err != nil {
+			return err
 		}
-		d.m.seal(name, c)
 		d.runNo++
 		d.next = 0
 	case "cancel":
@@ -331,14 +349,13 @@ func (d *driver) operate(ctx context.Context, name string) error {
 		if _, ok := d.m.runs[name]; !ok {
 			return nil
 		}
-		n, err := d.s.CancelRun(ctx, name)
-		if want := d.m.cancel(name); err != nil || n != want {
-			return fmt.Errorf("CancelRun(%s) = %d, %v; want %d", name, n, err, want)
+		if err := d.cancel(ctx, name); err != nil {
+			return err
 		}
 		d.runNo++
 		d.next = 0
 	case "forget":
-		name := fmt.Sprintf("run%d", d.rng.IntN(d.runNo+1))
+		name := runName(d.rng.IntN(d.runNo + 1))
 		if _, ok := d.m.runs[name]; !ok {
 			return nil
 		}
@@ -387,7 +404,9 @@ func (d *driver) handed(queue string, most int, length time.Duration, take bool,
 		return fmt.Errorf("Reserve of %d from %s = %d leases, %v; want %d", most, queue, len(got), err, want)
 	}
 	for i := range got {
-		l, t := &got[i], d.m.heir(queue, got[i].Body)
+		l := &got[i]
+		l.Body, _ = timeless(l.Body)
+		t := d.m.heir(queue, l.Body)
 		if t == nil {
 			return fmt.Errorf("Reserve from %s: hand-out %d is %q, whose key may not go", queue, i, l.Body[:min(20, len(l.Body))])
 		}
@@ -437,8 +456,8 @@ func sameSaid(got, want *glassq.Progress) bool {
 
 // sameOptions compares what a hand-out carries beside body and id with what was put.
 func sameOptions(got, put *glassq.Task) bool {
-	return got.Type == put.Type && got.Key == put.Key && got.Flags == put.Flags && got.Run == put.Run &&
-		got.Position == put.Position &&
+	return got.Type == put.Type && got.Key == put.Key && costOf(got) == costOf(put) && got.Flags == put.Flags &&
+		got.Run == put.Run && got.Position == put.Position &&
 		got.Dense == put.Dense && got.OfAttempt == put.OfAttempt && got.ResultQueue == put.ResultQueue &&
 		got.Priority.Level() == put.Priority.Level() &&
 		maps.Equal(got.Headers, put.Headers) && bytes.Equal(got.Extra, put.Extra)
@@ -475,6 +494,7 @@ func (d *driver) look(ctx context.Context, queue string) error {
 		return fmt.Errorf("Look at %s (paused %v) = %d leases, %w; want one of %d", queue, paused, len(got), err, len(ready))
 	}
 	if len(got) == 1 {
+		got[0].Body, _ = timeless(got[0].Body)
 		t := d.m.heir(queue, got[0].Body)
 		if t == nil {
 			t = d.m.find(slices.Min(ready))
@@ -504,6 +524,9 @@ func (d *driver) ack(ctx context.Context, n int, results bool) error {
 	var acks []glassq.Ack
 	for _, tok := range d.some(n) {
 		a := glassq.Ack{Token: tok, Outcome: glassq.Outcome(d.rng.IntN(2))}
+		if d.one(3) {
+			a.Cost = new(uint32(d.rng.IntN(12)))
+		}
 		if results && tok.Queue != glassq.DefaultResults {
 			a.Result = &glassq.Task{Body: d.body(25 + d.rng.IntN(400))}
 			if d.one(2) {
@@ -549,7 +572,7 @@ func (d *driver) ackAgain(ctx context.Context) error {
 	if newest.Number == 0 || d.m.now-d.m.acked[newest] >= glassq.AckedWindow.Milliseconds() {
 		return nil // for how much longer it is remembered nobody promises
 	}
-	a := glassq.Ack{Token: newest, Outcome: glassq.Failed, Result: &glassq.Task{Body: d.body(20)}}
+	a := glassq.Ack{Token: newest, Outcome: glassq.Failed, Result: &glassq.Task{Body: d.body(20)}, Cost: new(uint32(9))}
 	errs, err := d.s.Ack(ctx, []glassq.Ack{a})
 	if err != nil {
 		return fmt.Errorf("repeated Ack of %v = %v", newest, err)

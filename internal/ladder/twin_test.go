@@ -189,7 +189,7 @@ func (w *twin) Reserve(ctx context.Context, r glassq.Reserve) (out []glassq.Leas
 	single := w.way.single
 	if single && r.Take { // what is taken is an ending at once: it may halt the queue, or end its halt, before the next single one
 		qs, err := w.Store.Queues(ctx, r.Queue)
-		single = err != nil || len(qs) == 0 || qs[0].Settings.Halt == ""
+		single = (err != nil || len(qs) == 0 || qs[0].Settings.Halt == "") && !w.watched(ctx)
 	}
 	for most := r.Max; most > 0; {
 		if single {
@@ -214,9 +214,9 @@ func (w *twin) Reserve(ctx context.Context, r glassq.Reserve) (out []glassq.Leas
 	return out, err
 }
 
-// each calls do with all of some, or with one after the other, and notes the answers.
-func each[T any](w *twin, call string, some []T, do func([]T) ([]error, error)) (errs []error, err error) {
-	if w.way.single {
+// each calls do with all of some, or with single ones, one after the other, and notes the answers.
+func each[T any](w *twin, call string, single bool, some []T, do func([]T) ([]error, error)) (errs []error, err error) {
+	if single {
 		for i := range some {
 			var one []error
 			if one, err = do(some[i : i+1]); err != nil {
@@ -235,15 +235,23 @@ func each[T any](w *twin, call string, some []T, do func([]T) ([]error, error)) 
 }
 
 func (w *twin) Ack(ctx context.Context, some []glassq.Ack) ([]error, error) {
-	return each(w, "Ack", some, func(x []glassq.Ack) ([]error, error) { return w.Store.Ack(ctx, x) })
+	single := w.way.single && !w.watched(ctx)
+	return each(w, "Ack", single, some, func(x []glassq.Ack) ([]error, error) { return w.Store.Ack(ctx, x) })
+}
+
+// watched tells whether something waits for the end of a run. Then the ends that a call brings come after all
+// that it does, and those of single ones in between.
+func (w *twin) watched(ctx context.Context) bool {
+	rs, err := w.Store.Runs(ctx)
+	return err != nil || slices.ContainsFunc(rs, func(r glassq.Run) bool { return r.OnEnd+r.OnFailed != "" || r.Held })
 }
 
 func (w *twin) Nack(ctx context.Context, some []glassq.Nack) ([]error, error) {
-	return each(w, "Nack", some, func(x []glassq.Nack) ([]error, error) { return w.Store.Nack(ctx, x) })
+	return each(w, "Nack", w.way.single, some, func(x []glassq.Nack) ([]error, error) { return w.Store.Nack(ctx, x) })
 }
 
 func (w *twin) Extend(ctx context.Context, some []glassq.Extend) ([]error, error) {
-	return each(w, "Extend", some, func(x []glassq.Extend) ([]error, error) { return w.Store.Extend(ctx, x) })
+	return each(w, "Extend", w.way.single, some, func(x []glassq.Extend) ([]error, error) { return w.Store.Extend(ctx, x) })
 }
 
 // live takes the steps and returns all that was to be seen.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/glassq/glassq"
 )
@@ -39,8 +40,14 @@ func (v *view) task(num uint64, st glassq.State, t *glassq.Task, id string, atte
 		num, st, short, len(t.Body), h.Sum32(), id, t.Run, t.OfAttempt, t.Priority.Level(), attempt, at, reason, said)
 }
 
-func (v *view) run(name string, c glassq.RunChange, b glassq.Books, waiting uint64, created, ended int64) {
-	fmt.Fprintf(v, "run %s %+v %v waiting %d created %d ended %d\n", name, c, b, waiting, created, ended)
+// run shows a run. When one ended whose end is written is not shown, see timeless.
+func (v *view) run(name string, c glassq.RunChange, b glassq.Books, waiting uint64, created, ended int64,
+	ends uint64, waits bool, job *glassq.Job) {
+	if ends > 0 {
+		ended = min(ended, 1)
+	}
+	fmt.Fprintf(v, "run %s %+v %v waiting %d created %d ended %d, end %d, waits %v job %v\n", name, c, b, waiting, created,
+		ended, ends, waits, job)
 }
 
 // observe reads everything that the store shows. now is the time in ms.
@@ -61,10 +68,7 @@ func observe(ctx context.Context, s glassq.Store, now int64) (string, error) {
 		if !q.Halted.Until.IsZero() {
 			until = q.Halted.Until.UnixMilli()
 		}
-		v.queue(q.Name, q.Settings, q.Books, q.Bytes, held, q.Halted.Now(), until)
-		if err := v.observeKeys(ctx, s.(glassq.Keys), q.Name); err != nil {
-			return "", err
-		}
+		var tasks view
 		for k, st := range allStates {
 			if held[k] == 0 {
 				continue
@@ -81,9 +85,21 @@ func observe(ctx context.Context, s glassq.Store, now int64) (string, error) {
 				if st == glassq.Delayed || st == glassq.Leased {
 					at = now + p.Due.Milliseconds()
 				}
-				v.task(p.Number, st, &p.Task, p.TaskID(), p.Attempt, at, p.Reason, p.Progress)
+				size := len(p.Body)
+				var ended time.Time
+				if p.Body, ended = timeless(p.Body); ended.UnixMilli() > now {
+					return "", fmt.Errorf("task %d of %s tells of an end at %v", p.Number, q.Name, ended)
+				} else if !ended.IsZero() {
+					q.Bytes -= int64(size) // how long it is depends on when that was
+				}
+				tasks.task(p.Number, st, &p.Task, p.TaskID(), p.Attempt, at, p.Reason, p.Progress)
 			}
 		}
+		v.queue(q.Name, q.Settings, q.Books, q.Bytes, held, q.Halted.Now(), until)
+		if err := v.observeKeys(ctx, s.(glassq.Keys), q.Name); err != nil {
+			return "", err
+		}
+		v.WriteString(tasks.String())
 	}
 	rs, err := s.Runs(ctx)
 	if err != nil {
@@ -97,8 +113,8 @@ func observe(ctx context.Context, s glassq.Store, now int64) (string, error) {
 			ended = r.Ended.UnixMilli()
 		}
 		v.run(r.Name, glassq.RunChange{Source: r.Source, Queue: r.Queue, Results: r.Results, Sealed: r.Sealed,
-			Total: r.Total},
-			r.Books, r.Waiting, r.Created.UnixMilli(), ended)
+			Total: r.Total, RetryOf: r.RetryOf, OnEnd: r.OnEnd, OnFailed: r.OnFailed, After: r.After, AfterAny: r.AfterAny},
+			r.Books, r.Waiting, r.Created.UnixMilli(), ended, r.Ends, r.Held, r.Job)
 		for _, set := range allSets {
 			ivs, err := s.RunIDs(ctx, r.Name, set, 0, 10_000)
 			if err != nil {
@@ -119,7 +135,15 @@ func (m *model) view() string {
 			held[k] = m.held(name, st)
 		}
 		q := m.queues[name]
-		v.queue(name, q.set, q.books, m.bytes(name), held, q.halt.halted, q.halt.until)
+		bytes := m.bytes(name)
+		if name == hookQueue {
+			for i := range m.tasks {
+				if t := &m.tasks[i]; t.Queue == name {
+					bytes -= int64(len(t.Body))
+				}
+			}
+		}
+		v.queue(name, q.set, q.books, bytes, held, q.halt.halted, q.halt.until)
 		m.viewKeys(&v, name)
 		for _, st := range allStates {
 			for i := range m.tasks {
@@ -130,6 +154,9 @@ func (m *model) view() string {
 				at := int64(0)
 				if st == glassq.Delayed || st == glassq.Leased {
 					at = t.at
+				}
+				if t.held {
+					at = m.now
 				}
 				id := t.TaskID()
 				if id == "" {
@@ -151,7 +178,7 @@ func (m *model) view() string {
 		if c.Results == "" {
 			c.Results = glassq.DefaultResults
 		}
-		v.run(name, c, r.books, waiting, r.created, r.ended)
+		v.run(name, c, r.books, waiting, r.created, r.ended, r.ends, r.waits, m.job(name))
 		for k, set := range []map[uint32]bool{r.put, r.done, r.failed, r.dead} {
 			var ivs []glassq.Interval
 			for _, n := range slices.Sorted(maps.Keys(set)) {

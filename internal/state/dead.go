@@ -3,12 +3,55 @@ package state
 import (
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/RoaringBitmap/roaring/v2/roaring64"
+
 	"github.com/glassq/glassq"
 )
+
+// A deadSet is which tasks of a queue are dead: none that left is in it, so that the next one is found
+// at once, however many were redriven before it. The zero value is empty.
+type deadSet struct{ set *roaring64.Bitmap }
+
+func (d *deadSet) add(n uint64) {
+	if d.set == nil {
+		d.set = roaring64.New()
+	}
+	d.set.Add(n)
+}
+
+func (d *deadSet) remove(n uint64) {
+	if d.set.Remove(n); d.set.IsEmpty() {
+		d.set = nil
+	}
+}
+
+// first is the lowest number, of at least one.
+func (d *deadSet) first() uint64 { return d.set.Minimum() }
+
+// all are all numbers, in ascending order.
+func (d *deadSet) all() []uint64 {
+	if d.set == nil {
+		return nil
+	}
+	return d.set.ToArray()
+}
+
+// from are the numbers >= n in ascending order; the set must not change meanwhile.
+func (d *deadSet) from(n uint64) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		if d.set == nil {
+			return
+		}
+		it := d.set.Iterator()
+		for it.AdvanceIfNeeded(n); it.HasNext() && yield(it.Next()); {
+		}
+	}
+}
 
 // A DeadPick goes through those dead tasks of a queue that a filter means, some at a time: each
 // piece is one record, which names the tasks that it touches. It belongs to the owner of the State.
@@ -29,7 +72,7 @@ type denseName struct {
 
 const (
 	deadLooked = 8192 // dead tasks that one piece looks at, at most
-	deadPicked = 1000 // and that it touches
+	deadPicked = 500  // and that it touches: the owner is busy with that for a few 100 µs
 )
 
 // PickDead begins to redrive, or to purge, the dead tasks of queue that f means. An id that does not
@@ -116,16 +159,12 @@ func (p *DeadPick) Next(s *State) (rec []byte, n int, last bool, err error) {
 		}
 	} else {
 		looked := 0
-		q.dead.from(p.cursor, func(k uint64) uint64 {
-			if k < p.cursor {
-				return k + 1 // once more in the lane
+		for k := range q.dead.from(p.cursor) {
+			if looked++; looked > deadLooked || !look(k) {
+				last = false
+				break
 			}
-			looked++
-			if last = looked <= deadLooked && look(k); !last {
-				return 0
-			}
-			return k + 1
-		})
+		}
 	}
 	n = len(found)
 	if p.done += n; p.filter.Max > 0 && p.done >= p.filter.Max {
@@ -164,10 +203,9 @@ func appendSome(dst []byte, purge bool, queue string, tasks []uint64) []byte {
 
 // someOf reads the rest of such a record, and calls fn for each task until that returns false.
 func someOf(r *reader, fn func(queue string, purge bool, n uint64) bool) {
-	kind, queue := r.byte(), r.str()
-	r.bad = r.bad || kind > 1
+	kind, queue := r.most(1), r.str()
 	at := uint64(0)
-	for k := r.uvarint(); k > 0 && !r.bad; k-- {
+	for k := r.uvarint(); k > 0 && !r.bad && !r.newer; k-- {
 		first := at + r.uvarint()
 		end := first + r.uvarint()
 		if r.bad = r.bad || end <= first || first < at || end > maxTask; r.bad {
@@ -198,12 +236,6 @@ func (s *State) applySome(r *reader) (err error) {
 		}
 		return true
 	})
-	if q != nil {
-		q.dead.tidy(q.count[glassq.Dead], func(n uint64) bool {
-			e := s.tasks.look(n)
-			return e != nil && e.state() == glassq.Dead
-		})
-	}
 	return err
 }
 
@@ -230,6 +262,7 @@ func (s *State) revive(q *Queue, n uint64, e *entry) {
 	e.w0 &^= flagDeadNacked
 	e.setAttempts(0)
 	s.tasks.setReason(n, "")
+	q.dead.remove(n)
 	q.count[glassq.Dead]--
 	q.count[glassq.Leased]++
 	e.setState(glassq.Leased) // as if its last try were given back

@@ -94,7 +94,7 @@ func (s *State) Leased(number uint64) Leased {
 	d := Leased{Task: l.task, Queue: c.queue, Attempt: e.attempts(),
 		N: e.n, Dense: e.has(flagDense), Result: c.resultQueue(), IsResult: e.has(flagResult), Length: l.length,
 		Headers: c.queue.headers}
-	s.place(&d.Place, l.task, e)
+	s.locate(&d.Place, l.task, e)
 	if c.run != nil {
 		d.Run = c.run.name
 		if d.Result == "" {
@@ -155,15 +155,15 @@ func (s *State) Place(n uint64) (p Place, ok bool) {
 	if e == nil {
 		return p, false
 	}
-	s.place(&p, n, e)
+	s.locate(&p, n, e)
 	return p, true
 }
 
 // Tasks is how many tasks there are, dead ones included.
 func (s *State) Tasks() int64 { return s.tasks.live + int64(s.untouched) }
 
-// place fills in the place of task n.
-func (s *State) place(p *Place, n uint64, e *entry) {
+// locate fills in the place of task n.
+func (s *State) locate(p *Place, n uint64, e *entry) {
 	c := &s.class[e.class]
 	p.Frame, p.Offset, p.Size, p.Attempt = e.frame(), e.offset(), e.size(), e.attempts()
 	p.Lease, p.Waits, p.Position, p.said = int64(c.lease), c.key != nil && c.key.lim.bounded(), e.n, s.tasks.mark(n)
@@ -209,10 +209,7 @@ func (s *State) NextTask() uint64 { return s.tasks.next }
 
 // Figures fills in what the state knows of the engine's figures.
 func (s *State) Figures(f *glassq.Stats) {
-	f.Tasks, f.Leases, f.Acked = s.Tasks(), int64(s.leases.live), int64(s.acked.count)
-	for _, q := range s.queues {
-		f.Dedup += int64(len(q.ids.seen))
-	}
+	f.Tasks, f.Leases, f.Acked, f.Dedup = s.Tasks(), int64(s.leases.live), int64(s.acked.count), int64(s.idCount)
 }
 
 // DueAt tells when tasks in a state are due, in ms: delayed ones are ready then, leased ones are

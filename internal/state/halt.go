@@ -135,9 +135,10 @@ func (c *class) haltOut(number uint64) {
 }
 
 // haltBack notes that a lease was given back without an ending: another probe may go out.
-func (c *class) haltBack(number uint64) {
+func (s *State) haltBack(c *class, number uint64) {
 	if b := c.breakerOf(); b != nil && b.halted && b.probe == number {
 		b.probe = 0
+		s.hooks.Ready(c.queue)
 	}
 }
 

@@ -70,6 +70,9 @@ func (s *State) job(r *Run) *glassq.Job {
 		failed := again.AndCardinality(r.failed.all())
 		dead := again.AndCardinality(r.dead.all())
 		done := roaring.And(again, r.done.all())
+		if r.books.Pending() == 0 { // also what was done without a result
+			done = roaring.AndNot(again, r.dead.all())
+		}
 		done.Or(roaring.And(again, r.failed.all()))
 		j.Put += r.books.Put - again.GetCardinality()
 		j.OK += r.books.OK - min(done.GetCardinality()-failed, r.books.OK)

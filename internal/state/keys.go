@@ -454,7 +454,8 @@ func (q *Queue) keyCounts() *glassq.KeyCounts {
 	return c
 }
 
-// Eldest is the ready task of q with the lowest number; it fills in its place.
+// Eldest is the ready task of q with the lowest number; it fills in its place if p is not
+// nil.
 func (s *State) Eldest(q *Queue, p *Place) (n uint64, ok bool) {
 	if q.count[glassq.Ready] == 0 {
 		return 0, false
@@ -484,7 +485,9 @@ func (s *State) Eldest(q *Queue, p *Place) (n uint64, ok bool) {
 	if e == nil {
 		return 0, false
 	}
-	s.place(p, n, e)
+	if p != nil {
+		s.locate(p, n, e)
+	}
 	return n, true
 }
 

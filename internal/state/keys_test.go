@@ -69,7 +69,7 @@ func checkKeys(t *testing.T, s *State) {
 				}
 			}
 		}
-		if n, ok := s.Eldest(q, new(Place)); ok != (q.count[glassq.Ready] > 0) {
+		if n, ok := s.Eldest(q, nil); ok != (q.count[glassq.Ready] > 0) {
 			t.Fatalf("queue %s: eldest %d, %t with %d ready", q.Name, n, ok, q.count[glassq.Ready])
 		}
 	}

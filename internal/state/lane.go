@@ -132,14 +132,6 @@ func (l *lane) spans(yield func(span) bool) {
 // empty tells that nothing is in the lane.
 func (l *lane) empty() bool { return l.cur.empty() && l.back == nil }
 
-// returned are those that came back.
-func (l *lane) returned() []uint64 {
-	if l.back == nil {
-		return nil
-	}
-	return *l.back
-}
-
 func (l *lane) giveBack(n uint64) {
 	if l.back == nil {
 		l.back = new([]uint64)
@@ -239,36 +231,17 @@ func (l *lane) insert(in span) {
 	*l = anew
 }
 
-// tidy drops those that keep says no to, and what is there twice, once they are more than those that
-// count: tasks that left the lane elsewhere than at its beginning, and came back.
-func (l *lane) tidy(count int64, keep func(uint64) bool) {
-	size := len(l.returned())
-	for r := range l.spans {
-		size += int(r.end - r.first)
-	}
-	if int64(size) <= 2*count+1024 {
-		return
-	}
-	var tidied lane
-	last := uint64(0)
-	l.from(0, func(n uint64) uint64 {
-		if n != last && keep(n) {
-			tidied.push(n)
-			last = n
-		}
-		return n + 1
-	})
-	*l = tidied
-}
-
 func (l *lane) reset() { *l = lane{} }
 
 // from calls fn for numbers >= n in ascending order; fn says from which one on the next may be, and
 // 0 for no more. It leaves the heap in ascending order, which is a heap too, so that the next page
 // of a million costs one look at each.
 func (l *lane) from(n uint64, fn func(uint64) (next uint64)) {
-	back := l.returned()
-	slices.Sort(back)
+	var back []uint64
+	if l.back != nil {
+		back = *l.back
+		slices.Sort(back)
+	}
 	b, _ := slices.BinarySearch(back, n)
 	for r := range l.spans {
 		for k := max(r.first, n); k < r.end; k = n {
@@ -313,7 +286,7 @@ func (s *State) Head(q *Queue, p *Place) (n uint64, ok bool) {
 	s.tasks.trim()
 	n, e := s.head(q)
 	if e != nil && p != nil {
-		s.place(p, n, e)
+		s.locate(p, n, e)
 	}
 	return n, e != nil
 }

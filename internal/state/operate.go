@@ -85,22 +85,6 @@ func (s *State) DecidePurge(queue string, states []glassq.State) (rec []byte, n 
 	return AppendPurge(nil, queue, states...), n, nil
 }
 
-// DecideRedrive makes dead tasks of a queue ready, most at most, 0 for all; n is how many.
-func (s *State) DecideRedrive(queue string, most int) (rec []byte, n int, err error) {
-	q := s.Queue(queue)
-	if q == nil {
-		return nil, 0, NoQueue(queue)
-	}
-	n = int(q.Count(glassq.Dead))
-	if most > 0 {
-		n = min(n, most)
-	}
-	if n == 0 {
-		return nil, 0, nil
-	}
-	return AppendRedrive(nil, queue, n), n, nil
-}
-
 // DecideDrop forgets a queue, unless a task of it is leased.
 func (s *State) DecideDrop(queue string) (rec []byte, err error) {
 	q := s.Queue(queue)

@@ -19,6 +19,8 @@ type State struct {
 
 	queues  map[string]*Queue
 	byNum   []*Queue // by Queue.num; nil where one was dropped
+	byName  []*Queue // all, in the order of their names
+	idCount int      // ids that they remember
 	runs    map[string]*Run
 	classes map[string]uint32
 	class   []class
@@ -129,12 +131,12 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		}
 	case opAck:
 		number, how := r.uvarint(), r.byte()
-		if !r.bad {
+		if r.newer = how&0x7f > byte(glassq.Failed); !r.bad && !r.newer {
 			err = s.applyAck(number, glassq.Outcome(how&0x7f), how&0x80 != 0)
 		}
 	case opNack:
-		number, kind, delay, reason := r.uvarint(), r.byte(), r.small(), r.str()
-		if !r.bad {
+		number, kind, delay, reason := r.uvarint(), r.most(nackPutOff), r.small(), r.str()
+		if !r.bad && !r.newer {
 			err = s.applyNack(number, kind, int64(delay), reason)
 		}
 	case opExtend:
@@ -235,10 +237,10 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 			s.applyRunDrop(name)
 		}
 	default:
-		return 0, recordErr(fmt.Sprintf("unknown record %d", b[0]))
+		return 0, newerErr(fmt.Sprintf("unknown record %d", b[0]))
 	}
-	if r.bad {
-		return 0, recordErr(fmt.Sprintf("record %d", b[0]))
+	if r.bad || r.newer {
+		return 0, r.err(fmt.Sprintf("record %d", b[0]))
 	}
 	return len(b) - len(r.b), err
 }
@@ -331,6 +333,9 @@ func (s *State) drop(n uint64, e *entry, acked bool) {
 	}
 	if run := s.class[ci].run; run != nil && e.has(flagResult) && e.state() != glassq.Dead {
 		s.resultGone(run)
+	}
+	if from == glassq.Dead {
+		q.dead.remove(n)
 	}
 	s.tasks.remove(n)
 	s.keyMoved(&s.class[ci], n, from, glassq.Gone)
@@ -493,7 +498,7 @@ func (s *State) applyNack(number uint64, kind byte, delay int64, reason string) 
 		s.settleCost(&s.class[e.class], l.task, 0) // the rate stays used: it counts hand-outs
 	}
 	if c := &s.class[e.class]; kind == nackUndone || kind == nackPutOff {
-		c.haltBack(number)
+		s.haltBack(c, number)
 	} else {
 		s.haltEnd(c, number, true)
 	}
@@ -569,7 +574,7 @@ func (s *State) die(n uint64, e *entry, bump func(*glassq.DeadCounts)) {
 	q.count[from]--
 	e.setState(glassq.Dead)
 	q.count[glassq.Dead]++
-	q.dead.giveBack(n)
+	q.dead.add(n)
 	s.keyMoved(&s.class[e.class], n, from, glassq.Dead)
 	s.hooks.Lowered(q)
 	if c := &s.class[e.class]; c.run != nil && e.has(flagResult) {

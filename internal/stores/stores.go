@@ -35,7 +35,7 @@ type Options struct {
 	MinFree  disk.Watermark // of the disk; below it puts are refused
 	MaxBody  int            // most bytes of one body; 0 means glassq.DefaultMaxBody
 
-	CacheBytes int64         // of the log kept in memory for hand-outs; 0 means 64 MiB
+	CacheBytes int64         // of the log kept in memory for hand-outs, a gateway keeps half; 0 means 64 MiB
 	MaxQueues  int           // 0 means glassq.DefaultMaxQueues
 	MaxRuns    int           // 0 means glassq.DefaultMaxRuns
 	Logger     *slog.Logger  // nil discards
@@ -141,8 +141,8 @@ func (s *Store) openCluster(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
-	set := cluster.Options{CacheBytes: opt.CacheBytes, MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns, Logger: opt.Logger,
-		PutItself: opt.PutItself}
+	set := cluster.Options{CacheBytes: opt.CacheBytes / 2, MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns,
+		Logger: opt.Logger, PutItself: opt.PutItself}
 	if opt.Folder != "" {
 		set.HintFile = filepath.Join(opt.Folder, "seen")
 	}

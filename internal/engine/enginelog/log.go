@@ -46,7 +46,9 @@ type Options struct {
 	Delay  time.Duration               // with Later: how long each takes
 	Fail   func(f *engine.Frame) error // why a frame fails, or nil; outcome_unknown stores it all the same
 	Policy engine.Policy
-	From   io.Reader // an archive to start from, for a store in which there is nothing; nil is none
+	From   io.Reader    // an archive to start from, for a store in which there is nothing; nil is none
+	Read   func() error // why a frame does not read now; nil reads
+	Room   func() error // asked while the engine is told that the log is tight; nil has room
 }
 
 // A Log is a log in a Store, and the engine over it.
@@ -194,6 +196,11 @@ func (l *Log) land(f *engine.Frame) {
 }
 
 func (l *Log) Read(id uint64) (engine.Stored, error) {
+	if l.opt.Read != nil {
+		if err := l.opt.Read(); err != nil {
+			return engine.Stored{}, err
+		}
+	}
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
 	f, ok := l.store.frames[id]
@@ -203,7 +210,12 @@ func (l *Log) Read(id uint64) (engine.Stored, error) {
 	return f, nil
 }
 
-func (l *Log) Room(engine.Kind, int) error { return nil }
+func (l *Log) Room(engine.Kind, int) error {
+	if l.opt.Room == nil {
+		return nil
+	}
+	return l.opt.Room()
+}
 
 func (l *Log) Checkpoint(at uint64, write func(io.Writer) error) (oldest, size uint64, err error) {
 	var b bytes.Buffer
