@@ -76,13 +76,11 @@ var (
 			r.Wait = sooner(r.Wait, passed)
 			return r
 		},
-		undo: func(e *engine.Engine, ls leases) {
-			nacks := make([]glassq.Nack, len(ls))
-			for i := range ls {
-				nacks[i] = glassq.Nack{Token: ls[i].Token(), Undone: true}
-			}
-			e.Nack(context.Background(), nacks) // what fails here expires by itself
-		}}
+		away: func(r glassq.Reserve) glassq.Reserve {
+			r.Take = false // a task is not gone before it is here
+			return r
+		},
+		undo: func(s *Store, ls leases) { s.undo(context.Background(), ls) }}
 	ackVerb = verb[ackArgs, errorList]{name: "ack", waits: true,
 		do: func(ctx context.Context, e *engine.Engine, a ackArgs) (errorList, error) {
 			if a.wait == nil {

@@ -325,7 +325,8 @@ type verb[A, R any] struct {
 	// after is what the call asks once some time has passed: its wait is over sooner. nil is the same.
 	after func(a A, passed time.Duration) A
 	do    func(ctx context.Context, e *engine.Engine, a A) (R, error)
-	undo  func(e *engine.Engine, r R) // of an answer that nobody heard, or nil
+	away  func(a A) A         // what is asked of another gateway; nil is the same
+	undo  func(s *Store, r R) // of an answer that nobody heard, or nil
 }
 
 // A reply is its JSON with the length before it, and what the verb gave.
@@ -342,10 +343,10 @@ func (r reply) bytes() []byte {
 
 // server is a verb without its types.
 type server interface {
-	serve(ctx context.Context, e *engine.Engine, args []byte) (data []byte, undo func())
+	serve(ctx context.Context, s *Store, e *engine.Engine, args []byte) (data []byte, undo func())
 }
 
-func (v *verb[A, R]) serve(ctx context.Context, e *engine.Engine, args []byte) ([]byte, func()) {
+func (v *verb[A, R]) serve(ctx context.Context, s *Store, e *engine.Engine, args []byte) ([]byte, func()) {
 	var a A
 	if err := unpack(args, &a); err != nil {
 		return refuse(glassq.Errorf(glassq.CodeInternal, "a call of another gateway does not read: %w", err)), nil
@@ -362,7 +363,7 @@ func (v *verb[A, R]) serve(ctx context.Context, e *engine.Engine, args []byte) (
 	if v.undo == nil || err != nil {
 		return data, nil
 	}
-	return data, func() { v.undo(e, r) }
+	return data, func() { v.undo(s, r) }
 }
 
 // refuse is the reply with an error.
@@ -392,7 +393,11 @@ func (v *verb[A, R]) call(ctx context.Context, s *Store, a A, once bool) (r R, r
 			continue
 		case owner != "":
 			if data == nil {
-				if data, err = encode(v.name, a); err != nil {
+				there := a
+				if v.away != nil {
+					there = v.away(a)
+				}
+				if data, err = encode(v.name, there); err != nil {
 					return r, false, err
 				}
 			}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -46,6 +47,9 @@ type Options struct {
 	// Folder is where a gateway to a store of several machines keeps what it has heard of the log, so
 	// that it knows when that went back; "" keeps nothing.
 	Folder string
+
+	// Settings are what a gateway tells the others of how it is set, see cluster.Options.
+	Settings func() map[string]string
 
 	// Between, if not nil, returns what stands between the rules and the engine, and sees every
 	// call.
@@ -142,7 +146,8 @@ func (s *Store) openCluster(ctx context.Context, opt Options) error {
 		return err
 	}
 	set := cluster.Options{CacheBytes: opt.CacheBytes / 2, MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns,
-		Logger: opt.Logger, PutItself: opt.PutItself}
+		Logger: opt.Logger, PutItself: opt.PutItself, Settings: opt.Settings}
+	set.Host, _ = os.Hostname() // "" where it is not known
 	if opt.Folder != "" {
 		set.HintFile = filepath.Join(opt.Folder, "seen")
 	}
