@@ -232,7 +232,7 @@ func (c *crew) harm(name string) error {
 	if name == "under" && len(c.d.m.schedules) > 0 { // what is due comes before or after all of it
 		time.Sleep(time.Until(time.Now().Truncate(time.Minute).Add(time.Minute)))
 	}
-	time.Sleep(2 * time.Second) // so that a frame tells the time: what comes after it, the next owner does not know
+	c.quiet() // so that a frame tells the time: what comes after it, the next owner does not know
 	before, began := c.now(), time.Now()
 	c.d.m.advance(before)
 	ahead := c.d.m.ahead
@@ -309,6 +309,21 @@ func (c *crew) harm(name string) error {
 		}
 	}
 	return c.follow(before, ahead, began, epoch)
+}
+
+// quiet lets two seconds pass in which the log gets no frame that nobody asked for.
+func (c *crew) quiet() {
+	frames := func() uint64 {
+		if i, _ := c.owner(); i >= 0 {
+			s, err := c.seats[i].Stats(c.ctx)
+			c.err = errors.Join(c.err, err)
+			return s.Frames
+		}
+		return 0
+	}
+	for was := uint64(0); was != frames(); time.Sleep(2 * time.Second) {
+		was = frames()
+	}
 }
 
 // under has a put and an ack under way while the owner, which does not reach the log, dies or comes back. Both
