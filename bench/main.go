@@ -55,6 +55,7 @@ var suites = []suite{
 	{"output", "output of results that wait in a server: rate and memory", outputSuite},
 	{"watch", "pages, events, metrics, redrive and counting, beside tasks that pass", watchSuite},
 	{"redrive", "-n dead tasks made ready, beside tasks that pass: a row of watch", redriveSuite},
+	{"many", "pages of 100,000 queues: a row of watch", manySuite},
 	{"counting", "what internal/live costs a task: the last row of watch", countSuite},
 	{"manager", "the Python manager door beside a manager of Python's own", managerSuite},
 	{"ranges", "a range of a billion tasks; run of URLs as a range beside one by one", rangeRows},

@@ -167,6 +167,16 @@ func redriveSuite(b *bench) error {
 	return w.redrive()
 }
 
+// manySuite is the row of suite watch about very many queues alone.
+func manySuite(b *bench) error {
+	w := &watch{bench: b, queues: 100, many: 100_000, rate: 2000, span: time.Duration(*seconds * float64(time.Second))}
+	if err := w.begin("watch", *syncs); err != nil {
+		return err
+	}
+	defer func() { w.server.stop() }()
+	return w.manyQueues()
+}
+
 // press sends the form of a queue's page.
 func (w *watch) press(ctx context.Context) error {
 	page, err := w.get(ctx, "/queues/"+deadQueue)

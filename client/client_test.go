@@ -553,6 +553,28 @@ func TestLostAnswer(t *testing.T) {
 
 // TestWarnings: a near miss among a task's own members comes back in its receipt, and a negative
 // duration is refused.
+// TestAckTooLarge: an ack that is larger than a request may be is refused for itself, as every store
+// does, and those beside it are done.
+func TestAckTooLarge(t *testing.T) {
+	c, ctx := pair(t), t.Context()
+	if _, err := c.Put(ctx, []glassq.Task{{Queue: "q"}, {Queue: "q"}, {Queue: "q"}}); err != nil {
+		t.Fatal(err)
+	}
+	leases, err := c.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 3})
+	if err != nil || len(leases) != 3 {
+		t.Fatalf("reserve = %d leases, %v", len(leases), err)
+	}
+	acks := make([]glassq.Ack, 3)
+	for i := range acks {
+		acks[i].Token = leases[i].Token()
+	}
+	acks[1].Result = &glassq.Task{Body: make([]byte, 40<<20), Type: glassq.TypeOctets} // more as base64
+	errs, err := c.Ack(ctx, acks)
+	if err != nil || len(errs) != 3 || errs[0] != nil || glassq.CodeOf(errs[1]) != glassq.CodeTooLarge || errs[2] != nil {
+		t.Errorf("acks of which one is too large = %v, %v; want that one refused", errs, err)
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	c := pair(t)
 	own, near := []byte(`{"own":1}`), []byte(`{"prio":9}`)

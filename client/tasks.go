@@ -21,7 +21,8 @@ import (
 // is refused the error says how many tasks were stored before it.
 //
 // With Options.Retry a part whose outcome is unknown is sent again. So that nothing is stored
-// twice, a task without an id gets one then, and a repeat is receipted as a duplicate at worst.
+// twice, a task without an id gets one then, and a repeat is receipted as a duplicate at worst, as long
+// as ids are remembered: for glassq.DedupWindow.
 func (c *Client) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, error) {
 	return c.PutWait(ctx, tasks, 0)
 }
@@ -277,10 +278,12 @@ func settle[T any](ctx context.Context, c *Client, path string, items []T, print
 			return nil
 		}
 		answer, err := c.do(ctx, request{method: "POST", path: path, body: body, ndjson: true})
-		if err != nil {
-			return err
+		if err == nil {
+			err = readErrors(answer, errs[from:to])
+		} else if to-from == 1 && glassq.CodeOf(err) == glassq.CodeTooLarge {
+			errs[from], err = err, nil // it is refused for itself
 		}
-		if err := readErrors(answer, errs[from:to]); err != nil {
+		if err != nil {
 			return err
 		}
 		from, body = to, body[:0]

@@ -16,7 +16,9 @@ func commitLaws() []law {
 		{"P6 a result carries its task's id, run, position and attempt", resultEnvelope},
 		{"P6 a result goes to the ack's queue, the task's, the run's, or results", resultRoute},
 		{"P6 follow-ups join the run unless they name another", followUps},
+		{"P6 a follow-up with the id of a position of the run that it joins is that position", followUpPosition},
 		{"P6 an ack whose result finds no room changes nothing", ackNoRoom},
+		{"P6 a result and a follow-up find room together", ackNoRoomForAll},
 		{"P6 an ack is answered for itself", ackEach},
 		{"P6 a result is stored only when it was checked by its queue's schema of now", checkedResult},
 		{"P6 callers that race for one lease make one result", raceForOne},
@@ -153,6 +155,34 @@ func followUps(w *world) {
 	w.runBooks("r", glassq.Books{Put: 3, OK: 1})
 	w.runBooks("s", glassq.Books{Put: 2})
 	w.books("next", glassq.Books{Put: 5})
+}
+
+func followUpPosition(w *world) {
+	w.put(dense("q", "r", 2)...)
+	a := withResult(w.one("q"), glassq.OK, "result")
+	a.Put = []glassq.Task{{Queue: "next", Body: []byte("there"), ID: "r/1"}, {Queue: "next", Body: []byte("new"), ID: "r/5"},
+		{Queue: "next", Body: []byte("of another"), ID: "s/1"}}
+	w.ack(a)
+	ls := w.want("next", "new", "of another")
+	if !ls[0].Dense || ls[0].Position != 5 || ls[1].Dense || ls[1].ID != "s/1" {
+		w.Errorf("follow-ups = %+v; want position 5, and one with an id", ls)
+	}
+	w.ids("r", glassq.IDsPut, glassq.Interval{First: 0, Last: 1}, glassq.Interval{First: 5, Last: 5})
+	w.runBooks("r", glassq.Books{Put: 4, OK: 1})
+}
+
+func ackNoRoomForAll(w *world) {
+	two := int64(2)
+	w.configure("small", glassq.SettingsChange{MaxTasks: &two})
+	w.put(tasks("small", "in the way")...)
+	w.put(tasks("q", "a")...)
+	a := withResult(w.one("q"), glassq.OK, "result")
+	a.Result.Queue, a.Put = "small", tasks("small", "up")
+	w.code("Ack with two tasks for a queue with room for one", w.tryAck(a)[0], glassq.CodeQueueFull)
+	w.held("small", 0, 1, 0, 0)
+	w.ack(glassq.Ack{Token: w.one("small").Token()})
+	w.ack(a)
+	w.want("small", "result", "up")
 }
 
 func ackNoRoom(w *world) {

@@ -57,7 +57,7 @@ func Run(t *testing.T, h Harness) {
 func laws() []law {
 	return slices.Concat(durableLaws(), deliveryLaws(), leaseLaws(), orderLaws(), commitLaws(),
 		progressLaws(), haltLaws(), crashLaws(), waitLaws(), roomLaws(), deadLaws(), runLaws(), hookLaws(),
-		scheduleLaws(), dedupLaws(), limitLaws(), rangeLaws(), keyLaws(), walkLaws())
+		scheduleLaws(), dedupLaws(), limitLaws(), rangeLaws(), keyLaws(), walkLaws(), listLaws())
 }
 
 // perEnd makes a law of each way in which an engine can end.

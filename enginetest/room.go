@@ -17,6 +17,7 @@ func roomLaws() []law {
 		{"a put that waits for room in vain puts nothing", putInVain},
 		{"a put that could never find room is refused at once", putTooLarge},
 		{"room comes from an ack, a purge, an expiry, a higher limit, a drop", roomComes},
+		{"puts that wait go on waiting in the queue that takes the place of a dropped one", roomAfterDrop},
 		{"an ack waits for room for its result, and is whole", ackWaits},
 		{"AwaitIdle ends when nothing is left to do", awaitsIdle},
 		{"Close ends waits for room and for the end of a queue", closeEndsRoom},
@@ -89,6 +90,32 @@ func putsInOrder(w *world) {
 	}
 	w.want("q", "3", "4")
 	w.books("q", glassq.Books{Put: 7, OK: 5})
+}
+
+func roomAfterDrop(w *world) {
+	w.limit("q", 1)
+	w.put(tasks("q", "a")...)
+	var waiting []*call
+	for i := range 5 {
+		waiting = append(waiting, w.putWait("q", fmt.Sprint(i), -1))
+	}
+	drop := background(func() error { return w.store().Drop(w.Context(), "q") })
+	one := int64(1)
+	_, err := w.store().Configure(w.Context(), "q", glassq.SettingsChange{MaxTasks: &one})
+	w.ok("Configure", err)
+	<-drop.done
+	w.ok("Drop", drop.err)
+	for range waiting { // whichever came before the new limit
+		for _, l := range w.reserve("q", 10) {
+			w.ack(glassq.Ack{Token: l.Token()})
+		}
+	}
+	for i, c := range waiting {
+		<-c.done
+		w.ok(fmt.Sprintf("PutWait %d", i), c.err)
+	}
+	w.drain("q")
+	w.held("q", 0, 0, 0, 0)
 }
 
 func putInVain(w *world) {

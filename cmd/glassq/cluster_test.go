@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/glassq/glassq/internal/jetstream/natstest"
 )
@@ -50,6 +51,7 @@ func TestClusterStore(t *testing.T) {
 		{"a doctor of streams", []string{"doctor", "--store", url("main")}, 0, "stream GLASSQ_main_0: "},
 		{"a doctor who cannot see", []string{"doctor", "--store", url("main")}, 0, "warn  sync     it is not known"},
 		{"a doctor of one copy", []string{"doctor", "--store", url("main")}, 0, "the log has 1 copy"},
+		{"a doctor of one gateway", []string{"doctor", "--store", url("main"), "--server", server}, 0, "ok    gateways 1 gateway, set alike"},
 		{"a doctor of a lazy server", []string{"doctor", "--store", lazy.URL("main"), "--nats-monitor", lazy.Monitors()[0]}, exitUnexpected, "FAIL  sync     the server at " + lazy.Monitors()[0] + " syncs every 2m0s"},
 		{"a doctor of nobody", []string{"doctor", "--store", "nats://" + freeAddress(t) + "/main"}, exitUnexpected, "FAIL  nats     no server of"},
 		{"a lazy server", []string{"serve", "--store", lazy.URL("main") + "?replicas=1", "--nats-monitor", lazy.Monitors()[0]}, exitUsage, "--accept-lazy-sync"},
@@ -70,6 +72,21 @@ func TestClusterStore(t *testing.T) {
 				t.Errorf("exit %d: %s%s; want %d and %q", code, out, errs, tt.code, tt.has)
 			}
 		})
+	}
+
+	key := filepath.Join(dir, "key")
+	if err := os.WriteFile(key, []byte("0123456789abcdef0123456789abcdef\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, nil, "serve", "--store", url("main"), "--http", "127.0.0.1:0", "--memcached", "off", "--key-file", key)
+	for until := time.Now().Add(time.Minute); ; { // it is heard of in a moment
+		out, errs, code := invoke(t, "", nil, "doctor", "--store", url("main"), "--server", server)
+		if code == exitUnexpected && strings.Contains(out, "FAIL  gateways --key-file is not the same at all gateways") {
+			break
+		}
+		if time.Now().After(until) {
+			t.Fatalf("doctor of two gateways, one with a key: exit %d: %s%s", code, out, errs)
+		}
 	}
 
 	s.cmd.Process.Signal(os.Interrupt)

@@ -3,9 +3,11 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/glassq/glassq/internal/output"
+	"github.com/glassq/glassq/internal/wal"
 )
 
 // A resultFile is a file of results that may go on where an earlier output ended.
@@ -26,6 +28,10 @@ func openResults(path string, opt output.LoadOptions) (*resultFile, error) {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
 		return r, nil // a pipe or a device: nothing to go on from
+	}
+	if info.Size() == 0 {
+		// It may be new, and what is acked rests on its name. Some file systems cannot do more for that.
+		_ = wal.DirFS(filepath.Dir(path)).SyncDir()
 	}
 	if info.Size() == 0 && (opt.Format == output.Text || opt.Format == output.Custom) {
 		return r, nil

@@ -96,7 +96,7 @@ and --json the results are only summed up.`,
 			return err
 		}
 		defer stop()
-		defer tune()()
+		defer tune(mostGarbage)()
 		if timed {
 			f.timed = newTimedSource(src, f.pace.duration, f.concurrency)
 			src = f.timed

@@ -15,6 +15,7 @@ type Store interface {
 	glassq.Copier
 	glassq.Archiver
 	glassq.Finder
+	glassq.Lister
 	glassq.Keys
 	glassq.Schedules
 }
@@ -85,6 +86,13 @@ func (p partial) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) 
 		return s.Find(ctx, f)
 	}
 	return glassq.Found{}, glassq.ErrUnsupported
+}
+
+func (p partial) List(ctx context.Context, q glassq.QueueQuery) (glassq.QueueList, error) {
+	if s, ok := p.Store.(glassq.Lister); ok {
+		return s.List(ctx, q)
+	}
+	return glassq.QueueList{}, glassq.ErrUnsupported
 }
 
 func (p partial) Schedules(ctx context.Context) ([]glassq.Schedule, error) {

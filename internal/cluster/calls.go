@@ -19,6 +19,10 @@ var (
 	errMoved = errors.New("the owner has changed")
 	// errLost: nobody will ever say what became of the call.
 	errLost = errors.New("the owner is gone, and the call with it or not")
+	// errSilent: nothing has been heard of the owner for long, and the call was surely not done.
+	errSilent = errors.New("the owner does not answer")
+	// errLostSilent: the same, and the call may be done or not.
+	errLostSilent = errors.New("the owner does not answer any more")
 )
 
 // calls are those that this gateway has made at owners.
@@ -56,7 +60,7 @@ func (c *calls) close() {
 
 // make has the owner do a call and returns its answer. A call that waits is cancelled at the end of
 // ctx, and its answer says whether it was done before; the end of ctx leaves any other with errLost.
-// The errors are errMoved, errLost, and that of ctx.
+// The errors are errMoved, errLost, errSilent, errLostSilent, and that of ctx.
 func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool, changed <-chan struct{}) (*joiner,
 	error) {
 	w := &waiting{done: make(chan struct{})}
@@ -88,7 +92,7 @@ func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool,
 	}
 	var ends <-chan time.Time // when the owner has had its time to say what became of the call
 	over, done, kind := c.over, ctx.Done(), byte(pieceAsk)
-	for {
+	for heardAt := time.Now(); ; {
 		select {
 		case <-w.done:
 			c.ended.add(id)
@@ -122,8 +126,13 @@ func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool,
 			continue
 		default:
 		}
-		if err == nil && reply != receiptHeard || errors.Is(err, ErrNobody) {
+		switch {
+		case err == nil && reply != receiptHeard || errors.Is(err, ErrNobody):
 			return nil, cmp.Or(ctx.Err(), errLost)
+		case err == nil:
+			heardAt = time.Now()
+		case time.Since(heardAt) > patience*c.s.opt.Beat:
+			return nil, cmp.Or(ctx.Err(), errLostSilent)
 		}
 	}
 }
@@ -138,8 +147,12 @@ func (c *calls) send(ctx context.Context, owner string, id callID, data []byte, 
 		}
 		return errMoved
 	}
+	heardAt := time.Now()
 	for i := 0; i < len(pieces); {
 		reply, err := c.request(owner, &pieces[i])
+		if err == nil {
+			heardAt = time.Now()
+		}
 		switch {
 		case err == nil && reply == receiptHeard:
 			i++
@@ -149,6 +162,11 @@ func (c *calls) send(ctx context.Context, owner string, id callID, data []byte, 
 			return moved()
 		default:
 			maybe = maybe || i == len(pieces)-1
+			if time.Since(heardAt) > patience*c.s.opt.Beat && maybe {
+				return errLostSilent
+			} else if time.Since(heardAt) > patience*c.s.opt.Beat {
+				return errSilent
+			}
 		}
 		select {
 		case <-time.After(busyPause):

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -15,6 +16,7 @@ var (
 	_ glassq.Store  = (*Store)(nil)
 	_ glassq.Waits  = (*Store)(nil)
 	_ glassq.Finder = (*Store)(nil)
+	_ glassq.Lister = (*Store)(nil)
 
 	_ glassq.Archiver  = (*Store)(nil)
 	_ glassq.Keys      = (*Store)(nil)
@@ -22,14 +24,14 @@ var (
 )
 
 // where says who does calls now: this gateway, or the one named owner, or nobody before changed is
-// closed.
-func (s *Store) where() (own *reign, owner string, changed <-chan struct{}, err error) {
+// closed, since lone.
+func (s *Store) where() (own *reign, owner string, changed <-chan struct{}, lone time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if owner = s.owner; owner == s.name {
 		owner = ""
 	}
-	return s.reign, owner, s.changed, s.err
+	return s.reign, owner, s.changed, s.loneAt, s.err
 }
 
 // heardOwner is the owner as far as heard; changed is closed when that changes.
@@ -79,7 +81,7 @@ func (s *Store) serve(ctx context.Context, data []byte) (answer []byte, undo fun
 	case v == nil:
 		return refuse(glassq.Errorf(glassq.CodeUnsupported, "the gateway that owns the store does not know %q: let all gateways be of one version", name)), nil
 	}
-	return v.serve(ctx, r.engine, args)
+	return v.serve(ctx, s, r.engine, args)
 }
 
 // Put stores tasks; see glassq.Engine. When the owner dies meanwhile a put of which all tasks have
@@ -112,20 +114,13 @@ func (s *Store) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, 
 	if r.Wait > 0 {
 		end = time.Now().Add(r.Wait)
 	}
-	there := r
-	there.Take = false // a task is not gone before it is here
 	for bodies := room.Of(ctx); ; {
-		if s.serving() != nil {
-			there.Take = r.Take
-		}
-		ls, remote, err := reserveVerb.call(ctx, s, there, false)
+		ls, remote, err := reserveVerb.call(ctx, s, r, false)
 		if err != nil || !remote || len(ls) == 0 {
 			return ls, err
 		}
 		if ctx.Err() != nil { // it came when nobody waited any more
-			if !r.Look {
-				s.undo(ctx, ls)
-			}
+			s.undo(ctx, ls)
 			return nil, ctx.Err()
 		}
 		fits := 0
@@ -135,30 +130,32 @@ func (s *Store) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, 
 		if bodies == nil {
 			fits = len(ls)
 		}
-		if fits < len(ls) && !r.Look {
-			s.undo(ctx, ls[fits:])
-		}
+		s.undo(ctx, ls[fits:])
 		if fits > 0 {
-			return s.taken(ctx, ls[:fits], r.Take && !there.Take, bodies != nil)
+			return s.taken(ctx, ls[:fits], r.Take, bodies != nil)
 		}
 		if err := bodies.Take(ctx, bytesOf(&ls[0].Task)); err != nil {
 			return nil, err
 		}
 		if r.Wait > 0 {
-			there.Wait = max(0, time.Until(end))
+			r.Wait = max(0, time.Until(end))
 		}
 	}
 }
 
 func bytesOf(t *glassq.Task) int64 { return int64(len(t.Body) + len(t.Extra)) }
 
-// undo gives leases back.
+// undo gives leases back, at whatever gateway owns the store now. Tasks that were only looked at have none.
 func (s *Store) undo(ctx context.Context, ls leases) {
-	nacks := make([]glassq.Nack, len(ls))
+	var nacks []glassq.Nack
 	for i := range ls {
-		nacks[i] = glassq.Nack{Token: ls[i].Token(), Undone: true}
+		if ls[i].Number != 0 {
+			nacks = append(nacks, glassq.Nack{Token: ls[i].Token(), Undone: true})
+		}
 	}
-	s.Nack(context.WithoutCancel(ctx), nacks) // what fails here expires by itself
+	if len(nacks) > 0 {
+		s.Nack(context.WithoutCancel(ctx), nacks) // what fails here expires by itself
+	}
 }
 
 // taken acks leases that the caller wants as taken. Where room is kept, the caller acks the large
@@ -265,6 +262,12 @@ func (s *Store) Extend(ctx context.Context, extends []glassq.Extend) ([]error, e
 func (s *Store) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error) {
 	infos, _, err := queuesVerb.call(ctx, s, names, false)
 	return infos, err
+}
+
+// List lists queues; see glassq.Lister.
+func (s *Store) List(ctx context.Context, q glassq.QueueQuery) (glassq.QueueList, error) {
+	l, _, err := listVerb.call(ctx, s, q, false)
+	return l, err
 }
 
 // Configure changes settings of a queue; see glassq.Operator.
@@ -402,13 +405,14 @@ func (s *Store) CancelRun(ctx context.Context, name string) (int, error) {
 }
 
 // Stats tells what the owner knows, or told last when it does not answer at once; see
-// glassq.ClusterStats.
+// glassq.ClusterStats. Where there has been no owner for long the error has code unavailable.
 func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
-	if err := s.refused(); err != nil {
+	if err := cmp.Or(s.refused(), s.lone()); err != nil {
 		return stats, err
 	}
 	asOf := time.Now()
-	if s.serving() == nil {
+	r := s.serving()
+	if r == nil {
 		var ok bool
 		stats, ok = s.ownersStats(ctx)
 		s.mu.Lock()
@@ -418,8 +422,11 @@ func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
 			stats.Cluster = told.Cluster // how the log is, which an engine does not know
 		}
 		s.mu.Unlock()
-	} else if stats, _, err = statsVerb.call(ctx, s, struct{}{}, false); err != nil {
-		return stats, err
+	} else {
+		if stats, _, err = statsVerb.call(ctx, s, struct{}{}, false); err != nil {
+			return stats, err
+		}
+		asOf = r.engine.Sole()
 	}
 	var c glassq.ClusterStats
 	if stats.Cluster != nil {
@@ -427,6 +434,9 @@ func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
 	}
 	c.Role, c.AsOf = glassq.RoleGateway, asOf
 	s.mu.Lock()
+	if r != nil && s.shownAt.After(asOf) {
+		c.AsOf = s.shownAt
+	}
 	if r := s.reign; r != nil {
 		c.Role = glassq.RoleOwner
 		r.mu.Lock()
@@ -434,6 +444,7 @@ func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
 			r.info.Leader
 		r.mu.Unlock()
 	}
+	c.Gateways = s.gateways()
 	c.Gateway, c.Owner, c.Epoch, c.Message = s.name, s.owner, s.epoch, max(c.Message, s.high.number)
 	s.mu.Unlock()
 	stats.AnswersWait, stats.Cluster = true, &c
@@ -456,6 +467,17 @@ func (s *Store) refused() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
+}
+
+// lone is the error of a store that has had no owner for long, as far as this gateway has heard; or nil.
+func (s *Store) lone() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.loneAt.IsZero() || time.Since(s.loneAt) < patience*s.opt.Beat {
+		return nil
+	}
+	return glassq.Errorf(glassq.CodeUnavailable, "this gateway has heard of no owner of the store for %v: see whether its NATS servers reach each other, or ask another gateway",
+		time.Since(s.loneAt).Round(time.Second))
 }
 
 // DropRun forgets a run; see glassq.Runs.

@@ -82,6 +82,7 @@ type reign struct {
 	once   sync.Once          // quit
 	over   chan struct{}      // closed when run has ended
 	closed atomic.Bool        // the engine is
+	doubts atomic.Bool        // whether another one owns the log is being found out
 
 	mu      sync.Mutex // guards everything down to the next gap
 	answers []answer
@@ -180,8 +181,11 @@ func (r *reign) run() {
 	}
 }
 
-// end fails all frames that are with the log.
+// end fails all frames that are with the log. What is not with it yet is surely not done.
 func (r *reign) end(err error) {
+	if glassq.CodeOf(err) == glassq.CodeUnknown {
+		r.engine.Fail(&deposed{by: "it gave up waiting for the log"})
+	}
 	for _, m := range r.flying {
 		if m.end != nil {
 			m.end.Failed(err)
@@ -450,8 +454,10 @@ func (f *frameReader) take(n uint64, msg []byte) bool {
 		f.why = fmt.Errorf("message %d of the log is another one", n)
 	default:
 		f.Time, f.part, f.parts = h.time, h.part, h.parts
-		if f.Records = append(f.Records, body...); h.parts == 1 {
+		if f.Records == nil {
 			f.Records = body
+		} else {
+			f.Records = append(f.Records, body...)
 		}
 		return h.part < h.parts
 	}

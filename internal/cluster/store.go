@@ -20,6 +20,7 @@ import (
 
 const (
 	ownerLost = 3                // beats without a sign of life, before another gateway takes over
+	patience  = 20               // beats without a word of the log, or of an owner, before calls are told so
 	sayEvery  = 10 * time.Second // between two lines about the same trouble
 	closeFor  = 10 * time.Second // that Close waits for the log
 	formatNow = 1                // of the hint "store" and what it stands for
@@ -38,6 +39,9 @@ type Options struct {
 
 	Wall func() time.Time // the wall clock; nil means time.Now
 
+	Host     string                   // of this gateway, for people
+	Settings func() map[string]string // see glassq.GatewaySettings; called now and then, from any goroutine; nil has none
+
 	PutItself func(queue, run string) // see engine.Options; told where this gateway is the owner
 }
 
@@ -53,21 +57,24 @@ type Store struct {
 	calls  *calls
 	served *served
 
-	mu      sync.Mutex    // guards everything down to the next gap
-	reign   *reign        // while this gateway is the owner and serves
-	owner   string        // who the owner is, as far as heard; "" is nobody
-	epoch   uint64        // of it
-	changed chan struct{} // closed when any of the three above changes
-	high    witness       // the newest point heard of
-	heardAt time.Time     // when somebody last showed signs of life; zero: never
-	logNow  int64         // the time of the log, ms, as an owner told it
-	logAt   time.Time     // when that was
-	stats   glassq.Stats  // the owner's
-	toldAt  time.Time     // when they were told; zero: never
-	left    bool          // the owner said that it goes
-	err     error         // why every call is refused: closed, or the log is lost
-	closed  bool          // Close was called
-	said    time.Time     // when trouble was last logged
+	mu      sync.Mutex      // guards everything down to the next gap
+	reign   *reign          // while this gateway is the owner and serves
+	owner   string          // who the owner is, as far as heard; "" is nobody
+	epoch   uint64          // of it
+	changed chan struct{}   // closed when any of the three above changes
+	loneAt  time.Time       // since when the owner is nobody; zero: it is not
+	shownAt time.Time       // when the last sign began that this gateway left in the hint as the owner
+	high    witness         // the newest point heard of
+	heardAt time.Time       // when somebody last showed signs of life; zero: never
+	logNow  int64           // the time of the log, ms, as an owner told it
+	logAt   time.Time       // when that was
+	stats   glassq.Stats    // the owner's
+	toldAt  time.Time       // when they were told; zero: never
+	left    bool            // the owner said that it goes
+	err     error           // why every call is refused: closed, or the log is lost
+	closed  bool            // Close was called
+	peers   map[string]peer // gateways by name, as they were heard of last
+	said    time.Time       // when trouble was last logged
 
 	revision uint64 // of the hint "shard.0", as this gateway left it or found it
 	written  uint64 // the number in the hint file; for remember
@@ -117,7 +124,7 @@ const (
 // by something else; or that of ctx.
 func Open(ctx context.Context, g Ground, opt Options) (*Store, error) {
 	s := &Store{ground: g, opt: opt.withDefaults(), changed: make(chan struct{}), failed: make(chan struct{}),
-		kick: make(chan struct{}, 1)}
+		kick: make(chan struct{}, 1), loneAt: time.Now(), peers: map[string]peer{}}
 	s.name = fmt.Sprintf("%016x", chance(rand.Read))
 	known, err := s.recall()
 	if err != nil {
@@ -152,6 +159,7 @@ func Open(ctx context.Context, g Ground, opt Options) (*Store, error) {
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	s.wg.Go(func() { s.run(run) })
+	s.wg.Go(func() { s.present(run) })
 	return s, nil
 }
 
@@ -240,11 +248,16 @@ func (s *Store) request(msg []byte) []byte {
 	return s.served.take(p)
 }
 
-// hear takes what owners tell.
+// hear takes what owners tell, and the notices of all gateways.
 func (s *Store) hear(msg []byte) {
 	var x sign
 	if json.Unmarshal(msg, &x) == nil && s.ours(x) && x.From != s.name {
 		s.heed(x, true)
+		return
+	}
+	var n notice
+	if json.Unmarshal(msg, &n) == nil && n.Of == hex.EncodeToString(s.id[:]) && n.Gateway != s.name {
+		s.note(n)
 	}
 }
 
@@ -298,6 +311,11 @@ func (s *Store) doubt(r *reign) {
 
 // change wakes those who wait for another owner; mu is held.
 func (s *Store) change() {
+	if s.owner != "" {
+		s.loneAt = time.Time{}
+	} else if s.loneAt.IsZero() {
+		s.loneAt = time.Now()
+	}
 	close(s.changed)
 	s.changed = make(chan struct{})
 	select {
@@ -422,11 +440,14 @@ func (s *Store) sign(ctx context.Context, kind string) error {
 	}
 	try, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
+	began := time.Now()
 	if revision, err = s.ground.Hints.Set(try, shardKey, text, revision); err != nil {
 		return err
 	}
 	s.mu.Lock()
-	s.revision = revision
+	if s.revision = revision; kind == owns {
+		s.shownAt = began
+	}
 	s.mu.Unlock()
 	if kind != owns {
 		s.ground.Bus.Tell(text)
@@ -442,13 +463,23 @@ func (s *Store) beat(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		kind := takes
-		if r := s.serving(); r != nil {
-			if kind = owns; r.stuck(s.opt.Beat) {
+		kind, r := takes, s.serving()
+		if r != nil {
+			kind = owns
+			if r.stuck(patience * s.opt.Beat) {
+				r.abandon()
+			}
+			if r.stuck(s.opt.Beat) {
 				continue // whoever reaches the log may take over
 			}
 		}
 		if err := s.sign(ctx, kind); err != nil { // another one wants it, perhaps: the log decides
+			if r != nil && r.doubts.CompareAndSwap(false, true) {
+				s.wg.Go(func() {
+					r.engine.Prove()
+					r.doubts.Store(false)
+				})
+			}
 			if _, at, err := s.hint(ctx); err == nil {
 				s.mu.Lock()
 				s.revision = at
@@ -572,24 +603,6 @@ func (s *Store) takeOver(ctx context.Context) (*reign, error) {
 	return r, nil
 }
 
-// seen is how long ago the log's time was last, by what this gateway has heard of its owners since.
-func (s *Store) seen(last int64) (ago time.Duration, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.logNow == 0 {
-		return 0, false
-	}
-	return max(0, time.Duration(s.logTime()-last)*time.Millisecond), true
-}
-
-// logTime is the time of the log by what owners told of it, in ms; mu is held.
-func (s *Store) logTime() int64 {
-	if s.logNow == 0 {
-		return 0
-	}
-	return s.logNow + time.Since(s.logAt).Milliseconds()
-}
-
 // depose has calls wait for the next owner, if r is still served.
 func (s *Store) depose(r *reign) {
 	s.mu.Lock()
@@ -598,6 +611,9 @@ func (s *Store) depose(r *reign) {
 		s.reign = nil
 		if s.owner == s.name {
 			s.owner = ""
+			r.mu.Lock()
+			s.loneAt = r.stuckAt // zero: now
+			r.mu.Unlock()
 		}
 		s.change()
 	}

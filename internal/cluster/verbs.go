@@ -61,24 +61,43 @@ var (
 				return e.Put(ctx, a.tasks)
 			}
 			return e.PutWait(ctx, a.tasks, *a.wait)
+		},
+		after: func(a putArgs, passed time.Duration) putArgs {
+			if a.wait != nil {
+				a.wait = new(sooner(*a.wait, passed))
+			}
+			return a
 		}}
 	reserveVerb = verb[glassq.Reserve, leases]{name: "reserve", waits: true,
 		do: func(ctx context.Context, e *engine.Engine, r glassq.Reserve) (leases, error) {
 			return e.Reserve(ctx, r)
 		},
-		undo: func(e *engine.Engine, ls leases) {
-			nacks := make([]glassq.Nack, len(ls))
-			for i := range ls {
-				nacks[i] = glassq.Nack{Token: ls[i].Token(), Undone: true}
-			}
-			e.Nack(context.Background(), nacks) // what fails here expires by itself
-		}}
+		after: func(r glassq.Reserve, passed time.Duration) glassq.Reserve {
+			r.Wait = sooner(r.Wait, passed)
+			return r
+		},
+		away: func(r glassq.Reserve) glassq.Reserve {
+			r.Take = false // a task is not gone before it is here
+			return r
+		},
+		undo: func(s *Store, ls leases) { s.undo(context.Background(), ls) }}
 	ackVerb = verb[ackArgs, errorList]{name: "ack", waits: true,
 		do: func(ctx context.Context, e *engine.Engine, a ackArgs) (errorList, error) {
 			if a.wait == nil {
 				return e.Ack(ctx, a.acks)
 			}
-			return errorList{e.AckWait(ctx, a.acks[0], *a.wait)}, nil
+			err := e.AckWait(ctx, a.acks[0], *a.wait)
+			switch glassq.CodeOf(err) {
+			case glassq.CodeUnavailable, glassq.CodeUnknown, glassq.CodeClosed: // of the owner, not of the ack
+				return nil, err
+			}
+			return errorList{err}, nil
+		},
+		after: func(a ackArgs, passed time.Duration) ackArgs {
+			if a.wait != nil {
+				a.wait = new(sooner(*a.wait, passed))
+			}
+			return a
 		}}
 	nackVerb = verb[[]glassq.Nack, errorList]{name: "nack",
 		do: func(ctx context.Context, e *engine.Engine, n []glassq.Nack) (errorList, error) { return e.Nack(ctx, n) }}
@@ -96,6 +115,10 @@ var (
 	queuesVerb = verb[[]string, []glassq.QueueInfo]{name: "queues",
 		do: func(ctx context.Context, e *engine.Engine, names []string) ([]glassq.QueueInfo, error) {
 			return e.Queues(ctx, names...)
+		}}
+	listVerb = verb[glassq.QueueQuery, glassq.QueueList]{name: "list",
+		do: func(ctx context.Context, e *engine.Engine, q glassq.QueueQuery) (glassq.QueueList, error) {
+			return e.List(ctx, q)
 		}}
 	configureVerb = verb[queueArgs, glassq.Settings]{name: "configure",
 		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (glassq.Settings, error) {
@@ -145,6 +168,10 @@ var (
 	idleVerb = verb[queueArgs, bool]{name: "idle", waits: true,
 		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (bool, error) {
 			return e.AwaitIdle(ctx, a.Queue, a.Wait)
+		},
+		after: func(a queueArgs, passed time.Duration) queueArgs {
+			a.Wait = sooner(a.Wait, passed)
+			return a
 		}}
 	delayedVerb = verb[queueArgs, delayedGives]{name: "delayed",
 		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (g delayedGives, err error) {
@@ -172,6 +199,10 @@ var (
 		do: func(ctx context.Context, e *engine.Engine, a runArgs) (g runGives, err error) {
 			g.Run, err = e.AwaitRun(ctx, a.Run, a.Phase, a.Wait)
 			return g, err
+		},
+		after: func(a runArgs, passed time.Duration) runArgs {
+			a.Wait = sooner(a.Wait, passed)
+			return a
 		}}
 	cancelRunVerb = verb[runArgs, int]{name: "cancel-run",
 		do: func(ctx context.Context, e *engine.Engine, a runArgs) (int, error) { return e.CancelRun(ctx, a.Run) }}
@@ -208,6 +239,7 @@ func servers() map[string]server {
 		leasedVerb.name:       &leasedVerb,
 		statsVerb.name:        &statsVerb,
 		queuesVerb.name:       &queuesVerb,
+		listVerb.name:         &listVerb,
 		configureVerb.name:    &configureVerb,
 		peekVerb.name:         &peekVerb,
 		purgeVerb.name:        &purgeVerb,

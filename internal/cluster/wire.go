@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -55,8 +56,8 @@ func (u *unpacker) tasks(n int) []glassq.Task {
 	return list
 }
 
-// pack writes v, which may be one that packs its tasks apart.
-func pack(v any) ([]byte, error) {
+// pack appends v to dst. v may be one that packs its tasks apart.
+func pack(dst []byte, v any) ([]byte, error) {
 	var p packer
 	if x, ok := v.(interface{ pack(*packer) any }); ok {
 		v = x.pack(&p)
@@ -65,9 +66,9 @@ func pack(v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := make([]byte, 4, 4+len(text)+len(p.records))
-	binary.LittleEndian.PutUint32(data, uint32(len(text)))
-	return append(append(data, text...), p.records...), nil
+	dst = slices.Grow(dst, 4+len(text)+len(p.records))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(text)))
+	return append(append(dst, text...), p.records...), nil
 }
 
 // unpack reads what pack wrote.
@@ -321,8 +322,11 @@ func (a *ackArgs) unpack(text []byte, u *unpacker) error {
 type verb[A, R any] struct {
 	name  string
 	waits bool // may wait for what others do, and ends with ctx
+	// after is what the call asks once some time has passed: its wait is over sooner. nil is the same.
+	after func(a A, passed time.Duration) A
 	do    func(ctx context.Context, e *engine.Engine, a A) (R, error)
-	undo  func(e *engine.Engine, r R) // of an answer that nobody heard, or nil
+	away  func(a A) A         // what is asked of another gateway; nil is the same
+	undo  func(s *Store, r R) // of an answer that nobody heard, or nil
 }
 
 // A reply is its JSON with the length before it, and what the verb gave.
@@ -339,16 +343,19 @@ func (r reply) bytes() []byte {
 
 // server is a verb without its types.
 type server interface {
-	serve(ctx context.Context, e *engine.Engine, args []byte) (data []byte, undo func())
+	serve(ctx context.Context, s *Store, e *engine.Engine, args []byte) (data []byte, undo func())
 }
 
-func (v *verb[A, R]) serve(ctx context.Context, e *engine.Engine, args []byte) ([]byte, func()) {
+func (v *verb[A, R]) serve(ctx context.Context, s *Store, e *engine.Engine, args []byte) ([]byte, func()) {
 	var a A
 	if err := unpack(args, &a); err != nil {
 		return refuse(glassq.Errorf(glassq.CodeInternal, "a call of another gateway does not read: %w", err)), nil
 	}
 	r, err := v.do(ctx, e, a)
-	result, packErr := pack(r)
+	if glassq.CodeOf(err) == glassq.CodeClosed { // here, and not for who waits at another gateway
+		err = &deposed{by: "it stopped"}
+	}
+	result, packErr := pack(nil, r)
 	if packErr != nil {
 		return refuse(fmt.Errorf("an answer for another gateway cannot be written: %w", packErr)), nil
 	}
@@ -356,7 +363,7 @@ func (v *verb[A, R]) serve(ctx context.Context, e *engine.Engine, args []byte) (
 	if v.undo == nil || err != nil {
 		return data, nil
 	}
-	return data, func() { v.undo(e, r) }
+	return data, func() { v.undo(s, r) }
 }
 
 // refuse is the reply with an error.
@@ -366,8 +373,12 @@ func refuse(err error) []byte { return reply{Error: toWire(err)}.bytes() }
 // it.
 func (v *verb[A, R]) call(ctx context.Context, s *Store, a A, once bool) (r R, remote bool, err error) {
 	var data []byte
-	for {
-		own, owner, changed, err := s.where()
+	maybe := false // it may have been done
+	for began, first := time.Now(), true; ; first = false {
+		if v.after != nil && !first {
+			a, began, data = v.after(a, time.Since(began)), time.Now(), nil
+		}
+		own, owner, changed, lone, err := s.where()
 		switch {
 		case err != nil:
 			return r, false, err
@@ -377,11 +388,16 @@ func (v *verb[A, R]) call(ctx context.Context, s *Store, a A, once bool) (r R, r
 			if !again(err) && !unknown && glassq.CodeOf(err) != glassq.CodeClosed || s.isClosed() {
 				return r, false, err
 			}
+			maybe = maybe || unknown
 			s.depose(own)
 			continue
 		case owner != "":
 			if data == nil {
-				if data, err = encode(v.name, a); err != nil {
+				there := a
+				if v.away != nil {
+					there = v.away(a)
+				}
+				if data, err = encode(v.name, there); err != nil {
 					return r, false, err
 				}
 			}
@@ -400,12 +416,17 @@ func (v *verb[A, R]) call(ctx context.Context, s *Store, a A, once bool) (r R, r
 					return r, true, err
 				}
 				// The call was not done, or may be made twice: there will be another owner.
+				maybe = maybe || !ended && !again(err)
 				s.disown(owner)
 				continue
 			case errors.Is(err, errMoved), errors.Is(err, errLost) && !once && ctx.Err() == nil:
+				maybe = maybe || errors.Is(err, errLost)
 				s.disown(owner)
 				continue
-			case errors.Is(err, errLost):
+			case errors.Is(err, errSilent) && !maybe:
+				return r, false, glassq.Errorf(glassq.CodeUnavailable,
+					"the gateway that owns the store does not answer this one: see whether both reach the NATS servers, or ask another gateway")
+			case errors.Is(err, errLost), errors.Is(err, errSilent), errors.Is(err, errLostSilent):
 				return r, false, glassq.Errorf(glassq.CodeUnknown,
 					"the gateway that owned the store is gone, or did not answer: the call may be done or not")
 			}
@@ -413,16 +434,29 @@ func (v *verb[A, R]) call(ctx context.Context, s *Store, a A, once bool) (r R, r
 		}
 		select {
 		case <-changed:
+		case <-time.After(time.Until(lone.Add(patience * s.opt.Beat))):
+			if err := s.lone(); err != nil && maybe {
+				return r, false, glassq.Errorf(glassq.CodeUnknown, "the call may be done or not: %w", err)
+			} else if err != nil {
+				return r, false, err
+			}
 		case <-ctx.Done():
 			return r, false, ctx.Err()
 		}
 	}
 }
 
+// sooner is a wait of which some time has passed; one for ever stays so.
+func sooner(wait, passed time.Duration) time.Duration {
+	if wait <= 0 {
+		return wait
+	}
+	return max(0, wait-passed)
+}
+
 // encode makes a call: the length of the verb's name, the name, the arguments.
 func encode(name string, args any) ([]byte, error) {
-	data, err := pack(args)
-	return append(append([]byte{byte(len(name))}, name...), data...), err
+	return pack(append([]byte{byte(len(name))}, name...), args)
 }
 
 func decode[R any](data []byte) (r R, err error) {

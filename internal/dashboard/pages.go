@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -85,25 +84,24 @@ func speedOf(s live.Series, last time.Duration) (v speed) {
 var spans = map[string]time.Duration{"": 15 * time.Minute, "24h": 24 * time.Hour, "30d": 30 * 24 * time.Hour}
 
 type overviewPage struct {
-	Speed                        speed
-	Delayed, Ready, Leased, Dead int64
-	Queues, Paused               int
-	Totals                       live.Totals
-	Stats                        glassq.Stats
-	Up                           time.Duration
-	Look                         []row // queues that want somebody to look
-	More                         int
-	Charts                       []chart
+	glassq.QueueTotals
+	Speed  speed
+	Totals live.Totals
+	Stats  glassq.Stats
+	Up     time.Duration
+	Look   []row // queues that want somebody to look
+	More   int
+	Charts []chart
 
 	PutP50, PutP99, AckP99, SyncP float32 // seconds: the worst of the last ten
 }
 
 func (v *visit) overview() error {
-	all, err := v.store().Queues(v.ctx())
+	l, err := v.store().List(v.ctx(), glassq.QueueQuery{Sort: glassq.SortUrgent, Max: candidates})
 	if err != nil {
 		return err
 	}
-	p := overviewPage{Totals: v.opt.Live.Totals(), Queues: len(all)}
+	p := overviewPage{Totals: v.opt.Live.Totals(), QueueTotals: l.Totals}
 	if p.Stats, err = v.store().Stats(v.ctx()); err != nil {
 		return err
 	}
@@ -114,22 +112,16 @@ func (v *visit) overview() error {
 		p.PutP50, p.PutP99 = max(p.PutP50, l.PutP50), max(p.PutP99, l.PutP99)
 		p.AckP99, p.SyncP = max(p.AckP99, l.AckP99), max(p.SyncP, l.SyncP99)
 	}
-	for i := range all {
-		q := &all[i]
-		p.Delayed, p.Ready, p.Leased, p.Dead = p.Delayed+q.Delayed, p.Ready+q.Ready, p.Leased+q.Leased, p.Dead+q.Dead
-		if q.Settings.Paused {
-			p.Paused++
-		}
-	}
-	p.Look, p.More = v.wanting(all)
+	p.Look = v.wanting(l.Queues)
+	p.More = l.Totals.Holding - len(p.Look)
 	p.Charts = charts(v.opt.Live.ServerSeries(spans[v.Query("span")]))
 	return v.render(200, "overview", v.T("Overview"), p)
 }
 
-// wanting are the queues that want somebody to look, with the reason, and how many more there are:
-// those that stand still first, then those with dead tasks, then those whose tasks wait longest, and
+// wanting are those of the most urgent queues that want somebody to look, with the reason: those
+// that stand still first, then those with dead tasks, then those whose tasks wait longest, and
 // last those whose tasks are all delayed or leased, by a worker that may be silent.
-func (v *visit) wanting(all []glassq.QueueInfo) (look []row, more int) {
+func (v *visit) wanting(most []glassq.QueueInfo) (look []row) {
 	urgent := func(q *glassq.QueueInfo, stands bool) float64 {
 		u := q.Oldest
 		if q.Ready > 0 && (stands || q.Settings.Paused) {
@@ -140,19 +132,8 @@ func (v *visit) wanting(all []glassq.QueueInfo) (look []row, more int) {
 		}
 		return u
 	}
-	type entry struct {
-		urgent float64
-		at     int
-	}
-	var order []entry // small, for there may be many queues
-	for i := range all {
-		if q := &all[i]; q.Delayed+q.Ready+q.Leased+q.Dead > 0 {
-			order = append(order, entry{urgent(q, false), i})
-		}
-	}
-	slices.SortFunc(order, func(a, b entry) int { return cmp.Or(cmp.Compare(b.urgent, a.urgent), a.at-b.at) })
-	for _, e := range order[:min(len(order), candidates)] { // who asks is looked up for these alone
-		look = append(look, row{QueueInfo: all[e.at], View: v.opt.Live.Queue(all[e.at].Name)})
+	for _, q := range most { // who asks is looked up for these alone
+		look = append(look, row{QueueInfo: q, View: v.opt.Live.Queue(q.Name)})
 	}
 	slices.SortStableFunc(look, func(a, b row) int {
 		return cmp.Compare(urgent(&b.QueueInfo, b.Alone()), urgent(&a.QueueInfo, a.Alone()))
@@ -164,7 +145,7 @@ func (v *visit) wanting(all []glassq.QueueInfo) (look []row, more int) {
 			look[i].Why = why.Text
 		}
 	}
-	return look, len(order) - len(look)
+	return look
 }
 
 // A row is a queue in a list.
@@ -205,13 +186,33 @@ func (p pages) After() int {
 	return 0
 }
 
-// pageOf is the part of list that the query asks for.
-func pageOf[T any](v *visit, list []T) ([]T, pages) {
-	p := pages{Of: max(1, (len(list)+perPage-1)/perPage), Rows: len(list)}
+// pagesOf is which page of so many rows the query asks for, and how many rows are before it.
+func (v *visit) pagesOf(rows int) (p pages, skip int) {
+	p = pages{Of: max(1, (rows+perPage-1)/perPage), Rows: rows}
 	at, _ := strconv.Atoi(v.Query("page"))
 	p.At = max(1, min(at, p.Of))
-	from := (p.At - 1) * perPage
+	return p, (p.At - 1) * perPage
+}
+
+// pageOf is the part of list that the query asks for.
+func pageOf[T any](v *visit, list []T) ([]T, pages) {
+	p, from := v.pagesOf(len(list))
 	return list[from:min(len(list), from+perPage)], p
+}
+
+// list is the part of a list of queues that the query asks for; beyond its end, the last one.
+func (v *visit) list(q glassq.QueueQuery) (l glassq.QueueList, p pages, err error) {
+	at, _ := strconv.Atoi(v.Query("page"))
+	q.Max = perPage
+	for q.Skip = (max(1, min(at, glassq.MaxListed/perPage)) - 1) * perPage; ; {
+		if l, err = v.store().List(v.ctx(), q); err != nil {
+			return l, p, err
+		}
+		was := q.Skip
+		if p, q.Skip = v.pagesOf(l.Totals.Queues); q.Skip == was {
+			return l, p, nil
+		}
+	}
 }
 
 type queuesPage struct {
@@ -219,35 +220,13 @@ type queuesPage struct {
 	Pages pages
 }
 
-// queueFilters are what a visitor may ask a list of queues for.
-var queueFilters = map[string]func(*glassq.QueueInfo) bool{
-	"ready":   func(q *glassq.QueueInfo) bool { return q.Ready > 0 },
-	"delayed": func(q *glassq.QueueInfo) bool { return q.Delayed > 0 },
-	"leased":  func(q *glassq.QueueInfo) bool { return q.Leased > 0 },
-	"dead":    func(q *glassq.QueueInfo) bool { return q.Dead > 0 },
-	"paused":  func(q *glassq.QueueInfo) bool { return q.Settings.Paused },
-}
-
 func (v *visit) queues() error {
-	all, err := v.store().Queues(v.ctx())
+	l, at, err := v.list(glassq.QueueQuery{Name: v.Query("name"), Has: v.Query("has"), Sort: v.Query("sort")})
 	if err != nil {
 		return err
 	}
-	name, has := v.Query("name"), queueFilters[v.Query("has")]
-	all = slices.DeleteFunc(all, func(q glassq.QueueInfo) bool {
-		return !strings.Contains(q.Name, name) || has != nil && !has(&q)
-	})
-	orders := map[string]func(*glassq.QueueInfo) float64{
-		"ready":  func(q *glassq.QueueInfo) float64 { return float64(q.Ready) },
-		"dead":   func(q *glassq.QueueInfo) float64 { return float64(q.Dead) },
-		"oldest": func(q *glassq.QueueInfo) float64 { return q.Oldest },
-	}
-	if by := orders[v.Query("sort")]; by != nil {
-		slices.SortStableFunc(all, func(a, b glassq.QueueInfo) int { return cmp.Compare(by(&b), by(&a)) })
-	}
-	some, at := pageOf(v, all)
 	p := queuesPage{Pages: at}
-	for _, q := range some {
+	for _, q := range l.Queues {
 		p.Rows = append(p.Rows, v.rowOf(q))
 	}
 	return v.render(200, "queues", v.T("Queues"), p)

@@ -112,20 +112,12 @@ type deadPage struct {
 
 // dead lists the queues with dead tasks, by reason.
 func (v *visit) dead() error {
-	all, err := v.store().Queues(v.ctx())
+	l, at, err := v.list(glassq.QueueQuery{Name: v.Query("name"), Has: glassq.HasDead})
 	if err != nil {
 		return err
 	}
-	var p deadPage
-	var some []glassq.QueueInfo
-	for _, q := range all {
-		if q.Dead > 0 && strings.Contains(q.Name, v.Query("name")) {
-			some = append(some, q)
-			p.Total += q.Dead
-		}
-	}
-	some, p.Pages = pageOf(v, some)
-	for _, q := range some {
+	p := deadPage{Pages: at, Total: l.Totals.Dead}
+	for _, q := range l.Queues {
 		p.Rows = append(p.Rows, row{QueueInfo: q})
 	}
 	return v.render(200, "dead", v.T("Dead"), p)

@@ -70,16 +70,12 @@ var _ glassq.Copier = (*Engine)(nil)
 // disk refuses; code unavailable when another process has the directory.
 func Open(dir string, opt Options) (*Engine, error) {
 	memory := dir == "mem:" && opt.FS == nil
-	switch opt.Sync {
-	case "":
-		opt.Sync = SyncAlways
+	switch opt.Sync = cmp.Or(opt.Sync, SyncAlways); opt.Sync {
 	case SyncAlways, SyncInterval, SyncNever:
 	default:
 		return nil, glassq.Errorf(glassq.CodeBadRequest, "sync mode %q is not always, interval or never", opt.Sync)
 	}
-	if opt.Interval <= 0 {
-		opt.Interval = 100 * time.Millisecond
-	}
+	opt.Interval = cmp.Or(max(opt.Interval, 0), 100*time.Millisecond)
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -116,7 +112,7 @@ func openErr(err error) error {
 		return err
 	}
 	_, corrupt := errors.AsType[*wal.CorruptError](err)
-	switch newer := errors.Is(err, wal.ErrFormat); {
+	switch newer := errors.Is(err, wal.ErrFormat) || errors.Is(err, state.ErrNewer); {
 	case errors.Is(err, wal.ErrNoLog):
 		return glassq.Errorf(glassq.CodeBadRequest, "%w; name the folder that serve was given with --data", err)
 	case errors.Is(err, wal.ErrUnfinished):
@@ -138,12 +134,14 @@ func openErr(err error) error {
 // recover gives the engine the newest checkpoint that reads and the log after it, and starts it.
 func (l *log) recover() error {
 	var from wal.Pos
+	var passed error // of checkpoints that do not read
 	for _, pos := range l.wal.Checkpoints() {
 		err := l.engine.RestoreState(func(restore func(io.Reader) error) error { return l.wal.ReadCheckpoint(pos, restore) })
 		if err == nil {
 			from = pos
 			break
 		}
+		passed = errors.Join(passed, err)
 		l.opt.Logger.Warn("checkpoint does not read, trying the one before", "checkpoint", uint64(pos), "err", err)
 	}
 	err := l.wal.Replay(from, func(f wal.Frame) error {
@@ -152,6 +150,9 @@ func (l *log) recover() error {
 		}
 		return nil
 	})
+	if err != nil && errors.Is(passed, state.ErrNewer) {
+		return passed // without them the log may be too short
+	}
 	if _, ok := errors.AsType[*wal.CorruptError](err); ok {
 		return affected(err, l.engine.QueueNames())
 	}

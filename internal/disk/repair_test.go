@@ -1,9 +1,12 @@
 package disk_test
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -313,11 +316,50 @@ func TestRepairFormat(t *testing.T) {
 			}
 		}
 	}
+	// in adds to the log what add writes there.
+	in := func(add func(l *wal.Log) error) func(*testing.T, string) {
+		return func(t *testing.T, dir string) {
+			l, err := wal.Open(wal.DirFS(dir), wal.Options{SegmentSize: 8 << 10})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Replay(0, func(wal.Frame) error { return nil }); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(add(l), l.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	frame := func(l *wal.Log, records ...byte) error {
+		return errors.Join(l.Append(append(make([]byte, wal.HeaderSize), records...), 1<<50, 1), l.Sync())
+	}
+	record := func(records ...byte) func(*testing.T, string) {
+		return in(func(l *wal.Log) error { return frame(l, records...) })
+	}
+	// A checkpoint of a format to come, and a log that begins behind the first segment.
+	checkpoint := in(func(l *wal.Log) error {
+		for range 12 { // time goes on by 0 ms, and so on
+			if err := frame(l, bytes.Repeat([]byte{1, 0}, 1<<10)...); err != nil {
+				return err
+			}
+		}
+		err := l.WriteCheckpoint(l.Durable(), func(w io.Writer) error { _, err := w.Write([]byte{99}); return err })
+		for _, pos := range l.Checkpoints()[1:] {
+			err = errors.Join(err, l.WriteCheckpoint(pos, func(w io.Writer) error { _, err := w.Write([]byte{99}); return err }))
+		}
+		return errors.Join(err, l.Remove(l.Segments()[0].No))
+	})
 	tests := []struct {
 		name  string
 		spoil func(*testing.T, string)
 		code  glassq.Code
 	}{
+		{"newer record", record(200), glassq.CodeStorage},
+		{"newer kind of progress", record(26, 9, 0), glassq.CodeStorage},
+		{"newer kind of nack", record(5, 1, 9, 0, 0), glassq.CodeStorage},
+		{"newer member of a put", record(2, 11, 0, 0, 0, 7, 0, 1, 'q', 0, 0, 4, 0, 0, 0x80, 0x40), glassq.CodeStorage},
+		{"newer checkpoint", checkpoint, glassq.CodeStorage},
 		{"garbage", format("x"), glassq.CodeDamaged},
 		{"empty", format(""), glassq.CodeDamaged},
 		{"newer format", format("glassq-wal 9 whatever\n"), glassq.CodeStorage},

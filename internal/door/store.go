@@ -214,6 +214,17 @@ func (s Store) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo,
 	return slices.DeleteFunc(list, func(q glassq.QueueInfo) bool { return !s.Who.sees(rights.VerbQueues, q.Name) }), err
 }
 
+// List is Broker.List, of those queues that the client may see.
+func (s Store) List(ctx context.Context, q glassq.QueueQuery) (glassq.QueueList, error) {
+	if err := s.Who.MayAtAll(rights.VerbQueues); err != nil {
+		return glassq.QueueList{}, err
+	}
+	if !s.Who.Whole() {
+		q.Only = s.Who.names
+	}
+	return s.broker.List(ctx, q)
+}
+
 // Held is Broker.Held.
 func (s Store) Held(ctx context.Context, queue string) (glassq.Held, error) {
 	if err := s.Who.May(rights.VerbQueue, queue); err != nil {

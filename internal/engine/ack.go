@@ -82,6 +82,10 @@ func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *state.R
 			t := &a.Put[k]
 			if t.Run == "" && !d.IsResult {
 				t.Run = d.Run
+				// "<run>/<n>" is the id of a position, however it was said: the Broker knew no run.
+				if run, n, ok := glassq.ParseDenseID(t.ID); ok && run == t.Run {
+					t.ID, t.Position, t.Dense = "", n, true
+				}
 			}
 			trace(t, &src)
 			s.Put(t)
@@ -225,7 +229,8 @@ func (e *Engine) lookUp(a *glassq.Ack) state.Lookup {
 	return look
 }
 
-// QueuesOf are the queues of leases that are live or whose acks are remembered; "" is of any other.
+// QueuesOf are the queues of leases that are live or whose acks are remembered; "" is of any other, which
+// is lost, see toldOf.
 func (e *Engine) QueuesOf(numbers []uint64) (names []string, err error) {
 	err = e.read(func() error {
 		names = make([]string, len(numbers))
@@ -236,5 +241,8 @@ func (e *Engine) QueuesOf(numbers []uint64) (names []string, err error) {
 		}
 		return nil
 	})
+	if err == nil && slices.Contains(names, "") {
+		err = e.Prove()
+	}
 	return names, err
 }

@@ -228,6 +228,10 @@ func openArchive(r io.Reader) (*archiveReader, error) {
 func cutOff(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
 func (a *archiveReader) damage(err error) error {
+	if errors.Is(err, state.ErrNewer) {
+		return glassq.Errorf(glassq.CodeUnsupported, "the archive says more than this program knows: byte %d: %w; restore it with that one",
+			a.off, err)
+	}
 	return glassq.Errorf(glassq.CodeDamaged, "the archive is damaged: byte %d: %w; take another one", a.off, Damaged(err))
 }
 

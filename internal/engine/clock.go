@@ -89,31 +89,33 @@ func (e *Engine) now() int64 {
 	return e.base + at.Sub(e.start).Milliseconds()
 }
 
-// answered notes that the log has answered a frame, and the gap if it was long in coming. The
-// caller holds mu, and has taken the frame off those that are flying.
-func (e *Engine) answered() {
+// answered notes that the log has answered f, and the gap if it was long in coming. The caller holds
+// mu, and has taken f off those that are flying.
+func (e *Engine) answered(f *Frame) {
 	if stopped := e.now(); e.gap == 0 {
 		e.gapAt = stopped
 	}
-	e.doneAt = time.Now()
+	e.soleAt = f.given
+	now := time.Now()
 	if e.policy.Stops > 0 {
-		e.gap += max(0, e.doneAt.Sub(e.owedAt)-e.policy.Stops)
+		e.gap += max(0, now.Sub(e.owedAt)-e.policy.Stops)
 	}
 	e.owedAt = time.Time{}
 	if len(e.flying) > 0 {
-		e.owedAt = e.doneAt
+		e.owedAt = now
 	}
 }
 
-// prove commits an empty frame when the last answer of the log is older than fresh, before others
-// are told what is in the state, and returns the frame's number, or 0.
+// prove commits an empty frame when the last one that was answered had been given to the log longer
+// than fresh ago, before others are told what is in the state, and returns the frame's number, or 0. When
+// the answer came says nothing: the program may have been stopped since the log gave it.
 func (e *Engine) prove(fresh time.Duration) uint64 {
 	if e.policy.Fresh == 0 {
 		return 0
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if time.Since(e.doneAt) < fresh || e.err != nil || e.closed {
+	if time.Since(e.soleAt) < fresh || e.err != nil || e.closed {
 		return 0
 	}
 	if e.open.Count == 0 {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -158,6 +159,18 @@ func (e *Engine) wait(frame uint64) error {
 // waitWritten returns when a frame is written: a killed process does not lose it.
 func (e *Engine) waitWritten(frame uint64) error { return e.turns.waitWritten(frame, e.commitOpen) }
 
+// refused returns err, which rests on the state as of the frame told, once that may be told. A refused
+// call has changed nothing, so where it may not be told, the call was surely not done.
+func (e *Engine) refused(told uint64, err error) error {
+	failed := e.wait(told)
+	if glassq.CodeOf(failed) != glassq.CodeUnknown {
+		return cmp.Or(failed, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.err
+}
+
 // commit gives the open frame to the log. The caller leads. With snapshot it returns the state as
 // of the end of the frame, which is durable when it is done.
 func (e *Engine) commit(snapshot bool) (*image, error) {
@@ -182,8 +195,9 @@ func (e *Engine) commit(snapshot bool) (*image, error) {
 		f.Durable = f.Durable || snapshot
 		f.cached = f.bodies           // which lives changes while f is with the log
 		f.Buf = slices.Grow(f.Buf, 8) // for padding
+		f.given = time.Now()
 		if e.flying = append(e.flying, f); e.owedAt.IsZero() {
-			e.owedAt = time.Now()
+			e.owedAt = f.given
 		}
 		last := len(e.spare) - 1
 		e.open, e.spare = e.spare[last], e.spare[:last]

@@ -96,7 +96,7 @@ type Engine struct {
 	base  int64
 
 	owedAt time.Time     // since when the log has owed an answer; zero: it owes none; mu
-	doneAt time.Time     // of the last answer of the log; mu
+	soleAt time.Time     // the log had no other writer then: the last frame answered was given to it; mu
 	gapAt  int64         // ms, where the time of the log stood when the gap began; mu
 	gap    time.Duration // that passed beyond Policy.Stops and is not in a record yet; mu
 	toldAt time.Time     // when a frame last told the time, or beat tried to have one do so; mu

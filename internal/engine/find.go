@@ -19,10 +19,7 @@ func (e *Engine) Find(_ context.Context, f glassq.Find) (found glassq.Found, err
 	if err != nil || n == 0 {
 		told := e.told()
 		e.end()
-		if err == nil {
-			err = e.wait(told)
-		}
-		return found, err
+		return found, e.refused(told, err)
 	}
 	place, _ := e.st.Place(n)
 	found.Number, found.State, found.Attempt, found.Reason = n, e.st.StateOf(n), place.Attempt, e.st.Reason(n)

@@ -68,6 +68,13 @@ func (e *Engine) LogTime() int64 {
 	return e.now()
 }
 
+// Sole is when the log surely had no other writer yet.
+func (e *Engine) Sole() time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.soleAt
+}
+
 // Fail ends the engine for a fault that is not of one frame. err is what callers hear from now on.
 func (e *Engine) Fail(err error) {
 	e.mu.Lock()
@@ -96,7 +103,7 @@ func (f *Frame) Done(idle time.Time) {
 	e := f.engine
 	e.mu.Lock()
 	e.landed(f)
-	e.answered()
+	e.answered(f)
 	e.space.Add(f.ID, f.living)
 	if f.Durable {
 		e.limit = f.limit

@@ -91,6 +91,7 @@ type Frame struct {
 	cached bool         // the same, as of when it was given to the log
 	wrote  bool         // Written was called
 	living state.Living // in it, until it is known in which extent it is; Engine.mu
+	given  time.Time    // to the log; Engine.mu
 }
 
 // A Stored is a frame as it was read.
@@ -133,9 +134,9 @@ type Policy struct {
 	// log that may be out of reach. What passes beyond, and what passed before a start, is a gap: it
 	// moves the deadlines of live leases too. 0 never stops it.
 	Stops time.Duration
-	// Fresh is how old the answer of a frame may be on which a call rests that has no frame of its
-	// own, for a log that may have another writer by now: an older one has an empty frame committed
-	// first. 0 means any age.
+	// Fresh is how long ago the frame may have been given to the log on which a call rests that has no
+	// frame of its own, a refusal and an empty answer too, for a log that may have another writer by
+	// now: where it is longer an empty frame is committed first. 0 means any time.
 	Fresh time.Duration
 	// NumbersByTime: a start hands out no lease number below the log's time in ms times 1024, so
 	// that none is used twice when a log went back unseen.

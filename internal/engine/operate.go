@@ -29,9 +29,10 @@ func (e *Engine) change(decide func() ([]byte, error), then func()) error {
 			}
 		}
 	}
+	told := e.told()
 	e.end()
 	if err != nil {
-		return err
+		return e.refused(told, err)
 	}
 	return e.wait(f)
 }
@@ -53,14 +54,20 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 	for _, name := range names {
 		q := e.st.Queue(name)
 		if q == nil {
+			told := e.told()
 			e.end()
-			return nil, state.NoQueue(name)
+			return nil, e.refused(told, state.NoQueue(name))
 		}
 		queues = append(queues, q)
 	}
 	if len(names) == 0 {
 		queues = e.st.Queues()
 	}
+	return e.describe(queues)
+}
+
+// describe says all of queues. The caller has begun to read, which it ends.
+func (e *Engine) describe(queues []*state.Queue) ([]glassq.QueueInfo, error) {
 	infos := make([]glassq.QueueInfo, len(queues))
 	heads := make([]state.Place, len(queues)) // of the next tasks; Frame 0 is none
 	for i, q := range queues {
@@ -132,8 +139,9 @@ func (e *Engine) peek(queue string, want glassq.State, cursor uint64, most int, 
 	}
 	q := e.st.Queue(queue)
 	if q == nil {
+		told := e.told()
 		e.end()
-		return nil, 0, 0, state.NoQueue(queue)
+		return nil, 0, 0, e.refused(told, state.NoQueue(queue))
 	}
 	found, places := e.st.Show(q, want, cursor, most+1)
 	f, told, now := e.newest(), e.told(), e.st.Now()
@@ -242,10 +250,11 @@ func (e *Engine) someDead(ctx context.Context, queue string, f glassq.DeadFilter
 
 // Drop forgets a queue. Calls that wait for it go on waiting for the new one of its name.
 func (e *Engine) Drop(_ context.Context, queue string) error {
+	var old *state.Queue
 	var w *waitList
 	return e.change(func() ([]byte, error) {
-		if q := e.st.Queue(queue); q != nil {
-			w, _ = q.Waiters.(*waitList)
+		if old = e.st.Queue(queue); old != nil {
+			w, _ = old.Waiters.(*waitList)
 		}
 		return e.st.DecideDrop(queue)
 	}, func() {
@@ -256,6 +265,13 @@ func (e *Engine) Drop(_ context.Context, queue string) error {
 		now.Waiters = w
 		for _, p := range w.room {
 			p.queue = now
+		}
+		for _, list := range [][]*state.Queue{e.woken, e.later, e.paced} {
+			for i := range list {
+				if list[i] == old {
+					list[i] = now
+				}
+			}
 		}
 		e.lowered(now)
 	})
@@ -269,8 +285,5 @@ func (e *Engine) read(look func() error) error {
 	err := look()
 	f := e.told()
 	e.end()
-	if err != nil {
-		return err
-	}
-	return e.wait(f)
+	return e.refused(f, err)
 }

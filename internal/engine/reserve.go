@@ -38,7 +38,7 @@ type waiter struct {
 	room     room.Taker // for the bodies; nil does not bound them
 	lacks    int64      // bytes of the first task, for which there was no room
 	granted  []grant
-	f        uint64 // frame to be waited for before the bodies are read
+	f        uint64 // frame to be waited for before the bodies are read, or before it is told that there are none
 	reserves bool   // that frame reserves the numbers of its leases
 	durable  bool   // a hand-out uses up what its key may: it is told when it is durable
 	pin      int    // with granted: what deliver unpins
@@ -99,13 +99,17 @@ func (e *Engine) reserve(ctx context.Context, w *waiter) ([]glassq.Lease, error)
 	}
 	r := &w.r
 	if err := e.mayMakeQueue(r.Queue); err != nil {
+		told := e.told()
 		e.end()
-		return nil, err
+		return nil, e.refused(told, err)
 	}
 	q := e.st.Touch(r.Queue)
 	wl := waiters(q)
 	if len(wl.list) == 0 || r.Look {
 		e.grant(q, w)
+	}
+	if len(w.granted) == 0 {
+		w.f = e.told()
 	}
 	if len(w.granted) > 0 || w.lacks > 0 || r.Wait == 0 {
 		e.end()
@@ -123,9 +127,12 @@ func (e *Engine) reserve(ctx context.Context, w *waiter) ([]glassq.Lease, error)
 		wl.list = slices.Delete(wl.list, i, i+1)
 	}
 	err := e.err
-	e.mu.Unlock()
 	if len(w.granted) == 0 {
-		return nil, cmp.Or(ctx.Err(), err) // or it lacks room
+		w.f = e.told()
+	}
+	e.mu.Unlock()
+	if err := cmp.Or(ctx.Err(), err); err != nil && len(w.granted) == 0 {
+		return nil, err
 	}
 	if ctx.Err() != nil && !r.Take {
 		e.unpin(w.pin)
@@ -270,8 +277,11 @@ func (e *Engine) show(q *state.Queue, w *waiter) {
 
 // deliver waits until what w got may be told, reads the bodies, and makes the leases.
 func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
-	if len(w.granted) == 0 {
+	if w.lacks > 0 && len(w.granted) == 0 {
 		return nil, nil
+	}
+	if len(w.granted) == 0 {
+		return nil, e.refused(w.f, nil)
 	}
 	defer e.unpin(w.pin)
 	wait := e.waitLive

@@ -119,7 +119,7 @@ func (e *Engine) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Dur
 	f, err := e.whenRoom(ctx, wait, e.lineFor(tasks),
 		func() (uint64, *state.Queue, error) { return e.putNow(tasks, s, receipts) })
 	if err != nil {
-		return nil, err
+		return nil, e.refused(0, err)
 	}
 	return receipts, e.wait(f)
 }

@@ -205,7 +205,7 @@ func (e *Engine) AwaitRun(ctx context.Context, name string, phase glassq.Phase, 
 	case ctx.Err() != nil:
 		return info, ctx.Err()
 	case r == nil:
-		return info, state.NoRun(name)
+		return info, e.refused(f, state.NoRun(name))
 	}
 	return info, e.wait(f)
 }

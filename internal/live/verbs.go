@@ -498,6 +498,11 @@ func (l *Live) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo,
 	return l.store.Queues(ctx, names...)
 }
 
+// List passes through.
+func (l *Live) List(ctx context.Context, q glassq.QueueQuery) (glassq.QueueList, error) {
+	return l.store.List(ctx, q)
+}
+
 // Peek passes through.
 func (l *Live) Peek(ctx context.Context, queue string, state glassq.State, cursor uint64, most int) ([]glassq.Peeked,
 	uint64, error) {

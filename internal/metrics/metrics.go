@@ -38,7 +38,7 @@ const (
 
 // A Source is the store that is shown.
 type Source interface {
-	Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error)
+	glassq.Lister
 	Stats(ctx context.Context) (glassq.Stats, error)
 	Schedules(ctx context.Context) ([]glassq.Schedule, error)
 }
@@ -179,7 +179,7 @@ func (p *page) histogram(d *prometheus.Desc, h *live.Histogram) {
 }
 
 func (c *collector) collect(ctx context.Context) (page, error) {
-	queues, err := c.store.Queues(ctx)
+	rows, err := c.rows(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -188,9 +188,8 @@ func (c *collector) collect(ctx context.Context) (page, error) {
 		return nil, err
 	}
 	var p page
-	counts := c.live.Counts()
-	for _, q := range gather(queues, counts) {
-		p.queue(&q)
+	for i := range rows {
+		p.queue(&rows[i])
 	}
 	p.server(&stats, c.live)
 	schedules, err := c.store.Schedules(ctx)
@@ -210,73 +209,88 @@ func (c *collector) collect(ctx context.Context) (page, error) {
 
 // A row is one queue as it is shown, or the others together.
 type row struct {
-	glassq.QueueInfo
+	glassq.QueueTotals
+	name   string
+	oldest float64
 	counts live.Counts
-	paused int
-	halted int
-	keys   *glassq.KeyCounts // of its own; nil where none look at keys
 }
 
-// gather makes the rows of queues, which are in the order of their names.
-func gather(queues []glassq.QueueInfo, counts map[string]live.Counts) []row {
-	rows := make([]row, 0, min(len(queues), MaxQueues)+1)
+// rows are the queues in the order of their names, up to MaxQueues, and the others together.
+func (c *collector) rows(ctx context.Context) ([]row, error) {
+	l, err := c.store.List(ctx, glassq.QueueQuery{Max: MaxQueues + 1})
+	if err != nil {
+		return nil, err
+	}
+	counts := c.live.Counts()
+	shown := l.Queues
 	var rest *row
-	if len(queues) > MaxQueues {
+	if len(shown) > MaxQueues {
 		// A queue of that very name is among the others: two of one name there cannot be.
-		queues = slices.Clone(queues)
-		if i := slices.IndexFunc(queues, func(q glassq.QueueInfo) bool { return q.Name == other }); i >= 0 {
-			one := queues[i]
-			queues = append(slices.Delete(queues, i, i+1), one)
+		rest = &row{name: other}
+		if i := slices.IndexFunc(shown[:MaxQueues], func(q glassq.QueueInfo) bool { return q.Name == other }); i >= 0 {
+			one := rowOf(&shown[i], counts)
+			rest = &one
+			shown = slices.Delete(shown, i, i+1)
+		}
+		shown = shown[:MaxQueues]
+		l, err = c.store.List(ctx, glassq.QueueQuery{After: shown[MaxQueues-1].Name, Sort: glassq.SortOldest, Max: 1})
+		if err != nil {
+			return nil, err
+		}
+		rest.add(&l.Totals)
+		for i := range l.Queues {
+			rest.oldest = max(rest.oldest, l.Queues[i].Oldest)
 		}
 	}
-	for i := range queues {
-		q := row{QueueInfo: queues[i], counts: counts[queues[i].Name]}
-		if q.Settings.Paused {
-			q.paused = 1
-		}
-		if q.Halted.Now() {
-			q.halted = 1
-		}
-		q.addKeys(q.Keys)
-		switch {
-		case i < MaxQueues:
-			rows = append(rows, q)
-		case rest == nil:
-			q.Name = other
-			rows = append(rows, q)
-			rest = &rows[len(rows)-1]
-		default:
-			rest.add(&q)
-		}
+	rows := make([]row, 0, len(shown)+1)
+	for i := range shown {
+		rows = append(rows, rowOf(&shown[i], counts))
+		delete(counts, shown[i].Name)
 	}
-	return rows
+	if rest == nil {
+		return rows, nil
+	}
+	delete(counts, other) // it has its own
+	for _, n := range counts {
+		rest.count(n)
+	}
+	return append(rows, *rest), nil
 }
 
-func (r *row) add(q *row) {
-	r.Delayed, r.Ready, r.Leased, r.Dead = r.Delayed+q.Delayed, r.Ready+q.Ready, r.Leased+q.Leased, r.Dead+q.Dead
-	r.Bytes, r.Waiters, r.paused = r.Bytes+q.Bytes, r.Waiters+q.Waiters, r.paused+q.paused
-	r.halted += q.halted
-	r.addKeys(q.keys)
-	r.Oldest = max(r.Oldest, q.Oldest)
-	r.Pending += q.Pending
-	b, o := &r.Books, &q.Books
+func rowOf(q *glassq.QueueInfo, counts map[string]live.Counts) row {
+	r := row{name: q.Name, oldest: q.Oldest, counts: counts[q.Name]}
+	r.add(&glassq.QueueTotals{Delayed: q.Delayed, Ready: q.Ready, Leased: q.Leased, Dead: q.Dead, Bytes: q.Bytes,
+		Waiters: q.Waiters, Pending: q.Pending, Books: q.Books, Keys: q.Keys})
+	if q.Settings.Paused {
+		r.Paused = 1
+	}
+	if q.Halted.Now() {
+		r.Halted = 1
+	}
+	return r
+}
+
+func (r *row) add(t *glassq.QueueTotals) {
+	r.Delayed, r.Ready, r.Leased, r.Dead = r.Delayed+t.Delayed, r.Ready+t.Ready, r.Leased+t.Leased, r.Dead+t.Dead
+	r.Bytes, r.Waiters, r.Paused, r.Halted = r.Bytes+t.Bytes, r.Waiters+t.Waiters, r.Paused+t.Paused, r.Halted+t.Halted
+	r.Pending += t.Pending
+	b, o := &r.Books, &t.Books
 	b.Put, b.OK, b.Failed = b.Put+o.Put, b.OK+o.OK, b.Failed+o.Failed
 	b.Dead.Expired, b.Dead.Purged = b.Dead.Expired+o.Dead.Expired, b.Dead.Purged+o.Dead.Purged
 	b.Dead.Cancelled += o.Dead.Cancelled
-	n, m := &r.counts, &q.counts
-	n.Age, n.Lag = n.Age+m.Age, n.Lag+m.Lag
-	n.Out, n.Back, n.Expired, n.Died = n.Out+m.Out, n.Back+m.Back, n.Expired+m.Expired, n.Died+m.Died
+	if k := t.Keys; k != nil {
+		if r.Keys == nil {
+			r.Keys = &glassq.KeyCounts{}
+		}
+		r.Keys.Waiting, r.Keys.Held = r.Keys.Waiting+k.Waiting, r.Keys.Held+k.Held
+		r.Keys.Full, r.Keys.Paced, r.Keys.Halted = r.Keys.Full+k.Full, r.Keys.Paced+k.Paced, r.Keys.Halted+k.Halted
+	}
 }
 
-func (r *row) addKeys(k *glassq.KeyCounts) {
-	if k == nil {
-		return
-	}
-	if r.keys == nil {
-		r.keys = &glassq.KeyCounts{}
-	}
-	r.keys.Waiting, r.keys.Held = r.keys.Waiting+k.Waiting, r.keys.Held+k.Held
-	r.keys.Full, r.keys.Paced, r.keys.Halted = r.keys.Full+k.Full, r.keys.Paced+k.Paced, r.keys.Halted+k.Halted
+func (r *row) count(m live.Counts) {
+	n := &r.counts
+	n.Age, n.Lag = n.Age+m.Age, n.Lag+m.Lag
+	n.Out, n.Back, n.Expired, n.Died = n.Out+m.Out, n.Back+m.Back, n.Expired+m.Expired, n.Died+m.Died
 }
 
 func (p *page) queue(q *row) {
@@ -284,33 +298,33 @@ func (p *page) queue(q *row) {
 		state string
 		n     int64
 	}{{"delayed", q.Delayed}, {"ready", q.Ready}, {"leased", q.Leased}, {"dead", q.Dead}} {
-		p.gauge(queueTasks, float64(s.n), q.Name, s.state)
+		p.gauge(queueTasks, float64(s.n), q.name, s.state)
 	}
-	p.gauge(queueBytes, float64(q.Bytes), q.Name)
-	p.gauge(queueOldest, q.Oldest, q.Name)
-	p.gauge(queueWaiters, float64(q.Waiters), q.Name)
-	p.gauge(queuePaused, float64(q.paused), q.Name)
-	p.gauge(queueHalted, float64(q.halted), q.Name)
-	if k := q.keys; k != nil {
-		p.gauge(queueKeys, float64(k.Waiting-k.Stopped()), q.Name, "open")
-		p.gauge(queueKeys, float64(k.Held), q.Name, glassq.KeyHeld)
-		p.gauge(queueKeys, float64(k.Halted), q.Name, glassq.KeyHalted)
-		p.gauge(queueKeys, float64(k.Full), q.Name, glassq.KeyFull)
-		p.gauge(queueKeys, float64(k.Paced), q.Name, glassq.KeyPaced)
+	p.gauge(queueBytes, float64(q.Bytes), q.name)
+	p.gauge(queueOldest, q.oldest, q.name)
+	p.gauge(queueWaiters, float64(q.Waiters), q.name)
+	p.gauge(queuePaused, float64(q.Paused), q.name)
+	p.gauge(queueHalted, float64(q.Halted), q.name)
+	if k := q.Keys; k != nil {
+		p.gauge(queueKeys, float64(k.Waiting-k.Stopped()), q.name, "open")
+		p.gauge(queueKeys, float64(k.Held), q.name, glassq.KeyHeld)
+		p.gauge(queueKeys, float64(k.Halted), q.name, glassq.KeyHalted)
+		p.gauge(queueKeys, float64(k.Full), q.name, glassq.KeyFull)
+		p.gauge(queueKeys, float64(k.Paced), q.name, glassq.KeyPaced)
 	}
-	p.gauge(queueOff, float64(q.Pending)-float64(q.Delayed+q.Ready+q.Leased), q.Name)
-	p.counter(putTasks, q.Books.Put, q.Name)
-	p.counter(ackedTasks, q.Books.OK, q.Name, "ok")
-	p.counter(ackedTasks, q.Books.Failed, q.Name, "failed")
-	p.counter(endedTasks, q.Books.Dead.Expired, q.Name, "expired")
-	p.counter(endedTasks, q.Books.Dead.Purged, q.Name, "purged")
-	p.counter(endedTasks, q.Books.Dead.Cancelled, q.Name, "cancelled")
-	p.counter(deadTasks, q.counts.Died, q.Name)
-	p.counter(handedTasks, q.counts.Out, q.Name)
-	p.seconds(handedAge, q.counts.Age, q.Name)
-	p.seconds(handedLag, q.counts.Lag, q.Name)
-	p.counter(nackedTasks, q.counts.Back, q.Name)
-	p.counter(expiredTasks, q.counts.Expired, q.Name)
+	p.gauge(queueOff, float64(q.Pending)-float64(q.Delayed+q.Ready+q.Leased), q.name)
+	p.counter(putTasks, q.Books.Put, q.name)
+	p.counter(ackedTasks, q.Books.OK, q.name, "ok")
+	p.counter(ackedTasks, q.Books.Failed, q.name, "failed")
+	p.counter(endedTasks, q.Books.Dead.Expired, q.name, "expired")
+	p.counter(endedTasks, q.Books.Dead.Purged, q.name, "purged")
+	p.counter(endedTasks, q.Books.Dead.Cancelled, q.name, "cancelled")
+	p.counter(deadTasks, q.counts.Died, q.name)
+	p.counter(handedTasks, q.counts.Out, q.name)
+	p.seconds(handedAge, q.counts.Age, q.name)
+	p.seconds(handedLag, q.counts.Lag, q.name)
+	p.counter(nackedTasks, q.counts.Back, q.name)
+	p.counter(expiredTasks, q.counts.Expired, q.name)
 }
 
 func (p *page) schedule(s *glassq.Schedule) {

@@ -132,15 +132,25 @@ func TestMetrics(t *testing.T) {
 // manyQueues has as many queues as are asked for, and one named other.
 type manyQueues struct{ n int }
 
-func (m manyQueues) Queues(context.Context, ...string) (all []glassq.QueueInfo, err error) {
+func (m manyQueues) List(_ context.Context, ask glassq.QueueQuery) (l glassq.QueueList, err error) {
 	q := glassq.QueueInfo{Ready: 1, Pending: 1, Books: glassq.Books{Put: 2},
 		Keys: &glassq.KeyCounts{Waiting: 7, Held: 1, Full: 2, Paced: 1}}
-	for i := range m.n {
-		q.Name = fmt.Sprintf("a%06d", i)
-		all = append(all, q)
+	var keys glassq.KeyCounts
+	for i := range m.n + 1 {
+		if q.Name = fmt.Sprintf("a%06d", i); i == m.n {
+			q.Name = "other"
+		}
+		if q.Name <= ask.After {
+			continue
+		}
+		if len(l.Queues) < ask.Max {
+			l.Queues = append(l.Queues, q)
+		}
+		l.Totals.Ready, l.Totals.Pending, l.Totals.Books.Put = l.Totals.Ready+1, l.Totals.Pending+1, l.Totals.Books.Put+2
+		keys = glassq.KeyCounts{Waiting: keys.Waiting + 7, Held: keys.Held + 1, Full: keys.Full + 2, Paced: keys.Paced + 1}
+		l.Totals.Keys = &keys
 	}
-	q.Name = "other"
-	return append(all, q), nil
+	return l, nil
 }
 
 func (manyQueues) Schedules(context.Context) ([]glassq.Schedule, error) {
@@ -186,8 +196,8 @@ func TestManyQueues(t *testing.T) {
 // failing is a store that does not answer.
 type failing struct{ manyQueues }
 
-func (failing) Queues(context.Context, ...string) ([]glassq.QueueInfo, error) {
-	return nil, glassq.ErrClosed
+func (failing) List(context.Context, glassq.QueueQuery) (l glassq.QueueList, err error) {
+	return l, glassq.ErrClosed
 }
 
 func TestStoreGone(t *testing.T) {
@@ -204,9 +214,9 @@ type countingStore struct {
 	asked *int
 }
 
-func (c countingStore) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error) {
+func (c countingStore) List(ctx context.Context, q glassq.QueueQuery) (glassq.QueueList, error) {
 	*c.asked++
-	return c.manyQueues.Queues(ctx, names...)
+	return c.manyQueues.List(ctx, q)
 }
 
 // TestDeploy: the dashboard and the rules name metrics that there are, and the rules pass their

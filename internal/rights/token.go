@@ -91,34 +91,11 @@ func (s Scope) full() Scope {
 // "results.<name>", too.
 type Patterns []string
 
-const resultsOf = glassq.DefaultResults + "."
-
 // Covers tells whether a name is among them.
-func (p Patterns) Covers(name string) bool {
-	for _, pattern := range p {
-		if fits(pattern, name) {
-			return true
-		}
-	}
-	if run, ok := strings.CutPrefix(name, resultsOf); ok {
-		for _, pattern := range p {
-			if fits(pattern, run) {
-				return true
-			}
-		}
-	}
-	return false
-}
+func (p Patterns) Covers(name string) bool { return glassq.Covers(p, name) }
 
 // All tells whether every name is among them.
 func (p Patterns) All() bool { return slices.Contains(p, "*") }
-
-func fits(pattern, name string) bool {
-	if begin, ok := strings.CutSuffix(pattern, "*"); ok {
-		return strings.HasPrefix(name, begin)
-	}
-	return pattern == name
-}
 
 // check refuses a pattern that no name fits.
 func (p Patterns) check() error {

@@ -203,10 +203,9 @@ func appendSome(dst []byte, purge bool, queue string, tasks []uint64) []byte {
 
 // someOf reads the rest of such a record, and calls fn for each task until that returns false.
 func someOf(r *reader, fn func(queue string, purge bool, n uint64) bool) {
-	kind, queue := r.byte(), r.str()
-	r.bad = r.bad || kind > 1
+	kind, queue := r.most(1), r.str()
 	at := uint64(0)
-	for k := r.uvarint(); k > 0 && !r.bad; k-- {
+	for k := r.uvarint(); k > 0 && !r.bad && !r.newer; k-- {
 		first := at + r.uvarint()
 		end := first + r.uvarint()
 		if r.bad = r.bad || end <= first || first < at || end > maxTask; r.bad {

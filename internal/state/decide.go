@@ -206,10 +206,7 @@ func (s *State) NextTask() uint64 { return s.tasks.next }
 
 // Figures fills in what the state knows of the engine's figures.
 func (s *State) Figures(f *glassq.Stats) {
-	f.Tasks, f.Leases, f.Acked = s.Tasks(), int64(s.leases.live), int64(s.acked.count)
-	for _, q := range s.queues {
-		f.Dedup += int64(len(q.ids.seen))
-	}
+	f.Tasks, f.Leases, f.Acked, f.Dedup = s.Tasks(), int64(s.leases.live), int64(s.acked.count), int64(s.idCount)
 }
 
 // DueAt tells when tasks in a state are due, in ms: delayed ones are ready then, leased ones are

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"maps"
@@ -71,12 +72,9 @@ func appendHook(dst []byte, run string, kind byte, h *Hooked) []byte {
 }
 
 func (s *State) applyHook(r *reader) {
-	name, kind := r.str(), r.byte()
+	name, kind := r.str(), r.most(hookFailed)
 	h := hook{text: glassq.Hook(r.str()), put: slices.Clone(r.bytes(r.uvarint()))}
-	if d, err := decodePut(h.put); err != nil || d.size != len(h.put) || kind > hookFailed {
-		r.bad = true
-	}
-	if r.bad {
+	if r.isPut(h.put); r.bad || r.newer {
 		return
 	}
 	run := s.run(name)
@@ -352,8 +350,9 @@ func (h *hook) record() hookRecord { return hookRecord{string(h.text), h.put} }
 
 // hook is the hook of a snapshot.
 func (d *decoder) hook(rec hookRecord) hook {
-	if p, err := decodePut(rec.Put); len(rec.Put) > 0 && (err != nil || p.size != len(rec.Put)) {
-		d.fail("hook")
+	if r := (reader{}); len(rec.Put) > 0 {
+		r.isPut(rec.Put)
+		d.err = cmp.Or(d.err, r.err("snapshot: hook"))
 	}
 	return hook{glassq.Hook(rec.Text), rec.Put}
 }

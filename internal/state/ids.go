@@ -24,6 +24,7 @@ func hashID(id []byte) hash {
 // search.
 type idWindow struct {
 	seen   map[hash]struct{}
+	all    *int // counts those of all queues; nil counts nothing
 	blocks []*idBlock
 	head   int // the list is what lies from head up to end, counted from the first block on
 	next   int // those before it are past their window: only their tasks hold them
@@ -90,12 +91,21 @@ func (w *idWindow) push(x seenID) {
 	if w.seen == nil {
 		w.seen = map[hash]struct{}{}
 	}
+	before := len(w.seen)
 	w.seen[x.id] = struct{}{}
+	w.tell(before)
 	if w.end == len(w.blocks)*idBlockLen {
 		w.blocks = append(w.blocks, &idBlock{})
 	}
 	w.own(w.end)[w.end%idBlockLen] = x
 	w.end++
+}
+
+// tell adds what is remembered more than before to that of all queues.
+func (w *idWindow) tell(before int) {
+	if w.all != nil {
+		*w.all += len(w.seen) - before
+	}
 }
 
 // own returns the block of i, to be changed.
@@ -124,7 +134,9 @@ func (w *idWindow) ended(task uint64, acked bool) {
 }
 
 func (w *idWindow) forget(i int) {
+	before := len(w.seen)
 	delete(w.seen, w.at(i).id)
+	w.tell(before)
 	w.own(i)[i%idBlockLen].at = idGone
 	w.gone++
 }
@@ -172,7 +184,7 @@ func (w *idWindow) sweep() {
 		}
 	}
 	if w.head == w.end {
-		*w = idWindow{held: w.held}
+		*w = idWindow{held: w.held, all: w.all}
 		return
 	}
 	if k := w.head / idBlockLen; k > 0 {

@@ -225,12 +225,21 @@ func (s *State) Head(q *Queue) (n uint64, p Place, ok bool) {
 	if q.ring != nil {
 		return s.keyHead(q.ring)
 	}
+	n, e := s.headIn(q)
+	if e == nil {
+		return 0, p, false
+	}
+	return n, s.placeOf(n, e), true
+}
+
+// headIn is Head of a queue that does not look at keys; nil when there is none.
+func (s *State) headIn(q *Queue) (uint64, *entry) {
 	for q.filled != 0 {
 		priority := bits.Len16(q.filled) - 1
 		if n, e := s.firstIn(&q.lanes[priority]); e != nil {
-			return n, s.placeOf(n, e), true
+			return n, e
 		}
 		q.filled &^= 1 << priority
 	}
-	return 0, p, false
+	return 0, nil
 }

@@ -104,11 +104,11 @@ func decodeProgress(b []byte) (d saying, err error) {
 	if len(b) < 2 || op(b[0]) != opProgress {
 		return d, recordErr("progress")
 	}
-	r := reader{b: b[2:]}
-	d.kind, d.number = b[1], r.uvarint()
+	r := reader{b: b[1:]}
+	d.kind, d.number = r.most(progressForget), r.uvarint()
 	switch d.kind {
 	case progressSaid:
-		d.seq, d.length, d.bits = r.uvarint(), int64(r.small()), r.byte()
+		d.seq, d.length, d.bits = r.uvarint(), int64(r.small()), r.most(saidCheckpoint<<1-1)
 		if d.bits&saidDone != 0 {
 			done := r.uvarint()
 			r.bad = r.bad || done > millionths
@@ -120,19 +120,13 @@ func decodeProgress(b []byte) (d saying, err error) {
 		if d.bits&saidCheckpoint != 0 {
 			d.checkpoint = r.bytes(r.uvarint())
 		}
-		r.bad = r.bad || d.bits >= saidCheckpoint<<1
 	case progressMoved:
 		d.checkpoint = r.bytes(r.uvarint())
 		r.bad = r.bad || len(d.checkpoint) == 0
-	case progressForget:
-	default:
-		r.bad = true
 	}
 	d.size = len(b) - len(r.b)
-	if r.bad || len(d.checkpoint) > maxSize {
-		return d, recordErr("progress")
-	}
-	return d, nil
+	r.bad = r.bad || len(d.checkpoint) > maxSize
+	return d, r.err("progress")
 }
 
 // Checkpoint returns the checkpoint in the record at the start of rec, which it aliases.

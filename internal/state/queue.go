@@ -3,7 +3,6 @@ package state
 import (
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -16,20 +15,21 @@ type Queue struct {
 
 	Waiters any // whoever waits for a task of it
 
-	num      uint32
-	Pace     Pace // hand-outs per second, by the owner's own clock; the owner asks, records change it
-	settings glassq.Settings
-	books    glassq.Books
+	// What a list of very many queues looks at lies together.
 	count    [5]int64 // by glassq.State
 	bytes    int64
-	lanes    [10]lane
-	filled   uint16   // bit p: lane p may hold something
+	books    glassq.Books
+	halting  *halting // nil without a rule
 	ring     *keyring // instead of lanes and filled, while the queue looks at keys; else nil
+	filled   uint16   // bit p: lane p may hold something
+	num      uint32
+	settings glassq.Settings
+	Pace     Pace // hand-outs per second, by the owner's own clock; the owner asks, records change it
+	lanes    [10]lane
 	dead     deadSet
 	ids      idWindow
 	going    going
-	halting  *halting // nil without a rule
-	headers  bool     // a task of it may have headers; it is not part of the state, see Leased.Headers
+	headers  bool // a task of it may have headers; it is not part of the state, see Leased.Headers
 }
 
 // Settings returns the queue's settings.
@@ -69,21 +69,16 @@ func (s *State) Touch(name string) *Queue { return s.queue(name) }
 func (s *State) QueueCount() int { return len(s.queues) }
 
 // Queues returns all queues in the order of their names.
-func (s *State) Queues() []*Queue {
-	all := make([]*Queue, 0, len(s.queues))
-	for _, q := range s.queues {
-		all = append(all, q)
-	}
-	slices.SortFunc(all, func(a, b *Queue) int { return strings.Compare(a.Name, b.Name) })
-	return all
-}
+func (s *State) Queues() []*Queue { return slices.Clone(s.byName) }
 
 func (s *State) queue(name string) *Queue {
 	q := s.queues[name]
 	if q == nil {
-		q = &Queue{Name: name, num: uint32(len(s.byNum))}
+		q = &Queue{Name: name, num: uint32(len(s.byNum)), ids: idWindow{all: &s.idCount}}
 		s.byNum = append(s.byNum, q)
 		s.queues[name] = q
+		i, _ := s.place(name)
+		s.byName = slices.Insert(s.byName, i, q)
 	}
 	return q
 }
@@ -231,7 +226,10 @@ func (s *State) applyDrop(name string) {
 	s.applyPurge(name, 1<<glassq.Delayed|1<<glassq.Ready|1<<glassq.Dead)
 	s.forgetLast(noClass)
 	s.named = nil
+	s.idCount -= len(q.ids.seen)
 	delete(s.queues, name)
+	i, _ := s.place(name)
+	s.byName = slices.Delete(s.byName, i, i+1)
 	s.byNum[q.num] = nil
 }
 

@@ -62,6 +62,11 @@ var ErrRecord = errors.New("record does not decode")
 
 func recordErr(what string) error { return fmt.Errorf("%s: %w", what, ErrRecord) }
 
+// ErrNewer is wrapped by complaints about what is whole, and what no program up to this one writes.
+var ErrNewer = errors.New("a newer program wrote it")
+
+func newerErr(what string) error { return fmt.Errorf("%s: %w", what, ErrNewer) }
+
 // Members of a put that are there only when their bit is set.
 const (
 	putDense = 1 << iota
@@ -221,8 +226,37 @@ func appendString(dst []byte, s string) []byte {
 
 // A reader takes a record apart. After an error everything it returns is zero.
 type reader struct {
-	b   []byte
-	bad bool
+	b     []byte
+	bad   bool
+	newer bool // it says something that this program does not know
+}
+
+// most reads a byte that is one of a closed set, up to most.
+func (r *reader) most(most byte) byte {
+	b := r.byte()
+	r.newer = r.newer || b > most
+	return b
+}
+
+// isPut checks that b, of the record, is a put.
+func (r *reader) isPut(b []byte) {
+	switch d, err := decodePut(b); {
+	case errors.Is(err, ErrNewer):
+		r.newer = true
+	case err != nil || d.size != len(b):
+		r.bad = true
+	}
+}
+
+// err is why a record that was read is not to be applied.
+func (r *reader) err(what string) error {
+	switch {
+	case r.bad:
+		return recordErr(what)
+	case r.newer:
+		return newerErr(what)
+	}
+	return nil
 }
 
 func (r *reader) uvarint() uint64 {
@@ -284,7 +318,9 @@ func decodePut(b []byte) (p put, err error) {
 	p.size = int(size) + 5
 	r := reader{b: b[5:p.size]}
 	p.class = r.bytes(uint64(binary.LittleEndian.Uint16(r.bytes(2))))
-	p.bits = r.uvarint()
+	if p.bits = r.uvarint(); !r.bad && p.bits&^putKnown != 0 {
+		return p, newerErr("put")
+	}
 	if p.bits&putDense != 0 {
 		n := r.uvarint()
 		r.bad = r.bad || n > math.MaxUint32
@@ -316,7 +352,7 @@ func decodePut(b []byte) (p put, err error) {
 		p.id = r.bytes(r.uvarint())
 	}
 	p.rest = r.b
-	if r.bad || p.bits&^putKnown != 0 {
+	if r.bad {
 		return p, recordErr("put")
 	}
 	return p, nil

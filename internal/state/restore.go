@@ -3,6 +3,7 @@ package state
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -20,7 +21,11 @@ func (s *State) Restore(in io.Reader) error {
 	d := decoder{r: bufio.NewReaderSize(in, 64<<10)}
 	format := d.num()
 	if d.err == nil && (format > snapshotFormat || format < snapshotFormat-1) {
-		return fmt.Errorf("snapshot has format %d; this program reads %d and %d", format, snapshotFormat-1, snapshotFormat)
+		err := fmt.Errorf("snapshot has format %d; this program reads %d and %d", format, snapshotFormat-1, snapshotFormat)
+		if format > snapshotFormat {
+			err = newerErr(err.Error())
+		}
+		return err
 	}
 	s.now = int64(d.num())
 	next := d.num()
@@ -135,7 +140,7 @@ func (s *State) restoreSections(d *decoder) {
 		case sectionKeyHalts:
 			s.restoreKeyHalts(d)
 		default:
-			d.fail(fmt.Sprintf("section %d", tag))
+			d.err = cmp.Or(d.err, newerErr(fmt.Sprintf("snapshot: section %d", tag)))
 		}
 	}
 }

@@ -98,6 +98,7 @@ func (s *State) roomIn(q *Queue, n, size int64) error {
 
 // RoomForAck refuses an ack whose result or follow-ups find no room.
 func (s *State) RoomForAck(a *glassq.Ack, d *Leased) (full *Queue, err error) {
+	put := a.Put
 	if a.Result != nil {
 		name := a.Result.Queue
 		if name == "" {
@@ -107,15 +108,10 @@ func (s *State) RoomForAck(a *glassq.Ack, d *Leased) (full *Queue, err error) {
 		if q != nil && (q.Settings().MaxTasks > 0 || q.Settings().MaxBytes > 0) {
 			r := *a.Result
 			r.Queue, r.Dense, r.OfAttempt = name, false, 1
-			if full, err := s.RoomFor([]glassq.Task{r}); err != nil {
-				return full, err
-			}
+			put = append([]glassq.Task{r}, a.Put...)
 		}
 	}
-	if len(a.Put) > 0 {
-		return s.RoomFor(a.Put)
-	}
-	return nil, nil
+	return s.RoomFor(put)
 }
 
 // Held is how much the queue holds; one that is nil holds nothing.

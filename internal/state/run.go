@@ -178,7 +178,7 @@ func (s *State) checkRun(name string, c glassq.RunChange) error {
 	}
 	r := s.runs[name]
 	if r == nil {
-		return nil
+		return s.checkPast(c.After, c.RetryOf)
 	}
 	differs := func(what, have, want string) error {
 		if want == "" || have == "" || have == want {

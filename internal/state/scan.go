@@ -97,10 +97,10 @@ func Puts(payload []byte, fn func(task uint64, rec []byte) error) error {
 			r.uvarint()
 			r.uvarint()
 		default:
-			return recordErr("unknown record")
+			return newerErr("unknown record")
 		}
-		if r.bad {
-			return recordErr("record")
+		if err := r.err("record"); err != nil {
+			return err
 		}
 		payload = r.b
 	}

@@ -145,8 +145,8 @@ func (s *State) applySchedule(r *reader) {
 		delete(s.schedules, x.Name)
 		return
 	}
-	if d, err := decodePut(put); err != nil || d.size != len(put) || json.Unmarshal(js, &x.Set) != nil {
-		r.bad = true
+	r.bad = json.Unmarshal(js, &x.Set) != nil
+	if r.isPut(put); r.bad || r.newer {
 		return
 	}
 	if was := s.schedules[x.Name]; was != nil {

@@ -19,6 +19,8 @@ type State struct {
 
 	queues  map[string]*Queue
 	byNum   []*Queue // by Queue.num; nil where one was dropped
+	byName  []*Queue // all, in the order of their names
+	idCount int      // ids that they remember
 	runs    map[string]*Run
 	classes map[string]uint32
 	class   []class
@@ -130,12 +132,12 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 		}
 	case opAck:
 		number, how := r.uvarint(), r.byte()
-		if !r.bad {
+		if r.newer = how&0x7f > byte(glassq.Failed); !r.bad && !r.newer {
 			err = s.applyAck(number, glassq.Outcome(how&0x7f), how&0x80 != 0)
 		}
 	case opNack:
-		number, kind, delay, reason := r.uvarint(), r.byte(), r.small(), r.str()
-		if !r.bad {
+		number, kind, delay, reason := r.uvarint(), r.most(nackPutOff), r.small(), r.str()
+		if !r.bad && !r.newer {
 			err = s.applyNack(number, kind, int64(delay), reason)
 		}
 	case opExtend:
@@ -236,10 +238,10 @@ func (s *State) Apply(b []byte, frame uint64, offset uint32) (int, error) {
 			s.applyRunDrop(name)
 		}
 	default:
-		return 0, recordErr(fmt.Sprintf("unknown record %d", b[0]))
+		return 0, newerErr(fmt.Sprintf("unknown record %d", b[0]))
 	}
-	if r.bad {
-		return 0, recordErr(fmt.Sprintf("record %d", b[0]))
+	if r.bad || r.newer {
+		return 0, r.err(fmt.Sprintf("record %d", b[0]))
 	}
 	return len(b) - len(r.b), err
 }

@@ -328,11 +328,17 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 		dead[q] = append(dead[q], n)
 		return true
 	})
+	ids := 0
 	for _, q := range s.queues {
+		ids += len(q.ids.seen)
 		if !slices.Equal(q.dead.all(), dead[q]) {
 			w.t.Fatalf("dead of queue %s: %v; the table has %v", q.Name, q.dead.all(), dead[q])
 		}
 	}
+	if s.idCount != ids {
+		w.t.Fatalf("counts %d ids, the queues remember %d", s.idCount, ids)
+	}
+
 	for _, r := range s.ranges {
 		if r.held != held[r] {
 			w.t.Fatalf("range at %d counts %d entries, the table has %d", r.first, r.held, held[r])
