@@ -166,8 +166,8 @@ func (d *driver) unschedule(ctx context.Context, names ...string) error {
 	return nil
 }
 
-func (v *view) schedule(name, cron, missed string, paused bool, task glassq.Envelope, created, last, next int64, puts, lost uint64,
-	waits string) {
+func (v *view) schedule(name, cron, missed string, paused bool, task glassq.Envelope, created, last, next int64,
+	puts, lost uint64, waits string) {
 	fmt.Fprintf(v, "schedule %s %q %s paused %v %s created %d last %d next %d puts %d missed %d %q\n", name, cron, missed, paused,
 		task, created, last, next, puts, lost, waits)
 }
