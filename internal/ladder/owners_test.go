@@ -232,6 +232,9 @@ func (c *crew) harm(name string) error {
 	if name == "under" && len(c.d.m.schedules) > 0 { // what is due comes before or after all of it
 		time.Sleep(time.Until(time.Now().Truncate(time.Minute).Add(time.Minute)))
 	}
+	if name == "under" && len(c.d.m.runsThat(func(r mrun) bool { return r.ended == 0 && r.hooked() })) > 0 {
+		name = "killed" // a hook may be put before or after what is under way
+	}
 	c.quiet() // so that a frame tells the time: what comes after it, the next owner does not know
 	before, began := c.now(), time.Now()
 	c.d.m.advance(before)

@@ -262,7 +262,9 @@ func (w *twin) SetSchedule(ctx context.Context, name string, c glassq.ScheduleCh
 	return w.e.SetSchedule(ctx, name, c)
 }
 
-func (w *twin) DropSchedule(ctx context.Context, name string) error { return w.e.DropSchedule(ctx, name) }
+func (w *twin) DropSchedule(ctx context.Context, name string) error {
+	return w.e.DropSchedule(ctx, name)
+}
 
 // live takes the steps and returns all that was to be seen.
 func live(ctx context.Context, v *way, steps []string, seed uint64) (said string, err error) {
