@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,6 +39,7 @@ func openResults(path string, opt output.LoadOptions) (*resultFile, error) {
 	if info.Size() == 0 && (opt.Format == output.Text || opt.Format == output.Custom) {
 		return r, nil
 	}
+	opt.Again = func() io.Reader { return io.NewSectionReader(f, 0, math.MaxInt64) }
 	r.seen, r.size, err = output.LoadSeen(f, opt)
 	if err != nil {
 		f.Close()
