@@ -238,19 +238,18 @@ func (e *Engine) landed(f *Frame) {
 	e.spare = append(e.spare, f)
 }
 
-// lives counts tasks and their bytes at a frame; mu is held, or nobody else is there yet.
-func (e *Engine) lives(at uint64, tasks, bytes int64) {
+// lives counts what lives at a frame; mu is held, or nobody else is there yet.
+func (e *Engine) lives(at uint64, more state.Living) {
 	f := e.open
 	for i := 0; f.ID != at; i++ {
 		if i == len(e.flying) {
-			e.space.Add(at, tasks, bytes)
+			e.space.Add(at, more)
 			return
 		}
 		f = e.flying[i]
 	}
 	f.bodies = true
-	f.tasks += tasks
-	f.bytes += bytes
+	f.living.Add(more)
 }
 
 // roomOn refuses a change of size bytes of records for which the log has no room. The caller holds

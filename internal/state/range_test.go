@@ -334,7 +334,7 @@ func TestRangeOfABillion(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			live := map[uint64]int64{}
-			s := New(Hooks{Live: func(f uint64, _ int64) { live[f]++ }, Dropped: func(f uint64, _ int64) { live[f]-- }})
+			s := New(Hooks{Live: func(f uint64, _, _ int64) { live[f]++ }, Dropped: func(f uint64, _ int64) { live[f]-- }})
 			s.Advance(1_700_000_000_000)
 			apply := func(frame uint64, rec []byte) {
 				t.Helper()

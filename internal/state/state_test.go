@@ -39,7 +39,7 @@ func (w *walker) hooks(live map[uint64]weigh) Hooks {
 	add := func(f uint64, by, bytes int64) {
 		live[f] = weigh{live[f].tasks + by, live[f].bytes + bytes}
 	}
-	return Hooks{Live: func(f uint64, n int64) { add(f, 1, n) }, Dropped: func(f uint64, n int64) { add(f, -1, -n) }}
+	return Hooks{Live: func(f uint64, n, _ int64) { add(f, 1, n) }, Dropped: func(f uint64, n int64) { add(f, -1, -n) }}
 }
 
 // move writes the bodies of some frames again, as compaction does.
