@@ -33,7 +33,7 @@ func (e *Engine) Find(_ context.Context, f glassq.Find) (found glassq.Found, err
 		found.Due = time.Duration(max(0, due-now)) * time.Millisecond
 	}
 	r := reading{c: e.cache}
-	put, err := r.task(&found.Task, place)
+	put, err := r.task(&found.Task, &place)
 	if err != nil {
 		return found, err
 	}

@@ -258,7 +258,7 @@ func (s *State) applyCancel(name string) {
 
 // NextRun is the run of the task that q hands out next; "" for none.
 func (s *State) NextRun(q *Queue) string {
-	n, _, ok := s.Head(q)
+	n, ok := s.Head(q, nil)
 	if !ok {
 		return ""
 	}
