@@ -216,6 +216,7 @@ func (s *State) applyRun(name string, c glassq.RunChange) {
 	if c.After != "" && r.after == "" {
 		s.follow(r, c.After, c.AfterAny)
 	}
+	s.noteHeld(r)
 	if c.Sealed && !r.sealed {
 		r.sealed, r.total = true, c.Total
 	}
