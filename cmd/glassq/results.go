@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -76,3 +77,32 @@ func syncer(f *os.File) func() error {
 	}
 	return f.Sync
 }
+
+// syncer is that of the file, which must be there still: what is acked rests on its name.
+func (r *resultFile) syncer() func() error {
+	sync := syncer(r.f)
+	if sync == nil {
+		return nil
+	}
+	return func() error {
+		if err := sync(); err != nil {
+			return err
+		}
+		return r.there()
+	}
+}
+
+// there refuses a file that is not there under its name any more.
+func (r *resultFile) there() error {
+	own, err := r.f.Stat()
+	if err != nil || !own.Mode().IsRegular() {
+		return err
+	}
+	if named, err := os.Stat(r.f.Name()); err != nil || !os.SameFile(own, named) {
+		return errGone
+	}
+	return nil
+}
+
+// errGone is that of results whose file has been removed, or replaced, while it was written.
+var errGone = errors.New("the file has been removed, moved or replaced, with what was written into it")

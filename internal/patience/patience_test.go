@@ -1,6 +1,7 @@
 package patience
 
 import (
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -85,6 +86,44 @@ func TestInVain(t *testing.T) {
 				p.Done(2, 0, took)
 			}
 		})
+	}
+}
+
+// TestRandom: callers who come at random, whether anybody was answered or not, are hardly ever made
+// to wait for others, however many of them come during a commit.
+func TestRandom(t *testing.T) {
+	const took, commits = 300 * time.Microsecond, 20_000
+	for _, each := range []time.Duration{10, 30, 100, 150, 200, 300, 1000} {
+		rng := rand.New(rand.NewPCG(1, uint64(each)))
+		gap := func() time.Duration { return time.Duration(rng.ExpFloat64() * float64(each*time.Microsecond)) }
+		var p Patience
+		now := time.Unix(1, 0)
+		next := now.Add(gap()) // who comes next
+		until := func(end time.Time) (n int) {
+			for now = end; !next.After(now); next = next.Add(gap()) {
+				n++
+			}
+			return n
+		}
+		waited := 0
+		for n, i := 0, 0; i < commits; i++ {
+			if n == 0 {
+				n = until(next)
+			}
+			began := now
+			for !p.Over(n, now) {
+				n += until(now.Add(step))
+			}
+			if now.After(began) {
+				waited++
+			}
+			others := until(now.Add(took))
+			p.Done(n, others, took)
+			n = others
+		}
+		if waited > commits/50 {
+			t.Errorf("with one caller each %d µs %d of %d commits waited", each, waited, commits)
+		}
 	}
 }
 
