@@ -471,12 +471,20 @@ func listen(addr string) (net.Listener, error) {
 		switch {
 		case err == nil:
 			return ln, nil
+		case isBadAddress(err):
+			return nil, usagef("%w; take another address", err)
 		case !errors.Is(err, syscall.EADDRINUSE):
 			return nil, &exitError{exitUnexpected, fmt.Errorf("%w; take another address", err)}
 		case time.Since(began) > releaseTime:
 			return nil, &exitError{exitUnexpected, fmt.Errorf("%w; stop the program that has it, or take another address", err)}
 		}
 	}
+}
+
+// isBadAddress tells whether an address can be that of no machine.
+func isBadAddress(err error) bool {
+	_, ok := errors.AsType[*net.AddrError](err)
+	return ok
 }
 
 // removeAll removes a folder and says so when it cannot.

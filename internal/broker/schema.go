@@ -103,10 +103,18 @@ func (b *Broker) checksOf(queue string) *checks {
 	return (*m)[queue]
 }
 
+func sizeOfAck(a *glassq.Ack) int {
+	n := bytesOf(a.Put...)
+	if a.Result != nil {
+		n += bytesOf(*a.Result)
+	}
+	return n
+}
+
 // ackChecked acks, and repeats those acks whose results the engine wants checked against another
 // schema.
 func (b *Broker) ackChecked(ctx context.Context, acks []glassq.Ack) ([]error, error) {
-	errs, err := b.store.Ack(ctx, acks)
+	errs, err := inParts(acks, sizeOfAck, func(some []glassq.Ack) ([]error, error) { return b.store.Ack(ctx, some) })
 	var again []glassq.Ack
 	var at []int // where each of again is in acks
 	for i, e := range errs {

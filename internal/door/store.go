@@ -276,7 +276,7 @@ func (s Store) NextDelayed(ctx context.Context, queue string) (time.Duration, bo
 func (s Store) Configure(ctx context.Context, queue string, c glassq.SettingsChange) (set glassq.Settings, err error) {
 	action, what := "", settingsOf(c)
 	if c.Paused != nil {
-		action = map[bool]string{true: "pause", false: "resume"}[*c.Paused]
+		action = map[bool]string{true: actionPause, false: actionResume}[*c.Paused]
 	}
 	_, err = s.act(ctx, rights.VerbConfigure, action, queue, what, func() (_ int, err error) {
 		set, err = s.broker.Configure(ctx, queue, c)
@@ -410,7 +410,7 @@ func (s Store) SetRun(ctx context.Context, name string, c glassq.RunChange) (run
 	}
 	action := ""
 	if c.Sealed {
-		action = "seal"
+		action = actionSeal
 	}
 	_, err = s.act(ctx, rights.VerbSetRun, action, name, "", func() (_ int, err error) {
 		if c.Queue != "" {

@@ -111,18 +111,19 @@ func (x *Explainer) Queue(ctx context.Context, name string) (glassq.Explanation,
 	if err := x.server(ctx, &s); err != nil {
 		return glassq.Explanation{}, err
 	}
-	head, err := x.queue(ctx, name, &s)
+	pending, err := x.queue(ctx, name, nil, &s)
 	if err != nil {
 		return glassq.Explanation{}, err
 	}
-	return s.explanation("queue "+name, head), nil
+	return s.explanation("queue "+name, sentence("%v pending: ", pending)), nil
 }
 
-// queue adds the causes of one queue, and returns how the sentence begins.
-func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string, err error) {
+// queue adds the causes of one queue, and returns how many of its tasks are pending. They are told as
+// those of a run, if there is one, without the other runs in its queue.
+func (x *Explainer) queue(ctx context.Context, name string, of *glassq.Run, s *say) (pending int64, err error) {
 	all, err := x.Store.Queues(ctx, name)
 	if err != nil {
-		return "", err
+		return 0, err
 	}
 	q, v, now := &all[0], x.Live.Queue(name), time.Now()
 	if q.Leased == 0 {
@@ -132,7 +133,7 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 		s.add(Paused, "glassq queue resume "+name, "it is paused, nothing is handed out")
 	}
 	if err := x.results(ctx, q, v.Results, s); err != nil {
-		return "", err
+		return 0, err
 	}
 	if q.Halted.Now() {
 		s.add(Halted, "glassq queue resume "+name, "it is %s", q.Halted)
@@ -149,10 +150,12 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 		case err == nil || errors.Is(err, glassq.ErrUnsupported):
 			s.add(Delayed, "", "%v delayed", q.Delayed)
 		default:
-			return "", err
+			return 0, err
 		}
-		if err := x.waiting(ctx, name, s); err != nil {
-			return "", err
+		if of == nil {
+			if err := x.waiting(ctx, name, s); err != nil {
+				return 0, err
+			}
 		}
 	}
 	if q.Leased > 0 {
@@ -164,11 +167,11 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 	if isFull(q) {
 		s.add(Full, "glassq queue set "+name+" --max-tasks 0 --max-bytes 0", "it is full, so puts are refused or wait")
 	}
-	pending := q.Delayed + q.Ready + q.Leased
+	pending = q.Delayed + q.Ready + q.Leased
 	if pending == 0 && q.Dead == 0 {
 		s.add(AllDone, "", "nothing is left to do")
 	}
-	return sentence("%v pending: ", pending), nil
+	return pending, nil
 }
 
 // isFull tells whether one more task of no size finds no room.
@@ -321,9 +324,13 @@ func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, e
 			return glassq.Explanation{}, err
 		}
 	} else if r.Pending > 0 && r.Queue != "" {
-		_, err := x.queue(ctx, r.Queue, &s) // the run has its own count
+		before := len(s)
+		pending, err := x.queue(ctx, r.Queue, &r, &s)
 		if err != nil && !errors.Is(err, glassq.ErrNotFound) {
 			return glassq.Explanation{}, err
+		}
+		if uint64(pending) != r.Pending && len(s) > before { // what follows counts others, too
+			s[before].Text = "in its queue " + r.Queue + ": " + s[before].Text
 		}
 	}
 	if dead := r.Books.Dead.Sum(); dead > 0 && r.Pending == 0 {

@@ -248,6 +248,11 @@ func TestCauses(t *testing.T) {
 			w.ack(w.reserve("ann", 1, 0)[0], `{"o":{"ok":0}}`)
 			hold(w, glassq.RunChange{Sealed: true, Total: 1})
 		}, "r", explain.After, "waits for the success of run first, which ended with 1 failed and 0 dead"},
+		{"a run beside others in its queue", disk.Options{}, func(w *world) {
+			w.put(glassq.Task{Run: "mine", Dense: true}, glassq.Task{Run: "other", Dense: true, Delay: time.Hour})
+			_, err := w.SetRun(w.ctx, "mine", glassq.RunChange{Queue: "q", Sealed: true, Total: 1})
+			w.must(err)
+		}, "mine", explain.NoWorker, "in its queue q: 1 ready and nobody asks"},
 	}...)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -283,6 +288,28 @@ func TestCauses(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRunsAfter: a run that others wait for is not explained by them.
+func TestRunsAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, disk.Options{})
+		for _, run := range []glassq.RunChange{{Queue: "q", Sealed: true, Total: 1}, {Queue: "q", After: "first"}} {
+			name := "first"
+			if run.After != "" {
+				name = "second"
+			}
+			_, err := w.SetRun(w.ctx, name, run)
+			w.must(err)
+			w.put(glassq.Task{Run: name, Dense: true})
+		}
+		got, err := w.Explainer.Run(w.ctx, "first")
+		w.must(err)
+		after := func(c glassq.Cause) bool { return c.Cause == explain.After }
+		if strings.Contains(got.Text, "second") || slices.ContainsFunc(got.Causes, after) {
+			t.Errorf("%+v; want nothing of the run that waits for it", got)
+		}
+	})
 }
 
 // TestWhoTakes holds that nobody is told to work on results as if they were tasks, which would end them.
