@@ -60,8 +60,7 @@ func (v *volume) nextLook() time.Time {
 	return v.next
 }
 
-// SetMinFree changes how much of the disk stays free, at the next look at it, at most a second
-// later.
+// SetMinFree changes how much of the disk stays free, at the next look at it, at most a second later.
 func (e *Engine) SetMinFree(w Watermark) {
 	v := &e.log.volume
 	v.mu.Lock()
