@@ -96,8 +96,7 @@ func (l *log) lookAtSpace() {
 	full := l.wal.Full()
 
 	v.mu.Lock()
-	mark := v.min.Of(total)
-	was := v.storage()
+	mark, was := v.min.Of(total), v.storage()
 	v.next = time.Now().Add(spaceEvery)
 	if err == nil {
 		v.free, v.mark = free, mark
