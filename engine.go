@@ -2,6 +2,8 @@ package glassq
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -120,10 +122,10 @@ type Waits interface {
 	// follow-ups. The caller extends the lease meanwhile; when the lease has ended by the time that
 	// there is room, the answer is lease_lost.
 	AckWait(ctx context.Context, ack Ack, wait time.Duration) error
-	// Held tells how much a queue holds. On a disk it never waits, and what is not durable yet
-	// counts; an engine of several machines waits until they agree. A queue that is not there holds
-	// nothing.
-	Held(ctx context.Context, queue string) (Held, error)
+	// Held tells how much queues hold, in the order of the names. On a disk it never waits, and what
+	// is not durable yet counts; an engine of several machines waits until they agree, once for all
+	// names. A queue that is not there holds nothing.
+	Held(ctx context.Context, queues ...string) ([]Held, error)
 	// AwaitIdle waits up to wait (negative is for ever) until nothing in the queue is delayed,
 	// ready or leased, and returns whether that is so. The answer is durable.
 	AwaitIdle(ctx context.Context, queue string, wait time.Duration) (idle bool, err error)
@@ -181,6 +183,29 @@ type ClusterStats struct {
 	Lag      uint64    `json:"lag"`      // messages that the last of them is behind, as far as the leader knows
 	Leader   string    `json:"leader"`   // the machine that orders the log
 	AsOf     time.Time `json:"as_of"`    // when the owner told its figures
+
+	// Gateways are those that this one has heard of lately, itself too, by their hosts.
+	Gateways []GatewaySettings `json:"gateways,omitempty"`
+}
+
+// GatewaySettings are what one gateway is set to of what should be the same at all gateways of a store.
+type GatewaySettings struct {
+	Gateway  string            `json:"gateway"`  // its name, another with each start
+	Host     string            `json:"host"`     // the machine it runs on, as it says itself
+	Settings map[string]string `json:"settings"` // by flag; of what is secret a digest
+}
+
+// DifferentSettings names the settings that are not the same at all of these gateways, in order.
+func DifferentSettings(list []GatewaySettings) (names []string) {
+	differ := map[string]bool{}
+	for i := range list {
+		for name, value := range list[i].Settings {
+			other := func(g GatewaySettings) bool { return g.Settings[name] != value }
+			differ[name] = differ[name] || slices.ContainsFunc(list, other)
+		}
+	}
+	maps.DeleteFunc(differ, func(_ string, is bool) bool { return !is })
+	return slices.Sorted(maps.Keys(differ))
 }
 
 // DiskStats are the figures of an engine's disk.

@@ -45,6 +45,7 @@ type clusterBench struct {
 type gateway struct {
 	args []string
 	addr string
+	text string // address of its memcached door
 	c    *client.Client
 	cmd  *exec.Cmd
 }
@@ -107,13 +108,13 @@ func (k *clusterBench) begin(lazy bool) error {
 	if k.js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(pendingMost)); err != nil {
 		return err
 	}
-	addrs, err := natstest.FreePorts(2)
+	addrs, err := natstest.FreePorts(4)
 	if err != nil {
 		return err
 	}
-	for i, addr := range addrs {
-		g := &gateway{addr: addr, args: []string{"serve", "--store", k.nodes.URL("bench"), "--accept-lazy-sync", "--http", addr,
-			"--memcached", "off", "--manager", "off", "--data", filepath.Join(k.dir, fmt.Sprint("g", i+1))}}
+	for i, addr := range addrs[:2] {
+		g := &gateway{addr: addr, text: addrs[2+i], args: []string{"serve", "--store", k.nodes.URL("bench"), "--accept-lazy-sync",
+			"--http", addr, "--memcached", addrs[2+i], "--manager", "off", "--data", filepath.Join(k.dir, fmt.Sprint("g", i+1))}}
 		if g.c, err = client.New("http://"+addr, client.Options{}); err != nil {
 			return err
 		}
@@ -211,44 +212,60 @@ type contender struct {
 	do     func(i int) (int, error) // how many tasks were done; 0 ends it
 	after  func() error             // what is still under way is waited for; may be nil
 	rates  []float64
+	costs  []float64 // µs of processor time a task, of all processes: it says more than a rate where others are at work
 }
 
-// compare has the sides of a row do what they do, in turn, and prints each beside those before it.
+// compare has the sides of a row do what they do, in turn, and prints how the first ones are beside
+// others, by rate and by processor time.
 func (k *clusterBench) compare(what string, callers int, asked [][2]string, sides ...*contender) error {
 	order := slices.Clone(sides)
 	for range k.rounds {
 		for _, s := range order {
-			rate, err := k.race(s, callers)
+			rate, cost, err := k.race(s, callers)
 			if err != nil {
 				return fmt.Errorf("%s, %s: %w", what, s.name, err)
 			}
-			s.rates = append(s.rates, rate)
+			s.rates, s.costs = append(s.rates, rate), append(s.costs, cost)
 		}
 		slices.Reverse(order)
 	}
 	fmt.Println(what)
-	by := map[string]float64{}
+	by, cost := map[string]float64{}, map[string]float64{}
 	for _, s := range sides {
-		r := row{rates: s.rates}
-		by[s.name] = r.median()
-		fmt.Printf("    %-50s %9.0f/s %9.0f %9.0f\n", s.name, r.median(), slices.Min(s.rates), slices.Max(s.rates))
+		r, c := row{rates: s.rates}, row{rates: s.costs}
+		by[s.name], cost[s.name] = r.median(), c.median()
+		fmt.Printf("    %-50s %9.0f/s %9.0f %9.0f   %7.1f µs of processor time a task\n", s.name, r.median(), slices.Min(s.rates),
+			slices.Max(s.rates), c.median())
 	}
 	for i, a := range asked {
-		fmt.Printf("    %s / %s: %.2f, asked: %s\n", sides[i].name, a[0], by[sides[i].name]/by[a[0]], a[1])
+		name := sides[i].name
+		fmt.Printf("    %s / %s: %.2f, asked: %s; by processor time %.2f\n", name, a[0], by[name]/by[a[0]], a[1], cost[a[0]]/cost[name])
 	}
 	return nil
 }
 
-// race has callers do what a side does for a while, and returns tasks per second.
-func (k *clusterBench) race(s *contender, callers int) (float64, error) {
+// used is the processor time of everything: servers, gateways and this load.
+func (k *clusterBench) used() time.Duration {
+	all := processor()
+	for _, g := range k.gateways {
+		all += processorOf(g.cmd.Process.Pid)
+	}
+	for _, n := range k.nodes.Nodes {
+		all += processorOf(n.Pid())
+	}
+	return all
+}
+
+// race has callers do what a side does for a while, and returns tasks per second and µs a task.
+func (k *clusterBench) race(s *contender, callers int) (rate, cost float64, err error) {
 	if s.before != nil {
 		if err := s.before(); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
 	var n atomic.Int64
 	errs := make([]error, callers)
-	began := time.Now()
+	began, before := time.Now(), k.used()
 	var wg sync.WaitGroup
 	for c := range callers {
 		wg.Go(func() {
@@ -262,14 +279,15 @@ func (k *clusterBench) race(s *contender, callers int) (float64, error) {
 		})
 	}
 	wg.Wait()
-	err := errors.Join(errs...)
+	err = errors.Join(errs...)
 	if s.after != nil {
 		err = cmp.Or(err, s.after())
 	}
 	if err == nil && n.Load() == 0 {
 		err = errors.New("nothing was done")
 	}
-	return float64(n.Load()) / time.Since(began).Seconds(), err
+	tasks := float64(n.Load())
+	return tasks / time.Since(began).Seconds(), float64((k.used() - before).Microseconds()) / tasks, err
 }
 
 // fresh is what a side of Glassq begins with: no tasks.
@@ -301,7 +319,7 @@ func (k *clusterBench) stream() (jetstream.Consumer, error) {
 // publishAll publishes without waiting for each, and waits for all.
 func (k *clusterBench) publishAll(n int) error {
 	for range n {
-		if _, err := k.js.PublishAsync(plainStream, clusterBody); err != nil {
+		if _, err := k.js.PublishAsync(plainStream, clusterBody, stalls); err != nil {
 			return err
 		}
 	}

@@ -21,7 +21,8 @@ import (
 // is refused the error says how many tasks were stored before it.
 //
 // With Options.Retry a part whose outcome is unknown is sent again. So that nothing is stored
-// twice, a task without an id gets one then, and a repeat is receipted as a duplicate at worst.
+// twice, a task without an id gets one then, and a repeat is receipted as a duplicate at worst, as long
+// as ids are remembered: for glassq.DedupWindow.
 func (c *Client) Put(ctx context.Context, tasks []glassq.Task) ([]glassq.Receipt, error) {
 	return c.PutWait(ctx, tasks, 0)
 }

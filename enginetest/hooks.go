@@ -22,6 +22,7 @@ func hookLaws() []law {
 		{"a retry has the hooks of its run where it asks for them", hookRetry},
 		{"a run waits for the one that it comes after", afterWaits},
 		{"what a run may come after, and when", afterRefused},
+		{"a run whose time is over is nothing to come after, or to retry", afterOld},
 		{"a retry ends the wait for the success of its run", afterRetry},
 	}, perEnd("exactly one hook per end of a run", hookSurvives),
 		perEnd("a run goes on waiting for another", afterSurvives))
@@ -321,6 +322,21 @@ func afterRefused(w *world) {
 	w.endRun("done", 1, glassq.OK)
 	if r := w.setRun("e", glassq.RunChange{After: "done"}); r.Held {
 		w.Errorf("run after one that has ended = %+v; want it to begin", r)
+	}
+}
+
+func afterOld(w *world) {
+	w.endRun("r", 1, glassq.Failed)
+	for _, l := range w.drain("results") {
+		w.ack(glassq.Ack{Token: l.Token()})
+	}
+	time.Sleep(glassq.RunKeptFor + time.Hour)
+	for _, c := range []glassq.RunChange{{After: "r"}, {RetryOf: "r"}} {
+		_, err := w.store().SetRun(w.Context(), "next", c)
+		w.code("SetRun for a run that goes with the next new one", err, glassq.CodeNotFound)
+	}
+	if r := w.run("r"); r.Books.Failed != 1 {
+		w.Errorf("run = %+v; want it as it was", r)
 	}
 }
 

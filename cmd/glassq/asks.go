@@ -72,16 +72,21 @@ func eachOf[T any](list []T) func(func(*T) error) error {
 	}
 }
 
-// print prints all; of a table, also what came before an error.
+// print prints all; of a table, also what came before an error, and nothing where nothing did.
 func (l lister[T]) print(a *app, asJSON bool) error {
 	if asJSON {
 		return l.each(func(v *T) error { return a.printJSON(v) })
 	}
 	w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', l.align)
-	if l.head != "" {
-		fmt.Fprintln(w, l.head)
+	named := l.head == ""
+	head := func() {
+		if !named {
+			named = true
+			fmt.Fprintln(w, l.head)
+		}
 	}
 	err := l.each(func(v *T) error {
+		head()
 		for i, cell := range l.row(v) {
 			if i > 0 {
 				fmt.Fprint(w, "\t")
@@ -91,5 +96,8 @@ func (l lister[T]) print(a *app, asJSON bool) error {
 		fmt.Fprintln(w)
 		return nil
 	})
+	if err == nil {
+		head()
+	}
 	return errors.Join(err, w.Flush())
 }

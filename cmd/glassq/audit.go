@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq/internal/audit"
+	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/plain"
 	"github.com/spf13/cobra"
 )
@@ -32,6 +33,11 @@ the server runs or not. The last 32 to 64 MiB are kept.`,
 	fs.StringSliceVar(&actions, "action", nil, "`actions`, such as purge or login")
 	fs.BoolVar(&asJSON, "json", false, "print the lines as they are, JSON")
 	cmd.RunE = func(*cobra.Command, []string) error {
+		for _, action := range actions {
+			if known := door.Actions(); !slices.Contains(known, action) {
+				return usagef("--action %s is not one of %s", action, strings.Join(known, ", "))
+			}
+		}
 		from, err := moment(since, time.Now())
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -277,6 +278,9 @@ func (d *doctor) server(cmd *cobra.Command, q *client.Client) error {
 	if st.Storage != glassq.StorageOK && st.Disk != nil {
 		d.say("FAIL", "server", "its storage is %s, %d MiB are free and %d are to stay so: puts are refused until there is room", st.Storage, st.Disk.Free>>20, st.Disk.MinFree>>20)
 	}
+	if st.Cluster != nil {
+		d.gateways(st.Cluster.Gateways)
+	}
 	for i := range queues {
 		n := &queues[i]
 		if strings.HasPrefix(n.Name, "results") && n.Ready > 100_000 && n.Books.OK+n.Books.Failed == 0 {
@@ -284,4 +288,24 @@ func (d *doctor) server(cmd *cobra.Command, q *client.Client) error {
 		}
 	}
 	return nil
+}
+
+// gateways compares how the gateways of a store are set.
+func (d *doctor) gateways(list []glassq.GatewaySettings) {
+	differ := glassq.DifferentSettings(list)
+	if len(differ) == 0 {
+		d.say("ok", "gateways", "%s, set alike", plain.Plural(len(list), "gateway", "gateways"))
+	}
+	for _, name := range differ {
+		level, means := "FAIL", "a client that one lets in another refuses, and one that was shut out may still come in"
+		if name == "manager-key" {
+			level, means = "warn", "tasks of Python programs get other keys at another gateway"
+		}
+		var at []string
+		for _, g := range list {
+			at = append(at, g.Host+" "+cmp.Or(strings.TrimSpace(g.Settings[name]), "none"))
+		}
+		d.say(level, "gateways", "--%s is not the same at all gateways (%s): %s; give each the same", name,
+			strings.Join(at, ", "), means)
+	}
 }

@@ -50,7 +50,7 @@ func (f *serveFlags) openDoors() (all doors, err error) {
 		ln, err := listen(d.addr)
 		if err != nil {
 			all.close()
-			return nil, &exitError{exitUnexpected, fmt.Errorf("%w with --%s, or --%s off", err, d.name, d.name)}
+			return nil, fmt.Errorf("%w with --%s, or --%s off", err, d.name, d.name)
 		}
 		all = append(all, openDoor{d.name, d.said, ln})
 	}

@@ -186,7 +186,7 @@ func TestSentences(t *testing.T) {
 			write(t, filepath.Join(f.dir, "g"), "G\n")}, code: exitUsage, has: "neither a method and a URL, like 'GET http://host/'",
 			hasNot: "invalid character"},
 		{name: "columns", args: []string{"dispatch", "{col:a}", "--file", write(t, filepath.Join(f.dir, "u.csv"), "a\n1,2\n")},
-			code: exitUsage, has: "the row has 2 fields, and the first row names 1"},
+			code: exitUsage, has: "columns in the first row: 1, in this one: 2"},
 	} {
 		out, errs := f.do(tt.code, tt.args...)
 		if !strings.Contains(errs, tt.has) || tt.hasNot != "" && strings.Contains(errs, tt.hasNot) ||

@@ -216,7 +216,7 @@ func TestOutputLists(t *testing.T) {
 		t.Fatalf("get printed %s", out)
 	}
 	file := write(t, filepath.Join(f.dir, "r.ndjson"),
-		`{"id":"r/2","run":"r","i":"http://b/3","o":{"ok":1,"rt":0.03}}`+"\n")
+		`{"id":"r/2","run":"r",`+someResults[2][1:]+"\n")
 	var wrote output.Options
 	introduce(&wrote, f.q, file)
 	if err := wrote.Found(t.Context(), glassq.Run{Name: "r"}); err != nil {
@@ -357,6 +357,35 @@ func TestOutputOfAnotherRun(t *testing.T) {
 	}
 	if _, errs := second.do(0, "output", "--run", "r", "--out", filepath.Join(second.dir, "r.ndjson")); !strings.Contains(errs, "6 results") {
 		t.Errorf("output to a new file said %s; want all 6", errs)
+	}
+	table := filepath.Join(first.dir, "r.csv")
+	first.made("s")
+	first.do(0, "output", "--run", "s", "--format", "csv", "--out", table)
+	third := newServerBed(t)
+	for _, run := range []string{"r", "s"} { // done a second later
+		third.do(0, "dispatch", "http://h/{0}", "-n", "6", "--run", run, "--queue", run, "--quiet")
+		var later []string
+		for _, text := range someResults {
+			later = append(later, strings.Replace(text, "1790000000.", "1790000001.", 1))
+		}
+		third.finish(run, later...)
+	}
+	if _, err := third.q.SetRun(t.Context(), "r", glassq.RunChange{Reader: "somebody"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, args := range map[string][]string{
+		"a run that somebody read before": {"--run", "r", "--out", file},
+		"all that comes":                  {"--results", "results.r", "--out", file},
+		"all that comes, as CSV":          {"--results", "results.s", "--format", "csv", "--out", table},
+	} {
+		if _, errs := third.do(exitUsage, append([]string{"output"}, args...)...); !strings.Contains(errs, "of another run named ") {
+			t.Errorf("output of %s said %s; want whose results are in the file", name, errs)
+		}
+	}
+	for _, run := range []string{"r", "s"} { // nothing was lost
+		if _, errs := third.do(0, "output", "--run", run, "--out", filepath.Join(third.dir, run)); !strings.Contains(errs, "6 results") {
+			t.Errorf("output of run %s afterwards said %s; want all 6", run, errs)
+		}
 	}
 	moved := filepath.Join(second.dir, "moved.ndjson")
 	if err := os.Rename(file, moved); err != nil {

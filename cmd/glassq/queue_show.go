@@ -46,8 +46,11 @@ func (a *app) showQueue(n *glassq.QueueInfo) error {
 			plain.Comma(d.Attempts), plain.Comma(d.Nacked), plain.Comma(d.Expired), plain.Comma(d.Purged),
 			plain.Comma(d.Cancelled))
 	}
-	fmt.Fprintf(w, "waiting\t%d reserves; the oldest ready task for %s\n", n.Waiters,
-		report.Short(time.Duration(n.Oldest*float64(time.Second))))
+	oldest := ""
+	if n.Ready > 0 {
+		oldest = "; the oldest ready task for " + report.Short(time.Duration(n.Oldest*float64(time.Second)))
+	}
+	fmt.Fprintf(w, "waiting\t%s%s\n", plain.Plural(n.Waiters, "reserve", "reserves"), oldest)
 	if n.Progress.Tasks > 0 {
 		fmt.Fprintf(w, "progress\t%s\n", n.Progress)
 	}

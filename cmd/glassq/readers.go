@@ -34,7 +34,7 @@ func introduce(opt *output.Options, q runner, path string) {
 		if opt.Format == output.None || opt.W == nil {
 			what = "the figures alone"
 		}
-		what += ", at " + time.Now().UTC().Format("2006-01-02 15:04:05 UTC")
+		what += fmt.Sprintf(" of process %d, at %s", os.Getpid(), time.Now().UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
 	text := what + " on " + host
 	opt.Reader = strings.ToValidUTF8(text[max(0, len(text)-glassq.MaxReason):], "?") // as JSON brings it back

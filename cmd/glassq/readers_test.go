@@ -32,3 +32,23 @@ func TestReaderIsText(t *testing.T) {
 		})
 	}
 }
+
+// TestSecondReader: an output to standard output that comes in the same second as another one says
+// that this one has read the results, and does not call them missing.
+func TestSecondReader(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil, "serve", "--store", "mem:", "--http", "127.0.0.1:0")
+	env := []string{"GLASSQ_SERVER=http://" + s.addr()}
+	for _, args := range []string{"dispatch x{0} -n 3 --run r", "work exec --until-done r true"} {
+		if _, errs, code := invoke(t, "", env, strings.Fields(args)...); code != 0 {
+			t.Fatalf("%s: exit %d: %s", args, code, errs)
+		}
+	}
+	if out, errs, code := invoke(t, "", env, "output", "--run", "r"); code != 0 || strings.Count(out, "\n") != 3 {
+		t.Fatalf("the first output: exit %d: %s%s", code, out, errs)
+	}
+	if _, errs, code := invoke(t, "", env, "output", "--run", "r"); code != exitUnbalanced || !strings.Contains(errs, "read before 3") ||
+		!strings.Contains(errs, "missing 0") {
+		t.Errorf("the second output: exit %d: %s; want 5, and read before 3", code, errs)
+	}
+}

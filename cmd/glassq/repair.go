@@ -59,6 +59,10 @@ Exit codes: 0 nothing is damaged, or it was salvaged; 8 something is damaged.`,
 		switch {
 		case err != nil:
 			return err
+		case s.Whole() && s.Unread.Needed() > 0:
+			return &exitError{exitStorage, fmt.Errorf("%s is damaged: %s whose bodies do not read, and no salvage brings them back; "+
+				"serve takes the rest: each of them goes dead when it is to be handed out, with the place as its reason, and a purge of "+
+				"dead tasks ends it", dir, plain.Plural(s.Unread.Needed(), "task", "tasks"))}
 		case s.Whole():
 			return nil
 		case s.Kept != "" && asJSON:
@@ -76,12 +80,16 @@ Exit codes: 0 nothing is damaged, or it was salvaged; 8 something is damaged.`,
 
 // salvageJSON is what repair --json prints.
 func salvageJSON(s *disk.Salvage, dir string) map[string]any {
-	losses := []string{}
+	losses, unread := []string{}, []map[string]any{}
 	for _, l := range s.Losses {
 		losses = append(losses, l.String())
 	}
-	v := map[string]any{"folder": dir, "damaged": !s.Whole(), "losses": losses, "bodies_lost": s.Lost,
-		"queues": s.Queues, "runs": s.Runs,
+	for _, u := range s.Unread {
+		unread = append(unread, map[string]any{"at": u.String(), "bodies_lost": u.Needed})
+	}
+	v := map[string]any{"folder": dir, "damaged": !s.Whole() || s.Unread.Needed() > 0, "losses": losses, "unread": unread,
+		"bodies_lost": s.Lost + s.Unread.Needed(),
+		"queues":      s.Queues, "runs": s.Runs,
 		"again": s.Again, "again_by_run": s.ByRun, "refused": s.Refused}
 	if s.Kept != "" {
 		v["original"] = s.Kept
@@ -96,22 +104,35 @@ func salvageJSON(s *disk.Salvage, dir string) map[string]any {
 }
 
 func (a *app) printSalvage(s *disk.Salvage) error {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	if s.Whole() {
 		tasks := int64(0)
 		for i := range s.Queues {
 			q := &s.Queues[i]
 			tasks += q.Ready + q.Delayed + q.Leased + q.Dead
 		}
-		return a.printf("nothing is damaged: %s in %s\n", plain.Plural(tasks, "task", "tasks"),
-			plain.Plural(len(s.Queues), "queue", "queues"))
+		held := fmt.Sprintf("%s in %s", plain.Plural(tasks, "task", "tasks"), plain.Plural(len(s.Queues), "queue", "queues"))
+		if len(s.Unread) == 0 {
+			return a.printf("nothing is damaged: %s\n", held)
+		}
+		line("start    takes it: %s", held)
 	}
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	if s.Refusal != nil {
 		line("start    refuses it: %v", s.Refusal)
 	}
 	for _, l := range s.Losses {
 		line("lost     %s", l)
+	}
+	for _, u := range s.Unread {
+		if u.Needed == 0 {
+			line("unread   %s; nothing that lies there is needed", u)
+		} else {
+			line("lost     the bodies of %s: %s", plain.Plural(u.Needed, "task", "tasks"), u)
+		}
+	}
+	if s.Whole() {
+		return a.printf("%s", b.String())
 	}
 	if s.Lost > 0 {
 		line("lost     the bodies of %s: each goes dead when it is to be handed out", plain.Plural(s.Lost, "task", "tasks"))

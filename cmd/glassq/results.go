@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +39,7 @@ func openResults(path string, opt output.LoadOptions) (*resultFile, error) {
 	if info.Size() == 0 && (opt.Format == output.Text || opt.Format == output.Custom) {
 		return r, nil
 	}
+	opt.Again = func() io.Reader { return io.NewSectionReader(f, 0, math.MaxInt64) }
 	r.seen, r.size, err = output.LoadSeen(f, opt)
 	if err != nil {
 		f.Close()
@@ -73,3 +77,32 @@ func syncer(f *os.File) func() error {
 	}
 	return f.Sync
 }
+
+// syncer is that of the file, which must be there still: what is acked rests on its name.
+func (r *resultFile) syncer() func() error {
+	sync := syncer(r.f)
+	if sync == nil {
+		return nil
+	}
+	return func() error {
+		if err := sync(); err != nil {
+			return err
+		}
+		return r.there()
+	}
+}
+
+// there refuses a file that is not there under its name any more.
+func (r *resultFile) there() error {
+	own, err := r.f.Stat()
+	if err != nil || !own.Mode().IsRegular() {
+		return err
+	}
+	if named, err := os.Stat(r.f.Name()); err != nil || !os.SameFile(own, named) {
+		return errGone
+	}
+	return nil
+}
+
+// errGone is that of results whose file has been removed, or replaced, while it was written.
+var errGone = errors.New("the file has been removed, moved or replaced, with what was written into it")

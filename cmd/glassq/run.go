@@ -96,7 +96,7 @@ and --json the results are only summed up.`,
 			return err
 		}
 		defer stop()
-		defer tune()()
+		defer tune(mostGarbage)()
 		if timed {
 			f.timed = newTimedSource(src, f.pace.duration, f.concurrency)
 			src = f.timed
@@ -278,9 +278,9 @@ func (j *job) writer() (io.Writer, func() error, error) {
 
 func (j *job) sync() func() error {
 	if j.f.sync != disk.SyncAlways {
-		return nil
+		return j.results.there
 	}
-	return syncer(j.results.f)
+	return j.results.syncer()
 }
 
 // do runs the three parts until the last result is taken, or until one of them fails.

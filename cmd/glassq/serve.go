@@ -138,7 +138,11 @@ func (a *app) serveCmd() *cobra.Command {
 			return err
 		}
 		defer stop()
-		defer tune()()
+		garbage := uint64(mostGarbage)
+		if stores.Remote(f.data) {
+			garbage = gatewayMost
+		}
+		defer tune(garbage)()
 		a.console.SetLevel(f.level)
 		a.hangup = settings.hangup
 		return a.serve(&f, settings)
@@ -370,7 +374,7 @@ func (a *app) serve(f *serveFlags, settings *reloader) (err error) {
 	}
 	store, err := openStore(ctx, f.data, stores.Options{Sync: f.sync, MinFree: f.watermark, MaxBody: int(f.maxBody),
 		CacheBytes: f.memory.Cache, MaxQueues: f.limits.queues, MaxRuns: f.limits.runs, Logger: f.logger,
-		Between: seen.Over, Synced: seen.Synced, PutItself: seen.PutItself, Folder: f.own,
+		Between: seen.Over, Synced: seen.Synced, PutItself: seen.PutItself, Folder: f.own, Settings: f.shared,
 		NATS: jetstream.Options{Monitors: f.monitors, AcceptLazySync: f.acceptLazy}})
 	if err != nil {
 		return err
@@ -409,6 +413,22 @@ func (f *serveFlags) folder() string {
 		return f.own
 	}
 	return f.data
+}
+
+// shared are the settings that should be the same at all gateways of a store. A key may be a short one, so
+// no digest of it is told.
+func (f *serveFlags) shared() map[string]string {
+	set := map[string]string{"key-file": "none", "token-file": "none", "manager-key": ""}
+	if f.keys != nil {
+		set["key-file"] = "set"
+	}
+	if f.tokens != nil {
+		set["token-file"] = f.tokens.Digest()
+	}
+	for _, queue := range sortedKeys(f.managerKeys) {
+		set["manager-key"] += queue + "=" + f.managerKeys[queue] + " "
+	}
+	return set
 }
 
 // liveFile is where the server keeps its charts; "" for a store without a folder.
@@ -451,12 +471,20 @@ func listen(addr string) (net.Listener, error) {
 		switch {
 		case err == nil:
 			return ln, nil
+		case isBadAddress(err):
+			return nil, usagef("%w; take another address", err)
 		case !errors.Is(err, syscall.EADDRINUSE):
 			return nil, &exitError{exitUnexpected, fmt.Errorf("%w; take another address", err)}
 		case time.Since(began) > releaseTime:
 			return nil, &exitError{exitUnexpected, fmt.Errorf("%w; stop the program that has it, or take another address", err)}
 		}
 	}
+}
+
+// isBadAddress tells whether an address can be that of no machine.
+func isBadAddress(err error) bool {
+	_, ok := errors.AsType[*net.AddrError](err)
+	return ok
 }
 
 // removeAll removes a folder and says so when it cannot.

@@ -130,7 +130,7 @@ func (s *sourceFlags) refused(say func(string)) func(*dispatch.RefusedError) {
 // bad is the line about what was passed over; "" for nothing.
 func (s *sourceFlags) bad() string {
 	if n := s.skipped.Load(); n > 0 {
-		return plain.Plural(n, "bad task was", "bad tasks were") + " passed over and is no part of the run"
+		return plain.Plural(n, "bad task was passed over and is", "bad tasks were passed over and are") + " no part of the run"
 	}
 	return ""
 }

@@ -287,7 +287,11 @@ func notWritten(err error, where string, rep *output.Report) error {
 			"whoever read the output has closed it; %s written by this output, and what was not acked stays in queue %s",
 			plain.Plural(rep.Written, "result was", "results were"), rep.Queue)}
 	}
+	cure := "make room and give"
+	if errors.Is(err, errGone) {
+		cure = "put the file back, if you can, and give"
+	}
 	return &exitError{exitStorage, fmt.Errorf(
-		"write results to %s: %w; %s written by this output, and what was not acked stays in queue %s: make room and give the same command again",
-		where, w.Err, plain.Plural(rep.Written, "was", "were"), rep.Queue)}
+		"write results to %s: %w; %s written by this output, and what was not acked stays in queue %s: %s the same command again",
+		where, w.Err, plain.Plural(rep.Written, "was", "were"), rep.Queue, cure)}
 }

@@ -46,7 +46,7 @@ func (a *app) targetCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer tune()()
+		defer tune(mostGarbage)()
 		a.console.Say("glassq target: http on %s", ln.Addr())
 		err = server.Run(ctx, ln)
 		a.console.Say("glassq target: answered %s", plain.Plural(server.Count(), "request", "requests"))

@@ -18,6 +18,7 @@ import (
 const (
 	mostPercent  = 400       // of the live heap that may be garbage, while that is little
 	mostGarbage  = 128 << 20 // bytes of garbage between two collections, once the live heap is large
+	gatewayMost  = 24 << 20  // the same of a gateway, which lives beside the servers of its store
 	leastGarbage = 25        // per cent of the live heap that may be garbage however large it is
 
 	restEvery = 20 * time.Second // a program that collected nothing for that long is idle
@@ -26,15 +27,15 @@ const (
 
 // tune lets the collector of a program that moves many small things run less often, unless the
 // environment says otherwise: a small heap may grow to five times its size, a large one, which
-// holds a backlog, by a fixed number of bytes. While the program is idle, it gives memory back; the
-// caller must call stop, which ends that.
-func tune() (stop func()) {
+// holds a backlog, by garbage bytes. While the program is idle, it gives memory back; the caller
+// must call stop, which ends that.
+func tune(garbage uint64) (stop func()) {
 	limitMemory()
 	if os.Getenv("GOGC") != "" {
 		return func() {}
 	}
 	debug.SetGCPercent(mostPercent)
-	new(pulse).beat()
+	(&pulse{garbage: garbage}).beat()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { giveBack(ctx) })
@@ -80,15 +81,18 @@ func isMuch(resident, kept uint64) bool {
 }
 
 // A pulse is garbage as soon as it is made, so that the collector calls it once in each of its
-// rounds.
-type pulse struct{ _ *byte }
+// rounds. Its pointer keeps it apart from other small objects, with which it would live on.
+type pulse struct {
+	garbage uint64 // of tune
+	_       *byte
+}
 
 // beat sets by how much the heap may grow until the next collection.
 func (p *pulse) beat() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
 	if live[0].Value.Kind() == metrics.KindUint64 {
-		percent := mostGarbage * 100 / max(live[0].Value.Uint64(), 1)
+		percent := p.garbage * 100 / max(live[0].Value.Uint64(), 1)
 		debug.SetGCPercent(int(min(max(percent, leastGarbage), mostPercent)))
 	}
 	runtime.SetFinalizer(p, (*pulse).beat)

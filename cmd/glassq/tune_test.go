@@ -10,9 +10,9 @@ import (
 // often the collector runs, which may be never. Otherwise the bubble would not end.
 func TestTuneStops(t *testing.T) {
 	t.Setenv("GOGC", "")
-	synctest.Test(t, func(*testing.T) { tune()() })
+	synctest.Test(t, func(*testing.T) { tune(mostGarbage)() })
 	os.Setenv("GOGC", "100")
-	synctest.Test(t, func(*testing.T) { tune() })
+	synctest.Test(t, func(*testing.T) { tune(mostGarbage) })
 }
 
 func TestWorthGivingBack(t *testing.T) {

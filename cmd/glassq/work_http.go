@@ -155,7 +155,7 @@ server that is away is waited for.`,
 		if err := checkConcurrency(f.opt.Concurrency); err != nil {
 			return err
 		}
-		defer tune()()
+		defer tune(mostGarbage)()
 		name := "glassq work http"
 		fetcher, err := ff.newFetcher(func(s string) { a.console.Say("%s: %s", name, s) })
 		if err != nil {

@@ -83,7 +83,7 @@ func (b *Broker) checkTasks(ctx context.Context, tasks []glassq.Task) error {
 		return glassq.Errorf(glassq.CodeTooLarge, "%d tasks in one put; send at most %d at a time", len(tasks),
 			glassq.MaxBatch)
 	}
-	size := 0
+	size, meta := 0, 0
 	var last string // names checked already: batches are mostly of one queue
 	for i := range tasks {
 		t := &tasks[i]
@@ -104,13 +104,50 @@ func (b *Broker) checkTasks(ctx context.Context, tasks []glassq.Task) error {
 				return atTask(i, len(tasks), err)
 			}
 		}
-		size += len(t.Body)
+		size, meta = size+len(t.Body), meta+metaOf(t)
 	}
-	if size > glassq.MaxPutBytes {
-		return glassq.Errorf(glassq.CodeTooLarge, "%d bytes of bodies in one put; send at most %d at a time", size,
+	if size > glassq.MaxPutBytes || meta > glassq.MaxPutBytes {
+		return glassq.Errorf(glassq.CodeTooLarge,
+			"%d bytes of bodies, and %d of headers and other members, in one put; send at most %d of each at a time", size, meta,
 			glassq.MaxPutBytes)
 	}
 	return nil
+}
+
+// metaOf is how many bytes of headers and unknown members a task has.
+func metaOf(t *glassq.Task) int {
+	n := len(t.Extra)
+	for k, v := range t.Headers {
+		n += len(k) + len(v)
+	}
+	return n
+}
+
+// bytesOf is what tasks bring, as far as it can be much.
+func bytesOf(tasks ...glassq.Task) (n int) {
+	for i := range tasks {
+		n += len(tasks[i].Body) + metaOf(&tasks[i])
+	}
+	return n
+}
+
+// inParts calls do with one part of items after the other. What a part brings is at most
+// glassq.MaxPutBytes, unless it is one item: an engine writes it as one frame, whose size has a bound.
+func inParts[T any](items []T, size func(*T) int, do func([]T) ([]error, error)) (all []error, err error) {
+	for rest := items; len(rest) > 0; {
+		n := 1
+		for sum := size(&rest[0]); n < len(rest); n++ {
+			if sum += size(&rest[n]); sum > glassq.MaxPutBytes {
+				break
+			}
+		}
+		errs, err := do(rest[:n])
+		if err != nil || n == len(items) {
+			return errs, err
+		}
+		all, rest = append(all, errs...), rest[n:]
+	}
+	return all, nil
 }
 
 func atTask(i, of int, err error) error {
@@ -176,15 +213,8 @@ func (b *Broker) checkTask(t *glassq.Task) error {
 			return err
 		}
 	}
-	if t.Headers != nil || t.Extra != nil {
-		n := len(t.Extra)
-		for k, v := range t.Headers {
-			n += len(k) + len(v)
-		}
-		if n > glassq.MaxMeta {
-			return glassq.Errorf(glassq.CodeTooLarge, "%d bytes of headers and other members; the limit is %d", n,
-				glassq.MaxMeta)
-		}
+	if n := metaOf(t); n > glassq.MaxMeta {
+		return glassq.Errorf(glassq.CodeTooLarge, "%d bytes of headers and other members; the limit is %d", n, glassq.MaxMeta)
 	}
 	return nil
 }
@@ -351,12 +381,14 @@ func (b *Broker) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 	}
 }
 
-// Held tells how much a queue holds.
-func (b *Broker) Held(ctx context.Context, queue string) (glassq.Held, error) {
-	if err := glassq.CheckName(queue); err != nil {
-		return glassq.Held{}, err
+// Held tells how much queues hold.
+func (b *Broker) Held(ctx context.Context, queues ...string) ([]glassq.Held, error) {
+	for _, queue := range queues {
+		if err := glassq.CheckName(queue); err != nil {
+			return nil, err
+		}
 	}
-	return b.store.Held(ctx, queue)
+	return b.store.Held(ctx, queues...)
 }
 
 // AwaitIdle checks the name and waits.

@@ -12,7 +12,16 @@ import (
 // Extend checks extends and moves the deadlines; bad ones are answered for themselves.
 func (b *Broker) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
 	check := func(x *glassq.Extend) error { return b.checkExtend(ctx, x) }
-	return Batch(extends, check, func(some []glassq.Extend) ([]error, error) { return b.store.Extend(ctx, some) })
+	size := func(x *glassq.Extend) int {
+		n := bytesOf(x.Put...)
+		if x.Progress != nil {
+			n += len(x.Progress.Checkpoint)
+		}
+		return n
+	}
+	return Batch(extends, check, func(some []glassq.Extend) ([]error, error) {
+		return inParts(some, size, func(part []glassq.Extend) ([]error, error) { return b.store.Extend(ctx, part) })
+	})
 }
 
 // checkExtend checks an extend, and cuts its note.

@@ -103,10 +103,18 @@ func (b *Broker) checksOf(queue string) *checks {
 	return (*m)[queue]
 }
 
+func sizeOfAck(a *glassq.Ack) int {
+	n := bytesOf(a.Put...)
+	if a.Result != nil {
+		n += bytesOf(*a.Result)
+	}
+	return n
+}
+
 // ackChecked acks, and repeats those acks whose results the engine wants checked against another
 // schema.
 func (b *Broker) ackChecked(ctx context.Context, acks []glassq.Ack) ([]error, error) {
-	errs, err := b.store.Ack(ctx, acks)
+	errs, err := inParts(acks, sizeOfAck, func(some []glassq.Ack) ([]error, error) { return b.store.Ack(ctx, some) })
 	var again []glassq.Ack
 	var at []int // where each of again is in acks
 	for i, e := range errs {
@@ -170,7 +178,7 @@ func (b *Broker) refresh(ctx context.Context, queue string) (*checks, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.setSchemas(queue, held.Settings); err != nil {
+	if err := b.setSchemas(queue, held[0].Settings); err != nil {
 		return nil, err
 	}
 	return b.checksOf(queue), nil

@@ -81,7 +81,7 @@ func (s *Store) serve(ctx context.Context, data []byte) (answer []byte, undo fun
 	case v == nil:
 		return refuse(glassq.Errorf(glassq.CodeUnsupported, "the gateway that owns the store does not know %q: let all gateways be of one version", name)), nil
 	}
-	return v.serve(ctx, r.engine, args)
+	return v.serve(ctx, s, r.engine, args)
 }
 
 // Put stores tasks; see glassq.Engine. When the owner dies meanwhile a put of which all tasks have
@@ -114,20 +114,13 @@ func (s *Store) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, 
 	if r.Wait > 0 {
 		end = time.Now().Add(r.Wait)
 	}
-	there := r
-	there.Take = false // a task is not gone before it is here
 	for bodies := room.Of(ctx); ; {
-		if s.serving() != nil {
-			there.Take = r.Take
-		}
-		ls, remote, err := reserveVerb.call(ctx, s, there, false)
+		ls, remote, err := reserveVerb.call(ctx, s, r, false)
 		if err != nil || !remote || len(ls) == 0 {
 			return ls, err
 		}
 		if ctx.Err() != nil { // it came when nobody waited any more
-			if !r.Look {
-				s.undo(ctx, ls)
-			}
+			s.undo(ctx, ls)
 			return nil, ctx.Err()
 		}
 		fits := 0
@@ -137,30 +130,32 @@ func (s *Store) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, 
 		if bodies == nil {
 			fits = len(ls)
 		}
-		if fits < len(ls) && !r.Look {
-			s.undo(ctx, ls[fits:])
-		}
+		s.undo(ctx, ls[fits:])
 		if fits > 0 {
-			return s.taken(ctx, ls[:fits], r.Take && !there.Take, bodies != nil)
+			return s.taken(ctx, ls[:fits], r.Take, bodies != nil)
 		}
 		if err := bodies.Take(ctx, bytesOf(&ls[0].Task)); err != nil {
 			return nil, err
 		}
 		if r.Wait > 0 {
-			there.Wait = max(0, time.Until(end))
+			r.Wait = max(0, time.Until(end))
 		}
 	}
 }
 
 func bytesOf(t *glassq.Task) int64 { return int64(len(t.Body) + len(t.Extra)) }
 
-// undo gives leases back.
+// undo gives leases back, at whatever gateway owns the store now. Tasks that were only looked at have none.
 func (s *Store) undo(ctx context.Context, ls leases) {
-	nacks := make([]glassq.Nack, len(ls))
+	var nacks []glassq.Nack
 	for i := range ls {
-		nacks[i] = glassq.Nack{Token: ls[i].Token(), Undone: true}
+		if ls[i].Number != 0 {
+			nacks = append(nacks, glassq.Nack{Token: ls[i].Token(), Undone: true})
+		}
 	}
-	s.Nack(context.WithoutCancel(ctx), nacks) // what fails here expires by itself
+	if len(nacks) > 0 {
+		s.Nack(context.WithoutCancel(ctx), nacks) // what fails here expires by itself
+	}
 }
 
 // taken acks leases that the caller wants as taken. Where room is kept, the caller acks the large
@@ -344,9 +339,9 @@ func (s *Store) Drop(ctx context.Context, queue string) error {
 	return err
 }
 
-// Held tells how much a queue holds; see glassq.Waits.
-func (s *Store) Held(ctx context.Context, queue string) (glassq.Held, error) {
-	held, _, err := heldVerb.call(ctx, s, queueArgs{Queue: queue}, false)
+// Held tells how much queues hold; see glassq.Waits.
+func (s *Store) Held(ctx context.Context, queues ...string) ([]glassq.Held, error) {
+	held, _, err := heldVerb.call(ctx, s, queues, false)
 	return held, err
 }
 
@@ -356,10 +351,10 @@ func (s *Store) AwaitIdle(ctx context.Context, queue string, wait time.Duration)
 	return is, err
 }
 
-// NextDelayed is how long until the next delayed task is ready; see glassq.Finder.
-func (s *Store) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
-	g, _, err := delayedVerb.call(ctx, s, queueArgs{Queue: queue}, false)
-	return g.In, g.OK, err
+// NextDelayed tells what the delayed tasks of a queue wait for; see glassq.Finder.
+func (s *Store) NextDelayed(ctx context.Context, queue string) (glassq.Delays, error) {
+	d, _, err := delayedVerb.call(ctx, s, queueArgs{Queue: queue}, false)
+	return d, err
 }
 
 // Find finds one task; see glassq.Finder.
@@ -449,6 +444,7 @@ func (s *Store) Stats(ctx context.Context) (stats glassq.Stats, err error) {
 			r.info.Leader
 		r.mu.Unlock()
 	}
+	c.Gateways = s.gateways()
 	c.Gateway, c.Owner, c.Epoch, c.Message = s.name, s.owner, s.epoch, max(c.Message, s.high.number)
 	s.mu.Unlock()
 	stats.AnswersWait, stats.Cluster = true, &c

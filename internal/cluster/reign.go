@@ -454,8 +454,10 @@ func (f *frameReader) take(n uint64, msg []byte) bool {
 		f.why = fmt.Errorf("message %d of the log is another one", n)
 	default:
 		f.Time, f.part, f.parts = h.time, h.part, h.parts
-		if f.Records = append(f.Records, body...); h.parts == 1 {
+		if f.Records == nil {
 			f.Records = body
+		} else {
+			f.Records = append(f.Records, body...)
 		}
 		return h.part < h.parts
 	}

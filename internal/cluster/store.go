@@ -39,6 +39,9 @@ type Options struct {
 
 	Wall func() time.Time // the wall clock; nil means time.Now
 
+	Host     string                   // of this gateway, for people
+	Settings func() map[string]string // see glassq.GatewaySettings; called now and then, from any goroutine; nil has none
+
 	PutItself func(queue, run string) // see engine.Options; told where this gateway is the owner
 }
 
@@ -54,23 +57,24 @@ type Store struct {
 	calls  *calls
 	served *served
 
-	mu      sync.Mutex    // guards everything down to the next gap
-	reign   *reign        // while this gateway is the owner and serves
-	owner   string        // who the owner is, as far as heard; "" is nobody
-	epoch   uint64        // of it
-	changed chan struct{} // closed when any of the three above changes
-	loneAt  time.Time     // since when the owner is nobody; zero: it is not
-	shownAt time.Time     // when the last sign began that this gateway left in the hint as the owner
-	high    witness       // the newest point heard of
-	heardAt time.Time     // when somebody last showed signs of life; zero: never
-	logNow  int64         // the time of the log, ms, as an owner told it
-	logAt   time.Time     // when that was
-	stats   glassq.Stats  // the owner's
-	toldAt  time.Time     // when they were told; zero: never
-	left    bool          // the owner said that it goes
-	err     error         // why every call is refused: closed, or the log is lost
-	closed  bool          // Close was called
-	said    time.Time     // when trouble was last logged
+	mu      sync.Mutex      // guards everything down to the next gap
+	reign   *reign          // while this gateway is the owner and serves
+	owner   string          // who the owner is, as far as heard; "" is nobody
+	epoch   uint64          // of it
+	changed chan struct{}   // closed when any of the three above changes
+	loneAt  time.Time       // since when the owner is nobody; zero: it is not
+	shownAt time.Time       // when the last sign began that this gateway left in the hint as the owner
+	high    witness         // the newest point heard of
+	heardAt time.Time       // when somebody last showed signs of life; zero: never
+	logNow  int64           // the time of the log, ms, as an owner told it
+	logAt   time.Time       // when that was
+	stats   glassq.Stats    // the owner's
+	toldAt  time.Time       // when they were told; zero: never
+	left    bool            // the owner said that it goes
+	err     error           // why every call is refused: closed, or the log is lost
+	closed  bool            // Close was called
+	peers   map[string]peer // gateways by name, as they were heard of last
+	said    time.Time       // when trouble was last logged
 
 	revision uint64 // of the hint "shard.0", as this gateway left it or found it
 	written  uint64 // the number in the hint file; for remember
@@ -120,7 +124,7 @@ const (
 // by something else; or that of ctx.
 func Open(ctx context.Context, g Ground, opt Options) (*Store, error) {
 	s := &Store{ground: g, opt: opt.withDefaults(), changed: make(chan struct{}), failed: make(chan struct{}),
-		kick: make(chan struct{}, 1), loneAt: time.Now()}
+		kick: make(chan struct{}, 1), loneAt: time.Now(), peers: map[string]peer{}}
 	s.name = fmt.Sprintf("%016x", chance(rand.Read))
 	known, err := s.recall()
 	if err != nil {
@@ -155,6 +159,7 @@ func Open(ctx context.Context, g Ground, opt Options) (*Store, error) {
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	s.wg.Go(func() { s.run(run) })
+	s.wg.Go(func() { s.present(run) })
 	return s, nil
 }
 
@@ -243,11 +248,16 @@ func (s *Store) request(msg []byte) []byte {
 	return s.served.take(p)
 }
 
-// hear takes what owners tell.
+// hear takes what owners tell, and the notices of all gateways.
 func (s *Store) hear(msg []byte) {
 	var x sign
 	if json.Unmarshal(msg, &x) == nil && s.ours(x) && x.From != s.name {
 		s.heed(x, true)
+		return
+	}
+	var n notice
+	if json.Unmarshal(msg, &n) == nil && n.Of == hex.EncodeToString(s.id[:]) && n.Gateway != s.name {
+		s.note(n)
 	}
 }
 
@@ -591,24 +601,6 @@ func (s *Store) takeOver(ctx context.Context) (*reign, error) {
 		return nil, errors.Join(err, r.engine.Close())
 	}
 	return r, nil
-}
-
-// seen is how long ago the log's time was last, by what this gateway has heard of its owners since.
-func (s *Store) seen(last int64) (ago time.Duration, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.logNow == 0 {
-		return 0, false
-	}
-	return max(0, time.Duration(s.logTime()-last)*time.Millisecond), true
-}
-
-// logTime is the time of the log by what owners told of it, in ms; mu is held.
-func (s *Store) logTime() int64 {
-	if s.logNow == 0 {
-		return 0
-	}
-	return s.logNow + time.Since(s.logAt).Milliseconds()
 }
 
 // depose has calls wait for the next owner, if r is still served.

@@ -48,10 +48,6 @@ type (
 		Schedule string                `json:"schedule"`
 		Change   glassq.ScheduleChange `json:"change"`
 	}
-	delayedGives struct {
-		In time.Duration `json:"in"`
-		OK bool          `json:"ok"`
-	}
 )
 
 var (
@@ -76,13 +72,11 @@ var (
 			r.Wait = sooner(r.Wait, passed)
 			return r
 		},
-		undo: func(e *engine.Engine, ls leases) {
-			nacks := make([]glassq.Nack, len(ls))
-			for i := range ls {
-				nacks[i] = glassq.Nack{Token: ls[i].Token(), Undone: true}
-			}
-			e.Nack(context.Background(), nacks) // what fails here expires by itself
-		}}
+		away: func(r glassq.Reserve) glassq.Reserve {
+			r.Take = false // a task is not gone before it is here
+			return r
+		},
+		undo: func(s *Store, ls leases) { s.undo(context.Background(), ls) }}
 	ackVerb = verb[ackArgs, errorList]{name: "ack", waits: true,
 		do: func(ctx context.Context, e *engine.Engine, a ackArgs) (errorList, error) {
 			if a.wait == nil {
@@ -163,9 +157,9 @@ var (
 		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (struct{}, error) {
 			return struct{}{}, e.Drop(ctx, a.Queue)
 		}}
-	heldVerb = verb[queueArgs, glassq.Held]{name: "held",
-		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (glassq.Held, error) {
-			return e.Held(ctx, a.Queue)
+	heldVerb = verb[[]string, []glassq.Held]{name: "held",
+		do: func(ctx context.Context, e *engine.Engine, names []string) ([]glassq.Held, error) {
+			return e.Held(ctx, names...)
 		}}
 	idleVerb = verb[queueArgs, bool]{name: "idle", waits: true,
 		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (bool, error) {
@@ -175,10 +169,9 @@ var (
 			a.Wait = sooner(a.Wait, passed)
 			return a
 		}}
-	delayedVerb = verb[queueArgs, delayedGives]{name: "delayed",
-		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (g delayedGives, err error) {
-			g.In, g.OK, err = e.NextDelayed(ctx, a.Queue)
-			return g, err
+	delayedVerb = verb[queueArgs, glassq.Delays]{name: "delayed",
+		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (glassq.Delays, error) {
+			return e.NextDelayed(ctx, a.Queue)
 		}}
 
 	runsVerb = verb[struct{}, []glassq.Run]{name: "runs",

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -55,8 +56,8 @@ func (u *unpacker) tasks(n int) []glassq.Task {
 	return list
 }
 
-// pack writes v, which may be one that packs its tasks apart.
-func pack(v any) ([]byte, error) {
+// pack appends v to dst. v may be one that packs its tasks apart.
+func pack(dst []byte, v any) ([]byte, error) {
 	var p packer
 	if x, ok := v.(interface{ pack(*packer) any }); ok {
 		v = x.pack(&p)
@@ -65,9 +66,9 @@ func pack(v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data := make([]byte, 4, 4+len(text)+len(p.records))
-	binary.LittleEndian.PutUint32(data, uint32(len(text)))
-	return append(append(data, text...), p.records...), nil
+	dst = slices.Grow(dst, 4+len(text)+len(p.records))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(text)))
+	return append(append(dst, text...), p.records...), nil
 }
 
 // unpack reads what pack wrote.
@@ -324,7 +325,8 @@ type verb[A, R any] struct {
 	// after is what the call asks once some time has passed: its wait is over sooner. nil is the same.
 	after func(a A, passed time.Duration) A
 	do    func(ctx context.Context, e *engine.Engine, a A) (R, error)
-	undo  func(e *engine.Engine, r R) // of an answer that nobody heard, or nil
+	away  func(a A) A         // what is asked of another gateway; nil is the same
+	undo  func(s *Store, r R) // of an answer that nobody heard, or nil
 }
 
 // A reply is its JSON with the length before it, and what the verb gave.
@@ -341,10 +343,10 @@ func (r reply) bytes() []byte {
 
 // server is a verb without its types.
 type server interface {
-	serve(ctx context.Context, e *engine.Engine, args []byte) (data []byte, undo func())
+	serve(ctx context.Context, s *Store, e *engine.Engine, args []byte) (data []byte, undo func())
 }
 
-func (v *verb[A, R]) serve(ctx context.Context, e *engine.Engine, args []byte) ([]byte, func()) {
+func (v *verb[A, R]) serve(ctx context.Context, s *Store, e *engine.Engine, args []byte) ([]byte, func()) {
 	var a A
 	if err := unpack(args, &a); err != nil {
 		return refuse(glassq.Errorf(glassq.CodeInternal, "a call of another gateway does not read: %w", err)), nil
@@ -353,7 +355,7 @@ func (v *verb[A, R]) serve(ctx context.Context, e *engine.Engine, args []byte) (
 	if glassq.CodeOf(err) == glassq.CodeClosed { // here, and not for who waits at another gateway
 		err = &deposed{by: "it stopped"}
 	}
-	result, packErr := pack(r)
+	result, packErr := pack(nil, r)
 	if packErr != nil {
 		return refuse(fmt.Errorf("an answer for another gateway cannot be written: %w", packErr)), nil
 	}
@@ -361,7 +363,7 @@ func (v *verb[A, R]) serve(ctx context.Context, e *engine.Engine, args []byte) (
 	if v.undo == nil || err != nil {
 		return data, nil
 	}
-	return data, func() { v.undo(e, r) }
+	return data, func() { v.undo(s, r) }
 }
 
 // refuse is the reply with an error.
@@ -391,7 +393,11 @@ func (v *verb[A, R]) call(ctx context.Context, s *Store, a A, once bool) (r R, r
 			continue
 		case owner != "":
 			if data == nil {
-				if data, err = encode(v.name, a); err != nil {
+				there := a
+				if v.away != nil {
+					there = v.away(a)
+				}
+				if data, err = encode(v.name, there); err != nil {
 					return r, false, err
 				}
 			}
@@ -450,8 +456,7 @@ func sooner(wait, passed time.Duration) time.Duration {
 
 // encode makes a call: the length of the verb's name, the name, the arguments.
 func encode(name string, args any) ([]byte, error) {
-	data, err := pack(args)
-	return append(append([]byte{byte(len(name))}, name...), data...), err
+	return pack(append([]byte{byte(len(name))}, name...), args)
 }
 
 func decode[R any](data []byte) (r R, err error) {

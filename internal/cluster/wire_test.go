@@ -23,7 +23,7 @@ func TestHop(t *testing.T) {
 func TestHopOfARange(t *testing.T) {
 	put := putArgs{tasks: []glassq.Task{{Queue: "q", Run: "r", Dense: true, Position: 7, Priority: 3, Body: []byte(`{"{0:06}"}`),
 		Range: &glassq.Range{Count: 5, Add: 3}}}}
-	data, err := pack(put)
+	data, err := pack(nil, put)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func (v *verb[A, R]) hop(t *testing.T) {
 func survives[T any](t *testing.T, what string) {
 	var full, there T
 	fill(t, reflect.ValueOf(&full).Elem())
-	data, err := pack(full)
+	data, err := pack(nil, full)
 	if err == nil {
 		err = unpack(data, &there)
 	}

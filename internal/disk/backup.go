@@ -21,7 +21,7 @@ type Copied struct {
 }
 
 // Copy copies the store in from, which no server may use meanwhile, into to, which is made or
-// empty, and then reads the copy as a start and as hand-outs would: every frame of it. Damage is
+// empty, and then reads the copy as a start and as hand-outs would. Damage to what is needed is
 // code damaged, a store in use is unavailable; a copy that does not check out is removed again.
 func Copy(from, to string) (Copied, error) { return copyStore(from, to, false) }
 
@@ -159,19 +159,11 @@ func fill(to string, build func(dst wal.FS) (Copied, error)) (c Copied, err erro
 // there.
 func check(to string, files int, apart bool) (Copied, error) {
 	c := Copied{Files: files}
-	s, v, err := survey(wal.DirFS(to))
+	s, _, err := survey(wal.DirFS(to))
 	if err != nil {
 		return c, err
 	}
-	losses := s.Losses
-	if first := v.First(); s.Whole() && first > 0 { // frames before the checkpoint were not read by that
-		if err := v.Frames(first, func(wal.Frame, bool) error { return nil }); err != nil {
-			return c, err
-		}
-		losses = slices.DeleteFunc(v.Losses, func(l wal.Loss) bool {
-			return l.Offset <= 0 // a segment that was removed because nothing in it is needed
-		})
-	}
+	losses := append(s.Losses, slices.DeleteFunc(s.Unread, func(l wal.Loss) bool { return l.Needed == 0 })...)
 	if len(losses) > 0 {
 		return c, glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %s; glassq repair shows what can be kept",
 			losses[0])

@@ -121,6 +121,8 @@ func openErr(err error) error {
 		return glassq.Errorf(glassq.CodeDamaged, "stored data is damaged: %w; nothing was changed; glassq repair shows what is lost and salvages the rest, or restore a backup", err)
 	case errors.Is(err, syscall.EROFS):
 		return glassq.Errorf(glassq.CodeStorage, "the disk is mounted read-only, and a queue cannot live on that: %w; mount it writable, or name another --data", err)
+	case errors.Is(err, syscall.ENOTDIR):
+		return glassq.Errorf(glassq.CodeBadRequest, "a file is there, and a store is a folder: %w; name another --data", err)
 	case errors.Is(err, fs.ErrPermission):
 		return glassq.Errorf(glassq.CodeStorage, "%w; run as the user whose folder it is, or name another --data", err)
 	case newer:
@@ -213,7 +215,6 @@ func (e *Engine) Stats(ctx context.Context) (glassq.Stats, error) {
 	v := &e.log.volume
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	s.Storage, d.Free, d.MinFree = v.storage(), v.free, v.mark
-	s.Disk = d
+	s.Disk, s.Storage, d.Free, d.MinFree = d, v.storage(), v.free, v.mark
 	return s, nil
 }

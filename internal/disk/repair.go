@@ -27,13 +27,14 @@ type Salvage struct {
 	ByRun   map[string]int     // the same by run; "" for none
 	Refused int                // of these, refused as duplicates or beyond their run; known after the salvage
 	Lost    int64              // tasks kept without their bodies: each goes dead when it is to be handed out
+	Unread  wal.Unread         // before Cut; needed are bodies of tasks, which go dead when they are to be handed out
 	Kept    string             // where the original is, when it was salvaged
 	limit   uint64             // lease numbers below it may have been used
 	low     wal.Pos            // lowest place of a body in no segment, as of Cut; 0 for none
 	st      *state.State       // as of Cut
 }
 
-// Whole tells that nothing is wrong.
+// Whole tells that a start takes everything. No salvage brings bodies back that are Unread.
 func (s *Salvage) Whole() bool { return s.Refusal == nil && len(s.Losses) == 0 }
 
 // Repair reads the store in dir, which no server may use, and tells what of it can be kept. Whether
@@ -190,13 +191,17 @@ func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *w
 	s := &Salvage{Again: map[string]int{}, ByRun: map[string]int{}}
 	var sp state.Space
 	hooks := state.Hooks{
-		Live: func(f uint64, n int64) {
+		Live: func(f uint64, n, _ int64) {
+			s.Unread.Count(posOf(f), 1)
 			before := sp.Lost
-			if sp.Add(f, 1, n); sp.Lost > before && (s.low == 0 || posOf(f) < s.low) {
+			if sp.Add(f, state.Living{Tasks: 1, Bytes: n}); sp.Lost > before && (s.low == 0 || posOf(f) < s.low) {
 				s.low = posOf(f)
 			}
 		},
-		Dropped: func(f uint64, n int64) { sp.Add(f, -1, -n) },
+		Dropped: func(f uint64, n int64) {
+			s.Unread.Count(posOf(f), -1)
+			sp.Add(f, state.Living{Tasks: -1, Bytes: -n})
+		},
 	}
 	var st *state.State
 	var from wal.Pos
@@ -205,6 +210,9 @@ func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *w
 			continue
 		}
 		sp, s.low = state.Space{}, 0
+		if s.Unread, err = v.Unread(from); err != nil {
+			return nil, nil, nil, err
+		}
 		sp.Know(extents(v.Segments()))
 		st = state.New(hooks)
 		if from == 0 || v.ReadCheckpoint(from, st.Restore) == nil {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/disk"
@@ -195,6 +196,76 @@ func TestCopy(t *testing.T) {
 	}
 	if _, err := os.Stat(dir + "3"); !os.IsNotExist(err) {
 		t.Errorf("a copy that does not check out is left behind: %v", err)
+	}
+}
+
+// TestUnread: what does not read before a checkpoint is in nobody's way when nothing there is needed:
+// copies are made of it. When bodies lie there, a copy is refused, and repair names them, though a
+// start takes the store.
+func TestUnread(t *testing.T) {
+	tests := []struct {
+		name, rot string
+		tasks     int64 // whose bodies are lost
+		left      []string
+	}{
+		{"the body of a task that is over", "a-done", 0, []string{"b-waits", "c-waits"}},
+		{"the body of a task that waits", "b-waits", 1, []string{"c-waits"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "d")
+			e, err := disk.Open(dir, disk.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, body := range []string{"a-done", "b-waits", "c-waits"} {
+				if err := putOne(t, e, body); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := e.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1, Take: true}); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			rot(t, wal.DirFS(dir), tt.rot)
+			for _, salvage := range []bool{false, true} {
+				s, err := disk.Repair(dir, salvage)
+				if err != nil || !s.Whole() || len(s.Unread) != 1 || s.Unread.Needed() != tt.tasks || s.Kept != "" {
+					t.Fatalf("repair, salvage %v = %+v, %v; want one stretch that does not read, with %d tasks", salvage, s, err, tt.tasks)
+				}
+			}
+			c, err := disk.Copy(dir, dir+"2")
+			if tt.tasks > 0 {
+				if glassq.CodeOf(err) != glassq.CodeDamaged {
+					t.Errorf("copy without a body = %+v, %v; want damaged", c, err)
+				}
+			} else if err != nil || c.Tasks != 2 {
+				t.Errorf("copy = %+v, %v; want the two tasks that wait", c, err)
+			} else if got := drain(t, dir+"2"); !slices.Equal(got, tt.left) {
+				t.Errorf("the copy holds %q, want %q", got, tt.left)
+			}
+			for range tt.tasks { // a person purges what went dead
+				e, err := disk.Open(dir, disk.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				l, err := e.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 2, Lease: time.Second})
+				if err != nil || len(l) != 1 {
+					t.Errorf("reserve = %v, %v; want the next task", l, err)
+				}
+				if n, err := e.Purge(t.Context(), "q", glassq.Dead); n != 1 || err != nil {
+					t.Errorf("purge of what went dead = %d, %v", n, err)
+				}
+				if err := e.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if c, err := disk.Copy(dir, dir+"3"); err != nil || c.Tasks != 1 {
+					t.Errorf("copy after the purge = %+v, %v; want one task", c, err)
+				}
+			}
+		})
 	}
 }
 

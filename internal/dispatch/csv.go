@@ -15,13 +15,15 @@ import (
 // A csvReader reads the rows of a CSV file (RFC 4180; the first row names the columns).
 type csvReader struct {
 	in   *limitReader
+	buf  *bufio.Reader // between in and csv
 	csv  *csv.Reader
 	line uint64
 }
 
 func newCSVReader(r io.Reader) *csvReader {
 	in := &limitReader{r: r}
-	c := &csvReader{in: in, csv: csv.NewReader(bufio.NewReaderSize(in, 256<<10))}
+	c := &csvReader{in: in, buf: bufio.NewReaderSize(in, 256<<10)}
+	c.csv = csv.NewReader(c.buf)
 	c.csv.ReuseRecord = true
 	return c
 }
@@ -53,6 +55,8 @@ func (c *csvReader) header() ([]string, error) {
 
 func (c *csvReader) at() uint64 { return c.line }
 
+func (c *csvReader) ready() bool { return whole(c.buf, '\n') > 0 }
+
 func (c *csvReader) takeRecord(r *record) error {
 	c.in.left = maxLine
 	row, err := c.csv.Read()
@@ -66,7 +70,7 @@ func (c *csvReader) takeRecord(r *record) error {
 		c.line = uint64(e.StartLine)
 		if errors.Is(err, csv.ErrFieldCount) {
 			return &LineError{Line: c.line, Err: glassq.Errorf(glassq.CodeBadRequest,
-				"the row has %d fields, and the first row names %d", len(row), c.csv.FieldsPerRecord)}
+				"columns in the first row: %d, in this one: %d", c.csv.FieldsPerRecord, len(row))}
 		}
 		return &LineError{Line: c.line, Err: glassq.Errorf(glassq.CodeBadRequest, "column %d: %v", e.Column, e.Err)}
 	}

@@ -297,7 +297,7 @@ func (d *dispatch) readAll(ctx context.Context, full chan<- batch, empty <-chan 
 		}
 		b.tasks, b.lines = b.tasks[:d.opt.Batch], b.lines[:0]
 		d.jump()
-		n, err := d.opt.Source.Next(b.tasks)
+		n, err := d.next(ctx, b.tasks)
 		if err != nil && err != io.EOF {
 			return err
 		}
@@ -341,6 +341,30 @@ func (d *dispatch) readAll(ctx context.Context, full chan<- batch, empty <-chan 
 		if err == io.EOF {
 			return d.unmet()
 		}
+	}
+}
+
+// next is Source.Next that ends with ctx. A stream from which nothing comes cannot be told to end:
+// its read is left to itself, and the source is not used again.
+func (d *dispatch) next(ctx context.Context, dst []glassq.Task) (int, error) {
+	src, ok := d.opt.Source.(interface{ waits() bool })
+	if !ok || !src.waits() {
+		return d.opt.Source.Next(dst)
+	}
+	type answer struct {
+		n   int
+		err error
+	}
+	read := make(chan answer, 1)
+	go func() {
+		n, err := d.opt.Source.Next(dst)
+		read <- answer{n, err}
+	}()
+	select {
+	case a := <-read:
+		return a.n, a.err
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
 	}
 }
 

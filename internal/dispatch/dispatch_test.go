@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -435,4 +436,65 @@ func TestUTF16(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSlowStream: what a stream has brought is put, though it brings no more for now, and a read
+// that waits does not keep a dispatch that is to end.
+func TestSlowStream(t *testing.T) {
+	tests := []struct {
+		name, begin, in string
+		opt             LineOptions
+		want            int
+	}{
+		{"text", "", "a\nb\n", LineOptions{Format: Text}, 2},
+		{"a line that has no end yet", "", "a\nb\nc", LineOptions{Format: Text}, 2},
+		{"empty lines", "", "a\n\nb\n\n\n", LineOptions{Format: Text}, 2},
+		{"comments", "", "a\n# no\nb\n# no\n", LineOptions{Format: Text, Comments: true}, 2},
+		{"ended by NUL", "", "a\x00b\x00", LineOptions{Format: Text, NUL: true}, 2},
+		{"ndjson", "", "{\"body\":1}\r\n \n[2]\n \n", LineOptions{Format: NDJSON}, 2},
+		{"csv", "x\n", "1\n2\n", LineOptions{Format: CSV}, 2},
+		{"vegeta's lines, the last of which may go on", "", "GET http://h/1\nGET http://h/2\n", LineOptions{Format: Vegeta}, 1},
+		{"vegeta's JSON", "", `{"method":"GET","url":"http://h/"}` + "\n", LineOptions{Format: Vegeta}, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, w := io.Pipe()
+				go w.Write([]byte(tt.begin + tt.in))
+				src, err := NewLines(r, tt.opt)
+				if err != nil {
+					t.Fatal(err)
+				}
+				q := newFake()
+				ctx, stop := context.WithCancel(t.Context())
+				ended := make(chan error)
+				go func() {
+					_, err := Run(ctx, q, Options{Source: src, Run: "r"})
+					ended <- err
+				}()
+				synctest.Wait()
+				if len(q.tasks) != tt.want {
+					t.Errorf("%d tasks were put while the stream is silent, want %d", len(q.tasks), tt.want)
+				}
+				stop()
+				if err := <-ended; !errors.Is(err, context.Canceled) || q.run.Sealed {
+					t.Errorf("the end of a silent stream = %v, sealed %v; want context canceled, not sealed", err, q.run.Sealed)
+				}
+				w.Close()
+			})
+		})
+	}
+}
+
+// TestSlowImport: what a stream of tasks has brought is there at once.
+func TestSlowImport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		in := NewTasks(r)
+		go w.Write([]byte("{\"body\":1}\n\n{\"body\":2}\n\n{\"bo"))
+		if n, err := in.Next(make([]glassq.Task, 100)); n != 2 || err != nil {
+			t.Errorf("Next = %d, %v; want 2 of a stream that is silent", n, err)
+		}
+		w.Close()
+	})
 }

@@ -63,7 +63,7 @@ func TestFormats(t *testing.T) {
 		{"csv, empty", "", "{col:q}", LineOptions{Format: CSV}, nil, nil, "an empty CSV file"},
 		{"csv, two of a name", "a,a\n", "", LineOptions{Format: CSV}, nil, nil, "two columns"},
 		{"csv, short row", "a,b\n1,2\n3\n4,5\n", "{col:a}", LineOptions{Format: CSV}, []string{"1"}, nil,
-			"line 3: the row has 1 fields, and the first row names 2"},
+			"line 3: columns in the first row: 2, in this one: 1"},
 		{"csv, bad rows skipped", "a,b\n1,2\n3\nx\"y,1\n4,5\n", "{col:a}", LineOptions{Format: CSV}, []string{"1", "4"},
 			[]uint64{3, 4}, ""},
 		{"csv, request", "u,q\nhttp://h/,a\"b\n", "{=col:u}", LineOptions{Format: CSV, Request: byColumn}, nil, nil,

@@ -34,7 +34,7 @@ func TestKeys(t *testing.T) {
 			}
 			tasks := make([]glassq.Task, 10)
 			n, err := src.Next(tasks)
-			if err != io.EOF || n != len(tt.want) {
+			if err != nil && err != io.EOF || n != len(tt.want) {
 				t.Fatalf("Next = %d, %v; want %d tasks", n, err, len(tt.want))
 			}
 			for i, want := range tt.want {

@@ -121,13 +121,44 @@ func (l *lineReader) next() ([]byte, error) {
 		if l.line == 1 {
 			b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
 		}
-		if l.format == NDJSON {
-			b = bytes.Trim(b, " \t\r")
-		}
-		if len(b) > 0 && !(l.comments && isComment(b)) {
+		if b, ok := l.wanted(b); ok {
 			return b, nil
 		}
 	}
+}
+
+// wanted is what counts of a line, and whether that is one to return.
+func (l *lineReader) wanted(b []byte) ([]byte, bool) {
+	if l.format == NDJSON {
+		b = bytes.Trim(b, " \t\r")
+	}
+	return b, len(b) > 0 && !(l.comments && isComment(b))
+}
+
+// ready passes over lines that are skipped, as next does, and not over the first line of all.
+func (l *lineReader) ready() bool {
+	for {
+		n := whole(l.r, l.end)
+		if n == 0 {
+			return false
+		}
+		b, _ := l.r.Peek(n)
+		b = b[:n-1]
+		if l.end == '\n' {
+			b = bytes.TrimSuffix(b, []byte("\r"))
+		}
+		if _, ok := l.wanted(b); ok {
+			return true
+		}
+		l.r.Discard(n)
+		l.line++
+	}
+}
+
+// whole is how long the next line is, with its end; 0 when it is not read from its stream yet.
+func whole(r *bufio.Reader, end byte) int {
+	b, _ := r.Peek(r.Buffered())
+	return bytes.IndexByte(b, end) + 1
 }
 
 func isComment(line []byte) bool {
@@ -195,6 +226,9 @@ type recordReader interface {
 	takeRecord(r *record) error
 	// at is the number of the line that the last record began at, from 1.
 	at() uint64
+	// ready tells, after a record, that takeRecord need not wait for more of its stream; a record of
+	// several lines may have to wait all the same.
+	ready() bool
 }
 
 func newReader(in io.Reader, opt *LineOptions) recordReader {
@@ -218,6 +252,7 @@ type lines struct {
 	opt     LineOptions
 	make    maker
 	rec     record
+	stream  bool // what is read may come slowly: a batch does not wait for more
 	held    bool // rec did not fit into the batch before
 	pos     uint64
 	skipped uint64
@@ -231,14 +266,21 @@ func (l *lines) lineOf(i int) uint64 { return l.numbers[i] }
 func (l *lines) name() string { return l.opt.Name }
 
 // NewLines makes a task of each line of r. In templates {line} is the line and {0} its position
-// from
-// 0. It has no fingerprint: see Source.
+// from 0. A batch has what r has brought, so a slow stream keeps none of its lines back. It has no
+// fingerprint: see Source.
 func NewLines(r io.Reader, opt LineOptions) (Source, error) {
 	if err := opt.check(); err != nil {
 		return nil, err
 	}
-	return newLines(r, opt)
+	l, err := newLines(r, opt)
+	if err != nil {
+		return nil, err
+	}
+	l.stream = true
+	return l, nil
 }
+
+func (l *lines) waits() bool { return l.stream }
 
 func newLines(r io.Reader, opt LineOptions) (*lines, error) {
 	l := &lines{in: newReader(r, &opt), opt: opt, make: maker{tmpl: opt.Template, req: opt.Request}, avg: 64}
@@ -259,6 +301,9 @@ func (l *lines) Next(dst []glassq.Task) (int, error) {
 	l.numbers = l.numbers[:0]
 	for n := 0; n < len(dst); {
 		if !l.held {
+			if n > 0 && l.stream && !l.in.ready() {
+				return n, nil
+			}
 			if err := l.in.takeRecord(&l.rec); err != nil {
 				if l.skip(err) {
 					continue
@@ -396,6 +441,9 @@ func OpenFile(path string, opt LineOptions) (*File, error) {
 	file := &File{f: in}
 	if err = file.survey(&opt); err == nil {
 		file.lines, err = newLines(in, opt)
+	}
+	if err == nil {
+		file.stream = !file.known
 	}
 	if err != nil {
 		in.Close()

@@ -21,12 +21,15 @@ type Tasks struct {
 func NewTasks(r io.Reader) *Tasks { return &Tasks{in: newLineReader(r, NDJSON), check: newChecker()} }
 
 // Next fills dst with the next tasks, whose bodies are the caller's, and returns how many there
-// are. The last ones come with io.EOF. A line that is no task is a *LineError; the n tasks before
+// are: it waits for the first one only. The last ones come with io.EOF. A line that is no task is a *LineError; the n tasks before
 // it are valid.
 func (t *Tasks) Next(dst []glassq.Task) (n int, err error) {
 	size := 0
 	for n < len(dst) {
 		line := t.held
+		if n > 0 && line == nil && !t.in.ready() {
+			return n, nil
+		}
 		if t.held = nil; line == nil {
 			if line, err = t.in.next(); err != nil {
 				return n, err

@@ -25,6 +25,8 @@ type targetReader struct {
 
 func (v *targetReader) at() uint64 { return v.first }
 
+func (v *targetReader) ready() bool { return whole(v.in.r, v.in.end) > 0 }
+
 // read returns the next line, without the spaces around it.
 func (v *targetReader) read() ([]byte, error) {
 	if b := v.held; b != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,26 @@ import (
 
 // nobody is who has shown nothing that is known.
 const nobody = "unknown"
+
+// Actions that are kinds of what the table of rights names.
+const (
+	actionPause  = "pause"
+	actionResume = "resume"
+	actionSeal   = "seal"
+)
+
+// Actions is all that an entry of the audit may name as its action, sorted.
+func Actions() []string {
+	all := []string{actionPause, actionResume, actionSeal, audit.ActionLogin, audit.ActionLost,
+		rights.ActionNew, rights.ActionChange, rights.ActionRevoke}
+	for _, r := range rights.Rules {
+		if r.Audit != "" {
+			all = append(all, r.Audit)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
 
 // Do has f done, where the client may do verb with name, a queue or a run, "" for none; f says how
 // many tasks it was about. What the table of rights says is audited is audited here, done or

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"time"
 
@@ -12,6 +13,9 @@ const (
 	moveStep  = 32 << 10         // bytes moved at a time, so that a commit stays small
 	movePause = time.Millisecond // between two steps, at least: at most 32 MiB a second
 	moveRest  = 2                // times as long as a step took, at least, likewise: less when others are at work
+
+	restsAfter = 10 * time.Second // without restBytes of frames, which a log at rest may have of its own
+	restBytes  = 64 << 10
 )
 
 // Look has the keeper look whether there is something to move or to free.
@@ -23,26 +27,34 @@ func (e *Engine) Look() {
 // keep writes checkpoints, moves bodies out of mostly dead extents, and frees dead ones, whenever
 // the log has grown or has become quiet.
 func (e *Engine) keep() {
+	var rest <-chan time.Time // when the log may be at rest
+	var before uint64         // bytes written by then if it is, about
 	for {
+		rests := false
 		select {
 		case <-e.work:
+		case <-rest:
+			rests = e.written.Load()-before < restBytes
 		case <-e.stop:
 			return
 		case <-e.failed:
 			return
 		}
-		err := e.tidy()
+		err := e.tidy(rests)
 		e.mu.Lock()
 		stopped := e.err != nil
 		e.mu.Unlock()
 		if err != nil && !stopped {
 			e.opt.Logger.Error("the log could not be tidied, the next look tries again", "err", err)
 		}
+		if rest = nil; !rests {
+			rest, before = time.After(restsAfter), e.written.Load()
+		}
 	}
 }
 
-// tidy does what is due now.
-func (e *Engine) tidy() error {
+// tidy does what is due now. A log that rests gives back more than one of which much is written.
+func (e *Engine) tidy(rests bool) error {
 	for {
 		if e.checkpointDue() {
 			if err := e.Checkpoint(nil); err != nil {
@@ -61,10 +73,14 @@ func (e *Engine) tidy() error {
 	}
 	// A dead extent goes when both checkpoints are newer. It pays to write them for what is larger.
 	for range 2 {
+		least := e.worth()
+		if rests {
+			least = e.ckSize.Load() / 2
+		}
 		e.mu.Lock()
 		_, dead := e.space.Idle()
 		e.mu.Unlock()
-		if dead == 0 || !e.tight.Load() && uint64(dead) < e.worth() {
+		if dead == 0 || !e.tight.Load() && uint64(dead) < least {
 			return nil
 		}
 		if err := e.Checkpoint(nil); err != nil {
@@ -100,9 +116,12 @@ func (e *Engine) empty(x Extent) (done bool, err error) {
 		}
 		began := time.Now()
 		k, err := m.Load(some, moveStep)
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrDamaged) || errors.Is(err, state.ErrRecord):
 			e.leave(x, err)
 			return true, nil
+		case err != nil:
+			return false, err // it may pass
 		}
 		if err := e.begin(); err != nil {
 			return false, err

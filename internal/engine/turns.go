@@ -1,6 +1,11 @@
 package engine
 
-import "sync"
+import (
+	"sync"
+	"time"
+
+	"github.com/glassq/glassq/internal/patience"
+)
 
 // A turns lets one goroutine at a time commit, and tells the others how far frames are committed. A
 // frame is known by its number, so it may be filled anew while those who waited for it are still on
@@ -20,6 +25,12 @@ type turns struct {
 	done    uint64     // frames up to this one are as durable as the log promises
 	stopped bool       // nobody waits for room any more
 	err     error      // why frames after filled will never be committed
+
+	patience patience.Patience // of who leads, where one frame is with the log at a time
+	joined   int               // callers that wait for the frame that is filled to be done
+	sent     int               // that did for the one before
+	full     bool              // somebody waits for room in it, so it is not worth to wait for others
+	began    time.Time         // when filled was given to the log
 
 	places  []place   // by the number of a frame modulo their number
 	forRoom sync.Cond // for a frame that is being filled to be taken for writing
@@ -105,6 +116,9 @@ func (t *turns) until(reached *uint64, cond *sync.Cond, frame uint64, commit fun
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.filled < frame && reached == &t.done {
+		t.joined++
+	}
 	for {
 		switch p := t.at(frame); {
 		case *reached >= frame:
@@ -121,9 +135,15 @@ func (t *turns) until(reached *uint64, cond *sync.Cond, frame uint64, commit fun
 	}
 }
 
-// ledBy calls commit with the right to; mu is held before and after.
+// ledBy calls commit with the right to, when those who are likely to join have done so; mu is held
+// before and after.
 func (t *turns) ledBy(commit func()) {
 	t.leading = true
+	for t.joined > 0 && !t.full && !t.patience.Over(t.joined, time.Now()) {
+		t.mu.Unlock()
+		patience.Yield()
+		t.mu.Lock()
+	}
 	t.mu.Unlock()
 	commit()
 	t.mu.Lock()
@@ -135,6 +155,7 @@ func (t *turns) ledBy(commit func()) {
 func (t *turns) room(frame uint64, commit func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.full = t.full || t.filled < frame
 	for t.filled < frame && t.err == nil && !t.stopped {
 		if t.busy() {
 			t.forRoom.Wait()
@@ -149,6 +170,7 @@ func (t *turns) taken(frame uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.filled = frame
+	t.sent, t.joined, t.full, t.began = t.joined, 0, false, time.Now()
 	t.flying++
 	t.forRoom.Broadcast()
 }
@@ -166,6 +188,9 @@ func (t *turns) did(frame uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.done = frame
+	if t.window == 1 {
+		t.patience.Done(t.sent, t.joined, time.Since(t.began))
+	}
 	t.at(frame).done.Broadcast()
 	t.back()
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // TestTurns: many wait for frames, some for them to be written, for room, or for the right to
@@ -129,4 +130,43 @@ func testTurns(t *testing.T, window int) {
 	synctest.Wait()
 	u.lost(n, lost)
 	wg.Wait()
+}
+
+// TestTurnsTogether: callers that come back as soon as they are answered share their commits, and do
+// not fall into two halves that take turns. Without anybody to wait for, a caller commits at once.
+func TestTurnsTogether(t *testing.T) {
+	const callers, times = 6, 50
+	synctest.Test(t, func(t *testing.T) {
+		var u turns
+		u.init(1)
+		var mu sync.Mutex
+		open := uint64(1)
+		commit := func() {
+			mu.Lock()
+			n := open
+			open++
+			u.taken(n)
+			mu.Unlock()
+			time.Sleep(time.Millisecond)
+			u.did(n)
+		}
+		var wg sync.WaitGroup
+		for c := range callers {
+			wg.Go(func() {
+				time.Sleep(time.Duration(c) * 300 * time.Microsecond) // the first commits have some of them each
+				for range times {
+					mu.Lock()
+					n := open
+					mu.Unlock()
+					if err := u.wait(n, commit); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if most := uint64(times + 10); open > most {
+			t.Errorf("%d commits for %d calls of %d callers, want at most %d", open-1, callers*times, callers, most)
+		}
+	})
 }

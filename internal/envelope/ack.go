@@ -160,6 +160,10 @@ func readPuts(c *jsonline.Cursor, line []byte, tasks *[]glassq.Task, what string
 			return
 		}
 		*tasks = append(*tasks, glassq.Task{})
-		readTask(c, line, &(*tasks)[len(*tasks)-1], needsBody, nil)
+		t := &(*tasks)[len(*tasks)-1]
+		at := c.To
+		if readTask(c, line, t, needsBody, nil); t.Queue == "" {
+			c.Fail(at, "each task of put needs a member queue: where it goes")
+		}
 	}
 }

@@ -157,6 +157,9 @@ func badRecord(err error) error {
 	case why == nil:
 		why = fmt.Errorf("a JSON %s is not what is wanted there", e.JSONKind)
 	}
+	if e.JSONPointer == "" {
+		return glassq.Errorf(glassq.CodeBadRequest, "%w, at byte %d", why, e.ByteOffset)
+	}
 	return glassq.Errorf(glassq.CodeBadRequest, "member %q: %w, at byte %d", e.JSONPointer.LastToken(), why, e.ByteOffset)
 }
 

@@ -47,7 +47,6 @@ const (
 // A Source is the store that is explained.
 type Source interface {
 	Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error)
-	Runs(ctx context.Context) ([]glassq.Run, error)
 	Run(ctx context.Context, name string) (glassq.Run, error)
 	Stats(ctx context.Context) (glassq.Stats, error)
 	glassq.Finder
@@ -111,18 +110,19 @@ func (x *Explainer) Queue(ctx context.Context, name string) (glassq.Explanation,
 	if err := x.server(ctx, &s); err != nil {
 		return glassq.Explanation{}, err
 	}
-	head, err := x.queue(ctx, name, &s)
+	pending, err := x.queue(ctx, name, nil, &s)
 	if err != nil {
 		return glassq.Explanation{}, err
 	}
-	return s.explanation("queue "+name, head), nil
+	return s.explanation("queue "+name, sentence("%v pending: ", pending)), nil
 }
 
-// queue adds the causes of one queue, and returns how the sentence begins.
-func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string, err error) {
+// queue adds the causes of one queue, and returns how many of its tasks are pending. They are told as
+// those of a run, if there is one, without the other runs in its queue.
+func (x *Explainer) queue(ctx context.Context, name string, of *glassq.Run, s *say) (pending int64, err error) {
 	all, err := x.Store.Queues(ctx, name)
 	if err != nil {
-		return "", err
+		return 0, err
 	}
 	q, v, now := &all[0], x.Live.Queue(name), time.Now()
 	if q.Leased == 0 {
@@ -132,7 +132,7 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 		s.add(Paused, "glassq queue resume "+name, "it is paused, nothing is handed out")
 	}
 	if err := x.results(ctx, q, v.Results, s); err != nil {
-		return "", err
+		return 0, err
 	}
 	if q.Halted.Now() {
 		s.add(Halted, "glassq queue resume "+name, "it is %s", q.Halted)
@@ -142,17 +142,19 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 		ready(q, &v, now, x.taker(ctx, name), s)
 	}
 	if q.Delayed > 0 {
-		in, ok, err := x.Store.NextDelayed(ctx, name)
+		d, err := x.Store.NextDelayed(ctx, name)
 		switch {
-		case ok:
-			s.add(Delayed, "", "%v delayed, the next until %s", q.Delayed, now.Add(in).UTC().Format("15:04:05"))
+		case d.Timed:
+			s.add(Delayed, "", "%v delayed, the next until %s", q.Delayed, now.Add(d.In).UTC().Format("15:04:05"))
 		case err == nil || errors.Is(err, glassq.ErrUnsupported):
 			s.add(Delayed, "", "%v delayed", q.Delayed)
 		default:
-			return "", err
+			return 0, err
 		}
-		if err := x.waiting(ctx, name, s); err != nil {
-			return "", err
+		if of == nil {
+			if err := x.waiting(ctx, d, s); err != nil {
+				return 0, err
+			}
 		}
 	}
 	if q.Leased > 0 {
@@ -164,11 +166,11 @@ func (x *Explainer) queue(ctx context.Context, name string, s *say) (head string
 	if isFull(q) {
 		s.add(Full, "glassq queue set "+name+" --max-tasks 0 --max-bytes 0", "it is full, so puts are refused or wait")
 	}
-	pending := q.Delayed + q.Ready + q.Leased
+	pending = q.Delayed + q.Ready + q.Leased
 	if pending == 0 && q.Dead == 0 {
 		s.add(AllDone, "", "nothing is left to do")
 	}
-	return sentence("%v pending: ", pending), nil
+	return pending, nil
 }
 
 // isFull tells whether one more task of no size finds no room.
@@ -321,9 +323,13 @@ func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, e
 			return glassq.Explanation{}, err
 		}
 	} else if r.Pending > 0 && r.Queue != "" {
-		_, err := x.queue(ctx, r.Queue, &s) // the run has its own count
+		before := len(s)
+		pending, err := x.queue(ctx, r.Queue, &r, &s)
 		if err != nil && !errors.Is(err, glassq.ErrNotFound) {
 			return glassq.Explanation{}, err
+		}
+		if uint64(pending) != r.Pending && len(s) > before { // what follows counts others, too
+			s[before].Text = "in its queue " + r.Queue + ": " + s[before].Text
 		}
 	}
 	if dead := r.Books.Dead.Sum(); dead > 0 && r.Pending == 0 {
@@ -341,20 +347,22 @@ func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, e
 	return s.explanation("run "+name, head), nil
 }
 
-// waiting adds which runs of a queue have tasks that are delayed until another run has ended.
-func (x *Explainer) waiting(ctx context.Context, queue string, s *say) error {
-	list, err := x.Store.Runs(ctx)
-	if err != nil {
-		return err
-	}
-	list = slices.DeleteFunc(list, func(r glassq.Run) bool { return !r.Held || r.Pending == 0 || r.Queue != queue })
-	for i := range list[:min(len(list), namedHolders)] {
-		if err := x.after(ctx, &list[i], "run "+list[i].Name, s); err != nil {
+// waiting adds which runs have tasks that are delayed until another run has ended.
+func (x *Explainer) waiting(ctx context.Context, d glassq.Delays, s *say) error {
+	for _, name := range d.Runs {
+		r, err := x.Store.Run(ctx, name)
+		if errors.Is(err, glassq.ErrNotFound) || err == nil && !r.Held {
+			continue // it has begun, or gone, meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		if err := x.after(ctx, &r, "run "+name, s); err != nil {
 			return err
 		}
 	}
-	if n := len(list) - namedHolders; n > 0 {
-		s.add(After, "glassq runs ls", "%s for other runs, too", plain.Plural(uint64(n), "more run waits", "more runs wait"))
+	if d.More > 0 {
+		s.add(After, "glassq runs ls", "%s for other runs, too", plain.Plural(uint64(d.More), "more run waits", "more runs wait"))
 	}
 	return nil
 }

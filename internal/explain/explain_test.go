@@ -248,6 +248,11 @@ func TestCauses(t *testing.T) {
 			w.ack(w.reserve("ann", 1, 0)[0], `{"o":{"ok":0}}`)
 			hold(w, glassq.RunChange{Sealed: true, Total: 1})
 		}, "r", explain.After, "waits for the success of run first, which ended with 1 failed and 0 dead"},
+		{"a run beside others in its queue", disk.Options{}, func(w *world) {
+			w.put(glassq.Task{Run: "mine", Dense: true}, glassq.Task{Run: "other", Dense: true, Delay: time.Hour})
+			_, err := w.SetRun(w.ctx, "mine", glassq.RunChange{Queue: "q", Sealed: true, Total: 1})
+			w.must(err)
+		}, "mine", explain.NoWorker, "in its queue q: 1 ready and nobody asks"},
 	}...)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -283,6 +288,28 @@ func TestCauses(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRunsAfter: a run that others wait for is not explained by them.
+func TestRunsAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, disk.Options{})
+		for _, run := range []glassq.RunChange{{Queue: "q", Sealed: true, Total: 1}, {Queue: "q", After: "first"}} {
+			name := "first"
+			if run.After != "" {
+				name = "second"
+			}
+			_, err := w.SetRun(w.ctx, name, run)
+			w.must(err)
+			w.put(glassq.Task{Run: name, Dense: true})
+		}
+		got, err := w.Explainer.Run(w.ctx, "first")
+		w.must(err)
+		after := func(c glassq.Cause) bool { return c.Cause == explain.After }
+		if strings.Contains(got.Text, "second") || slices.ContainsFunc(got.Causes, after) {
+			t.Errorf("%+v; want nothing of the run that waits for it", got)
+		}
+	})
 }
 
 // TestWhoTakes holds that nobody is told to work on results as if they were tasks, which would end them.
@@ -388,16 +415,16 @@ func TestNextDelayed(t *testing.T) {
 		_, err := w.Put(w.ctx, other)
 		w.must(err)
 		w.put(glassq.Task{Delay: 3 * time.Hour}, glassq.Task{Delay: 2 * time.Hour})
-		in, ok, err := w.Broker.NextDelayed(w.ctx, "q")
-		if err != nil || !ok || in != 2*time.Hour {
-			t.Errorf("next delayed = %v, %v, %v; want 2h", in, ok, err)
+		d, err := w.Broker.NextDelayed(w.ctx, "q")
+		if err != nil || !d.Timed || d.In != 2*time.Hour {
+			t.Errorf("next delayed = %+v, %v; want 2h", d, err)
 		}
 		for i := range 50 {
 			_, err := w.Put(w.ctx, []glassq.Task{{Queue: fmt.Sprintf("more%d", i), Body: []byte("x"), Delay: time.Second}})
 			w.must(err)
 		}
-		if in, ok, err := w.Broker.NextDelayed(w.ctx, "q"); err != nil || ok {
-			t.Errorf("next delayed behind 149 others = %v, %v, %v; want that it is not known", in, ok, err)
+		if d, err := w.Broker.NextDelayed(w.ctx, "q"); err != nil || d.Timed {
+			t.Errorf("next delayed behind 149 others = %+v, %v; want that it is not known", d, err)
 		}
 	})
 }

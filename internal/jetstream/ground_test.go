@@ -153,7 +153,7 @@ func TestLog(t *testing.T) {
 		want  []string
 	}{
 		{1, 1000, want}, {1, 600, want}, {1, 256, want[:256]}, {2, 257, want[1:258]}, {600, 1, want[599:]}, {601, 10, nil},
-		{1, 0, nil},
+		{1, 0, nil}, {601, 1, nil},
 	} {
 		if got := scan(tt.first, tt.most); !slices.Equal(got, tt.want) {
 			t.Errorf("scan of %d from %d = %d messages, want %d", tt.most, tt.first, len(got), len(tt.want))

@@ -109,6 +109,17 @@ func (l *log) Read(ctx context.Context, n uint64) ([]byte, error) {
 
 // Scan asks whichever server is near, in batches. It leaves out what that server does not have.
 func (l *log) Scan(ctx context.Context, first uint64, most int, each func(n uint64, msg []byte) bool) error {
+	if most == 1 { // without a subscription of its own, of which all servers would hear
+		msg, err := l.nc.RequestWithContext(ctx, l.direct(), fmt.Appendf(nil, `{"seq":%d}`, first))
+		if err != nil {
+			return fmt.Errorf("read message %d: %w", first, err)
+		}
+		if n, end, err := scanned(msg, first); err != nil || end || n != first {
+			return err
+		}
+		each(first, msg.Data)
+		return nil
+	}
 	for most > 0 {
 		last, passed, err := l.scan(ctx, first, min(most, scanMessages), each)
 		if err != nil || passed == 0 || last == 0 {
@@ -129,7 +140,7 @@ func (l *log) scan(ctx context.Context, first uint64, most int, each func(uint64
 		return 0, 0, err
 	}
 	defer sub.Unsubscribe()
-	err = l.nc.PublishRequest("$JS.API.DIRECT.GET."+l.at.logStream(), inbox,
+	err = l.nc.PublishRequest(l.direct(), inbox,
 		fmt.Appendf(nil, `{"seq":%d,"batch":%d,"max_bytes":%d}`, first, most, scanBytes))
 	if err != nil {
 		return 0, 0, err
@@ -139,17 +150,9 @@ func (l *log) scan(ctx context.Context, first uint64, most int, each func(uint64
 	for {
 		select {
 		case msg := <-batch:
-			switch status := msg.Header.Get("Status"); status {
-			case "":
-			case "204", "404": // the end of the batch, or of the stream
-				return last, passed, nil
-			default:
-				return last, passed, fmt.Errorf("read from message %d on: NATS answers %s %s", first, status,
-					msg.Header.Get("Description"))
-			}
-			n, err := strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64)
-			if err != nil {
-				return last, passed, fmt.Errorf("read from message %d on: an answer has no number", first)
+			n, end, err := scanned(msg, first)
+			if err != nil || end {
+				return last, passed, err
 			}
 			if last, passed = n, passed+1; !each(n, msg.Data) {
 				return 0, passed, nil
@@ -161,6 +164,26 @@ func (l *log) scan(ctx context.Context, first uint64, most int, each func(uint64
 			return last, passed, ctx.Err()
 		}
 	}
+}
+
+// direct is where any server that has the stream answers reads.
+func (l *log) direct() string { return "$JS.API.DIRECT.GET." + l.at.logStream() }
+
+// scanned reads an answer to a read from message first on: the message n, or the end of the batch or
+// of the stream.
+func scanned(msg *nats.Msg, first uint64) (n uint64, end bool, err error) {
+	switch status := msg.Header.Get("Status"); status {
+	case "":
+	case "204", "404":
+		return 0, true, nil
+	default:
+		return 0, false, fmt.Errorf("read from message %d on: NATS answers %s %s", first, status,
+			msg.Header.Get("Description"))
+	}
+	if n, err = strconv.ParseUint(msg.Header.Get("Nats-Sequence"), 10, 64); err != nil {
+		return 0, false, fmt.Errorf("read from message %d on: an answer has no number", first)
+	}
+	return n, false, nil
 }
 
 func (l *log) Purge(ctx context.Context, first uint64) error {

@@ -120,7 +120,7 @@ func (l *Live) load() {
 func (l *Live) read(name string) error {
 	info, err := os.Stat(name)
 	if err != nil {
-		return err
+		return fs.ErrNotExist // or the folder cannot be looked into, as the store says then
 	}
 	if info.Size() > maxKept || info.Size() < int64(len(keptFormat))+4 {
 		return fmt.Errorf("%d bytes", info.Size())

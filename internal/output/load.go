@@ -22,6 +22,9 @@ type LoadOptions struct {
 	Raw    bool      // as in Options, of CSV
 	By     []By      // groupings, as in Options
 	Failed io.Writer // gets failed tasks, as in Options; nil for nobody
+	// Again reads the same from its beginning, while results are taken: so those of another run of the
+	// same name are told from repeats. nil where that is not possible: then all are repeats.
+	Again func() io.Reader
 }
 
 // LoadSeen reads what an earlier output wrote, notes its results and counts them. It returns how
@@ -30,13 +33,8 @@ type LoadOptions struct {
 // that names the line: then r is some other file. Other formats than ndjson and csv do not say
 // enough to go on from; their error has code bad_request.
 func LoadSeen(r io.Reader, opt LoadOptions) (seen *Seen, valid int64, err error) {
-	f := &loader{opt: opt, seen: new(Seen), failed: newFailedList(opt.Failed)}
-	switch opt.Format {
-	case "", NDJSON:
-		f.parse = f.ndjson
-	case CSV:
-		f.parse = f.csv
-	default:
+	f := newLoader(opt)
+	if f.failed = newFailedList(opt.Failed); f.parse == nil {
 		return nil, 0, glassq.Errorf(glassq.CodeBadRequest, "a file of format %s cannot be continued; ndjson and csv can",
 			opt.Format)
 	}
@@ -44,6 +42,20 @@ func LoadSeen(r io.Reader, opt LoadOptions) (seen *Seen, valid int64, err error)
 		return nil, 0, err
 	}
 	f.seen.tally.all.loaded = time.Now()
+	if valid, err = eachLine(r, f); err != nil {
+		return nil, valid, err
+	}
+	all := &f.seen.tally.all
+	all.earlier = all.ended
+	f.seen.unknown = f.failed.unknown
+	if opt.Again != nil {
+		f.seen.doubt(opt, valid)
+	}
+	return f.seen, valid, f.failed.close()
+}
+
+// eachLine has f read the whole lines of r, and returns how many bytes they are.
+func eachLine(r io.Reader, f *loader) (valid int64, err error) {
 	in := bufio.NewReaderSize(r, 256<<10)
 	var long []byte
 	for line := 1; ; line++ {
@@ -59,17 +71,14 @@ func LoadSeen(r io.Reader, opt LoadOptions) (seen *Seen, valid int64, err error)
 		}
 		switch {
 		case err == io.EOF:
-			all := &f.seen.tally.all
-			all.earlier = all.ended
-			f.seen.unknown = f.failed.unknown
-			return f.seen, valid, f.failed.close()
+			return valid, nil
 		case len(b) > maxFileLine:
-			return nil, valid, fmt.Errorf("line %d is longer than any result; this is not a file of results", line)
+			return valid, fmt.Errorf("line %d is longer than any result; this is not a file of results", line)
 		case err != nil:
-			return nil, valid, fmt.Errorf("after line %d: %w", line-1, err)
+			return valid, fmt.Errorf("after line %d: %w", line-1, err)
 		}
 		if !f.line(b, line) {
-			return nil, valid, fmt.Errorf("line %d (byte %d) is no result: %s", line, valid, f.want())
+			return valid, fmt.Errorf("line %d (byte %d) is no result: %s", line, valid, f.want())
 		}
 		valid += int64(len(b))
 	}
@@ -84,6 +93,18 @@ type loader struct {
 
 	lease glassq.Lease
 	obj   object
+	each  func(line []byte) // gets each line that was read into lease, instead of what counts it; nil for none
+}
+
+func newLoader(opt LoadOptions) *loader {
+	f := &loader{opt: opt, seen: new(Seen)}
+	switch opt.Format {
+	case "", NDJSON:
+		f.parse = f.ndjson
+	case CSV:
+		f.parse = f.csv
+	}
+	return f
 }
 
 func (f *loader) want() string {
@@ -102,6 +123,10 @@ func (f *loader) line(b []byte, number int) bool {
 	}
 	if !f.parse(b) {
 		return false
+	}
+	if f.each != nil {
+		f.each(b)
+		return true
 	}
 	l := &f.lease
 	if f.opt.Run != "" && l.Run != f.opt.Run {

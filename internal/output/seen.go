@@ -19,6 +19,7 @@ type Seen struct {
 	columns *columns // of the file, when it is CSV and has its first line
 	unknown uint64   // failed results that do not say what their tasks were
 	tally   *tally   // of the results that LoadSeen found; nil when there was no file
+	file    *before  // what LoadSeen found, where it can be read again
 }
 
 // add notes a position and reports whether it is new.

@@ -240,6 +240,9 @@ func (w *batchWriter) write(leases []glassq.Lease) error {
 		w.objects = make([]object, len(leases))
 		w.records = make([]record, 0, len(leases))
 	}
+	if err := o.seen.repeats(leases); err != nil {
+		return err
+	}
 	if err := o.head(leases); err != nil {
 		return err
 	}

@@ -5,8 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -101,6 +104,18 @@ func (r *Register) Run(ctx context.Context, log *slog.Logger) {
 			return
 		}
 	}
+}
+
+// Digest is a short digest of all tokens that the file holds, with what they may do: it is the same for files
+// that let in the same clients.
+func (r *Register) Digest() string {
+	byID := r.now.Load().byID
+	h := sha256.New()
+	for _, id := range slices.Sorted(maps.Keys(byID)) {
+		text, _ := json.Marshal(byID[id].Token) // strings, numbers and times
+		h.Write(text)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // Look does at once what Run does every time. It tells whether the file was read anew.

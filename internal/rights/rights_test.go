@@ -164,6 +164,45 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
+// TestDigest: two readers of one file have the same digest, and each change of it changes the digest.
+func TestDigest(t *testing.T) {
+	path, _ := file(t, named("one", "put"), named("two", "put"))
+	open := func() *Register {
+		r, err := Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	r := open()
+	seen := map[string]string{"as it was": r.Digest()}
+	if other := open().Digest(); other != r.Digest() {
+		t.Errorf("two readers have digests %s and %s", r.Digest(), other)
+	}
+	for _, tt := range []struct {
+		name string
+		edit func(e *Edit) error
+	}{
+		{"another scope", func(e *Edit) error { e.Tokens[0].May = []string{"work"}; return nil }},
+		{"other queues", func(e *Edit) error { e.Tokens[0].Queues = Patterns{"q"}; return nil }},
+		{"an end", func(e *Edit) error { e.Tokens[0].Expires = time.Now().Add(time.Hour); return nil }},
+		{"a new secret", func(e *Edit) error {
+			_, _, err := e.Rotate("two", time.Now(), time.Hour, time.Time{})
+			return err
+		}},
+		{"one less", func(e *Edit) error { e.Revoke("one"); return nil }},
+	} {
+		change(t, path, tt.edit)
+		r.Look(slog.New(slog.DiscardHandler))
+		for name, d := range seen {
+			if d == r.Digest() {
+				t.Errorf("%s: the digest is that of %s", tt.name, name)
+			}
+		}
+		seen[tt.name] = r.Digest()
+	}
+}
+
 // TestRegister: what a change of the file does to those who are let in by it.
 func TestRegister(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)

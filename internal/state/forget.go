@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/plain"
@@ -14,6 +15,16 @@ import (
 // beyond glassq.RunsKept. A run whose results are not all taken stays, and so does one whose
 // retries are there, or that others wait for.
 func (s *State) forgetRuns() {
+	for _, r := range s.pastRuns() {
+		s.forgetRun(r)
+	}
+}
+
+// PastRuns is how many runs go when there is a new one. It looks at all runs.
+func (s *State) PastRuns() int { return len(s.pastRuns()) }
+
+// pastRuns are those runs, the oldest first.
+func (s *State) pastRuns() (past []*Run) {
 	over := len(s.runs) - glassq.RunsKept + 1
 	var ended []*Run
 	for _, r := range s.runs {
@@ -27,10 +38,27 @@ func (s *State) forgetRuns() {
 	})
 	for _, r := range ended {
 		if s.now-r.ended >= glassq.RunKeptFor.Milliseconds() || over > 0 {
-			s.forgetRun(r)
+			past = append(past, r)
 			over--
 		}
 	}
+	return past
+}
+
+// checkPast refuses to name runs, "" for none, with a new run that has them forgotten.
+func (s *State) checkPast(names ...string) error {
+	if strings.Join(names, "") == "" {
+		return nil
+	}
+	for _, r := range s.pastRuns() {
+		if slices.Contains(names, r.name) {
+			ago := (time.Duration(s.now-r.ended) * time.Millisecond).Round(time.Hour)
+			return glassq.Errorf(glassq.CodeNotFound,
+				"run %s ended %s ago, and its time is over: runs are kept for %d days, and up to %d", r.name, ago,
+				glassq.RunKeptFor/(24*time.Hour), glassq.RunsKept)
+		}
+	}
+	return nil
 }
 
 // inUse tells whether tasks of the run, dead ones for instance, are still held.

@@ -178,7 +178,7 @@ func (s *State) checkRun(name string, c glassq.RunChange) error {
 	}
 	r := s.runs[name]
 	if r == nil {
-		return nil
+		return s.checkPast(c.After, c.RetryOf)
 	}
 	differs := func(what, have, want string) error {
 		if want == "" || have == "" || have == want {
@@ -216,6 +216,7 @@ func (s *State) applyRun(name string, c glassq.RunChange) {
 	if c.After != "" && r.after == "" {
 		s.follow(r, c.After, c.AfterAny)
 	}
+	s.noteHeld(r)
 	if c.Sealed && !r.sealed {
 		r.sealed, r.total = true, c.Total
 	}
@@ -257,7 +258,7 @@ func (s *State) applyCancel(name string) {
 
 // NextRun is the run of the task that q hands out next; "" for none.
 func (s *State) NextRun(q *Queue) string {
-	n, _, ok := s.Head(q)
+	n, ok := s.Head(q, nil)
 	if !ok {
 		return ""
 	}

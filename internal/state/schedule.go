@@ -68,7 +68,7 @@ func (s *State) Schedule(name string) *Timed { return s.schedules[name] }
 
 // NoSchedule is the error of a schedule that is not there.
 func NoSchedule(name string) error {
-	return glassq.Errorf(glassq.CodeNotFound, "there is no schedule %s; a new one needs cron and task", name)
+	return glassq.Errorf(glassq.CodeNotFound, "there is no schedule %s", name)
 }
 
 // mostAhead is how far the last due moment of a schedule may be ahead of a wall clock that was set
@@ -83,7 +83,7 @@ func (s *State) DecideSchedule(name string, c glassq.ScheduleChange, task *glass
 	set, put, from := ScheduleSet{Zone: "UTC", Missed: glassq.MissedOnce, Created: wall}, []byte(nil), wall
 	switch {
 	case x == nil && (c.Cron == "" || task.Queue == ""):
-		return nil, NoSchedule(name)
+		return nil, glassq.Errorf(glassq.CodeNotFound, "there is no schedule %s; a new one needs cron and task", name)
 	case x == nil && len(s.schedules) >= glassq.MaxSchedules:
 		return nil, glassq.Errorf(glassq.CodeQuota, "there are %d schedules, and no more than %d may be there", len(s.schedules),
 			glassq.MaxSchedules)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -35,7 +36,7 @@ type Options struct {
 	MinFree  disk.Watermark // of the disk; below it puts are refused
 	MaxBody  int            // most bytes of one body; 0 means glassq.DefaultMaxBody
 
-	CacheBytes int64         // of the log kept in memory for hand-outs; 0 means 64 MiB
+	CacheBytes int64         // of the log kept in memory for hand-outs, a gateway keeps half; 0 means 64 MiB
 	MaxQueues  int           // 0 means glassq.DefaultMaxQueues
 	MaxRuns    int           // 0 means glassq.DefaultMaxRuns
 	Logger     *slog.Logger  // nil discards
@@ -46,6 +47,9 @@ type Options struct {
 	// Folder is where a gateway to a store of several machines keeps what it has heard of the log, so
 	// that it knows when that went back; "" keeps nothing.
 	Folder string
+
+	// Settings are what a gateway tells the others of how it is set, see cluster.Options.
+	Settings func() map[string]string
 
 	// Between, if not nil, returns what stands between the rules and the engine, and sees every
 	// call.
@@ -141,8 +145,9 @@ func (s *Store) openCluster(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
-	set := cluster.Options{CacheBytes: opt.CacheBytes, MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns, Logger: opt.Logger,
-		PutItself: opt.PutItself}
+	set := cluster.Options{CacheBytes: opt.CacheBytes / 2, MaxQueues: opt.MaxQueues, MaxRuns: opt.MaxRuns,
+		Logger: opt.Logger, PutItself: opt.PutItself, Settings: opt.Settings}
+	set.Host, _ = os.Hostname() // "" where it is not known
 	if opt.Folder != "" {
 		set.HintFile = filepath.Join(opt.Folder, "seen")
 	}

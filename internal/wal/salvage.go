@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,6 +16,26 @@ type Loss struct {
 	Offset   int64 // bytes from the start of File
 	From, To Pos   // To is 0 when the end is not known
 	Err      error
+	Needed   int64 // how much lies there that somebody needs, see Unread
+}
+
+// Unread are stretches that do not read and have an end, ascending.
+type Unread []Loss
+
+// Count adds n to what is needed of the stretch that pos lies in, if there is one.
+func (u Unread) Count(pos Pos, n int64) {
+	i, _ := slices.BinarySearchFunc(u, pos, func(l Loss, pos Pos) int { return cmp.Compare(l.To, pos+1) })
+	if i < len(u) && u[i].From <= pos {
+		u[i].Needed += n
+	}
+}
+
+// Needed is how much is needed of all stretches.
+func (u Unread) Needed() (n int64) {
+	for i := range u {
+		n += u[i].Needed
+	}
+	return n
 }
 
 func (l Loss) String() string {
@@ -195,6 +216,49 @@ func (v *Survey) Frames(from Pos, fn func(f Frame, after bool) error) error {
 	v.End = end
 	return nil
 }
+
+// Unread lists what does not read of the frames before upTo, a checkpoint, which a start leaves
+// alone. Segments that were removed are no part of it.
+func (v *Survey) Unread(upTo Pos) (Unread, error) {
+	known := v.Losses
+	defer func() { v.Losses = known }()
+	v.Losses = nil
+	for i, s := range v.segs {
+		if s.first >= upTo {
+			break
+		}
+		f, err := v.fs.Open(s.name())
+		if err != nil {
+			return nil, err
+		}
+		end := upTo
+		if i+1 < len(v.segs) {
+			end = min(end, v.ends[i])
+		}
+		size, err := f.Size()
+		if err == nil {
+			_, _, err = v.segment(s, f, size, s.first, false, func(f Frame, _ bool) error {
+				if f.Pos >= upTo {
+					return errEnough
+				}
+				return nil
+			})
+		}
+		f.Close()
+		if err != nil && !errors.Is(err, errEnough) {
+			return nil, err
+		}
+		for j := range v.Losses {
+			if l := &v.Losses[j]; l.To == 0 {
+				l.To = max(end, l.From)
+			}
+		}
+	}
+	return slices.DeleteFunc(v.Losses, func(l Loss) bool { return l.From >= upTo }), nil
+}
+
+// errEnough ends a reading of frames where no more are wanted.
+var errEnough = errors.New("enough frames")
 
 // Lost makes a loss of a frame that reads.
 func (v *Survey) Lost(pos Pos, err error) *Loss {
@@ -444,14 +508,6 @@ func LockDir(fsys FS) (io.Closer, error) {
 		return nil, ErrNoLog
 	}
 	return fsys.Lock(lockName)
-}
-
-// First is the first position of the oldest segment that is there, or 0.
-func (v *Survey) First() Pos {
-	if len(v.segs) == 0 {
-		return 0
-	}
-	return v.segs[0].first
 }
 
 // stretch makes the copy of a segment, which may have been cut, as long as its page and its frames

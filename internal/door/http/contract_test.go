@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/spec"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
@@ -48,9 +49,9 @@ type parameter struct {
 	In   string `yaml:"in"`
 }
 
-func newContract(t *testing.T) *contract {
+func newContract(t *testing.T, opt disk.Options) *contract {
 	t.Helper()
-	c := &contract{t: t, server: New(openStore(t), Options{Reload: func() (glassq.Reloaded, error) {
+	c := &contract{t: t, server: New(openStoreWith(t, opt), Options{Reload: func() (glassq.Reloaded, error) {
 		return glassq.Reloaded{Changed: []string{"log-level"}, Restart: []string{}}, nil
 	}}), driven: map[string]bool{}}
 	hs := httptest.NewServer(c.server)
@@ -227,7 +228,7 @@ func (c *contract) lease(queue string) string {
 // TestContract drives every documented operation against a real server, and holds every answer,
 // errors included, to the documents.
 func TestContract(t *testing.T) {
-	c := newContract(t)
+	c := newContract(t, disk.Options{})
 	tasks := "/v1/queues/tasks/tasks"
 	c.call("POST", tasks, typeJSON, `{"body":"a"}`, 200)
 	c.call("POST", tasks, typeJSON, `[{"body":"b"},{"b64":"AP8=","id":"own","priority":9,"headers":{"k":"v"}}]`, 200)
@@ -383,9 +384,20 @@ func TestContract(t *testing.T) {
 	c.call("GET", "/openapi.yaml", "", "", 200)
 	c.call("GET", "/schema/task.json", "", "", 200)
 	c.call("GET", "/schema/none.json", "", "", 404)
+	c.call("GET", "/schema/task.json?x=1", "", "", 400)
+	c.call("GET", "/openapi.yaml?x=1", "", "", 400)
+	c.call("POST", "/v1/runs/later", typeJSON, `{"after":"nowhere"}`, 404)
+	c.call("POST", "/v1/runs/later", typeJSON, `{"retry_of":"nowhere"}`, 404)
+	c.call("PATCH", "/v1/queues/small", typeJSON, one, 200)
+	c.call("POST", "/v1/queues/small/tasks", typeJSON, `{"body":"a"}`, 200)
+	c.call("POST", "/v1/runs/later", typeJSON, `{"on_end":{"queue":"small"}}`, 429)
 
 	for path, methods := range c.paths {
 		for method, op := range methods {
+			_, locked := op.Responses["401"]
+			if _, ok := op.Responses["403"]; locked && !ok {
+				t.Errorf("%s %s: 401 is documented, and not that a token may lack the scope, 403", method, path)
+			}
 			for status, r := range op.Responses {
 				if status[0] != '2' {
 					continue
@@ -404,9 +416,20 @@ func TestContract(t *testing.T) {
 	}
 }
 
+// TestQuotaIsDocumented: whatever would make one queue more than there may be is refused as documented.
+func TestQuotaIsDocumented(t *testing.T) {
+	c := newContract(t, disk.Options{MaxQueues: 1})
+	c.call("POST", "/v1/queues/one/tasks", typeJSON, `{"body":"a"}`, 200)
+	c.call("POST", "/v1/queues/two/tasks", typeJSON, `{"body":"a"}`, 429)
+	c.call("POST", "/v1/queues/two/reserve", "", "", 429)
+	c.call("PATCH", "/v1/queues/two", typeJSON, `{"paused":true}`, 429)
+	c.call("POST", "/v1/runs/r", typeJSON, `{"on_end":{"queue":"two"}}`, 429)
+	c.call("POST", "/v1/ack", typeJSON, `{"token":"`+c.lease("one")+`","put":[{"queue":"two","body":"a"}]}`, 429)
+}
+
 // TestRoutesAreDocumented: what is served is documented and the other way round.
 func TestRoutesAreDocumented(t *testing.T) {
-	c := newContract(t)
+	c := newContract(t, disk.Options{})
 	var documented []string
 	for path, methods := range c.paths {
 		for method := range methods {
@@ -425,7 +448,7 @@ var known = regexp.MustCompile(`there are: ([a-z, ]+)`)
 
 // TestQueryParametersAreDocumented asks every operation which parameters it knows.
 func TestQueryParametersAreDocumented(t *testing.T) {
-	c := newContract(t)
+	c := newContract(t, disk.Options{})
 	for path, methods := range c.paths {
 		for method, op := range methods {
 			var documented []string

@@ -32,6 +32,11 @@ func (s *call) events(rw http.ResponseWriter, r *http.Request) error {
 		}
 		after = n
 	}
+	for _, name := range []string{queue, run} {
+		if err := glassq.CheckName(name); name != "" && err != nil && q.err == nil {
+			q.err = err
+		}
+	}
 	if q.err != nil {
 		return q.err
 	}

@@ -25,7 +25,12 @@ import (
 // openStore is a broker over an engine in memory.
 func openStore(t testing.TB) *broker.Broker {
 	t.Helper()
-	e, err := disk.Open("mem:", disk.Options{})
+	return openStoreWith(t, disk.Options{})
+}
+
+func openStoreWith(t testing.TB, opt disk.Options) *broker.Broker {
+	t.Helper()
+	e, err := disk.Open("mem:", opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +215,7 @@ func TestExtendSays(t *testing.T) {
 		{"out of turn", "POST", "/v1/extend", typeJSON, say(tok, `"seq":3,"progress":0.5`), 400, "the next one of this lease is 2"},
 		{"without seq", "POST", "/v1/extend", typeJSON, say(tok, `"progress":0.5`), 400, "needs seq"},
 		{"too large", "POST", "/v1/extend", typeJSON, say(tok, `"seq":2,"checkpoint":"`+long+`"`), 413, "checkpoint of 65537 bytes; the limit is 65536"},
-		{"a bad partial result", "POST", "/v1/extend", typeJSON, say(tok, `"seq":2,"put":[{"body":1}]`), 400, "bad_name"},
+		{"a bad partial result", "POST", "/v1/extend", typeJSON, say(tok, `"seq":2,"put":[{"body":1}]`), 400, "each task of put needs a member queue"},
 		{"of nobody", "POST", "/v1/extend", typeJSON, say("99999.q", `"seq":1,"progress":0.5`), 409, "lease_lost"},
 		{"in the list", "GET", "/v1/queues/q/peek?state=leased", "", "", 200, `"said":{"progress":0.4,"note":"page 40","checkpoint_bytes":5}`},
 		{"of the task", "GET", "/v1/runs/r/tasks/0", "", "", 200, `"where":"pending"`},
@@ -285,7 +290,12 @@ func TestQueuesAndRuns(t *testing.T) {
 		{"await", "GET", "/v1/runs/r2?until=exists&wait=10s", "", "", 200, `"run":"r2"`},
 		{"await short", "GET", "/v1/runs/r?until=complete&wait=1ms", "", "", 200, `"complete":false`},
 		{"await nothing", "GET", "/v1/runs/r?wait=1s", "", "", 400, "wait needs until"},
-		{"await wrong", "GET", "/v1/runs/r?until=gone", "", "", 400, "until=gone"},
+		{"await wrong", "GET", "/v1/runs/r?until=gone", "", "", 400, "until=gone: want one of exists, complete, drained"},
+		{"purge for no cause", "POST", "/v1/queues/q/purge?state=dead&why=x", "", "", 400, "why=x: want one of attempts, nacked"},
+		{"no settings", "PATCH", "/v1/queues/q", typeJSON, "[]", 400, `"message":"want an object, at byte 0"`},
+		{"no run's settings", "POST", "/v1/runs/r2", typeJSON, "3", 400, `"message":"want an object, at byte 0"`},
+		{"events of a bad name", "GET", "/v1/events?queue=a%20b", "", "", 400, "bad_name"},
+		{"events of a bad run", "GET", "/v1/events?run=..", "", "", 400, "bad_name"},
 		{"cancel", "POST", "/v1/runs/r/cancel", "", "", 200, `{"cancelled":6}`},
 		{"purge", "POST", "/v1/queues/q/purge?state=ready&state=dead", "", "", 200, `"purged":`},
 		{"purge wrong", "POST", "/v1/queues/q/purge?state=x", "", "", 400, "bad_request"},

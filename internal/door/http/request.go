@@ -227,14 +227,14 @@ func (q *query) flag(key string) bool {
 	return v
 }
 
-// oneOf reads one of the given words; the first is the default.
+// oneOf reads one of the given words; the first is the default, "" where there is none.
 func (q *query) oneOf(key string, words ...string) string {
 	text := q.text(key)
 	if text == "" {
 		return words[0]
 	}
 	if !slices.Contains(words, text) {
-		q.fail("%s=%.40s: want one of %s", key, text, strings.Join(words, ", "))
+		q.fail("%s=%.40s: want one of %s", key, text, strings.TrimPrefix(strings.Join(words, ", "), ", "))
 	}
 	return text
 }

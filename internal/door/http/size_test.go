@@ -23,8 +23,8 @@ func TestSmallRequests(t *testing.T) {
 		{"an array of 2 million numbers", "/v1/queues/q/tasks", "[" + long + "1]", 413, "split it"},
 		{"acks of 2 million numbers", "/v1/ack", "[" + long + "1]", 413, "split it"},
 		{"an array that does not end", "/v1/queues/q/tasks", `[{"body":1}`, 400, "JSON"},
-		{"an ack with 200,000 tasks", "/v1/ack", `{"token":"1.q","put":[` + strings.Repeat(`{"body":1},`, 200_000) +
-			`{"body":1}]}`, 400, "at most"},
+		{"an ack with 200,000 tasks", "/v1/ack", `{"token":"1.q","put":[` + strings.Repeat(`{"queue":"q","body":1},`, 200_000) +
+			`{"queue":"q","body":1}]}`, 400, "at most"},
 		{"many headers", "/v1/queues/q/tasks", `{"body":1,"headers":{` + strings.Repeat(`"a":"",`, 500_000) + `"b":""}}`,
 			400, "bytes of headers"},
 		{"an array of two", "/v1/queues/q/tasks", ` [ {"body":"a"} , {"body":"b"} ] `, 200, `{"id":"`},

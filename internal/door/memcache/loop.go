@@ -9,6 +9,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
+	"github.com/glassq/glassq/internal/patience"
 )
 
 // carefulFor is how many reserves have one task each after one brought a large body.
@@ -39,8 +40,11 @@ type loop struct {
 	gets  []want
 	puts  []*conn
 	acks  []*conn
+	done  [2][]*conn // puts and acks that are stored and not answered yet
 	tasks []glassq.Task
 	ends  []glassq.Ack
+
+	patience patience.Patience
 
 	answered *door.Answer // of what it hands out; nil before the first
 	careful  int          // reserves that are still to be of one task each, lest many large bodies come at once
@@ -57,14 +61,19 @@ type want struct {
 }
 
 // nextLoop is the loop of a new connection, in turn, or nil: then it is served by a goroutine
-// alone. The first call starts the loops, as many as make sense.
+// alone. The first call starts the loops, as many as make sense. Where another machine answers there are
+// none: it may be long in coming, and a loop would have others wait for it.
 func (s *Server) nextLoop() *loop {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.turn++; s.turn == 1 && !s.hall.Draining() {
 		stats, err := s.broker.Stats(context.Background())
 		s.gathers = err == nil && stats.AnswersWait
-		for range loops() {
+		n := loops()
+		if err != nil || stats.Cluster != nil {
+			n = 0
+		}
+		for range n {
 			p, err := newPoll()
 			if err != nil {
 				s.frame.Log.Warn("memcached connections are served by a goroutine each", "err", err)
@@ -86,15 +95,22 @@ func (l *loop) stop() { l.poll.wake() }
 
 func (l *loop) run() {
 	for {
-		var err error
-		if l.ready, err = l.poll.wait(l.ready[:0]); err != nil {
-			break // told to stop
+		if len(l.gets)+l.commits() == 0 {
+			var err error
+			if l.ready, err = l.poll.wait(l.ready[:0]); err != nil {
+				break // told to stop
+			}
+			l.readAll()
 		}
-		l.readAll()
-		for len(l.puts)+len(l.acks) > 0 { // a sync is dear: what arrives meanwhile goes along
-			if l.ready, err = l.poll.more(l.ready[:0]); err != nil || !l.readAll() {
+		for l.commits() > 0 { // a sync is dear: what arrives meanwhile goes along
+			if n := l.commits(); l.readMore() && l.commits() > n {
+				continue
+			}
+			if !l.s.gathers || l.patience.Over(l.commits(), time.Now()) {
 				break
 			}
+			l.reserveAll()
+			patience.Yield()
 		}
 		l.turn()
 	}
@@ -109,6 +125,16 @@ func (l *loop) run() {
 		l.leave(c, nil)
 	}
 	l.poll.close()
+}
+
+// commits is how many commands the next commit has by now.
+func (l *loop) commits() int { return len(l.puts) + len(l.acks) }
+
+// readMore is readAll for what is ready now.
+func (l *loop) readMore() bool {
+	var err error
+	l.ready, err = l.poll.more(l.ready[:0])
+	return err == nil && l.readAll()
 }
 
 // readAll takes in what is ready and reports whether there was anything. A client that sends more,
@@ -211,9 +237,8 @@ var wordBatch, wordNack = []byte("/batch"), []byte("/nack")
 
 // turn does what the clients have asked for. Tasks are handed out first: that waits for no sync.
 func (l *loop) turn() {
-	for len(l.gets) > 0 {
-		l.reserve()
-	}
+	l.reserveAll()
+	n, began := l.commits(), time.Now()
 	if len(l.puts) > 0 && len(l.acks) > 0 {
 		var both sync.WaitGroup
 		both.Go(func() { l.ack(l.acks) })
@@ -224,14 +249,27 @@ func (l *loop) turn() {
 	} else if len(l.acks) > 0 {
 		l.ack(l.acks)
 	}
-	for _, list := range []*[]*conn{&l.puts, &l.acks} {
-		for _, c := range *list {
+	l.puts, l.acks, l.done = l.done[0], l.done[1], [2][]*conn{l.puts, l.acks}
+	if n > 0 && l.s.gathers {
+		took := time.Since(began)
+		l.readMore() // before those that are answered send more
+		l.patience.Done(n, l.commits(), took)
+	}
+	for i, list := range l.done {
+		for _, c := range list {
 			if l.answer(c) {
 				l.together(c)
 			}
 		}
-		clear(*list)
-		*list = (*list)[:0]
+		clear(list)
+		l.done[i] = list[:0]
+	}
+}
+
+// reserveAll does the gets.
+func (l *loop) reserveAll() {
+	for len(l.gets) > 0 {
+		l.reserve()
 	}
 }
 

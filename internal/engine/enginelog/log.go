@@ -47,6 +47,7 @@ type Options struct {
 	Fail   func(f *engine.Frame) error // why a frame fails, or nil; outcome_unknown stores it all the same
 	Policy engine.Policy
 	From   io.Reader    // an archive to start from, for a store in which there is nothing; nil is none
+	Read   func() error // why a frame does not read now; nil reads
 	Room   func() error // asked while the engine is told that the log is tight; nil has room
 }
 
@@ -195,6 +196,11 @@ func (l *Log) land(f *engine.Frame) {
 }
 
 func (l *Log) Read(id uint64) (engine.Stored, error) {
+	if l.opt.Read != nil {
+		if err := l.opt.Read(); err != nil {
+			return engine.Stored{}, err
+		}
+	}
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
 	f, ok := l.store.frames[id]

@@ -2,6 +2,7 @@ package enginelog_test
 
 import (
 	"bytes"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -148,6 +149,87 @@ func TestRoomAgain(t *testing.T) {
 		if a := <-got; a.err != nil || len(a.leases) != 1 || time.Since(began) > time.Minute {
 			t.Errorf("the reserve = %d leases, %v, after %v; want the task when there is room", len(a.leases), a.err,
 				time.Since(began))
+		}
+	})
+}
+
+// TestRunsMakeRoom: where there are as many runs as may be, those whose time is over make room for new
+// ones.
+func TestRunsMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := enginelog.Open(enginelog.NewStore(), enginelog.Options{}, engine.Options{MaxRuns: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		e, ctx := l.Engine, t.Context()
+		run := func(name string, want glassq.Code) {
+			t.Helper()
+			_, err := e.SetRun(ctx, name, glassq.RunChange{Sealed: true})
+			if err == nil && want != "" || err != nil && glassq.CodeOf(err) != want {
+				t.Errorf("run %s: %v; want code %q", name, err, want)
+			}
+		}
+		run("a", "")
+		run("b", "")
+		run("c", glassq.CodeQuota)
+		time.Sleep(glassq.RunKeptFor - time.Minute)
+		run("c", glassq.CodeQuota)
+		time.Sleep(2 * time.Minute)
+		tasks := []glassq.Task{{Queue: "q", Run: "c"}, {Queue: "q", Run: "d"}, {Queue: "q", Run: "e"}}
+		if _, err := e.Put(ctx, tasks); glassq.CodeOf(err) != glassq.CodeQuota {
+			t.Errorf("three runs at once: %v; want quota", err)
+		}
+		if _, err := e.Put(ctx, tasks[:2]); err != nil {
+			t.Errorf("two new runs: %v", err)
+		}
+		if runs, err := e.Runs(ctx); err != nil || len(runs) != 2 {
+			t.Errorf("%d runs, %v; want the two new ones", len(runs), err)
+		}
+	})
+}
+
+// TestReadsAgain: a body that could not be read for a while, as for want of open files, does not keep
+// its extent from being emptied later.
+func TestReadsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var fails atomic.Bool
+		opt := enginelog.Options{Read: func() error {
+			if fails.Load() {
+				return errors.New("too many open files")
+			}
+			return nil
+		}}
+		l, err := enginelog.Open(enginelog.NewStore(), opt, engine.Options{CheckpointEvery: 4 << 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		e, ctx := l.Engine, t.Context()
+		put := func(queue string) {
+			if _, err := e.Put(ctx, []glassq.Task{{Queue: queue, Body: make([]byte, 1<<10)}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put("keep") // one body stays in the first extent
+		fails.Store(true)
+		pass := func() {
+			for range 50 {
+				put("q")
+				if _, err := e.Reserve(ctx, glassq.Reserve{Queue: "q", Max: 1, Take: true}); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
+		pass()
+		if first := l.Extents()[0].No; first != 0 {
+			t.Fatalf("the log begins with extent %d, though a body in the first one does not read", first)
+		}
+		fails.Store(false)
+		pass()
+		if first := l.Extents()[0].No; first == 0 {
+			t.Error("the first extent stays, though its body reads again")
 		}
 	})
 }

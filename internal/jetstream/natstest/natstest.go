@@ -241,6 +241,9 @@ func (n *Node) Start() error {
 	return nil
 }
 
+// Pid is the process of the server, which runs.
+func (n *Node) Pid() int { return n.cmd.Process.Pid }
+
 // Ready waits until the server is in step with the others.
 func (n *Node) Ready() error {
 	for began := time.Now(); time.Since(began) < readyFor; {
