@@ -516,7 +516,7 @@ func (c *caller) find(f glassq.Finder) error {
 }
 
 func (c *caller) nextDelayed(f glassq.Finder) error {
-	_, _, err := f.NextDelayed(c.ctx, shared)
+	_, err := f.NextDelayed(c.ctx, shared)
 	return err
 }
 

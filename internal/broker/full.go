@@ -116,11 +116,11 @@ func (p partial) DropSchedule(ctx context.Context, name string) error {
 	return glassq.ErrUnsupported
 }
 
-func (p partial) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
+func (p partial) NextDelayed(ctx context.Context, queue string) (glassq.Delays, error) {
 	if s, ok := p.Store.(glassq.Finder); ok {
 		return s.NextDelayed(ctx, queue)
 	}
-	return 0, false, glassq.ErrUnsupported
+	return glassq.Delays{}, glassq.ErrUnsupported
 }
 
 func (p partial) Keys(ctx context.Context, queue, after string, most int) ([]glassq.KeyInfo, error) {

@@ -48,10 +48,6 @@ type (
 		Schedule string                `json:"schedule"`
 		Change   glassq.ScheduleChange `json:"change"`
 	}
-	delayedGives struct {
-		In time.Duration `json:"in"`
-		OK bool          `json:"ok"`
-	}
 )
 
 var (
@@ -173,10 +169,9 @@ var (
 			a.Wait = sooner(a.Wait, passed)
 			return a
 		}}
-	delayedVerb = verb[queueArgs, delayedGives]{name: "delayed",
-		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (g delayedGives, err error) {
-			g.In, g.OK, err = e.NextDelayed(ctx, a.Queue)
-			return g, err
+	delayedVerb = verb[queueArgs, glassq.Delays]{name: "delayed",
+		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (glassq.Delays, error) {
+			return e.NextDelayed(ctx, a.Queue)
 		}}
 
 	runsVerb = verb[struct{}, []glassq.Run]{name: "runs",

@@ -173,3 +173,41 @@ func TestNackedForEver(t *testing.T) {
 		}
 	})
 }
+
+// TestLongIDsRest: a log in which nothing but small tasks with long ids lives is not moved again and again:
+// what their ids take lives too.
+func TestLongIDsRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		opt := Options{FS: wal.MemFS(), SegmentSize: 64 << 10}
+		e := open(t, "", opt)
+		for i := range 200 {
+			tasks := make([]glassq.Task, 20)
+			for k := range tasks {
+				tasks[k] = glassq.Task{Queue: "q", ID: fmt.Sprintf("%0100d", 20*i+k), Body: []byte("x")}
+			}
+			if _, err := e.Put(ctx, tasks); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, when := range []string{"at first", "after a start"} { // when a checkpoint says nothing of ids
+			time.Sleep(time.Minute)
+			before, err := e.Stats(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Second)
+			after, err := e.Stats(ctx)
+			if grown := after.Bytes - before.Bytes; err != nil || grown > 64<<10 {
+				t.Errorf("%s a log of %d bytes that nobody uses has grown by %d in ten seconds, %v", when, before.Disk.Bytes, grown, err)
+			}
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+			e = open(t, "", opt)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

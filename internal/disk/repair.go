@@ -191,14 +191,17 @@ func surveyUpTo(fsys wal.FS, bad *wal.Loss) (_ *Salvage, _ *wal.Survey, found *w
 	s := &Salvage{Again: map[string]int{}, ByRun: map[string]int{}}
 	var sp state.Space
 	hooks := state.Hooks{
-		Live: func(f uint64, n int64) {
+		Live: func(f uint64, n, _ int64) {
 			s.Unread.Count(posOf(f), 1)
 			before := sp.Lost
-			if sp.Add(f, 1, n); sp.Lost > before && (s.low == 0 || posOf(f) < s.low) {
+			if sp.Add(f, state.Living{Tasks: 1, Bytes: n}); sp.Lost > before && (s.low == 0 || posOf(f) < s.low) {
 				s.low = posOf(f)
 			}
 		},
-		Dropped: func(f uint64, n int64) { s.Unread.Count(posOf(f), -1); sp.Add(f, -1, -n) },
+		Dropped: func(f uint64, n int64) {
+			s.Unread.Count(posOf(f), -1)
+			sp.Add(f, state.Living{Tasks: -1, Bytes: -n})
+		},
 	}
 	var st *state.State
 	var from wal.Pos

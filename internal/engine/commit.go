@@ -96,12 +96,19 @@ func (e *Engine) tickTo(now int64) {
 	e.endRuns()
 }
 
+// shortRecord is more than the record of a lease, an ack or a cost takes, in bytes.
+const shortRecord = 32
+
 // append adds a record to the open frame and applies it. The caller holds mu.
-func (e *Engine) append(rec []byte) {
-	off := len(e.open.Buf) - len(e.head)
-	e.open.Buf = append(e.open.Buf, rec...)
+func (e *Engine) append(rec []byte) { e.applied(append(e.open.Buf, rec...)) }
+
+// applied takes buf, which is that of the open frame with one record more, and applies that. The caller
+// holds mu.
+func (e *Engine) applied(buf []byte) {
+	off := len(e.open.Buf)
+	e.open.Buf = buf
 	e.open.Count++
-	if _, err := e.st.Apply(rec, e.open.ID, uint32(off)); err != nil {
+	if _, err := e.st.Apply(buf[off:], e.open.ID, uint32(off-len(e.head))); err != nil {
 		panic("engine: own record refused: " + err.Error())
 	}
 }
@@ -231,19 +238,18 @@ func (e *Engine) landed(f *Frame) {
 	e.spare = append(e.spare, f)
 }
 
-// lives counts tasks and their bytes at a frame; mu is held, or nobody else is there yet.
-func (e *Engine) lives(at uint64, tasks, bytes int64) {
+// lives counts what lives at a frame; mu is held, or nobody else is there yet.
+func (e *Engine) lives(at uint64, more state.Living) {
 	f := e.open
 	for i := 0; f.ID != at; i++ {
 		if i == len(e.flying) {
-			e.space.Add(at, tasks, bytes)
+			e.space.Add(at, more)
 			return
 		}
 		f = e.flying[i]
 	}
 	f.bodies = true
-	f.tasks += tasks
-	f.bytes += bytes
+	f.living.Add(more)
 }
 
 // roomOn refuses a change of size bytes of records for which the log has no room. The caller holds

@@ -130,10 +130,12 @@ func (e *Engine) forget() {
 	e.space = state.Space{FrontOnly: e.policy.FreesFront}
 	e.space.Know(e.log.Extents())
 	e.st = state.New(state.Hooks{
-		Live: func(f uint64, n int64) { e.lives(f, 1, n) },
+		Live: func(f uint64, n, record int64) {
+			e.lives(f, state.Living{Tasks: 1, Bytes: n, Extra: max(0, record-n)})
+		},
 		Dropped: func(f uint64, n int64) {
 			if !e.adopting {
-				e.lives(f, -1, -n)
+				e.lives(f, state.Living{Tasks: -1, Bytes: -n})
 			}
 		},
 		Ready:      e.ready,
@@ -316,9 +318,9 @@ func (e *Engine) Stats(context.Context) (glassq.Stats, error) {
 	}
 	s := glassq.Stats{Frames: e.frames, Bytes: e.written.Load(), Storage: glassq.StorageOK, Waiters: e.parked}
 	e.st.Figures(&s)
-	s.LiveBytes = e.space.Bytes + e.open.bytes
+	s.LiveBytes = e.space.Bytes + e.open.living.Bytes
 	for _, f := range e.flying {
-		s.LiveBytes += f.bytes
+		s.LiveBytes += f.living.Bytes
 	}
 	return s, nil
 }

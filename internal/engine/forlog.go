@@ -104,7 +104,7 @@ func (f *Frame) Done(idle time.Time) {
 	e.mu.Lock()
 	e.landed(f)
 	e.answered(f)
-	e.space.Add(f.ID, f.tasks, f.bytes)
+	e.space.Add(f.ID, f.living)
 	if f.Durable {
 		e.limit = f.limit
 	}

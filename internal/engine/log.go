@@ -85,14 +85,13 @@ type Frame struct {
 	Durable bool   // it is done when it is durable, whatever the log promises for others
 
 	engine *Engine
-	number uint64    // from 1 on: who waits for the frame knows only that
-	limit  uint64    // lease numbers reserved once it is durable
-	bodies bool      // tasks can be read from it; Engine.mu
-	cached bool      // the same, as of when it was given to the log
-	wrote  bool      // Written was called
-	given  time.Time // to the log; Engine.mu
-	tasks  int64     // whose bodies lie in it, until it is known in which extent it is; Engine.mu
-	bytes  int64     // of them; Engine.mu
+	number uint64       // from 1 on: who waits for the frame knows only that
+	limit  uint64       // lease numbers reserved once it is durable
+	bodies bool         // tasks can be read from it; Engine.mu
+	cached bool         // the same, as of when it was given to the log
+	wrote  bool         // Written was called
+	living state.Living // in it, until it is known in which extent it is; Engine.mu
+	given  time.Time    // to the log; Engine.mu
 }
 
 // A Stored is a frame as it was read.

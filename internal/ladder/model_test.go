@@ -26,6 +26,10 @@ type model struct {
 	keys   map[[2]string]mkey // by queue and key
 	high   uint64             // the highest lease number handed out
 	owing  []string           // runs that have come to their ends, which are to be written
+
+	schedules map[string]mschedule
+	ahead     int64 // of the wall clock before now
+	deaf      int64 // until then, of the wall clock, no store is open; 0 for now
 }
 
 type mtask struct {
@@ -70,7 +74,7 @@ func (m *model) clone() *model {
 	c := *m
 	c.tasks, c.lost, c.owing = slices.Clone(m.tasks), slices.Clone(m.lost), slices.Clone(m.owing)
 	c.queues, c.ids, c.acked = maps.Clone(m.queues), maps.Clone(m.ids), maps.Clone(m.acked)
-	c.runs, c.keys = maps.Clone(m.runs), maps.Clone(m.keys)
+	c.runs, c.keys, c.schedules = maps.Clone(m.runs), maps.Clone(m.keys), maps.Clone(m.schedules)
 	for name, r := range c.runs {
 		r.put, r.done, r.failed = maps.Clone(r.put), maps.Clone(r.done), maps.Clone(r.failed)
 		r.dead, r.ok = maps.Clone(r.dead), maps.Clone(r.ok)
@@ -503,8 +507,13 @@ func (m *model) end(p *mtask, why func(*glassq.DeadCounts)) {
 func (m *model) advance(now int64) {
 	for {
 		first, at := m.due(now)
-		if (first == nil || at > m.now) && m.endRuns() {
+		if (first == nil || at > m.now && at+m.ahead > m.deaf) && m.endRuns() {
 			continue // that may have let tasks go
+		}
+		if due, ok := m.moment(); ok && due <= now && (first == nil || at > due) {
+			m.now = max(m.now, due)
+			m.putDue()
+			continue
 		}
 		if first == nil {
 			break

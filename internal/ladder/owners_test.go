@@ -128,7 +128,9 @@ func (c *crew) now() int64 {
 		c.err = errors.Join(c.err, fmt.Errorf("the time of the log: %w", err))
 		return c.d.m.now
 	}
-	return c.due - ps[0].Due.Milliseconds()
+	now := c.due - ps[0].Due.Milliseconds()
+	c.d.m.ahead = time.Now().UnixMilli() - now
+	return now
 }
 
 // live lives a life of so many steps.
@@ -227,9 +229,16 @@ var harms = []string{"killed", "left", "cut off", "robbed", "elect", "joined", "
 
 // harm does something to the crew, waits until there is an owner, and has the model follow.
 func (c *crew) harm(name string) error {
-	time.Sleep(2 * time.Second) // so that a frame tells the time: what comes after it, the next owner does not know
+	if name == "under" && len(c.d.m.schedules) > 0 { // what is due comes before or after all of it
+		time.Sleep(time.Until(time.Now().Truncate(time.Minute).Add(time.Minute)))
+	}
+	if name == "under" && len(c.d.m.runsThat(func(r mrun) bool { return r.ended == 0 && r.hooked() })) > 0 {
+		name = "killed" // a hook may be put before or after what is under way
+	}
+	c.quiet() // so that a frame tells the time: what comes after it, the next owner does not know
 	before, began := c.now(), time.Now()
 	c.d.m.advance(before)
+	ahead := c.d.m.ahead
 	time.Sleep(time.Duration(c.rng.IntN(900)) * time.Millisecond)
 	i, epoch := c.owner()
 	if i < 0 {
@@ -302,7 +311,22 @@ func (c *crew) harm(name string) error {
 			return err
 		}
 	}
-	return c.follow(before, began, epoch)
+	return c.follow(before, ahead, began, epoch)
+}
+
+// quiet lets two seconds pass in which the log gets no frame that nobody asked for.
+func (c *crew) quiet() {
+	frames := func() uint64 {
+		if i, _ := c.owner(); i >= 0 {
+			s, err := c.seats[i].Stats(c.ctx)
+			c.err = errors.Join(c.err, err)
+			return s.Frames
+		}
+		return 0
+	}
+	for was := uint64(0); was != frames(); time.Sleep(2 * time.Second) {
+		was = frames()
+	}
 }
 
 // under has a put and an ack under way while the owner, which does not reach the log, dies or comes back. Both
@@ -366,8 +390,9 @@ func (c *crew) under(i int) error {
 }
 
 // follow has the model go over the time in which there may have been no owner. Deadlines of leases have moved by
-// what of it the log did not know; whoever reads the log says by how much, and all must have by the same.
-func (c *crew) follow(before int64, began time.Time, epoch uint64) error {
+// what of it the log did not know; whoever reads the log says by how much, and all must have by the same. Due
+// moments of schedules may have been late.
+func (c *crew) follow(before, ahead int64, began time.Time, epoch uint64) error {
 	now := c.now()
 	elapsed := time.Since(began).Milliseconds()
 	_, newest := c.owner()
@@ -387,24 +412,36 @@ func (c *crew) follow(before int64, began time.Time, epoch uint64) error {
 		return fmt.Errorf("deadlines moved by %d ms in %d", gap, now-before)
 	}
 	// It was over the time after the last frame, where another owner began; or where the log's time stood still.
-	var differs []error
-	for _, from := range []int64{before, now - gap, c.owed} {
-		m := c.d.m.clone()
-		m.advance(from)
-		for k := range m.tasks {
-			if t := &m.tasks[k]; t.state == glassq.Leased {
-				t.at += gap
-			}
+	deaf := []int64{0} // until when nobody looked at the wall clock
+	if len(c.d.m.schedules) > 0 {
+		end := time.Now().UnixMilli()
+		for b := end / minute * minute; b > began.UnixMilli(); b -= minute {
+			deaf = append(deaf, b, min(b+minute+1, end))
 		}
-		m.advance(now)
-		was := c.d.m
-		c.d.m = m
-		err := c.same()
-		if err == nil {
-			return nil
-		}
-		c.d.m = was
-		differs = append(differs, fmt.Errorf("with a gap of %d ms at %d: %w", gap, from, err))
 	}
+	var differs []error
+	was := c.d.m
+	for _, until := range deaf {
+		for _, from := range []int64{before, now - gap, c.owed} {
+			m := was.clone()
+			m.ahead, m.deaf = ahead, until
+			m.advance(from)
+			m.ahead = was.ahead
+			for k := range m.tasks {
+				if t := &m.tasks[k]; t.state == glassq.Leased {
+					t.at += gap
+				}
+			}
+			m.advance(now)
+			m.deaf = 0
+			c.d.m = m
+			err := c.same()
+			if err == nil {
+				return nil
+			}
+			differs = append(differs, fmt.Errorf("with a gap of %d ms at %d, deaf until %d: %w", gap, from, until, err))
+		}
+	}
+	c.d.m = was
 	return errors.Join(differs...)
 }

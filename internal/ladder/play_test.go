@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,38 +29,39 @@ type point struct {
 	prefix string // of the bodies to come
 }
 
-// cands are the states that a recovery may come to, with what they show at a moment.
+// cands are the states that a recovery may come to, where a store was open until a moment, in ms, with what
+// they show at another one.
 type cands struct {
 	models []*model
+	until  int64
 	seen   *seen
 }
 
 type seen struct {
-	now   int64
-	views []string
+	now    int64
+	models []*model // as they may be now
+	views  []string
 }
 
-func candsOf(ms ...*model) cands { return cands{ms, &seen{}} }
+func candsOf(ms ...*model) cands { return cands{models: ms, seen: &seen{}} }
 
 // matches are the states that show got, the newest first.
 func (c cands) matches(got string, now int64) (out []*model) {
 	if c.seen.views == nil || c.seen.now != now {
-		c.seen.now, c.seen.views = now, nil
+		*c.seen = seen{now: now}
 		for _, m := range c.models {
 			if m.now > now { // as it was after a sleep that has only begun
-				c.seen.views = append(c.seen.views, "")
 				continue
 			}
-			m := m.clone()
-			m.advance(now)
-			c.seen.views = append(c.seen.views, m.view())
+			for _, m := range slices.Backward(m.endings(c.until, now)) {
+				c.seen.models = append(c.seen.models, m)
+				c.seen.views = append(c.seen.views, m.view())
+			}
 		}
 	}
-	for i := len(c.models) - 1; i >= 0; i-- {
-		if c.models[i].now <= now && c.seen.views[i] == got {
-			m := c.models[i].clone()
-			m.advance(now)
-			out = append(out, m)
+	for i, v := range slices.Backward(c.seen.views) {
+		if v == got {
+			out = append(out, c.seen.models[i].clone())
 		}
 	}
 	return out
@@ -126,6 +128,9 @@ func (p *play) run(ctx context.Context) ([]point, error) {
 func (p *play) begin(ctx context.Context) error {
 	if err := p.open(); err != nil {
 		return err
+	}
+	if slices.ContainsFunc(p.from.models, func(m *model) bool { return len(m.schedules) > 0 }) {
+		synctest.Wait() // what is due is put
 	}
 	now := time.Now().UnixMilli()
 	got, err := observe(ctx, p.e, now)
@@ -251,7 +256,7 @@ func (p *play) open() error {
 
 // same checks that the store shows what the model does.
 func (p *play) same(ctx context.Context) error {
-	now := time.Now().UnixMilli()
+	now := p.d.now()
 	p.d.m.advance(now)
 	got, err := observe(ctx, p.e, now)
 	if err != nil {
@@ -263,9 +268,12 @@ func (p *play) same(ctx context.Context) error {
 	return nil
 }
 
-// drain lets everything come to an end: runs that wait for others are cancelled, all that is there is handed out
+// drain lets everything come to an end: schedules are forgotten, runs that wait for others cancelled, all that is there is handed out
 // once more, acked, and stays gone.
 func (p *play) drain(ctx context.Context) error {
+	if err := p.d.unschedule(ctx, slices.Sorted(maps.Keys(p.d.m.schedules))...); err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
 	for _, name := range p.d.m.runsThat(func(r mrun) bool { return r.waits }) { // for what may never end
 		if err := p.d.cancel(ctx, name); err != nil {
 			return fmt.Errorf("drain: %w", err)
@@ -341,6 +349,7 @@ func (p *play) points() []point {
 			most := min(m.most, len(p.models)-1)
 			out[i].power = candsOf(p.models[m.power : most+1]...)
 			out[i].kill = candsOf(p.models[m.kill : most+1]...)
+			out[i].power.until, out[i].kill.until = m.at, m.at
 		}
 	}
 	return out
@@ -348,9 +357,7 @@ func (p *play) points() []point {
 
 func (p *play) mismatch(got string, now int64) error {
 	best := ""
-	for _, m := range p.from.models {
-		m := m.clone()
-		m.advance(now)
+	for _, m := range p.from.seen.models {
 		if d := diff(got, m.view()); best == "" || len(d) < len(best) {
 			best = d
 		}

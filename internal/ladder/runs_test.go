@@ -378,8 +378,8 @@ func (d *driver) young() string {
 func (d *driver) hook(ctx context.Context) error {
 	text := func() glassq.Hook {
 		h := `{"queue":"` + hookQueue + `"`
-		if d.one(5) {
-			h += `,"run":"` + d.someRun() + `"`
+		if run := d.someRun(); d.one(5) && d.m.runs[run].put != nil { // else when it is made depends on when the end is written
+			h += `,"run":"` + run + `"`
 		}
 		if d.one(3) {
 			h += `,"priority":7`

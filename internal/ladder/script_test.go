@@ -57,6 +57,10 @@ var table = func() []script {
 		{"keys", "keys put put put grab keys ack reserve result restart reserve nack reserve keys grab hold wait reserve release grab"},
 		{"keys past a restart", "keys put put reserve take restart reserve ack restart sleep reserve hold restart wait keys restart grab"},
 		{"keys under compaction", "keys put big big reserve ack big hold sleep big big reserve ack sleep restart grab release keys take"},
+		{"schedules", "schedule expire sleep schedule grab expire allack schedule grab restart expire schedule expire unschedule grab"},
+		{"schedules past a restart", "schedule restart expire restart schedule expire grab restart sleep allack expire schedule restart expire"},
+		{"schedules change", "schedule schedule expire schedule schedule schedule expire unschedule schedule expire schedule schedule unschedule expire"},
+		{"schedules past compaction", "schedule big big expire sleep big reserve ack big expire sleep reserve ack sleep schedule restart expire"},
 		{"costs", "keys put put put grab ack allack reserve undo grab restart reserve result sleep grab allack keys grab expire grab"},
 		{"costs past compaction", "keys put range keys big grab undo grab allack big big sleep grab ack sleep restart reserve allack sleep grab"},
 		{"holds", "put put grab hold hold reserve restart look release grab hold expire wait"},
@@ -151,7 +155,8 @@ var usual = strings.Fields("put put put range big big big one ids dup delay rese
 
 // pipeline are steps of short runs that end, with what their ends bring.
 var pipeline = strings.Fields("hook hook hook hook hook hook after after after retry one one range seal seal cancel grab grab allack allack allack result die " +
-	"redrive redrive expire hookroom forget")
+	"redrive redrive expire hookroom forget " +
+	"schedule schedule schedule unschedule")
 
 // turns are those and steps with keys. Whose turn it is a start decides anew, so lives are not alike in all ways.
 var turns = slices.Concat(strings.Fields("keys keys keys hold hold release grab"), pipeline, usual)

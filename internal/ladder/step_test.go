@@ -8,6 +8,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"testing/synctest"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -35,7 +36,11 @@ type driver struct {
 	clock    func() int64 // the time of the log in ms; nil: that of the machine
 }
 
+// now is the time of the log in ms. What is due by a wall clock that says so is done.
 func (d *driver) now() int64 {
+	if len(d.m.schedules) > 0 {
+		synctest.Wait()
+	}
 	if d.clock != nil {
 		return d.clock()
 	}
@@ -57,7 +62,8 @@ var duties = map[string]duty{
 	"say": durable, "ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable,
 	"unpause": durable, "halt": durable, "keys": durable, "hold": durable, "release": durable, "unique": durable, "purge": durable,
 	"bury": durable, "redrive": durable, "some": durable, "seal": durable, "cancel": durable, "drop": durable,
-	"forget": durable, "restart": durable, "hook": durable, "hookroom": durable, "after": durable, "retry": durable,
+	"forget": durable, "restart": durable, "hook": durable, "hookroom": durable, "schedule": durable,
+	"unschedule": durable, "after": durable, "retry": durable,
 	"take": written, "sleep": written, "expire": written, "hour": written,
 }
 
@@ -65,10 +71,10 @@ var duties = map[string]duty{
 // themselves.
 var restful = map[string]bool{"restart": true, "sleep": true, "expire": true, "hour": true}
 
-var queues = []string{"q0", "q1", glassq.DefaultResults, hookQueue}
+var queues = []string{"q0", "q1", glassq.DefaultResults, hookQueue, dueQueue}
 
 func (d *driver) queue() string  { return queues[d.rng.IntN(2)] }
-func (d *driver) shelf() string  { return queues[d.rng.IntN(7)/2] } // seldom the last of them
+func (d *driver) shelf() string  { return queues[d.rng.IntN(8)/2+d.rng.IntN(10)/9] } // seldom the last of them
 func (d *driver) runOf() string  { return runName(d.runNo) }
 func (d *driver) one(n int) bool { return d.rng.IntN(n) == 0 }
 
@@ -177,7 +183,7 @@ func (d *driver) take(ctx context.Context, name string) error {
 	case "grab": // everything in a queue
 		return d.reserve(ctx, d.shelf(), 100, false)
 	case "wait":
-		return d.wait(ctx, d.shelf(), 1+d.rng.IntN(2))
+		return d.wait(ctx, queues[d.rng.IntN(4)], 1+d.rng.IntN(2)) // two schedules may put one after the other
 	case "look":
 		return d.look(ctx, d.shelf())
 	case "take":
@@ -283,6 +289,10 @@ func (d *driver) operate(ctx context.Context, name string) error {
 		return d.unpause(ctx, queue)
 	case "hook":
 		return d.hook(ctx)
+	case "schedule":
+		return d.schedule(ctx)
+	case "unschedule":
+		return d.unschedule(ctx, []string{"sa", "sb"}[d.rng.IntN(2)])
 	case "hookroom":
 		return d.hookRoom(ctx)
 	case "after":

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -152,6 +153,7 @@ func (w *twin) rest() error {
 	if err := w.way.before(w, w.rng); err != nil {
 		return fmt.Errorf("between two steps: %w", err)
 	}
+	synctest.Wait() // what is due by the wall clock is put
 	return nil
 }
 
@@ -252,6 +254,16 @@ func (w *twin) Nack(ctx context.Context, some []glassq.Nack) ([]error, error) {
 
 func (w *twin) Extend(ctx context.Context, some []glassq.Extend) ([]error, error) {
 	return each(w, "Extend", w.way.single, some, func(x []glassq.Extend) ([]error, error) { return w.Store.Extend(ctx, x) })
+}
+
+func (w *twin) Schedules(ctx context.Context) ([]glassq.Schedule, error) { return w.e.Schedules(ctx) }
+
+func (w *twin) SetSchedule(ctx context.Context, name string, c glassq.ScheduleChange) (glassq.Schedule, error) {
+	return w.e.SetSchedule(ctx, name, c)
+}
+
+func (w *twin) DropSchedule(ctx context.Context, name string) error {
+	return w.e.DropSchedule(ctx, name)
 }
 
 // live takes the steps and returns all that was to be seen.

@@ -40,10 +40,10 @@ func (v *view) task(num uint64, st glassq.State, t *glassq.Task, id string, atte
 		num, st, short, len(t.Body), h.Sum32(), id, t.Run, t.OfAttempt, t.Priority.Level(), attempt, at, reason, said)
 }
 
-// run shows a run. When one ended whose end is written is not shown, see timeless.
+// run shows a run. When one ended whose end is written, or which came after another, is not shown, see timeless.
 func (v *view) run(name string, c glassq.RunChange, b glassq.Books, waiting uint64, created, ended int64,
 	ends uint64, waits bool, job *glassq.Job) {
-	if ends > 0 {
+	if ends > 0 || c.After != "" {
 		ended = min(ended, 1)
 	}
 	fmt.Fprintf(v, "run %s %+v %v waiting %d created %d ended %d, end %d, waits %v job %v\n", name, c, b, waiting, created,
@@ -100,6 +100,9 @@ func observe(ctx context.Context, s glassq.Store, now int64) (string, error) {
 			return "", err
 		}
 		v.WriteString(tasks.String())
+	}
+	if err := v.observeSchedules(ctx, s.(glassq.Schedules)); err != nil {
+		return "", err
 	}
 	rs, err := s.Runs(ctx)
 	if err != nil {
@@ -166,6 +169,7 @@ func (m *model) view() string {
 			}
 		}
 	}
+	m.viewSchedules(&v)
 	for _, name := range slices.Sorted(maps.Keys(m.runs)) {
 		r := m.runs[name]
 		waiting := uint64(0)

@@ -539,7 +539,7 @@ func (l *Live) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
 }
 
 // NextDelayed passes through.
-func (l *Live) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
+func (l *Live) NextDelayed(ctx context.Context, queue string) (glassq.Delays, error) {
 	return l.store.NextDelayed(ctx, queue)
 }
 

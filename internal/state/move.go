@@ -92,13 +92,13 @@ func (s *State) applyMove(b []byte, frame uint64, offset uint32) (int, error) {
 	}
 	if r != nil {
 		w := s.rangeWeight(r)
-		s.hooks.Live(frame, w)
+		s.hooks.Live(frame, w, int64(size))
 		s.hooks.Dropped(r.frame, w)
 		r.frame, r.offset = frame, offset
 		return size, nil
 	}
 	w := s.weight(e)
-	s.hooks.Live(frame, w)
+	s.hooks.Live(frame, w, int64(size))
 	s.hooks.Dropped(e.frame(), w)
 	e.setPlace(frame, offset)
 	return size, nil

@@ -225,7 +225,7 @@ func (s *State) remark(n uint64, e *entry, now *mark) {
 	if now != nil {
 		s.marked(e, now, 1)
 		if now.size > 0 {
-			s.hooks.Live(now.frame, now.kept())
+			s.hooks.Live(now.frame, now.kept(), 0)
 		}
 	}
 	if was != nil {

@@ -115,7 +115,7 @@ func (s *State) putRange(p *put, ci uint32, frame uint64, offset uint32) error {
 		return recordErr("range without run")
 	}
 	var t glassq.Task
-	if err := p.unpack(&t); err != nil {
+	if err := new(Decoder).unpack(&t, p); err != nil {
 		return err
 	}
 	tmpl, add, ok := template.Read(t.Body)
@@ -144,7 +144,7 @@ func (s *State) putRange(p *put, ci uint32, frame uint64, offset uint32) error {
 		s.rangeCosts[r.first] = p.cost
 	}
 	c.refs++
-	s.hooks.Live(frame, s.rangeWeight(r))
+	s.hooks.Live(frame, s.rangeWeight(r), int64(p.size))
 	q.books.Put += r.left
 	q.bytes += r.size
 	run.books.Put += r.left
@@ -472,7 +472,7 @@ func (s *State) restoreRange(r *taskRange) {
 	s.untouched += r.left
 	q.bytes += r.size
 	q.headers = true
-	s.hooks.Live(r.frame, s.rangeWeight(r))
+	s.hooks.Live(r.frame, s.rangeWeight(r), 0)
 	if r.left == 0 {
 		return
 	}

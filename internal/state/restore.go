@@ -68,6 +68,7 @@ func (s *State) Restore(in io.Reader) error {
 			}
 		}
 		s.runs[name] = r
+		s.noteHeld(r)
 	}
 	for first, names := range retries {
 		for _, name := range names {
@@ -206,7 +207,7 @@ func (s *State) restoreTask(n uint64, e *entry) bool {
 	q.headers = true // which of them have some, a checkpoint does not say
 	q.bytes += e.size()
 	if e.frame() != 0 { // else its body is that of its range
-		s.hooks.Live(e.frame(), s.weight(e))
+		s.hooks.Live(e.frame(), s.weight(e), 0)
 	} else {
 		s.strays++
 	}

@@ -11,6 +11,26 @@ type Extent struct {
 	Sealed     bool  // takes no more frames
 }
 
+// A Living counts the tasks whose bodies lie in a part of a log.
+type Living struct {
+	Tasks int64
+	Bytes int64 // about what their records take, see Hooks.Live
+	Extra int64 // what the records take beside that, as far as it is known: most of it is the ids
+}
+
+// Add counts more, or less, which takes its share of Extra with it.
+func (l *Living) Add(x Living) {
+	if x.Tasks < 0 && l.Tasks > 0 {
+		x.Extra = -l.Extra * min(-x.Tasks, l.Tasks) / l.Tasks
+	}
+	l.Tasks += x.Tasks
+	l.Bytes += x.Bytes
+	l.Extra += x.Extra
+}
+
+// size is what lives in it.
+func (l *Living) size() int64 { return l.Bytes + l.Extra }
+
 // A Space counts what still lives in each extent of the log: the tasks whose bodies lie there.
 // Records of leases, acks and the like are never counted, so what an extent has beside live tasks
 // is garbage. It is kept up by Hooks.Live and Hooks.Dropped, and guarded by whoever guards the
@@ -18,7 +38,7 @@ type Extent struct {
 type Space struct {
 	list  []extentSpace // by position; the last one takes whatever comes after it
 	last  int           // the one used last: neighbours mostly follow each other
-	Bytes int64         // live in all of them
+	Bytes int64         // live in all of them, but for the extra
 	Lost  int64         // tasks in no extent, see Add
 
 	// FrontOnly: an extent can be freed only when those before it are. It is set before the first
@@ -28,8 +48,7 @@ type Space struct {
 
 type extentSpace struct {
 	Extent
-	tasks   int64
-	bytes   int64
+	living  Living
 	damaged bool // a body did not read: left alone
 }
 
@@ -70,23 +89,22 @@ func (s *Space) find(frame uint64) *extentSpace {
 	return &s.list[i]
 }
 
-// Add counts tasks and bytes at a frame.
-func (s *Space) Add(frame uint64, tasks, bytes int64) {
-	s.Bytes += bytes
+// Add counts what lives at a frame.
+func (s *Space) Add(frame uint64, more Living) {
+	s.Bytes += more.Bytes
 	x := s.find(frame)
 	if x == nil {
 		// Only while a snapshot is read: the task was moved or done later, or the log is damaged.
-		s.Lost += tasks
+		s.Lost += more.Tasks
 		return
 	}
-	x.tasks += tasks
-	x.bytes += bytes
+	x.living.Add(more)
 }
 
 // Idle tells which sealed extents have no task and can be freed.
 func (s *Space) Idle() (list []Extent, bytes int64) {
 	for i := range s.list {
-		if x := &s.list[i]; x.Sealed && x.tasks == 0 {
+		if x := &s.list[i]; x.Sealed && x.living.Tasks == 0 {
 			list = append(list, x.Extent)
 			bytes += x.Bytes
 		} else if s.FrontOnly {
@@ -106,13 +124,14 @@ const (
 
 // front chooses the oldest extent while the log is larger than twice what lives in it.
 func (s *Space) front() (is Extent, ok bool) {
-	var total int64
+	total, live := int64(0), s.Bytes
 	for i := range s.list {
 		total += s.list[i].Frames
+		live += s.list[i].living.Extra
 	}
 	for i := range s.list {
-		if x := &s.list[i]; x.Sealed && x.tasks > 0 {
-			return x.Extent, total > 2*s.Bytes && !x.damaged
+		if x := &s.list[i]; x.Sealed && x.living.Tasks > 0 {
+			return x.Extent, total > 2*live && !x.damaged
 		} else if !x.Sealed {
 			break
 		}
@@ -126,13 +145,14 @@ func (s *Space) Next() (is Extent, ok bool) {
 	if s.FrontOnly {
 		return s.front()
 	}
-	var total int64
+	total, live := int64(0), s.Bytes
 	best := -1
-	share := func(i int) int64 { return s.list[i].bytes * 100 / max(s.list[i].Frames, 1) }
+	share := func(i int) int64 { return s.list[i].living.size() * 100 / max(s.list[i].Frames, 1) }
 	for i := range s.list {
 		x := &s.list[i]
-		if !x.Sealed || x.tasks == 0 || x.damaged {
-			if x.tasks > 0 {
+		live += x.living.Extra
+		if !x.Sealed || x.living.Tasks == 0 || x.damaged {
+			if x.living.Tasks > 0 {
 				total += x.Frames
 			}
 			continue
@@ -146,7 +166,7 @@ func (s *Space) Next() (is Extent, ok bool) {
 		return is, false
 	}
 	x := &s.list[best]
-	if x.bytes*sparse < x.Frames || total*wasteDen > s.Bytes*wasteNum && share(best) < mostLive {
+	if x.living.size()*sparse < x.Frames || total*wasteDen > live*wasteNum && share(best) < mostLive {
 		return x.Extent, true
 	}
 	return is, false

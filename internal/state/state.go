@@ -17,17 +17,18 @@ type State struct {
 	limit  uint64 // lease numbers below it are reserved in the log
 	next   uint64 // the next lease number
 
-	queues  map[string]*Queue
-	byNum   []*Queue // by Queue.num; nil where one was dropped
-	byName  []*Queue // all, in the order of their names
-	idCount int      // ids that they remember
-	runs    map[string]*Run
-	classes map[string]uint32
-	class   []class
-	free    []uint32 // unused places of class
-	lastEnc []byte   // the encoded class of the last put, and its number:
-	lastNum uint32   // batches are mostly of one class
-	named   *Queue   // the queue last looked up by its name
+	queues   map[string]*Queue
+	byNum    []*Queue          // by Queue.num; nil where one was dropped
+	byName   []*Queue          // all, in the order of their names
+	idCount  int               // ids that they remember
+	heldRuns map[string][]*Run // those that wait for another run, by the queue of their tasks
+	runs     map[string]*Run
+	classes  map[string]uint32
+	class    []class
+	free     []uint32 // unused places of class
+	lastEnc  []byte   // the encoded class of the last put, and its number:
+	lastNum  uint32   // batches are mostly of one class
+	named    *Queue   // the queue last looked up by its name
 
 	leaseTimers timers // ref: lease number
 	delays      timers // ref: task
@@ -60,8 +61,10 @@ type State struct {
 // Hooks tell the owner of a State what a record changed. They must not call back.
 type Hooks struct {
 	// Live and Dropped tell that a task's body, or its checkpoint, lies in a frame, or no longer.
-	// bytes is about what its record takes there, the same in both.
-	Live, Dropped func(frame uint64, bytes int64)
+	// bytes is about what its record takes there, the same in both, and record is what it takes; 0 where a
+	// snapshot does not say.
+	Live    func(frame uint64, bytes, record int64)
+	Dropped func(frame uint64, bytes int64)
 	// Ready is called when a queue has something to hand out that it had not.
 	Ready func(*Queue)
 	// Lowered is called when a queue holds less than before, or less that is not dead.
@@ -72,12 +75,11 @@ type Hooks struct {
 
 // New returns an empty state.
 func New(h Hooks) *State {
-	nop := func(uint64, int64) {}
 	if h.Live == nil {
-		h.Live = nop
+		h.Live = func(uint64, int64, int64) {}
 	}
 	if h.Dropped == nil {
-		h.Dropped = nop
+		h.Dropped = func(uint64, int64) {}
 	}
 	if h.Ready == nil {
 		h.Ready = func(*Queue) {}
@@ -288,7 +290,7 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 		q.ids.add(hashID(p.id), n, s.now)
 	}
 	c.refs++
-	s.hooks.Live(frame, s.weight(&e))
+	s.hooks.Live(frame, s.weight(&e), int64(p.size))
 	q.books.Put++
 	q.bytes += e.size()
 	if run != nil {
