@@ -494,7 +494,9 @@ func (c *caller) ackWait(w glassq.Waits) error {
 
 func (c *caller) held(w glassq.Waits) error {
 	got, err := w.Held(c.ctx, shared)
-	c.read(got)
+	if err == nil {
+		c.read(got[0])
+	}
 	return err
 }
 

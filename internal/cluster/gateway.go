@@ -339,9 +339,9 @@ func (s *Store) Drop(ctx context.Context, queue string) error {
 	return err
 }
 
-// Held tells how much a queue holds; see glassq.Waits.
-func (s *Store) Held(ctx context.Context, queue string) (glassq.Held, error) {
-	held, _, err := heldVerb.call(ctx, s, queueArgs{Queue: queue}, false)
+// Held tells how much queues hold; see glassq.Waits.
+func (s *Store) Held(ctx context.Context, queues ...string) ([]glassq.Held, error) {
+	held, _, err := heldVerb.call(ctx, s, queues, false)
 	return held, err
 }
 

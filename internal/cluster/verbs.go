@@ -157,9 +157,9 @@ var (
 		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (struct{}, error) {
 			return struct{}{}, e.Drop(ctx, a.Queue)
 		}}
-	heldVerb = verb[queueArgs, glassq.Held]{name: "held",
-		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (glassq.Held, error) {
-			return e.Held(ctx, a.Queue)
+	heldVerb = verb[[]string, []glassq.Held]{name: "held",
+		do: func(ctx context.Context, e *engine.Engine, names []string) ([]glassq.Held, error) {
+			return e.Held(ctx, names...)
 		}}
 	idleVerb = verb[queueArgs, bool]{name: "idle", waits: true,
 		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (bool, error) {

@@ -226,11 +226,13 @@ func (s Store) List(ctx context.Context, q glassq.QueueQuery) (glassq.QueueList,
 }
 
 // Held is Broker.Held.
-func (s Store) Held(ctx context.Context, queue string) (glassq.Held, error) {
-	if err := s.Who.May(rights.VerbQueue, queue); err != nil {
-		return glassq.Held{}, err
+func (s Store) Held(ctx context.Context, queues ...string) ([]glassq.Held, error) {
+	for _, queue := range queues {
+		if err := s.Who.May(rights.VerbQueue, queue); err != nil {
+			return nil, err
+		}
 	}
-	return s.broker.Held(ctx, queue)
+	return s.broker.Held(ctx, queues...)
 }
 
 // AwaitIdle is Broker.AwaitIdle.
