@@ -122,10 +122,10 @@ type Waits interface {
 	// follow-ups. The caller extends the lease meanwhile; when the lease has ended by the time that
 	// there is room, the answer is lease_lost.
 	AckWait(ctx context.Context, ack Ack, wait time.Duration) error
-	// Held tells how much a queue holds. On a disk it never waits, and what is not durable yet
-	// counts; an engine of several machines waits until they agree. A queue that is not there holds
-	// nothing.
-	Held(ctx context.Context, queue string) (Held, error)
+	// Held tells how much queues hold, in the order of the names. On a disk it never waits, and what
+	// is not durable yet counts; an engine of several machines waits until they agree, once for all
+	// names. A queue that is not there holds nothing.
+	Held(ctx context.Context, queues ...string) ([]Held, error)
 	// AwaitIdle waits up to wait (negative is for ever) until nothing in the queue is delayed,
 	// ready or leased, and returns whether that is so. The answer is durable.
 	AwaitIdle(ctx context.Context, queue string, wait time.Duration) (idle bool, err error)

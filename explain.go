@@ -60,7 +60,14 @@ type Found struct {
 type Finder interface {
 	// Find finds a task by what is indexed. A queue or run that is not there is not_found.
 	Find(ctx context.Context, f Find) (Found, error)
-	// NextDelayed is how long until the next delayed task of a queue is ready. ok is false where
-	// there is none, or where it is not among the next hundred of all queues.
-	NextDelayed(ctx context.Context, queue string) (in time.Duration, ok bool, err error)
+	// NextDelayed tells what the delayed tasks of a queue wait for.
+	NextDelayed(ctx context.Context, queue string) (Delays, error)
+}
+
+// Delays are what the delayed tasks of a queue wait for.
+type Delays struct {
+	In    time.Duration `json:"in"`             // until the next of them is ready
+	Timed bool          `json:"timed"`          // false where there is none, or not among the next hundred of all queues
+	Runs  []string      `json:"runs,omitempty"` // whose tasks wait for the end of another run, up to three
+	More  int           `json:"more,omitempty"` // such runs beside them, about
 }

@@ -319,7 +319,7 @@ func (k *clusterBench) stream() (jetstream.Consumer, error) {
 // publishAll publishes without waiting for each, and waits for all.
 func (k *clusterBench) publishAll(n int) error {
 	for range n {
-		if _, err := k.js.PublishAsync(plainStream, clusterBody); err != nil {
+		if _, err := k.js.PublishAsync(plainStream, clusterBody, stalls); err != nil {
 			return err
 		}
 	}

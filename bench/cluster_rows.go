@@ -30,6 +30,9 @@ const (
 // clusterBody is text, as most bodies are; zeros would be six bytes each in JSON.
 var clusterBody = bytes.Repeat([]byte("0123456789abcdef"), 8)
 
+// stalls is how long PublishAsync may wait for answers: a busy disk keeps it waiting.
+var stalls = jetstream.WithStallWait(time.Minute)
+
 func clusterTasks(n int) []glassq.Task {
 	ts := make([]glassq.Task, n)
 	for i := range ts {
@@ -58,7 +61,7 @@ func (k *clusterBench) puts() error {
 			if i > 0 {
 				return 0, nil
 			}
-			_, err := k.js.PublishAsync(plainStream, clusterBody)
+			_, err := k.js.PublishAsync(plainStream, clusterBody, stalls)
 			return 1, err
 		}, after: k.published}
 	return k.compare("put x 100, 16 callers", clusterCallers,

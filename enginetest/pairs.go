@@ -494,7 +494,9 @@ func (c *caller) ackWait(w glassq.Waits) error {
 
 func (c *caller) held(w glassq.Waits) error {
 	got, err := w.Held(c.ctx, shared)
-	c.read(got)
+	if err == nil {
+		c.read(got[0])
+	}
 	return err
 }
 
@@ -516,7 +518,7 @@ func (c *caller) find(f glassq.Finder) error {
 }
 
 func (c *caller) nextDelayed(f glassq.Finder) error {
-	_, _, err := f.NextDelayed(c.ctx, shared)
+	_, err := f.NextDelayed(c.ctx, shared)
 	return err
 }
 

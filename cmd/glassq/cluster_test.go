@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,5 +96,85 @@ func TestClusterStore(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "own", "seen")); err != nil {
 		t.Errorf("the gateway keeps nothing of the log: %v", err)
+	}
+}
+
+// TestClusterRefusals: what a gateway refuses to start on ends with a sentence, the cure and the exit code of its
+// kind. Of the bad input of a store on NATS the rest is shown by
+//
+//	no server reachable: it waits, and says so  TestRefusals of internal/jetstream, and of no server TestClusterStore
+//	credentials, rights with their subject      TestRefusals, TestRights of internal/jetstream
+//	JetStream off, fewer peers than replicas    TestRefusals
+//	one copy (a warning)                        TestForeign, TestClusterStore
+//	a stream made by others, other settings     TestForeign (each setting with both values and the command)
+//	a stream or bucket deleted under it         TestGone, TestGoneHints, TestDeleted, TestByHand; TestLost of internal/cluster
+//	a log behind its witness, a broken chain    TestLost, TestAnotherStore, TestRemembered of internal/cluster
+//	a server older than 2.11, clocks apart      TestOldServer, TestClocksApart of internal/jetstream
+//	a newer format                              TestForeign
+//	max_payload                                 TestRefusals; a body over one message goes in parts, TestLog
+//	a full log                                  TestFull of internal/jetstream and of internal/cluster
+//	--sync, --min-free with a store on NATS     TestClusterStore
+func TestClusterRefusals(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out by -short: a NATS server is slow beside the race detector")
+	}
+	nats := natstest.New(t, 1, natstest.Options{More: `
+accounts {
+ full: { jetstream: enabled, users: [{user: full, password: x},
+  {user: few, password: x, permissions: {publish: {deny: ["$JS.API.STREAM.CREATE.>"]}}}] }
+ none: { users: [{user: none, password: x}] }
+}`})
+	host, monitor, dir := nats.Nodes[0].Addr, nats.Monitors()[0], t.TempDir()
+	own := filepath.Join(dir, "own")
+	url := func(user, name string) string { return "nats://" + user + "@" + host + "/" + name + "?replicas=1" }
+	s := start(t, nil, "serve", "--store", url("full:x", "seen"), "--nats-monitor", monitor, "--http", "127.0.0.1:0",
+		"--memcached", "off", "--data", own)
+	if out, errs, code := invoke(t, "", nil, "put", "one", "--server", "http://"+s.addr()); code != 0 {
+		t.Fatalf("put: exit %d: %s%s", code, out, errs)
+	}
+	s.cmd.Process.Signal(os.Interrupt)
+	if code := s.ends(); code != 0 {
+		t.Fatalf("serve ended with %d; want 0", code)
+	}
+	// A gateway that has seen more of the log than there is.
+	text, err := os.ReadFile(filepath.Join(own, "seen"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen map[string]any
+	if err := json.Unmarshal(text, &seen); err != nil {
+		t.Fatal(err)
+	}
+	seen["number"] = 1 << 20
+	if text, err = json.Marshal(seen); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(own, "seen"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		args []string
+		code int
+		has  []string // what is wrong, and what to do
+	}{
+		{"a wrong password", []string{"--store", url("full:y", "x")}, exitServer, []string{"refuse the user", host}},
+		{"no user", []string{"--store", "nats://" + host + "/x?replicas=1"}, exitServer, []string{"refuse the user"}},
+		{"a right that lacks", []string{"--store", url("few:x", "x"), "--nats-monitor", monitor}, exitServer, []string{"lacks a right", "$JS.API.STREAM.CREATE.KV_GLASSQ_x"}},
+		{"no JetStream", []string{"--store", url("none:x", "x")}, exitUsage, []string{"has no JetStream", "switch it on"}},
+		{"three copies on one server", []string{"--store", "nats://full:x@" + host + "/x", "--nats-monitor", monitor}, exitUsage, []string{"is a single server", "replicas=1"}},
+		{"nobody knows how it syncs", []string{"--store", url("full:x", "x")}, exitUsage, []string{"--nats-monitor", "--accept-lazy-sync"}},
+		{"a monitor that is none", []string{"--store", url("full:x", "x"), "--nats-monitor", "http://" + host}, exitUsage, []string{"the monitoring port", "--nats-monitor"}},
+		{"a log behind its witness", []string{"--store", url("full:x", "seen"), "--data", own}, exitStorage, []string{"has seen message 1048576", "the log ends with message"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			args := append([]string{"serve", "--http", "127.0.0.1:0", "--memcached", "off", "--manager", "off"}, tt.args...)
+			out, errs, code := invoke(t, "", nil, args...)
+			for _, has := range tt.has {
+				if code != tt.code || !strings.Contains(out+errs, has) {
+					t.Errorf("exit %d: %s%s; want %d and %q", code, out, errs, tt.code, has)
+				}
+			}
+		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
@@ -17,7 +18,7 @@ func (a *app) explainCmd() *cobra.Command {
 		Short: "Say why a queue, a run or a task is as it is",
 		Long: `Say why a queue, a run or a task is as it is: what it waits for, who has it, and the command that helps.
 
-A task is named by RUN/N, by the token of its lease, or with --queue by its id.`,
+Where a queue and a run have the name, both are explained. A task is named by RUN/N, by the token of its lease, or with --queue by its id.`,
 		Example: `  glassq explain tasks
   glassq explain r1
   glassq explain r1/4711
@@ -29,6 +30,15 @@ A task is named by RUN/N, by the token of its lease, or with --queue by its id.`
 		said, err := explain(ctx, q, args[0], queue)
 		if err != nil {
 			return err
+		}
+		if e, ok := said.(glassq.Explanation); ok && strings.HasPrefix(e.Of, "queue ") { // a run may have its name
+			run, err := q.ExplainRun(ctx, args[0])
+			if err == nil {
+				err = errors.Join(a.printExplanation(said, asJSON), a.printExplanation(run, asJSON))
+			}
+			if !errors.Is(err, glassq.ErrNotFound) && glassq.CodeOf(err) != glassq.CodeForbidden {
+				return err
+			}
 		}
 		return a.printExplanation(said, asJSON)
 	})

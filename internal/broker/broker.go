@@ -381,12 +381,14 @@ func (b *Broker) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 	}
 }
 
-// Held tells how much a queue holds.
-func (b *Broker) Held(ctx context.Context, queue string) (glassq.Held, error) {
-	if err := glassq.CheckName(queue); err != nil {
-		return glassq.Held{}, err
+// Held tells how much queues hold.
+func (b *Broker) Held(ctx context.Context, queues ...string) ([]glassq.Held, error) {
+	for _, queue := range queues {
+		if err := glassq.CheckName(queue); err != nil {
+			return nil, err
+		}
 	}
-	return b.store.Held(ctx, queue)
+	return b.store.Held(ctx, queues...)
 }
 
 // AwaitIdle checks the name and waits.

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"time"
 
 	"github.com/glassq/glassq"
 )
@@ -30,6 +29,6 @@ func (b *Broker) List(ctx context.Context, q glassq.QueueQuery) (glassq.QueueLis
 }
 
 // NextDelayed passes through.
-func (b *Broker) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
+func (b *Broker) NextDelayed(ctx context.Context, queue string) (glassq.Delays, error) {
 	return b.store.NextDelayed(ctx, queue)
 }

@@ -45,19 +45,21 @@ func (p partial) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 	return glassq.ErrUnsupported
 }
 
-func (p partial) Held(ctx context.Context, queue string) (glassq.Held, error) {
+func (p partial) Held(ctx context.Context, queues ...string) ([]glassq.Held, error) {
 	if w, ok := p.Store.(glassq.Waits); ok {
-		return w.Held(ctx, queue)
+		return w.Held(ctx, queues...)
 	}
-	all, err := p.Queues(ctx, queue)
-	if glassq.CodeOf(err) == glassq.CodeNotFound || err == nil && len(all) == 0 {
-		return glassq.Held{}, nil
+	held := make([]glassq.Held, len(queues))
+	for i, queue := range queues {
+		all, err := p.Queues(ctx, queue)
+		if err != nil && glassq.CodeOf(err) != glassq.CodeNotFound {
+			return nil, err
+		}
+		for _, q := range all {
+			held[i] = glassq.Held{Delayed: q.Delayed, Ready: q.Ready, Leased: q.Leased, Dead: q.Dead, Settings: q.Settings}
+		}
 	}
-	if err != nil {
-		return glassq.Held{}, err
-	}
-	q := &all[0]
-	return glassq.Held{Delayed: q.Delayed, Ready: q.Ready, Leased: q.Leased, Dead: q.Dead, Settings: q.Settings}, nil
+	return held, nil
 }
 
 func (p partial) AwaitIdle(ctx context.Context, queue string, wait time.Duration) (bool, error) {
@@ -116,11 +118,11 @@ func (p partial) DropSchedule(ctx context.Context, name string) error {
 	return glassq.ErrUnsupported
 }
 
-func (p partial) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
+func (p partial) NextDelayed(ctx context.Context, queue string) (glassq.Delays, error) {
 	if s, ok := p.Store.(glassq.Finder); ok {
 		return s.NextDelayed(ctx, queue)
 	}
-	return 0, false, glassq.ErrUnsupported
+	return glassq.Delays{}, glassq.ErrUnsupported
 }
 
 func (p partial) Keys(ctx context.Context, queue, after string, most int) ([]glassq.KeyInfo, error) {

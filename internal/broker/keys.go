@@ -15,7 +15,7 @@ func (b *Broker) checkKeys(ctx context.Context, queue string, c glassq.SettingsC
 	if err != nil {
 		return err
 	}
-	return c.Apply(held.Settings).Keys.Check()
+	return c.Apply(held[0].Settings).Keys.Check()
 }
 
 // Keys checks the page and lists keys; max 0 means 100, and at most 1,000 are shown.

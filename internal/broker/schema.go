@@ -178,7 +178,7 @@ func (b *Broker) refresh(ctx context.Context, queue string) (*checks, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.setSchemas(queue, held.Settings); err != nil {
+	if err := b.setSchemas(queue, held[0].Settings); err != nil {
 		return nil, err
 	}
 	return b.checksOf(queue), nil

@@ -72,7 +72,7 @@ var questions = []question{
 	}},
 	{"held", false, func(ctx context.Context, s *cluster.Store) (bool, error) {
 		h, err := s.Held(ctx, "q")
-		return h.Ready == 1, err
+		return err == nil && h[0].Ready == 1, err
 	}},
 	{"idle", false, func(ctx context.Context, s *cluster.Store) (bool, error) {
 		is, err := s.AwaitIdle(ctx, "q", 0)

@@ -339,9 +339,9 @@ func (s *Store) Drop(ctx context.Context, queue string) error {
 	return err
 }
 
-// Held tells how much a queue holds; see glassq.Waits.
-func (s *Store) Held(ctx context.Context, queue string) (glassq.Held, error) {
-	held, _, err := heldVerb.call(ctx, s, queueArgs{Queue: queue}, false)
+// Held tells how much queues hold; see glassq.Waits.
+func (s *Store) Held(ctx context.Context, queues ...string) ([]glassq.Held, error) {
+	held, _, err := heldVerb.call(ctx, s, queues, false)
 	return held, err
 }
 
@@ -351,10 +351,10 @@ func (s *Store) AwaitIdle(ctx context.Context, queue string, wait time.Duration)
 	return is, err
 }
 
-// NextDelayed is how long until the next delayed task is ready; see glassq.Finder.
-func (s *Store) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
-	g, _, err := delayedVerb.call(ctx, s, queueArgs{Queue: queue}, false)
-	return g.In, g.OK, err
+// NextDelayed tells what the delayed tasks of a queue wait for; see glassq.Finder.
+func (s *Store) NextDelayed(ctx context.Context, queue string) (glassq.Delays, error) {
+	d, _, err := delayedVerb.call(ctx, s, queueArgs{Queue: queue}, false)
+	return d, err
 }
 
 // Find finds one task; see glassq.Finder.

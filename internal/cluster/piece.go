@@ -99,7 +99,7 @@ func (j *joiner) add(p piece) (whole bool) {
 		j.parts = make([][]byte, p.parts)
 	}
 	if int(p.part) < len(j.parts) && j.parts[p.part] == nil {
-		j.parts[p.part] = append([]byte{}, p.bytes...)
+		j.parts[p.part] = p.bytes
 		j.have++
 		j.made = p.made
 		j.size += len(p.bytes)

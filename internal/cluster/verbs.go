@@ -48,10 +48,6 @@ type (
 		Schedule string                `json:"schedule"`
 		Change   glassq.ScheduleChange `json:"change"`
 	}
-	delayedGives struct {
-		In time.Duration `json:"in"`
-		OK bool          `json:"ok"`
-	}
 )
 
 var (
@@ -161,9 +157,9 @@ var (
 		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (struct{}, error) {
 			return struct{}{}, e.Drop(ctx, a.Queue)
 		}}
-	heldVerb = verb[queueArgs, glassq.Held]{name: "held",
-		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (glassq.Held, error) {
-			return e.Held(ctx, a.Queue)
+	heldVerb = verb[[]string, []glassq.Held]{name: "held",
+		do: func(ctx context.Context, e *engine.Engine, names []string) ([]glassq.Held, error) {
+			return e.Held(ctx, names...)
 		}}
 	idleVerb = verb[queueArgs, bool]{name: "idle", waits: true,
 		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (bool, error) {
@@ -173,10 +169,9 @@ var (
 			a.Wait = sooner(a.Wait, passed)
 			return a
 		}}
-	delayedVerb = verb[queueArgs, delayedGives]{name: "delayed",
-		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (g delayedGives, err error) {
-			g.In, g.OK, err = e.NextDelayed(ctx, a.Queue)
-			return g, err
+	delayedVerb = verb[queueArgs, glassq.Delays]{name: "delayed",
+		do: func(ctx context.Context, e *engine.Engine, a queueArgs) (glassq.Delays, error) {
+			return e.NextDelayed(ctx, a.Queue)
 		}}
 
 	runsVerb = verb[struct{}, []glassq.Run]{name: "runs",

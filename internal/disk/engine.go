@@ -215,7 +215,6 @@ func (e *Engine) Stats(ctx context.Context) (glassq.Stats, error) {
 	v := &e.log.volume
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	s.Storage, d.Free, d.MinFree = v.storage(), v.free, v.mark
-	s.Disk = d
+	s.Disk, s.Storage, d.Free, d.MinFree = d, v.storage(), v.free, v.mark
 	return s, nil
 }

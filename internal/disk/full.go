@@ -60,8 +60,7 @@ func (v *volume) nextLook() time.Time {
 	return v.next
 }
 
-// SetMinFree changes how much of the disk stays free, at the next look at it, at most a second
-// later.
+// SetMinFree changes how much of the disk stays free, at the next look at it, at most a second later.
 func (e *Engine) SetMinFree(w Watermark) {
 	v := &e.log.volume
 	v.mu.Lock()
@@ -97,8 +96,7 @@ func (l *log) lookAtSpace() {
 	full := l.wal.Full()
 
 	v.mu.Lock()
-	mark := v.min.Of(total)
-	was := v.storage()
+	mark, was := v.min.Of(total), v.storage()
 	v.next = time.Now().Add(spaceEvery)
 	if err == nil {
 		v.free, v.mark = free, mark

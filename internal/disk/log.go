@@ -108,8 +108,7 @@ func (l *log) Commit(f *engine.Frame) {
 }
 
 // hereWithin is how long before an answer the folder has been seen, at least, whatever keeps the
-// looks every second from coming: what is put two seconds after it was removed is never answered
-// OK.
+// looks every second from coming: what is put two seconds after it was removed is never answered OK.
 const hereWithin = 3 * spaceEvery / 2
 
 // here fails the log when somebody has removed its folder, by a look that is at most so old.

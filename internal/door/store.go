@@ -226,11 +226,13 @@ func (s Store) List(ctx context.Context, q glassq.QueueQuery) (glassq.QueueList,
 }
 
 // Held is Broker.Held.
-func (s Store) Held(ctx context.Context, queue string) (glassq.Held, error) {
-	if err := s.Who.May(rights.VerbQueue, queue); err != nil {
-		return glassq.Held{}, err
+func (s Store) Held(ctx context.Context, queues ...string) ([]glassq.Held, error) {
+	for _, queue := range queues {
+		if err := s.Who.May(rights.VerbQueue, queue); err != nil {
+			return nil, err
+		}
 	}
-	return s.broker.Held(ctx, queue)
+	return s.broker.Held(ctx, queues...)
 }
 
 // AwaitIdle is Broker.AwaitIdle.
@@ -262,12 +264,14 @@ func (s Store) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
 	return found, err
 }
 
-// NextDelayed is Broker.NextDelayed.
-func (s Store) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
+// NextDelayed is Broker.NextDelayed, with those runs named that the client may see.
+func (s Store) NextDelayed(ctx context.Context, queue string) (glassq.Delays, error) {
 	if err := s.Who.May(rights.VerbQueue, queue); err != nil {
-		return 0, false, err
+		return glassq.Delays{}, err
 	}
-	return s.broker.NextDelayed(ctx, queue)
+	d, err := s.broker.NextDelayed(ctx, queue)
+	d.Runs = slices.DeleteFunc(d.Runs, func(run string) bool { return !s.Who.sees(rights.VerbRuns, run) })
+	return d, err
 }
 
 // Configure is Broker.Configure.

@@ -63,7 +63,7 @@ func (e *Engine) encodeAcks(acks []glassq.Ack, leased []state.Leased, s *state.R
 			if err := e.waitWritten(moving); err != nil {
 				return err
 			}
-			if _, err := ids.task(&src, d.Place); err != nil {
+			if _, err := ids.task(&src, &d.Place); err != nil {
 				return err
 			}
 		}
@@ -119,7 +119,6 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Recor
 	full *state.Queue) {
 	k := 0
 	wrote := false
-	var rec [32]byte
 	for i := range acks {
 		a := &acks[i]
 		first := k
@@ -145,9 +144,9 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Recor
 				continue
 			}
 		}
-		kind, records := Shrinks, len(rec)
+		kind, records := Shrinks, shortRecord
 		if k > first {
-			kind, records = Answers, len(rec)+s.Bytes(first, k)
+			kind, records = Answers, shortRecord+s.Bytes(first, k)
 		}
 		if len(a.Put) > 0 {
 			kind = Grows
@@ -164,9 +163,9 @@ func (e *Engine) ackNow(acks []glassq.Ack, leased []state.Leased, s *state.Recor
 			continue
 		}
 		if a.Cost != nil {
-			e.append(state.AppendKeyCost(rec[:0], a.Token.Number, *a.Cost))
+			e.applied(state.AppendKeyCost(e.open.Buf, a.Token.Number, *a.Cost))
 		}
-		e.append(state.AppendAck(rec[:0], a.Token.Number, a.Outcome, a.Result != nil))
+		e.applied(state.AppendAck(e.open.Buf, a.Token.Number, a.Outcome, a.Result != nil))
 		wrote = true
 		if a.Result != nil {
 			e.append(s.At(first))

@@ -18,7 +18,7 @@ type reading struct {
 }
 
 // task reads the task at a place into t, which aliases the cache. put is the ms when it was put.
-func (r *reading) task(t *glassq.Task, p state.Place) (put int64, err error) {
+func (r *reading) task(t *glassq.Task, p *state.Place) (put int64, err error) {
 	if r.last.frame != p.Frame {
 		if r.last, err = r.c.frame(p.Frame); err != nil {
 			return 0, unread(err)

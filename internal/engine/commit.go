@@ -96,12 +96,19 @@ func (e *Engine) tickTo(now int64) {
 	e.endRuns()
 }
 
+// shortRecord is more than the record of a lease, an ack or a cost takes, in bytes.
+const shortRecord = 32
+
 // append adds a record to the open frame and applies it. The caller holds mu.
-func (e *Engine) append(rec []byte) {
-	off := len(e.open.Buf) - len(e.head)
-	e.open.Buf = append(e.open.Buf, rec...)
+func (e *Engine) append(rec []byte) { e.applied(append(e.open.Buf, rec...)) }
+
+// applied takes buf, which is that of the open frame with one record more, and applies that. The caller
+// holds mu.
+func (e *Engine) applied(buf []byte) {
+	off := len(e.open.Buf)
+	e.open.Buf = buf
 	e.open.Count++
-	if _, err := e.st.Apply(rec, e.open.ID, uint32(off)); err != nil {
+	if _, err := e.st.Apply(buf[off:], e.open.ID, uint32(off-len(e.head))); err != nil {
 		panic("engine: own record refused: " + err.Error())
 	}
 }

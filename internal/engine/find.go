@@ -33,7 +33,7 @@ func (e *Engine) Find(_ context.Context, f glassq.Find) (found glassq.Found, err
 		found.Due = time.Duration(max(0, due-now)) * time.Millisecond
 	}
 	r := reading{c: e.cache}
-	put, err := r.task(&found.Task, place)
+	put, err := r.task(&found.Task, &place)
 	if err != nil {
 		return found, err
 	}
@@ -48,18 +48,18 @@ func (e *Engine) Find(_ context.Context, f glassq.Find) (found glassq.Found, err
 	return found, nil
 }
 
-// NextDelayed is how long until the next delayed task of a queue is ready; see glassq.Finder.
-func (e *Engine) NextDelayed(_ context.Context, queue string) (in time.Duration, ok bool, err error) {
+// NextDelayed tells what the delayed tasks of a queue wait for; see glassq.Finder.
+func (e *Engine) NextDelayed(_ context.Context, queue string) (d glassq.Delays, err error) {
 	err = e.read(func() error {
 		q := e.st.Queue(queue)
 		if q == nil {
 			return state.NoQueue(queue)
 		}
-		var at int64
-		if at, ok = e.st.NextDelayed(q); ok {
-			in = time.Duration(max(0, at-e.st.Now())) * time.Millisecond
+		if at, ok := e.st.NextDelayed(q); ok {
+			d.In, d.Timed = time.Duration(max(0, at-e.st.Now()))*time.Millisecond, true
 		}
+		d.Runs, d.More = e.st.HeldRuns(q)
 		return nil
 	})
-	return in, ok, err
+	return d, err
 }

@@ -76,7 +76,7 @@ func (e *Engine) describe(queues []*state.Queue) ([]glassq.QueueInfo, error) {
 		if w, ok := q.Waiters.(*waitList); ok {
 			infos[i].Waiters = len(w.list)
 		}
-		_, heads[i], _ = e.st.Eldest(q)
+		e.st.Eldest(q, &heads[i])
 	}
 	f, told := e.newest(), e.told()
 	now := e.st.Now()
@@ -87,8 +87,8 @@ func (e *Engine) describe(queues []*state.Queue) ([]glassq.QueueInfo, error) {
 	}
 	r := reading{c: e.cache}
 	var t glassq.Task
-	for i, h := range heads {
-		if h.Frame != 0 {
+	for i := range heads {
+		if h := &heads[i]; h.Frame != 0 {
 			if put, err := r.task(&t, h); err == nil {
 				infos[i].Oldest = float64(max(0, now-put)) / 1000
 			}
@@ -174,7 +174,7 @@ func (e *Engine) peek(queue string, want glassq.State, cursor uint64, most int, 
 	r := reading{c: e.cache}
 	for i, p := range found {
 		var t glassq.Task
-		put, err := r.task(&t, places[i])
+		put, err := r.task(&t, &places[i])
 		if err != nil {
 			if want != glassq.Dead {
 				return nil, 0, 0, err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -57,6 +58,18 @@ func (w *waiter) fits(n int64) bool {
 	return false
 }
 
+// waitersKept are waiters for the next use, with room for as many grants as they had.
+var waitersKept = sync.Pool{New: func() any { return new(waiter) }}
+
+// keep makes w one for the next use. It is in no list.
+func (w *waiter) keep() {
+	if cap(w.granted) <= glassq.MaxBatch {
+		clear(w.granted)
+		*w = waiter{granted: w.granted[:0]}
+		waitersKept.Put(w)
+	}
+}
+
 // A grant is a hand-out decided and logged; its body is still to be read.
 type grant struct {
 	number uint64
@@ -74,8 +87,10 @@ func (e *Engine) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 	if r.Wait > 0 {
 		end = time.Now().Add(r.Wait)
 	}
+	w := waitersKept.Get().(*waiter)
+	defer w.keep()
 	for {
-		w := &waiter{r: r, room: room.Of(ctx)}
+		w.r, w.room, w.lacks = r, room.Of(ctx), 0
 		leases, err := e.reserve(ctx, w)
 		if err != nil || w.lacks == 0 {
 			return leases, err
@@ -198,11 +213,11 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 	if n == 0 {
 		return
 	}
-	if e.roomOn(Shrinks, 32*w.r.Max) != nil { // without room for a lease nothing is handed out
+	if e.roomOn(Shrinks, shortRecord*w.r.Max) != nil { // without room for a lease nothing is handed out
 		e.paceLater(q, reclaimEvery)
 		return
 	}
-	if _, _, ok := e.st.Head(q); !ok {
+	if _, ok := e.st.Head(q, nil); !ok {
 		return // keys keep all of them back, which is no fault of who asks
 	}
 	clock := e.nanos()
@@ -216,29 +231,29 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		return
 	}
 	number, _ := e.st.NextLease()
-	w.granted = make([]grant, 0, n)
-	var rec [32]byte
+	w.granted = slices.Grow(w.granted, n)
 	var size int64
 	for len(w.granted) < n {
-		task, p, ok := e.st.Head(q)
+		g := &w.granted[:len(w.granted)+1][len(w.granted)] // it is large, and filled in where it stays
+		task, ok := e.st.Head(q, &g.place)
 		if !ok {
 			break
 		}
+		p := &g.place
 		if size += p.Size; size > glassq.MaxAnswer && len(w.granted) > 0 || !w.fits(p.Size) {
 			break
 		}
-		g := grant{task: task, place: p, at: e.st.Now(), length: p.Length(w.r.Lease)}
-		g.place.Attempt++
-		g.late = q.Pace.Late(clock)
+		g.number, g.task, g.at, g.length, g.late = 0, task, e.st.Now(), p.Length(w.r.Lease), q.Pace.Late(clock)
+		p.Attempt++
 		w.durable = w.durable || p.Waits
 		if w.r.Take && (w.room == nil || p.Size <= room.Small) {
-			e.append(state.AppendTake(rec[:0], task))
+			e.applied(state.AppendTake(e.open.Buf, task))
 		} else {
 			g.number = number
 			number++
-			e.append(state.AppendLease(rec[:0], g.number, task, g.length))
+			e.applied(state.AppendLease(e.open.Buf, g.number, task, g.length))
 		}
-		w.granted = append(w.granted, g)
+		w.granted = w.granted[:len(w.granted)+1]
 	}
 	if len(w.granted) == 0 {
 		return
@@ -255,22 +270,24 @@ func (e *Engine) grant(q *state.Queue, w *waiter) {
 		return
 	}
 	last := uint64(0)
-	for _, g := range w.granted {
-		last = max(last, g.place.Last())
+	for i := range w.granted {
+		last = max(last, w.granted[i].place.Last())
 	}
 	w.f = e.unwritten(last)
 }
 
 // show lets w see the task that comes next. The caller holds mu.
 func (e *Engine) show(q *state.Queue, w *waiter) {
-	task, p, ok := e.st.Head(q)
-	if !ok { // or keys keep all of them back
-		task, p, ok = e.st.Eldest(q)
+	g := grant{at: e.st.Now()}
+	var ok bool
+	if g.task, ok = e.st.Head(q, &g.place); !ok { // or keys keep all of them back
+		g.task, ok = e.st.Eldest(q, &g.place)
 	}
+	p := &g.place
 	if !ok || e.err != nil || !w.fits(p.Size) {
 		return
 	}
-	w.granted = []grant{{task: task, place: p, at: e.st.Now()}}
+	w.granted = append(w.granted, g)
 	w.pin = e.pin()
 	w.f = max(e.unwritten(p.Last()), e.told())
 }
@@ -300,7 +317,7 @@ func (e *Engine) deliver(queue string, w *waiter) ([]glassq.Lease, error) {
 		g := &w.granted[i]
 		leases = leases[:len(leases)+1]
 		l := &leases[len(leases)-1]
-		put, err := r.task(&l.Task, g.place)
+		put, err := r.task(&l.Task, &g.place)
 		body := err == nil
 		if body {
 			l.Progress, err = r.said(&g.place)

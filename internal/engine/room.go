@@ -170,12 +170,16 @@ func (e *Engine) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration
 }
 
 // Held tells how much a queue holds as of now. It waits only where reads wait.
-func (e *Engine) Held(_ context.Context, queue string) (glassq.Held, error) {
+func (e *Engine) Held(_ context.Context, queues ...string) ([]glassq.Held, error) {
+	held := make([]glassq.Held, len(queues))
 	e.mu.Lock()
-	held, f, err := e.st.Queue(queue).Held(), e.told(), e.err
+	for i, queue := range queues {
+		held[i] = e.st.Queue(queue).Held()
+	}
+	f, err := e.told(), e.err
 	e.mu.Unlock()
 	if err != nil {
-		return glassq.Held{}, err
+		return nil, err
 	}
 	return held, e.wait(f)
 }

@@ -47,7 +47,6 @@ const (
 // A Source is the store that is explained.
 type Source interface {
 	Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error)
-	Runs(ctx context.Context) ([]glassq.Run, error)
 	Run(ctx context.Context, name string) (glassq.Run, error)
 	Stats(ctx context.Context) (glassq.Stats, error)
 	glassq.Finder
@@ -143,17 +142,17 @@ func (x *Explainer) queue(ctx context.Context, name string, of *glassq.Run, s *s
 		ready(q, &v, now, x.taker(ctx, name), s)
 	}
 	if q.Delayed > 0 {
-		in, ok, err := x.Store.NextDelayed(ctx, name)
+		d, err := x.Store.NextDelayed(ctx, name)
 		switch {
-		case ok:
-			s.add(Delayed, "", "%v delayed, the next until %s", q.Delayed, now.Add(in).UTC().Format("15:04:05"))
+		case d.Timed:
+			s.add(Delayed, "", "%v delayed, the next until %s", q.Delayed, now.Add(d.In).UTC().Format("15:04:05"))
 		case err == nil || errors.Is(err, glassq.ErrUnsupported):
 			s.add(Delayed, "", "%v delayed", q.Delayed)
 		default:
 			return 0, err
 		}
 		if of == nil {
-			if err := x.waiting(ctx, name, s); err != nil {
+			if err := x.waiting(ctx, d, s); err != nil {
 				return 0, err
 			}
 		}
@@ -348,20 +347,22 @@ func (x *Explainer) Run(ctx context.Context, name string) (glassq.Explanation, e
 	return s.explanation("run "+name, head), nil
 }
 
-// waiting adds which runs of a queue have tasks that are delayed until another run has ended.
-func (x *Explainer) waiting(ctx context.Context, queue string, s *say) error {
-	list, err := x.Store.Runs(ctx)
-	if err != nil {
-		return err
-	}
-	list = slices.DeleteFunc(list, func(r glassq.Run) bool { return !r.Held || r.Pending == 0 || r.Queue != queue })
-	for i := range list[:min(len(list), namedHolders)] {
-		if err := x.after(ctx, &list[i], "run "+list[i].Name, s); err != nil {
+// waiting adds which runs have tasks that are delayed until another run has ended.
+func (x *Explainer) waiting(ctx context.Context, d glassq.Delays, s *say) error {
+	for _, name := range d.Runs {
+		r, err := x.Store.Run(ctx, name)
+		if errors.Is(err, glassq.ErrNotFound) || err == nil && !r.Held {
+			continue // it has begun, or gone, meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		if err := x.after(ctx, &r, "run "+name, s); err != nil {
 			return err
 		}
 	}
-	if n := len(list) - namedHolders; n > 0 {
-		s.add(After, "glassq runs ls", "%s for other runs, too", plain.Plural(uint64(n), "more run waits", "more runs wait"))
+	if d.More > 0 {
+		s.add(After, "glassq runs ls", "%s for other runs, too", plain.Plural(uint64(d.More), "more run waits", "more runs wait"))
 	}
 	return nil
 }

@@ -415,16 +415,16 @@ func TestNextDelayed(t *testing.T) {
 		_, err := w.Put(w.ctx, other)
 		w.must(err)
 		w.put(glassq.Task{Delay: 3 * time.Hour}, glassq.Task{Delay: 2 * time.Hour})
-		in, ok, err := w.Broker.NextDelayed(w.ctx, "q")
-		if err != nil || !ok || in != 2*time.Hour {
-			t.Errorf("next delayed = %v, %v, %v; want 2h", in, ok, err)
+		d, err := w.Broker.NextDelayed(w.ctx, "q")
+		if err != nil || !d.Timed || d.In != 2*time.Hour {
+			t.Errorf("next delayed = %+v, %v; want 2h", d, err)
 		}
 		for i := range 50 {
 			_, err := w.Put(w.ctx, []glassq.Task{{Queue: fmt.Sprintf("more%d", i), Body: []byte("x"), Delay: time.Second}})
 			w.must(err)
 		}
-		if in, ok, err := w.Broker.NextDelayed(w.ctx, "q"); err != nil || ok {
-			t.Errorf("next delayed behind 149 others = %v, %v, %v; want that it is not known", in, ok, err)
+		if d, err := w.Broker.NextDelayed(w.ctx, "q"); err != nil || d.Timed {
+			t.Errorf("next delayed behind 149 others = %+v, %v; want that it is not known", d, err)
 		}
 	})
 }

@@ -1,11 +1,18 @@
 package jetstream_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -358,5 +365,66 @@ func TestByHand(t *testing.T) {
 	}
 	if err := again.Failure(); glassq.CodeOf(err) != glassq.CodeDamaged || !strings.Contains(err.Error(), "the log begins with message") {
 		t.Errorf("failure = %v, want damaged, and where the log begins", err)
+	}
+}
+
+// TestOldServer: a server that is too old is refused with its version and the one that is needed.
+func TestOldServer(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() { // ends with ln, and each client with its connection
+		for nc, err := ln.Accept(); err == nil; nc, err = ln.Accept() {
+			go func() {
+				defer nc.Close()
+				fmt.Fprintf(nc, "INFO {\"server_id\":\"a\",\"server_name\":\"old\",\"version\":\"2.10.27\",\"proto\":1,\"headers\":true,\"max_payload\":1048576}\r\n")
+				for in := bufio.NewScanner(nc); in.Scan(); {
+					if strings.HasPrefix(in.Text(), "PING") {
+						io.WriteString(nc, "PONG\r\n")
+					}
+				}
+			}()
+		}
+	}()
+	_, err = opened(t, "nats://"+ln.Addr().String()+"/x?replicas=1", jetstream.Options{AcceptLazySync: true})
+	for _, want := range []string{"old", "NATS 2.10.27", "update it to 2.11"} {
+		if glassq.CodeOf(err) != glassq.CodeBadRequest || !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("open = %v, want bad_request with %q", err, want)
+		}
+	}
+}
+
+// TestClocksApart: clocks that differ by more than a second are a finding.
+func TestClocksApart(t *testing.T) {
+	t.Parallel()
+	servers(t) // says what is missing
+	one := natstest.New(t, 1, natstest.Options{})
+	at, err := jetstream.Parse(one.URL("x") + "?replicas=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		off    time.Duration
+		differ bool
+	}{
+		{"alike", 0, false},
+		{"ahead", time.Hour, true},
+		{"behind", -time.Hour, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			monitor := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+				fmt.Fprintf(rw, `{"server_id":"a","now":%q,"config":{"sync_always":true}}`, time.Now().Add(tt.off).Format(time.RFC3339Nano))
+			}))
+			defer monitor.Close()
+			found := jetstream.Examine(patience(t), at, jetstream.Options{Monitors: []string{monitor.URL}})
+			i := slices.IndexFunc(found, func(f jetstream.Finding) bool { return f.What == "clock" })
+			if (i >= 0) != tt.differ || i >= 0 && (found[i].Level != "warn" || !strings.Contains(found[i].Text, "run a time service")) {
+				t.Errorf("found %+v; clocks that differ: %v", found, tt.differ)
+			}
+		})
 	}
 }

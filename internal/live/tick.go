@@ -98,10 +98,10 @@ func (l *Live) tick(ctx context.Context, now time.Time) {
 	}
 	l.mu.Unlock()
 
-	held := make([]glassq.Held, len(names))
-	for i, name := range names {
+	var held []glassq.Held
+	if len(names) > 0 { // of all at once: another machine may have to be asked
 		var err error
-		if held[i], err = l.store.Held(ctx, name); err != nil {
+		if held, err = l.store.Held(ctx, names...); err != nil {
 			return // the store has stopped
 		}
 	}

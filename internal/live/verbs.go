@@ -478,8 +478,8 @@ func (l *Live) Heard(ctx context.Context, e *audit.Entry) {
 }
 
 // Held passes through.
-func (l *Live) Held(ctx context.Context, queue string) (glassq.Held, error) {
-	return l.store.Held(ctx, queue)
+func (l *Live) Held(ctx context.Context, queues ...string) ([]glassq.Held, error) {
+	return l.store.Held(ctx, queues...)
 }
 
 // AwaitIdle passes through.
@@ -539,7 +539,7 @@ func (l *Live) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
 }
 
 // NextDelayed passes through.
-func (l *Live) NextDelayed(ctx context.Context, queue string) (time.Duration, bool, error) {
+func (l *Live) NextDelayed(ctx context.Context, queue string) (glassq.Delays, error) {
 	return l.store.NextDelayed(ctx, queue)
 }
 

@@ -1,20 +1,30 @@
 package state
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
-// A class is what tasks of one dispatch share.
+// A class is what tasks of one dispatch share. It is one line of the processor's cache: with many keys
+// each task is of another class than the one before it.
 type class struct {
 	queue    *Queue
 	run      *Run // nil for none
-	result   string
-	attempts int
-	lease    int64 // ms, 0 for none
-	priority int8
+	key      *key // while its queue looks at keys
 	refs     int64
 	enc      string // how it is encoded: as in a record, and the key of its tasks behind it if they have one
-	name     string // the key of its tasks; "" for none
-	key      *key   // while its queue looks at keys
+	lease    uint32 // ms, 0 for none
+	attempts uint16
+	priority int8
+	result   struct{ at, end uint16 } // of enc
+	named    uint16                   // bytes of the key at the end of enc
 }
+
+// resultQueue is the queue for the results of its tasks; "" where they name none.
+func (c *class) resultQueue() string { return c.enc[c.result.at:c.result.end] }
+
+// name is the key of its tasks; "" for none.
+func (c *class) name() string { return c.enc[len(c.enc)-int(c.named):] }
 
 const noClass = ^uint32(0)
 
@@ -52,17 +62,20 @@ func (s *State) intern(enc []byte) (uint32, error) {
 	ci, ok := s.classes[string(enc)]
 	if !ok {
 		r := reader{b: enc}
-		queue, run, result := r.str(), r.str(), r.str()
-		c := class{result: result, priority: int8(r.byte()), attempts: int(r.small()), lease: int64(r.small()),
-			enc: string(enc)}
+		c := class{enc: string(enc)}
+		queue, run, result := r.str(), r.str(), r.bytes(r.uvarint())
+		at := len(enc) - len(r.b)
+		c.result.at, c.result.end = uint16(at-len(result)), uint16(at)
+		c.priority, c.attempts = int8(r.byte()), uint16(min(r.small(), math.MaxUint16))
+		c.lease = uint32(min(r.small(), math.MaxUint32))
 		if len(r.b) > 0 {
-			c.name = c.enc[len(c.enc)-len(r.bytes(r.uvarint())):] // it is the last
+			c.named = uint16(len(r.bytes(r.uvarint()))) // it is the last
 		}
-		if r.bad || len(r.b) > 0 || queue == "" || c.priority < 0 || c.priority > 9 {
+		if r.bad || len(r.b) > 0 || queue == "" || c.priority < 0 || c.priority > 9 || len(enc) > math.MaxUint16 {
 			return 0, recordErr("class of a put")
 		}
 		if c.queue = s.queue(queue); c.queue.ring != nil {
-			c.key = s.keyOf(c.queue, c.name)
+			c.key = s.keyOf(c.queue, c.name())
 		}
 		if run != "" {
 			c.run = s.run(run)

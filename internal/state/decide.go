@@ -91,9 +91,10 @@ func (s *State) Leased(number uint64) Leased {
 	l, _ := s.leases.get(number)
 	e := s.tasks.get(l.task)
 	c := &s.class[e.class]
-	d := Leased{Task: l.task, Queue: c.queue, Place: s.placeOf(l.task, e), Attempt: e.attempts(),
-		N: e.n, Dense: e.has(flagDense), Result: c.result, IsResult: e.has(flagResult), Length: l.length,
+	d := Leased{Task: l.task, Queue: c.queue, Attempt: e.attempts(),
+		N: e.n, Dense: e.has(flagDense), Result: c.resultQueue(), IsResult: e.has(flagResult), Length: l.length,
 		Headers: c.queue.headers}
+	s.locate(&d.Place, l.task, e)
 	if c.run != nil {
 		d.Run = c.run.name
 		if d.Result == "" {
@@ -140,7 +141,7 @@ func (p *Place) Last() uint64 {
 
 // Length is how long a lease of the task lasts, in ms: as asked, else as the task says, else the
 // default.
-func (p Place) Length(asked time.Duration) int64 {
+func (p *Place) Length(asked time.Duration) int64 {
 	return cmp.Or(asked.Milliseconds(), p.Lease, glassq.DefaultLease.Milliseconds())
 }
 
@@ -154,15 +155,18 @@ func (s *State) Place(n uint64) (p Place, ok bool) {
 	if e == nil {
 		return p, false
 	}
-	return s.placeOf(n, e), true
+	s.locate(&p, n, e)
+	return p, true
 }
 
 // Tasks is how many tasks there are, dead ones included.
 func (s *State) Tasks() int64 { return s.tasks.live + int64(s.untouched) }
 
-func (s *State) placeOf(n uint64, e *entry) Place {
-	p := Place{Frame: e.frame(), Offset: e.offset(), Size: e.size(), Attempt: e.attempts(),
-		Lease: s.class[e.class].lease, Position: e.n, said: s.tasks.mark(n)}
+// locate fills in the place of task n.
+func (s *State) locate(p *Place, n uint64, e *entry) {
+	c := &s.class[e.class]
+	p.Frame, p.Offset, p.Size, p.Attempt = e.frame(), e.offset(), e.size(), e.attempts()
+	p.Lease, p.Waits, p.Position, p.said = int64(c.lease), c.key != nil && c.key.lim.bounded(), e.n, s.tasks.mark(n)
 	if p.Frame == 0 {
 		r := s.rangeAt(n)
 		p.Frame, p.Offset, p.Size = r.frame, r.offset, r.body
@@ -170,7 +174,6 @@ func (s *State) placeOf(n uint64, e *entry) Place {
 	if p.said != nil {
 		p.Size += p.said.held()
 	}
-	return p
 }
 
 // Reason is why task n was nacked, as the worker said.

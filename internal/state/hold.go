@@ -19,7 +19,7 @@ func (s *State) applyHold(queue, name string, length int64, why string) {
 	k := r.keys[name]
 	var m keyMark
 	if k != nil {
-		m = k.keyMark
+		m = k.mark()
 	} else {
 		m = r.marks.take(name)
 	}
@@ -38,7 +38,7 @@ func (s *State) applyHold(queue, name string, length int64, why string) {
 	m.name = name
 	switch {
 	case k != nil:
-		k.keyMark = m
+		k.setMark(m)
 		s.placeKey(k)
 	case m.stands(s.now):
 		r.marks.put(m)
@@ -56,11 +56,11 @@ func (s *State) DecideHold(dst []byte, n *glassq.Nack) ([]byte, error) {
 	}
 	l, _ := s.leases.get(n.Token.Number)
 	c := &s.class[s.tasks.get(l.task).class]
-	if c.name == "" {
+	if c.named == 0 {
 		return nil, glassq.Errorf(glassq.CodeBadRequest,
 			"the task has no key that could be held; nack it with a delay instead, or put it with a key")
 	}
-	return AppendHold(dst, c.queue.Name, c.name, int64(ceilMS(n.Hold)), n.Reason), nil
+	return AppendHold(dst, c.queue.Name, c.name(), int64(ceilMS(n.Hold)), n.Reason), nil
 }
 
 // DecideRelease appends the record that ends the hold of a key, and its halt.

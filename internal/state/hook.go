@@ -220,6 +220,38 @@ func (s *State) follow(r *Run, after string, any bool) {
 	}
 }
 
+// noteHeld notes in which queue the tasks of a run are that waits for another one, once that is known.
+func (s *State) noteHeld(r *Run) {
+	if !r.waits || r.queue == "" || slices.Contains(s.heldRuns[r.queue], r) {
+		return
+	}
+	if s.heldRuns == nil {
+		s.heldRuns = map[string][]*Run{}
+	}
+	s.heldRuns[r.queue] = append(s.heldRuns[r.queue], r)
+}
+
+const (
+	heldShown = 3
+	heldSeen  = 100 // of which it is looked whether tasks of them wait
+)
+
+// HeldRuns names some runs of a queue whose tasks wait for another run, and says about how many there
+// are beside them.
+func (s *State) HeldRuns(q *Queue) (names []string, more int) {
+	held := s.heldRuns[q.Name]
+	for _, r := range held[:min(len(held), heldSeen)] {
+		switch {
+		case r.books.Pending() == 0:
+		case len(names) < heldShown:
+			names = append(names, r.name)
+		default:
+			more++
+		}
+	}
+	return names, more + max(0, len(held)-heldSeen)
+}
+
 // lets tells whether a run has ended so that those after it begin.
 func (s *State) lets(r *Run, any bool) bool {
 	if !r.complete() {
@@ -238,6 +270,11 @@ func (s *State) unfollow(r *Run) {
 		return
 	}
 	r.waits = false
+	if held := s.heldRuns[r.queue]; len(held) > 1 {
+		s.heldRuns[r.queue] = slices.DeleteFunc(held, func(x *Run) bool { return x == r })
+	} else {
+		delete(s.heldRuns, r.queue)
+	}
 	if first := s.runs[r.after]; first != nil {
 		first.followers = slices.DeleteFunc(first.followers, func(x *Run) bool { return x == r })
 	}

@@ -11,7 +11,7 @@ import (
 
 // limits are what one key may: its share and its limits, as the rules of its queue make them.
 type limits struct {
-	weight      int32
+	weight      int16 // up to glassq.MaxWeight
 	concurrency int64 // 0 for none
 	rate, cost  bucket
 }
@@ -89,7 +89,7 @@ func newKeyRules(set *glassq.Settings) *keyRules {
 	under := func(l glassq.KeyLimits) *limits {
 		out := &limits{weight: 1, rate: newBucket(l.Rate, l.Burst), cost: newBucket(l.CostRate, l.CostBurst)}
 		if l.Weight != nil {
-			out.weight = int32(*l.Weight)
+			out.weight = int16(*l.Weight)
 		}
 		if l.Concurrency != nil {
 			out.concurrency = int64(*l.Concurrency)

@@ -45,24 +45,35 @@ type keyring struct {
 	swept  bool   // a timer for sweep is set
 }
 
-// A key is a key of which there are tasks. What each hand-out looks at stands first, and together:
-// with many keys it is far away in memory.
+// A key is a key of which there are tasks. With many keys it is far away in memory at each hand-out,
+// so what that looks at stands first, in two lines of the processor's cache.
 type key struct {
-	next, prev *key // in the ring
-	lim        *limits
-	halt       *keyBreaker // nil while nothing is counted of it
-	ready      int64
-	leased     int64
-	due        int64 // ms: when a timer looks at it again; 0 for none
-	credit     int32 // hand-outs left of its turn
-	stands     standing
-	level      int8 // with keyOpen: the ring
-	lanes      []keyLane
-	one        [1]keyLane // of lanes, while there is no more than one
-	keyMark
+	next   *key // in the ring
+	lim    *limits
+	halt   *keyBreaker // nil while nothing is counted of it
+	ready  int64
+	leased int32
+	credit int16 // hand-outs left of its turn
+	stands standing
+	level  int8  // with keyOpen: the ring
+	due    int64 // ms: when a timer looks at it again; 0 for none
+	held   int64 // of its mark, as rate
+	rate   int64
+	lanes  keyLane // by priority, the most urgent first
+
+	prev *key // in the ring
 	q    *Queue
+	name string
+	cost int64 // of its mark, as why
+	why  *string
 	num  uint32 // names it in State.keyTimers
 	refs int32  // classes that name it
+}
+
+func (k *key) mark() keyMark { return keyMark{k.name, k.rate, k.cost, k.held, k.why} }
+
+func (k *key) setMark(m keyMark) {
+	k.name, k.rate, k.cost, k.held, k.why = m.name, m.rate, m.cost, m.held, m.why
 }
 
 // A keyLane holds the ready tasks of one key and priority.
@@ -70,28 +81,34 @@ type keyLane struct {
 	ready    int64
 	lane     lane
 	priority int8
+	next     *keyLane
 }
 
-// lane returns the lane of a priority, made by its first use. Lanes are sorted, most urgent first.
+// lane returns the lane of a priority, made by its first use.
 func (k *key) lane(priority int8) *keyLane {
-	i := 0
-	for i < len(k.lanes) && k.lanes[i].priority > priority {
-		i++
+	l := &k.lanes
+	for l.priority > priority && l.next != nil {
+		l = l.next
 	}
-	if i == len(k.lanes) || k.lanes[i].priority != priority {
-		if k.lanes == nil {
-			k.lanes = k.one[:0]
-		}
-		k.lanes = slices.Insert(k.lanes, i, keyLane{priority: priority})
+	switch {
+	case l.priority == priority:
+	case l.ready == 0 && l.lane.empty(): // no task is in it
+		l.priority = priority
+	case l.priority > priority:
+		l.next = &keyLane{priority: priority}
+		l = l.next
+	default:
+		lower := *l
+		*l = keyLane{priority: priority, next: &lower}
 	}
-	return &k.lanes[i]
+	return l
 }
 
 // top is the most urgent lane with a ready task. There must be one.
 func (k *key) top() *keyLane {
-	for i := range k.lanes {
-		if k.lanes[i].ready > 0 {
-			return &k.lanes[i]
+	for l := &k.lanes; l != nil; l = l.next {
+		if l.ready > 0 {
+			return l
 		}
 	}
 	panic("state: a key with ready tasks has none in its lanes")
@@ -162,7 +179,9 @@ func (s *State) keyReady(c *class, n uint64, count int64) {
 	if l.ready += count; l.ready == 0 {
 		l.lane.reset() // what is left in it ended
 	}
-	k.q.ring.low = min(k.q.ring.low, n)
+	if r := c.queue.ring; n < r.low {
+		r.low = n
+	}
 }
 
 // keyCounts is keyMoved of count tasks that become ready, n the first of them, or below 0 that end.
@@ -185,7 +204,6 @@ func (s *State) costOf(n uint64) uint32 {
 
 // placeKey has a key stand where it belongs.
 func (s *State) placeKey(k *key) {
-	r := k.q.ring
 	stands, due := s.standing(k)
 	var level int8
 	if stands == keyOpen {
@@ -197,6 +215,7 @@ func (s *State) placeKey(k *key) {
 	if due != 0 && due <= s.now {
 		panic("state: a key waits for a moment that has passed")
 	}
+	r := k.q.ring
 	kept := r.filled == 0 // until now keys kept everything back
 	if k.stands == keyOpen {
 		r.unlink(k)
@@ -234,15 +253,15 @@ func (s *State) standing(k *key) (standing, int64) {
 			return keyHalted, k.halt.until
 		}
 		return keyHalted, 0
-	case k.lim.concurrency > 0 && k.leased >= k.lim.concurrency:
+	case k.lim.concurrency > 0 && int64(k.leased) >= k.lim.concurrency:
 		return keyFull, 0
 	}
-	if k.lim.rate.on() {
+	if k.lim.rate.on() && k.rate > ns { // else it is full, which most are
 		if due := k.lim.rate.due(k.rate, 1); due > ns {
 			return keyPaced, ceilMs(due)
 		}
 	}
-	if k.lim.cost.on() {
+	if k.lim.cost.on() && k.cost > ns {
 		if n, e := s.firstIn(&k.top().lane); e != nil {
 			if due := k.lim.cost.due(k.cost, float64(s.costOf(n))); due > ns {
 				return keyCosts, ceilMs(due)
@@ -271,7 +290,7 @@ func (s *State) keyLeased(c *class, n uint64) {
 		return
 	}
 	k.credit = k.lim.weight
-	if r := k.q.ring; r.rings[k.level] == k {
+	if r := c.queue.ring; r.rings[k.level] == k {
 		r.rings[k.level] = k.next
 	} else {
 		r.unlink(k)
@@ -301,18 +320,11 @@ func (s *State) applyKeyCost(number uint64, real uint32) error {
 }
 
 // keyHead returns the task that is to be handed out next.
-func (s *State) keyHead(r *keyring) (n uint64, p Place, ok bool) {
+func (s *State) keyHead(r *keyring) (uint64, *entry) {
 	if r.filled == 0 {
-		return 0, p, false
+		return 0, nil
 	}
-	k := r.rings[bits.Len16(r.filled)-1]
-	n, e := s.firstIn(&k.top().lane)
-	if e == nil {
-		return 0, p, false
-	}
-	p = s.placeOf(n, e)
-	p.Waits = k.lim.bounded()
-	return n, p, true
+	return s.firstIn(&r.rings[bits.Len16(r.filled)-1].top().lane)
 }
 
 // keyOf returns the key of that name, for one more class.
@@ -326,7 +338,7 @@ func (s *State) keyOf(q *Queue, name string) *key {
 			k = &key{num: uint32(len(s.byKey))}
 			s.byKey = append(s.byKey, k)
 		}
-		k.keyMark = r.marks.take(name)
+		k.setMark(r.marks.take(name))
 		k.name, k.q, k.lim = name, q, r.rules.of(name)
 		if h := q.halting; h != nil && h.keys != nil {
 			k.halt = h.keys.by[name]
@@ -346,8 +358,8 @@ func (s *State) unrefKey(k *key) {
 	r := k.q.ring
 	delete(r.keys, k.name)
 	r.counts[k.stands]--
-	if k.keyMark.stands(s.now) {
-		r.marks.put(k.keyMark)
+	if m := k.mark(); m.stands(s.now) {
+		r.marks.put(m)
 		s.sweepLater(k.q)
 	}
 	*k = key{num: k.num}
@@ -374,7 +386,7 @@ func (s *State) Keys(q *Queue, after string, most int) []glassq.KeyInfo {
 		}
 	}
 	for name, k := range q.ring.keys {
-		if k.ready+k.leased > 0 || k.keyMark.stands(s.now) || k.halt != nil && k.halt.halted {
+		if m := k.mark(); k.ready > 0 || k.leased > 0 || m.stands(s.now) || k.halt != nil && k.halt.halted {
 			add(name)
 		}
 	}
@@ -403,8 +415,9 @@ func (s *State) keyInfo(q *Queue, name string) glassq.KeyInfo {
 	info := glassq.KeyInfo{Key: strings.Clone(name), Weight: int(lim.weight), Concurrency: int(lim.concurrency)}
 	m := q.ring.marks.get(name)
 	if k := q.ring.keys[name]; k != nil {
-		m = &k.keyMark
-		info.Ready, info.Leased, info.Why = k.ready, k.leased, standingNames[k.stands]
+		mark := k.mark()
+		m = &mark
+		info.Ready, info.Leased, info.Why = k.ready, int64(k.leased), standingNames[k.stands]
 	}
 	if m == nil {
 		m = &keyMark{}
@@ -441,13 +454,14 @@ func (q *Queue) keyCounts() *glassq.KeyCounts {
 	return c
 }
 
-// Eldest is the ready task of q with the lowest number.
-func (s *State) Eldest(q *Queue) (n uint64, p Place, ok bool) {
+// Eldest is the ready task of q with the lowest number; it fills in its place if p is not
+// nil.
+func (s *State) Eldest(q *Queue, p *Place) (n uint64, ok bool) {
 	if q.count[glassq.Ready] == 0 {
-		return 0, p, false
+		return 0, false
 	}
 	if q.ring == nil {
-		return s.Head(q)
+		return s.Head(q, p)
 	}
 	n = uint64(math.MaxUint64)
 	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
@@ -469,9 +483,12 @@ func (s *State) Eldest(q *Queue) (n uint64, p Place, ok bool) {
 	}
 	e := s.view(n)
 	if e == nil {
-		return 0, p, false
+		return 0, false
 	}
-	return n, s.placeOf(n, e), true
+	if p != nil {
+		s.locate(p, n, e)
+	}
+	return n, true
 }
 
 // AppendKeyCost appends what the task of a lease really cost, right before its ack.

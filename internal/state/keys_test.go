@@ -18,8 +18,8 @@ func checkKeys(t *testing.T, s *State) {
 	ready, leased := map[*key]int64{}, map[*key]int64{}
 	s.pick(func(*entry) bool { return true }, func(n uint64, e *entry) bool {
 		c := &s.class[e.class]
-		if (c.key != nil) != (c.queue.ring != nil) || c.key != nil && (c.key.name != c.name || c.key.q != c.queue) {
-			t.Fatalf("task %d of key %q has the key %+v", n, c.name, c.key)
+		if (c.key != nil) != (c.queue.ring != nil) || c.key != nil && (c.key.name != c.name() || c.key.q != c.queue) {
+			t.Fatalf("task %d of key %q has the key %+v", n, c.name(), c.key)
 		}
 		switch {
 		case c.key == nil:
@@ -41,7 +41,7 @@ func checkKeys(t *testing.T, s *State) {
 		}
 		var counts [keyStandings]int64
 		for _, k := range q.ring.keys {
-			if k.ready != ready[k] || k.leased != leased[k] {
+			if k.ready != ready[k] || int64(k.leased) != leased[k] {
 				t.Fatalf("queue %s, key %q counts %d ready, %d leased; the table has %d, %d", q.Name, k.name, k.ready, k.leased,
 					ready[k], leased[k])
 			}
@@ -69,8 +69,8 @@ func checkKeys(t *testing.T, s *State) {
 				}
 			}
 		}
-		if n, p, ok := s.Eldest(q); ok != (q.count[glassq.Ready] > 0) {
-			t.Fatalf("queue %s: eldest %d, %v, %t with %d ready", q.Name, n, p, ok, q.count[glassq.Ready])
+		if n, ok := s.Eldest(q, nil); ok != (q.count[glassq.Ready] > 0) {
+			t.Fatalf("queue %s: eldest %d, %t with %d ready", q.Name, n, ok, q.count[glassq.Ready])
 		}
 	}
 }
@@ -146,12 +146,12 @@ func (b *keysBench) put(key string, cost uint32) {
 func (b *keysBench) lease() (number uint64, key string) {
 	b.t.Helper()
 	number, _ = b.s.NextLease()
-	n, _, ok := b.s.Head(b.s.Queue("q"))
+	n, ok := b.s.Head(b.s.Queue("q"), nil)
 	if !ok {
 		return 0, "-"
 	}
 	b.apply(AppendLease(nil, number, n, 3_600_000))
-	return number, b.s.class[b.s.tasks.get(n).class].name
+	return number, b.s.class[b.s.tasks.get(n).class].name()
 }
 
 // leases hands out until nothing may go, and returns the keys.
@@ -444,7 +444,7 @@ func TestFairnessOverRandomSteps(t *testing.T) {
 			b.put(fmt.Sprint("key", rnd.IntN(4)), 0)
 			continue
 		}
-		n, _, ok := b.s.Head(b.s.Queue("q"))
+		n, ok := b.s.Head(b.s.Queue("q"), nil)
 		if !ok {
 			continue
 		}

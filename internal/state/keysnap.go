@@ -10,8 +10,8 @@ import (
 // active are the marks of the keys that a class names, where there is something to remember.
 func (r *keyring) active(now int64) (list []keyMark) {
 	for _, k := range r.keys {
-		if k.keyMark.stands(now) {
-			list = append(list, k.keyMark)
+		if m := k.mark(); m.stands(now) {
+			list = append(list, m)
 		}
 	}
 	return list
@@ -124,7 +124,7 @@ func (s *State) restoreKeys(d *decoder) {
 				m.why = &why
 			}
 			if k := q.ring.keys[m.name]; k != nil {
-				k.keyMark = m
+				k.setMark(m)
 			} else if q.ring.marks.get(m.name) != nil {
 				d.fail("key")
 			} else {

@@ -113,7 +113,9 @@ func (s *State) setKeyRules(q *Queue) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(q.ring.keys)) {
 		k := q.ring.keys[name]
-		move(&k.keyMark)
+		m := k.mark()
+		move(&m)
+		k.setMark(m)
 		k.lim = rules.of(name)
 		k.credit = min(k.credit, k.lim.weight)
 		s.placeKey(k)
@@ -128,7 +130,7 @@ func (s *State) keysOn(q *Queue, rules *keyRules) {
 	q.ring = &keyring{rules: rules, keys: map[string]*key{}, low: math.MaxUint64}
 	for i := range s.class {
 		if c := &s.class[i]; c.queue == q {
-			c.key = s.keyOf(q, c.name)
+			c.key = s.keyOf(q, c.name())
 		}
 	}
 	q.lanes, q.filled = [10]lane{}, 0

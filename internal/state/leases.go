@@ -136,7 +136,7 @@ func (s *State) maxAttempts(e *entry) int {
 	c := &s.class[e.class]
 	switch {
 	case c.attempts > 0:
-		return c.attempts
+		return int(c.attempts)
 	case c.queue.settings.Attempts > 0:
 		return c.queue.settings.Attempts
 	}

@@ -71,17 +71,8 @@ func (s *State) Rank(q *Queue, by string) (rank uint64, ok bool) {
 // eldest is the number of the next task of q, or of the eldest where keys take turns; none when nothing
 // is ready.
 func (s *State) eldest(q *Queue, none uint64) uint64 {
-	switch {
-	case q.count[glassq.Ready] == 0:
-	case q.ring == nil:
-		s.tasks.trim()
-		if n, e := s.headIn(q); e != nil {
-			return n
-		}
-	default:
-		if n, _, ok := s.Eldest(q); ok {
-			return n
-		}
+	if n, ok := s.Eldest(q, nil); ok {
+		return n
 	}
 	return none
 }

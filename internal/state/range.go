@@ -115,7 +115,7 @@ func (s *State) putRange(p *put, ci uint32, frame uint64, offset uint32) error {
 		return recordErr("range without run")
 	}
 	var t glassq.Task
-	if err := p.unpack(&t); err != nil {
+	if err := new(Decoder).unpack(&t, p); err != nil {
 		return err
 	}
 	tmpl, add, ok := template.Read(t.Body)

@@ -85,7 +85,7 @@ func (p *pair) step() {
 	case k < 10:
 		number, _ := p.one.NextLease()
 		if q := p.one.Queue(queue); q != nil {
-			if n, _, ok := p.one.Head(q); ok && p.one.MayHandOut(q) > 0 {
+			if n, ok := p.one.Head(q, nil); ok && p.one.MayHandOut(q) > 0 {
 				if p.rnd.IntN(6) == 0 {
 					p.both(AppendTake(nil, n))
 					break
@@ -207,7 +207,7 @@ func TestKeysTakeTurnsInOrder(t *testing.T) {
 			s = tt.ring(s)
 			var got []uint64
 			for number := range uint64(4) {
-				n, _, _ := s.Head(s.Queue("q"))
+				n, _ := s.Head(s.Queue("q"), nil)
 				must(t, s, AppendLease(nil, 1+number, n, 1000))
 				got = append(got, n)
 			}
@@ -243,7 +243,8 @@ func told(s *State, turns bool) string {
 			fmt.Fprintf(&b, "%+v ", *info.Keys)
 		}
 		info.Bytes, info.Keys, info.Settings.Keys = 0, nil, nil
-		n, p, ok := s.Head(q)
+		var p Place
+		n, ok := s.Head(q, &p)
 		next := s.NextRun(q)
 		if q.ring != nil && !turns {
 			for _, k := range append(s.Keys(q, "", 99), s.keyInfo(q, "")) {
@@ -368,7 +369,7 @@ func TestRangeOfABillion(t *testing.T) {
 			if ids := r.IDs(glassq.IDsPut, 0, 10); len(ids) != 1 || ids[0].Last != count-1 {
 				t.Errorf("ids put = %v", ids)
 			}
-			if n, _, ok := s.Head(q); ok && n != 2 {
+			if n, ok := s.Head(q, nil); ok && n != 2 {
 				t.Errorf("task %d comes next", n)
 			}
 			if len(r.IDs(glassq.IDsDead, 0, 10)) == 0 {

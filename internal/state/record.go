@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"strings"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -373,11 +374,12 @@ func (p *put) key() (key []byte, ok bool) {
 }
 
 // A Decoder reads tasks from their records. What tasks of one dispatch share is decoded once for
-// those that follow each other. Its zero value is ready.
+// those that follow each other. Its zero value is ready. It is not copied once it is in use.
 type Decoder struct {
-	class  []byte      // encoded
-	shared glassq.Task // what it says
-	made   []byte      // bodies of positions of ranges
+	class  []byte          // encoded
+	shared glassq.Task     // what it says
+	made   []byte          // bodies of positions of ranges
+	text   strings.Builder // keys and ids, side by side
 }
 
 // Task reads the task of the put or the move at the start of rec into t, or the range that it was
@@ -447,17 +449,32 @@ func (d *Decoder) put(t *glassq.Task, rec []byte) error {
 		return err
 	}
 	*t = d.shared
-	return p.unpack(t)
+	return d.unpack(t, &p)
+}
+
+// string makes a string of b beside those made before: one by one they would be an allocation for
+// each task.
+func (d *Decoder) string(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	if n := d.text.Cap(); n-d.text.Len() < len(b) {
+		d.text = strings.Builder{}
+		d.text.Grow(max(len(b), min(2*n, 4<<10)))
+	}
+	start := d.text.Len()
+	d.text.Write(b)
+	return d.text.String()[start:]
 }
 
 // unpack reads what of a put is not its class into t. The Body of a range is its template as it
 // stands in the record.
-func (p *put) unpack(t *glassq.Task) error {
+func (d *Decoder) unpack(t *glassq.Task, p *put) error {
 	r := reader{b: p.rest}
 	if p.count > 0 {
 		t.Range = &glassq.Range{Count: p.count}
 	}
-	t.ID, t.Position, t.Dense, t.OfAttempt, t.Flags = string(p.id), p.n, p.bits&putDense != 0, p.of, p.flags
+	t.ID, t.Position, t.Dense, t.OfAttempt, t.Flags = d.string(p.id), p.n, p.bits&putDense != 0, p.of, p.flags
 	t.Cost = p.cost
 	t.Delay = time.Duration(p.delay) * time.Millisecond
 	t.TTL = time.Duration(p.ttl) * time.Millisecond
@@ -476,7 +493,7 @@ func (p *put) unpack(t *glassq.Task) error {
 		}
 	}
 	if p.bits&putKey != 0 {
-		t.Key = r.str()
+		t.Key = d.string(r.bytes(r.uvarint()))
 	}
 	if p.bits&putHeaders != 0 {
 		n := r.uvarint()

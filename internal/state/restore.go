@@ -68,6 +68,7 @@ func (s *State) Restore(in io.Reader) error {
 			}
 		}
 		s.runs[name] = r
+		s.noteHeld(r)
 	}
 	for first, names := range retries {
 		for _, name := range names {

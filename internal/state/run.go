@@ -216,6 +216,7 @@ func (s *State) applyRun(name string, c glassq.RunChange) {
 	if c.After != "" && r.after == "" {
 		s.follow(r, c.After, c.AfterAny)
 	}
+	s.noteHeld(r)
 	if c.Sealed && !r.sealed {
 		r.sealed, r.total = true, c.Total
 	}
@@ -257,7 +258,7 @@ func (s *State) applyCancel(name string) {
 
 // NextRun is the run of the task that q hands out next; "" for none.
 func (s *State) NextRun(q *Queue) string {
-	n, _, ok := s.Head(q)
+	n, ok := s.Head(q, nil)
 	if !ok {
 		return ""
 	}

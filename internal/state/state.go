@@ -17,17 +17,18 @@ type State struct {
 	limit  uint64 // lease numbers below it are reserved in the log
 	next   uint64 // the next lease number
 
-	queues  map[string]*Queue
-	byNum   []*Queue // by Queue.num; nil where one was dropped
-	byName  []*Queue // all, in the order of their names
-	idCount int      // ids that they remember
-	runs    map[string]*Run
-	classes map[string]uint32
-	class   []class
-	free    []uint32 // unused places of class
-	lastEnc []byte   // the encoded class of the last put, and its number:
-	lastNum uint32   // batches are mostly of one class
-	named   *Queue   // the queue last looked up by its name
+	queues   map[string]*Queue
+	byNum    []*Queue          // by Queue.num; nil where one was dropped
+	byName   []*Queue          // all, in the order of their names
+	idCount  int               // ids that they remember
+	heldRuns map[string][]*Run // those that wait for another run, by the queue of their tasks
+	runs     map[string]*Run
+	classes  map[string]uint32
+	class    []class
+	free     []uint32 // unused places of class
+	lastEnc  []byte   // the encoded class of the last put, and its number:
+	lastNum  uint32   // batches are mostly of one class
+	named    *Queue   // the queue last looked up by its name
 
 	leaseTimers timers // ref: lease number
 	delays      timers // ref: task

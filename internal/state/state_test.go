@@ -199,7 +199,7 @@ func (w *walker) step() {
 			return
 		}
 		number, _ := w.s.NextLease()
-		if n, _, ok := w.s.Head(q); ok && w.s.MayHandOut(q) > 0 && w.paced(q) {
+		if n, ok := w.s.Head(q, nil); ok && w.s.MayHandOut(q) > 0 && w.paced(q) {
 			w.add(AppendLease(nil, number, n, 1000+w.rnd.Int64N(5000)))
 			w.held = append(w.held, number)
 		}
@@ -237,7 +237,7 @@ func (w *walker) step() {
 		}
 	case 10:
 		if q != nil {
-			if n, _, ok := w.s.Head(q); ok {
+			if n, ok := w.s.Head(q, nil); ok {
 				w.add(AppendTake(nil, n))
 			}
 		}
@@ -612,7 +612,7 @@ func dump(s *State) string {
 	fmt.Fprintln(&b, s.now, s.tasks.next, s.next, s.limit)
 	for _, q := range s.Queues() {
 		q.ids.prune(s.now)
-		n, _, ok := s.Head(q)
+		n, ok := s.Head(q, nil)
 		if q.ring != nil {
 			n = 0 // the order within a ring is not part of the state
 		}

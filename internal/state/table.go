@@ -85,7 +85,9 @@ type chunk struct {
 type table struct {
 	shelves []*shelf // by number
 	chunks  int      // on all of them
-	next    uint64   // the next task number
+	last    *chunk   // the one last looked up, and its number: neighbours mostly follow each other
+	lastNo  uint64
+	next    uint64 // the next task number
 	live    int64
 	marks   int64    // of all chunks
 	hot     []uint64 // unpacked chunks in the order of the sweep
@@ -120,11 +122,15 @@ func (t *table) shelf(no uint64) (i int, ok bool) {
 }
 
 func (t *table) chunk(ci uint64) *chunk {
+	if t.last != nil && t.lastNo == ci {
+		return t.last
+	}
 	i, ok := t.shelf(ci / shelfLen)
 	if !ok {
 		return nil
 	}
-	return t.shelves[i].chunks[ci%shelfLen]
+	t.last, t.lastNo = t.shelves[i].chunks[ci%shelfLen], ci
+	return t.last
 }
 
 // from returns the first chunk at number ci or behind; nil when there is none.
@@ -215,6 +221,7 @@ func (t *table) place(ci uint64, c *chunk) {
 		t.shelves = slices.Insert(t.shelves, i, &shelf{no: ci / shelfLen})
 	}
 	t.shelves[i].chunks[ci%shelfLen] = c
+	t.last, t.lastNo = c, ci
 	t.shelves[i].count++
 	t.chunks++
 }
@@ -269,9 +276,12 @@ func (t *table) openChunk(ci uint64, c *chunk) *[chunkLen]entry {
 
 // trim packs chunks that were not used lately, so that no more than hotMost are unpacked.
 func (t *table) trim() {
-	if len(t.hot) <= t.hotMost {
-		return
+	if len(t.hot) > t.hotMost {
+		t.packSome()
 	}
+}
+
+func (t *table) packSome() {
 	filling := t.next / chunkLen
 	k := 0
 	for ; len(t.hot)-k > t.hotMost; k++ {
@@ -338,6 +348,7 @@ func (t *table) forget(ci uint64, c *chunk) {
 	i, _ := t.shelf(ci / shelfLen)
 	s := t.shelves[i]
 	s.chunks[ci%shelfLen] = nil
+	t.last = nil
 	t.chunks--
 	if s.count--; s.count == 0 {
 		t.shelves = slices.Delete(t.shelves, i, i+1)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,7 +34,7 @@ func (w *walker) flow(queue string) {
 		hooks[w.rnd.IntN(2)] = &Hooked{Text: glassq.Hook(fmt.Sprintf(`{"queue":%q,"run":%q,"key":%q}`, queue, task.Run, task.Key)), Task: task}
 		w.decided(w.s.DecideRun(run, glassq.RunChange{}, hooks))
 	case 2, 3:
-		c := glassq.RunChange{Sealed: w.rnd.IntN(2) == 0, Total: 5000}
+		c := glassq.RunChange{Sealed: w.rnd.IntN(2) == 0, Total: 5000, Queue: []string{"", queue}[w.rnd.IntN(2)]}
 		switch w.rnd.IntN(4) {
 		case 0:
 			c.RetryOf = other
@@ -109,7 +110,13 @@ func (w *walker) paced(q *Queue) bool {
 func (w *walker) checkFlow(s *State) {
 	w.t.Helper()
 	places := map[string]hookPlace{}
+	held := 0
 	for _, r := range s.runs {
+		if in := slices.Contains(s.heldRuns[r.queue], r); in != (r.waits && r.queue != "") {
+			w.t.Fatalf("run %s of queue %q waits: %t, is among those that do: %t", r.name, r.queue, r.waits, in)
+		} else if in {
+			held++
+		}
 		for i := range r.hooks {
 			if h := &r.hooks[i]; h.put != nil && r.reserves {
 				name, p := h.queue()
@@ -137,6 +144,14 @@ func (w *walker) checkFlow(s *State) {
 					s.lets(first, r.afterAny))
 			}
 		}
+	}
+	for _, list := range s.heldRuns {
+		if held -= len(list); len(list) == 0 {
+			w.t.Fatal("a queue without runs that wait is kept")
+		}
+	}
+	if held != 0 {
+		w.t.Fatalf("%d more runs are among those that wait than there are", -held)
 	}
 	if fmt.Sprint(places) != fmt.Sprint(s.places) {
 		w.t.Fatalf("hooks have places %v, want %v", s.places, places)

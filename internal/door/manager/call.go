@@ -91,13 +91,15 @@ func (c *conn) simple(queue, method string) error {
 	}
 	switch method {
 	case "empty", "full", "qsize":
-		held, err := c.store.Held(c.ctx, queue)
-		switch {
-		case err != nil:
+		all, err := c.store.Held(c.ctx, queue)
+		if err != nil {
 			return c.fault(err)
-		case method == "qsize":
+		}
+		held := &all[0]
+		switch method {
+		case "qsize":
 			return c.reply(func(b []byte) []byte { return appendInt(b, held.Ready) })
-		case method == "empty":
+		case "empty":
 			return c.reply(appendBool(held.Ready == 0))
 		}
 		max := held.Settings.MaxTasks

@@ -86,7 +86,7 @@ func (c *conn) tooLong(n int64) *exception {
 // opaque tells whether the queue takes instances of classes of the program's own.
 func (c *conn) opaque(queue string) bool {
 	held, err := c.s.broker.Held(c.ctx, queue)
-	return err == nil && held.Settings.Opaque
+	return err == nil && held[0].Settings.Opaque
 }
 
 // appendValue appends what the task is to Python.

@@ -61,14 +61,19 @@ type want struct {
 }
 
 // nextLoop is the loop of a new connection, in turn, or nil: then it is served by a goroutine
-// alone. The first call starts the loops, as many as make sense.
+// alone. The first call starts the loops, as many as make sense. Where another machine answers there are
+// none: it may be long in coming, and a loop would have others wait for it.
 func (s *Server) nextLoop() *loop {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.turn++; s.turn == 1 && !s.hall.Draining() {
 		stats, err := s.broker.Stats(context.Background())
 		s.gathers = err == nil && stats.AnswersWait
-		for range loops() {
+		n := loops()
+		if err != nil || stats.Cluster != nil {
+			n = 0
+		}
+		for range n {
 			p, err := newPoll()
 			if err != nil {
 				s.frame.Log.Warn("memcached connections are served by a goroutine each", "err", err)

@@ -66,6 +66,7 @@ func owners() []rung {
 	return []rung{
 		{[]string{"./internal/cluster", "-short"}, firstMost},
 		{[]string{"./internal/ladder", "-run", "^TestOwners$", "-owners", "4000"}, firstMost},
+		{[]string{"./internal/door/memcache", "-run", "^TestOwnerDoesNotAnswer$"}, firstMost},
 	}
 }
 
