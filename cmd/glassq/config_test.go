@@ -92,6 +92,8 @@ func TestBadConfig(t *testing.T) {
 		{"no section", "data = \"d\"\n", "line 1: data stands outside of a section"},
 		{"value", "[serve]\n\nmax-body = \"many\"\n", "line 3: max-body: "},
 		{"kind", "[dispatch]\ncount = [1, 2]\n", "line 2: count: takes one value, not a list"},
+		{"number", "[work.http]\nconcurrency = \"x\"\n", "line 2: concurrency: not a whole number"},
+		{"duration", "[work.http]\ntimeout = \"soon\"\n", "line 2: timeout: not a duration like 250ms"},
 		{"syntax", "[serve]\ndata = \n", "line 2"},
 		{"config in config", "[serve]\nconfig = \"x\"\n", "line 2: there is no setting config"},
 		{"command as value", "serve = 1\n", "line 1: serve is a command"},

@@ -120,6 +120,9 @@ func (c *crew) owner() (at int, epoch uint64) {
 
 // now is the time of the log, in ms.
 func (c *crew) now() int64 {
+	if len(c.d.m.schedules) > 0 {
+		synctest.Wait() // what is due is put
+	}
 	ps, _, err := c.any().Peek(c.ctx, clockQueue, glassq.Delayed, 0, 1)
 	if err == nil && len(ps) != 1 {
 		err = fmt.Errorf("%d tasks tell the time", len(ps))
@@ -342,7 +345,8 @@ func (c *crew) under(i int) error {
 	var acks []glassq.Ack
 	task := glassq.Task{Queue: "next", Body: c.d.body(20), ID: fmt.Sprint("under", c.steps)}
 	for k := range m.tasks {
-		if t := &m.tasks[k]; t.state == glassq.Leased && t.Queue == glassq.DefaultResults && len(acks) == 0 {
+		if t := &m.tasks[k]; t.state == glassq.Leased && t.Queue == glassq.DefaultResults && len(acks) == 0 &&
+			t.at-m.now > 2*ownerBeat.Milliseconds() {
 			acks = []glassq.Ack{{Token: t.token()}}
 		}
 	}

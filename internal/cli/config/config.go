@@ -332,7 +332,7 @@ func setFlag(f *pflag.Flag, texts []string) error {
 	}
 	for _, text := range texts {
 		if err := f.Value.Set(text); err != nil {
-			return err
+			return valueError(f, text, err)
 		}
 	}
 	return nil

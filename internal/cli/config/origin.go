@@ -56,7 +56,7 @@ func (c *File) Fill(cmd *cobra.Command, lookup func(string) (string, bool)) (map
 		if ok {
 			origins[f.Name] = Origin("file " + c.Path)
 			if serr := setFlag(f, texts); serr != nil {
-				err = fmt.Errorf("%s: %s: %w", c.Path, f.Name, valueError(f, strings.Join(texts, ","), serr))
+				err = fmt.Errorf("%s: %s: %w", c.Path, f.Name, serr)
 			}
 			f.Changed = true
 		}
