@@ -551,8 +551,6 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// TestWarnings: a near miss among a task's own members comes back in its receipt, and a negative
-// duration is refused.
 // TestAckTooLarge: an ack that is larger than a request may be is refused for itself, as every store
 // does, and those beside it are done.
 func TestAckTooLarge(t *testing.T) {
@@ -575,6 +573,8 @@ func TestAckTooLarge(t *testing.T) {
 	}
 }
 
+// TestWarnings: a near miss among a task's own members comes back in its receipt, and a negative
+// duration is refused.
 func TestWarnings(t *testing.T) {
 	c := pair(t)
 	own, near := []byte(`{"own":1}`), []byte(`{"prio":9}`)

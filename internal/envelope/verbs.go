@@ -129,14 +129,34 @@ func readRecord(text []byte, line any, needed *token) error {
 }
 
 // ParseChange reads an object of settings into v, which points to a struct of package glassq. Members
-// that v does not have are refused, and so are members that come twice. The error is like
-// ParseTask's.
+// that v does not have are refused, and so are members that come twice, and those of a run that are
+// empty texts. The error is like ParseTask's.
 func ParseChange(text []byte, v any) error {
-	if err := json.Unmarshal(text, v, json.RejectUnknownMembers(true)); err != nil {
+	opt := json.RejectUnknownMembers(true)
+	if _, ok := v.(*glassq.RunChange); ok {
+		opt = json.JoinOptions(opt, noEmpty)
+	}
+	if err := json.Unmarshal(text, v, opt); err != nil {
 		return badRecord(err)
 	}
 	return nil
 }
+
+// noEmpty refuses texts that are empty: what is told of a run are names, and a name that a variable of
+// a shell should have held is not one that was left out.
+var noEmpty = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Decoder, s *string) error {
+	if d.PeekKind() != '"' {
+		return errors.ErrUnsupported
+	}
+	t, err := d.ReadToken()
+	if err != nil {
+		return err
+	}
+	if *s = t.String(); *s == "" {
+		return errors.New("it is empty; leave it out")
+	}
+	return nil
+}))
 
 // badRecord makes a sentence of an error of the decoder: what is wrong with which member, and
 // where.

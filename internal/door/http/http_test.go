@@ -286,6 +286,8 @@ func TestQueuesAndRuns(t *testing.T) {
 		{"make run", "POST", "/v1/runs/r2", typeJSON, `{"source":"s","queue":"q"}`, 200, `"source":"s"`},
 		{"conflict", "POST", "/v1/runs/r2", typeJSON, `{"source":"t"}`, 409, "run_conflict"},
 		{"bad run", "POST", "/v1/runs/r2", typeJSON, `{"sealed":3}`, 400, "want true or false"},
+		{"run after nothing", "POST", "/v1/runs/r2", typeJSON, `{"after":""}`, 400, `member \"after\": it is empty; leave it out`},
+		{"run with a queue that is no text", "POST", "/v1/runs/r2", typeJSON, `{"queue":3}`, 400, "want a string"},
 		{"bad total", "POST", "/v1/runs/r2", typeJSON, `{"total":-1}`, 400, "want a whole number, not negative"},
 		{"await", "GET", "/v1/runs/r2?until=exists&wait=10s", "", "", 200, `"run":"r2"`},
 		{"await short", "GET", "/v1/runs/r?until=complete&wait=1ms", "", "", 200, `"complete":false`},
