@@ -138,6 +138,29 @@ func TestBrowserAsAPerson(t *testing.T) {
 	do(t, ctx, "and leads to the login", chromedp.WaitVisible(`input[name=key]`))
 }
 
+// TestBrowserSessionEnds: a session that ends in the middle of an action leads to the login, which says so,
+// and from there back to the page. Nothing was done, and the next press does it once.
+func TestBrowserSessionEnds(t *testing.T) {
+	s := newSite(t, func(o *httpdoor.Options) { o.Access = door.NewAccess([]byte("the key")) })
+	s.fill()
+	ctx := browse(t)
+	login := chromedp.SendKeys(`input[name=key]`, "the key\r")
+	do(t, ctx, "log in", chromedp.Navigate(s.url+"/queues/work"), chromedp.WaitVisible(`input[name=key]`), login,
+		chromedp.WaitVisible(`form[action$="/pause"] button`))
+	do(t, ctx, "another tab logs out, and this one pauses", chromedp.Evaluate[chromedp.Void](`(pause =>
+		fetch("/logout", {method: "POST", redirect: "manual", body: new URLSearchParams({form: pause.form.value})}).then(() => { pause.requestSubmit() })
+		)(document.querySelector('form[action$="/pause"]'))`), chromedp.WaitVisible(`input[name=key]`),
+		until(fmt.Sprintf(hasText, "not logged in any more")))
+	if s.queue("work").Settings.Paused {
+		t.Error("an action of a session that is over was done")
+	}
+	do(t, ctx, "log in again", login, chromedp.WaitVisible(`form[action$="/pause"] button`))
+	if at := tell[string](t, ctx, `location.pathname`); at != "/queues/work" || s.queue("work").Settings.Paused {
+		t.Errorf("the login leads to %s, paused %v; want the page as it was", at, s.queue("work").Settings.Paused)
+	}
+	do(t, ctx, "pause", press(`form[action$="/pause"] button`, enter), chromedp.WaitVisible(`form[action$="/resume"] button`))
+}
+
 // TestBrowserMissesNothing: what changed after a page was made, and before its stream of events was
 // open, shows.
 func TestBrowserMissesNothing(t *testing.T) {
