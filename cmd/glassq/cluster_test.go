@@ -112,7 +112,7 @@ func TestClusterStore(t *testing.T) {
 //	a server older than 2.11, clocks apart      TestOldServer, TestClocksApart of internal/jetstream
 //	a newer format                              TestForeign
 //	max_payload                                 TestRefusals; a body over one message goes in parts, TestLog
-//	a full log                                  TestFull of internal/jetstream and of internal/cluster
+//	a full log, a full account                  TestFull, TestAccountFull of internal/jetstream; TestFull of internal/cluster
 //	--sync, --min-free with a store on NATS     TestClusterStore
 func TestClusterRefusals(t *testing.T) {
 	if testing.Short() {

@@ -338,7 +338,7 @@ func TestOutputOfWhatWasRead(t *testing.T) {
 		t.Errorf("the first file again: %s", errs)
 	}
 	if out, _ := f.do(0, "runs", "show", "r"); !strings.Contains(out, file+" on ") || !strings.Contains(out,
-		"standard output, at ") {
+		"standard output of process ") {
 		t.Errorf("runs show said %s; want who read the results", out)
 	}
 }

@@ -498,7 +498,7 @@ func (r *reign) Room(kind engine.Kind, size int) error {
 	if info.MaxBytes == 0 || info.Bytes+int64(size) <= info.MaxBytes/100*share {
 		return nil
 	}
-	return glassq.Errorf(glassq.CodeStorageFull, "the log holds %d of its %d bytes; raise its max_bytes, or have tasks done",
+	return glassq.Errorf(glassq.CodeStorageFull, "the log holds %d of its %d bytes; raise its max_bytes, or what its NATS account may store, or have tasks done",
 		info.Bytes, info.MaxBytes)
 }
 

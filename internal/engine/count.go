@@ -10,7 +10,7 @@ type counted struct {
 	what, flag string
 	there, may int // how many there are, and may be
 	made       map[string]struct{}
-	past       func() int // how many go when there is a new one; nil for none
+	past       *state.State // the runs whose time is over there go when there is a new one; nil for queues
 }
 
 // make notes a name that is not there yet, and refuses one too many.
@@ -20,7 +20,7 @@ func (c *counted) make(name string) error {
 	}
 	c.made[name] = struct{}{}
 	if c.there+len(c.made) > c.may && c.past != nil {
-		c.there, c.past = c.there-c.past(), nil
+		c.there, c.past = c.there-c.past.PastRuns(), nil
 	}
 	if c.there+len(c.made) > c.may {
 		return glassq.Errorf(glassq.CodeQuota, "there are %d %s, and no more than %d may be there (serve %s)", c.there, c.what,
@@ -33,7 +33,7 @@ func (c *counted) make(name string) error {
 // a run join. The caller holds mu.
 func (e *Engine) mayMake(tasks []glassq.Task, run string) error {
 	queues := counted{what: "queues", flag: "--max-queues", there: e.st.QueueCount(), may: e.opt.MaxQueues}
-	runs := counted{what: "runs", flag: "--max-runs", there: e.st.RunCount(), may: e.opt.MaxRuns, past: e.st.PastRuns}
+	runs := counted{what: "runs", flag: "--max-runs", there: e.st.RunCount(), may: e.opt.MaxRuns, past: e.st}
 	queue := ""
 	for i := range tasks {
 		t := &tasks[i]

@@ -1,17 +1,33 @@
 package jetstream_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/cluster"
 	"github.com/glassq/glassq/internal/jetstream"
+	"github.com/glassq/glassq/internal/jetstream/natstest"
 )
 
-// TestFull: a log that is near its max_bytes refuses puts, and what is there can be done.
+// TestFull: a log that is near its max_bytes, or in an account that is near its limit, refuses puts, and
+// what is there can be done.
 func TestFull(t *testing.T) {
 	t.Parallel()
-	at, err := jetstream.Parse(servers(t).URL("full") + "?max_bytes=32MiB")
+	testFull(t, servers(t).URL("full")+"?max_bytes=32MiB")
+}
+
+func TestAccountFull(t *testing.T) {
+	t.Parallel()
+	servers(t) // says what is missing
+	c := natstest.New(t, 3, natstest.Options{Lazy: true, More: `
+accounts { A { jetstream { max_mem: 0, max_file: 100MB, max_streams: 9, max_consumers: 9 }, users: [{user: a, password: b}] } }
+`})
+	testFull(t, strings.Replace(c.URL("full"), "nats://", "nats://a:b@", 1))
+}
+
+func testFull(t *testing.T, url string) {
+	at, err := jetstream.Parse(url)
 	if err != nil {
 		t.Fatal(err)
 	}

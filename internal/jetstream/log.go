@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/glassq/glassq/internal/cluster"
@@ -25,6 +26,8 @@ type log struct {
 	inbox   string // answers to message n come to inbox + n, in base 36
 	answers *nats.Subscription
 	absent  absence
+
+	unlimited atomic.Bool // the account may store what the servers have room for
 
 	mu      sync.Mutex // guards everything below
 	calls   uint64
@@ -90,6 +93,11 @@ func (l *log) Info(ctx context.Context) (cluster.Info, error) {
 	if is.State.Msgs == 0 {
 		info.First = info.Last + 1
 	}
+	if left, limited, err := l.accountRoom(ctx, is.Config.Replicas); err != nil {
+		return cluster.Info{}, err
+	} else if most := info.Bytes + left; limited && (info.MaxBytes == 0 || most < info.MaxBytes) {
+		info.MaxBytes = most
+	}
 	if is.Cluster != nil {
 		info.Leader = is.Cluster.Leader
 		for _, peer := range is.Cluster.Replicas {
@@ -100,6 +108,36 @@ func (l *log) Info(ctx context.Context) (cluster.Info, error) {
 		}
 	}
 	return info, nil
+}
+
+// An account is what the servers say of the account of the user. One whose limits are in tiers has
+// those of streams with as many copies.
+type account struct {
+	Storage int64 `json:"storage"` // of all copies
+	Limits  struct {
+		MaxStorage int64 `json:"max_storage"` // not positive: there is none
+	} `json:"limits"`
+	Tiers map[string]account `json:"tiers"`
+}
+
+// accountRoom is how many bytes of messages that are kept so many times have room in the account,
+// at least none; one that was made without a limit is asked no more.
+func (l *log) accountRoom(ctx context.Context, replicas int) (left int64, limited bool, err error) {
+	if l.unlimited.Load() {
+		return 0, false, nil
+	}
+	var a account
+	if err := l.api(ctx, "INFO", nil, &a); err != nil {
+		return 0, false, err
+	}
+	if tier, ok := a.Tiers[fmt.Sprint("R", replicas)]; ok {
+		a = tier
+	}
+	if a.Limits.MaxStorage <= 0 {
+		l.unlimited.Store(true)
+		return 0, false, nil
+	}
+	return max(0, a.Limits.MaxStorage-a.Storage) / int64(max(1, replicas)), true, nil
 }
 
 func (l *log) Read(ctx context.Context, n uint64) ([]byte, error) {
