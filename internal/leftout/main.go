@@ -109,7 +109,8 @@ type outcome struct {
 }
 
 // detectorBroke is what the race detector says when it breaks down: no race, and no failure of a test.
-const detectorBroke = "ThreadSanitizer: CHECK failed"
+// The second is a fault in code that is not Go's, which the detector alone is; one in Go's is a panic.
+var detectorBroke = regexp.MustCompile(`^(ThreadSanitizer: CHECK failed|SIGSEGV: segmentation violation$)`)
 
 // again is the packages to run once more, where nothing but the race detector failed.
 func (o *outcome) again() []string {
@@ -144,7 +145,7 @@ func follow(in io.Reader, out io.Writer) (outcome, error) {
 				out.Write(line)
 			} else {
 				key := e.Package + " " + e.Test
-				if strings.Contains(e.Output, detectorBroke) {
+				if detectorBroke.MatchString(strings.TrimSpace(e.Output)) {
 					told.broken[e.Package] = true
 				}
 				if e.Action == "fail" {

@@ -48,8 +48,14 @@ func TestAgain(t *testing.T) {
 {"Action":"output","Package":"q","Output":"FAIL\tq\t0.1s\n"}
 {"Action":"fail","Package":"q"}
 `
+	fault := func(says string) string {
+		return strings.Replace(broke, "ThreadSanitizer: CHECK failed: tsan_rtl.cpp:346", says, 1)
+	}
 	for _, tt := range []struct{ name, events, want string }{
 		{"the detector", broke, "q"},
+		{"a fault in the detector's code", fault("SIGSEGV: segmentation violation"), "q"},
+		{"a fault in Go's code", fault("panic: runtime error: invalid memory address or nil pointer dereference"), ""},
+		{"a fault in Go's code, its signal", fault("[signal SIGSEGV: segmentation violation code=0x1 addr=0x0 pc=0x41bce9]"), ""},
 		{"the detector, and a test elsewhere", broke + events, ""},
 		{"the detector, after a test of the package", `{"Action":"fail","Package":"q","Test":"TestB"}` + "\n" + broke, ""},
 		{"a data race", strings.Replace(broke, "ThreadSanitizer: CHECK failed", "WARNING: DATA RACE", 1), ""},
