@@ -3,10 +3,13 @@ package dashboard_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -89,11 +92,73 @@ const enter = "\r"
 
 const hasText = `document.body.innerText.includes(%q)`
 
+var manyDead = flag.Int("dead", 50_000, "dead tasks beside which a browser is used")
+
 // TestBrowserAsAPerson logs in and uses pages and actions by their forms, and sees changes without
 // loading again.
 func TestBrowserAsAPerson(t *testing.T) {
-	s := newSite(t, func(o *httpdoor.Options) { o.Access = door.NewAccess([]byte("the key")) })
-	s.fill()
+	for _, much := range []bool{false, true} {
+		t.Run(fmt.Sprint("beside much=", much), func(t *testing.T) {
+			s := newSite(t, func(o *httpdoor.Options) { o.Access = door.NewAccess([]byte("the key")) })
+			s.fill()
+			if much {
+				s.busy(*manyDead)
+			}
+			asAPerson(t, s)
+		})
+	}
+}
+
+// busy makes 1,000 more queues and that many dead tasks, and has 20,000 tasks a second pass until the
+// test ends.
+func (s *site) busy(dead int) {
+	s.t.Helper()
+	var tasks []glassq.Task
+	for i := range 1000 {
+		tasks = append(tasks, glassq.Task{Queue: fmt.Sprint("many.", i)})
+	}
+	if _, err := s.broker.Put(s.t.Context(), tasks); err != nil {
+		s.t.Fatal(err)
+	}
+	for left := dead; left > 0; left -= glassq.MaxBatch {
+		s.kill(min(left, glassq.MaxBatch), "refused", "", 0)
+	}
+	const batch = 100
+	pass := func(ctx context.Context) error {
+		if _, err := s.broker.Put(ctx, slices.Repeat([]glassq.Task{{Queue: "busy", Body: []byte("x")}}, batch)); err != nil {
+			return err
+		}
+		leases, err := s.broker.Reserve(ctx, glassq.Reserve{Queue: "busy", Max: batch})
+		acks := make([]glassq.Ack, len(leases))
+		for i := range leases {
+			acks[i].Token = leases[i].Token()
+		}
+		if err == nil {
+			_, err = s.broker.Ack(ctx, acks)
+		}
+		return err
+	}
+	var passing sync.WaitGroup
+	ctx, stop := context.WithCancel(s.t.Context())
+	passing.Go(func() {
+		each := time.NewTicker(batch * time.Second / 20_000)
+		defer each.Stop()
+		for {
+			select {
+			case <-each.C:
+			case <-ctx.Done():
+				return
+			}
+			if err := pass(ctx); err != nil && ctx.Err() == nil {
+				s.t.Errorf("tasks that pass: %v", err)
+				return
+			}
+		}
+	})
+	s.t.Cleanup(func() { stop(); passing.Wait() })
+}
+
+func asAPerson(t *testing.T, s *site) {
 	ctx := browse(t)
 	do(t, ctx, "log in", chromedp.Navigate(s.url+"/queues/work"), chromedp.WaitVisible(`input[name=key]`),
 		chromedp.SendKeys(`input[name=key]`, "the key\r"), chromedp.WaitVisible(`form[action$="/pause"] button`))
@@ -136,6 +201,63 @@ func TestBrowserAsAPerson(t *testing.T) {
 	do(t, ctx, "the page says that the server is away", until(`document.getElementById("live").className == "bad"`))
 	s.serve(addr)
 	do(t, ctx, "and leads to the login", chromedp.WaitVisible(`input[name=key]`))
+}
+
+// TestBrowserSessionEnds: a session that ends in the middle of an action leads to the login, which says so,
+// and from there back to the page. Nothing was done, and the next press does it once.
+func TestBrowserSessionEnds(t *testing.T) {
+	s := newSite(t, func(o *httpdoor.Options) { o.Access = door.NewAccess([]byte("the key")) })
+	s.fill()
+	ctx := browse(t)
+	login := chromedp.SendKeys(`input[name=key]`, "the key\r")
+	do(t, ctx, "log in", chromedp.Navigate(s.url+"/queues/work"), chromedp.WaitVisible(`input[name=key]`), login,
+		chromedp.WaitVisible(`form[action$="/pause"] button`))
+	do(t, ctx, "another tab logs out, and this one pauses", chromedp.Evaluate[chromedp.Void](`(pause =>
+		fetch("/logout", {method: "POST", redirect: "manual", body: new URLSearchParams({form: pause.form.value})}).then(() => { pause.requestSubmit() })
+		)(document.querySelector('form[action$="/pause"]'))`), chromedp.WaitVisible(`input[name=key]`),
+		until(fmt.Sprintf(hasText, "not logged in any more")))
+	if s.queue("work").Settings.Paused {
+		t.Error("an action of a session that is over was done")
+	}
+	do(t, ctx, "log in again", login, chromedp.WaitVisible(`form[action$="/pause"] button`))
+	if at := tell[string](t, ctx, `location.pathname`); at != "/queues/work" || s.queue("work").Settings.Paused {
+		t.Errorf("the login leads to %s, paused %v; want the page as it was", at, s.queue("work").Settings.Paused)
+	}
+	do(t, ctx, "pause", press(`form[action$="/pause"] button`, enter), chromedp.WaitVisible(`form[action$="/resume"] button`))
+}
+
+// TestBrowserTwoTabs: of two tabs that redrive the same task the second one is told that there was none.
+func TestBrowserTwoTabs(t *testing.T) {
+	s := newSite(t, nil)
+	s.fill()
+	one := browse(t)
+	two, end := chromedp.NewContext(one)
+	defer end()
+	row := `button[name=task][value="~5"]`
+	still := chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error { // nothing brings the page up to date
+		_, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+			Source: `window.EventSource = function () { return new EventTarget() }`})
+		return err
+	})
+	// The tab behind draws nothing and gets no keys, so both are asked and told by scripts.
+	submit := chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector(%q).click()`, row))
+	for _, tab := range []context.Context{one, two} {
+		do(t, tab, "the list of the dead", still, chromedp.Navigate(s.url+"/queues/work/tasks?state=dead"), until(fmt.Sprintf(`document.querySelector(%q)`, row)))
+	}
+	for i, tab := range []context.Context{one, two} {
+		do(t, tab, "redrive", submit)
+		note := fmt.Sprintf(`document.querySelector("p.note")?.innerText.includes("%d task")`, 1-i)
+		for {
+			if err := chromedp.Do(tab, until(note)); err == nil {
+				break
+			} else if tab.Err() != nil { // else the page before has just gone
+				t.Fatalf("tab %d: %v", i+1, err)
+			}
+		}
+	}
+	if q := s.queue("work"); q.Dead != 1 || q.Ready != 4 {
+		t.Errorf("the queue has %d dead and %d ready tasks; want 1 and 4", q.Dead, q.Ready)
+	}
 }
 
 // TestBrowserMissesNothing: what changed after a page was made, and before its stream of events was
