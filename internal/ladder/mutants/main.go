@@ -57,15 +57,21 @@ func ladder(crashes int) []rung {
 		{[]string{"./internal/wal/...", "./internal/state", "-short"}, firstMost},
 		{[]string{"./internal/ladder", "-run", "^(TestMachine|TestWays)$", "-short", "-rapid.nofailfile",
 			"-rapid.shrinktime", "1s"}, firstMost},
+		walk(),
 		{[]string{"./internal/engine/...", "./internal/disk"}, firstMost},
 	}
+}
+
+// walk is the rung that walks longest beside the model, over changes of owners.
+func walk() rung {
+	return rung{[]string{"./internal/ladder", "-run", "^TestOwners$", "-owners", "4000"}, firstMost}
 }
 
 // owners are the rungs of bugs whose names begin with "cluster-": those of one machine do not see them.
 func owners() []rung {
 	return []rung{
 		{[]string{"./internal/cluster", "-short"}, firstMost},
-		{[]string{"./internal/ladder", "-run", "^TestOwners$", "-owners", "4000"}, firstMost},
+		walk(),
 		{[]string{"./internal/door/memcache", "-run", "^TestOwnerDoesNotAnswer$"}, firstMost},
 	}
 }
