@@ -293,7 +293,7 @@ func (s *Store) heed(x sign, now bool) {
 	if s.left = x.Kind == leaves; x.Kind != owns {
 		owner = ""
 	}
-	if x.Epoch > s.epoch || owner != s.owner {
+	if x.Epoch > s.epoch || owner != s.owner && s.owner != s.name { // an attempt ends no reign
 		s.epoch, s.owner = x.Epoch, owner
 		s.change()
 	}
