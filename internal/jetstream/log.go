@@ -148,9 +148,9 @@ func (l *log) Read(ctx context.Context, n uint64) ([]byte, error) {
 // Scan asks whichever server is near, in batches. It leaves out what that server does not have.
 func (l *log) Scan(ctx context.Context, first uint64, most int, each func(n uint64, msg []byte) bool) error {
 	if most == 1 { // without a subscription of its own, of which all servers would hear
-		msg, err := l.nc.RequestWithContext(ctx, l.direct(), fmt.Appendf(nil, `{"seq":%d}`, first))
+		msg, err := l.ask(ctx, l.direct(), fmt.Appendf(nil, `{"seq":%d}`, first))
 		if err != nil {
-			return fmt.Errorf("read message %d: %w", first, err)
+			return err
 		}
 		if n, end, err := scanned(msg, first); err != nil || end || n != first {
 			return err
