@@ -142,8 +142,11 @@ func inParts[T any](items []T, size func(*T) int, do func([]T) ([]error, error))
 			}
 		}
 		errs, err := do(rest[:n])
-		if err != nil || n == len(items) {
-			return errs, err
+		if err != nil {
+			return nil, err // the answers of a part would be taken for those of the first items
+		}
+		if n == len(items) {
+			return errs, nil
 		}
 		all, rest = append(all, errs...), rest[n:]
 	}

@@ -29,6 +29,7 @@ func TestPutWithoutQueue(t *testing.T) {
 type counting struct {
 	glassq.Store
 	calls []int
+	fails int // the call that does, with answers; 0 for none
 }
 
 func (c *counting) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
@@ -42,6 +43,9 @@ func (c *counting) Ack(_ context.Context, acks []glassq.Ack) ([]error, error) {
 	c.calls = append(c.calls, n)
 	errs := make([]error, len(acks))
 	errs[0] = errors.New("the first of its call")
+	if len(c.calls) == c.fails {
+		return errs, glassq.ErrUnknown
+	}
 	return errs, nil
 }
 
@@ -88,6 +92,11 @@ func TestLargeCalls(t *testing.T) {
 		t.Fatalf("acks = %v, %v", errs, err)
 	}
 	within("large results", 5, 5, errs)
+	store.fails = 2
+	if errs, err := b.Ack(t.Context(), acks); len(errs) > 0 || !errors.Is(err, glassq.ErrUnknown) {
+		t.Errorf("acks of which a part fails = %v, %v; want no answers, which would be those of others", errs, err)
+	}
+	store.calls, store.fails = nil, 0
 	for i := range acks {
 		follow := make([]glassq.Task, 200)
 		for k := range follow {

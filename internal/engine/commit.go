@@ -166,6 +166,13 @@ func (e *Engine) wait(frame uint64) error {
 // waitWritten returns when a frame is written: a killed process does not lose it.
 func (e *Engine) waitWritten(frame uint64) error { return e.turns.waitWritten(frame, e.commitOpen) }
 
+// refuse ends what begin began, and is refused of err, which rests on the state as it is.
+func (e *Engine) refuse(err error) error {
+	told := e.told()
+	e.end()
+	return e.refused(told, err)
+}
+
 // refused returns err, which rests on the state as of the frame told, once that may be told. A refused
 // call has changed nothing, so where it may not be told, the call was surely not done.
 func (e *Engine) refused(told uint64, err error) error {

@@ -17,9 +17,7 @@ func (e *Engine) Find(_ context.Context, f glassq.Find) (found glassq.Found, err
 	n, due, where, err := e.st.Find(&f)
 	found.Where = where
 	if err != nil || n == 0 {
-		told := e.told()
-		e.end()
-		return found, e.refused(told, err)
+		return found, e.refuse(err)
 	}
 	place, _ := e.st.Place(n)
 	found.Number, found.State, found.Attempt, found.Reason = n, e.st.StateOf(n), place.Attempt, e.st.Reason(n)

@@ -17,23 +17,20 @@ func (e *Engine) change(decide func() ([]byte, error), then func()) error {
 	if err := e.begin(); err != nil {
 		return err
 	}
-	var f uint64
+	var rec []byte
 	err := e.roomOn(Shrinks, 4<<10)
 	if err == nil {
-		var rec []byte
-		if rec, err = decide(); err == nil && rec != nil {
-			e.append(rec)
-			f = e.join()
-			if then != nil {
-				then()
-			}
-		}
+		rec, err = decide()
 	}
-	told := e.told()
+	if err != nil || rec == nil {
+		return e.refuse(err)
+	}
+	e.append(rec)
+	f := e.join()
+	if then != nil {
+		then()
+	}
 	e.end()
-	if err != nil {
-		return e.refused(told, err)
-	}
 	return e.wait(f)
 }
 
@@ -54,9 +51,7 @@ func (e *Engine) Queues(_ context.Context, names ...string) ([]glassq.QueueInfo,
 	for _, name := range names {
 		q := e.st.Queue(name)
 		if q == nil {
-			told := e.told()
-			e.end()
-			return nil, e.refused(told, state.NoQueue(name))
+			return nil, e.refuse(state.NoQueue(name))
 		}
 		queues = append(queues, q)
 	}
@@ -139,9 +134,7 @@ func (e *Engine) peek(queue string, want glassq.State, cursor uint64, most int, 
 	}
 	q := e.st.Queue(queue)
 	if q == nil {
-		told := e.told()
-		e.end()
-		return nil, 0, 0, e.refused(told, state.NoQueue(queue))
+		return nil, 0, 0, e.refuse(state.NoQueue(queue))
 	}
 	found, places := e.st.Show(q, want, cursor, most+1)
 	f, told, now := e.newest(), e.told(), e.st.Now()
@@ -282,8 +275,5 @@ func (e *Engine) read(look func() error) error {
 	if err := e.begin(); err != nil {
 		return err
 	}
-	err := look()
-	f := e.told()
-	e.end()
-	return e.refused(f, err)
+	return e.refuse(look())
 }

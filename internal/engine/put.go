@@ -30,11 +30,10 @@ func (e *Engine) Put(_ context.Context, tasks []glassq.Task) ([]glassq.Receipt, 
 		return nil, err
 	}
 	f, _, err := e.putNow(tasks, s, receipts)
-	told := e.told()
-	e.end()
 	if err != nil {
-		return nil, e.refused(told, err)
+		return nil, e.refuse(err)
 	}
+	e.end()
 	return receipts, e.wait(f)
 }
 

@@ -114,9 +114,7 @@ func (e *Engine) reserve(ctx context.Context, w *waiter) ([]glassq.Lease, error)
 	}
 	r := &w.r
 	if err := e.mayMakeQueue(r.Queue); err != nil {
-		told := e.told()
-		e.end()
-		return nil, e.refused(told, err)
+		return nil, e.refuse(err)
 	}
 	q := e.st.Touch(r.Queue)
 	wl := waiters(q)

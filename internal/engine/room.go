@@ -67,8 +67,8 @@ func (e *Engine) admit(q *state.Queue, w *waitList) {
 
 // whenRoom calls try under mu, now and whenever the queue that it names may have room, until it
 // names none or wait is over; negative waits for ever. behind is a queue whose line is to be joined
-// without a try, or nil. It returns what the last try did. The caller has begun; mu is free when it
-// returns.
+// without a try, or nil. It returns what the last try did, a refusal once it may be told. The caller
+// has begun; mu is free when it returns.
 func (e *Engine) whenRoom(ctx context.Context, wait time.Duration, behind *state.Queue, try attempt) (uint64, error) {
 	full := behind
 	var f uint64
@@ -76,9 +76,12 @@ func (e *Engine) whenRoom(ctx context.Context, wait time.Duration, behind *state
 	if full == nil {
 		f, full, err = try()
 	}
-	if full == nil || wait == 0 {
+	if err != nil && (full == nil || wait == 0) {
+		return 0, e.refuse(err)
+	}
+	if err == nil {
 		e.end()
-		return f, err
+		return f, nil
 	}
 	p := &parked{try: try, queue: full, err: err, done: make(chan struct{})}
 	w := waiters(full)
@@ -88,8 +91,12 @@ func (e *Engine) whenRoom(ctx context.Context, wait time.Duration, behind *state
 	await(ctx, p.done, wait)
 	e.mu.Lock()
 	if p.over { // whatever else has happened since
+		told := e.told()
 		e.mu.Unlock()
-		return p.f, p.err
+		if p.err != nil {
+			return 0, e.refused(told, p.err)
+		}
+		return p.f, nil
 	}
 	if e.err != nil {
 		err := e.err
@@ -100,8 +107,11 @@ func (e *Engine) whenRoom(ctx context.Context, wait time.Duration, behind *state
 	w = waiters(p.queue)
 	w.room = slices.DeleteFunc(w.room, func(x *parked) bool { return x == p })
 	e.lowered(p.queue) // the next one may need less
-	e.end()
-	return 0, cmp.Or(ctx.Err(), p.err)
+	if ctx.Err() != nil {
+		e.end()
+		return 0, ctx.Err()
+	}
+	return 0, e.refuse(p.err)
 }
 
 // PutWait is Put that waits for room; see glassq.Waits.
@@ -119,7 +129,7 @@ func (e *Engine) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Dur
 	f, err := e.whenRoom(ctx, wait, e.lineFor(tasks),
 		func() (uint64, *state.Queue, error) { return e.putNow(tasks, s, receipts) })
 	if err != nil {
-		return nil, e.refused(0, err)
+		return nil, err
 	}
 	return receipts, e.wait(f)
 }

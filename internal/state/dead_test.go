@@ -1,11 +1,18 @@
 package state
 
 import (
+	"encoding/binary"
 	"fmt"
 	"testing"
 
 	"github.com/glassq/glassq"
 )
+
+// appendRedrive appends that up to max dead tasks of queue are ready again: a record of logs of
+// before, which name no tasks.
+func appendRedrive(dst []byte, queue string, max int) []byte {
+	return binary.AppendUvarint(appendString(append(dst, byte(opRedrive)), queue), uint64(max))
+}
 
 // allDead is a state with so many dead tasks of a run in queue q, for a reason that each nth has.
 func allDead(tb testing.TB, count int, reason func(i int) string) *State {

@@ -306,7 +306,7 @@ func TestKeysKeepToTheSchedule(t *testing.T) {
 			put(b, "a", 4)
 			number, _ := b.lease()
 			b.apply(AppendNack(nil, number, &glassq.Nack{Dead: true}, 0))
-		}, func(b *keysBench) { b.apply(AppendRedrive(nil, "q", 1)) }, 9 * time.Second},
+		}, func(b *keysBench) { b.apply(appendRedrive(nil, "q", 1)) }, 9 * time.Second},
 		{"keys come on", glassq.Settings{Rate: rate}, func(b *keysBench) { put(b, "a", 4) },
 			func(b *keysBench) { b.apply(AppendQueue(nil, "q", fair)) }, 10 * time.Second},
 		{"keys go off", fair, func(b *keysBench) { put(b, "a", 4) },

@@ -52,7 +52,10 @@ func (s *State) Rank(q *Queue, by string) (rank uint64, ok bool) {
 	case glassq.SortDead:
 		return uint64(math.MaxInt64 - q.count[glassq.Dead]), true
 	case glassq.SortOldest, glassq.SortUrgent:
-		rank = s.eldest(q, late)
+		rank = late
+		if n, ok := s.Eldest(q, nil); ok {
+			rank = n
+		}
 	}
 	if by == glassq.SortUrgent {
 		switch {
@@ -66,15 +69,6 @@ func (s *State) Rank(q *Queue, by string) (rank uint64, ok bool) {
 		}
 	}
 	return rank, true
-}
-
-// eldest is the number of the next task of q, or of the eldest where keys take turns; none when nothing
-// is ready.
-func (s *State) eldest(q *Queue, none uint64) uint64 {
-	if n, ok := s.Eldest(q, nil); ok {
-		return n
-	}
-	return none
 }
 
 // AddTo adds the queue to totals, but for those who wait for it.

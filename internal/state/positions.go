@@ -26,8 +26,6 @@ func newPositions() *positionSet {
 	return &positionSet{bits: b}
 }
 
-func (p *positionSet) clone() *positionSet { return &positionSet{p.whole, p.bits.Clone()} }
-
 // at is the place among the intervals of the first that ends at n or later.
 func (p *positionSet) at(n uint32) int {
 	i, _ := slices.BinarySearchFunc(p.whole, n, func(x glassq.Interval, n uint32) int {

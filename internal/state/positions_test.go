@@ -38,7 +38,7 @@ func TestPositions(t *testing.T) {
 					bits.Remove(a)
 				}
 			case 2:
-				p = p.clone()
+				p = &positionSet{p.whole, p.bits.Clone()} // as an image shares it
 			default:
 				p.Add(a)
 				bits.Add(a)

@@ -127,7 +127,7 @@ func (p *pair) step() {
 		case 1:
 			p.both(AppendPurge(nil, queue, glassq.Dead, glassq.Delayed))
 		case 2, 3, 4:
-			p.both(AppendRedrive(nil, queue, 1+p.rnd.IntN(3)))
+			p.both(appendRedrive(nil, queue, 1+p.rnd.IntN(3)))
 		case 5:
 			p.both(AppendCancel(nil, run))
 		case 6:

@@ -30,7 +30,7 @@ const (
 	opNumbers               // lease numbers below this may be used
 	opQueue                 // queue, settings
 	opPurge                 // queue, bits of states
-	opRedrive               // queue, how many
+	opRedrive               // queue, how many; in logs from before opRedriveSome
 	opDrop                  // queue
 	opRun                   // run, change
 	opCancel                // run
@@ -597,12 +597,6 @@ func AppendPurge(dst []byte, queue string, states ...glassq.State) []byte {
 		bits |= 1 << s
 	}
 	return append(appendString(append(dst, byte(opPurge)), queue), bits)
-}
-
-// AppendRedrive appends that up to max dead tasks of queue are ready again: a record of logs of
-// before, which name no tasks.
-func AppendRedrive(dst []byte, queue string, max int) []byte {
-	return binary.AppendUvarint(appendString(append(dst, byte(opRedrive)), queue), uint64(max))
 }
 
 // AppendDrop appends that queue is forgotten.

@@ -45,7 +45,7 @@ func TestPutsPassesOver(t *testing.T) {
 		{"numbers", AppendNumbers(nil, 1<<40)},
 		{"queue", AppendQueue(nil, "q", glassq.Settings{Rate: 2})},
 		{"purge", AppendPurge(nil, "q", glassq.Ready, glassq.Dead)},
-		{"redrive", AppendRedrive(nil, "q", 300)},
+		{"redrive", appendRedrive(nil, "q", 300)},
 		{"drop", AppendDrop(nil, "q")},
 		{"run", AppendRun(nil, "r", glassq.RunChange{Source: "numbers 0..9"})},
 		{"cancel", AppendCancel(nil, "r")},

@@ -250,7 +250,7 @@ func (w *walker) step() {
 		case 1:
 			w.add(AppendPurge(nil, queue, glassq.Dead, glassq.Delayed))
 		case 2, 3, 4:
-			w.add(AppendRedrive(nil, queue, 1+w.rnd.IntN(3)))
+			w.add(appendRedrive(nil, queue, 1+w.rnd.IntN(3)))
 		case 5:
 			w.add(AppendCancel(nil, fmt.Sprintf("r%d", w.rnd.IntN(3))))
 		case 6:
@@ -500,7 +500,7 @@ func FuzzApply(f *testing.F) {
 		moved, _ := AppendMove(put, 1, 5, put)
 		f.Add(moved)
 	}
-	f.Add(AppendCancel(AppendDrop(AppendRedrive(AppendPurge(nil, "q", glassq.Ready), "q", 3), "q"), "r"))
+	f.Add(AppendCancel(AppendDrop(appendRedrive(AppendPurge(nil, "q", glassq.Ready), "q", 3), "q"), "r"))
 	f.Add(AppendAck(AppendLease(AppendPut(nil, &glassq.Task{Queue: "q"}), 1, 1, 1000), 1, glassq.OK, false))
 	said := AppendProgress(AppendLease(AppendPut(nil, &glassq.Task{Queue: "q"}), 1, 1, 1000), &glassq.Extend{
 		Token: glassq.Token{Number: 1}, Seq: 1, Progress: &glassq.Progress{Done: 0.5, Note: "n", Checkpoint: []byte("c")}}, 1000)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -224,6 +225,70 @@ func TestWaits(t *testing.T) {
 				took(read.name, read.do)
 				wg.Wait()
 			}
+		})
+	}
+}
+
+// TestRefusedOfWhatFails: a refusal that rests on a frame under way is told when that is done; when it
+// fails the call was surely not done.
+func TestRefusedOfWhatFails(t *testing.T) {
+	more := []glassq.Task{{Queue: "q", ID: "more"}}
+	for _, tt := range []struct {
+		name string
+		call func(ctx context.Context, e *engine.Engine, l *glassq.Lease) error
+	}{
+		{"put", func(ctx context.Context, e *engine.Engine, _ *glassq.Lease) error {
+			_, err := e.Put(ctx, more)
+			return err
+		}},
+		{"put that does not wait for room", func(ctx context.Context, e *engine.Engine, _ *glassq.Lease) error {
+			_, err := e.PutWait(ctx, more, 0)
+			return err
+		}},
+		{"put that waits for room", func(ctx context.Context, e *engine.Engine, _ *glassq.Lease) error {
+			_, err := e.PutWait(ctx, more, time.Millisecond)
+			return err
+		}},
+		{"ack that does not wait for room", func(ctx context.Context, e *engine.Engine, l *glassq.Lease) error {
+			return e.AckWait(ctx, glassq.Ack{Token: l.Token(), Put: more}, 0)
+		}},
+		{"purge of nothing", func(ctx context.Context, e *engine.Engine, _ *glassq.Lease) error {
+			_, err := e.Purge(ctx, "work")
+			return err
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSystem(true)
+				s.opt.Delay = 10 * time.Millisecond
+				var failing atomic.Bool
+				s.opt.Fail = func(*engine.Frame) error {
+					if failing.Load() {
+						return glassq.ErrUnknown
+					}
+					return nil
+				}
+				s.open(t)
+				e, ctx, one := s.log.Engine, t.Context(), int64(1)
+				if _, err := e.Configure(ctx, "q", glassq.SettingsChange{MaxTasks: &one}); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := e.Put(ctx, []glassq.Task{{Queue: "work"}, {Queue: "work"}}); err != nil {
+					t.Fatal(err)
+				}
+				leases, err := e.Reserve(ctx, glassq.Reserve{Queue: "work", Max: 1})
+				if err != nil || len(leases) != 1 {
+					t.Fatalf("reserve = %d leases, %v", len(leases), err)
+				}
+				failing.Store(true)
+				go put(s, "fills the queue")
+				go e.Reserve(ctx, glassq.Reserve{Queue: "work", Max: 1, Take: true})
+				synctest.Wait()
+				if err := tt.call(ctx, e, &leases[0]); glassq.CodeOf(err) != glassq.CodeUnavailable {
+					t.Errorf("it is told %v; want unavailable", err)
+				}
+				s.log.Close()
+			})
 		})
 	}
 }
