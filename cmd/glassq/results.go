@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 // A resultFile is a file of results that may go on where an earlier output ended.
 type resultFile struct {
 	f    *os.File
+	is   os.FileInfo  // which file it was when it was opened; nil for a pipe or a device
 	seen *output.Seen // what it has already; nil when it cannot be read again
 	size int64        // bytes of it
 }
@@ -30,8 +32,9 @@ func openResults(path string, opt output.LoadOptions) (*resultFile, error) {
 	r := &resultFile{f: f}
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {
-		return r, nil // a pipe or a device: nothing to go on from
+		return r, nil // nothing to go on from
 	}
+	r.is = info
 	if info.Size() == 0 {
 		// It may be new, and what is acked rests on its name. Some file systems cannot do more for that.
 		_ = wal.DirFS(filepath.Dir(path)).SyncDir()
@@ -64,15 +67,9 @@ func fileFormat(path string) output.Format {
 	return output.NDJSON
 }
 
-// isRegular reports whether f is a file that can be synced and read again.
-func isRegular(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode().IsRegular()
-}
-
 // syncer makes what was written to f durable; nil where there is nothing to do.
 func syncer(f *os.File) func() error {
-	if !isRegular(f) {
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
 	return f.Sync
@@ -80,25 +77,18 @@ func syncer(f *os.File) func() error {
 
 // syncer is that of the file, which must be there still: what is acked rests on its name.
 func (r *resultFile) syncer() func() error {
-	sync := syncer(r.f)
-	if sync == nil {
+	if r.is == nil {
 		return nil
 	}
-	return func() error {
-		if err := sync(); err != nil {
-			return err
-		}
-		return r.there()
-	}
+	return func() error { return cmp.Or(r.f.Sync(), r.there()) }
 }
 
 // there refuses a file that is not there under its name any more.
 func (r *resultFile) there() error {
-	own, err := r.f.Stat()
-	if err != nil || !own.Mode().IsRegular() {
-		return err
+	if r.is == nil {
+		return nil
 	}
-	if named, err := os.Stat(r.f.Name()); err != nil || !os.SameFile(own, named) {
+	if named, err := os.Stat(r.f.Name()); err != nil || !os.SameFile(r.is, named) {
 		return errGone
 	}
 	return nil

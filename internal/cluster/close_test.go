@@ -187,19 +187,10 @@ func TestDeposedIsNoError(t *testing.T) {
 		var said bytes.Buffer
 		opt := often(t)
 		opt.Logger, opt.Beat = slog.New(slog.NewTextHandler(&said, nil)), time.Second
-		first := world.Join()
-		a, err := cluster.Open(t.Context(), first.Ground(), opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer a.Close()
+		first, a := join(t, world, opt)
 		putTo(t, a, "one")
 		opt.Logger = nil
-		b, err := cluster.Open(t.Context(), world.Join().Ground(), opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
+		_, b := join(t, world, opt)
 		first.Cut(true, true, true)
 		putTo(t, b, "two")
 		first.Cut(false, false, false)

@@ -33,10 +33,7 @@ func TestPeers(t *testing.T) {
 			if host == "a" {
 				opt.Logger = slog.New(slog.NewTextHandler(&said, nil))
 			}
-			g, err := cluster.Open(t.Context(), world.Join().Ground(), opt)
-			if err != nil {
-				t.Fatal(err)
-			}
+			_, g := join(t, world, opt)
 			return g
 		}
 		fixed := func() map[string]string { return map[string]string{"token-file": "1"} }
