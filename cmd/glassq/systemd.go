@@ -28,9 +28,8 @@ func ready(ctx context.Context, b *broker.Broker) *serviceManager {
 			return
 		}
 		for tick := time.NewTicker(every / 3); ; {
-			if _, err := b.Stats(ctx); err == nil {
-				tell(daemon.SdNotifyWatchdog)
-			}
+			b.Stats(ctx) // a refusal is an answer, too: a gateway may have heard of no owner for long
+			tell(daemon.SdNotifyWatchdog)
 			select {
 			case <-ctx.Done():
 				tick.Stop()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"os"
 	"os/signal"
@@ -9,6 +10,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
+	"github.com/glassq/glassq/internal/disk"
 )
 
 // A service manager hears when the doors are open, that the queue answers, and that the server
@@ -73,4 +78,42 @@ func TestServiceManager(t *testing.T) {
 		t.Errorf("at last heard %q, want STOPPING=1", last)
 	}
 	p.ends()
+}
+
+// lone is a gateway that has heard of no owner for long.
+type lone struct{ glassq.Store }
+
+func (lone) Stats(context.Context) (glassq.Stats, error) {
+	return glassq.Stats{}, glassq.Errorf(glassq.CodeUnavailable, "no owner")
+}
+
+// TestWatchdogOfLoneGateway: a gateway that is cut off from its store answers, so it is not started again.
+func TestWatchdogOfLoneGateway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	if err := manager.SetReadDeadline(time.Now().Add(tooLong)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NOTIFY_SOCKET", path)
+	t.Setenv("WATCHDOG_USEC", "300000")
+	e, err := disk.Open("mem:", disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	m := ready(ctx, broker.New(lone{e}, glassq.Limits{}))
+	defer m.wait()
+	defer cancel()
+	for _, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1"} {
+		b := make([]byte, 4096)
+		n, err := manager.Read(b)
+		if err != nil || strings.TrimSpace(string(b[:n])) != want {
+			t.Fatalf("heard %q, %v; want %s", b[:n], err, want)
+		}
+	}
 }

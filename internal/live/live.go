@@ -43,6 +43,7 @@ type Live struct {
 	opt    Options
 	start  time.Time
 	events events
+	known  bool // know was answered; of Over, and then of Keep
 
 	mu      sync.Mutex // guards the rest; held for moments only
 	queues  []*queue   // by index; nil where one was forgotten

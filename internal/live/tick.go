@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -36,7 +37,8 @@ func (l *Live) Keep(ctx context.Context) {
 	}
 }
 
-// know learns at the start which queues and runs hold tasks, up to maxQueues and maxRuns of them.
+// know learns at the start which queues and runs hold tasks, up to maxQueues and maxRuns of them. It
+// is called again where the store does not tell.
 func (l *Live) know(ctx context.Context) {
 	all, err := l.store.Queues(ctx)
 	if err != nil {
@@ -44,9 +46,11 @@ func (l *Live) know(ctx context.Context) {
 		return
 	}
 	runs, err := l.store.Runs(ctx)
-	if err != nil {
+	if err != nil && !errors.Is(err, glassq.ErrUnsupported) {
 		l.opt.Logger.Warn("runs not read", "err", err)
+		return
 	}
+	l.known = true
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
@@ -73,6 +77,9 @@ func (l *Live) know(ctx context.Context) {
 // tick ends a second: it asks the store for the counters of what changed, adds to the series, and
 // tells events.
 func (l *Live) tick(ctx context.Context, now time.Time) {
+	if !l.known {
+		l.know(ctx)
+	}
 	l.mu.Lock()
 	l.held.expire(l.secs(now), func(d leased) {
 		q := l.let(d, now)
@@ -102,14 +109,19 @@ func (l *Live) tick(ctx context.Context, now time.Time) {
 	if len(names) > 0 { // of all at once: another machine may have to be asked
 		var err error
 		if held, err = l.store.Held(ctx, names...); err != nil {
-			return // the store has stopped
+			l.again(queues, runs)
+			return
 		}
 	}
 	var told []RunNow
 	for i, name := range runNames {
 		r, err := l.store.Run(ctx, name)
-		if err != nil {
+		switch {
+		case errors.Is(err, glassq.ErrNotFound), errors.Is(err, glassq.ErrUnsupported):
 			continue // it was never made, or is forgotten
+		case err != nil:
+			l.again(queues, runs)
+			return
 		}
 		is := RunNow{r.Name, r.Queue, r.Books, r.Pending, r.Waiting, r.Sealed, r.Complete}
 		l.mu.Lock()
@@ -121,6 +133,7 @@ func (l *Live) tick(ctx context.Context, now time.Time) {
 	}
 	stats, err := l.store.Stats(ctx)
 	if err != nil {
+		l.again(queues, runs)
 		return
 	}
 
@@ -171,6 +184,25 @@ func (l *Live) tick(ctx context.Context, now time.Time) {
 	}
 	if stats.Storage != was && (was != "" || stats.Storage != glassq.StorageOK) {
 		l.events.tell(&Event{Time: now.UTC(), Kind: KindStorage, Storage: stats.Storage})
+	}
+}
+
+// again has the next tick look at what a store did not tell, which is at another machine and may
+// answer then, or has stopped.
+func (l *Live) again(queues []*queue, runs []*run) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, q := range queues {
+		if !q.touched && l.byName[q.name] == q {
+			q.touched = true
+			l.touched = append(l.touched, q)
+		}
+	}
+	for _, r := range runs {
+		if !r.moved && l.runs[r.index] == r {
+			r.moved = true
+			l.moved = append(l.moved, r)
+		}
 	}
 }
 

@@ -132,11 +132,29 @@ func Open(ctx context.Context, where string, opt Options) (*Store, error) {
 	if opt.Between != nil {
 		engine = opt.Between(engine)
 	}
-	s.Broker, err = broker.NewWithSchemas(ctx, engine, glassq.Limits{MaxBody: opt.MaxBody}, schema.Compile)
-	if err != nil {
+	if s.Broker, err = rules(ctx, engine, opt); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// rules puts the rules before an engine. One of several machines may have no owner yet, and a take-over takes
+// as long as it takes.
+func rules(ctx context.Context, engine glassq.Store, opt Options) (*broker.Broker, error) {
+	for first := true; ; first = false {
+		b, err := broker.NewWithSchemas(ctx, engine, glassq.Limits{MaxBody: opt.MaxBody}, schema.Compile)
+		if glassq.CodeOf(err) != glassq.CodeUnavailable {
+			return b, err
+		}
+		if first && opt.Logger != nil {
+			opt.Logger.Warn("the store does not answer yet, it is asked again", "err", err)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // openCluster opens a gateway.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -109,4 +110,35 @@ func TestFailure(t *testing.T) {
 			t.Errorf("Failure(%q) = %v", next, err)
 		}
 	}
+}
+
+// away is a store that has no owner at first.
+type away struct {
+	glassq.Store
+	asked int
+}
+
+func (a *away) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error) {
+	if a.asked++; a.asked < 100 {
+		return nil, glassq.Errorf(glassq.CodeUnavailable, "no owner")
+	}
+	return a.Store.Queues(ctx, names...)
+}
+
+// TestOpenWaits: a start waits for the first owner of a store of several machines, however long it takes
+// over, and ends with its context.
+func TestOpenWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		between := func(e glassq.Store) glassq.Store { return &away{Store: e} }
+		s, err := stores.Open(t.Context(), stores.Memory, stores.Options{Between: between})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := stores.Open(ctx, stores.Memory, stores.Options{Between: between}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("open = %v, want the end of its context", err)
+		}
+	})
 }
