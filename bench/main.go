@@ -42,7 +42,14 @@ type suite struct {
 	run        func(*bench) error
 }
 
-// suites is what there is to measure, in the order in which "all" runs.
+// single are rows of suite watch that can be asked for alone.
+var single = []suite{
+	{"redrive", "dead tasks made ready, beside tasks that pass: a row of watch", redriveSuite},
+	{"many", "pages of 100,000 queues: a row of watch", manySuite},
+	{"counting", "what internal/live costs a task: the last row of watch", countSuite},
+}
+
+// suites is what there is to measure, in the order in which all of them run.
 var suites = []suite{
 	{"run", "glassq run, and the four programs as processes, beside hey, vegeta and wrk", runSuite},
 	{"work", "work pipe with a Python child; work exec beside xargs and GNU parallel", workSuite},
@@ -54,9 +61,6 @@ var suites = []suite{
 	{"http", "dispatch, and reserve + ack, over HTTP", queueRows},
 	{"output", "output of results that wait in a server: rate and memory", outputSuite},
 	{"watch", "pages, events, metrics, redrive and counting, beside tasks that pass", watchSuite},
-	{"redrive", "-n dead tasks made ready, beside tasks that pass: a row of watch", redriveSuite},
-	{"many", "pages of 100,000 queues: a row of watch", manySuite},
-	{"counting", "what internal/live costs a task: the last row of watch", countSuite},
 	{"manager", "the Python manager door beside a manager of Python's own", managerSuite},
 	{"ranges", "a range of a billion tasks; run of URLs as a range beside one by one", rangeRows},
 	{"keys", "limits of 10,000 and of a million keys; a tenant's backlog beside quiet tenants; memory", keysSuite},
@@ -75,8 +79,8 @@ type bench struct {
 func main() {
 	flag.Usage = func() {
 		out := flag.CommandLine.Output()
-		fmt.Fprintf(out, "usage: go run ./bench [flags] [suite ...]\n\nsuites (none: all of them):\n")
-		for _, s := range suites {
+		fmt.Fprintf(out, "usage: go run ./bench [flags] [suite ...]\n\nsuites (none: all but the rows):\n")
+		for _, s := range append(suites, single...) {
 			fmt.Fprintf(out, "  %-10s %s\n", s.name, s.what)
 		}
 		fmt.Fprintln(out, "\nflags:")
@@ -94,8 +98,12 @@ func main() {
 }
 
 func run(names []string) error {
+	todo := suites
+	if len(names) > 0 {
+		todo = append(todo, single...)
+	}
 	for _, name := range names {
-		if !slices.ContainsFunc(suites, func(s suite) bool { return s.name == name }) {
+		if !slices.ContainsFunc(todo, func(s suite) bool { return s.name == name }) {
 			return fmt.Errorf("no suite %q; go run ./bench -h lists them", name)
 		}
 	}
@@ -115,7 +123,7 @@ func run(names []string) error {
 	}
 	fmt.Printf("%s, %d CPUs, %s/%s; bare sync p50 %v (pwrite + fdatasync of 4 KiB, preallocated)\n",
 		runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, b.bare)
-	for _, s := range suites {
+	for _, s := range todo {
 		if len(names) > 0 && !slices.Contains(names, s.name) {
 			continue
 		}

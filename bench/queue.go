@@ -35,7 +35,7 @@ func queueRows(b *bench) error {
 			return err
 		}
 		put.rates = append(put.rates, tasks/took.Seconds())
-		took, err = drain(ctx, url, tasks)
+		took, err = drain(ctx, url)
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func queueRows(b *bench) error {
 }
 
 // drain reserves and acks everything with a result each, in batches of 100 from 16 callers.
-func drain(ctx context.Context, url string, tasks int) (time.Duration, error) {
+func drain(ctx context.Context, url string) (time.Duration, error) {
 	c, err := client.New(url, client.Options{})
 	if err != nil {
 		return 0, err

@@ -47,12 +47,16 @@ const (
 
 // watchSuite measures what watching a server costs it, and how fast its pages are.
 func watchSuite(b *bench) error {
+	return newWatch(b).all()
+}
+
+func newWatch(b *bench) *watch {
 	w := &watch{bench: b, queues: 1000, dead: 1_000_000, many: 100_000, rate: 20_000,
 		span: time.Duration(*seconds * float64(time.Second)), streams: 10, readers: 500, rounds: *rounds}
 	if *small {
 		w.shrink(2 * time.Second)
 	}
-	return w.all()
+	return w
 }
 
 // shrink leaves enough of everything to see that it works.
@@ -68,10 +72,10 @@ type side struct {
 
 // all prints all rows.
 func (w *watch) all() error {
+	defer w.end()
 	if err := w.begin("watch", *syncs); err != nil {
 		return err
 	}
-	defer func() { w.server.stop() }()
 	began := time.Now()
 	if err := w.die(); err != nil {
 		return err
@@ -120,8 +124,15 @@ func (w *watch) all() error {
 	return w.liveCost()
 }
 
-// begin starts a server of its own.
+func (w *watch) end() {
+	if w.server != nil {
+		w.server.stop()
+	}
+}
+
+// begin starts a server of its own, in place of the one before.
 func (w *watch) begin(folder, sync string) (err error) {
+	w.end()
 	if w.server, err = start(w.ctx, w.glassq, "serve", "--data", filepath.Join(w.dir, folder), "--http", "127.0.0.1:0",
 		"--memcached", "off", "--sync", sync); err != nil {
 		return err

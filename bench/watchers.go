@@ -156,24 +156,22 @@ func (w *watch) redrive() error {
 
 // redriveSuite is the row of suite watch about dead tasks alone.
 func redriveSuite(b *bench) error {
-	w := &watch{bench: b, queues: 100, dead: *n, rate: 20_000, span: time.Duration(*seconds * float64(time.Second))}
+	w := newWatch(b)
+	defer w.end()
 	if err := w.begin("redrive", *syncs); err != nil {
 		return err
 	}
-	defer func() { w.server.stop() }()
 	if err := w.kill(deadQueue, w.dead); err != nil {
 		return err
 	}
 	return w.redrive()
 }
 
-// manySuite is the row of suite watch about very many queues alone.
+// manySuite is the row of suite watch about very many queues alone, beside fewer tasks.
 func manySuite(b *bench) error {
-	w := &watch{bench: b, queues: 100, many: 100_000, rate: 2000, span: time.Duration(*seconds * float64(time.Second))}
-	if err := w.begin("watch", *syncs); err != nil {
-		return err
-	}
-	defer func() { w.server.stop() }()
+	w := newWatch(b)
+	w.rate = 2000
+	defer w.end()
 	return w.manyQueues()
 }
 
@@ -207,7 +205,6 @@ func (w *watch) press(ctx context.Context) error {
 
 // manyQueues looks at a server that holds a task in each of very many queues.
 func (w *watch) manyQueues() error {
-	w.server.stop()
 	if err := w.begin("many", disk.SyncInterval); err != nil {
 		return err
 	}
@@ -228,10 +225,7 @@ func (w *watch) manyQueues() error {
 }
 
 // countSuite is the row of suite watch about internal/live alone.
-func countSuite(b *bench) error {
-	w := &watch{bench: b, span: time.Duration(*seconds * float64(time.Second)), rounds: *rounds}
-	return w.liveCost()
-}
+func countSuite(b *bench) error { return newWatch(b).liveCost() }
 
 // liveCost compares the processor time a task of the HTTP door, in process, with and without the
 // counting of internal/live. What calls the door counts too.

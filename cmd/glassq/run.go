@@ -259,8 +259,7 @@ func (j *job) close() error {
 }
 
 // writer is where results go. Results that an earlier call wrote to the folder are printed again
-// with
-// --json, so that what is printed is always whole.
+// with --json, so that what is printed is always whole.
 func (j *job) writer() (io.Writer, func() error, error) {
 	switch {
 	case j.results == nil && j.f.json:

@@ -139,7 +139,7 @@ func (p *play) begin(ctx context.Context) error {
 	}
 	same := p.from.matches(got, now)
 	if len(same) == 0 {
-		return p.mismatch(got, now)
+		return p.mismatch(got)
 	}
 	m, err := p.told(ctx, same, now)
 	if err != nil {
@@ -355,7 +355,7 @@ func (p *play) points() []point {
 	return out
 }
 
-func (p *play) mismatch(got string, now int64) error {
+func (p *play) mismatch(got string) error {
 	best := ""
 	for _, m := range p.from.seen.models {
 		if d := diff(got, m.view()); best == "" || len(d) < len(best) {
