@@ -8,16 +8,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/glassq/glassq/internal/output"
 	"github.com/glassq/glassq/internal/wal"
 )
 
-// A resultFile is a file of results that may go on where an earlier output ended.
+// A resultFile is a file of results that may go on where an earlier output ended. No other output
+// has it at the same time.
 type resultFile struct {
-	f    *os.File
-	seen *output.Seen // what it has already; nil when it cannot be read again
-	size int64        // bytes of it
+	f       *os.File
+	seen    *output.Seen // what it has already; nil when it cannot be read again
+	regular bool         // no pipe or device
+	size    atomic.Int64 // bytes of it that earlier outputs and this one have written
 }
 
 // openResults opens or creates the file at path and reads which results it has. A line that a crash
@@ -28,9 +31,17 @@ func openResults(path string, opt output.LoadOptions) (*resultFile, error) {
 		return nil, usagef("open the results: %w", err)
 	}
 	r := &resultFile{f: f}
+	if r.regular = isRegular(f); !r.regular {
+		return r, nil // nothing to go on from
+	}
+	if wal.LockFile(f) == wal.ErrLocked { // some file systems know no locks
+		f.Close()
+		return nil, usagef("another program writes results to %s; let it end, or name another --out", path)
+	}
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
-		return r, nil // a pipe or a device: nothing to go on from
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("look at the results: %w", err)
 	}
 	if info.Size() == 0 {
 		// It may be new, and what is acked rests on its name. Some file systems cannot do more for that.
@@ -40,16 +51,18 @@ func openResults(path string, opt output.LoadOptions) (*resultFile, error) {
 		return r, nil
 	}
 	opt.Again = func() io.Reader { return io.NewSectionReader(f, 0, math.MaxInt64) }
-	r.seen, r.size, err = output.LoadSeen(f, opt)
+	var size int64
+	r.seen, size, err = output.LoadSeen(f, opt)
 	if err != nil {
 		f.Close()
 		return nil, usagef("%s cannot be continued: %w; name another --out", path, err)
 	}
-	if err := f.Truncate(r.size); err != nil {
+	r.size.Store(size)
+	if err := f.Truncate(size); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("cut off the torn end of the results: %w", err)
 	}
-	if _, err := f.Seek(r.size, 0); err != nil {
+	if _, err := f.Seek(size, 0); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("go to the end of the results: %w", err)
 	}
@@ -78,25 +91,48 @@ func syncer(f *os.File) func() error {
 	return f.Sync
 }
 
+// Write appends b, unless the file is not as it was left: there would be a hole, or b would stand in
+// what somebody else wrote.
+func (r *resultFile) Write(b []byte) (int, error) {
+	if r.regular {
+		info, err := r.f.Stat()
+		if err == nil && info.Size() != r.size.Load() {
+			err = errChanged
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	n, err := r.f.Write(b)
+	r.size.Add(int64(n))
+	return n, err
+}
+
 // syncer is that of the file, which must be there still: what is acked rests on its name.
 func (r *resultFile) syncer() func() error {
-	sync := syncer(r.f)
-	if sync == nil {
+	if !r.regular {
 		return nil
 	}
 	return func() error {
-		if err := sync(); err != nil {
+		if err := r.f.Sync(); err != nil {
 			return err
 		}
 		return r.there()
 	}
 }
 
-// there refuses a file that is not there under its name any more.
+// there refuses a file that is not there under its name any more, or lacks what was written to it.
 func (r *resultFile) there() error {
+	if !r.regular {
+		return nil
+	}
+	written := r.size.Load() // before Stat: it may grow meanwhile
 	own, err := r.f.Stat()
-	if err != nil || !own.Mode().IsRegular() {
+	if err != nil {
 		return err
+	}
+	if own.Size() < written {
+		return errChanged
 	}
 	if named, err := os.Stat(r.f.Name()); err != nil || !os.SameFile(own, named) {
 		return errGone
@@ -104,5 +140,9 @@ func (r *resultFile) there() error {
 	return nil
 }
 
-// errGone is that of results whose file has been removed, or replaced, while it was written.
-var errGone = errors.New("the file has been removed, moved or replaced, with what was written into it")
+var (
+	// errGone is that of results whose file has been removed, or replaced, while it was written.
+	errGone = errors.New("the file has been removed, moved or replaced, with what was written into it")
+	// errChanged is that of results whose file has been cut, or written to by somebody else.
+	errChanged = errors.New("the file has been cut, or somebody else has written into it")
+)
