@@ -192,7 +192,7 @@ type ClusterStats struct {
 type GatewaySettings struct {
 	Gateway  string            `json:"gateway"`  // its name, another with each start
 	Host     string            `json:"host"`     // the machine it runs on, as it says itself
-	Settings map[string]string `json:"settings"` // by flag; of what is secret a digest
+	Settings map[string]string `json:"settings"` // by flag; of tokens a digest, of a key whether there is one
 }
 
 // DifferentSettings names the settings that are not the same at all of these gateways, in order.

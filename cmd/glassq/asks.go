@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"text/tabwriter"
 
 	"github.com/glassq/glassq/client"
@@ -78,13 +79,11 @@ func (l lister[T]) print(a *app, asJSON bool) error {
 		return l.each(func(v *T) error { return a.printJSON(v) })
 	}
 	w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', l.align)
-	named := l.head == ""
-	head := func() {
-		if !named {
-			named = true
+	head := sync.OnceFunc(func() {
+		if l.head != "" {
 			fmt.Fprintln(w, l.head)
 		}
-	}
+	})
 	err := l.each(func(v *T) error {
 		head()
 		for i, cell := range l.row(v) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/jetstream/natstest"
 )
 
@@ -174,6 +175,39 @@ accounts {
 				if code != tt.code || !strings.Contains(out+errs, has) {
 					t.Errorf("exit %d: %s%s; want %d and %q", code, out, errs, tt.code, has)
 				}
+			}
+		})
+	}
+}
+
+// TestGatewaysAlike: doctor says what differs between gateways, and what cannot be known.
+func TestGatewaysAlike(t *testing.T) {
+	set := func(key, tokens, manager string) map[string]string {
+		return map[string]string{"key-file": key, "token-file": tokens, "manager-key": manager}
+	}
+	for _, tt := range []struct {
+		name string
+		a, b map[string]string
+		want string
+	}{
+		{"open", set("none", "none", ""), set("none", "none", ""), "ok    gateways 2 gateways, set alike\n"},
+		{"with keys", set("set", "none", ""), set("set", "none", ""),
+			"ok    gateways 2 gateways, set alike; they do not tell whether their keys are the same\n"},
+		{"other tokens", set("none", "12ab", ""), set("none", "none", ""),
+			"FAIL  gateways --token-file is not the same at all gateways (a 12ab, b none): a client that one lets in"},
+		{"other keys of tasks", set("none", "none", "q=host "), set("none", "none", ""),
+			"warn  gateways --manager-key is not the same at all gateways (a q=host, b none): tasks of Python programs"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer out.Close()
+			d := doctor{a: &app{out: out}}
+			d.gateways([]glassq.GatewaySettings{{Host: "a", Settings: tt.a}, {Host: "b", Settings: tt.b}})
+			if got, err := os.ReadFile(out.Name()); err != nil || !strings.HasPrefix(string(got), tt.want) {
+				t.Errorf("doctor says %q, %v; want %q", got, err, tt.want)
 			}
 		})
 	}

@@ -294,7 +294,11 @@ func (d *doctor) server(cmd *cobra.Command, q *client.Client) error {
 func (d *doctor) gateways(list []glassq.GatewaySettings) {
 	differ := glassq.DifferentSettings(list)
 	if len(differ) == 0 {
-		d.say("ok", "gateways", "%s, set alike", plain.Plural(len(list), "gateway", "gateways"))
+		untold := ""
+		if len(list) > 1 && list[0].Settings["key-file"] == "set" {
+			untold = "; they do not tell whether their keys are the same"
+		}
+		d.say("ok", "gateways", "%s, set alike%s", plain.Plural(len(list), "gateway", "gateways"), untold)
 	}
 	for _, name := range differ {
 		level, means := "FAIL", "a client that one lets in another refuses, and one that was shut out may still come in"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -17,10 +18,10 @@ import (
 // A resultFile is a file of results that may go on where an earlier output ended. No other output
 // has it at the same time.
 type resultFile struct {
-	f       *os.File
-	seen    *output.Seen // what it has already; nil when it cannot be read again
-	regular bool         // no pipe or device
-	size    atomic.Int64 // bytes of it that earlier outputs and this one have written
+	f    *os.File
+	is   os.FileInfo  // which file it was when it was opened; nil for a pipe or a device
+	seen *output.Seen // what it has already; nil when it cannot be read again
+	size atomic.Int64 // bytes of it that earlier outputs and this one have written
 }
 
 // openResults opens or creates the file at path and reads which results it has. A line that a crash
@@ -31,17 +32,14 @@ func openResults(path string, opt output.LoadOptions) (*resultFile, error) {
 		return nil, usagef("open the results: %w", err)
 	}
 	r := &resultFile{f: f}
-	if r.regular = isRegular(f); !r.regular {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() {
 		return r, nil // nothing to go on from
 	}
+	r.is = info
 	if wal.LockFile(f) == wal.ErrLocked { // some file systems know no locks
 		f.Close()
 		return nil, usagef("another program writes results to %s; let it end, or name another --out", path)
-	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("look at the results: %w", err)
 	}
 	if info.Size() == 0 {
 		// It may be new, and what is acked rests on its name. Some file systems cannot do more for that.
@@ -77,15 +75,9 @@ func fileFormat(path string) output.Format {
 	return output.NDJSON
 }
 
-// isRegular reports whether f is a file that can be synced and read again.
-func isRegular(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode().IsRegular()
-}
-
 // syncer makes what was written to f durable; nil where there is nothing to do.
 func syncer(f *os.File) func() error {
-	if !isRegular(f) {
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
 	return f.Sync
@@ -94,7 +86,7 @@ func syncer(f *os.File) func() error {
 // Write appends b, unless the file is not as it was left: there would be a hole, or b would stand in
 // what somebody else wrote.
 func (r *resultFile) Write(b []byte) (int, error) {
-	if r.regular {
+	if r.is != nil {
 		info, err := r.f.Stat()
 		if err == nil && info.Size() != r.size.Load() {
 			err = errChanged
@@ -110,32 +102,24 @@ func (r *resultFile) Write(b []byte) (int, error) {
 
 // syncer is that of the file, which must be there still: what is acked rests on its name.
 func (r *resultFile) syncer() func() error {
-	if !r.regular {
+	if r.is == nil {
 		return nil
 	}
-	return func() error {
-		if err := r.f.Sync(); err != nil {
-			return err
-		}
-		return r.there()
-	}
+	return func() error { return cmp.Or(r.f.Sync(), r.there()) }
 }
 
 // there refuses a file that is not there under its name any more, or lacks what was written to it.
 func (r *resultFile) there() error {
-	if !r.regular {
+	if r.is == nil {
 		return nil
 	}
 	written := r.size.Load() // before Stat: it may grow meanwhile
-	own, err := r.f.Stat()
-	if err != nil {
-		return err
-	}
-	if own.Size() < written {
-		return errChanged
-	}
-	if named, err := os.Stat(r.f.Name()); err != nil || !os.SameFile(own, named) {
+	named, err := os.Stat(r.f.Name())
+	switch {
+	case err != nil || !os.SameFile(r.is, named):
 		return errGone
+	case named.Size() < written:
+		return errChanged
 	}
 	return nil
 }

@@ -18,11 +18,7 @@ func TestArchive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		world := clustertest.New(clustertest.Options{})
-		a, err := cluster.Open(ctx, world.Join().Ground(), often(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer a.Close()
+		_, a := join(t, world, often(t))
 		for _, body := range []string{"one", "two", "three", strings.Repeat("long", 100_000)} {
 			putTo(t, a, body)
 		}
@@ -60,11 +56,7 @@ func TestArchive(t *testing.T) {
 		if !errors.Is(err, glassq.ErrBadRequest) {
 			t.Errorf("a second restore = %v, want bad_request", err)
 		}
-		b, err := cluster.Open(ctx, whole.Join().Ground(), often(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
+		_, b := join(t, whole, often(t))
 		after, err := b.Queues(ctx, "q")
 		if err != nil || after[0].Books != before[0].Books || after[0].Dead != 1 || after[0].Leased != 1 {
 			t.Errorf("queue %+v, %v; want the books of %+v", after, err, before)

@@ -33,11 +33,7 @@ func TestClocks(t *testing.T) {
 					opt := often(t)
 					opt.Beat = 0
 					opt.Wall = func() time.Time { return time.Now().Add(off) }
-					m := world.Join()
-					g, err := cluster.Open(t.Context(), m.Ground(), opt)
-					if err != nil {
-						t.Fatal(err)
-					}
+					m, g := join(t, world, opt)
 					return m, g
 				}
 				m, first := join(tt.first)

@@ -129,24 +129,52 @@ func TestTimeAfterAttempt(t *testing.T) {
 		s.members[0].Kill()
 		s.gateways[0].Abort()
 		time.Sleep(15 * time.Minute)
-		ground := s.world.Join().Ground()
-		text, _, err := ground.Hints.Get(t.Context(), "store")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var is struct{ Store string }
-		if err := json.Unmarshal(text, &is); err != nil {
-			t.Fatal(err)
-		}
-		if err := ground.Bus.Tell(fmt.Appendf(nil, `{"store":%q,"kind":"takes","from":"another","epoch":1}`, is.Store)); err != nil {
-			t.Fatal(err)
-		}
+		attempt(t, s)
 		ps, _, err := s.gateways[1].Peek(t.Context(), "q", glassq.Delayed, 0, 1)
 		if err != nil || len(ps) != 1 {
 			t.Fatalf("Peek = %d tasks, %v", len(ps), err)
 		}
 		if want := delay - time.Since(began); ps[0].Due != want {
 			t.Errorf("%v after a put with a delay of %v the task is due in %v; want %v", time.Since(began), delay, ps[0].Due, want)
+		}
+	})
+}
+
+// attempt tells that another gateway tries to take over. It never does.
+func attempt(t *testing.T, s *system) {
+	t.Helper()
+	ground := s.world.Join().Ground()
+	text, _, err := ground.Hints.Get(t.Context(), "store")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var is struct{ Store string }
+	if err := json.Unmarshal(text, &is); err != nil {
+		t.Fatal(err)
+	}
+	if err := ground.Bus.Tell(fmt.Appendf(nil, `{"store":%q,"kind":"takes","from":"another","epoch":1}`, is.Store)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOwnerAfterAttempt: an owner that goes on while another gateway tries in vain to take over still says that
+// it is the owner, at every gateway, and how it is.
+func TestOwnerAfterAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSystem(t, clustertest.Options{}, 2, 0)
+		defer s.Close(t)
+		putTo(t, s.gateways[0], "a")
+		before, err := s.gateways[0].Stats(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		attempt(t, s)
+		time.Sleep(24 * time.Hour) // many beats
+		for i, g := range s.gateways {
+			stats, err := g.Stats(t.Context())
+			if err != nil || stats.Cluster.Owner != before.Cluster.Owner {
+				t.Errorf("stats at gateway %d = %+v, %v; want owner %s", i, stats.Cluster, err, before.Cluster.Owner)
+			}
 		}
 	})
 }
@@ -159,19 +187,10 @@ func TestDeposedIsNoError(t *testing.T) {
 		var said bytes.Buffer
 		opt := often(t)
 		opt.Logger, opt.Beat = slog.New(slog.NewTextHandler(&said, nil)), time.Second
-		first := world.Join()
-		a, err := cluster.Open(t.Context(), first.Ground(), opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer a.Close()
+		first, a := join(t, world, opt)
 		putTo(t, a, "one")
 		opt.Logger = nil
-		b, err := cluster.Open(t.Context(), world.Join().Ground(), opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
+		_, b := join(t, world, opt)
 		first.Cut(true, true, true)
 		putTo(t, b, "two")
 		first.Cut(false, false, false)

@@ -140,19 +140,9 @@ func TestCutOffOwner(t *testing.T) {
 					world := clustertest.New(clustertest.Options{Delay: 2 * time.Millisecond, Hop: time.Millisecond})
 					opt := often(t)
 					opt.Beat = 0
-					var members []*clustertest.Member
-					var gateways []*cluster.Store
-					for range 2 {
-						m := world.Join()
-						g, err := cluster.Open(t.Context(), m.Ground(), opt)
-						if err != nil {
-							t.Fatal(err)
-						}
-						defer g.Close()
-						g.Runs(t.Context()) // it has an owner
-						members, gateways = append(members, m), append(gateways, g)
-					}
-					last, next := gateways[0], gateways[1]
+					cutOff, last := join(t, world, opt)
+					last.Runs(t.Context()) // it has an owner
+					_, next := join(t, world, opt)
 					must := func(_ any, err error) {
 						t.Helper()
 						if err != nil {
@@ -179,7 +169,7 @@ func TestCutOffOwner(t *testing.T) {
 						go ask()
 						synctest.Wait()
 					}
-					members[0].Cut(cut.log, cut.bus, cut.rest)
+					cutOff.Cut(cut.log, cut.bus, cut.rest)
 					if cut.log && !cut.bus { // else a put of its own has to find that out
 						go last.Put(t.Context(), []glassq.Task{{Queue: "other", ID: "b"}})
 					}
@@ -202,7 +192,7 @@ func TestCutOffOwner(t *testing.T) {
 					case got = <-told:
 					case <-time.After(time.Minute):
 						t.Error("it is told nothing")
-						members[0].Cut(false, false, false)
+						cutOff.Cut(false, false, false)
 						got = <-told
 					}
 					code := glassq.CodeOf(got.err)
@@ -214,7 +204,7 @@ func TestCutOffOwner(t *testing.T) {
 					if code := glassq.CodeOf(err); cut.bus && cut.rest && code != glassq.CodeUnavailable {
 						t.Errorf("Stats of a gateway without an owner = %v, want unavailable", err)
 					}
-					members[0].Cut(false, false, false)
+					cutOff.Cut(false, false, false)
 					time.Sleep(5 * time.Second)
 					if err := last.Failure(); err != nil {
 						t.Errorf("the gateway that is back has failed: %v", err)
@@ -254,11 +244,7 @@ func TestLateAnswer(t *testing.T) {
 		}
 		defer a.Close()
 		putTo(t, a, "one")
-		b, err := cluster.Open(t.Context(), world.Join().Ground(), often(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
+		_, b := join(t, world, often(t))
 		time.Sleep(time.Minute)
 		log.by.Store(int64(900 * time.Millisecond))
 		go putTo(t, a, "two")

@@ -144,11 +144,7 @@ func TestFenceAlone(t *testing.T) {
 		opt := often(t)
 		gateways := make([]*cluster.Store, 3)
 		for i := range gateways {
-			g, err := cluster.Open(t.Context(), world.Join().Ground(), opt)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer g.Close()
+			_, g := join(t, world, opt)
 			gateways[i] = g
 		}
 		rng := rand.New(rand.NewPCG(1, 2))
@@ -210,51 +206,43 @@ func TestTakeOver(t *testing.T) {
 				world := clustertest.New(clustertest.Options{Delay: 2 * time.Millisecond, Hop: time.Millisecond})
 				opt := often(t)
 				opt.Beat = 0
-				var members []*clustertest.Member
-				var gateways []*cluster.Store
-				for range 2 {
-					m := world.Join()
-					g, err := cluster.Open(t.Context(), m.Ground(), opt)
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer g.Close()
-					members, gateways = append(members, m), append(gateways, g)
-					putTo(t, g, "before")
-				}
-				lease, err := gateways[1].Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1, Lease: 3 * time.Second})
+				member, owner := join(t, world, opt)
+				putTo(t, owner, "before")
+				_, other := join(t, world, opt)
+				putTo(t, other, "before")
+				lease, err := other.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1, Lease: 3 * time.Second})
 				if err != nil || len(lease) != 1 {
 					t.Fatalf("reserve = %v, %v", lease, err)
 				}
-				if !gateways[0].Owns() {
+				if !owner.Owns() {
 					t.Fatal("the first gateway does not own the store")
 				}
 				synctest.Wait()
 				time.Sleep(2 * time.Second) // signs of life
 				x := []glassq.Extend{{Token: lease[0].Token(), Lease: 2 * time.Second}}
-				if errs, err := gateways[1].Extend(t.Context(), x); err != nil || errs[0] != nil {
+				if errs, err := other.Extend(t.Context(), x); err != nil || errs[0] != nil {
 					t.Fatalf("extend = %v, %v", errs, err)
 				}
-				at, _ := gateways[0].Stats(t.Context())
-				away, _ := gateways[1].Stats(t.Context())
+				at, _ := owner.Stats(t.Context())
+				away, _ := other.Stats(t.Context())
 				if at.Cluster.Role != glassq.RoleOwner || away.Cluster.Role != glassq.RoleGateway ||
 					away.Cluster.Owner != at.Cluster.Gateway || away.Leases != 1 || away.Cluster.AsOf.IsZero() {
 					t.Errorf("stats at the owner %+v, at the other gateway %+v %+v", at.Cluster, away.Cluster, away)
 				}
-				tt.end(world, members[0], gateways[0])
+				tt.end(world, member, owner)
 				began := time.Now()
-				putTo(t, gateways[1], "after")
+				putTo(t, other, "after")
 				took := time.Since(began)
 				t.Logf("a put took %v", took)
 				if took > tt.most {
 					t.Errorf("a put took %v, want %v at most", took, tt.most)
 				}
-				errs, err := gateways[1].Ack(t.Context(), []glassq.Ack{{Token: lease[0].Token()}})
+				errs, err := other.Ack(t.Context(), []glassq.Ack{{Token: lease[0].Token()}})
 				if err != nil || errs[0] != nil {
 					t.Errorf("ack of a lease of 2s, whatever passed meanwhile: %v, %v", errs, err)
 				}
-				members[0].Cut(false, false, false)
-				if got := drained(t, gateways[1], "q"); len(got) != 1 || got["after"] != 1 {
+				member.Cut(false, false, false)
+				if got := drained(t, other, "q"); len(got) != 1 || got["after"] != 1 {
 					t.Errorf("there is %v, want the second task once", got)
 				}
 			})

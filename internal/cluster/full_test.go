@@ -5,7 +5,6 @@ import (
 	"testing/synctest"
 
 	"github.com/glassq/glassq"
-	"github.com/glassq/glassq/internal/cluster"
 	"github.com/glassq/glassq/internal/cluster/clustertest"
 )
 
@@ -14,11 +13,7 @@ import (
 func TestFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		world := clustertest.New(clustertest.Options{Bytes: 1 << 20})
-		member := world.Join()
-		s, err := cluster.Open(t.Context(), member.Ground(), often(t))
-		if err != nil {
-			t.Fatal(err)
-		}
+		member, s := join(t, world, often(t))
 		fill := func() (puts int, err error) {
 			for ; err == nil; puts++ {
 				_, err = s.Put(t.Context(), []glassq.Task{{Queue: "q", Body: make([]byte, 8<<10)}})
@@ -32,11 +27,7 @@ func TestFull(t *testing.T) {
 		member.Kill()
 		s.Abort()
 		world.Forget("shard.0")
-		s, err = cluster.Open(t.Context(), world.Join().Ground(), often(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
+		_, s = join(t, world, often(t))
 		if puts, err := fill(); glassq.CodeOf(err) != glassq.CodeStorageFull {
 			t.Fatalf("put %d at the next owner = %v, want storage_full", puts, err)
 		}

@@ -18,6 +18,18 @@ func often(t testing.TB) cluster.Options {
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 }
 
+// join opens one more gateway, which is closed when the test ends.
+func join(t testing.TB, world *clustertest.World, opt cluster.Options) (*clustertest.Member, *cluster.Store) {
+	t.Helper()
+	m := world.Join()
+	g, err := cluster.Open(t.Context(), m.Ground(), opt)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() { g.Close() })
+	return m, g
+}
+
 // A system is a store of several gateways. Calls go to the one in use.
 type system struct {
 	world    *clustertest.World

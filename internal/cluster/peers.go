@@ -30,23 +30,22 @@ type peer struct {
 	at time.Time
 }
 
-// own is what this gateway tells of itself.
+// own is what this gateway tells of itself, and is among peers from now on.
 func (s *Store) own() glassq.GatewaySettings {
 	g := glassq.GatewaySettings{Gateway: s.name, Host: s.opt.Host, Settings: map[string]string{}}
 	if s.opt.Settings != nil {
 		g.Settings = s.opt.Settings()
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.peers[s.name] = peer{g, time.Now()}
 	return g
 }
 
 // present tells how this gateway is set, now and then, until ctx is done.
 func (s *Store) present(ctx context.Context) {
 	for {
-		own := s.own()
-		s.mu.Lock()
-		s.peers[s.name] = peer{own, time.Now()}
-		s.mu.Unlock()
-		text, err := json.Marshal(notice{hex.EncodeToString(s.id[:]), own})
+		text, err := json.Marshal(notice{hex.EncodeToString(s.id[:]), s.own()})
 		if err == nil {
 			s.ground.Bus.Tell(text) // the next one is heard, if this one is not
 		}
@@ -62,7 +61,9 @@ func (s *Store) present(ctx context.Context) {
 func (s *Store) note(n notice) {
 	s.mu.Lock()
 	own, before := s.peers[s.name].GatewaySettings, s.peers[n.Gateway].Settings
-	maps.DeleteFunc(s.peers, func(_ string, p peer) bool { return time.Since(p.at) > noticeFor*s.opt.Beat })
+	maps.DeleteFunc(s.peers, func(name string, p peer) bool {
+		return name != s.name && time.Since(p.at) > noticeFor*s.opt.Beat
+	})
 	if len(s.peers) < mostPeers || before != nil {
 		s.peers[n.Gateway] = peer{n.GatewaySettings, time.Now()}
 	}

@@ -2,6 +2,8 @@ package cluster_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -31,10 +33,7 @@ func TestPeers(t *testing.T) {
 			if host == "a" {
 				opt.Logger = slog.New(slog.NewTextHandler(&said, nil))
 			}
-			g, err := cluster.Open(t.Context(), world.Join().Ground(), opt)
-			if err != nil {
-				t.Fatal(err)
-			}
+			_, g := join(t, world, opt)
 			return g
 		}
 		fixed := func() map[string]string { return map[string]string{"token-file": "1"} }
@@ -74,6 +73,53 @@ func TestPeers(t *testing.T) {
 		check(a, "abc", "")
 		c.Close()
 		check(b, "ab", "")
+	})
+}
+
+// An early bus has a message for whoever begins to hear.
+type early struct {
+	cluster.Bus
+	msg []byte
+}
+
+func (b early) Hear(hear func([]byte)) (stop func(), err error) {
+	stop, err = b.Bus.Hear(hear)
+	hear(b.msg)
+	return stop, err
+}
+
+// TestPeerAtOnce: a gateway that hears of another one before it has told of itself finds nothing different
+// where nothing is; and who owns the store does not tell how the others are set.
+func TestPeerAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := clustertest.New(clustertest.Options{})
+		a, err := cluster.Open(t.Context(), world.Join().Ground(), often(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		time.Sleep(time.Minute)
+		ground := world.Join().Ground()
+		var is struct{ Store string }
+		for key, member := range map[string]string{"store": "store", "shard.0": "stats"} {
+			text, _, err := ground.Hints.Get(t.Context(), key)
+			if err != nil || json.Unmarshal(text, &is) != nil || !bytes.Contains(text, []byte(`"`+member+`"`)) ||
+				bytes.Contains(text, []byte(`"gateways"`)) {
+				t.Fatalf("hint %s = %s, %v; want %s and no gateways", key, text, err, member)
+			}
+		}
+		ground.Bus = early{ground.Bus, fmt.Appendf(nil, `{"of":%q,"gateway":"c","settings":{"token-file":"1"}}`, is.Store)}
+		var said bytes.Buffer
+		opt := often(t)
+		opt.Settings = func() map[string]string { return map[string]string{"token-file": "1"} }
+		opt.Logger = slog.New(slog.NewTextHandler(&said, nil))
+		b, err := cluster.Open(t.Context(), ground, opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Close(); err != nil || strings.Contains(said.String(), "set otherwise") {
+			t.Errorf("close = %v, and it said %s", err, said.String())
+		}
 	})
 }
 

@@ -126,6 +126,7 @@ func Open(ctx context.Context, g Ground, opt Options) (*Store, error) {
 	s := &Store{ground: g, opt: opt.withDefaults(), changed: make(chan struct{}), failed: make(chan struct{}),
 		kick: make(chan struct{}, 1), loneAt: time.Now(), peers: map[string]peer{}}
 	s.name = fmt.Sprintf("%016x", chance(rand.Read))
+	s.own() // before others are heard
 	known, err := s.recall()
 	if err != nil {
 		return nil, err
@@ -293,7 +294,7 @@ func (s *Store) heed(x sign, now bool) {
 	if s.left = x.Kind == leaves; x.Kind != owns {
 		owner = ""
 	}
-	if x.Epoch > s.epoch || owner != s.owner {
+	if x.Epoch > s.epoch || owner != s.owner && s.owner != s.name { // an attempt ends no reign
 		s.epoch, s.owner = x.Epoch, owner
 		s.change()
 	}
@@ -420,6 +421,7 @@ func (s *Store) sign(ctx context.Context, kind string) error {
 	if r != nil {
 		now = r.engine.LogTime()
 		if is, err := s.Stats(ctx); err == nil {
+			is.Cluster.Gateways = nil // each one tells of itself
 			stats = &is
 		}
 	}

@@ -24,100 +24,79 @@ func TestUnheard(t *testing.T) {
 	reserve := func(ctx context.Context, s *system, at int, take bool) ([]glassq.Lease, error) {
 		return s.gateways[at].Reserve(ctx, glassq.Reserve{Queue: "q", Max: 1, Wait: time.Hour, Lease: lease, Take: take})
 	}
+	// A setting has a worker that waits for a task at a gateway: put puts one at the owner, leave ends the call of
+	// the worker, and got has how many leases it was told.
+	type setting struct {
+		*system
+		put, leave func()
+		got        chan int
+	}
+	die := func(s setting) {
+		s.members[1].Kill()
+		s.gateways[1].Abort()
+	}
 	for _, tt := range []struct {
-		name string
-		size int // of the body
-		take bool
-		// lose has a reserve wait at gateway 1, and its answer lost once put is called; another owner may
-		// take over in it.
-		lose    func(s *system, put func())
+		name    string
+		size    int // of the body
+		at      int // gateway of the worker
+		take    bool
+		lose    func(s setting) // the answer; another owner may take over in it
 		attempt int
 		runsOut bool
 	}{
-		{"the gateway died while the reserve waited", 1, false, func(s *system, put func()) {
-			go reserve(context.Background(), s, 1, false)
-			time.Sleep(time.Second)
-			s.members[1].Kill()
-			s.gateways[1].Abort()
-			put()
+		{"the gateway died while the reserve waited", 1, 1, false, func(s setting) {
+			die(s)
+			s.put()
 		}, 1, false},
-		{"the gateway died while the answer was on its way", 1, false, func(s *system, put func()) {
-			go reserve(context.Background(), s, 1, false)
-			time.Sleep(time.Second)
-			put()
+		{"the gateway died while the answer was on its way", 1, 1, false, func(s setting) {
+			s.put()
 			time.Sleep(hop / 2)
-			s.members[1].Kill()
-			s.gateways[1].Abort()
+			die(s)
 		}, 1, false},
-		{"the gateway died while a part of the answer was on its way", 200 << 10, false, func(s *system, put func()) {
-			go reserve(context.Background(), s, 1, false)
-			time.Sleep(time.Second)
-			put()
+		{"the gateway died while a part of the answer was on its way", 200 << 10, 1, false, func(s setting) {
+			s.put()
 			time.Sleep(2*hop + hop/2) // the first of four pieces is there
-			s.members[1].Kill()
-			s.gateways[1].Abort()
+			die(s)
 		}, 1, false},
-		{"the gateway had it, and died before it said so", 1, false, func(s *system, put func()) {
-			told := make(chan int)
-			go func() {
-				ls, _ := reserve(context.Background(), s, 1, false)
-				told <- len(ls)
-			}()
-			time.Sleep(time.Second)
-			put()
-			if n := <-told; n != 1 {
+		{"the gateway had it, and died before it said so", 1, 1, false, func(s setting) {
+			s.put()
+			if n := <-s.got; n != 1 {
 				panic("the worker has no lease")
 			}
-			s.members[1].Kill()
-			s.gateways[1].Abort()
+			die(s)
 		}, 2, true},
-		{"the worker went away while the reserve waited", 1, false, func(s *system, put func()) {
-			ctx, cancel := context.WithCancel(context.Background())
-			go reserve(ctx, s, 1, false)
+		{"the worker went away while the reserve waited", 1, 1, false, func(s setting) {
+			s.leave()
 			time.Sleep(time.Second)
-			cancel()
-			time.Sleep(time.Second)
-			put()
+			s.put()
 		}, 1, false},
-		{"the worker went away while the answer was on its way", 1, false, func(s *system, put func()) {
-			ctx, cancel := context.WithCancel(context.Background())
-			go reserve(ctx, s, 1, false)
-			time.Sleep(time.Second)
-			put()
+		{"the worker went away while the answer was on its way", 1, 1, false, func(s setting) {
+			s.put()
 			time.Sleep(hop / 2)
-			cancel()
+			s.leave()
 		}, 1, false},
-		{"the worker went away and the gateway was cut off", 1, false, func(s *system, put func()) {
-			ctx, cancel := context.WithCancel(context.Background())
-			go reserve(ctx, s, 1, false)
-			time.Sleep(time.Second)
+		{"the worker went away and the gateway was cut off", 1, 1, false, func(s setting) {
 			s.members[1].Cut(false, true, false)
-			cancel()
-			put()
+			s.leave()
+			s.put()
 			time.Sleep(5 * time.Second) // it has given up on the answer, and its owner has not
 			s.members[1].Cut(false, false, false)
 		}, 1, false},
-		{"another owner took over before the answer was known to be lost", 1, false, func(s *system, put func()) {
-			ctx, cancel := context.WithCancel(context.Background())
-			go reserve(ctx, s, 1, false)
-			time.Sleep(time.Second)
+		{"another owner took over before the answer was known to be lost", 1, 1, false, func(s setting) {
 			s.members[1].Cut(false, true, false)
-			cancel()
-			put()
+			s.leave()
+			s.put()
 			time.Sleep(4 * time.Second)
 			s.gateways[2].Steal()
 			time.Sleep(time.Second)
 			s.members[1].Cut(false, false, false)
 		}, 1, false},
-		{"a hand-out that is acked as taken, at the next owner", 1, true, func(s *system, put func()) {
-			ctx, cancel := context.WithCancel(context.Background())
-			go reserve(ctx, s, 0, true)
-			time.Sleep(time.Second)
+		{"a hand-out that is acked as taken, at the next owner", 1, 0, true, func(s setting) {
 			s.gateways[2].Steal()
 			time.Sleep(time.Second)
-			put()
+			s.put()
 			time.Sleep(hop / 2)
-			cancel()
+			s.leave()
 		}, 1, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -127,13 +106,22 @@ func TestUnheard(t *testing.T) {
 				time.Sleep(time.Second)
 				body := bytes.Repeat([]byte("x"), tt.size)
 				began := time.Now()
-				tt.lose(s, func() {
+				put := func() {
 					began = time.Now()
 					owner := s.gateways[slices.IndexFunc(s.gateways, (*cluster.Store).Owns)]
 					if _, err := owner.Put(t.Context(), []glassq.Task{{Queue: "q", ID: "a", Body: body}}); err != nil {
 						t.Error(err)
 					}
-				})
+				}
+				ctx, leave := context.WithCancel(context.Background())
+				defer leave()
+				got := make(chan int, 1)
+				go func() {
+					ls, _ := reserve(ctx, s, tt.at, tt.take)
+					got <- len(ls)
+				}()
+				time.Sleep(time.Second)
+				tt.lose(setting{s, put, leave, got})
 				ls, err := reserve(t.Context(), s, 2, false)
 				if err != nil || len(ls) != 1 || ls[0].Attempt != tt.attempt {
 					t.Fatalf("the next reserve = %+v, %v; want attempt %d", ls, err, tt.attempt)

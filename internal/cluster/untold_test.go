@@ -128,11 +128,7 @@ func TestStray(t *testing.T) {
 		world := clustertest.New(clustertest.Options{})
 		opt := often(t)
 		opt.CheckpointEvery = 1 << 20 // the next owner reads it all
-		first := world.Join()
-		a, err := cluster.Open(t.Context(), first.Ground(), opt)
-		if err != nil {
-			t.Fatal(err)
-		}
+		first, a := join(t, world, opt)
 		putTo(t, a, "one")
 		first.Kill()
 		a.Abort()
@@ -148,11 +144,7 @@ func TestStray(t *testing.T) {
 		second.Kill()
 		b.Abort()
 		world.Forget("shard.0")
-		c, err := cluster.Open(t.Context(), world.Join().Ground(), opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+		_, c := join(t, world, opt)
 		if got := drained(t, c, "q"); len(got) != 2 || got["one"] != 1 || got["two"] != 1 {
 			t.Errorf("there is %v, want both tasks once", got)
 		}
@@ -174,22 +166,14 @@ func TestNumbersAfterLoss(t *testing.T) {
 			}
 			return ls[0].Number
 		}
-		first := world.Join()
-		a, err := cluster.Open(t.Context(), first.Ground(), opt)
-		if err != nil {
-			t.Fatal(err)
-		}
+		first, a := join(t, world, opt)
 		was := reserve(a)
 		first.Kill()
 		a.Abort()
 		world.Forget("shard.0")
 		world.Lose(1) // all but the claim
 		time.Sleep(time.Hour)
-		b, err := cluster.Open(t.Context(), world.Join().Ground(), opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
+		_, b := join(t, world, opt)
 		if is := reserve(b); is <= was {
 			t.Errorf("lease number %d after %d", is, was)
 		}

@@ -129,18 +129,11 @@ func TestAnotherStore(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				world := clustertest.New(clustertest.Options{})
-				first := world.Join()
-				owner, err := cluster.Open(t.Context(), first.Ground(), often(t))
-				if err != nil {
-					t.Fatal(err)
-				}
+				first, owner := join(t, world, often(t))
 				putTo(t, owner, "first")
 				opt := often(t)
 				opt.HintFile = filepath.Join(t.TempDir(), "hint")
-				g, err := cluster.Open(t.Context(), world.Join().Ground(), opt)
-				if err != nil {
-					t.Fatal(err)
-				}
+				_, g := join(t, world, opt)
 				putTo(t, g, "second")
 				time.Sleep(5 * time.Second) // signs of life
 				first.Kill()
@@ -149,12 +142,9 @@ func TestAnotherStore(t *testing.T) {
 					g.Abort()
 				}
 				world.Vanish()
-				fresh, err := cluster.Open(t.Context(), world.Join().Ground(), often(t))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer fresh.Close()
+				_, fresh := join(t, world, often(t))
 				putTo(t, fresh, "third")
+				var err error
 				if !tt.lives {
 					g, err = cluster.Open(t.Context(), world.Join().Ground(), opt)
 				} else if _, err = g.Put(t.Context(), []glassq.Task{{Queue: "q"}}); err != nil {
@@ -183,18 +173,10 @@ func TestRemembered(t *testing.T) {
 		world := clustertest.New(clustertest.Options{})
 		opt := often(t)
 		opt.Beat = 0
-		owner, err := cluster.Open(t.Context(), world.Join().Ground(), opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer owner.Close()
+		_, owner := join(t, world, opt)
 		putTo(t, owner, "first")
 		opt.HintFile = filepath.Join(t.TempDir(), "hint")
-		other, err := cluster.Open(t.Context(), world.Join().Ground(), opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer other.Close()
+		_, other := join(t, world, opt)
 		for i := range 9 {
 			putTo(t, other, fmt.Sprint(i))
 		}
@@ -230,11 +212,7 @@ func TestFronted(t *testing.T) {
 		world := clustertest.New(clustertest.Options{})
 		opt := often(t)
 		opt.ExtentBytes, opt.CheckpointEvery = 32<<10, 32<<10
-		g, err := cluster.Open(t.Context(), world.Join().Ground(), opt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer g.Close()
+		_, g := join(t, world, opt)
 		if _, err := g.Put(t.Context(), []glassq.Task{{Queue: "ever", Body: []byte("waits")}}); err != nil {
 			t.Fatal(err)
 		}

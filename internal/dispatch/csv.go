@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -55,7 +56,14 @@ func (c *csvReader) header() ([]string, error) {
 
 func (c *csvReader) at() uint64 { return c.line }
 
-func (c *csvReader) ready() bool { return whole(c.buf, '\n') > 0 }
+// ready looks for a line that ends a row: not an empty one, and not one inside of quotes.
+func (c *csvReader) ready() bool {
+	quotes := 0
+	return anyLine(c.buf, '\n', func(line []byte) bool {
+		quotes += bytes.Count(line, []byte{'"'})
+		return len(line) > 0 && quotes%2 == 0
+	})
+}
 
 func (c *csvReader) takeRecord(r *record) error {
 	c.in.left = maxLine

@@ -453,8 +453,13 @@ func TestSlowStream(t *testing.T) {
 		{"ended by NUL", "", "a\x00b\x00", LineOptions{Format: Text, NUL: true}, 2},
 		{"ndjson", "", "{\"body\":1}\r\n \n[2]\n \n", LineOptions{Format: NDJSON}, 2},
 		{"csv", "x\n", "1\n2\n", LineOptions{Format: CSV}, 2},
+		{"csv with empty lines", "x\n", "1\n\n2\n\r\n\n", LineOptions{Format: CSV}, 2},
+		{"a row that has no end yet", "x\n", "1\n\"2\n\n2\"\n\"3\n\n", LineOptions{Format: CSV}, 2},
 		{"vegeta's lines, the last of which may go on", "", "GET http://h/1\nGET http://h/2\n", LineOptions{Format: Vegeta}, 1},
-		{"vegeta's JSON", "", `{"method":"GET","url":"http://h/"}` + "\n", LineOptions{Format: Vegeta}, 1},
+		{"vegeta's lines with empty ones", "", "GET http://h/1\n\nGET http://h/2\nA: b\n\n \n# no\n", LineOptions{Format: Vegeta}, 2},
+		{"a target that has no end yet", "", "GET http://h/1\n\n\nGET http://h/2\nA: b\n", LineOptions{Format: Vegeta}, 1},
+		{"vegeta's JSON", "", `{"method":"GET","url":"http://h/"}` + "\n\n", LineOptions{Format: Vegeta}, 1},
+		{"vegeta's JSON after lines", "", "GET http://h/1\n" + `{"method":"GET","url":"http://h/"}` + "\n", LineOptions{Format: Vegeta}, 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

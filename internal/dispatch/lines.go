@@ -135,30 +135,30 @@ func (l *lineReader) wanted(b []byte) ([]byte, bool) {
 	return b, len(b) > 0 && !(l.comments && isComment(b))
 }
 
-// ready passes over lines that are skipped, as next does, and not over the first line of all.
 func (l *lineReader) ready() bool {
-	for {
-		n := whole(l.r, l.end)
-		if n == 0 {
-			return false
-		}
-		b, _ := l.r.Peek(n)
-		b = b[:n-1]
-		if l.end == '\n' {
-			b = bytes.TrimSuffix(b, []byte("\r"))
-		}
-		if _, ok := l.wanted(b); ok {
-			return true
-		}
-		l.r.Discard(n)
-		l.line++
-	}
+	return anyLine(l.r, l.end, func(b []byte) bool {
+		_, ok := l.wanted(b)
+		return ok
+	})
 }
 
-// whole is how long the next line is, with its end; 0 when it is not read from its stream yet.
-func whole(r *bufio.Reader, end byte) int {
+// anyLine tells whether is holds for one of the lines that r has read from its stream, with their ends,
+// and not returned yet. It asks from the first one on, until one is.
+func anyLine(r *bufio.Reader, end byte, is func(line []byte) bool) bool {
 	b, _ := r.Peek(r.Buffered())
-	return bytes.IndexByte(b, end) + 1
+	for {
+		line, rest, ended := bytes.Cut(b, []byte{end})
+		if !ended {
+			return false
+		}
+		if end == '\n' {
+			line = bytes.TrimSuffix(line, []byte("\r"))
+		}
+		if is(line) {
+			return true
+		}
+		b = rest
+	}
 }
 
 func isComment(line []byte) bool {
@@ -226,8 +226,8 @@ type recordReader interface {
 	takeRecord(r *record) error
 	// at is the number of the line that the last record began at, from 1.
 	at() uint64
-	// ready tells, after a record, that takeRecord need not wait for more of its stream; a record of
-	// several lines may have to wait all the same.
+	// ready tells, after a record, that takeRecord need not wait for more of its stream. Of a record that is
+	// not one it may say either.
 	ready() bool
 }
 

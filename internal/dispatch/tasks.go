@@ -21,8 +21,8 @@ type Tasks struct {
 func NewTasks(r io.Reader) *Tasks { return &Tasks{in: newLineReader(r, NDJSON), check: newChecker()} }
 
 // Next fills dst with the next tasks, whose bodies are the caller's, and returns how many there
-// are: it waits for the first one only. The last ones come with io.EOF. A line that is no task is a *LineError; the n tasks before
-// it are valid.
+// are: it waits for the first one only. The last ones come with io.EOF. A line that is no task is a
+// *LineError; the n tasks before it are valid.
 func (t *Tasks) Next(dst []glassq.Task) (n int, err error) {
 	size := 0
 	for n < len(dst) {

@@ -25,7 +25,21 @@ type targetReader struct {
 
 func (v *targetReader) at() uint64 { return v.first }
 
-func (v *targetReader) ready() bool { return whole(v.in.r, v.in.end) > 0 }
+// ready looks for a target as JSON, or for the line behind one of text.
+func (v *targetReader) ready() bool {
+	text := len(v.held) > 0
+	return text && v.held[0] == '{' || anyLine(v.in.r, v.in.end, func(line []byte) bool {
+		line = bytes.TrimSpace(line)
+		switch {
+		case text:
+			return endsTarget(line)
+		case len(line) == 0 || line[0] == '#':
+			return false
+		}
+		text = line[0] != '{'
+		return !text
+	})
+}
 
 // read returns the next line, without the spaces around it.
 func (v *targetReader) read() ([]byte, error) {
@@ -108,7 +122,7 @@ func (v *targetReader) plain(text string) ([]byte, error) {
 			return nil, err
 		}
 		line := string(b)
-		if isMethod(line) || line[0] == '{' {
+		if endsTarget(b) {
 			v.held = []byte(line)
 			break
 		}
@@ -127,6 +141,9 @@ func (v *targetReader) plain(text string) ([]byte, error) {
 	}
 	return appendRequest(nil, []byte(url), method, fields, body), bad
 }
+
+// endsTarget tells whether a line is not of the target of text before it.
+func endsTarget(line []byte) bool { return len(line) == 0 || line[0] == '{' || isMethod(string(line)) }
 
 // isMethod reports whether line begins with a method in capitals and a space.
 func isMethod(line string) bool {

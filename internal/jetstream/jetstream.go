@@ -279,13 +279,22 @@ func (g *Ground) once(ctx context.Context, subject string, req, resp any) error 
 			return err
 		}
 	}
+	msg, err := g.ask(ctx, subject, body)
+	if err != nil {
+		return err
+	}
+	return readAnswer(msg.Data, resp)
+}
+
+// ask waits for an answer for tryFor at most: there may be a server that does not give one.
+func (g *Ground) ask(ctx context.Context, subject string, body []byte) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
 	msg, err := g.nc.RequestWithContext(ctx, subject, body)
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", subject, err)
+		return nil, fmt.Errorf("ask %s: %w", subject, err)
 	}
-	return readAnswer(msg.Data, resp)
+	return msg, nil
 }
 
 // readAnswer reads an answer of the servers. A refusal begins with the error, but for its type.

@@ -120,8 +120,18 @@ type account struct {
 	Tiers map[string]account `json:"tiers"`
 }
 
-// accountRoom is how many bytes of messages that are kept so many times have room in the account,
-// at least none; one that was made without a limit is asked no more.
+// room is how many bytes of messages that are kept so many times have room, where that is limited. The
+// limit of a tier counts each message once, that of an account all its copies.
+func (a account) room(replicas int64) (left int64, limited bool) {
+	if tier, ok := a.Tiers[fmt.Sprint("R", replicas)]; ok {
+		most := tier.Limits.MaxStorage
+		return max(0, most-tier.Storage/replicas), most > 0
+	}
+	most := a.Limits.MaxStorage
+	return max(0, most-a.Storage) / replicas, most > 0
+}
+
+// accountRoom is the room in the account; one that was made without a limit is asked no more.
 func (l *log) accountRoom(ctx context.Context, replicas int) (left int64, limited bool, err error) {
 	if l.unlimited.Load() {
 		return 0, false, nil
@@ -130,14 +140,9 @@ func (l *log) accountRoom(ctx context.Context, replicas int) (left int64, limite
 	if err := l.api(ctx, "INFO", nil, &a); err != nil {
 		return 0, false, err
 	}
-	if tier, ok := a.Tiers[fmt.Sprint("R", replicas)]; ok {
-		a = tier
-	}
-	if a.Limits.MaxStorage <= 0 {
-		l.unlimited.Store(true)
-		return 0, false, nil
-	}
-	return max(0, a.Limits.MaxStorage-a.Storage) / int64(max(1, replicas)), true, nil
+	left, limited = a.room(int64(max(1, replicas)))
+	l.unlimited.Store(!limited)
+	return left, limited, nil
 }
 
 func (l *log) Read(ctx context.Context, n uint64) ([]byte, error) {
@@ -148,9 +153,9 @@ func (l *log) Read(ctx context.Context, n uint64) ([]byte, error) {
 // Scan asks whichever server is near, in batches. It leaves out what that server does not have.
 func (l *log) Scan(ctx context.Context, first uint64, most int, each func(n uint64, msg []byte) bool) error {
 	if most == 1 { // without a subscription of its own, of which all servers would hear
-		msg, err := l.nc.RequestWithContext(ctx, l.direct(), fmt.Appendf(nil, `{"seq":%d}`, first))
+		msg, err := l.ask(ctx, l.direct(), fmt.Appendf(nil, `{"seq":%d}`, first))
 		if err != nil {
-			return fmt.Errorf("read message %d: %w", first, err)
+			return err
 		}
 		if n, end, err := scanned(msg, first); err != nil || end || n != first {
 			return err

@@ -231,6 +231,7 @@ func (c *collector) rows(ctx context.Context) ([]row, error) {
 			one := rowOf(&shown[i], counts)
 			rest = &one
 			shown = slices.Delete(shown, i, i+1)
+			delete(counts, other)
 		}
 		shown = shown[:MaxQueues]
 		l, err = c.store.List(ctx, glassq.QueueQuery{After: shown[MaxQueues-1].Name, Sort: glassq.SortOldest, Max: 1})
@@ -250,7 +251,6 @@ func (c *collector) rows(ctx context.Context) ([]row, error) {
 	if rest == nil {
 		return rows, nil
 	}
-	delete(counts, other) // it has its own
 	for _, n := range counts {
 		rest.count(n)
 	}

@@ -173,7 +173,22 @@ func TestManyQueues(t *testing.T) {
 		{"a hundred thousand", 100_000, 1001, 99_001},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			text := scrape(t, manyQueues{tt.queues}, live.New(live.Options{}))
+			l := live.New(live.Options{})
+			e, err := disk.Open("mem:", disk.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			if _, err := l.Over(e).Put(t.Context(), []glassq.Task{{Queue: "other"}}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.Over(e).Reserve(t.Context(), glassq.Reserve{Queue: "other", Max: 1}); err != nil {
+				t.Fatal(err)
+			}
+			text := scrape(t, manyQueues{tt.queues}, l)
+			if want := `glassq_tasks_handed_out_total{queue="other"} 1`; !strings.Contains(text, want) {
+				t.Errorf("no line %s", want)
+			}
 			if n := strings.Count(text, `,state="ready"}`); n != tt.rows {
 				t.Errorf("%d queues are shown as %d rows, want %d", tt.queues+1, n, tt.rows)
 			}

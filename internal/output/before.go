@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/glassq/glassq"
 )
 
@@ -14,14 +15,15 @@ import (
 // that lie at positions which the file has are held against it: those of another run are not the same.
 type before struct {
 	opt  LoadOptions
-	size int64           // bytes of its whole lines
-	runs map[string]bool // those that the file has results of, and that nothing was held against yet
+	size int64                      // bytes of its whole lines
+	runs map[string]*roaring.Bitmap // what the file has of those runs that nothing was held against yet
 }
 
 func (s *Seen) doubt(opt LoadOptions, size int64) {
-	s.file = &before{opt, size, map[string]bool{}}
-	for run := range s.runs {
-		s.file.runs[run] = true
+	s.file = &before{opt, size, map[string]*roaring.Bitmap{}}
+	for run, b := range s.runs {
+		b.SetCopyOnWrite(true)
+		s.file.runs[run] = b.Clone()
 	}
 }
 
@@ -40,8 +42,10 @@ func (s *Seen) repeats(leases []glassq.Lease) error {
 	come := map[place]*glassq.Lease{}
 	for i := range leases {
 		l := &leases[i]
-		if n, ok := position(l); ok && s.file.runs[l.Run] && s.runs[l.Run] != nil && s.runs[l.Run].Contains(n) {
-			come[place{l.Run, n}] = l
+		if b := s.file.runs[l.Run]; b != nil {
+			if n, ok := position(l); ok && b.Contains(n) {
+				come[place{l.Run, n}] = l
+			}
 		}
 	}
 	if len(come) == 0 {
@@ -58,8 +62,8 @@ func (s *Seen) repeats(leases []glassq.Lease) error {
 	if _, err := eachLine(io.LimitReader(s.file.opt.Again(), s.file.size), f); err != nil {
 		return fmt.Errorf("read again what was written before: %w", err)
 	}
-	for at, is := range same { // one that the file lacks was written since
-		if !is {
+	for at := range come {
+		if !same[at] {
 			return glassq.Errorf(glassq.CodeRunConflict,
 				"the file has results of another run named %s: its %s is not the one that came now, which would be taken for a repeat; nothing is lost, name another --out",
 				at.run, glassq.DenseID(at.run, at.n))

@@ -53,3 +53,26 @@ func TestRepeats(t *testing.T) {
 		})
 	}
 }
+
+// TestRepeatsOfNow: what this output has written itself and what comes again is a repeat, for which nobody
+// reads the file.
+func TestRepeatsOfNow(t *testing.T) {
+	const file = `{"id":"r1/0","run":"r1","o":{"ok":1,"rt":0.25}}` + "\n"
+	read := 0
+	seen, _, err := LoadSeen(strings.NewReader(file), LoadOptions{Again: func() io.Reader {
+		read++
+		return strings.NewReader(file)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := glassq.Lease{Task: glassq.Task{Run: "r1", Position: 1, Dense: true, OfAttempt: 1, Body: []byte(`{}`)}}
+	seen.add("r1", 1)
+	if err := seen.repeats([]glassq.Lease{l}); err != nil || read != 0 {
+		t.Errorf("repeats = %v, and the file was read %d times; want nil and 0", err, read)
+	}
+	l.Position = 0
+	if err := seen.repeats([]glassq.Lease{l}); !errors.Is(err, glassq.ErrRunConflict) || read != 1 {
+		t.Errorf("repeats of another at a position of the file = %v, and it was read %d times; want run_conflict and 1", err, read)
+	}
+}
