@@ -40,7 +40,7 @@ func (a *app) openTaker(cmd *cobra.Command, f *dispatchFlags) (*taker, error) {
 		return nil, err
 	}
 	t := &taker{a: a, path: f.out, strict: f.strict, file: file, q: q}
-	t.opt = output.Options{W: file.f, Sync: file.syncer(), Format: format, Seen: file.seen, Batch: outputBatch,
+	t.opt = output.Options{W: file, Sync: file.syncer(), Format: format, Seen: file.seen, Batch: outputBatch,
 		Notify: func(s string) { a.console.Say("%s: %s", f.name, s) },
 		Progress: func(s output.Summary) {
 			if m := t.meter.Load(); m != nil {

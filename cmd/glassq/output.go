@@ -161,7 +161,7 @@ func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 			return err
 		}
 		defer file.f.Close()
-		f.opt.W, f.opt.Sync, f.opt.Seen = file.f, file.syncer(), file.seen
+		f.opt.W, f.opt.Sync, f.opt.Seen = file, file.syncer(), file.seen
 		where = f.out
 	}
 	q, err := a.dial(cmd, &f.remote, -1)

@@ -267,12 +267,12 @@ func (j *job) writer() (io.Writer, func() error, error) {
 	case j.results == nil:
 		return nil, nil, nil
 	case !j.f.json:
-		return j.results.f, j.sync(), nil
+		return j.results, j.sync(), nil
 	}
-	if _, err := io.Copy(j.a.data(), io.NewSectionReader(j.results.f, 0, j.results.size)); err != nil {
+	if _, err := io.Copy(j.a.data(), io.NewSectionReader(j.results.f, 0, j.results.size.Load())); err != nil {
 		return nil, nil, fmt.Errorf("print earlier results: %w", err)
 	}
-	return io.MultiWriter(j.results.f, j.a.data()), j.sync(), nil
+	return io.MultiWriter(j.results, j.a.data()), j.sync(), nil
 }
 
 func (j *job) sync() func() error {

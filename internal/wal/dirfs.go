@@ -111,7 +111,7 @@ func (d dirFS) Lock(name string) (io.Closer, error) {
 	if err != nil {
 		return nil, lacksInodes(d, err)
 	}
-	if err := lockFile(f); err != nil {
+	if err := lockFile(f, 0); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -122,6 +122,10 @@ func (d dirFS) Lock(name string) (io.Closer, error) {
 	}
 	return &dirLock{f, held}, nil
 }
+
+// LockFile makes f, a regular file, that of its caller alone until it is closed; others may read it.
+// Errors: ErrLocked when somebody has it now, or that of a file system which knows no locks.
+func LockFile(f *os.File) error { return lockFile(f, 1<<30) }
 
 // A dirLock holds a directory, also when somebody removes the file in it.
 type dirLock struct {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func lockFile(f *os.File) error {
+func lockFile(f *os.File, _ uint32) error {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if err == unix.EWOULDBLOCK {
 		return ErrLocked
@@ -23,7 +23,7 @@ func holdDir(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := lockFile(d); err != nil {
+	if err := lockFile(d, 0); err != nil {
 		d.Close()
 		if err != ErrLocked {
 			err = nil // a network file system, perhaps: the file in it is locked

@@ -8,9 +8,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-func lockFile(f *os.File) error {
+// lockFile locks the byte at high << 32 of f. Others cannot read what is locked.
+func lockFile(f *os.File, high uint32) error {
 	err := windows.LockFileEx(windows.Handle(f.Fd()),
-		windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped))
+		windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &windows.Overlapped{OffsetHigh: high})
 	if err == windows.ERROR_LOCK_VIOLATION {
 		return ErrLocked
 	}

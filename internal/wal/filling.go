@@ -44,7 +44,7 @@ func Fill(path string) (*Filling, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = lockFile(f.mark); err == nil {
+	if err = lockFile(f.mark, 0); err == nil {
 		for _, name := range left {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(path, name)))
 		}
