@@ -216,6 +216,8 @@ func TestByHand(t *testing.T) {
 		{"put --queue q --id a", "hello", "a\n"},
 		{"put --queue q --id a hello", "", "a\n"},
 		{"get --queue q", "", "hello\n"},
+		{"put --queue q --id b -", "from a pipe", "b\n"},
+		{"get --queue q", "", "from a pipe\n"},
 		{"queue pause q", "", "q: paused true, rate no limit, attempts 20, max-tasks no limit, max-bytes no limit\n"},
 		{"queue resume q", "", "q: paused false, rate no limit, attempts 20, max-tasks no limit, max-bytes no limit\n"},
 		{"queue set q --rate 5 --max-bytes 1KiB --json", "",
