@@ -81,7 +81,7 @@ type Store struct {
 
 	failed chan struct{} // closed when the log is lost
 	atOnce atomic.Bool   // a reign ends as it is
-	kick   chan struct{} // the owner has changed
+	kick   chan struct{} // the owner has changed, or goes; see wake
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	stops  []func()
@@ -294,6 +294,9 @@ func (s *Store) heed(x sign, now bool) {
 	if s.left = x.Kind == leaves; x.Kind != owns {
 		owner = ""
 	}
+	if s.left {
+		s.wake() // a call that came back may have said before that there is no owner
+	}
 	if x.Epoch > s.epoch || owner != s.owner && s.owner != s.name { // an attempt ends no reign
 		s.epoch, s.owner = x.Epoch, owner
 		s.change()
@@ -319,6 +322,11 @@ func (s *Store) change() {
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})
+	s.wake()
+}
+
+// wake has run look at once.
+func (s *Store) wake() {
 	select {
 	case s.kick <- struct{}{}:
 	default:
@@ -440,7 +448,8 @@ func (s *Store) sign(ctx context.Context, kind string) error {
 	if kind == owns {
 		s.ground.Bus.Tell(text) // who does not hear it reads the hint
 	}
-	try, cancel := context.WithTimeout(ctx, tryFor)
+	// An owner that goes is to hear of the revision that it has left, else it cannot say that it goes.
+	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryFor)
 	defer cancel()
 	began := time.Now()
 	if revision, err = s.ground.Hints.Set(try, shardKey, text, revision); err != nil {
@@ -550,12 +559,10 @@ func (s *Store) retire(ctx context.Context, r *reign) {
 	case ctx.Err() == nil:
 		s.opt.Logger.Info("this gateway owns the store no more", "why", err)
 	case err == nil:
-		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryFor)
-		defer cancel()
 		s.mu.Lock()
 		s.high = witness{r.sureOf(), "this gateway"}
 		s.mu.Unlock()
-		s.sign(leave, leaves) // else others miss the signs of life
+		s.sign(ctx, leaves) // else others miss the signs of life
 	}
 }
 
