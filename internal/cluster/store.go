@@ -75,6 +75,7 @@ type Store struct {
 	closed  bool            // Close was called
 	peers   map[string]peer // gateways by name, as they were heard of last
 	said    time.Time       // when trouble was last logged
+	full    error           // why there was no room for the last sign of this gateway, or for its claim
 
 	revision uint64 // of the hint "shard.0", as this gateway left it or found it
 	written  uint64 // the number in the hint file; for remember
@@ -316,7 +317,7 @@ func (s *Store) doubt(r *reign) {
 // change wakes those who wait for another owner; mu is held.
 func (s *Store) change() {
 	if s.owner != "" {
-		s.loneAt = time.Time{}
+		s.loneAt, s.full = time.Time{}, nil
 	} else if s.loneAt.IsZero() {
 		s.loneAt = time.Now()
 	}
@@ -452,18 +453,31 @@ func (s *Store) sign(ctx context.Context, kind string) error {
 	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryFor)
 	defer cancel()
 	began := time.Now()
-	if revision, err = s.ground.Hints.Set(try, shardKey, text, revision); err != nil {
+	revision, err = s.ground.Hints.Set(try, shardKey, text, revision)
+	if err != nil {
+		s.noRoom(err)
 		return err
 	}
 	s.mu.Lock()
 	if s.revision = revision; kind == owns {
-		s.shownAt = began
+		s.shownAt, s.full = began, nil
 	}
 	s.mu.Unlock()
 	if kind != owns {
 		s.ground.Bus.Tell(text)
 	}
 	return nil
+}
+
+// noRoom notes, if err says so, that for lack of room nobody can be the owner.
+func (s *Store) noRoom(err error) {
+	if !errors.Is(err, ErrFull) {
+		return
+	}
+	s.mu.Lock()
+	s.full = err
+	s.mu.Unlock()
+	s.say("the store stands still", err)
 }
 
 // beat shows signs of life until ctx is done. A take-over may take longer than others are patient.
@@ -583,7 +597,7 @@ func (s *Store) look(ctx context.Context) {
 // taker is for one take-over.
 func (s *Store) taker(witnesses []witness) *taker {
 	return &taker{log: s.ground.Log, bucket: s.ground.Bucket, store: s.id, cut: s.opt.ExtentBytes, witnesses: witnesses,
-		seen: s.seen, opt: engine.Options{CacheBytes: s.opt.CacheBytes, CheckpointEvery: s.opt.CheckpointEvery,
+		full: s.noRoom, seen: s.seen, opt: engine.Options{CacheBytes: s.opt.CacheBytes, CheckpointEvery: s.opt.CheckpointEvery,
 			MaxQueues: s.opt.MaxQueues, MaxRuns: s.opt.MaxRuns, Logger: s.opt.Logger, Wall: s.opt.Wall,
 			PutItself: s.opt.PutItself}}
 }
@@ -622,6 +636,9 @@ func (s *Store) depose(r *reign) {
 			s.owner = ""
 			r.mu.Lock()
 			s.loneAt = r.stuckAt // zero: now
+			if r.full != nil {
+				s.full = r.full
+			}
 			r.mu.Unlock()
 		}
 		s.change()
