@@ -137,7 +137,7 @@ func TestOpenWaits(t *testing.T) {
 		s.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, err := stores.Open(ctx, stores.Memory, stores.Options{Between: between})
+		_, err = stores.Open(ctx, stores.Memory, stores.Options{Between: between})
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("open = %v, want the end of its context", err)
 		}
