@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/wal"
@@ -16,7 +15,7 @@ import (
 
 // archive closes the store, and goes on with one that is made of its archive.
 func (p *play) archive(ctx context.Context) error {
-	p.d.m.advance(time.Now().UnixMilli())
+	p.d.m.advance(p.d.now())
 	fs, err := moved(ctx, p.fs, p.e, p.rng.IntN(2) == 0)
 	if err != nil {
 		return err

@@ -245,7 +245,7 @@ func (p *play) step(ctx context.Context, name string) error {
 	default:
 		return p.d.step(ctx, name)
 	}
-	p.d.m.advance(time.Now().UnixMilli())
+	p.d.m.advance(p.d.now())
 	if err := p.e.Close(); err != nil {
 		return fmt.Errorf("Close = %w", err)
 	}

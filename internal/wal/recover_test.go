@@ -3,6 +3,7 @@ package wal
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -249,5 +250,36 @@ func TestTornTailIsTold(t *testing.T) {
 	want := fmt.Sprintf("from=%d to=%d records=1", all[2].pos, all[2].pos+HeaderSize+64)
 	if !strings.Contains(said.String(), want) {
 		t.Errorf("the log says %q, want %q", said.String(), want)
+	}
+}
+
+// The last frame of a segment that does not read is one loss, up to the segment behind it.
+func TestSurveyLastFrame(t *testing.T) {
+	fsys := MemFS()
+	l := open(t, fsys, 8<<10)
+	replayAll(t, l, 0)
+	var all []entry
+	for len(l.Segments()) < 3 {
+		all = append(all, add(t, l, int64(len(all)), strings.Repeat("x", 1000)))
+	}
+	second := l.Segments()[1]
+	ok(t, "Close", l.Close())
+	at := slices.IndexFunc(all, func(e entry) bool { return e.pos == second.First }) - 1
+	flip(t, fsys, segmentName(1), pageSize+int64(all[at].pos-firstPos))
+	v, err := NewSurvey(fsys)
+	ok(t, "NewSurvey", err)
+	var after []Pos
+	ok(t, "Frames", v.Frames(0, func(f Frame, gone bool) error {
+		if gone {
+			after = append(after, f.Pos)
+		}
+		return nil
+	}))
+	want := Loss{File: segmentName(1), From: all[at].pos, To: second.First}
+	if l := v.Losses; len(l) != 1 || l[0].File != want.File || l[0].From != want.From || l[0].To != want.To {
+		t.Errorf("the losses are %v; want one from %d to %d", v.Losses, all[at].pos, second.First)
+	}
+	if len(after) != len(all)-at-1 {
+		t.Errorf("%d frames behind it; want %d", len(after), len(all)-at-1)
 	}
 }

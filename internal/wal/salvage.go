@@ -311,9 +311,13 @@ func (v *Survey) segment(s *segment, f File, size int64, pos Pos, after bool, fn
 			v.Torn = size - s.offset(pos)
 			return pos, after, nil
 		}
+		ends := next == 0 // with it the segment, up to the one that was begun behind it
+		if i := slices.Index(v.segs, s) + 1; ends && !last && v.segs[i].no == s.no+1 {
+			next = v.segs[i].first
+		}
 		v.Losses = append(v.Losses, Loss{File: s.name(), Offset: s.offset(pos), From: pos, To: next, Err: bad.err})
-		if after = true; next == 0 {
-			return pos, after, nil
+		if after = true; ends {
+			return max(pos, next), after, nil
 		}
 		pos = next
 	}
