@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -62,8 +63,8 @@ func TestSalvage(t *testing.T) {
 			})
 		}
 	}
-	stdout("rung=salvage lives=%d salvaged=%d whole=%d seed=%d next_seed=%d seconds=%.0f failed=%v", last-*seed, ends["salvaged"],
-		ends["whole"], *seed, last, time.Since(start).Seconds(), t.Failed())
+	stdout("rung=salvage lives=%d salvaged=%d whole=%d torn=%d seed=%d next_seed=%d seconds=%.0f failed=%v", last-*seed, ends["salvaged"],
+		ends["whole"], ends["torn"], *seed, last, time.Since(start).Seconds(), t.Failed())
 	if !t.Failed() && (ends["salvaged"] == 0 || ends["whole"] == 0) {
 		t.Error("one of the two ends never came: the rung is blind")
 	}
@@ -72,6 +73,7 @@ func TestSalvage(t *testing.T) {
 // A wreck is a store that was killed.
 type wreck struct {
 	p      *play
+	rested bool // before that
 	frames []frame
 	ever   map[string]glassq.Task // all tasks of the life, by body
 }
@@ -85,6 +87,9 @@ type frame struct {
 
 // end kills the store.
 func (w *wreck) end() error {
+	if w.rested = w.p.rng.IntN(3) > 0; w.rested {
+		time.Sleep(time.Second) // for the frame that proves what is before it
+	}
 	w.p.d.m.advance(w.p.d.now())
 	files := w.p.fs.Image().Kill()
 	w.p.stop()
@@ -177,7 +182,19 @@ func (w *wreck) repair(ctx context.Context, f *frame, rng *rand.Rand) (how strin
 	if err != nil {
 		return how, err
 	}
-	err = w.compare(ctx, e, lost, said)
+	is, err := e.Stats(ctx)
+	if is.Disk != nil && is.Disk.TornBytes > 0 && !w.rested {
+		how = "torn"
+		for i := range w.frames {
+			if behind := &w.frames[i]; behind.Pos > f.Pos {
+				more, _ := behind.bodies() // as before
+				maps.Copy(lost, more)
+			}
+		}
+	}
+	if err == nil {
+		err = w.compare(ctx, e, lost, said)
+	}
 	return how, errors.Join(err, e.Close())
 }
 

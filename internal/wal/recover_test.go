@@ -283,3 +283,42 @@ func TestSurveyLastFrame(t *testing.T) {
 		t.Errorf("%d frames behind it; want %d", len(after), len(all)-at-1)
 	}
 }
+
+// What a start takes for a torn tail is no loss to a survey, though frames behind it read; what it takes for
+// damage is one.
+func TestSurveyTail(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		between bool // a sync
+		torn    bool
+	}{
+		{"two frames of one sync", false, true},
+		{"two frames of two", true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fsys, all := threeFrames(t)
+			l := open(t, fsys, 64<<10)
+			replayAll(t, l, 0)
+			all = append(all, add(t, l, 3, "the first"))
+			if tt.between {
+				ok(t, "Sync", l.Sync())
+			}
+			add(t, l, 4, "the second")
+			ok(t, "Sync", l.Sync())
+			last := l.Segments()[len(l.Segments())-1]
+			at := pageSize + int64(all[3].pos-last.First) + HeaderSize
+			flip(t, fsys, segmentName(last.No), at)
+			v, err := NewSurvey(fsys)
+			ok(t, "NewSurvey", err)
+			read := 0
+			ok(t, "Frames", v.Frames(0, func(Frame, bool) error { read++; return nil }))
+			if (len(v.Losses) == 0) != tt.torn || (v.Torn > 0) != tt.torn {
+				t.Errorf("the survey: losses %v, torn %d bytes; want torn: %v", v.Losses, v.Torn, tt.torn)
+			}
+			err = open(t, fsys, 64<<10).Replay(0, func(Frame) error { return nil })
+			if (err == nil) != tt.torn {
+				t.Errorf("a start = %v; want a torn tail: %v", err, tt.torn)
+			}
+		})
+	}
+}
