@@ -20,7 +20,7 @@ func (a *app) putCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "put [[QUEUE] BODY]",
 		Short: "Put one task by hand",
-		Long:  `Put one task: the argument; without one, or for -, all of standard input. Of two arguments the first is the
+		Long: `Put one task: the argument; without one, or for -, all of standard input. Of two arguments the first is the
 queue. Its id is printed when the task is stored.`,
 		Example: `  glassq put http://127.0.0.1:8888/
   glassq put mails ann@example.org
