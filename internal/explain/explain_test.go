@@ -250,6 +250,13 @@ func TestCauses(t *testing.T) {
 			w.put(make([]glassq.Task, 2)...)
 			hold(w, glassq.RunChange{Source: "s"})
 		}, "r", explain.After, "waits for the end of run first, which is not sealed and has 0 pending"},
+		{"a run that names no queue", disk.Options{}, func(w *world) {
+			_, err := w.SetRun(w.ctx, "first", glassq.RunChange{})
+			w.must(err)
+			_, err = w.SetRun(w.ctx, "second", glassq.RunChange{After: "first"})
+			w.must(err)
+			w.put(glassq.Task{Run: "second"})
+		}, "", explain.After, "run second waits for the end of run first"},
 		{"a run that failed comes first", disk.Options{}, func(w *world) {
 			w.put(glassq.Task{Run: "first"})
 			w.ack(w.reserve("ann", 1, 0)[0], `{"o":{"ok":0}}`)
