@@ -70,7 +70,7 @@ func (c *course) add(second int64, took time.Duration) {
 	for int(i) >= len(c.steps) {
 		c.steps = append(c.steps, Histogram{})
 	}
-	c.steps[i].add(took, 1)
+	c.steps[i].add(took)
 }
 
 // fail notes a failure of a class.

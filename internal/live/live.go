@@ -37,9 +37,13 @@ type Options struct {
 	Logger *slog.Logger // nil discards
 }
 
-// A Live watches the store that Over is given, and has its verbs. It is safe for concurrent use.
+// store has its name as a field of Live, which no other room sees.
+type store = broker.Store
+
+// A Live watches the store that Over is given, and has its verbs: what it has no method for passes
+// through. It is safe for concurrent use.
 type Live struct {
-	store  broker.Store
+	store
 	opt    Options
 	start  time.Time
 	events events

@@ -323,6 +323,6 @@ func (l *Live) PutItself(queue, run string) {
 // Synced notes how long a sync of the log took. The log calls it.
 func (l *Live) Synced(took time.Duration) {
 	l.mu.Lock()
-	l.dur.Sync.add(took, 1)
+	l.dur.Sync.add(took)
 	l.mu.Unlock()
 }
