@@ -2,7 +2,6 @@ package fetch
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,9 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/glassq/glassq/internal/jsonline"
 )
@@ -88,7 +85,7 @@ func (c *capture) append(dst, body []byte) ([]byte, error) {
 	case CaptureOff:
 		return dst, nil
 	case CaptureText:
-		return c.appendText(dst, body), nil
+		return jsonline.AppendExcerpt(dst, "body", body[:min(len(body), c.most)], int64(len(body))), nil
 	}
 	sum := sha256.Sum256(body)
 	name := hex.EncodeToString(sum[:])
@@ -104,30 +101,6 @@ func (c *capture) append(dst, body []byte) ([]byte, error) {
 	dst = append(dst, `,"file":"`...)
 	dst = append(dst, name[:2]+"/"+name...)
 	return append(dst, '"'), nil
-}
-
-func (c *capture) appendText(dst, body []byte) []byte {
-	cut := 0
-	if len(body) > c.most {
-		n := c.most
-		for n > 0 && n > c.most-utf8.UTFMax && !utf8.RuneStart(body[n]) {
-			n-- // not in the middle of a character
-		}
-		body, cut = body[:n], len(body)-n
-	}
-	if utf8.Valid(body) {
-		dst = append(dst, `,"body":`...)
-		dst = jsonline.AppendString(dst, string(body))
-	} else {
-		dst = append(dst, `,"body_b64":"`...)
-		dst = base64.StdEncoding.AppendEncode(dst, body)
-		dst = append(dst, '"')
-	}
-	if cut > 0 {
-		dst = append(dst, `,"body_cut":`...)
-		dst = strconv.AppendInt(dst, int64(cut), 10)
-	}
-	return dst
 }
 
 // save writes body to <dir>/ab/abcdef… unless it is there: the same body is kept once. When save
