@@ -42,7 +42,7 @@ var rules = []rule{
 	{"internal/ladder/cluster", 6, []string{"internal/jetstream/natstest"}, true},
 	{"internal/ladder/release", 6, []string{".", "internal/disk"}, true},
 	{"internal/hostile", 6, []string{"..."}, false},
-	{"internal/fetch/...", 5, []string{".", "internal/jsonline", "internal/lack", "result", "worker"}, false},
+	{"internal/fetch/...", 5, []string{".", "internal/cert", "internal/jsonline", "internal/lack", "result", "worker"}, false},
 	{"internal/process/...", 5, []string{".", "internal/envelope", "internal/jsonline", "internal/lack", "internal/plain",
 		"result", "worker"}, false},
 
