@@ -24,9 +24,6 @@ func (a *app) queueShowCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if len(queues) != 1 {
-			return glassq.Errorf(glassq.CodeNotFound, "there is no queue %s; glassq queue ls lists them", args[0])
-		}
 		if asJSON {
 			return a.printJSON(&queues[0])
 		}
