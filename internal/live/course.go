@@ -114,7 +114,7 @@ func (l *Live) ms(now time.Time) uint32 { return uint32(now.Sub(l.start) / time.
 
 // went notes the ack of a lease that was of a run; class is "" but for a failure. The caller holds mu.
 func (l *Live) went(d *leased, class string, now time.Time) {
-	c := l.courseOf(l.runs[d.run], now)
+	c := l.courseOf(l.runs.all[d.run], now)
 	if c == nil {
 		return
 	}
@@ -157,7 +157,7 @@ func (l *Live) dropCourse(now time.Time) bool {
 		return false
 	}
 	if i, ok := l.byRun[oldest]; ok {
-		l.runs[i].course = nil
+		l.runs.all[i].course = nil
 	}
 	delete(l.courses, oldest)
 	l.bytes -= courseBytes

@@ -116,15 +116,15 @@ func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 		q.asked, q.asker = began, c.Worker
 	}
 	worker := l.workerOf(c, began)
-	l.workers[worker].Waiting++ // which also keeps it known
+	l.workers.all[worker].Waiting++ // which also keeps it known
 	l.mu.Unlock()
 
 	leases, err := l.store.Reserve(ctx, r)
 
 	_, now := l.begin(ctx)
 	defer l.mu.Unlock()
-	l.workers[worker].Waiting--
-	l.workers[worker].Seen = now
+	l.workers.all[worker].Waiting--
+	l.workers.all[worker].Seen = now
 	l.count(c, err, 1)
 	if err != nil {
 		return leases, err
@@ -189,7 +189,7 @@ func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 
 func (l *Live) runHolds(run uint16, n int) {
 	if run != 0 {
-		l.runs[run].held += n
+		l.runs.all[run].held += n
 	}
 }
 
@@ -205,7 +205,7 @@ type ending struct {
 // let ends what a lease held, and returns its queue. The caller calls ended before mu is free.
 func (l *Live) let(d leased, now time.Time) *queue {
 	e := &l.ending
-	if q := l.queues[d.queue]; e.n == 0 || e.queue != q || e.run != d.run || e.worker != d.worker {
+	if q := l.queues.all[d.queue]; e.n == 0 || e.queue != q || e.run != d.run || e.worker != d.worker {
 		l.ended()
 		*e = ending{queue: l.queueOf(q.name, now), run: d.run, worker: d.worker}
 		if d.run != 0 {
@@ -233,7 +233,7 @@ func (l *Live) endOf(t glassq.Token, now time.Time) (q *queue, gone leased) {
 	if d := l.held.get(t.Number); d != nil {
 		gone = *d
 		l.held.remove(t.Number)
-		l.workers[gone.worker].Seen = now
+		l.workers.all[gone.worker].Seen = now
 		return l.let(gone, now), gone
 	}
 	if t.Queue == "" {
@@ -331,7 +331,7 @@ func (l *Live) resultsOf(a *glassq.Ack, q *queue, run uint16, now time.Time) *qu
 		name = q.results
 	}
 	if name == "" && run != 0 {
-		name = l.runs[run].results
+		name = l.runs.all[run].results
 	}
 	return l.queueOf(cmp.Or(name, glassq.DefaultResults), now)
 }
@@ -385,7 +385,7 @@ func (l *Live) Extend(ctx context.Context, extends []glassq.Extend) ([]error, er
 			d.length = seconds(x.Lease)
 		}
 		d.deadline = l.secs(now) + uint32(d.length)
-		l.workers[d.worker].Seen = now
+		l.workers.all[d.worker].Seen = now
 	}
 	return errs, err
 }
