@@ -76,7 +76,7 @@ type Job struct {
 
 // RunChange makes or changes a run; zero fields change nothing. Source, Queue and Results can be
 // set once, another value is run_conflict. Sealed with Total says that nothing more is dispatched;
-// sealing again with another Total is run_conflict.
+// sealing again with another Total is run_conflict, and a Total without Sealed is bad_request.
 type RunChange struct {
 	Source  string `json:"source,omitempty"`
 	Queue   string `json:"queue,omitempty"`

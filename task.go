@@ -238,7 +238,7 @@ type Ack struct {
 // AtOnce is the Delay of a Nack whose task is ready again without one.
 const AtOnce time.Duration = -1
 
-// A Nack ends a lease without the work done.
+// A Nack ends a lease without the work done. One that is both Dead and Undone is bad_request.
 type Nack struct {
 	Token  Token
 	Delay  time.Duration // until it is ready again; 0 means the queue's backoff by attempt, AtOnce none

@@ -108,7 +108,11 @@ func (a *app) writeArchive(to string, asJSON bool, write func(io.Writer) error) 
 		return usagef("%s is there already; nothing was written: name a new file", to)
 	}
 	part := to + ".part"
-	c, err := fileArchive(part, write)
+	f, err := rewrite(part, 0o600)
+	if err != nil {
+		return fmt.Errorf("archive to %s: %w", to, err)
+	}
+	c, err := fileArchive(f, write)
 	if err == nil {
 		err = os.Rename(part, to)
 	}
@@ -123,12 +127,8 @@ func (a *app) writeArchive(to string, asJSON bool, write func(io.Writer) error) 
 		plain.Plural(c.Queues, "queue", "queues"))
 }
 
-// fileArchive writes an archive into a file, synced, and reads it again.
-func fileArchive(name string, write func(io.Writer) error) (c disk.Copied, err error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return c, err
-	}
+// fileArchive writes an archive into a file, synced, reads it again, and closes it.
+func fileArchive(f *os.File, write func(io.Writer) error) (c disk.Copied, err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if err := write(f); err != nil {
 		return c, err

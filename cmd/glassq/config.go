@@ -88,7 +88,7 @@ type setting struct {
 	From  config.Origin `json:"from"`
 }
 
-func (a *app) printSettings(cmd *cobra.Command, origins map[string]config.Origin, asJSON bool) error {
+func (a *app) printSettings(cmd *cobra.Command, origins config.Origins, asJSON bool) error {
 	var list []setting
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden && f.Name != "help" && f.Name != "config" {

@@ -108,6 +108,18 @@ func TestBadConfig(t *testing.T) {
 			}
 		})
 	}
+	// So is a value that a command finds out of its range.
+	file := write(t, filepath.Join(t.TempDir(), "c.toml"), "[work.http]\n\nconcurrency = 0\n\n[serve]\n# a\nmax-body = \"33MiB\"\n")
+	for _, tt := range []struct{ args, want string }{
+		{"work http", "-c 0 is not between 1 and 100,000; -c is set by " + file + ", line 3"},
+		{"serve --http 127.0.0.1:0", "--max-body 33MiB is not between 1 and 32MiB; --max-body is set by " + file + ", line 7"},
+		{"work http -c 0", "-c 0 is not between 1 and 100,000\n"},
+	} {
+		_, errs, code := invoke(t, "", nil, append(strings.Fields(tt.args), "--config", file)...)
+		if code != exitUsage || !strings.Contains(errs, tt.want) {
+			t.Errorf("glassq %s: exit %d, said %s; want exit 2 and %q", tt.args, code, errs, tt.want)
+		}
+	}
 	if _, errs, code := invoke(t, "", nil, "version", "--config", "/nowhere/c.toml"); code != exitUsage ||
 		!strings.Contains(errs, "/nowhere/c.toml") {
 		t.Errorf("a file that is not there: exit %d, said %s", code, errs)

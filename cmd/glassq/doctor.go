@@ -147,8 +147,11 @@ func (d *doctor) config(cmd *cobra.Command, settled error) {
 	if err == nil {
 		serve, _ := config.CommandAt(cmd.Root(), []string{"serve"})
 		serve.InheritedFlags() // adds those of its parents to its own
-		if _, err = c.Fill(serve, os.LookupEnv); err == nil {
-			err = d.a.serving.check()
+		var origins config.Origins
+		if origins, err = c.Fill(serve, os.LookupEnv); err == nil {
+			if err = d.a.serving.check(); err != nil {
+				err = fmt.Errorf("%w%s", err, origins.Behind(serve.Flags(), err.Error()))
+			}
 		}
 	}
 	if err != nil {

@@ -31,11 +31,12 @@ type app struct {
 	in      *os.File
 	out     *os.File
 	console *term.Console
-	args    []string    // of the command line
-	hangup  func()      // what SIGHUP does; nil: it ends the program as Ctrl-C does. Set before interruptible
-	begun   bool        // flags and arguments were accepted, the command runs
-	serving *serveFlags // of the serve command, which doctor looks at too
-	leave   func()      // ends what would outlive a program that leaves at once; nil for nothing. Set before interruptible
+	args    []string       // of the command line
+	hangup  func()         // what SIGHUP does; nil: it ends the program as Ctrl-C does. Set before interruptible
+	begun   bool           // flags and arguments were accepted, the command runs
+	origins config.Origins // of the flags of the command; nil before begin
+	serving *serveFlags    // of the serve command, which doctor looks at too
+	leave   func()         // ends what would outlive a program that leaves at once; nil for nothing. Set before interruptible
 }
 
 // main runs the command that args name and returns the exit code.
@@ -52,6 +53,9 @@ func (a *app) main(args []string) int {
 		code = exitUsage
 	}
 	if text := sentence(err); text != "" {
+		if code == exitUsage {
+			text += a.origins.Behind(cmd.Flags(), text)
+		}
 		if glassq.CodeOf(err) == glassq.CodeTooLarge && cmd.Flags().Lookup("server") != nil {
 			text += "; serve --max-body is the limit of a server"
 		}
@@ -108,11 +112,12 @@ program that has no end of its own, such as serve, ends with 0 when it is stoppe
 
 // begin fills in what the file and the environment say, once flags and arguments were accepted.
 func (a *app) begin(cmd *cobra.Command, _ []string) error {
-	if _, err := config.Settle(cmd); err != nil {
+	var err error
+	if a.origins, err = config.Settle(cmd); err != nil {
 		return err
 	}
 	a.begun = true
-	return nil
+	return a.oneFileEach(cmd)
 }
 
 // noCommand refuses arguments of a command that only holds others: they are misspelt names.

@@ -76,7 +76,7 @@ number. A rule on what was not measured is broken.`,
 	f.sum.flags(cmd)
 	cpu := profileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := f.check(); err != nil {
+		if err := f.check(a); err != nil {
 			return err
 		}
 		stop, err := profile(*cpu)
@@ -91,7 +91,7 @@ number. A rule on what was not measured is broken.`,
 }
 
 // check finds the format and looks at everything that can be wrong before results are taken.
-func (f *outputFlags) check() error {
+func (f *outputFlags) check(a *app) error {
 	for _, name := range []string{f.opt.Run, f.opt.Queue} {
 		if err := glassq.CheckName(name); name != "" && err != nil {
 			return err
@@ -144,13 +144,13 @@ func (f *outputFlags) check() error {
 			return usagef("--template: %w", err)
 		}
 	}
-	return f.sum.check(f.out == "" && f.opt.Format != output.None)
+	return f.sum.check(a, f.out == "" && f.opt.Format != output.None || a.isStdout(f.out))
 }
 
 func (a *app) output(cmd *cobra.Command, f *outputFlags) error {
 	f.opt.W, f.opt.Sync = a.data(), syncer(a.out)
 	where := "standard output"
-	if err := f.sum.openSummary(&f.opt); err != nil {
+	if err := f.sum.openSummary(a, &f.opt); err != nil {
 		return err
 	}
 	defer f.sum.close()

@@ -40,7 +40,7 @@ of them. Dead tasks are written with --state dead.`,
 		return a.oneShot(cmd, &r, func(q *client.Client) error {
 			export := func(w io.Writer) error { return a.export(cmd, q, args[0], states, w) }
 			if out != "" {
-				return writeFile(out, export)
+				return a.writeFile(out, export)
 			}
 			return export(a.data())
 		})

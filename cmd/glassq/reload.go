@@ -115,7 +115,7 @@ func (r *reloader) again() (glassq.Reloaded, error) {
 		err = cmd.ParseFlags(args)
 	}
 	if err == nil {
-		_, err = config.Settle(cmd)
+		fresh.origins, err = config.Settle(cmd)
 	}
 	var values map[string]string
 	if err == nil {
@@ -123,7 +123,7 @@ func (r *reloader) again() (glassq.Reloaded, error) {
 		err = fresh.serving.check()
 	}
 	if err != nil {
-		return did, fmt.Errorf("the settings stay as they are: %w", err)
+		return did, fmt.Errorf("the settings stay as they are: %w%s", err, fresh.origins.Behind(cmd.Flags(), err.Error()))
 	}
 	if r.on == nil {
 		return did, glassq.Errorf(glassq.CodeUnavailable, "the settings stay as they are: the server is still starting")

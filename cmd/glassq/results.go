@@ -37,9 +37,9 @@ func openResults(path string, opt output.LoadOptions) (*resultFile, error) {
 		return r, nil // nothing to go on from
 	}
 	r.is = info
-	if wal.LockFile(f) == wal.ErrLocked { // some file systems know no locks
+	if err := claim(f); err != nil {
 		f.Close()
-		return nil, usagef("another program writes results to %s; let it end, or name another --out", path)
+		return nil, usagef("%w", err)
 	}
 	if info.Size() == 0 {
 		// It may be new, and what is acked rests on its name. Some file systems cannot do more for that.

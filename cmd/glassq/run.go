@@ -73,7 +73,7 @@ and --json the results are only summed up.`,
 	fs.BoolVar(&f.quiet, "quiet", false, "no progress")
 	cpu := profileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := f.check(); err != nil {
+		if err := f.check(a); err != nil {
 			return err
 		}
 		timed, err := f.pace.forDuration(cmd, &f.source)
@@ -106,14 +106,14 @@ and --json the results are only summed up.`,
 	return cmd
 }
 
-func (f *runFlags) check() error {
+func (f *runFlags) check(a *app) error {
 	if err := f.pace.check(); err != nil {
 		return err
 	}
 	if f.out != "" && f.json {
 		return usagef("--json prints the results and --out writes them to a file; leave one out")
 	}
-	if err := f.sum.check(f.json); err != nil {
+	if err := f.sum.check(a, f.json || a.isStdout(f.out)); err != nil {
 		return err
 	}
 	if f.name != "" {
@@ -219,7 +219,7 @@ func (j *job) openJob() error {
 	if err != nil {
 		return err
 	}
-	if err := j.f.sum.openSummary(&j.opt); err != nil {
+	if err := j.f.sum.openSummary(j.a, &j.opt); err != nil {
 		return errors.Join(err, j.store.Close())
 	}
 	if path := j.path(); path != "" {

@@ -11,21 +11,14 @@ import (
 	"github.com/glassq/glassq/internal/stores"
 )
 
-// openStore opens a store. A folder that another process has is no trouble of the disk.
+// openStore opens a store, and waits a moment for a folder that another process has.
 func openStore(ctx context.Context, where string, opt stores.Options) (*stores.Store, error) {
 	opt.Patience = releaseTime
 	s, err := stores.Open(ctx, where, opt)
-	if err != nil {
-		if stores.Remote(where) { // what went wrong names the store by itself
-			return nil, err
-		}
+	if err != nil && !stores.Remote(where) { // what went wrong there names the store by itself
 		err = fmt.Errorf("%s: %w", where, err)
-		if glassq.CodeOf(err) == glassq.CodeUnavailable {
-			err = &exitError{exitUnexpected, err}
-		}
-		return nil, err
 	}
-	return s, nil
+	return s, err
 }
 
 // failedGrace is how long a program whose store failed goes on, so that those who wait can hear of

@@ -54,7 +54,7 @@ func strictFlag(fs *pflag.FlagSet, strict *bool, when string) {
 
 // check reads rules and keys, and looks whether the files can be written, before anything is taken.
 // printed says that standard output has the results.
-func (f *summaryFlags) check(printed bool) error {
+func (f *summaryFlags) check(a *app, printed bool) error {
 	for _, text := range f.failIf {
 		r, err := report.ParseRule(text)
 		if err != nil {
@@ -71,10 +71,14 @@ func (f *summaryFlags) check(printed bool) error {
 	case f.summary == "json" && printed:
 		return usagef("--summary json and the results would both be printed; add --out FILE or --format none, or take --summary-out FILE")
 	}
-	for _, out := range [][2]string{{"report", f.report}, {"summary-out", f.summaryOut}, {"hgrm", f.hgrm}, {"junit", f.junit}} {
+	for _, out := range [][2]string{{"report", f.report}, {"summary-out", f.summaryOut}, {"hgrm", f.hgrm}, {"junit", f.junit},
+		{"missing-out", f.missing}, {"failed-out", f.failed}, {"duplicate-out", f.duplicate}} {
 		flag, path := out[0], out[1]
 		if path == "" {
 			continue
+		}
+		if (printed || f.summary == "json") && a.isStdout(path) {
+			return usagef("--%s %s is standard output, where other data goes too; name a file", flag, path)
 		}
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
 			return usagef("--%s %s is a folder; name a file", flag, path)
@@ -99,7 +103,7 @@ func (f *summaryFlags) groups() ([]output.By, error) {
 }
 
 // openSummary adds groups and lists to what an output is told. The caller must call close.
-func (f *summaryFlags) openSummary(opt *output.Options) error {
+func (f *summaryFlags) openSummary(a *app, opt *output.Options) error {
 	var err error
 	if opt.By, err = f.groups(); err != nil {
 		return err
@@ -112,7 +116,11 @@ func (f *summaryFlags) openSummary(opt *output.Options) error {
 		if l.path == "" {
 			continue
 		}
-		file, err := os.Create(l.path)
+		if a.isStdout(l.path) {
+			*l.w = a.out
+			continue
+		}
+		file, err := rewrite(l.path, 0o644)
 		if err != nil {
 			f.close()
 			return usagef("write a list of ids: %w", err)
@@ -147,7 +155,7 @@ func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
 		if file.path == "" {
 			continue
 		}
-		if err := writeFile(file.path, file.write); err != nil {
+		if err := a.writeFile(file.path, file.write); err != nil {
 			a.console.Say("  not written: --%s: %v", file.flag, err)
 			werr = fmt.Errorf("the results are taken, but --%s was not written: %w; with --out FILE the same command makes it anew", file.flag, err)
 		}
@@ -180,28 +188,6 @@ func (a *app) finish(f *summaryFlags, rep *output.Report, err error) error {
 		return &exitError{exitThreshold, fmt.Errorf("broken: %s", strings.Join(names, ", "))}
 	}
 	return wentWell(&rep.Run, f.strict)
-}
-
-// writeFile writes a file as a whole: what stood there stays until the new one is there.
-func writeFile(path string, write func(io.Writer) error) error {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() { // a device or a pipe
-		return writeTo(path, os.O_WRONLY, write)
-	}
-	tmp := path + ".tmp"
-	if err := writeTo(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, write); err != nil {
-		os.Remove(tmp)
-		return err
-	}
-	return os.Rename(tmp, path)
-}
-
-func writeTo(path string, flag int, write func(io.Writer) error) error {
-	file, err := os.OpenFile(path, flag, 0o644)
-	if err != nil {
-		return err
-	}
-	return errors.Join(write(file), file.Close()) // both name the file
 }
 
 // balanced says what is missing, and returns how a run ends whose books do not balance.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"slices"
@@ -173,7 +174,7 @@ func (t *top) show(last, now *look) error {
 	case t.screen != nil:
 		return t.draw(rows, now, "")
 	case t.once:
-		return t.a.printf("%s\n", strings.Join(table(rows), "\n"))
+		return t.a.printf("%s\n", strings.Join(table(rows, math.MaxInt), "\n"))
 	}
 	if t.said == nil {
 		t.said = map[string]string{}

@@ -117,17 +117,75 @@ func (r *row) line() string {
 		t[2], t[3], t[4], t[5], t[7])
 }
 
-// table is rows below a head.
-func table(rows []row) []string {
+// columns are the head of a table, and leaving is in which order its figures leave a narrow terminal:
+// how many tasks are ready stays.
+var (
+	columns = []string{"READY", "DELAYED", "LEASED", "DEAD", "PUT/s", "DONE/s", "OLDEST", "WAITERS", "QUEUE"}
+	leaving = []int{7, 6, 1, 3, 4, 5, 2}
+)
+
+// shortest is how much of a name a narrow terminal shows at least, for one more figure; a wide one shows
+// a third of its width.
+const shortest = 12
+
+// table is rows below a head, in width columns: it has fewer figures where names would be cut, and
+// a name that is cut all the same keeps its end too.
+func table(rows []row, width int) []string {
+	name := 0
+	for i := range rows {
+		name = max(name, len(rows[i].Name))
+	}
+	name = min(name, max(shortest, width/3))
+	for left := 0; ; left++ {
+		figures := figures(rows, leaving[:left])
+		room := width - len(figures[0]) - 2
+		if room < name && left < len(leaving) {
+			continue
+		}
+		for i := range figures {
+			text := columns[len(columns)-1]
+			if i > 0 {
+				r := &rows[i-1]
+				text = middleCut(r.Name, room) + strings.TrimPrefix(r.text()[8], r.Name)
+			}
+			figures[i] += "  " + text
+		}
+		return figures
+	}
+}
+
+// figures is a table without the last column and without those of left.
+func figures(rows []row, left []int) []string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "READY\tDELAYED\tLEASED\tDEAD\tPUT/s\tDONE/s\tOLDEST\tWAITERS\t  QUEUE")
+	line := func(cells []string) {
+		for i, cell := range cells[:len(cells)-1] {
+			if !slices.Contains(left, i) {
+				fmt.Fprintf(w, "%s\t", cell)
+			}
+		}
+		fmt.Fprintln(w)
+	}
+	line(columns)
 	for i := range rows {
-		t := rows[i].text()
-		fmt.Fprintf(w, "%s\t  %s\n", strings.Join(t[:8], "\t"), t[8])
+		line(rows[i].text())
 	}
 	w.Flush() // a strings.Builder takes all
-	return strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = line[2:] // the gap before the first column
+	}
+	return lines
+}
+
+// middleCut is a name in room columns: names often differ at their ends alone.
+func middleCut(name string, room int) string {
+	room = max(room, 3)
+	if len(name) <= room {
+		return name
+	}
+	head := (room - 1) / 2
+	return name[:head] + "…" + name[len(name)-(room-1-head):]
 }
 
 // A view is what of a look a person has asked for.
@@ -212,11 +270,11 @@ func frame(rows []row, now *look, server, trouble string, width, height int, v *
 		lines = append(lines, topHelp...)
 	case v.runs:
 		from, to, foot := v.window(len(now.runs), room, "runs")
-		if lines = append(lines, runTable(now.runs[from:to])...); foot != "" {
+		if lines = append(lines, runTable(now.runs[from:to], width)...); foot != "" {
 			lines = append(lines, foot)
 		}
 	default:
-		lines = append(lines, queueLines(rows, room, v)...)
+		lines = append(lines, queueLines(rows, room, width, v)...)
 		var open []glassq.Run
 		for i := range now.runs {
 			if n := &now.runs[i]; !n.Complete || n.Waiting > 0 {
@@ -224,7 +282,7 @@ func frame(rows []row, now *look, server, trouble string, width, height int, v *
 			}
 		}
 		if left := height - len(lines) - 2; len(open) > 0 && left > 0 {
-			lines = append(append(lines, ""), runTable(open[:min(len(open), left)])...)
+			lines = append(append(lines, ""), runTable(open[:min(len(open), left)], width)...)
 		}
 	}
 	lines = lines[:min(len(lines), max(height, 1))]
@@ -256,7 +314,7 @@ func clusterText(c *glassq.ClusterStats, at time.Time) string {
 	return text
 }
 
-func queueLines(rows []row, room int, v *view) []string {
+func queueLines(rows []row, room, width int, v *view) []string {
 	if len(rows) <= room || v.from == 0 {
 		v.page = max(room-1, 1)
 		left := 0
@@ -269,18 +327,18 @@ func queueLines(rows []row, room int, v *view) []string {
 		} else {
 			v.from = 0
 		}
-		lines := table(rows)
+		lines := table(rows, width)
 		if left > 0 {
 			lines = append(lines, fmt.Sprintf("and %s less busy queues", plain.Comma(uint64(left))))
 		}
 		return lines
 	}
 	from, to, foot := v.window(len(rows), room, "queues")
-	return append(table(rows[from:to]), foot)
+	return append(table(rows[from:to], width), foot)
 }
 
-// runTable is runs below a head.
-func runTable(runs []glassq.Run) []string {
+// runTable is runs below a head, in width columns.
+func runTable(runs []glassq.Run, width int) []string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "RUN\tSTATE\tBOOKS")
@@ -289,7 +347,7 @@ func runTable(runs []glassq.Run) []string {
 		if said := runs[i].Progress.String(); said != "" {
 			books += "; " + said
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", runs[i].Name, stateOf(&runs[i]), books)
+		fmt.Fprintf(w, "%s\t%s\t%s\n", middleCut(runs[i].Name, width), stateOf(&runs[i]), books)
 	}
 	w.Flush() // a strings.Builder takes all
 	return strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")

@@ -100,6 +100,45 @@ func TestTopFrame(t *testing.T) {
 	}
 }
 
+// TestTopNarrow: a narrow terminal has fewer figures, and names that can be told apart.
+func TestTopNarrow(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
+	now := look{at: at}
+	for _, name := range []string{"orders-eu-1", "orders-eu-2", "results.orders-of-the-week-a", "results.orders-of-the-week-b"} {
+		now.queues = append(now.queues, queueOf(name, 12345, 0))
+		now.runs = append(now.runs, glassq.Run{Name: name})
+	}
+	now.queues[0].Settings.Paused = true
+	rows := now.rows(&look{at: at.Add(-time.Second)})
+	for _, tt := range []struct {
+		width int
+		want  []string // the table
+	}{
+		{20, []string{"  READY  QUEUE", " 12,345  orders-eu-1", " 12,345  orders-eu-2", " 12,345  resul…week-a", " 12,345  resul…week-b"}},
+		{40, []string{" READY  LEASED  DONE/s  QUEUE", "12,345       0       0  orders-eu-1 (pau",
+			"12,345       0       0  orders-eu-2", "12,345       0       0  results…e-week-a",
+			"12,345       0       0  results…e-week-b"}},
+		{200, []string{" READY  DELAYED  LEASED  DEAD   PUT/s  DONE/s  OLDEST  WAITERS  QUEUE",
+			"12,345        0       0     0  12,345       0    1.5s        0  orders-eu-1 (paused)"}},
+	} {
+		got := frame(rows, &now, "http://h:1", "", tt.width, 100, &view{})[1:]
+		for i, want := range tt.want {
+			if strings.TrimSpace(got[i]) != strings.TrimSpace(want) {
+				t.Errorf("in %d columns line %d is %q, want %q", tt.width, i, got[i], want)
+			}
+		}
+		for _, v := range []view{{}, {runs: true}} {
+			seen := map[string]bool{}
+			for _, line := range frame(rows, &now, "http://h:1", "", tt.width, 100, &v) {
+				if n := len([]rune(line)); n > tt.width || seen[line] && line != "" {
+					t.Errorf("in %d columns (runs %v) there is %q, twice or %d wide", tt.width, v.runs, line, n)
+				}
+				seen[line] = true
+			}
+		}
+	}
+}
+
 // TestTopView: keys move through queues and runs, and never beyond their ends.
 func TestTopView(t *testing.T) {
 	now := look{at: time.Now()}

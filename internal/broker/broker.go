@@ -297,6 +297,9 @@ func (b *Broker) checkAck(ctx context.Context, a *glassq.Ack) error {
 // Nack checks nacks and gives the leases back; bad ones are answered for themselves.
 func (b *Broker) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
 	return Batch(nacks, func(n *glassq.Nack) error {
+		if n.Dead && n.Undone {
+			return glassq.Errorf(glassq.CodeBadRequest, "a nack is either dead or undone, not both")
+		}
 		if n.Delay > glassq.MaxDelay {
 			return outside("delay", n.Delay, 0, glassq.MaxDelay)
 		}
@@ -593,6 +596,8 @@ func (b *Broker) SetRun(ctx context.Context, name string, c glassq.RunChange) (g
 		return glassq.Run{}, glassq.Errorf(glassq.CodeBadRequest, "hooks are those of the run that is retried: name it in retry_of")
 	case c.AfterAny && c.After == "":
 		return glassq.Run{}, glassq.Errorf(glassq.CodeBadRequest, "after_any needs after: the run whose end is waited for")
+	case c.Total > 0 && !c.Sealed:
+		return glassq.Run{}, glassq.Errorf(glassq.CodeBadRequest, "total needs sealed: it is said when nothing more is put")
 	}
 	for _, hook := range []*glassq.Hook{&c.OnEnd, &c.OnFailed} {
 		if err := b.checkHook(name, hook); err != nil {

@@ -162,6 +162,9 @@ var noEmpty = json.WithUnmarshalers(json.UnmarshalFromFunc(func(d *jsontext.Deco
 // where.
 func badRecord(err error) error {
 	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		if errors.Is(e.Err, jsontext.ErrDuplicateName) {
+			return glassq.Errorf(glassq.CodeBadRequest, "member %q comes twice, at byte %d", e.JSONPointer.LastToken(), e.ByteOffset)
+		}
 		return glassq.Errorf(glassq.CodeBadRequest, "not JSON: %v, at byte %d", e.Err, e.ByteOffset)
 	}
 	e, ok := errors.AsType[*json.SemanticError](err)

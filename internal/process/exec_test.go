@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -300,6 +301,26 @@ func TestJoblog(t *testing.T) {
 		!strings.HasSuffix(fields[8], "exec exit 7") {
 		t.Errorf("job log %q", b.String())
 	}
+}
+
+// TestJoblogShared: a line is one write, however long, so that two workers may append to one file.
+func TestJoblogShared(t *testing.T) {
+	var w writes
+	log := NewJoblog(&w, false)
+	for range 2 {
+		log.add(jobLine{lease: &glassq.Lease{}, command: []string{"echo", strings.Repeat("x", 100_000)}})
+	}
+	if err := log.Close(); err != nil || len(w) != 3 ||
+		slices.ContainsFunc(w, func(s string) bool { return !strings.HasSuffix(s, "\n") }) {
+		t.Errorf("a head and two lines are %d writes, %v; want 3 that end a line", len(w), err)
+	}
+}
+
+type writes []string
+
+func (w *writes) Write(b []byte) (int, error) {
+	*w = append(*w, string(b))
+	return len(b), nil
 }
 
 func TestHalt(t *testing.T) {

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"strings"
@@ -14,20 +13,20 @@ import (
 
 // A Joblog is a table of what was run, one line per task, in the columns of GNU parallel's
 // --joblog: sequence, host, start, run time, bytes sent and received, exit value, signal, command.
-// The sequence is the task's position in its run plus one, else its place in this log. Safe for
-// concurrent use.
+// The sequence is the task's position in its run plus one, else its place in this log. A line is one
+// write, so several workers may append to one file. Safe for concurrent use.
 type Joblog struct {
 	mu  sync.Mutex // guards the fields below
-	w   *bufio.Writer
+	w   io.Writer
 	n   int
 	err error // the first one
 }
 
 // NewJoblog writes the head of the table, unless the log goes on. The caller must Close it.
 func NewJoblog(w io.Writer, goesOn bool) *Joblog {
-	j := &Joblog{w: bufio.NewWriter(w)}
+	j := &Joblog{w: w}
 	if !goesOn {
-		_, j.err = j.w.WriteString("Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n")
+		_, j.err = io.WriteString(w, "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n")
 	}
 	return j
 }
@@ -61,13 +60,10 @@ func (j *Joblog) add(l jobLine) {
 	if l.lease.Dense {
 		seq = uint64(l.lease.Position) + 1
 	}
-	_, err := fmt.Fprintf(j.w, "%d\t%s\t%d.%03d\t%10.3f\t%d\t%d\t%d\t%d\t%s\n", seq, host, l.began.Unix(),
+	line := fmt.Appendf(nil, "%d\t%s\t%d.%03d\t%10.3f\t%d\t%d\t%d\t%d\t%s\n", seq, host, l.began.Unix(),
 		l.began.Nanosecond()/1e6,
 		l.took.Seconds(), l.sent, l.received, l.code, l.signal, command)
-	if err == nil {
-		err = j.w.Flush()
-	}
-	if j.err == nil {
+	if _, err := j.w.Write(line); j.err == nil {
 		j.err = err
 	}
 }
@@ -76,9 +72,6 @@ func (j *Joblog) add(l jobLine) {
 func (j *Joblog) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err := j.w.Flush(); j.err == nil {
-		j.err = err
-	}
 	if j.err != nil {
 		return fmt.Errorf("write the job log: %w", j.err)
 	}

@@ -312,6 +312,9 @@ func nackOf(answer []byte) error {
 	if n.Nack == nil {
 		return errors.New(`it has neither an object "o" nor an object "nack"`)
 	}
+	if n.Nack.Dead && n.Nack.Undone {
+		return errors.New("its nack is both dead and undone")
+	}
 	nack := &worker.NackError{Dead: n.Nack.Dead, Undone: n.Nack.Undone}
 	if n.Nack.Reason != "" {
 		nack.Err = errors.New(n.Nack.Reason)

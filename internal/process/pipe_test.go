@@ -181,6 +181,7 @@ func testAnswers(t *testing.T, window int) {
 		{"still the same child", "ok again", `"said":"again"`, "", ""},
 		{"garbage", "say hello world", "", `neither a result nor a nack (it is not one JSON object): "hello world" delay 0s dead false`, "hello world"},
 		{"JSON of another kind", `say {"ok":1}`, "", `neither an object "o" nor an object "nack"`, "object"},
+		{"both at once", `say {"nack":{"dead":true,"undone":true}}`, "", "its nack is both dead and undone", "both"},
 		{"bad delay", `say {"nack":{"delay":"soon"}}`, "", `delay "soon" is neither`, "soon"},
 		{"not UTF-8", "latin1", "", "it is not UTF-8", "not UTF-8"},
 		{"ends", "exit 3", "", "the child ended (exit status 3) delay 0s dead false", "exit status 3"},

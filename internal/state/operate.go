@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/plain"
 )
 
 // What a person or a worker wants, as the record that does it. A record that is nil changes
@@ -93,7 +94,7 @@ func (s *State) DecideDrop(queue string) (rec []byte, err error) {
 	}
 	if n := q.Count(glassq.Leased); n > 0 {
 		return nil, glassq.Errorf(glassq.CodeBadRequest,
-			"queue %s has %d leased tasks; pause it and try again when they are done", queue, n)
+			"queue %s has %s; pause it and try again when that is done", queue, plain.Plural(n, "leased task", "leased tasks"))
 	}
 	return AppendDrop(nil, queue), nil
 }

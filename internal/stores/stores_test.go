@@ -137,7 +137,8 @@ func TestOpenWaits(t *testing.T) {
 		s.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := stores.Open(ctx, stores.Memory, stores.Options{Between: between}); !errors.Is(err, context.DeadlineExceeded) {
+		_, err = stores.Open(ctx, stores.Memory, stores.Options{Between: between})
+		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("open = %v, want the end of its context", err)
 		}
 	})

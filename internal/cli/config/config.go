@@ -84,7 +84,13 @@ func isConfigured(f *pflag.Flag) bool {
 // the values of flags as text.
 type File struct {
 	Path     string // "" when there is no file
-	commands map[string]map[string][]string
+	commands map[string]map[string]entry
+}
+
+// An entry is the value of a flag in the file.
+type entry struct {
+	texts []string
+	line  int // of its key, from 1
 }
 
 // A lineError is trouble in a configuration file, by line.
@@ -117,7 +123,7 @@ func Path(flags *pflag.FlagSet, lookup func(string) (string, bool)) (path string
 // Load reads the file at path and checks every section and key against the commands below root. A
 // file that was not named need not exist.
 func Load(root *cobra.Command, path string, named bool) (*File, error) {
-	c := &File{commands: map[string]map[string][]string{}}
+	c := &File{commands: map[string]map[string]entry{}}
 	if path == "" {
 		return c, nil
 	}
@@ -163,12 +169,13 @@ func (c *File) Sections() map[string]int {
 
 // takeKey checks one key of the file and keeps its value.
 func (c *File) takeKey(root *cobra.Command, tree map[string]any, data []byte, key toml.Key) error {
+	line := lineOf(data, key)
 	wrong := func(format string, args ...any) error {
-		return &lineError{c.Path, lineOf(data, key), fmt.Sprintf(format, args...)}
+		return &lineError{c.Path, line, fmt.Sprintf(format, args...)}
 	}
 	value := valueAt(tree, key)
 	if key[0] == clientSection {
-		return c.takeClientKey(root, value, key, wrong)
+		return c.takeClientKey(root, value, key, line, wrong)
 	}
 	cmd, rest := CommandAt(root, key)
 	name := strings.Join(key[:len(key)-len(rest)], ".")
@@ -198,11 +205,12 @@ func (c *File) takeKey(root *cobra.Command, tree map[string]any, data []byte, ke
 		})
 		return wrong("there is no setting %s in [%s]%s", rest[0], name, suggestion(rest[0], names))
 	}
-	return c.keep(strings.TrimPrefix(cmd.CommandPath(), root.Name()+" "), flag, value, wrong)
+	return c.keep(strings.TrimPrefix(cmd.CommandPath(), root.Name()+" "), flag, value, line, wrong)
 }
 
 // takeClientKey is takeKey for the section of all clients.
-func (c *File) takeClientKey(root *cobra.Command, value any, key toml.Key, wrong func(string, ...any) error) error {
+func (c *File) takeClientKey(root *cobra.Command, value any, key toml.Key, line int,
+	wrong func(string, ...any) error) error {
 	switch {
 	case len(key) == 1 && isTable(value):
 		return nil
@@ -213,14 +221,14 @@ func (c *File) takeClientKey(root *cobra.Command, value any, key toml.Key, wrong
 	}
 	for _, cmd := range root.Commands() {
 		if flag := cmd.Flags().Lookup(key[1]); isClient(cmd) && flag != nil {
-			return c.keep(clientSection, flag, value, wrong)
+			return c.keep(clientSection, flag, value, line, wrong)
 		}
 	}
 	return nil // no command speaks to a server
 }
 
 // keep checks the value of a setting and keeps it.
-func (c *File) keep(section string, flag *pflag.Flag, value any, wrong func(string, ...any) error) error {
+func (c *File) keep(section string, flag *pflag.Flag, value any, line int, wrong func(string, ...any) error) error {
 	texts, err := settingText(flag, value)
 	if err == nil {
 		err = tryFlag(flag, texts)
@@ -229,9 +237,9 @@ func (c *File) keep(section string, flag *pflag.Flag, value any, wrong func(stri
 		return wrong("%s: %v", flag.Name, err)
 	}
 	if c.commands[section] == nil {
-		c.commands[section] = map[string][]string{}
+		c.commands[section] = map[string]entry{}
 	}
-	c.commands[section][flag.Name] = texts
+	c.commands[section][flag.Name] = entry{texts, line}
 	return nil
 }
 

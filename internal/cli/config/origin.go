@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,12 +11,41 @@ import (
 )
 
 // An Origin is where the value of a flag came from.
-type Origin string
+type Origin struct {
+	from string // as people read it
+	at   string // the file and the line, or the variable; "" for the command line and a default
+}
 
-const (
-	fromDefault Origin = "default"
-	fromFlag    Origin = "flag"
-)
+// String is the flag, the default, or the name of the file or the variable.
+func (o Origin) String() string { return o.from }
+
+// MarshalText is String.
+func (o Origin) MarshalText() ([]byte, error) { return []byte(o.from), nil }
+
+// Origins is where the flags of a command have their values from, by name.
+type Origins map[string]Origin
+
+// Behind tells where what a sentence says about flags was set, when that is not the command line: a
+// value that the file or the environment gave is mended there. It is the end of the sentence, "" for
+// nothing.
+func (o Origins) Behind(flags *pflag.FlagSet, sentence string) string {
+	var text strings.Builder
+	for _, word := range flagWord.FindAllString(sentence, -1) {
+		f := flags.Lookup(strings.TrimPrefix(word, "--"))
+		if f == nil && len(word) == 2 {
+			f = flags.ShorthandLookup(word[1:])
+		}
+		if f == nil || o[f.Name].at == "" {
+			continue
+		}
+		if said := fmt.Sprintf("; %s is set by %s", word, o[f.Name].at); !strings.Contains(text.String(), said) {
+			text.WriteString(said)
+		}
+	}
+	return text.String()
+}
+
+var flagWord = regexp.MustCompile(`\B--?[a-z][a-z0-9-]*`)
 
 // environmentName is the variable of a flag.
 func environmentName(flag string) string {
@@ -24,15 +54,15 @@ func environmentName(flag string) string {
 
 // Fill sets the flags of cmd that were not given, from the environment, else from the file, and
 // tells where each has its value from. One that was given with nothing is refused.
-func (c *File) Fill(cmd *cobra.Command, lookup func(string) (string, bool)) (map[string]Origin, error) {
+func (c *File) Fill(cmd *cobra.Command, lookup func(string) (string, bool)) (Origins, error) {
 	var err error
-	origins := map[string]Origin{}
+	origins := Origins{}
 	section := c.commands[strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")]
 	client := isClient(cmd)
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		origins[f.Name] = fromDefault
+		origins[f.Name] = Origin{from: "default"}
 		if f.Changed {
-			origins[f.Name] = fromFlag
+			origins[f.Name] = Origin{from: "flag"}
 			if err == nil && isEmpty(f) {
 				err = fmt.Errorf("--%s is empty: give it a value, or leave it out", f.Name)
 			}
@@ -43,20 +73,20 @@ func (c *File) Fill(cmd *cobra.Command, lookup func(string) (string, bool)) (map
 		}
 		name := environmentName(f.Name)
 		if value, ok := lookup(name); ok {
-			origins[f.Name] = Origin("environment " + name)
+			origins[f.Name] = Origin{"environment " + name, name}
 			if serr := cmd.Flags().Set(f.Name, value); serr != nil {
 				err = fmt.Errorf("%s=%q: %w", name, value, valueError(f, value, serr))
 			}
 			return
 		}
-		texts, ok := section[f.Name]
+		e, ok := section[f.Name]
 		if !ok && client {
-			texts, ok = c.commands[clientSection][f.Name]
+			e, ok = c.commands[clientSection][f.Name]
 		}
 		if ok {
-			origins[f.Name] = Origin("file " + c.Path)
-			if serr := setFlag(f, texts); serr != nil {
-				err = fmt.Errorf("%s: %s: %w", c.Path, f.Name, serr)
+			origins[f.Name] = Origin{"file " + c.Path, fmt.Sprintf("%s, line %d", c.Path, e.line)}
+			if serr := setFlag(f, e.texts); serr != nil {
+				err = &lineError{c.Path, e.line, fmt.Sprintf("%s: %v", f.Name, serr)}
 			}
 			f.Changed = true
 		}
@@ -65,7 +95,7 @@ func (c *File) Fill(cmd *cobra.Command, lookup func(string) (string, bool)) (map
 }
 
 // Settle reads the configuration and fills in the flags of cmd.
-func Settle(cmd *cobra.Command) (map[string]Origin, error) {
+func Settle(cmd *cobra.Command) (Origins, error) {
 	path, named := Path(cmd.Flags(), os.LookupEnv)
 	c, err := Load(cmd.Root(), path, named)
 	if err != nil {

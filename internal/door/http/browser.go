@@ -71,8 +71,12 @@ func asks(r *http.Request) bool {
 // hostAllowed defends against DNS rebinding: a hostile page whose own name resolves to this machine
 // counts as same-origin in the browser, but its requests carry that name in Host. An address cannot
 // be rebound, so all addresses are fine; of names only localhost, those of Options.Hosts and those
-// of the certificate are.
+// of the certificate are. A request without a Host, as of a health check that speaks HTTP/1.0, is of
+// no browser.
 func (s *Server) hostAllowed(hostport string) bool {
+	if hostport == "" {
+		return true
+	}
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		host = h

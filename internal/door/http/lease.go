@@ -18,7 +18,8 @@ import (
 // A client that goes away while it waits is leased nothing; leases whose answer cannot be written
 // go back to their old places at once.
 func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
-	q := parseQuery(r, "max", "wait", "lease", "take")
+	words := []string{"max", "wait", "lease", "take"}
+	q := parseQuery(r, words...)
 	req := glassq.Reserve{
 		Queue: r.PathValue("queue"),
 		Max:   int(q.atLeast1("max", 1, glassq.MaxBatch)),
@@ -29,12 +30,8 @@ func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	if r.ContentLength != 0 { // nothing is wanted in a body, but one that is not read hides a client that goes away
-		_, free, err := s.readBody(rw, r, maxSettings)
-		if err != nil {
-			return err
-		}
-		free()
+	if err := s.noBody(rw, r, words...); err != nil {
+		return err
 	}
 	ctx, done := s.longPoll(r.Context())
 	defer done()

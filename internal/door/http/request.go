@@ -124,6 +124,27 @@ func (s *Server) readJSON(rw http.ResponseWriter, r *http.Request, v any) error 
 	return envelope.ParseChange(body, v)
 }
 
+// noBody refuses a body of a request whose options are the parameters words: what it says would not be
+// done. An empty object says nothing.
+func (s *Server) noBody(rw http.ResponseWriter, r *http.Request, words ...string) error {
+	if r.ContentLength == 0 {
+		return nil
+	}
+	body, done, err := s.readBody(rw, r, maxSettings) // one that is not read hides a client that goes away
+	if err != nil {
+		return err
+	}
+	defer done()
+	switch body = bytes.TrimSpace(body); {
+	case len(body) == 0 || string(body) == "{}":
+		return nil
+	case len(words) == 0:
+		return glassq.Errorf(glassq.CodeBadRequest, "this request has no body, and no options: send it without")
+	}
+	return glassq.Errorf(glassq.CodeBadRequest, "this request has no body; its options are query parameters, as in ?%s=…; there are: %s",
+		words[0], strings.Join(words, ", "))
+}
+
 // mediaType returns the bare, lower-case type of a request's body.
 func mediaType(r *http.Request) string {
 	t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -184,7 +205,7 @@ func (q *query) number(key string, def, limit uint64) uint64 {
 	}
 	n, err := strconv.ParseUint(q.text(key), 10, 64)
 	if err != nil || n > limit {
-		q.fail("%s=%.40s: want a whole number up to %d", key, q.text(key), limit)
+		q.fail("%s=%.40s: want a whole number from 0 to %d", key, q.text(key), limit)
 	}
 	return n
 }
@@ -210,7 +231,7 @@ func (q *query) duration(key string) time.Duration {
 		d, ok = jsonline.ParseDuration(text + "s")
 	}
 	if !ok {
-		q.fail("%s=%.40s: want a duration like 250ms or a number of seconds", key, text)
+		q.fail("%s=%.40s: want a duration like 250ms or a number of seconds, not negative", key, text)
 	}
 	return d
 }

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -74,7 +75,8 @@ type Server struct {
 	reread func() (glassq.Reloaded, error)
 	live   *live.Live
 	mux    *http.ServeMux
-	header http.Header // of every answer, unless it says otherwise; its values are shared and never changed in place
+	lost   http.Handler // of what no route takes
+	header http.Header  // of every answer, unless it says otherwise; its values are shared and never changed in place
 
 	explain  explain.Explainer
 	pages    *dashboard.Server
@@ -135,12 +137,15 @@ type call struct {
 // A handler answers a call, or returns why there is no answer.
 type handler func(*call, http.ResponseWriter, *http.Request) error
 
-// told is a handler whose answer is JSON, for a request with the parameters words.
+// told is a handler whose answer is JSON, for a request with the parameters words and no body.
 func told(h func(*call, *http.Request, *query) (any, error), words ...string) handler {
 	return func(s *call, rw http.ResponseWriter, r *http.Request) error {
 		q := parseQuery(r, words...)
 		if q.err != nil {
 			return q.err
+		}
+		if err := s.noBody(rw, r, words...); err != nil {
+			return err
 		}
 		v, err := h(s, r, q)
 		if err != nil {
@@ -150,16 +155,21 @@ func told(h func(*call, *http.Request, *query) (any, error), words ...string) ha
 	}
 }
 
-// changes is told for a request whose body is a change.
+// changes is a handler whose answer is JSON, for a request whose body is a change.
 func changes[C any](h func(*call, *http.Request, *C) (any, error)) handler {
 	return func(s *call, rw http.ResponseWriter, r *http.Request) error {
+		if q := parseQuery(r); q.err != nil {
+			return q.err
+		}
 		c := new(C)
-		return told(func(s *call, r *http.Request, _ *query) (any, error) {
-			if err := s.readJSON(rw, r, c); err != nil {
-				return nil, err
-			}
-			return h(s, r, c)
-		})(s, rw, r)
+		if err := s.readJSON(rw, r, c); err != nil {
+			return err
+		}
+		v, err := h(s, r, c)
+		if err != nil {
+			return err
+		}
+		return answer(rw, v)
 	}
 }
 
@@ -175,14 +185,16 @@ func listed[T any](name string, list []T) map[string]any {
 }
 
 func (s *Server) routes() {
-	handle := func(pattern string, h handler) {
+	handle := func(pattern string, h handler) http.HandlerFunc {
 		verb := rights.Route(pattern)
 		s.patterns = append(s.patterns, pattern)
-		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
+		f := func(rw http.ResponseWriter, r *http.Request) {
 			if err := s.let(rw, r, verb, h); err != nil {
 				s.refuse(rw, r, err)
 			}
-		})
+		}
+		s.mux.HandleFunc(pattern, f)
+		return f
 	}
 	handle("POST /v1/queues/{queue}/tasks", (*call).put)
 	handle("POST /v1/queues/{queue}/reserve", (*call).reserve)
@@ -225,7 +237,7 @@ func (s *Server) routes() {
 	handle("GET /readyz", (*call).readyz)
 	handle("GET /openapi.yaml", (*call).openAPI)
 	handle("GET /schema/{name}", (*call).schema)
-	handle("/", (*call).noRoute)
+	s.lost = handle("/", (*call).noRoute)
 	for _, pattern := range dashboard.Patterns {
 		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
 			s.visitor(r)
@@ -290,7 +302,18 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		refuse(rw, err)
 		return
 	}
-	s.mux.ServeHTTP(&writer{rw, s, r}, r)
+	to := http.Handler(s.mux)
+	if !tidy(r) { // the mux would send the client to another path, with an answer that says nothing
+		to = s.lost
+	}
+	to.ServeHTTP(&writer{rw, s, r}, r)
+}
+
+// tidy tells that the path of r has no part that is empty, or "." or "..".
+func tidy(r *http.Request) bool {
+	p := r.URL.EscapedPath()
+	clean := path.Clean(p)
+	return p == "" || p == clean || p == clean+"/"
 }
 
 // nameIn is the queue or the run that the address of r names, "" for none.
@@ -393,6 +416,9 @@ func callerOf(r *http.Request, from string) live.Caller {
 
 // noRoute answers what no route takes: 405 where the path has other methods, else 404.
 func (s *call) noRoute(rw http.ResponseWriter, r *http.Request) error {
+	if !tidy(r) {
+		return glassq.Errorf(glassq.CodeNotFound, "no such route: %.100s: a part of it is empty, . or ..", r.URL.Path)
+	}
 	var allowed []string
 	for _, m := range []string{"GET", "POST", "PATCH", "DELETE"} {
 		probe := &http.Request{Method: m, URL: r.URL, Host: r.Host}

@@ -254,7 +254,7 @@ func (c *conn) metaGet() error {
 		t.has |= optPeek
 	}
 	if fault == "" && cmd.has('T') && cas && t.has&(optOpen|optLength) == optOpen {
-		t.has, t.length = t.has|optLength, seconds(cmd.exptime, glassq.MaxLease)
+		t.has, t.length = t.has|optLength, seconds(cmd.exptime)
 	}
 	if fault == "" {
 		fault = t.conflict()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"io"
+	"math"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -60,7 +61,7 @@ func (c *conn) do(body []byte) error {
 	case verbGet, verbGets:
 		return c.get(cmd.rest, cmd.verb == verbGets, 0)
 	case verbGat, verbGats:
-		return c.get(cmd.rest, cmd.verb == verbGats, seconds(max(cmd.exptime, 0), glassq.MaxLease))
+		return c.get(cmd.rest, cmd.verb == verbGats, seconds(max(cmd.exptime, 0)))
 	case verbChange:
 		c.answerFailure(cmd.quiet, notStored)
 	case verbCount:
@@ -261,7 +262,7 @@ func (c *conn) nack(t *target, body []byte) {
 	}
 	n := glassq.Nack{Token: c.token(t.lease), Reason: string(body[:min(len(body), glassq.MaxReason)])}
 	if cmd.exptime >= 0 {
-		n.Delay = cmp.Or(seconds(cmd.exptime, glassq.MaxDelay), glassq.AtOnce)
+		n.Delay = cmp.Or(seconds(cmd.exptime), glassq.AtOnce)
 	}
 	errs, err := c.s.broker.Nack(c.durable, []glassq.Nack{n})
 	c.finish(first(errs, err), c.word(stored, "HD"), c.word(notStored, "NS"))
@@ -290,7 +291,7 @@ func (c *conn) extend(lease uint64, lost string) {
 	if !c.mayDo(c.who.May(rights.VerbExtend, c.queue)) {
 		return
 	}
-	x := glassq.Extend{Token: c.token(lease), Lease: seconds(c.cmd.exptime, glassq.MaxLease)}
+	x := glassq.Extend{Token: c.token(lease), Lease: seconds(c.cmd.exptime)}
 	errs, err := c.s.broker.Extend(c.durable, []glassq.Extend{x})
 	c.finish(first(errs, err), c.word(touched, "HD"), c.word(notFound, lost))
 }
@@ -376,10 +377,10 @@ func first(errs []error, err error) error {
 	return errs[0]
 }
 
-// seconds is n seconds, or more than most where n is more.
-func seconds(n int64, most time.Duration) time.Duration {
-	if n > int64(most/time.Second) {
-		return most + 1
+// seconds is n seconds; more than a Duration can be is the longest.
+func seconds(n int64) time.Duration {
+	if n > math.MaxInt64/int64(time.Second) {
+		return math.MaxInt64
 	}
 	return time.Duration(n) * time.Second
 }
