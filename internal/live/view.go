@@ -87,8 +87,8 @@ type Answers struct {
 func (l *Live) Totals() Totals {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := Totals{Since: l.start, Counts: l.total, Durations: l.dur, Workers: len(l.byWork), Others: l.workers.all[0].InFlight,
-		InFlight: l.held.live, Storage: l.storage}
+	t := Totals{Since: l.start, Counts: l.total, Durations: l.dur, Workers: len(l.byWork),
+		Others: l.workers.all[0].InFlight, InFlight: l.held.live, Storage: l.storage}
 	now := time.Now()
 	for _, i := range l.byWork {
 		if w := l.workers.all[i]; w.Waiting > 0 || now.Sub(w.Seen) <= time.Minute {
