@@ -8,10 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"time"
 
 	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/internal/whole"
 )
 
 // What becomes of the bodies of answers.
@@ -116,38 +116,9 @@ func (c *capture) save(name string, body []byte) (err error) {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Join(c.dir, partDir), name[:8]+"-*")
-	if err != nil {
+	err = whole.Write(path, filepath.Join(c.dir, partDir), body, 0o600)
+	if err != nil || !made {
 		return err
 	}
-	_, err = f.Write(body)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name()) // the first error counts
-		return err
-	}
-	if err := syncDir(dir); err != nil || !made {
-		return err
-	}
-	return syncDir(c.dir)
-}
-
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be synced there, and need not be
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return whole.SyncDir(c.dir)
 }
