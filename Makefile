@@ -23,7 +23,7 @@ NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladd
 
 .DEFAULT_GOAL := help
 .PHONY: help check fmt vet staticcheck unit peers layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine bench-peers bench-peers-long challenge build man packages demo lines weigh \
-        pictures crash machine ways flips kill cluster cluster-test owners py power mutants reliability
+        pictures crash machine ways journeys flips salvage kill cluster cluster-test owners py power mutants reliability
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -165,6 +165,8 @@ SEED    ?= 1
 CRASHES ?= $(if $(filter full,$(BUDGET)),1000000,100000)
 MACHINES ?= $(if $(filter full,$(BUDGET)),5000,500)
 WAYS    ?= $(if $(filter full,$(BUDGET)),2000,500)
+JOURNEYS ?= $(if $(filter full,$(BUDGET)),1000,100)
+SALVAGES ?= $(if $(filter full,$(BUDGET)),1000,100)
 KILLS   ?= $(if $(filter full,$(BUDGET)),500,50)
 FLIPS   ?= $(if $(filter full,$(BUDGET)),1000000,2500)
 PYKILLS ?= 100
@@ -180,6 +182,12 @@ machine: ## one state machine of the whole engine, driven and shrunk by rapid (M
 
 ways: ## the same life lived in different ways shows the same (WAYS, SEED)
 	$(LADDER) -run '^TestWays$$' -rapid.checks $(WAYS) -rapid.seed $(SEED)
+
+journeys: ## a store goes by archives from a folder to several machines and back (JOURNEYS, SEED)
+	$(LADDER) -run '^TestJourney$$' -journeys $(JOURNEYS)
+
+salvage: ## one damaged frame of a killed store at a time, and what a repair makes of it (SALVAGES, SEED)
+	$(LADDER) -run '^TestSalvage$$' -salvages $(SALVAGES)
 
 flips: ## one flipped byte of a closed store at a time (FLIPS, SEED)
 	$(LADDER) -run '^TestFlipped$$' -flips $(FLIPS)

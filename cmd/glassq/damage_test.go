@@ -88,7 +88,7 @@ func TestRepairDamaged(t *testing.T) {
 	out, errs, code := invoke(t, "", nil, "repair", "--data", data)
 	if code != exitStorage || !strings.Contains(out, "lost     "+file) ||
 		!strings.Contains(out, "kept     queue q: 4 tasks") ||
-		!strings.Contains(out, "again    queue q: 5 tasks") || !strings.Contains(out, "run r1: put 4") ||
+		!strings.Contains(out, "again    queue q: 5 tasks") || !strings.Contains(out, "undone   what was done after the damage") || !strings.Contains(out, "run r1: put 4") ||
 		!strings.Contains(errs, "--salvage") {
 		t.Errorf("repair: exit %d: %s%s; want 8, 4 kept and 5 again", code, out, errs)
 	}

@@ -154,6 +154,7 @@ func (a *app) printSalvage(s *disk.Salvage) error {
 			line("again    run %s: %s of them", run, plain.Comma(s.ByRun[run]))
 		}
 	}
+	line("undone   what was done after the damage beside puts: acks, holds, progress, settings, seals, hooks, schedules, cancels, purges")
 	if s.Refused > 0 {
 		line("refused  %s of these were there already, or beyond the end of their run", plain.Comma(s.Refused))
 	}

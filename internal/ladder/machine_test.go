@@ -86,11 +86,16 @@ type machine struct {
 // busy are the steps of a life that rapid chooses from: each as often as it stands there.
 var busy = slices.Concat(strings.Fields("wait look grab unpause hour expire reserve reserve put"), pipeline, usual)
 
-// anyStep is one of those, and anyTurn one of those with keys too.
+// anyStep is one of those, and anyTurn one of those with keys too, or an archive.
 var (
 	anyStep = rapid.Map(evenly(len(busy)), func(i int) string { return busy[i] })
-	anyTurn = rapid.Map(evenly(len(both)), func(i int) string { return both[i] })
-	both    = slices.Concat(busy, turns)
+	anyTurn = rapid.Map(evenly(len(both)+3), func(i int) string {
+		if i >= len(both) {
+			return "archive"
+		}
+		return both[i]
+	})
+	both = slices.Concat(busy, turns)
 )
 
 // TestMachine is one state machine of the whole engine: every verb with every option, clock moves,

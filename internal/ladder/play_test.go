@@ -79,6 +79,7 @@ type play struct {
 	pre   string
 
 	keep   func(call int) bool // which calls become points; nil for none
+	before int                 // calls of the life that are not of fs, less those of fs that are not of the life
 	settle bool                // what goes on in the background ends before the next step
 
 	// The journal: how far the caller has been answered when a call is made.
@@ -91,7 +92,7 @@ type play struct {
 	models []*model
 	e      *disk.Engine
 	d      *driver
-	before string // what the model showed after the last step
+	shown  string // what the model showed after the last step
 }
 
 type mark struct {
@@ -104,15 +105,9 @@ type mark struct {
 // run plays, in a bubble of synctest. The error says which promise was broken. The engine is left
 // open.
 func (p *play) run(ctx context.Context) ([]point, error) {
-	start := p.fs.Calls()
-	if p.keep != nil {
-		p.fs.OnCall(func(n int) {
-			if n -= start; p.keep(n) {
-				p.mark(n)
-			}
-		})
-		defer p.fs.OnCall(nil)
-	}
+	p.before = -p.fs.Calls()
+	p.listen(p.fs)
+	defer func() { p.fs.OnCall(nil) }()
 	if err := p.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -122,6 +117,20 @@ func (p *play) run(ctx context.Context) ([]point, error) {
 		}
 	}
 	return p.points(), nil
+}
+
+// listen goes on with files, and marks points at their calls.
+func (p *play) listen(files *waltest.FS) {
+	p.fs.OnCall(nil)
+	before := p.before + p.fs.Calls() - files.Calls()
+	if p.keep != nil {
+		files.OnCall(func(n int) {
+			if n += before; p.keep(n) {
+				p.mark(n)
+			}
+		})
+	}
+	p.fs, p.before = files, before
 }
 
 // begin opens the store and finds out which of the states that may be there is.
@@ -158,7 +167,7 @@ func (p *play) begin(ctx context.Context) error {
 			}
 		}
 	}
-	p.before = m.view()
+	p.shown = m.view()
 	return nil
 }
 
@@ -209,8 +218,8 @@ func (p *play) take(ctx context.Context, name string) error {
 		must, p.d.firm = durable, false
 	}
 	after := p.d.m.view()
-	changed := after != p.before || restful[name]
-	p.before = after
+	changed := after != p.shown || restful[name]
+	p.shown = after
 	for want := range p.sure {
 		if changed && must >= p.worth(name, duty(want)) {
 			p.sure[want] = p.begun
@@ -222,17 +231,21 @@ func (p *play) take(ctx context.Context, name string) error {
 
 // worth is what duty the step must have so that it and all before it survive what want stands for.
 func (p *play) worth(name string, want duty) duty {
-	if want == durable && p.opt.Sync != "" && name != "restart" {
+	if want == durable && p.opt.Sync != "" && name != "restart" && name != "archive" {
 		return durable + 1 // the mode promises nothing
 	}
 	return want
 }
 
 func (p *play) step(ctx context.Context, name string) error {
-	if name != "restart" {
+	switch name {
+	case "restart":
+	case "archive":
+		return p.archive(ctx)
+	default:
 		return p.d.step(ctx, name)
 	}
-	p.d.m.advance(time.Now().UnixMilli())
+	p.d.m.advance(p.d.now())
 	if err := p.e.Close(); err != nil {
 		return fmt.Errorf("Close = %w", err)
 	}

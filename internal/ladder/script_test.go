@@ -119,6 +119,13 @@ var table = func() []script {
 		{"ids go with their tasks", "unique ids hour ids reserve allack ids reserve die hour ids bury ids redrive ids"},
 		{"ids go with their tasks across restarts", "ids unique restart hour ids restart reserve allack unique ids purge restart ids"},
 		{"ids under compaction", "unique ids big big reserve ack sleep hour big big reserve ack sleep ids purge ids"},
+		{"archives", "put ids range reserve result archive reserve ack again archive dup ids allack archive"},
+		{"archives of keys", "keys keys halt put put range grab ack hold archive reserve keys result archive expire grab allack archive grab"},
+		{"archives of halts", "halt halt put put reserve nack reserve die reserve nack archive reserve result expire archive reserve allack archive take"},
+		{"archives of runs", "hook put seal grab die allack archive retry after put seal archive grab allack archive redrive grab allack archive grab"},
+		{"archives of progress", "put range reserve say say archive say undo reserve say archive expire reserve say die archive redrive reserve allack"},
+		{"archives of schedules", "schedule schedule archive expire archive schedule grab expire archive allack expire unschedule archive expire"},
+		{"archives under compaction", "big big reserve ack sleep archive big big reserve allack sleep archive restart big reserve allack sleep"},
 	}
 	var out []script
 	for i, x := range text {

@@ -62,14 +62,14 @@ var duties = map[string]duty{
 	"say": durable, "ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable,
 	"unpause": durable, "halt": durable, "keys": durable, "hold": durable, "release": durable, "unique": durable, "purge": durable,
 	"bury": durable, "redrive": durable, "some": durable, "seal": durable, "cancel": durable, "drop": durable,
-	"forget": durable, "restart": durable, "hook": durable, "hookroom": durable, "schedule": durable,
+	"forget": durable, "restart": durable, "archive": durable, "hook": durable, "hookroom": durable, "schedule": durable,
 	"unschedule": durable, "after": durable, "retry": durable,
 	"take": written, "sleep": written, "expire": written, "hour": written,
 }
 
 // restful steps make sure that what came before them is written, though they change nothing
 // themselves.
-var restful = map[string]bool{"restart": true, "sleep": true, "expire": true, "hour": true}
+var restful = map[string]bool{"restart": true, "archive": true, "sleep": true, "expire": true, "hour": true}
 
 var queues = []string{"q0", "q1", glassq.DefaultResults, hookQueue, dueQueue}
 

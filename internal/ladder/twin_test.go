@@ -51,6 +51,17 @@ var ways = []way{
 		}
 		return w.kill(nil)
 	}},
+	{name: "from archive to archive", opt: disk.Options{SegmentSize: 8 << 10}, before: func(w *twin, rng *rand.Rand) error {
+		if rng.IntN(4) > 0 {
+			return nil
+		}
+		fs, err := moved(context.Background(), w.fs, w.e, rng.IntN(2) == 0)
+		if err != nil {
+			return err
+		}
+		w.fs = fs
+		return w.open()
+	}},
 	{name: "from the log alone", opt: roomy, before: func(w *twin, rng *rand.Rand) error {
 		if rng.IntN(4) > 0 {
 			return nil

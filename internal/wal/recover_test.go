@@ -3,6 +3,7 @@ package wal
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -249,5 +250,75 @@ func TestTornTailIsTold(t *testing.T) {
 	want := fmt.Sprintf("from=%d to=%d records=1", all[2].pos, all[2].pos+HeaderSize+64)
 	if !strings.Contains(said.String(), want) {
 		t.Errorf("the log says %q, want %q", said.String(), want)
+	}
+}
+
+// The last frame of a segment that does not read is one loss, up to the segment behind it.
+func TestSurveyLastFrame(t *testing.T) {
+	fsys := MemFS()
+	l := open(t, fsys, 8<<10)
+	replayAll(t, l, 0)
+	var all []entry
+	for len(l.Segments()) < 3 {
+		all = append(all, add(t, l, int64(len(all)), strings.Repeat("x", 1000)))
+	}
+	second := l.Segments()[1]
+	ok(t, "Close", l.Close())
+	at := slices.IndexFunc(all, func(e entry) bool { return e.pos == second.First }) - 1
+	flip(t, fsys, segmentName(1), pageSize+int64(all[at].pos-firstPos))
+	v, err := NewSurvey(fsys)
+	ok(t, "NewSurvey", err)
+	var after []Pos
+	ok(t, "Frames", v.Frames(0, func(f Frame, gone bool) error {
+		if gone {
+			after = append(after, f.Pos)
+		}
+		return nil
+	}))
+	want := Loss{File: segmentName(1), From: all[at].pos, To: second.First}
+	if l := v.Losses; len(l) != 1 || l[0].File != want.File || l[0].From != want.From || l[0].To != want.To {
+		t.Errorf("the losses are %v; want one from %d to %d", v.Losses, all[at].pos, second.First)
+	}
+	if len(after) != len(all)-at-1 {
+		t.Errorf("%d frames behind it; want %d", len(after), len(all)-at-1)
+	}
+}
+
+// What a start takes for a torn tail is no loss to a survey, though frames behind it read; what it takes for
+// damage is one.
+func TestSurveyTail(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		between bool // a sync
+		torn    bool
+	}{
+		{"two frames of one sync", false, true},
+		{"two frames of two", true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fsys, all := threeFrames(t)
+			l := open(t, fsys, 64<<10)
+			replayAll(t, l, 0)
+			all = append(all, add(t, l, 3, "the first"))
+			if tt.between {
+				ok(t, "Sync", l.Sync())
+			}
+			add(t, l, 4, "the second")
+			ok(t, "Sync", l.Sync())
+			last := l.Segments()[len(l.Segments())-1]
+			at := pageSize + int64(all[3].pos-last.First) + HeaderSize
+			flip(t, fsys, segmentName(last.No), at)
+			v, err := NewSurvey(fsys)
+			ok(t, "NewSurvey", err)
+			read := 0
+			ok(t, "Frames", v.Frames(0, func(Frame, bool) error { read++; return nil }))
+			if (len(v.Losses) == 0) != tt.torn || (v.Torn > 0) != tt.torn {
+				t.Errorf("the survey: losses %v, torn %d bytes; want torn: %v", v.Losses, v.Torn, tt.torn)
+			}
+			err = open(t, fsys, 64<<10).Replay(0, func(Frame) error { return nil })
+			if (err == nil) != tt.torn {
+				t.Errorf("a start = %v; want a torn tail: %v", err, tt.torn)
+			}
+		})
 	}
 }

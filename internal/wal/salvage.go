@@ -295,10 +295,14 @@ func (v *Survey) segment(s *segment, f File, size int64, pos Pos, after bool, fn
 			return pos, after, fmt.Errorf("read %s: %w", s.name(), err)
 		}
 		last := s == v.segs[len(v.segs)-1]
-		if last && next == 0 {
-			if _, _, _, err := scan(s, f, size, s.first); err != nil {
+		if last && (next == 0 || v.witness <= pos) {
+			proof, _, _, err := scan(s, f, size, s.first)
+			if err != nil {
 				return pos, after, fmt.Errorf("read %s: %w", s.name(), err)
 			}
+			v.witness = max(v.witness, proof)
+		}
+		if last && (next == 0 || v.witness <= pos) {
 			if c, ok := errors.AsType[*CorruptError](s.short(size, pos)); ok {
 				v.Losses = append(v.Losses, Loss{File: c.File, Offset: c.Offset, From: pos, Err: c.Err})
 				return pos, true, nil
@@ -307,13 +311,17 @@ func (v *Survey) segment(s *segment, f File, size int64, pos Pos, after bool, fn
 		if !used && (!last || v.witness <= pos) {
 			return pos, after, nil // zeros to the end
 		}
-		if last && next == 0 && v.witness <= pos {
+		if last && v.witness <= pos { // as a start takes it, see replay.tail
 			v.Torn = size - s.offset(pos)
 			return pos, after, nil
 		}
+		ends := next == 0 // with it the segment, up to the one that was begun behind it
+		if i := slices.Index(v.segs, s) + 1; ends && !last && v.segs[i].no == s.no+1 {
+			next = v.segs[i].first
+		}
 		v.Losses = append(v.Losses, Loss{File: s.name(), Offset: s.offset(pos), From: pos, To: next, Err: bad.err})
-		if after = true; next == 0 {
-			return pos, after, nil
+		if after = true; ends {
+			return max(pos, next), after, nil
 		}
 		pos = next
 	}

@@ -24,7 +24,7 @@ const (
 	head  = "\n| rung | counts | when, where and how |\n|---|---|---|\n"
 )
 
-var rungs = []string{"crash", "machine", "ways", "flips", "kill", "power", "mutants"}
+var rungs = []string{"crash", "machine", "ways", "journeys", "flips", "salvage", "kill", "power", "mutants"}
 
 func main() {
 	only := flag.String("rungs", strings.Join(rungs, " "), "the rungs to climb, with spaces between")
