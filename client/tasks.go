@@ -213,7 +213,7 @@ func (c *Client) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 	var leases []glassq.Lease
 	err := polls(r.Wait, func(wait time.Duration) (bool, error) {
 		q.Set("wait", wait.String())
-		answer, err := c.do(ctx, request{method: "POST", place: to.with(q), wait: wait})
+		answer, err := c.do(ctx, request{method: "POST", place: to.with(q), wait: wait, undone: !r.Take})
 		if err != nil || len(answer) == 0 {
 			return false, err
 		}
