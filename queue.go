@@ -80,7 +80,8 @@ type QueueInfo struct {
 	Pending  uint64   `json:"pending"`
 	Progress Going    `json:"progress,omitzero"`
 	Halted   Halted   `json:"halted,omitzero"`
-	Rate     float64  `json:"rate"` // hand-outs per second that its settings allow at the moment; 0 means no limit
+	Rate     float64  `json:"rate"`         // hand-outs per second that its settings allow at the moment; 0 means no limit
+	Due      float64  `json:"due,omitzero"` // seconds until its rate lets a ready task go, at most 3600; 0 when one may go, or none is ready
 	Settings Settings `json:"settings"`
 
 	HaltedKeys HaltedKeys `json:"halted_keys,omitzero"` // with HaltPer: those that are

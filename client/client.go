@@ -164,6 +164,7 @@ type request struct {
 	body   []byte
 	ndjson bool          // content type of body; else JSON
 	wait   time.Duration // how long the server is asked to wait
+	undone bool          // what it does is taken back when nobody reads the answer
 }
 
 // begin notes a call, which Close ends through its context. The caller must call done.
@@ -194,19 +195,30 @@ func (c *Client) do(ctx context.Context, req request) ([]byte, error) {
 	}
 	defer done()
 	var since time.Time
+	var unsure bool // an attempt may have been done
+	fail := func(err error) ([]byte, error) {
+		if unsure && (ctx.Err() != nil || glassq.CodeOf(err) == glassq.CodeUnavailable) {
+			err = unknown(err)
+		}
+		return nil, c.orClosed(ctx, err)
+	}
 	backoff := firstBackoff
 	for {
 		body, again, err := c.once(ctx, req)
-		if err == nil || !again {
-			return body, c.orClosed(ctx, err)
+		if err == nil {
+			return body, nil
 		}
+		if !again {
+			return fail(err)
+		}
+		unsure = unsure || glassq.CodeOf(err) == glassq.CodeUnknown
 		now := time.Now()
 		if since.IsZero() {
 			since = now
 		}
 		pause := backoff/2 + rand.N(backoff/2)
 		if c.opt.Retry >= 0 && now.Add(pause).Sub(since) > c.opt.Retry {
-			return nil, err
+			return fail(err)
 		}
 		c.notify(now, err)
 		backoff = min(backoff*2, lastBackoff)
@@ -215,9 +227,17 @@ func (c *Client) do(ctx context.Context, req request) ([]byte, error) {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, c.orClosed(ctx, ctx.Err())
+			return fail(ctx.Err())
 		}
 	}
+}
+
+// unknown says of a call that failed with err that it may be done or not.
+func unknown(err error) error {
+	if glassq.CodeOf(err) == glassq.CodeUnknown {
+		return err
+	}
+	return glassq.Errorf(glassq.CodeUnknown, "the outcome is unknown: %w", err)
 }
 
 // orClosed says closed where Close has cancelled a call.
@@ -246,6 +266,9 @@ func (c *Client) notify(now time.Time, err error) {
 
 // once sends a request; again tells that repeating it may help.
 func (c *Client) once(ctx context.Context, req request) (body []byte, again bool, err error) {
+	if ctx.Err() != nil {
+		return nil, false, ctx.Err()
+	}
 	limited, cancel := context.WithTimeout(ctx, req.wait+callTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(limited, req.method, c.base+req.path, bytes.NewReader(req.body))
@@ -276,14 +299,17 @@ func (c *Client) once(ctx context.Context, req request) (body []byte, again bool
 		body, err = readAnswer(resp)
 	}
 	switch {
-	case ctx.Err() != nil:
-		return nil, false, ctx.Err()
+	case err != nil && ctx.Err() != nil:
+		if req.method == http.MethodGet || req.undone || isDial(err) {
+			return nil, false, ctx.Err()
+		}
+		return nil, false, unknown(ctx.Err())
 	case err != nil && cert.Explain(err) != nil:
 		return nil, false, glassq.Errorf(glassq.CodeUnavailable, "reach %s: %w", c.base, cert.Explain(unwrapURL(err)))
 	case err != nil:
 		err = glassq.Errorf(glassq.CodeUnavailable, "reach %s: %w", c.base, unwrapURL(err))
 		if req.method != http.MethodGet && !isDial(err) {
-			err = glassq.Errorf(glassq.CodeUnknown, "the outcome is unknown: %w", err)
+			err = unknown(err)
 		}
 		return nil, true, err
 	case resp.StatusCode/100 == 2:

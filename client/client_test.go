@@ -346,6 +346,71 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// TestOutcome: the code of a call that has no answer tells whether it may have been done, whether ctx has
+// ended it or the time for retries is over.
+func TestOutcome(t *testing.T) {
+	put := func(ctx context.Context, c *client.Client) error {
+		_, err := c.Put(ctx, []glassq.Task{{Queue: "q", Body: []byte("x")}})
+		return err
+	}
+	reserve := func(ctx context.Context, c *client.Client) error {
+		_, err := c.Reserve(ctx, glassq.Reserve{Queue: "q", Wait: -1})
+		return err
+	}
+	take := func(ctx context.Context, c *client.Client) error {
+		_, err := c.Reserve(ctx, glassq.Reserve{Queue: "q", Wait: -1, Take: true})
+		return err
+	}
+	list := func(ctx context.Context, c *client.Client) error {
+		_, err := c.Queues(ctx)
+		return err
+	}
+	tests := []struct {
+		name  string
+		call  func(context.Context, *client.Client) error
+		early bool // ctx ends before the call
+		code  glassq.Code
+	}{
+		{"a put", put, false, glassq.CodeUnknown},
+		{"a put that was not sent", put, true, glassq.CodeInternal}, // that of an error without one
+		{"a reserve, which is given back", reserve, false, glassq.CodeInternal},
+		{"a take", take, false, glassq.CodeUnknown},
+		{"a list", list, false, glassq.CodeInternal},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				cancel()
+				<-r.Context().Done()
+			}))
+			defer srv.Close()
+			c := dial(t, srv.URL, client.Options{})
+			if tt.early {
+				cancel()
+			}
+			if err := tt.call(ctx, c); !errors.Is(err, context.Canceled) || glassq.CodeOf(err) != tt.code {
+				t.Errorf("%v with code %s; want context.Canceled, %s", err, glassq.CodeOf(err), tt.code)
+			}
+		})
+	}
+	t.Run("a server that is gone after the first attempt", func(t *testing.T) {
+		var srv *httptest.Server
+		srv = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			srv.Listener.Close()
+			panic(http.ErrAbortHandler)
+		}))
+		defer srv.Close()
+		c := dial(t, srv.URL, client.Options{Retry: 300 * time.Millisecond})
+		if err := put(t.Context(), c); !errors.Is(err, client.ErrUnreachable) || glassq.CodeOf(err) != glassq.CodeUnknown {
+			t.Errorf("Put = %v with code %s; want ErrUnreachable, %s", err, glassq.CodeOf(err), glassq.CodeUnknown)
+		}
+	})
+}
+
 // TestRetry: 503 is repeated until the server is back; the answer of the last try counts.
 func TestRetry(t *testing.T) {
 	door := httpdoor.New(openStore(t), httpdoor.Options{})

@@ -18,7 +18,8 @@
 // Options.Retry. A call that is repeated after a broken connection may have been done before. Acks
 // and extends are safe to repeat, and so are puts: with Retry a task without an id gets one. Leases
 // that were handed out into the broken connection come back when they run out. Without Retry the
-// code of an error tells: unavailable was not done, outcome_unknown may be.
+// code of an error tells: unavailable was not done, outcome_unknown may be. So it is with the end of a
+// ctx: the error wraps that of ctx, and has code outcome_unknown where the call may have been done.
 //
 // One client serves a whole program, from any number of goroutines; it keeps its connections.
 //

@@ -206,7 +206,7 @@ func (c *Client) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 	var leases []glassq.Lease
 	err = polls(r.Wait, func(wait time.Duration) (bool, error) {
 		q.Set("wait", wait.String())
-		answer, err := c.do(ctx, request{method: "POST", path: base + "?" + q.Encode(), wait: wait})
+		answer, err := c.do(ctx, request{method: "POST", path: base + "?" + q.Encode(), wait: wait, undone: !r.Take})
 		if err != nil || len(answer) == 0 {
 			return false, err
 		}

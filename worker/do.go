@@ -45,7 +45,7 @@ func Do[V any](ctx context.Context, q Queue, opt Options,
 				rec.More, err = member(v)
 			}
 			if err != nil {
-				rec.OK, rec.Class, rec.Message = false, result.ClassError, reason(err)
+				rec.OK, rec.Class, rec.Message = false, result.ClassError, clip(err.Error())
 				r.Outcome = glassq.Failed
 			}
 			r.Judged = true

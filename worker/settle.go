@@ -242,6 +242,12 @@ func (s *settler) givenBack(errs []error) {
 			w.stats.Lost++
 		case i < len(errs) && errs[i] != nil:
 			w.opt.Logger.Warn("nack refused", "queue", w.opt.Queue, "task", h.lease.TaskID(), "err", errs[i])
+			if plain := (glassq.Nack{Token: h.nack.Token, Reason: h.nack.Reason}); h.nack != plain {
+				// Else it would be held until its lease runs out, and come back without a reason.
+				h.nack = glassq.Nack{Reason: clip("nack refused: " + errs[i].Error() + ": " + h.nack.Reason)}
+				w.ended = append(w.ended, h)
+				continue
+			}
 		case h.end == endUndone:
 			w.stats.Undone++
 		default:

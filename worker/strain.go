@@ -150,7 +150,7 @@ func (w *worker) stopTimers() {
 
 // putBack fills in h.nack from what a handler returned as err.
 func putBack(h *held, err error) {
-	h.nack = glassq.Nack{Reason: reason(err)}
+	h.nack = glassq.Nack{Reason: clip(err.Error())}
 	h.lack = lack.Of(err)
 	if ne, ok := errors.AsType[*NackError](err); ok {
 		h.nack.Delay, h.nack.Dead, h.nack.Undone, h.nack.Hold = ne.Delay, ne.Dead, ne.Undone, ne.Hold
@@ -163,8 +163,5 @@ func putBack(h *held, err error) {
 	}
 }
 
-// reason is the text of err as far as it is kept.
-func reason(err error) string {
-	text := err.Error()
-	return text[:min(len(text), glassq.MaxReason)]
-}
+// clip is a reason as far as it is kept.
+func clip(reason string) string { return reason[:min(len(reason), glassq.MaxReason)] }

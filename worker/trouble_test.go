@@ -42,6 +42,26 @@ func (b *logbook) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+// A nack that the queue refuses goes in plain with the reason, and does not wait for the end of its lease.
+func TestNackRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, log, began := newMemQueue(1), &logbook{}, time.Now()
+		done := make(chan struct{})
+		stats, err := Run(t.Context(), q, Options{Concurrency: 1, Lease: time.Hour, Done: done, Logger: slog.New(log)},
+			each(func(context.Context, *glassq.Lease, *Reply) error {
+				close(done)
+				return &NackError{Dead: true, Undone: true, Err: errors.New("busy")}
+			}))
+		want := "nack refused: not both: busy"
+		if took := time.Since(began); err != nil || stats.Nacked != 1 || took >= time.Minute || q.nacks[0].Reason != want {
+			t.Errorf("%+v, %v after %v, nacks %+v; want one nack, %q, at once", stats, err, took, q.nacks, want)
+		}
+		if line := "WARN nack refused: not both"; !slices.Contains(log.lines, line) {
+			t.Errorf("logged %q, want %q", log.lines, line)
+		}
+	})
+}
+
 // A handler that panics or fails is heard of, once a minute for each text, and its tasks go back
 // with the reason.
 func TestHandlerTrouble(t *testing.T) {

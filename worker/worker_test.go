@@ -121,6 +121,10 @@ func (q *memQueue) Nack(_ context.Context, nacks []glassq.Nack) ([]error, error)
 		if l, errs[i] = q.live(n.Token); errs[i] != nil {
 			continue
 		}
+		if n.Dead && n.Undone {
+			errs[i] = glassq.Errorf(glassq.CodeBadRequest, "not both")
+			continue
+		}
 		delete(q.leases, n.Token.Number)
 		q.nacks = append(q.nacks, n)
 		switch {

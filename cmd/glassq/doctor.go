@@ -38,7 +38,7 @@ environment; how fast the disk syncs, the room on it, the number of files, ports
 --server also what a running server says and whether its queues of results are read. Without --data it is
 the folder of those settings; where no server has run the disk is left out. With --store nats://…, or where
 the settings have one, the NATS servers are looked at instead of a disk: whether they answer, sync what they
-confirm (with --nats-monitor), and how the streams of the store are set. Prints a line per check: ok, warn or FAIL.
+confirm and have room (with --nats-monitor), and how the streams of the store are set. Prints a line per check: ok, warn or FAIL.
 
 Exit codes: 0 no check failed, 1 one did.`,
 		Example: "  glassq doctor --data d\n  glassq doctor --data d --server http://127.0.0.1:5080\n" +

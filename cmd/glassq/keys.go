@@ -64,15 +64,16 @@ func (k *keyFlags) change(fs *pflag.FlagSet, c *glassq.SettingsChange) error {
 	}
 	for _, f := range []struct {
 		name string
+		like string
 		list []string
 		set  func(l *glassq.KeyLimits, v string) error
 	}{
-		{"key-weight", k.weight, func(l *glassq.KeyLimits, v string) (err error) { l.Weight, err = whole(v); return }},
-		{"key-concurrency", k.concurrency, func(l *glassq.KeyLimits, v string) (err error) { l.Concurrency, err = whole(v); return }},
-		{"key-rate", k.rate, func(l *glassq.KeyLimits, v string) (err error) { l.Rate, err = rate(v); return }},
-		{"key-cost-rate", k.costRate, func(l *glassq.KeyLimits, v string) (err error) { l.CostRate, err = rate(v); return }},
-		{"key-burst", k.burst, func(l *glassq.KeyLimits, v string) (err error) { l.Burst, err = number(v); return }},
-		{"key-cost-burst", k.costBurst, func(l *glassq.KeyLimits, v string) (err error) { l.CostBurst, err = number(v); return }},
+		{"key-weight", "3", k.weight, func(l *glassq.KeyLimits, v string) (err error) { l.Weight, err = whole(v); return }},
+		{"key-concurrency", "4", k.concurrency, func(l *glassq.KeyLimits, v string) (err error) { l.Concurrency, err = whole(v); return }},
+		{"key-rate", "10/s, 60/m or 1000/h", k.rate, func(l *glassq.KeyLimits, v string) (err error) { l.Rate, err = rate(v); return }},
+		{"key-cost-rate", "90000/m", k.costRate, func(l *glassq.KeyLimits, v string) (err error) { l.CostRate, err = rate(v); return }},
+		{"key-burst", "10", k.burst, func(l *glassq.KeyLimits, v string) (err error) { l.Burst, err = number(v); return }},
+		{"key-cost-burst", "20000", k.costBurst, func(l *glassq.KeyLimits, v string) (err error) { l.CostBurst, err = number(v); return }},
 	} {
 		for _, text := range f.list {
 			key, value, one := "", text, false
@@ -84,7 +85,7 @@ func (k *keyFlags) change(fs *pflag.FlagSet, c *glassq.SettingsChange) error {
 				l = rules.Overrides[key]
 			}
 			if err := f.set(&l, value); err != nil || value == "" || one && key == "" {
-				return usagef("--%s %s: want a value like those of --help, or KEY=VALUE", f.name, text)
+				return usagef("--%s %s: want a value like %s, or KEY=VALUE", f.name, text, f.like)
 			}
 			if one {
 				rules.Overrides[key] = l

@@ -53,6 +53,7 @@ func TestUnsetVariables(t *testing.T) {
 		{"a key to forget", []string{"queue", "set", "q", "--key-reset", ""}, "--key-reset is empty"},
 		{"a limit", []string{"queue", "set", "q", "--key-rate", ""}, "--key-rate is empty"},
 		{"the limit of a key", []string{"queue", "set", "q", "--key-rate", "a="}, "--key-rate a=: "},
+		{"a limit in days", []string{"queue", "set", "q", "--key-rate", "1/d"}, "--key-rate 1/d: want a value like 10/s, 60/m or 1000/h, or KEY=VALUE"},
 		{"the key of a limit", []string{"queue", "set", "q", "--key-concurrency", "=5"}, "--key-concurrency =5: "},
 		{"the amount of a rate", []string{"queue", "set", "q", "--key-cost-rate", "/m"}, "--key-cost-rate /m: "},
 		{"a run to continue", []string{"dispatch", "x{0}", "-n", "1", "--run", ""}, "--run is empty"},

@@ -84,7 +84,7 @@ func (a *app) serveCmd() *cobra.Command {
 	fs := cmd.Flags()
 	fs.StringVar(&f.data, "data", "", "`folder` that keeps the queues; default $XDG_STATE_HOME/glassq. With --store nats:// what this gateway keeps for itself, or nothing")
 	fs.StringVar(&f.store, "store", "", "`URL` of another place for the queues: nats://host:4222,host:4222,host:4222/NAME is one of several machines, mem: keeps everything in memory")
-	fs.StringSliceVar(&f.monitors, "nats-monitor", nil, "`URL` of the monitoring port of each NATS server, such as http://host:8222: a store is made where they sync what they confirm")
+	fs.StringSliceVar(&f.monitors, "nats-monitor", nil, "`URL` of the monitoring port of each NATS server, such as http://host:8222: a store is made where they sync what they confirm, and puts are refused before one is full")
 	fs.BoolVar(&f.acceptLazy, "accept-lazy-sync", false, "make a store on NATS servers that do not sync what they confirm: a power cut of all of them may lose everything")
 	fs.StringVar(&f.sync, "sync", disk.SyncAlways, "when an answer may leave: always (synced), interval or never")
 	fs.StringVar(&f.http, "http", "127.0.0.1:5080", "`address` of the HTTP door; off closes it, port 0 takes a free one")

@@ -261,28 +261,73 @@ func TestLateAnswer(t *testing.T) {
 	})
 }
 
-// TestParkedAtClose: a reserve of another gateway that waits when the owner is stopped gets what comes next.
+// slowHints keep a value at once, and answer late or not at all, as those of other machines do.
+type slowHints struct {
+	cluster.Hints
+	by time.Duration // of Set
+}
+
+func (h slowHints) Set(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	revision, err := h.Hints.Set(ctx, key, value, revision)
+	select {
+	case <-time.After(h.by):
+		return revision, err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// TestParkedAtClose: a reserve of another gateway that waits when the owner is stopped gets what comes next,
+// whether it hears first that its call came back or that the owner goes.
 func TestParkedAtClose(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSystem(t, clustertest.Options{}, 2, 1)
-		defer s.gateways[1].Close()
-		told := make(chan error, 1)
-		go func() {
-			ls, err := s.gateways[1].Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1, Wait: time.Minute})
-			if err == nil && len(ls) != 1 {
-				err = fmt.Errorf("%d leases", len(ls))
-			}
-			told <- err
-		}()
-		synctest.Wait()
-		if err := s.gateways[0].Close(); err != nil {
-			t.Fatal(err)
-		}
-		putTo(t, s.gateways[1], "task")
-		if err := <-told; err != nil {
-			t.Errorf("the reserve that waited = %v", err)
-		}
-	})
+	const beat, hint = 10 * time.Minute, 100 * time.Millisecond
+	for _, tt := range []struct {
+		name string
+		hint time.Duration // until the owner hears of its hint
+		at   time.Duration // when it is stopped
+	}{
+		{"the call comes back as the owner goes", 0, beat / 4},
+		{"the call comes back first", hint, beat / 4},
+		{"the owner shows a sign of life", hint, beat + hint + hint/2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				world := clustertest.New(clustertest.Options{})
+				ground := world.Join().Ground()
+				ground.Hints = slowHints{ground.Hints, tt.hint}
+				opt := often(t)
+				opt.Beat = beat
+				began := time.Now()
+				owner, err := cluster.Open(t.Context(), ground, opt)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer owner.Close()
+				owner.Runs(t.Context())
+				_, next := join(t, world, opt)
+				told := make(chan error, 1)
+				go func() {
+					ls, err := next.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 1, Wait: time.Hour})
+					if err == nil && len(ls) != 1 {
+						err = fmt.Errorf("%d leases", len(ls))
+					}
+					told <- err
+				}()
+				time.Sleep(time.Until(began.Add(tt.at)))
+				stopped := time.Now()
+				if err := owner.Close(); err != nil {
+					t.Fatal(err)
+				}
+				putTo(t, next, "task")
+				if err := <-told; err != nil {
+					t.Errorf("the reserve that waited = %v", err)
+				}
+				if took := time.Since(stopped); took > time.Second {
+					t.Errorf("the queue stood still for %v", took)
+				}
+			})
+		})
+	}
 }
 
 // TestWaitsTravel: a call that waits when its owner is replaced goes on waiting at the next one, for what was

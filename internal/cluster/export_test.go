@@ -19,10 +19,7 @@ func (s *Store) Steal() {
 		s.mu.Lock()
 		s.left = true
 		s.mu.Unlock()
-		select {
-		case s.kick <- struct{}{}:
-		default:
-		}
+		s.wake()
 		time.Sleep(wait)
 	}
 }

@@ -1,10 +1,13 @@
 package cluster_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/cluster"
 	"github.com/glassq/glassq/internal/cluster/clustertest"
 )
 
@@ -41,4 +44,46 @@ func TestFull(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestFullUnseen: machines that take nothing any more, and did not say that they are nearly full, are asked now
+// and then only. Calls are told why there is no owner, and all goes on when there is room.
+func TestFullUnseen(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		hints bool // have no room either
+	}{
+		{"the machines", true},
+		{"the log", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				world := clustertest.New(clustertest.Options{})
+				opt := often(t)
+				opt.Beat = time.Second
+				_, owner := join(t, world, opt)
+				putTo(t, owner, "first")
+				_, other := join(t, world, opt)
+				world.Fill(true, tt.hints)
+				began := time.Now()
+				if _, err := owner.Put(t.Context(), []glassq.Task{{Queue: "q"}}); glassq.CodeOf(err) != glassq.CodeUnknown {
+					t.Errorf("put = %v, want outcome_unknown", err)
+				}
+				time.Sleep(time.Minute)
+				for _, s := range []*cluster.Store{owner, other} {
+					_, err := s.Queues(t.Context(), "q")
+					if glassq.CodeOf(err) != glassq.CodeUnavailable || !strings.Contains(err.Error(), cluster.ErrFull.Error()) {
+						t.Errorf("queues = %v, want unavailable because the log is full", err)
+					}
+				}
+				// A second: four that the owner has on their way, and a claim.
+				n, most := world.Fill(false, false), 5*int(time.Since(began)/time.Second)
+				if n == 0 || n > most {
+					t.Errorf("%d messages were sent in vain, want %d at most", n, most)
+				}
+				time.Sleep(10 * opt.Beat)
+				putTo(t, other, "second")
+			})
+		})
+	}
 }

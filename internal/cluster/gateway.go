@@ -476,8 +476,12 @@ func (s *Store) lone() error {
 	if s.loneAt.IsZero() || time.Since(s.loneAt) < patience*s.opt.Beat {
 		return nil
 	}
-	return glassq.Errorf(glassq.CodeUnavailable, "this gateway has heard of no owner of the store for %v: see whether its NATS servers reach each other, or ask another gateway",
-		time.Since(s.loneAt).Round(time.Second))
+	why := "see whether its NATS servers reach each other, or ask another gateway"
+	if s.full != nil {
+		why = s.full.Error()
+	}
+	return glassq.Errorf(glassq.CodeUnavailable, "this gateway has heard of no owner of the store for %v: %s",
+		time.Since(s.loneAt).Round(time.Second), why)
 }
 
 // DropRun forgets a run; see glassq.Runs.

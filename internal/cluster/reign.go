@@ -89,13 +89,15 @@ type reign struct {
 	sentTo  point             // the last message sent
 	sure    point             // the last message confirmed
 	stuckAt time.Time         // since when the log has not answered; zero: it does
+	full    error             // what it says while it has no room for what was sent to it
 	extents []engine.Extent   // the last one takes what comes
 	cut     int64             // bytes of an extent that takes no more
 	writers []writer          // who wrote which messages, by the first of them
 	marks   map[uint64]uint64 // chain by number, at the ends of frames that a checkpoint may be of
 	points  []point           // of which there are checkpoints, oldest first; two at most
 	info    Info              // as of the last look
-	grown   [2]int64          // bytes sent since that, and between the look before and that: it may lack these too
+	unseen  []weight          // messages sent that info does not count
+	grown   int64             // bytes of them
 	leaving bool              // no checkpoint is written any more
 
 	flying []*sent // run only
@@ -107,6 +109,12 @@ type writer struct {
 	First  uint64 `json:"first"`
 	Epoch  uint64 `json:"epoch"`
 	Writer uint64 `json:"writer"`
+}
+
+// A weight is the bytes that a message takes in the log.
+type weight struct {
+	number uint64
+	bytes  int64
 }
 
 type answer struct {
@@ -222,7 +230,8 @@ func (r *reign) send(f *engine.Frame) {
 		}
 		made = append(made, m)
 		r.count(len(msg), at.number)
-		r.grown[0] += int64(len(msg)) + envelope
+		w := weight{at.number, int64(len(msg)) + envelope}
+		r.unseen, r.grown = append(r.unseen, w), r.grown+w.bytes
 	}
 	if f.Durable {
 		r.marks[at.number] = at.chain
@@ -264,6 +273,11 @@ func (r *reign) hear() bool {
 	r.mu.Lock()
 	answers := r.answers
 	r.answers = nil
+	for _, a := range answers {
+		if errors.Is(a.err, ErrFull) {
+			r.full = a.err
+		}
+	}
 	r.mu.Unlock()
 	good := true
 	for _, a := range answers {
@@ -286,7 +300,7 @@ func (r *reign) confirm() {
 	r.flying = r.flying[1:]
 	grew := false
 	r.mu.Lock()
-	r.sure, r.stuckAt = point{m.number, m.chain}, time.Time{}
+	r.sure, r.stuckAt, r.full = point{m.number, m.chain}, time.Time{}, nil
 	if f := m.end; f != nil {
 		grew = slices.ContainsFunc(r.extents, func(x engine.Extent) bool { return x.First == f.ID })
 	}
@@ -476,12 +490,12 @@ func (r *reign) wrote(h *head) bool {
 	return len(r.writers) == 0
 }
 
-// held is the log as of the last look, with the bytes that it may have now.
+// held is the log as of the last look, with the bytes that it may have when all that was sent is stored.
 func (r *reign) held() Info {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	info := r.info
-	info.Bytes += r.grown[0] + r.grown[1]
+	info.Bytes += r.grown
 	return info
 }
 
@@ -498,14 +512,18 @@ func (r *reign) Room(kind engine.Kind, size int) error {
 	if info.MaxBytes == 0 || info.Bytes+int64(size) <= info.MaxBytes/100*share {
 		return nil
 	}
-	return glassq.Errorf(glassq.CodeStorageFull, "the log holds %d of its %d bytes; raise its max_bytes, or what its NATS account may store, or have tasks done",
+	return glassq.Errorf(glassq.CodeStorageFull, "the log holds %d of its %d bytes; raise its max_bytes, what its NATS account may store, or max_file_store of its servers, or have tasks done",
 		info.Bytes, info.MaxBytes)
 }
 
 // look asks how full the log is.
 func (r *reign) look(info Info) {
 	r.mu.Lock()
-	r.info, r.grown = info, [2]int64{0, r.grown[0]}
+	r.info = info
+	for len(r.unseen) > 0 && r.unseen[0].number <= info.Last {
+		r.grown -= r.unseen[0].bytes
+		r.unseen = r.unseen[1:]
+	}
 	r.mu.Unlock()
 	r.tighten()
 }

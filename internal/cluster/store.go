@@ -75,13 +75,14 @@ type Store struct {
 	closed  bool            // Close was called
 	peers   map[string]peer // gateways by name, as they were heard of last
 	said    time.Time       // when trouble was last logged
+	full    error           // why there was no room for the last sign of this gateway, or for its claim
 
 	revision uint64 // of the hint "shard.0", as this gateway left it or found it
 	written  uint64 // the number in the hint file; for remember
 
 	failed chan struct{} // closed when the log is lost
 	atOnce atomic.Bool   // a reign ends as it is
-	kick   chan struct{} // the owner has changed
+	kick   chan struct{} // the owner has changed, or goes; see wake
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	stops  []func()
@@ -294,6 +295,9 @@ func (s *Store) heed(x sign, now bool) {
 	if s.left = x.Kind == leaves; x.Kind != owns {
 		owner = ""
 	}
+	if s.left {
+		s.wake() // a call that came back may have said before that there is no owner
+	}
 	if x.Epoch > s.epoch || owner != s.owner && s.owner != s.name { // an attempt ends no reign
 		s.epoch, s.owner = x.Epoch, owner
 		s.change()
@@ -313,12 +317,17 @@ func (s *Store) doubt(r *reign) {
 // change wakes those who wait for another owner; mu is held.
 func (s *Store) change() {
 	if s.owner != "" {
-		s.loneAt = time.Time{}
+		s.loneAt, s.full = time.Time{}, nil
 	} else if s.loneAt.IsZero() {
 		s.loneAt = time.Now()
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})
+	s.wake()
+}
+
+// wake has run look at once.
+func (s *Store) wake() {
 	select {
 	case s.kick <- struct{}{}:
 	default:
@@ -440,21 +449,35 @@ func (s *Store) sign(ctx context.Context, kind string) error {
 	if kind == owns {
 		s.ground.Bus.Tell(text) // who does not hear it reads the hint
 	}
-	try, cancel := context.WithTimeout(ctx, tryFor)
+	// An owner that goes is to hear of the revision that it has left, else it cannot say that it goes.
+	try, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryFor)
 	defer cancel()
 	began := time.Now()
-	if revision, err = s.ground.Hints.Set(try, shardKey, text, revision); err != nil {
+	revision, err = s.ground.Hints.Set(try, shardKey, text, revision)
+	if err != nil {
+		s.noRoom(err)
 		return err
 	}
 	s.mu.Lock()
 	if s.revision = revision; kind == owns {
-		s.shownAt = began
+		s.shownAt, s.full = began, nil
 	}
 	s.mu.Unlock()
 	if kind != owns {
 		s.ground.Bus.Tell(text)
 	}
 	return nil
+}
+
+// noRoom notes, if err says so, that for lack of room nobody can be the owner.
+func (s *Store) noRoom(err error) {
+	if !errors.Is(err, ErrFull) {
+		return
+	}
+	s.mu.Lock()
+	s.full = err
+	s.mu.Unlock()
+	s.say("the store stands still", err)
 }
 
 // beat shows signs of life until ctx is done. A take-over may take longer than others are patient.
@@ -531,34 +554,6 @@ func (s *Store) rule(ctx context.Context) {
 	s.retire(ctx, r)
 }
 
-// retire ends a reign: what is with the log is waited for, unless the store is left at once.
-func (s *Store) retire(ctx context.Context, r *reign) {
-	abandon := time.AfterFunc(closeFor, r.abandon)
-	defer abandon.Stop()
-	if s.atOnce.Load() {
-		r.abandon()
-	}
-	r.mu.Lock()
-	r.leaving = true
-	r.mu.Unlock()
-	err := r.engine.Close()
-	r.closed.Store(true)
-	r.stop()
-	switch {
-	case fatal(err):
-		s.fail(err)
-	case ctx.Err() == nil:
-		s.opt.Logger.Info("this gateway owns the store no more", "why", err)
-	case err == nil:
-		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryFor)
-		defer cancel()
-		s.mu.Lock()
-		s.high = witness{r.sureOf(), "this gateway"}
-		s.mu.Unlock()
-		s.sign(leave, leaves) // else others miss the signs of life
-	}
-}
-
 // look asks how the log is, for the room in it.
 func (s *Store) look(ctx context.Context) {
 	try, cancel := context.WithTimeout(ctx, tryFor)
@@ -576,9 +571,9 @@ func (s *Store) look(ctx context.Context) {
 // taker is for one take-over.
 func (s *Store) taker(witnesses []witness) *taker {
 	return &taker{log: s.ground.Log, bucket: s.ground.Bucket, store: s.id, cut: s.opt.ExtentBytes, witnesses: witnesses,
-		seen: s.seen, opt: engine.Options{CacheBytes: s.opt.CacheBytes, CheckpointEvery: s.opt.CheckpointEvery,
-			MaxQueues: s.opt.MaxQueues, MaxRuns: s.opt.MaxRuns, Logger: s.opt.Logger, Wall: s.opt.Wall,
-			PutItself: s.opt.PutItself}}
+		full: s.noRoom, seen: s.seen, opt: engine.Options{CacheBytes: s.opt.CacheBytes,
+			CheckpointEvery: s.opt.CheckpointEvery, MaxQueues: s.opt.MaxQueues, MaxRuns: s.opt.MaxRuns,
+			Logger: s.opt.Logger, Wall: s.opt.Wall, PutItself: s.opt.PutItself}}
 }
 
 // takeOver reads the log, claims it and starts an engine.
@@ -615,73 +610,11 @@ func (s *Store) depose(r *reign) {
 			s.owner = ""
 			r.mu.Lock()
 			s.loneAt = r.stuckAt // zero: now
+			if r.full != nil {
+				s.full = r.full
+			}
 			r.mu.Unlock()
 		}
 		s.change()
 	}
-}
-
-// fail refuses everything from now on: the log is not what it was.
-func (s *Store) fail(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err == nil {
-		s.err = err
-		s.opt.Logger.Error("the store is lost, this gateway stops", "err", err)
-		close(s.failed)
-		s.change()
-		s.cancel()
-	}
-}
-
-// Failed is closed when the log was found to be behind what was confirmed, or damaged: the store
-// refuses everything from then on, and the server should exit. Failure says why.
-func (s *Store) Failed() <-chan struct{} { return s.failed }
-
-// Failure is why the store has failed, or nil.
-func (s *Store) Failure() error {
-	select {
-	case <-s.failed:
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.err
-	default:
-		return nil
-	}
-}
-
-// Close leaves the store. An owner commits everything and tells the others that it goes; another
-// gateway takes over at once. Calls that wait end with code closed. When the log does not answer
-// for 10 s it is left as it is. A second Close does nothing.
-func (s *Store) Close() error {
-	s.mu.Lock()
-	r, failed := s.reign, s.err
-	s.mu.Unlock()
-	if r != nil && failed == nil && !s.atOnce.Load() {
-		// The state is in the bucket before anybody has to wait.
-		abandon := time.AfterFunc(closeFor, r.abandon)
-		defer abandon.Stop()
-		if err := r.engine.Checkpoint(nil); err != nil {
-			s.opt.Logger.Warn("no checkpoint was written before this gateway goes", "err", err)
-		}
-	}
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return nil
-	}
-	s.closed = true
-	if s.err == nil {
-		s.err = glassq.Errorf(glassq.CodeClosed, "the store is closed")
-	}
-	s.change()
-	s.mu.Unlock()
-	s.cancel()
-	s.wg.Wait()
-	s.calls.close()
-	s.served.close()
-	for _, stop := range s.stops {
-		stop()
-	}
-	return errors.Join(failed, s.remember())
 }

@@ -34,6 +34,8 @@ type taker struct {
 
 	// witnesses are points that the log has had: it is not right without them.
 	witnesses []witness
+	// full is told why there is no room for the claim.
+	full func(error)
 	// seen is engine.Policy.Seen.
 	seen func(last int64) (time.Duration, bool)
 
@@ -310,8 +312,13 @@ func (t *taker) claim(ctx context.Context) (won bool, err error) {
 				if is, err := t.log.Info(ctx); err == nil && is.First > h.number {
 					return false, errPurged // another one came first, and it is gone already
 				}
+				pause := tryPause
+				if errors.Is(err, ErrFull) {
+					pause = fullPause
+					t.full(err)
+				}
 				select {
-				case <-time.After(tryPause):
+				case <-time.After(pause):
 					continue
 				case <-ctx.Done():
 					return false, ctx.Err()

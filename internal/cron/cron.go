@@ -4,6 +4,9 @@
 package cron
 
 import (
+	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // a server in a small container knows zones, too
@@ -46,7 +49,7 @@ func Parse(text, zone string, after time.Time) (Spec, error) {
 	}
 	s, err := parser.Parse(text)
 	if err != nil {
-		return Spec{}, glassq.Errorf(glassq.CodeBadRequest, "cron %.60q: %w; it has five fields: minute hour day month weekday", text, err)
+		return Spec{}, glassq.Errorf(glassq.CodeBadRequest, "cron %.60q: %w; it has five fields: minute hour day month weekday", text, inWords(err))
 	}
 	fields := strings.Fields(text)
 	spec := Spec{s, loc, text == "@hourly" || len(fields) == 5 && fields[1] == "*"}
@@ -96,4 +99,15 @@ func (s Spec) moment(shown time.Time) time.Time {
 		}
 	}
 	return t
+}
+
+// inWords is an error of the parser without words for programmers: its options, and strconv.
+func inWords(err error) error {
+	if n, ok := errors.AsType[*strconv.NumError](err); ok {
+		return fmt.Errorf("%q is neither a number nor a name there", n.Num)
+	}
+	if strings.HasSuffix(err.Error(), "to be enabled") {
+		return errors.New("L, W, H and # are not known here")
+	}
+	return err
 }

@@ -68,6 +68,10 @@ func (e *Engine) describe(queues []*state.Queue) ([]glassq.QueueInfo, error) {
 	for i, q := range queues {
 		infos[i] = q.Info()
 		infos[i].Rate = q.Pace.Now(e.nanos())
+		if n := infos[i].Ready; n > 0 {
+			_, _, wait := q.Pace.Ask(e.nanos(), 1, n)
+			infos[i].Due = wait.Seconds()
+		}
 		if w, ok := q.Waiters.(*waitList); ok {
 			infos[i].Waiters = len(w.list)
 		}

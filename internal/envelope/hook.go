@@ -1,6 +1,8 @@
 package envelope
 
 import (
+	"strings"
+
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/jsonline"
 )
@@ -9,6 +11,9 @@ import (
 // id or n: the engine gives it these. The error has code bad_request.
 func ParseHook(hook glassq.Hook, t *glassq.Task) error {
 	line := []byte(hook)
+	if strings.HasPrefix(strings.TrimSpace(string(hook)), `"`) { // a name alone, as the command line takes it
+		return glassq.Errorf(glassq.CodeBadRequest, `hook: it is an object, as in {"queue":"nightly"}`)
+	}
 	c := jsonline.ReadText(line)
 	readTask(&c, line, t, needsNone, nil)
 	switch err := c.Err(); {

@@ -23,7 +23,7 @@ func TestHook(t *testing.T) {
 		{"an id", `{"queue":"q","id":"x"}`, "", "its id, type and body are given"},
 		{"a position", `{"queue":"q","run":"r","n":1}`, "", "its id, type and body are given"},
 		{"a word of leases", `{"queue":"q","token":"1.q"}`, "", "belongs to leases"},
-		{"no object", `"q"`, "", "hook: "},
+		{"no object", `"q"`, "", `hook: it is an object, as in {"queue":"nightly"}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

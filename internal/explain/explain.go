@@ -245,8 +245,12 @@ func ready(q *glassq.QueueInfo, v *live.QueueView, now time.Time, take string, s
 	asks := q.Waiters > 0 || now.Sub(v.Asked) <= recently
 	there := slices.DeleteFunc(slices.Clone(v.Holders), func(h live.Holder) bool { return now.Sub(h.Seen) > silentAfter })
 	switch {
-	case limited && (q.Waiters > 0 || q.Rate == 0):
-		s.add(Rate, "glassq queue set "+q.Name+" --rate 0", "%v ready, let go at %.4g a second", q.Ready, q.Rate)
+	case limited && (q.Waiters > 0 || q.Rate == 0 || asks && q.Due > 0):
+		next := ""
+		if q.Due >= 1 {
+			next = ", the next one in " + ago(time.Duration(q.Due*float64(time.Second)))
+		}
+		s.add(Rate, "glassq queue set "+q.Name+" --rate 0", "%v ready, let go at %.4g a second%s", q.Ready, q.Rate, next)
 	case asks && (q.Waiters > 0 || len(there) == 0):
 		s.add(Moving, "", "%v ready, and workers ask for them", q.Ready)
 	case len(there) > 0:

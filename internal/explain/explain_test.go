@@ -138,7 +138,14 @@ func TestCauses(t *testing.T) {
 			w.reserve("ann", 5, 0)
 			w.wg.Go(func() { w.Reserve(w.as("ann"), glassq.Reserve{Queue: "q", Max: 5, Wait: -1}) })
 			synctest.Wait()
-		}, "", explain.Rate, "4 ready, let go at 0.01 a second"},
+		}, "", explain.Rate, "4 ready, let go at 0.01 a second, the next one in 100 s"},
+		{"rate, and a worker that asks now and then", disk.Options{}, func(w *world) {
+			w.set("q", glassq.SettingsChange{Rate: ptr(1. / 3600)})
+			w.put(make([]glassq.Task, 3)...)
+			w.reserve("ann", 3, 0)
+			time.Sleep(5 * time.Second)
+			w.reserve("ann", 3, 0)
+		}, "", explain.Rate, "2 ready, let go at 0.0002778 a second, the next one in 59 min"},
 		{"nobody ever asked", disk.Options{}, func(w *world) {
 			w.put(glassq.Task{})
 		}, "", explain.NoWorker, "nobody has since the server began"},
@@ -243,6 +250,13 @@ func TestCauses(t *testing.T) {
 			w.put(make([]glassq.Task, 2)...)
 			hold(w, glassq.RunChange{Source: "s"})
 		}, "r", explain.After, "waits for the end of run first, which is not sealed and has 0 pending"},
+		{"a run that names no queue", disk.Options{}, func(w *world) {
+			_, err := w.SetRun(w.ctx, "first", glassq.RunChange{})
+			w.must(err)
+			_, err = w.SetRun(w.ctx, "second", glassq.RunChange{After: "first"})
+			w.must(err)
+			w.put(glassq.Task{Run: "second"})
+		}, "", explain.After, "run second waits for the end of run first"},
 		{"a run that failed comes first", disk.Options{}, func(w *world) {
 			w.put(glassq.Task{Run: "first"})
 			w.ack(w.reserve("ann", 1, 0)[0], `{"o":{"ok":0}}`)

@@ -46,7 +46,7 @@ func Examine(ctx context.Context, at Location, opt Options) (found []Finding) {
 	return append(found, g.examineStore(ctx)...)
 }
 
-// examineSync says whether what is confirmed outlives a power cut, and compares clocks.
+// examineSync says whether what is confirmed outlives a power cut, whether servers are full, and compares clocks.
 func (g *Ground) examineSync(ctx context.Context) []Finding {
 	const cure = "a power cut of all of them may lose everything that was answered OK: set sync_interval: always in the jetstream block of each"
 	if len(g.opt.Monitors) == 0 {
@@ -57,10 +57,15 @@ func (g *Ground) examineSync(ctx context.Context) []Finding {
 	switch {
 	case err != nil:
 		return []Finding{{"FAIL", "sync", err.Error()}}
-	case len(s.lazy) > 0:
-		return []Finding{{"FAIL", "sync", strings.Join(s.lazy, ", ") + "; " + cure}}
 	}
 	list := []Finding{{"ok", "sync", "what they confirm is synced by " + plain.Plural(uint64(s.seen), "server", "servers")}}
+	if len(s.lazy) > 0 {
+		list = []Finding{{"FAIL", "sync", strings.Join(s.lazy, ", ") + "; " + cure}}
+	}
+	if len(s.full) > 0 {
+		list = append(list, Finding{"FAIL", "room", strings.Join(s.full, ", ") +
+			": from 90 % on puts are refused, and a server that is over it takes nothing any more, acks included: raise it and have the server read its configuration, nats-server --signal reload"})
+	}
 	if s.seen < s.size {
 		list = append(list, Finding{"warn", "sync", fmt.Sprintf("the cluster has %d servers, and --nats-monitor names %d of them", s.size, s.seen)})
 	}

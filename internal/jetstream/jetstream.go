@@ -41,7 +41,7 @@ const (
 // Options tunes Open. The zero value is ready for production.
 type Options struct {
 	// Monitors are the URLs of the monitoring ports of all servers, such as http://host:8222, by
-	// which Open learns how they sync before it makes a store.
+	// which Open learns how they sync before it makes a store, and the log how much room they have.
 	Monitors []string
 	// AcceptLazySync has a store made though the servers do not sync what they confirm, or nobody
 	// knows whether they do.
@@ -58,6 +58,7 @@ type Ground struct {
 	denied atomic.Pointer[string] // what the servers refused last for lack of rights
 	log    *log
 	hinted absence // of the bucket of hints
+	room   *serverRoom
 }
 
 // Open connects to the servers of a store and makes what the store needs where there is nothing. It
@@ -159,7 +160,7 @@ func connect(at Location, opt Options) (*Ground, error) {
 	case err != nil:
 		return nil, glassq.Errorf(glassq.CodeUnavailable, "connect to %s: %w", at, err)
 	}
-	g.nc, g.most = nc, min(mostBody, int(nc.MaxPayload())-headers)
+	g.nc, g.most, g.room = nc, min(mostBody, int(nc.MaxPayload())-headers), newServerRoom(opt.Monitors)
 	return g, nil
 }
 
@@ -213,7 +214,10 @@ func (a *absence) seen(stream string, err error) error {
 }
 
 // Close ends the connection. What is under way fails.
-func (g *Ground) Close() { g.nc.Close() }
+func (g *Ground) Close() {
+	g.nc.Close()
+	g.room.close()
+}
 
 // Ground is what a cluster.Store stands on.
 func (g *Ground) Ground() cluster.Ground {
@@ -374,8 +378,11 @@ func readStored(data []byte) (seq uint64, err error) {
 	switch {
 	case coded(err, natsjs.JSErrCodeStreamWrongLastSequence, natsjs.JSErrCodeStreamWrongLastSequenceConstant):
 		return 0, cluster.ErrRefused
-	case coded(err, errAccountFull, errInsufficient, errStorageFull, errStoreFailed):
-		return 0, fmt.Errorf("%w: %w", cluster.ErrFull, err)
+	case coded(err, errInsufficient, errStorageFull):
+		return 0, fmt.Errorf("%w: NATS says %w; raise max_file_store in the jetstream block of its servers and have them read it: nats-server --signal reload",
+			cluster.ErrFull, err)
+	case coded(err, errAccountFull, errStoreFailed):
+		return 0, fmt.Errorf("%w: NATS says %w; raise max_bytes of the stream, or what the account may store", cluster.ErrFull, err)
 	}
 	return resp.Seq, err
 }

@@ -98,6 +98,7 @@ func (l *log) Info(ctx context.Context) (cluster.Info, error) {
 	} else if most := info.Bytes + left; limited && (info.MaxBytes == 0 || most < info.MaxBytes) {
 		info.MaxBytes = most
 	}
+	l.room.limit(ctx, &info, is.Cluster)
 	if is.Cluster != nil {
 		info.Leader = is.Cluster.Leader
 		for _, peer := range is.Cluster.Replicas {

@@ -2,6 +2,7 @@ package ladder
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/cluster"
 	"github.com/glassq/glassq/internal/cluster/clustertest"
+	"github.com/glassq/glassq/internal/state"
 )
 
 var ownerSteps = flag.Int("owners", 4000, "steps of TestOwners; make owners takes more")
@@ -58,8 +60,9 @@ type crew struct {
 	d       *driver
 	due     int64 // of the task of clockQueue
 	log     []string
-	owed    int64 // when the log's time stood still last, if it did
-	err     error // of reading the clock
+	owed    int64  // when the log's time stood still last, if it did
+	since   uint64 // the last message before fate did something
+	err     error  // of reading the clock
 
 	steps, harms, epochs int
 }
@@ -240,6 +243,7 @@ func (c *crew) harm(name string) error {
 	}
 	c.quiet() // so that a frame tells the time: what comes after it, the next owner does not know
 	before, began := c.now(), time.Now()
+	c.since = c.world.Last()
 	c.d.m.advance(before)
 	ahead := c.d.m.ahead
 	time.Sleep(time.Duration(c.rng.IntN(900)) * time.Millisecond)
@@ -393,6 +397,32 @@ func (c *crew) under(i int) error {
 	return nil
 }
 
+// A standstill is a gap of the log: where the log's time stood, and how much passed.
+type standstill struct{ at, ms int64 }
+
+// standstills are the gaps in messages behind since, before the first record that is of something else than time,
+// and how long they are together.
+func (c *crew) standstills() (list []standstill, sum int64) {
+	const head, timeAt = 108, 56 // see internal/cluster/message.go
+	first, all := c.world.Messages()
+	for i, msg := range all {
+		if first+uint64(i) <= c.since {
+			continue
+		}
+		at := int64(binary.LittleEndian.Uint64(msg[timeAt:]))
+		for records := msg[head:]; len(records) > 0; {
+			ms, n := binary.Uvarint(records[1:])
+			if records[0] == state.AppendGap(nil, 0)[0] {
+				list, sum = append(list, standstill{at, int64(ms)}), sum+int64(ms)
+			} else if records[0] != state.AppendTime(nil, 0)[0] {
+				break
+			}
+			at, records = at+int64(ms), records[1+n:]
+		}
+	}
+	return list, sum
+}
+
 // follow has the model go over the time in which there may have been no owner. Deadlines of leases have moved by
 // what of it the log did not know; whoever reads the log says by how much, and all must have by the same. Due
 // moments of schedules may have been late.
@@ -415,7 +445,12 @@ func (c *crew) follow(before, ahead int64, began time.Time, epoch uint64) error 
 	if gap < 0 || gap > now-before {
 		return fmt.Errorf("deadlines moved by %d ms in %d", gap, now-before)
 	}
-	// It was over the time after the last frame, where another owner began; or where the log's time stood still.
+	// The log tells at which moments it was. Where some stand behind other records, it was over the time after the
+	// last frame, where another owner began, or where the log's time stood still.
+	ways := [][]standstill{{{before, gap}}, {{now - gap, gap}}, {{c.owed, gap}}}
+	if list, sum := c.standstills(); sum == gap {
+		ways = [][]standstill{list}
+	}
 	deaf := []int64{0} // until when nobody looked at the wall clock
 	if len(c.d.m.schedules) > 0 {
 		end := time.Now().UnixMilli()
@@ -426,16 +461,18 @@ func (c *crew) follow(before, ahead int64, began time.Time, epoch uint64) error 
 	var differs []error
 	was := c.d.m
 	for _, until := range deaf {
-		for _, from := range []int64{before, now - gap, c.owed} {
+		for _, way := range ways {
 			m := was.clone()
 			m.ahead, m.deaf = ahead, until
-			m.advance(from)
-			m.ahead = was.ahead
-			for k := range m.tasks {
-				if t := &m.tasks[k]; t.state == glassq.Leased {
-					t.at += gap
+			for _, x := range way {
+				m.advance(x.at)
+				for k := range m.tasks {
+					if t := &m.tasks[k]; t.state == glassq.Leased {
+						t.at += x.ms
+					}
 				}
 			}
+			m.ahead = was.ahead
 			m.advance(now)
 			m.deaf = 0
 			c.d.m = m
@@ -443,7 +480,7 @@ func (c *crew) follow(before, ahead int64, began time.Time, epoch uint64) error 
 			if err == nil {
 				return nil
 			}
-			differs = append(differs, fmt.Errorf("with a gap of %d ms at %d, deaf until %d: %w", gap, from, until, err))
+			differs = append(differs, fmt.Errorf("with a gap of %d ms as %v, deaf until %d: %w", gap, way, until, err))
 		}
 	}
 	c.d.m = was

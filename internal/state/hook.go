@@ -220,15 +220,17 @@ func (s *State) follow(r *Run, after string, any bool) {
 	}
 }
 
-// noteHeld notes in which queue the tasks of a run are that waits for another one, once that is known.
-func (s *State) noteHeld(r *Run) {
-	if !r.waits || r.queue == "" || slices.Contains(s.heldRuns[r.queue], r) {
+// noteHeld notes that tasks of a run that waits for another one are in a queue. Of several queues it is
+// the first that is known: that of the run, else that of a put.
+func (s *State) noteHeld(r *Run, queue string) {
+	if !r.waits || queue == "" || r.heldIn != "" {
 		return
 	}
 	if s.heldRuns == nil {
 		s.heldRuns = map[string][]*Run{}
 	}
-	s.heldRuns[r.queue] = append(s.heldRuns[r.queue], r)
+	r.heldIn = queue
+	s.heldRuns[queue] = append(s.heldRuns[queue], r)
 }
 
 const (
@@ -270,11 +272,12 @@ func (s *State) unfollow(r *Run) {
 		return
 	}
 	r.waits = false
-	if held := s.heldRuns[r.queue]; len(held) > 1 {
-		s.heldRuns[r.queue] = slices.DeleteFunc(held, func(x *Run) bool { return x == r })
+	if held := s.heldRuns[r.heldIn]; len(held) > 1 {
+		s.heldRuns[r.heldIn] = slices.DeleteFunc(held, func(x *Run) bool { return x == r })
 	} else {
-		delete(s.heldRuns, r.queue)
+		delete(s.heldRuns, r.heldIn)
 	}
+	r.heldIn = ""
 	if first := s.runs[r.after]; first != nil {
 		first.followers = slices.DeleteFunc(first.followers, func(x *Run) bool { return x == r })
 	}
@@ -304,7 +307,9 @@ func (s *State) keepBack(e *entry) bool {
 	}
 	e.setState(glassq.Delayed)
 	e.w0 |= flagHeld
-	s.class[e.class].queue.count[glassq.Delayed]++
+	q := s.class[e.class].queue
+	q.count[glassq.Delayed]++
+	s.noteHeld(run, q.Name)
 	return true
 }
 

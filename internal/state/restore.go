@@ -68,7 +68,7 @@ func (s *State) Restore(in io.Reader) error {
 			}
 		}
 		s.runs[name] = r
-		s.noteHeld(r)
+		s.noteHeld(r, r.queue)
 	}
 	for first, names := range retries {
 		for _, name := range names {
@@ -95,6 +95,9 @@ func (s *State) Restore(in io.Reader) error {
 			d.fail("class")
 		}
 		s.free, s.lastNum = free, noClass
+		if c := &s.class[len(s.class)-1]; c.run != nil {
+			s.noteHeld(c.run, c.queue.Name)
+		}
 	}
 	s.restoreTasks(&d)
 	if next > maxTask {

@@ -35,6 +35,7 @@ type Run struct {
 	after     string  // the run that it comes after
 	afterAny  bool
 	waits     bool   // for the end of that
+	heldIn    string // while it waits: the queue under which heldRuns has it, "" for none
 	followers []*Run // that wait for the end of this one
 }
 
@@ -216,7 +217,7 @@ func (s *State) applyRun(name string, c glassq.RunChange) {
 	if c.After != "" && r.after == "" {
 		s.follow(r, c.After, c.AfterAny)
 	}
-	s.noteHeld(r)
+	s.noteHeld(r, r.queue)
 	if c.Sealed && !r.sealed {
 		r.sealed, r.total = true, c.Total
 	}

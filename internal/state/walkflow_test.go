@@ -112,8 +112,10 @@ func (w *walker) checkFlow(s *State) {
 	places := map[string]hookPlace{}
 	held := 0
 	for _, r := range s.runs {
-		if in := slices.Contains(s.heldRuns[r.queue], r); in != (r.waits && r.queue != "") {
-			w.t.Fatalf("run %s of queue %q waits: %t, is among those that do: %t", r.name, r.queue, r.waits, in)
+		in := r.heldIn != "" && slices.Contains(s.heldRuns[r.heldIn], r)
+		if known := r.queue != "" || r.books.Pending() > 0; in != (r.heldIn != "") || in && !r.waits || r.waits && known && !in {
+			w.t.Fatalf("run %s of queue %q with %d pending waits: %t, is among those that do in %q: %t", r.name, r.queue,
+				r.books.Pending(), r.waits, r.heldIn, in)
 		} else if in {
 			held++
 		}

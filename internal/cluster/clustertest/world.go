@@ -53,10 +53,13 @@ type World struct {
 	bytes   int64
 	paused  time.Time // until then no machine orders messages
 	gone    bool
-	hints   map[string]hint
-	objects map[string][]byte
-	serving map[string]*Member
-	members []*Member
+	refused int // messages for which there was no room
+
+	fullLog, fullHints bool
+	hints              map[string]hint
+	objects            map[string][]byte
+	serving            map[string]*Member
+	members            []*Member
 }
 
 type message struct {
@@ -122,6 +125,15 @@ func (w *World) drop(i int) {
 		w.bytes -= int64(len(m.data))
 	}
 	w.log = w.log[:i]
+}
+
+// Fill has the log, and hints, take nothing any more, or something again. It returns how many messages were
+// refused for that so far.
+func (w *World) Fill(log, hints bool) (refused int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fullLog, w.fullHints = log, hints
+	return w.refused
 }
 
 // Forget forgets a hint.
@@ -306,7 +318,8 @@ func (l *log) land(after uint64, msg []byte, answer func(error)) {
 		return
 	case after != w.last():
 		err = cluster.ErrRefused
-	case w.opt.Bytes > 0 && w.bytes+int64(len(msg)) > w.opt.Bytes:
+	case w.fullLog, w.opt.Bytes > 0 && w.bytes+int64(len(msg)) > w.opt.Bytes:
+		w.refused++
 		err = cluster.ErrFull
 	}
 	if err != nil {
@@ -464,6 +477,9 @@ func (h *hints) Set(_ context.Context, key string, value []byte, revision uint64
 	defer w.mu.Unlock()
 	if err := (*Member)(h).begin(h.cutRest); err != nil {
 		return 0, err
+	}
+	if w.fullHints {
+		return 0, cluster.ErrFull
 	}
 	if w.hints[key].revision != revision {
 		return 0, cluster.ErrRefused

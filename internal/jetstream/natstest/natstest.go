@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -261,6 +262,23 @@ func (n *Node) Ready() error {
 		}
 	}
 	return errors.New("server " + n.Name + " is not ready")
+}
+
+// Resize gives the server another largest store, as Options.Store, while it runs.
+func (n *Node) Resize(store string) error {
+	text, err := os.ReadFile(n.conf)
+	if err != nil {
+		return err
+	}
+	text = regexp.MustCompile(`max_file_store: \S+`).ReplaceAll(text, []byte("max_file_store: "+store))
+	if err := os.WriteFile(n.conf, text, 0o600); err != nil {
+		return err
+	}
+	out, err := exec.Command(n.binary, "--signal", fmt.Sprint("reload=", n.cmd.Process.Pid)).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("reload server %s: %w: %s", n.Name, err, out)
+	}
+	return nil
 }
 
 // Kill ends the server at once, and waits for its end. One that does not run stays so.
