@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -294,12 +295,7 @@ func (o *PipeOptions) finished(l *glassq.Lease, ok bool, a *asked) {
 
 // An answerNack is the other answer that a child may give.
 type answerNack struct {
-	Nack *struct {
-		Delay  json.RawMessage `json:"delay"`
-		Reason string          `json:"reason"`
-		Dead   bool            `json:"dead"`
-		Undone bool            `json:"undone"`
-	} `json:"nack"`
+	Nack json.RawMessage `json:"nack"`
 }
 
 // nackOf reads {"nack":{"delay":"5s","reason":"…","dead":false}}. Its result is a *worker.NackError
@@ -309,35 +305,51 @@ func nackOf(answer []byte) error {
 	if err := json.Unmarshal(answer, &n); err != nil {
 		return fmt.Errorf("its nack does not parse: %w", err)
 	}
-	if n.Nack == nil {
+	if len(n.Nack) == 0 || string(n.Nack) == "null" {
 		return errors.New(`it has neither an object "o" nor an object "nack"`)
 	}
-	if n.Nack.Dead && n.Nack.Undone {
+	var line struct {
+		Delay  json.RawMessage `json:"delay"`
+		Reason string          `json:"reason"`
+		Dead   bool            `json:"dead"`
+		Undone bool            `json:"undone"`
+		Hold   json.RawMessage `json:"hold"`
+	}
+	d := json.NewDecoder(bytes.NewReader(n.Nack))
+	d.DisallowUnknownFields() // what it says is done or refused, as over HTTP
+	if err := d.Decode(&line); err != nil {
+		return fmt.Errorf("its nack does not parse: %w", err)
+	}
+	if line.Dead && line.Undone {
 		return errors.New("its nack is both dead and undone")
 	}
-	nack := &worker.NackError{Dead: n.Nack.Dead, Undone: n.Nack.Undone}
-	if n.Nack.Reason != "" {
-		nack.Err = errors.New(n.Nack.Reason)
+	nack := &worker.NackError{Dead: line.Dead, Undone: line.Undone}
+	if line.Reason != "" {
+		nack.Err = errors.New(line.Reason)
 	}
-	if d := n.Nack.Delay; len(d) > 0 && string(d) != "null" {
-		delay, err := parseDelay(d)
-		if err != nil {
-			return err
-		}
-		if nack.Delay = delay; delay == 0 {
-			nack.Delay = glassq.AtOnce
-		}
+	delay, said, err := durationOf("delay", line.Delay, glassq.MaxDelay)
+	if err != nil {
+		return err
+	}
+	if nack.Delay = delay; said && delay == 0 {
+		nack.Delay = glassq.AtOnce
+	}
+	if nack.Hold, _, err = durationOf("hold", line.Hold, glassq.MaxHold); err != nil {
+		return err
 	}
 	return nack
 }
 
-func parseDelay(raw json.RawMessage) (time.Duration, error) {
-	delay, ok := jsonline.Duration(raw)
-	if !ok || delay > glassq.MaxDelay {
-		return 0, fmt.Errorf("its delay %.40s is neither a duration like \"5s\" nor a number of seconds, up to %v", raw,
-			glassq.MaxDelay)
+// durationOf reads a member of a nack, and tells whether it is there.
+func durationOf(member string, raw json.RawMessage, most time.Duration) (d time.Duration, said bool, err error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return 0, false, nil
 	}
-	return delay, nil
+	d, ok := jsonline.Duration(raw)
+	if !ok || d > most {
+		return 0, false, fmt.Errorf("its %s %.40s is neither a duration like \"5s\" nor a number of seconds, up to %v", member, raw, most)
+	}
+	return d, true, nil
 }
 
 // checkAnswer tells what is wrong with a child's line, or nil.

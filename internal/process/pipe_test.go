@@ -181,6 +181,9 @@ func testAnswers(t *testing.T, window int) {
 		{"still the same child", "ok again", `"said":"again"`, "", ""},
 		{"garbage", "say hello world", "", `neither a result nor a nack (it is not one JSON object): "hello world" delay 0s dead false`, "hello world"},
 		{"JSON of another kind", `say {"ok":1}`, "", `neither an object "o" nor an object "nack"`, "object"},
+		{"nack with a hold", `say {"nack":{"undone":true,"hold":"1m","reason":"429"}}`, "", "429 delay 0s dead false hold 1m0s", ""},
+		{"nack with another member", `say {"nack":{"dely":"5s"}}`, "", `its nack does not parse: json: unknown field "dely"`, "dely"},
+		{"a hold of two hours", `say {"nack":{"hold":"2h"}}`, "", `its hold "2h" is neither a duration like "5s" nor a number of seconds, up to 1h0m0s`, "hold"},
 		{"both at once", `say {"nack":{"dead":true,"undone":true}}`, "", "its nack is both dead and undone", "both"},
 		{"bad delay", `say {"nack":{"delay":"soon"}}`, "", `delay "soon" is neither`, "soon"},
 		{"not UTF-8", "latin1", "", "it is not UTF-8", "not UTF-8"},
@@ -195,7 +198,7 @@ func testAnswers(t *testing.T, window int) {
 			got, err := give(t.Context(), h, tt.body, 1)
 			text := ""
 			if nack, ok := errors.AsType[*worker.NackError](err); ok {
-				text = fmt.Sprintf("%v delay %v dead %v", nack, nack.Delay, nack.Dead)
+				text = fmt.Sprintf("%v delay %v dead %v hold %v", nack, nack.Delay, nack.Dead, nack.Hold)
 			} else if err != nil {
 				t.Fatalf("Handle(%s) = %v, want a NackError", tt.body, err)
 			}
