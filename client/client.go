@@ -157,10 +157,29 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// A place is where a request goes to.
+type place struct {
+	path string // escaped, with the query
+	err  error  // what is wrong with a name in it: nothing is sent then
+}
+
+// route is the place rest of one of a kind: queues, runs or schedules.
+func route(kind, name, rest string) place {
+	return place{"/v1/" + kind + "/" + url.PathEscape(name) + rest, glassq.CheckName(name)}
+}
+
+// with is p with a query, which may be empty.
+func (p place) with(q url.Values) place {
+	if len(q) > 0 {
+		p.path += "?" + q.Encode()
+	}
+	return p
+}
+
 // A request is one HTTP request, which may be sent several times.
 type request struct {
 	method string
-	path   string // escaped, with the query
+	place
 	body   []byte
 	ndjson bool          // content type of body; else JSON
 	wait   time.Duration // how long the server is asked to wait
@@ -189,6 +208,9 @@ func (c *Client) begin(ctx context.Context) (_ context.Context, done func(), err
 // do sends a request until it is answered or the time for retries is over. It returns the body of
 // an answer with status 2xx, and what another one says as a *glassq.Error.
 func (c *Client) do(ctx context.Context, req request) ([]byte, error) {
+	if req.err != nil {
+		return nil, req.err
+	}
 	ctx, done, err := c.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -395,9 +417,9 @@ func refusal(resp *http.Response, body []byte) error {
 	return glassq.Errorf(code, "the server answered %s; is it a glassq server?", resp.Status)
 }
 
-// call sends in as JSON, nothing when it is nil, and reads the JSON answer into v.
-func (c *Client) call(ctx context.Context, method, path string, in, v any) error {
-	req := request{method: method, path: path}
+// call sends in as JSON, nothing when it is nil, and reads the JSON answer into v, unless that is nil.
+func (c *Client) call(ctx context.Context, method string, to place, in, v any) error {
+	req := request{method: method, place: to}
 	if in != nil {
 		body, err := json.Marshal(in)
 		if err != nil {
@@ -410,7 +432,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, v any) error
 
 func (c *Client) read(ctx context.Context, req request, v any) error {
 	body, err := c.do(ctx, req)
-	if err != nil {
+	if err != nil || v == nil {
 		return err
 	}
 	if err := json.Unmarshal(body, v); err != nil {
@@ -421,19 +443,4 @@ func (c *Client) read(ctx context.Context, req request, v any) error {
 
 func badAnswer(err error) error {
 	return glassq.Errorf(glassq.CodeInternal, "read the server's answer: %w", err)
-}
-
-// queuePath is the path of a queue's route.
-func queuePath(queue, rest string) (string, error) {
-	if err := glassq.CheckName(queue); err != nil {
-		return "", err
-	}
-	return "/v1/queues/" + url.PathEscape(queue) + rest, nil
-}
-
-func runPath(run, rest string) (string, error) {
-	if err := glassq.CheckName(run); err != nil {
-		return "", err
-	}
-	return "/v1/runs/" + url.PathEscape(run) + rest, nil
 }

@@ -14,7 +14,7 @@ import (
 
 // Stats tells what the server's engine has done since it was opened.
 func (c *Client) Stats(ctx context.Context) (st glassq.Stats, err error) {
-	err = c.call(ctx, "GET", "/v1/stats", nil, &st)
+	err = c.call(ctx, "GET", place{path: "/v1/stats"}, nil, &st)
 	return st, err
 }
 
@@ -34,14 +34,14 @@ type Identity struct {
 
 // Whoami tells what the server lets this client do.
 func (c *Client) Whoami(ctx context.Context) (me Identity, err error) {
-	err = c.call(ctx, "GET", "/v1/whoami", nil, &me)
+	err = c.call(ctx, "GET", place{path: "/v1/whoami"}, nil, &me)
 	return me, err
 }
 
 // Reload has the server read its settings again, as SIGHUP does. When a start with them would fail
 // nothing changes, and the error says why.
 func (c *Client) Reload(ctx context.Context) (did glassq.Reloaded, err error) {
-	err = c.call(ctx, "POST", "/v1/reload", nil, &did)
+	err = c.call(ctx, "POST", place{path: "/v1/reload"}, nil, &did)
 	return did, err
 }
 
@@ -50,38 +50,31 @@ func (c *Client) Queues(ctx context.Context, names ...string) ([]glassq.QueueInf
 	var a struct {
 		Queues []glassq.QueueInfo `json:"queues"`
 	}
-	path := "/v1/queues"
+	q := url.Values{}
 	if len(names) > 0 {
-		path += "?" + url.Values{"name": names}.Encode()
+		q["name"] = names
 	}
-	err := c.call(ctx, "GET", path, nil, &a)
+	err := c.call(ctx, "GET", place{path: "/v1/queues"}.with(q), nil, &a)
 	return a.Queues, err
 }
 
 // Configure changes settings of a queue.
 func (c *Client) Configure(ctx context.Context, queue string, change glassq.SettingsChange) (s glassq.Settings,
 	err error) {
-	path, err := queuePath(queue, "")
-	if err == nil {
-		err = c.call(ctx, "PATCH", path, change, &s)
-	}
+	err = c.call(ctx, "PATCH", route("queues", queue, ""), change, &s)
 	return s, err
 }
 
 // Peek shows tasks of one state. The server shows at most 1,000 at a time.
 func (c *Client) Peek(ctx context.Context, queue string, state glassq.State, cursor uint64, max int) ([]glassq.Peeked,
 	uint64, error) {
-	path, err := queuePath(queue, "/peek")
-	if err != nil {
-		return nil, 0, err
-	}
 	var a struct {
 		Tasks []json.RawMessage `json:"tasks"`
 		Next  uint64            `json:"next"`
 	}
 	q := url.Values{"state": {state.String()}, "cursor": {strconv.FormatUint(cursor, 10)},
 		"max": {strconv.Itoa(min(max, 1000))}}
-	if err := c.call(ctx, "GET", path+"?"+q.Encode(), nil, &a); err != nil {
+	if err := c.call(ctx, "GET", route("queues", queue, "/peek").with(q), nil, &a); err != nil {
 		return nil, 0, err
 	}
 	tasks := make([]glassq.Peeked, len(a.Tasks))
@@ -95,46 +88,32 @@ func (c *Client) Peek(ctx context.Context, queue string, state glassq.State, cur
 
 // Purge ends tasks of the given states, delayed and ready when none is given.
 func (c *Client) Purge(ctx context.Context, queue string, states ...glassq.State) (int, error) {
-	path, err := queuePath(queue, "/purge")
-	if err != nil {
-		return 0, err
-	}
-	if len(states) > 0 {
-		q := url.Values{}
-		for _, s := range states {
-			q.Add("state", s.String())
-		}
-		path += "?" + q.Encode()
+	q := url.Values{}
+	for _, s := range states {
+		q.Add("state", s.String())
 	}
 	var a struct {
 		Purged int `json:"purged"`
 	}
-	err = c.call(ctx, "POST", path, nil, &a)
+	err := c.call(ctx, "POST", route("queues", queue, "/purge").with(q), nil, &a)
 	return a.Purged, err
 }
 
 // Redrive makes up to max dead tasks ready again; 0 means all.
 func (c *Client) Redrive(ctx context.Context, queue string, max int) (int, error) {
-	path, err := queuePath(queue, "/redrive")
-	if err != nil {
-		return 0, err
-	}
+	q := url.Values{}
 	if max > 0 {
-		path += "?max=" + strconv.Itoa(max)
+		q.Set("max", strconv.Itoa(max))
 	}
 	var a struct {
 		Redriven int `json:"redriven"`
 	}
-	err = c.call(ctx, "POST", path, nil, &a)
+	err := c.call(ctx, "POST", route("queues", queue, "/redrive").with(q), nil, &a)
 	return a.Redriven, err
 }
 
 // Keys lists keys of a queue after the key after. The server shows at most 1,000 at a time.
 func (c *Client) Keys(ctx context.Context, queue, after string, max int) ([]glassq.KeyInfo, error) {
-	path, err := queuePath(queue, "/keys")
-	if err != nil {
-		return nil, err
-	}
 	q := url.Values{"max": {strconv.Itoa(min(max, 1000))}}
 	if after != "" {
 		q.Set("cursor", after)
@@ -142,18 +121,13 @@ func (c *Client) Keys(ctx context.Context, queue, after string, max int) ([]glas
 	var a struct {
 		Keys []glassq.KeyInfo `json:"keys"`
 	}
-	err = c.call(ctx, "GET", path+"?"+q.Encode(), nil, &a)
+	err := c.call(ctx, "GET", route("queues", queue, "/keys").with(q), nil, &a)
 	return a.Keys, err
 }
 
 // ReleaseKey ends the hold and the halt of a key.
 func (c *Client) ReleaseKey(ctx context.Context, queue, key string) error {
-	path, err := queuePath(queue, "/release")
-	if err != nil {
-		return err
-	}
-	_, err = c.do(ctx, request{method: "POST", path: path + "?" + url.Values{"key": {key}}.Encode()})
-	return err
+	return c.call(ctx, "POST", route("queues", queue, "/release").with(url.Values{"key": {key}}), nil, nil)
 }
 
 // RedriveSome makes those dead tasks ready again that f means. Many named tasks are several
@@ -172,10 +146,6 @@ const namedAtOnce = 50
 
 func (c *Client) someDead(ctx context.Context, queue, verb string, q url.Values, f glassq.DeadFilter) (done int,
 	err error) {
-	path, err := queuePath(queue, verb)
-	if err != nil {
-		return 0, err
-	}
 	for name, v := range map[string]string{"why": f.Why, "reason": f.Reason, "run": f.Run} {
 		if v != "" {
 			q.Set(name, v)
@@ -188,7 +158,7 @@ func (c *Client) someDead(ctx context.Context, queue, verb string, q url.Values,
 			q.Set("max", strconv.Itoa(f.Max-done))
 		}
 		var a struct{ Redriven, Purged int }
-		if err := c.call(ctx, "POST", path+"?"+q.Encode(), nil, &a); err != nil {
+		if err := c.call(ctx, "POST", route("queues", queue, verb).with(q), nil, &a); err != nil {
 			return done, err
 		}
 		if done += a.Redriven + a.Purged; len(tasks) == 0 || f.Max > 0 && done >= f.Max {
@@ -199,11 +169,7 @@ func (c *Client) someDead(ctx context.Context, queue, verb string, q url.Values,
 
 // Drop purges a queue and forgets it.
 func (c *Client) Drop(ctx context.Context, queue string) error {
-	path, err := queuePath(queue, "")
-	if err == nil {
-		_, err = c.do(ctx, request{method: "DELETE", path: path})
-	}
-	return err
+	return c.call(ctx, "DELETE", route("queues", queue, ""), nil, nil)
 }
 
 // Runs lists all runs, newest first.
@@ -211,35 +177,25 @@ func (c *Client) Runs(ctx context.Context) ([]glassq.Run, error) {
 	var a struct {
 		Runs []glassq.Run `json:"runs"`
 	}
-	err := c.call(ctx, "GET", "/v1/runs", nil, &a)
+	err := c.call(ctx, "GET", place{path: "/v1/runs"}, nil, &a)
 	return a.Runs, err
 }
 
 // Run shows one run.
 func (c *Client) Run(ctx context.Context, name string) (run glassq.Run, err error) {
-	path, err := runPath(name, "")
-	if err == nil {
-		err = c.call(ctx, "GET", path, nil, &run)
-	}
+	err = c.call(ctx, "GET", route("runs", name, ""), nil, &run)
 	return run, err
 }
 
 // SetRun makes a run or changes it.
 func (c *Client) SetRun(ctx context.Context, name string, change glassq.RunChange) (run glassq.Run, err error) {
-	path, err := runPath(name, "")
-	if err == nil {
-		err = c.call(ctx, "POST", path, change, &run)
-	}
+	err = c.call(ctx, "POST", route("runs", name, ""), change, &run)
 	return run, err
 }
 
 // RunIDs returns intervals of positions of a run. max is split into pages of 100,000.
 func (c *Client) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, max int) ([]glassq.Interval,
 	error) {
-	base, err := runPath(name, "/ids")
-	if err != nil {
-		return nil, err
-	}
 	var list []glassq.Interval
 	for len(list) < max {
 		var a struct {
@@ -251,7 +207,7 @@ func (c *Client) RunIDs(ctx context.Context, name string, set glassq.IDSet, from
 			"from":  {strconv.FormatUint(uint64(from), 10)},
 			"max":   {strconv.Itoa(min(max-len(list), 100_000))},
 		}
-		if err := c.call(ctx, "GET", base+"?"+q.Encode(), nil, &a); err != nil {
+		if err := c.call(ctx, "GET", route("runs", name, "/ids").with(q), nil, &a); err != nil {
 			return nil, err
 		}
 		for _, v := range a.Intervals {
@@ -269,16 +225,12 @@ func (c *Client) RunIDs(ctx context.Context, name string, set glassq.IDSet, from
 // wait longer than 60 s is several requests.
 func (c *Client) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run,
 	error) {
-	base, err := runPath(name, "")
-	if err != nil {
-		return glassq.Run{}, err
-	}
 	var run glassq.Run
 	var missing error
-	err = polls(wait, func(wait time.Duration) (bool, error) {
+	err := polls(wait, func(wait time.Duration) (bool, error) {
 		q := url.Values{"until": {string(phase)}, "wait": {wait.String()}}
 		run, missing = glassq.Run{}, nil
-		err := c.read(ctx, request{method: "GET", path: base + "?" + q.Encode(), wait: wait}, &run)
+		err := c.read(ctx, request{method: "GET", place: route("runs", name, "").with(q), wait: wait}, &run)
 		if errors.Is(err, glassq.ErrNotFound) {
 			missing = err
 			return false, nil
@@ -303,22 +255,14 @@ func reached(run glassq.Run, phase glassq.Phase) bool {
 
 // CancelRun ends the delayed and ready tasks of a run and seals it.
 func (c *Client) CancelRun(ctx context.Context, name string) (int, error) {
-	path, err := runPath(name, "/cancel")
-	if err != nil {
-		return 0, err
-	}
 	var a struct {
 		Cancelled int `json:"cancelled"`
 	}
-	err = c.call(ctx, "POST", path, nil, &a)
+	err := c.call(ctx, "POST", route("runs", name, "/cancel"), nil, &a)
 	return a.Cancelled, err
 }
 
 // DropRun forgets a run that is over, and its books.
 func (c *Client) DropRun(ctx context.Context, name string) error {
-	path, err := runPath(name, "")
-	if err == nil {
-		_, err = c.do(ctx, request{method: "DELETE", path: path})
-	}
-	return err
+	return c.call(ctx, "DELETE", route("runs", name, ""), nil, nil)
 }

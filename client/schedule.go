@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"net/url"
 
 	"github.com/glassq/glassq"
 )
@@ -12,24 +11,18 @@ func (c *Client) Schedules(ctx context.Context) ([]glassq.Schedule, error) {
 	var a struct {
 		Schedules []glassq.Schedule `json:"schedules"`
 	}
-	err := c.call(ctx, "GET", "/v1/schedules", nil, &a)
+	err := c.call(ctx, "GET", place{path: "/v1/schedules"}, nil, &a)
 	return a.Schedules, err
 }
 
 // SetSchedule makes a schedule or changes it.
 func (c *Client) SetSchedule(ctx context.Context, name string, change glassq.ScheduleChange) (s glassq.Schedule,
 	err error) {
-	if err = glassq.CheckName(name); err == nil {
-		err = c.call(ctx, "POST", "/v1/schedules/"+url.PathEscape(name), change, &s)
-	}
+	err = c.call(ctx, "POST", route("schedules", name, ""), change, &s)
 	return s, err
 }
 
 // DropSchedule forgets a schedule; tasks that it has put stay.
 func (c *Client) DropSchedule(ctx context.Context, name string) error {
-	err := glassq.CheckName(name)
-	if err == nil {
-		_, err = c.do(ctx, request{method: "DELETE", path: "/v1/schedules/" + url.PathEscape(name)})
-	}
-	return err
+	return c.call(ctx, "DELETE", route("schedules", name, ""), nil, nil)
 }

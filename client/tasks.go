@@ -85,50 +85,60 @@ func (c *Client) putQueue(ctx context.Context, queue string, tasks []glassq.Task
 	if slices.ContainsFunc(at, func(k int) bool { return tasks[k].Range != nil }) {
 		answer = "/tasks?answer=ranges" // a server that knows none refuses it, and puts nothing
 	}
-	path, err := queuePath(queue, answer)
-	if err != nil {
-		return 0, err
-	}
-	path += words
-	var body, line []byte
+	req := request{method: "POST", place: route("queues", queue, answer+words), ndjson: true, wait: wait}
 	ids := "" // what this call's own ids begin with
-	from := 0
-	flush := func(to int) error {
-		if to == from {
-			return nil
-		}
-		answer, err := c.do(ctx, request{method: "POST", path: path, body: body, ndjson: true, wait: wait})
-		if err != nil {
-			return err
-		}
-		if err := readCount(answer, at[from:to], receipts); err != nil {
-			return err
-		}
-		stored += to - from
-		from, body = to, body[:0]
-		return nil
-	}
-	for i, k := range at {
-		t := tasks[k]
+	err = c.inParts(ctx, req, len(at), func(dst []byte, i int) []byte {
+		t := tasks[at[i]]
 		t.Queue = "" // the path says it
 		if c.opt.Retry != 0 && t.ID == "" && !t.Dense {
 			if ids == "" {
 				ids = rand.Text()
 			}
-			t.ID = ids + "-" + strconv.Itoa(k)
+			t.ID = ids + "-" + strconv.Itoa(at[i])
 		}
-		line = append(envelope.AppendTask(line[:0], &t), '\n')
-		if i-from == glassq.MaxBatch || len(body)+len(line) > partBytes {
+		return envelope.AppendTask(dst, &t)
+	}, func(from, to int, answer []byte, err error) error {
+		if err == nil {
+			err = readCount(answer, at[from:to], receipts)
+		}
+		if err == nil {
+			stored += to - from
+		}
+		return err
+	})
+	return stored, err
+}
+
+// inParts sends req with a line for each of n items, which print appends, in as few parts as may be,
+// and has take look at the answer to each part. Its error ends it.
+func (c *Client) inParts(ctx context.Context, req request, n int, print func(dst []byte, i int) []byte,
+	take func(from, to int, answer []byte, err error) error) error {
+	var line []byte
+	from := 0
+	flush := func(to int) error {
+		if to == from {
+			return nil
+		}
+		answer, err := c.do(ctx, req)
+		if err := take(from, to, answer, err); err != nil {
+			return err
+		}
+		from, req.body = to, req.body[:0]
+		return nil
+	}
+	for i := range n {
+		line = append(print(line[:0], i), '\n')
+		if i-from == glassq.MaxBatch || len(req.body)+len(line) > partBytes {
 			if err := flush(i); err != nil {
-				return stored, err
+				return err
 			}
 		}
-		if len(body) == 0 && cap(body) == 0 {
-			body = make([]byte, 0, min((len(line)+16)*min(len(at), glassq.MaxBatch), partBytes))
+		if cap(req.body) == 0 {
+			req.body = make([]byte, 0, min((len(line)+16)*min(n, glassq.MaxBatch), partBytes))
 		}
-		body = append(body, line...)
+		req.body = append(req.body, line...)
 	}
-	return stored, flush(len(at))
+	return flush(n)
 }
 
 // readCount turns the answer to a put with answer=count into receipts.
@@ -189,10 +199,6 @@ func readCount(answer []byte, at []int, receipts []glassq.Receipt) error {
 // Reserve leases up to r.Max ready tasks. A wait longer than 60 s is several requests, each parked
 // in the server. Bodies may share one buffer, the answer's.
 func (c *Client) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, error) {
-	base, err := queuePath(r.Queue, "/reserve")
-	if err != nil {
-		return nil, err
-	}
 	if r.Look {
 		return nil, glassq.Errorf(glassq.CodeUnsupported, "a look that waits does not go over HTTP; use Peek")
 	}
@@ -203,10 +209,11 @@ func (c *Client) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease,
 	if r.Take {
 		q.Set("take", "true")
 	}
+	to := route("queues", r.Queue, "/reserve")
 	var leases []glassq.Lease
-	err = polls(r.Wait, func(wait time.Duration) (bool, error) {
+	err := polls(r.Wait, func(wait time.Duration) (bool, error) {
 		q.Set("wait", wait.String())
-		answer, err := c.do(ctx, request{method: "POST", path: base + "?" + q.Encode(), wait: wait, undone: !r.Take})
+		answer, err := c.do(ctx, request{method: "POST", place: to.with(q), wait: wait, undone: !r.Take})
 		if err != nil || len(answer) == 0 {
 			return false, err
 		}
@@ -271,34 +278,19 @@ func (c *Client) Extend(ctx context.Context, extends []glassq.Extend) ([]error, 
 func settle[T any](ctx context.Context, c *Client, path string, items []T, print func([]byte, *T) []byte) ([]error,
 	error) {
 	errs := make([]error, len(items))
-	var body, line []byte
-	from := 0
-	flush := func(to int) error {
-		if to == from {
-			return nil
-		}
-		answer, err := c.do(ctx, request{method: "POST", path: path, body: body, ndjson: true})
+	req := request{method: "POST", place: place{path: path}, ndjson: true}
+	err := c.inParts(ctx, req, len(items), func(dst []byte, i int) []byte {
+		return print(dst, &items[i])
+	}, func(from, to int, answer []byte, err error) error {
 		if err == nil {
-			err = readErrors(answer, errs[from:to])
-		} else if to-from == 1 && glassq.CodeOf(err) == glassq.CodeTooLarge {
+			return readErrors(answer, errs[from:to])
+		}
+		if to-from == 1 && glassq.CodeOf(err) == glassq.CodeTooLarge {
 			errs[from], err = err, nil // it is refused for itself
 		}
-		if err != nil {
-			return err
-		}
-		from, body = to, body[:0]
-		return nil
-	}
-	for i := range items {
-		line = append(print(line[:0], &items[i]), '\n')
-		if i-from == glassq.MaxBatch || len(body)+len(line) > partBytes {
-			if err := flush(i); err != nil {
-				return nil, err
-			}
-		}
-		body = append(body, line...)
-	}
-	if err := flush(len(items)); err != nil {
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	return errs, nil

@@ -348,7 +348,7 @@ func (a *app) awaitEnd(ctx context.Context, q *client.Client, f *dispatchFlags, 
 			continue
 		}
 		bar.Close()
-		a.console.Say("%s", booksLine(b))
+		a.console.Say("%s", report.BooksLine(b))
 		a.sayJob(&r)
 		return r, wentWell(&r, f.strict)
 	}

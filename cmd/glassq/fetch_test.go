@@ -205,7 +205,7 @@ func TestBadFetchFlags(t *testing.T) {
 		{"--save-dir d", "--save file and --save-dir go together"},
 		{"--max-answer 0", "--max-answer 0 is not between"},
 		{"--save-text 2MiB", "--save-text 2MiB is not between"},
-		{"--target-ca /does/not/exist", "read CA file"},
+		{"--target-ca /does/not/exist", "read authorities"},
 		{"--target-cert /does/not/exist", "needs both its certificate and its key"},
 		{"--target-cert /does/not/exist --target-key x", "read client certificate"},
 		{"--connect-to a:b", `"a:b" is not like host:port:otherhost:otherport`},

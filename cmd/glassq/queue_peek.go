@@ -103,15 +103,4 @@ func (a *app) queuePeekCmd() *cobra.Command {
 }
 
 // glance is the beginning of a text on one line.
-func glance(b []byte) string {
-	const most = 80
-	cut := len(b) > most
-	if cut {
-		b = b[:most]
-	}
-	text := plain.Text(b)
-	if cut {
-		text += "…"
-	}
-	return text
-}
+func glance(b []byte) string { return plain.Short(b, 80) }

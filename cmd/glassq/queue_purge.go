@@ -81,9 +81,6 @@ func (a *app) mayEnd(cmd *cobra.Command, q *client.Client, queue string, states 
 	if err != nil {
 		return err
 	}
-	if len(list) != 1 {
-		return glassq.Errorf(glassq.CodeNotFound, "there is no queue %s; glassq queue ls lists them", queue)
-	}
 	n := int64(0)
 	for _, s := range states {
 		n += map[glassq.State]int64{glassq.Delayed: list[0].Delayed, glassq.Ready: list[0].Ready,

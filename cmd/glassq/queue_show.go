@@ -24,9 +24,6 @@ func (a *app) queueShowCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if len(queues) != 1 {
-			return glassq.Errorf(glassq.CodeNotFound, "there is no queue %s; glassq queue ls lists them", args[0])
-		}
 		if asJSON {
 			return a.printJSON(&queues[0])
 		}
@@ -40,7 +37,7 @@ func (a *app) showQueue(n *glassq.QueueInfo) error {
 	fmt.Fprintf(w, "tasks\tready %s, delayed %s, leased %s, dead %s; %s bytes\n", plain.Comma(n.Ready),
 		plain.Comma(n.Delayed), plain.Comma(n.Leased), plain.Comma(n.Dead),
 		plain.Comma(n.Bytes))
-	fmt.Fprintf(w, "books\t%s\n", booksLine(n.Books))
+	fmt.Fprintf(w, "books\t%s\n", report.BooksLine(n.Books))
 	if d := n.Books.Dead; d.Sum() > 0 {
 		fmt.Fprintf(w, "dead by\tattempts %s, nacked %s, expired %s, purged %s, cancelled %s\n",
 			plain.Comma(d.Attempts), plain.Comma(d.Nacked), plain.Comma(d.Expired), plain.Comma(d.Purged),

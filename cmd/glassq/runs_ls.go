@@ -6,6 +6,7 @@ import (
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
 	"github.com/glassq/glassq/internal/plain"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/spf13/cobra"
 )
 
@@ -17,7 +18,7 @@ func (a *app) runsLsCmd() *cobra.Command {
 			return err
 		}
 		return lister[glassq.Run]{each: eachOf(runs), head: "RUN\tSTATE\tRESULTS\tBOOKS", row: func(n *glassq.Run) []any {
-			return []any{n.Name, stateOf(n), plain.Comma(n.Waiting) + " waiting", booksLine(n.Books)}
+			return []any{n.Name, stateOf(n), plain.Comma(n.Waiting) + " waiting", report.BooksLine(n.Books)}
 		}}.print(a, asJSON)
 	})
 }

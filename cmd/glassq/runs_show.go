@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -31,7 +30,7 @@ func (a *app) showRun(n *glassq.Run, asJSON bool) error {
 	}
 	w := tabwriter.NewWriter(a.text(), 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "run\t%s, %s\n", n.Name, stateOf(n))
-	fmt.Fprintf(w, "books\t%s\n", booksLine(n.Books))
+	fmt.Fprintf(w, "books\t%s\n", report.BooksLine(n.Books))
 	if n.Progress.Tasks > 0 {
 		fmt.Fprintf(w, "progress\t%s\n", n.Progress)
 	}
@@ -72,10 +71,4 @@ func stateOf(n *glassq.Run) string {
 		return "sealed with " + plain.Comma(n.Total)
 	}
 	return "open"
-}
-
-// booksLine is the books without what only an output can know.
-func booksLine(b glassq.Books) string {
-	line, _, _ := strings.Cut(report.FormatBooks(b, 0, 0), "    missing")
-	return line
 }

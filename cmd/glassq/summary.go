@@ -221,7 +221,7 @@ func (a *app) balanced(rep *output.Report) error {
 
 // sayResults tells what was taken, and the books; f is nil for a command without such flags.
 func (a *app) sayResults(rep *output.Report, f *summaryFlags) {
-	a.console.Say("%s", rep.Summary().Line())
+	a.console.Say("%s", rep.Line())
 	if line := rep.Document(time.Now()).RateLine(); line != "" {
 		a.console.Say("  %s", line)
 	}

@@ -343,7 +343,7 @@ func runTable(runs []glassq.Run, width int) []string {
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "RUN\tSTATE\tBOOKS")
 	for i := range runs {
-		books := booksLine(runs[i].Books)
+		books := report.BooksLine(runs[i].Books)
 		if said := runs[i].Progress.String(); said != "" {
 			books += "; " + said
 		}

@@ -42,7 +42,8 @@ var rules = []rule{
 	{"internal/ladder/cluster", 6, []string{"internal/jetstream/natstest"}, true},
 	{"internal/ladder/release", 6, []string{".", "internal/disk"}, true},
 	{"internal/hostile", 6, []string{"..."}, false},
-	{"internal/fetch/...", 5, []string{".", "internal/jsonline", "internal/lack", "result", "worker"}, false},
+	{"internal/fetch/...", 5, []string{".", "internal/cert", "internal/jsonline", "internal/lack", "internal/whole", "result",
+		"worker"}, false},
 	{"internal/process/...", 5, []string{".", "internal/envelope", "internal/jsonline", "internal/lack", "internal/plain",
 		"result", "worker"}, false},
 
@@ -83,12 +84,12 @@ var rules = []rule{
 	{"internal/target/...", 4, []string{"."}, false},
 
 	{"internal/wal/waltest", 1, []string{"internal/wal"}, true},
-	{"internal/wal", 1, nil, false},
+	{"internal/wal", 1, []string{"internal/whole"}, false},
 	{"internal/state", 1, []string{".", "internal/plain", "internal/stages", "internal/template"}, false},
 	{"internal/history", 1, nil, true},
-	{"internal/rights", 1, []string{"."}, true},
+	{"internal/rights", 1, []string{".", "internal/whole"}, true},
 	{"internal/audit", 1, nil, true},
-	{"internal/cert", 0, nil, true},
+	{"internal/cert", 1, []string{"internal/whole"}, true},
 	{"internal/envelope", 1, []string{".", "internal/jsonline"}, false},
 	{"result", 1, []string{".", "internal/jsonline"}, true},
 	{"internal/schema", 1, nil, false},
@@ -105,6 +106,7 @@ var rules = []rule{
 	{"internal/room", 0, nil, false},
 	{"internal/stages", 0, []string{"."}, true},
 	{"internal/template", 0, nil, true},
+	{"internal/whole", 0, nil, true},
 	{".", 0, nil, true},
 }
 

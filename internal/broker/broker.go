@@ -123,8 +123,8 @@ func metaOf(t *glassq.Task) int {
 	return n
 }
 
-// bytesOf is what tasks bring, as far as it can be much.
-func bytesOf(tasks ...glassq.Task) (n int) {
+// BytesOf is what tasks bring, as far as it can be much: bodies, headers and unknown members.
+func BytesOf(tasks ...glassq.Task) (n int) {
 	for i := range tasks {
 		n += len(tasks[i].Body) + metaOf(&tasks[i])
 	}

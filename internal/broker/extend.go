@@ -13,7 +13,7 @@ import (
 func (b *Broker) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
 	check := func(x *glassq.Extend) error { return b.checkExtend(ctx, x) }
 	size := func(x *glassq.Extend) int {
-		n := bytesOf(x.Put...)
+		n := BytesOf(x.Put...)
 		if x.Progress != nil {
 			n += len(x.Progress.Checkpoint)
 		}

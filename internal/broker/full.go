@@ -26,32 +26,43 @@ func Full(s glassq.Store) Store {
 	if full, ok := s.(Store); ok {
 		return full
 	}
-	return partial{s}
+	no := lacks{s}
+	type keys = glassq.Keys // a field of the name of a method would hide it
+	type schedules = glassq.Schedules
+	return struct {
+		glassq.Store
+		glassq.Waits
+		glassq.Copier
+		glassq.Archiver
+		glassq.Finder
+		glassq.Lister
+		keys
+		schedules
+	}{s, part[glassq.Waits](s, no), part[glassq.Copier](s, no), part[glassq.Archiver](s, no), part[glassq.Finder](s, no),
+		part[glassq.Lister](s, no), part[keys](s, no), part[schedules](s, no)}
 }
 
-type partial struct{ glassq.Store }
-
-func (p partial) PutWait(ctx context.Context, tasks []glassq.Task, wait time.Duration) ([]glassq.Receipt, error) {
-	if w, ok := p.Store.(glassq.Waits); ok {
-		return w.PutWait(ctx, tasks, wait)
+// part is what s has of a Store, or else no.
+func part[T any](s glassq.Store, no T) T {
+	if has, ok := s.(T); ok {
+		return has
 	}
+	return no
+}
+
+// lacks answers for the parts that a store lacks.
+type lacks struct{ s glassq.Store }
+
+func (lacks) PutWait(context.Context, []glassq.Task, time.Duration) ([]glassq.Receipt, error) {
 	return nil, glassq.ErrUnsupported
 }
 
-func (p partial) AckWait(ctx context.Context, ack glassq.Ack, wait time.Duration) error {
-	if w, ok := p.Store.(glassq.Waits); ok {
-		return w.AckWait(ctx, ack, wait)
-	}
-	return glassq.ErrUnsupported
-}
+func (lacks) AckWait(context.Context, glassq.Ack, time.Duration) error { return glassq.ErrUnsupported }
 
-func (p partial) Held(ctx context.Context, queues ...string) ([]glassq.Held, error) {
-	if w, ok := p.Store.(glassq.Waits); ok {
-		return w.Held(ctx, queues...)
-	}
+func (l lacks) Held(ctx context.Context, queues ...string) ([]glassq.Held, error) {
 	held := make([]glassq.Held, len(queues))
 	for i, queue := range queues {
-		all, err := p.Queues(ctx, queue)
+		all, err := l.s.Queues(ctx, queue)
 		if err != nil && glassq.CodeOf(err) != glassq.CodeNotFound {
 			return nil, err
 		}
@@ -62,79 +73,40 @@ func (p partial) Held(ctx context.Context, queues ...string) ([]glassq.Held, err
 	return held, nil
 }
 
-func (p partial) AwaitIdle(ctx context.Context, queue string, wait time.Duration) (bool, error) {
-	if w, ok := p.Store.(glassq.Waits); ok {
-		return w.AwaitIdle(ctx, queue, wait)
-	}
+func (lacks) AwaitIdle(context.Context, string, time.Duration) (bool, error) {
 	return false, glassq.ErrUnsupported
 }
 
-func (p partial) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
-	if c, ok := p.Store.(glassq.Copier); ok {
-		return c.Copy(ctx, file)
-	}
+func (lacks) Copy(context.Context, func(name string, size int64, r io.Reader) error) error {
 	return glassq.Errorf(glassq.CodeUnsupported, "this store cannot be copied while it is used: %w", glassq.ErrUnsupported)
 }
 
-func (p partial) Archive(ctx context.Context, w io.Writer) error {
-	if a, ok := p.Store.(glassq.Archiver); ok {
-		return a.Archive(ctx, w)
-	}
+func (lacks) Archive(context.Context, io.Writer) error {
 	return glassq.Errorf(glassq.CodeUnsupported, "this store cannot be archived while it is used: %w", glassq.ErrUnsupported)
 }
 
-func (p partial) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
-	if s, ok := p.Store.(glassq.Finder); ok {
-		return s.Find(ctx, f)
-	}
+func (lacks) Find(context.Context, glassq.Find) (glassq.Found, error) {
 	return glassq.Found{}, glassq.ErrUnsupported
 }
 
-func (p partial) List(ctx context.Context, q glassq.QueueQuery) (glassq.QueueList, error) {
-	if s, ok := p.Store.(glassq.Lister); ok {
-		return s.List(ctx, q)
-	}
-	return glassq.QueueList{}, glassq.ErrUnsupported
-}
-
-func (p partial) Schedules(ctx context.Context) ([]glassq.Schedule, error) {
-	if s, ok := p.Store.(glassq.Schedules); ok {
-		return s.Schedules(ctx)
-	}
-	return nil, glassq.ErrUnsupported
-}
-
-func (p partial) SetSchedule(ctx context.Context, name string, c glassq.ScheduleChange) (glassq.Schedule, error) {
-	if s, ok := p.Store.(glassq.Schedules); ok {
-		return s.SetSchedule(ctx, name, c)
-	}
-	return glassq.Schedule{}, glassq.ErrUnsupported
-}
-
-func (p partial) DropSchedule(ctx context.Context, name string) error {
-	if s, ok := p.Store.(glassq.Schedules); ok {
-		return s.DropSchedule(ctx, name)
-	}
-	return glassq.ErrUnsupported
-}
-
-func (p partial) NextDelayed(ctx context.Context, queue string) (glassq.Delays, error) {
-	if s, ok := p.Store.(glassq.Finder); ok {
-		return s.NextDelayed(ctx, queue)
-	}
+func (lacks) NextDelayed(context.Context, string) (glassq.Delays, error) {
 	return glassq.Delays{}, glassq.ErrUnsupported
 }
 
-func (p partial) Keys(ctx context.Context, queue, after string, most int) ([]glassq.KeyInfo, error) {
-	if k, ok := p.Store.(glassq.Keys); ok {
-		return k.Keys(ctx, queue, after, most)
-	}
+func (lacks) List(context.Context, glassq.QueueQuery) (glassq.QueueList, error) {
+	return glassq.QueueList{}, glassq.ErrUnsupported
+}
+
+func (lacks) Keys(context.Context, string, string, int) ([]glassq.KeyInfo, error) {
 	return nil, glassq.ErrUnsupported
 }
 
-func (p partial) ReleaseKey(ctx context.Context, queue, key string) error {
-	if k, ok := p.Store.(glassq.Keys); ok {
-		return k.ReleaseKey(ctx, queue, key)
-	}
-	return glassq.ErrUnsupported
+func (lacks) ReleaseKey(context.Context, string, string) error { return glassq.ErrUnsupported }
+
+func (lacks) Schedules(context.Context) ([]glassq.Schedule, error) { return nil, glassq.ErrUnsupported }
+
+func (lacks) SetSchedule(context.Context, string, glassq.ScheduleChange) (glassq.Schedule, error) {
+	return glassq.Schedule{}, glassq.ErrUnsupported
 }
+
+func (lacks) DropSchedule(context.Context, string) error { return glassq.ErrUnsupported }

@@ -104,9 +104,9 @@ func (b *Broker) checksOf(queue string) *checks {
 }
 
 func sizeOfAck(a *glassq.Ack) int {
-	n := bytesOf(a.Put...)
+	n := BytesOf(a.Put...)
 	if a.Result != nil {
-		n += bytesOf(*a.Result)
+		n += BytesOf(*a.Result)
 	}
 	return n
 }

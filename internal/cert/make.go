@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/glassq/glassq/internal/whole"
 )
 
 // authorityLife is how long a private authority lives.
@@ -148,16 +150,5 @@ func (a *Authority) sign(t *x509.Certificate, key *ecdsa.PrivateKey, certFile, k
 
 // replace writes a file in one step.
 func replace(path, kind string, der []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".cert-*")
-	if err != nil {
-		return err
-	}
-	err = pem.Encode(f, &pem.Block{Type: kind, Bytes: der})
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return whole.Write(path, filepath.Dir(path), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), mode)
 }

@@ -156,33 +156,26 @@ func (s *spy) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
 // Nack notes what came back.
 func (s *spy) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
 	errs, err := s.store().Nack(ctx, nacks)
-	if err != nil {
-		return errs, err
-	}
+	s.settled(nacked, errs, func(i int) uint64 { return nacks[i].Token.Number })
+	return errs, err
+}
+
+// settled notes the answers about leases, whose numbers number tells.
+func (s *spy) settled(kind kind, errs []error, number func(i int) uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := range nacks {
-		e := event{kind: nacked, number: nacks[i].Token.Number, err: errs[i]}
+	for i, err := range errs {
+		e := event{kind: kind, number: number(i), err: err}
 		e.id, e.attempt = s.idOf(e.number)
 		s.note(e)
 	}
-	return errs, nil
 }
 
 // Extend notes which leases were extended.
 func (s *spy) Extend(ctx context.Context, extends []glassq.Extend) ([]error, error) {
 	errs, err := s.store().Extend(ctx, extends)
-	if err != nil {
-		return errs, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := range extends {
-		e := event{kind: extended, number: extends[i].Token.Number, err: errs[i]}
-		e.id, e.attempt = s.idOf(e.number)
-		s.note(e)
-	}
-	return errs, nil
+	s.settled(extended, errs, func(i int) uint64 { return extends[i].Token.Number })
+	return errs, err
 }
 
 // Put notes results that come without a lease.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/live"
+	"github.com/glassq/glassq/internal/report"
 	"github.com/glassq/glassq/internal/rights"
 )
 
@@ -247,7 +248,7 @@ type stateCount struct {
 }
 
 // BooksLine is the books of the queue as everybody knows them.
-func (p queuePage) BooksLine() string { return booksLine(p.Books) }
+func (p queuePage) BooksLine() string { return report.BooksLine(p.Books) }
 
 func (v *visit) queue() error {
 	name := v.r.PathValue("queue")

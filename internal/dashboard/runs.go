@@ -18,12 +18,6 @@ const (
 	maxResults = 1000   // results that are looked at for examples of failures
 )
 
-// booksLine is the line that everybody knows, without what only an output can tell.
-func booksLine(b glassq.Books) string {
-	line, _, _ := strings.Cut(report.FormatBooks(b, 0, 0), "    missing")
-	return line
-}
-
 type runsPage struct {
 	Rows  []runRow
 	Pages pages
@@ -33,7 +27,7 @@ type runsPage struct {
 type runRow struct{ glassq.Run }
 
 // BooksLine is the books of the run.
-func (r runRow) BooksLine() string { return booksLine(r.Books) }
+func (r runRow) BooksLine() string { return report.BooksLine(r.Books) }
 
 // Done is how many of its tasks have an outcome.
 func (r runRow) Done() uint64 { return r.Books.Put - r.Pending }

@@ -61,17 +61,12 @@ func lift(line []byte, t *glassq.Task) error {
 		return nil
 	}
 	options, isRequest := []byte(`{"body":""`), false
-	dec := json.NewDecoder(bytes.NewReader(line))
-	dec.Token() // of a line that is valid
-	for dec.More() {
-		name, _ := dec.Token()
-		var v json.RawMessage
-		if err := dec.Decode(&v); err != nil {
-			return notJSON(err)
-		}
+	c := jsonline.Read(line)
+	for c.Open('{', "a task"); c.More(); {
+		name, v := string(c.Key()), c.Value()
 		isRequest = isRequest || name == "url"
-		if key, _ := name.(string); slices.Contains(lifted, key) {
-			options = append(append(jsonline.AppendString(append(options, ','), []byte(key)), ':'), v...)
+		if slices.Contains(lifted, name) {
+			options = append(jsonline.AppendKey(options, name), v...)
 		}
 	}
 	if !isRequest {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/broker"
 	"github.com/glassq/glassq/internal/rights"
 )
 
@@ -14,7 +15,7 @@ func (w Who) Spend(tasks []glassq.Task) error {
 	if w.live == nil || w.live.Rates() == (rights.Rates{}) {
 		return nil
 	}
-	return w.live.Take(countOf(tasks), bytesOf(tasks))
+	return w.live.Take(countOf(tasks), int64(broker.BytesOf(tasks...)))
 }
 
 // Unspend gives back what Spend has counted, for a put that was refused.
@@ -29,13 +30,13 @@ func (w Who) Owe(a *glassq.Ack) {
 	}
 	w.owe(1, a.Put)
 	if a.Result != nil {
-		w.live.Owe(0, bytesOf([]glassq.Task{*a.Result}))
+		w.live.Owe(0, int64(broker.BytesOf(*a.Result)))
 	}
 }
 
 func (w Who) owe(times int64, tasks []glassq.Task) {
 	if w.live != nil && w.live.Rates() != (rights.Rates{}) {
-		w.live.Owe(times*countOf(tasks), times*bytesOf(tasks))
+		w.live.Owe(times*countOf(tasks), times*int64(broker.BytesOf(tasks...)))
 	}
 }
 
@@ -43,18 +44,6 @@ func (w Who) owe(times int64, tasks []glassq.Task) {
 func countOf(tasks []glassq.Task) (n int64) {
 	for i := range tasks {
 		n += int64(tasks[i].Tasks())
-	}
-	return n
-}
-
-// bytesOf counts what can be large of tasks: bodies, headers and unknown members.
-func bytesOf(tasks []glassq.Task) (n int64) {
-	for i := range tasks {
-		t := &tasks[i]
-		n += int64(len(t.Body) + len(t.Extra))
-		for k, v := range t.Headers {
-			n += int64(len(k) + len(v))
-		}
 	}
 	return n
 }

@@ -2,19 +2,16 @@ package fetch
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"github.com/glassq/glassq/internal/jsonline"
+	"github.com/glassq/glassq/internal/whole"
 )
 
 // What becomes of the bodies of answers.
@@ -88,7 +85,7 @@ func (c *capture) append(dst, body []byte) ([]byte, error) {
 	case CaptureOff:
 		return dst, nil
 	case CaptureText:
-		return c.appendText(dst, body), nil
+		return jsonline.AppendExcerpt(dst, "body", body[:min(len(body), c.most)], int64(len(body))), nil
 	}
 	sum := sha256.Sum256(body)
 	name := hex.EncodeToString(sum[:])
@@ -106,30 +103,6 @@ func (c *capture) append(dst, body []byte) ([]byte, error) {
 	return append(dst, '"'), nil
 }
 
-func (c *capture) appendText(dst, body []byte) []byte {
-	cut := 0
-	if len(body) > c.most {
-		n := c.most
-		for n > 0 && n > c.most-utf8.UTFMax && !utf8.RuneStart(body[n]) {
-			n-- // not in the middle of a character
-		}
-		body, cut = body[:n], len(body)-n
-	}
-	if utf8.Valid(body) {
-		dst = append(dst, `,"body":`...)
-		dst = jsonline.AppendString(dst, string(body))
-	} else {
-		dst = append(dst, `,"body_b64":"`...)
-		dst = base64.StdEncoding.AppendEncode(dst, body)
-		dst = append(dst, '"')
-	}
-	if cut > 0 {
-		dst = append(dst, `,"body_cut":`...)
-		dst = strconv.AppendInt(dst, int64(cut), 10)
-	}
-	return dst
-}
-
 // save writes body to <dir>/ab/abcdef… unless it is there: the same body is kept once. When save
 // returns nil the file is whole and on the disk.
 func (c *capture) save(name string, body []byte) (err error) {
@@ -143,38 +116,9 @@ func (c *capture) save(name string, body []byte) (err error) {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Join(c.dir, partDir), name[:8]+"-*")
-	if err != nil {
+	err = whole.Write(path, filepath.Join(c.dir, partDir), body, 0o600)
+	if err != nil || !made {
 		return err
 	}
-	_, err = f.Write(body)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name()) // the first error counts
-		return err
-	}
-	if err := syncDir(dir); err != nil || !made {
-		return err
-	}
-	return syncDir(c.dir)
-}
-
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be synced there, and need not be
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return whole.SyncDir(c.dir)
 }

@@ -3,13 +3,13 @@ package fetch
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"time"
+
+	"github.com/glassq/glassq/internal/cert"
 )
 
 // A detour sends connections for one host and port to another, as curl's --connect-to does.
@@ -98,23 +98,13 @@ func newDialer(g *guard) *spreader {
 
 // newTLS reads the certificates that opt names.
 func newTLS(opt *Options) (*tls.Config, error) {
-	c := &tls.Config{
+	c, err := cert.Trust(&tls.Config{
 		InsecureSkipVerify: opt.Insecure,
 		ServerName:         opt.ServerName,
 		ClientSessionCache: tls.NewLRUClientSessionCache(256),
-	}
-	if opt.CAFile != "" {
-		pem, err := os.ReadFile(opt.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("read CA file: %w", err)
-		}
-		c.RootCAs, err = x509.SystemCertPool()
-		if err != nil {
-			c.RootCAs = x509.NewCertPool()
-		}
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("CA file %s has no certificate", opt.CAFile)
-		}
+	}, opt.CAFile)
+	if err != nil {
+		return nil, err
 	}
 	if (opt.CertFile == "") != (opt.KeyFile == "") {
 		return nil, errors.New("a client certificate needs both its certificate and its key")

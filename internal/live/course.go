@@ -70,7 +70,7 @@ func (c *course) add(second int64, took time.Duration) {
 	for int(i) >= len(c.steps) {
 		c.steps = append(c.steps, Histogram{})
 	}
-	c.steps[i].add(took, 1)
+	c.steps[i].add(took)
 }
 
 // fail notes a failure of a class.
@@ -114,7 +114,7 @@ func (l *Live) ms(now time.Time) uint32 { return uint32(now.Sub(l.start) / time.
 
 // went notes the ack of a lease that was of a run; class is "" but for a failure. The caller holds mu.
 func (l *Live) went(d *leased, class string, now time.Time) {
-	c := l.courseOf(l.runs[d.run], now)
+	c := l.courseOf(l.runs.all[d.run], now)
 	if c == nil {
 		return
 	}
@@ -157,7 +157,7 @@ func (l *Live) dropCourse(now time.Time) bool {
 		return false
 	}
 	if i, ok := l.byRun[oldest]; ok {
-		l.runs[i].course = nil
+		l.runs.all[i].course = nil
 	}
 	delete(l.courses, oldest)
 	l.bytes -= courseBytes

@@ -28,7 +28,7 @@ type Histogram struct {
 // Bounds are the upper bounds of the buckets of every Histogram, ascending.
 func Bounds() []time.Duration { return bounds[:] }
 
-func (h *Histogram) add(d time.Duration, n uint64) {
+func (h *Histogram) add(d time.Duration) {
 	d = max(d, 0)
 	// A power of ten in three steps: the search of a sorted array, without its calls.
 	low, high := 0, len(bounds)
@@ -42,8 +42,8 @@ func (h *Histogram) add(d time.Duration, n uint64) {
 			high = mid
 		}
 	}
-	h.Counts[low] += n
-	h.Sum += d * time.Duration(n)
+	h.Counts[low]++
+	h.Sum += d
 }
 
 // join adds what another one counted.

@@ -63,8 +63,8 @@ func (l *Live) write(name string) (err error) {
 		head.Server = append(head.Server, r.clone())
 	}
 	var names []string
-	for q := l.oldestQ; q != nil; q = q.next {
-		if q.rest != nil {
+	for e := l.byAge.Front(); e != nil; e = e.Next() {
+		if q := e.Value.(*queue); q.rest != nil {
 			names = append(names, q.name)
 		}
 	}

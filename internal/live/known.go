@@ -29,8 +29,9 @@ func (l *Live) queueOf(name string, now time.Time) *queue {
 
 func (l *Live) newQueue(name string) *queue {
 	if len(l.byName) >= maxQueues {
-		old := l.oldestQ
-		for tries := 0; old != nil && (len(old.holders) > 0 || old.touched); old = old.next {
+		inUse := func(q *queue) bool { return len(q.holders) > 0 || q.touched }
+		old := l.byAge.Front()
+		for tries := 0; old != nil && inUse(old.Value.(*queue)); old = old.Next() {
 			if tries++; tries > 16 {
 				return nil
 			}
@@ -38,17 +39,10 @@ func (l *Live) newQueue(name string) *queue {
 		if old == nil {
 			return nil
 		}
-		l.forgetQueue(old)
+		l.forgetQueue(old.Value.(*queue))
 	}
 	q := &queue{name: name, polled: l.knowsAll}
-	if n := len(l.freeQ); n > 0 {
-		q.index, l.freeQ = l.freeQ[n-1], l.freeQ[:n-1]
-		l.queues[q.index] = q
-	} else {
-		q.index = uint16(len(l.queues))
-		l.queues = append(l.queues, q)
-	}
-	l.byName[name] = q
+	q.index, l.byName[name] = l.queues.add(q), q
 	return q
 }
 
@@ -56,53 +50,35 @@ func (l *Live) forgetQueue(q *queue) {
 	l.knowsAll = false
 	l.depth.move(q.levels, levels{})
 	l.dropRings(q)
-	l.unlink(q)
+	if q.place != nil {
+		if l.oldestRings == q.place {
+			l.oldestRings = q.place.Next()
+		}
+		l.byAge.Remove(q.place)
+		q.place = nil
+	}
 	delete(l.byName, q.name)
-	l.queues[q.index] = nil
-	l.freeQ = append(l.freeQ, q.index)
+	l.queues.drop(q.index)
 	q.busy = false
 	if l.lastQ == q {
 		l.lastQ = nil
 	}
 }
 
-// linked tells whether q is in the list by age.
-func (l *Live) linked(q *queue) bool { return q.prev != nil || l.oldestQ == q }
-
-func (l *Live) unlink(q *queue) {
-	if !l.linked(q) {
-		return
-	}
-	if l.oldestRings == q {
-		l.oldestRings = q.next
-	}
-	if q.prev != nil {
-		q.prev.next = q.next
-	} else {
-		l.oldestQ = q.next
-	}
-	if q.next != nil {
-		q.next.prev = q.prev
-	} else {
-		l.newestQ = q.prev
-	}
-	q.next, q.prev = nil, nil
-}
-
+// toNewest puts q at the end of the list by age.
 func (l *Live) toNewest(q *queue) {
-	if l.newestQ == q {
-		return
+	switch {
+	case q.place == nil:
+		q.place = l.byAge.PushBack(q)
+	case q.place.Next() != nil:
+		if l.oldestRings == q.place {
+			l.oldestRings = q.place.Next()
+		}
+		l.byAge.MoveToBack(q.place)
 	}
-	l.unlink(q)
 	if l.oldestRings == nil && q.rest != nil {
-		l.oldestRings = q
+		l.oldestRings = q.place
 	}
-	if q.prev = l.newestQ; q.prev != nil {
-		q.prev.next = q
-	} else {
-		l.oldestQ = q
-	}
-	l.newestQ = q
 }
 
 // idleActive is how long an active queue had no call before another may take its place.
@@ -125,14 +101,10 @@ func (l *Live) giveRings(q *queue) {
 	if q.rest == nil {
 		q.rest = l.makeRings(restRings)
 		l.toNewest(q)
-		if l.oldestRings == nil {
-			l.oldestRings = q
-		}
 	}
-	for l.bytes > maxRingBytes && l.oldestRings != nil && l.oldestRings != q {
-		old := l.oldestRings
-		l.dropRings(old)
-		l.oldestRings = old.next
+	for l.bytes > maxRingBytes && l.oldestRings != nil && l.oldestRings != q.place {
+		l.dropRings(l.oldestRings.Value.(*queue))
+		l.oldestRings = l.oldestRings.Next()
 	}
 }
 
@@ -176,22 +148,15 @@ func (l *Live) runOf(name string, now time.Time) uint16 {
 			return 0 // until the next tick forgets some
 		}
 		r := &run{name: name}
-		if n := len(l.freeR); n > 0 {
-			i, l.freeR = l.freeR[n-1], l.freeR[:n-1]
-			l.runs[i] = r
-		} else {
-			i = uint16(len(l.runs))
-			l.runs = append(l.runs, r)
-		}
-		r.index = i
-		l.byRun[name] = i
+		i = l.runs.add(r)
+		r.index, l.byRun[name] = i, i
 	}
 	l.runMoved(i, now)
 	return i
 }
 
 func (l *Live) runMoved(i uint16, now time.Time) {
-	if r := l.runs[i]; r != nil && !r.moved {
+	if r := l.runs.all[i]; r != nil && !r.moved {
 		r.moved, r.at = true, l.secs(now)
 		l.moved = append(l.moved, r)
 	}
@@ -207,21 +172,13 @@ func (l *Live) workerOf(c *Caller, now time.Time) uint16 {
 	i, ok := l.byWork[k]
 	if !ok {
 		if len(l.byWork) >= maxWorkers {
-			l.workers[0].Seen = now
+			l.workers.all[0].Seen = now
 			return 0
 		}
-		w := &worker{Worker: Worker{Name: c.Worker, Door: c.Door, Since: now}}
-		if n := len(l.freeW); n > 0 {
-			i, l.freeW = l.freeW[n-1], l.freeW[:n-1]
-			l.workers[i] = w
-		} else {
-			i = uint16(len(l.workers))
-			l.workers = append(l.workers, w)
-		}
-		w.index = i
+		i = l.workers.add(&Worker{Name: c.Worker, Door: c.Door, Since: now})
 		l.byWork[k] = i
 	}
-	w := l.workers[i]
+	w := l.workers.all[i]
 	w.Seen = now
 	if c.Version != "" {
 		w.Version = c.Version
@@ -232,23 +189,22 @@ func (l *Live) workerOf(c *Caller, now time.Time) uint16 {
 // forgetOld forgets workers and runs that were silent for long, so that others may come.
 func (l *Live) forgetOld(now time.Time) {
 	for k, i := range l.byWork {
-		if w := l.workers[i]; w.InFlight == 0 && w.Waiting == 0 && now.Sub(w.Seen) > forgetAfter {
+		if w := l.workers.all[i]; w.InFlight == 0 && w.Waiting == 0 && now.Sub(w.Seen) > forgetAfter {
 			delete(l.byWork, k)
-			l.freeW = append(l.freeW, i)
+			l.workers.free = append(l.workers.free, i)
 		}
 	}
 	for name, i := range l.byRun {
-		if r := l.runs[i]; r.held == 0 && !r.moved && l.secs(now)-r.at > uint32(forgetAfter/time.Second) {
+		if r := l.runs.all[i]; r.held == 0 && !r.moved && l.secs(now)-r.at > uint32(forgetAfter/time.Second) {
 			delete(l.byRun, name)
-			l.runs[i] = nil
-			l.freeR = append(l.freeR, i)
+			l.runs.drop(i)
 		}
 	}
 }
 
 // hold notes n hand-outs of q to worker i; n may be negative.
 func (l *Live) hold(q *queue, i uint16, n int) {
-	w := l.workers[i]
+	w := l.workers.all[i]
 	w.InFlight += n
 	if q == nil {
 		return

@@ -13,6 +13,7 @@
 package live
 
 import (
+	"container/list"
 	"context"
 	"log/slog"
 	"sync"
@@ -37,33 +38,33 @@ type Options struct {
 	Logger *slog.Logger // nil discards
 }
 
-// A Live watches the store that Over is given, and has its verbs. It is safe for concurrent use.
+// store has its name as a field of Live, which no other room sees.
+type store = broker.Store
+
+// A Live watches the store that Over is given, and has its verbs: what it has no method for passes
+// through. It is safe for concurrent use.
 type Live struct {
-	store  broker.Store
+	store
 	opt    Options
 	start  time.Time
 	events events
 	known  bool // know was answered; of Over, and then of Keep
 
-	mu      sync.Mutex // guards the rest; held for moments only
-	queues  []*queue   // by index; nil where one was forgotten
-	byName  map[string]*queue
-	freeQ   []uint16
-	oldestQ *queue // the queue touched least lately, and the newest: a list
-	newestQ *queue
+	mu     sync.Mutex    // guards the rest; held for moments only
+	queues slots[*queue] // nil where one was forgotten
+	byName map[string]*queue
+	byAge  list.List // of queues: in front the one whose last call is longest ago
 
-	oldestRings *queue // the oldest queue with rings; those before it have none
-	knowsAll    bool   // a queue that is not known holds nothing, or held nothing until now
+	oldestRings *list.Element // the oldest queue with rings; those before it have none
+	knowsAll    bool          // a queue that is not known holds nothing, or held nothing until now
 
 	active  []*queue
 	bytes   int // of all rings
-	runs    []*run
+	runs    slots[*run]
 	byRun   map[string]uint16
-	freeR   []uint16
 	courses map[string]*course
-	workers []*worker // 0 is all those beyond maxWorkers
+	workers slots[*Worker] // 0 is all those beyond maxWorkers
 	byWork  map[workerKey]uint16
-	freeW   []uint16
 	held    leases
 	touched []*queue // where something happened since the last tick
 	moved   []*run
@@ -106,12 +107,11 @@ type answerKey struct {
 
 type levels struct{ delayed, ready, leased, dead int64 }
 
-// A queue is what is known of one. It is in the list from oldestQ to newestQ, by the time of its
-// last call.
+// A queue is what is known of one.
 type queue struct {
 	name       string
 	index      uint16
-	next, prev *queue
+	place      *list.Element // in Live.byAge
 	n, before  Counts
 	at         uint32 // when the last call was, as leases keep it
 	levels     levels
@@ -145,12 +145,29 @@ type run struct {
 	refused uint32  // when it was last not to be kept, as leases keep it
 }
 
-type workerKey struct{ door, name string }
-
-type worker struct {
-	Worker
-	index uint16
+// slots have indexes for what leases name by two bytes, which are used again.
+type slots[T any] struct {
+	all  []T
+	free []uint16
 }
+
+func (s *slots[T]) add(v T) (i uint16) {
+	if n := len(s.free); n > 0 {
+		i, s.free = s.free[n-1], s.free[:n-1]
+		s.all[i] = v
+		return i
+	}
+	s.all = append(s.all, v)
+	return uint16(len(s.all) - 1)
+}
+
+func (s *slots[T]) drop(i uint16) {
+	var none T
+	s.all[i] = none
+	s.free = append(s.free, i)
+}
+
+type workerKey struct{ door, name string }
 
 var _ broker.Store = (*Live)(nil)
 
@@ -159,10 +176,12 @@ func New(opt Options) *Live {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
-	l := &Live{opt: opt, start: time.Now(), queues: []*queue{nil}, byName: map[string]*queue{}, runs: []*run{nil},
+	l := &Live{opt: opt, start: time.Now(), byName: map[string]*queue{},
 		byRun: map[string]uint16{}, courses: map[string]*course{}, byWork: map[workerKey]uint16{},
 		answers: map[answerKey]*uint64{}}
-	l.workers = []*worker{{Worker: Worker{Name: "others"}}}
+	l.queues.add(nil)
+	l.runs.add(nil) // 0 is none
+	l.workers.add(&Worker{Name: "others"})
 	for _, r := range serverRings {
 		n := newRing(r, true)
 		l.server, l.bytes = append(l.server, n), l.bytes+n.bytes()

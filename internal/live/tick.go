@@ -199,7 +199,7 @@ func (l *Live) again(queues []*queue, runs []*run) {
 		}
 	}
 	for _, r := range runs {
-		if !r.moved && l.runs[r.index] == r {
+		if !r.moved && l.runs.all[r.index] == r {
 			r.moved = true
 			l.moved = append(l.moved, r)
 		}
@@ -231,7 +231,7 @@ func (l *Live) alsoGoing(runs []*run) []*run {
 		r := l.going[0]
 		l.going[0] = nil
 		l.going = l.going[1:]
-		if l.runs[r.index] != r {
+		if l.runs.all[r.index] != r {
 			continue // forgotten
 		}
 		r.going = false // until it is seen that it still does
@@ -323,6 +323,6 @@ func (l *Live) PutItself(queue, run string) {
 // Synced notes how long a sync of the log took. The log calls it.
 func (l *Live) Synced(took time.Duration) {
 	l.mu.Lock()
-	l.dur.Sync.add(took, 1)
+	l.dur.Sync.add(took)
 	l.mu.Unlock()
 }

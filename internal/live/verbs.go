@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"math"
 	"time"
 
@@ -78,7 +77,7 @@ func (l *Live) put(ctx context.Context, tasks []glassq.Task, receipts []glassq.R
 		return
 	}
 	if !began.IsZero() {
-		l.dur.Put.add(now.Sub(began), 1)
+		l.dur.Put.add(now.Sub(began))
 	}
 	l.stored(tasks, receipts, now)
 }
@@ -117,15 +116,15 @@ func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 		q.asked, q.asker = began, c.Worker
 	}
 	worker := l.workerOf(c, began)
-	l.workers[worker].Waiting++ // which also keeps it known
+	l.workers.all[worker].Waiting++ // which also keeps it known
 	l.mu.Unlock()
 
 	leases, err := l.store.Reserve(ctx, r)
 
 	_, now := l.begin(ctx)
 	defer l.mu.Unlock()
-	l.workers[worker].Waiting--
-	l.workers[worker].Seen = now
+	l.workers.all[worker].Waiting--
+	l.workers.all[worker].Seen = now
 	l.count(c, err, 1)
 	if err != nil {
 		return leases, err
@@ -138,7 +137,7 @@ func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 		return leases, nil
 	}
 	if took := now.Sub(began); leases[0].Age >= took {
-		l.dur.Reserve.add(took, 1) // else it waited for the task
+		l.dur.Reserve.add(took) // else it waited for the task
 	}
 	n, kept := uint64(len(leases)), 0
 	l.total.Out += n
@@ -150,8 +149,8 @@ func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 	lastLength, length, at, out := time.Duration(0), uint16(0), l.secs(now), l.ms(now)
 	for i := range leases {
 		d := &leases[i]
-		l.dur.Age.add(d.Age, 1)
-		l.dur.Lag.add(d.Late, 1)
+		l.dur.Age.add(d.Age)
+		l.dur.Lag.add(d.Late)
 		age, lag = age+max(d.Age, 0), lag+max(d.Late, 0)
 		if d.Run != lastRun {
 			l.runHolds(run, runHeld)
@@ -190,7 +189,7 @@ func (l *Live) Reserve(ctx context.Context, r glassq.Reserve) ([]glassq.Lease, e
 
 func (l *Live) runHolds(run uint16, n int) {
 	if run != 0 {
-		l.runs[run].held += n
+		l.runs.all[run].held += n
 	}
 }
 
@@ -206,7 +205,7 @@ type ending struct {
 // let ends what a lease held, and returns its queue. The caller calls ended before mu is free.
 func (l *Live) let(d leased, now time.Time) *queue {
 	e := &l.ending
-	if q := l.queues[d.queue]; e.n == 0 || e.queue != q || e.run != d.run || e.worker != d.worker {
+	if q := l.queues.all[d.queue]; e.n == 0 || e.queue != q || e.run != d.run || e.worker != d.worker {
 		l.ended()
 		*e = ending{queue: l.queueOf(q.name, now), run: d.run, worker: d.worker}
 		if d.run != 0 {
@@ -234,7 +233,7 @@ func (l *Live) endOf(t glassq.Token, now time.Time) (q *queue, gone leased) {
 	if d := l.held.get(t.Number); d != nil {
 		gone = *d
 		l.held.remove(t.Number)
-		l.workers[gone.worker].Seen = now
+		l.workers.all[gone.worker].Seen = now
 		return l.let(gone, now), gone
 	}
 	if t.Queue == "" {
@@ -284,7 +283,7 @@ func (l *Live) acked(ctx context.Context, acks []glassq.Ack, errs []error, err e
 		return
 	}
 	if !began.IsZero() {
-		l.dur.Ack.add(now.Sub(began), 1)
+		l.dur.Ack.add(now.Sub(began))
 	}
 	l.answered(c, errs)
 	for i := range acks {
@@ -332,7 +331,7 @@ func (l *Live) resultsOf(a *glassq.Ack, q *queue, run uint16, now time.Time) *qu
 		name = q.results
 	}
 	if name == "" && run != 0 {
-		name = l.runs[run].results
+		name = l.runs.all[run].results
 	}
 	return l.queueOf(cmp.Or(name, glassq.DefaultResults), now)
 }
@@ -386,7 +385,7 @@ func (l *Live) Extend(ctx context.Context, extends []glassq.Extend) ([]error, er
 			d.length = seconds(x.Lease)
 		}
 		d.deadline = l.secs(now) + uint32(d.length)
-		l.workers[d.worker].Seen = now
+		l.workers.all[d.worker].Seen = now
 	}
 	return errs, err
 }
@@ -477,87 +476,11 @@ func (l *Live) Heard(ctx context.Context, e *audit.Entry) {
 		Door: e.Door, From: e.From, Queue: e.Queue, Run: e.Run, What: e.What, Count: e.Count, Outcome: e.Outcome})
 }
 
-// Held passes through.
-func (l *Live) Held(ctx context.Context, queues ...string) ([]glassq.Held, error) {
-	return l.store.Held(ctx, queues...)
-}
-
-// AwaitIdle passes through.
-func (l *Live) AwaitIdle(ctx context.Context, queue string, wait time.Duration) (bool, error) {
-	return l.store.AwaitIdle(ctx, queue, wait)
-}
-
-// Stats passes through.
-func (l *Live) Stats(ctx context.Context) (glassq.Stats, error) { return l.store.Stats(ctx) }
-
-// Close passes through.
-func (l *Live) Close() error { return l.store.Close() }
-
-// Queues passes through.
-func (l *Live) Queues(ctx context.Context, names ...string) ([]glassq.QueueInfo, error) {
-	return l.store.Queues(ctx, names...)
-}
-
-// List passes through.
-func (l *Live) List(ctx context.Context, q glassq.QueueQuery) (glassq.QueueList, error) {
-	return l.store.List(ctx, q)
-}
-
-// Peek passes through.
-func (l *Live) Peek(ctx context.Context, queue string, state glassq.State, cursor uint64, most int) ([]glassq.Peeked,
-	uint64, error) {
-	return l.store.Peek(ctx, queue, state, cursor, most)
-}
-
-// Runs passes through.
-func (l *Live) Runs(ctx context.Context) ([]glassq.Run, error) { return l.store.Runs(ctx) }
-
-// Run passes through.
-func (l *Live) Run(ctx context.Context, name string) (glassq.Run, error) {
-	return l.store.Run(ctx, name)
-}
-
-// RunIDs passes through.
-func (l *Live) RunIDs(ctx context.Context, name string, set glassq.IDSet, from uint32, most int) ([]glassq.Interval,
-	error) {
-	return l.store.RunIDs(ctx, name, set, from, most)
-}
-
-// AwaitRun passes through.
-func (l *Live) AwaitRun(ctx context.Context, name string, phase glassq.Phase, wait time.Duration) (glassq.Run, error) {
-	return l.store.AwaitRun(ctx, name, phase, wait)
-}
-
-// Copy passes through.
-func (l *Live) Copy(ctx context.Context, file func(name string, size int64, r io.Reader) error) error {
-	return l.store.Copy(ctx, file)
-}
-
-// Find passes through.
-func (l *Live) Find(ctx context.Context, f glassq.Find) (glassq.Found, error) {
-	return l.store.Find(ctx, f)
-}
-
-// NextDelayed passes through.
-func (l *Live) NextDelayed(ctx context.Context, queue string) (glassq.Delays, error) {
-	return l.store.NextDelayed(ctx, queue)
-}
-
-// Keys passes through.
-func (l *Live) Keys(ctx context.Context, queue, after string, most int) ([]glassq.KeyInfo, error) {
-	return l.store.Keys(ctx, queue, after, most)
-}
-
 // ReleaseKey passes through.
 func (l *Live) ReleaseKey(ctx context.Context, queue, key string) error {
 	err := l.store.ReleaseKey(ctx, queue, key)
 	l.operated(ctx, queue, "", err)
 	return err
-}
-
-// Schedules passes through.
-func (l *Live) Schedules(ctx context.Context) ([]glassq.Schedule, error) {
-	return l.store.Schedules(ctx)
 }
 
 // SetSchedule passes through.
@@ -573,6 +496,3 @@ func (l *Live) DropSchedule(ctx context.Context, name string) error {
 	l.operated(ctx, "", "", err)
 	return err
 }
-
-// Archive passes through.
-func (l *Live) Archive(ctx context.Context, w io.Writer) error { return l.store.Archive(ctx, w) }

@@ -87,11 +87,11 @@ type Answers struct {
 func (l *Live) Totals() Totals {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := Totals{Since: l.start, Counts: l.total, Durations: l.dur, Workers: len(l.byWork), Others: l.workers[0].InFlight,
-		InFlight: l.held.live, Storage: l.storage}
+	t := Totals{Since: l.start, Counts: l.total, Durations: l.dur, Workers: len(l.byWork),
+		Others: l.workers.all[0].InFlight, InFlight: l.held.live, Storage: l.storage}
 	now := time.Now()
 	for _, i := range l.byWork {
-		if w := l.workers[i]; w.Waiting > 0 || now.Sub(w.Seen) <= time.Minute {
+		if w := l.workers.all[i]; w.Waiting > 0 || now.Sub(w.Seen) <= time.Minute {
 			t.Working++
 		}
 	}
@@ -109,7 +109,7 @@ func (l *Live) Workers(most int) []Worker {
 	l.mu.Lock()
 	all := make([]Worker, 0, len(l.byWork))
 	for i := range maps.Values(l.byWork) {
-		all = append(all, l.workers[i].Worker)
+		all = append(all, *l.workers.all[i])
 	}
 	l.mu.Unlock()
 	slices.SortFunc(all, func(a, b Worker) int {
@@ -150,7 +150,7 @@ func (l *Live) Queue(name string) (v QueueView) {
 	v = QueueView{Counts: q.n, Asked: q.asked, Asker: q.asker, Age: q.age, Lag: q.lag, Results: q.results}
 	for i, n := range q.holders {
 		v.Known += n
-		v.Holders = append(v.Holders, Holder{l.workers[i].Worker, n})
+		v.Holders = append(v.Holders, Holder{*l.workers.all[i], n})
 	}
 	slices.SortFunc(v.Holders, func(a, b Holder) int {
 		return cmp.Or(cmp.Compare(b.Leases, a.Leases), cmp.Compare(a.Name, b.Name))
@@ -180,5 +180,5 @@ func (l *Live) Holder(number uint64) (w Worker, until time.Time, ok bool) {
 	if d == nil {
 		return w, until, false
 	}
-	return l.workers[d.worker].Worker, l.start.Add(time.Duration(d.deadline) * time.Second), true
+	return *l.workers.all[d.worker], l.start.Add(time.Duration(d.deadline) * time.Second), true
 }

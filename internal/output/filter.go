@@ -8,7 +8,6 @@ import (
 
 // A Filter says which results are written. Nil lets all pass.
 type Filter struct {
-	text  string
 	terms []term
 }
 
@@ -22,7 +21,7 @@ type term struct {
 // KEY=VALUE with a key of ParseBy. A code may end in xx, as 5xx; err=status is every status. The
 // error has code bad_request.
 func ParseFilter(s string) (*Filter, error) {
-	f := &Filter{text: s}
+	f := &Filter{}
 	for part := range strings.SplitSeq(s, ",") {
 		part = strings.TrimSpace(part)
 		key, value, ok := strings.Cut(part, "=")

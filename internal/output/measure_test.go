@@ -128,7 +128,7 @@ func sampleDocument(t *testing.T, n int) *report.Document {
 	}
 	tal.ask(start.Add(time.Second), 500)
 	failed := uint64((n + 9) / 10)
-	rep := Report{Queue: "results.r1", Took: time.Minute, Errors: tal.all.classes.list(), tally: tal,
+	rep := Report{Summary: Summary{Took: time.Minute}, Queue: "results.r1", Errors: tal.all.classes.list(), tally: tal,
 		Run: glassq.Run{Name: "r1", Complete: true, Total: uint64(n), Sealed: true,
 			Books: glassq.Books{Put: uint64(n), OK: uint64(n) - failed, Failed: failed}}}
 	return rep.Document(start.Add(2 * time.Minute))
@@ -206,7 +206,7 @@ func TestContinuedFileIsMeasuredAsOne(t *testing.T) {
 			Body: []byte(strings.TrimSpace(line(n, at)))}}, new(object), at)
 		tal.record(&rec)
 	}
-	rep := Report{tally: tal, Took: 10 * time.Second, Errors: tal.all.classes.list()}
+	rep := Report{Summary: Summary{Took: 10 * time.Second}, tally: tal, Errors: tal.all.classes.list()}
 	d := rep.Document(start.Add(2 * time.Hour))
 	var done, failed, coded uint64
 	for _, p := range d.Series.Points {

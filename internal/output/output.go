@@ -110,29 +110,18 @@ const (
 
 // A Report is what Run has done.
 type Report struct {
-	Run        glassq.Run // as it was at the end; zero without one
-	Queue      string     // that results were taken from
-	Written    uint64
-	Before     uint64            // positions of the run that Seen had at the start
-	Duplicates uint64            // results taken again and not written
-	OK, Failed uint64            // of all, those of a continued file included
-	Passed     uint64            // of those taken, those that Options.Only let pass
-	NoRecord   uint64            // of all in the file, those that are no JSON object; they are kept as raw or b64
-	Missing    uint64            // positions that are done, that W lacks, and that nobody else is known to have
-	ReadBefore uint64            // those that W lacks because other readers took them
-	Readers    []string          // of the run, beside this one
-	MissingIDs []glassq.Interval // the positions that W lacks, the first 1,000 intervals
-	RT         Percentiles
+	Summary                        // Run and Total as the output knew them
+	Run        glassq.Run          // as it was at the end; zero without one
+	Queue      string              // that results were taken from
+	Passed     uint64              // of those taken, those that Options.Only let pass
+	NoRecord   uint64              // of all in the file, those that are no JSON object; they are kept as raw or b64
+	Missing    uint64              // positions that are done, that W lacks, and that nobody else is known to have
+	ReadBefore uint64              // those that W lacks because other readers took them
+	Readers    []string            // of the run, beside this one
+	MissingIDs []glassq.Interval   // the positions that W lacks, the first 1,000 intervals
 	Errors     []report.ErrorCount // most frequent first, those of a continued file included
-	Took       time.Duration
 
 	tally *tally // for Document
-}
-
-// Summary is where the output stood at its end.
-func (r *Report) Summary() Summary {
-	return Summary{Run: r.Run.Name, Total: r.Run.Total, Written: r.Written, Before: r.Before,
-		Duplicates: r.Duplicates, OK: r.OK, Failed: r.Failed, RT: r.RT, Took: r.Took}
 }
 
 // Balanced reports whether the books add up: every put task of the run is in exactly one column, no
@@ -336,11 +325,8 @@ func (o *output) report() Report {
 	s := o.tally.summary()
 	o.tally.mu.Lock()
 	defer o.tally.mu.Unlock()
-	return Report{
-		Queue: o.queue, Written: s.Written, Before: s.Before, Duplicates: s.Duplicates, OK: s.OK, Failed: s.Failed,
-		Passed:   o.passed,
-		NoRecord: o.tally.all.raw, RT: s.RT, Errors: o.tally.all.classes.list(), Took: s.Took, tally: o.tally,
-	}
+	return Report{Summary: s, Queue: o.queue, Passed: o.passed, NoRecord: o.tally.all.raw,
+		Errors: o.tally.all.classes.list(), tally: o.tally}
 }
 
 // balance asks for the run's books and finds what is missing.

@@ -47,12 +47,7 @@ func (s *slowest) offer(r *record) {
 	}
 }
 
-func shorten(b []byte) string {
-	if len(b) <= maxInput {
-		return plain.Text(b)
-	}
-	return plain.Text(b[:maxInput]) + "…"
-}
+func shorten(b []byte) string { return plain.Short(b, maxInput) }
 
 // list returns them, slowest first.
 func (s slowest) list() []report.Slow {

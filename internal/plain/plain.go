@@ -20,6 +20,14 @@ func Text(word []byte) string {
 	}, strings.ToValidUTF8(string(word), "?"))
 }
 
+// Short is Text of the first most bytes, with a mark where there are more.
+func Short(b []byte, most int) string {
+	if len(b) <= most {
+		return Text(b)
+	}
+	return Text(b[:most]) + "…"
+}
+
 // Unprintable reports whether a character does something to a terminal or a page rather than to be
 // seen: control characters of both sets, line separators, and overrides of the direction.
 func Unprintable(r rune) bool {

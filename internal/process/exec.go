@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +13,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-	"unicode/utf8"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/jsonline"
@@ -350,32 +348,12 @@ func (c *capture) read(r io.Reader) {
 	}
 }
 
-// append appends the member called name, as text, or name_b64 when it is not UTF-8, and how many
-// bytes are not in it as name_cut. An empty stream is left out.
+// append appends the members that say what was kept; an empty stream is left out.
 func (c *capture) append(b []byte, name string) []byte {
-	if len(c.kept) > 0 {
-		text := c.kept
-		if c.n > int64(len(text)) { // do not end in the middle of a character
-			for k := 0; k < utf8.UTFMax && len(text) > 0 && !utf8.Valid(text[max(0, len(text)-utf8.UTFMax):]); k++ {
-				if r, size := utf8.DecodeLastRune(text); r != utf8.RuneError || size != 1 {
-					break
-				}
-				text = text[:len(text)-1]
-			}
-		}
-		b = append(append(b, ',', '"'), name...)
-		if utf8.Valid(text) {
-			b = jsonline.AppendString(append(b, `":`...), string(text))
-		} else {
-			b = append(b, `_b64":"`...)
-			b = append(base64.StdEncoding.AppendEncode(b, c.kept), '"')
-		}
+	if c.n == 0 {
+		return b
 	}
-	if cut := c.n - int64(len(c.kept)); cut > 0 {
-		b = append(append(append(b, ',', '"'), name...), `_cut":`...)
-		b = strconv.AppendInt(b, cut, 10)
-	}
-	return b
+	return jsonline.AppendExcerpt(b, name, c.kept, c.n)
 }
 
 // A deadline ends a process group: asked first, then killed.

@@ -5,7 +5,6 @@ package process
 import (
 	"os"
 	"syscall"
-	"time"
 )
 
 // ownGroup is nothing here: a time-out ends the child alone, not what it started.
@@ -16,16 +15,6 @@ func terminate(p *os.Process) { p.Kill() } // it may have ended: no error
 
 // kill ends p.
 func kill(p *os.Process) { p.Kill() } // it may have ended: no error
-
-// How a process ended.
-type ending struct {
-	code         int
-	signal       string // always ""
-	signalNumber int    // always 0
-	user         time.Duration
-	sys          time.Duration
-	rss          int64 // always 0
-}
 
 func endingOf(s *os.ProcessState) ending {
 	return ending{code: s.ExitCode(), user: s.UserTime(), sys: s.SystemTime()}

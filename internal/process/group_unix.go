@@ -3,9 +3,11 @@
 package process
 
 import (
+	"cmp"
 	"os"
 	"syscall"
-	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ownGroup makes a child the leader of a process group.
@@ -17,20 +19,11 @@ func terminate(p *os.Process) { syscall.Kill(-p.Pid, syscall.SIGTERM) } // it ma
 // kill ends the group of p.
 func kill(p *os.Process) { syscall.Kill(-p.Pid, syscall.SIGKILL) } // it may have ended: no error
 
-// How a process ended.
-type ending struct {
-	code         int    // exit status, -1 when a signal ended it
-	signal       string // name of that signal, "" for none
-	signalNumber int    // 0 for none
-	user         time.Duration
-	sys          time.Duration
-	rss          int64 // bytes resident at most, 0 when it is not known, as that of a child below the worker's own
-}
-
 func endingOf(s *os.ProcessState) ending {
 	e := ending{code: s.ExitCode(), user: s.UserTime(), sys: s.SystemTime()}
 	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		e.code, e.signal, e.signalNumber = -1, signalName(ws.Signal()), int(ws.Signal())
+		e.code, e.signalNumber = -1, int(ws.Signal())
+		e.signal = cmp.Or(unix.SignalName(ws.Signal()), ws.Signal().String())
 	}
 	if ru, ok := s.SysUsage().(*syscall.Rusage); ok {
 		e.rss = int64(ru.Maxrss) * maxrssUnit
@@ -39,42 +32,4 @@ func endingOf(s *os.ProcessState) ending {
 		}
 	}
 	return e
-}
-
-func signalName(s syscall.Signal) string {
-	switch s {
-	case syscall.SIGHUP:
-		return "SIGHUP"
-	case syscall.SIGINT:
-		return "SIGINT"
-	case syscall.SIGQUIT:
-		return "SIGQUIT"
-	case syscall.SIGILL:
-		return "SIGILL"
-	case syscall.SIGABRT:
-		return "SIGABRT"
-	case syscall.SIGBUS:
-		return "SIGBUS"
-	case syscall.SIGFPE:
-		return "SIGFPE"
-	case syscall.SIGKILL:
-		return "SIGKILL"
-	case syscall.SIGSEGV:
-		return "SIGSEGV"
-	case syscall.SIGPIPE:
-		return "SIGPIPE"
-	case syscall.SIGALRM:
-		return "SIGALRM"
-	case syscall.SIGTERM:
-		return "SIGTERM"
-	case syscall.SIGUSR1:
-		return "SIGUSR1"
-	case syscall.SIGUSR2:
-		return "SIGUSR2"
-	case syscall.SIGXCPU:
-		return "SIGXCPU"
-	case syscall.SIGXFSZ:
-		return "SIGXFSZ"
-	}
-	return s.String()
 }

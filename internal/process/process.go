@@ -113,6 +113,15 @@ func ownEnv() []string {
 	})
 }
 
+// An ending is how a process ended. Where there are no signals it has none, and no rss.
+type ending struct {
+	code         int    // exit status, -1 when a signal ended it
+	signal       string // name of that signal, "" for none
+	signalNumber int    // 0 for none
+	user, sys    time.Duration
+	rss          int64 // bytes resident at most, 0 when it is not known, as that of a child below the worker's own
+}
+
 // again gives a failed task back when it has tries left: retries is how many it has after the
 // first. It returns nil when there are none left.
 func again(l *glassq.Lease, retries int, err string) error {

@@ -13,13 +13,16 @@ import (
 //
 //	put 1,000,000 = ok 999,874 + failed 126 + dead 0 + pending 0    missing 0   duplicate 0
 func FormatBooks(b glassq.Books, missing, duplicate uint64) string {
+	return BooksLine(b) + "    missing " + plain.Comma(missing) + "   duplicate " + plain.Comma(duplicate)
+}
+
+// BooksLine is the same without what only an output can tell.
+func BooksLine(b glassq.Books) string {
 	return "put " + plain.Comma(b.Put) +
 		" = ok " + plain.Comma(b.OK) +
 		" + failed " + plain.Comma(b.Failed) +
 		" + dead " + plain.Comma(b.Dead.Sum()) +
-		" + pending " + plain.Comma(b.Pending()) +
-		"    missing " + plain.Comma(missing) +
-		"   duplicate " + plain.Comma(duplicate)
+		" + pending " + plain.Comma(b.Pending())
 }
 
 // RateLine says which rate was asked for and reached, and how long tasks took from their due

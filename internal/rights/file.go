@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/glassq/glassq"
+	"github.com/glassq/glassq/internal/whole"
 )
 
 const (
@@ -284,36 +285,15 @@ func (e *Edit) write() error {
 			raw = append(append(raw, secret...), '\n')
 		}
 	}
+	var err error
 	if len(e.raw) > 0 {
-		if err := replace(e.path+rawSuffix, raw); err != nil {
-			return err
-		}
+		err = whole.Write(e.path+rawSuffix, filepath.Dir(e.path), raw, 0o600)
 	}
-	return replace(e.path, text)
-}
-
-// replace writes a file that only its owner may read, in one step and durably.
-func replace(path string, text []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // with mode 0600
+	if err == nil {
+		err = whole.Write(e.path, filepath.Dir(e.path), text, 0o600)
+	}
 	if err != nil {
 		return fmt.Errorf("write tokens: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-			err = fmt.Errorf("write tokens: %w", err)
-		}
-	}()
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil || runtime.GOOS == "windows" { // where folders need no sync
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return nil
 }

@@ -23,14 +23,14 @@ func rulesTable() string {
 			quoted(r.Memcached), quoted(r.Manager), r.Audit)
 	}
 	b.WriteString("\n| command | scopes |\n|---|---|\n")
-	for _, c := range Commands {
+	for _, c := range commands {
 		var needs []string
-		for _, v := range c.Verbs {
+		for _, v := range c.verbs {
 			if s := Rules[v].Needs.String(); !slices.Contains(needs, s) {
 				needs = append(needs, s)
 			}
 		}
-		fmt.Fprintf(&b, "| `glassq %s` | %s |\n", c.Name, strings.Join(needs, "; "))
+		fmt.Fprintf(&b, "| `glassq %s` | %s |\n", c.name, strings.Join(needs, "; "))
 	}
 	return b.String()
 }
@@ -40,4 +40,49 @@ func quoted(names []string) string {
 		return ""
 	}
 	return "`" + strings.Join(names, "` `") + "`"
+}
+
+// commands are those of the program that speak to a server, with what each needs of it.
+var commands = []struct {
+	name  string
+	verbs []Verb
+}{
+	{"dispatch", []Verb{VerbPut, VerbPutRun, VerbResult, VerbSetRun, VerbRun}},
+	{"work http", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun}},
+	{"work exec", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun}},
+	{"work pipe", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun}},
+	{"output", []Verb{VerbReserve, VerbAck, VerbNack, VerbExtend, VerbRun, VerbRuns, VerbReadRun}},
+	{"put", []Verb{VerbPut, VerbPutRun, VerbResult}},
+	{"get", []Verb{VerbReserve}},
+	{"top", []Verb{VerbQueues, VerbStats}},
+	{"doctor", []Verb{VerbQueues, VerbStats}},
+	{"backup", []Verb{VerbBackup}},
+	{"reload", []Verb{VerbReload}},
+	{"queue ls", []Verb{VerbQueues}},
+	{"queue show", []Verb{VerbQueue}},
+	{"queue set", []Verb{VerbConfigure}},
+	{"queue pause", []Verb{VerbConfigure}},
+	{"queue resume", []Verb{VerbConfigure}},
+	{"queue peek", []Verb{VerbPeek}},
+	{"queue purge", []Verb{VerbPurge}},
+	{"queue redrive", []Verb{VerbRedrive}},
+	{"queue rm", []Verb{VerbDrop}},
+	{"queue export", []Verb{VerbPeek}},
+	{"queue import", []Verb{VerbImport}},
+	{"keys", []Verb{VerbKeys, VerbReleaseKey}},
+	{"runs ls", []Verb{VerbRuns}},
+	{"runs show", []Verb{VerbRun}},
+	{"runs wait", []Verb{VerbRun}},
+	{"runs cancel", []Verb{VerbCancelRun}},
+	{"runs rm", []Verb{VerbRun, VerbDropRun}},
+	{"runs seal", []Verb{VerbSetRun, VerbRun}},
+	{"runs retry", []Verb{VerbRun, VerbPeek, VerbPut, VerbPutRun, VerbSetRun}},
+	{"schedule ls", []Verb{VerbSchedules}},
+	{"schedule set", []Verb{VerbSetSchedule}},
+	{"schedule pause", []Verb{VerbSetSchedule}},
+	{"schedule resume", []Verb{VerbSetSchedule}},
+	{"schedule rm", []Verb{VerbDropSchedule}},
+	{"explain", []Verb{VerbQueue, VerbRun, VerbPeek, VerbRunTask}},
+	{"token whoami", []Verb{VerbWhoami}},
+	{"tunnel", nil},
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/glassq/glassq/internal/whole"
 )
 
 // DirFS is a directory of the operating system. Lock makes it, readable by its owner
@@ -101,7 +103,7 @@ func (d dirFS) List() ([]string, error) {
 	return names, err
 }
 
-func (d dirFS) SyncDir() error { return syncDir(d.path) }
+func (d dirFS) SyncDir() error { return whole.SyncDir(d.path) }
 
 func (d dirFS) Lock(name string) (io.Closer, error) {
 	if err := MakeDir(d.path); err != nil {
@@ -147,7 +149,7 @@ func (l *dirLock) Close() error {
 func MakeDir(path string) error {
 	parent := filepath.Dir(path)
 	if st, err := os.Stat(path); err == nil && st.IsDir() {
-		return syncDir(parent)
+		return whole.SyncDir(parent)
 	}
 	if _, err := os.Stat(parent); parent != path && err != nil {
 		if err := MakeDir(parent); err != nil {
@@ -157,7 +159,7 @@ func MakeDir(path string) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return lacksInodes(DirFS(parent), err)
 	}
-	return syncDir(parent)
+	return whole.SyncDir(parent)
 }
 
 type osFile struct{ *os.File }

@@ -21,9 +21,6 @@ func lockFile(f *os.File, high uint32) error {
 // holdDir does nothing: a file that is open cannot be removed.
 func holdDir(string) (*os.File, error) { return nil, nil }
 
-// syncDir does nothing: the file system journals its names.
-func syncDir(string) error { return nil }
-
 // isNoSpace tells whether err says that the disk is full.
 func isNoSpace(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) ||

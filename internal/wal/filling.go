@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/glassq/glassq/internal/whole"
 )
 
 // unfinishedName is a file in a directory that is still being filled with a copy: no start takes
@@ -50,7 +52,7 @@ func Fill(path string) (*Filling, error) {
 		}
 	}
 	if err == nil {
-		err = syncDir(path) // the mark comes before everything else
+		err = whole.SyncDir(path) // the mark comes before everything else
 	}
 	if err != nil {
 		f.mark.Close()
@@ -80,7 +82,7 @@ func (f *Filling) Done() error {
 	f.mark.Close() // not every system removes an open file
 	err := os.Remove(filepath.Join(f.path, unfinishedName))
 	if err == nil {
-		err = syncDir(f.path)
+		err = whole.SyncDir(f.path)
 	}
 	if err != nil {
 		return fmt.Errorf("finish %s: %w", f.path, err)

@@ -365,7 +365,11 @@ func tryFlag(f *pflag.Flag, texts []string) error {
 func suggestion(name string, names []string) string {
 	best, distance := "", 3
 	for _, n := range names {
-		if d := editDistance(name, n); d < distance {
+		d := editDistance(name, n)
+		if len(name) > len("--x") && strings.HasPrefix(n, name) {
+			d = min(d, 1)
+		}
+		if d < distance {
 			best, distance = n, d
 		}
 	}

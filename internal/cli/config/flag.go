@@ -40,20 +40,13 @@ func FlagError(cmd *cobra.Command, err error) error {
 	if !ok {
 		return err
 	}
-	best, distance := "", 3
+	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		d := editDistance(name, f.Name)
-		if len(name) > 1 && strings.HasPrefix(f.Name, name) {
-			d = min(d, 1)
-		}
-		if !f.Hidden && d < distance {
-			best, distance = f.Name, d
+		if !f.Hidden {
+			names = append(names, "--"+f.Name)
 		}
 	})
-	if best == "" {
-		return fmt.Errorf("there is no flag --%s", name)
-	}
-	return fmt.Errorf("there is no flag --%s; did you mean --%s?", name, best)
+	return fmt.Errorf("there is no flag --%s%s", name, suggestion("--"+name, names))
 }
 
 // editDistance is how many bytes are to be added, dropped or changed to make b of a.

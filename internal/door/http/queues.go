@@ -18,9 +18,6 @@ func (s *call) queues(r *http.Request, q *query) (any, error) {
 
 func (s *call) showQueue(r *http.Request, _ *query) (any, error) {
 	list, err := s.store.Queues(r.Context(), r.PathValue("queue"))
-	if err == nil && len(list) == 0 {
-		err = glassq.Errorf(glassq.CodeNotFound, "no queue %q", r.PathValue("queue"))
-	}
 	if err != nil {
 		return nil, err
 	}
