@@ -19,10 +19,12 @@ func keyLaws() []law {
 		{"keys: no eligible task waits while a worker waits", keysWake},
 		{"keys: in any window at most the burst and the rate go, and with constant work that much less the burst", keyRate},
 		{"keys: what a task really cost is settled by its ack, once", keyCost},
+		{"keys: in any window at most the burst and the rate of cost go, and with constant work that much less the burst", keyCostRate},
 		{"keys: a hold stops its key for everybody, and ends when it says", keyHold},
 		{"keys: limits change while tasks are leased", keyChanges},
 	}, perEnd("keys: the concurrency of a key is never exceeded", keyConcurrency),
 		perEnd("keys: a rate that was used up stays so", keyRateStays),
+		perEnd("keys: in any window at most the burst and the rate of cost go, and a debt stays", keyCostStays),
 		perEnd("keys: a hold that was told stays", keyHoldStays)))
 }
 

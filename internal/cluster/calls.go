@@ -101,7 +101,7 @@ func (c *calls) make(ctx context.Context, owner string, data []byte, waits bool,
 			return nil, cmp.Or(ctx.Err(), errLost)
 		case <-changed:
 			var now string
-			if now, _, changed = c.s.heardOwner(); ends == nil && now != "" && now != owner {
+			if now, changed = c.s.heardOwner(); ends == nil && now != "" && now != owner {
 				ends = time.After(ownerHas)
 			}
 			continue
@@ -171,7 +171,7 @@ func (c *calls) send(ctx context.Context, owner string, id callID, data []byte, 
 		select {
 		case <-time.After(busyPause):
 		case <-changed:
-			if now, _, next := c.s.heardOwner(); now == owner {
+			if now, next := c.s.heardOwner(); now == owner {
 				changed = next
 			} else {
 				return moved()

@@ -35,10 +35,10 @@ func (s *Store) where() (own *reign, owner string, changed <-chan struct{}, lone
 }
 
 // heardOwner is the owner as far as heard; changed is closed when that changes.
-func (s *Store) heardOwner() (owner string, epoch uint64, changed <-chan struct{}) {
+func (s *Store) heardOwner() (owner string, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.owner, s.epoch, s.changed
+	return s.owner, s.changed
 }
 
 // serving is the reign of this gateway, or nil.

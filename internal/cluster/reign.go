@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -558,9 +559,9 @@ func (r *reign) Free(x engine.Extent) error {
 
 func (r *reign) Idle(time.Time) time.Time { return time.Time{} }
 
-// chance is eight bytes that nobody else has.
-func chance(read func([]byte) (int, error)) uint64 {
+// chance is a number that nobody else has.
+func chance() uint64 {
 	var b [8]byte
-	read(b[:]) // crypto/rand never fails
+	rand.Read(b[:]) // never fails
 	return binary.LittleEndian.Uint64(b[:])
 }

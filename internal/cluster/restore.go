@@ -28,7 +28,7 @@ func Restore(ctx context.Context, g Ground, from io.Reader, opt Options) (int64,
 		return 0, glassq.Errorf(glassq.CodeBadRequest,
 			"there is a store already, its log has %d messages: restore into a new one, or delete this one", info.Last)
 	}
-	t := s.taker(nil)
+	t := s.taker()
 	r, err := t.take(ctx)
 	if err != nil {
 		return 0, err
@@ -56,11 +56,9 @@ func (s *Store) Archive(ctx context.Context, w io.Writer) error {
 	if err := s.refused(); err != nil {
 		return err
 	}
-	owner, _, _ := s.heardOwner()
+	owner, _ := s.heardOwner()
 	return glassq.Errorf(glassq.CodeUnavailable, "an archive is written by the gateway that owns the store, %q: ask that one", owner)
 }
-
-var _ glassq.Archiver = (*Store)(nil)
 
 // found writes down which store this is: from then on there is one.
 func (s *Store) found(ctx context.Context, revision uint64) error {

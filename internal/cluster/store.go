@@ -126,7 +126,7 @@ const (
 func Open(ctx context.Context, g Ground, opt Options) (*Store, error) {
 	s := &Store{ground: g, opt: opt.withDefaults(), changed: make(chan struct{}), failed: make(chan struct{}),
 		kick: make(chan struct{}, 1), loneAt: time.Now(), peers: map[string]peer{}}
-	s.name = fmt.Sprintf("%016x", chance(rand.Read))
+	s.name = fmt.Sprintf("%016x", chance())
 	s.own() // before others are heard
 	known, err := s.recall()
 	if err != nil {
@@ -349,10 +349,7 @@ func (s *Store) run(ctx context.Context) {
 		}
 		switch {
 		case fatal(err), errors.Is(err, ErrGone):
-			s.mu.Lock()
-			high := s.high
-			s.mu.Unlock()
-			s.fail(s.taker([]witness{high}).gone(err))
+			s.fail(s.taker().gone(err))
 			return
 		case err != nil:
 			s.say("the hints do not answer", err)
@@ -569,8 +566,11 @@ func (s *Store) look(ctx context.Context) {
 }
 
 // taker is for one take-over.
-func (s *Store) taker(witnesses []witness) *taker {
-	return &taker{log: s.ground.Log, bucket: s.ground.Bucket, store: s.id, cut: s.opt.ExtentBytes, witnesses: witnesses,
+func (s *Store) taker() *taker {
+	s.mu.Lock()
+	high := s.high
+	s.mu.Unlock()
+	return &taker{log: s.ground.Log, bucket: s.ground.Bucket, store: s.id, cut: s.opt.ExtentBytes, high: high,
 		full: s.noRoom, seen: s.seen, opt: engine.Options{CacheBytes: s.opt.CacheBytes,
 			CheckpointEvery: s.opt.CheckpointEvery, MaxQueues: s.opt.MaxQueues, MaxRuns: s.opt.MaxRuns,
 			Logger: s.opt.Logger, Wall: s.opt.Wall, PutItself: s.opt.PutItself}}
@@ -578,11 +578,7 @@ func (s *Store) taker(witnesses []witness) *taker {
 
 // takeOver reads the log, claims it and starts an engine.
 func (s *Store) takeOver(ctx context.Context) (*reign, error) {
-	s.mu.Lock()
-	witnesses := []witness{s.high}
-	s.mu.Unlock()
-	t := s.taker(witnesses)
-	r, err := t.take(ctx)
+	r, err := s.taker().take(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package cluster
 import (
 	"bufio"
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -32,8 +31,8 @@ type taker struct {
 	opt    engine.Options
 	cut    int64 // bytes of an extent
 
-	// witnesses are points that the log has had: it is not right without them.
-	witnesses []witness
+	// high is a point that the log has had: it is not right without it. Number 0 is none.
+	high witness
 	// full is told why there is no room for the claim.
 	full func(error)
 	// seen is engine.Policy.Seen.
@@ -172,10 +171,8 @@ func (t *taker) gone(err error) error {
 	if !errors.Is(err, ErrGone) {
 		return err
 	}
-	for _, w := range t.witnesses {
-		if w.number > 0 {
-			return lost("the store was made, %s has seen message %s of its log, and a part of it is not there any more: %w", w.who, w.point, err)
-		}
+	if w := t.high; w.number > 0 {
+		return lost("the store was made, %s has seen message %s of its log, and a part of it is not there any more: %w", w.who, w.point, err)
 	}
 	return lost("the store was made, and a part of it is not there any more: %w", err)
 }
@@ -235,11 +232,9 @@ func (t *taker) read(ctx context.Context) error {
 			return errDiverged
 		}
 	}
-	for _, w := range t.witnesses {
-		if w.number > t.f.at.number {
-			return lost("the log ends with message %d, and %s has seen message %s: the machines have lost what they confirmed",
-				t.f.at.number, w.who, w.point)
-		}
+	if w := t.high; w.number > t.f.at.number {
+		return lost("the log ends with message %d, and %s has seen message %s: the machines have lost what they confirmed",
+			t.f.at.number, w.who, w.point)
 	}
 	return nil
 }
@@ -258,12 +253,11 @@ func (t *taker) feed(n uint64, msg []byte) error {
 	if t.f.epoch != epoch {
 		r.writers = append(r.writers, writer{n, t.f.epoch, t.f.writer})
 	}
-	for _, w := range t.witnesses {
-		if w.number == n && (void || w.chain != t.f.at.chain) && t.strict {
+	if w := t.high; w.number == n && (void || w.chain != t.f.at.chain) {
+		if t.strict {
 			return lost("message %d of the log is not the one that %s has seen: the log went back and went on", n, w.who)
-		} else if w.number == n && (void || w.chain != t.f.at.chain) {
-			return errDiverged
 		}
+		return errDiverged
 	}
 	r.count(len(msg), n)
 	if f == nil {
@@ -285,7 +279,7 @@ func (t *taker) feed(n uint64, msg []byte) error {
 func (t *taker) claim(ctx context.Context) (won bool, err error) {
 	r := t.r
 	h := head{store: t.store, link: t.f.at.chain, number: t.f.at.number + 1, epoch: t.f.epoch + 1,
-		writer: chance(rand.Read), first: t.f.at.number + 1, part: 1, parts: 1}
+		writer: chance(), first: t.f.at.number + 1, part: 1, parts: 1}
 	msg := make([]byte, headSize)
 	at := point{h.number, h.seal(msg)}
 	for {

@@ -107,7 +107,7 @@ func inWords(err error) error {
 		return fmt.Errorf("%q is neither a number nor a name there", n.Num)
 	}
 	if strings.HasSuffix(err.Error(), "to be enabled") {
-		return errors.New("L, W, H and # are not known here")
+		return errors.New("none of L, W, H and # is known here")
 	}
 	return err
 }

@@ -1,11 +1,14 @@
 package ladder
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -154,7 +157,9 @@ func lazyBlackout(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			_, is := p.cluster()
 			p.acks(300)
+			p.seen(is.Message)
 			fresh := p.gateways[2]
 			err := p.blackout(func() { fresh.kill() })
 			stop()
@@ -175,6 +180,24 @@ func lazyBlackout(t *testing.T) {
 					code, ends, seen)
 			}
 		})
+	}
+}
+
+// seen waits until all gateways have written down that they have seen more than message n.
+func (p *plant) seen(n uint64) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	for _, g := range p.gateways {
+		file := filepath.Join(g.args[slices.Index(g.args, "--data")+1], "seen")
+		for is := (struct{ Number uint64 }{}); is.Number <= n; pause(ctx, 20*time.Millisecond) {
+			text, err := os.ReadFile(file)
+			if err == nil {
+				err = json.Unmarshal(text, &is)
+			}
+			if ctx.Err() != nil {
+				p.t.Fatalf("a gateway has not seen more than message %d for 3 minutes: %v", n, err)
+			}
+		}
 	}
 }
 

@@ -44,6 +44,8 @@ var table = func() []script {
 		{"halt", "halt put put reserve allack reserve result put reserve nack expire reserve ack"},
 		{"halt past a restart", "halt halt put reserve nack restart put reserve ack expire reserve restart result expire reserve"},
 		{"halt and by hand", "halt put reserve nack reserve die halt reserve nack unpause reserve allack unpause take"},
+		{"halts send one probe", "trip trip trip put put put reserve reserve reserve die die put put put expire put put " +
+			"probe probe probe ack expire put put probe probe probe grab"},
 		{"halted keys", "keys halt put put reserve nack reserve result reserve die reserve nack release expire reserve ack unpause grab"},
 		{"halted keys past a restart", "keys halt put put reserve nack reserve die restart nack put sleep restart reserve expire release reserve"},
 		{"hooks", "hook put seal reserve result allack grab allack reserve allack restart reserve allack grab"},
@@ -120,9 +122,9 @@ var table = func() []script {
 		{"ids go with their tasks across restarts", "ids unique restart hour ids restart reserve allack unique ids purge restart ids"},
 		{"ids under compaction", "unique ids big big reserve ack sleep hour big big reserve ack sleep ids purge ids"},
 		{"archives", "put ids range reserve result archive reserve ack again archive dup ids allack archive"},
-		{"archives of keys", "keys keys halt put put range grab ack hold archive reserve keys result archive expire grab allack archive grab"},
+		{"archives of keys", "keys keys keys put put range grab grab grab ack hold archive reserve keys result archive expire grab allack archive grab"},
 		{"archives of halts", "halt halt put put reserve nack reserve die reserve nack archive reserve result expire archive reserve allack archive take"},
-		{"archives of runs", "hook put seal grab die allack archive retry after put seal archive grab allack archive redrive grab allack archive grab"},
+		{"archives of runs", "hook seal hook put seal grab die allack archive retry after put seal archive grab allack archive redrive grab allack archive grab"},
 		{"archives of progress", "put range reserve say say archive say undo reserve say archive expire reserve say die archive redrive reserve allack"},
 		{"archives of schedules", "schedule schedule archive expire archive schedule grab expire archive allack expire unschedule archive expire"},
 		{"archives under compaction", "big big reserve ack sleep archive big big reserve allack sleep archive restart big reserve allack sleep"},
@@ -166,7 +168,7 @@ var pipeline = strings.Fields("hook hook hook hook hook hook after after after r
 	"schedule schedule schedule unschedule")
 
 // turns are those and steps with keys. Whose turn it is a start decides anew, so lives are not alike in all ways.
-var turns = slices.Concat(strings.Fields("keys keys keys hold hold release grab"), pipeline, usual)
+var turns = slices.Concat(strings.Fields("keys keys keys hold hold release grab trip probe"), pipeline, usual)
 
 func mixed(rng *rand.Rand, n int) []string {
 	out := make([]string, n)

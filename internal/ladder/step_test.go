@@ -60,7 +60,8 @@ const (
 var duties = map[string]duty{
 	"put": durable, "big": durable, "dup": durable, "ids": durable, "range": durable, "one": durable, "delay": durable,
 	"say": durable, "ack": durable, "result": durable, "allack": durable, "nack": durable, "die": durable, "set": durable,
-	"unpause": durable, "halt": durable, "keys": durable, "hold": durable, "release": durable, "unique": durable, "purge": durable,
+	"unpause": durable, "halt": durable, "trip": durable, "keys": durable, "hold": durable, "release": durable,
+	"unique": durable, "purge": durable,
 	"bury": durable, "redrive": durable, "some": durable, "seal": durable, "cancel": durable, "drop": durable,
 	"forget": durable, "restart": durable, "archive": durable, "hook": durable, "hookroom": durable, "schedule": durable,
 	"unschedule": durable, "after": durable, "retry": durable,
@@ -77,6 +78,16 @@ func (d *driver) queue() string  { return queues[d.rng.IntN(2)] }
 func (d *driver) shelf() string  { return queues[d.rng.IntN(8)/2+d.rng.IntN(10)/9] } // seldom the last of them
 func (d *driver) runOf() string  { return runName(d.runNo) }
 func (d *driver) one(n int) bool { return d.rng.IntN(n) == 0 }
+
+// halted is a queue that may send a probe, or has sent one, if there is any.
+func (d *driver) halted() string {
+	for _, queue := range queues {
+		if h := d.m.queues[queue].halt; h.halted && h.until > 0 && h.until <= d.m.now {
+			return queue
+		}
+	}
+	return d.shelf()
+}
 
 func (d *driver) body(size int) []byte {
 	d.bodies++
@@ -182,6 +193,8 @@ func (d *driver) take(ctx context.Context, name string) error {
 		return d.reserve(ctx, d.shelf(), 1+d.rng.IntN(4), false)
 	case "grab": // everything in a queue
 		return d.reserve(ctx, d.shelf(), 100, false)
+	case "probe":
+		return d.reserve(ctx, d.halted(), 2, false)
 	case "wait":
 		return d.wait(ctx, queues[d.rng.IntN(4)], 1+d.rng.IntN(2)) // two schedules may put one after the other
 	case "look":
@@ -281,6 +294,9 @@ func (d *driver) operate(ctx context.Context, name string) error {
 			rule = fmt.Sprintf("failed>%d%% of %d", 30*d.rng.IntN(3), 1+d.rng.IntN(5))
 		}
 		return d.configure(ctx, queue, glassq.SettingsChange{Halt: &rule, HaltResume: &resume})
+	case "trip": // the next failure halts
+		rule, resume, per := "failed>0% of 1", 20.0, glassq.HaltPerQueue
+		return d.configure(ctx, queue, glassq.SettingsChange{Halt: &rule, HaltResume: &resume, HaltPer: &per})
 	case "keys":
 		return d.keys(ctx, queue)
 	case "release":
