@@ -107,6 +107,9 @@ const hidden = "(hidden)"
 // hold credentials, bodies, and passwords in URLs.
 func shown(f *pflag.Flag) string {
 	value := f.Value.String()
+	if !f.Changed {
+		value = f.DefValue // where the value itself says little
+	}
 	switch f.Name {
 	case "header":
 		list, ok := f.Value.(pflag.SliceValue)

@@ -142,6 +142,9 @@ func (d *doctor) config(cmd *cobra.Command, settled error) {
 		d.say("FAIL", "config", "%s", sentence(settled))
 		return
 	}
+	for _, text := range config.Misspelt(cmd.Root(), os.Environ()) {
+		d.say("warn", "config", "%s", text)
+	}
 	path, named := config.Path(cmd.Flags(), os.LookupEnv)
 	c, err := config.Load(cmd.Root(), path, named)
 	if err == nil {

@@ -117,6 +117,12 @@ func (a *app) begin(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	a.begun = true
+	if f := cmd.Flags().Lookup("log-format"); f != nil && f.Value.String() == formatJSON {
+		a.console.SetJSON()
+	}
+	for _, text := range config.Misspelt(cmd.Root(), os.Environ()) {
+		a.console.Note(slog.LevelWarn, cmd.CommandPath()+": "+text, "a variable is probably misspelt", "says", text)
+	}
 	return a.oneFileEach(cmd)
 }
 

@@ -65,6 +65,8 @@ func TestDoctorSettings(t *testing.T) {
 			[]string{"ok    config   " + never, "warn  sync     serve is set to --sync never", "only --sync always"}},
 		{"sync interval", []string{"GLASSQ_SYNC=interval"}, []string{"--data", data}, 0,
 			[]string{"warn  sync     serve is set to --sync interval"}},
+		{"a variable that is misspelt", []string{"GLASSQ_SYNK=never", "GLASSQ_PORT=tcp://10.0.0.1:5080", "GLASSQ_TASK_ID=r/1"},
+			[]string{"--data", data}, 0, []string{"warn  config   the environment has GLASSQ_SYNK, which is no setting; did you mean"}},
 		{"a server with sync never", nil, []string{"--data", data, "--server", server}, 0,
 			[]string{"the server runs with --sync never"}},
 		{"no such setting", nil, []string{"--data", data, "--config",

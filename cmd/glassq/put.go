@@ -20,7 +20,8 @@ func (a *app) putCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "put [[QUEUE] BODY]",
 		Short: "Put one task by hand",
-		Long:  `Put one task: the argument, or all of standard input. Of two arguments the first is the queue. Its id is printed when it is stored.`,
+		Long: `Put one task: the argument; without one, or for -, all of standard input. Of two arguments the first is the
+queue. Its id is printed when the task is stored.`,
 		Example: `  glassq put http://127.0.0.1:8888/
   glassq put mails ann@example.org
   glassq put --queue mails --wait 1m < mail.json`,
@@ -88,10 +89,10 @@ func (a *app) putCmd() *cobra.Command {
 	return cmd
 }
 
-// body is what a task is given by hand: the argument, or else all of standard input, of which at most
-// one byte beyond most is read.
+// body is what a task is given by hand: the argument, or else, and for -, all of standard input, of
+// which at most one byte beyond most is read.
 func (a *app) body(args []string, most int64) ([]byte, error) {
-	if len(args) == 1 {
+	if len(args) == 1 && args[0] != "-" {
 		return []byte(args[0]), nil
 	}
 	if term.IsTerminal(a.in) {

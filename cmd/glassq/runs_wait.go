@@ -24,6 +24,7 @@ func (a *app) runsWaitCmd() *cobra.Command {
 	fs := cmd.Flags()
 	fs.StringVar(&phase, "until", string(glassq.PhaseComplete), "exists, complete or drained")
 	fs.DurationVar(&timeout, "timeout", -1, "how long to wait, then exit 1; negative without end")
+	fs.Lookup("timeout").DefValue = "without end"
 	fs.DurationVar(&retry, "retry", 60*time.Second, "how long to wait for a server that is away")
 	strictFlag(fs, &strict, "")
 	fs.BoolVar(&asJSON, "json", false, "print JSON")

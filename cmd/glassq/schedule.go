@@ -31,7 +31,7 @@ Moments that were missed while no server ran are counted. --missed says whether 
 task (once), each has (all), or none. A time of day that is left out when clocks go forward is due as much
 later; one that comes twice when they go back is due once, unless the schedule is due in every hour.
 
-The body is the argument, or all of standard input.`,
+The body is the argument; without one, or for -, all of standard input.`,
 		Example: `  glassq schedule set reports '*/5 * * * *' --zone Europe/Berlin --queue reports 'make the report'
   glassq schedule set nightly '30 2 * * *' --zone Europe/Berlin --queue jobs --missed none < job.json`,
 		Args: arguments(2, 3),

@@ -125,9 +125,6 @@ func (a *app) serveCmd() *cobra.Command {
 		return ""
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if f.logFormat == formatJSON {
-			a.console.SetJSON()
-		}
 		f.logger = a.console.Logger()
 		settings := a.newReloader(cmd)
 		if err := f.check(); err != nil {

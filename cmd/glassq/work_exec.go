@@ -88,10 +88,10 @@ func (a *app) workExecCmd() *cobra.Command {
 		Long: `Run a process per task. The task's body is its standard input, or stands where {} is. Its environment has
 GLASSQ_TASK_ID, GLASSQ_TASK_RUN, GLASSQ_TASK_N, GLASSQ_TASK_ATTEMPT, GLASSQ_TASK_QUEUE, GLASSQ_TASK_TYPE and
 GLASSQ_TASK_BODY. A command appends lines like {"progress":0.4,"checkpoint":"offset 81920"} to the file that
-GLASSQ_TASK_PROGRESS names; the next try finds the checkpoint in the file GLASSQ_TASK_CHECKPOINT. No shell is involved unless --shell says so, and then {} is the body as one word, bare, in
-double quotes, in $(…) or in a here-document, never a part of the text; elsewhere it is refused. The result
-has exit, signal, ru (times, memory), and the first bytes of standard output and error. Flags stand before
-the command.`,
+GLASSQ_TASK_PROGRESS names; the next try finds the checkpoint in the file GLASSQ_TASK_CHECKPOINT. No shell is
+involved unless --shell says so, and then {} is the body as one word, bare, in double quotes, in $(…) or in a
+here-document, never a part of the text; elsewhere it is refused. The result has exit, signal, ru (times,
+memory), and the first bytes of standard output and error. Flags stand before the command.`,
 		Example: `  glassq work exec -c 4 convert {} -resize 50% {}.small
   glassq work exec --timeout 30s --retries 2 --joblog log python3 job.py
   glassq work exec --shell --tag 'curl -s {} | wc -c'

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -242,7 +241,7 @@ func (h *execHandler) run(ctx context.Context, l *glassq.Lease, r *worker.Reply,
 	res.Took = time.Since(res.Began)
 	late := deadline.stop(p)
 	stop()
-	pipes.finish()
+	pipes.finish(time.Now().Add(outputGrace))
 	killed := e.forget(p)
 	refused := j.finish(ctx)
 	switch {
@@ -333,19 +332,50 @@ type capture struct {
 
 func (c *capture) reset(most int) { c.kept, c.most, c.n = c.kept[:0], most, 0 }
 
-// read takes all of r in, until its end or an error, which is one of a time limit.
-func (c *capture) read(r io.Reader) {
+// read takes all of r in, until its end. A deadline of r ends the waiting: what is in the pipe by then
+// is taken in all the same, as a busy machine may come to it late.
+func (c *capture) read(r *os.File) {
 	if c.buf == nil {
 		c.buf = make([]byte, 16<<10)
 	}
 	for {
 		n, err := r.Read(c.buf)
-		c.n += int64(n)
-		c.kept = append(c.kept, c.buf[:min(n, c.most-len(c.kept))]...)
+		c.take(n)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			c.rest(r)
+		}
 		if err != nil {
 			return
 		}
 	}
+}
+
+// largestPipe is how much a pipe holds at most that a process without rights made larger; what comes
+// beyond it is of one that goes on writing.
+const largestPipe = 1 << 20
+
+// rest takes in what r has, without waiting.
+func (c *capture) rest(r *os.File) {
+	raw, err := r.SyscallConn()
+	if err != nil {
+		return
+	}
+	raw.Control(func(fd uintptr) {
+		for left := largestPipe; left > 0; {
+			n := readNow(fd, c.buf)
+			if n <= 0 {
+				return
+			}
+			c.take(n)
+			left -= n
+		}
+	})
+}
+
+// take notes the first n bytes of the buffer.
+func (c *capture) take(n int) {
+	c.n += int64(n)
+	c.kept = append(c.kept, c.buf[:min(n, c.most-len(c.kept))]...)
 }
 
 // append appends the members that say what was kept; an empty stream is left out.

@@ -303,6 +303,34 @@ func TestJoblog(t *testing.T) {
 	}
 }
 
+// TestLateOutput: what a process wrote is in its result, though the worker comes to it after the time
+// that it waits for what others hold open.
+func TestLateOutput(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("pipes have no deadlines there")
+	}
+	out, w, err := outPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	defer w.Close() // held open, as by what the process left behind
+	for _, size := range []int{0, 10, 10_000} {
+		if _, err := w.WriteString(strings.Repeat("x", size)); err != nil {
+			t.Fatal(err)
+		}
+		if err := out.SetReadDeadline(time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		var c capture
+		c.reset(100)
+		c.read(out)
+		if c.n != int64(size) || len(c.kept) != min(size, 100) {
+			t.Errorf("of %d bytes %d were counted and %d kept", size, c.n, len(c.kept))
+		}
+	}
+}
+
 // TestJoblogShared: a line is one write, however long, so that two workers may append to one file.
 func TestJoblogShared(t *testing.T) {
 	var w writes

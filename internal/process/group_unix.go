@@ -19,6 +19,16 @@ func terminate(p *os.Process) { syscall.Kill(-p.Pid, syscall.SIGTERM) } // it ma
 // kill ends the group of p.
 func kill(p *os.Process) { syscall.Kill(-p.Pid, syscall.SIGKILL) } // it may have ended: no error
 
+// readNow reads what a descriptor that does not block has, at most once; 0 for nothing.
+func readNow(fd uintptr, b []byte) int {
+	for {
+		n, err := syscall.Read(int(fd), b)
+		if err != syscall.EINTR {
+			return max(n, 0)
+		}
+	}
+}
+
 func endingOf(s *os.ProcessState) ending {
 	e := ending{code: s.ExitCode(), user: s.UserTime(), sys: s.SystemTime()}
 	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {

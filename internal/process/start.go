@@ -74,9 +74,8 @@ func (h *execHandler) start(l *glassq.Lease) (*os.Process, *pipes, error) {
 	return p, ps, nil
 }
 
-// finish waits for the rest of the output, but not long for what others hold open, and closes all.
-func (ps *pipes) finish() {
-	limit := time.Now().Add(outputGrace)
+// finish waits for the rest of the output, but until limit only for what others hold open, and closes all.
+func (ps *pipes) finish(limit time.Time) {
 	ps.out.SetReadDeadline(limit) // os.Pipe has deadlines where there is a poller; elsewhere it waits
 	ps.err.SetReadDeadline(limit)
 	if ps.in != nil {

@@ -54,11 +54,11 @@ type ComparedRow struct {
 func Compare(nameA string, a *Document, nameB string, b *Document) (*Comparison, error) {
 	c := &Comparison{A: nameA, B: nameB, Notes: []string{}}
 	c.add("results", "", float64(a.Results), float64(b.Results), Unjudged)
-	for _, n := range []struct {
-		name string
-		a, b uint64
-	}{{"ok", a.OK, b.OK}, {"failed", a.Failed, b.Failed}, {"late", a.Rate.Late, b.Rate.Late}} {
-		c.share(n.name, n.a, a.Results, n.b, b.Results)
+	c.share("ok", a.OK, a.Results, b.OK, b.Results)
+	c.share("failed", a.Failed, a.Results, b.Failed, b.Results)
+	asked := a.Rate.Asked > 0 || b.Rate.Asked > 0 // without a rate nothing is due, and late is what waits in the worker
+	if asked {
+		c.share("late", a.Rate.Late, a.Results, b.Rate.Late, b.Results)
 	}
 	for _, class := range classesOf(a, b) {
 		c.share("err:"+class, countOf(a, class), a.Results, countOf(b, class), b.Results)
@@ -69,8 +69,10 @@ func Compare(nameA string, a *Document, nameB string, b *Document) (*Comparison,
 	if err := c.times("", &a.Service, &b.Service); err != nil {
 		return nil, err
 	}
-	if err := c.times("due.", &a.Due, &b.Due); err != nil {
-		return nil, err
+	if asked {
+		if err := c.times("due.", &a.Due, &b.Due); err != nil {
+			return nil, err
+		}
 	}
 	c.notes(a, b)
 	return c, nil

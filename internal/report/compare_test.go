@@ -76,6 +76,32 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// TestCompareDue: tasks are due at moments of a rate, so without one none is late.
+func TestCompareDue(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		rateOf [2]float64
+		want   bool
+	}{{"no rate", [2]float64{}, false}, {"a rate", [2]float64{100, 100}, true}, {"one with a rate", [2]float64{0, 100}, true}} {
+		var docs [2]*Document
+		for i := range docs {
+			docs[i] = timed(100, 0, 10, 50)
+			docs[i].Due, docs[i].Rate.Late, docs[i].Rate.Asked = docs[i].Service, 50, tt.rateOf[i]
+		}
+		c, err := Compare("a", docs[0], "b", docs[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]bool{}
+		for _, r := range c.Rows {
+			got[r.Name] = true
+		}
+		if got["late"] != tt.want || got["due.p99"] != tt.want || !got["p99"] {
+			t.Errorf("%s: late is %v and due.p99 %v; want %v", tt.name, got["late"], got["due.p99"], tt.want)
+		}
+	}
+}
+
 func TestCompareNotes(t *testing.T) {
 	a, b := timed(1000, 0, 10, 5), timed(1000, 100, 10, 5)
 	a.Rate.Asked = 500

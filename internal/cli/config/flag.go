@@ -25,6 +25,8 @@ func valueError(f *pflag.Flag, value string, cause error) error {
 			return errors.New("longer than a duration can be, 292 years")
 		}
 		return errors.New("not a duration like 250ms, 10s or 1h30m")
+	case "stringToString":
+		return errors.New("not of the form name=value")
 	case "bool":
 		return errors.New("neither true nor false")
 	}

@@ -1,9 +1,11 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -47,9 +49,55 @@ func (o Origins) Behind(flags *pflag.FlagSet, sentence string) string {
 
 var flagWord = regexp.MustCompile(`\B--?[a-z][a-z0-9-]*`)
 
+const environmentPrefix = "GLASSQ_"
+
 // environmentName is the variable of a flag.
 func environmentName(flag string) string {
-	return "GLASSQ_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+	return environmentPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// Misspelt names the variables of environ that are those of no setting, and nearly those of one, with
+// the one that was probably meant. Others of that kind may be of somebody else.
+func Misspelt(root *cobra.Command, environ []string) (sentences []string) {
+	var names []string
+	for _, pair := range environ {
+		name, _, _ := strings.Cut(pair, "=")
+		if !strings.HasPrefix(name, environmentPrefix) {
+			continue
+		}
+		if names == nil {
+			names = settingNames(root, []string{environmentName("config")})
+		}
+		if slices.Contains(names, name) {
+			continue
+		}
+		best, distance := "", 2
+		if len(name) >= len(environmentPrefix)+8 {
+			distance++ // two slips in a long word
+		}
+		for _, n := range names {
+			if d := editDistance(name, n); d < distance {
+				best, distance = n, d
+			}
+		}
+		if best != "" {
+			sentences = append(sentences, fmt.Sprintf("the environment has %s, which is no setting; did you mean %s?", name, best))
+		}
+	}
+	return sentences
+}
+
+// settingNames adds the variables of cmd and of those below it to names.
+func settingNames(cmd *cobra.Command, names []string) []string {
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if isConfigured(f) {
+			names = append(names, environmentName(f.Name))
+		}
+	})
+	for _, sub := range cmd.Commands() {
+		names = settingNames(sub, names)
+	}
+	return names
 }
 
 // Fill sets the flags of cmd that were not given, from the environment, else from the file, and
@@ -75,6 +123,9 @@ func (c *File) Fill(cmd *cobra.Command, lookup func(string) (string, bool)) (Ori
 		if value, ok := lookup(name); ok {
 			origins[f.Name] = Origin{"environment " + name, name}
 			if serr := cmd.Flags().Set(f.Name, value); serr != nil {
+				if e, ok := errors.AsType[*pflag.InvalidValueError](serr); ok {
+					serr = e.Unwrap()
+				}
 				err = fmt.Errorf("%s=%q: %w", name, value, valueError(f, value, serr))
 			}
 			return
