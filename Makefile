@@ -19,7 +19,7 @@ TEST     = $(GO) run ./internal/leftout -list $(LEFT_OUT) $(if $(FULL),-strict) 
 CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 
 # What make lines does not count: tests, and what only they use.
-NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|hostile|leftout|arch)/|/waltest/|/clustertest/|/natstest/|/enginelog/
+NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|hostile|leftout|arch)/|/waltest/|/clustertest/|/natstest/|/freeport/|/enginelog/
 
 .DEFAULT_GOAL := help
 .PHONY: help check fmt vet staticcheck unit peers layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine bench-peers bench-peers-long challenge build man packages demo lines weigh \

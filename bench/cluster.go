@@ -18,6 +18,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/freeport"
 	"github.com/glassq/glassq/internal/jetstream/natstest"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -108,7 +109,7 @@ func (k *clusterBench) begin(lazy bool) error {
 	if k.js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(pendingMost)); err != nil {
 		return err
 	}
-	addrs, err := natstest.FreePorts(4)
+	addrs, err := freeport.Addresses(4)
 	if err != nil {
 		return err
 	}

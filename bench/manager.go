@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/glassq/glassq/internal/freeport"
 )
 
 // managerScript puts and works as Python programs with a manager do, and prints calls per second.
@@ -103,12 +105,11 @@ func spreadOf(x []float64) string {
 }
 
 func unusedAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := freeport.Addresses(1)
 	if err != nil {
 		return "", err
 	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
+	return addrs[0], nil
 }
 
 // managerRound runs the script once against server, or against one that does nothing.

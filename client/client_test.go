@@ -27,6 +27,7 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 	"github.com/glassq/glassq/internal/door"
 	httpdoor "github.com/glassq/glassq/internal/door/http"
+	"github.com/glassq/glassq/internal/freeport"
 )
 
 func openStore(t testing.TB) *broker.Broker {
@@ -320,12 +321,11 @@ func TestOperator(t *testing.T) {
 
 // freeAddress is an address where nobody listens.
 func freeAddress(t *testing.T) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := freeport.Addresses(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return addrs[0]
 }
 
 func TestUnreachable(t *testing.T) {

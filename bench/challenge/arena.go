@@ -22,6 +22,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/glassq/glassq/internal/freeport"
 )
 
 const (
@@ -315,14 +317,13 @@ func share(pid int) uint64 {
 	return 0
 }
 
-// free is an address that nobody listened on a moment ago.
+// free is an address that nobody listens on.
 func free() string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := freeport.Addresses(1)
 	if err != nil {
 		return "127.0.0.1:0"
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return addrs[0]
 }
 
 // ask says a command to Redis and reads its first line, and the second of a text; "" when it is away.

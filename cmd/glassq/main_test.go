@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/glassq/glassq/internal/freeport"
 )
 
 // tooLong is how long nothing takes that comes to its end, on whatever machine: only what hangs is
@@ -216,15 +217,14 @@ func (p *process) kill() {
 	p.wait()
 }
 
-// freeAddress is one that nobody listened on a moment ago.
+// freeAddress is one that nobody listens on.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := freeport.Addresses(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return addrs[0]
 }
 
 // idOf is the id of a result line.

@@ -39,7 +39,7 @@ var rules = []rule{
 		"internal/wal/..."}, false},
 	{"internal/ladder/mutants", 6, nil, true},
 	{"internal/ladder/reliability", 6, nil, true},
-	{"internal/ladder/cluster", 6, []string{"internal/jetstream/natstest"}, true},
+	{"internal/ladder/cluster", 6, []string{"internal/freeport", "internal/jetstream/natstest"}, true},
 	{"internal/ladder/release", 6, []string{".", "internal/disk"}, true},
 	{"internal/hostile", 6, []string{"..."}, false},
 	{"internal/fetch/...", 5, []string{".", "internal/cert", "internal/jsonline", "internal/lack", "internal/whole", "result",
@@ -57,7 +57,7 @@ var rules = []rule{
 	{"internal/disk", 3, []string{".", "internal/engine", "internal/state", "internal/wal"}, false},
 	{"internal/cluster/clustertest", 3, []string{"internal/cluster"}, true},
 	{"internal/cluster", 3, []string{".", "internal/engine", "internal/room", "internal/state"}, true},
-	{"internal/jetstream/natstest", 3, nil, true},
+	{"internal/jetstream/natstest", 3, []string{"internal/freeport"}, true},
 	{"internal/jetstream", 4, []string{".", "internal/cluster", "internal/plain"}, false},
 	{"internal/engine/enginelog", 3, []string{".", "internal/engine"}, true},
 	{"internal/engine", 2, []string{".", "internal/cron", "internal/envelope", "internal/patience", "internal/room",
@@ -99,6 +99,7 @@ var rules = []rule{
 	{"internal/leftout", 0, nil, true}, // a tool of make test
 	{"spec", 0, nil, true},             // embedded files
 	{"internal/cron", 0, []string{"."}, false},
+	{"internal/freeport", 0, nil, true}, // of tests
 	{"internal/jsonline", 0, []string{"."}, false},
 	{"internal/lack", 0, nil, true},
 	{"internal/plain", 0, nil, true},

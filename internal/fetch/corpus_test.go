@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/glassq/glassq/internal/freeport"
 	"github.com/glassq/glassq/result"
 	"github.com/valyala/fasthttp"
 )
@@ -105,11 +106,10 @@ func handshake(cfg *tls.Config, answer string) func(net.Conn) {
 }
 
 func corpus(t *testing.T) []awkward {
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	gone, err := freeport.Addresses(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone.Close()
 	ca := newAuthority(t)
 	hour := time.Now().Add(time.Hour)
 	good := ca.leaf(t, hour)
@@ -278,7 +278,7 @@ func corpus(t *testing.T) []awkward {
 		}, class: tooLarge},
 
 		// Connections.
-		{name: "refused", task: "http://" + gone.Addr().String() + "/", class: result.ClassRefused},
+		{name: "refused", task: "http://" + gone[0] + "/", class: result.ClassRefused},
 		{name: "no such host", task: "http://no-such-host.invalid/", class: result.ClassDNS},
 		{name: "closed at once", serve: func(net.Conn) {}, class: eof},
 		{name: "reset", serve: reset, class: result.ClassReset},
@@ -399,7 +399,7 @@ func corpus(t *testing.T) []awkward {
 			tune: following, code: 300},
 		{name: "redirect to another scheme", serve: says("HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n"), tune: following, class: protocol, code: 302},
 		{name: "redirect to nonsense", serve: says("HTTP/1.1 302 Found\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n"), tune: following, class: protocol, code: 302},
-		{name: "redirect to nobody", serve: says("HTTP/1.1 302 Found\r\nLocation: http://" + gone.Addr().String() +
+		{name: "redirect to nobody", serve: says("HTTP/1.1 302 Found\r\nLocation: http://" + gone[0] +
 			"/\r\nContent-Length: 0\r\n\r\n"), tune: following, class: result.ClassRefused},
 		{name: "loop", serve: says("HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), tune: following, class: status, code: 302, more: "more than 3 redirects", conns: 4},
 

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/glassq/glassq/internal/freeport"
 	"github.com/glassq/glassq/result"
 )
 
@@ -307,43 +308,37 @@ func TestNginxHTTP2(t *testing.T) {
 func startNginx(t *testing.T, cert tls.Certificate) (addr string) {
 	dir := t.TempDir()
 	certFile, keyFile := files(t, cert)
-	for range 5 { // somebody else may take the port in between
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr = ln.Addr().String()
-		ln.Close()
-		conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr notice;
+	addrs, err := freeport.Addresses(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr = addrs[0]
+	conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr notice;
 events { }
 http { access_log off; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s;
 uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
 server { listen %[2]s ssl http2; ssl_certificate %[3]s; ssl_certificate_key %[4]s; return 200 hello; } }`, dir, addr, certFile, keyFile)
-		path := filepath.Join(dir, "nginx.conf")
-		if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.CommandContext(t.Context(), "nginx", "-p", dir, "-c", path)
-		errs, err := cmd.StderrPipe()
-		if err == nil {
-			err = cmd.Start()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { cmd.Wait() })
-		lines := bufio.NewScanner(errs)
-		said := ""
-		for lines.Scan() {
-			if said += lines.Text() + "\n"; strings.Contains(said, `event method`) { // it listens before it says so
-				go io.Copy(io.Discard, errs)
-				return addr
-			}
-		}
-		if !strings.Contains(said, "in use") {
-			t.Fatalf("nginx: %s", said)
+	path := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "nginx", "-p", dir, "-c", path)
+	errs, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Wait() })
+	lines := bufio.NewScanner(errs)
+	said := ""
+	for lines.Scan() {
+		if said += lines.Text() + "\n"; strings.Contains(said, `event method`) { // it listens before it says so
+			go io.Copy(io.Discard, errs)
+			return addr
 		}
 	}
-	t.Fatal("no free port for nginx")
+	t.Fatalf("nginx: %s", said)
 	return ""
 }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/client"
+	"github.com/glassq/glassq/internal/freeport"
 	"github.com/glassq/glassq/internal/history"
 )
 
@@ -76,13 +77,11 @@ func (w *transcript) String() string {
 }
 
 func newServer(t *testing.T, binary, data string, more ...string) *server {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addrs, err := freeport.Addresses(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := ln.Addr().String()
-	ln.Close()
-	return newServerAt(t, addr, nil, binary, data, more...)
+	return newServerAt(t, addrs[0], nil, binary, data, more...)
 }
 
 // newServerAt is newServer at an address, run by a command such as ip netns exec g1.

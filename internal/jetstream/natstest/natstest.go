@@ -10,7 +10,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +20,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/glassq/glassq/internal/freeport"
 )
 
 const (
@@ -138,7 +139,7 @@ func Start(binary, dir string, n int, opt Options) (*Cluster, error) {
 		ports := []string{at.Host + ":4222", at.Host + ":8222", at.Host + ":6222"}
 		if at.Host == "" {
 			var err error
-			if ports, err = FreePorts(3); err != nil {
+			if ports, err = freeport.Addresses(3); err != nil {
 				return nil, err
 			}
 		}
@@ -175,19 +176,6 @@ func Start(binary, dir string, n int, opt Options) (*Cluster, error) {
 		}
 	}
 	return c, nil
-}
-
-// FreePorts returns addresses of loopback that were free a moment ago.
-func FreePorts(n int) (addrs []string, err error) {
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer ln.Close()
-		addrs = append(addrs, ln.Addr().String())
-	}
-	return addrs, nil
 }
 
 // URL is that of a store on the servers.

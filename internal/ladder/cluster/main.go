@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/glassq/glassq/internal/freeport"
 	"github.com/glassq/glassq/internal/jetstream/natstest"
 )
 
@@ -76,7 +77,7 @@ func show(binary string, count uint64) (err error) {
 	}
 	say("three NATS servers, as one store: %s", nodes.URL("main"))
 
-	ports, err := natstest.FreePorts(3)
+	ports, err := freeport.Addresses(3)
 	if err != nil {
 		return err
 	}
