@@ -16,25 +16,18 @@ import (
 	"github.com/glassq/glassq/internal/disk"
 )
 
-// A service manager hears when the doors are open, that the queue answers, and that the server
-// stops.
-func TestServiceManager(t *testing.T) {
-	if signal.Ignored(syscall.SIGHUP) {
-		t.Skip("SIGHUP is ignored, as under nohup, and so by what is started here")
-	}
-	path := filepath.Join(t.TempDir(), "notify")
+// listenAsSystemd listens as systemd does, at path, and heard is what comes next there.
+func listenAsSystemd(t *testing.T) (path string, heard func() string) {
+	path = filepath.Join(t.TempDir(), "notify")
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer manager.Close()
+	t.Cleanup(func() { manager.Close() })
 	if err := manager.SetReadDeadline(time.Now().Add(tooLong)); err != nil {
 		t.Fatal(err)
 	}
-	addr := freeAddress(t)
-	p := start(t, []string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=300000"}, "serve", "--data", t.TempDir(),
-		"--http", addr, "--memcached", closedDoor)
-	heard := func() string {
+	return path, func() string {
 		b := make([]byte, 4096)
 		n, err := manager.Read(b)
 		if err != nil {
@@ -42,6 +35,18 @@ func TestServiceManager(t *testing.T) {
 		}
 		return strings.TrimSpace(string(b[:n]))
 	}
+}
+
+// A service manager hears when the doors are open, that the queue answers, and that the server
+// stops.
+func TestServiceManager(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("SIGHUP is ignored, as under nohup, and so by what is started here")
+	}
+	path, heard := listenAsSystemd(t)
+	addr := freeAddress(t)
+	p := start(t, []string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=300000"}, "serve", "--data", t.TempDir(),
+		"--http", addr, "--memcached", closedDoor)
 	if first := heard(); first != "READY=1" {
 		t.Errorf("first heard %q, want READY=1", first)
 	}
@@ -89,15 +94,7 @@ func (lone) Stats(context.Context) (glassq.Stats, error) {
 
 // TestWatchdogOfLoneGateway: a gateway that is cut off from its store answers, so it is not started again.
 func TestWatchdogOfLoneGateway(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "notify")
-	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer manager.Close()
-	if err := manager.SetReadDeadline(time.Now().Add(tooLong)); err != nil {
-		t.Fatal(err)
-	}
+	path, heard := listenAsSystemd(t)
 	t.Setenv("NOTIFY_SOCKET", path)
 	t.Setenv("WATCHDOG_USEC", "300000")
 	e, err := disk.Open("mem:", disk.Options{})
@@ -110,10 +107,8 @@ func TestWatchdogOfLoneGateway(t *testing.T) {
 	defer m.wait()
 	defer cancel()
 	for _, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1"} {
-		b := make([]byte, 4096)
-		n, err := manager.Read(b)
-		if err != nil || strings.TrimSpace(string(b[:n])) != want {
-			t.Fatalf("heard %q, %v; want %s", b[:n], err, want)
+		if next := heard(); next != want {
+			t.Fatalf("heard %q, want %s", next, want)
 		}
 	}
 }

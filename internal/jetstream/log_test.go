@@ -1,15 +1,12 @@
 package jetstream
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"strings"
 	"testing"
 
+	"github.com/glassq/glassq/internal/jetstream/natstest"
 	"github.com/nats-io/nats.go"
 )
 
@@ -17,25 +14,7 @@ import (
 // messages were asked for.
 func TestSilentServer(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() { // ends with ln, and each client with its connection
-		for nc, err := ln.Accept(); err == nil; nc, err = ln.Accept() {
-			go func() {
-				defer nc.Close()
-				fmt.Fprint(nc, "INFO {\"server_id\":\"a\",\"version\":\"2.12.0\",\"proto\":1,\"headers\":true,\"max_payload\":1048576}\r\n")
-				for in := bufio.NewScanner(nc); in.Scan(); {
-					if strings.HasPrefix(in.Text(), "PING") {
-						io.WriteString(nc, "PONG\r\n")
-					}
-				}
-			}()
-		}
-	}()
-	nc, err := nats.Connect("nats://" + ln.Addr().String())
+	nc, err := nats.Connect("nats://" + natstest.Deaf(t, "2.12.0"))
 	if err != nil {
 		t.Fatal(err)
 	}

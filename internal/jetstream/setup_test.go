@@ -1,14 +1,11 @@
 package jetstream_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -371,26 +368,8 @@ func TestByHand(t *testing.T) {
 // TestOldServer: a server that is too old is refused with its version and the one that is needed.
 func TestOldServer(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	go func() { // ends with ln, and each client with its connection
-		for nc, err := ln.Accept(); err == nil; nc, err = ln.Accept() {
-			go func() {
-				defer nc.Close()
-				fmt.Fprintf(nc, "INFO {\"server_id\":\"a\",\"server_name\":\"old\",\"version\":\"2.10.27\",\"proto\":1,\"headers\":true,\"max_payload\":1048576}\r\n")
-				for in := bufio.NewScanner(nc); in.Scan(); {
-					if strings.HasPrefix(in.Text(), "PING") {
-						io.WriteString(nc, "PONG\r\n")
-					}
-				}
-			}()
-		}
-	}()
-	_, err = opened(t, "nats://"+ln.Addr().String()+"/x?replicas=1", jetstream.Options{AcceptLazySync: true})
-	for _, want := range []string{"old", "NATS 2.10.27", "update it to 2.11"} {
+	_, err := opened(t, "nats://"+natstest.Deaf(t, "2.10.27")+"/x?replicas=1", jetstream.Options{AcceptLazySync: true})
+	for _, want := range []string{"deaf", "NATS 2.10.27", "update it to 2.11"} {
 		if glassq.CodeOf(err) != glassq.CodeBadRequest || !strings.Contains(fmt.Sprint(err), want) {
 			t.Errorf("open = %v, want bad_request with %q", err, want)
 		}

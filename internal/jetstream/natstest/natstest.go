@@ -6,10 +6,13 @@
 package natstest
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -176,6 +179,31 @@ func Start(binary, dir string, n int, opt Options) (*Cluster, error) {
 		}
 	}
 	return c, nil
+}
+
+// Deaf starts what clients take for a server of that version, and which answers none of their requests.
+// It returns its address, and ends with the test.
+func Deaf(t testing.TB, version string) (addr string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() { // ends with ln, and each client with its connection
+		for nc, err := ln.Accept(); err == nil; nc, err = ln.Accept() {
+			go func() {
+				defer nc.Close()
+				fmt.Fprintf(nc, "INFO {\"server_id\":\"a\",\"server_name\":\"deaf\",\"version\":%q,\"proto\":1,"+
+					"\"headers\":true,\"max_payload\":1048576}\r\n", version)
+				for in := bufio.NewScanner(nc); in.Scan(); {
+					if strings.HasPrefix(in.Text(), "PING") {
+						io.WriteString(nc, "PONG\r\n")
+					}
+				}
+			}()
+		}
+	}()
+	return ln.Addr().String()
 }
 
 // URL is that of a store on the servers.
