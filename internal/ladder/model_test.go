@@ -533,19 +533,27 @@ func (m *model) advance(now int64) {
 	m.now = max(m.now, now)
 }
 
-// due is the task to which something happens first, and when; nil when nothing does by now.
+// due is the task to which something happens first, and when; nil when nothing does by now. Of one moment
+// leases come first, by their numbers, then ends of delays, then those of ttls; ranges are behind single tasks.
 func (m *model) due(now int64) (first *mtask, at int64) {
+	var before [2]uint64
 	for i := range m.tasks {
 		t := &m.tasks[i]
-		due := int64(0)
-		if t.state == glassq.Delayed && !t.held || t.state == glassq.Leased {
-			due = t.at
+		due, turn := int64(0), [2]uint64{4, t.num}
+		switch {
+		case t.state == glassq.Leased:
+			due, turn = t.at, [2]uint64{0, t.lease}
+		case t.state == glassq.Delayed && !t.held:
+			due, turn[0] = t.at, 2
 		}
 		if t.ttl != 0 && (t.state == glassq.Ready || t.state == glassq.Delayed) && (due == 0 || t.ttl < due) {
-			due = t.ttl
+			due, turn[0] = t.ttl, 4
 		}
-		if due != 0 && due <= now && (first == nil || due < at) {
-			first, at = t, due
+		if turn[0] > 0 && t.of != 0 && !t.taken {
+			turn[0]++
+		}
+		if due != 0 && due <= now && (first == nil || due < at || due == at && slices.Compare(turn[:], before[:]) < 0) {
+			first, at, before = t, due, turn
 		}
 	}
 	return first, at
