@@ -53,11 +53,11 @@ const (
 // ladder are the rungs that a mutant has to get past, quickest first.
 func ladder(crashes int) []rung {
 	return []rung{
-		{[]string{"./internal/ladder", "-run", "^TestCrash$", "-crashes", fmt.Sprint(crashes)}, firstMost},
 		{[]string{"./internal/wal/...", "./internal/state", "-short"}, firstMost},
 		{[]string{"./internal/ladder", "-run", "^(TestMachine|TestWays)$", "-short", "-rapid.nofailfile",
 			"-rapid.shrinktime", "1s"}, firstMost},
 		walk(),
+		{[]string{"./internal/ladder", "-run", "^TestCrash$", "-crashes", fmt.Sprint(crashes)}, firstMost},
 		{[]string{"./internal/engine/...", "./internal/disk"}, firstMost},
 	}
 }
