@@ -7,45 +7,51 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/glassq/glassq/internal/wal"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
-// Flags that name files, of all commands: those that the command writes, and those that it reads. No
-// two flags write the same file, and none a file that is read.
-var (
-	writesFile = []string{"out", "report", "summary-out", "hgrm", "junit", "missing-out", "failed-out", "duplicate-out", "joblog", "log"}
-	readsFile  = []string{"file", "ids", "config", "key-file", "token-file", "ca", "client-cert", "client-key", "target-ca",
-		"target-cert", "target-key"}
-)
+// writesFile are the flags of all commands that name a file which the command writes. Others that name a
+// file are of one that it reads.
+var writesFile = []string{"out", "report", "summary-out", "hgrm", "junit", "missing-out", "failed-out", "duplicate-out", "joblog",
+	"log", "cpuprofile"}
 
 // oneFileEach refuses a file that a command would write twice, or read and write, whatever names it has:
 // what one flag is for would be gone by what the other is for.
 func (a *app) oneFileEach(cmd *cobra.Command) error {
-	type named struct{ flag, path string }
-	var written []named
-	for i, flag := range append(writesFile[:len(writesFile):len(writesFile)], readsFile...) {
+	var written []*pflag.Flag
+	check := func(f *pflag.Flag, does string) error {
+		for _, w := range written {
+			if samePlace(w.Value.String(), f.Value.String()) {
+				return usagef("--%s writes %s, and --%s would %s the same file; name another", w.Name, w.Value, f.Name, does)
+			}
+		}
+		return nil
+	}
+	names := func(f *pflag.Flag) bool { // a file
+		placeholder, _ := pflag.UnquoteUsage(f)
+		return placeholder == "file" && f.Value.String() != "" && f.Value.String() != "-"
+	}
+	for _, flag := range writesFile {
 		f := cmd.Flags().Lookup(flag)
-		if f == nil || f.Value.Type() != "string" || f.Value.String() == "" || f.Value.String() == "-" {
+		if f == nil || !names(f) {
 			continue
 		}
-		now := named{flag, f.Value.String()}
-		for _, w := range written {
-			if !samePlace(w.path, now.path) {
-				continue
-			}
-			does := "write"
-			if i >= len(writesFile) {
-				does = "read"
-			}
-			return usagef("--%s writes %s, and --%s would %s the same file; name another", w.flag, w.path, now.flag, does)
+		if err := check(f, "write"); err != nil {
+			return err
 		}
-		if i < len(writesFile) {
-			written = append(written, now)
-		}
+		written = append(written, f)
 	}
-	return nil
+	var err error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if err == nil && names(f) && !slices.Contains(writesFile, f.Name) {
+			err = check(f, "read")
+		}
+	})
+	return err
 }
 
 // samePlace tells whether two names are, or would be, of one file. A device may be written twice.

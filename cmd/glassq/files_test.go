@@ -37,6 +37,7 @@ func TestOneFileEach(t *testing.T) {
 		{"run of its own output", "run --file D/r.ndjson --out D/link", "--file would read the same"},
 		{"failed ones again", "run http://127.0.0.1:1/{0} -n 1 --ids D/r.ndjson --failed-out D/r.ndjson", "--ids would read the same"},
 		{"dispatch", "dispatch --wait --file D/r.ndjson --out D/r.ndjson", "--file would read the same"},
+		{"key of TLS", "serve --cpuprofile D/r.ndjson --tls-cert D/none --tls-key D/link", "--tls-key would read the same"},
 		{"settings", "output --config D/empty.toml --out D/empty.toml", "--config would read the same"},
 	} {
 		write(t, filepath.Join(dir, "empty.toml"), "")
