@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -385,5 +386,47 @@ func TestRangeOfABillion(t *testing.T) {
 				t.Errorf("%d bodies live in frame 1, %d ranges, %d tasks, %d chunks", live[1], len(s.ranges), s.Tasks(), s.tasks.chunks)
 			}
 		})
+	}
+}
+
+// TestPositionsShare: what positions of ranges say is the same whether one decoder reads them all, in
+// any order, or each is read alone; and no two have one map of headers.
+func TestPositionsShare(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(5, 0))
+	var recs [][]byte
+	for i := range 6 {
+		task := glassq.Task{Queue: "q", Run: fmt.Sprint("r", i%4), Dense: true, Position: uint32(i),
+			Body: []byte("body {0:03}"), Range: &glassq.Range{Count: 100, Add: uint64(i)}}
+		if i%2 == 1 {
+			task.Headers = map[string]string{"h": "v"}
+		}
+		rec := AppendPut(nil, &task)
+		if i >= 4 {
+			moved, ok := AppendMove(nil, 1, int64(i), rec)
+			if !ok {
+				t.Fatal("no move")
+			}
+			rec = moved
+		}
+		recs = append(recs, rec)
+	}
+	var all Decoder
+	var before glassq.Task
+	for range 1000 {
+		rec, position := recs[rnd.IntN(len(recs))], uint32(rnd.IntN(100))
+		for range 1 + rnd.IntN(3) {
+			var alone Decoder
+			var got, want glassq.Task
+			put, err := all.Position(&got, rec, position)
+			wantPut, wantErr := alone.Position(&want, rec, position)
+			if err != nil || wantErr != nil || put != wantPut || !reflect.DeepEqual(got, want) {
+				t.Fatalf("%+v at %d, %v; alone %+v at %d, %v", got, put, err, want, wantPut, wantErr)
+			}
+			if clear(before.Headers); want.Headers != nil && len(got.Headers) == 0 {
+				t.Fatal("two tasks have one map")
+			}
+			before = got
+			position++
+		}
 	}
 }

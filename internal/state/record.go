@@ -376,10 +376,13 @@ func (p *put) key() (key []byte, ok bool) {
 // A Decoder reads tasks from their records. What tasks of one dispatch share is decoded once for
 // those that follow each other. Its zero value is ready. It is not copied once it is in use.
 type Decoder struct {
-	class  []byte          // encoded
-	shared glassq.Task     // what it says
-	made   []byte          // bodies of positions of ranges
-	text   strings.Builder // keys and ids, side by side
+	class   []byte          // encoded
+	shared  glassq.Task     // what it says
+	made    []byte          // bodies of positions of ranges
+	ranged  *byte           // the first byte of the last range's record
+	last    glassq.Task     // that range, with its template as the Body
+	lastPut int64           // when it was put
+	text    strings.Builder // keys and ids, side by side
 }
 
 // Task reads the task of the put or the move at the start of rec into t, or the range that it was
@@ -402,14 +405,22 @@ func (d *Decoder) Task(t *glassq.Task, rec []byte) (put int64, err error) {
 }
 
 // Position is Task, and of a range the task at a position. Its Body lies in memory of d, which
-// leaves it alone.
+// leaves it alone. rec must not change while d is in use: positions of one range often follow each
+// other, and share what was read.
 func (d *Decoder) Position(t *glassq.Task, rec []byte, position uint32) (put int64, err error) {
-	rec, put, err = unwrap(rec)
-	if err == nil {
-		err = d.put(t, rec)
-	}
-	if err != nil || t.Range == nil {
-		return put, err
+	if len(rec) > 0 && &rec[0] == d.ranged {
+		*t, put = d.last, d.lastPut
+	} else {
+		body, at, err := unwrap(rec)
+		if err == nil {
+			err = d.put(t, body)
+		}
+		if put = at; err != nil || t.Range == nil {
+			return put, err
+		}
+		if d.ranged = nil; t.Headers == nil { // which would be one map for all
+			d.ranged, d.last, d.lastPut = &rec[0], *t, put
+		}
 	}
 	start := len(d.made)
 	made, ok := template.AppendBody(d.made, t.Body, position)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/glassq/glassq"
@@ -62,7 +63,7 @@ func held(leases []glassq.Lease, take bool) (tokens []glassq.Token) {
 		if leases[i].Number == 0 {
 			continue
 		}
-		tokens = append(tokens, leases[i].Token())
+		tokens = append(slices.Grow(tokens, len(leases)-i), leases[i].Token())
 		if take {
 			leases[i].Number = 0
 		}
@@ -93,7 +94,9 @@ func sendLeases(p *page, r *http.Request, leases []glassq.Lease) error {
 		if err := p.print(rest); err != nil {
 			return err
 		}
-		p.out = append(p.out, '\n')
+		if p.out = append(p.out, '\n'); i == 0 { // the others are about as long
+			p.out = slices.Grow(p.out, min(len(p.out)*len(leases), printed))
+		}
 	}
 	return p.end()
 }
@@ -138,14 +141,14 @@ func settle[T any](s *call, rw http.ResponseWriter, r *http.Request,
 		return glassq.Errorf(glassq.CodeBadRequest, "nothing in the body")
 	}
 	errs := make([]error, len(list))
-	items := make([]T, 0, len(list))
+	items := make([]T, len(list))
 	at := make([]int, 0, len(list)) // items[j] is list[at[j]]
 	for i, rec := range list {
-		var item T
-		if errs[i] = parse(rec.text, &item); errs[i] == nil {
-			items, at = append(items, item), append(at, i)
+		if errs[i] = parse(rec.text, &items[len(at)]); errs[i] == nil {
+			at = append(at, i)
 		}
 	}
+	items = items[:len(at)]
 	if len(items) > 0 {
 		results, err := do(r.Context(), items)
 		if err != nil {
