@@ -442,3 +442,31 @@ func TestNextDelayed(t *testing.T) {
 		}
 	})
 }
+
+// TestHeldRuns: a run that waits for another one is known by its queue from its first put on, however
+// its tasks are put.
+func TestHeldRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, disk.Options{})
+		_, err := w.SetRun(w.ctx, "first", glassq.RunChange{})
+		w.must(err)
+		for _, tt := range []struct {
+			name string
+			task glassq.Task
+		}{
+			{"alone", glassq.Task{}},
+			{"delayed", glassq.Task{Delay: time.Hour}},
+			{"range", glassq.Task{Dense: true, Range: &glassq.Range{Count: 5}}},
+		} {
+			_, err := w.SetRun(w.ctx, tt.name, glassq.RunChange{After: "first"})
+			w.must(err)
+			task := tt.task
+			task.Queue, task.Run, task.Body = tt.name, tt.name, []byte("x")
+			_, err = w.Put(w.ctx, []glassq.Task{task})
+			w.must(err)
+			if d, err := w.Broker.NextDelayed(w.ctx, tt.name); err != nil || len(d.Runs) != 1 || d.Runs[0] != tt.name {
+				t.Errorf("%s: %+v, %v", tt.name, d, err)
+			}
+		}
+	})
+}

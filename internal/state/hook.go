@@ -307,9 +307,7 @@ func (s *State) keepBack(e *entry) bool {
 	}
 	e.setState(glassq.Delayed)
 	e.w0 |= flagHeld
-	q := s.class[e.class].queue
-	q.count[glassq.Delayed]++
-	s.noteHeld(run, q.Name)
+	s.class[e.class].queue.count[glassq.Delayed]++
 	return true
 }
 

@@ -149,6 +149,7 @@ func (s *State) putRange(p *put, ci uint32, frame uint64, offset uint32) error {
 	q.bytes += r.size
 	run.books.Put += r.left
 	s.reopened(run)
+	s.noteHeld(run, q.Name)
 	if p.ttl > 0 {
 		r.expires = s.now + int64(p.ttl)
 		s.rangeTTLs.push(r.expires, r.first)

@@ -297,6 +297,7 @@ func (s *State) applyPut(p *put, frame uint64, offset uint32) error {
 		if p.of == 0 {
 			run.books.Put++
 			s.reopened(run)
+			s.noteHeld(run, q.Name)
 		} else {
 			run.results++
 		}
