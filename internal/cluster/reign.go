@@ -426,7 +426,7 @@ func tryRead(log FencedLog, number uint64, quit <-chan struct{}) ([]byte, error)
 
 // Read reads a frame from whatever machine is fastest, and from the one that orders messages when
 // that does not check out.
-func (r *reign) Read(id uint64) (engine.Stored, error) {
+func (r *reign) Read(id uint64, _ []byte) (engine.Stored, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*tryFor)
 	defer cancel()
 	f := frameReader{r: r, id: id}

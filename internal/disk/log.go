@@ -220,8 +220,8 @@ func failure(err error) error {
 }
 
 // Read reads a frame.
-func (l *log) Read(id uint64) (engine.Stored, error) {
-	f, err := l.wal.ReadFrame(posOf(id))
+func (l *log) Read(id uint64, again []byte) (engine.Stored, error) {
+	f, err := l.wal.ReadFrame(posOf(id), again)
 	if _, corrupt := errors.AsType[*wal.CorruptError](err); corrupt || errors.Is(err, wal.ErrNoFrame) {
 		err = engine.Damaged(err)
 	}

@@ -88,10 +88,7 @@ func (e *Engine) Archive(ctx context.Context, w io.Writer) error {
 	if err = errors.Join(err, snapshot.Flush()); err != nil {
 		return err
 	}
-	m := state.Mover{Read: func(id uint64) (int64, []byte, error) {
-		f, err := e.log.Read(id)
-		return f.Time, f.Records, err
-	}}
+	m := e.mover()
 	err = im.Bodies(func(some []state.Lying) error {
 		for len(some) > 0 {
 			n, err := m.Load(some, moveStep)

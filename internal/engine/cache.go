@@ -18,7 +18,7 @@ const (
 // so who reads in it may go on for as long as it likes. The index has no pointers: with many small
 // frames the collector would have more to do with it than with anything else.
 type cache struct {
-	read func(frame uint64) (Stored, error)
+	read func(id uint64, again []byte) (Stored, error)
 	max  int64 // bytes, frameCost included; one frame may be larger
 	slab int   // bytes of a usual slab
 
@@ -59,7 +59,7 @@ type payload struct {
 	bytes []byte // never changed
 }
 
-func newCache(size int64, read func(uint64) (Stored, error)) *cache {
+func newCache(size int64, read func(id uint64, again []byte) (Stored, error)) *cache {
 	return &cache{read: read, max: size, slab: int(min(slabSize, max(slabLeast, size/16))), at: map[uint64]cachedAt{},
 		first:   1,
 		loading: map[uint64]*load{}}
@@ -146,7 +146,7 @@ func (c *cache) frame(frame uint64) (payload, error) {
 	c.mu.Unlock()
 
 	var f Stored
-	if f, l.err = c.read(frame); l.err == nil {
+	if f, l.err = c.read(frame, nil); l.err == nil {
 		l.p = payload{frame: frame, time: f.Time, bytes: f.Records}
 		c.keep(l.p)
 	}

@@ -10,7 +10,7 @@ import (
 // alone.
 func TestCache(t *testing.T) {
 	const most = 64 << 10
-	c := newCache(most, func(uint64) (Stored, error) { return Stored{}, errors.New("not kept") })
+	c := newCache(most, func(uint64, []byte) (Stored, error) { return Stored{}, errors.New("not kept") })
 	kept := func(frame uint64) bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()

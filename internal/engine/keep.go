@@ -95,20 +95,18 @@ func (e *Engine) tidy(rests bool) error {
 func (e *Engine) empty(x Extent) (done bool, err error) {
 	timer := time.NewTimer(movePause)
 	defer timer.Stop()
-	var some []state.Lying
+	var all, some []state.Lying // some are those of all that are left
 	var cursor uint64
-	m := state.Mover{Read: func(id uint64) (int64, []byte, error) {
-		f, err := e.log.Read(id)
-		return f.Time, f.Records, err
-	}}
+	m := e.mover()
 	for {
 		if len(some) == 0 {
 			if done {
 				return true, nil
 			}
 			e.mu.Lock()
-			some, cursor, done = e.st.Survivors(some, x.First, x.End, cursor)
+			all, cursor, done = e.st.Survivors(all[:0], x.First, x.End, cursor)
 			e.mu.Unlock()
+			some = all
 			slices.SortFunc(some, func(a, b state.Lying) int {
 				return cmp.Or(cmp.Compare(a.Frame, b.Frame), cmp.Compare(a.Offset, b.Offset))
 			})
@@ -150,6 +148,13 @@ func (e *Engine) empty(x Extent) (done bool, err error) {
 			return false, nil
 		}
 	}
+}
+
+func (e *Engine) mover() state.Mover {
+	return state.Mover{Read: func(id uint64, again []byte) (int64, []byte, error) {
+		f, err := e.log.Read(id, again)
+		return f.Time, f.Records, err
+	}}
 }
 
 // leave gives up an extent of which a body does not read: whoever asks for that body is told.

@@ -39,12 +39,13 @@ type Log interface {
 	Commit(f *Frame)
 
 	// Read returns a committed frame, verified. It may wait for the disk or the network. The
-	// records are the engine's, which does not change them.
+	// records are the engine's, which does not change them. They may lie in again, which is nil or
+	// what an earlier Read returned and nobody needs any more.
 	//
 	// An error that wraps ErrDamaged says that the frame is gone or rotten for good: its tasks
 	// become dead. Any other error says that the frame could not be read now: its tasks go back to
 	// their queue.
-	Read(id uint64) (Stored, error)
+	Read(id uint64, again []byte) (Stored, error)
 
 	// Room refuses a change for which the log has no room, with the code storage_full. size is how
 	// many bytes of records are not in the log yet, those of the change included. The log is asked

@@ -58,7 +58,9 @@ func (r *Records) start(i int) int {
 // A Mover makes the records that move bodies to another place in the log.
 type Mover struct {
 	Records
-	Read func(frame uint64) (time int64, records []byte, err error) // reads a frame, verified
+
+	// Read reads a frame, verified. The records may lie in again, which is nil or those of before.
+	Read func(frame uint64, again []byte) (time int64, records []byte, err error)
 
 	frame   uint64 // the one read last
 	time    int64
@@ -71,10 +73,12 @@ func (m *Mover) Load(some []Lying, most int) (n int, err error) {
 	m.Reset()
 	for _, x := range some {
 		if m.frame != x.Frame {
-			if m.time, m.records, err = m.Read(x.Frame); err != nil {
+			m.frame = 0
+			at, records, err := m.Read(x.Frame, m.records)
+			if err != nil {
 				return 0, err
 			}
-			m.frame = x.Frame
+			m.frame, m.time, m.records = x.Frame, at, records
 		}
 		ok := uint64(x.Offset) < uint64(len(m.records))
 		if ok {

@@ -44,7 +44,7 @@ func BenchmarkReadFrame1K(b *testing.B) {
 	e := add(b, l, 1, string(make([]byte, 1<<10)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := l.ReadFrame(e.pos); err != nil {
+		if _, err := l.ReadFrame(e.pos, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

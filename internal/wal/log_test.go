@@ -101,13 +101,13 @@ func TestLog(t *testing.T) {
 				t.Errorf("Durable = %d after Sync, want %d", l.Durable(), l.Next())
 			}
 			for _, e := range want {
-				f, err := l.ReadFrame(e.pos)
+				f, err := l.ReadFrame(e.pos, nil)
 				if err != nil || string(f.Payload) != e.body || f.Time != e.time || f.Count != 1 {
-					t.Fatalf("ReadFrame(%d) = %d bytes, time %d, %v", e.pos, len(f.Payload), f.Time, err)
+					t.Fatalf("ReadFrame(%d, nil) = %d bytes, time %d, %v", e.pos, len(f.Payload), f.Time, err)
 				}
 			}
-			if _, err := l.ReadFrame(l.Next()); !errors.Is(err, ErrNoFrame) {
-				t.Errorf("ReadFrame(Next) = %v, want ErrNoFrame", err)
+			if _, err := l.ReadFrame(l.Next(), nil); !errors.Is(err, ErrNoFrame) {
+				t.Errorf("ReadFrame(Next, nil) = %v, want ErrNoFrame", err)
 			}
 			segs := l.Segments()
 			if len(segs) < 5 {
@@ -176,10 +176,10 @@ func TestRemove(t *testing.T) {
 	}))
 	ok(t, "Remove", l.Remove(segs[1].No))
 	ok(t, "Remove", l.Remove(segs[2].No))
-	if _, err := l.ReadFrame(segs[1].First); !errors.Is(err, ErrNoFrame) {
+	if _, err := l.ReadFrame(segs[1].First, nil); !errors.Is(err, ErrNoFrame) {
 		t.Errorf("ReadFrame in a removed segment = %v, want ErrNoFrame", err)
 	}
-	if _, err := l.ReadFrame(all[0].pos); err != nil {
+	if _, err := l.ReadFrame(all[0].pos, nil); err != nil {
 		t.Errorf("ReadFrame before the gap = %v", err)
 	}
 	ok(t, "Close", l.Close())
@@ -360,9 +360,9 @@ func TestConcurrentReads(t *testing.T) {
 				if n == 0 {
 					continue
 				}
-				if f, err := l.ReadFrame(e.pos); err != nil && !errors.Is(err, ErrNoFrame) || err == nil &&
+				if f, err := l.ReadFrame(e.pos, nil); err != nil && !errors.Is(err, ErrNoFrame) || err == nil &&
 					string(f.Payload) != e.body {
-					t.Errorf("ReadFrame(%d) = %v", e.pos, err)
+					t.Errorf("ReadFrame(%d, nil) = %v", e.pos, err)
 					return
 				}
 			}

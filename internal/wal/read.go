@@ -5,18 +5,20 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sort"
 )
 
 const firstRead = 64 << 10 // most frames are whole after one read
 
 // ReadFrame reads and verifies the frame at pos, a position of a frame that Append
-// wrote or Replay passed on. The payload is the caller's.
+// wrote or Replay passed on. The payload is the caller's; it lies in the memory of again where that
+// is large enough, so nothing may use that any more. It may be nil.
 //
 // Errors: ErrNoFrame when pos is in a removed segment or at or past Next;
 // *CorruptError; ErrFailed; ErrClosed; the file system's. Safe for concurrent use
 // with everything.
-func (l *Log) ReadFrame(pos Pos) (Frame, error) {
+func (l *Log) ReadFrame(pos Pos, again []byte) (Frame, error) {
 	for {
 		if err := l.usable(); err != nil {
 			return Frame{}, err
@@ -28,7 +30,7 @@ func (l *Log) ReadFrame(pos Pos) (Frame, error) {
 		f, err := l.file(s)
 		if err == nil {
 			var fr Frame
-			if fr, err = l.readFrame(s, f, pos, limit); err == nil {
+			if fr, err = l.readFrame(s, f, pos, limit, again); err == nil {
 				return fr, nil
 			}
 		}
@@ -55,7 +57,7 @@ func (l *Log) find(pos Pos) (s *segment, limit Pos, ok bool) {
 	return s, limit, pos < limit && pos%frameAlign == 0
 }
 
-func (l *Log) readFrame(s *segment, f File, pos, limit Pos) (Frame, error) {
+func (l *Log) readFrame(s *segment, f File, pos, limit Pos, again []byte) (Frame, error) {
 	scratch, _ := l.bufs.Get().(*[firstRead]byte)
 	if scratch == nil {
 		scratch = new([firstRead]byte)
@@ -78,7 +80,7 @@ func (l *Log) readFrame(s *segment, f File, pos, limit Pos) (Frame, error) {
 	if err != nil {
 		return Frame{}, corrupt(err)
 	}
-	body := make([]byte, h.size()-HeaderSize)
+	body := slices.Grow(again[:0], int(h.size()-HeaderSize))[:h.size()-HeaderSize]
 	n = copy(body, first[HeaderSize:])
 	if n < len(body) {
 		m, err := f.ReadAt(body[n:], off+HeaderSize+int64(n))
@@ -92,5 +94,5 @@ func (l *Log) readFrame(s *segment, f File, pos, limit Pos) (Frame, error) {
 	if err := h.check(body); err != nil {
 		return Frame{}, corrupt(err)
 	}
-	return Frame{Pos: pos, Time: h.time, Count: int(h.count), Payload: body[:h.length:h.length]}, nil
+	return Frame{Pos: pos, Time: h.time, Count: int(h.count), Payload: body[:h.length]}, nil
 }

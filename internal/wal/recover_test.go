@@ -90,7 +90,7 @@ func TestFlippedBit(t *testing.T) {
 				if c == nil || c.File != want.File || c.Offset != want.Offset || c.From != want.From || c.To != want.To {
 					t.Fatalf("Replay with byte %d flipped = %v, want %+v", off, err, want)
 				}
-				if _, err := l.ReadFrame(all[tt.frame].pos); err == nil {
+				if _, err := l.ReadFrame(all[tt.frame].pos, nil); err == nil {
 					t.Fatalf("ReadFrame with byte %d flipped succeeded", off)
 				}
 			}

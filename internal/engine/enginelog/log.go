@@ -195,7 +195,7 @@ func (l *Log) land(f *engine.Frame) {
 	f.Done(time.Time{})
 }
 
-func (l *Log) Read(id uint64) (engine.Stored, error) {
+func (l *Log) Read(id uint64, _ []byte) (engine.Stored, error) {
 	if l.opt.Read != nil {
 		if err := l.opt.Read(); err != nil {
 			return engine.Stored{}, err

@@ -280,7 +280,7 @@ func TestFaultSticks(t *testing.T) {
 			if !errors.Is(err, wal.ErrFailed) || !errors.Is(err, waltest.ErrInjected) {
 				t.Fatalf("the faulty call = %v", err)
 			}
-			_, readErr := r.l.ReadFrame(r.pos[0])
+			_, readErr := r.l.ReadFrame(r.pos[0], nil)
 			for name, err := range map[string]error{
 				"Append": r.add(1), "Sync": r.l.Sync(), "Mark": r.l.Mark(), "ReadFrame": readErr,
 				"WriteCheckpoint": r.checkpoint(), "Remove": r.l.Remove(1), "Close": r.l.Close(),
