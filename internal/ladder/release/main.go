@@ -84,7 +84,54 @@ func write(dir string) (err error) {
 			return err
 		}
 	}
-	return nil
+	return writeFlow(ctx, e)
+}
+
+// What the store holds of flow, of which none ends by itself either.
+const (
+	keyed = "calls"  // a queue whose keys have limits: one has been worked on, said so, and failed
+	next  = "summer" // a run of a range after the other one, with a hook, and its queue
+	clock = "yearly" // a schedule, which is paused
+	halt  = "failed>50% of 10"
+)
+
+var (
+	rules = glassq.KeyRules{KeyLimits: glassq.KeyLimits{Concurrency: new(2)},
+		Overrides: map[string]glassq.KeyLimits{"vip*": {Concurrency: new(5)}}}
+	said     = glassq.Progress{Done: 0.5, Note: "half", Checkpoint: []byte("page 7")}
+	follows  = glassq.RunChange{Queue: next, After: run, OnEnd: `{"queue":"ends"}`}
+	ofYear   = glassq.ScheduleChange{Cron: "0 0 1 1 *", Zone: "Europe/Berlin", Task: `{"queue":"mails","body":1}`, Paused: new(true)}
+	position = glassq.Task{Queue: next, Run: next, Dense: true, Body: []byte("to person {0:04}"), Range: &glassq.Range{Count: 1000}}
+)
+
+func writeFlow(ctx context.Context, e *disk.Engine) error {
+	if _, err := e.Configure(ctx, keyed, glassq.SettingsChange{Keys: &rules, Halt: new(halt)}); err != nil {
+		return err
+	}
+	if _, err := e.SetRun(ctx, next, follows); err != nil {
+		return err
+	}
+	if _, err := e.SetSchedule(ctx, clock, ofYear); err != nil {
+		return err
+	}
+	list := []glassq.Task{position}
+	for _, key := range []string{"a", "vip1", "b"} {
+		list = append(list, glassq.Task{Queue: keyed, Key: key, Body: []byte("call " + key)})
+	}
+	if _, err := e.Put(ctx, list); err != nil {
+		return err
+	}
+	leases, err := e.Reserve(ctx, glassq.Reserve{Queue: keyed, Max: 1})
+	if err != nil {
+		return err
+	}
+	token := leases[0].Token()
+	errs, err := e.Extend(ctx, []glassq.Extend{{Token: token, Seq: 1, Progress: &said}})
+	if err = errors.Join(append(errs, err)...); err != nil {
+		return err
+	}
+	errs, err = e.Nack(ctx, []glassq.Nack{{Token: token, Delay: late}})
+	return errors.Join(append(errs, err)...)
 }
 
 // end ends lease number i of the store.

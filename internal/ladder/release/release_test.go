@@ -65,6 +65,7 @@ func check(t *testing.T, dir string) {
 		if err != nil || len(page) != dead || page[0].Reason != "no such person" {
 			t.Errorf("%s: dead tasks %+v, %v", life, page, err)
 		}
+		checkFlow(t, e)
 		if life == "second start" {
 			leases, err := e.Reserve(ctx, glassq.Reserve{Queue: queue, Max: tasks})
 			if err != nil || len(leases) != tasks-acked-failed-dead {
@@ -82,5 +83,36 @@ func check(t *testing.T, dir string) {
 		if err := e.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func checkFlow(t *testing.T, e *disk.Engine) {
+	t.Helper()
+	ctx := t.Context()
+	keys, err := e.Keys(ctx, keyed, "", 10)
+	if err != nil || len(keys) != 2 || keys[0].Key != "b" || keys[0].Concurrency != 2 || keys[1].Key != "vip1" ||
+		keys[1].Concurrency != 5 {
+		t.Errorf("keys %+v, %v", keys, err)
+	}
+	if infos, err := e.Queues(ctx, keyed); err != nil || infos[0].Settings.Halt != halt {
+		t.Errorf("settings %+v, %v", infos, err)
+	}
+	page, _, err := e.Peek(ctx, keyed, glassq.Delayed, 0, 10)
+	if err != nil || len(page) != 1 || page[0].Progress == nil || page[0].Progress.Done != said.Done ||
+		page[0].Progress.Note != said.Note || page[0].Progress.Size != len(said.Checkpoint) || page[0].Attempt != 1 {
+		t.Errorf("the task of which something was said: %+v, %v", page, err)
+	}
+	r, err := e.Run(ctx, next)
+	if err != nil || r.After != run || !r.Held || r.OnEnd != follows.OnEnd || r.Books.Put != position.Range.Count {
+		t.Errorf("run %+v, %v", r, err)
+	}
+	page, _, err = e.Peek(ctx, next, glassq.Delayed, 0, 1)
+	if err != nil || len(page) != 1 || string(page[0].Body) != "to person 0000" {
+		t.Errorf("a position of a range: %+v, %v", page, err)
+	}
+	all, err := e.Schedules(ctx)
+	if err != nil || len(all) != 1 || all[0].Name != clock || all[0].Cron != ofYear.Cron || all[0].Zone != ofYear.Zone ||
+		all[0].Task != ofYear.Task || !all[0].Paused {
+		t.Errorf("schedules %+v, %v", all, err)
 	}
 }
