@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -295,13 +296,17 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 	held := map[*taskRange]int64{}
 	total := int64(0)
 	bytes, queues, runs := map[*Queue]int64{}, map[*Queue]going{}, map[*Run]going{}
+	eldest := map[*Queue]uint64{}
+	isReady := func(q *Queue, n uint64) { eldest[q] = min(n, cmp.Or(eldest[q], n)) }
 	var marks, checkpoints int64
 	s.pick(func(*entry) bool { return true }, func(n uint64, e *entry) bool {
 		q := s.class[e.class].queue
 		if count[q] == nil {
 			count[q] = new([5]int64)
 		}
-		count[q][e.state()]++
+		if count[q][e.state()]++; e.state() == glassq.Ready {
+			isReady(q, n)
+		}
 		if e.frame() != 0 {
 			f := frames[e.frame()]
 			frames[e.frame()] = weigh{f.tasks + 1, f.bytes + s.weight(e)}
@@ -363,7 +368,9 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 		if count[c.queue] == nil {
 			count[c.queue] = new([5]int64)
 		}
-		count[c.queue][r.state] += int64(left)
+		if count[c.queue][r.state] += int64(left); r.state == glassq.Ready && left > 0 {
+			isReady(c.queue, r.next())
+		}
 		bytes[c.queue] += r.size
 		pending[c.run] += left
 		total += int64(left)
@@ -375,6 +382,9 @@ func (w *walker) check(s *State, live map[uint64]weigh) {
 		w.t.Fatalf("%d marks and %d checkpoints counted, the table has %d and %d", s.tasks.marks, s.checkpoints, marks, checkpoints)
 	}
 	for _, q := range s.Queues() {
+		if n, _ := s.Eldest(q, nil); n != eldest[q] {
+			w.t.Fatalf("the eldest ready task of queue %s is %d; the table has %d", q.Name, n, eldest[q])
+		}
 		if q.bytes != bytes[q] || q.going != queues[q] {
 			w.t.Fatalf("queue %s has %d bytes and is going %v; the table has %d and %v", q.Name, q.bytes, q.going, bytes[q], queues[q])
 		}
