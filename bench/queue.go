@@ -25,7 +25,7 @@ func queueRows(b *bench) error {
 	}
 	defer server.stop()
 	url := "http://" + server.addr
-	put, ack := &row{name: "dispatch"}, &row{name: "reserve+ack"}
+	put, ack, both := &row{name: "dispatch"}, &row{name: "reserve+ack"}, &row{name: "the two"}
 	const tasks = 500_000
 	for i := range *rounds {
 		run := fmt.Sprint("bench", i)
@@ -35,11 +35,12 @@ func queueRows(b *bench) error {
 			return err
 		}
 		put.rates = append(put.rates, tasks/took.Seconds())
-		took, err = drain(ctx, url)
+		acked, err := drain(ctx, url)
 		if err != nil {
 			return err
 		}
-		ack.rates = append(ack.rates, tasks/took.Seconds())
+		ack.rates = append(ack.rates, tasks/acked.Seconds())
+		both.rates = append(both.rates, tasks/(took+acked).Seconds())
 		c, err := client.New(url, client.Options{})
 		if err != nil {
 			return err
@@ -54,7 +55,7 @@ func queueRows(b *bench) error {
 	}
 	fmt.Printf("over HTTP, server a process of its own, sync %s, %d tasks, least and most of %d rounds\n", *syncs, tasks,
 		*rounds)
-	for _, r := range []*row{put, ack} {
+	for _, r := range []*row{put, ack, both} {
 		fmt.Printf("%-12s %12.0f/s %10.0f %10.0f\n", r.name, r.median(), slices.Min(r.rates), slices.Max(r.rates))
 	}
 	return nil

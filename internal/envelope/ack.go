@@ -1,7 +1,9 @@
 package envelope
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/jsonline"
@@ -60,6 +62,8 @@ func appendResult(dst []byte, t *glassq.Task) []byte {
 	return appendAs(dst, "result", form, t.Body)
 }
 
+var ackMembers = []string{"token", "result", "type", "b64", "queue", "headers", "cost", "put"}
+
 // ParseAck reads an ack. A result is any JSON value, kept byte for byte with type JSON; null is no
 // result. With a type, a result that is a string is the text itself. b64 is a result of any bytes.
 // Unknown members are refused, and so are members that come twice. Result.Body may alias line. The
@@ -82,7 +86,7 @@ func ParseAck(line []byte, a *glassq.Ack) error {
 			continue
 		}
 		v := c.Value()
-		if c.Null() {
+		if c.Null() && slices.Contains(ackMembers, string(key)) {
 			continue
 		}
 		switch string(key) {
@@ -104,7 +108,7 @@ func ParseAck(line []byte, a *glassq.Ack) error {
 		case "put":
 			c.Fail(c.From, "put must begin with [")
 		default:
-			c.Fail(c.From, "an ack has no member %.40q, only token, result, type, b64, queue, headers, cost, put", key)
+			c.Fail(c.From, "an ack has no member %.40q, only %s", key, strings.Join(ackMembers, ", "))
 		}
 	}
 	if c.Err() == nil && a.Token.Number == 0 {

@@ -318,6 +318,8 @@ func TestParseAck(t *testing.T) {
 		{"bad token", `{"token":"0.q"}`, nil, "token"},
 		{"both", `{"token":"7.q","result":1,"b64":""}`, nil, "either result or b64"},
 		{"unknown", `{"token":"7.q","reslut":1}`, nil, `no member "reslut"`},
+		{"unknown null", `{"token":"7.q","reslut":null}`, nil, `no member "reslut"`},
+		{"nulls", `{"token":"7.q","type":null,"b64":null,"queue":null,"headers":null,"cost":null,"put":null}`, nil, ""},
 		{"twice", `{"token":"7.q","token":"8.q"}`, nil, "twice"},
 		{"bad follow-up", `{"token":"7.q","put":[{"queue":"x"}]}`, nil, "needs a member body"},
 		{"trailing comma", `{"token":"7.q","put":[{"body":""},]}`, nil, "not JSON"},
@@ -394,6 +396,7 @@ func TestParseExtendRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, line, err string }{
 		{"no token", `{"seq":1}`, "token is needed"},
 		{"unknown", `{"token":"7.q","progres":1}`, `no member "progres"`},
+		{"unknown null", `{"token":"7.q","progres":null}`, `no member "progres"`},
 		{"twice", `{"token":"7.q","seq":1,"seq":1}`, "twice"},
 		{"no seq", `{"token":"7.q","progress":0.5}`, "needs seq"},
 		{"a put without seq", `{"token":"7.q","put":[{"queue":"p","body":1}]}`, "needs seq"},

@@ -2,7 +2,9 @@ package envelope
 
 import (
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -44,21 +46,26 @@ func AppendExtend(dst []byte, e *glassq.Extend) []byte {
 // members are refused, and so are members that come twice. What is said may alias text. The error is
 // like ParseTask's.
 func ParseExtend(text []byte, e *glassq.Extend) error {
-	return parseExtend(text, e, "an extend", "token, lease, seq, ")
+	return parseExtend(text, e, "an extend", extendMembers)
 }
 
 // ParseSaying reads what a child process says of its task: an extend without token, lease and seq,
 // which are its worker's business. One that says nothing is refused.
 func ParseSaying(text []byte, e *glassq.Extend) error {
-	err := parseExtend(text, e, "a line of progress", "")
+	err := parseExtend(text, e, "a line of progress", extendMembers[ofLease:])
 	if err == nil && e.Progress == nil && len(e.Put) == 0 {
 		err = glassq.Errorf(glassq.CodeBadRequest, "a line of progress says progress, note, checkpoint or put, at byte 0")
 	}
 	return err
 }
 
-func parseExtend(text []byte, e *glassq.Extend, what, more string) error {
+var extendMembers = []string{"token", "lease", "seq", "progress", "note", "checkpoint", "checkpoint_b64", "put"}
+
+const ofLease = 3 // of them are the business of whoever has the lease
+
+func parseExtend(text []byte, e *glassq.Extend, what string, members []string) error {
 	*e = glassq.Extend{}
+	whole := len(members) == len(extendMembers)
 	c := jsonline.ReadText(text)
 	p := glassq.Progress{Done: -1}
 	var seen once
@@ -68,11 +75,11 @@ func parseExtend(text []byte, e *glassq.Extend, what, more string) error {
 			readPuts(&c, text, &e.Put, what)
 			continue
 		}
-		if c.Value(); c.Null() {
+		if c.Value(); c.Null() && slices.Contains(members, key) {
 			continue
 		}
 		switch {
-		case more == "":
+		case !whole:
 		case key == "token":
 			e.Token = readToken(&c)
 			continue
@@ -108,16 +115,16 @@ func parseExtend(text []byte, e *glassq.Extend, what, more string) error {
 		case "put":
 			c.Fail(c.From, "put must begin with [")
 		default:
-			c.Fail(c.From, "%s has no member %.40q, only %sprogress, note, checkpoint, checkpoint_b64, put", what, key, more)
+			c.Fail(c.From, "%s has no member %.40q, only %s", what, key, strings.Join(members, ", "))
 		}
 	}
-	if c.Err() == nil && more != "" && e.Token.Number == 0 {
+	if c.Err() == nil && whole && e.Token.Number == 0 {
 		c.Fail(0, needToken)
 	}
 	if p.Done >= 0 || p.Note != "" || p.Checkpoint != nil {
 		e.Progress = &p
 	}
-	if c.Err() == nil && more != "" && e.Seq == 0 && (e.Progress != nil || len(e.Put) > 0) {
+	if c.Err() == nil && whole && e.Seq == 0 && (e.Progress != nil || len(e.Put) > 0) {
 		c.Fail(0, "an extend that says something needs seq: 1 for the first of its lease, then one more each time")
 	}
 	return c.Err()

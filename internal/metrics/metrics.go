@@ -73,7 +73,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	queueTasks   = desc("queue_tasks", "Tasks that the queue holds, by state.", "queue", "state")
 	queueBytes   = desc("queue_bytes", "Bytes of the tasks that the queue holds.", "queue")
-	queueOldest  = desc("queue_oldest_ready_seconds", "Time since the next task of the queue was put.", "queue")
+	queueOldest  = desc("queue_oldest_ready_seconds", "Time since the oldest ready task of the queue was put.", "queue")
 	queueWaiters = desc("queue_waiting_reserves", "Calls that wait for a task of the queue.", "queue")
 	queuePaused  = desc("queue_paused", "1 where the queue hands out nothing.", "queue")
 	queueHalted  = desc("queue_halted", "1 where hand-outs pause because too many tasks failed.", "queue")

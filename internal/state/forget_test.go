@@ -96,7 +96,7 @@ func TestForgottenRunLeavesNothing(t *testing.T) {
 	if err := again.Restore(&snap); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := dump(again), dump(s); got != want {
+	if got, want := tell(again), tell(s); got != want {
 		t.Errorf("after a start:\n%s\nbefore:\n%s", got, want)
 	}
 }

@@ -294,7 +294,7 @@ func (s *State) restoreHalts(d *decoder) {
 			return
 		}
 		h := q.halting
-		if h.breaker = d.breaker(h.rule); h.halted && h.until != 0 {
+		if h.breaker = d.breaker(h.rule); h.halted && h.until > s.now {
 			s.halts.push(h.until, uint64(q.num))
 		}
 	}

@@ -216,8 +216,16 @@ func (s *State) follow(r *Run, after string, any bool) {
 	r.after, r.afterAny = after, any
 	if first := s.runs[after]; first != nil && first != r && !s.lets(first, any) {
 		r.waits = true
-		first.followers = append(first.followers, r)
+		first.followers = byAge(first.followers, r)
 	}
+}
+
+// byAge puts r into a list that has the oldest run first.
+func byAge(list []*Run, r *Run) []*Run {
+	i, _ := slices.BinarySearchFunc(list, r, func(a, b *Run) int {
+		return cmp.Or(cmp.Compare(a.created, b.created), cmp.Compare(a.name, b.name))
+	})
+	return slices.Insert(list, i, r)
 }
 
 // noteHeld notes that tasks of a run that waits for another one are in a queue. Of several queues it is
@@ -230,7 +238,7 @@ func (s *State) noteHeld(r *Run, queue string) {
 		s.heldRuns = map[string][]*Run{}
 	}
 	r.heldIn = queue
-	s.heldRuns[queue] = append(s.heldRuns[queue], r)
+	s.heldRuns[queue] = byAge(s.heldRuns[queue], r)
 }
 
 const (
@@ -402,11 +410,8 @@ func (s *State) restoreWaits() {
 	for _, name := range slices.Sorted(maps.Keys(s.runs)) {
 		r := s.runs[name]
 		if first := s.runs[r.after]; r.waits && first != nil {
-			first.followers = append(first.followers, r)
+			first.followers = byAge(first.followers, r)
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.runs)) {
-		r := s.runs[name]
 		if r.hooked() {
 			s.reserve(r)
 		}

@@ -105,7 +105,7 @@ func (s *State) Image() *Image {
 		im.runs = append(im.runs, runImage{name,
 			runRecord{r.source, r.queue, r.resultsQ, r.sealed, r.total, r.books, r.created, r.ended,
 				r.rate, r.stages, r.givenUp, r.retryOf, names(r.retries), slices.Clone(r.readers),
-				r.hooks[hookEnd].record(), r.hooks[hookFailed].record(), r.ends, r.after, r.afterAny, r.waits,
+				r.hooks[hookEnd].record(), r.hooks[hookFailed].record(), r.ends, r.after, r.afterAny, r.waits, r.heldIn,
 				wholeOf(r.put, r.done, r.failed, r.dead)},
 			[4]*roaring.Bitmap{r.put.bits.Clone(), r.done.bits.Clone(), r.failed.bits.Clone(), r.dead.bits.Clone()}})
 	}

@@ -460,10 +460,16 @@ func (s *State) Eldest(q *Queue, p *Place) (n uint64, ok bool) {
 	if q.count[glassq.Ready] == 0 {
 		return 0, false
 	}
-	if q.ring == nil {
-		return s.Head(q, p)
-	}
 	n = uint64(math.MaxUint64)
+	if q.ring == nil {
+		s.tasks.trim()
+		for filled := q.filled; filled != 0; filled &= filled - 1 {
+			if k, e := s.firstIn(&q.lanes[bits.TrailingZeros16(filled)]); e != nil {
+				n = min(n, k)
+			}
+		}
+		return s.located(n, p)
+	}
 	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
 		if r.state == glassq.Ready {
 			n = r.next()
@@ -481,6 +487,11 @@ func (s *State) Eldest(q *Queue, p *Place) (n uint64, ok bool) {
 		}
 		q.ring.low = (ci + 1) * chunkLen
 	}
+	return s.located(n, p)
+}
+
+// located returns task n if it is there, and fills in its place if p is not nil.
+func (s *State) located(n uint64, p *Place) (uint64, bool) {
 	e := s.view(n)
 	if e == nil {
 		return 0, false

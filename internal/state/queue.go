@@ -227,6 +227,7 @@ func (s *State) applyDrop(name string) {
 	s.forgetLast(noClass)
 	s.named = nil
 	s.idCount -= len(q.ids.seen)
+	s.acked.forget(q.num)
 	delete(s.queues, name)
 	i, _ := s.place(name)
 	s.byName = slices.Delete(s.byName, i, i+1)

@@ -68,7 +68,7 @@ func (s *State) Restore(in io.Reader) error {
 			}
 		}
 		s.runs[name] = r
-		s.noteHeld(r, r.queue)
+		s.noteHeld(r, cmp.Or(rec.HeldIn, r.queue))
 	}
 	for first, names := range retries {
 		for _, name := range names {
@@ -231,7 +231,7 @@ func (s *State) restoreAcked(d *decoder) {
 			d.fail("acked numbers")
 			return
 		}
-		b := &ackedBlock{last: last, count: int(count)}
+		b := &ackedBlock{last: last}
 		for ; count > 0 && d.err == nil; count-- {
 			i := d.num()
 			name := d.str()
@@ -239,9 +239,13 @@ func (s *State) restoreAcked(d *decoder) {
 				d.fail("acked number")
 				return
 			}
-			if q := s.queues[name]; q != nil {
+			if q := s.queues[name]; q != nil && b.queue[i] == 0 {
 				b.queue[i] = q.num + 1
+				b.count++
 			}
+		}
+		if b.count == 0 {
+			continue // all of queues that were dropped, as programs wrote them that did not forget those
 		}
 		if s.acked.blocks == nil {
 			s.acked.blocks = map[uint64]*ackedBlock{}

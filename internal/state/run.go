@@ -36,7 +36,7 @@ type Run struct {
 	afterAny  bool
 	waits     bool   // for the end of that
 	heldIn    string // while it waits: the queue under which heldRuns has it, "" for none
-	followers []*Run // that wait for the end of this one
+	followers []*Run // that wait for the end of this one, the oldest first
 }
 
 // over tells that nothing is left to do.

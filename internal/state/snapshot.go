@@ -105,6 +105,7 @@ type runRecord struct {
 	After    string     `json:",omitempty"`
 	AfterAny bool       `json:",omitempty"`
 	Waits    bool       `json:",omitempty"`
+	HeldIn   string     `json:",omitempty"` // not of older programs
 
 	Whole *[4][]glassq.Interval `json:",omitempty"` // stretches of put, done, failed, dead
 }
@@ -210,16 +211,9 @@ func (im *Image) writeAcked(e *encoder) {
 	e.num(uint64(len(im.acked)))
 	for _, a := range im.acked {
 		e.num(a.k, uint64(a.b.last))
-		known := func(q uint32) bool { return q != 0 && im.names[q-1] != "" }
-		count := 0
-		for _, q := range a.b.queue {
-			if known(q) {
-				count++
-			}
-		}
-		e.num(uint64(count))
+		e.num(uint64(a.b.count))
 		for i, q := range a.b.queue {
-			if known(q) {
+			if q != 0 {
 				e.num(uint64(i))
 				e.str(im.names[q-1])
 			}

@@ -21,7 +21,7 @@ type State struct {
 	byNum    []*Queue          // by Queue.num; nil where one was dropped
 	byName   []*Queue          // all, in the order of their names
 	idCount  int               // ids that they remember
-	heldRuns map[string][]*Run // those that wait for another run, by the queue of their tasks
+	heldRuns map[string][]*Run // those that wait for another run, by the queue of their tasks, the oldest first
 	runs     map[string]*Run
 	classes  map[string]uint32
 	class    []class

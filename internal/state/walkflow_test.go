@@ -1,10 +1,8 @@
 package state
 
 import (
-	"bytes"
-	"encoding/json"
+	"cmp"
 	"fmt"
-	"io"
 	"slices"
 	"testing"
 	"time"
@@ -23,8 +21,8 @@ func (w *walker) decided(recs [][]byte, err error) {
 
 // flow does something with runs, hooks, schedules, some of the dead, or lost time.
 func (w *walker) flow(queue string) {
-	run, other := fmt.Sprintf("r%d", w.rnd.IntN(3)), fmt.Sprintf("r%d", w.rnd.IntN(4))
-	switch w.rnd.IntN(8) {
+	run, other := w.run(), w.run()
+	switch w.rnd.IntN(13) {
 	case 0, 1: // hooks put results of no run, or tasks of another run
 		var hooks [2]*Hooked
 		task := glassq.Task{Queue: queue, Key: fmt.Sprint("key", w.rnd.IntN(6)), Cost: uint32(w.rnd.IntN(3))}
@@ -35,11 +33,8 @@ func (w *walker) flow(queue string) {
 		w.decided(w.s.DecideRun(run, glassq.RunChange{}, hooks))
 	case 2, 3:
 		c := glassq.RunChange{Sealed: w.rnd.IntN(2) == 0, Total: 5000, Queue: []string{"", queue}[w.rnd.IntN(2)]}
-		switch w.rnd.IntN(4) {
-		case 0:
+		if w.rnd.IntN(3) == 0 {
 			c.RetryOf = other
-		case 1:
-			c.After, c.AfterAny = other, w.rnd.IntN(2) == 0
 		}
 		w.decided(w.s.DecideRun(run, c, [2]*Hooked{}))
 	case 4:
@@ -60,6 +55,86 @@ func (w *walker) flow(queue string) {
 		ms := w.rnd.Int64N(2000)
 		w.add(AppendGap(nil, ms))
 		w.now += ms
+	case 8, 9, 10:
+		w.follow(queue, other)
+	case 11:
+		key := fmt.Sprint("key", w.rnd.IntN(6))
+		rec, err := w.s.DecideRelease(nil, queue, key)
+		w.decided([][]byte{rec}, err)
+		if q := w.s.Touch(queue); err != nil && q.books.Put > 0 {
+			w.add(AppendHold(nil, queue, key, w.rnd.Int64N(90_000), "why"))
+		}
+	case 12:
+		w.add(AppendClock(nil, w.rnd.Int64N(5000)-2000))
+	}
+}
+
+// run is a run, of which there are more and more.
+func (w *walker) run() string { return fmt.Sprintf("r%d", w.rnd.IntN(3+len(w.frames)/60)) }
+
+// put puts t, if there is room.
+func (w *walker) put(t *glassq.Task) {
+	if _, err := w.s.RoomFor([]glassq.Task{*t}); err == nil && !w.s.IsDuplicate(t) {
+		w.add(AppendPut(nil, t))
+	}
+}
+
+// result puts a result of a task.
+func (w *walker) result(d *Leased) {
+	w.add(AppendPut(nil, &glassq.Task{Queue: d.Result, Run: d.Run, Position: d.N, Dense: d.Dense, OfAttempt: d.Attempt,
+		Body: []byte("{}")}))
+}
+
+// settings are those of a queue; most limit little.
+func (w *walker) settings() glassq.Settings {
+	set := glassq.Settings{Attempts: w.rnd.IntN(5), Fair: w.rnd.IntN(2) == 0, Keys: w.rules(), Rate: float64(w.rnd.IntN(3)),
+		Catchup: float64(w.rnd.IntN(2)), Paused: w.rnd.IntN(6) == 0}
+	if w.rnd.IntN(2) == 0 {
+		set.Halt, set.HaltResume = "failed>30% of 7", float64(w.rnd.IntN(3))
+		if w.rnd.IntN(2) == 0 {
+			set.Halt, set.HaltPer = "failed>30% of 2", glassq.HaltPerKey
+		}
+	}
+	switch w.rnd.IntN(6) {
+	case 0:
+		set.MaxTasks = 20 + w.rnd.Int64N(900)
+	case 1:
+		set.MaxBytes = 1000 + w.rnd.Int64N(90_000)
+	case 2:
+		set.Stages, set.StagesAt = "0..3/5s,1/1m,4/1s", w.s.Now()
+	}
+	if w.rnd.IntN(3) == 0 {
+		set.Unique, set.MaxUnique = glassq.UniquePending, w.rnd.Int64N(60)
+	}
+	return set
+}
+
+// follow has a run without tasks wait for another one, and puts tasks of it.
+func (w *walker) follow(queue, other string) {
+	run, last := w.run(), fmt.Sprint("q", w.rnd.IntN(3))
+	for try := 0; try < 5 && w.s.Run(run) != nil; try++ {
+		run = w.run()
+	}
+	c := glassq.RunChange{After: other, AfterAny: w.rnd.IntN(2) == 0, Queue: []string{"", "", queue}[w.rnd.IntN(3)]}
+	if w.rnd.IntN(4) == 0 {
+		c.RetryOf, c.Results = w.run(), "q1"
+	}
+	recs, err := w.s.DecideRun(run, c, [2]*Hooked{})
+	if w.decided(recs, err); err != nil {
+		return
+	}
+	for n := range uint32(w.rnd.IntN(4)) {
+		t := glassq.Task{Queue: last, Run: run, Dense: true, Position: 900 * n, Key: fmt.Sprint("key", w.rnd.IntN(3)),
+			Cost:  uint32(w.rnd.IntN(3)),
+			Delay: time.Duration(w.rnd.IntN(2)) * time.Second, TTL: time.Duration(w.rnd.IntN(3)*20) * time.Second}
+		if w.rnd.IntN(2) == 0 {
+			t.Range, t.Body = &glassq.Range{Count: 1 + w.rnd.Uint64N(9)}, []byte("{0}")
+		}
+		w.put(&t)
+		last = queue
+	}
+	if w.rnd.IntN(2) == 0 { // what it waits for will come to an end
+		w.add(AppendRun(nil, other, glassq.RunChange{Sealed: true, Total: 5000}))
 	}
 }
 
@@ -71,6 +146,9 @@ func (w *walker) schedule(name, queue string) {
 		task := glassq.Task{Queue: queue, Key: "key1", Body: []byte("due")}
 		rec, err := w.s.DecideSchedule(name, glassq.ScheduleChange{Cron: "* * * * *"}, &task, wall)
 		w.decided([][]byte{rec}, err)
+	case w.rnd.IntN(4) == 0:
+		rec, err := w.s.DecideSchedule(name, glassq.ScheduleChange{Paused: new(!x.Set.Paused)}, &glassq.Task{}, wall)
+		w.decided([][]byte{rec}, err)
 	case w.rnd.IntN(5) == 0:
 		w.add(AppendDropSchedule(nil, name))
 	case wall > x.DoneTo():
@@ -79,6 +157,22 @@ func (w *walker) schedule(name, queue string) {
 		if !w.s.IsDuplicate(&task) {
 			w.add(AppendPut(nil, &task))
 		}
+	}
+}
+
+// bodies checks that an image of the state has the bodies that the state has.
+func (w *walker) bodies(im *Image) {
+	var have, want []Lying
+	_ = im.Bodies(func(some []Lying) error { have = append(have, some...); return nil })
+	for cursor, done := uint64(0), false; !done; {
+		want, cursor, done = w.s.Survivors(want, 0, maxFrame, cursor)
+	}
+	order := func(a, b Lying) int {
+		return cmp.Or(cmp.Compare(a.Task, b.Task), cmp.Compare(a.Frame, b.Frame), cmp.Compare(a.Offset, b.Offset))
+	}
+	slices.SortFunc(have, order)
+	if slices.SortFunc(want, order); !slices.Equal(have, want) {
+		w.t.Fatalf("an image has the bodies %v, the state %v", have, want)
 	}
 }
 
@@ -158,27 +252,6 @@ func (w *walker) checkFlow(s *State) {
 	if fmt.Sprint(places) != fmt.Sprint(s.places) {
 		w.t.Fatalf("hooks have places %v, want %v", s.places, places)
 	}
-}
-
-// dumpFlow tells what a state keeps of keys, halts, schedules and hooks.
-func dumpFlow(b io.Writer, s *State) {
-	for _, q := range s.Queues() {
-		fmt.Fprintln(b, q.Name, s.MayHandOut(q), q.Pace.image())
-		if q.ring == nil {
-			continue
-		}
-		for _, k := range append(s.Keys(q, "", 99), s.keyInfo(q, "")) {
-			js, _ := json.Marshal(k)
-			fmt.Fprintf(b, "%s\n", js)
-		}
-	}
-	for _, x := range s.Schedules() {
-		fmt.Fprintln(b, *x, bytes.NewBuffer(x.put))
-	}
-	for _, r := range s.Runs() {
-		fmt.Fprintln(b, r.name, r.owed, r.reserves, r.ended, len(r.followers))
-	}
-	fmt.Fprintln(b, s.places)
 }
 
 // TestReplayBeginsWhatBegan: a run whose last ack put one more task has not come to its end, also where a

@@ -1,6 +1,10 @@
 package state
 
-import "github.com/glassq/glassq"
+import (
+	"slices"
+
+	"github.com/glassq/glassq"
+)
 
 // ackedLen is how many consecutive lease numbers one block of an ackedWindow covers.
 const ackedLen = 1024
@@ -40,12 +44,7 @@ func (w *ackedWindow) add(number uint64, queue uint32, now int64) {
 		w.order = append(w.order, k)
 		w.prune(now)
 	}
-	if b.shared {
-		own := *b
-		own.shared = false
-		b = &own
-		w.blocks[k] = b
-	}
+	b = w.own(k, b)
 	w.last, w.lastK = b, k
 	if b.queue[number%ackedLen] == 0 {
 		b.count++
@@ -53,6 +52,37 @@ func (w *ackedWindow) add(number uint64, queue uint32, now int64) {
 	}
 	b.queue[number%ackedLen] = queue + 1
 	b.last = now
+}
+
+// own returns block k, which is b, to be changed.
+func (w *ackedWindow) own(k uint64, b *ackedBlock) *ackedBlock {
+	if b.shared {
+		own := *b
+		own.shared = false
+		b = &own
+		w.blocks[k] = b
+	}
+	return b
+}
+
+// forget forgets what was acked in a queue that was dropped.
+func (w *ackedWindow) forget(queue uint32) {
+	w.last = nil
+	w.order = slices.DeleteFunc(w.order, func(k uint64) bool {
+		b := w.blocks[k]
+		for i, in := range b.queue {
+			if in == queue+1 {
+				b = w.own(k, b)
+				b.queue[i] = 0
+				b.count--
+				w.count--
+			}
+		}
+		if b.count == 0 {
+			delete(w.blocks, k)
+		}
+		return b.count == 0
+	})
 }
 
 // prune drops blocks that are over age, and the oldest while the rest still hold AckedCount.
