@@ -27,11 +27,13 @@ var (
 	aCommand = regexp.MustCompile(`^(glassq|make|printf|source|curl|go|sh|nc|seq|echo|kill|bin/glassq) `)
 	// What listens is waited for: a script is faster than a reader.
 	listens = regexp.MustCompile(`(?m)^.*glassq (serve|target)\b.*&$`)
+	aLink   = regexp.MustCompile(`\]\(([a-z/-]+\.md)\)`)
 )
 
 // A script is what a page makes.
 type script struct {
 	text    string
+	hidden  string // what a reader does not see
 	blocks  int
 	reasons []string
 }
@@ -44,6 +46,7 @@ func shellOf(page string) (s script) {
 		switch {
 		case m[1] == "run":
 			s.text += strings.TrimSpace(m[2]) + "\n"
+			s.hidden += strings.TrimSpace(m[2]) + "\n"
 			continue
 		case m[1] == "norun":
 			skip = strings.TrimSpace(strings.TrimPrefix(m[2], ":"))
@@ -67,6 +70,31 @@ func shellOf(page string) (s script) {
 		s.text += block
 	}
 	return s
+}
+
+// TestLearning holds what index.md says of the pages that teach: they start from nothing. What listens is started
+// where the reader sees it, or a reader who types the page meets a port that is closed.
+func TestLearning(t *testing.T) {
+	docs := filepath.Join("..", "..", "docs")
+	index, err := os.ReadFile(filepath.Join(docs, "index.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(index), "## Learning")
+	table, _, _ = strings.Cut(table, "\n## ")
+	links := aLink.FindAllStringSubmatch(table, -1)
+	if len(links) == 0 {
+		t.Fatal("index.md has no pages that teach")
+	}
+	for _, link := range links {
+		text, err := os.ReadFile(filepath.Join(docs, link[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := shellOf(string(text)); listens.MatchString(s.hidden) {
+			t.Errorf("docs/%s starts out of sight:\n%s", link[1], s.hidden)
+		}
+	}
 }
 
 // TestPages runs every shell block of the README and of docs/, each page from nothing, and in

@@ -155,15 +155,19 @@ func (l *Log) writeLine(line []byte) {
 
 // put appends text to the file. A text that the disk takes a part of is taken back.
 func (l *Log) put(text []byte) error {
+	name := filepath.Join(l.opt.Folder, FileName)
+	if l.file != nil && !l.inPlace(name) {
+		l.file.Close() // each line has had its own answer
+		l.file = nil
+	}
 	if l.file == nil {
 		if err := l.open(); err != nil {
 			return err
 		}
 	}
 	if l.size+int64(len(text)) > fileSize {
-		l.file.Close() // each line has had its own answer
+		l.file.Close()
 		l.file = nil
-		name := filepath.Join(l.opt.Folder, FileName)
 		if err := os.Rename(name, filepath.Join(l.opt.Folder, OldName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -176,6 +180,17 @@ func (l *Log) put(text []byte) error {
 	}
 	l.size += int64(len(text))
 	return nil
+}
+
+// inPlace reports whether the open file is the one of that name still, and ends where this log left it. Others remove a
+// file, move it, or cut it short: a line must not follow it to where nobody reads.
+func (l *Log) inPlace(name string) bool {
+	there, err := os.Stat(name)
+	if err != nil {
+		return false
+	}
+	own, err := l.file.Stat()
+	return err == nil && os.SameFile(there, own) && own.Size() == l.size
 }
 
 // open opens the file behind its last whole line: what a kill has left of another is cut off.

@@ -3,9 +3,11 @@ package audit
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -122,6 +124,45 @@ func TestDiskThatTakesNothing(t *testing.T) {
 		t.Errorf("Read = %v", list)
 	}
 	l.file.Close()
+}
+
+// TestFileIsTaken: what others do to the file, by hand or with a program that rotates, loses no line that comes after.
+func TestFileIsTaken(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		take func(path string) error
+		want string
+	}{
+		{"removed", os.Remove, "drop pause"},
+		{"moved", func(path string) error { return os.Rename(path, path+".1") }, "drop pause"},
+		{"moved, and an empty one made", func(path string) error {
+			return errors.Join(os.Rename(path, path+".1"), os.WriteFile(path, nil, 0o600))
+		}, "drop pause"},
+		{"copied and cut", func(path string) error { return os.Truncate(path, 0) }, "drop pause"},
+		{"written to by another", func(path string) error {
+			text, err := os.ReadFile(path)
+			return errors.Join(err, os.WriteFile(path, append(text, text...), 0o600))
+		}, "purge purge drop pause"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			var said bytes.Buffer
+			l := New(Options{Folder: dir, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+			l.writeLine(lineOf(&Entry{Action: "purge"}))
+			if err := tt.take(filepath.Join(dir, FileName)); err != nil {
+				if runtime.GOOS == "windows" {
+					t.Skip(err) // a file that is open stays where it is
+				}
+				t.Fatal(err)
+			}
+			l.writeLine(lineOf(&Entry{Action: "drop"}))
+			l.writeLine(lineOf(&Entry{Action: "pause"}))
+			l.file.Close()
+			if list, bad := actions(t, dir); strings.Join(list, " ") != tt.want || bad != 0 || said.Len() != 0 {
+				t.Errorf("Read = %v, %d bad, log %q; want %s", list, bad, said.String(), tt.want)
+			}
+		})
+	}
 }
 
 // TestNobodyWaits: with nobody who writes, as while a disk hangs, entries are taken, told, and
