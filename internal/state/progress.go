@@ -222,6 +222,8 @@ func (s *State) remark(n uint64, e *entry, now *mark) {
 	if was == now {
 		return // both nil
 	}
+	q := s.class[e.class].queue
+	held := q.bytes
 	if now != nil {
 		s.marked(e, now, 1)
 		if now.size > 0 {
@@ -235,6 +237,9 @@ func (s *State) remark(n uint64, e *entry, now *mark) {
 		}
 	}
 	s.tasks.setMark(n, now)
+	if q.bytes < held {
+		s.hooks.Lowered(q)
+	}
 }
 
 // marked counts a mark of a task, or with -1 takes that back.

@@ -24,6 +24,7 @@ type walker struct {
 	frames []walkFrame
 	held   []uint64 // live leases, some of them expired meanwhile
 	live   map[uint64]weigh
+	called map[any]bool // who waits was called, see wakes
 }
 
 type walkFrame struct {
@@ -151,10 +152,12 @@ func (w *walker) add(rec []byte) {
 	f := &w.frames[len(w.frames)-1]
 	off := len(f.recs)
 	f.recs = append(f.recs, rec...)
-	n, err := w.s.Apply(f.recs[off:], uint64(len(w.frames)), uint32(off))
-	if err != nil || n != len(rec) {
-		w.t.Fatalf("Apply(% x) = %d, %v; want %d", rec, n, err, len(rec))
-	}
+	w.wakes(fmt.Sprintf("record %x", rec[:min(len(rec), 40)]), func() {
+		n, err := w.s.Apply(f.recs[off:], uint64(len(w.frames)), uint32(off))
+		if err != nil || n != len(rec) {
+			w.t.Fatalf("Apply(% x) = %d, %v; want %d", rec, n, err, len(rec))
+		}
+	})
 }
 
 func (w *walker) step() {
@@ -164,7 +167,7 @@ func (w *walker) step() {
 			w.now += []time.Duration{time.Minute, 11 * time.Minute, 25 * time.Hour, 8 * 24 * time.Hour}[w.rnd.IntN(4)].Milliseconds()
 		}
 		w.frames = append(w.frames, walkFrame{time: w.now})
-		w.s.Advance(w.now)
+		w.wakes("time", func() { w.s.Advance(w.now) })
 	} else if w.rnd.IntN(3) == 0 {
 		d := w.rnd.Int64N(500)
 		w.now += d
@@ -440,7 +443,7 @@ func TestWalk(t *testing.T) {
 		t.Run(fmt.Sprint(round), func(t *testing.T) {
 			t.Logf("-seed %d", sd)
 			w := &walker{t: t, rnd: rand.New(rand.NewPCG(sd, 1)), now: 1_700_000_000_000, live: map[uint64]weigh{}}
-			w.s = New(w.hooks(w.live))
+			w.s = New(w.wakers(w.hooks(w.live)))
 			w.s.tasks.hotMost = 1 + w.rnd.IntN(5)
 			var held *Image // written long after it was taken
 			var imageAt, imageLen int

@@ -160,6 +160,62 @@ func (w *walker) schedule(name, queue string) {
 	}
 }
 
+// wakers adds to h what calls those who wait.
+func (w *walker) wakers(h Hooks) Hooks {
+	w.called = map[any]bool{}
+	h.Ready = func(q *Queue) { w.called[forTask{q}] = true }
+	h.Lowered = func(q *Queue) { w.called[forRoom{q}] = true }
+	h.RunChanged = func() { w.called["run"] = true }
+	return h
+}
+
+type (
+	forTask struct{ *Queue }
+	forRoom struct{ *Queue }
+)
+
+// wakes checks that fn calls those who wait for what it brings about: a task that may go, room in a
+// queue, a phase of a run.
+func (w *walker) wakes(what string, fn func()) {
+	type phases struct{ complete, drained bool }
+	type queue struct {
+		goes, room         bool
+		holds, open, bytes int64
+		limits             [2]int64
+	}
+	queues, runs := map[*Queue]queue{}, map[*Run]phases{}
+	see := func(q *Queue) queue {
+		_, ok := w.s.Head(q, nil)
+		return queue{ok && w.s.MayHandOut(q) > 0 && !q.settings.Paused, w.s.roomIn(q, 1, 50) == nil,
+			q.holds(), q.holds() - q.count[glassq.Dead], q.bytes, [2]int64{q.settings.MaxTasks, q.settings.MaxBytes}}
+	}
+	in := func(r *Run) phases { return phases{r.Reached(glassq.PhaseComplete), r.Reached(glassq.PhaseDrained)} }
+	for _, q := range w.s.byName {
+		queues[q] = see(q)
+	}
+	for _, r := range w.s.runs {
+		runs[r] = in(r)
+	}
+	clear(w.called)
+	fn()
+	for _, q := range w.s.byName {
+		was, ok := queues[q]
+		is := see(q)
+		was.room = was.room || !ok || is.limits != was.limits // who changes those calls
+		if is.goes && !was.goes && !w.called[forTask{q}] {
+			w.t.Fatalf("queue %s has a task that may go since %s, and nobody who waits is called", q.Name, what)
+		}
+		if (is.room && !was.room || is.holds < was.holds || is.open < was.open || is.bytes < was.bytes) && !w.called[forRoom{q}] {
+			w.t.Fatalf("queue %s holds less since %s, and nobody who waits is called: %+v, %+v", q.Name, what, was, is)
+		}
+	}
+	for _, r := range w.s.runs {
+		if was, is := runs[r], in(r); (is.complete && !was.complete || is.drained && !was.drained) && !w.called["run"] {
+			w.t.Fatalf("run %s is in a phase since %s, and nobody who waits is called: %+v", r.name, what, is)
+		}
+	}
+}
+
 // bodies checks that an image of the state has the bodies that the state has.
 func (w *walker) bodies(im *Image) {
 	var have, want []Lying
@@ -251,6 +307,26 @@ func (w *walker) checkFlow(s *State) {
 	}
 	if fmt.Sprint(places) != fmt.Sprint(s.places) {
 		w.t.Fatalf("hooks have places %v, want %v", s.places, places)
+	}
+}
+
+// TestForgottenCheckpointMakesRoom: whoever waits for room in a queue is called when what was said of a task
+// takes less.
+func TestForgottenCheckpointMakesRoom(t *testing.T) {
+	said := func(seq uint64, size int) []byte {
+		return AppendProgress(nil, &glassq.Extend{Token: glassq.Token{Number: 1}, Seq: seq,
+			Progress: &glassq.Progress{Done: -1, Checkpoint: make([]byte, size)}}, 1000)
+	}
+	lowered := 0
+	s := New(Hooks{Lowered: func(*Queue) { lowered++ }})
+	for i, tt := range []struct {
+		rec  []byte
+		want int
+	}{{AppendPut(nil, &glassq.Task{Queue: "q"}), 0}, {AppendLease(nil, 1, 1, 1000), 0}, {said(1, 100), 0}, {said(2, 100), 0},
+		{said(3, 10), 1}, {AppendForget(nil, 1), 2}} {
+		if _, err := s.Apply(tt.rec, 1, 0); err != nil || lowered != tt.want {
+			t.Errorf("record %d calls for room, %d times since the first, %v; want %d", i, lowered, err, tt.want)
+		}
 	}
 }
 
