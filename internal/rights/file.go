@@ -287,7 +287,7 @@ func (e *Edit) write() error {
 	}
 	var err error
 	if len(e.raw) > 0 {
-		err = whole.Write(e.path+rawSuffix, filepath.Dir(e.path), raw, 0o600)
+		err = whole.WriteLike(e.path, e.path+rawSuffix, filepath.Dir(e.path), raw, 0o600)
 	}
 	if err == nil {
 		err = whole.Write(e.path, filepath.Dir(e.path), text, 0o600)

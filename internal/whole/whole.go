@@ -10,8 +10,13 @@ import (
 )
 
 // Write replaces the file at path. Until it is whole it has a name of its own in the folder parts, of
-// the same file system. Where it fails what was there stays.
+// the same file system. It keeps the owner of what was there. Where it fails that stays.
 func Write(path, parts string, text []byte, mode fs.FileMode) error {
+	return WriteLike(path, path, parts, text, mode)
+}
+
+// WriteLike is Write of a file that gets the owner of another one, like, if that is there.
+func WriteLike(like, path, parts string, text []byte, mode fs.FileMode) error {
 	f, err := os.CreateTemp(parts, "."+filepath.Base(path)+".*") // with mode 0600
 	if err != nil {
 		return err
@@ -19,6 +24,9 @@ func Write(path, parts string, text []byte, mode fs.FileMode) error {
 	_, err = f.Write(text)
 	if err == nil && mode != 0o600 {
 		err = f.Chmod(mode)
+	}
+	if err == nil {
+		err = keepOwner(f, like)
 	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
