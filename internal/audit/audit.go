@@ -182,8 +182,8 @@ func (l *Log) put(text []byte) error {
 	return nil
 }
 
-// inPlace reports whether the open file is the one of that name still, and ends where this log left it. Others remove a
-// file, move it, or cut it short: a line must not follow it to where nobody reads.
+// inPlace reports whether the open file is the one of that name still, and ends where this log left
+// it. Others remove a file, move it, or cut it short: a line must not follow it to where nobody reads.
 func (l *Log) inPlace(name string) bool {
 	there, err := os.Stat(name)
 	if err != nil {

@@ -164,7 +164,8 @@ func (w *walker) step() {
 	if len(w.frames) == 0 || w.rnd.IntN(4) == 0 {
 		w.now += w.rnd.Int64N(3000)
 		if w.rnd.IntN(60) == 0 { // windows pass, and the time of runs
-			w.now += []time.Duration{time.Minute, 11 * time.Minute, 25 * time.Hour, 8 * 24 * time.Hour}[w.rnd.IntN(4)].Milliseconds()
+			jumps := []time.Duration{time.Minute, 11 * time.Minute, 25 * time.Hour, 8 * 24 * time.Hour}
+			w.now += jumps[w.rnd.IntN(len(jumps))].Milliseconds()
 		}
 		w.frames = append(w.frames, walkFrame{time: w.now})
 		w.wakes("time", func() { w.s.Advance(w.now) })

@@ -87,8 +87,8 @@ func (w *walker) result(d *Leased) {
 
 // settings are those of a queue; most limit little.
 func (w *walker) settings() glassq.Settings {
-	set := glassq.Settings{Attempts: w.rnd.IntN(5), Fair: w.rnd.IntN(2) == 0, Keys: w.rules(), Rate: float64(w.rnd.IntN(3)),
-		Catchup: float64(w.rnd.IntN(2)), Paused: w.rnd.IntN(6) == 0}
+	set := glassq.Settings{Attempts: w.rnd.IntN(5), Fair: w.rnd.IntN(2) == 0, Keys: w.rules(),
+		Rate: float64(w.rnd.IntN(3)), Catchup: float64(w.rnd.IntN(2)), Paused: w.rnd.IntN(6) == 0}
 	if w.rnd.IntN(2) == 0 {
 		set.Halt, set.HaltResume = "failed>30% of 7", float64(w.rnd.IntN(3))
 		if w.rnd.IntN(2) == 0 {
@@ -205,7 +205,8 @@ func (w *walker) wakes(what string, fn func()) {
 		if is.goes && !was.goes && !w.called[forTask{q}] {
 			w.t.Fatalf("queue %s has a task that may go since %s, and nobody who waits is called", q.Name, what)
 		}
-		if (is.room && !was.room || is.holds < was.holds || is.open < was.open || is.bytes < was.bytes) && !w.called[forRoom{q}] {
+		less := is.room && !was.room || is.holds < was.holds || is.open < was.open || is.bytes < was.bytes
+		if less && !w.called[forRoom{q}] {
 			w.t.Fatalf("queue %s holds less since %s, and nobody who waits is called: %+v, %+v", q.Name, what, was, is)
 		}
 	}

@@ -353,8 +353,9 @@ func tell(s *State) string {
 	for i, x := range []struct {
 		t     *timers
 		valid func(timer) bool
-	}{{&s.delays, s.delayValid}, {&s.ttls, s.ttlValid}, {&s.leaseTimers, s.leaseValid}, {&s.rangeDelays, s.rangeDelayValid},
-		{&s.rangeTTLs, s.rangeTTLValid}, {&s.halts, s.haltValid}, {&s.keyTimers, s.keyTimerValid}} {
+	}{{&s.delays, s.delayValid}, {&s.ttls, s.ttlValid}, {&s.leaseTimers, s.leaseValid},
+		{&s.rangeDelays, s.rangeDelayValid}, {&s.rangeTTLs, s.rangeTTLValid}, {&s.halts, s.haltValid},
+		{&s.keyTimers, s.keyTimerValid}} {
 		var at []int64
 		for _, timer := range x.t.byRef() {
 			if x.valid(timer) && timer.ref < sweepRef { // when there was something to sweep is forgotten with it

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// keepOwner gives f the owner of the file at like, if there is one: what root changes for a service the service can
-// read still.
+// keepOwner gives f the owner of the file at like, if there is one: what root changes for a service
+// the service can read still.
 func keepOwner(f *os.File, like string) error {
 	if os.Geteuid() != 0 {
 		return nil // only root may give a file away
