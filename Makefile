@@ -22,15 +22,13 @@ CAN_RACE = $(filter 1,$(shell $(GO) env CGO_ENABLED))
 NO_PRODUCT = _test\.go$$|^(bench|examples|enginetest)/|testdata/|^internal/(ladder|history|hostile|leftout|arch)/|/waltest/|/clustertest/|/natstest/|/freeport/|/enginelog/
 
 .DEFAULT_GOAL := help
-.PHONY: help check fmt vet static staticcheck unit tests peers layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine bench-peers bench-peers-long challenge build man packages demo lines weigh \
+.PHONY: help check fmt vet staticcheck unit peers layers cross test install left-out race hostile vulnerable fuzz fuzz-long bench bench-engine bench-peers bench-peers-long challenge build man packages demo lines weigh \
         pictures crash machine ways journeys flips salvage kill cluster cluster-test owners py power mutants reliability
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-check: static unit ## format, vet, staticcheck, builds for other systems, tests, layers
-
-static: fmt vet staticcheck cross peers # what no test of this module is
+check: fmt vet staticcheck cross unit peers ## format, vet, staticcheck, builds for other systems, tests, layers
 
 fmt: ## gofmt has nothing to say
 	@out=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go')) || exit 1; \
@@ -56,13 +54,9 @@ cross: ## it builds for the other systems
 	GOOS=darwin GOARCH=arm64 $(GO) build ./...
 	GOOS=windows GOARCH=amd64 $(GO) build ./...
 
-# Tests wait for disks and each other's processes: what looks at the code has that time.
-test: install ## all that this machine can run, and what it left out
-	@$(MAKE) --no-print-directory -j2 tests static
-	@$(MAKE) --no-print-directory left-out
-
-tests: unit
+test: install check ## all that this machine can run, and what it left out
 	$(if $(CAN_RACE),$(TEST) -timeout 20m -race -short $(RACE))
+	@$(MAKE) --no-print-directory left-out
 
 install: # what the fuller tests need, where this is wanted; else nothing
 	@rm -f $(LEFT_OUT)
