@@ -150,6 +150,8 @@ func (e *Engine) empty(x Extent) (done bool, err error) {
 	}
 }
 
+// mover makes move records of what lies in the log. It reads each frame into the memory of the one
+// before, which nobody else has.
 func (e *Engine) mover() state.Mover {
 	return state.Mover{Read: func(id uint64, again []byte) (int64, []byte, error) {
 		f, err := e.log.Read(id, again)

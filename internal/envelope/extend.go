@@ -61,7 +61,7 @@ func ParseSaying(text []byte, e *glassq.Extend) error {
 
 var extendMembers = []string{"token", "lease", "seq", "progress", "note", "checkpoint", "checkpoint_b64", "put"}
 
-const ofLease = 3 // of them are the business of whoever has the lease
+const ofLease = 3 // the first ones are the business of whoever has the lease
 
 func parseExtend(text []byte, e *glassq.Extend, what string, members []string) error {
 	*e = glassq.Extend{}

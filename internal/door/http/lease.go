@@ -94,7 +94,7 @@ func sendLeases(p *page, r *http.Request, leases []glassq.Lease) error {
 		if err := p.print(rest); err != nil {
 			return err
 		}
-		if p.out = append(p.out, '\n'); i == 0 { // the others are about as long
+		if p.out = append(p.out, '\n'); i == 0 { // most others are about as long
 			p.out = slices.Grow(p.out, min(len(p.out)*len(leases), printed))
 		}
 	}
