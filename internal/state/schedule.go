@@ -1,9 +1,9 @@
 package state
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
-	"maps"
 	"slices"
 	"time"
 
@@ -54,12 +54,14 @@ func (x *Timed) Task(at time.Time) (t glassq.Task) {
 	return t
 }
 
-// Schedules are all schedules in the order of their names.
+// Schedules are all schedules in the order of their names. Without one nothing is allocated: the
+// engine asks whenever it wakes.
 func (s *State) Schedules() []*Timed {
 	all := make([]*Timed, 0, len(s.schedules))
-	for _, name := range slices.Sorted(maps.Keys(s.schedules)) {
-		all = append(all, s.schedules[name])
+	for _, x := range s.schedules {
+		all = append(all, x)
 	}
+	slices.SortFunc(all, func(a, b *Timed) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
 
