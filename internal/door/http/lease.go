@@ -108,7 +108,7 @@ func sendLeases(p *page, r *http.Request, leases []glassq.Lease) error {
 			return err
 		}
 		if p.out = append(p.out, '\n'); i == 0 { // most others are about as long
-			p.out = slices.Grow(p.out, min(len(p.out)*len(leases), printed))
+			p.out = slices.Grow(p.out, min(len(p.out)*(len(leases)-1), printed))
 		}
 	}
 	return p.end()
