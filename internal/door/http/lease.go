@@ -17,8 +17,7 @@ import (
 // leases. take=true acks the tasks as they are handed out.
 //
 // A client that ends its side while it waits is answered at once, and one that has gone is leased
-// nothing; leases whose answer cannot be written
-// go back to their old places at once.
+// nothing; leases whose answer cannot be written go back to their old places at once.
 func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
 	words := []string{"max", "wait", "lease", "take"}
 	q := parseQuery(r, words...)
