@@ -266,7 +266,7 @@ func (a *app) dispatchTo(ctx context.Context, cmd *cobra.Command, q *client.Clie
 		a.console.Say("%s: there were no lines to make tasks of", f.name)
 	}
 	a.console.Say("%s: %s", f.name, describeDispatch(&rep))
-	done := map[string]any{"run": rep.Run.Name, "put": rep.Put, "skipped": rep.Skipped, "bad": f.source.skipped.Load(),
+	done := map[string]any{"run": rep.Run.Name, "put": rep.Put, "skipped": rep.Skipped, "empty": rep.Empty, "bad": f.source.skipped.Load(),
 		"duplicates": rep.Duplicates, "total": rep.Total, "seconds": rep.Took.Seconds()}
 	if !waits {
 		if f.json {
@@ -360,6 +360,7 @@ func describeDispatch(rep *dispatch.Report) string {
 	if rep.Skipped+rep.Duplicates > 0 {
 		s += fmt.Sprintf(", %s were there before", plain.Comma(rep.Skipped+rep.Duplicates))
 	}
+	s += emptyLines(rep.Empty)
 	return s + fmt.Sprintf("; run %s is sealed with %s", rep.Run.Name, plain.Comma(rep.Total))
 }
 

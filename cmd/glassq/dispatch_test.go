@@ -606,3 +606,26 @@ func TestBadDispatch(t *testing.T) {
 			fmt.Sprint(errs))
 	}
 }
+
+// TestEmptyLinesAreCounted: the summary says how many were passed over, and the books know nothing
+// of them.
+func TestEmptyLinesAreCounted(t *testing.T) {
+	f := newTestbed(t)
+	const want = "skipped 2 empty lines"
+	text := write(t, filepath.Join(f.dir, "list"), "a\n\nb\n\n")
+	if _, errs := f.do(0, "dispatch", "--file", text, "--run", "a", "--quiet"); !strings.Contains(errs, "put 2 tasks") ||
+		!strings.Contains(errs, want+"; run a is sealed with 2") {
+		t.Errorf("dispatch said %s; want 2 tasks, %s", errs, want)
+	}
+	if out, _ := f.do(0, "dispatch", "--file", text, "--run", "b", "--quiet", "--json"); !strings.Contains(out, `"empty":2`) {
+		t.Errorf("dispatch --json printed %s; want 2 empty", out)
+	}
+	urls := write(t, filepath.Join(f.dir, "urls"), "\n"+strings.ReplaceAll(f.url, "{0}", "1")+"\n\n")
+	if _, errs := f.do(0, "run", "--file", urls, "--quiet"); !strings.Contains(errs, want) {
+		t.Errorf("run said %s; want %s", errs, want)
+	}
+	tasks := write(t, filepath.Join(f.dir, "tasks"), "{\"body\":1}\n\n \n")
+	if out, _ := f.do(0, "queue", "import", "q", "--file", tasks); out != "q: 1 task put, "+want+"\n" {
+		t.Errorf("queue import printed %q; want %s", out, want)
+	}
+}

@@ -56,7 +56,8 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 			return err
 		}
 		defer q.Close()
-		put, again, err := a.importTasks(cmd, q, args[0], dispatch.NewTasks(in))
+		tasks := dispatch.NewTasks(in)
+		put, again, err := a.importTasks(cmd, q, args[0], tasks)
 		if err != nil {
 			a.console.Say("glassq queue import: put %s so far; the same command again goes on", plain.Comma(put))
 			if _, ok := errors.AsType[*dispatch.LineError](err); ok {
@@ -65,13 +66,13 @@ other ids for 10 minutes or 1,000,000 ids. Runs are continued as they are here; 
 			return r.absent(err)
 		}
 		if asJSON {
-			return a.printJSON(map[string]any{"queue": args[0], "put": put, "duplicates": again})
+			return a.printJSON(map[string]any{"queue": args[0], "put": put, "duplicates": again, "empty": tasks.Empty()})
 		}
 		text := fmt.Sprintf("%s: %s put", args[0], plain.Plural(put, "task", "tasks"))
 		if again > 0 {
 			text += fmt.Sprintf(", %s were there before", plain.Comma(again))
 		}
-		return a.printf("%s\n", text)
+		return a.printf("%s%s\n", text, emptyLines(tasks.Empty()))
 	}
 	return cmd
 }

@@ -55,7 +55,7 @@ func TestQueueTasks(t *testing.T) {
 		t.Errorf("queue import printed %s", out)
 	}
 	if out, _ := g.do(0, "queue", "import", "p", "--file", file,
-		"--json"); out != `{"duplicates":5,"put":0,"queue":"p"}`+"\n" {
+		"--json"); out != `{"duplicates":5,"empty":0,"put":0,"queue":"p"}`+"\n" {
 		t.Errorf("queue import again printed %s", out)
 	}
 	second, _ := g.do(0, "queue", "export", "p")

@@ -383,6 +383,9 @@ func (j *job) report() {
 	if s := j.f.source.bad(); s != "" {
 		say("glassq run: %s", s)
 	}
+	if s := emptyLines(j.put.Empty); s != "" {
+		say("glassq run: put %s%s", plain.Plural(j.put.Put, "task", "tasks"), s)
+	}
 	j.a.sayResults(&j.taken, &j.f.sum)
 	st, err := j.store.Stats(context.Background())
 	if err != nil {

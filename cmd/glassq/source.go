@@ -135,6 +135,14 @@ func (s *sourceFlags) bad() string {
 	return ""
 }
 
+// emptyLines ends a sentence about what was put with how many were passed over, "" for none.
+func emptyLines(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return ", skipped " + plain.Plural(n, "empty line", "empty lines")
+}
+
 func (s *sourceFlags) lines(t *dispatch.Template, req *dispatch.Request, stdin *os.File,
 	say func(string)) (dispatch.Source, func(), error) {
 	opt := dispatch.LineOptions{Format: dispatch.Format(s.format), Template: t, Request: req, Renumber: s.renumber,

@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/glassq/glassq"
 )
@@ -18,7 +19,10 @@ type csvReader struct {
 	in   *limitReader
 	buf  *bufio.Reader // between in and csv
 	csv  *csv.Reader
-	line uint64
+	line uint64 // that the last row began at
+
+	end   uint64        // the line that it ended at
+	blank atomic.Uint64 // lines between rows, which csv passes over
 }
 
 func newCSVReader(r io.Reader) *csvReader {
@@ -56,6 +60,23 @@ func (c *csvReader) header() ([]string, error) {
 
 func (c *csvReader) at() uint64 { return c.line }
 
+func (c *csvReader) empty() uint64 { return c.blank.Load() }
+
+// between notes that the rows go on with what begins and ends at these lines.
+func (c *csvReader) between(begins, ends uint64) {
+	if begins > c.end+1 {
+		c.blank.Add(begins - c.end - 1)
+	}
+	c.end = ends
+}
+
+// ended is the line that a row ended at: its last field may have had lines of its own.
+func (c *csvReader) ended(row []string) uint64 {
+	last := len(row) - 1
+	line, _ := c.csv.FieldPos(last)
+	return uint64(line + strings.Count(row[last], "\n"))
+}
+
 // ready looks for a line that ends a row: not an empty one, and not one inside of quotes.
 func (c *csvReader) ready() bool {
 	quotes := 0
@@ -72,17 +93,21 @@ func (c *csvReader) takeRecord(r *record) error {
 	if err == nil {
 		line, _ := c.csv.FieldPos(0)
 		c.line = uint64(line)
+		c.between(c.line, c.ended(row))
 		return nil
 	}
 	if e, ok := errors.AsType[*csv.ParseError](err); ok {
 		c.line = uint64(e.StartLine)
 		if errors.Is(err, csv.ErrFieldCount) {
+			c.between(c.line, c.ended(row))
 			return &LineError{Line: c.line, Err: glassq.Errorf(glassq.CodeBadRequest,
 				"columns in the first row: %d, in this one: %d", c.csv.FieldsPerRecord, len(row))}
 		}
+		c.between(c.line, uint64(e.Line))
 		return &LineError{Line: c.line, Err: glassq.Errorf(glassq.CodeBadRequest, "column %d: %v", e.Column, e.Err)}
 	}
 	if err == io.EOF {
+		c.between(c.in.lines+1, c.in.lines)
 		return err
 	}
 	return fmt.Errorf("after line %d: %w", c.line, err)
@@ -92,6 +117,8 @@ func (c *csvReader) takeRecord(r *record) error {
 type limitReader struct {
 	r    io.Reader
 	left int // bytes that may still be read for this row
+
+	lines uint64 // that have ended
 }
 
 func (l *limitReader) Read(p []byte) (int, error) {
@@ -100,5 +127,6 @@ func (l *limitReader) Read(p []byte) (int, error) {
 	}
 	n, err := l.r.Read(p)
 	l.left -= n
+	l.lines += uint64(bytes.Count(p[:n], []byte{'\n'}))
 	return n, err
 }

@@ -81,6 +81,7 @@ type Report struct {
 	Skipped    uint64        // positions that were put before
 	Duplicates uint64        // refused because their ids were put before
 	Refused    uint64        // refused for good, and told to Options.Refused
+	Empty      uint64        // empty lines of the source that were passed over, as far as it was read
 	Total      uint64        // tasks in the source that are of the run, as far as it was read, but not refused ones
 	Took       time.Duration // from start to seal
 }
@@ -451,8 +452,12 @@ func (d *dispatch) progress() {
 }
 
 func (d *dispatch) result() Report {
+	empty := uint64(0)
+	if src, ok := d.opt.Source.(lined); ok {
+		empty = src.empty()
+	}
 	return Report{
-		Run: d.rec, Put: d.put.Load(), Skipped: d.skipped.Load(), Duplicates: d.duplicates.Load(),
+		Empty: empty, Run: d.rec, Put: d.put.Load(), Skipped: d.skipped.Load(), Duplicates: d.duplicates.Load(),
 		Refused: d.refused.Load(), Total: d.taken - d.refused.Load(), Took: time.Since(d.start),
 	}
 }

@@ -163,6 +163,53 @@ func TestRequestOptionsOfLines(t *testing.T) {
 	}
 }
 
+// TestEmptyLines: lines without anything are no tasks and are counted, and books know nothing of them.
+func TestEmptyLines(t *testing.T) {
+	tests := []struct {
+		name, in string
+		opt      LineOptions
+		put      uint64
+		empty    uint64
+	}{
+		{"none", "a\nb\n", LineOptions{Format: Text}, 2, 0},
+		{"text", "\na\n\r\n\n \nb\n\n", LineOptions{Format: Text}, 3, 4},
+		{"the last without its end", "a\n\nb", LineOptions{Format: Text}, 2, 1},
+		{"nothing else", "\n\n", LineOptions{Format: Text}, 0, 2},
+		{"comments", "# c\na\n\n \n// c\nb\n", LineOptions{Format: Text, Comments: true}, 2, 2},
+		{"ended by NUL", "a\x00\x00b\x00", LineOptions{Format: Text, NUL: true}, 2, 1},
+		{"ndjson", "{\"body\":1}\n\n \t\n[2]\n", LineOptions{Format: NDJSON}, 2, 2},
+		{"csv", "x,y\n\n1,2\n\r\n\n3,4\n\n", LineOptions{Format: CSV}, 2, 4},
+		{"csv over several lines", "x\n\"a\n\n\"\n\n\"b\nc\"\n1\n", LineOptions{Format: CSV}, 3, 1},
+		{"csv without its last end", "\nx\n1\n\n2", LineOptions{Format: CSV}, 2, 2},
+		{"bad csv", "x,y\n1\n\nx\"y,1\n\n4,5\n", LineOptions{Format: CSV, SkipBad: func(*LineError) {}}, 1, 2},
+		{"vegeta, where they end a target", "GET http://h/a\n\nGET http://h/b\n", LineOptions{Format: Vegeta}, 2, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "list")
+			if err := os.WriteFile(path, []byte(tt.in), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			file, err := OpenFile(path, tt.opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			stream, err := NewLines(strings.NewReader(tt.in), tt.opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, src := range []Source{file, stream} {
+				rep, err := Run(t.Context(), newFake(), Options{Source: src, Run: "r"})
+				if err != nil || rep.Put != tt.put || rep.Total != tt.put || rep.Empty != tt.empty {
+					t.Errorf("Run = put %d of %d, %d empty lines, %v; want %d and %d", rep.Put, rep.Total, rep.Empty, err, tt.put,
+						tt.empty)
+				}
+			}
+		})
+	}
+}
+
 // A file with bad lines that are skipped has dense positions, and can be continued.
 func TestSkipBadContinues(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "in.ndjson")

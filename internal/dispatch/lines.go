@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/glassq/glassq"
@@ -95,8 +96,8 @@ func atLine(name string, line uint64) string {
 
 func (e *LineError) Unwrap() error { return e.Err }
 
-// A lineReader cuts a stream into lines without their ends (\n or \r\n, or a byte 0) and skips
-// empty ones.
+// A lineReader cuts a stream into lines without their ends (\n or \r\n, or a byte 0), and skips and
+// counts empty ones.
 type lineReader struct {
 	r        *bufio.Reader
 	format   Format
@@ -105,6 +106,7 @@ type lineReader struct {
 	line     uint64 // number of the last line, from 1
 	torn     bool   // the last line had no end
 	long     []byte // a line longer than r's buffer
+	blank    atomic.Uint64
 }
 
 func newLineReader(r io.Reader, f Format) *lineReader {
@@ -123,6 +125,9 @@ func (l *lineReader) next() ([]byte, error) {
 		}
 		if b, ok := l.wanted(b); ok {
 			return b, nil
+		}
+		if len(bytes.TrimSpace(b)) == 0 {
+			l.blank.Add(1)
 		}
 	}
 }
@@ -214,6 +219,8 @@ func (l *lineReader) read() ([]byte, error) {
 
 func (l *lineReader) at() uint64 { return l.line }
 
+func (l *lineReader) empty() uint64 { return l.blank.Load() }
+
 func (l *lineReader) takeRecord(r *record) (err error) {
 	r.line, err = l.next()
 	return err
@@ -229,6 +236,8 @@ type recordReader interface {
 	// ready tells, after a record, that takeRecord need not wait for more of its stream. Of a record that is
 	// not one it may say either.
 	ready() bool
+	// empty is how many lines between records have nothing in them. It may be asked at any time.
+	empty() uint64
 }
 
 func newReader(in io.Reader, opt *LineOptions) recordReader {
@@ -264,6 +273,8 @@ type lines struct {
 func (l *lines) lineOf(i int) uint64 { return l.numbers[i] }
 
 func (l *lines) name() string { return l.opt.Name }
+
+func (l *lines) empty() uint64 { return l.in.empty() }
 
 // NewLines makes a task of each line of r. In templates {line} is the line and {0} its position
 // from 0. A batch has what r has brought, so a slow stream keeps none of its lines back. It has no

@@ -44,6 +44,9 @@ type lined interface {
 	lineOf(i int) uint64
 	// name is of what the lines are in; "" for none. It never changes.
 	name() string
+	// empty is how many lines were passed over that have nothing in them. It may be asked at any
+	// time.
+	empty() uint64
 }
 
 // ParseRange reads "A..B", both included.

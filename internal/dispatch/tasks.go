@@ -20,6 +20,9 @@ type Tasks struct {
 // NewTasks reads from r.
 func NewTasks(r io.Reader) *Tasks { return &Tasks{in: newLineReader(r, NDJSON), check: newChecker()} }
 
+// Empty is how many lines were passed over that have nothing in them.
+func (t *Tasks) Empty() uint64 { return t.in.empty() }
+
 // Next fills dst with the next tasks, whose bodies are the caller's, and returns how many there
 // are: it waits for the first one only. The last ones come with io.EOF. A line that is no task is a
 // *LineError; the n tasks before it are valid.

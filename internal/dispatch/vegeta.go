@@ -25,6 +25,8 @@ type targetReader struct {
 
 func (v *targetReader) at() uint64 { return v.first }
 
+func (v *targetReader) empty() uint64 { return 0 } // they are the ends of targets
+
 // ready looks for a target as JSON, or for the line behind one of text.
 func (v *targetReader) ready() bool {
 	text := len(v.held) > 0

@@ -11,8 +11,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,6 +103,8 @@ type Conn struct {
 	hall     *Hall           // nil where the door has its own
 	strange  context.Context // lasts while it is a stranger; nil where it never was one
 	familiar func()          // ends strange
+	life     context.Context // see Live; nil where nobody asks
+	lose     func()          // ends life
 	stay     func() bool     // has it outlive its token; nil where it has none. Guarded by hall.mu
 }
 
@@ -117,6 +121,9 @@ func Peer(addr net.Addr) string {
 func (c *Conn) Close() error {
 	err := c.Conn.Close()
 	if c.closed.CompareAndSwap(false, true) {
+		if c.lose != nil {
+			c.lose()
+		}
 		if c.hall != nil {
 			c.hall.left(c)
 		}
@@ -131,6 +138,9 @@ func (c *Conn) Close() error {
 // Cut ends both directions of the connection under whoever has it, who finds its end and sees to
 // the rest. It does not block.
 func (c *Conn) Cut() {
+	if c.lose != nil {
+		c.lose()
+	}
 	half, ok := c.Conn.(interface {
 		CloseRead() error
 		CloseWrite() error
@@ -143,6 +153,23 @@ func (c *Conn) Cut() {
 	// found anyway.
 	half.CloseRead()
 	half.CloseWrite()
+}
+
+// Live has Life end with ctx, or when the connection is lost: closed, cut, or found reset by a read. A
+// client that has ended its side only may still read. It is called at most once, before the
+// connection has another owner, and with a context that knows it.
+func (c *Conn) Live(ctx context.Context) { c.life, c.lose = context.WithCancel(ctx) }
+
+// Life is what Live began, nil without it.
+func (c *Conn) Life() context.Context { return c.life }
+
+// Read reads what the client sends, and notices that it is gone.
+func (c *Conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil && c.lose != nil && err != io.EOF && !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.lose()
+	}
+	return n, err
 }
 
 // SetReadDeadline sets it, but for a server that stops, whose reads have ended for good.

@@ -149,6 +149,9 @@ type Edit struct {
 // Change locks the file at path, which need not be there, has change work on it, and writes it anew
 // if that has no error. It waits for another Change for at most 5 s.
 func Change(path string, change func(*Edit) error) (err error) {
+	if to, err := os.Readlink(path); err == nil { // a new file would take the place of the link
+		return glassq.Errorf(glassq.CodeBadRequest, "change tokens: %s is a link; name the file, %s", path, to)
+	}
 	lock := path + ".lock"
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		f, err := os.OpenFile(lock, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)

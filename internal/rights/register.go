@@ -122,7 +122,7 @@ func (r *Register) Digest() string {
 func (r *Register) Look(log *slog.Logger) (read bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.changed() {
+	if r.bad != "" || r.changed() { // the cure of what is bad need not change the files
 		if err := r.load(); err != nil {
 			if r.bad != err.Error() {
 				r.bad = err.Error()

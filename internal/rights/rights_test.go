@@ -275,6 +275,37 @@ func TestRegister(t *testing.T) {
 	}
 }
 
+// TestLookAgain: a file that could not be read is read as soon as it can be, also where nothing of it
+// changes but its owner, or what the process may open.
+func TestLookAgain(t *testing.T) {
+	path, _ := file(t, named("kept", "put"), named("gone", "put"))
+	r, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(t, path, func(e *Edit) error { e.Revoke("gone"); return nil })
+	r.seen, r.bad = r.stat(), "open tokens: too many open files"
+	if !r.Look(slog.New(slog.DiscardHandler)) || r.Named("gone") != nil || r.Named("kept") == nil {
+		t.Error("the file is not read again")
+	}
+}
+
+// TestLink: a change through a link would leave what is revoked in the file behind it.
+func TestLink(t *testing.T) {
+	path, _ := file(t, named("gone", "put"))
+	link := filepath.Join(t.TempDir(), "tokens")
+	if err := os.Symlink(path, link); err != nil {
+		t.Skip("left out: this system makes no links here: ", err)
+	}
+	err := Change(link, func(e *Edit) error { e.Revoke("gone"); return nil })
+	if glassq.CodeOf(err) != glassq.CodeBadRequest || !strings.Contains(err.Error(), path) {
+		t.Errorf("Change = %v", err)
+	}
+	if r, err := Open(link); err != nil || r.Named("gone") == nil {
+		t.Errorf("Open by a link: %v", err)
+	}
+}
+
 // TestRegisterRuns: a token ends with its time, and Run with its context.
 func TestRegisterRuns(t *testing.T) {
 	k := named("short", "put")

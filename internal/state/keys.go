@@ -460,16 +460,26 @@ func (s *State) Eldest(q *Queue, p *Place) (n uint64, ok bool) {
 	if q.count[glassq.Ready] == 0 {
 		return 0, false
 	}
-	n = uint64(math.MaxUint64)
 	if q.ring == nil {
 		s.tasks.trim()
-		for filled := q.filled; filled != 0; filled &= filled - 1 {
-			if k, e := s.firstIn(&q.lanes[bits.TrailingZeros16(filled)]); e != nil {
-				n = min(n, k)
+		for { // until the lowest number of a lane is a ready task: others are not looked at
+			var lowest *lane
+			at := uint64(math.MaxUint64)
+			for filled := q.filled; filled != 0; filled &= filled - 1 {
+				l := &q.lanes[bits.TrailingZeros16(filled)]
+				if k, any := l.first(); any && k < at {
+					lowest, at = l, k
+				}
+			}
+			if lowest == nil {
+				return 0, false
+			}
+			if k, e := s.firstIn(lowest); e != nil && k == at {
+				return s.located(k, p)
 			}
 		}
-		return s.located(n, p)
 	}
+	n = uint64(math.MaxUint64)
 	for _, r := range s.rangesOf(func(c *class) bool { return c.queue == q }) {
 		if r.state == glassq.Ready {
 			n = r.next()

@@ -95,9 +95,6 @@ func (s *State) Restore(in io.Reader) error {
 			d.fail("class")
 		}
 		s.free, s.lastNum = free, noClass
-		if c := &s.class[len(s.class)-1]; c.run != nil {
-			s.noteHeld(c.run, c.queue.Name)
-		}
 	}
 	s.restoreTasks(&d)
 	if next > maxTask {

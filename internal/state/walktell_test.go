@@ -407,6 +407,8 @@ func TestRestoredTells(t *testing.T) {
 			dense("q0", "r", 0, 0), run("r", glassq.RunChange{Queue: "q1"}), dense("q1", "r", 1, 0)}},
 		{"runs wait, the youngest is first by its name", [][]byte{first, waits, dense("q0", "r", 0, 0), AppendTime(nil, 1),
 			run("a", glassq.RunChange{After: "first"}), dense("q0", "a", 0, 0)}},
+		{"a run waits of which a queue has results alone", [][]byte{
+			AppendPut(nil, &glassq.Task{Queue: "results", Run: "r", OfAttempt: 1}), first, waits}},
 		{"a queue was dropped in which a task was acked", [][]byte{put("q0"), put("q1"), lease(1), lease(2),
 			AppendAck(nil, 1, glassq.OK, false), AppendAck(nil, 2, glassq.OK, false), AppendDrop(nil, "q0")}},
 		{"all acks are of a queue that was dropped", [][]byte{put("q0"), lease(1), AppendAck(nil, 1, glassq.OK, false),

@@ -37,4 +37,10 @@ func TestOwner(t *testing.T) {
 			t.Errorf("%s is of %d:%d with %v; want %d:%d with 0600", path, is.Uid, is.Gid, info.Mode(), service, service)
 		}
 	}
+	if err := errors.Join(os.Chmod(dir, 0o777|os.ModeSticky), Write(path, dir, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("what root writes into a folder of everyone is given away: %v, %v", info, err)
+	}
 }

@@ -10,7 +10,8 @@ import (
 )
 
 // Write replaces the file at path. Until it is whole it has a name of its own in the folder parts, of
-// the same file system. It keeps the owner of what was there. Where it fails that stays.
+// the same file system. As root it keeps the owner of what was there, except in a folder where everyone
+// may write. Where it fails what was there stays.
 func Write(path, parts string, text []byte, mode fs.FileMode) error {
 	return WriteLike(path, path, parts, text, mode)
 }

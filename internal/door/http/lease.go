@@ -16,7 +16,8 @@ import (
 // none within wait (default 0: answer at once; at most 10 minutes). lease is the length of the
 // leases. take=true acks the tasks as they are handed out.
 //
-// A client that goes away while it waits is leased nothing; leases whose answer cannot be written
+// A client that ends its side while it waits is answered at once, and one that has gone is leased
+// nothing; leases whose answer cannot be written
 // go back to their old places at once.
 func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
 	words := []string{"max", "wait", "lease", "take"}
@@ -34,11 +35,17 @@ func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
 	if err := s.noBody(rw, r, words...); err != nil {
 		return err
 	}
-	ctx, done := s.longPoll(r.Context())
-	defer done()
-	p, ctx := s.page(rw, ctx, r)
+	p, ctx := s.page(rw, r.Context(), r)
 	defer p.Done()
-	leases, err := s.store.Reserve(ctx, req)
+	var leases []glassq.Lease
+	over, err := s.wait(ctx, func(ctx context.Context) (err error) {
+		leases, err = s.store.Reserve(ctx, req)
+		return err
+	})
+	if over {
+		req.Wait = 0
+		leases, err = s.store.Reserve(ctx, req)
+	}
 	if err != nil {
 		return err
 	}
@@ -48,12 +55,18 @@ func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
 	}
 	tokens := held(leases, req.Take)
 	switch err := sendLeases(p, r, leases); {
-	case err != nil:
+	case err != nil || vanished(r):
 		door.GiveBack(r.Context(), s.broker, s.frame.Log, tokens)
 	case req.Take && len(tokens) > 0:
 		s.taken(r.Context(), tokens)
 	}
 	return nil
+}
+
+// vanished tells whether the client of r has gone altogether, and so has not read its answer.
+func vanished(r *http.Request) bool {
+	nc, ok := r.Context().Value(connKey{}).(*door.Conn)
+	return ok && (nc.Vanished() || nc.Life().Err() != nil) // the reset is told once, and may have been to a read
 }
 
 // held are the tokens of leases: with take only those of tasks that were too large to be taken as
@@ -95,7 +108,7 @@ func sendLeases(p *page, r *http.Request, leases []glassq.Lease) error {
 			return err
 		}
 		if p.out = append(p.out, '\n'); i == 0 { // most others are about as long
-			p.out = slices.Grow(p.out, min(len(p.out)*len(leases), printed))
+			p.out = slices.Grow(p.out, min(len(p.out)*(len(leases)-1), printed))
 		}
 	}
 	return p.end()

@@ -77,7 +77,7 @@ func (s *call) put(rw http.ResponseWriter, r *http.Request) error {
 		receipts, err = s.store.Put(r.Context(), tasks)
 	}
 	if wait > 0 && door.WorthWaiting(err) {
-		receipts, err = s.putWait(r.Context(), tasks, min(wait, maxPoll), int64(len(body)), done)
+		receipts, err = s.putWait(r.Context(), tasks, min(wait, maxPoll), int64(len(body)), done, err)
 	}
 	if err != nil {
 		return err
@@ -127,20 +127,21 @@ func traceTasks(tasks []glassq.Task, trace string) {
 	}
 }
 
-// putWait is a put that waits for room. done gives back what the request takes of the bodies in
-// flight.
+// putWait is a put that waits for room, after one that was refused as full. done gives back what the
+// request takes of the bodies in flight.
 func (s *call) putWait(ctx context.Context, tasks []glassq.Task, wait time.Duration, size int64,
-	done func()) ([]glassq.Receipt, error) {
+	done func(), full error) (receipts []glassq.Receipt, err error) {
 	if !s.frame.Parked.TryTake(size) {
 		return nil, glassq.Errorf(glassq.CodeQueueFull, "the queue is full, and too many large puts wait for room already; try again later")
 	}
 	defer s.frame.Parked.Give(size)
 	done()
-	ctx, end := s.longPoll(ctx)
-	defer end()
-	receipts, err := s.store.PutWait(ctx, tasks, wait)
-	if err != nil && ctx.Err() != nil && s.isDraining() {
-		err = errDraining
+	over, err := s.wait(ctx, func(ctx context.Context) (err error) {
+		receipts, err = s.store.PutWait(ctx, tasks, wait)
+		return err
+	})
+	if over {
+		return nil, full
 	}
 	return receipts, err
 }

@@ -1,6 +1,7 @@
 package httpdoor
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
@@ -33,9 +34,15 @@ func (s *call) showRun(r *http.Request, q *query) (any, error) {
 	if phase == "" {
 		return s.store.Run(r.Context(), r.PathValue("run"))
 	}
-	ctx, end := s.longPoll(r.Context())
-	defer end()
-	return s.store.AwaitRun(ctx, r.PathValue("run"), phase, wait)
+	var run glassq.Run
+	over, err := s.wait(r.Context(), func(ctx context.Context) (err error) {
+		run, err = s.store.AwaitRun(ctx, r.PathValue("run"), phase, wait)
+		return err
+	})
+	if over {
+		return s.store.AwaitRun(r.Context(), r.PathValue("run"), phase, 0)
+	}
+	return run, err
 }
 
 func (s *call) setRun(r *http.Request, c *glassq.RunChange) (any, error) {

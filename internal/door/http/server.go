@@ -131,7 +131,8 @@ func New(b *broker.Broker, opt Options) *Server {
 // A call is one request, by a client that was let in.
 type call struct {
 	*Server
-	store door.Store // as the client may use it
+	store door.Store      // as the client may use it
+	asked context.Context // lasts until the client ends its side, or gives the request up
 }
 
 // A handler answers a call, or returns why there is no answer.
@@ -241,9 +242,19 @@ func (s *Server) routes() {
 	for _, pattern := range dashboard.Patterns {
 		s.mux.HandleFunc(pattern, func(rw http.ResponseWriter, r *http.Request) {
 			s.visitor(r)
-			s.pages.ServeHTTP(rw, r)
+			s.pages.ServeHTTP(rw, r.WithContext(lasting(r)))
 		})
 	}
+}
+
+// lasting is how long a request is worked on. net/http ends the context of one in HTTP/1, and of all
+// that come behind it, when the client ends its side. That one may still read: such a request ends
+// with its connection.
+func lasting(r *http.Request) context.Context {
+	if nc, ok := r.Context().Value(connKey{}).(*door.Conn); ok && r.ProtoMajor == 1 {
+		return nc.Life()
+	}
+	return r.Context()
 }
 
 // let has h serve r if whoever sent it may do verb. It ends when the sender's token does.
@@ -255,15 +266,20 @@ func (s *Server) let(rw http.ResponseWriter, r *http.Request, verb rights.Verb, 
 	}
 	store := door.NewStore(s.broker, who, by)
 	// The verbs of the store look at whatever else a request names.
-	if err := store.May(r.Context(), verb, nameIn(r)); err != nil {
+	lasts, asked := lasting(r), r.Context()
+	if err := store.May(lasts, verb, nameIn(r)); err != nil {
 		return err
 	}
-	ctx, end := who.Within(r.Context())
+	ctx, end := who.Within(lasts)
 	defer end()
 	if verb != rights.VerbAsk {
 		ctx = live.WithCaller(ctx, callerOf(r, by.From))
 	}
-	err = h(&call{s, store}, rw, r.WithContext(ctx))
+	r = r.WithContext(ctx)
+	if w, ok := rw.(*writer); ok {
+		w.r = r
+	}
+	err = h(&call{s, store, asked}, rw, r)
 	if errors.Is(err, errGone) {
 		err = nil // whoever would read an answer is gone
 	}
@@ -367,13 +383,16 @@ func (s *Server) known(r *http.Request) (door.Who, error) {
 		return door.Who{}, glassq.Errorf(glassq.CodeUnauthorized,
 			"this server takes keys as Authorization: Bearer <key>, not %.20q", scheme)
 	}
-	from := addrOf(r)
+	from, ctx := addrOf(r), r.Context()
+	if ok { // who ends the request waits no less
+		ctx = nc.Life()
+	}
 	if !ok || nc.Strange() { // a proxy's connection that has shown the key is not held up by its other clients
-		s.frame.Strangers.Turn(r.Context(), from)
+		s.frame.Strangers.Turn(ctx, from)
 	}
 	who, err := s.frame.Access.WithKey([]byte(key))
 	if err != nil {
-		s.frame.Strangers.Wrong(r.Context(), from, errKey)
+		s.frame.Strangers.Wrong(ctx, from, errKey)
 		return door.Who{}, err
 	}
 	if ok && nc.Strange() {
@@ -501,10 +520,11 @@ func (s *Server) withConn(ctx context.Context, nc net.Conn) context.Context {
 		nc = c.Conn
 	}
 	c := nc.(*door.Conn)
+	c.Live(context.WithValue(ctx, connKey{}, c))
 	if s.frame.Access.Locked() {
 		s.frame.Strangers.Enter(s.life, c)
 	}
-	return context.WithValue(ctx, connKey{}, c)
+	return c.Life()
 }
 
 // passManager has srv hand over those connections that are not to be HTTP, which are strangers
@@ -526,14 +546,25 @@ func (s *Server) passManager(srv *http.Server) {
 // errDraining answers a long poll that the server's end has cut short.
 var errDraining = glassq.Errorf(glassq.CodeClosed, "the server is stopping")
 
-// longPoll returns a context that also ends when the server drains. The caller must call done.
-func (s *Server) longPoll(ctx context.Context) (_ context.Context, done func()) {
+// longPoll returns a context that also ends when the client ends its side, or when the server drains.
+// The caller must call done.
+func (s *call) longPoll(ctx context.Context) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	free := context.AfterFunc(s.life, cancel)
+	free, heard := context.AfterFunc(s.life, cancel), context.AfterFunc(s.asked, cancel)
 	return ctx, func() {
+		heard()
 		free()
 		cancel()
 	}
+}
+
+// wait runs f, which may wait, under a longPoll. over tells that the client has ended its side
+// meanwhile and may still read: it is answered as if the time had run out.
+func (s *call) wait(ctx context.Context, f func(context.Context) error) (over bool, err error) {
+	within, done := s.longPoll(ctx)
+	defer done()
+	err = f(within)
+	return errors.Is(err, context.Canceled) && s.asked.Err() != nil && ctx.Err() == nil && !s.isDraining(), err
 }
 
 func (s *Server) isDraining() bool { return s.life.Err() != nil }

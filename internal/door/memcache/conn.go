@@ -195,7 +195,7 @@ func (c *conn) shakeHands() error {
 // end closes the connection and gives back what the client has not got.
 func (c *conn) end() {
 	lost := c.unsent
-	if len(c.sent) > 0 && (c.broken || c.vanished()) {
+	if len(c.sent) > 0 && (c.broken || c.let.Vanished()) {
 		lost = append(lost, c.sent...)
 	}
 	for _, t := range c.open {

@@ -8,9 +8,6 @@ func (c *conn) readArrived(uintptr) bool {
 	return true
 }
 
-// vanished is not known here: a lease whose answer was lost runs out.
-func (c *conn) vanished() bool { return false }
-
 // usage is not known here.
 func usage() (user, system float64) { return 0, 0 }
 

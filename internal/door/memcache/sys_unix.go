@@ -20,20 +20,6 @@ func (c *conn) writeSome(fd uintptr) bool {
 	return true
 }
 
-// vanished tells whether the client's end is gone altogether, and not only closed for sending: what
-// it was sent last was answered with a reset.
-func (c *conn) vanished() bool {
-	if c.raw == nil {
-		return false
-	}
-	gone := false
-	err := c.raw.Control(func(fd uintptr) {
-		v, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR)
-		gone = err == nil && v != 0
-	})
-	return gone && err == nil
-}
-
 // usage is the processor time of this process, in seconds.
 func usage() (user, system float64) {
 	var u syscall.Rusage
