@@ -129,6 +129,9 @@ func TestBackupArchive(t *testing.T) {
 	run(bytes[:len(bytes)-1], exitStorage, "cut short", "restore", "-", "--data", in("four"))
 	run("a text", exitUsage, "no archive", "restore", "-", "--data", in("four"))
 	run("", exitUsage, "not empty", "restore", in("stopped.gqa"), "--data", in("two"))
+	run("", exitUsage, "not a directory", "restore", in("stopped.gqa"), "--data", in("stopped.gqa"))
+	run("", exitUsage, "not a directory", "restore", in("stopped.gqa"), "--data", in("stopped.gqa/d"))
+	run("", exitUsage, "not a directory", "backup", "--data", in("d"), "--archive", in("stopped.gqa/a"))
 	if _, err := os.Stat(in("four")); !os.IsNotExist(err) {
 		t.Errorf("a refused restore leaves a folder: %v", err)
 	}

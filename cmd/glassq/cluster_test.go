@@ -38,6 +38,17 @@ func TestClusterStore(t *testing.T) {
 	done("", "put", "two", "--server", server)
 	done("one", "get", "--server", server)
 	done("1 task", "backup", "--server", server, "--archive", archive)
+	text, err := os.ReadFile(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	half := filepath.Join(dir, "half.gqa")
+	if err := os.WriteFile(half, text[:len(text)-3], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs, code := invoke(t, "", nil, "restore", half, "--store", url("copy"), "--nats-monitor", monitor); code != exitStorage || !strings.Contains(errs, "cut short") {
+		t.Errorf("a restore of a part of an archive: exit %d: %s; want %d", code, errs, exitStorage)
+	}
 	done("1 task", "restore", archive, "--store", url("copy"), "--nats-monitor", monitor)
 	done("1 task", "restore", archive, "--data", filepath.Join(dir, "folder"))
 	again := start(t, nil, "serve", "--store", url("copy"), "--http", "127.0.0.1:0", "--memcached", "off")
@@ -62,6 +73,7 @@ func TestClusterStore(t *testing.T) {
 		{"a folder of queues", []string{"serve", "--store", url("main"), "--data", filepath.Join(dir, "folder")}, exitUsage, "holds queues of its own"},
 		{"a bad URL", []string{"serve", "--store", "nats://a/b.c"}, exitUsage, "the name of a store"},
 		{"a restore over a store", []string{"restore", archive, "--store", url("main")}, exitUsage, "there is a store already"},
+		{"a copy of files", []string{"backup", "--server", server, filepath.Join(dir, "files")}, exitUnexpected, "glassq backup --archive"},
 		{"a restore of a folder", []string{"restore", filepath.Join(dir, "folder"), "--store", url("x")}, exitUsage, "only an archive"},
 		{"a restore to two places", []string{"restore", archive, "--store", url("x"), "--data", dir}, exitUsage, "two places"},
 	} {
@@ -80,7 +92,11 @@ func TestClusterStore(t *testing.T) {
 	if err := os.WriteFile(key, []byte("0123456789abcdef0123456789abcdef\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, nil, "serve", "--store", url("main"), "--http", "127.0.0.1:0", "--memcached", "off", "--key-file", key)
+	other := "http://" + start(t, nil, "serve", "--store", url("main"), "--http", "127.0.0.1:0", "--memcached", "off", "--key-file", key).addr()
+	_, errs, code := invoke(t, "", nil, "backup", "--server", other, "--key-file", key, "--archive", filepath.Join(dir, "b.gqa"))
+	if code != exitServer || !strings.Contains(errs, "the server at "+other+" answers: ") || !strings.Contains(errs, ", on host ") {
+		t.Errorf("a backup at a gateway that does not own the store: exit %d: %s; want %d, who answers, and whom to ask", code, errs, exitServer)
+	}
 	for until := time.Now().Add(time.Minute); ; { // it is heard of in a moment
 		out, errs, code := invoke(t, "", nil, "doctor", "--store", url("main"), "--server", server)
 		if code == exitUnexpected && strings.Contains(out, "FAIL  gateways --key-file is not the same at all gateways") {

@@ -101,7 +101,8 @@ func exitCode(err error) int {
 	_, template := errors.AsType[*dispatch.TemplateError](err)
 	_, line := errors.AsType[*dispatch.LineError](err)
 	_, refused := errors.AsType[*dispatch.RefusedError](err)
-	if template || line || refused || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+	if template || line || refused || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) ||
+		errors.Is(err, syscall.ENOTDIR) {
 		return exitUsage
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO) {

@@ -97,13 +97,19 @@ func ascii(name string) string {
 	}, name)
 }
 
-// absent adds to an error of a server that does not answer what to do about it.
+// absent adds to an error of a server that does not answer what to do about it, and to one that
+// answers that it is unavailable, which server says so.
 func (r *remote) absent(err error) error {
 	if _, ok := errors.AsType[*cert.Error](err); ok {
 		return err // there is an answer, and it says what to do
 	}
 	if err == nil || isInterrupted(err) || !errors.Is(err, client.ErrUnreachable) {
 		return err
+	}
+	for e, ok := errors.AsType[*glassq.Error](err); ok; e, ok = errors.AsType[*glassq.Error](e.Err) {
+		if e.Code == glassq.CodeUnavailable && e.Err == nil { // that of a connection has a cause
+			return fmt.Errorf("the server at %s answers: %w", r.server, err)
+		}
 	}
 	return glassq.Errorf(glassq.CodeUnavailable,
 		"no answer from a server at %s: %w; start one with glassq serve, or name another with --server", r.server, err)

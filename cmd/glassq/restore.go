@@ -76,8 +76,17 @@ func (a *app) restoreInto(ctx context.Context, from, url string, nats jetstream.
 			return usagef("%w", err)
 		}
 		defer f.Close()
-		if st, err := f.Stat(); err == nil && st.IsDir() {
+		st, err := f.Stat()
+		if err == nil && st.IsDir() {
 			return usagef("%s is a folder, and only an archive goes into a store of several machines: make one with glassq backup --data %s --archive FILE", from, from)
+		}
+		if err == nil && st.Mode().IsRegular() { // before it leaves something behind that is no store
+			if _, err = disk.CheckArchive(bufio.NewReaderSize(f, 1<<20)); err == nil {
+				_, err = f.Seek(0, io.SeekStart)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("read %s: %w", from, err)
 		}
 		in = f
 	}

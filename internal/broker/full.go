@@ -78,7 +78,7 @@ func (lacks) AwaitIdle(context.Context, string, time.Duration) (bool, error) {
 }
 
 func (lacks) Copy(context.Context, func(name string, size int64, r io.Reader) error) error {
-	return glassq.Errorf(glassq.CodeUnsupported, "this store cannot be copied while it is used: %w", glassq.ErrUnsupported)
+	return glassq.Errorf(glassq.CodeUnsupported, "this store has no folder that can be copied: %w; take an archive of it, with glassq backup --archive", glassq.ErrUnsupported)
 }
 
 func (lacks) Archive(context.Context, io.Writer) error {

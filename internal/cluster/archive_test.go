@@ -40,8 +40,13 @@ func TestArchive(t *testing.T) {
 
 		half := clustertest.New(clustertest.Options{})
 		cut := bytes.NewReader(archive.Bytes()[:archive.Len()/2])
-		if _, err := cluster.Restore(ctx, half.Join().Ground(), cut, often(t)); err == nil {
-			t.Error("half an archive is restored")
+		_, err = cluster.Restore(ctx, half.Join().Ground(), cut, often(t))
+		if glassq.CodeOf(err) != glassq.CodeDamaged || !strings.Contains(err.Error(), "delete its log") {
+			t.Errorf("a restore of half an archive = %v, want damaged, and what to do about what it wrote", err)
+		}
+		_, err = cluster.Restore(ctx, half.Join().Ground(), bytes.NewReader(archive.Bytes()), often(t))
+		if !errors.Is(err, glassq.ErrBadRequest) || !strings.Contains(err.Error(), "a restore is under way or did not end") {
+			t.Errorf("a restore behind one that did not end = %v, want bad_request, and what is there", err)
 		}
 		if _, err := cluster.Open(ctx, half.Join().Ground(), often(t)); glassq.CodeOf(err) != glassq.CodeDamaged {
 			t.Errorf("what is left of half an archive opens with %v, want code damaged", err)

@@ -81,7 +81,10 @@ func (r *reign) Checkpoint(at uint64, write func(io.Writer) error) (oldest, size
 		if err == nil {
 			err = write(b)
 		}
-		out.CloseWithError(errors.Join(err, b.Flush()))
+		if err == nil {
+			err = b.Flush()
+		}
+		out.CloseWithError(err)
 	}()
 	err = r.bucket.Put(ctx, nameOf(p), in)
 	in.CloseWithError(errors.New("the bucket takes no more"))

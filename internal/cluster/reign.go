@@ -193,7 +193,11 @@ func (r *reign) run() {
 // end fails all frames that are with the log. What is not with it yet is surely not done.
 func (r *reign) end(err error) {
 	if glassq.CodeOf(err) == glassq.CodeUnknown {
-		r.engine.Fail(&deposed{by: "it gave up waiting for the log"})
+		by := "it gave up waiting for the log"
+		if len(r.flying) > 0 && r.flying[0].told != nil {
+			by += ", which says: " + r.flying[0].told.Error()
+		}
+		r.engine.Fail(&deposed{by})
 	}
 	for _, m := range r.flying {
 		if m.end != nil {

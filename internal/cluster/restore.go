@@ -1,9 +1,11 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 
 	"github.com/glassq/glassq"
@@ -24,9 +26,11 @@ func Restore(ctx context.Context, g Ground, from io.Reader, opt Options) (int64,
 	switch {
 	case err != nil:
 		return 0, err
-	case text != nil || info.Last > 0:
+	case text != nil:
 		return 0, glassq.Errorf(glassq.CodeBadRequest,
 			"there is a store already, its log has %d messages: restore into a new one, or delete this one", info.Last)
+	case info.Last > 0:
+		return 0, glassq.Errorf(glassq.CodeBadRequest, "%w: delete the log, or restore into another NAME", strayLog(info.Last))
 	}
 	t := s.taker()
 	r, err := t.take(ctx)
@@ -44,7 +48,15 @@ func Restore(ctx context.Context, g Ground, from io.Reader, opt Options) (int64,
 	if err == nil {
 		err = s.found(ctx, 0)
 	}
-	return tasks, err
+	if err != nil {
+		return 0, fmt.Errorf("%w; what was written is no store: delete its log before the next try, or take another NAME", err)
+	}
+	return tasks, nil
+}
+
+// strayLog says what a log may be that belongs to no store.
+func strayLog(messages uint64) error {
+	return lost("there is a log of %d messages, and nothing that says which store it is of: a restore is under way or did not end, or the hints were deleted", messages)
 }
 
 // Archive writes an archive of the store; see glassq.Archiver. Only the gateway that owns the store
@@ -57,7 +69,13 @@ func (s *Store) Archive(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	owner, _ := s.heardOwner()
-	return glassq.Errorf(glassq.CodeUnavailable, "an archive is written by the gateway that owns the store, %q: ask that one", owner)
+	if owner == "" {
+		return glassq.Errorf(glassq.CodeUnavailable, "an archive is written by the gateway that owns the store, and none does now: try again")
+	}
+	s.mu.Lock()
+	host := s.peers[owner].Host
+	s.mu.Unlock()
+	return glassq.Errorf(glassq.CodeUnavailable, "an archive is written by the gateway that owns the store: ask %s, on host %s", owner, cmp.Or(host, "unknown"))
 }
 
 // found writes down which store this is: from then on there is one.

@@ -200,7 +200,7 @@ func (s *Store) identify(ctx context.Context, known remembered) error {
 	case err != nil:
 		return err
 	case text == nil && info.Last > 0:
-		return lost("there is a log of %d messages, and nothing that says which store it is of: the hints were deleted", info.Last)
+		return strayLog(info.Last)
 	case known.Store != "":
 		if err := s.same(text, info.Last, known.Store); err != nil {
 			return err

@@ -52,10 +52,14 @@ func (s *Store) same(text []byte, last uint64, store string) error {
 		}
 		there = "another store"
 	}
+	cure := ""
+	if s.opt.HintFile != "" {
+		cure = "; remove " + s.opt.HintFile + " if another store is meant, or that one is given up"
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return lost("the log ends with message %d, and %s has seen message %s: there is %s where that one was", last, s.high.who,
-		s.high.point, there)
+	return lost("the log ends with message %d, and %s has seen message %s: there is %s where that one was%s", last, s.high.who,
+		s.high.point, there, cure)
 }
 
 // stays finds out whether the store is still there.

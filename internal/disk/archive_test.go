@@ -374,8 +374,9 @@ func TestArchiveEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	full := errors.New("full")
-	if err := e.Archive(t.Context(), writer(func([]byte) (int, error) { return 0, full })); !errors.Is(err, full) {
-		t.Errorf("an archive whose writer fails = %v", err)
+	err = e.Archive(t.Context(), writer(func([]byte) (int, error) { return 0, full }))
+	if !errors.Is(err, full) || err.Error() != "full" {
+		t.Errorf("an archive whose writer fails = %v, want that it is full, once", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	err = e.Archive(ctx, writer(func(b []byte) (int, error) { cancel(); return len(b), nil }))

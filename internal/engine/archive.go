@@ -85,7 +85,10 @@ func (e *Engine) Archive(ctx context.Context, w io.Writer) error {
 	})
 	snapshot := bufio.NewWriterSize(&snapshotWriter{out}, blockSize)
 	err := im.Write(snapshot)
-	if err = errors.Join(err, snapshot.Flush()); err != nil {
+	if err == nil {
+		err = snapshot.Flush()
+	}
+	if err != nil {
 		return err
 	}
 	m := e.mover()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/glassq/glassq/internal/cluster"
 	"github.com/nats-io/nats.go"
+	natsjs "github.com/nats-io/nats.go/jetstream"
 )
 
 const (
@@ -32,6 +33,7 @@ type log struct {
 	mu      sync.Mutex // guards everything below
 	calls   uint64
 	waiting map[uint64]func(error)
+	wrong   string // settings of the stream that a store cannot do with, as said last
 }
 
 func newLog(g *Ground) (*log, error) {
@@ -88,6 +90,7 @@ func (l *log) Info(ctx context.Context) (cluster.Info, error) {
 	if err = l.seen(err); err != nil {
 		return cluster.Info{}, err
 	}
+	l.watch(is.Config)
 	info := cluster.Info{First: is.State.FirstSeq, Last: is.State.LastSeq, Bytes: int64(is.State.Bytes),
 		MaxBytes: max(0, is.Config.MaxBytes), Replicas: is.Config.Replicas, InStep: 1}
 	if is.State.Msgs == 0 {
@@ -109,6 +112,29 @@ func (l *log) Info(ctx context.Context) (cluster.Info, error) {
 		}
 	}
 	return info, nil
+}
+
+// watch says it when somebody changes the stream to what a start would refuse: it may drop messages,
+// or take none.
+func (l *log) watch(cfg natsjs.StreamConfig) {
+	var all []string
+	for _, d := range compare(cfg, l.at.wanted()[2]) {
+		if d.harms {
+			all = append(all, d.String())
+		}
+	}
+	wrong := strings.Join(all, "; ")
+	l.mu.Lock()
+	before := l.wrong
+	l.wrong = wrong
+	l.mu.Unlock()
+	switch {
+	case wrong == before:
+	case wrong == "":
+		l.opt.Logger.Info("the stream of the store is set as it must be again")
+	default:
+		l.opt.Logger.Error("somebody has changed the stream under the store, which may lose tasks or stand still", "err", wrong)
+	}
 }
 
 // An account is what the servers say of the account of the user. One whose limits are in tiers has

@@ -160,6 +160,78 @@ func TestForeign(t *testing.T) {
 	}
 }
 
+// TestChanged: whoever changes the stream under a gateway to what a start refuses is told by it, with the cure.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	c := servers(t)
+	at, err := jetstream.Parse(c.URL("changed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(lines, 100)
+	log := slog.New(slog.NewTextHandler(said, nil))
+	g, err := jetstream.Open(patience(t), at, jetstream.Options{AcceptLazySync: true, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	s, err := cluster.Open(patience(t), g.Ground(), cluster.Options{Beat: beat, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Put(patience(t), []glassq.Task{{Queue: "q"}}); err != nil {
+		t.Fatal(err)
+	}
+	js := manager(t, "nats://"+c.Nodes[0].Addr)
+	stream, err := js.Stream(patience(t), "GLASSQ_changed_0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := stream.CachedInfo().Config
+	edit := func(want string, change func(*natsjs.StreamConfig)) {
+		t.Helper()
+		cfg := set
+		change(&cfg)
+		if _, err := js.UpdateStream(patience(t), cfg); err != nil {
+			t.Fatal(err)
+		}
+		said.await(t, want)
+	}
+	edit("nats stream edit GLASSQ_changed_0 --discard=new", func(c *natsjs.StreamConfig) { c.Discard, c.MaxBytes = natsjs.DiscardOld, 1<<20 })
+	edit("is set as it must be again", func(*natsjs.StreamConfig) {})
+	edit("nats stream edit GLASSQ_changed_0 --max-msg-size=-1", func(c *natsjs.StreamConfig) { c.MaxMsgSize = 4 << 10 })
+	go s.Put(patience(t), []glassq.Task{{Queue: "q", Body: make([]byte, 8<<10)}}) // ends with the store
+	said.await(t, "which says: message size exceeds maximum allowed")
+	edit("is set as it must be again", func(*natsjs.StreamConfig) {})
+}
+
+// lines takes what is logged.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	select {
+	case l <- string(line):
+	default: // nobody waits for so much
+	}
+	return len(line), nil
+}
+
+// await waits for a line that says text.
+func (l lines) await(t *testing.T, text string) {
+	t.Helper()
+	for late := patience(t); ; {
+		select {
+		case line := <-l:
+			if strings.Contains(line, text) {
+				return
+			}
+		case <-late.Done():
+			t.Fatalf("it does not say %q", text)
+		}
+	}
+}
+
 // TestDeleted: a store of which a part was deleted is not made anew.
 func TestDeleted(t *testing.T) {
 	t.Parallel()

@@ -65,7 +65,7 @@ func (s *Seen) repeats(leases []glassq.Lease) error {
 	for at := range come {
 		if !same[at] {
 			return glassq.Errorf(glassq.CodeRunConflict,
-				"the file has results of another run named %s: its %s is not the one that came now, which would be taken for a repeat; nothing is lost, name another --out",
+				"the file has results of another run named %s, or of this one from before its store was restored: its %s is not the one that came now, which would be taken for a repeat; nothing is lost, name another --out",
 				at.run, glassq.DenseID(at.run, at.n))
 		}
 		delete(s.file.runs, at.run)
