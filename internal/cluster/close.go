@@ -26,6 +26,11 @@ func (s *Store) retire(ctx context.Context, r *reign) {
 		s.fail(err)
 	case ctx.Err() == nil:
 		s.opt.Logger.Info("this gateway owns the store no more", "why", err)
+		if d, ok := errors.AsType[*deposed](err); ok && d.void {
+			s.mu.Lock()
+			s.left = true // else the queue stands still until others miss the signs of life
+			s.mu.Unlock()
+		}
 	case err == nil:
 		s.mu.Lock()
 		s.high = witness{r.sureOf(), "this gateway"}

@@ -101,6 +101,49 @@ func TestVoid(t *testing.T) {
 	})
 }
 
+// TestVoidAtOnce: an owner that was stopped sends on what it had, and one of its messages takes the place
+// of the next one of the present owner, who is not one any more and takes over again, at once.
+func TestVoidAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		world := clustertest.New(clustertest.Options{})
+		a, logA := joinHeld(t, world)
+		defer a.Close()
+		putTo(t, a, "before")
+		b, _ := joinHeld(t, world)
+		defer b.Close()
+		synctest.Wait()
+		before := world.Last()
+		logA.hold(0)
+		var wg sync.WaitGroup
+		for _, body := range []string{"first", "second", "third"} {
+			wg.Go(func() { putTo(t, a, body) })
+			synctest.Wait()
+		}
+		b.Steal()
+		if last := world.Last(); last != before+2 || len(logA.held) < 3 {
+			t.Fatalf("the log ends with message %d and %d are held; want %d, a claim and a frame, and three puts", last, len(logA.held), before+2)
+		}
+		logA.held[2]()
+		if last := world.Last(); last != before+3 {
+			t.Fatalf("the log ends with message %d, want the third put behind those of the other owner", last)
+		}
+		began := time.Now()
+		putTo(t, b, "fourth")
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("the next put took %v, want that there is an owner at once", took)
+		}
+		logA.hold(-1)
+		logA.held[0]()
+		wg.Wait()
+		got := drained(t, b, "q")
+		for _, body := range []string{"before", "first", "second", "third", "fourth"} {
+			if got[body] != 1 {
+				t.Errorf("%s is there %d times, want once", body, got[body])
+			}
+		}
+	})
+}
+
 func putTo(t *testing.T, s *cluster.Store, body string) {
 	if _, err := s.Put(context.Background(), []glassq.Task{{Queue: "q", ID: body, Body: []byte(body)}}); err != nil {
 		t.Errorf("put of %s: %v", body, err)

@@ -35,7 +35,10 @@ func policy(seen func(last int64) (time.Duration, bool)) engine.Policy {
 
 // deposed answers calls of an owner that is not one any more: the call was surely not done, and may
 // be made again at the next owner.
-type deposed struct{ by string }
+type deposed struct {
+	by   string
+	void bool // it was a void message of a former owner, so there is no next one yet
+}
 
 func (d *deposed) Error() string {
 	return "this gateway does not own the store any more (" + d.by + "); the call was not done"
@@ -197,7 +200,7 @@ func (r *reign) end(err error) {
 		if len(r.flying) > 0 && r.flying[0].told != nil {
 			by += ", which says: " + r.flying[0].told.Error()
 		}
-		r.engine.Fail(&deposed{by})
+		r.engine.Fail(&deposed{by: by})
 	}
 	for _, m := range r.flying {
 		if m.end != nil {
@@ -336,7 +339,8 @@ func (r *reign) resolve() error {
 			r.confirm()
 			continue
 		case err == nil:
-			return &deposed{by: fmt.Sprintf("another one wrote message %d of the log", m.number)}
+			h, _, err := open(msg)
+			return &deposed{fmt.Sprintf("another one wrote message %d of the log", m.number), err == nil && h.epoch < r.epoch}
 		case errors.Is(err, ErrGone):
 			return lost("the log of the store was deleted under it; %s was stored in it", r.surely())
 		case errors.Is(err, ErrNoMessage):
