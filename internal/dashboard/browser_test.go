@@ -88,6 +88,18 @@ func press(sel, key string) chromedp.Action[chromedp.Void] {
 	})
 }
 
+// first runs a script on each page before its own.
+func first(script string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument,
+			page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	})
+}
+
+// still leaves pages as they were loaded: they hear nothing new, also not that their session is over.
+var still = first(`window.fetch = () => new Promise(() => {})`)
+
 const enter = "\r"
 
 const hasText = `document.body.innerText.includes(%q)`
@@ -210,11 +222,14 @@ func TestBrowserSessionEnds(t *testing.T) {
 	s.fill()
 	ctx := browse(t)
 	login := chromedp.SendKeys(`input[name=key]`, "the key\r")
-	do(t, ctx, "log in", chromedp.Navigate(s.url+"/queues/work"), chromedp.WaitVisible(`input[name=key]`), login,
-		chromedp.WaitVisible(`form[action$="/pause"] button`))
-	do(t, ctx, "another tab logs out, and this one pauses", chromedp.Evaluate[chromedp.Void](`(pause =>
-		fetch("/logout", {method: "POST", redirect: "manual", body: new URLSearchParams({form: pause.form.value})}).then(() => { pause.requestSubmit() })
-		)(document.querySelector('form[action$="/pause"]'))`), chromedp.WaitVisible(`input[name=key]`),
+	do(t, ctx, "log in", still, chromedp.Navigate(s.url+"/queues/work"),
+		chromedp.WaitVisible(`input[name=key]`), login, chromedp.WaitVisible(`form[action$="/pause"] button`))
+	do(t, ctx, "another tab logs out, and this one pauses", chromedp.Evaluate[chromedp.Void](`(pause => {
+		const other = new XMLHttpRequest();
+		other.open("POST", "/logout", false);
+		other.send(new URLSearchParams({form: pause.form.value}));
+		pause.requestSubmit();
+		})(document.querySelector('form[action$="/pause"]'))`), chromedp.WaitVisible(`input[name=key]`),
 		until(fmt.Sprintf(hasText, "not logged in any more")))
 	if s.queue("work").Settings.Paused {
 		t.Error("an action of a session that is over was done")
@@ -234,11 +249,6 @@ func TestBrowserTwoTabs(t *testing.T) {
 	two, end := chromedp.NewContext(one)
 	defer end()
 	row := `button[name=task][value="~5"]`
-	still := chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error { // nothing brings the page up to date
-		_, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
-			Source: `window.EventSource = function () { return new EventTarget() }`})
-		return err
-	})
 	// The tab behind draws nothing and gets no keys, so both are asked and told by scripts.
 	submit := chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector(%q).click()`, row))
 	for _, tab := range []context.Context{one, two} {
@@ -266,11 +276,7 @@ func TestBrowserMissesNothing(t *testing.T) {
 	s := newSite(t, nil)
 	s.fill()
 	ctx := browse(t)
-	late := chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-		_, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
-			Source: `window.EventSource = function () { const s = new EventTarget(); window.opened = () => s.onopen(); return s }`})
-		return err
-	})
+	late := first(`window.EventSource = function () { const s = new EventTarget(); window.opened = () => s.onopen(); return s }`)
 	do(t, ctx, "a page whose stream is not open", late, chromedp.Navigate(s.url+"/queues/work"), until(`window.opened`),
 		until(fmt.Sprintf(hasText, "put 6 =")))
 	if _, err := s.broker.Put(t.Context(), []glassq.Task{{Queue: "work"}}); err != nil {
