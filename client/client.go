@@ -184,6 +184,7 @@ type request struct {
 	ndjson bool          // content type of body; else JSON
 	wait   time.Duration // how long the server is asked to wait
 	undone bool          // what it does is taken back when nobody reads the answer
+	twice  *bool         // do sets it when the answered attempt was not the first that may have been done
 }
 
 // begin notes a call, which Close ends through its context. The caller must call done.
@@ -228,6 +229,9 @@ func (c *Client) do(ctx context.Context, req request) ([]byte, error) {
 	for {
 		body, again, err := c.once(ctx, req)
 		if err == nil {
+			if req.twice != nil {
+				*req.twice = unsure
+			}
 			return body, nil
 		}
 		if !again {

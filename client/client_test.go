@@ -433,6 +433,43 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// TestNackTwice: of a nack whose first attempt was done, and not answered, nobody says that it was not done.
+func TestNackTwice(t *testing.T) {
+	store := openStore(t)
+	door := httpdoor.New(store, httpdoor.Options{})
+	var breaks atomic.Bool
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if breaks.CompareAndSwap(true, false) {
+			door.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		}
+		door.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	c := dial(t, srv.URL, client.Options{Retry: time.Minute})
+	if _, err := c.Put(t.Context(), []glassq.Task{{Queue: "q"}, {Queue: "q"}}); err != nil {
+		t.Fatal(err)
+	}
+	leases, err := c.Reserve(t.Context(), glassq.Reserve{Queue: "q", Max: 2})
+	if err != nil || len(leases) != 2 {
+		t.Fatalf("Reserve = %d leases, %v; want 2", len(leases), err)
+	}
+	breaks.Store(true)
+	errs, err := c.Nack(t.Context(), []glassq.Nack{{Token: leases[0].Token()}})
+	if err != nil || glassq.CodeOf(errs[0]) != glassq.CodeUnknown || !errors.Is(errs[0], glassq.ErrLeaseLost) {
+		t.Errorf("Nack = %v, %v; want outcome_unknown, and that the lease is lost", errs, err)
+	}
+	errs, err = c.Nack(t.Context(), []glassq.Nack{{Token: leases[0].Token()}})
+	if err != nil || glassq.CodeOf(errs[0]) != glassq.CodeLeaseLost {
+		t.Errorf("another Nack = %v, %v; want lease_lost", errs, err)
+	}
+	breaks.Store(true)
+	errs, err = c.Ack(t.Context(), []glassq.Ack{{Token: leases[1].Token()}})
+	if err != nil || errs[0] != nil {
+		t.Errorf("Ack = %v, %v; want that it is done", errs, err)
+	}
+}
+
 func TestKey(t *testing.T) {
 	srv := httptest.NewServer(httpdoor.New(openStore(t),
 		httpdoor.Options{Frame: door.Frame{Access: door.NewAccess([]byte("k"))}}))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -265,7 +266,8 @@ func (c *Client) Ack(ctx context.Context, acks []glassq.Ack) ([]error, error) {
 	return settle(ctx, c, "/v1/ack?answer=errors", acks, envelope.AppendAck)
 }
 
-// Nack gives leases back. A nack repeated after a broken connection may answer lease_lost.
+// Nack gives leases back. Where it was repeated, as after a broken connection, and the lease is over,
+// maybe by the attempt before, the error has code outcome_unknown and wraps lease_lost.
 func (c *Client) Nack(ctx context.Context, nacks []glassq.Nack) ([]error, error) {
 	return settle(ctx, c, "/v1/nack?answer=errors", nacks, envelope.AppendNack)
 }
@@ -278,12 +280,20 @@ func (c *Client) Extend(ctx context.Context, extends []glassq.Extend) ([]error, 
 func settle[T any](ctx context.Context, c *Client, path string, items []T, print func([]byte, *T) []byte) ([]error,
 	error) {
 	errs := make([]error, len(items))
-	req := request{method: "POST", place: place{path: path}, ndjson: true}
+	var twice bool
+	_, nacks := any(items).([]glassq.Nack) // an ack or an extend that was done is done again
+	req := request{method: "POST", place: place{path: path}, ndjson: true, twice: &twice}
 	err := c.inParts(ctx, req, len(items), func(dst []byte, i int) []byte {
 		return print(dst, &items[i])
 	}, func(from, to int, answer []byte, err error) error {
 		if err == nil {
-			return readErrors(answer, errs[from:to])
+			err = readErrors(answer, errs[from:to])
+			for i := from; i < to && nacks && twice; i++ {
+				if errors.Is(errs[i], glassq.ErrLeaseLost) {
+					errs[i] = unknown(errs[i])
+				}
+			}
+			return err
 		}
 		if to-from == 1 && glassq.CodeOf(err) == glassq.CodeTooLarge {
 			errs[from], err = err, nil // it is refused for itself

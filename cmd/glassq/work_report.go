@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -89,7 +90,7 @@ func (w *workReport) settled(errs []error, err error, each func(i int)) {
 	defer w.mu.Unlock()
 	w.answered(err)
 	for i := range errs {
-		if glassq.CodeOf(errs[i]) == glassq.CodeLeaseLost {
+		if errors.Is(errs[i], glassq.ErrLeaseLost) {
 			w.now.lost++
 		} else {
 			each(i)

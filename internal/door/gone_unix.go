@@ -5,7 +5,8 @@ package door
 import "syscall"
 
 // Vanished tells whether the client's end is gone altogether, and not only closed for sending: what
-// it was sent last was answered with a reset.
+// it was sent last was answered with a reset. Other errors, as of a route that is away for a while,
+// leave the connection as it is.
 func (c *Conn) Vanished() bool {
 	sc, ok := c.Conn.(syscall.Conn)
 	if !ok {
@@ -18,7 +19,7 @@ func (c *Conn) Vanished() bool {
 	gone := false
 	err = raw.Control(func(fd uintptr) {
 		v, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR)
-		gone = err == nil && v != 0
+		gone = err == nil && (v == int(syscall.ECONNRESET) || v == int(syscall.EPIPE))
 	})
 	return gone && err == nil
 }
