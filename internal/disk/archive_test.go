@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -116,6 +117,21 @@ func furnish(t *testing.T, s glassq.Store) (acked, leased glassq.Token) {
 	paused := true
 	_, err = s.Configure(ctx, "named", glassq.SettingsChange{Rate: &rate, Paused: &paused})
 	must(err)
+	// Keys of a queue: one has a debt of cost, one fewer tokens than a full bucket, one is held.
+	slow := glassq.KeyRate("1/h")
+	_, err = s.Configure(ctx, "keyed", glassq.SettingsChange{Keys: &glassq.KeyRules{KeyLimits: glassq.KeyLimits{
+		Rate: &slow, Burst: new(2.0), CostRate: &slow, CostBurst: new(100.0)}}})
+	must(err)
+	_, err = s.Put(ctx, []glassq.Task{{Queue: "keyed", Key: "debtor", Cost: 60}, {Queue: "keyed", Key: "saver"}, {Queue: "keyed", Key: "held"}})
+	must(err)
+	keyed := reserve(glassq.Reserve{Queue: "keyed", Max: 3})
+	errs, err = s.Ack(ctx, []glassq.Ack{{Token: keyed[0].Token(), Cost: new(uint32(5000))}, {Token: keyed[1].Token()}})
+	must(errors.Join(append(errs, err)...))
+	errs, err = s.Nack(ctx, []glassq.Nack{{Token: keyed[2].Token(), Hold: time.Hour, Delay: time.Hour, Reason: "it asked"}})
+	must(errors.Join(append(errs, err)...))
+	_, err = s.(glassq.Schedules).SetSchedule(ctx, "nightly", glassq.ScheduleChange{Cron: "30 2 * * *", Zone: "Europe/Berlin",
+		Task: glassq.Envelope(`{"queue":"named","body":"x"}`)})
+	must(err)
 	const total = 900
 	_, err = s.SetRun(ctx, "r", glassq.RunChange{Sealed: true, Total: total})
 	must(err)
@@ -133,7 +149,16 @@ func describe(t *testing.T, s glassq.Store) string {
 	}
 	for _, q := range queues {
 		q.Oldest, q.Waiters = 0, 0
-		fmt.Fprintf(&b, "queue %+v\n", q)
+		text, _ := json.Marshal(q) // numbers and texts
+		fmt.Fprintf(&b, "queue %s\n", text)
+		keys, err := s.(glassq.Keys).Keys(ctx, q.Name, "", 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range keys {
+			held := time.Until(time.UnixMilli(k.HeldUntil)).Round(10 * time.Minute)
+			fmt.Fprintf(&b, "%s key %s %s %v %s tokens %.0f %.0f\n", q.Name, k.Key, k.Why, max(0, held), k.HeldFor, *k.Tokens, *k.CostTokens)
+		}
 		for _, st := range []glassq.State{glassq.Ready, glassq.Delayed, glassq.Leased, glassq.Dead} {
 			for cursor := uint64(0); ; {
 				ps, next, err := s.Peek(ctx, q.Name, st, cursor, 100)
@@ -153,6 +178,11 @@ func describe(t *testing.T, s glassq.Store) string {
 			}
 		}
 	}
+	schedules, err := s.(glassq.Schedules).Schedules(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(&b, "schedules %+v\n", schedules)
 	runs, err := s.Runs(ctx)
 	if err != nil {
 		t.Fatal(err)
