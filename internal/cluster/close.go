@@ -28,7 +28,7 @@ func (s *Store) retire(ctx context.Context, r *reign) {
 		s.opt.Logger.Info("this gateway owns the store no more", "why", err)
 		if d, ok := errors.AsType[*deposed](err); ok && d.void {
 			s.mu.Lock()
-			s.left = true // else the queue stands still until others miss the signs of life
+			s.left = s.epoch == r.epoch // nobody has come; else the queue stands still until others miss the signs of life
 			s.mu.Unlock()
 		}
 	case err == nil:

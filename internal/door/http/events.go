@@ -47,7 +47,7 @@ func (s *call) events(rw http.ResponseWriter, r *http.Request) error {
 		return glassq.Errorf(glassq.CodeUnavailable, "%d readers of events are there already; come back later", maxWatchers)
 	}
 	defer s.streams.Give(1)
-	ctx, done := s.longPoll(r.Context())
+	ctx, done := s.longPoll(r.Context(), true)
 	defer done()
 	if q.has("wait") {
 		var cancel context.CancelFunc

@@ -85,7 +85,7 @@ func TestHalfClosed(t *testing.T) {
 		{"puts", []string{put("a"), put("b"), put("c")}, []string{`200 {"id":"~`, `200 {"id":"~`, `200 {"id":"~`}},
 		{"put and take", []string{put("a"), reserve("take=true"), reserve("take=true")},
 			[]string{`200 {"id":"~`, `200 …"body":"a"`, "204"}},
-		{"lease", []string{put("a"), reserve("wait=10m")}, []string{`200 {"id":"~`, `200 …"attempt":1`}},
+		{"lease", []string{put("a"), reserve("max=2")}, []string{`200 {"id":"~`, `200 …"attempt":1`}},
 		{"wait in vain", []string{reserve("wait=10m"), reserve("wait=10m"), request("GET", "/livez", "")},
 			[]string{"204", "204", "200"}},
 		{"wait for room", []string{request("POST", "/v1/queues/full/tasks?wait=10m", "b"), put("a")},
@@ -129,6 +129,27 @@ func TestHalfClosed(t *testing.T) {
 	}
 }
 
+// TestEndedWait: a wait that its client's end cuts short takes nothing that comes behind it: most such
+// clients have gone.
+func TestEndedWait(t *testing.T) {
+	parked := make(chan struct{}, 2)
+	st := &stub{reserve: func(ctx context.Context) ([]glassq.Lease, error) {
+		parked <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	c := served(t, broker.New(st, glassq.Limits{}), Options{})()
+	io.WriteString(c, request("POST", "/v1/queues/q/reserve?wait=10m", ""))
+	<-parked
+	c.CloseWrite()
+	if got := answers(t, c); len(got) != 1 || got[0] != "204" {
+		t.Errorf("answers %q, want 204", got)
+	}
+	if len(parked) > 0 {
+		t.Error("the queue was asked again for a client that may have gone")
+	}
+}
+
 // A oneWay is a connection of another machine whose client has ended its side.
 type oneWay struct {
 	net.Conn // what is written goes here
@@ -140,6 +161,14 @@ func (c *oneWay) Read(b []byte) (int, error) { return c.said.Read(b) }
 func (c *oneWay) SetReadDeadline(time.Time) error { return nil }
 
 func (c *oneWay) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1} }
+
+// An end is what a client sends when it is closed: nothing more.
+type end chan struct{}
+
+func (e end) Read([]byte) (int, error) {
+	<-e
+	return 0, io.EOF
+}
 
 // A oneConn is a listener with one connection.
 type oneConn struct {
@@ -172,6 +201,40 @@ func TestHalfClosedKeys(t *testing.T) {
 		got := answers(t, client)
 		if took := time.Since(began); len(got) != guesses || took < guesses*door.WrongPause {
 			t.Errorf("%d wrong keys were refused within %v, want %d within %v", len(got), took, guesses, guesses*door.WrongPause)
+		}
+		stop()
+		close(ln.is)
+		<-ran
+	})
+}
+
+// TestLateForOneThatEnded: what becomes ready as a client that waits ends its side is given back.
+func TestLateForOneThatEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended, back := make(end), make(chan glassq.Nack, 1)
+		st := &stub{
+			reserve: func(ctx context.Context) ([]glassq.Lease, error) {
+				time.Sleep(2 * atOnce)
+				close(ended)
+				<-ctx.Done()
+				return []glassq.Lease{{Number: 7, Task: glassq.Task{Queue: "q", Body: []byte("a")}}}, nil
+			},
+			nack: func(_ context.Context, nacks []glassq.Nack) ([]error, error) {
+				back <- nacks[0]
+				return make([]error, len(nacks)), nil
+			},
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ln := &oneConn{is: make(chan net.Conn, 1)}
+		ran := make(chan error, 1)
+		go func() { ran <- New(broker.New(st, glassq.Limits{}), Options{}).Run(ctx, ln) }()
+		client, server := net.Pipe()
+		ln.is <- &oneWay{server, io.MultiReader(strings.NewReader(request("POST", "/v1/queues/q/reserve?wait=10m", "")), ended)}
+		if got := answers(t, client); len(got) != 1 || got[0] != "204" {
+			t.Errorf("answers %q, want 204", got)
+		}
+		if n := <-back; n.Token.Number != 7 || !n.Undone {
+			t.Errorf("given back: %+v, want lease 7 undone", n)
 		}
 		stop()
 		close(ln.is)

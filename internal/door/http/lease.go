@@ -6,18 +6,23 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/glassq/glassq"
 	"github.com/glassq/glassq/internal/door"
 	"github.com/glassq/glassq/internal/envelope"
 )
 
+// atOnce is how long a reserve takes that does not wait. Who ends its side later has most likely gone; who
+// did so before has sent its requests and their end, and reads.
+const atOnce = 100 * time.Millisecond
+
 // reserve hands out up to max tasks (default 1) as NDJSON leases, or answers 204 when there was
 // none within wait (default 0: answer at once; at most 10 minutes). lease is the length of the
 // leases. take=true acks the tasks as they are handed out.
 //
-// A client that ends its side while it waits is answered at once, and one that has gone is leased
-// nothing; leases whose answer cannot be written go back to their old places at once.
+// A client that ends its side while it waits is answered at once, that there was none: most have gone.
+// Leases whose answer cannot be written go back to their old places at once.
 func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
 	words := []string{"max", "wait", "lease", "take"}
 	q := parseQuery(r, words...)
@@ -36,23 +41,28 @@ func (s *call) reserve(rw http.ResponseWriter, r *http.Request) error {
 	}
 	p, ctx := s.page(rw, r.Context(), r)
 	defer p.Done()
+	waits := req.Wait > 0 && s.asked.Err() == nil
+	if !waits {
+		req.Wait = 0
+	}
+	began := time.Now()
 	var leases []glassq.Lease
-	over, err := s.wait(ctx, func(ctx context.Context) (err error) {
+	over, err := s.wait(ctx, waits, func(ctx context.Context) (err error) {
 		leases, err = s.store.Reserve(ctx, req)
 		return err
 	})
-	if over {
-		req.Wait = 0
-		leases, err = s.store.Reserve(ctx, req)
-	}
-	if err != nil {
+	if err != nil && !over {
 		return err
+	}
+	tokens := held(leases, req.Take)
+	if waits && !req.Take && s.asked.Err() != nil && time.Since(began) > atOnce {
+		door.GiveBack(r.Context(), s.broker, s.frame.Log, tokens)
+		leases = nil
 	}
 	if len(leases) == 0 {
 		rw.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	tokens := held(leases, req.Take)
 	switch err := sendLeases(p, r, leases); {
 	case err != nil || vanished(r):
 		door.GiveBack(r.Context(), s.broker, s.frame.Log, tokens)

@@ -136,7 +136,7 @@ func (s *call) putWait(ctx context.Context, tasks []glassq.Task, wait time.Durat
 	}
 	defer s.frame.Parked.Give(size)
 	done()
-	over, err := s.wait(ctx, func(ctx context.Context) (err error) {
+	over, err := s.wait(ctx, true, func(ctx context.Context) (err error) {
 		receipts, err = s.store.PutWait(ctx, tasks, wait)
 		return err
 	})

@@ -35,7 +35,7 @@ func (s *call) showRun(r *http.Request, q *query) (any, error) {
 		return s.store.Run(r.Context(), r.PathValue("run"))
 	}
 	var run glassq.Run
-	over, err := s.wait(r.Context(), func(ctx context.Context) (err error) {
+	over, err := s.wait(r.Context(), true, func(ctx context.Context) (err error) {
 		run, err = s.store.AwaitRun(ctx, r.PathValue("run"), phase, wait)
 		return err
 	})

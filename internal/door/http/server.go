@@ -546,11 +546,14 @@ func (s *Server) passManager(srv *http.Server) {
 // errDraining answers a long poll that the server's end has cut short.
 var errDraining = glassq.Errorf(glassq.CodeClosed, "the server is stopping")
 
-// longPoll returns a context that also ends when the client ends its side, or when the server drains.
-// The caller must call done.
-func (s *call) longPoll(ctx context.Context) (_ context.Context, done func()) {
+// longPoll returns a context that also ends when the server drains, and if the client is heeded when that
+// ends its side. The caller must call done.
+func (s *call) longPoll(ctx context.Context, heeded bool) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	free, heard := context.AfterFunc(s.life, cancel), context.AfterFunc(s.asked, cancel)
+	free, heard := context.AfterFunc(s.life, cancel), func() bool { return true }
+	if heeded {
+		heard = context.AfterFunc(s.asked, cancel)
+	}
 	return ctx, func() {
 		heard()
 		free()
@@ -558,13 +561,13 @@ func (s *call) longPoll(ctx context.Context) (_ context.Context, done func()) {
 	}
 }
 
-// wait runs f, which may wait, under a longPoll. over tells that the client has ended its side
-// meanwhile and may still read: it is answered as if the time had run out.
-func (s *call) wait(ctx context.Context, f func(context.Context) error) (over bool, err error) {
-	within, done := s.longPoll(ctx)
+// wait runs f, which may wait, under a longPoll. over tells that the client, if it is heeded, has ended
+// its side meanwhile and may still read: it is answered as if the time had run out.
+func (s *call) wait(ctx context.Context, heeded bool, f func(context.Context) error) (over bool, err error) {
+	within, done := s.longPoll(ctx, heeded)
 	defer done()
 	err = f(within)
-	return errors.Is(err, context.Canceled) && s.asked.Err() != nil && ctx.Err() == nil && !s.isDraining(), err
+	return errors.Is(err, context.Canceled) && heeded && s.asked.Err() != nil && ctx.Err() == nil && !s.isDraining(), err
 }
 
 func (s *Server) isDraining() bool { return s.life.Err() != nil }
