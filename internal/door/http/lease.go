@@ -13,8 +13,8 @@ import (
 	"github.com/glassq/glassq/internal/envelope"
 )
 
-// atOnce is how long a reserve takes that does not wait. Who ends its side later has most likely gone; who
-// did so before has sent its requests and their end, and reads.
+// atOnce is how long a reserve takes that does not wait. A client that ends its side later has most likely
+// gone; one that did so before has sent its requests and their end, and reads.
 const atOnce = 100 * time.Millisecond
 
 // reserve hands out up to max tasks (default 1) as NDJSON leases, or answers 204 when there was
