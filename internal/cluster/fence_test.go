@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -42,6 +43,13 @@ func (l *heldLog) hold(pass int) {
 	l.pass = pass
 }
 
+// all are those that are held now, or were before and have been let go.
+func (l *heldLog) all() []func() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.held)
+}
+
 func joinHeld(t *testing.T, world *clustertest.World) (*cluster.Store, *heldLog) {
 	t.Helper()
 	opt := often(t)
@@ -77,19 +85,19 @@ func TestVoid(t *testing.T) {
 		logB.hold(1) // its claim
 		wg.Go(b.Steal)
 		synctest.Wait()
-		if len(logA.held) != 2 || len(logB.held) != 1 {
-			t.Fatalf("%d and %d messages are held, want two puts and the first frame of the other owner", len(logA.held),
-				len(logB.held))
+		if len(logA.all()) != 2 || len(logB.all()) != 1 {
+			t.Fatalf("%d and %d messages are held, want two puts and the first frame of the other owner", len(logA.all()),
+				len(logB.all()))
 		}
 		claim := world.Last()
-		logA.held[1]()
+		logA.all()[1]()
 		if last := world.Last(); last != claim+1 {
 			t.Fatalf("the log ends with message %d, want the second put behind the claim, %d", last, claim+1)
 		}
-		logA.held[0]()
+		logA.all()[0]()
 		logA.hold(-1)
 		logB.hold(-1)
-		logB.held[0]()
+		logB.all()[0]()
 		wg.Wait()
 		c, _ := joinHeld(t, world)
 		defer c.Close()
@@ -120,10 +128,10 @@ func TestVoidAtOnce(t *testing.T) {
 			synctest.Wait()
 		}
 		b.Steal()
-		if last := world.Last(); last != before+2 || len(logA.held) < 3 {
-			t.Fatalf("the log ends with message %d and %d are held; want %d, a claim and a frame, and three puts", last, len(logA.held), before+2)
+		if last := world.Last(); last != before+2 || len(logA.all()) < 3 {
+			t.Fatalf("the log ends with message %d and %d are held; want %d, a claim and a frame, and three puts", last, len(logA.all()), before+2)
 		}
-		logA.held[2]()
+		logA.all()[2]()
 		if last := world.Last(); last != before+3 {
 			t.Fatalf("the log ends with message %d, want the third put behind those of the other owner", last)
 		}
@@ -133,7 +141,7 @@ func TestVoidAtOnce(t *testing.T) {
 			t.Errorf("the next put took %v, want that there is an owner at once", took)
 		}
 		logA.hold(-1)
-		logA.held[0]()
+		logA.all()[0]()
 		wg.Wait()
 		got := drained(t, b, "q")
 		for _, body := range []string{"before", "first", "second", "third", "fourth"} {
