@@ -185,8 +185,11 @@ func (e *Engine) Start() error {
 	return e.begun()
 }
 
-// firstFrame begins the time of the log, and the frame that comes first.
+// firstFrame begins the time of the log, and the frame that comes first. From now on the log may fail
+// the engine.
 func (e *Engine) firstFrame() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.st.AfterRestart()
 	e.limit = e.st.Limit()
 	last := e.st.Now()
@@ -204,6 +207,7 @@ func (e *Engine) firstFrame() {
 
 // begun reserves lease numbers and begins to serve.
 func (e *Engine) begun() error {
+	e.mu.Lock()
 	e.tick()
 	if first := uint64(e.st.Now()) * 1024; e.policy.NumbersByTime && first > e.st.Limit() {
 		e.append(state.AppendNumbers(nil, first))
@@ -211,7 +215,9 @@ func (e *Engine) begun() error {
 	}
 	e.append(state.AppendNumbers(nil, e.st.Limit()+NumberBlock))
 	e.open.Durable = true
-	if err := e.wait(e.open.number); err != nil {
+	first := e.open.number
+	e.mu.Unlock()
+	if err := e.wait(first); err != nil {
 		return err
 	}
 	e.wg.Go(e.background)
