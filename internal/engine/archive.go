@@ -406,8 +406,10 @@ func (e *Engine) StartFrom(archive io.Reader) (tasks int64, err error) {
 	e.firstFrame()
 	e.space = state.Space{FrontOnly: e.policy.FreesFront}
 	e.space.Know(e.log.Extents())
+	e.mu.Lock()
 	e.append(state.AppendNumbers(nil, Apart(e.st.Limit())))
 	e.st.AfterRestart()
+	e.mu.Unlock()
 	tasks, err = a.moves(e.st, living, func(rec []byte) error {
 		if err := e.adopt(rec); err != nil {
 			return a.damage(err)
