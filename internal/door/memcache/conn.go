@@ -195,7 +195,8 @@ func (c *conn) shakeHands() error {
 // end closes the connection and gives back what the client has not got.
 func (c *conn) end() {
 	lost := c.unsent
-	if len(c.sent) > 0 && (c.broken || c.let.Vanished()) {
+	// Over TLS the answer to what ends a session may be a reset of one who has read all, so it says nothing.
+	if len(c.sent) > 0 && (c.broken || c.raw != nil && c.let.Vanished()) {
 		lost = append(lost, c.sent...)
 	}
 	for _, t := range c.open {
